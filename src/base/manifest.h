@@ -1,0 +1,22 @@
+/* manifest.json: everything needed to repeat a result -- the command, every resolved option, sha256 of the inputs,
+ * versions, threads, times. */
+#ifndef LAC_MANIFEST_H
+#define LAC_MANIFEST_H
+
+#include "base/json.h"
+#include "base/option.h"
+
+typedef struct {
+    cJSON *json;
+    double started;
+} lac_manifest;
+
+void lac_manifest_begin(lac_manifest *m, const lac_usage *usage, int argc, char **argv);
+/* Adds path, size and sha256 of a file; of a directory, of each regular file in it. */
+lac_status lac_manifest_input(lac_manifest *m, const char *path, lac_err *err);
+void lac_manifest_set(lac_manifest *m, const char *key, cJSON *value); /* takes the value */
+/* Stamps the end time and writes.  Times stand under "when", so that the rest is equal from run to run. */
+lac_status lac_manifest_save(lac_manifest *m, const char *path, lac_err *err);
+void lac_manifest_release(lac_manifest *m);
+
+#endif

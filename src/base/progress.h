@@ -1,0 +1,30 @@
+/* One line of progress for people: what, how far, how fast, how long still.
+ *
+ *   unlearn  120/400 rows  3.4 rows/s  1 min 22 s left   forget 3.91  retain 1.07
+ *
+ * Redrawn at most five times a second on a terminal; else a line each tenth of the way.  Goes to stderr.  A NULL
+ * progress is silent, so that the library can take one and never cares. */
+#ifndef LAC_PROGRESS_H
+#define LAC_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+typedef struct {
+    FILE *to;         /* NULL: silent */
+    const char *what; /* "mmlu", "trace" */
+    const char *unit; /* "questions", "cells" */
+    double total, done, started, shown;
+    int tenth;
+    bool tty;
+} lac_progress;
+
+/* Starts the clock.  to == NULL gives a silent one. */
+void lac_progress_begin(lac_progress *p, FILE *to, const char *what, const char *unit, double total);
+/* Sets how much is done; note (may be NULL) is appended to the line. */
+void lac_progress_set(lac_progress *p, double done, const char *note);
+void lac_progress_end(lac_progress *p); /* the last line, with the whole time */
+
+double lac_now(void); /* seconds, monotonic */
+
+#endif

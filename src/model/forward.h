@@ -1,0 +1,93 @@
+/* The one forward pass: rows and segments, no padding.
+ *
+ * A row is one token at one position.  A segment is a run of rows of one sequence at positions first_pos ..
+ * first_pos + n_rows - 1; it may continue a parent: keys and values computed before, read-only, shared by any number
+ * of segments.  Rows of all segments are stacked; "row" in patches, wants and results counts through the whole batch.
+ * The pass is layer-major: each weight is read once for the batch.  A segment may join late, at join_layer, from
+ * given residual states (the stream as it enters that layer). */
+#ifndef LAC_FORWARD_H
+#define LAC_FORWARD_H
+
+#include "model/model.h"
+
+/* Keys (rotated) and values of positions first_pos .. first_pos + n_rows - 1; earlier ones are the parent's. */
+typedef struct lac_kv {
+    const struct lac_kv *parent;
+    int first_pos, n_rows, capacity;
+    size_t kv_dim;
+    float *k, *v; /* [n_layers, capacity, kv_dim] */
+} lac_kv;
+
+lac_status lac_kv_init(lac_kv *kv, const lac_config *config, const lac_kv *parent, int first_pos, int capacity,
+                       lac_arena *arena, lac_err *err);
+
+typedef struct {
+    const int *tokens;    /* [n_rows] ids, or NULL where states are given */
+    int n_rows, first_pos;
+    const lac_kv *parent; /* positions 0 .. first_pos - 1 are read from it and its parents; NULL when first_pos is 0 */
+    lac_kv *keep;         /* new keys and values are written there as well; may be the parent itself; NULL: no */
+    int join_layer;       /* 0, or where the segment starts, from states */
+    const float *states;  /* [n_rows, dim] or NULL */
+} lac_segment;
+
+/* Where in a layer.  RESID_PRE enters it, RESID_MID follows attention, RESID_POST leaves it; ATTN_OUT and MLP_OUT are
+ * what the two sublayers add to the stream; EMBED is the embedding (layer 0 only). */
+typedef enum { LAC_EMBED, LAC_RESID_PRE, LAC_ATTN_OUT, LAC_RESID_MID, LAC_MLP_OUT, LAC_RESID_POST } lac_site;
+typedef enum { LAC_REPLACE, LAC_ADD, LAC_SCALE, LAC_READ } lac_patch_op;
+
+typedef struct {
+    int layer, row;
+    lac_site site;
+    lac_patch_op op;
+    const float *value; /* [dim] in: REPLACE, ADD; SCALE reads value[0] */
+    float *seen;        /* [dim] out: READ */
+} lac_patch;
+
+typedef struct {
+    const lac_segment *segments;
+    size_t n_segments;
+    const lac_patch *patches; /* in any order; one that meets no row is an error */
+    size_t n_patches;
+    const int *wanted;        /* rows whose final state (after the last norm) is wanted */
+    size_t n_wanted;
+    bool keep_for_backward;   /* activations from layer `lowest` up are kept; needs segments without parents */
+    int lowest;
+} lac_batch;
+
+/* A run's memory is its own and reused: results are valid until its next forward. */
+typedef struct lac_run {
+    lac_arena arena;
+    float *final;          /* [n_wanted, dim] */
+    size_t n_rows;
+    size_t patches_applied;
+    double row_layers;     /* rows times layers computed since the run began: what a pass costs */
+    struct lac_saved *saved; /* what backward needs */
+} lac_run;
+
+void lac_run_release(lac_run *run); /* accepts a zeroed run, which is also how one begins */
+
+lac_status lac_forward(lac_run *run, const lac_model *model, const lac_batch *batch, lac_err *err);
+
+/* logits [n, vocab] = states [n, dim] headᵀ */
+void lac_logits(float *logits, const lac_model *model, const float *states, size_t n);
+
+/* Log-probability of targets[i] after states[i], and whether it is the greedy choice (greedy may be NULL); logits
+ * are formed a few hundred rows at a time and never kept. */
+lac_status lac_logprobs(double *logp, int *greedy, lac_run *run, const lac_model *model, const float *states,
+                        const int *targets, size_t n, lac_err *err);
+
+/* Gradients: one buffer a tensor, NULL where frozen.  The signal goes down to the lowest layer that needs it. */
+typedef struct {
+    float **g; /* [n_tensors] */
+} lac_grads;
+
+/* Adds d loss / d tensor into grads from dlogits [n_wanted, vocab] of the forward that went before (with
+ * keep_for_backward). */
+lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *batch, const float *dlogits,
+                        const lac_grads *grads, lac_err *err);
+
+/* Greedy continuation of one prompt: at most max_new ids, ending before an id in stops.  out has room for max_new. */
+lac_status lac_generate(int *out, size_t *n_out, lac_run *run, const lac_model *model, const int *prompt,
+                        size_t n_prompt, size_t max_new, const int *stops, size_t n_stops, lac_err *err);
+
+#endif

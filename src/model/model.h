@@ -1,0 +1,81 @@
+/* A model: its config, its tensors, its tokenizer.  Weights are const and shared; a run owns its activations. */
+#ifndef LAC_MODEL_H
+#define LAC_MODEL_H
+
+#include "model/config.h"
+#include "text/tokenizer.h"
+
+typedef enum { LAC_PART_EMBED, LAC_PART_ATTN, LAC_PART_MLP, LAC_PART_NORM, LAC_PART_HEAD } lac_part;
+
+/* Every tensor is one row here: count, load, save, mask, diff, hash, optimise and gradient-check walk this table.
+ *
+ *   slot        Hugging Face name (%d: layer)                        GGUF name              rows     cols    part */
+#define LAC_TENSORS(X)                                                                                            \
+    X(EMBED,      "model.embed_tokens.weight",                        "token_embd.weight",         vocab,  dim,    EMBED) \
+    X(ATTN_NORM,  "model.layers.%d.input_layernorm.weight",           "blk.%d.attn_norm.weight",   1,      dim,    NORM)  \
+    X(Q,          "model.layers.%d.self_attn.q_proj.weight",          "blk.%d.attn_q.weight",      q_dim,  dim,    ATTN)  \
+    X(K,          "model.layers.%d.self_attn.k_proj.weight",          "blk.%d.attn_k.weight",      kv_dim, dim,    ATTN)  \
+    X(V,          "model.layers.%d.self_attn.v_proj.weight",          "blk.%d.attn_v.weight",      kv_dim, dim,    ATTN)  \
+    X(O,          "model.layers.%d.self_attn.o_proj.weight",          "blk.%d.attn_output.weight", dim,    q_dim,  ATTN)  \
+    X(MLP_NORM,   "model.layers.%d.post_attention_layernorm.weight",  "blk.%d.ffn_norm.weight",    1,      dim,    NORM)  \
+    X(GATE,       "model.layers.%d.mlp.gate_proj.weight",             "blk.%d.ffn_gate.weight",    hidden, dim,    MLP)   \
+    X(UP,         "model.layers.%d.mlp.up_proj.weight",               "blk.%d.ffn_up.weight",      hidden, dim,    MLP)   \
+    X(DOWN,       "model.layers.%d.mlp.down_proj.weight",             "blk.%d.ffn_down.weight",    dim,    hidden, MLP)   \
+    X(FINAL_NORM, "model.norm.weight",                                "output_norm.weight",        1,      dim,    NORM)  \
+    X(HEAD,       "lm_head.weight",                                   "output.weight",             vocab,  dim,    HEAD)
+
+typedef enum {
+#define X(slot, hf, gguf, rows, cols, part) LAC_SLOT_##slot,
+    LAC_TENSORS(X)
+#undef X
+    LAC_N_SLOTS
+} lac_slot;
+
+typedef struct {
+    char name[96], gguf_name[64];
+    lac_slot slot;
+    lac_part part;
+    int layer;         /* -1: not in a layer */
+    size_t rows, cols; /* 1-d tensors have rows == 1 */
+    float *data;       /* [rows, cols]; whoever trains is the only one to write */
+} lac_tensor;
+
+typedef struct {
+    const float *attn_norm, *mlp_norm;  /* [dim], NULL where the family has none */
+    const float *q, *k, *v, *o;         /* q, k, v stand side by side: [q_dim + 2 kv_dim, dim] from q on */
+    const float *gate, *up, *down;      /* gate and up likewise: [2 hidden, dim] from gate on */
+} lac_layer;
+
+typedef struct {
+    lac_config config;
+    lac_tensor *tensors; /* [n_tensors] in the order embedding, layers, final norm, head */
+    size_t n_tensors;
+    lac_layer *layers;              /* [n_layers] */
+    const float *embed, *head;      /* [vocab, dim]; the same when tied */
+    const float *final_norm;        /* [dim] or NULL */
+    lac_tokenizer *tokenizer;       /* NULL when the directory holds none */
+    const char *path;               /* where it came from */
+    char *config_text;              /* config.json as read, unknown keys and all; NULL from a GGUF */
+} lac_model;
+
+static inline size_t lac_q_dim(const lac_config *c) { return (size_t)c->n_heads * (size_t)c->head_dim; }
+static inline size_t lac_kv_dim(const lac_config *c) { return (size_t)c->n_kv_heads * (size_t)c->head_dim; }
+
+/* The table of tensors and their zeroed memory, from the config alone. */
+lac_status lac_model_layout(lac_model *model, const lac_config *config, lac_arena *arena, lac_err *err);
+
+/* A Hugging Face directory or a .gguf file, as float32.  Release closes the tokenizer; memory is the arena's. */
+lac_status lac_model_load(lac_model *model, const char *path, lac_arena *arena, lac_err *err);
+void lac_model_release(lac_model *model);
+
+/* Weights N(0, std) but norms 1; the output projections O and DOWN by std / sqrt(2 n_layers). */
+void lac_model_randomise(lac_model *model, double std, uint64_t seed);
+
+/* Writes config.json, model.safetensors (dtype "f32", "bf16" or "f16") and the tokenizer into an existing
+ * directory. */
+lac_status lac_model_save(const lac_model *model, const char *dir, const char *dtype, lac_err *err);
+
+size_t lac_model_parameters(const lac_model *model);
+lac_tensor *lac_model_tensor(const lac_model *model, lac_slot slot, int layer); /* NULL: the family has none */
+
+#endif
