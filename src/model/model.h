@@ -2,6 +2,8 @@
 #ifndef LAC_MODEL_H
 #define LAC_MODEL_H
 
+#include <stdint.h>
+
 #include "model/config.h"
 #include "text/tokenizer.h"
 
