@@ -1,0 +1,204 @@
+#include "base/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- UTF-8 (Unicode, table 3-7) -------------------------------------------------------------------------- */
+
+/* Length of the well-formed sequence at s, or 0. */
+static size_t utf8_length(const unsigned char *s, size_t n)
+{
+    unsigned c = s[0], low = 0x80, high = 0xbf; /* bounds of the second byte */
+    size_t length;
+    if (c < 0x80) return 1;
+    if (c < 0xc2 || c > 0xf4) return 0;
+    if (c < 0xe0) length = 2;
+    else if (c < 0xf0) length = 3;
+    else length = 4;
+    if (c == 0xe0) low = 0xa0; /* overlong */
+    if (c == 0xed) high = 0x9f; /* surrogates */
+    if (c == 0xf0) low = 0x90; /* overlong */
+    if (c == 0xf4) high = 0x8f; /* beyond U+10FFFF */
+    if (length > n || s[1] < low || s[1] > high) return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    return length;
+}
+
+/* Offset of the first byte that is not UTF-8, or n. */
+static size_t utf8_good_bytes(const char *text, size_t n)
+{
+    size_t i = 0;
+    while (i < n) {
+        size_t length = utf8_length((const unsigned char *)text + i, n - i);
+        if (!length) return i;
+        i += length;
+    }
+    return n;
+}
+
+bool lac_utf8_valid(const char *text, size_t n)
+{
+    return utf8_good_bytes(text, n) == n;
+}
+
+/* ---- whole files ----------------------------------------------------------------------------------------- */
+
+static int line_of(const char *text, const char *at)
+{
+    int line = 1;
+    for (const char *c = text; c < at; c++) line += *c == '\n';
+    return line;
+}
+
+static lac_status check_text(const char *path, const char *text, size_t n, lac_err *err)
+{
+    size_t good = utf8_good_bytes(text, n);
+    if (good < n)
+        return lac_fail(err, LAC_ERR_FORMAT, "%s:%d: byte 0x%02x is not UTF-8; convert the file to UTF-8", path,
+                        line_of(text, text + good), (unsigned char)text[good]);
+    const char *nul = memchr(text, '\0', n);
+    if (nul) return lac_fail(err, LAC_ERR_FORMAT, "%s:%d: a zero byte; this is not text", path, line_of(text, nul));
+    return LAC_OK;
+}
+
+/* Parses one whole value; on failure says at which line of `whole` (the text of the file) and near what. */
+static cJSON *parse(const char *path, const char *whole, const char *text, int first_line, lac_err *err)
+{
+    const char *end = NULL;
+    cJSON *json = cJSON_ParseWithOpts(text, &end, true);
+    if (json) return json;
+    int line = whole ? line_of(whole, end) : first_line;
+    if (!end || !*end)
+        lac_fail(err, LAC_ERR_FORMAT, "%s:%d: the JSON ends before it is complete", path, line);
+    else
+        lac_fail(err, LAC_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", path, line, end);
+    return NULL;
+}
+
+cJSON *lac_json_load(const char *path, lac_err *err)
+{
+    lac_arena arena = {0};
+    size_t n = 0;
+    char *text = lac_file_read(path, &arena, &n, err);
+    cJSON *json = NULL;
+    if (text && !check_text(path, text, n, err)) json = parse(path, text, text, 1, err);
+    lac_arena_release(&arena);
+    return json;
+}
+
+lac_status lac_json_save(const char *path, const cJSON *json, lac_err *err)
+{
+    char *text = cJSON_Print(json);
+    if (!text) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while writing %s", path);
+    lac_writer out = {0};
+    lac_status status = lac_writer_open(&out, path, err);
+    if (!status) {
+        fprintf(out.stream, "%s\n", text); /* errors stay in the stream until commit asks */
+        status = lac_writer_commit(&out, err);
+    }
+    free(text);
+    return status;
+}
+
+cJSON *lac_json_number(double x)
+{
+    char text[40] = "null"; /* JSON has no NaN and no infinity */
+    for (int digits = 15; isfinite(x) && digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x) break;
+    }
+    return cJSON_CreateRaw(text);
+}
+
+/* ---- records --------------------------------------------------------------------------------------------- */
+
+struct lac_records_state {
+    lac_arena arena;
+    char *cursor;  /* JSONL: the next line, NULL for an array */
+    cJSON *array;  /* all of it, or NULL */
+    cJSON *next;   /* of the array */
+    cJSON *row;    /* JSONL: the row given last */
+};
+
+lac_status lac_records_open(lac_records *r, const char *path, lac_err *err)
+{
+    *r = (lac_records){.path = path};
+    struct lac_records_state *s = r->state = calloc(1, sizeof *s);
+    if (!s) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while opening %s", path);
+    size_t n = 0;
+    char *text = lac_file_read(path, &s->arena, &n, err);
+    lac_status status = text ? check_text(path, text, n, err) : LAC_ERR_FILE;
+    if (!status) {
+        if (!strncmp(text, "\xef\xbb\xbf", 3)) text += 3; /* a byte order mark */
+        const char *first = text + strspn(text, " \t\r\n");
+        if (*first != '[') {
+            s->cursor = text;
+            return LAC_OK;
+        }
+        s->array = parse(path, text, text, 1, err);
+        if (s->array) {
+            s->next = s->array->child;
+            return LAC_OK;
+        }
+        status = LAC_ERR_FORMAT;
+    }
+    lac_records_close(r);
+    return err ? err->code : status;
+}
+
+static const cJSON *next_line(lac_records *r, lac_err *err)
+{
+    struct lac_records_state *s = r->state;
+    cJSON_Delete(s->row);
+    s->row = NULL;
+    while (*s->cursor) {
+        char *line = s->cursor, *end = strchr(line, '\n');
+        s->cursor = end ? end + 1 : line + strlen(line);
+        if (end) *end = '\0';
+        r->line++;
+        if (line[strspn(line, " \t\r")]) return s->row = parse(r->path, NULL, line, r->line, err);
+    }
+    return NULL;
+}
+
+const cJSON *lac_records_next(lac_records *r, lac_err *err)
+{
+    struct lac_records_state *s = r->state;
+    if (!s) return NULL;
+    const cJSON *row;
+    if (s->array) {
+        row = s->next;
+        if (row) {
+            s->next = s->next->next;
+            r->line++;
+        }
+    } else {
+        row = next_line(r, err);
+    }
+    if (row && !cJSON_IsObject(row)) {
+        lac_fail(err, LAC_ERR_FORMAT, "%s:%d: an object {...} is wanted as a record", r->path, r->line);
+        return NULL;
+    }
+    return row;
+}
+
+void lac_records_close(lac_records *r)
+{
+    if (r->state) {
+        cJSON_Delete(r->state->array);
+        cJSON_Delete(r->state->row);
+        lac_arena_release(&r->state->arena);
+        free(r->state);
+    }
+    r->state = NULL;
+}
+
+const char *lac_record_string(const lac_records *r, const cJSON *row, const char *name, lac_err *err)
+{
+    const cJSON *field = cJSON_GetObjectItemCaseSensitive(row, name);
+    if (cJSON_IsString(field)) return field->valuestring;
+    lac_fail(err, LAC_ERR_DATA, "%s:%d: no string field \"%s\"", r->path, r->line, name);
+    return NULL;
+}

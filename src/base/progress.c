@@ -1,0 +1,66 @@
+#include "base/progress.h"
+
+#include <math.h>
+#include <time.h>
+#include <unistd.h>
+
+double lac_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* "4.2 s", "1 min 22 s", "3 h 05 min" */
+static void print_duration(FILE *to, double seconds)
+{
+    if (seconds < 10) fprintf(to, "%.1f s", seconds);
+    else if (seconds < 59.5) fprintf(to, "%.0f s", seconds);
+    else if (seconds < 3600) fprintf(to, "%d min %02d s", (int)seconds / 60, (int)seconds % 60);
+    else fprintf(to, "%.0f h %02d min", floor(seconds / 3600), (int)fmod(seconds / 60, 60));
+}
+
+static void print_line(lac_progress *p, const char *note, bool last)
+{
+    double spent = lac_now() - p->started, rate = spent > 0 ? p->done / spent : 0;
+    if (p->tty) fputs("\r\033[K", p->to);
+    fprintf(p->to, "%s  %.0f/%.0f %s", p->what, p->done, p->total, p->unit);
+    if (rate > 0) fprintf(p->to, rate < 1 ? "  %.2g %s/s" : rate < 100 ? "  %.1f %s/s" : "  %.0f %s/s", rate, p->unit);
+    if (last) {
+        fputs("  took ", p->to);
+        print_duration(p->to, spent);
+    } else if (rate > 0) {
+        fputs("  ", p->to);
+        print_duration(p->to, (p->total - p->done) / rate);
+        fputs(" left", p->to);
+    }
+    if (note && note[0]) fprintf(p->to, "   %s", note);
+    if (last || !p->tty) fputc('\n', p->to);
+    fflush(p->to);
+}
+
+void lac_progress_begin(lac_progress *p, FILE *to, const char *what, const char *unit, double total)
+{
+    if (!p) return;
+    *p = (lac_progress){.to = to, .what = what, .unit = unit, .total = total, .started = lac_now()};
+    p->tty = to && isatty(fileno(to));
+}
+
+void lac_progress_set(lac_progress *p, double done, const char *note)
+{
+    if (!p || !p->to) return;
+    p->done = done;
+    double now = lac_now();
+    int tenth = p->total > 0 ? (int)(10 * done / p->total) : 0;
+    if (p->tty ? now - p->shown < 0.2 : tenth <= p->tenth || tenth >= 10) return;
+    p->shown = now;
+    p->tenth = tenth;
+    print_line(p, note, false);
+}
+
+void lac_progress_end(lac_progress *p)
+{
+    if (!p || !p->to) return;
+    print_line(p, NULL, true);
+    p->to = NULL;
+}
