@@ -55,6 +55,9 @@ typedef struct {
 lac_status lac_options_parse(lac_common *common, const lac_usage *usage, int argc, char **argv, lac_arena *arena,
                              lac_err *err);
 
+/* The one of names[n] that `word` probably meant: few letters away; or NULL. */
+const char *lac_nearest(const char *word, const char *const *names, size_t n);
+
 /* Every option with its value in force, for the manifest.  The caller owns the object (cJSON_Delete). */
 cJSON *lac_options_json(const lac_usage *usage);
 

@@ -1,0 +1,69 @@
+/* lacuna: find where a language model keeps a fact, make it forget, measure what else was lost.
+ *
+ * This file is the table of commands and nothing else; a command lives in the room that its work belongs to. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/option.h"
+
+typedef struct {
+    const char *name;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+    const char *summary;
+} command;
+
+static const command commands[] = {
+    {NULL, NULL, NULL},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] - 1 };
+
+static int print_help(void)
+{
+    puts("lacuna " LAC_VERSION " -- find where a language model keeps a fact, make it forget, measure what else was lost\n"
+         "\n"
+         "  lacuna COMMAND ...          lacuna COMMAND --help says more\n");
+    for (const command *c = commands; c->name; c++) printf("  %-10s %s\n", c->name, c->summary);
+    return 0;
+}
+
+static const command *find(const char *name)
+{
+    for (const command *c = commands; c->name; c++)
+        if (!strcmp(c->name, name)) return c;
+    return NULL;
+}
+
+static int fail_unknown(const char *name)
+{
+    const char *names[N_COMMANDS + 1] = {0};
+    size_t n = 0;
+    for (const command *c = commands; c->name; c++) names[n++] = c->name;
+    const char *near = lac_nearest(name, names, n);
+    if (near) fprintf(stderr, "lacuna: no command \"%s\"; did you mean %s?\n", name, near);
+    else fprintf(stderr, "lacuna: no command \"%s\" (lacuna --help lists them)\n", name);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help();
+        return 2;
+    }
+    const char *name = argv[1];
+    if (!strcmp(name, "--version") || !strcmp(name, "version")) return puts("lacuna " LAC_VERSION) < 0;
+    bool help = !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help");
+    if (help && argc == 2) return print_help();
+    if (help) name = argv[2];
+
+    const command *c = find(name);
+    if (!c) return fail_unknown(name);
+    char dashes[] = "--help", *ask[] = {help ? argv[2] : argv[1], dashes, NULL}; /* lacuna help trace */
+    int status = help ? c->run(2, ask) : c->run(argc - 1, argv + 1);
+    if (fflush(stdout) || ferror(stdout)) { /* a full disk behind a redirection */
+        perror("lacuna: the result could not be printed");
+        return status ? status : 1;
+    }
+    return status;
+}
