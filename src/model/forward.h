@@ -4,7 +4,8 @@
  * first_pos + n_rows - 1; it may continue a parent: keys and values computed before, read-only, shared by any number
  * of segments.  Rows of all segments are stacked; "row" in patches, wants and results counts through the whole batch.
  * The pass is layer-major: each weight is read once for the batch.  A segment may join late, at join_layer, from
- * given residual states (the stream as it enters that layer). */
+ * given residual states (the stream as it enters that layer); segments come in order of join_layer, so that the rows
+ * alive at a layer are always the first so many. */
 #ifndef LAC_FORWARD_H
 #define LAC_FORWARD_H
 
@@ -85,6 +86,11 @@ typedef struct {
  * keep_for_backward). */
 lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *batch, const float *dlogits,
                         const lac_grads *grads, lac_err *err);
+
+/* Greedy continuations of n prompts side by side, one row a step for each that has not ended.  out[i] has room for
+ * max_new ids; n_out[i] says how many there are. */
+lac_status lac_generate_batch(int **out, size_t *n_out, lac_run *run, const lac_model *model, const lac_ids *prompts,
+                              size_t n, size_t max_new, const int *stops, size_t n_stops, lac_err *err);
 
 /* Greedy continuation of one prompt: at most max_new ids, ending before an id in stops.  out has room for max_new. */
 lac_status lac_generate(int *out, size_t *n_out, lac_run *run, const lac_model *model, const int *prompt,

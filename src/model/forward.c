@@ -1,0 +1,420 @@
+/* The forward pass, layer by layer over all live rows.
+ *
+ *   x ── norm ── q k v ── clip ── rotate ── attention ── o ──(+)── norm ── gate,up ── silu ⊙ ── down ──(+)── x
+ *                                             ATTN_OUT ──┘ RESID_MID                   MLP_OUT ──┘ RESID_POST
+ *
+ * Rows are stacked over segments.  Segments come in order of join_layer, so at each layer the live rows are a prefix
+ * of the stack and every matrix product is one call on contiguous memory. */
+#include "model/forward.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/saved.h"
+#include "tensor/gemm.h"
+#include "tensor/ops.h"
+
+void lac_run_release(lac_run *run)
+{
+    lac_arena_release(&run->arena);
+    *run = (lac_run){0};
+}
+
+lac_status lac_kv_init(lac_kv *kv, const lac_config *config, const lac_kv *parent, int first_pos, int capacity,
+                       lac_arena *arena, lac_err *err)
+{
+    size_t kv_dim = lac_kv_dim(config), n = (size_t)config->n_layers * (size_t)capacity;
+    *kv = (lac_kv){.parent = parent, .first_pos = first_pos, .capacity = capacity, .kv_dim = kv_dim};
+    kv->k = lac_alloc_raw(arena, n, kv_dim * sizeof(float), err);
+    kv->v = kv->k ? lac_alloc_raw(arena, n, kv_dim * sizeof(float), err) : NULL;
+    return kv->v ? LAC_OK : LAC_ERR_MEMORY;
+}
+
+void lac_norm_forward(float *y, float *inv, float *mean, const float *x, const float *w, size_t n,
+                      const lac_config *config)
+{
+    if (config->norm == LAC_RMSNORM)
+        rmsnorm_forward(y, inv, x, w, n, (size_t)config->dim, config->norm_eps);
+    else
+        layernorm_forward(y, inv, mean, x, n, (size_t)config->dim, config->norm_eps);
+}
+
+/* ---- patches ----------------------------------------------------------------------------------------------------- */
+
+static int patch_order(const void *a, const void *b)
+{
+    const lac_patch *p = *(const lac_patch *const *)a, *q = *(const lac_patch *const *)b;
+    if (p->layer != q->layer) return p->layer < q->layer ? -1 : 1;
+    if (p->site != q->site) return p->site < q->site ? -1 : 1;
+    return p < q ? -1 : p > q; /* as the caller listed them */
+}
+
+static void patch_apply(const lac_patch *p, float *row, size_t dim)
+{
+    switch (p->op) {
+    case LAC_REPLACE: memcpy(row, p->value, dim * sizeof *row); break;
+    case LAC_ADD:
+        for (size_t i = 0; i < dim; i++) row[i] += p->value[i];
+        break;
+    case LAC_SCALE:
+        for (size_t i = 0; i < dim; i++) row[i] *= p->value[0];
+        break;
+    case LAC_READ: memcpy(p->seen, row, dim * sizeof *row); break;
+    }
+}
+
+/* One pass's working state. */
+typedef struct {
+    const lac_model *m;
+    const lac_config *c;
+    const lac_batch *batch;
+    lac_run *run;
+    size_t n_rows, dim, q_dim, kv_dim, qkv_dim, hidden;
+    size_t *first;            /* [n_segments + 1] first row of each segment */
+    const lac_patch **patch;  /* [n_patches] in order of layer and site */
+    size_t next_patch;
+    float *x, *xn, *out;      /* [rows, dim] the stream, its norm, a sublayer's output */
+    float *qkv, *z, *gu, *h;  /* shared by all layers, unless they are kept */
+    float *inv, *mean;
+    lac_span *spans;          /* of all segments, parents first */
+    size_t *first_span;       /* [n_segments + 1] */
+    const lac_kv **span_kv;   /* the store of each parent span, NULL for a segment's own rows */
+    struct lac_saved *saved;
+} pass;
+
+/* Applies the patches of (layer, site) to the live rows of data; counts them. */
+static void patches_at(pass *p, int layer, lac_site site, float *data, size_t live)
+{
+    while (p->next_patch < p->batch->n_patches) {
+        const lac_patch *patch = p->patch[p->next_patch];
+        if (patch->layer > layer || (patch->layer == layer && patch->site > site)) return;
+        if (patch->layer == layer && patch->site == site && (size_t)patch->row < live) {
+            patch_apply(patch, data + (size_t)patch->row * p->dim, p->dim);
+            p->run->patches_applied++;
+        }
+        p->next_patch++;
+    }
+}
+
+/* ---- checking and laying out ------------------------------------------------------------------------------------- */
+
+static lac_status check_segment(const pass *p, size_t i, lac_err *err)
+{
+    const lac_segment *s = &p->batch->segments[i];
+    if (s->n_rows <= 0 || s->first_pos < 0 || s->first_pos + s->n_rows > p->c->context)
+        return lac_fail(err, LAC_ERR_DATA, "a sequence of %d tokens does not fit the model's context of %d",
+                        s->first_pos + s->n_rows, p->c->context);
+    if (i && s->join_layer < p->batch->segments[i - 1].join_layer)
+        return lac_fail(err, LAC_ERR_DATA, "segments must come in order of the layer they join at");
+    if (s->join_layer < 0 || s->join_layer >= p->c->n_layers || (!s->states && (s->join_layer || !s->tokens)))
+        return lac_fail(err, LAC_ERR_DATA, "a segment that joins at layer %d needs states", s->join_layer);
+    for (int t = 0; s->tokens && t < s->n_rows; t++)
+        if (s->tokens[t] < 0 || s->tokens[t] >= p->c->vocab)
+            return lac_fail(err, LAC_ERR_DATA, "token id %d is outside the model's vocabulary of %d", s->tokens[t],
+                            p->c->vocab);
+    int need = s->first_pos;
+    for (const lac_kv *kv = s->parent; kv && need > 0; kv = kv->parent) {
+        if (kv->first_pos + kv->n_rows < need) break;
+        if (kv->first_pos < need) need = kv->first_pos;
+    }
+    if (need > 0)
+        return lac_fail(err, LAC_ERR_DATA, "a segment begins at position %d and its parents do not reach it",
+                        s->first_pos);
+    const lac_kv *keep = s->keep;
+    if (keep && (s->first_pos < keep->first_pos || s->first_pos + s->n_rows > keep->first_pos + keep->capacity))
+        return lac_fail(err, LAC_ERR_DATA, "the store of keys and values is too small for position %d",
+                        s->first_pos + s->n_rows - 1);
+    if (p->batch->keep_for_backward && (s->first_pos || s->join_layer))
+        return lac_fail(err, LAC_ERR_UNSUPPORTED, "a backward pass needs whole sequences");
+    return LAC_OK;
+}
+
+static lac_status check(pass *p, lac_err *err)
+{
+    const lac_batch *b = p->batch;
+    p->first = LAC_NEW(&p->run->arena, size_t, b->n_segments + 1, err);
+    p->patch = LAC_NEW(&p->run->arena, const lac_patch *, b->n_patches, err);
+    if (!p->first || !p->patch) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < b->n_segments; i++) {
+        if (check_segment(p, i, err)) return err ? err->code : LAC_ERR_DATA;
+        p->first[i + 1] = p->first[i] + (size_t)b->segments[i].n_rows;
+    }
+    p->n_rows = p->first[b->n_segments];
+    for (size_t i = 0; i < b->n_patches; i++) {
+        p->patch[i] = &b->patches[i];
+        if (b->patches[i].row < 0 || (size_t)b->patches[i].row >= p->n_rows)
+            return lac_fail(err, LAC_ERR_DATA, "a patch names row %d of a batch of %zu", b->patches[i].row, p->n_rows);
+    }
+    qsort(p->patch, b->n_patches, sizeof *p->patch, patch_order);
+    for (size_t i = 0; i < b->n_wanted; i++)
+        if (b->wanted[i] < 0 || (size_t)b->wanted[i] >= p->n_rows)
+            return lac_fail(err, LAC_ERR_DATA, "row %d of a batch of %zu is wanted", b->wanted[i], p->n_rows);
+    return LAC_OK;
+}
+
+/* Spans of every segment: the parents' stores from the oldest on, then the segment's own rows. */
+static lac_status lay_spans(pass *p, lac_err *err)
+{
+    const lac_batch *b = p->batch;
+    size_t total = 0;
+    for (size_t i = 0; i < b->n_segments; i++, total++)
+        for (const lac_kv *kv = b->segments[i].parent; kv; kv = kv->parent) total++;
+    p->spans = LAC_NEW(&p->run->arena, lac_span, total, err);
+    p->span_kv = LAC_NEW(&p->run->arena, const lac_kv *, total, err);
+    p->first_span = LAC_NEW(&p->run->arena, size_t, b->n_segments + 1, err);
+    if (!p->spans || !p->span_kv || !p->first_span) return LAC_ERR_MEMORY;
+    size_t at = 0;
+    for (size_t i = 0; i < b->n_segments; i++) {
+        const lac_segment *s = &b->segments[i];
+        size_t n = 0;
+        int end = s->first_pos;
+        for (const lac_kv *kv = s->parent; kv && end > 0; kv = kv->parent)
+            if (kv->first_pos < end) n++, end = kv->first_pos;
+        end = s->first_pos;
+        size_t slot = at + n;
+        for (const lac_kv *kv = s->parent; kv && end > 0; kv = kv->parent)
+            if (kv->first_pos < end) {
+                p->span_kv[--slot] = kv;
+                p->spans[slot].n = (size_t)(end - kv->first_pos);
+                end = kv->first_pos;
+            }
+        p->spans[at + n].n = (size_t)s->n_rows;
+        at += n + 1;
+        p->first_span[i + 1] = at;
+    }
+    return LAC_OK;
+}
+
+static float *floats(pass *p, size_t rows, size_t cols, lac_err *err)
+{
+    return lac_alloc_raw(&p->run->arena, rows, cols * sizeof(float), err);
+}
+
+static lac_status lay_layer(pass *p, lac_saved_layer *s, lac_err *err)
+{
+    size_t n = p->n_rows;
+    s->x_pre = floats(p, n, p->dim, err);
+    s->x_mid = floats(p, n, p->dim, err);
+    s->inv1 = floats(p, 4 * n, 1, err);
+    s->qkv = floats(p, n, p->qkv_dim, err);
+    s->z = floats(p, n, p->q_dim, err);
+    s->gu = floats(p, n, 2 * p->hidden, err);
+    if (p->c->clip_qkv > 0) s->clipped = lac_alloc(&p->run->arena, n, p->qkv_dim, err);
+    if (!s->x_pre || !s->x_mid || !s->inv1 || !s->qkv || !s->z || !s->gu || (p->c->clip_qkv > 0 && !s->clipped))
+        return LAC_ERR_MEMORY;
+    s->mean1 = s->inv1 + n;
+    s->inv2 = s->mean1 + n;
+    s->mean2 = s->inv2 + n;
+    return LAC_OK;
+}
+
+static lac_status lay_out(pass *p, lac_err *err)
+{
+    const lac_batch *b = p->batch;
+    lac_arena *arena = &p->run->arena;
+    size_t n = p->n_rows, longest = 0, half = (size_t)p->c->head_dim / 2;
+    p->x = floats(p, n, p->dim, err);
+    p->xn = floats(p, n, p->dim, err);
+    p->out = floats(p, n, p->dim, err);
+    p->inv = floats(p, 2 * n, 1, err);
+    p->h = floats(p, n, p->hidden, err);
+    p->qkv = floats(p, n, p->qkv_dim, err);
+    p->z = floats(p, n, p->q_dim, err);
+    p->gu = floats(p, n, 2 * p->hidden, err);
+    struct lac_saved *s = p->saved = p->run->saved = LAC_NEW(arena, struct lac_saved, 1, err);
+    if (!p->x || !p->xn || !p->out || !p->inv || !p->h || !p->qkv || !p->z || !p->gu || !s) return LAC_ERR_MEMORY;
+    p->mean = p->inv + n;
+    for (size_t i = 0; i < b->n_segments; i++) {
+        size_t keys = (size_t)b->segments[i].first_pos + (size_t)b->segments[i].n_rows;
+        if (keys > longest) longest = keys;
+    }
+    s->pos = LAC_NEW(arena, int, n, err);
+    s->inv_freq = floats(p, half, 1, err);
+    s->items = LAC_NEW(arena, lac_attention, b->n_segments, err);
+    s->scratch = floats(p, lac_attention_scratch(longest), 1, err);
+    s->layer = LAC_NEW(arena, lac_saved_layer, (size_t)p->c->n_layers, err);
+    s->x_final = floats(p, b->n_wanted, p->dim, err);
+    s->inv_final = floats(p, 2 * b->n_wanted, 1, err);
+    p->run->final = floats(p, b->n_wanted, p->dim, err);
+    if (!s->pos || !s->inv_freq || !s->items || !s->scratch || !s->layer || !s->x_final || !s->inv_final ||
+        !p->run->final)
+        return LAC_ERR_MEMORY;
+    s->mean_final = s->inv_final + b->n_wanted;
+    for (size_t i = 0; i < b->n_segments; i++)
+        for (int t = 0; t < b->segments[i].n_rows; t++) s->pos[p->first[i] + (size_t)t] = b->segments[i].first_pos + t;
+    for (size_t i = 0; i < half; i++)
+        s->inv_freq[i] = 1.0f / powf(p->c->rope_theta, (float)(2 * i) / (float)p->c->head_dim);
+    for (int l = b->lowest; b->keep_for_backward && l < p->c->n_layers; l++)
+        if (lay_layer(p, &s->layer[l], err)) return LAC_ERR_MEMORY;
+    return lay_spans(p, err);
+}
+
+/* ---- the layers -------------------------------------------------------------------------------------------------- */
+
+/* Rows that begin at this layer: their embeddings, or the states they bring.  Returns the rows alive from here on. */
+static size_t join(pass *p, int layer)
+{
+    const lac_batch *b = p->batch;
+    size_t live = 0;
+    for (size_t i = 0; i < b->n_segments && b->segments[i].join_layer <= layer; i++) {
+        const lac_segment *s = &b->segments[i];
+        live = p->first[i + 1];
+        if (s->join_layer != layer) continue;
+        float *x = p->x + p->first[i] * p->dim;
+        if (s->states) memcpy(x, s->states, (size_t)s->n_rows * p->dim * sizeof *x);
+        else
+            for (size_t t = 0; t < (size_t)s->n_rows; t++)
+                memcpy(x + t * p->dim, p->m->embed + (size_t)s->tokens[t] * p->dim, p->dim * sizeof *x);
+    }
+    return live;
+}
+
+static void clip(float *qkv, unsigned char *clipped, size_t n, float limit)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = qkv[i];
+        if (clipped) clipped[i] = x < -limit || x > limit;
+        qkv[i] = x < -limit ? -limit : x > limit ? limit : x;
+    }
+}
+
+/* Points every segment's spans at this layer's keys and values, and writes the new ones into the stores that keep
+ * them. */
+static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
+{
+    const lac_batch *b = p->batch;
+    size_t i = 0;
+    for (; i < b->n_segments && p->first[i] < live; i++) {
+        const lac_segment *s = &b->segments[i];
+        float *rows = qkv + p->first[i] * p->qkv_dim, *k = rows + p->q_dim, *v = k + p->kv_dim;
+        size_t from = p->first_span[i], own = p->first_span[i + 1] - 1;
+        for (size_t j = from; j < own; j++) {
+            const lac_kv *kv = p->span_kv[j];
+            size_t at = (size_t)layer * (size_t)kv->capacity * kv->kv_dim;
+            p->spans[j].k = kv->k + at, p->spans[j].v = kv->v + at, p->spans[j].ld = kv->kv_dim;
+        }
+        p->spans[own].k = k, p->spans[own].v = v, p->spans[own].ld = p->qkv_dim;
+        p->saved->items[i] = (lac_attention){.z = z + p->first[i] * p->q_dim, .q = rows, .n = (size_t)s->n_rows,
+                                             .ldz = p->q_dim, .ldq = p->qkv_dim, .spans = p->spans + from,
+                                             .n_spans = own - from + 1};
+        if (!s->keep) continue;
+        lac_kv *kv = s->keep;
+        size_t at = ((size_t)layer * (size_t)kv->capacity + (size_t)(s->first_pos - kv->first_pos)) * kv->kv_dim;
+        for (size_t t = 0; t < (size_t)s->n_rows; t++) {
+            memcpy(kv->k + at + t * kv->kv_dim, k + t * p->qkv_dim, kv->kv_dim * sizeof *k);
+            memcpy(kv->v + at + t * kv->kv_dim, v + t * p->qkv_dim, kv->kv_dim * sizeof *v);
+        }
+    }
+    return i;
+}
+
+static void attention_half(pass *p, int layer, size_t live, lac_saved_layer *keep)
+{
+    const lac_layer *w = &p->m->layers[layer];
+    float *qkv = keep ? keep->qkv : p->qkv, *z = keep ? keep->z : p->z;
+    if (keep) memcpy(keep->x_pre, p->x, live * p->dim * sizeof *p->x);
+    lac_norm_forward(p->xn, keep ? keep->inv1 : p->inv, keep ? keep->mean1 : p->mean, p->x, w->attn_norm, live, p->c);
+    gemm_nt(qkv, p->qkv_dim, p->xn, p->dim, w->q, p->dim, live, p->qkv_dim, p->dim, 0.0f);
+    if (p->c->clip_qkv > 0) clip(qkv, keep ? keep->clipped : NULL, live * p->qkv_dim, p->c->clip_qkv);
+    rope(qkv, p->qkv_dim, p->saved->pos, live, (size_t)(p->c->n_heads + p->c->n_kv_heads), (size_t)p->c->head_dim,
+         p->saved->inv_freq, 1.0f);
+    size_t n_items = aim_spans(p, layer, qkv, z, live);
+    lac_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
+    attention_forward(p->saved->items, n_items, heads, p->saved->scratch);
+    gemm_nt(p->out, p->dim, z, p->q_dim, w->o, p->q_dim, live, p->dim, p->q_dim, 0.0f);
+    patches_at(p, layer, LAC_ATTN_OUT, p->out, live);
+    add(p->x, p->out, live * p->dim);
+    patches_at(p, layer, LAC_RESID_MID, p->x, live);
+}
+
+static void mlp_half(pass *p, int layer, size_t live, lac_saved_layer *keep)
+{
+    const lac_layer *w = &p->m->layers[layer];
+    float *gu = keep ? keep->gu : p->gu;
+    if (keep) memcpy(keep->x_mid, p->x, live * p->dim * sizeof *p->x);
+    lac_norm_forward(p->xn, keep ? keep->inv2 : p->inv, keep ? keep->mean2 : p->mean, p->x, w->mlp_norm, live, p->c);
+    gemm_nt(gu, 2 * p->hidden, p->xn, p->dim, w->gate, p->dim, live, 2 * p->hidden, p->dim, 0.0f);
+    swiglu_forward(p->h, gu, live, p->hidden);
+    gemm_nt(p->out, p->dim, p->h, p->hidden, w->down, p->hidden, live, p->dim, p->hidden, 0.0f);
+    patches_at(p, layer, LAC_MLP_OUT, p->out, live);
+    add(p->x, p->out, live * p->dim);
+    patches_at(p, layer, LAC_RESID_POST, p->x, live);
+}
+
+static void last_norm(pass *p)
+{
+    const lac_batch *b = p->batch;
+    struct lac_saved *s = p->saved;
+    for (size_t i = 0; i < b->n_wanted; i++)
+        memcpy(s->x_final + i * p->dim, p->x + (size_t)b->wanted[i] * p->dim, p->dim * sizeof *p->x);
+    lac_norm_forward(p->run->final, s->inv_final, s->mean_final, s->x_final, p->m->final_norm, b->n_wanted, p->c);
+}
+
+lac_status lac_forward(lac_run *run, const lac_model *model, const lac_batch *batch, lac_err *err)
+{
+    const lac_config *c = &model->config;
+    lac_arena_reset(&run->arena);
+    run->patches_applied = 0;
+    run->saved = NULL;
+    pass p = {.m = model, .c = c, .batch = batch, .run = run, .dim = (size_t)c->dim, .q_dim = lac_q_dim(c),
+              .kv_dim = lac_kv_dim(c), .hidden = (size_t)c->hidden};
+    p.qkv_dim = p.q_dim + 2 * p.kv_dim;
+    lac_err local = {0}; /* so that a caller without err still learns the code */
+    if (!err) err = &local;
+    if (check(&p, err) || lay_out(&p, err)) return err->code;
+    run->n_rows = p.n_rows;
+
+    for (int layer = 0; layer < c->n_layers; layer++) {
+        size_t live = join(&p, layer);
+        if (live == 0) continue;
+        lac_saved_layer *keep = batch->keep_for_backward && layer >= batch->lowest ? &p.saved->layer[layer] : NULL;
+        patches_at(&p, layer, LAC_EMBED, p.x, layer == 0 ? live : 0);
+        patches_at(&p, layer, LAC_RESID_PRE, p.x, live);
+        attention_half(&p, layer, live, keep);
+        mlp_half(&p, layer, live, keep);
+        run->row_layers += (double)live;
+    }
+    if (run->patches_applied != batch->n_patches)
+        return lac_fail(err, LAC_ERR_DATA, "%zu of %zu patches met no row: a row that joins at a later layer, or a "
+                        "layer that the model does not have", batch->n_patches - run->patches_applied,
+                        batch->n_patches);
+    for (size_t i = 0; i < batch->n_segments; i++) {
+        const lac_segment *s = &batch->segments[i];
+        if (s->keep) s->keep->n_rows = s->first_pos + s->n_rows - s->keep->first_pos;
+    }
+    last_norm(&p);
+    return LAC_OK;
+}
+
+/* ---- the head ---------------------------------------------------------------------------------------------------- */
+
+void lac_logits(float *logits, const lac_model *model, const float *states, size_t n)
+{
+    size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab;
+    gemm_nt(logits, vocab, states, dim, model->head, dim, n, vocab, dim, 0.0f);
+}
+
+lac_status lac_logprobs(double *logp, int *greedy, lac_run *run, const lac_model *model, const float *states,
+                        const int *targets, size_t n, lac_err *err)
+{
+    size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab, chunk = n < 256 ? n : 256;
+    float *logits = lac_alloc_raw(&run->arena, chunk, vocab * sizeof *logits, err);
+    if (!logits) return LAC_ERR_MEMORY;
+    for (size_t at = 0; at < n; at += chunk) {
+        size_t m = n - at < chunk ? n - at : chunk;
+        lac_logits(logits, model, states + at * dim, m);
+#pragma omp parallel for
+        for (size_t i = 0; i < m; i++) {
+            const float *row = logits + i * vocab;
+            logp[at + i] = (double)row[targets[at + i]] - log_sum_exp(row, vocab);
+            if (!greedy) continue;
+            size_t best = 0;
+            for (size_t j = 1; j < vocab; j++)
+                if (row[j] > row[best]) best = j;
+            greedy[at + i] = best == (size_t)targets[at + i];
+        }
+    }
+    return LAC_OK;
+}

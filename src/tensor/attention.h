@@ -1,0 +1,45 @@
+/* Causal attention of one run of rows over keys that stand in several places: parents' stores first, its own last.
+ *
+ *   z_t = Σ_j softmax_j(q_t · k_j / √hd) v_j          j = 0 .. position of t
+ *
+ * Query head h reads key head h / (n_heads / n_kv_heads). */
+#ifndef LAC_ATTENTION_H
+#define LAC_ATTENTION_H
+
+#include <stddef.h>
+
+/* n keys and values in a row of memory: k and v are row 0 of head 0, ld floats from one position to the next. */
+typedef struct {
+    const float *k, *v;
+    size_t n, ld;
+} lac_span;
+
+typedef struct {
+    float *z;             /* [n, n_heads * hd] out, stride ldz */
+    const float *q;       /* [n, n_heads * hd], stride ldq */
+    size_t n, ldz, ldq;
+    const lac_span *spans; /* [n_spans]; the last holds the segment's own n rows */
+    size_t n_spans;
+} lac_attention;
+
+typedef struct {
+    size_t n_heads, n_kv_heads, head_dim;
+} lac_heads;
+
+/* All segments at once, in parallel over (segment, head, block of rows).  scratch: lac_attention_scratch floats. */
+void attention_forward(const lac_attention *items, size_t n_items, lac_heads heads, float *scratch);
+
+/* Gradient for segments without parents (one span each).  dq, dk, dv are views into one [n, q + 2 kv] buffer laid out
+ * as q, k and v are, and are added to. */
+typedef struct {
+    const float *dz;      /* [n, n_heads * hd], stride ldz of the forward item */
+    float *dq, *dk, *dv;  /* stride ldq */
+} lac_attention_grad;
+
+void attention_backward(const lac_attention_grad *grads, const lac_attention *items, size_t n_items, lac_heads heads,
+                        float *scratch);
+
+/* Floats of scratch for either, given the longest sequence. */
+size_t lac_attention_scratch(size_t max_keys);
+
+#endif

@@ -1,0 +1,21 @@
+/* The matrix product: the one place that names a BLAS.  Row-major float32 with leading dimensions, so that a head, or
+ * the gate half of a fused product, is a view and not a copy.
+ *
+ *   gemm_nt   y [m,n] = x [m,k]  w [n,k]ᵀ + beta y       a linear layer; scores q kᵀ
+ *   gemm_nn   y [m,n] = x [m,k]  w [k,n]  + beta y       its gradient down; mixing values
+ *   gemm_tn   y [m,n] = x [k,m]ᵀ w [k,n]  + beta y       its gradient to the weights
+ *
+ * Called inside a parallel region they run on the calling thread (OpenBLAS's OpenMP build). */
+#ifndef LAC_GEMM_H
+#define LAC_GEMM_H
+
+#include <stddef.h>
+
+void gemm_nt(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
+             float beta);
+void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
+             float beta);
+void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
+             float beta);
+
+#endif

@@ -1,0 +1,189 @@
+#include "tensor/ops.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* The compiler writes these loops for each generation of x86 and the loader picks one; elsewhere there is one.  Not
+ * under a sanitizer, whose start-up comes after the picking. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&          \
+    !defined(__SANITIZE_THREAD__)
+#define FOR_EACH_CPU __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define FOR_EACH_CPU
+#endif
+
+enum { PARALLEL_FROM = 1 << 15 }; /* elements below which a parallel region costs more than it brings */
+
+/* exp as a polynomial of degree 6 on [-ln2/2, ln2/2] and a shifted exponent (Cephes' expf): within 2 ulp of libm, and
+ * a loop around it becomes vector code, which a call to expf does not without -ffast-math. */
+static inline float exp_poly(float x)
+{
+    x = x > 88.0f ? 88.0f : x < -87.3f ? -87.3f : x;
+    float n = rintf(x * 1.44269504088896341f);
+    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    int32_t bits = ((int32_t)n + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+}
+
+/* ---- norms ------------------------------------------------------------------------------------------------------- */
+
+FOR_EACH_CPU void rmsnorm_forward(float *y, float *inv, const float *x, const float *w, size_t n, size_t dim, float eps)
+{
+#pragma omp parallel for if (n * dim > PARALLEL_FROM)
+    for (size_t t = 0; t < n; t++) {
+        const float *xt = x + t * dim;
+        float *yt = y + t * dim;
+        double sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (size_t i = 0; i < dim; i++) sum += (double)xt[i] * xt[i];
+        float r = (float)(1.0 / sqrt(sum / (double)dim + eps));
+        inv[t] = r;
+        for (size_t i = 0; i < dim; i++) yt[i] = w ? xt[i] * r * w[i] : xt[i] * r;
+    }
+}
+
+FOR_EACH_CPU void rmsnorm_backward(float *dx, float *dw, const float *dy, const float *x, const float *inv,
+                                   const float *w, size_t n, size_t dim)
+{
+#pragma omp parallel for if (n * dim > PARALLEL_FROM)
+    for (size_t t = 0; t < n; t++) {
+        const float *xt = x + t * dim, *dyt = dy + t * dim;
+        float *dxt = dx + t * dim, r = inv[t];
+        double along = 0;
+#pragma omp simd reduction(+ : along)
+        for (size_t i = 0; i < dim; i++) along += (double)dyt[i] * (w ? w[i] : 1.0f) * xt[i];
+        float shift = (float)(along * r * r / (double)dim); /* mean(g ⊙ x̂) r, times x̂ / r = x below */
+        for (size_t i = 0; i < dim; i++) dxt[i] += r * (dyt[i] * (w ? w[i] : 1.0f) - xt[i] * shift);
+    }
+    if (!dw) return;
+#pragma omp parallel for if (n * dim > PARALLEL_FROM)
+    for (size_t i = 0; i < dim; i++) {
+        double sum = 0;
+        for (size_t t = 0; t < n; t++) sum += (double)dy[t * dim + i] * x[t * dim + i] * inv[t];
+        dw[i] += (float)sum;
+    }
+}
+
+FOR_EACH_CPU void layernorm_forward(float *y, float *inv, float *mean, const float *x, size_t n, size_t dim, float eps)
+{
+#pragma omp parallel for if (n * dim > PARALLEL_FROM)
+    for (size_t t = 0; t < n; t++) {
+        const float *xt = x + t * dim;
+        float *yt = y + t * dim;
+        double sum = 0, square = 0;
+#pragma omp simd reduction(+ : sum)
+        for (size_t i = 0; i < dim; i++) sum += xt[i];
+        double mu = sum / (double)dim;
+#pragma omp simd reduction(+ : square)
+        for (size_t i = 0; i < dim; i++) square += (xt[i] - mu) * (xt[i] - mu);
+        float r = (float)(1.0 / sqrt(square / (double)dim + eps)), m = (float)mu;
+        inv[t] = r;
+        mean[t] = m;
+        for (size_t i = 0; i < dim; i++) yt[i] = (xt[i] - m) * r;
+    }
+}
+
+FOR_EACH_CPU void layernorm_backward(float *dx, const float *dy, const float *x, const float *inv, const float *mean,
+                                     size_t n, size_t dim)
+{
+#pragma omp parallel for if (n * dim > PARALLEL_FROM)
+    for (size_t t = 0; t < n; t++) {
+        const float *xt = x + t * dim, *dyt = dy + t * dim;
+        float *dxt = dx + t * dim, r = inv[t], m = mean[t];
+        double along_1 = 0, along_y = 0; /* take dy, remove its part along 1 and its part along y, undo the division */
+#pragma omp simd reduction(+ : along_1, along_y)
+        for (size_t i = 0; i < dim; i++) {
+            along_1 += dyt[i];
+            along_y += (double)dyt[i] * ((xt[i] - m) * r);
+        }
+        float shift = (float)(along_1 / (double)dim), scale = (float)(along_y / (double)dim);
+        for (size_t i = 0; i < dim; i++) dxt[i] += (dyt[i] - shift - (xt[i] - m) * r * scale) * r;
+    }
+}
+
+/* ---- SwiGLU ------------------------------------------------------------------------------------------------------ */
+
+FOR_EACH_CPU void swiglu_forward(float *h, const float *gu, size_t n, size_t hidden)
+{
+#pragma omp parallel for if (n * hidden > PARALLEL_FROM)
+    for (size_t t = 0; t < n; t++) {
+        const float *g = gu + t * 2 * hidden, *u = g + hidden;
+        float *ht = h + t * hidden;
+#pragma omp simd
+        for (size_t i = 0; i < hidden; i++) ht[i] = g[i] / (1.0f + exp_poly(-g[i])) * u[i];
+    }
+}
+
+FOR_EACH_CPU void swiglu_backward(float *dgu, const float *dh, const float *gu, size_t n, size_t hidden)
+{
+#pragma omp parallel for if (n * hidden > PARALLEL_FROM)
+    for (size_t t = 0; t < n; t++) {
+        const float *g = gu + t * 2 * hidden, *u = g + hidden, *d = dh + t * hidden;
+        float *dg = dgu + t * 2 * hidden, *du = dg + hidden;
+#pragma omp simd
+        for (size_t i = 0; i < hidden; i++) {
+            float sigma = 1.0f / (1.0f + exp_poly(-g[i]));
+            dg[i] = d[i] * u[i] * sigma * (1.0f + g[i] * (1.0f - sigma));
+            du[i] = d[i] * g[i] * sigma;
+        }
+    }
+}
+
+/* ---- the rest ---------------------------------------------------------------------------------------------------- */
+
+void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads, size_t head_dim, const float *inv_freq,
+          float sign)
+{
+    size_t half = head_dim / 2;
+#pragma omp parallel for if (n * n_heads * head_dim > PARALLEL_FROM)
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < half; i++) {
+            float angle = (float)pos[t] * inv_freq[i]; /* float32, as the reference implementations have it */
+            float c = cosf(angle), s = sign * sinf(angle);
+            for (size_t h = 0; h < n_heads; h++) {
+                float *a = x + t * ld + h * head_dim + i, *b = a + half, u = *a, v = *b;
+                *a = u * c - v * s;
+                *b = v * c + u * s;
+            }
+        }
+}
+
+void add(float *y, const float *x, size_t n)
+{
+#pragma omp parallel for simd if (parallel : n > PARALLEL_FROM)
+    for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+FOR_EACH_CPU void softmax(float *x, size_t n, float scale)
+{
+    float top = -INFINITY;
+#pragma omp simd reduction(max : top)
+    for (size_t i = 0; i < n; i++) top = x[i] > top ? x[i] : top;
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < n; i++) {
+        x[i] = exp_poly((x[i] - top) * scale);
+        sum += x[i];
+    }
+    float inv = (float)(1.0 / sum);
+    for (size_t i = 0; i < n; i++) x[i] *= inv;
+}
+
+double log_sum_exp(const float *x, size_t n)
+{
+    float top = -INFINITY;
+    for (size_t i = 0; i < n; i++) top = x[i] > top ? x[i] : top;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - top);
+    return top + log(sum);
+}
