@@ -45,7 +45,7 @@ static int fail_unknown(const char *name)
     return 2;
 }
 
-int main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
     if (argc < 2) {
         print_help();
@@ -59,11 +59,17 @@ int main(int argc, char **argv)
 
     const command *c = find(name);
     if (!c) return fail_unknown(name);
-    char dashes[] = "--help", *ask[] = {help ? argv[2] : argv[1], dashes, NULL}; /* lacuna help trace */
-    int status = help ? c->run(2, ask) : c->run(argc - 1, argv + 1);
+    if (!help) return c->run(argc - 1, argv + 1);
+    char dashes[] = "--help", *ask[] = {argv[2], dashes, NULL}; /* lacuna help trace: as lacuna trace --help */
+    return c->run(2, ask);
+}
+
+int main(int argc, char **argv)
+{
+    int status = dispatch(argc, argv);
     if (fflush(stdout) || ferror(stdout)) { /* a full disk behind a redirection */
         perror("lacuna: the result could not be printed");
-        return status ? status : 1;
+        if (!status) status = 1;
     }
     return status;
 }
