@@ -1,0 +1,198 @@
+/* The backward pass: forward.c read from the bottom up.
+ *
+ *   dlogits ── head ── last norm ──┬── down, silu ⊙, gate/up, norm ──(+)── o, attention, rotation, clip, qkv, norm ──(+)── ...
+ *                                  └───────────── the stream: its gradient passes both sublayers by ─────────────┘
+ *
+ * A tensor whose gradient buffer is NULL is frozen: nothing is computed for it.  The signal stops at the lowest layer
+ * that trains anything, and inside that layer at the lowest half that does. */
+#include <string.h>
+
+#include "model/saved.h"
+#include "tensor/gemm.h"
+#include "tensor/ops.h"
+
+typedef struct {
+    const lac_model *m;
+    const lac_config *c;
+    const lac_batch *batch;
+    const lac_grads *grads;
+    struct lac_saved *saved;
+    size_t rows, dim, q_dim, kv_dim, qkv_dim, hidden;
+    float *dx;               /* [rows, dim] gradient of the stream */
+    float *xn, *dxn;         /* [rows, dim] a norm's output again, and its gradient */
+    float *h, *dh, *dgu;     /* [rows, hidden], [rows, hidden], [rows, 2 hidden] */
+    float *dz, *dqkv;        /* [rows, q_dim], [rows, q_dim + 2 kv_dim] */
+    lac_attention_grad *dattn; /* [n_segments] */
+} pass;
+
+static float *grad(const pass *p, lac_slot slot, int layer)
+{
+    const lac_tensor *t = lac_model_tensor(p->m, slot, layer);
+    return t ? p->grads->g[t - p->m->tensors] : NULL;
+}
+
+static bool trains_any(const pass *p, int layer, const lac_slot *slots, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (grad(p, slots[i], layer)) return true;
+    return false;
+}
+
+static bool trains_attention(const pass *p, int layer)
+{
+    static const lac_slot slots[] = {LAC_SLOT_ATTN_NORM, LAC_SLOT_Q, LAC_SLOT_K, LAC_SLOT_V, LAC_SLOT_O};
+    return trains_any(p, layer, slots, sizeof slots / sizeof *slots);
+}
+
+static void norm_backward(pass *p, float *dx, float *dw, const float *dy, const float *x, const float *inv,
+                          const float *mean, const float *w, size_t n)
+{
+    if (p->c->norm == LAC_RMSNORM) rmsnorm_backward(dx, dw, dy, x, inv, w, n, p->dim);
+    else layernorm_backward(dx, dy, x, inv, mean, n, p->dim);
+}
+
+/* dW [out, in] += dyᵀ x, dy a view of stride ld. */
+static void weight_gradient(float *dw, const float *dy, size_t ld, const float *x, size_t n, size_t out, size_t in)
+{
+    if (dw) gemm_tn(dw, in, dy, ld, x, in, out, in, n, 1.0f);
+}
+
+static lac_status head_backward(pass *p, const float *dlogits, lac_arena *arena, lac_err *err)
+{
+    size_t n = p->batch->n_wanted, vocab = (size_t)p->c->vocab;
+    float *dfinal = lac_alloc_raw(arena, n, p->dim * sizeof *dfinal, err);
+    float *dlast = lac_alloc(arena, n, p->dim * sizeof *dlast, err), *dhead;
+    float *final = lac_alloc_raw(arena, n, p->dim * sizeof *final, err);
+    float *stats = lac_alloc_raw(arena, 2 * n, sizeof *stats, err);
+    if (!dfinal || !dlast || !final || !stats) return LAC_ERR_MEMORY;
+    gemm_nn(dfinal, p->dim, dlogits, vocab, p->m->head, p->dim, n, p->dim, vocab, 0.0f);
+    dhead = grad(p, p->c->tied ? LAC_SLOT_EMBED : LAC_SLOT_HEAD, -1);
+    if (dhead) {
+        lac_norm_forward(final, stats, stats + n, p->saved->x_final, p->m->final_norm, n, p->c);
+        weight_gradient(dhead, dlogits, vocab, final, n, vocab, p->dim);
+    }
+    norm_backward(p, dlast, grad(p, LAC_SLOT_FINAL_NORM, -1), dfinal, p->saved->x_final, p->saved->inv_final,
+                  p->saved->mean_final, p->m->final_norm, n);
+    for (size_t i = 0; i < n; i++) add(p->dx + (size_t)p->batch->wanted[i] * p->dim, dlast + i * p->dim, p->dim);
+    return LAC_OK;
+}
+
+static void mlp_backward(pass *p, int layer, bool below)
+{
+    const lac_layer *w = &p->m->layers[layer];
+    const lac_saved_layer *s = &p->saved->layer[layer];
+    size_t n = p->rows, hidden = p->hidden;
+    float *dgate = grad(p, LAC_SLOT_GATE, layer), *dup = grad(p, LAC_SLOT_UP, layer);
+    float *ddown = grad(p, LAC_SLOT_DOWN, layer), *dnorm = grad(p, LAC_SLOT_MLP_NORM, layer);
+    if (!below && !dgate && !dup && !ddown && !dnorm) return;
+    if (ddown) {
+        swiglu_forward(p->h, s->gu, n, hidden);
+        weight_gradient(ddown, p->dx, p->dim, p->h, n, p->dim, hidden);
+    }
+    if (!below && !dgate && !dup && !dnorm) return;
+    gemm_nn(p->dh, hidden, p->dx, p->dim, w->down, hidden, n, hidden, p->dim, 0.0f);
+    swiglu_backward(p->dgu, p->dh, s->gu, n, hidden);
+    if (dgate || dup) {
+        lac_norm_forward(p->xn, s->inv2, s->mean2, s->x_mid, w->mlp_norm, n, p->c);
+        weight_gradient(dgate, p->dgu, 2 * hidden, p->xn, n, hidden, p->dim);
+        weight_gradient(dup, p->dgu + hidden, 2 * hidden, p->xn, n, hidden, p->dim);
+    }
+    if (!below && !dnorm) return;
+    gemm_nn(p->dxn, p->dim, p->dgu, 2 * hidden, w->gate, p->dim, n, p->dim, 2 * hidden, 0.0f);
+    norm_backward(p, p->dx, dnorm, p->dxn, s->x_mid, s->inv2, s->mean2, w->mlp_norm, n);
+}
+
+static void attention_gradient(pass *p, const lac_saved_layer *s)
+{
+    size_t row = 0;
+    lac_span *own = NULL;
+    memset(p->dqkv, 0, p->rows * p->qkv_dim * sizeof *p->dqkv);
+    for (size_t i = 0; i < p->batch->n_segments; i++) {
+        lac_attention *item = &p->saved->items[i];
+        float *qkv = s->qkv + row * p->qkv_dim, *d = p->dqkv + row * p->qkv_dim;
+        item->z = s->z + row * p->q_dim;
+        item->q = qkv;
+        own = (lac_span *)item->spans; /* the pass's own array, laid out by the forward pass */
+        own->k = qkv + p->q_dim, own->v = qkv + p->q_dim + p->kv_dim;
+        p->dattn[i] = (lac_attention_grad){.dz = p->dz + row * p->q_dim, .dq = d, .dk = d + p->q_dim,
+                                           .dv = d + p->q_dim + p->kv_dim};
+        row += item->n;
+    }
+    lac_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
+    attention_backward(p->dattn, p->saved->items, p->batch->n_segments, heads, p->saved->scratch);
+    rope(p->dqkv, p->qkv_dim, p->saved->pos, p->rows, (size_t)(p->c->n_heads + p->c->n_kv_heads),
+         (size_t)p->c->head_dim, p->saved->inv_freq, -1.0f);
+    if (s->clipped)
+        for (size_t i = 0; i < p->rows * p->qkv_dim; i++)
+            if (s->clipped[i]) p->dqkv[i] = 0;
+}
+
+static void attention_half_backward(pass *p, int layer, bool below)
+{
+    const lac_layer *w = &p->m->layers[layer];
+    const lac_saved_layer *s = &p->saved->layer[layer];
+    size_t n = p->rows;
+    float *dq = grad(p, LAC_SLOT_Q, layer), *dk = grad(p, LAC_SLOT_K, layer), *dv = grad(p, LAC_SLOT_V, layer);
+    float *dnorm = grad(p, LAC_SLOT_ATTN_NORM, layer);
+    weight_gradient(grad(p, LAC_SLOT_O, layer), p->dx, p->dim, s->z, n, p->dim, p->q_dim);
+    if (!below && !dq && !dk && !dv && !dnorm) return;
+    gemm_nn(p->dz, p->q_dim, p->dx, p->dim, w->o, p->q_dim, n, p->q_dim, p->dim, 0.0f);
+    attention_gradient(p, s);
+    if (dq || dk || dv) {
+        lac_norm_forward(p->xn, s->inv1, s->mean1, s->x_pre, w->attn_norm, n, p->c);
+        weight_gradient(dq, p->dqkv, p->qkv_dim, p->xn, n, p->q_dim, p->dim);
+        weight_gradient(dk, p->dqkv + p->q_dim, p->qkv_dim, p->xn, n, p->kv_dim, p->dim);
+        weight_gradient(dv, p->dqkv + p->q_dim + p->kv_dim, p->qkv_dim, p->xn, n, p->kv_dim, p->dim);
+    }
+    if (!below && !dnorm) return;
+    gemm_nn(p->dxn, p->dim, p->dqkv, p->qkv_dim, w->q, p->dim, n, p->dim, p->qkv_dim, 0.0f);
+    norm_backward(p, p->dx, dnorm, p->dxn, s->x_pre, s->inv1, s->mean1, w->attn_norm, n);
+}
+
+static void embedding_backward(pass *p, float *dembed)
+{
+    size_t row = 0;
+    for (size_t i = 0; i < p->batch->n_segments; i++)
+        for (int t = 0; t < p->batch->segments[i].n_rows; t++, row++)
+            add(dembed + (size_t)p->batch->segments[i].tokens[t] * p->dim, p->dx + row * p->dim, p->dim);
+}
+
+static lac_status lay_out(pass *p, lac_arena *arena, lac_err *err)
+{
+    size_t n = p->rows;
+    p->dx = lac_alloc(arena, n, p->dim * sizeof(float), err);
+    p->xn = lac_alloc_raw(arena, n, p->dim * sizeof(float), err);
+    p->dxn = lac_alloc_raw(arena, n, p->dim * sizeof(float), err);
+    p->h = lac_alloc_raw(arena, n, p->hidden * sizeof(float), err);
+    p->dh = lac_alloc_raw(arena, n, p->hidden * sizeof(float), err);
+    p->dgu = lac_alloc_raw(arena, n, 2 * p->hidden * sizeof(float), err);
+    p->dz = lac_alloc_raw(arena, n, p->q_dim * sizeof(float), err);
+    p->dqkv = lac_alloc_raw(arena, n, p->qkv_dim * sizeof(float), err);
+    p->dattn = LAC_NEW(arena, lac_attention_grad, p->batch->n_segments, err);
+    return p->dx && p->xn && p->dxn && p->h && p->dh && p->dgu && p->dz && p->dqkv && p->dattn ? LAC_OK
+                                                                                               : LAC_ERR_MEMORY;
+}
+
+lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *batch, const float *dlogits,
+                        const lac_grads *grads, lac_err *err)
+{
+    const lac_config *c = &model->config;
+    if (!run->saved || !batch->keep_for_backward)
+        return lac_fail(err, LAC_ERR_UNSUPPORTED, "a backward pass needs a forward pass with keep_for_backward");
+    for (size_t i = 0; i < batch->n_patches; i++)
+        if (batch->patches[i].op != LAC_READ)
+            return lac_fail(err, LAC_ERR_UNSUPPORTED, "a backward pass through patched states is not supported");
+    pass p = {.m = model, .c = c, .batch = batch, .grads = grads, .saved = run->saved, .rows = run->n_rows,
+              .dim = (size_t)c->dim, .q_dim = lac_q_dim(c), .kv_dim = lac_kv_dim(c), .hidden = (size_t)c->hidden};
+    p.qkv_dim = p.q_dim + 2 * p.kv_dim;
+    if (lay_out(&p, &run->arena, err) || head_backward(&p, dlogits, &run->arena, err)) return LAC_ERR_MEMORY;
+
+    float *dembed = grad(&p, LAC_SLOT_EMBED, -1);
+    for (int layer = c->n_layers - 1; layer >= batch->lowest; layer--) {
+        bool below = layer > batch->lowest || dembed, attention = trains_attention(&p, layer);
+        mlp_backward(&p, layer, below || attention);
+        if (below || attention) attention_half_backward(&p, layer, below);
+    }
+    if (dembed) embedding_backward(&p, dembed);
+    return LAC_OK;
+}

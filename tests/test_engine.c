@@ -1,0 +1,353 @@
+/* The forward and backward pass on tiny random models of both families: identities first. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "model/forward.h"
+
+enum { T = 9, V = 53 };
+
+typedef struct {
+    lac_arena arena;
+    lac_model model;
+    int tokens[T], targets[T], rows[T];
+} fixture;
+
+static const lac_config CONFIGS[] = {
+    {.family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 3, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 2,
+     .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true},
+    {.family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 2, .dim = 24, .hidden = 40, .n_heads = 3, .n_kv_heads = 3,
+     .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = false},
+    {.family = LAC_OLMO, .norm = LAC_LAYERNORM, .n_layers = 3, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 4,
+     .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .clip_qkv = 1.3f, .tied = true},
+    {.family = LAC_OLMO, .norm = LAC_LAYERNORM, .n_layers = 2, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 4,
+     .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = false}};
+enum { N_CONFIGS = sizeof CONFIGS / sizeof *CONFIGS };
+
+static void open_fixture(fixture *f, int which)
+{
+    lac_err err = {0};
+    *f = (fixture){0};
+    if (lac_model_layout(&f->model, &CONFIGS[which], &f->arena, &err)) fail_msg("%s", err.msg);
+    lac_model_randomise(&f->model, 0.15, 7);
+    lac_rng rng;
+    lac_rng_seed(&rng, 3);
+    for (size_t i = 0; i < f->model.n_tensors; i++) /* norms that are not all ones */
+        if (f->model.tensors[i].part == LAC_PART_NORM)
+            for (size_t j = 0; j < f->model.tensors[i].cols; j++)
+                f->model.tensors[i].data[j] = (float)(1 + 0.3 * lac_rng_normal(&rng));
+    for (int t = 0; t < T; t++) {
+        f->tokens[t] = (int)lac_rng_below(&rng, V);
+        f->targets[t] = (int)lac_rng_below(&rng, V);
+        f->rows[t] = t;
+    }
+}
+
+static void close_fixture(fixture *f)
+{
+    lac_model_release(&f->model);
+    lac_arena_release(&f->arena);
+}
+
+static void forward(lac_run *run, const lac_model *m, const lac_batch *batch)
+{
+    lac_err err = {0};
+    if (lac_forward(run, m, batch, &err)) fail_msg("%s", err.msg);
+}
+
+static void states_of(float *out, const fixture *f, const int *tokens)
+{
+    lac_run run = {0};
+    lac_segment s = {.tokens = tokens, .n_rows = T};
+    forward(&run, &f->model, &(lac_batch){.segments = &s, .n_segments = 1, .wanted = f->rows, .n_wanted = T});
+    memcpy(out, run.final, T * (size_t)f->model.config.dim * sizeof *out);
+    lac_run_release(&run);
+}
+
+static double worst(const float *a, const float *b, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)a[i] - b[i]));
+    return most;
+}
+
+static void changing_a_token_leaves_earlier_rows_alone(void **state)
+{
+    (void)state;
+    for (int w = 0; w < N_CONFIGS; w++) {
+        fixture f;
+        open_fixture(&f, w);
+        size_t dim = (size_t)f.model.config.dim;
+        float a[T * 32], b[T * 32];
+        states_of(a, &f, f.tokens);
+        f.tokens[5] = (f.tokens[5] + 1) % V;
+        states_of(b, &f, f.tokens);
+        assert_memory_equal(a, b, 5 * dim * sizeof *a);
+        assert_true(worst(a + 5 * dim, b + 5 * dim, dim) > 1e-3);
+        close_fixture(&f);
+    }
+}
+
+/* A sequence in three pieces, each continuing the one before, ends where the whole does; two tails share the parents. */
+static void pieces_over_shared_parents_equal_the_whole(void **state)
+{
+    (void)state;
+    for (int w = 0; w < N_CONFIGS; w++) {
+        fixture f;
+        open_fixture(&f, w);
+        size_t dim = (size_t)f.model.config.dim;
+        float whole[T * 32];
+        states_of(whole, &f, f.tokens);
+        lac_err err = {0};
+        lac_run run = {0};
+        lac_kv first, second;
+        assert_int_equal(lac_kv_init(&first, &f.model.config, NULL, 0, 4, &f.arena, &err), LAC_OK);
+        assert_int_equal(lac_kv_init(&second, &f.model.config, &first, 3, 4, &f.arena, &err), LAC_OK);
+        lac_segment a = {.tokens = f.tokens, .n_rows = 4, .keep = &first};
+        forward(&run, &f.model, &(lac_batch){.segments = &a, .n_segments = 1, .wanted = f.rows, .n_wanted = 4});
+        assert_true(worst(run.final, whole, 4 * dim) < 1e-5);
+        lac_segment b = {.tokens = f.tokens + 3, .n_rows = 4, .first_pos = 3, .parent = &first, .keep = &second};
+        forward(&run, &f.model, &(lac_batch){.segments = &b, .n_segments = 1});
+        lac_segment tails[2] = {{.tokens = f.tokens + 7, .n_rows = 2, .first_pos = 7, .parent = &second},
+                                {.tokens = f.tokens + 7, .n_rows = 2, .first_pos = 7, .parent = &second}};
+        forward(&run, &f.model, &(lac_batch){.segments = tails, .n_segments = 2, .wanted = f.rows, .n_wanted = 4});
+        assert_true(worst(run.final, whole + 7 * dim, 2 * dim) < 1e-5);
+        assert_memory_equal(run.final, run.final + 2 * dim, 2 * dim * sizeof *run.final);
+        lac_run_release(&run);
+        close_fixture(&f);
+    }
+}
+
+static void late_joiners_and_neighbours_change_nothing(void **state)
+{
+    (void)state;
+    for (int w = 0; w < N_CONFIGS; w++) {
+        fixture f;
+        open_fixture(&f, w);
+        size_t dim = (size_t)f.model.config.dim;
+        float whole[T * 32], seen[T * 32];
+        states_of(whole, &f, f.tokens);
+        lac_patch read[T];
+        for (int t = 0; t < T; t++)
+            read[t] = (lac_patch){.layer = 0, .row = t, .site = LAC_RESID_POST, .op = LAC_READ, .seen = seen + (size_t)t * dim};
+        lac_run run = {0};
+        lac_segment s = {.tokens = f.tokens, .n_rows = T};
+        forward(&run, &f.model, &(lac_batch){.segments = &s, .n_segments = 1, .patches = read, .n_patches = T});
+        assert_int_equal(run.patches_applied, T);
+        lac_segment two[2] = {{.tokens = f.tokens + 2, .n_rows = 5}, {.n_rows = T, .join_layer = 1, .states = seen}};
+        int rows[T];
+        for (int t = 0; t < T; t++) rows[t] = 5 + t;
+        forward(&run, &f.model, &(lac_batch){.segments = two, .n_segments = 2, .wanted = rows, .n_wanted = T});
+        assert_true(worst(run.final, whole, T * dim) < 1e-5);
+        lac_run_release(&run);
+        close_fixture(&f);
+    }
+}
+
+static void a_patch_that_meets_no_row_is_an_error(void **state)
+{
+    (void)state;
+    fixture f;
+    open_fixture(&f, 0);
+    float value[32] = {0};
+    lac_err err = {0};
+    lac_run run = {0};
+    lac_segment s = {.tokens = f.tokens, .n_rows = T};
+    lac_patch p = {.layer = 3, .row = 0, .site = LAC_MLP_OUT, .op = LAC_REPLACE, .value = value};
+    assert_int_not_equal(lac_forward(&run, &f.model, &(lac_batch){.segments = &s, .n_segments = 1, .patches = &p,
+                                                                  .n_patches = 1}, &err), LAC_OK);
+    lac_run_release(&run);
+    close_fixture(&f);
+}
+
+static void a_model_with_too_little_memory_fails_politely(void **state)
+{
+    (void)state;
+    fixture f;
+    open_fixture(&f, 0);
+    lac_segment s = {.tokens = f.tokens, .n_rows = T};
+    lac_err err = {0};
+    lac_run run = {.arena = {.limit = 1 << 10}};
+    assert_int_equal(lac_forward(&run, &f.model, &(lac_batch){.segments = &s, .n_segments = 1}, &err), LAC_ERR_MEMORY);
+    assert_non_null(strstr(err.msg, "memory"));
+    lac_run_release(&run);
+    close_fixture(&f);
+}
+
+/* ---- gradients ---------------------------------------------------------------------------------------------------
+ * A gradient is right if it predicts how the loss moves:  <g, v> = (L(w + εv) - L(w - εv)) / 2ε  for random v. */
+
+static lac_batch training_batch(const fixture *f, lac_segment segments[2])
+{
+    segments[0] = (lac_segment){.tokens = f->tokens, .n_rows = 4};
+    segments[1] = (lac_segment){.tokens = f->tokens + 4, .n_rows = T - 4};
+    return (lac_batch){.segments = segments, .n_segments = 2, .wanted = f->rows, .n_wanted = T,
+                       .keep_for_backward = true};
+}
+
+static double loss(const fixture *f)
+{
+    lac_segment segments[2];
+    lac_batch batch = training_batch(f, segments);
+    lac_run run = {0};
+    double logp[T], sum = 0;
+    forward(&run, &f->model, &batch);
+    lac_err err = {0};
+    assert_int_equal(lac_logprobs(logp, NULL, &run, &f->model, run.final, f->targets, T, &err), LAC_OK);
+    for (int t = 0; t < T; t++) sum -= logp[t];
+    lac_run_release(&run);
+    return sum;
+}
+
+static void gradients(float **g, fixture *f, int lowest)
+{
+    lac_segment segments[2];
+    lac_batch batch = training_batch(f, segments);
+    batch.lowest = lowest;
+    lac_run run = {0};
+    lac_err err = {0};
+    float logits[T * V];
+    forward(&run, &f->model, &batch);
+    lac_logits(logits, &f->model, run.final, T);
+    for (int t = 0; t < T; t++) {
+        double sum = 0;
+        for (int j = 0; j < V; j++) sum += exp(logits[t * V + j]);
+        for (int j = 0; j < V; j++) logits[t * V + j] = (float)(exp(logits[t * V + j]) / sum) - (j == f->targets[t]);
+    }
+    if (lac_backward(&run, &f->model, &batch, logits, &(lac_grads){g}, &err)) fail_msg("%s", err.msg);
+    lac_run_release(&run);
+}
+
+static double slope(const fixture *f, lac_tensor *t, const float *old, const float *v, double eps)
+{
+    size_t n = t->rows * t->cols;
+    for (size_t i = 0; i < n; i++) t->data[i] = (float)(old[i] + eps * v[i]);
+    double up = loss(f);
+    for (size_t i = 0; i < n; i++) t->data[i] = (float)(old[i] - eps * v[i]);
+    double down = loss(f);
+    memcpy(t->data, old, n * sizeof *old);
+    return (up - down) / (2 * eps);
+}
+
+/* The relative gap between <g, v> and the slope, extrapolated from two steps so that the third derivative is gone.
+ * Signed on purpose: with absolute values a flipped sign would pass. */
+static double disagreement(const fixture *f, lac_tensor *t, const float *g, lac_rng *rng)
+{
+    size_t n = t->rows * t->cols;
+    float *v = malloc(n * sizeof *v), *old = malloc(n * sizeof *old);
+    double predicted = 0, h = 1e-3;
+    memcpy(old, t->data, n * sizeof *old);
+    for (size_t i = 0; i < n; i++) {
+        v[i] = (float)lac_rng_normal(rng) + (g[i] > 0 ? 1.0f : -1.0f); /* leaning along g, so that <g, v> is not small */
+        predicted += (double)g[i] * v[i];
+    }
+    double measured = (4 * slope(f, t, old, v, h / 2) - slope(f, t, old, v, h)) / 3;
+    free(v), free(old);
+    return fabs(predicted - measured) / (fabs(measured) + 1e-3);
+}
+
+static void every_gradient_predicts_the_loss(void **state)
+{
+    (void)state;
+    for (int w = 0; w < N_CONFIGS; w++) {
+        fixture f;
+        open_fixture(&f, w);
+        lac_rng rng;
+        lac_rng_seed(&rng, 11);
+        float **g = calloc(f.model.n_tensors, sizeof *g);
+        for (size_t i = 0; i < f.model.n_tensors; i++)
+            g[i] = calloc(f.model.tensors[i].rows * f.model.tensors[i].cols, sizeof **g);
+        gradients(g, &f, 0);
+        for (size_t i = 0; i < f.model.n_tensors; i++) {
+            double gap = disagreement(&f, &f.model.tensors[i], g[i], &rng);
+            if (!(gap < 1e-2)) fail_msg("config %d, %s: gap %g", w, f.model.tensors[i].name, gap);
+            size_t n = f.model.tensors[i].rows * f.model.tensors[i].cols;
+            for (size_t j = 0; j < n; j++) g[i][j] = -g[i][j];
+            if (!(disagreement(&f, &f.model.tensors[i], g[i], &rng) > 1.0))
+                fail_msg("config %d, %s: a flipped sign was not noticed", w, f.model.tensors[i].name);
+        }
+        for (size_t i = 0; i < f.model.n_tensors; i++) free(g[i]);
+        free(g);
+        close_fixture(&f);
+    }
+}
+
+static void freezing_the_rest_leaves_a_gradient_as_it_was(void **state)
+{
+    (void)state;
+    for (int w = 0; w < N_CONFIGS; w++) {
+        fixture f;
+        open_fixture(&f, w);
+        size_t n_tensors = f.model.n_tensors;
+        float **all = calloc(n_tensors, sizeof *all), **one = calloc(n_tensors, sizeof *one);
+        for (size_t i = 0; i < n_tensors; i++)
+            all[i] = calloc(f.model.tensors[i].rows * f.model.tensors[i].cols, sizeof **all);
+        gradients(all, &f, 0);
+        for (size_t i = 0; i < n_tensors; i++) {
+            size_t n = f.model.tensors[i].rows * f.model.tensors[i].cols;
+            if (f.model.tensors[i].layer < 0) continue;
+            one[i] = calloc(n, sizeof **one);
+            gradients(one, &f, f.model.tensors[i].layer);
+            assert_memory_equal(one[i], all[i], n * sizeof **one);
+            free(one[i]);
+            one[i] = NULL;
+        }
+        for (size_t i = 0; i < n_tensors; i++) free(all[i]);
+        free(all), free(one);
+        close_fixture(&f);
+    }
+}
+
+static void cached_generation_equals_one_pass_a_token(void **state)
+{
+    (void)state;
+    for (int w = 0; w < N_CONFIGS; w++) {
+        fixture f;
+        open_fixture(&f, w);
+        int plain[T + 6], out_a[6], out_b[6], *out[2] = {out_a, out_b};
+        memcpy(plain, f.tokens, sizeof f.tokens);
+        lac_run run = {0};
+        lac_err err = {0};
+        float *logits = malloc(V * sizeof *logits);
+        for (int n = T; n < T + 6; n++) {
+            lac_segment s = {.tokens = plain, .n_rows = n};
+            int last = n - 1;
+            forward(&run, &f.model, &(lac_batch){.segments = &s, .n_segments = 1, .wanted = &last, .n_wanted = 1});
+            lac_logits(logits, &f.model, run.final, 1);
+            plain[n] = 0;
+            for (int j = 1; j < V; j++)
+                if (logits[j] > logits[plain[n]]) plain[n] = j;
+        }
+        size_t n_out[2];
+        lac_ids prompts[2] = {{f.tokens, T}, {plain, T + 2}};
+        if (lac_generate_batch(out, n_out, &run, &f.model, prompts, 2, 6, NULL, 0, &err)) fail_msg("%s", err.msg);
+        assert_int_equal(n_out[0], 6);
+        assert_memory_equal(out_a, plain + T, 6 * sizeof(int));
+        assert_memory_equal(out_b, plain + T + 2, 4 * sizeof(int));
+        free(logits);
+        lac_run_release(&run);
+        close_fixture(&f);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(changing_a_token_leaves_earlier_rows_alone),
+        cmocka_unit_test(pieces_over_shared_parents_equal_the_whole),
+        cmocka_unit_test(late_joiners_and_neighbours_change_nothing),
+        cmocka_unit_test(a_patch_that_meets_no_row_is_an_error),
+        cmocka_unit_test(a_model_with_too_little_memory_fails_politely),
+        cmocka_unit_test(every_gradient_predicts_the_loss),
+        cmocka_unit_test(freezing_the_rest_leaves_a_gradient_as_it_was),
+        cmocka_unit_test(cached_generation_equals_one_pass_a_token),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
