@@ -1,0 +1,41 @@
+/* α, the weight of what is to be kept, in the two readings that exist of it ("Selective Amnesia", arXiv 2504.12996).
+ *
+ *   γ = 0.3 · 6^ΔL + 0.8        ΔL = retain loss now − its mean so far:   α grows when retained knowledge slips
+ *
+ *   paper   α = clip(γ, 1.2, 2.8).  The mean is over the retain losses of all groups before this one (each the token
+ *           mean of its rows), whatever the epoch; for the first group ΔL = 0.
+ *   code    what the published program does:
+ *             - α = clip(round(γ, 1 decimal), 1.2, 2.3): a staircase of 12 values;
+ *             - in epoch 0, α = 1.2; later the mean is the one collected in epoch 0, never refreshed;
+ *             - that mean is mis-scaled: it adds up losses of batches, each already a mean, and divides by the number of
+ *               retain sequences.  With six of them in a batch it is a sixth of the true mean, so ΔL is about 5/6 of
+ *               the retain loss even when nothing slipped;
+ *             - a group is one micro-batch, so α follows a single noisy loss.
+ *           One habit is left out: the program also feeds the losses of its evaluation batches into the mean (there is
+ *           no evaluation during training here).
+ *   NUMBER  that number throughout. */
+#ifndef LAC_ALPHA_H
+#define LAC_ALPHA_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+
+typedef enum { LAC_ALPHA_FIXED, LAC_ALPHA_PAPER, LAC_ALPHA_CODE } lac_alpha_mode;
+
+typedef struct {
+    lac_alpha_mode mode;
+    double fixed;
+    double sum, count; /* of the mean */
+} lac_alpha;
+
+/* "paper", "code" or a number. */
+lac_status lac_alpha_parse(lac_alpha *alpha, const char *text, lac_err *err);
+
+double lac_alpha_paper(double rise); /* rise: ΔL */
+double lac_alpha_code(double rise);
+
+/* α for a group with this retain loss (a token mean over n_sequences of them), which then joins the mean. */
+double lac_alpha_next(lac_alpha *alpha, double retain_loss, size_t n_sequences, int epoch);
+
+#endif
