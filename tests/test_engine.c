@@ -242,7 +242,7 @@ static double disagreement(const fixture *f, lac_tensor *t, const float *g, lac_
 {
     size_t n = t->rows * t->cols;
     float *v = malloc(n * sizeof *v), *old = malloc(n * sizeof *old);
-    double predicted = 0, h = 1e-3;
+    double predicted = 0, h = 2e-4;
     memcpy(old, t->data, n * sizeof *old);
     for (size_t i = 0; i < n; i++) {
         v[i] = (float)lac_rng_normal(rng) + (g[i] > 0 ? 1.0f : -1.0f); /* leaning along g, so that <g, v> is not small */

@@ -1,0 +1,119 @@
+/* How near the engine comes to the machine: prefill and a training step in float32 against the sgemm rate that this
+ * same program measures.
+ *
+ *   build/release/bench_engine [MODEL [rows]]        without a model: SmolLM2-135M's shape with random weights
+ *
+ * A rate counts the floating-point operations of the weights' products (2 a weight and row forward, 6 with the
+ * backward pass) and of causal attention; element-wise work is not counted, so it shows as loss. */
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/progress.h"
+#include "model/forward.h"
+#include "tensor/gemm.h"
+
+static const lac_config SMOLLM2 = {.family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 30, .dim = 576,
+                                   .hidden = 1536, .n_heads = 9, .n_kv_heads = 3, .head_dim = 64, .vocab = 49152,
+                                   .context = 8192, .norm_eps = 1e-5f, .rope_theta = 1e5f, .tied = true};
+
+/* The best of several products of the shape that an MLP has here, in FLOP/s. */
+static double sgemm_rate(size_t m, size_t n, size_t k, lac_arena *arena, lac_err *err)
+{
+    float *x = lac_alloc(arena, m, k * sizeof *x, err), *w = lac_alloc(arena, n, k * sizeof *w, err);
+    float *y = lac_alloc(arena, m, n * sizeof *y, err);
+    if (!x || !w || !y) return 0;
+    for (size_t i = 0; i < m * k; i++) x[i] = (float)(i % 7) * 0.1f;
+    for (size_t i = 0; i < n * k; i++) w[i] = (float)(i % 5) * 0.1f;
+    double best = 1e9;
+    for (int r = 0; r < 10; r++) {
+        double t = lac_now();
+        for (int i = 0; i < 4; i++) gemm_nt(y, n, x, k, w, k, m, n, k, 0.0f);
+        t = (lac_now() - t) / 4;
+        if (r && t < best) best = t;
+    }
+    return 2.0 * (double)m * (double)n * (double)k / best;
+}
+
+/* FLOP of one row through the layers, seeing `keys` keys on average. */
+static double row_flops(const lac_config *c, double keys)
+{
+    double dim = c->dim, q = (double)lac_q_dim(c), kv = (double)lac_kv_dim(c);
+    return 2 * c->n_layers * (dim * (2 * q + 2 * kv) + 3 * dim * c->hidden + 2 * q * keys);
+}
+
+static void report(const char *what, double flops, int rows, double seconds, double gemm)
+{
+    printf("%-28s %7.1f GFLOP/s  %6.0f tokens/s  %3.0f %% of sgemm\n", what, flops / seconds / 1e9, rows / seconds,
+           100 * flops / seconds / gemm);
+}
+
+static lac_status prefill(lac_run *run, const lac_model *m, const int *tokens, int rows, double gemm, lac_err *err)
+{
+    int last = rows - 1;
+    lac_segment whole = {.tokens = tokens, .n_rows = rows};
+    lac_batch batch = {.segments = &whole, .n_segments = 1, .wanted = &last, .n_wanted = 1};
+    double best = 1e9;
+    for (int r = 0; r < 4; r++) {
+        double t = lac_now();
+        if (lac_forward(run, m, &batch, err)) return err->code;
+        t = lac_now() - t;
+        if (r && t < best) best = t;
+    }
+    report("prefill", rows * row_flops(&m->config, rows / 2.0), rows, best, gemm);
+    return LAC_OK;
+}
+
+/* Eight packed sequences, every tensor trained, a label on every row. */
+static lac_status training_step(lac_run *run, const lac_model *m, const int *tokens, int rows, double gemm,
+                                lac_arena *arena, lac_err *err)
+{
+    int each = rows / 8;
+    lac_segment packed[8];
+    for (int i = 0; i < 8; i++) packed[i] = (lac_segment){.tokens = tokens + i * each, .n_rows = each};
+    size_t n = (size_t)each * 8, vocab = (size_t)m->config.vocab;
+    int *wanted = LAC_NEW(arena, int, n, err);
+    float *logits = lac_alloc(arena, n, vocab * sizeof *logits, err), **g = LAC_NEW(arena, float *, m->n_tensors, err);
+    if (!wanted || !logits || !g) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) wanted[i] = (int)i;
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (!(g[i] = LAC_NEW(arena, float, m->tensors[i].rows * m->tensors[i].cols, err))) return LAC_ERR_MEMORY;
+    lac_batch batch = {.segments = packed, .n_segments = 8, .wanted = wanted, .n_wanted = n, .keep_for_backward = true};
+    double best = 1e9;
+    for (int r = 0; r < 3; r++) {
+        double t = lac_now();
+        if (lac_forward(run, m, &batch, err)) return err->code;
+        lac_logits(logits, m, run->final, n);
+        for (size_t i = 0; i < n * vocab; i++) logits[i] *= 1e-6f; /* in the place of a loss */
+        if (lac_backward(run, m, &batch, logits, &(lac_grads){g}, err)) return err->code;
+        t = lac_now() - t;
+        if (r && t < best) best = t;
+    }
+    double flops = (double)n * 3 * (row_flops(&m->config, each / 2.0) + 2.0 * m->config.dim * m->config.vocab);
+    report("training step", flops, (int)n, best, gemm);
+    return LAC_OK;
+}
+
+int main(int argc, char **argv)
+{
+    lac_arena arena = {0};
+    lac_model model = {0};
+    lac_run run = {0};
+    lac_err err = {0};
+    int rows = argc > 2 ? atoi(argv[2]) : 2048;
+    if (argc > 1 ? lac_model_load(&model, argv[1], &arena, &err) : lac_model_layout(&model, &SMOLLM2, &arena, &err))
+        return lac_complain(&err);
+    if (argc == 1) lac_model_randomise(&model, 0.02, 1);
+    const lac_config *c = &model.config;
+    double gemm = sgemm_rate((size_t)rows, (size_t)c->hidden, (size_t)c->dim, &arena, &err);
+    printf("%-28s %7.1f GFLOP/s  %d x %d x %d, %d threads\n", "sgemm", gemm / 1e9, rows, c->hidden, c->dim,
+           omp_get_max_threads());
+    int *tokens = LAC_NEW(&arena, int, (size_t)rows, &err);
+    for (int t = 0; tokens && t < rows; t++) tokens[t] = (t * 7919) % c->vocab;
+    if (tokens && !prefill(&run, &model, tokens, rows, gemm, &err))
+        training_step(&run, &model, tokens, rows < 512 ? rows : 512, gemm, &arena, &err);
+    lac_run_release(&run);
+    lac_model_release(&model);
+    lac_arena_release(&arena);
+    return lac_complain(&err);
+}
