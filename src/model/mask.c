@@ -1,0 +1,167 @@
+/* Masks: what the command line, or a file that tracing wrote, says of the tensors that may move. */
+#include "model/mask.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+
+static const char *const part_names[] = {
+    [LAC_PART_EMBED] = "embed", [LAC_PART_ATTN] = "attn", [LAC_PART_MLP] = "mlp", [LAC_PART_NORM] = "norm",
+    [LAC_PART_HEAD] = "head"};
+enum { N_PARTS = 5 };
+
+typedef struct {
+    bool *layer; /* [n_layers] */
+    bool part[N_PARTS];
+} selection;
+
+static lac_status begin(lac_mask *mask, selection *s, const lac_model *model, lac_arena *arena, lac_err *err)
+{
+    *mask = (lac_mask){.n_tensors = model->n_tensors};
+    *s = (selection){0};
+    mask->trains = LAC_NEW(arena, bool, model->n_tensors, err);
+    s->layer = LAC_NEW(arena, bool, (size_t)model->config.n_layers, err);
+    return mask->trains && s->layer ? LAC_OK : LAC_ERR_MEMORY;
+}
+
+/* Counts what trains and finds the lowest layer; an empty mask is an error. */
+static lac_status finish(lac_mask *mask, const lac_model *model, const char *where, lac_err *err)
+{
+    mask->lowest = model->config.n_layers;
+    for (size_t i = 0; i < mask->n_tensors; i++) {
+        const lac_tensor *t = &model->tensors[i];
+        if (!mask->trains[i]) continue;
+        mask->n_trained++;
+        mask->n_parameters += t->rows * t->cols;
+        int layer = t->slot == LAC_SLOT_EMBED ? 0 : t->layer < 0 ? model->config.n_layers : t->layer;
+        if (layer < mask->lowest) mask->lowest = layer;
+    }
+    if (mask->n_trained == 0)
+        return lac_fail(err, LAC_ERR_DATA, "%s: no tensor of this model is selected, so nothing could be learnt", where);
+    return LAC_OK;
+}
+
+/* The final norm belongs to no layer: it goes with part norm alone.  embed and head ignore layers. */
+static void select_tensors(lac_mask *mask, const lac_model *model, const selection *s)
+{
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        const lac_tensor *t = &model->tensors[i];
+        mask->trains[i] = s->part[t->part] && (t->layer < 0 || s->layer[t->layer]);
+    }
+}
+
+/* ---- the command line: "0-5,12", "mlp,attn" --------------------------------------------------------------------- */
+
+static lac_status parse_layers(selection *s, int n_layers, const char *text, lac_err *err)
+{
+    if (strcmp(text, "all") == 0) {
+        for (int l = 0; l < n_layers; l++) s->layer[l] = true;
+        return LAC_OK;
+    }
+    const char *at = text;
+    for (;;) {
+        char *end;
+        long first = strtol(at, &end, 10), last = first;
+        bool good = end != at && *at >= '0' && *at <= '9';
+        if (good && *end == '-') {
+            at = end + 1;
+            last = strtol(at, &end, 10);
+            good = end != at && *at >= '0' && *at <= '9' && last >= first;
+        }
+        if (!good || (*end && *end != ','))
+            return lac_fail(err, LAC_ERR_USAGE, "layers \"%.60s\" should read like 0-5,12 or all", text);
+        if (last >= n_layers)
+            return lac_fail(err, LAC_ERR_USAGE, "layers \"%.60s\": there is no layer %ld, the last one is %d", text, last,
+                            n_layers - 1);
+        for (long l = first; l <= last; l++) s->layer[l] = true;
+        if (!*end) return LAC_OK;
+        at = end + 1;
+    }
+}
+
+static bool select_part(selection *s, const char *name, size_t n)
+{
+    for (int p = 0; p < N_PARTS; p++)
+        if (strlen(part_names[p]) == n && memcmp(part_names[p], name, n) == 0) return s->part[p] = true;
+    return false;
+}
+
+static lac_status parse_parts(selection *s, const char *text, lac_err *err)
+{
+    if (strcmp(text, "all") == 0) {
+        for (int p = 0; p < N_PARTS; p++) s->part[p] = true;
+        return LAC_OK;
+    }
+    for (const char *at = text;; at++) {
+        size_t n = strcspn(at, ",");
+        if (!select_part(s, at, n))
+            return lac_fail(err, LAC_ERR_USAGE, "parts \"%.60s\": \"%.*s\" is none of mlp, attn, norm, embed, head, all", text,
+                            (int)(n < 40 ? n : 40), at);
+        at += n;
+        if (!*at) return LAC_OK;
+    }
+}
+
+lac_status lac_mask_parse(lac_mask *mask, const lac_model *model, const char *layers, const char *parts,
+                          lac_arena *arena, lac_err *err)
+{
+    selection s;
+    lac_status status = begin(mask, &s, model, arena, err);
+    if (!status) status = parse_layers(&s, model->config.n_layers, layers, err);
+    if (!status) status = parse_parts(&s, parts, err);
+    if (status) return status;
+    select_tensors(mask, model, &s);
+    return finish(mask, model, "layers and parts", err);
+}
+
+/* ---- mask.json -------------------------------------------------------------------------------------------------- */
+
+static lac_status load_tensors(lac_mask *mask, const lac_model *model, const cJSON *list, const char *path, lac_err *err)
+{
+    for (const cJSON *item = list->child; item; item = item->next) {
+        size_t i = 0;
+        while (i < model->n_tensors && !(cJSON_IsString(item) && strcmp(model->tensors[i].name, item->valuestring) == 0)) i++;
+        if (i == model->n_tensors)
+            return lac_fail(err, LAC_ERR_DATA, "%s: this model has no tensor %.100s", path,
+                            cJSON_IsString(item) ? item->valuestring : "of a name that is no string");
+        mask->trains[i] = true;
+    }
+    return LAC_OK;
+}
+
+static lac_status load_selection(selection *s, int n_layers, const cJSON *layers, const cJSON *parts, const char *path,
+                                 lac_err *err)
+{
+    for (const cJSON *item = layers->child; item; item = item->next) {
+        if (!cJSON_IsNumber(item) || item->valuedouble != item->valueint || item->valueint < 0 || item->valueint >= n_layers)
+            return lac_fail(err, LAC_ERR_DATA, "%s: \"layers\" holds something other than the layers 0 to %d", path,
+                            n_layers - 1);
+        s->layer[item->valueint] = true;
+    }
+    for (const cJSON *item = parts->child; item; item = item->next)
+        if (!cJSON_IsString(item) || !select_part(s, item->valuestring, strlen(item->valuestring)))
+            return lac_fail(err, LAC_ERR_DATA, "%s: \"parts\" holds something other than mlp, attn, norm, embed, head", path);
+    return LAC_OK;
+}
+
+lac_status lac_mask_load(lac_mask *mask, const lac_model *model, const char *path, lac_arena *arena, lac_err *err)
+{
+    selection s;
+    lac_status status = begin(mask, &s, model, arena, err);
+    cJSON *json = status ? NULL : lac_json_load(path, err);
+    if (!json) return status ? status : err ? err->code : LAC_ERR_FORMAT;
+    const cJSON *tensors = cJSON_GetObjectItemCaseSensitive(json, "tensors");
+    const cJSON *layers = cJSON_GetObjectItemCaseSensitive(json, "layers");
+    const cJSON *parts = cJSON_GetObjectItemCaseSensitive(json, "parts");
+    if (cJSON_IsArray(tensors) && !layers && !parts) {
+        status = load_tensors(mask, model, tensors, path, err);
+    } else if (cJSON_IsArray(layers) && cJSON_IsArray(parts) && !tensors) {
+        status = load_selection(&s, model->config.n_layers, layers, parts, path, err);
+        if (!status) select_tensors(mask, model, &s);
+    } else {
+        status = lac_fail(err, LAC_ERR_DATA, "%s: a mask has the lists \"layers\" and \"parts\", or the list \"tensors\"", path);
+    }
+    cJSON_Delete(json);
+    return status ? status : finish(mask, model, path, err);
+}

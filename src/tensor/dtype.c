@@ -1,0 +1,220 @@
+/* GGUF's blocks, as llama.cpp's gguf-py reads them (MIT; the layouts are the format, the code is ours).
+ *
+ *   q4_0   d (q - 8)              q8_0   d q
+ *   q4_1   d q + m                q5_0   d (q - 16)         q5_1   d q + m
+ *   q4_K   8 sub-blocks of 32:    d s_i q - dmin m_i        6-bit s_i, m_i packed in 12 bytes
+ *   q5_K   the same with a fifth bit
+ *   q6_K   16 sub-blocks of 16:   d s_i (q - 32)            8-bit signed s_i
+ *
+ * In a block of 32 nibbles, byte j holds item j below and item j + 16 above. */
+#include "tensor/dtype.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+#include <strings.h>
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "model files are little-endian, and so must the machine be");
+
+static const lac_dtype_info infos[] = {
+#define X(type, name, ggml, items, bytes) {name, ggml, items, bytes},
+    LAC_DTYPES(X)
+#undef X
+};
+
+const lac_dtype_info *lac_dtype_of(lac_dtype type)
+{
+    assert(type < LAC_N_DTYPES);
+    return &infos[type];
+}
+
+lac_dtype lac_dtype_by_name(const char *name)
+{
+    int type = 0;
+    while (type < LAC_N_DTYPES && strcasecmp(infos[type].name, name) != 0) type++;
+    return (lac_dtype)type;
+}
+
+lac_dtype lac_dtype_by_ggml(unsigned ggml_type)
+{
+    int type = 0;
+    while (type < LAC_N_DTYPES && infos[type].ggml != ggml_type) type++;
+    return (lac_dtype)type;
+}
+
+/* ---- sixteen bits ---------------------------------------------------------------------------------------------- */
+
+static float from_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static uint32_t to_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+float lac_f16_to_f32(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 0x3ff;
+    if (exponent == 0) { /* subnormal: fraction * 2^-24 */
+        float x = (float)fraction * 0x1p-24f;
+        return sign ? -x : x;
+    }
+    uint32_t wide = exponent == 31 ? 255 : exponent + 112;
+    return from_bits(sign | wide << 23 | fraction << 13);
+}
+
+uint16_t lac_f32_to_f16(float x)
+{
+    uint32_t bits = to_bits(x), sign = (bits >> 16) & 0x8000;
+    bits &= 0x7fffffff;
+    if (bits > 0x7f800000) return (uint16_t)(sign | 0x7e00 | ((bits >> 13) & 0x3ff)); /* a quiet NaN */
+    if (bits >= 0x477ff000) return (uint16_t)(sign | 0x7c00);                         /* 65520 and more */
+    if (bits < 0x38800000) /* below 2^-14: 0.5's last bit is worth 2^-24, so that the addition rounds for us */
+        return (uint16_t)(sign | (to_bits(from_bits(bits) + 0.5f) - 0x3f000000));
+    bits += 0xfff + ((bits >> 13) & 1);
+    return (uint16_t)(sign | (bits - 0x38000000) >> 13);
+}
+
+float lac_bf16_to_f32(uint16_t b) { return from_bits((uint32_t)b << 16); }
+
+uint16_t lac_f32_to_bf16(float x)
+{
+    uint32_t bits = to_bits(x);
+    if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+/* ---- blocks ---------------------------------------------------------------------------------------------------- */
+
+static uint16_t u16_at(const uint8_t *b) { return (uint16_t)(b[0] | b[1] << 8); }
+static float f16_at(const uint8_t *b) { return lac_f16_to_f32(u16_at(b)); }
+static uint32_t u32_at(const uint8_t *b)
+{
+    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+/* Blocks of 32 with 4 or 5 bits: values d * (q - middle) + m. */
+static void read_nibbles(float *y, const uint8_t *q, float d, float m, uint32_t fifth, int middle)
+{
+    for (int j = 0; j < 16; j++) {
+        int low = (q[j] & 15) | (int)((fifth >> j) & 1) << 4;
+        int high = q[j] >> 4 | (int)((fifth >> (j + 16)) & 1) << 4;
+        y[j] = d * (float)(low - middle) + m;
+        y[j + 16] = d * (float)(high - middle) + m;
+    }
+}
+
+static void read_q8_0(float *y, const uint8_t *b)
+{
+    float d = f16_at(b);
+    for (int j = 0; j < 32; j++) y[j] = d * (float)(int8_t)b[2 + j];
+}
+
+/* The 6-bit scale and minimum of sub-block s. */
+static void k_scale(int *scale, int *minimum, const uint8_t *b, int s)
+{
+    if (s < 4) {
+        *scale = b[s] & 63;
+        *minimum = b[s + 4] & 63;
+    } else {
+        *scale = (b[s + 4] & 15) | (b[s - 4] >> 6) << 4;
+        *minimum = b[s + 4] >> 4 | (b[s] >> 6) << 4;
+    }
+}
+
+/* high: 32 bytes holding a fifth bit, one bit a sub-block, or NULL (q4_K). */
+static void read_q45_k(float *y, const uint8_t *b, const uint8_t *high, const uint8_t *q)
+{
+    float d = f16_at(b), dmin = f16_at(b + 2);
+    for (int s = 0; s < 8; s++) {
+        int scale, minimum;
+        k_scale(&scale, &minimum, b + 4, s);
+        float ds = d * (float)scale, ms = dmin * (float)minimum;
+        for (int l = 0; l < 32; l++) {
+            int v = (q[32 * (s / 2) + l] >> 4 * (s & 1)) & 15;
+            if (high) v |= ((high[l] >> s) & 1) << 4;
+            y[32 * s + l] = ds * (float)v - ms;
+        }
+    }
+}
+
+static void read_q6_k(float *y, const uint8_t *b)
+{
+    const uint8_t *ql = b, *qh = b + 128, *scale = b + 192;
+    float d = f16_at(b + 208);
+    for (int n = 0; n < 2; n++)
+        for (int k = 0; k < 4; k++)
+            for (int l = 0; l < 32; l++) {
+                int low = (ql[64 * n + l + 32 * (k & 1)] >> 4 * (k >> 1)) & 15;
+                int q = low | ((qh[32 * n + l] >> 2 * k) & 3) << 4;
+                y[128 * n + 32 * k + l] = d * (float)(int8_t)scale[8 * n + 2 * k + l / 16] * (float)(q - 32);
+            }
+}
+
+static void read_block(float *y, const uint8_t *b, lac_dtype type)
+{
+    switch (type) {
+    case LAC_DTYPE_F32: memcpy(y, b, 4); break;
+    case LAC_DTYPE_F16: *y = f16_at(b); break;
+    case LAC_DTYPE_BF16: *y = lac_bf16_to_f32(u16_at(b)); break;
+    case LAC_DTYPE_Q4_0: read_nibbles(y, b + 2, f16_at(b), 0, 0, 8); break;
+    case LAC_DTYPE_Q4_1: read_nibbles(y, b + 4, f16_at(b), f16_at(b + 2), 0, 0); break;
+    case LAC_DTYPE_Q5_0: read_nibbles(y, b + 6, f16_at(b), 0, u32_at(b + 2), 16); break;
+    case LAC_DTYPE_Q5_1: read_nibbles(y, b + 8, f16_at(b), f16_at(b + 2), u32_at(b + 4), 0); break;
+    case LAC_DTYPE_Q8_0: read_q8_0(y, b); break;
+    case LAC_DTYPE_Q4_K: read_q45_k(y, b, NULL, b + 16); break;
+    case LAC_DTYPE_Q5_K: read_q45_k(y, b, b + 16, b + 48); break;
+    case LAC_DTYPE_Q6_K: read_q6_k(y, b); break;
+    case LAC_N_DTYPES: break;
+    }
+}
+
+/* ---- arrays ---------------------------------------------------------------------------------------------------- */
+
+enum { CHUNK = 1 << 14 }; /* items a task: a multiple of every block */
+
+static void read_some(float *out, const uint8_t *stored, lac_dtype type, size_t n)
+{
+    const lac_dtype_info *info = &infos[type];
+    if (type == LAC_DTYPE_F32)
+        memcpy(out, stored, n * sizeof *out);
+    else
+        for (size_t i = 0; i < n / info->items; i++) read_block(out + i * info->items, stored + i * info->bytes, type);
+}
+
+void lac_dtype_read(float *out, const void *stored, lac_dtype type, size_t n)
+{
+    const lac_dtype_info *info = lac_dtype_of(type);
+    assert(n % info->items == 0);
+    size_t n_chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for if (n_chunks > 1)
+    for (size_t c = 0; c < n_chunks; c++) {
+        size_t first = c * CHUNK, count = n - first < CHUNK ? n - first : CHUNK;
+        read_some(out + first, (const uint8_t *)stored + first / info->items * info->bytes, type, count);
+    }
+}
+
+bool lac_dtype_write(void *stored, const float *in, lac_dtype type, size_t n)
+{
+    assert(type == LAC_DTYPE_F32 || type == LAC_DTYPE_F16 || type == LAC_DTYPE_BF16);
+    uint8_t *out = stored;
+    if (type == LAC_DTYPE_F32) {
+        memcpy(out, in, n * sizeof *in);
+        return true;
+    }
+    bool fits = true;
+#pragma omp parallel for reduction(&& : fits) if (n > CHUNK)
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h = type == LAC_DTYPE_F16 ? lac_f32_to_f16(in[i]) : lac_f32_to_bf16(in[i]);
+        bool infinite = type == LAC_DTYPE_F16 ? (h & 0x7fff) == 0x7c00 : (h & 0x7fff) == 0x7f80;
+        fits = fits && (!infinite || isinf(in[i]));
+        memcpy(out + 2 * i, &h, 2);
+    }
+    return fits;
+}

@@ -1,0 +1,53 @@
+/* How numbers are stored in files: the plain types, and GGUF's blocks of small integers with a scale.
+ *
+ * Computing is float32 everywhere; these functions are the way in and, for F32, F16 and BF16, the way out.  Stored
+ * data may lie at any address: nothing here assumes alignment. */
+#ifndef LAC_DTYPE_H
+#define LAC_DTYPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*    type   name     ggml  items  bytes a block                                                        */
+#define LAC_DTYPES(X)                                                                                  \
+    X(F32,   "f32",   0,    1,     4)                                                                  \
+    X(F16,   "f16",   1,    1,     2)                                                                  \
+    X(BF16,  "bf16",  30,   1,     2)                                                                  \
+    X(Q4_0,  "q4_0",  2,    32,    18)                                                                 \
+    X(Q4_1,  "q4_1",  3,    32,    20)                                                                 \
+    X(Q5_0,  "q5_0",  6,    32,    22)                                                                 \
+    X(Q5_1,  "q5_1",  7,    32,    24)                                                                 \
+    X(Q8_0,  "q8_0",  8,    32,    34)                                                                 \
+    X(Q4_K,  "q4_K",  12,   256,   144)                                                                \
+    X(Q5_K,  "q5_K",  13,   256,   176)                                                                \
+    X(Q6_K,  "q6_K",  14,   256,   210)
+
+typedef enum {
+#define X(type, name, ggml, items, bytes) LAC_DTYPE_##type,
+    LAC_DTYPES(X)
+#undef X
+    LAC_N_DTYPES
+} lac_dtype;
+
+typedef struct {
+    const char *name;
+    unsigned ggml;
+    size_t items, bytes; /* a block */
+} lac_dtype_info;
+
+const lac_dtype_info *lac_dtype_of(lac_dtype type);
+lac_dtype lac_dtype_by_name(const char *name);     /* "f32", "F32", ...; LAC_N_DTYPES: none of them */
+lac_dtype lac_dtype_by_ggml(unsigned ggml_type);   /* likewise */
+
+float lac_f16_to_f32(uint16_t h);    /* exact, subnormals too */
+uint16_t lac_f32_to_f16(float x);    /* to nearest, ties to even; too large becomes infinite */
+float lac_bf16_to_f32(uint16_t b);   /* exact */
+uint16_t lac_f32_to_bf16(float x);   /* to nearest, ties to even */
+
+/* out[0..n) from stored data; n is a multiple of the block's items. */
+void lac_dtype_read(float *out, const void *stored, lac_dtype type, size_t n);
+/* The other way, F32, F16 and BF16 alone.  False when a finite number became infinite. */
+bool lac_dtype_write(void *stored, const float *in, lac_dtype type, size_t n);
+
+#endif
