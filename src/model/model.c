@@ -166,9 +166,3 @@ lac_tensor *lac_model_tensor(const lac_model *model, lac_slot slot, int layer)
         if (model->tensors[i].slot == slot && model->tensors[i].layer == layer) return &model->tensors[i];
     return NULL;
 }
-
-void lac_model_release(lac_model *model)
-{
-    lac_tokenizer_close(model->tokenizer);
-    model->tokenizer = NULL;
-}

@@ -207,3 +207,9 @@ lac_status lac_model_load(lac_model *model, const char *path, lac_arena *arena, 
     model->path = kept;
     return LAC_OK;
 }
+
+void lac_model_release(lac_model *model)
+{
+    lac_tokenizer_close(model->tokenizer);
+    model->tokenizer = NULL;
+}
