@@ -1,0 +1,421 @@
+/* Random numbers, statistics, arenas and options. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dlfcn.h>
+#include <math.h>
+#include <omp.h>
+
+#include "base/option.h"
+#include "base/random.h"
+#include "base/stat.h"
+#include "scratch.h"
+
+/* ---- random numbers -------------------------------------------------------------------------------------- */
+
+/* Written down from numpy 2: RandomState(1).randn(10, 3, 2048), its first six and last two draws. */
+static void normal_draws_are_numpys_bit_for_bit(void **state)
+{
+    (void)state;
+    const double first[] = {0x1.9fd5190657c50p+0,  -0x1.393822fb7d9adp-1, -0x1.0e6c872548fd2p-1,
+                            -0x1.12ae1255cb80cp+0, 0x1.bb16b5735117dp-1,  -0x1.2698d1ecca259p+1};
+    const double last[] = {0x1.087e508182a16p+0, -0x1.cac64259f1710p-1};
+    enum { N = 10 * 3 * 2048 };
+    lac_numpy_rng rng;
+    lac_numpy_seed(&rng, 1);
+    for (int i = 0; i < N; i++) {
+        double x = lac_numpy_randn(&rng);
+        if (i < 6) assert_true(x == first[i]);
+        if (i >= N - 2) assert_true(x == last[i - (N - 2)]);
+    }
+}
+
+static void uniform_and_chisquare_draws_are_numpys(void **state)
+{
+    (void)state;
+    const double uniform[] = {-0.16595599, 0.44064899, -0.99977125}, chi2[] = {1.54386075, 2.21388151, 0.20774936};
+    lac_numpy_rng rng;
+    lac_numpy_seed(&rng, 1);
+    for (int i = 0; i < 3; i++) assert_true(fabs(lac_numpy_uniform(&rng, -1, 1) - uniform[i]) < 5e-9);
+    lac_numpy_seed(&rng, 2);
+    for (int i = 0; i < 3; i++) assert_true(fabs(lac_numpy_chisquare(&rng, 3) - chi2[i]) < 5e-9);
+}
+
+/* Chi-square with 1 degree of freedom goes through gamma's other branch (shape below 1), with 2 through the
+ * exponential: mean df, variance 2 df. */
+static void chisquare_has_its_mean_and_variance(void **state)
+{
+    (void)state;
+    enum { N = 40000 };
+    static double x[N];
+    lac_numpy_rng rng;
+    lac_numpy_seed(&rng, 7);
+    for (int df = 1; df <= 5; df++) {
+        for (int i = 0; i < N; i++) x[i] = lac_numpy_chisquare(&rng, df);
+        lac_stat s = lac_stat_of(x, N);
+        assert_true(fabs(s.mean - df) < 6 * s.se);
+        assert_true(fabs(s.sd * s.sd / (2.0 * df) - 1) < 0.1);
+    }
+}
+
+/* The first outputs from state {1, 2, 3, 4}, as the authors' own program gives them. */
+static void xoshiro_is_the_published_one(void **state)
+{
+    (void)state;
+    lac_rng rng = {{1, 2, 3, 4}};
+    assert_int_equal(lac_rng_next(&rng), 11520);
+    assert_int_equal(lac_rng_next(&rng), 0);
+    assert_int_equal(lac_rng_next(&rng), 1509978240);
+    lac_rng_seed(&rng, 0);
+    assert_true(rng.s[0] == 0xe220a8397b1dcdafu);
+}
+
+static void a_shuffle_keeps_every_item_and_repeats_with_its_seed(void **state)
+{
+    (void)state;
+    enum { N = 257 };
+    size_t a[N], b[N], moved = 0, seen[N] = {0};
+    for (size_t i = 0; i < N; i++) a[i] = b[i] = i;
+    lac_rng rng;
+    lac_rng_seed(&rng, 42);
+    lac_rng_shuffle(&rng, a, N);
+    lac_rng_seed(&rng, 42);
+    lac_rng_shuffle(&rng, b, N);
+    assert_memory_equal(a, b, sizeof a);
+    for (size_t i = 0; i < N; i++) {
+        moved += a[i] != i;
+        seen[a[i]]++;
+    }
+    for (size_t i = 0; i < N; i++) assert_int_equal(seen[i], 1);
+    assert_true(moved > N / 2);
+}
+
+static void normals_are_standard_and_below_is_even(void **state)
+{
+    (void)state;
+    enum { N = 40000 };
+    static double x[N];
+    int count[6] = {0};
+    lac_rng rng;
+    lac_rng_seed(&rng, 1);
+    for (int i = 0; i < N; i++) {
+        x[i] = lac_rng_normal(&rng);
+        count[lac_rng_below(&rng, 6)]++;
+    }
+    lac_stat s = lac_stat_of(x, N);
+    assert_true(fabs(s.mean) < 5 * s.se && fabs(s.sd - 1) < 0.02);
+    for (int k = 0; k < 6; k++) assert_true(abs(count[k] - N / 6) < 5 * sqrt(N * 5.0 / 36));
+    assert_int_equal(lac_rng_below(&rng, 1), 0);
+}
+
+/* ---- statistics ------------------------------------------------------------------------------------------ */
+
+static void the_spread_of_a_sample_divides_by_n_minus_one(void **state)
+{
+    (void)state;
+    const double x[] = {2, 4, 4, 4, 5, 5, 7, 9};
+    lac_stat s = lac_stat_of(x, 8);
+    assert_true(fabs(s.mean - 5) < 1e-12);
+    assert_true(fabs(s.sd - sqrt(32.0 / 7)) < 1e-12);
+    assert_true(fabs(s.se - sqrt(32.0 / 7 / 8)) < 1e-12);
+    assert_true(isnan(lac_stat_of(x, 1).sd) && lac_stat_of(x, 1).mean == 2);
+    assert_true(isnan(lac_stat_of(x, 0).mean));
+}
+
+static void a_bootstrap_interval_of_a_constant_is_a_point(void **state)
+{
+    (void)state;
+    const double x[] = {3, 3, 3, 3};
+    lac_rng rng;
+    lac_rng_seed(&rng, 1);
+    lac_interval ci;
+    assert_int_equal(lac_bootstrap_mean(&ci, x, 4, 0.95, 200, &rng, NULL), LAC_OK);
+    assert_true(ci.low == 3 && ci.high == 3);
+    assert_int_equal(lac_bootstrap_mean(&ci, x, 0, 0.95, 200, &rng, NULL), LAC_OK);
+    assert_true(isnan(ci.low) && isnan(ci.high));
+}
+
+/* For a large sample the percentile bootstrap agrees with mean +- 1.96 standard errors. */
+static void a_bootstrap_interval_agrees_with_the_normal_one(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    double x[N];
+    lac_rng rng;
+    lac_rng_seed(&rng, 5);
+    for (int i = 0; i < N; i++) x[i] = 10 + 2 * lac_rng_normal(&rng);
+    lac_stat s = lac_stat_of(x, N);
+    lac_interval ci, again;
+    lac_rng copy = rng;
+    assert_int_equal(lac_bootstrap_mean(&ci, x, N, 0.95, 4000, &rng, NULL), LAC_OK);
+    assert_true(fabs(ci.low - (s.mean - 1.96 * s.se)) < 0.1 * s.se);
+    assert_true(fabs(ci.high - (s.mean + 1.96 * s.se)) < 0.1 * s.se);
+    lac_bootstrap_mean(&again, x, N, 0.95, 4000, &copy, NULL);
+    assert_true(again.low == ci.low && again.high == ci.high);
+}
+
+/* ---- arenas ---------------------------------------------------------------------------------------------- */
+
+static void an_arena_at_its_limit_fails_politely(void **state)
+{
+    (void)state;
+    lac_arena arena = {.limit = (size_t)4 << 20};
+    lac_err err = {0};
+    assert_non_null(LAC_NEW(&arena, char, 1 << 20, &err));
+    assert_null(LAC_NEW(&arena, char, (size_t)64 << 20, &err));
+    assert_int_equal(err.code, LAC_ERR_MEMORY);
+    assert_non_null(strstr(err.msg, "out of memory"));
+    assert_non_null(LAC_NEW(&arena, char, 1 << 20, NULL)); /* the rest still stands */
+    lac_arena_release(&arena);
+}
+
+static void sizes_that_overflow_are_memory_errors(void **state)
+{
+    (void)state;
+    lac_arena arena = {0};
+    lac_err err = {0};
+    assert_null(LAC_NEW(&arena, double, SIZE_MAX / 4, &err));
+    assert_int_equal(err.code, LAC_ERR_MEMORY);
+    lac_arena_release(&arena);
+}
+
+static void arena_memory_is_zeroed_aligned_and_reused_after_a_reset(void **state)
+{
+    (void)state;
+    lac_arena arena = {0};
+    for (int turn = 0; turn < 3; turn++) {
+        unsigned char *a = LAC_NEW(&arena, unsigned char, 1000, NULL), *b = LAC_NEW(&arena, unsigned char, 3 << 20, NULL);
+        assert_true((uintptr_t)a % 64 == 0 && (uintptr_t)b % 64 == 0);
+        for (int i = 0; i < 1000; i++) assert_int_equal(a[i], 0);
+        memset(a, 0xff, 1000);
+        memset(b, 0xff, 3 << 20);
+        assert_true(arena.reserved <= (size_t)5 << 20);
+        lac_arena_reset(&arena);
+    }
+    lac_arena_release(&arena);
+}
+
+static void the_first_failure_wins(void **state)
+{
+    (void)state;
+    lac_err err = {0};
+    assert_int_equal(lac_fail(&err, LAC_ERR_FILE, "first %d", 1), LAC_ERR_FILE);
+    assert_int_equal(lac_fail(&err, LAC_ERR_DATA, "second"), LAC_ERR_FILE);
+    assert_string_equal(err.msg, "first 1");
+}
+
+/* ---- options --------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *out, *model;
+    int window;
+    uint64_t seed;
+    double lr;
+    bool reference, chat;
+} settings;
+
+/* Parses a command line written as one string, words parted by single spaces. */
+static lac_status parse(settings *s, lac_common *common, const char *line, lac_arena *arena, lac_err *err)
+{
+    *s = (settings){.window = 10, .seed = 1, .lr = 1e-4, .chat = true};
+    const lac_option options[] = {
+        LAC_OPT("out", &s->out, "where to"),          LAC_OPT("window", &s->window, "layers together"),
+        LAC_OPT("seed", &s->seed, "where chance begins"), LAC_OPT("lr", &s->lr, "step size"),
+        LAC_FLAG("reference", &s->reference, "slowly"),   LAC_FLAG("chat", &s->chat, "as a conversation"),
+        {0},
+    };
+    const lac_usage usage = {.command = "test", .summary = "a test", .synopsis = "MODEL --out DIR", .options = options,
+                             .positional = &s->model, .n_positional = 1};
+    char *copy = lac_strdup(arena, line, NULL), *argv[32], *save = NULL;
+    int argc = 0;
+    for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) argv[argc++] = word;
+    return lac_options_parse(common, &usage, argc, argv, arena, err);
+}
+
+static void options_are_read_in_both_spellings(void **state)
+{
+    (void)state;
+    lac_arena arena = {0};
+    settings s;
+    lac_common c;
+    lac_err err = {0};
+    const char *line = "test m.gguf --out here --window=3 --seed 18446744073709551615 --lr 2e-5 --reference --no-chat -q";
+    assert_int_equal(parse(&s, &c, line, &arena, &err), LAC_OK);
+    assert_string_equal(s.out, "here");
+    assert_string_equal(s.model, "m.gguf");
+    assert_int_equal(s.window, 3);
+    assert_true(s.seed == UINT64_MAX && s.lr == 2e-5 && s.reference && !s.chat && c.quiet && !c.json);
+    assert_int_equal(parse(&s, &c, "test --json -- --odd-name", &arena, &err), LAC_OK);
+    assert_string_equal(s.model, "--odd-name");
+    assert_true(c.json && s.window == 10 && s.chat);
+    lac_arena_release(&arena);
+}
+
+static void a_wrong_command_line_says_what_is_wrong(void **state)
+{
+    (void)state;
+    const struct {
+        const char *line, *says;
+    } wrong[] = {
+        {"test m --windw 3", "did you mean --window?"},
+        {"test m --refrence", "did you mean --reference?"},
+        {"test m --thread 2", "did you mean --threads?"},
+        {"test m --zebra 3", "lacuna test --help"},
+        {"test m --window three", "--window wants a whole number, not \"three\""},
+        {"test m --window 3x", "whole number"},
+        {"test m --window 99999999999", "whole number"},
+        {"test m --seed -1", "0 or more"},
+        {"test m --lr nan", "--lr wants a number"},
+        {"test m --out", "--out wants text after it"},
+        {"test m --out --reference", "--out wants text after it"},
+        {"test m --reference=perhaps", "true or false"},
+        {"test m --no-window", "no option --no-window"},
+        {"test m extra", "\"extra\" is one word too many"},
+        {"test", "something is missing: lacuna test MODEL --out DIR"},
+        {"test m -z", "no option -z"},
+        {"test m --threads -3", "--threads wants 0 or more"},
+        {"test m --config /nonexistent/x.json", "/nonexistent/x.json"},
+    };
+    lac_arena arena = {0};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        settings s;
+        lac_common c;
+        lac_err err = {0};
+        lac_status status = parse(&s, &c, wrong[i].line, &arena, &err);
+        if (!strstr(err.msg, wrong[i].says)) fail_msg("%s: says \"%s\"", wrong[i].line, err.msg);
+        if (!strstr(wrong[i].line, "--config")) assert_int_equal(status, LAC_ERR_USAGE);
+    }
+    lac_arena_release(&arena);
+}
+
+static void the_command_line_overrules_the_config_file(void **state)
+{
+    lac_arena arena = {0};
+    settings s;
+    lac_common c;
+    lac_err err = {0};
+    const char *path = scratch_text(*state, "o.json",
+                                    "{\"window\": 5, \"lr\": 3e-5, \"out\": [\"a\", \"b\"], \"reference\": true,"
+                                    " \"seed\": 7, \"quiet\": true}");
+    char line[600];
+    snprintf(line, sizeof line, "test --window 8 m --config %s", path);
+    assert_int_equal(parse(&s, &c, line, &arena, &err), LAC_OK);
+    assert_true(s.window == 8 && s.lr == 3e-5 && s.reference && s.seed == 7 && c.quiet);
+    assert_string_equal(s.out, "a,b");
+    lac_arena_release(&arena);
+}
+
+static void an_unknown_key_in_the_config_file_is_an_error(void **state)
+{
+    lac_arena arena = {0};
+    const struct {
+        const char *json, *says;
+    } wrong[] = {
+        {"{\"windwo\": 5}", "did you mean window?"},
+        {"{\"window\": 5.5}", "\"window\" wants a whole number"},
+        {"{\"window\": {}}", "\"window\" wants"},
+        {"[1]", "JSON object"},
+        {"{\"window\": ", "ends before it is complete"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        settings s;
+        lac_common c;
+        lac_err err = {0};
+        char line[600];
+        snprintf(line, sizeof line, "test m --config=%s", scratch_text(*state, "o.json", wrong[i].json));
+        assert_int_not_equal(parse(&s, &c, line, &arena, &err), LAC_OK);
+        if (!strstr(err.msg, wrong[i].says)) fail_msg("%s: says \"%s\"", wrong[i].json, err.msg);
+        assert_non_null(strstr(err.msg, "o.json"));
+    }
+    lac_arena_release(&arena);
+}
+
+static void threads_reach_openmp(void **state)
+{
+    (void)state;
+    int before = omp_get_max_threads();
+    lac_arena arena = {0};
+    settings s;
+    lac_common c;
+    assert_int_equal(parse(&s, &c, "test m --threads 3", &arena, NULL), LAC_OK);
+    assert_int_equal(omp_get_max_threads(), 3);
+    omp_set_num_threads(before);
+    lac_arena_release(&arena);
+}
+
+static void options_in_force_can_be_written_down(void **state)
+{
+    (void)state;
+    const char *out = NULL;
+    double lr = 0.1;
+    uint64_t seed = UINT64_MAX;
+    bool flag = true;
+    const lac_option options[] = {LAC_OPT("out", &out, ""), LAC_OPT("lr", &lr, ""), LAC_OPT("seed", &seed, ""),
+                                  LAC_FLAG("flag", &flag, ""), {0}};
+    const lac_usage usage = {.options = options};
+    cJSON *json = lac_options_json(&usage);
+    char *text = cJSON_PrintUnformatted(json);
+    assert_string_equal(text, "{\"out\":null,\"lr\":0.1,\"seed\":18446744073709551615,\"flag\":true}");
+    free(text);
+    cJSON_Delete(json);
+}
+
+static void a_near_miss_finds_its_word_and_a_far_one_does_not(void **state)
+{
+    (void)state;
+    const char *const names[] = {"trace", "unlearn", "eval", "run"};
+    assert_string_equal(lac_nearest("tracce", names, 4), "trace");
+    assert_string_equal(lac_nearest("unlaern", names, 4), "unlearn");
+    assert_string_equal(lac_nearest("evl", names, 4), "eval");
+    assert_null(lac_nearest("zebra", names, 4));
+    assert_null(lac_nearest("x", names, 4));
+}
+
+/* ---- the matrix library ---------------------------------------------------------------------------------- */
+
+void cblas_sgemm(void); /* only its address is taken */
+
+/* GSL brings a slow CBLAS with the same names; were it to answer, everything would work, ten times slower. */
+static void the_matrix_product_is_openblas(void **state)
+{
+    (void)state;
+    Dl_info info;
+    void (*volatile f)(void) = cblas_sgemm;
+    void *address;
+    memcpy(&address, (void *)&f, sizeof address);
+    assert_true(dladdr(address, &info) != 0);
+    assert_null(strstr(info.dli_fname, "gslcblas"));
+}
+
+int main(void)
+{
+#define SCRATCH(claim) cmocka_unit_test_setup_teardown(claim, scratch_open, scratch_close)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(normal_draws_are_numpys_bit_for_bit),
+        cmocka_unit_test(uniform_and_chisquare_draws_are_numpys),
+        cmocka_unit_test(chisquare_has_its_mean_and_variance),
+        cmocka_unit_test(xoshiro_is_the_published_one),
+        cmocka_unit_test(a_shuffle_keeps_every_item_and_repeats_with_its_seed),
+        cmocka_unit_test(normals_are_standard_and_below_is_even),
+        cmocka_unit_test(the_spread_of_a_sample_divides_by_n_minus_one),
+        cmocka_unit_test(a_bootstrap_interval_of_a_constant_is_a_point),
+        cmocka_unit_test(a_bootstrap_interval_agrees_with_the_normal_one),
+        cmocka_unit_test(an_arena_at_its_limit_fails_politely),
+        cmocka_unit_test(sizes_that_overflow_are_memory_errors),
+        cmocka_unit_test(arena_memory_is_zeroed_aligned_and_reused_after_a_reset),
+        cmocka_unit_test(the_first_failure_wins),
+        cmocka_unit_test(options_are_read_in_both_spellings),
+        cmocka_unit_test(a_wrong_command_line_says_what_is_wrong),
+        SCRATCH(the_command_line_overrules_the_config_file),
+        SCRATCH(an_unknown_key_in_the_config_file_is_an_error),
+        cmocka_unit_test(threads_reach_openmp),
+        cmocka_unit_test(options_in_force_can_be_written_down),
+        cmocka_unit_test(a_near_miss_finds_its_word_and_a_far_one_does_not),
+        cmocka_unit_test(the_matrix_product_is_openblas),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
