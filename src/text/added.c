@@ -1,0 +1,115 @@
+/* Added tokens: strings that are one token wherever they stand, found before the pre-tokenizer sees the text.
+ *
+ * They are looked for twice.  Those with normalized = false in the text as it came; then, in what lies between and
+ * after normalising it, those with normalized = true, whose own content is normalised by the same rules.  Of several
+ * that match, the leftmost wins, and of those the longest: a run of seven blanks is the token for seven.
+ *
+ * lstrip and rstrip let a token swallow the blanks beside it; single_word lets it count only where no word character
+ * touches it. */
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "text/tokenizer_inner.h"
+
+static int by_first_byte_then_longest(const void *pa, const void *pb)
+{
+    const lac_span *a = &(*(const lac_added *const *)pa)->pattern, *b = &(*(const lac_added *const *)pb)->pattern;
+    int difference = (unsigned char)a->text[0] - (unsigned char)b->text[0];
+    if (difference) return difference;
+    if (a->n != b->n) return a->n < b->n ? 1 : -1;
+    return memcmp(a->text, b->text, a->n);
+}
+
+lac_status lac_added_index(lac_added_set *set, const lac_tokenizer *t, bool normalized, lac_arena *arena, lac_err *err)
+{
+    set->n = 0;
+    set->token = LAC_NEW(arena, const lac_added *, t->n_added + 1, err);
+    if (!set->token) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < t->n_added; i++)
+        if (t->added[i].normalized == normalized && t->added[i].pattern.n) set->token[set->n++] = &t->added[i];
+    if (set->n) qsort(set->token, set->n, sizeof *set->token, by_first_byte_then_longest);
+    for (size_t i = 0, b = 0; b <= 256; b++) {
+        while (i < set->n && (unsigned char)set->token[i]->pattern.text[0] < b) i++;
+        set->first[b] = i;
+    }
+    return LAC_OK;
+}
+
+static const lac_added *match_at(const lac_added_set *set, const char *text, size_t n)
+{
+    unsigned char b = (unsigned char)text[0];
+    for (size_t i = set->first[b]; i < set->first[b + 1]; i++) {
+        const lac_span *p = &set->token[i]->pattern;
+        if (p->n <= n && !memcmp(p->text, text, p->n)) return set->token[i];
+    }
+    return NULL;
+}
+
+/* Rust's \w: alphabetic, marks, decimal digits, connectors, joiners. */
+static bool is_word(int32_t c)
+{
+    switch (utf8proc_category(c)) {
+    case UTF8PROC_CATEGORY_LU: case UTF8PROC_CATEGORY_LL: case UTF8PROC_CATEGORY_LT: case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO: case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_MC: case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND: case UTF8PROC_CATEGORY_NL: case UTF8PROC_CATEGORY_PC: return true;
+    default: return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9);
+    }
+}
+
+static size_t character_before(const char *text, size_t at)
+{
+    while (at && (text[at - 1] & 0xc0) == 0x80) at--;
+    return at ? at - 1 : 0;
+}
+
+static bool touches_a_word(const char *text, size_t n, size_t start, size_t stop)
+{
+    size_t used;
+    if (start) {
+        size_t before = character_before(text, start);
+        if (is_word(lac_utf8_next(text + before, start - before, &used))) return true;
+    }
+    return stop < n && is_word(lac_utf8_next(text + stop, n - stop, &used));
+}
+
+static size_t blanks_before(const char *text, size_t at, size_t not_before)
+{
+    while (at > not_before) {
+        size_t used, before = character_before(text, at);
+        if (!lac_is_space(lac_utf8_next(text + before, at - before, &used))) break;
+        at = before;
+    }
+    return at;
+}
+
+static size_t blanks_after(const char *text, size_t n, size_t at)
+{
+    for (size_t used; at < n && lac_is_space(lac_utf8_next(text + at, n - at, &used));) at += used;
+    return at;
+}
+
+lac_status lac_added_split(lac_encoder *e, const lac_added_set *set, const char *text, size_t n,
+                           lac_status (*between)(lac_encoder *, const char *, size_t, void *), void *context)
+{
+    lac_status status = LAC_OK;
+    size_t done = 0, at = 0;
+    if (!set->n) return n ? between(e, text, n, context) : LAC_OK;
+    while (at < n && !status) {
+        const lac_added *token = match_at(set, text + at, n - at);
+        if (!token) {
+            at++;
+            continue;
+        }
+        size_t start = at, stop = at + token->pattern.n;
+        at = stop; /* the search goes on behind the match, blanks swallowed or not */
+        if (token->single_word && touches_a_word(text, n, start, stop)) continue;
+        if (token->lstrip) start = blanks_before(text, start, done < start ? done : start);
+        if (token->rstrip) stop = blanks_after(text, n, stop);
+        if (done < start) status = between(e, text + done, start - done, context);
+        if (!status) status = lac_encoder_push(e, token->id);
+        done = stop;
+    }
+    if (!status && done < n) status = between(e, text + done, n - done, context);
+    return status;
+}

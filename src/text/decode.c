@@ -1,0 +1,203 @@
+/* Ids back to text: each id's token, then the decoder's steps over the list of tokens, then all joined.
+ *
+ * ByteLevel turns a token's characters back into bytes (a token with a character outside its alphabet stands as it
+ * is) and reads the whole as UTF-8, each ill-formed part becoming one U+FFFD.  ByteFallback does so for runs of
+ * <0xNN>; a run that is not UTF-8 becomes one U+FFFD a byte.  Without a decoder tokens are joined by blanks.
+ *
+ * One departure: tokenizers 0.23 knows an added token whose content its normalizer changes (tinystories' "▁<unk>") no
+ * longer as special, and keeps it under skip_special_tokens.  Here a special id is special. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "text/tokenizer_inner.h"
+
+typedef struct {
+    lac_span *piece;
+    size_t n;
+    lac_arena *arena;
+    lac_err *err;
+} pieces;
+
+static const char REPLACEMENT[] = "\xef\xbf\xbd";
+
+/* Length of a well-formed character at s, or 0 with *bad the length of the ill-formed part (Unicode 3.9, table 3-7). */
+static size_t well_formed(const unsigned char *s, size_t n, size_t *bad)
+{
+    unsigned char low = 0x80, high = 0xbf;
+    size_t length;
+    *bad = 1;
+    if (s[0] < 0x80) return 1;
+    if (s[0] >= 0xc2 && s[0] <= 0xdf) length = 2;
+    else if (s[0] >= 0xe0 && s[0] <= 0xef) length = 3;
+    else if (s[0] >= 0xf0 && s[0] <= 0xf4) length = 4;
+    else return 0;
+    if (s[0] == 0xe0) low = 0xa0;
+    if (s[0] == 0xed) high = 0x9f;
+    if (s[0] == 0xf0) low = 0x90;
+    if (s[0] == 0xf4) high = 0x8f;
+    for (size_t i = 1; i < length; i++, low = 0x80, high = 0xbf) {
+        *bad = i;
+        if (i >= n || s[i] < low || s[i] > high) return 0;
+    }
+    return length;
+}
+
+static size_t lossy(char *out, const char *bytes, size_t n)
+{
+    size_t used = 0;
+    for (size_t i = 0, bad, good; i < n; i += good ? good : bad) {
+        good = well_formed((const unsigned char *)bytes + i, n - i, &bad);
+        memcpy(out + used, good ? bytes + i : REPLACEMENT, good ? good : 3);
+        used += good ? good : 3;
+    }
+    return used;
+}
+
+static size_t total(const pieces *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) n += p->piece[i].n;
+    return n;
+}
+
+/* ---- the steps ------------------------------------------------------------------------------------------------ */
+
+static size_t bytes_of(char *out, const lac_span *token)
+{
+    size_t n = 0;
+    for (size_t i = 0, used; i < token->n; i += used) {
+        int byte = lac_char_to_byte(lac_utf8_next(token->text + i, token->n - i, &used));
+        if (byte < 0) {
+            memcpy(out, token->text, token->n);
+            return token->n;
+        }
+        out[n++] = (char)byte;
+    }
+    return n;
+}
+
+static lac_status byte_level(pieces *p)
+{
+    size_t n = 0, all = total(p);
+    char *bytes = lac_alloc_raw(p->arena, all + 1, 1, p->err), *text = lac_alloc_raw(p->arena, 3 * all + 1, 1, p->err);
+    if (!bytes || !text) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < p->n; i++) n += bytes_of(bytes + n, &p->piece[i]);
+    if (p->n) p->piece[0] = (lac_span){text, lossy(text, bytes, n)};
+    p->n = p->n ? 1 : 0;
+    return LAC_OK;
+}
+
+static lac_status replace(pieces *p, const lac_dec_step *step)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        lac_span *s = &p->piece[i];
+        if (!memmem(s->text, s->n, step->from.text, step->from.n)) continue;
+        size_t used = 0;
+        char *out = lac_alloc_raw(p->arena, (s->n / step->from.n + 1) * (step->to.n + step->from.n) + 1, 1, p->err);
+        if (!out) return LAC_ERR_MEMORY;
+        for (size_t at = 0; at < s->n;) {
+            bool found = s->n - at >= step->from.n && !memcmp(s->text + at, step->from.text, step->from.n);
+            memcpy(out + used, found ? step->to.text : s->text + at, found ? step->to.n : 1);
+            used += found ? step->to.n : 1;
+            at += found ? step->from.n : 1;
+        }
+        *s = (lac_span){out, used};
+    }
+    return LAC_OK;
+}
+
+static int byte_token(const lac_span *s)
+{
+    char digits[3] = "", *end;
+    if (s->n != 6 || memcmp(s->text, "<0x", 3) || s->text[5] != '>') return -1;
+    memcpy(digits, s->text + 3, 2);
+    long byte = strtol(digits, &end, 16);
+    return end == digits + 2 && byte >= 0 && digits[0] != ' ' ? (int)byte : -1;
+}
+
+static lac_status byte_fallback(pieces *p)
+{
+    lac_span *made = LAC_NEW(p->arena, lac_span, p->n + 1, p->err);
+    char *bytes = lac_alloc_raw(p->arena, p->n + 1, 1, p->err);
+    size_t n = 0, used = 0;
+    if (!made || !bytes) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < p->n;) {
+        size_t run = 0;
+        for (int byte; i + run < p->n && (byte = byte_token(&p->piece[i + run])) >= 0; run++)
+            bytes[used + run] = (char)byte;
+        if (!run) {
+            made[n++] = p->piece[i++];
+            continue;
+        }
+        if (lac_utf8_valid(bytes + used, run)) made[n++] = (lac_span){bytes + used, run};
+        else
+            for (size_t k = 0; k < run; k++) made[n++] = (lac_span){REPLACEMENT, 3};
+        used += run;
+        i += run;
+    }
+    p->piece = made;
+    p->n = n;
+    return LAC_OK;
+}
+
+static lac_status join(pieces *p, const char *between)
+{
+    size_t used = 0, gap = strlen(between);
+    char *text = lac_alloc_raw(p->arena, total(p) + gap * p->n + 1, 1, p->err);
+    if (!text) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < p->n; i++) {
+        if (i) memcpy(text + used, between, gap);
+        if (i) used += gap;
+        memcpy(text + used, p->piece[i].text, p->piece[i].n);
+        used += p->piece[i].n;
+    }
+    text[used] = 0;
+    if (!p->piece) p->piece = LAC_NEW(p->arena, lac_span, 1, p->err);
+    if (!p->piece) return LAC_ERR_MEMORY;
+    p->piece[0] = (lac_span){text, used};
+    p->n = 1;
+    return LAC_OK;
+}
+
+static void strip(lac_span *s, const lac_dec_step *step)
+{
+    const lac_span *c = &step->from;
+    for (int i = 0; i < step->start && s->n >= c->n && !memcmp(s->text, c->text, c->n); i++) {
+        s->text += c->n;
+        s->n -= c->n;
+    }
+    for (int i = 0; i < step->stop && s->n >= c->n && !memcmp(s->text + s->n - c->n, c->text, c->n); i++) s->n -= c->n;
+}
+
+static lac_status apply(pieces *p, const lac_dec_step *step)
+{
+    switch (step->kind) {
+    case LAC_DEC_BYTELEVEL: return byte_level(p);
+    case LAC_DEC_REPLACE: return replace(p, step);
+    case LAC_DEC_BYTE_FALLBACK: return byte_fallback(p);
+    case LAC_DEC_FUSE: return p->n ? join(p, "") : LAC_OK;
+    case LAC_DEC_STRIP:
+        for (size_t i = 0; i < p->n; i++) strip(&p->piece[i], step);
+    }
+    return LAC_OK;
+}
+
+char *lac_decode(const lac_tokenizer *t, const int *ids, size_t n, bool skip_special, lac_arena *arena, lac_err *err)
+{
+    lac_arena scratch = {.limit = arena->limit};
+    pieces p = {.piece = LAC_NEW(&scratch, lac_span, n + 1, err), .arena = &scratch, .err = err};
+    lac_status status = p.piece ? LAC_OK : LAC_ERR_MEMORY;
+    for (size_t i = 0; i < n && !status; i++) {
+        int id = ids[i];
+        if (id < 0 || id >= t->size || !t->token[id].text) continue; /* padded rows of the embedding */
+        const lac_added *added = t->added_of[id];
+        if (added && added->special && skip_special) continue;
+        p.piece[p.n++] = added ? added->pattern : t->token[id];
+    }
+    for (int i = 0; i < t->n_dec && !status; i++) status = apply(&p, &t->dec[i]);
+    if (!status) status = join(&p, t->has_decoder ? "" : " ");
+    char *text = status ? NULL : lac_strndup(arena, p.piece[0].text, p.piece[0].n, err);
+    lac_arena_release(&scratch);
+    return text;
+}

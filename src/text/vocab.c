@@ -1,0 +1,82 @@
+/* The two tables of a BPE vocabulary, both open addressing with linear probing and at most half full:
+ *
+ *   string      -> id           a token's bytes, FNV-1a
+ *   (id, id)    -> rank, id     a merge, the pair as one 64-bit key, multiplied by an odd constant */
+#include <string.h>
+
+#include "text/tokenizer_inner.h"
+
+static size_t table_size(size_t n)
+{
+    size_t size = 16;
+    while (size < 2 * n + 2) size *= 2;
+    return size;
+}
+
+static uint64_t hash_bytes(const char *text, size_t n)
+{
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)text[i]) * 1099511628211u;
+    return h ^ h >> 29;
+}
+
+lac_status lac_vocab_init(lac_vocab *v, size_t n, lac_arena *arena, lac_err *err)
+{
+    size_t size = table_size(n);
+    v->slot = LAC_NEW(arena, int, size, err);
+    v->mask = size - 1;
+    return v->slot ? LAC_OK : LAC_ERR_MEMORY;
+}
+
+void lac_vocab_add(lac_vocab *v, const lac_span *token, int id)
+{
+    size_t at = hash_bytes(token[id].text, token[id].n) & v->mask;
+    while (v->slot[at]) at = (at + 1) & v->mask;
+    v->slot[at] = id + 1;
+}
+
+int lac_vocab_find(const lac_vocab *v, const lac_span *token, const char *text, size_t n)
+{
+    for (size_t at = hash_bytes(text, n) & v->mask; v->slot[at]; at = (at + 1) & v->mask) {
+        const lac_span *s = &token[v->slot[at] - 1];
+        if (s->n == n && !memcmp(s->text, text, n)) return v->slot[at] - 1;
+    }
+    return -1;
+}
+
+static uint64_t pair_key(int left, int right)
+{
+    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
+
+static size_t hash_pair(uint64_t key)
+{
+    key *= 0x9e3779b97f4a7c15u;
+    return (size_t)(key ^ key >> 32);
+}
+
+lac_status lac_merges_init(lac_merges *m, size_t n, lac_arena *arena, lac_err *err)
+{
+    size_t size = table_size(n);
+    m->slot = LAC_NEW(arena, lac_merge, size, err);
+    m->mask = size - 1;
+    if (!m->slot) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < size; i++) m->slot[i].key = LAC_NO_PAIR;
+    return LAC_OK;
+}
+
+void lac_merges_add(lac_merges *m, int left, int right, int rank, int id)
+{
+    uint64_t key = pair_key(left, right);
+    size_t at = hash_pair(key) & m->mask;
+    while (m->slot[at].key != LAC_NO_PAIR && m->slot[at].key != key) at = (at + 1) & m->mask;
+    m->slot[at] = (lac_merge){key, rank, id};
+}
+
+const lac_merge *lac_merges_find(const lac_merges *m, int left, int right)
+{
+    uint64_t key = pair_key(left, right);
+    for (size_t at = hash_pair(key) & m->mask; m->slot[at].key != LAC_NO_PAIR; at = (at + 1) & m->mask)
+        if (m->slot[at].key == key) return &m->slot[at];
+    return NULL;
+}
