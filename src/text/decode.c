@@ -4,8 +4,8 @@
  * is) and reads the whole as UTF-8, each ill-formed part becoming one U+FFFD.  ByteFallback does so for runs of
  * <0xNN>; a run that is not UTF-8 becomes one U+FFFD a byte.  Without a decoder tokens are joined by blanks.
  *
- * One departure: tokenizers 0.23 knows an added token whose content its normalizer changes (tinystories' "▁<unk>") no
- * longer as special, and keeps it under skip_special_tokens.  Here a special id is special. */
+ * An added token that is normalised reads as its normalised self (tinystories' <unk> as "▁<unk>"), and the library
+ * (0.23) then no longer takes it for special: skip_special_tokens keeps it.  So here. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,6 +183,12 @@ static lac_status apply(pieces *p, const lac_dec_step *step)
     return LAC_OK;
 }
 
+static bool reads_as_special(const lac_added *added)
+{
+    return added && added->special && added->pattern.n == added->content.n &&
+           !memcmp(added->pattern.text, added->content.text, added->content.n);
+}
+
 char *lac_decode(const lac_tokenizer *t, const int *ids, size_t n, bool skip_special, lac_arena *arena, lac_err *err)
 {
     lac_arena scratch = {.limit = arena->limit};
@@ -192,7 +198,7 @@ char *lac_decode(const lac_tokenizer *t, const int *ids, size_t n, bool skip_spe
         int id = ids[i];
         if (id < 0 || id >= t->size || !t->token[id].text) continue; /* padded rows of the embedding */
         const lac_added *added = t->added_of[id];
-        if (added && added->special && skip_special) continue;
+        if (skip_special && reads_as_special(added)) continue;
         p.piece[p.n++] = added ? added->pattern : t->token[id];
     }
     for (int i = 0; i < t->n_dec && !status; i++) status = apply(&p, &t->dec[i]);

@@ -347,6 +347,8 @@ static lac_status read_added(reader *r, const cJSON *list)
         a->pattern = a->content;
         if (a->normalized) status = lac_normalize(&a->pattern, t, a->content.text, a->content.n, r->arena, r->err);
         if (status) return status;
+        const char *there = t->token[a->id].text;
+        if (there && strcmp(there, a->content.text)) return broken(r, "an added token has the id of another token");
         t->token[a->id] = a->content;
         t->added_of[a->id] = a;
     }
