@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# usage: tests/run.sh [release|asan]
+#
+# Builds lacuna from this tree and runs its tests: the release build with every test, then the build with address and
+# undefined-behaviour sanitizers with the short ones.  With an argument, only that half.  Fails when anything fails.
+#
+# Needs Debian's packages below; installs what is missing when run as root, says what is missing otherwise.
+set -u -o pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+packages=(build-essential cmake ninja-build pkg-config libopenblas-openmp-dev libgsl-dev libcjson-dev gnuplot-nox
+          libpcre2-dev libutf8proc-dev libcmocka-dev zlib1g-dev libzip-dev nettle-dev libcsv-dev)
+
+say() { printf '\n== %s\n' "$*"; }
+
+need_packages() {
+    command -v dpkg-query >/dev/null || return 0 # not Debian: CMake will name what it cannot find
+    local missing=() p
+    for p in "${packages[@]}"; do
+        dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+    done
+    [ ${#missing[@]} -eq 0 ] && return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "tests/run.sh: these packages are missing: ${missing[*]}" >&2
+        echo "              sudo apt-get install ${missing[*]}" >&2
+        return 1
+    fi
+    say "installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null 2>&1 && return 0
+    { apt-get update -q && apt-get install -y -q --no-install-recommends "${missing[@]}"; } >/dev/null && return 0
+    echo "tests/run.sh: apt-get could not install ${missing[*]}" >&2
+    return 1
+}
+
+jobs=$(nproc 2>/dev/null || echo 2)
+
+# build DIR CMAKE-ARGUMENTS...
+build() {
+    local dir=$1
+    shift
+    cmake -S . -B "$dir" -G Ninja -DBUILD_TESTING=ON -DLAC_WERROR=ON "$@" >"$dir.log" 2>&1 ||
+        { cat "$dir.log"; echo "tests/run.sh: CMake could not configure $dir" >&2; return 1; }
+    grep -A3 'CMake Warning' "$dir.log"
+    cmake --build "$dir" -j "$jobs" >"$dir.log" 2>&1 ||
+        { grep -vE '^\[[0-9]+/[0-9]+\] (Building|Linking)' "$dir.log"; echo "tests/run.sh: $dir does not build" >&2; return 1; }
+}
+
+release() {
+    say "release build, every test"
+    build build/test -DCMAKE_BUILD_TYPE=Release || return 1
+    ctest --test-dir build/test --output-on-failure --no-tests=error --timeout 600
+}
+
+asan() {
+    say "address and undefined-behaviour sanitizers, the short tests"
+    build build/test-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+        -DCMAKE_C_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" || return 1
+    # Where a process may not trace itself (some containers) the leak check cannot run; the others can.
+    if ! build/test-asan/lacuna --version >/dev/null 2>&1; then
+        export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
+        build/test-asan/lacuna --version >/dev/null || return 1
+        echo "the leak check cannot run here and is left out"
+    fi
+    ctest --test-dir build/test-asan --output-on-failure --no-tests=error --timeout 600 -L short
+}
+
+need_packages || exit 1
+mkdir -p build
+status=0
+case ${1:-all} in
+    release) release || status=1 ;;
+    asan)    asan || status=1 ;;
+    all)     release || status=1
+             asan || status=1 ;;
+    *)       echo "usage: tests/run.sh [release|asan]" >&2; exit 2 ;;
+esac
+if [ $status -eq 0 ]; then say "all passed"; else say "FAILED (see above)"; fi
+exit $status
