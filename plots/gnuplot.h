@@ -1,0 +1,25 @@
+/* Pictures: tables that say how they are drawn, and the one call of gnuplot.
+ *
+ * A table for a picture is a .tsv whose first lines are comments:
+ *
+ *   # plot heatmap.gp                 the script in plots/ that draws it
+ *   # title The tower stands in       any number of variables that the script reads, "# name value"
+ *   0 <tab> The* <tab> 0 <tab> 0.01   the rows, as the script's head describes them
+ *
+ * so that a directory of tables can be drawn again at any time (lacuna plot DIR), or by hand:
+ *
+ *   gnuplot -e "table='average_mlp.tsv'" plots/heatmap.gp
+ *
+ * Each script writes NAME.svg and NAME.png beside NAME.tsv. */
+#ifndef LAC_GNUPLOT_H
+#define LAC_GNUPLOT_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+
+/* Draws every such table in dir; *n_drawn (may be NULL) counts them.  LAC_ERR_UNSUPPORTED: gnuplot or its scripts are
+ * not there. */
+lac_status lac_plots_draw(const char *dir, size_t *n_drawn, lac_err *err);
+
+#endif
