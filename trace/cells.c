@@ -294,8 +294,9 @@ static lac_status quick_cells(lac_cells *c, const lac_trace_opts *opts, lac_aren
                     else if (stack_push(&k, c, (lac_kind)kind, l, t, s, opts->window, err))
                         return err->code;
                 }
+        if (stack_flush(&k, c, err)) return err->code; /* a batch's segments come in order of their joins */
     }
-    return stack_flush(&k, c, err);
+    return LAC_OK;
 }
 
 /* ---- one prompt ------------------------------------------------------------------------------------------------ */

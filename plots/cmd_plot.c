@@ -1,0 +1,41 @@
+/* lacuna plot DIR -- draw a result's pictures again, from its tables in DIR/plots, DIR/lacuna/plots or DIR itself. */
+#include "plots/cmd_plot.h"
+
+#include "base/file.h"
+#include "base/option.h"
+#include "plots/gnuplot.h"
+
+static lac_status plot(const char *dir, const lac_common *common, lac_err *err)
+{
+    static const char *const places[] = {"/plots", "/lacuna/plots", ""};
+    char path[1200];
+    size_t drawn = 0;
+    if (!lac_path_is_dir(dir)) return lac_fail(err, LAC_ERR_FILE, "%s is not a directory; give a result's", dir);
+    for (size_t i = 0; i < 3 && !drawn; i++) {
+        snprintf(path, sizeof path, "%s%s", dir, places[i]);
+        if (lac_path_is_dir(path) && lac_plots_draw(path, &drawn, err)) return err->code;
+    }
+    if (!drawn)
+        return lac_fail(err, LAC_ERR_DATA, "%s: no tables for pictures (.tsv beginning \"# plot\") in it or in its "
+                        "plots/", dir);
+    if (common->json)
+        printf("{\"drawn\": %zu}\n", drawn);
+    else
+        printf("%zu pictures drawn in %s, as .svg and .png\n", drawn, path);
+    return LAC_OK;
+}
+
+int cmd_plot(int argc, char **argv)
+{
+    const char *dir = NULL;
+    const lac_option options[] = {{0}};
+    const lac_usage usage = {.command = "plot", .summary = "draw a result's pictures again from its tables",
+                             .synopsis = "DIR", .example = "lacuna plot trace-olmo", .options = options,
+                             .positional = &dir, .n_positional = 1};
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_common common = {0};
+    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) plot(dir, &common, &err);
+    lac_arena_release(&arena);
+    return lac_complain(&err);
+}

@@ -1,0 +1,6 @@
+#ifndef LAC_CMD_TRACE_H
+#define LAC_CMD_TRACE_H
+
+int cmd_trace(int argc, char **argv);
+
+#endif
