@@ -73,18 +73,20 @@ static double at(const lac_grid *g, lac_kind kind, int t, int l) { return g->sco
 static void late_cells_equal_runs_from_the_tokens_up(void **state)
 {
     (void)state;
-    static const int windows[] = {1, 3, 4, 10}, subjects[][2] = {{2, 4}, {0, 3}, {1, 2}, {5, 7}};
+    static const int windows[] = {1, 4, 10}, subjects[][2] = {{2, 4}, {0, 3}, {1, 2}, {5, 7}};
     for (int which = 0; which < 2; which++) {
         fixture f;
         open_fixture(&f, which);
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < 3; i++)
             for (int j = 0; j < 4; j++) {
                 lac_trace_opts o = options(windows[i], 3);
                 lac_grid quick = trace(&f, &o, subjects[j][0], subjects[j][1], 0.5);
                 o.reference = true;
                 lac_grid plain = trace(&f, &o, subjects[j][0], subjects[j][1], 0.5);
+                assert_true(quick.high > 1.0 / V); /* the greedy choice is no less than average */
                 assert_true(fabs(quick.low - plain.low) < 1e-5 && fabs(quick.high - plain.high) < 1e-5);
-                assert_true(fabs(quick.low - quick.high) > 1e-3); /* the noise did something */
+                if (!(fabs(quick.low - quick.high) > 1e-4)) /* the noise did something */
+                    fail_msg("model %d, subject %d: clean %g, corrupted %g", which, j, quick.high, quick.low);
                 for (int kind = 0; kind < LAC_N_KINDS; kind++)
                     assert_true(worst(quick.samples[kind], plain.samples[kind], 3 * T * L) < 1e-5);
             }

@@ -102,6 +102,18 @@ lac_status lac_cells_answer(double *p, const lac_cells *c, size_t n, lac_arena *
 
 /* ---- the two runs remembered ---------------------------------------------------------------------------------- */
 
+static lac_status greedy_answer(lac_cells *c, lac_arena *scratch, lac_err *err)
+{
+    size_t vocab = (size_t)c->model->config.vocab, best = 0;
+    float *logits = lac_alloc_raw(scratch, vocab, sizeof *logits, err);
+    if (!logits) return err->code;
+    lac_logits(logits, c->model, c->run->final, 1);
+    for (size_t i = 1; i < vocab; i++)
+        if (logits[i] > logits[best]) best = i;
+    c->grid->answer = (int)best;
+    return LAC_OK;
+}
+
 static lac_status clean_run(lac_cells *c, lac_arena *scratch, lac_err *err)
 {
     static const lac_site sites[LAC_N_KINDS] = {LAC_RESID_POST, LAC_MLP_OUT, LAC_ATTN_OUT};
@@ -122,13 +134,9 @@ static lac_status clean_run(lac_cells *c, lac_arena *scratch, lac_err *err)
                        .wanted = &last, .n_wanted = 1};
     if (lac_forward(c->run, c->model, &batch, err)) return err->code;
 
-    int greedy = 0, target = c->grid->answer < 0 ? 0 : c->grid->answer;
     double logp = 0;
-    if (lac_logprobs(&logp, &greedy, c->run, c->model, c->run->final, &target, 1, err)) return err->code;
-    if (c->grid->answer < 0) {
-        c->grid->answer = greedy;
-        if (lac_logprobs(&logp, NULL, c->run, c->model, c->run->final, &greedy, 1, err)) return err->code;
-    }
+    if (c->grid->answer < 0 && greedy_answer(c, scratch, err)) return err->code;
+    if (lac_logprobs(&logp, NULL, c->run, c->model, c->run->final, &c->grid->answer, 1, err)) return err->code;
     c->grid->high = exp(logp);
     return LAC_OK;
 }
