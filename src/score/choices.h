@@ -1,0 +1,44 @@
+/* Log-probabilities of many continuations, with every shared prefix computed once.
+ *
+ *   all questions    description, few-shot examples        once a call
+ *     a question       its text, "Answer:"                   once a question
+ *       a choice         " Paris", " Rome and Milan"           what is left: often one row, for letters none
+ *
+ * The prefixes are found on the token ids, so that no guess is made about where a tokenizer splits.  Choices of one
+ * token cost no row of their own: the row before them gives all their log-probabilities at once. */
+#ifndef LAC_CHOICES_H
+#define LAC_CHOICES_H
+
+#include "model/forward.h"
+
+typedef struct {
+    const int *ids; /* [n] context and continuation; n > n_scored >= 1 */
+    int n, n_scored;
+    double logp;       /* out: sum over the last n_scored ids */
+    double first_logp; /* out: of the first of them */
+    int first_rank;    /* out: 1 + how many ids were likelier there */
+    int first_top;     /* out: the likeliest id there */
+} lac_choice;
+
+typedef struct {
+    lac_choice *choice;
+    int n_choices;
+} lac_question;
+
+typedef struct {
+    size_t max_rows; /* rows computed at a time; 0: as many as 256 MiB of keys and values hold, at most 1024 */
+    /* Called as questions first .. first + n - 1 are scored; may be NULL. */
+    lac_status (*scored)(void *data, size_t first, size_t n, lac_err *err);
+    void *data;
+} lac_choices_opts;
+
+lac_status lac_choices_score(lac_question *questions, size_t n, lac_run *run, const lac_model *model,
+                             const lac_choices_opts *opts, lac_err *err);
+
+/* Context and continuation as lm-evaluation-harness encodes them: trailing white space of the context goes to the
+ * continuation; the whole and the context are encoded, and the continuation is what the whole has beyond the
+ * context's length.  At most max_length + 1 ids are kept, the last ones. */
+lac_status lac_choice_encode(lac_choice *choice, const lac_tokenizer *t, const char *context, const char *continuation,
+                             int max_length, lac_arena *arena, lac_err *err);
+
+#endif

@@ -1,0 +1,211 @@
+#include "score/facts_suite.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "score/choices.h"
+#include "score/pytext.h"
+
+static const char *const form_name[LAC_FORMS] = {"prompt", "paraphrase"};
+static const char *const split_name[LAC_SPLITS] = {"all", "forget", "retain"};
+
+typedef struct {
+    size_t fact;
+    lac_form form;
+} place;
+
+typedef struct {
+    const lac_facts *facts;
+    const lac_model *model;
+    const lac_facts_opts *opts;
+    lac_question *questions; /* one choice each: the answer */
+    place *places;
+    size_t n;
+    lac_facts_scores *scores;
+    lac_arena scratch;
+} scoring;
+
+static const char *form_text(const lac_fact *fact, lac_form form)
+{
+    return form == LAC_FORM_PROMPT ? fact->prompt : fact->paraphrase;
+}
+
+static lac_status encode_facts(scoring *s, lac_arena *arena, lac_err *err)
+{
+    for (size_t i = 0; i < s->facts->n; i++) {
+        const lac_fact *fact = &s->facts->fact[i];
+        bool spaced = lac_lstrip(fact->attribute, strlen(fact->attribute)) > 0;
+        char *answer = lac_printf(arena, err, "%s%s", spaced ? "" : " ", fact->attribute);
+        if (!answer) return LAC_ERR_MEMORY;
+        for (int form = 0; form < LAC_FORMS; form++) {
+            const char *text = form_text(fact, (lac_form)form);
+            if (!text) continue;
+            lac_question *q = &s->questions[s->n];
+            q->choice = LAC_NEW(arena, lac_choice, 1, err);
+            q->n_choices = 1;
+            if (!q->choice) return LAC_ERR_MEMORY;
+            if (lac_choice_encode(q->choice, s->model->tokenizer, text, answer, s->model->config.context, arena, err))
+                return err->code;
+            s->places[s->n++] = (place){i, (lac_form)form};
+        }
+    }
+    return LAC_OK;
+}
+
+static lac_status write_item(scoring *s, const lac_fact *fact, lac_form form, const lac_fact_score *score, lac_err *err)
+{
+    char *top = lac_decode(s->model->tokenizer, &score->top, 1, false, &s->scratch, err);
+    if (!top) return err->code;
+    cJSON *line = cJSON_CreateObject();
+    cJSON_AddNumberToObject(line, "id", fact->id);
+    cJSON_AddStringToObject(line, "subject", fact->subject);
+    if (fact->relation) cJSON_AddStringToObject(line, "relation", fact->relation);
+    if (fact->split) cJSON_AddStringToObject(line, "split", fact->split);
+    cJSON_AddStringToObject(line, "form", form_name[form]);
+    cJSON_AddStringToObject(line, "text", form_text(fact, form));
+    cJSON_AddStringToObject(line, "answer", fact->attribute);
+    cJSON_AddItemToObject(line, "p", lac_json_number(score->p));
+    cJSON_AddNumberToObject(line, "rank", score->rank);
+    cJSON_AddNumberToObject(line, "answer_tokens", score->n_tokens);
+    cJSON_AddItemToObject(line, "p_answer", lac_json_number(score->p_answer));
+    cJSON_AddStringToObject(line, "top", top);
+    char *text = cJSON_PrintUnformatted(line);
+    bool ok = text && fprintf(s->opts->items, "%s\n", text) > 0 && fflush(s->opts->items) == 0;
+    cJSON_free(text);
+    cJSON_Delete(line);
+    return ok ? LAC_OK : lac_fail(err, LAC_ERR_FILE, "items.jsonl could not be written: is the disk full?");
+}
+
+static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
+{
+    scoring *s = data;
+    lac_status status = LAC_OK;
+    for (size_t i = first; i < first + n && !status; i++) {
+        const lac_choice *c = s->questions[i].choice;
+        const place *at = &s->places[i];
+        lac_fact_score *score = &s->scores->fact[at->fact][at->form];
+        *score = (lac_fact_score){.p = exp(c->first_logp),
+                                  .p_answer = exp(c->logp),
+                                  .rank = c->first_rank,
+                                  .n_tokens = c->n_scored,
+                                  .top = c->first_top};
+        if (s->opts->items) status = write_item(s, &s->facts->fact[at->fact], at->form, score, err);
+    }
+    lac_arena_reset(&s->scratch);
+    if (s->opts->progress) lac_progress_set(s->opts->progress, (double)(first + n), NULL);
+    return status;
+}
+
+static bool in_split(const lac_fact *fact, lac_split split)
+{
+    return split == LAC_SPLIT_ALL || (fact->split && strcmp(fact->split, split_name[split]) == 0);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+static double standard_error(double sum, double squares, double n)
+{
+    double variance = (squares - sum * sum / n) / (n - 1);
+    return n > 1 ? sqrt((variance > 0 ? variance : 0) / n) : NAN;
+}
+
+static lac_facts_cell cell_of(const scoring *s, lac_split split, lac_form form, int *ranks)
+{
+    double p = 0, pp = 0, answer = 0, answers = 0, top1 = 0, reciprocal = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < s->facts->n; i++) {
+        const lac_fact_score *f = &s->scores->fact[i][form];
+        if (f->n_tokens == 0 || !in_split(&s->facts->fact[i], split)) continue;
+        p += f->p;
+        pp += f->p * f->p;
+        answer += f->p_answer;
+        answers += f->p_answer * f->p_answer;
+        top1 += f->rank == 1;
+        reciprocal += 1.0 / f->rank;
+        ranks[n++] = f->rank;
+    }
+    if (n == 0) return (lac_facts_cell){0};
+    qsort(ranks, n, sizeof *ranks, by_size);
+    double N = (double)n;
+    return (lac_facts_cell){.n = n,
+                            .p = p / N,
+                            .p_se = standard_error(p, pp, N),
+                            .p_answer = answer / N,
+                            .p_answer_se = standard_error(answer, answers, N),
+                            .top1 = top1 / N,
+                            .top1_se = standard_error(top1, top1, N),
+                            .rank_median = (ranks[(n - 1) / 2] + ranks[n / 2]) / 2.0,
+                            .reciprocal_rank = reciprocal / N};
+}
+
+lac_status lac_facts_score(lac_facts_scores *scores, const lac_facts *facts, lac_run *run, const lac_model *model,
+                           const lac_facts_opts *opts, lac_arena *arena, lac_err *err)
+{
+    if (!model->tokenizer)
+        return lac_fail(err, LAC_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
+                        model->path ? model->path : "the model");
+    *scores = (lac_facts_scores){.fact = lac_alloc(arena, facts->n, sizeof *scores->fact, err)};
+    scoring s = {.facts = facts,
+                 .model = model,
+                 .opts = opts,
+                 .questions = LAC_NEW(arena, lac_question, LAC_FORMS * facts->n, err),
+                 .places = LAC_NEW(arena, place, LAC_FORMS * facts->n, err),
+                 .scores = scores};
+    int *ranks = LAC_NEW(arena, int, facts->n, err);
+    if (!scores->fact || !s.questions || !s.places || !ranks) return LAC_ERR_MEMORY;
+    lac_choices_opts choices = {.scored = scored, .data = &s};
+    lac_status status = encode_facts(&s, arena, err);
+    if (!status) status = lac_choices_score(s.questions, s.n, run, model, &choices, err);
+    for (int split = 0; split < LAC_SPLITS && !status; split++)
+        for (int form = 0; form < LAC_FORMS; form++)
+            scores->cell[split][form] = cell_of(&s, (lac_split)split, (lac_form)form, ranks);
+    lac_arena_release(&s.scratch);
+    return status;
+}
+
+static void add_number(cJSON *object, const char *name, double x)
+{
+    if (isfinite(x)) cJSON_AddItemToObject(object, name, lac_json_number(x));
+    else cJSON_AddNullToObject(object, name);
+}
+
+cJSON *lac_facts_json(const lac_facts_scores *scores)
+{
+    cJSON *json = cJSON_CreateObject();
+    for (int split = 0; split < LAC_SPLITS; split++) {
+        if (scores->cell[split][LAC_FORM_PROMPT].n == 0) continue;
+        cJSON *forms = cJSON_AddObjectToObject(json, split_name[split]);
+        for (int form = 0; form < LAC_FORMS; form++) {
+            const lac_facts_cell *c = &scores->cell[split][form];
+            if (c->n == 0) continue;
+            cJSON *cell = cJSON_AddObjectToObject(forms, form_name[form]);
+            cJSON_AddNumberToObject(cell, "n", (double)c->n);
+            add_number(cell, "p", c->p);
+            add_number(cell, "p_stderr", c->p_se);
+            add_number(cell, "top1", c->top1);
+            add_number(cell, "top1_stderr", c->top1_se);
+            add_number(cell, "rank_median", c->rank_median);
+            add_number(cell, "reciprocal_rank", c->reciprocal_rank);
+            add_number(cell, "p_answer", c->p_answer);
+            add_number(cell, "p_answer_stderr", c->p_answer_se);
+        }
+    }
+    return json;
+}
+
+void lac_facts_table(FILE *to, const lac_facts_scores *scores)
+{
+    fprintf(to, "split\tform\tn\tp\tstderr\ttop1\tstderr\trank_median\tp_answer\n");
+    for (int split = 0; split < LAC_SPLITS; split++)
+        for (int form = 0; form < LAC_FORMS; form++) {
+            const lac_facts_cell *c = &scores->cell[split][form];
+            if (c->n)
+                fprintf(to, "%s\t%s\t%zu\t%.4f\t%.4f\t%.4f\t%.4f\t%g\t%.4f\n", split_name[split], form_name[form], c->n,
+                        c->p, c->p_se, c->top1, c->top1_se, c->rank_median, c->p_answer);
+        }
+}

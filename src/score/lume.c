@@ -1,0 +1,372 @@
+#include "score/lume.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/generate_many.h"
+#include "score/pytext.h"
+#include "score/rouge.h"
+
+const char *lac_lume_kind_name(lac_lume_kind kind)
+{
+    return kind == LAC_LUME_SC ? "sc" : "qa";
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char **line;
+    size_t n;
+} id_list;
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static lac_status ids_load(id_list *ids, const char *path, lac_arena *arena, lac_err *err)
+{
+    size_t size = 0;
+    char *text = lac_file_read(path, arena, &size, err);
+    ids->line = text ? LAC_NEW(arena, char *, size / 2 + 1, err) : NULL;
+    if (!ids->line) return err->code;
+    for (char *at = strtok_r(text, "\r\n", &text); at; at = strtok_r(NULL, "\r\n", &text)) ids->line[ids->n++] = at;
+    if (ids->n == 0) return lac_fail(err, LAC_ERR_DATA, "%s lists no id: one a line is expected", path);
+    qsort(ids->line, ids->n, sizeof *ids->line, by_text);
+    return LAC_OK;
+}
+
+static bool wanted(const id_list *ids, const char *id)
+{
+    return !ids->line || bsearch(&id, ids->line, ids->n, sizeof *ids->line, by_text);
+}
+
+/* The two letters before the number at the end of an id. */
+static bool kind_of(lac_lume_kind *kind, const char *id)
+{
+    size_t n = strlen(id);
+    while (n > 0 && id[n - 1] >= '0' && id[n - 1] <= '9') n--;
+    if (n < 2) return false;
+    if (memcmp(id + n - 2, "sc", 2) == 0) *kind = LAC_LUME_SC;
+    else if (memcmp(id + n - 2, "qa", 2) == 0) *kind = LAC_LUME_QA;
+    else return false;
+    return true;
+}
+
+static lac_status row_read(lac_lume_row *row, const lac_records *r, const cJSON *json, const char *split,
+                           lac_arena *arena, lac_err *err)
+{
+    const char *field[4];
+    static const char *const name[4] = {"id", "input", "output", "task"};
+    for (int f = 0; f < 4; f++) {
+        const char *text = lac_record_string(r, json, name[f], err);
+        field[f] = text ? lac_strdup(arena, text, err) : NULL;
+        if (!field[f]) return err->code;
+    }
+    *row = (lac_lume_row){field[0], field[1], field[2], field[3], split, LAC_LUME_SC};
+    if (!kind_of(&row->kind, row->id))
+        return lac_fail(err, LAC_ERR_DATA, "%s:%d: the id \"%.80s\" must end in sc or qa and a number", r->path, r->line,
+                        row->id);
+    if (!row->input[0]) return lac_fail(err, LAC_ERR_DATA, "%s:%d: \"input\" is empty", r->path, r->line);
+    return LAC_OK;
+}
+
+static lac_status rows_reserve(lac_lume *data, size_t *capacity, lac_arena *arena, lac_err *err)
+{
+    if (data->n < *capacity) return LAC_OK;
+    size_t more = *capacity ? 2 * *capacity : 256;
+    lac_lume_row *row = LAC_NEW(arena, lac_lume_row, more, err);
+    if (!row) return LAC_ERR_MEMORY;
+    if (data->n) memcpy(row, data->row, data->n * sizeof *row);
+    data->row = row;
+    *capacity = more;
+    return LAC_OK;
+}
+
+static lac_status file_load(lac_lume *data, size_t *capacity, const char *path, int limit, const id_list *ids,
+                            lac_arena *arena, lac_err *err)
+{
+    const char *base = strrchr(path, '/');
+    char *split = lac_strdup(arena, base ? base + 1 : path, err);
+    if (!split) return LAC_ERR_MEMORY;
+    if (strchr(split, '.')) *strchr(split, '.') = '\0';
+    lac_records r = {0};
+    lac_status status = lac_records_open(&r, path, err);
+    size_t n = 0;
+    const cJSON *json;
+    while (!status && (!limit || n < (size_t)limit) && (json = lac_records_next(&r, err))) {
+        status = rows_reserve(data, capacity, arena, err);
+        if (!status) status = row_read(&data->row[data->n], &r, json, split, arena, err);
+        if (status || !wanted(ids, data->row[data->n].id)) continue;
+        data->n++;
+        n++;
+    }
+    lac_records_close(&r);
+    return status ? status : err->code;
+}
+
+lac_status lac_lume_load(lac_lume *data, const char *path, int limit, const char *ids, lac_arena *arena, lac_err *err)
+{
+    id_list list = {0};
+    size_t capacity = 0;
+    *data = (lac_lume){0};
+    lac_status status = ids ? ids_load(&list, ids, arena, err) : LAC_OK;
+    if (status) return status;
+    if (!lac_path_is_dir(path)) {
+        status = file_load(data, &capacity, path, limit, &list, arena, err);
+    } else {
+        static const char *const name[] = {"forget", "retain"};
+        bool any = false;
+        for (int i = 0; i < 2 && !status; i++) {
+            char *file = lac_printf(arena, err, "%s/%s.jsonl", path, name[i]);
+            if (!file) return LAC_ERR_MEMORY;
+            if (!lac_path_exists(file)) continue;
+            any = true;
+            status = file_load(data, &capacity, file, limit, &list, arena, err);
+        }
+        if (!status && !any)
+            return lac_fail(err, LAC_ERR_FILE, "%s holds neither forget.jsonl nor retain.jsonl", path);
+    }
+    if (!status && data->n == 0)
+        return lac_fail(err, LAC_ERR_DATA, "%s: no row %s", path, ids ? "has one of the ids asked for" : "to score");
+    return status;
+}
+
+/* ---- texts ----------------------------------------------------------------------------------------------------- */
+
+static void replace_all(char *text, const char *from, const char *to)
+{
+    size_t n_from = strlen(from), n_to = strlen(to);
+    char *out = text;
+    for (const char *in = text; *in;) {
+        if (strncmp(in, from, n_from) == 0) {
+            memcpy(out, to, n_to);
+            out += n_to;
+            in += n_from;
+        } else {
+            *out++ = *in++;
+        }
+    }
+    *out = '\0';
+}
+
+void lac_clean_up_spaces(char *text)
+{
+    static const char *const rule[][2] = {{" .", "."},   {" ?", "?"},   {" !", "!"},     {" ,", ","},     {" ' ", "'"},
+                                          {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    for (size_t i = 0; i < sizeof rule / sizeof *rule; i++) replace_all(text, rule[i][0], rule[i][1]);
+}
+
+lac_status lac_exact_match(bool *same, const char *a, const char *b, lac_arena *arena, lac_err *err)
+{
+    const char *text[2] = {a, b};
+    for (int i = 0; i < 2; i++) {
+        char *stripped = lac_strip(text[i], arena, err);
+        text[i] = stripped ? lac_lower(stripped, arena, err) : NULL;
+        if (!text[i]) return LAC_ERR_MEMORY;
+    }
+    *same = strcmp(text[0], text[1]) == 0;
+    return LAC_OK;
+}
+
+/* ---- scoring --------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const lac_lume *data;
+    const lac_model *model;
+    const lac_lume_opts *opts;
+    lac_continuation *items;
+    double *score;
+    bool *done;
+    size_t n_done, written; /* rows written so far: always a prefix of the data */
+    lac_arena scratch;
+} scoring;
+
+/* A prompt too long for its context and the new tokens loses its beginning. */
+static lac_status encode_row(lac_continuation *c, const lac_lume_row *row, const scoring *s, lac_arena *arena,
+                             lac_err *err)
+{
+    bool raw = s->opts->chat == LAC_CHAT_NONE;
+    const char *text = raw ? row->input : lac_chat_prompt(s->opts->chat, row->input, arena, err);
+    size_t max_new = (size_t)s->opts->max_new, room = (size_t)s->model->config.context - max_new;
+    lac_ids ids;
+    int *out = LAC_NEW(arena, int, max_new, err);
+    if (!text || !out || lac_encode(&ids, s->model->tokenizer, text, strlen(text), raw, arena, err)) return err->code;
+    size_t cut = ids.n > room ? ids.n - room : 0;
+    *c = (lac_continuation){.prompt = ids.id + cut, .n_prompt = ids.n - cut, .out = out};
+    return LAC_OK;
+}
+
+static lac_status write_row(scoring *s, size_t i, lac_err *err)
+{
+    const lac_lume_row *row = &s->data->row[i];
+    const lac_continuation *c = &s->items[i];
+    char *text = lac_decode(s->model->tokenizer, c->out, c->n_out, true, &s->scratch, err);
+    if (!text) return err->code;
+    lac_clean_up_spaces(text);
+    lac_rouge rouge;
+    bool same;
+    if (lac_rouge_l(&rouge, row->output, text, true, &s->scratch, err) ||
+        lac_exact_match(&same, row->output, text, &s->scratch, err))
+        return err->code;
+    s->score[i] = row->kind == LAC_LUME_SC ? rouge.recall : same;
+    if (!s->opts->items) return LAC_OK;
+    cJSON *line = cJSON_CreateObject();
+    cJSON_AddStringToObject(line, "id", row->id);
+    cJSON_AddStringToObject(line, "split", row->split);
+    cJSON_AddStringToObject(line, "task", row->task);
+    cJSON_AddStringToObject(line, "type", lac_lume_kind_name(row->kind));
+    cJSON_AddStringToObject(line, "output", row->output);
+    cJSON_AddStringToObject(line, "generated", text);
+    cJSON_AddItemToObject(line, "rougeL_recall", lac_json_number(rouge.recall));
+    cJSON_AddItemToObject(line, "rougeL_precision", lac_json_number(rouge.precision));
+    cJSON_AddItemToObject(line, "rougeL_f", lac_json_number(rouge.f));
+    cJSON_AddNumberToObject(line, "exact_match", same);
+    cJSON_AddBoolToObject(line, "ended", c->stopped);
+    char *out = cJSON_PrintUnformatted(line);
+    bool ok = out && fprintf(s->opts->items, "%s\n", out) > 0 && fflush(s->opts->items) == 0;
+    cJSON_free(out);
+    cJSON_Delete(line);
+    return ok ? LAC_OK : lac_fail(err, LAC_ERR_FILE, "items.jsonl could not be written: is the disk full?");
+}
+
+static lac_status finished(void *data, size_t i, lac_err *err)
+{
+    scoring *s = data;
+    lac_status status = LAC_OK;
+    s->done[i] = true;
+    s->n_done++;
+    for (; !status && s->written < s->data->n && s->done[s->written]; s->written++) {
+        status = write_row(s, s->written, err);
+        lac_arena_reset(&s->scratch);
+    }
+    if (s->opts->progress) lac_progress_set(s->opts->progress, (double)s->n_done, NULL);
+    return status;
+}
+
+static lac_lume_cell *cell_of(lac_lume_scores *scores, const lac_lume_row *row)
+{
+    for (size_t i = 0; i < scores->n_cells; i++) {
+        lac_lume_cell *c = &scores->cell[i];
+        if (c->kind == row->kind && strcmp(c->split, row->split) == 0 && strcmp(c->task, row->task) == 0) return c;
+    }
+    lac_lume_cell *c = &scores->cell[scores->n_cells++];
+    *c = (lac_lume_cell){.split = row->split, .task = row->task, .kind = row->kind};
+    return c;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const lac_lume_cell *x = a, *y = b;
+    int order = strcmp(x->split, y->split);
+    if (!order) order = strcmp(x->task, y->task);
+    return order ? order : (int)x->kind - (int)y->kind;
+}
+
+/* The official score's task aggregate: the harmonic mean of twelve terms, 0 where one of them is. */
+static void aggregate(lac_lume_scores *scores)
+{
+    double sum = 0;
+    size_t n = 0;
+    bool zero = false;
+    for (size_t i = 0; i < scores->n_cells; i++) {
+        const lac_lume_cell *c = &scores->cell[i];
+        bool forget = strcmp(c->split, "forget") == 0;
+        if (!forget && strcmp(c->split, "retain") != 0) continue;
+        double term = forget ? 1 - c->score : c->score;
+        zero |= term <= 0;
+        sum += 1 / term;
+        n++;
+    }
+    scores->complete = n == 12 && scores->n_cells == 12;
+    scores->aggregate = scores->complete && !zero ? (double)n / sum : 0;
+}
+
+static lac_status summarise(lac_lume_scores *scores, const scoring *s, lac_arena *arena, lac_err *err)
+{
+    *scores = (lac_lume_scores){.cell = LAC_NEW(arena, lac_lume_cell, s->data->n, err)};
+    if (!scores->cell) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < s->data->n; i++) {
+        lac_lume_cell *c = cell_of(scores, &s->data->row[i]);
+        c->n++;
+        c->score += s->score[i];
+        scores->n_cut += !s->items[i].stopped;
+    }
+    for (size_t i = 0; i < scores->n_cells; i++) scores->cell[i].score /= (double)scores->cell[i].n;
+    for (size_t i = 0; i < s->data->n; i++) {
+        lac_lume_cell *c = cell_of(scores, &s->data->row[i]);
+        c->se += (s->score[i] - c->score) * (s->score[i] - c->score);
+    }
+    for (size_t i = 0; i < scores->n_cells; i++) {
+        lac_lume_cell *c = &scores->cell[i];
+        double n = (double)c->n;
+        c->se = c->n > 1 ? sqrt(c->se / (n - 1) / n) : NAN;
+    }
+    qsort(scores->cell, scores->n_cells, sizeof *scores->cell, by_name);
+    aggregate(scores);
+    return LAC_OK;
+}
+
+lac_status lac_lume_run(lac_lume_scores *scores, const lac_lume *data, lac_run *run, const lac_model *model,
+                        const lac_lume_opts *opts, lac_arena *arena, lac_err *err)
+{
+    if (!model->tokenizer)
+        return lac_fail(err, LAC_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
+                        model->path ? model->path : "the model");
+    if (opts->max_new < 1 || opts->max_new >= model->config.context)
+        return lac_fail(err, LAC_ERR_USAGE, "--max-new %d must be at least 1 and below the model's context of %d",
+                        opts->max_new, model->config.context);
+    scoring s = {.data = data,
+                 .model = model,
+                 .opts = opts,
+                 .items = LAC_NEW(arena, lac_continuation, data->n, err),
+                 .score = LAC_NEW(arena, double, data->n, err),
+                 .done = LAC_NEW(arena, bool, data->n, err)};
+    if (!s.items || !s.score || !s.done) return LAC_ERR_MEMORY;
+    lac_status status = LAC_OK;
+    for (size_t i = 0; i < data->n && !status; i++) status = encode_row(&s.items[i], &data->row[i], &s, arena, err);
+    int stops[2] = {model->config.eos, lac_tokenizer_eos(model->tokenizer)};
+    lac_many_opts generate = {
+        .max_new = (size_t)opts->max_new, .stops = stops, .n_stops = 2, .finished = finished, .data = &s};
+    if (!status) status = lac_generate_many(s.items, data->n, run, model, &generate, err);
+    if (!status) status = summarise(scores, &s, arena, err);
+    lac_arena_release(&s.scratch);
+    return status;
+}
+
+/* ---- showing --------------------------------------------------------------------------------------------------- */
+
+cJSON *lac_lume_json(const lac_lume_scores *scores)
+{
+    cJSON *json = cJSON_CreateObject(), *cells = cJSON_AddArrayToObject(json, "scores");
+    size_t n = 0;
+    for (size_t i = 0; i < scores->n_cells; i++) {
+        const lac_lume_cell *c = &scores->cell[i];
+        cJSON *cell = cJSON_CreateObject();
+        n += c->n;
+        cJSON_AddStringToObject(cell, "split", c->split);
+        cJSON_AddStringToObject(cell, "task", c->task);
+        cJSON_AddStringToObject(cell, "type", lac_lume_kind_name(c->kind));
+        cJSON_AddStringToObject(cell, "measure", c->kind == LAC_LUME_SC ? "rougeL_recall" : "exact_match");
+        cJSON_AddNumberToObject(cell, "n", (double)c->n);
+        cJSON_AddItemToObject(cell, "score", lac_json_number(c->score));
+        cJSON_AddItemToObject(cell, "stderr", isfinite(c->se) ? lac_json_number(c->se) : cJSON_CreateNull());
+        cJSON_AddItemToArray(cells, cell);
+    }
+    cJSON_AddNumberToObject(json, "n", (double)n);
+    cJSON_AddNumberToObject(json, "cut_at_max_new", (double)scores->n_cut);
+    if (scores->complete) cJSON_AddItemToObject(json, "task_aggregate", lac_json_number(scores->aggregate));
+    return json;
+}
+
+void lac_lume_table(FILE *to, const lac_lume_scores *scores)
+{
+    fprintf(to, "split\ttask\ttype\tmeasure\tn\tscore\tstderr\n");
+    for (size_t i = 0; i < scores->n_cells; i++) {
+        const lac_lume_cell *c = &scores->cell[i];
+        fprintf(to, "%s\t%s\t%s\t%s\t%zu\t%.4f\t%.4f\n", c->split, c->task, lac_lume_kind_name(c->kind),
+                c->kind == LAC_LUME_SC ? "rougeL_recall" : "exact_match", c->n, c->score, c->se);
+    }
+    if (scores->complete) fprintf(to, "task aggregate\t%.4f\n", scores->aggregate);
+}
