@@ -1,0 +1,352 @@
+/* A tokenizer from what a GGUF says of it.
+ *
+ * The parts are written as a tokenizer.json, in memory, and that is read by the one reader there is.  So what
+ * lac_tokenizer_save writes beside a converted model is what encoded its texts here.
+ *
+ * A GGUF names its pre-tokenizer by a word ("smollm"), which stands for patterns known to llama.cpp; the words below
+ * are those whose patterns we know.  A "llama" vocabulary (SentencePiece) has scores instead of merges: a merge is any
+ * token that two others make up, the better its score the sooner.  This is how transformers converts one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "text/tokenizer_inner.h"
+
+enum { UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4 }; /* a GGUF's token types */
+
+#define CL100K(numbers)                                                                                             \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                                             \
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+static const struct {
+    const char *name;
+    bool digits, nfc, ignore_merges;
+    const char *pattern; /* NULL: GPT-2's, ByteLevel's own */
+} pre_tokenizers[] = {
+    {"gpt-2", false, false, false, NULL},     {"gpt2", false, false, false, NULL},
+    {"olmo", false, true, false, NULL},       {"smollm", true, false, false, NULL},
+    {"starcoder", true, false, false, NULL},  {"refact", true, false, false, NULL},
+    {"command-r", true, false, false, NULL},  {"codeshell", true, false, false, NULL},
+    {"exaone", true, false, false, NULL},     {"dbrx", false, false, false, CL100K("\\p{N}{1,3}")},
+    {"llama-bpe", false, false, true, CL100K("\\p{N}{1,3}")},
+    {"llama3", false, false, true, CL100K("\\p{N}{1,3}")},
+    {"qwen2", false, true, false, CL100K("\\p{N}")},
+};
+
+/* A cJSON document under construction: the first failed allocation is remembered. */
+typedef struct {
+    const lac_tokenizer_parts *parts;
+    bool failed;
+} maker;
+
+static cJSON *put(maker *m, cJSON *object, const char *name, cJSON *value)
+{
+    if (!value || !object || !(name ? cJSON_AddItemToObject(object, name, value) : cJSON_AddItemToArray(object, value))) {
+        cJSON_Delete(value);
+        m->failed = true;
+        return NULL;
+    }
+    return value;
+}
+
+static void put_text(maker *m, cJSON *object, const char *name, const char *text)
+{
+    put(m, object, name, cJSON_CreateString(text));
+}
+
+static void put_flag(maker *m, cJSON *object, const char *name, bool value)
+{
+    put(m, object, name, cJSON_CreateBool(value));
+}
+
+static cJSON *put_step(maker *m, cJSON *list, const char *type)
+{
+    cJSON *step = put(m, list, NULL, cJSON_CreateObject());
+    put_text(m, step, "type", type);
+    return step;
+}
+
+/* {"type": "Sequence", list: []}; returns the list. */
+static cJSON *put_sequence(maker *m, cJSON *root, const char *part, const char *list)
+{
+    cJSON *step = put(m, root, part, cJSON_CreateObject());
+    put_text(m, step, "type", "Sequence");
+    return put(m, step, list, cJSON_CreateArray());
+}
+
+static cJSON *put_byte_level(maker *m, cJSON *object, bool use_regex)
+{
+    put_flag(m, object, "add_prefix_space", false);
+    put_flag(m, object, "trim_offsets", true);
+    put_flag(m, object, "use_regex", use_regex);
+    return object;
+}
+
+static void put_replace(maker *m, cJSON *list, const char *from, const char *to)
+{
+    cJSON *step = put_step(m, list, "Replace");
+    put_text(m, put(m, step, "pattern", cJSON_CreateObject()), "String", from);
+    put_text(m, step, "content", to);
+}
+
+static bool is_valid(const lac_tokenizer_parts *p, int id)
+{
+    return id >= 0 && (size_t)id < p->n_tokens;
+}
+
+/* ---- the document ----------------------------------------------------------------------------------------------- */
+
+static void put_added_tokens(maker *m, cJSON *root)
+{
+    const lac_tokenizer_parts *p = m->parts;
+    cJSON *list = put(m, root, "added_tokens", cJSON_CreateArray());
+    for (size_t i = 0; p->types && i < p->n_tokens; i++) {
+        int type = p->types[i];
+        if (type != UNKNOWN && type != CONTROL && type != USER_DEFINED) continue;
+        cJSON *token = put(m, list, NULL, cJSON_CreateObject());
+        put(m, token, "id", cJSON_CreateNumber((double)i));
+        put_text(m, token, "content", p->tokens[i]);
+        put_flag(m, token, "single_word", false);
+        put_flag(m, token, "lstrip", false);
+        put_flag(m, token, "rstrip", false);
+        put_flag(m, token, "normalized", false);
+        put_flag(m, token, "special", type != USER_DEFINED);
+    }
+}
+
+static void put_byte_level_steps(maker *m, cJSON *root, size_t pre)
+{
+    if (pre_tokenizers[pre].nfc) put_text(m, put(m, root, "normalizer", cJSON_CreateObject()), "type", "NFC");
+    else put(m, root, "normalizer", cJSON_CreateNull());
+    cJSON *list = put_sequence(m, root, "pre_tokenizer", "pretokenizers");
+    const char *pattern = pre_tokenizers[pre].pattern;
+    if (pre_tokenizers[pre].digits) put_flag(m, put_step(m, list, "Digits"), "individual_digits", true);
+    if (pattern) {
+        cJSON *split = put_step(m, list, "Split");
+        put_text(m, put(m, split, "pattern", cJSON_CreateObject()), "Regex", pattern);
+        put_text(m, split, "behavior", "Isolated");
+        put_flag(m, split, "invert", false);
+    }
+    put_byte_level(m, put_step(m, list, "ByteLevel"), !pattern);
+    cJSON *decoder = put(m, root, "decoder", cJSON_CreateObject());
+    put_text(m, decoder, "type", "ByteLevel");
+    put_byte_level(m, decoder, true);
+}
+
+static void put_sentencepiece_steps(maker *m, cJSON *root)
+{
+    cJSON *list = put_sequence(m, root, "normalizer", "normalizers");
+    if (m->parts->add_space_prefix) put_text(m, put_step(m, list, "Prepend"), "prepend", "\u2581");
+    put_replace(m, list, " ", "\u2581");
+    put(m, root, "pre_tokenizer", cJSON_CreateNull());
+    list = put_sequence(m, root, "decoder", "decoders");
+    put_replace(m, list, "\u2581", " ");
+    put_step(m, list, "ByteFallback");
+    put_step(m, list, "Fuse");
+    if (!m->parts->add_space_prefix) return;
+    cJSON *strip = put_step(m, list, "Strip");
+    put_text(m, strip, "content", " ");
+    put(m, strip, "start", cJSON_CreateNumber(1));
+    put(m, strip, "stop", cJSON_CreateNumber(0));
+}
+
+static void put_template(maker *m, cJSON *root)
+{
+    const lac_tokenizer_parts *p = m->parts;
+    if (!p->add_bos || !is_valid(p, p->bos)) {
+        put(m, root, "post_processor", cJSON_CreateNull());
+        return;
+    }
+    cJSON *template = put(m, root, "post_processor", cJSON_CreateObject());
+    put_text(m, template, "type", "TemplateProcessing");
+    for (int pair = 0; pair < 2; pair++) {
+        cJSON *list = put(m, template, pair ? "pair" : "single", cJSON_CreateArray());
+        for (int i = 0; i <= pair; i++) {
+            cJSON *bos = put(m, put(m, list, NULL, cJSON_CreateObject()), "SpecialToken", cJSON_CreateObject());
+            put_text(m, bos, "id", p->tokens[p->bos]);
+            put(m, bos, "type_id", cJSON_CreateNumber(i));
+            cJSON *text = put(m, put(m, list, NULL, cJSON_CreateObject()), "Sequence", cJSON_CreateObject());
+            put_text(m, text, "id", i ? "B" : "A");
+            put(m, text, "type_id", cJSON_CreateNumber(i));
+        }
+    }
+    cJSON *special = put(m, template, "special_tokens", cJSON_CreateObject());
+    cJSON *bos = put(m, special, p->tokens[p->bos], cJSON_CreateObject());
+    put_text(m, bos, "id", p->tokens[p->bos]);
+    put(m, put(m, bos, "ids", cJSON_CreateArray()), NULL, cJSON_CreateNumber(p->bos));
+    put(m, put(m, bos, "tokens", cJSON_CreateArray()), NULL, cJSON_CreateString(p->tokens[p->bos]));
+}
+
+/* ---- merges from scores ----------------------------------------------------------------------------------------- */
+
+typedef struct {
+    float score;
+    size_t n_left, n_right, order;
+    int left, right;
+} scored;
+
+static int better_first(const void *pa, const void *pb)
+{
+    const scored *a = pa, *b = pb;
+    if (a->score != b->score) return a->score > b->score ? -1 : 1;
+    if (a->n_left != b->n_left) return a->n_left > b->n_left ? -1 : 1;
+    if (a->n_right != b->n_right) return a->n_right > b->n_right ? -1 : 1;
+    return a->order < b->order ? -1 : a->order > b->order;
+}
+
+static size_t characters(const char *text, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) count += (text[i] & 0xc0) != 0x80;
+    return count;
+}
+
+static lac_status put_scored_merges(maker *m, cJSON *list, const lac_span *token, const lac_vocab *vocab, lac_err *err)
+{
+    const lac_tokenizer_parts *p = m->parts;
+    void *array = NULL;
+    size_t n = 0, cap = 0;
+    lac_status status = LAC_OK;
+    for (size_t i = 0; i < p->n_tokens && !status; i++)
+        for (size_t cut = 1; cut < token[i].n && !status; cut++) {
+            if ((token[i].text[cut] & 0xc0) == 0x80) continue;
+            int left = lac_vocab_find(vocab, token, token[i].text, cut);
+            int right = left < 0 ? -1 : lac_vocab_find(vocab, token, token[i].text + cut, token[i].n - cut);
+            if (right < 0) continue;
+            status = lac_encoder_reserve(&array, &cap, n + 1, sizeof(scored), err);
+            if (status) break;
+            ((scored *)array)[n] = (scored){p->scores[i], characters(token[i].text, cut),
+                                            characters(token[i].text + cut, token[i].n - cut), n, left, right};
+            n++;
+        }
+    scored *merges = array;
+    if (n) qsort(merges, n, sizeof *merges, better_first);
+    for (size_t i = 0; i < n && !status; i++) {
+        cJSON *pair = put(m, list, NULL, cJSON_CreateArray());
+        put_text(m, pair, NULL, p->tokens[merges[i].left]);
+        put_text(m, pair, NULL, p->tokens[merges[i].right]);
+    }
+    free(merges);
+    return status;
+}
+
+/* Merges by score need the vocabulary as a table. */
+static lac_status put_merges(maker *m, cJSON *list, lac_err *err)
+{
+    const lac_tokenizer_parts *p = m->parts;
+    for (size_t i = 0; i < p->n_merges; i++) put_text(m, list, NULL, p->merges[i]);
+    if (p->n_merges || !p->scores) return LAC_OK;
+    lac_arena scratch = {0};
+    lac_vocab vocab;
+    lac_span *token = LAC_NEW(&scratch, lac_span, p->n_tokens + 1, err);
+    lac_status status = token ? lac_vocab_init(&vocab, p->n_tokens, &scratch, err) : LAC_ERR_MEMORY;
+    for (size_t i = 0; i < p->n_tokens && !status; i++) {
+        token[i] = (lac_span){p->tokens[i], strlen(p->tokens[i])};
+        lac_vocab_add(&vocab, token, (int)i);
+    }
+    if (!status) status = put_scored_merges(m, list, token, &vocab, err);
+    lac_arena_release(&scratch);
+    return status;
+}
+
+static lac_status put_model(maker *m, cJSON *root, bool sentencepiece, bool ignore_merges, lac_err *err)
+{
+    const lac_tokenizer_parts *p = m->parts;
+    cJSON *model = put(m, root, "model", cJSON_CreateObject());
+    put_text(m, model, "type", "BPE");
+    put(m, model, "dropout", cJSON_CreateNull());
+    if (sentencepiece && is_valid(p, p->unk)) put_text(m, model, "unk_token", p->tokens[p->unk]);
+    else put(m, model, "unk_token", cJSON_CreateNull());
+    put(m, model, "continuing_subword_prefix", cJSON_CreateNull());
+    put(m, model, "end_of_word_suffix", cJSON_CreateNull());
+    put_flag(m, model, "fuse_unk", sentencepiece);
+    put_flag(m, model, "byte_fallback", sentencepiece);
+    put_flag(m, model, "ignore_merges", ignore_merges);
+    cJSON *vocab = put(m, model, "vocab", cJSON_CreateObject());
+    for (size_t i = 0; i < p->n_tokens; i++) put(m, vocab, p->tokens[i], cJSON_CreateNumber((double)i));
+    return put_merges(m, put(m, model, "merges", cJSON_CreateArray()), err);
+}
+
+static void put_named(maker *m, cJSON *root, const char *name, int id)
+{
+    if (is_valid(m->parts, id)) put_text(m, root, name, m->parts->tokens[id]);
+}
+
+/* What transformers wants to know beside tokenizer.json. */
+static cJSON *make_config(maker *m)
+{
+    const lac_tokenizer_parts *p = m->parts;
+    cJSON *root = cJSON_CreateObject();
+    put_flag(m, root, "add_bos_token", p->add_bos);
+    put_named(m, root, "bos_token", p->bos);
+    put_named(m, root, "eos_token", p->eos);
+    put_named(m, root, "unk_token", p->unk);
+    put_named(m, root, "pad_token", p->pad);
+    put_flag(m, root, "clean_up_tokenization_spaces", false);
+    put_text(m, root, "tokenizer_class", "PreTrainedTokenizerFast");
+    if (p->chat_template) put_text(m, root, "chat_template", p->chat_template);
+    return root;
+}
+
+static cJSON *make_tokenizer(maker *m, lac_err *err)
+{
+    const lac_tokenizer_parts *p = m->parts;
+    bool sentencepiece = !strcmp(p->kind, "llama");
+    const char *pre = p->pre ? p->pre : "";
+    size_t n = sizeof pre_tokenizers / sizeof *pre_tokenizers, i = 0;
+    while (i < n && strcmp(pre, pre_tokenizers[i].name)) i++;
+    if (!sentencepiece && strcmp(p->kind, "gpt2")) {
+        lac_fail(err, LAC_ERR_UNSUPPORTED, "the GGUF's tokenizer is of kind \"%s\"; known are gpt2 and llama", p->kind);
+        return NULL;
+    }
+    if (!sentencepiece && i == n) {
+        lac_fail(err, LAC_ERR_UNSUPPORTED, "the GGUF's pre-tokenizer \"%s\" is not known; convert the model from its "
+                 "Hugging Face directory instead", pre);
+        return NULL;
+    }
+    cJSON *root = cJSON_CreateObject();
+    put_text(m, root, "version", "1.0");
+    put(m, root, "truncation", cJSON_CreateNull());
+    put(m, root, "padding", cJSON_CreateNull());
+    put_added_tokens(m, root);
+    if (sentencepiece) put_sentencepiece_steps(m, root);
+    else put_byte_level_steps(m, root, i);
+    put_template(m, root);
+    if (put_model(m, root, sentencepiece, !sentencepiece && pre_tokenizers[i].ignore_merges, err) || m->failed) {
+        lac_fail(err, LAC_ERR_MEMORY, "no memory left for the GGUF's tokenizer");
+        cJSON_Delete(root);
+        return NULL;
+    }
+    return root;
+}
+
+/* The document as text in the arena. */
+static const char *text_of(const cJSON *json, bool pretty, lac_arena *arena, lac_err *err)
+{
+    char *printed = json ? pretty ? cJSON_Print(json) : cJSON_PrintUnformatted(json) : NULL;
+    if (!printed) lac_fail(err, LAC_ERR_MEMORY, "no memory left for the GGUF's tokenizer");
+    const char *copy = printed ? lac_strdup(arena, printed, err) : NULL;
+    cJSON_free(printed);
+    return copy;
+}
+
+lac_tokenizer *lac_tokenizer_build(const lac_tokenizer_parts *parts, lac_arena *arena, lac_err *err)
+{
+    maker m = {.parts = parts};
+    lac_tokenizer *t = LAC_NEW(arena, lac_tokenizer, 1, err);
+    cJSON *json = t ? make_tokenizer(&m, err) : NULL;
+    if (!json) return NULL;
+    cJSON *config = make_config(&m);
+    lac_status status = lac_tokenizer_from_json(t, json, "the GGUF's tokenizer", arena, err);
+    if (!status && !((t->json = text_of(json, false, arena, err)) && (t->config = text_of(config, true, arena, err))))
+        status = LAC_ERR_MEMORY;
+    cJSON_Delete(config);
+    cJSON_Delete(json);
+    if (!status) {
+        t->bos = is_valid(parts, parts->bos) ? parts->bos : -1;
+        t->eos = is_valid(parts, parts->eos) ? parts->eos : -1;
+        return t;
+    }
+    lac_tokenizer_close(t);
+    return NULL;
+}

@@ -1,0 +1,179 @@
+/* For tests: a temporary directory, tiny models, and a GGUF writer that puts Q and K in llama.cpp's row order. */
+#ifndef LAC_TESTS_MODEL_FILES_H
+#define LAC_TESTS_MODEL_FILES_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/json.h"
+#include "model/model.h"
+
+/* A fresh directory under the build's; `text` has room for 512. */
+static inline void temp_dir(char *text)
+{
+    snprintf(text, 512, "/tmp/lacuna-test-XXXXXX");
+    assert_non_null(mkdtemp(text));
+}
+
+static inline void remove_dir(const char *dir)
+{
+    char command[600];
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    assert_int_equal(system(command), 0);
+}
+
+static inline void write_bytes(const char *path, const void *data, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* The whole file in malloc'd memory, NUL behind it. */
+static inline uint8_t *read_bytes(const char *path, size_t *n)
+{
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    fseek(f, 0, SEEK_END);
+    *n = (size_t)ftell(f);
+    rewind(f);
+    uint8_t *data = malloc(*n + 1);
+    assert_non_null(data);
+    assert_int_equal(fread(data, 1, *n, f), *n);
+    data[*n] = 0;
+    fclose(f);
+    return data;
+}
+
+static inline lac_config tiny_config(lac_family family, bool tied)
+{
+    return (lac_config){.family = family, .norm = family == LAC_OLMO ? LAC_LAYERNORM : LAC_RMSNORM, .n_layers = 2,
+                        .dim = 8, .hidden = 12, .n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .vocab = 10,
+                        .context = 32, .norm_eps = 1e-5f, .rope_theta = 10000, .tied = tied, .bos = 1, .eos = 2,
+                        .pad = -1};
+}
+
+static inline void tiny_model(lac_model *model, lac_family family, bool tied, lac_arena *arena)
+{
+    lac_err err = {0};
+    const lac_config config = tiny_config(family, tied);
+    assert_int_equal(lac_model_layout(model, &config, arena, &err), LAC_OK);
+    lac_model_randomise(model, 0.5, 7);
+}
+
+/* ---- GGUF ------------------------------------------------------------------------------------------------------- */
+
+static inline void put_u32(FILE *f, uint32_t x) { fwrite(&x, sizeof x, 1, f); }
+static inline void put_u64(FILE *f, uint64_t x) { fwrite(&x, sizeof x, 1, f); }
+static inline void put_text(FILE *f, const char *s)
+{
+    put_u64(f, strlen(s));
+    fwrite(s, 1, strlen(s), f);
+}
+static inline void put_int(FILE *f, const char *key, uint32_t x)
+{
+    put_text(f, key);
+    put_u32(f, 4);
+    put_u32(f, x);
+}
+static inline void put_float(FILE *f, const char *key, float x)
+{
+    put_text(f, key);
+    put_u32(f, 6);
+    fwrite(&x, sizeof x, 1, f);
+}
+
+/* row r of a Hugging Face Q or K stands where in GGUF's order */
+static inline size_t paired_row(size_t r, size_t head_dim)
+{
+    size_t h = r / head_dim, s = r % head_dim / (head_dim / 2), i = r % (head_dim / 2);
+    return h * head_dim + 2 * i + s;
+}
+
+/* A llama model in F32.  extra: one more metadata key (u32 1), or NULL. */
+static inline void write_gguf(const char *path, const lac_model *m, const char *extra)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    const lac_config *c = &m->config;
+    fwrite("GGUF", 1, 4, f);
+    put_u32(f, 3);
+    put_u64(f, m->n_tensors);
+    put_u64(f, extra ? 10 : 9);
+    put_text(f, "general.architecture");
+    put_u32(f, 8);
+    put_text(f, "llama");
+    put_int(f, "llama.block_count", (uint32_t)c->n_layers);
+    put_int(f, "llama.context_length", (uint32_t)c->context);
+    put_int(f, "llama.embedding_length", (uint32_t)c->dim);
+    put_int(f, "llama.feed_forward_length", (uint32_t)c->hidden);
+    put_int(f, "llama.attention.head_count", (uint32_t)c->n_heads);
+    put_int(f, "llama.attention.head_count_kv", (uint32_t)c->n_kv_heads);
+    put_float(f, "llama.attention.layer_norm_rms_epsilon", c->norm_eps);
+    put_float(f, "llama.rope.freq_base", c->rope_theta);
+    if (extra) put_int(f, extra, 1);
+    uint64_t offset = 0;
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const lac_tensor *t = &m->tensors[i];
+        bool flat = t->part == LAC_PART_NORM;
+        put_text(f, t->gguf_name);
+        put_u32(f, flat ? 1 : 2);
+        put_u64(f, t->cols);
+        if (!flat) put_u64(f, t->rows);
+        put_u32(f, 0);
+        put_u64(f, offset);
+        offset = (offset + t->rows * t->cols * 4 + 31) / 32 * 32;
+    }
+    while (ftell(f) % 32) fputc(0, f);
+    long start = ftell(f);
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const lac_tensor *t = &m->tensors[i];
+        bool paired = t->slot == LAC_SLOT_Q || t->slot == LAC_SLOT_K;
+        float *rows = malloc(t->rows * t->cols * sizeof *rows);
+        assert_non_null(rows);
+        for (size_t r = 0; r < t->rows; r++)
+            memcpy(rows + (paired ? paired_row(r, (size_t)c->head_dim) : r) * t->cols, t->data + r * t->cols,
+                   t->cols * sizeof *rows);
+        fwrite(rows, sizeof *rows, t->rows * t->cols, f);
+        free(rows);
+        while ((ftell(f) - start) % 32) fputc(0, f);
+    }
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Loads, expects failure, and the words in its sentence (one line, no newline). */
+static inline void expect_refusal(const char *path, const char *words)
+{
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_model model;
+    lac_status status = lac_model_load(&model, path, &arena, &err);
+    if (status == LAC_OK) {
+        lac_model_release(&model);
+        fail_msg("%s was loaded, but should be refused with \"%s\"", path, words);
+    }
+    if (!strstr(err.msg, words)) fail_msg("\"%s\" does not say \"%s\"", err.msg, words);
+    assert_null(strchr(err.msg, '\n'));
+    lac_arena_release(&arena);
+}
+
+static inline void assert_same_weights(const lac_model *a, const lac_model *b)
+{
+    assert_int_equal(a->n_tensors, b->n_tensors);
+    for (size_t i = 0; i < a->n_tensors; i++) {
+        const lac_tensor *x = &a->tensors[i], *y = &b->tensors[i];
+        assert_string_equal(x->name, y->name);
+        assert_memory_equal(x->data, y->data, x->rows * x->cols * sizeof *x->data);
+    }
+}
+
+#endif

@@ -1,0 +1,120 @@
+/* Stored numbers: 16-bit floats against the compiler's own, blocks against gguf-py's (fixtures/quant_blocks.bin). */
+#include "model_files.h"
+
+#include <math.h>
+
+#include "tensor/dtype.h"
+
+static void every_f16_survives_the_way_through_f32(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h++) {
+        float x = lac_f16_to_f32((uint16_t)h);
+        bool nan = (h & 0x7c00) == 0x7c00 && (h & 0x3ff);
+        if (nan)
+            assert_true(isnan(x));
+        else
+            assert_int_equal(lac_f32_to_f16(x), h);
+    }
+    assert_true(lac_f16_to_f32(0x0001) == 0x1p-24f);
+    assert_true(lac_f16_to_f32(0x83ff) == -1023 * 0x1p-24f);
+    assert_true(lac_f16_to_f32(0x7bff) == 65504);
+}
+
+static void f32_to_f16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x7bff; h++) { /* halfway between neighbours, and a hair to each side */
+        float low = lac_f16_to_f32((uint16_t)h), high = lac_f16_to_f32((uint16_t)(h + 1)), middle = (low + high) / 2;
+        assert_int_equal(lac_f32_to_f16(middle), h + (h & 1));
+        assert_int_equal(lac_f32_to_f16(nextafterf(middle, 0)), h);
+        assert_int_equal(lac_f32_to_f16(-nextafterf(middle, INFINITY)), (h + 1) | 0x8000);
+    }
+    assert_int_equal(lac_f32_to_f16(65519.0f), 0x7bff);
+    assert_int_equal(lac_f32_to_f16(65520.0f), 0x7c00);
+    assert_int_equal(lac_f32_to_f16(-1e30f), 0xfc00);
+}
+
+static void f32_to_bf16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x7f7f; h++) {
+        double low = lac_bf16_to_f32((uint16_t)h), high = lac_bf16_to_f32((uint16_t)(h + 1));
+        float middle = (float)((low + high) / 2);
+        assert_int_equal(lac_f32_to_bf16(middle), h + (h & 1));
+        assert_int_equal(lac_f32_to_bf16(nextafterf(middle, 0)), h);
+        assert_int_equal(lac_f32_to_bf16(nextafterf(middle, INFINITY)), h + 1);
+    }
+    assert_true(isnan(lac_bf16_to_f32(lac_f32_to_bf16(NAN))));
+}
+
+static void a_number_too_large_for_f16_is_noticed(void **state)
+{
+    (void)state;
+    const float fine[] = {1, -65504, INFINITY}, bad[] = {1, 70000};
+    uint16_t out[3];
+    assert_true(lac_dtype_write(out, fine, LAC_DTYPE_F16, 3));
+    assert_false(lac_dtype_write(out, bad, LAC_DTYPE_F16, 2));
+    assert_true(lac_dtype_write(out, bad, LAC_DTYPE_BF16, 2));
+}
+
+static void blocks_of_every_type_read_as_gguf_py_reads_them(void **state)
+{
+    (void)state;
+    size_t size = 0, types = 0;
+    uint8_t *data = read_bytes(LAC_TESTS_DIR "/fixtures/quant_blocks.bin", &size), *at = data;
+    while (at < data + size) {
+        uint32_t head[4]; /* type, blocks, items, bytes */
+        memcpy(head, at, sizeof head);
+        lac_dtype type = lac_dtype_by_ggml(head[0]);
+        assert_true(type < LAC_N_DTYPES);
+        assert_int_equal(head[2], head[1] * lac_dtype_of(type)->items);
+        assert_int_equal(head[3], head[1] * lac_dtype_of(type)->bytes);
+        float *got = malloc(head[2] * sizeof *got), *want = malloc(head[2] * sizeof *want);
+        assert_true(got && want);
+        memcpy(want, at + 16 + head[3], head[2] * sizeof *want);
+        lac_dtype_read(got, at + 16, type, head[2]);
+        for (uint32_t i = 0; i < head[2]; i++)
+            if (fabsf(got[i] - want[i]) > 1e-6f * fabsf(want[i]) + 1e-9f)
+                fail_msg("%s, item %u: %.9g, but gguf-py says %.9g", lac_dtype_of(type)->name, i, (double)got[i],
+                         (double)want[i]);
+        free(got);
+        free(want);
+        at += 16 + head[3] + 4 * head[2];
+        types++;
+    }
+    assert_int_equal(types, LAC_N_DTYPES - 1); /* all but F32 */
+    free(data);
+}
+
+static void many_blocks_read_in_parallel_equal_one_at_a_time(void **state)
+{
+    (void)state;
+    enum { N = 256 * 200 };
+    const lac_dtype_info *info = lac_dtype_of(LAC_DTYPE_Q6_K);
+    size_t bytes = N / info->items * info->bytes;
+    uint8_t *blocks = malloc(bytes);
+    float *together = malloc(N * sizeof *together), alone[256];
+    assert_true(blocks && together);
+    for (size_t i = 0; i < bytes; i++) blocks[i] = (uint8_t)((i * 131 + 7) & 0x3f);
+    lac_dtype_read(together, blocks, LAC_DTYPE_Q6_K, N);
+    for (size_t b = 0; b < N / 256; b++) {
+        lac_dtype_read(alone, blocks + b * info->bytes, LAC_DTYPE_Q6_K, 256);
+        assert_memory_equal(alone, together + b * 256, sizeof alone);
+    }
+    free(blocks);
+    free(together);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_f16_survives_the_way_through_f32),
+        cmocka_unit_test(f32_to_f16_rounds_to_nearest_even),
+        cmocka_unit_test(f32_to_bf16_rounds_to_nearest_even),
+        cmocka_unit_test(a_number_too_large_for_f16_is_noticed),
+        cmocka_unit_test(blocks_of_every_type_read_as_gguf_py_reads_them),
+        cmocka_unit_test(many_blocks_read_in_parallel_equal_one_at_a_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
