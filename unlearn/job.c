@@ -1,0 +1,188 @@
+#include "unlearn/job.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "plots/plots.h"
+
+lac_status lac_job_resolve(lac_job *job, lac_err *err)
+{
+    if (!job->out) return lac_fail(err, LAC_ERR_USAGE, "--out DIR is missing: where shall the new checkpoint go?");
+    if (job->batch_tokens < 1) return lac_fail(err, LAC_ERR_USAGE, "--batch-tokens %d: give at least 1", job->batch_tokens);
+    if (job->max_length < 0) return lac_fail(err, LAC_ERR_USAGE, "--max-length %d: give at least 0", job->max_length);
+    if (job->limit < 0) return lac_fail(err, LAC_ERR_USAGE, "--limit %d: give at least 0", job->limit);
+    if (strcmp(job->dtype, "f32") && strcmp(job->dtype, "bf16") && strcmp(job->dtype, "f16"))
+        return lac_fail(err, LAC_ERR_USAGE, "--dtype %s is not one of: f32, bf16, f16", job->dtype);
+    job->train.constant_lr = !strcmp(job->schedule, "constant");
+    if (!job->train.constant_lr && strcmp(job->schedule, "linear"))
+        return lac_fail(err, LAC_ERR_USAGE, "--schedule %s is not one of: linear, constant", job->schedule);
+    job->train.batch_tokens = (size_t)job->batch_tokens;
+    return LAC_OK;
+}
+
+lac_status lac_job_mask(lac_mask *mask, const lac_job *job, const lac_model *model, lac_arena *arena, lac_err *err)
+{
+    return job->mask_file ? lac_mask_load(mask, model, job->mask_file, arena, err)
+                          : lac_mask_parse(mask, model, job->layers, job->parts, arena, err);
+}
+
+lac_status lac_job_dataset_options(lac_dataset_options *o, const lac_job *job, const lac_model *model, lac_err *err)
+{
+    if (!model->tokenizer)
+        return lac_fail(err, LAC_ERR_DATA, "%s holds no tokenizer; put the model's tokenizer.json beside its weights",
+                        job->model);
+    if (job->max_length > model->config.context)
+        return lac_fail(err, LAC_ERR_USAGE, "--max-length %d is more than the model's context of %d tokens",
+                        job->max_length, model->config.context);
+    *o = (lac_dataset_options){.eos = job->eos,
+                               .max_tokens = (size_t)(job->max_length ? job->max_length : model->config.context)};
+    return lac_chat_parse(&o->chat, job->chat, model->tokenizer, err);
+}
+
+/* ---- talk ------------------------------------------------------------------------------------------------ */
+
+static void say_set(const char *name, const lac_dataset *set)
+{
+    fprintf(stderr, "  %-9s %zu rows, %zu tokens, %zu of them labels, longest row %zu", name, set->n, set->tokens,
+            set->labels, set->longest);
+    if (set->n_cut) fprintf(stderr, "; %zu cut to --max-length", set->n_cut);
+    if (set->n_left_out) fprintf(stderr, "; %zu left out, their prompts being longer", set->n_left_out);
+    fputc('\n', stderr);
+}
+
+static void say_plan(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_dataset *forget,
+                     const lac_dataset *retain)
+{
+    lac_train_report plan;
+    if (lac_train_plan(&plan, forget, retain, &job->train, NULL)) return;
+    fprintf(stderr, "plan\n");
+    if (forget) say_set("forget", forget);
+    say_set(forget ? "retain" : "data", retain);
+    fprintf(stderr, "  updates   %zu = %d epochs of %zu, %zu rows in all\n", plan.updates, job->train.epochs,
+            plan.updates_per_epoch, plan.rows_in_all);
+    fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n", mask->n_trained, model->n_tensors,
+            (double)mask->n_parameters / 1e6, (double)lac_model_parameters(model) / 1e6);
+}
+
+static void say_result(const lac_common *common, const lac_job *job, const lac_train_report *r, bool two_sides)
+{
+    if (common->json) {
+        cJSON *j = cJSON_CreateObject();
+        cJSON_AddStringToObject(j, "out", job->out);
+        cJSON_AddNumberToObject(j, "updates", (double)r->done);
+        cJSON_AddNumberToObject(j, "rows", (double)r->last.rows);
+        cJSON_AddNumberToObject(j, "tokens", (double)r->last.tokens);
+        if (two_sides) {
+            cJSON_AddItemToObject(j, "forget_first", lac_json_number(r->first.loss[LAC_FORGET]));
+            cJSON_AddItemToObject(j, "forget_last", lac_json_number(r->last.loss[LAC_FORGET]));
+        }
+        cJSON_AddItemToObject(j, two_sides ? "retain_first" : "loss_first", lac_json_number(r->first.loss[LAC_RETAIN]));
+        cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last", lac_json_number(r->last.loss[LAC_RETAIN]));
+        char *text = cJSON_PrintUnformatted(j);
+        if (text) puts(text);
+        cJSON_free(text);
+        cJSON_Delete(j);
+        return;
+    }
+    printf("updates\t%zu\n", r->done);
+    if (two_sides) printf("forget loss\t%.3f to %.3f\n", r->first.loss[LAC_FORGET], r->last.loss[LAC_FORGET]);
+    printf("%s\t%.3f to %.3f\n", two_sides ? "retain loss" : "loss", r->first.loss[LAC_RETAIN],
+           r->last.loss[LAC_RETAIN]);
+    printf("checkpoint\t%s\n", job->out);
+    if (!common->quiet && r->seconds > 0)
+        fprintf(stderr, "%zu tokens in %.1f s: %.0f tokens/s\n", r->last.tokens, r->seconds,
+                (double)r->last.tokens / r->seconds);
+}
+
+/* ---- the result ------------------------------------------------------------------------------------------ */
+
+/* The mask as a list of names: reads back with --mask, for this model or one of its kind. */
+static lac_status save_mask(const char *path, const lac_model *model, const lac_mask *mask, lac_err *err)
+{
+    cJSON *json = cJSON_CreateObject(), *names = cJSON_AddArrayToObject(json, "tensors");
+    for (size_t k = 0; k < model->n_tensors; k++)
+        if (mask->trains[k]) cJSON_AddItemToArray(names, cJSON_CreateString(model->tensors[k].name));
+    lac_status status = lac_json_save(path, json, err);
+    cJSON_Delete(json);
+    return status;
+}
+
+static lac_status draw(const lac_outdir *out, lac_err *err)
+{
+    char table[1100], picture[1100];
+    snprintf(table, sizeof table, "%s/lacuna/steps.tsv", out->part);
+    snprintf(picture, sizeof picture, "%s/lacuna/plots/losses", out->part);
+    return lac_plot("losses", table, picture, NULL, err);
+}
+
+static lac_status train_into(const lac_outdir *out, lac_train_report *report, const lac_job *job,
+                             const lac_common *common, lac_model *model, const lac_mask *mask,
+                             const lac_dataset *forget, const lac_dataset *retain, const char *what, lac_err *err)
+{
+    char path[1100];
+    snprintf(path, sizeof path, "%s/lacuna/steps.tsv", out->part);
+    FILE *steps = fopen(path, "w");
+    if (!steps) return lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
+    lac_progress progress;
+    lac_train_report plan;
+    if (!lac_train_plan(&plan, forget, retain, &job->train, err)) {
+        lac_progress_begin(&progress, common->quiet ? NULL : stderr, what, "rows", (double)plan.rows_in_all);
+        if (!lac_train(report, model, mask, forget, retain, &job->train, steps, &progress, err))
+            lac_progress_end(&progress);
+    }
+    bool bad = ferror(steps);
+    if (fclose(steps) || bad) lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
+    return err->code;
+}
+
+static lac_status save_result(const lac_outdir *out, const lac_job *job, lac_manifest *manifest, lac_model *model,
+                              const lac_mask *mask, const lac_train_report *report, const lac_err *trouble,
+                              lac_err *err)
+{
+    char path[1100];
+    snprintf(path, sizeof path, "%s/lacuna/mask.json", out->part);
+    if (lac_model_save(model, out->part, job->dtype, err) || save_mask(path, model, mask, err)) return err->code;
+    cJSON *training = cJSON_CreateObject();
+    cJSON_AddNumberToObject(training, "updates_planned", (double)report->updates);
+    cJSON_AddNumberToObject(training, "updates_done", (double)report->done);
+    cJSON_AddNumberToObject(training, "rows", (double)report->last.rows);
+    cJSON_AddNumberToObject(training, "tokens", (double)report->last.tokens);
+    cJSON_AddNumberToObject(training, "labels", (double)report->last.labels);
+    cJSON_AddNumberToObject(training, "tensors_trained", (double)mask->n_trained);
+    cJSON_AddNumberToObject(training, "weights_trained", (double)mask->n_parameters);
+    cJSON_AddStringToObject(training, "checkpoint", trouble->code ? "last good state" : "after the last update");
+    if (trouble->code) cJSON_AddStringToObject(training, "stopped", trouble->msg);
+    lac_manifest_set(manifest, "training", training);
+    snprintf(path, sizeof path, "%s/lacuna/manifest.json", out->part);
+    return lac_manifest_save(manifest, path, err);
+}
+
+lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifest *manifest, lac_model *model,
+                       const lac_mask *mask, const lac_dataset *forget, const lac_dataset *retain, const char *what,
+                       lac_err *err)
+{
+    lac_outdir out = {0};
+    lac_train_report report = {0};
+    if (!common->quiet) say_plan(job, model, mask, forget, retain);
+    if (lac_outdir_open(&out, job->out, err)) return err->code;
+    lac_err save = {0};
+    const lac_err *trouble = err;
+    if (!lac_outdir_sub(&out, "lacuna/plots", err))
+        train_into(&out, &report, job, common, model, mask, forget, retain, what, err);
+    if (!err->code || err->code == LAC_ERR_DIVERGED) {
+        if (!save_result(&out, job, manifest, model, mask, &report, trouble, &save)) {
+            lac_err no_picture = {0}; /* a checkpoint without its picture is still a checkpoint */
+            if (draw(&out, &no_picture) && !common->quiet) fprintf(stderr, "lacuna: %s\n", no_picture.msg);
+            lac_outdir_commit(&out, &save);
+        }
+        if (save.code && !err->code) *err = save;
+    }
+    lac_outdir_abandon(&out);
+    if (err->code == LAC_ERR_DIVERGED && !save.code) {
+        size_t used = strlen(err->msg);
+        snprintf(err->msg + used, sizeof err->msg - used, " (saved in %s)", job->out);
+    }
+    if (!err->code) say_result(common, job, &report, forget != NULL);
+    return err->code;
+}

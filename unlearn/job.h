@@ -1,0 +1,55 @@
+/* What `lacuna finetune` and `lacuna unlearn` share: options of training, the printed plan, the result's directory.
+ *
+ *   DIR/  config.json  model.safetensors  tokenizer.json ...      a checkpoint that transformers loads
+ *   DIR/lacuna/  manifest.json  steps.tsv  mask.json  plots/losses.{svg,png} */
+#ifndef LAC_UNLEARN_JOB_H
+#define LAC_UNLEARN_JOB_H
+
+#include "base/manifest.h"
+#include "unlearn/trainer.h"
+
+typedef struct {
+    const char *model, *out, *dtype, *schedule, *chat, *layers, *parts, *mask_file;
+    bool eos;
+    int batch_tokens, max_length, limit;
+    lac_train_options train;
+} lac_job;
+
+/* Rows of a command's option table that both have; job is the variable's name. */
+#define LAC_JOB_OPTIONS(job)                                                                                      \
+    LAC_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),                               \
+    LAC_OPT("layers", &(job).layers, "layers that may change: 0-5,12 or all"),                                    \
+    LAC_OPT("parts", &(job).parts, "parts that may change: mlp,attn,norm,embed,head or all"),                     \
+    LAC_OPT("mask", &(job).mask_file, "mask.json, as tracing writes it, in place of --layers and --parts"),       \
+    LAC_OPT("epochs", &(job).train.epochs, "times through the data"),                                             \
+    LAC_OPT("lr", &(job).train.adamw.lr, "highest learning rate"),                                                \
+    LAC_OPT("schedule", &(job).schedule, "linear (falls to 0) or constant"),                                      \
+    LAC_OPT("warmup", &(job).train.warmup, "updates over which the learning rate rises"),                         \
+    LAC_OPT("weight-decay", &(job).train.adamw.weight_decay, "AdamW's, decoupled"),                               \
+    LAC_OPT("beta1", &(job).train.adamw.beta1, "AdamW's"),                                                        \
+    LAC_OPT("beta2", &(job).train.adamw.beta2, "AdamW's"),                                                        \
+    LAC_OPT("clip", &(job).train.clip, "largest norm of the gradient; 0: any"),                                   \
+    LAC_OPT("collapse", &(job).train.collapse, "stop when the kept loss rises by so many nats; 0: never"),        \
+    LAC_OPT("batch", &(job).train.batch, "rows an update"),                                                       \
+    LAC_OPT("batch-tokens", &(job).batch_tokens, "tokens a forward pass (memory, not results, depends on it)"),   \
+    LAC_OPT("max-length", &(job).max_length, "tokens a row; longer ones lose their end; 0: the model's context"), \
+    LAC_OPT("limit", &(job).limit, "first N rows of each file only; 0: all"),                                     \
+    LAC_OPT("chat", &(job).chat, "layout of the prompt: none (raw text), olmo, smollm2, auto"),                   \
+    LAC_FLAG("eos", &(job).eos, "end of text after each output, with loss"),                                      \
+    LAC_OPT("seed", &(job).train.seed, "of shuffling and of new weights"),                                        \
+    LAC_OPT("dtype", &(job).dtype, "of the saved weights: f32, bf16, f16")
+
+/* All three in place already: batch_tokens and schedule are taken over into train, the mask is read. */
+lac_status lac_job_resolve(lac_job *job, lac_err *err);
+lac_status lac_job_mask(lac_mask *mask, const lac_job *job, const lac_model *model, lac_arena *arena, lac_err *err);
+
+/* How rows of this job are read.  context_default: rows when --max-length is 0. */
+lac_status lac_job_dataset_options(lac_dataset_options *o, const lac_job *job, const lac_model *model, lac_err *err);
+
+/* Trains, and writes the result.  On divergence the last good state is written all the same, and the sentence says
+ * where.  forget may be NULL. */
+lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifest *manifest, lac_model *model,
+                       const lac_mask *mask, const lac_dataset *forget, const lac_dataset *retain, const char *what,
+                       lac_err *err);
+
+#endif
