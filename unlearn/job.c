@@ -4,11 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "plots/plots.h"
-
 lac_status lac_job_resolve(lac_job *job, lac_err *err)
 {
     if (!job->out) return lac_fail(err, LAC_ERR_USAGE, "--out DIR is missing: where shall the new checkpoint go?");
+    if (lac_path_exists(job->out)) /* said before anything is read; the directory is opened late */
+        return lac_fail(err, LAC_ERR_FILE, "%s exists already; remove it, or choose another place for the result",
+                        job->out);
     if (job->batch_tokens < 1) return lac_fail(err, LAC_ERR_USAGE, "--batch-tokens %d: give at least 1", job->batch_tokens);
     if (job->max_length < 0) return lac_fail(err, LAC_ERR_USAGE, "--max-length %d: give at least 0", job->max_length);
     if (job->limit < 0) return lac_fail(err, LAC_ERR_USAGE, "--limit %d: give at least 0", job->limit);
@@ -108,12 +109,37 @@ static lac_status save_mask(const char *path, const lac_model *model, const lac_
     return status;
 }
 
-static lac_status draw(const lac_outdir *out, lac_err *err)
+/* What plots/losses.gp draws: the losses (and alpha) of steps.tsv. */
+static lac_status save_losses(const lac_outdir *out, bool two_sides, lac_err *err)
 {
-    char table[1100], picture[1100];
-    snprintf(table, sizeof table, "%s/lacuna/steps.tsv", out->part);
-    snprintf(picture, sizeof picture, "%s/lacuna/plots/losses", out->part);
-    return lac_plot("losses", table, picture, NULL, err);
+    lac_arena arena = {0};
+    lac_writer table = {0};
+    char path[1100];
+    snprintf(path, sizeof path, "%s/lacuna/steps.tsv", out->part);
+    char *steps = lac_file_read(path, &arena, NULL, err);
+    snprintf(path, sizeof path, "%s/lacuna/plots/losses.tsv", out->part);
+    if (steps && !lac_writer_open(&table, path, err)) {
+        fprintf(table.stream, "# plot losses.gp\n# title %s\n", two_sides ? "unlearning" : "learning");
+        char *rest = steps;
+        for (char *line; (line = strsep(&rest, "\n")) && *line;) {
+            char *field[16] = {0}, *cursor = line;
+            for (int k = 0; k < 16 && cursor; k++) field[k] = strsep(&cursor, "\t");
+            if (line == steps) continue; /* the names of columns */
+            if (two_sides) fprintf(table.stream, "%s\t%s\t%s\t%s\n", field[0], field[6], field[7], field[8]);
+            else fprintf(table.stream, "%s\t%s\n", field[0], field[6]);
+        }
+        lac_writer_commit(&table, err);
+    }
+    lac_arena_release(&arena);
+    return err->code;
+}
+
+/* Trouble with the picture is said and borne: a checkpoint without it is still a checkpoint. */
+static void draw(const lac_outdir *out, bool two_sides, bool quiet)
+{
+    lac_err err = {0};
+    save_losses(out, two_sides, &err);
+    if (err.code && !quiet) fprintf(stderr, "lacuna: %s\n", err.msg);
 }
 
 static lac_status train_into(const lac_outdir *out, lac_train_report *report, const lac_job *job,
@@ -172,8 +198,7 @@ lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifes
         train_into(&out, &report, job, common, model, mask, forget, retain, what, err);
     if (!err->code || err->code == LAC_ERR_DIVERGED) {
         if (!save_result(&out, job, manifest, model, mask, &report, trouble, &save)) {
-            lac_err no_picture = {0}; /* a checkpoint without its picture is still a checkpoint */
-            if (draw(&out, &no_picture) && !common->quiet) fprintf(stderr, "lacuna: %s\n", no_picture.msg);
+            draw(&out, forget != NULL, common->quiet);
             lac_outdir_commit(&out, &save);
         }
         if (save.code && !err->code) *err = save;

@@ -1,0 +1,340 @@
+/* Unlearning on a tiny model of random weights: what was learnt can be forgotten, and nothing else may move. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unlearn/trainer.h"
+
+enum { VOCAB = 40, N_ROWS = 8, LENGTH = 7, FIRST = 4 };
+
+typedef struct {
+    lac_arena arena;
+    lac_model model;
+    lac_mask mask;
+    int ids[2][N_ROWS][LENGTH];
+    lac_sequence row[2][N_ROWS];
+    lac_dataset set[2];
+    float **saved;
+} fixture;
+
+/* Only layer 0's mlp moves. */
+static void make_mask(fixture *f)
+{
+    lac_err err = {0};
+    lac_model *m = &f->model;
+    f->mask = (lac_mask){.trains = LAC_NEW(&f->arena, bool, m->n_tensors, &err), .n_tensors = m->n_tensors};
+    for (size_t k = 0; k < m->n_tensors; k++) {
+        if (m->tensors[k].layer != 0 || m->tensors[k].part != LAC_PART_MLP) continue;
+        f->mask.trains[k] = true;
+        f->mask.n_trained++;
+        f->mask.n_parameters += m->tensors[k].rows * m->tensors[k].cols;
+    }
+}
+
+/* Rows of different lengths, so that token means and row means differ. */
+static void make_sets(fixture *f)
+{
+    lac_rng rng;
+    lac_rng_seed(&rng, 11);
+    for (int side = 0; side < 2; side++) {
+        f->set[side] = (lac_dataset){.row = f->row[side], .n = N_ROWS};
+        for (int i = 0; i < N_ROWS; i++) {
+            size_t n = (size_t)(LENGTH - i % 3);
+            for (int k = 0; k < LENGTH; k++) f->ids[side][i][k] = (int)lac_rng_below(&rng, VOCAB);
+            f->row[side][i] = (lac_sequence){f->ids[side][i], n, FIRST, i + 1};
+            f->set[side].labels += n - FIRST;
+            f->set[side].tokens += n;
+            if (n > f->set[side].longest) f->set[side].longest = n;
+        }
+    }
+}
+
+static void save_weights(fixture *f)
+{
+    lac_err err = {0};
+    if (!f->saved) f->saved = LAC_NEW(&f->arena, float *, f->model.n_tensors, &err);
+    for (size_t k = 0; k < f->model.n_tensors; k++) {
+        const lac_tensor *t = &f->model.tensors[k];
+        if (!f->saved[k]) f->saved[k] = LAC_NEW(&f->arena, float, t->rows * t->cols, &err);
+        memcpy(f->saved[k], t->data, t->rows * t->cols * sizeof(float));
+    }
+}
+
+static void restore_weights(fixture *f)
+{
+    for (size_t k = 0; k < f->model.n_tensors; k++)
+        memcpy(f->model.tensors[k].data, f->saved[k], f->model.tensors[k].rows * f->model.tensors[k].cols * sizeof(float));
+}
+
+static lac_train_options options(const lac_objective *objective)
+{
+    lac_train_options o = LAC_TRAIN_DEFAULTS;
+    o.objective = objective;
+    o.seed = 5;
+    return o;
+}
+
+static bool all(const lac_model *model, lac_mask *mask, bool *trains)
+{
+    *mask = (lac_mask){.trains = trains, .n_tensors = model->n_tensors, .n_trained = model->n_tensors,
+                       .n_parameters = lac_model_parameters(model)};
+    memset(trains, true, model->n_tensors);
+    return true;
+}
+
+/* A model that has learnt both sets by heart; the masked part alone is to forget one of them. */
+static int setup(void **state)
+{
+    static const lac_config config = {
+        .family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 64, .n_heads = 4, .n_kv_heads = 2,
+        .head_dim = 8, .vocab = VOCAB, .context = 32, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
+    fixture *f = calloc(1, sizeof *f);
+    lac_err err = {0};
+    if (!f || lac_model_layout(&f->model, &config, &f->arena, &err)) return -1;
+    lac_model_randomise(&f->model, 0.05, 7);
+    make_sets(f);
+    lac_dataset both = {.row = LAC_NEW(&f->arena, lac_sequence, 2 * N_ROWS, &err), .n = 2 * N_ROWS, .longest = LENGTH};
+    memcpy(both.row, f->row[0], sizeof f->row[0]);
+    memcpy(both.row + N_ROWS, f->row[1], sizeof f->row[1]);
+    bool trains[64];
+    lac_mask everything;
+    all(&f->model, &everything, trains);
+    lac_train_options o = options(&lac_objective_ce);
+    o.adamw.lr = 1e-2;
+    o.epochs = 40;
+    o.batch = 8;
+    lac_train_report report;
+    if (lac_train(&report, &f->model, &everything, NULL, &both, &o, NULL, NULL, &err)) fail_msg("%s", err.msg);
+    if (report.last.loss[LAC_RETAIN] > 0.1) fail_msg("the tiny model did not learn: %g", report.last.loss[LAC_RETAIN]);
+    make_mask(f);
+    save_weights(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture *f = *state;
+    lac_model_release(&f->model);
+    lac_arena_release(&f->arena);
+    free(f);
+    return 0;
+}
+
+static double ce(const fixture *f, lac_side side)
+{
+    double sum = 0;
+    size_t n = 0;
+    lac_run run = {0};
+    lac_err err = {0};
+    for (int i = 0; i < N_ROWS; i++) {
+        const lac_sequence *s = &f->row[side][i];
+        int wanted[LENGTH];
+        double logp[LENGTH];
+        size_t labels = s->n - s->first_label;
+        for (size_t k = 0; k < labels; k++) wanted[k] = (int)(s->first_label + k - 1);
+        lac_segment segment = {.tokens = s->ids, .n_rows = (int)s->n - 1};
+        lac_batch batch = {.segments = &segment, .n_segments = 1, .wanted = wanted, .n_wanted = labels};
+        if (lac_forward(&run, &f->model, &batch, &err) ||
+            lac_logprobs(logp, NULL, &run, &f->model, run.final, s->ids + s->first_label, labels, &err))
+            fail_msg("%s", err.msg);
+        for (size_t k = 0; k < labels; k++, n++) sum -= logp[k];
+    }
+    lac_run_release(&run);
+    return sum / (double)n;
+}
+
+static void run(fixture *f, const lac_train_options *o, lac_train_report *report)
+{
+    lac_err err = {0};
+    restore_weights(f);
+    if (lac_train(report, &f->model, &f->mask, &f->set[LAC_FORGET], &f->set[LAC_RETAIN], o, NULL, NULL, &err))
+        fail_msg("%s", err.msg);
+}
+
+static double largest_gap(const fixture *f, float *const *other)
+{
+    double most = 0;
+    for (size_t k = 0; k < f->model.n_tensors; k++)
+        for (size_t i = 0; i < f->model.tensors[k].rows * f->model.tensors[k].cols; i++)
+            most = fmax(most, fabs((double)f->model.tensors[k].data[i] - other[k][i]));
+    return most;
+}
+
+static float **copy_of_weights(fixture *f)
+{
+    float **keep = f->saved;
+    f->saved = NULL;
+    save_weights(f);
+    float **copy = f->saved;
+    f->saved = keep;
+    return copy;
+}
+
+static void forgetting_rises_and_retaining_stays(void **state)
+{
+    fixture *f = *state;
+    lac_train_options o = options(&lac_objective_joint);
+    o.adamw.lr = 1e-2;
+    o.epochs = 12;
+    o.batch = 8;
+    lac_train_report report;
+    restore_weights(f);
+    double forget = ce(f, LAC_FORGET), retain = ce(f, LAC_RETAIN);
+    run(f, &o, &report);
+    assert_true(fabs(report.first.loss[LAC_RETAIN] - retain) < retain + 0.1);
+    assert_int_equal(report.updates, 24);
+    assert_true(ce(f, LAC_FORGET) > forget + 2);
+    assert_true(ce(f, LAC_RETAIN) < retain + 0.5);
+}
+
+static void only_masked_tensors_move(void **state)
+{
+    fixture *f = *state;
+    lac_train_options o = options(&lac_objective_joint);
+    lac_train_report report;
+    run(f, &o, &report);
+    for (size_t k = 0; k < f->model.n_tensors; k++) {
+        const lac_tensor *t = &f->model.tensors[k];
+        bool same = !memcmp(t->data, f->saved[k], t->rows * t->cols * sizeof(float));
+        assert_int_equal(same, !f->mask.trains[k]);
+    }
+}
+
+/* One piece with its weighted gradient, or many pieces with the retain gradient set aside: the same run.  Adam divides
+ * by √v, so where a gradient is nearly nothing its rounding is made as large as a step; a tenth of one is allowed. */
+static void the_result_does_not_depend_on_batch_tokens(void **state)
+{
+    fixture *f = *state;
+    static const char *const alphas[] = {"paper", "code", "1.5"};
+    for (int k = 0; k < 3; k++) {
+        lac_train_options o = options(&lac_objective_joint);
+        lac_train_report report;
+        lac_err err = {0};
+        assert_int_equal(lac_alpha_parse(&o.alpha, alphas[k], &err), LAC_OK);
+        o.epochs = 2;
+        o.micro = 5;
+        o.adamw.lr = 1e-3;
+        run(f, &o, &report);
+        float **whole = copy_of_weights(f);
+        for (size_t tokens = 1; tokens < 40; tokens += 19) {
+            o.batch_tokens = tokens;
+            run(f, &o, &report);
+            assert_true(largest_gap(f, whole) < 0.1 * o.adamw.lr);
+        }
+    }
+}
+
+/* Accumulating is exact: the gradient norm of the first update is that of the whole batch, to rounding. */
+static void the_gradient_does_not_depend_on_batch_tokens(void **state)
+{
+    fixture *f = *state;
+    lac_train_options o = options(&lac_objective_joint);
+    lac_train_report whole, cut;
+    o.epochs = 1;
+    run(f, &o, &whole);
+    o.batch_tokens = 1;
+    run(f, &o, &cut);
+    assert_true(fabs(whole.first.norm - cut.first.norm) < 1e-5 * whole.first.norm);
+    for (int side = 0; side < 2; side++)
+        assert_true(fabs(whole.first.loss[side] - cut.first.loss[side]) < 1e-6 + 1e-5 * whole.first.loss[side]);
+}
+
+static void the_same_seed_gives_the_same_bytes(void **state)
+{
+    fixture *f = *state;
+    lac_train_options o = options(&lac_objective_joint);
+    lac_train_report report;
+    run(f, &o, &report);
+    float **once = copy_of_weights(f);
+    run(f, &o, &report);
+    assert_true(largest_gap(f, once) == 0);
+    o.seed = 6;
+    run(f, &o, &report);
+    assert_true(largest_gap(f, once) > 0);
+}
+
+/* A learning rate far too large: the run stops with a sentence, and the weights are finite and usable. */
+static void divergence_stops_and_keeps_the_last_good_state(void **state)
+{
+    fixture *f = *state;
+    lac_train_options o = options(&lac_objective_joint);
+    lac_train_report report;
+    lac_err err = {0};
+    o.adamw.lr = 1e30;
+    restore_weights(f);
+    assert_int_equal(lac_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
+                     LAC_ERR_DIVERGED);
+    assert_non_null(strstr(err.msg, "smaller --lr"));
+    assert_true(isfinite(ce(f, LAC_RETAIN)));
+    assert_true(largest_gap(f, f->saved) < 1e30); /* the state before the fatal step */
+}
+
+static void a_collapse_stops_the_run(void **state)
+{
+    fixture *f = *state;
+    lac_train_options o = options(&lac_objective_joint);
+    lac_train_report report;
+    lac_err err = {0};
+    o.alpha = (lac_alpha){.mode = LAC_ALPHA_FIXED, .fixed = 0}; /* nothing holds what is to be kept */
+    o.adamw.lr = 3e-2;
+    o.epochs = 100;
+    restore_weights(f);
+    assert_int_equal(lac_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
+                     LAC_ERR_DIVERGED);
+    assert_non_null(strstr(err.msg, "collapsed"));
+    assert_true(report.done < report.updates);
+}
+
+static void a_learning_rate_that_is_no_number_is_refused(void **state)
+{
+    fixture *f = *state;
+    lac_train_options o = options(&lac_objective_joint);
+    lac_train_report report;
+    lac_err err = {0};
+    o.adamw.lr = (double)NAN;
+    restore_weights(f);
+    assert_int_equal(lac_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
+                     LAC_ERR_USAGE);
+    assert_true(largest_gap(f, f->saved) == 0);
+}
+
+/* 8 rows in updates of at most 3 are 3 updates of 3, 3 and 2 rows; 7 retain rows go round. */
+static void rows_are_shared_out_evenly(void **state)
+{
+    fixture *f = *state;
+    lac_train_options o = options(&lac_objective_joint);
+    lac_train_report plan;
+    lac_err err = {0};
+    o.batch = 6;
+    o.epochs = 4;
+    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &o, &err), LAC_OK);
+    assert_int_equal(plan.updates_per_epoch, 3);
+    assert_int_equal(plan.updates, 12);
+    assert_int_equal(plan.rows_in_all, 4 * (8 + 3 * 3));
+    lac_train_report report;
+    run(f, &o, &report);
+    assert_int_equal(report.last.rows, plan.rows_in_all);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forgetting_rises_and_retaining_stays),
+        cmocka_unit_test(only_masked_tensors_move),
+        cmocka_unit_test(the_result_does_not_depend_on_batch_tokens),
+        cmocka_unit_test(the_gradient_does_not_depend_on_batch_tokens),
+        cmocka_unit_test(the_same_seed_gives_the_same_bytes),
+        cmocka_unit_test(divergence_stops_and_keeps_the_last_good_state),
+        cmocka_unit_test(a_collapse_stops_the_run),
+        cmocka_unit_test(a_learning_rate_that_is_no_number_is_refused),
+        cmocka_unit_test(rows_are_shared_out_evenly),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
