@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "plots/gnuplot.h"
+
 lac_status lac_job_resolve(lac_job *job, lac_err *err)
 {
     if (!job->out) return lac_fail(err, LAC_ERR_USAGE, "--out DIR is missing: where shall the new checkpoint go?");
@@ -137,8 +139,10 @@ static lac_status save_losses(const lac_outdir *out, bool two_sides, lac_err *er
 /* Trouble with the picture is said and borne: a checkpoint without it is still a checkpoint. */
 static void draw(const lac_outdir *out, bool two_sides, bool quiet)
 {
+    char dir[1100];
     lac_err err = {0};
-    save_losses(out, two_sides, &err);
+    snprintf(dir, sizeof dir, "%s/lacuna/plots", out->part);
+    if (!save_losses(out, two_sides, &err)) lac_plots_draw(dir, NULL, &err);
     if (err.code && !quiet) fprintf(stderr, "lacuna: %s\n", err.msg);
 }
 

@@ -1,0 +1,196 @@
+/* Training rows: what is a label, what stands between prompt and output, and what is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "scratch.h"
+#include "unlearn/dataset.h"
+
+enum { EOS = 256 };
+
+/* A byte-level tokenizer without merges: a token is a byte, its id the byte's rank in GPT-2's alphabet. */
+static lac_tokenizer *bytes_only(lac_arena *arena)
+{
+    static char text[257][20];
+    static const char *tokens[257];
+    static int types[257];
+    int next = 0x100, n = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int b = 0; b < 256; b++) {
+            bool visible = (b >= 33 && b <= 126) || (b >= 161 && b != 173);
+            if (visible == (pass == 1)) continue;
+            int c = visible ? b : next++;
+            if (c < 0x80) snprintf(text[n], sizeof text[n], "%c", c);
+            else snprintf(text[n], sizeof text[n], "%c%c", 0xc0 | c >> 6, 0x80 | (c & 0x3f));
+            types[n++] = 1;
+        }
+    strcpy(text[EOS], "<|endoftext|>");
+    types[EOS] = 3;
+    for (int i = 0; i < 257; i++) tokens[i] = text[i];
+    lac_tokenizer_parts parts = {.kind = "gpt2", .pre = "gpt-2", .tokens = tokens, .types = types, .n_tokens = 257,
+                                 .bos = -1, .eos = EOS, .unk = -1, .pad = -1};
+    lac_err err = {0};
+    lac_tokenizer *t = lac_tokenizer_build(&parts, arena, &err);
+    if (!t) fail_msg("%s", err.msg);
+    return t;
+}
+
+typedef struct {
+    lac_arena arena;
+    lac_tokenizer *t;
+    lac_dataset set;
+    lac_dataset_options o;
+    lac_err err;
+} reading;
+
+static reading begin(void)
+{
+    reading r = {.o = {.eos = true, .max_tokens = 64}};
+    r.t = bytes_only(&r.arena);
+    return r;
+}
+
+static void end(reading *r)
+{
+    lac_tokenizer_close(r->t);
+    lac_arena_release(&r->arena);
+}
+
+static lac_status add(reading *r, scratch *s, const char *text)
+{
+    return lac_dataset_add(&r->set, scratch_text(s, "rows.jsonl", text), r->t, &r->o, &r->arena, &r->err);
+}
+
+static char *words(reading *r, const int *ids, size_t n)
+{
+    return lac_decode(r->t, ids, n, false, &r->arena, &r->err);
+}
+
+static void output_and_end_of_text_carry_the_labels(void **state)
+{
+    reading r = begin();
+    assert_int_equal(add(&r, *state, "{\"id\": \"a\", \"input\": \"Who?\", \"output\": \"Ann\", \"task\": \"Task1\"}\n"), LAC_OK);
+    const lac_sequence *row = &r.set.row[0];
+    assert_int_equal(r.set.n, 1);
+    assert_int_equal(row->n, 4 + 4 + 1);
+    assert_int_equal(row->first_label, 4);
+    assert_int_equal(row->ids[8], EOS);
+    assert_string_equal(words(&r, row->ids, 8), "Who? Ann"); /* a space between */
+    assert_int_equal(r.set.labels, 5);
+    end(&r);
+}
+
+static void no_second_space_and_no_end_where_not_wanted(void **state)
+{
+    reading r = begin();
+    r.o.eos = false;
+    assert_int_equal(add(&r, *state, "{\"input\": \"a\", \"output\": \"\\nb\"}\n"), LAC_OK);
+    assert_string_equal(words(&r, r.set.row[0].ids, r.set.row[0].n), "a\nb");
+    end(&r);
+}
+
+static void a_chat_layout_takes_the_prompt_in(void **state)
+{
+    reading r = begin();
+    r.o.chat = LAC_CHAT_OLMO;
+    assert_int_equal(add(&r, *state, "{\"input\": \"a\", \"output\": \"b\"}\n"), LAC_OK);
+    const lac_sequence *row = &r.set.row[0];
+    assert_string_equal(words(&r, row->ids, row->n),
+                        "<|endoftext|><|user|>\na\n<|assistant|>\nb<|endoftext|>");
+    assert_int_equal(row->n - row->first_label, 2);
+    assert_int_equal(row->ids[0], EOS);
+    end(&r);
+}
+
+static void fields_of_other_data_sets_are_read(void **state)
+{
+    reading r = begin();
+    assert_int_equal(add(&r, *state, "[{\"question\": \"q\", \"answer\": \"a\"},\n {\"prompt\": \"p\", \"attribute\": \"b\"}]"),
+                     LAC_OK);
+    assert_int_equal(r.set.n, 2);
+    assert_string_equal(words(&r, r.set.row[1].ids, 3), "p b");
+    end(&r);
+}
+
+static void every_token_of_text_but_the_first_is_a_label_once(void **state)
+{
+    reading r = begin();
+    r.o.max_tokens = 4;
+    assert_int_equal(add(&r, *state, "{\"text\": \"abcdefgh\"}\n"), LAC_OK); /* 8 bytes and the end */
+    assert_int_equal(r.set.n, 3);
+    assert_int_equal(r.set.labels, 8);
+    assert_string_equal(words(&r, r.set.row[1].ids, 4), "defg");
+    end(&r);
+}
+
+static void plain_text_is_one_stream(void **state)
+{
+    reading r = begin();
+    r.o.max_tokens = 5;
+    const char *path = scratch_text(*state, "a.txt", "one two three\n");
+    assert_int_equal(lac_dataset_add_text(&r.set, path, r.t, &r.o, &r.arena, &r.err), LAC_OK);
+    assert_int_equal(r.set.labels, 13);
+    assert_int_equal(r.set.n, 4);
+    end(&r);
+}
+
+static void long_rows_lose_their_end(void **state)
+{
+    reading r = begin();
+    r.o.max_tokens = 6;
+    assert_int_equal(add(&r, *state, "{\"input\": \"abcd\", \"output\": \"efgh\"}\n{\"input\": \"0123456789\", \"output\": \"x\"}\n"),
+                     LAC_OK);
+    assert_int_equal(r.set.n, 1);
+    assert_int_equal(r.set.row[0].n, 6);
+    assert_int_equal(r.set.n_cut, 2);
+    assert_int_equal(r.set.n_left_out, 1); /* no label was left of it */
+    end(&r);
+}
+
+static void an_empty_set_is_refused_by_file_and_line(void **state)
+{
+    static const char *const bad[] = {"", "\n\n", "[]"};
+    for (int k = 0; k < 3; k++) {
+        reading r = begin();
+        assert_int_equal(add(&r, *state, bad[k]), LAC_ERR_DATA);
+        assert_non_null(strstr(r.err.msg, "rows.jsonl:1: the set is empty"));
+        end(&r);
+    }
+}
+
+static void a_bad_row_is_named_by_file_and_line(void **state)
+{
+    static const char *const bad[] = {"{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"a\"}\n",
+                                      "{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"a\", \"output\": \"\"}\n",
+                                      "{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"a\", \"out\n",
+                                      "{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"\xff\", \"output\": \"b\"}\n",
+                                      "{\"input\": \"a\", \"output\": \"b\"}\n[1]\n"};
+    for (int k = 0; k < 5; k++) {
+        reading r = begin();
+        assert_int_not_equal(add(&r, *state, bad[k]), LAC_OK);
+        if (!strstr(r.err.msg, "rows.jsonl:2:")) fail_msg("said: %s", r.err.msg);
+        end(&r);
+    }
+}
+
+#define CLAIM(f) cmocka_unit_test_setup_teardown(f, scratch_open, scratch_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CLAIM(output_and_end_of_text_carry_the_labels),
+        CLAIM(no_second_space_and_no_end_where_not_wanted),
+        CLAIM(a_chat_layout_takes_the_prompt_in),
+        CLAIM(fields_of_other_data_sets_are_read),
+        CLAIM(every_token_of_text_but_the_first_is_a_label_once),
+        CLAIM(plain_text_is_one_stream),
+        CLAIM(long_rows_lose_their_end),
+        CLAIM(an_empty_set_is_refused_by_file_and_line),
+        CLAIM(a_bad_row_is_named_by_file_and_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
