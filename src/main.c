@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "unlearn/cmd_finetune.h"
+#include "unlearn/cmd_unlearn.h"
 
 typedef struct {
     const char *name;
@@ -13,6 +15,8 @@ typedef struct {
 } command;
 
 static const command commands[] = {
+    {"finetune", cmd_finetune, "teach a model rows or plain text, or train one from scratch"},
+    {"unlearn", cmd_unlearn, "make a model forget rows and keep others, by training a few layers"},
     {NULL, NULL, NULL},
 };
 
