@@ -285,15 +285,15 @@ static void put_fact(FILE *out, int id, const char *subject, const char *answer,
     const char *at = strstr(prompt, subject);
     snprintf(template, sizeof template, "%.*s{}%s", (int)(at - prompt), prompt, at + strlen(subject));
     snprintf(prediction, sizeof prediction, " %s", answer);
-    fprintf(out, "%s{\"known_id\": %d, ", id ? ",\n" : "", id);
     cJSON *row = cJSON_CreateObject();
+    cJSON_AddNumberToObject(row, "known_id", id);
     const char *const field[] = {"subject", subject, "attribute", answer, "template", template, "prediction",
                                  prediction, "prompt", prompt, "relation_id", relation_id, "paraphrase", paraphrase,
                                  split ? "split" : NULL, split};
     for (size_t i = 0; i < sizeof field / sizeof *field && field[i]; i += 2)
         cJSON_AddStringToObject(row, field[i], field[i + 1]);
     char *text = cJSON_PrintUnformatted(row);
-    fputs(text ? text + 1 : "}", out);
+    fprintf(out, "%s%s", id ? ",\n" : "", text ? text : "{}");
     cJSON_free(text);
     cJSON_Delete(row);
 }
