@@ -7,6 +7,7 @@
 #include "base/option.h"
 #include "unlearn/cmd_finetune.h"
 #include "unlearn/cmd_unlearn.h"
+#include "experiments/cmd.h"
 
 typedef struct {
     const char *name;
@@ -17,6 +18,7 @@ typedef struct {
 static const command commands[] = {
     {"finetune", cmd_finetune, "teach a model rows or plain text, or train one from scratch"},
     {"unlearn", cmd_unlearn, "make a model forget rows and keep others, by training a few layers"},
+    {"generate", cmd_generate, "continue a prompt, greedily"},
     {NULL, NULL, NULL},
 };
 

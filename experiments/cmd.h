@@ -1,0 +1,7 @@
+/* The commands that put the rooms together. */
+#ifndef LAC_EXPERIMENTS_CMD_H
+#define LAC_EXPERIMENTS_CMD_H
+
+int cmd_generate(int argc, char **argv);
+
+#endif
