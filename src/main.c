@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "experiments/cmd_eval.h"
 #include "unlearn/cmd_finetune.h"
 #include "unlearn/cmd_unlearn.h"
 #include "experiments/cmd.h"
@@ -19,6 +20,7 @@ static const command commands[] = {
     {"finetune", cmd_finetune, "teach a model rows or plain text, or train one from scratch"},
     {"unlearn", cmd_unlearn, "make a model forget rows and keep others, by training a few layers"},
     {"generate", cmd_generate, "continue a prompt, greedily"},
+    {"eval", cmd_eval, "score what a model knows: MMLU, LUME rows, facts"},
     {NULL, NULL, NULL},
 };
 
