@@ -1,0 +1,183 @@
+/* lacuna facts -- which facts of a file does this model know, and which of them shall it forget?
+ *
+ *   reads    a model, and facts in ROME's format
+ *   writes   --out          the facts known, each with "split": "forget" or "retain" (the trace's and eval's input)
+ *            --forget-out, --retain-out    the two sides apart (unlearn's input)
+ *
+ * A fact is known when its answer is one token and the likeliest of all behind the prompt.  Facts are split by
+ * subject: a subject's facts are forgotten together or kept together.  Subjects in order of first appearance are
+ * shuffled by the seed, and the first `share` of them are to be forgotten.  Records are written as they were read,
+ * other fields and all. */
+#include "experiments/cmd_facts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/option.h"
+#include "base/random.h"
+#include "score/facts_suite.h"
+
+typedef struct {
+    const char *model, *facts, *out, *forget_out, *retain_out;
+    double share;
+    uint64_t seed;
+    bool quiet, json;
+} command;
+
+typedef struct {
+    lac_facts facts;
+    bool *known, *forget; /* [facts.n] */
+    size_t n_known, n_forget, n_subjects, n_forget_subjects;
+} choice;
+
+static lac_status find_known(choice *c, const command *o, lac_arena *arena, lac_err *err)
+{
+    lac_model model = {0};
+    lac_run run = {0};
+    lac_facts_scores scores;
+    lac_progress progress;
+    lac_facts_opts opts = {.progress = &progress};
+    c->known = LAC_NEW(arena, bool, c->facts.n, err);
+    c->forget = LAC_NEW(arena, bool, c->facts.n, err);
+    if (!c->known || !c->forget) return err->code;
+    size_t n = c->facts.n;
+    for (size_t i = 0; i < c->facts.n; i++) n += c->facts.fact[i].paraphrase != NULL;
+    lac_progress_begin(&progress, o->quiet ? NULL : stderr, "facts", "prompts", (double)n);
+    if (!lac_model_load(&model, o->model, arena, err))
+        lac_facts_score(&scores, &c->facts, &run, &model, &opts, arena, err);
+    lac_progress_end(&progress);
+    lac_run_release(&run);
+    lac_model_release(&model);
+    if (err->code) return err->code;
+    for (size_t i = 0; i < c->facts.n; i++) {
+        const lac_fact_score *s = &scores.fact[i][LAC_FORM_PROMPT];
+        c->known[i] = s->n_tokens == 1 && s->rank == 1;
+        c->n_known += c->known[i];
+    }
+    if (!c->n_known)
+        return lac_fail(err, LAC_ERR_DATA, "%s knows none of the %zu facts of %s; try facts or a model of another kind",
+                        o->model, c->facts.n, o->facts);
+    return LAC_OK;
+}
+
+/* The number of each known fact's subject, counted by first appearance. */
+static size_t number_subjects(size_t *subject, const choice *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->facts.n; i++) {
+        if (!c->known[i]) continue;
+        subject[i] = n;
+        for (size_t k = 0; k < i; k++)
+            if (c->known[k] && !strcmp(c->facts.fact[k].subject, c->facts.fact[i].subject)) {
+                subject[i] = subject[k];
+                break;
+            }
+        n += subject[i] == n;
+    }
+    return n;
+}
+
+static lac_status split(choice *c, const command *o, lac_arena *arena, lac_err *err)
+{
+    lac_rng rng;
+    size_t *subject = LAC_NEW(arena, size_t, c->facts.n, err), *order = LAC_NEW(arena, size_t, c->facts.n, err);
+    bool *goes = LAC_NEW(arena, bool, c->facts.n, err);
+    if (!subject || !order || !goes) return err->code;
+    c->n_subjects = number_subjects(subject, c);
+    c->n_forget_subjects = (size_t)lround(o->share * (double)c->n_subjects);
+    if (!c->n_forget_subjects || c->n_forget_subjects == c->n_subjects)
+        return lac_fail(err, LAC_ERR_DATA, "%s: a share of %g of the %zu subjects known leaves one side empty; change "
+                        "--share", o->facts, o->share, c->n_subjects);
+    for (size_t i = 0; i < c->n_subjects; i++) order[i] = i;
+    lac_rng_seed(&rng, o->seed);
+    lac_rng_shuffle(&rng, order, c->n_subjects);
+    for (size_t i = 0; i < c->n_forget_subjects; i++) goes[order[i]] = true;
+    for (size_t i = 0; i < c->facts.n; i++) {
+        c->forget[i] = c->known[i] && goes[subject[i]];
+        c->n_forget += c->forget[i];
+    }
+    return LAC_OK;
+}
+
+typedef enum { SIDE_BOTH, SIDE_FORGET, SIDE_RETAIN } side;
+
+static lac_status write_side(const choice *c, const command *o, side which, const char *path, lac_err *err)
+{
+    lac_writer out = {0};
+    lac_records r = {0};
+    size_t i = 0, written = 0;
+    if (!path) return LAC_OK;
+    if (lac_writer_open(&out, path, err) || lac_records_open(&r, o->facts, err)) {
+        lac_writer_abandon(&out);
+        return err->code;
+    }
+    fputs("[", out.stream);
+    for (const cJSON *row; (row = lac_records_next(&r, err)); i++) {
+        if (i >= c->facts.n || !c->known[i] || (which == SIDE_FORGET && !c->forget[i]) ||
+            (which == SIDE_RETAIN && c->forget[i]))
+            continue;
+        cJSON *copy = cJSON_Duplicate(row, true);
+        cJSON_DeleteItemFromObjectCaseSensitive(copy, "split");
+        cJSON_AddStringToObject(copy, "split", c->forget[i] ? "forget" : "retain");
+        char *text = cJSON_PrintUnformatted(copy);
+        if (!text) lac_fail(err, LAC_ERR_MEMORY, "out of memory while writing %s", path);
+        else fprintf(out.stream, "%s\n%s", written++ ? "," : "", text);
+        cJSON_free(text);
+        cJSON_Delete(copy);
+        if (err->code) break;
+    }
+    lac_records_close(&r);
+    fputs("\n]\n", out.stream);
+    if (err->code) lac_writer_abandon(&out);
+    return err->code ? err->code : lac_writer_commit(&out, err);
+}
+
+static void report(const choice *c, const command *o)
+{
+    if (o->json) {
+        printf("{\"facts\": %zu, \"known\": %zu, \"forget\": %zu, \"retain\": %zu, \"subjects\": %zu, "
+               "\"forget_subjects\": %zu, \"seed\": %llu}\n", c->facts.n, c->n_known, c->n_forget,
+               c->n_known - c->n_forget, c->n_subjects, c->n_forget_subjects, (unsigned long long)o->seed);
+        return;
+    }
+    printf("known      %zu of %zu facts, about %zu subjects\n", c->n_known, c->facts.n, c->n_subjects);
+    printf("to forget  %zu facts about %zu subjects (seed %llu)\n", c->n_forget, c->n_forget_subjects,
+           (unsigned long long)o->seed);
+    printf("to retain  %zu facts\n", c->n_known - c->n_forget);
+}
+
+int cmd_facts(int argc, char **argv)
+{
+    command o = {.share = 0.2, .seed = 1};
+    const lac_option options[] = {
+        LAC_OPT("facts", &o.facts, "facts in ROME's format, JSON or JSONL"),
+        LAC_OPT("out", &o.out, "file for the facts known, with their split"),
+        LAC_OPT("forget-out", &o.forget_out, "file for those to forget alone"),
+        LAC_OPT("retain-out", &o.retain_out, "file for those to keep alone"),
+        LAC_OPT("share", &o.share, "of the subjects, to be forgotten"),
+        LAC_OPT("seed", &o.seed, "of the split"),
+        {0}};
+    const lac_usage usage = {.command = "facts", .summary = "keep the facts a model knows, split by subject",
+                             .synopsis = "MODEL --facts FILE --out FILE",
+                             .example = "lacuna facts smollm2.gguf --facts data/facts/world_facts.json --out known.json "
+                                        "--forget-out forget.json --retain-out retain.json",
+                             .options = options, .positional = &o.model, .n_positional = 1};
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_common common = {0};
+    choice c = {0};
+    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
+        o.quiet = common.quiet;
+        o.json = common.json;
+        if (!o.facts || !o.out) lac_fail(&err, LAC_ERR_USAGE, "facts needs --facts FILE and --out FILE (lacuna facts --help)");
+        else if (!(o.share > 0 && o.share < 1)) lac_fail(&err, LAC_ERR_USAGE, "--share %g: give a number between 0 and 1", o.share);
+        else if (!lac_facts_load(&c.facts, o.facts, &arena, &err) && !find_known(&c, &o, &arena, &err) &&
+                 !split(&c, &o, &arena, &err) && !write_side(&c, &o, SIDE_BOTH, o.out, &err) &&
+                 !write_side(&c, &o, SIDE_FORGET, o.forget_out, &err) &&
+                 !write_side(&c, &o, SIDE_RETAIN, o.retain_out, &err))
+            report(&c, &o);
+    }
+    lac_arena_release(&arena);
+    return lac_complain(&err);
+}
