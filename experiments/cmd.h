@@ -3,5 +3,8 @@
 #define LAC_EXPERIMENTS_CMD_H
 
 int cmd_generate(int argc, char **argv);
+int cmd_facts(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
+int cmd_demo(int argc, char **argv);
 
 #endif

@@ -6,7 +6,7 @@
  * Every number that both hold is a row, named by its path (forget.prompt.top1).  Counts, intervals and single subjects
  * are left out; --subjects brings the last.  Results whose counts differ were made from different items, and are
  * refused: their difference would say nothing. */
-#include "experiments/cmd_compare.h"
+#include "experiments/cmd.h"
 
 #include <math.h>
 #include <string.h>

@@ -8,7 +8,7 @@
  * subject: a subject's facts are forgotten together or kept together.  Subjects in order of first appearance are
  * shuffled by the seed, and the first `share` of them are to be forgotten.  Records are written as they were read,
  * other fields and all. */
-#include "experiments/cmd_facts.h"
+#include "experiments/cmd.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -21,6 +21,9 @@ static const command commands[] = {
     {"unlearn", cmd_unlearn, "make a model forget rows and keep others, by training a few layers"},
     {"generate", cmd_generate, "continue a prompt, greedily"},
     {"eval", cmd_eval, "score what a model knows: MMLU, LUME rows, facts"},
+    {"facts", cmd_facts, "keep the facts a model knows, split by subject into forget and retain"},
+    {"compare", cmd_compare, "two results of eval beside each other"},
+    {"demo", cmd_demo, "the whole job on the embedded model, offline"},
     {NULL, NULL, NULL},
 };
 
