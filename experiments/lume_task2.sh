@@ -26,7 +26,7 @@ stage() { # stage DIR COMMAND... : runs the command once, and keeps what it took
 # The first so many people of each set, their question rows.
 for set in forget retain; do
     [ -s "$out/$set.jsonl" ] || grep '"task": "Task2"' "$lume/$set.jsonl" | grep -E '^\{"id": "[^"]*qa[0-4]"' |
-        head -n $((people * 5)) > "$out/$set.jsonl"
+        awk -v n=$((people * 5)) 'NR <= n' > "$out/$set.jsonl"
 done
 cat "$out/forget.jsonl" "$out/retain.jsonl" > "$out/both.jsonl"
 
