@@ -14,7 +14,7 @@ two = int(STATS_columns) > 2
 set border 3
 set tics out nomirror
 set grid ytics linetype 1 linecolor "#e0e0e0"
-set key top left noenhanced
+set key above noenhanced
 set lmargin 9
 
 do for [terminal in "svg png"] {

@@ -5,23 +5,25 @@
  * N is the number of labelled tokens of the row's side in the whole group. */
 #include <math.h>
 
+#include "tensor/ops.h"
 #include "unlearn/objective.h"
 
-/* One row; returns -log p(target).  The largest logit is taken off first, the sum is in double. */
+/* One row; returns -log p(target).  The softmax of the largest logit is 1 / Σ exp(z − top), never far below 1/vocab, so
+ * the loss is taken from there; p(target) itself may have vanished in float32. */
 static double ce_row(float *z, size_t vocab, int target, double share)
 {
+    size_t best = 0;
     float top = z[0];
+#pragma omp simd reduction(max : top)
     for (size_t j = 1; j < vocab; j++) top = z[j] > top ? z[j] : top;
-    const double at_target = (double)z[target] - top;
-    double sum = 0;
-    for (size_t j = 0; j < vocab; j++) {
-        z[j] = expf(z[j] - top);
-        sum += z[j];
-    }
-    const float scale = (float)(share / sum);
+    while (best + 1 < vocab && z[best] != top) best++; /* a NaN among them leads nowhere, and to a NaN below */
+    const double at_target = (double)z[target] - z[best];
+    softmax(z, vocab, 1);
+    const double loss = -log((double)z[best]) - at_target;
+    const float scale = (float)share;
     for (size_t j = 0; j < vocab; j++) z[j] *= scale;
-    z[target] -= (float)share;
-    return log(sum) - at_target;
+    z[target] -= scale;
+    return loss;
 }
 
 void lac_ce_rows(double loss[2], const lac_rows *rows)
