@@ -116,10 +116,11 @@ cJSON *lac_json_number(double x)
 
 struct lac_records_state {
     lac_arena arena;
-    char *cursor;  /* JSONL: the next line, NULL for an array */
-    cJSON *array;  /* all of it, or NULL */
-    cJSON *next;   /* of the array */
-    cJSON *row;    /* JSONL: the row given last */
+    char *cursor; /* JSONL: the next line, NULL for an array */
+    int line;     /* JSONL: lines read, blank ones among them */
+    cJSON *array; /* all of it, or NULL */
+    cJSON *next;  /* of the array */
+    cJSON *row;   /* JSONL: the row given last */
 };
 
 lac_status lac_records_open(lac_records *r, const char *path, lac_err *err)
@@ -157,8 +158,10 @@ static const cJSON *next_line(lac_records *r, lac_err *err)
         char *line = s->cursor, *end = strchr(line, '\n');
         s->cursor = end ? end + 1 : line + strlen(line);
         if (end) *end = '\0';
-        r->line++;
-        if (line[strspn(line, " \t\r")]) return s->row = parse(r->path, NULL, line, r->line, err);
+        s->line++;
+        if (!line[strspn(line, " \t\r")]) continue;
+        r->line = s->line;
+        return s->row = parse(r->path, NULL, line, r->line, err);
     }
     return NULL;
 }
