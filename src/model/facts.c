@@ -76,11 +76,20 @@ lac_status lac_facts_load(lac_facts *facts, const char *path, lac_arena *arena, 
 
 /* ---- the subject's tokens ---------------------------------------------------------------------------------------- */
 
+static char *drop_blanks(char *text)
+{
+    char *to = text;
+    for (const char *from = text; from && *from; from++)
+        if (*from != ' ') *to++ = *from;
+    if (text) *to = '\0';
+    return text;
+}
+
 lac_status lac_subject_range(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *subject,
                              lac_arena *arena, lac_err *err)
 {
-    /* Every token alone, then their join: a character split between tokens becomes several U+FFFD in it, and a
-     * Llama-style tokenizer drops leading blanks.  That is ROME's reading, kept so that ranges agree. */
+    /* Every token alone, then their join, as ROME does: a character split between tokens becomes several U+FFFD in
+     * it.  Where ROME stops, because a Llama-style tokenizer drops each token's leading blank, blanks do not count. */
     const char **piece = LAC_NEW(arena, const char *, ids->n + 1, err);
     if (!piece) return LAC_ERR_MEMORY;
     size_t total = 0;
@@ -92,9 +101,18 @@ lac_status lac_subject_range(int *begin, int *end, const lac_tokenizer *t, const
     if (!whole) return LAC_ERR_MEMORY;
     for (size_t i = 0, at = 0; i < ids->n; at += strlen(piece[i]), i++) memcpy(whole + at, piece[i], strlen(piece[i]));
 
-    const char *found = strstr(whole, subject);
-    if (!found || !subject[0])
-        return lac_fail(err, LAC_ERR_DATA, "the subject \"%.100s\" does not stand in the decoded tokens \"%.200s\"", subject,
+    const char *found = subject[0] ? strstr(whole, subject) : NULL;
+    if (!found && subject[0]) {
+        char *bare = lac_strdup(arena, subject, err);
+        if (!bare) return LAC_ERR_MEMORY;
+        for (size_t i = 0; i < ids->n; i++)
+            if (!(piece[i] = drop_blanks(lac_strdup(arena, piece[i], err)))) return LAC_ERR_MEMORY;
+        drop_blanks(whole);
+        subject = drop_blanks(bare);
+        found = subject[0] ? strstr(whole, subject) : NULL;
+    }
+    if (!found)
+        return lac_fail(err, LAC_ERR_DATA, "the subject \"%.100s\" is not to be found in the decoded tokens \"%.200s\"", subject,
                         whole);
     size_t first = (size_t)(found - whole), last = first + strlen(subject), at = 0;
     *begin = *end = -1;

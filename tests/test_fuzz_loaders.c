@@ -1,0 +1,129 @@
+/* Whatever the bytes, a loader answers: done, or one sentence.  A few thousand damaged copies of a tiny safetensors
+ * model and a tiny GGUF, from fixed seeds; run under ASan and UBSan they show that nothing is read outside the file. */
+#include "model_files.h"
+
+#include "base/random.h"
+
+enum { ROUNDS = 1500 };
+
+/* One to four injuries: a flipped bit, a byte at an extreme, eight bytes of a large number, a cut, a moved piece. */
+static size_t injure(uint8_t *bytes, size_t size, size_t header, lac_rng *rng)
+{
+    size_t n = 1 + (size_t)lac_rng_below(rng, 4);
+    for (size_t i = 0; i < n; i++) {
+        /* mostly in the header, where the lies matter */
+        size_t at = (size_t)lac_rng_below(rng, lac_rng_below(rng, 8) ? header : size);
+        static const uint64_t numbers[] = {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 1ull << 62, 1ull << 63, UINT64_MAX};
+        uint64_t number = numbers[lac_rng_below(rng, 8)];
+        switch (lac_rng_below(rng, 6)) {
+        case 0: bytes[at] ^= (uint8_t)(1u << lac_rng_below(rng, 8)); break;
+        case 1: bytes[at] = (uint8_t)number; break;
+        case 2: memcpy(bytes + at, &number, size - at < 8 ? size - at : 8); break;
+        case 3: bytes[at] = (uint8_t)('0' + lac_rng_below(rng, 10)); break;
+        case 4: memmove(bytes + at, bytes + lac_rng_below(rng, header), header - at < 8 ? 1 : 8); break;
+        default: if (lac_rng_below(rng, 8) == 0) size = at > 0 ? at : 1; break;
+        }
+        if (header > size) header = size;
+    }
+    return size;
+}
+
+static void survive(const char *model, const char *file, const uint8_t *bytes, size_t size, size_t header, uint64_t seed)
+{
+    uint8_t *copy = malloc(size + 8);
+    assert_non_null(copy);
+    size_t refused = 0, loaded = 0;
+    lac_arena arena = {.limit = 256u << 20};
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        lac_rng rng;
+        lac_rng_seed(&rng, seed + round);
+        memcpy(copy, bytes, size);
+        size_t left = injure(copy, size, header, &rng);
+        write_bytes(file, copy, left);
+        lac_err err = {0};
+        lac_model m;
+        lac_arena_reset(&arena);
+        lac_status status = lac_model_load(&m, model, &arena, &err);
+        if (status) {
+            assert_int_equal(status, err.code);
+            assert_true(err.msg[0] && !strchr(err.msg, '\n'));
+            refused++;
+        } else {
+            lac_model_release(&m);
+            loaded++;
+        }
+    }
+    lac_arena_release(&arena);
+    free(copy);
+    print_message("%zu refused, %zu harmless\n", refused, loaded);
+    assert_true(refused > ROUNDS / 4); /* the injuries do injure */
+}
+
+static void damaged_safetensors_never_crash_the_loader(void **state)
+{
+    (void)state;
+    char dir[512], file[600];
+    temp_dir(dir);
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_model m;
+    tiny_model(&m, LAC_LLAMA, false, &arena);
+    assert_int_equal(lac_model_save(&m, dir, "bf16", &err), LAC_OK);
+    snprintf(file, sizeof file, "%s/model.safetensors", dir);
+    size_t size;
+    uint8_t *bytes = read_bytes(file, &size);
+    uint64_t header;
+    memcpy(&header, bytes, 8);
+    survive(dir, file, bytes, size, (size_t)header + 8, 1000);
+    free(bytes);
+    lac_arena_release(&arena);
+    remove_dir(dir);
+}
+
+static void damaged_configs_never_crash_the_loader(void **state)
+{
+    (void)state;
+    char dir[512], file[600];
+    temp_dir(dir);
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_model m;
+    tiny_model(&m, LAC_OLMO, true, &arena);
+    assert_int_equal(lac_model_save(&m, dir, "f32", &err), LAC_OK);
+    snprintf(file, sizeof file, "%s/config.json", dir);
+    size_t size;
+    uint8_t *bytes = read_bytes(file, &size);
+    survive(dir, file, bytes, size, size, 2000000);
+    free(bytes);
+    lac_arena_release(&arena);
+    remove_dir(dir);
+}
+
+static void damaged_ggufs_never_crash_the_loader(void **state)
+{
+    (void)state;
+    char dir[512], file[600];
+    temp_dir(dir);
+    lac_arena arena = {0};
+    lac_model m;
+    tiny_model(&m, LAC_LLAMA, true, &arena);
+    snprintf(file, sizeof file, "%s/m.gguf", dir);
+    write_gguf(file, &m, NULL);
+    size_t size;
+    uint8_t *bytes = read_bytes(file, &size);
+    size_t data = 4 * lac_model_parameters(&m);
+    survive(file, file, bytes, size, size - data, 3000000);
+    free(bytes);
+    lac_arena_release(&arena);
+    remove_dir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(damaged_safetensors_never_crash_the_loader),
+        cmocka_unit_test(damaged_configs_never_crash_the_loader),
+        cmocka_unit_test(damaged_ggufs_never_crash_the_loader),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,193 @@
+/* Which tensors a mask means, and what a fact file says. */
+#include "model_files.h"
+
+#include "model/facts.h"
+#include "model/mask.h"
+
+static size_t trained(const char *layers, const char *parts, int *lowest, bool tied, char *why, size_t room)
+{
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_model m;
+    lac_mask mask;
+    tiny_model(&m, LAC_LLAMA, tied, &arena);
+    lac_status status = lac_mask_parse(&mask, &m, layers, parts, &arena, &err);
+    if (why) snprintf(why, room, "%s", err.msg);
+    if (lowest) *lowest = status ? -1 : mask.lowest;
+    size_t n = status ? 0 : mask.n_trained;
+    lac_arena_release(&arena);
+    return n;
+}
+
+static void layers_and_parts_select_what_they_say(void **state)
+{
+    (void)state;
+    int lowest;
+    assert_int_equal(trained("all", "mlp", &lowest, true, NULL, 0), 6);
+    assert_int_equal(lowest, 0);
+    assert_int_equal(trained("1", "mlp,attn", &lowest, true, NULL, 0), 7);
+    assert_int_equal(lowest, 1);
+    assert_int_equal(trained("0-1", "norm", &lowest, true, NULL, 0), 5);
+    assert_int_equal(trained("1", "embed", &lowest, true, NULL, 0), 1);
+    assert_int_equal(lowest, 0);
+    assert_int_equal(trained("0", "head", &lowest, false, NULL, 0), 1);
+    assert_int_equal(lowest, 2);
+    assert_int_equal(trained("all", "all", &lowest, false, NULL, 0), 21);
+}
+
+static void a_selection_that_means_nothing_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[][3] = {
+        {"0-2", "mlp", "no layer 2"}, {"1-0", "mlp", "should read like"}, {"", "mlp", "should read like"},
+        {"0,", "mlp", "should read like"}, {"-1", "mlp", "should read like"}, {"0", "mpl", "mpl"},
+        {"0", "", "none of"}, {"0", "mlp,", "none of"}, {"0", "head", "no tensor"}, {"99999999999999999999", "mlp", "no layer"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char why[800];
+        assert_int_equal(trained(bad[i][0], bad[i][1], NULL, true, why, sizeof why), 0);
+        if (!strstr(why, bad[i][2])) fail_msg("\"%s\" does not say \"%s\"", why, bad[i][2]);
+    }
+}
+
+static void a_mask_file_means_what_the_options_mean(void **state)
+{
+    (void)state;
+    char dir[512], path[600];
+    temp_dir(dir);
+    snprintf(path, sizeof path, "%s/mask.json", dir);
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_model m;
+    lac_mask a, b;
+    tiny_model(&m, LAC_LLAMA, true, &arena);
+    assert_int_equal(lac_mask_parse(&a, &m, "1", "mlp", &arena, &err), LAC_OK);
+    static const char *const texts[] = {
+        "{\"layers\": [1], \"parts\": [\"mlp\"], \"why\": \"tracing said so\"}",
+        "{\"tensors\": [\"model.layers.1.mlp.gate_proj.weight\", \"model.layers.1.mlp.up_proj.weight\","
+        " \"model.layers.1.mlp.down_proj.weight\"]}"};
+    for (int i = 0; i < 2; i++) {
+        write_bytes(path, texts[i], strlen(texts[i]));
+        if (lac_mask_load(&b, &m, path, &arena, &err)) fail_msg("%s", err.msg);
+        assert_memory_equal(a.trains, b.trains, a.n_tensors * sizeof *a.trains);
+        assert_int_equal(a.n_parameters, b.n_parameters);
+        assert_int_equal(b.n_parameters, 3 * 8 * 12);
+        assert_int_equal(b.lowest, 1);
+    }
+    static const char *const bad[] = {"{\"tensors\": [\"model.layers.9.mlp.up_proj.weight\"]}", "{\"layers\": [7], \"parts\": []}",
+                                      "{\"layers\": [1]}", "{\"layers\": [], \"parts\": [\"mlp\"]}", "[]", "{",
+                                      "{\"tensors\": [3]}", "{\"layers\": [0.5], \"parts\": [\"mlp\"]}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        lac_err mine = {0};
+        write_bytes(path, bad[i], strlen(bad[i]));
+        assert_int_not_equal(lac_mask_load(&b, &m, path, &arena, &mine), LAC_OK);
+        assert_non_null(strstr(mine.msg, "mask.json"));
+    }
+    lac_arena_release(&arena);
+    remove_dir(dir);
+}
+
+/* ---- facts ------------------------------------------------------------------------------------------------------- */
+
+static void known_1000_loads_whole(void **state)
+{
+    (void)state;
+    const char *path = LAC_SHARED_DIR "/data/facts/known_1000.json";
+    if (!lac_path_exists(path)) {
+        print_message("skipped: %s is not there\n", path);
+        skip();
+    }
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_facts facts;
+    if (lac_facts_load(&facts, path, &arena, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(facts.n, 1209);
+    assert_int_equal(facts.fact[0].id, 0);
+    assert_string_equal(facts.fact[0].subject, "Vinson Massif");
+    assert_string_equal(facts.fact[0].attribute, "Antarctica");
+    lac_arena_release(&arena);
+}
+
+static void a_bad_fact_is_named_by_file_and_line(void **state)
+{
+    (void)state;
+    char dir[512], path[600];
+    temp_dir(dir);
+    snprintf(path, sizeof path, "%s/facts.jsonl", dir);
+    const char *good = "{\"subject\": \"A\", \"prompt\": \"A is in\", \"attribute\": \"B\", \"split\": \"retain\"}\n\n";
+    static const char *const bad[][2] = {
+        {"{\"subject\": \"C\", \"prompt\": \"A is in\", \"attribute\": \"B\"}", "does not stand in the prompt"},
+        {"{\"prompt\": \"A is in\", \"attribute\": \"B\"}", "subject"},
+        {"{\"subject\": \"A\", \"prompt\": \"A is in\"}", "attribute"},
+        {"{\"subject\": \"\", \"prompt\": \"A is in\", \"attribute\": \"B\"}", "empty"},
+        {"{\"subject\": \"A\", \"prompt\": \"A is in\", \"attribute\": \"B\", \"split\": \"keep\"}", "keep"},
+        {"{\"subject\": \"A\", ", ""}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[600];
+        snprintf(text, sizeof text, "%s%s\n", good, bad[i][0]);
+        write_bytes(path, text, strlen(text));
+        lac_arena arena = {0};
+        lac_err err = {0};
+        lac_facts facts;
+        assert_int_not_equal(lac_facts_load(&facts, path, &arena, &err), LAC_OK);
+        if (!strstr(err.msg, "facts.jsonl:3") || !strstr(err.msg, bad[i][1])) fail_msg("%s", err.msg);
+        lac_arena_release(&arena);
+    }
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_facts facts;
+    write_bytes(path, good, strlen(good));
+    assert_int_equal(lac_facts_load(&facts, path, &arena, &err), LAC_OK);
+    assert_int_equal(facts.n, 1);
+    assert_string_equal(facts.fact[0].split, "retain");
+    write_bytes(path, "\n", 1);
+    assert_int_not_equal(lac_facts_load(&facts, path, &arena, &err), LAC_OK);
+    lac_arena_release(&arena);
+    remove_dir(dir);
+}
+
+static void a_subjects_tokens_are_found(void **state)
+{
+    (void)state;
+    const char *path = LAC_SHARED_DIR "/data/tokenizers";
+    char file[600] = "";
+    snprintf(file, sizeof file, "%s/olmo-1/tokenizer.json", path);
+    if (!lac_path_exists(file)) snprintf(file, sizeof file, "%s", LAC_SHARED_DIR "/models/tinystories-656k/tokenizer.json");
+    if (!lac_path_exists(file)) {
+        print_message("skipped: %s is not there\n", file);
+        skip();
+    }
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_tokenizer *t = lac_tokenizer_load(file, &arena, &err);
+    assert_non_null(t);
+    static const char *const rows[][2] = {{"The Eiffel Tower is in", "Eiffel Tower"}, {"Tom is in the park", "Tom"},
+                                          {"Once there was a dog", "dog"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        lac_ids ids;
+        int begin, end;
+        assert_int_equal(lac_encode(&ids, t, rows[i][0], strlen(rows[i][0]), false, &arena, &err), LAC_OK);
+        if (lac_subject_range(&begin, &end, t, &ids, rows[i][1], &arena, &err)) fail_msg("%s", err.msg);
+        assert_true(0 <= begin && begin < end && (size_t)end <= ids.n);
+        const char *text = lac_decode(t, ids.id + begin, (size_t)(end - begin), false, &arena, &err);
+        assert_non_null(strstr(text, rows[i][1]));
+        if (end - begin > 1) { /* and no fewer tokens would do */
+            text = lac_decode(t, ids.id + begin + 1, (size_t)(end - begin - 1), false, &arena, &err);
+            assert_null(strstr(text, rows[i][1]));
+        }
+    }
+    lac_tokenizer_close(t);
+    lac_arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layers_and_parts_select_what_they_say),
+        cmocka_unit_test(a_selection_that_means_nothing_is_refused),
+        cmocka_unit_test(a_mask_file_means_what_the_options_mean),
+        cmocka_unit_test(known_1000_loads_whole),
+        cmocka_unit_test(a_bad_fact_is_named_by_file_and_line),
+        cmocka_unit_test(a_subjects_tokens_are_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,704 @@
+/* What is true of model files: sizes, both generations of config.json, every way there and back, every lie refused. */
+#include "model_files.h"
+
+#include "model/gguf.h"
+#include "model/layout.h"
+#include "model/safetensors.h"
+
+/* ---- shapes ----------------------------------------------------------------------------------------------------- */
+
+static void parameter_counts_are_the_published_ones(void **state)
+{
+    (void)state;
+    const struct {
+        lac_family family;
+        int n_layers, dim, n_heads, n_kv_heads, head_dim, hidden, vocab;
+        bool tied;
+        size_t count;
+    } rows[] = {
+        {LAC_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, true, 1176764416},   /* OLMo-1B-hf */
+        {LAC_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, false, 1279787008},  /* OLMo-1B-0724-hf */
+        {LAC_OLMO, 32, 4096, 32, 32, 128, 11008, 50304, false, 6888095744}, /* OLMo-7B-hf */
+        {LAC_LLAMA, 30, 576, 9, 3, 64, 1536, 49152, true, 134515008},       /* SmolLM2-135M */
+        {LAC_LLAMA, 32, 960, 15, 5, 64, 2560, 49152, true, 361821120},      /* SmolLM2-360M */
+        {LAC_LLAMA, 24, 2048, 32, 32, 64, 8192, 49152, true, 1711376384},   /* SmolLM2-1.7B */
+        {LAC_LLAMA, 32, 4096, 32, 32, 128, 11008, 32000, false, 6738415616},/* Llama-2-7b */
+        {LAC_LLAMA, 22, 2048, 32, 4, 64, 5632, 32000, false, 1100048384},   /* TinyLlama-1.1B */
+        {LAC_LLAMA, 32, 4096, 32, 8, 128, 14336, 128256, false, 8030261248} /* Llama-3-8B */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        lac_arena arena = {0};
+        lac_err err = {0};
+        lac_model model;
+        lac_config c = {.family = rows[i].family, .norm = rows[i].family == LAC_OLMO ? LAC_LAYERNORM : LAC_RMSNORM,
+                        .n_layers = rows[i].n_layers, .dim = rows[i].dim, .hidden = rows[i].hidden,
+                        .n_heads = rows[i].n_heads, .n_kv_heads = rows[i].n_kv_heads, .head_dim = rows[i].head_dim,
+                        .vocab = rows[i].vocab, .context = 2048, .norm_eps = 1e-5f, .rope_theta = 1e4f,
+                        .tied = rows[i].tied};
+        assert_int_equal(lac_model_table(&model, &c, &arena, &err), LAC_OK);
+        assert_int_equal(lac_model_parameters(&model), rows[i].count);
+        lac_arena_release(&arena);
+    }
+}
+
+static void what_is_multiplied_together_lies_together(void **state)
+{
+    (void)state;
+    lac_arena arena = {0};
+    lac_model m;
+    tiny_model(&m, LAC_LLAMA, false, &arena);
+    const lac_config *c = &m.config;
+    size_t dim = (size_t)c->dim;
+    for (int l = 0; l < c->n_layers; l++) {
+        const lac_layer *layer = &m.layers[l];
+        assert_ptr_equal(layer->k, layer->q + lac_q_dim(c) * dim);
+        assert_ptr_equal(layer->v, layer->k + lac_kv_dim(c) * dim);
+        assert_ptr_equal(layer->up, layer->gate + (size_t)c->hidden * dim);
+        assert_ptr_equal(lac_model_tensor(&m, LAC_SLOT_DOWN, l)->data, layer->down);
+    }
+    assert_ptr_not_equal(m.head, m.embed);
+    assert_string_equal(m.tensors[1].name, "model.layers.0.input_layernorm.weight");
+    assert_string_equal(m.tensors[m.n_tensors - 1].name, "lm_head.weight");
+    lac_arena_release(&arena);
+    arena = (lac_arena){0};
+    tiny_model(&m, LAC_OLMO, true, &arena);
+    assert_ptr_equal(m.head, m.embed);
+    assert_null(m.layers[0].attn_norm);
+    assert_null(m.final_norm);
+    assert_null(lac_model_tensor(&m, LAC_SLOT_HEAD, -1));
+    lac_arena_release(&arena);
+}
+
+/* ---- config.json ------------------------------------------------------------------------------------------------ */
+
+#define LLAMA_BASE                                                                                     \
+    "\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2,"      \
+    "\"num_attention_heads\":2,\"vocab_size\":10,\"rms_norm_eps\":1e-5"
+#define OLMO_BASE                                                                                      \
+    "\"model_type\":\"olmo\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2,"       \
+    "\"num_attention_heads\":2,\"vocab_size\":10"
+
+static lac_status parse(lac_config *c, const char *text, lac_err *err)
+{
+    cJSON *json = cJSON_Parse(text);
+    assert_non_null(json);
+    *err = (lac_err){0};
+    lac_status status = lac_config_parse(c, json, "config.json", err);
+    cJSON_Delete(json);
+    return status;
+}
+
+static void both_generations_of_config_mean_the_same(void **state)
+{
+    (void)state;
+    lac_config a, b;
+    lac_err err;
+    assert_int_equal(parse(&a, "{" LLAMA_BASE ",\"rope_theta\":500000.0,\"rope_scaling\":null,\"torch_dtype\":\"bfloat16\"}",
+                           &err), LAC_OK);
+    assert_int_equal(parse(&b, "{" LLAMA_BASE ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"default\"},"
+                           "\"dtype\":\"bfloat16\"}", &err), LAC_OK);
+    assert_true(a.rope_theta == 500000 && b.rope_theta == 500000);
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_int_equal(a.n_kv_heads, 2); /* absent: as many as heads */
+    assert_int_equal(a.head_dim, 4);
+}
+
+static void olmo_obeys_its_clip_and_needs_no_epsilon(void **state)
+{
+    (void)state;
+    lac_config c;
+    lac_err err;
+    assert_int_equal(parse(&c, "{" OLMO_BASE ",\"clip_qkv\":null,\"rms_norm_eps\":1e-6,\"eos_token_id\":[2,3]}", &err), LAC_OK);
+    assert_true(c.clip_qkv == 0 && c.norm == LAC_LAYERNORM && c.norm_eps == 1e-5f);
+    assert_int_equal(c.eos, 2);
+    assert_int_equal(parse(&c, "{" OLMO_BASE ",\"clip_qkv\":8.0,\"tie_word_embeddings\":true}", &err), LAC_OK);
+    assert_true(c.clip_qkv == 8 && c.tied);
+}
+
+static void keys_that_change_the_maths_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {
+        {LLAMA_BASE ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}", "rope_scaling"},
+        {LLAMA_BASE ",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":1e4}", "rope_parameters"},
+        {LLAMA_BASE ",\"rope_parameters\":{\"rope_type\":\"default\",\"factor\":4}", "rope_parameters.factor"},
+        {LLAMA_BASE ",\"hidden_act\":\"gelu\"", "hidden_act"},
+        {LLAMA_BASE ",\"attention_bias\":true", "attention_bias"},
+        {LLAMA_BASE ",\"mlp_bias\":true", "mlp_bias"},
+        {LLAMA_BASE ",\"attention_dropout\":0.1", "attention_dropout"},
+        {LLAMA_BASE ",\"clip_qkv\":8", "clip_qkv"},
+        {LLAMA_BASE ",\"sliding_window\":4096", "sliding_window"},
+        {LLAMA_BASE ",\"final_logit_softcapping\":30.0", "final_logit_softcapping"},
+        {LLAMA_BASE ",\"embedding_multiplier\":12.0", "embedding_multiplier"},
+        {LLAMA_BASE ",\"num_local_experts\":8", "num_local_experts"},
+        {LLAMA_BASE ",\"partial_rotary_factor\":0.5", "partial_rotary_factor"},
+        {LLAMA_BASE ",\"quantization_config\":{\"bits\":4}", "quantization_config"},
+        {LLAMA_BASE ",\"use_qk_norm\":true", "use_qk_norm"},
+        {LLAMA_BASE ",\"head_dim\":5", "odd"},
+        {LLAMA_BASE ",\"num_key_value_heads\":3", "key/value"},
+        {LLAMA_BASE ",\"vocab_size\":11", "vocab_size"}, /* twice */
+        {"\"model_type\":\"gpt2\"", "gpt2"},
+        {"\"hidden_size\":8", "model_type"},
+        {"\"num_hidden_layers\":2,\"model_type\":\"llama\",\"hidden_size\":-8", "hidden_size"},
+        {"\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":1e99", "num_hidden_layers"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[600];
+        snprintf(text, sizeof text, "{%s}", bad[i][0]);
+        lac_config c;
+        lac_err err;
+        if (parse(&c, text, &err) == LAC_OK) fail_msg("accepted: %s", text);
+        if (!strstr(err.msg, bad[i][1])) fail_msg("\"%s\" does not name %s", err.msg, bad[i][1]);
+    }
+}
+
+static void inert_and_foreign_keys_are_let_be(void **state)
+{
+    (void)state;
+    lac_config c;
+    lac_err err;
+    const char *text = "{" LLAMA_BASE ",\"use_cache\":true,\"pretraining_tp\":1,\"rope_interleaved\":false,"
+                       "\"is_llama_config\":true,\"transformers.js_config\":{\"dtype\":\"q4\"},\"_name_or_path\":\"x\","
+                       "\"unsloth_version\":\"1\",\"sliding_window\":null,\"resid_dropout\":0.0,\"my_note\":\"hello\","
+                       "\"layer_types\":[\"full_attention\",\"full_attention\"],\"head_dim\":6}";
+    if (parse(&c, text, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(c.head_dim, 6);
+}
+
+static void a_written_config_reads_back_the_same(void **state)
+{
+    (void)state;
+    for (int family = LAC_LLAMA; family <= LAC_OLMO; family++) {
+        lac_config before = tiny_config((lac_family)family, family == LAC_OLMO), after;
+        before.clip_qkv = family == LAC_OLMO ? 8 : 0;
+        lac_err err = {0};
+        cJSON *json = lac_config_json(&before);
+        assert_int_equal(lac_config_parse(&after, json, "config.json", &err), LAC_OK);
+        cJSON_Delete(json);
+        assert_memory_equal(&before, &after, sizeof before);
+    }
+}
+
+/* ---- there and back ---------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char dir[512], path[600];
+    lac_arena arena;
+    lac_err err;
+} place;
+
+static const char *in(place *p, const char *name)
+{
+    snprintf(p->path, sizeof p->path, "%s/%s", p->dir, name);
+    return p->path;
+}
+
+static int enter(void **state)
+{
+    place *p = calloc(1, sizeof *p);
+    temp_dir(p->dir);
+    *state = p;
+    return 0;
+}
+
+static int leave(void **state)
+{
+    place *p = *state;
+    remove_dir(p->dir);
+    lac_arena_release(&p->arena);
+    free(p);
+    return 0;
+}
+
+static char *sub(place *p, const char *name)
+{
+    char *dir = lac_printf(&p->arena, &p->err, "%s/%s", p->dir, name);
+    mkdir(dir, 0777);
+    return dir;
+}
+
+static void save(place *p, const lac_model *m, const char *dir, const char *dtype)
+{
+    if (lac_model_save(m, dir, dtype, &p->err)) fail_msg("%s", p->err.msg);
+}
+
+static void load(place *p, lac_model *m, const char *path)
+{
+    if (lac_model_load(m, path, &p->arena, &p->err)) fail_msg("%s", p->err.msg);
+}
+
+static void assert_same_file(const char *a, const char *b, const char *name)
+{
+    char x[700], y[700];
+    size_t n, m;
+    snprintf(x, sizeof x, "%s/%s", a, name);
+    snprintf(y, sizeof y, "%s/%s", b, name);
+    uint8_t *p = read_bytes(x, &n), *q = read_bytes(y, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(p, q, n);
+    free(p);
+    free(q);
+}
+
+static void what_is_saved_loads_and_saves_to_the_same_bytes(void **state)
+{
+    place *p = *state;
+    static const char *const dtypes[] = {"f32", "bf16", "f16"};
+    for (int kind = 0; kind < 4; kind++)
+        for (int d = 0; d < 3; d++) {
+            lac_model m, again;
+            tiny_model(&m, kind & 1 ? LAC_OLMO : LAC_LLAMA, kind & 2, &p->arena);
+            char *first = sub(p, "first"), *second = sub(p, "second");
+            save(p, &m, first, dtypes[d]);
+            load(p, &again, first);
+            if (d == 0) assert_same_weights(&m, &again);
+            save(p, &again, second, dtypes[d]);
+            assert_same_file(first, second, "model.safetensors");
+            assert_same_file(first, second, "config.json");
+            lac_model_release(&again);
+        }
+}
+
+static void unknown_keys_survive_a_save_and_dtype_follows(void **state)
+{
+    place *p = *state;
+    lac_model m, again;
+    tiny_model(&m, LAC_LLAMA, true, &p->arena);
+    char *dir = sub(p, "a"), *out = sub(p, "b");
+    save(p, &m, dir, "f32");
+    const char *config = "{" LLAMA_BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,\"dtype\":\"float32\","
+                         "\"my_note\":{\"a\":[1,2.5,\"\\u00e9\"]}}";
+    write_bytes(in(p, "a/config.json"), config, strlen(config));
+    write_bytes(in(p, "a/generation_config.json"), "{\"x\": 1}\n", 9);
+    load(p, &again, dir);
+    save(p, &again, out, "bf16");
+    cJSON *json = lac_json_load(in(p, "b/config.json"), &p->err);
+    assert_non_null(json);
+    assert_string_equal(cJSON_GetObjectItem(json, "dtype")->valuestring, "bfloat16");
+    assert_null(cJSON_GetObjectItem(json, "torch_dtype"));
+    const cJSON *list = cJSON_GetObjectItem(cJSON_GetObjectItem(json, "my_note"), "a");
+    assert_true(cJSON_GetArrayItem(list, 1)->valuedouble == 2.5);
+    assert_string_equal(cJSON_GetArrayItem(list, 2)->valuestring, "é");
+    cJSON_Delete(json);
+    assert_same_file(dir, out, "generation_config.json");
+    lac_model_release(&again);
+}
+
+static void unpermuting_undoes_llama_cpps_row_order(void **state)
+{
+    (void)state;
+    enum { HEADS = 3, HEAD = 8, COLS = 5 };
+    float hf[HEADS * HEAD * COLS], paired[HEADS * HEAD * COLS], back[HEADS * HEAD * COLS];
+    for (size_t i = 0; i < HEADS * HEAD * COLS; i++) hf[i] = (float)i;
+    for (size_t r = 0; r < HEADS * HEAD; r++) memcpy(paired + paired_row(r, HEAD) * COLS, hf + r * COLS, COLS * sizeof *hf);
+    assert_memory_not_equal(hf, paired, sizeof hf);
+    lac_gguf_unpermute(back, paired, HEADS, HEAD, COLS);
+    assert_memory_equal(hf, back, sizeof hf);
+}
+
+static void a_gguf_and_a_directory_hold_the_same_model(void **state)
+{
+    place *p = *state;
+    for (int tied = 0; tied < 2; tied++) {
+        lac_model m, a, b;
+        tiny_model(&m, LAC_LLAMA, tied, &p->arena);
+        write_gguf(in(p, "m.gguf"), &m, NULL);
+        load(p, &a, in(p, "m.gguf"));
+        assert_same_weights(&m, &a);
+        assert_null(a.config_text);
+        char *dir = sub(p, tied ? "tied" : "untied");
+        save(p, &a, dir, "f32");
+        load(p, &b, dir);
+        assert_same_weights(&m, &b);
+        assert_true(a.config.rope_theta == b.config.rope_theta && a.config.norm_eps == b.config.norm_eps);
+        lac_model_release(&a);
+        lac_model_release(&b);
+    }
+}
+
+/* ---- safetensors by hand ------------------------------------------------------------------------------------------ */
+
+/* One safetensors file of chosen tensors: names[i] of the model, stored under as[i]. */
+static void write_some(const char *path, const lac_model *m, const char *const *names, const char *const *as, size_t n)
+{
+    char header[8192];
+    size_t at = (size_t)snprintf(header, sizeof header, "{"), begin = 0;
+    const lac_tensor *chosen[64];
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+        while (strcmp(m->tensors[k].name, names[i]) != 0) k++;
+        const lac_tensor *t = chosen[i] = &m->tensors[k];
+        char shape[64];
+        snprintf(shape, sizeof shape, t->part == LAC_PART_NORM ? "%2$zu" : "%1$zu,%2$zu", t->rows, t->cols);
+        size_t end = begin + t->rows * t->cols * 4;
+        at += (size_t)snprintf(header + at, sizeof header - at, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],"
+                               "\"data_offsets\":[%zu,%zu]}", i ? "," : "", as[i], shape, begin, end);
+        begin = end;
+    }
+    header[at++] = '}';
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    put_u64(f, at);
+    fwrite(header, 1, at, f);
+    for (size_t i = 0; i < n; i++) fwrite(chosen[i]->data, 4, chosen[i]->rows * chosen[i]->cols, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* All names of a model; returns their number. */
+static size_t all_names(const char **names, const lac_model *m)
+{
+    for (size_t i = 0; i < m->n_tensors; i++) names[i] = m->tensors[i].name;
+    return m->n_tensors;
+}
+
+static void a_tied_matrix_may_be_stored_under_either_name_or_both(void **state)
+{
+    place *p = *state;
+    lac_model m, again;
+    tiny_model(&m, LAC_LLAMA, true, &p->arena);
+    char *dir = sub(p, "d");
+    save(p, &m, dir, "f32");
+    const char *names[64], *as[64];
+    size_t n = all_names(names, &m);
+    memcpy(as, names, sizeof as);
+    as[0] = "lm_head.weight";
+    write_some(in(p, "d/model.safetensors"), &m, names, as, n);
+    load(p, &again, dir);
+    assert_same_weights(&m, &again);
+    as[0] = names[0];
+    names[n] = names[0];
+    as[n] = "lm_head.weight";
+    write_some(in(p, "d/model.safetensors"), &m, names, as, n + 1);
+    load(p, &again, dir);
+    assert_same_weights(&m, &again);
+    size_t size; /* one bit of the head, the last tensor, flips: now they disagree */
+    uint8_t *bytes = read_bytes(in(p, "d/model.safetensors"), &size);
+    bytes[size - 1] ^= 1;
+    write_bytes(p->path, bytes, size);
+    free(bytes);
+    expect_refusal(dir, "lm_head.weight differs");
+}
+
+static void shards_join_and_a_missing_one_is_named(void **state)
+{
+    place *p = *state;
+    lac_model m, again;
+    tiny_model(&m, LAC_OLMO, false, &p->arena);
+    char *dir = sub(p, "d");
+    save(p, &m, dir, "f32");
+    remove(in(p, "d/model.safetensors"));
+    expect_refusal(dir, "neither model.safetensors nor");
+    const char *names[64];
+    size_t n = all_names(names, &m), half = n / 2;
+    write_some(in(p, "d/a.safetensors"), &m, names, names, half);
+    write_some(in(p, "d/b.safetensors"), &m, names + half, names + half, n - half);
+    cJSON *index = cJSON_CreateObject(), *map = cJSON_AddObjectToObject(index, "weight_map");
+    for (size_t i = 0; i < n; i++) cJSON_AddStringToObject(map, names[i], i < half ? "a.safetensors" : "b.safetensors");
+    assert_int_equal(lac_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), LAC_OK);
+    load(p, &again, dir);
+    assert_same_weights(&m, &again);
+    cJSON_ReplaceItemInObject(map, names[0], cJSON_CreateString("b.safetensors"));
+    assert_int_equal(lac_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), LAC_OK);
+    expect_refusal(dir, "places");
+    cJSON_ReplaceItemInObject(map, names[0], cJSON_CreateString("../a.safetensors"));
+    assert_int_equal(lac_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), LAC_OK);
+    expect_refusal(dir, "not a file name");
+    cJSON_ReplaceItemInObject(map, names[0], cJSON_CreateString("a.safetensors"));
+    assert_int_equal(lac_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), LAC_OK);
+    remove(in(p, "d/b.safetensors"));
+    expect_refusal(dir, "b.safetensors: this shard");
+    cJSON_Delete(index);
+}
+
+/* ---- lies --------------------------------------------------------------------------------------------------------- */
+
+/* Rewrites the header's first `from` as `to`, and fixes the header's length. */
+static void edit_header(const char *path, const uint8_t *bytes, size_t size, const char *from, const char *to)
+{
+    uint64_t n;
+    memcpy(&n, bytes, 8);
+    const char *header = (const char *)bytes + 8, *found = memmem(header, n, from, strlen(from));
+    if (!found) fail_msg("the header has no %s", from);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    put_u64(f, n - strlen(from) + strlen(to));
+    fwrite(header, 1, (size_t)(found - header), f);
+    fputs(to, f);
+    fwrite(found + strlen(from), 1, (size_t)(header + n - found) - strlen(from), f);
+    fwrite(bytes + 8 + n, 1, size - 8 - n, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void every_lie_of_a_safetensors_header_is_refused(void **state)
+{
+    place *p = *state;
+    lac_model m;
+    tiny_model(&m, LAC_OLMO, true, &p->arena);
+    char *dir = sub(p, "d"), *file = lac_printf(&p->arena, &p->err, "%s/model.safetensors", dir);
+    save(p, &m, dir, "f32");
+    size_t size;
+    uint8_t *bytes = read_bytes(file, &size);
+    static const char *const lies[][3] = {
+        {"[10,8]", "[11,8]", "does not fit its"},
+        {"[10,8]", "[8,10]", "config asks for [10, 8]"},
+        {"[10,8]", "[2,5,8]", "config asks for [10, 8]"},
+        {"[10,8]", "[80]", "config asks for [10, 8]"},
+        {"[10,8]", "[10,-8]", "shape"},
+        {"[10,8]", "[10,8.5]", "shape"},
+        {"[10,8]", "[9223372036854775808,8]", "shape"},
+        {"[10,8]", "[4611686018427387904,4]", "shape"},
+        {"[10,8]", "[1125899906842624,1125899906842624,8,8]", "does not fit"},
+        {"[10,8]", "[1,1,1,10,8]", "shape"},
+        {"[10,8]", "\"x\"", "lacks"},
+        {"[0,320]", "[0,321]", "does not fit its"},
+        {"[0,320]", "[320,0]", "in order"},
+        {"[0,320]", "[4,324]", "overlap"},
+        {"[0,320]", "[-320,0]", "in order"},
+        {"[0,320]", "[9000000000000000,9000000000000320]", "cut short"},
+        {"[0,320]", "[18446744073709551296,18446744073709551616]", "in order"},
+        {"[0,320]", "[0]", "lacks"},
+        {"\"F32\"", "\"F64\"", "F64"},
+        {"\"F32\"", "\"BF16\"", "does not fit"},
+        {"\"F32\"", "32", "lacks"},
+        {"model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight", "twice"},
+        {"model.embed_tokens.weight", "model.embed_tokens.bias", "model.embed_tokens.weight is missing"},
+        {"model.embed_tokens.weight", "a\xff" "b", "UTF-8"},
+        {"{\"__metadata__\"", "[\"__metadata__\"", "not a JSON object"},
+        {"\"pt\"}", "\"pt\"},\"extra\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}", "extra"},
+    };
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        edit_header(file, bytes, size, lies[i][0], lies[i][1]);
+        expect_refusal(dir, lies[i][2]);
+    }
+    for (size_t cut = 0; cut < size; cut += cut < 64 ? 1 : 97) { /* a download that broke off */
+        write_bytes(file, bytes, cut);
+        expect_refusal(dir, "model.safetensors");
+    }
+    static const uint64_t lengths[] = {0, 1, UINT64_MAX, UINT64_MAX - 7, 1ull << 63, 1ull << 32};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        memcpy(bytes, &lengths[i], 8);
+        write_bytes(file, bytes, size);
+        expect_refusal(dir, "not a safetensors file");
+    }
+    free(bytes);
+}
+
+static void rotary_tables_are_ignored_and_other_extras_named(void **state)
+{
+    place *p = *state;
+    lac_model m, again;
+    tiny_model(&m, LAC_LLAMA, true, &p->arena);
+    char *dir = sub(p, "d"), *file = lac_printf(&p->arena, &p->err, "%s/model.safetensors", dir);
+    save(p, &m, dir, "f32");
+    const char *names[64], *as[64];
+    size_t n = all_names(names, &m);
+    memcpy(as, names, sizeof as);
+    names[n] = names[1];
+    as[n] = "model.layers.0.self_attn.rotary_emb.inv_freq";
+    write_some(file, &m, names, as, n + 1);
+    load(p, &again, dir);
+    assert_same_weights(&m, &again);
+    as[n] = "model.layers.0.self_attn.q_proj.bias";
+    write_some(file, &m, names, as, n + 1);
+    expect_refusal(dir, "q_proj.bias");
+}
+
+/* Replaces the first occurrence of a pattern in a copy of the bytes. */
+static void patch_bytes(const char *path, const uint8_t *bytes, size_t size, const void *from, size_t n, size_t skip,
+                        const void *to, size_t n_to)
+{
+    uint8_t *copy = malloc(size);
+    assert_non_null(copy);
+    memcpy(copy, bytes, size);
+    uint8_t *found = memmem(copy, size, from, n);
+    assert_non_null(found);
+    memcpy(found + skip, to, n_to);
+    write_bytes(path, copy, size);
+    free(copy);
+}
+
+static void every_lie_of_a_gguf_header_is_refused(void **state)
+{
+    place *p = *state;
+    lac_model m;
+    tiny_model(&m, LAC_LLAMA, true, &p->arena);
+    char *file = lac_printf(&p->arena, &p->err, "%s/m.gguf", p->dir);
+    write_gguf(file, &m, NULL);
+    size_t size;
+    uint8_t *bytes = read_bytes(file, &size);
+    const uint64_t huge = 1ull << 63, seven = 7;
+    const uint32_t five = 5, big = 0x10000000, zero = 0;
+    const struct {
+        const char *at;   /* the byte pattern */
+        size_t skip;      /* from its start to what is overwritten */
+        const void *to;
+        size_t n;
+        const char *words;
+    } lies[] = {
+        {"GGUF", 0, "GGML", 4, "not a GGUF"},
+        {"GGUF", 4, &five, 4, "version 5"},
+        {"GGUF", 8, &huge, 8, "counts more than the file"},
+        {"GGUF", 16, &huge, 8, "counts more than the file"},
+        {"GGUF", 16, &seven, 8, ""},
+        {"GGUF", 24, &huge, 8, "cut short or damaged"},
+        {"general.architecture", 20, &five, 4, ""},
+        {"general.architecture", 20, &big, 4, "damaged"},
+        {"general.architecture", 24, &huge, 8, "damaged"},
+        {"general.architecture", 32, "gemma", 5, "architecture"},
+        {"general.architecture", 8, "\xff", 1, "damaged"},
+        {"llama.block_count", 21, &big, 4, "number of layers"},
+        {"llama.block_count", 21, &zero, 4, "llama.block_count"},
+        {"llama.block_count", 21, &five, 4, "blk.2"},
+        {"llama.embedding_length", 26, &big, 4, "hidden size"},
+        {"llama.feed_forward_length", 29, &five, 4, "config asks for"},
+        {"llama.context_length", 6, "contexx", 7, "llama.contexx_length"},
+        {"llama.attention.head_count_kv", 33, &five, 4, "key/value"},
+        {"token_embd.weight", 17, &big, 4, "dimensions"},
+        {"token_embd.weight", 17, &zero, 4, ""},
+        {"token_embd.weight", 21, &huge, 8, "shape"},
+        {"token_embd.weight", 29, &huge, 8, "shape"},
+        {"token_embd.weight", 37, &big, 4, "ggml's type"},
+        {"token_embd.weight", 37, "\x03", 1, "shape"},
+        {"token_embd.weight", 41, &huge, 8, "beyond the end"},
+        {"token_embd.weight", 41, &seven, 8, "alignment"},
+        {"token_embd.weight", 41, "\x20", 1, "overlap"},
+        {"token_embd.weight", 0, "token_emba", 10, "token_embd.weight is missing"},
+        {"blk.0.attn_q.weight", 0, "blk.0.attn_k", 12, "twice"},
+    };
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        patch_bytes(file, bytes, size, lies[i].at, strlen(lies[i].at), lies[i].skip, lies[i].to, lies[i].n);
+        expect_refusal(file, lies[i].words);
+    }
+    for (size_t cut = 0; cut + 32 < size; cut += cut < 400 ? 1 : 97) {
+        write_bytes(file, bytes, cut);
+        expect_refusal(file, "m.gguf");
+    }
+    free(bytes);
+    static const char *const extras[] = {"llama.rope.scaling.factor", "llama.attention.clamp_kqv", "llama.expert_count",
+                                         "llama.attention.sliding_window"};
+    for (size_t i = 0; i < sizeof extras / sizeof *extras; i++) {
+        write_gguf(file, &m, extras[i]);
+        expect_refusal(file, extras[i]);
+    }
+}
+
+static void what_is_not_a_model_gets_one_sentence(void **state)
+{
+    place *p = *state;
+    expect_refusal("/nowhere/at/all", "no such file");
+    expect_refusal(p->dir, "no config.json");
+    write_bytes(in(p, "empty.gguf"), "", 0);
+    expect_refusal(p->path, "not a GGUF");
+    write_bytes(in(p, "config.json"), "{\"model_type\": \"llama\",,}", 25);
+    expect_refusal(p->dir, "config.json");
+}
+
+/* A config far larger than its file must be refused by the shapes, before memory is asked for. */
+static void a_config_that_claims_too_much_costs_no_memory(void **state)
+{
+    place *p = *state;
+    lac_model m;
+    tiny_model(&m, LAC_LLAMA, true, &p->arena);
+    char *dir = sub(p, "d");
+    save(p, &m, dir, "f32");
+    const char *config = "{\"model_type\":\"llama\",\"hidden_size\":131072,\"intermediate_size\":1000000,"
+                         "\"num_hidden_layers\":4096,\"num_attention_heads\":1024,\"vocab_size\":16000000,"
+                         "\"rms_norm_eps\":1e-5,\"tie_word_embeddings\":true}";
+    write_bytes(in(p, "d/config.json"), config, strlen(config));
+    lac_arena small = {.limit = 64u << 20};
+    lac_err err = {0};
+    assert_int_equal(lac_model_load(&m, dir, &small, &err), LAC_ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "config asks for"));
+    lac_arena_release(&small);
+}
+
+/* ---- the models at hand ------------------------------------------------------------------------------------------- */
+
+static void a_tokenizer_larger_than_the_embedding_is_refused(void **state)
+{
+    place *p = *state;
+    const char *tokenizer = LAC_SHARED_DIR "/models/tinystories-656k/tokenizer.json";
+    if (!lac_path_exists(tokenizer)) {
+        print_message("skipped: %s is not there\n", tokenizer);
+        skip();
+    }
+    lac_model m;
+    tiny_model(&m, LAC_LLAMA, true, &p->arena);
+    char *dir = sub(p, "d");
+    save(p, &m, dir, "f32");
+    assert_int_equal(lac_file_copy(tokenizer, in(p, "d/tokenizer.json"), &p->err), LAC_OK);
+    expect_refusal(dir, "embedding only 10 rows");
+}
+
+static void tinystories_comes_back_as_it_was(void **state)
+{
+    place *p = *state;
+    const char *dir = LAC_SHARED_DIR "/models/tinystories-656k";
+    if (!lac_path_exists(dir)) {
+        print_message("skipped: %s is not there\n", dir);
+        skip();
+    }
+    lac_model m, again, half, half_again;
+    load(p, &m, dir);
+    assert_int_equal(lac_model_parameters(&m), 656000);
+    char *out = sub(p, "f32"), *out_half = sub(p, "bf16");
+    save(p, &m, out, "f32");
+    load(p, &again, out);
+    assert_same_weights(&m, &again);
+    load(p, &half, LAC_SHARED_DIR "/models/tinystories-656k/bf16");
+    save(p, &half, out_half, "bf16");
+    load(p, &half_again, out_half);
+    assert_same_weights(&half, &half_again);
+    lac_model_release(&m);
+    lac_model_release(&again);
+    lac_model_release(&half);
+    lac_model_release(&half_again);
+}
+
+static void smollm2_loads_from_its_gguf(void **state)
+{
+    place *p = *state;
+    char path[512];
+    const char *home = getenv("HOME");
+    snprintf(path, sizeof path, "%s/.cache/lacuna/SmolLM2-135M-Instruct.Q4_1.gguf", home ? home : "");
+    if (!lac_path_exists(path)) {
+        print_message("skipped: %s is not there\n", path);
+        skip();
+    }
+    lac_model m;
+    load(p, &m, path);
+    assert_int_equal(lac_model_parameters(&m), 134515008);
+    assert_int_equal(m.n_tensors, 272);
+    assert_true(m.config.tied && m.config.rope_theta == 1e5f && m.config.norm_eps == 1e-5f && m.config.eos == 2);
+    assert_non_null(m.tokenizer);
+    lac_model_release(&m);
+}
+
+int main(void)
+{
+#define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, enter, leave)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parameter_counts_are_the_published_ones),
+        cmocka_unit_test(what_is_multiplied_together_lies_together),
+        cmocka_unit_test(both_generations_of_config_mean_the_same),
+        cmocka_unit_test(olmo_obeys_its_clip_and_needs_no_epsilon),
+        cmocka_unit_test(keys_that_change_the_maths_are_refused_by_name),
+        cmocka_unit_test(inert_and_foreign_keys_are_let_be),
+        cmocka_unit_test(a_written_config_reads_back_the_same),
+        IN_PLACE(what_is_saved_loads_and_saves_to_the_same_bytes),
+        IN_PLACE(unknown_keys_survive_a_save_and_dtype_follows),
+        cmocka_unit_test(unpermuting_undoes_llama_cpps_row_order),
+        IN_PLACE(a_gguf_and_a_directory_hold_the_same_model),
+        IN_PLACE(a_tied_matrix_may_be_stored_under_either_name_or_both),
+        IN_PLACE(shards_join_and_a_missing_one_is_named),
+        IN_PLACE(every_lie_of_a_safetensors_header_is_refused),
+        IN_PLACE(rotary_tables_are_ignored_and_other_extras_named),
+        IN_PLACE(every_lie_of_a_gguf_header_is_refused),
+        IN_PLACE(what_is_not_a_model_gets_one_sentence),
+        IN_PLACE(a_config_that_claims_too_much_costs_no_memory),
+        IN_PLACE(a_tokenizer_larger_than_the_embedding_is_refused),
+        IN_PLACE(tinystories_comes_back_as_it_was),
+        IN_PLACE(smollm2_loads_from_its_gguf),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
