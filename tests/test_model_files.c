@@ -323,13 +323,14 @@ static void write_some(const char *path, const lac_model *m, const char *const *
 {
     char header[8192];
     size_t at = (size_t)snprintf(header, sizeof header, "{"), begin = 0;
-    const lac_tensor *chosen[64];
+    const lac_tensor *chosen[64] = {0};
     for (size_t i = 0; i < n; i++) {
         size_t k = 0;
         while (strcmp(m->tensors[k].name, names[i]) != 0) k++;
         const lac_tensor *t = chosen[i] = &m->tensors[k];
         char shape[64];
-        snprintf(shape, sizeof shape, t->part == LAC_PART_NORM ? "%2$zu" : "%1$zu,%2$zu", t->rows, t->cols);
+        if (t->part == LAC_PART_NORM) snprintf(shape, sizeof shape, "%zu", t->cols);
+        else snprintf(shape, sizeof shape, "%zu,%zu", t->rows, t->cols);
         size_t end = begin + t->rows * t->cols * 4;
         at += (size_t)snprintf(header + at, sizeof header - at, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],"
                                "\"data_offsets\":[%zu,%zu]}", i ? "," : "", as[i], shape, begin, end);
@@ -358,7 +359,7 @@ static void a_tied_matrix_may_be_stored_under_either_name_or_both(void **state)
     tiny_model(&m, LAC_LLAMA, true, &p->arena);
     char *dir = sub(p, "d");
     save(p, &m, dir, "f32");
-    const char *names[64], *as[64];
+    const char *names[64] = {0}, *as[64] = {0};
     size_t n = all_names(names, &m);
     memcpy(as, names, sizeof as);
     as[0] = "lm_head.weight";
@@ -388,7 +389,7 @@ static void shards_join_and_a_missing_one_is_named(void **state)
     save(p, &m, dir, "f32");
     remove(in(p, "d/model.safetensors"));
     expect_refusal(dir, "neither model.safetensors nor");
-    const char *names[64];
+    const char *names[64] = {0};
     size_t n = all_names(names, &m), half = n / 2;
     write_some(in(p, "d/a.safetensors"), &m, names, names, half);
     write_some(in(p, "d/b.safetensors"), &m, names + half, names + half, n - half);
@@ -490,7 +491,7 @@ static void rotary_tables_are_ignored_and_other_extras_named(void **state)
     tiny_model(&m, LAC_LLAMA, true, &p->arena);
     char *dir = sub(p, "d"), *file = lac_printf(&p->arena, &p->err, "%s/model.safetensors", dir);
     save(p, &m, dir, "f32");
-    const char *names[64], *as[64];
+    const char *names[64] = {0}, *as[64] = {0};
     size_t n = all_names(names, &m);
     memcpy(as, names, sizeof as);
     names[n] = names[1];

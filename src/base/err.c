@@ -11,6 +11,8 @@ lac_status lac_fail(lac_err *err, lac_status code, const char *format, ...)
     va_start(args, format);
     vsnprintf(err->msg, sizeof err->msg, format, args);
     va_end(args);
+    for (char *c = err->msg; *c; c++) /* names out of files may hold anything: one line, nothing for the terminal */
+        if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
     return code;
 }
 
