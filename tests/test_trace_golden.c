@@ -1,0 +1,94 @@
+/* Every cell against a plain PyTorch transcription of ROME's algorithm on two tiny models of transformers' own making
+ * (tests/reference/rome_trace.py --fixture writes them), to 1e-5. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "trace/trace.h"
+
+static double number(const cJSON *row, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(row, name);
+    if (!cJSON_IsNumber(item)) fail_msg("the golden file has no number \"%s\"", name);
+    return item->valuedouble;
+}
+
+/* The largest difference of a case's scores. */
+static double difference(const lac_model *model, const cJSON *row, bool reference, lac_arena *arena)
+{
+    lac_err err = {0};
+    lac_run run = {0};
+    int ids[16], n = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(row, "ids")) ids[n++] = item->valueint;
+    lac_trace_opts o = LAC_TRACE_DEFAULTS;
+    o.window = (int)number(row, "window");
+    o.samples = (int)number(row, "samples");
+    o.reference = reference;
+    lac_grid g = {.ids = ids, .n_tokens = n, .begin = (int)number(row, "begin"), .end = (int)number(row, "end"),
+                  .answer = -1};
+    if (lac_trace_grid(&g, &run, model, &o, number(row, "sigma"), NULL, NULL, NULL, arena, &err))
+        fail_msg("%s", err.msg);
+    lac_run_release(&run);
+    assert_int_equal(g.answer, (int)number(row, "answer"));
+    double most = fmax(fabs(g.high - number(row, "high")), fabs(g.low - number(row, "low")));
+    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
+        const cJSON *scores = cJSON_GetObjectItemCaseSensitive(row, lac_kind_name[kind]);
+        assert_int_equal(cJSON_GetArraySize(scores), n * g.n_layers);
+        size_t i = 0;
+        cJSON_ArrayForEach(item, scores) most = fmax(most, fabs(item->valuedouble - g.scores[kind][i++]));
+    }
+    return most;
+}
+
+static void cells_equal(const char *name)
+{
+    char path[512];
+    lac_err err = {0};
+    lac_arena arena = {0};
+    lac_model model = {0};
+    snprintf(path, sizeof path, "%s/fixtures/trace/%s", LAC_TESTS_DIR, name);
+    if (lac_model_load(&model, path, &arena, &err)) fail_msg("%s", err.msg);
+    snprintf(path, sizeof path, "%s/fixtures/trace/%s/golden.json", LAC_TESTS_DIR, name);
+    cJSON *golden = lac_json_load(path, &err);
+    if (!golden) fail_msg("%s", err.msg);
+    const cJSON *row;
+    int cases = 0;
+    cJSON_ArrayForEach(row, golden) {
+        for (int reference = 0; reference < 2; reference++) {
+            double most = difference(&model, row, reference, &arena);
+            if (!(most < 1e-5)) fail_msg("%s, case %d: scores differ by %g", name, cases, most);
+        }
+        cases++;
+    }
+    assert_int_equal(cases, 4);
+    cJSON_Delete(golden);
+    lac_model_release(&model);
+    lac_arena_release(&arena);
+}
+
+static void a_llamas_cells_are_pytorchs(void **state)
+{
+    (void)state;
+    cells_equal("llama");
+}
+
+static void an_olmos_cells_are_pytorchs(void **state)
+{
+    (void)state;
+    cells_equal("olmo");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_llamas_cells_are_pytorchs),
+                                       cmocka_unit_test(an_olmos_cells_are_pytorchs)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
