@@ -29,11 +29,13 @@ set title title noenhanced
 set xlabel xlabel noenhanced
 set cblabel cblabel noenhanced
 set cbrange [low:high]
-set cbtics (high - low) / 3 format "%.2g"
-if (low < 0.01 * high) set cbtics 0, high / 3
+step = (low < 0.01 * high ? high : high - low) / 3
+set cbtics step format "%.2g"
+if (low < 0.01 * high) { set cbtics 0, step }
 set xrange [-0.5:cols-0.5]
 set yrange [rows-0.5:-0.5]
-set xtics 0, cols > 20 ? 5 : 1
+every_layer = cols > 20 ? 5 : 1
+set xtics 0, every_layer
 set ytics noenhanced
 set tics out nomirror scale 0.5
 set style fill solid 1.0 noborder

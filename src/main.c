@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "plots/cmd_plot.h"
 #include "experiments/cmd_eval.h"
 #include "unlearn/cmd_finetune.h"
 #include "unlearn/cmd_unlearn.h"
 #include "experiments/cmd.h"
+#include "trace/cmd_trace.h"
 
 typedef struct {
     const char *name;
@@ -24,6 +26,8 @@ static const command commands[] = {
     {"facts", cmd_facts, "keep the facts a model knows, split by subject into forget and retain"},
     {"compare", cmd_compare, "two results of eval beside each other"},
     {"demo", cmd_demo, "the whole job on the embedded model, offline"},
+    {"trace", cmd_trace, "find the layers that carry a fact, by causal tracing"},
+    {"plot", cmd_plot, "draw a result's pictures again from its tables"},
     {NULL, NULL, NULL},
 };
 

@@ -277,10 +277,9 @@ static lac_status save_line_table(const saving *to, lac_kind kind)
     for (int c = 0; c < LAC_N_CATEGORIES; c++) {
         const lac_effect *e = trace->effects[kind] + c * trace->n_layers;
         if (!e->n) continue;
-        fprintf(out.stream, "%s\n", lac_category_name[c]);
+        fprintf(out.stream, "%s%s\n", c ? "\n\n" : "", lac_category_name[c]);
         for (int l = 0; l < trace->n_layers; l++)
             fprintf(out.stream, "%d\t%.9g\t%.9g\t%.9g\n", l, e[l].effect, e[l].ci_low, e[l].ci_high);
-        fputs("\n\n", out.stream);
     }
     return lac_writer_commit(&out, to->err);
 }
