@@ -259,8 +259,8 @@ static lac_status save_average_table(const saving *to, lac_kind kind, double top
     for (int c = 0; c < LAC_N_CATEGORIES; c++)
         for (int l = 0; l < trace->n_layers; l++) {
             const lac_effect *e = &trace->effects[kind][c * trace->n_layers + l];
-            bool subject = c <= LAC_LAST_SUBJECT;
-            fprintf(out.stream, "%d\t%s%s\t%d\t%.9g\n", c, lac_category_name[c], subject ? "*" : "", l, e->effect);
+            fprintf(out.stream, "%d\t%s%s%s\t%d\t%.9g\n", c, lac_category_name[c], c <= LAC_LAST_SUBJECT ? "*" : "",
+                    e->n ? "" : " (none)", l, e->effect);
         }
     return lac_writer_commit(&out, to->err);
 }
