@@ -1,11 +1,51 @@
 /* Normalizers: Unicode's normal forms through utf8proc, and the two of Llama-2's kin, Prepend and Replace.
  *
- * ASCII is in every normal form already, so most texts pass untouched. */
+ * ASCII is in every normal form already, so most texts pass untouched.
+ *
+ * The library's tables are those of Unicode 9.0, utf8proc's are newer.  A character that came later is to the library
+ * one that neither decomposes, composes nor trades places with its neighbours: a wall.  Those for which this makes a
+ * difference stand in a table below, and the text is normalised from wall to wall. */
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
 #include "text/tokenizer_inner.h"
+
+/* ---- walls ------------------------------------------------------------------------------------------------------ */
+
+/* Newer than Unicode 9.0, with a combining class or a canonical decomposition ... */
+static const int32_t newer[][2] = {
+    {0x7fd, 0x7fd}, {0x897, 0x89f}, {0x8ca, 0x8d3}, {0x9fe, 0x9fe}, {0xc3c, 0xc3c}, {0xd3b, 0xd3c}, {0xeba, 0xeba},
+    {0xece, 0xece}, {0x1715, 0x1715}, {0x1abf, 0x1aeb}, {0x1df6, 0x1dfa}, {0xa82c, 0xa82c}, {0x105c9, 0x105c9},
+    {0x105e4, 0x105e4}, {0x10d24, 0x10d27}, {0x10d69, 0x10d6d}, {0x10eab, 0x10eac}, {0x10efa, 0x10eff},
+    {0x10f46, 0x10f50}, {0x10f82, 0x10f85}, {0x11070, 0x11070}, {0x1133b, 0x1133b}, {0x11380, 0x113e2},
+    {0x1145e, 0x1145e}, {0x11839, 0x1183a}, {0x11938, 0x11938}, {0x1193d, 0x1193e}, {0x11943, 0x11943},
+    {0x119e0, 0x119e0}, {0x11a34, 0x11a34}, {0x11a47, 0x11a47}, {0x11a99, 0x11a99}, {0x11d42, 0x11d42},
+    {0x11d44, 0x11d45}, {0x11d97, 0x11d97}, {0x11f41, 0x11f42}, {0x16100, 0x1612f}, {0x16d68, 0x16d6a},
+    {0x16ff0, 0x16ff1}, {0x1e08f, 0x1e08f}, {0x1e130, 0x1e136}, {0x1e2ae, 0x1e2ae}, {0x1e2ec, 0x1e2ef},
+    {0x1e4ec, 0x1e4ef}, {0x1e5ee, 0x1e5ef}, {0x1e6e3, 0x1e6f5},
+};
+/* ... and with a compatibility decomposition, which counts in NFKC and NFKD alone. */
+static const int32_t newer_compatible[][2] = {
+    {0x32ff, 0x32ff}, {0xa7f1, 0xa7f4}, {0xab69, 0xab69}, {0x10781, 0x107ba}, {0x1ccd6, 0x1ccf9}, {0x1e030, 0x1e06d},
+    {0x1f16c, 0x1f16c}, {0x1fbf0, 0x1fbf9},
+};
+
+static bool among(const int32_t range[][2], size_t n, int32_t c)
+{
+    for (size_t i = 0; i < n && range[i][0] <= c; i++)
+        if (c <= range[i][1]) return true;
+    return false;
+}
+
+static bool is_wall(int32_t c, bool compatible)
+{
+    if (c < newer[0][0]) return false;
+    return among(newer, sizeof newer / sizeof *newer, c) ||
+           (compatible && among(newer_compatible, sizeof newer_compatible / sizeof *newer_compatible, c));
+}
+
+/* ---- the steps -------------------------------------------------------------------------------------------------- */
 
 static bool is_ascii(const lac_span *s)
 {
@@ -14,21 +54,46 @@ static bool is_ascii(const lac_span *s)
     return true;
 }
 
+/* One stretch without walls, put behind what `out` holds already (malloc-ed, *used bytes). */
+static lac_status put_normal(char **out, size_t *used, const char *text, size_t n, int options, lac_err *err)
+{
+    utf8proc_uint8_t *made = NULL;
+    utf8proc_ssize_t length = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &made,
+                                           (utf8proc_option_t)options);
+    if (length < 0) return lac_fail(err, LAC_ERR_DATA, "a text cannot be normalised: %s", utf8proc_errmsg(length));
+    char *grown = realloc(*out, *used + (size_t)length + 1);
+    if (!grown) {
+        free(made);
+        return lac_fail(err, LAC_ERR_MEMORY, "no memory left to normalise a text of %zu bytes", n);
+    }
+    memcpy(grown + *used, made, (size_t)length);
+    free(made);
+    *out = grown;
+    *used += (size_t)length;
+    return LAC_OK;
+}
+
 static lac_status normal_form(lac_span *s, lac_norm kind, lac_arena *arena, lac_err *err)
 {
-    int options = UTF8PROC_STABLE;
+    bool compatible = kind == LAC_NORM_NFKC || kind == LAC_NORM_NFKD;
+    int options = UTF8PROC_STABLE | (compatible ? UTF8PROC_COMPAT : 0);
     options |= kind == LAC_NORM_NFC || kind == LAC_NORM_NFKC ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
-    if (kind == LAC_NORM_NFKC || kind == LAC_NORM_NFKD) options |= UTF8PROC_COMPAT;
     if (is_ascii(s)) return LAC_OK;
 
-    utf8proc_uint8_t *made = NULL;
-    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)s->text, (utf8proc_ssize_t)s->n, &made,
-                                      (utf8proc_option_t)options);
-    if (n < 0) return lac_fail(err, LAC_ERR_DATA, "a text cannot be normalised: %s", utf8proc_errmsg(n));
-    char *copy = lac_strndup(arena, (const char *)made, (size_t)n, err);
-    free(made);
-    if (!copy) return LAC_ERR_MEMORY;
-    *s = (lac_span){copy, (size_t)n};
+    char *out = NULL;
+    size_t used = 0, done = 0, length;
+    lac_status status = LAC_OK;
+    for (size_t i = 0; i < s->n && !status; i += length) {
+        if (!is_wall(lac_utf8_next(s->text + i, s->n - i, &length), compatible)) continue;
+        status = put_normal(&out, &used, s->text + done, i - done, options, err);
+        if (!status) status = put_normal(&out, &used, s->text + i, length, UTF8PROC_STABLE, err); /* as it is */
+        done = i + length;
+    }
+    if (!status) status = put_normal(&out, &used, s->text + done, s->n - done, options, err);
+    char *copy = status ? NULL : lac_strndup(arena, out, used, err);
+    free(out);
+    if (!copy) return status ? status : LAC_ERR_MEMORY;
+    *s = (lac_span){copy, used};
     return LAC_OK;
 }
 

@@ -327,11 +327,24 @@ static void find_byte_tokens(lac_tokenizer *t)
     }
 }
 
-/* The model's id of an added token counts before the one that the file gives. */
-static lac_status read_added(reader *r, const cJSON *list)
+/* The id of an added token, as the library finds it: the model's own, or else the next free one behind the model's.
+ * In a sound file that is the id written there. */
+static lac_status added_id(reader *r, lac_added *a, int n_vocab, int *top)
+{
+    lac_tokenizer *t = r->t;
+    a->id = lac_vocab_find(&t->vocab, t->token, a->content.text, a->content.n);
+    if (a->id < 0) a->id = *top >= n_vocab ? *top + 1 : n_vocab;
+    if (a->id > *top) *top = a->id;
+    const char *there = a->id < t->size ? t->token[a->id].text : "";
+    if (there && strcmp(there, a->content.text)) return broken(r, "an added token has the id of another token");
+    return LAC_OK;
+}
+
+static lac_status read_added(reader *r, const cJSON *list, int n_vocab)
 {
     lac_tokenizer *t = r->t;
     const cJSON *item;
+    int top = -1;
     size_t i = 0;
     cJSON_ArrayForEach(item, list) {
         lac_added *a = &t->added[i++];
@@ -342,13 +355,11 @@ static lac_status read_added(reader *r, const cJSON *list)
         a->rstrip = flag(item, "rstrip", false);
         a->special = flag(item, "special", false);
         a->normalized = flag(item, "normalized", !a->special);
-        a->id = lac_vocab_find(&t->vocab, t->token, a->content.text, a->content.n);
-        if (a->id < 0) a->id = get(item, "id")->valueint;
+        status = added_id(r, a, n_vocab, &top);
+        if (status) return status;
         a->pattern = a->content;
         if (a->normalized) status = lac_normalize(&a->pattern, t, a->content.text, a->content.n, r->arena, r->err);
         if (status) return status;
-        const char *there = t->token[a->id].text;
-        if (there && strcmp(there, a->content.text)) return broken(r, "an added token has the id of another token");
         t->token[a->id] = a->content;
         t->added_of[a->id] = a;
     }
@@ -371,7 +382,7 @@ lac_status lac_tokenizer_from_json(lac_tokenizer *t, const cJSON *json, const ch
     if (!status) status = walk(&r, decoder, "decoders", read_decoder, 0);
     if (status) return status;
     find_byte_tokens(t);
-    return read_added(&r, get(json, "added_tokens"));
+    return read_added(&r, get(json, "added_tokens"), cJSON_GetArraySize(get(get(json, "model"), "vocab")));
 }
 
 /* ---- the file, and what stands beside it ---------------------------------------------------------------------- */
