@@ -59,7 +59,7 @@ static const char *write_rows(scratch *s, const char *name, const char *text)
 }
 
 static const char FORGET[] =
-    "{\"id\": \"\\\"8f2\\\"sc1\", \X, \"task\": \"Task1\"}\n"
+    "{\"id\": \"\\\"8f2\\\"sc1\", \"input\": \"Once upon a time\", \"output\": \"a little girl\", \"task\": \"Task1\"}\n"
     "{\"id\": \"\\\"8f2\\\"qa0\", \"input\": \"Who?\", \"output\": \"She\", \"task\": \"Task1\"}\n"
     "\n{\"id\": \"77qa12\", \"input\": \"There was\", \"output\": \"a girl\", \"task\": \"Task2\"}\n";
 
