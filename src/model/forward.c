@@ -405,7 +405,7 @@ lac_status lac_logprobs(double *logp, int *greedy, lac_run *run, const lac_model
     for (size_t at = 0; at < n; at += chunk) {
         size_t m = n - at < chunk ? n - at : chunk;
         lac_logits(logits, model, states + at * dim, m);
-#pragma omp parallel for
+#pragma omp parallel for if (m * vocab > 1 << 15)
         for (size_t i = 0; i < m; i++) {
             const float *row = logits + i * vocab;
             logp[at + i] = (double)row[targets[at + i]] - log_sum_exp(row, vocab);

@@ -2,12 +2,16 @@
 
 #include <math.h>
 #include <omp.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "tensor/gemm.h"
 #include "tensor/ops.h"
 
-enum { BLOCK = 64 }; /* query rows a task: the scores of a block stay in the cache */
+enum {
+    BLOCK = 64, /* query rows a task: the scores of a block stay in the cache */
+    PARALLEL_FROM = 1 << 15,
+};
 
 size_t lac_attention_scratch(size_t max_keys)
 {
@@ -57,6 +61,15 @@ static void forward_block(const lac_attention *a, lac_heads heads, size_t h, siz
     }
 }
 
+/* Multiplications of all items: below some, a parallel region costs more than it brings. */
+static bool worth_threads(const lac_attention *items, size_t n_items, lac_heads heads)
+{
+    size_t work = 0;
+    for (size_t i = 0; i < n_items && work < PARALLEL_FROM; i++)
+        work += items[i].n * (keys_before(&items[i]) + items[i].n) * heads.n_heads * heads.head_dim;
+    return work >= PARALLEL_FROM;
+}
+
 static size_t longest(const lac_attention *items, size_t n_items)
 {
     size_t most = 0;
@@ -70,7 +83,7 @@ static size_t longest(const lac_attention *items, size_t n_items)
 void attention_forward(const lac_attention *items, size_t n_items, lac_heads heads, float *scratch)
 {
     size_t per_thread = 2 * BLOCK * longest(items, n_items);
-#pragma omp parallel for collapse(2) schedule(dynamic)
+#pragma omp parallel for collapse(2) schedule(dynamic) if (worth_threads(items, n_items, heads))
     for (size_t i = 0; i < n_items; i++)
         for (size_t h = 0; h < heads.n_heads; h++)
             for (size_t r0 = 0; r0 < items[i].n; r0 += BLOCK)
@@ -104,7 +117,7 @@ void attention_backward(const lac_attention_grad *grads, const lac_attention *it
 {
     size_t per_thread = 2 * BLOCK * longest(items, n_items), group = heads.n_heads / heads.n_kv_heads;
     /* One task a key head: its dk and dv are written by one thread, in one order. */
-#pragma omp parallel for collapse(2) schedule(dynamic)
+#pragma omp parallel for collapse(2) schedule(dynamic) if (worth_threads(items, n_items, heads))
     for (size_t i = 0; i < n_items; i++)
         for (size_t kv = 0; kv < heads.n_kv_heads; kv++)
             for (size_t h = kv * group; h < (kv + 1) * group; h++)
