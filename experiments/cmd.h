@@ -3,6 +3,9 @@
 #define LAC_EXPERIMENTS_CMD_H
 
 int cmd_generate(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_convert(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
 int cmd_facts(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_demo(int argc, char **argv);

@@ -19,6 +19,7 @@ typedef struct {
 } command;
 
 static const command commands[] = {
+    {"info", cmd_info, "what a model is, and the memory that each job needs"},
     {"finetune", cmd_finetune, "teach a model rows or plain text, or train one from scratch"},
     {"unlearn", cmd_unlearn, "make a model forget rows and keep others, by training a few layers"},
     {"generate", cmd_generate, "continue a prompt, greedily"},
@@ -28,6 +29,8 @@ static const command commands[] = {
     {"demo", cmd_demo, "the whole job on the embedded model, offline"},
     {"trace", cmd_trace, "find the layers that carry a fact, by causal tracing"},
     {"plot", cmd_plot, "draw a result's pictures again from its tables"},
+    {"diff", cmd_diff, "what moved between two models, tensor by tensor"},
+    {"convert", cmd_convert, "a GGUF or a directory as a Hugging Face directory"},
     {NULL, NULL, NULL},
 };
 

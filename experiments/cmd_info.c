@@ -1,0 +1,173 @@
+/* lacuna info -- what is this model, and how much memory does each job need?
+ *
+ * The memory figures are worked out from the shapes, as the engine and the trainer ask for it:
+ *
+ *   weights          4 bytes a parameter, always
+ *   a pass           rows x (3 dim + 3 hidden + 2 q_dim + 2 kv_dim) floats
+ *   keys and values  2 kv_dim floats a layer and position
+ *   training         gradient, two moments and the last good copy of each tensor that trains; the activations of
+ *                    every layer from the lowest trained one up; logits of every row, [rows, vocab] */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/option.h"
+#include "experiments/cmd.h"
+#include "model/mask.h"
+
+enum { PASS_ROWS = 1024, TRACE_MIB = 1024, LOGIT_ROWS = 256 };
+
+typedef struct {
+    const char *job;
+    size_t bytes;
+} need;
+
+enum { N_NEEDS = 5 };
+
+static size_t training_bytes(const lac_model *m, const lac_mask *mask, size_t pass)
+{
+    const lac_config *c = &m->config;
+    size_t dim = (size_t)c->dim, hidden = (size_t)c->hidden, q = lac_q_dim(c), qkv = q + 2 * lac_kv_dim(c);
+    size_t kept = 2 * dim + 4 + qkv + q + 2 * hidden, layers = (size_t)(c->n_layers - mask->lowest);
+    size_t backward = 3 * dim + 4 * hidden + q + qkv;
+    size_t row = kept * layers + backward + (size_t)c->vocab;
+    return 4 * sizeof(float) * mask->n_parameters + pass + row * sizeof(float) * PASS_ROWS;
+}
+
+static lac_status estimate(need needs[N_NEEDS], const lac_model *m, lac_arena *arena, lac_err *err)
+{
+    const lac_config *c = &m->config;
+    size_t weights = sizeof(float) * lac_model_parameters(m);
+    size_t row = 3 * (size_t)c->dim + 3 * (size_t)c->hidden + 2 * lac_q_dim(c) + 2 * lac_kv_dim(c);
+    size_t pass = row * sizeof(float) * PASS_ROWS, logits = (size_t)c->vocab * LOGIT_ROWS * sizeof(float);
+    size_t cache = 2 * lac_kv_dim(c) * (size_t)c->n_layers * sizeof(float) * (size_t)(c->context < 2048 ? c->context : 2048);
+    lac_mask some, all;
+    char layers[32];
+    snprintf(layers, sizeof layers, "0-%d", c->n_layers < 6 ? c->n_layers - 1 : 5);
+    if (lac_mask_parse(&some, m, layers, "mlp", arena, err) || lac_mask_parse(&all, m, "all", "all", arena, err))
+        return err->code;
+    needs[0] = (need){"generate", weights + pass + cache + logits};
+    needs[1] = (need){"eval", weights + pass + 2 * cache + logits};
+    needs[2] = (need){"trace", weights + ((size_t)TRACE_MIB << 20)};
+    needs[3] = (need){"unlearn", weights + training_bytes(m, &some, pass)};
+    needs[4] = (need){"finetune", weights + training_bytes(m, &all, pass)};
+    return LAC_OK;
+}
+
+/* ---- speaking --------------------------------------------------------------------------------------------------- */
+
+static const char *const part_names[] = {[LAC_PART_EMBED] = "embed", [LAC_PART_ATTN] = "attn", [LAC_PART_MLP] = "mlp",
+                                         [LAC_PART_NORM] = "norm", [LAC_PART_HEAD] = "head"};
+
+static size_t part_parameters(const lac_model *m, lac_part part)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (m->tensors[i].part == part) n += m->tensors[i].rows * m->tensors[i].cols;
+    return n;
+}
+
+/* What the class's own value was taken for, because config.json does not say. */
+static size_t defaulted(const char *names[8], const lac_model *m)
+{
+    static const char *const keys[] = {"max_position_embeddings", "rms_norm_eps", "tie_word_embeddings", "hidden_act"};
+    cJSON *json = m->config_text ? cJSON_Parse(m->config_text) : NULL;
+    size_t n = 0;
+    for (size_t i = 0; json && i < sizeof keys / sizeof *keys; i++)
+        if (!cJSON_GetObjectItemCaseSensitive(json, keys[i]) && (m->config.norm == LAC_RMSNORM || i != 1)) names[n++] = keys[i];
+    const cJSON *rope = cJSON_GetObjectItemCaseSensitive(json, "rope_parameters");
+    if (json && !cJSON_GetObjectItemCaseSensitive(json, "rope_theta") && !cJSON_GetObjectItemCaseSensitive(rope, "rope_theta"))
+        names[n++] = "rope_theta";
+    cJSON_Delete(json);
+    return n;
+}
+
+static void print_text(const lac_model *m, const need needs[N_NEEDS])
+{
+    const lac_config *c = &m->config;
+    printf("model       %s\n", m->path);
+    printf("family      %s, %s eps %g%s\n", c->family == LAC_LLAMA ? "llama" : "olmo",
+           c->norm == LAC_RMSNORM ? "RMSNorm" : "LayerNorm without parameters,", (double)c->norm_eps,
+           c->tied ? ", head tied to the embedding" : "");
+    printf("shape       %d layers, width %d, MLP %d, %d heads of %d over %d key/value heads\n", c->n_layers, c->dim,
+           c->hidden, c->n_heads, c->head_dim, c->n_kv_heads);
+    if (c->clip_qkv > 0) printf("            queries, keys and values clipped to %g\n", (double)c->clip_qkv);
+    printf("positions   context %d, rotary base %g\n", c->context, (double)c->rope_theta);
+    printf("vocabulary  %d rows, ", c->vocab);
+    if (m->tokenizer)
+        printf("tokenizer of %d ids, bos %d, eos %d\n", lac_tokenizer_size(m->tokenizer), lac_tokenizer_bos(m->tokenizer),
+               lac_tokenizer_eos(m->tokenizer));
+    else
+        printf("no tokenizer\n");
+    printf("parameters  %zu in %zu tensors\n", lac_model_parameters(m), m->n_tensors);
+    for (int part = LAC_PART_EMBED; part <= LAC_PART_HEAD; part++) {
+        size_t n = part_parameters(m, (lac_part)part);
+        if (n) printf("            %-6s %zu\n", part_names[part], n);
+    }
+    const char *names[8];
+    size_t n = defaulted(names, m);
+    for (size_t i = 0; i < n; i++) printf("%s%s%s", i ? ", " : "defaulted   ", names[i], i + 1 == n ? "\n" : "");
+    printf("memory      about, in MiB, at %d tokens a pass:\n", PASS_ROWS);
+    for (int i = 0; i < N_NEEDS; i++)
+        printf("            %-10s %6zu%s\n", needs[i].job, needs[i].bytes >> 20,
+               i == 3 ? "   layers 0-5, mlp" : i == 4 ? "   every tensor" : "");
+}
+
+static lac_status print_json(const lac_model *m, const need needs[N_NEEDS], lac_err *err)
+{
+    cJSON *o = cJSON_CreateObject(), *parts, *memory, *tokenizer, *missing;
+    cJSON_AddStringToObject(o, "model", m->path);
+    cJSON_AddItemToObject(o, "config", lac_config_json(&m->config));
+    cJSON_AddNumberToObject(o, "parameters", (double)lac_model_parameters(m));
+    cJSON_AddNumberToObject(o, "tensors", (double)m->n_tensors);
+    parts = cJSON_AddObjectToObject(o, "parts");
+    for (int part = LAC_PART_EMBED; part <= LAC_PART_HEAD; part++)
+        cJSON_AddNumberToObject(parts, part_names[part], (double)part_parameters(m, (lac_part)part));
+    if (m->tokenizer) {
+        tokenizer = cJSON_AddObjectToObject(o, "tokenizer");
+        cJSON_AddNumberToObject(tokenizer, "ids", lac_tokenizer_size(m->tokenizer));
+        cJSON_AddNumberToObject(tokenizer, "bos", lac_tokenizer_bos(m->tokenizer));
+        cJSON_AddNumberToObject(tokenizer, "eos", lac_tokenizer_eos(m->tokenizer));
+    } else {
+        cJSON_AddNullToObject(o, "tokenizer");
+    }
+    const char *names[8];
+    size_t n = defaulted(names, m);
+    missing = cJSON_AddArrayToObject(o, "defaulted");
+    for (size_t i = 0; i < n; i++) cJSON_AddItemToArray(missing, cJSON_CreateString(names[i]));
+    memory = cJSON_AddObjectToObject(o, "memory_bytes");
+    for (int i = 0; i < N_NEEDS; i++) cJSON_AddNumberToObject(memory, needs[i].job, (double)needs[i].bytes);
+    char *text = cJSON_Print(o);
+    if (text) puts(text);
+    lac_status status = text ? LAC_OK : lac_fail(err, LAC_ERR_MEMORY, "out of memory");
+    cJSON_free(text);
+    cJSON_Delete(o);
+    return status;
+}
+
+static lac_status info(const char *path, bool json, lac_arena *arena, lac_err *err)
+{
+    lac_model model = {0};
+    need needs[N_NEEDS];
+    lac_status status = lac_model_load(&model, path, arena, err);
+    if (!status) status = estimate(needs, &model, arena, err);
+    if (!status && json) status = print_json(&model, needs, err);
+    if (!status && !json) print_text(&model, needs);
+    lac_model_release(&model);
+    return status;
+}
+
+int cmd_info(int argc, char **argv)
+{
+    const char *path = NULL;
+    const lac_option options[] = {{0}};
+    const lac_usage usage = {.command = "info", .summary = "family, shapes, parameters, tokenizer, memory of each job",
+                             .synopsis = "MODEL", .example = "lacuna info model.gguf", .options = options,
+                             .positional = &path, .n_positional = 1};
+    lac_common common = {0};
+    lac_arena arena = {0};
+    lac_err err = {0};
+    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help)
+        info(path, common.json, &arena, &err);
+    lac_arena_release(&arena);
+    return lac_complain(&err);
+}
