@@ -173,9 +173,9 @@ int cmd_facts(int argc, char **argv)
         if (!o.facts || !o.out) lac_fail(&err, LAC_ERR_USAGE, "facts needs --facts FILE and --out FILE (lacuna facts --help)");
         else if (!(o.share > 0 && o.share < 1)) lac_fail(&err, LAC_ERR_USAGE, "--share %g: give a number between 0 and 1", o.share);
         else if (!lac_facts_load(&c.facts, o.facts, &arena, &err) && !find_known(&c, &o, &arena, &err) &&
-                 !split(&c, &o, &arena, &err) && !write_side(&c, &o, SIDE_BOTH, o.out, &err) &&
-                 !write_side(&c, &o, SIDE_FORGET, o.forget_out, &err) &&
-                 !write_side(&c, &o, SIDE_RETAIN, o.retain_out, &err))
+                 !split(&c, &o, &arena, &err) && !write_side(&c, &o, SIDE_FORGET, o.forget_out, &err) &&
+                 !write_side(&c, &o, SIDE_RETAIN, o.retain_out, &err) &&
+                 !write_side(&c, &o, SIDE_BOTH, o.out, &err)) /* last: where it stands, all stand */
             report(&c, &o);
     }
     lac_arena_release(&arena);
