@@ -118,6 +118,11 @@ static lac_status trace_all(lac_trace *trace, const lac_model *model, const lac_
         const lac_fact *fact = &facts->fact[i];
         if (o->split && *o->split && (!fact->split || strcmp(fact->split, o->split))) continue;
         if (o->limit && trace->n_traced == (size_t)o->limit) break;
+        for (size_t k = 0; k < trace->n; k++)
+            if (trace->facts[k].fact->id == fact->id)
+                return lac_fail(err, LAC_ERR_DATA, "%s:%d: known_id %d stands there a second time (first: %d); files are "
+                                "named by it, so give each fact its own", facts->path, fact->line, fact->id,
+                                trace->facts[k].fact->line);
         lac_traced *traced = &trace->facts[trace->n++];
         traced->fact = fact;
         tracing x = {model, fact, traced, arena, err, !strcmp(o->answer, "argmax")};
