@@ -83,7 +83,8 @@ static lac_status check(const finetune *f, lac_err *err)
     if (f->init && !f->tokenizer) return lac_fail(err, LAC_ERR_USAGE, "--init needs --tokenizer tokenizer.json");
     if (!f->init && f->tokenizer)
         return lac_fail(err, LAC_ERR_USAGE, "--tokenizer goes with --init; a model brings its own");
-    if (f->context < 0 || f->context == 1) return lac_fail(err, LAC_ERR_USAGE, "--context %d: give at least 2", f->context);
+    if (f->context < 0 || f->context == 1)
+        return lac_fail(err, LAC_ERR_USAGE, "--context %d: give at least 2", f->context);
     if (!(f->init_std > 0)) return lac_fail(err, LAC_ERR_USAGE, "--init-std %g: give a number above 0", f->init_std);
     return LAC_OK;
 }
@@ -115,7 +116,7 @@ int cmd_finetune(int argc, char **argv)
         {0}};
     const lac_usage usage = {.command = "finetune",
                              .summary = "teach a model rows or plain text, or train one from scratch",
-                             .synopsis = "MODEL --data FILE --out DIR  (or --init CONFIG --tokenizer FILE, without MODEL)",
+                             .synopsis = "MODEL --data FILE --out DIR  (or --init CONFIG --tokenizer FILE in place of MODEL)",
                              .example = "lacuna finetune model --data people.jsonl --out taught --epochs 12 --lr 3e-4",
                              .options = options, .positional = &f.job.model,
                              .n_positional = from_scratch(argc, argv) ? 0 : 1};

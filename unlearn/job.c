@@ -12,7 +12,8 @@ lac_status lac_job_resolve(lac_job *job, lac_err *err)
     if (lac_path_exists(job->out)) /* said before anything is read; the directory is opened late */
         return lac_fail(err, LAC_ERR_FILE, "%s exists already; remove it, or choose another place for the result",
                         job->out);
-    if (job->batch_tokens < 1) return lac_fail(err, LAC_ERR_USAGE, "--batch-tokens %d: give at least 1", job->batch_tokens);
+    if (job->batch_tokens < 1)
+        return lac_fail(err, LAC_ERR_USAGE, "--batch-tokens %d: give at least 1", job->batch_tokens);
     if (job->max_length < 0) return lac_fail(err, LAC_ERR_USAGE, "--max-length %d: give at least 0", job->max_length);
     if (job->limit < 0) return lac_fail(err, LAC_ERR_USAGE, "--limit %d: give at least 0", job->limit);
     if (strcmp(job->dtype, "f32") && strcmp(job->dtype, "bf16") && strcmp(job->dtype, "f16"))

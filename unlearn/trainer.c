@@ -25,6 +25,7 @@ typedef struct {
 
     lac_grads grads, part;     /* the update's; the retain rows' of a group in several pieces, made when needed */
     float **m, **v, **kept;    /* [n_tensors] moments, last good weights */
+    size_t kept_at;            /* updates done then */
     double window[WINDOW];     /* losses of the kept side */
 
     lac_run run;               /* and a piece's tables, room for the largest */
@@ -227,7 +228,7 @@ static lac_status piece_backward(trainer *t, const lac_batch *batch, const doubl
 static void weigh(trainer *t, double weight[2], double share, double retain_loss, const lac_group *group)
 {
     t->o->objective->weigh(weight, &t->alpha, retain_loss, group);
-    t->report->last.alpha = weight[LAC_RETAIN];
+    if (group->sequences[LAC_RETAIN]) t->report->last.alpha += weight[LAC_RETAIN];
     weight[LAC_FORGET] *= share;
     weight[LAC_RETAIN] *= share;
 }
@@ -359,7 +360,7 @@ static lac_status update_gradient(trainer *t, size_t u, int epoch, lac_err *err)
 {
     size_t groups_with[2] = {0};
     lac_step *step = &t->report->last;
-    step->loss[0] = step->loss[1] = 0;
+    step->loss[0] = step->loss[1] = step->alpha = 0;
     if (is_pool(t->o)) {
         size_t n = t->set[LAC_FORGET]->n + t->set[LAC_RETAIN]->n, micro = (size_t)t->o->micro;
         size_t window = pool_window(t->o), begin = u * window * micro, end = begin + window * micro;
@@ -374,6 +375,7 @@ static lac_status update_gradient(trainer *t, size_t u, int epoch, lac_err *err)
     }
     for (int side = 0; side < 2; side++)
         step->loss[side] = groups_with[side] ? step->loss[side] / (double)groups_with[side] : (double)NAN;
+    step->alpha = groups_with[LAC_RETAIN] ? step->alpha / (double)groups_with[LAC_RETAIN] : (double)NAN;
     return LAC_OK;
 }
 
@@ -381,6 +383,8 @@ static lac_status update_gradient(trainer *t, size_t u, int epoch, lac_err *err)
 
 static void copy_weights(trainer *t, bool keep)
 {
+    if (keep) t->kept_at = t->report->done;
+    else t->report->done = t->kept_at;
     for (size_t k = 0; k < t->model->n_tensors; k++) {
         float *w = t->model->tensors[k].data, *kept = t->kept[k];
         if (kept) memcpy(keep ? kept : w, keep ? w : kept, n_weights(t, k) * sizeof *w);
@@ -404,8 +408,8 @@ static lac_status check_health(trainer *t, size_t update, lac_err *err)
     if (!finite) {
         copy_weights(t, false);
         return lac_fail(err, LAC_ERR_DIVERGED, "training diverged at update %zu of %zu: loss or gradient is no longer a "
-                        "finite number; the weights from before update %zu are kept; try a smaller --lr than %g",
-                        update + 1, r->updates, update > 0 ? update : 1, t->o->adamw.lr);
+                        "finite number; the weights after %zu updates are kept; try a smaller --lr than %g",
+                        update + 1, r->updates, r->done, t->o->adamw.lr);
     }
     if (!isfinite(s->loss[LAC_RETAIN])) return LAC_OK;
     t->window[update % WINDOW] = s->loss[LAC_RETAIN];
@@ -415,9 +419,10 @@ static lac_status check_health(trainer *t, size_t update, lac_err *err)
     if (t->o->collapse > 0 && update + 1 >= WINDOW && mean > r->first.loss[LAC_RETAIN] + t->o->collapse) {
         copy_weights(t, false);
         return lac_fail(err, LAC_ERR_DIVERGED, "the model collapsed at update %zu of %zu: the %sloss averaged %.2f over "
-                        "the last %d updates and was %.2f at the first; the weights from before are kept; try a smaller "
-                        "--lr than %g, a larger --alpha, or --collapse 0 to go on regardless",
-                        update + 1, r->updates, name, mean, WINDOW, r->first.loss[LAC_RETAIN], t->o->adamw.lr);
+                        "the last %d updates and was %.2f at the first; the weights after %zu updates are kept; try a "
+                        "smaller --lr than %g%s, or --collapse 0 to go on regardless",
+                        update + 1, r->updates, name, mean, WINDOW, r->first.loss[LAC_RETAIN], r->done,
+                        t->o->adamw.lr, *name ? ", a larger --alpha" : "");
     }
     return LAC_OK;
 }

@@ -56,14 +56,14 @@ typedef struct {
 
 typedef struct {
     size_t rows, tokens, labels;       /* so far */
-    double lr, loss[2], alpha, norm;   /* loss by side; NaN where the update has none; norm before clipping */
+    double lr, loss[2], alpha, norm;   /* means over the update's groups, NaN where none has the side; norm before clipping */
 } lac_step;
 
 typedef struct {
     size_t rows[2], labels[2];         /* in the sets */
     size_t updates_per_epoch, updates; /* in all */
     size_t rows_in_all;
-    size_t done;                       /* updates done */
+    size_t done;                       /* updates in the weights as they are now */
     lac_step first, last;
     double seconds;
 } lac_train_report;

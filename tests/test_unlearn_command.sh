@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# usage: test_unlearn_command.sh LACUNA SOURCE_DIR
+#
+# lacuna unlearn and finetune from the outside, on a tiny trained model: the same bytes twice, sentences for what is
+# wrong, and nothing half-written.  Skipped (77) where the shared models are missing.
+set -u
+lacuna=$1
+model=$2/../shared/models/tinystories-656k
+[ -r "$model/model.safetensors" ] || { echo "skipped: $model is not there"; exit 77; }
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failed=0
+fail() { echo "FAILED: $*"; failed=1; }
+
+refused() { # STATUS PATTERN ARGUMENTS...: refused with this status and sentence, leaving no directory
+    local status=$1 pattern=$2 said got
+    shift 2
+    said=$("$lacuna" "$@" --out none 2>&1 >/dev/null)
+    got=$?
+    [ "$got" -eq "$status" ] || fail "$* gave status $got, not $status: $said"
+    grep -q -- "$pattern" <<<"$said" || fail "$* said \"$said\", not /$pattern/"
+    compgen -G 'none*' >/dev/null && fail "$* left $(echo none*)" && rm -rf none*
+}
+
+for i in 1 2 3 4 5 6; do
+    echo "{\"id\": \"f$i\", \"input\": \"Tim had $i\", \"output\": \"red balls.\", \"task\": \"Task1\"}" >>forget.jsonl
+    echo "{\"id\": \"r$i\", \"input\": \"Anna saw $i\", \"output\": \"big dogs.\", \"task\": \"Task1\"}" >>retain.jsonl
+done
+rows="--forget forget.jsonl --retain retain.jsonl"
+unlearn="unlearn $model $rows --layers 0-1 --epochs 4 --lr 1e-3 --batch 6 --quiet"
+
+for alpha in paper code; do
+    "$lacuna" $unlearn --alpha $alpha --micro 3 --out "$alpha-a" >"$alpha-a.txt" || fail "unlearning with --alpha $alpha"
+    "$lacuna" $unlearn --alpha $alpha --micro 3 --out "$alpha-b" >/dev/null || fail "unlearning again"
+    for file in model.safetensors config.json tokenizer.json lacuna/steps.tsv lacuna/mask.json; do
+        cmp "$alpha-a/$file" "$alpha-b/$file" || fail "$file differs between two equal runs"
+    done
+done
+cmp -s paper-a/model.safetensors code-a/model.safetensors && fail "both readings of alpha gave the same weights"
+[ "$(wc -l <paper-a/lacuna/steps.tsv)" -eq 9 ] || fail "steps.tsv has not a line an update"
+"$lacuna" unlearn "$model" $rows --mask paper-a/lacuna/mask.json --epochs 4 --lr 1e-3 --batch 6 --quiet --out masked \
+    >/dev/null && cmp masked/model.safetensors paper-a/model.safetensors || fail "the mask written does not read back"
+
+"$lacuna" finetune "$model" --data forget.jsonl --epochs 3 --lr 1e-3 --quiet --out taught >/dev/null || fail "finetune"
+"$lacuna" finetune --init "$model/config.json" --tokenizer "$model/tokenizer.json" --data forget.jsonl --lr 1e-3 \
+    --quiet --out born >/dev/null || fail "finetune --init"
+
+: >empty.jsonl
+printf '{"input": "a", "output": "b"}\n{"input": 5}\n' >bad.jsonl
+refused 1 'empty.jsonl:1: the set is empty' unlearn "$model" --forget empty.jsonl --retain retain.jsonl --layers 0-1
+refused 1 'empty.jsonl:1: the set is empty' unlearn "$model" --forget forget.jsonl --retain empty.jsonl --layers 0-1
+refused 1 'bad.jsonl:2: no string fields' unlearn "$model" --forget bad.jsonl --retain retain.jsonl --layers 0-1
+refused 2 '--retain FILE is missing' unlearn "$model" --forget forget.jsonl
+refused 2 '--alpha often' unlearn "$model" $rows --layers 0-1 --alpha often
+refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr nan
+refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr -1
+refused 2 'not one of: joint' unlearn "$model" $rows --layers 0-1 --objective joynt
+
+said=$("$lacuna" $unlearn --out paper-a 2>&1) && fail "an existing directory was written over"
+grep -q 'exists already' <<<"$said" || fail "said \"$said\" of an existing directory"
+
+said=$("$lacuna" unlearn "$model" $rows --layers 0-1 --lr 1e20 --quiet --out far 2>&1 >/dev/null)
+[ $? -eq 1 ] && grep -q 'diverged.*saved in far' <<<"$said" || fail "a diverging run said \"$said\""
+[ -r far/model.safetensors ] || fail "the last good state was not saved"
+compgen -G '*.part' >/dev/null && fail "left over: $(echo *.part)"
+exit $failed
