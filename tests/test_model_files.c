@@ -173,7 +173,11 @@ static void a_written_config_reads_back_the_same(void **state)
         before.clip_qkv = family == LAC_OLMO ? 8 : 0;
         lac_err err = {0};
         cJSON *json = lac_config_json(&before);
-        assert_int_equal(lac_config_parse(&after, json, "config.json", &err), LAC_OK);
+        char *text = cJSON_Print(json);
+        assert_non_null(text);
+        assert_true(family == LAC_LLAMA || strstr(text, "\"clip_qkv\":\t8.0") != NULL);
+        if (parse(&after, text, &err)) fail_msg("%s", err.msg);
+        cJSON_free(text);
         cJSON_Delete(json);
         assert_memory_equal(&before, &after, sizeof before);
     }
@@ -266,20 +270,18 @@ static void unknown_keys_survive_a_save_and_dtype_follows(void **state)
     tiny_model(&m, LAC_LLAMA, true, &p->arena);
     char *dir = sub(p, "a"), *out = sub(p, "b");
     save(p, &m, dir, "f32");
-    const char *config = "{" LLAMA_BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,\"dtype\":\"float32\","
-                         "\"my_note\":{\"a\":[1,2.5,\"\\u00e9\"]}}";
+    const char *config = "{" LLAMA_BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,"
+                         "\"my_note\":{\"dtype\":8.0,\"a\":[1,2.5,\"\\u00e9\"]}, \"dtype\" : \"float32\" }\n";
+    const char *expected = "{" LLAMA_BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,"
+                           "\"my_note\":{\"dtype\":8.0,\"a\":[1,2.5,\"\\u00e9\"]}, \"dtype\" : \"bfloat16\" }\n";
     write_bytes(in(p, "a/config.json"), config, strlen(config));
     write_bytes(in(p, "a/generation_config.json"), "{\"x\": 1}\n", 9);
     load(p, &again, dir);
     save(p, &again, out, "bf16");
-    cJSON *json = lac_json_load(in(p, "b/config.json"), &p->err);
-    assert_non_null(json);
-    assert_string_equal(cJSON_GetObjectItem(json, "dtype")->valuestring, "bfloat16");
-    assert_null(cJSON_GetObjectItem(json, "torch_dtype"));
-    const cJSON *list = cJSON_GetObjectItem(cJSON_GetObjectItem(json, "my_note"), "a");
-    assert_true(cJSON_GetArrayItem(list, 1)->valuedouble == 2.5);
-    assert_string_equal(cJSON_GetArrayItem(list, 2)->valuestring, "é");
-    cJSON_Delete(json);
+    size_t n;
+    char *text = (char *)read_bytes(in(p, "b/config.json"), &n);
+    assert_string_equal(text, expected);
+    free(text);
     assert_same_file(dir, out, "generation_config.json");
     lac_model_release(&again);
 }

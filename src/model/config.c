@@ -277,15 +277,20 @@ lac_status lac_config_check(const lac_config *c, const char *where, lac_err *err
 
 static cJSON *token_or_null(int id) { return id < 0 ? cJSON_CreateNull() : cJSON_CreateNumber(id); }
 
-/* The shortest decimal that reads back as the same float: 1e-05, not 9.9999997473787516e-06. */
+/* The shortest decimal that reads back as the same float, and that everybody reads as a float: 8.0, 1e-05.  It is raw
+ * text to cJSON, which would print 8, and transformers takes no whole number where it wants a float. */
 static cJSON *float_number(float x)
 {
-    char text[32];
+    char text[40];
+    if (x == floorf(x) && fabsf(x) < 1e9f) {
+        snprintf(text, sizeof text, "%.1f", (double)x);
+        return cJSON_CreateRaw(text);
+    }
     for (int digits = 1; digits <= 9; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, (double)x);
         if (strtof(text, NULL) == x) break;
     }
-    return cJSON_CreateNumber(strtod(text, NULL));
+    return cJSON_CreateRaw(text);
 }
 
 cJSON *lac_config_json(const lac_config *c)
@@ -310,7 +315,7 @@ cJSON *lac_config_json(const lac_config *c)
     cJSON_AddStringToObject(json, "hidden_act", "silu");
     cJSON_AddFalseToObject(json, "attention_bias");
     if (llama) cJSON_AddFalseToObject(json, "mlp_bias");
-    cJSON_AddNumberToObject(json, "attention_dropout", 0);
+    cJSON_AddItemToObject(json, "attention_dropout", float_number(0));
     cJSON_AddBoolToObject(json, "tie_word_embeddings", c->tied);
     cJSON_AddItemToObject(json, "bos_token_id", token_or_null(c->bos));
     cJSON_AddItemToObject(json, "eos_token_id", token_or_null(c->eos));

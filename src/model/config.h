@@ -23,7 +23,8 @@ typedef struct {
 /* json: a parsed config.json; where: its path, for messages. */
 lac_status lac_config_parse(lac_config *config, const cJSON *json, const char *where, lac_err *err);
 
-/* A config.json that transformers loads (model_type llama or olmo).  The caller owns it. */
+/* A config.json that transformers loads (model_type llama or olmo).  The caller owns it.  Its floats are raw items: to
+ * be printed, not read (print and parse again to read them). */
 cJSON *lac_config_json(const lac_config *config);
 
 /* Checks that sizes are positive, divide, and multiply within range.  Both readers end with it. */

@@ -10,31 +10,81 @@ static const char *torch_name(lac_dtype dtype)
     return dtype == LAC_DTYPE_F32 ? "float32" : dtype == LAC_DTYPE_F16 ? "float16" : "bfloat16";
 }
 
-/* Both generations of the key, where they stand; the older one where neither does. */
-static lac_status set_dtype(cJSON *json, lac_dtype dtype, lac_err *err)
+/* ---- config.json ------------------------------------------------------------------------------------------------
+ *
+ * The text that came with the model is kept letter by letter, but for the dtype's value: parsing and printing it would
+ * turn 8.0 into 8, which transformers refuses where it wants a float. */
+
+/* Past the string that begins at text[at] == '"'. */
+static size_t skip_string(const char *text, size_t at)
+{
+    for (at++; text[at] && text[at] != '"'; at++)
+        if (text[at] == '\\' && text[at + 1]) at++;
+    return text[at] ? at + 1 : at;
+}
+
+/* Where the value of a key of the outermost object begins and ends; false when the key is not there.  text is JSON. */
+static bool find_value(size_t *begin, size_t *end, const char *text, const char *key)
+{
+    int depth = 0;
+    for (size_t at = 0; text[at];) {
+        if (text[at] != '"') {
+            depth += (text[at] == '{' || text[at] == '[') - (text[at] == '}' || text[at] == ']');
+            at++;
+            continue;
+        }
+        size_t from = at, n = strlen(key);
+        at = skip_string(text, at);
+        size_t colon = at + strspn(text + at, " \t\r\n");
+        if (depth != 1 || text[colon] != ':' || at - from != n + 2 || memcmp(text + from + 1, key, n) != 0) continue;
+        *begin = colon + 1 + strspn(text + colon + 1, " \t\r\n");
+        *end = text[*begin] == '"' ? skip_string(text, *begin) : *begin + strcspn(text + *begin, ",} \t\r\n");
+        return true;
+    }
+    return false;
+}
+
+/* Both generations of the key, where they stand; the older one, first in the file, where neither does. */
+static char *with_dtype(const char *text, lac_dtype dtype, lac_arena *arena, lac_err *err)
 {
     static const char *const keys[] = {"dtype", "torch_dtype"};
     bool found = false;
-    for (int i = 0; i < 2; i++) {
-        if (!cJSON_GetObjectItemCaseSensitive(json, keys[i])) continue;
-        cJSON *value = cJSON_CreateString(torch_name(dtype));
-        if (!value || !cJSON_ReplaceItemInObjectCaseSensitive(json, keys[i], value))
-            return lac_fail(err, LAC_ERR_MEMORY, "out of memory while config.json was written");
+    char *now = lac_strdup(arena, text, err);
+    for (int i = 0; i < 2 && now; i++) {
+        size_t begin, end;
+        if (!find_value(&begin, &end, now, keys[i])) continue;
         found = true;
+        now = lac_printf(arena, err, "%.*s\"%s\"%s", (int)begin, now, torch_name(dtype), now + end);
     }
-    if (!found && !cJSON_AddStringToObject(json, "torch_dtype", torch_name(dtype)))
-        return lac_fail(err, LAC_ERR_MEMORY, "out of memory while config.json was written");
-    return LAC_OK;
+    if (found || !now) return now;
+    size_t open = strcspn(now, "{");
+    return lac_printf(arena, err, "%.*s{\n  \"torch_dtype\": \"%s\",%s", (int)open, now, torch_name(dtype), now + open + 1);
 }
 
-static lac_status save_config(const lac_model *model, const char *path, lac_dtype dtype, lac_err *err)
+static lac_status write_text(const char *path, const char *text, lac_err *err)
 {
-    cJSON *json = model->config_text ? cJSON_Parse(model->config_text) : lac_config_json(&model->config);
-    if (!json) return lac_fail(err, LAC_ERR_MEMORY, "%s: out of memory while it was written", path);
-    lac_status status = set_dtype(json, dtype, err);
-    if (!status) status = lac_json_save(path, json, err);
-    cJSON_Delete(json);
-    return status;
+    lac_writer out = {0};
+    lac_status status = lac_writer_open(&out, path, err);
+    if (status) return status;
+    size_t n = strlen(text);
+    fputs(text, out.stream); /* commit looks at the stream's errors */
+    if (n == 0 || text[n - 1] != '\n') fputc('\n', out.stream);
+    return lac_writer_commit(&out, err);
+}
+
+static lac_status save_config(const lac_model *model, const char *path, lac_dtype dtype, lac_arena *arena, lac_err *err)
+{
+    char *made = NULL;
+    const char *text = model->config_text;
+    if (!text) {
+        cJSON *json = lac_config_json(&model->config);
+        text = made = json ? cJSON_Print(json) : NULL;
+        cJSON_Delete(json);
+    }
+    if (!text) return lac_fail(err, LAC_ERR_MEMORY, "%s: out of memory while it was written", path);
+    const char *edited = with_dtype(text, dtype, arena, err);
+    cJSON_free(made);
+    return edited ? write_text(path, edited, err) : LAC_ERR_MEMORY;
 }
 
 /* A file that has no meaning for us but has one for others travels with the model. */
@@ -58,7 +108,7 @@ lac_status lac_model_save(const lac_model *model, const char *dir, const char *d
     const char *config = lac_printf(&arena, err, "%s/config.json", dir);
     const char *weights = lac_printf(&arena, err, "%s/model.safetensors", dir);
     lac_status status = config && weights ? LAC_OK : LAC_ERR_MEMORY;
-    if (!status) status = save_config(model, config, dtype, err);
+    if (!status) status = save_config(model, config, dtype, &arena, err);
     if (!status) status = lac_safetensors_save(model, weights, dtype, err);
     if (!status && model->tokenizer) status = lac_tokenizer_save(model->tokenizer, dir, err);
     if (!status) status = copy_if_there(model, "generation_config.json", dir, &arena, err);

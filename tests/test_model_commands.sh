@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# info, convert and diff tell the truth about a model, and fail with one sentence and nothing half-written.
+# usage: test_model_commands.sh LACUNA SOURCE_DIR
+set -u
+lacuna=$1
+model=$2/../shared/models/tinystories-656k
+[ -d "$model" ] || { echo "skipped: $model is not there"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+claim() { # claim WHAT COMMAND...: the command succeeds
+    local what=$1
+    shift
+    if "$@" >out 2>err; then echo "ok    $what"; else echo "FAIL  $what"; cat out err; failed=1; fi
+}
+refused() { # refused WHAT STATUS WORDS COMMAND...: fails with this status and one line on stderr that has the words
+    local what=$1 status=$2 words=$3
+    shift 3
+    "$@" >out 2>err
+    local got=$?
+    if [ $got -eq "$status" ] && [ "$(wc -l <err)" -eq 1 ] && grep -q -- "$words" err; then echo "ok    $what"
+    else echo "FAIL  $what (status $got)"; cat err; failed=1; fi
+}
+
+claim "info counts the parameters" sh -c "'$lacuna' info '$model' | grep -q '656000 in 20 tensors'"
+claim "info --json says the same" sh -c "'$lacuna' info '$model' --json | grep -q '\"parameters\":.656000'"
+claim "convert makes a directory" "$lacuna" convert "$model" --out f32
+claim "what was converted is bit-equal" sh -c "'$lacuna' diff '$model' f32 | grep -q '^20 of 20 tensors bit-equal'"
+claim "the tokenizer came along" test -s f32/tokenizer.json
+claim "and a manifest" test -s f32/lacuna/manifest.json
+claim "convert again" "$lacuna" convert f32 --out again
+claim "the same weights are the same bytes" cmp f32/model.safetensors again/model.safetensors
+claim "the same config is the same bytes" cmp f32/config.json again/config.json
+claim "half the bytes in bf16" "$lacuna" convert "$model" --out bf16 --dtype bf16
+claim "its dtype is said" grep -q bfloat16 bf16/config.json
+refused "an output directory that exists is left alone" 1 "f32" "$lacuna" convert "$model" --out f32
+refused "an unknown dtype" 2 "f64" "$lacuna" convert "$model" --out other --dtype f64
+refused "no --out" 2 "--out" "$lacuna" convert "$model"
+refused "no model" 1 "no such file" "$lacuna" info nowhere
+# the last weight in the file is model.norm's: one byte of it changes
+printf '\101' | dd of=again/model.safetensors bs=1 seek=$(($(stat -c %s again/model.safetensors) - 1)) conv=notrunc 2>/dev/null
+claim "one changed byte is one changed tensor" sh -c "'$lacuna' diff f32 again | grep -q '^19 of 20 tensors bit-equal'"
+claim "and one changed entry, by name" sh -c "'$lacuna' diff f32 again | grep 'model.norm.weight' | grep -q '1 of 128'"
+claim "diff --json says the same" sh -c "'$lacuna' diff f32 again --json | grep -q '\"n_equal\":.19'"
+head -c 1000000 f32/model.safetensors >again/model.safetensors
+refused "a cut file" 1 "cut short" "$lacuna" convert again --out never
+claim "leaves nothing half-written" sh -c "! ls -d never* 2>/dev/null"
+exit $failed
