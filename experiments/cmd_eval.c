@@ -145,14 +145,28 @@ static lac_status run_suite(job *j, const suite_row *suite, const lac_outdir *di
     return status;
 }
 
+/* The files that were read: of MMLU the split's directory, and dev's where examples came from it. */
+static lac_status add_inputs(job *j, lac_manifest *manifest, lac_err *err)
+{
+    lac_status status = lac_manifest_input(manifest, j->model_path, err);
+    if (strcmp(j->suite, "mmlu") != 0) {
+        if (!status) status = lac_manifest_input(manifest, j->data, err);
+        return !status && j->ids ? lac_manifest_input(manifest, j->ids, err) : status;
+    }
+    char *split = lac_printf(&j->arena, err, "%s/%s", j->data, j->split ? j->split : "val");
+    char *dev = lac_printf(&j->arena, err, "%s/dev", j->data);
+    if (!split || !dev) return LAC_ERR_MEMORY;
+    if (!status) status = lac_manifest_input(manifest, split, err);
+    return !status && j->shots ? lac_manifest_input(manifest, dev, err) : status;
+}
+
 static lac_status save(job *j, lac_manifest *manifest, lac_outdir *dir, lac_err *err)
 {
     char *eval = lac_printf(&j->arena, err, "%s/eval.json", dir->part);
     char *manifest_path = lac_printf(&j->arena, err, "%s/manifest.json", dir->part);
     if (!eval || !manifest_path) return LAC_ERR_MEMORY;
     lac_status status = lac_json_save(eval, j->result, err);
-    if (!status) status = lac_manifest_input(manifest, j->model_path, err);
-    if (!status && !lac_path_is_dir(j->data)) status = lac_manifest_input(manifest, j->data, err);
+    if (!status) status = add_inputs(j, manifest, err);
     if (!status) status = lac_manifest_save(manifest, manifest_path, err);
     return status ? status : lac_outdir_commit(dir, err);
 }
