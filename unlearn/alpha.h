@@ -7,8 +7,8 @@
  *   code    what the published program does:
  *             - α = clip(round(γ, 1 decimal), 1.2, 2.3): a staircase of 12 values;
  *             - in epoch 0, α = 1.2; later the mean is the one collected in epoch 0, never refreshed;
- *             - that mean is mis-scaled: it adds up losses of batches, each already a mean, and divides by the number of
- *               retain sequences.  With six of them in a batch it is a sixth of the true mean, so ΔL is about 5/6 of
+ *             - that mean is mis-scaled: it adds up losses of batches, each already a mean, and divides by the number
+ *               of retain sequences.  With six of them in a batch it is a sixth of the true mean, so ΔL is about 5/6 of
  *               the retain loss even when nothing slipped;
  *             - a group is one micro-batch, so α follows a single noisy loss.
  *           One habit is left out: the program also feeds the losses of its evaluation batches into the mean (there is

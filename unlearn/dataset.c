@@ -130,8 +130,8 @@ lac_status lac_dataset_add(lac_dataset *set, const char *path, const lac_tokeniz
     if (e->code) return e->code;
     if (set->n > before) return LAC_OK;
     if (set->n_left_out)
-        return lac_fail(e, LAC_ERR_DATA, "%s: every prompt fills the %zu tokens of a row by itself, so no label is left; "
-                        "raise --max-length", path, o->max_tokens);
+        return lac_fail(e, LAC_ERR_DATA, "%s: every prompt fills the %zu tokens of a row by itself, so no label is "
+                        "left; raise --max-length", path, o->max_tokens);
     return lac_fail(e, LAC_ERR_DATA, "%s:%d: the set is empty; give at least one row {\"input\": ..., \"output\": ...}",
                     path, line ? line : 1);
 }

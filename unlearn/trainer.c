@@ -407,8 +407,8 @@ static lac_status check_health(trainer *t, size_t update, lac_err *err)
                   side_is_finite(s->loss[LAC_FORGET], t->o->objective->needs_forget && !pool);
     if (!finite) {
         copy_weights(t, false);
-        return lac_fail(err, LAC_ERR_DIVERGED, "training diverged at update %zu of %zu: loss or gradient is no longer a "
-                        "finite number; the weights after %zu updates are kept; try a smaller --lr than %g",
+        return lac_fail(err, LAC_ERR_DIVERGED, "training diverged at update %zu of %zu: loss or gradient is no longer "
+                        "a finite number; the weights after %zu updates are kept; try a smaller --lr than %g",
                         update + 1, r->updates, r->done, t->o->adamw.lr);
     }
     if (!isfinite(s->loss[LAC_RETAIN])) return LAC_OK;
@@ -418,8 +418,8 @@ static lac_status check_health(trainer *t, size_t update, lac_err *err)
     for (size_t i = 0; i < n; i++) mean += t->window[i] / (double)n;
     if (t->o->collapse > 0 && update + 1 >= WINDOW && mean > r->first.loss[LAC_RETAIN] + t->o->collapse) {
         copy_weights(t, false);
-        return lac_fail(err, LAC_ERR_DIVERGED, "the model collapsed at update %zu of %zu: the %sloss averaged %.2f over "
-                        "the last %d updates and was %.2f at the first; the weights after %zu updates are kept; try a "
+        return lac_fail(err, LAC_ERR_DIVERGED, "the model collapsed at update %zu of %zu: the %sloss averaged %.2f "
+                        "over the last %d updates and was %.2f at the first; the weights after %zu updates are kept; try a "
                         "smaller --lr than %g%s, or --collapse 0 to go on regardless",
                         update + 1, r->updates, name, mean, WINDOW, r->first.loss[LAC_RETAIN], r->done,
                         t->o->adamw.lr, *name ? ", a larger --alpha" : "");

@@ -56,7 +56,8 @@ typedef struct {
 
 typedef struct {
     size_t rows, tokens, labels;       /* so far */
-    double lr, loss[2], alpha, norm;   /* means over the update's groups, NaN where none has the side; norm before clipping */
+    double lr, loss[2], alpha;         /* of the update: means over its groups, NaN where none has the side */
+    double norm;                       /* of the gradient, before clipping */
 } lac_step;
 
 typedef struct {
