@@ -111,7 +111,7 @@ static lac_status unlearn(const demo *d, demo_data *data, lac_model *model, lac_
 
 static void put_row(const char *what, const lac_facts_cell *before, const lac_facts_cell *after)
 {
-    printf("%-34s %4zu   %5.1f %% -> %5.1f %%   %.3f -> %.3f\n", what, before->n, 100 * before->top1, 100 * after->top1,
+    printf("%-36s %4zu   %5.1f %% -> %5.1f %%   %.3f -> %.3f\n", what, before->n, 100 * before->top1, 100 * after->top1,
            before->p, after->p);
 }
 
@@ -119,7 +119,7 @@ static void show_scores(const demo_scores *a, const demo_scores *b)
 {
     static const char *const split[] = {"all", "to forget", "to keep"}, *const form[] = {"", ", in other words"};
     char what[64];
-    printf("\n%-34s %4s   %-20s %s\n", "facts", "n", "answered first", "p(answer)");
+    printf("\n%-36s %4s   %-20s %s\n", "facts", "n", "answered first", "p(answer)");
     for (int s = LAC_SPLIT_FORGET; s < LAC_SPLITS; s++)
         for (int f = 0; f < LAC_FORMS; f++) {
             snprintf(what, sizeof what, "%s%s", split[s], form[f]);
@@ -183,8 +183,8 @@ int cmd_demo(int argc, char **argv)
 {
     demo d = {.traced = 5, .train = LAC_TRAIN_DEFAULTS};
     d.train.objective = lac_objective_find("joint", NULL);
-    d.train.epochs = 6;
-    d.train.batch = 16;
+    d.train.epochs = 16;
+    d.train.batch = 64;
     d.train.adamw.lr = 5e-4;
     const lac_option options[] = {
         LAC_OPT("out", &d.out, "keep the unlearned model in this new directory"),
