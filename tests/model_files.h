@@ -99,8 +99,41 @@ static inline size_t paired_row(size_t r, size_t head_dim)
     return h * head_dim + 2 * i + s;
 }
 
+/* A SentencePiece vocabulary of ten tokens: so many metadata pairs. */
+enum { N_TOKENIZER_PAIRS = 7 };
+static inline void put_tokenizer(FILE *f)
+{
+    static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<0x41>", "\xe2\x96\x81", "a", "b", "ab", "\xe2\x96\x81" "a", "c"};
+    put_text(f, "tokenizer.ggml.model");
+    put_u32(f, 8);
+    put_text(f, "llama");
+    put_text(f, "tokenizer.ggml.tokens");
+    put_u32(f, 9);
+    put_u32(f, 8);
+    put_u64(f, 10);
+    for (int i = 0; i < 10; i++) put_text(f, tokens[i]);
+    put_text(f, "tokenizer.ggml.scores");
+    put_u32(f, 9);
+    put_u32(f, 6);
+    put_u64(f, 10);
+    for (int i = 0; i < 10; i++) {
+        float score = (float)-i;
+        fwrite(&score, sizeof score, 1, f);
+    }
+    put_text(f, "tokenizer.ggml.token_type");
+    put_u32(f, 9);
+    put_u32(f, 5);
+    put_u64(f, 10);
+    for (uint32_t i = 0; i < 10; i++) put_u32(f, i == 0 ? 2 : i < 3 ? 3 : i == 3 ? 6 : 1);
+    put_int(f, "tokenizer.ggml.bos_token_id", 1);
+    put_int(f, "tokenizer.ggml.eos_token_id", 2);
+    put_text(f, "tokenizer.chat_template");
+    put_u32(f, 8);
+    put_text(f, "{{ messages }}");
+}
+
 /* A llama model in F32.  extra: one more metadata key (u32 1), or NULL. */
-static inline void write_gguf(const char *path, const lac_model *m, const char *extra)
+static inline void write_gguf(const char *path, const lac_model *m, const char *extra, bool tokenizer)
 {
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
@@ -108,7 +141,7 @@ static inline void write_gguf(const char *path, const lac_model *m, const char *
     fwrite("GGUF", 1, 4, f);
     put_u32(f, 3);
     put_u64(f, m->n_tensors);
-    put_u64(f, extra ? 10 : 9);
+    put_u64(f, 9 + (extra ? 1 : 0) + (tokenizer ? (uint64_t)N_TOKENIZER_PAIRS : 0));
     put_text(f, "general.architecture");
     put_u32(f, 8);
     put_text(f, "llama");
@@ -121,6 +154,7 @@ static inline void write_gguf(const char *path, const lac_model *m, const char *
     put_float(f, "llama.attention.layer_norm_rms_epsilon", c->norm_eps);
     put_float(f, "llama.rope.freq_base", c->rope_theta);
     if (extra) put_int(f, extra, 1);
+    if (tokenizer) put_tokenizer(f);
     uint64_t offset = 0;
     for (size_t i = 0; i < m->n_tensors; i++) {
         const lac_tensor *t = &m->tensors[i];

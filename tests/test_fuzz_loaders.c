@@ -108,7 +108,7 @@ static void damaged_ggufs_never_crash_the_loader(void **state)
     lac_model m;
     tiny_model(&m, LAC_LLAMA, true, &arena);
     snprintf(file, sizeof file, "%s/m.gguf", dir);
-    write_gguf(file, &m, NULL);
+    write_gguf(file, &m, NULL, true);
     size_t size;
     uint8_t *bytes = read_bytes(file, &size);
     size_t data = 4 * lac_model_parameters(&m);

@@ -304,10 +304,12 @@ static void a_gguf_and_a_directory_hold_the_same_model(void **state)
     for (int tied = 0; tied < 2; tied++) {
         lac_model m, a, b;
         tiny_model(&m, LAC_LLAMA, tied, &p->arena);
-        write_gguf(in(p, "m.gguf"), &m, NULL);
+        write_gguf(in(p, "m.gguf"), &m, NULL, tied);
         load(p, &a, in(p, "m.gguf"));
         assert_same_weights(&m, &a);
         assert_null(a.config_text);
+        assert_true((a.tokenizer != NULL) == tied);
+        if (tied) assert_int_equal(lac_token_id(a.tokenizer, "ab"), 7);
         char *dir = sub(p, tied ? "tied" : "untied");
         save(p, &a, dir, "f32");
         load(p, &b, dir);
@@ -526,7 +528,7 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
     lac_model m;
     tiny_model(&m, LAC_LLAMA, true, &p->arena);
     char *file = lac_printf(&p->arena, &p->err, "%s/m.gguf", p->dir);
-    write_gguf(file, &m, NULL);
+    write_gguf(file, &m, NULL, false);
     size_t size;
     uint8_t *bytes = read_bytes(file, &size);
     const uint64_t huge = 1ull << 63, seven = 7;
@@ -577,10 +579,33 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
         expect_refusal(file, "m.gguf");
     }
     free(bytes);
+    write_gguf(file, &m, NULL, true);
+    bytes = read_bytes(file, &size);
+    const struct {
+        const char *at;
+        size_t skip;
+        const void *to;
+        size_t n;
+        const char *words;
+    } tokenizer_lies[] = {
+        {"tokenizer.ggml.bos_token_id", 31, &big, 4, "beyond the 10 tokens"},
+        {"tokenizer.ggml.tokens", 29, &huge, 8, "damaged"},
+        {"tokenizer.ggml.tokens", 37, &huge, 8, "damaged"},
+        {"tokenizer.ggml.tokens", 45, "\xff", 1, "valid UTF-8"},
+        {"tokenizer.ggml.tokens", 25, &zero, 4, "damaged"},
+        {"tokenizer.ggml.token_type", 29, &zero, 4, ""},
+        {"tokenizer.ggml.scores", 25, &five, 4, "one entry a token"},
+    };
+    for (size_t i = 0; i < sizeof tokenizer_lies / sizeof *tokenizer_lies; i++) {
+        patch_bytes(file, bytes, size, tokenizer_lies[i].at, strlen(tokenizer_lies[i].at), tokenizer_lies[i].skip,
+                    tokenizer_lies[i].to, tokenizer_lies[i].n);
+        expect_refusal(file, tokenizer_lies[i].words);
+    }
+    free(bytes);
     static const char *const extras[] = {"llama.rope.scaling.factor", "llama.attention.clamp_kqv", "llama.expert_count",
                                          "llama.attention.sliding_window"};
     for (size_t i = 0; i < sizeof extras / sizeof *extras; i++) {
-        write_gguf(file, &m, extras[i]);
+        write_gguf(file, &m, extras[i], false);
         expect_refusal(file, extras[i]);
     }
 }
