@@ -37,8 +37,8 @@ static lac_status convert(const char *path, const settings *s, const lac_usage *
     if (!status) status = write_manifest(&dir, path, usage, argc, argv, arena, err);
     if (!status) status = lac_outdir_commit(&dir, err);
     if (!status)
-        printf("%s: %zu parameters in %zu tensors, %s%s\n", s->out, lac_model_parameters(&model), model.n_tensors, s->dtype,
-               model.tokenizer ? ", with its tokenizer" : ", no tokenizer");
+        printf("%s: %zu parameters in %zu tensors, %s%s\n", s->out, lac_model_parameters(&model), model.n_tensors,
+               s->dtype, model.tokenizer ? ", with its tokenizer" : ", no tokenizer");
     else
         lac_outdir_abandon(&dir);
     lac_model_release(&model);

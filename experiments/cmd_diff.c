@@ -2,7 +2,7 @@
  *
  * Per tensor: bit-equal, or how far.  With d = b - a in double,
  *
- *   change    |d|_2            relative  |d|_2 / |a|_2            largest  max |d_i|            changed  entries that differ
+ *   change  |d|_2       relative  |d|_2 / |a|_2       largest  max |d_i|       changed  entries that differ
  *
  * This is how "only these layers moved" is shown rather than claimed. */
 #include <math.h>
@@ -139,7 +139,8 @@ static lac_status print_json(const change *list, size_t n, lac_err *err)
         cJSON_AddNumberToObject(row, "parameters", (double)(c->a->rows * c->a->cols));
         cJSON_AddNumberToObject(row, "changed", (double)c->changed);
         cJSON_AddItemToObject(row, "norm", lac_json_number(c->norm));
-        cJSON_AddItemToObject(row, "relative", isfinite(c->relative) ? lac_json_number(c->relative) : cJSON_CreateNull());
+        cJSON_AddItemToObject(row, "relative",
+                              isfinite(c->relative) ? lac_json_number(c->relative) : cJSON_CreateNull());
         cJSON_AddItemToObject(row, "max_abs", lac_json_number(c->largest));
         cJSON_AddItemToArray(tensors, row);
     }

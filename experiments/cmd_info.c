@@ -39,7 +39,8 @@ static lac_status estimate(need needs[N_NEEDS], const lac_model *m, lac_arena *a
     size_t weights = sizeof(float) * lac_model_parameters(m);
     size_t row = 3 * (size_t)c->dim + 3 * (size_t)c->hidden + 2 * lac_q_dim(c) + 2 * lac_kv_dim(c);
     size_t pass = row * sizeof(float) * PASS_ROWS, logits = (size_t)c->vocab * LOGIT_ROWS * sizeof(float);
-    size_t cache = 2 * lac_kv_dim(c) * (size_t)c->n_layers * sizeof(float) * (size_t)(c->context < 2048 ? c->context : 2048);
+    size_t cache =
+        2 * lac_kv_dim(c) * (size_t)c->n_layers * sizeof(float) * (size_t)(c->context < 2048 ? c->context : 2048);
     lac_mask some, all;
     char layers[32];
     snprintf(layers, sizeof layers, "0-%d", c->n_layers < 6 ? c->n_layers - 1 : 5);
@@ -73,9 +74,11 @@ static size_t defaulted(const char *names[8], const lac_model *m)
     cJSON *json = m->config_text ? cJSON_Parse(m->config_text) : NULL;
     size_t n = 0;
     for (size_t i = 0; json && i < sizeof keys / sizeof *keys; i++)
-        if (!cJSON_GetObjectItemCaseSensitive(json, keys[i]) && (m->config.norm == LAC_RMSNORM || i != 1)) names[n++] = keys[i];
+        if (!cJSON_GetObjectItemCaseSensitive(json, keys[i]) && (m->config.norm == LAC_RMSNORM || i != 1))
+            names[n++] = keys[i];
     const cJSON *rope = cJSON_GetObjectItemCaseSensitive(json, "rope_parameters");
-    if (json && !cJSON_GetObjectItemCaseSensitive(json, "rope_theta") && !cJSON_GetObjectItemCaseSensitive(rope, "rope_theta"))
+    if (json && !cJSON_GetObjectItemCaseSensitive(json, "rope_theta") &&
+        !cJSON_GetObjectItemCaseSensitive(rope, "rope_theta"))
         names[n++] = "rope_theta";
     cJSON_Delete(json);
     return n;
@@ -94,8 +97,8 @@ static void print_text(const lac_model *m, const need needs[N_NEEDS])
     printf("positions   context %d, rotary base %g\n", c->context, (double)c->rope_theta);
     printf("vocabulary  %d rows, ", c->vocab);
     if (m->tokenizer)
-        printf("tokenizer of %d ids, bos %d, eos %d\n", lac_tokenizer_size(m->tokenizer), lac_tokenizer_bos(m->tokenizer),
-               lac_tokenizer_eos(m->tokenizer));
+        printf("tokenizer of %d ids, bos %d, eos %d\n", lac_tokenizer_size(m->tokenizer),
+               lac_tokenizer_bos(m->tokenizer), lac_tokenizer_eos(m->tokenizer));
     else
         printf("no tokenizer\n");
     printf("parameters  %zu in %zu tensors\n", lac_model_parameters(m), m->n_tensors);

@@ -103,7 +103,17 @@ static inline size_t paired_row(size_t r, size_t head_dim)
 enum { N_TOKENIZER_PAIRS = 7 };
 static inline void put_tokenizer(FILE *f)
 {
-    static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<0x41>", "\xe2\x96\x81", "a", "b", "ab", "\xe2\x96\x81" "a", "c"};
+    static const char *const tokens[] = {"<unk>",
+                                         "<s>",
+                                         "</s>",
+                                         "<0x41>",
+                                         "\xe2\x96\x81",
+                                         "a",
+                                         "b",
+                                         "ab",
+                                         "\xe2\x96\x81"
+                                         "a",
+                                         "c"};
     put_text(f, "tokenizer.ggml.model");
     put_u32(f, 8);
     put_text(f, "llama");

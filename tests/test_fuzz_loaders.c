@@ -13,7 +13,8 @@ static size_t injure(uint8_t *bytes, size_t size, size_t header, lac_rng *rng)
     for (size_t i = 0; i < n; i++) {
         /* mostly in the header, where the lies matter */
         size_t at = (size_t)lac_rng_below(rng, lac_rng_below(rng, 8) ? header : size);
-        static const uint64_t numbers[] = {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 1ull << 62, 1ull << 63, UINT64_MAX};
+        static const uint64_t numbers[] = {0,          1,          0x7fffffff, 0x80000000,
+                                           0xffffffff, 1ull << 62, 1ull << 63, UINT64_MAX};
         uint64_t number = numbers[lac_rng_below(rng, 8)];
         switch (lac_rng_below(rng, 6)) {
         case 0: bytes[at] ^= (uint8_t)(1u << lac_rng_below(rng, 8)); break;
@@ -28,7 +29,8 @@ static size_t injure(uint8_t *bytes, size_t size, size_t header, lac_rng *rng)
     return size;
 }
 
-static void survive(const char *model, const char *file, const uint8_t *bytes, size_t size, size_t header, uint64_t seed)
+static void survive(const char *model, const char *file, const uint8_t *bytes, size_t size, size_t header,
+                    uint64_t seed)
 {
     uint8_t *copy = malloc(size + 8);
     assert_non_null(copy);

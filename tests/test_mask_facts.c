@@ -38,10 +38,16 @@ static void layers_and_parts_select_what_they_say(void **state)
 static void a_selection_that_means_nothing_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[][3] = {
-        {"0-2", "mlp", "no layer 2"}, {"1-0", "mlp", "should read like"}, {"", "mlp", "should read like"},
-        {"0,", "mlp", "should read like"}, {"-1", "mlp", "should read like"}, {"0", "mpl", "mpl"},
-        {"0", "", "none of"}, {"0", "mlp,", "none of"}, {"0", "head", "no tensor"}, {"99999999999999999999", "mlp", "no layer"}};
+    static const char *const bad[][3] = {{"0-2", "mlp", "no layer 2"},
+                                         {"1-0", "mlp", "should read like"},
+                                         {"", "mlp", "should read like"},
+                                         {"0,", "mlp", "should read like"},
+                                         {"-1", "mlp", "should read like"},
+                                         {"0", "mpl", "mpl"},
+                                         {"0", "", "none of"},
+                                         {"0", "mlp,", "none of"},
+                                         {"0", "head", "no tensor"},
+                                         {"99999999999999999999", "mlp", "no layer"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char why[800];
         assert_int_equal(trained(bad[i][0], bad[i][1], NULL, true, why, sizeof why), 0);
@@ -73,9 +79,14 @@ static void a_mask_file_means_what_the_options_mean(void **state)
         assert_int_equal(b.n_parameters, 3 * 8 * 12);
         assert_int_equal(b.lowest, 1);
     }
-    static const char *const bad[] = {"{\"tensors\": [\"model.layers.9.mlp.up_proj.weight\"]}", "{\"layers\": [7], \"parts\": []}",
-                                      "{\"layers\": [1]}", "{\"layers\": [], \"parts\": [\"mlp\"]}", "[]", "{",
-                                      "{\"tensors\": [3]}", "{\"layers\": [0.5], \"parts\": [\"mlp\"]}"};
+    static const char *const bad[] = {"{\"tensors\": [\"model.layers.9.mlp.up_proj.weight\"]}",
+                                      "{\"layers\": [7], \"parts\": []}",
+                                      "{\"layers\": [1]}",
+                                      "{\"layers\": [], \"parts\": [\"mlp\"]}",
+                                      "[]",
+                                      "{",
+                                      "{\"tensors\": [3]}",
+                                      "{\"layers\": [0.5], \"parts\": [\"mlp\"]}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         lac_err mine = {0};
         write_bytes(path, bad[i], strlen(bad[i]));
@@ -151,7 +162,8 @@ static void a_subjects_tokens_are_found(void **state)
     const char *path = LAC_SHARED_DIR "/data/tokenizers";
     char file[600] = "";
     snprintf(file, sizeof file, "%s/olmo-1/tokenizer.json", path);
-    if (!lac_path_exists(file)) snprintf(file, sizeof file, "%s", LAC_SHARED_DIR "/models/tinystories-656k/tokenizer.json");
+    if (!lac_path_exists(file))
+        snprintf(file, sizeof file, "%s", LAC_SHARED_DIR "/models/tinystories-656k/tokenizer.json");
     if (!lac_path_exists(file)) {
         print_message("skipped: %s is not there\n", file);
         skip();

@@ -5,7 +5,7 @@
 #include "model/layout.h"
 #include "model/safetensors.h"
 
-/* ---- shapes ----------------------------------------------------------------------------------------------------- */
+/* ---- shapes ----------------------------------------------------------------------------------------------- */
 
 static void parameter_counts_are_the_published_ones(void **state)
 {
@@ -69,7 +69,7 @@ static void what_is_multiplied_together_lies_together(void **state)
     lac_arena_release(&arena);
 }
 
-/* ---- config.json ------------------------------------------------------------------------------------------------ */
+/* ---- config.json ------------------------------------------------------------------------------------------ */
 
 #define LLAMA_BASE                                                                                     \
     "\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2,"      \
@@ -93,10 +93,14 @@ static void both_generations_of_config_mean_the_same(void **state)
     (void)state;
     lac_config a, b;
     lac_err err;
-    assert_int_equal(parse(&a, "{" LLAMA_BASE ",\"rope_theta\":500000.0,\"rope_scaling\":null,\"torch_dtype\":\"bfloat16\"}",
-                           &err), LAC_OK);
-    assert_int_equal(parse(&b, "{" LLAMA_BASE ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"default\"},"
-                           "\"dtype\":\"bfloat16\"}", &err), LAC_OK);
+    assert_int_equal(
+        parse(&a, "{" LLAMA_BASE ",\"rope_theta\":500000.0,\"rope_scaling\":null,\"torch_dtype\":\"bfloat16\"}", &err),
+        LAC_OK);
+    assert_int_equal(parse(&b,
+                           "{" LLAMA_BASE ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"default\"},"
+                           "\"dtype\":\"bfloat16\"}",
+                           &err),
+                     LAC_OK);
     assert_true(a.rope_theta == 500000 && b.rope_theta == 500000);
     assert_memory_equal(&a, &b, sizeof a);
     assert_int_equal(a.n_kv_heads, 2); /* absent: as many as heads */
@@ -108,7 +112,8 @@ static void olmo_obeys_its_clip_and_needs_no_epsilon(void **state)
     (void)state;
     lac_config c;
     lac_err err;
-    assert_int_equal(parse(&c, "{" OLMO_BASE ",\"clip_qkv\":null,\"rms_norm_eps\":1e-6,\"eos_token_id\":[2,3]}", &err), LAC_OK);
+    assert_int_equal(parse(&c, "{" OLMO_BASE ",\"clip_qkv\":null,\"rms_norm_eps\":1e-6,\"eos_token_id\":[2,3]}", &err),
+                     LAC_OK);
     assert_true(c.clip_qkv == 0 && c.norm == LAC_LAYERNORM && c.norm_eps == 1e-5f);
     assert_int_equal(c.eos, 2);
     assert_int_equal(parse(&c, "{" OLMO_BASE ",\"clip_qkv\":8.0,\"tie_word_embeddings\":true}", &err), LAC_OK);
@@ -140,7 +145,8 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
         {"\"model_type\":\"gpt2\"", "gpt2"},
         {"\"hidden_size\":8", "model_type"},
         {"\"num_hidden_layers\":2,\"model_type\":\"llama\",\"hidden_size\":-8", "hidden_size"},
-        {"\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":1e99", "num_hidden_layers"},
+        {"\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":1e99",
+         "num_hidden_layers"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[600];
@@ -183,7 +189,7 @@ static void a_written_config_reads_back_the_same(void **state)
     }
 }
 
-/* ---- there and back ---------------------------------------------------------------------------------------------- */
+/* ---- there and back ---------------------------------------------------------------------------------------- */
 
 typedef struct {
     char dir[512], path[600];
@@ -292,7 +298,8 @@ static void unpermuting_undoes_llama_cpps_row_order(void **state)
     enum { HEADS = 3, HEAD = 8, COLS = 5 };
     float hf[HEADS * HEAD * COLS], paired[HEADS * HEAD * COLS], back[HEADS * HEAD * COLS];
     for (size_t i = 0; i < HEADS * HEAD * COLS; i++) hf[i] = (float)i;
-    for (size_t r = 0; r < HEADS * HEAD; r++) memcpy(paired + paired_row(r, HEAD) * COLS, hf + r * COLS, COLS * sizeof *hf);
+    for (size_t r = 0; r < HEADS * HEAD; r++)
+        memcpy(paired + paired_row(r, HEAD) * COLS, hf + r * COLS, COLS * sizeof *hf);
     assert_memory_not_equal(hf, paired, sizeof hf);
     lac_gguf_unpermute(back, paired, HEADS, HEAD, COLS);
     assert_memory_equal(hf, back, sizeof hf);
@@ -320,7 +327,7 @@ static void a_gguf_and_a_directory_hold_the_same_model(void **state)
     }
 }
 
-/* ---- safetensors by hand ------------------------------------------------------------------------------------------ */
+/* ---- safetensors by hand ----------------------------------------------------------------------------------------*/ 
 
 /* One safetensors file of chosen tensors: names[i] of the model, stored under as[i]. */
 static void write_some(const char *path, const lac_model *m, const char *const *names, const char *const *as, size_t n)
@@ -415,7 +422,7 @@ static void shards_join_and_a_missing_one_is_named(void **state)
     cJSON_Delete(index);
 }
 
-/* ---- lies --------------------------------------------------------------------------------------------------------- */
+/* ---- lies --------------------------------------------------------------------------------------------------- */
 
 /* Rewrites the header's first `from` as `to`, and fixes the header's length. */
 static void edit_header(const char *path, const uint8_t *bytes, size_t size, const char *from, const char *to)
@@ -640,7 +647,7 @@ static void a_config_that_claims_too_much_costs_no_memory(void **state)
     lac_arena_release(&small);
 }
 
-/* ---- the models at hand ------------------------------------------------------------------------------------------- */
+/* ---- the models at hand ------------------------------------------------------------------------------------- */
 
 static void a_tokenizer_larger_than_the_embedding_is_refused(void **state)
 {

@@ -106,7 +106,8 @@ static float read_positive(const reader *r, const char *key, const cJSON *item, 
 static bool read_bool(const reader *r, const char *key, bool fallback)
 {
     const cJSON *item = field(r, key);
-    if (item && !cJSON_IsBool(item)) lac_fail(r->err, LAC_ERR_FORMAT, "%s: \"%s\" must be true or false", r->where, key);
+    if (item && !cJSON_IsBool(item))
+        lac_fail(r->err, LAC_ERR_FORMAT, "%s: \"%s\" must be true or false", r->where, key);
     return item ? cJSON_IsTrue(item) : fallback;
 }
 
@@ -135,7 +136,8 @@ static const char *rope_kind(const cJSON *rope)
 
 static void read_rope(lac_config *c, const reader *r)
 {
-    const cJSON *scaling = field(r, "rope_scaling"), *rope = field(r, "rope_parameters"), *theta = field(r, "rope_theta");
+    const cJSON *scaling = field(r, "rope_scaling"), *rope = field(r, "rope_parameters"),
+                *theta = field(r, "rope_theta");
     const char *scaling_kind = rope_kind(scaling), *kind = rope_kind(rope);
     if (!is_off(scaling) && !(scaling_kind && strcmp(scaling_kind, "default") == 0))
         refuse(r->where, "rope_scaling", "changes the positions and is not supported; only null is", r->err);
@@ -145,7 +147,8 @@ static void read_rope(lac_config *c, const reader *r)
     for (const cJSON *item = rope ? rope->child : NULL; item; item = item->next) {
         static const char *const known[] = {"rope_theta", "rope_type", "type", "partial_rotary_factor"};
         if (!is_off(item) && !LISTED(known, item->string))
-            lac_fail(r->err, LAC_ERR_UNSUPPORTED, "%s: \"rope_parameters.%s\" is not supported", r->where, item->string);
+            lac_fail(r->err, LAC_ERR_UNSUPPORTED, "%s: \"rope_parameters.%s\" is not supported", r->where,
+                     item->string);
     }
     const cJSON *partial = cJSON_GetObjectItemCaseSensitive(rope, "partial_rotary_factor");
     if (!partial) partial = field(r, "partial_rotary_factor");
@@ -205,8 +208,8 @@ static lac_status read_family(lac_config *c, const reader *r)
         c->norm_eps = 1e-5f;
         c->clip_qkv = read_positive(r, "clip_qkv", field(r, "clip_qkv"), 0);
     } else {
-        return lac_fail(r->err, LAC_ERR_UNSUPPORTED, "%s: model_type \"%.40s\" is not supported; \"llama\" and \"olmo\" are",
-                        r->where, name);
+        return lac_fail(r->err, LAC_ERR_UNSUPPORTED,
+                        "%s: model_type \"%.40s\" is not supported; \"llama\" and \"olmo\" are", r->where, name);
     }
     if (c->family == LAC_LLAMA && field(r, "clip_qkv"))
         return refuse(r->where, "clip_qkv", "is known for olmo only", r->err);
@@ -229,8 +232,8 @@ lac_status lac_config_parse(lac_config *config, const cJSON *json, const char *w
         c.n_kv_heads = read_int(&r, "num_key_value_heads", c.n_heads);
         c.context = read_int(&r, "max_position_embeddings", 2048);
         if (!field(&r, "head_dim") && c.n_heads > 0 && c.dim % c.n_heads != 0)
-            lac_fail(&mine, LAC_ERR_FORMAT, "%s: hidden_size %d is not divisible by num_attention_heads %d", where, c.dim,
-                     c.n_heads);
+            lac_fail(&mine, LAC_ERR_FORMAT, "%s: hidden_size %d is not divisible by num_attention_heads %d", where,
+                     c.dim, c.n_heads);
         c.head_dim = read_int(&r, "head_dim", c.n_heads > 0 ? c.dim / c.n_heads : 0);
         c.tied = read_bool(&r, "tie_word_embeddings", false);
         c.bos = read_token(&r, "bos_token_id");
@@ -257,8 +260,8 @@ lac_status lac_config_check(const lac_config *c, const char *where, lac_err *err
                  {"vocabulary size", c->vocab, 1 << 24},     {"context length", c->context, 1 << 28}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].value < 1 || sizes[i].value > sizes[i].most)
-            return lac_fail(err, LAC_ERR_FORMAT, "%s: a %s of %d is outside 1 to %d", where, sizes[i].name, sizes[i].value,
-                            sizes[i].most);
+            return lac_fail(err, LAC_ERR_FORMAT, "%s: a %s of %d is outside 1 to %d", where, sizes[i].name,
+                            sizes[i].value, sizes[i].most);
     if (c->n_heads % c->n_kv_heads != 0)
         return lac_fail(err, LAC_ERR_FORMAT, "%s: %d heads cannot share %d key/value heads evenly", where, c->n_heads,
                         c->n_kv_heads);
@@ -269,7 +272,8 @@ lac_status lac_config_check(const lac_config *c, const char *where, lac_err *err
         return lac_fail(err, LAC_ERR_FORMAT, "%s: %d heads of %d are more than fit", where, c->n_heads, c->head_dim);
     if (!(c->norm_eps > 0) || !isfinite(c->norm_eps) || !(c->rope_theta > 0) || !isfinite(c->rope_theta) ||
         !(c->clip_qkv >= 0) || !isfinite(c->clip_qkv))
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the norm's epsilon and the rotary base must be positive numbers", where);
+        return lac_fail(err, LAC_ERR_FORMAT, "%s: the norm's epsilon and the rotary base must be positive numbers",
+                        where);
     return LAC_OK;
 }
 
@@ -309,7 +313,8 @@ cJSON *lac_config_json(const lac_config *c)
     cJSON_AddNumberToObject(json, "vocab_size", c->vocab);
     cJSON_AddNumberToObject(json, "max_position_embeddings", c->context);
     if (llama) cJSON_AddItemToObject(json, "rms_norm_eps", float_number(c->norm_eps));
-    if (!llama) cJSON_AddItemToObject(json, "clip_qkv", c->clip_qkv > 0 ? float_number(c->clip_qkv) : cJSON_CreateNull());
+    if (!llama)
+        cJSON_AddItemToObject(json, "clip_qkv", c->clip_qkv > 0 ? float_number(c->clip_qkv) : cJSON_CreateNull());
     cJSON_AddItemToObject(json, "rope_theta", float_number(c->rope_theta));
     cJSON_AddNullToObject(json, "rope_scaling");
     cJSON_AddStringToObject(json, "hidden_act", "silu");

@@ -24,8 +24,8 @@ static lac_status read_fact(lac_fact *fact, const lac_records *r, const cJSON *r
     if (!subject[0] || !attribute[0])
         return lac_fail(err, LAC_ERR_DATA, "%s:%d: subject and attribute must not be empty", r->path, r->line);
     if (!strstr(prompt, subject))
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: the subject \"%.100s\" does not stand in the prompt \"%.200s\"", r->path,
-                        r->line, subject, prompt);
+        return lac_fail(err, LAC_ERR_DATA, "%s:%d: the subject \"%.100s\" does not stand in the prompt \"%.200s\"",
+                        r->path, r->line, subject, prompt);
     const cJSON *id = cJSON_GetObjectItemCaseSensitive(row, "known_id");
     *fact = (lac_fact){.id = cJSON_IsNumber(id) ? id->valueint : index, .line = r->line};
     fact->prompt = lac_strdup(arena, prompt, err);
@@ -36,8 +36,8 @@ static lac_status read_fact(lac_fact *fact, const lac_records *r, const cJSON *r
     fact->split = optional(row, "split", arena, err);
     if (!fact->prompt || !fact->subject || !fact->attribute) return LAC_ERR_MEMORY;
     if (fact->split && strcmp(fact->split, "forget") != 0 && strcmp(fact->split, "retain") != 0)
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: split \"%.40s\" is neither \"forget\" nor \"retain\"", r->path, r->line,
-                        fact->split);
+        return lac_fail(err, LAC_ERR_DATA, "%s:%d: split \"%.40s\" is neither \"forget\" nor \"retain\"", r->path,
+                        r->line, fact->split);
     return LAC_OK;
 }
 
@@ -112,8 +112,8 @@ lac_status lac_subject_range(int *begin, int *end, const lac_tokenizer *t, const
         found = subject[0] ? strstr(whole, subject) : NULL;
     }
     if (!found)
-        return lac_fail(err, LAC_ERR_DATA, "the subject \"%.100s\" is not to be found in the decoded tokens \"%.200s\"", subject,
-                        whole);
+        return lac_fail(err, LAC_ERR_DATA, "the subject \"%.100s\" is not to be found in the decoded tokens \"%.200s\"",
+                        subject, whole);
     size_t first = (size_t)(found - whole), last = first + strlen(subject), at = 0;
     *begin = *end = -1;
     for (size_t i = 0; i < ids->n && *end < 0; i++) {

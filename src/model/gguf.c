@@ -174,31 +174,35 @@ static char *get_string(const lac_gguf *g, const char *key, lac_arena *arena, la
 
 static lac_status damaged(const lac_gguf *g, const char *what, lac_err *err)
 {
-    return lac_fail(err, LAC_ERR_FORMAT, "%s: the GGUF header's %s are cut short or damaged; fetch the file again", g->file,
-                    what);
+    return lac_fail(err, LAC_ERR_FORMAT, "%s: the GGUF header's %s are cut short or damaged; fetch the file again",
+                    g->file, what);
 }
 
 /* offset[i] and type are kept apart from lac_stored until the data's start is known. */
-static lac_status take_info(lac_stored *t, uint64_t *offset, cursor *c, const lac_gguf *g, lac_arena *arena, lac_err *err)
+static lac_status take_info(lac_stored *t, uint64_t *offset, cursor *c, const lac_gguf *g, lac_arena *arena,
+                            lac_err *err)
 {
     *t = (lac_stored){.file = g->file, .dims = {1, 1, 1, 1}};
     if (!(t->name = take_string(c, arena, err))) return damaged(g, "tensor names", err);
     uint32_t n_dims = take_u32(c);
     if (n_dims > 4)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: %.64s has %u dimensions; the header is damaged", g->file, t->name, n_dims);
+        return lac_fail(err, LAC_ERR_FORMAT, "%s: %.64s has %u dimensions; the header is damaged", g->file, t->name,
+                        n_dims);
     t->n_dims = (int)n_dims;
     for (uint32_t i = 0; i < n_dims; i++) t->dims[n_dims - 1 - i] = take_u64(c);
     uint32_t type = take_u32(c);
     *offset = take_u64(c);
     if (c->broken) return damaged(g, "tensors", err);
     if ((t->dtype = lac_dtype_by_ggml(type)) == LAC_N_DTYPES)
-        return lac_fail(err, LAC_ERR_UNSUPPORTED,
-                        "%s: %.64s is stored in ggml's type %u; F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K "
-                        "and Q6_K are supported", g->file, t->name, type);
+        return lac_fail(
+            err, LAC_ERR_UNSUPPORTED,
+            "%s: %.64s is stored in ggml's type %u; F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K "
+            "and Q6_K are supported",
+            g->file, t->name, type);
     size_t n_items = 0;
     if (!lac_stored_measure(&n_items, &t->n_bytes, t))
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the shape of %.64s does not fit its type; the header is damaged", g->file,
-                        t->name);
+        return lac_fail(err, LAC_ERR_FORMAT, "%s: the shape of %.64s does not fit its type; the header is damaged",
+                        g->file, t->name);
     return LAC_OK;
 }
 
@@ -213,12 +217,13 @@ static lac_status place_tensors(lac_gguf *g, const uint64_t *offset, const curso
     for (size_t i = 0; i < g->n; i++) {
         lac_stored *t = &g->tensor[i];
         if (offset[i] % step != 0)
-            return lac_fail(err, LAC_ERR_FORMAT, "%s: %.64s does not lie on the alignment; the header is damaged", g->file,
-                            t->name);
-        if (offset[i] > room || t->n_bytes > room - offset[i])
-            return lac_fail(err, LAC_ERR_FORMAT,
-                            "%s: %.64s reaches beyond the end of the file, which is cut short or damaged; fetch it again",
+            return lac_fail(err, LAC_ERR_FORMAT, "%s: %.64s does not lie on the alignment; the header is damaged",
                             g->file, t->name);
+        if (offset[i] > room || t->n_bytes > room - offset[i])
+            return lac_fail(
+                err, LAC_ERR_FORMAT,
+                "%s: %.64s reaches beyond the end of the file, which is cut short or damaged; fetch it again", g->file,
+                t->name);
         t->data = g->map.data + start + offset[i];
     }
     const lac_stored **order = LAC_NEW(arena, const lac_stored *, g->n, err);
@@ -235,11 +240,12 @@ static lac_status read_all(lac_gguf *g, lac_arena *arena, lac_err *err)
     if (c.broken || magic != 0x46554747)
         return lac_fail(err, LAC_ERR_FORMAT, "%s: not a GGUF file", g->file);
     if (version != 2 && version != 3)
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: GGUF version %u is not supported; 2 and 3 are", g->file, version);
+        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: GGUF version %u is not supported; 2 and 3 are", g->file,
+                        version);
     /* A pair takes at least 13 bytes and a tensor 24: no count can be larger than what is left allows. */
     if (n_pairs > left(&c) / 13 || n_tensors > left(&c) / 24 || n_pairs > 1 << 16)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the header counts more than the file can hold; it is cut short or damaged",
-                        g->file);
+        return lac_fail(err, LAC_ERR_FORMAT,
+                        "%s: the header counts more than the file can hold; it is cut short or damaged", g->file);
     if (!(g->pair = LAC_NEW(arena, lac_gguf_pair, (size_t)n_pairs, err))) return LAC_ERR_MEMORY;
     for (uint64_t i = 0; i < n_pairs; i++) {
         const char *key = take_string(&c, arena, err);
@@ -284,13 +290,15 @@ static const char *const known_keys[] = {
 static lac_status check_keys(const lac_gguf *g, lac_err *err)
 {
     if (!pair_is(g, "general.architecture", "llama"))
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: only GGUF files of architecture \"llama\" are supported", g->file);
+        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: only GGUF files of architecture \"llama\" are supported",
+                        g->file);
     if (find_pair(g, "rope.scaling.type") || (find_pair(g, "llama.rope.scaling.type") &&
         !pair_is(g, "llama.rope.scaling.type", "none")))
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: llama.rope.scaling.type is not supported; only \"none\" is", g->file);
-    if (get_number(g, "split.count", 0, err) > 1)
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: split.count says that this is one of several files; join them first",
+        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: llama.rope.scaling.type is not supported; only \"none\" is",
                         g->file);
+    if (get_number(g, "split.count", 0, err) > 1)
+        return lac_fail(err, LAC_ERR_UNSUPPORTED,
+                        "%s: split.count says that this is one of several files; join them first", g->file);
     for (size_t i = 0; i < g->n_pairs; i++) {
         const char *key = g->pair[i].key;
         if (strncmp(key, "llama.", 6) != 0) continue;
@@ -300,8 +308,8 @@ static lac_status check_keys(const lac_gguf *g, lac_err *err)
         double x = 1;
         bool is_zero = pair_number(&x, &g->pair[i]) && x == 0;
         if (!known && !is_zero)
-            return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: the key %.100s may change the maths and is not known here", g->file,
-                            key);
+            return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: the key %.100s may change the maths and is not known here",
+                            g->file, key);
     }
     return LAC_OK;
 }
@@ -311,7 +319,8 @@ static int vocab_rows(const lac_gguf *g, lac_err *err)
 {
     const lac_stored *t = lac_stored_find(g->tensor, g->n, "token_embd.weight");
     if (!t || t->n_dims != 2 || t->dims[0] > 1 << 24) {
-        lac_fail(err, LAC_ERR_FORMAT, "%s: the tensor token_embd.weight is missing or has no rows and columns", g->file);
+        lac_fail(err, LAC_ERR_FORMAT, "%s: the tensor token_embd.weight is missing or has no rows and columns",
+                 g->file);
         return 0;
     }
     return (int)t->dims[0];
@@ -336,8 +345,8 @@ lac_status lac_gguf_config(lac_config *config, const lac_gguf *g, lac_err *err)
         lac_fail(&mine, LAC_ERR_UNSUPPORTED, "%s: llama.rope.dimension_count other than the head size is not supported",
                  g->file);
     if (get_int(g, "llama.attention.value_length", 1, c.head_dim, &mine) != c.head_dim)
-        lac_fail(&mine, LAC_ERR_UNSUPPORTED, "%s: llama.attention.value_length other than the key length is not supported",
-                 g->file);
+        lac_fail(&mine, LAC_ERR_UNSUPPORTED,
+                 "%s: llama.attention.value_length other than the key length is not supported", g->file);
     c.vocab = vocab_rows(g, &mine);
     c.tied = !lac_stored_find(g->tensor, g->n, "output.weight");
     bool spm = pair_is(g, "tokenizer.ggml.model", "llama");
@@ -365,7 +374,8 @@ static const char *const *get_strings(size_t *n, const lac_gguf *g, const char *
     cursor c = {pair->value, g->map.data + g->map.size, false};
     for (uint64_t i = 0; list && i < pair->count; i++)
         if (!(list[i] = take_string(&c, arena, err))) {
-            lac_fail(err, LAC_ERR_FORMAT, "%s: item %llu of %s is not valid UTF-8", g->file, (unsigned long long)i, key);
+            lac_fail(err, LAC_ERR_FORMAT, "%s: item %llu of %s is not valid UTF-8", g->file, (unsigned long long)i,
+                     key);
             return NULL;
         }
     *n = list ? (size_t)pair->count : 0;
@@ -416,8 +426,8 @@ lac_status lac_gguf_tokenizer(lac_tokenizer_parts *parts, const lac_gguf *g, lac
         const int ids[] = {p.bos, p.eos, p.unk, p.pad};
         for (int i = 0; i < 4; i++)
             if (!mine.code && ids[i] >= 0 && (size_t)ids[i] >= p.n_tokens)
-                lac_fail(&mine, LAC_ERR_FORMAT, "%s: a special token's id %d lies beyond the %zu tokens", g->file, ids[i],
-                         p.n_tokens);
+                lac_fail(&mine, LAC_ERR_FORMAT, "%s: a special token's id %d lies beyond the %zu tokens", g->file,
+                         ids[i], p.n_tokens);
     }
     if (mine.code) return lac_fail(err, mine.code, "%s", mine.msg);
     *parts = p;

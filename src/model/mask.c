@@ -38,7 +38,8 @@ static lac_status finish(lac_mask *mask, const lac_model *model, const char *whe
         if (layer < mask->lowest) mask->lowest = layer;
     }
     if (mask->n_trained == 0)
-        return lac_fail(err, LAC_ERR_DATA, "%s: no tensor of this model is selected, so nothing could be learnt", where);
+        return lac_fail(err, LAC_ERR_DATA, "%s: no tensor of this model is selected, so nothing could be learnt",
+                        where);
     return LAC_OK;
 }
 
@@ -72,8 +73,8 @@ static lac_status parse_layers(selection *s, int n_layers, const char *text, lac
         if (!good || (*end && *end != ','))
             return lac_fail(err, LAC_ERR_USAGE, "layers \"%.60s\" should read like 0-5,12 or all", text);
         if (last >= n_layers)
-            return lac_fail(err, LAC_ERR_USAGE, "layers \"%.60s\": there is no layer %ld, the last one is %d", text, last,
-                            n_layers - 1);
+            return lac_fail(err, LAC_ERR_USAGE, "layers \"%.60s\": there is no layer %ld, the last one is %d", text,
+                            last, n_layers - 1);
         for (long l = first; l <= last; l++) s->layer[l] = true;
         if (!*end) return LAC_OK;
         at = end + 1;
@@ -96,7 +97,8 @@ static lac_status parse_parts(selection *s, const char *text, lac_err *err)
     for (const char *at = text;; at++) {
         size_t n = strcspn(at, ",");
         if (!select_part(s, at, n))
-            return lac_fail(err, LAC_ERR_USAGE, "parts \"%.60s\": \"%.*s\" is none of mlp, attn, norm, embed, head, all", text,
+            return lac_fail(err, LAC_ERR_USAGE,
+                            "parts \"%.60s\": \"%.*s\" is none of mlp, attn, norm, embed, head, all", text,
                             (int)(n < 40 ? n : 40), at);
         at += n;
         if (!*at) return LAC_OK;
@@ -117,11 +119,14 @@ lac_status lac_mask_parse(lac_mask *mask, const lac_model *model, const char *la
 
 /* ---- mask.json -------------------------------------------------------------------------------------------------- */
 
-static lac_status load_tensors(lac_mask *mask, const lac_model *model, const cJSON *list, const char *path, lac_err *err)
+static lac_status load_tensors(lac_mask *mask, const lac_model *model, const cJSON *list, const char *path,
+                               lac_err *err)
 {
     for (const cJSON *item = list->child; item; item = item->next) {
         size_t i = 0;
-        while (i < model->n_tensors && !(cJSON_IsString(item) && strcmp(model->tensors[i].name, item->valuestring) == 0)) i++;
+        while (i < model->n_tensors &&
+               !(cJSON_IsString(item) && strcmp(model->tensors[i].name, item->valuestring) == 0))
+            i++;
         if (i == model->n_tensors)
             return lac_fail(err, LAC_ERR_DATA, "%s: this model has no tensor %.100s", path,
                             cJSON_IsString(item) ? item->valuestring : "of a name that is no string");
@@ -134,14 +139,16 @@ static lac_status load_selection(selection *s, int n_layers, const cJSON *layers
                                  lac_err *err)
 {
     for (const cJSON *item = layers->child; item; item = item->next) {
-        if (!cJSON_IsNumber(item) || item->valuedouble != item->valueint || item->valueint < 0 || item->valueint >= n_layers)
+        if (!cJSON_IsNumber(item) || item->valuedouble != item->valueint || item->valueint < 0 ||
+            item->valueint >= n_layers)
             return lac_fail(err, LAC_ERR_DATA, "%s: \"layers\" holds something other than the layers 0 to %d", path,
                             n_layers - 1);
         s->layer[item->valueint] = true;
     }
     for (const cJSON *item = parts->child; item; item = item->next)
         if (!cJSON_IsString(item) || !select_part(s, item->valuestring, strlen(item->valuestring)))
-            return lac_fail(err, LAC_ERR_DATA, "%s: \"parts\" holds something other than mlp, attn, norm, embed, head", path);
+            return lac_fail(err, LAC_ERR_DATA, "%s: \"parts\" holds something other than mlp, attn, norm, embed, head",
+                            path);
     return LAC_OK;
 }
 
@@ -160,7 +167,8 @@ lac_status lac_mask_load(lac_mask *mask, const lac_model *model, const char *pat
         status = load_selection(&s, model->config.n_layers, layers, parts, path, err);
         if (!status) select_tensors(mask, model, &s);
     } else {
-        status = lac_fail(err, LAC_ERR_DATA, "%s: a mask has the lists \"layers\" and \"parts\", or the list \"tensors\"", path);
+        status = lac_fail(err, LAC_ERR_DATA,
+                          "%s: a mask has the lists \"layers\" and \"parts\", or the list \"tensors\"", path);
     }
     cJSON_Delete(json);
     return status ? status : finish(mask, model, path, err);

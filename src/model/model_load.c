@@ -29,7 +29,8 @@ static bool ignored(const source *s, const char *name)
 
 static bool same_bytes(const lac_stored *a, const lac_stored *b)
 {
-    return a->dtype == b->dtype && a->n_bytes == b->n_bytes && (a->data == b->data || !memcmp(a->data, b->data, a->n_bytes));
+    return a->dtype == b->dtype && a->n_bytes == b->n_bytes &&
+           (a->data == b->data || !memcmp(a->data, b->data, a->n_bytes));
 }
 
 /* A tied model's one matrix may be stored as the embedding, as the head, or as both when they agree. */
@@ -39,9 +40,9 @@ static lac_status settle_tie(lac_stored **embed, const source *s, const lac_conf
     if (!head) return LAC_OK;
     head->taken = true;
     if (*embed && !same_bytes(*embed, head))
-        return lac_fail(err, LAC_ERR_FORMAT,
-                        "%s: tie_word_embeddings is true, but lm_head.weight differs from the embedding; set it to false",
-                        s->path);
+        return lac_fail(
+            err, LAC_ERR_FORMAT,
+            "%s: tie_word_embeddings is true, but lm_head.weight differs from the embedding; set it to false", s->path);
     if (!*embed) *embed = head;
     return LAC_OK;
 }
@@ -56,10 +57,10 @@ static lac_status check_shape(const lac_stored *stored, const lac_tensor *t, con
     for (int i = 0, at = 0; i < stored->n_dims; i++)
         at += snprintf(is + at, sizeof is - (size_t)at, "%s%zu", i ? ", " : "", stored->dims[i]);
     if (flat)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: %s has the shape [%s], but the config asks for [%zu]", stored->file, name, is,
-                        want[0]);
-    return lac_fail(err, LAC_ERR_FORMAT, "%s: %s has the shape [%s], but the config asks for [%zu, %zu]", stored->file, name,
-                    is, want[0], want[1]);
+        return lac_fail(err, LAC_ERR_FORMAT, "%s: %s has the shape [%s], but the config asks for [%zu]", stored->file,
+                        name, is, want[0]);
+    return lac_fail(err, LAC_ERR_FORMAT, "%s: %s has the shape [%s], but the config asks for [%zu, %zu]", stored->file,
+                    name, is, want[0], want[1]);
 }
 
 /* stored[i] is where tensor i stands in the file. */
@@ -82,13 +83,13 @@ static lac_status match(const lac_stored **stored, const lac_model *model, sourc
     }
     for (size_t i = 0; i < s->n; i++)
         if (!s->list[i].taken && !ignored(s, s->list[i].name))
-            return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: the tensor %.100s is not one that the config asks for", s->path,
-                            s->list[i].name);
+            return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: the tensor %.100s is not one that the config asks for",
+                            s->path, s->list[i].name);
     return LAC_OK;
 }
 
-static lac_status read_tensor(lac_tensor *t, const lac_stored *stored, const lac_config *c, bool gguf, lac_arena *scratch,
-                              lac_err *err)
+static lac_status read_tensor(lac_tensor *t, const lac_stored *stored, const lac_config *c, bool gguf,
+                              lac_arena *scratch, lac_err *err)
 {
     size_t n = t->rows * t->cols;
     if (!gguf || (t->slot != LAC_SLOT_Q && t->slot != LAC_SLOT_K)) {
@@ -148,7 +149,8 @@ static lac_status read_config(lac_config *config, char **text, const char *dir, 
     const char *file = lac_printf(arena, err, "%s/config.json", dir);
     if (!file) return LAC_ERR_MEMORY;
     if (!lac_path_exists(file))
-        return lac_fail(err, LAC_ERR_FILE, "%s: no config.json there; MODEL is a Hugging Face directory or a .gguf file", dir);
+        return lac_fail(err, LAC_ERR_FILE,
+                        "%s: no config.json there; MODEL is a Hugging Face directory or a .gguf file", dir);
     cJSON *json = lac_json_load(file, err);
     if (!json) return err ? err->code : LAC_ERR_FORMAT;
     lac_status status = lac_config_parse(config, json, file, err);
@@ -184,8 +186,8 @@ lac_status lac_model_load(lac_model *model, const char *path, lac_arena *arena, 
     lac_err mine = {0};
     *model = (lac_model){0};
     if (!lac_path_exists(path))
-        return lac_fail(err, LAC_ERR_FILE, "%s: no such file or directory; MODEL is a Hugging Face directory or a .gguf file",
-                        path);
+        return lac_fail(err, LAC_ERR_FILE,
+                        "%s: no such file or directory; MODEL is a Hugging Face directory or a .gguf file", path);
     const char *kept = lac_strdup(arena, path, err);
     if (!kept) return LAC_ERR_MEMORY;
     lac_status status = lac_path_is_dir(path) ? load_directory(model, kept, arena, &mine)
@@ -196,8 +198,8 @@ lac_status lac_model_load(lac_model *model, const char *path, lac_arena *arena, 
                               c->eos >= 0 ? c->eos : lac_tokenizer_eos(model->tokenizer));
         int n = lac_tokenizer_size(model->tokenizer);
         if (n > model->config.vocab)
-            status = lac_fail(&mine, LAC_ERR_FORMAT, "%s: the tokenizer has %d ids, but the embedding only %d rows", path, n,
-                              model->config.vocab);
+            status = lac_fail(&mine, LAC_ERR_FORMAT, "%s: the tokenizer has %d ids, but the embedding only %d rows",
+                              path, n, model->config.vocab);
     }
     if (status) {
         lac_model_release(model);

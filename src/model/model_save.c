@@ -58,7 +58,8 @@ static char *with_dtype(const char *text, lac_dtype dtype, lac_arena *arena, lac
     }
     if (found || !now) return now;
     size_t open = strcspn(now, "{");
-    return lac_printf(arena, err, "%.*s{\n  \"torch_dtype\": \"%s\",%s", (int)open, now, torch_name(dtype), now + open + 1);
+    return lac_printf(arena, err, "%.*s{\n  \"torch_dtype\": \"%s\",%s", (int)open, now, torch_name(dtype),
+                      now + open + 1);
 }
 
 static lac_status write_text(const char *path, const char *text, lac_err *err)
@@ -88,7 +89,8 @@ static lac_status save_config(const lac_model *model, const char *path, lac_dtyp
 }
 
 /* A file that has no meaning for us but has one for others travels with the model. */
-static lac_status copy_if_there(const lac_model *model, const char *name, const char *dir, lac_arena *arena, lac_err *err)
+static lac_status copy_if_there(const lac_model *model, const char *name, const char *dir, lac_arena *arena,
+                                lac_err *err)
 {
     if (!model->path || !lac_path_is_dir(model->path)) return LAC_OK;
     const char *from = lac_printf(arena, err, "%s/%s", model->path, name);

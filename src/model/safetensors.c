@@ -39,15 +39,16 @@ static lac_status read_entry(lac_stored *t, const cJSON *item, const char *file,
                         t->name);
     t->dtype = lac_dtype_by_name(dtype->valuestring);
     if (t->dtype > LAC_DTYPE_BF16)
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported", file,
-                        t->name, dtype->valuestring);
+        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported",
+                        file, t->name, dtype->valuestring);
     for (const cJSON *d = shape->child; d; d = d->next)
         if (t->n_dims == 4 || !read_count(&t->dims[t->n_dims++], d))
             return lac_fail(err, LAC_ERR_FORMAT, "%s: the shape of %.100s is not one to four sizes", file, t->name);
     size_t begin = 0, end = 0, n_items = 0, n_bytes = 0;
     if (!read_count(&begin, cJSON_GetArrayItem(offsets, 0)) || !read_count(&end, cJSON_GetArrayItem(offsets, 1)) ||
         begin > end)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the data_offsets of %.100s are not two places in order", file, t->name);
+        return lac_fail(err, LAC_ERR_FORMAT, "%s: the data_offsets of %.100s are not two places in order", file,
+                        t->name);
     if (end > data_size)
         return lac_fail(err, LAC_ERR_FORMAT,
                         "%s: %.100s ends at byte %zu of %zu; the file is cut short or damaged, fetch it again", file,
@@ -90,8 +91,8 @@ static lac_status read_header(lac_stored **list, size_t *n, const lac_map *map, 
     uint64_t length = 0;
     if (map->size >= 8) memcpy(&length, map->data, 8);
     if (map->size < 8 || length > map->size - 8 || length > HEADER_LIMIT || length < 2)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: not a safetensors file (a header of %llu bytes in a file of %zu)", file,
-                        (unsigned long long)length, map->size);
+        return lac_fail(err, LAC_ERR_FORMAT, "%s: not a safetensors file (a header of %llu bytes in a file of %zu)",
+                        file, (unsigned long long)length, map->size);
     const char *text = (const char *)map->data + 8;
     if (!lac_utf8_valid(text, length))
         return lac_fail(err, LAC_ERR_FORMAT, "%s: the safetensors header is not valid UTF-8", file);
@@ -147,12 +148,13 @@ static lac_status check_shard(const lac_stored *list, size_t n, const char *shar
     for (size_t i = 0; i < n; i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(weight_map, list[i].name);
         if (!item || strcmp(item->valuestring, shard) != 0)
-            return lac_fail(err, LAC_ERR_FORMAT, "%s: the tensor %.100s stands in %s, where the index does not place it",
-                            index, list[i].name, shard);
+            return lac_fail(err, LAC_ERR_FORMAT,
+                            "%s: the tensor %.100s stands in %s, where the index does not place it", index,
+                            list[i].name, shard);
     }
     if (said != n)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the index places %zu tensors in %s, which holds %zu", index, said, shard,
-                        n);
+        return lac_fail(err, LAC_ERR_FORMAT, "%s: the index places %zu tensors in %s, which holds %zu", index, said,
+                        shard, n);
     return LAC_OK;
 }
 
@@ -176,8 +178,8 @@ static lac_status open_shards(lac_safetensors *st, const char *dir, const char *
         size_t n = 0;
         if (!file) return LAC_ERR_MEMORY;
         if (!lac_path_exists(file))
-            return lac_fail(err, LAC_ERR_FILE, "%s: this shard, one of %zu that the index names, is missing; fetch it", file,
-                            n_shards);
+            return lac_fail(err, LAC_ERR_FILE, "%s: this shard, one of %zu that the index names, is missing; fetch it",
+                            file, n_shards);
         if ((status = open_file(st, file, &list, &n, arena, err))) return status;
         if ((status = check_shard(list, n, names[i], weight_map, index, err))) return status;
         if (st->n + n > n_entries)
@@ -264,8 +266,8 @@ static lac_status write_data(FILE *out, const lac_model *model, lac_dtype dtype,
         for (size_t first = 0, n; first < total && !status; first += n) {
             n = total - first < PIECE ? total - first : PIECE;
             if (!lac_dtype_write(buffer, t->data + first, dtype, n))
-                status = lac_fail(err, LAC_ERR_DATA, "%s: a weight of %s is too large for %s; save as bf16 or f32", path,
-                                  t->name, header_dtype(dtype));
+                status = lac_fail(err, LAC_ERR_DATA, "%s: a weight of %s is too large for %s; save as bf16 or f32",
+                                  path, t->name, header_dtype(dtype));
             else if (fwrite(buffer, size, n, out) != n)
                 status = lac_fail(err, LAC_ERR_FILE, "%s: writing failed; is the disk full?", path);
         }
