@@ -41,7 +41,8 @@ static void add_text(job *j, const char *name, const char *value)
 
 static void add_scores(job *j, cJSON *scores)
 {
-    for (cJSON *item; (item = cJSON_DetachItemFromArray(scores, 0));) cJSON_AddItemToObject(j->result, item->string, item);
+    for (cJSON *item; (item = cJSON_DetachItemFromArray(scores, 0));)
+        cJSON_AddItemToObject(j->result, item->string, item);
     cJSON_Delete(scores);
 }
 
@@ -209,8 +210,8 @@ int cmd_eval(int argc, char **argv)
     j.result = cJSON_CreateObject();
     lac_manifest_begin(&manifest, &usage, argc, argv);
     if (!find_suite(&suite, &j, &err) && !lac_outdir_open(&dir, j.out, &err) &&
-        !lac_model_load(&j.model, j.model_path, &j.arena, &err) && !run_suite(&j, suite, &dir, &err) && !save(&j, &manifest, &dir, &err) &&
-        j.json) {
+        !lac_model_load(&j.model, j.model_path, &j.arena, &err) && !run_suite(&j, suite, &dir, &err) &&
+        !save(&j, &manifest, &dir, &err) && j.json) {
         char *text = cJSON_Print(j.result);
         if (text) puts(text);
         cJSON_free(text);

@@ -18,7 +18,8 @@ static void spaces_are_cleaned_as_transformers_does(void **state)
 {
     (void)state;
     static const char *const pair[][2] = {
-        {"Hello , world !", "Hello, world!"},         {"do n't I 'm he 's we 've they 're", "don't I'm he's we've they're"},
+        {"Hello , world !", "Hello, world!"},
+        {"do n't I 'm he 's we 've they 're", "don't I'm he's we've they're"},
         {"a ' b ' c", "a'b'c"},                       {" . ? !", ".?!"},
         {"it  . two spaces", "it . two spaces"},      {"wo n't .", "won't."},
         {"untouched.", "untouched."},                 {"", ""},

@@ -211,8 +211,8 @@ static void check_shape(const int *shapes, int n_prefix, size_t max_rows)
             if (fabs(got - expected) > 2e-5 || fabs(e.choice[q][c].first_logp - first) > 2e-5)
                 fail_msg("question %d (shape %d), choice %d: %g, plainly %g", q, shapes[q], c, got, expected);
             assert_true(e.choice[q][c].first_rank >= 1 && e.choice[q][c].first_rank <= V);
-            assert_int_equal(e.choice[q][c].first_rank == 1, e.choice[q][c].first_top ==
-                                                                 e.choice[q][c].ids[e.choice[q][c].n - e.choice[q][c].n_scored]);
+            const lac_choice *scored = &e.choice[q][c];
+            assert_int_equal(scored->first_rank == 1, scored->first_top == scored->ids[scored->n - scored->n_scored]);
         }
     close_engine(&e);
 }
@@ -235,7 +235,8 @@ static void a_shared_prefix_is_computed_once(void **state)
     open_engine(&e);
     for (int q = 0; q < QUESTIONS; q++) make_question(&e, q, 0, 12);
     lac_err err = {0};
-    if (lac_choices_score(e.question, QUESTIONS, &e.run, &e.model, &(lac_choices_opts){0}, &err)) fail_msg("%s", err.msg);
+    if (lac_choices_score(e.question, QUESTIONS, &e.run, &e.model, &(lac_choices_opts){0}, &err))
+        fail_msg("%s", err.msg);
     double rows = 12; /* the prefix, then each question's 3 + q; letters cost no row of their own */
     for (int q = 0; q < QUESTIONS; q++) rows += 3 + q;
     assert_true(e.run.row_layers <= rows * e.model.config.n_layers);
@@ -254,8 +255,9 @@ static void a_long_context_loses_its_beginning(void **state)
     lac_err err = {0};
     lac_choice whole, cut;
     lac_tokenizer *t = lac_tokenizer_load(path, &arena, &err);
-    if (!t || lac_choice_encode(&whole, t, "Once upon a time there was a little girl", " who sang", 512, &arena, &err) ||
-        lac_choice_encode(&cut, t, "Once upon a time there was a little girl", " who sang", 6, &arena, &err))
+    const char *context = "Once upon a time there was a little girl";
+    if (!t || lac_choice_encode(&whole, t, context, " who sang", 512, &arena, &err) ||
+        lac_choice_encode(&cut, t, context, " who sang", 6, &arena, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(cut.n, 7); /* the model reads six, the seventh is only scored */
     assert_int_equal(cut.n_scored, whole.n_scored);

@@ -178,7 +178,8 @@ static lac_status run_pass(pass *p, job *j, lac_err *err)
         for (size_t i = 0; i < p->n_asks; i++) {
             const ask *a = &p->asks[i];
             if (a->wanted < begin || a->wanted >= begin + n) continue;
-            read_ask(a, logits + (a->wanted - begin) * vocab, log_sum[a->wanted - begin], top[a->wanted - begin], vocab);
+            size_t row = a->wanted - begin;
+            read_ask(a, logits + row * vocab, log_sum[row], top[row], vocab);
         }
     }
     return LAC_OK;
@@ -232,7 +233,7 @@ static lac_status score_batch(job *j, lac_question *questions, size_t n, lac_err
     for (size_t i = 0; i < n && !status; i++)
         for (int c = 0; c < questions[i].n_choices; c++)
             if (isnan(questions[i].choice[c].logp))
-                status = lac_fail(err, LAC_ERR_DATA, "%s gives no number for a log-probability (NaN): the model is broken",
+                status = lac_fail(err, LAC_ERR_DATA, "%s gives NaN for a log-probability: the model is broken",
                                   j->model->path ? j->model->path : "the model");
     return status;
 }
@@ -288,7 +289,7 @@ lac_status lac_choice_encode(lac_choice *choice, const lac_tokenizer *t, const c
         lac_encode(&all, t, whole, n_whole, true, arena, err))
         return err->code;
     if (before.n == 0 || all.n <= before.n || all.n - before.n > (size_t)max_length)
-        return lac_fail(err, LAC_ERR_DATA, "\"%.80s\" cannot be scored after its question: it has %zu tokens of its own "
+        return lac_fail(err, LAC_ERR_DATA, "\"%.80s\" cannot be scored after its question: of its own it has %zu tokens "
                         "(one to %d are possible)", continuation, all.n > before.n ? all.n - before.n : 0, max_length);
     /* The harness joins the context's own ids and the whole's beyond: not always the whole's. */
     memcpy(all.id, before.id, before.n * sizeof *all.id);

@@ -66,8 +66,8 @@ static lac_status row_read(lac_lume_row *row, const lac_records *r, const cJSON 
     }
     *row = (lac_lume_row){field[0], field[1], field[2], field[3], split, LAC_LUME_SC};
     if (!kind_of(&row->kind, row->id))
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: the id \"%.80s\" must end in sc or qa and a number", r->path, r->line,
-                        row->id);
+        return lac_fail(err, LAC_ERR_DATA, "%s:%d: the id \"%.80s\" must end in sc or qa and a number", r->path,
+                        r->line, row->id);
     if (!row->input[0]) return lac_fail(err, LAC_ERR_DATA, "%s:%d: \"input\" is empty", r->path, r->line);
     return LAC_OK;
 }
@@ -153,8 +153,9 @@ static void replace_all(char *text, const char *from, const char *to)
 
 void lac_clean_up_spaces(char *text)
 {
-    static const char *const rule[][2] = {{" .", "."},   {" ?", "?"},   {" !", "!"},     {" ,", ","},     {" ' ", "'"},
-                                          {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    static const char *const rule[][2] = {{" .", "."},     {" ?", "?"},   {" !", "!"},   {" ,", ","},     {" ' ", "'"},
+                                          {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"},
+                                          {" 're", "'re"}};
     for (size_t i = 0; i < sizeof rule / sizeof *rule; i++) replace_all(text, rule[i][0], rule[i][1]);
 }
 

@@ -114,8 +114,8 @@ static lac_status subject_load(lac_mmlu_subject *s, const char *path, const char
     lac_status status = items_load(&s->item, &s->n_items, file, (size_t)limit, arena, err);
     if (!status && shots) status = items_load(&s->shot, &s->n_shots, dev, (size_t)shots, arena, err);
     if (!status && s->n_shots < (size_t)shots)
-        status = lac_fail(err, LAC_ERR_DATA, "%s has %zu examples, %d are wanted: ask for fewer --shots", dev, s->n_shots,
-                          shots);
+        status = lac_fail(err, LAC_ERR_DATA, "%s has %zu examples, %d are wanted: ask for fewer --shots", dev,
+                          s->n_shots, shots);
     return status;
 }
 
@@ -136,8 +136,9 @@ lac_status lac_mmlu_load(lac_mmlu *data, const char *path, const char *split, co
         data->n_items += s->n_items;
     }
     if (!status && data->n_subjects == 0)
-        status = lac_fail(err, LAC_ERR_FILE, "%s holds no MMLU split \"%s\": files are expected as %s/%s/anatomy_%s.csv",
-                          path, split, path, split, split);
+        status = lac_fail(err, LAC_ERR_FILE,
+                          "%s holds no MMLU split \"%s\": files are looked for as %s/%s/anatomy_%s.csv", path, split, path,
+                          split, split);
     return status;
 }
 

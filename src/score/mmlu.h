@@ -21,7 +21,13 @@
 enum { LAC_MMLU_CHOICES = 4, LAC_MMLU_SUBJECTS = 57 };
 
 typedef enum { LAC_MMLU_LETTERS, LAC_MMLU_CONTINUATION } lac_mmlu_style;
-typedef enum { LAC_MMLU_STEM, LAC_MMLU_OTHER, LAC_MMLU_SOCIAL_SCIENCES, LAC_MMLU_HUMANITIES, LAC_MMLU_GROUPS } lac_mmlu_group;
+typedef enum {
+    LAC_MMLU_STEM,
+    LAC_MMLU_OTHER,
+    LAC_MMLU_SOCIAL_SCIENCES,
+    LAC_MMLU_HUMANITIES,
+    LAC_MMLU_GROUPS
+} lac_mmlu_group;
 
 typedef struct {
     const char *question, *choice[LAC_MMLU_CHOICES];

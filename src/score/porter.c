@@ -146,8 +146,9 @@ static void step_3(char *word)
 
 static void step_4(char *word)
 {
-    static const rule before_ion[] = {{"al", ""},   {"ance", ""}, {"ence", ""}, {"er", ""},    {"ic", ""},   {"able", ""},
-                                      {"ible", ""}, {"ant", ""},  {"ement", ""}, {"ment", ""}, {"ent", ""}, {NULL, NULL}};
+    static const rule before_ion[] = {{"al", ""},   {"ance", ""}, {"ence", ""},  {"er", ""},
+                                      {"ic", ""},   {"able", ""}, {"ible", ""},  {"ant", ""},
+                                      {"ement", ""}, {"ment", ""}, {"ent", ""}, {NULL, NULL}};
     static const rule after_ion[] = {{"ou", ""},  {"ism", ""}, {"ate", ""}, {"iti", ""},
                                      {"ous", ""}, {"ive", ""}, {"ize", ""}, {NULL, NULL}};
     if (apply(word, before_ion, 1)) return;
