@@ -1,6 +1,6 @@
 """Pairs of texts with rouge_score's ROUGE-L, and words with NLTK's stems: what tests/test_rouge.c and test_porter.c read.
 
-    python rouge_pairs.py LUME_DIR OUT_DIR N            rouge-score 0.1.2, nltk 3.9.x
+    python rouge_pairs.py LUME_DIR OUT_DIR N            rouge-score 0.1.2, nltk 3.10.4
 
 Writes OUT_DIR/rouge.jsonl (hand-made hard pairs, then N from LUME rows with damage done to them) and OUT_DIR/porter.tsv
 (every rule's examples, then as many words of LUME).  The committed fixtures are of N = 60; a few thousand are checked by
