@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# usage: test_trace_files.sh LACUNA SOURCE_DIR
+#
+# A trace of the embedded model leaves every file that the design names; twice the same command, twice the same bytes;
+# the plain way gives the same numbers; what cannot be traced is named with the reason, and a bad command leaves nothing.
+set -u
+lacuna=$1 source=$2
+model=$source/data/models/demo facts=$source/data/facts/demo_facts.json
+[ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
+command -v gnuplot >/dev/null || { echo "skipped: gnuplot is not installed"; exit 77; }
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+fail() { echo "FAILED: $*"; exit 1; }
+trace() { "$lacuna" trace "$model" --quiet --samples 3 --threads 2 "$@"; }
+
+trace --facts "$facts" --limit 2 --pictures 1 --out "$dir/a" >/dev/null || fail "the trace itself"
+trace --facts "$facts" --limit 2 --pictures 1 --out "$dir/b" >/dev/null || fail "the trace a second time"
+for file in facts.jsonl summary.tsv layers.tsv manifest.json plots/average_hidden.svg plots/average_mlp.png \
+            plots/lines_attn.svg plots/lines_attn.png; do
+    [ -s "$dir/a/$file" ] || fail "$file is missing or empty"
+done
+[ "$(ls "$dir/a/traces" | wc -l)" -eq 6 ] || fail "two facts with three kinds should leave six .npz files"
+[ ! -e "$dir/a.part" ] || fail "the directory it was written in is still there"
+grep -q '</svg>' "$dir/a/plots/average_mlp.svg" || fail "average_mlp.svg is not whole"
+rm "$dir/a/manifest.json" "$dir/b/manifest.json"
+diff -r "$dir/a" "$dir/b" || fail "the same command gave other bytes"
+rm "$dir"/b/plots/*.svg "$dir"/b/plots/*.png
+"$lacuna" plot "$dir/b" >/dev/null || fail "lacuna plot"
+diff -r "$dir/a" "$dir/b" || fail "lacuna plot drew other pictures"
+
+trace --facts "$facts" --limit 1 --reference --out "$dir/c" >/dev/null || fail "--reference"
+trace --facts "$facts" --limit 1 --out "$dir/d" >/dev/null || fail "--limit 1"
+paste <(grep -v '^#' "$dir/c/summary.tsv" | cut -f 5-7) <(grep -v '^#' "$dir/d/summary.tsv" | cut -f 5-7) |
+    awk 'NR > 1 && NF == 6 { for (i = 1; i <= 3; i++) { d = $i - $(i + 3); if (d > 1e-5 || d < -1e-5) bad++ } n++ }
+         END { exit !(n > 0 && !bad) }' || fail "the plain way and the quick way differ"
+
+cat >"$dir/wrong.json" <<'JSON'
+[{"known_id": 5, "subject": "Arlo", "attribute": "not what it says", "prompt": "Arlo went to the"}]
+JSON
+trace --facts "$dir/wrong.json" --out "$dir/e" >/dev/null || fail "a fact that the model does not know is no error"
+grep -q '"traced":false,"reason":"the model says' "$dir/e/facts.jsonl" || fail "no reason for what was left out"
+[ ! -e "$dir/e/mask.json" ] || fail "a mask out of nothing"
+
+expect() { # STATUS PATTERN OPTIONS...
+    local status=$1 pattern=$2 said
+    shift 2
+    said=$(trace --out "$dir/f" "$@" 2>&1)
+    [ $? -eq "$status" ] && grep -q -- "$pattern" <<<"$said" || fail "$* said: $said"
+    [ ! -e "$dir/f" ] && [ ! -e "$dir/f.part" ] || fail "$* left something behind"
+}
+echo '[{"subject": "Bo", "attribute": "x", "prompt": "Arlo went"}]' >"$dir/absent.json"
+expect 1 'does not stand in the prompt' --facts "$dir/absent.json"
+expect 1 'absent-file' --facts "$dir/absent-file.json"
+expect 2 'none of hidden, mlp, attn' --facts "$facts" --kinds heads
+expect 2 'neither a number' --facts "$facts" --noise loud
+expect 2 'at least 1' --facts "$facts" --samples 0
+expect 1 'no facts of split' --facts "$dir/wrong.json" --split forget
+said=$(trace --facts "$facts" --out "$dir/a" 2>&1) && fail "an --out that exists was taken"
+grep -q 'exists' <<<"$said" || fail "an --out that exists: $said"
+echo "all as it should be"
