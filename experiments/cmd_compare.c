@@ -63,8 +63,8 @@ static lac_status walk(comparison *c, const char *path, const cJSON *a, const cJ
 {
     double n = field(a, "n", ""), m = field(b, "n", "");
     if (!isnan(n) && !isnan(m) && n != m)
-        return lac_fail(err, LAC_ERR_DATA, "%s and %s scored different items (%s: %.0f and %.0f); score both with the same "
-                        "data and --limit", c->before_path, c->after_path, *path ? path : "all", n, m);
+        return lac_fail(err, LAC_ERR_DATA, "%s and %s scored different items (%s: %.0f and %.0f); score both with the "
+                        "same data and --limit", c->before_path, c->after_path, *path ? path : "all", n, m);
     const cJSON *x;
     cJSON_ArrayForEach(x, a) {
         char name[512];

@@ -6,8 +6,8 @@
  *   4. score     again: forgotten? and what else was lost?
  *   5. diff      which tensors moved
  *
- * The same functions that the commands call, on a model of 2.3 million weights (data/models/README.md).  --out DIR keeps
- * the unlearned checkpoint; otherwise it goes with the end of the program. */
+ * The same functions that the commands call, on a model of 2.3 million weights (data/models/README.md).  --out DIR
+ * keeps the unlearned checkpoint; otherwise it goes with the end of the program. */
 #include "experiments/cmd.h"
 
 #include <string.h>
@@ -70,7 +70,8 @@ static lac_status score(demo_scores *scores, const demo_data *data, const lac_mo
     return err->code;
 }
 
-static lac_status show_trace(const demo *d, const demo_data *data, const lac_model *model, lac_arena *arena, lac_err *err)
+static lac_status show_trace(const demo *d, const demo_data *data, const lac_model *model, lac_arena *arena,
+                             lac_err *err)
 {
     lac_trace trace;
     lac_trace_opts o = LAC_TRACE_DEFAULTS;
@@ -104,8 +105,8 @@ static lac_status unlearn(const demo *d, demo_data *data, lac_model *model, lac_
     lac_train(&report, model, &mask, &data->forget, &data->retain, &d->train, NULL, &progress, err);
     lac_progress_end(&progress);
     if (!err->code)
-        printf("\nunlearned with %zu updates of %zu rows: %zu of %zu tensors may move (MLPs of layers 0-5)\n", report.done,
-               (size_t)d->train.batch, mask.n_trained, mask.n_tensors);
+        printf("\nunlearned with %zu updates of %d rows: %zu of %zu tensors may move (MLPs of layers 0-5)\n",
+               report.done, d->train.batch, mask.n_trained, mask.n_tensors);
     return err->code;
 }
 

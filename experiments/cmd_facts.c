@@ -160,7 +160,8 @@ int cmd_facts(int argc, char **argv)
         {0}};
     const lac_usage usage = {.command = "facts", .summary = "keep the facts a model knows, split by subject",
                              .synopsis = "MODEL --facts FILE --out FILE",
-                             .example = "lacuna facts smollm2.gguf --facts data/facts/world_facts.json --out known.json "
+                             .example = "lacuna facts smollm2.gguf --facts data/facts/world_facts.json "
+                                        "--out known.json "
                                         "--forget-out forget.json --retain-out retain.json",
                              .options = options, .positional = &o.model, .n_positional = 1};
     lac_arena arena = {0};
@@ -170,8 +171,10 @@ int cmd_facts(int argc, char **argv)
     if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         o.quiet = common.quiet;
         o.json = common.json;
-        if (!o.facts || !o.out) lac_fail(&err, LAC_ERR_USAGE, "facts needs --facts FILE and --out FILE (lacuna facts --help)");
-        else if (!(o.share > 0 && o.share < 1)) lac_fail(&err, LAC_ERR_USAGE, "--share %g: give a number between 0 and 1", o.share);
+        if (!o.facts || !o.out)
+            lac_fail(&err, LAC_ERR_USAGE, "facts needs --facts FILE and --out FILE (lacuna facts --help)");
+        else if (!(o.share > 0 && o.share < 1))
+            lac_fail(&err, LAC_ERR_USAGE, "--share %g: give a number between 0 and 1", o.share);
         else if (!lac_facts_load(&c.facts, o.facts, &arena, &err) && !find_known(&c, &o, &arena, &err) &&
                  !split(&c, &o, &arena, &err) && !write_side(&c, &o, SIDE_FORGET, o.forget_out, &err) &&
                  !write_side(&c, &o, SIDE_RETAIN, o.retain_out, &err) &&
