@@ -4,7 +4,7 @@
 
 #include "base/option.h"
 #include "experiments/cmd.h"
-#include "model/forward.h"
+#include "model/generate.h"
 
 typedef struct {
     const char *prompt, *chat;

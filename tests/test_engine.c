@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "model/forward.h"
+#include "model/generate.h"
 
 enum { T = 9, V = 53 };
 
@@ -311,7 +311,7 @@ static void cached_generation_equals_one_pass_a_token(void **state)
     for (int w = 0; w < N_CONFIGS; w++) {
         fixture f;
         open_fixture(&f, w);
-        int plain[T + 6], out_a[6], out_b[6], *out[2] = {out_a, out_b};
+        int plain[T + 6], out_a[6], out_b[6];
         memcpy(plain, f.tokens, sizeof f.tokens);
         lac_run run = {0};
         lac_err err = {0};
@@ -325,10 +325,10 @@ static void cached_generation_equals_one_pass_a_token(void **state)
             for (int j = 1; j < V; j++)
                 if (logits[j] > logits[plain[n]]) plain[n] = j;
         }
-        size_t n_out[2];
-        lac_ids prompts[2] = {{f.tokens, T}, {plain, T + 2}};
-        if (lac_generate_batch(out, n_out, &run, &f.model, prompts, 2, 6, NULL, 0, &err)) fail_msg("%s", err.msg);
-        assert_int_equal(n_out[0], 6);
+        lac_continuation two[2] = {{.prompt = f.tokens, .n_prompt = T, .out = out_a},
+                                   {.prompt = plain, .n_prompt = T + 2, .out = out_b}};
+        if (lac_generate_many(two, 2, &run, &f.model, &(lac_many_opts){.max_new = 6}, &err)) fail_msg("%s", err.msg);
+        assert_int_equal(two[0].n_out, 6);
         assert_memory_equal(out_a, plain + T, 6 * sizeof(int));
         assert_memory_equal(out_b, plain + T + 2, 4 * sizeof(int));
         free(logits);

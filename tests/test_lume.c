@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "model/generate_many.h"
+#include "model/generate.h"
 #include "score/lume.h"
 #include "tests/scratch.h"
 

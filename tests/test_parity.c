@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "model/forward.h"
+#include "model/generate.h"
 
 static const double TOLERANCE = 1e-4; /* relative to the largest logit; chosen before looking */
 

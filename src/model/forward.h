@@ -87,13 +87,4 @@ typedef struct {
 lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *batch, const float *dlogits,
                         const lac_grads *grads, lac_err *err);
 
-/* Greedy continuations of n prompts side by side, one row a step for each that has not ended.  out[i] has room for
- * max_new ids; n_out[i] says how many there are. */
-lac_status lac_generate_batch(int **out, size_t *n_out, lac_run *run, const lac_model *model, const lac_ids *prompts,
-                              size_t n, size_t max_new, const int *stops, size_t n_stops, lac_err *err);
-
-/* Greedy continuation of one prompt: at most max_new ids, ending before an id in stops.  out has room for max_new. */
-lac_status lac_generate(int *out, size_t *n_out, lac_run *run, const lac_model *model, const int *prompt,
-                        size_t n_prompt, size_t max_new, const int *stops, size_t n_stops, lac_err *err);
-
 #endif

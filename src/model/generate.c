@@ -1,93 +1,139 @@
-/* Greedy continuation: the prompts in one pass, then one row a step for each sequence that goes on. */
-#include <string.h>
+#include "model/generate.h"
 
-#include "model/forward.h"
+enum { MAX_SLOTS = 32, PROMPT_ROWS = 1024 };
 
 typedef struct {
+    lac_arena arena; /* its keys and values */
     lac_kv kv;
-    int token; /* the newest one */
-    bool done;
-} sequence;
+    lac_continuation *item;
+    size_t index;
+    int last; /* the id to read next, once the prompt is read */
+} slot;
 
-static bool is_stop(int token, const int *stops, size_t n_stops)
+typedef struct {
+    lac_continuation *items;
+    size_t n, next, n_active;
+    slot slots[MAX_SLOTS]; /* the first n_active are in use */
+    lac_run *run;
+    const lac_model *model;
+    const lac_many_opts *opts;
+    float *logits; /* [MAX_SLOTS, vocab] */
+} job;
+
+static size_t slot_bytes(const lac_model *model, const lac_continuation *item, size_t max_new)
 {
-    for (size_t i = 0; i < n_stops; i++)
-        if (token == stops[i]) return true;
-    return false;
+    return (item->n_prompt + max_new) * (size_t)model->config.n_layers * lac_kv_dim(&model->config) * 2 * sizeof(float);
 }
 
-/* One pass over the sequences still going: row i's greedy next token becomes its newest. */
-static lac_status step(sequence *seq, size_t n, const lac_ids *prompts, lac_run *run, const lac_model *model,
-                       lac_arena *arena, lac_err *err)
+/* As many waiting prompts as there is room for; at least one when nothing is under way. */
+static lac_status admit(job *j, lac_err *err)
 {
-    lac_segment *segments = LAC_NEW(arena, lac_segment, n, err);
-    int *wanted = LAC_NEW(arena, int, n, err);
-    size_t *who = LAC_NEW(arena, size_t, n, err), live = 0, vocab = (size_t)model->config.vocab;
-    if (!segments || !wanted || !who) return LAC_ERR_MEMORY;
-    int row = -1;
-    for (size_t i = 0; i < n; i++) {
-        if (seq[i].done) continue;
-        lac_kv *kv = &seq[i].kv;
-        segments[live] = prompts ? (lac_segment){.tokens = prompts[i].id, .n_rows = (int)prompts[i].n, .keep = kv}
-                                 : (lac_segment){.tokens = &seq[i].token, .n_rows = 1, .first_pos = kv->n_rows,
-                                                 .parent = kv, .keep = kv};
-        wanted[live] = row += segments[live].n_rows;
-        who[live++] = i;
+    size_t limit = j->opts->max_slots && j->opts->max_slots < MAX_SLOTS ? j->opts->max_slots : MAX_SLOTS;
+    size_t room = (size_t)512 << 20, rows = 0;
+    for (size_t s = 0; s < j->n_active; s++) {
+        size_t bytes = slot_bytes(j->model, j->slots[s].item, j->opts->max_new);
+        room = bytes < room ? room - bytes : 0;
     }
-    if (live == 0) return LAC_OK;
-    lac_batch batch = {.segments = segments, .n_segments = live, .wanted = wanted, .n_wanted = live};
-    if (lac_forward(run, model, &batch, err)) return err->code;
-    float *logits = lac_alloc_raw(arena, live, vocab * sizeof *logits, err);
-    if (!logits) return LAC_ERR_MEMORY;
-    lac_logits(logits, model, run->final, live);
-    for (size_t i = 0; i < live; i++) {
-        const float *r = logits + i * vocab;
-        int best = 0;
-        for (int j = 1; j < (int)vocab; j++)
-            if (r[j] > r[best]) best = j;
-        seq[who[i]].token = best;
+    while (j->next < j->n && j->n_active < limit) {
+        lac_continuation *item = &j->items[j->next];
+        size_t bytes = slot_bytes(j->model, item, j->opts->max_new);
+        if (j->n_active && (bytes > room || rows + item->n_prompt > PROMPT_ROWS)) break;
+        slot *s = &j->slots[j->n_active];
+        *s = (slot){.item = item, .index = j->next};
+        item->n_out = 0;
+        item->stopped = false;
+        if (item->n_prompt == 0 || item->n_prompt + j->opts->max_new > (size_t)j->model->config.context)
+            return lac_fail(err, LAC_ERR_DATA, "a prompt of %zu tokens and %zu new ones do not fit a context of %d",
+                            item->n_prompt, j->opts->max_new, j->model->config.context);
+        lac_status status = lac_kv_init(&s->kv, &j->model->config, NULL, 0, (int)(item->n_prompt + j->opts->max_new),
+                                        &s->arena, err);
+        j->n_active++;
+        j->next++;
+        if (status) return status;
+        rows += item->n_prompt;
+        room = bytes < room ? room - bytes : 0;
     }
     return LAC_OK;
 }
 
-static lac_status generate(int **out, size_t *n_out, lac_run *run, const lac_model *model, const lac_ids *prompts,
-                           size_t n, size_t max_new, const int *stops, size_t n_stops, lac_arena *arena, lac_err *err)
+static bool is_stop(const lac_many_opts *opts, int id)
 {
-    sequence *seq = LAC_NEW(arena, sequence, n, err);
-    if (!seq) return LAC_ERR_MEMORY;
-    size_t context = (size_t)model->config.context;
-    for (size_t i = 0; i < n; i++) {
-        if (prompts[i].n == 0 || prompts[i].n > context)
-            return lac_fail(err, LAC_ERR_DATA, "a prompt of %zu tokens cannot be continued in a context of %zu",
-                            prompts[i].n, context);
-        size_t capacity = prompts[i].n + max_new < context ? prompts[i].n + max_new : context;
-        if (lac_kv_init(&seq[i].kv, &model->config, NULL, 0, (int)capacity, arena, err)) return LAC_ERR_MEMORY;
-        n_out[i] = 0;
+    for (size_t i = 0; i < opts->n_stops; i++)
+        if (opts->stops[i] == id) return true;
+    return false;
+}
+
+/* One pass: every prompt that is new as a whole, every other slot its one row; then everyone's next id in `last`. */
+static lac_status step(job *j, lac_err *err)
+{
+    lac_segment segments[MAX_SLOTS];
+    int wanted[MAX_SLOTS], n_rows = 0;
+    for (size_t i = 0; i < j->n_active; i++) {
+        slot *s = &j->slots[i];
+        bool fresh = s->kv.n_rows == 0;
+        segments[i] = (lac_segment){.tokens = fresh ? s->item->prompt : &s->last,
+                                    .n_rows = fresh ? (int)s->item->n_prompt : 1,
+                                    .first_pos = s->kv.n_rows,
+                                    .parent = fresh ? NULL : &s->kv,
+                                    .keep = &s->kv};
+        n_rows += segments[i].n_rows;
+        wanted[i] = n_rows - 1;
     }
-    lac_arena scratch = {0};
+    lac_batch batch = {.segments = segments, .n_segments = j->n_active, .wanted = wanted, .n_wanted = j->n_active};
+    lac_status status = lac_forward(j->run, j->model, &batch, err);
+    if (status) return status;
+    lac_logits(j->logits, j->model, j->run->final, j->n_active);
+    size_t vocab = (size_t)j->model->config.vocab;
+    for (size_t i = 0; i < j->n_active; i++) {
+        const float *row = j->logits + i * vocab;
+        size_t best = 0;
+        for (size_t v = 1; v < vocab; v++)
+            if (row[v] > row[best]) best = v;
+        j->slots[i].last = (int)best;
+    }
+    return LAC_OK;
+}
+
+/* Writes down the new ids; a slot that is done hands its item over and closes up. */
+static lac_status collect(job *j, lac_err *err)
+{
     lac_status status = LAC_OK;
-    for (size_t k = 0; k < max_new && !status; k++) {
-        lac_arena_reset(&scratch);
-        status = step(seq, n, k ? NULL : prompts, run, model, &scratch, err);
-        size_t going = 0;
-        for (size_t i = 0; i < n && !status; i++) {
-            if (seq[i].done) continue;
-            if (is_stop(seq[i].token, stops, n_stops)) seq[i].done = true;
-            else out[i][n_out[i]++] = seq[i].token;
-            if (seq[i].kv.n_rows >= seq[i].kv.capacity) seq[i].done = true; /* the context is full */
-            going += !seq[i].done;
+    size_t kept = 0;
+    for (size_t i = 0; i < j->n_active; i++) {
+        slot *s = &j->slots[i];
+        s->item->stopped = is_stop(j->opts, s->last);
+        if (!s->item->stopped) s->item->out[s->item->n_out++] = s->last;
+        if (s->item->stopped || s->item->n_out == j->opts->max_new) {
+            lac_arena_release(&s->arena);
+            if (!status && j->opts->finished) status = j->opts->finished(j->opts->data, s->index, err);
+        } else {
+            if (kept != i) {
+                j->slots[kept] = *s;
+                *s = (slot){0};
+            }
+            kept++;
         }
-        if (going == 0) break;
     }
-    lac_arena_release(&scratch);
+    j->n_active = kept;
     return status;
 }
 
-lac_status lac_generate_batch(int **out, size_t *n_out, lac_run *run, const lac_model *model, const lac_ids *prompts,
-                              size_t n, size_t max_new, const int *stops, size_t n_stops, lac_err *err)
+lac_status lac_generate_many(lac_continuation *items, size_t n, lac_run *run, const lac_model *model,
+                              const lac_many_opts *opts, lac_err *err)
 {
+    if (n == 0 || opts->max_new == 0) return LAC_OK;
     lac_arena arena = {0};
-    lac_status status = generate(out, n_out, run, model, prompts, n, max_new, stops, n_stops, &arena, err);
+    job *j = LAC_NEW(&arena, job, 1, err);
+    lac_status status = j ? LAC_OK : LAC_ERR_MEMORY;
+    if (j) *j = (job){.items = items, .n = n, .run = run, .model = model, .opts = opts};
+    if (j && !(j->logits = lac_alloc_raw(&arena, MAX_SLOTS * (size_t)model->config.vocab, sizeof(float), err)))
+        status = LAC_ERR_MEMORY;
+    while (!status && (j->next < n || j->n_active)) {
+        status = admit(j, err);
+        if (!status) status = step(j, err);
+        if (!status) status = collect(j, err);
+    }
+    for (size_t i = 0; j && i < MAX_SLOTS; i++) lac_arena_release(&j->slots[i].arena);
     lac_arena_release(&arena);
     return status;
 }
@@ -95,6 +141,9 @@ lac_status lac_generate_batch(int **out, size_t *n_out, lac_run *run, const lac_
 lac_status lac_generate(int *out, size_t *n_out, lac_run *run, const lac_model *model, const int *prompt,
                         size_t n_prompt, size_t max_new, const int *stops, size_t n_stops, lac_err *err)
 {
-    lac_ids ids = {(int *)prompt, n_prompt};
-    return lac_generate_batch(&out, n_out, run, model, &ids, 1, max_new, stops, n_stops, err);
+    lac_continuation item = {.prompt = prompt, .n_prompt = n_prompt, .out = out};
+    lac_many_opts opts = {.max_new = max_new, .stops = stops, .n_stops = n_stops, .max_slots = 1};
+    lac_status status = lac_generate_many(&item, 1, run, model, &opts, err);
+    *n_out = item.n_out;
+    return status;
 }

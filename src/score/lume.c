@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/generate_many.h"
+#include "model/generate.h"
 #include "score/pytext.h"
 #include "score/rouge.h"
 

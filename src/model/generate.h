@@ -3,9 +3,9 @@
  *   a pass     slot 0: one new row        slot 1: one new row      slot 2: a whole prompt that has just come in
  *
  * A finished prompt's place goes to the next one in the same pass, so that the weights are always read for many rows.
- * Each prompt's ids are those that lac_generate gives for it alone. */
-#ifndef LAC_GENERATE_MANY_H
-#define LAC_GENERATE_MANY_H
+ * What each prompt gets does not depend on its neighbours beyond rounding. */
+#ifndef LAC_GENERATE_H
+#define LAC_GENERATE_H
 
 #include "model/forward.h"
 
@@ -30,5 +30,9 @@ typedef struct {
 /* n_prompt >= 1 each; prompts and new ids together must fit the model's context. */
 lac_status lac_generate_many(lac_continuation *items, size_t n, lac_run *run, const lac_model *model,
                               const lac_many_opts *opts, lac_err *err);
+
+/* The greedy continuation of one prompt: at most max_new ids into out, ending before an id in stops. */
+lac_status lac_generate(int *out, size_t *n_out, lac_run *run, const lac_model *model, const int *prompt,
+                        size_t n_prompt, size_t max_new, const int *stops, size_t n_stops, lac_err *err);
 
 #endif
