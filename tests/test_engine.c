@@ -192,10 +192,13 @@ static lac_batch training_batch(const fixture *f, lac_segment segments[2])
                        .keep_for_backward = true};
 }
 
-static double loss(const fixture *f)
+/* The loss with one state moved, or none (NULL). */
+static double moved_loss(const fixture *f, const lac_patch *move)
 {
     lac_segment segments[2];
     lac_batch batch = training_batch(f, segments);
+    batch.patches = move;
+    batch.n_patches = move ? 1 : 0;
     lac_run run = {0};
     double logp[T], sum = 0;
     forward(&run, &f->model, &batch);
@@ -206,23 +209,31 @@ static double loss(const fixture *f)
     return sum;
 }
 
-static void gradients(float **g, fixture *f, int lowest)
+static double loss(const fixture *f) { return moved_loss(f, NULL); }
+
+static lac_status backward(const lac_grads *grads, const fixture *f, const lac_batch *batch, lac_err *err)
 {
-    lac_segment segments[2];
-    lac_batch batch = training_batch(f, segments);
-    batch.lowest = lowest;
     lac_run run = {0};
-    lac_err err = {0};
     float logits[T * V];
-    forward(&run, &f->model, &batch);
+    forward(&run, &f->model, batch);
     lac_logits(logits, &f->model, run.final, T);
     for (int t = 0; t < T; t++) {
         double sum = 0;
         for (int j = 0; j < V; j++) sum += exp(logits[t * V + j]);
         for (int j = 0; j < V; j++) logits[t * V + j] = (float)(exp(logits[t * V + j]) / sum) - (j == f->targets[t]);
     }
-    if (lac_backward(&run, &f->model, &batch, logits, &(lac_grads){g}, &err)) fail_msg("%s", err.msg);
+    lac_status status = lac_backward(&run, &f->model, batch, logits, grads, err);
     lac_run_release(&run);
+    return status;
+}
+
+static void gradients(float **g, fixture *f, int lowest)
+{
+    lac_segment segments[2];
+    lac_batch batch = training_batch(f, segments);
+    batch.lowest = lowest;
+    lac_err err = {0};
+    if (backward(&(lac_grads){.g = g}, f, &batch, &err)) fail_msg("%s", err.msg);
 }
 
 static double slope(const fixture *f, lac_tensor *t, const float *old, const float *v, double eps)
@@ -305,6 +316,136 @@ static void freezing_the_rest_leaves_a_gradient_as_it_was(void **state)
     }
 }
 
+/* ---- gradients of states: the same test, a row of a site moved by a patch instead of a tensor ---------------------- */
+
+enum { N_SITES = LAC_RESID_POST + 1, MOST_READS = N_SITES * 3 * T };
+
+/* Every site of every row, seen at [site, layer, row]; returns how many. */
+static size_t all_sites(lac_patch *reads, float *seen, const fixture *f)
+{
+    size_t n = 0, dim = (size_t)f->model.config.dim;
+    for (int site = 0; site < N_SITES; site++)
+        for (int layer = 0; layer < (site == LAC_EMBED ? 1 : f->model.config.n_layers); layer++)
+            for (int t = 0; t < T; t++, n++)
+                reads[n] = (lac_patch){.layer = layer, .row = t, .site = (lac_site)site, .op = LAC_READ,
+                                       .seen = seen + n * dim};
+    return n;
+}
+
+static double moved_slope(const fixture *f, lac_patch move, const float *v, double eps)
+{
+    float value[32];
+    double side[2];
+    move.op = LAC_ADD;
+    move.value = value;
+    for (int i = 0; i < 2; i++) {
+        for (int j = 0; j < f->model.config.dim; j++) value[j] = (float)((i ? -eps : eps) * v[j]);
+        side[i] = moved_loss(f, &move);
+    }
+    return (side[0] - side[1]) / (2 * eps);
+}
+
+static double state_disagreement(const fixture *f, const lac_patch *read, float sign, lac_rng *rng)
+{
+    float v[32];
+    double predicted = 0, h = 2e-4; /* small beside an embedding, or clip_qkv's kinks are met on the way */
+    for (int i = 0; i < f->model.config.dim; i++) {
+        v[i] = (float)lac_rng_normal(rng) + (read->seen[i] > 0 ? 1.0f : -1.0f);
+        predicted += (double)sign * read->seen[i] * v[i];
+    }
+    double measured = (4 * moved_slope(f, *read, v, h / 2) - moved_slope(f, *read, v, h)) / 3;
+    return fabs(predicted - measured) / (fabs(measured) + 1e-3);
+}
+
+static void every_states_gradient_predicts_the_loss(void **state)
+{
+    (void)state;
+    static float seen[MOST_READS * 32];
+    for (int w = 0; w < N_CONFIGS; w++) {
+        fixture f;
+        open_fixture(&f, w);
+        lac_segment segments[2];
+        lac_batch batch = training_batch(&f, segments);
+        lac_patch reads[MOST_READS];
+        lac_rng rng;
+        lac_rng_seed(&rng, 13);
+        lac_grads grads = {.reads = reads, .n_reads = all_sites(reads, seen, &f)};
+        lac_err err = {0};
+        if (backward(&grads, &f, &batch, &err)) fail_msg("%s", err.msg);
+        for (size_t i = 0; i < grads.n_reads; i++) {
+            const lac_patch *r = &reads[i];
+            double gap = state_disagreement(&f, r, 1, &rng);
+            if (!(gap < 1e-2)) fail_msg("config %d, layer %d, site %d, row %d: gap %g", w, r->layer, r->site, r->row, gap);
+            if (!(state_disagreement(&f, r, -1, &rng) > 1.0))
+                fail_msg("config %d, layer %d, site %d, row %d: a flipped sign was not noticed", w, r->layer, r->site,
+                         r->row);
+        }
+        close_fixture(&f);
+    }
+}
+
+/* What else is computed, how far the pass goes, and whether embeddings were looked up or given change no gradient. */
+static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
+{
+    (void)state;
+    static float all[MOST_READS * 32], some[T * 32], given[T * 32];
+    for (int w = 0; w < N_CONFIGS; w++) {
+        fixture f;
+        open_fixture(&f, w);
+        size_t dim = (size_t)f.model.config.dim, row = dim * sizeof(float);
+        lac_segment segments[2];
+        lac_batch batch = training_batch(&f, segments);
+        lac_patch reads[MOST_READS], one_site[T];
+        lac_err err = {0};
+        size_t n = all_sites(reads, all, &f);
+        float **g = calloc(f.model.n_tensors, sizeof *g);
+        for (size_t i = 0; i < f.model.n_tensors; i++)
+            g[i] = calloc(f.model.tensors[i].rows * f.model.tensors[i].cols, sizeof **g);
+        assert_int_equal(backward(&(lac_grads){.g = g, .reads = reads, .n_reads = n}, &f, &batch, &err), LAC_OK);
+        for (int t = 0; t < T; t++) memcpy(given + (size_t)t * dim, f.model.embed + (size_t)f.tokens[t] * dim, row);
+        for (int i = 0; i < 2; i++) segments[i].tokens = NULL;
+        segments[0].states = given, segments[1].states = given + 4 * dim;
+        for (size_t at = 0; at < n; at += T) {
+            for (int t = 0; t < T; t++) {
+                one_site[t] = reads[at + (size_t)t];
+                one_site[t].seen = some + (size_t)t * dim;
+            }
+            batch.lowest = one_site[0].layer;
+            assert_int_equal(backward(&(lac_grads){.reads = one_site, .n_reads = T}, &f, &batch, &err), LAC_OK);
+            assert_memory_equal(some, all + at * dim, T * row);
+        }
+        assert_int_equal(backward(&(lac_grads){.g = g}, &f, &batch, &err), LAC_ERR_UNSUPPORTED); /* no ids to train */
+        for (size_t i = 0; i < f.model.n_tensors; i++) free(g[i]);
+        free(g);
+        close_fixture(&f);
+    }
+}
+
+static void a_gradient_read_that_meets_no_row_is_an_error(void **state)
+{
+    (void)state;
+    static const lac_patch nowhere[] = {{.layer = 3, .row = 0, .site = LAC_MLP_OUT, .op = LAC_READ},
+                                        {.layer = 0, .row = 0, .site = LAC_RESID_POST, .op = LAC_READ}, /* not kept */
+                                        {.layer = 1, .row = T, .site = LAC_RESID_MID, .op = LAC_READ},
+                                        {.layer = 1, .row = -1, .site = LAC_RESID_MID, .op = LAC_READ},
+                                        {.layer = 1, .row = 0, .site = LAC_EMBED, .op = LAC_READ}};
+    fixture f;
+    open_fixture(&f, 0);
+    lac_segment segments[2];
+    lac_batch batch = training_batch(&f, segments);
+    batch.lowest = 1;
+    float seen[32];
+    for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
+        lac_patch reads[2] = {{.layer = 1, .row = 0, .site = LAC_RESID_PRE, .op = LAC_READ, .seen = seen}, nowhere[i]};
+        reads[1].seen = seen;
+        lac_err err = {0};
+        assert_int_equal(backward(&(lac_grads){.reads = reads, .n_reads = 1}, &f, &batch, &err), LAC_OK);
+        assert_int_equal(backward(&(lac_grads){.reads = reads, .n_reads = 2}, &f, &batch, &err), LAC_ERR_DATA);
+        assert_non_null(strstr(err.msg, "1 of 2 gradients"));
+    }
+    close_fixture(&f);
+}
+
 static void cached_generation_equals_one_pass_a_token(void **state)
 {
     (void)state;
@@ -347,6 +488,9 @@ int main(void)
         cmocka_unit_test(a_model_with_too_little_memory_fails_politely),
         cmocka_unit_test(every_gradient_predicts_the_loss),
         cmocka_unit_test(freezing_the_rest_leaves_a_gradient_as_it_was),
+        cmocka_unit_test(every_states_gradient_predicts_the_loss),
+        cmocka_unit_test(a_states_gradient_is_the_same_however_it_is_asked_for),
+        cmocka_unit_test(a_gradient_read_that_meets_no_row_is_an_error),
         cmocka_unit_test(cached_generation_equals_one_pass_a_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

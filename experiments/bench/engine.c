@@ -85,7 +85,7 @@ static lac_status training_step(lac_run *run, const lac_model *m, const int *tok
         if (lac_forward(run, m, &batch, err)) return err->code;
         lac_logits(logits, m, run->final, n);
         for (size_t i = 0; i < n * vocab; i++) logits[i] *= 1e-6f; /* in the place of a loss */
-        if (lac_backward(run, m, &batch, logits, &(lac_grads){g}, err)) return err->code;
+        if (lac_backward(run, m, &batch, logits, &(lac_grads){.g = g}, err)) return err->code;
         t = lac_now() - t;
         if (r && t < best) best = t;
     }

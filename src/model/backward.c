@@ -4,7 +4,9 @@
  *                                  └───────────── the stream: its gradient passes both sublayers by ─────────────┘
  *
  * A tensor whose gradient buffer is NULL is frozen: nothing is computed for it.  The signal stops at the lowest layer
- * that trains anything, and inside that layer at the lowest half that does. */
+ * that trains anything or whose states' gradient is to be read, and inside that layer at the lowest half that does.
+ *
+ * Gradients of states are read off the stream's as it comes by: what a sublayer adds has the gradient of the sum. */
 #include <string.h>
 
 #include "model/saved.h"
@@ -23,12 +25,13 @@ typedef struct {
     float *h, *dh, *dgu;     /* [rows, hidden], [rows, hidden], [rows, 2 hidden] */
     float *dz, *dqkv;        /* [rows, q_dim], [rows, q_dim + 2 kv_dim] */
     lac_attention_grad *dattn; /* [n_segments] */
+    size_t reads_met;
 } pass;
 
 static float *grad(const pass *p, lac_slot slot, int layer)
 {
     const lac_tensor *t = lac_model_tensor(p->m, slot, layer);
-    return t ? p->grads->g[t - p->m->tensors] : NULL;
+    return t && p->grads->g ? p->grads->g[t - p->m->tensors] : NULL;
 }
 
 static bool trains_any(const pass *p, int layer, const lac_slot *slots, size_t n)
@@ -43,6 +46,37 @@ static bool trains_attention(const pass *p, int layer)
     static const lac_slot slots[] = {LAC_SLOT_ATTN_NORM, LAC_SLOT_Q, LAC_SLOT_K, LAC_SLOT_V, LAC_SLOT_O};
     return trains_any(p, layer, slots, sizeof slots / sizeof *slots);
 }
+
+/* ---- gradients of states ----------------------------------------------------------------------------------------- */
+
+/* The three places of a layer at which the stream's gradient stands still, and the sites that share it there. */
+typedef enum { ENTERS, BETWEEN, LEAVES } place;
+
+static bool stands_at(const lac_patch *read, int layer, place where)
+{
+    static const place of_site[] = {[LAC_EMBED] = ENTERS,      [LAC_RESID_PRE] = ENTERS, [LAC_ATTN_OUT] = BETWEEN,
+                                    [LAC_RESID_MID] = BETWEEN, [LAC_MLP_OUT] = LEAVES,   [LAC_RESID_POST] = LEAVES};
+    return read->layer == layer && of_site[read->site] == where && (read->site != LAC_EMBED || layer == 0);
+}
+
+static bool reads_any(const pass *p, int layer, place where)
+{
+    for (size_t i = 0; i < p->grads->n_reads; i++)
+        if (stands_at(&p->grads->reads[i], layer, where)) return true;
+    return false;
+}
+
+static void read_gradients(pass *p, int layer, place where)
+{
+    for (size_t i = 0; i < p->grads->n_reads; i++) {
+        const lac_patch *read = &p->grads->reads[i];
+        if (!stands_at(read, layer, where) || read->row < 0 || (size_t)read->row >= p->rows) continue;
+        memcpy(read->seen, p->dx + (size_t)read->row * p->dim, p->dim * sizeof *p->dx);
+        p->reads_met++;
+    }
+}
+
+/* ---- the halves -------------------------------------------------------------------------------------------------- */
 
 static void norm_backward(pass *p, float *dx, float *dw, const float *dy, const float *x, const float *inv,
                           const float *mean, const float *w, size_t n)
@@ -173,26 +207,48 @@ static lac_status lay_out(pass *p, lac_arena *arena, lac_err *err)
                                                                                                : LAC_ERR_MEMORY;
 }
 
+static lac_status check(const pass *p, lac_err *err)
+{
+    const lac_batch *b = p->batch;
+    if (!p->saved || !b->keep_for_backward)
+        return lac_fail(err, LAC_ERR_UNSUPPORTED, "a backward pass needs a forward pass with keep_for_backward");
+    for (size_t i = 0; i < b->n_patches; i++)
+        if (b->patches[i].op != LAC_READ)
+            return lac_fail(err, LAC_ERR_UNSUPPORTED, "a backward pass through patched states is not supported");
+    for (size_t i = 0; i < p->grads->n_reads; i++)
+        if (p->grads->reads[i].op != LAC_READ)
+            return lac_fail(err, LAC_ERR_UNSUPPORTED, "a gradient can be read, nothing else");
+    for (size_t i = 0; i < b->n_segments && grad(p, LAC_SLOT_EMBED, -1); i++)
+        if (b->segments[i].states)
+            return lac_fail(err, LAC_ERR_UNSUPPORTED, "embeddings cannot be trained from given states");
+    return LAC_OK;
+}
+
 lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *batch, const float *dlogits,
                         const lac_grads *grads, lac_err *err)
 {
     const lac_config *c = &model->config;
-    if (!run->saved || !batch->keep_for_backward)
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "a backward pass needs a forward pass with keep_for_backward");
-    for (size_t i = 0; i < batch->n_patches; i++)
-        if (batch->patches[i].op != LAC_READ)
-            return lac_fail(err, LAC_ERR_UNSUPPORTED, "a backward pass through patched states is not supported");
     pass p = {.m = model, .c = c, .batch = batch, .grads = grads, .saved = run->saved, .rows = run->n_rows,
               .dim = (size_t)c->dim, .q_dim = lac_q_dim(c), .kv_dim = lac_kv_dim(c), .hidden = (size_t)c->hidden};
     p.qkv_dim = p.q_dim + 2 * p.kv_dim;
-    if (lay_out(&p, &run->arena, err) || head_backward(&p, dlogits, &run->arena, err)) return LAC_ERR_MEMORY;
+    lac_err local = {0}; /* so that a caller without err still learns the code */
+    if (!err) err = &local;
+    if (check(&p, err) || lay_out(&p, &run->arena, err) || head_backward(&p, dlogits, &run->arena, err))
+        return err->code;
 
     float *dembed = grad(&p, LAC_SLOT_EMBED, -1);
     for (int layer = c->n_layers - 1; layer >= batch->lowest; layer--) {
-        bool below = layer > batch->lowest || dembed, attention = trains_attention(&p, layer);
-        mlp_backward(&p, layer, below || attention);
-        if (below || attention) attention_half_backward(&p, layer, below);
+        bool below = layer > batch->lowest || dembed || reads_any(&p, layer, ENTERS);
+        bool attention = below || trains_attention(&p, layer);
+        read_gradients(&p, layer, LEAVES);
+        mlp_backward(&p, layer, attention || reads_any(&p, layer, BETWEEN));
+        read_gradients(&p, layer, BETWEEN);
+        if (attention) attention_half_backward(&p, layer, below);
+        read_gradients(&p, layer, ENTERS);
     }
     if (dembed) embedding_backward(&p, dembed);
+    if (p.reads_met != grads->n_reads)
+        return lac_fail(err, LAC_ERR_DATA, "%zu of %zu gradients met no row: a row that the batch does not have, or a "
+                        "layer below the lowest that was kept", grads->n_reads - p.reads_met, grads->n_reads);
     return LAC_OK;
 }

@@ -77,13 +77,17 @@ void lac_logits(float *logits, const lac_model *model, const float *states, size
 lac_status lac_logprobs(double *logp, int *greedy, lac_run *run, const lac_model *model, const float *states,
                         const int *targets, size_t n, lac_err *err);
 
-/* Gradients: one buffer a tensor, NULL where frozen.  The signal goes down to the lowest layer that needs it. */
+/* Gradients: one buffer a tensor, NULL where frozen, and those of states that are asked for.  The signal goes down
+ * to the lowest layer that needs it, no further than the batch's `lowest`. */
 typedef struct {
-    float **g; /* [n_tensors] */
+    float **g;              /* [n_tensors]; NULL: everything is frozen */
+    const lac_patch *reads; /* op READ: d loss / d the site's value at (layer, row) is written to `seen` */
+    size_t n_reads;         /* one that meets no row is an error, as a patch is */
 } lac_grads;
 
-/* Adds d loss / d tensor into grads from dlogits [n_wanted, vocab] of the forward that went before (with
- * keep_for_backward). */
+/* Adds d loss / d tensor into grads, and writes the gradients to be read, from dlogits [n_wanted, vocab] of the
+ * forward that went before (with keep_for_backward).  The sites that the stream passes on unchanged have the same
+ * gradient: ATTN_OUT as RESID_MID, MLP_OUT as RESID_POST, and that is the next layer's RESID_PRE. */
 lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *batch, const float *dlogits,
                         const lac_grads *grads, lac_err *err);
 
