@@ -1,10 +1,13 @@
 /* The forward pass, layer by layer over all live rows.
  *
  *   x ── norm ── q k v ── clip ── rotate ── attention ── o ──(+)── norm ── gate,up ── silu ⊙ ── down ──(+)── x
- *                                             ATTN_OUT ──┘ RESID_MID                   MLP_OUT ──┘ RESID_POST
+ *                                   HEAD_OUT  ATTN_OUT ──┘ RESID_MID                   MLP_OUT ──┘ RESID_POST
  *
  * Rows are stacked over segments.  Segments come in order of join_layer, so at each layer the live rows are a prefix
- * of the stack and every matrix product is one call on contiguous memory. */
+ * of the stack and every matrix product is one call on contiguous memory.
+ *
+ * In the last layer a row's output is read by nobody but the head.  There the stream is cut down to the tails: of each
+ * segment the rows from its first wanted one on.  All rows still give their keys and values. */
 #include "model/forward.h"
 
 #include <assert.h>
@@ -53,7 +56,7 @@ static int patch_order(const void *a, const void *b)
 
 static void patch_apply(const lac_patch *p, float *row, size_t dim)
 {
-    switch (p->op) {
+    switch (p->op) { /* row has dim values: a head's or the stream's */
     case LAC_REPLACE: memcpy(row, p->value, dim * sizeof *row); break;
     case LAC_ADD:
         for (size_t i = 0; i < dim; i++) row[i] += p->value[i];
@@ -77,6 +80,9 @@ typedef struct {
     size_t next_patch;
     float *x, *xn, *out;      /* [rows, dim] the stream, its norm, a sublayer's output */
     float *qkv, *z, *gu, *h;  /* shared by all layers, unless they are kept */
+    bool cut;                 /* in the last layer: the stream holds the tails alone */
+    size_t *tail;             /* [n_segments] rows that the cut takes off each segment's front; NULL: no cut */
+    int *place;               /* [rows] where a row stands after the cut, -1: nowhere */
     float *inv, *mean;
     lac_span *spans;          /* of all segments, parents first */
     size_t *first_span;       /* [n_segments + 1] */
@@ -84,17 +90,21 @@ typedef struct {
     struct lac_saved *saved;
 } pass;
 
-/* Applies the patches of (layer, site) to the live rows of data; counts them. */
-static void patches_at(pass *p, int layer, lac_site site, float *data, size_t live)
+/* Applies the patches of (layer, site) to the live rows of data [.., width]; counts them. */
+static void patches_at(pass *p, int layer, lac_site site, float *data, size_t width, size_t live)
 {
-    while (p->next_patch < p->batch->n_patches) {
+    for (; p->next_patch < p->batch->n_patches; p->next_patch++) {
         const lac_patch *patch = p->patch[p->next_patch];
         if (patch->layer > layer || (patch->layer == layer && patch->site > site)) return;
-        if (patch->layer == layer && patch->site == site && (size_t)patch->row < live) {
-            patch_apply(patch, data + (size_t)patch->row * p->dim, p->dim);
-            p->run->patches_applied++;
-        }
-        p->next_patch++;
+        if (patch->layer < layer || patch->site < site) continue;
+        int row = p->cut ? p->place[patch->row] : patch->row;
+        if (row < 0 || (size_t)row >= live) continue;
+        float *at = data + (size_t)row * width;
+        if (site == LAC_HEAD_OUT)
+            patch_apply(patch, at + (size_t)patch->head * (size_t)p->c->head_dim, (size_t)p->c->head_dim);
+        else
+            patch_apply(patch, at, width);
+        p->run->patches_applied++;
     }
 }
 
@@ -108,7 +118,7 @@ static lac_status check_segment(const pass *p, size_t i, lac_err *err)
                         s->first_pos + s->n_rows, p->c->context);
     if (i && s->join_layer < p->batch->segments[i - 1].join_layer)
         return lac_fail(err, LAC_ERR_DATA, "segments must come in order of the layer they join at");
-    if (s->join_layer < 0 || s->join_layer >= p->c->n_layers || (!s->states && (s->join_layer || !s->tokens)))
+    if (s->join_layer < 0 || s->join_layer > p->c->n_layers || (!s->states && (s->join_layer || !s->tokens)))
         return lac_fail(err, LAC_ERR_DATA, "a segment that joins at layer %d needs states", s->join_layer);
     for (int t = 0; s->tokens && t < s->n_rows; t++)
         if (s->tokens[t] < 0 || s->tokens[t] >= p->c->vocab)
@@ -146,6 +156,8 @@ static lac_status check(pass *p, lac_err *err)
         p->patch[i] = &b->patches[i];
         if (b->patches[i].row < 0 || (size_t)b->patches[i].row >= p->n_rows)
             return lac_fail(err, LAC_ERR_DATA, "a patch names row %d of a batch of %zu", b->patches[i].row, p->n_rows);
+        if (b->patches[i].site == LAC_HEAD_OUT && (b->patches[i].head < 0 || b->patches[i].head >= p->c->n_heads))
+            return lac_fail(err, LAC_ERR_DATA, "a patch names head %d of %d", b->patches[i].head, p->c->n_heads);
     }
     qsort(p->patch, b->n_patches, sizeof *p->patch, patch_order);
     for (size_t i = 0; i < b->n_wanted; i++)
@@ -210,6 +222,35 @@ static lac_status lay_layer(pass *p, lac_saved_layer *s, lac_err *err)
     return LAC_OK;
 }
 
+/* Of each segment the rows before its first wanted one are cut off in the last layer, unless the backward pass or a
+ * patch there needs one of them. */
+static lac_status find_tails(pass *p, lac_err *err)
+{
+    const lac_batch *b = p->batch;
+    size_t *tail = LAC_NEW(&p->run->arena, size_t, b->n_segments, err);
+    size_t *segment = LAC_NEW(&p->run->arena, size_t, p->n_rows, err);
+    p->place = LAC_NEW(&p->run->arena, int, p->n_rows, err);
+    if (!tail || !segment || !p->place) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < b->n_segments; i++) {
+        tail[i] = (size_t)b->segments[i].n_rows;
+        for (size_t row = p->first[i]; row < p->first[i + 1]; row++) segment[row] = i;
+    }
+    for (size_t i = 0; i < b->n_wanted; i++) {
+        size_t row = (size_t)b->wanted[i], of = segment[row];
+        if (row - p->first[of] < tail[of]) tail[of] = row - p->first[of];
+    }
+    for (size_t i = 0; i < b->n_patches; i++) {
+        size_t row = (size_t)b->patches[i].row, of = segment[row];
+        bool late = b->patches[i].layer == p->c->n_layers - 1 && b->patches[i].site > LAC_RESID_PRE;
+        if (late && row - p->first[of] < tail[of]) return LAC_OK;
+    }
+    int n = 0;
+    for (size_t row = 0; row < p->n_rows; row++)
+        p->place[row] = row - p->first[segment[row]] >= tail[segment[row]] ? n++ : -1;
+    p->tail = tail;
+    return LAC_OK;
+}
+
 static lac_status lay_out(pass *p, lac_err *err)
 {
     const lac_batch *b = p->batch;
@@ -248,6 +289,7 @@ static lac_status lay_out(pass *p, lac_err *err)
         s->inv_freq[i] = 1.0f / powf(p->c->rope_theta, (float)(2 * i) / (float)p->c->head_dim);
     for (int l = b->lowest; b->keep_for_backward && l < p->c->n_layers; l++)
         if (lay_layer(p, &s->layer[l], err)) return LAC_ERR_MEMORY;
+    if (!b->keep_for_backward && find_tails(p, err)) return LAC_ERR_MEMORY;
     return lay_spans(p, err);
 }
 
@@ -261,12 +303,13 @@ static size_t join(pass *p, int layer)
     for (size_t i = 0; i < b->n_segments && b->segments[i].join_layer <= layer; i++) {
         const lac_segment *s = &b->segments[i];
         live = p->first[i + 1];
-        if (s->join_layer != layer) continue;
-        float *x = p->x + p->first[i] * p->dim;
-        if (s->states) memcpy(x, s->states, (size_t)s->n_rows * p->dim * sizeof *x);
-        else
-            for (size_t t = 0; t < (size_t)s->n_rows; t++)
-                memcpy(x + t * p->dim, p->m->embed + (size_t)s->tokens[t] * p->dim, p->dim * sizeof *x);
+        for (size_t t = 0; t < (size_t)s->n_rows && s->join_layer == layer; t++) {
+            size_t row = p->first[i] + t;
+            if (p->cut && p->place[row] < 0) continue; /* the cut has been; this one comes after all layers */
+            memcpy(p->x + (p->cut ? (size_t)p->place[row] : row) * p->dim,
+                   s->states ? s->states + t * p->dim : p->m->embed + (size_t)s->tokens[t] * p->dim,
+                   p->dim * sizeof *p->x);
+        }
     }
     return live;
 }
@@ -285,7 +328,7 @@ static void clip(float *qkv, unsigned char *clipped, size_t n, float limit)
 static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
 {
     const lac_batch *b = p->batch;
-    size_t i = 0;
+    size_t i = 0, z_row = 0;
     for (; i < b->n_segments && p->first[i] < live; i++) {
         const lac_segment *s = &b->segments[i];
         float *rows = qkv + p->first[i] * p->qkv_dim, *k = rows + p->q_dim, *v = k + p->kv_dim;
@@ -296,9 +339,12 @@ static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
             p->spans[j].k = kv->k + at, p->spans[j].v = kv->v + at, p->spans[j].ld = kv->kv_dim;
         }
         p->spans[own].k = k, p->spans[own].v = v, p->spans[own].ld = p->qkv_dim;
-        p->saved->items[i] = (lac_attention){.z = z + p->first[i] * p->q_dim, .q = rows, .n = (size_t)s->n_rows,
+        size_t cut = p->cut ? p->tail[i] : 0, n = (size_t)s->n_rows - cut;
+        p->saved->items[i] = (lac_attention){.z = z + z_row * p->q_dim, .q = rows + cut * p->qkv_dim, .n = n,
                                              .ldz = p->q_dim, .ldq = p->qkv_dim, .spans = p->spans + from,
                                              .n_spans = own - from + 1};
+        z_row += n;
+        p->run->flops += 2.0 * (double)n * (2 * s->first_pos + 2 * s->n_rows - (double)n + 1) * (double)p->q_dim;
         if (!s->keep) continue;
         lac_kv *kv = s->keep;
         size_t at = ((size_t)layer * (size_t)kv->capacity + (size_t)(s->first_pos - kv->first_pos)) * kv->kv_dim;
@@ -310,45 +356,77 @@ static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
     return i;
 }
 
-static void attention_half(pass *p, int layer, size_t live, lac_saved_layer *keep)
+/* y [m, n] = x [m, k] wᵀ */
+static void linear(pass *p, float *y, const float *x, const float *w, size_t m, size_t n, size_t k)
+{
+    gemm_nt(y, n, x, k, w, k, m, n, k, 0.0f);
+    p->run->flops += 2.0 * (double)m * (double)n * (double)k;
+}
+
+/* The cut: the live rows of the stream are moved together to their tails.  Returns how many are left. */
+static size_t cut_to_tails(pass *p, size_t live)
+{
+    size_t n = 0;
+    for (size_t row = 0; row < live; row++) {
+        if (p->place[row] < 0) continue;
+        n = (size_t)p->place[row] + 1;
+        if (n - 1 != row) memcpy(p->x + (n - 1) * p->dim, p->x + row * p->dim, p->dim * sizeof *p->x);
+    }
+    p->cut = true;
+    return n;
+}
+
+/* Returns the rows that are left: fewer only in the last layer. */
+static size_t attention_half(pass *p, int layer, size_t live, lac_saved_layer *keep)
 {
     const lac_layer *w = &p->m->layers[layer];
     float *qkv = keep ? keep->qkv : p->qkv, *z = keep ? keep->z : p->z;
     if (keep) memcpy(keep->x_pre, p->x, live * p->dim * sizeof *p->x);
     lac_norm_forward(p->xn, keep ? keep->inv1 : p->inv, keep ? keep->mean1 : p->mean, p->x, w->attn_norm, live, p->c);
-    gemm_nt(qkv, p->qkv_dim, p->xn, p->dim, w->q, p->dim, live, p->qkv_dim, p->dim, 0.0f);
+    linear(p, qkv, p->xn, w->q, live, p->qkv_dim, p->dim);
     if (p->c->clip_qkv > 0) clip(qkv, keep ? keep->clipped : NULL, live * p->qkv_dim, p->c->clip_qkv);
     rope(qkv, p->qkv_dim, p->saved->pos, live, (size_t)(p->c->n_heads + p->c->n_kv_heads), (size_t)p->c->head_dim,
          p->saved->inv_freq, 1.0f);
+    size_t left = p->tail && layer == p->c->n_layers - 1 ? cut_to_tails(p, live) : live;
     size_t n_items = aim_spans(p, layer, qkv, z, live);
     lac_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
     attention_forward(p->saved->items, n_items, heads, p->saved->scratch);
-    gemm_nt(p->out, p->dim, z, p->q_dim, w->o, p->q_dim, live, p->dim, p->q_dim, 0.0f);
-    patches_at(p, layer, LAC_ATTN_OUT, p->out, live);
-    add(p->x, p->out, live * p->dim);
-    patches_at(p, layer, LAC_RESID_MID, p->x, live);
+    patches_at(p, layer, LAC_HEAD_OUT, z, p->q_dim, left);
+    linear(p, p->out, z, w->o, left, p->dim, p->q_dim);
+    patches_at(p, layer, LAC_ATTN_OUT, p->out, p->dim, left);
+    add(p->x, p->out, left * p->dim);
+    patches_at(p, layer, LAC_RESID_MID, p->x, p->dim, left);
+    return left;
+}
+
+/* out = MLP(norm(x)) */
+static void mlp(pass *p, int layer, size_t n, lac_saved_layer *keep)
+{
+    const lac_layer *w = &p->m->layers[layer];
+    float *gu = keep ? keep->gu : p->gu;
+    lac_norm_forward(p->xn, keep ? keep->inv2 : p->inv, keep ? keep->mean2 : p->mean, p->x, w->mlp_norm, n, p->c);
+    linear(p, gu, p->xn, w->gate, n, 2 * p->hidden, p->dim);
+    swiglu_forward(p->h, gu, n, p->hidden);
+    linear(p, p->out, p->h, w->down, n, p->dim, p->hidden);
 }
 
 static void mlp_half(pass *p, int layer, size_t live, lac_saved_layer *keep)
 {
-    const lac_layer *w = &p->m->layers[layer];
-    float *gu = keep ? keep->gu : p->gu;
     if (keep) memcpy(keep->x_mid, p->x, live * p->dim * sizeof *p->x);
-    lac_norm_forward(p->xn, keep ? keep->inv2 : p->inv, keep ? keep->mean2 : p->mean, p->x, w->mlp_norm, live, p->c);
-    gemm_nt(gu, 2 * p->hidden, p->xn, p->dim, w->gate, p->dim, live, 2 * p->hidden, p->dim, 0.0f);
-    swiglu_forward(p->h, gu, live, p->hidden);
-    gemm_nt(p->out, p->dim, p->h, p->hidden, w->down, p->hidden, live, p->dim, p->hidden, 0.0f);
-    patches_at(p, layer, LAC_MLP_OUT, p->out, live);
+    mlp(p, layer, live, keep);
+    patches_at(p, layer, LAC_MLP_OUT, p->out, p->dim, live);
     add(p->x, p->out, live * p->dim);
-    patches_at(p, layer, LAC_RESID_POST, p->x, live);
+    patches_at(p, layer, LAC_RESID_POST, p->x, p->dim, live);
 }
 
 static void last_norm(pass *p)
 {
     const lac_batch *b = p->batch;
     struct lac_saved *s = p->saved;
-    for (size_t i = 0; i < b->n_wanted; i++)
-        memcpy(s->x_final + i * p->dim, p->x + (size_t)b->wanted[i] * p->dim, p->dim * sizeof *p->x);
+    for (size_t i = 0; i < b->n_wanted; i++) {
+        size_t row = p->cut ? (size_t)p->place[b->wanted[i]] : (size_t)b->wanted[i];
+        memcpy(s->x_final + i * p->dim, p->x + row * p->dim, p->dim * sizeof *p->x);
+    }
     lac_norm_forward(p->run->final, s->inv_final, s->mean_final, s->x_final, p->m->final_norm, b->n_wanted, p->c);
 }
 
@@ -370,12 +448,12 @@ lac_status lac_forward(lac_run *run, const lac_model *model, const lac_batch *ba
         size_t live = join(&p, layer);
         if (live == 0) continue;
         lac_saved_layer *keep = batch->keep_for_backward && layer >= batch->lowest ? &p.saved->layer[layer] : NULL;
-        patches_at(&p, layer, LAC_EMBED, p.x, layer == 0 ? live : 0);
-        patches_at(&p, layer, LAC_RESID_PRE, p.x, live);
-        attention_half(&p, layer, live, keep);
-        mlp_half(&p, layer, live, keep);
+        patches_at(&p, layer, LAC_EMBED, p.x, p.dim, layer == 0 ? live : 0);
+        patches_at(&p, layer, LAC_RESID_PRE, p.x, p.dim, live);
+        mlp_half(&p, layer, attention_half(&p, layer, live, keep), keep);
         run->row_layers += (double)live;
     }
+    join(&p, c->n_layers);
     if (run->patches_applied != batch->n_patches)
         return lac_fail(err, LAC_ERR_DATA, "%zu of %zu patches met no row: a row that joins at a later layer, or a "
                         "layer that the model does not have", batch->n_patches - run->patches_applied,
@@ -385,6 +463,24 @@ lac_status lac_forward(lac_run *run, const lac_model *model, const lac_batch *ba
         if (s->keep) s->keep->n_rows = s->first_pos + s->n_rows - s->keep->first_pos;
     }
     last_norm(&p);
+    return LAC_OK;
+}
+
+lac_status lac_forward_mlp(float *x, lac_run *run, const lac_model *model, int layer, size_t n, lac_err *err)
+{
+    const lac_config *c = &model->config;
+    lac_arena_reset(&run->arena);
+    run->saved = NULL;
+    pass p = {.m = model, .c = c, .run = run, .n_rows = n, .dim = (size_t)c->dim, .hidden = (size_t)c->hidden, .x = x};
+    p.xn = floats(&p, n, p.dim, err);
+    p.out = floats(&p, n, p.dim, err);
+    p.inv = floats(&p, 2 * n, 1, err);
+    p.gu = floats(&p, n, 2 * p.hidden, err);
+    p.h = floats(&p, n, p.hidden, err);
+    if (!p.xn || !p.out || !p.inv || !p.gu || !p.h) return LAC_ERR_MEMORY;
+    p.mean = p.inv + n;
+    mlp(&p, layer, n, NULL);
+    add(x, p.out, n * p.dim);
     return LAC_OK;
 }
 
@@ -405,6 +501,7 @@ lac_status lac_logprobs(double *logp, int *greedy, lac_run *run, const lac_model
     for (size_t at = 0; at < n; at += chunk) {
         size_t m = n - at < chunk ? n - at : chunk;
         lac_logits(logits, model, states + at * dim, m);
+        run->flops += 2.0 * (double)m * (double)dim * (double)vocab;
 #pragma omp parallel for if (m * vocab > 1 << 15)
         for (size_t i = 0; i < m; i++) {
             const float *row = logits + i * vocab;

@@ -27,19 +27,21 @@ typedef struct {
     int n_rows, first_pos;
     const lac_kv *parent; /* positions 0 .. first_pos - 1 are read from it and its parents; NULL when first_pos is 0 */
     lac_kv *keep;         /* new keys and values are written there as well; may be the parent itself; NULL: no */
-    int join_layer;       /* 0, or where the segment starts, from states */
+    int join_layer;       /* 0, or where the segment starts, from states; n_layers: only the last norm is left */
     const float *states;  /* [n_rows, dim] or NULL */
 } lac_segment;
 
-/* Where in a layer.  RESID_PRE enters it, RESID_MID follows attention, RESID_POST leaves it; ATTN_OUT and MLP_OUT are
- * what the two sublayers add to the stream; EMBED is the embedding (layer 0 only). */
-typedef enum { LAC_EMBED, LAC_RESID_PRE, LAC_ATTN_OUT, LAC_RESID_MID, LAC_MLP_OUT, LAC_RESID_POST } lac_site;
+/* Where in a layer.  RESID_PRE enters it, HEAD_OUT is one head's mixture of values (before the output projection),
+ * RESID_MID follows attention, RESID_POST leaves it; ATTN_OUT and MLP_OUT are what the two sublayers add to the stream;
+ * EMBED is the embedding (layer 0 only). */
+typedef enum { LAC_EMBED, LAC_RESID_PRE, LAC_HEAD_OUT, LAC_ATTN_OUT, LAC_RESID_MID, LAC_MLP_OUT, LAC_RESID_POST } lac_site;
 typedef enum { LAC_REPLACE, LAC_ADD, LAC_SCALE, LAC_READ } lac_patch_op;
 
 typedef struct {
     int layer, row;
     lac_site site;
     lac_patch_op op;
+    int head;           /* HEAD_OUT alone: which; its values are [head_dim] instead of [dim] */
     const float *value; /* [dim] in: REPLACE, ADD; SCALE reads value[0] */
     float *seen;        /* [dim] out: READ */
 } lac_patch;
@@ -61,13 +63,18 @@ typedef struct lac_run {
     float *final;          /* [n_wanted, dim] */
     size_t n_rows;
     size_t patches_applied;
-    double row_layers;     /* rows times layers computed since the run began: what a pass costs */
+    double row_layers;     /* rows times layers entered since the run began */
+    double flops;          /* of the matrix products and attention since then: two for each multiplication */
     struct lac_saved *saved; /* what backward needs */
 } lac_run;
 
 void lac_run_release(lac_run *run); /* accepts a zeroed run, which is also how one begins */
 
+/* In the last layer only the rows that can reach a wanted one are taken past the keys and values. */
 lac_status lac_forward(lac_run *run, const lac_model *model, const lac_batch *batch, lac_err *err);
+
+/* x [n, dim] += MLP of one layer (x), for rows that stand by themselves. */
+lac_status lac_forward_mlp(float *x, lac_run *run, const lac_model *model, int layer, size_t n, lac_err *err);
 
 /* logits [n, vocab] = states [n, dim] headᵀ */
 void lac_logits(float *logits, const lac_model *model, const float *states, size_t n);

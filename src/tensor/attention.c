@@ -18,11 +18,12 @@ size_t lac_attention_scratch(size_t max_keys)
     return (size_t)omp_get_max_threads() * 2 * BLOCK * max_keys;
 }
 
+/* Keys that stand before the first query's own. */
 static size_t keys_before(const lac_attention *a)
 {
     size_t n = 0;
-    for (size_t s = 0; s + 1 < a->n_spans; s++) n += a->spans[s].n;
-    return n;
+    for (size_t s = 0; s < a->n_spans; s++) n += a->spans[s].n;
+    return n - a->n;
 }
 
 /* Probabilities of rows [r0, r0 + n) of one head into p [n, keys], keys = all that the last of them may see. */

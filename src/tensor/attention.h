@@ -18,7 +18,7 @@ typedef struct {
     float *z;             /* [n, n_heads * hd] out, stride ldz */
     const float *q;       /* [n, n_heads * hd], stride ldq */
     size_t n, ldz, ldq;
-    const lac_span *spans; /* [n_spans]; the last holds the segment's own n rows */
+    const lac_span *spans; /* [n_spans]; the last n of all their keys are the queries' own positions */
     size_t n_spans;
 } lac_attention;
 
