@@ -316,7 +316,7 @@ static void freezing_the_rest_leaves_a_gradient_as_it_was(void **state)
     }
 }
 
-/* ---- gradients of states: the same test, a row of a site moved by a patch instead of a tensor ---------------------- */
+/* ---- gradients of states: the same test, a row of a site moved by a patch instead of a tensor --------------------- */
 
 enum { N_SITES = LAC_RESID_POST + 1, MOST_READS = N_SITES * 3 * T };
 
@@ -375,7 +375,8 @@ static void every_states_gradient_predicts_the_loss(void **state)
         for (size_t i = 0; i < grads.n_reads; i++) {
             const lac_patch *r = &reads[i];
             double gap = state_disagreement(&f, r, 1, &rng);
-            if (!(gap < 1e-2)) fail_msg("config %d, layer %d, site %d, row %d: gap %g", w, r->layer, r->site, r->row, gap);
+            if (!(gap < 1e-2))
+                fail_msg("config %d, layer %d, site %d, row %d: gap %g", w, r->layer, r->site, r->row, gap);
             if (!(state_disagreement(&f, r, -1, &rng) > 1.0))
                 fail_msg("config %d, layer %d, site %d, row %d: a flipped sign was not noticed", w, r->layer, r->site,
                          r->row);
