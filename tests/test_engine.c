@@ -318,17 +318,24 @@ static void freezing_the_rest_leaves_a_gradient_as_it_was(void **state)
 
 /* ---- gradients of states: the same test, a row of a site moved by a patch instead of a tensor --------------------- */
 
-enum { N_SITES = LAC_RESID_POST + 1, MOST_READS = N_SITES * 3 * T };
+enum { N_SITES = LAC_RESID_POST + 1, MOST_READS = (N_SITES + 3) * 3 * T };
 
-/* Every site of every row, seen at [site, layer, row]; returns how many. */
+static int width(const fixture *f, const lac_patch *p)
+{
+    return p->site == LAC_HEAD_OUT ? f->model.config.head_dim : f->model.config.dim;
+}
+
+/* Every site of every row, seen at [site, layer, head, row] in steps of dim; returns how many. */
 static size_t all_sites(lac_patch *reads, float *seen, const fixture *f)
 {
     size_t n = 0, dim = (size_t)f->model.config.dim;
+    memset(seen, 0, MOST_READS * 32 * sizeof *seen);
     for (int site = 0; site < N_SITES; site++)
         for (int layer = 0; layer < (site == LAC_EMBED ? 1 : f->model.config.n_layers); layer++)
-            for (int t = 0; t < T; t++, n++)
-                reads[n] = (lac_patch){.layer = layer, .row = t, .site = (lac_site)site, .op = LAC_READ,
-                                       .seen = seen + n * dim};
+            for (int head = 0; head < (site == LAC_HEAD_OUT ? f->model.config.n_heads : 1); head++)
+                for (int t = 0; t < T; t++, n++)
+                    reads[n] = (lac_patch){.layer = layer, .row = t, .head = head, .site = (lac_site)site,
+                                           .op = LAC_READ, .seen = seen + n * dim};
     return n;
 }
 
@@ -339,7 +346,7 @@ static double moved_slope(const fixture *f, lac_patch move, const float *v, doub
     move.op = LAC_ADD;
     move.value = value;
     for (int i = 0; i < 2; i++) {
-        for (int j = 0; j < f->model.config.dim; j++) value[j] = (float)((i ? -eps : eps) * v[j]);
+        for (int j = 0; j < width(f, &move); j++) value[j] = (float)((i ? -eps : eps) * v[j]);
         side[i] = moved_loss(f, &move);
     }
     return (side[0] - side[1]) / (2 * eps);
@@ -347,10 +354,11 @@ static double moved_slope(const fixture *f, lac_patch move, const float *v, doub
 
 static double state_disagreement(const fixture *f, const lac_patch *read, float sign, lac_rng *rng)
 {
-    float v[32];
-    double predicted = 0, h = 2e-4; /* small beside an embedding, or clip_qkv's kinks are met on the way */
-    for (int i = 0; i < f->model.config.dim; i++) {
-        v[i] = (float)lac_rng_normal(rng) + (read->seen[i] > 0 ? 1.0f : -1.0f);
+    float v[32]; /* along g in every channel: a head has few, and <g, v> must not cancel */
+    double predicted = 0, h = read->site == LAC_HEAD_OUT ? 2e-3 : 2e-4; /* in the stream small beside an embedding, or
+                                                                          clip_qkv's kinks are met on the way */
+    for (int i = 0; i < width(f, read); i++) {
+        v[i] = copysignf(0.5f + fabsf((float)lac_rng_normal(rng)), read->seen[i]);
         predicted += (double)sign * read->seen[i] * v[i];
     }
     double measured = (4 * moved_slope(f, *read, v, h / 2) - moved_slope(f, *read, v, h)) / 3;
@@ -412,6 +420,7 @@ static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
                 one_site[t].seen = some + (size_t)t * dim;
             }
             batch.lowest = one_site[0].layer;
+            memset(some, 0, sizeof some);
             assert_int_equal(backward(&(lac_grads){.reads = one_site, .n_reads = T}, &f, &batch, &err), LAC_OK);
             assert_memory_equal(some, all + at * dim, T * row);
         }
@@ -429,6 +438,8 @@ static void a_gradient_read_that_meets_no_row_is_an_error(void **state)
                                         {.layer = 0, .row = 0, .site = LAC_RESID_POST, .op = LAC_READ}, /* not kept */
                                         {.layer = 1, .row = T, .site = LAC_RESID_MID, .op = LAC_READ},
                                         {.layer = 1, .row = -1, .site = LAC_RESID_MID, .op = LAC_READ},
+                                        {.layer = 1, .row = 0, .head = 4, .site = LAC_HEAD_OUT, .op = LAC_READ},
+                                        {.layer = 1, .row = 0, .head = -1, .site = LAC_HEAD_OUT, .op = LAC_READ},
                                         {.layer = 1, .row = 0, .site = LAC_EMBED, .op = LAC_READ}};
     fixture f;
     open_fixture(&f, 0);
@@ -437,7 +448,7 @@ static void a_gradient_read_that_meets_no_row_is_an_error(void **state)
     batch.lowest = 1;
     float seen[32];
     for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
-        lac_patch reads[2] = {{.layer = 1, .row = 0, .site = LAC_RESID_PRE, .op = LAC_READ, .seen = seen}, nowhere[i]};
+        lac_patch reads[2] = {{.layer = 1, .row = 0, .head = 3, .site = LAC_HEAD_OUT, .op = LAC_READ, .seen = seen}, nowhere[i]};
         reads[1].seen = seen;
         lac_err err = {0};
         assert_int_equal(backward(&(lac_grads){.reads = reads, .n_reads = 1}, &f, &batch, &err), LAC_OK);

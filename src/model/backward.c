@@ -49,13 +49,15 @@ static bool trains_attention(const pass *p, int layer)
 
 /* ---- gradients of states ----------------------------------------------------------------------------------------- */
 
-/* The three places of a layer at which the stream's gradient stands still, and the sites that share it there. */
-typedef enum { ENTERS, BETWEEN, LEAVES } place;
+/* The places of a layer where a gradient stands still: three of the stream's, with the sites that share it there, and
+ * that of the heads' mixtures. */
+typedef enum { ENTERS, HEADS, BETWEEN, LEAVES } place;
 
 static bool stands_at(const lac_patch *read, int layer, place where)
 {
-    static const place of_site[] = {[LAC_EMBED] = ENTERS,      [LAC_RESID_PRE] = ENTERS, [LAC_ATTN_OUT] = BETWEEN,
-                                    [LAC_RESID_MID] = BETWEEN, [LAC_MLP_OUT] = LEAVES,   [LAC_RESID_POST] = LEAVES};
+    static const place of_site[] = {[LAC_EMBED] = ENTERS,      [LAC_RESID_PRE] = ENTERS,  [LAC_HEAD_OUT] = HEADS,
+                                    [LAC_ATTN_OUT] = BETWEEN,  [LAC_RESID_MID] = BETWEEN, [LAC_MLP_OUT] = LEAVES,
+                                    [LAC_RESID_POST] = LEAVES};
     return read->layer == layer && of_site[read->site] == where && (read->site != LAC_EMBED || layer == 0);
 }
 
@@ -70,8 +72,11 @@ static void read_gradients(pass *p, int layer, place where)
 {
     for (size_t i = 0; i < p->grads->n_reads; i++) {
         const lac_patch *read = &p->grads->reads[i];
-        if (!stands_at(read, layer, where) || read->row < 0 || (size_t)read->row >= p->rows) continue;
-        memcpy(read->seen, p->dx + (size_t)read->row * p->dim, p->dim * sizeof *p->dx);
+        size_t row = (size_t)read->row, head = (size_t)read->head, head_dim = (size_t)p->c->head_dim;
+        if (!stands_at(read, layer, where) || read->row < 0 || row >= p->rows) continue;
+        if (where == HEADS && (read->head < 0 || read->head >= p->c->n_heads)) continue;
+        if (where == HEADS) memcpy(read->seen, p->dz + row * p->q_dim + head * head_dim, head_dim * sizeof *p->dz);
+        else memcpy(read->seen, p->dx + row * p->dim, p->dim * sizeof *p->dx);
         p->reads_met++;
     }
 }
@@ -169,8 +174,11 @@ static void attention_half_backward(pass *p, int layer, bool below)
     float *dq = grad(p, LAC_SLOT_Q, layer), *dk = grad(p, LAC_SLOT_K, layer), *dv = grad(p, LAC_SLOT_V, layer);
     float *dnorm = grad(p, LAC_SLOT_ATTN_NORM, layer);
     weight_gradient(grad(p, LAC_SLOT_O, layer), p->dx, p->dim, s->z, n, p->dim, p->q_dim);
-    if (!below && !dq && !dk && !dv && !dnorm) return;
+    bool deeper = below || dq || dk || dv || dnorm;
+    if (!deeper && !reads_any(p, layer, HEADS)) return;
     gemm_nn(p->dz, p->q_dim, p->dx, p->dim, w->o, p->q_dim, n, p->q_dim, p->dim, 0.0f);
+    read_gradients(p, layer, HEADS);
+    if (!deeper) return;
     attention_gradient(p, s);
     if (dq || dk || dv) {
         lac_norm_forward(p->xn, s->inv1, s->mean1, s->x_pre, w->attn_norm, n, p->c);
@@ -239,7 +247,7 @@ lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *b
     float *dembed = grad(&p, LAC_SLOT_EMBED, -1);
     for (int layer = c->n_layers - 1; layer >= batch->lowest; layer--) {
         bool below = layer > batch->lowest || dembed || reads_any(&p, layer, ENTERS);
-        bool attention = below || trains_attention(&p, layer);
+        bool attention = below || trains_attention(&p, layer) || reads_any(&p, layer, HEADS);
         read_gradients(&p, layer, LEAVES);
         mlp_backward(&p, layer, attention || reads_any(&p, layer, BETWEEN));
         read_gradients(&p, layer, BETWEEN);
@@ -248,7 +256,7 @@ lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *b
     }
     if (dembed) embedding_backward(&p, dembed);
     if (p.reads_met != grads->n_reads)
-        return lac_fail(err, LAC_ERR_DATA, "%zu of %zu gradients met no row: a row that the batch does not have, or a "
+        return lac_fail(err, LAC_ERR_DATA, "%zu of %zu gradients met no row: a row or head that does not exist, or a "
                         "layer below the lowest that was kept", grads->n_reads - p.reads_met, grads->n_reads);
     return LAC_OK;
 }

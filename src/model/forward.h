@@ -88,7 +88,7 @@ lac_status lac_logprobs(double *logp, int *greedy, lac_run *run, const lac_model
  * to the lowest layer that needs it, no further than the batch's `lowest`. */
 typedef struct {
     float **g;              /* [n_tensors]; NULL: everything is frozen */
-    const lac_patch *reads; /* op READ: d loss / d the site's value at (layer, row) is written to `seen` */
+    const lac_patch *reads; /* op READ: d loss / d the site's value at (layer, row, head) is written to `seen` */
     size_t n_reads;         /* one that meets no row is an error, as a patch is */
 } lac_grads;
 
