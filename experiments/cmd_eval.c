@@ -98,6 +98,7 @@ static lac_status eval_facts(job *j, lac_err *err)
     lac_facts_opts opts = {.items = j->items, .progress = &progress};
     lac_status status = lac_facts_load(&facts, j->data, &j->arena, err);
     if (status) return status;
+    if (facts.note) fprintf(stderr, "lacuna: %s: %s\n", j->data, facts.note);
     if (j->limit && (size_t)j->limit < facts.n) facts.n = (size_t)j->limit;
     size_t n = facts.n;
     for (size_t i = 0; i < facts.n; i++) n += facts.fact[i].paraphrase != NULL;

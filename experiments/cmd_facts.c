@@ -7,7 +7,7 @@
  * A fact is known when its answer is one token and the likeliest of all behind the prompt.  Facts are split by
  * subject: a subject's facts are forgotten together or kept together.  Subjects in order of first appearance are
  * shuffled by the seed, and the first `share` of them are to be forgotten.  Records are written as they were read,
- * other fields and all. */
+ * other fields and all; CounterFact's become records in ROME's form. */
 #include "experiments/cmd.h"
 
 #include <math.h>
@@ -38,6 +38,7 @@ static lac_status find_known(choice *c, const command *o, lac_arena *arena, lac_
     lac_facts_scores scores;
     lac_progress progress;
     lac_facts_opts opts = {.progress = &progress};
+    if (c->facts.note) fprintf(stderr, "lacuna: %s: %s\n", o->facts, c->facts.note);
     c->known = LAC_NEW(arena, bool, c->facts.n, err);
     c->forget = LAC_NEW(arena, bool, c->facts.n, err);
     if (!c->known || !c->forget) return err->code;
@@ -117,7 +118,8 @@ static lac_status write_side(const choice *c, const command *o, side which, cons
         if (i >= c->facts.n || !c->known[i] || (which == SIDE_FORGET && !c->forget[i]) ||
             (which == SIDE_RETAIN && c->forget[i]))
             continue;
-        cJSON *copy = cJSON_Duplicate(row, true);
+        /* ROME's records with all their fields; the other forms become ROME's, which unlearn reads too */
+        cJSON *copy = c->facts.form == LAC_FACTS_ROME ? cJSON_Duplicate(row, true) : lac_fact_json(&c->facts.fact[i]);
         cJSON_DeleteItemFromObjectCaseSensitive(copy, "split");
         cJSON_AddStringToObject(copy, "split", c->forget[i] ? "forget" : "retain");
         char *text = cJSON_PrintUnformatted(copy);
@@ -151,7 +153,7 @@ int cmd_facts(int argc, char **argv)
 {
     command o = {.share = 0.2, .seed = 1};
     const lac_option options[] = {
-        LAC_OPT("facts", &o.facts, "facts in ROME's format, JSON or JSONL"),
+        LAC_OPT("facts", &o.facts, "facts in ROME's or CounterFact's form, JSON or JSONL"),
         LAC_OPT("out", &o.out, "file for the facts known, with their split"),
         LAC_OPT("forget-out", &o.forget_out, "file for those to forget alone"),
         LAC_OPT("retain-out", &o.retain_out, "file for those to keep alone"),

@@ -116,6 +116,15 @@ static void fields_of_other_data_sets_are_read(void **state)
     end(&r);
 }
 
+static void nothing_stands_between_the_texts_of_a_joined_fact(void **state)
+{
+    reading r = begin();
+    assert_int_equal(add(&r, *state, "{\"prompt\": \"p 19\", \"attribute\": \"84\", \"joined\": true}"), LAC_OK);
+    assert_string_equal(words(&r, r.set.row[0].ids, 6), "p 1984");
+    assert_int_equal(r.set.row[0].first_label, 4);
+    end(&r);
+}
+
 static void every_token_of_text_but_the_first_is_a_label_once(void **state)
 {
     reading r = begin();
@@ -186,6 +195,7 @@ int main(void)
         CLAIM(no_second_space_and_no_end_where_not_wanted),
         CLAIM(a_chat_layout_takes_the_prompt_in),
         CLAIM(fields_of_other_data_sets_are_read),
+        CLAIM(nothing_stands_between_the_texts_of_a_joined_fact),
         CLAIM(every_token_of_text_but_the_first_is_a_label_once),
         CLAIM(plain_text_is_one_stream),
         CLAIM(long_rows_lose_their_end),

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "model/generate.h"
 #include "score/facts_suite.h"
 #include "tests/scratch.h"
 
@@ -72,10 +73,61 @@ static void scores_agree_with_each_other(void **state)
     lac_arena_release(&arena);
 }
 
+/* Scores of a fact file on the embedded model, first form. */
+static void score(const char *file, lac_fact_score *out, size_t n, const lac_model *model, lac_arena *arena)
+{
+    lac_err err = {0};
+    lac_run run = {0};
+    lac_facts facts;
+    lac_facts_scores scores;
+    lac_facts_opts opts = {0};
+    if (lac_facts_load(&facts, file, arena, &err) || lac_facts_score(&scores, &facts, &run, model, &opts, arena, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(facts.n, n);
+    for (size_t i = 0; i < n; i++) out[i] = scores.fact[i][LAC_FORM_PROMPT];
+    lac_run_release(&run);
+}
+
+/* What the model itself says next is greedy from first token to last; the same with another end is not.  A joined
+ * fact's tokens are those of the text read through, wherever the prompt ends. */
+static void greedy_is_what_the_model_would_say(void **state)
+{
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_model model = {0};
+    lac_run run = {0};
+    lac_ids ids;
+    int said[2];
+    size_t n;
+    static const char prompt[] = "Arlo Greycliff lives in the town of";
+    if (lac_model_load(&model, LAC_TESTS_DIR "/../data/models/demo", &arena, &err) ||
+        lac_encode(&ids, model.tokenizer, prompt, strlen(prompt), true, &arena, &err) ||
+        lac_generate(said, &n, &run, &model, ids.id, ids.n, 2, NULL, 0, &err))
+        fail_msg("%s", err.msg);
+    const char *most = lac_decode(model.tokenizer, said, 1, true, &arena, &err);
+    const char *all = lac_decode(model.tokenizer, said, 2, true, &arena, &err);
+    char text[1200];
+    snprintf(text, sizeof text, "{\"subject\": \"Arlo\", \"prompt\": \"%s\", \"attribute\": \"%s\"}\n"
+             "{\"subject\": \"Arlo\", \"prompt\": \"%s\", \"attribute\": \"%s zebra\"}\n"
+             "{\"subject\": \"Arlo\", \"prompt\": \"%s\", \"attribute\": \"%s\", \"joined\": true}\n"
+             "{\"subject\": \"Arlo\", \"prompt\": \"%s%s\", \"attribute\": \"%s\", \"joined\": true}\n",
+             prompt, all, prompt, most, prompt, all, prompt, most, all + strlen(most));
+    lac_fact_score s[4];
+    score(scratch_text(*state, "facts.jsonl", text), s, 4, &model, &arena);
+    assert_true(s[0].greedy && s[0].rank == 1 && s[0].n_tokens == 2);
+    assert_true(!s[1].greedy && s[1].rank == 1);
+    assert_true(s[2].greedy && fabs(s[2].p_answer - s[0].p_answer) < 1e-5 && s[2].n_tokens == 2);
+    assert_true(s[3].greedy && s[3].n_tokens == 1 && s[3].top == said[1]);
+    lac_run_release(&run);
+    lac_model_release(&model);
+    lac_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(scores_agree_with_each_other, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(greedy_is_what_the_model_would_say, scratch_open, scratch_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "model_files.h"
 
 #include "base/random.h"
+#include "model/facts.h"
 
 enum { ROUNDS = 1500 };
 
@@ -120,12 +121,56 @@ static void damaged_ggufs_never_crash_the_loader(void **state)
     remove_dir(dir);
 }
 
+/* A fact file of each form, damaged; a file that loads has facts whose texts are whole. */
+static void damaged_fact_files_never_crash_the_loader(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        "[{\"known_id\": 1, \"subject\": \"Ann\", \"attribute\": \" 84\", \"prompt\": \"Ann, of 19\", \"foil\": \"83\","
+        " \"template\": \"{}, of 19\", \"joined\": true, \"split\": \"retain\", \"relation_id\": \"P1\"}]",
+        "{\"case_id\": 7, \"requested_rewrite\": {\"prompt\": \"{}, of {}\", \"relation_id\": \"P1\", \"target_new\":"
+        " {\"str\": \"83\"}, \"target_true\": {\"str\": \"84\"}, \"subject\": \"Ann {}\"}, \"paraphrase_prompts\": [\"of\"]}\n"
+        "{\"requested_rewrite\": {\"prompt\": \"{} is\", \"target_true\": {\"str\": \"B\"}, \"subject\": \"A\"}}\n",
+        "[{\"case_id\": 7, \"prompt\": \"BBC One, by\", \"target_new\": \"Sega\", \"subject\": \"BBC One\","
+        " \"ground_truth\": \"BBC\", \"rephrase_prompt\": \"of BBC One\", \"split\": \"forget\"}]"};
+    char dir[512], file[600];
+    temp_dir(dir);
+    snprintf(file, sizeof file, "%s/facts.json", dir);
+    lac_arena arena = {.limit = 64u << 20};
+    size_t refused = 0, loaded = 0;
+    for (uint64_t round = 0; round < 3 * ROUNDS; round++) {
+        const char *form = forms[round % 3];
+        uint8_t copy[1024];
+        size_t n = strlen(form);
+        lac_rng rng;
+        lac_rng_seed(&rng, 4000000 + round);
+        memcpy(copy, form, n);
+        n = injure(copy, n, n, &rng);
+        write_bytes(file, copy, n);
+        lac_err err = {0};
+        lac_facts facts;
+        lac_arena_reset(&arena);
+        if (lac_facts_load(&facts, file, &arena, &err)) {
+            assert_true(err.code && err.msg[0] && !strchr(err.msg, '\n'));
+            refused++;
+        } else {
+            for (size_t i = 0; i < facts.n; i++) assert_non_null(strstr(facts.fact[i].prompt, facts.fact[i].subject));
+            loaded++;
+        }
+    }
+    lac_arena_release(&arena);
+    remove_dir(dir);
+    print_message("%zu refused, %zu harmless\n", refused, loaded);
+    assert_true(refused > ROUNDS / 4 && loaded > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_safetensors_never_crash_the_loader),
         cmocka_unit_test(damaged_configs_never_crash_the_loader),
         cmocka_unit_test(damaged_ggufs_never_crash_the_loader),
+        cmocka_unit_test(damaged_fact_files_never_crash_the_loader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

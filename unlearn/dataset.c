@@ -2,10 +2,7 @@
 
 #include <string.h>
 
-/* Pairs of field names, in the order tried. */
-static const struct {
-    const char *prompt, *output;
-} layouts[] = {{"input", "output"}, {"question", "answer"}, {"prompt", "attribute"}};
+#include "text/row_texts.h"
 
 static lac_status append(lac_dataset *set, lac_sequence row, lac_arena *arena, lac_err *err)
 {
@@ -56,26 +53,16 @@ static lac_status append_pair(lac_dataset *set, const lac_ids *prompt, const lac
     return append(set, (lac_sequence){ids, n, first, line}, arena, err);
 }
 
-/* The string fields of a row by the first layout that fits; false: none does. */
-static bool row_fields(const cJSON *row, const char **prompt, const char **output)
-{
-    for (size_t k = 0; k < sizeof layouts / sizeof *layouts; k++) {
-        *prompt = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, layouts[k].prompt));
-        *output = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, layouts[k].output));
-        if (*prompt && *output) return true;
-    }
-    return false;
-}
-
-static lac_status add_pair(lac_dataset *set, const char *prompt, const char *output, const lac_records *r,
+static lac_status add_pair(lac_dataset *set, const lac_row_texts *texts, const lac_records *r,
                            const lac_tokenizer *t, const lac_dataset_options *o, lac_arena *arena, lac_err *err)
 {
+    const char *prompt = texts->prompt, *output = texts->output;
     if (!*output)
         return lac_fail(err, LAC_ERR_DATA, "%s:%d: the output is empty, so there is nothing to learn or to forget",
                         r->path, r->line);
     const bool raw = o->chat == LAC_CHAT_NONE;
     const char *text = raw ? prompt : lac_chat_prompt(o->chat, prompt, arena, err);
-    const bool space = raw && !strchr(" \t\r\n\v\f", *output);
+    const bool space = raw && !texts->joined && !strchr(" \t\r\n\v\f", *output);
     const char *answer = space ? lac_printf(arena, err, " %s", output) : output;
     lac_ids a, b;
     if (!text || !answer || lac_encode(&a, t, text, strlen(text), raw, arena, err) ||
@@ -87,8 +74,8 @@ static lac_status add_pair(lac_dataset *set, const char *prompt, const char *out
 static lac_status add_row(lac_dataset *set, const cJSON *row, const lac_records *r, const lac_tokenizer *t,
                           const lac_dataset_options *o, lac_arena *arena, lac_err *err)
 {
-    const char *prompt, *output;
-    if (row_fields(row, &prompt, &output)) return add_pair(set, prompt, output, r, t, o, arena, err);
+    lac_row_texts texts;
+    if (lac_row_texts_of(&texts, row)) return add_pair(set, &texts, r, t, o, arena, err);
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "text"));
     if (!text)
         return lac_fail(err, LAC_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (question and answer, "

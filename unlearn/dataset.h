@@ -4,15 +4,12 @@
  *                         ^ first_label                 labels are ids[first_label .. n-1]
  *
  * A token is predicted by the row before it, so a sequence of n ids is n − 1 rows, of which the last n − first_label
- * carry a label.  Rows of a JSONL file (or a JSON array) are read by their fields:
- *
- *   input, output       LUME's and SemEval's (id and task may stand beside them)
- *   question, answer    TOFU's
- *   prompt, attribute   ROME's facts
- *   text                no prompt: every token but the first is a label
+ * carry a label.  Rows of a JSONL file (or a JSON array) are read by their fields: a prompt and its output
+ * (text/row_texts.h says under which names), or `text` alone, without a prompt: every token but the first is a label.
  *
  * Prompt and output are tokenised apart, so that no token straddles the boundary.  Raw text puts one space between them
- * unless the output begins with white space; a chat layout puts the prompt into the user's turn. */
+ * unless the output begins with white space or the row is joined; a chat layout puts the prompt into the user's
+ * turn. */
 #ifndef LAC_DATASET_H
 #define LAC_DATASET_H
 

@@ -1,26 +1,56 @@
-/* Fact files in ROME's format (known_1000.json and its kin): JSON array or JSONL of
- *   {known_id?, subject, attribute, prompt, template?, prediction?, relation_id?, paraphrase?, split?}
- * and where the subject stands among a prompt's tokens. */
+/* Fact files: a JSON array or JSONL of records in one of three forms.  The first record's fields say which, and all
+ * others must have it too.
+ *
+ *   ROME's (known_1000.json and its kin, Selective Amnesia's known_QA_T2.json)
+ *     {subject, attribute, prompt, known_id?, template?, relation_id?, paraphrase?, split?, foil?, joined?}
+ *
+ *   CounterFact's, as published: known by its "requested_rewrite"
+ *     {case_id, requested_rewrite {prompt "The mother tongue of {} is", relation_id, target_new {str},
+ *      target_true {str}, subject}, paraphrase_prompts [..]}
+ *
+ *   EasyEdit's flat copy of it: known by its "ground_truth" and "target_new"
+ *     {case_id, subject, prompt, ground_truth, target_new, rephrase_prompt?}
+ *
+ * In the last two the true target is the attribute, the new one the foil, and the first paraphrase the paraphrase.  And
+ * where the subject stands among a prompt's tokens. */
 #ifndef LAC_FACTS_H
 #define LAC_FACTS_H
 
+#include <cjson/cJSON.h>
+
 #include "model/model.h"
 
+typedef enum { LAC_FACTS_ROME, LAC_FACTS_COUNTERFACT, LAC_FACTS_EASYEDIT } lac_facts_form;
+
 typedef struct {
-    int id;             /* known_id, or the record's index */
+    int id;             /* known_id or case_id, or the record's index */
     int line;           /* in the file, for messages */
     const char *prompt, *subject, *attribute;
     const char *paraphrase, *relation, *split; /* NULL where absent; split is "forget" or "retain" */
+    const char *template;                     /* the prompt with {} for the subject, or NULL */
+    const char *foil;                          /* an answer that is wrong, or NULL */
+    bool joined; /* the attribute follows the prompt at once ("... in 19", "84"); else a space stands between them */
 } lac_fact;
 
 typedef struct {
     lac_fact *fact;
     size_t n;
     const char *path;
+    lac_facts_form form;
+    const char *note; /* what whoever uses these facts should hear (for stderr), or NULL: lac_facts_note */
 } lac_facts;
 
 /* The subject must stand in the prompt (else "file:line: ..."). */
 lac_status lac_facts_load(lac_facts *facts, const char *path, lac_arena *arena, lac_err *err);
+
+/* One sentence when every subject is one of the 25 people of Selective Amnesia's known_QA_T2.json and not every record
+ * says "split": "retain": those people are all in LUME's retain set, so nothing about forgetting can be seen on them.
+ * The test is on the names, since it is they that the sentence speaks of; a filtered or reformatted copy meets it too.
+ * NULL otherwise. */
+const char *lac_facts_note(const lac_facts *facts);
+
+/* The fact as a record in ROME's form.  The caller owns it (cJSON_Delete); NULL where memory ends. */
+cJSON *lac_fact_json(const lac_fact *fact);
 
 /* Tokens [*begin, *end) of ids that hold the subject's first occurrence, as ROME finds them: every token decoded
  * alone, joined, the first token whose running end passes the start, the first whose running end reaches the end. */

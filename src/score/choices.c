@@ -138,6 +138,7 @@ static void read_ask(const ask *a, const float *logits, double log_sum, int top,
 {
     double logp = (double)logits[a->target] - log_sum;
     a->choice->logp += logp;
+    a->choice->greedy &= a->target == top;
     if (!a->first) return;
     int likelier = 0;
     for (size_t v = 0; v < vocab; v++) likelier += logits[v] > logits[a->target];
@@ -263,7 +264,10 @@ lac_status lac_choices_score(lac_question *questions, size_t n, lac_run *run, co
     lac_arena arena = {0};
     size_t budget = row_budget(&model->config, opts->max_rows);
     for (size_t i = 0; i < n; i++)
-        for (int c = 0; c < questions[i].n_choices; c++) questions[i].choice[c].logp = 0;
+        for (int c = 0; c < questions[i].n_choices; c++) {
+            questions[i].choice[c].logp = 0;
+            questions[i].choice[c].greedy = true;
+        }
     lac_status status = n ? run_prefix(&j, questions, n, &arena, err) : LAC_OK;
     for (size_t begin = 0, end; begin < n && !status; begin = end) {
         size_t rows = (size_t)rows_of(&j, &questions[begin]);
@@ -279,10 +283,11 @@ lac_status lac_choices_score(lac_question *questions, size_t n, lac_run *run, co
     return status;
 }
 
-lac_status lac_choice_encode(lac_choice *choice, const lac_tokenizer *t, const char *context, const char *continuation,
-                             int max_length, lac_arena *arena, lac_err *err)
+/* The context is the first n_context bytes of `context`; what is behind them belongs to the continuation. */
+static lac_status encode(lac_choice *choice, const lac_tokenizer *t, const char *context, size_t n_context,
+                         const char *continuation, int max_length, lac_arena *arena, lac_err *err)
 {
-    size_t n_context = lac_rstrip(context, strlen(context)), n_whole = strlen(context) + strlen(continuation);
+    size_t n_whole = strlen(context) + strlen(continuation);
     char *whole = lac_printf(arena, err, "%s%s", context, continuation);
     lac_ids before, all;
     if (!whole || lac_encode(&before, t, context, n_context, true, arena, err) ||
@@ -296,4 +301,16 @@ lac_status lac_choice_encode(lac_choice *choice, const lac_tokenizer *t, const c
     size_t cut = all.n > (size_t)max_length + 1 ? all.n - (size_t)max_length - 1 : 0;
     *choice = (lac_choice){.ids = all.id + cut, .n = (int)(all.n - cut), .n_scored = (int)(all.n - before.n)};
     return LAC_OK;
+}
+
+lac_status lac_choice_encode(lac_choice *choice, const lac_tokenizer *t, const char *context, const char *continuation,
+                             int max_length, lac_arena *arena, lac_err *err)
+{
+    return encode(choice, t, context, lac_rstrip(context, strlen(context)), continuation, max_length, arena, err);
+}
+
+lac_status lac_choice_encode_joined(lac_choice *choice, const lac_tokenizer *t, const char *context,
+                                    const char *continuation, int max_length, lac_arena *arena, lac_err *err)
+{
+    return encode(choice, t, context, strlen(context), continuation, max_length, arena, err);
 }

@@ -18,6 +18,7 @@ typedef struct {
     double first_logp; /* out: of the first of them */
     int first_rank;    /* out: 1 + how many ids were likelier there */
     int first_top;     /* out: the likeliest id there */
+    bool greedy;       /* out: each of the last n_scored ids was the likeliest at its place */
 } lac_choice;
 
 typedef struct {
@@ -40,5 +41,9 @@ lac_status lac_choices_score(lac_question *questions, size_t n, lac_run *run, co
  * context's length.  At most max_length + 1 ids are kept, the last ones. */
 lac_status lac_choice_encode(lac_choice *choice, const lac_tokenizer *t, const char *context, const char *continuation,
                              int max_length, lac_arena *arena, lac_err *err);
+
+/* The same with the context as it stands: a blank at its end stays its own. */
+lac_status lac_choice_encode_joined(lac_choice *choice, const lac_tokenizer *t, const char *context,
+                                    const char *continuation, int max_length, lac_arena *arena, lac_err *err);
 
 #endif

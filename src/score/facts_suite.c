@@ -33,10 +33,12 @@ static const char *form_text(const lac_fact *fact, lac_form form)
 
 static lac_status encode_facts(scoring *s, lac_arena *arena, lac_err *err)
 {
+    const lac_tokenizer *t = s->model->tokenizer;
+    const int most = s->model->config.context;
     for (size_t i = 0; i < s->facts->n; i++) {
         const lac_fact *fact = &s->facts->fact[i];
         bool spaced = lac_lstrip(fact->attribute, strlen(fact->attribute)) > 0;
-        char *answer = lac_printf(arena, err, "%s%s", spaced ? "" : " ", fact->attribute);
+        char *answer = lac_printf(arena, err, "%s%s", spaced || fact->joined ? "" : " ", fact->attribute);
         if (!answer) return LAC_ERR_MEMORY;
         for (int form = 0; form < LAC_FORMS; form++) {
             const char *text = form_text(fact, (lac_form)form);
@@ -45,8 +47,9 @@ static lac_status encode_facts(scoring *s, lac_arena *arena, lac_err *err)
             q->choice = LAC_NEW(arena, lac_choice, 1, err);
             q->n_choices = 1;
             if (!q->choice) return LAC_ERR_MEMORY;
-            if (lac_choice_encode(q->choice, s->model->tokenizer, text, answer, s->model->config.context, arena, err))
-                return err->code;
+            lac_status status = fact->joined ? lac_choice_encode_joined(q->choice, t, text, answer, most, arena, err)
+                                             : lac_choice_encode(q->choice, t, text, answer, most, arena, err);
+            if (status) return status;
             s->places[s->n++] = (place){i, (lac_form)form};
         }
     }
@@ -69,6 +72,7 @@ static lac_status write_item(scoring *s, const lac_fact *fact, lac_form form, co
     cJSON_AddNumberToObject(line, "rank", score->rank);
     cJSON_AddNumberToObject(line, "answer_tokens", score->n_tokens);
     cJSON_AddItemToObject(line, "p_answer", lac_json_number(score->p_answer));
+    cJSON_AddBoolToObject(line, "greedy", score->greedy);
     cJSON_AddStringToObject(line, "top", top);
     char *text = cJSON_PrintUnformatted(line);
     bool ok = text && fprintf(s->opts->items, "%s\n", text) > 0 && fflush(s->opts->items) == 0;
@@ -89,7 +93,8 @@ static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
                                   .p_answer = exp(c->logp),
                                   .rank = c->first_rank,
                                   .n_tokens = c->n_scored,
-                                  .top = c->first_top};
+                                  .top = c->first_top,
+                                  .greedy = c->greedy};
         if (s->opts->items) status = write_item(s, &s->facts->fact[at->fact], at->form, score, err);
     }
     lac_arena_reset(&s->scratch);

@@ -4,8 +4,10 @@
  *   rank       its place among all tokens there, 1 the likeliest
  *   top-1      rank 1
  *   p_answer   the probability of the whole answer, the product over its tokens (p where it is one token)
+ *   greedy     every token of the answer is the likeliest behind the prompt and the answer's tokens before it
  *
- * The answer is encoded behind the prompt, a space between them where the fact file has none. */
+ * The answer is encoded behind the prompt, a space between them where the fact file has none; a joined fact's answer
+ * follows its prompt at once. */
 #ifndef LAC_FACTS_SUITE_H
 #define LAC_FACTS_SUITE_H
 
@@ -22,6 +24,7 @@ typedef enum { LAC_SPLIT_ALL, LAC_SPLIT_FORGET, LAC_SPLIT_RETAIN, LAC_SPLITS } l
 typedef struct {
     double p, p_answer;
     int rank, n_tokens, top; /* top: the likeliest id; n_tokens 0: no such form */
+    bool greedy;
 } lac_fact_score;
 
 typedef struct {

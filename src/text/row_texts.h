@@ -1,0 +1,21 @@
+/* The two texts of a row of a data set, by the names that the world gives them; the first pair that fits:
+ *
+ *   input, output       LUME's and SemEval's (id and task may stand beside them)
+ *   question, answer    TOFU's
+ *   prompt, attribute   ROME's facts; "joined": true says that nothing stands between the two
+ */
+#ifndef LAC_ROW_TEXTS_H
+#define LAC_ROW_TEXTS_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+typedef struct {
+    const char *prompt, *output; /* the row's own */
+    bool joined;
+} lac_row_texts;
+
+/* false: no pair fits. */
+bool lac_row_texts_of(lac_row_texts *texts, const cJSON *row);
+
+#endif

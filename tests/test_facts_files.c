@@ -1,0 +1,219 @@
+/* The three forms of a fact file, the sentence for each broken record, and whose facts they are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "model/facts.h"
+#include "tests/scratch.h"
+
+#define NESTED(id, prompt, subject)                                                                                   \
+    "{\"case_id\": " id ", \"pararel_idx\": 2796, \"requested_rewrite\": {\"prompt\": \"" prompt "\","             \
+    " \"relation_id\": \"P103\", \"target_new\": {\"str\": \"English\", \"id\": \"Q1860\"}, \"target_true\": {\"str\": \"French\"},"    \
+    " \"subject\": \"" subject "\"}, \"paraphrase_prompts\": [\"It rained. " subject ", a native\", \"b\"]}"
+#define FLAT(id, prompt)                                                                                              \
+    "{\"case_id\": " id ", \"prompt\": \"" prompt "\", \"target_new\": \"Sega\", \"subject\": \"BBC One\","            \
+    " \"ground_truth\": \"BBC\", \"rephrase_prompt\": \"BBC One is owned by\", \"locality_prompt\": \"BBC Radio, by\"}"
+
+/* A file that must load. */
+static lac_facts load(const char *path, lac_arena *arena)
+{
+    lac_err err = {0};
+    lac_facts facts;
+    if (lac_facts_load(&facts, path, arena, &err)) fail_msg("%s", err.msg);
+    return facts;
+}
+
+static void romes_records_keep_what_they_say(void **state)
+{
+    lac_arena arena = {0};
+    const char *rows = "[{\"known_id\": 9, \"subject\": \"A B\", \"attribute\": \" 1988\", \"template\": \"{} came in\","
+                       " \"prompt\": \"A B came in\", \"foil\": \"1999\", \"relation_id\": \"P1\"},\n"
+                       "{\"subject\": \"C\", \"attribute\": \"84\", \"prompt\": \"C came in 19\", \"joined\": true,"
+                       " \"foil\": null}]";
+    lac_facts facts = load(scratch_text(*state, "facts.json", rows), &arena);
+    assert_int_equal(facts.n, 2);
+    assert_int_equal(facts.form, LAC_FACTS_ROME);
+    assert_int_equal(facts.fact[0].id, 9);
+    assert_string_equal(facts.fact[0].attribute, " 1988");
+    assert_string_equal(facts.fact[0].template, "{} came in");
+    assert_string_equal(facts.fact[0].foil, "1999");
+    assert_string_equal(facts.fact[0].relation, "P1");
+    assert_false(facts.fact[0].joined);
+    assert_int_equal(facts.fact[1].id, 1);
+    assert_true(facts.fact[1].joined);
+    assert_null(facts.fact[1].foil);
+    assert_null(facts.note);
+    lac_arena_release(&arena);
+}
+
+static void counterfact_is_known_by_its_fields_not_its_name(void **state)
+{
+    lac_arena arena = {0};
+    const char *rows = NESTED("0", "The mother tongue of {} is", "Danielle Darrieux") "\n"
+                       NESTED("7", "{}, born to", "Jean {}") "\n";
+    lac_facts facts = load(scratch_text(*state, "anything.txt", rows), &arena);
+    assert_int_equal(facts.form, LAC_FACTS_COUNTERFACT);
+    assert_int_equal(facts.n, 2);
+    const lac_fact *f = &facts.fact[0];
+    assert_int_equal(f->id, 0);
+    assert_string_equal(f->prompt, "The mother tongue of Danielle Darrieux is");
+    assert_string_equal(f->template, "The mother tongue of {} is");
+    assert_string_equal(f->subject, "Danielle Darrieux");
+    assert_string_equal(f->attribute, "French");
+    assert_string_equal(f->foil, "English");
+    assert_string_equal(f->relation, "P103");
+    assert_string_equal(f->paraphrase, "It rained. Danielle Darrieux, a native");
+    assert_int_equal(facts.fact[1].id, 7);
+    assert_string_equal(facts.fact[1].prompt, "Jean {}, born to"); /* a name's own braces are text */
+    lac_arena_release(&arena);
+}
+
+static void easyedits_copy_gives_the_same_fields(void **state)
+{
+    lac_arena arena = {0};
+    lac_facts facts = load(scratch_text(*state, "known.json", "[" FLAT("10", "BBC One, by") "]"), &arena);
+    assert_int_equal(facts.form, LAC_FACTS_EASYEDIT);
+    const lac_fact *f = &facts.fact[0];
+    assert_int_equal(f->id, 10);
+    assert_string_equal(f->prompt, "BBC One, by");
+    assert_string_equal(f->attribute, "BBC");
+    assert_string_equal(f->foil, "Sega");
+    assert_string_equal(f->paraphrase, "BBC One is owned by");
+    assert_null(f->relation);
+    lac_arena_release(&arena);
+}
+
+static void a_fact_written_reads_back_the_same(void **state)
+{
+    lac_arena arena = {0};
+    const char *row = NESTED("3", "The mother tongue of {} is", "Ann Lee");
+    lac_facts facts = load(scratch_text(*state, "a.json", row), &arena);
+    facts.fact[0].joined = true;
+    facts.fact[0].split = "retain";
+    cJSON *json = lac_fact_json(&facts.fact[0]);
+    char *text = cJSON_PrintUnformatted(json);
+    lac_facts back = load(scratch_text(*state, "b.json", text), &arena);
+    const lac_fact *a = &facts.fact[0], *b = &back.fact[0];
+    assert_int_equal(back.form, LAC_FACTS_ROME);
+    assert_true(a->id == b->id && b->joined);
+    const char *const both[][2] = {{a->prompt, b->prompt}, {a->subject, b->subject}, {a->attribute, b->attribute},
+                                   {a->paraphrase, b->paraphrase}, {a->relation, b->relation}, {a->split, b->split},
+                                   {a->template, b->template}, {a->foil, b->foil}};
+    for (size_t i = 0; i < sizeof both / sizeof *both; i++) assert_string_equal(both[i][0], both[i][1]);
+    cJSON_free(text);
+    cJSON_Delete(json);
+    lac_arena_release(&arena);
+}
+
+static void a_broken_record_is_one_sentence_with_its_place(void **state)
+{
+    static const struct {
+        const char *first, *second, *says;
+    } bad[] = {
+        {NESTED("0", "{} is", "A"), FLAT("1", "BBC One, by"), "facts.jsonl:2: no object \"requested_rewrite\""},
+        {NESTED("0", "{} is", "A"), NESTED("1", "nobody is", "A"), "facts.jsonl:2: the prompt \"nobody is\" has no {}"},
+        {NESTED("0", "{} is", "A"), NESTED("1", "{} is", ""), "facts.jsonl:2: subject and attribute must not be empty"},
+        {NESTED("0", "{} is", "A"), "{\"requested_rewrite\": 3}", "facts.jsonl:2: no object \"requested_rewrite\""},
+        {NESTED("0", "{} is", "A"), "{\"requested_rewrite\": {\"subject\": \"A\"}}", "facts.jsonl:2: no string field "
+         "\"prompt\""},
+        {NESTED("0", "{} is", "A"), "{\"requested_rewrite\": {\"prompt\": \"{} is\"}}",
+         "facts.jsonl:2: no string field \"subject\""},
+        {NESTED("0", "{} is", "A"), "{\"requested_rewrite\": {\"prompt\": \"{} is\", \"subject\": \"A\", "
+         "\"target_true\": \"French\"}}", "facts.jsonl:2: \"requested_rewrite\" has no \"target_true\""},
+        {FLAT("0", "BBC One, by"), FLAT("1", "ITV, by"), "facts.jsonl:2: the subject \"BBC One\" does not stand"},
+        {FLAT("0", "BBC One, by"), "{\"subject\": \"A\", \"prompt\": \"A is\", \"ground_truth\": [\"B\"], "
+         "\"target_new\": \"C\"}", "facts.jsonl:2: no string field \"ground_truth\""},
+        {FLAT("0", "BBC One, by"), "[1]", "facts.jsonl:2: an object {...} is wanted"},
+        {"{\"subject\": \"A\", \"prompt\": \"A is\", \"attribute\": \"B\"}", FLAT("1", "BBC One, by"),
+         "facts.jsonl:2: no string field \"attribute\""},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[2000];
+        snprintf(text, sizeof text, "%s\n%s\n", bad[i].first, bad[i].second);
+        lac_arena arena = {0};
+        lac_err err = {0};
+        lac_facts facts;
+        assert_int_not_equal(lac_facts_load(&facts, scratch_text(*state, "facts.jsonl", text), &arena, &err), LAC_OK);
+        if (!strstr(err.msg, bad[i].says) || strchr(err.msg, '\n')) fail_msg("%zu: %s", i, err.msg);
+        lac_arena_release(&arena);
+    }
+}
+
+static const char *shared(const char *name)
+{
+    static char path[600];
+    snprintf(path, sizeof path, "%s/data/%s", LAC_SHARED_DIR, name);
+    if (lac_path_exists(path)) return path;
+    print_message("skipped: %s is not there\n", path);
+    skip();
+    return NULL;
+}
+
+/* Which of LUME's sets a person is asked about in. */
+static bool asked_about(const char *file, const char *person, lac_arena *arena)
+{
+    lac_err err = {0};
+    const char *text = lac_file_read(shared(file), arena, NULL, &err);
+    assert_non_null(text);
+    return strstr(text, person) != NULL;
+}
+
+static void known_qa_t2_is_read_and_its_people_are_retain_people(void **state)
+{
+    (void)state;
+    lac_arena arena = {0};
+    lac_facts facts = load(shared("facts/known_QA_T2.json"), &arena);
+    assert_int_equal(facts.n, 125);
+    assert_int_equal(facts.fact[0].id, 9);
+    assert_string_equal(facts.fact[0].attribute, " 1988");
+    assert_string_equal(facts.fact[0].prompt, "What is Charil Pink's birth date?");
+    assert_non_null(facts.note);
+    for (size_t i = 0; i < facts.n; i += 5) {
+        assert_true(asked_about("lume/retain.jsonl", facts.fact[i].subject, &arena));
+        assert_false(asked_about("lume/forget.jsonl", facts.fact[i].subject, &arena));
+    }
+    /* a part of the file says it too; one that is labelled, or has anyone else in it, does not */
+    lac_facts part = facts;
+    part.n = 3;
+    assert_non_null(lac_facts_note(&part));
+    for (size_t i = 0; i < part.n; i++) part.fact[i].split = "retain";
+    assert_null(lac_facts_note(&part));
+    part.fact[1].split = "forget";
+    assert_non_null(lac_facts_note(&part));
+    part.fact[2].subject = "Tiffi Magenta";
+    assert_null(lac_facts_note(&part));
+    lac_arena_release(&arena);
+}
+
+static void known_1000_is_nobody_elses(void **state)
+{
+    (void)state;
+    lac_arena arena = {0};
+    lac_facts facts = load(shared("facts/known_1000.json"), &arena);
+    assert_int_equal(facts.n, 1209);
+    assert_int_equal(facts.form, LAC_FACTS_ROME);
+    assert_string_equal(facts.fact[0].template, "{} is located in the continent");
+    assert_null(facts.note);
+    lac_arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(romes_records_keep_what_they_say, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(counterfact_is_known_by_its_fields_not_its_name, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(easyedits_copy_gives_the_same_fields, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(a_fact_written_reads_back_the_same, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(a_broken_record_is_one_sentence_with_its_place, scratch_open, scratch_close),
+        cmocka_unit_test(known_qa_t2_is_read_and_its_people_are_retain_people),
+        cmocka_unit_test(known_1000_is_nobody_elses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
