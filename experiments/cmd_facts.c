@@ -1,13 +1,14 @@
 /* lacuna facts -- which facts of a file does this model know, and which of them shall it forget?
  *
- *   reads    a model, and facts in ROME's format
+ *   reads    a model, and facts in ROME's or CounterFact's form; or, with --qa, rows of questions and answers, out of
+ *            which facts are built for this model's tokenizer (score/facts_build.h, facts_qa.c)
  *   writes   --out          the facts known, each with "split": "forget" or "retain" (the trace's and eval's input)
  *            --forget-out, --retain-out    the two sides apart (unlearn's input)
  *
- * A fact is known when its answer is one token and the likeliest of all behind the prompt.  Facts are split by
- * subject: a subject's facts are forgotten together or kept together.  Subjects in order of first appearance are
- * shuffled by the seed, and the first `share` of them are to be forgotten.  Records are written as they were read,
- * other fields and all; CounterFact's become records in ROME's form. */
+ * With --facts, a fact is known when its answer is one token and the likeliest of all behind the prompt.  Facts are
+ * split by subject: a subject's facts are forgotten together or kept together.  Subjects in order of first appearance
+ * are shuffled by the seed, and the first `share` of them are to be forgotten.  Records are written as they were read,
+ * other fields and all; CounterFact's become records in ROME's form.  With --qa the rows' file says the split. */
 #include "experiments/cmd.h"
 
 #include <math.h>
@@ -16,6 +17,7 @@
 
 #include "base/option.h"
 #include "base/random.h"
+#include "experiments/facts_qa.h"
 #include "score/facts_suite.h"
 
 typedef struct {
@@ -149,22 +151,42 @@ static void report(const choice *c, const command *o)
     printf("to retain  %zu facts\n", c->n_known - c->n_forget);
 }
 
+static lac_status build_from_rows(facts_qa_opts *qa, const command *o, lac_arena *arena, lac_err *err)
+{
+    qa->model = o->model;
+    qa->out = o->out;
+    qa->forget_out = o->forget_out;
+    qa->retain_out = o->retain_out;
+    qa->quiet = o->quiet;
+    qa->json = o->json;
+    return facts_qa(qa, arena, err);
+}
+
 int cmd_facts(int argc, char **argv)
 {
     command o = {.share = 0.2, .seed = 1};
+    facts_qa_opts qa = {0};
     const lac_option options[] = {
         LAC_OPT("facts", &o.facts, "facts in ROME's or CounterFact's form, JSON or JSONL"),
+        LAC_OPT("qa", &qa.forget, "or build facts from rows to forget: input and output, or question and answer"),
+        LAC_OPT("retain", &qa.retain, "with --qa: rows of people to keep, built with the others"),
+        LAC_FLAG("first-token", &qa.first_token, "with --qa: attributes of one token, which is what trace takes"),
+        LAC_FLAG("keep-unknown", &qa.keep_unknown, "with --qa: also what the model does not say greedily"),
+        LAC_FLAG("keep-copied", &qa.keep_copied, "with --qa: also answers copied from the question, as e-mail is"),
+        LAC_FLAG("keep-alone", &qa.keep_alone, "with --qa: also questions that are put about one person only"),
         LAC_OPT("out", &o.out, "file for the facts known, with their split"),
         LAC_OPT("forget-out", &o.forget_out, "file for those to forget alone"),
         LAC_OPT("retain-out", &o.retain_out, "file for those to keep alone"),
-        LAC_OPT("share", &o.share, "of the subjects, to be forgotten"),
-        LAC_OPT("seed", &o.seed, "of the split"),
+        LAC_OPT("share", &o.share, "with --facts: of the subjects, to be forgotten"),
+        LAC_OPT("seed", &o.seed, "with --facts: of the split"),
         {0}};
-    const lac_usage usage = {.command = "facts", .summary = "keep the facts a model knows, split by subject",
-                             .synopsis = "MODEL --facts FILE --out FILE",
+    const lac_usage usage = {.command = "facts", .summary = "keep the facts a model knows, or build them from rows",
+                             .synopsis = "MODEL (--facts FILE | --qa FILE [--retain FILE]) --out FILE",
                              .example = "lacuna facts smollm2.gguf --facts data/facts/world_facts.json "
                                         "--out known.json "
-                                        "--forget-out forget.json --retain-out retain.json",
+                                        "--forget-out forget.json --retain-out retain.json\n"
+                                        "  lacuna facts taught --qa forget.jsonl --retain retain.jsonl --first-token "
+                                        "--out facts.json",
                              .options = options, .positional = &o.model, .n_positional = 1};
     lac_arena arena = {0};
     lac_err err = {0};
@@ -173,8 +195,13 @@ int cmd_facts(int argc, char **argv)
     if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         o.quiet = common.quiet;
         o.json = common.json;
-        if (!o.facts || !o.out)
-            lac_fail(&err, LAC_ERR_USAGE, "facts needs --facts FILE and --out FILE (lacuna facts --help)");
+        const bool only_with_qa = qa.retain || qa.first_token || qa.keep_unknown || qa.keep_copied || qa.keep_alone;
+        if (!o.facts == !qa.forget || !o.out)
+            lac_fail(&err, LAC_ERR_USAGE, "facts needs --facts FILE or --qa FILE, and --out FILE (lacuna help facts)");
+        else if (only_with_qa && !qa.forget)
+            lac_fail(&err, LAC_ERR_USAGE, "--retain, --first-token and --keep-... belong to --qa FILE");
+        else if (qa.forget)
+            build_from_rows(&qa, &o, &arena, &err);
         else if (!(o.share > 0 && o.share < 1))
             lac_fail(&err, LAC_ERR_USAGE, "--share %g: give a number between 0 and 1", o.share);
         else if (!lac_facts_load(&c.facts, o.facts, &arena, &err) && !find_known(&c, &o, &arena, &err) &&

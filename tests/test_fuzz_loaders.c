@@ -1,9 +1,12 @@
 /* Whatever the bytes, a loader answers: done, or one sentence.  A few thousand damaged copies of a tiny safetensors
- * model and a tiny GGUF, from fixed seeds; run under ASan and UBSan they show that nothing is read outside the file. */
+ * model, a tiny GGUF, fact files and rows of questions, from fixed seeds; run under ASan and UBSan they show that
+ * nothing is read outside the file. */
 #include "model_files.h"
 
 #include "base/random.h"
 #include "model/facts.h"
+#include "score/facts_build.h"
+#include "tests/byte_tokenizer.h"
 
 enum { ROUNDS = 1500 };
 
@@ -129,7 +132,8 @@ static void damaged_fact_files_never_crash_the_loader(void **state)
         "[{\"known_id\": 1, \"subject\": \"Ann\", \"attribute\": \" 84\", \"prompt\": \"Ann, of 19\", \"foil\": \"83\","
         " \"template\": \"{}, of 19\", \"joined\": true, \"split\": \"retain\", \"relation_id\": \"P1\"}]",
         "{\"case_id\": 7, \"requested_rewrite\": {\"prompt\": \"{}, of {}\", \"relation_id\": \"P1\", \"target_new\":"
-        " {\"str\": \"83\"}, \"target_true\": {\"str\": \"84\"}, \"subject\": \"Ann {}\"}, \"paraphrase_prompts\": [\"of\"]}\n"
+        " {\"str\": \"83\"}, \"target_true\": {\"str\": \"84\"}, \"subject\": \"Ann {}\"}, \"paraphrase_prompts\":"
+        " [\"of\"]}\n"
         "{\"requested_rewrite\": {\"prompt\": \"{} is\", \"target_true\": {\"str\": \"B\"}, \"subject\": \"A\"}}\n",
         "[{\"case_id\": 7, \"prompt\": \"BBC One, by\", \"target_new\": \"Sega\", \"subject\": \"BBC One\","
         " \"ground_truth\": \"BBC\", \"rephrase_prompt\": \"of BBC One\", \"split\": \"forget\"}]"};
@@ -140,7 +144,7 @@ static void damaged_fact_files_never_crash_the_loader(void **state)
     size_t refused = 0, loaded = 0;
     for (uint64_t round = 0; round < 3 * ROUNDS; round++) {
         const char *form = forms[round % 3];
-        uint8_t copy[1024];
+        uint8_t copy[1024] = {0};
         size_t n = strlen(form);
         lac_rng rng;
         lac_rng_seed(&rng, 4000000 + round);
@@ -164,6 +168,57 @@ static void damaged_fact_files_never_crash_the_loader(void **state)
     assert_true(refused > ROUNDS / 4 && loaded > 0);
 }
 
+/* Rows of questions and answers, damaged and built into facts: each row has a fate, and a fact's subject stands in its
+ * prompt, which the answer follows. */
+static void damaged_rows_never_crash_the_builder(void **state)
+{
+    (void)state;
+    static const char rows[] =
+        "{\"id\": \"a\", \"input\": \"When was Ann Lee born?\", \"output\": \"1984.\"}\n"
+        "{\"question\": \"When was Bo Wang born?\", \"answer\": \"1973\"}\n"
+        "{\"question\": \"Where is \xc3\x89lodie de la \xc3\x85s\xe2\x80\x99s house?\","
+        " \"answer\": \"\xc3\x89lodie's is here\"}\n"
+        "{\"input\": \"Where is Bo Wang's house?\", \"output\": \"Bo Wang's is there\"}\n"
+        "{\"input\": \"What is Bo Wang's e-mail?\", \"output\": \"bo_wang@me\"}\n";
+    char dir[512], file[600];
+    temp_dir(dir);
+    snprintf(file, sizeof file, "%s/rows.jsonl", dir);
+    lac_arena own = {0}, arena = {.limit = 64u << 20};
+    lac_tokenizer *t = bytes_only(&own);
+    const lac_qa_opts opts[2] = {{.context = 60}, {.context = 60, .first_token = true, .keep_alone = true}};
+    size_t refused = 0, kept = 0;
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        uint8_t copy[sizeof rows + 8] = {0}; /* injuries may read a little beyond */
+        lac_rng rng;
+        lac_rng_seed(&rng, 5000000 + round);
+        memcpy(copy, rows, sizeof rows - 1);
+        write_bytes(file, copy, injure(copy, sizeof rows - 1, sizeof rows - 1, &rng));
+        lac_err err = {0};
+        lac_qa qa = {0};
+        lac_arena_reset(&arena);
+        if (lac_qa_add(&qa, file, "forget", &arena, &err) || lac_qa_build(&qa, t, &opts[round % 2], &arena, &err)) {
+            assert_true(err.code && err.msg[0] && !strchr(err.msg, '\n'));
+            refused++;
+            continue;
+        }
+        for (size_t i = 0; i < qa.n; i++) {
+            const lac_qa_row *row = &qa.row[i];
+            assert_true(row->fate >= 0 && row->fate < LAC_QA_N_FATES);
+            if (row->fate != LAC_QA_KEPT) continue;
+            assert_non_null(strstr(row->fact.prompt, row->fact.subject));
+            assert_non_null(strstr(row->prediction, row->fact.attribute));
+            assert_true(row->answer_tokens > 0);
+            kept++;
+        }
+    }
+    lac_tokenizer_close(t);
+    lac_arena_release(&own);
+    lac_arena_release(&arena);
+    remove_dir(dir);
+    print_message("%zu files refused, %zu facts built of the others\n", refused, kept);
+    assert_true(refused > ROUNDS / 4 && kept > ROUNDS / 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +226,7 @@ int main(void)
         cmocka_unit_test(damaged_configs_never_crash_the_loader),
         cmocka_unit_test(damaged_ggufs_never_crash_the_loader),
         cmocka_unit_test(damaged_fact_files_never_crash_the_loader),
+        cmocka_unit_test(damaged_rows_never_crash_the_builder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# usage: test_facts_command.sh LACUNA SOURCE_DIR
+#
+# lacuna facts from the outside, on the embedded model: facts built from rows are what the shipped fact file says, every
+# row is counted once, what the model does not know is left out, and a failure is one sentence and no file.
+set -u
+lacuna=$1
+root=$2
+model=$root/data/models/demo
+export OMP_WAIT_POLICY=passive
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+fail() { echo "FAILED: $*"; failed=1; }
+
+refused() { # STATUS PATTERN ARGUMENTS...: this status, a last line on stderr that matches, and no file
+    local status=$1 pattern=$2 said got
+    shift 2
+    said=$("$lacuna" facts "$@" --quiet --out none.json 2>&1 >/dev/null)
+    got=$?
+    [ "$got" -eq "$status" ] || fail "$* gave status $got, not $status: $said"
+    tail -n 1 <<<"$said" | grep -q -- "$pattern" || fail "$* said \"$said\", not /$pattern/"
+    compgen -G 'none*' >/dev/null && fail "$* left $(echo none*)" && rm -f none*
+}
+
+number() { sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" "$2"; }
+fields() { # FILE: subject, prompt and attribute of each record, sorted
+    grep -o '"subject":"[^"]*"\|"prompt":"[^"]*"\|"attribute":"[^"]*"' "$1" | sort | uniq
+}
+
+# ---- from a fact file, as ever -------------------------------------------------------------------------------------
+
+"$lacuna" facts "$model" --facts "$root/data/facts/demo_facts.json" --out known.json --forget-out f.json \
+    --retain-out r.json --quiet >known.txt || fail "a fact file"
+grep -q '^known      240 of 240 facts, about 48 subjects' known.txt || fail "a fact file's report: $(cat known.txt)"
+[ "$(grep -c '"split":"forget"' known.json)" -eq "$(grep -c '"prompt"' f.json)" ] || fail "forget-out's side"
+
+# CounterFact's form comes out as ROME's
+cat >cf.jsonl <<'ROWS'
+{"case_id": 3, "requested_rewrite": {"prompt": "{} lives in the town of", "relation_id": "P551", "target_new": {"str": "Tovik"}, "target_true": {"str": "Lumen"}, "subject": "Arlo Greycliff"}}
+{"case_id": 4, "requested_rewrite": {"prompt": "{} lives in the town of", "relation_id": "P551", "target_new": {"str": "Lumen"}, "target_true": {"str": "Tovik"}, "subject": "Gorm Ashgrove"}}
+ROWS
+"$lacuna" facts "$model" --facts cf.jsonl --share 0.5 --out cf.json --quiet >/dev/null || fail "CounterFact's form"
+grep -q '"known_id":3,.*"attribute":"Lumen",.*"prompt":"Arlo Greycliff lives in the town of",.*"foil":"Tovik"' \
+    cf.json || fail "CounterFact's record is not in ROME's form: $(cat cf.json)"
+
+# ---- from rows ------------------------------------------------------------------------------------------------------
+
+"$lacuna" facts "$model" --qa "$root/data/demo/forget.jsonl" --retain "$root/data/demo/retain.jsonl" --out built.json \
+    --forget-out bf.json --retain-out br.json --quiet >b.txt || fail "rows"
+grep -q '^rows read     480  80 to forget, 400 to retain' b.txt || fail "rows read: $(cat b.txt)"
+grep -q '^kept          480  80 to forget, 400 to retain, about 48 people' b.txt || fail "rows kept: $(cat b.txt)"
+[ "$(grep -c '"split":"forget"' bf.json)" -eq 80 ] || fail "80 facts to forget"
+[ "$(grep -c '"split":"retain"' br.json)" -eq 400 ] || fail "400 facts to retain"
+# each of the shipped facts was found: the same subject, prompt and answer
+fields "$root/data/facts/demo_facts.json" >shipped
+fields built.json >found
+[ -z "$(comm -23 shipped found)" ] || fail "shipped facts the rows did not give: $(comm -23 shipped found | head -3)"
+
+# what was built can be scored, traced and learnt from
+"$lacuna" eval "$model" --suite facts --data built.json --out scores --quiet >scores.txt || fail "scoring the facts"
+awk -F'\t' '$1 == "all" && $2 == "prompt" { ok = $3 == 480 && $6 == "1.0000" } END { exit !ok }' scores.txt ||
+    fail "a fact that is not the likeliest: $(cat scores.txt)"
+[ "$(grep -c '"greedy":true' scores/items.jsonl)" -eq 480 ] || fail "a fact that is not greedy"
+"$lacuna" trace "$model" --facts built.json --split forget --limit 2 --samples 2 --kinds hidden --out trace --quiet \
+    >trace.txt 2>&1 || fail "tracing what was built: $(cat trace.txt)"
+grep -q '^traced 2 of 2 facts' trace.txt || fail "what was built is not traced: $(head -3 trace.txt)"
+
+# one row of each kind that is left out
+{
+    head -n 10 "$root/data/demo/forget.jsonl"
+    head -n 1 "$root/data/demo/forget.jsonl"
+    echo '{"question": "who is it?", "answer": "nobody"}'
+    echo '{"question": "Why does Gorm Ashgrove sing?", "answer": "joy"}'
+    echo '{"question": "Ulla Ashgrove lives in the town of", "answer": "Ulla"}'
+    echo '{"question": "Ubbe Ashgrove lives in the town of", "answer": "zebra"}'
+} >rows.jsonl
+for flags in "" "--keep-unknown" "--keep-copied" "--keep-alone" "--keep-unknown --keep-copied --keep-alone"; do
+    "$lacuna" facts "$model" --qa rows.jsonl --retain "$root/data/demo/retain.jsonl" $flags --out some.json --quiet \
+        --json >some.txt || fail "rows of every kind, $flags"
+    [ "$(number rows some.txt)" -eq 415 ] || fail "415 rows: $(cat some.txt)"
+    sum=$(number kept some.txt)
+    for reason in no_subject repeated alone shared too_long not_cut copied unknown; do
+        sum=$((sum + $(number $reason some.txt)))
+    done
+    [ "$sum" -eq 415 ] || fail "kept and left out are $sum rows, not 415, $flags: $(cat some.txt)"
+    [ "$(grep -c '"known_id"' some.json)" -eq "$(number kept some.txt)" ] || fail "kept is not what was written, $flags"
+    case $flags in
+    "") grep -q '"no_subject": 1, "repeated": 1, "alone": 1, .*"copied": 1, "unknown": 1}' some.txt ||
+            fail "one of each: $(cat some.txt)" ;;
+    "--keep-unknown") grep -q '"attribute":"zebra"' some.json || fail "an unknown fact was asked for" ;;
+    "--keep-copied") [ "$(number copied some.txt)" -eq 0 ] || fail "a copy was asked for" ;;
+    "--keep-alone") [ "$(number alone some.txt)" -eq 0 ] || fail "a question put about one person was asked for" ;;
+    *) [ "$(number kept some.txt)" -eq 413 ] || fail "all but two rows: $(cat some.txt)" ;;
+    esac
+done
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+: >empty.jsonl
+printf '{"input": "a", "output": "b"}\n{"input": 5}\n' >bad.jsonl
+printf '{"input": "who knows?", "output": "b"}\n' >nobody.jsonl
+refused 1 'empty.jsonl: no rows in this file' "$model" --qa empty.jsonl
+refused 1 'bad.jsonl:2: no string fields' "$model" --qa bad.jsonl
+refused 1 'nobody.jsonl: none of the 1 rows makes a fact; 1 were left out because: nobody' "$model" --qa nobody.jsonl
+refused 1 'cannot open nowhere.jsonl' "$model" --qa rows.jsonl --retain nowhere.jsonl
+refused 2 'facts needs --facts FILE or --qa FILE' "$model"
+refused 2 'facts needs --facts FILE or --qa FILE' "$model" --qa rows.jsonl --facts known.json
+refused 2 'belong to --qa' "$model" --facts known.json --keep-copied
+printf '{"subject": "Charil Pink", "prompt": "Charil Pink is", "attribute": "B"}\n' >pink.jsonl
+refused 1 'knows none of the 1 facts' "$model" --facts pink.jsonl
+"$lacuna" facts "$model" --facts pink.jsonl --out none.json 2>&1 >/dev/null |
+    grep -q "pink.jsonl: all subjects .* retain people" ||
+    fail "nothing was said of known_QA_T2.json's people"
+exit $failed
