@@ -233,6 +233,38 @@ static void a_broken_row_is_named_by_file_and_line(void **state)
     end(&b);
 }
 
+/* From no memory at all up to enough of it, an arena's block at a time. */
+static void memory_that_ends_anywhere_is_one_sentence(void **state)
+{
+    const char *forget = scratch_path(*state, "forget.jsonl");
+    FILE *rows = fopen(forget, "w");
+    assert_non_null(rows);
+    for (int i = 0; i < 26 * 26; i++)
+        fprintf(rows, ROW("When was A%c%c Lee born?", "19%02d-12-31") ROW("Where is A%c%c Lee?", "A%c%c Lee is in %d."),
+                'a' + i / 26, 'a' + i % 26, i % 100, 'a' + i / 26, 'a' + i % 26, 'a' + i / 26, 'a' + i % 26, i);
+    fclose(rows);
+    lac_arena own = {0};
+    lac_tokenizer *t = bytes_only(&own);
+    size_t failed = 0;
+    for (size_t limit = 64;; limit += 1 << 20) {
+        lac_arena arena = {.limit = limit};
+        lac_err err = {0};
+        lac_qa qa = {0};
+        const lac_qa_opts opts = {.context = 4096, .keep_alone = true};
+        lac_status status = lac_qa_add(&qa, forget, "forget", &arena, &err);
+        if (!status) status = lac_qa_build(&qa, t, &opts, &arena, &err);
+        assert_int_equal(status, err.code);
+        if (status) assert_int_equal(status, LAC_ERR_MEMORY);
+        lac_arena_release(&arena);
+        if (!status) break;
+        failed++;
+    }
+    print_message("%zu failed politely\n", failed);
+    assert_true(failed > 5);
+    lac_tokenizer_close(t);
+    lac_arena_release(&own);
+}
+
 /* ---- the published sets ------------------------------------------------------------------------------------------ */
 
 static const char *shared(const char *name)
@@ -382,6 +414,7 @@ int main(void)
         CLAIM(what_cannot_be_cut_or_is_too_long_is_left_out),
         CLAIM(one_in_ten_does_not_move_the_cut),
         CLAIM(a_broken_row_is_named_by_file_and_line),
+        CLAIM(memory_that_ends_anywhere_is_one_sentence),
         cmocka_unit_test(lumes_people_give_four_facts_each),
         cmocka_unit_test(the_cut_falls_between_the_tokens_of_the_whole_text),
         cmocka_unit_test(tofus_authors_are_found_where_they_are_named),

@@ -171,7 +171,7 @@ static size_t bytes_of(const building *b, const char *text, const lac_ids *ids, 
 
 static bool is_blank(char c) { return c == ' '; }
 
-/* The row's fact: `whole` is question, space and answer, cut behind *cut tokens = bytes `at`, ending at byte `end`. */
+/* The row's fact: `whole` is question, space and answer; its bytes up to `at` are the prompt, up to `end` the rest. */
 static lac_status write_fact(const building *b, lac_qa_row *row, const char *whole, size_t at, size_t end)
 {
     lac_fact *fact = &row->fact;
