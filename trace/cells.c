@@ -1,374 +1,372 @@
-/* The quick way through a fact's cells.
+/* The quick way through the cells.
  *
  *            b     t              T
  *   layer 3  · · · · + * * * * * *      *  computed for this cell alone
- *   layer 2  · · · · + * * * * * *      +  computed for this cell, at the restored token
- *   layer 1  . . . . C = = = = = =      C  put back to its clean value; =  the corrupted run's, remembered
+ *   layer 2  · · · · + * * * * * *      +  computed for this cell, at the patched token
+ *   layer 1  . . . . C = = = = = =      C  the value put in; =  the base run's, remembered
  *   layer 0  . . . . . . . . . . .      .  never touched: positions < t are read as keys and values
  *
- * Restoring token t from layer a on changes nothing at positions < t in any layer, and nothing at positions > t up to
- * and including layer a (they see t's change only through layer a + 1's keys).  So:
+ * A patch at token t from layer a on changes nothing at positions < t in any layer, and nothing at positions > t up to
+ * and including layer a (they see t's change only through layer a + 1's keys).  So with x = source, the run that values
+ * come from, and the base, the run that cells start from:
  *
- *   hidden (t, l)        joins at l + 1:  [clean post(l) at t | corrupted post(l) after it]
- *   mlp  window [a, z)   joins at a + 1:  [corrupted mid(a) + clean mlp(a) at t | corrupted post(a) after it],
- *                        clean MLP outputs at t replaced in layers a + 1 .. z - 1
- *   attn window [a, z)   joins at a:      [corrupted post(a - 1) from t on], attention outputs replaced in a .. z - 1
- *                        (its own MLP must run on the restored stream, so layer a is computed)
+ *   hidden (t, l)        joins at l + 1:  [x.post(l) at t | base.post(l) after it]
+ *   mlp  window [a, z)   joins at a + 1:  [base.mid(a) + x.mlp(a) at t | base.post(a) after it],
+ *                        MLP outputs at t replaced by x's in layers a + 1 .. z - 1
+ *   attn window [a, z)   joins at a + 1:  [m + MLP_a(m) at t, m = base.post(a - 1) + x.attn(a) | base.post(a) after it],
+ *                        attention outputs at t replaced in a + 1 .. z - 1
+ *   head (t, a, h)       joins at a:      [base.post(a - 1) from t on], one head's output at t replaced
+ *   embed (t)            joins at 0
  *
- * Rows times layers, with R = T - b and D = R (R + 1) / 2:  T L  +  S R L  +  S D (sum over cells' columns of L - join),
- * against (T L + 2)(S + 1) T L a kind when each cell is a run of its own.  Cells of all samples are stacked until the
- * memory given is filled, so that a weight matrix is read once for thousands of rows.
+ * Rows times layers of the three kinds, with R = T - b and D = R (R + 1) / 2:
+ *   T L + S R L + S D [L (L - 1) / 2 + 2 W],   W the sum over centres of L - 1 - a,
+ * less what windows that begin at the same layer share, against (T L + 2)(S + 1) T L a kind when each cell is a run of
+ * its own.  Cells of all samples, kinds and prompts are stacked until the memory given is filled, so that a weight
+ * matrix is read once for thousands of rows.
  *
- * Nothing is run for cells before the subject (score = low), nor for hidden cells of the last layer: only the last
- * token's reaches the answer, and there it is the clean run. */
+ * Cells before the subject are the base run's.  So are those whose patch reaches no row that the answer is read from. */
 #include "trace/cells.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
-
-const char *const lac_kind_name[LAC_N_KINDS] = {"hidden", "mlp", "attn"};
 
 enum { MAX_BATCH_ROWS = 4096 };
 
-void lac_window(int *from, int *to, int l, int w, int n_layers)
-{
-    int below = w / 2, above = w - below;
-    *from = l - below < 0 ? 0 : l - below;
-    *to = l + above > n_layers ? n_layers : l + above;
-}
-
-lac_status lac_kinds_parse(bool wanted[LAC_N_KINDS], const char *kinds, lac_err *err)
-{
-    memset(wanted, 0, LAC_N_KINDS * sizeof *wanted);
-    for (const char *p = kinds; *p;) {
-        size_t n = strcspn(p, ",");
-        int kind = 0;
-        while (kind < LAC_N_KINDS && (strlen(lac_kind_name[kind]) != n || strncmp(p, lac_kind_name[kind], n))) kind++;
-        if (kind == LAC_N_KINDS)
-            return lac_fail(err, LAC_ERR_USAGE, "--kinds: \"%.*s\" is none of hidden, mlp, attn", (int)n, p);
-        wanted[kind] = true;
-        p += n + (p[n] == ',');
-    }
-    for (int kind = 0; kind < LAC_N_KINDS; kind++)
-        if (wanted[kind]) return LAC_OK;
-    return lac_fail(err, LAC_ERR_USAGE, "--kinds is empty; give any of hidden,mlp,attn");
-}
-
-/* Where a cell's segment joins, and the layers [patch_from, patch_to) replaced at its first row. */
-static int cell_join(int *patch_from, int *patch_to, lac_kind kind, int l, int window, int n_layers)
-{
-    *patch_from = *patch_to = l + 1;
-    if (kind == LAC_HIDDEN) return l + 1;
-    int from, to;
-    lac_window(&from, &to, l, window, n_layers);
-    int join = kind == LAC_MLP && from + 1 < n_layers ? from + 1 : from;
-    *patch_from = join;
-    *patch_to = to;
-    return join;
-}
-
-double lac_trace_price(const lac_trace_opts *opts, int n_layers, int n_tokens, int begin)
-{
-    bool wanted[LAC_N_KINDS];
-    if (lac_kinds_parse(wanted, opts->kinds, NULL)) return 0;
-    double T = n_tokens, L = n_layers, S = opts->samples, R = T - begin, cells = 0, cases = 0;
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
-        if (!wanted[kind]) continue;
-        cases++;
-        for (int l = 0; l < n_layers; l++) {
-            int from, to;
-            cells += n_layers - cell_join(&from, &to, (lac_kind)kind, l, opts->window, n_layers);
-        }
-    }
-    if (opts->reference) return T * L + S * R * L + cases * S * T * L * T * L;
-    return T * L + S * R * L + S * R * (R + 1) / 2 * cells;
-}
-
-void lac_cells_progress(const lac_cells *c)
-{
-    double done = (c->run->row_layers - c->row_layers_from) / c->price;
-    lac_progress_set(c->progress, c->progress_from + (done < 1 ? done : 1), NULL);
-}
-
-lac_status lac_cells_answer(double *p, const lac_cells *c, size_t n, lac_arena *scratch, lac_err *err)
-{
-    int *targets = LAC_NEW(scratch, int, n, err);
-    if (!targets) return err->code;
-    for (size_t i = 0; i < n; i++) targets[i] = c->grid->answer;
-    if (lac_logprobs(p, NULL, c->run, c->model, c->run->final, targets, n, err)) return err->code;
-    for (size_t i = 0; i < n; i++) p[i] = exp(p[i]);
-    return LAC_OK;
-}
-
-/* ---- the two runs remembered ---------------------------------------------------------------------------------- */
-
-static lac_status greedy_answer(lac_cells *c, lac_arena *scratch, lac_err *err)
-{
-    size_t vocab = (size_t)c->model->config.vocab, best = 0;
-    float *logits = lac_alloc_raw(scratch, vocab, sizeof *logits, err);
-    if (!logits) return err->code;
-    lac_logits(logits, c->model, c->run->final, 1);
-    for (size_t i = 1; i < vocab; i++)
-        if (logits[i] > logits[best]) best = i;
-    c->grid->answer = (int)best;
-    return LAC_OK;
-}
-
-static lac_status clean_run(lac_cells *c, lac_arena *scratch, lac_err *err)
-{
-    static const lac_site sites[LAC_N_KINDS] = {LAC_RESID_POST, LAC_MLP_OUT, LAC_ATTN_OUT};
-    size_t n = c->L * c->T;
-    lac_patch *reads = LAC_NEW(scratch, lac_patch, LAC_N_KINDS * n, err);
-    if (!reads || lac_kv_init(&c->clean_kv, &c->model->config, NULL, 0, (int)c->T, scratch, err)) return err->code;
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
-        c->clean[kind] = lac_alloc_raw(scratch, n * c->dim, sizeof(float), err);
-        if (!c->clean[kind]) return err->code;
-        for (size_t i = 0; i < n; i++)
-            reads[(size_t)kind * n + i] = (lac_patch){.layer = (int)(i / c->T), .row = (int)(i % c->T),
-                                                      .site = sites[kind], .op = LAC_READ,
-                                                      .seen = c->clean[kind] + i * c->dim};
-    }
-    int last = (int)c->T - 1;
-    lac_segment segment = {.tokens = c->grid->ids, .n_rows = (int)c->T, .keep = &c->clean_kv};
-    lac_batch batch = {.segments = &segment, .n_segments = 1, .patches = reads, .n_patches = LAC_N_KINDS * n,
-                       .wanted = &last, .n_wanted = 1};
-    if (lac_forward(c->run, c->model, &batch, err)) return err->code;
-
-    double logp = 0;
-    if (c->grid->answer < 0 && greedy_answer(c, scratch, err)) return err->code;
-    if (lac_logprobs(&logp, NULL, c->run, c->model, c->run->final, &c->grid->answer, 1, err)) return err->code;
-    c->grid->high = exp(logp);
-    return LAC_OK;
-}
-
-static lac_status corrupted_embeddings(lac_cells *c, double sigma, uint64_t seed, lac_arena *scratch, lac_err *err)
-{
-    const lac_grid *g = c->grid;
-    size_t n = (size_t)(g->end - g->begin), row = c->dim * sizeof(float);
-    c->embed = lac_alloc_raw(scratch, c->S * c->R * c->dim, sizeof(float), err);
-    float *noised = lac_alloc_raw(scratch, c->S * n * c->dim, sizeof(float), err);
-    if (!c->embed || !noised) return err->code;
-    lac_noise_embed(noised, c->model, g->ids + g->begin, (int)n, (int)c->S, sigma, seed);
-    for (size_t s = 0; s < c->S; s++)
-        for (size_t r = 0; r < c->R; r++)
-            memcpy(c->embed + (s * c->R + r) * c->dim,
-                   r < n ? noised + (s * n + r) * c->dim
-                         : c->model->embed + (size_t)g->ids[g->begin + (int)r] * c->dim, row);
-    return LAC_OK;
-}
-
-static lac_status corrupted_runs(lac_cells *c, lac_arena *scratch, lac_err *err)
-{
-    size_t per_sample = c->L * c->R, n = c->S * per_sample;
-    lac_segment *segments = LAC_NEW(scratch, lac_segment, c->S, err);
-    lac_patch *reads = LAC_NEW(scratch, lac_patch, 2 * n, err);
-    int *wanted = LAC_NEW(scratch, int, c->S, err);
-    c->kv = LAC_NEW(scratch, lac_kv, c->S, err);
-    c->post = lac_alloc_raw(scratch, n * c->dim, sizeof(float), err);
-    c->mid = lac_alloc_raw(scratch, n * c->dim, sizeof(float), err);
-    if (!segments || !reads || !wanted || !c->kv || !c->post || !c->mid) return err->code;
-    const lac_kv *parent = c->grid->begin > 0 ? &c->clean_kv : NULL;
-    for (size_t s = 0; s < c->S; s++) {
-        if (lac_kv_init(&c->kv[s], &c->model->config, parent, c->grid->begin, (int)c->R, scratch, err))
-            return err->code;
-        segments[s] = (lac_segment){.n_rows = (int)c->R, .first_pos = c->grid->begin, .parent = parent,
-                                    .keep = &c->kv[s], .states = lac_cells_post(c, s, -1)};
-        wanted[s] = (int)((s + 1) * c->R) - 1;
-        for (size_t i = 0; i < per_sample; i++) {
-            lac_patch read = {.layer = (int)(i / c->R), .row = (int)(s * c->R + i % c->R), .op = LAC_READ};
-            size_t at = s * per_sample + i;
-            read.site = LAC_RESID_POST;
-            read.seen = c->post + at * c->dim;
-            reads[2 * at] = read;
-            read.site = LAC_RESID_MID;
-            read.seen = c->mid + at * c->dim;
-            reads[2 * at + 1] = read;
-        }
-    }
-    lac_batch batch = {.segments = segments, .n_segments = c->S, .patches = reads, .n_patches = 2 * n,
-                       .wanted = wanted, .n_wanted = c->S};
-    if (lac_forward(c->run, c->model, &batch, err) || lac_cells_answer(c->grid->low_sample, c, c->S, scratch, err))
-        return err->code;
-    c->grid->low = 0;
-    for (size_t s = 0; s < c->S; s++) c->grid->low += c->grid->low_sample[s] / (double)c->S;
-    return LAC_OK;
-}
-
-/* ---- cells, stacked -------------------------------------------------------------------------------------------- */
+typedef struct {
+    lac_case *of;
+    const lac_restoration *what;
+    int t, s;
+    const float *states; /* a branch: what its trunk left, [rows, dim]; else NULL */
+} cell;
 
 /* Cells waiting for the next forward. */
 typedef struct {
+    cell *cells;
     lac_segment *segments;
+    const lac_case **cases;
     lac_patch *patches;
     int *wanted;
-    double **where, *p; /* [n_segments] where each probability goes */
-    float *states;      /* [max_rows, dim] */
-    size_t n_segments, n_patches, n_rows, max_rows;
+    float *states;  /* [max_rows, dim] */
+    float *trunks;  /* [max_rows * most branches, dim] what trunks leave for their branches; NULL in a branches' stack */
+    double *metrics;
+    size_t n, n_patches, n_rows, n_wanted, n_trunk_rows, max_rows, max_patches, max_trunk_rows;
 } stack;
 
-static lac_status stack_init(stack *k, const lac_cells *c, size_t max_rows, size_t patches_a_cell, lac_arena *scratch,
-                             lac_err *err)
+typedef struct {
+    const lac_group *group;
+    const lac_config *config;
+    size_t dim;
+    stack first, second; /* trunks and lone cells; branches */
+    cell *branches;      /* of the batch just run */
+    size_t n_branches, max_branches;
+    lac_arena scratch;
+} work;
+
+static int rows_of(const lac_case *c, int t) { return c->n_rows - t; }
+
+void lac_cell_store(const lac_case *c, const lac_restoration *r, int t, int s, const double *metrics)
 {
-    *k = (stack){.max_rows = max_rows};
-    k->segments = LAC_NEW(scratch, lac_segment, max_rows, err);
-    k->patches = LAC_NEW(scratch, lac_patch, max_rows * patches_a_cell, err);
-    k->wanted = LAC_NEW(scratch, int, max_rows, err);
-    k->where = LAC_NEW(scratch, double *, max_rows, err);
-    k->p = LAC_NEW(scratch, double, max_rows, err);
-    k->states = lac_alloc_raw(scratch, max_rows * c->dim, sizeof(float), err);
-    return k->segments && k->patches && k->wanted && k->where && k->p && k->states ? LAC_OK : err->code;
+    for (int i = r->first_target; i < r->first_target + r->n_targets; i++) {
+        lac_target target = c->plan->targets[i];
+        for (int m = 0; m < LAC_N_METRICS; m++)
+            *lac_cell(c->grid, &c->plan->charts[target.chart], target.chart, s, (lac_metric)m, t, target.col) =
+                (float)metrics[m];
+    }
 }
 
-static lac_status stack_flush(stack *k, lac_cells *c, lac_err *err)
+/* ---- what a cell starts from ------------------------------------------------------------------------------------ */
+
+/* x [dim]: the stream at t where the cell joins. */
+static void first_row(float *x, const cell *k, size_t dim)
 {
-    if (!k->n_segments) return LAC_OK;
-    lac_arena scratch = {0};
-    lac_batch batch = {.segments = k->segments, .n_segments = k->n_segments, .patches = k->patches,
-                       .n_patches = k->n_patches, .wanted = k->wanted, .n_wanted = k->n_segments};
-    lac_status status = lac_forward(c->run, c->model, &batch, err);
-    if (!status) status = lac_cells_answer(k->p, c, k->n_segments, &scratch, err);
-    lac_arena_release(&scratch);
-    if (status) return status;
-    for (size_t i = 0; i < k->n_segments; i++) *k->where[i] = k->p[i];
-    k->n_segments = k->n_patches = k->n_rows = 0;
-    lac_cells_progress(c);
+    const lac_case *c = k->of;
+    const lac_restoration *r = k->what;
+    const float *base, *value;
+    switch (r->kind) {
+    case LAC_MLP:
+        base = lac_base(c, LAC_RESID_MID, k->s, r->from, k->t), value = lac_source(c, LAC_MLP_OUT, k->s, r->from, k->t);
+        break;
+    case LAC_ATTN: /* its MLP is added by add_mlps */
+        base = lac_base(c, LAC_RESID_POST, k->s, r->from - 1, k->t), value = lac_source(c, LAC_ATTN_OUT, k->s, r->from, k->t);
+        break;
+    case LAC_HEAD: memcpy(x, lac_base(c, LAC_RESID_POST, k->s, r->from - 1, k->t), dim * sizeof *x); return;
+    case LAC_EMBEDDING: memcpy(x, lac_source(c, LAC_EMBED, k->s, -1, k->t), dim * sizeof *x); return;
+    case LAC_MID: memcpy(x, lac_source(c, LAC_RESID_MID, k->s, r->from, k->t), dim * sizeof *x); return;
+    default: memcpy(x, lac_source(c, LAC_RESID_POST, k->s, r->from, k->t), dim * sizeof *x); return;
+    }
+    for (size_t i = 0; i < dim; i++) x[i] = base[i] + value[i];
+}
+
+/* Attention's cells, and ablated mid-states, join behind an MLP that reads their first row alone: those rows are
+ * gathered, run through it together, and put back. */
+static lac_status add_mlps(work *w, stack *k, lac_err *err)
+{
+    for (size_t i = 0; i < k->n;) {
+        const lac_restoration *r = k->cells[i].what;
+        size_t end = i, n = 0;
+        while (end < k->n && k->cells[end].what->kind == r->kind && k->cells[end].what->from == r->from) end++;
+        if (!k->cells[i].states && (r->kind == LAC_ATTN || r->kind == LAC_MID)) {
+            lac_arena_reset(&w->scratch);
+            float *x = lac_alloc_raw(&w->scratch, end - i, w->dim * sizeof *x, err);
+            if (!x) return LAC_ERR_MEMORY;
+            for (size_t j = i; j < end; j++) memcpy(x + n++ * w->dim, k->segments[j].states, w->dim * sizeof *x);
+            if (lac_forward_mlp(x, w->group->run, w->group->model, r->from, n, err)) return err->code;
+            for (size_t j = i; j < end; j++)
+                memcpy(k->states + (k->segments[j].states - k->states), x + (j - i) * w->dim, w->dim * sizeof *x);
+        }
+        i = end;
+    }
     return LAC_OK;
 }
 
-static lac_status stack_push(stack *k, lac_cells *c, lac_kind kind, int l, int t, size_t s, int window, lac_err *err)
+/* ---- patches of a cell ------------------------------------------------------------------------------------------ */
+
+/* A layer's patch at row is left out where nobody reads it: in the last layer before the answer's rows. */
+static void add_patch(stack *k, const work *w, const cell *it, int layer, lac_site site, int head, const float *value)
 {
-    size_t rows = c->T - (size_t)t, dim = c->dim, r = (size_t)(t - c->grid->begin);
-    if (k->n_rows + rows > k->max_rows && stack_flush(k, c, err)) return err->code;
-    int from, to, join = cell_join(&from, &to, kind, l, window, (int)c->L);
-    float *states = k->states + k->n_rows * dim;
-    memcpy(states, lac_cells_post(c, s, join - 1) + r * dim, rows * dim * sizeof *states);
-    if (kind == LAC_HIDDEN) {
-        memcpy(states, lac_cells_clean(c, kind, l, t), dim * sizeof *states);
-    } else if (kind == LAC_MLP) {
-        int first, last;
-        lac_window(&first, &last, l, window, (int)c->L);
-        if (join == first + 1) { /* its first layer is an addition */
-            const float *mid = c->mid + ((s * c->L + (size_t)first) * c->R + r) * dim;
-            const float *mlp = lac_cells_clean(c, LAC_MLP, first, t);
-            for (size_t i = 0; i < dim; i++) states[i] = mid[i] + mlp[i];
-        }
+    if (layer == w->config->n_layers - 1 && it->t < it->of->grid->n_tokens - 1) return;
+    k->patches[k->n_patches++] = (lac_patch){.layer = layer, .row = (int)k->n_rows, .site = site, .head = head,
+                                             .op = LAC_REPLACE, .value = value};
+}
+
+static void add_patches(stack *k, const work *w, const cell *it, int join)
+{
+    const lac_restoration *r = it->what;
+    const lac_case *c = it->of;
+    lac_site site = r->kind == LAC_MLP || r->sever == LAC_SEVER_MLP ? LAC_MLP_OUT : LAC_ATTN_OUT;
+    if (r->kind == LAC_MLP || r->kind == LAC_ATTN)
+        for (int l = join; l < r->to; l++) add_patch(k, w, it, l, site, 0, lac_source(c, site, it->s, l, it->t));
+    if (r->kind == LAC_HEAD) {
+        size_t hd = (size_t)w->config->head_dim;
+        add_patch(k, w, it, r->from, LAC_HEAD_OUT, r->head,
+                  lac_source(c, LAC_HEAD_OUT, it->s, r->from, it->t) + (size_t)r->head * hd);
     }
-    for (int layer = from; layer < to && kind != LAC_HIDDEN; layer++)
-        k->patches[k->n_patches++] = (lac_patch){.layer = layer, .row = (int)k->n_rows, .op = LAC_REPLACE,
-                                                 .site = kind == LAC_MLP ? LAC_MLP_OUT : LAC_ATTN_OUT,
-                                                 .value = lac_cells_clean(c, kind, layer, t)};
-    size_t i = k->n_segments++;
-    k->segments[i] = (lac_segment){.n_rows = (int)rows, .first_pos = t, .join_layer = join, .states = states,
-                                   .parent = r > 0 ? &c->kv[s] : c->grid->begin > 0 ? &c->clean_kv : NULL};
+    if (r->sever != LAC_SEVER_NOTHING)
+        for (int l = join; l < w->config->n_layers; l++)
+            add_patch(k, w, it, l, site, 0, lac_base(c, site, it->s, l, it->t));
+}
+
+/* A trunk's states at the layers where its branches leave it. */
+static void add_reads(work *w, stack *k, const cell *it)
+{
+    const lac_plan *plan = w->group->plan;
+    int rows = rows_of(it->of, it->t);
+    for (int b = 0; b < it->what->n_branches; b++) {
+        const lac_restoration *branch = &plan->restorations[plan->branch[it->what->first_branch + b]];
+        float *left = k->trunks + k->n_trunk_rows * w->dim;
+        for (int i = 0; i < rows; i++)
+            k->patches[k->n_patches++] = (lac_patch){.layer = branch->to - 1, .row = (int)k->n_rows + i, .op = LAC_READ,
+                                                     .site = LAC_RESID_POST, .seen = left + (size_t)i * w->dim};
+        k->n_trunk_rows += (size_t)rows;
+        w->branches[w->n_branches++] = (cell){it->of, branch, it->t, it->s, left};
+    }
+}
+
+/* ---- stacking --------------------------------------------------------------------------------------------------- */
+
+static int by_end(const void *a, const void *b)
+{
+    const cell *x = a, *y = b;
+    if (x->what->to != y->what->to) return x->what->to < y->what->to ? -1 : 1;
+    return x->states < y->states ? -1 : x->states > y->states;
+}
+
+static lac_status flush(work *w, stack *k, lac_err *err);
+
+static lac_status flush_branches(work *w, lac_err *err);
+
+static bool fits(const work *w, const stack *k, const cell *it)
+{
+    size_t rows = (size_t)rows_of(it->of, it->t);
+    return k->n_rows + rows <= k->max_rows &&
+           k->n_patches + 2 * (size_t)w->config->n_layers + rows * (size_t)it->what->n_branches <= k->max_patches &&
+           k->n_trunk_rows + rows * (size_t)it->what->n_branches <= k->max_trunk_rows;
+}
+
+static lac_status push(work *w, stack *k, const cell *it, lac_err *err)
+{
+    if (!fits(w, k, it) && flush(w, k, err)) return err->code;
+    const lac_case *c = it->of;
+    const lac_restoration *r = it->what;
+    int join = it->states ? r->to : r->join;
+    size_t rows = (size_t)rows_of(c, it->t);
+    float *x = k->states + k->n_rows * w->dim;
+    if (it->states) {
+        memcpy(x, it->states, rows * w->dim * sizeof *x);
+    } else {
+        first_row(x, it, w->dim);
+        if (rows > 1)
+            for (size_t i = 1; i < rows; i++)
+                memcpy(x + i * w->dim, lac_base(c, LAC_RESID_POST, it->s, join - 1, it->t + (int)i), w->dim * sizeof *x);
+        add_patches(k, w, it, join);
+        if (r->n_branches) add_reads(w, k, it);
+    }
+    for (int i = 0; i < c->grid->n_answer; i++)
+        k->wanted[k->n_wanted++] = (int)k->n_rows + (int)rows - c->grid->n_answer + i;
+    k->cells[k->n] = *it;
+    k->cases[k->n] = c;
+    k->segments[k->n++] = (lac_segment){.n_rows = (int)rows, .first_pos = it->t, .join_layer = join, .states = x,
+                                        .parent = lac_base_kv(c, it->s, it->t)};
     k->n_rows += rows;
-    k->wanted[i] = (int)k->n_rows - 1;
-    k->where[i] = lac_cells_sample(c, kind, s, t, l);
     return LAC_OK;
 }
 
-/* Rows that fit beside the caches; a run holds some eight streams, the widened MLP and the projections of a row. */
-static lac_status batch_rows(size_t *rows, const lac_cells *c, int memory, lac_err *err)
+static lac_status flush(work *w, stack *k, lac_err *err)
 {
-    const lac_config *config = &c->model->config;
-    size_t kv = lac_kv_dim(config), q = lac_q_dim(config), dim = c->dim;
-    size_t caches = c->L * 4 * (c->T * (3 * dim + 2 * kv) + c->S * c->R * (2 * dim + 2 * kv + 32));
-    size_t row = 4 * (9 * dim + 3 * (size_t)config->hidden + 2 * q + 2 * kv) + 256;
-    size_t budget = (size_t)memory << 20;
-    if (budget < caches + row * 2 * c->T)
-        return lac_fail(err, LAC_ERR_MEMORY, "a prompt of %zu tokens with %zu samples needs at least %zu MiB; raise "
-                        "--memory or take fewer --samples", c->T, c->S, ((caches + row * 2 * c->T) >> 20) + 1);
-    *rows = (budget - caches) / row;
-    if (*rows > MAX_BATCH_ROWS) *rows = MAX_BATCH_ROWS;
-    if (*rows < c->T) *rows = c->T;
-    return LAC_OK;
-}
-
-static lac_status quick_cells(lac_cells *c, const lac_trace_opts *opts, lac_arena *scratch, lac_err *err)
-{
-    size_t rows = 0, window = (size_t)opts->window < c->L ? (size_t)opts->window : c->L;
-    stack k;
-    if (batch_rows(&rows, c, opts->memory, err) || stack_init(&k, c, rows, window, scratch, err)) return err->code;
-    const lac_grid *g = c->grid;
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
-        if (!g->samples[kind]) continue;
-        for (int l = 0; l < (int)c->L; l++)
-            for (int t = 0; t < (int)c->T; t++)
-                for (size_t s = 0; s < c->S; s++) {
-                    double *cell = lac_cells_sample(c, (lac_kind)kind, s, t, l);
-                    if (t < g->begin)
-                        *cell = g->low_sample[s];
-                    else if (kind == LAC_HIDDEN && l + 1 == (int)c->L)
-                        *cell = t + 1 == (int)c->T ? g->high : g->low_sample[s];
-                    else if (stack_push(&k, c, (lac_kind)kind, l, t, s, opts->window, err))
-                        return err->code;
-                }
-        if (stack_flush(&k, c, err)) return err->code; /* a batch's segments come in order of their joins */
-    }
-    return LAC_OK;
-}
-
-/* ---- one prompt ------------------------------------------------------------------------------------------------ */
-
-static lac_status grid_init(lac_grid *g, const lac_trace_opts *opts, int n_layers, lac_arena *arena, lac_err *err)
-{
-    bool wanted[LAC_N_KINDS];
-    if (lac_kinds_parse(wanted, opts->kinds, err)) return err->code;
-    g->n_layers = n_layers;
-    g->n_samples = opts->samples;
-    g->window = opts->window;
-    size_t cells = (size_t)g->n_tokens * (size_t)n_layers;
-    g->low_sample = LAC_NEW(arena, double, (size_t)opts->samples, err);
-    if (!g->low_sample) return err->code;
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
-        if (!wanted[kind]) continue;
-        g->scores[kind] = LAC_NEW(arena, double, cells, err);
-        g->samples[kind] = LAC_NEW(arena, double, cells * (size_t)opts->samples, err);
-        if (!g->scores[kind] || !g->samples[kind]) return err->code;
-    }
-    return LAC_OK;
-}
-
-static void mean_over_samples(lac_grid *g)
-{
-    size_t cells = (size_t)g->n_tokens * (size_t)g->n_layers;
-    for (int kind = 0; kind < LAC_N_KINDS; kind++)
-        for (size_t i = 0; g->scores[kind] && i < cells; i++) {
-            double sum = 0;
-            for (int s = 0; s < g->n_samples; s++) sum += g->samples[kind][(size_t)s * cells + i];
-            g->scores[kind][i] = sum / g->n_samples;
-        }
-}
-
-static lac_status trace_grid(lac_grid *grid, lac_cells *c, const lac_trace_opts *opts, double sigma,
-                             lac_accept *accept, void *context, lac_arena *arena, lac_arena *scratch, lac_err *err)
-{
-    if (clean_run(c, scratch, err)) return err->code;
-    if (accept && !accept(context, grid->answer, grid->high)) return LAC_OK;
-    if (grid_init(grid, opts, (int)c->L, arena, err) ||
-        corrupted_embeddings(c, sigma, opts->seed, scratch, err) || corrupted_runs(c, scratch, err))
+    if (!k->n) return LAC_OK;
+    lac_run *run = w->group->run;
+    double before = run->row_layers;
+    lac_batch batch = {.segments = k->segments, .n_segments = k->n, .patches = k->patches, .n_patches = k->n_patches,
+                       .wanted = k->wanted, .n_wanted = k->n_wanted};
+    if (add_mlps(w, k, err) || lac_forward(run, w->group->model, &batch, err) ||
+        lac_measure(k->metrics, run->final, k->cases, k->n, run, err))
         return err->code;
-    lac_status status = opts->reference ? lac_cells_reference(c, opts->window, scratch, err)
-                                        : quick_cells(c, opts, scratch, err);
-    if (!status) mean_over_samples(grid);
+    for (size_t i = 0; i < k->n; i++)
+        lac_cell_store(k->cells[i].of, k->cells[i].what, k->cells[i].t, k->cells[i].s, k->metrics + i * LAC_N_METRICS);
+    lac_progress *p = w->group->progress;
+    if (p) lac_progress_set(p, p->done + (run->row_layers - before) / w->group->progress_price, NULL);
+    k->n = k->n_patches = k->n_rows = k->n_wanted = 0;
+    if (k == &w->first && flush_branches(w, err)) return err->code;
+    k->n_trunk_rows = 0;
+    return LAC_OK;
+}
+
+/* The branches of the batch just run, in order of where they join. */
+static lac_status flush_branches(work *w, lac_err *err)
+{
+    qsort(w->branches, w->n_branches, sizeof *w->branches, by_end);
+    for (size_t i = 0; i < w->n_branches; i++)
+        if (push(w, &w->second, &w->branches[i], err)) return err->code;
+    w->n_branches = 0;
+    return flush(w, &w->second, err);
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------------- */
+
+static size_t most_branches(const lac_plan *plan)
+{
+    size_t most = 0;
+    for (int i = 0; i < plan->n_restorations; i++)
+        if ((size_t)plan->restorations[i].n_branches > most) most = (size_t)plan->restorations[i].n_branches;
+    return most;
+}
+
+static lac_status stack_init(stack *k, work *w, size_t rows, size_t branches, lac_arena *arena, lac_err *err)
+{
+    size_t answers = 0, L = (size_t)w->config->n_layers;
+    for (int i = 0; i < w->group->n_cases; i++)
+        if ((size_t)w->group->cases[i]->grid->n_answer > answers) answers = (size_t)w->group->cases[i]->grid->n_answer;
+    *k = (stack){.max_rows = rows, .max_patches = rows * (branches + 4) + 2 * L, .max_trunk_rows = rows * branches};
+    k->cells = LAC_NEW(arena, cell, rows, err);
+    k->segments = LAC_NEW(arena, lac_segment, rows, err);
+    k->cases = LAC_NEW(arena, const lac_case *, rows, err);
+    k->patches = LAC_NEW(arena, lac_patch, k->max_patches, err);
+    k->wanted = LAC_NEW(arena, int, rows * answers, err);
+    k->metrics = LAC_NEW(arena, double, rows * LAC_N_METRICS, err);
+    k->states = lac_alloc_raw(arena, rows * w->dim, sizeof(float), err);
+    k->trunks = branches ? lac_alloc_raw(arena, rows * branches * w->dim, sizeof(float), err) : NULL;
+    return k->cells && k->segments && k->cases && k->patches && k->wanted && k->metrics && k->states &&
+           (k->trunks || !branches) ? LAC_OK : err->code;
+}
+
+/* Rows that fit beside what the cases keep; a run holds some eight streams, the widened MLP and the projections. */
+static lac_status batch_rows(size_t *rows, const work *w, size_t branches, lac_err *err)
+{
+    const lac_config *c = w->config;
+    double kept = 0, longest = 0, budget = (double)w->group->plan->memory * 1048576.0;
+    for (int i = 0; i < w->group->n_cases; i++) {
+        const lac_case *it = w->group->cases[i];
+        kept += lac_case_bytes(it->plan, it->grid, it->n_samples);
+        if (it->n_rows > longest) longest = it->n_rows;
+    }
+    double row = 4.0 * ((11 + (double)branches) * c->dim + 3.0 * c->hidden + 2.0 * (double)lac_q_dim(c) +
+                        2.0 * (double)lac_kv_dim(c)) + (double)(branches + 4) * sizeof(lac_patch) + 512;
+    if (budget < kept + row * longest)
+        return lac_fail(err, LAC_ERR_MEMORY, "a prompt of %.0f tokens needs at least %.0f MiB; raise --memory or take fewer "
+                        "--samples", longest, (kept + row * longest) / 1048576.0 + 1);
+    double most = (budget - kept) / row;
+    *rows = most > MAX_BATCH_ROWS ? MAX_BATCH_ROWS : (size_t)most;
+    return LAC_OK;
+}
+
+/* ---- all cells -------------------------------------------------------------------------------------------------- */
+
+/* The base run's metrics: of a cell whose patch changes nothing that the answer is read from. */
+static const double *base_metrics(const lac_case *c, int s)
+{
+    return c->plan->noising ? c->grid->high : c->grid->low + (size_t)s * LAC_N_METRICS;
+}
+
+static lac_status push_cells(work *w, lac_case *c, const lac_restoration *r, lac_err *err)
+{
+    int from, to, first = lac_plan_first(c->plan, c->grid);
+    lac_plan_tokens(&from, &to, c->plan, c->grid);
+    for (int t = from; t < to; t++)
+        for (int s = c->first_sample; s < c->first_sample + c->n_samples; s++) {
+            bool unread = r->join == w->config->n_layers && t < c->grid->n_tokens - 1;
+            if (t < first || unread) {
+                lac_cell_store(c, r, t, s, base_metrics(c, s));
+                for (int b = 0; b < r->n_branches; b++)
+                    lac_cell_store(c, &c->plan->restorations[c->plan->branch[r->first_branch + b]], t, s, base_metrics(c, s));
+            } else if (push(w, &w->first, &(cell){c, r, t, s, NULL}, err)) {
+                return err->code;
+            }
+        }
+    return LAC_OK;
+}
+
+static lac_status compute(work *w, lac_arena *arena, lac_err *err)
+{
+    const lac_plan *plan = w->group->plan;
+    size_t rows, branches = most_branches(plan);
+    if (batch_rows(&rows, w, branches, err) || stack_init(&w->first, w, rows, branches, arena, err) ||
+        (branches && stack_init(&w->second, w, rows, 0, arena, err)))
+        return err->code;
+    w->branches = LAC_NEW(arena, cell, rows * branches, err);
+    if (!w->branches) return err->code;
+    for (int i = 0; i < plan->n_restorations; i++)
+        for (int k = 0; k < w->group->n_cases && plan->restorations[i].trunk < 0; k++)
+            if (push_cells(w, w->group->cases[k], &plan->restorations[i], err)) return err->code;
+    return flush(w, &w->first, err);
+}
+
+lac_status lac_cells_compute(const lac_group *group, lac_err *err)
+{
+    if (group->plan->reference) return lac_cells_reference(group, err);
+    work w = {.group = group, .config = &group->model->config, .dim = (size_t)group->model->config.dim};
+    lac_arena arena = {0};
+    lac_status status = compute(&w, &arena, err);
+    lac_arena_release(&w.scratch);
+    lac_arena_release(&arena);
     return status;
 }
 
-lac_status lac_trace_grid(lac_grid *grid, lac_run *run, const lac_model *model, const lac_trace_opts *opts,
-                          double sigma, lac_accept *accept, void *context, lac_progress *progress, lac_arena *arena,
-                          lac_err *err)
+lac_status lac_noop(double *change, const lac_case *c, lac_run *run, lac_err *err)
 {
-    if (grid->begin < 0 || grid->begin >= grid->end || grid->end > grid->n_tokens)
-        return lac_fail(err, LAC_ERR_DATA, "subject tokens %d to %d are not among the prompt's %d", grid->begin,
-                        grid->end, grid->n_tokens);
-    if (opts->window < 1 || opts->samples < 1)
-        return lac_fail(err, LAC_ERR_USAGE, "--window and --samples must be at least 1");
-    lac_cells c = {.model = model, .run = run, .grid = grid, .T = (size_t)grid->n_tokens,
-                   .R = (size_t)(grid->n_tokens - grid->begin), .S = (size_t)opts->samples,
-                   .L = (size_t)model->config.n_layers, .dim = (size_t)model->config.dim, .progress = progress,
-                   .progress_from = progress ? progress->done : 0, .row_layers_from = run->row_layers,
-                   .price = lac_trace_price(opts, model->config.n_layers, grid->n_tokens, grid->begin)};
+    int t = c->grid->end - 1, s = c->first_sample, l = c->model->config.n_layers / 2;
+    size_t dim = (size_t)c->model->config.dim, rows = (size_t)rows_of(c, t);
     lac_arena scratch = {0};
-    lac_status status = trace_grid(grid, &c, opts, sigma, accept, context, arena, &scratch, err);
+    float *x = lac_alloc_raw(&scratch, rows, dim * sizeof *x, err);
+    int *wanted = LAC_NEW(&scratch, int, (size_t)c->grid->n_answer, err);
+    double metrics[LAC_N_METRICS];
+    const lac_case *self = c;
+    lac_status status = x && wanted ? LAC_OK : LAC_ERR_MEMORY;
+    for (size_t i = 0; i < rows && !status; i++)
+        memcpy(x + i * dim, lac_base(c, LAC_RESID_POST, s, l - 1, t + (int)i), dim * sizeof *x);
+    for (int i = 0; i < c->grid->n_answer && !status; i++) wanted[i] = (int)rows - c->grid->n_answer + i;
+    if (!status) {
+        lac_patch own = {.layer = l, .row = 0, .site = LAC_MLP_OUT, .op = LAC_REPLACE,
+                         .value = lac_base(c, LAC_MLP_OUT, s, l, t)};
+        lac_segment segment = {.n_rows = (int)rows, .first_pos = t, .join_layer = l, .states = x,
+                               .parent = lac_base_kv(c, s, t)};
+        bool read = l < c->model->config.n_layers - 1 || t == c->grid->n_tokens - 1;
+        lac_batch batch = {.segments = &segment, .n_segments = 1, .patches = &own, .n_patches = read, .wanted = wanted,
+                           .n_wanted = (size_t)c->grid->n_answer};
+        status = lac_forward(run, c->model, &batch, err);
+    }
+    if (!status) status = lac_measure(metrics, run->final, &self, 1, run, err);
+    if (!status) *change = fabs(metrics[LAC_PROB] - base_metrics(c, s)[LAC_PROB]);
     lac_arena_release(&scratch);
     return status;
 }

@@ -1,75 +1,123 @@
 /* The plain way: each cell is a run of its own, from the tokens up, over the whole prompt, with the subject's
- * embeddings replaced by corrupted ones and the cell's states by clean ones as they come by.  Nothing is cached but
- * the clean states and joins nothing late; it is what the quick way is measured against. */
+ * embeddings replaced by corrupted ones (denoising) and the cell's values put in as they come by.  Nothing is joined
+ * late, shared or left out; it is what the quick way is measured against. */
 #include "trace/cells.h"
+
+#include <string.h>
 
 typedef struct {
     lac_segment *segments;
-    lac_patch *patches; /* [S * (subject tokens + window)] */
+    const lac_case **cases;
+    lac_patch *patches;
     int *wanted;
-    double *p;
+    double *metrics;
 } plain;
 
-static size_t corrupt(lac_patch *patches, const lac_cells *c)
+static lac_status plain_init(plain *w, const lac_case *c, lac_arena *arena, lac_err *err)
 {
-    size_t n = 0;
-    const lac_grid *g = c->grid;
-    for (size_t s = 0; s < c->S; s++)
-        for (int t = g->begin; t < g->end; t++)
-            patches[n++] = (lac_patch){.layer = 0, .row = (int)(s * c->T) + t, .site = LAC_EMBED, .op = LAC_REPLACE,
-                                       .value = c->embed + (s * c->R + (size_t)(t - g->begin)) * c->dim};
-    return n;
-}
-
-static size_t restore(lac_patch *patches, const lac_cells *c, lac_kind kind, int t, int l, int window)
-{
-    static const lac_site site[LAC_N_KINDS] = {LAC_RESID_POST, LAC_MLP_OUT, LAC_ATTN_OUT};
-    int from = l, to = l + 1;
-    if (kind != LAC_HIDDEN) lac_window(&from, &to, l, window, (int)c->L);
-    size_t n = 0;
-    for (size_t s = 0; s < c->S; s++)
-        for (int layer = from; layer < to; layer++)
-            patches[n++] = (lac_patch){.layer = layer, .row = (int)(s * c->T) + t, .site = site[kind],
-                                       .op = LAC_REPLACE, .value = lac_cells_clean(c, kind, layer, t)};
-    return n;
-}
-
-static lac_status plain_forward(const plain *w, lac_cells *c, size_t n_patches, lac_err *err)
-{
-    lac_arena scratch = {0};
-    lac_batch batch = {.segments = w->segments, .n_segments = c->S, .patches = w->patches, .n_patches = n_patches,
-                       .wanted = w->wanted, .n_wanted = c->S};
-    lac_status status = lac_forward(c->run, c->model, &batch, err);
-    if (!status) status = lac_cells_answer(w->p, c, c->S, &scratch, err);
-    lac_arena_release(&scratch);
-    return status;
-}
-
-lac_status lac_cells_reference(lac_cells *c, int window, lac_arena *scratch, lac_err *err)
-{
-    lac_grid *g = c->grid;
-    size_t most = (size_t)(g->end - g->begin) + ((size_t)window < c->L ? (size_t)window : c->L);
-    plain w = {LAC_NEW(scratch, lac_segment, c->S, err), LAC_NEW(scratch, lac_patch, c->S * most, err),
-               LAC_NEW(scratch, int, c->S, err), LAC_NEW(scratch, double, c->S, err)};
-    if (!w.segments || !w.patches || !w.wanted || !w.p) return err->code;
-    for (size_t s = 0; s < c->S; s++) {
-        w.segments[s] = (lac_segment){.tokens = g->ids, .n_rows = (int)c->T};
-        w.wanted[s] = (int)((s + 1) * c->T) - 1;
+    size_t S = (size_t)c->n_samples, answers = (size_t)c->grid->n_answer;
+    size_t patches = (size_t)(c->grid->end - c->grid->begin) + 2 * (size_t)c->model->config.n_layers + 1;
+    *w = (plain){LAC_NEW(arena, lac_segment, S, err), LAC_NEW(arena, const lac_case *, S, err),
+                 LAC_NEW(arena, lac_patch, S * patches, err), LAC_NEW(arena, int, S * answers, err),
+                 LAC_NEW(arena, double, S * LAC_N_METRICS, err)};
+    if (!w->segments || !w->cases || !w->patches || !w->wanted || !w->metrics) return err->code;
+    for (size_t s = 0; s < S; s++) {
+        w->segments[s] = (lac_segment){.tokens = c->tokens, .n_rows = c->n_rows};
+        w->cases[s] = c;
+        for (size_t k = 0; k < answers; k++) w->wanted[s * answers + k] = (int)((s + 1) * (size_t)c->n_rows - answers + k);
     }
-    size_t n = corrupt(w.patches, c);
-    if (plain_forward(&w, c, n, err)) return err->code;
-    g->low = 0;
-    for (size_t s = 0; s < c->S; s++) g->low += (g->low_sample[s] = w.p[s]) / (double)c->S;
+    return LAC_OK;
+}
 
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
-        if (!g->samples[kind]) continue;
-        for (int t = 0; t < (int)c->T; t++)
-            for (int l = 0; l < (int)c->L; l++) {
-                size_t cell = restore(w.patches + n, c, (lac_kind)kind, t, l, window);
-                if (plain_forward(&w, c, n + cell, err)) return err->code;
-                for (size_t s = 0; s < c->S; s++) *lac_cells_sample(c, (lac_kind)kind, s, t, l) = w.p[s];
-                lac_cells_progress(c);
+static size_t corrupt(lac_patch *patches, const lac_case *c)
+{
+    size_t n = 0;
+    for (int i = 0; i < c->n_samples && !c->plan->noising; i++)
+        for (int t = c->grid->begin; t < c->grid->end; t++)
+            patches[n++] = (lac_patch){.layer = 0, .row = i * c->n_rows + t, .site = LAC_EMBED, .op = LAC_REPLACE,
+                                       .value = lac_state(c, &c->corrupted, LAC_EMBED, i, -1, t)};
+    return n;
+}
+
+/* The patches that put the cell's value in, for all samples. */
+static size_t put_in(lac_patch *patches, const lac_case *c, const lac_chart *chart, int t, int col)
+{
+    static const lac_site site[LAC_N_KINDS] = {LAC_RESID_POST, LAC_RESID_MID, LAC_MLP_OUT, LAC_ATTN_OUT, LAC_HEAD_OUT,
+                                               LAC_EMBED};
+    const lac_config *config = &c->model->config;
+    lac_site at = site[chart->kind];
+    int from = col, to = col + 1, head = 0;
+    if (chart->kind == LAC_MLP || chart->kind == LAC_ATTN)
+        lac_window(&from, &to, col, chart->window, config->n_layers, c->plan->paper_edges);
+    if (chart->kind == LAC_HEAD) from = col / config->n_heads, to = from + 1, head = col % config->n_heads;
+    if (chart->kind == LAC_EMBEDDING) from = 0, to = 1;
+    size_t n = 0;
+    for (int i = 0; i < c->n_samples; i++)
+        for (int l = from; l < to; l++) {
+            const float *value = lac_source(c, at, c->first_sample + i, chart->kind == LAC_EMBEDDING ? -1 : l, t);
+            patches[n++] = (lac_patch){.layer = l, .row = i * c->n_rows + t, .site = at, .op = LAC_REPLACE, .head = head,
+                                       .value = value + (size_t)head * (size_t)config->head_dim};
+        }
+    return n;
+}
+
+/* Severed: that path's outputs at t stay the base run's in every layer (ROME's trace_with_repatch). */
+static size_t sever(lac_patch *patches, const lac_case *c, const lac_chart *chart, int t)
+{
+    lac_site at = chart->sever == LAC_SEVER_MLP ? LAC_MLP_OUT : LAC_ATTN_OUT;
+    size_t n = 0;
+    for (int i = 0; i < c->n_samples && chart->sever != LAC_SEVER_NOTHING; i++)
+        for (int l = 0; l < c->model->config.n_layers; l++)
+            patches[n++] = (lac_patch){.layer = l, .row = i * c->n_rows + t, .site = at, .op = LAC_REPLACE,
+                                       .value = lac_base(c, at, c->first_sample + i, l, t)};
+    return n;
+}
+
+static lac_status run_cells(const plain *w, const lac_case *c, const lac_group *group, size_t n_patches, lac_err *err)
+{
+    size_t S = (size_t)c->n_samples;
+    lac_batch batch = {.segments = w->segments, .n_segments = S, .patches = w->patches, .n_patches = n_patches,
+                       .wanted = w->wanted, .n_wanted = S * (size_t)c->grid->n_answer};
+    double before = group->run->row_layers;
+    if (lac_forward(group->run, c->model, &batch, err) ||
+        lac_measure(w->metrics, group->run->final, w->cases, S, group->run, err))
+        return err->code;
+    if (group->progress)
+        lac_progress_set(group->progress,
+                         group->progress->done + (group->run->row_layers - before) / group->progress_price, NULL);
+    return LAC_OK;
+}
+
+static lac_status all_cells(lac_case *c, const lac_group *group, lac_arena *arena, lac_err *err)
+{
+    plain w;
+    int from, to;
+    if (plain_init(&w, c, arena, err)) return err->code;
+    lac_plan_tokens(&from, &to, c->plan, c->grid);
+    size_t n = corrupt(w.patches, c);
+    for (int which = 0; which < c->plan->n_charts; which++) {
+        const lac_chart *chart = &c->plan->charts[which];
+        for (int t = from; t < to; t++)
+            for (int col = 0; col < chart->n_cols; col++) {
+                size_t more = put_in(w.patches + n, c, chart, t, col);
+                more += sever(w.patches + n + more, c, chart, t);
+                if (run_cells(&w, c, group, n + more, err)) return err->code;
+                for (int i = 0; i < c->n_samples; i++)
+                    for (int m = 0; m < LAC_N_METRICS; m++)
+                        *lac_cell(c->grid, chart, which, c->first_sample + i, (lac_metric)m, t, col) =
+                            (float)w.metrics[i * LAC_N_METRICS + m];
             }
     }
     return LAC_OK;
+}
+
+lac_status lac_cells_reference(const lac_group *group, lac_err *err)
+{
+    lac_status status = LAC_OK;
+    for (int i = 0; i < group->n_cases && !status; i++) {
+        lac_arena arena = {0};
+        status = all_cells(group->cases[i], group, &arena, err);
+        lac_arena_release(&arena);
+    }
+    return status;
 }

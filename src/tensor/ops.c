@@ -180,11 +180,13 @@ FOR_EACH_CPU void softmax(float *x, size_t n, float scale)
     for (size_t i = 0; i < n; i++) x[i] *= inv;
 }
 
-double log_sum_exp(const float *x, size_t n)
+FOR_EACH_CPU double log_sum_exp(const float *x, size_t n)
 {
     float top = -INFINITY;
+#pragma omp simd reduction(max : top)
     for (size_t i = 0; i < n; i++) top = x[i] > top ? x[i] : top;
     double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - top);
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < n; i++) sum += (double)exp_poly(x[i] - top);
     return top + log(sum);
 }

@@ -1,0 +1,49 @@
+/* Corruption: what is done to the subject, how strongly, and the very numbers.
+ *
+ *   --noise    what is added to (with --replace: put in the place of) each of the subject's embeddings
+ *   sF         F sigma z, sigma the unbiased standard deviation of all entries of all the file's subjects' embeddings,
+ *              each subject encoded alone; z ~ N(0, 1)
+ *   0.1        0.1 z
+ *   uX, usF    X u or F sigma u, u uniform in (-1, 1).  (ROME's uX is absolute: the paper's +-3 sigma is us3 here.)
+ *   m          a draw of the Gaussian with the covariance of a text's embeddings; its mean is added only with --replace
+ *   tN         the same, times sqrt((N - 2) / chi2(N)): Student's t, N > 2
+ *
+ * z and u come from numpy's RandomState(seed), in C order of [sample, token, channel], so that fewer samples are a
+ * prefix of more.  Sums are made in double and rounded once: x = (float)((double)x + sigma z), as torch's in-place add
+ * of a float64 array does; with that the published programs' corrupted embeddings come out bit for bit.
+ *
+ * --compat rome: m and tN add the mean as well, low is measured with added noise even under --replace, and all facts
+ * share one seed.  (m and tN draw through a Cholesky factor where ROME takes an SVD: the same law, other numbers.) */
+#ifndef LAC_TRACE_CORRUPT_H
+#define LAC_TRACE_CORRUPT_H
+
+#include "model/facts.h"
+
+typedef enum { LAC_CORRUPT_NOISE, LAC_CORRUPT_TOKENS, LAC_CORRUPT_ZERO, LAC_CORRUPT_MEAN } lac_corrupt_by;
+typedef enum { LAC_LAW_GAUSS, LAC_LAW_UNIFORM, LAC_LAW_COVARIANCE } lac_law;
+
+typedef struct {
+    lac_corrupt_by by;
+    lac_law law;
+    bool relative;       /* factor counts standard deviations of the subjects' embeddings */
+    double factor;       /* as given */
+    double sigma;        /* what is multiplied; for LAC_LAW_COVARIANCE 1 */
+    double student;      /* degrees of freedom, 0: Gaussian */
+    bool replace, rome;
+    const double *mean, *root; /* [dim], [dim, dim] lower: covariance = root rootᵀ */
+} lac_corruption;
+
+static inline bool lac_ablates(const lac_corruption *c) { return c->by == LAC_CORRUPT_ZERO || c->by == LAC_CORRUPT_MEAN; }
+
+/* "s3" and its kin; the numbers that need a model come from lac_corruption_measure. */
+lac_status lac_noise_parse(lac_corruption *c, const char *noise, lac_err *err);
+
+/* sigma from the facts' subjects, the covariance from `text` (a file) or, where it is "", from the facts' prompts. */
+lac_status lac_corruption_measure(lac_corruption *c, const lac_model *model, const lac_facts *facts, const char *text,
+                                  lac_arena *arena, lac_err *err);
+
+/* Samples [first, first + n_samples) of the embeddings of ids[0..n), out [n_samples, n, dim]. */
+lac_status lac_corrupt_embed(float *out, const lac_corruption *c, const lac_model *model, const int *ids, int n, int first,
+                             int n_samples, uint64_t seed, lac_err *err);
+
+#endif
