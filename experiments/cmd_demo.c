@@ -15,7 +15,7 @@
 #include "base/option.h"
 #include "base/share.h"
 #include "score/facts_suite.h"
-#include "trace/trace.h"
+#include "trace/stats.h"
 #include "unlearn/trainer.h"
 
 typedef struct {
@@ -74,23 +74,24 @@ static lac_status show_trace(const demo *d, const demo_data *data, const lac_mod
                              lac_err *err)
 {
     lac_trace trace;
+    lac_trace_stats stats;
     lac_trace_opts o = LAC_TRACE_DEFAULTS;
     lac_progress progress;
-    o.window = 3; /* 10 of 30 or 48 layers in the papers; 3 of 8 here */
+    o.windows = "3"; /* 10 of 30 or 48 layers in the papers; 3 of 8 here */
     o.limit = d->traced;
     o.split = "forget";
     lac_progress_begin(&progress, d->talk, "trace", "facts", d->traced);
-    lac_status status = lac_trace_run(&trace, model, &data->people, &o, &progress, arena, err);
+    lac_status status = lac_trace_run(&trace, NULL, model, &data->people, &o, &progress, arena, err);
     lac_progress_end(&progress);
-    if (status) return status;
+    if (status || lac_trace_statistics(&stats, &trace, arena, err)) return err->code;
     for (size_t i = 0; i < trace.n; i++) {
         if (trace.facts[i].left_out) continue;
         printf("\n\"%s\"  what restoring one layer's state brings back\n", trace.facts[i].fact->prompt);
-        lac_trace_sketch(stdout, &trace.facts[i], LAC_HIDDEN);
+        lac_trace_sketch(stdout, &trace, &trace.facts[i], 0); /* hidden states */
         break;
     }
-    printf("\nmean over %zu facts, MLPs of %d layers restored together\n", trace.n_traced, o.window);
-    lac_trace_sketch_average(stdout, &trace, LAC_MLP);
+    printf("\nmean over %zu facts, MLPs of %s layers restored together\n", trace.n_traced, o.windows);
+    lac_trace_sketch_average(stdout, &trace, &stats, 1);
     return LAC_OK;
 }
 

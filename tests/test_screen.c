@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "trace/plan.h"
 #include "trace/screen.h"
 
 enum { T = 7, V = 61, L = 5, CELLS = T * L };
@@ -61,11 +62,13 @@ static lac_grid trace(fixture *f, const lac_screen_opts *o, int begin, int end)
 {
     lac_err err = {0};
     lac_trace_opts t = LAC_TRACE_DEFAULTS;
-    t.window = 1;
+    t.windows = "1";
     t.samples = o->samples;
-    t.seed = o->seed;
-    lac_grid g = {.ids = IDS, .n_tokens = T, .begin = begin, .end = end, .answer = -1};
-    if (lac_trace_grid(&g, &f->run, &f->model, &t, o->sigma, NULL, NULL, NULL, &f->arena, &err))
+    t.sigma = o->sigma;
+    lac_plan plan;
+    lac_grid g = {.ids = IDS, .n_tokens = T, .begin = begin, .end = end, .foil = -1, .seed = o->seed};
+    if (lac_plan_make(&plan, &t, &f->model.config, &f->arena, &err) ||
+        lac_trace_grid(&g, &plan, &f->run, &f->model, &f->arena, &err))
         fail_msg("%s", err.msg);
     return g;
 }
@@ -76,9 +79,10 @@ static void exact_effects(double *p, double *logp, const lac_grid *g, lac_kind k
     for (int i = 0; i < CELLS; i++) {
         p[i] = logp[i] = 0;
         for (int s = 0; s < g->n_samples; s++) {
-            double cell = g->samples[kind][s * CELLS + i];
-            p[i] += (cell - g->low_sample[s]) / g->n_samples;
-            logp[i] += (log(cell) - log(g->low_sample[s])) / g->n_samples;
+            const lac_chart chart = {.n_cols = L}; /* the charts stand in the kinds' order */
+            const double *low = g->low + s * LAC_N_METRICS;
+            p[i] += ((double)*lac_cell(g, &chart, (int)kind, s, LAC_PROB, i / L, i % L) - low[LAC_PROB]) / g->n_samples;
+            logp[i] += ((double)*lac_cell(g, &chart, (int)kind, s, LAC_LOGP, i / L, i % L) - low[LAC_LOGP]) / g->n_samples;
         }
     }
 }
@@ -102,9 +106,9 @@ static double worst_gap(fixture *f, double sigma, int begin, int end, double sig
     lac_screen s = screen(f, &o, begin, end);
     lac_grid g = trace(f, &o, begin, end);
     double p[CELLS], logp[CELLS], most = 0;
-    assert_int_equal(s.answer, g.answer);
-    assert_true(fabs(s.high - g.high) < 1e-6 && fabs(s.low - g.low) < 1e-6);
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
+    assert_int_equal(s.answer, g.answer[0]);
+    assert_true(fabs(s.high - g.high[LAC_PROB]) < 1e-6 && fabs(s.low - lac_low_mean(&g, LAC_PROB)) < 1e-6);
+    for (int kind = 0; kind < LAC_N_SCREENED; kind++) {
         exact_effects(p, logp, &g, (lac_kind)kind);
         most = fmax(most, fmax(gap(s.p[kind], p, sign), gap(s.logp[kind], logp, sign)));
     }
@@ -150,7 +154,7 @@ static void where_nothing_differs_nothing_is_estimated(void **state)
     open_fixture(&f, 0);
     lac_screen_opts o = options(2, 0.5), quiet = options(2, 0);
     lac_screen s = screen(&f, &o, 3, 5), none = screen(&f, &quiet, 3, 5);
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
+    for (int kind = 0; kind < LAC_N_SCREENED; kind++) {
         double most = 0;
         for (int i = 0; i < CELLS; i++) {
             if (i < 3 * L) assert_true(s.p[kind][i] == 0 && s.logp[kind][i] == 0); /* before the subject */
@@ -171,7 +175,7 @@ static void the_slope_of_p_is_p_times_that_of_log_p(void **state)
     lac_screen_opts o = options(1, 0.5);
     lac_screen s = screen(&f, &o, 2, 4);
     assert_true(fabs(s.low - exp(s.log_low)) < 1e-12 && fabs(s.high - exp(s.log_high)) < 1e-12);
-    for (int kind = 0; kind < LAC_N_KINDS; kind++)
+    for (int kind = 0; kind < LAC_N_SCREENED; kind++)
         for (int i = 0; i < CELLS; i++) assert_true(fabs(s.p[kind][i] - s.low * s.logp[kind][i]) < 1e-12);
     close_fixture(&f);
 }
@@ -190,7 +194,7 @@ static void a_small_memory_changes_nothing_but_the_passes(void **state)
     o.memory = 1;
     lac_screen b = screen(&f, &o, 2, 4);
     assert_true(f.run.n_rows < S * T); /* the last of several passes */
-    for (int kind = 0; kind < LAC_N_KINDS; kind++)
+    for (int kind = 0; kind < LAC_N_SCREENED; kind++)
         for (int i = 0; i < CELLS; i++) assert_true(fabs(a.logp[kind][i] - b.logp[kind][i]) < 1e-5);
     close_fixture(&f);
 }

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "trace/trace.h"
+#include "trace/plan.h"
 
 enum { T = 7, V = 61, L = 5 };
 
@@ -45,69 +45,147 @@ static void close_fixture(fixture *f)
     lac_arena_release(&f->arena);
 }
 
-static lac_trace_opts options(int window, int samples)
+static lac_trace_opts options(const char *windows, int samples)
 {
     lac_trace_opts o = LAC_TRACE_DEFAULTS;
-    o.window = window;
+    o.windows = windows;
     o.samples = samples;
+    o.sigma = 0.5;
     return o;
 }
 
-static lac_grid trace(fixture *f, const lac_trace_opts *o, int begin, int end, double sigma)
+typedef struct {
+    lac_plan plan;
+    lac_grid g;
+} traced;
+
+/* answers: its tokens, or NULL for the greedy one. */
+static traced trace_answer(fixture *f, const lac_trace_opts *o, int begin, int end, const int *answer, int n_answer)
 {
+    static const int other[T] = {5, 50, 23, 9, 33, 44, 2};
     lac_err err = {0};
-    lac_grid g = {.ids = IDS, .n_tokens = T, .begin = begin, .end = end, .answer = -1};
-    if (lac_trace_grid(&g, &f->run, &f->model, o, sigma, NULL, NULL, NULL, &f->arena, &err)) fail_msg("%s", err.msg);
-    return g;
+    traced x = {.g = {.ids = IDS, .n_tokens = T, .begin = begin, .end = end, .answer = answer, .n_answer = n_answer,
+                      .foil = -1, .partner = other, .seed = 1}};
+    if (lac_plan_make(&x.plan, o, &f->model.config, &f->arena, &err)) fail_msg("%s", err.msg);
+    if (!(x.plan.corruption.sigma > 0) && x.plan.corruption.by == LAC_CORRUPT_NOISE) fail_msg("no noise");
+    if (lac_trace_grid(&x.g, &x.plan, &f->run, &f->model, &f->arena, &err)) fail_msg("%s", err.msg);
+    return x;
 }
 
-static double worst(const double *a, const double *b, size_t n)
+static traced trace(fixture *f, const lac_trace_opts *o, int begin, int end)
+{
+    return trace_answer(f, o, begin, end, NULL, 0);
+}
+
+static int chart_named(const traced *x, const char *name)
+{
+    for (int i = 0; i < x->plan.n_charts; i++)
+        if (!strcmp(x->plan.charts[i].name, name)) return i;
+    fail_msg("no chart %s", name);
+    return -1;
+}
+
+static double at(const traced *x, int chart, lac_metric metric, int t, int col)
+{
+    return lac_cell_mean(&x->g, &x->plan.charts[chart], chart, metric, t, col);
+}
+
+static double p_at(const traced *x, const char *chart, int t, int col)
+{
+    return at(x, chart_named(x, chart), LAC_PROB, t, col);
+}
+
+static double low(const traced *x, lac_metric metric) { return lac_low_mean(&x->g, metric); }
+
+/* The largest difference of a metric over all samples and cells of all charts; NaN where only one is. */
+static double worst(const traced *a, const traced *b, lac_metric metric)
 {
     double most = 0;
-    for (size_t i = 0; i < n; i++) most = fmax(most, fabs(a[i] - b[i]));
+    for (int i = 0; i < a->plan.n_charts; i++)
+        for (int s = 0; s < a->g.n_samples && s < b->g.n_samples; s++)
+            for (int t = 0; t < T; t++)
+                for (int col = 0; col < a->plan.charts[i].n_cols; col++) {
+                    double x = (double)*lac_cell(&a->g, &a->plan.charts[i], i, s, metric, t, col);
+                    double y = (double)*lac_cell(&b->g, &b->plan.charts[i], i, s, metric, t, col);
+                    if (isnan(x) != isnan(y)) return NAN;
+                    if (!isnan(x)) most = fmax(most, fabs(x - y));
+                }
     return most;
 }
 
-static double at(const lac_grid *g, lac_kind kind, int t, int l) { return g->scores[kind][t * L + l]; }
+/* ---- the quick way against the plain one ------------------------------------------------------------------------- */
+
+static void assert_ways_agree(fixture *f, lac_trace_opts o, int begin, int end, const int *answer, int n_answer)
+{
+    traced quick = trace_answer(f, &o, begin, end, answer, n_answer);
+    o.reference = true;
+    traced plain = trace_answer(f, &o, begin, end, answer, n_answer);
+    double p = worst(&quick, &plain, LAC_PROB), logp = worst(&quick, &plain, LAC_LOGP), kl = worst(&quick, &plain, LAC_KL);
+    if (!(p < 1e-5 && logp < 1e-4 && kl < 1e-4 && worst(&quick, &plain, LAC_LOGIT_DIFF) < 1e-4))
+        fail_msg("kinds %s, windows %s, %s, %s: p differs by %g, log p by %g, KL by %g", o.kinds, o.windows, o.direction,
+                 o.corrupt, p, logp, kl);
+    for (int m = 0; m < LAC_N_METRICS; m++)
+        assert_true(fabs(quick.g.high[m] - plain.g.high[m]) < 1e-4 &&
+                    (isnan(low(&plain, (lac_metric)m)) || fabs(low(&quick, (lac_metric)m) - low(&plain, (lac_metric)m)) < 1e-4));
+}
 
 static void late_cells_equal_runs_from_the_tokens_up(void **state)
 {
     (void)state;
-    static const int windows[] = {1, 4, 10}, subjects[][2] = {{2, 4}, {0, 3}, {1, 2}, {5, 7}};
+    static const char *const windows[] = {"1", "4", "10", "1,2,3,5,10"};
+    static const int subjects[][2] = {{2, 4}, {0, 3}, {1, 2}, {5, 7}};
     for (int which = 0; which < 2; which++) {
         fixture f;
         open_fixture(&f, which);
-        for (int i = 0; i < 3; i++)
-            for (int j = 0; j < 4; j++) {
-                lac_trace_opts o = options(windows[i], 3);
-                lac_grid quick = trace(&f, &o, subjects[j][0], subjects[j][1], 0.5);
-                o.reference = true;
-                lac_grid plain = trace(&f, &o, subjects[j][0], subjects[j][1], 0.5);
-                assert_true(quick.high > 1.0 / V); /* the greedy choice is no less than average */
-                assert_true(fabs(quick.low - plain.low) < 1e-5 && fabs(quick.high - plain.high) < 1e-5);
-                if (!(fabs(quick.low - quick.high) > 1e-4)) /* the noise did something */
-                    fail_msg("model %d, subject %d: clean %g, corrupted %g", which, j, quick.high, quick.low);
-                for (int kind = 0; kind < LAC_N_KINDS; kind++)
-                    assert_true(worst(quick.samples[kind], plain.samples[kind], 3 * T * L) < 1e-5);
-            }
+        for (int i = 0; i < 4; i++)
+            for (int j = 0; j < 4; j++) assert_ways_agree(&f, options(windows[i], 3), subjects[j][0], subjects[j][1], NULL, 0);
+        close_fixture(&f);
+    }
+}
+
+static void every_kind_direction_and_corruption_agrees_with_the_plain_way(void **state)
+{
+    (void)state;
+    static const char *const corruptions[] = {"noise", "tokens", "zero"}, *const directions[] = {"denoise", "noise"};
+    static const int answer[3] = {7, 31, 2};
+    for (int which = 0; which < 2; which++) {
+        fixture f;
+        open_fixture(&f, which);
+        for (int corrupt = 0; corrupt < 3; corrupt++)
+            for (int direction = 0; direction < 2; direction++)
+                for (int n_answer = 0; n_answer <= 3; n_answer += 3) {
+                    lac_trace_opts o = options("2,3", 2);
+                    o.kinds = "hidden,mlp,attn,mid,head,embed";
+                    o.sever = "mlp,attn";
+                    o.corrupt = corruptions[corrupt];
+                    o.direction = directions[direction];
+                    o.edges = direction ? "paper" : "code";
+                    assert_ways_agree(&f, o, 2, 4, n_answer ? answer : NULL, n_answer);
+                }
         close_fixture(&f);
     }
 }
 
 static void the_plain_way_moves_when_something_is_restored(void **state)
 {
-    (void)state; /* or the comparison above would compare nothing */
+    (void)state; /* or the comparisons above would compare nothing */
     fixture f;
     open_fixture(&f, 0);
-    lac_trace_opts o = options(3, 2);
-    lac_grid g = trace(&f, &o, 2, 4, 0.5);
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
+    lac_trace_opts o = options("3", 2);
+    o.kinds = "hidden,mlp,attn,mid,head,embed";
+    o.sever = "mlp,attn";
+    traced x = trace(&f, &o, 2, 4);
+    for (int i = 0; i < x.plan.n_charts; i++) {
         double most = 0;
-        for (int i = 0; i < T * L; i++) most = fmax(most, fabs(g.scores[kind][i] - g.low));
-        assert_true(most > 1e-4);
+        for (int t = 0; t < T; t++)
+            for (int col = 0; col < x.plan.charts[i].n_cols; col++)
+                most = fmax(most, fabs(at(&x, i, LAC_PROB, t, col) - low(&x, LAC_PROB)));
+        if (!(most > 1e-4)) fail_msg("%s moved p by %g only", x.plan.charts[i].name, most);
     }
     close_fixture(&f);
 }
+
+/* ---- identities -------------------------------------------------------------------------------------------------- */
 
 static void the_last_token_of_the_last_layer_is_the_clean_run(void **state)
 {
@@ -115,11 +193,27 @@ static void the_last_token_of_the_last_layer_is_the_clean_run(void **state)
     fixture f;
     open_fixture(&f, 1);
     for (int reference = 0; reference < 2; reference++) {
-        lac_trace_opts o = options(10, 2);
+        lac_trace_opts o = options("10", 2);
         o.reference = reference;
-        lac_grid g = trace(&f, &o, 2, 4, 0.5);
-        assert_true(fabs(at(&g, LAC_HIDDEN, T - 1, L - 1) - g.high) < 1e-6);
+        traced x = trace(&f, &o, 2, 4);
+        int hidden = chart_named(&x, "hidden");
+        for (int m = 0; m < LAC_N_METRICS; m++)
+            assert_true(fabs(at(&x, hidden, (lac_metric)m, T - 1, L - 1) - x.g.high[m]) < 1e-5);
+        assert_true(fabs(x.g.high[LAC_KL]) < 1e-6 && x.g.high[LAC_RANK] == 1 && low(&x, LAC_KL) > 1e-3);
     }
+    close_fixture(&f);
+}
+
+static void noised_at_the_last_token_of_the_last_layer_the_run_is_the_corrupted_one(void **state)
+{
+    (void)state;
+    fixture f;
+    open_fixture(&f, 0);
+    lac_trace_opts o = options("3", 2);
+    o.direction = "noise";
+    traced x = trace(&f, &o, 2, 4);
+    for (int m = 0; m < LAC_N_METRICS; m++)
+        assert_true(fabs(at(&x, chart_named(&x, "hidden"), (lac_metric)m, T - 1, L - 1) - low(&x, (lac_metric)m)) < 1e-5);
     close_fixture(&f);
 }
 
@@ -129,12 +223,12 @@ static void before_the_subject_nothing_is_gained(void **state)
     fixture f;
     open_fixture(&f, 0);
     for (int reference = 0; reference < 2; reference++) {
-        lac_trace_opts o = options(3, 2);
+        lac_trace_opts o = options("3", 2);
         o.reference = reference;
-        lac_grid g = trace(&f, &o, 3, 5, 0.5);
-        for (int kind = 0; kind < LAC_N_KINDS; kind++)
+        traced x = trace(&f, &o, 3, 5);
+        for (int i = 0; i < x.plan.n_charts; i++)
             for (int t = 0; t < 3; t++)
-                for (int l = 0; l < L; l++) assert_true(fabs(at(&g, (lac_kind)kind, t, l) - g.low) < 1e-6);
+                for (int l = 0; l < L; l++) assert_true(fabs(at(&x, i, LAC_PROB, t, l) - low(&x, LAC_PROB)) < 1e-6);
     }
     close_fixture(&f);
 }
@@ -144,58 +238,54 @@ static void without_noise_every_cell_is_the_clean_run(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 1);
-    lac_trace_opts o = options(3, 2);
-    lac_grid g = trace(&f, &o, 1, 3, 0.0);
-    for (int kind = 0; kind < LAC_N_KINDS; kind++)
-        for (int i = 0; i < T * L; i++) assert_true(fabs(g.scores[kind][i] - g.high) < 1e-5);
+    lac_trace_opts o = options("3", 2);
+    o.sigma = 1e-12;
+    traced x = trace(&f, &o, 1, 3);
+    for (int i = 0; i < x.plan.n_charts; i++)
+        for (int t = 0; t < T; t++)
+            for (int l = 0; l < L; l++) assert_true(fabs(at(&x, i, LAC_PROB, t, l) - x.g.high[LAC_PROB]) < 1e-5);
     close_fixture(&f);
 }
 
-static void a_one_token_subject_at_layer_0_comes_back_whole(void **state)
+static void a_one_token_subject_comes_back_whole(void **state)
 {
-    (void)state; /* all that differs is one row of the stream: restored at layer 0 it is the clean run again */
+    (void)state; /* with its embedding; and where it is the last token, in every layer */
     fixture f;
     open_fixture(&f, 0);
-    lac_trace_opts o = options(3, 2);
-    o.kinds = "hidden";
-    lac_grid g = trace(&f, &o, 4, 5, 0.5);
-    assert_null(g.scores[LAC_MLP]);
-    double p_late = at(&g, LAC_HIDDEN, 4, 0); /* others saw the noise in layer 0's attention: near, not equal */
-    assert_true(fabs(p_late - g.high) < fabs(g.low - g.high));
-    g = trace(&f, &o, T - 1, T, 0.5); /* no one comes after the last token */
-    for (int l = 0; l < L; l++) assert_true(fabs(at(&g, LAC_HIDDEN, T - 1, l) - g.high) < 1e-5);
+    lac_trace_opts o = options("3", 2);
+    o.kinds = "hidden,embed";
+    traced x = trace(&f, &o, 4, 5);
+    assert_true(fabs(p_at(&x, "embed", 4, 0) - x.g.high[LAC_PROB]) < 1e-5);
+    assert_true(fabs(p_at(&x, "hidden", 4, 0) - x.g.high[LAC_PROB]) < fabs(low(&x, LAC_PROB) - x.g.high[LAC_PROB]));
+    x = trace(&f, &o, T - 1, T); /* no one comes after the last token */
+    for (int l = 0; l < L; l++) assert_true(fabs(p_at(&x, "hidden", T - 1, l) - x.g.high[LAC_PROB]) < 1e-5);
     close_fixture(&f);
 }
 
-static void the_first_sample_of_many_is_the_only_sample_of_one(void **state)
+static void between_its_halves_a_layer_holds_what_it_will_hold_after_them(void **state)
+{
+    (void)state; /* the MLP reads its own row alone; the plain way patches the two places one by one */
+    fixture f;
+    open_fixture(&f, 1);
+    lac_trace_opts o = options("3", 2);
+    o.kinds = "hidden,mid";
+    o.reference = true;
+    traced x = trace(&f, &o, 2, 4);
+    for (int t = 0; t < T; t++)
+        for (int l = 0; l < L; l++) assert_true(fabs(p_at(&x, "mid", t, l) - p_at(&x, "hidden", t, l)) < 1e-6);
+    close_fixture(&f);
+}
+
+static void one_sample_is_the_first_of_many(void **state)
 {
     (void)state;
     fixture f;
     open_fixture(&f, 0);
-    lac_trace_opts many = options(3, 5), one = options(3, 1);
-    lac_grid a = trace(&f, &many, 2, 5, 0.4), b = trace(&f, &one, 2, 5, 0.4);
-    assert_true(fabs(a.low_sample[0] - b.low) < 1e-6);
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) assert_true(worst(a.samples[kind], b.samples[kind], T * L) < 1e-6);
-    close_fixture(&f);
-}
-
-static void noise_is_numpys_added_in_double(void **state)
-{
-    (void)state;
-    fixture f;
-    open_fixture(&f, 0);
-    enum { DIM = 32 };
-    float noised[2 * 3 * DIM], prefix[3 * DIM];
-    lac_noise_embed(noised, &f.model, IDS, 3, 2, 0.1, 1);
-    lac_noise_embed(prefix, &f.model, IDS, 3, 1, 0.1, 1);
-    assert_memory_equal(noised, prefix, sizeof prefix);
-    static const double z[] = {0x1.9fd5190657c50p+0, -0x1.393822fb7d9adp-1, -0x1.0e6c872548fd2p-1,
-                               -0x1.12ae1255cb80cp+0, 0x1.bb16b5735117dp-1, -0x1.2698d1ecca259p+1};
-    for (int i = 0; i < 6; i++) {
-        volatile double step = 0.1 * z[i];
-        float expected = (float)((double)f.model.embed[(size_t)IDS[0] * DIM + (size_t)i] + step);
-        assert_memory_equal(&noised[i], &expected, sizeof expected);
-    }
+    lac_trace_opts many = options("3", 5), one = options("3", 1);
+    traced a = trace(&f, &many, 2, 5), b = trace(&f, &one, 2, 5);
+    assert_true(fabs(a.g.low[LAC_PROB] - b.g.low[LAC_PROB]) < 1e-6);
+    assert_int_equal(a.g.foil, b.g.foil);
+    for (int m = 0; m < LAC_N_METRICS; m++) assert_true(worst(&b, &a, (lac_metric)m) < 1e-5);
     close_fixture(&f);
 }
 
@@ -204,50 +294,192 @@ static void a_window_over_all_layers_is_the_same_for_every_centre(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 1);
-    lac_trace_opts o = options(4 * L, 2);
-    lac_grid g = trace(&f, &o, 2, 4, 0.5);
-    for (int kind = LAC_MLP; kind < LAC_N_KINDS; kind++)
+    lac_trace_opts o = options("20", 2);
+    traced x = trace(&f, &o, 2, 4);
+    for (int i = 1; i < x.plan.n_charts; i++)
         for (int t = 0; t < T; t++)
-            for (int l = 1; l < L; l++)
-                assert_true(fabs(at(&g, (lac_kind)kind, t, l) - at(&g, (lac_kind)kind, t, 0)) < 1e-6);
+            for (int l = 1; l < L; l++) assert_true(fabs(at(&x, i, LAC_PROB, t, l) - at(&x, i, LAC_PROB, t, 0)) < 1e-6);
     close_fixture(&f);
 }
 
-static void windows_have_the_codes_edges(void **state)
+static void all_heads_of_a_layer_together_are_not_less_than_its_attention(void **state)
+{
+    (void)state; /* with one head there is no difference at all */
+    fixture f = {0};
+    lac_err err = {0};
+    lac_config one = CONFIGS[0];
+    one.n_heads = one.n_kv_heads = 1;
+    one.head_dim = 32;
+    if (lac_model_layout(&f.model, &one, &f.arena, &err)) fail_msg("%s", err.msg);
+    lac_model_randomise(&f.model, 0.3, 5);
+    lac_trace_opts o = options("1", 2);
+    o.kinds = "attn,head";
+    traced x = trace(&f, &o, 2, 4);
+    for (int t = 0; t < T; t++)
+        for (int l = 0; l < L; l++) assert_true(fabs(p_at(&x, "attn", t, l) - p_at(&x, "head", t, l)) < 1e-6);
+    close_fixture(&f);
+}
+
+static void severing_nothing_that_flows_changes_nothing(void **state)
+{
+    (void)state; /* at the last layer there is no later MLP or attention to cut */
+    fixture f;
+    open_fixture(&f, 0);
+    lac_trace_opts o = options("3", 2);
+    o.kinds = "hidden";
+    o.sever = "mlp,attn";
+    traced x = trace(&f, &o, 2, 4);
+    double moved = 0;
+    for (int t = 0; t < T; t++) {
+        assert_true(fabs(p_at(&x, "hidden_no_mlp", t, L - 1) - p_at(&x, "hidden", t, L - 1)) < 1e-6);
+        assert_true(fabs(p_at(&x, "hidden_no_attn", t, L - 1) - p_at(&x, "hidden", t, L - 1)) < 1e-6);
+        for (int l = 0; l < L; l++) moved = fmax(moved, fabs(p_at(&x, "hidden_no_mlp", t, l) - p_at(&x, "hidden", t, l)));
+    }
+    assert_true(moved > 1e-4);
+    close_fixture(&f);
+}
+
+static void an_answer_of_one_token_given_is_the_answer_found(void **state)
 {
     (void)state;
-    static const struct { int l, w, n, from, to; } cases[] = {
-        {8, 10, 16, 3, 13}, {0, 10, 16, 0, 5}, {5, 10, 16, 0, 10}, {15, 10, 16, 10, 16}, {7, 1, 16, 7, 8},
-        {7, 3, 16, 6, 9}, {7, 4, 16, 5, 9}, {0, 1, 1, 0, 1}};
+    fixture f;
+    open_fixture(&f, 0);
+    lac_trace_opts o = options("3", 2);
+    traced found = trace(&f, &o, 2, 4), given = trace_answer(&f, &o, 2, 4, found.g.answer, 1);
+    assert_true(found.g.greedy && given.g.greedy);
+    for (int m = 0; m < LAC_N_METRICS; m++) assert_true(worst(&found, &given, (lac_metric)m) < 1e-6);
+    int two[2] = {found.g.answer[0], 5};
+    traced longer = trace_answer(&f, &o, 2, 4, two, 2); /* another token can only take away; the first one's metrics stay */
+    for (int t = 0; t < T; t++)
+        for (int l = 0; l < L; l++) {
+            assert_true(p_at(&longer, "mlp", t, l) < p_at(&found, "mlp", t, l));
+            assert_true(fabs(at(&longer, 1, LAC_KL, t, l) - at(&found, 1, LAC_KL, t, l)) < 1e-5);
+        }
+    close_fixture(&f);
+}
+
+static void tokens_left_out_are_left_open(void **state)
+{
+    (void)state;
+    fixture f;
+    open_fixture(&f, 0);
+    lac_trace_opts o = options("3", 2);
+    traced all = trace(&f, &o, 2, 4);
+    o.tokens = "last-subject";
+    traced x = trace(&f, &o, 2, 4);
+    for (int i = 0; i < x.plan.n_charts; i++)
+        for (int t = 0; t < T; t++)
+            for (int l = 0; l < L; l++)
+                if (t == 3) assert_true(fabs(at(&x, i, LAC_PROB, t, l) - at(&all, i, LAC_PROB, t, l)) < 1e-6);
+                else assert_true(isnan(at(&x, i, LAC_PROB, t, l)));
+    close_fixture(&f);
+}
+
+static void noise_is_numpys_added_in_double(void **state)
+{
+    (void)state;
+    fixture f;
+    lac_err err = {0};
+    open_fixture(&f, 0);
+    enum { DIM = 32 };
+    float noised[2 * 3 * DIM], prefix[3 * DIM], second[3 * DIM];
+    const lac_corruption c = {.law = LAC_LAW_GAUSS, .sigma = 0.1}, u = {.law = LAC_LAW_UNIFORM, .sigma = 1, .replace = true};
+    assert_int_equal(lac_corrupt_embed(noised, &c, &f.model, IDS, 3, 0, 2, 1, &err), LAC_OK);
+    assert_int_equal(lac_corrupt_embed(prefix, &c, &f.model, IDS, 3, 0, 1, 1, &err), LAC_OK);
+    assert_int_equal(lac_corrupt_embed(second, &c, &f.model, IDS, 3, 1, 1, 1, &err), LAC_OK);
+    assert_memory_equal(noised, prefix, sizeof prefix);
+    assert_memory_equal(noised + 3 * DIM, second, sizeof second);
+    static const double z[] = {0x1.9fd5190657c50p+0, -0x1.393822fb7d9adp-1, -0x1.0e6c872548fd2p-1,
+                               -0x1.12ae1255cb80cp+0, 0x1.bb16b5735117dp-1, -0x1.2698d1ecca259p+1};
+    for (int i = 0; i < 6; i++) {
+        volatile double step = 0.1 * z[i];
+        float expected = (float)((double)f.model.embed[(size_t)IDS[0] * DIM + (size_t)i] + step);
+        assert_memory_equal(&noised[i], &expected, sizeof expected);
+    }
+    assert_int_equal(lac_corrupt_embed(noised, &u, &f.model, IDS, 3, 0, 1, 1, &err), LAC_OK);
+    static const float uniform[] = {-0.16595599f, 0.44064899f, -0.99977125f};
+    for (int i = 0; i < 3; i++) assert_true(fabsf(noised[i] - uniform[i]) < 1e-7f);
+    close_fixture(&f);
+}
+
+static void noise_is_spelt_as_rome_spells_it(void **state)
+{
+    (void)state;
+    lac_err err = {0};
+    lac_corruption c = {0};
+    assert_int_equal(lac_noise_parse(&c, "s3", &err), LAC_OK);
+    assert_true(c.relative && c.factor == 3 && c.law == LAC_LAW_GAUSS);
+    assert_int_equal(lac_noise_parse(&c, "0.1", &err), LAC_OK);
+    assert_true(!c.relative && c.sigma == 0.1);
+    assert_int_equal(lac_noise_parse(&c, "us3", &err), LAC_OK);
+    assert_true(c.relative && c.factor == 3 && c.law == LAC_LAW_UNIFORM);
+    assert_int_equal(lac_noise_parse(&c, "t3", &err), LAC_OK);
+    assert_true(c.student == 3 && c.law == LAC_LAW_COVARIANCE);
+    static const char *const bad[] = {"", "x", "s3x", "t2", "m3", "-1", "u", "nan"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        lac_err e = {0};
+        if (lac_noise_parse(&c, bad[i], &e) != LAC_ERR_USAGE) fail_msg("\"%s\" passed", bad[i]);
+    }
+}
+
+static void windows_have_the_codes_edges_or_the_papers(void **state)
+{
+    (void)state;
+    static const struct { int l, w, n, from, to; bool paper; } cases[] = {
+        {8, 10, 16, 3, 13, false}, {0, 10, 16, 0, 5, false},   {5, 10, 16, 0, 10, false}, {15, 10, 16, 10, 16, false},
+        {7, 1, 16, 7, 8, false},   {7, 3, 16, 6, 9, false},    {7, 4, 16, 5, 9, false},   {0, 1, 1, 0, 1, false},
+        {8, 10, 16, 4, 14, true},  {7, 3, 16, 6, 9, true},     {7, 1, 16, 7, 8, true},    {7, 4, 16, 6, 10, true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int from, to;
-        lac_window(&from, &to, cases[i].l, cases[i].w, cases[i].n);
+        lac_window(&from, &to, cases[i].l, cases[i].w, cases[i].n, cases[i].paper);
         assert_int_equal(from, cases[i].from);
         assert_int_equal(to, cases[i].to);
     }
 }
 
+/* ---- what it costs ----------------------------------------------------------------------------------------------- */
+
+/* The rows times layers of a trace: counted, and by the plan's price, which must be the same. */
+static double counted(fixture *f, const lac_trace_opts *o, int begin, int end)
+{
+    double before = f->run.row_layers;
+    traced x = trace(f, o, begin, end);
+    double rows = f->run.row_layers - before;
+    if (rows != lac_plan_price(&x.plan, &x.g, x.g.n_samples))
+        fail_msg("%s, windows %s: %g row-layers, the price says %g", o->kinds, o->windows, rows,
+                 lac_plan_price(&x.plan, &x.g, x.g.n_samples));
+    return rows;
+}
+
 static void a_trace_computes_as_many_rows_as_its_formula_says(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"hidden", "mlp", "attn", "hidden,mlp,attn"};
+    static const char *const kinds[] = {"hidden", "mlp", "attn", "hidden,mlp,attn", "head,embed"},
+                      *const windows[] = {"1", "2", "3", "4", "5", "7", "1,3,5"};
     fixture f;
     open_fixture(&f, 0);
-    for (int w = 1; w < 8; w++)
-        for (int i = 0; i < 4; i++) {
-            lac_trace_opts o = options(w, 2);
-            o.kinds = kinds[i];
-            double before = f.run.row_layers;
-            trace(&f, &o, 2, 4, 0.5);
-            assert_true(f.run.row_layers - before == lac_trace_price(&o, L, T, 2));
-        }
-    /* hidden cells, and mlp windows, cost what the algebra says: S D L(L-1)/2, and S D (L(L-1) - n(n-1)/2) */
-    lac_trace_opts o = options(2, 10);
-    double R = 5, n = L - 1, common = T * L + 10 * R * L;
+    for (size_t w = 0; w < sizeof windows / sizeof *windows; w++)
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+            for (int reference = 0; reference < 2; reference++) {
+                lac_trace_opts o = options(windows[w], 2);
+                o.kinds = kinds[i];
+                o.reference = reference;
+                counted(&f, &o, 2, 4);
+            }
+    /* T L + S R L for the two runs, and S D (sum over columns of the layers above the join) */
+    double S = 10, R = 5, D = R * (R + 1) / 2, runs = T * L + S * R * L;
+    lac_trace_opts o = options("1", 10);
     o.kinds = "hidden";
-    assert_true(lac_trace_price(&o, L, T, 2) == common + 10 * R * (R + 1) / 2 * L * (L - 1) / 2);
-    o.kinds = "mlp";
-    assert_true(lac_trace_price(&o, L, T, 2) == common + 10 * R * (R + 1) / 2 * (L * (L - 1) - n * (n - 1) / 2));
+    assert_true(counted(&f, &o, 2, 4) == runs + S * D * L * (L - 1) / 2);
+    for (int attn = 0; attn < 2; attn++) {
+        o.kinds = attn ? "attn" : "mlp";
+        o.windows = "1"; /* W = L (L - 1) - n (n - 1) / 2, n = L - floor(w / 2) */
+        assert_true(counted(&f, &o, 2, 4) == runs + S * D * L * (L - 1) / 2);
+        o.windows = "2"; /* n = L - 1; two windows begin at layer 0, and share layer 0 .. 0: nothing */
+        assert_true(counted(&f, &o, 2, 4) == runs + S * D * (L * (L - 1) - (L - 1) * (L - 2) / 2.0));
+        o.windows = "4"; /* n = L - 2; [0, 2), [0, 3) and [0, 4) share: the first two leave the third at 2 and 3 */
+        assert_true(counted(&f, &o, 2, 4) == runs + S * D * (L * (L - 1) - (L - 2) * (L - 3) / 2.0 - 1 - 2));
+    }
     close_fixture(&f);
 }
 
@@ -256,95 +488,37 @@ static void a_small_memory_changes_nothing_but_the_batches(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 1);
-    lac_trace_opts o = options(3, 10);
-    lac_grid a = trace(&f, &o, 2, 4, 0.5);
+    lac_trace_opts o = options("1,3", 10);
+    traced a = trace(&f, &o, 2, 4);
     o.memory = 1;
-    lac_grid b = trace(&f, &o, 2, 4, 0.5);
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) assert_true(worst(a.samples[kind], b.samples[kind], 10 * T * L) < 1e-6);
+    traced b = trace(&f, &o, 2, 4);
+    for (int m = 0; m < LAC_N_METRICS; m++) assert_true(worst(&a, &b, (lac_metric)m) < 1e-5);
     close_fixture(&f);
-}
-
-/* ---- averages --------------------------------------------------------------------------------------------------- */
-
-static void check_range(lac_category category, int n, int b, int e, int from, int to)
-{
-    int got_from, got_to;
-    lac_category_range(&got_from, &got_to, category, n, b, e);
-    if (from == to) {
-        assert_int_equal(got_from, got_to);
-    } else {
-        assert_int_equal(got_from, from);
-        assert_int_equal(got_to, to);
-    }
-}
-
-static void categories_are_those_of_the_paper(void **state)
-{
-    (void)state;
-    static const int full[] = {2, 3, 3, 5, 5, 6, 6, 7, 7, 8, 8, 9}, /* 9 tokens, subject [2, 6) */
-        one[] = {0, 1, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4},               /* 4 tokens, subject [0, 1) */
-        next[] = {0, 1, 0, 0, 1, 2, 2, 3, 0, 0, 2, 3},              /* 3 tokens, subject [0, 2): one after it */
-        end[] = {1, 2, 2, 3, 3, 4, 0, 0, 0, 0, 3, 4};               /* 4 tokens, subject [1, 4): none after it */
-    for (int c = 0; c < LAC_N_CATEGORIES; c++) {
-        check_range((lac_category)c, 9, 2, 6, full[2 * c], full[2 * c + 1]);
-        check_range((lac_category)c, 4, 0, 1, one[2 * c], one[2 * c + 1]);
-        check_range((lac_category)c, 3, 0, 2, next[2 * c], next[2 * c + 1]);
-        check_range((lac_category)c, 4, 1, 4, end[2 * c], end[2 * c + 1]);
-    }
-}
-
-static void averages_are_over_facts_not_over_tokens(void **state)
-{
-    (void)state;
-    /* Two layers.  A: 6 tokens, subject [0, 4), low 0.1.  B: 2 tokens, subject [0, 1), low 0.2: no middle. */
-    double a[12] = {.3, .1, .2, .1, .4, .1, .5, .1, .1, .1, .1, .6}, b[4] = {.6, .2, .2, .4}, lows[2] = {.1, .2};
-    lac_fact facts[3] = {{.id = 1}, {.id = 2}, {.id = 3}};
-    lac_traced traced[3] = {
-        {.fact = &facts[0], .grid = {.n_tokens = 6, .begin = 0, .end = 4, .n_layers = 2, .n_samples = 1, .high = .9,
-                                     .low = .1, .low_sample = &lows[0], .scores = {[LAC_MLP] = a}}},
-        {.fact = &facts[1], .left_out = "not known"},
-        {.fact = &facts[2], .grid = {.n_tokens = 2, .begin = 0, .end = 1, .n_layers = 2, .n_samples = 1, .high = .7,
-                                     .low = .2, .low_sample = &lows[1], .scores = {[LAC_MLP] = b}}}};
-    lac_trace t = {.opts = LAC_TRACE_DEFAULTS, .kind = {[LAC_MLP] = true}, .n_layers = 2, .facts = traced, .n = 3};
-    t.opts.window = 1;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    assert_int_equal(lac_trace_average(&t, &arena, &err), LAC_OK);
-    const lac_effect *e = t.effects[LAC_MLP];
-    assert_int_equal(t.n_traced, 2);
-    assert_true(fabs(t.high - .8) < 1e-12 && fabs(t.low - .15) < 1e-12);
-    assert_int_equal(e[2 * LAC_MIDDLE_SUBJECT].n, 1); /* A alone: tokens 1 and 2, and A's own low */
-    assert_true(fabs(e[2 * LAC_MIDDLE_SUBJECT].effect - (.3 - .1)) < 1e-12);
-    assert_int_equal(e[2 * LAC_FIRST_SUBJECT].n, 2);
-    assert_true(fabs(e[2 * LAC_FIRST_SUBJECT].effect - ((.3 - .1) + (.6 - .2)) / 2) < 1e-12);
-    assert_true(fabs(e[2 * LAC_LAST_SUBJECT].effect - ((.5 - .1) + (.6 - .2)) / 2) < 1e-12);
-    assert_true(fabs(e[2 * LAC_LAST_TOKEN + 1].effect - ((.6 - .1) + (.4 - .2)) / 2) < 1e-12);
-    assert_int_equal(e[2 * LAC_FURTHER].n, 0);
-    assert_true(e[2 * LAC_LAST_TOKEN + 1].ci_low <= e[2 * LAC_LAST_TOKEN + 1].effect);
-    assert_true(e[2 * LAC_LAST_TOKEN + 1].ci_high >= e[2 * LAC_LAST_TOKEN + 1].effect);
-    assert_int_equal(t.suggestion.from, 0); /* all of it at layer 0 */
-    assert_int_equal(t.suggestion.to, 1);
-    assert_true(fabs(t.suggestion.share - 1) < 1e-12);
-    lac_arena_release(&arena);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(late_cells_equal_runs_from_the_tokens_up),
+        cmocka_unit_test(every_kind_direction_and_corruption_agrees_with_the_plain_way),
         cmocka_unit_test(the_plain_way_moves_when_something_is_restored),
         cmocka_unit_test(the_last_token_of_the_last_layer_is_the_clean_run),
+        cmocka_unit_test(noised_at_the_last_token_of_the_last_layer_the_run_is_the_corrupted_one),
         cmocka_unit_test(before_the_subject_nothing_is_gained),
         cmocka_unit_test(without_noise_every_cell_is_the_clean_run),
-        cmocka_unit_test(a_one_token_subject_at_layer_0_comes_back_whole),
-        cmocka_unit_test(the_first_sample_of_many_is_the_only_sample_of_one),
-        cmocka_unit_test(noise_is_numpys_added_in_double),
+        cmocka_unit_test(a_one_token_subject_comes_back_whole),
+        cmocka_unit_test(between_its_halves_a_layer_holds_what_it_will_hold_after_them),
+        cmocka_unit_test(one_sample_is_the_first_of_many),
         cmocka_unit_test(a_window_over_all_layers_is_the_same_for_every_centre),
-        cmocka_unit_test(windows_have_the_codes_edges),
+        cmocka_unit_test(all_heads_of_a_layer_together_are_not_less_than_its_attention),
+        cmocka_unit_test(severing_nothing_that_flows_changes_nothing),
+        cmocka_unit_test(an_answer_of_one_token_given_is_the_answer_found),
+        cmocka_unit_test(tokens_left_out_are_left_open),
+        cmocka_unit_test(noise_is_numpys_added_in_double),
+        cmocka_unit_test(noise_is_spelt_as_rome_spells_it),
+        cmocka_unit_test(windows_have_the_codes_edges_or_the_papers),
         cmocka_unit_test(a_trace_computes_as_many_rows_as_its_formula_says),
         cmocka_unit_test(a_small_memory_changes_nothing_but_the_batches),
-        cmocka_unit_test(categories_are_those_of_the_paper),
-        cmocka_unit_test(averages_are_over_facts_not_over_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

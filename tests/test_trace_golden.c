@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "trace/trace.h"
+#include "trace/plan.h"
 
 static double number(const cJSON *row, const char *name)
 {
@@ -28,22 +28,30 @@ static double difference(const lac_model *model, const cJSON *row, bool referenc
     int ids[16], n = 0;
     const cJSON *item;
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(row, "ids")) ids[n++] = item->valueint;
+    char window[16];
+    snprintf(window, sizeof window, "%d", (int)number(row, "window"));
     lac_trace_opts o = LAC_TRACE_DEFAULTS;
-    o.window = (int)number(row, "window");
+    o.windows = window;
     o.samples = (int)number(row, "samples");
+    o.sigma = number(row, "sigma");
     o.reference = reference;
+    lac_plan plan;
     lac_grid g = {.ids = ids, .n_tokens = n, .begin = (int)number(row, "begin"), .end = (int)number(row, "end"),
-                  .answer = -1};
-    if (lac_trace_grid(&g, &run, model, &o, number(row, "sigma"), NULL, NULL, NULL, arena, &err))
+                  .foil = -1, .seed = 1};
+    if (lac_plan_make(&plan, &o, &model->config, arena, &err) || lac_trace_grid(&g, &plan, &run, model, arena, &err))
         fail_msg("%s", err.msg);
     lac_run_release(&run);
-    assert_int_equal(g.answer, (int)number(row, "answer"));
-    double most = fmax(fabs(g.high - number(row, "high")), fabs(g.low - number(row, "low")));
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
-        const cJSON *scores = cJSON_GetObjectItemCaseSensitive(row, lac_kind_name[kind]);
-        assert_int_equal(cJSON_GetArraySize(scores), n * g.n_layers);
-        size_t i = 0;
-        cJSON_ArrayForEach(item, scores) most = fmax(most, fabs(item->valuedouble - g.scores[kind][i++]));
+    assert_int_equal(g.answer[0], (int)number(row, "answer"));
+    double most = fmax(fabs(g.high[LAC_PROB] - number(row, "high")), fabs(lac_low_mean(&g, LAC_PROB) - number(row, "low")));
+    assert_int_equal(plan.n_charts, 3);
+    for (int i = 0; i < plan.n_charts; i++) {
+        const cJSON *scores = cJSON_GetObjectItemCaseSensitive(row, plan.charts[i].name);
+        assert_int_equal(cJSON_GetArraySize(scores), n * plan.charts[i].n_cols);
+        int k = 0, L = plan.charts[i].n_cols;
+        cJSON_ArrayForEach(item, scores) {
+            most = fmax(most, fabs(item->valuedouble - lac_cell_mean(&g, &plan.charts[i], i, LAC_PROB, k / L, k % L)));
+            k++;
+        }
     }
     return most;
 }

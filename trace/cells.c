@@ -295,7 +295,7 @@ static lac_status batch_rows(size_t *rows, const work *w, size_t branches, lac_e
 /* The base run's metrics: of a cell whose patch changes nothing that the answer is read from. */
 static const double *base_metrics(const lac_case *c, int s)
 {
-    return c->plan->noising ? c->grid->high : c->grid->low + (size_t)s * LAC_N_METRICS;
+    return c->base + (size_t)(s - c->first_sample) * LAC_N_METRICS;
 }
 
 static lac_status push_cells(work *w, lac_case *c, const lac_restoration *r, lac_err *err)
@@ -319,7 +319,7 @@ static lac_status push_cells(work *w, lac_case *c, const lac_restoration *r, lac
 static lac_status compute(work *w, lac_arena *arena, lac_err *err)
 {
     const lac_plan *plan = w->group->plan;
-    size_t rows, branches = most_branches(plan);
+    size_t rows = 0, branches = most_branches(plan);
     if (batch_rows(&rows, w, branches, err) || stack_init(&w->first, w, rows, branches, arena, err) ||
         (branches && stack_init(&w->second, w, rows, 0, arena, err)))
         return err->code;

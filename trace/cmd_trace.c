@@ -1,15 +1,20 @@
 /* lacuna trace -- where in the model does a fact live?
  *
  *   reads    a model, and facts in ROME's format
- *   writes   DIR/facts.jsonl, traces/, summary.tsv, layers.tsv, mask.json, plots/, manifest.json
+ *   writes   DIR/facts.jsonl, trace.json, traces/, summary.tsv, layers.tsv, mask.json, plots/, manifest.json
+ *            (DIR.part until all is there; the same command goes on behind an interrupted one)
  *   next     lacuna unlearn MODEL --mask DIR/mask.json ...; lacuna plot DIR */
 #include "trace/cmd_trace.h"
 
+#include <dirent.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/manifest.h"
 #include "plots/gnuplot.h"
-#include "trace/trace.h"
+#include "trace/plan.h"
+#include "trace/record.h"
+#include "trace/stats.h"
 
 typedef struct {
     lac_trace_opts o;
@@ -17,11 +22,13 @@ typedef struct {
     int pictures;
 } command;
 
-static void report(const lac_trace *trace)
+static void report(const lac_trace *trace, const lac_trace_stats *stats)
 {
-    const lac_suggestion *s = &trace->suggestion;
-    printf("traced %zu of %zu facts; p(answer) clean %.3f, corrupted %.3f (sigma %.6g)\n", trace->n_traced, trace->n,
-           trace->high, trace->low, trace->sigma);
+    const lac_suggestion *s = &stats->suggestion;
+    printf("traced %zu of %zu facts; p(answer) clean %.3f", trace->n_traced, trace->n, stats->high[LAC_PROB]);
+    if (isfinite(stats->low[LAC_PROB])) printf(", corrupted %.3f", stats->low[LAC_PROB]);
+    if (trace->sigma > 0) printf(" (sigma %.6g)", trace->sigma);
+    putchar('\n');
     for (size_t i = 0, shown = 0; i < trace->n; i++) {
         const lac_traced *t = &trace->facts[i];
         if (!t->left_out) continue;
@@ -32,26 +39,25 @@ static void report(const lac_trace *trace)
         printf("  left out %d: %s\n", t->fact->id, t->left_out);
     }
     if (!trace->n_traced) return;
-    for (int kind = 0; kind < LAC_N_KINDS; kind++)
-        if (trace->kind[kind]) {
-            putchar('\n');
-            lac_trace_sketch_average(stdout, trace, (lac_kind)kind);
-        }
+    for (int i = 0; i < trace->n_charts; i++) {
+        putchar('\n');
+        lac_trace_sketch_average(stdout, trace, stats, i);
+    }
     if (s->to > s->from)
-        printf("\nmask: %s %d-%d, carrying %.0f %% of the effect\n", lac_kind_name[s->kind], s->from, s->to - 1,
+        printf("\nmask: %s %d-%d, carrying %.0f %% of the effect\n", trace->charts[s->chart].name, s->from, s->to - 1,
                100 * s->share);
     else
-        printf("\nno mask: restoring gained nothing at the last subject token\n");
+        printf("\nno mask: patching changed nothing at the last subject token\n");
 }
 
-static lac_status report_json(const lac_trace *trace, lac_err *err)
+static lac_status report_json(const lac_trace *trace, const lac_trace_stats *stats, lac_err *err)
 {
-    const lac_suggestion *s = &trace->suggestion;
+    const lac_suggestion *s = &stats->suggestion;
     cJSON *json = cJSON_CreateObject(), *layers;
     cJSON_AddNumberToObject(json, "facts", (double)trace->n);
     cJSON_AddNumberToObject(json, "traced", (double)trace->n_traced);
-    cJSON_AddItemToObject(json, "clean", lac_json_number(trace->high));
-    cJSON_AddItemToObject(json, "corrupted", lac_json_number(trace->low));
+    cJSON_AddItemToObject(json, "clean", lac_json_number(stats->high[LAC_PROB]));
+    if (isfinite(stats->low[LAC_PROB])) cJSON_AddItemToObject(json, "corrupted", lac_json_number(stats->low[LAC_PROB]));
     cJSON_AddItemToObject(json, "sigma", lac_json_number(trace->sigma));
     cJSON_AddItemToObject(json, "suggested_layers", layers = cJSON_CreateArray());
     for (int l = s->from; l < s->to; l++) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
@@ -64,20 +70,49 @@ static lac_status report_json(const lac_trace *trace, lac_err *err)
     return LAC_OK;
 }
 
-static lac_status save(const lac_trace *trace, const command *c, const lac_outdir *out, lac_manifest *manifest,
-                       const char *model, lac_err *err)
+static lac_status save(const lac_trace *trace, const lac_trace_stats *stats, const command *c, const lac_outdir *out,
+                       lac_manifest *manifest, lac_err *err)
 {
     char path[1100], plots[1100];
     snprintf(path, sizeof path, "%s/manifest.json", out->part);
     snprintf(plots, sizeof plots, "%s/plots", out->part);
-    if (lac_trace_save(trace, out->part, c->pictures, err)) return err->code;
+    if (lac_trace_save_facts(trace, out->part, err) || lac_trace_save_tables(trace, stats, out->part, c->pictures, err))
+        return err->code;
     lac_err drawing = {0};
     if (lac_plots_draw(plots, NULL, &drawing))
         fprintf(stderr, "lacuna: %s (everything else is in %s)\n", drawing.msg, out->path);
     lac_manifest_set(manifest, "sigma", lac_json_number(trace->sigma));
-    lac_manifest_set(manifest, "row_layers", lac_json_number(trace->row_layers));
-    if (lac_manifest_input(manifest, model, err) || lac_manifest_input(manifest, c->facts, err)) return err->code;
+    /* what was computed, so that a speed can be told; of this run alone where it went on behind another */
+    cJSON *when = cJSON_GetObjectItemCaseSensitive(manifest->json, "when");
+    cJSON_AddItemToObject(when, "trace_seconds", lac_json_number(trace->seconds));
+    cJSON_AddItemToObject(when, "row_layers", lac_json_number(trace->row_layers));
+    cJSON_AddItemToObject(when, "flops", lac_json_number(trace->flops));
     return lac_manifest_save(manifest, path, err);
+}
+
+/* What decides a trace's numbers: inputs and options, but those that only say where, how much and how fast. */
+static char *resume_key(const lac_manifest *manifest, lac_arena *arena, lac_err *err)
+{
+    static const char *const indifferent[] = {"out", "pictures", "memory", "threads", "quiet", "json"};
+    cJSON *options = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(manifest->json, "options"), true);
+    for (size_t i = 0; i < sizeof indifferent / sizeof *indifferent; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(options, indifferent[i]);
+    char *inputs = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(manifest->json, "inputs"));
+    char *settings = cJSON_PrintUnformatted(options);
+    char *key = inputs && settings ? lac_printf(arena, err, "lacuna %s trace\n%s\n%s\n", LAC_VERSION, inputs, settings) : NULL;
+    if (!key) lac_fail(err, LAC_ERR_MEMORY, "out of memory while noting the settings");
+    cJSON_free(inputs);
+    cJSON_free(settings);
+    cJSON_Delete(options);
+    return key;
+}
+
+static double facts_to_trace(const lac_facts *facts, const lac_trace_opts *o)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < facts->n; i++)
+        n += !*o->split || (facts->fact[i].split && !strcmp(facts->fact[i].split, o->split));
+    return (double)(o->limit && n > (size_t)o->limit ? (size_t)o->limit : n);
 }
 
 static lac_status work(const command *c, const char *path, const lac_common *common, lac_manifest *manifest,
@@ -85,21 +120,38 @@ static lac_status work(const command *c, const char *path, const lac_common *com
 {
     lac_facts facts;
     lac_trace trace;
+    lac_trace_stats stats;
     lac_progress progress = {0};
-    if (lac_outdir_open(out, c->out, err) || lac_model_load(model, path, arena, err) ||
-        lac_facts_load(&facts, c->facts, arena, err))
+    bool resumed;
+    char *key = NULL;
+    if (lac_plan_check(&c->o, err) || lac_manifest_input(manifest, path, err) || lac_manifest_input(manifest, c->facts, err) ||
+        !(key = resume_key(manifest, arena, err)) || lac_outdir_resume(out, c->out, key, &resumed, err) ||
+        lac_outdir_sub(out, "traces", err) || lac_outdir_sub(out, "plots", err) ||
+        lac_facts_load(&facts, c->facts, arena, err) || lac_model_load(model, path, arena, err))
         return err->code;
-    size_t n = 0;
-    for (size_t i = 0; i < facts.n; i++)
-        n += !*c->o.split || (facts.fact[i].split && !strcmp(facts.fact[i].split, c->o.split));
-    if (c->o.limit && n > (size_t)c->o.limit) n = (size_t)c->o.limit;
-    lac_progress_begin(&progress, common->quiet ? NULL : stderr, "trace", "facts", (double)n);
-    lac_status status = lac_trace_run(&trace, model, &facts, &c->o, &progress, arena, err);
+    if (facts.note && !common->quiet) fprintf(stderr, "lacuna: %s\n", facts.note);
+    if (resumed && !common->quiet) fprintf(stderr, "lacuna: going on behind what stands in %s\n", out->part);
+    lac_progress_begin(&progress, common->quiet ? NULL : stderr, "trace", "facts", facts_to_trace(&facts, &c->o));
+    lac_status status = lac_trace_run(&trace, out->part, model, &facts, &c->o, &progress, arena, err);
     lac_progress_end(&progress);
-    if (status || save(&trace, c, out, manifest, path, err) || lac_outdir_commit(out, err)) return err->code;
-    if (common->json) return report_json(&trace, err);
-    report(&trace);
+    if (status || lac_trace_statistics(&stats, &trace, arena, err) || save(&trace, &stats, c, out, manifest, err) ||
+        lac_outdir_commit(out, err))
+        return err->code;
+    if (common->json) return report_json(&trace, &stats, err);
+    report(&trace, &stats);
     return LAC_OK;
+}
+
+/* Whether a run that failed leaves records that the next one can go on behind. */
+static bool anything_traced(const lac_outdir *out)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/traces", out->part);
+    DIR *dir = *out->part ? opendir(path) : NULL;
+    bool any = false;
+    for (const struct dirent *e; dir && (e = readdir(dir));) any |= strstr(e->d_name, ".npz") != NULL;
+    if (dir) closedir(dir);
+    return any;
 }
 
 int cmd_trace(int argc, char **argv)
@@ -109,17 +161,30 @@ int cmd_trace(int argc, char **argv)
     const lac_option options[] = {
         LAC_OPT("facts", &c.facts, "facts in ROME's format, JSON or JSONL"),
         LAC_OPT("out", &c.out, "a new directory for the result"),
-        LAC_OPT("kinds", &c.o.kinds, "what is restored: any of hidden,mlp,attn"),
-        LAC_OPT("window", &c.o.window, "layers restored together for mlp and attn"),
-        LAC_OPT("samples", &c.o.samples, "noise samples a fact"),
-        LAC_OPT("noise", &c.o.noise, "s3: three standard deviations of the subjects' embeddings; or a number"),
+        LAC_OPT("kinds", &c.o.kinds, "what is patched: any of hidden,mid,mlp,attn,head,embed"),
+        LAC_OPT("window", &c.o.windows, "layers patched together for mlp and attn; several, as 1,3,5,10"),
+        LAC_OPT("edges", &c.o.edges, "of a window of 10: code (l - 5 to l + 4) or paper (l - 4 to l + 5)"),
+        LAC_OPT("sever", &c.o.sever, "hidden states with these paths cut at their token: any of mlp,attn"),
+        LAC_OPT("tokens", &c.o.tokens, "where to patch: all, subject, last-subject or last"),
+        LAC_OPT("direction", &c.o.direction, "denoise: clean values into the corrupted run; noise: the other way"),
+        LAC_OPT("corrupt", &c.o.corrupt, "noise; tokens: another fact's subject; zero, mean: the patched site itself"),
+        LAC_OPT("noise", &c.o.noise, "s3: three standard deviations of the subjects' embeddings; 0.1; u0.3, us3; m; t3"),
+        LAC_OPT("noise-text", &c.o.noise_text, "a text for m and t's covariance; default: the facts' prompts"),
+        LAC_FLAG("replace", &c.o.replace, "noise in the embedding's place, not on top of it"),
         LAC_OPT("noise-sigma", &c.o.sigma, "sigma verbatim, instead of --noise"),
-        LAC_OPT("seed", &c.o.seed, "of the noise (numpy's RandomState), fresh for each fact"),
+        LAC_OPT("samples", &c.o.samples, "noise samples a fact"),
+        LAC_OPT("until", &c.o.until, "more samples till a fact's peak effect is known within this (95 %); 0: no more"),
+        LAC_OPT("max-samples", &c.o.max_samples, "the most that --until may draw"),
+        LAC_OPT("noise-seed", &c.o.noise_seed, "per-fact: independent draws; shared: the same for all, as ROME has it"),
+        LAC_OPT("seed", &c.o.seed, "of the noise (numpy's RandomState)"),
+        LAC_OPT("compat", &c.o.compat, "rome: its shared noise, its low under --replace, its mean under m and t"),
         LAC_OPT("limit", &c.o.limit, "stop when so many facts are traced; 0: all"),
         LAC_OPT("split", &c.o.split, "only facts of this split, as in forget; sigma is still measured on all"),
-        LAC_OPT("answer", &c.o.answer, "argmax: the model's own, which must be the attribute; attribute: that token"),
+        LAC_OPT("answer", &c.o.answer, "argmax: the model's next token must be the attribute; greedy: all of it, several "
+                                       "tokens too; attribute: said or not"),
+        LAC_OPT("chat", &c.o.chat, "chat layout around the prompt: none, auto, olmo, smollm2"),
         LAC_OPT("pictures", &c.pictures, "facts that get pictures of their own, besides the averages"),
-        LAC_OPT("memory", &c.o.memory, "MiB for one fact's caches and batches, beside the model"),
+        LAC_OPT("memory", &c.o.memory, "MiB for caches and batches, beside the model"),
         LAC_FLAG("reference", &c.o.reference, "recompute every cell from the tokens up (slow; agrees to rounding)"),
         {0}};
     const lac_usage usage = {.command = "trace", .summary = "find the layers that carry a fact, by causal tracing",
@@ -140,7 +205,7 @@ int cmd_trace(int argc, char **argv)
             work(&c, model_path, &common, &manifest, &out, &model, &arena, &err);
         }
     }
-    if (err.code) lac_outdir_abandon(&out);
+    if (err.code && !anything_traced(&out)) lac_outdir_abandon(&out);
     lac_manifest_release(&manifest);
     lac_model_release(&model);
     lac_arena_release(&arena);

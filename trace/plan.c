@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const lac_kind_name[LAC_N_KINDS] = {"hidden", "mid", "mlp", "attn", "head", "embed"};
+const char *const lac_kind_name[LAC_N_KINDS] = {"hidden", "mlp", "attn", "mid", "head", "embed"};
 const char *const lac_metric_name[LAC_N_METRICS] = {"p", "logp", "logit_diff", "rank", "kl"};
 
 enum { MAX_WINDOWS = 16 };
@@ -252,6 +252,16 @@ lac_status lac_plan_make(lac_plan *plan, const lac_trace_opts *opts, const lac_c
     if (parse_words(plan, opts, err) || make_charts(plan, opts, arena, err) || make_restorations(plan, arena, err))
         return err->code;
     return LAC_OK;
+}
+
+lac_status lac_plan_check(const lac_trace_opts *opts, lac_err *err)
+{
+    const lac_config smallest = {.n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .head_dim = 2, .dim = 2};
+    lac_arena scratch = {0};
+    lac_plan plan;
+    lac_status status = lac_plan_make(&plan, opts, &smallest, &scratch, err);
+    lac_arena_release(&scratch);
+    return status;
 }
 
 int lac_plan_first(const lac_plan *plan, const lac_grid *prompt)

@@ -47,6 +47,9 @@ typedef struct {
 
 lac_status lac_plan_make(lac_plan *plan, const lac_trace_opts *opts, const lac_config *config, lac_arena *arena, lac_err *err);
 
+/* Whether the options are ones that can be, before any model is loaded. */
+lac_status lac_plan_check(const lac_trace_opts *opts, lac_err *err);
+
 /* The tokens [*from, *to) of a prompt whose cells are computed; cells before the subject are the base run's. */
 void lac_plan_tokens(int *from, int *to, const lac_plan *plan, const lac_grid *prompt);
 
@@ -55,5 +58,10 @@ int lac_plan_first(const lac_plan *plan, const lac_grid *prompt);
 
 /* Rows times layers that n_samples samples of a prompt take: the price, known beforehand. */
 double lac_plan_price(const lac_plan *plan, const lac_grid *prompt, int n_samples);
+
+/* One prompt by hand: fills a grid whose ids, n_tokens, begin and end are given, n_answer 0 for the greedy answer and
+ * foil -1 for the one that is found.  (Mean ablation needs lac_trace_run: it is a mean over facts.) */
+lac_status lac_trace_grid(lac_grid *grid, const lac_plan *plan, lac_run *run, const lac_model *model, lac_arena *arena,
+                          lac_err *err);
 
 #endif

@@ -42,7 +42,7 @@ static size_t corrupt(lac_patch *patches, const lac_case *c)
 /* The patches that put the cell's value in, for all samples. */
 static size_t put_in(lac_patch *patches, const lac_case *c, const lac_chart *chart, int t, int col)
 {
-    static const lac_site site[LAC_N_KINDS] = {LAC_RESID_POST, LAC_RESID_MID, LAC_MLP_OUT, LAC_ATTN_OUT, LAC_HEAD_OUT,
+    static const lac_site site[LAC_N_KINDS] = {LAC_RESID_POST, LAC_MLP_OUT, LAC_ATTN_OUT, LAC_RESID_MID, LAC_HEAD_OUT,
                                                LAC_EMBED};
     const lac_config *config = &c->model->config;
     lac_site at = site[chart->kind];

@@ -2,20 +2,47 @@
  *
  * The expected-answer filter is ROME's: the model's greedy next token, decoded and stripped, must equal the record's
  * attribute, stripped.  So answers are single tokens that the model already gets right; everything else is left out
- * and keeps the reason.  With --answer attribute the token is the attribute's whether or not the model puts it first. */
+ * and keeps the reason.  --answer greedy takes attributes of several tokens, each the model's own choice after the ones
+ * before it; --answer attribute takes them known or not.
+ *
+ * Facts whose cells are few go through the engine together.  A fact's record is written as soon as it is computed, and
+ * read back: a run that finds records of its own (the directory's key says so) goes on behind them. */
 #include <ctype.h>
+#include <gsl/gsl_cdf.h>
+#include <math.h>
 #include <string.h>
 
-#include "trace/trace.h"
+#include "base/stat.h"
+#include "trace/cells.h"
+#include "trace/partners.h"
+#include "trace/record.h"
+
+enum { GROUP_ROWS = 8192, MAX_GROUP = 64 };
 
 typedef struct {
-    const lac_model *model;
-    const lac_fact *fact;
+    lac_case work;
     lac_traced *traced;
+    lac_arena scratch;
+} member;
+
+typedef struct {
+    lac_trace *trace;
+    const lac_model *model;
+    const lac_facts *facts;
+    const lac_plan *plan;
+    const lac_encoded_fact *encoded; /* corrupted by tokens only */
+    const lac_ablation *ablation;
+    lac_chat chat;
+    const char *dir;                 /* where records go, or NULL: nothing is written */
+    lac_run run;
+    lac_progress *progress;
     lac_arena *arena;
-    lac_err *err;
-    bool must_match;
-} tracing;
+    member group[MAX_GROUP];
+    int n_group;
+    double group_rows, group_bytes;
+} running;
+
+/* ---- answers ---------------------------------------------------------------------------------------------------- */
 
 /* text without white space at either end. */
 static const char *stripped(size_t *n, const char *text)
@@ -26,128 +53,359 @@ static const char *stripped(size_t *n, const char *text)
     return text;
 }
 
-static bool accept(void *context, int answer, double p)
+/* The attribute's tokens as they follow a prompt: behind a space unless the fact says that they join it. */
+static lac_status answer_tokens(lac_ids *ids, const running *x, const lac_fact *fact, const char *attribute, lac_err *err)
 {
-    tracing *x = context;
-    x->traced->answer = lac_decode(x->model->tokenizer, &answer, 1, false, x->arena, x->err);
-    if (!x->traced->answer) return false;
-    if (!x->must_match) return true;
+    size_t n;
+    const char *text = stripped(&n, attribute);
+    bool joined = fact->joined || x->chat != LAC_CHAT_NONE; /* a reply begins without one */
+    char *behind = lac_printf(x->arena, err, "%s%.*s", joined ? "" : " ", (int)n, text);
+    if (!behind || lac_encode(ids, x->model->tokenizer, behind, strlen(behind), false, x->arena, err)) return err->code;
+    return LAC_OK;
+}
+
+static bool says(const running *x, lac_traced *traced, lac_err *err)
+{
     size_t said_n, expected_n;
-    const char *said = stripped(&said_n, x->traced->answer), *expected = stripped(&expected_n, x->fact->attribute);
+    const char *said = stripped(&said_n, traced->answer), *expected = stripped(&expected_n, traced->fact->attribute);
     if (said_n == expected_n && !memcmp(said, expected, said_n)) return true;
-    x->traced->left_out = lac_printf(x->arena, x->err, "the model says \"%.*s\" (p %.3f), not \"%.*s\"", (int)said_n, said,
-                                     p, (int)expected_n, expected);
+    traced->left_out = lac_printf(x->arena, err, "the model says \"%.*s\" (p %.3f), not \"%.*s\"", (int)said_n, said,
+                                  traced->grid.high[LAC_PROB], (int)expected_n, expected);
     return false;
 }
 
-/* The attribute's one token as it follows a prompt, or -1. */
-static int attribute_token(tracing *x)
+/* After the clean run: the answer in words, and whether ROME's filter or ours lets the fact in. */
+static lac_status judge(const running *x, lac_traced *traced, lac_err *err)
 {
-    size_t n;
-    const char *text = stripped(&n, x->fact->attribute);
-    const char *forms[2] = {lac_printf(x->arena, x->err, " %.*s", (int)n, text),
-                            lac_strndup(x->arena, text, n, x->err)};
-    for (int i = 0; i < 2 && forms[i]; i++) {
-        lac_ids ids;
-        if (lac_encode(&ids, x->model->tokenizer, forms[i], strlen(forms[i]), false, x->arena, x->err)) return -1;
-        if (ids.n == 1) return ids.id[0];
-    }
-    return -1;
-}
-
-/* Tokens and the subject's place; a prompt that cannot be traced gets its reason. */
-static lac_status read_prompt(tracing *x, lac_err *err)
-{
-    lac_ids ids;
-    lac_traced *out = x->traced;
-    const lac_tokenizer *t = x->model->tokenizer;
-    if (lac_encode(&ids, t, x->fact->prompt, strlen(x->fact->prompt), true, x->arena, err)) return err->code;
-    out->grid.ids = ids.id;
-    out->grid.n_tokens = (int)ids.n;
-    out->tokens = LAC_NEW(x->arena, const char *, ids.n, err);
-    if (!out->tokens) return err->code;
-    for (size_t i = 0; i < ids.n; i++)
-        if (!(out->tokens[i] = lac_decode(t, &ids.id[i], 1, false, x->arena, err))) return err->code;
-    if (ids.n == 0 || (int)ids.n > x->model->config.context) {
-        out->left_out = lac_printf(x->arena, err, "the prompt has %zu tokens; the model takes 1 to %d", ids.n,
-                                   x->model->config.context);
-        return out->left_out ? LAC_OK : err->code;
-    }
-    lac_err subject = {0};
-    if (lac_subject_range(&out->grid.begin, &out->grid.end, t, &ids, x->fact->subject, x->arena, &subject)) {
-        if (subject.code == LAC_ERR_MEMORY) return lac_fail(err, subject.code, "%s", subject.msg);
-        out->left_out = lac_strdup(x->arena, subject.msg, err);
-        return out->left_out ? LAC_OK : err->code;
-    }
-    return LAC_OK;
-}
-
-static lac_status trace_fact(tracing *x, lac_run *run, const lac_trace *trace, lac_progress *progress, lac_err *err)
-{
-    if (read_prompt(x, err)) return err->code;
-    if (x->traced->left_out) return LAC_OK;
-    x->traced->grid.answer = x->must_match ? -1 : attribute_token(x);
-    if (err->code) return err->code;
-    if (!x->must_match && x->traced->grid.answer < 0) {
-        x->traced->left_out = lac_printf(x->arena, err, "\"%s\" is not a single token", x->fact->attribute);
-        return x->traced->left_out ? LAC_OK : err->code;
-    }
-    if (lac_trace_grid(&x->traced->grid, run, x->model, &trace->opts, trace->sigma, accept, x, progress, x->arena, err))
-        return err->code;
+    lac_grid *g = &traced->grid;
+    traced->answer = lac_decode(x->model->tokenizer, g->answer, (size_t)g->n_answer, false, x->arena, err);
+    if (!traced->answer) return err->code;
+    if (!strcmp(x->trace->opts.answer, "argmax"))
+        says(x, traced, err);
+    else if (!strcmp(x->trace->opts.answer, "greedy") && !g->greedy)
+        traced->left_out = lac_printf(x->arena, err, "the model does not say \"%s\" (p %.3f)", traced->answer, g->high[LAC_PROB]);
     return err->code;
 }
 
-static lac_status check_options(const lac_trace *trace, const lac_model *model, lac_err *err)
+/* ---- a prompt --------------------------------------------------------------------------------------------------- */
+
+static lac_status set_partner(const running *x, lac_traced *traced, size_t i, lac_err *err)
 {
-    const lac_trace_opts *o = &trace->opts;
-    if (!model->tokenizer)
-        return lac_fail(err, LAC_ERR_DATA, "%s: the model has no tokenizer; put tokenizer.json beside its weights",
-                        model->path);
-    if (strcmp(o->answer, "argmax") && strcmp(o->answer, "attribute"))
-        return lac_fail(err, LAC_ERR_USAGE, "--answer \"%s\" is neither argmax nor attribute", o->answer);
-    if (o->window < 1 || o->samples < 1 || o->limit < 0 || o->memory < 1)
-        return lac_fail(err, LAC_ERR_USAGE, "--window, --samples and --memory must be at least 1, --limit at least 0");
+    size_t k = lac_partner(x->facts, x->encoded, i);
+    if (k == x->facts->n) {
+        traced->left_out = lac_printf(x->arena, err, "no partner: no other fact has these words around a subject of %d tokens "
+                                      "and another answer", traced->grid.end - traced->grid.begin);
+        return err->code;
+    }
+    traced->partner = x->facts->fact[k].subject;
+    traced->grid.partner = x->encoded[k].ids.id + x->encoded[k].begin;
+    lac_ids foil;
+    if (answer_tokens(&foil, x, &x->facts->fact[k], x->facts->fact[k].attribute, err)) return err->code;
+    if (foil.n) traced->grid.foil = foil.id[0];
     return LAC_OK;
 }
 
-static lac_status trace_all(lac_trace *trace, const lac_model *model, const lac_facts *facts, lac_run *run,
-                            lac_progress *progress, lac_arena *arena, lac_err *err)
+/* Facts are independent draws when each has noise of its own; ROME gives all the same. */
+static uint64_t noise_seed(const lac_trace_opts *o, int id)
 {
+    if (!strcmp(o->noise_seed, "shared") || !strcmp(o->compat, "rome")) return o->seed;
+    lac_rng rng;
+    lac_rng_seed(&rng, o->seed ^ ((uint64_t)(unsigned)id << 20));
+    return lac_rng_next(&rng) & 0xffffffff;
+}
+
+/* Tokens, the subject's place, answer, foil and partner; a prompt that cannot be traced gets its reason. */
+static lac_status read_prompt(const running *x, lac_traced *traced, size_t i, lac_err *err)
+{
+    lac_ids ids, answer = {0};
+    lac_grid *g = &traced->grid;
+    const lac_fact *fact = traced->fact;
+    const lac_tokenizer *t = x->model->tokenizer;
+    if (lac_prompt_encode(&ids, fact, t, x->chat, x->arena, err)) return err->code;
+    *g = (lac_grid){.ids = ids.id, .n_tokens = (int)ids.n, .foil = -1, .seed = noise_seed(&x->trace->opts, fact->id)};
+    traced->tokens = LAC_NEW(x->arena, const char *, ids.n + 1, err);
+    if (!traced->tokens) return err->code;
+    for (size_t k = 0; k < ids.n; k++)
+        if (!(traced->tokens[k] = lac_decode(t, &ids.id[k], 1, false, x->arena, err))) return err->code;
+    if (strcmp(x->trace->opts.answer, "argmax")) {
+        if (answer_tokens(&answer, x, fact, fact->attribute, err)) return err->code;
+        g->answer = answer.id;
+        g->n_answer = (int)answer.n;
+        if (!answer.n) traced->left_out = "the attribute is empty";
+    }
+    if (ids.n == 0 || (int)(ids.n + answer.n) > x->model->config.context)
+        traced->left_out = lac_printf(x->arena, err, "prompt and answer have %zu tokens; the model takes 1 to %d",
+                                      ids.n + answer.n, x->model->config.context);
+    if (traced->left_out || err->code) return err->code;
+    lac_err subject = {0};
+    if (lac_subject_range(&g->begin, &g->end, t, &ids, fact->subject, x->arena, &subject)) {
+        if (subject.code == LAC_ERR_MEMORY) return lac_fail(err, subject.code, "%s", subject.msg);
+        traced->left_out = lac_strdup(x->arena, subject.msg, err);
+        return err->code;
+    }
+    if (x->encoded) return set_partner(x, traced, i, err);
+    if (fact->foil) {
+        lac_ids foil;
+        if (answer_tokens(&foil, x, fact, fact->foil, err)) return err->code;
+        if (foil.n) g->foil = foil.id[0];
+    }
+    return LAC_OK;
+}
+
+/* ---- groups of facts -------------------------------------------------------------------------------------------- */
+
+/* The widest 95 % half-width, over charts, of the largest mean effect on p: Student's t over the noise draws. */
+static double peak_half_width(const lac_trace *trace, const lac_grid *g)
+{
+    double widest = 0;
+    int S = g->n_samples;
+    for (int which = 0; which < trace->n_charts && S > 1; which++) {
+        const lac_chart *chart = &trace->charts[which];
+        int at_t = -1, at_col = 0;
+        double most = 0;
+        for (int t = 0; t < g->n_tokens; t++)
+            for (int col = 0; col < chart->n_cols; col++) {
+                double effect = lac_effect_of(trace, LAC_PROB, lac_cell_mean(g, chart, which, LAC_PROB, t, col),
+                                              g->high[LAC_PROB], lac_low_mean(g, LAC_PROB));
+                if (isfinite(effect) && (at_t < 0 || effect > most)) most = effect, at_t = t, at_col = col;
+            }
+        if (at_t < 0) continue;
+        double sum = 0, squares = 0;
+        for (int s = 0; s < S; s++) {
+            double effect = lac_effect_of(trace, LAC_PROB, *lac_cell(g, chart, which, s, LAC_PROB, at_t, at_col),
+                                          g->high[LAC_PROB], g->low[(size_t)s * LAC_N_METRICS + LAC_PROB]);
+            sum += effect;
+            squares += effect * effect;
+        }
+        double variance = (squares - sum * sum / S) / (S - 1);
+        double half = gsl_cdf_tdist_Pinv(0.975, S - 1) * sqrt(variance > 0 ? variance / S : 0);
+        if (half > widest) widest = half;
+    }
+    return widest;
+}
+
+/* Where a grid's values grow: what is written down and read back need not outlive its member. */
+static lac_arena *grid_arena(const running *x, member *m) { return x->dir ? &m->scratch : x->arena; }
+
+/* Draws more samples of those members that are not sure yet; *again tells whether there were any. */
+static lac_status draw_more(running *x, bool *again, lac_err *err)
+{
+    const lac_trace_opts *o = &x->trace->opts;
+    *again = false;
+    for (int i = 0; i < x->n_group; i++) {
+        lac_case *c = &x->group[i].work;
+        int have = c->grid->n_samples, most = o->max_samples;
+        bool sure = !(o->until > 0) || x->plan->corruption.by != LAC_CORRUPT_NOISE || have >= most ||
+                    peak_half_width(x->trace, c->grid) <= o->until;
+        c->n_samples = 0;
+        if (sure) continue;
+        int n = have + x->plan->samples > most ? most - have : x->plan->samples;
+        if (lac_case_corrupt(c, &x->run, have, n, grid_arena(x, &x->group[i]), err)) return err->code;
+        *again = true;
+    }
+    return LAC_OK;
+}
+
+static void release_group(running *x)
+{
+    for (int i = 0; i < x->n_group; i++) lac_arena_release(&x->group[i].scratch);
+    x->n_group = 0;
+    x->group_rows = x->group_bytes = 0;
+}
+
+static lac_status finish_member(running *x, member *m, lac_err *err)
+{
+    lac_traced *traced = m->traced;
+    if (lac_grid_keep_answer(&traced->grid, x->arena, err)) return err->code;
+    if (x->dir && (lac_record_save(x->dir, traced, x->trace->charts, x->trace->n_charts, err) ||
+                   lac_record_load(traced, x->dir, x->trace->charts, x->trace->n_charts, x->arena, err)))
+        return err->code;
+    return LAC_OK;
+}
+
+static lac_status compute_group(running *x, lac_err *err)
+{
+    if (!x->n_group) return LAC_OK;
+    double price = 0, began = x->progress ? x->progress->done : 0;
+    lac_case *cases[MAX_GROUP];
+    for (int i = 0; i < x->n_group; i++) {
+        cases[i] = &x->group[i].work;
+        price += lac_plan_price(x->plan, cases[i]->grid, cases[i]->n_samples);
+    }
+    lac_group group = {.plan = x->plan, .model = x->model, .run = &x->run, .cases = cases, .n_cases = x->n_group,
+                       .progress = x->progress, .progress_price = price / x->n_group};
+    bool again = true;
+    for (int i = 0; i < x->n_group; i++)
+        if (!lac_ablates(&x->plan->corruption) && lac_noop(&x->group[i].traced->noop, cases[i], &x->run, err)) return err->code;
+    while (again)
+        if (lac_cells_compute(&group, err) || draw_more(x, &again, err)) return err->code;
+    for (int i = 0; i < x->n_group; i++)
+        if (finish_member(x, &x->group[i], err)) return err->code;
+    lac_progress_set(x->progress, began + x->n_group, NULL);
+    release_group(x);
+    return LAC_OK;
+}
+
+/* ---- facts ------------------------------------------------------------------------------------------------------ */
+
+static lac_status open_case(running *x, member *m, lac_traced *traced, lac_err *err)
+{
+    *m = (member){.traced = traced};
+    m->work = (lac_case){.plan = x->plan, .model = x->model, .ablation = x->ablation, .grid = &traced->grid,
+                         .scratch = &m->scratch};
+    return lac_case_clean(&m->work, &x->run, err);
+}
+
+/* Runs a fact clean and, where it is let in, corrupted; it then waits in the group.  The group is computed when it has
+ * rows enough for full batches, or fills half of the memory. */
+static lac_status take_fact(running *x, lac_traced *traced, lac_err *err)
+{
+    member *m = &x->group[x->n_group++];
+    if (open_case(x, m, traced, err) || judge(x, traced, err)) return err->code;
+    if (traced->left_out) {
+        lac_arena_release(&m->scratch);
+        x->n_group--;
+        return lac_grid_keep_answer(&traced->grid, x->arena, err);
+    }
+    if (lac_case_corrupt(&m->work, &x->run, 0, x->plan->samples, grid_arena(x, m), err)) return err->code;
+    if (traced->grid.foil >= 0 &&
+        !(traced->foil = lac_decode(x->model->tokenizer, &traced->grid.foil, 1, false, x->arena, err)))
+        return err->code;
+    x->trace->n_traced++;
+    double rows = (double)m->work.n_rows - traced->grid.begin;
+    x->group_rows += rows * rows / 2 * x->plan->samples * x->plan->n_restorations;
+    x->group_bytes += lac_case_bytes(x->plan, &traced->grid, x->plan->samples);
+    bool full = x->group_rows >= GROUP_ROWS || x->n_group == MAX_GROUP || x->group_bytes > x->plan->memory * 524288.0;
+    return full ? compute_group(x, err) : LAC_OK;
+}
+
+/* Takes up a record that an earlier, interrupted run left. */
+static lac_status resume_fact(running *x, lac_traced *traced, lac_err *err)
+{
+    lac_grid *g = &traced->grid;
+    if (lac_record_load(traced, x->dir, x->trace->charts, x->trace->n_charts, x->arena, err)) return err->code;
+    traced->answer = lac_decode(x->model->tokenizer, g->answer, (size_t)g->n_answer, false, x->arena, err);
+    if (traced->answer && g->foil >= 0) traced->foil = lac_decode(x->model->tokenizer, &g->foil, 1, false, x->arena, err);
+    x->trace->n_traced++;
+    lac_progress_set(x->progress, (x->progress ? x->progress->done : 0) + 1, NULL);
+    return err->code;
+}
+
+static lac_status check_id(const lac_trace *trace, const lac_facts *facts, const lac_fact *fact, lac_err *err)
+{
+    for (size_t k = 0; k < trace->n; k++)
+        if (trace->facts[k].fact->id == fact->id)
+            return lac_fail(err, LAC_ERR_DATA, "%s:%d: known_id %d stands there a second time (first: %d); files are named "
+                            "by it, so give each fact its own", facts->path, fact->line, fact->id, trace->facts[k].fact->line);
+    return LAC_OK;
+}
+
+static lac_status trace_all(running *x, lac_err *err)
+{
+    lac_trace *trace = x->trace;
     const lac_trace_opts *o = &trace->opts;
-    for (size_t i = 0; i < facts->n; i++) {
-        const lac_fact *fact = &facts->fact[i];
+    for (size_t i = 0; i < x->facts->n; i++) {
+        const lac_fact *fact = &x->facts->fact[i];
         if (o->split && *o->split && (!fact->split || strcmp(fact->split, o->split))) continue;
         if (o->limit && trace->n_traced == (size_t)o->limit) break;
-        for (size_t k = 0; k < trace->n; k++)
-            if (trace->facts[k].fact->id == fact->id)
-                return lac_fail(err, LAC_ERR_DATA, "%s:%d: known_id %d stands there a second time (first: %d); files are "
-                                "named by it, so give each fact its own", facts->path, fact->line, fact->id,
-                                trace->facts[k].fact->line);
+        if (check_id(trace, x->facts, fact, err)) return err->code;
         lac_traced *traced = &trace->facts[trace->n++];
         traced->fact = fact;
-        tracing x = {model, fact, traced, arena, err, !strcmp(o->answer, "argmax")};
-        double before = progress ? progress->done : 0;
-        if (trace_fact(&x, run, trace, progress, err)) return err->code;
-        trace->n_traced += !traced->left_out;
-        if (!o->limit || !traced->left_out) lac_progress_set(progress, before + 1, NULL);
+        if (read_prompt(x, traced, i, err)) return err->code;
+        if (!traced->left_out) {
+            bool done = x->dir && lac_record_exists(x->dir, fact->id, trace->charts, trace->n_charts);
+            if (done ? resume_fact(x, traced, err) : take_fact(x, traced, err)) return err->code;
+        }
+        if (traced->left_out && !o->limit) lac_progress_set(x->progress, (x->progress ? x->progress->done : 0) + 1, NULL);
     }
     if (trace->n == 0)
-        return lac_fail(err, LAC_ERR_DATA, "%s: no facts%s%s; look at its \"split\" fields", facts->path,
+        return lac_fail(err, LAC_ERR_DATA, "%s: no facts%s%s; look at its \"split\" fields", x->facts->path,
                         o->split && *o->split ? " of split " : "", o->split ? o->split : "");
-    trace->row_layers = run->row_layers;
+    return compute_group(x, err);
+}
+
+/* The means over all prompts of the file, each token counting once. */
+static lac_status measure_means(running *x, lac_ablation *ablation, lac_err *err)
+{
+    double rows = 0;
+    for (size_t i = 0; i < x->facts->n; i++) {
+        lac_traced traced = {.fact = &x->facts->fact[i]};
+        member m;
+        if (read_prompt(x, &traced, i, err)) return err->code;
+        if (traced.left_out) continue;
+        lac_status status = open_case(x, &m, &traced, err);
+        if (!status) rows += lac_ablation_add(ablation, &m.work);
+        lac_arena_release(&m.scratch);
+        if (status) return status;
+    }
+    if (rows > 0) lac_ablation_scale(ablation, x->plan, 1 / rows);
     return LAC_OK;
 }
 
-lac_status lac_trace_run(lac_trace *trace, const lac_model *model, const lac_facts *facts, const lac_trace_opts *opts,
-                         lac_progress *progress, lac_arena *arena, lac_err *err)
+static lac_status prepare(running *x, lac_plan *plan, lac_ablation *ablation, lac_err *err)
 {
-    *trace = (lac_trace){.opts = *opts, .n_layers = model->config.n_layers, .sigma = opts->sigma};
-    if (check_options(trace, model, err) || lac_kinds_parse(trace->kind, opts->kinds, err)) return err->code;
-    if (!(opts->sigma > 0) && lac_noise_sigma(&trace->sigma, opts->noise, model, facts, err)) return err->code;
+    lac_trace *trace = x->trace;
+    const lac_trace_opts *o = &trace->opts;
+    if (!x->model->tokenizer)
+        return lac_fail(err, LAC_ERR_DATA, "%s: the model has no tokenizer; put tokenizer.json beside its weights",
+                        x->model->path);
+    if (lac_plan_make(plan, o, &x->model->config, x->arena, err) ||
+        lac_corruption_measure(&plan->corruption, x->model, x->facts, o->noise_text, x->arena, err) ||
+        lac_chat_parse(&x->chat, o->chat, x->model->tokenizer, err))
+        return err->code;
+    trace->charts = plan->charts;
+    trace->n_charts = plan->n_charts;
+    trace->noising = plan->noising;
+    trace->paper_edges = plan->paper_edges;
+    trace->sigma = plan->corruption.by == LAC_CORRUPT_NOISE && plan->corruption.law != LAC_LAW_COVARIANCE ? plan->corruption.sigma : 0;
+    if (plan->corruption.by == LAC_CORRUPT_TOKENS &&
+        !(x->encoded = lac_facts_encode(x->facts, x->model->tokenizer, x->chat, x->arena, err)))
+        return err->code;
+    if (!lac_ablates(&plan->corruption)) return LAC_OK;
+    if (lac_ablation_init(ablation, plan, x->arena, err)) return err->code;
+    x->ablation = ablation;
+    return plan->corruption.by == LAC_CORRUPT_MEAN ? measure_means(x, ablation, err) : LAC_OK;
+}
+
+lac_status lac_trace_run(lac_trace *trace, const char *dir, const lac_model *model, const lac_facts *facts,
+                         const lac_trace_opts *opts, lac_progress *progress, lac_arena *arena, lac_err *err)
+{
+    lac_plan plan;
+    lac_ablation ablation;
+    double began = lac_now();
+    *trace = (lac_trace){.opts = *opts, .model = model->path, .n_layers = model->config.n_layers, .n_heads = model->config.n_heads};
+    running x = {.trace = trace, .model = model, .facts = facts, .plan = &plan, .dir = dir, .progress = progress, .arena = arena};
     trace->facts = LAC_NEW(arena, lac_traced, facts->n ? facts->n : 1, err);
-    if (!trace->facts) return err->code;
-    lac_run run = {0};
-    lac_status status = trace_all(trace, model, facts, &run, progress, arena, err);
-    lac_run_release(&run);
-    return status ? status : lac_trace_average(trace, arena, err);
+    lac_status status = trace->facts ? prepare(&x, &plan, &ablation, err) : err->code;
+    if (!status) status = trace_all(&x, err);
+    release_group(&x);
+    trace->row_layers = x.run.row_layers;
+    trace->flops = x.run.flops;
+    trace->seconds = lac_now() - began;
+    lac_run_release(&x.run);
+    return status;
+}
+
+lac_status lac_trace_grid(lac_grid *grid, const lac_plan *plan, lac_run *run, const lac_model *model, lac_arena *arena,
+                          lac_err *err)
+{
+    if (grid->begin < 0 || grid->begin >= grid->end || grid->end > grid->n_tokens)
+        return lac_fail(err, LAC_ERR_DATA, "subject tokens %d to %d are not among the prompt's %d", grid->begin, grid->end,
+                        grid->n_tokens);
+    lac_ablation zero;
+    lac_arena scratch = {0};
+    lac_case work = {.plan = plan, .model = model, .grid = grid, .scratch = &scratch};
+    lac_case *cases[] = {&work};
+    lac_group group = {.plan = plan, .model = model, .run = run, .cases = cases, .n_cases = 1};
+    lac_status status = LAC_OK;
+    if (lac_ablates(&plan->corruption)) {
+        status = lac_ablation_init(&zero, plan, &scratch, err);
+        work.ablation = &zero;
+    }
+    if (!status) status = lac_case_clean(&work, run, err);
+    if (!status) status = lac_case_corrupt(&work, run, 0, plan->samples, arena, err);
+    if (!status) status = lac_cells_compute(&group, err);
+    if (!status) status = lac_grid_keep_answer(grid, arena, err);
+    lac_arena_release(&scratch);
+    return status;
 }

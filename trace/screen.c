@@ -8,6 +8,8 @@
  * one backward pass serves both measures. */
 #include "trace/screen.h"
 
+#include "trace/corrupt.h"
+
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
@@ -17,9 +19,9 @@
 
 enum { N_SLOPES = 2 };
 
-static const lac_site site_of[LAC_N_KINDS] = {
+static const lac_site site_of[LAC_N_SCREENED] = {
     [LAC_HIDDEN] = LAC_RESID_POST, [LAC_MLP] = LAC_MLP_OUT, [LAC_ATTN] = LAC_ATTN_OUT};
-static const int slope_of[LAC_N_KINDS] = {[LAC_HIDDEN] = 0, [LAC_MLP] = 0, [LAC_ATTN] = 1};
+static const int slope_of[LAC_N_SCREENED] = {[LAC_HIDDEN] = 0, [LAC_MLP] = 0, [LAC_ATTN] = 1};
 static const lac_site slope_site[N_SLOPES] = {LAC_RESID_POST, LAC_ATTN_OUT};
 
 typedef struct {
@@ -29,10 +31,10 @@ typedef struct {
     size_t T, R, L, dim, S, vocab;
     size_t together;             /* samples a pass */
     float *embed;                /* [S, T, dim] what the corrupted runs enter with */
-    float *clean[LAC_N_KINDS];   /* [L, R, dim] */
-    float *corrupted[LAC_N_KINDS], *slope[N_SLOPES]; /* [together, L, R, dim] */
+    float *clean[LAC_N_SCREENED];   /* [L, R, dim] */
+    float *corrupted[LAC_N_SCREENED], *slope[N_SLOPES]; /* [together, L, R, dim] */
     float *logits;               /* [together, vocab], and then their gradient */
-    lac_patch *reads, *slope_reads; /* [LAC_N_KINDS or N_SLOPES, together, L, R] */
+    lac_patch *reads, *slope_reads; /* [LAC_N_SCREENED or N_SLOPES, together, L, R] */
     lac_segment *segments;       /* [together] */
     int *wanted;                 /* [together] the last row of each */
 } work;
@@ -46,8 +48,8 @@ static lac_status count_together(work *w, int memory, lac_err *err)
     size_t hidden = (size_t)c->hidden, q = lac_q_dim(c), qkv = q + 2 * lac_kv_dim(c), cells = w->L * w->R;
     size_t kept = 2 * w->dim + 4 + qkv + q + 2 * hidden, passing = 6 * w->dim + 2 * qkv + 2 * q + 7 * hidden;
     size_t sample = 4 * w->T * (w->L * kept + passing) + 4 * w->vocab + (c->clip_qkv > 0 ? w->T * w->L * qkv : 0) +
-                    cells * (LAC_N_KINDS + N_SLOPES) * (4 * w->dim + sizeof(lac_patch) + sizeof(lac_patch *));
-    size_t common = 4 * w->dim * (LAC_N_KINDS * cells + w->S * w->T), budget = (size_t)memory << 20;
+                    cells * (LAC_N_SCREENED + N_SLOPES) * (4 * w->dim + sizeof(lac_patch) + sizeof(lac_patch *));
+    size_t common = 4 * w->dim * (LAC_N_SCREENED * cells + w->S * w->T), budget = (size_t)memory << 20;
     if (budget < common + sample)
         return lac_fail(err, LAC_ERR_MEMORY, "a screen of %zu tokens with %zu samples needs at least %zu MiB; raise "
                         "--memory or take fewer --samples", w->T, w->S, ((common + sample) >> 20) + 1);
@@ -69,11 +71,11 @@ static lac_status lay_out(work *w, lac_arena *scratch, lac_err *err)
     size_t cells = w->L * w->R, n = w->together * cells;
     w->embed = lac_alloc_raw(scratch, w->S * w->T * w->dim, sizeof(float), err);
     w->logits = lac_alloc_raw(scratch, w->together * w->vocab, sizeof(float), err);
-    w->reads = LAC_NEW(scratch, lac_patch, LAC_N_KINDS * n, err);
+    w->reads = LAC_NEW(scratch, lac_patch, LAC_N_SCREENED * n, err);
     w->slope_reads = LAC_NEW(scratch, lac_patch, N_SLOPES * n, err);
     w->segments = LAC_NEW(scratch, lac_segment, w->together, err);
     w->wanted = LAC_NEW(scratch, int, w->together, err);
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
+    for (int kind = 0; kind < LAC_N_SCREENED; kind++) {
         w->clean[kind] = lac_alloc_raw(scratch, cells * w->dim, sizeof(float), err);
         w->corrupted[kind] = lac_alloc_raw(scratch, n * w->dim, sizeof(float), err);
         if (!w->clean[kind] || !w->corrupted[kind]) return LAC_ERR_MEMORY;
@@ -88,7 +90,7 @@ static lac_status lay_estimates(lac_screen *s, const work *w, lac_arena *arena, 
     s->n_layers = (int)w->L;
     s->n_samples = (int)w->S;
     s->low = s->log_low = 0;
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
+    for (int kind = 0; kind < LAC_N_SCREENED; kind++) {
         s->p[kind] = LAC_NEW(arena, double, w->T * w->L, err);
         s->logp[kind] = LAC_NEW(arena, double, w->T * w->L, err);
         if (!s->p[kind] || !s->logp[kind]) return LAC_ERR_MEMORY;
@@ -102,7 +104,8 @@ static lac_status corrupted_embeddings(work *w, const lac_screen_opts *o, lac_ar
     size_t n = (size_t)(s->end - s->begin), row = w->dim * sizeof(float);
     float *noised = lac_alloc_raw(scratch, w->S * n * w->dim, sizeof(float), err);
     if (!noised) return LAC_ERR_MEMORY;
-    lac_noise_embed(noised, w->model, s->ids + s->begin, (int)n, (int)w->S, o->sigma, o->seed);
+    const lac_corruption noise = {.by = LAC_CORRUPT_NOISE, .law = LAC_LAW_GAUSS, .sigma = o->sigma};
+    if (lac_corrupt_embed(noised, &noise, w->model, s->ids + s->begin, (int)n, 0, (int)w->S, o->seed, err)) return err->code;
     for (size_t i = 0; i < w->S; i++) {
         float *x = w->embed + i * w->T * w->dim;
         for (size_t t = 0; t < w->T; t++)
@@ -118,11 +121,11 @@ static lac_status clean_run(work *w, lac_err *err)
 {
     lac_screen *s = w->screen;
     size_t cells = w->L * w->R;
-    for (int kind = 0; kind < LAC_N_KINDS; kind++)
+    for (int kind = 0; kind < LAC_N_SCREENED; kind++)
         read_site(w->reads + (size_t)kind * cells, w, site_of[kind], w->clean[kind], 1);
     int last = s->n_tokens - 1;
     lac_segment segment = {.tokens = s->ids, .n_rows = s->n_tokens};
-    lac_batch batch = {.segments = &segment, .n_segments = 1, .patches = w->reads, .n_patches = LAC_N_KINDS * cells,
+    lac_batch batch = {.segments = &segment, .n_segments = 1, .patches = w->reads, .n_patches = LAC_N_SCREENED * cells,
                        .wanted = &last, .n_wanted = 1};
     if (lac_forward(w->run, w->model, &batch, err)) return err->code;
     lac_logits(w->logits, w->model, w->run->final, 1);
@@ -152,11 +155,11 @@ static lac_status corrupted_runs(double *logp, work *w, size_t from, size_t n, l
         w->segments[i] = (lac_segment){.states = w->embed + (from + i) * w->T * w->dim, .n_rows = (int)w->T};
         w->wanted[i] = (int)((i + 1) * w->T) - 1;
     }
-    for (int kind = 0; kind < LAC_N_KINDS; kind++)
+    for (int kind = 0; kind < LAC_N_SCREENED; kind++)
         read_site(w->reads + (size_t)kind * cells, w, site_of[kind], w->corrupted[kind], n);
     for (int i = 0; i < N_SLOPES; i++)
         read_site(w->slope_reads + (size_t)i * cells, w, slope_site[i], w->slope[i], n);
-    lac_batch batch = {.segments = w->segments, .n_segments = n, .patches = w->reads, .n_patches = LAC_N_KINDS * cells,
+    lac_batch batch = {.segments = w->segments, .n_segments = n, .patches = w->reads, .n_patches = LAC_N_SCREENED * cells,
                        .wanted = w->wanted, .n_wanted = n, .keep_for_backward = true};
     if (lac_forward(w->run, w->model, &batch, err)) return err->code;
     lac_logits(w->logits, w->model, w->run->final, n);
@@ -172,7 +175,7 @@ static void accumulate(work *w, size_t i, double logp)
     double p = exp(logp), share = 1.0 / (double)w->S;
     s->low += p * share;
     s->log_low += logp * share;
-    for (int kind = 0; kind < LAC_N_KINDS; kind++)
+    for (int kind = 0; kind < LAC_N_SCREENED; kind++)
         for (size_t l = 0; l < w->L; l++)
             for (size_t r = 0; r < w->R; r++) {
                 size_t at = (l * w->R + r) * w->dim, sample = i * w->L * w->R * w->dim + at;
@@ -231,7 +234,7 @@ void lac_screen_window(double *windowed, const double *single, int n_tokens, int
     for (int t = 0; t < n_tokens; t++, windowed += n_layers, single += n_layers)
         for (int l = 0; l < n_layers; l++) {
             int from, to;
-            lac_window(&from, &to, l, w, n_layers);
+            lac_window(&from, &to, l, w, n_layers, false);
             windowed[l] = 0;
             for (int i = from; i < to; i++) windowed[l] += single[i];
         }
@@ -291,7 +294,7 @@ lac_status lac_screen_agreement(lac_agreement *out, const lac_screen *screen, co
     for (int t = screen->begin; t < T && !status; t++)
         for (int l = 0; l < L; l++) {
             int from, to;
-            lac_window(&from, &to, l, window, L);
+            lac_window(&from, &to, l, window, L, false);
             if (from == L - 1 && t + 1 < T) continue;
             estimates[n] = estimate[t * L + l];
             effects[n++] = exact[t * L + l];

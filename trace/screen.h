@@ -21,10 +21,12 @@
 
 #include "trace/trace.h"
 
+enum { LAC_N_SCREENED = LAC_ATTN + 1 }; /* hidden, mlp and attn */
+
 typedef struct {
     int samples;
     double sigma;
-    uint64_t seed; /* the noise is lac_noise_embed's: that of an exact trace with the same three numbers */
+    uint64_t seed; /* the noise is lac_corrupt_embed's: that of an exact trace with the same three numbers */
     int memory;    /* MiB beside the model; fewer samples go through together when they do not fit */
 } lac_screen_opts;
 
@@ -34,7 +36,7 @@ typedef struct {
     int answer;               /* id; < 0: the greedy choice after the clean prompt, filled in */
     int n_layers, n_samples;
     double high, low, log_high, log_low; /* p and log p of the answer: clean, corrupted (mean over samples) */
-    double *p[LAC_N_KINDS], *logp[LAC_N_KINDS]; /* [n_tokens, n_layers] estimated effects of single layers */
+    double *p[LAC_N_SCREENED], *logp[LAC_N_SCREENED]; /* [n_tokens, n_layers] estimated effects of single layers */
 } lac_screen;
 
 /* Fills a screen whose ids, n_tokens, begin, end and answer are given; the estimates live in arena. */

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "trace/trace.h"
+#include "trace/stats.h"
 
 static const char *shade(double value, double top)
 {
@@ -54,47 +54,53 @@ static void row(FILE *to, const double *effect, int n_layers, double top)
 
 enum { MAX_SKETCH_LAYERS = 256, LABEL = 18 };
 
-void lac_trace_sketch(FILE *to, const lac_traced *traced, lac_kind kind)
+void lac_trace_sketch(FILE *to, const lac_trace *trace, const lac_traced *traced, int which)
 {
     const lac_grid *g = &traced->grid;
-    if (traced->left_out || !g->scores[kind] || g->n_layers > MAX_SKETCH_LAYERS) return;
-    double top = 0, effect[MAX_SKETCH_LAYERS];
-    size_t L = (size_t)g->n_layers, width = LABEL;
-    for (size_t i = 0; i < (size_t)g->n_tokens * L; i++)
-        if (g->scores[kind][i] - g->low > top) top = g->scores[kind][i] - g->low;
-    for (int t = 0; t < g->n_tokens; t++)
+    const lac_chart *chart = &trace->charts[which];
+    if (traced->left_out || chart->n_cols > MAX_SKETCH_LAYERS) return;
+    double top = 0, effect[MAX_SKETCH_LAYERS], high = g->high[LAC_PROB], low = lac_low_mean(g, LAC_PROB);
+    size_t width = LABEL;
+    for (int t = 0; t < g->n_tokens; t++) {
+        for (int col = 0; col < chart->n_cols; col++) {
+            double e = lac_effect_of(trace, LAC_PROB, lac_cell_mean(g, chart, which, LAC_PROB, t, col), high, low);
+            if (e > top) top = e;
+        }
         if (columns(traced->tokens[t]) + 6 > width) width = columns(traced->tokens[t]) + 6;
+    }
     if (width > 28) width = 28;
-    char corner[64];
-    snprintf(corner, sizeof corner, "token \\ layer");
-    header(to, corner, width, g->n_layers);
-    fprintf(to, "   %s: p(%s)  clean %.3f  corrupted %.3f\n", lac_kind_name[kind], traced->answer, g->high, g->low);
+    header(to, "token \\ layer", width, chart->n_cols);
+    fprintf(to, "   %s: p(%s)  clean %.3f  corrupted %.3f\n", chart->name, traced->answer, high, low);
     for (int t = 0; t < g->n_tokens; t++) {
         char text[128];
         bool subject = t >= g->begin && t < g->end;
         snprintf(text, sizeof text, "%2d %.100s%s", t, traced->tokens[t], subject ? "*" : "");
         label(to, text, width);
-        for (size_t l = 0; l < L; l++) effect[l] = g->scores[kind][(size_t)t * L + l] - g->low;
-        row(to, effect, g->n_layers, top);
+        for (int col = 0; col < chart->n_cols; col++)
+            effect[col] = lac_effect_of(trace, LAC_PROB, lac_cell_mean(g, chart, which, LAC_PROB, t, col), high, low);
+        row(to, effect, chart->n_cols, top);
         fputs(t == g->end - 1 ? "   <- last subject token\n" : "\n", to);
     }
 }
 
-void lac_trace_sketch_average(FILE *to, const lac_trace *trace, lac_kind kind)
+void lac_trace_sketch_average(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, int which)
 {
-    size_t L = (size_t)trace->n_layers;
-    if (!trace->effects[kind] || L > MAX_SKETCH_LAYERS) return;
+    const lac_chart *chart = &trace->charts[which];
+    if (chart->n_cols > MAX_SKETCH_LAYERS) return;
     double top = 0, effect[MAX_SKETCH_LAYERS];
-    for (size_t i = 0; i < LAC_N_CATEGORIES * L; i++)
-        if (trace->effects[kind][i].effect > top) top = trace->effects[kind][i].effect;
-    header(to, "tokens \\ layer", LABEL, trace->n_layers);
-    fprintf(to, "   %s: mean effect on p(answer), %zu facts, up to %.3f\n", lac_kind_name[kind], trace->n_traced, top);
-    for (size_t c = 0; c < LAC_N_CATEGORIES; c++) {
-        const lac_effect *e = trace->effects[kind] + c * L;
+    for (int c = 0; c < LAC_N_CATEGORIES; c++)
+        for (int col = 0; col < chart->n_cols; col++) {
+            double e = lac_effect_at(stats, trace, which, LAC_PROB, (lac_category)c, col)->effect;
+            if (e > top) top = e;
+        }
+    header(to, "tokens \\ layer", LABEL, chart->n_cols);
+    fprintf(to, "   %s: mean effect on p(answer), %zu facts, up to %.3f\n", chart->name, trace->n_traced, top);
+    for (int c = 0; c < LAC_N_CATEGORIES; c++) {
+        const lac_effect *e = lac_effect_at(stats, trace, which, LAC_PROB, (lac_category)c, 0);
         label(to, lac_category_name[c], LABEL);
-        for (size_t l = 0; l < L; l++) effect[l] = e[l].effect;
+        for (int col = 0; col < chart->n_cols; col++) effect[col] = e[col].effect;
         if (e[0].n)
-            row(to, effect, trace->n_layers, top);
+            row(to, effect, chart->n_cols, top);
         else
             fputs(" (no such tokens)", to);
         fputc('\n', to);

@@ -159,8 +159,10 @@ static lac_status clean_distribution(lac_case *c, const float *state, lac_err *e
     }
     c->clean_entropy = entropy;
     if (!c->grid->n_answer) {
-        c->grid->greedy_answer = likeliest(logits, vocab, -1);
-        c->grid->answer = &c->grid->greedy_answer;
+        int *answer = LAC_NEW(c->scratch, int, 1, err);
+        if (!answer) return err->code;
+        *answer = likeliest(logits, vocab, -1);
+        c->grid->answer = answer;
         c->grid->n_answer = 1;
     }
     c->clean_second = likeliest(logits, vocab, c->grid->answer[0]);
@@ -188,6 +190,15 @@ lac_status lac_case_clean(lac_case *c, lac_run *run, lac_err *err)
     for (int k = 0; k < g->n_answer; k++) g->greedy &= choice[k] != 0;
     if (g->foil < 0 && lac_ablates(&c->plan->corruption)) g->foil = c->clean_second;
     return lac_measure(g->high, run->final, &self, 1, run, err);
+}
+
+lac_status lac_grid_keep_answer(lac_grid *grid, lac_arena *arena, lac_err *err)
+{
+    int *answer = LAC_NEW(arena, int, (size_t)grid->n_answer, err);
+    if (!answer) return err->code;
+    memcpy(answer, grid->answer, (size_t)grid->n_answer * sizeof *answer);
+    grid->answer = answer;
+    return LAC_OK;
 }
 
 /* ---- the corrupted runs ----------------------------------------------------------------------------------------- */
@@ -273,7 +284,10 @@ lac_status lac_case_corrupt(lac_case *c, lac_run *run, int first, int n, lac_are
     c->first_sample = first;
     c->n_samples = n;
     if (grow(c, first + n, arena, err)) return err->code;
-    if (lac_ablates(&c->plan->corruption)) return LAC_OK;
+    if (lac_ablates(&c->plan->corruption)) {
+        c->base = c->grid->high;
+        return LAC_OK;
+    }
     const lac_kv *parent = c->grid->begin ? c->clean.kv : NULL;
     if (make_room(&c->corrupted, c, n, c->grid->begin, c->n_rows - c->grid->begin, parent, err) ||
         corrupt_embeddings(c, &c->plan->corruption, err) || remember(&c->corrupted, c, run, parent, err))
@@ -282,6 +296,11 @@ lac_status lac_case_corrupt(lac_case *c, lac_run *run, int first, int n, lac_are
     if (g->foil < 0 && find_foil(c, run->final, err)) return err->code;
     g->high[LAC_LOGIT_DIFF] = (double)c->clean_logits[g->answer[0]] - (double)c->clean_logits[g->foil];
     if (measure_low(c, run, err)) return err->code;
+    size_t n_base = (size_t)n * LAC_N_METRICS;
+    c->base = LAC_NEW(c->scratch, double, n_base, err);
+    if (!c->base) return err->code;
+    for (size_t i = 0; i < n_base; i++)
+        c->base[i] = c->plan->noising ? g->high[i % LAC_N_METRICS] : g->low[(size_t)first * LAC_N_METRICS + i];
     return c->plan->corruption.rome && c->plan->corruption.replace ? rome_low(c, run, err) : LAC_OK;
 }
 

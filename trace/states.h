@@ -32,6 +32,7 @@ typedef struct {
     float *clean_logits, *clean_p; /* [vocab] the clean run's, for the next token */
     double clean_entropy;         /* nats */
     int clean_second;             /* the likeliest token but the answer */
+    double *base;                 /* [n_samples, LAC_N_METRICS] of the runs that cells start from */
     lac_arena *scratch;           /* holds all of this, and is the caller's */
 } lac_case;
 
@@ -48,6 +49,9 @@ const lac_kv *lac_base_kv(const lac_case *c, int s, int t); /* what a segment fr
 
 /* Prepares a case: the clean run, the answer where the grid has none, high, greedy, and what measuring needs. */
 lac_status lac_case_clean(lac_case *c, lac_run *run, lac_err *err);
+
+/* Copies the answer, which may be the case's, to where the grid lives. */
+lac_status lac_grid_keep_answer(lac_grid *grid, lac_arena *arena, lac_err *err);
 
 /* The corrupted runs of samples [first, first + n): grows the grid to hold them, fills low and, once, the foil. */
 lac_status lac_case_corrupt(lac_case *c, lac_run *run, int first, int n, lac_arena *arena, lac_err *err);

@@ -29,8 +29,8 @@
 
 /* ---- what is traced --------------------------------------------------------------------------------------------- */
 
-typedef enum { LAC_HIDDEN, LAC_MID, LAC_MLP, LAC_ATTN, LAC_HEAD, LAC_EMBEDDING, LAC_N_KINDS } lac_kind;
-extern const char *const lac_kind_name[LAC_N_KINDS]; /* "hidden", "mid", "mlp", "attn", "head", "embed" */
+typedef enum { LAC_HIDDEN, LAC_MLP, LAC_ATTN, LAC_MID, LAC_HEAD, LAC_EMBEDDING, LAC_N_KINDS } lac_kind;
+extern const char *const lac_kind_name[LAC_N_KINDS]; /* "hidden", "mlp", "attn", "mid", "head", "embed" */
 
 /* All of them from the same pass.  The answer's first token decides logit difference, rank and KL. */
 typedef enum {
@@ -85,7 +85,7 @@ typedef struct {
     const char *answer;     /* "argmax": the model's own next token, which must be the attribute (ROME's filter);
                              * "greedy": the whole attribute, each of its tokens the model's own choice;
                              * "attribute": the whole attribute, known or not, as for a fact that was unlearned */
-    bool chat;              /* prompts in the model's chat layout */
+    const char *chat;       /* "none": the prompt as it stands; "auto", "olmo", "smollm2": as a user's turn */
     bool reference;         /* recompute every cell from the tokens up */
     int memory;             /* MiB for caches and batches */
 } lac_trace_opts;
@@ -94,7 +94,7 @@ typedef struct {
     ((lac_trace_opts){.kinds = "hidden,mlp,attn", .windows = "10", .edges = "code", .sever = "", .tokens = "all",  \
                       .direction = "denoise", .corrupt = "noise", .noise = "s3", .noise_text = "", .samples = 10,  \
                       .max_samples = 50, .noise_seed = "per-fact", .seed = 1, .compat = "", .split = "",           \
-                      .answer = "argmax", .memory = 1024})
+                      .answer = "argmax", .chat = "none", .memory = 1024})
 
 /* ---- one prompt's cells ------------------------------------------------------------------------------------------ */
 
@@ -103,7 +103,7 @@ typedef struct {
     const int *ids;           /* [n_tokens] */
     int n_tokens, begin, end; /* the subject is [begin, end) */
     const int *answer;        /* [n_answer] ids; n_answer 0: the greedy next token will be taken */
-    int n_answer, greedy_answer; /* greedy_answer: where such an answer is kept */
+    int n_answer;
     int foil;                 /* the other answer; -1: the corrupted run's likeliest token but the answer */
     const int *partner;       /* [end - begin] tokens to put in the subject's place; corrupted by tokens only */
     uint64_t seed;            /* of this prompt's noise */
@@ -152,6 +152,8 @@ typedef struct {
 /* How much a value says that the patched thing matters: towards high when denoising, away from it when noising. */
 double lac_effect_of(const lac_trace *trace, lac_metric metric, double value, double high, double low);
 
+/* Traces the facts.  dir (may be NULL) is where each fact's record is written as soon as it is there (traces/ must
+ * exist), and where those of an earlier run are found. */
 lac_status lac_trace_run(lac_trace *trace, const char *dir, const lac_model *model, const lac_facts *facts,
                          const lac_trace_opts *opts, lac_progress *progress, lac_arena *arena, lac_err *err);
 

@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define KEY_FILE "resume.key"
+
 enum { CHUNK = 1 << 16 };
 
 static lac_status fail_file(lac_err *err, const char *doing, const char *path)
@@ -223,6 +225,40 @@ lac_status lac_outdir_open(lac_outdir *out, const char *path, lac_err *err)
     return LAC_OK;
 }
 
+static lac_status write_key(const char *file, const char *key, lac_err *err)
+{
+    lac_writer out = {0};
+    if (lac_writer_open(&out, file, err)) return LAC_ERR_FILE;
+    fputs(key, out.stream);
+    return lac_writer_commit(&out, err);
+}
+
+lac_status lac_outdir_resume(lac_outdir *out, const char *path, const char *key, bool *resumed, lac_err *err)
+{
+    lac_outdir old = {0};
+    char file[1200];
+    *resumed = false;
+    *out = old;
+    lac_status status = name_part(old.path, sizeof old.path, old.part, sizeof old.part, path, err);
+    if (status) return status;
+    snprintf(file, sizeof file, "%s/%s", old.part, KEY_FILE);
+    if (!lac_path_exists(old.path) && lac_path_exists(file)) {
+        lac_arena scratch = {0};
+        char *theirs = lac_file_read(file, &scratch, NULL, err);
+        bool same = theirs && !strcmp(theirs, key);
+        lac_arena_release(&scratch);
+        if (!theirs) return LAC_ERR_FILE;
+        if (!same)
+            return lac_fail(err, LAC_ERR_FILE, "%s holds an unfinished result of another model, other data or other settings; "
+                            "finish that one with its own command, or remove it", old.part);
+        *out = old;
+        *resumed = true;
+        return LAC_OK;
+    }
+    status = lac_outdir_open(out, path, err);
+    return status ? status : write_key(file, key, err);
+}
+
 lac_status lac_outdir_sub(const lac_outdir *out, const char *name, lac_err *err)
 {
     char path[1200];
@@ -236,6 +272,9 @@ lac_status lac_outdir_commit(lac_outdir *out, lac_err *err)
     if (!out->part[0]) return LAC_OK;
     if (lac_path_exists(out->path))
         return lac_fail(err, LAC_ERR_FILE, "%s came into being meanwhile; the result stands in %s", out->path, out->part);
+    char key[1200];
+    snprintf(key, sizeof key, "%s/%s", out->part, KEY_FILE);
+    unlink(key);
     if (rename(out->part, out->path)) return fail_file(err, "move the result to", out->path);
     sync_parent(out->path);
     *out = (lac_outdir){0};

@@ -42,6 +42,11 @@ typedef struct {
 } lac_outdir;
 
 lac_status lac_outdir_open(lac_outdir *out, const char *path, lac_err *err);
+
+/* As open, but a `path.part` whose file `resume.key` holds this very key is kept, and *resumed says so.  One with
+ * another key is an unfinished result of other settings: an error that says so, for nothing is to be lost.  commit
+ * removes the key file. */
+lac_status lac_outdir_resume(lac_outdir *out, const char *path, const char *key, bool *resumed, lac_err *err);
 lac_status lac_outdir_sub(const lac_outdir *out, const char *name, lac_err *err); /* mkdir part/name */
 lac_status lac_outdir_commit(lac_outdir *out, lac_err *err);
 void lac_outdir_abandon(lac_outdir *out); /* removes the part directory; accepts a zeroed one */

@@ -1,0 +1,44 @@
+#include "trace/partners.h"
+
+#include <string.h>
+
+lac_status lac_prompt_encode(lac_ids *ids, const lac_fact *fact, const lac_tokenizer *t, lac_chat chat, lac_arena *arena,
+                             lac_err *err)
+{
+    const char *text = chat == LAC_CHAT_NONE ? fact->prompt : lac_chat_prompt(chat, fact->prompt, arena, err);
+    return text ? lac_encode(ids, t, text, strlen(text), chat == LAC_CHAT_NONE, arena, err) : err->code;
+}
+
+lac_encoded_fact *lac_facts_encode(const lac_facts *facts, const lac_tokenizer *t, lac_chat chat, lac_arena *arena,
+                                   lac_err *err)
+{
+    lac_encoded_fact *all = LAC_NEW(arena, lac_encoded_fact, facts->n + 1, err);
+    for (size_t i = 0; all && i < facts->n; i++) {
+        lac_err unfound = {0};
+        if (lac_prompt_encode(&all[i].ids, &facts->fact[i], t, chat, arena, err)) return NULL;
+        if (!all[i].ids.n || lac_subject_range(&all[i].begin, &all[i].end, t, &all[i].ids, facts->fact[i].subject, arena, &unfound))
+            all[i].begin = all[i].end = 0;
+        if (unfound.code == LAC_ERR_MEMORY) {
+            lac_fail(err, unfound.code, "%s", unfound.msg);
+            return NULL;
+        }
+    }
+    return all;
+}
+
+static bool pairs(const lac_encoded_fact *a, const lac_encoded_fact *b)
+{
+    if (a->ids.n != b->ids.n || a->begin != b->begin || a->end != b->end || a->end == a->begin) return false;
+    for (int t = 0; t < (int)a->ids.n; t++)
+        if ((t < a->begin || t >= a->end) && a->ids.id[t] != b->ids.id[t]) return false;
+    return true;
+}
+
+size_t lac_partner(const lac_facts *facts, const lac_encoded_fact *encoded, size_t i)
+{
+    for (size_t step = 1; step < facts->n; step++) {
+        size_t k = (i + step) % facts->n;
+        if (pairs(&encoded[i], &encoded[k]) && strcmp(facts->fact[i].attribute, facts->fact[k].attribute)) return k;
+    }
+    return facts->n;
+}

@@ -1,0 +1,266 @@
+/* Tables of a trace, for reading and for pictures.
+ *
+ *   summary.tsv               mean effect of each chart, metric, column and group of tokens, with its interval
+ *   layers.tsv                layers in order of effect at the last subject token, chart by chart
+ *   mask.json                 the layers suggested to an unlearning run; none when nothing had an effect
+ *   plots/NAME.tsv            one table a picture */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "trace/stats.h"
+
+typedef struct {
+    const lac_trace *trace;
+    const lac_trace_stats *stats;
+    const char *dir;
+    lac_arena *arena; /* scratch */
+    lac_err *err;
+} saving;
+
+static lac_status open_in(lac_writer *out, const saving *to, const char *name)
+{
+    char *path = lac_printf(to->arena, to->err, "%s/%s", to->dir, name);
+    return path ? lac_writer_open(out, path, to->err) : to->err->code;
+}
+
+/* ---- summary.tsv, layers.tsv, mask.json -------------------------------------------------------------------------- */
+
+static void put_number(FILE *to, double x)
+{
+    if (isfinite(x)) fprintf(to, "\t%.6g", x);
+    else fputc('\t', to);
+}
+
+/* A column by name: a layer, or layer.head. */
+static void put_column(FILE *to, const lac_trace *trace, const lac_chart *chart, int col)
+{
+    if (chart->kind == LAC_HEAD) fprintf(to, "%d.%d", col / trace->n_heads, col % trace->n_heads);
+    else fprintf(to, "%d", col);
+}
+
+static lac_status save_summary(const saving *to)
+{
+    const lac_trace *trace = to->trace;
+    lac_writer out = {0};
+    if (open_in(&out, to, "summary.tsv")) return to->err->code;
+    fprintf(out.stream, "# effect: what the patch brought back (denoising: score - low; noising: high - score; rank and kl the "
+                        "other way), mean over facts; se and ci (95 %%, bootstrap) over facts\n"
+                        "chart\tmetric\tlayer\ttokens\tfacts\tscore\tlow\thigh\teffect\tse\tci_low\tci_high\n");
+    for (int i = 0; i < trace->n_charts; i++)
+        for (int m = 0; m < LAC_N_METRICS; m++)
+            for (int col = 0; col < trace->charts[i].n_cols; col++)
+                for (int c = 0; c < LAC_N_CATEGORIES; c++) {
+                    const lac_effect *e = lac_effect_at(to->stats, trace, i, (lac_metric)m, (lac_category)c, col);
+                    fprintf(out.stream, "%s\t%s\t", trace->charts[i].name, lac_metric_name[m]);
+                    put_column(out.stream, trace, &trace->charts[i], col);
+                    fprintf(out.stream, "\t%s\t%zu", lac_category_name[c], e->n);
+                    const double value[] = {e->score, e->low, e->high, e->effect, e->se, e->ci_low, e->ci_high};
+                    for (size_t k = 0; k < sizeof value / sizeof *value; k++) put_number(out.stream, e->n ? value[k] : NAN);
+                    fputc('\n', out.stream);
+                }
+    return lac_writer_commit(&out, to->err);
+}
+
+static bool over_layers(const lac_chart *chart) { return chart->kind != LAC_HEAD && chart->kind != LAC_EMBEDDING; }
+
+static double effect_on_p(const saving *to, int chart, lac_category category, int l)
+{
+    return lac_effect_at(to->stats, to->trace, chart, LAC_PROB, category, l)->effect;
+}
+
+/* 1 for the layer with the largest effect; the lower layer first among equals. */
+static int rank_of(const saving *to, int chart, int l)
+{
+    int rank = 1;
+    double own = effect_on_p(to, chart, LAC_LAST_SUBJECT, l);
+    for (int i = 0; i < to->trace->n_layers; i++) {
+        double other = effect_on_p(to, chart, LAC_LAST_SUBJECT, i);
+        rank += other > own || (i < l && !(other < own));
+    }
+    return rank;
+}
+
+static lac_status save_layers(const saving *to)
+{
+    const lac_trace *trace = to->trace;
+    const lac_suggestion *s = &to->stats->suggestion;
+    lac_writer out = {0};
+    if (open_in(&out, to, "layers.tsv")) return to->err->code;
+    fprintf(out.stream, "# layers patched_from..patched_to together; effect on p and rank at the last subject token; weight: "
+                        "the layer's share once effects are spread over their windows\n"
+                        "chart\tlayer\tpatched_from\tpatched_to\trank\teffect\tse\tfirst_subject\tlast\tweight\tsuggested\n");
+    for (int i = 0; i < trace->n_charts; i++)
+        for (int l = 0; l < trace->n_layers && over_layers(&trace->charts[i]); l++) {
+            const lac_chart *chart = &trace->charts[i];
+            int from = l, past = l + 1;
+            if (chart->kind == LAC_MLP || chart->kind == LAC_ATTN)
+                lac_window(&from, &past, l, chart->window, trace->n_layers, trace->paper_edges);
+            fprintf(out.stream, "%s\t%d\t%d\t%d\t%d", chart->name, l, from, past - 1, rank_of(to, i, l));
+            put_number(out.stream, effect_on_p(to, i, LAC_LAST_SUBJECT, l));
+            put_number(out.stream, lac_effect_at(to->stats, trace, i, LAC_PROB, LAC_LAST_SUBJECT, l)->se);
+            put_number(out.stream, effect_on_p(to, i, LAC_FIRST_SUBJECT, l));
+            put_number(out.stream, effect_on_p(to, i, LAC_LAST_TOKEN, l));
+            if (i == s->chart) fprintf(out.stream, "\t%.6g\t%d\n", s->weight[l], l >= s->from && l < s->to);
+            else fputs("\t\t\n", out.stream);
+        }
+    return lac_writer_commit(&out, to->err);
+}
+
+static lac_status save_mask(const saving *to)
+{
+    const lac_suggestion *s = &to->stats->suggestion;
+    char *path = lac_printf(to->arena, to->err, "%s/mask.json", to->dir);
+    if (!path) return to->err->code;
+    if (s->to == s->from) return LAC_OK;
+    lac_kind kind = to->trace->charts[s->chart].kind;
+    cJSON *mask = cJSON_CreateObject(), *layers, *parts;
+    cJSON_AddItemToObject(mask, "layers", layers = cJSON_CreateArray());
+    cJSON_AddItemToObject(mask, "parts", parts = cJSON_CreateArray());
+    for (int l = s->from; l < s->to; l++) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
+    if (kind != LAC_ATTN) cJSON_AddItemToArray(parts, cJSON_CreateString("mlp"));
+    if (kind != LAC_MLP) cJSON_AddItemToArray(parts, cJSON_CreateString("attn"));
+    lac_status status = lac_json_save(path, mask, to->err);
+    cJSON_Delete(mask);
+    return status;
+}
+
+/* ---- tables for pictures ----------------------------------------------------------------------------------------- */
+
+static const char *const colour[LAC_N_KINDS] = {"purple", "green", "red", "purple", "red", "purple"};
+
+static void plain_text(FILE *to, const char *text)
+{
+    for (; *text; text++) fputc((unsigned char)*text < ' ' ? ' ' : *text, to);
+}
+
+static void describe(FILE *to, const lac_trace *trace, const lac_chart *chart)
+{
+    static const char *const restored[LAC_N_KINDS] = {"layer restored", "centre of the MLP layers restored",
+                                                      "centre of the attention layers restored",
+                                                      "layer restored, between its halves", "layer and head restored",
+                                                      "embedding restored"};
+    fprintf(to, "# colour %s\n# xlabel %s", colour[chart->kind], restored[chart->kind]);
+    if (trace->noising) fputs(", corrupted", to);
+    if (chart->kind == LAC_MLP || chart->kind == LAC_ATTN) fprintf(to, " (window %d)", chart->window);
+    if (chart->sever) fprintf(to, ", %s severed", chart->sever == LAC_SEVER_MLP ? "MLP" : "attention");
+    fputc('\n', to);
+}
+
+/* The range of scores over all charts, so that a fact's maps share a scale. */
+static void score_range(double *low, double *top, const lac_trace *trace, const lac_traced *traced)
+{
+    const lac_grid *g = &traced->grid;
+    *low = *top = trace->noising ? g->high[LAC_PROB] : lac_low_mean(g, LAC_PROB);
+    for (int i = 0; i < trace->n_charts; i++)
+        for (int t = 0; t < g->n_tokens; t++)
+            for (int col = 0; col < trace->charts[i].n_cols; col++) {
+                double p = lac_cell_mean(g, &trace->charts[i], i, LAC_PROB, t, col);
+                if (p > *top) *top = p;
+                if (trace->noising && p < *low) *low = p;
+            }
+}
+
+static lac_status save_fact_table(const saving *to, const lac_traced *traced, int which)
+{
+    const lac_grid *g = &traced->grid;
+    const lac_chart *chart = &to->trace->charts[which];
+    double low, top;
+    lac_writer out = {0};
+    char *name = lac_printf(to->arena, to->err, "plots/%d_%s.tsv", traced->fact->id, chart->name);
+    if (!name || open_in(&out, to, name)) return to->err->code;
+    score_range(&low, &top, to->trace, traced);
+    fputs("# plot heatmap.gp\n# title ", out.stream);
+    plain_text(out.stream, traced->fact->prompt);
+    fprintf(out.stream, " (clean %.3f", g->high[LAC_PROB]);
+    if (isfinite(lac_low_mean(g, LAC_PROB))) fprintf(out.stream, ", corrupted %.3f", lac_low_mean(g, LAC_PROB));
+    fputs(")\n# cblabel p(", out.stream);
+    plain_text(out.stream, traced->answer);
+    fputs(")\n", out.stream);
+    describe(out.stream, to->trace, chart);
+    fprintf(out.stream, "# min %.9g\n# max %.9g\n#row\ttoken\tlayer\tscore\n", low, top);
+    for (int t = 0; t < g->n_tokens; t++)
+        for (int col = 0; col < chart->n_cols; col++) {
+            fprintf(out.stream, "%d\t%d ", t, t);
+            plain_text(out.stream, traced->tokens[t]);
+            fprintf(out.stream, "%s\t%d\t%.9g\n", t >= g->begin && t < g->end ? "*" : "", col,
+                    lac_cell_mean(g, chart, which, LAC_PROB, t, col));
+        }
+    return lac_writer_commit(&out, to->err);
+}
+
+static lac_status save_average_table(const saving *to, int which, double top)
+{
+    const lac_trace *trace = to->trace;
+    const lac_chart *chart = &trace->charts[which];
+    lac_writer out = {0};
+    char *name = lac_printf(to->arena, to->err, "plots/average_%s.tsv", chart->name);
+    if (!name || open_in(&out, to, name)) return to->err->code;
+    fprintf(out.stream, "# plot heatmap.gp\n# title mean over %zu facts (clean %.3f", trace->n_traced, to->stats->high[LAC_PROB]);
+    if (isfinite(to->stats->low[LAC_PROB])) fprintf(out.stream, ", corrupted %.3f", to->stats->low[LAC_PROB]);
+    fputs(")\n# cblabel effect on p(answer)\n", out.stream);
+    describe(out.stream, trace, chart);
+    fprintf(out.stream, "# min 0\n# max %.9g\n#row\ttokens\tlayer\teffect\n", top);
+    for (int c = 0; c < LAC_N_CATEGORIES; c++)
+        for (int col = 0; col < chart->n_cols; col++) {
+            const lac_effect *e = lac_effect_at(to->stats, trace, which, LAC_PROB, (lac_category)c, col);
+            fprintf(out.stream, "%d\t%s%s%s\t%d\t%.9g\n", c, lac_category_name[c], c <= LAC_LAST_SUBJECT ? "*" : "",
+                    e->n ? "" : " (none)", col, e->effect);
+        }
+    return lac_writer_commit(&out, to->err);
+}
+
+static lac_status save_line_table(const saving *to, int which)
+{
+    const lac_trace *trace = to->trace;
+    const lac_chart *chart = &trace->charts[which];
+    lac_writer out = {0};
+    char *name = lac_printf(to->arena, to->err, "plots/lines_%s.tsv", chart->name);
+    if (!name || open_in(&out, to, name)) return to->err->code;
+    fprintf(out.stream, "# plot layers.gp\n# title %s: mean over %zu facts, 95 %% bootstrap intervals over facts\n",
+            chart->name, trace->n_traced);
+    describe(out.stream, trace, chart);
+    bool begun = false;
+    for (int c = 0; c < LAC_N_CATEGORIES; c++) {
+        if (!lac_effect_at(to->stats, trace, which, LAC_PROB, (lac_category)c, 0)->n) continue;
+        fprintf(out.stream, "%s%s\n", begun ? "\n\n" : "", lac_category_name[c]);
+        begun = true;
+        for (int col = 0; col < chart->n_cols; col++) {
+            const lac_effect *e = lac_effect_at(to->stats, trace, which, LAC_PROB, (lac_category)c, col);
+            fprintf(out.stream, "%d\t%.9g\t%.9g\t%.9g\n", col, e->effect, e->ci_low, e->ci_high);
+        }
+    }
+    return lac_writer_commit(&out, to->err);
+}
+
+static lac_status save_averages(const saving *to)
+{
+    const lac_trace *trace = to->trace;
+    double top = 0;
+    for (int i = 0; i < trace->n_charts; i++)
+        for (int c = 0; c < LAC_N_CATEGORIES; c++)
+            for (int col = 0; col < trace->charts[i].n_cols; col++) {
+                double effect = lac_effect_at(to->stats, trace, i, LAC_PROB, (lac_category)c, col)->effect;
+                if (effect > top) top = effect;
+            }
+    for (int i = 0; i < trace->n_charts && trace->n_traced; i++)
+        if (save_average_table(to, i, top) || (trace->charts[i].n_cols > 1 && save_line_table(to, i))) return to->err->code;
+    return LAC_OK;
+}
+
+lac_status lac_trace_save_tables(const lac_trace *trace, const lac_trace_stats *stats, const char *dir, int pictures,
+                                 lac_err *err)
+{
+    lac_arena scratch = {0};
+    saving to = {trace, stats, dir, &scratch, err};
+    bool failed = save_summary(&to) || save_layers(&to) || save_mask(&to) || save_averages(&to);
+    int drawn = 0;
+    for (size_t i = 0; i < trace->n && !failed; i++) {
+        lac_arena_reset(&scratch);
+        if (trace->facts[i].left_out || drawn++ >= pictures) continue;
+        for (int k = 0; k < trace->n_charts && !failed; k++) failed = save_fact_table(&to, &trace->facts[i], k);
+    }
+    lac_arena_release(&scratch);
+    return failed ? err->code : LAC_OK;
+}
