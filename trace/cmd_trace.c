@@ -90,10 +90,10 @@ static lac_status save(const lac_trace *trace, const lac_trace_stats *stats, con
     return lac_manifest_save(manifest, path, err);
 }
 
-/* What decides a trace's numbers: inputs and options, but those that only say where, how much and how fast. */
+/* What decides a trace's bytes: inputs and options, but those that only say where and how much to show. */
 static char *resume_key(const lac_manifest *manifest, lac_arena *arena, lac_err *err)
 {
-    static const char *const indifferent[] = {"out", "pictures", "memory", "threads", "quiet", "json"};
+    static const char *const indifferent[] = {"out", "pictures", "quiet", "json"};
     cJSON *options = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(manifest->json, "options"), true);
     for (size_t i = 0; i < sizeof indifferent / sizeof *indifferent; i++)
         cJSON_DeleteItemFromObjectCaseSensitive(options, indifferent[i]);

@@ -213,34 +213,59 @@ static void release_group(running *x)
     x->group_rows = x->group_bytes = 0;
 }
 
+/* A record that an earlier run, or this one, has written: what is reported comes from there. */
+static lac_status read_back(running *x, lac_traced *traced, lac_err *err)
+{
+    return lac_record_load(traced, x->dir, x->trace->charts, x->trace->n_charts, x->arena, err);
+}
+
 static lac_status finish_member(running *x, member *m, lac_err *err)
 {
     lac_traced *traced = m->traced;
-    if (lac_grid_keep_answer(&traced->grid, x->arena, err)) return err->code;
-    if (x->dir && (lac_record_save(x->dir, traced, x->trace->charts, x->trace->n_charts, err) ||
-                   lac_record_load(traced, x->dir, x->trace->charts, x->trace->n_charts, x->arena, err)))
+    const lac_grid *g = &traced->grid;
+    if (lac_grid_keep_answer(&traced->grid, x->arena, err) ||
+        (x->dir && (lac_record_save(x->dir, traced, x->trace->charts, x->trace->n_charts, err) || read_back(x, traced, err))))
         return err->code;
-    return LAC_OK;
+    if (g->foil >= 0) traced->foil = lac_decode(x->model->tokenizer, &g->foil, 1, false, x->arena, err);
+    return err->code;
 }
 
-static lac_status compute_group(running *x, lac_err *err)
+static lac_status compute_cells(running *x, lac_err *err)
 {
-    if (!x->n_group) return LAC_OK;
-    double price = 0, began = x->progress ? x->progress->done : 0;
+    double price = 0;
     lac_case *cases[MAX_GROUP];
     for (int i = 0; i < x->n_group; i++) {
-        cases[i] = &x->group[i].work;
+        member *m = &x->group[i];
+        cases[i] = &m->work;
+        if (lac_case_corrupt(cases[i], &x->run, 0, x->plan->samples, grid_arena(x, m), err)) return err->code;
+        if (!lac_ablates(&x->plan->corruption) && lac_noop(&m->traced->noop, cases[i], &x->run, err)) return err->code;
         price += lac_plan_price(x->plan, cases[i]->grid, cases[i]->n_samples);
     }
     lac_group group = {.plan = x->plan, .model = x->model, .run = &x->run, .cases = cases, .n_cases = x->n_group,
                        .progress = x->progress, .progress_price = price / x->n_group};
-    bool again = true;
-    for (int i = 0; i < x->n_group; i++)
-        if (!lac_ablates(&x->plan->corruption) && lac_noop(&x->group[i].traced->noop, cases[i], &x->run, err)) return err->code;
-    while (again)
+    for (bool again = true; again;)
         if (lac_cells_compute(&group, err) || draw_more(x, &again, err)) return err->code;
     for (int i = 0; i < x->n_group; i++)
         if (finish_member(x, &x->group[i], err)) return err->code;
+    return LAC_OK;
+}
+
+/* Which facts share batches must not depend on where a run was interrupted, or the last bits would: a group with a record
+ * missing is computed whole. */
+static lac_status compute_group(running *x, lac_err *err)
+{
+    double began = x->progress ? x->progress->done : 0;
+    bool done = x->dir != NULL;
+    for (int i = 0; i < x->n_group; i++)
+        done = done && lac_record_exists(x->dir, x->group[i].traced->fact->id, x->trace->charts, x->trace->n_charts);
+    for (int i = 0; i < x->n_group && done; i++) {
+        lac_traced *traced = x->group[i].traced;
+        if (read_back(x, traced, err)) return err->code;
+        if (traced->grid.foil >= 0 &&
+            !(traced->foil = lac_decode(x->model->tokenizer, &traced->grid.foil, 1, false, x->arena, err)))
+            return err->code;
+    }
+    if (!done && x->n_group && compute_cells(x, err)) return err->code;
     lac_progress_set(x->progress, began + x->n_group, NULL);
     release_group(x);
     return LAC_OK;
@@ -256,39 +281,24 @@ static lac_status open_case(running *x, member *m, lac_traced *traced, lac_err *
     return lac_case_clean(&m->work, &x->run, err);
 }
 
-/* Runs a fact clean and, where it is let in, corrupted; it then waits in the group.  The group is computed when it has
- * rows enough for full batches, or fills half of the memory. */
+/* Runs a fact clean; where it is let in it waits in the group, which is computed when it has rows enough for full batches
+ * or fills half of the memory. */
 static lac_status take_fact(running *x, lac_traced *traced, lac_err *err)
 {
     member *m = &x->group[x->n_group++];
     if (open_case(x, m, traced, err) || judge(x, traced, err)) return err->code;
     if (traced->left_out) {
+        lac_status status = lac_grid_keep_answer(&traced->grid, x->arena, err);
         lac_arena_release(&m->scratch);
         x->n_group--;
-        return lac_grid_keep_answer(&traced->grid, x->arena, err);
+        return status;
     }
-    if (lac_case_corrupt(&m->work, &x->run, 0, x->plan->samples, grid_arena(x, m), err)) return err->code;
-    if (traced->grid.foil >= 0 &&
-        !(traced->foil = lac_decode(x->model->tokenizer, &traced->grid.foil, 1, false, x->arena, err)))
-        return err->code;
     x->trace->n_traced++;
     double rows = (double)m->work.n_rows - traced->grid.begin;
     x->group_rows += rows * rows / 2 * x->plan->samples * x->plan->n_restorations;
     x->group_bytes += lac_case_bytes(x->plan, &traced->grid, x->plan->samples);
     bool full = x->group_rows >= GROUP_ROWS || x->n_group == MAX_GROUP || x->group_bytes > x->plan->memory * 524288.0;
     return full ? compute_group(x, err) : LAC_OK;
-}
-
-/* Takes up a record that an earlier, interrupted run left. */
-static lac_status resume_fact(running *x, lac_traced *traced, lac_err *err)
-{
-    lac_grid *g = &traced->grid;
-    if (lac_record_load(traced, x->dir, x->trace->charts, x->trace->n_charts, x->arena, err)) return err->code;
-    traced->answer = lac_decode(x->model->tokenizer, g->answer, (size_t)g->n_answer, false, x->arena, err);
-    if (traced->answer && g->foil >= 0) traced->foil = lac_decode(x->model->tokenizer, &g->foil, 1, false, x->arena, err);
-    x->trace->n_traced++;
-    lac_progress_set(x->progress, (x->progress ? x->progress->done : 0) + 1, NULL);
-    return err->code;
 }
 
 static lac_status check_id(const lac_trace *trace, const lac_facts *facts, const lac_fact *fact, lac_err *err)
@@ -312,10 +322,7 @@ static lac_status trace_all(running *x, lac_err *err)
         lac_traced *traced = &trace->facts[trace->n++];
         traced->fact = fact;
         if (read_prompt(x, traced, i, err)) return err->code;
-        if (!traced->left_out) {
-            bool done = x->dir && lac_record_exists(x->dir, fact->id, trace->charts, trace->n_charts);
-            if (done ? resume_fact(x, traced, err) : take_fact(x, traced, err)) return err->code;
-        }
+        if (!traced->left_out && take_fact(x, traced, err)) return err->code;
         if (traced->left_out && !o->limit) lac_progress_set(x->progress, (x->progress ? x->progress->done : 0) + 1, NULL);
     }
     if (trace->n == 0)
