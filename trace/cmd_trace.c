@@ -2,7 +2,8 @@
  *
  *   reads    a model, and facts in ROME's format
  *   writes   DIR/facts.jsonl, trace.json, traces/, summary.tsv, layers.tsv, mask.json, plots/, manifest.json
- *            (DIR.part until all is there; the same command goes on behind an interrupted one)
+ *            (DIR.part until all is there; the same command goes on behind an interrupted one);
+ *            with --screen only screen.tsv, screen_summary.tsv, screen_agreement.tsv, manifest.json
  *   next     lacuna unlearn MODEL --mask DIR/mask.json ...; lacuna plot DIR */
 #include "trace/cmd_trace.h"
 
@@ -14,13 +15,27 @@
 #include "plots/gnuplot.h"
 #include "trace/plan.h"
 #include "trace/record.h"
+#include "trace/screening.h"
 #include "trace/stats.h"
 
 typedef struct {
     lac_trace_opts o;
     const char *facts, *out;
-    int pictures;
+    int pictures, screen_check;
 } command;
+
+static void report_left_out(const lac_trace *trace)
+{
+    for (size_t i = 0, shown = 0; i < trace->n; i++) {
+        const lac_traced *t = &trace->facts[i];
+        if (!t->left_out) continue;
+        if (shown++ == 5) {
+            printf("  more were left out%s\n", trace->opts.screen ? "" : ": facts.jsonl has the reasons");
+            break;
+        }
+        printf("  left out %d: %s\n", t->fact->id, t->left_out);
+    }
+}
 
 static void report(const lac_trace *trace, const lac_trace_stats *stats)
 {
@@ -29,15 +44,7 @@ static void report(const lac_trace *trace, const lac_trace_stats *stats)
     if (isfinite(stats->low[LAC_PROB])) printf(", corrupted %.3f", stats->low[LAC_PROB]);
     if (trace->sigma > 0) printf(" (sigma %.6g)", trace->sigma);
     putchar('\n');
-    for (size_t i = 0, shown = 0; i < trace->n; i++) {
-        const lac_traced *t = &trace->facts[i];
-        if (!t->left_out) continue;
-        if (shown++ == 5) {
-            printf("  more were left out: facts.jsonl has the reasons\n");
-            break;
-        }
-        printf("  left out %d: %s\n", t->fact->id, t->left_out);
-    }
+    report_left_out(trace);
     if (!trace->n_traced) return;
     for (int i = 0; i < trace->n_charts; i++) {
         putchar('\n');
@@ -142,6 +149,66 @@ static lac_status work(const command *c, const char *path, const lac_common *com
     return LAC_OK;
 }
 
+/* ---- the screen ------------------------------------------------------------------------------------------------- */
+
+static lac_status screen_json(const lac_screening *s, lac_err *err)
+{
+    cJSON *json = cJSON_CreateObject(), *agreement;
+    cJSON_AddStringToObject(json, "note", "first-order estimate, not exact");
+    cJSON_AddNumberToObject(json, "facts", (double)s->trace->n);
+    cJSON_AddNumberToObject(json, "screened", (double)s->trace->n_traced);
+    cJSON_AddItemToObject(json, "sigma", lac_json_number(s->trace->sigma));
+    cJSON_AddItemToObject(json, "agreement", agreement = cJSON_CreateArray());
+    for (size_t i = 0; i < s->n_checks; i++) {
+        const lac_screen_check *check = &s->checks[i];
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddNumberToObject(row, "fact", check->fact->fact->id);
+        cJSON_AddStringToObject(row, "chart", s->plan.charts[check->chart].name);
+        cJSON_AddStringToObject(row, "metric", lac_metric_name[check->metric]);
+        cJSON_AddItemToObject(row, "pearson", lac_json_number(check->agreement.pearson));
+        cJSON_AddItemToObject(row, "spearman", lac_json_number(check->agreement.spearman));
+        cJSON_AddItemToObject(row, "top", lac_json_number(check->agreement.overlap));
+        cJSON_AddItemToArray(agreement, row);
+    }
+    char *text = cJSON_Print(json);
+    cJSON_Delete(json);
+    if (!text) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while printing the result");
+    puts(text);
+    cJSON_free(text);
+    return LAC_OK;
+}
+
+static lac_status screen(const command *c, const char *path, const lac_common *common, lac_manifest *manifest,
+                         lac_outdir *out, lac_model *model, lac_arena *arena, lac_err *err)
+{
+    lac_facts facts;
+    lac_trace trace;
+    lac_screening screening;
+    lac_progress progress = {0};
+    bool resumed; /* nothing is kept of an interrupted screen; but an interrupted trace is not to be lost */
+    char file[1100], *key = NULL;
+    if (lac_screening_check(&c->o, err) || lac_manifest_input(manifest, path, err) ||
+        lac_manifest_input(manifest, c->facts, err) || !(key = resume_key(manifest, arena, err)) ||
+        lac_outdir_resume(out, c->out, key, &resumed, err) || lac_facts_load(&facts, c->facts, arena, err) ||
+        lac_model_load(model, path, arena, err) || lac_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
+        return err->code;
+    if (facts.note && !common->quiet) fprintf(stderr, "lacuna: %s\n", facts.note);
+    lac_progress_begin(&progress, common->quiet ? NULL : stderr, "screen", "facts", (double)trace.n_traced);
+    lac_status status = lac_screening_run(&screening, &trace, model, c->screen_check, &progress, arena, err);
+    lac_progress_end(&progress);
+    snprintf(file, sizeof file, "%s/manifest.json", out->part);
+    lac_manifest_set(manifest, "sigma", lac_json_number(trace.sigma));
+    if (status || lac_screening_save(&screening, out->part, err) || lac_manifest_save(manifest, file, err) ||
+        lac_outdir_commit(out, err))
+        return err->code;
+    if (common->json) return screen_json(&screening, err);
+    lac_screening_report(stdout, &screening);
+    report_left_out(&trace);
+    return LAC_OK;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------ */
+
 /* Whether a run that failed leaves records that the next one can go on behind. */
 static bool anything_traced(const lac_outdir *out)
 {
@@ -185,6 +252,8 @@ int cmd_trace(int argc, char **argv)
         LAC_OPT("chat", &c.o.chat, "chat layout around the prompt: none, auto, olmo, smollm2"),
         LAC_OPT("pictures", &c.pictures, "facts that get pictures of their own, besides the averages"),
         LAC_OPT("memory", &c.o.memory, "MiB for caches and batches, beside the model"),
+        LAC_FLAG("screen", &c.o.screen, "estimate all cells to first order from gradients: quick, not exact (screen.tsv)"),
+        LAC_OPT("screen-check", &c.screen_check, "with --screen, facts that are traced exactly too, to see the agreement"),
         LAC_FLAG("reference", &c.o.reference, "recompute every cell from the tokens up (slow; agrees to rounding)"),
         {0}};
     const lac_usage usage = {.command = "trace", .summary = "find the layers that carry a fact, by causal tracing",
@@ -200,9 +269,11 @@ int cmd_trace(int argc, char **argv)
     if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         if (!*c.facts || !*c.out)
             lac_fail(&err, LAC_ERR_USAGE, "trace needs --facts FILE and --out DIR (lacuna trace --help)");
+        else if (c.screen_check < 0 || (c.screen_check && !c.o.screen))
+            lac_fail(&err, LAC_ERR_USAGE, "--screen-check is a number of facts, and goes with --screen");
         else {
             lac_manifest_begin(&manifest, &usage, argc, argv);
-            work(&c, model_path, &common, &manifest, &out, &model, &arena, &err);
+            (c.o.screen ? screen : work)(&c, model_path, &common, &manifest, &out, &model, &arena, &err);
         }
     }
     if (err.code && !anything_traced(&out)) lac_outdir_abandon(&out);

@@ -84,6 +84,8 @@ static lac_status judge(const running *x, lac_traced *traced, lac_err *err)
         says(x, traced, err);
     else if (!strcmp(x->trace->opts.answer, "greedy") && !g->greedy)
         traced->left_out = lac_printf(x->arena, err, "the model does not say \"%s\" (p %.3f)", traced->answer, g->high[LAC_PROB]);
+    if (x->trace->opts.screen && g->n_answer != 1 && !traced->left_out)
+        traced->left_out = lac_printf(x->arena, err, "\"%s\" has %d tokens; the screen takes one", traced->answer, g->n_answer);
     return err->code;
 }
 
@@ -287,8 +289,9 @@ static lac_status take_fact(running *x, lac_traced *traced, lac_err *err)
 {
     member *m = &x->group[x->n_group++];
     if (open_case(x, m, traced, err) || judge(x, traced, err)) return err->code;
-    if (traced->left_out) {
+    if (traced->left_out || x->trace->opts.screen) {
         lac_status status = lac_grid_keep_answer(&traced->grid, x->arena, err);
+        x->trace->n_traced += !traced->left_out;
         lac_arena_release(&m->scratch);
         x->n_group--;
         return status;

@@ -87,6 +87,7 @@ typedef struct {
                              * "attribute": the whole attribute, known or not, as for a fact that was unlearned */
     const char *chat;       /* "none": the prompt as it stands; "auto", "olmo", "smollm2": as a user's turn */
     bool reference;         /* recompute every cell from the tokens up */
+    bool screen;            /* read the facts and their answers, and compute no cell: see screening.h */
     int memory;             /* MiB for caches and batches */
 } lac_trace_opts;
 
