@@ -41,14 +41,10 @@ lac_status lac_measure(double *out, const float *states, const lac_case *const *
     const lac_model *model = cases[0]->model;
     size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab, rows = 0, at = 0;
     for (size_t i = 0; i < n; i++) rows += (size_t)cases[i]->grid->n_answer;
-    lac_arena scratch = {0};
     size_t chunk = rows < CHUNK ? rows : CHUNK;
-    float *logits = lac_alloc_raw(&scratch, chunk, vocab * sizeof *logits, err);
-    place *places = LAC_NEW(&scratch, place, rows, err);
-    if (!logits || !places) {
-        lac_arena_release(&scratch);
-        return LAC_ERR_MEMORY;
-    }
+    float *logits = lac_alloc_raw(&run->arena, chunk, vocab * sizeof *logits, err); /* the run's: fresh pages are dear */
+    place *places = LAC_NEW(&run->arena, place, rows, err);
+    if (!logits || !places) return LAC_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
         for (int m = 0; m < LAC_N_METRICS; m++) out[i * LAC_N_METRICS + (size_t)m] = 0;
         for (int k = 0; k < cases[i]->grid->n_answer; k++) places[at++] = (place){i, k};
@@ -67,6 +63,5 @@ lac_status lac_measure(double *out, const float *states, const lac_case *const *
         }
     }
     for (size_t i = 0; i < n; i++) out[i * LAC_N_METRICS + LAC_PROB] = exp(out[i * LAC_N_METRICS + LAC_LOGP]);
-    lac_arena_release(&scratch);
     return LAC_OK;
 }
