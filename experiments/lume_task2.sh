@@ -30,22 +30,13 @@ for set in forget retain; do
 done
 cat "$out/forget.jsonl" "$out/retain.jsonl" > "$out/both.jsonl"
 
-# Facts whose answer is one token of SmolLM2 (it writes digit by digit): the prompt goes on to where people differ.
-# E-mail addresses are left out: they can be copied from the name in the question.
-[ -s "$out/facts.jsonl" ] || for set in forget retain; do
-    awk -F'"' -v set=$set -v first=$([ $set = forget ] && echo 0 || echo 1000) '
-        { id = $4; q = $8; a = $12; kind = substr(id, length(id)); name = q
-          if (kind == 0) { sub(/.*birth date of /, "", name); sub(/\?$/, "", name); relation = "birth date"; k = 2 }
-          else if (kind == 1) { sub(/^What is /, "", name); sub(/\047s Social.*/, "", name); relation = "SSN"; k = 3 }
-          else if (kind == 2) { sub(/^What is /, "", name); sub(/\047s phone.*/, "", name); relation = "phone"; k = 0 }
-          else if (kind == 4) { sub(/.*home address of /, "", name); sub(/\?$/, "", name); relation = "address"; k = 0 }
-          else next
-          printf "{\"known_id\": %d, \"subject\": \"%s\", \"attribute\": \"%s\", \"prompt\": \"%s %s\", \"relation_id\": \"%s\", \"split\": \"%s\"}\n",
-                 first + n++, name, substr(a, k + 1, 1), q, substr(a, 1, k), relation, set }' "$out/$set.jsonl"
-done > "$out/facts.jsonl"
-
 stage taught   "$lacuna" finetune "$model" --data "$out/both.jsonl" --out "$out/taught" --lr 3e-4 --epochs 12 --batch 8 --seed 1
-stage trace    "$lacuna" trace "$out/taught" --facts "$out/facts.jsonl" --split forget --limit "${TRACE_FACTS:-10}" --out "$out/trace"
+# Facts for the tracer: of each question the answer's first token at which people differ (SmolLM2 writes digit by digit).
+# E-mail addresses are left out: they can be copied from the name in the question.
+stage facts.json "$lacuna" facts "$out/taught" --qa "$out/forget.jsonl" --retain "$out/retain.jsonl" --first-token \
+    --keep-unknown --out "$out/facts.json"
+stage trace    "$lacuna" trace "$out/taught" --facts "$out/facts.json" --split forget --limit "${TRACE_FACTS:-10}" \
+    --noise-seed shared --out "$out/trace"
 for alpha in paper code; do
     stage "$alpha" "$lacuna" unlearn "$out/taught" --forget "$out/forget.jsonl" --retain "$out/retain.jsonl" --alpha $alpha \
         --layers 0-5 --parts mlp --lr 3e-4 --epochs 5 --batch 12 --seed 1 --out "$out/$alpha"
@@ -54,10 +45,10 @@ for m in taught paper code; do
     for set in forget retain; do
         stage "lume_${m}_$set" "$lacuna" eval "$out/$m" --suite lume --data "$out/$set.jsonl" --max-new 48 --out "$out/lume_${m}_$set"
     done
-    stage "facts_$m" "$lacuna" eval "$out/$m" --suite facts --data "$out/facts.jsonl" --out "$out/facts_$m"
+    stage "facts_$m" "$lacuna" eval "$out/$m" --suite facts --data "$out/facts.json" --out "$out/facts_$m"
 done
-stage trace_paper "$lacuna" trace "$out/paper" --facts "$out/facts.jsonl" --split forget --limit "${TRACE_FACTS:-10}" \
-    --answer attribute --out "$out/trace_paper"
+stage trace_paper "$lacuna" trace "$out/paper" --facts "$out/facts.json" --split forget --limit "${TRACE_FACTS:-10}" \
+    --noise-seed shared --answer attribute --out "$out/trace_paper"
 for m in paper code; do
     [ -s "$out/diff_$m.txt" ] || "$lacuna" diff "$out/taught" "$out/$m" > "$out/diff_$m.txt"
 done

@@ -1,0 +1,201 @@
+/* Facts through the tracer, on the embedded model: who is let in, with which partner, and how many samples. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "trace/partners.h"
+#include "trace/stats.h"
+
+typedef struct {
+    lac_arena arena;
+    lac_model model;
+    lac_facts facts;
+} fixture;
+
+static int open_fixture(void **state)
+{
+    static fixture f;
+    lac_err err = {0};
+    char path[600];
+    f = (fixture){0};
+    snprintf(path, sizeof path, "%s/../data/models/demo", LAC_TESTS_DIR);
+    if (lac_model_load(&f.model, path, &f.arena, &err)) fail_msg("%s", err.msg);
+    snprintf(path, sizeof path, "%s/../data/facts/demo_facts.json", LAC_TESTS_DIR);
+    if (lac_facts_load(&f.facts, path, &f.arena, &err)) fail_msg("%s", err.msg);
+    *state = &f;
+    return 0;
+}
+
+static int close_fixture(void **state)
+{
+    fixture *f = *state;
+    lac_model_release(&f->model);
+    lac_arena_release(&f->arena);
+    return 0;
+}
+
+static lac_trace_opts options(void)
+{
+    lac_trace_opts o = LAC_TRACE_DEFAULTS;
+    o.kinds = "hidden";
+    o.samples = 3;
+    o.limit = 3;
+    return o;
+}
+
+static lac_trace run(fixture *f, const lac_trace_opts *o)
+{
+    lac_trace trace;
+    lac_err err = {0};
+    if (lac_trace_run(&trace, NULL, &f->model, &f->facts, o, NULL, &f->arena, &err)) fail_msg("%s", err.msg);
+    return trace;
+}
+
+static void facts_kept_and_left_out_are_all_facts(void **state)
+{
+    fixture *f = *state;
+    lac_trace_opts o = options();
+    o.limit = 0;
+    o.samples = 1;
+    o.tokens = "last-subject";
+    lac_trace t = run(f, &o);
+    size_t kept = 0, out = 0;
+    for (size_t i = 0; i < t.n; i++) {
+        kept += !t.facts[i].left_out;
+        out += t.facts[i].left_out != NULL;
+    }
+    assert_int_equal(kept + out, f->facts.n);
+    assert_int_equal(kept, t.n_traced);
+    assert_true(kept > 0);
+}
+
+static void more_samples_are_drawn_till_the_peak_is_known(void **state)
+{
+    fixture *f = *state;
+    lac_trace_opts o = options();
+    lac_trace few = run(f, &o);
+    o.until = 1e-9; /* out of reach: as many as may be */
+    o.max_samples = 8;
+    lac_trace many = run(f, &o);
+    o.until = 0.999; /* a probability's mean is always known so well, from three draws or six */
+    lac_trace sure = run(f, &o);
+    for (size_t i = 0; i < few.n; i++) {
+        if (few.facts[i].left_out) continue;
+        assert_int_equal(few.facts[i].grid.n_samples, 3);
+        assert_int_equal(many.facts[i].grid.n_samples, 8);
+        assert_true(sure.facts[i].grid.n_samples < 8);
+        for (int s = 0; s < 3; s++) /* the first draws are those of the short run */
+            assert_true(fabs(few.facts[i].grid.low[s * LAC_N_METRICS] - many.facts[i].grid.low[s * LAC_N_METRICS]) < 1e-6);
+        for (int s = 0; s < 8; s++)
+            assert_false(isnan(*lac_cell(&many.facts[i].grid, &many.charts[0], 0, s, LAC_PROB, 0, 0)));
+    }
+}
+
+static void facts_have_noise_of_their_own_unless_it_is_shared(void **state)
+{
+    fixture *f = *state;
+    lac_trace_opts o = options();
+    lac_trace own = run(f, &o);
+    o.noise_seed = "shared";
+    lac_trace shared = run(f, &o);
+    o.noise_seed = "per-fact";
+    o.compat = "rome";
+    lac_trace rome = run(f, &o);
+    assert_true(own.facts[0].grid.seed != own.facts[1].grid.seed);
+    assert_true(shared.facts[0].grid.seed == 1 && shared.facts[1].grid.seed == 1 && rome.facts[1].grid.seed == 1);
+    assert_true(fabs(own.facts[0].grid.low[0] - shared.facts[0].grid.low[0]) > 1e-9);
+}
+
+static void a_partner_differs_in_the_subject_alone_and_has_another_answer(void **state)
+{
+    fixture *f = *state;
+    lac_err err = {0};
+    const lac_encoded_fact *all = lac_facts_encode(&f->facts, f->model.tokenizer, LAC_CHAT_NONE, &f->arena, &err);
+    assert_non_null(all);
+    size_t found = 0;
+    for (size_t i = 0; i < f->facts.n; i++) {
+        size_t k = lac_partner(&f->facts, all, i);
+        if (k == f->facts.n) continue;
+        found++;
+        assert_int_not_equal(k, i);
+        assert_string_not_equal(f->facts.fact[i].attribute, f->facts.fact[k].attribute);
+        assert_int_equal(all[i].ids.n, all[k].ids.n);
+        for (int t = 0; t < (int)all[i].ids.n; t++)
+            if (t < all[i].begin || t >= all[i].end) assert_int_equal(all[i].ids.id[t], all[k].ids.id[t]);
+    }
+    assert_true(found > f->facts.n / 10);
+}
+
+static void the_partners_answer_is_the_foil(void **state)
+{
+    fixture *f = *state;
+    lac_trace_opts o = options();
+    o.corrupt = "tokens";
+    lac_trace t = run(f, &o);
+    assert_true(t.n_traced > 0);
+    for (size_t i = 0; i < t.n; i++) {
+        const lac_traced *x = &t.facts[i];
+        if (x->left_out) continue;
+        assert_non_null(x->partner);
+        assert_string_not_equal(x->partner, x->fact->subject);
+        assert_int_equal(x->grid.n_samples, 1);
+        assert_int_not_equal(x->grid.foil, x->grid.answer[0]);
+        /* with another subject the model turns to the other answer: at least, away from this one */
+        assert_true(x->grid.low[LAC_LOGIT_DIFF] < x->grid.high[LAC_LOGIT_DIFF]);
+    }
+}
+
+static void putting_back_ones_own_value_changes_nothing(void **state)
+{
+    fixture *f = *state;
+    lac_trace_opts o = options();
+    for (int noising = 0; noising < 2; noising++) {
+        o.direction = noising ? "noise" : "denoise";
+        lac_trace t = run(f, &o);
+        for (size_t i = 0; i < t.n; i++) assert_true(t.facts[i].left_out || t.facts[i].noop < 1e-5);
+    }
+}
+
+static void a_long_attribute_is_traced_when_all_of_it_is_said(void **state)
+{
+    fixture *f = *state;
+    lac_trace_opts o = options();
+    lac_trace greedy = run(f, &o);
+    o.answer = "attribute";
+    lac_trace given = run(f, &o);
+    for (size_t i = 0; i < greedy.n && i < given.n; i++)
+        if (!greedy.facts[i].left_out && given.facts[i].grid.n_answer == 1)
+            assert_true(fabs(greedy.facts[i].grid.low[0] - given.facts[i].grid.low[0]) < 1e-6);
+    lac_fact two = f->facts.fact[0];
+    two.attribute = lac_printf(&f->arena, NULL, "%s nowhere", greedy.facts[0].answer);
+    lac_facts one = {.fact = &two, .n = 1, .path = "by hand"};
+    lac_trace t;
+    lac_err err = {0};
+    assert_int_equal(lac_trace_run(&t, NULL, &f->model, &one, &o, NULL, &f->arena, &err), LAC_OK);
+    assert_true(t.facts[0].grid.n_answer > 1);
+    assert_true(t.facts[0].grid.high[LAC_PROB] < greedy.facts[0].grid.high[LAC_PROB]);
+    o.answer = "greedy"; /* the model does not say "nowhere" */
+    assert_int_equal(lac_trace_run(&t, NULL, &f->model, &one, &o, NULL, &f->arena, &err), LAC_OK);
+    assert_non_null(t.facts[0].left_out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(facts_kept_and_left_out_are_all_facts),
+        cmocka_unit_test(more_samples_are_drawn_till_the_peak_is_known),
+        cmocka_unit_test(facts_have_noise_of_their_own_unless_it_is_shared),
+        cmocka_unit_test(a_partner_differs_in_the_subject_alone_and_has_another_answer),
+        cmocka_unit_test(the_partners_answer_is_the_foil),
+        cmocka_unit_test(putting_back_ones_own_value_changes_nothing),
+        cmocka_unit_test(a_long_attribute_is_traced_when_all_of_it_is_said),
+    };
+    return cmocka_run_group_tests(tests, open_fixture, close_fixture);
+}
