@@ -9,19 +9,21 @@ static lac_status plot(const char *dir, const lac_common *common, lac_err *err)
 {
     static const char *const places[] = {"/plots", "/lacuna/plots", ""};
     char path[1200];
-    size_t drawn = 0;
+    lac_drawn drawn = {0};
     if (!lac_path_is_dir(dir)) return lac_fail(err, LAC_ERR_FILE, "%s is not a directory; give a result's", dir);
-    for (size_t i = 0; i < 3 && !drawn; i++) {
+    for (size_t i = 0; i < 3 && !drawn.n; i++) {
         snprintf(path, sizeof path, "%s%s", dir, places[i]);
         if (lac_path_is_dir(path) && lac_plots_draw(path, &drawn, err)) return err->code;
     }
-    if (!drawn)
+    if (!drawn.n)
         return lac_fail(err, LAC_ERR_DATA, "%s: no tables for pictures (.tsv beginning \"# plot\") in it or in its "
                         "plots/", dir);
     if (common->json)
-        printf("{\"drawn\": %zu}\n", drawn);
+        printf("{\"drawn\": %zu}\n", drawn.n);
     else
-        printf("%zu pictures drawn in %s, as .svg and .png\n", drawn, path);
+        printf("%zu pictures drawn in %s, as %s\n", drawn.n, path,
+               drawn.no_pdf ? ".svg and .png (this gnuplot was built without its pdfcairo terminal: no .pdf)"
+                            : ".svg, .png and .pdf");
     return LAC_OK;
 }
 

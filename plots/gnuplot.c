@@ -132,33 +132,67 @@ static lac_status draw(bool *drawn, FILE *to, const char *dir, const char *name,
     return LAC_OK;
 }
 
+/* A PDF says when it was made, and the same table shall give the same bytes: the digits of the date become those of the
+ * epoch, in place, so that the file's offsets still hold.  (Cairo writes them plainly up to 1.16; where they are packed
+ * away they stay.)  False: there is no such file. */
+static bool undate(const char *dir, const char *table, lac_arena *arena, lac_err *err)
+{
+    static const char key[] = "/CreationDate (D:", epoch[] = "19700101000000";
+    size_t n_key = sizeof key - 1, n_date = sizeof epoch - 1;
+    char *path = lac_printf(arena, err, "%s/%.*s.pdf", dir, (int)(strlen(table) - 4), table);
+    FILE *file = path ? fopen(path, "r+b") : NULL;
+    if (!file) return false;
+    lac_map map = {0};
+    if (!lac_map_open(&map, path, err)) {
+        const uint8_t *at = map.size ? memmem(map.data, map.size, key, n_key) : NULL;
+        if (at && (size_t)(map.data + map.size - at) > n_key + n_date &&
+            (fseek(file, (long)(at - map.data + (ptrdiff_t)n_key), SEEK_SET) || fwrite(epoch, n_date, 1, file) != 1))
+            lac_fail(err, LAC_ERR_FILE, "%s: %s", path, strerror(errno));
+        lac_map_close(&map);
+    }
+    if (fclose(file) && !err->code) lac_fail(err, LAC_ERR_FILE, "%s: %s", path, strerror(errno));
+    return true;
+}
+
 static int is_table(const struct dirent *entry)
 {
     size_t n = strlen(entry->d_name);
     return n > 4 && entry->d_name[0] != '.' && !strcmp(entry->d_name + n - 4, ".tsv");
 }
 
-lac_status lac_plots_draw(const char *dir, size_t *n_drawn, lac_err *err)
+/* Feeds a gnuplot the n tables; the names of those that it drew are moved to the front. */
+static lac_status draw_all(lac_drawn *drawn, const char *dir, struct dirent **entry, int n, lac_err *err)
 {
-    struct dirent **entries = NULL;
-    size_t drawn = 0;
-    if (n_drawn) *n_drawn = 0;
-    int n = scandir(dir, &entries, is_table, alphasort);
-    if (n < 0) return lac_fail(err, LAC_ERR_FILE, "%s: %s", dir, strerror(errno));
     gnuplot g;
     lac_arena arena = {0};
-    lac_status status = n ? gnuplot_open(&g, err) : LAC_OK;
-    bool open = n && !status;
-    for (int i = 0; i < n && open && !status; i++) {
+    if (gnuplot_open(&g, err)) return err->code;
+    for (int i = 0; i < n && !err->code; i++) {
         bool one = false;
         lac_arena_reset(&arena);
-        status = draw(&one, g.to, dir, entries[i]->d_name, &arena, err);
-        drawn += one;
+        if (draw(&one, g.to, dir, entry[i]->d_name, &arena, err) || !one) continue;
+        struct dirent *swap = entry[drawn->n];
+        entry[drawn->n++] = entry[i];
+        entry[i] = swap;
     }
-    if (open && gnuplot_close(&g, dir, err)) status = err->code;
+    lac_err closing = {0};
+    if (gnuplot_close(&g, dir, &closing) && !err->code) *err = closing;
+    for (size_t i = 0; i < drawn->n && !err->code; i++) {
+        lac_arena_reset(&arena);
+        drawn->no_pdf |= !undate(dir, entry[i]->d_name, &arena, err);
+    }
+    lac_arena_release(&arena);
+    return err->code;
+}
+
+lac_status lac_plots_draw(const char *dir, lac_drawn *drawn, lac_err *err)
+{
+    struct dirent **entries = NULL;
+    lac_drawn result = {0};
+    int n = scandir(dir, &entries, is_table, alphasort);
+    if (n < 0) return lac_fail(err, LAC_ERR_FILE, "%s: %s", dir, strerror(errno));
+    lac_status status = n ? draw_all(&result, dir, entries, n, err) : LAC_OK;
     for (int i = 0; i < n; i++) free(entries[i]);
     free(entries);
-    lac_arena_release(&arena);
-    if (n_drawn) *n_drawn = drawn;
+    if (drawn) *drawn = result;
     return status;
 }

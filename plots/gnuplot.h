@@ -10,16 +10,22 @@
  *
  *   gnuplot -e "table='average_mlp.tsv'" plots/heatmap.gp
  *
- * Each script writes NAME.svg and NAME.png beside NAME.tsv. */
+ * Each script writes NAME.svg, NAME.png and NAME.pdf beside NAME.tsv; a gnuplot without cairo leaves the PDF out. */
 #ifndef LAC_GNUPLOT_H
 #define LAC_GNUPLOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
 
-/* Draws every such table in dir; *n_drawn (may be NULL) counts them.  LAC_ERR_UNSUPPORTED: gnuplot or its scripts are
- * not there. */
-lac_status lac_plots_draw(const char *dir, size_t *n_drawn, lac_err *err);
+typedef struct {
+    size_t n;    /* tables drawn */
+    bool no_pdf; /* this gnuplot cannot write PDF */
+} lac_drawn;
+
+/* Draws every such table in dir; *drawn (may be NULL) says what came of it.  The same tables give the same bytes.
+ * LAC_ERR_UNSUPPORTED: gnuplot or its scripts are not there. */
+lac_status lac_plots_draw(const char *dir, lac_drawn *drawn, lac_err *err);
 
 #endif

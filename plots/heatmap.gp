@@ -1,52 +1,83 @@
-# A causal-trace heatmap: tokens (or groups of tokens) down, layers across.
+# A heatmap of causal tracing: tokens (or groups of tokens, or heads) down, layers across.
 #
-#   by hand   gnuplot -e "table='average_mlp.tsv'" heatmap.gp          -> average_mlp.svg, average_mlp.png
-#   rows      row <tab> label <tab> layer <tab> value                  rows and layers count from 0
-#   may set   out, title, xlabel, cblabel, colour (purple, green, red), min, max
+#   by hand   gnuplot -e "table='average_mlp.tsv'" heatmap.gp          -> average_mlp.svg, .png, .pdf
+#   rows      row <tab> label <tab> layer <tab> value                  rows and layers count from 0; nan: not measured
+#   may set   out, title, note, xlabel, ylabel, cblabel, colour (purple, green, red),
+#             centre   the value at which nothing happened (0), side   where the effect lies: above or below it
+#             min, max of the scale (several maps may share one)
 #
-# Each scheme runs from white through one hue to nearly black, so lightness alone orders the values: it survives grey
-# printing and colour blindness.
+# The centre is white.  Towards the effect a map darkens in its own hue, away from it in another, by the same steps, so
+# that nothing is cut off at zero and lightness alone tells how much; cells on the other side carry a dash, which tells
+# them apart in grey print.  The hues are ColorBrewer's (Harrower & Brewer 2003), in pairs that colour-blind readers can
+# tell apart.  tests/test_palettes.c walks along them.
+purple_steps = "#fcfbfd #dadaeb #9e9ac8 #6a51a3 #2a0050"
+green_steps  = "#fcfbfd #c7e9c0 #74c476 #238b45 #00341a"
+red_steps    = "#fcfbfd #fcbba1 #fb6a4a #cb181d #4d000a"
+orange_steps = "#fcfbfd #fdd0a2 #fd8d3c #bf4a02 #4a1a00"
+blue_steps   = "#fcfbfd #c6dbef #6baed6 #2171b5 #06204d"
+
 if (!exists("out")) out = table[1:strlen(table)-4]
 if (!exists("title")) title = ""
 if (!exists("xlabel")) xlabel = "layer"
+if (!exists("ylabel")) ylabel = ""
 if (!exists("cblabel")) cblabel = "p(answer)"
 if (!exists("colour")) colour = "purple"
+if (!exists("side")) side = "above"
+centre = exists("centre") ? real(centre) : 0
 
 set datafile separator tab
+set datafile missing "nan"
 stats table using 1:3 nooutput
-rows = STATS_max_x + 1
+rows = STATS_max_y >= 0 ? STATS_max_x + 1 : 1
 cols = STATS_max_y + 1
 stats table using 4 nooutput
 low = exists("min") ? real(min) : STATS_min
 high = exists("max") ? real(max) : STATS_max
+if (low > centre) low = centre
+if (high < centre) high = centre
 if (!(high > low)) high = low + 1e-6
 
-if (colour eq "green") set palette defined (0 "#f7fcf5", 1 "#c7e9c0", 2 "#74c476", 3 "#238b45", 4 "#00341a")
-if (colour eq "red") set palette defined (0 "#fff5f0", 1 "#fcbba1", 2 "#fb6a4a", 3 "#cb181d", 4 "#4d000a")
-if (colour eq "purple") set palette defined (0 "#fcfbfd", 1 "#dadaeb", 2 "#9e9ac8", 3 "#6a51a3", 4 "#2a0050")
+# ---- colours: a gray of 0 to 1 is a value of low to high ----
+own = colour eq "green" ? green_steps : colour eq "red" ? red_steps : purple_steps
+other = colour eq "green" ? purple_steps : colour eq "red" ? blue_steps : orange_steps
+above = side eq "above" ? own : other
+below = side eq "above" ? other : own
+reach = high - centre > centre - low ? high - centre : centre - low
+part(steps, i, k) = int("0x" . word(steps, i)[2*k:2*k+1]) / 255.0
+between(steps, x, k) = x >= 1 ? part(steps, 5, k) : \
+    part(steps, int(4*x)+1, k) + (4*x - int(4*x)) * (part(steps, int(4*x)+2, k) - part(steps, int(4*x)+1, k))
+shade(gray, k) = (d = (low + gray * (high - low) - centre) / reach, d < 0 ? between(below, -d, k) : between(above, d, k))
+set palette model RGB functions shade(gray, 1), shade(gray, 2), shade(gray, 3)
+other_side(v) = (side eq "above" ? centre - v : v - centre) > 0.05 * reach
 
+# ---- frame ----
+if (exists("note")) title = title . "\n" . note
 set title title noenhanced
 set xlabel xlabel noenhanced
+set ylabel ylabel noenhanced
 set cblabel cblabel noenhanced
 set cbrange [low:high]
-step = (low < 0.01 * high ? high : high - low) / 3
-set cbtics step format "%.2g"
-if (low < 0.01 * high) { set cbtics 0, step }
+rough = (high - low) / 3.5 # a step of 1, 2 or 5 times a power of ten
+power = 10 ** floor(log10(rough))
+set cbtics power * (rough < 1.5 * power ? 1 : rough < 3.5 * power ? 2 : rough < 7.5 * power ? 5 : 10) format "%.3g"
 set xrange [-0.5:cols-0.5]
 set yrange [rows-0.5:-0.5]
-every_layer = cols > 20 ? 5 : 1
-set xtics 0, every_layer
+set xtics 0, (cols > 20 ? 5 : 1)
 set ytics noenhanced
 set tics out nomirror scale 0.5
+set object 1 rectangle from graph 0,0 to graph 1,1 behind fillcolor rgb "#dddddd" fillstyle solid noborder # not measured
 set style fill solid 1.0 noborder
 unset key
 w = 230 + 16 * (cols > 24 ? cols : 24)
-h = 110 + 24 * rows
+h = 130 + 24 * (rows > 5 ? rows : 5)
 
-do for [terminal in "svg png"] {
-    if (terminal eq "svg") { set terminal svg size w,h dynamic font "DejaVu Sans,11" background "white" } \
-    else { set terminal pngcairo size 2*w,2*h font "DejaVu Sans,11" fontscale 2 linewidth 2 background "white" }
-    set output out . "." . terminal
-    plot table using 3:1:($3-0.5):($3+0.5):($1-0.5):($1+0.5):4:ytic(2) with boxxyerror fillcolor palette
+formats = strstrt(GPVAL_TERMINALS, "pdfcairo") ? "svg png pdf" : "svg png"
+do for [format in formats] {
+    if (format eq "svg") { set terminal svg size w,h dynamic font "DejaVu Sans,11" background "white" }
+    if (format eq "png") { set terminal pngcairo size 2*w,2*h font "DejaVu Sans,11" fontscale 2 linewidth 2 background "white" }
+    if (format eq "pdf") { set terminal pdfcairo size w/72.0,h/72.0 font "DejaVu Sans,11" fontscale 1 background "white" }
+    set output out . "." . format
+    plot table using 3:1:($3-0.5):($3+0.5):($1-0.5):($1+0.5):4:ytic(2) with boxxyerror fillcolor palette, \
+         table using 3:(other_side($4) ? $1 : NaN) with points pointtype "–" linecolor "black"
     unset output
 }

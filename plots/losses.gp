@@ -1,6 +1,6 @@
 # The losses of a training run, update by update; with alpha below where two sets are played against each other.
 #
-#   by hand   gnuplot -e "table='losses.tsv'" losses.gp                -> losses.svg, losses.png
+#   by hand   gnuplot -e "table='losses.tsv'" losses.gp                -> losses.svg, .png, .pdf
 #   columns   update <tab> loss                                        learning
 #             update <tab> forget <tab> retain <tab> alpha             unlearning
 #   may set   out, title
@@ -17,10 +17,12 @@ set grid ytics linetype 1 linecolor "#e0e0e0"
 set key above noenhanced
 set lmargin 9
 
-do for [terminal in "svg png"] {
-    if (terminal eq "svg") { set terminal svg size 760,480 dynamic font "DejaVu Sans,11" background "white" } \
-    else { set terminal pngcairo size 1520,960 font "DejaVu Sans,11" fontscale 2 linewidth 2 background "white" }
-    set output out . "." . terminal
+formats = strstrt(GPVAL_TERMINALS, "pdfcairo") ? "svg png pdf" : "svg png"
+do for [format in formats] {
+    if (format eq "svg") { set terminal svg size 760,480 dynamic font "DejaVu Sans,11" background "white" }
+    if (format eq "png") { set terminal pngcairo size 1520,960 font "DejaVu Sans,11" fontscale 2 linewidth 2 background "white" }
+    if (format eq "pdf") { set terminal pdfcairo size 760/72.0,480/72.0 font "DejaVu Sans,11" fontscale 1 background "white" }
+    set output out . "." . format
     if (two) {
         set multiplot
         set origin 0,0.3

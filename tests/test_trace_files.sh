@@ -20,13 +20,37 @@ for file in facts.jsonl trace.json summary.tsv layers.tsv manifest.json plots/av
     [ -s "$dir/a/$file" ] || fail "$file is missing or empty"
 done
 [ "$(ls "$dir/a/traces" | wc -l)" -eq 6 ] || fail "two facts with three kinds should leave six .npz files"
+if gnuplot -e 'exit status strstrt(GPVAL_TERMINALS, "pdfcairo") ? 0 : 1'; then
+    for file in "$dir"/a/plots/*.svg; do [ -s "${file%.svg}.pdf" ] || fail "$file without its .pdf"; done
+fi
 [ ! -e "$dir/a.part" ] || fail "the directory it was written in is still there"
 grep -q '</svg>' "$dir/a/plots/average_mlp.svg" || fail "average_mlp.svg is not whole"
 rm "$dir/a/manifest.json" "$dir/b/manifest.json"
 diff -r "$dir/a" "$dir/b" || fail "the same command gave other bytes"
-rm "$dir"/b/plots/*.svg "$dir"/b/plots/*.png
+rm -f "$dir"/b/plots/*.{svg,png,pdf}
 "$lacuna" plot "$dir/b" >/dev/null || fail "lacuna plot"
 diff -r "$dir/a" "$dir/b" || fail "lacuna plot drew other pictures"
+
+# Charts that are put together have a picture of their own; heads are layers by heads; every figure says how it was made.
+trace --facts "$facts" --limit 2 --pictures 1 --kinds hidden,mlp,head --window 1,3 --sever mlp,attn --direction noise \
+      --out "$dir/more" >/dev/null || fail "severed paths, windows and heads"
+for name in severed windows_mlp average_head_last_subject average_head_last 0_head_last; do
+    grep -q '</svg>' "$dir/more/plots/$name.svg" || fail "$name.svg is missing or not whole"
+done
+[ ! -e "$dir/more/plots/average_head.svg" ] || fail "heads drawn as if they were layers"
+for table in "$dir"/more/plots/*.tsv; do
+    grep -q '^# note noising, noise s3 (sigma [0-9.]*), 3 draws' "$table" || fail "$table does not say how it was made"
+done
+grep -q '^# note .*, n = 2 facts$' "$dir/more/plots/severed.tsv" || fail "severed.tsv does not say how many facts"
+# the bars are the summary's numbers: hidden, layer 3, last subject token, whole and with the MLPs cut
+for chart in hidden:0 hidden_no_mlp:1 hidden_no_attn:2; do
+    said=$(awk -F'\t' -v want="${chart#*:}" '!/^#/ && NF == 1 { block++ }
+           NF == 4 && $1 == 3 && block == want + 1 { print $2 }' "$dir/more/plots/severed.tsv")
+    should=$(awk -F'\t' -v chart="${chart%:*}" '$1 == chart && $2 == "p" && $3 == 3 && $4 == "last subject" { print $9 }' \
+             "$dir/more/summary.tsv")
+    awk -v a="$said" -v b="$should" 'BEGIN { d = a - b; exit !(a != "" && b != "" && d < 1e-5 && d > -1e-5) }' ||
+        fail "severed.tsv says $said of $chart where summary.tsv says $should"
+done
 
 trace --facts "$facts" --limit 1 --reference --out "$dir/c" >/dev/null || fail "--reference"
 trace --facts "$facts" --limit 1 --out "$dir/d" >/dev/null || fail "--limit 1"

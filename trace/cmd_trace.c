@@ -86,8 +86,11 @@ static lac_status save(const lac_trace *trace, const lac_trace_stats *stats, con
     if (lac_trace_save_facts(trace, out->part, err) || lac_trace_save_tables(trace, stats, out->part, c->pictures, err))
         return err->code;
     lac_err drawing = {0};
-    if (lac_plots_draw(plots, NULL, &drawing))
+    lac_drawn drawn = {0};
+    if (lac_plots_draw(plots, &drawn, &drawing))
         fprintf(stderr, "lacuna: %s (everything else is in %s)\n", drawing.msg, out->path);
+    else if (drawn.no_pdf)
+        fputs("lacuna: no pictures as .pdf: this gnuplot was built without its pdfcairo terminal\n", stderr);
     lac_manifest_set(manifest, "sigma", lac_json_number(trace->sigma));
     /* what was computed, so that a speed can be told; of this run alone where it went on behind another */
     cJSON *when = cJSON_GetObjectItemCaseSensitive(manifest->json, "when");

@@ -252,7 +252,7 @@ lac_status lac_trace_save_facts(const lac_trace *trace, const char *dir, lac_err
     cJSON_AddNumberToObject(json, "n_heads", trace->n_heads);
     cJSON_AddStringToObject(json, "direction", trace->noising ? "noise" : "denoise");
     cJSON_AddStringToObject(json, "corrupt", trace->opts.corrupt);
-    cJSON_AddStringToObject(json, "noise", trace->opts.noise);
+    cJSON_AddStringToObject(json, "noise", trace->opts.sigma > 0 ? "" : trace->opts.noise); /* sigma verbatim */
     cJSON_AddStringToObject(json, "edges", trace->paper_edges ? "paper" : "code");
     cJSON_AddStringToObject(json, "model", trace->model);
     add_number(json, "sigma", trace->sigma);

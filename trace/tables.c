@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "trace/stats.h"
+#include "trace/picture.h"
 
 typedef struct {
     const lac_trace *trace;
@@ -128,40 +128,6 @@ static lac_status save_mask(const saving *to)
 
 /* ---- tables for pictures ----------------------------------------------------------------------------------------- */
 
-static const char *const colour[LAC_N_KINDS] = {"purple", "green", "red", "purple", "red", "purple"};
-
-static void plain_text(FILE *to, const char *text)
-{
-    for (; *text; text++) fputc((unsigned char)*text < ' ' ? ' ' : *text, to);
-}
-
-static void describe(FILE *to, const lac_trace *trace, const lac_chart *chart)
-{
-    static const char *const restored[LAC_N_KINDS] = {"layer restored", "centre of the MLP layers restored",
-                                                      "centre of the attention layers restored",
-                                                      "layer restored, between its halves", "layer and head restored",
-                                                      "embedding restored"};
-    fprintf(to, "# colour %s\n# xlabel %s", colour[chart->kind], restored[chart->kind]);
-    if (trace->noising) fputs(", corrupted", to);
-    if (chart->kind == LAC_MLP || chart->kind == LAC_ATTN) fprintf(to, " (window %d)", chart->window);
-    if (chart->sever) fprintf(to, ", %s severed", chart->sever == LAC_SEVER_MLP ? "MLP" : "attention");
-    fputc('\n', to);
-}
-
-/* The range of scores over all charts, so that a fact's maps share a scale. */
-static void score_range(double *low, double *top, const lac_trace *trace, const lac_traced *traced)
-{
-    const lac_grid *g = &traced->grid;
-    *low = *top = trace->noising ? g->high[LAC_PROB] : lac_low_mean(g, LAC_PROB);
-    for (int i = 0; i < trace->n_charts; i++)
-        for (int t = 0; t < g->n_tokens; t++)
-            for (int col = 0; col < trace->charts[i].n_cols; col++) {
-                double p = lac_cell_mean(g, &trace->charts[i], i, LAC_PROB, t, col);
-                if (p > *top) *top = p;
-                if (trace->noising && p < *low) *low = p;
-            }
-}
-
 static lac_status save_fact_table(const saving *to, const lac_traced *traced, int which)
 {
     const lac_grid *g = &traced->grid;
@@ -170,43 +136,49 @@ static lac_status save_fact_table(const saving *to, const lac_traced *traced, in
     lac_writer out = {0};
     char *name = lac_printf(to->arena, to->err, "plots/%d_%s.tsv", traced->fact->id, chart->name);
     if (!name || open_in(&out, to, name)) return to->err->code;
-    score_range(&low, &top, to->trace, traced);
+    lac_picture_scores(&low, &top, to->trace, traced, false);
     fputs("# plot heatmap.gp\n# title ", out.stream);
-    plain_text(out.stream, traced->fact->prompt);
+    lac_picture_text(out.stream, traced->fact->prompt);
     fprintf(out.stream, " (clean %.3f", g->high[LAC_PROB]);
     if (isfinite(lac_low_mean(g, LAC_PROB))) fprintf(out.stream, ", corrupted %.3f", lac_low_mean(g, LAC_PROB));
     fputs(")\n# cblabel p(", out.stream);
-    plain_text(out.stream, traced->answer);
+    lac_picture_text(out.stream, traced->answer);
     fputs(")\n", out.stream);
-    describe(out.stream, to->trace, chart);
+    lac_picture_centre(out.stream, to->trace, traced);
+    lac_picture_describe(out.stream, to->trace, chart, traced);
     fprintf(out.stream, "# min %.9g\n# max %.9g\n#row\ttoken\tlayer\tscore\n", low, top);
     for (int t = 0; t < g->n_tokens; t++)
         for (int col = 0; col < chart->n_cols; col++) {
             fprintf(out.stream, "%d\t%d ", t, t);
-            plain_text(out.stream, traced->tokens[t]);
-            fprintf(out.stream, "%s\t%d\t%.9g\n", t >= g->begin && t < g->end ? "*" : "", col,
-                    lac_cell_mean(g, chart, which, LAC_PROB, t, col));
+            lac_picture_text(out.stream, traced->tokens[t]);
+            fprintf(out.stream, "%s\t%d", t >= g->begin && t < g->end ? "*" : "", col);
+            lac_picture_number(out.stream, lac_cell_mean(g, chart, which, LAC_PROB, t, col));
+            fputc('\n', out.stream);
         }
     return lac_writer_commit(&out, to->err);
 }
 
-static lac_status save_average_table(const saving *to, int which, double top)
+static lac_status save_average_table(const saving *to, int which)
 {
     const lac_trace *trace = to->trace;
     const lac_chart *chart = &trace->charts[which];
     lac_writer out = {0};
+    double low, top;
+    lac_picture_effects(&low, &top, trace, to->stats, false);
     char *name = lac_printf(to->arena, to->err, "plots/average_%s.tsv", chart->name);
     if (!name || open_in(&out, to, name)) return to->err->code;
     fprintf(out.stream, "# plot heatmap.gp\n# title mean over %zu facts (clean %.3f", trace->n_traced, to->stats->high[LAC_PROB]);
     if (isfinite(to->stats->low[LAC_PROB])) fprintf(out.stream, ", corrupted %.3f", to->stats->low[LAC_PROB]);
     fputs(")\n# cblabel effect on p(answer)\n", out.stream);
-    describe(out.stream, trace, chart);
-    fprintf(out.stream, "# min 0\n# max %.9g\n#row\ttokens\tlayer\teffect\n", top);
+    lac_picture_describe(out.stream, trace, chart, NULL);
+    fprintf(out.stream, "# min %.9g\n# max %.9g\n#row\ttokens\tlayer\teffect\n", low, top);
     for (int c = 0; c < LAC_N_CATEGORIES; c++)
         for (int col = 0; col < chart->n_cols; col++) {
             const lac_effect *e = lac_effect_at(to->stats, trace, which, LAC_PROB, (lac_category)c, col);
-            fprintf(out.stream, "%d\t%s%s%s\t%d\t%.9g\n", c, lac_category_name[c], c <= LAC_LAST_SUBJECT ? "*" : "",
-                    e->n ? "" : " (none)", col, e->effect);
+            fprintf(out.stream, "%d\t%s%s%s\t%d", c, lac_category_name[c], c <= LAC_LAST_SUBJECT ? "*" : "",
+                    e->n ? "" : " (none)", col);
+            lac_picture_number(out.stream, e->n ? e->effect : NAN);
+            fputc('\n', out.stream);
         }
     return lac_writer_commit(&out, to->err);
 }
@@ -218,9 +190,8 @@ static lac_status save_line_table(const saving *to, int which)
     lac_writer out = {0};
     char *name = lac_printf(to->arena, to->err, "plots/lines_%s.tsv", chart->name);
     if (!name || open_in(&out, to, name)) return to->err->code;
-    fprintf(out.stream, "# plot layers.gp\n# title %s: mean over %zu facts, 95 %% bootstrap intervals over facts\n",
-            chart->name, trace->n_traced);
-    describe(out.stream, trace, chart);
+    fprintf(out.stream, "# plot layers.gp\n# title %s: mean effect, 95 %% bootstrap intervals over facts\n", chart->name);
+    lac_picture_describe(out.stream, trace, chart, NULL);
     bool begun = false;
     for (int c = 0; c < LAC_N_CATEGORIES; c++) {
         if (!lac_effect_at(to->stats, trace, which, LAC_PROB, (lac_category)c, 0)->n) continue;
@@ -237,15 +208,10 @@ static lac_status save_line_table(const saving *to, int which)
 static lac_status save_averages(const saving *to)
 {
     const lac_trace *trace = to->trace;
-    double top = 0;
-    for (int i = 0; i < trace->n_charts; i++)
-        for (int c = 0; c < LAC_N_CATEGORIES; c++)
-            for (int col = 0; col < trace->charts[i].n_cols; col++) {
-                double effect = lac_effect_at(to->stats, trace, i, LAC_PROB, (lac_category)c, col)->effect;
-                if (effect > top) top = effect;
-            }
-    for (int i = 0; i < trace->n_charts && trace->n_traced; i++)
-        if (save_average_table(to, i, top) || (trace->charts[i].n_cols > 1 && save_line_table(to, i))) return to->err->code;
+    for (int i = 0; i < trace->n_charts && trace->n_traced; i++) {
+        if (trace->charts[i].kind == LAC_HEAD) continue; /* see picture.c */
+        if (save_average_table(to, i) || (trace->charts[i].n_cols > 1 && save_line_table(to, i))) return to->err->code;
+    }
     return LAC_OK;
 }
 
@@ -254,12 +220,14 @@ lac_status lac_trace_save_tables(const lac_trace *trace, const lac_trace_stats *
 {
     lac_arena scratch = {0};
     saving to = {trace, stats, dir, &scratch, err};
-    bool failed = save_summary(&to) || save_layers(&to) || save_mask(&to) || save_averages(&to);
+    bool failed = save_summary(&to) || save_layers(&to) || save_mask(&to) || save_averages(&to) ||
+                  lac_trace_save_pictures(trace, stats, dir, pictures, err);
     int drawn = 0;
     for (size_t i = 0; i < trace->n && !failed; i++) {
         lac_arena_reset(&scratch);
         if (trace->facts[i].left_out || drawn++ >= pictures) continue;
-        for (int k = 0; k < trace->n_charts && !failed; k++) failed = save_fact_table(&to, &trace->facts[i], k);
+        for (int k = 0; k < trace->n_charts && !failed; k++)
+            failed = trace->charts[k].kind != LAC_HEAD && save_fact_table(&to, &trace->facts[i], k);
     }
     lac_arena_release(&scratch);
     return failed ? err->code : LAC_OK;
