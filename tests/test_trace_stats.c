@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/json.h"
 #include "trace/stats.h"
 
 static void check_range(lac_category category, int n, int b, int e, int from, int to)
@@ -39,8 +40,8 @@ static void categories_are_those_of_the_paper(void **state)
 }
 
 /* One mlp chart of two layers; every metric holds the given p. */
-static void fill(lac_traced *t, lac_fact *fact, float *value, double *lows, const double *p, int n_tokens, int begin, int end,
-                 double high, double low, float **charts)
+static void fill(lac_traced *t, lac_fact *fact, float *value, double *lows, const double *p, int n_tokens, int begin,
+                 int end, double high, double low, float **charts)
 {
     *t = (lac_traced){.fact = fact, .grid = {.n_tokens = n_tokens, .begin = begin, .end = end, .n_samples = 1, .low = lows}};
     for (int m = 0; m < LAC_N_METRICS; m++) {
@@ -92,11 +93,394 @@ static void averages_are_over_facts_not_over_tokens(void **state)
     lac_arena_release(&arena);
 }
 
+/* ---- traces made by rule ----------------------------------------------------------------------------------------- */
+
+enum { TOKENS = 5, BEGIN = 1, END = 3 }; /* five tokens, the subject is the second and third */
+
+/* p at a cell; low is 0, so that it is the effect too. */
+typedef double (*rule)(int fact, int chart, int s, int t, int col);
+
+typedef struct {
+    lac_arena arena;
+    lac_trace trace;
+    lac_trace_stats stats;
+    lac_err err;
+} world;
+
+static void make(world *w, int n, int n_charts, int n_cols, int samples, rule value)
+{
+    *w = (world){.trace = {.opts = LAC_TRACE_DEFAULTS, .n_charts = n_charts, .n_layers = n_cols, .n_heads = 1, .n = (size_t)n,
+                           .n_traced = (size_t)n}};
+    lac_trace *t = &w->trace;
+    t->charts = LAC_NEW(&w->arena, lac_chart, (size_t)n_charts, &w->err);
+    t->facts = LAC_NEW(&w->arena, lac_traced, (size_t)n, &w->err);
+    for (int c = 0; c < n_charts; c++) {
+        t->charts[c] = (lac_chart){.kind = c ? LAC_ATTN : LAC_MLP, .window = 1, .n_cols = n_cols};
+        snprintf(t->charts[c].name, sizeof t->charts[c].name, "chart%d", c);
+    }
+    for (int i = 0; i < n; i++) {
+        lac_fact *fact = LAC_NEW(&w->arena, lac_fact, 1, &w->err);
+        lac_grid *g = &t->facts[i].grid;
+        fact->id = i;
+        t->facts[i].fact = fact;
+        *g = (lac_grid){.n_tokens = TOKENS, .begin = BEGIN, .end = END, .n_samples = samples};
+        for (int m = 0; m < LAC_N_METRICS; m++) g->high[m] = 1;
+        g->low = LAC_NEW(&w->arena, double, (size_t)samples * LAC_N_METRICS, &w->err);
+        g->value = LAC_NEW(&w->arena, float *, (size_t)n_charts, &w->err);
+        for (int c = 0; c < n_charts; c++) {
+            g->value[c] = LAC_NEW(&w->arena, float, (size_t)(samples * LAC_N_METRICS * TOKENS * n_cols), &w->err);
+            for (int s = 0; s < samples; s++)
+                for (int m = 0; m < LAC_N_METRICS; m++)
+                    for (int k = 0; k < TOKENS * n_cols; k++)
+                        *lac_cell(g, &t->charts[c], c, s, (lac_metric)m, k / n_cols, k % n_cols) =
+                            (float)value(i, c, s, k / n_cols, k % n_cols);
+        }
+    }
+    assert_int_equal(w->err.code, LAC_OK);
+}
+
+static void analyse(world *w)
+{
+    assert_int_equal(lac_trace_statistics(&w->stats, &w->trace, &w->arena, &w->err), LAC_OK);
+}
+
+static const lac_effect *at(const world *w, int chart, int col)
+{
+    return lac_effect_at(&w->stats, &w->trace, chart, LAC_PROB, LAC_LAST_SUBJECT, col);
+}
+
+/* The same normal number for the same arguments. */
+static double normal(int a, int b, int c)
+{
+    lac_rng rng;
+    lac_rng_seed(&rng, 1 + (uint64_t)a + ((uint64_t)b << 20) + ((uint64_t)c << 40));
+    return lac_rng_normal(&rng);
+}
+
+/* ---- intervals ---------------------------------------------------------------------------------------------------- */
+
+static double scattered(int fact, int chart, int s, int t, int col)
+{
+    (void)s, (void)t;
+    return .3 + .1 * normal(fact, chart, col);
+}
+
+static void intervals_over_facts_cover_what_they_should(void **state)
+{
+    (void)state;
+    enum { COLS = 400 };
+    world w;
+    double width[2] = {0, 0};
+    for (int k = 0; k < 2; k++) {
+        make(&w, k ? 160 : 40, 1, COLS, 1, scattered);
+        w.trace.charts[0].kind = LAC_HEAD; /* so many columns are no layers to rank */
+        analyse(&w);
+        int covered = 0;
+        for (int col = 0; col < COLS; col++) {
+            const lac_effect *e = at(&w, 0, col);
+            covered += e->ci_low <= .3 && e->ci_high >= .3;
+            width[k] += (e->ci_high - e->ci_low) / COLS;
+        }
+        assert_in_range(covered, (int)(.90 * COLS), (int)(.98 * COLS)); /* a percentile interval of 40 is a little narrow */
+        lac_arena_release(&w.arena);
+    }
+    assert_true(fabs(width[0] / width[1] - 2) < .1); /* four times the facts, half the width */
+    assert_true(fabs(width[1] - 2 * 1.96 * .1 / sqrt(160)) < .002);
+}
+
+static void intervals_are_scipys(void **state)
+{
+    (void)state;
+    lac_err err = {0};
+    cJSON *f = lac_json_load(LAC_TESTS_DIR "/fixtures/bootstrap.json", &err);
+    assert_non_null(f);
+    const cJSON *sample;
+    int n_samples = 0;
+    cJSON_ArrayForEach(sample, cJSON_GetObjectItem(f, "samples")) {
+        const cJSON *x = cJSON_GetObjectItem(sample, "x");
+        lac_arena arena = {0};
+        size_t n = (size_t)cJSON_GetArraySize(x);
+        size_t *fact = LAC_NEW(&arena, size_t, n, &err);
+        double *effect = LAC_NEW(&arena, double, n, &err);
+        for (size_t i = 0; i < n; i++) effect[i] = cJSON_GetArrayItem(x, (int)i)->valuedouble;
+        lac_fact_rows rows = {.n = n, .cols = 1, .fact = fact, .effect = effect};
+        lac_draws draws = {0};
+        lac_row_stat stat;
+        assert_int_equal(lac_fact_rows_stats(&stat, &rows, &draws, &err), LAC_OK);
+        /* 1000 resamples leave a 2.5 % point uncertain by 0.085 of the resampled means' deviation: 3.5 times that */
+        double deviation = cJSON_GetNumberValue(cJSON_GetObjectItem(sample, "deviation"));
+        assert_true(fabs(stat.mean - cJSON_GetNumberValue(cJSON_GetObjectItem(sample, "mean"))) < 1e-12);
+        assert_true(fabs(stat.facts.low - cJSON_GetNumberValue(cJSON_GetObjectItem(sample, "low"))) < .3 * deviation);
+        assert_true(fabs(stat.facts.high - cJSON_GetNumberValue(cJSON_GetObjectItem(sample, "high"))) < .3 * deviation);
+        assert_true(isnan(stat.noise.low));
+        n_samples++;
+        lac_arena_release(&arena);
+    }
+    assert_int_equal(n_samples, 4);
+    cJSON_Delete(f);
+}
+
+static double noiseless(int fact, int chart, int s, int t, int col)
+{
+    (void)s;
+    return scattered(fact, chart, s, t, col);
+}
+
+static double noisy(int fact, int chart, int s, int t, int col)
+{
+    (void)t;
+    return .3 + .1 * normal(fact, chart, col + 100 * (s + 1));
+}
+
+static double noisy_alike(int fact, int chart, int s, int t, int col)
+{
+    (void)fact;
+    return noisy(0, chart, s, t, col);
+}
+
+static double mean_noise_width(world *w, int cols)
+{
+    double width = 0;
+    analyse(w);
+    for (int col = 0; col < cols; col++) width += (at(w, 0, col)->noise_ci_high - at(w, 0, col)->noise_ci_low) / cols;
+    return width;
+}
+
+static void equal_noise_samples_leave_no_doubt_about_the_noise(void **state)
+{
+    (void)state;
+    world w;
+    make(&w, 20, 1, 8, 5, noiseless);
+    analyse(&w);
+    for (int col = 0; col < 8; col++) {
+        const lac_effect *e = at(&w, 0, col);
+        assert_true(e->noise_ci_high == e->noise_ci_low);
+        assert_true(fabs(e->noise_ci_low - e->effect) < 1e-12);
+        assert_true(e->ci_high > e->ci_low);
+    }
+    lac_arena_release(&w.arena);
+    make(&w, 20, 1, 8, 1, noiseless); /* one sample: nothing is known of the noise */
+    analyse(&w);
+    assert_true(isnan(at(&w, 0, 0)->noise_ci_low) && isnan(at(&w, 0, 0)->noise_ci_high));
+    lac_arena_release(&w.arena);
+}
+
+/* Ten samples of deviation 0.1, 16 facts: 2 * 1.96 * 0.1 / sqrt(10) and a little less (the bootstrap divides by S, not
+ * S - 1), again by sqrt(16) where facts have noise of their own. */
+static void shared_noise_does_not_average_out_over_facts(void **state)
+{
+    (void)state;
+    enum { COLS = 60 };
+    const double one = 2 * 1.96 * .1 / sqrt(10) * sqrt(.9);
+    world w;
+    make(&w, 16, 1, COLS, 10, noisy);
+    double own = mean_noise_width(&w, COLS);
+    lac_arena_release(&w.arena);
+    make(&w, 16, 1, COLS, 10, noisy_alike);
+    w.trace.opts.noise_seed = "shared";
+    double shared = mean_noise_width(&w, COLS);
+    lac_arena_release(&w.arena);
+    make(&w, 16, 1, COLS, 10, noisy_alike);
+    w.trace.opts.compat = "rome";
+    double rome = mean_noise_width(&w, COLS);
+    lac_arena_release(&w.arena);
+    assert_true(fabs(own / (one / 4) - 1) < .1);
+    assert_true(fabs(shared / one - 1) < .1);
+    assert_true(rome == shared);
+}
+
+static void facts_may_have_different_numbers_of_samples(void **state)
+{
+    (void)state;
+    for (int shared = 0; shared < 2; shared++) {
+        world w;
+        make(&w, 6, 1, 3, 8, noisy);
+        if (shared) w.trace.opts.noise_seed = "shared";
+        w.trace.facts[1].grid.n_samples = 1;
+        w.trace.facts[4].grid.n_samples = 5;
+        analyse(&w);
+        for (int col = 0; col < 3; col++) {
+            double mean = 0;
+            for (int i = 0; i < 6; i++)
+                mean += lac_cell_mean(&w.trace.facts[i].grid, w.trace.charts, 0, LAC_PROB, END - 1, col) / 6;
+            const lac_effect *e = at(&w, 0, col);
+            assert_true(fabs(e->effect - mean) < 1e-12);
+            assert_true(e->noise_ci_low < mean && e->noise_ci_high > mean);
+        }
+        for (size_t r = 0; r < LAC_RESAMPLES; r++) /* each fact's weights are a mean's */
+            for (size_t i = 0; i < 6; i++) {
+                double sum = 0;
+                for (int s = 0; s < w.trace.facts[i].grid.n_samples; s++)
+                    sum += (double)w.stats.draws.weight[r * w.stats.draws.n + w.stats.draws.first[i] + (size_t)s];
+                assert_true(fabs(sum - 1) < 1e-6);
+            }
+        lac_arena_release(&w.arena);
+    }
+}
+
+static double with_holes(int fact, int chart, int s, int t, int col)
+{
+    if (fact == 2 && t == END - 1) return NAN; /* not asked for */
+    return noisy(fact, chart, s, t, col);
+}
+
+static void a_fact_without_the_cells_is_left_out_and_not_counted(void **state)
+{
+    (void)state;
+    world w;
+    make(&w, 5, 1, 2, 3, with_holes);
+    analyse(&w);
+    double mean = 0;
+    for (int i = 0; i < 5; i++)
+        if (i != 2) mean += lac_cell_mean(&w.trace.facts[i].grid, w.trace.charts, 0, LAC_PROB, END - 1, 1) / 4;
+    assert_int_equal(at(&w, 0, 1)->n, 4);
+    assert_true(fabs(at(&w, 0, 1)->effect - mean) < 1e-12);
+    assert_true(isfinite(at(&w, 0, 1)->noise_ci_low));
+    assert_int_equal(lac_effect_at(&w.stats, &w.trace, 0, LAC_PROB, LAC_FIRST_SUBJECT, 1)->n, 5);
+    assert_int_equal(w.stats.rankings[0].n, 4);
+    lac_arena_release(&w.arena);
+}
+
+/* ---- differences, ties, controls ---------------------------------------------------------------------------------- */
+
+static void a_chart_differs_from_itself_by_nothing(void **state)
+{
+    (void)state;
+    world w;
+    make(&w, 9, 2, 4, 3, noisy);
+    analyse(&w);
+    lac_fact_rows rows[2], minus;
+    lac_row_stat stat[4];
+    for (int c = 0; c < 2; c++)
+        assert_int_equal(lac_fact_rows_category(&rows[c], &w.trace, &w.stats.draws, c, LAC_PROB, LAC_LAST_SUBJECT,
+                                                &w.arena, &w.err),
+                         LAC_OK);
+    assert_int_equal(lac_fact_rows_minus(&minus, &w.trace, &w.stats.draws, &rows[0], &rows[0], -1, &w.arena, &w.err),
+                     LAC_OK);
+    assert_int_equal(lac_fact_rows_stats(stat, &minus, &w.stats.draws, &w.err), LAC_OK);
+    for (int c = 0; c < 4; c++) {
+        assert_int_equal(stat[c].n, 9);
+        assert_true(stat[c].mean == 0 && stat[c].facts.low == 0 && stat[c].facts.high == 0);
+        assert_true(stat[c].noise.low == 0 && stat[c].noise.high == 0);
+    }
+    assert_int_equal(lac_fact_rows_minus(&minus, &w.trace, &w.stats.draws, &rows[0], &rows[1], -1, &w.arena, &w.err),
+                     LAC_OK);
+    assert_int_equal(lac_fact_rows_stats(stat, &minus, &w.stats.draws, &w.err), LAC_OK);
+    for (int c = 0; c < 4; c++) {
+        assert_true(fabs(stat[c].mean - (at(&w, 0, c)->effect - at(&w, 1, c)->effect)) < 1e-12);
+        assert_true(stat[c].facts.low < stat[c].mean && stat[c].facts.high > stat[c].mean);
+    }
+    lac_arena_release(&w.arena);
+}
+
+/* Layers 0 and 1 alike, 2 far below, 3 lower by as much for every fact. */
+static double one_far_below(int fact, int chart, int s, int t, int col)
+{
+    (void)s, (void)t, (void)chart;
+    double own = normal(fact, 0, 9);
+    return (col == 3 ? .25 : col == 2 ? .1 : .5) + .03 * own + (col == 3 ? 0 : .02 * normal(fact, col % 2, 3));
+}
+
+static void equal_layers_are_tied_and_a_far_one_is_not(void **state)
+{
+    (void)state;
+    world w;
+    make(&w, 20, 1, 4, 1, one_far_below);
+    analyse(&w);
+    const lac_ranking *r = w.stats.rankings;
+    assert_true(r->tied[0] && r->tied[1] && !r->tied[2] && !r->tied[3]);
+    assert_int_equal(r->n_tied, 2);
+    assert_int_equal(r->rank[r->best], 1);
+    assert_int_equal(r->rank[3], 3);
+    assert_int_equal(r->rank[2], 4);
+    char words[80];
+    snprintf(words, sizeof words, "layers 0-1 cannot be told apart from the best (%d)", r->best);
+    assert_string_equal(lac_ranking_words(r, &w.arena, &w.err), words);
+    lac_arena_release(&w.arena);
+}
+
+static void of_one_to_three_facts_nothing_can_be_told(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 3; n++) {
+        world w;
+        make(&w, n, 1, 4, 1, one_far_below);
+        analyse(&w);
+        assert_int_equal(w.stats.rankings[0].n_tied, 4);
+        const lac_effect *e = at(&w, 0, 2);
+        if (n == 1) {
+            assert_true(isnan(e->se));
+            assert_true(e->ci_low == e->effect && e->ci_high == e->effect);
+        }
+        char words[80];
+        snprintf(words, sizeof words, "%d fact%s: no layer can be told apart from the best (%d)", n, n == 1 ? "" : "s",
+                 w.stats.rankings[0].best);
+        assert_string_equal(lac_ranking_words(&w.stats.rankings[0], &w.arena, &w.err), words);
+        lac_arena_release(&w.arena);
+    }
+}
+
+static double all_the_same(int fact, int chart, int s, int t, int col)
+{
+    (void)s, (void)t;
+    return .1 * normal(fact, 1 + chart, col) + .2 * normal(fact, 0, 1 << 18);
+}
+
+/* Where all layers are the best, none may be excluded more often than in 5 of 100 samples; few of those that the
+ * selection of the largest mean would exclude. */
+static void a_layer_that_is_the_best_is_seldom_excluded(void **state)
+{
+    (void)state;
+    enum { SETS = 40, LAYERS = 12 };
+    int excluded = 0;
+    world w;
+    make(&w, 24, SETS, LAYERS, 1, all_the_same);
+    analyse(&w);
+    for (int chart = 0; chart < SETS; chart++) excluded += LAYERS - w.stats.rankings[chart].n_tied;
+    lac_arena_release(&w.arena);
+    assert_in_range(excluded, 0, SETS * LAYERS / 20);
+}
+
+static double loud_at_the_subject(int fact, int chart, int s, int t, int col)
+{
+    (void)fact, (void)chart, (void)s;
+    return t == END - 1 ? 100 + col : t;
+}
+
+static void controls_are_drawn_elsewhere(void **state)
+{
+    (void)state;
+    world w;
+    make(&w, 200, 1, 4, 1, loud_at_the_subject);
+    w.trace.facts[7].noop = 3e-7;
+    analyse(&w);
+    const lac_effect *token = w.stats.controls[0].token, *layer = w.stats.controls[0].layer;
+    for (int col = 0; col < 4; col++) { /* tokens 0, 1, 3 and 4 alike: 2 on average, deviation 1.58 */
+        assert_int_equal(token[col].n, 200);
+        assert_true(fabs(token[col].effect - 2) < 4 * 1.58 / sqrt(200));
+    }
+    assert_true(fabs(layer->effect - 101.5) < 4 * 1.12 / sqrt(200)); /* columns 0 to 3 alike */
+    assert_true(layer->ci_low < layer->effect && layer->ci_high > layer->effect);
+    assert_true(w.stats.noop == 3e-7);
+    lac_arena_release(&w.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(categories_are_those_of_the_paper),
         cmocka_unit_test(averages_are_over_facts_not_over_tokens),
+        cmocka_unit_test(intervals_over_facts_cover_what_they_should),
+        cmocka_unit_test(intervals_are_scipys),
+        cmocka_unit_test(equal_noise_samples_leave_no_doubt_about_the_noise),
+        cmocka_unit_test(shared_noise_does_not_average_out_over_facts),
+        cmocka_unit_test(facts_may_have_different_numbers_of_samples),
+        cmocka_unit_test(a_fact_without_the_cells_is_left_out_and_not_counted),
+        cmocka_unit_test(a_chart_differs_from_itself_by_nothing),
+        cmocka_unit_test(equal_layers_are_tied_and_a_far_one_is_not),
+        cmocka_unit_test(of_one_to_three_facts_nothing_can_be_told),
+        cmocka_unit_test(a_layer_that_is_the_best_is_seldom_excluded),
+        cmocka_unit_test(controls_are_drawn_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

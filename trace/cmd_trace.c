@@ -37,7 +37,7 @@ static void report_left_out(const lac_trace *trace)
     }
 }
 
-static void report(const lac_trace *trace, const lac_trace_stats *stats)
+static lac_status report(const lac_trace *trace, const lac_trace_stats *stats, lac_arena *arena, lac_err *err)
 {
     const lac_suggestion *s = &stats->suggestion;
     printf("traced %zu of %zu facts; p(answer) clean %.3f", trace->n_traced, trace->n, stats->high[LAC_PROB]);
@@ -45,16 +45,20 @@ static void report(const lac_trace *trace, const lac_trace_stats *stats)
     if (trace->sigma > 0) printf(" (sigma %.6g)", trace->sigma);
     putchar('\n');
     report_left_out(trace);
-    if (!trace->n_traced) return;
+    if (!trace->n_traced) return LAC_OK;
     for (int i = 0; i < trace->n_charts; i++) {
         putchar('\n');
         lac_trace_sketch_average(stdout, trace, stats, i);
     }
-    if (s->to > s->from)
-        printf("\nmask: %s %d-%d, carrying %.0f %% of the effect\n", trace->charts[s->chart].name, s->from, s->to - 1,
-               100 * s->share);
-    else
+    if (s->to == s->from) {
         printf("\nno mask: patching changed nothing at the last subject token\n");
+        return LAC_OK;
+    }
+    const char *words = lac_ranking_words(&stats->rankings[s->chart], arena, err);
+    if (!words) return err->code;
+    printf("\nmask: %s %d-%d, carrying %.0f %% of the effect; %s\n", trace->charts[s->chart].name, s->from, s->to - 1,
+           100 * s->share, words);
+    return LAC_OK;
 }
 
 static lac_status report_json(const lac_trace *trace, const lac_trace_stats *stats, lac_err *err)
@@ -69,6 +73,10 @@ static lac_status report_json(const lac_trace *trace, const lac_trace_stats *sta
     cJSON_AddItemToObject(json, "suggested_layers", layers = cJSON_CreateArray());
     for (int l = s->from; l < s->to; l++) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
     cJSON_AddItemToObject(json, "share", lac_json_number(s->share));
+    const lac_ranking *r = s->chart >= 0 ? &stats->rankings[s->chart] : NULL;
+    cJSON_AddItemToObject(json, "tied_with_best", layers = cJSON_CreateArray());
+    for (int l = 0; r && r->n && l < r->n_layers; l++)
+        if (r->tied[l]) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
     char *text = cJSON_Print(json);
     cJSON_Delete(json);
     if (!text) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while printing the result");
@@ -148,8 +156,7 @@ static lac_status work(const command *c, const char *path, const lac_common *com
         lac_outdir_commit(out, err))
         return err->code;
     if (common->json) return report_json(&trace, &stats, err);
-    report(&trace, &stats);
-    return LAC_OK;
+    return report(&trace, &stats, arena, err);
 }
 
 /* ---- the screen ------------------------------------------------------------------------------------------------- */

@@ -1,13 +1,10 @@
 #include "trace/stats.h"
 
 #include <math.h>
-
-#include "base/stat.h"
+#include <stdlib.h>
 
 const char *const lac_category_name[LAC_N_CATEGORIES] = {"first subject", "middle subject",  "last subject",
                                                          "first after",   "further", "last"};
-
-enum { RESAMPLES = 1000 };
 
 void lac_category_range(int *from, int *to, lac_category category, int T, int b, int e)
 {
@@ -39,8 +36,8 @@ double lac_effect_of(const lac_trace *trace, lac_metric metric, double value, do
     return metric == LAC_RANK || metric == LAC_KL ? -gained : gained; /* these two fall as the answer comes back */
 }
 
-double lac_category_value(const lac_trace *trace, const lac_traced *fact, int chart, lac_metric metric, lac_category category,
-                          int col)
+double lac_category_value(const lac_trace *trace, const lac_traced *fact, int chart, lac_metric metric,
+                          lac_category category, int col)
 {
     const lac_grid *g = &fact->grid;
     int from, to;
@@ -53,34 +50,55 @@ double lac_category_value(const lac_trace *trace, const lac_traced *fact, int ch
 
 /* ---- averages with intervals ------------------------------------------------------------------------------------ */
 
-static lac_status average(lac_effect *e, const lac_trace *trace, int chart, lac_metric metric, lac_category category, int col,
-                          double *value, lac_err *err)
+lac_status lac_effects_of_rows(lac_effect *out, const lac_trace *trace, const lac_fact_rows *rows,
+                               const lac_draws *draws, lac_metric metric, lac_err *err)
 {
-    *e = (lac_effect){0};
-    for (size_t i = 0; i < trace->n; i++) {
-        const lac_traced *fact = &trace->facts[i];
-        double score = fact->left_out ? NAN : lac_category_value(trace, fact, chart, metric, category, col);
-        if (!isfinite(score)) continue;
-        double low = lac_low_mean(&fact->grid, metric), high = fact->grid.high[metric];
-        value[e->n++] = lac_effect_of(trace, metric, score, high, low);
-        e->score += score;
-        e->low += low;
-        e->high += high;
+    lac_row_stat *stat = calloc(rows->cols, sizeof *stat);
+    double low = 0, high = 0, n = (double)rows->n;
+    if (!stat) return lac_fail(err, LAC_ERR_MEMORY, "out of memory for the averages of a trace");
+    lac_status status = lac_fact_rows_stats(stat, rows, draws, err);
+    for (size_t i = 0; i < rows->n; i++) {
+        low += lac_low_mean(&trace->facts[rows->fact[i]].grid, metric) / n;
+        high += trace->facts[rows->fact[i]].grid.high[metric] / n;
     }
-    if (!e->n) return LAC_OK;
-    e->score /= (double)e->n;
-    e->low /= (double)e->n;
-    e->high /= (double)e->n;
-    lac_stat stat = lac_stat_of(value, e->n);
-    e->effect = stat.mean;
-    e->se = stat.se;
-    lac_rng rng;
-    lac_interval interval;
-    lac_rng_seed(&rng, 1 + (uint64_t)category); /* the same resamples for every layer, chart and metric */
-    if (lac_bootstrap_mean(&interval, value, e->n, 0.95, RESAMPLES, &rng, err)) return err->code;
-    e->ci_low = interval.low;
-    e->ci_high = interval.high;
-    return LAC_OK;
+    bool falls = metric == LAC_RANK || metric == LAC_KL;
+    for (size_t c = 0; c < rows->cols && !status; c++) {
+        double effect = stat[c].mean, gained = falls ? -effect : effect;
+        out[c] = (lac_effect){.n = rows->n, .low = low, .high = high, .effect = effect, .se = stat[c].se,
+                              .score = trace->noising ? high - gained : low + gained,
+                              .ci_low = stat[c].facts.low, .ci_high = stat[c].facts.high,
+                              .noise_ci_low = stat[c].noise.low, .noise_ci_high = stat[c].noise.high,
+                              .normalised = effect / fabs(high - low)};
+        if (!rows->n) out[c] = (lac_effect){0};
+    }
+    free(stat);
+    return status;
+}
+
+/* All of a chart's metric: groups of tokens, controls, and for p the ranking. */
+static lac_status average(lac_trace_stats *stats, const lac_trace *trace, int chart, lac_metric metric,
+                          lac_arena *arena, lac_arena *scratch, lac_err *err)
+{
+    size_t C = (size_t)trace->charts[chart].n_cols, m = (size_t)metric;
+    lac_controls *controls = &stats->controls[chart];
+    lac_fact_rows rows, drawn;
+    for (size_t c = 0; c < LAC_N_CATEGORIES; c++) {
+        lac_effect *out = stats->effects[chart] + (m * LAC_N_CATEGORIES + c) * C;
+        lac_arena_reset(scratch);
+        if (lac_fact_rows_category(&rows, trace, &stats->draws, chart, metric, (lac_category)c, scratch, err) ||
+            lac_effects_of_rows(out, trace, &rows, &stats->draws, metric, err))
+            return err->code;
+        if (c != LAC_LAST_SUBJECT) continue;
+        if (lac_fact_rows_random_column(&drawn, trace, &stats->draws, &rows, scratch, err) ||
+            lac_effects_of_rows(controls->layer + m, trace, &drawn, &stats->draws, metric, err))
+            return err->code;
+        if (metric == LAC_PROB && lac_over_layers(&trace->charts[chart]) &&
+            lac_rank_layers(&stats->rankings[chart], &rows, arena, err))
+            return err->code;
+    }
+    lac_arena_reset(scratch);
+    if (lac_fact_rows_random_token(&rows, trace, &stats->draws, chart, metric, scratch, err)) return err->code;
+    return lac_effects_of_rows(controls->token + m * C, trace, &rows, &stats->draws, metric, err);
 }
 
 /* ---- the mask --------------------------------------------------------------------------------------------------- */
@@ -106,7 +124,8 @@ static lac_status suggest(lac_suggestion *out, const lac_trace *trace, const lac
         int from = l, to = l + 1;
         double effect = lac_effect_at(stats, trace, out->chart, LAC_PROB, LAC_LAST_SUBJECT, l)->effect;
         if (!(effect > 0)) continue;
-        if (chart->kind == LAC_MLP || chart->kind == LAC_ATTN) lac_window(&from, &to, l, chart->window, L, trace->paper_edges);
+        if (chart->kind == LAC_MLP || chart->kind == LAC_ATTN)
+            lac_window(&from, &to, l, chart->window, L, trace->paper_edges);
         for (int i = from; i < to; i++) out->weight[i] += effect / (to - from);
         total += effect;
     }
@@ -127,26 +146,46 @@ static lac_status suggest(lac_suggestion *out, const lac_trace *trace, const lac
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
 
+static void whole_run(lac_trace_stats *stats, const lac_trace *trace)
+{
+    for (size_t i = 0; i < trace->n; i++) {
+        const lac_traced *fact = &trace->facts[i];
+        if (fact->left_out) continue;
+        for (int m = 0; m < LAC_N_METRICS; m++) {
+            stats->high[m] += fact->grid.high[m] / (double)trace->n_traced;
+            stats->low[m] += lac_low_mean(&fact->grid, (lac_metric)m) / (double)trace->n_traced;
+        }
+        if (fact->noop > stats->noop) stats->noop = fact->noop;
+    }
+}
+
+static lac_status averages(lac_trace_stats *stats, const lac_trace *trace, lac_arena *arena, lac_arena *scratch,
+                           lac_err *err)
+{
+    for (int chart = 0; chart < trace->n_charts; chart++) {
+        size_t C = (size_t)trace->charts[chart].n_cols;
+        lac_controls *controls = &stats->controls[chart];
+        stats->effects[chart] = LAC_NEW(arena, lac_effect, LAC_N_METRICS * LAC_N_CATEGORIES * C, err);
+        controls->token = LAC_NEW(arena, lac_effect, LAC_N_METRICS * C, err);
+        controls->layer = LAC_NEW(arena, lac_effect, LAC_N_METRICS, err);
+        if (!stats->effects[chart] || !controls->token || !controls->layer) return err->code;
+        for (int m = 0; m < LAC_N_METRICS; m++)
+            if (average(stats, trace, chart, (lac_metric)m, arena, scratch, err)) return err->code;
+    }
+    return LAC_OK;
+}
+
 lac_status lac_trace_statistics(lac_trace_stats *stats, const lac_trace *trace, lac_arena *arena, lac_err *err)
 {
-    *stats = (lac_trace_stats){.effects = LAC_NEW(arena, lac_effect *, (size_t)trace->n_charts, err)};
-    double *value = LAC_NEW(arena, double, trace->n ? trace->n : 1, err);
-    if (!stats->effects || !value) return err->code;
-    for (int m = 0; m < LAC_N_METRICS; m++) {
-        for (size_t i = 0; i < trace->n; i++) {
-            if (trace->facts[i].left_out) continue;
-            stats->high[m] += trace->facts[i].grid.high[m] / (double)trace->n_traced;
-            stats->low[m] += lac_low_mean(&trace->facts[i].grid, (lac_metric)m) / (double)trace->n_traced;
-        }
-    }
-    for (int chart = 0; chart < trace->n_charts; chart++) {
-        int C = trace->charts[chart].n_cols;
-        stats->effects[chart] = LAC_NEW(arena, lac_effect, (size_t)(LAC_N_METRICS * LAC_N_CATEGORIES * C), err);
-        if (!stats->effects[chart]) return err->code;
-        for (int i = 0; i < LAC_N_METRICS * LAC_N_CATEGORIES * C; i++)
-            if (average(&stats->effects[chart][i], trace, chart, (lac_metric)(i / C / LAC_N_CATEGORIES),
-                        (lac_category)(i / C % LAC_N_CATEGORIES), i % C, value, err))
-                return err->code;
-    }
-    return suggest(&stats->suggestion, trace, stats, arena, err);
+    size_t n = (size_t)trace->n_charts;
+    *stats = (lac_trace_stats){.effects = LAC_NEW(arena, lac_effect *, n, err),
+                               .controls = LAC_NEW(arena, lac_controls, n, err),
+                               .rankings = LAC_NEW(arena, lac_ranking, n, err)};
+    if (!stats->effects || !stats->controls || !stats->rankings || lac_draws_make(&stats->draws, trace, arena, err))
+        return err->code;
+    whole_run(stats, trace);
+    lac_arena scratch = {0};
+    lac_status status = averages(stats, trace, arena, &scratch, err);
+    lac_arena_release(&scratch);
+    return status ? status : suggest(&stats->suggestion, trace, stats, arena, err);
 }

@@ -46,8 +46,10 @@ static lac_status save_summary(const saving *to)
     lac_writer out = {0};
     if (open_in(&out, to, "summary.tsv")) return to->err->code;
     fprintf(out.stream, "# effect: what the patch brought back (denoising: score - low; noising: high - score; rank and kl the "
-                        "other way), mean over facts; se and ci (95 %%, bootstrap) over facts\n"
-                        "chart\tmetric\tlayer\ttokens\tfacts\tscore\tlow\thigh\teffect\tse\tci_low\tci_high\n");
+                        "other way), mean over facts; se and ci (95 %%, bootstrap) over facts, noise_ci over noise draws; normalised: "
+                        "effect / |high - low|\n"
+                        "chart\tmetric\tlayer\ttokens\tfacts\tscore\tlow\thigh\teffect\tse\tci_low\tci_high\tnoise_ci_low\t"
+                        "noise_ci_high\tnormalised\n");
     for (int i = 0; i < trace->n_charts; i++)
         for (int m = 0; m < LAC_N_METRICS; m++)
             for (int col = 0; col < trace->charts[i].n_cols; col++)
@@ -56,30 +58,28 @@ static lac_status save_summary(const saving *to)
                     fprintf(out.stream, "%s\t%s\t", trace->charts[i].name, lac_metric_name[m]);
                     put_column(out.stream, trace, &trace->charts[i], col);
                     fprintf(out.stream, "\t%s\t%zu", lac_category_name[c], e->n);
-                    const double value[] = {e->score, e->low, e->high, e->effect, e->se, e->ci_low, e->ci_high};
+                    const double value[] = {e->score, e->low, e->high, e->effect, e->se, e->ci_low, e->ci_high,
+                                            e->noise_ci_low, e->noise_ci_high, e->normalised};
                     for (size_t k = 0; k < sizeof value / sizeof *value; k++) put_number(out.stream, e->n ? value[k] : NAN);
                     fputc('\n', out.stream);
                 }
     return lac_writer_commit(&out, to->err);
 }
 
-static bool over_layers(const lac_chart *chart) { return chart->kind != LAC_HEAD && chart->kind != LAC_EMBEDDING; }
-
 static double effect_on_p(const saving *to, int chart, lac_category category, int l)
 {
     return lac_effect_at(to->stats, to->trace, chart, LAC_PROB, category, l)->effect;
 }
 
-/* 1 for the layer with the largest effect; the lower layer first among equals. */
-static int rank_of(const saving *to, int chart, int l)
+static lac_status say_ties(FILE *out, const saving *to)
 {
-    int rank = 1;
-    double own = effect_on_p(to, chart, LAC_LAST_SUBJECT, l);
-    for (int i = 0; i < to->trace->n_layers; i++) {
-        double other = effect_on_p(to, chart, LAC_LAST_SUBJECT, i);
-        rank += other > own || (i < l && !(other < own));
+    for (int i = 0; i < to->trace->n_charts; i++) {
+        if (!to->stats->rankings[i].n_layers) continue;
+        const char *words = lac_ranking_words(&to->stats->rankings[i], to->arena, to->err);
+        if (!words) return to->err->code;
+        fprintf(out, "# %s: %s\n", to->trace->charts[i].name, words);
     }
-    return rank;
+    return LAC_OK;
 }
 
 static lac_status save_layers(const saving *to)
@@ -88,22 +88,35 @@ static lac_status save_layers(const saving *to)
     const lac_suggestion *s = &to->stats->suggestion;
     lac_writer out = {0};
     if (open_in(&out, to, "layers.tsv")) return to->err->code;
+    if (say_ties(out.stream, to)) {
+        lac_writer_abandon(&out);
+        return to->err->code;
+    }
     fprintf(out.stream, "# layers patched_from..patched_to together; effect on p and rank at the last subject token; weight: "
-                        "the layer's share once effects are spread over their windows\n"
-                        "chart\tlayer\tpatched_from\tpatched_to\trank\teffect\tse\tfirst_subject\tlast\tweight\tsuggested\n");
+                        "the layer's share once effects are spread over their windows; ci: 95 %%, bootstrap over facts\n"
+                        "# tied_with_best: 1 unless the paired difference to the best layer is told from 0 at a simultaneous "
+                        "95 %% (max-t bootstrap over facts, all layers at once)\n"
+                        "chart\tlayer\tpatched_from\tpatched_to\trank\teffect\tse\tfirst_subject\tlast\tweight\tsuggested\t"
+                        "ci_low\tci_high\ttied_with_best\n");
     for (int i = 0; i < trace->n_charts; i++)
-        for (int l = 0; l < trace->n_layers && over_layers(&trace->charts[i]); l++) {
+        for (int l = 0; l < trace->n_layers && lac_over_layers(&trace->charts[i]); l++) {
             const lac_chart *chart = &trace->charts[i];
+            const lac_effect *e = lac_effect_at(to->stats, trace, i, LAC_PROB, LAC_LAST_SUBJECT, l);
+            const lac_ranking *ranking = &to->stats->rankings[i];
             int from = l, past = l + 1;
             if (chart->kind == LAC_MLP || chart->kind == LAC_ATTN)
                 lac_window(&from, &past, l, chart->window, trace->n_layers, trace->paper_edges);
-            fprintf(out.stream, "%s\t%d\t%d\t%d\t%d", chart->name, l, from, past - 1, rank_of(to, i, l));
-            put_number(out.stream, effect_on_p(to, i, LAC_LAST_SUBJECT, l));
-            put_number(out.stream, lac_effect_at(to->stats, trace, i, LAC_PROB, LAC_LAST_SUBJECT, l)->se);
+            fprintf(out.stream, "%s\t%d\t%d\t%d\t", chart->name, l, from, past - 1);
+            if (ranking->n) fprintf(out.stream, "%d", ranking->rank[l]);
+            put_number(out.stream, e->effect);
+            put_number(out.stream, e->se);
             put_number(out.stream, effect_on_p(to, i, LAC_FIRST_SUBJECT, l));
             put_number(out.stream, effect_on_p(to, i, LAC_LAST_TOKEN, l));
-            if (i == s->chart) fprintf(out.stream, "\t%.6g\t%d\n", s->weight[l], l >= s->from && l < s->to);
-            else fputs("\t\t\n", out.stream);
+            if (i == s->chart) fprintf(out.stream, "\t%.6g\t%d", s->weight[l], l >= s->from && l < s->to);
+            else fputs("\t\t", out.stream);
+            put_number(out.stream, e->n ? e->ci_low : NAN);
+            put_number(out.stream, e->n ? e->ci_high : NAN);
+            fprintf(out.stream, ranking->n ? "\t%d\n" : "\t\n", ranking->tied[l]);
         }
     return lac_writer_commit(&out, to->err);
 }
