@@ -2,7 +2,7 @@
 #
 #   by hand   gnuplot -e "table='lines_mlp.tsv'" layers.gp             -> lines_mlp.svg, .png, .pdf
 #   blocks    a line with the group's name, then layer <tab> effect <tab> low <tab> high; two blank lines between
-#   may set   out, title, note, xlabel, ylabel
+#   may set   out, title, note, xlabel, ylabel; controls: how many of the last blocks are controls, thin grey dashes
 #
 # Okabe and Ito's colours, and a mark of its own for each line, for grey printing and colour blindness.
 if (!exists("out")) out = table[1:strlen(table)-4]
@@ -12,7 +12,8 @@ if (!exists("ylabel")) ylabel = "effect on p(answer)"
 
 set datafile separator tab
 stats table using 1:2 nooutput
-blocks = STATS_blocks
+controls = exists("controls") ? int(controls) : 0
+blocks = STATS_blocks - controls
 array hue[6] = ["#0072b2", "#56b4e9", "#d55e00", "#009e73", "#cc79a7", "#000000"]
 
 if (exists("note")) title = title . "\n" . note
@@ -34,6 +35,8 @@ do for [format in formats] {
     set output out . "." . format
     plot for [i=0:blocks-1] table index i using 1:3:4 with filledcurves linecolor rgb hue[i%6+1] notitle, \
          for [i=0:blocks-1] table index i using 1:2 with linespoints linecolor rgb hue[i%6+1] linewidth 1.5 \
-             pointtype i+4 pointsize 0.5 title columnheader(1)
+             pointtype i+4 pointsize 0.5 title columnheader(1), \
+         for [i=0:controls-1] table index blocks+i using 1:2 with lines linecolor rgb "#888888" linewidth 1 \
+             dashtype i+2 title columnheader(1)
     unset output
 }

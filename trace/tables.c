@@ -1,6 +1,7 @@
 /* Tables of a trace, for reading and for pictures.
  *
  *   summary.tsv               mean effect of each chart, metric, column and group of tokens, with its interval
+ *   controls.tsv              patches of which nothing is to be expected
  *   layers.tsv                layers in order of effect at the last subject token, chart by chart
  *   mask.json                 the layers suggested to an unlearning run; none when nothing had an effect
  *   plots/NAME.tsv            one table a picture */
@@ -10,41 +11,41 @@
 
 #include "base/json.h"
 #include "trace/picture.h"
+#include "trace/tables.h"
 
-typedef struct {
-    const lac_trace *trace;
-    const lac_trace_stats *stats;
-    const char *dir;
-    lac_arena *arena; /* scratch */
-    lac_err *err;
-} saving;
+/* ---- what tables are made of --------------------------------------------------------------------------------------- */
 
-static lac_status open_in(lac_writer *out, const saving *to, const char *name)
+lac_status lac_table_open(lac_writer *out, const lac_saving *to, const char *name)
 {
     char *path = lac_printf(to->arena, to->err, "%s/%s", to->dir, name);
     return path ? lac_writer_open(out, path, to->err) : to->err->code;
 }
 
-/* ---- summary.tsv, layers.tsv, mask.json -------------------------------------------------------------------------- */
-
-static void put_number(FILE *to, double x)
+void lac_table_number(FILE *to, double x)
 {
     if (isfinite(x)) fprintf(to, "\t%.6g", x);
     else fputc('\t', to);
 }
 
-/* A column by name: a layer, or layer.head. */
-static void put_column(FILE *to, const lac_trace *trace, const lac_chart *chart, int col)
+void lac_table_interval(FILE *to, lac_interval interval)
+{
+    lac_table_number(to, interval.low);
+    lac_table_number(to, interval.high);
+}
+
+void lac_table_column(FILE *to, const lac_trace *trace, const lac_chart *chart, int col)
 {
     if (chart->kind == LAC_HEAD) fprintf(to, "%d.%d", col / trace->n_heads, col % trace->n_heads);
     else fprintf(to, "%d", col);
 }
 
-static lac_status save_summary(const saving *to)
+/* ---- summary.tsv, controls.tsv ------------------------------------------------------------------------------------ */
+
+static lac_status save_summary(const lac_saving *to)
 {
     const lac_trace *trace = to->trace;
     lac_writer out = {0};
-    if (open_in(&out, to, "summary.tsv")) return to->err->code;
+    if (lac_table_open(&out, to, "summary.tsv")) return to->err->code;
     fprintf(out.stream, "# effect: what the patch brought back (denoising: score - low; noising: high - score; rank and kl the "
                         "other way), mean over facts; se and ci (95 %%, bootstrap) over facts, noise_ci over noise draws; normalised: "
                         "effect / |high - low|\n"
@@ -56,22 +57,56 @@ static lac_status save_summary(const saving *to)
                 for (int c = 0; c < LAC_N_CATEGORIES; c++) {
                     const lac_effect *e = lac_effect_at(to->stats, trace, i, (lac_metric)m, (lac_category)c, col);
                     fprintf(out.stream, "%s\t%s\t", trace->charts[i].name, lac_metric_name[m]);
-                    put_column(out.stream, trace, &trace->charts[i], col);
+                    lac_table_column(out.stream, trace, &trace->charts[i], col);
                     fprintf(out.stream, "\t%s\t%zu", lac_category_name[c], e->n);
                     const double value[] = {e->score, e->low, e->high, e->effect, e->se, e->ci_low, e->ci_high,
                                             e->noise_ci_low, e->noise_ci_high, e->normalised};
-                    for (size_t k = 0; k < sizeof value / sizeof *value; k++) put_number(out.stream, e->n ? value[k] : NAN);
+                    for (size_t k = 0; k < sizeof value / sizeof *value; k++) lac_table_number(out.stream, e->n ? value[k] : NAN);
                     fputc('\n', out.stream);
                 }
     return lac_writer_commit(&out, to->err);
 }
 
-static double effect_on_p(const saving *to, int chart, lac_category category, int l)
+static void put_control(FILE *out, const lac_saving *to, int chart, lac_metric metric, const char *name, int col,
+                        const lac_effect *e)
+{
+    if (!e->n) return;
+    fprintf(out, "%s\t%s\t%s\t", to->trace->charts[chart].name, lac_metric_name[metric], name);
+    if (col >= 0) lac_table_column(out, to->trace, &to->trace->charts[chart], col);
+    fprintf(out, "\t%zu", e->n);
+    const double value[] = {e->effect, e->se, e->ci_low, e->ci_high, e->noise_ci_low, e->noise_ci_high};
+    for (size_t k = 0; k < sizeof value / sizeof *value; k++) lac_table_number(out, value[k]);
+    fputc('\n', out);
+}
+
+static lac_status save_controls(const lac_saving *to)
+{
+    const lac_trace *trace = to->trace;
+    lac_writer out = {0};
+    if (lac_table_open(&out, to, "controls.tsv")) return to->err->code;
+    fputs("# what effects are worth.  random token: at each layer a token drawn for each fact, not the last of the subject; "
+          "random layer: at the last subject token, a layer drawn for each fact; no-op: the largest change of p when a "
+          "run's own value is put back\n"
+          "chart\tmetric\tcontrol\tlayer\tfacts\teffect\tse\tci_low\tci_high\tnoise_ci_low\tnoise_ci_high\n", out.stream);
+    for (int i = 0; i < trace->n_charts; i++)
+        for (int m = 0; m < LAC_N_METRICS; m++) {
+            const lac_controls *controls = &to->stats->controls[i];
+            for (int col = 0, C = trace->charts[i].n_cols; col < C; col++)
+                put_control(out.stream, to, i, (lac_metric)m, "random token", col, &controls->token[m * C + col]);
+            put_control(out.stream, to, i, (lac_metric)m, "random layer", -1, &controls->layer[m]);
+        }
+    if (trace->n_traced) fprintf(out.stream, "\tp\tno-op\t\t%zu\t%.6g\t\t\t\t\t\n", trace->n_traced, to->stats->noop);
+    return lac_writer_commit(&out, to->err);
+}
+
+/* ---- layers.tsv, mask.json ---------------------------------------------------------------------------------------- */
+
+static double effect_on_p(const lac_saving *to, int chart, lac_category category, int l)
 {
     return lac_effect_at(to->stats, to->trace, chart, LAC_PROB, category, l)->effect;
 }
 
-static lac_status say_ties(FILE *out, const saving *to)
+static lac_status say_ties(FILE *out, const lac_saving *to)
 {
     for (int i = 0; i < to->trace->n_charts; i++) {
         if (!to->stats->rankings[i].n_layers) continue;
@@ -82,12 +117,12 @@ static lac_status say_ties(FILE *out, const saving *to)
     return LAC_OK;
 }
 
-static lac_status save_layers(const saving *to)
+static lac_status save_layers(const lac_saving *to)
 {
     const lac_trace *trace = to->trace;
     const lac_suggestion *s = &to->stats->suggestion;
     lac_writer out = {0};
-    if (open_in(&out, to, "layers.tsv")) return to->err->code;
+    if (lac_table_open(&out, to, "layers.tsv")) return to->err->code;
     if (say_ties(out.stream, to)) {
         lac_writer_abandon(&out);
         return to->err->code;
@@ -108,20 +143,20 @@ static lac_status save_layers(const saving *to)
                 lac_window(&from, &past, l, chart->window, trace->n_layers, trace->paper_edges);
             fprintf(out.stream, "%s\t%d\t%d\t%d\t", chart->name, l, from, past - 1);
             if (ranking->n) fprintf(out.stream, "%d", ranking->rank[l]);
-            put_number(out.stream, e->effect);
-            put_number(out.stream, e->se);
-            put_number(out.stream, effect_on_p(to, i, LAC_FIRST_SUBJECT, l));
-            put_number(out.stream, effect_on_p(to, i, LAC_LAST_TOKEN, l));
+            lac_table_number(out.stream, e->effect);
+            lac_table_number(out.stream, e->se);
+            lac_table_number(out.stream, effect_on_p(to, i, LAC_FIRST_SUBJECT, l));
+            lac_table_number(out.stream, effect_on_p(to, i, LAC_LAST_TOKEN, l));
             if (i == s->chart) fprintf(out.stream, "\t%.6g\t%d", s->weight[l], l >= s->from && l < s->to);
             else fputs("\t\t", out.stream);
-            put_number(out.stream, e->n ? e->ci_low : NAN);
-            put_number(out.stream, e->n ? e->ci_high : NAN);
+            lac_table_number(out.stream, e->n ? e->ci_low : NAN);
+            lac_table_number(out.stream, e->n ? e->ci_high : NAN);
             fprintf(out.stream, ranking->n ? "\t%d\n" : "\t\n", ranking->tied[l]);
         }
     return lac_writer_commit(&out, to->err);
 }
 
-static lac_status save_mask(const saving *to)
+static lac_status save_mask(const lac_saving *to)
 {
     const lac_suggestion *s = &to->stats->suggestion;
     char *path = lac_printf(to->arena, to->err, "%s/mask.json", to->dir);
@@ -141,14 +176,14 @@ static lac_status save_mask(const saving *to)
 
 /* ---- tables for pictures ----------------------------------------------------------------------------------------- */
 
-static lac_status save_fact_table(const saving *to, const lac_traced *traced, int which)
+static lac_status save_fact_table(const lac_saving *to, const lac_traced *traced, int which)
 {
     const lac_grid *g = &traced->grid;
     const lac_chart *chart = &to->trace->charts[which];
     double low, top;
     lac_writer out = {0};
     char *name = lac_printf(to->arena, to->err, "plots/%d_%s.tsv", traced->fact->id, chart->name);
-    if (!name || open_in(&out, to, name)) return to->err->code;
+    if (!name || lac_table_open(&out, to, name)) return to->err->code;
     lac_picture_scores(&low, &top, to->trace, traced, false);
     fputs("# plot heatmap.gp\n# title ", out.stream);
     lac_picture_text(out.stream, traced->fact->prompt);
@@ -171,7 +206,7 @@ static lac_status save_fact_table(const saving *to, const lac_traced *traced, in
     return lac_writer_commit(&out, to->err);
 }
 
-static lac_status save_average_table(const saving *to, int which)
+static lac_status save_average_table(const lac_saving *to, int which)
 {
     const lac_trace *trace = to->trace;
     const lac_chart *chart = &trace->charts[which];
@@ -179,7 +214,7 @@ static lac_status save_average_table(const saving *to, int which)
     double low, top;
     lac_picture_effects(&low, &top, trace, to->stats, false);
     char *name = lac_printf(to->arena, to->err, "plots/average_%s.tsv", chart->name);
-    if (!name || open_in(&out, to, name)) return to->err->code;
+    if (!name || lac_table_open(&out, to, name)) return to->err->code;
     fprintf(out.stream, "# plot heatmap.gp\n# title mean over %zu facts (clean %.3f", trace->n_traced, to->stats->high[LAC_PROB]);
     if (isfinite(to->stats->low[LAC_PROB])) fprintf(out.stream, ", corrupted %.3f", to->stats->low[LAC_PROB]);
     fputs(")\n# cblabel effect on p(answer)\n", out.stream);
@@ -196,15 +231,38 @@ static lac_status save_average_table(const saving *to, int which)
     return lac_writer_commit(&out, to->err);
 }
 
-static lac_status save_line_table(const saving *to, int which)
+/* The last blocks of a table of lines: layers.gp draws them thin and grey. */
+static void put_control_lines(FILE *out, const lac_saving *to, int which)
+{
+    const lac_controls *controls = &to->stats->controls[which];
+    int C = to->trace->charts[which].n_cols;
+    const lac_effect noop = {.effect = to->stats->noop, .ci_low = to->stats->noop, .ci_high = to->stats->noop};
+    const lac_effect *first[] = {controls->token + LAC_PROB * C, controls->layer + LAC_PROB, &noop};
+    static const char *const name[] = {"random token", "random layer", "no-op"};
+    for (int k = 0; k < 3; k++) {
+        fprintf(out, "\n\n%s (control)\n", name[k]);
+        for (int col = 0; col < C; col++) {
+            const lac_effect *e = k ? first[k] : first[k] + col;
+            bool known = e->n || k == 2;
+            fprintf(out, "%d", col);
+            lac_picture_number(out, known ? e->effect : NAN);
+            lac_picture_number(out, known ? e->ci_low : NAN);
+            lac_picture_number(out, known ? e->ci_high : NAN);
+            fputc('\n', out);
+        }
+    }
+}
+
+static lac_status save_line_table(const lac_saving *to, int which)
 {
     const lac_trace *trace = to->trace;
     const lac_chart *chart = &trace->charts[which];
     lac_writer out = {0};
     char *name = lac_printf(to->arena, to->err, "plots/lines_%s.tsv", chart->name);
-    if (!name || open_in(&out, to, name)) return to->err->code;
+    if (!name || lac_table_open(&out, to, name)) return to->err->code;
     fprintf(out.stream, "# plot layers.gp\n# title %s: mean effect, 95 %% bootstrap intervals over facts\n", chart->name);
     lac_picture_describe(out.stream, trace, chart, NULL);
+    fputs("# controls 3\n", out.stream);
     bool begun = false;
     for (int c = 0; c < LAC_N_CATEGORIES; c++) {
         if (!lac_effect_at(to->stats, trace, which, LAC_PROB, (lac_category)c, 0)->n) continue;
@@ -215,10 +273,11 @@ static lac_status save_line_table(const saving *to, int which)
             fprintf(out.stream, "%d\t%.9g\t%.9g\t%.9g\n", col, e->effect, e->ci_low, e->ci_high);
         }
     }
+    put_control_lines(out.stream, to, which);
     return lac_writer_commit(&out, to->err);
 }
 
-static lac_status save_averages(const saving *to)
+static lac_status save_averages(const lac_saving *to)
 {
     const lac_trace *trace = to->trace;
     for (int i = 0; i < trace->n_charts && trace->n_traced; i++) {
@@ -232,8 +291,9 @@ lac_status lac_trace_save_tables(const lac_trace *trace, const lac_trace_stats *
                                  lac_err *err)
 {
     lac_arena scratch = {0};
-    saving to = {trace, stats, dir, &scratch, err};
-    bool failed = save_summary(&to) || save_layers(&to) || save_mask(&to) || save_averages(&to) ||
+    lac_saving to = {trace, stats, dir, &scratch, err};
+    bool failed = save_summary(&to) || save_controls(&to) || save_layers(&to) || save_mask(&to) ||
+                  lac_save_fact_effects(&to) || lac_save_peaks(&to) || lac_save_differences(&to) || save_averages(&to) ||
                   lac_trace_save_pictures(trace, stats, dir, pictures, err);
     int drawn = 0;
     for (size_t i = 0; i < trace->n && !failed; i++) {
