@@ -89,6 +89,7 @@ static lac_status split(choice *c, const command *o, lac_arena *arena, lac_err *
     if (!subject || !order || !goes) return err->code;
     c->n_subjects = number_subjects(subject, c);
     c->n_forget_subjects = (size_t)lround(o->share * (double)c->n_subjects);
+    if (!(o->share > 0)) return LAC_OK; /* no split is asked for */
     if (!c->n_forget_subjects || c->n_forget_subjects == c->n_subjects)
         return lac_fail(err, LAC_ERR_DATA, "%s: a share of %g of the %zu subjects known leaves one side empty; change "
                         "--share", o->facts, o->share, c->n_subjects);
@@ -123,7 +124,7 @@ static lac_status write_side(const choice *c, const command *o, side which, cons
         /* ROME's records with all their fields; the other forms become ROME's, which unlearn reads too */
         cJSON *copy = c->facts.form == LAC_FACTS_ROME ? cJSON_Duplicate(row, true) : lac_fact_json(&c->facts.fact[i]);
         cJSON_DeleteItemFromObjectCaseSensitive(copy, "split");
-        cJSON_AddStringToObject(copy, "split", c->forget[i] ? "forget" : "retain");
+        if (o->share > 0) cJSON_AddStringToObject(copy, "split", c->forget[i] ? "forget" : "retain");
         char *text = cJSON_PrintUnformatted(copy);
         if (!text) lac_fail(err, LAC_ERR_MEMORY, "out of memory while writing %s", path);
         else fprintf(out.stream, "%s\n%s", written++ ? "," : "", text);
@@ -146,6 +147,7 @@ static void report(const choice *c, const command *o)
         return;
     }
     printf("known      %zu of %zu facts, about %zu subjects\n", c->n_known, c->facts.n, c->n_subjects);
+    if (!(o->share > 0)) return;
     printf("to forget  %zu facts about %zu subjects (seed %llu)\n", c->n_forget, c->n_forget_subjects,
            (unsigned long long)o->seed);
     printf("to retain  %zu facts\n", c->n_known - c->n_forget);
@@ -177,7 +179,7 @@ int cmd_facts(int argc, char **argv)
         LAC_OPT("out", &o.out, "file for the facts known, with their split"),
         LAC_OPT("forget-out", &o.forget_out, "file for those to forget alone"),
         LAC_OPT("retain-out", &o.retain_out, "file for those to keep alone"),
-        LAC_OPT("share", &o.share, "with --facts: of the subjects, to be forgotten"),
+        LAC_OPT("share", &o.share, "with --facts: of the subjects, to be forgotten; 0: no split is written"),
         LAC_OPT("seed", &o.seed, "with --facts: of the split"),
         {0}};
     const lac_usage usage = {.command = "facts", .summary = "keep the facts a model knows, or build them from rows",
@@ -202,8 +204,10 @@ int cmd_facts(int argc, char **argv)
             lac_fail(&err, LAC_ERR_USAGE, "--retain, --first-token and --keep-... belong to --qa FILE");
         else if (qa.forget)
             build_from_rows(&qa, &o, &arena, &err);
-        else if (!(o.share > 0 && o.share < 1))
+        else if (!(o.share >= 0 && o.share < 1))
             lac_fail(&err, LAC_ERR_USAGE, "--share %g: give a number between 0 and 1", o.share);
+        else if (!(o.share > 0) && (o.forget_out || o.retain_out))
+            lac_fail(&err, LAC_ERR_USAGE, "--share 0 makes no split: there is nothing for --forget-out and --retain-out");
         else if (!lac_facts_load(&c.facts, o.facts, &arena, &err) && !find_known(&c, &o, &arena, &err) &&
                  !split(&c, &o, &arena, &err) && !write_side(&c, &o, SIDE_FORGET, o.forget_out, &err) &&
                  !write_side(&c, &o, SIDE_RETAIN, o.retain_out, &err) &&

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "trace/corrupt.h"
 #include "trace/partners.h"
 #include "trace/stats.h"
 
@@ -186,6 +187,71 @@ static void a_long_attribute_is_traced_when_all_of_it_is_said(void **state)
     assert_non_null(t.facts[0].left_out);
 }
 
+static void every_corruption_agrees_with_the_plain_way(void **state)
+{
+    static const char *const corrupt[] = {"mean", "tokens", "noise", "noise"}, *const noise[] = {"s3", "s3", "us3", "t4"};
+    fixture *f = *state;
+    for (int i = 0; i < 4; i++) {
+        lac_trace_opts o = options();
+        o.kinds = "hidden,mlp,attn,mid,head";
+        o.windows = "3";
+        o.corrupt = corrupt[i];
+        o.noise = noise[i];
+        o.replace = i == 3;
+        o.limit = 1;
+        o.samples = 2;
+        lac_trace quick = run(f, &o);
+        o.reference = true;
+        lac_trace plain = run(f, &o);
+        size_t k = 0;
+        while (quick.facts[k].left_out) k++;
+        const lac_grid *a = &quick.facts[k].grid, *b = &plain.facts[k].grid;
+        double most = 0, moved = 0;
+        for (int chart = 0; chart < quick.n_charts; chart++)
+            for (int t = 0; t < a->n_tokens; t++)
+                for (int col = 0; col < quick.charts[chart].n_cols; col++) {
+                    double x = lac_cell_mean(a, &quick.charts[chart], chart, LAC_PROB, t, col);
+                    most = fmax(most, fabs(x - lac_cell_mean(b, &plain.charts[chart], chart, LAC_PROB, t, col)));
+                    moved = fmax(moved, fabs(x - a->high[LAC_PROB]));
+                }
+        if (!(most < 1e-5 && moved > 1e-3)) fail_msg("%s %s: differs by %g, moves by %g", corrupt[i], noise[i], most, moved);
+    }
+}
+
+static void noise_of_the_full_covariance_has_it(void **state)
+{
+    fixture *f = *state;
+    enum { N = 4000, LOOK = 6 };
+    lac_err err = {0};
+    lac_corruption c = {.by = LAC_CORRUPT_NOISE, .replace = true};
+    if (lac_noise_parse(&c, "m", &err) || lac_corruption_measure(&c, &f->model, &f->facts, "", &f->arena, &err))
+        fail_msg("%s", err.msg);
+    size_t dim = (size_t)f->model.config.dim;
+    int id = 5;
+    float *x = lac_alloc(&f->arena, N, dim * sizeof *x, &err);
+    assert_int_equal(lac_corrupt_embed(x, &c, &f->model, &id, 1, 0, N, 3, &err), LAC_OK);
+    for (size_t i = 0; i < LOOK; i++)
+        for (size_t j = 0; j <= i; j++) {
+            double expected = 0, sum = 0, mean_i = 0, mean_j = 0, var_i = 0, var_j = 0;
+            for (size_t k = 0; k <= j; k++) expected += c.root[i * dim + k] * c.root[j * dim + k];
+            for (size_t k = 0; k <= i; k++) var_i += c.root[i * dim + k] * c.root[i * dim + k];
+            for (size_t k = 0; k <= j; k++) var_j += c.root[j * dim + k] * c.root[j * dim + k];
+            for (size_t n = 0; n < N; n++) {
+                sum += (x[n * dim + i] - c.mean[i]) * (x[n * dim + j] - c.mean[j]) / N;
+                mean_i += x[n * dim + i] / N, mean_j += x[n * dim + j] / N;
+            }
+            assert_true(fabs(mean_i - c.mean[i]) < 5 * sqrt(var_i / N));
+            assert_true(fabs(sum - expected) < 5 * sqrt((var_i * var_j + expected * expected) / N)); /* five deviations */
+        }
+    lac_corruption added = c;
+    added.replace = false; /* then the mean is not added, but in ROME's program it is */
+    float *plain = lac_alloc(&f->arena, dim, sizeof *plain, &err), *rome = lac_alloc(&f->arena, dim, sizeof *rome, &err);
+    assert_int_equal(lac_corrupt_embed(plain, &added, &f->model, &id, 1, 0, 1, 3, &err), LAC_OK);
+    added.rome = true;
+    assert_int_equal(lac_corrupt_embed(rome, &added, &f->model, &id, 1, 0, 1, 3, &err), LAC_OK);
+    for (size_t i = 0; i < dim; i++) assert_true(fabs((double)rome[i] - plain[i] - c.mean[i]) < 1e-5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +261,8 @@ int main(void)
         cmocka_unit_test(a_partner_differs_in_the_subject_alone_and_has_another_answer),
         cmocka_unit_test(the_partners_answer_is_the_foil),
         cmocka_unit_test(putting_back_ones_own_value_changes_nothing),
+        cmocka_unit_test(every_corruption_agrees_with_the_plain_way),
+        cmocka_unit_test(noise_of_the_full_covariance_has_it),
         cmocka_unit_test(a_long_attribute_is_traced_when_all_of_it_is_said),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);

@@ -255,6 +255,7 @@ int cmd_trace(int argc, char **argv)
         LAC_OPT("noise-seed", &c.o.noise_seed, "per-fact: independent draws; shared: the same for all, as ROME has it"),
         LAC_OPT("seed", &c.o.seed, "of the noise (numpy's RandomState)"),
         LAC_OPT("compat", &c.o.compat, "rome: its shared noise, its low under --replace, its mean under m and t"),
+        LAC_OPT("shuffle", &c.o.shuffle, "facts in an order drawn by this seed, so that --limit samples; 0: the file's"),
         LAC_OPT("limit", &c.o.limit, "stop when so many facts are traced; 0: all"),
         LAC_OPT("split", &c.o.split, "only facts of this split, as in forget; sigma is still measured on all"),
         LAC_OPT("answer", &c.o.answer, "argmax: the model's next token must be the attribute; greedy: all of it, several "

@@ -317,7 +317,16 @@ static lac_status trace_all(running *x, lac_err *err)
 {
     lac_trace *trace = x->trace;
     const lac_trace_opts *o = &trace->opts;
-    for (size_t i = 0; i < x->facts->n; i++) {
+    size_t *order = LAC_NEW(x->arena, size_t, x->facts->n + 1, err);
+    if (!order) return err->code;
+    for (size_t i = 0; i < x->facts->n; i++) order[i] = i;
+    if (o->shuffle > 0) {
+        lac_rng rng;
+        lac_rng_seed(&rng, (uint64_t)o->shuffle);
+        lac_rng_shuffle(&rng, order, x->facts->n);
+    }
+    for (size_t at = 0; at < x->facts->n; at++) {
+        size_t i = order[at];
         const lac_fact *fact = &x->facts->fact[i];
         if (o->split && *o->split && (!fact->split || strcmp(fact->split, o->split))) continue;
         if (o->limit && trace->n_traced == (size_t)o->limit) break;

@@ -80,6 +80,7 @@ typedef struct {
     const char *noise_seed; /* "per-fact": facts are independent; "shared": ROME's, the same draws for each */
     uint64_t seed;          /* of numpy's RandomState */
     const char *compat;     /* "" or "rome": shared noise, and its quirks (corrupt.h) */
+    int shuffle;            /* > 0: facts in an order drawn by this seed, so that --limit takes a random sample */
     int limit;              /* stop when so many facts are traced; 0: all */
     const char *split;      /* only facts of this split; "" or NULL: all */
     const char *answer;     /* "argmax": the model's own next token, which must be the attribute (ROME's filter);
