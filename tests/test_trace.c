@@ -320,6 +320,44 @@ static void all_heads_of_a_layer_together_are_not_less_than_its_attention(void *
     close_fixture(&f);
 }
 
+static void a_whole_layer_put_back_is_the_clean_run(void **state)
+{
+    (void)state; /* every position from the subject on, at once: whatever the noise did below is gone */
+    fixture f;
+    lac_err err = {0};
+    open_fixture(&f, 0);
+    enum { B = 2, E = 4, DIM = 32 };
+    static float clean[T * DIM], noised[(E - B) * DIM], final[DIM];
+    const lac_corruption c = {.law = LAC_LAW_GAUSS, .sigma = 0.5};
+    assert_int_equal(lac_corrupt_embed(noised, &c, &f.model, IDS + B, E - B, 0, 1, 1, &err), LAC_OK);
+    for (int l = 0; l < L; l++) {
+        lac_patch patches[T + E - B];
+        int last = T - 1;
+        for (int t = 0; t < T; t++)
+            patches[t] = (lac_patch){.layer = l, .row = t, .site = LAC_RESID_POST, .op = LAC_READ, .seen = clean + t * DIM};
+        lac_segment segment = {.tokens = IDS, .n_rows = T};
+        lac_batch batch = {.segments = &segment, .n_segments = 1, .patches = patches, .n_patches = T, .wanted = &last,
+                           .n_wanted = 1};
+        assert_int_equal(lac_forward(&f.run, &f.model, &batch, &err), LAC_OK);
+        memcpy(final, f.run.final, sizeof final);
+        for (int put_back = 0; put_back < 2; put_back++) {
+            size_t n = 0;
+            for (int t = B; t < E; t++)
+                patches[n++] = (lac_patch){.layer = 0, .row = t, .site = LAC_EMBED, .op = LAC_REPLACE,
+                                           .value = noised + (t - B) * DIM};
+            for (int t = B; t < T && put_back; t++)
+                patches[n++] = (lac_patch){.layer = l, .row = t, .site = LAC_RESID_POST, .op = LAC_REPLACE,
+                                           .value = clean + t * DIM};
+            batch.n_patches = n;
+            assert_int_equal(lac_forward(&f.run, &f.model, &batch, &err), LAC_OK);
+            double most = 0;
+            for (int i = 0; i < DIM; i++) most = fmax(most, fabs((double)f.run.final[i] - (double)final[i]));
+            assert_true(put_back ? most < 1e-5 : most > 1e-2);
+        }
+    }
+    close_fixture(&f);
+}
+
 static void severing_nothing_that_flows_changes_nothing(void **state)
 {
     (void)state; /* at the last layer there is no later MLP or attention to cut */
@@ -511,6 +549,7 @@ int main(void)
         cmocka_unit_test(one_sample_is_the_first_of_many),
         cmocka_unit_test(a_window_over_all_layers_is_the_same_for_every_centre),
         cmocka_unit_test(all_heads_of_a_layer_together_are_not_less_than_its_attention),
+        cmocka_unit_test(a_whole_layer_put_back_is_the_clean_run),
         cmocka_unit_test(severing_nothing_that_flows_changes_nothing),
         cmocka_unit_test(an_answer_of_one_token_given_is_the_answer_found),
         cmocka_unit_test(tokens_left_out_are_left_open),
