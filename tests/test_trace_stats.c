@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "trace/compare.h"
 #include "trace/stats.h"
 
 static void check_range(lac_category category, int n, int b, int e, int from, int to)
@@ -123,7 +124,10 @@ static void make(world *w, int n, int n_charts, int n_cols, int samples, rule va
         lac_grid *g = &t->facts[i].grid;
         fact->id = i;
         t->facts[i].fact = fact;
-        *g = (lac_grid){.n_tokens = TOKENS, .begin = BEGIN, .end = END, .n_samples = samples};
+        int *ids = LAC_NEW(&w->arena, int, TOKENS, &w->err);
+        ids[0] = i;
+        *g = (lac_grid){.ids = ids, .n_tokens = TOKENS, .begin = BEGIN, .end = END, .answer = ids + 1, .n_answer = 1,
+                        .n_samples = samples};
         for (int m = 0; m < LAC_N_METRICS; m++) g->high[m] = 1;
         g->low = LAC_NEW(&w->arena, double, (size_t)samples * LAC_N_METRICS, &w->err);
         g->value = LAC_NEW(&w->arena, float *, (size_t)n_charts, &w->err);
@@ -157,7 +161,7 @@ static double normal(int a, int b, int c)
     return lac_rng_normal(&rng);
 }
 
-/* ---- intervals ---------------------------------------------------------------------------------------------------- */
+/* ---- intervals --------------------------------------------------------------------------------------------------- */
 
 static double scattered(int fact, int chart, int s, int t, int col)
 {
@@ -341,7 +345,7 @@ static void a_fact_without_the_cells_is_left_out_and_not_counted(void **state)
     lac_arena_release(&w.arena);
 }
 
-/* ---- differences, ties, controls ---------------------------------------------------------------------------------- */
+/* ---- differences, ties, controls --------------------------------------------------------------------------------- */
 
 static void a_chart_differs_from_itself_by_nothing(void **state)
 {
@@ -465,6 +469,64 @@ static void controls_are_drawn_elsewhere(void **state)
     lac_arena_release(&w.arena);
 }
 
+/* ---- before and after -------------------------------------------------------------------------------------------- */
+
+static double higher(int fact, int chart, int s, int t, int col)
+{
+    return noisy(fact, chart, s, t, col) + (col == 2 ? .25 : 0);
+}
+
+static void only_what_changed_differs_after(void **state)
+{
+    (void)state;
+    world before, after;
+    lac_comparison c;
+    make(&before, 8, 2, 4, 3, noisy);
+    make(&after, 8, 2, 4, 3, higher);
+    after.trace.facts[5].left_out = "forgotten";
+    after.trace.n_traced--;
+    assert_int_equal(lac_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), LAC_OK);
+    assert_int_equal(c.before.n, 7);
+    assert_int_equal(c.n_before, 8);
+    assert_int_equal(c.n_after, 7);
+    assert_int_equal(c.before.facts[5].fact->id, 6);
+    assert_int_equal(c.after.facts[5].fact->id, 6);
+    assert_int_equal(c.n_charts, 2);
+    for (int col = 0; col <= 4; col++) {
+        const lac_change *x = lac_change_at(&c, 1, 0, LAC_LAST_SUBJECT, col);
+        double want = col == 2 ? .25 : col == 4 ? .25 / 4 : 0; /* the last is the mean over columns */
+        assert_int_equal(x->n, 7);
+        assert_true(fabs(x->difference - want) < 1e-6);
+        assert_true(fabs(x->ci.low - want) < 1e-6 && fabs(x->ci.high - want) < 1e-6); /* the same for each fact */
+        assert_true(fabs(x->after - x->before - want) < 1e-6);
+    }
+    lac_arena_release(&before.arena);
+    lac_arena_release(&after.arena);
+}
+
+static void facts_of_other_answers_or_prompts_are_no_pairs(void **state)
+{
+    (void)state;
+    static const int other[1] = {77}, prompt[TOKENS] = {99};
+    world before, after;
+    lac_comparison c;
+    make(&before, 3, 1, 2, 1, noisy);
+    make(&after, 3, 1, 2, 1, noisy);
+    after.trace.facts[1].grid.answer = other;
+    assert_int_equal(lac_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), LAC_OK);
+    assert_int_equal(c.before.n, 2);
+    assert_int_equal(c.n_other_answer, 1);
+    after.trace.facts[0].grid.answer = after.trace.facts[2].grid.answer = other;
+    assert_int_equal(lac_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), LAC_ERR_DATA);
+    assert_non_null(strstr(before.err.msg, "3 with other answers"));
+    before.err = (lac_err){0};
+    after.trace.facts[0].grid.ids = prompt;
+    assert_int_equal(lac_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), LAC_ERR_DATA);
+    assert_non_null(strstr(before.err.msg, "fact 0 has another prompt"));
+    lac_arena_release(&before.arena);
+    lac_arena_release(&after.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +543,8 @@ int main(void)
         cmocka_unit_test(of_one_to_three_facts_nothing_can_be_told),
         cmocka_unit_test(a_layer_that_is_the_best_is_seldom_excluded),
         cmocka_unit_test(controls_are_drawn_elsewhere),
+        cmocka_unit_test(only_what_changed_differs_after),
+        cmocka_unit_test(facts_of_other_answers_or_prompts_are_no_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,8 @@
  *   writes   DIR/facts.jsonl, trace.json, traces/, summary.tsv, layers.tsv, mask.json, plots/, manifest.json
  *            (DIR.part until all is there; the same command goes on behind an interrupted one);
  *            with --screen only screen.tsv, screen_summary.tsv, screen_agreement.tsv, manifest.json
- *   next     lacuna unlearn MODEL --mask DIR/mask.json ...; lacuna plot DIR */
+ *   next     lacuna unlearn MODEL --mask DIR/mask.json ...; lacuna plot DIR;
+ *            lacuna trace --compare BEFORE AFTER (cmd_trace_compare.c) */
 #include "trace/cmd_trace.h"
 
 #include <dirent.h>
@@ -231,8 +232,16 @@ static bool anything_traced(const lac_outdir *out)
     return any;
 }
 
+static bool asks_to_compare(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+        if (!strcmp(argv[i], "--compare")) return true;
+    return false;
+}
+
 int cmd_trace(int argc, char **argv)
 {
+    if (asks_to_compare(argc, argv)) return cmd_trace_compare(argc, argv);
     command c = {.o = LAC_TRACE_DEFAULTS, .facts = "", .out = "", .pictures = 20};
     const char *model_path = NULL;
     const lac_option options[] = {
@@ -268,7 +277,7 @@ int cmd_trace(int argc, char **argv)
         LAC_FLAG("reference", &c.o.reference, "recompute every cell from the tokens up (slow; agrees to rounding)"),
         {0}};
     const lac_usage usage = {.command = "trace", .summary = "find the layers that carry a fact, by causal tracing",
-                             .synopsis = "MODEL --facts FILE --out DIR",
+                             .synopsis = "MODEL --facts FILE --out DIR  (or: --compare BEFORE AFTER)",
                              .example = "lacuna trace models/olmo --facts facts.json --out trace-olmo --limit 20",
                              .options = options, .positional = &model_path, .n_positional = 1};
     lac_arena arena = {0};

@@ -8,7 +8,7 @@
 #include "trace/picture.h"
 #include "trace/tables.h"
 
-/* ---- effects.tsv -------------------------------------------------------------------------------------------------- */
+/* ---- effects.tsv ------------------------------------------------------------------------------------------------- */
 
 enum { SHOWN = 3 };
 static const lac_metric shown[SHOWN] = {LAC_PROB, LAC_LOGIT_DIFF, LAC_KL};
@@ -75,7 +75,7 @@ lac_status lac_save_fact_effects(const lac_saving *to)
     return to->err->code;
 }
 
-/* ---- peaks -------------------------------------------------------------------------------------------------------- */
+/* ---- peaks ------------------------------------------------------------------------------------------------------- */
 
 lac_peak lac_peak_of(const lac_trace *trace, const lac_traced *fact, int chart)
 {

@@ -17,7 +17,7 @@ void lac_resample_counts(float *count, size_t resamples, size_t n, lac_rng *rng)
         for (size_t i = 0; i < n; i++) count[r * n + (size_t)lac_rng_below(rng, n)]++;
 }
 
-static bool shares_noise(const lac_trace *trace)
+bool lac_shares_noise(const lac_trace *trace)
 {
     const lac_trace_opts *o = &trace->opts;
     return (o->noise_seed && !strcmp(o->noise_seed, "shared")) || (o->compat && !strcmp(o->compat, "rome"));
@@ -37,7 +37,7 @@ static void draw_samples(float *weight, int S, int most, lac_rng *rng)
 
 lac_status lac_draws_make(lac_draws *draws, const lac_trace *trace, lac_arena *arena, lac_err *err)
 {
-    bool shared = shares_noise(trace);
+    bool shared = lac_shares_noise(trace);
     int most = 0;
     *draws = (lac_draws){.first = LAC_NEW(arena, size_t, trace->n + 1, err)};
     if (!draws->first) return err->code;
@@ -66,7 +66,7 @@ lac_status lac_draws_make(lac_draws *draws, const lac_trace *trace, lac_arena *a
     return LAC_OK;
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static lac_status new_rows(lac_fact_rows *rows, const lac_trace *trace, const lac_draws *draws, size_t cols,
                            lac_arena *arena, lac_err *err)
@@ -213,7 +213,7 @@ lac_status lac_fact_rows_minus(lac_fact_rows *out, const lac_trace *trace, const
     return LAC_OK;
 }
 
-/* ---- intervals ---------------------------------------------------------------------------------------------------- */
+/* ---- intervals --------------------------------------------------------------------------------------------------- */
 
 /* The 2.5 % and 97.5 % points of column c of x [LAC_RESAMPLES, cols], interpolated as GSL's quantiles are. */
 static lac_interval interval_of(const float *x, size_t cols, size_t c)

@@ -30,6 +30,9 @@ typedef struct {
     bool several;  /* some fact has two samples or more: else nothing is known of the noise */
 } lac_draws;
 
+/* Whether all facts of a trace got the same noise. */
+bool lac_shares_noise(const lac_trace *trace);
+
 lac_status lac_draws_make(lac_draws *draws, const lac_trace *trace, lac_arena *arena, lac_err *err);
 
 typedef struct {

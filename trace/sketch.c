@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "trace/compare.h"
 #include "trace/stats.h"
 
 static const char *shade(double value, double top)
@@ -43,7 +44,7 @@ static void header(FILE *to, const char *corner, size_t width, int n_layers)
         if (n_layers <= 20)
             fprintf(to, " %2d", l);
         else if (l % 5 == 0)
-            fprintf(to, "%-10d", l);
+            fprintf(to, "%-*d", 2 * (n_layers - l < 5 ? n_layers - l : 5), l);
     }
 }
 
@@ -104,5 +105,47 @@ void lac_trace_sketch_average(FILE *to, const lac_trace *trace, const lac_trace_
         else
             fputs(" (no such tokens)", to);
         fputc('\n', to);
+    }
+}
+
+/* ---- before and after -------------------------------------------------------------------------------------------- */
+
+static double cell_effect(const lac_trace *trace, const lac_traced *fact, int chart, int t, int col)
+{
+    const lac_grid *g = &fact->grid;
+    double score = lac_cell_mean(g, &trace->charts[chart], chart, LAC_PROB, t, col);
+    return lac_effect_of(trace, LAC_PROB, score, g->high[LAC_PROB], lac_low_mean(g, LAC_PROB));
+}
+
+void lac_comparison_sketch(FILE *to, const lac_comparison *c, size_t pair, int chart)
+{
+    const lac_trace *trace[2] = {&c->before, &c->after};
+    const lac_traced *fact[2] = {&c->before.facts[pair], &c->after.facts[pair]};
+    const int *which = c->charts[chart];
+    int C = c->before.charts[which[0]].n_cols, T = fact[0]->grid.n_tokens;
+    double top = 0, effect[MAX_SKETCH_LAYERS];
+    if (C > MAX_SKETCH_LAYERS) return;
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < T * C; i++) {
+            double e = cell_effect(trace[k], fact[k], which[k], i / C, i % C);
+            if (e > top) top = e;
+        }
+    fprintf(to, "%s: effect on p(%s) of fact %d before | after, up to %.3f; clean %.3f | %.3f\n",
+            c->before.charts[which[0]].name, fact[0]->answer, fact[0]->fact->id, top, fact[0]->grid.high[LAC_PROB],
+            fact[1]->grid.high[LAC_PROB]);
+    header(to, "token \\ layer", LABEL, C);
+    header(to, "  |", 3, C);
+    fputc('\n', to);
+    for (int t = 0; t < T; t++) {
+        char text[128];
+        bool subject = t >= fact[0]->grid.begin && t < fact[0]->grid.end;
+        snprintf(text, sizeof text, "%2d %.100s%s", t, fact[0]->tokens[t], subject ? "*" : "");
+        label(to, text, LABEL);
+        for (int k = 0; k < 2; k++) {
+            for (int col = 0; col < C; col++) effect[col] = cell_effect(trace[k], fact[k], which[k], t, col);
+            if (k) fputs("  |", to);
+            row(to, effect, C, top);
+        }
+        fputs(t == fact[0]->grid.end - 1 ? "   <- last subject token\n" : "\n", to);
     }
 }

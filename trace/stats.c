@@ -14,7 +14,7 @@ void lac_category_range(int *from, int *to, lac_category category, int T, int b,
     *to = end[category] > *from ? end[category] : *from;
 }
 
-/* ---- one fact --------------------------------------------------------------------------------------------------- */
+/* ---- one fact ---------------------------------------------------------------------------------------------------- */
 
 double lac_cell_mean(const lac_grid *g, const lac_chart *chart, int which, lac_metric metric, int t, int col)
 {
@@ -48,7 +48,7 @@ double lac_category_value(const lac_trace *trace, const lac_traced *fact, int ch
     return sum / (to - from);
 }
 
-/* ---- averages with intervals ------------------------------------------------------------------------------------ */
+/* ---- averages with intervals ------------------------------------------------------------------------------------- */
 
 lac_status lac_effects_of_rows(lac_effect *out, const lac_trace *trace, const lac_fact_rows *rows,
                                const lac_draws *draws, lac_metric metric, lac_err *err)
@@ -101,7 +101,7 @@ static lac_status average(lac_trace_stats *stats, const lac_trace *trace, int ch
     return lac_effects_of_rows(controls->token + m * C, trace, &rows, &stats->draws, metric, err);
 }
 
-/* ---- the mask --------------------------------------------------------------------------------------------------- */
+/* ---- the mask ---------------------------------------------------------------------------------------------------- */
 
 /* A cell's positive effect at the last subject token is spread evenly over the layers that its window restored, which
  * undoes the blur of wide windows as far as that can be done without more runs; the shortest run of neighbouring layers
@@ -144,7 +144,7 @@ static lac_status suggest(lac_suggestion *out, const lac_trace *trace, const lac
     return LAC_OK;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static void whole_run(lac_trace_stats *stats, const lac_trace *trace)
 {

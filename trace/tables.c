@@ -13,7 +13,7 @@
 #include "trace/picture.h"
 #include "trace/tables.h"
 
-/* ---- what tables are made of --------------------------------------------------------------------------------------- */
+/* ---- what tables are made of ------------------------------------------------------------------------------------- */
 
 lac_status lac_table_open(lac_writer *out, const lac_saving *to, const char *name)
 {
@@ -39,7 +39,7 @@ void lac_table_column(FILE *to, const lac_trace *trace, const lac_chart *chart, 
     else fprintf(to, "%d", col);
 }
 
-/* ---- summary.tsv, controls.tsv ------------------------------------------------------------------------------------ */
+/* ---- summary.tsv, controls.tsv ----------------------------------------------------------------------------------- */
 
 static lac_status save_summary(const lac_saving *to)
 {
@@ -99,7 +99,7 @@ static lac_status save_controls(const lac_saving *to)
     return lac_writer_commit(&out, to->err);
 }
 
-/* ---- layers.tsv, mask.json ---------------------------------------------------------------------------------------- */
+/* ---- layers.tsv, mask.json --------------------------------------------------------------------------------------- */
 
 static double effect_on_p(const lac_saving *to, int chart, lac_category category, int l)
 {

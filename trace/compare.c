@@ -1,0 +1,319 @@
+#include "trace/compare.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "trace/picture.h"
+#include "trace/tables.h"
+
+const lac_metric lac_compared_metric[LAC_N_COMPARED] = {LAC_PROB, LAC_LOGP};
+
+/* ---- what belongs together --------------------------------------------------------------------------------------- */
+
+static lac_status match_charts(lac_comparison *c, lac_arena *arena, lac_err *err)
+{
+    c->charts = lac_alloc(arena, (size_t)c->before.n_charts, sizeof *c->charts, err);
+    if (!c->charts) return err->code;
+    for (int i = 0; i < c->before.n_charts; i++)
+        for (int k = 0; k < c->after.n_charts; k++) {
+            const lac_chart *a = &c->before.charts[i], *b = &c->after.charts[k];
+            if (strcmp(a->name, b->name)) continue;
+            if (a->kind != b->kind || a->sever != b->sever || a->window != b->window || a->n_cols != b->n_cols)
+                return lac_fail(err, LAC_ERR_DATA, "%s has %d columns and windows of %d before, %d and %d after; trace "
+                                "both with the same options", a->name, a->n_cols, a->window, b->n_cols, b->window);
+            c->charts[c->n_charts][0] = i;
+            c->charts[c->n_charts++][1] = k;
+        }
+    if (!c->n_charts)
+        return lac_fail(err, LAC_ERR_DATA, "the two traces have no chart in common (%s ..., %s ...); trace both with the "
+                        "same --kinds and --window", c->before.charts[0].name, c->after.charts[0].name);
+    return LAC_OK;
+}
+
+static bool same_ids(const int *a, int n_a, const int *b, int n_b)
+{
+    return n_a == n_b && !memcmp(a, b, (size_t)n_a * sizeof *a);
+}
+
+static const lac_traced *find_fact(const lac_trace *trace, int id)
+{
+    for (size_t i = 0; i < trace->n; i++)
+        if (trace->facts[i].fact->id == id && !trace->facts[i].left_out) return &trace->facts[i];
+    return NULL;
+}
+
+/* Leaves in both traces the facts that can be compared, in the same order. */
+static lac_status match_facts(lac_comparison *c, lac_arena *arena, lac_err *err)
+{
+    size_t most = c->before.n ? c->before.n : 1, n = 0;
+    lac_traced *before = LAC_NEW(arena, lac_traced, most, err), *after = LAC_NEW(arena, lac_traced, most, err);
+    if (!before || !after) return err->code;
+    for (size_t i = 0; i < c->before.n; i++) {
+        const lac_traced *a = &c->before.facts[i], *b = a->left_out ? NULL : find_fact(&c->after, a->fact->id);
+        if (!b) continue;
+        const lac_grid *g = &a->grid, *h = &b->grid;
+        if (!same_ids(g->ids, g->n_tokens, h->ids, h->n_tokens) || g->begin != h->begin || g->end != h->end)
+            return lac_fail(err, LAC_ERR_DATA, "fact %d has another prompt before than after; compare traces of the "
+                            "same facts and tokenizer", a->fact->id);
+        if (!same_ids(g->answer, g->n_answer, h->answer, h->n_answer)) {
+            c->n_other_answer++;
+            continue;
+        }
+        before[n] = *a;
+        after[n++] = *b;
+    }
+    if (!n)
+        return lac_fail(err, LAC_ERR_DATA, "no fact was traced in both for the same answer (%zu before, %zu after, %zu "
+                        "with other answers); trace both models with --answer attribute", c->n_before, c->n_after,
+                        c->n_other_answer);
+    c->before.facts = before;
+    c->after.facts = after;
+    c->before.n = c->after.n = c->before.n_traced = c->after.n_traced = n;
+    return LAC_OK;
+}
+
+/* ---- changes ----------------------------------------------------------------------------------------------------- */
+
+/* The rows of both as [n, C + 1], the last column their mean over columns; the difference of the facts in both. */
+static lac_status pair_rows(lac_fact_rows *minus, double *before, double *after, const lac_fact_rows *a,
+                            const lac_fact_rows *b, lac_arena *arena, lac_err *err)
+{
+    size_t C = a->cols;
+    *minus = (lac_fact_rows){.cols = C + 1, .fact = LAC_NEW(arena, size_t, a->n + 1, err),
+                             .effect = LAC_NEW(arena, double, (a->n + 1) * (C + 1), err)};
+    if (!minus->fact || !minus->effect) return err->code;
+    for (size_t i = 0, k = 0; i < a->n; i++) {
+        while (k < b->n && b->fact[k] < a->fact[i]) k++;
+        if (k == b->n || b->fact[k] != a->fact[i]) continue;
+        double *out = minus->effect + minus->n * (C + 1), mean[2] = {0, 0};
+        for (size_t col = 0; col <= C; col++) {
+            double x = col < C ? a->effect[i * C + col] : mean[0], y = col < C ? b->effect[k * C + col] : mean[1];
+            before[col] += x;
+            after[col] += y;
+            out[col] = y - x;
+            mean[0] += x / (double)C;
+            mean[1] += y / (double)C;
+        }
+        minus->fact[minus->n++] = a->fact[i];
+    }
+    return LAC_OK;
+}
+
+static lac_status change(lac_change *out, const lac_comparison *c, const lac_draws draws[2], int chart, lac_metric metric,
+                         lac_category category, lac_arena *scratch, lac_err *err)
+{
+    static const lac_draws no_noise = {0}; /* before and after may have different samples: only facts are drawn */
+    const int *which = c->charts[chart];
+    size_t C = (size_t)c->before.charts[which[0]].n_cols + 1;
+    lac_fact_rows a, b, minus;
+    double *before = LAC_NEW(scratch, double, C, err), *after = LAC_NEW(scratch, double, C, err);
+    lac_row_stat *stat = LAC_NEW(scratch, lac_row_stat, C, err);
+    if (!before || !after || !stat ||
+        lac_fact_rows_category(&a, &c->before, &draws[0], which[0], metric, category, scratch, err) ||
+        lac_fact_rows_category(&b, &c->after, &draws[1], which[1], metric, category, scratch, err) ||
+        pair_rows(&minus, before, after, &a, &b, scratch, err) || lac_fact_rows_stats(stat, &minus, &no_noise, err))
+        return err->code;
+    for (size_t col = 0; col < C; col++) {
+        double n = (double)minus.n;
+        out[col] = (lac_change){.n = minus.n, .before = before[col] / n, .after = after[col] / n,
+                                .difference = stat[col].mean, .se = stat[col].se, .ci = stat[col].facts};
+    }
+    return LAC_OK;
+}
+
+static lac_status changes(lac_comparison *c, lac_arena *arena, lac_arena *scratch, lac_err *err)
+{
+    lac_draws draws[2];
+    if (lac_draws_make(&draws[0], &c->before, arena, err) || lac_draws_make(&draws[1], &c->after, arena, err))
+        return err->code;
+    for (int i = 0; i < c->n_charts; i++) {
+        size_t C = (size_t)c->before.charts[c->charts[i][0]].n_cols + 1;
+        c->changes[i] = LAC_NEW(arena, lac_change, LAC_N_COMPARED * LAC_N_CATEGORIES * C, err);
+        if (!c->changes[i]) return err->code;
+        for (int k = 0; k < LAC_N_COMPARED * LAC_N_CATEGORIES; k++) {
+            lac_arena_reset(scratch);
+            if (change(c->changes[i] + (size_t)k * C, c, draws, i, lac_compared_metric[k / LAC_N_CATEGORIES],
+                       (lac_category)(k % LAC_N_CATEGORIES), scratch, err))
+                return err->code;
+        }
+    }
+    return LAC_OK;
+}
+
+lac_status lac_trace_compare(lac_comparison *c, const lac_trace *before, const lac_trace *after, lac_arena *arena,
+                             lac_err *err)
+{
+    *c = (lac_comparison){.before = *before, .after = *after, .n_before = before->n_traced, .n_after = after->n_traced};
+    if (before->noising != after->noising)
+        return lac_fail(err, LAC_ERR_DATA, "one trace is denoising and the other noising; trace both with the same "
+                        "--direction");
+    if (match_charts(c, arena, err) || match_facts(c, arena, err)) return err->code;
+    c->changes = LAC_NEW(arena, lac_change *, (size_t)c->n_charts, err);
+    if (!c->changes) return err->code;
+    lac_arena scratch = {0};
+    lac_status status = changes(c, arena, &scratch, err);
+    lac_arena_release(&scratch);
+    return status;
+}
+
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
+
+static void put_change(FILE *out, const lac_change *x)
+{
+    fprintf(out, "\t%zu", x->n);
+    const double value[] = {x->before, x->after, x->difference, x->se, x->ci.low, x->ci.high};
+    for (size_t k = 0; k < sizeof value / sizeof *value; k++) lac_table_number(out, value[k]);
+    fputc('\n', out);
+}
+
+static lac_status save_changes(const lac_saving *to, const lac_comparison *c)
+{
+    lac_writer out = {0};
+    if (lac_table_open(&out, to, "compare.tsv")) return to->err->code;
+    fputs("# mean effects before and after over the facts in both that have such tokens; difference: after - before, "
+          "paired; ci: 95 %, bootstrap over facts; layer all: each fact's mean over layers\n"
+          "chart\tmetric\ttokens\tlayer\tfacts\tbefore\tafter\tdifference\tse\tci_low\tci_high\n", out.stream);
+    for (int i = 0; i < c->n_charts; i++)
+        for (int m = 0; m < LAC_N_COMPARED; m++)
+            for (int g = 0; g < LAC_N_CATEGORIES; g++) {
+                const lac_chart *chart = &c->before.charts[c->charts[i][0]];
+                for (int col = 0; col <= chart->n_cols; col++) {
+                    fprintf(out.stream, "%s\t%s\t%s\t", chart->name, lac_metric_name[lac_compared_metric[m]],
+                            lac_category_name[g]);
+                    if (col < chart->n_cols) lac_table_column(out.stream, to->trace, chart, col);
+                    else fputs("all", out.stream);
+                    put_change(out.stream, lac_change_at(c, i, m, (lac_category)g, col));
+                }
+            }
+    return lac_writer_commit(&out, to->err);
+}
+
+static void put_peak(FILE *out, const lac_saving *to, const lac_chart *chart, const lac_peak *peak)
+{
+    fputc('\t', out);
+    if (peak->col >= 0) lac_table_column(out, to->trace, chart, peak->col);
+    lac_table_number(out, peak->effect);
+}
+
+static lac_status save_facts(const lac_saving *to, const lac_comparison *c)
+{
+    lac_writer out = {0};
+    if (lac_table_open(&out, to, "compare_facts.tsv")) return to->err->code;
+    fputs("# per fact: p(answer) clean and corrupted; the layer with the largest effect on p at the last subject token\n"
+          "id\tchart\tclean_before\tclean_after\tcorrupted_before\tcorrupted_after\tlayer_before\teffect_before\t"
+          "layer_after\teffect_after\n", out.stream);
+    for (size_t i = 0; i < c->before.n; i++)
+        for (int k = 0; k < c->n_charts; k++) {
+            const lac_traced *a = &c->before.facts[i], *b = &c->after.facts[i];
+            const lac_chart *chart = &c->before.charts[c->charts[k][0]];
+            lac_peak before = lac_peak_of(&c->before, a, c->charts[k][0]);
+            lac_peak after = lac_peak_of(&c->after, b, c->charts[k][1]);
+            fprintf(out.stream, "%d\t%s", a->fact->id, chart->name);
+            lac_table_number(out.stream, a->grid.high[LAC_PROB]);
+            lac_table_number(out.stream, b->grid.high[LAC_PROB]);
+            lac_table_number(out.stream, lac_low_mean(&a->grid, LAC_PROB));
+            lac_table_number(out.stream, lac_low_mean(&b->grid, LAC_PROB));
+            put_peak(out.stream, to, chart, &before);
+            put_peak(out.stream, to, chart, &after);
+            fputc('\n', out.stream);
+        }
+    return lac_writer_commit(&out, to->err);
+}
+
+/* The effect at the last subject token before and after, as two lines; their intervals are those of each mean alone. */
+static lac_status save_lines(const lac_saving *to, const lac_comparison *c, int i, const lac_draws draws[2])
+{
+    const lac_chart *chart = &c->before.charts[c->charts[i][0]];
+    const lac_trace *trace[2] = {&c->before, &c->after};
+    lac_writer out = {0};
+    lac_row_stat *stat = LAC_NEW(to->arena, lac_row_stat, (size_t)chart->n_cols, to->err);
+    char *name = lac_printf(to->arena, to->err, "plots/compare_%s.tsv", chart->name);
+    if (!stat || !name || lac_table_open(&out, to, name)) return to->err->code;
+    fprintf(out.stream, "# plot layers.gp\n# title %s before and after, at the last subject token\n", chart->name);
+    lac_picture_describe(out.stream, to->trace, chart, NULL);
+    for (int k = 0; k < 2; k++) {
+        lac_fact_rows rows;
+        if (lac_fact_rows_category(&rows, trace[k], &draws[k], c->charts[i][k], LAC_PROB, LAC_LAST_SUBJECT, to->arena,
+                                   to->err) ||
+            lac_fact_rows_stats(stat, &rows, &draws[k], to->err)) {
+            lac_writer_abandon(&out);
+            return to->err->code;
+        }
+        fputs(k ? "\n\nafter\n" : "before\n", out.stream);
+        for (int l = 0; l < chart->n_cols; l++) {
+            fprintf(out.stream, "%d", l);
+            lac_picture_number(out.stream, stat[l].mean);
+            lac_picture_number(out.stream, stat[l].facts.low);
+            lac_picture_number(out.stream, stat[l].facts.high);
+            fputc('\n', out.stream);
+        }
+    }
+    return lac_writer_commit(&out, to->err);
+}
+
+lac_status lac_comparison_save(const lac_comparison *c, const char *dir, lac_err *err)
+{
+    lac_arena scratch = {0};
+    const lac_saving to = {&c->before, NULL, dir, &scratch, err};
+    lac_draws draws[2];
+    bool failed = save_changes(&to, c) || save_facts(&to, c) || lac_draws_make(&draws[0], &c->before, &scratch, err) ||
+                  lac_draws_make(&draws[1], &c->after, &scratch, err);
+    for (int i = 0; i < c->n_charts && !failed; i++)
+        if (lac_over_layers(&c->before.charts[c->charts[i][0]]) && lac_change_at(c, i, 0, LAC_LAST_SUBJECT, 0)->n)
+            failed = save_lines(&to, c, i, draws);
+    lac_arena_release(&scratch);
+    return failed ? err->code : LAC_OK;
+}
+
+/* ---- for reading ------------------------------------------------------------------------------------------------- */
+
+static void print_changes(FILE *to, const lac_comparison *c)
+{
+    fputs("\nmean effect on p, over layers      facts   before    after   after - before, 95 %\n", to);
+    for (int i = 0; i < c->n_charts; i++)
+        for (int g = 0; g < LAC_N_CATEGORIES; g++) {
+            const lac_chart *chart = &c->before.charts[c->charts[i][0]];
+            const lac_change *x = lac_change_at(c, i, 0, (lac_category)g, chart->n_cols);
+            if (!x->n) continue;
+            fprintf(to, "%-18s %-15s %5zu  %7.4f  %7.4f  %+8.4f  [%+.4f, %+.4f]\n", chart->name, lac_category_name[g],
+                    x->n, x->before, x->after, x->difference, x->ci.low, x->ci.high);
+        }
+}
+
+static void print_peak(FILE *to, const lac_trace *trace, const lac_traced *fact, int chart)
+{
+    lac_peak peak = lac_peak_of(trace, fact, chart);
+    if (peak.col < 0) fputc('-', to);
+    else lac_table_column(to, trace, &trace->charts[chart], peak.col);
+}
+
+static void print_facts(FILE *to, const lac_comparison *c)
+{
+    enum { MOST = 20 };
+    fputs("\nfact      p clean          p corrupted      peak layer at the last subject token\n", to);
+    for (size_t i = 0; i < c->before.n && i < MOST; i++) {
+        const lac_traced *a = &c->before.facts[i], *b = &c->after.facts[i];
+        fprintf(to, "%-8d  %.3f -> %.3f", a->fact->id, a->grid.high[LAC_PROB], b->grid.high[LAC_PROB]);
+        if (isfinite(lac_low_mean(&a->grid, LAC_PROB)))
+            fprintf(to, "   %.3f -> %.3f ", lac_low_mean(&a->grid, LAC_PROB), lac_low_mean(&b->grid, LAC_PROB));
+        for (int k = 0; k < c->n_charts; k++) {
+            fprintf(to, "  %s ", c->before.charts[c->charts[k][0]].name);
+            print_peak(to, &c->before, a, c->charts[k][0]);
+            fputs(" -> ", to);
+            print_peak(to, &c->after, b, c->charts[k][1]);
+        }
+        fputc('\n', to);
+    }
+    if (c->before.n > MOST) fprintf(to, "%zu more: compare_facts.tsv of --out has them all\n", c->before.n - MOST);
+}
+
+void lac_comparison_print(FILE *to, const lac_comparison *c)
+{
+    fprintf(to, "%zu facts in both (%zu before, %zu after", c->before.n, c->n_before, c->n_after);
+    if (c->n_other_answer) fprintf(to, "; %zu left out, traced for other answers", c->n_other_answer);
+    fputs(")\n", to);
+    if (c->before.sigma != c->after.sigma)
+        fprintf(to, "the noise was not equally strong: sigma %.6g before, %.6g after\n", c->before.sigma, c->after.sigma);
+    print_changes(to, c);
+    print_facts(to, c);
+}
