@@ -483,6 +483,8 @@ static void only_what_changed_differs_after(void **state)
     lac_comparison c;
     make(&before, 8, 2, 4, 3, noisy);
     make(&after, 8, 2, 4, 3, higher);
+    for (int i = 0; i < 8; i++)
+        for (int s = 0; s < 3; s++) after.trace.facts[i].grid.low[s * LAC_N_METRICS + LAC_PROB] = .05;
     after.trace.facts[5].left_out = "forgotten";
     after.trace.n_traced--;
     assert_int_equal(lac_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), LAC_OK);
@@ -492,9 +494,11 @@ static void only_what_changed_differs_after(void **state)
     assert_int_equal(c.before.facts[5].fact->id, 6);
     assert_int_equal(c.after.facts[5].fact->id, 6);
     assert_int_equal(c.n_charts, 2);
+    assert_true(fabs(c.clean.difference) < 1e-12 && fabs(c.corrupted.difference - .05) < 1e-12);
+    assert_true(fabs(c.clean.before - 1) < 1e-12 && fabs(c.corrupted.after - .05) < 1e-12);
     for (int col = 0; col <= 4; col++) {
         const lac_change *x = lac_change_at(&c, 1, 0, LAC_LAST_SUBJECT, col);
-        double want = col == 2 ? .25 : col == 4 ? .25 / 4 : 0; /* the last is the mean over columns */
+        double want = (col == 2 ? .25 : col == 4 ? .25 / 4 : 0) - .05; /* the last is the mean over columns */
         assert_int_equal(x->n, 7);
         assert_true(fabs(x->difference - want) < 1e-6);
         assert_true(fabs(x->ci.low - want) < 1e-6 && fabs(x->ci.high - want) < 1e-6); /* the same for each fact */
@@ -527,6 +531,33 @@ static void facts_of_other_answers_or_prompts_are_no_pairs(void **state)
     lac_arena_release(&after.arena);
 }
 
+static void statistics_fail_politely_wherever_memory_ends(void **state)
+{
+    (void)state;
+    world before, after;
+    make(&before, 3, 2, 4, 3, noisy);
+    make(&after, 3, 2, 4, 3, higher);
+    int refused = 0;
+    lac_status status = LAC_ERR_MEMORY;
+    for (size_t limit = 1; status; limit += 4096) {
+        lac_arena arena = {.limit = limit};
+        lac_err err = {0};
+        lac_trace_stats stats;
+        lac_comparison c;
+        status = lac_trace_statistics(&stats, &before.trace, &arena, &err);
+        if (!status) status = lac_trace_compare(&c, &before.trace, &after.trace, &arena, &err);
+        if (status) {
+            assert_int_equal(status, LAC_ERR_MEMORY);
+            assert_true(*err.msg);
+            refused++;
+        }
+        lac_arena_release(&arena);
+    }
+    assert_true(refused > 0);
+    lac_arena_release(&before.arena);
+    lac_arena_release(&after.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,6 +576,7 @@ int main(void)
         cmocka_unit_test(controls_are_drawn_elsewhere),
         cmocka_unit_test(only_what_changed_differs_after),
         cmocka_unit_test(facts_of_other_answers_or_prompts_are_no_pairs),
+        cmocka_unit_test(statistics_fail_politely_wherever_memory_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,9 @@ static lac_status report(const lac_trace *trace, const lac_trace_stats *stats, l
         lac_trace_sketch_average(stdout, trace, stats, i);
     }
     if (s->to == s->from) {
-        printf("\nno mask: patching changed nothing at the last subject token\n");
+        printf("\nno mask: %s\n", s->chart < 0                      ? "nothing was patched layer by layer"
+                                  : !stats->rankings[s->chart].n ? "nothing was patched at the last subject token"
+                                                                 : "patching changed nothing at the last subject token");
         return LAC_OK;
     }
     const char *words = lac_ranking_words(&stats->rankings[s->chart], arena, err);

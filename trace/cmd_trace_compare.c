@@ -32,13 +32,27 @@ static lac_status find_pair(size_t *pair, const lac_comparison *c, const char *f
 
 static cJSON *number_or_null(double x) { return isfinite(x) ? lac_json_number(x) : cJSON_CreateNull(); }
 
+static void add_change(cJSON *row, const lac_change *x)
+{
+    cJSON_AddNumberToObject(row, "facts", (double)x->n);
+    cJSON_AddItemToObject(row, "before", number_or_null(x->before));
+    cJSON_AddItemToObject(row, "after", number_or_null(x->after));
+    cJSON_AddItemToObject(row, "difference", number_or_null(x->difference));
+    cJSON_AddItemToObject(row, "ci_low", number_or_null(x->ci.low));
+    cJSON_AddItemToObject(row, "ci_high", number_or_null(x->ci.high));
+}
+
 static lac_status print_json(const lac_comparison *c, lac_err *err)
 {
-    cJSON *json = cJSON_CreateObject(), *effects;
+    cJSON *json = cJSON_CreateObject(), *effects, *clean, *corrupted;
     cJSON_AddNumberToObject(json, "facts", (double)c->before.n);
     cJSON_AddNumberToObject(json, "before", (double)c->n_before);
     cJSON_AddNumberToObject(json, "after", (double)c->n_after);
     cJSON_AddNumberToObject(json, "other_answers", (double)c->n_other_answer);
+    cJSON_AddItemToObject(json, "clean", clean = cJSON_CreateObject());
+    add_change(clean, &c->clean);
+    cJSON_AddItemToObject(json, "corrupted", corrupted = cJSON_CreateObject());
+    add_change(corrupted, &c->corrupted);
     cJSON_AddItemToObject(json, "effects", effects = cJSON_CreateArray());
     for (int i = 0; i < c->n_charts; i++)
         for (int m = 0; m < LAC_N_COMPARED; m++)
@@ -50,12 +64,7 @@ static lac_status print_json(const lac_comparison *c, lac_err *err)
                 cJSON_AddStringToObject(row, "chart", chart->name);
                 cJSON_AddStringToObject(row, "metric", lac_metric_name[lac_compared_metric[m]]);
                 cJSON_AddStringToObject(row, "tokens", lac_category_name[g]);
-                cJSON_AddNumberToObject(row, "facts", (double)x->n);
-                cJSON_AddItemToObject(row, "before", number_or_null(x->before));
-                cJSON_AddItemToObject(row, "after", number_or_null(x->after));
-                cJSON_AddItemToObject(row, "difference", number_or_null(x->difference));
-                cJSON_AddItemToObject(row, "ci_low", number_or_null(x->ci.low));
-                cJSON_AddItemToObject(row, "ci_high", number_or_null(x->ci.high));
+                add_change(row, x);
                 cJSON_AddItemToArray(effects, row);
             }
     char *text = cJSON_Print(json);

@@ -140,6 +140,31 @@ static lac_status changes(lac_comparison *c, lac_arena *arena, lac_arena *scratc
     return LAC_OK;
 }
 
+/* p(answer) of the runs that nothing was patched in. */
+static lac_status base_runs(lac_comparison *c, lac_arena *scratch, lac_err *err)
+{
+    static const lac_draws no_noise = {0};
+    size_t n = c->before.n;
+    lac_fact_rows rows = {.n = n, .cols = 2, .effect = LAC_NEW(scratch, double, 2 * n, err)};
+    lac_row_stat stat[2];
+    if (!rows.effect) return err->code;
+    double mean[2][2] = {{0}};
+    for (size_t i = 0; i < n; i++) {
+        const lac_grid *a = &c->before.facts[i].grid, *b = &c->after.facts[i].grid;
+        const double p[2][2] = {{a->high[LAC_PROB], b->high[LAC_PROB]}, {lac_low_mean(a, LAC_PROB), lac_low_mean(b, LAC_PROB)}};
+        for (int k = 0; k < 2; k++) {
+            rows.effect[2 * i + (size_t)k] = p[k][1] - p[k][0];
+            for (int side = 0; side < 2; side++) mean[k][side] += p[k][side] / (double)n;
+        }
+    }
+    if (lac_fact_rows_stats(stat, &rows, &no_noise, err)) return err->code;
+    lac_change *out[2] = {&c->clean, &c->corrupted};
+    for (int k = 0; k < 2; k++)
+        *out[k] = (lac_change){.n = n, .before = mean[k][0], .after = mean[k][1], .difference = stat[k].mean,
+                               .se = stat[k].se, .ci = stat[k].facts};
+    return LAC_OK;
+}
+
 lac_status lac_trace_compare(lac_comparison *c, const lac_trace *before, const lac_trace *after, lac_arena *arena,
                              lac_err *err)
 {
@@ -151,7 +176,8 @@ lac_status lac_trace_compare(lac_comparison *c, const lac_trace *before, const l
     c->changes = LAC_NEW(arena, lac_change *, (size_t)c->n_charts, err);
     if (!c->changes) return err->code;
     lac_arena scratch = {0};
-    lac_status status = changes(c, arena, &scratch, err);
+    lac_status status = base_runs(c, &scratch, err);
+    if (!status) status = changes(c, arena, &scratch, err);
     lac_arena_release(&scratch);
     return status;
 }
@@ -267,16 +293,23 @@ lac_status lac_comparison_save(const lac_comparison *c, const char *dir, lac_err
 
 /* ---- for reading ------------------------------------------------------------------------------------------------- */
 
+static void print_change(FILE *to, const char *what, const char *of, const lac_change *x)
+{
+    if (!x->n || !isfinite(x->before)) return;
+    fprintf(to, "%-18s %-15s %5zu  %7.4f  %7.4f  %+8.4f  [%+.4f, %+.4f]\n", what, of, x->n, x->before, x->after,
+            x->difference, x->ci.low, x->ci.high);
+}
+
 static void print_changes(FILE *to, const lac_comparison *c)
 {
-    fputs("\nmean effect on p, over layers      facts   before    after   after - before, 95 %\n", to);
+    fputs("\n                                   facts   before    after   after - before, 95 %\n", to);
+    print_change(to, "p(answer)", "clean", &c->clean);
+    print_change(to, "p(answer)", "corrupted", &c->corrupted);
+    fputs("mean effect on p, over layers\n", to);
     for (int i = 0; i < c->n_charts; i++)
         for (int g = 0; g < LAC_N_CATEGORIES; g++) {
             const lac_chart *chart = &c->before.charts[c->charts[i][0]];
-            const lac_change *x = lac_change_at(c, i, 0, (lac_category)g, chart->n_cols);
-            if (!x->n) continue;
-            fprintf(to, "%-18s %-15s %5zu  %7.4f  %7.4f  %+8.4f  [%+.4f, %+.4f]\n", chart->name, lac_category_name[g],
-                    x->n, x->before, x->after, x->difference, x->ci.low, x->ci.high);
+            print_change(to, chart->name, lac_category_name[g], lac_change_at(c, i, 0, (lac_category)g, chart->n_cols));
         }
 }
 

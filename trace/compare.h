@@ -7,7 +7,7 @@
 
 #include "trace/stats.h"
 
-/* Mean effects of one column over the pairs that have such tokens, and after - before, paired. */
+/* Means over the pairs (of effects: those that have such tokens), and after - before, paired. */
 typedef struct {
     size_t n;
     double before, after, difference, se;
@@ -18,6 +18,7 @@ typedef struct {
     lac_trace before, after;      /* as loaded, but facts are the pairs alone, in the same order */
     size_t n_before, n_after;     /* traced */
     size_t n_other_answer;        /* pairs left out: the answers differ */
+    lac_change clean, corrupted;  /* p(answer); corrupted is NaN under ablation */
     int n_charts, (*charts)[2];   /* [n_charts] those of both, as indices there */
     lac_change **changes;         /* [n_charts] of [p and logp, LAC_N_CATEGORIES, n_cols + 1]; last: mean over columns */
 } lac_comparison;

@@ -93,7 +93,8 @@ static lac_status save_controls(const lac_saving *to)
             const lac_controls *controls = &to->stats->controls[i];
             for (int col = 0, C = trace->charts[i].n_cols; col < C; col++)
                 put_control(out.stream, to, i, (lac_metric)m, "random token", col, &controls->token[m * C + col]);
-            put_control(out.stream, to, i, (lac_metric)m, "random layer", -1, &controls->layer[m]);
+            if (trace->charts[i].n_cols > 1)
+                put_control(out.stream, to, i, (lac_metric)m, "random layer", -1, &controls->layer[m]);
         }
     if (trace->n_traced) fprintf(out.stream, "\tp\tno-op\t\t%zu\t%.6g\t\t\t\t\t\n", trace->n_traced, to->stats->noop);
     return lac_writer_commit(&out, to->err);
