@@ -25,8 +25,9 @@ static void scores_agree_with_each_other(void **state)
 {
     const char *path = LAC_TESTS_DIR "/../data/models/demo";
     const char *file = scratch_path(*state, "facts.jsonl");
-    FILE *out = fopen(file, "w"), *items = tmpfile();
-    assert_true(out && items);
+    FILE *out = fopen(file, "w");
+    lac_items items = {.file = tmpfile()};
+    assert_true(out && items.file);
     fputs(FACTS, out);
     fclose(out);
 
@@ -36,7 +37,7 @@ static void scores_agree_with_each_other(void **state)
     lac_run run = {0};
     lac_facts facts;
     lac_facts_scores scores;
-    lac_facts_opts opts = {.items = items};
+    lac_facts_opts opts = {.items = &items};
     if (lac_model_load(&model, path, &arena, &err) || lac_facts_load(&facts, file, &arena, &err) ||
         lac_facts_score(&scores, &facts, &run, &model, &opts, &arena, &err))
         fail_msg("%s", err.msg);
@@ -64,10 +65,10 @@ static void scores_agree_with_each_other(void **state)
     assert_true(isnan(scores.cell[LAC_SPLIT_FORGET][LAC_FORM_PROMPT].p_se));
 
     int lines = 0;
-    rewind(items);
-    for (int c; (c = fgetc(items)) != EOF;) lines += c == '\n';
+    rewind(items.file);
+    for (int c; (c = fgetc(items.file)) != EOF;) lines += c == '\n';
     assert_int_equal(lines, 4);
-    fclose(items);
+    fclose(items.file);
     lac_run_release(&run);
     lac_model_release(&model);
     lac_arena_release(&arena);

@@ -165,9 +165,9 @@ static void a_suite_runs_from_rows_to_scores(void **state)
     lac_lume data;
     lac_lume_scores scores;
     const char *rows = write_rows(s, "forget.jsonl", FORGET);
-    FILE *items = tmpfile();
-    assert_non_null(items);
-    lac_lume_opts opts = {.max_new = 16, .items = items};
+    lac_items items = {.file = tmpfile()};
+    assert_non_null(items.file);
+    lac_lume_opts opts = {.max_new = 16, .items = &items};
     if (lac_model_load(&model, path, &arena, &err) || lac_lume_load(&data, rows, 0, NULL, &arena, &err) ||
         lac_lume_run(&scores, &data, &run, &model, &opts, &arena, &err))
         fail_msg("%s", err.msg);
@@ -176,9 +176,9 @@ static void a_suite_runs_from_rows_to_scores(void **state)
     assert_int_equal(scores.cell[0].kind, LAC_LUME_SC);
     assert_true(scores.cell[0].score == 1); /* its golden.json: ", a little girl named Lily lived ..." */
     assert_true(isnan(scores.cell[0].se) && !scores.complete);
-    long size = ftell(items);
+    long size = ftell(items.file);
     assert_true(size > 300);
-    fclose(items);
+    fclose(items.file);
     lac_run_release(&run);
     lac_model_release(&model);
     lac_arena_release(&arena);

@@ -108,24 +108,24 @@ static void a_subjects_error_is_that_of_its_sample(void **state)
 {
     (void)state;
     const unsigned char right[] = {1, 0, 0, 1, 1}, norm[] = {1, 1, 1, 1, 1};
-    lac_mmlu_score s = lac_mmlu_mean(right, norm, 5);
+    lac_accuracy s = lac_accuracy_mean(right, norm, 5);
     double sum = 0;
     for (int i = 0; i < 5; i++) sum += (right[i] - 0.6) * (right[i] - 0.6);
     assert_true(fabs(s.acc - 0.6) < 1e-15 && fabs(s.acc_se - sqrt(sum / 4) / sqrt(5)) < 1e-15);
     assert_true(s.acc_norm == 1 && s.acc_norm_se == 0);
-    assert_true(isnan(lac_mmlu_mean(right, norm, 1).acc_se));
+    assert_true(isnan(lac_accuracy_mean(right, norm, 1).acc_se));
 }
 
 static void groups_pool_as_the_harness_does(void **state)
 {
     (void)state;
-    const lac_mmlu_score s[] = {{100, .5, .05, .5, .05}, {20, .25, .1, .25, .1}, {350, .8, .02, .8, .02}};
-    lac_mmlu_score all = lac_mmlu_pool(s, 3), macro = lac_mmlu_macro(s, 3);
+    const lac_accuracy s[] = {{100, .5, .05, .5, .05}, {20, .25, .1, .25, .1}, {350, .8, .02, .8, .02}};
+    lac_accuracy all = lac_accuracy_pool(s, 3), macro = lac_accuracy_macro(s, 3);
     double variance = (99 * .05 * .05 * 100 + 19 * .1 * .1 * 20 + 349 * .02 * .02 * 350) / (470 - 3);
     assert_int_equal(all.n, 470);
     assert_true(fabs(all.acc - (50 + 5 + 280) / 470.) < 1e-12 && fabs(all.acc_se - sqrt(variance / 470)) < 1e-12);
     assert_true(fabs(macro.acc - 1.55 / 3) < 1e-12 && fabs(macro.acc_se - sqrt(.05 * .05 + .01 + .0004) / 3) < 1e-12);
-    assert_true(fabs(lac_mmlu_pool(s, 1).acc_se - .05) < 1e-12); /* a group of one is that one */
+    assert_true(fabs(lac_accuracy_pool(s, 1).acc_se - .05) < 1e-12); /* a group of one is that one */
 }
 
 /* ---- the engine of shared prefixes ----------------------------------------------------------------------------- */

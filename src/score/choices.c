@@ -275,6 +275,7 @@ lac_status lac_choices_score(lac_question *questions, size_t n, lac_run *run, co
             rows += (size_t)rows_of(&j, &questions[end]);
             if (rows > budget) break;
         }
+        if (end <= opts->n_known) continue; /* the batches are the same wherever a run goes on */
         status = score_batch(&j, questions + begin, end - begin, err);
         if (!status && opts->scored) status = opts->scored(opts->data, begin, end - begin, err);
         lac_arena_release(&j.arena);

@@ -28,6 +28,7 @@ typedef struct {
 
 typedef struct {
     size_t max_rows; /* rows computed at a time; 0: as many as 256 MiB of keys and values hold, at most 1024 */
+    size_t n_known; /* so many questions from the first on need not be scored again: their batches are left out */
     /* Called as questions first .. first + n - 1 are scored; may be NULL. */
     lac_status (*scored)(void *data, size_t first, size_t n, lac_err *err);
     void *data;

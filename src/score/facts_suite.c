@@ -56,8 +56,10 @@ static lac_status encode_facts(scoring *s, lac_arena *arena, lac_err *err)
     return LAC_OK;
 }
 
-static lac_status write_item(scoring *s, const lac_fact *fact, lac_form form, const lac_fact_score *score, lac_err *err)
+static lac_status put_item(scoring *s, size_t i, const lac_fact_score *score, lac_err *err)
 {
+    const lac_fact *fact = &s->facts->fact[s->places[i].fact];
+    lac_form form = s->places[i].form;
     char *top = lac_decode(s->model->tokenizer, &score->top, 1, false, &s->scratch, err);
     if (!top) return err->code;
     cJSON *line = cJSON_CreateObject();
@@ -74,11 +76,7 @@ static lac_status write_item(scoring *s, const lac_fact *fact, lac_form form, co
     cJSON_AddItemToObject(line, "p_answer", lac_json_number(score->p_answer));
     cJSON_AddBoolToObject(line, "greedy", score->greedy);
     cJSON_AddStringToObject(line, "top", top);
-    char *text = cJSON_PrintUnformatted(line);
-    bool ok = text && fprintf(s->opts->items, "%s\n", text) > 0 && fflush(s->opts->items) == 0;
-    cJSON_free(text);
-    cJSON_Delete(line);
-    return ok ? LAC_OK : lac_fail(err, LAC_ERR_FILE, "items.jsonl could not be written: is the disk full?");
+    return lac_items_put(s->opts->items, i, line, err);
 }
 
 static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
@@ -87,19 +85,33 @@ static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
     lac_status status = LAC_OK;
     for (size_t i = first; i < first + n && !status; i++) {
         const lac_choice *c = s->questions[i].choice;
-        const place *at = &s->places[i];
-        lac_fact_score *score = &s->scores->fact[at->fact][at->form];
+        lac_fact_score *score = &s->scores->fact[s->places[i].fact][s->places[i].form];
         *score = (lac_fact_score){.p = exp(c->first_logp),
                                   .p_answer = exp(c->logp),
                                   .rank = c->first_rank,
                                   .n_tokens = c->n_scored,
                                   .top = c->first_top,
                                   .greedy = c->greedy};
-        if (s->opts->items) status = write_item(s, &s->facts->fact[at->fact], at->form, score, err);
+        if (s->opts->items) status = put_item(s, i, score, err);
     }
     lac_arena_reset(&s->scratch);
     if (s->opts->progress) lac_progress_set(s->opts->progress, (double)(first + n), NULL);
     return status;
+}
+
+/* What an earlier run has scored already; returns how many.  (The likeliest token is in the file, not in the score.) */
+static size_t recall(scoring *s)
+{
+    size_t n = 0;
+    for (const cJSON *old; n < s->n && (old = lac_items_old(s->opts->items, n)); n++)
+        s->scores->fact[s->places[n].fact][s->places[n].form] = (lac_fact_score){
+            .p = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "p")),
+            .p_answer = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "p_answer")),
+            .rank = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "rank")),
+            .n_tokens = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "answer_tokens")),
+            .top = -1,
+            .greedy = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(old, "greedy"))};
+    return n;
 }
 
 static bool in_split(const lac_fact *fact, lac_split split)
@@ -165,18 +177,13 @@ lac_status lac_facts_score(lac_facts_scores *scores, const lac_facts *facts, lac
     if (!scores->fact || !s.questions || !s.places || !ranks) return LAC_ERR_MEMORY;
     lac_choices_opts choices = {.scored = scored, .data = &s};
     lac_status status = encode_facts(&s, arena, err);
+    if (!status) choices.n_known = recall(&s);
     if (!status) status = lac_choices_score(s.questions, s.n, run, model, &choices, err);
     for (int split = 0; split < LAC_SPLITS && !status; split++)
         for (int form = 0; form < LAC_FORMS; form++)
             scores->cell[split][form] = cell_of(&s, (lac_split)split, (lac_form)form, ranks);
     lac_arena_release(&s.scratch);
     return status;
-}
-
-static void add_number(cJSON *object, const char *name, double x)
-{
-    if (isfinite(x)) cJSON_AddItemToObject(object, name, lac_json_number(x));
-    else cJSON_AddNullToObject(object, name);
 }
 
 cJSON *lac_facts_json(const lac_facts_scores *scores)
@@ -190,14 +197,14 @@ cJSON *lac_facts_json(const lac_facts_scores *scores)
             if (c->n == 0) continue;
             cJSON *cell = cJSON_AddObjectToObject(forms, form_name[form]);
             cJSON_AddNumberToObject(cell, "n", (double)c->n);
-            add_number(cell, "p", c->p);
-            add_number(cell, "p_stderr", c->p_se);
-            add_number(cell, "top1", c->top1);
-            add_number(cell, "top1_stderr", c->top1_se);
-            add_number(cell, "rank_median", c->rank_median);
-            add_number(cell, "reciprocal_rank", c->reciprocal_rank);
-            add_number(cell, "p_answer", c->p_answer);
-            add_number(cell, "p_answer_stderr", c->p_answer_se);
+            lac_put_number(cell, "p", c->p);
+            lac_put_number(cell, "p_stderr", c->p_se);
+            lac_put_number(cell, "top1", c->top1);
+            lac_put_number(cell, "top1_stderr", c->top1_se);
+            lac_put_number(cell, "rank_median", c->rank_median);
+            lac_put_number(cell, "reciprocal_rank", c->reciprocal_rank);
+            lac_put_number(cell, "p_answer", c->p_answer);
+            lac_put_number(cell, "p_answer_stderr", c->p_answer_se);
         }
     }
     return json;

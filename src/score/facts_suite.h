@@ -11,12 +11,10 @@
 #ifndef LAC_FACTS_SUITE_H
 #define LAC_FACTS_SUITE_H
 
-#include <stdio.h>
-
-#include "base/json.h"
 #include "base/progress.h"
 #include "model/facts.h"
 #include "model/forward.h"
+#include "score/report.h"
 
 typedef enum { LAC_FORM_PROMPT, LAC_FORM_PARAPHRASE, LAC_FORMS } lac_form;
 typedef enum { LAC_SPLIT_ALL, LAC_SPLIT_FORGET, LAC_SPLIT_RETAIN, LAC_SPLITS } lac_split;
@@ -39,7 +37,7 @@ typedef struct {
 } lac_facts_scores;
 
 typedef struct {
-    FILE *items; /* items.jsonl, flushed; or NULL */
+    lac_items *items; /* or NULL */
     lac_progress *progress;
 } lac_facts_opts;
 

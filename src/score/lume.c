@@ -225,11 +225,7 @@ static lac_status write_row(scoring *s, size_t i, lac_err *err)
     cJSON_AddItemToObject(line, "rougeL_f", lac_json_number(rouge.f));
     cJSON_AddNumberToObject(line, "exact_match", same);
     cJSON_AddBoolToObject(line, "ended", c->stopped);
-    char *out = cJSON_PrintUnformatted(line);
-    bool ok = out && fprintf(s->opts->items, "%s\n", out) > 0 && fflush(s->opts->items) == 0;
-    cJSON_free(out);
-    cJSON_Delete(line);
-    return ok ? LAC_OK : lac_fail(err, LAC_ERR_FILE, "items.jsonl could not be written: is the disk full?");
+    return lac_items_put(s->opts->items, i, line, err);
 }
 
 static lac_status finished(void *data, size_t i, lac_err *err)

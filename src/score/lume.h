@@ -9,11 +9,9 @@
 #ifndef LAC_LUME_H
 #define LAC_LUME_H
 
-#include <stdio.h>
-
-#include "base/json.h"
 #include "base/progress.h"
 #include "model/forward.h"
+#include "score/report.h"
 
 typedef enum { LAC_LUME_SC, LAC_LUME_QA } lac_lume_kind;
 
@@ -30,7 +28,7 @@ typedef struct {
 typedef struct {
     lac_chat chat; /* LAC_CHAT_NONE: the raw input */
     int max_new;
-    FILE *items; /* items.jsonl, in the order of the rows, flushed; or NULL */
+    lac_items *items; /* in the order of the rows; or NULL */
     lac_progress *progress;
 } lac_lume_opts;
 

@@ -48,13 +48,33 @@ const char *lac_mmlu_group_name(lac_mmlu_group group)
     return name[group];
 }
 
+typedef struct {
+    const char *name, *head; /* head: %s is the subject, its words apart */
+    int shots;
+    bool raw;                /* the question as the file has it; too many examples are left out; letters are one token */
+} style_row;
+
+static const style_row style_table[LAC_MMLU_STYLES] = {
+    [LAC_MMLU_LETTERS] = {"harness", "The following are multiple choice questions (with answers) about %s.\n\n", 0, false},
+    [LAC_MMLU_CONTINUATION] = {"continuation", "The following are questions (with answers) about %s.\n\n", 0, false},
+    [LAC_MMLU_HENDRYCKS] = {"hendrycks", "The following are multiple choice questions (with answers) about  %s.\n\n", 5, true},
+    [LAC_MMLU_OPEN_INSTRUCT] = {"open-instruct", "The following are multiple choice questions (with answers) about  %s.\n\n",
+                                5, true}};
+
+enum { MOST_TOKENS = 2048, LIKELIEST = 100 };
+
 lac_status lac_mmlu_parse_style(lac_mmlu_style *style, const char *name, lac_err *err)
 {
-    if (strcmp(name, "harness") == 0 || strcmp(name, "letters") == 0) *style = LAC_MMLU_LETTERS;
-    else if (strcmp(name, "continuation") == 0) *style = LAC_MMLU_CONTINUATION;
-    else return lac_fail(err, LAC_ERR_USAGE, "--style %s is not known: harness (letters) or continuation", name);
-    return LAC_OK;
+    if (strcmp(name, "letters") == 0) name = "harness";
+    for (int i = 0; i < LAC_MMLU_STYLES; i++) {
+        *style = (lac_mmlu_style)i;
+        if (strcmp(name, style_table[i].name) == 0) return LAC_OK;
+    }
+    return lac_fail(err, LAC_ERR_USAGE, "--style %s is not known: harness, continuation, hendrycks or open-instruct", name);
 }
+
+const char *lac_mmlu_style_name(lac_mmlu_style style) { return style_table[style].name; }
+int lac_mmlu_default_shots(lac_mmlu_style style) { return style_table[style].shots; }
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
@@ -70,6 +90,7 @@ static lac_status items_load(lac_mmlu_item **items, size_t *n, const char *path,
     for (size_t i = 0; i < *n; i++) {
         lac_mmlu_item *item = &(*items)[i];
         const char *answer = lac_csv_field(&csv, i, 5);
+        item->raw_question = lac_csv_field(&csv, i, 0);
         item->question = lac_strip(lac_csv_field(&csv, i, 0), arena, err);
         if (!item->question) return LAC_ERR_MEMORY;
         for (size_t c = 0; c < LAC_MMLU_CHOICES; c++) item->choice[c] = lac_csv_field(&csv, i, 1 + c);
@@ -147,8 +168,9 @@ lac_status lac_mmlu_load(lac_mmlu *data, const char *path, const char *split, co
 static char *question_text(const lac_mmlu_item *q, lac_mmlu_style style, lac_arena *arena, lac_err *err)
 {
     if (style == LAC_MMLU_CONTINUATION) return lac_printf(arena, err, "Question: %s\nAnswer:", q->question);
-    return lac_printf(arena, err, "%s\nA. %s\nB. %s\nC. %s\nD. %s\nAnswer:", q->question, q->choice[0], q->choice[1],
-                      q->choice[2], q->choice[3]);
+    return lac_printf(arena, err, "%s\nA. %s\nB. %s\nC. %s\nD. %s\nAnswer:",
+                      style_table[style].raw ? q->raw_question : q->question, q->choice[0], q->choice[1], q->choice[2],
+                      q->choice[3]);
 }
 
 char *lac_mmlu_continuation(const lac_mmlu_item *item, int c, lac_mmlu_style style, lac_arena *arena, lac_err *err)
@@ -157,15 +179,20 @@ char *lac_mmlu_continuation(const lac_mmlu_item *item, int c, lac_mmlu_style sty
     return lac_printf(arena, err, " %c", 'A' + c);
 }
 
+/* The style's first line, with the subject's words in it. */
+static char *head_text(const char *subject, lac_mmlu_style style, lac_arena *arena, lac_err *err)
+{
+    const char *head = style_table[style].head, *place = strstr(head, "%s");
+    char *name = lac_strdup(arena, subject, err);
+    for (char *c = name; c && *c; c++)
+        if (*c == '_') *c = ' ';
+    return name ? lac_printf(arena, err, "%.*s%s%s", (int)(place - head), head, name, place + 2) : NULL;
+}
+
 char *lac_mmlu_context(const lac_mmlu_subject *subject, const lac_mmlu_item *item, lac_mmlu_style style, int shots,
                        lac_arena *arena, lac_err *err)
 {
-    char *name = lac_strdup(arena, subject->name, err);
-    for (char *c = name; c && *c; c++)
-        if (*c == '_') *c = ' ';
-    char *text = !name ? NULL
-                       : lac_printf(arena, err, "The following are %squestions (with answers) about %s.\n\n",
-                                    style == LAC_MMLU_LETTERS ? "multiple choice " : "", name);
+    char *text = head_text(subject->name, style, arena, err);
     for (int i = 0; i < shots && text; i++) {
         const lac_mmlu_item *shot = &subject->shot[i];
         char *question = question_text(shot, style, arena, err);
@@ -186,37 +213,16 @@ typedef struct {
     size_t done_before;
 } scoring;
 
-static double characters(const char *text)
-{
-    double n = 0;
-    for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
-
-/* The first of the largest, as numpy's argmax. */
-static int argmax(const double *x)
-{
-    int best = 0;
-    for (int c = 1; c < LAC_MMLU_CHOICES; c++)
-        if (x[c] > x[best]) best = c;
-    return best;
-}
-
-static lac_status write_item(FILE *to, const lac_mmlu_subject *s, size_t index, const double *logp, int pick,
-                             int pick_norm, const lac_mmlu_opts *opts, lac_err *err)
+static lac_status put_item(scoring *s, size_t index, const double *logp, int pick, int pick_norm, lac_err *err)
 {
     cJSON *line = cJSON_CreateObject(), *all = cJSON_AddArrayToObject(line, "loglikelihoods");
-    cJSON_AddStringToObject(line, "subject", s->name);
+    cJSON_AddStringToObject(line, "subject", s->subject->name);
     cJSON_AddNumberToObject(line, "index", (double)index);
     for (int c = 0; c < LAC_MMLU_CHOICES; c++) cJSON_AddItemToArray(all, lac_json_number(logp[c]));
     cJSON_AddNumberToObject(line, "pick", pick);
-    if (opts->style == LAC_MMLU_CONTINUATION) cJSON_AddNumberToObject(line, "pick_norm", pick_norm);
-    cJSON_AddNumberToObject(line, "answer", s->item[index].answer);
-    char *text = cJSON_PrintUnformatted(line);
-    bool ok = text && fprintf(to, "%s\n", text) > 0 && fflush(to) == 0;
-    cJSON_free(text);
-    cJSON_Delete(line);
-    return ok ? LAC_OK : lac_fail(err, LAC_ERR_FILE, "items.jsonl could not be written: is the disk full?");
+    if (s->opts->style == LAC_MMLU_CONTINUATION) cJSON_AddNumberToObject(line, "pick_norm", pick_norm);
+    cJSON_AddNumberToObject(line, "answer", s->subject->item[index].answer);
+    return lac_items_put(s->opts->items, s->done_before + index, line, err);
 }
 
 static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
@@ -227,38 +233,89 @@ static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
         const lac_mmlu_item *item = &s->subject->item[i];
         double logp[LAC_MMLU_CHOICES], norm[LAC_MMLU_CHOICES];
         for (int c = 0; c < LAC_MMLU_CHOICES; c++) {
-            logp[c] = s->questions[i].choice[c].logp;
-            norm[c] = logp[c] / (s->opts->style == LAC_MMLU_LETTERS ? 1 : characters(item->choice[c]));
+            const lac_choice *choice = &s->questions[i].choice[c];
+            bool unseen = s->opts->style == LAC_MMLU_HENDRYCKS && choice->first_rank > LIKELIEST;
+            logp[c] = unseen ? -100 : choice->logp;
+            norm[c] = logp[c] / (s->opts->style == LAC_MMLU_CONTINUATION ? lac_characters(item->choice[c]) : 1);
         }
-        int pick = argmax(logp), pick_norm = argmax(norm);
+        int pick = lac_argmax(logp, LAC_MMLU_CHOICES), pick_norm = lac_argmax(norm, LAC_MMLU_CHOICES);
         s->right[i] = pick == item->answer;
         s->right_norm[i] = pick_norm == item->answer;
-        if (s->opts->items)
-            status = write_item(s->opts->items, s->subject, i, logp, pick, pick_norm, s->opts, err);
+        status = put_item(s, i, logp, pick, pick_norm, err);
     }
     if (s->opts->progress) lac_progress_set(s->opts->progress, (double)(s->done_before + first + n), s->subject->name);
     return status;
+}
+
+static lac_status encode_item(lac_question *q, const lac_mmlu_subject *s, const lac_mmlu_item *item,
+                              const lac_model *model, const lac_mmlu_opts *opts, lac_arena *arena, lac_err *err)
+{
+    char *context = lac_mmlu_context(s, item, opts->style, opts->shots, arena, err);
+    if (!context) return LAC_ERR_MEMORY;
+    for (int c = 0; c < LAC_MMLU_CHOICES; c++) {
+        char *continuation = lac_mmlu_continuation(item, c, opts->style, arena, err);
+        if (!continuation || lac_choice_encode(&q->choice[c], model->tokenizer, context, continuation,
+                                               model->config.context, arena, err))
+            return err->code;
+    }
+    return LAC_OK;
+}
+
+/* The older styles: the prompt alone, with as many examples as leave it short enough, and behind it the last token of
+ * " A" and the others. */
+static lac_status encode_raw(lac_question *q, const lac_mmlu_subject *s, const lac_mmlu_item *item,
+                             const lac_model *model, const lac_mmlu_opts *opts, lac_arena *arena, lac_err *err)
+{
+    size_t most = model->config.context < MOST_TOKENS ? (size_t)model->config.context : MOST_TOKENS;
+    lac_ids prompt = {0};
+    for (int shots = opts->shots; shots >= 0; shots--) {
+        char *context = lac_mmlu_context(s, item, opts->style, shots, arena, err);
+        if (!context || lac_encode(&prompt, model->tokenizer, context, strlen(context), true, arena, err))
+            return err->code;
+        if (prompt.n <= most) break;
+    }
+    size_t cut = prompt.n > most ? prompt.n - most : 0, n = prompt.n - cut;
+    for (int c = 0; c < LAC_MMLU_CHOICES; c++) {
+        char letter[] = {' ', (char)('A' + c), '\0'};
+        lac_ids ids;
+        int *all = LAC_NEW(arena, int, n + 1, err);
+        if (!all || lac_encode(&ids, model->tokenizer, letter, 2, false, arena, err)) return err->code;
+        if (!ids.n || !n) return lac_fail(err, LAC_ERR_DATA, "the tokenizer has no token for \"%s\"", letter);
+        memcpy(all, prompt.id + cut, n * sizeof *all);
+        all[n] = ids.id[ids.n - 1];
+        q->choice[c] = (lac_choice){.ids = all, .n = (int)n + 1, .n_scored = 1};
+    }
+    return LAC_OK;
 }
 
 static lac_status encode_subject(lac_question *questions, const lac_mmlu_subject *s, const lac_model *model,
                                  const lac_mmlu_opts *opts, lac_arena *arena, lac_err *err)
 {
     for (size_t i = 0; i < s->n_items; i++) {
-        char *context = lac_mmlu_context(s, &s->item[i], opts->style, opts->shots, arena, err);
         questions[i].choice = LAC_NEW(arena, lac_choice, LAC_MMLU_CHOICES, err);
         questions[i].n_choices = LAC_MMLU_CHOICES;
-        if (!context || !questions[i].choice) return LAC_ERR_MEMORY;
-        for (int c = 0; c < LAC_MMLU_CHOICES; c++) {
-            char *continuation = lac_mmlu_continuation(&s->item[i], c, opts->style, arena, err);
-            if (!continuation || lac_choice_encode(&questions[i].choice[c], model->tokenizer, context, continuation,
-                                                   model->config.context, arena, err))
-                return err->code;
-        }
+        if (!questions[i].choice) return LAC_ERR_MEMORY;
+        lac_status status = (style_table[opts->style].raw ? encode_raw : encode_item)(&questions[i], s, &s->item[i], model,
+                                                                                     opts, arena, err);
+        if (status) return status;
     }
     return LAC_OK;
 }
 
-static lac_status run_subject(lac_mmlu_score *score, const lac_mmlu_subject *subject, size_t done_before, lac_run *run,
+/* What an earlier run has scored already; returns how many. */
+static size_t recall(scoring *s)
+{
+    size_t n = 0;
+    for (const cJSON *old; n < s->subject->n_items && (old = lac_items_old(s->opts->items, s->done_before + n)); n++) {
+        const cJSON *pick = cJSON_GetObjectItemCaseSensitive(old, "pick");
+        const cJSON *norm = cJSON_GetObjectItemCaseSensitive(old, "pick_norm");
+        s->right[n] = cJSON_IsNumber(pick) && pick->valueint == s->subject->item[n].answer;
+        s->right_norm[n] = cJSON_IsNumber(norm) ? norm->valueint == s->subject->item[n].answer : s->right[n];
+    }
+    return n;
+}
+
+static lac_status run_subject(lac_accuracy *score, const lac_mmlu_subject *subject, size_t done_before, lac_run *run,
                               const lac_model *model, const lac_mmlu_opts *opts, lac_arena *arena, lac_err *err)
 {
     lac_question *questions = LAC_NEW(arena, lac_question, subject->n_items, err);
@@ -269,18 +326,19 @@ static lac_status run_subject(lac_mmlu_score *score, const lac_mmlu_subject *sub
                  .right_norm = LAC_NEW(arena, unsigned char, subject->n_items, err),
                  .done_before = done_before};
     if (!questions || !s.right || !s.right_norm) return LAC_ERR_MEMORY;
-    lac_choices_opts choices = {.max_rows = opts->max_rows, .scored = scored, .data = &s};
+    lac_choices_opts choices = {
+        .max_rows = opts->max_rows, .n_known = recall(&s), .scored = scored, .data = &s};
     lac_status status = encode_subject(questions, subject, model, opts, arena, err);
     if (!status) status = lac_choices_score(questions, subject->n_items, run, model, &choices, err);
-    if (!status) *score = lac_mmlu_mean(s.right, s.right_norm, subject->n_items);
+    if (!status) *score = lac_accuracy_mean(s.right, s.right_norm, subject->n_items);
     return status;
 }
 
 lac_status lac_mmlu_run(lac_mmlu_scores *scores, const lac_mmlu *data, lac_run *run, const lac_model *model,
                         const lac_mmlu_opts *opts, lac_arena *arena, lac_err *err)
 {
-    *scores = (lac_mmlu_scores){.style = opts->style, .subject = LAC_NEW(arena, lac_mmlu_score, data->n_subjects, err)};
-    lac_mmlu_score *some = LAC_NEW(arena, lac_mmlu_score, data->n_subjects, err);
+    *scores = (lac_mmlu_scores){.style = opts->style, .subject = LAC_NEW(arena, lac_accuracy, data->n_subjects, err)};
+    lac_accuracy *some = LAC_NEW(arena, lac_accuracy, data->n_subjects, err);
     if (!scores->subject || !some) return LAC_ERR_MEMORY;
     if (!model->tokenizer)
         return lac_fail(err, LAC_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
@@ -299,9 +357,9 @@ lac_status lac_mmlu_run(lac_mmlu_scores *scores, const lac_mmlu *data, lac_run *
         size_t n = 0;
         for (size_t i = 0; i < data->n_subjects; i++)
             if ((int)data->subject[i].group == g) some[n++] = scores->subject[i];
-        scores->group[g] = lac_mmlu_pool(some, n);
+        scores->group[g] = lac_accuracy_pool(some, n);
     }
-    scores->micro = lac_mmlu_pool(scores->subject, data->n_subjects);
-    scores->macro = lac_mmlu_macro(scores->subject, data->n_subjects);
+    scores->micro = lac_accuracy_pool(scores->subject, data->n_subjects);
+    scores->macro = lac_accuracy_macro(scores->subject, data->n_subjects);
     return LAC_OK;
 }

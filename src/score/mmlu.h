@@ -1,6 +1,7 @@
-/* MMLU (Hendrycks et al. 2020) from its original CSV files, in lm-evaluation-harness 0.4.13's two styles.
+/* MMLU (Hendrycks et al. 2020) from its original CSV files: lm-evaluation-harness 0.4.13's two styles, and two older
+ * ones that published numbers were made with.
  *
- *   letters (task mmlu)                                   continuation (task mmlu_continuation)
+ *   harness, letters (task mmlu)                          continuation (task mmlu_continuation)
  *     The following are multiple choice questions            The following are questions (with answers)
  *     (with answers) about anatomy.                          about anatomy.
  *
@@ -8,19 +9,34 @@
  *     A. <choice>   B. ...  C. ...  D. ... (a line each)     Answer: <choice>
  *     Answer: A
  *
- * Examples from dev stand before the question, whole, an empty line after each. */
+ * Examples from dev stand before the question, whole, an empty line after each.
+ *
+ *   hendrycks       (hendrycks/test, evaluate.py) as letters, but two blanks before the subject and the question as it
+ *                   stands in the file, blanks at its ends and all; 5 examples, the last ones left out until the prompt
+ *                   has at most 2048 tokens; a letter that is not among the 100 likeliest tokens counts as -100
+ *   open-instruct   (allenai/open-instruct, eval/mmlu; SemEval-2025 task 4 was scored so) the same prompt; the last
+ *                   token of " A", " B", ... is scored, whatever its rank
+ *
+ * Left out: both read the files with pandas, which takes some words (NA, nan, with pandas 2 None) for missing numbers and
+ * prints them as "nan"; here they are what the file says.  hendrycks counted tokens with GPT-2's vocabulary, here it is
+ * the model's. */
 #ifndef LAC_MMLU_H
 #define LAC_MMLU_H
 
-#include <stdio.h>
-
-#include "base/json.h"
 #include "base/progress.h"
 #include "model/forward.h"
+#include "score/accuracy.h"
+#include "score/report.h"
 
 enum { LAC_MMLU_CHOICES = 4, LAC_MMLU_SUBJECTS = 57 };
 
-typedef enum { LAC_MMLU_LETTERS, LAC_MMLU_CONTINUATION } lac_mmlu_style;
+typedef enum {
+    LAC_MMLU_LETTERS,
+    LAC_MMLU_CONTINUATION,
+    LAC_MMLU_HENDRYCKS,
+    LAC_MMLU_OPEN_INSTRUCT,
+    LAC_MMLU_STYLES
+} lac_mmlu_style;
 typedef enum {
     LAC_MMLU_STEM,
     LAC_MMLU_OTHER,
@@ -30,7 +46,8 @@ typedef enum {
 } lac_mmlu_group;
 
 typedef struct {
-    const char *question, *choice[LAC_MMLU_CHOICES];
+    const char *question, *raw_question; /* stripped; as in the file */
+    const char *choice[LAC_MMLU_CHOICES];
     int answer; /* 0..3 */
 } lac_mmlu_item;
 
@@ -50,25 +67,21 @@ typedef struct {
     lac_mmlu_style style;
     int shots;          /* 0..5 */
     size_t max_rows;    /* of one forward pass; 0: chosen */
-    FILE *items;        /* items.jsonl, a line a question, flushed; or NULL */
+    lac_items *items;   /* a line a question; or NULL */
     lac_progress *progress;
 } lac_mmlu_opts;
 
-/* A mean with its standard error; acc_norm picks by log-probability per character of the choice. */
-typedef struct {
-    size_t n;
-    double acc, acc_se, acc_norm, acc_norm_se;
-} lac_mmlu_score;
-
 typedef struct {
     lac_mmlu_style style;
-    lac_mmlu_score *subject;                  /* [n_subjects] */
-    lac_mmlu_score group[LAC_MMLU_GROUPS];    /* n 0: no such subject */
-    lac_mmlu_score micro, macro;              /* over questions; the plain mean over subjects */
+    lac_accuracy *subject;                  /* [n_subjects] */
+    lac_accuracy group[LAC_MMLU_GROUPS];    /* n 0: no such subject */
+    lac_accuracy micro, macro;              /* over questions; the plain mean over subjects */
 } lac_mmlu_scores;
 
-/* "harness" (letters) or "continuation". */
+/* "harness" (or "letters"), "continuation", "hendrycks", "open-instruct". */
 lac_status lac_mmlu_parse_style(lac_mmlu_style *style, const char *name, lac_err *err);
+const char *lac_mmlu_style_name(lac_mmlu_style style);
+int lac_mmlu_default_shots(lac_mmlu_style style);
 const char *lac_mmlu_group_name(lac_mmlu_group group);
 
 /* PATH/<split>/<subject>_<split>.csv and PATH/dev/<subject>_dev.csv (where shots > 0).  subjects: "a,b", or NULL for
@@ -84,13 +97,6 @@ char *lac_mmlu_continuation(const lac_mmlu_item *item, int c, lac_mmlu_style sty
 
 lac_status lac_mmlu_run(lac_mmlu_scores *scores, const lac_mmlu *data, lac_run *run, const lac_model *model,
                         const lac_mmlu_opts *opts, lac_arena *arena, lac_err *err);
-
-/* From n questions of 0 or 1: mean and sd(n-1)/sqrt(n). */
-lac_mmlu_score lac_mmlu_mean(const unsigned char *right, const unsigned char *right_norm, size_t n);
-/* Of subjects' scores: the mean over questions, with the pooled standard error sqrt(Σ (n-1) n se² / (N-K) / N). */
-lac_mmlu_score lac_mmlu_pool(const lac_mmlu_score *score, size_t n);
-/* The plain mean over subjects, with sqrt(Σ se²) / K. */
-lac_mmlu_score lac_mmlu_macro(const lac_mmlu_score *score, size_t n);
 
 cJSON *lac_mmlu_json(const lac_mmlu_scores *scores, const lac_mmlu *data);
 void lac_mmlu_table(FILE *to, const lac_mmlu_scores *scores, const lac_mmlu *data);

@@ -1,0 +1,29 @@
+/* How often the right choice was picked: means over questions, subjects and groups, with their standard errors.
+ *
+ *   questions   mean, sd(n-1)/√n
+ *   pool        over the questions of all; √( Σ (nᵢ-1) nᵢ seᵢ² / (N-K) / N ), N questions in K parts
+ *   macro       the plain mean of the parts' means, √(Σ seᵢ²)/K
+ *
+ * One question has no standard error: NaN here, null in JSON. */
+#ifndef LAC_ACCURACY_H
+#define LAC_ACCURACY_H
+
+#include <stddef.h>
+
+/* acc_norm picks by log-probability per character of the choice. */
+typedef struct {
+    size_t n;
+    double acc, acc_se, acc_norm, acc_norm_se;
+} lac_accuracy;
+
+/* From n questions of 0 or 1. */
+lac_accuracy lac_accuracy_mean(const unsigned char *right, const unsigned char *right_norm, size_t n);
+lac_accuracy lac_accuracy_pool(const lac_accuracy *part, size_t n);
+lac_accuracy lac_accuracy_macro(const lac_accuracy *part, size_t n);
+
+/* The first of the largest, as numpy's argmax. */
+int lac_argmax(const double *x, int n);
+/* Unicode characters of a text. */
+double lac_characters(const char *text);
+
+#endif

@@ -1,0 +1,47 @@
+/* Multiple choice in one plain form: ARC, HellaSwag, PIQA and their kin, or a set of your own.
+ *
+ *   {"id": "7", "question": "Who wrote it?", "choices": ["Ann", "Bo"], "answer": 0}
+ *   {"context": "A man is on a roof. He", "choices": ["sings.", "starts pulling up roofing."], "answer": 1}
+ *   {"contexts": ["... so Sarah", "... so Maria"], "choices": ["was glad.", "was glad."], "answer": 1}
+ *
+ * A question is put as "Question: <question>\nAnswer:", a context as it stands; of contexts, each choice has its own.
+ * A blank stands between context and choice unless the choice begins with white space.  The choice with the largest
+ * log-probability is picked (the first of equal ones); acc_norm picks by log-probability per character of the choice.
+ * These are lm-evaluation-harness 0.4.13's acc and acc_norm for multiple_choice tasks without examples. */
+#ifndef LAC_CHOICE_SETS_H
+#define LAC_CHOICE_SETS_H
+
+#include "base/progress.h"
+#include "model/forward.h"
+#include "score/accuracy.h"
+#include "score/report.h"
+
+typedef struct {
+    const char *id;       /* NULL: it has none */
+    const char **context; /* [n_choices]; all the same text but for "contexts" */
+    const char **choice;  /* [n_choices] */
+    int n_choices, answer;
+} lac_choice_item;
+
+typedef struct {
+    const char *name; /* of the file, without .jsonl */
+    lac_choice_item *item;
+    size_t n;
+} lac_choice_set;
+
+typedef struct {
+    lac_choice_set *set;
+    size_t n_sets, n_items;
+} lac_choice_sets;
+
+/* A file, or a directory whose .jsonl files are a set each, by name.  limit: at most so many items a set, 0 for all. */
+lac_status lac_choice_sets_load(lac_choice_sets *data, const char *path, int limit, lac_arena *arena, lac_err *err);
+
+/* accuracy [n_sets].  Items stand in items.jsonl in the order of the data. */
+lac_status lac_choice_sets_run(lac_accuracy *accuracy, const lac_choice_sets *data, lac_run *run,
+                               const lac_model *model, lac_items *items, lac_progress *progress, lac_err *err);
+
+cJSON *lac_choice_sets_json(const lac_accuracy *accuracy, const lac_choice_sets *data);
+void lac_choice_sets_table(FILE *to, const lac_accuracy *accuracy, const lac_choice_sets *data);
+
+#endif

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# usage: test_eval_command.sh LACUNA SOURCE_DIR
+#
+# Each suite leaves its scores and a line an item; a run killed at any moment goes on to the same bytes; what cannot be
+# scored is refused with its line; compare tells what turned.
+set -u
+lacuna=$1 source=$2
+model=$source/data/models/demo sets=$source/tests/fixtures/score/sets
+[ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+fail() { echo "FAILED: $*"; exit 1; }
+score() { "$lacuna" eval "$model" --quiet --threads 1 "$@"; }
+
+# ---- choices ---------------------------------------------------------------------------------------------------------
+mkdir "$dir/sets"
+cp "$sets/village.jsonl" "$dir/sets"
+for i in $(seq 400); do echo "{\"id\": $i, \"question\": \"Who has $i?\", \"choices\": [\"Arlo\", \"Bo and Mara\"], \"answer\": $((i % 2))}"; done \
+    >"$dir/sets/numbers.jsonl"
+score --suite choices --data "$dir/sets" --out "$dir/whole" >"$dir/table" || fail "choices"
+grep -q $'^village\t3\t' "$dir/table" || fail "no row of a set in the table: $(cat "$dir/table")"
+[ "$(wc -l <"$dir/whole/items.jsonl")" -eq 403 ] || fail "not a line an item"
+grep -q '"acc_norm_stderr"' "$dir/whole/eval.json" || fail "no standard error"
+
+# Broken off anywhere (here: in the middle of a line), the same command ends with the same bytes.
+resumed() { # SUITE DATA OPTIONS...: as the whole result in $dir/whole
+    local suite=$1 data=$2 said
+    shift 2
+    "$lacuna" eval "$model" --quiet --threads 1 --suite "$suite" --data "$data" "$@" --out "$dir/broken" >/dev/null 2>&1 &
+    local pid=$!
+    for _ in $(seq 400); do [ -s "$dir/broken.part/items.jsonl" ] && break; sleep 0.005; done
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    if [ -e "$dir/broken" ]; then # it was faster than the killer: break the whole one by hand, if its key is to be had
+        rm -r "$dir/broken"
+        echo "($suite: finished before it was killed)"
+        return
+    fi
+    head -c -7 "$dir/broken.part/items.jsonl" >"$dir/cut" && cp "$dir/cut" "$dir/broken.part/items.jsonl"
+    said=$(score --suite "$suite" --data "$data" "$@" --limit 2 --out "$dir/broken" 2>&1) && fail "another command took over"
+    grep -q unfinished <<<"$said" || fail "an unfinished result: $said"
+    score --suite "$suite" --data "$data" "$@" --out "$dir/broken" >/dev/null || fail "$suite: going on"
+    cmp "$dir/whole/items.jsonl" "$dir/broken/items.jsonl" || fail "$suite: other items after going on"
+    cmp "$dir/whole/eval.json" "$dir/broken/eval.json" || fail "$suite: other scores after going on"
+    rm -r "$dir/broken"
+}
+resumed choices "$dir/sets"
+
+expect() { # STATUS PATTERN OPTIONS...
+    local status=$1 pattern=$2 said
+    shift 2
+    said=$(score --out "$dir/never" "$@" 2>&1)
+    [ $? -eq "$status" ] && grep -q -- "$pattern" <<<"$said" || fail "$* said: $said"
+    [ ! -e "$dir/never" ] && [ ! -e "$dir/never.part" ] || fail "$* left something behind"
+}
+bad() { printf '%s\n' '{"question": "?", "choices": ["a", "b"], "answer": 0}' "$1" >"$dir/bad.jsonl"; }
+bad '{"question": "?", "choices": ["a", "b"], "answer": 2}'
+expect 1 'bad.jsonl:2:.*from 0 to 1' --suite choices --data "$dir/bad.jsonl"
+bad '{"question": "?", "choices": ["a", ""], "answer": 1}'
+expect 1 'none of them empty' --suite choices --data "$dir/bad.jsonl"
+bad '{"contexts": ["x"], "choices": ["a", "b"], "answer": 1}'
+expect 1 '1 contexts for 2 choices' --suite choices --data "$dir/bad.jsonl"
+bad '{"choices": ["a", "b"], "answer": 1}'
+expect 1 'neither "question"' --suite choices --data "$dir/bad.jsonl"
+expect 2 'is not known: mmlu, choices' --suite arc --data "$dir/bad.jsonl"
+expect 1 'no-such' --suite choices --data "$dir/no-such.jsonl"
+
+# ---- MMLU ------------------------------------------------------------------------------------------------------------
+mmlu=$source/tests/fixtures/score/mmlu
+for style in harness continuation hendrycks open-instruct; do
+    score --suite mmlu --data "$mmlu" --style $style --shots 3 --out "$dir/mmlu-$style" >/dev/null || fail "mmlu $style"
+    grep -q "\"style\":.\"$style\"" "$dir/mmlu-$style/eval.json" || fail "the style $style is not said"
+done
+expect 2 'harness, continuation' --suite mmlu --data "$mmlu" --style letter
+echo "all as it should be"
