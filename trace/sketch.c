@@ -123,6 +123,7 @@ void lac_comparison_sketch(FILE *to, const lac_comparison *c, size_t pair, int c
     const lac_traced *fact[2] = {&c->before.facts[pair], &c->after.facts[pair]};
     const int *which = c->charts[chart];
     int C = c->before.charts[which[0]].n_cols, T = fact[0]->grid.n_tokens;
+    const char *between = C <= 20 ? "  |" : "| ";
     double top = 0, effect[MAX_SKETCH_LAYERS];
     if (C > MAX_SKETCH_LAYERS) return;
     for (int k = 0; k < 2; k++)
@@ -134,7 +135,7 @@ void lac_comparison_sketch(FILE *to, const lac_comparison *c, size_t pair, int c
             c->before.charts[which[0]].name, fact[0]->answer, fact[0]->fact->id, top, fact[0]->grid.high[LAC_PROB],
             fact[1]->grid.high[LAC_PROB]);
     header(to, "token \\ layer", LABEL, C);
-    header(to, "  |", 3, C);
+    header(to, between, strlen(between), C);
     fputc('\n', to);
     for (int t = 0; t < T; t++) {
         char text[128];
@@ -143,7 +144,7 @@ void lac_comparison_sketch(FILE *to, const lac_comparison *c, size_t pair, int c
         label(to, text, LABEL);
         for (int k = 0; k < 2; k++) {
             for (int col = 0; col < C; col++) effect[col] = cell_effect(trace[k], fact[k], which[k], t, col);
-            if (k) fputs("  |", to);
+            if (k) fputs(between, to);
             row(to, effect, C, top);
         }
         fputs(t == fact[0]->grid.end - 1 ? "   <- last subject token\n" : "\n", to);
