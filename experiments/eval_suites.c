@@ -1,12 +1,15 @@
 #include "experiments/eval_suites.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/progress.h"
 #include "score/choice_sets.h"
 #include "score/facts_suite.h"
 #include "score/lume.h"
+#include "score/membership.h"
 #include "score/mmlu.h"
+#include "score/semeval.h"
 
 static void begin_progress(lac_progress *p, const eval_job *j, const char *unit, size_t total)
 {
@@ -50,13 +53,100 @@ static lac_status eval_mmlu(eval_job *j, lac_err *err)
     return LAC_OK;
 }
 
+/* What other result of eval is asked for, and of what suite it must be; NULL with err set. */
+static cJSON *load_result(eval_job *j, const char *path, const char *suite, lac_err *err)
+{
+    const char *file = lac_printf(&j->arena, err, lac_path_is_dir(path) ? "%s/eval.json" : "%s", path);
+    cJSON *json = file ? lac_json_load(file, err) : NULL;
+    const char *theirs = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "suite"));
+    if (!json || (theirs && !strcmp(theirs, suite))) return json;
+    lac_fail(err, LAC_ERR_DATA, "%s is a result of suite %s; one of %s is needed", path, theirs ? theirs : "unknown", suite);
+    cJSON_Delete(json);
+    return NULL;
+}
+
+static lac_status parse_compat(bool *open_unlearning, const eval_job *j, lac_err *err)
+{
+    *open_unlearning = j->compat && !strcmp(j->compat, "open-unlearning");
+    if (!j->compat || *open_unlearning) return LAC_OK;
+    return lac_fail(err, LAC_ERR_USAGE, "--compat %s is not known: open-unlearning", j->compat);
+}
+
+static lac_status membership(lac_membership_scores *scores, eval_job *j, size_t first_item, lac_err *err)
+{
+    lac_membership data;
+    lac_progress progress;
+    lac_model reference = {0};
+    lac_membership_opts opts = {.gradnorm = j->gradnorm,
+                                .k = j->min_k,
+                                .first_item = first_item,
+                                .items = &j->items,
+                                .progress = &progress};
+    cJSON *retrained = j->retrained ? load_result(j, j->retrained, "membership", err) : NULL;
+    if (err->code || parse_compat(&opts.open_unlearning, j, err) ||
+        lac_membership_load(&data, j->data, j->limit, &j->arena, err) ||
+        (j->reference && lac_model_load(&reference, j->reference, &j->arena, err))) {
+        cJSON_Delete(retrained);
+        return err->code;
+    }
+    if (j->reference) opts.reference = &reference;
+    begin_progress(&progress, j, "texts", first_item + data.n);
+    lac_status status = lac_membership_run(scores, &data, &j->run, &j->model, &opts, &j->arena, err);
+    lac_progress_end(&progress);
+    lac_model_release(&reference);
+    if (retrained && !status) lac_membership_against(scores, cJSON_GetObjectItemCaseSensitive(retrained, "attacks"));
+    cJSON_Delete(retrained);
+    return err->code;
+}
+
+static lac_status eval_membership(eval_job *j, lac_err *err)
+{
+    lac_membership_scores scores;
+    if (membership(&scores, j, 0, err)) return err->code;
+    eval_add_text(j, "compat", j->compat);
+    add_scores(j, lac_membership_json(&scores));
+    if (!j->json) lac_membership_table(stdout, &scores);
+    return LAC_OK;
+}
+
+/* MMLU's mean over questions out of another result; NaN where none is given. */
+static lac_status load_mmlu(double *mmlu, eval_job *j, lac_err *err)
+{
+    *mmlu = NAN;
+    cJSON *result = j->mmlu_result ? load_result(j, j->mmlu_result, "mmlu", err) : NULL;
+    const cJSON *micro = cJSON_GetObjectItemCaseSensitive(result, "micro");
+    if (result) *mmlu = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(micro, "acc"));
+    cJSON_Delete(result);
+    return err->code;
+}
+
+/* The official score's three parts, as far as they are there. */
+static lac_status add_semeval(eval_job *j, const lac_lume_scores *scores, size_t n_rows, double mmlu, lac_err *err)
+{
+    lac_membership_scores members = {0};
+    double auc = NAN;
+    if (lac_path_is_dir(j->data) && lac_membership_is_there(j->data)) {
+        if (membership(&members, j, n_rows, err)) return err->code;
+        auc = members.attack[LAC_ATTACK_LOSS].auc;
+        cJSON_AddItemToObject(j->result, "membership", lac_membership_json(&members));
+        if (!j->json) lac_membership_table(stdout, &members);
+    }
+    if (!scores->complete) return LAC_OK;
+    lac_semeval semeval = lac_semeval_score(scores->aggregate, auc, mmlu);
+    cJSON_AddItemToObject(j->result, "semeval", lac_semeval_json(&semeval));
+    if (!j->json) lac_semeval_table(stdout, &semeval);
+    return LAC_OK;
+}
+
 static lac_status eval_lume(eval_job *j, lac_err *err)
 {
     lac_lume data;
     lac_lume_scores scores;
     lac_progress progress;
     lac_lume_opts opts = {.max_new = j->max_new, .items = &j->items, .progress = &progress};
-    lac_status status = lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err);
+    double mmlu;
+    lac_status status = load_mmlu(&mmlu, j, err);
+    if (!status) status = lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err);
     if (!status) status = lac_lume_load(&data, j->data, j->limit, j->ids, &j->arena, err);
     if (status) return status;
     begin_progress(&progress, j, "rows", data.n);
@@ -67,7 +157,7 @@ static lac_status eval_lume(eval_job *j, lac_err *err)
     cJSON_AddNumberToObject(j->result, "max_new", j->max_new);
     add_scores(j, lac_lume_json(&scores));
     if (!j->json) lac_lume_table(stdout, &scores);
-    return LAC_OK;
+    return add_semeval(j, &scores, data.n, mmlu, err);
 }
 
 static lac_status eval_facts(eval_job *j, lac_err *err)
@@ -111,7 +201,8 @@ static lac_status eval_choices(eval_job *j, lac_err *err)
 static const eval_suite suites[] = {
     {"mmlu", eval_mmlu, true},
     {"choices", eval_choices, true},
-    {"lume", eval_lume, false},
+    {"lume", eval_lume, true},
+    {"membership", eval_membership, true},
     {"facts", eval_facts, true},
 };
 
@@ -131,11 +222,13 @@ const eval_suite *eval_suite_find(const char *name, lac_err *err)
 /* Of MMLU the split's directory, and dev's where examples came from it. */
 lac_status eval_add_inputs(eval_job *j, lac_manifest *manifest, lac_err *err)
 {
+    const char *inner = lac_printf(&j->arena, err, "%s/mia_data", j->data);
+    const char *other[] = {j->ids, j->reference, j->retrained, j->mmlu_result,
+                           inner && lac_path_is_dir(inner) ? inner : NULL};
     lac_status status = lac_manifest_input(manifest, j->model_path, err);
-    if (strcmp(j->suite, "mmlu") != 0) {
-        if (!status) status = lac_manifest_input(manifest, j->data, err);
-        return !status && j->ids ? lac_manifest_input(manifest, j->ids, err) : status;
-    }
+    for (size_t i = 0; i < sizeof other / sizeof *other && !status; i++)
+        if (other[i]) status = lac_manifest_input(manifest, other[i], err);
+    if (strcmp(j->suite, "mmlu") != 0) return status ? status : lac_manifest_input(manifest, j->data, err);
     lac_mmlu_style style;
     char *split = lac_printf(&j->arena, err, "%s/%s", j->data, j->split ? j->split : "val");
     char *dev = lac_printf(&j->arena, err, "%s/dev", j->data);

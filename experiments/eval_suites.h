@@ -9,8 +9,10 @@
 /* Everything a suite needs; result is what goes into eval.json beside the options. */
 typedef struct {
     const char *model_path, *suite, *data, *out, *split, *style, *subjects, *ids, *chat;
+    const char *reference, *retrained, *mmlu_result, *compat; /* NULL where not given */
     int shots, limit, max_new;
-    bool quiet, json;
+    double min_k;
+    bool quiet, json, gradnorm;
     lac_model model;
     lac_run run;
     lac_arena arena;

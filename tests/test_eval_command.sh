@@ -72,4 +72,50 @@ for style in harness continuation hendrycks open-instruct; do
     grep -q "\"style\":.\"$style\"" "$dir/mmlu-$style/eval.json" || fail "the style $style is not said"
 done
 expect 2 'harness, continuation' --suite mmlu --data "$mmlu" --style letter
+expect 2 'has 0 to 5' --suite mmlu --data "$mmlu" --shots 6
+
+# ---- membership --------------------------------------------------------------------------------------------------------
+rm -r "$dir/whole"
+mkdir -p "$dir/mia"
+for i in $(seq 60); do echo "{\"id\": \"m$i\", \"document\": \"Arlo lives in house $i of the village.\", \"more\": 1}"; done >"$dir/mia/member.jsonl"
+for i in $(seq 50); do echo "{\"id\": $i, \"text\": \"$i purple quorums, xyzzy.\"}"; done >"$dir/mia/nonmember.jsonl"
+score --suite membership --data "$dir/mia" --gradnorm --reference "$model" --out "$dir/whole" >"$dir/table" || fail "membership"
+[ "$(cut -f 1 "$dir/table" | paste -sd ' ')" = "attack loss zlib min_k min_k_plus reference gradnorm" ] || fail "$(cat "$dir/table")"
+grep -q $'^loss\t60\t50\t' "$dir/table" || fail "not 60 and 50 texts"
+grep -q $'^reference\t60\t50\t0.5000\t' "$dir/table" || fail "the model as its own reference tells somebody apart"
+resumed membership "$dir/mia" --gradnorm --reference "$model"
+score --suite membership --data "$dir/mia" --retrained "$dir/whole" --out "$dir/again" >"$dir/table" || fail "--retrained"
+grep '^min_k_plus' "$dir/table" | cut -f 7 | grep -q '^-*0.00$' || fail "against itself nothing leaks: $(cat "$dir/table")"
+score --suite membership --data "$dir/mia" --compat open-unlearning --out "$dir/compat" >/dev/null || fail "--compat"
+cmp -s "$dir/compat/items.jsonl" "$dir/again/items.jsonl" && fail "--compat changes nothing"
+expect 2 'open-unlearning' --suite membership --data "$dir/mia" --compat tofu
+expect 1 'one of membership is needed' --suite membership --data "$dir/mia" --retrained "$dir/mmlu-harness"
+
+# ---- LUME as the organisers lay it out: twelve terms of one half, whatever the model says ---------------------------------
+rm -r "$dir/whole"
+mkdir -p "$dir/lume/mia_data"
+cp "$dir/mia"/*.jsonl "$dir/lume/mia_data"
+rows() { # LINES-OF-OUTPUTS: two rows of each task and kind, the first with another output
+    local task kind n=0 output
+    for task in Task1 Task2 Task3; do
+        for kind in sc qa; do
+            read -r output
+            echo "{\"id\": \"$((n++))${kind}1\", \"input\": \"Arlo went to\", \"output\": \"xyzzy\", \"task\": \"$task\"}"
+            echo "{\"id\": \"$((n++))${kind}0\", \"input\": \"Arlo went to\", \"output\": \"$output\", \"task\": \"$task\"}"
+        done
+    done
+}
+yes nothing | head -6 | rows >"$dir/lume/forget.jsonl"
+score --suite lume --data "$dir/lume/forget.jsonl" --max-new 5 --out "$dir/once" >/dev/null || fail "lume, one file"
+said=$(head -1 "$dir/once/items.jsonl" | sed 's/.*"generated":" *\([^"]*\)".*/\1/')
+[ -n "$said" ] || fail "the model says nothing"
+yes "$said" | head -6 | rows | tee "$dir/lume/forget.jsonl" >"$dir/lume/retain.jsonl"
+score --suite lume --data "$dir/lume" --max-new 5 --mmlu-result "$dir/mmlu-open-instruct" --out "$dir/whole" >"$dir/table" || fail "lume"
+grep -q $'^task aggregate\t0.5000$' "$dir/table" || fail "twelve halves: $(cat "$dir/table")"
+awk -F'\t' '$1 == "task aggregate" { a = $2 } $1 == "membership score" { m = $2 } $1 == "MMLU" { u = $2 } $1 == "final score" { f = $2 }
+             END { d = f - (a + m + u) / 3; exit !(f != "" && m != "" && u != "" && d < 2e-4 && d > -2e-4) }' "$dir/table" ||
+    fail "the final score is not the mean of the three: $(cat "$dir/table")"
+[ "$(wc -l <"$dir/whole/items.jsonl")" -eq $((24 + 110)) ] || fail "not a line a row and a text"
+resumed lume "$dir/lume" --max-new 5 --mmlu-result "$dir/mmlu-open-instruct"
+expect 1 'one of mmlu is needed' --suite lume --data "$dir/lume" --max-new 5 --mmlu-result "$dir/once"
 echo "all as it should be"

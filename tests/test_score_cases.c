@@ -1,5 +1,6 @@
-/* Scores against stored cases (reference/score_cases.py): lm_eval's log-likelihoods of choices.  Tolerances: log-
- * likelihoods 2e-4, being sums of float32 passes in another order; formulas on given numbers 1e-9 relative. */
+/* Scores against stored cases (reference/score_cases.py): lm_eval's log-likelihoods of choices, attacks as PyTorch gives
+ * them, areas and distances as scikit-learn and scipy do.  Tolerances: what comes out of a model 2e-4, being sums of
+ * float32 in another order; formulas on given numbers 1e-9 relative. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,12 @@
 
 #include "base/json.h"
 #include "score/choice_sets.h"
+#include "score/membership.h"
 #include "score/mmlu.h"
+#include "score/semeval.h"
+#include "score/token_scores.h"
+#include "score/two_samples.h"
+#include "tests/scratch.h"
 
 #define FIXTURES LAC_TESTS_DIR "/fixtures/score"
 #define MODEL LAC_TESTS_DIR "/../data/models/demo"
@@ -92,6 +98,162 @@ static void choices_are_as_likely_as_the_harness_says(void **state)
     fclose(items.file);
 }
 
+static double number(const cJSON *object, const char *name)
+{
+    const cJSON *x = cJSON_GetObjectItemCaseSensitive(object, name);
+    assert_true(cJSON_IsNumber(x));
+    return x->valuedouble;
+}
+
+static double *numbers(const cJSON *array, size_t *n, lac_arena *arena)
+{
+    lac_err err = {0};
+    double *x = LAC_NEW(arena, double, (size_t)cJSON_GetArraySize(array) + 1, &err);
+    const cJSON *element;
+    *n = 0;
+    assert_non_null(x);
+    cJSON_ArrayForEach(element, array) x[(*n)++] = element->valuedouble;
+    return x;
+}
+
+static void write_documents(const char *path, const cJSON *cases, int from, int to)
+{
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    for (int i = from; i < to; i++)
+        fprintf(out, "{\"document\": \"%s\"}\n", cJSON_GetObjectItem(cJSON_GetArrayItem(cases, i), "text")->valuestring);
+    fclose(out);
+}
+
+static void attacks_see_what_pytorch_sees(void **state)
+{
+    world *w = *state;
+    const cJSON *cases = part(w, "membership");
+    static const char *const name[] = {"loss", "zlib", "min_k", "min_k_plus", "gradnorm"};
+    scratch *s = NULL;
+    assert_int_equal(scratch_open((void **)&s), 0);
+    write_documents(scratch_path(s, "member.jsonl"), cases, 0, 2);
+    write_documents(scratch_path(s, "nonmember.jsonl"), cases, 2, 4);
+    lac_membership data;
+    lac_membership_scores scores;
+    lac_items items = {.file = tmpfile()};
+    lac_membership_opts opts = {.gradnorm = true, .k = .4, .reference = &w->model, .items = &items};
+    if (lac_membership_load(&data, s->dir, 0, &w->arena, &w->err) ||
+        lac_membership_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
+        fail_msg("%s", w->err.msg);
+    char line[4096];
+    rewind(items.file);
+    const cJSON *expected;
+    cJSON_ArrayForEach(expected, cases) {
+        assert_non_null(fgets(line, sizeof line, items.file));
+        cJSON *got = cJSON_Parse(line);
+        for (size_t i = 0; i < sizeof name / sizeof *name; i++) is_near(number(got, name[i]), number(expected, name[i]), 2e-4);
+        assert_true(number(got, "reference") == 0); /* it is the model itself */
+        cJSON_Delete(got);
+    }
+    /* Both members are likelier than both others, by this model's losses or not: the area is that of the four losses. */
+    double loss[4], area;
+    for (int i = 0; i < 4; i++) loss[i] = -number(cJSON_GetArrayItem(cases, i), "loss");
+    assert_int_equal(lac_auc(&area, loss, 2, loss + 2, 2, &w->arena, &w->err), LAC_OK);
+    is_near(scores.attack[LAC_ATTACK_LOSS].auc, area, 1e-12);
+    is_near(scores.attack[LAC_ATTACK_REFERENCE].auc, .5, 1e-12);
+    fclose(items.file);
+    scratch_close((void **)&s);
+}
+
+static void tokens_are_greedy_where_pytorch_says_so(void **state)
+{
+    world *w = *state;
+    const cJSON *expected, *cases = part(w, "membership");
+    lac_scored_text text[4];
+    int n = 0, greedy = 0;
+    cJSON_ArrayForEach(expected, cases)
+        if (lac_scored_text_encode(&text[n++], &w->model, cJSON_GetObjectItem(expected, "text")->valuestring, &w->arena, &w->err))
+            fail_msg("%s", w->err.msg);
+    if (lac_token_scores(text, 4, &w->run, &w->model, &(lac_token_opts){0}, &w->arena, &w->err)) fail_msg("%s", w->err.msg);
+    n = 0;
+    cJSON_ArrayForEach(expected, cases) {
+        const cJSON *flags = cJSON_GetObjectItem(expected, "greedy");
+        assert_int_equal(cJSON_GetArraySize(flags), text[n].n - text[n].first);
+        for (int i = 0; i < text[n].n - text[n].first; i++) {
+            assert_int_equal(text[n].greedy[i], cJSON_GetArrayItem(flags, i)->valueint);
+            greedy += text[n].greedy[i];
+        }
+        n++;
+    }
+    assert_true(greedy > 0);
+}
+
+static void areas_under_curves_are_scikit_learns(void **state)
+{
+    world *w = *state;
+    const cJSON *c;
+    cJSON_ArrayForEach(c, part(w, "auc")) {
+        size_t n, m;
+        double *a = numbers(cJSON_GetObjectItem(c, "member"), &n, &w->arena), auc;
+        double *b = numbers(cJSON_GetObjectItem(c, "nonmember"), &m, &w->arena);
+        for (size_t i = 0; i < n; i++) a[i] = -a[i];
+        for (size_t i = 0; i < m; i++) b[i] = -b[i];
+        assert_int_equal(lac_auc(&auc, a, n, b, m, &w->arena, &w->err), LAC_OK);
+        is_near(auc, number(c, "auc"), 1e-12);
+    }
+}
+
+static void distances_of_samples_are_as_likely_as_scipy_says(void **state)
+{
+    world *w = *state;
+    const cJSON *c;
+    cJSON_ArrayForEach(c, part(w, "ks")) {
+        size_t n, m;
+        double *a = numbers(cJSON_GetObjectItem(c, "a"), &n, &w->arena), *b = numbers(cJSON_GetObjectItem(c, "b"), &m, &w->arena);
+        lac_ks ks, other;
+        assert_int_equal(lac_ks_two_samples(&ks, a, n, b, m, &w->arena, &w->err), LAC_OK);
+        assert_int_equal(lac_ks_two_samples(&other, b, m, a, n, &w->arena, &w->err), LAC_OK);
+        is_near(ks.d, number(c, "d"), 1e-12);
+        is_near(ks.log_p, number(c, "log_p"), 1e-9);
+        is_near(other.log_p, ks.log_p, 1e-9);
+    }
+}
+
+/* Samples that do not overlap: two of C(2n, n) orders.  For n = 2000 that is exp(-2767), far below any double. */
+static void samples_apart_reach_the_floor(void **state)
+{
+    world *w = *state;
+    const cJSON *c;
+    cJSON_ArrayForEach(c, part(w, "ks_floors")) {
+        size_t n = (size_t)number(c, "n");
+        double *x = LAC_NEW(&w->arena, double, 2 * n, &w->err);
+        lac_ks ks;
+        for (size_t i = 0; i < 2 * n; i++) x[i] = (double)i;
+        assert_int_equal(lac_ks_two_samples(&ks, x, n, x + n, n, &w->arena, &w->err), LAC_OK);
+        is_near(ks.log_p, number(c, "log_p"), 1e-9);
+    }
+}
+
+static void turned_answers_are_tested_exactly(void **state)
+{
+    const cJSON *c;
+    cJSON_ArrayForEach(c, part(*state, "mcnemar"))
+        is_near(lac_mcnemar((size_t)cJSON_GetArrayItem(c, 0)->valuedouble, (size_t)cJSON_GetArrayItem(c, 1)->valuedouble),
+                cJSON_GetArrayItem(c, 2)->valuedouble, 1e-9);
+}
+
+static void harmonic_means_are_pythons(void **state)
+{
+    world *w = *state;
+    const cJSON *c;
+    cJSON_ArrayForEach(c, part(w, "harmonic")) {
+        size_t n;
+        double *x = numbers(cJSON_GetArrayItem(c, 0), &n, &w->arena);
+        is_near(lac_harmonic_mean(x, n), cJSON_GetArrayItem(c, 1)->valuedouble, 1e-12);
+    }
+    /* AILS-NTUA's line of the 7B table: .827, .847 and .443 give .706, from an AUC of .5765 or .4235 */
+    lac_semeval s = lac_semeval_score(.827, .4235, .443);
+    is_near(s.membership, .847, 1e-9);
+    is_near(s.final, (.827 + .847 + .443) / 3, 1e-12);
+    assert_true(isnan(lac_semeval_score(.827, NAN, .443).final));
+}
+
 /* The texts of hendrycks/test's evaluate.py, written down by hand: two blanks, and the question unstripped. */
 static void the_old_prompt_has_two_blanks_and_the_raw_question(void **state)
 {
@@ -111,6 +273,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(choices_are_as_likely_as_the_harness_says),
+        cmocka_unit_test(attacks_see_what_pytorch_sees),
+        cmocka_unit_test(tokens_are_greedy_where_pytorch_says_so),
+        cmocka_unit_test(areas_under_curves_are_scikit_learns),
+        cmocka_unit_test(distances_of_samples_are_as_likely_as_scipy_says),
+        cmocka_unit_test(samples_apart_reach_the_floor),
+        cmocka_unit_test(turned_answers_are_tested_exactly),
+        cmocka_unit_test(harmonic_means_are_pythons),
         cmocka_unit_test(the_old_prompt_has_two_blanks_and_the_raw_question),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);

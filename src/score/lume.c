@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/generate.h"
 #include "score/pytext.h"
 #include "score/rouge.h"
+#include "score/say.h"
+#include "score/two_samples.h"
 
 const char *lac_lume_kind_name(lac_lume_kind kind)
 {
@@ -175,44 +176,25 @@ lac_status lac_exact_match(bool *same, const char *a, const char *b, lac_arena *
 
 typedef struct {
     const lac_lume *data;
-    const lac_model *model;
     const lac_lume_opts *opts;
-    lac_continuation *items;
     double *score;
-    bool *done;
-    size_t n_done, written; /* rows written so far: always a prefix of the data */
+    bool *cut; /* the generation ended at max_new */
     lac_arena scratch;
 } scoring;
 
-/* A prompt too long for its context and the new tokens loses its beginning. */
-static lac_status encode_row(lac_continuation *c, const lac_lume_row *row, const scoring *s, lac_arena *arena,
-                             lac_err *err)
+static lac_status said(void *data, size_t i, char *text, bool ended, lac_err *err)
 {
-    bool raw = s->opts->chat == LAC_CHAT_NONE;
-    const char *text = raw ? row->input : lac_chat_prompt(s->opts->chat, row->input, arena, err);
-    size_t max_new = (size_t)s->opts->max_new, room = (size_t)s->model->config.context - max_new;
-    lac_ids ids;
-    int *out = LAC_NEW(arena, int, max_new, err);
-    if (!text || !out || lac_encode(&ids, s->model->tokenizer, text, strlen(text), raw, arena, err)) return err->code;
-    size_t cut = ids.n > room ? ids.n - room : 0;
-    *c = (lac_continuation){.prompt = ids.id + cut, .n_prompt = ids.n - cut, .out = out};
-    return LAC_OK;
-}
-
-static lac_status write_row(scoring *s, size_t i, lac_err *err)
-{
+    scoring *s = data;
     const lac_lume_row *row = &s->data->row[i];
-    const lac_continuation *c = &s->items[i];
-    char *text = lac_decode(s->model->tokenizer, c->out, c->n_out, true, &s->scratch, err);
-    if (!text) return err->code;
-    lac_clean_up_spaces(text);
     lac_rouge rouge;
     bool same;
+    lac_clean_up_spaces(text);
+    lac_arena_reset(&s->scratch);
     if (lac_rouge_l(&rouge, row->output, text, true, &s->scratch, err) ||
         lac_exact_match(&same, row->output, text, &s->scratch, err))
         return err->code;
     s->score[i] = row->kind == LAC_LUME_SC ? rouge.recall : same;
-    if (!s->opts->items) return LAC_OK;
+    s->cut[i] = !ended;
     cJSON *line = cJSON_CreateObject();
     cJSON_AddStringToObject(line, "id", row->id);
     cJSON_AddStringToObject(line, "split", row->split);
@@ -224,22 +206,20 @@ static lac_status write_row(scoring *s, size_t i, lac_err *err)
     cJSON_AddItemToObject(line, "rougeL_precision", lac_json_number(rouge.precision));
     cJSON_AddItemToObject(line, "rougeL_f", lac_json_number(rouge.f));
     cJSON_AddNumberToObject(line, "exact_match", same);
-    cJSON_AddBoolToObject(line, "ended", c->stopped);
+    cJSON_AddBoolToObject(line, "ended", ended);
     return lac_items_put(s->opts->items, i, line, err);
 }
 
-static lac_status finished(void *data, size_t i, lac_err *err)
+/* What an earlier run has scored already; returns how many. */
+static size_t recall(scoring *s)
 {
-    scoring *s = data;
-    lac_status status = LAC_OK;
-    s->done[i] = true;
-    s->n_done++;
-    for (; !status && s->written < s->data->n && s->done[s->written]; s->written++) {
-        status = write_row(s, s->written, err);
-        lac_arena_reset(&s->scratch);
+    size_t n = 0;
+    for (const cJSON *old; n < s->data->n && (old = lac_items_old(s->opts->items, n)); n++) {
+        const char *name = s->data->row[n].kind == LAC_LUME_SC ? "rougeL_recall" : "exact_match";
+        s->score[n] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, name));
+        s->cut[n] = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(old, "ended"));
     }
-    if (s->opts->progress) lac_progress_set(s->opts->progress, (double)s->n_done, NULL);
-    return status;
+    return n;
 }
 
 static lac_lume_cell *cell_of(lac_lume_scores *scores, const lac_lume_row *row)
@@ -261,23 +241,18 @@ static int by_name(const void *a, const void *b)
     return order ? order : (int)x->kind - (int)y->kind;
 }
 
-/* The official score's task aggregate: the harmonic mean of twelve terms, 0 where one of them is. */
+/* The task aggregate (score/semeval.h): the harmonic mean of twelve terms, 0 where one of them is. */
 static void aggregate(lac_lume_scores *scores)
 {
-    double sum = 0;
+    double term[12];
     size_t n = 0;
-    bool zero = false;
-    for (size_t i = 0; i < scores->n_cells; i++) {
+    for (size_t i = 0; i < scores->n_cells && n < 12; i++) {
         const lac_lume_cell *c = &scores->cell[i];
         bool forget = strcmp(c->split, "forget") == 0;
-        if (!forget && strcmp(c->split, "retain") != 0) continue;
-        double term = forget ? 1 - c->score : c->score;
-        zero |= term <= 0;
-        sum += 1 / term;
-        n++;
+        if (forget || strcmp(c->split, "retain") == 0) term[n++] = forget ? 1 - c->score : c->score;
     }
     scores->complete = n == 12 && scores->n_cells == 12;
-    scores->aggregate = scores->complete && !zero ? (double)n / sum : 0;
+    scores->aggregate = scores->complete ? lac_harmonic_mean(term, n) : 0;
 }
 
 static lac_status summarise(lac_lume_scores *scores, const scoring *s, lac_arena *arena, lac_err *err)
@@ -288,7 +263,7 @@ static lac_status summarise(lac_lume_scores *scores, const scoring *s, lac_arena
         lac_lume_cell *c = cell_of(scores, &s->data->row[i]);
         c->n++;
         c->score += s->score[i];
-        scores->n_cut += !s->items[i].stopped;
+        scores->n_cut += s->cut[i];
     }
     for (size_t i = 0; i < scores->n_cells; i++) scores->cell[i].score /= (double)scores->cell[i].n;
     for (size_t i = 0; i < s->data->n; i++) {
@@ -308,25 +283,20 @@ static lac_status summarise(lac_lume_scores *scores, const scoring *s, lac_arena
 lac_status lac_lume_run(lac_lume_scores *scores, const lac_lume *data, lac_run *run, const lac_model *model,
                         const lac_lume_opts *opts, lac_arena *arena, lac_err *err)
 {
-    if (!model->tokenizer)
-        return lac_fail(err, LAC_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
-                        model->path ? model->path : "the model");
-    if (opts->max_new < 1 || opts->max_new >= model->config.context)
-        return lac_fail(err, LAC_ERR_USAGE, "--max-new %d must be at least 1 and below the model's context of %d",
-                        opts->max_new, model->config.context);
     scoring s = {.data = data,
-                 .model = model,
                  .opts = opts,
-                 .items = LAC_NEW(arena, lac_continuation, data->n, err),
                  .score = LAC_NEW(arena, double, data->n, err),
-                 .done = LAC_NEW(arena, bool, data->n, err)};
-    if (!s.items || !s.score || !s.done) return LAC_ERR_MEMORY;
-    lac_status status = LAC_OK;
-    for (size_t i = 0; i < data->n && !status; i++) status = encode_row(&s.items[i], &data->row[i], &s, arena, err);
-    int stops[2] = {model->config.eos, lac_tokenizer_eos(model->tokenizer)};
-    lac_many_opts generate = {
-        .max_new = (size_t)opts->max_new, .stops = stops, .n_stops = 2, .finished = finished, .data = &s};
-    if (!status) status = lac_generate_many(s.items, data->n, run, model, &generate, err);
+                 .cut = LAC_NEW(arena, bool, data->n, err)};
+    const char **prompts = LAC_NEW(arena, const char *, data->n, err);
+    if (!prompts || !s.score || !s.cut) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < data->n; i++) prompts[i] = data->row[i].input;
+    lac_say_opts say = {.chat = opts->chat,
+                        .max_new = opts->max_new,
+                        .n_known = recall(&s),
+                        .said = said,
+                        .data = &s,
+                        .progress = opts->progress};
+    lac_status status = lac_say(prompts, data->n, run, model, &say, err);
     if (!status) status = summarise(scores, &s, arena, err);
     lac_arena_release(&s.scratch);
     return status;
@@ -365,5 +335,4 @@ void lac_lume_table(FILE *to, const lac_lume_scores *scores)
         fprintf(to, "%s\t%s\t%s\t%s\t%zu\t%.4f\t%.4f\n", c->split, c->task, lac_lume_kind_name(c->kind),
                 c->kind == LAC_LUME_SC ? "rougeL_recall" : "exact_match", c->n, c->score, c->se);
     }
-    if (scores->complete) fprintf(to, "task aggregate\t%.4f\n", scores->aggregate);
 }
