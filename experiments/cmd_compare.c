@@ -2,6 +2,8 @@
  *
  *   reads    BEFORE/eval.json and AFTER/eval.json, of the same suite
  *   prints   score  n  before  stderr  after  stderr  change       tab-separated
+ *            and, where both hold items.jsonl whose answers are right or wrong, an empty line and
+ *            paired  n  turned_wrong  turned_right  p               p: McNemar's exact test, two-sided
  *
  * Every number that both hold is a row, named by its path (forget.prompt.top1).  Counts, intervals and single subjects
  * are left out; --subjects brings the last.  Results whose counts differ were made from different items, and are
@@ -13,9 +15,11 @@
 
 #include "base/json.h"
 #include "base/option.h"
+#include "experiments/compare_items.h"
 
 typedef struct {
     const char *before_path, *after_path;
+    const char *flips; /* where the questions that turned are written, or NULL */
     bool subjects;
     cJSON *rows; /* for --json, else NULL */
 } comparison;
@@ -83,22 +87,48 @@ static cJSON *load(const char *dir, lac_arena *arena, lac_err *err)
     return path ? lac_json_load(path, err) : NULL;
 }
 
-static lac_status compare(comparison *c, const cJSON *a, const cJSON *b, lac_err *err)
+static void put_paired(comparison *c, const paired *items)
 {
+    if (items->n_rows && !c->rows) puts("\npaired\tn\tturned_wrong\tturned_right\tp");
+    for (size_t i = 0; i < items->n_rows; i++) {
+        const paired_row *row = &items->row[i];
+        if (!c->rows) {
+            printf("%s\t%zu\t%zu\t%zu\t%.3g\n", row->name, row->n, row->turned_wrong, row->turned_right, row->p);
+            continue;
+        }
+        cJSON *json = cJSON_CreateObject();
+        cJSON_AddStringToObject(json, "paired", row->name);
+        cJSON_AddNumberToObject(json, "n", (double)row->n);
+        cJSON_AddNumberToObject(json, "turned_wrong", (double)row->turned_wrong);
+        cJSON_AddNumberToObject(json, "turned_right", (double)row->turned_right);
+        cJSON_AddItemToObject(json, "p", lac_json_number(row->p));
+        cJSON_AddItemToArray(c->rows, json);
+    }
+}
+
+static lac_status compare(comparison *c, const cJSON *a, const cJSON *b, lac_arena *arena, lac_err *err)
+{
+    paired items;
     const char *first = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(a, "suite"));
     const char *second = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "suite"));
     if (!first || !second || strcmp(first, second))
         return lac_fail(err, LAC_ERR_DATA, "%s is a result of suite %s and %s of %s; compare two of one suite",
                         c->before_path, first ? first : "unknown", c->after_path, second ? second : "unknown");
     if (!c->rows) puts("score\tn\tbefore\tstderr\tafter\tstderr\tchange");
-    return walk(c, "", a, b, err);
+    if (walk(c, "", a, b, err) ||
+        paired_read(&items, first, c->before_path, c->after_path, c->flips, arena, err))
+        return err->code;
+    put_paired(c, &items);
+    return LAC_OK;
 }
 
 int cmd_compare(int argc, char **argv)
 {
     comparison c = {0};
     const char *paths[2] = {0};
-    const lac_option options[] = {LAC_FLAG("subjects", &c.subjects, "mmlu: every subject too"), {0}};
+    const lac_option options[] = {LAC_FLAG("subjects", &c.subjects, "mmlu: every subject too"),
+                                  LAC_OPT("flips", &c.flips, "a file to write: the questions that turned, a line each"),
+                                  {0}};
     const lac_usage usage = {.command = "compare", .summary = "two results of eval beside each other",
                              .synopsis = "BEFORE AFTER", .example = "lacuna compare results/before results/after",
                              .options = options, .positional = paths, .n_positional = 2};
@@ -110,7 +140,7 @@ int cmd_compare(int argc, char **argv)
         c.after_path = paths[1];
         if (common.json) c.rows = cJSON_CreateArray();
         cJSON *a = load(paths[0], &arena, &err), *b = a ? load(paths[1], &arena, &err) : NULL;
-        if (b && !compare(&c, a, b, &err) && c.rows) {
+        if (b && !compare(&c, a, b, &arena, &err) && c.rows) {
             char *text = cJSON_Print(c.rows);
             if (text) puts(text);
             cJSON_free(text);

@@ -74,6 +74,22 @@ done
 expect 2 'harness, continuation' --suite mmlu --data "$mmlu" --style letter
 expect 2 'has 0 to 5' --suite mmlu --data "$mmlu" --shots 6
 
+# ---- compare: what turned ----------------------------------------------------------------------------------------------
+mkdir "$dir/turned"
+cp "$dir/whole/eval.json" "$dir/turned"
+awk -F'"pick":' '/"set":"village"/ { print; next } # of the numbers: eight that were right are wrong, two the other way
+    { match($2, /^[0-9]/); pick = substr($2, 1, 1); answer = substr($0, length($0) - 1, 1)
+      if (pick == answer && wrong < 8) { wrong++; print $1 "\"pick\":" 1 - pick substr($2, 2) }
+      else if (pick != answer && right < 2) { right++; print $1 "\"pick\":" 1 - pick substr($2, 2) }
+      else print }' "$dir/whole/items.jsonl" >"$dir/turned/items.jsonl"
+"$lacuna" compare "$dir/whole" "$dir/turned" --flips "$dir/flips.jsonl" >"$dir/table" || fail "compare"
+grep -q $'^all\t403\t8\t2\t0.109$' "$dir/table" || fail "not eight and two turned, p 112/1024: $(tail -4 "$dir/table")"
+grep -q $'^numbers\t400\t8\t2\t' "$dir/table" && grep -q $'^village\t3\t0\t0\t1$' "$dir/table" || fail "by set"
+[ "$(grep -c '"turned":"wrong"' "$dir/flips.jsonl")" -eq 8 ] && [ "$(wc -l <"$dir/flips.jsonl")" -eq 10 ] || fail "the flips"
+"$lacuna" compare "$dir/whole" "$dir/turned" --json | grep -q '"turned_right":.2' || fail "compare --json"
+sed -i 1d "$dir/turned/items.jsonl"
+"$lacuna" compare "$dir/whole" "$dir/turned" 2>&1 | grep -q 'not the same item' || fail "items that are not the same were paired"
+
 # ---- membership --------------------------------------------------------------------------------------------------------
 rm -r "$dir/whole"
 mkdir -p "$dir/mia"

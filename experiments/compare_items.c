@@ -1,0 +1,128 @@
+#include "experiments/compare_items.h"
+
+#include <string.h>
+
+#include "score/two_samples.h"
+
+/* How a suite says that an item is right, what names the item, and what its rows of the table are by. */
+typedef struct {
+    const char *suite, *key[3], *by;
+} suite_items;
+
+static const suite_items table[] = {{"mmlu", {"subject", "index"}, NULL},
+                                    {"choices", {"set", "index"}, "set"},
+                                    {"facts", {"id", "form", "text"}, "split"},
+                                    {"lume", {"split", "id"}, "split"},
+                                    {"qa", {"set", "index"}, "set"}};
+
+static const cJSON *field(const cJSON *item, const char *name) { return cJSON_GetObjectItemCaseSensitive(item, name); }
+
+/* 1 or 0; -1: the item is of another kind (a sentence to complete, a text of the membership part). */
+static int is_right(const cJSON *item)
+{
+    const cJSON *pick = field(item, "pick"), *answer = field(item, "answer"), *rank = field(item, "rank");
+    const cJSON *match = field(item, "exact_match"), *type = field(item, "type");
+    if (cJSON_IsNumber(pick) && cJSON_IsNumber(answer)) return pick->valueint == answer->valueint;
+    if (cJSON_IsNumber(rank)) return rank->valueint == 1;
+    if (!cJSON_IsNumber(match)) return -1;
+    return cJSON_IsString(type) && !strcmp(type->valuestring, "sc") ? -1 : match->valuedouble == 1;
+}
+
+static bool same_item(const suite_items *s, const cJSON *a, const cJSON *b)
+{
+    for (int k = 0; k < 3 && s->key[k]; k++)
+        if (!cJSON_Compare(field(a, s->key[k]), field(b, s->key[k]), true) &&
+            (field(a, s->key[k]) || field(b, s->key[k])))
+            return false;
+    return true;
+}
+
+static paired_row *row_of(paired *result, const char *name, lac_arena *arena, lac_err *err)
+{
+    enum { MOST = 256 };
+    for (size_t i = 1; i < result->n_rows; i++)
+        if (!strcmp(result->row[i].name, name)) return &result->row[i];
+    if (!result->row) result->row = LAC_NEW(arena, paired_row, MOST, err);
+    if (!result->row || result->n_rows == MOST) return result->row; /* more sets than that: only their sum */
+    paired_row *row = &result->row[result->n_rows];
+    row->name = lac_strdup(arena, name, err);
+    if (!row->name) return NULL;
+    result->n_rows++;
+    return row;
+}
+
+static void count(paired_row *row, int before, int after)
+{
+    row->n++;
+    row->both_right += before && after;
+    row->turned_wrong += before && !after;
+    row->turned_right += !before && after;
+}
+
+static lac_status put_flip(FILE *to, const suite_items *s, const cJSON *a, const cJSON *b, int before, lac_err *err)
+{
+    static const char *const said[] = {"pick", "top", "generated"};
+    cJSON *line = cJSON_CreateObject();
+    for (int k = 0; k < 3 && s->key[k]; k++)
+        if (field(a, s->key[k])) cJSON_AddItemToObject(line, s->key[k], cJSON_Duplicate(field(a, s->key[k]), true));
+    cJSON_AddStringToObject(line, "turned", before ? "wrong" : "right");
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        if (!field(a, said[i]) || !field(b, said[i])) continue;
+        cJSON_AddItemToObject(line, "before", cJSON_Duplicate(field(a, said[i]), true));
+        cJSON_AddItemToObject(line, "after", cJSON_Duplicate(field(b, said[i]), true));
+    }
+    if (field(a, "answer")) cJSON_AddItemToObject(line, "answer", cJSON_Duplicate(field(a, "answer"), true));
+    char *text = cJSON_PrintUnformatted(line);
+    bool ok = text && fprintf(to, "%s\n", text) > 0;
+    cJSON_free(text);
+    cJSON_Delete(line);
+    return ok ? LAC_OK : lac_fail(err, LAC_ERR_FILE, "the questions that turned could not be written: is the disk full?");
+}
+
+static lac_status read_pairs(paired *result, const suite_items *s, lac_records r[2], FILE *flips, lac_arena *arena,
+                             lac_err *err)
+{
+    for (;;) {
+        const cJSON *a = lac_records_next(&r[0], err), *b = err->code ? NULL : lac_records_next(&r[1], err);
+        if (err->code || (!a && !b)) return err->code;
+        if (!a || !b || !same_item(s, a, b))
+            return lac_fail(err, LAC_ERR_DATA, "%s:%d and %s:%d are not the same item; score both with the same data",
+                            r[0].path, r[0].line, r[1].path, r[1].line);
+        int before = is_right(a), after = is_right(b);
+        if (before < 0 || after < 0) continue;
+        const char *by = s->by ? cJSON_GetStringValue(field(a, s->by)) : NULL;
+        paired_row *all = result->row ? result->row : row_of(result, "all", arena, err);
+        if (!all) return err->code;
+        count(all, before, after);
+        paired_row *own = by ? row_of(result, by, arena, err) : NULL;
+        if (by && !own) return err->code;
+        if (own && own != all) count(own, before, after);
+        if (flips && before != after && put_flip(flips, s, a, b, before, err)) return err->code;
+    }
+}
+
+lac_status paired_read(paired *result, const char *suite, const char *before, const char *after, const char *flips,
+                       lac_arena *arena, lac_err *err)
+{
+    const suite_items *s = NULL;
+    const char *dir[2] = {before, after}, *path[2];
+    lac_records r[2] = {{0}};
+    lac_writer out = {0};
+    *result = (paired){0};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (!strcmp(table[i].suite, suite)) s = &table[i];
+    for (int i = 0; i < 2; i++)
+        if (!(path[i] = lac_printf(arena, err, "%s/items.jsonl", dir[i]))) return LAC_ERR_MEMORY;
+    if (!s || !lac_path_exists(path[0]) || !lac_path_exists(path[1]))
+        return flips ? lac_fail(err, LAC_ERR_DATA, "--flips: there are no two items.jsonl with right and wrong answers") : LAC_OK;
+    lac_status status = flips ? lac_writer_open(&out, flips, err) : LAC_OK;
+    for (int i = 0; i < 2 && !status; i++) status = lac_records_open(&r[i], path[i], err);
+    if (!status) status = read_pairs(result, s, r, out.stream, arena, err);
+    for (int i = 0; i < 2; i++) lac_records_close(&r[i]);
+    if (!status && flips) status = lac_writer_commit(&out, err);
+    lac_writer_abandon(&out);
+    if (result->n_rows == 2 && result->row[1].n == result->row[0].n) result->n_rows = 1; /* one set is all of them */
+    for (size_t i = 0; i < result->n_rows; i++)
+        result->row[i].p = lac_mcnemar(result->row[i].turned_wrong, result->row[i].turned_right);
+    return status;
+}

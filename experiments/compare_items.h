@@ -1,0 +1,23 @@
+/* Two results item by item: which answers turned, and whether so uneven a turning is chance (McNemar's exact test). */
+#ifndef LAC_COMPARE_ITEMS_H
+#define LAC_COMPARE_ITEMS_H
+
+#include "base/json.h"
+
+typedef struct {
+    const char *name;                  /* "all", or a set, or facts' split */
+    size_t n, turned_wrong, turned_right, both_right;
+    double p;                          /* two-sided */
+} paired_row;
+
+typedef struct {
+    paired_row *row; /* the first is "all" where there are several */
+    size_t n_rows;
+} paired;
+
+/* Of DIR/items.jsonl on both sides.  Where one is missing, or the suite's items are not right or wrong, n_rows is 0.
+ * flips: a file to write, a line a question that turned; or NULL. */
+lac_status paired_read(paired *result, const char *suite, const char *before, const char *after, const char *flips,
+                       lac_arena *arena, lac_err *err);
+
+#endif
