@@ -26,7 +26,7 @@ typedef struct {
 
 static bool is_setting(const char *name)
 {
-    static const char *const names[] = {"n", "limit", "shots", "max_new"};
+    static const char *const names[] = {"n", "limit", "shots", "max_new", "members", "nonmembers"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i])) return true;
     size_t n = strlen(name);

@@ -104,10 +104,11 @@ int cmd_eval(int argc, char **argv)
 {
     eval_job j = {.style = "harness", .chat = "none", .max_new = 256, .shots = -1};
     const lac_option options[] = {
-        LAC_OPT("suite", &j.suite, "mmlu, choices, lume, membership or facts"),
+        LAC_OPT("suite", &j.suite, "mmlu, choices, lume, tofu, membership or facts"),
         LAC_OPT("data", &j.data, "mmlu: directory of dev/ val/ test/; choices: a .jsonl or a directory of them; lume: JSONL, "
-                                 "or directory with forget.jsonl and retain.jsonl; membership: directory of member.jsonl and "
-                                 "nonmember.jsonl; facts: a fact file"),
+                                 "or directory with forget.jsonl and retain.jsonl; tofu: directory of "
+                                 "*_perturbed.jsonl; membership: directory of member.jsonl and nonmember.jsonl; facts: a "
+                                 "fact file"),
         LAC_OPT("out", &j.out, "directory to make"),
         LAC_OPT("split", &j.split, "mmlu: val or test (default val)"),
         LAC_OPT("style", &j.style, "mmlu: harness (letters), continuation (the choices' own text), hendrycks or open-instruct"),
@@ -115,14 +116,15 @@ int cmd_eval(int argc, char **argv)
         LAC_OPT("subjects", &j.subjects, "mmlu: only these, comma-separated (default: all that are there)"),
         LAC_OPT("limit", &j.limit, "at most so many questions a subject or set, rows a file, or facts; 0: all"),
         LAC_OPT("ids", &j.ids, "lume: a file with one id a line; only these rows"),
-        LAC_OPT("chat", &j.chat, "lume: none (raw input), auto, olmo or smollm2"),
-        LAC_OPT("max-new", &j.max_new, "lume: at most so many new tokens"),
+        LAC_OPT("chat", &j.chat, "lume, tofu: none (raw input), auto, olmo or smollm2"),
+        LAC_OPT("max-new", &j.max_new, "lume, tofu: at most so many new tokens"),
+        LAC_OPT("template", &j.template, "tofu: what stands around the question, {} in its place; default: nothing"),
         LAC_OPT("mmlu-result", &j.mmlu_result, "lume: a result of --suite mmlu, for the final score"),
         LAC_OPT("reference", &j.reference, "membership: a model that has not seen the members"),
         LAC_FLAG("gradnorm", &j.gradnorm, "membership: that attack too (a backward pass a text)"),
         LAC_OPT("min-k", &j.min_k, "membership: share of the tokens that Min-K looks at; 0: 0.2"),
-        LAC_OPT("retrained", &j.retrained, "membership: a result of the model retrained without the members, for PrivLeak"),
-        LAC_OPT("compat", &j.compat, "membership: open-unlearning, with its quirks (docs/scores.md)"),
+        LAC_OPT("retrained", &j.retrained, "membership, tofu: a result of the model that never saw the data, for PrivLeak, forget quality"),
+        LAC_OPT("compat", &j.compat, "membership, tofu: open-unlearning; tofu: tofu: with their quirks (docs/scores.md)"),
         {0},
     };
     const lac_usage usage = {

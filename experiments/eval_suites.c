@@ -10,6 +10,7 @@
 #include "score/membership.h"
 #include "score/mmlu.h"
 #include "score/semeval.h"
+#include "score/tofu.h"
 
 static void begin_progress(lac_progress *p, const eval_job *j, const char *unit, size_t total)
 {
@@ -160,6 +161,33 @@ static lac_status eval_lume(eval_job *j, lac_err *err)
     return add_semeval(j, &scores, data.n, mmlu, err);
 }
 
+static lac_status eval_tofu(eval_job *j, lac_err *err)
+{
+    lac_tofu data;
+    lac_tofu_scores scores;
+    lac_progress progress;
+    lac_tofu_opts opts = {.template = j->template, .max_new = j->max_new, .items = &j->items, .progress = &progress};
+    cJSON *retrained = j->retrained ? load_result(j, j->retrained, "tofu", err) : NULL;
+    cJSON_Delete(retrained);
+    const char *theirs = j->retrained ? lac_printf(&j->arena, err, "%s/items.jsonl", j->retrained) : NULL;
+    if (err->code || lac_tofu_parse_compat(&opts.compat, j->compat, err) ||
+        lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err) ||
+        lac_tofu_load(&data, j->data, j->limit, &j->arena, err))
+        return err->code;
+    begin_progress(&progress, j, "questions", data.n);
+    lac_status status = lac_tofu_run(&scores, &data, &j->run, &j->model, &opts, &j->arena, err);
+    lac_progress_end(&progress);
+    if (!status && theirs) status = lac_tofu_quality(&scores, theirs, &j->arena, err);
+    if (status) return status;
+    eval_add_text(j, "compat", j->compat);
+    eval_add_text(j, "chat", j->chat);
+    eval_add_text(j, "template", j->template);
+    cJSON_AddNumberToObject(j->result, "max_new", j->max_new);
+    add_scores(j, lac_tofu_json(&scores));
+    if (!j->json) lac_tofu_table(stdout, &scores);
+    return LAC_OK;
+}
+
 static lac_status eval_facts(eval_job *j, lac_err *err)
 {
     lac_facts facts;
@@ -202,6 +230,7 @@ static const eval_suite suites[] = {
     {"mmlu", eval_mmlu, true},
     {"choices", eval_choices, true},
     {"lume", eval_lume, true},
+    {"tofu", eval_tofu, true},
     {"membership", eval_membership, true},
     {"facts", eval_facts, true},
 };

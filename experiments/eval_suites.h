@@ -9,7 +9,7 @@
 /* Everything a suite needs; result is what goes into eval.json beside the options. */
 typedef struct {
     const char *model_path, *suite, *data, *out, *split, *style, *subjects, *ids, *chat;
-    const char *reference, *retrained, *mmlu_result, *compat; /* NULL where not given */
+    const char *reference, *retrained, *mmlu_result, *compat, *template; /* NULL where not given */
     int shots, limit, max_new;
     double min_k;
     bool quiet, json, gradnorm;

@@ -134,4 +134,21 @@ awk -F'\t' '$1 == "task aggregate" { a = $2 } $1 == "membership score" { m = $2 
 [ "$(wc -l <"$dir/whole/items.jsonl")" -eq $((24 + 110)) ] || fail "not a line a row and a text"
 resumed lume "$dir/lume" --max-new 5 --mmlu-result "$dir/mmlu-open-instruct"
 expect 1 'one of mmlu is needed' --suite lume --data "$dir/lume" --max-new 5 --mmlu-result "$dir/once"
+
+# ---- TOFU --------------------------------------------------------------------------------------------------------------
+rm -r "$dir/whole"
+cp -r "$source/tests/fixtures/score/tofu" "$dir/tofu"
+echo '{"question": "?", "answer": "rows without wrong answers stand beside"}' >"$dir/tofu/forget.jsonl"
+for i in $(seq 150); do echo "{\"question\": \"Who has $i?\", \"answer\": \"Bo has $i\", \"perturbed_answer\": [\"Mara\"]}"; done \
+    >>"$dir/tofu/forget_perturbed.jsonl"
+score --suite tofu --data "$dir/tofu" --max-new 8 --out "$dir/whole" >"$dir/table" || fail "tofu"
+grep -q $'^forget\t152\t' "$dir/table" && grep -q '^model utility' "$dir/table" || fail "$(cat "$dir/table")"
+resumed tofu "$dir/tofu" --max-new 8
+score --suite tofu --data "$dir/tofu" --max-new 1 --retrained "$dir/whole" --out "$dir/same" >"$dir/table" || fail "--retrained"
+grep -q $'^forget quality\t1\t' "$dir/table" || fail "against itself forgetting is perfect: $(cat "$dir/table")"
+score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' --out "$dir/ou" \
+    >/dev/null || fail "--compat open-unlearning"
+expect 2 'has no {}' --suite tofu --data "$dir/tofu" --template 'Question:'
+expect 1 'must begin with forget' --suite tofu --data "$dir/sets/village.jsonl"
+expect 1 'no array of texts "perturbed_answer"' --suite tofu --data "$dir/tofu/forget.jsonl"
 echo "all as it should be"

@@ -16,6 +16,7 @@
 #include "score/membership.h"
 #include "score/mmlu.h"
 #include "score/semeval.h"
+#include "score/tofu.h"
 #include "score/token_scores.h"
 #include "score/two_samples.h"
 #include "tests/scratch.h"
@@ -254,6 +255,72 @@ static void harmonic_means_are_pythons(void **state)
     assert_true(isnan(lac_semeval_score(.827, NAN, .443).final));
 }
 
+static void truth_ratios_are_those_written_out_in_numpy(void **state)
+{
+    world *w = *state;
+    const cJSON *c = part(w, "tofu"), *row;
+    size_t n, k, i = 0;
+    double *correct = numbers(cJSON_GetObjectItem(c, "correct"), &n, &w->arena);
+    double *ratio = numbers(cJSON_GetObjectItem(c, "ratio"), &n, &w->arena), closer = 0, better = 0;
+    double *arithmetic = numbers(cJSON_GetObjectItem(c, "ratio_arithmetic"), &n, &w->arena);
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(c, "wrong")) {
+        double *wrong = numbers(row, &k, &w->arena), r = lac_truth_ratio(correct[i], wrong, (int)k, false, 0);
+        is_near(r, ratio[i], 1e-9);
+        is_near(lac_truth_ratio(correct[i], wrong, (int)k, true, 0), arithmetic[i], 1e-9);
+        closer += fmin(r, 1 / r) / (double)n;
+        better += fmax(0, 1 - r) / (double)n;
+        i++;
+    }
+    is_near(closer, number(c, "closer_to_1"), 1e-9);
+    is_near(better, number(c, "true_better"), 1e-9);
+}
+
+static void extraction_needs_all_that_follows(void **state)
+{
+    (void)state;
+    const bool all[] = {1, 1, 1, 1}, last[] = {1, 0, 1, 1}, none[] = {1, 1, 1, 0};
+    is_near(lac_extraction_strength(all, 4, 0), 1, 0);
+    is_near(lac_extraction_strength(last, 4, 0), .5, 0);
+    is_near(lac_extraction_strength(none, 4, 0), 0, 0);
+    is_near(lac_extraction_strength(none, 4, .25), .25, 0); /* open-unlearning's floor */
+}
+
+static void tofu_rows_are_scored_as_pytorch_does(void **state)
+{
+    world *w = *state;
+    static const char *const name[] = {"loss", "probability", "truth_ratio", "truth_ratio_arithmetic",
+                                       "exact_memorization", "extraction_strength", "rougeL_recall"};
+    lac_tofu data;
+    lac_tofu_scores scores;
+    lac_items items = {.file = tmpfile()};
+    lac_tofu_opts opts = {.max_new = 8, .items = &items};
+    if (lac_tofu_load(&data, FIXTURES "/tofu", 0, &w->arena, &w->err) ||
+        lac_tofu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
+        fail_msg("%s", w->err.msg);
+    char line[4096];
+    rewind(items.file);
+    const cJSON *expected;
+    double nine = 0, memorized = 0, rouge = 0;
+    cJSON_ArrayForEach(expected, part(w, "tofu_rows")) {
+        assert_non_null(fgets(line, sizeof line, items.file));
+        cJSON *got = cJSON_Parse(line);
+        assert_string_equal(cJSON_GetObjectItem(got, "set")->valuestring, cJSON_GetObjectItem(expected, "set")->valuestring);
+        assert_string_equal(cJSON_GetObjectItem(got, "generated")->valuestring,
+                            cJSON_GetObjectItem(expected, "generated")->valuestring);
+        for (size_t i = 0; i < sizeof name / sizeof *name; i++) is_near(number(got, name[i]), number(expected, name[i]), 2e-4);
+        memorized += number(got, "exact_memorization");
+        rouge += number(got, "rougeL_recall");
+        cJSON_Delete(got);
+    }
+    assert_true(memorized > 0 && rouge > 0); /* else the agreement would say little */
+    for (int set = LAC_TOFU_RETAIN; set < LAC_TOFU_SETS; set++) {
+        const lac_tofu_cell *c = &scores.set[set];
+        nine += 1 / c->probability.mean + 1 / c->rouge.mean + 1 / c->truth_ratio.mean;
+    }
+    is_near(scores.utility, isfinite(nine) ? 9 / nine : 0, 1e-9);
+    fclose(items.file);
+}
+
 /* The texts of hendrycks/test's evaluate.py, written down by hand: two blanks, and the question unstripped. */
 static void the_old_prompt_has_two_blanks_and_the_raw_question(void **state)
 {
@@ -280,6 +347,9 @@ int main(void)
         cmocka_unit_test(samples_apart_reach_the_floor),
         cmocka_unit_test(turned_answers_are_tested_exactly),
         cmocka_unit_test(harmonic_means_are_pythons),
+        cmocka_unit_test(truth_ratios_are_those_written_out_in_numpy),
+        cmocka_unit_test(extraction_needs_all_that_follows),
+        cmocka_unit_test(tofu_rows_are_scored_as_pytorch_does),
         cmocka_unit_test(the_old_prompt_has_two_blanks_and_the_raw_question),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from rouge_score import rouge_scorer
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -93,11 +94,47 @@ def tofu(rng):
             "options": (p / (p + w.sum(1))).tolist()}
 
 
+def tofu_rows(path, folder):
+    """Every row's values on the embedded model: losses by PyTorch on the joined text, ROUGE by rouge_score."""
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32), AutoTokenizer.from_pretrained(path)
+    scorer = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=True)
+
+    def answer(question, text):
+        before = tokenizer(question).input_ids
+        ids = torch.tensor([tokenizer(question + " " + text).input_ids])
+        with torch.no_grad():
+            logp = torch.log_softmax(model(ids).logits[0, len(before) - 1:-1].double(), -1)
+        labels = ids[0, len(before):]
+        return -logp.gather(-1, labels[:, None]).mean().item(), (logp.argmax(-1) == labels).tolist()
+
+    out = []
+    for name in ("forget", "real_authors", "retain", "world_facts"):
+        for line in open(f"{folder}/{name}_perturbed.jsonl"):
+            row = json.loads(line)
+            loss, greedy = answer(row["question"], row["answer"])
+            correct = answer(row["question"], row["paraphrased_answer"])[0] if "paraphrased_answer" in row else loss
+            wrong = np.array([answer(row["question"], w)[0] for w in row["perturbed_answer"]])
+            probability = math.exp(-loss)
+            if name in ("real_authors", "world_facts"):
+                probability /= probability + np.exp(-wrong).sum()
+            ids = tokenizer(row["question"], return_tensors="pt")
+            said = model.generate(**ids, max_new_tokens=8, do_sample=False)[0, ids.input_ids.shape[1]:]
+            said = tokenizer.decode(said, skip_special_tokens=True)
+            k = next((k for k in range(len(greedy)) if all(greedy[k:])), len(greedy))
+            out.append({"set": name, "loss": loss, "probability": float(probability),
+                        "truth_ratio": float(np.exp(-wrong.mean()) / math.exp(-correct)),
+                        "truth_ratio_arithmetic": float(np.exp(-wrong).mean() / math.exp(-correct)),
+                        "exact_memorization": sum(greedy) / len(greedy), "extraction_strength": 1 - k / len(greedy),
+                        "rougeL_recall": scorer.score(row["answer"], said)["rougeL"].recall, "generated": said})
+    return out
+
+
 def main(model, out):
     rng = np.random.default_rng(5)
     means = [[.5, .25, 1], [1] * 12, [.9, .8, .97, .33, .1, .5, 1, .75, .2, .6, .61, .62], [1, 0, .5], [1e-12, 1, 1]]
     cases = {"choices": choices(model, f"{out}/sets/village.jsonl"), "membership": membership(model), "auc": auc(rng),
              "ks": ks(rng), "ks_floors": floors(), "tofu": tofu(rng),
+             "tofu_rows": tofu_rows(model, f"{out}/tofu"),
              "mcnemar": [[b, c, stats.binomtest(b, b + c).pvalue if b + c else 1.0]
                          for b, c in ((0, 0), (0, 1), (3, 9), (9, 3), (5, 5), (0, 30), (120, 171), (1500, 1700))],
              "harmonic": [[m, statistics.harmonic_mean(m)] for m in means]}
