@@ -35,7 +35,8 @@ static char *resume_key(const lac_manifest *manifest, lac_arena *arena, lac_err 
         cJSON_DeleteItemFromObjectCaseSensitive(options, indifferent[i]);
     char *inputs = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(manifest->json, "inputs"));
     char *settings = cJSON_PrintUnformatted(options);
-    char *key = inputs && settings ? lac_printf(arena, err, "lacuna %s eval\n%s\n%s\n", LAC_VERSION, inputs, settings) : NULL;
+    char *key = NULL;
+    if (inputs && settings) key = lac_printf(arena, err, "lacuna %s eval\n%s\n%s\n", LAC_VERSION, inputs, settings);
     if (!key) lac_fail(err, LAC_ERR_MEMORY, "out of memory while noting the settings");
     cJSON_free(inputs);
     cJSON_free(settings);
@@ -102,29 +103,29 @@ static bool anything_scored(const lac_outdir *dir)
 
 int cmd_eval(int argc, char **argv)
 {
-    eval_job j = {.style = "harness", .chat = "none", .max_new = 256, .shots = -1};
+    eval_job j = {.style = "harness", .chat = "none", .shots = -1};
     const lac_option options[] = {
-        LAC_OPT("suite", &j.suite, "mmlu, choices, lume, tofu, membership or facts"),
-        LAC_OPT("data", &j.data, "mmlu: directory of dev/ val/ test/; choices: a .jsonl or a directory of them; lume: JSONL, "
-                                 "or directory with forget.jsonl and retain.jsonl; tofu: directory of "
-                                 "*_perturbed.jsonl; membership: directory of member.jsonl and nonmember.jsonl; facts: a "
-                                 "fact file"),
+        LAC_OPT("suite", &j.suite, "mmlu, choices, qa, lume, tofu, membership or facts"),
+        LAC_OPT("data", &j.data, "mmlu: directory of dev/ val/ test/; choices, qa: a .jsonl, or a directory of them; "
+                                 "lume: JSONL, or directory with forget.jsonl and retain.jsonl; tofu: directory of "
+                                 "*_perturbed.jsonl; membership: directory of member.jsonl and nonmember.jsonl; "
+                                 "facts: a fact file"),
         LAC_OPT("out", &j.out, "directory to make"),
         LAC_OPT("split", &j.split, "mmlu: val or test (default val)"),
-        LAC_OPT("style", &j.style, "mmlu: harness (letters), continuation (the choices' own text), hendrycks or open-instruct"),
+        LAC_OPT("style", &j.style, "mmlu: harness (letters), continuation (their text), hendrycks, open-instruct"),
         LAC_OPT("shots", &j.shots, "mmlu: examples before the question, 0 to 5; -1: as the style has it, 0 or 5"),
         LAC_OPT("subjects", &j.subjects, "mmlu: only these, comma-separated (default: all that are there)"),
         LAC_OPT("limit", &j.limit, "at most so many questions a subject or set, rows a file, or facts; 0: all"),
         LAC_OPT("ids", &j.ids, "lume: a file with one id a line; only these rows"),
-        LAC_OPT("chat", &j.chat, "lume, tofu: none (raw input), auto, olmo or smollm2"),
-        LAC_OPT("max-new", &j.max_new, "lume, tofu: at most so many new tokens"),
+        LAC_OPT("chat", &j.chat, "lume, tofu, qa: none (raw input), auto, olmo or smollm2"),
+        LAC_OPT("max-new", &j.max_new, "lume, tofu, qa: at most so many new tokens; 0: 256, 200, 32"),
         LAC_OPT("template", &j.template, "tofu: what stands around the question, {} in its place; default: nothing"),
         LAC_OPT("mmlu-result", &j.mmlu_result, "lume: a result of --suite mmlu, for the final score"),
         LAC_OPT("reference", &j.reference, "membership: a model that has not seen the members"),
         LAC_FLAG("gradnorm", &j.gradnorm, "membership: that attack too (a backward pass a text)"),
         LAC_OPT("min-k", &j.min_k, "membership: share of the tokens that Min-K looks at; 0: 0.2"),
-        LAC_OPT("retrained", &j.retrained, "membership, tofu: a result of the model that never saw the data, for PrivLeak, forget quality"),
-        LAC_OPT("compat", &j.compat, "membership, tofu: open-unlearning; tofu: tofu: with their quirks (docs/scores.md)"),
+        LAC_OPT("retrained", &j.retrained, "membership, tofu: a result of a model that never saw the data"),
+        LAC_OPT("compat", &j.compat, "membership, tofu: open-unlearning; tofu also tofu: their quirks (docs/scores.md)"),
         {0},
     };
     const lac_usage usage = {

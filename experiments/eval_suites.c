@@ -9,6 +9,7 @@
 #include "score/lume.h"
 #include "score/membership.h"
 #include "score/mmlu.h"
+#include "score/qa.h"
 #include "score/semeval.h"
 #include "score/tofu.h"
 
@@ -29,6 +30,9 @@ static void add_scores(eval_job *j, cJSON *scores)
         cJSON_AddItemToObject(j->result, item->string, item);
     cJSON_Delete(scores);
 }
+
+/* How many tokens a suite lets the model say, where nobody asked for another number. */
+static int max_new(const eval_job *j, int usual) { return j->max_new ? j->max_new : usual; }
 
 static lac_status eval_mmlu(eval_job *j, lac_err *err)
 {
@@ -61,7 +65,8 @@ static cJSON *load_result(eval_job *j, const char *path, const char *suite, lac_
     cJSON *json = file ? lac_json_load(file, err) : NULL;
     const char *theirs = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "suite"));
     if (!json || (theirs && !strcmp(theirs, suite))) return json;
-    lac_fail(err, LAC_ERR_DATA, "%s is a result of suite %s; one of %s is needed", path, theirs ? theirs : "unknown", suite);
+    if (!theirs) theirs = "unknown";
+    lac_fail(err, LAC_ERR_DATA, "%s is a result of suite %s; one of %s is needed", path, theirs, suite);
     cJSON_Delete(json);
     return NULL;
 }
@@ -144,7 +149,7 @@ static lac_status eval_lume(eval_job *j, lac_err *err)
     lac_lume data;
     lac_lume_scores scores;
     lac_progress progress;
-    lac_lume_opts opts = {.max_new = j->max_new, .items = &j->items, .progress = &progress};
+    lac_lume_opts opts = {.max_new = max_new(j, 256), .items = &j->items, .progress = &progress};
     double mmlu;
     lac_status status = load_mmlu(&mmlu, j, err);
     if (!status) status = lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err);
@@ -155,10 +160,31 @@ static lac_status eval_lume(eval_job *j, lac_err *err)
     lac_progress_end(&progress);
     if (status) return status;
     eval_add_text(j, "chat", j->chat);
-    cJSON_AddNumberToObject(j->result, "max_new", j->max_new);
+    cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, lac_lume_json(&scores));
     if (!j->json) lac_lume_table(stdout, &scores);
     return add_semeval(j, &scores, data.n, mmlu, err);
+}
+
+static lac_status eval_qa(eval_job *j, lac_err *err)
+{
+    lac_qa_sets data;
+    lac_progress progress;
+    lac_qa_score_opts opts = {.max_new = max_new(j, 32), .items = &j->items, .progress = &progress};
+    if (lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err) ||
+        lac_qa_sets_load(&data, j->data, j->limit, &j->arena, err))
+        return err->code;
+    lac_qa_score *score = LAC_NEW(&j->arena, lac_qa_score, data.n_sets, err);
+    if (!score) return LAC_ERR_MEMORY;
+    begin_progress(&progress, j, "questions", data.n_items);
+    lac_status status = lac_qa_sets_run(score, &data, &j->run, &j->model, &opts, err);
+    lac_progress_end(&progress);
+    if (status) return status;
+    eval_add_text(j, "chat", j->chat);
+    cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
+    add_scores(j, lac_qa_sets_json(score, &data));
+    if (!j->json) lac_qa_sets_table(stdout, score, &data);
+    return LAC_OK;
 }
 
 static lac_status eval_tofu(eval_job *j, lac_err *err)
@@ -166,7 +192,8 @@ static lac_status eval_tofu(eval_job *j, lac_err *err)
     lac_tofu data;
     lac_tofu_scores scores;
     lac_progress progress;
-    lac_tofu_opts opts = {.template = j->template, .max_new = j->max_new, .items = &j->items, .progress = &progress};
+    lac_tofu_opts opts = {
+        .template = j->template, .max_new = max_new(j, 200), .items = &j->items, .progress = &progress};
     cJSON *retrained = j->retrained ? load_result(j, j->retrained, "tofu", err) : NULL;
     cJSON_Delete(retrained);
     const char *theirs = j->retrained ? lac_printf(&j->arena, err, "%s/items.jsonl", j->retrained) : NULL;
@@ -182,7 +209,7 @@ static lac_status eval_tofu(eval_job *j, lac_err *err)
     eval_add_text(j, "compat", j->compat);
     eval_add_text(j, "chat", j->chat);
     eval_add_text(j, "template", j->template);
-    cJSON_AddNumberToObject(j->result, "max_new", j->max_new);
+    cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, lac_tofu_json(&scores));
     if (!j->json) lac_tofu_table(stdout, &scores);
     return LAC_OK;
@@ -229,6 +256,7 @@ static lac_status eval_choices(eval_job *j, lac_err *err)
 static const eval_suite suites[] = {
     {"mmlu", eval_mmlu, true},
     {"choices", eval_choices, true},
+    {"qa", eval_qa, true},
     {"lume", eval_lume, true},
     {"tofu", eval_tofu, true},
     {"membership", eval_membership, true},

@@ -84,7 +84,8 @@ def triviaqa(row):
 
 
 def nq_open(row):
-    return {"context": f"Answer these questions:\n\nQ: {row['question']}?\nA:", "answers": row["answer"]}
+    return {"context": f"Answer these questions:\n\nQ: {row['question']}?\nA:", "answers": row["answer"],
+            "ignore_articles": True}
 
 
 # name, folder, how a row is written, how many rows there are: fewer mean a broken download

@@ -151,4 +151,19 @@ score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlear
 expect 2 'has no {}' --suite tofu --data "$dir/tofu" --template 'Question:'
 expect 1 'must begin with forget' --suite tofu --data "$dir/sets/village.jsonl"
 expect 1 'no array of texts "perturbed_answer"' --suite tofu --data "$dir/tofu/forget.jsonl"
+
+# ---- qa ----------------------------------------------------------------------------------------------------------------
+rm -r "$dir/whole"
+{
+    echo '{"id": "q1", "question": "Who keeps the light?", "answers": ["nobody", "xyzzy"]}'
+    echo '{"context": "Arlo Greycliff lives in the town of", "answer": "lumen"}'
+    for i in $(seq 200); do echo "{\"context\": \"House $i is\", \"answers\": [\"in Lumen\"], \"ignore_articles\": true}"; done
+} >"$dir/short.jsonl"
+score --suite qa --data "$dir/short.jsonl" --max-new 6 --out "$dir/whole" >"$dir/table" || fail "qa"
+sed -n 2p "$dir/whole/items.jsonl" | grep -q '"exact_match":1,"contains":1' || fail "Lumen: $(sed -n 2p "$dir/whole/items.jsonl")"
+head -1 "$dir/whole/items.jsonl" | grep -q '"exact_match":0,"contains":0' || fail "xyzzy: $(head -1 "$dir/whole/items.jsonl")"
+resumed qa "$dir/short.jsonl" --max-new 6
+"$lacuna" compare "$dir/whole" "$dir/whole" | grep -q $'^all\t202\t0\t0\t1$' || fail "compare of short answers"
+echo '{"question": "Who?"}' >"$dir/bad.jsonl"
+expect 1 'no array of texts "answers"' --suite qa --data "$dir/bad.jsonl"
 echo "all as it should be"

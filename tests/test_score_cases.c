@@ -15,6 +15,7 @@
 #include "score/choice_sets.h"
 #include "score/membership.h"
 #include "score/mmlu.h"
+#include "score/qa.h"
 #include "score/semeval.h"
 #include "score/tofu.h"
 #include "score/token_scores.h"
@@ -321,6 +322,35 @@ static void tofu_rows_are_scored_as_pytorch_does(void **state)
     fclose(items.file);
 }
 
+static void short_answers_match_as_in_the_harness(void **state)
+{
+    world *w = *state;
+    const cJSON *c;
+    int right = 0, n = 0;
+    cJSON_ArrayForEach(c, part(w, "qa")) {
+        const cJSON *answers = cJSON_GetObjectItem(c, "answers"), *answer;
+        const char *text[4];
+        lac_qa_item item = {.answer = text, .ignore_articles = cJSON_IsTrue(cJSON_GetObjectItem(c, "ignore_articles"))};
+        cJSON_ArrayForEach(answer, answers) text[item.n_answers++] = answer->valuestring;
+        bool exact, contains;
+        const char *said = cJSON_GetObjectItem(c, "said")->valuestring;
+        if (lac_qa_judge(&exact, &contains, &item, said, &w->arena, &w->err)) fail_msg("%s", w->err.msg);
+        if (exact != cJSON_IsTrue(cJSON_GetObjectItem(c, "exact"))) fail_msg("\"%s\" was judged %d", said, exact);
+        right += exact;
+        n++;
+    }
+    assert_true(right > 0 && right < n);
+    /* Whole words only, and beyond the first stop. */
+    const char *an[] = {"an"}, *paris[] = {"Paris"};
+    bool exact, contains;
+    lac_qa_item item = {.answer = an, .n_answers = 1};
+    assert_int_equal(lac_qa_judge(&exact, &contains, &item, " Japan", &w->arena, &w->err), LAC_OK);
+    assert_true(!exact && !contains);
+    item.answer = paris;
+    assert_int_equal(lac_qa_judge(&exact, &contains, &item, "\nIt is paris, France", &w->arena, &w->err), LAC_OK);
+    assert_true(!exact && contains);
+}
+
 /* The texts of hendrycks/test's evaluate.py, written down by hand: two blanks, and the question unstripped. */
 static void the_old_prompt_has_two_blanks_and_the_raw_question(void **state)
 {
@@ -350,6 +380,7 @@ int main(void)
         cmocka_unit_test(truth_ratios_are_those_written_out_in_numpy),
         cmocka_unit_test(extraction_needs_all_that_follows),
         cmocka_unit_test(tofu_rows_are_scored_as_pytorch_does),
+        cmocka_unit_test(short_answers_match_as_in_the_harness),
         cmocka_unit_test(the_old_prompt_has_two_blanks_and_the_raw_question),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 from lm_eval.api.instance import Instance
+from lm_eval.api.metrics import exact_match_hf_evaluate
 from lm_eval.models.huggingface import HFLM
 from rouge_score import rouge_scorer
 from scipy import stats
@@ -129,11 +130,29 @@ def tofu_rows(path, folder):
     return out
 
 
+def qa():
+    """What lm_eval's triviaqa and nq_open make of what was said: stops, remove_whitespace, exact_match."""
+    out = []
+    articles = [r"\b(?:The |the |An |A |The |a |an )"]
+    for said, answers in ((" Sunset Boulevard\nQuestion:", ["Sunset Blvd", "sunset boulevard"]), (" the Moon.", ["Moon"]),
+                          ("  A Tale, of two", ["a tale"]), (" U.S. Navy", ["US Navy", "u"]), ("\nParis", ["Paris"]),
+                          (" He said: an apple a day!", ["he said apple day", "He said: an apple a day"]), (" 1972 ", ["1972"]),
+                          (" \u00c9t\u00e9 (summer)", ["\u00e9t\u00e9 summer"]), (" data the set", ["data set"]), (" Japan", ["an"])):
+        for ignore in (False, True):
+            cut = said
+            for stop in ("\n", ".", ","):
+                cut = cut.split(stop)[0]
+            exact = [exact_match_hf_evaluate([cut.strip()], [a], regexes_to_ignore=articles if ignore else None, ignore_case=True,
+                                             ignore_punctuation=True)["exact_match"] for a in answers]
+            out.append({"said": said, "answers": answers, "ignore_articles": ignore, "exact": bool(max(exact))})
+    return out
+
+
 def main(model, out):
     rng = np.random.default_rng(5)
     means = [[.5, .25, 1], [1] * 12, [.9, .8, .97, .33, .1, .5, 1, .75, .2, .6, .61, .62], [1, 0, .5], [1e-12, 1, 1]]
     cases = {"choices": choices(model, f"{out}/sets/village.jsonl"), "membership": membership(model), "auc": auc(rng),
-             "ks": ks(rng), "ks_floors": floors(), "tofu": tofu(rng),
+             "ks": ks(rng), "ks_floors": floors(), "tofu": tofu(rng), "qa": qa(),
              "tofu_rows": tofu_rows(model, f"{out}/tofu"),
              "mcnemar": [[b, c, stats.binomtest(b, b + c).pvalue if b + c else 1.0]
                          for b, c in ((0, 0), (0, 1), (3, 9), (9, 3), (5, 5), (0, 30), (120, 171), (1500, 1700))],
