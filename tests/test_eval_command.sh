@@ -18,8 +18,8 @@ cp "$sets/village.jsonl" "$dir/sets"
 for i in $(seq 400); do echo "{\"id\": $i, \"question\": \"Who has $i?\", \"choices\": [\"Arlo\", \"Bo and Mara\"], \"answer\": $((i % 2))}"; done \
     >"$dir/sets/numbers.jsonl"
 score --suite choices --data "$dir/sets" --out "$dir/whole" >"$dir/table" || fail "choices"
-grep -q $'^village\t3\t' "$dir/table" || fail "no row of a set in the table: $(cat "$dir/table")"
-[ "$(wc -l <"$dir/whole/items.jsonl")" -eq 403 ] || fail "not a line an item"
+grep -q $'^village\t4\t' "$dir/table" || fail "no row of a set in the table: $(cat "$dir/table")"
+[ "$(wc -l <"$dir/whole/items.jsonl")" -eq 404 ] || fail "not a line an item"
 grep -q '"acc_norm_stderr"' "$dir/whole/eval.json" || fail "no standard error"
 
 # Broken off anywhere (here: in the middle of a line), the same command ends with the same bytes.
@@ -45,6 +45,7 @@ resumed() { # SUITE DATA OPTIONS...: as the whole result in $dir/whole
     rm -r "$dir/broken"
 }
 resumed choices "$dir/sets"
+mv "$dir/whole" "$dir/choices"
 
 expect() { # STATUS PATTERN OPTIONS...
     local status=$1 pattern=$2 said
@@ -72,23 +73,29 @@ for style in harness continuation hendrycks open-instruct; do
     grep -q "\"style\":.\"$style\"" "$dir/mmlu-$style/eval.json" || fail "the style $style is not said"
 done
 expect 2 'harness, continuation' --suite mmlu --data "$mmlu" --style letter
+mkdir -p "$dir/mmlu/val"
+for subject in anatomy virology; do
+    for i in $(seq 200); do echo "What is $i?,Arlo,Bo,Mara,the mill,B"; done >"$dir/mmlu/val/${subject}_val.csv"
+done
+score --suite mmlu --style continuation --data "$dir/mmlu" --out "$dir/whole" >/dev/null || fail "mmlu of two subjects"
+resumed mmlu "$dir/mmlu" --style continuation
 expect 2 'has 0 to 5' --suite mmlu --data "$mmlu" --shots 6
 
 # ---- compare: what turned ----------------------------------------------------------------------------------------------
 mkdir "$dir/turned"
-cp "$dir/whole/eval.json" "$dir/turned"
+cp "$dir/choices/eval.json" "$dir/turned"
 awk -F'"pick":' '/"set":"village"/ { print; next } # of the numbers: eight that were right are wrong, two the other way
     { match($2, /^[0-9]/); pick = substr($2, 1, 1); answer = substr($0, length($0) - 1, 1)
       if (pick == answer && wrong < 8) { wrong++; print $1 "\"pick\":" 1 - pick substr($2, 2) }
       else if (pick != answer && right < 2) { right++; print $1 "\"pick\":" 1 - pick substr($2, 2) }
-      else print }' "$dir/whole/items.jsonl" >"$dir/turned/items.jsonl"
-"$lacuna" compare "$dir/whole" "$dir/turned" --flips "$dir/flips.jsonl" >"$dir/table" || fail "compare"
-grep -q $'^all\t403\t8\t2\t0.109$' "$dir/table" || fail "not eight and two turned, p 112/1024: $(tail -4 "$dir/table")"
-grep -q $'^numbers\t400\t8\t2\t' "$dir/table" && grep -q $'^village\t3\t0\t0\t1$' "$dir/table" || fail "by set"
+      else print }' "$dir/choices/items.jsonl" >"$dir/turned/items.jsonl"
+"$lacuna" compare "$dir/choices" "$dir/turned" --flips "$dir/flips.jsonl" >"$dir/table" || fail "compare"
+grep -q $'^all\t404\t8\t2\t0.109$' "$dir/table" || fail "not eight and two turned, p 112/1024: $(tail -4 "$dir/table")"
+grep -q $'^numbers\t400\t8\t2\t' "$dir/table" && grep -q $'^village\t4\t0\t0\t1$' "$dir/table" || fail "by set"
 [ "$(grep -c '"turned":"wrong"' "$dir/flips.jsonl")" -eq 8 ] && [ "$(wc -l <"$dir/flips.jsonl")" -eq 10 ] || fail "the flips"
-"$lacuna" compare "$dir/whole" "$dir/turned" --json | grep -q '"turned_right":.2' || fail "compare --json"
+"$lacuna" compare "$dir/choices" "$dir/turned" --json | grep -q '"turned_right":.2' || fail "compare --json"
 sed -i 1d "$dir/turned/items.jsonl"
-"$lacuna" compare "$dir/whole" "$dir/turned" 2>&1 | grep -q 'not the same item' || fail "items that are not the same were paired"
+"$lacuna" compare "$dir/choices" "$dir/turned" 2>&1 | grep -q 'not the same item' || fail "items that are not the same were paired"
 
 # ---- membership --------------------------------------------------------------------------------------------------------
 rm -r "$dir/whole"
@@ -166,4 +173,9 @@ resumed qa "$dir/short.jsonl" --max-new 6
 "$lacuna" compare "$dir/whole" "$dir/whole" | grep -q $'^all\t202\t0\t0\t1$' || fail "compare of short answers"
 echo '{"question": "Who?"}' >"$dir/bad.jsonl"
 expect 1 'no array of texts "answers"' --suite qa --data "$dir/bad.jsonl"
+
+# ---- facts -------------------------------------------------------------------------------------------------------------
+rm -r "$dir/whole"
+score --suite facts --data "$source/data/facts/demo_facts.json" --out "$dir/whole" >/dev/null || fail "facts"
+resumed facts "$source/data/facts/demo_facts.json"
 echo "all as it should be"

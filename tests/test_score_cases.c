@@ -95,8 +95,8 @@ static void choices_are_as_likely_as_the_harness_says(void **state)
         right += best == cJSON_GetObjectItem(item, "answer")->valueint;
         cJSON_Delete(item);
     }
-    assert_int_equal(accuracy.n, 3);
-    is_near(accuracy.acc, right / 3., 1e-12);
+    assert_int_equal(accuracy.n, 4);
+    is_near(accuracy.acc, right / 4., 1e-12);
     fclose(items.file);
 }
 

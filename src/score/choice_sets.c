@@ -49,6 +49,8 @@ static lac_status read_item(void *row, const lac_records *r, const cJSON *json, 
         lac_row_strings(&item->choice, &item->n_choices, r, json, "choices", arena, err) ||
         read_contexts(item, r, json, arena, err))
         return err->code;
+    const char *delimiter = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "delimiter"));
+    if (delimiter && !(item->delimiter = lac_strdup(arena, delimiter, err))) return LAC_ERR_MEMORY;
     item->answer = read_answer(cJSON_GetObjectItemCaseSensitive(json, "answer"));
     if (item->n_choices < 2) return lac_fail(err, LAC_ERR_DATA, "%s:%d: one choice is none", r->path, r->line);
     if (item->answer < 0 || item->answer >= item->n_choices)
@@ -92,7 +94,8 @@ static lac_status encode_item(lac_question *q, const lac_choice_item *item, cons
     q->choice = LAC_NEW(arena, lac_choice, (size_t)item->n_choices, err);
     for (int c = 0; q->choice && c < item->n_choices; c++) {
         bool blank = lac_lstrip(item->choice[c], strlen(item->choice[c])) > 0;
-        char *text = lac_printf(arena, err, "%s%s", blank ? "" : " ", item->choice[c]);
+        const char *between = item->delimiter ? item->delimiter : blank ? "" : " ";
+        char *text = lac_printf(arena, err, "%s%s", between, item->choice[c]);
         if (!text || lac_choice_encode(&q->choice[c], model->tokenizer, item->context[c], text, model->config.context,
                                        arena, err))
             return err->code;

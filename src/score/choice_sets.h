@@ -5,7 +5,8 @@
  *   {"contexts": ["... so Sarah", "... so Maria"], "choices": ["was glad.", "was glad."], "answer": 1}
  *
  * A question is put as "Question: <question>\nAnswer:", a context as it stands; of contexts, each choice has its own.
- * A blank stands between context and choice unless the choice begins with white space.  The choice with the largest
+ * A blank stands between context and choice unless the choice begins with white space; a row's "delimiter" stands there
+ * in any case (HellaSwag's harness prompt has a blank before endings that begin with one themselves).  The choice with the largest
  * log-probability is picked (the first of equal ones); acc_norm picks by log-probability per character of the choice.
  * These are lm-evaluation-harness 0.4.13's acc and acc_norm for multiple_choice tasks without examples. */
 #ifndef LAC_CHOICE_SETS_H
@@ -20,6 +21,7 @@ typedef struct {
     const char *id;       /* NULL: it has none */
     const char **context; /* [n_choices]; all the same text but for "contexts" */
     const char **choice;  /* [n_choices] */
+    const char *delimiter; /* or NULL */
     int n_choices, answer;
 } lac_choice_item;
 

@@ -82,6 +82,8 @@ def main(package, sets, most=200):
                     else:
                         answer = choices.index(target) if isinstance(target, str) and target in choices else int(target)
                         good = item["context"] == text and item["choices"] == choices and item["answer"] == answer
+                    blank = lambda c: item.get("delimiter", "" if c[:1].isspace() else " ")
+                    good &= all(blank(c) + c == " " + c for c in item["choices"])
                 bad += not good
                 if not good and bad == 1:
                     print(name, "differs:", item, text, target)

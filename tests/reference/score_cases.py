@@ -32,7 +32,7 @@ def choices(model, path):
     for line in open(path):
         row = json.loads(line)
         contexts = row.get("contexts") or [row.get("context") or f"Question: {row['question']}\nAnswer:"] * len(row["choices"])
-        pairs = [(a, " " + b) for a, b in zip(contexts, row["choices"])]
+        pairs = [(a, row.get("delimiter", " ") + b) for a, b in zip(contexts, row["choices"])]
         requests = [Instance("loglikelihood", {}, p, i) for i, p in enumerate(pairs)]
         out.append([ll for ll, _ in lm.loglikelihood(requests, disable_tqdm=True)])
     return out
