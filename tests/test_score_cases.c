@@ -351,6 +351,41 @@ static void short_answers_match_as_in_the_harness(void **state)
     assert_true(!exact && contains);
 }
 
+/* With room for 230 tokens two of the three examples stay. */
+static void letters_are_as_likely_as_the_old_programs_say(void **state)
+{
+    world *w = *state;
+    static const lac_mmlu_style style[] = {LAC_MMLU_OPEN_INSTRUCT, LAC_MMLU_HENDRYCKS};
+    int context = w->model.config.context, unseen = 0;
+    w->model.config.context = 230;
+    for (int i = 0; i < 2; i++) {
+        lac_mmlu data;
+        lac_mmlu_scores scores;
+        lac_items items = {.file = tmpfile()};
+        lac_mmlu_opts opts = {.style = style[i], .shots = 3, .items = &items};
+        if (lac_mmlu_load(&data, FIXTURES "/mmlu", "val", NULL, 3, 0, &w->arena, &w->err) ||
+            lac_mmlu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
+            fail_msg("%s", w->err.msg);
+        char line[4096];
+        rewind(items.file);
+        const cJSON *expected;
+        cJSON_ArrayForEach(expected, part(w, "old_mmlu")) {
+            assert_non_null(fgets(line, sizeof line, items.file));
+            cJSON *item = cJSON_Parse(line);
+            const cJSON *got = cJSON_GetObjectItem(item, "loglikelihoods");
+            const cJSON *theirs = cJSON_GetObjectItem(expected, lac_mmlu_style_name(style[i]));
+            for (int c = 0; c < LAC_MMLU_CHOICES; c++) {
+                is_near(cJSON_GetArrayItem(got, c)->valuedouble, cJSON_GetArrayItem(theirs, c)->valuedouble, 2e-4);
+                unseen += cJSON_GetArrayItem(theirs, c)->valuedouble == -100;
+            }
+            cJSON_Delete(item);
+        }
+        fclose(items.file);
+    }
+    w->model.config.context = context;
+    assert_true(unseen > 0);
+}
+
 /* The texts of hendrycks/test's evaluate.py, written down by hand: two blanks, and the question unstripped. */
 static void the_old_prompt_has_two_blanks_and_the_raw_question(void **state)
 {
@@ -381,6 +416,7 @@ int main(void)
         cmocka_unit_test(extraction_needs_all_that_follows),
         cmocka_unit_test(tofu_rows_are_scored_as_pytorch_does),
         cmocka_unit_test(short_answers_match_as_in_the_harness),
+        cmocka_unit_test(letters_are_as_likely_as_the_old_programs_say),
         cmocka_unit_test(the_old_prompt_has_two_blanks_and_the_raw_question),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);

@@ -5,6 +5,7 @@
     village.jsonl's log-likelihoods by lm_eval's HFLM; tokens' log-probabilities, moments and gradients by PyTorch in
     float32; the formulas of the attacks (Min-K, Min-K++, zlib, GradNorm) and of TOFU's scores written out in numpy.
 """
+import csv
 import json
 import math
 import statistics
@@ -130,6 +131,34 @@ def tofu_rows(path, folder):
     return out
 
 
+def old_mmlu(path, folder, most):
+    """hendrycks/test's evaluate.py and open-instruct's eval/mmlu written out: gen_prompt, format_example, fewer examples
+    while the prompt is longer than `most` tokens; the letters' log p, and -100 beyond the 100 likeliest."""
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32), AutoTokenizer.from_pretrained(path)
+    out = []
+
+    def example(row, answered):
+        text = row[0] + "".join(f"\n{letter}. {choice}" for letter, choice in zip("ABCD", row[1:5])) + "\nAnswer:"
+        return text + (f" {row[5]}\n\n" if answered else "")
+
+    for subject in ("college_biology", "virology"):
+        dev, val = ([*csv.reader(open(f"{folder}/{split}/{subject}_{split}.csv", newline=""))] for split in ("dev", "val"))
+        head = "The following are multiple choice questions (with answers) about {}.\n\n".format(
+            "".join(" " + word for word in subject.split("_")))
+        for row in val:
+            for shots in range(3, -1, -1):
+                ids = tokenizer(head + "".join(example(r, True) for r in dev[:shots]) + example(row, False)).input_ids
+                if len(ids) <= most:
+                    break
+            with torch.no_grad():
+                logp = torch.log_softmax(model(torch.tensor([ids])).logits[0, -1].double(), -1)
+            letters = [tokenizer.encode(" " + letter, add_special_tokens=False)[-1] for letter in "ABCD"]
+            top = set(logp.topk(100).indices.tolist())
+            out.append({"subject": subject, "shots": shots, "open-instruct": logp[letters].tolist(),
+                        "hendrycks": [logp[i].item() if i in top else -100 for i in letters]})
+    return out
+
+
 def qa():
     """What lm_eval's triviaqa and nq_open make of what was said: stops, remove_whitespace, exact_match."""
     out = []
@@ -153,6 +182,7 @@ def main(model, out):
     means = [[.5, .25, 1], [1] * 12, [.9, .8, .97, .33, .1, .5, 1, .75, .2, .6, .61, .62], [1, 0, .5], [1e-12, 1, 1]]
     cases = {"choices": choices(model, f"{out}/sets/village.jsonl"), "membership": membership(model), "auc": auc(rng),
              "ks": ks(rng), "ks_floors": floors(), "tofu": tofu(rng), "qa": qa(),
+             "old_mmlu": old_mmlu(model, f"{out}/mmlu", 230),
              "tofu_rows": tofu_rows(model, f"{out}/tofu"),
              "mcnemar": [[b, c, stats.binomtest(b, b + c).pvalue if b + c else 1.0]
                          for b, c in ((0, 0), (0, 1), (3, 9), (9, 3), (5, 5), (0, 30), (120, 171), (1500, 1700))],
