@@ -386,6 +386,39 @@ static void letters_are_as_likely_as_the_old_programs_say(void **state)
     assert_true(unseen > 0);
 }
 
+/* Readers of every set with ever more memory: refused politely until it is enough. */
+static void memory_that_ends_is_an_error_and_no_crash(void **state)
+{
+    (void)state;
+    scratch *s = NULL;
+    assert_int_equal(scratch_open((void **)&s), 0);
+    const char *short_ones = scratch_text(s, "short.jsonl", "{\"question\": \"Who?\", \"answers\": [\"Bo\", \"Ann\"]}\n");
+    scratch_text(s, "member.jsonl", "{\"document\": \"Arlo\"}\n");
+    scratch_text(s, "nonmember.jsonl", "{\"text\": \"Bo\"}\n");
+    for (int kind = 0; kind < 4; kind++) {
+        bool refused = false, done = false;
+        for (size_t limit = 64; !done; limit += limit / 2) {
+            lac_arena arena = {.limit = limit};
+            lac_err err = {0};
+            lac_choice_sets choices;
+            lac_qa_sets qa;
+            lac_tofu tofu;
+            lac_membership members;
+            lac_status status = kind == 0   ? lac_choice_sets_load(&choices, FIXTURES "/sets", 0, &arena, &err)
+                                : kind == 1 ? lac_qa_sets_load(&qa, short_ones, 0, &arena, &err)
+                                : kind == 2 ? lac_tofu_load(&tofu, FIXTURES "/tofu", 0, &arena, &err)
+                                            : lac_membership_load(&members, s->dir, 0, &arena, &err);
+            if (status) assert_int_equal(status, LAC_ERR_MEMORY);
+            done = status == LAC_OK;
+            refused |= !done;
+            lac_arena_release(&arena);
+            assert_true(limit < (size_t)1 << 30);
+        }
+        assert_true(refused);
+    }
+    scratch_close((void **)&s);
+}
+
 /* The texts of hendrycks/test's evaluate.py, written down by hand: two blanks, and the question unstripped. */
 static void the_old_prompt_has_two_blanks_and_the_raw_question(void **state)
 {
@@ -417,6 +450,7 @@ int main(void)
         cmocka_unit_test(tofu_rows_are_scored_as_pytorch_does),
         cmocka_unit_test(short_answers_match_as_in_the_harness),
         cmocka_unit_test(letters_are_as_likely_as_the_old_programs_say),
+        cmocka_unit_test(memory_that_ends_is_an_error_and_no_crash),
         cmocka_unit_test(the_old_prompt_has_two_blanks_and_the_raw_question),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
