@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/option.h"
-#include "plots/cmd_plot.h"
 #include "experiments/cmd_eval.h"
 #include "unlearn/cmd_finetune.h"
 #include "unlearn/cmd_unlearn.h"

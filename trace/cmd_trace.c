@@ -14,6 +14,7 @@
 
 #include "base/manifest.h"
 #include "plots/gnuplot.h"
+#include "trace/page.h"
 #include "trace/plan.h"
 #include "trace/record.h"
 #include "trace/screening.h"
@@ -96,7 +97,9 @@ static lac_status save(const lac_trace *trace, const lac_trace_stats *stats, con
     snprintf(plots, sizeof plots, "%s/plots", out->part);
     if (lac_trace_save_facts(trace, out->part, err) || lac_trace_save_tables(trace, stats, out->part, c->pictures, err))
         return err->code;
-    lac_err drawing = {0};
+    lac_err drawing = {0}, page = {0};
+    if (lac_trace_page(trace, stats, out->part, &page))
+        fprintf(stderr, "lacuna: %s (everything else is in %s)\n", page.msg, out->path);
     lac_drawn drawn = {0};
     if (lac_plots_draw(plots, &drawn, &drawing))
         fprintf(stderr, "lacuna: %s (everything else is in %s)\n", drawing.msg, out->path);

@@ -1,0 +1,293 @@
+/* What the page reads (plots/page.html), one JSON object:
+ *
+ *   model, direction, corrupt, noise, edges   text
+ *   sigma, layers, heads, facts, traced, maps numbers; the first `maps` of the traced facts have cells
+ *   metrics, groups                           names, in the order of the arrays below
+ *   high, low                                 [metric] means over the traced facts
+ *   charts    [{name, kind, severed, window, columns,
+ *               spans: [[from, to], ...] the layers [from, to) that a column patches, for mlp and attn
+ *               means: [metric][group][column] = [n, score, low, high, effect, se, ci_low, ci_high]}]
+ *   traces    [{id, prompt, subject, tokens, begin, end, answer, foil, partner, split, draws, high: [metric], low: [metric],
+ *               cells: [chart] base64 of float32 score [metric][token][column], then of the upper halves of the float32
+ *                      half-widths [metric][token][column], little-endian}]
+ *   left_out  [{id, prompt, reason}]
+ *
+ * Text comes from models and fact files and is never markup: it goes in as JSON strings, and "<" as \u003c, so that
+ * nothing in it can end the script element that it stands in. */
+#include "trace/page.h"
+
+#include <gsl/gsl_cdf.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/share.h"
+
+/* ---- JSON, a piece at a time -------------------------------------------------------------------------------------- */
+
+static void put_text(FILE *to, const char *text)
+{
+    if (!text) {
+        fputs("null", to);
+        return;
+    }
+    fputc('"', to);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < ' ' || c == '<' || c == '"' || c == '\\') fprintf(to, "\\u%04x", c);
+        else fputc(c, to);
+    }
+    fputc('"', to);
+}
+
+static void put_number(FILE *to, double x)
+{
+    if (isfinite(x)) fprintf(to, "%.6g", x); /* as in summary.tsv */
+    else fputs("null", to);
+}
+
+static void put_numbers(FILE *to, const char *name, const double *x, int n)
+{
+    fprintf(to, ",\"%s\":[", name);
+    for (int i = 0; i < n; i++) {
+        if (i) fputc(',', to);
+        put_number(to, x[i]);
+    }
+    fputc(']', to);
+}
+
+static void put_named(FILE *to, const char *name, const char *text)
+{
+    fprintf(to, ",\"%s\":", name);
+    put_text(to, text);
+}
+
+static void put_names(FILE *to, const char *name, const char *const *text, int n)
+{
+    fprintf(to, ",\"%s\":[", name);
+    for (int i = 0; i < n; i++) {
+        if (i) fputc(',', to);
+        put_text(to, text[i]);
+    }
+    fputc(']', to);
+}
+
+/* n is a multiple of three, so that nothing is left over: cells have six bytes. */
+static void put_base64(FILE *to, const uint8_t *bytes, size_t n)
+{
+    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i + 3 <= n; i += 3) {
+        uint32_t bits = (uint32_t)bytes[i] << 16 | (uint32_t)bytes[i + 1] << 8 | bytes[i + 2];
+        for (int shift = 18; shift >= 0; shift -= 6) fputc(digit[bits >> shift & 63], to);
+    }
+}
+
+/* ---- charts ------------------------------------------------------------------------------------------------------- */
+
+static void put_means(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, int which)
+{
+    const lac_chart *chart = &trace->charts[which];
+    for (int i = 0; i < LAC_N_METRICS * LAC_N_CATEGORIES * chart->n_cols; i++) {
+        int col = i % chart->n_cols, group = i / chart->n_cols % LAC_N_CATEGORIES, m = i / chart->n_cols / LAC_N_CATEGORIES;
+        const lac_effect *e = lac_effect_at(stats, trace, which, (lac_metric)m, (lac_category)group, col);
+        const double value[] = {e->score, e->low, e->high, e->effect, e->se, e->ci_low, e->ci_high};
+        fputs(i == 0 ? "[[[" : col ? "," : group ? "],[" : "]],[[", to);
+        fprintf(to, "[%zu", e->n);
+        for (size_t k = 0; k < sizeof value / sizeof *value && e->n; k++) {
+            fputc(',', to);
+            put_number(to, value[k]);
+        }
+        fputc(']', to);
+    }
+    fputs("]]]", to);
+}
+
+static void put_spans(FILE *to, const lac_trace *trace, const lac_chart *chart)
+{
+    fputs(",\"spans\":", to);
+    for (int l = 0; l < chart->n_cols; l++) {
+        int from, past;
+        lac_window(&from, &past, l, chart->window, trace->n_layers, trace->paper_edges);
+        fprintf(to, "%c[%d,%d]", l ? ',' : '[', from, past);
+    }
+    fputc(']', to);
+}
+
+static void put_charts(FILE *to, const lac_trace *trace, const lac_trace_stats *stats)
+{
+    static const char *const severed[LAC_N_SEVERS] = {NULL, "MLP", "attention"};
+    fputs(",\n\"charts\":[", to);
+    for (int i = 0; i < trace->n_charts; i++) {
+        const lac_chart *chart = &trace->charts[i];
+        fprintf(to, "%s\n{\"window\":%d,\"columns\":%d", i ? "," : "", chart->window, chart->n_cols);
+        put_named(to, "name", chart->name);
+        put_named(to, "kind", lac_kind_name[chart->kind]);
+        put_named(to, "severed", severed[chart->sever]);
+        if (chart->kind == LAC_MLP || chart->kind == LAC_ATTN) put_spans(to, trace, chart);
+        fputs(",\n\"means\":", to);
+        put_means(to, trace, stats, i);
+        fputc('}', to);
+    }
+    fputc(']', to);
+}
+
+/* ---- facts -------------------------------------------------------------------------------------------------------- */
+
+/* The standard error of a cell's mean effect over the noise draws; NaN for a single draw. */
+static double error_of(const lac_trace *trace, const lac_grid *g, int which, lac_metric metric, int t, int col)
+{
+    double sum = 0, squares = 0;
+    int S = g->n_samples;
+    if (S < 2) return NAN;
+    for (int s = 0; s < S; s++) {
+        double value = *lac_cell(g, &trace->charts[which], which, s, metric, t, col);
+        double effect = lac_effect_of(trace, metric, value, g->high[metric], g->low[s * LAC_N_METRICS + (int)metric]);
+        sum += effect;
+        squares += effect * effect;
+    }
+    double variance = (squares - sum * sum / S) / (S - 1);
+    return isnan(variance) ? NAN : sqrt(fmax(variance, 0) / S);
+}
+
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return isnan(x) ? 0x7fc00000 : bits; /* one NaN, for equal bytes everywhere */
+}
+
+static size_t cells_of(const lac_traced *traced, const lac_chart *chart)
+{
+    return (size_t)LAC_N_METRICS * (size_t)traced->grid.n_tokens * (size_t)chart->n_cols;
+}
+
+static lac_status put_cells(FILE *to, const lac_trace *trace, const lac_traced *traced, int which, lac_arena *arena,
+                            lac_err *err)
+{
+    const lac_grid *g = &traced->grid;
+    const lac_chart *chart = &trace->charts[which];
+    size_t n = cells_of(traced, chart);
+    uint8_t *bytes = LAC_NEW(arena, uint8_t, 6 * n, err), *score = bytes, *half = bytes ? bytes + 4 * n : NULL;
+    if (!bytes) return err->code;
+    double student = g->n_samples > 1 ? gsl_cdf_tdist_Pinv(0.975, g->n_samples - 1) : NAN;
+    for (int m = 0; m < LAC_N_METRICS; m++)
+        for (int t = 0; t < g->n_tokens; t++)
+            for (int col = 0; col < chart->n_cols; col++) {
+                uint32_t mean = bits_of((float)lac_cell_mean(g, chart, which, (lac_metric)m, t, col));
+                double error = error_of(trace, g, which, (lac_metric)m, t, col);
+                uint32_t width = bits_of((float)(student * error)) + 0x8000; /* rounds */
+                for (int i = 0; i < 4; i++) *score++ = (uint8_t)(mean >> 8 * i);
+                for (int i = 2; i < 4; i++) *half++ = (uint8_t)(width >> 8 * i);
+            }
+    put_base64(to, bytes, 6 * n);
+    return LAC_OK;
+}
+
+static lac_status put_fact(FILE *to, const lac_trace *trace, const lac_traced *traced, bool cells, lac_arena *arena,
+                           lac_err *err)
+{
+    const lac_grid *g = &traced->grid;
+    double low[LAC_N_METRICS];
+    for (int m = 0; m < LAC_N_METRICS; m++) low[m] = lac_low_mean(g, (lac_metric)m);
+    fprintf(to, "{\"id\":%d,\"begin\":%d,\"end\":%d,\"draws\":%d", traced->fact->id, g->begin, g->end, g->n_samples);
+    put_named(to, "prompt", traced->fact->prompt);
+    put_named(to, "subject", traced->fact->subject);
+    put_named(to, "answer", traced->answer);
+    put_named(to, "foil", traced->foil);
+    put_named(to, "partner", traced->partner);
+    put_named(to, "split", traced->fact->split);
+    put_names(to, "tokens", traced->tokens, g->n_tokens);
+    put_numbers(to, "high", g->high, LAC_N_METRICS);
+    put_numbers(to, "low", low, LAC_N_METRICS);
+    for (int i = 0; i < trace->n_charts && cells; i++) {
+        fputs(i ? "\",\n\"" : ",\"cells\":[\"", to);
+        if (put_cells(to, trace, traced, i, arena, err)) return err->code;
+    }
+    fputs(cells ? "\"]}" : "}", to);
+    return LAC_OK;
+}
+
+/* How many of the traced facts get maps. */
+static size_t facts_that_fit(const lac_trace *trace)
+{
+    size_t bytes = 0, n = 0;
+    for (size_t i = 0; i < trace->n; i++) {
+        if (trace->facts[i].left_out) continue;
+        for (int k = 0; k < trace->n_charts; k++) bytes += 8 * cells_of(&trace->facts[i], &trace->charts[k]);
+        if (bytes > LAC_PAGE_BYTES) break;
+        n++;
+    }
+    return n;
+}
+
+static lac_status put_facts(FILE *to, const lac_trace *trace, size_t n_maps, lac_err *err)
+{
+    lac_arena scratch = {0};
+    lac_status status = LAC_OK;
+    size_t n = 0;
+    fputs(",\n\"traces\":[", to);
+    for (size_t i = 0; i < trace->n && !status; i++) {
+        if (trace->facts[i].left_out) continue;
+        fputs(n ? ",\n" : "\n", to);
+        lac_arena_reset(&scratch);
+        status = put_fact(to, trace, &trace->facts[i], n < n_maps, &scratch, err);
+        n++;
+    }
+    fputs("],\n\"left_out\":[", to);
+    n = 0;
+    for (size_t i = 0; i < trace->n; i++) {
+        if (!trace->facts[i].left_out) continue;
+        fprintf(to, "%s{\"id\":%d", n++ ? ",\n" : "\n", trace->facts[i].fact->id);
+        put_named(to, "prompt", trace->facts[i].fact->prompt);
+        put_named(to, "reason", trace->facts[i].left_out);
+        fputc('}', to);
+    }
+    fputc(']', to);
+    lac_arena_release(&scratch);
+    return status;
+}
+
+/* ---- the page ----------------------------------------------------------------------------------------------------- */
+
+static lac_status put_trace(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, lac_err *err)
+{
+    size_t n_maps = facts_that_fit(trace);
+    fprintf(to, "{\"layers\":%d,\"heads\":%d,\"facts\":%zu,\"traced\":%zu,\"maps\":%zu", trace->n_layers, trace->n_heads,
+            trace->n, trace->n_traced, n_maps);
+    fputs(",\"sigma\":", to);
+    put_number(to, trace->sigma);
+    put_named(to, "model", trace->model);
+    put_named(to, "direction", trace->noising ? "noise" : "denoise");
+    put_named(to, "corrupt", trace->opts.corrupt);
+    put_named(to, "noise", trace->opts.noise);
+    put_named(to, "edges", trace->paper_edges ? "paper" : "code");
+    put_names(to, "metrics", lac_metric_name, LAC_N_METRICS);
+    put_names(to, "groups", lac_category_name, LAC_N_CATEGORIES);
+    put_numbers(to, "high", stats->high, LAC_N_METRICS);
+    put_numbers(to, "low", stats->low, LAC_N_METRICS);
+    put_charts(to, trace, stats);
+    lac_status status = put_facts(to, trace, n_maps, err);
+    fputs("}\n", to);
+    return status;
+}
+
+lac_status lac_trace_page(const lac_trace *trace, const lac_trace_stats *stats, const char *dir, lac_err *err)
+{
+    static const char marker[] = "@TRACE@";
+    lac_arena arena = {0};
+    lac_writer out = {0};
+    char *name = lac_share_path("plots/page.html", &arena, err), *page = name ? lac_file_read(name, &arena, NULL, err) : NULL;
+    char *path = page ? lac_printf(&arena, err, "%s/page.html", dir) : NULL, *at = path ? strstr(page, marker) : NULL;
+    if (path && !at) lac_fail(err, LAC_ERR_DATA, "%s: no %s, where the numbers go; install lacuna again", name, marker);
+    if (at && !lac_writer_open(&out, path, err)) {
+        fwrite(page, 1, (size_t)(at - page), out.stream);
+        if (put_trace(out.stream, trace, stats, err)) {
+            lac_writer_abandon(&out);
+        } else {
+            fputs(at + sizeof marker - 1, out.stream);
+            lac_writer_commit(&out, err);
+        }
+    }
+    lac_arena_release(&arena);
+    return err->code;
+}
