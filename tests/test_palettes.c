@@ -133,12 +133,32 @@ static void the_two_sides_of_zero_look_different_to_every_eye(void **state)
     lac_arena_release(&arena);
 }
 
+/* The page draws with the same colours: a line NAME: "..." with the very steps of the script. */
+static void the_page_has_the_same_colours(void **state)
+{
+    (void)state;
+    lac_arena arena = {0};
+    lac_err err = {0};
+    const char *text = script(&arena), *page = lac_file_read(LAC_TESTS_DIR "/../plots/page.html", &arena, NULL, &err);
+    assert_non_null(page);
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        char key[32];
+        snprintf(key, sizeof key, "\n%s_steps", names[n]);
+        const char *steps = strchr(strstr(text, key), '"');
+        char *line = lac_printf(&arena, &err, "\n  %s: %.*s,", names[n], (int)(strchr(steps + 1, '"') - steps + 1), steps);
+        assert_non_null(line);
+        assert_non_null(strstr(page, line));
+    }
+    lac_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lightness_falls_all_the_way_for_every_eye),
         cmocka_unit_test(no_part_of_a_scale_is_flat),
         cmocka_unit_test(the_two_sides_of_zero_look_different_to_every_eye),
+        cmocka_unit_test(the_page_has_the_same_colours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

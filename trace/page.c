@@ -6,7 +6,8 @@
  *   high, low                                 [metric] means over the traced facts
  *   charts    [{name, kind, severed, window, columns,
  *               spans: [[from, to], ...] the layers [from, to) that a column patches, for mlp and attn
- *               means: [metric][group][column] = [n, score, low, high, effect, se, ci_low, ci_high]}]
+ *               means: [metric][group][column] = [n, score, low, high, effect, se, ci_low, ci_high,
+ *                                              noise_ci_low, noise_ci_high], n alone where it is 0}]
  *   traces    [{id, prompt, subject, tokens, begin, end, answer, foil, partner, split, draws, high: [metric], low: [metric],
  *               cells: [chart] base64 of float32 score [metric][token][column], then of the upper halves of the float32
  *                      half-widths [metric][token][column], little-endian}]
@@ -90,7 +91,8 @@ static void put_means(FILE *to, const lac_trace *trace, const lac_trace_stats *s
     for (int i = 0; i < LAC_N_METRICS * LAC_N_CATEGORIES * chart->n_cols; i++) {
         int col = i % chart->n_cols, group = i / chart->n_cols % LAC_N_CATEGORIES, m = i / chart->n_cols / LAC_N_CATEGORIES;
         const lac_effect *e = lac_effect_at(stats, trace, which, (lac_metric)m, (lac_category)group, col);
-        const double value[] = {e->score, e->low, e->high, e->effect, e->se, e->ci_low, e->ci_high};
+        const double value[] = {e->score, e->low, e->high, e->effect, e->se, e->ci_low, e->ci_high,
+                                e->noise_ci_low, e->noise_ci_high};
         fputs(i == 0 ? "[[[" : col ? "," : group ? "],[" : "]],[[", to);
         fprintf(to, "[%zu", e->n);
         for (size_t k = 0; k < sizeof value / sizeof *value && e->n; k++) {
