@@ -1,7 +1,7 @@
 /* lacuna trace -- where in the model does a fact live?
  *
  *   reads    a model, and facts in ROME's format
- *   writes   DIR/facts.jsonl, trace.json, traces/, summary.tsv, layers.tsv, mask.json, plots/, manifest.json
+ *   writes   DIR/facts.jsonl, trace.json, traces/, summary.tsv, layers.tsv, mask.json, plots/, page.html, manifest.json
  *            (DIR.part until all is there; the same command goes on behind an interrupted one);
  *            with --screen only screen.tsv, screen_summary.tsv, screen_agreement.tsv, manifest.json
  *   next     lacuna unlearn MODEL --mask DIR/mask.json ...; lacuna plot DIR;
