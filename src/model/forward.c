@@ -483,35 +483,3 @@ lac_status lac_forward_mlp(float *x, lac_run *run, const lac_model *model, int l
     add(x, p.out, n * p.dim);
     return LAC_OK;
 }
-
-/* ---- the head ---------------------------------------------------------------------------------------------------- */
-
-void lac_logits(float *logits, const lac_model *model, const float *states, size_t n)
-{
-    size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab;
-    gemm_nt(logits, vocab, states, dim, model->head, dim, n, vocab, dim, 0.0f);
-}
-
-lac_status lac_logprobs(double *logp, int *greedy, lac_run *run, const lac_model *model, const float *states,
-                        const int *targets, size_t n, lac_err *err)
-{
-    size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab, chunk = n < 256 ? n : 256;
-    float *logits = lac_alloc_raw(&run->arena, chunk, vocab * sizeof *logits, err);
-    if (!logits) return LAC_ERR_MEMORY;
-    for (size_t at = 0; at < n; at += chunk) {
-        size_t m = n - at < chunk ? n - at : chunk;
-        lac_logits(logits, model, states + at * dim, m);
-        run->flops += 2.0 * (double)m * (double)dim * (double)vocab;
-#pragma omp parallel for if (m * vocab > 1 << 15)
-        for (size_t i = 0; i < m; i++) {
-            const float *row = logits + i * vocab;
-            logp[at + i] = (double)row[targets[at + i]] - log_sum_exp(row, vocab);
-            if (!greedy) continue;
-            size_t best = 0;
-            for (size_t j = 1; j < vocab; j++)
-                if (row[j] > row[best]) best = j;
-            greedy[at + i] = best == (size_t)targets[at + i];
-        }
-    }
-    return LAC_OK;
-}
