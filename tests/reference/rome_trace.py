@@ -148,7 +148,7 @@ def compare(args):
         kinds = [k for k in ("hidden", "mlp", "attn")
                  if os.path.exists(os.path.join(args.compare, "traces", f"{row['id']}_{k}.npz"))]
         theirs = {k: numpy.load(os.path.join(args.compare, "traces", f"{row['id']}_{k}.npz")) for k in kinds}
-        samples, w = len(theirs[kinds[0]]["low"]), int(theirs[kinds[0]]["window"])
+        samples, w = len(theirs[kinds[0]]["low"]), max(int(x["window"]) for x in theirs.values())
         began, cpu = time.time(), time.process_time()
         g = grid(model, ids, begin, end, sigma, samples, w, kinds, args.every, row["answer_id"])
         took, cpu = time.time() - began, time.process_time() - cpu
