@@ -65,11 +65,11 @@ static void losses_are_token_means_of_each_side(void **state)
     (void)state;
     float z[9] = {0, 0, 0, 1, 2, 3, 0, logf(2), 0};
     const float was[9] = {0, 0, 0, 1, 2, 3, 0, logf(2), 0};
-    const int target[3] = {1, 2, 1}, sequence[3] = {0, 0, 1};
+    const int target[3] = {1, 2, 1};
     const uint8_t side[3] = {LAC_FORGET, LAC_FORGET, LAC_RETAIN};
     double nll[3], loss[2] = {0}, weight[2];
     lac_group group = {.tokens = {2, 1}, .sequences = {1, 1}};
-    lac_rows rows = {3, 3, z, nll, target, sequence, side, &group};
+    lac_rows rows = {.n = 3, .width = 3, .x = z, .nll = nll, .target = target, .side = side, .group = &group};
     lac_objective_joint.rows(loss, &rows);
     double nll1 = log(exp(1) + exp(2) + exp(3)) - 3;
     assert_true(fabs(loss[LAC_FORGET] - (log(3) + nll1) / 2) < 1e-6);
@@ -85,7 +85,9 @@ static void losses_are_token_means_of_each_side(void **state)
         assert_true(fabs(total) < 1e-6); /* adding a constant to all logits changes no loss */
     }
     lac_alpha fixed = {.mode = LAC_ALPHA_FIXED, .fixed = 2};
-    lac_objective_joint.weigh(weight, &fixed, loss[LAC_RETAIN], &group);
+    double settings[LAC_N_SETTINGS];
+    lac_objective_defaults(settings, &lac_objective_joint);
+    lac_weigh(weight, &lac_objective_joint, settings, &fixed, loss[LAC_RETAIN], &group);
     assert_true(weight[LAC_FORGET] == -1 && weight[LAC_RETAIN] == 2);
 }
 

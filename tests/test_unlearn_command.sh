@@ -42,11 +42,27 @@ cmp -s paper-a/model.safetensors code-a/model.safetensors && fail "both readings
 "$lacuna" unlearn "$model" $rows --mask paper-a/lacuna/mask.json --epochs 4 --lr 1e-3 --batch 6 --quiet --out masked \
     >/dev/null && cmp masked/model.safetensors paper-a/model.safetensors || fail "the mask written does not read back"
 
+sed 's/red balls/no idea/' forget.jsonl >other.jsonl
+for objective in ceu dpo grad-ascent grad-diff idk kl npo pdu rmu satimp simnpo task-vector undial wga; do
+    own="--retain retain.jsonl"
+    case $objective in
+    dpo | idk) own="$own --alternates other.jsonl" ;;
+    rmu) own="$own --at-layer 1" ;;
+    grad-ascent | task-vector) own= ;;
+    esac
+    "$lacuna" unlearn "$model" --forget forget.jsonl $own --objective $objective --layers 0-1 --epochs 2 --batch 6 \
+        --lr 1e-4 --quiet --out "by-$objective" >said.txt 2>&1 || fail "--objective $objective: $(cat said.txt)"
+    awk 'NR > 1 && (/inf/ || $7 ~ /nan/) { exit 1 }' "by-$objective/lacuna/steps.tsv" ||
+        fail "--objective $objective: a loss is not finite"
+    cmp -s "$model/model.safetensors" "by-$objective/model.safetensors" && fail "--objective $objective changed nothing"
+done
+
 "$lacuna" finetune "$model" --data forget.jsonl --epochs 3 --lr 1e-3 --quiet --out taught >/dev/null || fail "finetune"
 "$lacuna" finetune --init "$model/config.json" --tokenizer "$model/tokenizer.json" --data forget.jsonl --lr 1e-3 \
     --quiet --out born >/dev/null || fail "finetune --init"
 
 : >empty.jsonl
+head -n 2 other.jsonl >few.jsonl
 printf '{"input": "a", "output": "b"}\n{"input": 5}\n' >bad.jsonl
 refused 1 'empty.jsonl:1: the set is empty' unlearn "$model" --forget empty.jsonl --retain retain.jsonl --layers 0-1
 refused 1 'empty.jsonl:1: the set is empty' unlearn "$model" --forget forget.jsonl --retain empty.jsonl --layers 0-1
@@ -55,7 +71,11 @@ refused 2 '--retain FILE is missing' unlearn "$model" --forget forget.jsonl
 refused 2 '--alpha often' unlearn "$model" $rows --layers 0-1 --alpha often
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr nan
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr -1
-refused 2 'not one of: joint' unlearn "$model" $rows --layers 0-1 --objective joynt
+refused 2 '--alternates FILE is missing' unlearn "$model" $rows --layers 0-1 --objective dpo
+refused 2 '--lambda: --objective npo' unlearn "$model" $rows --layers 0-1 --objective npo --lambda 3
+refused 2 '--retain FILE is missing' unlearn "$model" --forget forget.jsonl --objective npo
+refused 1 'line by line' unlearn "$model" $rows --layers 0-1 --objective dpo --alternates few.jsonl
+refused 2 'not one of: .*joint' unlearn "$model" $rows --layers 0-1 --objective joynt
 
 said=$("$lacuna" $unlearn --out paper-a 2>&1) && fail "an existing directory was written over"
 grep -q 'exists already' <<<"$said" || fail "said \"$said\" of an existing directory"

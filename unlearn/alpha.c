@@ -59,6 +59,11 @@ double lac_alpha_next(lac_alpha *alpha, double retain_loss, size_t n_sequences, 
         alpha->sum += retain_loss;
         alpha->count += (double)n_sequences;
         return 1.2;
+    case LAC_ALPHA_DUAL: {
+        const double now = alpha->fixed;
+        if (epoch >= alpha->warmup) alpha->fixed = fmax(0, now + alpha->eta * (retain_loss - alpha->epsilon));
+        return now;
+    }
     }
     return alpha->fixed;
 }

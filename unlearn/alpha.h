@@ -13,7 +13,9 @@
  *             - a group is one micro-batch, so α follows a single noisy loss.
  *           One habit is left out: the program also feeds the losses of its evaluation batches into the mean (there is
  *           no evaluation during training here).
- *   NUMBER  that number throughout. */
+ *   NUMBER  that number throughout.
+ *   dual    a multiplier (objective_pdu.c): fixed now, then fixed ← max(0, fixed + η (retain loss − ε)) from epoch
+ *           warmup on.  Not to be had by a word; an objective sets it up. */
 #ifndef LAC_ALPHA_H
 #define LAC_ALPHA_H
 
@@ -21,12 +23,14 @@
 
 #include "base/err.h"
 
-typedef enum { LAC_ALPHA_FIXED, LAC_ALPHA_PAPER, LAC_ALPHA_CODE } lac_alpha_mode;
+typedef enum { LAC_ALPHA_FIXED, LAC_ALPHA_PAPER, LAC_ALPHA_CODE, LAC_ALPHA_DUAL } lac_alpha_mode;
 
 typedef struct {
     lac_alpha_mode mode;
     double fixed;
     double sum, count; /* of the mean */
+    double eta, epsilon; /* of the multiplier */
+    int warmup;
 } lac_alpha;
 
 /* "paper", "code" or a number. */

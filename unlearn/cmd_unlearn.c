@@ -1,73 +1,150 @@
 /* lacuna unlearn -- make a model forget one set of rows and keep another, by training a few of its tensors.
  *
- *   reads    a model; forget and retain rows (JSONL: input, output; or JSON)
+ *   reads    a model; forget and retain rows (JSONL: input, output; or JSON); other answers, for some objectives
  *   writes   a checkpoint, and lacuna/{manifest.json, steps.tsv, mask.json, plots/} in it
  *   next     lacuna diff MODEL DIR, lacuna eval DIR --suite ... */
 #include "unlearn/cmd_unlearn.h"
 
+#include <math.h>
+
 #include "unlearn/job.h"
+
+typedef struct {
+    lac_job job;
+    const char *forget, *retain, *alternates, *objective, *alpha, *variant;
+    double settings[LAC_N_SETTINGS];
+} task;
+
+typedef struct {
+    lac_model model;
+    lac_mask mask;
+    lac_dataset forget, retain, alternates;
+} materials;
 
 static lac_status read_rows(lac_dataset *set, const char *path, const lac_model *model, const lac_job *job,
                             const lac_dataset_options *o, lac_arena *arena, lac_err *err)
 {
-    if (!lac_dataset_add(set, path, model->tokenizer, o, arena, err)) lac_dataset_limit(set, (size_t)job->limit);
+    if (path && !lac_dataset_add(set, path, model->tokenizer, o, arena, err))
+        lac_dataset_limit(set, (size_t)job->limit);
     return err->code;
 }
 
-static lac_status unlearn(lac_job *job, const lac_common *common, const lac_usage *usage, int argc, char **argv,
-                          const char *forget_path, const char *retain_path, lac_arena *arena, lac_err *err)
+/* Another answer to each row, line by line. */
+static lac_status pair_up(materials *m, const task *t, lac_err *err)
 {
-    lac_model model = {0};
-    lac_mask mask = {0};
-    lac_dataset forget = {0}, retain = {0};
+    if (!t->alternates) return LAC_OK;
+    if (m->forget.n_left_out || m->alternates.n_left_out || m->forget.n != m->alternates.n)
+        return lac_fail(err, LAC_ERR_DATA, "%s has %zu usable rows and %s %zu; they belong together line by line, so "
+                        "that neither may have more or be cut to nothing", t->forget, m->forget.n, t->alternates,
+                        m->alternates.n);
+    if (t->job.train.objective->alternates == LAC_ALTERNATES_IN_PLACE) m->forget = m->alternates;
+    return LAC_OK;
+}
+
+static lac_status read_all(materials *m, const task *t, lac_arena *arena, lac_err *err)
+{
     lac_dataset_options rows;
+    if (lac_model_load(&m->model, t->job.model, arena, err) ||
+        lac_job_mask(&m->mask, &t->job, &m->model, arena, err) ||
+        lac_job_dataset_options(&rows, &t->job, &m->model, err) ||
+        read_rows(&m->forget, t->forget, &m->model, &t->job, &rows, arena, err) ||
+        read_rows(&m->retain, t->retain, &m->model, &t->job, &rows, arena, err) ||
+        read_rows(&m->alternates, t->alternates, &m->model, &t->job, &rows, arena, err))
+        return err->code;
+    return pair_up(m, t, err);
+}
+
+static lac_status note_inputs(lac_manifest *manifest, const task *t, lac_err *err)
+{
+    const char *const paths[] = {t->job.model, t->forget, t->retain, t->alternates, t->job.mask_file};
+    for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
+        if (paths[k] && lac_manifest_input(manifest, paths[k], err)) return err->code;
+    return LAC_OK;
+}
+
+static lac_status unlearn(task *t, const lac_common *common, const lac_usage *usage, int argc, char **argv,
+                          lac_arena *arena, lac_err *err)
+{
+    materials m = {0};
     lac_manifest manifest;
     lac_manifest_begin(&manifest, usage, argc, argv);
-    if (!lac_model_load(&model, job->model, arena, err) && !lac_job_mask(&mask, job, &model, arena, err) &&
-        !lac_job_dataset_options(&rows, job, &model, err) &&
-        !read_rows(&forget, forget_path, &model, job, &rows, arena, err) &&
-        !read_rows(&retain, retain_path, &model, job, &rows, arena, err) &&
-        !lac_manifest_input(&manifest, job->model, err) && !lac_manifest_input(&manifest, forget_path, err) &&
-        !lac_manifest_input(&manifest, retain_path, err) &&
-        !(job->mask_file && lac_manifest_input(&manifest, job->mask_file, err)))
-        lac_job_run(job, common, &manifest, &model, &mask, &forget, &retain, "unlearn", err);
+    if (!read_all(&m, t, arena, err) && !note_inputs(&manifest, t, err)) {
+        const bool learns = !t->job.train.objective->needs_forget; /* and takes back afterwards what it learnt */
+        t->job.train.alternates = t->alternates ? &m.alternates : NULL;
+        lac_job_run(&t->job, common, &manifest, &m.model, &m.mask, learns ? NULL : &m.forget,
+                    learns ? &m.forget : t->retain ? &m.retain : NULL, "unlearn", err);
+    }
     lac_manifest_release(&manifest);
-    lac_model_release(&model);
+    lac_model_release(&m.model);
     return err->code;
+}
+
+static bool retain_is_needed(const lac_objective *o, const lac_alpha *alpha)
+{
+    return o->needs_forget && (!o->retain_optional || (o->alpha && alpha->fixed > 0));
+}
+
+static lac_status check_files(const task *t, lac_err *err)
+{
+    const lac_objective *o = t->job.train.objective;
+    if (!t->forget) return lac_fail(err, LAC_ERR_USAGE, "--forget FILE is missing: which rows shall be forgotten?");
+    if (!t->retain && retain_is_needed(o, &t->job.train.alpha))
+        return lac_fail(err, LAC_ERR_USAGE, "--retain FILE is missing: which rows shall be kept?");
+    if (t->retain && !o->needs_forget)
+        return lac_fail(err, LAC_ERR_USAGE, "--retain: --objective %s has no term for rows to keep", o->name);
+    if (!t->alternates && o->alternates)
+        return lac_fail(err, LAC_ERR_USAGE, "--alternates FILE is missing: --objective %s wants another answer to each "
+                        "row of --forget, line by line", o->name);
+    if (t->alternates && !o->alternates)
+        return lac_fail(err, LAC_ERR_USAGE, "--alternates: --objective %s does not use it", o->name);
+    return LAC_OK;
+}
+
+/* Words become what they mean. */
+static lac_status resolve(task *t, lac_err *err)
+{
+    lac_train_options *train = &t->job.train;
+    if (!(train->objective = lac_objective_find(t->objective, err))) return err->code;
+    if (!train->objective->needs_forget && !train->objective->negates)
+        return lac_fail(err, LAC_ERR_USAGE, "--objective %s learns, it does not forget; see lacuna finetune",
+                        t->objective);
+    if (lac_objective_resolve(t->settings, &train->alpha, &t->alpha, train->objective, t->variant, err) ||
+        check_files(t, err))
+        return err->code;
+    train->settings = t->settings;
+    return lac_job_resolve(&t->job, err);
 }
 
 int cmd_unlearn(int argc, char **argv)
 {
-    const char *forget = NULL, *retain = NULL, *objective = "joint", *alpha = "paper";
-    lac_job job = {.dtype = "f32", .schedule = "linear", .chat = "none", .layers = "0-5", .parts = "mlp", .eos = true,
-                   .train = LAC_TRAIN_DEFAULTS, .batch_tokens = 1024};
+    task t = {.objective = "joint",
+              .job = {.dtype = "f32", .schedule = "linear", .chat = "none", .layers = "0-5", .parts = "mlp",
+                      .eos = true, .train = LAC_TRAIN_DEFAULTS, .batch_tokens = 1024}};
+    for (int k = 0; k < LAC_N_SETTINGS; k++) t.settings[k] = (double)NAN; /* not given */
     const lac_option options[] = {
-        LAC_OPT("forget", &forget, "rows to forget, JSONL or JSON"),
-        LAC_OPT("retain", &retain, "rows to keep"),
-        LAC_OPT("objective", &objective, "what is minimised: joint"),
-        LAC_OPT("alpha", &alpha, "weight of the retain loss: paper, code (the published program's), or a number"),
-        LAC_OPT("micro", &job.train.micro, "with --alpha code: rows of a micro-batch, forget and retain mixed"),
-        LAC_JOB_OPTIONS(job),
+        LAC_OPT("forget", &t.forget, "rows to forget, JSONL or JSON"),
+        LAC_OPT("retain", &t.retain, "rows to keep"),
+        LAC_OPT("alternates", &t.alternates, "dpo, idk: another answer to each row to forget, in the same order"),
+        LAC_OPT("objective", &t.objective, "what is minimised; docs/objectives.md has the formulas"),
+        LAC_OPT("variant", &t.variant, "settings of a published recipe that differs from the objective's own"),
+        LAC_OPT("alpha", &t.alpha, "weight of the retain loss: a number; joint: paper, or code (its program's)"),
+        LAC_OPT("micro", &t.job.train.micro, "with --alpha code: rows of a micro-batch, forget and retain mixed"),
+#define X(id, name, help) LAC_OPT(name, &t.settings[LAC_##id], help),
+        LAC_SETTINGS(X)
+#undef X
+        LAC_JOB_OPTIONS(t.job),
         {0}};
     const lac_usage usage = {.command = "unlearn",
                              .summary = "make a model forget rows and keep others, by training a few layers",
                              .synopsis = "MODEL --forget FILE --retain FILE --out DIR",
                              .example = "lacuna unlearn model --forget forget.jsonl --retain retain.jsonl --out forgot "
                                         "--layers 0-5 --lr 3e-4",
-                             .options = options, .positional = &job.model, .n_positional = 1};
+                             .options = options, .positional = &t.job.model, .n_positional = 1};
     lac_arena arena = {0};
     lac_common common = {0};
     lac_err err = {0};
-    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
-        if (!forget || !retain)
-            lac_fail(&err, LAC_ERR_USAGE, "--%s FILE is missing: which rows shall be %s?", forget ? "retain" : "forget",
-                     forget ? "kept" : "forgotten");
-        job.train.objective = lac_objective_find(objective, &err);
-        if (job.train.objective && !job.train.objective->needs_forget)
-            lac_fail(&err, LAC_ERR_USAGE, "--objective %s learns, it does not forget; see lacuna finetune", objective);
-        if (!err.code && !lac_alpha_parse(&job.train.alpha, alpha, &err) && !lac_job_resolve(&job, &err))
-            unlearn(&job, &common, &usage, argc, argv, forget, retain, &arena, &err);
-    }
+    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help && !resolve(&t, &err))
+        unlearn(&t, &common, &usage, argc, argv, &arena, &err);
     lac_arena_release(&arena);
     return lac_complain(&err);
 }

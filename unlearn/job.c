@@ -62,7 +62,7 @@ static void say_plan(const lac_job *job, const lac_model *model, const lac_mask 
     if (lac_train_plan(&plan, forget, retain, &job->train, NULL)) return;
     fprintf(stderr, "plan\n");
     if (forget) say_set("forget", forget);
-    say_set(forget ? "retain" : "data", retain);
+    if (retain) say_set(forget ? "retain" : "data", retain);
     fprintf(stderr, "  updates   %zu = %d epochs of %zu, %zu rows in all\n", plan.updates, job->train.epochs,
             plan.updates_per_epoch, plan.rows_in_all);
     fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n", mask->n_trained, model->n_tensors,
@@ -91,8 +91,9 @@ static void say_result(const lac_common *common, const lac_job *job, const lac_t
     }
     printf("updates\t%zu\n", r->done);
     if (two_sides) printf("forget loss\t%.3f to %.3f\n", r->first.loss[LAC_FORGET], r->last.loss[LAC_FORGET]);
-    printf("%s\t%.3f to %.3f\n", two_sides ? "retain loss" : "loss", r->first.loss[LAC_RETAIN],
-           r->last.loss[LAC_RETAIN]);
+    if (r->rows[LAC_RETAIN])
+        printf("%s\t%.3f to %.3f\n", two_sides ? "retain loss" : "loss", r->first.loss[LAC_RETAIN],
+               r->last.loss[LAC_RETAIN]);
     printf("checkpoint\t%s\n", job->out);
     if (!common->quiet && r->seconds > 0)
         fprintf(stderr, "%zu tokens in %.1f s: %.0f tokens/s\n", r->last.tokens, r->seconds,

@@ -1,17 +1,25 @@
 /* Objectives: what training minimises.
  *
- *   L = w_forget · L_forget + w_retain · L_retain
+ *   L = s γ · L_forget + α · L_retain          s = −1 for those that ascend, γ and α the weights
  *
  * Rows come in groups.  A group is what shares one loss: a whole update, or with --alpha code one micro-batch.  It may
  * be too large for one forward pass, so it reaches the objective in pieces; `tokens` and `sequences` count the whole
- * group, known before the first piece, and make the result independent of how it was cut.
+ * group, known before the first piece, and make the result independent of how it was cut.  A sequence is never cut.
  *
  *   rows     turns logits into gradients of L_forget or L_retain, whichever side a row is on, each as if its weight
  *            were 1, and adds to the two losses;
- *   weigh    gives the two weights once the group's retain loss is known (retain rows run first).  Where the weights do
- *            not depend on it (weights_wait false), it is called before the group.
+ *   α        is a number, or follows the group's retain loss (alpha.h): then the retain rows run first.
  *
- * A new objective is one file and one row of the table in objective.c. */
+ * What else an objective may ask for, each at a price:
+ *   reference_nll    −log p of every sequence to forget, and of its alternate, under the model before training: one
+ *                    forward pass over them, once; a double a sequence is kept;
+ *   reference_rows   the logits (or states) of the model before training, for the rows of these sides, whole.  Too
+ *                    large to keep, so they are computed again for every piece: half as much again of the forward
+ *                    pass's time, one more table of logits, and a second copy of the tensors that train (only those);
+ *   alternates       another answer to each row to forget: in its place, or beside it as a second sequence of the pair;
+ *   at_layer         states of the residual stream after a layer in the place of logits: nothing above is computed.
+ *
+ * A new objective is one file and one row of the table in objective.c; docs/objectives.md has them all. */
 #ifndef LAC_OBJECTIVE_H
 #define LAC_OBJECTIVE_H
 
@@ -21,37 +29,140 @@
 #include "unlearn/alpha.h"
 
 typedef enum { LAC_FORGET, LAC_RETAIN } lac_side;
+enum { LAC_ON_FORGET = 1, LAC_ON_RETAIN = 2 }; /* sets of sides */
+
+/* Numbers that objectives have, as options of the command. */
+#define LAC_SETTINGS(X)                                                                                           \
+    X(GAMMA,       "gamma",       "weight of the forget loss")                                                    \
+    X(BETA,        "beta",        "npo, dpo: inverse temperature; undial: taken from the label's logit; "         \
+                                  "wga, satimp: power of p")                                                      \
+    X(DELTA,       "delta",       "simnpo: margin, nats a token")                                                 \
+    X(IMPORTANCE,  "importance",  "satimp: power of 1 - p")                                                       \
+    X(SKIP,        "skip",        "first labels of a row to forget that carry no loss")                           \
+    X(WHOLE,       "whole",       "1: prompts too, where the formula names no label; 0: labelled rows alone")     \
+    X(RETAIN_KL,   "retain-kl",   "1: what is kept is held by KL to the model before; 0: by its own loss")        \
+    X(LAYER,       "at-layer",    "rmu: the layer whose output is steered")                                       \
+    X(STEER,       "steer",       "rmu: length of the vector steered to")            \
+    X(LAMBDA,      "lambda",      "pdu: the multiplier at the start")                                             \
+    X(ETA,         "eta",         "pdu: step of the multiplier")                                                  \
+    X(EPSILON,     "epsilon",     "pdu: the retain loss that is allowed")                                         \
+    X(DUAL_WARMUP, "dual-warmup", "pdu: epochs before the multiplier moves")
+
+typedef enum {
+    LAC_NO_SETTING,
+#define X(id, name, help) LAC_##id,
+    LAC_SETTINGS(X)
+#undef X
+    LAC_N_SETTINGS
+} lac_setting;
 
 typedef struct {
-    size_t tokens[2], sequences[2]; /* by side; tokens are labelled ones */
+    lac_setting which;
+    double value;
+    bool above_zero; /* 0 makes no sense */
+} lac_default;
+
+/* Settings under a name: a published recipe that differs. */
+typedef struct {
+    const char *name, *alpha; /* alpha NULL: as the objective */
+    lac_default settings[5];  /* ends with LAC_NO_SETTING */
+} lac_variant;
+
+typedef struct {
+    size_t tokens[2], sequences[2]; /* by side; tokens are labelled ones; alternates beside are counted in neither */
     int epoch;
 } lac_group;
 
-/* The labelled rows of one piece.  n_sequences sequences, each wholly in this piece, its rows side by side. */
+/* One sequence of a piece. */
 typedef struct {
-    size_t n, vocab;
-    float *logits;        /* [n, vocab] in; out: d loss / d logits */
-    double *nll;          /* [n] out: -log p(target) */
+    lac_side side;
+    bool better;      /* the alternate of the sequence before it */
+    size_t first, n;  /* its labelled rows */
+    double reference; /* its NLL before training, with reference_nll */
+} lac_rows_of;
+
+/* The labelled rows of one piece, those of a sequence side by side. */
+typedef struct {
+    size_t n, width;
+    float *x;             /* [n, width] in: logits, of vocabulary width, or states; out: d loss / d x */
+    float *reference;     /* [n, width] the same before training, on the sides asked for; may be written over */
+    double *nll;          /* [n] room for −log p(target) */
     const int *target;    /* [n] */
-    const int *sequence;  /* [n] index within the piece */
     const uint8_t *side;  /* [n] lac_side */
+    const lac_rows_of *sequence; /* [n_sequences] */
+    size_t n_sequences;
     const lac_group *group;
+    const double *settings; /* [LAC_N_SETTINGS] */
+    const float *steer;     /* [width] at a layer: where forget states are steered to */
 } lac_rows;
 
+typedef enum { LAC_ALTERNATES_NONE, LAC_ALTERNATES_IN_PLACE, LAC_ALTERNATES_BESIDE } lac_alternates;
+
 typedef struct lac_objective {
-    const char *name, *summary;
-    bool needs_forget;
+    const char *name, *summary, *source;
     void (*rows)(double loss[2], const lac_rows *rows);
-    bool (*weights_wait)(const lac_alpha *alpha);
-    void (*weigh)(double weight[2], lac_alpha *alpha, double retain_loss, const lac_group *group);
+    bool needs_forget;           /* false: it learns the one set it is given */
+    bool ascends;                /* L_forget is to grow */
+    bool retain_optional;        /* no term for them: their loss is shown, and guards against a collapse */
+    bool pooled;                 /* weights by tokens: one mean over both sides */
+    bool negates;                /* what was learnt is subtracted at the end, GAMMA times */
+    bool reference_nll, at_layer;
+    uint8_t reference_rows, whole; /* sets of sides; whole: those that --whole 1 takes with their prompts */
+    lac_alternates alternates;
+    const char *alpha;           /* default weight of the retain loss; NULL: it has none */
+    lac_default settings[8];     /* those it has, as published; ends with LAC_NO_SETTING */
+    lac_variant variants[4];     /* ends with a NULL name */
 } lac_objective;
 
-extern const lac_objective lac_objective_ce, lac_objective_joint;
+extern const lac_objective lac_objective_ce, lac_objective_ceu, lac_objective_dpo, lac_objective_grad_ascent,
+    lac_objective_grad_diff, lac_objective_idk, lac_objective_joint, lac_objective_kl, lac_objective_npo,
+    lac_objective_pdu, lac_objective_rmu, lac_objective_satimp, lac_objective_simnpo, lac_objective_task_vector,
+    lac_objective_undial, lac_objective_wga;
 
 /* By name; a wrong one is told which there are. */
 const lac_objective *lac_objective_find(const char *name, lac_err *err);
+const lac_objective *lac_objective_at(size_t k); /* the k-th that forgets, by alphabet; NULL behind the last */
 
-/* Cross-entropy, shared by objectives: logits become (softmax − onehot) / tokens of the row's side. */
+/* Settings in force: the objective's, the variant's (name may be NULL), then those given (not NaN) in settings, which
+ * receives all of them; those that the objective lacks stay NaN.  alpha: text of --alpha or NULL in, its reading out.
+ * One given that the objective lacks is refused by name. */
+lac_status lac_objective_resolve(double settings[LAC_N_SETTINGS], lac_alpha *alpha, const char **alpha_text,
+                                 const lac_objective *objective, const char *variant, lac_err *err);
+void lac_objective_defaults(double settings[LAC_N_SETTINGS], const lac_objective *objective);
+extern const char *const lac_setting_names[LAC_N_SETTINGS];
+
+/* The two weights, once the group's retain loss is known.  Where they do not depend on it (weights_wait false) it is
+ * not looked at. */
+bool lac_weights_wait(const lac_objective *objective, const lac_alpha *alpha);
+void lac_weigh(double weight[2], const lac_objective *objective, const double *settings, lac_alpha *alpha,
+               double retain_loss, const lac_group *group);
+
+/* ---- what objectives share (objective_rows.c) -------------------------------------------------------------------- */
+
+/* Cross-entropy, a token mean of each side: logits become (softmax − onehot) / tokens. */
 void lac_ce_rows(double loss[2], const lac_rows *rows);
+void lac_ce_side(double loss[2], const lac_rows *rows, lac_side side);
+
+/* The retain rows by cross-entropy, or by KL to the model before where RETAIN_KL is 1. */
+void lac_retain_rows(double loss[2], const lac_rows *rows);
+
+/* KL(p_before ‖ p), a token mean over the side's rows. */
+void lac_kl_side(double loss[2], const lac_rows *rows, lac_side side);
+
+/* Fills nll for the rows of a side; logits stay. */
+void lac_nll_side(const lac_rows *rows, lac_side side);
+double lac_nll_of(const lac_rows *rows, const lac_rows_of *sequence); /* sum over the sequence, after lac_nll_side */
+
+/* Row i's logits become the gradient of slope · NLL_i. */
+void lac_nll_gradient(const lac_rows *rows, size_t i, double slope);
+void lac_nll_gradients(const lac_rows *rows, const lac_rows_of *sequence, double slope); /* of all its rows */
+
+/* −log σ(x), and σ(x), for any x. */
+double lac_minus_log_sigmoid(double x);
+double lac_sigmoid(double x);
+
+/* z becomes slope · (softmax(z) − softmax(q)); returns the cross-entropy −Σ softmax(q) log softmax(z) and, where
+ * wanted, the entropy of softmax(q).  q is written over. */
+double lac_toward(float *z, float *q, size_t width, double slope, double *entropy);
 
 #endif

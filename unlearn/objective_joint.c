@@ -5,24 +5,12 @@
  * Both are token means over the group's rows of that side; α is in alpha.h. */
 #include "unlearn/objective.h"
 
-static bool waits_unless_fixed(const lac_alpha *alpha)
-{
-    return alpha->mode != LAC_ALPHA_FIXED;
-}
-
-static void ascend_and_hold(double weight[2], lac_alpha *alpha, double retain_loss, const lac_group *group)
-{
-    weight[LAC_FORGET] = -1;
-    weight[LAC_RETAIN] = group->sequences[LAC_RETAIN]
-                             ? lac_alpha_next(alpha, retain_loss, group->sequences[LAC_RETAIN], group->epoch)
-                             : 0;
-}
-
 const lac_objective lac_objective_joint = {
     .name = "joint",
-    .summary = "-CE(forget) + alpha CE(retain)",
-    .needs_forget = true,
+    .summary = "-CE(forget) + alpha CE(retain), alpha following the retain loss",
+    .source = "arXiv 2504.12996",
     .rows = lac_ce_rows,
-    .weights_wait = waits_unless_fixed,
-    .weigh = ascend_and_hold,
+    .needs_forget = true,
+    .ascends = true,
+    .alpha = "paper",
 };

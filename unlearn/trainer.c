@@ -7,33 +7,25 @@
 enum { WINDOW = 8 }; /* updates over which a collapse is judged */
 
 typedef struct {
-    const lac_sequence *row;
-    lac_side side;
-} item;
-
-typedef struct {
     lac_model *model;
     const lac_mask *mask;
     const lac_dataset *set[2]; /* by side; forget may be NULL */
     const lac_train_options *o;
+    double settings[LAC_N_SETTINGS];
     lac_train_report *report;
     lac_rng rng;
     lac_alpha alpha;
 
     size_t *deck[2], drawn;    /* shuffled rows; retain ones drawn so far */
-    item *items;               /* of the update (with --alpha code: of the epoch) */
+    lac_item *items;           /* of the update (with --alpha code: of the epoch) */
+    double *nll_before[2];     /* [forget rows] NLL before training, of the row and of its alternate */
 
     lac_grads grads, part;     /* the update's; the retain rows' of a group in several pieces, made when needed */
     float **m, **v, **kept;    /* [n_tensors] moments, last good weights */
     size_t kept_at;            /* updates done then */
     double window[WINDOW];     /* losses of the kept side */
 
-    lac_run run;               /* and a piece's tables, room for the largest */
-    lac_segment *segments;
-    int *wanted, *target, *sequence;
-    uint8_t *side;
-    double *nll;
-    float *logits;
+    lac_piece piece;
     lac_arena arena;
 } trainer;
 
@@ -61,7 +53,12 @@ static size_t pool_window(const lac_train_options *o)
     return n ? n : 1;
 }
 
-/* Retain rows an update, when they are dealt beside the forget rows. */
+/* Forget rows an update, and the retain rows that are dealt beside them. */
+static size_t forget_share(const lac_train_options *o, size_t n_retain)
+{
+    return n_retain ? (size_t)o->batch / 2 : (size_t)o->batch;
+}
+
 static size_t retain_share(const lac_train_options *o, size_t n_retain)
 {
     size_t n = (size_t)o->batch - (size_t)o->batch / 2;
@@ -85,6 +82,12 @@ static lac_status check_options(const lac_train_options *o, lac_err *err)
     return LAC_OK;
 }
 
+static bool needs_retain(const lac_train_options *o)
+{
+    bool weighed = o->objective->alpha && o->alpha.mode == LAC_ALPHA_FIXED && o->alpha.fixed > 0;
+    return weighed || !o->objective->retain_optional;
+}
+
 lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, const lac_dataset *retain,
                           const lac_train_options *o, lac_err *err)
 {
@@ -93,12 +96,15 @@ lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, con
     lac_status status = check_options(o, err);
     if (status) return status;
     for (int side = LAC_FORGET; side <= LAC_RETAIN; side++) {
-        bool needed = side == LAC_RETAIN || o->objective->needs_forget;
+        bool needed = side == LAC_RETAIN ? needs_retain(o) : o->objective->needs_forget;
         if (needed && (!set[side] || !set[side]->n))
             return lac_fail(err, LAC_ERR_DATA, "the %s set is empty; there is nothing to train on",
                             side == LAC_FORGET ? "forget" : o->objective->needs_forget ? "retain" : "training");
         if (set[side]) plan->rows[side] = set[side]->n, plan->labels[side] = set[side]->labels;
     }
+    if (o->objective->alternates == LAC_ALTERNATES_BESIDE && (!o->alternates || o->alternates->n != forget->n))
+        return lac_fail(err, LAC_ERR_DATA, "%zu rows to forget and %zu alternates; --objective %s needs one for each",
+                        forget->n, o->alternates ? o->alternates->n : 0, o->objective->name);
     size_t f = plan->rows[LAC_FORGET], r = plan->rows[LAC_RETAIN], an_epoch;
     if (!o->objective->needs_forget) {
         plan->updates_per_epoch = divide_up(r, (size_t)o->batch);
@@ -107,7 +113,7 @@ lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, con
         plan->updates_per_epoch = divide_up(divide_up(f + r, (size_t)o->micro), pool_window(o));
         an_epoch = f + r;
     } else {
-        plan->updates_per_epoch = divide_up(f, (size_t)o->batch / 2);
+        plan->updates_per_epoch = divide_up(f, forget_share(o, r));
         an_epoch = f + plan->updates_per_epoch * retain_share(o, r);
     }
     plan->updates = plan->updates_per_epoch * (size_t)o->epochs;
@@ -138,117 +144,84 @@ static size_t *make_deck(trainer *t, size_t n, lac_err *err)
     return deck;
 }
 
+/* NLL of what is to be forgotten, and of its alternates, before training. */
+static lac_status look_back(trainer *t, lac_err *err)
+{
+    const lac_dataset *sets[2] = {t->set[LAC_FORGET], t->o->alternates};
+    for (int k = 0; k < 2 && t->o->objective->reference_nll; k++) {
+        if (!sets[k]) continue;
+        if (!(t->nll_before[k] = LAC_NEW(&t->arena, double, sets[k]->n, err)) ||
+            lac_piece_nll(&t->piece, t->nll_before[k], sets[k]->row, sets[k]->n, err))
+            return err->code;
+    }
+    return LAC_OK;
+}
+
+/* The vector that states are steered to: uniform in [0, 1)^d, scaled. */
+static void make_steer(trainer *t)
+{
+    lac_rng rng;
+    lac_rng_seed(&rng, t->o->seed ^ 0x726d75); /* a stream of its own */
+    for (size_t i = 0; i < t->piece.width; i++) t->piece.steer[i] = (float)lac_rng_uniform(&rng);
+    lac_scale(t->piece.steer, t->settings[LAC_STEER] / sqrt(lac_sum_squares(t->piece.steer, t->piece.width)),
+              t->piece.width);
+}
+
 static lac_status make_room(trainer *t, lac_err *err)
 {
-    size_t longest = 0, n_items = 0, vocab = (size_t)t->model->config.vocab;
+    size_t longest = 0, n_items = 0;
     for (int side = 0; side < 2; side++) {
         if (!t->set[side]) continue;
         if (t->set[side]->longest > longest) longest = t->set[side]->longest;
         n_items += t->set[side]->n;
         if (!(t->deck[side] = make_deck(t, t->set[side]->n, err))) return err->code;
     }
+    if (t->o->alternates) longest += t->o->alternates->longest;
     size_t room = (size_t)(t->o->batch > t->o->micro ? t->o->batch : t->o->micro); /* rows of a group */
-    size_t rows = t->o->batch_tokens > longest ? t->o->batch_tokens : longest; /* the most a piece can have */
-    lac_arena *a = &t->arena;
     bool ok = (t->grads.g = buffers(t, true, err)) && (t->m = buffers(t, true, err)) &&
               (t->v = buffers(t, true, err)) && (t->kept = buffers(t, false, err)) &&
-              (t->items = LAC_NEW(a, item, n_items + room, err)) &&
-              (t->segments = LAC_NEW(a, lac_segment, rows, err)) && (t->wanted = LAC_NEW(a, int, rows, err)) &&
-              (t->target = LAC_NEW(a, int, rows, err)) && (t->sequence = LAC_NEW(a, int, rows, err)) &&
-              (t->side = LAC_NEW(a, uint8_t, rows, err)) && (t->nll = LAC_NEW(a, double, rows, err)) &&
-              (t->logits = lac_alloc_raw(a, rows * vocab, sizeof *t->logits, err));
+              (t->items = LAC_NEW(&t->arena, lac_item, n_items + room, err)) &&
+              !lac_piece_init(&t->piece, t->model, t->mask, t->o->objective, t->settings, t->o->batch_tokens, longest,
+                              &t->arena, err) &&
+              !look_back(t, err);
+    if (ok && t->o->objective->at_layer) make_steer(t);
     return ok ? LAC_OK : err->code;
-}
-
-/* ---- a piece: one forward pass --------------------------------------------------------------------------- */
-
-static size_t item_rows(const item *it)
-{
-    return it->row->n - 1; /* the last id only is a label */
-}
-
-/* How many of the items fit into one pass; at least one. */
-static size_t piece_length(const trainer *t, const item *items, size_t n)
-{
-    size_t rows = item_rows(items), k = 1;
-    while (k < n && rows + item_rows(items + k) <= t->o->batch_tokens) rows += item_rows(items + k++);
-    return k;
-}
-
-/* Lays n items end to end; returns the labelled rows' number. */
-static size_t lay_out(trainer *t, lac_batch *batch, const item *items, size_t n)
-{
-    size_t row = 0, labels = 0;
-    for (size_t i = 0; i < n; i++) {
-        const lac_sequence *s = items[i].row;
-        t->segments[i] = (lac_segment){.tokens = s->ids, .n_rows = (int)(s->n - 1)};
-        for (size_t k = s->first_label; k < s->n; k++, labels++) {
-            t->wanted[labels] = (int)(row + k - 1);
-            t->target[labels] = s->ids[k];
-            t->sequence[labels] = (int)i;
-            t->side[labels] = (uint8_t)items[i].side;
-        }
-        row += s->n - 1;
-    }
-    t->report->last.tokens += row;
-    t->report->last.labels += labels;
-    *batch = (lac_batch){.segments = t->segments, .n_segments = n, .wanted = t->wanted, .n_wanted = labels,
-                         .keep_for_backward = true, .lowest = t->mask->lowest};
-    return labels;
-}
-
-/* Forward and loss; leaves each side's gradient, of weight 1, where the logits were. */
-static lac_status piece_forward(trainer *t, lac_batch *batch, double loss[2], const item *items, size_t n,
-                                const lac_group *group, lac_err *err)
-{
-    size_t labels = lay_out(t, batch, items, n);
-    if (lac_forward(&t->run, t->model, batch, err)) return err->code;
-    lac_logits(t->logits, t->model, t->run.final, labels);
-    lac_rows rows = {.n = labels, .vocab = (size_t)t->model->config.vocab, .logits = t->logits, .nll = t->nll,
-                     .target = t->target, .sequence = t->sequence, .side = t->side, .group = group};
-    t->o->objective->rows(loss, &rows);
-    return LAC_OK;
-}
-
-static lac_status piece_backward(trainer *t, const lac_batch *batch, const double weight[2], const lac_grads *into,
-                                 lac_err *err)
-{
-    size_t vocab = (size_t)t->model->config.vocab;
-    for (size_t i = 0; i < batch->n_wanted;) { /* runs of one side */
-        size_t end = i + 1;
-        while (end < batch->n_wanted && t->side[end] == t->side[i]) end++;
-        if (weight[t->side[i]] != 1) lac_scale(t->logits + i * vocab, weight[t->side[i]], (end - i) * vocab);
-        i = end;
-    }
-    return lac_backward(&t->run, t->model, batch, t->logits, into, err);
 }
 
 /* ---- a group: rows that share one loss ------------------------------------------------------------------- */
 
+static lac_status forward(trainer *t, double loss[2], const lac_item *items, size_t n, const lac_group *group,
+                          lac_err *err)
+{
+    lac_status status = lac_piece_forward(&t->piece, loss, items, n, group, err);
+    t->report->last.tokens += t->piece.n_rows;
+    t->report->last.labels += t->piece.n_labels;
+    return status;
+}
+
 static void weigh(trainer *t, double weight[2], double share, double retain_loss, const lac_group *group)
 {
-    t->o->objective->weigh(weight, &t->alpha, retain_loss, group);
+    lac_weigh(weight, t->o->objective, t->settings, &t->alpha, retain_loss, group);
     if (group->sequences[LAC_RETAIN]) t->report->last.alpha += weight[LAC_RETAIN];
     weight[LAC_FORGET] *= share;
     weight[LAC_RETAIN] *= share;
 }
 
 /* Pieces of items that are all of one side, each with its weight. */
-static lac_status one_side(trainer *t, double loss[2], const item *items, size_t n, const double weight[2],
+static lac_status one_side(trainer *t, double loss[2], const lac_item *items, size_t n, const double weight[2],
                            const lac_grads *into, const lac_group *group, lac_err *err)
 {
-    lac_batch batch;
     for (size_t i = 0, k; i < n; i += k) {
-        k = piece_length(t, items + i, n - i);
-        if (piece_forward(t, &batch, loss, items + i, k, group, err) || piece_backward(t, &batch, weight, into, err))
+        k = lac_piece_length(&t->piece, items + i, n - i);
+        if (forward(t, loss, items + i, k, group, err) || lac_piece_backward(&t->piece, weight, into->g, err))
             return err->code;
     }
     return LAC_OK;
 }
 
 /* The retain rows of a group into a buffer of their own, their loss into α, the buffer times α into the sum. */
-static lac_status retain_side(trainer *t, double loss[2], double weight[2], double share, const item *items, size_t n,
-                              const lac_group *group, lac_err *err)
+static lac_status retain_side(trainer *t, double loss[2], double weight[2], double share, const lac_item *items,
+                              size_t n, const lac_group *group, lac_err *err)
 {
     const double one[2] = {1, 1};
     if (!t->part.g && !(t->part.g = buffers(t, true, err))) return err->code;
@@ -263,17 +236,16 @@ static lac_status retain_side(trainer *t, double loss[2], double weight[2], doub
 }
 
 /* items: retain rows first.  Adds share times the group's gradient into the update's. */
-static lac_status train_group(trainer *t, double loss[2], const item *items, size_t n, size_t n_retain, double share,
-                              const lac_group *group, lac_err *err)
+static lac_status train_group(trainer *t, double loss[2], const lac_item *items, size_t n, size_t n_retain,
+                              double share, const lac_group *group, lac_err *err)
 {
-    bool wait = t->o->objective->weights_wait(&t->alpha);
+    bool wait = lac_weights_wait(t->o->objective, &t->alpha);
     double weight[2];
-    lac_batch batch;
     if (!wait) weigh(t, weight, share, 0, group);
-    if (piece_length(t, items, n) == n) {
-        if (piece_forward(t, &batch, loss, items, n, group, err)) return err->code;
+    if (lac_piece_length(&t->piece, items, n) == n) {
+        if (forward(t, loss, items, n, group, err)) return err->code;
         if (wait) weigh(t, weight, share, loss[LAC_RETAIN], group);
-        return piece_backward(t, &batch, weight, &t->grads, err);
+        return lac_piece_backward(&t->piece, weight, t->grads.g, err);
     }
     if (wait ? retain_side(t, loss, weight, share, items, n_retain, group, err)
              : one_side(t, loss, items, n_retain, weight, &t->grads, group, err))
@@ -284,7 +256,7 @@ static lac_status train_group(trainer *t, double loss[2], const item *items, siz
 /* ---- an update ------------------------------------------------------------------------------------------- */
 
 /* Retain rows to the front, order kept within a side (room: as many items behind). */
-static size_t retain_first(item *items, size_t n, item *room)
+static size_t retain_first(lac_item *items, size_t n, lac_item *room)
 {
     size_t n_retain = 0, n_forget = 0;
     for (size_t i = 0; i < n; i++) {
@@ -300,6 +272,16 @@ static void shuffle(trainer *t, lac_side side)
     lac_rng_shuffle(&t->rng, t->deck[side], t->set[side]->n);
 }
 
+static lac_item item_of(const trainer *t, lac_side side, size_t row)
+{
+    lac_item it = {.row = &t->set[side]->row[row], .side = side};
+    if (side == LAC_RETAIN) return it;
+    if (t->o->objective->alternates == LAC_ALTERNATES_BESIDE) it.better = &t->o->alternates->row[row];
+    for (int k = 0; k < 2; k++)
+        if (t->nll_before[k]) it.reference[k] = t->nll_before[k][row];
+    return it;
+}
+
 /* The rows of update u of an epoch, dealt side by side.  Returns their number. */
 static size_t deal(trainer *t, size_t u)
 {
@@ -312,10 +294,10 @@ static size_t deal(trainer *t, size_t u)
         for (size_t i = 0, share = retain_share(t->o, plan->rows[LAC_RETAIN]); i < share; i++) {
             size_t at = t->drawn++ % plan->rows[LAC_RETAIN];
             if (at == 0) shuffle(t, LAC_RETAIN);
-            t->items[n++] = (item){&t->set[LAC_RETAIN]->row[t->deck[LAC_RETAIN][at]], LAC_RETAIN};
+            t->items[n++] = item_of(t, LAC_RETAIN, t->deck[LAC_RETAIN][at]);
         }
     for (size_t i = u * rows / n_updates; i < (u + 1) * rows / n_updates; i++)
-        t->items[n++] = (item){&t->set[main_side]->row[t->deck[main_side][i]], main_side};
+        t->items[n++] = item_of(t, main_side, t->deck[main_side][i]);
     return n;
 }
 
@@ -328,23 +310,22 @@ static lac_status fill_pool(trainer *t, lac_err *err)
     for (size_t i = 0; order && i < n; i++) order[i] = i;
     if (order) lac_rng_shuffle(&t->rng, order, n);
     for (size_t i = 0; order && i < n; i++)
-        t->items[i] = order[i] < f ? (item){&t->set[LAC_FORGET]->row[order[i]], LAC_FORGET}
-                                   : (item){&t->set[LAC_RETAIN]->row[order[i] - f], LAC_RETAIN};
+        t->items[i] = order[i] < f ? item_of(t, LAC_FORGET, order[i]) : item_of(t, LAC_RETAIN, order[i] - f);
     lac_arena_release(&scratch);
     return order ? LAC_OK : err->code;
 }
 
 /* The gradient of one group and its losses, counted in. */
-static lac_status group_gradient(trainer *t, item *items, size_t n, double share, int epoch, size_t groups_with[2],
+static lac_status group_gradient(trainer *t, lac_item *items, size_t n, double share, int epoch, size_t groups_with[2],
                                  lac_err *err)
 {
     lac_group group = {.epoch = epoch};
     double loss[2] = {0};
-    size_t total = t->set[LAC_RETAIN]->n + (t->set[LAC_FORGET] ? t->set[LAC_FORGET]->n : 0);
+    size_t total = t->report->rows[LAC_RETAIN] + t->report->rows[LAC_FORGET];
     size_t n_retain = retain_first(items, n, t->items + total);
     for (size_t i = 0; i < n; i++) {
         group.sequences[items[i].side]++;
-        group.tokens[items[i].side] += items[i].row->n - items[i].row->first_label;
+        group.tokens[items[i].side] += lac_piece_labels(&t->piece, &items[i]);
     }
     if (train_group(t, loss, items, n, n_retain, share, &group, err)) return err->code;
     for (int side = 0; side < 2; side++) {
@@ -403,7 +384,7 @@ static lac_status check_health(trainer *t, size_t update, lac_err *err)
     const lac_step *s = &r->last;
     const char *name = t->o->objective->needs_forget ? "retain " : "";
     const bool pool = is_pool(t->o); /* there an update may lack a side, and its loss is NaN honestly */
-    bool finite = isfinite(s->norm) && side_is_finite(s->loss[LAC_RETAIN], !pool) &&
+    bool finite = isfinite(s->norm) && side_is_finite(s->loss[LAC_RETAIN], t->set[LAC_RETAIN] && !pool) &&
                   side_is_finite(s->loss[LAC_FORGET], t->o->objective->needs_forget && !pool);
     if (!finite) {
         copy_weights(t, false);
@@ -416,7 +397,8 @@ static lac_status check_health(trainer *t, size_t update, lac_err *err)
     size_t n = update + 1 < WINDOW ? update + 1 : WINDOW;
     double mean = 0;
     for (size_t i = 0; i < n; i++) mean += t->window[i] / (double)n;
-    if (t->o->collapse > 0 && update + 1 >= WINDOW && mean > r->first.loss[LAC_RETAIN] + t->o->collapse) {
+    const bool nats = !t->o->objective->at_layer; /* a distance between states is none */
+    if (nats && t->o->collapse > 0 && update + 1 >= WINDOW && mean > r->first.loss[LAC_RETAIN] + t->o->collapse) {
         copy_weights(t, false);
         return lac_fail(err, LAC_ERR_DIVERGED, "the model collapsed at update %zu of %zu: the %sloss averaged %.2f "
                         "over the last %d updates and was %.2f at the first; the weights after %zu updates are kept; try a "
@@ -425,6 +407,18 @@ static lac_status check_health(trainer *t, size_t update, lac_err *err)
                         t->o->adamw.lr, *name ? ", a larger --alpha" : "");
     }
     return LAC_OK;
+}
+
+/* θ' = θ − γ (θ_learnt − θ) in what trained. */
+static void negate(trainer *t)
+{
+    const double gamma = t->settings[LAC_GAMMA];
+    for (size_t k = 0; k < t->model->n_tensors; k++) {
+        float *w = t->model->tensors[k].data;
+        const float *before = t->piece.before.tensors[k].data;
+        if (!t->mask->trains[k]) continue;
+        for (size_t i = 0; i < n_weights(t, k); i++) w[i] = (float)(before[i] - gamma * ((double)w[i] - before[i]));
+    }
 }
 
 static lac_status check_last_weights(trainer *t, lac_err *err)
@@ -523,16 +517,21 @@ lac_status lac_train(lac_train_report *report, lac_model *model, const lac_mask 
     lac_err own = {0};
     lac_err *e = err ? err : &own;
     if (lac_train_plan(report, forget, retain, o, e)) return e->code;
+    double own_settings[LAC_N_SETTINGS];
+    const double *settings = o->settings ? o->settings : own_settings;
+    if (!o->settings) lac_objective_defaults(own_settings, o->objective);
     if (!mask->n_trained) return lac_fail(e, LAC_ERR_DATA, "the mask holds no tensor, so nothing would change");
     trainer t = {.model = model, .mask = mask, .set = {forget, retain}, .o = o, .report = report, .alpha = o->alpha};
+    memcpy(t.settings, settings, sizeof t.settings);
     lac_rng_seed(&t.rng, o->seed);
     if (steps)
         fprintf(steps, "update\tepoch\trows\ttokens\tlabels\tlr\t%s\tgradient\n",
                 o->objective->needs_forget ? "forget\tretain\talpha" : "loss");
     double started = lac_now();
-    if (!make_room(&t, e)) train(&t, steps, progress, e);
+    if (!make_room(&t, e) && (!train(&t, steps, progress, e) || e->code == LAC_ERR_DIVERGED) && o->objective->negates)
+        negate(&t);
     report->seconds = lac_now() - started;
-    lac_run_release(&t.run);
+    lac_piece_release(&t.piece);
     lac_arena_release(&t.arena);
     return e->code;
 }

@@ -16,8 +16,9 @@
  *
  * Rows of an epoch.  Every forget row is seen once, shared out so that the updates differ by at most one row (no small
  * last batch with too much weight).  Beside them stand batch/2 retain rows, drawn round and round from a shuffled
- * deck.  With --alpha code, forget and retain rows are one shuffled pool, micro-batches are cut from it without regard
- * to side, and the left-over ones count as the full ones do, as in the published program.
+ * deck; where there are no retain rows, forget rows take their places.  With --alpha code, forget and retain rows are one
+ * shuffled pool, micro-batches are cut from it without regard to side, and the left-over ones count as the full ones do,
+ * as in the published program.
  *
  * Divergence.  Before each step the weights that just gave a finite loss are kept aside.  A loss or gradient that is
  * not finite, or a kept-side loss (retain; all when learning) whose mean over the last eight updates exceeds that of
@@ -29,14 +30,13 @@
 
 #include "base/progress.h"
 #include "base/random.h"
-#include "model/forward.h"
-#include "model/mask.h"
 #include "unlearn/adamw.h"
-#include "unlearn/dataset.h"
-#include "unlearn/objective.h"
+#include "unlearn/piece.h"
 
 typedef struct {
     const lac_objective *objective;
+    const double *settings; /* [LAC_N_SETTINGS] resolved; NULL: the objective's own */
+    const lac_dataset *alternates; /* row by row beside forget, for an objective that wants them so */
     lac_alpha alpha;
     lac_adamw_rule adamw; /* its lr is the highest */
     bool constant_lr;     /* else it falls linearly to 0 over the run */
@@ -73,7 +73,8 @@ typedef struct {
 lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, const lac_dataset *retain,
                           const lac_train_options *o, lac_err *err);
 
-/* Trains the masked tensors of the model in place.  forget is NULL when only learning: retain is then what is learnt.
+/* Trains the masked tensors of the model in place.  forget is NULL when only learning: retain is then what is learnt (and
+ * for an objective that negates, what is forgotten).  retain may be NULL where the objective has no term for it.
  * steps (may be NULL) receives a TSV line an update. */
 lac_status lac_train(lac_train_report *report, lac_model *model, const lac_mask *mask, const lac_dataset *forget,
                      const lac_dataset *retain, const lac_train_options *o, FILE *steps, lac_progress *progress,

@@ -252,7 +252,9 @@ static void print_default(const lac_option *o)
         break;
     case LAC_OPT_INT: printf(" [%d]", *(int *)o->value); break;
     case LAC_OPT_U64: printf(" [%llu]", (unsigned long long)*(uint64_t *)o->value); break;
-    case LAC_OPT_DOUBLE: printf(" [%g]", *(double *)o->value); break;
+    case LAC_OPT_DOUBLE:
+        if (!isnan(*(double *)o->value)) printf(" [%g]", *(double *)o->value); /* NaN: not given */
+        break;
     case LAC_OPT_BOOL:
         if (*(bool *)o->value) printf(" [on; --no-%s]", o->name);
         break;

@@ -25,7 +25,7 @@ typedef struct {
     float *h, *dh, *dgu;     /* [rows, hidden], [rows, hidden], [rows, 2 hidden] */
     float *dz, *dqkv;        /* [rows, q_dim], [rows, q_dim + 2 kv_dim] */
     lac_attention_grad *dattn; /* [n_segments] */
-    size_t reads_met;
+    size_t reads_met, adds_met;
 } pass;
 
 static float *grad(const pass *p, lac_slot slot, int layer)
@@ -78,6 +78,17 @@ static void read_gradients(pass *p, int layer, place where)
         if (where == HEADS) memcpy(read->seen, p->dz + row * p->q_dim + head * head_dim, head_dim * sizeof *p->dz);
         else memcpy(read->seen, p->dx + row * p->dim, p->dim * sizeof *p->dx);
         p->reads_met++;
+    }
+}
+
+/* What a loss says of states directly joins the gradient of the stream that leaves the layer. */
+static void add_gradients(pass *p, int layer)
+{
+    for (size_t i = 0; i < p->grads->n_adds; i++) {
+        const lac_patch *a = &p->grads->adds[i];
+        if (a->layer != layer || a->row < 0 || (size_t)a->row >= p->rows) continue;
+        add(p->dx + (size_t)a->row * p->dim, a->value, p->dim);
+        p->adds_met++;
     }
 }
 
@@ -226,6 +237,10 @@ static lac_status check(const pass *p, lac_err *err)
     for (size_t i = 0; i < p->grads->n_reads; i++)
         if (p->grads->reads[i].op != LAC_READ)
             return lac_fail(err, LAC_ERR_UNSUPPORTED, "a gradient can be read, nothing else");
+    for (size_t i = 0; i < p->grads->n_adds; i++)
+        if (p->grads->adds[i].op != LAC_ADD || p->grads->adds[i].site != LAC_RESID_POST)
+            return lac_fail(err, LAC_ERR_UNSUPPORTED, "a gradient can be added to the stream that leaves a layer, "
+                            "nowhere else");
     for (size_t i = 0; i < b->n_segments && grad(p, LAC_SLOT_EMBED, -1); i++)
         if (b->segments[i].states)
             return lac_fail(err, LAC_ERR_UNSUPPORTED, "embeddings cannot be trained from given states");
@@ -248,6 +263,7 @@ lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *b
     for (int layer = c->n_layers - 1; layer >= batch->lowest; layer--) {
         bool below = layer > batch->lowest || dembed || reads_any(&p, layer, ENTERS);
         bool attention = below || trains_attention(&p, layer) || reads_any(&p, layer, HEADS);
+        add_gradients(&p, layer);
         read_gradients(&p, layer, LEAVES);
         mlp_backward(&p, layer, attention || reads_any(&p, layer, BETWEEN));
         read_gradients(&p, layer, BETWEEN);
@@ -258,5 +274,8 @@ lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *b
     if (p.reads_met != grads->n_reads)
         return lac_fail(err, LAC_ERR_DATA, "%zu of %zu gradients met no row: a row or head that does not exist, or a "
                         "layer below the lowest that was kept", grads->n_reads - p.reads_met, grads->n_reads);
+    if (p.adds_met != grads->n_adds)
+        return lac_fail(err, LAC_ERR_DATA, "%zu of %zu gradients of states met no row: a row that does not exist, or a "
+                        "layer below the lowest that was kept", grads->n_adds - p.adds_met, grads->n_adds);
     return LAC_OK;
 }

@@ -90,6 +90,9 @@ typedef struct {
     float **g;              /* [n_tensors]; NULL: everything is frozen */
     const lac_patch *reads; /* op READ: d loss / d the site's value at (layer, row, head) is written to `seen` */
     size_t n_reads;         /* one that meets no row is an error, as a patch is */
+    const lac_patch *adds;  /* op ADD at RESID_POST: d loss / d the state there, of a loss on states: `value` joins
+                             * the stream's gradient as it comes by */
+    size_t n_adds;          /* one that meets no row is an error */
 } lac_grads;
 
 /* Adds d loss / d tensor into grads, and writes the gradients to be read, from dlogits [n_wanted, vocab] of the

@@ -139,6 +139,37 @@ lac_status lac_model_layout(lac_model *model, const lac_config *config, lac_aren
     return status ? status : lac_model_memory(model, true, arena, err);
 }
 
+static bool any_of(const bool *trains, size_t i, size_t n)
+{
+    for (size_t j = i; j < i + n; j++)
+        if (trains[j]) return true;
+    return false;
+}
+
+lac_status lac_model_freeze(lac_model *frozen, const lac_model *model, const bool *trains, lac_arena *arena,
+                            lac_err *err)
+{
+    lac_status status = lac_model_table(frozen, &model->config, arena, err);
+    if (status) return status;
+    for (size_t i = 0, n; i < model->n_tensors; i += n) {
+        size_t floats = 0;
+        n = group_size(model, i);
+        for (size_t j = i; j < i + n; j++) floats += model->tensors[j].rows * model->tensors[j].cols;
+        float *data = model->tensors[i].data;
+        if (any_of(trains, i, n)) {
+            if (!(data = lac_alloc_raw(arena, floats, sizeof *data, err))) return LAC_ERR_MEMORY;
+            memcpy(data, model->tensors[i].data, floats * sizeof *data);
+        }
+        for (size_t j = i; j < i + n; j++) {
+            frozen->tensors[j].data = data;
+            data += model->tensors[j].rows * model->tensors[j].cols;
+        }
+    }
+    point_layers(frozen);
+    frozen->path = model->path;
+    return LAC_OK;
+}
+
 void lac_model_randomise(lac_model *model, double std, uint64_t seed)
 {
     lac_rng rng;

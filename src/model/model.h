@@ -66,6 +66,11 @@ static inline size_t lac_kv_dim(const lac_config *c) { return (size_t)c->n_kv_he
 /* The table of tensors and their zeroed memory, from the config alone. */
 lac_status lac_model_layout(lac_model *model, const lac_config *config, lac_arena *arena, lac_err *err);
 
+/* A second model that stays as it is while tensors of the first one train: those marked are copied (with what shares
+ * their allocation), all others are the first one's.  The tokenizer stays with the first; nothing is to be released. */
+lac_status lac_model_freeze(lac_model *frozen, const lac_model *model, const bool *trains, lac_arena *arena,
+                            lac_err *err);
+
 /* A Hugging Face directory or a .gguf file, as float32.  Release closes the tokenizer; memory is the arena's. */
 lac_status lac_model_load(lac_model *model, const char *path, lac_arena *arena, lac_err *err);
 void lac_model_release(lac_model *model);

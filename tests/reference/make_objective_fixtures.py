@@ -1,0 +1,141 @@
+"""Losses of all objectives and their gradients, each formula written out in PyTorch -> tests/fixtures/objectives.json
+
+Run by hand: python make_objective_fixtures.py > ../fixtures/objectives.json      (the fixture is committed)
+
+One batch: four sequences of labelled rows, two to forget (the second with more rows than the first), each followed by
+another answer to it, and two to keep.  Objectives that know no other answers see the batch without them.  float64.
+"""
+import json
+import torch
+import torch.nn.functional as F
+
+torch.manual_seed(3)
+torch.set_default_dtype(torch.float64)
+V = 11
+# (side, is it another answer, rows); side 0: forget, 1: retain
+LAYOUT = [(1, False, 3), (1, False, 2), (0, False, 2), (0, True, 3), (0, False, 4), (0, True, 1)]
+
+
+def f32(x):  # numbers that a float holds
+    return x.float().double()
+
+
+def short(x):  # 9 digits are a float
+    return [float("%.9g" % v) for v in x.detach().flatten()]
+
+
+def batch(alternates):
+    rows = [s for s in LAYOUT if alternates or not s[1]]
+    n = sum(s[2] for s in rows)
+    return rows, f32(torch.randn(n, V) * 2), f32(torch.randn(n, V) * 2), torch.randint(V, (n,))
+
+
+def nll_rows(z, y):
+    return -F.log_softmax(z, -1)[torch.arange(len(y)), y]
+
+
+def log_sigmoid(x):
+    return F.logsigmoid(x)
+
+
+class Batch:
+    def __init__(self, alternates):
+        self.rows, self.z, self.before, self.y = batch(alternates)
+        self.z.requires_grad_(True)
+        self.at, k = [], 0
+        for side, better, n in self.rows:
+            self.at.append((side, better, slice(k, k + n)))
+            k += n
+        self.forget = torch.cat([torch.arange(s.start, s.stop) for side, better, s in self.at if side == 0])
+        self.retain = torch.cat([torch.arange(s.start, s.stop) for side, better, s in self.at if side == 1])
+
+    def sums(self, z, better):  # NLL of each sequence to forget, or of each other answer
+        return torch.stack([nll_rows(z[s], self.y[s]).sum() for side, b, s in self.at if side == 0 and b == better])
+
+    def lengths(self):
+        return torch.tensor([float(s.stop - s.start) for side, b, s in self.at if side == 0 and not b])
+
+    def ce(self, which):
+        return F.cross_entropy(self.z[which], self.y[which])
+
+    def kl_retain(self):
+        return F.kl_div(F.log_softmax(self.z[self.retain], -1), F.log_softmax(self.before[self.retain], -1),
+                        log_target=True, reduction="none").sum(-1).mean()
+
+
+# each returns (what the command shows as the forget loss, its sign in the sum, the retain loss)
+def ce(b, s): return b.ce(b.forget), 1, b.ce(b.retain)
+def grad_ascent(b, s): return b.ce(b.forget), -1, b.ce(b.retain)
+def grad_diff(b, s): return b.ce(b.forget), -1, b.kl_retain() if s.get("retain-kl") else b.ce(b.retain)
+def kl(b, s): return b.ce(b.forget), -1, b.kl_retain()
+
+
+def npo(b, s):
+    rise = b.sums(b.z, False) - b.sums(b.before, False)
+    return -(2 / s["beta"]) * log_sigmoid(s["beta"] * rise).mean(), 1, b.ce(b.retain)
+
+
+def simnpo(b, s):
+    return (-(2 / s["beta"]) * log_sigmoid(s["beta"] * (b.sums(b.z, False) / b.lengths() - s["delta"])).mean(), 1,
+            b.ce(b.retain))
+
+
+def dpo(b, s):
+    w = -(b.sums(b.z, True) - b.sums(b.before, True))   # log p of the other answer, less what it was
+    l = -(b.sums(b.z, False) - b.sums(b.before, False))
+    return -(2 / s["beta"]) * log_sigmoid(s["beta"] * (w - l)).mean(), 1, b.ce(b.retain)
+
+
+def undial(b, s):
+    q = F.softmax(b.before - s["beta"] * F.one_hot(b.y, V), -1)[b.forget]
+    return -(q * F.log_softmax(b.z[b.forget], -1)).sum(-1).mean(), 1, b.ce(b.retain)
+
+
+def wga(b, s):
+    nll = nll_rows(b.z[b.forget], b.y[b.forget])
+    return ((-nll).exp().detach() ** s["beta"] * nll).mean(), -1, b.ce(b.retain)
+
+
+def satimp(b, s):
+    nll = nll_rows(b.z[b.forget], b.y[b.forget])
+    p = (-nll).exp().detach()
+    return (p ** s["beta"] * (1 - p) ** s["importance"] * nll).mean(), -1, b.ce(b.retain)
+
+
+def ceu(b, s):
+    z, y = b.z[b.forget], b.y[b.forget]
+    q = F.softmax(z.masked_fill(F.one_hot(y, V).bool(), float("-inf")), -1).detach()
+    return F.cross_entropy(z, q), 1, b.ce(b.retain)
+
+
+def pdu(b, s):
+    z = b.z[b.forget]
+    return (z.max(-1).values - z.mean(-1)).square().mean(), 1, b.ce(b.retain)
+
+
+STEER = f32(torch.rand(V) * 3)
+
+
+def rmu(b, s):  # rows are states here
+    return (F.mse_loss(b.z[b.forget], STEER.expand(len(b.forget), V)), 1,
+            F.mse_loss(b.z[b.retain], b.before[b.retain]))
+
+
+CASES = [("ce", ce, {}), ("joint", grad_ascent, {}), ("idk", ce, {}), ("task-vector", ce, {}),
+         ("grad-ascent", grad_ascent, {}), ("grad-diff", grad_diff, {}), ("grad-diff", grad_diff, {"retain-kl": 1}),
+         ("kl", kl, {}), ("npo", npo, {"beta": 0.1}), ("npo", npo, {"beta": 2}),
+         ("simnpo", simnpo, {"beta": 4.5, "delta": 0}), ("simnpo", simnpo, {"beta": 0.7, "delta": 1.5}),
+         ("dpo", dpo, {"beta": 0.1}), ("dpo", dpo, {"beta": 1}), ("undial", undial, {"beta": 10}),
+         ("undial", undial, {"beta": 3}), ("wga", wga, {"beta": 1}), ("wga", wga, {"beta": 0.25}),
+         ("satimp", satimp, {"beta": 5, "importance": 1}), ("satimp", satimp, {"beta": 0.5, "importance": 2}),
+         ("ceu", ceu, {}), ("pdu", pdu, {}), ("rmu", rmu, {})]
+
+out = []
+for name, formula, settings in CASES:
+    b = Batch(name == "dpo")
+    forget, sign, retain = formula(b, settings)
+    (forget + retain).backward()  # the two touch different rows
+    out.append({"name": name, "settings": settings, "sign": sign, "forget": forget.item(), "retain": retain.item(),
+                "sequences": [{"side": s, "better": t, "rows": n} for s, t, n in b.rows], "target": b.y.tolist(),
+                "x": short(b.z), "before": short(b.before), "gradient": short(b.z.grad)})
+print(json.dumps({"torch": torch.__version__, "width": V, "steer": short(STEER), "cases": out}))

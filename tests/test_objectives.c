@@ -1,0 +1,531 @@
+/* Every objective against PyTorch (tests/reference/make_objective_fixtures.py), through a model against finite
+ * differences, and at the limits where one becomes another. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "unlearn/trainer.h"
+
+enum { MOST_ROWS = 20, WIDTH = 11, VOCAB = 40, N_ROWS = 6, LENGTH = 8, FIRST = 4 };
+
+/* ---- against PyTorch --------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    float x[MOST_ROWS * WIDTH], before[MOST_ROWS * WIDTH], gradient[MOST_ROWS * WIDTH], steer[WIDTH];
+    double nll[MOST_ROWS], settings[LAC_N_SETTINGS];
+    int target[MOST_ROWS];
+    uint8_t side[MOST_ROWS];
+    lac_rows_of sequence[8];
+    lac_group group;
+    lac_rows rows;
+} batch;
+
+static double number(const cJSON *object, const char *name)
+{
+    return cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+static size_t floats(float *x, const cJSON *object, const char *name)
+{
+    size_t n = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(object, name)) x[n++] = (float)item->valuedouble;
+    return n;
+}
+
+static double nll_of_row(const float *z, int target)
+{
+    double sum = 0;
+    for (int j = 0; j < WIDTH; j++) sum += exp(z[j]);
+    return log(sum) - (double)z[target];
+}
+
+/* Sequences with their NLL before, counted as the trainer counts: other answers beside a row in neither. */
+static void lay_out(batch *b, const cJSON *c)
+{
+    const cJSON *s;
+    cJSON_ArrayForEach(s, cJSON_GetObjectItemCaseSensitive(c, "sequences"))
+    {
+        lac_rows_of *to = &b->sequence[b->rows.n_sequences++];
+        *to = (lac_rows_of){.side = number(s, "side") == 0 ? LAC_FORGET : LAC_RETAIN, .first = b->rows.n,
+                            .better = cJSON_IsTrue(cJSON_GetObjectItem(s, "better")), .n = (size_t)number(s, "rows")};
+        for (size_t i = to->first; i < to->first + to->n; i++) {
+            b->side[i] = (uint8_t)to->side;
+            to->reference += nll_of_row(b->before + i * WIDTH, b->target[i]);
+        }
+        b->rows.n += to->n;
+        if (to->better) continue;
+        b->group.sequences[to->side]++;
+        b->group.tokens[to->side] += to->n;
+    }
+}
+
+static void read_case(batch *b, const cJSON *file, const cJSON *c, const lac_objective *objective)
+{
+    *b = (batch){.rows = {.width = WIDTH, .x = b->x, .reference = b->before, .nll = b->nll, .target = b->target,
+                          .side = b->side, .sequence = b->sequence, .group = &b->group, .settings = b->settings,
+                          .steer = b->steer}};
+    const cJSON *item;
+    int n = 0;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItem(c, "target")) b->target[n++] = item->valueint;
+    assert_true(n <= MOST_ROWS && floats(b->x, c, "x") == (size_t)n * WIDTH);
+    assert_true(floats(b->before, c, "before") == (size_t)n * WIDTH && floats(b->steer, file, "steer") == WIDTH);
+    assert_true(floats(b->gradient, c, "gradient") == (size_t)n * WIDTH);
+    lay_out(b, c);
+    assert_int_equal(b->rows.n, n);
+    lac_objective_defaults(b->settings, objective);
+    for (int k = LAC_NO_SETTING + 1; k < LAC_N_SETTINGS; k++) {
+        const double x = number(cJSON_GetObjectItem(c, "settings"), lac_setting_names[k]);
+        if (!isnan(x)) b->settings[k] = x;
+    }
+}
+
+static bool near(double got, double want, double floor_of)
+{
+    return fabs(got - want) <= 1e-4 * fabs(want) + floor_of;
+}
+
+static cJSON *fixture(void)
+{
+    lac_err err = {0};
+    cJSON *file = lac_json_load(LAC_TESTS_DIR "/fixtures/objectives.json", &err);
+    if (!file) fail_msg("%s", err.msg);
+    assert_int_equal(number(file, "width"), WIDTH);
+    return file;
+}
+
+static void losses_and_gradients_equal_torch(void **state)
+{
+    (void)state;
+    cJSON *file = fixture();
+    const cJSON *c;
+    cJSON_ArrayForEach(c, cJSON_GetObjectItem(file, "cases"))
+    {
+        batch b;
+        lac_err err = {0};
+        const lac_objective *objective = lac_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
+        assert_non_null(objective);
+        read_case(&b, file, c, objective);
+        double loss[2] = {0};
+        objective->rows(loss, &b.rows);
+        if (!near(loss[LAC_FORGET], number(c, "forget"), 0) || !near(loss[LAC_RETAIN], number(c, "retain"), 0))
+            fail_msg("%s: losses %.9g and %.9g, torch has %.9g and %.9g", objective->name, loss[LAC_FORGET],
+                     loss[LAC_RETAIN], number(c, "forget"), number(c, "retain"));
+        const double sign = objective->ascends ? -1 : 1;
+        assert_true(number(c, "sign") == sign);
+        for (size_t i = 0; i < b.rows.n * WIDTH; i++)
+            if (!near(b.x[i], (double)b.gradient[i], 1e-7))
+                fail_msg("%s: gradient %zu of row %zu is %.9g, torch has %.9g", objective->name, i % WIDTH, i / WIDTH,
+                         (double)b.x[i], (double)b.gradient[i]);
+    }
+    cJSON_Delete(file);
+}
+
+static const cJSON *case_named(const cJSON *file, const char *name)
+{
+    const cJSON *c;
+    cJSON_ArrayForEach(c, cJSON_GetObjectItem(file, "cases"))
+        if (!strcmp(cJSON_GetObjectItem(c, "name")->valuestring, name)) return c;
+    return NULL;
+}
+
+static void no_objective_lacks_a_reference(void **state)
+{
+    (void)state;
+    cJSON *file = fixture();
+    size_t k = 0;
+    for (; lac_objective_at(k); k++)
+        if (!case_named(file, lac_objective_at(k)->name))
+            fail_msg("%s is not in the fixture", lac_objective_at(k)->name);
+    assert_true(k >= 14);
+    cJSON_Delete(file);
+}
+
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
+
+/* As β vanishes, NPO is ascent on the mean NLL of a sequence: cross-entropy divided by sequences, not tokens. */
+static void npo_becomes_ascent_as_beta_vanishes(void **state)
+{
+    (void)state;
+    cJSON *file = fixture();
+    batch npo, ce;
+    double loss[2] = {0};
+    read_case(&npo, file, case_named(file, "npo"), &lac_objective_npo);
+    read_case(&ce, file, case_named(file, "npo"), &lac_objective_ce);
+    npo.settings[LAC_BETA] = 1e-7;
+    ce.group.tokens[LAC_FORGET] = ce.group.sequences[LAC_FORGET];
+    lac_objective_npo.rows(loss, &npo.rows);
+    lac_objective_ce.rows(loss, &ce.rows);
+    for (size_t i = 0; i < ce.rows.n * WIDTH; i++)
+        assert_true(near(npo.x[i], (ce.side[i / WIDTH] == LAC_FORGET ? -1.0 : 1.0) * (double)ce.x[i], 1e-6));
+    cJSON_Delete(file);
+}
+
+static void dpo_of_an_unchanged_model_is_log_two(void **state)
+{
+    (void)state;
+    cJSON *file = fixture();
+    batch b;
+    double loss[2] = {0};
+    read_case(&b, file, case_named(file, "dpo"), &lac_objective_dpo);
+    memcpy(b.x, b.before, sizeof b.x);
+    lac_objective_dpo.rows(loss, &b.rows);
+    assert_true(near(loss[LAC_FORGET], 2 / b.settings[LAC_BETA] * log(2), 0));
+    cJSON_Delete(file);
+}
+
+static void kl_to_itself_is_zero_and_pulls_nowhere(void **state)
+{
+    (void)state;
+    cJSON *file = fixture();
+    batch b;
+    double loss[2] = {0};
+    read_case(&b, file, case_named(file, "kl"), &lac_objective_kl);
+    memcpy(b.x, b.before, sizeof b.x);
+    lac_objective_kl.rows(loss, &b.rows);
+    assert_true(fabs(loss[LAC_RETAIN]) < 1e-9);
+    for (size_t i = 0; i < b.rows.n * WIDTH; i++)
+        if (b.side[i / WIDTH] == LAC_RETAIN) assert_true(fabsf(b.x[i]) < 1e-7f);
+    cJSON_Delete(file);
+}
+
+static void wga_with_beta_zero_is_gradient_ascent(void **state)
+{
+    (void)state;
+    cJSON *file = fixture();
+    batch wga, plain;
+    double loss[2][2] = {{0}};
+    read_case(&wga, file, case_named(file, "wga"), &lac_objective_wga);
+    read_case(&plain, file, case_named(file, "wga"), &lac_objective_grad_ascent);
+    wga.settings[LAC_BETA] = 0;
+    lac_objective_wga.rows(loss[0], &wga.rows);
+    lac_objective_grad_ascent.rows(loss[1], &plain.rows);
+    assert_true(near(loss[0][LAC_FORGET], loss[1][LAC_FORGET], 0) && near(loss[0][LAC_RETAIN], loss[1][LAC_RETAIN], 0));
+    for (size_t i = 0; i < plain.rows.n * WIDTH; i++) assert_true(near(wga.x[i], (double)plain.x[i], 1e-7));
+    cJSON_Delete(file);
+}
+
+/* Hand-worked: 100, then 100 + 5 (0.5 − 0.3), never below 0, and nothing moves before the warm-up is over. */
+static void the_multiplier_follows_the_constraint(void **state)
+{
+    (void)state;
+    lac_alpha a = {.mode = LAC_ALPHA_DUAL, .fixed = 100, .eta = 5, .epsilon = 0.3, .warmup = 1};
+    assert_true(lac_alpha_next(&a, 9, 4, 0) == 100 && lac_alpha_next(&a, 0.5, 4, 1) == 100);
+    assert_true(fabs(lac_alpha_next(&a, 0.3, 4, 1) - 101) < 1e-12);
+    a.fixed = 1;
+    lac_alpha_next(&a, 0, 4, 2);
+    assert_true(lac_alpha_next(&a, 0.3, 4, 2) == 0);
+}
+
+static void idk_is_one_mean_over_both_sides(void **state)
+{
+    (void)state;
+    const lac_group group = {.tokens = {30, 10}, .sequences = {3, 2}};
+    double settings[LAC_N_SETTINGS], weight[2];
+    lac_alpha alpha = {0};
+    lac_objective_defaults(settings, &lac_objective_idk);
+    lac_weigh(weight, &lac_objective_idk, settings, &alpha, 0, &group);
+    assert_true(weight[LAC_FORGET] == 0.75 && weight[LAC_RETAIN] == 0.25);
+}
+
+/* ---- through a model --------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    lac_arena arena;
+    lac_model model;
+    lac_mask mask;
+    int ids[3][N_ROWS][LENGTH];
+    lac_sequence row[3][N_ROWS];
+    lac_dataset set[3]; /* forget, retain, other answers */
+} world;
+
+static void make_rows(world *w)
+{
+    lac_rng rng;
+    lac_rng_seed(&rng, 11);
+    for (int k = 0; k < 3; k++) {
+        w->set[k] = (lac_dataset){.row = w->row[k], .n = N_ROWS};
+        for (int i = 0; i < N_ROWS; i++) {
+            size_t n = (size_t)(LENGTH - i % 3);
+            for (int j = 0; j < LENGTH; j++) w->ids[k][i][j] = (int)lac_rng_below(&rng, VOCAB);
+            w->row[k][i] = (lac_sequence){w->ids[k][i], n, FIRST, i + 1};
+            w->set[k].labels += n - FIRST;
+            w->set[k].tokens += n;
+            if (n > w->set[k].longest) w->set[k].longest = n;
+        }
+    }
+}
+
+/* Two layers of which the first one's mlp trains, all random. */
+static void make_world(world *w)
+{
+    static const lac_config config = {
+        .family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 64, .n_heads = 4, .n_kv_heads = 2,
+        .head_dim = 8, .vocab = VOCAB, .context = 32, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
+    lac_err err = {0};
+    *w = (world){0};
+    if (lac_model_layout(&w->model, &config, &w->arena, &err)) fail_msg("%s", err.msg);
+    lac_model_randomise(&w->model, 0.2, 7);
+    make_rows(w);
+    const size_t n = w->model.n_tensors;
+    w->mask = (lac_mask){.trains = LAC_NEW(&w->arena, bool, n, &err), .n_tensors = n};
+    for (size_t k = 0; k < n; k++) {
+        const lac_tensor *t = &w->model.tensors[k];
+        if (t->layer != 0 || t->part != LAC_PART_MLP) continue;
+        w->mask.trains[k] = true;
+        w->mask.n_trained++;
+        w->mask.n_parameters += t->rows * t->cols;
+    }
+}
+
+static void end_world(world *w)
+{
+    lac_model_release(&w->model);
+    lac_arena_release(&w->arena);
+}
+
+/* weights += step · direction in what trains */
+static void move(world *w, float *const *direction, double step)
+{
+    for (size_t k = 0; k < w->model.n_tensors; k++)
+        for (size_t i = 0; w->mask.trains[k] && i < w->model.tensors[k].rows * w->model.tensors[k].cols; i++)
+            w->model.tensors[k].data[i] += (float)(step * (double)direction[k][i]);
+}
+
+static float **room_for_weights(world *w, lac_rng *noise)
+{
+    lac_err err = {0};
+    float **g = LAC_NEW(&w->arena, float *, w->model.n_tensors, &err);
+    for (size_t k = 0; k < w->model.n_tensors; k++) {
+        const size_t n = w->model.tensors[k].rows * w->model.tensors[k].cols;
+        if (!w->mask.trains[k]) continue;
+        assert_non_null(g[k] = LAC_NEW(&w->arena, float, n, &err));
+        for (size_t i = 0; noise && i < n; i++) g[k][i] = (float)(lac_rng_uniform(noise) - 0.5);
+    }
+    return g;
+}
+
+static double loss_now(lac_piece *p, const lac_item *items, size_t n, const lac_group *group, const double weight[2])
+{
+    double loss[2] = {0};
+    lac_err err = {0};
+    if (lac_piece_forward(p, loss, items, n, group, &err)) fail_msg("%s", err.msg);
+    return weight[0] * loss[0] + weight[1] * loss[1];
+}
+
+/* One batch of an objective, its model before training compared with the one that has moved since. */
+static void slope_equals_difference(const lac_objective *o, double retain_kl, double whole)
+{
+    world w;
+    lac_piece p;
+    lac_err err = {0};
+    double settings[LAC_N_SETTINGS], before[2][N_ROWS], length = 0;
+    lac_item items[2 * N_ROWS];
+    lac_group group = {0};
+    const double weight[2] = {o->ascends ? -1 : 1, 1};
+    make_world(&w);
+    lac_objective_defaults(settings, o);
+    if (!isnan(settings[LAC_LAYER])) settings[LAC_LAYER] = 0;
+    if (retain_kl == 1) settings[LAC_RETAIN_KL] = 1;
+    if (whole == 1) settings[LAC_WHOLE] = 1;
+    if (lac_piece_init(&p, &w.model, &w.mask, o, settings, 1000, LENGTH, &w.arena, &err)) fail_msg("%s", err.msg);
+    for (size_t j = 0; p.steer && j < p.width; j++) p.steer[j] = 0.5f;
+    for (int k = 0; k < 2 && o->reference_nll; k++)
+        if (lac_piece_nll(&p, before[k], w.row[k ? 2 : LAC_FORGET], N_ROWS, &err)) fail_msg("%s", err.msg);
+    for (int i = 0; i < 2 * N_ROWS; i++) {
+        const lac_side side = i < N_ROWS ? LAC_RETAIN : LAC_FORGET;
+        lac_item *it = &items[i];
+        *it = (lac_item){.row = &w.row[side][i % N_ROWS], .side = side};
+        if (side == LAC_FORGET && o->alternates == LAC_ALTERNATES_BESIDE) it->better = &w.row[2][i % N_ROWS];
+        for (int k = 0; k < 2 && o->reference_nll; k++) it->reference[k] = before[k][i % N_ROWS];
+        group.sequences[side]++;
+        group.tokens[side] += lac_piece_labels(&p, it);
+    }
+    const bool is_whole = whole == 1 && o->whole & LAC_ON_FORGET;
+    assert_int_equal(group.tokens[LAC_FORGET],
+                     is_whole ? w.set[0].tokens - N_ROWS : w.set[0].labels - (isnan(settings[LAC_SKIP]) ? 0 :
+                     (size_t)settings[LAC_SKIP] * N_ROWS));
+    lac_rng noise;
+    lac_rng_seed(&noise, 5);
+    move(&w, room_for_weights(&w, &noise), 0.1);
+    float **g = room_for_weights(&w, NULL);
+    loss_now(&p, items, 2 * N_ROWS, &group, weight);
+    if (lac_piece_backward(&p, weight, g, &err)) fail_msg("%s", err.msg);
+    for (size_t k = 0; k < w.model.n_tensors; k++)
+        if (g[k]) length += lac_sum_squares(g[k], w.model.tensors[k].rows * w.model.tensors[k].cols);
+    length = sqrt(length);
+    assert_true(length > 1e-4);
+    const double step = 2e-3 / length;
+    move(&w, g, step);
+    const double above = loss_now(&p, items, 2 * N_ROWS, &group, weight);
+    move(&w, g, -2 * step);
+    const double below = loss_now(&p, items, 2 * N_ROWS, &group, weight), slope = (above - below) / (2 * step * length);
+    if (fabs(slope - length) > 0.01 * length)
+        fail_msg("%s: the gradient is %g long, the loss rises by %g", o->name, length, slope);
+    lac_piece_release(&p);
+    end_world(&w);
+}
+
+/* ceu, wga and satimp hold a part of their loss fixed, so that their gradient is not their loss's: see PyTorch's. */
+static void gradients_through_a_model_equal_finite_differences(void **state)
+{
+    (void)state;
+    for (size_t k = 0; lac_objective_at(k); k++) {
+        const lac_objective *o = lac_objective_at(k);
+        if (o == &lac_objective_ceu || o == &lac_objective_wga || o == &lac_objective_satimp) continue;
+        slope_equals_difference(o, 0, 0);
+    }
+    slope_equals_difference(&lac_objective_grad_diff, 1, 0);
+    slope_equals_difference(&lac_objective_npo, 1, 0);
+    slope_equals_difference(&lac_objective_kl, 0, 1);
+    slope_equals_difference(&lac_objective_undial, 0, 1);
+    slope_equals_difference(&lac_objective_rmu, 0, 1);
+}
+
+static void train(world *w, lac_train_report *report, const lac_objective *o, double *settings, size_t batch_tokens,
+                  int epochs)
+{
+    lac_err err = {0};
+    lac_train_options options = LAC_TRAIN_DEFAULTS;
+    const char *alpha = NULL;
+    for (int k = 0; k < LAC_N_SETTINGS; k++) settings[k] = (double)NAN;
+    if (o->at_layer) settings[LAC_LAYER] = 0;
+    if (lac_objective_resolve(settings, &options.alpha, &alpha, o, NULL, &err)) fail_msg("%s", err.msg);
+    options.objective = o;
+    options.settings = settings;
+    options.epochs = epochs;
+    options.batch = 8;
+    options.batch_tokens = batch_tokens;
+    options.adamw.lr = 1e-3;
+    if (o->alternates == LAC_ALTERNATES_BESIDE) options.alternates = &w->set[2];
+    if (lac_train(report, &w->model, &w->mask, o->needs_forget ? &w->set[0] : NULL, &w->set[o->needs_forget ? 1 : 0],
+                  &options, NULL, NULL, &err))
+        fail_msg("%s: %s", o->name, err.msg);
+}
+
+/* Accumulated over pieces of one row each, the first update's gradient and losses are those of the whole batch. */
+static void no_objective_depends_on_batch_tokens(void **state)
+{
+    (void)state;
+    for (size_t k = 0; lac_objective_at(k); k++) {
+        lac_train_report report[2];
+        double settings[LAC_N_SETTINGS];
+        for (int cut = 0; cut < 2; cut++) {
+            world w;
+            make_world(&w);
+            train(&w, &report[cut], lac_objective_at(k), settings, cut ? 1 : 1000, 1);
+            end_world(&w);
+        }
+        const lac_step *a = &report[0].first, *b = &report[1].first;
+        bool same = fabs(a->norm - b->norm) <= 1e-4 * a->norm;
+        for (int side = 0; side < 2; side++)
+            same = same && (isnan(a->loss[side]) ? isnan(b->loss[side]) : near(a->loss[side], b->loss[side], 1e-6));
+        if (!same) fail_msg("%s: in one piece %g long, in many %g", lac_objective_at(k)->name, a->norm, b->norm);
+    }
+}
+
+/* θ' = θ − (θ_learnt − θ): what cross-entropy learns from the same rows, mirrored. */
+static void a_task_vector_is_what_was_learnt_mirrored(void **state)
+{
+    (void)state;
+    world was, learnt, negated;
+    double settings[LAC_N_SETTINGS];
+    lac_train_report report;
+    make_world(&was), make_world(&learnt), make_world(&negated);
+    train(&learnt, &report, &lac_objective_ce, settings, 1000, 3);
+    train(&negated, &report, &lac_objective_task_vector, settings, 1000, 3);
+    double moved = 0;
+    for (size_t k = 0; k < was.model.n_tensors; k++)
+        for (size_t i = 0; i < was.model.tensors[k].rows * was.model.tensors[k].cols; i++) {
+            const double a = was.model.tensors[k].data[i], b = learnt.model.tensors[k].data[i];
+            moved = fmax(moved, fabs(b - a));
+            assert_true(fabs(negated.model.tensors[k].data[i] - (2 * a - b)) < 1e-6);
+        }
+    assert_true(moved > 1e-3);
+    end_world(&was), end_world(&learnt), end_world(&negated);
+}
+
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
+
+static lac_status resolve(double settings[LAC_N_SETTINGS], const lac_objective *o, lac_setting given, double x,
+                          const char *alpha, const char *variant, lac_err *err)
+{
+    lac_alpha read;
+    *err = (lac_err){0};
+    for (int k = 0; k < LAC_N_SETTINGS; k++) settings[k] = (double)NAN;
+    settings[given] = x;
+    return lac_objective_resolve(settings, &read, &alpha, o, variant, err);
+}
+
+static void settings_that_mean_nothing_are_refused(void **state)
+{
+    (void)state;
+    double s[LAC_N_SETTINGS];
+    lac_err err;
+    assert_int_equal(resolve(s, &lac_objective_joint, LAC_BETA, 1, NULL, NULL, &err), LAC_ERR_USAGE);
+    assert_non_null(strstr(err.msg, "--beta"));
+    assert_int_equal(resolve(s, &lac_objective_npo, LAC_BETA, 0, NULL, NULL, &err), LAC_ERR_USAGE);
+    assert_int_equal(resolve(s, &lac_objective_npo, LAC_RETAIN_KL, 2, NULL, NULL, &err), LAC_ERR_USAGE);
+    assert_int_equal(resolve(s, &lac_objective_rmu, LAC_LAYER, 1.5, NULL, NULL, &err), LAC_ERR_USAGE);
+    assert_int_equal(resolve(s, &lac_objective_npo, LAC_BETA, 1, "paper", NULL, &err), LAC_ERR_USAGE);
+    assert_int_equal(resolve(s, &lac_objective_idk, LAC_NO_SETTING, 0, "1", NULL, &err), LAC_ERR_USAGE);
+    assert_int_equal(resolve(s, &lac_objective_kl, LAC_NO_SETTING, 0, NULL, "toffee", &err), LAC_ERR_USAGE);
+    assert_non_null(strstr(err.msg, "tofu"));
+}
+
+static void a_variant_stands_between_default_and_given(void **state)
+{
+    (void)state;
+    double s[LAC_N_SETTINGS];
+    lac_err err;
+    assert_int_equal(resolve(s, &lac_objective_simnpo, LAC_GAMMA, 0.5, NULL, "author-tofu", &err), LAC_OK);
+    assert_true(s[LAC_BETA] == 2.5 && s[LAC_GAMMA] == 0.5 && s[LAC_DELTA] == 0 && isnan(s[LAC_SKIP]));
+}
+
+static void rmu_refuses_what_lies_above_its_layer(void **state)
+{
+    (void)state;
+    world w;
+    lac_piece p;
+    lac_err err = {0};
+    double settings[LAC_N_SETTINGS];
+    make_world(&w);
+    lac_objective_defaults(settings, &lac_objective_rmu);
+    assert_int_equal(lac_piece_init(&p, &w.model, &w.mask, &lac_objective_rmu, settings, 100, LENGTH, &w.arena, &err),
+                     LAC_ERR_USAGE); /* layer 7 of 2 */
+    settings[LAC_LAYER] = 0;
+    for (size_t k = 0; k < w.mask.n_tensors; k++)
+        if (w.model.tensors[k].layer == 1) w.mask.trains[k] = true;
+    err = (lac_err){0};
+    assert_int_equal(lac_piece_init(&p, &w.model, &w.mask, &lac_objective_rmu, settings, 100, LENGTH, &w.arena, &err),
+                     LAC_ERR_USAGE);
+    assert_non_null(strstr(err.msg, "above layer 0"));
+    end_world(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(losses_and_gradients_equal_torch),
+        cmocka_unit_test(no_objective_lacks_a_reference),
+        cmocka_unit_test(npo_becomes_ascent_as_beta_vanishes),
+        cmocka_unit_test(dpo_of_an_unchanged_model_is_log_two),
+        cmocka_unit_test(kl_to_itself_is_zero_and_pulls_nowhere),
+        cmocka_unit_test(wga_with_beta_zero_is_gradient_ascent),
+        cmocka_unit_test(the_multiplier_follows_the_constraint),
+        cmocka_unit_test(idk_is_one_mean_over_both_sides),
+        cmocka_unit_test(gradients_through_a_model_equal_finite_differences),
+        cmocka_unit_test(no_objective_depends_on_batch_tokens),
+        cmocka_unit_test(a_task_vector_is_what_was_learnt_mirrored),
+        cmocka_unit_test(settings_that_mean_nothing_are_refused),
+        cmocka_unit_test(a_variant_stands_between_default_and_given),
+        cmocka_unit_test(rmu_refuses_what_lies_above_its_layer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,40 @@
+/* Direct preference optimisation, the true answer as the worse one (Rafailov et al., arXiv 2305.18290; for unlearning
+ * AltPO, arXiv 2409.13474, and with refusals TOFU, arXiv 2401.06121):
+ *
+ *   L = −(2/β) E log σ(β ((S_l − S_l,before) − (S_w − S_w,before))) · γ + α R
+ *   dL/dS_l = −2 σ(−·) γ / pairs,   dL/dS_w = −dL/dS_l           S: NLL of a sequence, summed over its labels
+ *
+ * l is the row to forget, w its alternate, line by line from --alternates: another answer, or a refusal (IdkDPO).  Each
+ * row keeps one alternate for the whole run, so that both sums before training are computed once; the published
+ * programs draw a refusal anew at every turn.  TOFU's own program lacks the factor 2/β: --gamma of β/2 (--variant tofu). */
+#include "unlearn/objective.h"
+
+static void prefer_the_alternate(double loss[2], const lac_rows *rows)
+{
+    const double beta = rows->settings[LAC_BETA], share = 1 / (double)rows->group->sequences[LAC_FORGET];
+    lac_retain_rows(loss, rows);
+    lac_nll_side(rows, LAC_FORGET);
+    for (size_t k = 0; k + 1 < rows->n_sequences; k++) {
+        const lac_rows_of *worse = &rows->sequence[k], *better = worse + 1;
+        if (worse->side != LAC_FORGET || worse->better) continue;
+        const double rise = lac_nll_of(rows, worse) - worse->reference;
+        const double fall = lac_nll_of(rows, better) - better->reference;
+        const double slope = 2 * share * lac_sigmoid(-beta * (rise - fall));
+        loss[LAC_FORGET] += share * 2 / beta * lac_minus_log_sigmoid(beta * (rise - fall));
+        lac_nll_gradients(rows, worse, -slope);
+        lac_nll_gradients(rows, better, slope);
+    }
+}
+
+const lac_objective lac_objective_dpo = {
+    .name = "dpo",
+    .summary = "-2/beta log sigma(beta (log-ratio of another answer - that of the true one)); alpha CE(retain), or KL",
+    .source = "arXiv 2305.18290, 2409.13474",
+    .rows = prefer_the_alternate,
+    .needs_forget = true,
+    .reference_nll = true,
+    .alternates = LAC_ALTERNATES_BESIDE,
+    .alpha = "1",
+    .settings = {{LAC_BETA, 0.1, true}, {LAC_GAMMA, 1, true}, {LAC_RETAIN_KL, 0, false}},
+    .variants = {{"tofu", NULL, {{LAC_GAMMA, 0.05, true}}}},
+};

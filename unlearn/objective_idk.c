@@ -1,0 +1,17 @@
+/* "I don't know" by plain learning (TOFU, arXiv 2401.06121): the rows to forget get refusals for their answers
+ * (--alternates, line by line in their place), and both sets are learnt together.
+ *
+ *   L = 1/N Σ −log p(target)        over all labels of refusals and retain rows, N their number
+ *
+ * The two losses are shown apart, each a token mean; weighted by tokens they are the one mean. */
+#include "unlearn/objective.h"
+
+const lac_objective lac_objective_idk = {
+    .name = "idk",
+    .summary = "cross-entropy of refusals and of retain rows, one mean",
+    .source = "arXiv 2401.06121",
+    .rows = lac_ce_rows,
+    .needs_forget = true,
+    .pooled = true,
+    .alternates = LAC_ALTERNATES_IN_PLACE,
+};

@@ -1,0 +1,28 @@
+/* KL minimisation (TOFU, arXiv 2401.06121):
+ *
+ *   L = −γ CE_forget + α KL(p_before ‖ p)_retain
+ *
+ * KL is a mean over the labelled retain rows.  TOFU's program takes every position, prompts included: --whole 1
+ * (--variant tofu; the padding that it counts too does not exist here).  Another published one (MUSE's) hands raw
+ * logits to a function that expects log-probabilities; that is no divergence, and is not offered. */
+#include "unlearn/objective.h"
+
+static void hold_the_distribution(double loss[2], const lac_rows *rows)
+{
+    lac_ce_side(loss, rows, LAC_FORGET);
+    lac_kl_side(loss, rows, LAC_RETAIN);
+}
+
+const lac_objective lac_objective_kl = {
+    .name = "kl",
+    .summary = "-gamma CE(forget) + alpha KL(before || now) on retain rows",
+    .source = "arXiv 2401.06121",
+    .rows = hold_the_distribution,
+    .needs_forget = true,
+    .ascends = true,
+    .reference_rows = LAC_ON_RETAIN,
+    .whole = LAC_ON_RETAIN,
+    .alpha = "1",
+    .settings = {{LAC_GAMMA, 1, true}, {LAC_WHOLE, 0, false}},
+    .variants = {{"tofu", NULL, {{LAC_WHOLE, 1, false}}}},
+};
