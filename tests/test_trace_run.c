@@ -66,13 +66,17 @@ static void facts_kept_and_left_out_are_all_facts(void **state)
     o.limit = 0;
     o.samples = 1;
     o.tokens = "last-subject";
-    lac_trace t = run(f, &o);
+    lac_facts few = f->facts;
+    few.n = 40;
+    lac_trace t;
+    lac_err err = {0};
+    if (lac_trace_run(&t, NULL, &f->model, &few, &o, NULL, &f->arena, &err)) fail_msg("%s", err.msg);
     size_t kept = 0, out = 0;
     for (size_t i = 0; i < t.n; i++) {
         kept += !t.facts[i].left_out;
         out += t.facts[i].left_out != NULL;
     }
-    assert_int_equal(kept + out, f->facts.n);
+    assert_int_equal(kept + out, few.n);
     assert_int_equal(kept, t.n_traced);
     assert_true(kept > 0);
 }
@@ -221,7 +225,7 @@ static void every_corruption_agrees_with_the_plain_way(void **state)
 static void noise_of_the_full_covariance_has_it(void **state)
 {
     fixture *f = *state;
-    enum { N = 4000, LOOK = 6 };
+    enum { N = 1000, LOOK = 6 };
     lac_err err = {0};
     lac_corruption c = {.by = LAC_CORRUPT_NOISE, .replace = true};
     if (lac_noise_parse(&c, "m", &err) || lac_corruption_measure(&c, &f->model, &f->facts, "", &f->arena, &err))
