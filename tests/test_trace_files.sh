@@ -69,6 +69,7 @@ wait $pid 2>/dev/null
 if [ ! -e "$dir/broken" ]; then # else it was faster than the killer, and nothing is to be seen
     said=$(trace --facts "$facts" --limit 5 --out "$dir/broken" 2>&1) && fail "another command took over an unfinished result"
     grep -q 'unfinished' <<<"$said" || fail "an unfinished result: $said"
+    echo half >"$dir/broken.part/traces/2_mlp.npz.part.abc123" # as a process killed in the middle of a file leaves it
     trace --facts "$facts" --limit 6 --pictures 1 --out "$dir/broken" >/dev/null || fail "going on"
 fi
 rm "$dir/whole/manifest.json" "$dir/broken/manifest.json"

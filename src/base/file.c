@@ -193,6 +193,18 @@ static int remove_tree(const char *path)
     return nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS);
 }
 
+static int remove_half_written(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    return kind == FTW_F && at->level > 0 && strstr(path + at->base, ".part") ? remove(path) : 0;
+}
+
+/* What a killed process had not moved into place: our path.part, and the path.part.XXXXXX of libzip. */
+static int remove_half_written_files(const char *dir)
+{
+    return nftw(dir, remove_half_written, 32, FTW_PHYS);
+}
+
 /* mkdir -p; with_last says whether the last component is made too. */
 static lac_status make_dirs(const char *path, bool with_last, lac_err *err)
 {
@@ -251,6 +263,7 @@ lac_status lac_outdir_resume(lac_outdir *out, const char *path, const char *key,
         if (!same)
             return lac_fail(err, LAC_ERR_FILE, "%s holds an unfinished result of another model, other data or other settings; "
                             "finish that one with its own command, or remove it", old.part);
+        if (remove_half_written_files(old.part)) return fail_file(err, "tidy", old.part);
         *out = old;
         *resumed = true;
         return LAC_OK;

@@ -44,7 +44,8 @@ typedef struct {
 lac_status lac_outdir_open(lac_outdir *out, const char *path, lac_err *err);
 
 /* As open, but a `path.part` whose file `resume.key` holds this very key is kept, and *resumed says so.  One with
- * another key is an unfinished result of other settings: an error that says so, for nothing is to be lost.  commit
+ * another key is an unfinished result of other settings: an error that says so, for nothing is to be lost.  Files that
+ * a killed process left half written (".part" in their names) are removed.  commit
  * removes the key file. */
 lac_status lac_outdir_resume(lac_outdir *out, const char *path, const char *key, bool *resumed, lac_err *err);
 lac_status lac_outdir_sub(const lac_outdir *out, const char *name, lac_err *err); /* mkdir part/name */
