@@ -59,7 +59,7 @@ static void put_row(comparison *c, const char *path, const cJSON *a, const cJSON
     cJSON *row = cJSON_CreateObject();
     cJSON_AddStringToObject(row, "score", path);
     for (size_t i = 0; i < sizeof x / sizeof *x; i++)
-        cJSON_AddItemToObject(row, key[i], isnan(x[i]) ? cJSON_CreateNull() : lac_json_number(x[i]));
+        cJSON_AddItemToObject(row, key[i], lac_json_number(x[i]));
     cJSON_AddItemToArray(c->rows, row);
 }
 

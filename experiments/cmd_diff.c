@@ -140,7 +140,7 @@ static lac_status print_json(const change *list, size_t n, lac_err *err)
         cJSON_AddNumberToObject(row, "changed", (double)c->changed);
         cJSON_AddItemToObject(row, "norm", lac_json_number(c->norm));
         cJSON_AddItemToObject(row, "relative",
-                              isfinite(c->relative) ? lac_json_number(c->relative) : cJSON_CreateNull());
+                              lac_json_number(c->relative));
         cJSON_AddItemToObject(row, "max_abs", lac_json_number(c->largest));
         cJSON_AddItemToArray(tensors, row);
     }

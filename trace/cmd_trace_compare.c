@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/manifest.h"
@@ -30,16 +29,14 @@ static lac_status find_pair(size_t *pair, const lac_comparison *c, const char *f
     return lac_fail(err, LAC_ERR_DATA, "fact %ld is not in both traces; facts.jsonl of each says what is", id);
 }
 
-static cJSON *number_or_null(double x) { return isfinite(x) ? lac_json_number(x) : cJSON_CreateNull(); }
-
 static void add_change(cJSON *row, const lac_change *x)
 {
     cJSON_AddNumberToObject(row, "facts", (double)x->n);
-    cJSON_AddItemToObject(row, "before", number_or_null(x->before));
-    cJSON_AddItemToObject(row, "after", number_or_null(x->after));
-    cJSON_AddItemToObject(row, "difference", number_or_null(x->difference));
-    cJSON_AddItemToObject(row, "ci_low", number_or_null(x->ci.low));
-    cJSON_AddItemToObject(row, "ci_high", number_or_null(x->ci.high));
+    cJSON_AddItemToObject(row, "before", lac_json_number(x->before));
+    cJSON_AddItemToObject(row, "after", lac_json_number(x->after));
+    cJSON_AddItemToObject(row, "difference", lac_json_number(x->difference));
+    cJSON_AddItemToObject(row, "ci_low", lac_json_number(x->ci.low));
+    cJSON_AddItemToObject(row, "ci_high", lac_json_number(x->ci.high));
 }
 
 static lac_status print_json(const lac_comparison *c, lac_err *err)

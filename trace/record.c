@@ -1,6 +1,5 @@
 #include "trace/record.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -188,12 +187,6 @@ static void add_text(cJSON *row, const char *name, const char *text)
     if (text) cJSON_AddStringToObject(row, name, text);
 }
 
-static void add_number(cJSON *row, const char *name, double x)
-{
-    if (isfinite(x)) cJSON_AddItemToObject(row, name, lac_json_number(x));
-    else cJSON_AddNullToObject(row, name);
-}
-
 static cJSON *fact_json(const lac_traced *traced)
 {
     const lac_grid *g = &traced->grid;
@@ -214,14 +207,14 @@ static cJSON *fact_json(const lac_traced *traced)
         cJSON_AddStringToObject(row, "answer", traced->answer);
         cJSON_AddItemToObject(row, "answer_ids", number_array(g->answer, g->n_answer));
         cJSON_AddNumberToObject(row, "answer_id", g->answer[0]);
-        add_number(row, "clean", g->high[LAC_PROB]);
+        cJSON_AddItemToObject(row, "clean", lac_json_number(g->high[LAC_PROB]));
     }
     if (traced->left_out) return row;
-    add_number(row, "corrupted", lac_low_mean(g, LAC_PROB));
+    cJSON_AddItemToObject(row, "corrupted", lac_json_number(lac_low_mean(g, LAC_PROB)));
     add_text(row, "foil", traced->foil);
     add_text(row, "partner", traced->partner);
     cJSON_AddNumberToObject(row, "samples", g->n_samples);
-    add_number(row, "noop", traced->noop);
+    cJSON_AddItemToObject(row, "noop", lac_json_number(traced->noop));
     return row;
 }
 
@@ -257,7 +250,7 @@ lac_status lac_trace_save_facts(const lac_trace *trace, const char *dir, lac_err
     cJSON_AddBoolToObject(json, "shared_noise", lac_shares_noise(trace));
     cJSON_AddStringToObject(json, "edges", trace->paper_edges ? "paper" : "code");
     cJSON_AddStringToObject(json, "model", trace->model);
-    add_number(json, "sigma", trace->sigma);
+    cJSON_AddItemToObject(json, "sigma", lac_json_number(trace->sigma));
     cJSON_AddItemToObject(json, "charts", charts = cJSON_CreateArray());
     for (int i = 0; i < trace->n_charts; i++) {
         cJSON *chart = cJSON_CreateObject();

@@ -221,15 +221,20 @@ static lac_status read_back(running *x, lac_traced *traced, lac_err *err)
     return lac_record_load(traced, x->dir, x->trace->charts, x->trace->n_charts, x->arena, err);
 }
 
+static lac_status say_foil(const running *x, lac_traced *traced, lac_err *err)
+{
+    int foil = traced->grid.foil;
+    if (foil >= 0) traced->foil = lac_decode(x->model->tokenizer, &foil, 1, false, x->arena, err);
+    return err->code;
+}
+
 static lac_status finish_member(running *x, member *m, lac_err *err)
 {
     lac_traced *traced = m->traced;
-    const lac_grid *g = &traced->grid;
     if (lac_grid_keep_answer(&traced->grid, x->arena, err) ||
         (x->dir && (lac_record_save(x->dir, traced, x->trace->charts, x->trace->n_charts, err) || read_back(x, traced, err))))
         return err->code;
-    if (g->foil >= 0) traced->foil = lac_decode(x->model->tokenizer, &g->foil, 1, false, x->arena, err);
-    return err->code;
+    return say_foil(x, traced, err);
 }
 
 static lac_status compute_cells(running *x, lac_err *err)
@@ -262,10 +267,7 @@ static lac_status compute_group(running *x, lac_err *err)
         done = done && lac_record_exists(x->dir, x->group[i].traced->fact->id, x->trace->charts, x->trace->n_charts);
     for (int i = 0; i < x->n_group && done; i++) {
         lac_traced *traced = x->group[i].traced;
-        if (read_back(x, traced, err)) return err->code;
-        if (traced->grid.foil >= 0 &&
-            !(traced->foil = lac_decode(x->model->tokenizer, &traced->grid.foil, 1, false, x->arena, err)))
-            return err->code;
+        if (read_back(x, traced, err) || say_foil(x, traced, err)) return err->code;
     }
     if (!done && x->n_group && compute_cells(x, err)) return err->code;
     lac_progress_set(x->progress, began + x->n_group, NULL);

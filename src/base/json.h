@@ -33,7 +33,7 @@ lac_status lac_json_save(const char *path, const cJSON *json, lac_err *err); /* 
 /* Valid UTF-8 from first to last byte (no surrogates, no overlong forms)? */
 bool lac_utf8_valid(const char *text, size_t n);
 
-/* A finite double printed so that it reads back the same (%.17g shortened), as a raw cJSON item. */
+/* A double printed so that it reads back the same (%.17g shortened), as a raw cJSON item; null where it is not finite. */
 cJSON *lac_json_number(double x);
 
 #endif

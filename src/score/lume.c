@@ -318,7 +318,7 @@ cJSON *lac_lume_json(const lac_lume_scores *scores)
         cJSON_AddStringToObject(cell, "measure", c->kind == LAC_LUME_SC ? "rougeL_recall" : "exact_match");
         cJSON_AddNumberToObject(cell, "n", (double)c->n);
         cJSON_AddItemToObject(cell, "score", lac_json_number(c->score));
-        cJSON_AddItemToObject(cell, "stderr", isfinite(c->se) ? lac_json_number(c->se) : cJSON_CreateNull());
+        cJSON_AddItemToObject(cell, "stderr", lac_json_number(c->se));
         cJSON_AddItemToArray(cells, cell);
     }
     cJSON_AddNumberToObject(json, "n", (double)n);

@@ -1,14 +1,12 @@
 #include "score/report.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 void lac_put_number(cJSON *object, const char *name, double x)
 {
-    if (isfinite(x)) cJSON_AddItemToObject(object, name, lac_json_number(x));
-    else cJSON_AddNullToObject(object, name);
+    cJSON_AddItemToObject(object, name, lac_json_number(x));
 }
 
 void lac_put_score(cJSON *object, const char *name, double x, double se)
@@ -24,7 +22,7 @@ static void put_interval(cJSON *object, const char *name, double mean, double se
     cJSON *pair = cJSON_AddArrayToObject(object, name);
     for (int side = -1; side <= 1; side += 2) {
         double x = mean + side * 1.959963984540054 * se;
-        cJSON_AddItemToArray(pair, isfinite(x) ? lac_json_number(x) : cJSON_CreateNull());
+        cJSON_AddItemToArray(pair, lac_json_number(x));
     }
 }
 
