@@ -26,24 +26,6 @@ static const eval_suite *find_suite(const eval_job *j, lac_err *err)
     return eval_suite_find(j->suite, err);
 }
 
-/* What decides the bytes of a result: inputs and options, but those that only say where it goes and what is shown. */
-static char *resume_key(const lac_manifest *manifest, lac_arena *arena, lac_err *err)
-{
-    static const char *const indifferent[] = {"out", "quiet", "json"};
-    cJSON *options = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(manifest->json, "options"), true);
-    for (size_t i = 0; i < sizeof indifferent / sizeof *indifferent; i++)
-        cJSON_DeleteItemFromObjectCaseSensitive(options, indifferent[i]);
-    char *inputs = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(manifest->json, "inputs"));
-    char *settings = cJSON_PrintUnformatted(options);
-    char *key = NULL;
-    if (inputs && settings) key = lac_printf(arena, err, "lacuna %s eval\n%s\n%s\n", LAC_VERSION, inputs, settings);
-    if (!key) lac_fail(err, LAC_ERR_MEMORY, "out of memory while noting the settings");
-    cJSON_free(inputs);
-    cJSON_free(settings);
-    cJSON_Delete(options);
-    return key;
-}
-
 /* Runs the suite with items.jsonl open in the directory. */
 static lac_status run_suite(eval_job *j, const eval_suite *suite, const lac_outdir *dir, lac_err *err)
 {
@@ -77,7 +59,7 @@ static lac_status work(eval_job *j, lac_manifest *manifest, lac_outdir *dir, lac
     const eval_suite *suite = find_suite(j, err);
     bool resumed;
     char *key;
-    if (!suite || eval_add_inputs(j, manifest, err) || !(key = resume_key(manifest, &j->arena, err)) ||
+    if (!suite || eval_add_inputs(j, manifest, err) || !(key = lac_manifest_key(manifest, "out", &j->arena, err)) ||
         lac_outdir_resume(dir, j->out, key, &resumed, err) ||
         lac_model_load(&j->model, j->model_path, &j->arena, err) || run_suite(j, suite, dir, err) ||
         save(j, manifest, dir, err))

@@ -114,23 +114,6 @@ static lac_status save(const lac_trace *trace, const lac_trace_stats *stats, con
     return lac_manifest_save(manifest, path, err);
 }
 
-/* What decides a trace's bytes: inputs and options, but those that only say where and how much to show. */
-static char *resume_key(const lac_manifest *manifest, lac_arena *arena, lac_err *err)
-{
-    static const char *const indifferent[] = {"out", "pictures", "quiet", "json"};
-    cJSON *options = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(manifest->json, "options"), true);
-    for (size_t i = 0; i < sizeof indifferent / sizeof *indifferent; i++)
-        cJSON_DeleteItemFromObjectCaseSensitive(options, indifferent[i]);
-    char *inputs = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(manifest->json, "inputs"));
-    char *settings = cJSON_PrintUnformatted(options);
-    char *key = inputs && settings ? lac_printf(arena, err, "lacuna %s trace\n%s\n%s\n", LAC_VERSION, inputs, settings) : NULL;
-    if (!key) lac_fail(err, LAC_ERR_MEMORY, "out of memory while noting the settings");
-    cJSON_free(inputs);
-    cJSON_free(settings);
-    cJSON_Delete(options);
-    return key;
-}
-
 static double facts_to_trace(const lac_facts *facts, const lac_trace_opts *o)
 {
     size_t n = 0;
@@ -149,7 +132,7 @@ static lac_status work(const command *c, const char *path, const lac_common *com
     bool resumed;
     char *key = NULL;
     if (lac_plan_check(&c->o, err) || lac_manifest_input(manifest, path, err) || lac_manifest_input(manifest, c->facts, err) ||
-        !(key = resume_key(manifest, arena, err)) || lac_outdir_resume(out, c->out, key, &resumed, err) ||
+        !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) || lac_outdir_resume(out, c->out, key, &resumed, err) ||
         lac_outdir_sub(out, "traces", err) || lac_outdir_sub(out, "plots", err) ||
         lac_facts_load(&facts, c->facts, arena, err) || lac_model_load(model, path, arena, err))
         return err->code;
@@ -204,7 +187,7 @@ static lac_status screen(const command *c, const char *path, const lac_common *c
     bool resumed; /* nothing is kept of an interrupted screen; but an interrupted trace is not to be lost */
     char file[1100], *key = NULL;
     if (lac_screening_check(&c->o, err) || lac_manifest_input(manifest, path, err) ||
-        lac_manifest_input(manifest, c->facts, err) || !(key = resume_key(manifest, arena, err)) ||
+        lac_manifest_input(manifest, c->facts, err) || !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
         lac_outdir_resume(out, c->out, key, &resumed, err) || lac_facts_load(&facts, c->facts, arena, err) ||
         lac_model_load(model, path, arena, err) || lac_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
         return err->code;

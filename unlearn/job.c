@@ -2,9 +2,13 @@
 
 #include <errno.h>
 #include <math.h>
+#include <omp.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "plots/gnuplot.h"
+
+#define STATE "lacuna/state"
 
 lac_status lac_job_resolve(lac_job *job, lac_err *err)
 {
@@ -21,6 +25,8 @@ lac_status lac_job_resolve(lac_job *job, lac_err *err)
     job->train.constant_lr = !strcmp(job->schedule, "constant");
     if (!job->train.constant_lr && strcmp(job->schedule, "linear"))
         return lac_fail(err, LAC_ERR_USAGE, "--schedule %s is not one of: linear, constant", job->schedule);
+    if (!(job->train.save_every >= 0))
+        return lac_fail(err, LAC_ERR_USAGE, "--save-every %g: give a number of at least 0", job->train.save_every);
     job->train.batch_tokens = (size_t)job->batch_tokens;
     return LAC_OK;
 }
@@ -96,8 +102,8 @@ static void say_result(const lac_common *common, const lac_job *job, const lac_t
                r->last.loss[LAC_RETAIN]);
     printf("checkpoint\t%s\n", job->out);
     if (!common->quiet && r->seconds > 0)
-        fprintf(stderr, "%zu tokens in %.1f s: %.0f tokens/s\n", r->last.tokens, r->seconds,
-                (double)r->last.tokens / r->seconds);
+        fprintf(stderr, "%zu tokens in %.1f s: %.0f tokens/s\n", r->last.tokens - r->before.tokens, r->seconds,
+                (double)(r->last.tokens - r->before.tokens) / r->seconds);
 }
 
 /* ---- the result ------------------------------------------------------------------------------------------ */
@@ -148,20 +154,37 @@ static void draw(const lac_outdir *out, bool two_sides, bool quiet)
     if (err.code && !quiet) fprintf(stderr, "lacuna: %s\n", err.msg);
 }
 
+/* Whether an earlier run's state is there to go on from.  One that a power cut has damaged is said and dropped: the run
+ * begins anew, and ends the same. */
+static bool state_stands(const char *path, bool quiet)
+{
+    lac_tape tape = {0};
+    lac_err err = {0};
+    if (!lac_path_exists(path)) return false;
+    lac_tape_play(&tape, path, &err);
+    lac_tape_abandon(&tape);
+    if (err.code) unlink(path);
+    if (err.code && !quiet) fprintf(stderr, "lacuna: %s; beginning anew\n", err.msg);
+    if (!err.code && !quiet) fprintf(stderr, "lacuna: going on from %s\n", path);
+    return !err.code;
+}
+
 static lac_status train_into(const lac_outdir *out, lac_train_report *report, const lac_job *job,
                              const lac_common *common, lac_model *model, const lac_mask *mask,
                              const lac_dataset *forget, const lac_dataset *retain, const char *what, lac_err *err)
 {
-    char path[1100];
+    char path[1100], state[1100];
     snprintf(path, sizeof path, "%s/lacuna/steps.tsv", out->part);
-    FILE *steps = fopen(path, "w");
+    snprintf(state, sizeof state, "%s/" STATE, out->part);
+    lac_train_options o = job->train;
+    o.state = state;
+    FILE *steps = fopen(path, state_stands(state, common->quiet) ? "ae" : "we");
     if (!steps) return lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
     lac_progress progress;
     lac_train_report plan;
-    if (!lac_train_plan(&plan, forget, retain, &job->train, err)) {
+    if (!lac_train_plan(&plan, forget, retain, &o, err)) {
         lac_progress_begin(&progress, common->quiet ? NULL : stderr, what, "rows", (double)plan.rows_in_all);
-        if (!lac_train(report, model, mask, forget, retain, &job->train, steps, &progress, err))
-            lac_progress_end(&progress);
+        if (!lac_train(report, model, mask, forget, retain, &o, steps, &progress, err)) lac_progress_end(&progress);
     }
     bool bad = ferror(steps);
     if (fclose(steps) || bad) lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
@@ -190,26 +213,50 @@ static lac_status save_result(const lac_outdir *out, const lac_job *job, lac_man
     return lac_manifest_save(manifest, path, err);
 }
 
+/* Opens the directory: a new one, or what the same command left when it was broken off.  The number of threads decides
+ * the last bits of sums, so it is one of the settings. */
+static lac_status open_result(lac_outdir *out, const lac_job *job, const lac_manifest *manifest, lac_err *err)
+{
+    lac_arena arena = {0};
+    bool resumed;
+    char *key = lac_manifest_key(manifest, "out,save-every", &arena, err);
+    if (key) key = lac_printf(&arena, err, "%s%d threads\n", key, omp_get_max_threads());
+    if (key && !lac_outdir_resume(out, job->out, key, &resumed, err)) lac_outdir_sub(out, "lacuna/plots", err);
+    lac_arena_release(&arena);
+    return err->code;
+}
+
+/* Into place without the state; or, with trouble, the state and what belongs to it stay for the same command. */
+static void close_result(lac_outdir *out, lac_err *err)
+{
+    char state[1100];
+    snprintf(state, sizeof state, "%s/" STATE, out->part);
+    if (err->code) {
+        if (!lac_path_exists(state)) lac_outdir_abandon(out);
+        return;
+    }
+    unlink(state);
+    lac_outdir_commit(out, err);
+}
+
 lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifest *manifest, lac_model *model,
                        const lac_mask *mask, const lac_dataset *forget, const lac_dataset *retain, const char *what,
                        lac_err *err)
 {
     lac_outdir out = {0};
     lac_train_report report = {0};
-    if (!common->quiet) say_plan(job, model, mask, forget, retain);
-    if (lac_outdir_open(&out, job->out, err)) return err->code;
     lac_err save = {0};
-    const lac_err *trouble = err;
-    if (!lac_outdir_sub(&out, "lacuna/plots", err))
+    if (!common->quiet) say_plan(job, model, mask, forget, retain);
+    if (!open_result(&out, job, manifest, err))
         train_into(&out, &report, job, common, model, mask, forget, retain, what, err);
     if (!err->code || err->code == LAC_ERR_DIVERGED) {
-        if (!save_result(&out, job, manifest, model, mask, &report, trouble, &save)) {
+        if (!save_result(&out, job, manifest, model, mask, &report, err, &save))
             draw(&out, forget != NULL, common->quiet);
-            lac_outdir_commit(&out, &save);
-        }
+        close_result(&out, &save);
         if (save.code && !err->code) *err = save;
+    } else {
+        close_result(&out, err);
     }
-    lac_outdir_abandon(&out);
     if (err->code == LAC_ERR_DIVERGED && !save.code) {
         size_t used = strlen(err->msg);
         snprintf(err->msg + used, sizeof err->msg - used, " (saved in %s)", job->out);

@@ -1,7 +1,8 @@
 /* What `lacuna finetune` and `lacuna unlearn` share: options of training, the printed plan, the result's directory.
  *
  *   DIR/  config.json  model.safetensors  tokenizer.json ...      a checkpoint that transformers loads
- *   DIR/lacuna/  manifest.json  steps.tsv  mask.json  plots/losses.{svg,png} */
+ *   DIR/lacuna/  manifest.json  steps.tsv  mask.json  plots/losses.{svg,png}
+ *   DIR.part/lacuna/state                                 while it trains: what the same command goes on from */
 #ifndef LAC_UNLEARN_JOB_H
 #define LAC_UNLEARN_JOB_H
 
@@ -37,7 +38,8 @@ typedef struct {
     LAC_OPT("chat", &(job).chat, "layout of the prompt: none (raw text), olmo, smollm2, auto"),                   \
     LAC_FLAG("eos", &(job).eos, "end of text after each output, with loss"),                                      \
     LAC_OPT("seed", &(job).train.seed, "of shuffling and of new weights"),                                        \
-    LAC_OPT("dtype", &(job).dtype, "of the saved weights: f32, bf16, f16")
+    LAC_OPT("dtype", &(job).dtype, "of the saved weights: f32, bf16, f16"),                                       \
+    LAC_OPT("save-every", &(job).train.save_every, "seconds between states that a killed run goes on from; 0: none")
 
 /* All three in place already: batch_tokens and schedule are taken over into train, the mask is read. */
 lac_status lac_job_resolve(lac_job *job, lac_err *err);
@@ -46,7 +48,7 @@ lac_status lac_job_mask(lac_mask *mask, const lac_job *job, const lac_model *mod
 /* How rows of this job are read.  context_default: rows when --max-length is 0. */
 lac_status lac_job_dataset_options(lac_dataset_options *o, const lac_job *job, const lac_model *model, lac_err *err);
 
-/* Trains, and writes the result.  On divergence the last good state is written all the same, and the sentence says
+/* Trains, and writes the result.  Where the same command was broken off, it goes on behind it.  On divergence the last good state is written all the same, and the sentence says
  * where.  forget may be NULL. */
 lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifest *manifest, lac_model *model,
                        const lac_mask *mask, const lac_dataset *forget, const lac_dataset *retain, const char *what,

@@ -302,6 +302,23 @@ void lac_outdir_abandon(lac_outdir *out)
 
 /* ---- whole files ----------------------------------------------------------------------------------------- */
 
+static void finish_hash(struct sha256_ctx *sha, uint8_t digest[SHA256_DIGEST_SIZE])
+{
+#if NETTLE_VERSION_MAJOR >= 4
+    sha256_digest(sha, digest);
+#else
+    sha256_digest(sha, SHA256_DIGEST_SIZE, digest);
+#endif
+}
+
+void lac_sha256(uint8_t digest[32], const void *data, size_t n)
+{
+    struct sha256_ctx sha;
+    sha256_init(&sha);
+    sha256_update(&sha, n, data);
+    finish_hash(&sha, digest);
+}
+
 lac_status lac_file_sha256(char hex[65], const char *path, lac_err *err)
 {
     hex[0] = '\0';
@@ -315,11 +332,7 @@ lac_status lac_file_sha256(char hex[65], const char *path, lac_err *err)
     lac_status status = ferror(in) ? fail_file(err, "read", path) : LAC_OK;
     fclose(in);
     if (status) return status;
-#if NETTLE_VERSION_MAJOR >= 4
-    sha256_digest(&sha, digest);
-#else
-    sha256_digest(&sha, sizeof digest, digest);
-#endif
+    finish_hash(&sha, digest);
     for (size_t i = 0; i < sizeof digest; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     return LAC_OK;
 }

@@ -92,6 +92,26 @@ lac_status lac_manifest_input(lac_manifest *m, const char *path, lac_err *err)
     return status;
 }
 
+char *lac_manifest_key(const lac_manifest *m, const char *indifferent, lac_arena *arena, lac_err *err)
+{
+    const cJSON *command = cJSON_GetObjectItemCaseSensitive(m->json, "command");
+    const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(command, 1));
+    cJSON *options = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(m->json, "options"), true);
+    char names[256], *rest = names;
+    snprintf(names, sizeof names, "%s", indifferent);
+    for (char *one; (one = strsep(&rest, ","));) cJSON_DeleteItemFromObjectCaseSensitive(options, one);
+    char *inputs = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(m->json, "inputs"));
+    char *settings = cJSON_PrintUnformatted(options);
+    char *key = NULL;
+    if (name && inputs && settings)
+        key = lac_printf(arena, err, "lacuna %s %s\n%s\n%s\n", LAC_VERSION, name, inputs, settings);
+    if (!key) lac_fail(err, LAC_ERR_MEMORY, "out of memory while noting the settings");
+    cJSON_free(inputs);
+    cJSON_free(settings);
+    cJSON_Delete(options);
+    return key;
+}
+
 lac_status lac_manifest_save(lac_manifest *m, const char *path, lac_err *err)
 {
     cJSON *when = cJSON_GetObjectItemCaseSensitive(m->json, "when");

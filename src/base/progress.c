@@ -22,7 +22,7 @@ static void print_duration(FILE *to, double seconds)
 
 static void print_line(lac_progress *p, const char *note, bool last)
 {
-    double spent = lac_now() - p->started, rate = spent > 0 ? p->done / spent : 0;
+    double spent = lac_now() - p->started, rate = spent > 0 ? (p->done - p->from) / spent : 0;
     if (p->tty) fputs("\r\033[K", p->to);
     fprintf(p->to, "%s  %.0f/%.0f %s", p->what, p->done, p->total, p->unit);
     if (rate > 0) fprintf(p->to, rate < 1 ? "  %.2g %s/s" : rate < 100 ? "  %.1f %s/s" : "  %.0f %s/s", rate, p->unit);
@@ -44,6 +44,13 @@ void lac_progress_begin(lac_progress *p, FILE *to, const char *what, const char 
     if (!p) return;
     *p = (lac_progress){.to = to, .what = what, .unit = unit, .total = total, .started = lac_now()};
     p->tty = to && isatty(fileno(to));
+}
+
+void lac_progress_from(lac_progress *p, double done)
+{
+    if (!p) return;
+    p->from = p->done = done;
+    p->started = lac_now();
 }
 
 void lac_progress_set(lac_progress *p, double done, const char *note)

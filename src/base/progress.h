@@ -14,13 +14,15 @@ typedef struct {
     FILE *to;         /* NULL: silent */
     const char *what; /* "mmlu", "trace" */
     const char *unit; /* "questions", "cells" */
-    double total, done, started, shown;
+    double total, done, from, started, shown; /* from: done before the clock started */
     int tenth;
     bool tty;
 } lac_progress;
 
 /* Starts the clock.  to == NULL gives a silent one. */
 void lac_progress_begin(lac_progress *p, FILE *to, const char *what, const char *unit, double total);
+/* So much was done by an earlier process: the clock starts here.  p may be NULL. */
+void lac_progress_from(lac_progress *p, double done);
 /* Sets how much is done; note (may be NULL) is appended to the line. */
 void lac_progress_set(lac_progress *p, double done, const char *note);
 void lac_progress_end(lac_progress *p); /* the last line, with the whole time */

@@ -1,0 +1,52 @@
+/* Which rows an update gets.
+ *
+ *   epoch ─ shuffled rows ─ updates ─ groups          a group is what shares one loss: the update, or with
+ *                                                     --alpha code --micro rows
+ *
+ * Every forget row is seen once an epoch, shared out so that the updates differ by at most one row (no small last batch
+ * with too much weight).  Beside them stand batch/2 retain rows, drawn round and round from a shuffled deck; where there
+ * are no retain rows, forget rows take their places.
+ *
+ * With --alpha code, forget and retain rows are one shuffled pool, micro-batches are cut from it without regard to
+ * side, and the left-over ones count as the full ones do, as in the published program. */
+#ifndef LAC_DEAL_H
+#define LAC_DEAL_H
+
+#include "base/random.h"
+#include "unlearn/piece.h"
+#include "unlearn/tape.h"
+#include "unlearn/train_options.h"
+
+/* What would be done, without doing it: sets, updates, rows.  forget and retain as lac_train takes them. */
+lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, const lac_dataset *retain,
+                          const lac_train_options *o, lac_err *err);
+
+typedef struct {
+    const lac_train_options *o;
+    const lac_dataset *set[2];     /* by side; forget may be NULL */
+    const double *nll_before[2];   /* [forget rows] of the row and of its alternate, before training; or NULL */
+    lac_rng rng;
+    size_t *deck[2], *pool;        /* rows, shuffled; the pool's from the forget set's size on are retain rows */
+    size_t drawn;                  /* retain rows so far */
+    size_t per_epoch, update;      /* updates; the next one */
+    lac_item *items;               /* [most an update has] */
+} lac_deal;
+
+/* The rows of an update. */
+typedef struct {
+    lac_item *items;
+    size_t n, group; /* items; of them so many a group, the last may have fewer */
+    double share;    /* of a group's gradient in the update's */
+    int epoch;
+} lac_hand;
+
+/* plan: of the same sets and options.  Tables are the arena's. */
+lac_status lac_deal_init(lac_deal *d, const lac_dataset *forget, const lac_dataset *retain, const lac_train_options *o,
+                         const lac_train_report *plan, lac_arena *arena, lac_err *err);
+
+/* The rows of the next update; valid until the next call. */
+lac_hand lac_deal_next(lac_deal *d);
+
+void lac_deal_remember(lac_deal *d, lac_tape *tape);
+
+#endif

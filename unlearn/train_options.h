@@ -1,0 +1,48 @@
+/* What training is told, and what it tells. */
+#ifndef LAC_TRAIN_OPTIONS_H
+#define LAC_TRAIN_OPTIONS_H
+
+#include "unlearn/adamw.h"
+#include "unlearn/dataset.h"
+#include "unlearn/objective.h"
+
+typedef struct {
+    const lac_objective *objective;
+    const double *settings; /* [LAC_N_SETTINGS] resolved; NULL: the objective's own */
+    const lac_dataset *alternates; /* row by row beside forget, for an objective that wants them so */
+    lac_alpha alpha;
+    lac_adamw_rule adamw; /* its lr is the highest */
+    bool constant_lr;     /* else it falls linearly to 0 over the run */
+    int warmup;           /* updates over which lr rises */
+    int epochs;
+    int batch;            /* rows an update */
+    int micro;            /* --alpha code: rows a micro-batch */
+    size_t batch_tokens;  /* rows of one forward pass */
+    double clip;          /* norm of the gradient; 0: not clipped */
+    double collapse;      /* nats; 0: never */
+    uint64_t seed;
+    const char *state;    /* file to go on from, and to write the state of the run to; NULL: none */
+    double save_every;    /* seconds, or nine times what writing took if that is longer; 0: never */
+} lac_train_options;
+
+#define LAC_TRAIN_DEFAULTS                                                                                        \
+    {.alpha = {.mode = LAC_ALPHA_PAPER}, .adamw = LAC_ADAMW_DEFAULTS, .epochs = 5, .batch = 12, .micro = 12,      \
+     .batch_tokens = 1024, .clip = 1, .collapse = 3, .save_every = 60}
+
+typedef struct {
+    size_t rows, tokens, labels;       /* so far */
+    double lr, loss[2], alpha;         /* of the update: means over its groups, NaN where none has the side */
+    double norm;                       /* of the gradient, before clipping */
+} lac_step;
+
+typedef struct {
+    size_t rows[2], labels[2];         /* in the sets */
+    size_t updates_per_epoch, updates; /* in all */
+    size_t rows_in_all;
+    size_t done;                       /* updates in the weights as they are now */
+    lac_step first, last;
+    lac_step before;                   /* where an earlier process left off; zeroed when there was none */
+    double seconds;                    /* of this process */
+} lac_train_report;
+
+#endif
