@@ -131,8 +131,9 @@ static lac_status work(const command *c, const char *path, const lac_common *com
     lac_progress progress = {0};
     bool resumed;
     char *key = NULL;
-    if (lac_plan_check(&c->o, err) || lac_manifest_input(manifest, path, err) || lac_manifest_input(manifest, c->facts, err) ||
-        !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) || lac_outdir_resume(out, c->out, key, &resumed, err) ||
+    if (lac_plan_check(&c->o, err) || lac_manifest_input(manifest, path, err) ||
+        lac_manifest_input(manifest, c->facts, err) || !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
+        lac_outdir_resume(out, c->out, key, &resumed, err) ||
         lac_outdir_sub(out, "traces", err) || lac_outdir_sub(out, "plots", err) ||
         lac_facts_load(&facts, c->facts, arena, err) || lac_model_load(model, path, arena, err))
         return err->code;

@@ -48,8 +48,8 @@ lac_status lac_job_mask(lac_mask *mask, const lac_job *job, const lac_model *mod
 /* How rows of this job are read.  context_default: rows when --max-length is 0. */
 lac_status lac_job_dataset_options(lac_dataset_options *o, const lac_job *job, const lac_model *model, lac_err *err);
 
-/* Trains, and writes the result.  Where the same command was broken off, it goes on behind it.  On divergence the last good state is written all the same, and the sentence says
- * where.  forget may be NULL. */
+/* Trains, and writes the result.  Where the same command was broken off, it goes on behind it.  On divergence the last
+ * good state is written all the same, and the sentence says where.  forget may be NULL. */
 lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifest *manifest, lac_model *model,
                        const lac_mask *mask, const lac_dataset *forget, const lac_dataset *retain, const char *what,
                        lac_err *err);

@@ -200,7 +200,8 @@ static void negate(trainer *t)
         float *w = t->model->tensors[k].data;
         const float *before = t->piece.before.tensors[k].data;
         if (!t->mask->trains[k]) continue;
-        for (size_t i = 0; i < lac_n_weights(t->model, k); i++) w[i] = (float)(before[i] - gamma * ((double)w[i] - before[i]));
+        for (size_t i = 0; i < lac_n_weights(t->model, k); i++)
+            w[i] = (float)(before[i] - gamma * ((double)w[i] - before[i]));
     }
 }
 

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# usage: test_kill.sh LACUNA SOURCE_DIR [SEED]
+#
+# Kill -9 at 20 random moments of a training run and of an evaluation, the same command begun again each time: both end
+# with the bytes of a run that nobody disturbed.  Likewise, a few kills each, wherever training carries something else
+# from update to update.  A state that is not whole is noticed, and another command does not touch it.
+set -u
+lacuna=$1 source=$2 seed=${3:-20}
+model=$source/data/models/demo
+[ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+fail() { echo "FAILED: $*"; exit 1; }
+RANDOM=$seed
+echo "seed $seed"
+
+grep '"split":"forget"' "$source/data/facts/demo_facts.json" | sed 's/,$//' >forget.jsonl
+grep '"split":"retain"' "$source/data/facts/demo_facts.json" | sed 's/,$//' >retain.jsonl
+head -n 40 "$source/LICENSE" >some.txt
+sed 's/"attribute":"[^"]*"/"attribute":"nothing"/' forget.jsonl >other.jsonl
+
+# killed N MOST FILES COMMAND...: N kills, each at a moment up to MOST ms into the command; where it is through before all
+# were made, it is begun anew.  FILES are compared with those of the undisturbed result.
+killed() {
+    local n=$1 most=$2 files=$3 kills=0 stood=0 moments= pid ms file
+    shift 3
+    rm -rf whole broken
+    "$lacuna" "$@" --quiet --out whole >/dev/null || fail "$*"
+    while [ $kills -lt $n ] || [ ! -e broken ]; do
+        [ $kills -lt $n ] && rm -rf broken
+        "$lacuna" "$@" --quiet --out broken >/dev/null 2>said.txt &
+        pid=$!
+        if [ $kills -lt $n ]; then
+            ms=$((RANDOM % most))
+            sleep "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))"
+            kill -9 $pid 2>/dev/null
+            wait $pid 2>/dev/null
+            [ -e broken ] || kills=$((kills + 1)) moments="$moments $ms"
+            [ -e broken.part/lacuna/state ] || [ -s broken.part/items.jsonl ] && stood=$((stood + 1))
+        else
+            wait $pid || fail "$* after$moments ms: $(cat said.txt)"
+        fi
+    done
+    for file in $files; do
+        cmp "whole/$file" "broken/$file" || fail "$* killed after$moments ms: another $file"
+    done
+    [ $n -lt 20 ] || [ $stood -ge 5 ] || fail "$*: only $stood kills left anything to go on from"
+    [ ! -e broken.part ] || fail "$*: broken.part is left"
+    [ ! -e broken/lacuna/state ] || fail "$*: the state is in the result"
+    echo "$SECONDS s: as undisturbed, killed after$moments ms: $*"
+}
+
+# ---- training ----------------------------------------------------------------------------------------------------------
+trained="model.safetensors config.json lacuna/steps.tsv lacuna/mask.json lacuna/plots/losses.tsv lacuna/plots/losses.svg"
+train="--forget forget.jsonl --retain retain.jsonl --layers 0-1 --lr 3e-4 --batch 8 --threads 1 --save-every 0.01"
+killed 20 600 "$trained" unlearn "$model" $train --epochs 16
+killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --alpha code --micro 3
+killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --batch-tokens 30 --clip 0.1 --warmup 9
+killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --objective pdu --dual-warmup 1
+killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --objective dpo --alternates other.jsonl
+killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --objective rmu --at-layer 1
+killed 2 400 "$trained" unlearn "$model" ${train/--retain retain.jsonl/} --epochs 8 --objective task-vector
+killed 2 400 "$trained" finetune "$model" --data forget.jsonl --text some.txt --context 48 --threads 1 --save-every 0.01
+
+# ---- an evaluation -----------------------------------------------------------------------------------------------------
+for i in $(seq 3000); do
+    echo "{\"question\": \"Who has $i?\", \"choices\": [\"Arlo\", \"Bo and Mara\"], \"answer\": $((i % 2))}"
+done >numbers.jsonl
+killed 20 600 "items.jsonl eval.json" eval "$model" --suite choices --data numbers.jsonl --threads 1
+
+# ---- a state that is not to be trusted -----------------------------------------------------------------------------------
+rm -rf whole broken
+command=(unlearn "$model" $train --epochs 8)
+"$lacuna" "${command[@]}" --quiet --out whole >/dev/null || fail "eight epochs"
+break_off() {
+    rm -rf broken broken.part
+    "$lacuna" "${command[@]}" --quiet --out broken >/dev/null 2>&1 &
+    local pid=$!
+    for _ in $(seq 2000); do [ -e broken.part/lacuna/state ] && break; sleep 0.005; done
+    kill -9 $pid || fail "it was through before it had written a state"
+    wait $pid 2>/dev/null
+}
+for damage in flipped cut; do
+    break_off
+    state=broken.part/lacuna/state
+    if [ $damage = cut ]; then truncate -s -1 $state
+    else printf '\xff' | dd of=$state bs=1 seek=$(($(wc -c <$state) / 2)) conv=notrunc 2>/dev/null; fi
+    said=$("$lacuna" "${command[@]}" --out broken 2>&1 >/dev/null) || fail "a state that is $damage: $said"
+    grep -q 'damaged.*beginning anew' <<<"$said" || fail "a state that is $damage: $said"
+    for file in $trained; do cmp "whole/$file" "broken/$file" || fail "another $file after a state that was $damage"; done
+done
+break_off
+said=$("$lacuna" "${command[@]}" --lr 2e-4 --quiet --out broken 2>&1) && fail "another command took over"
+grep -q 'unfinished result of another model, other data or other settings' <<<"$said" || fail "another command: $said"
+said=$("$lacuna" "${command[@]}" --out broken 2>&1 >/dev/null) || fail "going on: $said"
+grep -q 'going on from' <<<"$said" || fail "it did not say that it went on: $said"
+cmp whole/model.safetensors broken/model.safetensors || fail "other bytes behind another command's refusal"
+echo "all as it should be"

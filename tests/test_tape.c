@@ -1,0 +1,169 @@
+/* What a run remembers: it comes back as it was, and a file that is not whole is never believed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "scratch.h"
+#include "unlearn/tape.h"
+
+typedef struct {
+    double loss;
+    uint64_t drawn;
+    float weights[1000];
+} memory;
+
+static void walk(memory *m, lac_tape *tape)
+{
+    LAC_REMEMBER(tape, m->loss);
+    LAC_REMEMBER(tape, m->drawn);
+    lac_tape_bytes(tape, m->weights, sizeof m->weights);
+}
+
+static void record(const char *path, memory *m)
+{
+    lac_tape tape;
+    lac_err err = {0};
+    assert_int_equal(lac_tape_record(&tape, path, &err), LAC_OK);
+    walk(m, &tape);
+    assert_int_equal(lac_tape_end(&tape, &err), LAC_OK);
+}
+
+static memory some_memory(void)
+{
+    memory m = {.loss = 1.0 / 3, .drawn = UINT64_MAX - 1};
+    for (int i = 0; i < 1000; i++) m.weights[i] = 1.0f / (float)(i + 1);
+    return m;
+}
+
+static void what_was_recorded_is_played(void **state)
+{
+    const char *path = scratch_path(*state, "state");
+    memory m = some_memory(), back = {0};
+    lac_tape tape;
+    lac_err err = {0};
+    record(path, &m);
+    assert_int_equal(lac_tape_play(&tape, path, &err), LAC_OK);
+    walk(&back, &tape);
+    assert_int_equal(lac_tape_end(&tape, &err), LAC_OK);
+    assert_memory_equal(&m, &back, sizeof m);
+}
+
+static void the_state_before_stands_until_the_next_is_whole(void **state)
+{
+    const char *path = scratch_path(*state, "state");
+    memory m = some_memory(), back = {0};
+    lac_tape tape, next;
+    lac_err err = {0};
+    record(path, &m);
+    assert_int_equal(lac_tape_record(&next, path, &err), LAC_OK);
+    lac_tape_bytes(&next, m.weights, 40); /* and killed here */
+    fflush(next.out.stream);
+    assert_int_equal(lac_tape_play(&tape, path, &err), LAC_OK);
+    walk(&back, &tape);
+    assert_int_equal(lac_tape_end(&tape, &err), LAC_OK);
+    assert_memory_equal(&m, &back, sizeof m);
+    lac_tape_abandon(&next);
+}
+
+/* Every byte, each flipped in one bit. */
+static void a_flipped_bit_is_noticed(void **state)
+{
+    const char *path = scratch_path(*state, "state");
+    memory m = some_memory();
+    record(path, &m);
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    fseek(f, 0, SEEK_END);
+    const long n = ftell(f);
+    for (long at = 0; at < n; at += 13) {
+        lac_tape tape;
+        lac_err err = {0};
+        fseek(f, at, SEEK_SET);
+        const int byte = fgetc(f);
+        fseek(f, at, SEEK_SET);
+        fputc(byte ^ 1 << at % 8, f);
+        fflush(f);
+        assert_int_equal(lac_tape_play(&tape, path, &err), LAC_ERR_FORMAT);
+        assert_non_null(strstr(err.msg, "damaged"));
+        fseek(f, at, SEEK_SET);
+        fputc(byte, f);
+    }
+    fclose(f);
+}
+
+static void a_file_that_ends_early_is_noticed(void **state)
+{
+    const char *path = scratch_path(*state, "state");
+    memory m = some_memory();
+    record(path, &m);
+    for (long n = 4062; n >= 0; n = n > 60 ? n - 59 : n - 1) {
+        lac_tape tape;
+        lac_err err = {0};
+        assert_int_equal(truncate(path, n), 0);
+        assert_int_equal(lac_tape_play(&tape, path, &err), LAC_ERR_FORMAT);
+    }
+}
+
+/* More was recorded than is played, or less. */
+static void a_walk_that_does_not_fit_is_refused(void **state)
+{
+    const char *path = scratch_path(*state, "state");
+    memory m = some_memory();
+    for (int more = 0; more < 2; more++) {
+        lac_tape tape;
+        lac_err err = {0};
+        record(path, &m);
+        assert_int_equal(lac_tape_play(&tape, path, &err), LAC_OK);
+        LAC_REMEMBER(&tape, m.loss);
+        if (more) {
+            walk(&m, &tape);
+        }
+        assert_int_equal(lac_tape_end(&tape, &err), LAC_ERR_FORMAT);
+    }
+}
+
+static void a_table_is_cut_back_to_what_counts(void **state)
+{
+    const char *path = scratch_path(*state, "state"), *rows = scratch_path(*state, "rows.tsv");
+    lac_tape tape;
+    lac_err err = {0};
+    FILE *table = fopen(rows, "a+");
+    assert_non_null(table);
+    fputs("one\n", table);
+    assert_int_equal(lac_tape_record(&tape, path, &err), LAC_OK);
+    lac_tape_table(&tape, table);
+    assert_int_equal(lac_tape_end(&tape, &err), LAC_OK);
+    fputs("two, which does not count\n", table);
+    assert_int_equal(lac_tape_play(&tape, path, &err), LAC_OK);
+    lac_tape_table(&tape, table);
+    assert_int_equal(lac_tape_end(&tape, &err), LAC_OK);
+    fputs("three\n", table);
+    rewind(table);
+    char text[64] = "";
+    assert_int_equal(fread(text, 1, sizeof text - 1, table), 10);
+    assert_string_equal(text, "one\nthree\n");
+    assert_int_equal(ftruncate(fileno(table), 2), 0); /* somebody cut it shorter than it was */
+    assert_int_equal(lac_tape_play(&tape, path, &err), LAC_OK);
+    lac_tape_table(&tape, table);
+    assert_int_equal(lac_tape_end(&tape, &err), LAC_ERR_FORMAT);
+    fclose(table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_was_recorded_is_played, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(the_state_before_stands_until_the_next_is_whole, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(a_flipped_bit_is_noticed, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(a_file_that_ends_early_is_noticed, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(a_walk_that_does_not_fit_is_refused, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(a_table_is_cut_back_to_what_counts, scratch_open, scratch_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
