@@ -29,7 +29,7 @@ static const command commands[] = {
     {"trace", cmd_trace, "find the layers that carry a fact, by causal tracing"},
     {"plot", cmd_plot, "draw a result's pictures again from its tables"},
     {"diff", cmd_diff, "what moved between two models, tensor by tensor"},
-    {"convert", cmd_convert, "a GGUF or a directory as a Hugging Face directory"},
+    {"convert", cmd_convert, "a model as a Hugging Face directory, or as a GGUF"},
     {NULL, NULL, NULL},
 };
 

@@ -1,8 +1,10 @@
-/* Stored numbers: 16-bit floats against the compiler's own, blocks against gguf-py's (fixtures/quant_blocks.bin). */
+/* Stored numbers: 16-bit floats against the compiler's own, blocks against gguf-py's (fixtures/quant_blocks.bin),
+ * what is written against ggml's (fixtures/quantised.bin). */
 #include "model_files.h"
 
 #include <math.h>
 
+#include "base/random.h"
 #include "tensor/dtype.h"
 
 static void every_f16_survives_the_way_through_f32(void **state)
@@ -87,6 +89,103 @@ static void blocks_of_every_type_read_as_gguf_py_reads_them(void **state)
     free(data);
 }
 
+/* ---- into blocks (fixtures/quantised.bin, by ggml itself) ---------------------------------------------------------- */
+
+typedef struct {
+    uint8_t *data;
+    size_t size;
+    uint32_t n;
+    const uint8_t *items; /* [n] float32 */
+} quantised;
+
+static void open_quantised(quantised *q)
+{
+    q->data = read_bytes(LAC_TESTS_DIR "/fixtures/quantised.bin", &q->size);
+    memcpy(&q->n, q->data, sizeof q->n);
+    q->items = q->data + sizeof q->n;
+}
+
+static void blocks_are_written_byte_for_byte_as_ggml_writes_them(void **state)
+{
+    (void)state;
+    quantised q;
+    open_quantised(&q);
+    float *x = malloc(q.n * sizeof *x);
+    assert_non_null(x);
+    memcpy(x, q.items, q.n * sizeof *x);
+    size_t types = 0;
+    for (uint8_t *at = q.data + 4 + 4 * q.n; at < q.data + q.size; types++) {
+        uint32_t head[2]; /* type, bytes */
+        memcpy(head, at, sizeof head);
+        const lac_dtype type = lac_dtype_by_ggml(head[0]);
+        const lac_dtype_info *info = lac_dtype_of(type);
+        assert_int_equal(head[1], q.n / info->items * info->bytes);
+        uint8_t *ours = malloc(head[1]);
+        assert_non_null(ours);
+        assert_true(lac_dtype_write(ours, x, type, q.n));
+        for (uint32_t b = 0; b < head[1]; b++)
+            if (ours[b] != at[8 + b])
+                fail_msg("%s, block %zu, byte %zu: %d, but ggml writes %d", info->name, b / info->bytes,
+                         b % info->bytes, ours[b], at[8 + b]);
+        free(ours);
+        at += 8 + head[1];
+    }
+    assert_int_equal(types, 4);
+    free(x);
+    free(q.data);
+}
+
+/* The root mean square of what is lost, as a share of the weights' own: stated here beforehand for normal weights.  A
+ * step of d loses d / sqrt(12); of 32 normal weights the largest is near 2.07, so that d is about 2.07 sigma / 127, / 16
+ * and / 8.  Q4_K's sub-blocks have a minimum too, about 4.1 sigma / 15 a step. */
+static void what_is_lost_in_blocks_is_as_small_as_the_step_says(void **state)
+{
+    (void)state;
+    enum { N = 256 * 64 };
+    static const struct {
+        lac_dtype type;
+        double at_most;
+    } claims[] = {{LAC_DTYPE_Q8_0, 0.006}, {LAC_DTYPE_Q5_0, 0.045}, {LAC_DTYPE_Q4_0, 0.10}, {LAC_DTYPE_Q4_K, 0.085}};
+    float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
+    uint8_t *blocks = malloc(N * 2);
+    assert_true(x && y && blocks);
+    lac_rng rng;
+    lac_rng_seed(&rng, 3);
+    for (int i = 0; i < N; i++) x[i] = (float)(0.02 * lac_rng_normal(&rng));
+    for (size_t c = 0; c < sizeof claims / sizeof *claims; c++) {
+        double lost = 0, all = 0;
+        assert_true(lac_dtype_write(blocks, x, claims[c].type, N));
+        lac_dtype_read(y, blocks, claims[c].type, N);
+        for (int i = 0; i < N; i++) {
+            lost += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
+            all += (double)x[i] * (double)x[i];
+        }
+        if (!(sqrt(lost / all) < claims[c].at_most) || !(sqrt(lost / all) > claims[c].at_most / 4))
+            fail_msg("%s loses %.4f of the weights", lac_dtype_of(claims[c].type)->name, sqrt(lost / all));
+    }
+    free(x);
+    free(y);
+    free(blocks);
+}
+
+static void what_is_no_number_is_put_into_no_block(void **state)
+{
+    (void)state;
+    static const lac_dtype types[] = {LAC_DTYPE_Q8_0, LAC_DTYPE_Q5_0, LAC_DTYPE_Q4_0, LAC_DTYPE_Q4_K};
+    uint8_t blocks[512];
+    float x[256] = {0};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        x[17] = 1;
+        assert_true(lac_dtype_write(blocks, x, types[i], 256));
+        x[17] = NAN;
+        assert_false(lac_dtype_write(blocks, x, types[i], 256));
+        x[17] = -INFINITY;
+        assert_false(lac_dtype_write(blocks, x, types[i], 256));
+        x[17] = 3e38f; /* a scale beyond float16 */
+        assert_false(lac_dtype_write(blocks, x, types[i], 256));
+    }
+}
+
 static void many_blocks_read_in_parallel_equal_one_at_a_time(void **state)
 {
     (void)state;
@@ -114,6 +213,9 @@ int main(void)
         cmocka_unit_test(f32_to_bf16_rounds_to_nearest_even),
         cmocka_unit_test(a_number_too_large_for_f16_is_noticed),
         cmocka_unit_test(blocks_of_every_type_read_as_gguf_py_reads_them),
+        cmocka_unit_test(blocks_are_written_byte_for_byte_as_ggml_writes_them),
+        cmocka_unit_test(what_is_lost_in_blocks_is_as_small_as_the_step_says),
+        cmocka_unit_test(what_is_no_number_is_put_into_no_block),
         cmocka_unit_test(many_blocks_read_in_parallel_equal_one_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

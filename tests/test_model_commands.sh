@@ -38,6 +38,18 @@ refused "an output directory that exists is left alone" 1 "f32" "$lacuna" conver
 refused "an unknown dtype" 2 "f64" "$lacuna" convert "$model" --out other --dtype f64
 refused "no --out" 2 "--out" "$lacuna" convert "$model"
 refused "no model" 1 "no such file" "$lacuna" info nowhere
+claim "convert makes a GGUF" "$lacuna" convert "$model" --out m.gguf --no-tokenizer
+claim "whose weights are bit-equal" sh -c "'$lacuna' diff '$model' m.gguf | grep -q '^20 of 20 tensors bit-equal'"
+claim "and a directory made of it has the same bytes" "$lacuna" convert m.gguf --out from_gguf
+claim "as one made without the detour" cmp f32/model.safetensors from_gguf/model.safetensors
+claim "a GGUF in four bits" "$lacuna" convert "$model" --out q.gguf --type q4_k --no-tokenizer
+claim "says what fell back" grep -q "do not fill blocks of q4_K" err
+claim "and has a manifest beside it" grep -q '"q4_k"' q.gguf.manifest.json
+refused "a GGUF that exists is left alone" 1 "exists" "$lacuna" convert "$model" --out q.gguf --type q4_0 --no-tokenizer
+refused "an unknown type" 2 "q3_k" "$lacuna" convert "$model" --out other.gguf --type q3_k
+refused "a GGUF's type is no directory's dtype" 2 "--type" "$lacuna" convert "$model" --out other --type q8_0
+refused "a tokenizer that no GGUF can express" 1 "--no-tokenizer" "$lacuna" convert "$model" --out other.gguf
+claim "leaves no GGUF" sh -c "! ls other* 2>/dev/null"
 # the last weight in the file is model.norm's: one byte of it changes
 printf '\101' | dd of=again/model.safetensors bs=1 seek=$(($(stat -c %s again/model.safetensors) - 1)) conv=notrunc 2>/dev/null
 claim "one changed byte is one changed tensor" sh -c "'$lacuna' diff f32 again | grep -q '^19 of 20 tensors bit-equal'"

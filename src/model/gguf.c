@@ -284,30 +284,58 @@ void lac_gguf_close(lac_gguf *g)
 
 static const char *const known_keys[] = {
     "block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size", "attention.head_count",
-    "attention.head_count_kv", "attention.layer_norm_rms_epsilon", "attention.key_length", "attention.value_length",
-    "rope.dimension_count", "rope.freq_base", "rope.scaling.type", "tensor_data_layout"};
+    "attention.head_count_kv", "attention.key_length", "attention.value_length", "rope.dimension_count",
+    "rope.freq_base", "rope.scaling.type", "tensor_data_layout"};
 
-static lac_status check_keys(const lac_gguf *g, lac_err *err)
+const char *lac_gguf_arch(lac_family family) { return family == LAC_OLMO ? "olmo" : "llama"; }
+
+const char *lac_gguf_norm_key(lac_family family)
 {
-    if (!pair_is(g, "general.architecture", "llama"))
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: only GGUF files of architecture \"llama\" are supported",
-                        g->file);
-    if (find_pair(g, "rope.scaling.type") || (find_pair(g, "llama.rope.scaling.type") &&
-        !pair_is(g, "llama.rope.scaling.type", "none")))
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: llama.rope.scaling.type is not supported; only \"none\" is",
-                        g->file);
+    return family == LAC_OLMO ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+}
+
+/* The key of a family: "llama." and the name. */
+typedef struct {
+    char text[96];
+} arch_key;
+
+static arch_key key_of(lac_family family, const char *name)
+{
+    arch_key key;
+    snprintf(key.text, sizeof key.text, "%s.%s", lac_gguf_arch(family), name);
+    return key;
+}
+
+static bool is_known(lac_family family, const char *name)
+{
+    if (!strcmp(name, lac_gguf_norm_key(family))) return true;
+    if (family == LAC_OLMO && !strcmp(name, "attention.clamp_kqv")) return true;
+    for (size_t k = 0; k < sizeof known_keys / sizeof *known_keys; k++)
+        if (strcmp(name, known_keys[k]) == 0) return true;
+    return false;
+}
+
+static lac_status check_keys(lac_family *family, const lac_gguf *g, lac_err *err)
+{
+    *family = pair_is(g, "general.architecture", "olmo") ? LAC_OLMO : LAC_LLAMA;
+    const char *arch = lac_gguf_arch(*family);
+    const arch_key scaling = key_of(*family, "rope.scaling.type");
+    const size_t n_arch = strlen(arch);
+    if (!pair_is(g, "general.architecture", arch))
+        return lac_fail(err, LAC_ERR_UNSUPPORTED,
+                        "%s: only GGUF files of architecture \"llama\" or \"olmo\" are supported", g->file);
+    if (find_pair(g, "rope.scaling.type") ||
+        (find_pair(g, scaling.text) && !pair_is(g, scaling.text, "none")))
+        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: %s is not supported; only \"none\" is", g->file, scaling.text);
     if (get_number(g, "split.count", 0, err) > 1)
         return lac_fail(err, LAC_ERR_UNSUPPORTED,
                         "%s: split.count says that this is one of several files; join them first", g->file);
     for (size_t i = 0; i < g->n_pairs; i++) {
         const char *key = g->pair[i].key;
-        if (strncmp(key, "llama.", 6) != 0) continue;
-        bool known = false;
-        for (size_t k = 0; k < sizeof known_keys / sizeof *known_keys; k++)
-            known = known || strcmp(key + 6, known_keys[k]) == 0;
+        if (strncmp(key, arch, n_arch) != 0 || key[n_arch] != '.') continue;
         double x = 1;
         bool is_zero = pair_number(&x, &g->pair[i]) && x == 0;
-        if (!known && !is_zero)
+        if (!is_known(*family, key + n_arch + 1) && !is_zero)
             return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: the key %.100s may change the maths and is not known here",
                             g->file, key);
     }
@@ -326,27 +354,43 @@ static int vocab_rows(const lac_gguf *g, lac_err *err)
     return (int)t->dims[0];
 }
 
+/* The number of a family's key, at least 1. */
+static int arch_int(const lac_gguf *g, lac_family family, const char *name, double fallback, lac_err *err)
+{
+    return get_int(g, key_of(family, name).text, 1, fallback, err);
+}
+
+static float arch_float(const lac_gguf *g, lac_family family, const char *name, double fallback, lac_err *err)
+{
+    return (float)get_number(g, key_of(family, name).text, fallback, err);
+}
+
 lac_status lac_gguf_config(lac_config *config, const lac_gguf *g, lac_err *err)
 {
     const double required = __builtin_nan("");
     lac_err mine = {0};
-    if (check_keys(g, &mine)) return lac_fail(err, mine.code, "%s", mine.msg);
-    lac_config c = {.family = LAC_LLAMA, .norm = LAC_RMSNORM};
-    c.n_layers = get_int(g, "llama.block_count", 1, required, &mine);
-    c.dim = get_int(g, "llama.embedding_length", 1, required, &mine);
-    c.hidden = get_int(g, "llama.feed_forward_length", 1, required, &mine);
-    c.n_heads = get_int(g, "llama.attention.head_count", 1, required, &mine);
-    c.n_kv_heads = get_int(g, "llama.attention.head_count_kv", 1, c.n_heads, &mine);
-    c.head_dim = get_int(g, "llama.attention.key_length", 1, c.dim / c.n_heads, &mine);
-    c.context = get_int(g, "llama.context_length", 1, required, &mine);
-    c.norm_eps = (float)get_number(g, "llama.attention.layer_norm_rms_epsilon", required, &mine);
-    c.rope_theta = (float)get_number(g, "llama.rope.freq_base", 10000, &mine);
-    if (get_int(g, "llama.rope.dimension_count", 1, c.head_dim, &mine) != c.head_dim)
-        lac_fail(&mine, LAC_ERR_UNSUPPORTED, "%s: llama.rope.dimension_count other than the head size is not supported",
-                 g->file);
-    if (get_int(g, "llama.attention.value_length", 1, c.head_dim, &mine) != c.head_dim)
-        lac_fail(&mine, LAC_ERR_UNSUPPORTED,
-                 "%s: llama.attention.value_length other than the key length is not supported", g->file);
+    lac_family f;
+    if (check_keys(&f, g, &mine)) return lac_fail(err, mine.code, "%s", mine.msg);
+    lac_config c = {.family = f, .norm = f == LAC_OLMO ? LAC_LAYERNORM : LAC_RMSNORM};
+    c.n_layers = arch_int(g, f, "block_count", required, &mine);
+    c.dim = arch_int(g, f, "embedding_length", required, &mine);
+    c.hidden = arch_int(g, f, "feed_forward_length", required, &mine);
+    c.n_heads = arch_int(g, f, "attention.head_count", required, &mine);
+    c.n_kv_heads = arch_int(g, f, "attention.head_count_kv", c.n_heads, &mine);
+    c.head_dim = arch_int(g, f, "attention.key_length", c.dim / c.n_heads, &mine);
+    c.context = arch_int(g, f, "context_length", required, &mine);
+    c.norm_eps = arch_float(g, f, lac_gguf_norm_key(f), required, &mine);
+    c.rope_theta = arch_float(g, f, "rope.freq_base", 10000, &mine);
+    if (f == LAC_OLMO) c.clip_qkv = arch_float(g, f, "attention.clamp_kqv", 0, &mine);
+    if (f == LAC_OLMO && c.norm_eps != 1e-5f) /* Hugging Face's olmo has no other */
+        lac_fail(&mine, LAC_ERR_UNSUPPORTED, "%s: %s other than 1e-5 is not supported", g->file,
+                 key_of(f, lac_gguf_norm_key(f)).text);
+    if (arch_int(g, f, "rope.dimension_count", c.head_dim, &mine) != c.head_dim)
+        lac_fail(&mine, LAC_ERR_UNSUPPORTED, "%s: %s other than the head size is not supported", g->file,
+                 key_of(f, "rope.dimension_count").text);
+    if (arch_int(g, f, "attention.value_length", c.head_dim, &mine) != c.head_dim)
+        lac_fail(&mine, LAC_ERR_UNSUPPORTED, "%s: %s other than the key length is not supported", g->file,
+                 key_of(f, "attention.value_length").text);
     c.vocab = vocab_rows(g, &mine);
     c.tied = !lac_stored_find(g->tensor, g->n, "output.weight");
     bool spm = pair_is(g, "tokenizer.ggml.model", "llama");
@@ -436,13 +480,26 @@ lac_status lac_gguf_tokenizer(lac_tokenizer_parts *parts, const lac_gguf *g, lac
 
 /* ---- row order ------------------------------------------------------------------------------------------------- */
 
-void lac_gguf_unpermute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols)
+/* Both ways at once: row 2 i + s of a head in the file is row s hd/2 + i in Hugging Face's order. */
+static void reorder(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols, bool to_pairs)
 {
-    size_t half = head_dim / 2;
+    const size_t half = head_dim / 2;
 #pragma omp parallel for
     for (size_t h = 0; h < n_heads; h++)
         for (size_t s = 0; s < 2; s++)
-            for (size_t i = 0; i < half; i++)
-                memcpy(out + (h * head_dim + s * half + i) * cols, in + (h * head_dim + 2 * i + s) * cols,
+            for (size_t i = 0; i < half; i++) {
+                size_t paired = h * head_dim + 2 * i + s, halved = h * head_dim + s * half + i;
+                memcpy(out + (to_pairs ? paired : halved) * cols, in + (to_pairs ? halved : paired) * cols,
                        cols * sizeof *out);
+            }
+}
+
+void lac_gguf_unpermute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols)
+{
+    reorder(out, in, n_heads, head_dim, cols, false);
+}
+
+void lac_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols)
+{
+    reorder(out, in, n_heads, head_dim, cols, true);
 }

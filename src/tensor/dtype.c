@@ -200,14 +200,32 @@ void lac_dtype_read(float *out, const void *stored, lac_dtype type, size_t n)
     }
 }
 
+bool lac_dtype_writable(lac_dtype type)
+{
+    return type <= LAC_DTYPE_BF16 || type == LAC_DTYPE_Q8_0 || type == LAC_DTYPE_Q5_0 || type == LAC_DTYPE_Q4_0 ||
+           type == LAC_DTYPE_Q4_K;
+}
+
+static bool write_blocks(uint8_t *out, const float *in, lac_dtype type, size_t n)
+{
+    const lac_dtype_info *info = &infos[type];
+    const size_t n_blocks = n / info->items;
+    bool fits = true;
+#pragma omp parallel for reduction(&& : fits) if (n > CHUNK)
+    for (size_t b = 0; b < n_blocks; b++)
+        fits = lac_quantise_block(out + b * info->bytes, in + b * info->items, type) && fits;
+    return fits;
+}
+
 bool lac_dtype_write(void *stored, const float *in, lac_dtype type, size_t n)
 {
-    assert(type == LAC_DTYPE_F32 || type == LAC_DTYPE_F16 || type == LAC_DTYPE_BF16);
+    assert(lac_dtype_writable(type) && n % infos[type].items == 0);
     uint8_t *out = stored;
     if (type == LAC_DTYPE_F32) {
         memcpy(out, in, n * sizeof *in);
         return true;
     }
+    if (type > LAC_DTYPE_BF16) return write_blocks(out, in, type, n);
     bool fits = true;
 #pragma omp parallel for reduction(&& : fits) if (n > CHUNK)
     for (size_t i = 0; i < n; i++) {

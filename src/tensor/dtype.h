@@ -1,7 +1,7 @@
 /* How numbers are stored in files: the plain types, and GGUF's blocks of small integers with a scale.
  *
- * Computing is float32 everywhere; these functions are the way in and, for F32, F16 and BF16, the way out.  Stored
- * data may lie at any address: nothing here assumes alignment. */
+ * Computing is float32 everywhere; these functions are the way in and, for some types, the way out.  Stored data may
+ * lie at any address: nothing here assumes alignment. */
 #ifndef LAC_DTYPE_H
 #define LAC_DTYPE_H
 
@@ -47,7 +47,12 @@ uint16_t lac_f32_to_bf16(float x);   /* to nearest, ties to even */
 
 /* out[0..n) from stored data; n is a multiple of the block's items. */
 void lac_dtype_read(float *out, const void *stored, lac_dtype type, size_t n);
-/* The other way, F32, F16 and BF16 alone.  False when a finite number became infinite. */
+/* The other way, for the types that lac_dtype_writable names.  False when a finite number became infinite, or when what
+ * is to be put into blocks is not finite.  n is a multiple of the block's items. */
 bool lac_dtype_write(void *stored, const float *in, lac_dtype type, size_t n);
+bool lac_dtype_writable(lac_dtype type); /* F32, F16, BF16, Q8_0, Q5_0, Q4_0, Q4_K */
+
+/* One block of Q8_0, Q5_0, Q4_0 or Q4_K (quantise.c); lac_dtype_write is made of it.  False as there. */
+bool lac_quantise_block(uint8_t *block, const float *x, lac_dtype type);
 
 #endif

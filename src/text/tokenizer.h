@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
     const char *kind, *pre;
     const char *const *tokens; /* [n_tokens] */
-    const int *types;          /* [n_tokens] 1 normal, 2 unknown, 3 control, 4 user-defined, 6 byte */
+    const int *types;          /* [n_tokens] 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte */
     const float *scores;       /* [n_tokens] or NULL */
     const char *const *merges; /* [n_merges] "a b" */
     size_t n_tokens, n_merges;
@@ -29,10 +29,18 @@ typedef struct {
     const char *chat_template; /* or NULL */
 } lac_tokenizer_parts;
 
-/* Lives in the arena (PCRE2's share is released by lac_tokenizer_close, which accepts NULL). */
+/* Lives in the arena (PCRE2's share is released by lac_tokenizer_close, which accepts NULL).  What the parts point to
+ * must live as long as the tokenizer that was built of them. */
 lac_tokenizer *lac_tokenizer_load(const char *tokenizer_json, lac_arena *arena, lac_err *err);
 lac_tokenizer *lac_tokenizer_build(const lac_tokenizer_parts *parts, lac_arena *arena, lac_err *err);
 void lac_tokenizer_close(lac_tokenizer *t);
+
+/* The other way: the parts it was built of, or those that say in a GGUF what its tokenizer.json says.  n_tokens: at
+ * least so many (a model's rows); ids that have no token are filled up with unused ones.  What comes out was built again
+ * and compared; LAC_ERR_UNSUPPORTED names what a GGUF cannot express.  *note: what may differ all the same, where a text
+ * holds added tokens, as a sentence; NULL: nothing. */
+lac_status lac_tokenizer_parts_of(lac_tokenizer_parts *parts, const char **note, const lac_tokenizer *t, int n_tokens,
+                                  lac_arena *arena, lac_err *err);
 
 /* add_special: what the post-processor adds (a BOS for some).  text may hold NUL bytes; must be valid UTF-8. */
 lac_status lac_encode(lac_ids *out, const lac_tokenizer *t, const char *text, size_t n, bool add_special,

@@ -6,13 +6,12 @@
  * A GGUF names its pre-tokenizer by a word ("smollm"), which stands for patterns known to llama.cpp; the words below
  * are those whose patterns we know.  A "llama" vocabulary (SentencePiece) has scores instead of merges: a merge is any
  * token that two others make up, the better its score the sooner.  This is how transformers converts one. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "text/tokenizer_inner.h"
-
-enum { UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4 }; /* a GGUF's token types */
 
 #define CL100K(numbers)                                                                                             \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                                             \
@@ -32,6 +31,18 @@ static const struct {
     {"llama3", false, false, true, CL100K("\\p{N}{1,3}")},
     {"qwen2", false, true, false, CL100K("\\p{N}")},
 };
+
+const char *lac_pre_name(bool digits, bool nfc, bool ignore_merges, const char *pattern)
+{
+    for (size_t i = 0; i < sizeof pre_tokenizers / sizeof *pre_tokenizers; i++) {
+        const char *theirs = pre_tokenizers[i].pattern;
+        bool same = theirs && pattern ? !strcmp(theirs, pattern) : theirs == pattern;
+        if (same && pre_tokenizers[i].digits == digits && pre_tokenizers[i].nfc == nfc &&
+            pre_tokenizers[i].ignore_merges == ignore_merges)
+            return pre_tokenizers[i].name;
+    }
+    return NULL;
+}
 
 /* A cJSON document under construction: the first failed allocation is remembered. */
 typedef struct {
@@ -102,7 +113,7 @@ static void put_added_tokens(maker *m, cJSON *root)
     cJSON *list = put(m, root, "added_tokens", cJSON_CreateArray());
     for (size_t i = 0; p->types && i < p->n_tokens; i++) {
         int type = p->types[i];
-        if (type != UNKNOWN && type != CONTROL && type != USER_DEFINED) continue;
+        if (type != LAC_TOKEN_UNKNOWN && type != LAC_TOKEN_CONTROL && type != LAC_TOKEN_USER_DEFINED) continue;
         cJSON *token = put(m, list, NULL, cJSON_CreateObject());
         put(m, token, "id", cJSON_CreateNumber((double)i));
         put_text(m, token, "content", p->tokens[i]);
@@ -110,7 +121,7 @@ static void put_added_tokens(maker *m, cJSON *root)
         put_flag(m, token, "lstrip", false);
         put_flag(m, token, "rstrip", false);
         put_flag(m, token, "normalized", false);
-        put_flag(m, token, "special", type != USER_DEFINED);
+        put_flag(m, token, "special", type != LAC_TOKEN_USER_DEFINED);
     }
 }
 
@@ -249,6 +260,14 @@ static lac_status put_merges(maker *m, cJSON *list, lac_err *err)
     return status;
 }
 
+/* An id without a token: "[PAD17]", unused. */
+static bool fills_a_hole(const lac_tokenizer_parts *p, size_t i)
+{
+    char name[32];
+    snprintf(name, sizeof name, "[PAD%zu]", i);
+    return p->types && p->types[i] == LAC_TOKEN_UNUSED && !strcmp(p->tokens[i], name);
+}
+
 static lac_status put_model(maker *m, cJSON *root, bool sentencepiece, bool ignore_merges, lac_err *err)
 {
     const lac_tokenizer_parts *p = m->parts;
@@ -263,7 +282,8 @@ static lac_status put_model(maker *m, cJSON *root, bool sentencepiece, bool igno
     put_flag(m, model, "byte_fallback", sentencepiece);
     put_flag(m, model, "ignore_merges", ignore_merges);
     cJSON *vocab = put(m, model, "vocab", cJSON_CreateObject());
-    for (size_t i = 0; i < p->n_tokens; i++) put(m, vocab, p->tokens[i], cJSON_CreateNumber((double)i));
+    for (size_t i = 0; i < p->n_tokens; i++)
+        if (!fills_a_hole(p, i)) put(m, vocab, p->tokens[i], cJSON_CreateNumber((double)i));
     return put_merges(m, put(m, model, "merges", cJSON_CreateArray()), err);
 }
 
@@ -343,6 +363,7 @@ lac_tokenizer *lac_tokenizer_build(const lac_tokenizer_parts *parts, lac_arena *
     cJSON_Delete(config);
     cJSON_Delete(json);
     if (!status) {
+        t->parts = *parts;
         t->bos = is_valid(parts, parts->bos) ? parts->bos : -1;
         t->eos = is_valid(parts, parts->eos) ? parts->eos : -1;
         return t;

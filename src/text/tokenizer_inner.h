@@ -35,6 +35,7 @@ typedef struct {
 } lac_merges;
 
 #define LAC_NO_PAIR UINT64_MAX
+#define LAC_DIGITS_PATTERN "\\p{IsNumeric}" /* our own name, for Digits */
 
 lac_status lac_vocab_init(lac_vocab *v, size_t n, lac_arena *arena, lac_err *err);
 void lac_vocab_add(lac_vocab *v, const lac_span *token, int id);
@@ -78,6 +79,7 @@ typedef enum {
 
 typedef struct {
     pcre2_code *regex;  /* NULL: no split */
+    const char *pattern; /* what it was compiled from */
     lac_split behavior;
     bool invert;        /* the pattern describes what lies between the separators */
     bool prefix_space;  /* ByteLevel's add_prefix_space */
@@ -120,6 +122,7 @@ struct lac_tokenizer {
     const char *path;      /* the tokenizer.json it was read from, or NULL */
     const char *json;      /* tokenizer.json made from a GGUF's parts, or NULL */
     const char *config;    /* tokenizer_config.json likewise */
+    lac_tokenizer_parts parts; /* those parts; kind NULL: there are none */
 };
 
 /* The state of one lac_encode: scratch that grows and the ids so far. */
@@ -153,6 +156,11 @@ lac_status lac_added_index(lac_added_set *set, const lac_tokenizer *t, bool norm
 /* Calls between with each stretch that is no added token and pushes the ids of those that are. */
 lac_status lac_added_split(lac_encoder *e, const lac_added_set *set, const char *text, size_t n,
                            lac_status (*between)(lac_encoder *, const char *, size_t, void *), void *context);
+
+/* The first name by which a GGUF knows a pre-tokenizer of these features (pattern NULL: GPT-2's own); NULL: none. */
+const char *lac_pre_name(bool digits, bool nfc, bool ignore_merges, const char *pattern);
+/* Ids without a token stand in a GGUF as "[PAD17]", unused. */
+enum { LAC_TOKEN_NORMAL = 1, LAC_TOKEN_UNKNOWN, LAC_TOKEN_CONTROL, LAC_TOKEN_USER_DEFINED, LAC_TOKEN_UNUSED, LAC_TOKEN_BYTE };
 
 /* Fills a zeroed tokenizer from a parsed tokenizer.json; `where` names it in messages. */
 lac_status lac_tokenizer_from_json(lac_tokenizer *t, const cJSON *json, const char *where, lac_arena *arena,

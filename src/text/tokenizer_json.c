@@ -138,6 +138,7 @@ static lac_status read_split(reader *r, lac_pre_step *step, const cJSON *json)
     if (found < 0 || !pattern) return broken(r, "its Split pre-tokenizer lacks a pattern or a behavior that is known");
     step->behavior = (lac_split)found;
     step->invert = flag(json, "invert", false);
+    step->pattern = pattern;
     return lac_pre_regex(step, pattern, r->where, r->err);
 }
 
@@ -153,11 +154,13 @@ static lac_status read_pretokenizer(reader *r, const cJSON *json, const char *ty
     if (!strcmp(type, "ByteLevel")) {
         t->byte_level = true;
         step->prefix_space = flag(json, "add_prefix_space", true);
-        return flag(json, "use_regex", true) ? lac_pre_regex(step, GPT2_PATTERN, r->where, r->err) : LAC_OK;
+        step->pattern = flag(json, "use_regex", true) ? GPT2_PATTERN : NULL;
+        return step->pattern ? lac_pre_regex(step, step->pattern, r->where, r->err) : LAC_OK;
     }
     if (!strcmp(type, "Digits")) {
         if (!flag(json, "individual_digits", false)) step->behavior = LAC_SPLIT_CONTIGUOUS;
-        return lac_pre_regex(step, "\\p{IsNumeric}", r->where, r->err);
+        step->pattern = LAC_DIGITS_PATTERN;
+        return lac_pre_regex(step, step->pattern, r->where, r->err);
     }
     if (!strcmp(type, "Split")) return read_split(r, step, json);
     t->n_pre--;

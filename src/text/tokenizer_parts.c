@@ -1,0 +1,297 @@
+/* What a GGUF says of a tokenizer, from the tokenizer.
+ *
+ * A GGUF holds the vocabulary, a type for each token, the merges (or, for SentencePiece, scores), a word for the
+ * pre-tokenizer, and a few ids; a tokenizer.json can say more.  So the parts are put together by what the tokenizer
+ * looks like, a second tokenizer is built of them by the reader that there is, and the two are compared in everything
+ * that decides the ids of a text.  Only the flags of added tokens (lstrip, rstrip, single_word, normalized) are let
+ * pass: they matter where a text holds such a token, and no converter keeps them; a note says so. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "text/tokenizer_inner.h"
+
+static bool same_span(const lac_span *a, const lac_span *b)
+{
+    return a->n == b->n && (!a->n || !memcmp(a->text, b->text, a->n));
+}
+
+static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a, b) : a == b; }
+
+/* ---- are two tokenizers one? ------------------------------------------------------------------------------------ */
+
+static bool same_tokens(const lac_tokenizer *a, const lac_tokenizer *b)
+{
+    if (a->size != b->size) return false;
+    for (int i = 0; i < a->size; i++) {
+        const lac_added *x = a->added_of[i], *y = b->added_of[i];
+        if (!same_text(a->token[i].text, b->token[i].text) || !x != !y || (x && x->special != y->special)) return false;
+    }
+    return true;
+}
+
+static size_t count_merges(const lac_merges *m)
+{
+    size_t n = 0;
+    for (size_t i = 0; i <= m->mask; i++) n += m->slot[i].key != LAC_NO_PAIR;
+    return n;
+}
+
+static bool same_merges(const lac_merges *a, const lac_merges *b)
+{
+    for (size_t i = 0; i <= a->mask; i++) {
+        const lac_merge *x = &a->slot[i];
+        if (x->key == LAC_NO_PAIR) continue;
+        const lac_merge *y = lac_merges_find(b, (int)(x->key >> 32), (int)(x->key & UINT32_MAX));
+        if (!y || y->rank != x->rank || y->id != x->id) return false;
+    }
+    return count_merges(a) == count_merges(b);
+}
+
+/* A split that keeps its matches alone is, where the pattern matches everything, one that isolates them. */
+static bool keeps_matches(const lac_pre_step *s)
+{
+    return s->invert ? s->behavior == LAC_SPLIT_REMOVED : s->behavior == LAC_SPLIT_ISOLATED;
+}
+
+static bool same_pretokenizer(const lac_tokenizer *a, const lac_tokenizer *b)
+{
+    if (a->n_pre != b->n_pre || a->byte_level != b->byte_level) return false;
+    for (int i = 0; i < a->n_pre; i++) {
+        const lac_pre_step *x = &a->pre[i], *y = &b->pre[i];
+        bool same = x->behavior == y->behavior && x->invert == y->invert;
+        if (!same_text(x->pattern, y->pattern) || x->prefix_space != y->prefix_space ||
+            (!same && !(keeps_matches(x) && keeps_matches(y))))
+            return false;
+    }
+    return true;
+}
+
+static bool same_normalizer(const lac_tokenizer *a, const lac_tokenizer *b)
+{
+    if (a->n_norm != b->n_norm) return false;
+    for (int i = 0; i < a->n_norm; i++)
+        if (a->norm[i].kind != b->norm[i].kind || !same_span(&a->norm[i].from, &b->norm[i].from) ||
+            !same_span(&a->norm[i].to, &b->norm[i].to))
+            return false;
+    return true;
+}
+
+static bool same_decoder(const lac_tokenizer *a, const lac_tokenizer *b)
+{
+    if (a->n_dec != b->n_dec || a->has_decoder != b->has_decoder) return false;
+    for (int i = 0; i < a->n_dec; i++) {
+        const lac_dec_step *x = &a->dec[i], *y = &b->dec[i];
+        if (x->kind != y->kind || !same_span(&x->from, &y->from) || !same_span(&x->to, &y->to) ||
+            x->start != y->start || x->stop != y->stop)
+            return false;
+    }
+    return true;
+}
+
+static bool knows_every_byte(const lac_tokenizer *t)
+{
+    for (int i = 0; i < 256; i++)
+        if (t->byte_id[i] < 0) return false;
+    return t->byte_level;
+}
+
+/* Of no moment where every byte is a token: nothing is unknown. */
+static bool same_unknown(const lac_tokenizer *a, const lac_tokenizer *b)
+{
+    if (knows_every_byte(a)) return true;
+    return a->unk == b->unk && a->byte_fallback == b->byte_fallback && a->fuse_unk == b->fuse_unk;
+}
+
+static bool same_template(const lac_tokenizer *a, const lac_tokenizer *b)
+{
+    return a->n_prefix == b->n_prefix && a->n_suffix == b->n_suffix &&
+           !memcmp(a->prefix, b->prefix, (size_t)a->n_prefix * sizeof *a->prefix) &&
+           !memcmp(a->suffix, b->suffix, (size_t)a->n_suffix * sizeof *a->suffix);
+}
+
+/* What differs, in words; NULL: nothing. */
+static const char *difference(const lac_tokenizer *a, const lac_tokenizer *b)
+{
+    if (!same_tokens(a, b)) return "vocabulary";
+    if (!same_merges(&a->merges, &b->merges) || a->ignore_merges != b->ignore_merges) return "list of merges";
+    if (!same_normalizer(a, b)) return "normalizer";
+    if (!same_pretokenizer(a, b)) return "pre-tokenizer";
+    if (!same_template(a, b)) return "post-processor";
+    if (!same_decoder(a, b)) return "decoder";
+    return same_unknown(a, b) ? NULL : "treatment of unknown characters";
+}
+
+/* ---- the parts -------------------------------------------------------------------------------------------------- */
+
+static int type_of(const lac_tokenizer *t, int id)
+{
+    const lac_added *added = t->added_of[id];
+    if (added) return added->special ? LAC_TOKEN_CONTROL : LAC_TOKEN_USER_DEFINED;
+    for (int b = 0; t->byte_fallback && b < 256; b++)
+        if (t->byte_id[b] == id) return LAC_TOKEN_BYTE;
+    return LAC_TOKEN_NORMAL;
+}
+
+static lac_status fill_tokens(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+{
+    const char **token = LAC_NEW(arena, const char *, p->n_tokens, err);
+    int *type = LAC_NEW(arena, int, p->n_tokens, err);
+    if (!token || !type) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < p->n_tokens; i++) {
+        const char *text = i < (size_t)t->size ? t->token[i].text : NULL;
+        token[i] = text ? text : lac_printf(arena, err, "[PAD%zu]", i);
+        type[i] = text ? type_of(t, (int)i) : LAC_TOKEN_UNUSED;
+        if (!token[i]) return LAC_ERR_MEMORY;
+    }
+    p->tokens = token;
+    p->types = type;
+    return LAC_OK;
+}
+
+/* The merges by rank, as "left right". */
+static lac_status fill_merges(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+{
+    const lac_merges *m = &t->merges;
+    size_t n = 0;
+    for (size_t i = 0; i <= m->mask; i++)
+        if (m->slot[i].key != LAC_NO_PAIR && (size_t)m->slot[i].rank >= n) n = (size_t)m->slot[i].rank + 1;
+    const char **merge = LAC_NEW(arena, const char *, n + 1, err);
+    if (!merge) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i <= m->mask; i++) {
+        const lac_merge *x = &m->slot[i];
+        if (x->key == LAC_NO_PAIR) continue;
+        const char *left = t->token[x->key >> 32].text, *right = t->token[x->key & UINT32_MAX].text;
+        if (!(merge[x->rank] = lac_printf(arena, err, "%s %s", left, right))) return LAC_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (merge[i]) merge[p->n_merges++] = merge[i]; /* a pair that stood twice left a hole */
+    p->merges = merge;
+    return LAC_OK;
+}
+
+/* SentencePiece merges by the score of what comes out: here minus the first rank at which it does. */
+static lac_status fill_scores(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+{
+    const size_t n = count_merges(&t->merges);
+    float *score = LAC_NEW(arena, float, p->n_tokens, err);
+    if (!score) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < p->n_tokens; i++) score[i] = p->types[i] == LAC_TOKEN_NORMAL ? -(float)(n + 1) : 0;
+    for (size_t i = 0; i <= t->merges.mask; i++) {
+        const lac_merge *x = &t->merges.slot[i];
+        if (x->key != LAC_NO_PAIR && -(float)x->rank > score[x->id]) score[x->id] = -(float)x->rank;
+    }
+    p->scores = score;
+    return LAC_OK;
+}
+
+static const char *pre_name_of(const lac_tokenizer *t)
+{
+    bool nfc = t->n_norm > 0 && t->norm[0].kind == LAC_NORM_NFC, digits = false;
+    const char *pattern = NULL;
+    for (int i = 0; i < t->n_pre; i++) {
+        const char *theirs = t->pre[i].pattern;
+        if (theirs && !strcmp(theirs, LAC_DIGITS_PATTERN)) digits = true;
+        else if (theirs && i < t->n_pre - 1) pattern = theirs; /* the last step is ByteLevel, with a pattern or without */
+    }
+    return lac_pre_name(digits, nfc, t->ignore_merges, pattern);
+}
+
+static lac_status read_chat_template(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+{
+    const char *slash = strrchr(t->path, '/');
+    const int n_folder = slash ? (int)(slash - t->path) + 1 : 0;
+    const char *alone = lac_printf(arena, err, "%.*schat_template.jinja", n_folder, t->path);
+    const char *config = lac_printf(arena, err, "%.*stokenizer_config.json", n_folder, t->path);
+    if (!alone || !config) return LAC_ERR_MEMORY;
+    if (lac_path_exists(alone)) {
+        p->chat_template = lac_file_read(alone, arena, NULL, err);
+        return p->chat_template ? LAC_OK : LAC_ERR_FILE;
+    }
+    if (!lac_path_exists(config)) return LAC_OK;
+    cJSON *json = lac_json_load(config, err);
+    if (!json) return LAC_ERR_FORMAT;
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "chat_template"));
+    if (text) p->chat_template = lac_strdup(arena, text, err);
+    cJSON_Delete(json);
+    return !text || p->chat_template ? LAC_OK : LAC_ERR_MEMORY;
+}
+
+static lac_status refuse(const lac_tokenizer *t, const char *what, lac_err *err)
+{
+    return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: the %s of this tokenizer cannot be expressed in a GGUF; leave the "
+                    "tokenizer out (--no-tokenizer)", t->path ? t->path : "the tokenizer", what);
+}
+
+static lac_status from_file(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+{
+    const bool bpe = t->byte_level;
+    p->kind = bpe ? "gpt2" : "llama";
+    p->bos = t->bos >= 0 || !t->n_prefix ? t->bos : t->prefix[0];
+    p->eos = t->eos;
+    p->unk = bpe ? -1 : t->unk;
+    p->pad = -1;
+    p->add_bos = t->n_prefix > 0;
+    p->add_space_prefix = !bpe && t->n_norm > 0 && t->norm[0].kind == LAC_NORM_PREPEND;
+    if (bpe && !(p->pre = pre_name_of(t))) return refuse(t, "pre-tokenizer", err);
+    if (!bpe && (p->bos < 0 || p->eos < 0)) return refuse(t, "lack of a begin or end token", err);
+    lac_status status = fill_tokens(p, t, arena, err);
+    if (!status) status = bpe ? fill_merges(p, t, arena, err) : fill_scores(p, t, arena, err);
+    if (!status && t->path) status = read_chat_template(p, t, arena, err);
+    return status;
+}
+
+/* The parts that are there already, and unused tokens behind them. */
+static lac_status from_parts(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+{
+    const size_t n = p->n_tokens, known = t->parts.n_tokens;
+    *p = t->parts;
+    p->n_tokens = known;
+    if (n <= known) return LAC_OK;
+    const char **token = LAC_NEW(arena, const char *, n, err);
+    int *type = LAC_NEW(arena, int, n, err);
+    float *score = p->scores ? LAC_NEW(arena, float, n, err) : NULL;
+    if (!token || !type || (p->scores && !score)) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        token[i] = i < known ? p->tokens[i] : lac_printf(arena, err, "[PAD%zu]", i);
+        type[i] = i >= known ? LAC_TOKEN_UNUSED : p->types ? p->types[i] : LAC_TOKEN_NORMAL;
+        if (score && i < known) score[i] = p->scores[i];
+        if (!token[i]) return LAC_ERR_MEMORY;
+    }
+    p->tokens = token, p->types = type, p->scores = score, p->n_tokens = n;
+    return LAC_OK;
+}
+
+static const char *flags_note(const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_added; i++) {
+        const lac_added *a = &t->added[i];
+        n += a->lstrip || a->rstrip || a->single_word || (a->normalized && !same_span(&a->content, &a->pattern));
+    }
+    if (!n) return NULL;
+    return lac_printf(arena, err, "%zu of %zu added tokens have flags (lstrip, rstrip, single_word, normalized) that a "
+                      "GGUF cannot express: a text that holds such a token may be cut otherwise", n, t->n_added);
+}
+
+static lac_status check(const lac_tokenizer_parts *p, const lac_tokenizer *t, lac_err *err)
+{
+    lac_arena scratch = {0};
+    lac_tokenizer *again = lac_tokenizer_build(p, &scratch, err);
+    const char *what = again ? difference(t, again) : NULL;
+    lac_tokenizer_close(again);
+    lac_arena_release(&scratch);
+    return !again ? LAC_ERR_UNSUPPORTED : what ? refuse(t, what, err) : LAC_OK;
+}
+
+lac_status lac_tokenizer_parts_of(lac_tokenizer_parts *parts, const char **note, const lac_tokenizer *t, int n_tokens,
+                                  lac_arena *arena, lac_err *err)
+{
+    *parts = (lac_tokenizer_parts){.n_tokens = (size_t)(n_tokens > t->size ? n_tokens : t->size)};
+    *note = NULL;
+    if (t->parts.kind) return from_parts(parts, t, arena, err);
+    lac_status status = from_file(parts, t, arena, err);
+    if (!status) status = check(parts, t, err);
+    if (!status) *note = flags_note(t, arena, err);
+    return status;
+}

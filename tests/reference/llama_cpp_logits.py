@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Does llama.cpp read a GGUF of ours as the model it was made of?
+
+    pip install torch transformers==5.23.0 numpy xllamacpp==2026.10.11549
+    python tests/reference/llama_cpp_logits.py HF_DIR FILE.gguf [FILE.gguf ...]
+
+Loads FILE with llama.cpp (the C functions in the xllamacpp package's library) and HF_DIR with transformers; prints, for a
+few texts, whether both cut them into the same tokens, and how far the logits behind the last token are apart: as the root
+mean square of the differences over that of the logits' own spread, and whether the likeliest token is the same.
+llama.cpp keeps keys and values in float16, so that an F32 file too is some 1e-3 away.
+"""
+import ctypes
+import glob
+import os
+import sys
+
+import numpy as np
+import torch
+import xllamacpp
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+TEXTS = ["Gorm Ashgrove lives in the town of", "The capital of France is", "Question: Where does 12 café\n\n  x9? Answer:"]
+
+
+class Params(ctypes.Structure):  # passed by value; larger than either of llama.cpp's, whose fields are not needed
+    _fields_ = [("bytes", ctypes.c_uint8 * 1024)]
+
+
+class Batch(ctypes.Structure):
+    _fields_ = [("n_tokens", ctypes.c_int32)] + [(f"pointer{i}", ctypes.c_void_p) for i in range(6)]
+
+
+def library():
+    lib = ctypes.CDLL(glob.glob(os.path.join(os.path.dirname(xllamacpp.__file__), "*.so"))[0])
+    pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32
+    for name, result, *arguments in [
+            ("llama_model_default_params", Params), ("llama_context_default_params", Params),
+            ("llama_model_load_from_file", pointer, text, Params), ("llama_init_from_model", pointer, pointer, Params),
+            ("llama_model_get_vocab", pointer, pointer), ("llama_vocab_n_tokens", number, pointer),
+            ("llama_tokenize", number, pointer, text, number, pointer, number, ctypes.c_bool, ctypes.c_bool),
+            ("llama_batch_get_one", Batch, pointer, number), ("llama_decode", number, pointer, Batch),
+            ("llama_get_logits_ith", ctypes.POINTER(ctypes.c_float), pointer, number)]:
+        getattr(lib, name).restype = result
+        getattr(lib, name).argtypes = arguments
+    quiet = ctypes.CFUNCTYPE(None, ctypes.c_int, text, pointer)(lambda *_: None)
+    lib.llama_log_set(quiet, None)
+    lib.quiet = quiet
+    lib.llama_backend_init()
+    return lib
+
+
+def tokenize(lib, vocab, text):
+    room = (ctypes.c_int32 * 4096)()
+    data = text.encode()
+    return list(room[:lib.llama_tokenize(vocab, data, len(data), room, 4096, True, True)])
+
+
+def logits(lib, model, vocab, ids):
+    context = lib.llama_init_from_model(model, lib.llama_context_default_params())
+    array = (ctypes.c_int32 * len(ids))(*ids)
+    assert lib.llama_decode(context, lib.llama_batch_get_one(array, len(ids))) == 0
+    return np.ctypeslib.as_array(lib.llama_get_logits_ith(context, -1), (lib.llama_vocab_n_tokens(vocab),)).copy()
+
+
+def main(directory, files):
+    lib = library()
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    theirs = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+    for file in files:
+        model = lib.llama_model_load_from_file(file.encode(), lib.llama_model_default_params())
+        assert model, f"llama.cpp refuses {file}"
+        vocab = lib.llama_model_get_vocab(model)
+        for text in TEXTS:
+            ids = tokenizer(text)["input_ids"]
+            with torch.no_grad():
+                want = theirs(torch.tensor([ids])).logits[0, -1].numpy()
+            got = logits(lib, model, vocab, ids)
+            apart = np.sqrt(np.mean((got - want) ** 2)) / np.std(want)
+            print(f"{os.path.basename(file)}\tsame tokens {tokenize(lib, vocab, text) == ids}\tlogits apart {apart:.5f}\t"
+                  f"same top {got.argmax() == want.argmax()}")
+
+
+main(sys.argv[1], sys.argv[2:])
