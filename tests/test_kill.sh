@@ -56,7 +56,8 @@ trained="model.safetensors config.json lacuna/steps.tsv lacuna/mask.json lacuna/
 train="--forget forget.jsonl --retain retain.jsonl --layers 0-1 --lr 3e-4 --batch 8 --threads 1 --save-every 0.01"
 killed 20 600 "$trained" unlearn "$model" $train --epochs 16
 killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --alpha code --micro 3
-killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --batch-tokens 30 --clip 0.1 --warmup 9
+killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --batch-tokens 30 --clip 0.1 --warmup 9 --schedule cosine \
+    --weigh sequences
 killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --objective pdu --dual-warmup 1
 killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --objective dpo --alternates other.jsonl
 killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --objective rmu --at-layer 1

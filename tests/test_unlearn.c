@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "unlearn/trainer.h"
+#include "unlearn/weights.h"
 
 enum { VOCAB = 40, N_ROWS = 8, LENGTH = 7, FIRST = 4 };
 
@@ -127,27 +128,41 @@ static int teardown(void **state)
     return 0;
 }
 
-static double ce(const fixture *f, lac_side side)
+/* Of one row, summed over its labels. */
+static double nll_of(const fixture *f, const lac_sequence *s)
 {
-    double sum = 0;
-    size_t n = 0;
+    double sum = 0, logp[LENGTH];
+    int wanted[LENGTH];
     lac_run run = {0};
     lac_err err = {0};
+    const size_t labels = s->n - s->first_label;
+    for (size_t k = 0; k < labels; k++) wanted[k] = (int)(s->first_label + k - 1);
+    lac_segment segment = {.tokens = s->ids, .n_rows = (int)s->n - 1};
+    lac_batch batch = {.segments = &segment, .n_segments = 1, .wanted = wanted, .n_wanted = labels};
+    if (lac_forward(&run, &f->model, &batch, &err) ||
+        lac_logprobs(logp, NULL, &run, &f->model, run.final, s->ids + s->first_label, labels, &err))
+        fail_msg("%s", err.msg);
+    for (size_t k = 0; k < labels; k++) sum -= logp[k];
+    lac_run_release(&run);
+    return sum;
+}
+
+/* One mean over all labels of a side, or the mean of its rows' means. */
+static double loss_by_hand(const fixture *f, lac_side side, bool by_sequence)
+{
+    double sum = 0, n = 0;
     for (int i = 0; i < N_ROWS; i++) {
         const lac_sequence *s = &f->row[side][i];
-        int wanted[LENGTH];
-        double logp[LENGTH];
-        size_t labels = s->n - s->first_label;
-        for (size_t k = 0; k < labels; k++) wanted[k] = (int)(s->first_label + k - 1);
-        lac_segment segment = {.tokens = s->ids, .n_rows = (int)s->n - 1};
-        lac_batch batch = {.segments = &segment, .n_segments = 1, .wanted = wanted, .n_wanted = labels};
-        if (lac_forward(&run, &f->model, &batch, &err) ||
-            lac_logprobs(logp, NULL, &run, &f->model, run.final, s->ids + s->first_label, labels, &err))
-            fail_msg("%s", err.msg);
-        for (size_t k = 0; k < labels; k++, n++) sum -= logp[k];
+        const double labels = (double)(s->n - s->first_label);
+        sum += nll_of(f, s) / (by_sequence ? labels : 1);
+        n += by_sequence ? 1 : labels;
     }
-    lac_run_release(&run);
-    return sum / (double)n;
+    return sum / n;
+}
+
+static double ce(const fixture *f, lac_side side)
+{
+    return loss_by_hand(f, side, false);
 }
 
 static void run(fixture *f, const lac_train_options *o, lac_train_report *report)
@@ -235,15 +250,88 @@ static void the_result_does_not_depend_on_batch_tokens(void **state)
 static void the_gradient_does_not_depend_on_batch_tokens(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = options(&lac_objective_joint);
-    lac_train_report whole, cut;
-    o.epochs = 1;
-    run(f, &o, &whole);
-    o.batch_tokens = 1;
-    run(f, &o, &cut);
-    assert_true(fabs(whole.first.norm - cut.first.norm) < 1e-5 * whole.first.norm);
-    for (int side = 0; side < 2; side++)
-        assert_true(fabs(whole.first.loss[side] - cut.first.loss[side]) < 1e-6 + 1e-5 * whole.first.loss[side]);
+    for (int by_sequence = 0; by_sequence < 2; by_sequence++) {
+        lac_train_options o = options(&lac_objective_joint);
+        lac_train_report whole, cut;
+        o.epochs = 1;
+        o.by_sequence = by_sequence;
+        run(f, &o, &whole);
+        o.batch_tokens = 1;
+        run(f, &o, &cut);
+        assert_true(fabs(whole.first.norm - cut.first.norm) < 1e-5 * whole.first.norm);
+        for (int side = 0; side < 2; side++)
+            assert_true(fabs(whole.first.loss[side] - cut.first.loss[side]) < 1e-6 + 1e-5 * whole.first.loss[side]);
+    }
+}
+
+/* One update of all rows, in one piece and in many: its losses are those computed by hand, row by row. */
+static void a_loss_is_one_mean_of_tokens_or_a_mean_of_rows_means(void **state)
+{
+    fixture *f = *state;
+    for (int by_sequence = 0; by_sequence < 2; by_sequence++) {
+        double hand[2];
+        restore_weights(f);
+        for (int side = 0; side < 2; side++) hand[side] = loss_by_hand(f, (lac_side)side, by_sequence);
+        for (size_t tokens = 1; tokens <= 1000; tokens += 999) {
+            lac_train_options o = options(&lac_objective_joint);
+            lac_train_report report;
+            o.epochs = 1;
+            o.batch = 2 * N_ROWS;
+            o.by_sequence = by_sequence;
+            o.batch_tokens = tokens;
+            run(f, &o, &report);
+            assert_int_equal(report.updates, 1);
+            for (int side = 0; side < 2; side++)
+                assert_true(fabs(report.first.loss[side] - hand[side]) < 1e-5 * hand[side]);
+        }
+    }
+    restore_weights(f);
+    assert_true(fabs(loss_by_hand(f, LAC_FORGET, true) - loss_by_hand(f, LAC_FORGET, false)) >
+                1e-3 * loss_by_hand(f, LAC_FORGET, true)); /* the two can be told apart */
+}
+
+/* −CE_F + 1.5 CE_R of all rows, each side a mean of rows' means, some way along a direction. */
+static double joint_by_hand(fixture *f, float *const *direction, double step)
+{
+    restore_weights(f);
+    for (size_t k = 0; k < f->model.n_tensors; k++)
+        if (direction[k]) lac_add_scaled(f->model.tensors[k].data, direction[k], step, lac_n_weights(&f->model, k));
+    return -loss_by_hand(f, LAC_FORGET, true) + 1.5 * loss_by_hand(f, LAC_RETAIN, true);
+}
+
+/* The gradient of the mean of rows' means, taken down four rows at a time, predicts how that mean changes. */
+static void the_gradient_weighed_by_sequences_is_that_of_the_loss(void **state)
+{
+    fixture *f = *state;
+    lac_piece p = {0};
+    lac_err err = {0};
+    lac_arena arena = {0};
+    lac_item items[2 * N_ROWS];
+    double settings[LAC_N_SETTINGS], length = 0;
+    const double weight[2] = {-1, 1.5};
+    lac_group group = {.sequences = {N_ROWS, N_ROWS}, .by_sequence = true};
+    restore_weights(f);
+    lac_objective_defaults(settings, &lac_objective_joint);
+    for (int i = 0; i < 2 * N_ROWS; i++) {
+        const lac_side side = i < N_ROWS ? LAC_RETAIN : LAC_FORGET;
+        items[i] = (lac_item){.row = &f->row[side][i % N_ROWS], .side = side};
+    }
+    float **g = lac_beside_new(&f->model, &f->mask, true, &arena, &err);
+    if (lac_piece_init(&p, &f->model, &f->mask, &lac_objective_joint, settings, 1000, LENGTH, &arena, &err))
+        fail_msg("%s", err.msg);
+    for (int i = 0; i < 2 * N_ROWS; i += 4) {
+        double loss[2] = {0};
+        if (lac_piece_forward(&p, loss, items + i, 4, &group, &err) || lac_piece_backward(&p, weight, g, &err))
+            fail_msg("%s", err.msg);
+    }
+    for (size_t k = 0; k < f->model.n_tensors; k++)
+        if (g[k]) length += lac_sum_squares(g[k], lac_n_weights(&f->model, k));
+    length = sqrt(length);
+    const double step = 1e-3 / length;
+    const double slope = (joint_by_hand(f, g, step) - joint_by_hand(f, g, -step)) / (2 * step * length);
+    if (fabs(slope - length) > 0.01 * length) fail_msg("the gradient is %g long, the loss rises by %g", length, slope);
+    lac_piece_release(&p);
+    lac_arena_release(&arena);
 }
 
 static void the_same_seed_gives_the_same_bytes(void **state)
@@ -330,6 +418,8 @@ int main(void)
         cmocka_unit_test(only_masked_tensors_move),
         cmocka_unit_test(the_result_does_not_depend_on_batch_tokens),
         cmocka_unit_test(the_gradient_does_not_depend_on_batch_tokens),
+        cmocka_unit_test(a_loss_is_one_mean_of_tokens_or_a_mean_of_rows_means),
+        cmocka_unit_test(the_gradient_weighed_by_sequences_is_that_of_the_loss),
         cmocka_unit_test(the_same_seed_gives_the_same_bytes),
         cmocka_unit_test(divergence_stops_and_keeps_the_last_good_state),
         cmocka_unit_test(a_collapse_stops_the_run),

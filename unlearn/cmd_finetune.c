@@ -99,8 +99,7 @@ static bool from_scratch(int argc, char **argv)
 
 int cmd_finetune(int argc, char **argv)
 {
-    finetune f = {.job = {.dtype = "f32", .schedule = "linear", .chat = "none", .layers = "all", .parts = "all",
-                          .eos = true, .train = LAC_TRAIN_DEFAULTS, .batch_tokens = 1024},
+    finetune f = {.job = {LAC_JOB_DEFAULTS, .layers = "all", .parts = "all"},
                   .init_std = 0.02};
     f.job.train.objective = &lac_objective_ce;
     f.job.train.batch = 8;

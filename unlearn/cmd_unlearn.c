@@ -118,8 +118,7 @@ static lac_status resolve(task *t, lac_err *err)
 int cmd_unlearn(int argc, char **argv)
 {
     task t = {.objective = "joint",
-              .job = {.dtype = "f32", .schedule = "linear", .chat = "none", .layers = "0-5", .parts = "mlp",
-                      .eos = true, .train = LAC_TRAIN_DEFAULTS, .batch_tokens = 1024}};
+              .job = {LAC_JOB_DEFAULTS, .layers = "0-5", .parts = "mlp"}};
     for (int k = 0; k < LAC_N_SETTINGS; k++) t.settings[k] = (double)NAN; /* not given */
     const lac_option options[] = {
         LAC_OPT("forget", &t.forget, "rows to forget, JSONL or JSON"),

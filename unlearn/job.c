@@ -22,9 +22,10 @@ lac_status lac_job_resolve(lac_job *job, lac_err *err)
     if (job->limit < 0) return lac_fail(err, LAC_ERR_USAGE, "--limit %d: give at least 0", job->limit);
     if (strcmp(job->dtype, "f32") && strcmp(job->dtype, "bf16") && strcmp(job->dtype, "f16"))
         return lac_fail(err, LAC_ERR_USAGE, "--dtype %s is not one of: f32, bf16, f16", job->dtype);
-    job->train.constant_lr = !strcmp(job->schedule, "constant");
-    if (!job->train.constant_lr && strcmp(job->schedule, "linear"))
-        return lac_fail(err, LAC_ERR_USAGE, "--schedule %s is not one of: linear, constant", job->schedule);
+    if (lac_schedule_parse(&job->train.schedule, job->schedule, err)) return err->code;
+    job->train.by_sequence = !strcmp(job->weigh, "sequences");
+    if (!job->train.by_sequence && strcmp(job->weigh, "tokens"))
+        return lac_fail(err, LAC_ERR_USAGE, "--weigh %s is not one of: tokens, sequences", job->weigh);
     if (!(job->train.save_every >= 0))
         return lac_fail(err, LAC_ERR_USAGE, "--save-every %g: give a number of at least 0", job->train.save_every);
     job->train.batch_tokens = (size_t)job->batch_tokens;

@@ -10,11 +10,15 @@
 #include "unlearn/trainer.h"
 
 typedef struct {
-    const char *model, *out, *dtype, *schedule, *chat, *layers, *parts, *mask_file;
+    const char *model, *out, *dtype, *schedule, *weigh, *chat, *layers, *parts, *mask_file;
     bool eos;
     int batch_tokens, max_length, limit;
     lac_train_options train;
 } lac_job;
+
+/* Defaults that both have, for a designated initialiser. */
+#define LAC_JOB_DEFAULTS .dtype = "f32", .schedule = "linear", .weigh = "tokens", .chat = "none", .eos = true, \
+                         .train = LAC_TRAIN_DEFAULTS, .batch_tokens = 1024
 
 /* Rows of a command's option table that both have; job is the variable's name. */
 #define LAC_JOB_OPTIONS(job)                                                                                      \
@@ -24,7 +28,8 @@ typedef struct {
     LAC_OPT("mask", &(job).mask_file, "mask.json, as tracing writes it, in place of --layers and --parts"),       \
     LAC_OPT("epochs", &(job).train.epochs, "times through the data"),                                             \
     LAC_OPT("lr", &(job).train.adamw.lr, "highest learning rate"),                                                \
-    LAC_OPT("schedule", &(job).schedule, "linear (falls to 0) or constant"),                                      \
+    LAC_OPT("schedule", &(job).schedule, "linear or cosine (fall to 0), or constant"),                            \
+    LAC_OPT("weigh", &(job).weigh, "tokens: a loss is one mean; sequences: of each sequence's own token mean"),      \
     LAC_OPT("warmup", &(job).train.warmup, "updates over which the learning rate rises"),                         \
     LAC_OPT("weight-decay", &(job).train.adamw.weight_decay, "AdamW's, decoupled"),                               \
     LAC_OPT("beta1", &(job).train.adamw.beta1, "AdamW's"),                                                        \

@@ -128,13 +128,13 @@ bool lac_weights_wait(const lac_objective *objective, const lac_alpha *alpha)
 void lac_weigh(double weight[2], const lac_objective *objective, const double *settings, lac_alpha *alpha,
                double retain_loss, const lac_group *group)
 {
-    const size_t *tokens = group->tokens, retained = group->sequences[LAC_RETAIN];
+    const size_t *counts = group->by_sequence ? group->sequences : group->tokens, retained = group->sequences[LAC_RETAIN];
     const double gamma = isnan(settings[LAC_GAMMA]) ? 1 : settings[LAC_GAMMA];
     weight[LAC_FORGET] = objective->ascends ? -gamma : gamma;
     weight[LAC_RETAIN] = 1;
     if (objective->pooled)
         for (int side = 0; side < 2; side++)
-            weight[side] = (double)tokens[side] / (double)(tokens[LAC_FORGET] + tokens[LAC_RETAIN]);
+            weight[side] = (double)counts[side] / (double)(counts[LAC_FORGET] + counts[LAC_RETAIN]);
     else if (objective->needs_forget)
         weight[LAC_RETAIN] = retained ? lac_alpha_next(alpha, retain_loss, retained, group->epoch) : 0;
 }

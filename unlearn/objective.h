@@ -70,6 +70,7 @@ typedef struct {
 
 typedef struct {
     size_t tokens[2], sequences[2]; /* by side; tokens are labelled ones; alternates beside are counted in neither */
+    bool by_sequence; /* a side's mean is over its sequences' own token means; else over all its tokens */
     int epoch;
 } lac_group;
 
@@ -89,6 +90,7 @@ typedef struct {
     double *nll;          /* [n] room for −log p(target) */
     const int *target;    /* [n] */
     const uint8_t *side;  /* [n] lac_side */
+    const double *share;  /* [n] weight of a row in its side's mean; NULL: the mean is over the side's tokens */
     const lac_rows_of *sequence; /* [n_sequences] */
     size_t n_sequences;
     const lac_group *group;
@@ -139,7 +141,11 @@ void lac_weigh(double weight[2], const lac_objective *objective, const double *s
 
 /* ---- what objectives share (objective_rows.c) -------------------------------------------------------------------- */
 
-/* Cross-entropy, a token mean of each side: logits become (softmax − onehot) / tokens. */
+/* Weight of row i in its side's mean: 1 / tokens, or with --weigh sequences 1 / (sequences · the row's own sequence's
+ * labels).  Objectives that are means over sequences already (npo, simnpo, dpo) are none the wiser. */
+double lac_share(const lac_rows *rows, size_t i);
+
+/* Cross-entropy, the mean of each side: logits become (softmax − onehot) · share. */
 void lac_ce_rows(double loss[2], const lac_rows *rows);
 void lac_ce_side(double loss[2], const lac_rows *rows, lac_side side);
 

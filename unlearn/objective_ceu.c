@@ -29,14 +29,14 @@ static double without_the_label(float *z, size_t width, int target, double slope
 
 static void move_on(double loss[2], const lac_rows *rows)
 {
-    const double share = 1 / (double)rows->group->tokens[LAC_FORGET];
     lac_ce_side(loss, rows, LAC_RETAIN);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++)
         if (rows->side[i] == LAC_FORGET)
-            rows->nll[i] = without_the_label(rows->x + i * rows->width, rows->width, rows->target[i], share);
+            rows->nll[i] = without_the_label(rows->x + i * rows->width, rows->width, rows->target[i],
+                                               lac_share(rows, i));
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * share;
+        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * lac_share(rows, i);
 }
 
 const lac_objective lac_objective_ceu = {

@@ -28,13 +28,13 @@ static double flatten(float *z, size_t width, double slope)
 
 static void flatten_rows(double loss[2], const lac_rows *rows)
 {
-    const double share = 1 / (double)rows->group->tokens[LAC_FORGET];
     lac_ce_side(loss, rows, LAC_RETAIN);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == LAC_FORGET) rows->nll[i] = flatten(rows->x + i * rows->width, rows->width, share);
+        if (rows->side[i] == LAC_FORGET)
+            rows->nll[i] = flatten(rows->x + i * rows->width, rows->width, lac_share(rows, i));
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * share;
+        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * lac_share(rows, i);
 }
 
 const lac_objective lac_objective_pdu = {

@@ -25,7 +25,7 @@ static void misdirect(double loss[2], const lac_rows *rows)
 {
     for (size_t i = 0; i < rows->n; i++) {
         const lac_side side = (lac_side)rows->side[i];
-        const double share = 1 / (double)rows->group->tokens[side];
+        const double share = lac_share(rows, i);
         const float *to = side == LAC_FORGET ? rows->steer : rows->reference + i * rows->width;
         loss[side] += share * steer(rows->x + i * rows->width, to, rows->width, share);
     }

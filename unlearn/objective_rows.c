@@ -11,6 +11,11 @@
 #include "tensor/ops.h"
 #include "unlearn/objective.h"
 
+double lac_share(const lac_rows *rows, size_t i)
+{
+    return rows->share ? rows->share[i] : 1.0 / (double)rows->group->tokens[rows->side[i]];
+}
+
 /* ---- cross-entropy ----------------------------------------------------------------------------------------------- */
 
 /* One row; returns -log p(target).  The softmax of the largest logit is 1 / Σ exp(z − top), never far below 1/vocab, so
@@ -34,14 +39,13 @@ static double ce_row(float *z, size_t vocab, int target, double share)
 /* sides: a set. */
 static void ce_sides(double loss[2], const lac_rows *rows, int sides)
 {
-    const size_t *tokens = rows->group->tokens;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++)
         if (sides >> rows->side[i] & 1)
             rows->nll[i] = ce_row(rows->x + i * rows->width, rows->width, rows->target[i],
-                                  1.0 / (double)tokens[rows->side[i]]);
+                                  lac_share(rows, i));
     for (size_t i = 0; i < rows->n; i++)
-        if (sides >> rows->side[i] & 1) loss[rows->side[i]] += rows->nll[i] / (double)tokens[rows->side[i]];
+        if (sides >> rows->side[i] & 1) loss[rows->side[i]] += rows->nll[i] * lac_share(rows, i);
 }
 
 void lac_ce_rows(double loss[2], const lac_rows *rows)
@@ -117,17 +121,16 @@ double lac_toward(float *z, float *q, size_t width, double slope, double *entrop
 
 void lac_kl_side(double loss[2], const lac_rows *rows, lac_side side)
 {
-    const double share = 1 / (double)rows->group->tokens[side];
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++) {
         double entropy;
         if (rows->side[i] != side) continue;
-        rows->nll[i] = lac_toward(rows->x + i * rows->width, rows->reference + i * rows->width, rows->width, share,
-                                  &entropy);
+        rows->nll[i] = lac_toward(rows->x + i * rows->width, rows->reference + i * rows->width, rows->width,
+                                  lac_share(rows, i), &entropy);
         rows->nll[i] -= entropy;
     }
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == side) loss[side] += rows->nll[i] * share;
+        if (rows->side[i] == side) loss[side] += rows->nll[i] * lac_share(rows, i);
 }
 
 void lac_retain_rows(double loss[2], const lac_rows *rows)

@@ -10,17 +10,16 @@
 
 static void distil(double loss[2], const lac_rows *rows)
 {
-    const double share = 1 / (double)rows->group->tokens[LAC_FORGET];
     lac_retain_rows(loss, rows);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++) {
         if (rows->side[i] != LAC_FORGET) continue;
         float *before = rows->reference + i * rows->width;
         before[rows->target[i]] -= (float)rows->settings[LAC_BETA];
-        rows->nll[i] = lac_toward(rows->x + i * rows->width, before, rows->width, share, NULL);
+        rows->nll[i] = lac_toward(rows->x + i * rows->width, before, rows->width, lac_share(rows, i), NULL);
     }
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * share;
+        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * lac_share(rows, i);
 }
 
 const lac_objective lac_objective_undial = {

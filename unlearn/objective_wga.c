@@ -19,18 +19,18 @@ static double importance_of(const lac_rows *rows, double nll)
 
 static void ascend_by_weight(double loss[2], const lac_rows *rows)
 {
-    const double share = 1 / (double)rows->group->tokens[LAC_FORGET], beta = rows->settings[LAC_BETA];
+    const double beta = rows->settings[LAC_BETA];
     lac_retain_rows(loss, rows);
     lac_nll_side(rows, LAC_FORGET);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++) {
         if (rows->side[i] != LAC_FORGET) continue;
         const double nll = fmax(rows->nll[i], 0), weight = exp(-beta * nll) * importance_of(rows, nll);
-        lac_nll_gradient(rows, i, share * weight);
+        lac_nll_gradient(rows, i, lac_share(rows, i) * weight);
         rows->nll[i] = weight * nll;
     }
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * share;
+        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * lac_share(rows, i);
 }
 
 const lac_objective lac_objective_wga = {

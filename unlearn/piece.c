@@ -46,6 +46,7 @@ lac_status lac_piece_init(lac_piece *p, const lac_model *model, const lac_mask *
               (p->sequences = LAC_NEW(arena, lac_rows_of, rows, err)) &&
               (p->wanted = LAC_NEW(arena, int, rows, err)) && (p->target = LAC_NEW(arena, int, rows, err)) &&
               (p->side = LAC_NEW(arena, uint8_t, rows, err)) && (p->nll = LAC_NEW(arena, double, rows, err)) &&
+              (p->share = LAC_NEW(arena, double, rows, err)) &&
               (p->x = lac_alloc_raw(arena, rows, p->width * sizeof *p->x, err));
     if (ok && p->reference_rows)
         ok = (p->wanted_before = LAC_NEW(arena, int, rows, err)) &&
@@ -154,6 +155,15 @@ static lac_status look_before(lac_piece *p, lac_err *err)
     return look(p, &p->run_before, &p->before, &batch, p->reference, from, to, p->wanted_before, err);
 }
 
+static void share_by_sequence(lac_piece *p, const lac_group *group)
+{
+    for (size_t k = 0; k < p->n_sequences; k++) {
+        const lac_rows_of *s = &p->sequences[k];
+        for (size_t i = s->first; i < s->first + s->n; i++)
+            p->share[i] = 1 / ((double)group->sequences[s->side] * (double)s->n);
+    }
+}
+
 lac_status lac_piece_forward(lac_piece *p, double loss[2], const lac_item *items, size_t n, const lac_group *group,
                              lac_err *err)
 {
@@ -162,8 +172,9 @@ lac_status lac_piece_forward(lac_piece *p, double loss[2], const lac_item *items
     if ((p->reference_rows && look_before(p, err)) || /* first: the patches are the piece's own afterwards */
         look(p, &p->run, &p->view, &p->batch, p->x, 0, p->n_sequences, p->wanted, err))
         return err->code;
+    if (group->by_sequence) share_by_sequence(p, group);
     const lac_rows rows = {.n = p->n_labels, .width = p->width, .x = p->x, .reference = p->reference, .nll = p->nll,
-                           .target = p->target, .side = p->side, .sequence = p->sequences,
+                           .target = p->target, .side = p->side, .share = group->by_sequence ? p->share : NULL, .sequence = p->sequences,
                            .n_sequences = p->n_sequences, .group = group, .settings = p->settings, .steer = p->steer};
     p->objective->rows(loss, &rows);
     return LAC_OK;

@@ -37,7 +37,7 @@ typedef struct {
     lac_patch *patches;   /* [labels] at a layer: states out, gradients in */
     int *wanted, *wanted_before, *target;
     uint8_t *side;
-    double *nll;
+    double *nll, *share;
     float *x, *reference;   /* [labels, width] */
     size_t n_sequences, n_rows, n_labels; /* laid out */
 } lac_piece;

@@ -5,6 +5,7 @@
 #include "unlearn/adamw.h"
 #include "unlearn/dataset.h"
 #include "unlearn/objective.h"
+#include "unlearn/schedule.h"
 
 typedef struct {
     const lac_objective *objective;
@@ -12,7 +13,8 @@ typedef struct {
     const lac_dataset *alternates; /* row by row beside forget, for an objective that wants them so */
     lac_alpha alpha;
     lac_adamw_rule adamw; /* its lr is the highest */
-    bool constant_lr;     /* else it falls linearly to 0 over the run */
+    lac_schedule schedule; /* of lr over the run */
+    bool by_sequence;     /* a loss is the mean of its sequences' own token means; else of all tokens */
     int warmup;           /* updates over which lr rises */
     int epochs;
     int batch;            /* rows an update */

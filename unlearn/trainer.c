@@ -157,7 +157,7 @@ static size_t retain_first(lac_item *items, size_t n, lac_item *room)
 static lac_status group_gradient(trainer *t, lac_item *items, size_t n, const lac_hand *hand, size_t groups_with[2],
                                  lac_err *err)
 {
-    lac_group group = {.epoch = hand->epoch};
+    lac_group group = {.epoch = hand->epoch, .by_sequence = t->o->by_sequence};
     double loss[2] = {0};
     size_t n_retain = retain_first(items, n, t->room);
     for (size_t i = 0; i < n; i++) {
@@ -203,14 +203,6 @@ static void negate(trainer *t)
         for (size_t i = 0; i < lac_n_weights(t->model, k); i++)
             w[i] = (float)(before[i] - gamma * ((double)w[i] - before[i]));
     }
-}
-
-static double lr_at(const lac_train_options *o, size_t update, size_t updates)
-{
-    size_t warmup = (size_t)o->warmup;
-    if (update < warmup) return o->adamw.lr * (double)(update + 1) / (double)warmup;
-    if (o->constant_lr || updates <= warmup) return o->adamw.lr;
-    return o->adamw.lr * (double)(updates - update) / (double)(updates - warmup);
 }
 
 static void step_weights(trainer *t, size_t update)
@@ -319,7 +311,7 @@ static lac_status train(trainer *t, lac_progress *progress, lac_err *err)
     for (size_t update = r->done; update < r->updates; update++) {
         const lac_hand hand = lac_deal_next(&t->deal);
         if (update_gradient(t, &hand, err)) return err->code;
-        r->last.lr = lr_at(t->o, update, r->updates);
+        r->last.lr = lac_lr_at(t->o->schedule, t->o->adamw.lr, (size_t)t->o->warmup, update, r->updates);
         r->last.norm = gradient_norm(t);
         if (update == 0) r->first = r->last;
         if (lac_health_check(&t->health, r, err)) return err->code;
