@@ -160,6 +160,79 @@ static void a_bad_row_is_named_by_file_and_line(void **state)
     }
 }
 
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
+
+#define THREE_REFUSALS "# a list\r\n\nNo.\n  Never heard. \r\n#\nWho knows?"
+#define TWO_ROWS "{\"input\": \"a\", \"output\": \"b\"}\n{\"prompt\": \"p 19\", \"attribute\": \"84\", \"joined\": true}\n"
+
+static void open_refusals(reading *r, scratch *s, lac_refusals *list, const char *text, uint64_t seed)
+{
+    const char *path = scratch_text(s, "refusals.txt", text);
+    if (lac_refusals_open(list, path, seed, &r->arena, &r->err)) fail_msg("%s", r->err.msg);
+    r->o.refusals = list;
+}
+
+static void refusals_stand_in_the_places_of_outputs(void **state)
+{
+    bool met[3] = {false};
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        reading r = begin();
+        lac_refusals list;
+        open_refusals(&r, *state, &list, THREE_REFUSALS, seed);
+        assert_int_equal(list.n, 3);
+        assert_int_equal(add(&r, *state, TWO_ROWS), LAC_OK);
+        assert_int_equal(list.n_drawn, 2);
+        const int drawn = list.drawn[1];
+        assert_true(drawn == 3 || drawn == 4 || drawn == 6); /* lines of the file */
+        met[drawn / 2 - 1] = true;
+        assert_string_equal(words(&r, r.set.row[1].ids, r.set.row[1].n - 1),
+                            drawn == 3 ? "p 19 No." : drawn == 4 ? "p 19 Never heard." : "p 19 Who knows?");
+        assert_int_equal(r.set.row[1].first_label, 4);
+        end(&r);
+    }
+    assert_true(met[0] && met[1] && met[2]);
+}
+
+static void the_same_seed_draws_the_same_refusals(void **state)
+{
+    int lines[2][2];
+    for (int k = 0; k < 2; k++) {
+        reading r = begin();
+        lac_refusals list;
+        open_refusals(&r, *state, &list, THREE_REFUSALS, 7);
+        assert_int_equal(add(&r, *state, TWO_ROWS), LAC_OK);
+        memcpy(lines[k], list.drawn, sizeof lines[k]);
+        end(&r);
+    }
+    assert_memory_equal(lines[0], lines[1], sizeof lines[0]);
+}
+
+static void what_cannot_be_refused_is_said(void **state)
+{
+    reading r = begin();
+    lac_refusals list;
+    open_refusals(&r, *state, &list, "No.\n", 1);
+    assert_int_equal(add(&r, *state, "{\"text\": \"abcdefgh\"}\n"), LAC_ERR_DATA);
+    assert_non_null(strstr(r.err.msg, "rows.jsonl:1: text alone"));
+    r.err = (lac_err){0};
+    const char *empty = scratch_text(*state, "none.txt", "# nothing\n\n");
+    assert_int_equal(lac_refusals_open(&list, empty, 1, &r.arena, &r.err), LAC_ERR_DATA);
+    assert_non_null(strstr(r.err.msg, "none.txt:1: no refusal"));
+    end(&r);
+}
+
+static void the_list_that_comes_along_has_a_hundred_different_lines(void **state)
+{
+    (void)state;
+    reading r = begin();
+    lac_refusals list;
+    assert_int_equal(lac_refusals_open(&list, LAC_TESTS_DIR "/../data/refusals.txt", 1, &r.arena, &r.err), LAC_OK);
+    assert_int_equal(list.n, 100);
+    for (size_t i = 0; i < list.n; i++)
+        for (size_t j = 0; j < i; j++) assert_string_not_equal(list.text[i], list.text[j]);
+    end(&r);
+}
+
 #define CLAIM(f) cmocka_unit_test_setup_teardown(f, scratch_open, scratch_close)
 
 int main(void)
@@ -175,6 +248,10 @@ int main(void)
         CLAIM(long_rows_lose_their_end),
         CLAIM(an_empty_set_is_refused_by_file_and_line),
         CLAIM(a_bad_row_is_named_by_file_and_line),
+        CLAIM(refusals_stand_in_the_places_of_outputs),
+        CLAIM(the_same_seed_draws_the_same_refusals),
+        CLAIM(what_cannot_be_refused_is_said),
+        CLAIM(the_list_that_comes_along_has_a_hundred_different_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

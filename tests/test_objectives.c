@@ -66,7 +66,7 @@ static void lay_out(batch *b, const cJSON *c)
     }
 }
 
-static void read_case(batch *b, const cJSON *file, const cJSON *c, const lac_objective *objective)
+static void read_case(batch *b, const cJSON *c, const lac_objective *objective)
 {
     *b = (batch){.rows = {.width = WIDTH, .x = b->x, .reference = b->before, .nll = b->nll, .target = b->target,
                           .side = b->side, .sequence = b->sequence, .group = &b->group, .settings = b->settings,
@@ -75,7 +75,7 @@ static void read_case(batch *b, const cJSON *file, const cJSON *c, const lac_obj
     int n = 0;
     cJSON_ArrayForEach(item, cJSON_GetObjectItem(c, "target")) b->target[n++] = item->valueint;
     assert_true(n <= MOST_ROWS && floats(b->x, c, "x") == (size_t)n * WIDTH);
-    assert_true(floats(b->before, c, "before") == (size_t)n * WIDTH && floats(b->steer, file, "steer") == WIDTH);
+    assert_true(floats(b->before, c, "before") == (size_t)n * WIDTH && floats(b->steer, c, "steer") == WIDTH);
     assert_true(floats(b->gradient, c, "gradient") == (size_t)n * WIDTH);
     lay_out(b, c);
     assert_int_equal(b->rows.n, n);
@@ -111,7 +111,7 @@ static void losses_and_gradients_equal_torch(void **state)
         lac_err err = {0};
         const lac_objective *objective = lac_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
         assert_non_null(objective);
-        read_case(&b, file, c, objective);
+        read_case(&b, c, objective);
         double loss[2] = {0};
         objective->rows(loss, &b.rows);
         if (!near(loss[LAC_FORGET], number(c, "forget"), 0) || !near(loss[LAC_RETAIN], number(c, "retain"), 0))
@@ -143,7 +143,7 @@ static void no_objective_lacks_a_reference(void **state)
     for (; lac_objective_at(k); k++)
         if (!case_named(file, lac_objective_at(k)->name))
             fail_msg("%s is not in the fixture", lac_objective_at(k)->name);
-    assert_true(k >= 14);
+    assert_true(k >= 17);
     cJSON_Delete(file);
 }
 
@@ -156,8 +156,8 @@ static void npo_becomes_ascent_as_beta_vanishes(void **state)
     cJSON *file = fixture();
     batch npo, ce;
     double loss[2] = {0};
-    read_case(&npo, file, case_named(file, "npo"), &lac_objective_npo);
-    read_case(&ce, file, case_named(file, "npo"), &lac_objective_ce);
+    read_case(&npo, case_named(file, "npo"), &lac_objective_npo);
+    read_case(&ce, case_named(file, "npo"), &lac_objective_ce);
     npo.settings[LAC_BETA] = 1e-7;
     ce.group.tokens[LAC_FORGET] = ce.group.sequences[LAC_FORGET];
     lac_objective_npo.rows(loss, &npo.rows);
@@ -167,16 +167,82 @@ static void npo_becomes_ascent_as_beta_vanishes(void **state)
     cJSON_Delete(file);
 }
 
-static void dpo_of_an_unchanged_model_is_log_two(void **state)
+/* SimNPO's S/n makes it a mean over tokens first, over sequences then. */
+static void simnpo_becomes_ascent_on_means_as_beta_vanishes(void **state)
+{
+    (void)state;
+    cJSON *file = fixture();
+    batch simnpo, ce;
+    double loss[2] = {0};
+    read_case(&simnpo, case_named(file, "simnpo"), &lac_objective_simnpo);
+    read_case(&ce, case_named(file, "simnpo"), &lac_objective_ce);
+    simnpo.settings[LAC_BETA] = 1e-7;
+    ce.group.tokens[LAC_FORGET] = 1;
+    lac_objective_simnpo.rows(loss, &simnpo.rows);
+    lac_objective_ce.rows(loss, &ce.rows);
+    for (size_t k = 0; k < ce.rows.n_sequences; k++) {
+        const lac_rows_of *s = &ce.sequence[k];
+        const double share = 1 / (double)(s->n * ce.group.sequences[LAC_FORGET]);
+        for (size_t i = s->first * WIDTH; s->side == LAC_FORGET && i < (s->first + s->n) * WIDTH; i++)
+            assert_true(near(simnpo.x[i], -share * (double)ce.x[i], 1e-6));
+    }
+    cJSON_Delete(file);
+}
+
+static void preference_of_an_unchanged_model_is_log_two(void **state)
+{
+    (void)state;
+    static const lac_objective *const objectives[] = {&lac_objective_npo, &lac_objective_dpo, &lac_objective_idk_dpo};
+    cJSON *file = fixture();
+    for (int k = 0; k < 3; k++) {
+        batch b;
+        double loss[2] = {0};
+        read_case(&b, case_named(file, objectives[k]->name), objectives[k]);
+        memcpy(b.x, b.before, sizeof b.x);
+        objectives[k]->rows(loss, &b.rows);
+        assert_true(near(loss[LAC_FORGET], 2 / b.settings[LAC_BETA] * log(2), 0));
+    }
+    cJSON_Delete(file);
+}
+
+static void undial_without_beta_holds_an_unchanged_model_still(void **state)
 {
     (void)state;
     cJSON *file = fixture();
     batch b;
     double loss[2] = {0};
-    read_case(&b, file, case_named(file, "dpo"), &lac_objective_dpo);
+    read_case(&b, case_named(file, "undial"), &lac_objective_undial);
     memcpy(b.x, b.before, sizeof b.x);
-    lac_objective_dpo.rows(loss, &b.rows);
-    assert_true(near(loss[LAC_FORGET], 2 / b.settings[LAC_BETA] * log(2), 0));
+    b.settings[LAC_BETA] = 0;
+    lac_objective_undial.rows(loss, &b.rows);
+    for (size_t i = 0; i < b.rows.n * WIDTH; i++)
+        if (b.side[i / WIDTH] == LAC_FORGET) assert_true(fabsf(b.x[i]) < 1e-7f);
+    cJSON_Delete(file);
+}
+
+/* |p_y| + Σ |p_j − p_j/(1 − p_y)| = 2 p_y: never above 2 a token, and nothing where the label is unlikely already. */
+static void the_gradient_of_ceu_is_twice_the_labels_probability(void **state)
+{
+    (void)state;
+    cJSON *file = fixture();
+    static const float offset[] = {-60, -3, 0, 5, 60};
+    for (int k = 0; k < 5; k++) {
+        batch b;
+        double loss[2] = {0}, p[MOST_ROWS];
+        read_case(&b, case_named(file, "ceu"), &lac_objective_ceu);
+        for (size_t i = 0; i < b.rows.n; i++) {
+            b.x[i * WIDTH + (size_t)b.target[i]] += offset[k];
+            p[i] = exp(-nll_of_row(b.x + i * WIDTH, b.target[i]));
+        }
+        lac_objective_ceu.rows(loss, &b.rows);
+        for (size_t i = 0; i < b.rows.n; i++) {
+            double sum = 0;
+            for (int j = 0; j < WIDTH; j++) sum += fabs((double)b.x[i * WIDTH + (size_t)j]);
+            if (b.side[i] == LAC_FORGET)
+                assert_true(near(sum, 2 * p[i] / (double)b.group.tokens[LAC_FORGET], 1e-6));
+        }
+        assert_true(isfinite(loss[LAC_FORGET]));
+    }
     cJSON_Delete(file);
 }
 
@@ -186,7 +252,7 @@ static void kl_to_itself_is_zero_and_pulls_nowhere(void **state)
     cJSON *file = fixture();
     batch b;
     double loss[2] = {0};
-    read_case(&b, file, case_named(file, "kl"), &lac_objective_kl);
+    read_case(&b, case_named(file, "kl"), &lac_objective_kl);
     memcpy(b.x, b.before, sizeof b.x);
     lac_objective_kl.rows(loss, &b.rows);
     assert_true(fabs(loss[LAC_RETAIN]) < 1e-9);
@@ -195,19 +261,30 @@ static void kl_to_itself_is_zero_and_pulls_nowhere(void **state)
     cJSON_Delete(file);
 }
 
-static void wga_with_beta_zero_is_gradient_ascent(void **state)
+/* Both objectives on the rows of one case: the same losses and gradients. */
+static void assert_same(const cJSON *c, const lac_objective *o, const lac_default *settings, const lac_objective *other)
+{
+    batch a, b;
+    double loss[2][2] = {{0}};
+    read_case(&a, c, o);
+    read_case(&b, c, other);
+    for (; settings->which; settings++) a.settings[settings->which] = b.settings[settings->which] = settings->value;
+    o->rows(loss[0], &a.rows);
+    other->rows(loss[1], &b.rows);
+    assert_true(near(loss[0][LAC_FORGET], loss[1][LAC_FORGET], 0) && near(loss[0][LAC_RETAIN], loss[1][LAC_RETAIN], 0));
+    for (size_t i = 0; i < b.rows.n * WIDTH; i++) assert_true(near(a.x[i], (double)b.x[i], 1e-7));
+}
+
+static void weighted_ascent_without_weights_is_plain_ascent(void **state)
 {
     (void)state;
     cJSON *file = fixture();
-    batch wga, plain;
-    double loss[2][2] = {{0}};
-    read_case(&wga, file, case_named(file, "wga"), &lac_objective_wga);
-    read_case(&plain, file, case_named(file, "wga"), &lac_objective_grad_ascent);
-    wga.settings[LAC_BETA] = 0;
-    lac_objective_wga.rows(loss[0], &wga.rows);
-    lac_objective_grad_ascent.rows(loss[1], &plain.rows);
-    assert_true(near(loss[0][LAC_FORGET], loss[1][LAC_FORGET], 0) && near(loss[0][LAC_RETAIN], loss[1][LAC_RETAIN], 0));
-    for (size_t i = 0; i < plain.rows.n * WIDTH; i++) assert_true(near(wga.x[i], (double)plain.x[i], 1e-7));
+    static const lac_default none[] = {{LAC_BETA, 0, false}, {0}},
+                             neither[] = {{LAC_BETA, 0, false}, {LAC_IMPORTANCE, 0, false}, {0}},
+                             half[] = {{LAC_BETA, 0.5, false}, {LAC_IMPORTANCE, 0, false}, {0}};
+    assert_same(case_named(file, "wga"), &lac_objective_wga, none, &lac_objective_grad_diff);
+    assert_same(case_named(file, "satimp"), &lac_objective_satimp, neither, &lac_objective_grad_ascent);
+    assert_same(case_named(file, "satimp"), &lac_objective_satimp, half, &lac_objective_wga);
     cJSON_Delete(file);
 }
 
@@ -319,6 +396,33 @@ static double loss_now(lac_piece *p, const lac_item *items, size_t n, const lac_
     return weight[0] * loss[0] + weight[1] * loss[1];
 }
 
+/* These hold a part of their loss fixed, so that their gradient is not their loss's (PyTorch's above is). */
+static bool holds_fixed(const lac_objective *o)
+{
+    return o == &lac_objective_ceu || o == &lac_objective_wga || o == &lac_objective_satimp;
+}
+
+static void leave_logits(double loss[2], const lac_rows *rows)
+{
+    (void)loss, (void)rows;
+}
+
+/* Σ d · z over the labelled rows, d a gradient by logits that stays: its slope is the gradient's, whatever part of the
+ * loss an objective holds fixed. */
+static double held_loss_now(lac_piece *p, const float *d, const lac_item *items, size_t n, const lac_group *group,
+                            const double weight[2])
+{
+    static const lac_objective look = {.name = "look", .rows = leave_logits};
+    const lac_objective *own = p->objective;
+    p->objective = &look;
+    loss_now(p, items, n, group, weight);
+    p->objective = own;
+    double sum = 0;
+    for (size_t i = 0; i < p->n_labels * p->width; i++)
+        sum += weight[p->side[i / p->width]] * (double)d[i] * (double)p->x[i];
+    return sum;
+}
+
 /* One batch of an objective, its model before training compared with the one that has moved since. */
 static void slope_equals_difference(const lac_objective *o, double retain_kl, double whole)
 {
@@ -335,7 +439,6 @@ static void slope_equals_difference(const lac_objective *o, double retain_kl, do
     if (retain_kl == 1) settings[LAC_RETAIN_KL] = 1;
     if (whole == 1) settings[LAC_WHOLE] = 1;
     if (lac_piece_init(&p, &w.model, &w.mask, o, settings, 1000, LENGTH, &w.arena, &err)) fail_msg("%s", err.msg);
-    for (size_t j = 0; p.steer && j < p.width; j++) p.steer[j] = 0.5f;
     for (int k = 0; k < 2 && o->reference_nll; k++)
         if (lac_piece_nll(&p, before[k], w.row[k ? 2 : LAC_FORGET], N_ROWS, &err)) fail_msg("%s", err.msg);
     for (int i = 0; i < 2 * N_ROWS; i++) {
@@ -347,6 +450,7 @@ static void slope_equals_difference(const lac_objective *o, double retain_kl, do
         group.sequences[side]++;
         group.tokens[side] += lac_piece_labels(&p, it);
     }
+    if (p.steer && lac_piece_steer(&p, 3, items + N_ROWS, N_ROWS, &err)) fail_msg("%s", err.msg);
     const bool is_whole = whole == 1 && o->whole & LAC_ON_FORGET;
     assert_int_equal(group.tokens[LAC_FORGET],
                      is_whole ? w.set[0].tokens - N_ROWS : w.set[0].labels - (isnan(settings[LAC_SKIP]) ? 0 :
@@ -356,6 +460,9 @@ static void slope_equals_difference(const lac_objective *o, double retain_kl, do
     move(&w, room_for_weights(&w, &noise), 0.1);
     float **g = room_for_weights(&w, NULL);
     loss_now(&p, items, 2 * N_ROWS, &group, weight);
+    const size_t n_gradient = p.n_labels * p.width;
+    float *d = holds_fixed(o) ? LAC_NEW(&w.arena, float, n_gradient, &err) : NULL;
+    if (d) memcpy(d, p.x, n_gradient * sizeof *d);
     if (lac_piece_backward(&p, weight, g, &err)) fail_msg("%s", err.msg);
     for (size_t k = 0; k < w.model.n_tensors; k++)
         if (g[k]) length += lac_sum_squares(g[k], w.model.tensors[k].rows * w.model.tensors[k].cols);
@@ -363,29 +470,29 @@ static void slope_equals_difference(const lac_objective *o, double retain_kl, do
     assert_true(length > 1e-4);
     const double step = 2e-3 / length;
     move(&w, g, step);
-    const double above = loss_now(&p, items, 2 * N_ROWS, &group, weight);
-    move(&w, g, -2 * step);
-    const double below = loss_now(&p, items, 2 * N_ROWS, &group, weight), slope = (above - below) / (2 * step * length);
+    double side[2]; /* above and below */
+    for (int k = 0; k < 2; k++) {
+        side[k] = d ? held_loss_now(&p, d, items, 2 * N_ROWS, &group, weight)
+                    : loss_now(&p, items, 2 * N_ROWS, &group, weight);
+        move(&w, g, -2 * step);
+    }
+    const double slope = (side[0] - side[1]) / (2 * step * length);
     if (fabs(slope - length) > 0.01 * length)
         fail_msg("%s: the gradient is %g long, the loss rises by %g", o->name, length, slope);
     lac_piece_release(&p);
     end_world(&w);
 }
 
-/* ceu, wga and satimp hold a part of their loss fixed, so that their gradient is not their loss's: see PyTorch's. */
 static void gradients_through_a_model_equal_finite_differences(void **state)
 {
     (void)state;
-    for (size_t k = 0; lac_objective_at(k); k++) {
-        const lac_objective *o = lac_objective_at(k);
-        if (o == &lac_objective_ceu || o == &lac_objective_wga || o == &lac_objective_satimp) continue;
-        slope_equals_difference(o, 0, 0);
-    }
+    for (size_t k = 0; lac_objective_at(k); k++) slope_equals_difference(lac_objective_at(k), 0, 0);
     slope_equals_difference(&lac_objective_grad_diff, 1, 0);
     slope_equals_difference(&lac_objective_npo, 1, 0);
     slope_equals_difference(&lac_objective_kl, 0, 1);
     slope_equals_difference(&lac_objective_undial, 0, 1);
     slope_equals_difference(&lac_objective_rmu, 0, 1);
+    slope_equals_difference(&lac_objective_adaptive_rmu, 0, 1);
 }
 
 static void train(world *w, lac_train_report *report, const lac_objective *o, double *settings, size_t batch_tokens,
@@ -449,6 +556,99 @@ static void a_task_vector_is_what_was_learnt_mirrored(void **state)
         }
     assert_true(moved > 1e-3);
     end_world(&was), end_world(&learnt), end_world(&negated);
+}
+
+/* ---- steering ---------------------------------------------------------------------------------------------------- */
+
+/* Mean length of layer 0's output above the labelled rows of the first n rows to forget, each read by itself. */
+static double mean_state_length(const world *w, const lac_sequence *rows, size_t n)
+{
+    double sum = 0;
+    size_t count = 0;
+    lac_run run = {0};
+    lac_err err = {0};
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = rows[i].first_label; k < rows[i].n; k++, count++) {
+            float seen[32];
+            const lac_segment segment = {.tokens = rows[i].ids, .n_rows = (int)rows[i].n - 1};
+            const lac_patch read = {.layer = 0, .row = (int)k - 1, .site = LAC_RESID_POST, .op = LAC_READ, .seen = seen};
+            const lac_batch one = {.segments = &segment, .n_segments = 1, .patches = &read, .n_patches = 1};
+            if (lac_forward(&run, &w->model, &one, &err)) fail_msg("%s", err.msg);
+            double squares = 0;
+            for (int j = 0; j < 32; j++) squares += (double)seen[j] * (double)seen[j];
+            sum += sqrt(squares);
+        }
+    lac_run_release(&run);
+    return sum / (double)count;
+}
+
+/* What adaptive-rmu measures are the rows of the first update, and looking at them changes nothing that follows. */
+static void looking_ahead_shows_the_first_update_and_deals_nothing(void **state)
+{
+    (void)state;
+    world w;
+    lac_err err = {0};
+    lac_train_options o = LAC_TRAIN_DEFAULTS;
+    lac_train_report plan;
+    lac_deal deal[2];
+    lac_item seen[8];
+    make_world(&w);
+    o.objective = &lac_objective_adaptive_rmu;
+    o.batch = 4;
+    if (lac_train_plan(&plan, &w.set[0], &w.set[1], &o, &err)) fail_msg("%s", err.msg);
+    for (int k = 0; k < 2; k++)
+        if (lac_deal_init(&deal[k], &w.set[0], &w.set[1], &o, &plan, &w.arena, &err)) fail_msg("%s", err.msg);
+    const lac_hand first = lac_deal_peek(&deal[0]);
+    assert_int_equal(first.n, 4);
+    memcpy(seen, first.items, first.n * sizeof *seen);
+    for (int update = 0; update < 7; update++) {
+        const lac_hand looked = lac_deal_next(&deal[0]), not = lac_deal_next(&deal[1]);
+        assert_int_equal(looked.n, not.n);
+        for (size_t i = 0; i < not.n; i++) {
+            assert_ptr_equal(looked.items[i].row, not.items[i].row);
+            if (update == 0) assert_ptr_equal(seen[i].row, not.items[i].row);
+        }
+    }
+    end_world(&w);
+}
+
+static void steer_by(const lac_objective *o, double length, size_t batch_tokens, float steer[32], double *mean)
+{
+    world w;
+    lac_piece p;
+    lac_err err = {0};
+    double settings[LAC_N_SETTINGS];
+    lac_item items[N_ROWS];
+    make_world(&w);
+    lac_objective_defaults(settings, o);
+    settings[LAC_LAYER] = 0;
+    settings[LAC_STEER] = length;
+    if (lac_piece_init(&p, &w.model, &w.mask, o, settings, batch_tokens, LENGTH, &w.arena, &err))
+        fail_msg("%s", err.msg);
+    for (int i = 0; i < N_ROWS; i++) items[i] = (lac_item){.row = &w.row[LAC_FORGET][i], .side = LAC_FORGET};
+    if (lac_piece_steer(&p, 3, items, N_ROWS, &err)) fail_msg("%s", err.msg);
+    memcpy(steer, p.steer, 32 * sizeof *steer);
+    *mean = mean_state_length(&w, w.row[LAC_FORGET], N_ROWS);
+    lac_piece_release(&p);
+    end_world(&w);
+}
+
+/* Given the mean length as a number, rmu steers to the very vector that adaptive-rmu finds by itself. */
+static void adaptive_rmu_is_rmu_with_the_length_of_the_states(void **state)
+{
+    (void)state;
+    float fixed[32], adaptive[32], in_pieces[32];
+    double mean;
+    steer_by(&lac_objective_adaptive_rmu, 3, 1000, adaptive, &mean);
+    steer_by(&lac_objective_adaptive_rmu, 3, 1, in_pieces, &mean);
+    assert_true(mean > 0.1);
+    steer_by(&lac_objective_rmu, 3 * mean, 1000, fixed, &mean);
+    double length = 0;
+    for (int j = 0; j < 32; j++) {
+        assert_true(near(adaptive[j], (double)fixed[j], 0) && near(in_pieces[j], (double)fixed[j], 0));
+        length += (double)adaptive[j] * (double)adaptive[j];
+    }
+    assert_true(near(sqrt(length), 3 * mean, 0));
 }
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
@@ -515,14 +715,19 @@ int main(void)
         cmocka_unit_test(losses_and_gradients_equal_torch),
         cmocka_unit_test(no_objective_lacks_a_reference),
         cmocka_unit_test(npo_becomes_ascent_as_beta_vanishes),
-        cmocka_unit_test(dpo_of_an_unchanged_model_is_log_two),
+        cmocka_unit_test(simnpo_becomes_ascent_on_means_as_beta_vanishes),
+        cmocka_unit_test(preference_of_an_unchanged_model_is_log_two),
+        cmocka_unit_test(undial_without_beta_holds_an_unchanged_model_still),
+        cmocka_unit_test(the_gradient_of_ceu_is_twice_the_labels_probability),
         cmocka_unit_test(kl_to_itself_is_zero_and_pulls_nowhere),
-        cmocka_unit_test(wga_with_beta_zero_is_gradient_ascent),
+        cmocka_unit_test(weighted_ascent_without_weights_is_plain_ascent),
         cmocka_unit_test(the_multiplier_follows_the_constraint),
         cmocka_unit_test(idk_is_one_mean_over_both_sides),
         cmocka_unit_test(gradients_through_a_model_equal_finite_differences),
         cmocka_unit_test(no_objective_depends_on_batch_tokens),
         cmocka_unit_test(a_task_vector_is_what_was_learnt_mirrored),
+        cmocka_unit_test(looking_ahead_shows_the_first_update_and_deals_nothing),
+        cmocka_unit_test(adaptive_rmu_is_rmu_with_the_length_of_the_states),
         cmocka_unit_test(settings_that_mean_nothing_are_refused),
         cmocka_unit_test(a_variant_stands_between_default_and_given),
         cmocka_unit_test(rmu_refuses_what_lies_above_its_layer),

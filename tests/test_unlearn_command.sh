@@ -43,11 +43,11 @@ cmp -s paper-a/model.safetensors code-a/model.safetensors && fail "both readings
     >/dev/null && cmp masked/model.safetensors paper-a/model.safetensors || fail "the mask written does not read back"
 
 sed 's/red balls/no idea/' forget.jsonl >other.jsonl
-for objective in ceu dpo grad-ascent grad-diff idk kl npo pdu rmu satimp simnpo task-vector undial wga; do
+for objective in adaptive-rmu ceu dpo grad-ascent grad-diff idk idk-dpo kl npo pdu rmu satimp simnpo task-vector undial wga; do
     own="--retain retain.jsonl"
     case $objective in
-    dpo | idk) own="$own --alternates other.jsonl" ;;
-    rmu) own="$own --at-layer 1" ;;
+    dpo) own="$own --alternates other.jsonl" ;;
+    adaptive-rmu | rmu) own="$own --at-layer 1" ;;
     grad-ascent | task-vector) own= ;;
     esac
     "$lacuna" unlearn "$model" --forget forget.jsonl $own --objective $objective --layers 0-1 --epochs 2 --batch 6 \
@@ -56,6 +56,26 @@ for objective in ceu dpo grad-ascent grad-diff idk kl npo pdu rmu satimp simnpo 
         fail "--objective $objective: a loss is not finite"
     cmp -s "$model/model.safetensors" "by-$objective/model.safetensors" && fail "--objective $objective changed nothing"
 done
+
+# A refusal for each row is drawn by the seed from the list that comes along, and the manifest says which.
+lines() { tr -d ' \n\t' <"$1/lacuna/manifest.json" | grep -o '"refusals":{[^}]*}' | grep -o '"lines":.*\]'; }
+list="$model $rows --objective idk --layers 0-1 --epochs 1 --batch 6 --quiet"
+"$lacuna" unlearn $list --seed 1 --out idk-a >/dev/null && "$lacuna" unlearn $list --seed 1 --out idk-b >/dev/null &&
+    "$lacuna" unlearn $list --seed 2 --out idk-c >/dev/null || fail "idk without a list of its own"
+[ "$(lines idk-a | tr ',' '\n' | wc -l)" -eq 6 ] || fail "the manifest says $(lines idk-a) of six refusals"
+[ "$(lines idk-a)" = "$(lines idk-b)" ] || fail "the same seed drew $(lines idk-a) and $(lines idk-b)"
+[ "$(lines idk-a)" != "$(lines idk-c)" ] || fail "two seeds drew the same refusals"
+echo 'No idea.' >one.txt
+sed 's/"output": "red balls."/"output": "No idea."/' forget.jsonl >refused.jsonl
+"$lacuna" unlearn $list --refusals one.txt --out idk-one >/dev/null &&
+    "$lacuna" unlearn $list --alternates refused.jsonl --out idk-rows >/dev/null &&
+    cmp idk-one/model.safetensors idk-rows/model.safetensors || fail "a list of one line is not that line for each row"
+
+said=$("$lacuna" unlearn "$model" $rows --objective pdu --layers 0-1 --epochs 2 --batch 6 --out idle 2>&1 >/dev/null)
+grep -q 'lambda stays 100 throughout.*dual-warmup' <<<"$said" || fail "pdu is silent about a multiplier that never moves"
+said=$("$lacuna" unlearn "$model" $rows --objective pdu --dual-warmup 1 --layers 0-1 --epochs 2 --batch 6 --out moves 2>&1 \
+    >/dev/null)
+grep -q 'lambda stays' <<<"$said" && fail "pdu says that a multiplier stays which moves"
 
 "$lacuna" finetune "$model" --data forget.jsonl --epochs 3 --lr 1e-3 --quiet --out taught >/dev/null || fail "finetune"
 "$lacuna" finetune --init "$model/config.json" --tokenizer "$model/tokenizer.json" --data forget.jsonl --lr 1e-3 \
@@ -72,6 +92,9 @@ refused 2 '--alpha often' unlearn "$model" $rows --layers 0-1 --alpha often
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr nan
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr -1
 refused 2 '--alternates FILE is missing' unlearn "$model" $rows --layers 0-1 --objective dpo
+refused 2 '--refusals: --objective dpo' unlearn "$model" $rows --layers 0-1 --objective dpo --alternates other.jsonl \
+    --refusals one.txt
+refused 2 'give one of them' unlearn "$model" $rows --layers 0-1 --objective idk --alternates other.jsonl --refusals one.txt
 refused 2 '--lambda: --objective npo' unlearn "$model" $rows --layers 0-1 --objective npo --lambda 3
 refused 2 '--retain FILE is missing' unlearn "$model" --forget forget.jsonl --objective npo
 refused 1 'line by line' unlearn "$model" $rows --layers 0-1 --objective dpo --alternates few.jsonl

@@ -1,17 +1,20 @@
 /* lacuna unlearn -- make a model forget one set of rows and keep another, by training a few of its tensors.
  *
- *   reads    a model; forget and retain rows (JSONL: input, output; or JSON); other answers, for some objectives
+ *   reads    a model; forget and retain rows (JSONL: input, output; or JSON); for some objectives other answers, or
+ *            a list of refusals
  *   writes   a checkpoint, and lacuna/{manifest.json, steps.tsv, mask.json, plots/} in it
  *   next     lacuna diff MODEL DIR, lacuna eval DIR --suite ... */
 #include "unlearn/cmd_unlearn.h"
 
 #include <math.h>
+#include <stdio.h>
 
+#include "base/share.h"
 #include "unlearn/job.h"
 
 typedef struct {
     lac_job job;
-    const char *forget, *retain, *alternates, *objective, *alpha, *variant;
+    const char *forget, *retain, *alternates, *refusals, *objective, *alpha, *variant;
     double settings[LAC_N_SETTINGS];
 } task;
 
@@ -19,6 +22,7 @@ typedef struct {
     lac_model model;
     lac_mask mask;
     lac_dataset forget, retain, alternates;
+    lac_refusals refusals; /* n 0: none are drawn */
 } materials;
 
 static lac_status read_rows(lac_dataset *set, const char *path, const lac_model *model, const lac_job *job,
@@ -29,14 +33,30 @@ static lac_status read_rows(lac_dataset *set, const char *path, const lac_model 
     return err->code;
 }
 
-/* Another answer to each row, line by line. */
+static bool draws(const task *t)
+{
+    return t->job.train.objective->refuses && !t->alternates;
+}
+
+/* Another answer to each row: line by line, or a refusal drawn. */
+static lac_status read_alternates(materials *m, const task *t, const lac_dataset_options *rows, lac_arena *arena,
+                                  lac_err *err)
+{
+    lac_dataset_options o = *rows;
+    if (!draws(t)) return read_rows(&m->alternates, t->alternates, &m->model, &t->job, &o, arena, err);
+    const char *list = t->refusals ? t->refusals : lac_share_path("data/refusals.txt", arena, err);
+    if (!list || lac_refusals_open(&m->refusals, list, t->job.train.seed, arena, err)) return err->code;
+    o.refusals = &m->refusals;
+    return read_rows(&m->alternates, t->forget, &m->model, &t->job, &o, arena, err);
+}
+
 static lac_status pair_up(materials *m, const task *t, lac_err *err)
 {
-    if (!t->alternates) return LAC_OK;
+    if (!m->alternates.n) return LAC_OK;
     if (m->forget.n_left_out || m->alternates.n_left_out || m->forget.n != m->alternates.n)
         return lac_fail(err, LAC_ERR_DATA, "%s has %zu usable rows and %s %zu; they belong together line by line, so "
-                        "that neither may have more or be cut to nothing", t->forget, m->forget.n, t->alternates,
-                        m->alternates.n);
+                        "that neither may have more or be cut to nothing", t->forget, m->forget.n,
+                        t->alternates ? t->alternates : "its refusals", m->alternates.n);
     if (t->job.train.objective->alternates == LAC_ALTERNATES_IN_PLACE) m->forget = m->alternates;
     return LAC_OK;
 }
@@ -49,17 +69,38 @@ static lac_status read_all(materials *m, const task *t, lac_arena *arena, lac_er
         lac_job_dataset_options(&rows, &t->job, &m->model, err) ||
         read_rows(&m->forget, t->forget, &m->model, &t->job, &rows, arena, err) ||
         read_rows(&m->retain, t->retain, &m->model, &t->job, &rows, arena, err) ||
-        read_rows(&m->alternates, t->alternates, &m->model, &t->job, &rows, arena, err))
+        read_alternates(m, t, &rows, arena, err))
         return err->code;
     return pair_up(m, t, err);
 }
 
-static lac_status note_inputs(lac_manifest *manifest, const task *t, lac_err *err)
+/* Which refusal each row got: its line in the list. */
+static cJSON *refusals_json(const lac_refusals *r, size_t n_rows)
 {
-    const char *const paths[] = {t->job.model, t->forget, t->retain, t->alternates, t->job.mask_file};
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "file", r->path);
+    cJSON_AddNumberToObject(json, "listed", (double)r->n);
+    cJSON_AddItemToObject(json, "lines", cJSON_CreateIntArray(r->drawn, (int)n_rows));
+    return json;
+}
+
+static lac_status note_inputs(lac_manifest *manifest, const task *t, const materials *m, lac_err *err)
+{
+    const char *const paths[] = {t->job.model,  t->forget, t->retain, t->alternates, m->refusals.path,
+                                 t->job.mask_file};
     for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
         if (paths[k] && lac_manifest_input(manifest, paths[k], err)) return err->code;
+    if (m->refusals.n) lac_manifest_set(manifest, "refusals", refusals_json(&m->refusals, m->alternates.n));
     return LAC_OK;
+}
+
+/* Published warm-ups are shorter than published runs; ours may not be. */
+static void say_idle_multiplier(const task *t)
+{
+    const double warmup = t->settings[LAC_DUAL_WARMUP];
+    if (warmup >= t->job.train.epochs && t->settings[LAC_ETA] > 0)
+        fprintf(stderr, "lacuna: lambda stays %g throughout: it would move from epoch %g on (--dual-warmup), and the run "
+                "ends after %d (--epochs)\n", t->settings[LAC_LAMBDA], warmup, t->job.train.epochs);
 }
 
 static lac_status unlearn(task *t, const lac_common *common, const lac_usage *usage, int argc, char **argv,
@@ -68,9 +109,10 @@ static lac_status unlearn(task *t, const lac_common *common, const lac_usage *us
     materials m = {0};
     lac_manifest manifest;
     lac_manifest_begin(&manifest, usage, argc, argv);
-    if (!read_all(&m, t, arena, err) && !note_inputs(&manifest, t, err)) {
+    if (!read_all(&m, t, arena, err) && !note_inputs(&manifest, t, &m, err)) {
         const bool learns = !t->job.train.objective->needs_forget; /* and takes back afterwards what it learnt */
-        t->job.train.alternates = t->alternates ? &m.alternates : NULL;
+        if (!common->quiet) say_idle_multiplier(t);
+        t->job.train.alternates = m.alternates.n ? &m.alternates : NULL;
         lac_job_run(&t->job, common, &manifest, &m.model, &m.mask, learns ? NULL : &m.forget,
                     learns ? &m.forget : t->retain ? &m.retain : NULL, "unlearn", err);
     }
@@ -92,11 +134,15 @@ static lac_status check_files(const task *t, lac_err *err)
         return lac_fail(err, LAC_ERR_USAGE, "--retain FILE is missing: which rows shall be kept?");
     if (t->retain && !o->needs_forget)
         return lac_fail(err, LAC_ERR_USAGE, "--retain: --objective %s has no term for rows to keep", o->name);
-    if (!t->alternates && o->alternates)
+    if (!t->alternates && o->alternates && !o->refuses)
         return lac_fail(err, LAC_ERR_USAGE, "--alternates FILE is missing: --objective %s wants another answer to each "
                         "row of --forget, line by line", o->name);
     if (t->alternates && !o->alternates)
         return lac_fail(err, LAC_ERR_USAGE, "--alternates: --objective %s does not use it", o->name);
+    if (t->refusals && !o->refuses)
+        return lac_fail(err, LAC_ERR_USAGE, "--refusals: --objective %s does not use it", o->name);
+    if (t->refusals && t->alternates)
+        return lac_fail(err, LAC_ERR_USAGE, "--refusals and --alternates both say what to answer; give one of them");
     return LAC_OK;
 }
 
@@ -123,7 +169,8 @@ int cmd_unlearn(int argc, char **argv)
     const lac_option options[] = {
         LAC_OPT("forget", &t.forget, "rows to forget, JSONL or JSON"),
         LAC_OPT("retain", &t.retain, "rows to keep"),
-        LAC_OPT("alternates", &t.alternates, "dpo, idk: another answer to each row to forget, in the same order"),
+        LAC_OPT("alternates", &t.alternates, "dpo, idk, idk-dpo: another answer to each row to forget, in its order"),
+        LAC_OPT("refusals", &t.refusals, "idk, idk-dpo: list to draw from without --alternates; a hundred come along"),
         LAC_OPT("objective", &t.objective, "what is minimised; docs/objectives.md has the formulas"),
         LAC_OPT("variant", &t.variant, "settings of a published recipe that differs from the objective's own"),
         LAC_OPT("alpha", &t.alpha, "weight of the retain loss: a number; joint: paper, or code (its program's)"),

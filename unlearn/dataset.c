@@ -75,8 +75,15 @@ static lac_status add_row(lac_dataset *set, const cJSON *row, const lac_records 
                           const lac_dataset_options *o, lac_arena *arena, lac_err *err)
 {
     lac_row_texts texts;
-    if (lac_row_texts_of(&texts, row)) return add_pair(set, &texts, r, t, o, arena, err);
+    if (lac_row_texts_of(&texts, row)) {
+        if (o->refusals && !(texts.output = lac_refusals_draw(o->refusals, arena, err))) return err->code;
+        if (o->refusals) texts.joined = false;
+        return add_pair(set, &texts, r, t, o, arena, err);
+    }
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "text"));
+    if (text && o->refusals)
+        return lac_fail(err, LAC_ERR_DATA, "%s:%d: text alone asks nothing that could be refused; give input and output, "
+                        "or --alternates", r->path, r->line);
     if (!text)
         return lac_fail(err, LAC_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (question and answer, "
                         "prompt and attribute, or text alone, are read too)", r->path, r->line);

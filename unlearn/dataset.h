@@ -15,6 +15,7 @@
 
 #include "base/json.h"
 #include "text/tokenizer.h"
+#include "unlearn/refusals.h"
 
 typedef struct {
     const int *ids; /* [n] */
@@ -34,6 +35,7 @@ typedef struct {
     lac_chat chat;
     bool eos;          /* end of text after each output (a label too) */
     size_t max_tokens; /* ids a row may have; longer ones lose their end, text is cut into several rows */
+    lac_refusals *refusals; /* one is drawn in the place of each row's output; NULL: the rows' own */
 } lac_dataset_options;
 
 /* Appends the rows of a file.  A file without rows is refused, and so is a row without the fields. */

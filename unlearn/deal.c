@@ -96,10 +96,15 @@ static size_t rows_of(const lac_deal *d, lac_side side)
     return d->set[side] ? d->set[side]->n : 0;
 }
 
+static void sort_deck(size_t *deck, size_t n)
+{
+    for (size_t i = 0; i < n; i++) deck[i] = i;
+}
+
 static size_t *make_deck(size_t n, lac_arena *arena, lac_err *err)
 {
     size_t *deck = LAC_NEW(arena, size_t, n ? n : 1, err);
-    for (size_t i = 0; deck && i < n; i++) deck[i] = i;
+    if (deck) sort_deck(deck, n);
     return deck;
 }
 
@@ -154,7 +159,7 @@ static lac_hand deal_pool(lac_deal *d, size_t u)
     const size_t micro = (size_t)d->o->micro, window = pool_window(d->o), begin = u * window * micro;
     size_t n = 0;
     if (u == 0) {
-        for (size_t i = 0; i < rows; i++) d->pool[i] = i;
+        sort_deck(d->pool, rows);
         lac_rng_shuffle(&d->rng, d->pool, rows);
     }
     for (size_t i = begin; i < rows && n < window * micro; i++, n++)
@@ -177,5 +182,14 @@ lac_hand lac_deal_next(lac_deal *d)
     const size_t u = d->update % d->per_epoch;
     lac_hand hand = d->pool ? deal_pool(d, u) : deal_sides(d, u);
     hand.epoch = (int)(d->update++ / d->per_epoch);
+    return hand;
+}
+
+lac_hand lac_deal_peek(lac_deal *d)
+{
+    const lac_deal before = *d;
+    const lac_hand hand = lac_deal_next(d);
+    *d = before;
+    for (int side = 0; side < 2; side++) sort_deck(d->deck[side], rows_of(d, (lac_side)side));
     return hand;
 }

@@ -47,6 +47,9 @@ lac_status lac_deal_init(lac_deal *d, const lac_dataset *forget, const lac_datas
 /* The rows of the next update; valid until the next call. */
 lac_hand lac_deal_next(lac_deal *d);
 
+/* Those of the first one, without dealing them: to be asked for before any is dealt. */
+lac_hand lac_deal_peek(lac_deal *d);
+
 void lac_deal_remember(lac_deal *d, lac_tape *tape);
 
 #endif

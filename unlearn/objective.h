@@ -17,6 +17,7 @@
  *                    large to keep, so they are computed again for every piece: half as much again of the forward
  *                    pass's time, one more table of logits, and a second copy of the tensors that train (only those);
  *   alternates       another answer to each row to forget: in its place, or beside it as a second sequence of the pair;
+ *                    where none are given, an objective that refuses has them drawn from a list of refusals;
  *   at_layer         states of the residual stream after a layer in the place of logits: nothing above is computed.
  *
  * A new objective is one file and one row of the table in objective.c; docs/objectives.md has them all. */
@@ -34,15 +35,15 @@ enum { LAC_ON_FORGET = 1, LAC_ON_RETAIN = 2 }; /* sets of sides */
 /* Numbers that objectives have, as options of the command. */
 #define LAC_SETTINGS(X)                                                                                           \
     X(GAMMA,       "gamma",       "weight of the forget loss")                                                    \
-    X(BETA,        "beta",        "npo, dpo: inverse temperature; undial: taken from the label's logit; "         \
+    X(BETA,        "beta",        "npo, dpo, idk-dpo: inverse temperature; undial: taken from the label's logit; " \
                                   "wga, satimp: power of p")                                                      \
     X(DELTA,       "delta",       "simnpo: margin, nats a token")                                                 \
     X(IMPORTANCE,  "importance",  "satimp: power of 1 - p")                                                       \
     X(SKIP,        "skip",        "first labels of a row to forget that carry no loss")                           \
     X(WHOLE,       "whole",       "1: prompts too, where the formula names no label; 0: labelled rows alone")     \
     X(RETAIN_KL,   "retain-kl",   "1: what is kept is held by KL to the model before; 0: by its own loss")        \
-    X(LAYER,       "at-layer",    "rmu: the layer whose output is steered")                                       \
-    X(STEER,       "steer",       "rmu: length of the vector steered to")            \
+    X(LAYER,       "at-layer",    "rmu, adaptive-rmu: the layer whose output is steered")                         \
+    X(STEER,       "steer",       "rmu: length of the vector steered to; adaptive-rmu: in mean lengths of states") \
     X(LAMBDA,      "lambda",      "pdu: the multiplier at the start")                                             \
     X(ETA,         "eta",         "pdu: step of the multiplier")                                                  \
     X(EPSILON,     "epsilon",     "pdu: the retain loss that is allowed")                                         \
@@ -109,6 +110,8 @@ typedef struct lac_objective {
     bool pooled;                 /* weights by tokens: one mean over both sides */
     bool negates;                /* what was learnt is subtracted at the end, GAMMA times */
     bool reference_nll, at_layer;
+    bool adaptive;               /* STEER counts in mean lengths of the states of the first update's rows to forget */
+    bool refuses;                /* refusals will do for alternates */
     uint8_t reference_rows, whole; /* sets of sides; whole: those that --whole 1 takes with their prompts */
     lac_alternates alternates;
     const char *alpha;           /* default weight of the retain loss; NULL: it has none */
@@ -116,10 +119,10 @@ typedef struct lac_objective {
     lac_variant variants[4];     /* ends with a NULL name */
 } lac_objective;
 
-extern const lac_objective lac_objective_ce, lac_objective_ceu, lac_objective_dpo, lac_objective_grad_ascent,
-    lac_objective_grad_diff, lac_objective_idk, lac_objective_joint, lac_objective_kl, lac_objective_npo,
-    lac_objective_pdu, lac_objective_rmu, lac_objective_satimp, lac_objective_simnpo, lac_objective_task_vector,
-    lac_objective_undial, lac_objective_wga;
+extern const lac_objective lac_objective_adaptive_rmu, lac_objective_ce, lac_objective_ceu, lac_objective_dpo,
+    lac_objective_grad_ascent, lac_objective_grad_diff, lac_objective_idk, lac_objective_idk_dpo, lac_objective_joint,
+    lac_objective_kl, lac_objective_npo, lac_objective_pdu, lac_objective_rmu, lac_objective_satimp,
+    lac_objective_simnpo, lac_objective_task_vector, lac_objective_undial, lac_objective_wga;
 
 /* By name; a wrong one is told which there are. */
 const lac_objective *lac_objective_find(const char *name, lac_err *err);

@@ -4,8 +4,12 @@
  *   L = −(2/β) E log σ(β ((S_l − S_l,before) − (S_w − S_w,before))) · γ + α R
  *   dL/dS_l = −2 σ(−·) γ / pairs,   dL/dS_w = −dL/dS_l           S: NLL of a sequence, summed over its labels
  *
- * l is the row to forget, w its alternate, line by line from --alternates: another answer, or a refusal (IdkDPO).  Each
- * row keeps one alternate for the whole run, so that both sums before training are computed once; the published
+ * l is the row to forget, w its alternate:
+ *
+ *   dpo      another answer, line by line from --alternates
+ *   idk-dpo  a refusal, drawn for each row from a list (refusals.h)
+ *
+ * Each row keeps one alternate for the whole run, so that both sums before training are computed once; the published
  * programs draw a refusal anew at every turn.  TOFU's own program lacks the factor 2/β: --gamma of β/2 (--variant tofu). */
 #include "unlearn/objective.h"
 
@@ -33,6 +37,20 @@ const lac_objective lac_objective_dpo = {
     .rows = prefer_the_alternate,
     .needs_forget = true,
     .reference_nll = true,
+    .alternates = LAC_ALTERNATES_BESIDE,
+    .alpha = "1",
+    .settings = {{LAC_BETA, 0.1, true}, {LAC_GAMMA, 1, true}, {LAC_RETAIN_KL, 0, false}},
+    .variants = {{"tofu", NULL, {{LAC_GAMMA, 0.05, true}}}},
+};
+
+const lac_objective lac_objective_idk_dpo = {
+    .name = "idk-dpo",
+    .summary = "dpo with a refusal for the other answer; alpha CE(retain), or KL",
+    .source = "arXiv 2305.18290, 2401.06121",
+    .rows = prefer_the_alternate,
+    .needs_forget = true,
+    .reference_nll = true,
+    .refuses = true,
     .alternates = LAC_ALTERNATES_BESIDE,
     .alpha = "1",
     .settings = {{LAC_BETA, 0.1, true}, {LAC_GAMMA, 1, true}, {LAC_RETAIN_KL, 0, false}},

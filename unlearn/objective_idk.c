@@ -1,5 +1,5 @@
 /* "I don't know" by plain learning (TOFU, arXiv 2401.06121): the rows to forget get refusals for their answers
- * (--alternates, line by line in their place), and both sets are learnt together.
+ * (drawn from a list, refusals.h, or --alternates line by line), and both sets are learnt together.
  *
  *   L = 1/N Σ −log p(target)        over all labels of refusals and retain rows, N their number
  *
@@ -13,5 +13,6 @@ const lac_objective lac_objective_idk = {
     .rows = lac_ce_rows,
     .needs_forget = true,
     .pooled = true,
+    .refuses = true,
     .alternates = LAC_ALTERNATES_IN_PLACE,
 };

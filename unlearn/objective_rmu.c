@@ -4,9 +4,17 @@
  *
  * u is drawn once, uniform in [0, 1)^d and scaled to length 1 (not centred, as published).
  *
+ *   rmu           c = steer
+ *   adaptive-rmu  c = steer · mean_rows |h_forget|, over the rows to forget of the first update, before training
+ *
+ * A length that suits one layer of one model is lost in the states of another, which grow with depth; hence the second,
+ * after Dang et al. (arXiv 2408.06223), who scale row by row, and the fourth place of SemEval 2025's task 4, which takes
+ * one mean for each of its tasks, and anew in every epoch, when the states have been steered already.  Here: once.
+ *
  * Rows are those that predict a label; --whole 1 takes every token, as the authors' program does (their texts have no
  * prompt).  open-unlearning takes the states above the labels, one position later.  The mask says what trains:
- * published is down_proj of the three layers up to l.  Defaults: WMDP's; --variant zephyr and open-unlearning. */
+ * published is down_proj of the three layers up to l.  Defaults: WMDP's; --variant zephyr and open-unlearning.
+ * Adaptive: SemEval's for the 1B model, --variant olmo-7b for the 7B one. */
 #include "unlearn/objective.h"
 
 /* x becomes slope · d|x − to|²/d; returns |x − to|²/d. */
@@ -43,4 +51,19 @@ const lac_objective lac_objective_rmu = {
     .alpha = "100",
     .settings = {{LAC_LAYER, 7, false}, {LAC_STEER, 20, true}, {LAC_GAMMA, 1, true}, {LAC_WHOLE, 0, false}},
     .variants = {{"zephyr", "1200", {{LAC_STEER, 6.5, true}}}, {"open-unlearning", "1", {{LAC_STEER, 2, true}}}},
+};
+
+const lac_objective lac_objective_adaptive_rmu = {
+    .name = "adaptive-rmu",
+    .summary = "rmu, the random vector as long as the states to forget are on average, times steer",
+    .source = "arXiv 2408.06223, 2403.03218",
+    .rows = misdirect,
+    .needs_forget = true,
+    .at_layer = true,
+    .adaptive = true,
+    .reference_rows = LAC_ON_RETAIN,
+    .whole = LAC_ON_FORGET | LAC_ON_RETAIN,
+    .alpha = "900",
+    .settings = {{LAC_LAYER, 14, false}, {LAC_STEER, 3, true}, {LAC_GAMMA, 1, true}, {LAC_WHOLE, 0, false}},
+    .variants = {{"olmo-7b", NULL, {{LAC_LAYER, 26, false}, {LAC_STEER, 5, true}}}},
 };

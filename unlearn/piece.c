@@ -1,5 +1,8 @@
 #include "unlearn/piece.h"
 
+#include <math.h>
+
+#include "base/random.h"
 #include "unlearn/adamw.h"
 
 /* ---- room -------------------------------------------------------------------------------------------------------- */
@@ -202,6 +205,38 @@ lac_status lac_piece_backward(lac_piece *p, const double weight[2], float **grad
 }
 
 /* ---- before training --------------------------------------------------------------------------------------------- */
+
+/* Over the labelled rows of items. */
+static lac_status mean_length(double *mean, lac_piece *p, const lac_item *items, size_t n, lac_err *err)
+{
+    double sum = 0;
+    size_t rows = 0;
+    for (size_t i = 0, k; i < n; i += k) {
+        lac_batch batch = {0};
+        k = lac_piece_length(p, items + i, n - i);
+        lay_items(p, items + i, k);
+        if (look(p, &p->run, &p->view, &batch, p->x, 0, p->n_sequences, p->wanted, err)) return err->code;
+        for (size_t r = 0; r < p->n_labels; r++) sum += sqrt(lac_sum_squares(p->x + r * p->width, p->width));
+        rows += p->n_labels;
+    }
+    if (!(sum > 0) || !isfinite(sum))
+        return lac_fail(err, LAC_ERR_DATA, "the states to be steered have the length %g at layer %g; choose another "
+                        "--at-layer", sum, p->settings[LAC_LAYER]);
+    *mean = sum / (double)rows;
+    return LAC_OK;
+}
+
+lac_status lac_piece_steer(lac_piece *p, uint64_t seed, const lac_item *items, size_t n, lac_err *err)
+{
+    double length = 1;
+    lac_rng rng;
+    if (p->objective->adaptive && mean_length(&length, p, items, n, err)) return err->code;
+    lac_rng_seed(&rng, seed ^ 0x726d75); /* a stream of its own */
+    for (size_t i = 0; i < p->width; i++) p->steer[i] = (float)lac_rng_uniform(&rng);
+    length *= p->settings[LAC_STEER] / sqrt(lac_sum_squares(p->steer, p->width));
+    lac_scale(p->steer, length, p->width);
+    return LAC_OK;
+}
 
 /* As many rows as fit, as rows to forget; returns how many. */
 static size_t lay_forget(lac_piece *p, const lac_sequence *rows, size_t n)

@@ -43,11 +43,14 @@ typedef struct {
 } lac_piece;
 
 /* Room for the largest piece: batch_tokens rows, or the longest item.  The tables are the arena's, the runs are freed
- * by release.  steer is left zeroed for the caller to fill.  Copies what the mask trains where the objective compares
- * with the model before. */
+ * by release.  Copies what the mask trains where the objective compares with the model before. */
 lac_status lac_piece_init(lac_piece *p, const lac_model *model, const lac_mask *mask, const lac_objective *objective,
                           const double *settings, size_t batch_tokens, size_t longest, lac_arena *arena, lac_err *err);
 void lac_piece_release(lac_piece *p);
+
+/* At a layer: the vector that states are steered to, uniform in [0, 1)^d, of length STEER; where the objective is
+ * adaptive, times the mean length of these items' states.  To be called before training. */
+lac_status lac_piece_steer(lac_piece *p, uint64_t seed, const lac_item *items, size_t n, lac_err *err);
 
 size_t lac_piece_labels(const lac_piece *p, const lac_item *item); /* of the row, not its alternate */
 size_t lac_piece_length(const lac_piece *p, const lac_item *items, size_t n); /* how many fit; at least one */

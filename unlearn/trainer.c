@@ -43,14 +43,13 @@ static lac_status look_back(trainer *t, lac_err *err)
     return LAC_OK;
 }
 
-/* The vector that states are steered to: uniform in [0, 1)^d, scaled. */
-static void make_steer(trainer *t)
+/* By the rows to forget of the first update. */
+static lac_status make_steer(trainer *t, lac_err *err)
 {
-    lac_rng rng;
-    lac_rng_seed(&rng, t->o->seed ^ 0x726d75); /* a stream of its own */
-    for (size_t i = 0; i < t->piece.width; i++) t->piece.steer[i] = (float)lac_rng_uniform(&rng);
-    lac_scale(t->piece.steer, t->settings[LAC_STEER] / sqrt(lac_sum_squares(t->piece.steer, t->piece.width)),
-              t->piece.width);
+    const lac_hand first = lac_deal_peek(&t->deal);
+    size_t n_retain = 0;
+    while (n_retain < first.n && first.items[n_retain].side == LAC_RETAIN) n_retain++;
+    return lac_piece_steer(&t->piece, t->o->seed, first.items + n_retain, first.n - n_retain, err);
 }
 
 static lac_status make_room(trainer *t, const lac_dataset *forget, const lac_dataset *retain, lac_err *err)
@@ -71,7 +70,7 @@ static lac_status make_room(trainer *t, const lac_dataset *forget, const lac_dat
               !lac_piece_init(&t->piece, t->model, t->mask, t->o->objective, t->settings, t->o->batch_tokens, longest,
                               arena, err) &&
               !look_back(t, err);
-    if (ok && t->o->objective->at_layer) make_steer(t);
+    if (ok && t->o->objective->at_layer) ok = !make_steer(t, err);
     return ok ? LAC_OK : err->code;
 }
 

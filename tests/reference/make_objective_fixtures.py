@@ -121,6 +121,13 @@ def rmu(b, s):  # rows are states here
             F.mse_loss(b.z[b.retain], b.before[b.retain]))
 
 
+def adaptive_rmu(b, s):  # the vector's length counts in mean lengths of the states before
+    u = STEER / STEER.norm()
+    b.steer = f32(s["steer"] * b.before[b.forget].norm(dim=-1).mean() * u)
+    return (F.mse_loss(b.z[b.forget], b.steer.expand(len(b.forget), V)), 1,
+            F.mse_loss(b.z[b.retain], b.before[b.retain]))
+
+
 CASES = [("ce", ce, {}), ("joint", grad_ascent, {}), ("idk", ce, {}), ("task-vector", ce, {}),
          ("grad-ascent", grad_ascent, {}), ("grad-diff", grad_diff, {}), ("grad-diff", grad_diff, {"retain-kl": 1}),
          ("kl", kl, {}), ("npo", npo, {"beta": 0.1}), ("npo", npo, {"beta": 2}),
@@ -128,14 +135,17 @@ CASES = [("ce", ce, {}), ("joint", grad_ascent, {}), ("idk", ce, {}), ("task-vec
          ("dpo", dpo, {"beta": 0.1}), ("dpo", dpo, {"beta": 1}), ("undial", undial, {"beta": 10}),
          ("undial", undial, {"beta": 3}), ("wga", wga, {"beta": 1}), ("wga", wga, {"beta": 0.25}),
          ("satimp", satimp, {"beta": 5, "importance": 1}), ("satimp", satimp, {"beta": 0.5, "importance": 2}),
-         ("ceu", ceu, {}), ("pdu", pdu, {}), ("rmu", rmu, {})]
+         ("ceu", ceu, {}), ("pdu", pdu, {}), ("rmu", rmu, {}),
+         ("adaptive-rmu", adaptive_rmu, {"steer": 3}), ("idk-dpo", dpo, {"beta": 0.1}), ("idk-dpo", dpo, {"beta": 0.5})]
 
 out = []
 for name, formula, settings in CASES:
-    b = Batch(name == "dpo")
+    b = Batch(name in ("dpo", "idk-dpo"))
+    b.steer = STEER
     forget, sign, retain = formula(b, settings)
     (forget + retain).backward()  # the two touch different rows
     out.append({"name": name, "settings": settings, "sign": sign, "forget": forget.item(), "retain": retain.item(),
                 "sequences": [{"side": s, "better": t, "rows": n} for s, t, n in b.rows], "target": b.y.tolist(),
-                "x": short(b.z), "before": short(b.before), "gradient": short(b.z.grad)})
-print(json.dumps({"torch": torch.__version__, "width": V, "steer": short(STEER), "cases": out}))
+                "x": short(b.z), "before": short(b.before), "gradient": short(b.z.grad),
+                "steer": short(b.steer)})
+print(json.dumps({"torch": torch.__version__, "width": V, "cases": out}))
