@@ -9,6 +9,7 @@
 #include "unlearn/cmd_finetune.h"
 #include "unlearn/cmd_unlearn.h"
 #include "experiments/cmd.h"
+#include "trace/cmd_depth.h"
 #include "trace/cmd_trace.h"
 
 typedef struct {
@@ -27,6 +28,7 @@ static const command commands[] = {
     {"compare", cmd_compare, "two results of eval beside each other"},
     {"demo", cmd_demo, "the whole job on the embedded model, offline"},
     {"trace", cmd_trace, "find the layers that carry a fact, by causal tracing"},
+    {"depth", cmd_depth, "are facts gone from an unlearned model, or only no longer said?"},
     {"plot", cmd_plot, "draw a result's pictures again from its tables"},
     {"diff", cmd_diff, "what moved between two models, tensor by tensor"},
     {"convert", cmd_convert, "a model as a Hugging Face directory, or as a GGUF"},
