@@ -29,7 +29,7 @@ typedef struct {
 } fixture;
 
 /* which of CONFIGS; std: of its weights */
-static void open_tiny(fixture *f, int which, double std)
+static inline void open_tiny(fixture *f, int which, double std)
 {
     lac_err err = {0};
     *f = (fixture){0};
@@ -37,7 +37,7 @@ static void open_tiny(fixture *f, int which, double std)
     lac_model_randomise(&f->model, std, 5);
 }
 
-static void close_fixture(fixture *f)
+static inline void close_fixture(fixture *f)
 {
     lac_run_release(&f->run);
     lac_model_release(&f->model);
