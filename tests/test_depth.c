@@ -63,7 +63,8 @@ static void make_rows(lac_depth *depth, const char *positions, bool reference, l
     for (int i = 0; i < N_ROWS; i++) {
         int *ids = LAC_NEW(arena, int, SHAPE[i][0], &err);
         for (int t = 0; t < SHAPE[i][0]; t++) ids[t] = (int)lac_rng_below(&rng, V);
-        depth->rows[i] = (lac_depth_row){.line = i + 1, .entity = "", .ids = ids, .n_ids = SHAPE[i][0], .first = SHAPE[i][1]};
+        depth->rows[i] = (lac_depth_row){.line = i + 1, .entity = "", .ids = ids, .n_ids = SHAPE[i][0],
+                                         .first = SHAPE[i][1]};
     }
 }
 
@@ -285,7 +286,8 @@ static void means_leave_out_rows_without_a_score(void **state)
     assert_true(stats.layers[1].delta[LAC_DEPTH_RETAIN].stat.mean == 0.5);
     assert_int_equal(stats.layers[1].counting, 1);
     assert_true(stats.layers[1].erased == 0.5 && isnan(stats.layers[0].erased));
-    assert_true(stats.layers[1].delta[LAC_DEPTH_RETAIN].ci.low == 0 && stats.layers[1].delta[LAC_DEPTH_RETAIN].ci.high == 1);
+    const lac_interval ci = stats.layers[1].delta[LAC_DEPTH_RETAIN].ci;
+    assert_true(ci.low == 0 && ci.high == 1);
     lac_arena_release(&arena);
 }
 
@@ -321,7 +323,8 @@ static double off(const cJSON *golden, const trio *x, bool reference, lac_arena 
     int *id = LAC_NEW(arena, int, (size_t)cJSON_GetArraySize(ids), &err), n = 0;
     cJSON_ArrayForEach(item, ids) id[n++] = item->valueint;
     lac_depth_row row = {.entity = "", .ids = id, .n_ids = n, .first = field(golden, "first")->valueint};
-    lac_depth d = {.opts = LAC_DEPTH_DEFAULTS, .path = "golden", .n_layers = x->models[0]->config.n_layers, .rows = &row, .n = 1};
+    lac_depth d = {.opts = LAC_DEPTH_DEFAULTS, .path = "golden", .rows = &row, .n = 1,
+                   .n_layers = x->models[0]->config.n_layers};
     d.opts.positions = field(golden, "positions")->valuestring;
     d.opts.reference = reference;
     measure(&d, x, NULL, arena);
@@ -407,12 +410,13 @@ static void the_entity_is_what_counts_and_ends_the_row(void **state)
     open_readers(&x);
     const char *text = "{\"id\": \"a\", \"input\": \"Who?\", \"output\": \"It is Bo.\"}\n"
                        "{\"question\": \"Who?\", \"answer\": \"It is Bo.\", \"entity\": \" Bo \"}\n"
-                       "{\"prompt\": \"in 19\", \"attribute\": \"84 or 84\", \"joined\": true, \"answer_span\": \"84\"}\n"
+                       "{\"prompt\": \"in 19\", \"attribute\": \"84 or 84\", \"joined\": true, "
+                       "\"answer_span\": \"84\"}\n"
                        "{\"input\": \"Who?\", \"output\": \" It is Bo.\", \"entity\": \"Al\"}\n"
                        "{\"input\": \"Who?\", \"output\": \"\"}\n"
                        "{\"input\": \"\", \"output\": \"Bo\", \"joined\": true}\n"
-                       "{\"input\": \"0123456789012345678901234567890123456789012345678901234567890\", \"output\": \"Bo it is\", "
-                       "\"entity\": \"it\"}\n";
+                       "{\"input\": \"0123456789012345678901234567890123456789012345678901234567890\", "
+                       "\"output\": \"Bo it is\", \"entity\": \"it\"}\n";
     if (read_text(&x, *state, text, &o, &err)) fail_msg("%s", err.msg);
     const lac_depth_row *r = x.depth.rows;
     assert_int_equal(x.depth.n, 7);
@@ -444,8 +448,10 @@ static void rows_left_out_do_not_stop_the_others(void **state)
     lac_model_randomise(&x.model[LAC_DEPTH_FULL], 0.3, 1);
     lac_model_randomise(&x.model[LAC_DEPTH_RETAIN], 0.3, 2);
     lac_model_randomise(&x.model[LAC_DEPTH_UNLEARNED], 0.3, 3);
-    if (read_text(&x, *state, "{\"input\": \"a\", \"output\": \"b\", \"entity\": \"c\"}\n{\"input\": \"a\", \"output\": \"b\"}\n"
-                              "{\"input\": \"a\", \"output\": \"\"}\n", &o, &err))
+    const char *text = "{\"input\": \"a\", \"output\": \"b\", \"entity\": \"c\"}\n"
+                       "{\"input\": \"a\", \"output\": \"b\"}\n"
+                       "{\"input\": \"a\", \"output\": \"\"}\n";
+    if (read_text(&x, *state, text, &o, &err))
         fail_msg("%s", err.msg);
     measure(&x.depth, &x, NULL, &x.arena);
     assert_true(x.depth.rows[0].left_out && !x.depth.rows[1].left_out && x.depth.rows[2].left_out);

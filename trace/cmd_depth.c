@@ -27,11 +27,11 @@ typedef struct {
 static lac_status check_command(const command *c, lac_err *err)
 {
     if (!*c->path[LAC_DEPTH_FULL] || !*c->data || !*c->out)
-        return lac_fail(err, LAC_ERR_USAGE, "depth needs --full MODEL, --retain MODEL, --data FILE and --out DIR (lacuna depth "
-                        "--help)");
+        return lac_fail(err, LAC_ERR_USAGE, "depth needs --full MODEL, --retain MODEL, --data FILE and --out DIR "
+                        "(lacuna depth --help)");
     if (!*c->path[LAC_DEPTH_RETAIN])
-        return lac_fail(err, LAC_ERR_USAGE, "depth needs --retain MODEL, one that never saw the rows; where none was trained "
-                        "without them, the base model from before the teaching is one");
+        return lac_fail(err, LAC_ERR_USAGE, "depth needs --retain MODEL, one that never saw the rows; where none was "
+                        "trained without them, the base model from before the teaching is one");
     return lac_depth_check(&c->o, err);
 }
 
@@ -43,7 +43,7 @@ static lac_status open_all(command *c, const lac_model *models[], const lac_comm
     if (lac_manifest_input(&c->manifest, c->data, err)) return err->code;
     for (int m = 0; m < LAC_N_DEPTH_MODELS; m++)
         if (lac_manifest_input(&c->manifest, c->path[m], err)) return err->code;
-    if (!(key = lac_manifest_key(&c->manifest, "out,quiet,json", &c->arena, err)) ||
+    if (!(key = lac_manifest_key(&c->manifest, "out", &c->arena, err)) ||
         lac_outdir_resume(&c->dir, c->out, key, &resumed, err) || lac_outdir_sub(&c->dir, "plots", err))
         return err->code;
     for (int m = 0; m < LAC_N_DEPTH_MODELS; m++) {
@@ -76,7 +76,8 @@ static lac_status save(command *c, const lac_depth *depth, const lac_depth_stats
     return lac_outdir_commit(&c->dir, err);
 }
 
-static lac_status report(const lac_depth *depth, const lac_depth_stats *stats, const cJSON *json, bool as_json, lac_err *err)
+static lac_status report(const lac_depth *depth, const lac_depth_stats *stats, const cJSON *json, bool as_json,
+                         lac_err *err)
 {
     if (!as_json) {
         lac_depth_print(stdout, depth, stats);
@@ -103,7 +104,8 @@ static lac_status work(command *c, const lac_common *common, lac_err *err)
     lac_progress_begin(&progress, common->quiet ? NULL : stderr, "depth", "rows", (double)measured);
     lac_status status = lac_depth_run(&depth, models, &c->items, &progress, &c->arena, err);
     lac_progress_end(&progress);
-    if (lac_items_close(&c->items, err) || status || lac_depth_statistics(&stats, &depth, &c->arena, err)) return err->code;
+    if (lac_items_close(&c->items, err) || status || lac_depth_statistics(&stats, &depth, &c->arena, err))
+        return err->code;
     cJSON *json = lac_depth_json(&depth, &stats);
     if (!json) return lac_fail(err, LAC_ERR_MEMORY, "out of memory for the result");
     if (!save(c, &depth, &stats, json, err)) report(&depth, &stats, json, common->json, err);
@@ -126,22 +128,24 @@ int cmd_depth(int argc, char **argv)
 {
     command c = {.o = LAC_DEPTH_DEFAULTS, .path = {"", "", NULL}, .data = "", .out = ""};
     const lac_option options[] = {
-        LAC_OPT("full", &c.path[LAC_DEPTH_FULL], "the model that was taught the rows, from which the unlearned one was made"),
-        LAC_OPT("retain", &c.path[LAC_DEPTH_RETAIN], "a model that never saw the rows: trained without them, or the base model "
-                                                     "from before the teaching"),
-        LAC_OPT("data", &c.data, "rows of questions and answers, JSONL; \"entity\" in a row is the part of the answer that counts"),
+        LAC_OPT("full", &c.path[LAC_DEPTH_FULL], "the model that was taught the rows, before it was unlearned"),
+        LAC_OPT("retain", &c.path[LAC_DEPTH_RETAIN], "a model that never saw the rows: trained without them, or the "
+                                                     "base model from before the teaching"),
+        LAC_OPT("data", &c.data, "rows of questions and answers, JSONL; \"entity\" in a row: the part of the answer "
+                                 "that counts"),
         LAC_OPT("out", &c.out, "a new directory for the result"),
-        LAC_OPT("positions", &c.o.positions, "where states are put in: entity (the rows that predict it, as published) or all"),
-        LAC_OPT("threshold", &c.o.threshold, "a layer counts where retain's states cost more than so many nats a token"),
+        LAC_OPT("positions", &c.o.positions, "where states are put in: entity (what predicts it, as published) or all"),
+        LAC_OPT("threshold", &c.o.threshold, "a layer counts where retain's states cost more nats a token"),
         LAC_OPT("chat", &c.o.chat, "chat layout around the question: none, auto, olmo, smollm2"),
         LAC_OPT("template", &c.o.template, "what stands around the question, {} in its place; default: nothing"),
         LAC_OPT("limit", &c.o.limit, "at most so many rows; 0: all"),
         LAC_OPT("memory", &c.o.memory, "MiB for states and batches, beside the three models"),
-        LAC_FLAG("reference", &c.o.reference, "every layer by whole passes from the tokens up (slow; agrees to rounding)"),
+        LAC_FLAG("reference", &c.o.reference, "every layer by whole passes from the tokens up (slow)"),
         {0}};
     const lac_usage usage = {.command = "depth", .summary = "are facts gone from a model, or only no longer said?",
                              .synopsis = "UNLEARNED --full TAUGHT --retain MODEL --data ROWS --out DIR",
-                             .example = "lacuna depth unlearned --full taught --retain base.gguf --data forget.jsonl --out depth",
+                             .example = "lacuna depth unlearned --full taught --retain base.gguf --data forget.jsonl "
+                                        "--out depth",
                              .options = options, .positional = &c.path[LAC_DEPTH_UNLEARNED], .n_positional = 1};
     lac_err err = {0};
     lac_common common = {0};

@@ -10,7 +10,7 @@ enum { GROUP_ROWS = 1024, MAX_BATCH_ROWS = 4096 };
 static const int sources[] = {LAC_DEPTH_RETAIN, LAC_DEPTH_UNLEARNED};
 enum { N_SOURCES = sizeof sources / sizeof *sources };
 
-/* A row at work.  States are put in at positions from .. from + n - 1, of which the last n_entity predict the entity. */
+/* A row at work.  States are put in at positions from .. from + n - 1; the last n_entity predict the entity. */
 typedef struct {
     lac_depth_row *row;
     int n_rows, from, n, n_entity;
@@ -109,7 +109,8 @@ typedef struct {
 
 static lac_status batch_init(batch *b, size_t segments, size_t wanted, size_t patches, lac_arena *arena, lac_err *err)
 {
-    *b = (batch){.segments = LAC_NEW(arena, lac_segment, segments, err), .of = LAC_NEW(arena, const member *, segments, err),
+    *b = (batch){.segments = LAC_NEW(arena, lac_segment, segments, err),
+                 .of = LAC_NEW(arena, const member *, segments, err),
                  .wanted = LAC_NEW(arena, int, wanted, err), .targets = LAC_NEW(arena, int, wanted, err),
                  .patches = LAC_NEW(arena, lac_patch, patches ? patches : 1, err),
                  .logp = LAC_NEW(arena, double, wanted, err), .mean = LAC_NEW(arena, double, segments, err)};
@@ -153,8 +154,9 @@ static void push_reads(batch *b, const work *w, const member *m, int model, size
 {
     for (int l = 0; l < w->L; l++)
         for (int i = first_needed(w, m, l); i < m->n; i++)
-            b->patches[b->n_patches++] = (lac_patch){.layer = l, .row = (int)first_row + m->from + i, .site = LAC_RESID_POST,
-                                                     .op = LAC_READ, .seen = state(w, m, model, l, i)};
+            b->patches[b->n_patches++] =
+                (lac_patch){.layer = l, .row = (int)first_row + m->from + i, .site = LAC_RESID_POST, .op = LAC_READ,
+                            .seen = state(w, m, model, l, i)};
 }
 
 /* One model reads all rows of the group: its states, s, and of the full one the keys and values. */
@@ -241,7 +243,7 @@ static lac_status patch_group(work *w, lac_err *err)
     return LAC_OK;
 }
 
-/* The plain way: each layer of each row a whole pass of its own, from the tokens up, the states put in as it goes by. */
+/* The plain way: each layer of each row a whole pass of its own, from the tokens up, states put in as it goes by. */
 static lac_status patch_plainly(work *w, lac_err *err)
 {
     for (size_t i = 0; i < w->n; i++) {
@@ -281,21 +283,22 @@ static lac_status compute_group(work *w, lac_err *err)
 static lac_status divide_memory(work *w, lac_err *err)
 {
     const lac_config *c = w->config;
-    double row = 4.0 * (11.0 * c->dim + 3.0 * c->hidden + 2.0 * (double)lac_q_dim(c) + 2.0 * (double)lac_kv_dim(c)) + 512;
+    double attention = 2.0 * (double)lac_q_dim(c) + 2.0 * (double)lac_kv_dim(c);
+    double row = 4.0 * (11.0 * c->dim + 3.0 * c->hidden + attention) + 512;
     double half = w->depth->opts.memory * 524288.0;
     for (size_t i = 0; i < w->depth->n; i++) {
         if (w->depth->rows[i].left_out) continue;
         member m = member_of(w, &w->depth->rows[i]);
         double need = fmax(row * m.n_rows, member_bytes(w, &m));
         if (need > half)
-            return lac_fail(err, LAC_ERR_MEMORY, "%s:%d: a row of %d tokens needs --memory %.0f", w->depth->path, m.row->line,
-                            m.row->n_ids, need / 524288.0 + 1);
+            return lac_fail(err, LAC_ERR_MEMORY, "%s:%d: a row of %d tokens needs --memory %.0f", w->depth->path,
+                            m.row->line, m.row->n_ids, need / 524288.0 + 1);
     }
     w->batch_rows = half / row > MAX_BATCH_ROWS ? MAX_BATCH_ROWS : (size_t)(half / row);
     return LAC_OK;
 }
 
-/* Takes rows from `at` on into the group, as far as memory goes, those left out between them; returns where the next one
+/* Takes rows from `at` on into the group, as far as memory goes, passing those left out; returns where the next one
  * begins. */
 static size_t fill_group(work *w, size_t at)
 {

@@ -1,9 +1,10 @@
 /* The depth score (UDS): is a fact gone from a model, or only no longer said?
  *
  * Three models of one shape: *full* was taught the facts, *retain* never saw them, *unlearned* was full and shall have
- * forgotten.  A row is a question and its answer, T of whose tokens y are the *entity*: what must be known to say them.
- * The full model reads question and answer, but behind layer l its states are another model's; the upper layers of the
- * full model, which know how to say the fact, then find in them what that model's lower layers have brought along.
+ * forgotten.  A row is a question and its answer, T of whose tokens y are the *entity*: what must be known to say
+ * them.  The full model reads question and answer, but behind layer l its states are another model's; the upper layers
+ * of the full model, which know how to say the fact, then find in them what that model's lower layers have brought
+ * along.
  *
  *   s_M        = (1/T) sum_t log p_M(y_t | question, y_<t)                     nats a token, model M alone
  *   D1(l)      = s_full - s_full with retain's states behind layer l           what is missing without the fact
@@ -11,31 +12,31 @@
  *   UDS(row)   = sum_l D1 clip(D2 / D1, 0, 1)  /  sum_l D1                     over the layers with D1(l) > threshold
  *
  * and the score is the mean over rows: 0, the unlearned model's states serve as well as the full one's; 1, they are as
- * bad as those of a model that never knew.  "Measuring the depth of LLM unlearning via activation patching" (Lee, Kim, Jo
- * 2026, arXiv 2605.24614) and its code (gnueaj/unlearning-depth-score, compute_uds.py).
+ * bad as those of a model that never knew.  "Measuring the depth of LLM unlearning via activation patching" (Lee, Kim,
+ * Jo 2026, arXiv 2605.24614) and its code (gnueaj/unlearning-depth-score, compute_uds.py).
  *
- * As published: states are those that leave a decoder layer; they are put in at the rows that predict the entity's tokens
- * (the one before the first to the one before the last) and nowhere else, so that above layer l the full model still
- * attends to its own keys and values of the question; D is a mean over tokens, not a sum; the threshold is 0.05; a row
- * in which no layer passes it has no score and is left out of the mean; a row whose answer does not hold its entity is
- * left out altogether; the entity's first occurrence counts.
+ * As published: states are those that leave a decoder layer; they are put in at the rows that predict the entity's
+ * tokens (the one before the first to the one before the last) and nowhere else, so that above layer l the full model
+ * still attends to its own keys and values of the question; D is a mean over tokens, not a sum; the threshold is 0.05;
+ * a row in which no layer passes it has no score and is left out of the mean; a row whose answer does not hold its
+ * entity is left out altogether; the entity's first occurrence counts.
  *
- * Chosen here: without a field that names the entity all of the answer's tokens are it (the paper's data set names one in
- * each row; its code has this as an option); prompt and answer are laid out as lacuna finetune lays them out (the paper's
- * "Question: ...\nAnswer:" is --template); positions ALL puts states in at every row instead.  Then nothing of the full
- * model below layer l has a part in the answer, and the last layer's D is the whole difference between two models that
- * share the head.  With ENTITY (the default, and what others' numbers are) the full model's own question rows can still
- * bring the fact above layer l, so that early layers show little.
+ * Chosen here: without a field that names the entity all of the answer's tokens are it (the paper's data set names one
+ * in each row; its code has this as an option); prompt and answer are laid out as lacuna finetune lays them out (the
+ * paper's "Question: ...\nAnswer:" is --template); positions ALL puts states in at every row instead.  Then nothing of
+ * the full model below layer l has a part in the answer.  With ENTITY (the default, and what others' numbers are) the
+ * full model's own question rows can still bring the fact above layer l, so that early layers show little.  With
+ * either, the last layer's D is the whole difference between two models that share the last norm and the head.
  *
  * Beside it *surface*: the same clipped share at the models' own outputs, clip((s_full - s_unlearned) / (s_full -
- * s_retain), 0, 1), over rows where the denominator passes the threshold.  A surface near 1 with a low UDS is a fact that
- * is there and not said.
+ * s_retain), 0, 1), over rows where the denominator passes the threshold.  A surface near 1 with a low UDS is a fact
+ * that is there and not said.
  *
- * A state put in at layer l makes all below it at that row irrelevant: such a run begins behind layer l, from the other
- * model's states, and reads the full model's own keys and values of the rows before (forward.h: a segment that joins late).
- * Runs of all layers, both sources and many rows share batches.  States that equal the full model's bit for bit change
- * nothing, and are not run: an unlearned model whose lowest k layers were frozen has D2 = 0 there, exactly.  `reference`
- * computes each layer by a whole pass from the tokens up instead. */
+ * A state put in at layer l makes all below it at that row irrelevant: such a run begins behind layer l, from the
+ * other model's states, and reads the full model's own keys and values of the rows before (forward.h: a segment that
+ * joins late).  Runs of all layers, both sources and many rows share batches.  States that equal the full model's bit
+ * for bit change nothing, and are not run: an unlearned model whose lowest k layers were frozen has D2 = 0 there,
+ * exactly.  `reference` computes each layer by a whole pass from the tokens up instead. */
 #ifndef LAC_TRACE_DEPTH_H
 #define LAC_TRACE_DEPTH_H
 
@@ -94,9 +95,9 @@ lac_status lac_depth_check_models(const lac_model *const models[LAC_N_DEPTH_MODE
 lac_status lac_depth_read(lac_depth *depth, const char *path, const lac_model *const models[LAC_N_DEPTH_MODELS],
                           const lac_depth_opts *opts, lac_arena *arena, lac_err *err);
 
-/* Measures the rows, in groups that depend on the rows and the options alone; a group's lines go to `items` (may be NULL)
- * when it is done, and those that stand there already are taken from it.  A row made by hand needs ids, n_ids and
- * first. */
+/* Measures the rows, in groups that depend on the rows and the options alone; a group's lines go to `items` (may be
+ * NULL) when it is done, and those that stand there already are taken from it.  A row made by hand needs ids, n_ids
+ * and first. */
 lac_status lac_depth_run(lac_depth *depth, const lac_model *const models[LAC_N_DEPTH_MODELS], lac_items *items,
                          lac_progress *progress, lac_arena *arena, lac_err *err);
 
@@ -122,7 +123,7 @@ typedef struct {
 
 typedef struct {
     size_t n_measured, n_left_out; /* rows with and without deltas */
-    lac_depth_mean uds, surface;   /* over the rows that have one: n - uds.n of the measured ones have no counting layer */
+    lac_depth_mean uds, surface;   /* over the rows that have one; those without a counting layer have no uds */
     lac_depth_mean s[LAC_N_DEPTH_MODELS];
     lac_depth_layer *layers;       /* [n_layers] */
 } lac_depth_stats;

@@ -1,5 +1,5 @@
-/* The depth score's rows: read, laid out and cut into tokens as lacuna finetune does (unlearn/dataset.h), the entity found
- * among the answer's tokens; and whether the three models belong together. */
+/* The depth score's rows: read, laid out and cut into tokens as lacuna finetune does (unlearn/dataset.h), the entity
+ * found among the answer's tokens; and whether the three models belong together. */
 #include "trace/depth.h"
 
 #include <string.h>
@@ -41,8 +41,8 @@ static lac_status check_shape(const lac_model *full, const lac_model *other, lac
                  {"rotary base", a->rope_theta, b->rope_theta}, {"clipping of q, k, v", a->clip_qkv, b->clip_qkv}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].a != sizes[i].b)
-            return lac_fail(err, LAC_ERR_DATA, "%s and %s are models of different shape, and states of one say nothing in "
-                            "the other: %s %g there, %g here", other->path ? other->path : "the second model",
+            return lac_fail(err, LAC_ERR_DATA, "%s and %s are models of different shape, and states of one say nothing "
+                            "in the other: %s %g there, %g here", other->path ? other->path : "the second model",
                             full->path ? full->path : "the full one", sizes[i].what, sizes[i].b, sizes[i].a);
     return LAC_OK;
 }
@@ -97,8 +97,8 @@ static lac_status encode_for_all(row_ids *ids, const char *prompt, const char *a
         if (!x->models[m]->tokenizer) continue;
         if (encode(&theirs, prompt, answer, x->models[m]->tokenizer, x, err)) return err->code;
         if (!same_ids(&ids->prompt, &theirs.prompt) || !same_ids(&ids->answer, &theirs.answer))
-            return lac_fail(err, LAC_ERR_DATA, "%s cuts %s:%d into other tokens than %s does; the three models must share "
-                            "a tokenizer", x->models[m]->path, x->depth->path, line, full->path);
+            return lac_fail(err, LAC_ERR_DATA, "%s cuts %s:%d into other tokens than %s does; the three models must "
+                            "share a tokenizer", x->models[m]->path, x->depth->path, line, full->path);
     }
     return LAC_OK;
 }
@@ -171,8 +171,8 @@ static lac_status add_row(reading *x, const cJSON *json, const lac_records *r, l
     row_ids ids;
     bool named;
     if (!lac_row_texts_of(&texts, json))
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (question and answer, prompt "
-                        "and attribute are read too)", r->path, r->line);
+        return lac_fail(err, LAC_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (question and answer, "
+                        "prompt and attribute are read too)", r->path, r->line);
     lac_depth_row *row = append(x, err);
     if (!row) return err->code;
     const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "id"));

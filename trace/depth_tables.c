@@ -56,8 +56,8 @@ lac_status lac_depth_recall(lac_depth_row *row, const cJSON *line, size_t index,
         for (item = ok ? list->child : NULL; item; item = item->next) ok = read_number(&row->delta[m][l++], item) && ok;
     }
     if (ok) return LAC_OK;
-    return lac_fail(err, LAC_ERR_FORMAT, "line %zu of the unfinished items.jsonl is not of these rows; remove the unfinished "
-                    "result and begin anew", index + 1);
+    return lac_fail(err, LAC_ERR_FORMAT, "line %zu of the unfinished items.jsonl is not of these rows; remove the "
+                    "unfinished result and begin anew", index + 1);
 }
 
 /* ---- over rows --------------------------------------------------------------------------------------------------- */
@@ -89,10 +89,10 @@ static void count_layer(lac_depth_layer *layer, const lac_depth *d, int l)
 
 typedef double value_of(const lac_depth_row *row, int model, int layer);
 
-static double uds_of(const lac_depth_row *row, int model, int layer) { return (void)model, (void)layer, row->uds; }
-static double surface_of(const lac_depth_row *row, int model, int layer) { return (void)model, (void)layer, row->surface; }
-static double s_of(const lac_depth_row *row, int model, int layer) { return (void)layer, row->s[model]; }
-static double delta_of(const lac_depth_row *row, int model, int layer) { return row->delta[model][layer]; }
+static double uds_of(const lac_depth_row *row, int m, int l) { return (void)m, (void)l, row->uds; }
+static double surface_of(const lac_depth_row *row, int m, int l) { return (void)m, (void)l, row->surface; }
+static double s_of(const lac_depth_row *row, int m, int l) { return (void)l, row->s[m]; }
+static double delta_of(const lac_depth_row *row, int m, int l) { return row->delta[m][l]; }
 
 typedef struct {
     const lac_depth *depth;
@@ -175,7 +175,8 @@ lac_status lac_depth_save_table(const lac_depth *d, const lac_depth_stats *stats
     fprintf(out.stream, "# plot depth.gp\n# title log p of the answer lost with another model's states behind a layer\n"
                         "# note UDS %.3f [%.3f, %.3f], n = %zu rows; bands: 95 %%, bootstrap over rows\n",
             stats->uds.stat.mean, stats->uds.ci.low, stats->uds.ci.high, stats->uds.stat.n);
-    fputs("#layer\trows\tdelta1\tdelta1_low\tdelta1_high\tdelta2\tdelta2_low\tdelta2_high\tcounting\terased\n", out.stream);
+    fputs("#layer\trows\tdelta1\tdelta1_low\tdelta1_high\tdelta2\tdelta2_low\tdelta2_high\tcounting\terased\n",
+          out.stream);
     for (int l = 0; l < d->n_layers; l++) {
         const lac_depth_layer *layer = &stats->layers[l];
         fprintf(out.stream, "%d\t%zu", l, stats->n_measured);
@@ -201,8 +202,8 @@ void lac_depth_print(FILE *to, const lac_depth *d, const lac_depth_stats *stats)
     print_mean(to, "depth score (0 still there, 1 gone), 95 %", &stats->uds);
     print_mean(to, "the same at the models' own outputs", &stats->surface);
     if (stats->n_measured > stats->uds.stat.n)
-        fprintf(to, "%zu rows have no layer above the threshold of %g and no score\n", stats->n_measured - stats->uds.stat.n,
-                d->opts.threshold);
+        fprintf(to, "%zu rows have no layer above the threshold of %g and no score\n",
+                stats->n_measured - stats->uds.stat.n, d->opts.threshold);
     if (stats->n_left_out) fprintf(to, "%zu rows were left out: items.jsonl has the reasons\n", stats->n_left_out);
     fputs("mean log p a token:", to);
     for (int m = 0; m < LAC_N_DEPTH_MODELS; m++)
