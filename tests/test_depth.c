@@ -27,7 +27,7 @@ static void open_changed(lac_model *model, int which, int from, float factor, la
 {
     lac_err err = {0};
     if (lac_model_layout(model, &CONFIGS[which], arena, &err)) fail_msg("%s", err.msg);
-    lac_model_randomise(model, 0.4, 5);
+    lac_model_randomise(model, 0.3, 5);
     for (size_t i = 0; i < model->n_tensors; i++) {
         lac_tensor *t = &model->tensors[i];
         if (t->layer < from || (t->slot != LAC_SLOT_DOWN && t->slot != LAC_SLOT_O)) continue;
@@ -186,7 +186,7 @@ static void with_all_positions_equal_layers_above_change_nothing(void **state)
     (void)state;
     trio x;
     open_trio(&x, 1, L, 1);
-    lac_model_randomise(&x.model[LAC_DEPTH_RETAIN], 0.4, 5); /* full again, but layer 1 */
+    lac_model_randomise(&x.model[LAC_DEPTH_RETAIN], 0.3, 5); /* full again, but layer 1 */
     lac_tensor *down = lac_model_tensor(&x.model[LAC_DEPTH_RETAIN], LAC_SLOT_DOWN, 1);
     for (size_t k = 0; k < down->rows * down->cols; k++) down->data[k] *= -1;
     measure_rows(&x.depth, &x, "all", false);
