@@ -22,16 +22,18 @@
  *   T L + S R L + S D [L (L - 1) / 2 + 2 W],   W the sum over centres of L - 1 - a,
  * less what windows that begin at the same layer share, against (T L + 2)(S + 1) T L a kind when each cell is a run of
  * its own.  Cells of all samples, kinds and prompts are stacked until the memory given is filled, so that a weight
- * matrix is read once for thousands of rows.
+ * matrix is read once for thousands of rows.  Each thread has a stack and a run of its own and takes every n-th cell:
+ * threads never wait for one another inside a layer.
  *
  * Cells before the subject are the base run's.  So are those whose patch reaches no row that the answer is read from. */
 #include "trace/cells.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BATCH_ROWS = 4096 };
+enum { MAX_BATCH_ROWS = 4096 }; /* of a thread */
 
 typedef struct {
     lac_case *of;
@@ -53,10 +55,13 @@ typedef struct {
     size_t n, n_patches, n_rows, n_wanted, n_trunk_rows, max_rows, max_patches, max_trunk_rows;
 } stack;
 
+/* One thread's share. */
 typedef struct {
     const lac_group *group;
     const lac_config *config;
+    lac_run *run;
     size_t dim;
+    int turn, n_turns;   /* it takes the cells whose number leaves `turn` when divided by n_turns */
     stack first, second; /* trunks and lone cells; branches */
     cell *branches;      /* of the batch just run */
     size_t n_branches, max_branches;
@@ -111,7 +116,7 @@ static lac_status add_mlps(work *w, stack *k, lac_err *err)
             float *x = lac_alloc_raw(&w->scratch, end - i, w->dim * sizeof *x, err);
             if (!x) return LAC_ERR_MEMORY;
             for (size_t j = i; j < end; j++) memcpy(x + n++ * w->dim, k->segments[j].states, w->dim * sizeof *x);
-            if (lac_forward_mlp(x, w->group->run, w->group->model, r->from, n, err)) return err->code;
+            if (lac_forward_mlp(x, w->run, w->group->model, r->from, n, err)) return err->code;
             for (size_t j = i; j < end; j++)
                 memcpy(k->states + (k->segments[j].states - k->states), x + (j - i) * w->dim, w->dim * sizeof *x);
         }
@@ -215,7 +220,7 @@ static lac_status push(work *w, stack *k, const cell *it, lac_err *err)
 static lac_status flush(work *w, stack *k, lac_err *err)
 {
     if (!k->n) return LAC_OK;
-    lac_run *run = w->group->run;
+    lac_run *run = w->run;
     double before = run->row_layers;
     lac_batch batch = {.segments = k->segments, .n_segments = k->n, .patches = k->patches, .n_patches = k->n_patches,
                        .wanted = k->wanted, .n_wanted = k->n_wanted};
@@ -225,6 +230,7 @@ static lac_status flush(work *w, stack *k, lac_err *err)
     for (size_t i = 0; i < k->n; i++)
         lac_cell_store(k->cells[i].of, k->cells[i].what, k->cells[i].t, k->cells[i].s, k->metrics + i * LAC_N_METRICS);
     lac_progress *p = w->group->progress;
+#pragma omp critical(cells_progress)
     if (p) lac_progress_set(p, p->done + (run->row_layers - before) / w->group->progress_price, NULL);
     k->n = k->n_patches = k->n_rows = k->n_wanted = 0;
     if (k == &w->first && flush_branches(w, err)) return err->code;
@@ -270,13 +276,14 @@ static lac_status stack_init(stack *k, work *w, size_t rows, size_t branches, la
            (k->trunks || !branches) ? LAC_OK : err->code;
 }
 
-/* Rows that fit beside what the cases keep; a run holds some eight streams, the widened MLP and the projections. */
-static lac_status batch_rows(size_t *rows, const work *w, size_t branches, lac_err *err)
+/* Rows of a thread's batch that fit beside what the cases keep, and how many threads there is room for; a run holds some
+ * eight streams, the widened MLP and the projections. */
+static lac_status batch_rows(size_t *rows, int *n_threads, const lac_group *group, size_t branches, lac_err *err)
 {
-    const lac_config *c = w->config;
-    double kept = 0, longest = 0, budget = (double)w->group->plan->memory * 1048576.0;
-    for (int i = 0; i < w->group->n_cases; i++) {
-        const lac_case *it = w->group->cases[i];
+    const lac_config *c = &group->model->config;
+    double kept = 0, longest = 0, budget = (double)group->plan->memory * 1048576.0;
+    for (int i = 0; i < group->n_cases; i++) {
+        const lac_case *it = group->cases[i];
         kept += lac_case_bytes(it->plan, it->grid, it->n_samples);
         if (it->n_rows > longest) longest = it->n_rows;
     }
@@ -286,6 +293,9 @@ static lac_status batch_rows(size_t *rows, const work *w, size_t branches, lac_e
         return lac_fail(err, LAC_ERR_MEMORY, "a prompt of %.0f tokens needs at least %.0f MiB; raise --memory or take fewer "
                         "--samples", longest, (kept + row * longest) / 1048576.0 + 1);
     double most = (budget - kept) / row;
+    *n_threads = omp_get_max_threads();
+    if (most / longest < *n_threads) *n_threads = (int)(most / longest);
+    most /= *n_threads;
     *rows = most > MAX_BATCH_ROWS ? MAX_BATCH_ROWS : (size_t)most;
     return LAC_OK;
 }
@@ -298,13 +308,15 @@ static const double *base_metrics(const lac_case *c, int s)
     return c->base + (size_t)(s - c->first_sample) * LAC_N_METRICS;
 }
 
-static lac_status push_cells(work *w, lac_case *c, const lac_restoration *r, lac_err *err)
+/* index: the restoration's. */
+static lac_status push_cells(work *w, lac_case *c, const lac_restoration *r, int index, lac_err *err)
 {
     int from, to, first = lac_plan_first(c->plan, c->grid);
     lac_plan_tokens(&from, &to, c->plan, c->grid);
     for (int t = from; t < to; t++)
         for (int s = c->first_sample; s < c->first_sample + c->n_samples; s++) {
             bool unread = r->join == w->config->n_layers && t < c->grid->n_tokens - 1;
+            if ((index + t + s) % w->n_turns != w->turn) continue;
             if (t < first || unread) {
                 lac_cell_store(c, r, t, s, base_metrics(c, s));
                 for (int b = 0; b < r->n_branches; b++)
@@ -316,30 +328,49 @@ static lac_status push_cells(work *w, lac_case *c, const lac_restoration *r, lac
     return LAC_OK;
 }
 
-static lac_status compute(work *w, lac_arena *arena, lac_err *err)
+/* One thread's cells of a group. */
+static lac_status compute(work *w, size_t rows, size_t branches, lac_err *err)
 {
     const lac_plan *plan = w->group->plan;
-    size_t rows = 0, branches = most_branches(plan);
-    if (batch_rows(&rows, w, branches, err) || stack_init(&w->first, w, rows, branches, arena, err) ||
-        (branches && stack_init(&w->second, w, rows, 0, arena, err)))
-        return err->code;
-    w->branches = LAC_NEW(arena, cell, rows * branches, err);
-    if (!w->branches) return err->code;
-    for (int i = 0; i < plan->n_restorations; i++)
-        for (int k = 0; k < w->group->n_cases && plan->restorations[i].trunk < 0; k++)
-            if (push_cells(w, w->group->cases[k], &plan->restorations[i], err)) return err->code;
-    return flush(w, &w->first, err);
+    lac_arena arena = {0};
+    bool ok = !stack_init(&w->first, w, rows, branches, &arena, err) &&
+              (!branches || !stack_init(&w->second, w, rows, 0, &arena, err)) &&
+              (w->branches = LAC_NEW(&arena, cell, rows * branches, err));
+    for (int i = 0; i < plan->n_restorations && ok; i++)
+        for (int k = 0; k < w->group->n_cases && plan->restorations[i].trunk < 0 && ok; k++)
+            ok = !push_cells(w, w->group->cases[k], &plan->restorations[i], i, err);
+    if (ok) flush(w, &w->first, err);
+    lac_arena_release(&w->scratch);
+    lac_arena_release(&arena);
+    return err->code;
+}
+
+static lac_status compute_all(const lac_group *group, lac_err *err)
+{
+    size_t rows, branches = most_branches(group->plan);
+    int n_threads = 1;
+    if (batch_rows(&rows, &n_threads, group, branches, err)) return err->code;
+#pragma omp parallel num_threads(n_threads)
+    {
+        lac_run own = {0};
+        lac_err trouble = {0};
+        work w = {.group = group, .config = &group->model->config, .dim = (size_t)group->model->config.dim,
+                  .turn = omp_get_thread_num(), .n_turns = omp_get_num_threads()};
+        w.run = w.turn ? &own : group->run;
+        compute(&w, rows, branches, &trouble);
+#pragma omp critical(cells_end)
+        {
+            if (trouble.code && !err->code) *err = trouble;
+            if (w.turn) group->run->row_layers += own.row_layers, group->run->flops += own.flops;
+        }
+        lac_run_release(&own);
+    }
+    return err->code;
 }
 
 lac_status lac_cells_compute(const lac_group *group, lac_err *err)
 {
-    if (group->plan->reference) return lac_cells_reference(group, err);
-    work w = {.group = group, .config = &group->model->config, .dim = (size_t)group->model->config.dim};
-    lac_arena arena = {0};
-    lac_status status = compute(&w, &arena, err);
-    lac_arena_release(&w.scratch);
-    lac_arena_release(&arena);
-    return status;
+    return group->plan->reference ? lac_cells_reference(group, err) : compute_all(group, err);
 }
 
 lac_status lac_noop(double *change, const lac_case *c, lac_run *run, lac_err *err)

@@ -7,7 +7,9 @@
  * of the stack and every matrix product is one call on contiguous memory.
  *
  * In the last layer a row's output is read by nobody but the head.  There the stream is cut down to the tails: of each
- * segment the rows from its first wanted one on.  All rows still give their keys and values. */
+ * segment the rows from its first wanted one on.  All rows still give their keys and values.
+ *
+ * A row whose MLP output a patch replaces is left out of that MLP. */
 #include "model/forward.h"
 
 #include <assert.h>
@@ -78,6 +80,7 @@ typedef struct {
     size_t *first;            /* [n_segments + 1] first row of each segment */
     const lac_patch **patch;  /* [n_patches] in order of layer and site */
     size_t next_patch;
+    enum { PLAIN, NEEDED, SPARED } *fate; /* [rows] of this layer's MLP: SPARED where what it would give is replaced */
     float *x, *xn, *out;      /* [rows, dim] the stream, its norm, a sublayer's output */
     float *qkv, *z, *gu, *h;  /* shared by all layers, unless they are kept */
     bool cut;                 /* in the last layer: the stream holds the tails alone */
@@ -106,6 +109,23 @@ static void patches_at(pass *p, int layer, lac_site site, float *data, size_t wi
             patch_apply(patch, at, width);
         p->run->patches_applied++;
     }
+}
+
+/* Spares the rows whose first patch at this layer's MLP_OUT, the next site, replaces what stands there.  Returns how many
+ * rows are left to compute. */
+static size_t spare_replaced(pass *p, int layer, size_t live)
+{
+    size_t left = live;
+    memset(p->fate, 0, live * sizeof *p->fate);
+    for (size_t i = p->next_patch; i < p->batch->n_patches; i++) {
+        const lac_patch *patch = p->patch[i];
+        if (patch->layer != layer || patch->site != LAC_MLP_OUT) break;
+        int row = p->cut ? p->place[patch->row] : patch->row;
+        if (row < 0 || (size_t)row >= live || p->fate[row]) continue;
+        p->fate[row] = patch->op == LAC_REPLACE ? SPARED : NEEDED;
+        left -= p->fate[row] == SPARED;
+    }
+    return left;
 }
 
 /* ---- checking and laying out ------------------------------------------------------------------------------------- */
@@ -264,8 +284,10 @@ static lac_status lay_out(pass *p, lac_err *err)
     p->qkv = floats(p, n, p->qkv_dim, err);
     p->z = floats(p, n, p->q_dim, err);
     p->gu = floats(p, n, 2 * p->hidden, err);
+    p->fate = lac_alloc_raw(arena, n, sizeof *p->fate, err);
     struct lac_saved *s = p->saved = p->run->saved = LAC_NEW(arena, struct lac_saved, 1, err);
-    if (!p->x || !p->xn || !p->out || !p->inv || !p->h || !p->qkv || !p->z || !p->gu || !s) return LAC_ERR_MEMORY;
+    if (!p->x || !p->xn || !p->out || !p->inv || !p->h || !p->qkv || !p->z || !p->gu || !p->fate || !s)
+        return LAC_ERR_MEMORY;
     p->mean = p->inv + n;
     for (size_t i = 0; i < b->n_segments; i++) {
         size_t keys = (size_t)b->segments[i].first_pos + (size_t)b->segments[i].n_rows;
@@ -399,21 +421,35 @@ static size_t attention_half(pass *p, int layer, size_t live, lac_saved_layer *k
     return left;
 }
 
-/* out = MLP(norm(x)) */
-static void mlp(pass *p, int layer, size_t n, lac_saved_layer *keep)
+/* out = MLP(norm(x)), for n rows of x; x may be out. */
+static void mlp(pass *p, int layer, const float *x, size_t n, lac_saved_layer *keep)
 {
     const lac_layer *w = &p->m->layers[layer];
     float *gu = keep ? keep->gu : p->gu;
-    lac_norm_forward(p->xn, keep ? keep->inv2 : p->inv, keep ? keep->mean2 : p->mean, p->x, w->mlp_norm, n, p->c);
+    lac_norm_forward(p->xn, keep ? keep->inv2 : p->inv, keep ? keep->mean2 : p->mean, x, w->mlp_norm, n, p->c);
     linear(p, gu, p->xn, w->gate, n, 2 * p->hidden, p->dim);
     swiglu_forward(p->h, gu, n, p->hidden);
     linear(p, p->out, p->h, w->down, n, p->dim, p->hidden);
 }
 
+/* The same for the rows that are not spared: they are moved together, and their results put back in their places. */
+static void mlp_of_some(pass *p, int layer, size_t live, size_t left)
+{
+    size_t n = 0;
+    for (size_t row = 0; row < live; row++)
+        if (p->fate[row] != SPARED) memcpy(p->out + n++ * p->dim, p->x + row * p->dim, p->dim * sizeof *p->x);
+    mlp(p, layer, p->out, left, NULL);
+    for (size_t row = live; row-- > 0;)
+        if (p->fate[row] != SPARED && --n != row)
+            memcpy(p->out + row * p->dim, p->out + n * p->dim, p->dim * sizeof *p->x);
+}
+
 static void mlp_half(pass *p, int layer, size_t live, lac_saved_layer *keep)
 {
     if (keep) memcpy(keep->x_mid, p->x, live * p->dim * sizeof *p->x);
-    mlp(p, layer, live, keep);
+    size_t left = keep ? live : spare_replaced(p, layer, live);
+    if (left < live) mlp_of_some(p, layer, live, left);
+    else mlp(p, layer, p->x, live, keep);
     patches_at(p, layer, LAC_MLP_OUT, p->out, p->dim, live);
     add(p->x, p->out, live * p->dim);
     patches_at(p, layer, LAC_RESID_POST, p->x, p->dim, live);
@@ -479,7 +515,7 @@ lac_status lac_forward_mlp(float *x, lac_run *run, const lac_model *model, int l
     p.h = floats(&p, n, p.hidden, err);
     if (!p.xn || !p.out || !p.inv || !p.gu || !p.h) return LAC_ERR_MEMORY;
     p.mean = p.inv + n;
-    mlp(&p, layer, n, NULL);
+    mlp(&p, layer, x, n, NULL);
     add(x, p.out, n * p.dim);
     return LAC_OK;
 }
