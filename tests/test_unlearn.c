@@ -411,6 +411,39 @@ static void rows_are_shared_out_evenly(void **state)
     assert_int_equal(report.last.rows, plan.rows_in_all);
 }
 
+/* deal.h's picture: 16 rows in micro-batches of 3, four of them an update, three epochs of which one update each fits. */
+static void left_over_micro_batches_go_with_the_next_epoch(void **state)
+{
+    fixture *f = *state;
+    static const size_t sizes[3][4] = {{3, 3, 3, 3}, {3, 1, 3, 3}, {3, 3, 3, 1}};
+    lac_train_options o = options(&lac_objective_joint);
+    lac_train_report plan, report;
+    lac_err err = {0};
+    lac_deal deal;
+    int seen[2 * N_ROWS] = {0};
+    assert_int_equal(lac_alpha_parse(&o.alpha, "code", &err), LAC_OK);
+    o.micro = 3;
+    o.batch = 12;
+    o.epochs = 3;
+    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &o, &err), LAC_OK);
+    assert_int_equal(plan.updates, 3);
+    assert_int_equal(plan.rows_in_all, 12 + 10 + 10);
+    assert_int_equal(lac_deal_init(&deal, &f->set[0], &f->set[1], &o, &plan, &f->arena, &err), LAC_OK);
+    for (int u = 0; u < 3; u++) {
+        const lac_hand hand = lac_deal_next(&deal);
+        assert_int_equal(hand.n_groups, 4);
+        for (size_t g = 0, i = 0; g < 4; i = hand.end[g++]) assert_int_equal(hand.end[g] - i, sizes[u][g]);
+        assert_true(hand.share == 0.25 && hand.epoch == (u == 2)); /* 0, 4 and 8 of 6 micro-batches */
+        for (size_t i = 0; i < hand.n; i++) {
+            const lac_side side = hand.items[i].side;
+            seen[(int)side * N_ROWS + (int)(hand.items[i].row - f->row[side])]++;
+        }
+    }
+    for (int i = 0; i < 2 * N_ROWS; i++) assert_int_equal(seen[i], 2); /* two whole epochs */
+    run(f, &o, &report);
+    assert_int_equal(report.last.rows, plan.rows_in_all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +458,7 @@ int main(void)
         cmocka_unit_test(a_collapse_stops_the_run),
         cmocka_unit_test(a_learning_rate_that_is_no_number_is_refused),
         cmocka_unit_test(rows_are_shared_out_evenly),
+        cmocka_unit_test(left_over_micro_batches_go_with_the_next_epoch),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

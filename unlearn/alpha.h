@@ -6,7 +6,8 @@
  *           mean of its rows), whatever the epoch; for the first group ΔL = 0.
  *   code    what the published program does:
  *             - α = clip(round(γ, 1 decimal), 1.2, 2.3): a staircase of 12 values;
- *             - in epoch 0, α = 1.2; later the mean is the one collected in epoch 0, never refreshed;
+ *             - in epoch 0, α = 1.2; later the mean is the one collected in epoch 0, never refreshed (an update that
+ *               begins in epoch 0 and ends in the next belongs to 0: the program's epoch moves after updates alone);
  *             - that mean is mis-scaled: it adds up losses of batches, each already a mean, and divides by the number
  *               of retain sequences.  With six of them in a batch it is a sixth of the true mean, so ΔL is about 5/6 of
  *               the retain loss even when nothing slipped;

@@ -21,6 +21,24 @@ static size_t pool_window(const lac_train_options *o)
     return n ? n : 1;
 }
 
+/* An epoch of a pool of so many rows in micro-batches, and an update. */
+static size_t pool_micros(const lac_train_options *o, size_t rows)
+{
+    return divide_up(rows, (size_t)o->micro);
+}
+
+static size_t pool_groups(const lac_train_options *o, size_t rows)
+{
+    const size_t micros = pool_micros(o, rows), window = pool_window(o);
+    return window < micros ? window : micros;
+}
+
+static size_t pool_rows_in_all(const lac_train_options *o, size_t rows, size_t updates)
+{
+    const size_t dealt = updates * pool_groups(o, rows), micros = pool_micros(o, rows);
+    return dealt / micros * rows + dealt % micros * (size_t)o->micro;
+}
+
 /* Forget rows an update, and the retain rows that are dealt beside them. */
 static size_t forget_share(const lac_train_options *o, size_t n_retain)
 {
@@ -78,7 +96,7 @@ lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, con
         plan->updates_per_epoch = divide_up(r, (size_t)o->batch);
         an_epoch = r;
     } else if (is_pool(o)) {
-        plan->updates_per_epoch = divide_up(divide_up(f + r, (size_t)o->micro), pool_window(o));
+        plan->updates_per_epoch = pool_micros(o, f + r) / pool_groups(o, f + r);
         an_epoch = f + r;
     } else {
         plan->updates_per_epoch = divide_up(f, forget_share(o, r));
@@ -86,6 +104,7 @@ lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, con
     }
     plan->updates = plan->updates_per_epoch * (size_t)o->epochs;
     plan->rows_in_all = an_epoch * (size_t)o->epochs;
+    if (is_pool(o)) plan->rows_in_all = pool_rows_in_all(o, f + r, plan->updates);
     return LAC_OK;
 }
 
@@ -118,8 +137,9 @@ lac_status lac_deal_init(lac_deal *d, const lac_dataset *forget, const lac_datas
         if (!(d->deck[side] = make_deck(rows_of(d, (lac_side)side), arena, err))) return err->code;
     if (is_pool(o) && !(d->pool = make_deck(rows_of(d, LAC_FORGET) + rows_of(d, LAC_RETAIN), arena, err)))
         return err->code;
-    d->items = LAC_NEW(arena, lac_item, most, err);
-    return d->items ? LAC_OK : err->code;
+    if (!(d->items = LAC_NEW(arena, lac_item, most, err))) return err->code;
+    d->end = LAC_NEW(arena, size_t, pool_window(o), err);
+    return d->end ? LAC_OK : err->code;
 }
 
 static lac_item item_of(const lac_deal *d, lac_side side, size_t row)
@@ -139,9 +159,10 @@ static size_t next_retain(lac_deal *d)
     return d->deck[LAC_RETAIN][at];
 }
 
-/* The rows of update u of an epoch, side by side: retain rows first. */
-static lac_hand deal_sides(lac_deal *d, size_t u)
+/* Side by side: retain rows first. */
+static lac_hand deal_sides(lac_deal *d)
 {
+    const size_t u = d->update % d->per_epoch;
     const lac_side main_side = d->o->objective->needs_forget ? LAC_FORGET : LAC_RETAIN;
     const size_t rows = rows_of(d, main_side);
     const size_t beside = main_side == LAC_FORGET ? retain_share(d->o, rows_of(d, LAC_RETAIN)) : 0;
@@ -150,21 +171,29 @@ static lac_hand deal_sides(lac_deal *d, size_t u)
     while (n < beside) d->items[n++] = item_of(d, LAC_RETAIN, next_retain(d));
     for (size_t i = u * rows / d->per_epoch; i < (u + 1) * rows / d->per_epoch; i++)
         d->items[n++] = item_of(d, main_side, d->deck[main_side][i]);
-    return (lac_hand){.items = d->items, .n = n, .group = n, .share = 1};
+    d->end[0] = n;
+    return (lac_hand){.items = d->items, .n = n, .end = d->end, .n_groups = 1, .share = 1,
+                      .epoch = (int)(d->update / d->per_epoch)};
 }
 
-static lac_hand deal_pool(lac_deal *d, size_t u)
+static lac_hand deal_pool(lac_deal *d)
 {
-    const size_t f = rows_of(d, LAC_FORGET), rows = f + rows_of(d, LAC_RETAIN);
-    const size_t micro = (size_t)d->o->micro, window = pool_window(d->o), begin = u * window * micro;
+    const size_t f = rows_of(d, LAC_FORGET), rows = f + rows_of(d, LAC_RETAIN), micro = (size_t)d->o->micro;
+    const size_t micros = pool_micros(d->o, rows), n_groups = pool_groups(d->o, rows), first = d->update * n_groups;
     size_t n = 0;
-    if (u == 0) {
-        sort_deck(d->pool, rows);
-        lac_rng_shuffle(&d->rng, d->pool, rows);
+    for (size_t g = 0; g < n_groups; g++) {
+        const size_t begin = (first + g) % micros * micro;
+        if (begin == 0) {
+            sort_deck(d->pool, rows);
+            lac_rng_shuffle(&d->rng, d->pool, rows);
+        }
+        for (size_t i = begin; i < rows && i < begin + micro; i++)
+            d->items[n++] = d->pool[i] < f ? item_of(d, LAC_FORGET, d->pool[i])
+                                           : item_of(d, LAC_RETAIN, d->pool[i] - f);
+        d->end[g] = n;
     }
-    for (size_t i = begin; i < rows && n < window * micro; i++, n++)
-        d->items[n] = d->pool[i] < f ? item_of(d, LAC_FORGET, d->pool[i]) : item_of(d, LAC_RETAIN, d->pool[i] - f);
-    return (lac_hand){.items = d->items, .n = n, .group = micro, .share = 1.0 / (double)window};
+    return (lac_hand){.items = d->items, .n = n, .end = d->end, .n_groups = n_groups,
+                      .share = 1.0 / (double)pool_window(d->o), .epoch = (int)(first / micros)};
 }
 
 void lac_deal_remember(lac_deal *d, lac_tape *tape)
@@ -179,9 +208,8 @@ void lac_deal_remember(lac_deal *d, lac_tape *tape)
 
 lac_hand lac_deal_next(lac_deal *d)
 {
-    const size_t u = d->update % d->per_epoch;
-    lac_hand hand = d->pool ? deal_pool(d, u) : deal_sides(d, u);
-    hand.epoch = (int)(d->update++ / d->per_epoch);
+    const lac_hand hand = d->pool ? deal_pool(d) : deal_sides(d);
+    d->update++;
     return hand;
 }
 

@@ -7,8 +7,15 @@
  * with too much weight).  Beside them stand batch/2 retain rows, drawn round and round from a shuffled deck; where there
  * are no retain rows, forget rows take their places.
  *
- * With --alpha code, forget and retain rows are one shuffled pool, micro-batches are cut from it without regard to
- * side, and the left-over ones count as the full ones do, as in the published program. */
+ * With --alpha code it is as the published program has it.  Forget and retain rows are one pool, shuffled in every epoch,
+ * from which micro-batches are cut without regard to side, the last of an epoch with fewer rows, and each counts the same.
+ * An update is batch/micro of them, counted on across epochs:
+ *
+ *   epoch 0                  epoch 1
+ *   ■■■ ■■■ ■■■ ■■■ ■■■ ■    ■■■ ■■■ ■■■ ■■■ ■■■ ■         16 rows, --micro 3 --batch 12
+ *   └── update 0 ─┘ └─ update 1 ───┘ └─ update 2 ─┘        and its epoch is that of its first micro-batch
+ *
+ * There are as many updates an epoch as fit in whole, at least one; the run ends with the last, wherever that is. */
 #ifndef LAC_DEAL_H
 #define LAC_DEAL_H
 
@@ -30,12 +37,15 @@ typedef struct {
     size_t drawn;                  /* retain rows so far */
     size_t per_epoch, update;      /* updates; the next one */
     lac_item *items;               /* [most an update has] */
+    size_t *end;                   /* [most groups it has] */
 } lac_deal;
 
 /* The rows of an update. */
 typedef struct {
     lac_item *items;
-    size_t n, group; /* items; of them so many a group, the last may have fewer */
+    size_t n;
+    const size_t *end; /* [n_groups] behind the last item of each group */
+    size_t n_groups;
     double share;    /* of a group's gradient in the update's */
     int epoch;
 } lac_hand;

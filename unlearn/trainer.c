@@ -178,11 +178,8 @@ static lac_status update_gradient(trainer *t, const lac_hand *hand, lac_err *err
     size_t groups_with[2] = {0};
     lac_step *step = &t->report->last;
     step->loss[0] = step->loss[1] = step->alpha = 0;
-    for (size_t i = 0; i < hand->n; i += hand->group) {
-        const size_t left = hand->n - i;
-        if (group_gradient(t, hand->items + i, left < hand->group ? left : hand->group, hand, groups_with, err))
-            return err->code;
-    }
+    for (size_t g = 0, i = 0; g < hand->n_groups; i = hand->end[g++])
+        if (group_gradient(t, hand->items + i, hand->end[g] - i, hand, groups_with, err)) return err->code;
     for (int side = 0; side < 2; side++)
         step->loss[side] = groups_with[side] ? step->loss[side] / (double)groups_with[side] : (double)NAN;
     step->alpha = groups_with[LAC_RETAIN] ? step->alpha / (double)groups_with[LAC_RETAIN] : (double)NAN;
