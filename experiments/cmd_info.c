@@ -5,14 +5,13 @@
  *   weights          4 bytes a parameter, always
  *   a pass           rows x (3 dim + 3 hidden + 2 q_dim + 2 kv_dim) floats
  *   keys and values  2 kv_dim floats a layer and position
- *   training         gradient, two moments and the last good copy of each tensor that trains; the activations of
- *                    every layer from the lowest trained one up; logits of every row, [rows, vocab] */
+ *   training         unlearn/memory.h */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/option.h"
 #include "experiments/cmd.h"
-#include "model/mask.h"
+#include "unlearn/memory.h"
 
 enum { PASS_ROWS = 1024, TRACE_MIB = 1024, LOGIT_ROWS = 256 };
 
@@ -23,14 +22,13 @@ typedef struct {
 
 enum { N_NEEDS = 5 };
 
-static size_t training_bytes(const lac_model *m, const lac_mask *mask, size_t pass)
+/* With an update that fills a pass. */
+static size_t training_bytes(const lac_model *m, const lac_mask *mask, const lac_objective *objective)
 {
-    const lac_config *c = &m->config;
-    size_t dim = (size_t)c->dim, hidden = (size_t)c->hidden, q = lac_q_dim(c), qkv = q + 2 * lac_kv_dim(c);
-    size_t kept = 2 * dim + 4 + qkv + q + 2 * hidden, layers = (size_t)(c->n_layers - mask->lowest);
-    size_t backward = 3 * dim + 4 * hidden + q + qkv;
-    size_t row = kept * layers + backward + (size_t)c->vocab;
-    return 4 * sizeof(float) * mask->n_parameters + pass + row * sizeof(float) * PASS_ROWS;
+    lac_train_options o = LAC_TRAIN_DEFAULTS;
+    o.objective = objective;
+    o.batch_tokens = PASS_ROWS;
+    return lac_train_memory_of(m, mask, &o, 0, PASS_ROWS).total;
 }
 
 static lac_status estimate(need needs[N_NEEDS], const lac_model *m, lac_arena *arena, lac_err *err)
@@ -49,8 +47,8 @@ static lac_status estimate(need needs[N_NEEDS], const lac_model *m, lac_arena *a
     needs[0] = (need){"generate", weights + pass + cache + logits};
     needs[1] = (need){"eval", weights + pass + 2 * cache + logits};
     needs[2] = (need){"trace", weights + ((size_t)TRACE_MIB << 20)};
-    needs[3] = (need){"unlearn", weights + training_bytes(m, &some, pass)};
-    needs[4] = (need){"finetune", weights + training_bytes(m, &all, pass)};
+    needs[3] = (need){"unlearn", training_bytes(m, &some, &lac_objective_joint)};
+    needs[4] = (need){"finetune", training_bytes(m, &all, &lac_objective_ce)};
     return LAC_OK;
 }
 

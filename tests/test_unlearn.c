@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "unlearn/memory.h"
 #include "unlearn/trainer.h"
 #include "unlearn/weights.h"
 
@@ -444,6 +445,51 @@ static void left_over_micro_batches_go_with_the_next_epoch(void **state)
     assert_int_equal(report.last.rows, plan.rows_in_all);
 }
 
+/* Where retain rows go round a whole number of times, to the token. */
+static void the_plan_counts_the_tokens(void **state)
+{
+    fixture *f = *state;
+    lac_train_options o = options(&lac_objective_joint);
+    lac_train_report plan, report;
+    o.batch = 2 * N_ROWS;
+    o.epochs = 3;
+    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &o, NULL), LAC_OK);
+    run(f, &o, &report);
+    assert_int_equal(report.last.tokens, plan.tokens_in_all);
+    assert_int_equal(report.last.rows, plan.rows_in_all);
+}
+
+/* What a piece's passes took from memory is about what was foretold: small tables and rows without a label aside. */
+static void the_memory_foretold_is_what_a_piece_takes(void **state)
+{
+    fixture *f = *state;
+    lac_piece p = {0};
+    lac_err err = {0};
+    lac_arena arena = {0};
+    lac_item items[N_ROWS];
+    double settings[LAC_N_SETTINGS], loss[2] = {0};
+    const double weight[2] = {1, 1};
+    lac_train_options o = options(&lac_objective_joint);
+    lac_group group = {0};
+    size_t rows = 0;
+    lac_objective_defaults(settings, &lac_objective_joint);
+    for (int i = 0; i < N_ROWS; i++) {
+        items[i] = (lac_item){.row = &f->row[LAC_RETAIN][i], .side = LAC_RETAIN};
+        group.tokens[LAC_RETAIN] += items[i].row->n - FIRST;
+        rows += items[i].row->n - 1;
+    }
+    group.sequences[LAC_RETAIN] = N_ROWS;
+    float **g = lac_beside_new(&f->model, &f->mask, true, &arena, &err);
+    if (lac_piece_init(&p, &f->model, &f->mask, &lac_objective_joint, settings, rows, LENGTH, &arena, &err) ||
+        lac_piece_forward(&p, loss, items, N_ROWS, &group, &err) || lac_piece_backward(&p, weight, g, &err))
+        fail_msg("%s", err.msg);
+    const double taken = (double)(p.run.arena.used + rows * VOCAB * sizeof(float));
+    const double told = (double)lac_train_memory_of(&f->model, &f->mask, &o, LENGTH, rows).activations;
+    if (told < 0.9 * taken || told > 1.3 * taken) fail_msg("%g bytes foretold, %g taken", told, taken);
+    lac_piece_release(&p);
+    lac_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +505,8 @@ int main(void)
         cmocka_unit_test(a_learning_rate_that_is_no_number_is_refused),
         cmocka_unit_test(rows_are_shared_out_evenly),
         cmocka_unit_test(left_over_micro_batches_go_with_the_next_epoch),
+        cmocka_unit_test(the_plan_counts_the_tokens),
+        cmocka_unit_test(the_memory_foretold_is_what_a_piece_takes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

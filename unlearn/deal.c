@@ -68,6 +68,12 @@ static lac_status check_options(const lac_train_options *o, lac_err *err)
     return LAC_OK;
 }
 
+/* Tokens that are computed: the last of each row only is a label. */
+static size_t rows_of_tokens(const lac_dataset *set)
+{
+    return set ? set->tokens - set->n : 0;
+}
+
 static bool needs_retain(const lac_train_options *o)
 {
     bool weighed = o->objective->alpha && o->alpha.mode == LAC_ALPHA_FIXED && o->alpha.fixed > 0;
@@ -91,19 +97,21 @@ lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, con
     if (o->objective->alternates == LAC_ALTERNATES_BESIDE && (!o->alternates || o->alternates->n != forget->n))
         return lac_fail(err, LAC_ERR_DATA, "%zu rows to forget and %zu alternates; --objective %s needs one for each",
                         forget->n, o->alternates ? o->alternates->n : 0, o->objective->name);
-    size_t f = plan->rows[LAC_FORGET], r = plan->rows[LAC_RETAIN], an_epoch;
+    const size_t f = plan->rows[LAC_FORGET], r = plan->rows[LAC_RETAIN], epochs = (size_t)o->epochs;
+    size_t retained = r; /* an epoch */
     if (!o->objective->needs_forget) {
         plan->updates_per_epoch = divide_up(r, (size_t)o->batch);
-        an_epoch = r;
     } else if (is_pool(o)) {
         plan->updates_per_epoch = pool_micros(o, f + r) / pool_groups(o, f + r);
-        an_epoch = f + r;
     } else {
         plan->updates_per_epoch = divide_up(f, forget_share(o, r));
-        an_epoch = f + plan->updates_per_epoch * retain_share(o, r);
+        retained = plan->updates_per_epoch * retain_share(o, r);
     }
-    plan->updates = plan->updates_per_epoch * (size_t)o->epochs;
-    plan->rows_in_all = an_epoch * (size_t)o->epochs;
+    plan->updates = plan->updates_per_epoch * epochs;
+    plan->rows_in_all = (f + retained) * epochs;
+    plan->tokens_in_all = epochs * (rows_of_tokens(forget) + (r ? retained * rows_of_tokens(retain) / r : 0));
+    if (o->objective->alternates == LAC_ALTERNATES_BESIDE)
+        plan->tokens_in_all += epochs * rows_of_tokens(o->alternates);
     if (is_pool(o)) plan->rows_in_all = pool_rows_in_all(o, f + r, plan->updates);
     return LAC_OK;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "plots/gnuplot.h"
+#include "unlearn/memory.h"
 
 #define STATE "lacuna/state"
 
@@ -62,6 +63,18 @@ static void say_set(const char *name, const lac_dataset *set)
     fputc('\n', stderr);
 }
 
+static void say_memory(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_train_report *plan,
+                       const lac_dataset *forget, const lac_dataset *retain)
+{
+    const lac_dataset *alternates = job->train.alternates;
+    size_t longest = forget ? forget->longest : 0;
+    if (retain && retain->longest > longest) longest = retain->longest;
+    if (alternates) longest += alternates->longest;
+    const lac_train_memory m = lac_train_memory_of(model, mask, &job->train, longest, plan->tokens_in_all / plan->updates);
+    fprintf(stderr, "  memory    about %zu MiB: weights %zu, %d copies of what trains %zu, activations %zu\n", m.total >> 20,
+            m.weights >> 20, m.n_copies, m.copies >> 20, m.activations >> 20);
+}
+
 static void say_plan(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_dataset *forget,
                      const lac_dataset *retain)
 {
@@ -70,10 +83,11 @@ static void say_plan(const lac_job *job, const lac_model *model, const lac_mask 
     fprintf(stderr, "plan\n");
     if (forget) say_set("forget", forget);
     if (retain) say_set(forget ? "retain" : "data", retain);
-    fprintf(stderr, "  updates   %zu = %d epochs of %zu, %zu rows in all\n", plan.updates, job->train.epochs,
-            plan.updates_per_epoch, plan.rows_in_all);
+    fprintf(stderr, "  updates   %zu = %d epochs of %zu, %zu rows, about %zu tokens\n", plan.updates, job->train.epochs,
+            plan.updates_per_epoch, plan.rows_in_all, plan.tokens_in_all);
     fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n", mask->n_trained, model->n_tensors,
             (double)mask->n_parameters / 1e6, (double)lac_model_parameters(model) / 1e6);
+    say_memory(job, model, mask, &plan, forget, retain);
 }
 
 static void say_result(const lac_common *common, const lac_job *job, const lac_train_report *r, bool two_sides)

@@ -4,82 +4,100 @@
 #include <unistd.h>
 
 static const char begins[] = "lacuna state 1\n";
-enum { HASH = 32 };
+enum { BEGINS = sizeof begins - 1, CHUNK = 1 << 16 };
+
+/* ---- recording --------------------------------------------------------------------------------------------------- */
 
 lac_status lac_tape_record(lac_tape *t, const char *path, lac_err *err)
 {
     *t = (lac_tape){0};
     if (lac_writer_open(&t->out, path, err)) return err->code;
-    t->failed = fwrite(begins, 1, sizeof begins - 1, t->out.stream) != sizeof begins - 1;
+    t->failed = fwrite(begins, 1, BEGINS, t->out.stream) != BEGINS;
+    lac_hash_begin(&t->hash);
+    lac_hash_add(&t->hash, begins, BEGINS);
     return LAC_OK;
+}
+
+static lac_status end_recording(lac_tape *t, lac_err *err)
+{
+    uint8_t digest[LAC_HASH_SIZE];
+    lac_hash_end(&t->hash, digest);
+    if (!t->failed && fwrite(digest, 1, sizeof digest, t->out.stream) == sizeof digest)
+        return lac_writer_commit(&t->out, err);
+    lac_fail(err, LAC_ERR_FILE, "%s could not be written: is the disk full?", t->out.path);
+    lac_writer_abandon(&t->out);
+    return LAC_ERR_FILE;
+}
+
+/* ---- playing ----------------------------------------------------------------------------------------------------- */
+
+/* Reads it through once: its hash is that of all before it.  fields: bytes between the beginning and the hash. */
+static bool is_whole(FILE *in, size_t *fields)
+{
+    lac_hash hash;
+    uint8_t chunk[CHUNK], digest[LAC_HASH_SIZE], told[LAC_HASH_SIZE];
+    long size = fseek(in, 0, SEEK_END) ? -1 : ftell(in);
+    rewind(in);
+    if (size < BEGINS + LAC_HASH_SIZE) return false;
+    lac_hash_begin(&hash);
+    for (size_t left = (size_t)size - LAC_HASH_SIZE, n; left; left -= n) {
+        n = fread(chunk, 1, left < CHUNK ? left : CHUNK, in);
+        if (!n) return false;
+        lac_hash_add(&hash, chunk, n);
+    }
+    lac_hash_end(&hash, digest);
+    if (fread(told, 1, sizeof told, in) != sizeof told || memcmp(told, digest, sizeof told)) return false;
+    rewind(in);
+    *fields = (size_t)size - LAC_HASH_SIZE - BEGINS;
+    return fread(chunk, 1, BEGINS, in) == BEGINS && !memcmp(chunk, begins, BEGINS);
 }
 
 lac_status lac_tape_play(lac_tape *t, const char *path, lac_err *err)
 {
-    uint8_t hash[HASH];
-    *t = (lac_tape){.at = sizeof begins - 1};
-    if (lac_map_open(&t->map, path, err)) return err->code;
-    const size_t n = t->map.size;
-    bool whole = n >= t->at + HASH && !memcmp(t->map.data, begins, t->at);
-    if (whole) lac_sha256(hash, t->map.data, n - HASH);
-    if (whole && !memcmp(hash, t->map.data + n - HASH, HASH)) return LAC_OK;
-    lac_map_close(&t->map);
+    *t = (lac_tape){.in = fopen(path, "rbe")};
+    if (!t->in) return lac_fail(err, LAC_ERR_FILE, "cannot open %s", path);
+    if (is_whole(t->in, &t->left)) return LAC_OK;
+    lac_tape_abandon(t);
     return lac_fail(err, LAC_ERR_FORMAT, "%s is damaged: its hash is not that of its bytes", path);
 }
 
+/* ---- both -------------------------------------------------------------------------------------------------------- */
+
 void lac_tape_bytes(lac_tape *t, void *data, size_t n)
 {
-    if (t->failed || !n) return;
+    if (t->failed) return;
     if (t->out.stream) {
         t->failed = fwrite(data, 1, n, t->out.stream) != n;
-    } else if (t->map.size - HASH - t->at < n) {
-        t->failed = true;
+        lac_hash_add(&t->hash, data, n);
     } else {
-        memcpy(data, t->map.data + t->at, n);
-        t->at += n;
+        t->failed = n > t->left || fread(data, 1, n, t->in) != n;
+        if (!t->failed) t->left -= n;
     }
 }
 
 void lac_tape_table(lac_tape *t, FILE *table)
 {
-    long end = -1;
     if (t->failed || !table) return;
     const bool synced = !fflush(table) && !fsync(fileno(table)) && !fseek(table, 0, SEEK_END);
     const long stands = synced ? ftell(table) : -1;
-    if (t->out.stream) end = stands;
+    long end = stands;
     LAC_REMEMBER(t, end);
-    if (end < 0 || end > stands || (t->map.size && (ftruncate(fileno(table), end) || fseek(table, 0, SEEK_END))))
+    if (end < 0 || end > stands || (t->in && (ftruncate(fileno(table), end) || fseek(table, 0, SEEK_END))))
         t->failed = true;
-}
-
-static lac_status end_recording(lac_tape *t, lac_err *err)
-{
-    uint8_t hash[HASH];
-    lac_map map = {0};
-    char path[sizeof t->out.path];
-    snprintf(path, sizeof path, "%s", t->out.path);
-    bool ok = !t->failed && !fflush(t->out.stream) && !lac_map_open(&map, t->out.part, err);
-    if (ok) {
-        lac_sha256(hash, map.data, map.size);
-        ok = fwrite(hash, 1, HASH, t->out.stream) == HASH;
-    }
-    lac_map_close(&map);
-    if (ok) return lac_writer_commit(&t->out, err);
-    lac_writer_abandon(&t->out);
-    return lac_fail(err, LAC_ERR_FILE, "%s could not be written: is the disk full?", path);
 }
 
 void lac_tape_abandon(lac_tape *t)
 {
     lac_writer_abandon(&t->out);
-    lac_map_close(&t->map);
+    if (t->in) fclose(t->in);
+    t->in = NULL;
 }
 
 lac_status lac_tape_end(lac_tape *t, lac_err *err)
 {
     if (t->out.stream) return end_recording(t, err);
-    const bool all = !t->failed && t->at == t->map.size - HASH;
-    lac_map_close(&t->map);
+    const bool all = !t->failed && !t->left;
+    lac_tape_abandon(t);
     return all ? LAC_OK : lac_fail(err, LAC_ERR_FORMAT, "the state of the unfinished run is not of this program, or its "
                                    "tables were changed; remove the directory it is in and begin anew");
 }

@@ -13,11 +13,13 @@
 #define LAC_TAPE_H
 
 #include "base/file.h"
+#include "base/hash.h"
 
 typedef struct {
     lac_writer out; /* recording */
-    lac_map map;    /* playing */
-    size_t at;      /* bytes played */
+    FILE *in;       /* playing */
+    size_t left;    /* bytes to play */
+    lac_hash hash;  /* of what was recorded */
     bool failed;    /* a write, or more was asked for than there is */
 } lac_tape;
 

@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
     size_t rows[2], labels[2];         /* in the sets */
     size_t updates_per_epoch, updates; /* in all */
-    size_t rows_in_all;
+    size_t rows_in_all, tokens_in_all; /* tokens: about, where retain rows do not go round a whole number of times */
     size_t done;                       /* updates in the weights as they are now */
     lac_step first, last;
     lac_step before;                   /* where an earlier process left off; zeroed when there was none */

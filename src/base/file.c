@@ -9,12 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <nettle/sha2.h>
-#include <nettle/version.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/hash.h"
 
 #define KEY_FILE "resume.key"
 
@@ -302,37 +302,20 @@ void lac_outdir_abandon(lac_outdir *out)
 
 /* ---- whole files ----------------------------------------------------------------------------------------- */
 
-static void finish_hash(struct sha256_ctx *sha, uint8_t digest[SHA256_DIGEST_SIZE])
-{
-#if NETTLE_VERSION_MAJOR >= 4
-    sha256_digest(sha, digest);
-#else
-    sha256_digest(sha, SHA256_DIGEST_SIZE, digest);
-#endif
-}
-
-void lac_sha256(uint8_t digest[32], const void *data, size_t n)
-{
-    struct sha256_ctx sha;
-    sha256_init(&sha);
-    sha256_update(&sha, n, data);
-    finish_hash(&sha, digest);
-}
-
 lac_status lac_file_sha256(char hex[65], const char *path, lac_err *err)
 {
     hex[0] = '\0';
     FILE *in = fopen(path, "rbe");
     if (!in) return fail_file(err, "open", path);
-    struct sha256_ctx sha;
-    sha256_init(&sha);
-    uint8_t chunk[CHUNK], digest[SHA256_DIGEST_SIZE];
+    lac_hash hash;
+    lac_hash_begin(&hash);
+    uint8_t chunk[CHUNK], digest[LAC_HASH_SIZE];
     size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, in)) > 0) sha256_update(&sha, n, chunk);
+    while ((n = fread(chunk, 1, sizeof chunk, in)) > 0) lac_hash_add(&hash, chunk, n);
     lac_status status = ferror(in) ? fail_file(err, "read", path) : LAC_OK;
     fclose(in);
     if (status) return status;
-    finish_hash(&sha, digest);
+    lac_hash_end(&hash, digest);
     for (size_t i = 0; i < sizeof digest; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     return LAC_OK;
 }

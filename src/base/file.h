@@ -55,9 +55,6 @@ void lac_outdir_abandon(lac_outdir *out); /* removes the part directory; accepts
 /* sha256 of a file as 64 hex digits and a NUL. */
 lac_status lac_file_sha256(char hex[65], const char *path, lac_err *err);
 
-/* sha256 of bytes in memory. */
-void lac_sha256(uint8_t digest[32], const void *data, size_t n);
-
 /* Copies a file byte for byte (written aside, moved into place). */
 lac_status lac_file_copy(const char *from, const char *to, lac_err *err);
 

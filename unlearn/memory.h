@@ -1,0 +1,24 @@
+/* Memory that training needs, worked out from the shapes before anything is asked for.
+ *
+ *   weights      4 bytes each, trained or not
+ *   copies       of what trains: gradient, two moments, the last good weights; one more each for a group in several
+ *                pieces whose α waits for its retain loss, for the model before training where an objective looks back
+ *                at it, and for the best checked state
+ *   activations  of the largest piece: what the pass and the backward pass use at a layer, what is kept of every layer
+ *                from the lowest trained one up, logits (or states) of every row, twice where those before are needed */
+#ifndef LAC_TRAIN_MEMORY_H
+#define LAC_TRAIN_MEMORY_H
+
+#include "model/mask.h"
+#include "unlearn/train_options.h"
+
+typedef struct {
+    size_t weights, copies, activations, total; /* bytes */
+    int n_copies;
+} lac_train_memory;
+
+/* longest: ids of the longest item (a row and its alternate); tokens: of an update, about. */
+lac_train_memory lac_train_memory_of(const lac_model *model, const lac_mask *mask, const lac_train_options *o,
+                                     size_t longest, size_t tokens);
+
+#endif
