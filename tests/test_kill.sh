@@ -20,19 +20,21 @@ grep '"split":"retain"' "$source/data/facts/demo_facts.json" | sed 's/,$//' >ret
 head -n 40 "$source/LICENSE" >some.txt
 sed 's/"attribute":"[^"]*"/"attribute":"nothing"/' forget.jsonl >other.jsonl
 
-# killed N MOST FILES COMMAND...: N kills, each at a moment up to MOST ms into the command; where it is through before all
-# were made, it is begun anew.  FILES are compared with those of the undisturbed result.
+# killed N FILES COMMAND...: N kills, each at a random moment in the first third of the time that the undisturbed run took;
+# where it is through before all were made, it is begun anew.  FILES are compared with those of the undisturbed result.
 killed() {
-    local n=$1 most=$2 files=$3 kills=0 stood=0 moments= pid ms file
-    shift 3
+    local n=$1 files=$2 kills=0 stood=0 moments= pid ms file took
+    shift 2
     rm -rf whole broken
+    took=$(date +%s%3N)
     "$lacuna" "$@" --quiet --out whole >/dev/null || fail "$*"
+    took=$(($(date +%s%3N) - took))
     while [ $kills -lt $n ] || [ ! -e broken ]; do
         [ $kills -lt $n ] && rm -rf broken
         "$lacuna" "$@" --quiet --out broken >/dev/null 2>said.txt &
         pid=$!
         if [ $kills -lt $n ]; then
-            ms=$((RANDOM % most))
+            ms=$((RANDOM % (took / 3 + 1)))
             sleep "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))"
             kill -9 $pid 2>/dev/null
             wait $pid 2>/dev/null
@@ -45,30 +47,30 @@ killed() {
     for file in $files; do
         cmp "whole/$file" "broken/$file" || fail "$* killed after$moments ms: another $file"
     done
-    [ $n -lt 20 ] || [ $stood -ge 5 ] || fail "$*: only $stood kills left anything to go on from"
+    [ $n -lt 20 ] || [ $stood -ge 3 ] || fail "$*: only $stood kills left anything to go on from"
     [ ! -e broken.part ] || fail "$*: broken.part is left"
     [ ! -e broken/lacuna/state ] || fail "$*: the state is in the result"
-    echo "$SECONDS s: as undisturbed, killed after$moments ms: $*"
+    echo "$SECONDS s: as undisturbed, killed after$moments of $took ms: $*"
 }
 
 # ---- training ----------------------------------------------------------------------------------------------------------
 trained="model.safetensors config.json lacuna/steps.tsv lacuna/mask.json lacuna/plots/losses.tsv lacuna/plots/losses.svg"
 train="--forget forget.jsonl --retain retain.jsonl --layers 0-1 --lr 3e-4 --batch 8 --threads 1 --save-every 0.01"
-killed 20 600 "$trained" unlearn "$model" $train --epochs 16
-killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --alpha code --micro 3
-killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --batch-tokens 30 --clip 0.1 --warmup 9 --schedule cosine \
+killed 20 "$trained" unlearn "$model" $train --epochs 16
+killed 2 "$trained" unlearn "$model" $train --epochs 4 --alpha code --micro 3
+killed 2 "$trained" unlearn "$model" $train --epochs 4 --batch-tokens 30 --clip 0.1 --warmup 9 --schedule cosine \
     --weigh sequences
-killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --objective pdu --dual-warmup 1
-killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --objective dpo --alternates other.jsonl
-killed 2 400 "$trained" unlearn "$model" $train --epochs 4 --objective rmu --at-layer 1
-killed 2 400 "$trained" unlearn "$model" ${train/--retain retain.jsonl/} --epochs 8 --objective task-vector
-killed 2 400 "$trained" finetune "$model" --data forget.jsonl --text some.txt --context 48 --threads 1 --save-every 0.01
+killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective pdu --dual-warmup 1
+killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective dpo --alternates other.jsonl
+killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective rmu --at-layer 1
+killed 2 "$trained" unlearn "$model" ${train/--retain retain.jsonl/} --epochs 8 --objective task-vector
+killed 2 "$trained" finetune "$model" --data forget.jsonl --text some.txt --context 48 --threads 1 --save-every 0.01
 
 # ---- an evaluation -----------------------------------------------------------------------------------------------------
 for i in $(seq 3000); do
     echo "{\"question\": \"Who has $i?\", \"choices\": [\"Arlo\", \"Bo and Mara\"], \"answer\": $((i % 2))}"
 done >numbers.jsonl
-killed 20 600 "items.jsonl eval.json" eval "$model" --suite choices --data numbers.jsonl --threads 1
+killed 20 "items.jsonl eval.json" eval "$model" --suite choices --data numbers.jsonl --threads 1
 
 # ---- a state that is not to be trusted -----------------------------------------------------------------------------------
 rm -rf whole broken
