@@ -10,7 +10,7 @@
 # Knobs: LACUNA, SEED (1), FACTS (100) at window 10, FEWER (40) for the windows and the token replacement, SAMPLES (5) and
 # FEWER_SAMPLES (3) of the noise there: it is the facts, not the draws, that the intervals' width comes from.
 set -euo pipefail
-[ $# -eq 3 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -eq 3 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2; }
 model=$1 facts=$2 out=$3
 lacuna=${LACUNA:-build/release/lacuna} seed=${SEED:-1} n=${FACTS:-100} fewer=${FEWER:-40} samples=${SAMPLES:-5} fewer_samples=${FEWER_SAMPLES:-3}
 mkdir -p "$out"
