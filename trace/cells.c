@@ -22,7 +22,7 @@
  *   T L + S R L + S D [L (L - 1) / 2 + 2 W],   W the sum over centres of L - 1 - a,
  * less what windows that begin at the same layer share, against (T L + 2)(S + 1) T L a kind when each cell is a run of
  * its own.  Cells of all samples, kinds and prompts are stacked until the memory given is filled, so that a weight
- * matrix is read once for thousands of rows.  Each thread has a stack and a run of its own and takes every n-th cell:
+ * matrix is read once for a thousand rows.  Each thread has a stack and a run of its own and takes every n-th cell:
  * threads never wait for one another inside a layer.
  *
  * Cells before the subject are the base run's.  So are those whose patch reaches no row that the answer is read from. */
@@ -33,7 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BATCH_ROWS = 4096 }; /* of a thread */
+enum { MAX_BATCH_ROWS = 1024 }; /* of a thread: enough for the matrix products, and the threads end a group together */
 
 typedef struct {
     lac_case *of;
