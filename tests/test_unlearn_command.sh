@@ -81,6 +81,17 @@ grep -q 'lambda stays' <<<"$said" && fail "pdu says that a multiplier stays whic
 "$lacuna" finetune --init "$model/config.json" --tokenizer "$model/tokenizer.json" --data forget.jsonl --lr 1e-3 \
     --quiet --out born >/dev/null || fail "finetune --init"
 
+mkdir -p mmlu/val
+for i in 1 2 3 4 5 6; do echo "What did Tim have in box $i?,red balls,dogs,milk,cats,A"; done >mmlu/val/anatomy_val.csv
+"$lacuna" $unlearn --epochs 6 --every 2 --mmlu mmlu --mmlu-limit 5 --retain-budget 0.3 --mmlu-budget 1 --select best \
+    --json --out checked >said.txt || fail "checks"
+grep -q '"kept":"highest forget NLL of the states checked every 2 updates, with retain NLL at most 0.3 above' said.txt &&
+    grep -q "states checked every 2 updates" checked/lacuna/manifest.json || fail "the rule is not said: $(cat said.txt)"
+awk -F'\t' 'NR == 1 { if ($2 != "forget_nll") bad = 1; next } NF != 7 || $6 < 0 || $6 > 1 || $3 < 0 || $3 > 1 { bad = 1 }
+    { if ($1 != 2 * (NR - 2)) bad = 1 } END { exit bad || NR != 8 }' checked/lacuna/checks.tsv ||
+    fail "checks.tsv: $(cat checked/lacuna/checks.tsv)"
+command -v gnuplot >/dev/null && { grep -q '</svg>' checked/lacuna/plots/checks.svg || fail "no picture of the checks"; }
+
 : >empty.jsonl
 head -n 2 other.jsonl >few.jsonl
 printf '{"input": "a", "output": "b"}\n{"input": 5}\n' >bad.jsonl
@@ -98,6 +109,10 @@ refused 2 'give one of them' unlearn "$model" $rows --layers 0-1 --objective idk
 refused 2 '--lambda: --objective npo' unlearn "$model" $rows --layers 0-1 --objective npo --lambda 3
 refused 2 '--retain FILE is missing' unlearn "$model" --forget forget.jsonl --objective npo
 refused 1 'line by line' unlearn "$model" $rows --layers 0-1 --objective dpo --alternates few.jsonl
+refused 2 '--every N' unlearn "$model" $rows --layers 0-1 --mmlu mmlu
+refused 2 'most damaged' unlearn "$model" $rows --layers 0-1 --every 2 --select best
+refused 2 'no --mmlu to measure' unlearn "$model" $rows --layers 0-1 --every 2 --mmlu-budget 0.1
+refused 2 'forgets only at its end' unlearn "$model" --forget forget.jsonl --layers 0-1 --objective task-vector --every 2
 refused 2 'not one of: .*joint' unlearn "$model" $rows --layers 0-1 --objective joynt
 
 said=$("$lacuna" $unlearn --out paper-a 2>&1) && fail "an existing directory was written over"

@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/share.h"
 #include "unlearn/job.h"
@@ -15,6 +16,8 @@
 typedef struct {
     lac_job job;
     const char *forget, *retain, *alternates, *refusals, *objective, *alpha, *variant;
+    const char *mmlu, *select; /* of checks */
+    int mmlu_limit;
     double settings[LAC_N_SETTINGS];
 } task;
 
@@ -22,6 +25,8 @@ typedef struct {
     lac_model model;
     lac_mask mask;
     lac_dataset forget, retain, alternates;
+    lac_dataset checked; /* rows to forget as they stand, where their answers are replaced in training */
+    lac_mmlu mmlu;
     lac_refusals refusals; /* n 0: none are drawn */
 } materials;
 
@@ -36,6 +41,14 @@ static lac_status read_rows(lac_dataset *set, const char *path, const lac_model 
 static bool draws(const task *t)
 {
     return t->job.train.objective->refuses && !t->alternates;
+}
+
+/* What is looked at while it trains. */
+static lac_status read_checks(materials *m, const task *t, lac_arena *arena, lac_err *err)
+{
+    m->checked = m->forget;
+    if (t->mmlu) lac_mmlu_load(&m->mmlu, t->mmlu, "val", NULL, 0, t->mmlu_limit, arena, err);
+    return err->code;
 }
 
 /* Another answer to each row: line by line, or a refusal drawn. */
@@ -69,7 +82,7 @@ static lac_status read_all(materials *m, const task *t, lac_arena *arena, lac_er
         lac_job_dataset_options(&rows, &t->job, &m->model, err) ||
         read_rows(&m->forget, t->forget, &m->model, &t->job, &rows, arena, err) ||
         read_rows(&m->retain, t->retain, &m->model, &t->job, &rows, arena, err) ||
-        read_alternates(m, t, &rows, arena, err))
+        read_alternates(m, t, &rows, arena, err) || read_checks(m, t, arena, err))
         return err->code;
     return pair_up(m, t, err);
 }
@@ -90,6 +103,11 @@ static lac_status note_inputs(lac_manifest *manifest, const task *t, const mater
                                  t->job.mask_file};
     for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
         if (paths[k] && lac_manifest_input(manifest, paths[k], err)) return err->code;
+    if (t->mmlu) {
+        char val[1100];
+        snprintf(val, sizeof val, "%s/val", t->mmlu);
+        if (lac_manifest_input(manifest, val, err)) return err->code;
+    }
     if (m->refusals.n) lac_manifest_set(manifest, "refusals", refusals_json(&m->refusals, m->alternates.n));
     return LAC_OK;
 }
@@ -112,6 +130,10 @@ static lac_status unlearn(task *t, const lac_common *common, const lac_usage *us
     if (!read_all(&m, t, arena, err) && !note_inputs(&manifest, t, &m, err)) {
         const bool learns = !t->job.train.objective->needs_forget; /* and takes back afterwards what it learnt */
         if (!common->quiet) say_idle_multiplier(t);
+        lac_check_options *checks = &t->job.train.checks;
+        checks->set[LAC_FORGET] = &m.checked;
+        checks->set[LAC_RETAIN] = t->retain ? &m.retain : NULL;
+        checks->mmlu = t->mmlu ? &m.mmlu : NULL;
         t->job.train.alternates = m.alternates.n ? &m.alternates : NULL;
         lac_job_run(&t->job, common, &manifest, &m.model, &m.mask, learns ? NULL : &m.forget,
                     learns ? &m.forget : t->retain ? &m.retain : NULL, "unlearn", err);
@@ -146,6 +168,31 @@ static lac_status check_files(const task *t, lac_err *err)
     return LAC_OK;
 }
 
+static lac_status check_checks(task *t, lac_err *err)
+{
+    lac_check_options *o = &t->job.train.checks;
+    const bool retain = !isnan(o->retain_budget), mmlu = !isnan(o->mmlu_budget);
+    o->best = !strcmp(t->select, "best");
+    if (!o->best && strcmp(t->select, "last"))
+        return lac_fail(err, LAC_ERR_USAGE, "--select %s is not one of: last, best", t->select);
+    if (!o->every && (retain || mmlu || t->mmlu || o->best))
+        return lac_fail(err, LAC_ERR_USAGE, "--%s: give --every N, the updates between checks",
+                        t->mmlu || mmlu ? "mmlu" : retain ? "retain-budget" : "select best");
+    if (o->every && t->job.train.objective->negates)
+        return lac_fail(err, LAC_ERR_USAGE, "--every: --objective %s forgets only at its end", t->objective);
+    if (retain && !(o->retain_budget >= 0))
+        return lac_fail(err, LAC_ERR_USAGE, "--retain-budget %g: give at least 0", o->retain_budget);
+    if (mmlu && !(o->mmlu_budget >= 0))
+        return lac_fail(err, LAC_ERR_USAGE, "--mmlu-budget %g: give at least 0", o->mmlu_budget);
+    if (retain && !t->retain) return lac_fail(err, LAC_ERR_USAGE, "--retain-budget: there is no --retain to measure");
+    if (mmlu && !t->mmlu) return lac_fail(err, LAC_ERR_USAGE, "--mmlu-budget: there is no --mmlu to measure");
+    if (t->mmlu_limit < 0) return lac_fail(err, LAC_ERR_USAGE, "--mmlu-limit %d: give at least 0", t->mmlu_limit);
+    if (o->best && !retain && !mmlu)
+        return lac_fail(err, LAC_ERR_USAGE, "--select best: give --retain-budget or --mmlu-budget; the state that forgets "
+                        "most is else the one most damaged");
+    return LAC_OK;
+}
+
 /* Words become what they mean. */
 static lac_status resolve(task *t, lac_err *err)
 {
@@ -155,7 +202,7 @@ static lac_status resolve(task *t, lac_err *err)
         return lac_fail(err, LAC_ERR_USAGE, "--objective %s learns, it does not forget; see lacuna finetune",
                         t->objective);
     if (lac_objective_resolve(t->settings, &train->alpha, &t->alpha, train->objective, t->variant, err) ||
-        check_files(t, err))
+        check_files(t, err) || check_checks(t, err))
         return err->code;
     train->settings = t->settings;
     return lac_job_resolve(&t->job, err);
@@ -163,7 +210,7 @@ static lac_status resolve(task *t, lac_err *err)
 
 int cmd_unlearn(int argc, char **argv)
 {
-    task t = {.objective = "joint",
+    task t = {.objective = "joint", .select = "last",
               .job = {LAC_JOB_DEFAULTS, .layers = "0-5", .parts = "mlp"}};
     for (int k = 0; k < LAC_N_SETTINGS; k++) t.settings[k] = (double)NAN; /* not given */
     const lac_option options[] = {
@@ -178,6 +225,13 @@ int cmd_unlearn(int argc, char **argv)
 #define X(id, name, help) LAC_OPT(name, &t.settings[LAC_##id], help),
         LAC_SETTINGS(X)
 #undef X
+        LAC_OPT("every", &t.job.train.checks.every, "updates between checks of both sets; 0: none"),
+        LAC_OPT("mmlu", &t.mmlu, "checks measure MMLU too: directory of val/, continuation style, no examples"),
+        LAC_OPT("mmlu-limit", &t.mmlu_limit, "questions a subject; 0: all"),
+        LAC_OPT("retain-budget", &t.job.train.checks.retain_budget, "nats that the retain NLL may rise above the start"),
+        LAC_OPT("mmlu-budget", &t.job.train.checks.mmlu_budget, "MMLU accuracy that may be lost, 0 to 1"),
+        LAC_OPT("patience", &t.job.train.checks.patience, "checks in a row beyond a budget that end training"),
+        LAC_OPT("select", &t.select, "state that is kept: last; or best, the most forgetful one within the budgets"),
         LAC_JOB_OPTIONS(t.job),
         {0}};
     const lac_usage usage = {.command = "unlearn",

@@ -61,6 +61,9 @@ static lac_status check_options(const lac_train_options *o, lac_err *err)
                         o->objective->needs_forget ? 2 : 1);
     if (o->micro < 1) return lac_fail(err, LAC_ERR_USAGE, "--micro %d: give at least 1", o->micro);
     if (o->batch_tokens < 1) return lac_fail(err, LAC_ERR_USAGE, "--batch-tokens: give at least 1");
+    if (o->checks.every < 0) return lac_fail(err, LAC_ERR_USAGE, "--every %d: give at least 0", o->checks.every);
+    if (o->checks.patience < 1)
+        return lac_fail(err, LAC_ERR_USAGE, "--patience %d: give at least 1", o->checks.patience);
     if (o->warmup < 0) return lac_fail(err, LAC_ERR_USAGE, "--warmup %d: give at least 0", o->warmup);
     if (!(o->clip >= 0)) return lac_fail(err, LAC_ERR_USAGE, "--clip %g: give a number of at least 0", o->clip);
     if (!(o->adamw.weight_decay >= 0))

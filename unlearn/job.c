@@ -1,13 +1,12 @@
 #include "unlearn/job.h"
 
 #include <errno.h>
-#include <math.h>
 #include <omp.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "plots/gnuplot.h"
-#include "unlearn/memory.h"
+#include "unlearn/job_report.h"
 
 #define STATE "lacuna/state"
 
@@ -52,75 +51,6 @@ lac_status lac_job_dataset_options(lac_dataset_options *o, const lac_job *job, c
     return lac_chat_parse(&o->chat, job->chat, model->tokenizer, err);
 }
 
-/* ---- talk ------------------------------------------------------------------------------------------------ */
-
-static void say_set(const char *name, const lac_dataset *set)
-{
-    fprintf(stderr, "  %-9s %zu rows, %zu tokens, %zu of them labels, longest row %zu", name, set->n, set->tokens,
-            set->labels, set->longest);
-    if (set->n_cut) fprintf(stderr, "; %zu cut to --max-length", set->n_cut);
-    if (set->n_left_out) fprintf(stderr, "; %zu left out, their prompts being longer", set->n_left_out);
-    fputc('\n', stderr);
-}
-
-static void say_memory(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_train_report *plan,
-                       const lac_dataset *forget, const lac_dataset *retain)
-{
-    const lac_dataset *alternates = job->train.alternates;
-    size_t longest = forget ? forget->longest : 0;
-    if (retain && retain->longest > longest) longest = retain->longest;
-    if (alternates) longest += alternates->longest;
-    const lac_train_memory m = lac_train_memory_of(model, mask, &job->train, longest, plan->tokens_in_all / plan->updates);
-    fprintf(stderr, "  memory    about %zu MiB: weights %zu, %d copies of what trains %zu, activations %zu\n", m.total >> 20,
-            m.weights >> 20, m.n_copies, m.copies >> 20, m.activations >> 20);
-}
-
-static void say_plan(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_dataset *forget,
-                     const lac_dataset *retain)
-{
-    lac_train_report plan;
-    if (lac_train_plan(&plan, forget, retain, &job->train, NULL)) return;
-    fprintf(stderr, "plan\n");
-    if (forget) say_set("forget", forget);
-    if (retain) say_set(forget ? "retain" : "data", retain);
-    fprintf(stderr, "  updates   %zu = %d epochs of %zu, %zu rows, about %zu tokens\n", plan.updates, job->train.epochs,
-            plan.updates_per_epoch, plan.rows_in_all, plan.tokens_in_all);
-    fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n", mask->n_trained, model->n_tensors,
-            (double)mask->n_parameters / 1e6, (double)lac_model_parameters(model) / 1e6);
-    say_memory(job, model, mask, &plan, forget, retain);
-}
-
-static void say_result(const lac_common *common, const lac_job *job, const lac_train_report *r, bool two_sides)
-{
-    if (common->json) {
-        cJSON *j = cJSON_CreateObject();
-        cJSON_AddStringToObject(j, "out", job->out);
-        cJSON_AddNumberToObject(j, "updates", (double)r->done);
-        cJSON_AddNumberToObject(j, "rows", (double)r->last.rows);
-        cJSON_AddNumberToObject(j, "tokens", (double)r->last.tokens);
-        if (two_sides) {
-            cJSON_AddItemToObject(j, "forget_first", lac_json_number(r->first.loss[LAC_FORGET]));
-            cJSON_AddItemToObject(j, "forget_last", lac_json_number(r->last.loss[LAC_FORGET]));
-        }
-        cJSON_AddItemToObject(j, two_sides ? "retain_first" : "loss_first", lac_json_number(r->first.loss[LAC_RETAIN]));
-        cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last", lac_json_number(r->last.loss[LAC_RETAIN]));
-        char *text = cJSON_PrintUnformatted(j);
-        if (text) puts(text);
-        cJSON_free(text);
-        cJSON_Delete(j);
-        return;
-    }
-    printf("updates\t%zu\n", r->done);
-    if (two_sides) printf("forget loss\t%.3f to %.3f\n", r->first.loss[LAC_FORGET], r->last.loss[LAC_FORGET]);
-    if (r->rows[LAC_RETAIN])
-        printf("%s\t%.3f to %.3f\n", two_sides ? "retain loss" : "loss", r->first.loss[LAC_RETAIN],
-               r->last.loss[LAC_RETAIN]);
-    printf("checkpoint\t%s\n", job->out);
-    if (!common->quiet && r->seconds > 0)
-        fprintf(stderr, "%zu tokens in %.1f s: %.0f tokens/s\n", r->last.tokens - r->before.tokens, r->seconds,
-                (double)(r->last.tokens - r->before.tokens) / r->seconds);
-}
-
 /* ---- the result ------------------------------------------------------------------------------------------ */
 
 /* The mask as a list of names: reads back with --mask, for this model or one of its kind. */
@@ -134,24 +64,26 @@ static lac_status save_mask(const char *path, const lac_model *model, const lac_
     return status;
 }
 
-/* What plots/losses.gp draws: the losses (and alpha) of steps.tsv. */
-static lac_status save_losses(const lac_outdir *out, bool two_sides, lac_err *err)
+/* Columns (ending with -1) of a table of the run, as a table for a picture; behind them one more, the same in each line. */
+static lac_status project(const lac_outdir *out, const char *from, const char *to, const char *head, const int *columns,
+                          const char *constant, lac_err *err)
 {
     lac_arena arena = {0};
     lac_writer table = {0};
     char path[1100];
-    snprintf(path, sizeof path, "%s/lacuna/steps.tsv", out->part);
-    char *steps = lac_file_read(path, &arena, NULL, err);
-    snprintf(path, sizeof path, "%s/lacuna/plots/losses.tsv", out->part);
-    if (steps && !lac_writer_open(&table, path, err)) {
-        fprintf(table.stream, "# plot losses.gp\n# title %s\n", two_sides ? "unlearning" : "learning");
-        char *rest = steps;
+    snprintf(path, sizeof path, "%s/lacuna/%s", out->part, from);
+    char *text = lac_file_read(path, &arena, NULL, err);
+    snprintf(path, sizeof path, "%s/lacuna/plots/%s", out->part, to);
+    if (text && !lac_writer_open(&table, path, err)) {
+        fputs(head, table.stream);
+        char *rest = text;
         for (char *line; (line = strsep(&rest, "\n")) && *line;) {
             char *field[16] = {0}, *cursor = line;
             for (int k = 0; k < 16 && cursor; k++) field[k] = strsep(&cursor, "\t");
-            if (line == steps) continue; /* the names of columns */
-            if (two_sides) fprintf(table.stream, "%s\t%s\t%s\t%s\n", field[0], field[6], field[7], field[8]);
-            else fprintf(table.stream, "%s\t%s\n", field[0], field[6]);
+            if (line == text) continue; /* the names of columns */
+            for (const int *c = columns; *c >= 0; c++)
+                fprintf(table.stream, "%s%s", c == columns ? "" : "\t", field[*c] ? field[*c] : "");
+            fprintf(table.stream, "%s%s\n", constant ? "\t" : "", constant ? constant : "");
         }
         lac_writer_commit(&table, err);
     }
@@ -159,13 +91,19 @@ static lac_status save_losses(const lac_outdir *out, bool two_sides, lac_err *er
     return err->code;
 }
 
-/* Trouble with the picture is said and borne: a checkpoint without it is still a checkpoint. */
-static void draw(const lac_outdir *out, bool two_sides, bool quiet)
+/* Trouble with the pictures is said and borne: a checkpoint without them is still a checkpoint. */
+static void draw(const lac_outdir *out, const lac_job *job, const lac_train_report *r, bool two_sides, bool quiet)
 {
-    char dir[1100];
+    static const int learning[] = {0, 6, -1}, unlearning[] = {0, 6, 7, 8, -1}, checks[] = {0, 1, 3, 2, 4, 5, -1};
+    char dir[1100], limit[40];
     lac_err err = {0};
+    snprintf(limit, sizeof limit, "%.9g", r->start.nll[LAC_RETAIN] + job->train.checks.retain_budget);
     snprintf(dir, sizeof dir, "%s/lacuna/plots", out->part);
-    if (!save_losses(out, two_sides, &err)) lac_plots_draw(dir, NULL, &err);
+    if (two_sides) project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title unlearning\n", unlearning, NULL, &err);
+    else project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title learning\n", learning, NULL, &err);
+    if (!err.code && job->train.checks.every)
+        project(out, "checks.tsv", "checks.tsv", "# plot checks.gp\n# title checks\n", checks, limit, &err);
+    if (!err.code) lac_plots_draw(dir, NULL, &err);
     if (err.code && !quiet) fprintf(stderr, "lacuna: %s\n", err.msg);
 }
 
@@ -184,25 +122,41 @@ static bool state_stands(const char *path, bool quiet)
     return !err.code;
 }
 
+static FILE *open_table(const lac_outdir *out, const char *name, const char *mode, lac_err *err)
+{
+    char path[1100];
+    snprintf(path, sizeof path, "%s/lacuna/%s", out->part, name);
+    FILE *table = fopen(path, mode);
+    if (!table) lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
+    return table;
+}
+
+static void close_table(FILE *table, lac_err *err)
+{
+    const bool bad = table && ferror(table);
+    if (table && (fclose(table) || bad))
+        lac_fail(err, LAC_ERR_FILE, "the tables of the run could not be written: is the disk full?");
+}
+
 static lac_status train_into(const lac_outdir *out, lac_train_report *report, const lac_job *job,
                              const lac_common *common, lac_model *model, const lac_mask *mask,
                              const lac_dataset *forget, const lac_dataset *retain, const char *what, lac_err *err)
 {
-    char path[1100], state[1100];
-    snprintf(path, sizeof path, "%s/lacuna/steps.tsv", out->part);
+    char state[1100];
     snprintf(state, sizeof state, "%s/" STATE, out->part);
     lac_train_options o = job->train;
     o.state = state;
-    FILE *steps = fopen(path, state_stands(state, common->quiet) ? "ae" : "we");
-    if (!steps) return lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
+    const char *mode = state_stands(state, common->quiet) ? "ae" : "we";
+    FILE *steps = open_table(out, "steps.tsv", mode, err);
+    if (o.checks.every && steps) o.checks.table = open_table(out, "checks.tsv", mode, err);
     lac_progress progress;
     lac_train_report plan;
-    if (!lac_train_plan(&plan, forget, retain, &o, err)) {
+    if (!err->code && !lac_train_plan(&plan, forget, retain, &o, err)) {
         lac_progress_begin(&progress, common->quiet ? NULL : stderr, what, "rows", (double)plan.rows_in_all);
         if (!lac_train(report, model, mask, forget, retain, &o, steps, &progress, err)) lac_progress_end(&progress);
     }
-    bool bad = ferror(steps);
-    if (fclose(steps) || bad) lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
+    close_table(steps, err);
+    close_table(o.checks.table, err);
     return err->code;
 }
 
@@ -213,17 +167,7 @@ static lac_status save_result(const lac_outdir *out, const lac_job *job, lac_man
     char path[1100];
     snprintf(path, sizeof path, "%s/lacuna/mask.json", out->part);
     if (lac_model_save(model, out->part, job->dtype, err) || save_mask(path, model, mask, err)) return err->code;
-    cJSON *training = cJSON_CreateObject();
-    cJSON_AddNumberToObject(training, "updates_planned", (double)report->updates);
-    cJSON_AddNumberToObject(training, "updates_done", (double)report->done);
-    cJSON_AddNumberToObject(training, "rows", (double)report->last.rows);
-    cJSON_AddNumberToObject(training, "tokens", (double)report->last.tokens);
-    cJSON_AddNumberToObject(training, "labels", (double)report->last.labels);
-    cJSON_AddNumberToObject(training, "tensors_trained", (double)mask->n_trained);
-    cJSON_AddNumberToObject(training, "weights_trained", (double)mask->n_parameters);
-    cJSON_AddStringToObject(training, "checkpoint", trouble->code ? "last good state" : "after the last update");
-    if (trouble->code) cJSON_AddStringToObject(training, "stopped", trouble->msg);
-    lac_manifest_set(manifest, "training", training);
+    lac_manifest_set(manifest, "training", lac_job_training_json(job, mask, report, trouble));
     snprintf(path, sizeof path, "%s/lacuna/manifest.json", out->part);
     return lac_manifest_save(manifest, path, err);
 }
@@ -261,12 +205,12 @@ lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifes
     lac_outdir out = {0};
     lac_train_report report = {0};
     lac_err save = {0};
-    if (!common->quiet) say_plan(job, model, mask, forget, retain);
+    if (!common->quiet) lac_job_say_plan(job, model, mask, forget, retain);
     if (!open_result(&out, job, manifest, err))
         train_into(&out, &report, job, common, model, mask, forget, retain, what, err);
     if (!err->code || err->code == LAC_ERR_DIVERGED) {
         if (!save_result(&out, job, manifest, model, mask, &report, err, &save))
-            draw(&out, forget != NULL, common->quiet);
+            draw(&out, job, &report, forget != NULL, common->quiet);
         close_result(&out, &save);
         if (save.code && !err->code) *err = save;
     } else {
@@ -276,6 +220,6 @@ lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifes
         size_t used = strlen(err->msg);
         snprintf(err->msg + used, sizeof err->msg - used, " (saved in %s)", job->out);
     }
-    if (!err->code) say_result(common, job, &report, forget != NULL);
+    if (!err->code) lac_job_say_result(common, job, &report, forget != NULL);
     return err->code;
 }

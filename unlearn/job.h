@@ -1,7 +1,7 @@
 /* What `lacuna finetune` and `lacuna unlearn` share: options of training, the printed plan, the result's directory.
  *
  *   DIR/  config.json  model.safetensors  tokenizer.json ...      a checkpoint that transformers loads
- *   DIR/lacuna/  manifest.json  steps.tsv  mask.json  plots/losses.{svg,png}
+ *   DIR/lacuna/  manifest.json  steps.tsv  checks.tsv  mask.json  plots/{losses,checks}.{svg,png}
  *   DIR.part/lacuna/state                                 while it trains: what the same command goes on from */
 #ifndef LAC_UNLEARN_JOB_H
 #define LAC_UNLEARN_JOB_H

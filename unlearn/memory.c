@@ -23,6 +23,7 @@ lac_train_memory lac_train_memory_of(const lac_model *model, const lac_mask *mas
     lac_train_memory m = {.weights = 4 * lac_model_parameters(model), .n_copies = 4};
     m.n_copies += lac_weights_wait(o->objective, &o->alpha) && tokens > o->batch_tokens;
     m.n_copies += looks || o->objective->negates;
+    m.n_copies += o->checks.every && o->checks.best;
     m.copies = (size_t)m.n_copies * 4 * mask->n_parameters;
     m.activations = 4 * rows * floats_a_row(&model->config, layers, at_layer);
     if (looks) m.activations += 4 * rows * (width + floats_a_row(&model->config, 0, true));

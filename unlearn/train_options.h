@@ -3,6 +3,7 @@
 #define LAC_TRAIN_OPTIONS_H
 
 #include "unlearn/adamw.h"
+#include "unlearn/checks.h"
 #include "unlearn/dataset.h"
 #include "unlearn/objective.h"
 #include "unlearn/schedule.h"
@@ -22,6 +23,7 @@ typedef struct {
     size_t batch_tokens;  /* rows of one forward pass */
     double clip;          /* norm of the gradient; 0: not clipped */
     double collapse;      /* nats; 0: never */
+    lac_check_options checks;
     uint64_t seed;
     const char *state;    /* file to go on from, and to write the state of the run to; NULL: none */
     double save_every;    /* seconds, or nine times what writing took if that is longer; 0: never */
@@ -29,7 +31,7 @@ typedef struct {
 
 #define LAC_TRAIN_DEFAULTS                                                                                        \
     {.alpha = {.mode = LAC_ALPHA_PAPER}, .adamw = LAC_ADAMW_DEFAULTS, .epochs = 5, .batch = 12, .micro = 12,      \
-     .batch_tokens = 1024, .clip = 1, .collapse = 3, .save_every = 60}
+     .batch_tokens = 1024, .clip = 1, .collapse = 3, .save_every = 60, .checks = LAC_CHECK_DEFAULTS}
 
 typedef struct {
     size_t rows, tokens, labels;       /* so far */
@@ -42,6 +44,8 @@ typedef struct {
     size_t updates_per_epoch, updates; /* in all */
     size_t rows_in_all, tokens_in_all; /* tokens: about, where retain rows do not go round a whole number of times */
     size_t done;                       /* updates in the weights as they are now */
+    lac_check start, chosen;           /* with checks: before, and of the weights as they are now */
+    bool stopped;                      /* by a budget */
     lac_step first, last;
     lac_step before;                   /* where an earlier process left off; zeroed when there was none */
     double seconds;                    /* of this process */

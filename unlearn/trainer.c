@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "unlearn/checks.h"
 #include "unlearn/deal.h"
 #include "unlearn/health.h"
 
@@ -17,6 +18,7 @@ typedef struct {
     lac_alpha alpha;
     lac_deal deal;
     lac_health health;
+    lac_checks checks;
 
     lac_grads grads, part;     /* the update's; the retain rows' of a group in several pieces, made when needed */
     float **m, **v;            /* moments */
@@ -66,6 +68,7 @@ static lac_status make_room(trainer *t, const lac_dataset *forget, const lac_dat
               (t->v = lac_beside_new(t->model, t->mask, true, arena, err)) &&
               (t->room = LAC_NEW(arena, lac_item, most, err)) &&
               !lac_health_init(&t->health, t->model, t->mask, t->o, arena, err) &&
+              !lac_checks_init(&t->checks, &t->o->checks, t->model, t->mask, t->o->batch_tokens, arena, err) &&
               !lac_deal_init(&t->deal, forget, retain, t->o, t->report, arena, err) &&
               !lac_piece_init(&t->piece, t->model, t->mask, t->o->objective, t->settings, t->o->batch_tokens, longest,
                               arena, err) &&
@@ -261,6 +264,7 @@ static void remember(trainer *t, lac_tape *tape)
     LAC_REMEMBER(tape, t->alpha);
     lac_deal_remember(&t->deal, tape);
     lac_health_remember(&t->health, tape);
+    lac_checks_remember(&t->checks, tape);
     lac_beside_remember(t->m, t->model, tape);
     lac_beside_remember(t->v, t->model, tape);
     for (size_t k = 0; k < t->model->n_tensors; k++)
@@ -296,7 +300,7 @@ static lac_status begin(trainer *t, lac_progress *progress, lac_err *err)
     if (t->steps && fprintf(t->steps, "update\tepoch\trows\ttokens\tlabels\tlr\t%s\tgradient\n",
                             t->o->objective->needs_forget ? "forget\tretain\talpha" : "loss") < 0)
         return lac_fail(err, LAC_ERR_FILE, "the table of updates could not be written: is the disk full?");
-    return LAC_OK;
+    return lac_checks_look(&t->checks, 0, t->report->updates, err);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------------------- */
@@ -304,7 +308,7 @@ static lac_status begin(trainer *t, lac_progress *progress, lac_err *err)
 static lac_status train(trainer *t, lac_progress *progress, lac_err *err)
 {
     lac_train_report *r = t->report;
-    for (size_t update = r->done; update < r->updates; update++) {
+    for (size_t update = r->done; update < r->updates && !t->checks.stop; update++) {
         const lac_hand hand = lac_deal_next(&t->deal);
         if (update_gradient(t, &hand, err)) return err->code;
         r->last.lr = lac_lr_at(t->o->schedule, t->o->adamw.lr, (size_t)t->o->warmup, update, r->updates);
@@ -314,9 +318,19 @@ static lac_status train(trainer *t, lac_progress *progress, lac_err *err)
         step_weights(t, update);
         r->done = update + 1;
         say_step(t, progress, update, hand.epoch);
-        if (save_state(t, err)) return err->code;
+        if (lac_checks_look(&t->checks, r->done, r->updates, err) || save_state(t, err)) return err->code;
     }
     return lac_health_check_last(&t->health, r, err);
+}
+
+/* The weights that are kept, where there were checks to choose by. */
+static void choose(trainer *t)
+{
+    lac_train_report *r = t->report;
+    r->start = t->checks.start;
+    r->chosen = *lac_checks_choose(&t->checks);
+    r->stopped = t->checks.stop;
+    if (t->checks.best_weights) r->done = r->chosen.update;
 }
 
 lac_status lac_train(lac_train_report *report, lac_model *model, const lac_mask *mask, const lac_dataset *forget,
@@ -335,7 +349,9 @@ lac_status lac_train(lac_train_report *report, lac_model *model, const lac_mask 
     memcpy(t.settings, settings, sizeof t.settings);
     double started = lac_now();
     if (!make_room(&t, forget, retain, e) && !begin(&t, progress, e)) train(&t, progress, e);
-    if ((!e->code || e->code == LAC_ERR_DIVERGED) && o->objective->negates) negate(&t);
+    const bool usable = !e->code || e->code == LAC_ERR_DIVERGED;
+    if (usable && o->checks.every) choose(&t);
+    if (usable && o->objective->negates) negate(&t);
     report->seconds = lac_now() - started;
     lac_piece_release(&t.piece);
     lac_arena_release(&t.arena);

@@ -17,7 +17,8 @@
  * A run killed at any moment goes on from the state it last wrote (tape.h) to the same bytes: the state has all that the
  * next update depends on.
  *
- * deal.h says which rows an update gets, health.h when a run is stopped. */
+ * deal.h says which rows an update gets, health.h when a run has diverged, checks.h what is looked at on the way, when that
+ * ends a run, and which state is kept. */
 #ifndef LAC_TRAINER_H
 #define LAC_TRAINER_H
 

@@ -1,0 +1,193 @@
+/* A tiny model that has learnt two sets by heart, of which one is to be forgotten by its first layer's mlp alone.
+ *
+ *   cmocka_run_group_tests(tests, setup, teardown)        the fixture is *state; tests begin with restore_weights */
+#ifndef LAC_TEST_FORGETTING_H
+#define LAC_TEST_FORGETTING_H
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unlearn/trainer.h"
+
+enum { VOCAB = 40, N_ROWS = 8, LENGTH = 7, FIRST = 4 };
+
+typedef struct {
+    lac_arena arena;
+    lac_model model;
+    lac_mask mask;
+    int ids[2][N_ROWS][LENGTH];
+    lac_sequence row[2][N_ROWS];
+    lac_dataset set[2];
+    float **saved;
+} fixture;
+
+/* Only layer 0's mlp moves. */
+static inline void make_mask(fixture *f)
+{
+    lac_err err = {0};
+    lac_model *m = &f->model;
+    f->mask = (lac_mask){.trains = LAC_NEW(&f->arena, bool, m->n_tensors, &err), .n_tensors = m->n_tensors};
+    for (size_t k = 0; k < m->n_tensors; k++) {
+        if (m->tensors[k].layer != 0 || m->tensors[k].part != LAC_PART_MLP) continue;
+        f->mask.trains[k] = true;
+        f->mask.n_trained++;
+        f->mask.n_parameters += m->tensors[k].rows * m->tensors[k].cols;
+    }
+}
+
+/* Rows of different lengths, so that token means and row means differ. */
+static inline void make_sets(fixture *f)
+{
+    lac_rng rng;
+    lac_rng_seed(&rng, 11);
+    for (int side = 0; side < 2; side++) {
+        f->set[side] = (lac_dataset){.row = f->row[side], .n = N_ROWS};
+        for (int i = 0; i < N_ROWS; i++) {
+            size_t n = (size_t)(LENGTH - i % 3);
+            for (int k = 0; k < LENGTH; k++) f->ids[side][i][k] = (int)lac_rng_below(&rng, VOCAB);
+            f->row[side][i] = (lac_sequence){f->ids[side][i], n, FIRST, i + 1};
+            f->set[side].labels += n - FIRST;
+            f->set[side].tokens += n;
+            if (n > f->set[side].longest) f->set[side].longest = n;
+        }
+    }
+}
+
+static inline void save_weights(fixture *f)
+{
+    lac_err err = {0};
+    if (!f->saved) f->saved = LAC_NEW(&f->arena, float *, f->model.n_tensors, &err);
+    for (size_t k = 0; k < f->model.n_tensors; k++) {
+        const lac_tensor *t = &f->model.tensors[k];
+        if (!f->saved[k]) f->saved[k] = LAC_NEW(&f->arena, float, t->rows * t->cols, &err);
+        memcpy(f->saved[k], t->data, t->rows * t->cols * sizeof(float));
+    }
+}
+
+static inline void restore_weights(fixture *f)
+{
+    for (size_t k = 0; k < f->model.n_tensors; k++)
+        memcpy(f->model.tensors[k].data, f->saved[k], f->model.tensors[k].rows * f->model.tensors[k].cols * sizeof(float));
+}
+
+static inline lac_train_options options(const lac_objective *objective)
+{
+    lac_train_options o = LAC_TRAIN_DEFAULTS;
+    o.objective = objective;
+    o.seed = 5;
+    return o;
+}
+
+static inline bool all(const lac_model *model, lac_mask *mask, bool *trains)
+{
+    *mask = (lac_mask){.trains = trains, .n_tensors = model->n_tensors, .n_trained = model->n_tensors,
+                       .n_parameters = lac_model_parameters(model)};
+    memset(trains, true, model->n_tensors);
+    return true;
+}
+
+/* A model that has learnt both sets by heart; the masked part alone is to forget one of them. */
+static inline int setup(void **state)
+{
+    static const lac_config config = {
+        .family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 64, .n_heads = 4, .n_kv_heads = 2,
+        .head_dim = 8, .vocab = VOCAB, .context = 32, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
+    fixture *f = calloc(1, sizeof *f);
+    lac_err err = {0};
+    if (!f || lac_model_layout(&f->model, &config, &f->arena, &err)) return -1;
+    lac_model_randomise(&f->model, 0.05, 7);
+    make_sets(f);
+    lac_dataset both = {.row = LAC_NEW(&f->arena, lac_sequence, 2 * N_ROWS, &err), .n = 2 * N_ROWS, .longest = LENGTH};
+    memcpy(both.row, f->row[0], sizeof f->row[0]);
+    memcpy(both.row + N_ROWS, f->row[1], sizeof f->row[1]);
+    bool trains[64];
+    lac_mask everything;
+    all(&f->model, &everything, trains);
+    lac_train_options o = options(&lac_objective_ce);
+    o.adamw.lr = 1e-2;
+    o.epochs = 40;
+    o.batch = 8;
+    lac_train_report report;
+    if (lac_train(&report, &f->model, &everything, NULL, &both, &o, NULL, NULL, &err)) fail_msg("%s", err.msg);
+    if (report.last.loss[LAC_RETAIN] > 0.1) fail_msg("the tiny model did not learn: %g", report.last.loss[LAC_RETAIN]);
+    make_mask(f);
+    save_weights(f);
+    *state = f;
+    return 0;
+}
+
+static inline int teardown(void **state)
+{
+    fixture *f = *state;
+    lac_model_release(&f->model);
+    lac_arena_release(&f->arena);
+    free(f);
+    return 0;
+}
+
+/* Of one row, summed over its labels. */
+static inline double nll_of(const fixture *f, const lac_sequence *s)
+{
+    double sum = 0, logp[LENGTH];
+    int wanted[LENGTH];
+    lac_run run = {0};
+    lac_err err = {0};
+    const size_t labels = s->n - s->first_label;
+    for (size_t k = 0; k < labels; k++) wanted[k] = (int)(s->first_label + k - 1);
+    lac_segment segment = {.tokens = s->ids, .n_rows = (int)s->n - 1};
+    lac_batch batch = {.segments = &segment, .n_segments = 1, .wanted = wanted, .n_wanted = labels};
+    if (lac_forward(&run, &f->model, &batch, &err) ||
+        lac_logprobs(logp, NULL, &run, &f->model, run.final, s->ids + s->first_label, labels, &err))
+        fail_msg("%s", err.msg);
+    for (size_t k = 0; k < labels; k++) sum -= logp[k];
+    lac_run_release(&run);
+    return sum;
+}
+
+/* One mean over all labels of a side, or the mean of its rows' means. */
+static inline double loss_by_hand(const fixture *f, lac_side side, bool by_sequence)
+{
+    double sum = 0, n = 0;
+    for (int i = 0; i < N_ROWS; i++) {
+        const lac_sequence *s = &f->row[side][i];
+        const double labels = (double)(s->n - s->first_label);
+        sum += nll_of(f, s) / (by_sequence ? labels : 1);
+        n += by_sequence ? 1 : labels;
+    }
+    return sum / n;
+}
+
+static inline double ce(const fixture *f, lac_side side)
+{
+    return loss_by_hand(f, side, false);
+}
+
+static inline void run(fixture *f, const lac_train_options *o, lac_train_report *report)
+{
+    lac_err err = {0};
+    restore_weights(f);
+    if (lac_train(report, &f->model, &f->mask, &f->set[LAC_FORGET], &f->set[LAC_RETAIN], o, NULL, NULL, &err))
+        fail_msg("%s", err.msg);
+}
+
+static inline double largest_gap(const fixture *f, float *const *other)
+{
+    double most = 0;
+    for (size_t k = 0; k < f->model.n_tensors; k++)
+        for (size_t i = 0; i < f->model.tensors[k].rows * f->model.tensors[k].cols; i++)
+            most = fmax(most, fabs((double)f->model.tensors[k].data[i] - other[k][i]));
+    return most;
+}
+
+static inline float **copy_of_weights(fixture *f)
+{
+    float **keep = f->saved;
+    f->saved = NULL;
+    save_weights(f);
+    float **copy = f->saved;
+    f->saved = keep;
+    return copy;
+}
+
+#endif

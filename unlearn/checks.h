@@ -1,0 +1,72 @@
+/* Looking at a model while it trains, and which of its states is kept.
+ *
+ * Before the first update, after every so many and after the last, both sets are scored as they stand in their files: no
+ * label is left out, whatever the objective skips.
+ *
+ *   nll      mean over a set's labels of −log p
+ *   exact    share of its rows whose every label is the likeliest behind the ones before it
+ *   mmlu     accuracy, continuation style without examples
+ *
+ * A state is within the budgets when its forget nll is a number, its retain nll is at most `retain_budget` above the start's, and its mmlu at most
+ * `mmlu_budget` below.  Training stops after `patience` checks in a row beyond them.  Kept is the last state, or the best
+ * one: of those checked and within the budgets, the start among them, that with the highest forget nll; of equals the
+ * earliest.
+ *
+ * The published program of Selective Amnesia keeps the state with the lowest joint loss, −CE_forget + α CE_retain.  That
+ * has no lower bound: it falls for as long as the model forgets how to speak, so the state that has gone furthest astray
+ * wins, and α differs between the states that are compared.  Here the damage is bounded first. */
+#ifndef LAC_CHECKS_H
+#define LAC_CHECKS_H
+
+#include <math.h>
+
+#include "score/mmlu.h"
+#include "unlearn/dataset.h"
+#include "unlearn/objective.h"
+#include "unlearn/weights.h"
+
+typedef struct {
+    int every;                 /* updates; 0: never */
+    const lac_dataset *set[2]; /* by side; NULL: not looked at */
+    const lac_mmlu *mmlu;      /* NULL: not asked */
+    double retain_budget, mmlu_budget; /* nats a token; of accuracy; NaN: no such budget */
+    int patience;
+    bool best;                 /* else the last state is kept */
+    FILE *table;               /* a line a check; or NULL */
+} lac_check_options;
+
+#define LAC_CHECK_DEFAULTS {.retain_budget = (double)NAN, .mmlu_budget = (double)NAN, .patience = 2}
+
+typedef struct {
+    size_t update;
+    double nll[2], exact[2], mmlu; /* NaN: not looked at */
+    bool within;
+} lac_check;
+
+typedef struct {
+    const lac_check_options *o;
+    const lac_model *model;
+    size_t batch_tokens;
+    lac_check start, last, best;
+    float **best_weights; /* NULL: not wanted */
+    int beyond;           /* checks in a row */
+    bool stop;
+} lac_checks;
+
+/* The best weights' room is the arena's. */
+lac_status lac_checks_init(lac_checks *c, const lac_check_options *o, const lac_model *model, const lac_mask *mask,
+                           size_t batch_tokens, lac_arena *arena, lac_err *err);
+
+/* Looks at the model after `update` of `updates`, where a check is due; sets stop where training is to end. */
+lac_status lac_checks_look(lac_checks *c, size_t update, size_t updates, lac_err *err);
+
+/* What the weights are to be in the end: the best ones are put back where they are wanted. */
+const lac_check *lac_checks_choose(const lac_checks *c);
+
+void lac_checks_remember(lac_checks *c, lac_tape *tape);
+
+/* One look at one set: mean NLL a label, and the share of exact rows. */
+lac_status lac_check_set(double *nll, double *exact, const lac_model *model, const lac_dataset *set, size_t batch_tokens,
+                         lac_err *err);
+
+#endif

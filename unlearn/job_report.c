@@ -1,0 +1,162 @@
+#include "unlearn/job_report.h"
+
+#include <math.h>
+
+#include "unlearn/memory.h"
+
+/* ---- before ---------------------------------------------------------------------------------------------- */
+
+static void say_set(const char *name, const lac_dataset *set)
+{
+    fprintf(stderr, "  %-9s %zu rows, %zu tokens, %zu of them labels, longest row %zu", name, set->n, set->tokens,
+            set->labels, set->longest);
+    if (set->n_cut) fprintf(stderr, "; %zu cut to --max-length", set->n_cut);
+    if (set->n_left_out) fprintf(stderr, "; %zu left out, their prompts being longer", set->n_left_out);
+    fputc('\n', stderr);
+}
+
+static void say_memory(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_train_report *plan,
+                       const lac_dataset *forget, const lac_dataset *retain)
+{
+    const lac_dataset *alternates = job->train.alternates;
+    size_t longest = forget ? forget->longest : 0;
+    if (retain && retain->longest > longest) longest = retain->longest;
+    if (alternates) longest += alternates->longest;
+    const lac_train_memory m = lac_train_memory_of(model, mask, &job->train, longest, plan->tokens_in_all / plan->updates);
+    fprintf(stderr, "  memory    about %zu MiB: weights %zu, %d copies of what trains %zu, activations %zu\n", m.total >> 20,
+            m.weights >> 20, m.n_copies, m.copies >> 20, m.activations >> 20);
+}
+
+void lac_job_say_plan(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_dataset *forget,
+                      const lac_dataset *retain)
+{
+    lac_train_report plan;
+    if (lac_train_plan(&plan, forget, retain, &job->train, NULL)) return;
+    fprintf(stderr, "plan\n");
+    if (forget) say_set("forget", forget);
+    if (retain) say_set(forget ? "retain" : "data", retain);
+    fprintf(stderr, "  updates   %zu = %d epochs of %zu, %zu rows, about %zu tokens\n", plan.updates, job->train.epochs,
+            plan.updates_per_epoch, plan.rows_in_all, plan.tokens_in_all);
+    fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n", mask->n_trained, model->n_tensors,
+            (double)mask->n_parameters / 1e6, (double)lac_model_parameters(model) / 1e6);
+    say_memory(job, model, mask, &plan, forget, retain);
+}
+
+/* ---- what was checked -------------------------------------------------------------------------------------- */
+
+/* By what the weights in the result were chosen, in words. */
+static void say_rule(char *text, size_t size, const lac_check_options *o)
+{
+    size_t n = (size_t)snprintf(text, size, o->best ? "highest forget NLL of the states checked every %d updates"
+                                                    : "last state, checked every %d updates", o->every);
+    const char *word = o->best ? ", with" : "; stopped beyond";
+    if (!isnan(o->retain_budget) && n < size) {
+        n += (size_t)snprintf(text + n, size - n, "%s retain NLL at most %g above the start's", word, o->retain_budget);
+        word = " and";
+    }
+    if (!isnan(o->mmlu_budget) && n < size)
+        n += (size_t)snprintf(text + n, size - n, "%s MMLU at most %g below the start's", word, o->mmlu_budget);
+    if (o->best && n < size) snprintf(text + n, size - n, "; the earliest of equals");
+}
+
+static cJSON *check_json(const lac_check *k)
+{
+    cJSON *j = cJSON_CreateObject();
+    cJSON_AddNumberToObject(j, "update", (double)k->update);
+    cJSON_AddItemToObject(j, "forget_nll", lac_json_number(k->nll[LAC_FORGET]));
+    cJSON_AddItemToObject(j, "forget_exact", lac_json_number(k->exact[LAC_FORGET]));
+    cJSON_AddItemToObject(j, "retain_nll", lac_json_number(k->nll[LAC_RETAIN]));
+    cJSON_AddItemToObject(j, "retain_exact", lac_json_number(k->exact[LAC_RETAIN]));
+    cJSON_AddItemToObject(j, "mmlu", lac_json_number(k->mmlu));
+    cJSON_AddBoolToObject(j, "within", k->within);
+    return j;
+}
+
+static cJSON *checks_json(const lac_check_options *o, const lac_train_report *r)
+{
+    char rule[400];
+    cJSON *j = cJSON_CreateObject();
+    say_rule(rule, sizeof rule, o);
+    cJSON_AddStringToObject(j, "kept", rule);
+    cJSON_AddItemToObject(j, "start", check_json(&r->start));
+    cJSON_AddItemToObject(j, "chosen", check_json(&r->chosen));
+    cJSON_AddBoolToObject(j, "stopped_by_budget", r->stopped);
+    return j;
+}
+
+static void print_check(const char *name, double start, double chosen)
+{
+    if (!isnan(start)) printf("%s\t%.3f to %.3f\n", name, start, chosen);
+}
+
+static void print_checks(const lac_check_options *o, const lac_train_report *r)
+{
+    char rule[400];
+    const lac_check *a = &r->start, *b = &r->chosen;
+    say_rule(rule, sizeof rule, o);
+    printf("kept\tupdate %zu: %s\n", b->update, rule);
+    if (r->stopped) printf("stopped\tbeyond a budget at %d checks in a row\n", o->patience);
+    print_check("forget NLL", a->nll[LAC_FORGET], b->nll[LAC_FORGET]);
+    print_check("forget exact", a->exact[LAC_FORGET], b->exact[LAC_FORGET]);
+    print_check("retain NLL", a->nll[LAC_RETAIN], b->nll[LAC_RETAIN]);
+    print_check("retain exact", a->exact[LAC_RETAIN], b->exact[LAC_RETAIN]);
+    print_check("MMLU", a->mmlu, b->mmlu);
+}
+
+/* ---- after ----------------------------------------------------------------------------------------------- */
+
+static const char *kept_state(const lac_job *job, const lac_train_report *r, const lac_err *trouble)
+{
+    if (job->train.checks.every && job->train.checks.best) return "best of those checked";
+    return trouble->code ? "last good state" : r->stopped ? "where a budget stopped it" : "after the last update";
+}
+
+cJSON *lac_job_training_json(const lac_job *job, const lac_mask *mask, const lac_train_report *report,
+                             const lac_err *trouble)
+{
+    cJSON *training = cJSON_CreateObject();
+    cJSON_AddNumberToObject(training, "updates_planned", (double)report->updates);
+    cJSON_AddNumberToObject(training, "updates_done", (double)report->done);
+    cJSON_AddNumberToObject(training, "rows", (double)report->last.rows);
+    cJSON_AddNumberToObject(training, "tokens", (double)report->last.tokens);
+    cJSON_AddNumberToObject(training, "labels", (double)report->last.labels);
+    cJSON_AddNumberToObject(training, "tensors_trained", (double)mask->n_trained);
+    cJSON_AddNumberToObject(training, "weights_trained", (double)mask->n_parameters);
+    if (job->train.checks.every) cJSON_AddItemToObject(training, "checks", checks_json(&job->train.checks, report));
+    cJSON_AddStringToObject(training, "checkpoint", kept_state(job, report, trouble));
+    if (trouble->code) cJSON_AddStringToObject(training, "stopped", trouble->msg);
+    return training;
+}
+
+void lac_job_say_result(const lac_common *common, const lac_job *job, const lac_train_report *r, bool two_sides)
+{
+    if (common->json) {
+        cJSON *j = cJSON_CreateObject();
+        cJSON_AddStringToObject(j, "out", job->out);
+        cJSON_AddNumberToObject(j, "updates", (double)r->done);
+        cJSON_AddNumberToObject(j, "rows", (double)r->last.rows);
+        cJSON_AddNumberToObject(j, "tokens", (double)r->last.tokens);
+        if (two_sides) {
+            cJSON_AddItemToObject(j, "forget_first", lac_json_number(r->first.loss[LAC_FORGET]));
+            cJSON_AddItemToObject(j, "forget_last", lac_json_number(r->last.loss[LAC_FORGET]));
+        }
+        cJSON_AddItemToObject(j, two_sides ? "retain_first" : "loss_first", lac_json_number(r->first.loss[LAC_RETAIN]));
+        cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last", lac_json_number(r->last.loss[LAC_RETAIN]));
+        if (job->train.checks.every) cJSON_AddItemToObject(j, "checks", checks_json(&job->train.checks, r));
+        char *text = cJSON_PrintUnformatted(j);
+        if (text) puts(text);
+        cJSON_free(text);
+        cJSON_Delete(j);
+        return;
+    }
+    printf("updates\t%zu\n", r->done);
+    if (two_sides) printf("forget loss\t%.3f to %.3f\n", r->first.loss[LAC_FORGET], r->last.loss[LAC_FORGET]);
+    if (r->rows[LAC_RETAIN])
+        printf("%s\t%.3f to %.3f\n", two_sides ? "retain loss" : "loss", r->first.loss[LAC_RETAIN],
+               r->last.loss[LAC_RETAIN]);
+    if (job->train.checks.every) print_checks(&job->train.checks, r);
+    printf("checkpoint\t%s\n", job->out);
+    if (!common->quiet && r->seconds > 0)
+        fprintf(stderr, "%zu tokens in %.1f s: %.0f tokens/s\n", r->last.tokens - r->before.tokens, r->seconds,
+                (double)(r->last.tokens - r->before.tokens) / r->seconds);
+}
