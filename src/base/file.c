@@ -221,6 +221,13 @@ static lac_status make_dirs(const char *path, bool with_last, lac_err *err)
     return LAC_OK;
 }
 
+lac_status lac_path_make_dirs(const char *path, lac_err *err) { return make_dirs(path, true, err); }
+
+lac_status lac_path_remove(const char *path, lac_err *err)
+{
+    return lac_path_exists(path) && remove_tree(path) ? fail_file(err, "remove", path) : LAC_OK;
+}
+
 lac_status lac_outdir_open(lac_outdir *out, const char *path, lac_err *err)
 {
     lac_outdir new = {0};
@@ -302,6 +309,21 @@ void lac_outdir_abandon(lac_outdir *out)
 
 /* ---- whole files ----------------------------------------------------------------------------------------- */
 
+static void end_hash(char hex[65], lac_hash *hash)
+{
+    uint8_t digest[LAC_HASH_SIZE];
+    lac_hash_end(hash, digest);
+    for (size_t i = 0; i < sizeof digest; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+void lac_text_sha256(char hex[65], const char *text)
+{
+    lac_hash hash;
+    lac_hash_begin(&hash);
+    lac_hash_add(&hash, text, strlen(text));
+    end_hash(hex, &hash);
+}
+
 lac_status lac_file_sha256(char hex[65], const char *path, lac_err *err)
 {
     hex[0] = '\0';
@@ -309,15 +331,13 @@ lac_status lac_file_sha256(char hex[65], const char *path, lac_err *err)
     if (!in) return fail_file(err, "open", path);
     lac_hash hash;
     lac_hash_begin(&hash);
-    uint8_t chunk[CHUNK], digest[LAC_HASH_SIZE];
+    uint8_t chunk[CHUNK];
     size_t n;
     while ((n = fread(chunk, 1, sizeof chunk, in)) > 0) lac_hash_add(&hash, chunk, n);
     lac_status status = ferror(in) ? fail_file(err, "read", path) : LAC_OK;
     fclose(in);
-    if (status) return status;
-    lac_hash_end(&hash, digest);
-    for (size_t i = 0; i < sizeof digest; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    return LAC_OK;
+    if (!status) end_hash(hex, &hash);
+    return status;
 }
 
 lac_status lac_file_copy(const char *from, const char *to, lac_err *err)

@@ -23,6 +23,9 @@ char *lac_file_read(const char *path, lac_arena *arena, size_t *size, lac_err *e
 bool lac_path_exists(const char *path);
 bool lac_path_is_dir(const char *path);
 
+lac_status lac_path_make_dirs(const char *path, lac_err *err); /* mkdir -p */
+lac_status lac_path_remove(const char *path, lac_err *err);    /* a file, or a directory with all in it; may be missing */
+
 /* A file written aside (`path.part`) and renamed into place by commit, so that nobody ever sees half of it.
  * Write to out.stream with stdio.  commit flushes, syncs, checks every error (a full disk among them) and
  * renames; abandon removes what was written.  Both accept a zeroed writer. */
@@ -54,6 +57,7 @@ void lac_outdir_abandon(lac_outdir *out); /* removes the part directory; accepts
 
 /* sha256 of a file as 64 hex digits and a NUL. */
 lac_status lac_file_sha256(char hex[65], const char *path, lac_err *err);
+void lac_text_sha256(char hex[65], const char *text);
 
 /* Copies a file byte for byte (written aside, moved into place). */
 lac_status lac_file_copy(const char *from, const char *to, lac_err *err);

@@ -283,12 +283,27 @@ static void print_help(const table *t)
     if (u->example) printf("\nfor example\n\n  %s\n", u->example);
 }
 
+/* The same page for programs: {"command", "summary", "synopsis", "words": n, "options": {name: default}}. */
+static void print_help_json(const lac_usage *usage)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "command", usage->command);
+    cJSON_AddStringToObject(json, "summary", usage->summary);
+    cJSON_AddStringToObject(json, "synopsis", usage->synopsis);
+    cJSON_AddNumberToObject(json, "words", usage->n_positional);
+    cJSON_AddItemToObject(json, "options", lac_options_json(usage));
+    char *text = cJSON_Print(json);
+    if (text) puts(text);
+    free(text);
+    cJSON_Delete(json);
+}
+
 /* ---- all of it ------------------------------------------------------------------------------------------- */
 
-static bool asks_for_help(int argc, char **argv)
+static bool has_word(int argc, char **argv, const char *word)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return true;
+        if (!strcmp(argv[i], word)) return true;
     return false;
 }
 
@@ -298,8 +313,10 @@ lac_status lac_options_parse(lac_common *common, const lac_usage *usage, int arg
     table t;
     *common = (lac_common){0};
     table_init(&t, usage, common);
-    if (asks_for_help(argc, argv)) { /* before anything is set, so that the defaults shown are the defaults */
-        print_help(&t);
+    if (has_word(argc, argv, "--help") || has_word(argc, argv, "-h")) {
+        /* before anything is set, so that the defaults shown are the defaults */
+        if (has_word(argc, argv, "--json")) print_help_json(usage);
+        else print_help(&t);
         common->help = true;
         return LAC_OK;
     }

@@ -8,7 +8,8 @@
  *
  * The type is read off the variable; its value beforehand is the default, which --help prints.  A flag needs no
  * argument (--no-NAME clears it).  --config FILE (JSON object, same names) is read before the command line's other
- * options.  Every command also has --help, --threads N, --quiet and --json.  A misspelt name gets the nearest one. */
+ * options.  Every command also has --help, --threads N, --quiet and --json (--help --json: the table for programs).  A
+ * misspelt name gets the nearest one. */
 #ifndef LAC_OPTION_H
 #define LAC_OPTION_H
 
