@@ -71,7 +71,8 @@ static lac_status put_flip(FILE *to, const suite_items *s, const cJSON *a, const
         cJSON_AddItemToObject(line, "before", cJSON_Duplicate(field(a, said[i]), true));
         cJSON_AddItemToObject(line, "after", cJSON_Duplicate(field(b, said[i]), true));
     }
-    if (field(a, "answer")) cJSON_AddItemToObject(line, "answer", cJSON_Duplicate(field(a, "answer"), true));
+    const cJSON *answer = field(a, "answer") ? field(a, "answer") : field(a, "output"); /* generated text has the latter */
+    if (answer) cJSON_AddItemToObject(line, "answer", cJSON_Duplicate(answer, true));
     char *text = cJSON_PrintUnformatted(line);
     bool ok = text && fprintf(to, "%s\n", text) > 0;
     cJSON_free(text);

@@ -26,6 +26,8 @@ static const command commands[] = {
     {"eval", cmd_eval, "score what a model knows: MMLU, LUME rows, facts"},
     {"facts", cmd_facts, "keep the facts a model knows, split by subject into forget and retain"},
     {"compare", cmd_compare, "two results of eval beside each other"},
+    {"run", cmd_run, "a whole study from its recipe: stages, tables, one report"},
+    {"rows", cmd_rows, "choose rows of JSONL files, and put files behind each other"},
     {"demo", cmd_demo, "the whole job on the embedded model, offline"},
     {"trace", cmd_trace, "find the layers that carry a fact, by causal tracing"},
     {"depth", cmd_depth, "are facts gone from an unlearned model, or only no longer said?"},

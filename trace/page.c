@@ -21,8 +21,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/share.h"
+#include "plots/page.h"
 
 /* ---- JSON, a piece at a time -------------------------------------------------------------------------------------- */
 
@@ -71,16 +70,6 @@ static void put_names(FILE *to, const char *name, const char *const *text, int n
         put_text(to, text[i]);
     }
     fputc(']', to);
-}
-
-/* n is a multiple of three, so that nothing is left over: cells have six bytes. */
-static void put_base64(FILE *to, const uint8_t *bytes, size_t n)
-{
-    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i + 3 <= n; i += 3) {
-        uint32_t bits = (uint32_t)bytes[i] << 16 | (uint32_t)bytes[i + 1] << 8 | bytes[i + 2];
-        for (int shift = 18; shift >= 0; shift -= 6) fputc(digit[bits >> shift & 63], to);
-    }
 }
 
 /* ---- charts ------------------------------------------------------------------------------------------------------- */
@@ -181,7 +170,7 @@ static lac_status put_cells(FILE *to, const lac_trace *trace, const lac_traced *
                 for (int i = 0; i < 4; i++) *score++ = (uint8_t)(mean >> 8 * i);
                 for (int i = 2; i < 4; i++) *half++ = (uint8_t)(width >> 8 * i);
             }
-    put_base64(to, bytes, 6 * n);
+    lac_base64(to, bytes, 6 * n);
     return LAC_OK;
 }
 
@@ -273,23 +262,21 @@ static lac_status put_trace(FILE *to, const lac_trace *trace, const lac_trace_st
     return status;
 }
 
+typedef struct {
+    const lac_trace *trace;
+    const lac_trace_stats *stats;
+} contents;
+
+static lac_status fill(FILE *to, void *context, lac_err *err)
+{
+    const contents *c = context;
+    return put_trace(to, c->trace, c->stats, err);
+}
+
 lac_status lac_trace_page(const lac_trace *trace, const lac_trace_stats *stats, const char *dir, lac_err *err)
 {
-    static const char marker[] = "@TRACE@";
-    lac_arena arena = {0};
-    lac_writer out = {0};
-    char *name = lac_share_path("plots/page.html", &arena, err), *page = name ? lac_file_read(name, &arena, NULL, err) : NULL;
-    char *path = page ? lac_printf(&arena, err, "%s/page.html", dir) : NULL, *at = path ? strstr(page, marker) : NULL;
-    if (path && !at) lac_fail(err, LAC_ERR_DATA, "%s: no %s, where the numbers go; install lacuna again", name, marker);
-    if (at && !lac_writer_open(&out, path, err)) {
-        fwrite(page, 1, (size_t)(at - page), out.stream);
-        if (put_trace(out.stream, trace, stats, err)) {
-            lac_writer_abandon(&out);
-        } else {
-            fputs(at + sizeof marker - 1, out.stream);
-            lac_writer_commit(&out, err);
-        }
-    }
-    lac_arena_release(&arena);
-    return err->code;
+    char path[1200];
+    contents c = {.trace = trace, .stats = stats};
+    snprintf(path, sizeof path, "%s/page.html", dir);
+    return lac_page_write(path, "plots/page.html", "@TRACE@", fill, &c, err);
 }

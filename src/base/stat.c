@@ -3,6 +3,7 @@
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
+#include <stdbool.h>
 
 lac_stat lac_stat_of(const double *x, size_t n)
 {
@@ -13,6 +14,19 @@ lac_stat lac_stat_of(const double *x, size_t n)
         s.se = s.sd / sqrt((double)n);
     }
     return s;
+}
+
+static bool is_constant(const double *x, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (x[i] != x[0]) return false;
+    return true;
+}
+
+double lac_spearman(const double *x, const double *y, size_t n, double *work)
+{
+    if (n < 2 || is_constant(x, n) || is_constant(y, n)) return NAN;
+    return gsl_stats_spearman(x, 1, y, 1, n, work);
 }
 
 lac_status lac_bootstrap(lac_interval *out, lac_statistic statistic, const void *data, size_t n, double level, int resamples,

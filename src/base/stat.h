@@ -14,6 +14,9 @@ typedef struct {
 
 lac_stat lac_stat_of(const double *x, size_t n);
 
+/* Spearman's rank correlation, ties by their mean rank; NaN where either side is constant or n < 2.  work: [2 n]. */
+double lac_spearman(const double *x, const double *y, size_t n, double *work);
+
 typedef struct {
     double low, high;
 } lac_interval;

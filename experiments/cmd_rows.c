@@ -1,0 +1,116 @@
+/* lacuna rows -- some rows of a file, or of two, in their order.
+ *
+ *   reads    JSONL, or a JSON array of objects
+ *   writes   JSONL, a line each row that matches
+ *
+ * What a study needs before it can begin: the first so many people of a data set, two sets as one. */
+#include "experiments/cmd.h"
+
+#include <regex.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/option.h"
+
+enum { CONDITIONS = 2 };
+
+typedef struct {
+    const char *file, *behind, *out, *where[CONDITIONS];
+    int limit;
+} command;
+
+/* FIELD=REGEX, POSIX extended, anywhere in the field's text. */
+typedef struct {
+    const char *field;
+    regex_t regex;
+    bool compiled;
+} condition;
+
+static lac_status compile(condition *c, const char *text, lac_arena *arena, lac_err *err)
+{
+    char why[200];
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text)
+        return lac_fail(err, LAC_ERR_USAGE, "--where %s: it is written FIELD=EXPRESSION, as in task=^Task2$", text);
+    if (!(c->field = lac_strndup(arena, text, (size_t)(equals - text), err))) return LAC_ERR_MEMORY;
+    int wrong = regcomp(&c->regex, equals + 1, REG_EXTENDED | REG_NOSUB);
+    if (wrong) {
+        regerror(wrong, &c->regex, why, sizeof why);
+        return lac_fail(err, LAC_ERR_USAGE, "--where %s: %s", text, why);
+    }
+    c->compiled = true;
+    return LAC_OK;
+}
+
+static bool matches(const condition *c, const cJSON *row)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(row, c->field);
+    if (!c->compiled) return true;
+    if (cJSON_IsString(item)) return !regexec(&c->regex, item->valuestring, 0, NULL, 0);
+    if (!item || cJSON_IsNull(item)) return false;
+    char *text = cJSON_PrintUnformatted(item);
+    bool found = text && !regexec(&c->regex, text, 0, NULL, 0);
+    cJSON_free(text);
+    return found;
+}
+
+static lac_status copy_rows(FILE *to, const char *path, const condition *c, size_t limit, size_t *n, lac_err *err)
+{
+    lac_records r = {0};
+    if (lac_records_open(&r, path, err)) return err->code;
+    for (const cJSON *row; (!limit || *n < limit) && (row = lac_records_next(&r, err));) {
+        if (!matches(&c[0], row) || !matches(&c[1], row)) continue;
+        char *text = cJSON_PrintUnformatted(row);
+        if (!text) lac_fail(err, LAC_ERR_MEMORY, "out of memory while copying %s", path);
+        else fprintf(to, "%s\n", text);
+        cJSON_free(text);
+        ++*n;
+    }
+    lac_records_close(&r);
+    return err->code;
+}
+
+static lac_status work(const command *o, size_t *n, lac_arena *arena, lac_err *err)
+{
+    condition c[CONDITIONS] = {{0}};
+    lac_writer out = {0};
+    if (!o->out) return lac_fail(err, LAC_ERR_USAGE, "--out FILE is missing: where shall the rows go?");
+    if (o->limit < 0) return lac_fail(err, LAC_ERR_USAGE, "--limit %d: it cannot be negative", o->limit);
+    for (int i = 0; i < CONDITIONS && !err->code; i++)
+        if (o->where[i]) compile(&c[i], o->where[i], arena, err);
+    if (!err->code && !lac_writer_open(&out, o->out, err)) {
+        copy_rows(out.stream, o->file, c, (size_t)o->limit, n, err);
+        if (!err->code && o->behind) copy_rows(out.stream, o->behind, c, (size_t)o->limit, n, err);
+        if (!err->code && !*n) lac_fail(err, LAC_ERR_DATA, "%s: no row matches", o->file);
+        if (!err->code) lac_writer_commit(&out, err);
+        lac_writer_abandon(&out);
+    }
+    for (int i = 0; i < CONDITIONS; i++)
+        if (c[i].compiled) regfree(&c[i].regex);
+    return err->code;
+}
+
+int cmd_rows(int argc, char **argv)
+{
+    command o = {0};
+    const lac_option options[] = {
+        LAC_OPT("out", &o.out, "JSONL file to write"),
+        LAC_OPT("where", &o.where[0], "only rows with FIELD=EXPRESSION (POSIX extended, anywhere in the field)"),
+        LAC_OPT("and", &o.where[1], "and this too"),
+        LAC_OPT("limit", &o.limit, "the first so many; 0: all"),
+        LAC_OPT("behind", &o.behind, "a second file, whose rows follow"),
+        {0}};
+    const lac_usage usage = {.command = "rows", .summary = "choose rows of JSONL files, and put files behind each other",
+                             .synopsis = "FILE --out FILE",
+                             .example = "lacuna rows forget.jsonl --where 'task=^Task2$' --and 'id=qa[0-4]$' --limit 100 "
+                                        "--out people.jsonl",
+                             .options = options, .positional = &o.file, .n_positional = 1};
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_common common = {0};
+    size_t n = 0;
+    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help && !work(&o, &n, &arena, &err))
+        printf(common.json ? "{\"rows\": %zu}\n" : "rows\t%zu\n", n);
+    lac_arena_release(&arena);
+    return lac_complain(&err);
+}

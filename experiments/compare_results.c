@@ -1,0 +1,89 @@
+#include "experiments/compare_results.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MOST_ROWS = 4096 };
+
+typedef struct {
+    const char *path[2];
+    bool subjects;
+    compared *result;
+    lac_arena *arena;
+} comparison;
+
+static bool is_setting(const char *name)
+{
+    static const char *const names[] = {"n", "limit", "shots", "max_new", "members", "nonmembers"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i])) return true;
+    size_t n = strlen(name);
+    return n > 7 && !strcmp(name + n - 7, "_stderr");
+}
+
+static double field(const cJSON *object, const char *name, const char *suffix)
+{
+    char whole[128];
+    snprintf(whole, sizeof whole, "%s%s", name, suffix);
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, whole);
+    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
+}
+
+static lac_status add_row(comparison *c, const char *path, const cJSON *a, const cJSON *b, const char *name, lac_err *err)
+{
+    compared *r = c->result;
+    if (r->n == MOST_ROWS) return LAC_OK;
+    compare_row *row = &r->row[r->n];
+    *row = (compare_row){.score = lac_strdup(c->arena, path, err), .n = field(a, "n", ""), .before = field(a, name, ""),
+                         .before_error = field(a, name, "_stderr"), .after = field(b, name, ""),
+                         .after_error = field(b, name, "_stderr")};
+    r->n += row->score != NULL;
+    return row->score ? LAC_OK : LAC_ERR_MEMORY;
+}
+
+static lac_status walk(comparison *c, const char *path, const cJSON *a, const cJSON *b, lac_err *err)
+{
+    double n = field(a, "n", ""), m = field(b, "n", "");
+    if (!isnan(n) && !isnan(m) && n != m)
+        return lac_fail(err, LAC_ERR_DATA, "%s and %s scored different items (%s: %.0f and %.0f); score both with the "
+                        "same data and --limit", c->path[0], c->path[1], *path ? path : "all", n, m);
+    const cJSON *x;
+    cJSON_ArrayForEach(x, a) {
+        char name[512];
+        const cJSON *y = x->string ? cJSON_GetObjectItemCaseSensitive(b, x->string) : NULL;
+        if (!y || is_setting(x->string) || (!c->subjects && !strcmp(x->string, "subjects"))) continue;
+        snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", x->string);
+        if (cJSON_IsNumber(x) && cJSON_IsNumber(y) && add_row(c, name, a, b, x->string, err)) return err->code;
+        if (cJSON_IsObject(x) && cJSON_IsObject(y) && walk(c, name, x, y, err)) return err->code;
+    }
+    return LAC_OK;
+}
+
+static cJSON *load(const char *dir, lac_arena *arena, lac_err *err)
+{
+    const char *path = lac_printf(arena, err, lac_path_is_dir(dir) ? "%s/eval.json" : "%s", dir);
+    return path ? lac_json_load(path, err) : NULL;
+}
+
+static lac_status compare(comparison *c, const cJSON *a, const cJSON *b, const char *flips, lac_err *err)
+{
+    const char *first = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(a, "suite"));
+    const char *second = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "suite"));
+    if (!first || !second || strcmp(first, second))
+        return lac_fail(err, LAC_ERR_DATA, "%s is a result of suite %s and %s of %s; compare two of one suite",
+                        c->path[0], first ? first : "unknown", c->path[1], second ? second : "unknown");
+    if (walk(c, "", a, b, err)) return err->code;
+    return paired_read(&c->result->items, first, c->path[0], c->path[1], flips, c->arena, err);
+}
+
+lac_status compare_results(compared *result, const char *before, const char *after, bool subjects, const char *flips,
+                           lac_arena *arena, lac_err *err)
+{
+    comparison c = {.path = {before, after}, .subjects = subjects, .result = result, .arena = arena};
+    *result = (compared){.row = LAC_NEW(arena, compare_row, MOST_ROWS, err)};
+    cJSON *a = result->row ? load(before, arena, err) : NULL, *b = a ? load(after, arena, err) : NULL;
+    if (b) compare(&c, a, b, flips, err);
+    cJSON_Delete(a);
+    cJSON_Delete(b);
+    return err->code;
+}

@@ -1,0 +1,24 @@
+/* Two results of eval beside each other: every number that both hold, and the items that turned. */
+#ifndef LAC_COMPARE_RESULTS_H
+#define LAC_COMPARE_RESULTS_H
+
+#include "experiments/compare_items.h"
+
+/* NaN where a number is not there. */
+typedef struct {
+    const char *score; /* its path: forget.prompt.top1 */
+    double n, before, before_error, after, after_error;
+} compare_row;
+
+typedef struct {
+    compare_row *row;
+    size_t n;
+    paired items;
+} compared;
+
+/* before, after: directories of results of one suite (or their eval.json).  subjects: mmlu's too.  flips: a file to write, or
+ * NULL.  Results whose counts differ were made from different items, and are refused. */
+lac_status compare_results(compared *result, const char *before, const char *after, bool subjects, const char *flips,
+                           lac_arena *arena, lac_err *err);
+
+#endif

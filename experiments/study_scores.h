@@ -1,0 +1,74 @@
+/* The numbers of a study: results of its stages as one table, the front of a trade-off, and whether what tracing ranked is
+ * what worked.  docs/recipes.md has the keys "table", "pareto", "correlate". */
+#ifndef LAC_STUDY_SCORES_H
+#define LAC_STUDY_SCORES_H
+
+#include "base/stat.h"
+#include "experiments/study.h"
+
+/* A column: numbers at a place in a file of some stages' results. */
+typedef struct {
+    const char *title, *file, *path; /* "eval.json", "forget.prompt.top1" */
+    recipe_ref stages;
+} study_column;
+
+typedef struct {
+    double value, error, n; /* NaN where not there */
+} study_number;
+
+typedef struct {
+    const char **at;      /* [n_axes] the row's coordinates; NULL where it has none */
+    study_number *number; /* [n_columns] */
+} study_row;
+
+typedef struct {
+    const char **axis;
+    study_column *column;
+    study_row *row;
+    size_t n_axes, n_columns, n_rows;
+} study_table;
+
+/* Whether what the recipe asks for can be had of the plan: said before hours of work. */
+lac_status study_check_scores(const recipe_plan *plan, lac_arena *arena, lac_err *err);
+
+/* Of the results that stand.  A row is a point, less the coordinates that a column's reference fixes; n_columns 0: the recipe
+ * asks for no table. */
+lac_status study_table_read(study_table *table, const study *s, lac_err *err);
+
+/* The number at a path as "scores[type=qa].score", with its _stderr and n from beside it. */
+study_number study_number_at(const cJSON *json, const char *path);
+
+size_t study_column_find(const study_table *table, const char *title); /* n_columns: none */
+size_t study_axis_find(const study_table *table, const char *axis);    /* n_axes: none */
+
+/* What no other point is better than: at least as good in both, and better in one.  NaN: not in it. */
+void study_front(bool *front, const double *x, const double *y, size_t n, bool x_low, bool y_low);
+
+/* "0-3", "0-3,8", "all": layers in a row of n_layers flags; their number, 0 where the text says something else. */
+int study_layers(bool *chosen, int n_layers, const char *text);
+
+/* Traced effect of windows of layers against a score, of the rows that share a coordinate (by).  Windows overlap: `apart` is
+ * how many can be laid side by side, and the interval draws runs of windows, each begun where the last one's layers end. */
+typedef struct {
+    const char *score, *by;
+    size_t n, apart;
+    double rho;
+    lac_interval interval; /* NaN with fewer than four runs */
+} study_correlation;
+
+typedef struct {
+    study_correlation *line;
+    size_t n;
+    const char *chart, *trace, *axis;
+} study_correlations;
+
+lac_status study_correlate(study_correlations *c, const study_table *table, const study *s, lac_err *err);
+
+/* Its numbers alone: windows in order of their first layers. */
+lac_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first, size_t n,
+                                  int width, lac_err *err);
+
+/* report/table.tsv, pareto tables and pictures, correlation.tsv. */
+lac_status study_save_scores(const study *s, const study_table *table, const study_correlations *c, const char *dir, lac_err *err);
+
+#endif
