@@ -511,6 +511,7 @@ static lac_status expand(recipe_plan *plan, const cJSON *json, size_t index, lac
 typedef struct {
     const recipe_plan *plan;
     size_t *place, n; /* [n_stages] where each goes, SIZE_MAX: nowhere yet */
+    bool *is_needed;  /* by any other */
 } ordering;
 
 static bool is_ready(const ordering *o, const recipe_stage *stage)
@@ -520,26 +521,33 @@ static bool is_ready(const ordering *o, const recipe_stage *stage)
     return true;
 }
 
+/* What stands on stage i (all, for i = n_stages), and can go now: first what nobody else needs, such as a score of the model
+ * before, then each of the others with all that follows from it. */
 static void put_in_order(ordering *o, size_t i)
 {
-    o->place[i] = o->n++;
-    for (size_t j = i + 1; j < o->plan->n_stages; j++) {
-        const recipe_stage *later = &o->plan->stage[j];
-        bool stands_on = false;
-        for (size_t k = 0; k < later->n_needs; k++) stands_on |= later->needs[k] == i;
-        if (stands_on && o->place[j] == SIZE_MAX && is_ready(o, later)) put_in_order(o, j);
-    }
+    const size_t n = o->plan->n_stages;
+    if (i < n) o->place[i] = o->n++;
+    for (int needed = 0; needed < 2; needed++)
+        for (size_t j = i < n ? i + 1 : 0; j < n; j++) {
+            const recipe_stage *later = &o->plan->stage[j];
+            bool stands_on = i == n;
+            for (size_t k = 0; k < later->n_needs; k++) stands_on |= later->needs[k] == i;
+            if (stands_on && o->is_needed[j] == (bool)needed && o->place[j] == SIZE_MAX && is_ready(o, later)) put_in_order(o, j);
+        }
 }
 
 /* Depth first; what a stage needs still stands before it. */
 static lac_status order(recipe_plan *plan, lac_arena *arena, lac_err *err)
 {
-    ordering o = {.plan = plan, .place = LAC_NEW(arena, size_t, plan->n_stages, err)};
+    ordering o = {.plan = plan, .place = LAC_NEW(arena, size_t, plan->n_stages, err),
+                  .is_needed = LAC_NEW(arena, bool, plan->n_stages, err)};
     recipe_stage *sorted = LAC_NEW(arena, recipe_stage, plan->n_stages, err);
-    if (!o.place || !sorted) return LAC_ERR_MEMORY;
-    for (size_t i = 0; i < plan->n_stages; i++) o.place[i] = SIZE_MAX;
-    for (size_t i = 0; i < plan->n_stages; i++)
-        if (o.place[i] == SIZE_MAX) put_in_order(&o, i);
+    if (!o.place || !o.is_needed || !sorted) return LAC_ERR_MEMORY;
+    for (size_t i = 0; i < plan->n_stages; i++) {
+        o.place[i] = SIZE_MAX;
+        for (size_t k = 0; k < plan->stage[i].n_needs; k++) o.is_needed[plan->stage[i].needs[k]] = true;
+    }
+    put_in_order(&o, plan->n_stages);
     for (size_t i = 0; i < plan->n_stages; i++) {
         recipe_stage *stage = &sorted[o.place[i]];
         *stage = plan->stage[i];

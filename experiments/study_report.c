@@ -163,7 +163,9 @@ static void put_table(FILE *to, const page *p)
         for (size_t c = 0; c < table->n_columns; c++) put_number(to, &row->number[c], isnan(common_n(table, c)));
         fputs("</tr>\n", to);
     }
-    fputs("</table></div></section>\n", to);
+    fputs("</table></div>\n", to);
+    if (table->n_empty) fprintf(to, "<p class=\"soft\">%zu more rows have no numbers yet.</p>\n", table->n_empty);
+    fputs("</section>\n", to);
 }
 
 static void put_pareto(FILE *to, const page *p)
@@ -174,7 +176,7 @@ static void put_pareto(FILE *to, const page *p)
     if (!json || !path || !lac_path_exists(path)) return;
     fputs("<section id=\"pareto\"><h2>The trade-off</h2>\n", to);
     put_about(to, field(json, "about"));
-    fputs("<figure>", to);
+    fputs("<figure class=\"picture\">", to);
     lac_html_picture(to, path, "what each setting gave on two scores", &ignored);
     fputs("<figcaption>One point a row of the table, bars one standard error; the dashed line is the front: points that no other "
           "is better than in both.</figcaption></figure></section>\n", to);
@@ -224,7 +226,7 @@ static void put_trace_pictures(FILE *to, const char *result)
     for (int i = 0; i < n; i++) {
         lac_err ignored = {0};
         if (i < 12 && (size_t)snprintf(path, sizeof path, "%s/%s", dir, entry[i]->d_name) < sizeof path) {
-            fputs("<figure>", to);
+            fputs("<figure class=\"picture\">", to);
             lac_html_picture(to, path, entry[i]->d_name, &ignored);
             fputs("</figure>\n", to);
         }
@@ -571,7 +573,7 @@ static void put_stages(FILE *to, const page *p)
 {
     const study *s = p->s;
     fputs("<section id=\"stages\"><h2>Stages</h2>\n<div class=\"wide\"><table>\n<tr><th>stage</th><th>state</th><th class=\"n\">time</th>"
-          "<th>command</th></tr>\n", to);
+          "<th></th></tr>\n", to);
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         const study_stage *stage = &s->stage[i];
         fprintf(to, "<tr%s>", stage->state == STUDY_FAILED    ? " class=\"failed\""
@@ -581,9 +583,10 @@ static void put_stages(FILE *to, const page *p)
         fprintf(to, "<td>%s%s</td><td class=\"n\">", study_state_words[stage->state], stage->dropped ? ", weights dropped" : "");
         put_duration(to, stage->seconds);
         fputs("</td><td>", to);
-        element(to, "code", "", stage->line);
         if (stage->sentence) element(to, "p", "", stage->sentence);
-        fputs("</td></tr>\n", to);
+        fputs("<details><summary>command</summary>", to);
+        element(to, "code", "", stage->line);
+        fputs("</details></td></tr>\n", to);
     }
     for (size_t i = 0; i < s->plan.n_left_out; i++) {
         fputs("<tr>", to);

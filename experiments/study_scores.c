@@ -292,6 +292,19 @@ static lac_status read_number(study_number *number, const study *s, size_t stage
     return LAC_OK;
 }
 
+/* Rows without a number go. */
+static void leave_out_empty(study_table *table)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < table->n_rows; i++) {
+        bool any = false;
+        for (size_t c = 0; c < table->n_columns; c++) any |= isfinite(table->row[i].number[c].value);
+        if (any) table->row[n++] = table->row[i];
+    }
+    table->n_empty = table->n_rows - n;
+    table->n_rows = n;
+}
+
 /* Rows in the order of the plan: points follow each other as they were made. */
 lac_status study_table_read(study_table *table, const study *s, lac_err *err)
 {
@@ -306,6 +319,7 @@ lac_status study_table_read(study_table *table, const study *s, lac_err *err)
             study_row *row = row_of(table, &column->stages, &plan->stage[i], s->arena, err);
             if (!row || read_number(&row->number[c], s, i, column, err)) return err->code;
         }
+    leave_out_empty(table);
     return LAC_OK;
 }
 

@@ -26,6 +26,7 @@ typedef struct {
     study_column *column;
     study_row *row;
     size_t n_axes, n_columns, n_rows;
+    size_t n_empty; /* rows that have no number yet, and are left out */
 } study_table;
 
 /* Whether what the recipe asks for can be had of the plan: said before hours of work. */
