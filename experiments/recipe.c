@@ -511,7 +511,7 @@ static lac_status expand(recipe_plan *plan, const cJSON *json, size_t index, lac
 typedef struct {
     const recipe_plan *plan;
     size_t *place, n; /* [n_stages] where each goes, SIZE_MAX: nowhere yet */
-    bool *is_needed;  /* by any other */
+    double *weight;   /* how much stands on it: ways up from it */
 } ordering;
 
 static bool is_ready(const ordering *o, const recipe_stage *stage)
@@ -521,31 +521,45 @@ static bool is_ready(const ordering *o, const recipe_stage *stage)
     return true;
 }
 
-/* What stands on stage i (all, for i = n_stages), and can go now: first what nobody else needs, such as a score of the model
- * before, then each of the others with all that follows from it. */
+static bool stands_on(const recipe_stage *later, size_t earlier)
+{
+    for (size_t k = 0; k < later->n_needs; k++)
+        if (later->needs[k] == earlier) return true;
+    return false;
+}
+
+/* Of the stages that stand on stage i (of all, for i = n_stages) and could go now, the one on which least stands itself: the
+ * model before is scored before a sweep begins. */
+static size_t next_in_order(const ordering *o, size_t i)
+{
+    const size_t n = o->plan->n_stages;
+    size_t best = n;
+    for (size_t j = i < n ? i + 1 : 0; j < n; j++) {
+        const recipe_stage *later = &o->plan->stage[j];
+        if (o->place[j] == SIZE_MAX && (i == n || stands_on(later, i)) && is_ready(o, later) &&
+            (best == n || o->weight[j] < o->weight[best]))
+            best = j;
+    }
+    return best;
+}
+
 static void put_in_order(ordering *o, size_t i)
 {
     const size_t n = o->plan->n_stages;
     if (i < n) o->place[i] = o->n++;
-    for (int needed = 0; needed < 2; needed++)
-        for (size_t j = i < n ? i + 1 : 0; j < n; j++) {
-            const recipe_stage *later = &o->plan->stage[j];
-            bool stands_on = i == n;
-            for (size_t k = 0; k < later->n_needs; k++) stands_on |= later->needs[k] == i;
-            if (stands_on && o->is_needed[j] == (bool)needed && o->place[j] == SIZE_MAX && is_ready(o, later)) put_in_order(o, j);
-        }
+    for (size_t next; (next = next_in_order(o, i)) < n;) put_in_order(o, next);
 }
 
 /* Depth first; what a stage needs still stands before it. */
 static lac_status order(recipe_plan *plan, lac_arena *arena, lac_err *err)
 {
     ordering o = {.plan = plan, .place = LAC_NEW(arena, size_t, plan->n_stages, err),
-                  .is_needed = LAC_NEW(arena, bool, plan->n_stages, err)};
+                  .weight = LAC_NEW(arena, double, plan->n_stages, err)};
     recipe_stage *sorted = LAC_NEW(arena, recipe_stage, plan->n_stages, err);
-    if (!o.place || !o.is_needed || !sorted) return LAC_ERR_MEMORY;
-    for (size_t i = 0; i < plan->n_stages; i++) {
+    if (!o.place || !o.weight || !sorted) return LAC_ERR_MEMORY;
+    for (size_t i = plan->n_stages; i-- > 0;) {
         o.place[i] = SIZE_MAX;
-        for (size_t k = 0; k < plan->stage[i].n_needs; k++) o.is_needed[plan->stage[i].needs[k]] = true;
+        for (size_t k = 0; k < plan->stage[i].n_needs; k++) o.weight[plan->stage[i].needs[k]] += 1 + o.weight[i];
     }
     put_in_order(&o, plan->n_stages);
     for (size_t i = 0; i < plan->n_stages; i++) {

@@ -69,7 +69,14 @@ lac_status study_correlate(study_correlations *c, const study_table *table, cons
 lac_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first, size_t n,
                                   int width, lac_err *err);
 
-/* report/table.tsv, pareto tables and pictures, correlation.tsv. */
+/* dir/table.tsv, pareto.tsv, correlation.tsv; and each alone. */
 lac_status study_save_scores(const study *s, const study_table *table, const study_correlations *c, const char *dir, lac_err *err);
+lac_status study_save_pareto(const study *s, const study_table *table, const char *dir, lac_err *err);
+lac_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, lac_err *err);
+
+/* ---- shared by study_scores.c, study_tradeoff.c and study_correlate.c ---------------------------------------------- */
+
+size_t study_values_on(const char **value, const study_table *table, size_t axis); /* that rows have, each once */
+void study_put_number(FILE *to, double x); /* a tab, and the number where there is one */
 
 #endif
