@@ -383,7 +383,7 @@ static lac_status make_parent(const study *s, const char *path, lac_err *err)
 static const char *prepare(study *s, size_t i, const char *part, lac_err *err)
 {
     const study_stage *stage = &s->stage[i];
-    const bool own_dir = study_kind_of(stage->recipe->command) == STUDY_MAKES_DIR;
+    const bool own_dir = study_kind_of(stage->recipe) == STUDY_MAKES_DIR;
     if (lac_path_remove(stage->result, err)) return NULL; /* of an attempt that did not end, or was dropped */
     if (!own_dir && (lac_path_remove(part, err) || lac_path_make_dirs(part, err))) return NULL;
     if (make_parent(s, stage->result, err)) return NULL;
@@ -393,7 +393,7 @@ static const char *prepare(study *s, size_t i, const char *part, lac_err *err)
 static lac_status conclude(study *s, size_t i, const study_end *end, const char *part, lac_err *err)
 {
     study_stage *stage = &s->stage[i];
-    const bool own_dir = study_kind_of(stage->recipe->command) == STUDY_MAKES_DIR;
+    const bool own_dir = study_kind_of(stage->recipe) == STUDY_MAKES_DIR;
     stage->state = end->status ? STUDY_FAILED : STUDY_DONE;
     if (!end->status && !own_dir && rename(part, stage->result))
         return lac_fail(err, LAC_ERR_FILE, "cannot move the result to %s: %s", stage->result, strerror(errno));
@@ -413,7 +413,7 @@ static lac_status run_stage(study *s, size_t i, lac_err *err)
     const char *part = part_path(s, i, err), *dir = part ? prepare(s, i, part, err) : NULL;
     const char **command = dir ? study_command(s, i, dir, err) : NULL;
     const char *log = lac_printf(s->arena, err, "%s/logs/%s.err", s->out, stage->recipe->name);
-    const bool says = study_kind_of(stage->recipe->command) == STUDY_SAYS;
+    const bool says = study_kind_of(stage->recipe) == STUDY_SAYS;
     const char *said = lac_printf(s->arena, err, says ? "%s/said.txt" : "%s/logs/%s.txt", says ? part : s->out, stage->recipe->name);
     const bool more = stage->state == STUDY_BROKEN;
     study_end end;

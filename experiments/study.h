@@ -58,7 +58,7 @@ const char *study_command_line(const study *s, size_t which, lac_err *err);
 /* How a stage's result comes about.  A directory of the command's own; or a directory made for it, into which the files
  * named by its options go, or what it prints (said.txt). */
 typedef enum { STUDY_MAKES_DIR, STUDY_MAKES_FILE, STUDY_SAYS } study_kind;
-study_kind study_kind_of(const char *command);
+study_kind study_kind_of(const recipe_stage *stage);
 
 /* One child.  Its stdout goes into a file; its stderr through to ours, and into another.  status: as of exit, or 128 and the
  * signal; sentence: its last complaint.  log NULL: what it says is only listened to. */

@@ -20,11 +20,24 @@ static const struct {
 
 enum { N_OTHERS = sizeof others / sizeof *others };
 
-study_kind study_kind_of(const char *command)
+/* Whether an option "out" names a file in the stage's own result, as of convert: @gguf/model.gguf. */
+static bool names_own_file(const recipe_stage *r)
+{
+    size_t n = strlen(r->name);
+    for (size_t i = 0; i < r->n_options; i++) {
+        const char *text = r->option[i].text;
+        if (!strcmp(r->option[i].name, "out") && text && *text == '\1' && !strncmp(text + 1, r->name, n) && text[n + 1] == '\2' &&
+            text[n + 2] == '/')
+            return true;
+    }
+    return false;
+}
+
+study_kind study_kind_of(const recipe_stage *r)
 {
     for (size_t i = 0; i < N_OTHERS; i++)
-        if (!strcmp(command, others[i].command)) return others[i].file ? STUDY_MAKES_FILE : STUDY_SAYS;
-    return STUDY_MAKES_DIR;
+        if (!strcmp(r->command, others[i].command)) return others[i].file ? STUDY_MAKES_FILE : STUDY_SAYS;
+    return names_own_file(r) ? STUDY_MAKES_FILE : STUDY_MAKES_DIR;
 }
 
 static const char *file_of(const char *command)
@@ -73,10 +86,9 @@ const char **study_command(const study *s, size_t which, const char *dir, lac_er
         if (!(word[n++] = lac_printf(arena, err, o->off ? "--no-%s" : "--%s", o->name))) return NULL;
         if (o->text && !(word[n++] = recipe_render(o->text, place_of, &p, arena, err))) return NULL;
     }
-    const char *out = dir;
-    if (study_kind_of(r->command) == STUDY_MAKES_FILE) out = lac_printf(arena, err, "%s/%s", dir, file_of(r->command));
+    const char *file = file_of(r->command), *out = file ? lac_printf(arena, err, "%s/%s", dir, file) : dir;
     if (!out) return NULL;
-    if (study_kind_of(r->command) != STUDY_SAYS && !has_option(r, "out")) {
+    if (study_kind_of(r) != STUDY_SAYS && !has_option(r, "out")) {
         word[n++] = "--out";
         word[n++] = out;
     }
@@ -135,7 +147,7 @@ const char *study_command_line(const study *s, size_t which, lac_err *err)
     FILE *to = word ? open_memstream(&text, &n) : NULL;
     if (word && !to) lac_fail(err, LAC_ERR_MEMORY, "out of memory");
     if (to) {
-        print_line(to, word, study_kind_of(r->command), dir);
+        print_line(to, word, study_kind_of(r), dir);
         if (fclose(to)) lac_fail(err, LAC_ERR_MEMORY, "out of memory");
         else line = lac_strdup(s->arena, text, err);
     }
@@ -275,8 +287,9 @@ static lac_status check_options(const study *s, const recipe_stage *r, const cJS
     if (cJSON_IsNumber(words) && (size_t)words->valueint != r->n_arguments)
         return lac_fail(err, LAC_ERR_DATA, "lacuna %s takes %d words before its options, not %zu (\"model\", or \"arguments\")",
                         r->command, words->valueint, r->n_arguments);
-    if (study_kind_of(r->command) != STUDY_MAKES_DIR || !has_option(r, "out")) return LAC_OK;
-    return lac_fail(err, LAC_ERR_DATA, "it has an option \"out\"; results go to %s/%s by themselves", s->out, r->name);
+    if (!has_option(r, "out") || names_own_file(r)) return LAC_OK;
+    return lac_fail(err, LAC_ERR_DATA, "it has an option \"out\"; results go to %s/%s by themselves, or into a file @%s/...", s->out,
+                    r->name, r->base);
 }
 
 /* Stages of one command and the same options are asked about once. */

@@ -553,7 +553,7 @@ static void put_said(FILE *to, const page *p)
     size_t n = 0;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         bool cut;
-        if (study_kind_of(s->plan.stage[i].command) != STUDY_SAYS || s->stage[i].state != STUDY_DONE) continue;
+        if (study_kind_of(&s->plan.stage[i]) != STUDY_SAYS || s->stage[i].state != STUDY_DONE) continue;
         const char *path = lac_printf(s->arena, &ignored, "%s/said.txt", s->stage[i].result);
         char *text = path ? read_bounded(p, path, SAID_BYTES, &cut) : NULL;
         if (!text || !*text || !lac_utf8_valid(text, strlen(text))) continue;
