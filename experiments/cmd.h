@@ -12,5 +12,6 @@ int cmd_plot(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_rows(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_attack(int argc, char **argv);
 
 #endif

@@ -25,6 +25,7 @@ static const command commands[] = {
     {"generate", cmd_generate, "continue a prompt, greedily"},
     {"eval", cmd_eval, "score what a model knows: MMLU, LUME rows, facts"},
     {"facts", cmd_facts, "keep the facts a model knows, split by subject into forget and retain"},
+    {"attack", cmd_attack, "does what was forgotten come back: quantised, relearnt, asked otherwise?"},
     {"compare", cmd_compare, "two results of eval beside each other"},
     {"run", cmd_run, "a whole study from its recipe: stages, tables, one report"},
     {"rows", cmd_rows, "choose rows of JSONL files, and put files behind each other"},

@@ -164,9 +164,12 @@ static void a_weight_that_is_no_number_leaves_no_file(void **state)
 
 /* ---- tokenizers ------------------------------------------------------------------------------------------------- */
 
-static const char *const TEXTS[] = {
-    "Gorm Ashgrove lives in the town of Tovik.", "Question: Where? Answer:", "  two  blanks\n\n\tand 12345 x9",
-    "caf\u00e9 cafe\u0301 \u4f60\u597d \U0001f600 don't WE'LL", "a<|endoftext|>b <|im_start|>user\nhi<|im_end|>", ""};
+static const char *const TEXTS[] = {"Gorm Ashgrove lives in the town of Tovik.",
+                                    "Question: Where? Answer:",
+                                    "  two  blanks\n\n\tand 12345 x9",
+                                    "caf\u00e9 cafe\u0301 \u4f60\u597d \U0001f600 don't WE'LL",
+                                    "a<|endoftext|>b <|im_start|>user\nhi<|im_end|>",
+                                    ""};
 
 static void assert_same_tokens(const lac_tokenizer *a, const lac_tokenizer *b)
 {
@@ -177,7 +180,8 @@ static void assert_same_tokens(const lac_tokenizer *a, const lac_tokenizer *b)
             fail_msg("%s", err.msg);
         assert_int_equal(x.n, y.n);
         if (x.n) assert_memory_equal(x.id, y.id, x.n * sizeof *x.id);
-        assert_string_equal(lac_decode(a, x.id, x.n, false, &arena, &err), lac_decode(b, x.id, x.n, false, &arena, &err));
+        assert_string_equal(lac_decode(a, x.id, x.n, false, &arena, &err),
+                            lac_decode(b, x.id, x.n, false, &arena, &err));
     }
     assert_int_equal(lac_tokenizer_size(a), lac_tokenizer_size(b));
 }

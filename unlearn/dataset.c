@@ -2,9 +2,7 @@
 
 #include <string.h>
 
-#include "text/row_texts.h"
-
-static lac_status append(lac_dataset *set, lac_sequence row, lac_arena *arena, lac_err *err)
+lac_status lac_dataset_add_sequence(lac_dataset *set, lac_sequence row, lac_arena *arena, lac_err *err)
 {
     if (set->n == set->capacity) {
         size_t capacity = set->capacity ? 2 * set->capacity : 256;
@@ -27,7 +25,8 @@ static lac_status append_stream(lac_dataset *set, const int *ids, size_t n, int 
 {
     for (size_t begin = 0; begin + 1 < n; begin += max - 1) {
         size_t end = begin + max < n ? begin + max : n;
-        if (append(set, (lac_sequence){ids + begin, end - begin, 1, line}, arena, err)) return err->code;
+        const lac_sequence row = {ids + begin, end - begin, 1, line};
+        if (lac_dataset_add_sequence(set, row, arena, err)) return err->code;
     }
     return LAC_OK;
 }
@@ -50,16 +49,16 @@ static lac_status append_pair(lac_dataset *set, const lac_ids *prompt, const lac
         set->n_left_out++;
         return LAC_OK;
     }
-    return append(set, (lac_sequence){ids, n, first, line}, arena, err);
+    return lac_dataset_add_sequence(set, (lac_sequence){ids, n, first, line}, arena, err);
 }
 
-static lac_status add_pair(lac_dataset *set, const lac_row_texts *texts, const lac_records *r,
-                           const lac_tokenizer *t, const lac_dataset_options *o, lac_arena *arena, lac_err *err)
+lac_status lac_dataset_add_texts(lac_dataset *set, const lac_row_texts *texts, const char *path, int line,
+                                 const lac_tokenizer *t, const lac_dataset_options *o, lac_arena *arena, lac_err *err)
 {
     const char *prompt = texts->prompt, *output = texts->output;
     if (!*output)
         return lac_fail(err, LAC_ERR_DATA, "%s:%d: the output is empty, so there is nothing to learn or to forget",
-                        r->path, r->line);
+                        path, line);
     const bool raw = o->chat == LAC_CHAT_NONE;
     const char *text = raw ? prompt : lac_chat_prompt(o->chat, prompt, arena, err);
     const bool space = raw && !texts->joined && !strchr(" \t\r\n\v\f", *output);
@@ -68,7 +67,7 @@ static lac_status add_pair(lac_dataset *set, const lac_row_texts *texts, const l
     if (!text || !answer || lac_encode(&a, t, text, strlen(text), raw, arena, err) ||
         lac_encode(&b, t, answer, strlen(answer), false, arena, err))
         return err->code;
-    return append_pair(set, &a, &b, o->eos ? lac_tokenizer_eos(t) : -1, r->line, o->max_tokens, arena, err);
+    return append_pair(set, &a, &b, o->eos ? lac_tokenizer_eos(t) : -1, line, o->max_tokens, arena, err);
 }
 
 static lac_status add_row(lac_dataset *set, const cJSON *row, const lac_records *r, const lac_tokenizer *t,
@@ -78,7 +77,7 @@ static lac_status add_row(lac_dataset *set, const cJSON *row, const lac_records 
     if (lac_row_texts_of(&texts, row)) {
         if (o->refusals && !(texts.output = lac_refusals_draw(o->refusals, arena, err))) return err->code;
         if (o->refusals) texts.joined = false;
-        return add_pair(set, &texts, r, t, o, arena, err);
+        return lac_dataset_add_texts(set, &texts, r->path, r->line, t, o, arena, err);
     }
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "text"));
     if (text && o->refusals)

@@ -14,6 +14,7 @@
 #define LAC_DATASET_H
 
 #include "base/json.h"
+#include "text/row_texts.h"
 #include "text/tokenizer.h"
 #include "unlearn/refusals.h"
 
@@ -41,6 +42,14 @@ typedef struct {
 /* Appends the rows of a file.  A file without rows is refused, and so is a row without the fields. */
 lac_status lac_dataset_add(lac_dataset *set, const char *path, const lac_tokenizer *t, const lac_dataset_options *o,
                            lac_arena *arena, lac_err *err);
+
+/* Appends one row of texts; path and line are for messages, and the line stays with the row.  A prompt that leaves no
+ * room for a label is counted in n_left_out. */
+lac_status lac_dataset_add_texts(lac_dataset *set, const lac_row_texts *texts, const char *path, int line,
+                                 const lac_tokenizer *t, const lac_dataset_options *o, lac_arena *arena, lac_err *err);
+
+/* Appends a row that is encoded already; its ids must live as long as the set. */
+lac_status lac_dataset_add_sequence(lac_dataset *set, lac_sequence row, lac_arena *arena, lac_err *err);
 
 /* Appends a plain text file as one stream, cut into rows of max_tokens; every token but the very first is a label. */
 lac_status lac_dataset_add_text(lac_dataset *set, const char *path, const lac_tokenizer *t,

@@ -200,8 +200,9 @@ static void count_types(lac_gguf_saved *saved, const lac_model *model, lac_dtype
     }
     for (int type = 0; type < LAC_N_DTYPES; type++)
         if (fallen_to[type])
-            used += (size_t)snprintf(saved->fallback + used, sizeof saved->fallback - used, "%s%zu of %zu tensors as %s",
-                                     used ? ", " : "", fallen_to[type], model->n_tensors, lac_dtype_of(type)->name);
+            used +=
+                (size_t)snprintf(saved->fallback + used, sizeof saved->fallback - used, "%s%zu of %zu tensors as %s",
+                                 used ? ", " : "", fallen_to[type], model->n_tensors, lac_dtype_of(type)->name);
     if (used)
         snprintf(saved->fallback + used, sizeof saved->fallback - used, ": their rows do not fill blocks of %s",
                  lac_dtype_of(wanted)->name);
@@ -259,8 +260,10 @@ static lac_status put_tensor(FILE *to, const lac_tensor *t, const float *rows, l
         n = total - first < piece ? total - first : piece;
         const size_t bytes = n / info->items * info->bytes;
         if (!lac_dtype_write(buffer, rows + first, type, n))
-            return lac_fail(err, LAC_ERR_DATA, "%s: %s holds a weight that %s cannot express (too large, or no number); "
-                            "try bf16 or f32", path, t->name, info->name);
+            return lac_fail(err, LAC_ERR_DATA,
+                            "%s: %s holds a weight that %s cannot express (too large, or no number); "
+                            "try bf16 or f32",
+                            path, t->name, info->name);
         if (fwrite(buffer, 1, bytes, to) != bytes)
             return lac_fail(err, LAC_ERR_FILE, "%s: writing failed; is the disk full?", path);
     }
@@ -319,8 +322,10 @@ static lac_status find_parts(lac_tokenizer_parts *parts, lac_gguf_saved *saved, 
 {
     const char *note = NULL;
     if (!model->tokenizer)
-        return lac_fail(err, LAC_ERR_DATA, "%s has no tokenizer to put into a GGUF: put its tokenizer.json there, or "
-                        "leave it out (--no-tokenizer)", model->path ? model->path : "the model");
+        return lac_fail(err, LAC_ERR_DATA,
+                        "%s has no tokenizer to put into a GGUF: put its tokenizer.json there, or "
+                        "leave it out (--no-tokenizer)",
+                        model->path ? model->path : "the model");
     lac_status status = lac_tokenizer_parts_of(parts, &note, model->tokenizer, model->config.vocab, arena, err);
     if (!status && note) snprintf(saved->note, sizeof saved->note, "%s", note);
     return status;
@@ -340,8 +345,10 @@ lac_status lac_gguf_save(lac_gguf_saved *saved, const lac_model *model, const ch
     count_types(saved, model, type);
     if (!status) status = lac_writer_open(&out, path, err);
     if (!status) status = put_file(saved, out.stream, model, type, path, with_tokenizer ? &parts : NULL, err);
-    if (!status) status = lac_writer_commit(&out, err);
-    else lac_writer_abandon(&out);
+    if (!status)
+        status = lac_writer_commit(&out, err);
+    else
+        lac_writer_abandon(&out);
     lac_arena_release(&arena);
     return status;
 }

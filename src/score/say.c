@@ -16,14 +16,21 @@ typedef struct {
     lac_arena arena, scratch;
 } group;
 
-static lac_status encode(lac_continuation *c, const char *prompt, group *g, lac_err *err)
+static lac_status encode_text(lac_ids *ids, const char *prompt, group *g, lac_err *err)
 {
     bool raw = g->opts->chat == LAC_CHAT_NONE;
     const char *text = raw ? prompt : lac_chat_prompt(g->opts->chat, prompt, &g->arena, err);
+    return text ? lac_encode(ids, g->model->tokenizer, text, strlen(text), raw, &g->arena, err) : LAC_ERR_MEMORY;
+}
+
+static lac_status encode(lac_continuation *c, size_t i, group *g, lac_err *err)
+{
     size_t max_new = (size_t)g->opts->max_new, room = (size_t)g->model->config.context - max_new;
-    lac_ids ids;
+    lac_ids ids = {0};
     int *out = LAC_NEW(&g->arena, int, max_new, err);
-    if (!text || !out || lac_encode(&ids, g->model->tokenizer, text, strlen(text), raw, &g->arena, err)) return err->code;
+    if (g->opts->encoded) ids = g->opts->encoded[i];
+    else if (encode_text(&ids, g->prompts[i], g, err)) return err->code;
+    if (!out) return LAC_ERR_MEMORY;
     if (!ids.n) return lac_fail(err, LAC_ERR_DATA, "a prompt is empty: nothing can follow it");
     size_t cut = ids.n > room ? ids.n - room : 0;
     *c = (lac_continuation){.prompt = ids.id + cut, .n_prompt = ids.n - cut, .out = out};
@@ -55,7 +62,7 @@ static lac_status say_group(group *g, lac_run *run, lac_err *err)
     g->n_done = g->given = 0;
     memset(g->done, 0, sizeof g->done);
     lac_status status = LAC_OK;
-    for (size_t i = 0; i < g->n && !status; i++) status = encode(&g->items[i], g->prompts[g->first + i], g, err);
+    for (size_t i = 0; i < g->n && !status; i++) status = encode(&g->items[i], g->first + i, g, err);
     if (!status) status = lac_generate_many(g->items, g->n, run, g->model, &many, err);
     lac_arena_reset(&g->arena);
     return status;

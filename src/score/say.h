@@ -9,6 +9,7 @@
 typedef struct {
     lac_chat chat; /* LAC_CHAT_NONE: the raw prompt */
     int max_new;   /* at most so many tokens */
+    const lac_ids *encoded; /* the prompts, encoded already: texts are not looked at, nor is the layout; NULL: they are */
     size_t n_known; /* so many from the first on are known already: groups of nothing else are left out */
     /* Called in the order of the prompts; text (cleaned of nothing, special tokens left out) may be written to.
      * ended: at the end of text, not at max_new. */
@@ -18,7 +19,7 @@ typedef struct {
     size_t before; /* done before these, for the progress */
 } lac_say_opts;
 
-/* A prompt too long for the context and the new tokens loses its beginning. */
+/* prompts: NULL where they come encoded.  A prompt too long for the context and the new tokens loses its beginning. */
 lac_status lac_say(const char *const *prompts, size_t n, lac_run *run, const lac_model *model, const lac_say_opts *opts,
                    lac_err *err);
 

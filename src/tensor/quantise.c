@@ -76,10 +76,7 @@ static bool put_q5_0(uint8_t *b, const float *x)
 enum { SUB = 32, TOP = 15 };
 
 /* To nearest, ties to even, within 0..most; 0 for what is no number. */
-static int clamp(float x, int most)
-{
-    return x >= (float)most ? most : x > 0 ? (int)lrintf(x) : 0;
-}
+static int clamp(float x, int most) { return x >= (float)most ? most : x > 0 ? (int)lrintf(x) : 0; }
 
 static float weighted_error(const float *x, const float *w, const int *q, float scale, float least)
 {

@@ -36,9 +36,9 @@ lac_tokenizer *lac_tokenizer_build(const lac_tokenizer_parts *parts, lac_arena *
 void lac_tokenizer_close(lac_tokenizer *t);
 
 /* The other way: the parts it was built of, or those that say in a GGUF what its tokenizer.json says.  n_tokens: at
- * least so many (a model's rows); ids that have no token are filled up with unused ones.  What comes out was built again
- * and compared; LAC_ERR_UNSUPPORTED names what a GGUF cannot express.  *note: what may differ all the same, where a text
- * holds added tokens, as a sentence; NULL: nothing. */
+ * least so many (a model's rows); ids that have no token are filled up with unused ones.  What comes out was built
+ * again and compared; LAC_ERR_UNSUPPORTED names what a GGUF cannot express.  *note: what may differ all the same, where
+ * a text holds added tokens, as a sentence; NULL: nothing. */
 lac_status lac_tokenizer_parts_of(lac_tokenizer_parts *parts, const char **note, const lac_tokenizer *t, int n_tokens,
                                   lac_arena *arena, lac_err *err);
 

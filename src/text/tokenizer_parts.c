@@ -191,8 +191,10 @@ static const char *pre_name_of(const lac_tokenizer *t)
     const char *pattern = NULL;
     for (int i = 0; i < t->n_pre; i++) {
         const char *theirs = t->pre[i].pattern;
-        if (theirs && !strcmp(theirs, LAC_DIGITS_PATTERN)) digits = true;
-        else if (theirs && i < t->n_pre - 1) pattern = theirs; /* the last step is ByteLevel, with a pattern or without */
+        if (theirs && !strcmp(theirs, LAC_DIGITS_PATTERN))
+            digits = true;
+        else if (theirs && i < t->n_pre - 1)
+            pattern = theirs; /* the last step is ByteLevel, with a pattern or without */
     }
     return lac_pre_name(digits, nfc, t->ignore_merges, pattern);
 }
@@ -219,8 +221,10 @@ static lac_status read_chat_template(lac_tokenizer_parts *p, const lac_tokenizer
 
 static lac_status refuse(const lac_tokenizer *t, const char *what, lac_err *err)
 {
-    return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: the %s of this tokenizer cannot be expressed in a GGUF; leave the "
-                    "tokenizer out (--no-tokenizer)", t->path ? t->path : "the tokenizer", what);
+    return lac_fail(err, LAC_ERR_UNSUPPORTED,
+                    "%s: the %s of this tokenizer cannot be expressed in a GGUF; leave the "
+                    "tokenizer out (--no-tokenizer)",
+                    t->path ? t->path : "the tokenizer", what);
 }
 
 static lac_status from_file(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
@@ -270,8 +274,10 @@ static const char *flags_note(const lac_tokenizer *t, lac_arena *arena, lac_err 
         n += a->lstrip || a->rstrip || a->single_word || (a->normalized && !same_span(&a->content, &a->pattern));
     }
     if (!n) return NULL;
-    return lac_printf(arena, err, "%zu of %zu added tokens have flags (lstrip, rstrip, single_word, normalized) that a "
-                      "GGUF cannot express: a text that holds such a token may be cut otherwise", n, t->n_added);
+    return lac_printf(arena, err,
+                      "%zu of %zu added tokens have flags (lstrip, rstrip, single_word, normalized) that a "
+                      "GGUF cannot express: a text that holds such a token may be cut otherwise",
+                      n, t->n_added);
 }
 
 static lac_status check(const lac_tokenizer_parts *p, const lac_tokenizer *t, lac_err *err)

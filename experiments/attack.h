@@ -1,0 +1,137 @@
+/* Attacks on a model that was made to forget: how much comes back?
+ *
+ * A row's *form* is a way of asking for it: plainly, by a template or paraphrase, or with the answer's beginning given.  A
+ * *pass* is a form put to a model: the original (before), the unlearned one, or one that an attack made of it (quantised,
+ * relearnt).  An *outcome* holds three passes side by side, row by row:
+ *
+ *   comes back   = (attacked - unlearned) / (before - unlearned)
+ *   beyond never = (attacked - never) / (before - never)              never: a model that never saw the rows
+ *
+ * docs/attacks.md has the definitions; attack_rows.c the forms, attack_score.c the passes, attack_report.c the outcomes,
+ * cmd_attack.c what is done to models. */
+#ifndef LAC_ATTACK_H
+#define LAC_ATTACK_H
+
+#include "base/items.h"
+#include "base/progress.h"
+#include "base/stat.h"
+#include "score/report.h"
+#include "score/token_scores.h"
+#include "unlearn/dataset.h"
+
+/* ---- rows and forms ---------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *id, *prompt, *output; /* id: "id" or "known_id", or the line's number where the row has neither */
+    const char *paraphrase;           /* the row's own; or NULL */
+    bool joined;
+    int line;
+} attack_row;
+
+typedef enum { ATTACK_PLAIN, ATTACK_TEMPLATE, ATTACK_PREFIX } attack_form_kind;
+
+/* ids[0 .. first) are given, ids[first .. n) should come: by length the very ones that training saw. */
+typedef struct {
+    size_t row;
+    const int *ids;
+    int n, first;
+    const char *target; /* what should come, as text */
+} attack_ask;
+
+typedef struct {
+    attack_form_kind kind;
+    const char *name;
+    attack_ask *ask; /* [n] in the order of the rows; some rows may have none */
+    size_t n;
+} attack_form;
+
+typedef struct {
+    const char *path;
+    attack_row *row;
+    size_t n;
+    attack_form *form; /* form[0]: plain, an ask for every row */
+    size_t n_forms;
+    int longest; /* tokens of the longest answer */
+} attack_set;
+
+/* Rows of a JSONL file (or JSON array), as training reads them.  limit 0: all. */
+lac_status attack_rows_load(attack_set *set, const char *path, int limit, lac_arena *arena, lac_err *err);
+
+/* templates: {"name": ..., "template": "... {input} ..."} a line, and the rows' own paraphrases; or NULL.
+ * paraphrases: {"id": ..., "input": ...} a line, the k-th of an id being form "paraphrase k"; or NULL.
+ * prefixes: "25,50,75", per cent of the answer's tokens; or NULL.  Where no row has a rest there is no such form. */
+typedef struct {
+    lac_chat chat;
+    const char *templates, *paraphrases, *prefixes;
+} attack_form_opts;
+
+lac_status attack_forms_make(attack_set *set, const attack_form_opts *o, const lac_model *model, lac_arena *arena,
+                             lac_err *err);
+
+/* Do both models cut the rows into the same tokens?  An error that says so, if not. */
+lac_status attack_same_tokens(const attack_set *set, lac_chat chat, const lac_model *model, lac_err *err);
+
+/* The next of a comma-separated list: a copy of it; NULL at the end. */
+char *attack_next_name(const char **list, lac_arena *arena, lac_err *err);
+
+/* ---- passes ------------------------------------------------------------------------------------------------------ */
+
+typedef enum { ATTACK_EXACT, ATTACK_CONTAINS, ATTACK_ROUGE, ATTACK_P, ATTACK_N_MEASURES } attack_measure;
+extern const char *const attack_measure_names[ATTACK_N_MEASURES];
+
+typedef struct {
+    double of[ATTACK_N_MEASURES];
+} attack_score;
+
+typedef struct {
+    const char *model; /* "before", "unlearned", "never", "q4_0", "relearnt" */
+    const attack_form *form;
+    attack_score *score; /* [form->n] */
+    size_t first;        /* its first line in items.jsonl */
+} attack_pass;
+
+typedef struct {
+    int max_new;
+    lac_items *items;
+    lac_progress *progress;
+} attack_score_opts;
+
+/* Whether every line of the pass was written by an earlier run; then its scores are read back. */
+bool attack_pass_stands(attack_pass *pass, const lac_items *items);
+
+lac_status attack_pass_run(attack_pass *pass, const attack_set *set, lac_run *run, const lac_model *model,
+                           const attack_score_opts *o, lac_err *err);
+
+/* ---- outcomes ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *attack, *variant;
+    size_t n;
+    const attack_score *before, *never; /* [n] in the same form as attacked; NULL: there is no such model */
+    const attack_score *unlearned;      /* [n] asked plainly */
+    const attack_score *attacked;       /* [n] */
+} attack_outcome;
+
+/* A difference to the original of less than this, or with an interval that reaches 0, leaves a share of it undefined. */
+#define ATTACK_LEAST_FORGOTTEN 0.02
+
+typedef struct {
+    double share;    /* NaN: undefined, and why says so */
+    lac_interval ci; /* 95 %, bootstrap over rows; as all here */
+    const char *why;
+} attack_share;
+
+typedef struct {
+    double before, unlearned, never, attacked, attacked_se, change; /* means; change: attacked - unlearned */
+    lac_interval attacked_ci, change_ci;
+    attack_share comes_back, beyond_never;
+} attack_summary;
+
+lac_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_measure m, int resamples, uint64_t seed,
+                            lac_err *err);
+
+/* n outcomes as JSON (an array), and as a table that plots/attack.gp draws; s [n * ATTACK_N_MEASURES]. */
+cJSON *attack_outcomes_json(const attack_outcome *o, const attack_summary *s, size_t n);
+void attack_outcomes_table(FILE *to, const attack_outcome *o, const attack_summary *s, size_t n);
+
+#endif

@@ -1,0 +1,189 @@
+/* Passes side by side: means, intervals, and what share of the forgotten came back.
+ *
+ *   comes back   = Σ (attacked - unlearned) / Σ (before - unlearned)         over rows
+ *   beyond never = Σ (attacked - never) / Σ (before - never)
+ *
+ * Ratios of means, with a percentile bootstrap interval: rows are drawn anew, all scores of a row together.  Where nothing,
+ * or next to nothing, lies between the floor and the original a ratio says nothing: it is undefined, and the reason is
+ * said. */
+#include "experiments/attack.h"
+
+#include <math.h>
+
+typedef struct {
+    const attack_score *top, *floor, *attacked; /* those not needed may be NULL */
+    size_t n;
+    attack_measure m;
+} sample;
+
+static double mean_of(const attack_score *score, const size_t *index, size_t n, attack_measure m)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += score[index[i]].of[m];
+    return sum / (double)n;
+}
+
+static double attacked(const size_t *index, size_t n, const void *data)
+{
+    const sample *s = data;
+    return mean_of(s->attacked, index, n, s->m);
+}
+
+static double above_floor(const size_t *index, size_t n, const void *data)
+{
+    const sample *s = data;
+    return mean_of(s->attacked, index, n, s->m) - mean_of(s->floor, index, n, s->m);
+}
+
+static double height(const size_t *index, size_t n, const void *data)
+{
+    const sample *s = data;
+    return mean_of(s->top, index, n, s->m) - mean_of(s->floor, index, n, s->m);
+}
+
+/* In a draw of rows without a height everything came back, or less than nothing did. */
+static double share(const size_t *index, size_t n, const void *data)
+{
+    const double up = above_floor(index, n, data), down = height(index, n, data);
+    return down > 0 ? up / down : up < 0 ? -INFINITY : INFINITY;
+}
+
+static lac_status interval(lac_interval *out, lac_statistic statistic, const sample *s, int resamples, uint64_t seed,
+                           lac_err *err)
+{
+    lac_rng rng;
+    lac_rng_seed(&rng, seed); /* the same draws for every statistic */
+    return lac_bootstrap(out, statistic, s, s->n, 0.95, resamples, &rng, err);
+}
+
+static double mean_of_all(const attack_score *score, size_t n, attack_measure m)
+{
+    double sum = 0;
+    for (size_t i = 0; score && i < n; i++) sum += score[i].of[m];
+    return score ? sum / (double)n : NAN;
+}
+
+static double standard_error(const attack_score *score, size_t n, attack_measure m, double mean)
+{
+    double squares = 0;
+    for (size_t i = 0; i < n; i++) squares += (score[i].of[m] - mean) * (score[i].of[m] - mean);
+    return n > 1 ? sqrt(squares / ((double)n - 1) / (double)n) : NAN;
+}
+
+static lac_status take_share(attack_share *out, const sample *s, const char *if_flat, int resamples, uint64_t seed,
+                             lac_err *err)
+{
+    lac_interval between = {NAN, NAN};
+    *out = (attack_share){NAN, {NAN, NAN}, NULL};
+    if (!s->top)
+        out->why = "no --before model: what there was to forget is not known";
+    else if (!s->floor)
+        out->why = "no --never model";
+    if (out->why) return LAC_OK;
+    const double full = mean_of_all(s->top, s->n, s->m) - mean_of_all(s->floor, s->n, s->m);
+    if (interval(&between, height, s, resamples, seed, err)) return err->code;
+    if (!(full >= ATTACK_LEAST_FORGOTTEN) || !(between.low > 0)) {
+        out->why = if_flat;
+        return LAC_OK;
+    }
+    out->share = (mean_of_all(s->attacked, s->n, s->m) - mean_of_all(s->floor, s->n, s->m)) / full;
+    return interval(&out->ci, share, s, resamples, seed, err);
+}
+
+lac_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_measure m, int resamples, uint64_t seed,
+                            lac_err *err)
+{
+    const sample back = {o->before, o->unlearned, o->attacked, o->n, m},
+                 beyond = {o->before, o->never, o->attacked, o->n, m};
+    *s = (attack_summary){.before = mean_of_all(o->before, o->n, m),
+                          .unlearned = mean_of_all(o->unlearned, o->n, m),
+                          .never = mean_of_all(o->never, o->n, m),
+                          .attacked = mean_of_all(o->attacked, o->n, m)};
+    s->attacked_se = standard_error(o->attacked, o->n, m, s->attacked);
+    s->change = s->attacked - s->unlearned;
+    if (!interval(&s->attacked_ci, attacked, &back, resamples, seed, err) &&
+        !interval(&s->change_ci, above_floor, &back, resamples, seed, err) &&
+        !take_share(&s->comes_back, &back,
+                    "asked so, the original says no more than the unlearned one asked plainly: nothing can come back",
+                    resamples, seed, err))
+        take_share(&s->beyond_never, &beyond, "the original knows no more than the model that never saw the rows",
+                   resamples, seed, err);
+    return err->code;
+}
+
+/* ---- showing ------------------------------------------------------------------------------------------------------ */
+
+static void put_interval(cJSON *object, const char *name, lac_interval x)
+{
+    cJSON *pair = cJSON_AddArrayToObject(object, name);
+    cJSON_AddItemToArray(pair, lac_json_number(x.low));
+    cJSON_AddItemToArray(pair, lac_json_number(x.high));
+}
+
+static void put_share(cJSON *object, const char *name, const attack_share *x)
+{
+    char whole[64];
+    lac_put_number(object, name, x->share);
+    snprintf(whole, sizeof whole, x->why ? "%s_undefined" : "%s_interval", name);
+    if (x->why)
+        cJSON_AddStringToObject(object, whole, x->why);
+    else
+        put_interval(object, whole, x->ci);
+}
+
+static cJSON *measure_json(const attack_summary *s)
+{
+    cJSON *json = cJSON_CreateObject();
+    lac_put_number(json, "before", s->before);
+    lac_put_number(json, "unlearned", s->unlearned);
+    lac_put_score(json, "attacked", s->attacked, s->attacked_se);
+    put_interval(json, "attacked_interval", s->attacked_ci);
+    lac_put_number(json, "change", s->change);
+    put_interval(json, "change_interval", s->change_ci);
+    put_share(json, "comes_back", &s->comes_back);
+    if (isnan(s->never)) return json;
+    lac_put_number(json, "never", s->never);
+    put_share(json, "beyond_never", &s->beyond_never);
+    return json;
+}
+
+cJSON *attack_outcomes_json(const attack_outcome *o, const attack_summary *s, size_t n)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < n; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, one);
+        cJSON_AddStringToObject(one, "attack", o[i].attack);
+        cJSON_AddStringToObject(one, "variant", o[i].variant);
+        cJSON_AddNumberToObject(one, "n", (double)o[i].n);
+        for (int m = 0; m < ATTACK_N_MEASURES; m++)
+            cJSON_AddItemToObject(one, attack_measure_names[m], measure_json(s++));
+    }
+    return list;
+}
+
+static void put_cell(FILE *to, double x)
+{
+    if (isfinite(x))
+        fprintf(to, "\t%.4f", x);
+    else
+        fputs(isnan(x) ? "\t-" : x > 0 ? "\tinf" : "\t-inf", to);
+}
+
+void attack_outcomes_table(FILE *to, const attack_outcome *o, const attack_summary *s, size_t n)
+{
+    fputs("attack\tvariant\tn\tmeasure\tbefore\tunlearned\tnever\tattacked\tlow\thigh\tcomes_back\tlow\thigh\t"
+          "beyond_never\tlow\thigh\n",
+          to);
+    for (size_t i = 0; i < n; i++)
+        for (int m = 0; m < ATTACK_N_MEASURES; m++) {
+            const attack_summary *x = s++;
+            const attack_share *back = &x->comes_back, *beyond = &x->beyond_never;
+            const double cell[] = {x->before,          x->unlearned,        x->never,       x->attacked,
+                                   x->attacked_ci.low, x->attacked_ci.high, back->share,    back->ci.low,
+                                   back->ci.high,      beyond->share,       beyond->ci.low, beyond->ci.high};
+            fprintf(to, "%s\t%s\t%zu\t%s", o[i].attack, o[i].variant, o[i].n, attack_measure_names[m]);
+            for (size_t c = 0; c < sizeof cell / sizeof *cell; c++) put_cell(to, cell[c]);
+            fputc('\n', to);
+        }
+}

@@ -1,0 +1,180 @@
+/* lacuna attack -- is what was forgotten really gone?
+ *
+ *   reads    the unlearned model, the rows it was to forget, (--before) the model that knew them, and (--never) one that
+ *            never saw them
+ *   attacks  quantise    the model written as a GGUF of few bits, and read again
+ *            relearn     a few of the rows trained again, for a few updates; the others are asked for
+ *            templates   the prompts put in other words
+ *            prefix      the answer's beginning given
+ *   writes   attack.json, attack.tsv and its picture, items.jsonl (every answer), relearn.tsv (its losses),
+ *            manifest.json; TYPE.gguf with --keep.  DIR.part until all is there; the same command goes on behind a broken
+ *            one, attack by attack
+ *   prints   the table; with --json, attack.json */
+#include <string.h>
+
+#include "base/share.h"
+#include "experiments/attack_job.h"
+#include "experiments/cmd.h"
+
+/* ---- the command line --------------------------------------------------------------------------------------------- */
+
+static lac_status parse_attacks(attack_settings *s, lac_arena *arena, lac_err *err)
+{
+    static const char *const names[] = {"quantise", "relearn", "templates", "prefix"};
+    bool *const flags[] = {&s->quantise, &s->relearn, &s->template, &s->prefix};
+    const char *list = s->attacks;
+    for (char *name; !err->code && (name = attack_next_name(&list, arena, err));) {
+        size_t i = 0;
+        while (i < 4 && strcmp(name, names[i])) i++;
+        if (i == 4)
+            return lac_fail(err, LAC_ERR_USAGE, "--attacks: \"%.20s\" is none of quantise, relearn, templates, prefix",
+                            name);
+        *flags[i] = true;
+    }
+    if (!err->code && !s->quantise && !s->relearn && !s->template && !s->prefix)
+        return lac_fail(err, LAC_ERR_USAGE, "--attacks names none; choose from quantise, relearn, templates, prefix");
+    return err->code;
+}
+
+static lac_status parse_types(attack_settings *s, lac_arena *arena, lac_err *err)
+{
+    const char *list = s->types;
+    for (char *name; s->quantise && !err->code && (name = attack_next_name(&list, arena, err));) {
+        lac_dtype type = lac_dtype_by_name(name);
+        if (type == LAC_N_DTYPES || !lac_dtype_writable(type))
+            return lac_fail(err, LAC_ERR_USAGE, "--types: \"%.20s\" is none of q8_0, q5_0, q4_0, q4_k, bf16, f16, f32",
+                            name);
+        for (size_t i = 0; i < s->n_types; i++)
+            if (s->type[i] == type) return lac_fail(err, LAC_ERR_USAGE, "--types names %s twice", name);
+        if (s->n_types < ATTACK_MAX_TYPES) s->type[s->n_types++] = type;
+    }
+    if (s->quantise && !s->n_types && !err->code) return lac_fail(err, LAC_ERR_USAGE, "--types names none");
+    return err->code;
+}
+
+static lac_status resolve(attack_settings *s, lac_arena *arena, lac_err *err)
+{
+    if (!s->forget || !s->out)
+        return lac_fail(err, LAC_ERR_USAGE, "attack needs --forget and --out (lacuna attack --help says more)");
+    if (parse_attacks(s, arena, err) || parse_types(s, arena, err)) return err->code;
+    if (s->relearn && (s->relearn_rows < 1 || s->relearn_updates < 1 || !(s->relearn_lr > 0)))
+        return lac_fail(err, LAC_ERR_USAGE, "--relearn-rows, --relearn-updates and --relearn-lr must be above 0");
+    if (s->limit < 0 || s->max_new < 0 || s->resamples < 100)
+        return lac_fail(err, LAC_ERR_USAGE, "--limit and --max-new cannot be negative, --resamples is at least 100");
+    if (s->paraphrases && !s->template)
+        return lac_fail(err, LAC_ERR_USAGE, "--paraphrases belong to the attack \"templates\"; name it in --attacks");
+    if (s->template && !s->templates) s->templates = lac_share_path("data/attacks/templates.jsonl", arena, err);
+    return err->code;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------------------------- */
+
+/* Each undefined share is said once a reason, not once a row of the table. */
+static void say_undefined(const attack_job *j)
+{
+    size_t n = 0, of = j->n_outcomes * ATTACK_N_MEASURES;
+    const char *why = NULL;
+    for (size_t i = 0; i < of; i++)
+        if (j->summary[i].comes_back.why) why = j->summary[i].comes_back.why, n++;
+    if (n && !j->s->quiet)
+        fprintf(stderr, "lacuna: %zu of %zu shares of what came back are undefined (-): %s\n", n, of, why);
+}
+
+static lac_status note_inputs(lac_manifest *m, const attack_settings *s, lac_err *err)
+{
+    const char *const paths[] = {s->model,      s->before, s->never, s->forget, s->template ? s->templates : NULL,
+                                 s->paraphrases};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i] && lac_manifest_input(m, paths[i], err)) return err->code;
+    return LAC_OK;
+}
+
+/* Whether a run that failed leaves items that the next one can go on behind. */
+static bool anything_asked(const lac_outdir *dir)
+{
+    char path[1200];
+    lac_map map = {0};
+    snprintf(path, sizeof path, "%s/items.jsonl", dir->part);
+    bool any = *dir->part && lac_path_exists(path) && !lac_map_open(&map, path, NULL) && map.size > 0;
+    lac_map_close(&map);
+    return any;
+}
+
+static lac_status save_manifest(attack_job *j, lac_manifest *manifest, lac_err *err)
+{
+    const char *path = lac_printf(&j->arena, err, "%s/manifest.json", j->dir->part);
+    return path ? lac_manifest_save(manifest, path, err) : LAC_ERR_MEMORY;
+}
+
+static lac_status work(attack_settings *s, const lac_usage *usage, int argc, char **argv, lac_err *err)
+{
+    lac_outdir dir = {0};
+    attack_job j = {.s = s, .dir = &dir};
+    lac_manifest manifest;
+    bool resumed;
+    char *key;
+    lac_manifest_begin(&manifest, usage, argc, argv);
+    if (!resolve(s, &j.arena, err) && !note_inputs(&manifest, s, err) &&
+        (key = lac_manifest_key(&manifest, "out", &j.arena, err)) &&
+        !lac_outdir_resume(&dir, s->out, key, &resumed, err) && !attack_run(&j, s, err) &&
+        !attack_make_outcomes(&j, err) && !attack_save(&j, err) && !save_manifest(&j, &manifest, err) &&
+        !lac_outdir_commit(&dir, err))
+        say_undefined(&j);
+    if (!anything_asked(&dir)) lac_outdir_abandon(&dir);
+    lac_manifest_release(&manifest);
+    lac_arena_release(&j.arena);
+    return err->code;
+}
+
+int cmd_attack(int argc, char **argv)
+{
+    attack_settings s = {.attacks = "quantise,relearn,templates,prefix",
+                         .types = "q8_0,q4_0,q4_k",
+                         .prefixes = "25,50,75",
+                         .chat_name = "none",
+                         .layers = "all",
+                         .parts = "all",
+                         .relearn_rows = 10,
+                         .relearn_updates = 20,
+                         .relearn_lr = 1e-4,
+                         .resamples = 1000};
+    const lac_option options[] = {
+        LAC_OPT("forget", &s.forget, "the rows that were to be forgotten, JSONL or JSON: input and output"),
+        LAC_OPT("before", &s.before, "the model that knew them: what comes back is told as a share of what it knew"),
+        LAC_OPT("never", &s.never, "a model that never saw them: what any model would say when asked so"),
+        LAC_OPT("out", &s.out, "directory to make"),
+        LAC_OPT("attacks", &s.attacks, "which, comma-separated: quantise, relearn, templates, prefix"),
+        LAC_OPT("types", &s.types, "quantise: q8_0, q5_0, q4_0, q4_k, bf16, f16"),
+        LAC_FLAG("keep", &s.keep, "quantise: leave the .gguf files in the result"),
+        LAC_OPT("relearn-rows", &s.relearn_rows, "relearn: so many rows are learnt again, drawn by the seed"),
+        LAC_OPT("relearn-updates", &s.relearn_updates, "relearn: for so many updates, each with all of those rows"),
+        LAC_OPT("relearn-lr", &s.relearn_lr, "relearn: learning rate, constant"),
+        LAC_OPT("layers", &s.layers, "relearn: layers that may change: 0-5,12 or all"),
+        LAC_OPT("parts", &s.parts, "relearn: parts that may change: mlp,attn,norm,embed,head or all"),
+        LAC_OPT("templates", &s.templates, "templates: a file of them (default: data/attacks/templates.jsonl)"),
+        LAC_OPT("paraphrases", &s.paraphrases, "templates: JSONL rows with the id of a row and another input"),
+        LAC_OPT("prefixes", &s.prefixes, "prefix: per cent of the answer's tokens that are given"),
+        LAC_OPT("chat", &s.chat_name, "layout of the prompt: none (raw text), olmo, smollm2, auto"),
+        LAC_OPT("max-new", &s.max_new, "at most so many new tokens; 0: the longest answer and 8 more, at most 256"),
+        LAC_OPT("limit", &s.limit, "first N rows only; 0: all"),
+        LAC_OPT("resamples", &s.resamples, "of the bootstrap"),
+        LAC_OPT("seed", &s.seed, "of the rows learnt again, and of the bootstrap"),
+        {0}};
+    const lac_usage usage = {.command = "attack",
+                             .summary = "does what was forgotten come back: quantised, relearnt, asked otherwise?",
+                             .synopsis = "MODEL --forget FILE --out DIR [--before MODEL] [--never MODEL]",
+                             .example = "lacuna attack unlearned --before model --forget forget.jsonl --out attacked",
+                             .options = options,
+                             .positional = &s.model,
+                             .n_positional = 1};
+    lac_arena arena = {0};
+    lac_common common = {0};
+    lac_err err = {0};
+    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
+        s.quiet = common.quiet;
+        s.json = common.json;
+        work(&s, &usage, argc, argv, &err);
+    }
+    lac_arena_release(&arena);
+    return lac_complain(&err);
+}
