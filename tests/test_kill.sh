@@ -62,6 +62,8 @@ killed 2 "$trained" unlearn "$model" $train --epochs 4 --batch-tokens 30 --clip 
     --weigh sequences
 killed 3 "$trained lacuna/checks.tsv lacuna/plots/checks.svg" unlearn "$model" $train --epochs 6 --every 3 \
     --retain-budget 0.1 --select best
+killed 2 "$trained" unlearn "$model" $train --epochs 2 --chunks 3 --retain-ratio 3
+killed 2 "$trained" unlearn "$model" $train --epochs 4 --pairing random
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective pdu --dual-warmup 1
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective dpo --alternates other.jsonl
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective rmu --at-layer 1

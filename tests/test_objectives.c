@@ -597,7 +597,7 @@ static void looking_ahead_shows_the_first_update_and_deals_nothing(void **state)
     o.batch = 4;
     if (lac_train_plan(&plan, &w.set[0], &w.set[1], &o, &err)) fail_msg("%s", err.msg);
     for (int k = 0; k < 2; k++)
-        if (lac_deal_init(&deal[k], &w.set[0], &w.set[1], &o, &plan, &w.arena, &err)) fail_msg("%s", err.msg);
+        if (lac_deal_init(&deal[k], &w.set[0], &w.set[1], &o, &w.arena, &err)) fail_msg("%s", err.msg);
     const lac_hand first = lac_deal_peek(&deal[0]);
     assert_int_equal(first.n, 4);
     memcpy(seen, first.items, first.n * sizeof *seen);

@@ -246,7 +246,7 @@ static void left_over_micro_batches_go_with_the_next_epoch(void **state)
     assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &o, &err), LAC_OK);
     assert_int_equal(plan.updates, 3);
     assert_int_equal(plan.rows_in_all, 12 + 10 + 10);
-    assert_int_equal(lac_deal_init(&deal, &f->set[0], &f->set[1], &o, &plan, &f->arena, &err), LAC_OK);
+    assert_int_equal(lac_deal_init(&deal, &f->set[0], &f->set[1], &o, &f->arena, &err), LAC_OK);
     for (int u = 0; u < 3; u++) {
         const lac_hand hand = lac_deal_next(&deal);
         assert_int_equal(hand.n_groups, 4);

@@ -17,6 +17,7 @@ typedef struct {
     lac_job job;
     const char *forget, *retain, *alternates, *refusals, *objective, *alpha, *variant;
     const char *mmlu, *select; /* of checks */
+    const char *pairing;
     int mmlu_limit;
     double settings[LAC_N_SETTINGS];
 } task;
@@ -205,12 +206,15 @@ static lac_status resolve(task *t, lac_err *err)
         check_files(t, err) || check_checks(t, err))
         return err->code;
     train->settings = t->settings;
+    train->random_pairs = !strcmp(t->pairing, "random");
+    if (!train->random_pairs && strcmp(t->pairing, "deck"))
+        return lac_fail(err, LAC_ERR_USAGE, "--pairing %s is not one of: deck, random", t->pairing);
     return lac_job_resolve(&t->job, err);
 }
 
 int cmd_unlearn(int argc, char **argv)
 {
-    task t = {.objective = "joint", .select = "last",
+    task t = {.objective = "joint", .select = "last", .pairing = "deck",
               .job = {LAC_JOB_DEFAULTS, .layers = "0-5", .parts = "mlp"}};
     for (int k = 0; k < LAC_N_SETTINGS; k++) t.settings[k] = (double)NAN; /* not given */
     const lac_option options[] = {
@@ -225,6 +229,9 @@ int cmd_unlearn(int argc, char **argv)
 #define X(id, name, help) LAC_OPT(name, &t.settings[LAC_##id], help),
         LAC_SETTINGS(X)
 #undef X
+        LAC_OPT("chunks", &t.job.train.chunks, "parts of the forget set, in order, each trained for --epochs (SUGD)"),
+        LAC_OPT("retain-ratio", &t.job.train.retain_ratio, "rows to keep beside each row to forget, within --batch"),
+        LAC_OPT("pairing", &t.pairing, "rows to keep: deck (round and round, shuffled) or random (with replacement)"),
         LAC_OPT("every", &t.job.train.checks.every, "updates between checks of both sets; 0: none"),
         LAC_OPT("mmlu", &t.mmlu, "checks measure MMLU too: directory of val/, continuation style, no examples"),
         LAC_OPT("mmlu-limit", &t.mmlu_limit, "questions a subject; 0: all"),

@@ -39,16 +39,57 @@ static size_t pool_rows_in_all(const lac_train_options *o, size_t rows, size_t u
     return dealt / micros * rows + dealt % micros * (size_t)o->micro;
 }
 
-/* Forget rows an update, and the retain rows that are dealt beside them. */
-static size_t forget_share(const lac_train_options *o, size_t n_retain)
+/* Rows of the side that leads an update, and the retain rows that are dealt beside rows to forget. */
+static size_t main_share(const lac_train_options *o, size_t n_retain)
 {
-    return n_retain ? (size_t)o->batch / 2 : (size_t)o->batch;
+    return o->objective->needs_forget && n_retain ? (size_t)o->batch / (1 + (size_t)o->retain_ratio) : (size_t)o->batch;
 }
 
 static size_t retain_share(const lac_train_options *o, size_t n_retain)
 {
-    size_t n = (size_t)o->batch - (size_t)o->batch / 2;
-    return n < n_retain ? n : n_retain;
+    const size_t n = (size_t)o->batch - main_share(o, n_retain);
+    return n < n_retain || o->random_pairs ? n : n_retain;
+}
+
+/* Where an update stands: rows begin .. begin + rows − 1 of its chunk, updates an epoch there. */
+typedef struct {
+    size_t chunk, begin, rows, per_epoch, step;
+} place;
+
+static place place_of(const lac_train_options *o, size_t rows, size_t n_retain, size_t update)
+{
+    const size_t chunks = (size_t)o->chunks;
+    for (size_t c = 0;; c++) {
+        const size_t begin = c * rows / chunks, end = (c + 1) * rows / chunks;
+        const size_t per_epoch = divide_up(end - begin, main_share(o, n_retain)), steps = per_epoch * (size_t)o->epochs;
+        if (update < steps || c + 1 == chunks) return (place){c, begin, end - begin, per_epoch, update};
+        update -= steps;
+    }
+}
+
+/* All of a run's updates: those before the last chunk, and its own. */
+static size_t updates_in_all(const lac_train_options *o, size_t rows, size_t n_retain)
+{
+    size_t n = 0;
+    for (place p = place_of(o, rows, n_retain, 0);; p = place_of(o, rows, n_retain, n)) {
+        n += p.per_epoch * (size_t)o->epochs;
+        if (p.chunk + 1 == (size_t)o->chunks) return n;
+    }
+}
+
+static lac_status check_pairing(const lac_train_options *o, size_t n_main, size_t n_retain, lac_err *err)
+{
+    const bool two = o->objective->needs_forget && n_retain;
+    if (o->retain_ratio < 1) return lac_fail(err, LAC_ERR_USAGE, "--retain-ratio %d: give at least 1", o->retain_ratio);
+    if (two && !main_share(o, n_retain))
+        return lac_fail(err, LAC_ERR_USAGE, "--batch %d holds no row to forget beside its %d to keep (--retain-ratio); "
+                        "give at least %d", o->batch, o->retain_ratio, 1 + o->retain_ratio);
+    if (o->chunks < 1 || (size_t)o->chunks > n_main)
+        return lac_fail(err, LAC_ERR_USAGE, "--chunks %d of %zu rows: give 1 to %zu", o->chunks, n_main, n_main);
+    if (is_pool(o) && (o->chunks > 1 || o->retain_ratio > 1 || o->random_pairs))
+        return lac_fail(err, LAC_ERR_USAGE, "--alpha code deals both sets as one pool; it has no --chunks, --retain-ratio "
+                        "or --pairing");
+    return LAC_OK;
 }
 
 static lac_status check_options(const lac_train_options *o, lac_err *err)
@@ -101,21 +142,19 @@ lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, con
         return lac_fail(err, LAC_ERR_DATA, "%zu rows to forget and %zu alternates; --objective %s needs one for each",
                         forget->n, o->alternates ? o->alternates->n : 0, o->objective->name);
     const size_t f = plan->rows[LAC_FORGET], r = plan->rows[LAC_RETAIN], epochs = (size_t)o->epochs;
-    size_t retained = r; /* an epoch */
-    if (!o->objective->needs_forget) {
-        plan->updates_per_epoch = divide_up(r, (size_t)o->batch);
-    } else if (is_pool(o)) {
+    const size_t n_main = o->objective->needs_forget ? f : r;
+    if (check_pairing(o, n_main, r, err)) return err ? err->code : LAC_ERR_USAGE;
+    plan->updates_per_epoch = place_of(o, n_main, r, 0).per_epoch;
+    plan->updates = updates_in_all(o, n_main, r);
+    if (is_pool(o)) {
         plan->updates_per_epoch = pool_micros(o, f + r) / pool_groups(o, f + r);
-    } else {
-        plan->updates_per_epoch = divide_up(f, forget_share(o, r));
-        retained = plan->updates_per_epoch * retain_share(o, r);
+        plan->updates = plan->updates_per_epoch * epochs;
     }
-    plan->updates = plan->updates_per_epoch * epochs;
-    plan->rows_in_all = (f + retained) * epochs;
-    plan->tokens_in_all = epochs * (rows_of_tokens(forget) + (r ? retained * rows_of_tokens(retain) / r : 0));
+    const size_t retained = o->objective->needs_forget && !is_pool(o) ? plan->updates * retain_share(o, r) : r * epochs;
+    plan->rows_in_all = is_pool(o) ? pool_rows_in_all(o, f + r, plan->updates) : f * epochs + retained;
+    plan->tokens_in_all = epochs * rows_of_tokens(forget) + (r ? retained * rows_of_tokens(retain) / r : 0);
     if (o->objective->alternates == LAC_ALTERNATES_BESIDE)
         plan->tokens_in_all += epochs * rows_of_tokens(o->alternates);
-    if (is_pool(o)) plan->rows_in_all = pool_rows_in_all(o, f + r, plan->updates);
     return LAC_OK;
 }
 
@@ -139,10 +178,10 @@ static size_t *make_deck(size_t n, lac_arena *arena, lac_err *err)
 }
 
 lac_status lac_deal_init(lac_deal *d, const lac_dataset *forget, const lac_dataset *retain, const lac_train_options *o,
-                         const lac_train_report *plan, lac_arena *arena, lac_err *err)
+                         lac_arena *arena, lac_err *err)
 {
     const size_t most = (size_t)(o->batch > o->micro ? o->batch : o->micro);
-    *d = (lac_deal){.o = o, .set = {forget, retain}, .per_epoch = plan->updates_per_epoch};
+    *d = (lac_deal){.o = o, .set = {forget, retain}};
     lac_rng_seed(&d->rng, o->seed);
     for (int side = 0; side < 2; side++)
         if (!(d->deck[side] = make_deck(rows_of(d, (lac_side)side), arena, err))) return err->code;
@@ -166,6 +205,7 @@ static lac_item item_of(const lac_deal *d, lac_side side, size_t row)
 static size_t next_retain(lac_deal *d)
 {
     const size_t n = rows_of(d, LAC_RETAIN), at = d->drawn++ % n;
+    if (d->o->random_pairs) return (size_t)lac_rng_below(&d->rng, n);
     if (at == 0) lac_rng_shuffle(&d->rng, d->deck[LAC_RETAIN], n);
     return d->deck[LAC_RETAIN][at];
 }
@@ -173,18 +213,20 @@ static size_t next_retain(lac_deal *d)
 /* Side by side: retain rows first. */
 static lac_hand deal_sides(lac_deal *d)
 {
-    const size_t u = d->update % d->per_epoch;
     const lac_side main_side = d->o->objective->needs_forget ? LAC_FORGET : LAC_RETAIN;
-    const size_t rows = rows_of(d, main_side);
-    const size_t beside = main_side == LAC_FORGET ? retain_share(d->o, rows_of(d, LAC_RETAIN)) : 0;
+    const size_t n_retain = rows_of(d, LAC_RETAIN);
+    const size_t beside = main_side == LAC_FORGET ? retain_share(d->o, n_retain) : 0;
+    const place at = place_of(d->o, rows_of(d, main_side), n_retain, d->update);
+    const size_t u = at.step % at.per_epoch, *deck = d->deck[main_side] + at.begin;
     size_t n = 0;
-    if (u == 0) lac_rng_shuffle(&d->rng, d->deck[main_side], rows);
+    if (u == 0) lac_rng_shuffle(&d->rng, d->deck[main_side] + at.begin, at.rows);
     while (n < beside) d->items[n++] = item_of(d, LAC_RETAIN, next_retain(d));
-    for (size_t i = u * rows / d->per_epoch; i < (u + 1) * rows / d->per_epoch; i++)
-        d->items[n++] = item_of(d, main_side, d->deck[main_side][i]);
+    for (size_t i = u * at.rows / at.per_epoch; i < (u + 1) * at.rows / at.per_epoch; i++)
+        d->items[n++] = item_of(d, main_side, deck[i]);
     d->end[0] = n;
     return (lac_hand){.items = d->items, .n = n, .end = d->end, .n_groups = 1, .share = 1,
-                      .epoch = (int)(d->update / d->per_epoch)};
+                      .epoch = (int)(at.chunk * (size_t)d->o->epochs + at.step / at.per_epoch),
+                      .step = at.step, .steps = at.per_epoch * (size_t)d->o->epochs};
 }
 
 static lac_hand deal_pool(lac_deal *d)
@@ -204,7 +246,8 @@ static lac_hand deal_pool(lac_deal *d)
         d->end[g] = n;
     }
     return (lac_hand){.items = d->items, .n = n, .end = d->end, .n_groups = n_groups,
-                      .share = 1.0 / (double)pool_window(d->o), .epoch = (int)(first / micros)};
+                      .share = 1.0 / (double)pool_window(d->o), .epoch = (int)(first / micros), .step = d->update,
+                      .steps = micros / n_groups * (size_t)d->o->epochs};
 }
 
 void lac_deal_remember(lac_deal *d, lac_tape *tape)

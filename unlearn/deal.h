@@ -4,8 +4,15 @@
  *                                                     --alpha code --micro rows
  *
  * Every forget row is seen once an epoch, shared out so that the updates differ by at most one row (no small last batch
- * with too much weight).  Beside them stand batch/2 retain rows, drawn round and round from a shuffled deck; where there
- * are no retain rows, forget rows take their places.
+ * with too much weight).  Beside them stand retain rows, `retain_ratio` a forget row (what is left of the batch), drawn
+ * round and round from a shuffled deck, or each anew from all of them (open-unlearning's pairing); where there are no
+ * retain rows, forget rows take their places.
+ *
+ * Sequential unlearning (SUGD, arXiv 2503.02443): the rows to forget come in chunks, in the order of their file, and each
+ * is trained for all its epochs before the next begins, with fresh moments and a schedule of its own.  A plain run is one
+ * chunk.  Its authors' program takes 7 retain rows a forget row, a chunk of 32 for 7 epochs, a row's mean NLL times −1 or
+ * 0.5 (--weigh sequences --objective grad-diff --alpha 3.5 --retain-ratio 7 is that sum, divided); there rows are not
+ * shuffled, and a chunk sees the same retain rows in each of its epochs.
  *
  * With --alpha code it is as the published program has it.  Forget and retain rows are one pool, shuffled in every epoch,
  * from which micro-batches are cut without regard to side, the last of an epoch with fewer rows, and each counts the same.
@@ -35,7 +42,7 @@ typedef struct {
     lac_rng rng;
     size_t *deck[2], *pool;        /* rows, shuffled; the pool's from the forget set's size on are retain rows */
     size_t drawn;                  /* retain rows so far */
-    size_t per_epoch, update;      /* updates; the next one */
+    size_t update;                 /* the next one */
     lac_item *items;               /* [most an update has] */
     size_t *end;                   /* [most groups it has] */
 } lac_deal;
@@ -47,12 +54,13 @@ typedef struct {
     const size_t *end; /* [n_groups] behind the last item of each group */
     size_t n_groups;
     double share;    /* of a group's gradient in the update's */
-    int epoch;
+    int epoch;       /* counted on over chunks */
+    size_t step, steps; /* the update's number in its chunk, and how many that has */
 } lac_hand;
 
-/* plan: of the same sets and options.  Tables are the arena's. */
+/* Sets and options that lac_train_plan has passed.  Tables are the arena's. */
 lac_status lac_deal_init(lac_deal *d, const lac_dataset *forget, const lac_dataset *retain, const lac_train_options *o,
-                         const lac_train_report *plan, lac_arena *arena, lac_err *err);
+                         lac_arena *arena, lac_err *err);
 
 /* The rows of the next update; valid until the next call. */
 lac_hand lac_deal_next(lac_deal *d);

@@ -35,8 +35,10 @@ void lac_job_say_plan(const lac_job *job, const lac_model *model, const lac_mask
     fprintf(stderr, "plan\n");
     if (forget) say_set("forget", forget);
     if (retain) say_set(forget ? "retain" : "data", retain);
-    fprintf(stderr, "  updates   %zu = %d epochs of %zu, %zu rows, about %zu tokens\n", plan.updates, job->train.epochs,
-            plan.updates_per_epoch, plan.rows_in_all, plan.tokens_in_all);
+    char chunks[40] = "";
+    if (job->train.chunks > 1) snprintf(chunks, sizeof chunks, "%d chunks of about ", job->train.chunks);
+    fprintf(stderr, "  updates   %zu = %s%d epochs of %zu, %zu rows, about %zu tokens\n", plan.updates, chunks,
+            job->train.epochs, plan.updates_per_epoch, plan.rows_in_all, plan.tokens_in_all);
     fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n", mask->n_trained, model->n_tensors,
             (double)mask->n_parameters / 1e6, (double)lac_model_parameters(model) / 1e6);
     say_memory(job, model, mask, &plan, forget, retain);

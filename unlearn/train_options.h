@@ -17,8 +17,11 @@ typedef struct {
     lac_schedule schedule; /* of lr over the run */
     bool by_sequence;     /* a loss is the mean of its sequences' own token means; else of all tokens */
     int warmup;           /* updates over which lr rises */
-    int epochs;
+    int epochs;           /* of every chunk */
+    int chunks;           /* the rows to forget, in their order, in so many parts, one trained after the other */
     int batch;            /* rows an update */
+    int retain_ratio;     /* retain rows a forget row */
+    bool random_pairs;    /* retain rows drawn with replacement; else round and round from a shuffled deck */
     int micro;            /* --alpha code: rows a micro-batch */
     size_t batch_tokens;  /* rows of one forward pass */
     double clip;          /* norm of the gradient; 0: not clipped */
@@ -30,8 +33,9 @@ typedef struct {
 } lac_train_options;
 
 #define LAC_TRAIN_DEFAULTS                                                                                        \
-    {.alpha = {.mode = LAC_ALPHA_PAPER}, .adamw = LAC_ADAMW_DEFAULTS, .epochs = 5, .batch = 12, .micro = 12,      \
-     .batch_tokens = 1024, .clip = 1, .collapse = 3, .save_every = 60, .checks = LAC_CHECK_DEFAULTS}
+    {.alpha = {.mode = LAC_ALPHA_PAPER}, .adamw = LAC_ADAMW_DEFAULTS, .epochs = 5, .chunks = 1, .batch = 12,      \
+     .retain_ratio = 1, .micro = 12, .batch_tokens = 1024, .clip = 1, .collapse = 3, .save_every = 60,            \
+     .checks = LAC_CHECK_DEFAULTS}
 
 typedef struct {
     size_t rows, tokens, labels;       /* so far */
@@ -41,7 +45,7 @@ typedef struct {
 
 typedef struct {
     size_t rows[2], labels[2];         /* in the sets */
-    size_t updates_per_epoch, updates; /* in all */
+    size_t updates_per_epoch, updates; /* (of the first chunk); in all */
     size_t rows_in_all, tokens_in_all; /* tokens: about, where retain rows do not go round a whole number of times */
     size_t done;                       /* updates in the weights as they are now */
     lac_check start, chosen;           /* with checks: before, and of the weights as they are now */

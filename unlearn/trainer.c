@@ -69,7 +69,7 @@ static lac_status make_room(trainer *t, const lac_dataset *forget, const lac_dat
               (t->room = LAC_NEW(arena, lac_item, most, err)) &&
               !lac_health_init(&t->health, t->model, t->mask, t->o, arena, err) &&
               !lac_checks_init(&t->checks, &t->o->checks, t->model, t->mask, t->o->batch_tokens, arena, err) &&
-              !lac_deal_init(&t->deal, forget, retain, t->o, t->report, arena, err) &&
+              !lac_deal_init(&t->deal, forget, retain, t->o, arena, err) &&
               !lac_piece_init(&t->piece, t->model, t->mask, t->o->objective, t->settings, t->o->batch_tokens, longest,
                               arena, err) &&
               !look_back(t, err);
@@ -204,8 +204,10 @@ static void negate(trainer *t)
     }
 }
 
-static void step_weights(trainer *t, size_t update)
+/* The update's number in its chunk, from 0; each chunk begins with moments of nothing. */
+static void step_weights(trainer *t, size_t step)
 {
+    if (step == 0) lac_beside_zero(t->m, t->model), lac_beside_zero(t->v, t->model);
     double factor = lac_clip_factor(t->report->last.norm, t->o->clip);
     lac_adamw_rule rule = t->o->adamw;
     rule.lr = t->report->last.lr;
@@ -214,7 +216,7 @@ static void step_weights(trainer *t, size_t update)
         size_t n = lac_n_weights(t->model, k);
         if (!g) continue;
         if (factor != 1) lac_scale(g, factor, n);
-        lac_adamw_step(t->model->tensors[k].data, t->m[k], t->v[k], g, n, &rule, (long)update + 1);
+        lac_adamw_step(t->model->tensors[k].data, t->m[k], t->v[k], g, n, &rule, (long)step + 1);
         memset(g, 0, n * sizeof *g);
     }
 }
@@ -311,11 +313,11 @@ static lac_status train(trainer *t, lac_progress *progress, lac_err *err)
     for (size_t update = r->done; update < r->updates && !t->checks.stop; update++) {
         const lac_hand hand = lac_deal_next(&t->deal);
         if (update_gradient(t, &hand, err)) return err->code;
-        r->last.lr = lac_lr_at(t->o->schedule, t->o->adamw.lr, (size_t)t->o->warmup, update, r->updates);
+        r->last.lr = lac_lr_at(t->o->schedule, t->o->adamw.lr, (size_t)t->o->warmup, hand.step, hand.steps);
         r->last.norm = gradient_norm(t);
         if (update == 0) r->first = r->last;
         if (lac_health_check(&t->health, r, err)) return err->code;
-        step_weights(t, update);
+        step_weights(t, hand.step);
         r->done = update + 1;
         say_step(t, progress, update, hand.epoch);
         if (lac_checks_look(&t->checks, r->done, r->updates, err) || save_state(t, err)) return err->code;

@@ -1,0 +1,171 @@
+/* Which rows an update gets: chunks, ratios, pairing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "forgetting.h"
+#include "unlearn/deal.h"
+
+/* Deals a whole run; seen[update][side][row] counts. */
+static size_t deal_all(fixture *f, const lac_train_options *o, int (*seen)[2][N_ROWS], lac_hand *hands)
+{
+    lac_train_report plan;
+    lac_deal deal;
+    lac_err err = {0};
+    if (lac_train_plan(&plan, &f->set[0], &f->set[1], o, &err) ||
+        lac_deal_init(&deal, &f->set[0], &f->set[1], o, &f->arena, &err))
+        fail_msg("%s", err.msg);
+    size_t rows = 0;
+    for (size_t u = 0; u < plan.updates; u++) {
+        hands[u] = lac_deal_next(&deal);
+        rows += hands[u].n;
+        for (size_t i = 0; i < hands[u].n; i++) {
+            const lac_side side = hands[u].items[i].side;
+            seen[u][side][hands[u].items[i].row - f->row[side]]++;
+        }
+    }
+    assert_int_equal(rows, plan.rows_in_all);
+    return plan.updates;
+}
+
+/* 8 rows in 3 chunks are rows 0-1, 2-4 and 5-7; two an update: 1, 2 and 2 updates an epoch, three epochs each. */
+static void a_chunk_is_through_before_the_next_begins(void **state)
+{
+    fixture *f = *state;
+    static const size_t begin[] = {0, 2, 5, 8}, per_epoch[] = {1, 2, 2};
+    static int seen[40][2][N_ROWS];
+    lac_hand hands[40];
+    lac_train_options o = options(&lac_objective_joint);
+    o.chunks = 3;
+    o.epochs = 3;
+    o.batch = 4;
+    memset(seen, 0, sizeof seen);
+    assert_int_equal(deal_all(f, &o, seen, hands), 15);
+    for (size_t c = 0, u = 0; c < 3; c++)
+        for (size_t epoch = 0; epoch < 3; epoch++) {
+            int rows[N_ROWS] = {0};
+            for (size_t k = 0; k < per_epoch[c]; k++, u++) {
+                assert_int_equal(hands[u].epoch, 3 * c + epoch);
+                assert_int_equal(hands[u].step, epoch * per_epoch[c] + k);
+                assert_int_equal(hands[u].steps, 3 * per_epoch[c]);
+                for (size_t i = 0; i < N_ROWS; i++) rows[i] += seen[u][LAC_FORGET][i];
+            }
+            for (size_t i = 0; i < N_ROWS; i++) assert_int_equal(rows[i], i >= begin[c] && i < begin[c + 1]);
+        }
+}
+
+static int total(int (*seen)[2][N_ROWS], size_t updates, lac_side side, int row)
+{
+    int n = 0;
+    for (size_t u = 0; u < updates; u++) n += seen[u][side][row];
+    return n;
+}
+
+/* One row to forget and seven to keep in each update; they go round, so no row is ever two ahead of another. */
+static void retain_rows_stand_beside_at_their_ratio_and_go_round(void **state)
+{
+    fixture *f = *state;
+    static int seen[40][2][N_ROWS];
+    lac_hand hands[40];
+    lac_train_options o = options(&lac_objective_joint);
+    o.retain_ratio = 7;
+    o.batch = 8;
+    o.epochs = 4;
+    memset(seen, 0, sizeof seen);
+    const size_t updates = deal_all(f, &o, seen, hands);
+    assert_int_equal(updates, 32);
+    for (size_t u = 0; u < updates; u++) {
+        int n[2] = {0}, least = 1000, most = 0;
+        for (int row = 0; row < N_ROWS; row++) {
+            const int so_far = total(seen, u + 1, LAC_RETAIN, row);
+            n[0] += seen[u][0][row], n[1] += seen[u][1][row];
+            least = so_far < least ? so_far : least, most = so_far > most ? so_far : most;
+        }
+        assert_int_equal(n[LAC_FORGET], 1);
+        assert_int_equal(n[LAC_RETAIN], 7);
+        assert_true(most - least <= 1);
+    }
+    for (int row = 0; row < N_ROWS; row++) assert_int_equal(total(seen, updates, LAC_FORGET, row), 4);
+}
+
+static void random_pairs_are_drawn_with_replacement(void **state)
+{
+    fixture *f = *state;
+    static int seen[40][2][N_ROWS];
+    lac_hand hands[40];
+    lac_train_options o = options(&lac_objective_joint);
+    o.random_pairs = true;
+    o.batch = 8;
+    o.epochs = 20;
+    memset(seen, 0, sizeof seen);
+    const size_t updates = deal_all(f, &o, seen, hands); /* 40 updates of 4 draws from 8 rows: 20 a row expected */
+    int least = 1000, most = 0, twice = 0;
+    for (int row = 0; row < N_ROWS; row++) {
+        const int n = total(seen, updates, LAC_RETAIN, row);
+        least = n < least ? n : least, most = n > most ? n : most;
+        for (size_t u = 0; u < updates; u++) twice += seen[u][LAC_RETAIN][row] > 1;
+        assert_int_equal(total(seen, updates, LAC_FORGET, row), 20);
+    }
+    assert_true(most - least > 1 && twice > 0); /* a deck would give neither */
+    assert_true(least > 5 && most < 45);        /* but nobody is favoured: beyond three standard deviations of 4.2 */
+}
+
+/* A chunk is a run of its own: fresh moments, its own schedule.  An update is all of a chunk, and all that is kept. */
+static void two_chunks_are_two_runs_one_after_the_other(void **state)
+{
+    fixture *f = *state;
+    lac_train_options o = options(&lac_objective_joint);
+    lac_train_report report;
+    lac_err err = {0};
+    o.adamw.lr = 1e-3;
+    o.alpha = (lac_alpha){.mode = LAC_ALPHA_FIXED, .fixed = 1};
+    o.epochs = 3;
+    o.batch = 12;
+    o.retain_ratio = 2; /* 4 to forget, 8 to keep */
+    o.chunks = 2;
+    run(f, &o, &report);
+    assert_int_equal(report.updates, 6);
+    float **chunked = copy_of_weights(f);
+    restore_weights(f);
+    o.chunks = 1;
+    for (int half = 0; half < 2; half++) {
+        lac_dataset part = f->set[LAC_FORGET];
+        part.row += half * N_ROWS / 2;
+        part.n = N_ROWS / 2;
+        if (lac_train(&report, &f->model, &f->mask, &part, &f->set[LAC_RETAIN], &o, NULL, NULL, &err))
+            fail_msg("%s", err.msg);
+    }
+    assert_true(largest_gap(f, chunked) < 0.1 * o.adamw.lr); /* sums in another order; a step is as large as lr */
+    assert_true(largest_gap(f, f->saved) > o.adamw.lr);
+}
+
+static void what_cannot_be_dealt_is_refused(void **state)
+{
+    fixture *f = *state;
+    lac_train_report plan;
+    lac_train_options o = options(&lac_objective_joint), bad = o;
+    bad.chunks = N_ROWS + 1;
+    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), LAC_ERR_USAGE);
+    bad = o;
+    bad.retain_ratio = o.batch;
+    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), LAC_ERR_USAGE);
+    bad = o;
+    bad.chunks = 2;
+    bad.alpha.mode = LAC_ALPHA_CODE;
+    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), LAC_ERR_USAGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_chunk_is_through_before_the_next_begins),
+        cmocka_unit_test(retain_rows_stand_beside_at_their_ratio_and_go_round),
+        cmocka_unit_test(random_pairs_are_drawn_with_replacement),
+        cmocka_unit_test(two_chunks_are_two_runs_one_after_the_other),
+        cmocka_unit_test(what_cannot_be_dealt_is_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
