@@ -68,6 +68,7 @@ killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective pdu --dual-wa
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective dpo --alternates other.jsonl
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective rmu --at-layer 1
 killed 2 "$trained" unlearn "$model" ${train/--retain retain.jsonl/} --epochs 8 --objective task-vector
+killed 2 "$trained lacuna/adapter/adapter_model.safetensors" unlearn "$model" $train --epochs 4 --lora 2 --lora-keep
 killed 2 "$trained" finetune "$model" --data forget.jsonl --text some.txt --context 48 --threads 1 --save-every 0.01
 
 # ---- an evaluation -----------------------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
 #include "unlearn/checks.h"
 
-lac_status lac_checks_init(lac_checks *c, const lac_check_options *o, const lac_model *model, const lac_mask *mask,
-                           size_t batch_tokens, lac_arena *arena, lac_err *err)
+lac_status lac_checks_init(lac_checks *c, const lac_check_options *o, const lac_model *model, const lac_model *moving,
+                           const lac_mask *mask, size_t batch_tokens, lac_arena *arena, lac_err *err)
 {
-    *c = (lac_checks){.o = o, .model = model, .batch_tokens = batch_tokens};
+    *c = (lac_checks){.o = o, .model = model, .moving = moving, .batch_tokens = batch_tokens};
     if (!o->every || !o->best) return LAC_OK;
-    c->best_weights = lac_beside_new(model, mask, false, arena, err);
+    c->best_weights = lac_beside_new(moving, mask, false, arena, err);
     return c->best_weights ? LAC_OK : err->code;
 }
 
@@ -115,7 +115,7 @@ static void judge(lac_checks *c, lac_check check)
     c->stop = c->beyond >= c->o->patience;
     if (!c->best_weights || (!first && !(check.within && check.nll[LAC_FORGET] > c->best.nll[LAC_FORGET]))) return;
     c->best = check;
-    lac_beside_keep(c->best_weights, c->model);
+    lac_beside_keep(c->best_weights, c->moving);
 }
 
 static lac_status write_line(FILE *table, const lac_check *k, lac_err *err)
@@ -147,7 +147,7 @@ lac_status lac_checks_look(lac_checks *c, size_t update, size_t updates, lac_err
 const lac_check *lac_checks_choose(const lac_checks *c)
 {
     if (!c->best_weights) return &c->last;
-    lac_beside_put_back(c->model, c->best_weights);
+    lac_beside_put_back(c->moving, c->best_weights);
     return &c->best;
 }
 
@@ -160,5 +160,5 @@ void lac_checks_remember(lac_checks *c, lac_tape *tape)
     LAC_REMEMBER(tape, c->best);
     LAC_REMEMBER(tape, c->beyond);
     LAC_REMEMBER(tape, c->stop);
-    if (c->best_weights) lac_beside_remember(c->best_weights, c->model, tape);
+    if (c->best_weights) lac_beside_remember(c->best_weights, c->moving, tape);
 }

@@ -45,7 +45,7 @@ typedef struct {
 
 typedef struct {
     const lac_check_options *o;
-    const lac_model *model;
+    const lac_model *model, *moving;
     size_t batch_tokens;
     lac_check start, last, best;
     float **best_weights; /* NULL: not wanted */
@@ -53,14 +53,15 @@ typedef struct {
     bool stop;
 } lac_checks;
 
-/* The best weights' room is the arena's. */
-lac_status lac_checks_init(lac_checks *c, const lac_check_options *o, const lac_model *model, const lac_mask *mask,
-                           size_t batch_tokens, lac_arena *arena, lac_err *err);
+/* moving: what of the model moves, itself or its adapters' table (lora.h); the best of that is kept, in room of the
+ * arena's. */
+lac_status lac_checks_init(lac_checks *c, const lac_check_options *o, const lac_model *model, const lac_model *moving,
+                           const lac_mask *mask, size_t batch_tokens, lac_arena *arena, lac_err *err);
 
 /* Looks at the model after `update` of `updates`, where a check is due; sets stop where training is to end. */
 lac_status lac_checks_look(lac_checks *c, size_t update, size_t updates, lac_err *err);
 
-/* What the weights are to be in the end: the best ones are put back where they are wanted. */
+/* What the weights are to be in the end: the best ones are put back, into what moves, where they are wanted. */
 const lac_check *lac_checks_choose(const lac_checks *c);
 
 void lac_checks_remember(lac_checks *c, lac_tape *tape);

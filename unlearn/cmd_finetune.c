@@ -83,6 +83,9 @@ static lac_status check(const finetune *f, lac_err *err)
     if (f->init && !f->tokenizer) return lac_fail(err, LAC_ERR_USAGE, "--init needs --tokenizer tokenizer.json");
     if (!f->init && f->tokenizer)
         return lac_fail(err, LAC_ERR_USAGE, "--tokenizer goes with --init; a model brings its own");
+    if (f->init && f->job.lora_keep)
+        return lac_fail(err, LAC_ERR_USAGE, "--lora-keep: adapters need a model that they can be loaded beside; --init "
+                        "makes one up");
     if (f->context < 0 || f->context == 1)
         return lac_fail(err, LAC_ERR_USAGE, "--context %d: give at least 2", f->context);
     if (!(f->init_std > 0)) return lac_fail(err, LAC_ERR_USAGE, "--init-std %g: give a number above 0", f->init_std);

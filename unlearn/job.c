@@ -26,6 +26,9 @@ lac_status lac_job_resolve(lac_job *job, lac_err *err)
     job->train.by_sequence = !strcmp(job->weigh, "sequences");
     if (!job->train.by_sequence && strcmp(job->weigh, "tokens"))
         return lac_fail(err, LAC_ERR_USAGE, "--weigh %s is not one of: tokens, sequences", job->weigh);
+    if (job->lora < 0) return lac_fail(err, LAC_ERR_USAGE, "--lora %d: give a rank of at least 1", job->lora);
+    if (!job->lora && (job->lora_alpha != 0 || job->lora_keep))
+        return lac_fail(err, LAC_ERR_USAGE, "--lora-%s goes with --lora RANK", job->lora_keep ? "keep" : "alpha");
     if (!(job->train.save_every >= 0))
         return lac_fail(err, LAC_ERR_USAGE, "--save-every %g: give a number of at least 0", job->train.save_every);
     job->train.batch_tokens = (size_t)job->batch_tokens;
@@ -160,11 +163,20 @@ static lac_status train_into(const lac_outdir *out, lac_train_report *report, co
     return err->code;
 }
 
+static lac_status save_adapters(const lac_outdir *out, const lac_job *job, lac_err *err)
+{
+    char path[1100];
+    snprintf(path, sizeof path, "%s/lacuna/adapter", out->part);
+    lac_status status = lac_outdir_sub(out, "lacuna/adapter", err);
+    return status ? status : lac_lora_save(job->train.lora, job->model, path, err);
+}
+
 static lac_status save_result(const lac_outdir *out, const lac_job *job, lac_manifest *manifest, lac_model *model,
                               const lac_mask *mask, const lac_train_report *report, const lac_err *trouble,
                               lac_err *err)
 {
     char path[1100];
+    if (job->lora_keep && save_adapters(out, job, err)) return err->code;
     snprintf(path, sizeof path, "%s/lacuna/mask.json", out->part);
     if (lac_model_save(model, out->part, job->dtype, err) || save_mask(path, model, mask, err)) return err->code;
     lac_manifest_set(manifest, "training", lac_job_training_json(job, mask, report, trouble));
@@ -198,9 +210,9 @@ static void close_result(lac_outdir *out, lac_err *err)
     lac_outdir_commit(out, err);
 }
 
-lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifest *manifest, lac_model *model,
-                       const lac_mask *mask, const lac_dataset *forget, const lac_dataset *retain, const char *what,
-                       lac_err *err)
+static lac_status run(const lac_job *job, const lac_common *common, lac_manifest *manifest, lac_model *model,
+                      const lac_mask *mask, const lac_dataset *forget, const lac_dataset *retain, const char *what,
+                      lac_err *err)
 {
     lac_outdir out = {0};
     lac_train_report report = {0};
@@ -221,5 +233,20 @@ lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifes
         snprintf(err->msg + used, sizeof err->msg - used, " (saved in %s)", job->out);
     }
     if (!err->code) lac_job_say_result(common, job, &report, forget != NULL);
+    return err->code;
+}
+
+lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifest *manifest, lac_model *model,
+                       const lac_mask *mask, const lac_dataset *forget, const lac_dataset *retain, const char *what,
+                       lac_err *err)
+{
+    lac_arena arena = {0};
+    lac_lora lora;
+    lac_job with = *job;
+    const double alpha = job->lora_alpha != 0 ? job->lora_alpha : job->lora;
+    if (job->lora) with.train.lora = &lora;
+    if (!job->lora || !lac_lora_init(&lora, model, mask, job->lora, alpha, job->train.seed, &arena, err))
+        run(&with, common, manifest, model, mask, forget, retain, what, err);
+    lac_arena_release(&arena);
     return err->code;
 }

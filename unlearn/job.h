@@ -2,6 +2,7 @@
  *
  *   DIR/  config.json  model.safetensors  tokenizer.json ...      a checkpoint that transformers loads
  *   DIR/lacuna/  manifest.json  steps.tsv  checks.tsv  mask.json  plots/{losses,checks}.{svg,png}
+ *   DIR/lacuna/adapter/  adapter_config.json  adapter_model.safetensors      with --lora-keep
  *   DIR.part/lacuna/state                                 while it trains: what the same command goes on from */
 #ifndef LAC_UNLEARN_JOB_H
 #define LAC_UNLEARN_JOB_H
@@ -12,7 +13,9 @@
 typedef struct {
     const char *model, *out, *dtype, *schedule, *weigh, *chat, *layers, *parts, *mask_file;
     bool eos;
-    int batch_tokens, max_length, limit;
+    int batch_tokens, max_length, limit, lora;
+    double lora_alpha;
+    bool lora_keep;
     lac_train_options train;
 } lac_job;
 
@@ -26,6 +29,9 @@ typedef struct {
     LAC_OPT("layers", &(job).layers, "layers that may change: 0-5,12 or all"),                                    \
     LAC_OPT("parts", &(job).parts, "parts that may change: mlp,attn,norm,embed,head or all"),                     \
     LAC_OPT("mask", &(job).mask_file, "mask.json, as tracing writes it, in place of --layers and --parts"),       \
+    LAC_OPT("lora", &(job).lora, "rank of the adapters that train in the place of the weights; 0: the weights"),   \
+    LAC_OPT("lora-alpha", &(job).lora_alpha, "an adapter's product counts this over the rank; 0: once"),          \
+    LAC_FLAG("lora-keep", &(job).lora_keep, "write the adapters too, as PEFT reads them: DIR/lacuna/adapter"),     \
     LAC_OPT("epochs", &(job).train.epochs, "times through the data"),                                             \
     LAC_OPT("lr", &(job).train.adamw.lr, "highest learning rate"),                                                \
     LAC_OPT("schedule", &(job).schedule, "linear or cosine (fall to 0), or constant"),                            \

@@ -41,6 +41,9 @@ void lac_job_say_plan(const lac_job *job, const lac_model *model, const lac_mask
             job->train.epochs, plan.updates_per_epoch, plan.rows_in_all, plan.tokens_in_all);
     fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n", mask->n_trained, model->n_tensors,
             (double)mask->n_parameters / 1e6, (double)lac_model_parameters(model) / 1e6);
+    if (job->train.lora)
+        fprintf(stderr, "  adapters  rank %d beside them, %.2f million weights\n", job->lora,
+                (double)lac_lora_parameters(job->train.lora) / 1e6);
     say_memory(job, model, mask, &plan, forget, retain);
 }
 
@@ -124,6 +127,8 @@ cJSON *lac_job_training_json(const lac_job *job, const lac_mask *mask, const lac
     cJSON_AddNumberToObject(training, "labels", (double)report->last.labels);
     cJSON_AddNumberToObject(training, "tensors_trained", (double)mask->n_trained);
     cJSON_AddNumberToObject(training, "weights_trained", (double)mask->n_parameters);
+    if (job->train.lora)
+        cJSON_AddNumberToObject(training, "adapter_weights", (double)lac_lora_parameters(job->train.lora));
     if (job->train.checks.every) cJSON_AddItemToObject(training, "checks", checks_json(&job->train.checks, report));
     cJSON_AddStringToObject(training, "checkpoint", kept_state(job, report, trouble));
     if (trouble->code) cJSON_AddStringToObject(training, "stopped", trouble->msg);

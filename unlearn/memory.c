@@ -20,11 +20,13 @@ lac_train_memory lac_train_memory_of(const lac_model *model, const lac_mask *mas
     const size_t top = at_layer ? (size_t)settings[LAC_LAYER] + 1 : (size_t)model->config.n_layers;
     const size_t lowest = (size_t)mask->lowest, layers = top > lowest ? top - lowest : 0;
     const size_t width = at_layer ? (size_t)model->config.dim : (size_t)model->config.vocab;
-    lac_train_memory m = {.weights = 4 * lac_model_parameters(model), .n_copies = 4};
+    lac_train_memory m = {.weights = 4 * lac_model_parameters(model), .n_copies = o->lora ? 2 : 4};
     m.n_copies += lac_weights_wait(o->objective, &o->alpha) && tokens > o->batch_tokens;
     m.n_copies += looks || o->objective->negates;
-    m.n_copies += o->checks.every && o->checks.best;
+    const bool best = o->checks.every && o->checks.best;
+    m.n_copies += best && !o->lora;
     m.copies = (size_t)m.n_copies * 4 * mask->n_parameters;
+    if (o->lora) m.copies += (best ? 6 : 5) * 4 * lac_lora_parameters(o->lora);
     m.activations = 4 * rows * floats_a_row(&model->config, layers, at_layer);
     if (looks) m.activations += 4 * rows * (width + floats_a_row(&model->config, 0, true));
     m.total = m.weights + m.copies + m.activations;

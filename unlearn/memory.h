@@ -3,7 +3,8 @@
  *   weights      4 bytes each, trained or not
  *   copies       of what trains: gradient, two moments, the last good weights; one more each for a group in several
  *                pieces whose α waits for its retain loss, for the model before training where an objective looks back
- *                at it, and for the best checked state
+ *                at it, and for the best checked state.  With adapters two in the place of the four: the gradient, and
+ *                what they add to; and five, or six with the best state, of the adapters' size
  *   activations  of the largest piece: what the pass and the backward pass use at a layer, what is kept of every layer
  *                from the lowest trained one up, logits (or states) of every row, twice where those before are needed */
 #ifndef LAC_TRAIN_MEMORY_H

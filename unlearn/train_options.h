@@ -5,6 +5,7 @@
 #include "unlearn/adamw.h"
 #include "unlearn/checks.h"
 #include "unlearn/dataset.h"
+#include "unlearn/lora.h"
 #include "unlearn/objective.h"
 #include "unlearn/schedule.h"
 
@@ -12,6 +13,7 @@ typedef struct {
     const lac_objective *objective;
     const double *settings; /* [LAC_N_SETTINGS] resolved; NULL: the objective's own */
     const lac_dataset *alternates; /* row by row beside forget, for an objective that wants them so */
+    lac_lora *lora;         /* adapters that move in the place of the tensors they stand beside; NULL: none */
     lac_alpha alpha;
     lac_adamw_rule adamw; /* its lr is the highest */
     lac_schedule schedule; /* of lr over the run */

@@ -21,7 +21,8 @@ typedef struct {
     lac_checks checks;
 
     lac_grads grads, part;     /* the update's; the retain rows' of a group in several pieces, made when needed */
-    float **m, **v;            /* moments */
+    lac_model *moving;         /* what the optimizer moves: the model, or the table of its adapters */
+    float **g, **m, **v;       /* its gradient (grads.g, or the adapters' own) and moments */
     lac_item *room;            /* as many items as a group has */
     FILE *steps;
     double next_save;          /* lac_now() then */
@@ -64,11 +65,13 @@ static lac_status make_room(trainer *t, const lac_dataset *forget, const lac_dat
     if (t->o->alternates) longest += t->o->alternates->longest;
     const size_t most = (size_t)(t->o->batch > t->o->micro ? t->o->batch : t->o->micro);
     bool ok = (t->grads.g = lac_beside_new(t->model, t->mask, true, arena, err)) &&
-              (t->m = lac_beside_new(t->model, t->mask, true, arena, err)) &&
-              (t->v = lac_beside_new(t->model, t->mask, true, arena, err)) &&
+              (t->g = t->o->lora ? lac_beside_new(t->moving, t->mask, true, arena, err) : t->grads.g) &&
+              (t->m = lac_beside_new(t->moving, t->mask, true, arena, err)) &&
+              (t->v = lac_beside_new(t->moving, t->mask, true, arena, err)) &&
               (t->room = LAC_NEW(arena, lac_item, most, err)) &&
-              !lac_health_init(&t->health, t->model, t->mask, t->o, arena, err) &&
-              !lac_checks_init(&t->checks, &t->o->checks, t->model, t->mask, t->o->batch_tokens, arena, err) &&
+              !lac_health_init(&t->health, t->moving, t->mask, t->o, arena, err) &&
+              !lac_checks_init(&t->checks, &t->o->checks, t->model, t->moving, t->mask, t->o->batch_tokens, arena,
+                               err) &&
               !lac_deal_init(&t->deal, forget, retain, t->o, arena, err) &&
               !lac_piece_init(&t->piece, t->model, t->mask, t->o->objective, t->settings, t->o->batch_tokens, longest,
                               arena, err) &&
@@ -195,37 +198,48 @@ static lac_status update_gradient(trainer *t, const lac_hand *hand, lac_err *err
 static void negate(trainer *t)
 {
     const double gamma = t->settings[LAC_GAMMA];
+    if (t->o->lora) lac_lora_scale(t->o->lora, -gamma);
     for (size_t k = 0; k < t->model->n_tensors; k++) {
         float *w = t->model->tensors[k].data;
         const float *before = t->piece.before.tensors[k].data;
-        if (!t->mask->trains[k]) continue;
+        if (!t->mask->trains[k] || t->o->lora) continue;
         for (size_t i = 0; i < lac_n_weights(t->model, k); i++)
             w[i] = (float)(before[i] - gamma * ((double)w[i] - before[i]));
     }
 }
 
+/* The tensors after their adapters. */
+static void follow(const trainer *t)
+{
+    if (t->o->lora) lac_lora_write(t->o->lora);
+}
+
 /* The update's number in its chunk, from 0; each chunk begins with moments of nothing. */
 static void step_weights(trainer *t, size_t step)
 {
-    if (step == 0) lac_beside_zero(t->m, t->model), lac_beside_zero(t->v, t->model);
+    if (step == 0) lac_beside_zero(t->m, t->moving), lac_beside_zero(t->v, t->moving);
     double factor = lac_clip_factor(t->report->last.norm, t->o->clip);
     lac_adamw_rule rule = t->o->adamw;
     rule.lr = t->report->last.lr;
-    for (size_t k = 0; k < t->model->n_tensors; k++) {
-        float *g = t->grads.g[k];
-        size_t n = lac_n_weights(t->model, k);
-        if (!g) continue;
-        if (factor != 1) lac_scale(g, factor, n);
-        lac_adamw_step(t->model->tensors[k].data, t->m[k], t->v[k], g, n, &rule, (long)step + 1);
-        memset(g, 0, n * sizeof *g);
+    for (size_t k = 0; k < t->moving->n_tensors; k++) {
+        const size_t n = lac_n_weights(t->moving, k);
+        if (!t->g[k]) continue;
+        if (factor != 1) lac_scale(t->g[k], factor, n);
+        lac_adamw_step(t->moving->tensors[k].data, t->m[k], t->v[k], t->g[k], n, &rule, (long)step + 1);
     }
+    lac_beside_zero(t->grads.g, t->model);
+    follow(t);
 }
 
+/* Of what moves; its norm. */
 static double gradient_norm(const trainer *t)
 {
     double sum = 0;
-    for (size_t k = 0; k < t->model->n_tensors; k++)
-        if (t->grads.g[k]) sum += lac_sum_squares(t->grads.g[k], lac_n_weights(t->model, k));
+    for (size_t k = 0; k < t->moving->n_tensors; k++) {
+        if (!t->g[k]) continue;
+        if (t->o->lora) lac_lora_gradient(t->g[k], t->o->lora, k, t->grads.g[k]);
+        sum += lac_sum_squares(t->g[k], lac_n_weights(t->moving, k));
+    }
     return sqrt(sum);
 }
 
@@ -267,11 +281,11 @@ static void remember(trainer *t, lac_tape *tape)
     lac_deal_remember(&t->deal, tape);
     lac_health_remember(&t->health, tape);
     lac_checks_remember(&t->checks, tape);
-    lac_beside_remember(t->m, t->model, tape);
-    lac_beside_remember(t->v, t->model, tape);
-    for (size_t k = 0; k < t->model->n_tensors; k++)
+    lac_beside_remember(t->m, t->moving, tape);
+    lac_beside_remember(t->v, t->moving, tape);
+    for (size_t k = 0; k < t->moving->n_tensors; k++)
         if (t->mask->trains[k])
-            lac_tape_bytes(tape, t->model->tensors[k].data, lac_n_weights(t->model, k) * sizeof(float));
+            lac_tape_bytes(tape, t->moving->tensors[k].data, lac_n_weights(t->moving, k) * sizeof(float));
 }
 
 /* Writing takes a tenth of the time at most. */
@@ -295,6 +309,7 @@ static lac_status begin(trainer *t, lac_progress *progress, lac_err *err)
     if (t->o->state && lac_path_exists(t->o->state)) {
         if (lac_tape_play(&tape, t->o->state, err)) return err->code;
         remember(t, &tape);
+        follow(t);
         t->report->before = t->report->last;
         lac_progress_from(progress, (double)t->report->last.rows);
         return lac_tape_end(&tape, err);
@@ -347,12 +362,13 @@ lac_status lac_train(lac_train_report *report, lac_model *model, const lac_mask 
     if (!o->settings) lac_objective_defaults(own_settings, o->objective);
     if (!mask->n_trained) return lac_fail(e, LAC_ERR_DATA, "the mask holds no tensor, so nothing would change");
     trainer t = {.model = model, .mask = mask, .o = o, .report = report, .alpha = o->alpha,
-                 .steps = steps};
+                 .moving = o->lora ? &o->lora->table : model, .steps = steps};
     memcpy(t.settings, settings, sizeof t.settings);
     double started = lac_now();
     if (!make_room(&t, forget, retain, e) && !begin(&t, progress, e)) train(&t, progress, e);
     const bool usable = !e->code || e->code == LAC_ERR_DIVERGED;
     if (usable && o->checks.every) choose(&t);
+    if (usable) follow(&t); /* where the adapters went back to */
     if (usable && o->objective->negates) negate(&t);
     report->seconds = lac_now() - started;
     lac_piece_release(&t.piece);

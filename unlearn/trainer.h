@@ -14,6 +14,9 @@
  *     the buffer is added α times, and the forget rows follow straight into the sum.  Both ways are exact, and no
  *     forward pass is repeated.
  *
+ * With adapters (lora.h) the gradient of each tensor becomes that of its adapter; norm, step, moments and what is kept are
+ * the adapters', and the tensors follow them.
+ *
  * A run killed at any moment goes on from the state it last wrote (tape.h) to the same bytes: the state has all that the
  * next update depends on.
  *

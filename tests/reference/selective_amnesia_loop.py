@@ -173,4 +173,5 @@ def main():
             print(name, micro, micro * accumulate, lr, update, *("%.9g" % x for x in numbers), sep="\t")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,406 @@
+/* Adapters: what B A can be, what it is at first, and that training moves nothing else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+
+#include "scratch.h"
+#include "unlearn/trainer.h"
+
+enum { VOCAB = 40, N_ROWS = 6, LENGTH = 7, FIRST = 4 };
+
+typedef struct {
+    lac_arena arena;
+    lac_model model;
+    lac_mask mask;
+    int ids[2][N_ROWS][LENGTH];
+    lac_sequence row[2][N_ROWS];
+    lac_dataset set[2];
+    float **before; /* [n_tensors] */
+} world;
+
+static void make_rows(world *w)
+{
+    lac_rng rng;
+    lac_rng_seed(&rng, 11);
+    for (int side = 0; side < 2; side++) {
+        w->set[side] = (lac_dataset){.row = w->row[side], .n = N_ROWS, .longest = LENGTH};
+        for (int i = 0; i < N_ROWS; i++) {
+            for (int k = 0; k < LENGTH; k++) w->ids[side][i][k] = (int)lac_rng_below(&rng, VOCAB);
+            w->row[side][i] = (lac_sequence){w->ids[side][i], LENGTH, FIRST, i + 1};
+            w->set[side].labels += LENGTH - FIRST;
+            w->set[side].tokens += LENGTH;
+        }
+    }
+}
+
+static float **copy_weights(world *w)
+{
+    lac_err err = {0};
+    float **copy = LAC_NEW(&w->arena, float *, w->model.n_tensors, &err);
+    for (size_t k = 0; k < w->model.n_tensors; k++) {
+        const lac_tensor *t = &w->model.tensors[k];
+        copy[k] = LAC_NEW(&w->arena, float, t->rows * t->cols, &err);
+        memcpy(copy[k], t->data, t->rows * t->cols * sizeof(float));
+    }
+    return copy;
+}
+
+/* Two layers of random weights; layer 0's attention and mlp have adapters. */
+static void make_world(world *w)
+{
+    static const lac_config config = {
+        .family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 2,
+        .head_dim = 8, .vocab = VOCAB, .context = 32, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
+    lac_err err = {0};
+    *w = (world){0};
+    if (lac_model_layout(&w->model, &config, &w->arena, &err)) fail_msg("%s", err.msg);
+    lac_model_randomise(&w->model, 0.2, 7);
+    if (lac_mask_parse(&w->mask, &w->model, "0", "attn,mlp", &w->arena, &err)) fail_msg("%s", err.msg);
+    make_rows(w);
+    w->before = copy_weights(w);
+}
+
+static void end_world(world *w)
+{
+    lac_model_release(&w->model);
+    lac_arena_release(&w->arena);
+}
+
+static lac_lora adapters(world *w, int rank, double alpha)
+{
+    lac_lora l;
+    lac_err err = {0};
+    if (lac_lora_init(&l, &w->model, &w->mask, rank, alpha, 3, &w->arena, &err)) fail_msg("%s", err.msg);
+    return l;
+}
+
+static double largest_gap(const world *w, float *const *other)
+{
+    double most = 0;
+    for (size_t k = 0; k < w->model.n_tensors; k++)
+        for (size_t i = 0; i < w->model.tensors[k].rows * w->model.tensors[k].cols; i++)
+            most = fmax(most, fabs((double)w->model.tensors[k].data[i] - (double)other[k][i]));
+    return most;
+}
+
+/* ---- identities -------------------------------------------------------------------------------------------------- */
+
+static void adapters_begin_as_the_model_itself(void **state)
+{
+    (void)state;
+    world w;
+    make_world(&w);
+    const lac_lora l = adapters(&w, 3, 6);
+    lac_lora_write(&l);
+    assert_true(largest_gap(&w, w.before) == 0);
+    size_t n = 0;
+    for (size_t k = 0; k < w.model.n_tensors; k++) {
+        const lac_tensor *t = &w.model.tensors[k];
+        const float *a = l.table.tensors[k].data;
+        if (!w.mask.trains[k]) {
+            assert_null(a);
+            continue;
+        }
+        n += 3 * (t->rows + t->cols);
+        double most = 0;
+        for (size_t i = 0; i < 3 * t->cols; i++) most = fmax(most, fabs((double)a[i]));
+        assert_true(most * sqrt((double)t->cols) <= 1.0001 && most * sqrt((double)t->cols) > 0.9);
+        for (size_t i = 3 * t->cols; i < l.table.tensors[k].cols; i++) assert_true(a[i] == 0);
+    }
+    assert_int_equal(lac_lora_parameters(&l), n);
+    end_world(&w);
+}
+
+/* W = W0 + s B A, multiplied out here in double. */
+static void the_tensor_is_what_it_was_and_the_product(void **state)
+{
+    (void)state;
+    world w;
+    lac_rng rng;
+    lac_rng_seed(&rng, 1);
+    make_world(&w);
+    const lac_lora l = adapters(&w, 3, 6);
+    for (size_t k = 0; k < w.model.n_tensors; k++)
+        for (size_t i = 0; i < l.table.tensors[k].cols; i++)
+            l.table.tensors[k].data[i] = (float)(lac_rng_uniform(&rng) - 0.5);
+    lac_lora_write(&l);
+    for (size_t k = 0; k < w.model.n_tensors; k++) {
+        const lac_tensor *t = &w.model.tensors[k];
+        const float *a = l.table.tensors[k].data, *b = a ? a + 3 * t->cols : NULL;
+        for (size_t i = 0; i < t->rows * t->cols; i++) {
+            double sum = (double)w.before[k][i];
+            for (size_t r = 0; a && r < 3; r++)
+                sum += 2 * (double)b[i / t->cols * 3 + r] * (double)a[r * t->cols + i % t->cols];
+            assert_true(fabs((double)t->data[i] - sum) < 1e-6);
+        }
+    }
+    end_world(&w);
+}
+
+/* With rank = rows, B the unit matrix (over s) and A the change give any change at all. */
+static void a_full_rank_reaches_any_change(void **state)
+{
+    (void)state;
+    world w;
+    lac_rng rng;
+    lac_rng_seed(&rng, 2);
+    make_world(&w);
+    const int rank = 48; /* the most rows any of them has */
+    const lac_lora l = adapters(&w, rank, 24);
+    float **wanted = copy_weights(&w);
+    for (size_t k = 0; k < w.model.n_tensors; k++) {
+        const lac_tensor *t = &w.model.tensors[k];
+        float *a = l.table.tensors[k].data;
+        if (!a) continue;
+        assert_true(t->rows <= (size_t)rank);
+        memset(a, 0, l.table.tensors[k].cols * sizeof *a);
+        for (size_t i = 0; i < t->rows; i++) {
+            a[(size_t)rank * t->cols + i * (size_t)rank + i] = 2; /* s = 1/2 */
+            for (size_t j = 0; j < t->cols; j++) {
+                const float change = (float)(lac_rng_uniform(&rng) - 0.5);
+                a[i * t->cols + j] = change;
+                wanted[k][i * t->cols + j] += change;
+            }
+        }
+    }
+    lac_lora_write(&l);
+    assert_true(largest_gap(&w, wanted) < 1e-6);
+    end_world(&w);
+}
+
+/* <dA, U> + <dB, V> = <G, d/dε W(A + εU, B + εV)>: the gradient predicts what any step of A and B does. */
+static void the_gradient_predicts_a_step_of_the_adapters(void **state)
+{
+    (void)state;
+    world w;
+    lac_rng rng;
+    lac_err err = {0};
+    lac_rng_seed(&rng, 5);
+    make_world(&w);
+    const lac_lora l = adapters(&w, 3, 6);
+    for (size_t k = 0; k < w.model.n_tensors; k++) {
+        const lac_tensor *t = &w.model.tensors[k];
+        float *ab = l.table.tensors[k].data;
+        const size_t n = l.table.tensors[k].cols, n_weights = t->rows * t->cols;
+        if (!ab) continue;
+        float *g = LAC_NEW(&w.arena, float, n_weights, &err), *d = LAC_NEW(&w.arena, float, n, &err);
+        float *step = LAC_NEW(&w.arena, float, n, &err);
+        for (size_t i = 0; i < n_weights; i++) g[i] = (float)(lac_rng_uniform(&rng) - 0.5);
+        for (size_t i = 0; i < n; i++) ab[i] = (float)(lac_rng_uniform(&rng) - 0.5);
+        for (size_t i = 0; i < n; i++) step[i] = (float)(lac_rng_uniform(&rng) - 0.5);
+        lac_lora_gradient(d, &l, k, g);
+        double predicted = 0, seen = 0;
+        for (size_t i = 0; i < n; i++) predicted += (double)d[i] * (double)step[i];
+        for (int side = 1; side >= -1; side -= 2) { /* W is quadratic in ε, so the central difference is exact */
+            for (size_t i = 0; i < n; i++) ab[i] += (float)side * step[i];
+            lac_lora_write(&l);
+            for (size_t i = 0; i < n_weights; i++) seen += side * (double)g[i] * (double)t->data[i] / 2;
+            for (size_t i = 0; i < n; i++) ab[i] -= (float)side * step[i];
+        }
+        assert_true(fabs(predicted - seen) < 1e-3 * fmax(1, fabs(predicted)));
+    }
+    end_world(&w);
+}
+
+/* ---- training ---------------------------------------------------------------------------------------------------- */
+
+static lac_train_options options(const lac_objective *objective, lac_lora *l)
+{
+    lac_train_options o = LAC_TRAIN_DEFAULTS;
+    o.objective = objective;
+    o.lora = l;
+    o.batch = 4;
+    o.epochs = 4;
+    o.adamw.lr = 1e-2;
+    return o;
+}
+
+static void train(world *w, const lac_train_options *o, lac_train_report *report)
+{
+    lac_err err = {0};
+    const bool two = o->objective->needs_forget;
+    if (lac_train(report, &w->model, &w->mask, two ? &w->set[0] : NULL, &w->set[two ? 1 : 0], o, NULL, NULL, &err))
+        fail_msg("%s", err.msg);
+}
+
+/* A matrix of rank 1 has no 2 by 2 block with a determinant. */
+static void training_changes_by_the_rank_and_no_more(void **state)
+{
+    (void)state;
+    world w;
+    lac_train_report report;
+    make_world(&w);
+    lac_lora l = adapters(&w, 1, 1);
+    const lac_train_options o = options(&lac_objective_joint, &l);
+    train(&w, &o, &report);
+    for (size_t k = 0; k < w.model.n_tensors; k++) {
+        const lac_tensor *t = &w.model.tensors[k];
+        const float *was = w.before[k];
+        double largest = 0;
+        for (size_t i = 0; i < t->rows * t->cols; i++) largest = fmax(largest, fabs((double)t->data[i] - (double)was[i]));
+        assert_int_equal(largest > 1e-4, w.mask.trains[k]);
+        for (size_t i = 0; i + 1 < t->rows && w.mask.trains[k]; i++)
+            for (size_t j = 0; j + 1 < t->cols; j++) {
+                const size_t at = i * t->cols + j, below = at + t->cols;
+                const double a = (double)t->data[at] - (double)was[at], b = (double)t->data[at + 1] - (double)was[at + 1];
+                const double c = (double)t->data[below] - (double)was[below];
+                const double d = (double)t->data[below + 1] - (double)was[below + 1];
+                assert_true(fabs(a * d - b * c) < 1e-5 * largest);
+            }
+    }
+    end_world(&w);
+}
+
+/* The first update's losses are the model's own; its gradient is B's alone, for dA = s Bᵀ G = 0. */
+static void the_first_losses_are_those_without_adapters(void **state)
+{
+    (void)state;
+    world plain, with;
+    lac_train_report report[2];
+    make_world(&plain), make_world(&with);
+    lac_lora l = adapters(&with, 2, 4);
+    lac_train_options o = options(&lac_objective_npo, NULL);
+    train(&plain, &o, &report[0]);
+    o.lora = &l;
+    train(&with, &o, &report[1]);
+    for (int side = 0; side < 2; side++) assert_true(report[0].first.loss[side] == report[1].first.loss[side]);
+    assert_true(report[1].first.norm > 0 && report[1].first.norm != report[0].first.norm);
+    end_world(&plain), end_world(&with);
+}
+
+/* A task vector taken back: W0 − γ s B A, in the tensor and in the adapter that would be kept. */
+static void a_task_vector_is_taken_back_in_the_adapters_too(void **state)
+{
+    (void)state;
+    world learnt, negated;
+    lac_train_report report;
+    make_world(&learnt), make_world(&negated);
+    lac_lora a = adapters(&learnt, 2, 2), b = adapters(&negated, 2, 2);
+    lac_train_options o = options(&lac_objective_ce, &a);
+    train(&learnt, &o, &report);
+    o.objective = &lac_objective_task_vector;
+    o.lora = &b;
+    train(&negated, &o, &report);
+    float **mirrored = copy_weights(&learnt);
+    for (size_t k = 0; k < learnt.model.n_tensors; k++)
+        for (size_t i = 0; i < learnt.model.tensors[k].rows * learnt.model.tensors[k].cols; i++)
+            mirrored[k][i] = 2 * learnt.before[k][i] - mirrored[k][i];
+    assert_true(largest_gap(&learnt, learnt.before) > 1e-3);
+    assert_true(largest_gap(&negated, mirrored) < 1e-6);
+    lac_lora_write(&b);
+    assert_true(largest_gap(&negated, mirrored) < 1e-6);
+    end_world(&learnt), end_world(&negated);
+}
+
+static void divergence_goes_back_to_the_last_good_adapters(void **state)
+{
+    (void)state;
+    world w;
+    lac_train_report report;
+    lac_err err = {0};
+    make_world(&w);
+    lac_lora l = adapters(&w, 2, 2);
+    lac_train_options o = options(&lac_objective_joint, &l);
+    o.adamw.lr = 1e25;
+    assert_int_equal(lac_train(&report, &w.model, &w.mask, &w.set[0], &w.set[1], &o, NULL, NULL, &err),
+                     LAC_ERR_DIVERGED);
+    float **now = copy_weights(&w);
+    lac_lora_write(&l);
+    assert_true(largest_gap(&w, now) == 0 && isfinite(largest_gap(&w, w.before)));
+    end_world(&w);
+}
+
+/* The best checked state is put back in the adapters, and the tensors follow: here the start, for every other is beyond the
+ * budget. */
+static void the_best_state_is_one_of_the_adapters(void **state)
+{
+    (void)state;
+    world w;
+    lac_train_report report;
+    make_world(&w);
+    lac_lora l = adapters(&w, 2, 2);
+    lac_train_options o = options(&lac_objective_joint, &l);
+    o.checks = (lac_check_options)LAC_CHECK_DEFAULTS;
+    o.checks.every = 1;
+    o.checks.set[LAC_FORGET] = &w.set[LAC_FORGET];
+    o.checks.set[LAC_RETAIN] = &w.set[LAC_RETAIN];
+    o.checks.retain_budget = -1;
+    o.checks.patience = 1000;
+    o.checks.best = true;
+    train(&w, &o, &report);
+    assert_true(report.done == 0 && report.chosen.update == 0 && report.last.rows > 0);
+    assert_true(largest_gap(&w, w.before) == 0);
+    end_world(&w);
+}
+
+/* Two epochs that leave their state behind, and another process that goes on from it to four: A, B, their moments and what
+ * is kept of them are in it. */
+static void a_run_goes_on_from_the_state_of_its_adapters(void **state)
+{
+    world whole, first, again;
+    lac_train_report report;
+    make_world(&whole), make_world(&first), make_world(&again);
+    lac_lora a = adapters(&whole, 2, 2), b = adapters(&first, 2, 2), c = adapters(&again, 2, 2);
+    lac_train_options o = options(&lac_objective_joint, &a);
+    o.schedule = LAC_CONSTANT;
+    train(&whole, &o, &report);
+    const size_t updates = report.done;
+    o.state = scratch_path(*state, "state");
+    o.save_every = 1e-9;
+    o.epochs = 2;
+    o.lora = &b;
+    train(&first, &o, &report);
+    assert_true(lac_path_exists(o.state) && report.done < updates);
+    o.save_every = 0;
+    o.epochs = 4;
+    o.lora = &c;
+    train(&again, &o, &report);
+    assert_true(report.before.rows > 0 && report.done == updates);
+    float **as_undisturbed = copy_weights(&whole);
+    assert_true(largest_gap(&again, as_undisturbed) == 0 && largest_gap(&again, again.before) > 1e-3);
+    end_world(&whole), end_world(&first), end_world(&again);
+}
+
+/* ---- what cannot be ---------------------------------------------------------------------------------------------- */
+
+static void what_is_no_linear_layer_is_refused_by_name(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"embed", "norm", "all"};
+    world w;
+    make_world(&w);
+    for (int k = 0; k < 3; k++) {
+        lac_err err = {0};
+        if (lac_mask_parse(&w.mask, &w.model, "0", parts[k], &w.arena, &err)) fail_msg("%s", err.msg);
+        assert_int_equal(lac_lora_check(4, 4, &w.model, &w.mask, &err), LAC_ERR_USAGE);
+        assert_non_null(strstr(err.msg, k == 1 ? "layernorm.weight is no linear" : "embed_tokens.weight is no linear"));
+    }
+    lac_err err = {0};
+    if (lac_mask_parse(&w.mask, &w.model, "0", "mlp", &w.arena, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(lac_lora_check(0, 4, &w.model, &w.mask, &err), LAC_ERR_USAGE);
+    assert_int_equal(lac_lora_check(4, (double)NAN, &w.model, &w.mask, &err), LAC_ERR_USAGE);
+    end_world(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(adapters_begin_as_the_model_itself),
+        cmocka_unit_test(the_tensor_is_what_it_was_and_the_product),
+        cmocka_unit_test(a_full_rank_reaches_any_change),
+        cmocka_unit_test(the_gradient_predicts_a_step_of_the_adapters),
+        cmocka_unit_test(training_changes_by_the_rank_and_no_more),
+        cmocka_unit_test(the_first_losses_are_those_without_adapters),
+        cmocka_unit_test(a_task_vector_is_taken_back_in_the_adapters_too),
+        cmocka_unit_test(divergence_goes_back_to_the_last_good_adapters),
+        cmocka_unit_test(the_best_state_is_one_of_the_adapters),
+        cmocka_unit_test_setup_teardown(a_run_goes_on_from_the_state_of_its_adapters, scratch_open, scratch_close),
+        cmocka_unit_test(what_is_no_linear_layer_is_refused_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
