@@ -43,7 +43,7 @@ do for [format in formats] {
         set ylabel m noenhanced
         plot table skip 3 every 4::k using ($0-0.4):5:(0.8):(0) with vectors nohead linewidth 2 linecolor rgb "#0072b2" title "original", \
              table skip 3 every 4::k using ($0-0.4):6:(0.8):(0) with vectors nohead linewidth 2 linecolor rgb "#999999" title "unlearned", \
-             table skip 3 every 4::k using ($0-0.4):7:(0.8):(0) with vectors nohead linewidth 1 dashtype 2 linecolor rgb "#999999" \
+             table skip 3 every 4::k using ($0-0.4):7:(0.8):(0) with vectors nohead linewidth 1 dashtype 2 linecolor rgb "#000000" \
                  title "never taught", \
              table skip 3 every 4::k using 0:8:9:10 \
                  with yerrorbars pointtype 7 pointsize 0.6 linecolor rgb "#d55e00" title "attacked", \
