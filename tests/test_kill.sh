@@ -93,7 +93,11 @@ for damage in flipped cut; do
     break_off
     state=broken.part/lacuna/state
     if [ $damage = cut ]; then truncate -s -1 $state
-    else printf '\xff' | dd of=$state bs=1 seek=$(($(wc -c <$state) / 2)) conv=notrunc 2>/dev/null; fi
+    else
+        at=$(($(wc -c <$state) / 2))
+        byte=$(od -An -tu1 -j $at -N 1 $state)
+        printf "\\x$(printf %02x $((byte ^ 1)))" | dd of=$state bs=1 seek=$at conv=notrunc 2>/dev/null
+    fi
     said=$("$lacuna" "${command[@]}" --out broken 2>&1 >/dev/null) || fail "a state that is $damage: $said"
     grep -q 'damaged.*beginning anew' <<<"$said" || fail "a state that is $damage: $said"
     for file in $trained; do cmp "whole/$file" "broken/$file" || fail "another $file after a state that was $damage"; done

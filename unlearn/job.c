@@ -230,7 +230,9 @@ static lac_status run(const lac_job *job, const lac_common *common, lac_manifest
     }
     if (err->code == LAC_ERR_DIVERGED && !save.code) {
         size_t used = strlen(err->msg);
-        snprintf(err->msg + used, sizeof err->msg - used, " (saved in %s)", job->out);
+        const bool best = job->train.checks.every && job->train.checks.best;
+        snprintf(err->msg + used, sizeof err->msg - used, " (saved in %s%s)", job->out,
+                 best ? ": the best state checked before" : "");
     }
     if (!err->code) lac_job_say_result(common, job, &report, forget != NULL);
     return err->code;
