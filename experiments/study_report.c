@@ -541,6 +541,12 @@ static void put_attacks(FILE *to, const page *p)
         const char *path = lac_printf(s->arena, &ignored, "%s/attack.tsv", s->stage[i].result);
         if (!n++) fputs("<section id=\"attacks\"><h2>Attacks</h2>\n", to);
         element(to, "h3", "", s->plan.stage[i].name);
+        const char *picture = lac_printf(s->arena, &ignored, "%s/attack.svg", s->stage[i].result);
+        if (picture && lac_path_exists(picture)) {
+            fputs("<figure class=\"picture\">", to);
+            lac_html_picture(to, picture, "attacks", &ignored);
+            fputs("</figure>\n", to);
+        }
         if (path) put_tsv(to, p, path, 60);
     }
     if (n) fputs("</section>\n", to);
