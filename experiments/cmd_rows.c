@@ -100,11 +100,15 @@ int cmd_rows(int argc, char **argv)
         LAC_OPT("limit", &o.limit, "the first so many; 0: all"),
         LAC_OPT("behind", &o.behind, "a second file, whose rows follow"),
         {0}};
-    const lac_usage usage = {.command = "rows", .summary = "choose rows of JSONL files, and put files behind each other",
+    const lac_usage usage = {.command = "rows",
+                             .summary = "choose rows of JSONL files, and put files behind each other",
                              .synopsis = "FILE --out FILE",
-                             .example = "lacuna rows forget.jsonl --where 'task=^Task2$' --and 'id=qa[0-4]$' --limit 100 "
-                                        "--out people.jsonl",
-                             .options = options, .positional = &o.file, .n_positional = 1};
+                             .example =
+                                 "lacuna rows forget.jsonl --where 'task=^Task2$' --and 'id=qa[0-4]$' --limit 100 "
+                                 "--out people.jsonl",
+                             .options = options,
+                             .positional = &o.file,
+                             .n_positional = 1};
     lac_arena arena = {0};
     lac_err err = {0};
     lac_common common = {0};

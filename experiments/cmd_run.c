@@ -1,7 +1,8 @@
 /* lacuna run -- a whole study, from its recipe.
  *
  *   reads    RECIPE.json, or the name of one that comes with lacuna        docs/recipes.md
- *   writes   OUT/<stage>/... each stage's result, OUT/logs/, OUT/study.json, OUT/times.tsv, OUT/report.html, OUT/report/
+ *   writes   OUT/<stage>/... each stage's result, OUT/logs/, OUT/study.json, OUT/times.tsv, OUT/report.html,
+ * OUT/report/
  *
  * Stages whose result stands are skipped, so the same command goes on behind a broken run. */
 #include "experiments/cmd.h"
@@ -42,7 +43,8 @@ static void add_share(cJSON *json, lac_arena *arena)
     cJSON_AddStringToObject(vars, "share", path);
 }
 
-/* --set NAME=VALUE as often as there are variables: taken out of the words, which the table of options would keep one of. */
+/* --set NAME=VALUE as often as there are variables: taken out of the words, which the table of options would keep one
+ * of. */
 static int take_settings(const char **set, size_t *n_set, int argc, char **argv)
 {
     int n = 0;
@@ -109,8 +111,8 @@ static lac_status run(study *s, const command *c, lac_err *err)
     return err->code;
 }
 
-static lac_status work(const command *c, const lac_common *common, const char *const *set, size_t n_set, lac_arena *arena,
-                       lac_err *err)
+static lac_status work(const command *c, const lac_common *common, const char *const *set, size_t n_set,
+                       lac_arena *arena, lac_err *err)
 {
     study s = {.out = c->out ? c->out : "OUT", .quiet = common->quiet, .arena = arena, .lock = -1};
     const char *path = find_recipe(c->recipe, arena, err);
@@ -139,9 +141,12 @@ int cmd_run(int argc, char **argv)
         LAC_FLAG("dry-run", &c.dry_run, "print the commands that the recipe becomes, and end"),
         LAC_FLAG("report-only", &c.report_only, "write the report anew of what stands, and end"),
         {0}};
-    const lac_usage usage = {.command = "run", .summary = "a whole study from its recipe: stages, tables, one report",
+    const lac_usage usage = {.command = "run",
+                             .summary = "a whole study from its recipe: stages, tables, one report",
                              .synopsis = "RECIPE --out DIR [--set NAME=VALUE ...]",
-                             .example = "lacuna run village_sweep --out sweep", .options = options, .positional = &c.recipe,
+                             .example = "lacuna run village_sweep --out sweep",
+                             .options = options,
+                             .positional = &c.recipe,
                              .n_positional = 1};
     lac_arena arena = {0};
     lac_err err = {0};

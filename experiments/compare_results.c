@@ -29,7 +29,8 @@ static double field(const cJSON *object, const char *name, const char *suffix)
     return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
 }
 
-static lac_status add_row(comparison *c, const char *path, const cJSON *a, const cJSON *b, const char *name, lac_err *err)
+static lac_status add_row(comparison *c, const char *path, const cJSON *a, const cJSON *b, const char *name,
+                          lac_err *err)
 {
     compared *r = c->result;
     if (r->n == MOST_ROWS) return LAC_OK;

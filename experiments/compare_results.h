@@ -16,8 +16,8 @@ typedef struct {
     paired items;
 } compared;
 
-/* before, after: directories of results of one suite (or their eval.json).  subjects: mmlu's too.  flips: a file to write, or
- * NULL.  Results whose counts differ were made from different items, and are refused. */
+/* before, after: directories of results of one suite (or their eval.json).  subjects: mmlu's too.  flips: a file to
+ * write, or NULL.  Results whose counts differ were made from different items, and are refused. */
 lac_status compare_results(compared *result, const char *before, const char *after, bool subjects, const char *flips,
                            lac_arena *arena, lac_err *err);
 

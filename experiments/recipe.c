@@ -2,11 +2,12 @@
  *
  * For each stage of the recipe, in order:
  *
- *   its own axes ── every combination ──┬─ texts filled in as far as they go ── which stages do they refer to?
+ *   its own axes ── every combination ──┬─ texts filled in as far as they go ── to which stages do they refer?
  *                                       └─ joined with those stages' points ── a stage of the plan for each
  *
- * The join is a natural one: a stage takes over the axes of what it refers to, and two references (or an axis of its own)
- * that share an axis must agree on it.  A coordinate that a reference fixes, @score[set=forget], is not taken over. */
+ * The join is a natural one: a stage takes over the axes of what it refers to, and two references (or an axis of its
+ * own) that share an axis must agree on it.  A coordinate that a reference fixes, @score[set=forget], is not taken
+ * over. */
 #include "experiments/recipe.h"
 
 #include <fnmatch.h>
@@ -38,10 +39,13 @@ typedef struct {
     lac_err *err;
 } expansion;
 
-static const cJSON *field(const cJSON *object, const char *name) { return cJSON_GetObjectItemCaseSensitive(object, name); }
+static const cJSON *field(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
 
-lac_status recipe_check_keys(const cJSON *object, const char *const *known, size_t n, const char *where, lac_arena *arena,
-                             lac_err *err)
+lac_status recipe_check_keys(const cJSON *object, const char *const *known, size_t n, const char *where,
+                             lac_arena *arena, lac_err *err)
 {
     if (!cJSON_IsObject(object)) return lac_fail(err, LAC_ERR_DATA, "%s: an object {...} is wanted", where);
     const cJSON *item;
@@ -52,7 +56,7 @@ lac_status recipe_check_keys(const cJSON *object, const char *const *known, size
         if (i < n) continue;
         const char *near = lac_nearest(item->string, known, n), *list = near;
         for (i = 0; i < n && !near; i++)
-            if (!(list = lac_printf(arena, err, "%s%s%s", i ? list : "", i == 0 ? "" : i + 1 < n ? ", " : " or ", known[i])))
+            if (!(list = lac_printf(arena, err, "%s%s%s", i ? list : "", i ? ", " : "", known[i])))
                 return LAC_ERR_MEMORY;
         return lac_fail(err, LAC_ERR_DATA, "%s: no key \"%s\"; %s %s", where, item->string,
                         near ? "did you mean" : "there is", list);
@@ -78,7 +82,8 @@ static const char *literal(const char *text, lac_arena *arena, lac_err *err)
     const char *done = "";
     for (; *text && done; text++) {
         size_t n = strcspn(text, "$@");
-        done = lac_printf(arena, err, "%s%.*s%.*s%.*s", done, (int)n, text, text[n] != 0, text + n, text[n] != 0, text + n);
+        done = lac_printf(arena, err, "%s%.*s%.*s%.*s", done, (int)n, text, text[n] != 0, text + n, text[n] != 0,
+                          text + n);
         text += n;
         if (!*text) break;
     }
@@ -105,14 +110,15 @@ static lac_status set_var(recipe_var *var, size_t n, const char *set, lac_arena 
     const char *list = "", *word = lac_strndup(arena, set, (size_t)(equals - set), err);
     for (size_t i = 0; i < n && i < 256; i++) names[i] = var[i].name;
     const char *near = word ? lac_nearest(word, names, n < 256 ? n : 256) : NULL;
-    for (size_t i = 0; i < n && list && !near; i++) list = lac_printf(arena, err, "%s%s%s", list, i ? ", " : "", var[i].name);
+    for (size_t i = 0; i < n && list && !near; i++)
+        list = lac_printf(arena, err, "%s%s%s", list, i ? ", " : "", var[i].name);
     if (!word || !list) return LAC_ERR_MEMORY;
     return lac_fail(err, LAC_ERR_USAGE, "--set %s: the recipe has no such variable; %s %s", word,
                     near ? "did you mean" : "there is", near ? near : *list ? list : "none");
 }
 
-static lac_status read_vars(recipe_plan *plan, const cJSON *vars, const char *const *set, size_t n_set, lac_arena *arena,
-                            lac_err *err)
+static lac_status read_vars(recipe_plan *plan, const cJSON *vars, const char *const *set, size_t n_set,
+                            lac_arena *arena, lac_err *err)
 {
     if (vars && !cJSON_IsObject(vars)) return lac_fail(err, LAC_ERR_DATA, "\"vars\" is an object {\"name\": value}");
     size_t n = (size_t)cJSON_GetArraySize(vars);
@@ -123,14 +129,17 @@ static lac_status read_vars(recipe_plan *plan, const cJSON *vars, const char *co
     cJSON_ArrayForEach(item, vars)
     {
         if (!is_plain(item->string, "_"))
-            return lac_fail(err, LAC_ERR_DATA, "vars: \"%s\" is no name for a variable: letters, digits and _", item->string);
+            return lac_fail(err, LAC_ERR_DATA, "vars: \"%s\" is no name for a variable: letters, digits and _",
+                            item->string);
         if (find_var(var, plan->n_vars, item->string, strlen(item->string)))
             return lac_fail(err, LAC_ERR_DATA, "vars: \"%s\" stands there twice", item->string);
         const char *text = cJSON_IsNull(item) || cJSON_IsObject(item) ? NULL : recipe_text_of(item, arena, err);
         if (err->code) return err->code;
         if (!text && !cJSON_IsNull(item))
-            return lac_fail(err, LAC_ERR_DATA, "vars: \"%s\" wants a text, a number, true, false or a list of these; null: "
-                            "to be given with --set", item->string);
+            return lac_fail(err, LAC_ERR_DATA,
+                            "vars: \"%s\" wants a text, a number, true, false or a list of these; null: "
+                            "to be given with --set",
+                            item->string);
         var[plan->n_vars++] = (recipe_var){.name = item->string, .text = text};
     }
     for (size_t i = 0; i < n_set; i++)
@@ -140,8 +149,8 @@ static lac_status read_vars(recipe_plan *plan, const cJSON *vars, const char *co
 
 /* ---- references in texts ----------------------------------------------------------------------------------------- */
 
-/* The next reference in a filled text, and in *plain how much stands before it; false at the end (or with err set).  @@ is
- * no reference: it counts as plain. */
+/* The next reference in a filled text, and in *plain how much stands before it; false at the end (or with err set).  @@
+ * is no reference: it counts as plain. */
 static bool next_ref(recipe_ref *ref, const char *text, size_t *plain, lac_arena *arena, lac_err *err)
 {
     *plain = 0;
@@ -178,7 +187,8 @@ static bool agrees(const recipe_stage *stage, const recipe_ref *ref, const recip
 }
 
 /* The one stage that a reference means at this point; its place in the plan, or n_stages with err set. */
-static size_t stage_meant(const recipe_plan *plan, const recipe_ref *ref, const recipe_at *at, size_t n_at, lac_err *err)
+static size_t stage_meant(const recipe_plan *plan, const recipe_ref *ref, const recipe_at *at, size_t n_at,
+                          lac_err *err)
 {
     size_t found = plan->n_stages, n = 0;
     for (size_t i = 0; i < plan->n_stages; i++) {
@@ -187,7 +197,8 @@ static size_t stage_meant(const recipe_plan *plan, const recipe_ref *ref, const 
         n++;
     }
     if (n == 1) return found;
-    if (n) lac_fail(err, LAC_ERR_DATA, "@%s means %zu stages here; say which: @%s[axis=value]", ref->base, n, ref->base);
+    if (n)
+        lac_fail(err, LAC_ERR_DATA, "@%s means %zu stages here; say which: @%s[axis=value]", ref->base, n, ref->base);
     else lac_fail(err, LAC_ERR_DATA, "@%s means no stage here", ref->base);
     return plan->n_stages;
 }
@@ -234,7 +245,8 @@ static bool is_no(const char *text)
     return !*text || !strcmp(text, "0") || !strcmp(text, "no") || !strcmp(text, "false");
 }
 
-static const char *fill_and_mark(const char *text, const recipe_scope *scope, const char *own, const expansion *e, bool *needs)
+static const char *fill_and_mark(const char *text, const recipe_scope *scope, const char *own, const expansion *e,
+                                 bool *needs)
 {
     const char *filled = text ? recipe_fill(text, scope, e->arena, e->err) : NULL;
     return filled ? mark_refs(filled, own, e, scope->n_at, needs) : NULL;
@@ -273,7 +285,9 @@ static lac_status fill_options(recipe_stage *stage, const recipe_scope *scope, c
             continue;
         }
         const char *text = recipe_text_of(value, e->arena, e->err);
-        if (!text) return lac_fail(e->err, LAC_ERR_DATA, "the option \"%s\" has no value that a command line could hold", o->name);
+        if (!text)
+            return lac_fail(e->err, LAC_ERR_DATA, "the option \"%s\" has no value that a command line could hold",
+                            o->name);
         if (!(o->text = fill_and_mark(text, scope, stage->name, e, needs))) return e->err->code;
     }
     stage->option = option;
@@ -356,22 +370,27 @@ static lac_status check_ref(expansion *e, const recipe_ref *ref)
     for (size_t i = 0; i < e->plan->n_left_out; i++)
         if (!strcmp(e->plan->left_out[i], ref->base)) e->left_out = true;
     if (e->left_out) return LAC_OK;
-    if (there) return lac_fail(e->err, LAC_ERR_DATA, "it refers to a point of \"%s\" that is not there: [%s=%s%s]", ref->base,
-                               ref->fixed[0].axis, ref->fixed[0].name, ref->n_fixed > 1 ? ", ..." : "");
+    if (there)
+        return lac_fail(e->err, LAC_ERR_DATA, "it refers to a point of \"%s\" that is not there: [%s=%s%s]", ref->base,
+                        ref->fixed[0].axis, ref->fixed[0].name, ref->n_fixed > 1 ? ", ..." : "");
     for (const cJSON *other = e->json->next; other; other = other->next)
-        if (!strcmp(cJSON_GetStringValue(field(other, "name")) ? cJSON_GetStringValue(field(other, "name")) : "", ref->base))
-            return lac_fail(e->err, LAC_ERR_DATA, "it refers to @%s, which stands later; put that one first", ref->base);
+        if (!strcmp(cJSON_GetStringValue(field(other, "name")) ? cJSON_GetStringValue(field(other, "name")) : "",
+                    ref->base))
+            return lac_fail(e->err, LAC_ERR_DATA, "it refers to @%s, which stands later; put that one first",
+                            ref->base);
     for (size_t i = 0; i < e->plan->n_stages && n < 256; i++)
         if (!n || strcmp(names[n - 1], e->plan->stage[i].base)) names[n++] = e->plan->stage[i].base;
     const char *near = lac_nearest(ref->base, names, n);
-    return lac_fail(e->err, LAC_ERR_DATA, "it refers to @%s, and no stage has that name%s%s (an at sign itself is written @@)",
-                    ref->base, near ? "; did you mean @" : "", near ? near : "");
+    return lac_fail(e->err, LAC_ERR_DATA,
+                    "it refers to @%s, and no stage has that name%s%s (an at sign itself is written @@)", ref->base,
+                    near ? "; did you mean @" : "", near ? near : "");
 }
 
 static lac_status collect_refs(expansion *e, const cJSON *value)
 {
     recipe_scope scope = {.plan = e->plan, .at = e->at, .n_at = e->n_own, .lenient = true};
-    const char *text = !value || cJSON_IsNull(value) || cJSON_IsBool(value) ? "" : recipe_text_of(value, e->arena, e->err);
+    const char *text =
+        !value || cJSON_IsNull(value) || cJSON_IsBool(value) ? "" : recipe_text_of(value, e->arena, e->err);
     if (text) text = recipe_fill(text, &scope, e->arena, e->err);
     recipe_ref ref;
     size_t plain;
@@ -391,7 +410,8 @@ static lac_status merge_options(expansion *e)
     e->n_options = 0;
     for (size_t a = 0; a <= e->n_own; a++) {
         const cJSON *from = field(a ? e->at[a - 1].fields : e->json, "options"), *item;
-        if (from && !cJSON_IsObject(from)) return lac_fail(e->err, LAC_ERR_DATA, "\"options\" is an object {\"name\": value}");
+        if (from && !cJSON_IsObject(from))
+            return lac_fail(e->err, LAC_ERR_DATA, "\"options\" is an object {\"name\": value}");
         cJSON_ArrayForEach(item, from)
         {
             size_t i = 0;
@@ -430,8 +450,10 @@ static lac_status read_value(recipe_at *at, const cJSON *axis, const cJSON *valu
     at->value = meant ? recipe_text_of(meant, e->arena, e->err) : NULL;
     if (e->err->code) return e->err->code;
     if (at->name && at->value && is_plain(at->name, "_.-+")) return LAC_OK;
-    return lac_fail(e->err, LAC_ERR_DATA, "for: a value of \"%s\" cannot be part of a name%s%s; give it as {\"name\": letters, "
-                    "digits and _.+-, \"value\": what is meant}", axis->string, at->name ? ": " : "", at->name ? at->name : "");
+    return lac_fail(e->err, LAC_ERR_DATA,
+                    "for: a value of \"%s\" cannot be part of a name%s%s; give it as {\"name\": letters, "
+                    "digits and _.+-, \"value\": what is meant}",
+                    axis->string, at->name ? ": " : "", at->name ? at->name : "");
 }
 
 static lac_status expand_own(expansion *e, const cJSON *axis)
@@ -441,7 +463,8 @@ static lac_status expand_own(expansion *e, const cJSON *axis)
     if (!cJSON_IsArray(axis) || !axis->child)
         return lac_fail(e->err, LAC_ERR_DATA, "for: \"%s\" wants a list of values", axis->string);
     if (!is_plain(axis->string, "_"))
-        return lac_fail(e->err, LAC_ERR_DATA, "for: \"%s\" is no name for an axis: letters, digits and _", axis->string);
+        return lac_fail(e->err, LAC_ERR_DATA, "for: \"%s\" is no name for an axis: letters, digits and _",
+                        axis->string);
     for (size_t i = 0; i < e->plan->n_vars; i++)
         if (!strcmp(e->plan->var[i].name, axis->string))
             return lac_fail(e->err, LAC_ERR_DATA, "for: \"%s\" is a variable already", axis->string);
@@ -478,12 +501,16 @@ static lac_status check_stage(const expansion *e)
     size_t n = strlen(e->name);
     if (recipe_check_keys(e->json, known, sizeof known / sizeof *known, "it", e->arena, e->err)) return e->err->code;
     if (!is_plain(e->name, "_.-") || (n > 5 && !strcmp(e->name + n - 5, ".part")))
-        return lac_fail(e->err, LAC_ERR_DATA, "a stage's name is made of letters, digits and _.- and does not end in .part");
+        return lac_fail(e->err, LAC_ERR_DATA,
+                        "a stage's name is made of letters, digits and _.- and does not end in .part");
     if (is_taken(e->plan, e->name)) return lac_fail(e->err, LAC_ERR_DATA, "the name is taken; give it another");
-    if (!e->command) return lac_fail(e->err, LAC_ERR_DATA, "\"run\" says which command it is, as in \"run\": \"unlearn\"");
+    if (!e->command)
+        return lac_fail(e->err, LAC_ERR_DATA, "\"run\" says which command it is, as in \"run\": \"unlearn\"");
     if (!strcmp(e->command, "run")) return lac_fail(e->err, LAC_ERR_DATA, "a recipe cannot run recipes");
-    if (e->axes && !cJSON_IsObject(e->axes)) return lac_fail(e->err, LAC_ERR_DATA, "\"for\" is an object {\"axis\": [values]}");
-    if (arguments && !cJSON_IsArray(arguments)) return lac_fail(e->err, LAC_ERR_DATA, "\"arguments\" is a list of words");
+    if (e->axes && !cJSON_IsObject(e->axes))
+        return lac_fail(e->err, LAC_ERR_DATA, "\"for\" is an object {\"axis\": [values]}");
+    if (arguments && !cJSON_IsArray(arguments))
+        return lac_fail(e->err, LAC_ERR_DATA, "\"arguments\" is a list of words");
     if (arguments && field(e->json, "model"))
         return lac_fail(e->err, LAC_ERR_DATA, "\"model\" is the one word of \"arguments\": give either");
     if (keep && !cJSON_IsBool(keep)) return lac_fail(e->err, LAC_ERR_DATA, "\"keep\" is true or false");
@@ -495,8 +522,13 @@ static lac_status expand(recipe_plan *plan, const cJSON *json, size_t index, lac
     lac_err inner = {0};
     expansion *e = LAC_NEW(arena, expansion, 1, err);
     if (!e) return LAC_ERR_MEMORY;
-    *e = (expansion){.plan = plan, .json = json, .arena = arena, .err = &inner, .axes = field(json, "for"),
-                     .name = cJSON_GetStringValue(field(json, "name")), .command = cJSON_GetStringValue(field(json, "run"))};
+    *e = (expansion){.plan = plan,
+                     .json = json,
+                     .arena = arena,
+                     .err = &inner,
+                     .axes = field(json, "for"),
+                     .name = cJSON_GetStringValue(field(json, "name")),
+                     .command = cJSON_GetStringValue(field(json, "run"))};
     if (!e->name)
         return lac_fail(err, LAC_ERR_DATA, "%s: stage %zu: an object with a \"name\" is wanted", plan->path, index + 1);
     if (!check_stage(e) && !expand_own(e, e->axes ? e->axes->child : NULL) && !e->n_points) {
@@ -528,8 +560,8 @@ static bool stands_on(const recipe_stage *later, size_t earlier)
     return false;
 }
 
-/* Of the stages that stand on stage i (of all, for i = n_stages) and could go now, the one on which least stands itself: the
- * model before is scored before a sweep begins. */
+/* Of the stages that stand on stage i (of all, for i = n_stages) and could go now, the one on which least stands
+ * itself: the model before is scored before a sweep begins. */
 static size_t next_in_order(const ordering *o, size_t i)
 {
     const size_t n = o->plan->n_stages;

@@ -1,14 +1,16 @@
-/* A recipe: a study written down (docs/recipes.md), and the plan that it becomes once variables and sweeps are filled in.
+/* A recipe: a study written down (docs/recipes.md), and the plan that it becomes once variables and sweeps are filled
+ * in.
  *
  *   {"vars": {"lr": 1e-4},
- *    "stages": [{"name": "forgot", "for": {"layers": ["0-1", "2-3"]}, "run": "unlearn", "model": "$model", "options": {...}},
+ *    "stages": [{"name": "forgot", "for": {"layers": ["0-1", "2-3"]}, "run": "unlearn", "model": "$model", "options":
+ * {...}},
  *               {"name": "score", "run": "eval", "model": "@forgot", "options": {...}}]}
  *
  *   forgot/layers=0-1   score/layers=0-1   forgot/layers=2-3   score/layers=2-3
  *
  * A stage is expanded into one for each point: the combinations of its own axes ("for"), joined with the points of the
- * stages that it refers to, as tables are joined by the columns they share.  The plan is ordered depth first, so that what
- * stands on a stage follows it at once and an interrupted sweep has whole points.
+ * stages that it refers to, as tables are joined by the columns they share.  The plan is ordered depth first, so that
+ * what stands on a stage follows it at once and an interrupted sweep has whole points.
  *
  * Nothing here runs or reads anything: a recipe in, a plan out. */
 #ifndef LAC_RECIPE_H
@@ -63,12 +65,13 @@ typedef struct {
     size_t n_left_out;
 } recipe_plan;
 
-/* set: NAME=VALUE texts of --set.  All of plan lives in the arena.  LAC_ERR_DATA with the recipe's path and the stage for
- * anything that a recipe cannot mean. */
+/* set: NAME=VALUE texts of --set.  All of plan lives in the arena.  LAC_ERR_DATA with the recipe's path and the stage
+ * for anything that a recipe cannot mean. */
 lac_status recipe_read(recipe_plan *plan, const cJSON *json, const char *path, const char *const *set, size_t n_set,
                        lac_arena *arena, lac_err *err);
 
-/* A reference: STAGE, or STAGE[axis=name,...] for points with these coordinates, or with /path behind for a file in it. */
+/* A reference: STAGE, or STAGE[axis=name,...] for points with these coordinates, or with /path behind for a file in it.
+ */
 typedef struct {
     const char *base;
     recipe_at *fixed; /* axis and name alone */
@@ -86,16 +89,17 @@ const char *recipe_coordinate(const recipe_stage *stage, const char *axis);
 const char *recipe_render(const char *text, const char *(*what)(const char *name, void *context), void *context,
                           lac_arena *arena, lac_err *err);
 
-/* The stages that a shell pattern matches (several with spaces between), by whole name or as the recipe calls them; with
- * needs also what they stand on.  wanted[n_stages]. */
+/* The stages that a shell pattern matches (several with spaces between), by whole name or as the recipe calls them;
+ * with needs also what they stand on.  wanted[n_stages]. */
 lac_status recipe_select(bool *wanted, const recipe_plan *plan, const char *patterns, bool with_needs, lac_arena *arena,
                          lac_err *err);
 
 /* An object's keys are all among these, or one is refused by name. */
-lac_status recipe_check_keys(const cJSON *object, const char *const *known, size_t n, const char *where, lac_arena *arena,
-                             lac_err *err);
+lac_status recipe_check_keys(const cJSON *object, const char *const *known, size_t n, const char *where,
+                             lac_arena *arena, lac_err *err);
 
-/* ---- between recipe.c and recipe_text.c --------------------------------------------------------------------------- */
+/* ---- between recipe.c and recipe_text.c ---------------------------------------------------------------------------
+ */
 
 /* Where names are looked up: the point's coordinates, then the variables. */
 typedef struct {

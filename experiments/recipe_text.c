@@ -32,7 +32,8 @@ const char *recipe_text_of(const cJSON *value, lac_arena *arena, lac_err *err)
     if (cJSON_IsString(value)) {
         for (const char *c = value->valuestring; *c; c++)
             if ((unsigned char)*c < ' ') {
-                lac_fail(err, LAC_ERR_DATA, "a text of the recipe holds a control character: \"%.40s\"", value->valuestring);
+                lac_fail(err, LAC_ERR_DATA, "a text of the recipe holds a control character: \"%.40s\"",
+                         value->valuestring);
                 return NULL;
             }
         return value->valuestring;
@@ -59,7 +60,10 @@ static size_t name_length(const char *text)
     return n;
 }
 
-static bool same(const char *name, size_t n, const char *whole) { return strlen(whole) == n && !strncmp(name, whole, n); }
+static bool same(const char *name, size_t n, const char *whole)
+{
+    return strlen(whole) == n && !strncmp(name, whole, n);
+}
 
 static lac_status fail_unknown(const recipe_scope *scope, const char *name, size_t n, lac_arena *arena, lac_err *err)
 {
@@ -86,7 +90,8 @@ static const char *field_of(const recipe_at *at, const char *field, size_t n, la
 }
 
 /* What a name stands for, filled in itself; NULL where it is not known (err is set unless the scope is lenient). */
-static const char *value_of(const char *name, size_t n, const recipe_scope *scope, int depth, lac_arena *arena, lac_err *err)
+static const char *value_of(const char *name, size_t n, const recipe_scope *scope, int depth, lac_arena *arena,
+                            lac_err *err)
 {
     const char *dot = memchr(name, '.', n), *text = NULL;
     size_t n_name = dot ? (size_t)(dot - name) : n;
@@ -103,7 +108,8 @@ static const char *value_of(const char *name, size_t n, const recipe_scope *scop
         const recipe_var *var = &scope->plan->var[i];
         if (!same(name, n, var->name)) continue;
         if (var->text) return fill(var->text, scope, depth + 1, arena, err);
-        lac_fail(err, LAC_ERR_DATA, "the variable $%s has no value; give it one with --set %s=...", var->name, var->name);
+        lac_fail(err, LAC_ERR_DATA, "the variable $%s has no value; give it one with --set %s=...", var->name,
+                 var->name);
         return NULL;
     }
     if (!scope->lenient) fail_unknown(scope, name, n, arena, err);
@@ -133,7 +139,8 @@ static const char *fill(const char *text, const recipe_scope *scope, int depth, 
         const char *name, *value = NULL;
         size_t n, taken = 1 + (text[1] == '$' ? 1 : variable_at(text + 1, &name, &n));
         if (taken == 1) {
-            lac_fail(err, LAC_ERR_DATA, "\"%s\": behind a dollar sign stands a variable's name; a dollar itself is $$", text);
+            lac_fail(err, LAC_ERR_DATA, "\"%s\": behind a dollar sign stands a variable's name; a dollar itself is $$",
+                     text);
             return NULL;
         }
         if (text[1] == '$') value = "$";

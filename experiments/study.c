@@ -1,8 +1,8 @@
 /* What stands of a study, and the running of the rest.
  *
- * study.json is written anew (aside, moved into place) before a stage begins and after it ends, so that after any crash it
- * says what was being made.  A stage that was begun and did not end is begun again; the command itself goes on behind what
- * it finds in its .part. */
+ * study.json is written anew (aside, moved into place) before a stage begins and after it ends, so that after any crash
+ * it says what was being made.  A stage that was begun and did not end is begun again; the command itself goes on
+ * behind what it finds in its .part. */
 #include "experiments/study.h"
 
 #include <dirent.h>
@@ -23,7 +23,10 @@ const char *const study_state_words[] = {[STUDY_NEW] = "not begun",   [STUDY_BRO
                                          [STUDY_CHANGED] = "changed", [STUDY_WAITING] = "waiting"};
 
 static cJSON *field(const cJSON *object, const char *name) { return cJSON_GetObjectItemCaseSensitive(object, name); }
-static const char *text_field(const cJSON *object, const char *name) { return cJSON_GetStringValue(field(object, name)); }
+static const char *text_field(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(field(object, name));
+}
 
 static void put(cJSON *object, const char *name, cJSON *value)
 {
@@ -137,7 +140,8 @@ static lac_status make_key(study *s, size_t which, lac_err *err)
     for (size_t i = 0; i < r->n_options && !err->code; i++)
         if (strcmp(sorted[i]->name, "threads") && strcmp(sorted[i]->name, "quiet"))
             cJSON_AddItemToObject(options, sorted[i]->name,
-                                  sorted[i]->text ? what_counts(s, sorted[i]->text, err) : cJSON_CreateBool(!sorted[i]->off));
+                                  sorted[i]->text ? what_counts(s, sorted[i]->text, err)
+                                                  : cJSON_CreateBool(!sorted[i]->off));
     char *text = err->code ? NULL : cJSON_PrintUnformatted(asked);
     if (text) lac_text_sha256(stage->key, text);
     else lac_fail(err, LAC_ERR_MEMORY, "out of memory");
@@ -207,14 +211,16 @@ static lac_status judge(study *s, size_t i, lac_err *err)
     if (!old) {
         if (!there) return LAC_OK;
         stage->state = STUDY_CHANGED;
-        stage->sentence = lac_printf(s->arena, err, "%s exists, and study.json does not say how it was made", stage->result);
+        stage->sentence =
+            lac_printf(s->arena, err, "%s exists, and study.json does not say how it was made", stage->result);
         return err->code;
     }
     bool done = word && !strcmp(word, "done"), begun = word && !strcmp(word, "running");
     if (!same && (done ? there : begun && lac_path_exists(part))) {
         stage->state = STUDY_CHANGED;
-        stage->sentence = lac_printf(s->arena, err, "%s stands, of other settings: %s", done ? "a result" : "an unfinished result",
-                                     difference(field(old, "asked"), stage->asked, s->arena, err));
+        stage->sentence =
+            lac_printf(s->arena, err, "%s stands, of other settings: %s", done ? "a result" : "an unfinished result",
+                       difference(field(old, "asked"), stage->asked, s->arena, err));
         return err->code;
     }
     if (!same) return LAC_OK;
@@ -223,7 +229,8 @@ static lac_status judge(study *s, size_t i, lac_err *err)
     stage->dropped = cJSON_IsTrue(field(old, "dropped"));
     if (begun) stage->state = STUDY_BROKEN;
     else if (done && there) stage->state = STUDY_DONE;
-    else if (!done && there) stage->state = STUDY_FAILED; /* a result that is known to be bad: it would come out so again */
+    else if (!done && there)
+        stage->state = STUDY_FAILED; /* a result that is known to be bad: it would come out so again */
     if (stage->state == STUDY_FAILED) stage->sentence = text_field(old, "sentence");
     return LAC_OK;
 }
@@ -296,7 +303,8 @@ static lac_status take_lock(study *s, lac_err *err)
     s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (s->lock < 0) return lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
     if (!flock(s->lock, LOCK_EX | LOCK_NB)) return LAC_OK;
-    return lac_fail(err, LAC_ERR_FILE, "another lacuna run is at work in %s; wait for it, or choose another --out", s->out);
+    return lac_fail(err, LAC_ERR_FILE, "another lacuna run is at work in %s; wait for it, or choose another --out",
+                    s->out);
 }
 
 lac_status study_open(study *s, bool report_only, lac_arena *arena, lac_err *err)
@@ -401,7 +409,8 @@ static lac_status conclude(study *s, size_t i, const study_end *end, const char 
     stage->sentence = end->status ? lac_strdup(s->arena, end->sentence, err) : NULL;
     if (!end->status && !lac_path_exists(stage->result)) {
         stage->state = STUDY_FAILED;
-        stage->sentence = lac_printf(s->arena, err, "lacuna %s ended well, but %s is not there", stage->recipe->command, stage->result);
+        stage->sentence = lac_printf(s->arena, err, "lacuna %s ended well, but %s is not there", stage->recipe->command,
+                                     stage->result);
     }
     if (stage->state == STUDY_FAILED && !stage->sentence) return err->code;
     return note(s, i, stage->state == STUDY_DONE ? "done" : "failed", err);
@@ -414,7 +423,8 @@ static lac_status run_stage(study *s, size_t i, lac_err *err)
     const char **command = dir ? study_command(s, i, dir, err) : NULL;
     const char *log = lac_printf(s->arena, err, "%s/logs/%s.err", s->out, stage->recipe->name);
     const bool says = study_kind_of(stage->recipe) == STUDY_SAYS;
-    const char *said = lac_printf(s->arena, err, says ? "%s/said.txt" : "%s/logs/%s.txt", says ? part : s->out, stage->recipe->name);
+    const char *said =
+        lac_printf(s->arena, err, says ? "%s/said.txt" : "%s/logs/%s.txt", says ? part : s->out, stage->recipe->name);
     const bool more = stage->state == STUDY_BROKEN;
     study_end end;
     stage->seconds = NAN;
@@ -486,11 +496,13 @@ static lac_status sum_up(const study *s, lac_err *err)
     }
     if (done == wanted) return LAC_OK;
     const study_stage *stage = &s->stage[first];
-    return lac_fail(err, LAC_ERR_DATA, "%zu of %zu stages are not done; the first is %s, %s: %s%s", wanted - done, wanted,
-                    stage->recipe->name, study_state_words[stage->state], stage->sentence ? stage->sentence : "it was left out",
-                    stage->state == STUDY_CHANGED ? " (--changed makes such stages anew, with what stands on them; "
-                                                    "--again NAME this one)"
-                    : stage->state == STUDY_FAILED ? " (--again NAME tries once more)" : "");
+    return lac_fail(err, LAC_ERR_DATA, "%zu of %zu stages are not done; the first is %s, %s: %s%s", wanted - done,
+                    wanted, stage->recipe->name, study_state_words[stage->state],
+                    stage->sentence ? stage->sentence : "it was left out",
+                    stage->state == STUDY_CHANGED  ? " (--changed makes such stages anew, with what stands on them; "
+                                                     "--again NAME this one)"
+                    : stage->state == STUDY_FAILED ? " (--again NAME tries once more)"
+                                                   : "");
 }
 
 lac_status study_run(study *s, lac_err *err)

@@ -5,8 +5,8 @@
  *
  * A stage stands when its result is there and its key is the same: a hash of the command, its options, the contents of
  * the files that they name, and the keys of the stages that they refer to.  Paths do not count, so that a study may be
- * moved.  Each stage runs as a process of its own, the same program: what kills it is one stage's failure, and what kills
- * the study kills it as well (its own .part is what the next run goes on behind). */
+ * moved.  Each stage runs as a process of its own, the same program: what kills it is one stage's failure, and what
+ * kills the study kills it as well (its own .part is what the next run goes on behind). */
 #ifndef LAC_STUDY_H
 #define LAC_STUDY_H
 
@@ -46,7 +46,8 @@ typedef struct {
     lac_arena *arena;
 } study;
 
-/* The words of a stage's command line, NULL at the end; dir is where its own result is written (result, or result.part). */
+/* The words of a stage's command line, NULL at the end; dir is where its own result is written (result, or
+ * result.part). */
 const char **study_command(const study *s, size_t which, const char *dir, lac_err *err);
 
 /* Refuses an option that a stage's command does not have, and too many or too few words, before anything runs. */
@@ -60,23 +61,24 @@ const char *study_command_line(const study *s, size_t which, lac_err *err);
 typedef enum { STUDY_MAKES_DIR, STUDY_MAKES_FILE, STUDY_SAYS } study_kind;
 study_kind study_kind_of(const recipe_stage *stage);
 
-/* One child.  Its stdout goes into a file; its stderr through to ours, and into another.  status: as of exit, or 128 and the
- * signal; sentence: its last complaint.  log NULL: what it says is only listened to. */
+/* One child.  Its stdout goes into a file; its stderr through to ours, and into another.  status: as of exit, or 128
+ * and the signal; sentence: its last complaint.  log NULL: what it says is only listened to. */
 typedef struct {
     int status;
     char sentence[768];
 } study_end;
-lac_status study_child(study_end *end, const char *const *command, const char *said, const char *log, bool more, lac_err *err);
+lac_status study_child(study_end *end, const char *const *command, const char *said, const char *log, bool more,
+                       lac_err *err);
 
-/* Looks at what stands.  Takes the directory for itself: another run in it is refused.  plan, out, threads and quiet are set
- * beforehand; report_only neither locks nor makes anything. */
+/* Looks at what stands.  Takes the directory for itself: another run in it is refused.  plan, out, threads and quiet
+ * are set beforehand; report_only neither locks nor makes anything. */
 lac_status study_open(study *s, bool report_only, lac_arena *arena, lac_err *err);
 
 /* Removes results, with those that stand on them. */
 lac_status study_forget(study *s, const bool *which, lac_err *err);
 
-/* Runs what is wanted and does not stand.  One that fails is recorded, and what does not stand on it goes on; the error says
- * how many are not done. */
+/* Runs what is wanted and does not stand.  One that fails is recorded, and what does not stand on it goes on; the error
+ * says how many are not done. */
 lac_status study_run(study *s, lac_err *err);
 
 void study_close(study *s);

@@ -26,8 +26,8 @@ static bool names_own_file(const recipe_stage *r)
     size_t n = strlen(r->name);
     for (size_t i = 0; i < r->n_options; i++) {
         const char *text = r->option[i].text;
-        if (!strcmp(r->option[i].name, "out") && text && *text == '\1' && !strncmp(text + 1, r->name, n) && text[n + 1] == '\2' &&
-            text[n + 2] == '/')
+        if (!strcmp(r->option[i].name, "out") && text && *text == '\1' && !strncmp(text + 1, r->name, n) &&
+            text[n + 1] == '\2' && text[n + 2] == '/')
             return true;
     }
     return false;
@@ -103,7 +103,8 @@ const char **study_command(const study *s, size_t which, const char *dir, lac_er
 static bool needs_quotes(const char *word)
 {
     for (const char *c = word; *c; c++)
-        if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') && !(*c >= '0' && *c <= '9') && !strchr("_-./=,:+@%", *c))
+        if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') && !(*c >= '0' && *c <= '9') &&
+            !strchr("_-./=,:+@%", *c))
             return true;
     return !*word;
 }
@@ -157,7 +158,8 @@ const char *study_command_line(const study *s, size_t which, lac_err *err)
 
 /* ---- a process --------------------------------------------------------------------------------------------------- */
 
-/* In the child: becomes the command.  Whoever ends us ends it too, so that nobody writes into a result behind our back. */
+/* In the child: becomes the command.  Whoever ends us ends it too, so that nobody writes into a result behind our back.
+ */
 static void become(const char *const *command, pid_t parent, int said, int complaints)
 {
 #ifdef __linux__
@@ -184,7 +186,8 @@ static void listen_for_sentence(study_end *end, char *line, size_t size, const c
             line[used] = '\0';
             continue;
         }
-        if (!strncmp(line, mark, sizeof mark - 1)) snprintf(end->sentence, sizeof end->sentence, "%s", line + sizeof mark - 1);
+        if (!strncmp(line, mark, sizeof mark - 1))
+            snprintf(end->sentence, sizeof end->sentence, "%s", line + sizeof mark - 1);
         line[used = 0] = '\0';
     }
 }
@@ -205,7 +208,8 @@ static void pass_through(study_end *end, int from, FILE *log)
     }
 }
 
-lac_status study_child(study_end *end, const char *const *command, const char *said, const char *log, bool more, lac_err *err)
+lac_status study_child(study_end *end, const char *const *command, const char *said, const char *log, bool more,
+                       lac_err *err)
 {
     int words[2], status = 0;
     *end = (study_end){.status = 0};
@@ -285,19 +289,23 @@ static lac_status check_options(const study *s, const recipe_stage *r, const cJS
                         near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     if (cJSON_IsNumber(words) && (size_t)words->valueint != r->n_arguments)
-        return lac_fail(err, LAC_ERR_DATA, "lacuna %s takes %d words before its options, not %zu (\"model\", or \"arguments\")",
+        return lac_fail(err, LAC_ERR_DATA,
+                        "lacuna %s takes %d words before its options, not %zu (\"model\", or \"arguments\")",
                         r->command, words->valueint, r->n_arguments);
     if (!has_option(r, "out") || names_own_file(r)) return LAC_OK;
-    return lac_fail(err, LAC_ERR_DATA, "it has an option \"out\"; results go to %s/%s by themselves, or into a file @%s/...", s->out,
+    return lac_fail(err, LAC_ERR_DATA,
+                    "it has an option \"out\"; results go to %s/%s by themselves, or into a file @%s/...", s->out,
                     r->name, r->base);
 }
 
 /* Stages of one command and the same options are asked about once. */
 static bool same_shape(const recipe_stage *a, const recipe_stage *b)
 {
-    if (strcmp(a->command, b->command) || a->n_options != b->n_options || a->n_arguments != b->n_arguments) return false;
+    if (strcmp(a->command, b->command) || a->n_options != b->n_options || a->n_arguments != b->n_arguments)
+        return false;
     for (size_t i = 0; i < a->n_options; i++)
-        if (strcmp(a->option[i].name, b->option[i].name) || (a->option[i].text == NULL) != (b->option[i].text == NULL)) return false;
+        if (strcmp(a->option[i].name, b->option[i].name) || (a->option[i].text == NULL) != (b->option[i].text == NULL))
+            return false;
     return true;
 }
 

@@ -5,8 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const cJSON *field(const cJSON *object, const char *name) { return cJSON_GetObjectItemCaseSensitive(object, name); }
-static const char *text_field(const cJSON *object, const char *name) { return cJSON_GetStringValue(field(object, name)); }
+static const cJSON *field(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+static const char *text_field(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(field(object, name));
+}
 
 int study_layers(bool *chosen, int n_layers, const char *text)
 {
@@ -51,8 +57,8 @@ static double rho_of(const size_t *index, size_t n, const void *data)
     return isnan(rho) ? 0 : rho;
 }
 
-lac_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first, size_t n,
-                                  int width, lac_err *err)
+lac_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first,
+                                  size_t n, int width, lac_err *err)
 {
     enum { RESAMPLES = 2000 };
     lac_arena arena = {0};
@@ -150,7 +156,8 @@ static lac_status correlate_rows(study_correlation *c, const correlating *how, s
     for (size_t i = 0; i < table->n_rows && w && effect && score && first && chosen; i++) {
         const study_row *row = &table->row[i];
         const char *by = how->by < table->n_axes ? row->at[how->by] : NULL;
-        if (!row->at[how->axis] || !isfinite(row->number[column].value) || (c->by && (!by || strcmp(by, c->by)))) continue;
+        if (!row->at[how->axis] || !isfinite(row->number[column].value) || (c->by && (!by || strcmp(by, c->by))))
+            continue;
         int size = study_layers(chosen, how->n_layers, layers_of(how->s, table->axis[how->axis], row->at[how->axis]));
         if (!size || (how->width && size != how->width)) continue;
         w[n] = (window){.score = row->number[column].value, .first = -1};
@@ -219,9 +226,11 @@ lac_status study_save_correlations(const study *s, const study_correlations *c, 
     lac_writer out = {0};
     const char *path = lac_printf(s->arena, err, "%s/correlation.tsv", dir);
     if (!path || lac_writer_open(&out, path, err)) return err->code;
-    fprintf(out.stream, "# Spearman's rho between the mean traced effect of a window's layers (chart %s of %s, last subject "
-                        "token) and a score; interval: 95 %%, bootstrap over runs of windows that share layers\n"
-                        "score\tby\twindows\tapart\trho\tlow\thigh\n", c->chart, c->trace);
+    fprintf(out.stream,
+            "# Spearman's rho between the mean traced effect of a window's layers (chart %s of %s, last subject "
+            "token) and a score; interval: 95 %%, bootstrap over runs of windows that share layers\n"
+            "score\tby\twindows\tapart\trho\tlow\thigh\n",
+            c->chart, c->trace);
     for (size_t i = 0; i < c->n; i++) {
         const study_correlation *line = &c->line[i];
         fprintf(out.stream, "%s\t%s\t%zu\t%zu", line->score, line->by ? line->by : "", line->n, line->apart);

@@ -1,7 +1,7 @@
-/* The page of a study, section by section: what was found, where facts lay, how training went, what turned, what was run.
+/* The page of a study, section by section: what was found, where facts lay, how training went, what turned, what ran.
  *
- * Nothing on it is computed here but what the recipe asks for (study_scores.h): it shows what stages have left.  All text
- * goes through lac_html_text; pictures stand in the page as data. */
+ * Nothing on it is computed here but what the recipe asks for (study_scores.h): it shows what stages have left.  All
+ * text goes through lac_html_text; pictures stand in the page as data. */
 #include "experiments/study_report.h"
 
 #include <dirent.h>
@@ -23,8 +23,14 @@ typedef struct {
     const char *dir; /* OUT/report */
 } page;
 
-static const cJSON *field(const cJSON *object, const char *name) { return cJSON_GetObjectItemCaseSensitive(object, name); }
-static const char *text_field(const cJSON *object, const char *name) { return cJSON_GetStringValue(field(object, name)); }
+static const cJSON *field(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+static const char *text_field(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(field(object, name));
+}
 
 /* ---- small pieces ------------------------------------------------------------------------------------------------ */
 
@@ -145,8 +151,8 @@ static void put_table(FILE *to, const page *p)
     if (!table->n_columns) return;
     fputs("<section id=\"table\"><h2>Scores</h2>\n", to);
     put_about(to, field(field(p->s->plan.json, "table"), "about"));
-    fputs("<p class=\"soft\">± one standard error over the items of each number alone; on the same items a difference is surer "
-          "than that.</p>\n<div class=\"wide\"><table>\n<tr>", to);
+    fputs("<p class=\"soft\">± one standard error over the items of each number alone; on the same items a difference is "
+          "surer than that.</p>\n<div class=\"wide\"><table>\n<tr>", to);
     for (size_t a = 0; a < table->n_axes; a++) element(to, "th", "", table->axis[a]);
     for (size_t c = 0; c < table->n_columns; c++) {
         double n = common_n(table, c);
@@ -178,8 +184,8 @@ static void put_pareto(FILE *to, const page *p)
     put_about(to, field(json, "about"));
     fputs("<figure class=\"picture\">", to);
     lac_html_picture(to, path, "what each setting gave on two scores", &ignored);
-    fputs("<figcaption>One point a row of the table, bars one standard error; the dashed line is the front: points that no other "
-          "is better than in both.</figcaption></figure></section>\n", to);
+    fputs("<figcaption>One point a row of the table, bars one standard error; the dashed line is the front: points that "
+          "no other is better than in both.</figcaption></figure></section>\n", to);
 }
 
 static void put_correlations(FILE *to, const page *p)
@@ -190,17 +196,18 @@ static void put_correlations(FILE *to, const page *p)
     put_about(to, field(field(p->s->plan.json, "correlate"), "about"));
     fputs("<p>Spearman’s ρ between the traced effect of a window of layers (chart ", to);
     element(to, "code", "", c->chart);
-    fputs(", last subject token, mean over the window) and what training that window gave. Windows share layers, so that only so "
-          "many as can be laid side by side count as apart; the 95 % intervals draw runs of windows, not single ones, and with "
-          "so few of them are rough.</p>\n<table>\n<tr><th>score</th><th></th><th class=\"n\">ρ</th><th class=\"n\">95 %</th>"
-          "<th class=\"n\">windows</th><th class=\"n\">apart</th></tr>\n", to);
+    fputs(", last subject token, mean over the window) and what training that window gave. Windows share layers, so that "
+          "only so many as can be laid side by side count as apart; the 95 % intervals draw runs of windows, not single "
+          "ones, and with so few of them are rough.</p>\n<table>\n<tr><th>score</th><th></th><th class=\"n\">ρ</th>"
+          "<th class=\"n\">95 %</th><th class=\"n\">windows</th><th class=\"n\">apart</th></tr>\n", to);
     for (size_t i = 0; i < c->n; i++) {
         const study_correlation *line = &c->line[i];
         fputs("<tr>", to);
         element(to, "td", "", line->score);
         element(to, "td", "", line->by ? line->by : "");
         number_cell(to, line->rho);
-        if (isfinite(line->interval.low)) fprintf(to, "<td class=\"n\">%.2f to %.2f</td>", line->interval.low, line->interval.high);
+        if (isfinite(line->interval.low))
+            fprintf(to, "<td class=\"n\">%.2f to %.2f</td>", line->interval.low, line->interval.high);
         else fputs("<td class=\"n\">too few</td>", to);
         fprintf(to, "<td class=\"n\">%zu</td><td class=\"n\">%zu</td></tr>\n", line->n, line->apart);
     }
@@ -269,7 +276,8 @@ static void put_words_of_layers(FILE *to, const page *p, const char *result)
     const char *path = lac_printf(p->s->arena, &ignored, "%s/layers.tsv", result);
     char *rest = path ? read_bounded(p, path, 1 << 20, &cut) : NULL;
     for (char *line; rest && (line = strsep(&rest, "\n")) && line[0] == '#';)
-        if (strncmp(line, "# layers patched_from", 21) && strncmp(line, "# tied_with_best", 16)) element(to, "p", "class=\"soft\"", line + 1);
+        if (strncmp(line, "# layers patched_from", 21) && strncmp(line, "# tied_with_best", 16))
+            element(to, "p", "class=\"soft\"", line + 1);
 }
 
 static void put_traces(FILE *to, const page *p)
@@ -313,7 +321,8 @@ static size_t read_steps(step *list, size_t most, bool *two, const page *p, cons
         for (int k = 0; k < 4 && cursor; k++) word[k] = strsep(&cursor, "\t");
         if (!word[1]) continue;
         *two |= word[2] != NULL;
-        list[n++] = (step){strtod(word[0], NULL), {strtod(word[1], NULL), word[2] ? strtod(word[2], NULL) : (double)NAN}};
+        list[n++] =
+            (step){strtod(word[0], NULL), {strtod(word[1], NULL), word[2] ? strtod(word[2], NULL) : (double)NAN}};
     }
     return n;
 }
@@ -324,7 +333,8 @@ static void put_line(FILE *to, const step *list, size_t n, int which, const char
     fprintf(to, "<polyline class=\"%s\" points=\"", kind);
     for (size_t i = 0; i < n; i++)
         if (isfinite(list[i].y[which]))
-            fprintf(to, "%.1f,%.1f ", 34 + 200 * (list[i].x - list[0].x) / width, 6 + 90 * (high - list[i].y[which]) / span);
+            fprintf(to, "%.1f,%.1f ", 44 + 190 * (list[i].x - list[0].x) / width,
+                    6 + 90 * (high - list[i].y[which]) / span);
     fputs("\"/>", to);
 }
 
@@ -342,10 +352,13 @@ static bool put_curves(FILE *to, const page *p, size_t stage)
                 high = fmax(high, list[i].y[k]);
             }
     if (!isfinite(low)) return false;
-    fprintf(to, "<figure><svg viewBox=\"0 0 240 112\" width=\"240\" height=\"112\" role=\"img\" aria-label=\"losses\">"
-                "<text x=\"30\" y=\"12\" text-anchor=\"end\">%.3g</text><text x=\"30\" y=\"98\" text-anchor=\"end\">%.3g</text>"
-                "<path d=\"M34 6V96H236\" fill=\"none\" stroke=\"currentColor\" stroke-opacity=\".4\"/>"
-                "<text x=\"236\" y=\"108\" text-anchor=\"end\">%.0f updates</text>", high, low, list[n - 1].x);
+    fprintf(
+        to,
+        "<figure><svg viewBox=\"0 0 240 112\" width=\"240\" height=\"112\" role=\"img\" aria-label=\"losses\">"
+        "<text x=\"40\" y=\"12\" text-anchor=\"end\">%.3g</text><text x=\"40\" y=\"98\" text-anchor=\"end\">%.3g</text>"
+        "<path d=\"M44 6V96H236\" fill=\"none\" stroke=\"currentColor\" stroke-opacity=\".4\"/>"
+        "<text x=\"236\" y=\"108\" text-anchor=\"end\">%.0f updates</text>",
+        high, low, list[n - 1].x);
     put_line(to, list, n, 0, two ? "forget" : "retain", low, high);
     if (two) put_line(to, list, n, 1, "retain", low, high);
     fputs("</svg>", to);
@@ -363,9 +376,13 @@ static void put_losses(FILE *to, const page *p)
         if ((strcmp(command, "unlearn") && strcmp(command, "finetune")) ||
             (s->stage[i].state != STUDY_DONE && s->stage[i].state != STUDY_FAILED))
             continue;
-        if (!n) fputs("<section id=\"losses\"><h2>How training went</h2>\n<p class=\"soft\">Loss by update: <span style=\"color:"
-                      "var(--forget)\">to forget</span>, <span style=\"color:var(--retain)\">to keep, or to learn</span>. Each has "
-                      "a scale of its own.</p>\n<div class=\"figures\">\n", to);
+        if (!n)
+            fputs("<section id=\"losses\"><h2>How training went</h2>\n<p class=\"soft\">Loss by update: <span "
+                  "style=\"color:"
+                  "var(--forget)\">to forget</span>, <span style=\"color:var(--retain)\">to keep, or to learn</span>. "
+                  "Each has "
+                  "a scale of its own.</p>\n<div class=\"figures\">\n",
+                  to);
         n++;
         put_curves(to, p, i);
     }
@@ -376,11 +393,14 @@ static void put_losses(FILE *to, const page *p)
 
 static void put_compared(FILE *to, const compared *result)
 {
-    fputs("<details><summary>all scores</summary><div class=\"wide\"><table>\n<tr><th>score</th><th class=\"n\">n</th><th class=\"n\">"
-          "before</th><th class=\"n\">after</th><th class=\"n\">change</th></tr>\n", to);
+    fputs("<details><summary>all scores</summary><div class=\"wide\"><table>\n<tr><th>score</th><th "
+          "class=\"n\">n</th><th class=\"n\">"
+          "before</th><th class=\"n\">after</th><th class=\"n\">change</th></tr>\n",
+          to);
     for (size_t i = 0; i < result->n; i++) {
         const compare_row *row = &result->row[i];
-        const study_number before = {row->before, row->before_error, (double)NAN}, after = {row->after, row->after_error, (double)NAN};
+        const study_number before = {row->before, row->before_error, (double)NAN},
+                           after = {row->after, row->after_error, (double)NAN};
         fputs("<tr>", to);
         element(to, "td", "", row->score);
         number_cell(to, row->n);
@@ -390,14 +410,18 @@ static void put_compared(FILE *to, const compared *result)
     }
     fputs("</table></div></details>\n", to);
     if (!result->items.n_rows) return;
-    fputs("<table>\n<tr><th>items</th><th class=\"n\">n</th><th class=\"n\">turned wrong</th><th class=\"n\">turned right</th>"
-          "<th class=\"n\">McNemar’s p</th></tr>\n", to);
+    fputs("<table>\n<tr><th>items</th><th class=\"n\">n</th><th class=\"n\">turned wrong</th><th class=\"n\">turned "
+          "right</th>"
+          "<th class=\"n\">McNemar’s p</th></tr>\n",
+          to);
     for (size_t i = 0; i < result->items.n_rows; i++) {
         const paired_row *row = &result->items.row[i];
         fputs("<tr>", to);
         element(to, "td", "", row->name);
-        fprintf(to, "<td class=\"n\">%zu</td><td class=\"n\">%zu</td><td class=\"n\">%zu</td><td class=\"n\">%.2g</td></tr>\n", row->n,
-                row->turned_wrong, row->turned_right, row->p);
+        fprintf(
+            to,
+            "<td class=\"n\">%zu</td><td class=\"n\">%zu</td><td class=\"n\">%zu</td><td class=\"n\">%.2g</td></tr>\n",
+            row->n, row->turned_wrong, row->turned_right, row->p);
     }
     fputs("</table>\n", to);
 }
@@ -440,7 +464,11 @@ static void put_flips(FILE *to, const char *path, size_t most)
     size_t n = 0;
     if (!most || lac_records_open(&r, path, &ignored)) return;
     for (const cJSON *line; (line = lac_records_next(&r, &ignored)) && n < most; n++) {
-        if (!n) fputs("<div class=\"wide\"><table>\n<tr><th>item</th><th>turned</th><th>before</th><th>after</th><th>answer</th></tr>\n", to);
+        if (!n)
+            fputs("<div "
+                  "class=\"wide\"><table>\n<tr><th>item</th><th>turned</th><th>before</th><th>after</th><th>answer</"
+                  "th></tr>\n",
+                  to);
         fputs("<tr>", to);
         put_item_name(to, line);
         element(to, "td", "", text_field(line, "turned") ? text_field(line, "turned") : "");
@@ -473,7 +501,8 @@ static void put_pair(FILE *to, const page *p, pairs *so_far, size_t before, size
     fputs(" → ", to);
     lac_html_text(to, s->plan.stage[after].name);
     fputs("</h3>\n", to);
-    bool has_items = flips && !compare_results(&result, s->stage[before].result, s->stage[after].result, false, flips, &arena, &err);
+    bool has_items =
+        flips && !compare_results(&result, s->stage[before].result, s->stage[after].result, false, flips, &arena, &err);
     if (!has_items && flips) { /* a suite without right and wrong answers has no items to turn */
         err = (lac_err){0};
         compare_results(&result, s->stage[before].result, s->stage[after].result, false, NULL, &arena, &err);
@@ -484,7 +513,8 @@ static void put_pair(FILE *to, const page *p, pairs *so_far, size_t before, size
         put_compared(to, &result);
         if (has_items) {
             put_flips(to, flips, items);
-            fprintf(to, "<p class=\"soft\">At most %zu items are shown; all that turned: report/flips_%zu.jsonl.</p>\n", items, so_far->shown);
+            fprintf(to, "<p class=\"soft\">At most %zu items are shown; all that turned: report/flips_%zu.jsonl.</p>\n",
+                    items, so_far->shown);
         }
     }
     lac_arena_release(&arena);
@@ -496,7 +526,8 @@ static bool belong_together(const recipe_ref ref[2], const recipe_stage *before,
     for (size_t i = 0; i < before->n_at; i++) {
         bool fixed = false;
         for (int side = 0; side < 2; side++)
-            for (size_t k = 0; k < ref[side].n_fixed; k++) fixed |= !strcmp(ref[side].fixed[k].axis, before->at[i].axis);
+            for (size_t k = 0; k < ref[side].n_fixed; k++)
+                fixed |= !strcmp(ref[side].fixed[k].axis, before->at[i].axis);
         const char *theirs = fixed ? NULL : recipe_coordinate(after, before->at[i].axis);
         if (theirs && strcmp(theirs, before->at[i].name)) return false;
     }
@@ -523,8 +554,9 @@ static lac_status put_compare(FILE *to, const page *p, lac_err *err)
                     put_pair(to, p, &so_far, a, b, items ? (size_t)items->valuedouble : ITEMS);
     }
     if (so_far.n > so_far.shown)
-        fprintf(to, "<p class=\"soft\">%zu pairs in all; the first %zu are shown, and the table above has the rest.</p>\n", so_far.n,
-                so_far.shown);
+        fprintf(to,
+                "<p class=\"soft\">%zu pairs in all; the first %zu are shown, and the table above has the rest.</p>\n",
+                so_far.n, so_far.shown);
     if (so_far.n) fputs("</section>\n", to);
     return LAC_OK;
 }
@@ -578,15 +610,18 @@ static void put_said(FILE *to, const page *p)
 static void put_stages(FILE *to, const page *p)
 {
     const study *s = p->s;
-    fputs("<section id=\"stages\"><h2>Stages</h2>\n<div class=\"wide\"><table>\n<tr><th>stage</th><th>state</th><th class=\"n\">time</th>"
-          "<th></th></tr>\n", to);
+    fputs("<section id=\"stages\"><h2>Stages</h2>\n<div class=\"wide\"><table>\n<tr><th>stage</th><th>state</th><th "
+          "class=\"n\">time</th>"
+          "<th></th></tr>\n",
+          to);
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         const study_stage *stage = &s->stage[i];
         fprintf(to, "<tr%s>", stage->state == STUDY_FAILED    ? " class=\"failed\""
                               : stage->state == STUDY_CHANGED ? " class=\"changed\""
                                                               : "");
         element(to, "td", "", s->plan.stage[i].name);
-        fprintf(to, "<td>%s%s</td><td class=\"n\">", study_state_words[stage->state], stage->dropped ? ", weights dropped" : "");
+        fprintf(to, "<td>%s%s</td><td class=\"n\">", study_state_words[stage->state],
+                stage->dropped ? ", weights dropped" : "");
         put_duration(to, stage->seconds);
         fputs("</td><td>", to);
         if (stage->sentence) element(to, "p", "", stage->sentence);
@@ -607,7 +642,9 @@ static void put_inputs(FILE *to, const page *p)
     const cJSON *inputs = field(p->s->record, "inputs"), *input;
     size_t n = (size_t)cJSON_GetArraySize(inputs);
     if (!n) return;
-    fprintf(to, "<details%s><summary>%zu input files</summary><table>\n<tr><th>file</th><th class=\"n\">bytes</th><th>sha256</th></tr>\n",
+    fprintf(to,
+            "<details%s><summary>%zu input files</summary><table>\n<tr><th>file</th><th "
+            "class=\"n\">bytes</th><th>sha256</th></tr>\n",
             n < 20 ? " open" : "", n);
     cJSON_ArrayForEach(input, inputs)
     {
@@ -637,7 +674,9 @@ static void put_reproduce(FILE *to, const page *p)
     }
     fprintf(to, "</pre>\n<p>lacuna %s, the program’s sha256 ", LAC_VERSION);
     element(to, "code", "", s->program);
-    fputs(". Every result has a manifest.json with all options, versions, threads and times; study.json has the stages’ keys.</p>\n", to);
+    fputs(". Every result has a manifest.json with all options, versions, threads and times; study.json has the "
+          "stages’ keys.</p>\n",
+          to);
     put_inputs(to, p);
     char *recipe = cJSON_Print(s->plan.json);
     fputs("<details><summary>the recipe</summary><pre>", to);
@@ -677,7 +716,8 @@ lac_status study_report(const study *s, lac_err *err)
         fprintf(stderr, "lacuna: %s\n", trouble.msg); /* the rest of the page is none the worse for it */
         correlations.n = 0;
     }
-    if (lac_path_remove(dir, err) || lac_path_make_dirs(dir, err) || study_save_scores(s, &table, &correlations, dir, err))
+    if (lac_path_remove(dir, err) || lac_path_make_dirs(dir, err) ||
+        study_save_scores(s, &table, &correlations, dir, err))
         return err->code;
     lac_err drawing = {0};
     if (lac_plots_draw(dir, NULL, &drawing)) fprintf(stderr, "lacuna: %s\n", drawing.msg);

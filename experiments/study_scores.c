@@ -6,8 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const cJSON *field(const cJSON *object, const char *name) { return cJSON_GetObjectItemCaseSensitive(object, name); }
-static const char *text_field(const cJSON *object, const char *name) { return cJSON_GetStringValue(field(object, name)); }
+static const cJSON *field(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+static const char *text_field(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(field(object, name));
+}
 
 /* ---- a number in a file ------------------------------------------------------------------------------------------ */
 
@@ -88,7 +94,8 @@ static bool was_left_out(const recipe_plan *plan, const char *base)
 }
 
 /* A reference that has to mean something; *any: whether it does (a stage left out has none, and is no error). */
-static lac_status check_ref(bool *any, recipe_ref *ref, const char *text, const recipe_plan *plan, lac_arena *arena, lac_err *err)
+static lac_status check_ref(bool *any, recipe_ref *ref, const char *text, const recipe_plan *plan, lac_arena *arena,
+                            lac_err *err)
 {
     *any = false;
     if (recipe_ref_parse(ref, text, arena, err)) return err->code;
@@ -97,8 +104,8 @@ static lac_status check_ref(bool *any, recipe_ref *ref, const char *text, const 
     return lac_fail(err, LAC_ERR_DATA, "\"%s\" means no stage of the plan", text);
 }
 
-static lac_status read_column(study_column *column, bool *any, const cJSON *item, const recipe_plan *plan, lac_arena *arena,
-                              lac_err *err)
+static lac_status read_column(study_column *column, bool *any, const cJSON *item, const recipe_plan *plan,
+                              lac_arena *arena, lac_err *err)
 {
     const char *text = cJSON_GetStringValue(item);
     *column = (study_column){.title = item->string, .file = "eval.json"};
@@ -139,7 +146,8 @@ static lac_status read_columns(study_table *table, const recipe_plan *plan, lac_
     return LAC_OK;
 }
 
-static lac_status is_column(const study_table *table, const recipe_plan *plan, const cJSON *title, const char *where, lac_err *err)
+static lac_status is_column(const study_table *table, const recipe_plan *plan, const cJSON *title, const char *where,
+                            lac_err *err)
 {
     const char *text = cJSON_GetStringValue(title);
     if (text && (study_column_find(table, text) < table->n_columns ||
@@ -148,12 +156,14 @@ static lac_status is_column(const study_table *table, const recipe_plan *plan, c
     return lac_fail(err, LAC_ERR_DATA, "%s: \"%s\" is no column of the table", where, text ? text : "");
 }
 
-static lac_status check_pareto(const study_table *table, const cJSON *json, const recipe_plan *plan, lac_arena *arena, lac_err *err)
+static lac_status check_pareto(const study_table *table, const cJSON *json, const recipe_plan *plan, lac_arena *arena,
+                               lac_err *err)
 {
     static const char *const known[] = {"about", "x", "y", "x_better", "y_better", "colour", "label"};
     static const char *const better[] = {"x_better", "y_better"};
     if (recipe_check_keys(json, known, sizeof known / sizeof *known, "pareto", arena, err) ||
-        is_column(table, plan, field(json, "x"), "pareto", err) || is_column(table, plan, field(json, "y"), "pareto", err))
+        is_column(table, plan, field(json, "x"), "pareto", err) ||
+        is_column(table, plan, field(json, "y"), "pareto", err))
         return err->code;
     for (int i = 0; i < 2; i++) {
         const char *text = text_field(json, better[i]);
@@ -163,8 +173,8 @@ static lac_status check_pareto(const study_table *table, const cJSON *json, cons
     return LAC_OK;
 }
 
-static lac_status check_correlate(const study_table *table, const cJSON *json, const recipe_plan *plan, lac_arena *arena,
-                                  lac_err *err)
+static lac_status check_correlate(const study_table *table, const cJSON *json, const recipe_plan *plan,
+                                  lac_arena *arena, lac_err *err)
 {
     static const char *const known[] = {"about", "trace", "chart", "axis", "width", "by", "scores"};
     const cJSON *scores = field(json, "scores"), *width = field(json, "width"), *item;
@@ -172,7 +182,8 @@ static lac_status check_correlate(const study_table *table, const cJSON *json, c
     bool any;
     if (recipe_check_keys(json, known, sizeof known / sizeof *known, "correlate", arena, err)) return err->code;
     if (!text_field(json, "trace") || !text_field(json, "axis") || !cJSON_IsArray(scores) || !scores->child)
-        return lac_fail(err, LAC_ERR_DATA, "correlate: \"trace\" (a stage), \"axis\" (of layers) and \"scores\" (columns) are wanted");
+        return lac_fail(err, LAC_ERR_DATA,
+                        "correlate: \"trace\" (a stage), \"axis\" (of layers) and \"scores\" (columns) are wanted");
     if (width && (!cJSON_IsNumber(width) || width->valuedouble < 1 || width->valuedouble != width->valueint))
         return lac_fail(err, LAC_ERR_DATA, "correlate: \"width\" is a number of layers");
     cJSON_ArrayForEach(item, scores)
@@ -195,7 +206,8 @@ static lac_status check_compare(const cJSON *json, const recipe_plan *plan, lac_
             lac_err inner = {0};
             const char *text = text_field(json, sides[i]);
             if (!text) return lac_fail(err, LAC_ERR_DATA, "compare: \"%s\" names a stage of eval", sides[i]);
-            if (check_ref(&any, &ref, text, plan, arena, &inner)) return lac_fail(err, inner.code, "compare: %s", inner.msg);
+            if (check_ref(&any, &ref, text, plan, arena, &inner))
+                return lac_fail(err, inner.code, "compare: %s", inner.msg);
         }
     }
     return LAC_OK;
@@ -256,7 +268,8 @@ static lac_status find_axes(study_table *table, const recipe_plan *plan, lac_are
 }
 
 /* The row with a stage's coordinates, made where there is none. */
-static study_row *row_of(study_table *table, const recipe_ref *ref, const recipe_stage *r, lac_arena *arena, lac_err *err)
+static study_row *row_of(study_table *table, const recipe_ref *ref, const recipe_stage *r, lac_arena *arena,
+                         lac_err *err)
 {
     const char **at = LAC_NEW(arena, const char *, table->n_axes, err);
     if (!at) return NULL;
@@ -274,12 +287,14 @@ static study_row *row_of(study_table *table, const recipe_ref *ref, const recipe
     row->at = at;
     row->number = LAC_NEW(arena, study_number, table->n_columns, err);
     if (!row->number) return NULL;
-    for (size_t c = 0; c < table->n_columns; c++) row->number[c] = (study_number){(double)NAN, (double)NAN, (double)NAN};
+    for (size_t c = 0; c < table->n_columns; c++)
+        row->number[c] = (study_number){(double)NAN, (double)NAN, (double)NAN};
     table->n_rows++;
     return row;
 }
 
-static lac_status read_number(study_number *number, const study *s, size_t stage, const study_column *column, lac_err *err)
+static lac_status read_number(study_number *number, const study *s, size_t stage, const study_column *column,
+                              lac_err *err)
 {
     lac_err inner = {0};
     if (s->stage[stage].state != STUDY_DONE) return LAC_OK;
@@ -356,7 +371,8 @@ static lac_status save_table(const study *s, const study_table *table, const cha
     fputc('\n', out.stream);
     for (size_t i = 0; i < table->n_rows; i++) {
         const study_row *row = &table->row[i];
-        for (size_t a = 0; a < table->n_axes; a++) fprintf(out.stream, "%s%s", a ? "\t" : "", row->at[a] ? row->at[a] : "");
+        for (size_t a = 0; a < table->n_axes; a++)
+            fprintf(out.stream, "%s%s", a ? "\t" : "", row->at[a] ? row->at[a] : "");
         for (size_t c = 0; c < table->n_columns; c++) {
             study_put_number(out.stream, row->number[c].value);
             study_put_number(out.stream, row->number[c].error);
@@ -367,7 +383,8 @@ static lac_status save_table(const study *s, const study_table *table, const cha
     return lac_writer_commit(&out, err);
 }
 
-lac_status study_save_scores(const study *s, const study_table *table, const study_correlations *c, const char *dir, lac_err *err)
+lac_status study_save_scores(const study *s, const study_table *table, const study_correlations *c, const char *dir,
+                             lac_err *err)
 {
     if (table->n_columns && save_table(s, table, dir, err)) return err->code;
     if (field(s->plan.json, "pareto") && study_save_pareto(s, table, dir, err)) return err->code;

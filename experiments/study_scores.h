@@ -1,5 +1,5 @@
-/* The numbers of a study: results of its stages as one table, the front of a trade-off, and whether what tracing ranked is
- * what worked.  docs/recipes.md has the keys "table", "pareto", "correlate". */
+/* The numbers of a study: results of its stages as one table, the front of a trade-off, and whether what tracing ranked
+ * is what worked.  docs/recipes.md has the keys "table", "pareto", "correlate". */
 #ifndef LAC_STUDY_SCORES_H
 #define LAC_STUDY_SCORES_H
 
@@ -32,8 +32,8 @@ typedef struct {
 /* Whether what the recipe asks for can be had of the plan: said before hours of work. */
 lac_status study_check_scores(const recipe_plan *plan, lac_arena *arena, lac_err *err);
 
-/* Of the results that stand.  A row is a point, less the coordinates that a column's reference fixes; n_columns 0: the recipe
- * asks for no table. */
+/* Of the results that stand.  A row is a point, less the coordinates that a column's reference fixes; n_columns 0: the
+ * recipe asks for no table. */
 lac_status study_table_read(study_table *table, const study *s, lac_err *err);
 
 /* The number at a path as "scores[type=qa].score", with its _stderr and n from beside it. */
@@ -48,8 +48,9 @@ void study_front(bool *front, const double *x, const double *y, size_t n, bool x
 /* "0-3", "0-3,8", "all": layers in a row of n_layers flags; their number, 0 where the text says something else. */
 int study_layers(bool *chosen, int n_layers, const char *text);
 
-/* Traced effect of windows of layers against a score, of the rows that share a coordinate (by).  Windows overlap: `apart` is
- * how many can be laid side by side, and the interval draws runs of windows, each begun where the last one's layers end. */
+/* Traced effect of windows of layers against a score, of the rows that share a coordinate (by).  Windows overlap:
+ * `apart` is how many can be laid side by side, and the interval draws runs of windows, each begun where the last one's
+ * layers end. */
 typedef struct {
     const char *score, *by;
     size_t n, apart;
@@ -66,15 +67,17 @@ typedef struct {
 lac_status study_correlate(study_correlations *c, const study_table *table, const study *s, lac_err *err);
 
 /* Its numbers alone: windows in order of their first layers. */
-lac_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first, size_t n,
-                                  int width, lac_err *err);
+lac_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first,
+                                  size_t n, int width, lac_err *err);
 
 /* dir/table.tsv, pareto.tsv, correlation.tsv; and each alone. */
-lac_status study_save_scores(const study *s, const study_table *table, const study_correlations *c, const char *dir, lac_err *err);
+lac_status study_save_scores(const study *s, const study_table *table, const study_correlations *c, const char *dir,
+                             lac_err *err);
 lac_status study_save_pareto(const study *s, const study_table *table, const char *dir, lac_err *err);
 lac_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, lac_err *err);
 
-/* ---- shared by study_scores.c, study_tradeoff.c and study_correlate.c ---------------------------------------------- */
+/* ---- shared by study_scores.c, study_tradeoff.c and study_correlate.c ----------------------------------------------
+ */
 
 size_t study_values_on(const char **value, const study_table *table, size_t axis); /* that rows have, each once */
 void study_put_number(FILE *to, double x); /* a tab, and the number where there is one */

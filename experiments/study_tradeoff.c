@@ -5,8 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const cJSON *field(const cJSON *object, const char *name) { return cJSON_GetObjectItemCaseSensitive(object, name); }
-static const char *text_field(const cJSON *object, const char *name) { return cJSON_GetStringValue(field(object, name)); }
+static const cJSON *field(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+static const char *text_field(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(field(object, name));
+}
 
 void study_front(bool *front, const double *x, const double *y, size_t n, bool x_low, bool y_low)
 {
@@ -52,12 +58,14 @@ static void put_points(FILE *to, const picture *p, const char *colour)
         const study_row *row = &table->row[i];
         const char *own = p->colour < table->n_axes ? row->at[p->colour] : NULL;
         const study_number *x = &row->number[p->x], *y = &row->number[p->y];
-        if (!isfinite(x->value) || !isfinite(y->value) || (own ? !colour || strcmp(own, colour) : colour != NULL)) continue;
+        if (!isfinite(x->value) || !isfinite(y->value) || (own ? !colour || strcmp(own, colour) : colour != NULL))
+            continue;
         if (!any) fprintf(to, "\"%s\"\n", colour ? colour : "other");
         any = true;
         fprintf(to, "%.6g\t%.6g\t%.6g\t%.6g\t%d\t", x->value, y->value, isfinite(x->error) ? x->error : 0,
                 isfinite(y->error) ? y->error : 0, p->front[i]);
-        if (p->front[i] || p->n <= FEW) put_label(to, table, row, p->label, p->colour); /* else they would cover each other */
+        if (p->front[i] || p->n <= FEW)
+            put_label(to, table, row, p->label, p->colour); /* else they would cover each other */
         fputc('\n', to);
     }
     if (any) fputs("\n\n", to);
@@ -88,8 +96,10 @@ static void put_front(FILE *to, const picture *p, spot *room)
 lac_status study_save_pareto(const study *s, const study_table *table, const char *dir, lac_err *err)
 {
     const cJSON *json = field(s->plan.json, "pareto");
-    picture p = {.table = table, .x = study_column_find(table, text_field(json, "x")),
-                 .y = study_column_find(table, text_field(json, "y")), .colour = study_axis_find(table, text_field(json, "colour")),
+    picture p = {.table = table,
+                 .x = study_column_find(table, text_field(json, "x")),
+                 .y = study_column_find(table, text_field(json, "y")),
+                 .colour = study_axis_find(table, text_field(json, "colour")),
                  .label = study_axis_find(table, text_field(json, "label"))};
     const size_t n = table->n_rows;
     double *x = LAC_NEW(s->arena, double, n, err), *y = LAC_NEW(s->arena, double, n, err);
@@ -109,8 +119,8 @@ lac_status study_save_pareto(const study *s, const study_table *table, const cha
     const char *xb = text_field(json, "x_better"), *yb = text_field(json, "y_better");
     study_front(front, x, y, n, !strcmp(xb, "low"), !strcmp(yb, "low"));
     p.front = front;
-    fprintf(out.stream, "# plot pareto.gp\n# xlabel %s (%s is better)\n# ylabel %s (%s is better)\n", table->column[p.x].title, xb,
-            table->column[p.y].title, yb);
+    fprintf(out.stream, "# plot pareto.gp\n# xlabel %s (%s is better)\n# ylabel %s (%s is better)\n",
+            table->column[p.x].title, xb, table->column[p.y].title, yb);
     size_t n_colours = study_values_on(colour, table, p.colour);
     for (size_t i = 0; i < n_colours; i++) put_points(out.stream, &p, colour[i]);
     put_points(out.stream, &p, NULL);

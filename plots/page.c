@@ -12,7 +12,8 @@ lac_status lac_page_write(const char *path, const char *template, const char *ma
     lac_writer out = {0};
     char *name = lac_share_path(template, &arena, err), *page = name ? lac_file_read(name, &arena, NULL, err) : NULL;
     char *at = page ? strstr(page, marker) : NULL;
-    if (page && !at) lac_fail(err, LAC_ERR_DATA, "%s: no %s, where the contents go; install lacuna again", name, marker);
+    if (page && !at)
+        lac_fail(err, LAC_ERR_DATA, "%s: no %s, where the contents go; install lacuna again", name, marker);
     if (at && !lac_writer_open(&out, path, err)) {
         fwrite(page, 1, (size_t)(at - page), out.stream);
         if (fill(out.stream, context, err)) {
@@ -41,7 +42,8 @@ void lac_base64(FILE *to, const uint8_t *bytes, size_t n)
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n; i += 3) {
         size_t left = n - i;
-        uint32_t bits = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
+        uint32_t bits =
+            (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
         for (size_t k = 0; k < 4; k++) fputc(k <= left ? digit[bits >> (18 - 6 * k) & 63] : '=', to);
     }
 }

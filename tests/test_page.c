@@ -34,8 +34,13 @@ static void text_cannot_become_markup_or_leave_an_attribute(void **state)
 static void base64_is_the_standards(void **state)
 {
     (void)state;
-    static const char *const pair[][2] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-                                          {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    static const char *const pair[][2] = {{"", ""},
+                                          {"f", "Zg=="},
+                                          {"fo", "Zm8="},
+                                          {"foo", "Zm9v"},
+                                          {"foob", "Zm9vYg=="},
+                                          {"fooba", "Zm9vYmE="},
+                                          {"foobar", "Zm9vYmFy"}};
     char out[64];
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
         memset(out, 0, sizeof out);

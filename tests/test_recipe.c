@@ -1,4 +1,5 @@
-/* Recipes become plans: variables, sweeps, references, order; and each thing that a recipe cannot mean is one sentence. */
+/* Recipes become plans: variables, sweeps, references, order; and each thing that a recipe cannot mean is one sentence.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,10 +72,14 @@ static void variables_are_filled_in_and_signs_doubled_stand_for_themselves(void 
 {
     fixture *f = *state;
     const char *const set[] = {"lr=3e-4", "odd=a$b@c"};
-    assert_int_equal(read_with(f, "{\"vars\": {\"dir\": \"data\", \"file\": \"$dir/${dir}x\", \"lr\": 1, \"odd\": null},"
-                                  " \"stages\": [{\"name\": \"a\", \"run\": \"finetune\", \"model\": \"$file\","
-                                  " \"options\": {\"lr\": \"$lr\", \"money\": \"$$5\", \"mail\": \"x@@y.z\", \"odd\": \"$odd\","
-                                  " \"eos\": false, \"fast\": true, \"none\": null, \"list\": [1, \"b\", 0.5]}}]}", set, 2), LAC_OK);
+    assert_int_equal(
+        read_with(f,
+                  "{\"vars\": {\"dir\": \"data\", \"file\": \"$dir/${dir}x\", \"lr\": 1, \"odd\": null},"
+                  " \"stages\": [{\"name\": \"a\", \"run\": \"finetune\", \"model\": \"$file\","
+                  " \"options\": {\"lr\": \"$lr\", \"money\": \"$$5\", \"mail\": \"x@@y.z\", \"odd\": \"$odd\","
+                  " \"eos\": false, \"fast\": true, \"none\": null, \"list\": [1, \"b\", 0.5]}}]}",
+                  set, 2),
+        LAC_OK);
     const recipe_stage *a = stage(f, "a");
     assert_string_equal(a->argument[0], "data/datax");
     assert_string_equal(option(a, "lr"), "3e-4");
@@ -102,9 +107,15 @@ static void a_sweep_has_a_stage_for_each_point_and_what_refers_to_it_follows(voi
 {
     fixture *f = *state;
     assert_int_equal(read_recipe(f, sweep), LAC_OK);
-    const char *const names[] = {"taught", "score/of=before", "forgot/layers=0-1,by=npo", "score/of=after,layers=0-1,by=npo",
-                                 "forgot/layers=0-1,by=rmu", "score/of=after,layers=0-1,by=rmu", "forgot/layers=last,by=npo",
-                                 "score/of=after,layers=last,by=npo", "forgot/layers=last,by=rmu",
+    const char *const names[] = {"taught",
+                                 "score/of=before",
+                                 "forgot/layers=0-1,by=npo",
+                                 "score/of=after,layers=0-1,by=npo",
+                                 "forgot/layers=0-1,by=rmu",
+                                 "score/of=after,layers=0-1,by=rmu",
+                                 "forgot/layers=last,by=npo",
+                                 "score/of=after,layers=last,by=npo",
+                                 "forgot/layers=last,by=rmu",
                                  "score/of=after,layers=last,by=rmu"};
     assert_names(f, names, sizeof names / sizeof *names);
     const recipe_stage *rmu = stage(f, "forgot/layers=last,by=rmu"), *npo = stage(f, "forgot/layers=last,by=npo");
@@ -123,10 +134,13 @@ static void a_sweep_has_a_stage_for_each_point_and_what_refers_to_it_follows(voi
 static void a_coordinate_that_a_reference_fixes_is_not_taken_over(void **state)
 {
     fixture *f = *state;
-    assert_int_equal(read_recipe(f, "{\"stages\": ["
-        "{\"name\": \"a\", \"run\": \"eval\", \"for\": {\"set\": [\"f\", \"r\"], \"x\": [1, 2]}},"
-        "{\"name\": \"b\", \"run\": \"compare\", \"arguments\": [\"@a[set=f]\", \"@a[set=r]\"]},"
-        "{\"name\": \"c\", \"run\": \"compare\", \"arguments\": [\"@a[set=f,x=1]\", \"@a[set=r,x=2]/items.jsonl\"]}]}"), LAC_OK);
+    assert_int_equal(
+        read_recipe(f, "{\"stages\": ["
+                       "{\"name\": \"a\", \"run\": \"eval\", \"for\": {\"set\": [\"f\", \"r\"], \"x\": [1, 2]}},"
+                       "{\"name\": \"b\", \"run\": \"compare\", \"arguments\": [\"@a[set=f]\", \"@a[set=r]\"]},"
+                       "{\"name\": \"c\", \"run\": \"compare\", \"arguments\": [\"@a[set=f,x=1]\", "
+                       "\"@a[set=r,x=2]/items.jsonl\"]}]}"),
+        LAC_OK);
     assert_int_equal(f->plan.n_stages, 4 + 2 + 1);
     const recipe_stage *b = stage(f, "b/x=2"), *c = stage(f, "c");
     assert_string_equal(b->argument[0], "\1a/set=f,x=2\2");
@@ -198,23 +212,31 @@ static void each_bad_recipe_is_one_sentence_with_the_place(void **state)
         {STAGES("{\"name\": \"a\", \"run\": \"info\", \"model\": \"$m\"}"), "stage \"a\": no variable $m"},
         {"{\"vars\": {\"model\": 1}, \"stages\": [{\"name\": \"a\", \"run\": \"info\", \"model\": \"$modle\"}]}",
          "did you mean $model"},
-        {"{\"vars\": {\"m\": null}, \"stages\": [{\"name\": \"a\", \"run\": \"info\", \"model\": \"$m\"}]}", "--set m="},
-        {"{\"vars\": {\"m\": \"$n\", \"n\": \"$m\"}, \"stages\": [{\"name\": \"a\", \"run\": \"info\", \"model\": \"$m\"}]}",
+        {"{\"vars\": {\"m\": null}, \"stages\": [{\"name\": \"a\", \"run\": \"info\", \"model\": \"$m\"}]}",
+         "--set m="},
+        {"{\"vars\": {\"m\": \"$n\", \"n\": \"$m\"}, \"stages\": [{\"name\": \"a\", \"run\": \"info\", \"model\": "
+         "\"$m\"}]}",
          "stands for itself"},
         {"{\"vars\": {\"m\": {}}, \"stages\": [" A "]}", "vars: \"m\" wants a text"},
         {STAGES("{\"name\": \"a\", \"run\": \"info\", \"model\": \"$\"}"), "a dollar itself is $$"},
-        {STAGES("{\"name\": \"a\", \"run\": \"info\", \"model\": \"@b\"}, {\"name\": \"b\", \"run\": \"info\"}"), "stands later"},
+        {STAGES("{\"name\": \"a\", \"run\": \"info\", \"model\": \"@b\"}, {\"name\": \"b\", \"run\": \"info\"}"),
+         "stands later"},
         {STAGES("{\"name\": \"ab\", \"run\": \"info\"}, {\"name\": \"b\", \"run\": \"info\", \"model\": \"@ac\"}"),
          "no stage has that name; did you mean @ab"},
-        {STAGES(A ", {\"name\": \"b\", \"run\": \"info\", \"model\": \"@a[x=1]\"}"), "a point of \"a\" that is not there: [x=1]"},
+        {STAGES(A ", {\"name\": \"b\", \"run\": \"info\", \"model\": \"@a[x=1]\"}"),
+         "a point of \"a\" that is not there: [x=1]"},
         {STAGES(A ", {\"name\": \"b\", \"run\": \"info\", \"model\": \"@a[x]\"}"), "a point is written [axis=value"},
         {STAGES("{\"name\": \"a\", \"run\": \"info\", \"for\": {\"x\": []}}"), "\"x\" wants a list of values"},
-        {STAGES("{\"name\": \"a\", \"run\": \"info\", \"for\": {\"x\": [\"0-5,12\"]}}"), "cannot be part of a name: 0-5,12"},
+        {STAGES("{\"name\": \"a\", \"run\": \"info\", \"for\": {\"x\": [\"0-5,12\"]}}"),
+         "cannot be part of a name: 0-5,12"},
         {STAGES("{\"name\": \"a\", \"run\": \"info\", \"for\": {\"x\": [1, 1]}}"), "two of its points have one name"},
-        {"{\"vars\": {\"x\": 1}, \"stages\": [{\"name\": \"a\", \"run\": \"info\", \"for\": {\"x\": [1]}}]}", "a variable already"},
-        {STAGES("{\"name\": \"a\", \"run\": \"info\", \"for\": {\"x\": [1]}, \"model\": \"${x.y}\"}"), "x=1 has no such field"},
+        {"{\"vars\": {\"x\": 1}, \"stages\": [{\"name\": \"a\", \"run\": \"info\", \"for\": {\"x\": [1]}}]}",
+         "a variable already"},
+        {STAGES("{\"name\": \"a\", \"run\": \"info\", \"for\": {\"x\": [1]}, \"model\": \"${x.y}\"}"),
+         "x=1 has no such field"},
         {STAGES("{\"name\": \"a\", \"run\": \"info\", \"for\": {\"x\": [1]}},"
-                "{\"name\": \"b\", \"run\": \"info\", \"for\": {\"x\": [2]}, \"model\": \"@a\"}"), "share an axis, and no value"},
+                "{\"name\": \"b\", \"run\": \"info\", \"for\": {\"x\": [2]}, \"model\": \"@a\"}"),
+         "share an axis, and no value"},
         {STAGES("{\"name\": \"a\", \"run\": \"info\", \"options\": {\"x\": {}}}"), "the option \"x\" has no value"},
         {STAGES("{\"name\": \"a\", \"run\": \"info\", \"model\": \"m\", \"arguments\": []}"), "give either"},
         {STAGES("{\"name\": \"a\", \"run\": \"info\", \"model\": \"x\\u0001y\"}"), "control character"},
@@ -222,7 +244,8 @@ static void each_bad_recipe_is_one_sentence_with_the_place(void **state)
     fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(read_recipe(f, cases[i].text), LAC_ERR_DATA);
-        if (!strstr(f->err.msg, cases[i].said)) fail_msg("%s\n  said: %s\n  not: %s", cases[i].text, f->err.msg, cases[i].said);
+        if (!strstr(f->err.msg, cases[i].said))
+            fail_msg("%s\n  said: %s\n  not: %s", cases[i].text, f->err.msg, cases[i].said);
         assert_memory_equal(f->err.msg, "r.json: ", 8);
     }
 }

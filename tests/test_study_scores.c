@@ -1,4 +1,5 @@
-/* The numbers of a study: where they stand in results, the front of a trade-off, rank correlation over windows of layers. */
+/* The numbers of a study: where they stand in results, the front of a trade-off, rank correlation over windows of
+ * layers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,8 +24,9 @@ static void a_number_is_found_with_its_error_and_count_beside_it(void **state)
 {
     (void)state;
     const char *facts = "{\"forget\": {\"prompt\": {\"n\": 40, \"top1\": 0.5, \"top1_stderr\": 0.08}}}";
-    const char *lume = "{\"scores\": [{\"type\": \"sc\", \"task\": \"Task2\", \"n\": 3, \"score\": 0.1, \"stderr\": 0.2},"
-                       "{\"type\": \"qa\", \"task\": \"Task2\", \"n\": 7, \"score\": 0.25, \"stderr\": 0.125}]}";
+    const char *lume =
+        "{\"scores\": [{\"type\": \"sc\", \"task\": \"Task2\", \"n\": 3, \"score\": 0.1, \"stderr\": 0.2},"
+        "{\"type\": \"qa\", \"task\": \"Task2\", \"n\": 7, \"score\": 0.25, \"stderr\": 0.125}]}";
     study_number x = at(facts, "forget.prompt.top1");
     assert_true(x.value == 0.5 && x.error == 0.08 && x.n == 40);
     x = at(lume, "scores[type=qa,task=Task2].score");
@@ -72,8 +74,8 @@ static void sets_of_layers_are_read_or_refused(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_int_equal(study_layers(chosen, 8, wrong[i]), 0);
 }
 
-/* 27 windows of 4 of 30 layers: seven of them side by side.  Noise behind a line gives an interval around its rho, wider than
- * if the 27 were taken for so many observations; and with few windows there is none. */
+/* 27 windows of 4 of 30 layers: seven of them side by side.  Noise behind a line gives an interval around its rho,
+ * wider than if the 27 were taken for so many observations; and with few windows there is none. */
 static void windows_that_share_layers_are_not_counted_as_so_many_observations(void **state)
 {
     (void)state;
