@@ -31,6 +31,9 @@ cat >small.json <<JSON
                "epochs": 2, "batch": 16, "eos": false}},
   {"name": "score", "run": "eval", "model": "\$of", "for": {"of": [{"name": "before", "value": "\$model"},
    {"name": "after", "value": "@forgot"}]}, "options": {"suite": "facts", "data": "\$facts", "limit": "\$limit"}},
+  {"name": "attacked", "run": "attack", "model": "@forgot[layers=top]",
+   "options": {"forget": "@people/rows.jsonl", "before": "\$model", "attacks": "relearn", "limit": 6, "relearn-rows": 2,
+               "relearn-updates": 2, "resamples": 100}},
   {"name": "change", "run": "compare", "arguments": ["@score[of=before]", "@score[of=after,layers=0-1]"]}],
  "table": {"columns": {"first": "score:all.prompt.top1", "p": "score:all.prompt.p"}},
  "pareto": {"x": "first", "y": "p", "x_better": "low", "y_better": "high", "label": "layers"},
@@ -41,14 +44,14 @@ JSON
 # ---- the plan, and all of it ----------------------------------------------------------------------------------------
 
 "$lacuna" run small.json --dry-run >plan.txt 2>err.txt || fail "--dry-run: $(cat err.txt)"
-[ "$(grep -c '^lacuna\|&& lacuna' plan.txt)" -eq 10 ] || fail "the plan has $(grep -c lacuna plan.txt) commands: $(cat plan.txt)"
+[ "$(grep -c '^lacuna\|&& lacuna' plan.txt)" -eq 11 ] || fail "the plan has $(grep -c lacuna plan.txt) commands: $(cat plan.txt)"
 [ "$(grep -n 'score/of=before' plan.txt | head -n 1 | cut -d : -f 1)" -lt "$(grep -n '# forgot' plan.txt | head -n 1 | cut -d : -f 1)" ] ||
     fail "the model before is not scored before the sweep"
 compgen -G '*OUT*' >/dev/null && fail "a dry run made something"
 
 run small.json --out study || fail "the study: $(cat err.txt)"
-[ "$(ran err.txt)" -eq 10 ] || fail "$(ran err.txt) stages ran, not 10"
-[ "$(states study | grep -c 'done$')" -eq 10 ] || fail "not all is done: $(states study)"
+[ "$(ran err.txt)" -eq 11 ] || fail "$(ran err.txt) stages ran, not 11"
+[ "$(states study | grep -c 'done$')" -eq 11 ] || fail "not all is done: $(states study)"
 [ -e study/forgot/layers=top/lacuna/steps.tsv ] || fail "a stage's result is not where it belongs"
 compgen -G 'study/forgot/*/*.safetensors' >/dev/null && fail "weights that were not to be kept are there"
 grep -q '"suggested_layers"\|"layers"' study/trace/mask.json || fail "the trace has no mask"
@@ -58,7 +61,7 @@ cp study/report.html report1.html
 
 run small.json --out study || fail "the second run: $(cat err.txt)"
 [ "$(ran err.txt)" -eq 0 ] || fail "the second run ran something: $(cat err.txt)"
-grep -q '10 of 10 stages stand' err.txt || fail "the second run does not say that all stands"
+grep -q '11 of 11 stages stand' err.txt || fail "the second run does not say that all stands"
 cmp -s study/report.html report1.html || fail "the same results gave another page"
 mv study moved && run small.json --out moved && [ "$(ran err.txt)" -eq 0 ] || fail "a study that was moved is made anew"
 mv moved study
@@ -78,7 +81,7 @@ grep -q 'id="evil"\|id=evil>' <<<"$page" && grep -q '<b id' <<<"$page" && fail "
 grep -qF '&#60;b id=evil&#62;' <<<"$page" || fail "a recipe's text is not shown as it stands"
 grep -q 'http' <<<"$(sed 's/http:\/\/www.w3.org//g; s/base64,[^"]*//g' study/report.html | grep -v 'http-equiv')" && fail "the page points elsewhere"
 grep -qF 'http' <<<"$(sed 's/base64,[^"]*//g' study/report.html | grep -o '\(src\|href\)="[^"]*"' | grep -v '^src="data:')" && fail "the page fetches"
-for section in table correlation trace losses items stages again; do
+for section in table correlation attacks trace losses items stages again; do
     grep -q "id=\"$section\"" <<<"$page" || fail "the page has no section $section"
 done
 if command -v gnuplot >/dev/null; then grep -q 'id="pareto"' <<<"$page" || fail "the page has no picture of the trade-off"; fi
@@ -102,7 +105,7 @@ ls study/forgot/*/*.safetensors >/dev/null 2>&1 && fail "weights stayed"
 grep -q '^== .*\(people\|trace\)$' err.txt && fail "what does not stand on the change was made anew"
 stamp=$(stat -c %Y%i study/trace/layers.tsv)
 run small.json --out study --set limit=10 --again 'forgot/layers=top' || fail "--again: $(cat err.txt)"
-[ "$(grep '^==' err.txt | cut -d ' ' -f 5 | tr '\n' ' ')" = "forgot/layers=top score/of=after,layers=top " ] ||
+[ "$(grep '^==' err.txt | cut -d ' ' -f 5 | tr '\n' ' ')" = "forgot/layers=top score/of=after,layers=top attacked " ] ||
     fail "--again made $(grep '^==' err.txt)"
 [ "$(stat -c %Y%i study/trace/layers.tsv)" = "$stamp" ] || fail "the trace was made anew"
 
@@ -118,10 +121,10 @@ alive() { grep -alq -- "killed/score" /proc/[0-9]*/cmdline 2>/dev/null; }
 for _ in $(seq 50); do alive || break; sleep 0.1; done
 [ -d /proc/self ] && alive && fail "a stage outlived the study that was killed"
 before=$(ran killed.txt)
-[ "$before" -ge 1 ] && [ "$before" -lt 10 ] || fail "the study was to be killed midway, after $before stages"
+[ "$before" -ge 1 ] && [ "$before" -lt 11 ] || fail "the study was to be killed midway, after $before stages"
 run small.json --out killed --set limit=0 || fail "going on behind a killed study: $(cat err.txt)"
-[ "$(states killed | grep -c 'done$')" -eq 10 ] || fail "the killed study did not come to its end: $(states killed)"
-[ $((before + $(ran err.txt))) -le 11 ] || fail "the killed study began anew"
+[ "$(states killed | grep -c 'done$')" -eq 11 ] || fail "the killed study did not come to its end: $(states killed)"
+[ $((before + $(ran err.txt))) -le 12 ] || fail "the killed study began anew"
 run small.json --out whole --set limit=0 --only 'score/of=before' && cmp killed/score/of=before/items.jsonl whole/score/of=before/items.jsonl ||
     fail "what was killed came out otherwise"
 [ "$(ran err.txt)" -eq 1 ] || fail "--only ran $(ran err.txt) stages"
