@@ -15,7 +15,7 @@ typedef struct {
     int relearn_rows, relearn_updates, max_new, limit, resamples;
     double relearn_lr;
     uint64_t seed;
-    bool keep;
+    bool keep, eos;
     /* resolved */
     bool quantise, relearn, template, prefix, quiet, json;
     lac_chat chat;

@@ -82,6 +82,8 @@ static lac_status check_prefixes(attack_job *j, lac_err *err)
 static lac_status prepare(attack_job *j, const lac_model *model, lac_err *err)
 {
     const attack_settings *s = j->s;
+    if (s->relearn && s->eos && model->tokenizer && lac_tokenizer_eos(model->tokenizer) < 0)
+        return lac_fail(err, LAC_ERR_DATA, "the tokenizer names no end-of-text token; learn again with --no-eos");
     const attack_form_opts forms = {.chat = s->chat,
                                     .templates = s->template ? s->templates : NULL,
                                     .paraphrases = s->paraphrases,
@@ -176,6 +178,20 @@ static lac_status ask_quantised(attack_job *j, size_t t, lac_tokenizer *tokenize
 
 /* ---- learning again ----------------------------------------------------------------------------------------------- */
 
+/* A row as it is asked, and the end of text behind it. */
+static lac_status add_row(lac_dataset *rows, const attack_job *j, size_t i, const lac_tokenizer *t, lac_arena *arena,
+                          lac_err *err)
+{
+    const attack_ask *ask = &j->set.form[0].ask[i];
+    const size_t n = (size_t)ask->n;
+    int *ids = LAC_NEW(arena, int, n + 1, err);
+    if (!ids) return LAC_ERR_MEMORY;
+    memcpy(ids, ask->ids, n * sizeof *ids);
+    ids[n] = lac_tokenizer_eos(t);
+    return lac_dataset_add_sequence(
+        rows, (lac_sequence){ids, n + j->s->eos, (size_t)ask->first, j->set.row[i].line}, arena, err);
+}
+
 /* All the rows in every update: so many updates are as many epochs. */
 static lac_status learn_again(attack_job *j, lac_model *model, lac_arena *arena, lac_err *err)
 {
@@ -192,12 +208,8 @@ static lac_status learn_again(attack_job *j, lac_model *model, lac_arena *arena,
     o.batch = s->relearn_rows;
     o.collapse = 0;
     o.seed = s->seed;
-    for (size_t i = 0; i < j->set.n && !err->code; i++) {
-        const attack_ask *ask = &j->set.form[0].ask[i];
-        if (j->trained[i])
-            lac_dataset_add_sequence(
-                &rows, (lac_sequence){ask->ids, (size_t)ask->n, (size_t)ask->first, j->set.row[i].line}, arena, err);
-    }
+    for (size_t i = 0; i < j->set.n && !err->code; i++)
+        if (j->trained[i]) add_row(&rows, j, i, model->tokenizer, arena, err);
     const char *path = lac_printf(arena, err, "%s/relearn.tsv", j->dir->part);
     if (err->code || lac_mask_parse(&mask, model, s->layers, s->parts, arena, err) ||
         lac_writer_open(&steps, path, err))

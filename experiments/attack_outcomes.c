@@ -119,6 +119,7 @@ static cJSON *relearn_json(const attack_job *j)
     cJSON_AddNumberToObject(json, "rows", j->s->relearn_rows);
     cJSON_AddNumberToObject(json, "updates", j->s->relearn_updates);
     lac_put_number(json, "lr", j->s->relearn_lr);
+    cJSON_AddBoolToObject(json, "eos", j->s->eos);
     cJSON_AddStringToObject(json, "layers", j->s->layers);
     cJSON_AddStringToObject(json, "parts", j->s->parts);
     for (size_t i = 0; i < j->set.n; i++)
