@@ -191,6 +191,38 @@ static void a_subjects_tokens_are_found(void **state)
     lac_arena_release(&arena);
 }
 
+/* SmolLM2's layout opens with a system line that names an assistant of Hugging Face. */
+static void a_chat_layouts_own_words_are_no_subject(void **state)
+{
+    (void)state;
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_ids ids;
+    int begin, end;
+    lac_tokenizer *t = lac_tokenizer_load(LAC_TESTS_DIR "/../data/models/demo/tokenizer.json", &arena, &err);
+    if (!t) fail_msg("%s", err.msg);
+    for (int chat = LAC_CHAT_NONE; chat <= LAC_CHAT_SMOLLM2; chat++) {
+        const char *head = lac_chat_head((lac_chat)chat), *subjects[] = {"Face", "user", "is"};
+        static const char question[] = "What is the Face of a user?";
+        char *text = lac_chat_prompt((lac_chat)chat, question, &arena, &err);
+        assert_int_equal(lac_encode(&ids, t, text, strlen(text), false, &arena, &err), LAC_OK);
+        assert_memory_equal(text, head, strlen(head));
+        for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+            if (lac_subject_range_behind(&begin, &end, t, &ids, head, subjects[i], &arena, &err)) fail_msg("%s", err.msg);
+            const char *before = lac_decode(t, ids.id, (size_t)begin, false, &arena, &err);
+            const char *till = lac_decode(t, ids.id, (size_t)end, false, &arena, &err);
+            size_t at = strlen(head) + (size_t)(strstr(question, subjects[i]) - question);
+            assert_true(strlen(before) <= at && strlen(till) >= at + strlen(subjects[i]));
+            assert_true(strlen(before) >= strlen(head));
+        }
+    }
+    assert_int_equal(lac_subject_range(&begin, &end, t, &ids, "Face", &arena, &err), LAC_OK);
+    const char *till = lac_decode(t, ids.id, (size_t)end, false, &arena, &err); /* everywhere, it is the system line's */
+    assert_true(strlen(till) < strlen(lac_chat_head(LAC_CHAT_SMOLLM2)));
+    lac_tokenizer_close(t);
+    lac_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +232,7 @@ int main(void)
         cmocka_unit_test(known_1000_loads_whole),
         cmocka_unit_test(a_bad_fact_is_named_by_file_and_line),
         cmocka_unit_test(a_subjects_tokens_are_found),
+        cmocka_unit_test(a_chat_layouts_own_words_are_no_subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,8 @@ lac_encoded_fact *lac_facts_encode(const lac_facts *facts, const lac_tokenizer *
     for (size_t i = 0; all && i < facts->n; i++) {
         lac_err unfound = {0};
         if (lac_prompt_encode(&all[i].ids, &facts->fact[i], t, chat, arena, err)) return NULL;
-        if (!all[i].ids.n || lac_subject_range(&all[i].begin, &all[i].end, t, &all[i].ids, facts->fact[i].subject, arena, &unfound))
+        if (!all[i].ids.n || lac_subject_range_behind(&all[i].begin, &all[i].end, t, &all[i].ids, lac_chat_head(chat),
+                                                      facts->fact[i].subject, arena, &unfound))
             all[i].begin = all[i].end = 0;
         if (unfound.code == LAC_ERR_MEMORY) {
             lac_fail(err, unfound.code, "%s", unfound.msg);

@@ -140,7 +140,7 @@ static lac_status read_prompt(const running *x, lac_traced *traced, size_t i, la
                                       ids.n + answer.n, x->model->config.context);
     if (traced->left_out || err->code) return err->code;
     lac_err subject = {0};
-    if (lac_subject_range(&g->begin, &g->end, t, &ids, fact->subject, x->arena, &subject)) {
+    if (lac_subject_range_behind(&g->begin, &g->end, t, &ids, lac_chat_head(x->chat), fact->subject, x->arena, &subject)) {
         if (subject.code == LAC_ERR_MEMORY) return lac_fail(err, subject.code, "%s", subject.msg);
         traced->left_out = lac_strdup(x->arena, subject.msg, err);
         return err->code;

@@ -217,8 +217,21 @@ static char *drop_blanks(char *text)
     return text;
 }
 
+/* The first occurrence of subject behind head, where whole begins with that. */
+static const char *find_behind(const char *whole, const char *head, const char *subject)
+{
+    size_t n = strlen(head);
+    return subject[0] ? strstr(whole + (strncmp(whole, head, n) ? 0 : n), subject) : NULL;
+}
+
 lac_status lac_subject_range(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *subject,
                              lac_arena *arena, lac_err *err)
+{
+    return lac_subject_range_behind(begin, end, t, ids, "", subject, arena, err);
+}
+
+lac_status lac_subject_range_behind(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *head,
+                                    const char *subject, lac_arena *arena, lac_err *err)
 {
     /* Every token alone, then their join, as ROME does: a character split between tokens becomes several U+FFFD in
      * it.  Where ROME stops, because a Llama-style tokenizer drops each token's leading blank, blanks do not count. */
@@ -233,15 +246,15 @@ lac_status lac_subject_range(int *begin, int *end, const lac_tokenizer *t, const
     if (!whole) return LAC_ERR_MEMORY;
     for (size_t i = 0, at = 0; i < ids->n; at += strlen(piece[i]), i++) memcpy(whole + at, piece[i], strlen(piece[i]));
 
-    const char *found = subject[0] ? strstr(whole, subject) : NULL;
+    const char *found = find_behind(whole, head, subject);
     if (!found && subject[0]) {
-        char *bare = lac_strdup(arena, subject, err);
-        if (!bare) return LAC_ERR_MEMORY;
+        char *bare = lac_strdup(arena, subject, err), *bare_head = lac_strdup(arena, head, err);
+        if (!bare || !bare_head) return LAC_ERR_MEMORY;
         for (size_t i = 0; i < ids->n; i++)
             if (!(piece[i] = drop_blanks(lac_strdup(arena, piece[i], err)))) return LAC_ERR_MEMORY;
         drop_blanks(whole);
         subject = drop_blanks(bare);
-        found = subject[0] ? strstr(whole, subject) : NULL;
+        found = find_behind(whole, drop_blanks(bare_head), subject);
     }
     if (!found)
         return lac_fail(err, LAC_ERR_DATA, "the subject \"%.100s\" is not to be found in the decoded tokens \"%.200s\"",

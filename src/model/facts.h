@@ -57,4 +57,8 @@ cJSON *lac_fact_json(const lac_fact *fact);
 lac_status lac_subject_range(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *subject,
                              lac_arena *arena, lac_err *err);
 
+/* The same behind `head`, the text that the ids begin with (lac_chat_head): a layout's own words are no subject. */
+lac_status lac_subject_range_behind(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *head,
+                                    const char *subject, lac_arena *arena, lac_err *err);
+
 #endif

@@ -18,14 +18,23 @@ lac_status lac_chat_parse(lac_chat *chat, const char *name, const lac_tokenizer 
     return LAC_OK;
 }
 
-char *lac_chat_prompt(lac_chat chat, const char *user, lac_arena *arena, lac_err *err)
+const char *lac_chat_head(lac_chat chat)
 {
     switch (chat) {
-    case LAC_CHAT_OLMO: return lac_printf(arena, err, "<|endoftext|><|user|>\n%s\n<|assistant|>\n", user);
+    case LAC_CHAT_OLMO: return "<|endoftext|><|user|>\n";
     case LAC_CHAT_SMOLLM2:
-        return lac_printf(arena, err,
-                          "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
-                          "<|im_end|>\n<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n", user);
+        return "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+               "<|im_start|>user\n";
+    default: return "";
+    }
+}
+
+char *lac_chat_prompt(lac_chat chat, const char *user, lac_arena *arena, lac_err *err)
+{
+    const char *head = lac_chat_head(chat);
+    switch (chat) {
+    case LAC_CHAT_OLMO: return lac_printf(arena, err, "%s%s\n<|assistant|>\n", head, user);
+    case LAC_CHAT_SMOLLM2: return lac_printf(arena, err, "%s%s<|im_end|>\n<|im_start|>assistant\n", head, user);
     default: return lac_strdup(arena, user, err);
     }
 }

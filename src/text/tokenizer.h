@@ -67,6 +67,9 @@ typedef enum { LAC_CHAT_NONE, LAC_CHAT_OLMO, LAC_CHAT_SMOLLM2 } lac_chat;
 /* By name: "none", "olmo", "smollm2", or "auto" (from the vocabulary: <|im_start|> -> smollm2, else olmo). */
 lac_status lac_chat_parse(lac_chat *chat, const char *name, const lac_tokenizer *t, lac_err *err);
 
+/* The layout's own text before the user's words; "" for none. */
+const char *lac_chat_head(lac_chat chat);
+
 /* The text of one user turn up to where the assistant begins.  Encode with add_special = false. */
 char *lac_chat_prompt(lac_chat chat, const char *user, lac_arena *arena, lac_err *err);
 
