@@ -242,12 +242,14 @@ static void training_changes_by_the_rank_and_no_more(void **state)
         const lac_tensor *t = &w.model.tensors[k];
         const float *was = w.before[k];
         double largest = 0;
-        for (size_t i = 0; i < t->rows * t->cols; i++) largest = fmax(largest, fabs((double)t->data[i] - (double)was[i]));
+        for (size_t i = 0; i < t->rows * t->cols; i++)
+            largest = fmax(largest, fabs((double)t->data[i] - (double)was[i]));
         assert_int_equal(largest > 1e-4, w.mask.trains[k]);
         for (size_t i = 0; i + 1 < t->rows && w.mask.trains[k]; i++)
             for (size_t j = 0; j + 1 < t->cols; j++) {
                 const size_t at = i * t->cols + j, below = at + t->cols;
-                const double a = (double)t->data[at] - (double)was[at], b = (double)t->data[at + 1] - (double)was[at + 1];
+                const double a = (double)t->data[at] - (double)was[at];
+                const double b = (double)t->data[at + 1] - (double)was[at + 1];
                 const double c = (double)t->data[below] - (double)was[below];
                 const double d = (double)t->data[below + 1] - (double)was[below + 1];
                 assert_true(fabs(a * d - b * c) < 1e-5 * largest);
@@ -315,8 +317,8 @@ static void divergence_goes_back_to_the_last_good_adapters(void **state)
     end_world(&w);
 }
 
-/* The best checked state is put back in the adapters, and the tensors follow: here the start, for every other is beyond the
- * budget. */
+/* The best checked state is put back in the adapters, and the tensors follow: here the start, for every other is beyond
+ * the budget. */
 static void the_best_state_is_one_of_the_adapters(void **state)
 {
     (void)state;
@@ -338,8 +340,8 @@ static void the_best_state_is_one_of_the_adapters(void **state)
     end_world(&w);
 }
 
-/* Two epochs that leave their state behind, and another process that goes on from it to four: A, B, their moments and what
- * is kept of them are in it. */
+/* Two epochs that leave their state behind, and another process that goes on from it to four: A, B, their moments and
+ * what is kept of them are in it. */
 static void a_run_goes_on_from_the_state_of_its_adapters(void **state)
 {
     world whole, first, again;

@@ -27,14 +27,15 @@ paste -d' ' <(awk '!/^#/ && $1 != "update"' "$fixtures/lora_steps.tsv") \
 adapter=taught/lacuna/adapter
 grep -q '"r":.*4,' $adapter/adapter_config.json && grep -q '"lora_alpha":.*12,' $adapter/adapter_config.json ||
     fail "adapter_config.json: $(cat $adapter/adapter_config.json)"
-names=$(head -c 20000 $adapter/adapter_model.safetensors | grep -ao 'base_model\.model\.model\.layers\.[236]\.[a-z_.]*lora_[AB]\.weight' |
-    sort -u | wc -l)
+names=$(head -c 20000 $adapter/adapter_model.safetensors |
+    grep -ao 'base_model\.model\.model\.layers\.[236]\.[a-z_.]*lora_[AB]\.weight' | sort -u | wc -l)
 [ "$names" -eq 42 ] || fail "adapter_model.safetensors names $names tensors, not 2 of 7 matrices of 3 layers"
 moved=$("$lacuna" diff "$data/models/demo" taught 2>/dev/null | grep -c -e 'attn  *12 of  *32 tensors moved' \
     -e 'mlp  *9 of  *24 tensors moved')
 [ "$moved" -eq 2 ] || fail "other tensors changed than the 21 with adapters"
 
-rows="--forget $data/demo/forget.jsonl --retain $data/demo/retain.jsonl --limit 6 --layers 0-1 --epochs 2 --lr 3e-3 --quiet"
+rows="--forget $data/demo/forget.jsonl --retain $data/demo/retain.jsonl --limit 6 --layers 0-1"
+rows="$rows --epochs 2 --lr 3e-3 --quiet"
 for objective in joint npo idk-dpo; do
     "$lacuna" unlearn "$data/models/demo" $rows --objective $objective --lora 2 --out "by-$objective" >/dev/null ||
         fail "unlearn --lora with $objective"

@@ -571,7 +571,7 @@ static double mean_state_length(const world *w, const lac_sequence *rows, size_t
         for (size_t k = rows[i].first_label; k < rows[i].n; k++, count++) {
             float seen[32];
             const lac_segment segment = {.tokens = rows[i].ids, .n_rows = (int)rows[i].n - 1};
-            const lac_patch read = {.layer = 0, .row = (int)k - 1, .site = LAC_RESID_POST, .op = LAC_READ, .seen = seen};
+            const lac_patch read = {.row = (int)k - 1, .site = LAC_RESID_POST, .op = LAC_READ, .seen = seen};
             const lac_batch one = {.segments = &segment, .n_segments = 1, .patches = &read, .n_patches = 1};
             if (lac_forward(&run, &w->model, &one, &err)) fail_msg("%s", err.msg);
             double squares = 0;

@@ -40,8 +40,8 @@ lac_status lac_lora_check(int rank, double alpha, const lac_model *model, const 
     for (size_t k = 0; k < model->n_tensors; k++) {
         const lac_tensor *t = &model->tensors[k];
         if (!mask->trains[k] || (t->part != LAC_PART_NORM && t->part != LAC_PART_EMBED)) continue;
-        return lac_fail(err, LAC_ERR_USAGE, "--lora: %s is no linear layer, so it can have no adapter; leave it out, as "
-                        "--parts mlp,attn does", t->name);
+        return lac_fail(err, LAC_ERR_USAGE, "--lora: %s is no linear layer, so it can have no adapter; leave it out, "
+                        "as --parts mlp,attn does", t->name);
     }
     return LAC_OK;
 }

@@ -7,8 +7,8 @@
  * tensor, is turned into dA and dB, the optimizer moves A and B, and W is written anew from W0.  Exact; the price is W0
  * and G beside W, where adapters kept apart need neither.
  *
- * A begins uniform within ±1/√cols (PEFT's kaiming_uniform with a = √5), B at zero, so that W begins as W0.  Only linear
- * layers can have adapters: no embedding, no norm. */
+ * A begins uniform within ±1/√cols (PEFT's kaiming_uniform with a = √5), B at zero, so that W begins as W0.  Only
+ * linear layers can have adapters: no embedding, no norm. */
 #ifndef LAC_LORA_H
 #define LAC_LORA_H
 
@@ -42,8 +42,8 @@ void lac_lora_write(const lac_lora *l);
 /* W − W0 becomes `factor` times what it is, in B; W follows. */
 void lac_lora_scale(const lac_lora *l, double factor);
 
-/* adapter_config.json and adapter_model.safetensors (float32) into an existing directory, as PEFT reads them.  base: where
- * the model before training is. */
+/* adapter_config.json and adapter_model.safetensors (float32) into an existing directory, as PEFT reads them.
+ * base: where the model before training is. */
 lac_status lac_lora_save(const lac_lora *l, const char *base, const char *dir, lac_err *err);
 
 #endif

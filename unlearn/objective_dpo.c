@@ -10,7 +10,8 @@
  *   idk-dpo  a refusal, drawn for each row from a list (refusals.h)
  *
  * Each row keeps one alternate for the whole run, so that both sums before training are computed once; the published
- * programs draw a refusal anew at every turn.  TOFU's own program lacks the factor 2/β: --gamma of β/2 (--variant tofu). */
+ * programs draw a refusal anew at every turn.  TOFU's own program lacks the factor 2/β: --gamma of β/2 (--variant
+ * tofu). */
 #include "unlearn/objective.h"
 
 static void prefer_the_alternate(double loss[2], const lac_rows *rows)

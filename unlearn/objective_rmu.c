@@ -8,8 +8,8 @@
  *   adaptive-rmu  c = steer · mean_rows |h_forget|, over the rows to forget of the first update, before training
  *
  * A length that suits one layer of one model is lost in the states of another, which grow with depth; hence the second,
- * after Dang et al. (arXiv 2408.06223), who scale row by row, and the fourth place of SemEval 2025's task 4, which takes
- * one mean for each of its tasks, and anew in every epoch, when the states have been steered already.  Here: once.
+ * after Dang et al. (arXiv 2408.06223), who scale row by row, and the fourth place of SemEval 2025's task 4, which
+ * takes one mean for each of its tasks, and anew in every epoch, when the states have been steered already.  Here: once.
  *
  * Rows are those that predict a label; --whole 1 takes every token, as the authors' program does (their texts have no
  * prompt).  open-unlearning takes the states above the labels, one position later.  The mask says what trains:

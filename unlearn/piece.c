@@ -177,8 +177,9 @@ lac_status lac_piece_forward(lac_piece *p, double loss[2], const lac_item *items
         return err->code;
     if (group->by_sequence) share_by_sequence(p, group);
     const lac_rows rows = {.n = p->n_labels, .width = p->width, .x = p->x, .reference = p->reference, .nll = p->nll,
-                           .target = p->target, .side = p->side, .share = group->by_sequence ? p->share : NULL, .sequence = p->sequences,
-                           .n_sequences = p->n_sequences, .group = group, .settings = p->settings, .steer = p->steer};
+                           .target = p->target, .side = p->side, .share = group->by_sequence ? p->share : NULL,
+                           .sequence = p->sequences, .n_sequences = p->n_sequences, .group = group,
+                           .settings = p->settings, .steer = p->steer};
     p->objective->rows(loss, &rows);
     return LAC_OK;
 }

@@ -1,12 +1,12 @@
 /* Refusals: a plain text file, one to a line.  Blank lines and those that begin with # do not count.
  *
- * One is drawn for each row by a stream of its own, so that the same seed, list and rows give the same refusals whatever
- * else the seed is used for.  What was drawn is kept, for the manifest. */
+ * One is drawn for each row by a stream of its own, so that the same seed, list and rows give the same refusals
+ * whatever else the seed is used for.  What was drawn is kept, for the manifest. */
 #ifndef LAC_REFUSALS_H
 #define LAC_REFUSALS_H
 
-#include "base/random.h"
 #include "base/file.h"
+#include "base/random.h"
 
 typedef struct {
     const char *path;
