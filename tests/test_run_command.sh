@@ -111,7 +111,7 @@ run small.json --out study --set limit=10 --again 'forgot/layers=top' || fail "-
 
 # ---- killed, and gone on ------------------------------------------------------------------------------------------------
 
-"$lacuna" run small.json --out killed --set limit=0 >/dev/null 2>killed.txt &
+"$lacuna" run small.json --out killed --set limit=0 --threads 1 >/dev/null 2>killed.txt &
 pid=$!
 for _ in $(seq 300); do grep -q '^== .*score/of=before' killed.txt && break; sleep 0.1; done
 sleep 0.3
