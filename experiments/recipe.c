@@ -597,6 +597,7 @@ static lac_status order(recipe_plan *plan, lac_arena *arena, lac_err *err)
     for (size_t i = 0; i < plan->n_stages; i++) {
         recipe_stage *stage = &sorted[o.place[i]];
         *stage = plan->stage[i];
+        stage->written = i;
         size_t *needs = LAC_NEW(arena, size_t, stage->n_needs, err), n = 0;
         if (!needs) return LAC_ERR_MEMORY;
         for (size_t k = 0; k < stage->n_needs; k++) { /* insertion: ascending again */

@@ -51,6 +51,7 @@ typedef struct {
     size_t n_options;
     const size_t *needs;                /* places in the plan, ascending, all before this one */
     size_t n_needs;
+    size_t written;                     /* its place in the order of the recipe */
     bool keep;                          /* false: weights may go once all that stands on it is done */
 } recipe_stage;
 

@@ -320,16 +320,19 @@ static void leave_out_empty(study_table *table)
     table->n_rows = n;
 }
 
-/* Rows in the order of the plan: points follow each other as they were made. */
+/* Rows in the order in which the recipe names their stages. */
 lac_status study_table_read(study_table *table, const study *s, lac_err *err)
 {
     const recipe_plan *plan = &s->plan;
-    if (read_columns(table, plan, s->arena, err) || find_axes(table, plan, s->arena, err)) return err->code;
+    size_t *written = LAC_NEW(s->arena, size_t, plan->n_stages, err);
+    if (!written || read_columns(table, plan, s->arena, err) || find_axes(table, plan, s->arena, err)) return err->code;
     table->row = LAC_NEW(s->arena, study_row, plan->n_stages, err);
     if (!table->row) return LAC_ERR_MEMORY;
-    for (size_t i = 0; i < plan->n_stages; i++)
+    for (size_t i = 0; i < plan->n_stages; i++) written[plan->stage[i].written] = i;
+    for (size_t k = 0; k < plan->n_stages; k++)
         for (size_t c = 0; c < table->n_columns; c++) {
             const study_column *column = &table->column[c];
+            const size_t i = written[k];
             if (!recipe_ref_fits(&column->stages, &plan->stage[i])) continue;
             study_row *row = row_of(table, &column->stages, &plan->stage[i], s->arena, err);
             if (!row || read_number(&row->number[c], s, i, column, err)) return err->code;
