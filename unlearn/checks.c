@@ -128,8 +128,8 @@ static lac_status write_line(FILE *table, const lac_check *k, lac_err *err)
 {
     if (!table) return LAC_OK;
     if (k->update == 0) fputs("update\tforget_nll\tforget_exact\tretain_nll\tretain_exact\tmmlu\twithin\n", table);
-    fprintf(table, "%zu\t%.9g\t%.9g\t%.9g\t%.9g\t%.9g\t%d\n", k->update, unsigned_nan(k->nll[LAC_FORGET]), k->exact[LAC_FORGET],
-            unsigned_nan(k->nll[LAC_RETAIN]), k->exact[LAC_RETAIN], k->mmlu, k->within);
+    fprintf(table, "%zu\t%.9g\t%.9g\t%.9g\t%.9g\t%.9g\t%d\n", k->update, unsigned_nan(k->nll[LAC_FORGET]),
+            k->exact[LAC_FORGET], unsigned_nan(k->nll[LAC_RETAIN]), k->exact[LAC_RETAIN], k->mmlu, k->within);
     if (fflush(table) || ferror(table))
         return lac_fail(err, LAC_ERR_FILE, "checks.tsv could not be written: is the disk full?");
     return LAC_OK;
