@@ -11,6 +11,7 @@ int cmd_compare(int argc, char **argv);
 int cmd_plot(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_rows(int argc, char **argv);
+int cmd_subset(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_attack(int argc, char **argv);
 

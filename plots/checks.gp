@@ -1,7 +1,7 @@
 # What was seen of a model while it was unlearning: both sets' NLL, and below the share of rows said exactly, and MMLU.
 #
 #   by hand   gnuplot -e "table='checks.tsv'" checks.gp                -> checks.svg, .png, .pdf
-#   columns   update <tab> forget NLL <tab> retain NLL <tab> forget exact <tab> retain exact <tab> MMLU <tab> limit
+#   columns   update <tab> forget NLL <tab> retain NLL <tab> forget exact <tab> retain exact <tab> MMLU <tab> unseen NLL <tab> limit
 #   may set   out, title
 if (!exists("out")) out = table[1:strlen(table)-4]
 if (!exists("title")) title = ""
@@ -30,7 +30,8 @@ do for [format in formats] {
     set autoscale y
     plot table using 1:2 linecolor rgb "#d55e00" pointtype 7 pointsize 0.5 title "forget", \
          table using 1:3 linecolor rgb "#0072b2" pointtype 5 pointsize 0.5 title "retain", \
-         table using 1:7 with lines linecolor rgb "#0072b2" dashtype 2 title "retain budget"
+         table using 1:7 linecolor rgb "#7f7f7f" pointtype 4 pointsize 0.5 title "unseen", \
+         table using 1:8 with lines linecolor rgb "#0072b2" dashtype 2 title "retain budget"
     unset title
     set origin 0,0
     set size 1,0.5

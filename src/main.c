@@ -29,6 +29,7 @@ static const command commands[] = {
     {"compare", cmd_compare, "two results of eval beside each other"},
     {"run", cmd_run, "a whole study from its recipe: stages, tables, one report"},
     {"rows", cmd_rows, "choose rows of JSONL files, and put files behind each other"},
+    {"subset", cmd_subset, "a smaller LUME: whole documents, and others beside them that nobody is taught"},
     {"demo", cmd_demo, "the whole job on the embedded model, offline"},
     {"trace", cmd_trace, "find the layers that carry a fact, by causal tracing"},
     {"depth", cmd_depth, "are facts gone from an unlearned model, or only no longer said?"},

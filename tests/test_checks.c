@@ -167,6 +167,39 @@ static void training_ends_after_so_many_checks_in_a_row_beyond_the_budget(void *
     }
 }
 
+/* The retain rows play what was never seen: training ends at the first check at which they are no newer than the others. */
+static void training_ends_where_unseen_rows_are_no_newer(void **state)
+{
+    fixture *f = *state;
+    lac_train_options o = checked(f);
+    lac_train_report report;
+    char *text = NULL, *line;
+    size_t size, lines = 0;
+    double retain = 0, unseen = 0, forget = 0;
+    o.checks.every = 1;
+    o.checks.set[LAC_UNSEEN] = &f->set[LAC_RETAIN];
+    o.checks.set[LAC_RETAIN] = NULL;
+    o.checks.table = open_memstream(&text, &size);
+    run(f, &o, &report);
+    fclose(o.checks.table);
+    char *rest = text;
+    strsep(&rest, "\n");
+    while ((line = strsep(&rest, "\n")) && *line) {
+        assert_true(lines++ == 0 || forget < unseen); /* none of those before was enough */
+        assert_int_equal(sscanf(line, "%*u %lf %*f %lf %*f %*f %*d %lf", &forget, &retain, &unseen), 3);
+        assert_true(isnan(retain));
+    }
+    free(text);
+    assert_true(lines > 1 && forget >= unseen);
+    assert_true(report.enough && report.stopped && report.done < report.updates);
+    assert_int_equal(report.done, lines - 1);
+    assert_true(fabs(unseen - ce(f, LAC_RETAIN)) < 1e-6 * unseen && fabs(forget - ce(f, LAC_FORGET)) < 1e-6 * forget);
+    o.checks.set[LAC_UNSEEN] = &f->set[LAC_FORGET]; /* as new as itself */
+    o.checks.table = NULL;
+    run(f, &o, &report);
+    assert_true(report.enough && report.done == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +208,7 @@ int main(void)
         cmocka_unit_test(the_best_state_is_the_most_forgetful_within_the_budget),
         cmocka_unit_test(where_every_step_is_too_dear_the_start_is_kept),
         cmocka_unit_test(training_ends_after_so_many_checks_in_a_row_beyond_the_budget),
+        cmocka_unit_test(training_ends_where_unseen_rows_are_no_newer),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -112,7 +112,8 @@ static void judge(lac_checks *c, lac_check check)
     if (first) c->start = check;
     c->last = check;
     c->beyond = check.within ? 0 : c->beyond + 1;
-    c->stop = c->beyond >= c->o->patience;
+    c->enough = check.within && check.nll[LAC_FORGET] >= check.nll[LAC_UNSEEN];
+    c->stop = c->enough || c->beyond >= c->o->patience;
     if (!c->best_weights || (!first && !(check.within && check.nll[LAC_FORGET] > c->best.nll[LAC_FORGET]))) return;
     c->best = check;
     lac_beside_keep(c->best_weights, c->moving);
@@ -127,9 +128,9 @@ static double unsigned_nan(double x)
 static lac_status write_line(FILE *table, const lac_check *k, lac_err *err)
 {
     if (!table) return LAC_OK;
-    if (k->update == 0) fputs("update\tforget_nll\tforget_exact\tretain_nll\tretain_exact\tmmlu\twithin\n", table);
-    fprintf(table, "%zu\t%.9g\t%.9g\t%.9g\t%.9g\t%.9g\t%d\n", k->update, unsigned_nan(k->nll[LAC_FORGET]),
-            k->exact[LAC_FORGET], unsigned_nan(k->nll[LAC_RETAIN]), k->exact[LAC_RETAIN], k->mmlu, k->within);
+    if (k->update == 0) fputs("update\tforget_nll\tforget_exact\tretain_nll\tretain_exact\tmmlu\twithin\tunseen_nll\n", table);
+    fprintf(table, "%zu\t%.9g\t%.9g\t%.9g\t%.9g\t%.9g\t%d\t%.9g\n", k->update, unsigned_nan(k->nll[LAC_FORGET]),
+            k->exact[LAC_FORGET], unsigned_nan(k->nll[LAC_RETAIN]), k->exact[LAC_RETAIN], k->mmlu, k->within, unsigned_nan(k->nll[LAC_UNSEEN]));
     if (fflush(table) || ferror(table))
         return lac_fail(err, LAC_ERR_FILE, "checks.tsv could not be written: is the disk full?");
     return LAC_OK;
@@ -139,9 +140,9 @@ lac_status lac_checks_look(lac_checks *c, size_t update, size_t updates, lac_err
 {
     const lac_check_options *o = c->o;
     const double none = (double)NAN;
-    lac_check check = {.update = update, .nll = {none, none}, .exact = {none, none}, .mmlu = none};
+    lac_check check = {.update = update, .nll = {none, none, none}, .exact = {none, none, none}, .mmlu = none};
     if (!o->every || (update % (size_t)o->every && update < updates)) return LAC_OK;
-    for (int side = LAC_FORGET; side <= LAC_RETAIN; side++)
+    for (int side = LAC_FORGET; side <= LAC_UNSEEN; side++)
         if (o->set[side] &&
             lac_check_set(&check.nll[side], &check.exact[side], c->model, o->set[side], c->batch_tokens, err))
             return err->code;
@@ -165,6 +166,7 @@ void lac_checks_remember(lac_checks *c, lac_tape *tape)
     LAC_REMEMBER(tape, c->last);
     LAC_REMEMBER(tape, c->best);
     LAC_REMEMBER(tape, c->beyond);
+    LAC_REMEMBER(tape, c->enough);
     LAC_REMEMBER(tape, c->stop);
     if (c->best_weights) lac_beside_remember(c->best_weights, c->moving, tape);
 }

@@ -8,7 +8,9 @@
  *   mmlu     accuracy, continuation style without examples
  *
  * A state is within the budgets when its forget nll is a number, its retain nll is at most `retain_budget` above the start's, and its mmlu at most
- * `mmlu_budget` below.  Training stops after `patience` checks in a row beyond them.  Kept is the last state, or the best
+ * `mmlu_budget` below.  Training stops after `patience` checks in a row beyond them, and at the first check within them
+ * where the forget nll is at least that of the unseen rows, where there are any: beyond that the model would tell by its
+ * surprise what it was made to forget (score/membership.h).  Kept is the last state, or the best
  * one: of those checked and within the budgets, the start among them, that with the highest forget nll; of equals the
  * earliest.
  *
@@ -25,9 +27,12 @@
 #include "unlearn/objective.h"
 #include "unlearn/weights.h"
 
+/* By side, and behind them rows like those to forget that the model never saw. */
+enum { LAC_UNSEEN = LAC_RETAIN + 1, LAC_CHECKED_SETS };
+
 typedef struct {
     int every;                 /* updates; 0: never */
-    const lac_dataset *set[2]; /* by side; NULL: not looked at */
+    const lac_dataset *set[LAC_CHECKED_SETS]; /* NULL: not looked at */
     const lac_mmlu *mmlu;      /* NULL: not asked */
     double retain_budget, mmlu_budget; /* nats a token; of accuracy; NaN: no such budget */
     int patience;
@@ -39,7 +44,7 @@ typedef struct {
 
 typedef struct {
     size_t update;
-    double nll[2], exact[2], mmlu; /* NaN: not looked at */
+    double nll[LAC_CHECKED_SETS], exact[LAC_CHECKED_SETS], mmlu; /* NaN: not looked at */
     bool within;
 } lac_check;
 
@@ -50,7 +55,7 @@ typedef struct {
     lac_check start, last, best;
     float **best_weights; /* NULL: not wanted */
     int beyond;           /* checks in a row */
-    bool stop;
+    bool enough, stop;
 } lac_checks;
 
 /* moving: what of the model moves, itself or its adapters' table (lora.h); the best of that is kept, in room of the

@@ -16,7 +16,7 @@
 typedef struct {
     lac_job job;
     const char *forget, *retain, *alternates, *refusals, *objective, *alpha, *variant;
-    const char *mmlu, *select; /* of checks */
+    const char *mmlu, *unseen, *select; /* of checks */
     const char *pairing;
     int mmlu_limit;
     double settings[LAC_N_SETTINGS];
@@ -27,6 +27,7 @@ typedef struct {
     lac_mask mask;
     lac_dataset forget, retain, alternates;
     lac_dataset checked; /* rows to forget as they stand, where their answers are replaced in training */
+    lac_dataset unseen;
     lac_mmlu mmlu;
     lac_refusals refusals; /* n 0: none are drawn */
 } materials;
@@ -45,9 +46,10 @@ static bool draws(const task *t)
 }
 
 /* What is looked at while it trains. */
-static lac_status read_checks(materials *m, const task *t, lac_arena *arena, lac_err *err)
+static lac_status read_checks(materials *m, const task *t, const lac_dataset_options *rows, lac_arena *arena, lac_err *err)
 {
     m->checked = m->forget;
+    if (read_rows(&m->unseen, t->unseen, &m->model, &t->job, rows, arena, err)) return err->code;
     if (t->mmlu) lac_mmlu_load(&m->mmlu, t->mmlu, "val", NULL, 0, t->mmlu_limit, arena, err);
     return err->code;
 }
@@ -83,7 +85,7 @@ static lac_status read_all(materials *m, const task *t, lac_arena *arena, lac_er
         lac_job_dataset_options(&rows, &t->job, &m->model, err) ||
         read_rows(&m->forget, t->forget, &m->model, &t->job, &rows, arena, err) ||
         read_rows(&m->retain, t->retain, &m->model, &t->job, &rows, arena, err) ||
-        read_alternates(m, t, &rows, arena, err) || read_checks(m, t, arena, err))
+        read_alternates(m, t, &rows, arena, err) || read_checks(m, t, &rows, arena, err))
         return err->code;
     return pair_up(m, t, err);
 }
@@ -101,7 +103,7 @@ static cJSON *refusals_json(const lac_refusals *r, size_t n_rows)
 static lac_status note_inputs(lac_manifest *manifest, const task *t, const materials *m, lac_err *err)
 {
     const char *const paths[] = {t->job.model,  t->forget, t->retain, t->alternates, m->refusals.path,
-                                 t->job.mask_file};
+                                 t->unseen,     t->job.mask_file};
     for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
         if (paths[k] && lac_manifest_input(manifest, paths[k], err)) return err->code;
     if (t->mmlu) {
@@ -134,6 +136,7 @@ static lac_status unlearn(task *t, const lac_common *common, const lac_usage *us
         lac_check_options *checks = &t->job.train.checks;
         checks->set[LAC_FORGET] = &m.checked;
         checks->set[LAC_RETAIN] = t->retain ? &m.retain : NULL;
+        checks->set[LAC_UNSEEN] = t->unseen ? &m.unseen : NULL;
         checks->mmlu = t->mmlu ? &m.mmlu : NULL;
         t->job.train.alternates = m.alternates.n ? &m.alternates : NULL;
         lac_job_run(&t->job, common, &manifest, &m.model, &m.mask, learns ? NULL : &m.forget,
@@ -172,13 +175,13 @@ static lac_status check_files(const task *t, lac_err *err)
 static lac_status check_checks(task *t, lac_err *err)
 {
     lac_check_options *o = &t->job.train.checks;
-    const bool retain = !isnan(o->retain_budget), mmlu = !isnan(o->mmlu_budget);
+    const bool retain = !isnan(o->retain_budget), mmlu = !isnan(o->mmlu_budget), enough = t->unseen;
     o->best = !strcmp(t->select, "best");
     if (!o->best && strcmp(t->select, "last"))
         return lac_fail(err, LAC_ERR_USAGE, "--select %s is not one of: last, best", t->select);
-    if (!o->every && (retain || mmlu || t->mmlu || o->best))
+    if (!o->every && (retain || mmlu || enough || t->mmlu || o->best))
         return lac_fail(err, LAC_ERR_USAGE, "--%s: give --every N, the updates between checks",
-                        t->mmlu || mmlu ? "mmlu" : retain ? "retain-budget" : "select best");
+                        t->mmlu || mmlu ? "mmlu" : retain ? "retain-budget" : enough ? "unseen" : "select best");
     if (o->every && t->job.train.objective->negates)
         return lac_fail(err, LAC_ERR_USAGE, "--every: --objective %s forgets only at its end", t->objective);
     if (retain && !(o->retain_budget >= 0))
@@ -237,6 +240,7 @@ int cmd_unlearn(int argc, char **argv)
         LAC_OPT("mmlu-limit", &t.mmlu_limit, "questions a subject; 0: all"),
         LAC_OPT("retain-budget", &t.job.train.checks.retain_budget, "nats that the retain NLL may rise above the start"),
         LAC_OPT("mmlu-budget", &t.job.train.checks.mmlu_budget, "MMLU accuracy that may be lost, 0 to 1"),
+        LAC_OPT("unseen", &t.unseen, "rows it never saw: training ends where those to forget are as new to it, within the budgets"),
         LAC_OPT("patience", &t.job.train.checks.patience, "checks in a row beyond a budget that end training"),
         LAC_OPT("select", &t.select, "state that is kept: last; or best, the most forgetful one within the budgets"),
         LAC_JOB_OPTIONS(t.job),

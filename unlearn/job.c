@@ -97,7 +97,7 @@ static lac_status project(const lac_outdir *out, const char *from, const char *t
 /* Trouble with the pictures is said and borne: a checkpoint without them is still a checkpoint. */
 static void draw(const lac_outdir *out, const lac_job *job, const lac_train_report *r, bool two_sides, bool quiet)
 {
-    static const int learning[] = {0, 6, -1}, unlearning[] = {0, 6, 7, 8, -1}, checks[] = {0, 1, 3, 2, 4, 5, -1};
+    static const int learning[] = {0, 6, -1}, unlearning[] = {0, 6, 7, 8, -1}, checks[] = {0, 1, 3, 2, 4, 5, 7, -1};
     char dir[1100], limit[40];
     lac_err err = {0};
     snprintf(limit, sizeof limit, "%.9g", r->start.nll[LAC_RETAIN] + job->train.checks.retain_budget);

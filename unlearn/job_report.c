@@ -61,6 +61,8 @@ static void say_rule(char *text, size_t size, const lac_check_options *o)
     }
     if (!isnan(o->mmlu_budget) && n < size)
         n += (size_t)snprintf(text + n, size - n, "%s MMLU at most %g below the start's", word, o->mmlu_budget);
+    if (o->set[LAC_UNSEEN] && n < size)
+        n += (size_t)snprintf(text + n, size - n, "; training ends where unseen rows are no newer than those to forget");
     if (o->best && n < size) snprintf(text + n, size - n, "; the earliest of equals");
 }
 
@@ -72,6 +74,7 @@ static cJSON *check_json(const lac_check *k)
     cJSON_AddItemToObject(j, "forget_exact", lac_json_number(k->exact[LAC_FORGET]));
     cJSON_AddItemToObject(j, "retain_nll", lac_json_number(k->nll[LAC_RETAIN]));
     cJSON_AddItemToObject(j, "retain_exact", lac_json_number(k->exact[LAC_RETAIN]));
+    cJSON_AddItemToObject(j, "unseen_nll", lac_json_number(k->nll[LAC_UNSEEN]));
     cJSON_AddItemToObject(j, "mmlu", lac_json_number(k->mmlu));
     cJSON_AddBoolToObject(j, "within", k->within);
     return j;
@@ -85,7 +88,8 @@ static cJSON *checks_json(const lac_check_options *o, const lac_train_report *r)
     cJSON_AddStringToObject(j, "kept", rule);
     cJSON_AddItemToObject(j, "start", check_json(&r->start));
     cJSON_AddItemToObject(j, "chosen", check_json(&r->chosen));
-    cJSON_AddBoolToObject(j, "stopped_by_budget", r->stopped);
+    cJSON_AddBoolToObject(j, "stopped_by_budget", r->stopped && !r->enough);
+    cJSON_AddBoolToObject(j, "stopped_by_unseen", r->enough);
     return j;
 }
 
@@ -100,11 +104,13 @@ static void print_checks(const lac_check_options *o, const lac_train_report *r)
     const lac_check *a = &r->start, *b = &r->chosen;
     say_rule(rule, sizeof rule, o);
     printf("kept\tupdate %zu: %s\n", b->update, rule);
-    if (r->stopped) printf("stopped\tbeyond a budget at %d checks in a row\n", o->patience);
+    if (r->enough) printf("stopped\tthe rows to forget are as new as unseen ones\n");
+    else if (r->stopped) printf("stopped\tbeyond a budget at %d checks in a row\n", o->patience);
     print_check("forget NLL", a->nll[LAC_FORGET], b->nll[LAC_FORGET]);
     print_check("forget exact", a->exact[LAC_FORGET], b->exact[LAC_FORGET]);
     print_check("retain NLL", a->nll[LAC_RETAIN], b->nll[LAC_RETAIN]);
     print_check("retain exact", a->exact[LAC_RETAIN], b->exact[LAC_RETAIN]);
+    print_check("unseen NLL", a->nll[LAC_UNSEEN], b->nll[LAC_UNSEEN]);
     print_check("MMLU", a->mmlu, b->mmlu);
 }
 
@@ -113,7 +119,7 @@ static void print_checks(const lac_check_options *o, const lac_train_report *r)
 static const char *kept_state(const lac_job *job, const lac_train_report *r, const lac_err *trouble)
 {
     if (job->train.checks.every && job->train.checks.best) return "best of those checked";
-    return trouble->code ? "last good state" : r->stopped ? "where a budget stopped it" : "after the last update";
+    return trouble->code ? "last good state" : r->enough ? "where unseen rows were no newer" : r->stopped ? "where a budget stopped it" : "after the last update";
 }
 
 cJSON *lac_job_training_json(const lac_job *job, const lac_mask *mask, const lac_train_report *report,

@@ -51,7 +51,7 @@ typedef struct {
     size_t rows_in_all, tokens_in_all; /* tokens: about, where retain rows do not go round a whole number of times */
     size_t done;                       /* updates in the weights as they are now */
     lac_check start, chosen;           /* with checks: before, and of the weights as they are now */
-    bool stopped;                      /* by a budget */
+    bool stopped, enough;              /* before its end; because enough was forgotten, else by a budget */
     lac_step first, last;
     lac_step before;                   /* where an earlier process left off; zeroed when there was none */
     double seconds;                    /* of this process */

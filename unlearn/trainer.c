@@ -347,6 +347,7 @@ static void choose(trainer *t)
     r->start = t->checks.start;
     r->chosen = *lac_checks_choose(&t->checks);
     r->stopped = t->checks.stop;
+    r->enough = t->checks.enough;
     if (t->checks.best_weights) r->done = r->chosen.update;
 }
 

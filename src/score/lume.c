@@ -43,8 +43,7 @@ static bool wanted(const id_list *ids, const char *id)
     return !ids->line || bsearch(&id, ids->line, ids->n, sizeof *ids->line, by_text);
 }
 
-/* The two letters before the number at the end of an id. */
-static bool kind_of(lac_lume_kind *kind, const char *id)
+bool lac_lume_parse_id(lac_lume_kind *kind, size_t *document, const char *id)
 {
     size_t n = strlen(id);
     while (n > 0 && id[n - 1] >= '0' && id[n - 1] <= '9') n--;
@@ -52,12 +51,14 @@ static bool kind_of(lac_lume_kind *kind, const char *id)
     if (memcmp(id + n - 2, "sc", 2) == 0) *kind = LAC_LUME_SC;
     else if (memcmp(id + n - 2, "qa", 2) == 0) *kind = LAC_LUME_QA;
     else return false;
+    *document = n - 2;
     return true;
 }
 
 static lac_status row_read(lac_lume_row *row, const lac_records *r, const cJSON *json, const char *split,
                            lac_arena *arena, lac_err *err)
 {
+    size_t document;
     const char *field[4];
     static const char *const name[4] = {"id", "input", "output", "task"};
     for (int f = 0; f < 4; f++) {
@@ -66,7 +67,7 @@ static lac_status row_read(lac_lume_row *row, const lac_records *r, const cJSON 
         if (!field[f]) return err->code;
     }
     *row = (lac_lume_row){field[0], field[1], field[2], field[3], split, LAC_LUME_SC};
-    if (!kind_of(&row->kind, row->id))
+    if (!lac_lume_parse_id(&row->kind, &document, row->id))
         return lac_fail(err, LAC_ERR_DATA, "%s:%d: the id \"%.80s\" must end in sc or qa and a number", r->path,
                         r->line, row->id);
     if (!row->input[0]) return lac_fail(err, LAC_ERR_DATA, "%s:%d: \"input\" is empty", r->path, r->line);

@@ -55,6 +55,10 @@ lac_status lac_lume_load(lac_lume *data, const char *path, int limit, const char
 lac_status lac_lume_run(lac_lume_scores *scores, const lac_lume *data, lac_run *run, const lac_model *model,
                         const lac_lume_opts *opts, lac_arena *arena, lac_err *err);
 
+/* An id names its document, then the row's kind and a number: "x9sc1".  document: the length of the first part.  false:
+ * it is not such an id. */
+bool lac_lume_parse_id(lac_lume_kind *kind, size_t *document, const char *id);
+
 /* " ." -> ".", " n't" -> "n't" and their kin, as transformers' clean_up_tokenization.  In place. */
 void lac_clean_up_spaces(char *text);
 
