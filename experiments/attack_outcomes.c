@@ -166,12 +166,8 @@ lac_status attack_save(attack_job *j, lac_err *err)
         return err->code;
     }
     if (lac_plots_draw(j->dir->part, NULL, &drawing) && !j->s->quiet) fprintf(stderr, "lacuna: %s\n", drawing.msg);
-    char *text = j->s->json ? cJSON_Print(json) : NULL;
-    if (text)
-        puts(text);
-    else
-        attack_outcomes_table(stdout, j->outcome, j->summary, j->n_outcomes);
-    cJSON_free(text);
+    if (j->s->json) lac_json_show(json, err);
+    else attack_outcomes_table(stdout, j->outcome, j->summary, j->n_outcomes);
     cJSON_Delete(json);
     return err->code;
 }

@@ -89,17 +89,6 @@ static lac_status note_inputs(lac_manifest *m, const attack_settings *s, lac_err
     return LAC_OK;
 }
 
-/* Whether a run that failed leaves items that the next one can go on behind. */
-static bool anything_asked(const lac_outdir *dir)
-{
-    char path[1200];
-    lac_map map = {0};
-    snprintf(path, sizeof path, "%s/items.jsonl", dir->part);
-    bool any = *dir->part && lac_path_exists(path) && !lac_map_open(&map, path, NULL) && map.size > 0;
-    lac_map_close(&map);
-    return any;
-}
-
 static lac_status save_manifest(attack_job *j, lac_manifest *manifest, lac_err *err)
 {
     const char *path = lac_printf(&j->arena, err, "%s/manifest.json", j->dir->part);
@@ -120,7 +109,7 @@ static lac_status work(attack_settings *s, const lac_usage *usage, int argc, cha
         !attack_make_outcomes(&j, err) && !attack_save(&j, err) && !save_manifest(&j, &manifest, err) &&
         !lac_outdir_commit(&dir, err))
         say_undefined(&j);
-    if (!anything_asked(&dir)) lac_outdir_abandon(&dir);
+    if (!lac_items_stand(&dir)) lac_outdir_abandon(&dir);
     lac_manifest_release(&manifest);
     lac_arena_release(&j.arena);
     return err->code;

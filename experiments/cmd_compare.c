@@ -38,7 +38,7 @@ static void print_tables(const compared *result)
     }
 }
 
-static void print_json(const compared *result)
+static void print_json(const compared *result, lac_err *err)
 {
     cJSON *rows = cJSON_CreateArray();
     for (size_t i = 0; i < result->n; i++) {
@@ -63,9 +63,7 @@ static void print_json(const compared *result)
         cJSON_AddItemToObject(json, "p", lac_json_number(row->p));
         cJSON_AddItemToArray(rows, json);
     }
-    char *text = cJSON_Print(rows);
-    if (text) puts(text);
-    cJSON_free(text);
+    lac_json_show(rows, err);
     cJSON_Delete(rows);
 }
 
@@ -84,8 +82,10 @@ int cmd_compare(int argc, char **argv)
     lac_common common = {0};
     compared result;
     if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help &&
-        !compare_results(&result, paths[0], paths[1], subjects, flips, &arena, &err))
-        (common.json ? print_json : print_tables)(&result);
+        !compare_results(&result, paths[0], paths[1], subjects, flips, &arena, &err)) {
+        if (common.json) print_json(&result, &err);
+        else print_tables(&result);
+    }
     lac_arena_release(&arena);
     return lac_complain(&err);
 }

@@ -146,12 +146,9 @@ static lac_status print_json(const change *list, size_t n, lac_err *err)
     }
     cJSON_AddNumberToObject(object, "n_tensors", (double)n);
     cJSON_AddNumberToObject(object, "n_equal", (double)n_equal);
-    char *text = cJSON_Print(object);
-    if (text) puts(text);
-    lac_status status = text ? LAC_OK : lac_fail(err, LAC_ERR_MEMORY, "out of memory");
-    cJSON_free(text);
+    lac_json_show(object, err);
     cJSON_Delete(object);
-    return status;
+    return err->code;
 }
 
 static lac_status diff(const char *const path[2], bool json, lac_arena *arena, lac_err *err)

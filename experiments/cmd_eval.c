@@ -64,23 +64,7 @@ static lac_status work(eval_job *j, lac_manifest *manifest, lac_outdir *dir, lac
         lac_model_load(&j->model, j->model_path, &j->arena, err) || run_suite(j, suite, dir, err) ||
         save(j, manifest, dir, err))
         return err->code;
-    if (j->json) {
-        char *text = cJSON_Print(j->result);
-        if (text) puts(text);
-        cJSON_free(text);
-    }
-    return LAC_OK;
-}
-
-/* Whether a run that failed leaves items that the next one can go on behind. */
-static bool anything_scored(const lac_outdir *dir)
-{
-    char path[1200];
-    lac_map map = {0};
-    snprintf(path, sizeof path, "%s/items.jsonl", dir->part);
-    bool any = *dir->part && lac_path_exists(path) && !lac_map_open(&map, path, NULL) && map.size > 0;
-    lac_map_close(&map);
-    return any;
+    return j->json ? lac_json_show(j->result, err) : LAC_OK;
 }
 
 int cmd_eval(int argc, char **argv)
@@ -130,7 +114,7 @@ int cmd_eval(int argc, char **argv)
         lac_manifest_begin(&manifest, &usage, argc, argv);
         work(&j, &manifest, &dir, &err);
     }
-    if (!anything_scored(&dir)) lac_outdir_abandon(&dir);
+    if (!lac_items_stand(&dir)) lac_outdir_abandon(&dir);
     lac_manifest_release(&manifest);
     cJSON_Delete(j.result);
     lac_run_release(&j.run);

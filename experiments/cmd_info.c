@@ -137,12 +137,9 @@ static lac_status print_json(const lac_model *m, const need needs[N_NEEDS], lac_
     for (size_t i = 0; i < n; i++) cJSON_AddItemToArray(missing, cJSON_CreateString(names[i]));
     memory = cJSON_AddObjectToObject(o, "memory_bytes");
     for (int i = 0; i < N_NEEDS; i++) cJSON_AddNumberToObject(memory, needs[i].job, (double)needs[i].bytes);
-    char *text = cJSON_Print(o);
-    if (text) puts(text);
-    lac_status status = text ? LAC_OK : lac_fail(err, LAC_ERR_MEMORY, "out of memory");
-    cJSON_free(text);
+    lac_json_show(o, err);
     cJSON_Delete(o);
-    return status;
+    return err->code;
 }
 
 static lac_status info(const char *path, bool json, lac_arena *arena, lac_err *err)

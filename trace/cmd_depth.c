@@ -79,14 +79,8 @@ static lac_status save(command *c, const lac_depth *depth, const lac_depth_stats
 static lac_status report(const lac_depth *depth, const lac_depth_stats *stats, const cJSON *json, bool as_json,
                          lac_err *err)
 {
-    if (!as_json) {
-        lac_depth_print(stdout, depth, stats);
-        return LAC_OK;
-    }
-    char *text = cJSON_Print(json);
-    if (!text) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while printing the result");
-    puts(text);
-    cJSON_free(text);
+    if (as_json) return lac_json_show(json, err);
+    lac_depth_print(stdout, depth, stats);
     return LAC_OK;
 }
 
@@ -111,17 +105,6 @@ static lac_status work(command *c, const lac_common *common, lac_err *err)
     if (!save(c, &depth, &stats, json, err)) report(&depth, &stats, json, common->json, err);
     cJSON_Delete(json);
     return err->code;
-}
-
-/* Whether a run that failed leaves rows that the next one can go on behind. */
-static bool anything_measured(const lac_outdir *dir)
-{
-    char path[1200];
-    lac_map map = {0};
-    snprintf(path, sizeof path, "%s/items.jsonl", dir->part);
-    bool any = *dir->part && lac_path_exists(path) && !lac_map_open(&map, path, NULL) && map.size > 0;
-    lac_map_close(&map);
-    return any;
 }
 
 int cmd_depth(int argc, char **argv)
@@ -155,7 +138,7 @@ int cmd_depth(int argc, char **argv)
     }
     lac_err closing = {0};
     lac_items_close(&c.items, &closing);
-    if (err.code && !anything_measured(&c.dir)) lac_outdir_abandon(&c.dir);
+    if (err.code && !lac_items_stand(&c.dir)) lac_outdir_abandon(&c.dir);
     lac_manifest_release(&c.manifest);
     for (int m = 0; m < LAC_N_DEPTH_MODELS; m++) lac_model_release(&c.model[m]);
     lac_arena_release(&c.arena);

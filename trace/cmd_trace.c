@@ -81,12 +81,9 @@ static lac_status report_json(const lac_trace *trace, const lac_trace_stats *sta
     cJSON_AddItemToObject(json, "tied_with_best", layers = cJSON_CreateArray());
     for (int l = 0; r && r->n && l < r->n_layers; l++)
         if (r->tied[l]) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
-    char *text = cJSON_Print(json);
+    lac_json_show(json, err);
     cJSON_Delete(json);
-    if (!text) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while printing the result");
-    puts(text);
-    cJSON_free(text);
-    return LAC_OK;
+    return err->code;
 }
 
 static lac_status save(const lac_trace *trace, const lac_trace_stats *stats, const command *c, const lac_outdir *out,
@@ -170,12 +167,9 @@ static lac_status screen_json(const lac_screening *s, lac_err *err)
         cJSON_AddItemToObject(row, "top", lac_json_number(check->agreement.overlap));
         cJSON_AddItemToArray(agreement, row);
     }
-    char *text = cJSON_Print(json);
+    lac_json_show(json, err);
     cJSON_Delete(json);
-    if (!text) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while printing the result");
-    puts(text);
-    cJSON_free(text);
-    return LAC_OK;
+    return err->code;
 }
 
 static lac_status screen(const command *c, const char *path, const lac_common *common, lac_manifest *manifest,

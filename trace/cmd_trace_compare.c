@@ -64,12 +64,9 @@ static lac_status print_json(const lac_comparison *c, lac_err *err)
                 add_change(row, x);
                 cJSON_AddItemToArray(effects, row);
             }
-    char *text = cJSON_Print(json);
+    lac_json_show(json, err);
     cJSON_Delete(json);
-    if (!text) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while printing the result");
-    puts(text);
-    cJSON_free(text);
-    return LAC_OK;
+    return err->code;
 }
 
 static lac_status save(const lac_comparison *c, const char *const paths[2], const char *dir, lac_manifest *manifest,

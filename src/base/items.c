@@ -62,3 +62,13 @@ lac_status lac_items_close(lac_items *items, lac_err *err)
     *items = (lac_items){0};
     return ok ? LAC_OK : lac_fail(err, LAC_ERR_FILE, "items.jsonl could not be written: is the disk full?");
 }
+
+bool lac_items_stand(const lac_outdir *dir)
+{
+    char path[1200];
+    lac_map map = {0};
+    snprintf(path, sizeof path, "%s/items.jsonl", dir->part);
+    bool any = *dir->part && lac_path_exists(path) && !lac_map_open(&map, path, NULL) && map.size > 0;
+    lac_map_close(&map);
+    return any;
+}

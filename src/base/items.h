@@ -17,6 +17,8 @@ lac_status lac_items_open(lac_items *items, const char *path, lac_err *err);
 const cJSON *lac_items_old(const lac_items *items, size_t i);
 /* Puts the line of item i (taken; written unless it stands already), i counting up; items may be NULL. */
 lac_status lac_items_put(lac_items *items, size_t i, cJSON *line, lac_err *err);
+/* Whether an unfinished result holds lines of items.jsonl that the next run can go on behind. */
+bool lac_items_stand(const lac_outdir *dir);
 lac_status lac_items_close(lac_items *items, lac_err *err); /* accepts a zeroed one */
 
 #endif

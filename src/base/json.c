@@ -102,6 +102,15 @@ lac_status lac_json_save(const char *path, const cJSON *json, lac_err *err)
     return status;
 }
 
+lac_status lac_json_show(const cJSON *json, lac_err *err)
+{
+    char *text = cJSON_Print(json);
+    if (!text) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while printing the result");
+    puts(text); /* a full disk behind a redirection is main's to notice */
+    cJSON_free(text);
+    return LAC_OK;
+}
+
 cJSON *lac_json_number(double x)
 {
     char text[40] = "null"; /* JSON has no NaN and no infinity */

@@ -30,6 +30,9 @@ const char *lac_record_string(const lac_records *r, const cJSON *row, const char
 
 lac_status lac_json_save(const char *path, const cJSON *json, lac_err *err); /* pretty-printed, newline at the end */
 
+/* A command's result for --json: on stdout, pretty-printed. */
+lac_status lac_json_show(const cJSON *json, lac_err *err);
+
 /* Valid UTF-8 from first to last byte (no surrogates, no overlong forms)? */
 bool lac_utf8_valid(const char *text, size_t n);
 
