@@ -3,7 +3,7 @@
     python rouge_pairs.py LUME_DIR OUT_DIR N            rouge-score 0.1.2, nltk 3.10.4
 
 Writes OUT_DIR/rouge.jsonl (hand-made hard pairs, then N from LUME rows with damage done to them) and OUT_DIR/porter.tsv
-(every rule's examples, then as many words of LUME).  The committed fixtures are of N = 60; a few thousand are checked by
+(every rule's examples, then as many words of LUME).  The committed fixtures are of N = 60; more are checked by
     LAC_ROUGE_PAIRS=big/rouge.jsonl LAC_PORTER_WORDS=big/porter.tsv ctest -R 'rouge|porter'
 """
 import json
