@@ -168,6 +168,13 @@ static bool is_hash(const cJSON *value)
     return text && strlen(text) >= 64; /* a file's contents or a stage's key */
 }
 
+/* A number asked for is text that keeps all its digits (lac_json_number), one on record was read as a number. */
+static bool same_value(const cJSON *was, const cJSON *is)
+{
+    if (cJSON_IsNumber(was) && cJSON_IsRaw(is)) return was->valuedouble == strtod(is->valuestring, NULL);
+    return cJSON_Compare(was, is, true);
+}
+
 /* "lr was 0.001, is 0.0003": the first thing that differs. */
 static const char *difference(const cJSON *was, const cJSON *is, lac_arena *arena, lac_err *err)
 {
@@ -177,9 +184,10 @@ static const char *difference(const cJSON *was, const cJSON *is, lac_arena *aren
         const char *name = parts[p];
         if (cJSON_Compare(a, b, true)) continue;
         if (cJSON_IsObject(b)) {
-            for (y = b->child; y && cJSON_Compare(field(a, y->string), y, true);) y = y->next;
+            for (y = b->child; y && same_value(field(a, y->string), y);) y = y->next;
             if (y) x = field(a, y->string);
             for (x = y ? x : a ? a->child : NULL; !y && x && field(b, x->string);) x = x->next;
+            if (!x && !y) continue;
             name = y ? y->string : x ? x->string : name;
         } else if (!cJSON_IsArray(b)) {
             x = a;
