@@ -5,13 +5,13 @@
  *   weights          4 bytes a parameter, always
  *   a pass           rows x (3 dim + 3 hidden + 2 q_dim + 2 kv_dim) floats
  *   keys and values  2 kv_dim floats a layer and position
- *   training         unlearn/memory.h */
+ *   training         unlearn/cost.h */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/option.h"
 #include "experiments/cmd.h"
-#include "unlearn/memory.h"
+#include "unlearn/cost.h"
 
 enum { PASS_ROWS = 1024, TRACE_MIB = 1024, LOGIT_ROWS = 256 };
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "forgetting.h"
-#include "unlearn/memory.h"
+#include "unlearn/cost.h"
 #include "unlearn/weights.h"
 
 static void forgetting_rises_and_retaining_stays(void **state)
@@ -276,8 +276,25 @@ static void the_plan_counts_the_tokens(void **state)
     assert_int_equal(report.last.rows, plan.rows_in_all);
 }
 
+/* Once through the rows to keep: the layers forward, as the engine counted them, and from the lowest trained one up
+ * backward; the head on labels both ways; what trains. */
+static void foretells_operations(const fixture *f, double counted)
+{
+    lac_train_options o = options(&lac_objective_joint);
+    const lac_dataset *set = &f->set[LAC_RETAIN];
+    const lac_train_report plan = {.updates = 1, .tokens_in_all = set->tokens};
+    const lac_config *c = &f->model.config;
+    const double backward = 1 - (double)f->mask.lowest / c->n_layers, head = 4.0 * (double)set->labels * c->dim * c->vocab;
+    const double wanted = (1 + backward) * counted + head + 2.0 * (double)(set->tokens - set->n) * (double)f->mask.n_parameters;
+    const double told = lac_train_flops(&f->model, &f->mask, &o, &plan, NULL, set);
+    if (fabs(told - wanted) > 0.05 * wanted) fail_msg("%g operations foretold, %g by the engine's count", told, wanted);
+    o.checks = (lac_check_options){.every = 1, .set = {[LAC_RETAIN] = set}};
+    const double checks = lac_train_flops(&f->model, &f->mask, &o, &plan, NULL, set) - told;
+    if (fabs(checks - 2 * (counted + head / 2)) > 0.05 * checks) fail_msg("%g operations foretold of two checks", checks);
+}
+
 /* What a piece's passes took from memory is about what was foretold: small tables and rows without a label aside. */
-static void the_memory_foretold_is_what_a_piece_takes(void **state)
+static void the_memory_and_the_operations_foretold_are_what_a_piece_takes(void **state)
 {
     fixture *f = *state;
     lac_piece p = {0};
@@ -303,6 +320,7 @@ static void the_memory_foretold_is_what_a_piece_takes(void **state)
     const double taken = (double)(p.run.arena.used + rows * VOCAB * sizeof(float));
     const double told = (double)lac_train_memory_of(&f->model, &f->mask, &o, LENGTH, rows).activations;
     if (told < 0.9 * taken || told > 1.3 * taken) fail_msg("%g bytes foretold, %g taken", told, taken);
+    foretells_operations(f, p.run.flops);
     lac_piece_release(&p);
     lac_arena_release(&arena);
 }
@@ -323,7 +341,7 @@ int main(void)
         cmocka_unit_test(rows_are_shared_out_evenly),
         cmocka_unit_test(left_over_micro_batches_go_with_the_next_epoch),
         cmocka_unit_test(the_plan_counts_the_tokens),
-        cmocka_unit_test(the_memory_foretold_is_what_a_piece_takes),
+        cmocka_unit_test(the_memory_and_the_operations_foretold_are_what_a_piece_takes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

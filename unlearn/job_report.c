@@ -2,7 +2,9 @@
 
 #include <math.h>
 
-#include "unlearn/memory.h"
+#include "base/progress.h"
+#include "tensor/gemm.h"
+#include "unlearn/cost.h"
 
 /* ---- before ---------------------------------------------------------------------------------------------- */
 
@@ -27,6 +29,20 @@ static void say_memory(const lac_job *job, const lac_model *model, const lac_mas
             m.weights >> 20, m.n_copies, m.copies >> 20, m.activations >> 20);
 }
 
+/* At nine tenths of the rate of a product of an update's size: what the rest of a training step leaves of it. */
+static void say_time(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_train_report *plan,
+                     const lac_dataset *forget, const lac_dataset *retain)
+{
+    const size_t update = plan->tokens_in_all / plan->updates, most = job->train.batch_tokens;
+    const double rate = gemm_rate(update < most ? update : most, (size_t)model->config.hidden, (size_t)model->config.dim);
+    const double flops = lac_train_flops(model, mask, &job->train, plan, forget, retain);
+    if (!(rate > 0)) return;
+    fprintf(stderr, "  time      about ");
+    lac_print_duration(stderr, flops / (0.9 * rate));
+    fprintf(stderr, ": %.3g TFLOP, matrix products running at %.0f GFLOP/s now%s\n", flops / 1e12, rate / 1e9,
+            job->train.checks.mmlu ? "; MMLU's checks not counted" : "");
+}
+
 void lac_job_say_plan(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_dataset *forget,
                       const lac_dataset *retain)
 {
@@ -45,6 +61,7 @@ void lac_job_say_plan(const lac_job *job, const lac_model *model, const lac_mask
         fprintf(stderr, "  adapters  rank %d beside them, %.2f million weights\n", job->lora,
                 (double)lac_lora_parameters(job->train.lora) / 1e6);
     say_memory(job, model, mask, &plan, forget, retain);
+    say_time(job, model, mask, &plan, forget, retain);
 }
 
 /* ---- what was checked -------------------------------------------------------------------------------------- */

@@ -17,30 +17,8 @@ static const lac_config SMOLLM2 = {.family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_
                                    .hidden = 1536, .n_heads = 9, .n_kv_heads = 3, .head_dim = 64, .vocab = 49152,
                                    .context = 8192, .norm_eps = 1e-5f, .rope_theta = 1e5f, .tied = true};
 
-/* The best of several products of the shape that an MLP has here, in FLOP/s. */
-static double sgemm_rate(size_t m, size_t n, size_t k, lac_arena *arena, lac_err *err)
-{
-    float *x = lac_alloc(arena, m, k * sizeof *x, err), *w = lac_alloc(arena, n, k * sizeof *w, err);
-    float *y = lac_alloc(arena, m, n * sizeof *y, err);
-    if (!x || !w || !y) return 0;
-    for (size_t i = 0; i < m * k; i++) x[i] = (float)(i % 7) * 0.1f;
-    for (size_t i = 0; i < n * k; i++) w[i] = (float)(i % 5) * 0.1f;
-    double best = 1e9;
-    for (int r = 0; r < 10; r++) {
-        double t = lac_now();
-        for (int i = 0; i < 4; i++) gemm_nt(y, n, x, k, w, k, m, n, k, 0.0f);
-        t = (lac_now() - t) / 4;
-        if (r && t < best) best = t;
-    }
-    return 2.0 * (double)m * (double)n * (double)k / best;
-}
-
-/* FLOP of one row through the layers, seeing `keys` keys on average. */
-static double row_flops(const lac_config *c, double keys)
-{
-    double dim = c->dim, q = (double)lac_q_dim(c), kv = (double)lac_kv_dim(c);
-    return 2 * c->n_layers * (dim * (2 * q + 2 * kv) + 3 * dim * c->hidden + 2 * q * keys);
-}
+/* Of one row through the layers. */
+static double row_flops(const lac_config *c, double keys) { return c->n_layers * lac_layer_flops(c, keys); }
 
 static void report(const char *what, double flops, int rows, double seconds, double gemm)
 {
@@ -105,7 +83,7 @@ int main(int argc, char **argv)
         return lac_complain(&err);
     if (argc == 1) lac_model_randomise(&model, 0.02, 1);
     const lac_config *c = &model.config;
-    double gemm = sgemm_rate((size_t)rows, (size_t)c->hidden, (size_t)c->dim, &arena, &err);
+    double gemm = gemm_rate((size_t)rows, (size_t)c->hidden, (size_t)c->dim);
     printf("%-28s %7.1f GFLOP/s  %d x %d x %d, %d threads\n", "sgemm", gemm / 1e9, rows, c->hidden, c->dim,
            omp_get_max_threads());
     int *tokens = LAC_NEW(&arena, int, (size_t)rows, &err);

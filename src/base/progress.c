@@ -11,8 +11,7 @@ double lac_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* "4.2 s", "1 min 22 s", "3 h 05 min" */
-static void print_duration(FILE *to, double seconds)
+void lac_print_duration(FILE *to, double seconds)
 {
     if (seconds < 10) fprintf(to, "%.1f s", seconds);
     else if (seconds < 59.5) fprintf(to, "%.0f s", seconds);
@@ -28,10 +27,10 @@ static void print_line(lac_progress *p, const char *note, bool last)
     if (rate > 0) fprintf(p->to, rate < 1 ? "  %.2g %s/s" : rate < 100 ? "  %.1f %s/s" : "  %.0f %s/s", rate, p->unit);
     if (last) {
         fputs("  took ", p->to);
-        print_duration(p->to, spent);
+        lac_print_duration(p->to, spent);
     } else if (rate > 0) {
         fputs("  ", p->to);
-        print_duration(p->to, (p->total - p->done) / rate);
+        lac_print_duration(p->to, (p->total - p->done) / rate);
         fputs(" left", p->to);
     }
     if (note && note[0]) fprintf(p->to, "   %s", note);

@@ -28,5 +28,6 @@ void lac_progress_set(lac_progress *p, double done, const char *note);
 void lac_progress_end(lac_progress *p); /* the last line, with the whole time */
 
 double lac_now(void); /* seconds, monotonic */
+void lac_print_duration(FILE *to, double seconds); /* "4.2 s", "1 min 22 s", "3 h 05 min" */
 
 #endif

@@ -197,3 +197,9 @@ lac_tensor *lac_model_tensor(const lac_model *model, lac_slot slot, int layer)
         if (model->tensors[i].slot == slot && model->tensors[i].layer == layer) return &model->tensors[i];
     return NULL;
 }
+
+double lac_layer_flops(const lac_config *c, double keys)
+{
+    const double dim = c->dim, q = (double)lac_q_dim(c), kv = (double)lac_kv_dim(c);
+    return 2 * (dim * (2 * q + 2 * kv) + 3 * dim * c->hidden + 2 * q * keys);
+}

@@ -62,6 +62,9 @@ typedef struct {
 
 static inline size_t lac_q_dim(const lac_config *c) { return (size_t)c->n_heads * (size_t)c->head_dim; }
 static inline size_t lac_kv_dim(const lac_config *c) { return (size_t)c->n_kv_heads * (size_t)c->head_dim; }
+/* Floating-point operations, two for each multiplication, of one row's matrix products and attention in a layer; the
+ * row sees `keys` keys. */
+double lac_layer_flops(const lac_config *c, double keys);
 
 /* The table of tensors and their zeroed memory, from the config alone. */
 lac_status lac_model_layout(lac_model *model, const lac_config *config, lac_arena *arena, lac_err *err);

@@ -18,4 +18,8 @@ void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, s
 void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
              float beta);
 
+/* Floating-point operations a second of gemm_nt on this machine, the best of eight products of this size; 0: no memory
+ * for them. */
+double gemm_rate(size_t m, size_t n, size_t k);
+
 #endif

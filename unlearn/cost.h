@@ -1,4 +1,4 @@
-/* Memory that training needs, worked out from the shapes before anything is asked for.
+/* What training costs, worked out from the shapes before anything is asked for: memory, and operations.
  *
  *   weights      4 bytes each, trained or not
  *   copies       of what trains: gradient, two moments, the last good weights; one more each for a group in several
@@ -7,8 +7,8 @@
  *                what they add to; and five, or six with the best state, of the adapters' size
  *   activations  of the largest piece: what the pass and the backward pass use at a layer, what is kept of every layer
  *                from the lowest trained one up, logits (or states) of every row, twice where those before are needed */
-#ifndef LAC_TRAIN_MEMORY_H
-#define LAC_TRAIN_MEMORY_H
+#ifndef LAC_COST_H
+#define LAC_COST_H
 
 #include "model/mask.h"
 #include "unlearn/train_options.h"
@@ -21,5 +21,11 @@ typedef struct {
 /* longest: ids of the longest item (a row and its alternate); tokens: of an update, about. */
 lac_train_memory lac_train_memory_of(const lac_model *model, const lac_mask *mask, const lac_train_options *o,
                                      size_t longest, size_t tokens);
+
+/* Floating-point operations of a whole training, two for each multiplication: forward, backward down to the lowest
+ * trained layer, the gradients of what trains, the head on the labels' rows, the model before training where an
+ * objective looks back at it, checks without MMLU.  forget or retain may be NULL.  Element-wise work is not counted. */
+double lac_train_flops(const lac_model *model, const lac_mask *mask, const lac_train_options *o,
+                       const lac_train_report *plan, const lac_dataset *forget, const lac_dataset *retain);
 
 #endif
