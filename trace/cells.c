@@ -33,7 +33,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BATCH_ROWS = 1024 }; /* of a thread: enough for the matrix products, and the threads end a group together */
+enum {
+    MAX_BATCH_ROWS = 1024, /* of a thread: enough for the matrix products, and the threads end a group together */
+    HEAD_ROWS = 512,
+};
 
 typedef struct {
     lac_case *of;
@@ -51,9 +54,17 @@ typedef struct {
     int *wanted;
     float *states;  /* [max_rows, dim] */
     float *trunks;  /* [max_rows * most branches, dim] what trunks leave for their branches; NULL in a branches' stack */
-    double *metrics;
     size_t n, n_patches, n_rows, n_wanted, n_trunk_rows, max_rows, max_patches, max_trunk_rows;
 } stack;
+
+/* Cells that have been run and wait for the head, which is the model's largest matrix and wants many rows at once. */
+typedef struct {
+    cell *cells;
+    const lac_case **cases;
+    float *states;   /* [max_rows, dim] final states of the answers' rows */
+    double *metrics; /* [max_rows, LAC_N_METRICS] */
+    size_t n, n_rows, max_rows;
+} ended;
 
 /* One thread's share. */
 typedef struct {
@@ -63,6 +74,7 @@ typedef struct {
     size_t dim;
     int turn, n_turns;   /* it takes the cells whose number leaves `turn` when divided by n_turns */
     stack first, second; /* trunks and lone cells; branches */
+    ended ended;
     cell *branches;      /* of the batch just run */
     size_t n_branches, max_branches;
     lac_arena scratch;
@@ -210,10 +222,37 @@ static lac_status push(work *w, stack *k, const cell *it, lac_err *err)
     for (int i = 0; i < c->grid->n_answer; i++)
         k->wanted[k->n_wanted++] = (int)k->n_rows + (int)rows - c->grid->n_answer + i;
     k->cells[k->n] = *it;
-    k->cases[k->n] = c;
     k->segments[k->n++] = (lac_segment){.n_rows = (int)rows, .first_pos = it->t, .join_layer = join, .states = x,
                                         .parent = lac_base_kv(c, it->s, it->t)};
     k->n_rows += rows;
+    return LAC_OK;
+}
+
+/* The metrics of all cells that have ended. */
+static lac_status measure(work *w, lac_err *err)
+{
+    ended *e = &w->ended;
+    if (lac_measure(e->metrics, e->states, e->cases, e->n, w->run, err)) return err->code;
+    for (size_t i = 0; i < e->n; i++)
+        lac_cell_store(e->cells[i].of, e->cells[i].what, e->cells[i].t, e->cells[i].s, e->metrics + i * LAC_N_METRICS);
+    e->n = e->n_rows = 0;
+    return LAC_OK;
+}
+
+/* Takes over the cells of the batch just run. */
+static lac_status end_cells(work *w, const stack *k, lac_err *err)
+{
+    ended *e = &w->ended;
+    const float *x = w->run->final;
+    for (size_t i = 0; i < k->n; i++) {
+        size_t rows = (size_t)k->cells[i].of->grid->n_answer;
+        if (e->n_rows + rows > e->max_rows && measure(w, err)) return err->code;
+        memcpy(e->states + e->n_rows * w->dim, x, rows * w->dim * sizeof *x);
+        e->cells[e->n] = k->cells[i];
+        e->cases[e->n++] = k->cells[i].of;
+        e->n_rows += rows;
+        x += rows * w->dim;
+    }
     return LAC_OK;
 }
 
@@ -224,11 +263,7 @@ static lac_status flush(work *w, stack *k, lac_err *err)
     double before = run->row_layers;
     lac_batch batch = {.segments = k->segments, .n_segments = k->n, .patches = k->patches, .n_patches = k->n_patches,
                        .wanted = k->wanted, .n_wanted = k->n_wanted};
-    if (add_mlps(w, k, err) || lac_forward(run, w->group->model, &batch, err) ||
-        lac_measure(k->metrics, run->final, k->cases, k->n, run, err))
-        return err->code;
-    for (size_t i = 0; i < k->n; i++)
-        lac_cell_store(k->cells[i].of, k->cells[i].what, k->cells[i].t, k->cells[i].s, k->metrics + i * LAC_N_METRICS);
+    if (add_mlps(w, k, err) || lac_forward(run, w->group->model, &batch, err) || end_cells(w, k, err)) return err->code;
     lac_progress *p = w->group->progress;
 #pragma omp critical(cells_progress)
     if (p) lac_progress_set(p, p->done + (run->row_layers - before) / w->group->progress_price, NULL);
@@ -258,22 +293,37 @@ static size_t most_branches(const lac_plan *plan)
     return most;
 }
 
+/* Rows of the longest answer. */
+static size_t most_answers(const lac_group *group)
+{
+    int most = 0;
+    for (int i = 0; i < group->n_cases; i++)
+        if (group->cases[i]->grid->n_answer > most) most = group->cases[i]->grid->n_answer;
+    return (size_t)most;
+}
+
+static lac_status ended_init(ended *e, const work *w, lac_arena *arena, lac_err *err)
+{
+    size_t answers = most_answers(w->group), rows = answers > HEAD_ROWS ? answers : HEAD_ROWS;
+    *e = (ended){.max_rows = rows};
+    e->cells = LAC_NEW(arena, cell, rows, err);
+    e->cases = LAC_NEW(arena, const lac_case *, rows, err);
+    e->states = lac_alloc_raw(arena, rows * w->dim, sizeof(float), err);
+    e->metrics = LAC_NEW(arena, double, rows * LAC_N_METRICS, err);
+    return e->cells && e->cases && e->states && e->metrics ? LAC_OK : err->code;
+}
+
 static lac_status stack_init(stack *k, work *w, size_t rows, size_t branches, lac_arena *arena, lac_err *err)
 {
-    size_t answers = 0, L = (size_t)w->config->n_layers;
-    for (int i = 0; i < w->group->n_cases; i++)
-        if ((size_t)w->group->cases[i]->grid->n_answer > answers) answers = (size_t)w->group->cases[i]->grid->n_answer;
+    size_t L = (size_t)w->config->n_layers;
     *k = (stack){.max_rows = rows, .max_patches = rows * (branches + 4) + 2 * L, .max_trunk_rows = rows * branches};
     k->cells = LAC_NEW(arena, cell, rows, err);
     k->segments = LAC_NEW(arena, lac_segment, rows, err);
-    k->cases = LAC_NEW(arena, const lac_case *, rows, err);
     k->patches = LAC_NEW(arena, lac_patch, k->max_patches, err);
-    k->wanted = LAC_NEW(arena, int, rows * answers, err);
-    k->metrics = LAC_NEW(arena, double, rows * LAC_N_METRICS, err);
+    k->wanted = LAC_NEW(arena, int, rows * most_answers(w->group), err);
     k->states = lac_alloc_raw(arena, rows * w->dim, sizeof(float), err);
     k->trunks = branches ? lac_alloc_raw(arena, rows * branches * w->dim, sizeof(float), err) : NULL;
-    return k->cells && k->segments && k->cases && k->patches && k->wanted && k->metrics && k->states &&
-           (k->trunks || !branches) ? LAC_OK : err->code;
+    return k->cells && k->segments && k->patches && k->wanted && k->states && (k->trunks || !branches) ? LAC_OK : err->code;
 }
 
 /* Rows of a thread's batch that fit beside what the cases keep, and how many threads there is room for; a run holds some
@@ -333,13 +383,13 @@ static lac_status compute(work *w, size_t rows, size_t branches, lac_err *err)
 {
     const lac_plan *plan = w->group->plan;
     lac_arena arena = {0};
-    bool ok = !stack_init(&w->first, w, rows, branches, &arena, err) &&
+    bool ok = !ended_init(&w->ended, w, &arena, err) && !stack_init(&w->first, w, rows, branches, &arena, err) &&
               (!branches || !stack_init(&w->second, w, rows, 0, &arena, err)) &&
               (w->branches = LAC_NEW(&arena, cell, rows * branches, err));
     for (int i = 0; i < plan->n_restorations && ok; i++)
         for (int k = 0; k < w->group->n_cases && plan->restorations[i].trunk < 0 && ok; k++)
             ok = !push_cells(w, w->group->cases[k], &plan->restorations[i], i, err);
-    if (ok) flush(w, &w->first, err);
+    if (ok && !flush(w, &w->first, err)) measure(w, err);
     lac_arena_release(&w->scratch);
     lac_arena_release(&arena);
     return err->code;

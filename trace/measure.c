@@ -9,7 +9,7 @@
 #include "tensor/ops.h"
 #include "trace/states.h"
 
-enum { CHUNK = 256 };
+enum { CHUNK = 512 }; /* the head is read once for so many rows */
 
 typedef struct {
     size_t run; /* of n */

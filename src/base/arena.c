@@ -4,14 +4,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGN = 64, BLOCK = 1 << 20 };
+enum { ALIGN = 64, BLOCK = 1 << 20, HUGE_PAGE = 2 << 20 };
 
 struct lac_arena_block {
     lac_arena_block *next;
     size_t cap, used; /* of data */
     char *data;       /* aligned */
 };
+
+/* Weights and activations are read from end to end, again and again: where the system has larger pages on request, a
+ * large block asks for them.  (Nothing is lost where it has none.) */
+static char *large_pages(size_t cap)
+{
+    char *data = aligned_alloc(HUGE_PAGE, (cap + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+#ifdef MADV_HUGEPAGE
+    if (data) (void)madvise(data, cap, MADV_HUGEPAGE);
+#endif
+    return data;
+}
 
 static lac_arena_block *block_new(lac_arena *arena, size_t need, lac_err *err)
 {
@@ -22,7 +34,7 @@ static lac_arena_block *block_new(lac_arena *arena, size_t need, lac_err *err)
         return NULL;
     }
     lac_arena_block *block = calloc(1, sizeof *block);
-    char *data = block ? aligned_alloc(ALIGN, cap) : NULL;
+    char *data = !block ? NULL : cap >= 2 * HUGE_PAGE ? large_pages(cap) : aligned_alloc(ALIGN, cap);
     if (!data) {
         free(block);
         lac_fail(err, LAC_ERR_MEMORY, "out of memory: %zu MiB more were needed; try a smaller batch", cap >> 20);

@@ -7,7 +7,7 @@
  * of the stack and every matrix product is one call on contiguous memory.
  *
  * In the last layer a row's output is read by nobody but the head.  There the stream is cut down to the tails: of each
- * segment the rows from its first wanted one on.  All rows still give their keys and values.
+ * segment the rows from its first wanted one on.  All rows still give their keys and values, but no others a query.
  *
  * A row whose MLP output a patch replaces is left out of that MLP. */
 #include "model/forward.h"
@@ -398,18 +398,37 @@ static size_t cut_to_tails(pass *p, size_t live)
     return n;
 }
 
+/* Where the stream will be cut: keys and values of all live rows, queries of the tails alone.  The other rows' queries,
+ * which nobody reads, are 0. */
+static void project_tails(pass *p, float *qkv, const float *w, size_t live)
+{
+    size_t n = 0, kv = 2 * p->kv_dim;
+    gemm_nt(qkv + p->q_dim, p->qkv_dim, p->xn, p->dim, w + p->q_dim * p->dim, p->dim, live, kv, p->dim, 0.0f);
+    p->run->flops += 2.0 * (double)live * (double)kv * (double)p->dim;
+    for (size_t row = 0; row < live; row++)
+        if (p->place[row] >= 0) memcpy(p->out + n++ * p->dim, p->xn + row * p->dim, p->dim * sizeof *p->xn);
+    linear(p, p->z, p->out, w, n, p->q_dim, p->dim);
+    for (size_t row = 0; row < live; row++) {
+        float *q = qkv + row * p->qkv_dim;
+        if (p->place[row] < 0) memset(q, 0, p->q_dim * sizeof *q);
+        else memcpy(q, p->z + (size_t)p->place[row] * p->q_dim, p->q_dim * sizeof *q);
+    }
+}
+
 /* Returns the rows that are left: fewer only in the last layer. */
 static size_t attention_half(pass *p, int layer, size_t live, lac_saved_layer *keep)
 {
     const lac_layer *w = &p->m->layers[layer];
     float *qkv = keep ? keep->qkv : p->qkv, *z = keep ? keep->z : p->z;
+    bool cut = p->tail && layer == p->c->n_layers - 1;
     if (keep) memcpy(keep->x_pre, p->x, live * p->dim * sizeof *p->x);
     lac_norm_forward(p->xn, keep ? keep->inv1 : p->inv, keep ? keep->mean1 : p->mean, p->x, w->attn_norm, live, p->c);
-    linear(p, qkv, p->xn, w->q, live, p->qkv_dim, p->dim);
+    if (cut) project_tails(p, qkv, w->q, live);
+    else linear(p, qkv, p->xn, w->q, live, p->qkv_dim, p->dim);
     if (p->c->clip_qkv > 0) clip(qkv, keep ? keep->clipped : NULL, live * p->qkv_dim, p->c->clip_qkv);
     rope(qkv, p->qkv_dim, p->saved->pos, live, (size_t)(p->c->n_heads + p->c->n_kv_heads), (size_t)p->c->head_dim,
          p->saved->inv_freq, 1.0f);
-    size_t left = p->tail && layer == p->c->n_layers - 1 ? cut_to_tails(p, live) : live;
+    size_t left = cut ? cut_to_tails(p, live) : live;
     size_t n_items = aim_spans(p, layer, qkv, z, live);
     lac_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
     attention_forward(p->saved->items, n_items, heads, p->saved->scratch);

@@ -143,19 +143,28 @@ FOR_EACH_CPU void swiglu_backward(float *dgu, const float *dh, const float *gu, 
 
 /* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
-void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads, size_t head_dim, const float *inv_freq,
-          float sign)
+FOR_EACH_CPU void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads, size_t head_dim,
+                       const float *inv_freq, float sign)
 {
+    enum { SOME = 64 }; /* angles whose sines are kept while all heads turn by them */
     size_t half = head_dim / 2;
 #pragma omp parallel for if (n * n_heads * head_dim > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++)
-        for (size_t i = 0; i < half; i++) {
-            float angle = (float)pos[t] * inv_freq[i]; /* float32, as the reference implementations have it */
-            float c = cosf(angle), s = sign * sinf(angle);
+        for (size_t from = 0; from < half; from += SOME) {
+            size_t m = half - from < SOME ? half - from : SOME;
+            float c[SOME], s[SOME];
+            for (size_t i = 0; i < m; i++) {
+                float angle = (float)pos[t] * inv_freq[from + i]; /* float32, as the reference implementations have it */
+                c[i] = cosf(angle), s[i] = sign * sinf(angle);
+            }
             for (size_t h = 0; h < n_heads; h++) {
-                float *a = x + t * ld + h * head_dim + i, *b = a + half, u = *a, v = *b;
-                *a = u * c - v * s;
-                *b = v * c + u * s;
+                float *a = x + t * ld + h * head_dim + from, *b = a + half;
+#pragma omp simd
+                for (size_t i = 0; i < m; i++) {
+                    float u = a[i], v = b[i];
+                    a[i] = u * c[i] - v * s[i];
+                    b[i] = v * c[i] + u * s[i];
+                }
             }
         }
 }
