@@ -140,6 +140,21 @@ awk -F'\t' '$1 == "task aggregate" { a = $2 } $1 == "membership score" { m = $2 
     fail "the final score is not the mean of the three: $(cat "$dir/table")"
 [ "$(wc -l <"$dir/whole/items.jsonl")" -eq $((24 + 110)) ] || fail "not a line a row and a text"
 resumed lume "$dir/lume" --max-new 5 --mmlu-result "$dir/mmlu-open-instruct"
+"$lacuna" compare "$dir/whole" "$dir/whole" >"$dir/table" || fail "compare of LUME"
+for split in forget retain; do
+    for task in Task1 Task2 Task3; do
+        for type in sc qa; do
+            grep -q "^scores.split=$split,task=$task,type=$type..score"$'\t2\t0.5000\t0.5000\t0.5000\t0.5000\t+0.0000$' "$dir/table" ||
+                fail "no row of $split $task $type: $(cat "$dir/table")"
+        done
+    done
+done
+grep -q 'cut_at_max_new\|stderr	[0-9]' "$dir/table" && fail "a count is compared as a score: $(cat "$dir/table")"
+mkdir "$dir/fewer"
+sed '0,/"n":.*2,/s//"n": 1,/' "$dir/whole/eval.json" >"$dir/fewer/eval.json"
+cmp -s "$dir/whole/eval.json" "$dir/fewer/eval.json" && fail "the count was not changed"
+"$lacuna" compare "$dir/whole" "$dir/fewer" 2>&1 | grep -q 'different items (scores.split=forget,task=Task1,type=sc.: 2 and 1)' ||
+    fail "terms of other rows were compared"
 expect 1 'one of mmlu is needed' --suite lume --data "$dir/lume" --max-new 5 --mmlu-result "$dir/once"
 
 # ---- TOFU --------------------------------------------------------------------------------------------------------------
