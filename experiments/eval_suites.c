@@ -71,6 +71,30 @@ static cJSON *load_result(eval_job *j, const char *path, const char *suite, lac_
     return NULL;
 }
 
+/* A number of the retrained model says something beside ours only where both were scored in the same way. */
+static lac_status same_setting(const eval_job *j, const cJSON *retrained, const char *name, const char *ours,
+                               lac_err *err)
+{
+    const char *theirs = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(retrained, name));
+    if (ours && theirs ? !strcmp(ours, theirs) : ours == theirs) return LAC_OK;
+    return lac_fail(err, LAC_ERR_DATA, "--retrained %s was scored %s%s%s%s, this model %s%s%s%s; score both with the same",
+                    j->retrained, theirs ? "with --" : "without --", name, theirs ? " " : "", theirs ? theirs : "",
+                    ours ? "with --" : "without --", name, ours ? " " : "", ours ? ours : "");
+}
+
+/* The result behind --retrained, checked; NULL without one, or with err set. */
+static cJSON *load_retrained(eval_job *j, lac_err *err)
+{
+    const bool prompts = !strcmp(j->suite, "tofu");
+    cJSON *json = j->retrained ? load_result(j, j->retrained, j->suite, err) : NULL;
+    if (!json || (!same_setting(j, json, "compat", j->compat, err) &&
+                  (!prompts || (!same_setting(j, json, "chat", j->chat, err) &&
+                                !same_setting(j, json, "template", j->template, err)))))
+        return json;
+    cJSON_Delete(json);
+    return NULL;
+}
+
 static lac_status parse_compat(bool *open_unlearning, const eval_job *j, lac_err *err)
 {
     *open_unlearning = j->compat && !strcmp(j->compat, "open-unlearning");
@@ -88,7 +112,7 @@ static lac_status membership(lac_membership_scores *scores, eval_job *j, size_t 
                                 .first_item = first_item,
                                 .items = &j->items,
                                 .progress = &progress};
-    cJSON *retrained = j->retrained ? load_result(j, j->retrained, "membership", err) : NULL;
+    cJSON *retrained = load_retrained(j, err);
     if (err->code || parse_compat(&opts.open_unlearning, j, err) ||
         lac_membership_load(&data, j->data, j->limit, &j->arena, err) ||
         (j->reference && lac_model_load(&reference, j->reference, &j->arena, err))) {
@@ -194,8 +218,7 @@ static lac_status eval_tofu(eval_job *j, lac_err *err)
     lac_progress progress;
     lac_tofu_opts opts = {
         .template = j->template, .max_new = max_new(j, 200), .items = &j->items, .progress = &progress};
-    cJSON *retrained = j->retrained ? load_result(j, j->retrained, "tofu", err) : NULL;
-    cJSON_Delete(retrained);
+    cJSON_Delete(load_retrained(j, err));
     const char *theirs = j->retrained ? lac_printf(&j->arena, err, "%s/items.jsonl", j->retrained) : NULL;
     if (err->code || lac_tofu_parse_compat(&opts.compat, j->compat, err) ||
         lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err) ||

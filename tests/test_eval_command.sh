@@ -111,6 +111,8 @@ score --suite membership --data "$dir/mia" --retrained "$dir/whole" --out "$dir/
 grep '^min_k_plus' "$dir/table" | cut -f 7 | grep -q '^-*0.00$' || fail "against itself nothing leaks: $(cat "$dir/table")"
 score --suite membership --data "$dir/mia" --compat open-unlearning --out "$dir/compat" >/dev/null || fail "--compat"
 cmp -s "$dir/compat/items.jsonl" "$dir/again/items.jsonl" && fail "--compat changes nothing"
+expect 1 'scored without --compat, this model with --compat open-unlearning; score both with the same' \
+    --suite membership --data "$dir/mia" --compat open-unlearning --retrained "$dir/again"
 expect 2 'open-unlearning' --suite membership --data "$dir/mia" --compat tofu
 expect 1 'one of membership is needed' --suite membership --data "$dir/mia" --retrained "$dir/mmlu-harness"
 
@@ -170,6 +172,13 @@ score --suite tofu --data "$dir/tofu" --max-new 1 --retrained "$dir/whole" --out
 grep -q $'^forget quality\t1\t' "$dir/table" || fail "against itself forgetting is perfect: $(cat "$dir/table")"
 score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' --out "$dir/ou" \
     >/dev/null || fail "--compat open-unlearning"
+theirs() { expect 1 "$1" --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --retrained "$dir/ou" "${@:2}"; }
+theirs 'scored with --compat open-unlearning, this model without --compat' --template 'Question: {}'
+theirs 'scored with --template Question: {}, this model without --template' --compat open-unlearning
+theirs 'scored with --chat none, this model with --chat olmo' --compat open-unlearning --template 'Question: {}' --chat olmo
+score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' \
+    --retrained "$dir/ou" --out "$dir/ou-same" >"$dir/table" || fail "--retrained of the same settings"
+grep -q $'^forget quality\t1\t' "$dir/table" || fail "forget quality with --compat: $(cat "$dir/table")"
 expect 2 'has no {}' --suite tofu --data "$dir/tofu" --template 'Question:'
 expect 1 'must begin with forget' --suite tofu --data "$dir/sets/village.jsonl"
 expect 1 'no array of texts "perturbed_answer"' --suite tofu --data "$dir/tofu/forget.jsonl"
