@@ -175,6 +175,9 @@ static lac_status eval_lume(eval_job *j, lac_err *err)
     lac_progress progress;
     lac_lume_opts opts = {.max_new = max_new(j, 256), .items = &j->items, .progress = &progress};
     double mmlu;
+    if (j->compat)
+        return lac_fail(err, LAC_ERR_USAGE, "--compat %s: the score of --suite lume has one definition; --suite membership "
+                        "and tofu have others too", j->compat);
     lac_status status = load_mmlu(&mmlu, j, err);
     if (!status) status = lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err);
     if (!status) status = lac_lume_load(&data, j->data, j->limit, j->ids, &j->arena, err);

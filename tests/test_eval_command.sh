@@ -157,6 +157,7 @@ sed '0,/"n":.*2,/s//"n": 1,/' "$dir/whole/eval.json" >"$dir/fewer/eval.json"
 cmp -s "$dir/whole/eval.json" "$dir/fewer/eval.json" && fail "the count was not changed"
 "$lacuna" compare "$dir/whole" "$dir/fewer" 2>&1 | grep -q 'different items (scores.split=forget,task=Task1,type=sc.: 2 and 1)' ||
     fail "terms of other rows were compared"
+expect 2 'has one definition' --suite lume --data "$dir/lume" --compat open-unlearning
 expect 1 'one of mmlu is needed' --suite lume --data "$dir/lume" --max-new 5 --mmlu-result "$dir/once"
 
 # ---- TOFU --------------------------------------------------------------------------------------------------------------
