@@ -139,19 +139,39 @@ static lac_status eval_membership(eval_job *j, lac_err *err)
     return LAC_OK;
 }
 
-/* MMLU's mean over questions out of another result; NaN where none is given. */
-static lac_status load_mmlu(double *mmlu, eval_job *j, lac_err *err)
+static const char *text_of(const cJSON *json, const char *name, lac_arena *arena, lac_err *err)
 {
-    *mmlu = NAN;
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
+    return lac_strdup(arena, text ? text : "unknown", err);
+}
+
+/* MMLU's mean over questions out of another result, and of which questions; NaN where none is given. */
+static lac_status load_mmlu(lac_semeval_mmlu *mmlu, eval_job *j, lac_err *err)
+{
+    *mmlu = (lac_semeval_mmlu){.acc = NAN};
     cJSON *result = j->mmlu_result ? load_result(j, j->mmlu_result, "mmlu", err) : NULL;
+    if (!result) return err->code;
     const cJSON *micro = cJSON_GetObjectItemCaseSensitive(result, "micro");
-    if (result) *mmlu = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(micro, "acc"));
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(micro, "n");
+    const cJSON *shots = cJSON_GetObjectItemCaseSensitive(result, "shots");
+    *mmlu = (lac_semeval_mmlu){.acc = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(micro, "acc")),
+                               .style = text_of(result, "style", &j->arena, err),
+                               .split = text_of(result, "split", &j->arena, err),
+                               .shots = cJSON_IsNumber(shots) ? shots->valueint : 0,
+                               .n = cJSON_IsNumber(n) ? (size_t)n->valuedouble : 0};
     cJSON_Delete(result);
+    if (!err->code && !lac_semeval_mmlu_is_official(mmlu))
+        fprintf(stderr, "lacuna: --mmlu-result %s: %zu questions of the %s split in the style %s with %d examples, where "
+                        "SemEval's final score has all %d of the test split in the style open-instruct with %d: the one "
+                        "that comes out cannot be set beside published ones\n",
+                j->mmlu_result, mmlu->n, mmlu->split, mmlu->style, mmlu->shots, LAC_SEMEVAL_MMLU_N,
+                LAC_SEMEVAL_MMLU_SHOTS);
     return err->code;
 }
 
 /* The official score's three parts, as far as they are there. */
-static lac_status add_semeval(eval_job *j, const lac_lume_scores *scores, size_t n_rows, double mmlu, lac_err *err)
+static lac_status add_semeval(eval_job *j, const lac_lume_scores *scores, size_t n_rows, const lac_semeval_mmlu *mmlu,
+                              lac_err *err)
 {
     lac_membership_scores members = {0};
     double auc = NAN;
@@ -174,7 +194,7 @@ static lac_status eval_lume(eval_job *j, lac_err *err)
     lac_lume_scores scores;
     lac_progress progress;
     lac_lume_opts opts = {.max_new = max_new(j, 256), .items = &j->items, .progress = &progress};
-    double mmlu;
+    lac_semeval_mmlu mmlu;
     if (j->compat)
         return lac_fail(err, LAC_ERR_USAGE, "--compat %s: the score of --suite lume has one definition; --suite membership "
                         "and tofu have others too", j->compat);
@@ -190,7 +210,7 @@ static lac_status eval_lume(eval_job *j, lac_err *err)
     cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, lac_lume_json(&scores));
     if (!j->json) lac_lume_table(stdout, &scores);
-    return add_semeval(j, &scores, data.n, mmlu, err);
+    return add_semeval(j, &scores, data.n, &mmlu, err);
 }
 
 static lac_status eval_qa(eval_job *j, lac_err *err)

@@ -250,10 +250,20 @@ static void harmonic_means_are_pythons(void **state)
         is_near(lac_harmonic_mean(x, n), cJSON_GetArrayItem(c, 1)->valuedouble, 1e-12);
     }
     /* AILS-NTUA's line of the 7B table: .827, .847 and .443 give .706, from an AUC of .5765 or .4235 */
-    lac_semeval s = lac_semeval_score(.827, .4235, .443);
+    lac_semeval_mmlu mmlu = {.acc = .443, .style = "open-instruct", .split = "test", .shots = 5, .n = 14042};
+    lac_semeval s = lac_semeval_score(.827, .4235, &mmlu);
     is_near(s.membership, .847, 1e-9);
     is_near(s.final, (.827 + .847 + .443) / 3, 1e-12);
-    assert_true(isnan(lac_semeval_score(.827, NAN, .443).final));
+    assert_true(isnan(lac_semeval_score(.827, NAN, &mmlu).final));
+    assert_true(lac_semeval_mmlu_is_official(&mmlu));
+    mmlu.n--;
+    assert_false(lac_semeval_mmlu_is_official(&mmlu));
+    mmlu.n++, mmlu.split = "val";
+    assert_false(lac_semeval_mmlu_is_official(&mmlu));
+    mmlu.split = "test", mmlu.style = "harness";
+    assert_false(lac_semeval_mmlu_is_official(&mmlu));
+    mmlu.style = "open-instruct", mmlu.shots = 0;
+    assert_false(lac_semeval_mmlu_is_official(&mmlu));
 }
 
 static void truth_ratios_are_those_written_out_in_numpy(void **state)

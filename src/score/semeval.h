@@ -15,14 +15,29 @@
 
 #include "base/json.h"
 
+enum { LAC_SEMEVAL_MMLU_N = 14042, LAC_SEMEVAL_MMLU_SHOTS = 5 };
+
 #define LAC_SEMEVAL_MMLU_LEAST 0.371 /* below it an entry was not ranked: three quarters of the 7B model's before */
 
+/* What MMLU was scored on, and how. */
 typedef struct {
-    double task_aggregate, auc, membership, mmlu, final; /* NaN: not known */
+    double acc; /* NaN: not known */
+    const char *style, *split;
+    int shots;
+    size_t n;
+} lac_semeval_mmlu;
+
+typedef struct {
+    double task_aggregate, auc, membership, final; /* NaN: not known */
+    lac_semeval_mmlu mmlu;
 } lac_semeval;
 
-/* auc and mmlu may be NaN; final then is too. */
-lac_semeval lac_semeval_score(double task_aggregate, double auc, double mmlu);
+/* Whether it is the organisers' own: all of the test split in open-instruct's style with 5 examples.  With another one
+ * the final score is none to set beside the published ones. */
+bool lac_semeval_mmlu_is_official(const lac_semeval_mmlu *mmlu);
+
+/* auc and mmlu's acc may be NaN; final then is too. */
+lac_semeval lac_semeval_score(double task_aggregate, double auc, const lac_semeval_mmlu *mmlu);
 
 cJSON *lac_semeval_json(const lac_semeval *s);
 void lac_semeval_table(FILE *to, const lac_semeval *s);
