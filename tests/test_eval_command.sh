@@ -178,6 +178,13 @@ score --suite tofu --data "$dir/tofu" --max-new 1 --retrained "$dir/whole" --out
 grep -q $'^forget quality\t1\t' "$dir/table" || fail "against itself forgetting is perfect: $(cat "$dir/table")"
 score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' --out "$dir/ou" \
     >/dev/null || fail "--compat open-unlearning"
+mkdir "$dir/tofu-two"
+cp "$dir/tofu"/*.jsonl "$dir/tofu-two"
+mv "$dir/tofu-two/forget_perturbed.jsonl" "$dir/tofu-two/forget10_perturbed.json"
+score --suite tofu --data "$dir/tofu-two" --max-new 8 --out "$dir/json" >"$dir/table" || fail "tofu, .json"
+cmp "$dir/whole/items.jsonl" "$dir/json/items.jsonl" || fail "a file named .json gives other items"
+cp "$dir/tofu-two/forget10_perturbed.json" "$dir/tofu-two/forget01_perturbed.json"
+expect 1 'two sets named forget\*: forget01_perturbed.json and forget10_perturbed.json' --suite tofu --data "$dir/tofu-two"
 theirs() { expect 1 "$1" --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --retrained "$dir/ou" "${@:2}"; }
 theirs 'scored with --compat open-unlearning, this model without --compat' --template 'Question: {}'
 theirs 'scored with --template Question: {}, this model without --template' --compat open-unlearning

@@ -63,11 +63,39 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && !strcmp(text + n - m, end);
 }
 
-static lac_status add_file(lac_tofu *data, const char *path, const char *name, int limit, lac_arena *arena, lac_err *err)
+static int set_of(const char *name)
 {
     int set = 0;
-    size_t n;
     while (set < LAC_TOFU_SETS && strncmp(name, set_name[set], strlen(set_name[set]))) set++;
+    return set;
+}
+
+/* Of a directory only those with wrong answers; one of each set: forget01 is a part of forget05, and both together are
+ * neither. */
+static lac_status choose_files(lac_set_files *files, const char *path, lac_err *err)
+{
+    const char *first[LAC_TOFU_SETS + 1] = {NULL};
+    size_t n = 0;
+    for (size_t i = 0; i < files->n; i++) {
+        if (!ends_with(files->name[i], "_perturbed")) continue;
+        int set = set_of(files->name[i]);
+        if (first[set] && set < LAC_TOFU_SETS)
+            return lac_fail(err, LAC_ERR_DATA, "%s holds two sets named %s*: %s and %s, which would be counted as one; put "
+                            "the one to score and the sets of other names into a directory of their own", path,
+                            set_name[set], first[set], strrchr(files->path[i], '/') + 1);
+        first[set] = strrchr(files->path[i], '/') + 1;
+        files->path[n] = files->path[i];
+        files->name[n++] = files->name[i];
+    }
+    files->n = n;
+    return n ? LAC_OK
+             : lac_fail(err, LAC_ERR_FILE, "%s holds no file named *_perturbed.jsonl: those have the wrong answers", path);
+}
+
+static lac_status add_file(lac_tofu *data, const char *path, const char *name, int limit, lac_arena *arena, lac_err *err)
+{
+    int set = set_of(name);
+    size_t n;
     if (set == LAC_TOFU_SETS)
         return lac_fail(err, LAC_ERR_DATA, "%s: its name must begin with forget, retain, real_authors or world_facts", path);
     lac_tofu_row *row = lac_rows_load(&n, sizeof *row, path, limit, read_row, arena, err);
@@ -84,14 +112,10 @@ static lac_status add_file(lac_tofu *data, const char *path, const char *name, i
 lac_status lac_tofu_load(lac_tofu *data, const char *path, int limit, lac_arena *arena, lac_err *err)
 {
     lac_set_files files;
-    bool dir = lac_path_is_dir(path);
     *data = (lac_tofu){0};
-    if (lac_set_files_find(&files, path, arena, err)) return err->code;
-    for (size_t i = 0; i < files.n && !err->code; i++)
-        if (!dir || ends_with(files.name[i], "_perturbed"))
-            add_file(data, files.path[i], files.name[i], limit, arena, err);
-    if (!err->code && !data->n)
-        lac_fail(err, LAC_ERR_FILE, "%s holds no file named *_perturbed.jsonl: those have the wrong answers", path);
+    if (lac_set_files_find(&files, path, true, arena, err) || (lac_path_is_dir(path) && choose_files(&files, path, err)))
+        return err->code;
+    for (size_t i = 0; i < files.n && !err->code; i++) add_file(data, files.path[i], files.name[i], limit, arena, err);
     return err->code;
 }
 

@@ -1,8 +1,8 @@
 /* TOFU (Maini et al. 2024): what a model says of invented authors it shall forget, and of what it shall keep.
  *
- *   {"question", "answer", "paraphrased_answer", "perturbed_answer": [...]}      in DIR/<set>_perturbed.jsonl
+ *   {"question", "answer", "paraphrased_answer", "perturbed_answer": [...]}      in DIR/<set>_perturbed.jsonl, or .json
  *
- * Sets are told by how their names begin: forget, retain, real_authors, world_facts.  With l(a) = the mean of -log p over
+ * Sets are told by how their names begin: forget, retain, real_authors, world_facts; a directory has one of each at most.  With l(a) = the mean of -log p over
  * an answer's tokens behind the question, a the answer, ã its paraphrase (a where there is none), â the wrong ones:
  *
  *   probability            exp(-l(a));  of real_authors and world_facts  exp(-l(a)) / (exp(-l(a)) + Σ exp(-l(â)))
