@@ -332,6 +332,43 @@ static void tofu_rows_are_scored_as_pytorch_does(void **state)
     fclose(items.file);
 }
 
+/* What locuslab/tofu's utils.py makes of the losses in items.jsonl: exp(-losses).mean() over exp(-loss), in every set. */
+static void compat_tofu_takes_the_arithmetic_ratio_in_every_set(void **state)
+{
+    world *w = *state;
+    static const char *const name[] = {"forget", "retain", "real_authors", "world_facts"};
+    lac_tofu data;
+    lac_tofu_scores scores;
+    lac_items items = {.file = tmpfile()};
+    lac_tofu_opts opts = {.max_new = 1, .compat = LAC_TOFU_ORIGINAL, .items = &items};
+    if (lac_tofu_load(&data, FIXTURES "/tofu", 0, &w->arena, &w->err) ||
+        lac_tofu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
+        fail_msg("%s", w->err.msg);
+    char line[4096];
+    double sum[4] = {0}, geometric = 0;
+    size_t rows[4] = {0};
+    rewind(items.file);
+    while (fgets(line, sizeof line, items.file)) {
+        cJSON *row = cJSON_Parse(line);
+        const cJSON *losses = cJSON_GetObjectItem(row, "loss_wrong"), *loss;
+        double wrong = 0, mean = 0, n = cJSON_GetArraySize(losses);
+        int set = 0;
+        while (strcmp(name[set], cJSON_GetObjectItem(row, "set")->valuestring)) set++;
+        cJSON_ArrayForEach(loss, losses) wrong += exp(-loss->valuedouble) / n, mean += loss->valuedouble / n;
+        double ratio = wrong / exp(-number(row, "loss_correct")), other = exp(number(row, "loss_correct") - mean);
+        sum[set] += set ? fmax(0, 1 - ratio) : fmin(ratio, 1 / ratio);
+        if (!set) geometric += fmin(other, 1 / other);
+        rows[set]++;
+        cJSON_Delete(row);
+    }
+    for (int set = 0; set < 4; set++) {
+        assert_int_equal(scores.set[set].n, rows[set]);
+        is_near(scores.set[set].truth_ratio.mean, sum[set] / (double)rows[set], 1e-9);
+    }
+    assert_true(fabs(geometric - sum[0]) > 1e-3); /* else the two could not be told apart */
+    fclose(items.file);
+}
+
 static void short_answers_match_as_in_the_harness(void **state)
 {
     world *w = *state;
@@ -458,6 +495,7 @@ int main(void)
         cmocka_unit_test(truth_ratios_are_those_written_out_in_numpy),
         cmocka_unit_test(extraction_needs_all_that_follows),
         cmocka_unit_test(tofu_rows_are_scored_as_pytorch_does),
+        cmocka_unit_test(compat_tofu_takes_the_arithmetic_ratio_in_every_set),
         cmocka_unit_test(short_answers_match_as_in_the_harness),
         cmocka_unit_test(letters_are_as_likely_as_the_old_programs_say),
         cmocka_unit_test(memory_that_ends_is_an_error_and_no_crash),

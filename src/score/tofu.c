@@ -275,10 +275,12 @@ static size_t recall(scoring *s)
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 
+/* The truth ratio as it counts in a set's mean.  TOFU's utils.py takes the arithmetic R in every set. */
 static double judged(const scoring *s, const values *v, lac_tofu_set set)
 {
-    if (set != LAC_TOFU_FORGET) return fmax(0, 1 - (s->opts->compat == LAC_TOFU_ORIGINAL ? v->arithmetic : v->ratio));
-    return fmin(v->ratio, 1 / (v->ratio + (s->opts->compat == LAC_TOFU_OPEN_UNLEARNING ? 1e-10 : 0)));
+    const double ratio = s->opts->compat == LAC_TOFU_ORIGINAL ? v->arithmetic : v->ratio;
+    if (set != LAC_TOFU_FORGET) return fmax(0, 1 - ratio);
+    return fmin(ratio, 1 / (ratio + (s->opts->compat == LAC_TOFU_OPEN_UNLEARNING ? 1e-10 : 0)));
 }
 
 static lac_tofu_mean mean_of(double *x, size_t n)

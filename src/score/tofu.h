@@ -8,7 +8,7 @@
  *   probability            exp(-l(a));  of real_authors and world_facts  exp(-l(a)) / (exp(-l(a)) + Σ exp(-l(â)))
  *   rougeL_recall          of the answer in what the model says greedily, words stemmed
  *   truth ratio R          exp(-mean l(â)) / exp(-l(ã))           (the code of both repositories: a geometric mean)
- *       arithmetic         mean exp(-l(â)) / exp(-l(ã))           (the paper's formula; TOFU's own utility)
+ *       arithmetic         mean exp(-l(â)) / exp(-l(ã))           (the paper's formula; TOFU's utils.py)
  *   truth_ratio            forget: mean of min(R, 1/R);  else mean of max(0, 1 - R)
  *   exact_memorization     share of the answer's tokens that are the likeliest behind those before them
  *   extraction_strength    1 - k/L, k the fewest of the L tokens to be given so that all others are the likeliest
@@ -16,8 +16,10 @@
  *   forget quality         Kolmogorov-Smirnov p of the forget set's R against those of a model that never saw it
  *
  * compat "open-unlearning": an end-of-text token behind every answer counts in l; 1e-10 is added to denominators; where
- * even the last token fails, extraction strength is 1/L, not 0.  compat "tofu": the end-of-text token, and the arithmetic
- * R in the utility.  Forget quality needs the same compat on both sides. */
+ * even the last token fails, extraction strength is 1/L, not 0.  compat "tofu": get_model_utility of
+ * locuslab/tofu's utils.py, that is the end-of-text token, and the arithmetic R in every set's truth ratio (its
+ * aggregate_eval_stat.py takes the geometric one in every set).  Forget quality is of the geometric R in all of them, and
+ * needs the same compat on both sides. */
 #ifndef LAC_TOFU_H
 #define LAC_TOFU_H
 
