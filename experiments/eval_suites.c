@@ -34,6 +34,9 @@ static void add_scores(eval_job *j, cJSON *scores)
 /* How many tokens a suite lets the model say, where nobody asked for another number. */
 static int max_new(const eval_job *j, int usual) { return j->max_new ? j->max_new : usual; }
 
+static const char *style_of(const eval_job *j) { return j->style ? j->style : "harness"; }
+static const char *chat_of(const eval_job *j) { return j->chat ? j->chat : "none"; }
+
 static lac_status eval_mmlu(eval_job *j, lac_err *err)
 {
     lac_mmlu data;
@@ -41,7 +44,7 @@ static lac_status eval_mmlu(eval_job *j, lac_err *err)
     lac_progress progress;
     lac_mmlu_opts opts = {.items = &j->items, .progress = &progress};
     const char *split = j->split ? j->split : "val";
-    if (lac_mmlu_parse_style(&opts.style, j->style, err)) return err->code;
+    if (lac_mmlu_parse_style(&opts.style, style_of(j), err)) return err->code;
     opts.shots = j->shots < 0 ? lac_mmlu_default_shots(opts.style) : j->shots;
     if (opts.shots > 5) return lac_fail(err, LAC_ERR_USAGE, "--shots %d: MMLU's dev split has 0 to 5", j->shots);
     lac_status status = lac_mmlu_load(&data, j->data, split, j->subjects, opts.shots, j->limit, &j->arena, err);
@@ -88,7 +91,7 @@ static cJSON *load_retrained(eval_job *j, lac_err *err)
     const bool prompts = !strcmp(j->suite, "tofu");
     cJSON *json = j->retrained ? load_result(j, j->retrained, j->suite, err) : NULL;
     if (!json || (!same_setting(j, json, "compat", j->compat, err) &&
-                  (!prompts || (!same_setting(j, json, "chat", j->chat, err) &&
+                  (!prompts || (!same_setting(j, json, "chat", chat_of(j), err) &&
                                 !same_setting(j, json, "template", j->template, err)))))
         return json;
     cJSON_Delete(json);
@@ -199,14 +202,14 @@ static lac_status eval_lume(eval_job *j, lac_err *err)
         return lac_fail(err, LAC_ERR_USAGE, "--compat %s: the score of --suite lume has one definition; --suite membership "
                         "and tofu have others too", j->compat);
     lac_status status = load_mmlu(&mmlu, j, err);
-    if (!status) status = lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err);
+    if (!status) status = lac_chat_parse(&opts.chat, chat_of(j), j->model.tokenizer, err);
     if (!status) status = lac_lume_load(&data, j->data, j->limit, j->ids, &j->arena, err);
     if (status) return status;
     begin_progress(&progress, j, "rows", data.n);
     status = lac_lume_run(&scores, &data, &j->run, &j->model, &opts, &j->arena, err);
     lac_progress_end(&progress);
     if (status) return status;
-    eval_add_text(j, "chat", j->chat);
+    eval_add_text(j, "chat", chat_of(j));
     cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, lac_lume_json(&scores));
     if (!j->json) lac_lume_table(stdout, &scores);
@@ -218,7 +221,7 @@ static lac_status eval_qa(eval_job *j, lac_err *err)
     lac_qa_sets data;
     lac_progress progress;
     lac_qa_score_opts opts = {.max_new = max_new(j, 32), .items = &j->items, .progress = &progress};
-    if (lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err) ||
+    if (lac_chat_parse(&opts.chat, chat_of(j), j->model.tokenizer, err) ||
         lac_qa_sets_load(&data, j->data, j->limit, &j->arena, err))
         return err->code;
     lac_qa_score *score = LAC_NEW(&j->arena, lac_qa_score, data.n_sets, err);
@@ -227,7 +230,7 @@ static lac_status eval_qa(eval_job *j, lac_err *err)
     lac_status status = lac_qa_sets_run(score, &data, &j->run, &j->model, &opts, err);
     lac_progress_end(&progress);
     if (status) return status;
-    eval_add_text(j, "chat", j->chat);
+    eval_add_text(j, "chat", chat_of(j));
     cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, lac_qa_sets_json(score, &data));
     if (!j->json) lac_qa_sets_table(stdout, score, &data);
@@ -244,7 +247,7 @@ static lac_status eval_tofu(eval_job *j, lac_err *err)
     cJSON_Delete(load_retrained(j, err));
     const char *theirs = j->retrained ? lac_printf(&j->arena, err, "%s/items.jsonl", j->retrained) : NULL;
     if (err->code || lac_tofu_parse_compat(&opts.compat, j->compat, err) ||
-        lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err) ||
+        lac_chat_parse(&opts.chat, chat_of(j), j->model.tokenizer, err) ||
         lac_tofu_load(&data, j->data, j->limit, &j->arena, err))
         return err->code;
     begin_progress(&progress, j, "questions", data.n);
@@ -253,7 +256,7 @@ static lac_status eval_tofu(eval_job *j, lac_err *err)
     if (!status && theirs) status = lac_tofu_quality(&scores, theirs, &j->arena, err);
     if (status) return status;
     eval_add_text(j, "compat", j->compat);
-    eval_add_text(j, "chat", j->chat);
+    eval_add_text(j, "chat", chat_of(j));
     eval_add_text(j, "template", j->template);
     cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, lac_tofu_json(&scores));
@@ -300,14 +303,41 @@ static lac_status eval_choices(eval_job *j, lac_err *err)
 }
 
 static const eval_suite suites[] = {
-    {"mmlu", eval_mmlu, true},
-    {"choices", eval_choices, true},
-    {"qa", eval_qa, true},
-    {"lume", eval_lume, true},
-    {"tofu", eval_tofu, true},
-    {"membership", eval_membership, true},
-    {"facts", eval_facts, true},
+    {"mmlu", eval_mmlu, true, {"split", "style", "shots", "subjects"}},
+    {"choices", eval_choices, true, {NULL}},
+    {"qa", eval_qa, true, {"chat", "max-new"}},
+    {"lume", eval_lume, true, {"ids", "chat", "max-new", "mmlu-result", "compat"}},
+    {"tofu", eval_tofu, true, {"chat", "max-new", "template", "retrained", "compat"}},
+    {"membership", eval_membership, true, {"reference", "gradnorm", "min-k", "retrained", "compat"}},
+    {"facts", eval_facts, true, {NULL}},
 };
+
+static bool has_option(const eval_suite *suite, const char *name)
+{
+    for (int i = 0; i < EVAL_MOST_OPTIONS && suite->options[i]; i++)
+        if (!strcmp(suite->options[i], name)) return true;
+    return false;
+}
+
+lac_status eval_check_options(const eval_job *j, const eval_suite *suite, lac_err *err)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } option[] = {{"split", j->split},          {"style", j->style},       {"shots", j->shots != -1},
+                  {"subjects", j->subjects},    {"ids", j->ids},           {"chat", j->chat},
+                  {"max-new", j->max_new != 0}, {"template", j->template}, {"mmlu-result", j->mmlu_result},
+                  {"reference", j->reference},  {"gradnorm", j->gradnorm}, {"min-k", j->min_k != 0},
+                  {"retrained", j->retrained},  {"compat", j->compat}};
+    char own[160] = "";
+    for (int i = 0; i < EVAL_MOST_OPTIONS && suite->options[i]; i++)
+        snprintf(own + strlen(own), sizeof own - strlen(own), "%s--%s", i ? ", " : "", suite->options[i]);
+    for (size_t i = 0; i < sizeof option / sizeof *option; i++)
+        if (option[i].given && !has_option(suite, option[i].name))
+            return lac_fail(err, LAC_ERR_USAGE, "--%s: --suite %s does not use it; %s%s", option[i].name, suite->name,
+                            *own ? "it has " : "it has --data, --limit and --out alone", own);
+    return LAC_OK;
+}
 
 const eval_suite *eval_suite_find(const char *name, lac_err *err)
 {
@@ -335,7 +365,7 @@ lac_status eval_add_inputs(eval_job *j, lac_manifest *manifest, lac_err *err)
     lac_mmlu_style style;
     char *split = lac_printf(&j->arena, err, "%s/%s", j->data, j->split ? j->split : "val");
     char *dev = lac_printf(&j->arena, err, "%s/dev", j->data);
-    if (!split || !dev || lac_mmlu_parse_style(&style, j->style, err)) return err->code;
+    if (!split || !dev || lac_mmlu_parse_style(&style, style_of(j), err)) return err->code;
     bool shots = j->shots < 0 ? lac_mmlu_default_shots(style) > 0 : j->shots > 0;
     if (!status) status = lac_manifest_input(manifest, split, err);
     return !status && shots ? lac_manifest_input(manifest, dev, err) : status;
