@@ -102,6 +102,16 @@ awk -F'"pick":' '/"set":"village"/ { print; next } # of the numbers: eight that 
 grep -q $'^all\t404\t8\t2\t0.109$' "$dir/table" || fail "not eight and two turned, p 112/1024: $(tail -4 "$dir/table")"
 grep -q $'^numbers\t400\t8\t2\t' "$dir/table" && grep -q $'^village\t4\t0\t0\t1$' "$dir/table" || fail "by set"
 [ "$(grep -c '"turned":"wrong"' "$dir/flips.jsonl")" -eq 8 ] && [ "$(wc -l <"$dir/flips.jsonl")" -eq 10 ] || fail "the flips"
+grep -q $'^all acc_norm\t404\t0\t0\t1$' "$dir/table" || fail "no row of acc_norm: $(tail -6 "$dir/table")"
+mkdir "$dir/turned-norm"
+cp "$dir/choices/eval.json" "$dir/turned-norm"
+awk '/"set":"village"/ || n == 5 { print; next } # five picks by characters that were right are wrong
+     { match($0, /"pick_norm":[0-9]/); pick = substr($0, RSTART + 12, 1); answer = substr($0, length($0) - 1, 1)
+       if (pick == answer) { n++; sub(/"pick_norm":[0-9]/, "\"pick_norm\":" 1 - pick) }
+       print }' "$dir/choices/items.jsonl" >"$dir/turned-norm/items.jsonl"
+"$lacuna" compare "$dir/choices" "$dir/turned-norm" >"$dir/table" || fail "compare of acc_norm"
+grep -q $'^numbers acc_norm\t400\t5\t0\t0.0625$' "$dir/table" && grep -q $'^numbers\t400\t0\t0\t1$' "$dir/table" ||
+    fail "not five turned by acc_norm alone: $(tail -6 "$dir/table")"
 "$lacuna" compare "$dir/choices" "$dir/turned" --json | grep -q '"turned_right":.2' || fail "compare --json"
 sed -i 1d "$dir/turned/items.jsonl"
 "$lacuna" compare "$dir/choices" "$dir/turned" 2>&1 | grep -q 'not the same item' || fail "items that are not the same were paired"
