@@ -255,6 +255,14 @@ static void harmonic_means_are_pythons(void **state)
     is_near(s.membership, .847, 1e-9);
     is_near(s.final, (.827 + .847 + .443) / 3, 1e-12);
     assert_true(isnan(lac_semeval_score(.827, NAN, &mmlu).final));
+    const double least[] = {.371, .3711};
+    for (int i = 0; i < 2; i++) { /* the award list: above 0.371 */
+        mmlu.acc = least[i];
+        s = lac_semeval_score(.827, .4235, &mmlu);
+        cJSON *json = lac_semeval_json(&s);
+        assert_int_equal(cJSON_IsTrue(cJSON_GetObjectItem(json, "mmlu_suffices")), i);
+        cJSON_Delete(json);
+    }
     assert_true(lac_semeval_mmlu_is_official(&mmlu));
     mmlu.n--;
     assert_false(lac_semeval_mmlu_is_official(&mmlu));

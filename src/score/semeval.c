@@ -23,7 +23,7 @@ lac_semeval lac_semeval_score(double task_aggregate, double auc, const lac_semev
 
 static void put_mmlu(cJSON *json, const lac_semeval_mmlu *m)
 {
-    cJSON_AddBoolToObject(json, "mmlu_suffices", m->acc >= LAC_SEMEVAL_MMLU_LEAST);
+    cJSON_AddBoolToObject(json, "mmlu_suffices", m->acc > LAC_SEMEVAL_MMLU_ABOVE);
     cJSON_AddBoolToObject(json, "mmlu_is_official", lac_semeval_mmlu_is_official(m));
     cJSON *of = cJSON_AddObjectToObject(json, "mmlu_of");
     cJSON_AddStringToObject(of, "style", m->style);
