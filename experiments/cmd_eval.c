@@ -74,7 +74,7 @@ int cmd_eval(int argc, char **argv)
     const lac_option options[] = {
         LAC_OPT("suite", &j.suite, "mmlu, choices, qa, lume, tofu, membership or facts"),
         LAC_OPT("data", &j.data, "mmlu: directory of dev/ val/ test/; choices, qa: a .jsonl, or a directory of them; "
-                                 "lume: JSONL, or directory with forget.jsonl and retain.jsonl; tofu: directory of "
+                                 "lume: JSONL, or directory with forget.jsonl and retain.jsonl (or forget_val.jsonl, ...); tofu: directory of "
                                  "*_perturbed.jsonl or .json, one forget set; membership: directory of member.jsonl and nonmember.jsonl; "
                                  "facts: a fact file"),
         LAC_OPT("out", &j.out, "directory to make"),

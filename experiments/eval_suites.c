@@ -355,9 +355,9 @@ const eval_suite *eval_suite_find(const char *name, lac_err *err)
 /* Of MMLU the split's directory, and dev's where examples came from it. */
 lac_status eval_add_inputs(eval_job *j, lac_manifest *manifest, lac_err *err)
 {
-    const char *inner = lac_printf(&j->arena, err, "%s/mia_data", j->data);
+    const char *inner = lac_membership_folder(j->data, &j->arena, err);
     const char *other[] = {j->ids, j->reference, j->retrained, j->mmlu_result,
-                           inner && lac_path_is_dir(inner) ? inner : NULL};
+                           inner && strcmp(inner, j->data) ? inner : NULL};
     lac_status status = lac_manifest_input(manifest, j->model_path, err);
     for (size_t i = 0; i < sizeof other / sizeof *other && !status; i++)
         if (other[i]) status = lac_manifest_input(manifest, other[i], err);

@@ -166,6 +166,16 @@ awk -F'\t' '$1 == "task aggregate" { a = $2 } $1 == "membership score" { m = $2 
     fail "the final score is not the mean of the three: $(cat "$dir/table")"
 [ "$(wc -l <"$dir/whole/items.jsonl")" -eq $((24 + 110)) ] || fail "not a line a row and a text"
 resumed lume "$dir/lume" --max-new 5 --mmlu-result "$dir/mmlu-open-instruct"
+mkdir -p "$dir/handed-out/mia_data/validation" # the organisers' names
+cp "$dir/lume/forget.jsonl" "$dir/handed-out/forget_val.jsonl"
+cp "$dir/lume/retain.jsonl" "$dir/handed-out/retain_val.jsonl"
+cp "$dir/lume/mia_data"/* "$dir/handed-out/mia_data/validation"
+score --suite lume --data "$dir/handed-out" --max-new 5 --out "$dir/named" >/dev/null || fail "lume, forget_val.jsonl"
+cmp "$dir/whole/items.jsonl" "$dir/named/items.jsonl" || fail "the organisers' names give other items"
+grep -q validation/member.jsonl "$dir/named/manifest.json" || fail "the manifest lacks the membership part's files"
+mkdir "$dir/parquet"
+touch "$dir/parquet/forget-00000-of-00001.parquet"
+expect 1 'parquet_rows.py makes .jsonl of .parquet' --suite lume --data "$dir/parquet"
 "$lacuna" compare "$dir/whole" "$dir/whole" >"$dir/table" || fail "compare of LUME"
 for split in forget retain; do
     for task in Task1 Task2 Task3; do

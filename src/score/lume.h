@@ -48,7 +48,8 @@ typedef struct {
     double aggregate; /* their harmonic mean, forget terms as 1 - x */
 } lac_lume_scores;
 
-/* A file, or a directory with forget.jsonl and retain.jsonl (either may be missing).  The split is the file's name.
+/* A file, or a directory with forget.jsonl and retain.jsonl, or files named forget_val.jsonl and the like (either may be
+ * missing).  The split is how the file's name begins, or the rows' own "split", forget or retain; else the name.
  * limit: at most so many rows a file, 0 for all.  ids: a file with one id a line, only those rows; or NULL. */
 lac_status lac_lume_load(lac_lume *data, const char *path, int limit, const char *ids, lac_arena *arena, lac_err *err);
 
