@@ -91,7 +91,8 @@ int cmd_eval(int argc, char **argv)
         LAC_OPT("reference", &j.reference, "membership: a model that has not seen the members"),
         LAC_FLAG("gradnorm", &j.gradnorm, "membership: that attack too (a backward pass a text)"),
         LAC_OPT("min-k", &j.min_k, "membership: share of the tokens that Min-K looks at; 0: 0.2"),
-        LAC_OPT("retrained", &j.retrained, "membership, tofu: a result of a model that never saw the data"),
+        LAC_OPT("retrained", &j.retrained, "membership, tofu: a result of a model that never saw the data; tofu: or "
+                                           "open-unlearning's TOFU_EVAL.json of it"),
         LAC_OPT("compat", &j.compat, "membership, tofu: open-unlearning; tofu also tofu: their quirks (docs/scores.md)"),
         {0},
     };

@@ -237,15 +237,39 @@ static lac_status eval_qa(eval_job *j, lac_err *err)
     return LAC_OK;
 }
 
-static lac_status eval_tofu(eval_job *j, lac_err *err)
+/* --retrained as a log of open-unlearning's; NULL where it is none, or with err set. */
+static cJSON *load_log(const eval_job *j, lac_err *err)
+{
+    cJSON *log = j->retrained && !lac_path_is_dir(j->retrained) ? lac_json_load(j->retrained, err) : NULL;
+    bool is_log = log && lac_tofu_log_ratios(log);
+    if (is_log && j->compat && !strcmp(j->compat, "open-unlearning")) {
+        fprintf(stderr, "lacuna: %s does not say around what template or in what chat its questions stood: --template or "
+                        "--chat have to be those that it was made with\n", j->retrained);
+        return log;
+    }
+    if (is_log)
+        lac_fail(err, LAC_ERR_DATA, "--retrained %s is a log of open-unlearning's; give --compat open-unlearning", j->retrained);
+    cJSON_Delete(log);
+    return NULL;
+}
+
+/* items.jsonl beside the eval.json that --retrained names, or in its directory. */
+static const char *items_of_retrained(eval_job *j, lac_err *err)
+{
+    const char *slash = strrchr(j->retrained, '/');
+    if (lac_path_is_dir(j->retrained)) return lac_printf(&j->arena, err, "%s/items.jsonl", j->retrained);
+    return lac_printf(&j->arena, err, "%.*sitems.jsonl", slash ? (int)(slash + 1 - j->retrained) : 0, j->retrained);
+}
+
+static lac_status score_tofu(eval_job *j, const cJSON *log, lac_err *err)
 {
     lac_tofu data;
     lac_tofu_scores scores;
     lac_progress progress;
     lac_tofu_opts opts = {
         .template = j->template, .max_new = max_new(j, 200), .items = &j->items, .progress = &progress};
-    cJSON_Delete(load_retrained(j, err));
-    const char *theirs = j->retrained ? lac_printf(&j->arena, err, "%s/items.jsonl", j->retrained) : NULL;
+    if (!log) cJSON_Delete(load_retrained(j, err));
+    const char *theirs = j->retrained && !log ? items_of_retrained(j, err) : NULL;
     if (err->code || lac_tofu_parse_compat(&opts.compat, j->compat, err) ||
         lac_chat_parse(&opts.chat, chat_of(j), j->model.tokenizer, err) ||
         lac_tofu_load(&data, j->data, j->limit, &j->arena, err))
@@ -254,6 +278,7 @@ static lac_status eval_tofu(eval_job *j, lac_err *err)
     lac_status status = lac_tofu_run(&scores, &data, &j->run, &j->model, &opts, &j->arena, err);
     lac_progress_end(&progress);
     if (!status && theirs) status = lac_tofu_quality(&scores, theirs, &j->arena, err);
+    if (!status && log) status = lac_tofu_quality_of_log(&scores, log, j->retrained, &j->arena, err);
     if (status) return status;
     eval_add_text(j, "compat", j->compat);
     eval_add_text(j, "chat", chat_of(j));
@@ -262,6 +287,14 @@ static lac_status eval_tofu(eval_job *j, lac_err *err)
     add_scores(j, lac_tofu_json(&scores));
     if (!j->json) lac_tofu_table(stdout, &scores);
     return LAC_OK;
+}
+
+static lac_status eval_tofu(eval_job *j, lac_err *err)
+{
+    cJSON *log = load_log(j, err);
+    lac_status status = err->code ? err->code : score_tofu(j, log, err);
+    cJSON_Delete(log);
+    return status;
 }
 
 static lac_status eval_facts(eval_job *j, lac_err *err)

@@ -221,6 +221,23 @@ theirs 'scored with --chat none, this model with --chat olmo' --compat open-unle
 score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' \
     --retrained "$dir/ou" --out "$dir/ou-same" >"$dir/table" || fail "--retrained of the same settings"
 grep -q $'^forget quality\t1\t' "$dir/table" || fail "forget quality with --compat: $(cat "$dir/table")"
+score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' \
+    --retrained "$dir/ou/eval.json" --out "$dir/ou-file" >"$dir/table" || fail "--retrained .../eval.json"
+ratio=$(grep -o '"truth_ratio":[^,]*' "$dir/ou/items.jsonl" | head -2 | cut -d : -f 2 | paste -sd ' ') # the forget set's
+log() { printf '{"%s": {"agg_value": 1, "value_by_index": {"0": {"score": %s}, "1": {"score": %s}}}}' "$@" >"$dir/TOFU_EVAL.json"; }
+for name in forget_truth_ratio forget_Truth_Ratio; do
+    log $name $ratio
+    score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' \
+        --retrained "$dir/TOFU_EVAL.json" --out "$dir/ou-$name" >"$dir/table" 2>"$dir/said" || fail "a log: $(cat "$dir/said")"
+    grep -q $'^forget quality\t1\t' "$dir/table" || fail "forget quality against a log of its own numbers: $(cat "$dir/table")"
+    grep -q 'around what template' "$dir/said" || fail "nothing is said of the template: $(cat "$dir/said")"
+done
+log forget_truth_ratio 1e9 1e9
+score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --retrained "$dir/TOFU_EVAL.json" \
+    --out "$dir/ou-far" >"$dir/table" 2>/dev/null || fail "a log that is far off"
+grep -q $'^forget quality\t0.3333\t' "$dir/table" || fail "2/C(4, 2) is 1/3: $(cat "$dir/table")"
+expect 1 "a log of open-unlearning's; give --compat open-unlearning" --suite tofu --data "$dir/tofu" \
+    --retrained "$dir/TOFU_EVAL.json"
 expect 2 'has no {}' --suite tofu --data "$dir/tofu" --template 'Question:'
 expect 1 'must begin with forget' --suite tofu --data "$dir/sets/village.jsonl"
 expect 1 'no array of texts "perturbed_answer"' --suite tofu --data "$dir/tofu/forget.jsonl"

@@ -358,30 +358,68 @@ lac_status lac_tofu_run(lac_tofu_scores *scores, const lac_tofu *data, lac_run *
     return status;
 }
 
+typedef struct {
+    double *x;
+    size_t n, capacity;
+} ratios;
+
+static lac_status add_ratio(ratios *r, double x, lac_arena *arena, lac_err *err)
+{
+    if (r->n == r->capacity) {
+        double *more = LAC_NEW(arena, double, r->capacity = r->capacity ? 2 * r->capacity : 64, err);
+        if (!more) return LAC_ERR_MEMORY;
+        if (r->n) memcpy(more, r->x, r->n * sizeof *more);
+        r->x = more;
+    }
+    r->x[r->n++] = x;
+    return LAC_OK;
+}
+
+static lac_status quality(lac_tofu_scores *scores, const ratios *theirs, const char *path, lac_arena *arena, lac_err *err)
+{
+    if (!theirs->n || !scores->set[LAC_TOFU_FORGET].n)
+        return lac_fail(err, LAC_ERR_DATA, "forget quality needs a forget set here and in %s", path);
+    scores->n_retrained = theirs->n;
+    return lac_ks_two_samples(&scores->quality, scores->forget_ratio, scores->set[LAC_TOFU_FORGET].n, theirs->x, theirs->n,
+                              arena, err);
+}
+
 lac_status lac_tofu_quality(lac_tofu_scores *scores, const char *items, lac_arena *arena, lac_err *err)
 {
-    size_t n = 0, capacity = 0;
-    double *theirs = NULL;
+    ratios theirs = {0};
     lac_records r = {0};
     lac_status status = lac_records_open(&r, items, err);
     for (const cJSON *row; !status && (row = lac_records_next(&r, err));) {
         const char *set = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "set"));
         const cJSON *ratio = cJSON_GetObjectItemCaseSensitive(row, "truth_ratio");
         if (!set || strcmp(set, "forget") || !cJSON_IsNumber(ratio)) continue;
-        if (n == capacity) {
-            double *more = LAC_NEW(arena, double, capacity = capacity ? 2 * capacity : 64, err);
-            if (!more) break;
-            if (n) memcpy(more, theirs, n * sizeof *more);
-            theirs = more;
-        }
-        theirs[n++] = ratio->valuedouble;
+        status = add_ratio(&theirs, ratio->valuedouble, arena, err);
     }
     lac_records_close(&r);
-    if (err->code) return err->code;
-    if (!n || !scores->set[LAC_TOFU_FORGET].n)
-        return lac_fail(err, LAC_ERR_DATA, "forget quality needs a forget set here and in %s", items);
-    scores->n_retrained = n;
-    return lac_ks_two_samples(&scores->quality, scores->forget_ratio, scores->set[LAC_TOFU_FORGET].n, theirs, n, arena, err);
+    return err->code ? err->code : quality(scores, &theirs, items, arena, err);
+}
+
+const cJSON *lac_tofu_log_ratios(const cJSON *log)
+{
+    static const char *const name[] = {"forget_truth_ratio", "forget_Truth_Ratio"};
+    for (int i = 0; i < 2; i++) {
+        const cJSON *metric = cJSON_GetObjectItemCaseSensitive(log, name[i]);
+        const cJSON *rows = cJSON_GetObjectItemCaseSensitive(metric, "value_by_index");
+        if (rows) return rows;
+    }
+    return NULL;
+}
+
+lac_status lac_tofu_quality_of_log(lac_tofu_scores *scores, const cJSON *log, const char *path, lac_arena *arena,
+                                   lac_err *err)
+{
+    ratios theirs = {0};
+    const cJSON *row;
+    cJSON_ArrayForEach(row, lac_tofu_log_ratios(log)) {
+        const cJSON *score = cJSON_GetObjectItemCaseSensitive(row, "score");
+        if (cJSON_IsNumber(score) && add_ratio(&theirs, score->valuedouble, arena, err)) return err->code;
+    }
+    return quality(scores, &theirs, path, arena, err);
 }
 
 /* ---- showing ----------------------------------------------------------------------------------------------------- */

@@ -78,6 +78,13 @@ lac_status lac_tofu_run(lac_tofu_scores *scores, const lac_tofu *data, lac_run *
 /* Forget quality against the truth ratios in another result's items.jsonl. */
 lac_status lac_tofu_quality(lac_tofu_scores *scores, const char *items, lac_arena *arena, lac_err *err);
 
+/* The same against a log of open-unlearning's, TOFU_EVAL.json, such as it publishes of its retrained models:
+ *   {"forget_truth_ratio": {"value_by_index": {"0": {"score": R}, ...}, ...}, ...}    older: forget_Truth_Ratio
+ * ratios: its rows, or NULL where the JSON is no such log. */
+const cJSON *lac_tofu_log_ratios(const cJSON *log);
+lac_status lac_tofu_quality_of_log(lac_tofu_scores *scores, const cJSON *log, const char *path, lac_arena *arena,
+                                   lac_err *err);
+
 lac_status lac_tofu_parse_compat(lac_tofu_compat *compat, const char *name, lac_err *err); /* name may be NULL */
 
 /* R out of losses; add is what compat puts into the denominator. */
