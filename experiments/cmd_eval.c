@@ -93,7 +93,8 @@ int cmd_eval(int argc, char **argv)
         LAC_OPT("min-k", &j.min_k, "membership: share of the tokens that Min-K looks at; 0: 0.2"),
         LAC_OPT("retrained", &j.retrained, "membership, tofu: a result of a model that never saw the data; tofu: or "
                                            "open-unlearning's TOFU_EVAL.json of it"),
-        LAC_OPT("compat", &j.compat, "membership, tofu: open-unlearning; tofu also tofu: their quirks (docs/scores.md)"),
+        LAC_OPT("compat", &j.compat, "quirks of published programs (docs/scores.md): membership: open-unlearning; tofu: "
+                                     "open-unlearning, tofu; lume: semeval; mmlu: pandas"),
         {0},
     };
     const lac_usage usage = {

@@ -37,6 +37,12 @@ static int max_new(const eval_job *j, int usual) { return j->max_new ? j->max_ne
 static const char *style_of(const eval_job *j) { return j->style ? j->style : "harness"; }
 static const char *chat_of(const eval_job *j) { return j->chat ? j->chat : "none"; }
 
+static lac_status only_compat(const eval_job *j, const char *known, lac_err *err)
+{
+    if (!j->compat || !strcmp(j->compat, known)) return LAC_OK;
+    return lac_fail(err, LAC_ERR_USAGE, "--compat %s: --suite %s has %s alone", j->compat, j->suite, known);
+}
+
 static lac_status eval_mmlu(eval_job *j, lac_err *err)
 {
     lac_mmlu data;
@@ -44,17 +50,22 @@ static lac_status eval_mmlu(eval_job *j, lac_err *err)
     lac_progress progress;
     lac_mmlu_opts opts = {.items = &j->items, .progress = &progress};
     const char *split = j->split ? j->split : "val";
-    if (lac_mmlu_parse_style(&opts.style, style_of(j), err)) return err->code;
+    if (only_compat(j, "pandas", err) || lac_mmlu_parse_style(&opts.style, style_of(j), err)) return err->code;
     opts.shots = j->shots < 0 ? lac_mmlu_default_shots(opts.style) : j->shots;
     if (opts.shots > 5) return lac_fail(err, LAC_ERR_USAGE, "--shots %d: MMLU's dev split has 0 to 5", j->shots);
+    if (j->compat && opts.style != LAC_MMLU_HENDRYCKS && opts.style != LAC_MMLU_OPEN_INSTRUCT)
+        return lac_fail(err, LAC_ERR_USAGE, "--compat pandas belongs to the styles hendrycks and open-instruct; the harness "
+                        "reads no CSV");
     lac_status status = lac_mmlu_load(&data, j->data, split, j->subjects, opts.shots, j->limit, &j->arena, err);
     if (status) return status;
+    if (j->compat) lac_mmlu_through_pandas(&data);
     begin_progress(&progress, j, "questions", data.n_items);
     status = lac_mmlu_run(&scores, &data, &j->run, &j->model, &opts, &j->arena, err);
     lac_progress_end(&progress);
     if (status) return status;
     eval_add_text(j, "split", split);
     eval_add_text(j, "style", lac_mmlu_style_name(opts.style));
+    if (j->compat) eval_add_text(j, "compat", j->compat);
     cJSON_AddNumberToObject(j->result, "shots", opts.shots);
     add_scores(j, lac_mmlu_json(&scores, &data));
     if (!j->json) lac_mmlu_table(stdout, &scores, &data);
@@ -98,26 +109,20 @@ static cJSON *load_retrained(eval_job *j, lac_err *err)
     return NULL;
 }
 
-static lac_status parse_compat(bool *open_unlearning, const eval_job *j, lac_err *err)
-{
-    *open_unlearning = j->compat && !strcmp(j->compat, "open-unlearning");
-    if (!j->compat || *open_unlearning) return LAC_OK;
-    return lac_fail(err, LAC_ERR_USAGE, "--compat %s is not known: open-unlearning", j->compat);
-}
-
-static lac_status membership(lac_membership_scores *scores, eval_job *j, size_t first_item, lac_err *err)
+static lac_status membership(lac_membership_scores *scores, eval_job *j, size_t first_item, bool open_unlearning,
+                             lac_err *err)
 {
     lac_membership data;
     lac_progress progress;
     lac_model reference = {0};
-    lac_membership_opts opts = {.gradnorm = j->gradnorm,
+    lac_membership_opts opts = {.open_unlearning = open_unlearning,
+                                .gradnorm = j->gradnorm,
                                 .k = j->min_k,
                                 .first_item = first_item,
                                 .items = &j->items,
                                 .progress = &progress};
     cJSON *retrained = load_retrained(j, err);
-    if (err->code || parse_compat(&opts.open_unlearning, j, err) ||
-        lac_membership_load(&data, j->data, j->limit, &j->arena, err) ||
+    if (err->code || lac_membership_load(&data, j->data, j->limit, &j->arena, err) ||
         (j->reference && lac_model_load(&reference, j->reference, &j->arena, err))) {
         cJSON_Delete(retrained);
         return err->code;
@@ -135,7 +140,7 @@ static lac_status membership(lac_membership_scores *scores, eval_job *j, size_t 
 static lac_status eval_membership(eval_job *j, lac_err *err)
 {
     lac_membership_scores scores;
-    if (membership(&scores, j, 0, err)) return err->code;
+    if (only_compat(j, "open-unlearning", err) || membership(&scores, j, 0, j->compat != NULL, err)) return err->code;
     eval_add_text(j, "compat", j->compat);
     add_scores(j, lac_membership_json(&scores));
     if (!j->json) lac_membership_table(stdout, &scores);
@@ -179,7 +184,7 @@ static lac_status add_semeval(eval_job *j, const lac_lume_scores *scores, size_t
     lac_membership_scores members = {0};
     double auc = NAN;
     if (lac_path_is_dir(j->data) && lac_membership_is_there(j->data)) {
-        if (membership(&members, j, n_rows, err)) return err->code;
+        if (membership(&members, j, n_rows, false, err)) return err->code;
         auc = members.attack[LAC_ATTACK_LOSS].auc;
         cJSON_AddItemToObject(j->result, "membership", lac_membership_json(&members));
         if (!j->json) lac_membership_table(stdout, &members);
@@ -196,16 +201,16 @@ static lac_status eval_lume(eval_job *j, lac_err *err)
     lac_lume data;
     lac_lume_scores scores;
     lac_progress progress;
-    lac_lume_opts opts = {.max_new = max_new(j, 256), .items = &j->items, .progress = &progress};
+    lac_lume_opts opts = {
+        .max_new = max_new(j, 256), .semeval = j->compat != NULL, .items = &j->items, .progress = &progress};
     lac_semeval_mmlu mmlu;
-    if (j->compat)
-        return lac_fail(err, LAC_ERR_USAGE, "--compat %s: the score of --suite lume has one definition; --suite membership "
-                        "and tofu have others too", j->compat);
+    if (only_compat(j, "semeval", err)) return err->code;
     lac_status status = load_mmlu(&mmlu, j, err);
     if (!status) status = lac_chat_parse(&opts.chat, chat_of(j), j->model.tokenizer, err);
     if (!status) status = lac_lume_load(&data, j->data, j->limit, j->ids, &j->arena, err);
     if (status) return status;
     begin_progress(&progress, j, "rows", data.n);
+    if (j->compat) eval_add_text(j, "compat", j->compat);
     status = lac_lume_run(&scores, &data, &j->run, &j->model, &opts, &j->arena, err);
     lac_progress_end(&progress);
     if (status) return status;
@@ -336,7 +341,7 @@ static lac_status eval_choices(eval_job *j, lac_err *err)
 }
 
 static const eval_suite suites[] = {
-    {"mmlu", eval_mmlu, true, {"split", "style", "shots", "subjects"}},
+    {"mmlu", eval_mmlu, true, {"split", "style", "shots", "subjects", "compat"}},
     {"choices", eval_choices, true, {NULL}},
     {"qa", eval_qa, true, {"chat", "max-new"}},
     {"lume", eval_lume, true, {"ids", "chat", "max-new", "mmlu-result", "compat"}},

@@ -81,6 +81,10 @@ for style in harness continuation hendrycks open-instruct; do
     score --suite mmlu --data "$mmlu" --style $style --shots 3 --out "$dir/mmlu-$style" >/dev/null || fail "mmlu $style"
     grep -q "\"style\":.\"$style\"" "$dir/mmlu-$style/eval.json" || fail "the style $style is not said"
 done
+expect 2 'belongs to the styles hendrycks' --suite mmlu --data "$mmlu" --compat pandas
+expect 2 'has pandas alone' --suite mmlu --data "$mmlu" --compat tofu
+score --suite mmlu --data "$mmlu" --style open-instruct --shots 3 --compat pandas --out "$dir/pandas" >/dev/null || fail "--compat pandas"
+cmp -s "$dir/pandas/items.jsonl" "$dir/mmlu-open-instruct/items.jsonl" && fail "--compat pandas changes nothing"
 expect 2 'harness, continuation' --suite mmlu --data "$mmlu" --style letter
 mkdir -p "$dir/mmlu/val"
 for subject in anatomy virology; do
@@ -132,7 +136,7 @@ score --suite membership --data "$dir/mia" --compat open-unlearning --out "$dir/
 cmp -s "$dir/compat/items.jsonl" "$dir/again/items.jsonl" && fail "--compat changes nothing"
 expect 1 'scored without --compat, this model with --compat open-unlearning; score both with the same' \
     --suite membership --data "$dir/mia" --compat open-unlearning --retrained "$dir/again"
-expect 2 'open-unlearning' --suite membership --data "$dir/mia" --compat tofu
+expect 2 'has open-unlearning alone' --suite membership --data "$dir/mia" --compat tofu
 expect 1 'one of membership is needed' --suite membership --data "$dir/mia" --retrained "$dir/mmlu-harness"
 
 # ---- LUME as the organisers lay it out: twelve terms of one half, whatever the model says ---------------------------------
@@ -191,7 +195,14 @@ sed '0,/"n":.*2,/s//"n": 1,/' "$dir/whole/eval.json" >"$dir/fewer/eval.json"
 cmp -s "$dir/whole/eval.json" "$dir/fewer/eval.json" && fail "the count was not changed"
 "$lacuna" compare "$dir/whole" "$dir/fewer" 2>&1 | grep -q 'different items (scores.split=forget,task=Task1,type=sc.: 2 and 1)' ||
     fail "terms of other rows were compared"
-expect 2 'has one definition' --suite lume --data "$dir/lume" --compat open-unlearning
+expect 2 '--compat open-unlearning: --suite lume has semeval alone' --suite lume --data "$dir/lume" --compat open-unlearning
+mkdir "$dir/quirks" # the rows again, and as many questions with two digits, which belong to no term of the script's
+sed 's/qa1"/qa10"/; s/qa0"/qa11"/' "$dir/lume/forget.jsonl" | cat "$dir/lume/forget.jsonl" - >"$dir/quirks/forget.jsonl"
+cp "$dir/lume/retain.jsonl" "$dir/quirks"
+score --suite lume --data "$dir/quirks" --max-new 5 --out "$dir/all-rows" >"$dir/table" || fail "lume, two digits"
+grep -q $'^forget\tTask1\tqa\t.*\t4\t' "$dir/table" || fail "questions with two digits are none: $(cat "$dir/table")"
+score --suite lume --data "$dir/quirks" --max-new 5 --compat semeval --out "$dir/semeval" >"$dir/table" || fail "--compat semeval"
+grep -q $'^forget\tTask1\tqa\t.*\t2\t' "$dir/table" || fail "--compat semeval counts them: $(cat "$dir/table")"
 expect 1 'one of mmlu is needed' --suite lume --data "$dir/lume" --max-new 5 --mmlu-result "$dir/once"
 
 # ---- TOFU --------------------------------------------------------------------------------------------------------------

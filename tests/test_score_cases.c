@@ -15,6 +15,7 @@
 #include "score/choice_sets.h"
 #include "score/membership.h"
 #include "score/mmlu.h"
+#include "score/pytext.h"
 #include "score/qa.h"
 #include "score/semeval.h"
 #include "score/tofu.h"
@@ -487,6 +488,11 @@ static void the_old_prompt_has_two_blanks_and_the_raw_question(void **state)
                               "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 22\nAnswer: B\n\n"
                               "\xc2\xa0The line\nbreaks here\r\nand a CR\rthere  \nA.   padded  \nB. None\n"
                               "C. na\xc3\xafve \"caf\xc3\xa9\"\nD. D.\nAnswer:");
+    lac_mmlu_through_pandas(&data);
+    text = lac_mmlu_context(&data.subject[0], &data.subject[0].item[0], LAC_MMLU_OPEN_INSTRUCT, 1, &w->arena, &w->err);
+    assert_non_null(strstr(text, "A.   padded  \nB. nan\nC. na\xc3\xafve"));
+    assert_string_equal(lac_through_pandas(""), "nan");
+    assert_string_equal(lac_through_pandas("none"), "none");
 }
 
 int main(void)

@@ -5,7 +5,11 @@
  *
  * Text is generated greedily from the raw input (or one chat turn), decoded without special tokens, and cleaned of the
  * spaces that Hugging Face's clean_up_tokenization_spaces removes.  The kind of a row stands in its id, before the
- * number at the end: "...sc1", "...qa0". */
+ * number at the end: "...sc1", "...qa0".
+ *
+ * With the quirks of SemEval's script, which drops one character of the id, and hands its table through a CSV file: a row
+ * whose number has two digits ("...qa10") is generated and belongs to neither kind, and a text that is empty or a word
+ * like None is "nan". */
 #ifndef LAC_LUME_H
 #define LAC_LUME_H
 
@@ -28,6 +32,7 @@ typedef struct {
 typedef struct {
     lac_chat chat; /* LAC_CHAT_NONE: the raw input */
     int max_new;
+    bool semeval; /* quirks of the organisers' script */
     lac_items *items; /* in the order of the rows; or NULL */
     lac_progress *progress;
 } lac_lume_opts;

@@ -6,8 +6,9 @@
  *   MMLU             the mean over its 14,042 test questions (their style: open-instruct, 5 examples)
  *   final            the plain mean of the three
  *
- * Beside that script: its ids of two-digit questions (qa10) fell out of both kinds, here they are questions; several
- * processes counted rows twice, here none is; an empty generation came back from its table as the word "nan". */
+ * Beside that script: its ids of two-digit questions (qa10) fell out of both kinds, here they are questions; an empty
+ * generation came back from its table as the word "nan" (lume.h has both behind a switch); several processes counted rows
+ * twice, here none is. */
 #ifndef LAC_SEMEVAL_H
 #define LAC_SEMEVAL_H
 
