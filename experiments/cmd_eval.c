@@ -74,12 +74,14 @@ int cmd_eval(int argc, char **argv)
     const lac_option options[] = {
         LAC_OPT("suite", &j.suite, "mmlu, choices, qa, lume, tofu, membership or facts"),
         LAC_OPT("data", &j.data, "mmlu: directory of dev/ val/ test/; choices, qa: a .jsonl, or a directory of them; "
-                                 "lume: JSONL, or directory with forget.jsonl and retain.jsonl (or forget_val.jsonl, ...); tofu: directory of "
-                                 "*_perturbed.jsonl or .json, one forget set; membership: directory of member.jsonl and nonmember.jsonl; "
+                                 "lume: JSONL, or directory with forget.jsonl and retain.jsonl (or forget_val.jsonl, "
+                                 "...); tofu: directory of *_perturbed.jsonl or .json, one forget set; membership: "
+                                 "directory of member.jsonl and nonmember.jsonl; "
                                  "facts: a fact file"),
         LAC_OPT("out", &j.out, "directory to make"),
         LAC_OPT("split", &j.split, "mmlu: val or test (default val)"),
-        LAC_OPT("style", &j.style, "mmlu: harness (letters; default), continuation (their text), hendrycks, open-instruct"),
+        LAC_OPT("style", &j.style, "mmlu: harness (letters; default), continuation (their text), hendrycks, "
+                                   "open-instruct"),
         LAC_OPT("shots", &j.shots, "mmlu: examples before the question, 0 to 5; -1: as the style has it, 0 or 5"),
         LAC_OPT("subjects", &j.subjects, "mmlu: only these, comma-separated (default: all that are there)"),
         LAC_OPT("limit", &j.limit, "at most so many questions a subject or set, rows a file, or facts; 0: all"),
@@ -93,8 +95,8 @@ int cmd_eval(int argc, char **argv)
         LAC_OPT("min-k", &j.min_k, "membership: share of the tokens that Min-K looks at; 0: 0.2"),
         LAC_OPT("retrained", &j.retrained, "membership, tofu: a result of a model that never saw the data; tofu: or "
                                            "open-unlearning's TOFU_EVAL.json of it"),
-        LAC_OPT("compat", &j.compat, "quirks of published programs (docs/scores.md): membership: open-unlearning; tofu: "
-                                     "open-unlearning, tofu; lume: semeval; mmlu: pandas"),
+        LAC_OPT("compat", &j.compat, "quirks of published programs (docs/scores.md): membership: open-unlearning; "
+                                     "tofu: open-unlearning, tofu; lume: semeval; mmlu: pandas"),
         {0},
     };
     const lac_usage usage = {

@@ -111,7 +111,8 @@ static lac_status read_pairs(paired *result, paired *norm, const suite_items *s,
         int before = is_right(a), after = is_right(b), before_norm = is_right_norm(a), after_norm = is_right_norm(b);
         if (before < 0 || after < 0) continue;
         if (tally(result, by, before, after, arena, err)) return err->code;
-        if (before_norm >= 0 && after_norm >= 0 && tally(norm, by, before_norm, after_norm, arena, err)) return err->code;
+        if (before_norm >= 0 && after_norm >= 0 && tally(norm, by, before_norm, after_norm, arena, err))
+            return err->code;
         if (flips && before != after && put_flip(flips, s, a, b, before, err)) return err->code;
     }
 }

@@ -15,7 +15,8 @@ typedef struct {
     size_t n_rows;
 } paired;
 
-/* Of DIR/items.jsonl on both sides; of choices by acc, and by acc_norm where the items have such a pick.  Where one is missing, or the suite's items are not right or wrong, n_rows is 0.
+/* Of DIR/items.jsonl on both sides; of choices by acc, and by acc_norm where the items have such a pick.
+ * Where one is missing, or the suite's items are not right or wrong, n_rows is 0.
  * flips: a file to write, a line a question that turned (by acc); or NULL. */
 lac_status paired_read(paired *result, const char *suite, const char *before, const char *after, const char *flips,
                        lac_arena *arena, lac_err *err);

@@ -54,8 +54,8 @@ static lac_status eval_mmlu(eval_job *j, lac_err *err)
     opts.shots = j->shots < 0 ? lac_mmlu_default_shots(opts.style) : j->shots;
     if (opts.shots > 5) return lac_fail(err, LAC_ERR_USAGE, "--shots %d: MMLU's dev split has 0 to 5", j->shots);
     if (j->compat && opts.style != LAC_MMLU_HENDRYCKS && opts.style != LAC_MMLU_OPEN_INSTRUCT)
-        return lac_fail(err, LAC_ERR_USAGE, "--compat pandas belongs to the styles hendrycks and open-instruct; the harness "
-                        "reads no CSV");
+        return lac_fail(err, LAC_ERR_USAGE, "--compat pandas belongs to the styles hendrycks and open-instruct; the "
+                        "harness reads no CSV");
     lac_status status = lac_mmlu_load(&data, j->data, split, j->subjects, opts.shots, j->limit, &j->arena, err);
     if (status) return status;
     if (j->compat) lac_mmlu_through_pandas(&data);
@@ -91,8 +91,9 @@ static lac_status same_setting(const eval_job *j, const cJSON *retrained, const 
 {
     const char *theirs = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(retrained, name));
     if (ours && theirs ? !strcmp(ours, theirs) : ours == theirs) return LAC_OK;
-    return lac_fail(err, LAC_ERR_DATA, "--retrained %s was scored %s%s%s%s, this model %s%s%s%s; score both with the same",
-                    j->retrained, theirs ? "with --" : "without --", name, theirs ? " " : "", theirs ? theirs : "",
+    return lac_fail(err, LAC_ERR_DATA,
+                    "--retrained %s was scored %s%s%s%s, this model %s%s%s%s; score both with the same", j->retrained,
+                    theirs ? "with --" : "without --", name, theirs ? " " : "", theirs ? theirs : "",
                     ours ? "with --" : "without --", name, ours ? " " : "", ours ? ours : "");
 }
 
@@ -169,9 +170,9 @@ static lac_status load_mmlu(lac_semeval_mmlu *mmlu, eval_job *j, lac_err *err)
                                .n = cJSON_IsNumber(n) ? (size_t)n->valuedouble : 0};
     cJSON_Delete(result);
     if (!err->code && !lac_semeval_mmlu_is_official(mmlu))
-        fprintf(stderr, "lacuna: --mmlu-result %s: %zu questions of the %s split in the style %s with %d examples, where "
-                        "SemEval's final score has all %d of the test split in the style open-instruct with %d: the one "
-                        "that comes out cannot be set beside published ones\n",
+        fprintf(stderr, "lacuna: --mmlu-result %s: %zu questions of the %s split in the style %s with %d examples, "
+                        "where SemEval's final score has all %d of the test split in the style open-instruct with %d: "
+                        "the one that comes out cannot be set beside published ones\n",
                 j->mmlu_result, mmlu->n, mmlu->split, mmlu->style, mmlu->shots, LAC_SEMEVAL_MMLU_N,
                 LAC_SEMEVAL_MMLU_SHOTS);
     return err->code;
@@ -248,12 +249,13 @@ static cJSON *load_log(const eval_job *j, lac_err *err)
     cJSON *log = j->retrained && !lac_path_is_dir(j->retrained) ? lac_json_load(j->retrained, err) : NULL;
     bool is_log = log && lac_tofu_log_ratios(log);
     if (is_log && j->compat && !strcmp(j->compat, "open-unlearning")) {
-        fprintf(stderr, "lacuna: %s does not say around what template or in what chat its questions stood: --template or "
-                        "--chat have to be those that it was made with\n", j->retrained);
+        fprintf(stderr, "lacuna: %s does not say around what template or in what chat its questions stood: --template "
+                        "or --chat have to be those that it was made with\n", j->retrained);
         return log;
     }
     if (is_log)
-        lac_fail(err, LAC_ERR_DATA, "--retrained %s is a log of open-unlearning's; give --compat open-unlearning", j->retrained);
+        lac_fail(err, LAC_ERR_DATA, "--retrained %s is a log of open-unlearning's; give --compat open-unlearning",
+                 j->retrained);
     cJSON_Delete(log);
     return NULL;
 }

@@ -75,8 +75,8 @@ static lac_status row_split(const char **split, const lac_records *r, const cJSO
     const char *own = text && (!strcmp(text, split_name[0]) || !strcmp(text, split_name[1])) ? split_of(text) : NULL;
     if (!own || own == *split) return LAC_OK;
     if (split_of(*split))
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: \"split\" is %s, in a file whose name says %s", r->path, r->line, own,
-                        *split);
+        return lac_fail(err, LAC_ERR_DATA, "%s:%d: \"split\" is %s, in a file whose name says %s", r->path,
+                        r->line, own, *split);
     *split = own;
     return LAC_OK;
 }
@@ -145,8 +145,8 @@ static const char *find_split(const lac_set_files *files, const char *dir, const
     for (size_t i = 0; i < files->n; i++) {
         if (split_of(files->name[i]) != split) continue;
         if (found) {
-            lac_fail(err, LAC_ERR_DATA, "%s holds %s and %s; put the one to score into a directory of its own, or name it "
-                     "%s.jsonl", dir, strrchr(found, '/') + 1, strrchr(files->path[i], '/') + 1, split);
+            lac_fail(err, LAC_ERR_DATA, "%s holds %s and %s; put the one to score into a directory of its own, or "
+                     "name it %s.jsonl", dir, strrchr(found, '/') + 1, strrchr(files->path[i], '/') + 1, split);
             return NULL;
         }
         found = files->path[i];
@@ -154,7 +154,8 @@ static const char *find_split(const lac_set_files *files, const char *dir, const
     return found;
 }
 
-static lac_status dir_load(lac_lume *data, const char *dir, int limit, const id_list *ids, lac_arena *arena, lac_err *err)
+static lac_status dir_load(lac_lume *data, const char *dir, int limit, const id_list *ids, lac_arena *arena,
+                           lac_err *err)
 {
     lac_set_files files;
     size_t capacity = 0;
@@ -167,8 +168,8 @@ static lac_status dir_load(lac_lume *data, const char *dir, int limit, const id_
         any = true;
     }
     if (err->code || any) return err->code;
-    return lac_fail(err, LAC_ERR_FILE, "%s holds neither forget.jsonl nor retain.jsonl (forget_val.jsonl and the like do as "
-                    "well); experiments/parquet_rows.py makes .jsonl of .parquet", dir);
+    return lac_fail(err, LAC_ERR_FILE, "%s holds neither forget.jsonl nor retain.jsonl (forget_val.jsonl and the like do "
+                    "as well); experiments/parquet_rows.py makes .jsonl of .parquet", dir);
 }
 
 lac_status lac_lume_load(lac_lume *data, const char *path, int limit, const char *ids, lac_arena *arena, lac_err *err)

@@ -17,9 +17,9 @@
  *   open-instruct   (allenai/open-instruct, eval/mmlu; SemEval-2025 task 4 was scored so) the same prompt; the last
  *                   token of " A", " B", ... is scored, whatever its rank
  *
- * Both read the files with pandas, which takes some words (NA, nan, with pandas 2 None) for missing numbers and prints them
- * as "nan"; here they are what the file says, or after lac_mmlu_through_pandas as pandas 2 has them.  Left out: hendrycks
- * counted tokens with GPT-2's vocabulary, here it is the model's. */
+ * Both read the files with pandas, which takes some words (NA, nan, with pandas 2 None) for missing numbers and prints
+ * them as "nan"; here they are what the file says, or after lac_mmlu_through_pandas as pandas 2 has them.  Left out:
+ * hendrycks counted tokens with GPT-2's vocabulary, here it is the model's. */
 #ifndef LAC_MMLU_H
 #define LAC_MMLU_H
 

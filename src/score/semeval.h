@@ -7,8 +7,8 @@
  *   final            the plain mean of the three
  *
  * Beside that script: its ids of two-digit questions (qa10) fell out of both kinds, here they are questions; an empty
- * generation came back from its table as the word "nan" (lume.h has both behind a switch); several processes counted rows
- * twice, here none is. */
+ * generation came back from its table as the word "nan" (lume.h has both behind a switch); several processes counted
+ * rows twice, here none is. */
 #ifndef LAC_SEMEVAL_H
 #define LAC_SEMEVAL_H
 

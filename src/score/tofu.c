@@ -80,16 +80,16 @@ static lac_status choose_files(lac_set_files *files, const char *path, lac_err *
         if (!ends_with(files->name[i], "_perturbed")) continue;
         int set = set_of(files->name[i]);
         if (first[set] && set < LAC_TOFU_SETS)
-            return lac_fail(err, LAC_ERR_DATA, "%s holds two sets named %s*: %s and %s, which would be counted as one; put "
-                            "the one to score and the sets of other names into a directory of their own", path,
+            return lac_fail(err, LAC_ERR_DATA, "%s holds two sets named %s*: %s and %s, which would be counted as one; "
+                            "put the one to score and the sets of other names into a directory of their own", path,
                             set_name[set], first[set], strrchr(files->path[i], '/') + 1);
         first[set] = strrchr(files->path[i], '/') + 1;
         files->path[n] = files->path[i];
         files->name[n++] = files->name[i];
     }
     files->n = n;
-    return n ? LAC_OK
-             : lac_fail(err, LAC_ERR_FILE, "%s holds no file named *_perturbed.jsonl: those have the wrong answers", path);
+    if (n) return LAC_OK;
+    return lac_fail(err, LAC_ERR_FILE, "%s holds no file named *_perturbed.jsonl: those have the wrong answers", path);
 }
 
 static lac_status add_file(lac_tofu *data, const char *path, const char *name, int limit, lac_arena *arena, lac_err *err)
@@ -113,8 +113,8 @@ lac_status lac_tofu_load(lac_tofu *data, const char *path, int limit, lac_arena 
 {
     lac_set_files files;
     *data = (lac_tofu){0};
-    if (lac_set_files_find(&files, path, true, arena, err) || (lac_path_is_dir(path) && choose_files(&files, path, err)))
-        return err->code;
+    if (lac_set_files_find(&files, path, true, arena, err)) return err->code;
+    if (lac_path_is_dir(path) && choose_files(&files, path, err)) return err->code;
     for (size_t i = 0; i < files.n && !err->code; i++) add_file(data, files.path[i], files.name[i], limit, arena, err);
     return err->code;
 }
@@ -375,13 +375,14 @@ static lac_status add_ratio(ratios *r, double x, lac_arena *arena, lac_err *err)
     return LAC_OK;
 }
 
-static lac_status quality(lac_tofu_scores *scores, const ratios *theirs, const char *path, lac_arena *arena, lac_err *err)
+static lac_status quality(lac_tofu_scores *scores, const ratios *theirs, const char *path, lac_arena *arena,
+                          lac_err *err)
 {
     if (!theirs->n || !scores->set[LAC_TOFU_FORGET].n)
         return lac_fail(err, LAC_ERR_DATA, "forget quality needs a forget set here and in %s", path);
     scores->n_retrained = theirs->n;
-    return lac_ks_two_samples(&scores->quality, scores->forget_ratio, scores->set[LAC_TOFU_FORGET].n, theirs->x, theirs->n,
-                              arena, err);
+    return lac_ks_two_samples(&scores->quality, scores->forget_ratio, scores->set[LAC_TOFU_FORGET].n, theirs->x,
+                              theirs->n, arena, err);
 }
 
 lac_status lac_tofu_quality(lac_tofu_scores *scores, const char *items, lac_arena *arena, lac_err *err)

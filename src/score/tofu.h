@@ -2,8 +2,9 @@
  *
  *   {"question", "answer", "paraphrased_answer", "perturbed_answer": [...]}      in DIR/<set>_perturbed.jsonl, or .json
  *
- * Sets are told by how their names begin: forget, retain, real_authors, world_facts; a directory has one of each at most.  With l(a) = the mean of -log p over
- * an answer's tokens behind the question, a the answer, ã its paraphrase (a where there is none), â the wrong ones:
+ * Sets are told by how their names begin: forget, retain, real_authors, world_facts; a directory has one of each at most.
+ * With l(a) = the mean of -log p over an answer's tokens behind the question, a the answer, ã its paraphrase (a where
+ * there is none), â the wrong ones:
  *
  *   probability            exp(-l(a));  of real_authors and world_facts  exp(-l(a)) / (exp(-l(a)) + Σ exp(-l(â)))
  *   rougeL_recall          of the answer in what the model says greedily, words stemmed
@@ -16,10 +17,10 @@
  *   forget quality         Kolmogorov-Smirnov p of the forget set's R against those of a model that never saw it
  *
  * compat "open-unlearning": an end-of-text token behind every answer counts in l; 1e-10 is added to denominators; where
- * even the last token fails, extraction strength is 1/L, not 0.  compat "tofu": get_model_utility of
- * locuslab/tofu's utils.py, that is the end-of-text token, and the arithmetic R in every set's truth ratio (its
- * aggregate_eval_stat.py takes the geometric one in every set).  Forget quality is of the geometric R in all of them, and
- * needs the same compat on both sides. */
+ * even the last token fails, extraction strength is 1/L, not 0.  compat "tofu": get_model_utility of locuslab/tofu's
+ * utils.py, that is the end-of-text token, and the arithmetic R in every set's truth ratio (its aggregate_eval_stat.py
+ * takes the geometric one in every set).  Forget quality is of the geometric R in all of them, and needs the same compat
+ * on both sides. */
 #ifndef LAC_TOFU_H
 #define LAC_TOFU_H
 
