@@ -5,8 +5,9 @@
  *            and, where both hold items.jsonl whose answers are right or wrong, an empty line and
  *            paired  n  turned_wrong  turned_right  p               p: McNemar's exact test, two-sided
  *
- * Every number that both hold is a row, named by its path (forget.prompt.top1).  Counts, intervals and single subjects
- * are left out; --subjects brings the last.  Results whose counts differ were made from different items, and are
+ * Every score that both hold is a row, named by its path as in a recipe's table: forget.prompt.top1, or of an array
+ * scores[split=forget,task=Task1,type=sc].score.  Settings, counts, intervals and single subjects are left out;
+ * --subjects brings the last.  Results whose counts differ were made from different items, and are
  * refused: their difference would say nothing. */
 #include "experiments/cmd.h"
 

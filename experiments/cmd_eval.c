@@ -23,7 +23,8 @@ static const eval_suite *find_suite(const eval_job *j, lac_err *err)
         lac_fail(err, LAC_ERR_USAGE, "--limit %d: it cannot be negative", j->limit);
         return NULL;
     }
-    return eval_suite_find(j->suite, err);
+    const eval_suite *suite = eval_suite_find(j->suite, err);
+    return suite && !eval_check_options(j, suite, err) ? suite : NULL;
 }
 
 /* Runs the suite with items.jsonl open in the directory. */
@@ -69,29 +70,33 @@ static lac_status work(eval_job *j, lac_manifest *manifest, lac_outdir *dir, lac
 
 int cmd_eval(int argc, char **argv)
 {
-    eval_job j = {.style = "harness", .chat = "none", .shots = -1};
+    eval_job j = {.shots = -1};
     const lac_option options[] = {
         LAC_OPT("suite", &j.suite, "mmlu, choices, qa, lume, tofu, membership or facts"),
         LAC_OPT("data", &j.data, "mmlu: directory of dev/ val/ test/; choices, qa: a .jsonl, or a directory of them; "
-                                 "lume: JSONL, or directory with forget.jsonl and retain.jsonl; tofu: directory of "
-                                 "*_perturbed.jsonl; membership: directory of member.jsonl and nonmember.jsonl; "
+                                 "lume: JSONL, or directory with forget.jsonl and retain.jsonl (or forget_val.jsonl, "
+                                 "...); tofu: directory of *_perturbed.jsonl or .json, one forget set; membership: "
+                                 "directory of member.jsonl and nonmember.jsonl; "
                                  "facts: a fact file"),
         LAC_OPT("out", &j.out, "directory to make"),
         LAC_OPT("split", &j.split, "mmlu: val or test (default val)"),
-        LAC_OPT("style", &j.style, "mmlu: harness (letters), continuation (their text), hendrycks, open-instruct"),
+        LAC_OPT("style", &j.style, "mmlu: harness (letters; default), continuation (their text), hendrycks, "
+                                   "open-instruct"),
         LAC_OPT("shots", &j.shots, "mmlu: examples before the question, 0 to 5; -1: as the style has it, 0 or 5"),
         LAC_OPT("subjects", &j.subjects, "mmlu: only these, comma-separated (default: all that are there)"),
         LAC_OPT("limit", &j.limit, "at most so many questions a subject or set, rows a file, or facts; 0: all"),
         LAC_OPT("ids", &j.ids, "lume: a file with one id a line; only these rows"),
-        LAC_OPT("chat", &j.chat, "lume, tofu, qa: none (raw input), auto, olmo or smollm2"),
+        LAC_OPT("chat", &j.chat, "lume, tofu, qa: none (raw input; default), auto, olmo or smollm2"),
         LAC_OPT("max-new", &j.max_new, "lume, tofu, qa: at most so many new tokens; 0: 256, 200, 32"),
         LAC_OPT("template", &j.template, "tofu: what stands around the question, {} in its place; default: nothing"),
         LAC_OPT("mmlu-result", &j.mmlu_result, "lume: a result of --suite mmlu, for the final score"),
         LAC_OPT("reference", &j.reference, "membership: a model that has not seen the members"),
         LAC_FLAG("gradnorm", &j.gradnorm, "membership: that attack too (a backward pass a text)"),
         LAC_OPT("min-k", &j.min_k, "membership: share of the tokens that Min-K looks at; 0: 0.2"),
-        LAC_OPT("retrained", &j.retrained, "membership, tofu: a result of a model that never saw the data"),
-        LAC_OPT("compat", &j.compat, "membership, tofu: open-unlearning; tofu also tofu: their quirks (docs/scores.md)"),
+        LAC_OPT("retrained", &j.retrained, "membership, tofu: a result of a model that never saw the data; tofu: or "
+                                           "open-unlearning's TOFU_EVAL.json of it"),
+        LAC_OPT("compat", &j.compat, "quirks of published programs (docs/scores.md): membership: open-unlearning; "
+                                     "tofu: open-unlearning, tofu; lume: semeval; mmlu: pandas"),
         {0},
     };
     const lac_usage usage = {

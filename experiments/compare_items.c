@@ -17,6 +17,13 @@ static const suite_items table[] = {{"mmlu", {"subject", "index"}, NULL},
 
 static const cJSON *field(const cJSON *item, const char *name) { return cJSON_GetObjectItemCaseSensitive(item, name); }
 
+/* By acc_norm; 1 or 0; -1: the item has no such pick. */
+static int is_right_norm(const cJSON *item)
+{
+    const cJSON *pick = field(item, "pick_norm"), *answer = field(item, "answer");
+    return cJSON_IsNumber(pick) && cJSON_IsNumber(answer) ? pick->valueint == answer->valueint : -1;
+}
+
 /* 1 or 0; -1: the item is of another kind (a sentence to complete, a text of the membership part). */
 static int is_right(const cJSON *item)
 {
@@ -80,8 +87,19 @@ static lac_status put_flip(FILE *to, const suite_items *s, const cJSON *a, const
     return ok ? LAC_OK : lac_fail(err, LAC_ERR_FILE, "the questions that turned could not be written: is the disk full?");
 }
 
-static lac_status read_pairs(paired *result, const suite_items *s, lac_records r[2], FILE *flips, lac_arena *arena,
-                             lac_err *err)
+/* Counts an item under "all" and under its set (by may be NULL). */
+static lac_status tally(paired *result, const char *by, int before, int after, lac_arena *arena, lac_err *err)
+{
+    paired_row *all = result->row ? result->row : row_of(result, "all", arena, err);
+    if (!all) return err->code;
+    count(all, before, after);
+    paired_row *own = by ? row_of(result, by, arena, err) : NULL;
+    if (own && own != all) count(own, before, after);
+    return err->code;
+}
+
+static lac_status read_pairs(paired *result, paired *norm, const suite_items *s, lac_records r[2], FILE *flips,
+                             lac_arena *arena, lac_err *err)
 {
     for (;;) {
         const cJSON *a = lac_records_next(&r[0], err), *b = err->code ? NULL : lac_records_next(&r[1], err);
@@ -89,17 +107,39 @@ static lac_status read_pairs(paired *result, const suite_items *s, lac_records r
         if (!a || !b || !same_item(s, a, b))
             return lac_fail(err, LAC_ERR_DATA, "%s:%d and %s:%d are not the same item; score both with the same data",
                             r[0].path, r[0].line, r[1].path, r[1].line);
-        int before = is_right(a), after = is_right(b);
-        if (before < 0 || after < 0) continue;
         const char *by = s->by ? cJSON_GetStringValue(field(a, s->by)) : NULL;
-        paired_row *all = result->row ? result->row : row_of(result, "all", arena, err);
-        if (!all) return err->code;
-        count(all, before, after);
-        paired_row *own = by ? row_of(result, by, arena, err) : NULL;
-        if (by && !own) return err->code;
-        if (own && own != all) count(own, before, after);
+        int before = is_right(a), after = is_right(b), before_norm = is_right_norm(a), after_norm = is_right_norm(b);
+        if (before < 0 || after < 0) continue;
+        if (tally(result, by, before, after, arena, err)) return err->code;
+        if (before_norm >= 0 && after_norm >= 0 && tally(norm, by, before_norm, after_norm, arena, err))
+            return err->code;
         if (flips && before != after && put_flip(flips, s, a, b, before, err)) return err->code;
     }
+}
+
+static void finish(paired *result)
+{
+    if (result->n_rows == 2 && result->row[1].n == result->row[0].n) result->n_rows = 1; /* one set is all of them */
+    for (size_t i = 0; i < result->n_rows; i++)
+        result->row[i].p = lac_mcnemar(result->row[i].turned_wrong, result->row[i].turned_right);
+}
+
+/* Puts the rows by acc_norm behind those by acc. */
+static lac_status append(paired *result, const paired *norm, lac_arena *arena, lac_err *err)
+{
+    if (!norm->n_rows) return LAC_OK;
+    paired_row *row = LAC_NEW(arena, paired_row, result->n_rows + norm->n_rows, err);
+    if (!row) return LAC_ERR_MEMORY;
+    if (result->n_rows) memcpy(row, result->row, result->n_rows * sizeof *row);
+    for (size_t i = 0; i < norm->n_rows; i++) {
+        paired_row *own = &row[result->n_rows + i];
+        *own = norm->row[i];
+        own->name = lac_printf(arena, err, "%s acc_norm", norm->row[i].name);
+        if (!own->name) return LAC_ERR_MEMORY;
+    }
+    result->row = row;
+    result->n_rows += norm->n_rows;
+    return LAC_OK;
 }
 
 lac_status paired_read(paired *result, const char *suite, const char *before, const char *after, const char *flips,
@@ -109,6 +149,7 @@ lac_status paired_read(paired *result, const char *suite, const char *before, co
     const char *dir[2] = {before, after}, *path[2];
     lac_records r[2] = {{0}};
     lac_writer out = {0};
+    paired norm = {0};
     *result = (paired){0};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!strcmp(table[i].suite, suite)) s = &table[i];
@@ -118,12 +159,11 @@ lac_status paired_read(paired *result, const char *suite, const char *before, co
         return flips ? lac_fail(err, LAC_ERR_DATA, "--flips: there are no two items.jsonl with right and wrong answers") : LAC_OK;
     lac_status status = flips ? lac_writer_open(&out, flips, err) : LAC_OK;
     for (int i = 0; i < 2 && !status; i++) status = lac_records_open(&r[i], path[i], err);
-    if (!status) status = read_pairs(result, s, r, out.stream, arena, err);
+    if (!status) status = read_pairs(result, &norm, s, r, out.stream, arena, err);
     for (int i = 0; i < 2; i++) lac_records_close(&r[i]);
     if (!status && flips) status = lac_writer_commit(&out, err);
     lac_writer_abandon(&out);
-    if (result->n_rows == 2 && result->row[1].n == result->row[0].n) result->n_rows = 1; /* one set is all of them */
-    for (size_t i = 0; i < result->n_rows; i++)
-        result->row[i].p = lac_mcnemar(result->row[i].turned_wrong, result->row[i].turned_right);
-    return status;
+    finish(result);
+    finish(&norm);
+    return status ? status : append(result, &norm, arena, err);
 }

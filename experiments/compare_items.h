@@ -5,7 +5,7 @@
 #include "base/json.h"
 
 typedef struct {
-    const char *name;                  /* "all", or a set, or facts' split */
+    const char *name;                  /* "all", or a set, or facts' split; behind these "all acc_norm", ... */
     size_t n, turned_wrong, turned_right, both_right;
     double p;                          /* two-sided */
 } paired_row;
@@ -15,8 +15,9 @@ typedef struct {
     size_t n_rows;
 } paired;
 
-/* Of DIR/items.jsonl on both sides.  Where one is missing, or the suite's items are not right or wrong, n_rows is 0.
- * flips: a file to write, a line a question that turned; or NULL. */
+/* Of DIR/items.jsonl on both sides; of choices by acc, and by acc_norm where the items have such a pick.
+ * Where one is missing, or the suite's items are not right or wrong, n_rows is 0.
+ * flips: a file to write, a line a question that turned (by acc); or NULL. */
 lac_status paired_read(paired *result, const char *suite, const char *before, const char *after, const char *flips,
                        lac_arena *arena, lac_err *err);
 

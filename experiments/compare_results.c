@@ -14,7 +14,8 @@ typedef struct {
 
 static bool is_setting(const char *name)
 {
-    static const char *const names[] = {"n", "limit", "shots", "max_new", "members", "nonmembers"};
+    static const char *const names[] = {"n",       "limit",      "shots",         "max_new",
+                                        "members", "nonmembers", "cut_at_max_new", "stderr"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i])) return true;
     size_t n = strlen(name);
@@ -29,6 +30,13 @@ static double field(const cJSON *object, const char *name, const char *suffix)
     return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
 }
 
+/* The error of x is x_stderr; of what an array calls a score, the stderr beside it. */
+static double error_of(const cJSON *object, const char *name)
+{
+    double error = field(object, name, "_stderr");
+    return isnan(error) && !strcmp(name, "score") ? field(object, "stderr", "") : error;
+}
+
 static lac_status add_row(comparison *c, const char *path, const cJSON *a, const cJSON *b, const char *name,
                           lac_err *err)
 {
@@ -36,10 +44,56 @@ static lac_status add_row(comparison *c, const char *path, const cJSON *a, const
     if (r->n == MOST_ROWS) return LAC_OK;
     compare_row *row = &r->row[r->n];
     *row = (compare_row){.score = lac_strdup(c->arena, path, err), .n = field(a, "n", ""), .before = field(a, name, ""),
-                         .before_error = field(a, name, "_stderr"), .after = field(b, name, ""),
-                         .after_error = field(b, name, "_stderr")};
+                         .before_error = error_of(a, name), .after = field(b, name, ""),
+                         .after_error = error_of(b, name)};
     r->n += row->score != NULL;
     return row->score ? LAC_OK : LAC_ERR_MEMORY;
+}
+
+static lac_status walk(comparison *c, const char *path, const cJSON *a, const cJSON *b, lac_err *err);
+
+/* Elements of arrays are told by these texts of theirs, in the selectors of a recipe's table:
+ * scores[split=forget,task=Task1,type=sc]. */
+static const char *const told_by[] = {"split", "task", "type"};
+enum { TOLD_BY = sizeof told_by / sizeof *told_by };
+
+static const char *text_of(const cJSON *element, int k)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(element, told_by[k]));
+}
+
+static const cJSON *same_element(const cJSON *array, const cJSON *wanted)
+{
+    const cJSON *element;
+    cJSON_ArrayForEach(element, array) {
+        bool same = cJSON_IsObject(element);
+        for (int k = 0; k < TOLD_BY && same; k++) {
+            const char *ours = text_of(wanted, k), *theirs = text_of(element, k);
+            same = ours && theirs ? !strcmp(ours, theirs) : ours == theirs;
+        }
+        if (same) return element;
+    }
+    return NULL;
+}
+
+static lac_status walk_array(comparison *c, const char *path, const cJSON *a, const cJSON *b, lac_err *err)
+{
+    const cJSON *x;
+    cJSON_ArrayForEach(x, a) {
+        char name[512];
+        const cJSON *y = cJSON_IsObject(x) ? same_element(b, x) : NULL;
+        int n = snprintf(name, sizeof name, "%s", path);
+        bool any = false;
+        for (int k = 0; k < TOLD_BY && y && n < (int)sizeof name; k++) {
+            if (!text_of(x, k)) continue;
+            n += snprintf(name + n, sizeof name - (size_t)n, "%s%s=%s", any ? "," : "[", told_by[k], text_of(x, k));
+            any = true;
+        }
+        if (!any || n + 1 >= (int)sizeof name) continue; /* nothing names it */
+        strcpy(name + n, "]");
+        if (walk(c, name, x, y, err)) return err->code;
+    }
+    return LAC_OK;
 }
 
 static lac_status walk(comparison *c, const char *path, const cJSON *a, const cJSON *b, lac_err *err)
@@ -56,6 +110,7 @@ static lac_status walk(comparison *c, const char *path, const cJSON *a, const cJ
         snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", x->string);
         if (cJSON_IsNumber(x) && cJSON_IsNumber(y) && add_row(c, name, a, b, x->string, err)) return err->code;
         if (cJSON_IsObject(x) && cJSON_IsObject(y) && walk(c, name, x, y, err)) return err->code;
+        if (cJSON_IsArray(x) && cJSON_IsArray(y) && walk_array(c, name, x, y, err)) return err->code;
     }
     return LAC_OK;
 }

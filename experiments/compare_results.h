@@ -1,4 +1,4 @@
-/* Two results of eval beside each other: every number that both hold, and the items that turned. */
+/* Two results of eval beside each other: every score that both hold, and the items that turned. */
 #ifndef LAC_COMPARE_RESULTS_H
 #define LAC_COMPARE_RESULTS_H
 
@@ -6,7 +6,7 @@
 
 /* NaN where a number is not there. */
 typedef struct {
-    const char *score; /* its path: forget.prompt.top1 */
+    const char *score; /* its path, as a recipe's table has it: forget.prompt.top1 */
     double n, before, before_error, after, after_error;
 } compare_row;
 

@@ -34,6 +34,15 @@ static void add_scores(eval_job *j, cJSON *scores)
 /* How many tokens a suite lets the model say, where nobody asked for another number. */
 static int max_new(const eval_job *j, int usual) { return j->max_new ? j->max_new : usual; }
 
+static const char *style_of(const eval_job *j) { return j->style ? j->style : "harness"; }
+static const char *chat_of(const eval_job *j) { return j->chat ? j->chat : "none"; }
+
+static lac_status only_compat(const eval_job *j, const char *known, lac_err *err)
+{
+    if (!j->compat || !strcmp(j->compat, known)) return LAC_OK;
+    return lac_fail(err, LAC_ERR_USAGE, "--compat %s: --suite %s has %s alone", j->compat, j->suite, known);
+}
+
 static lac_status eval_mmlu(eval_job *j, lac_err *err)
 {
     lac_mmlu data;
@@ -41,17 +50,22 @@ static lac_status eval_mmlu(eval_job *j, lac_err *err)
     lac_progress progress;
     lac_mmlu_opts opts = {.items = &j->items, .progress = &progress};
     const char *split = j->split ? j->split : "val";
-    if (lac_mmlu_parse_style(&opts.style, j->style, err)) return err->code;
+    if (only_compat(j, "pandas", err) || lac_mmlu_parse_style(&opts.style, style_of(j), err)) return err->code;
     opts.shots = j->shots < 0 ? lac_mmlu_default_shots(opts.style) : j->shots;
     if (opts.shots > 5) return lac_fail(err, LAC_ERR_USAGE, "--shots %d: MMLU's dev split has 0 to 5", j->shots);
+    if (j->compat && opts.style != LAC_MMLU_HENDRYCKS && opts.style != LAC_MMLU_OPEN_INSTRUCT)
+        return lac_fail(err, LAC_ERR_USAGE, "--compat pandas belongs to the styles hendrycks and open-instruct; the "
+                        "harness reads no CSV");
     lac_status status = lac_mmlu_load(&data, j->data, split, j->subjects, opts.shots, j->limit, &j->arena, err);
     if (status) return status;
+    if (j->compat) lac_mmlu_through_pandas(&data);
     begin_progress(&progress, j, "questions", data.n_items);
     status = lac_mmlu_run(&scores, &data, &j->run, &j->model, &opts, &j->arena, err);
     lac_progress_end(&progress);
     if (status) return status;
     eval_add_text(j, "split", split);
     eval_add_text(j, "style", lac_mmlu_style_name(opts.style));
+    if (j->compat) eval_add_text(j, "compat", j->compat);
     cJSON_AddNumberToObject(j->result, "shots", opts.shots);
     add_scores(j, lac_mmlu_json(&scores, &data));
     if (!j->json) lac_mmlu_table(stdout, &scores, &data);
@@ -71,26 +85,45 @@ static cJSON *load_result(eval_job *j, const char *path, const char *suite, lac_
     return NULL;
 }
 
-static lac_status parse_compat(bool *open_unlearning, const eval_job *j, lac_err *err)
+/* A number of the retrained model says something beside ours only where both were scored in the same way. */
+static lac_status same_setting(const eval_job *j, const cJSON *retrained, const char *name, const char *ours,
+                               lac_err *err)
 {
-    *open_unlearning = j->compat && !strcmp(j->compat, "open-unlearning");
-    if (!j->compat || *open_unlearning) return LAC_OK;
-    return lac_fail(err, LAC_ERR_USAGE, "--compat %s is not known: open-unlearning", j->compat);
+    const char *theirs = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(retrained, name));
+    if (ours && theirs ? !strcmp(ours, theirs) : ours == theirs) return LAC_OK;
+    return lac_fail(err, LAC_ERR_DATA,
+                    "--retrained %s was scored %s%s%s%s, this model %s%s%s%s; score both with the same", j->retrained,
+                    theirs ? "with --" : "without --", name, theirs ? " " : "", theirs ? theirs : "",
+                    ours ? "with --" : "without --", name, ours ? " " : "", ours ? ours : "");
 }
 
-static lac_status membership(lac_membership_scores *scores, eval_job *j, size_t first_item, lac_err *err)
+/* The result behind --retrained, checked; NULL without one, or with err set. */
+static cJSON *load_retrained(eval_job *j, lac_err *err)
+{
+    const bool prompts = !strcmp(j->suite, "tofu");
+    cJSON *json = j->retrained ? load_result(j, j->retrained, j->suite, err) : NULL;
+    if (!json || (!same_setting(j, json, "compat", j->compat, err) &&
+                  (!prompts || (!same_setting(j, json, "chat", chat_of(j), err) &&
+                                !same_setting(j, json, "template", j->template, err)))))
+        return json;
+    cJSON_Delete(json);
+    return NULL;
+}
+
+static lac_status membership(lac_membership_scores *scores, eval_job *j, size_t first_item, bool open_unlearning,
+                             lac_err *err)
 {
     lac_membership data;
     lac_progress progress;
     lac_model reference = {0};
-    lac_membership_opts opts = {.gradnorm = j->gradnorm,
+    lac_membership_opts opts = {.open_unlearning = open_unlearning,
+                                .gradnorm = j->gradnorm,
                                 .k = j->min_k,
                                 .first_item = first_item,
                                 .items = &j->items,
                                 .progress = &progress};
-    cJSON *retrained = j->retrained ? load_result(j, j->retrained, "membership", err) : NULL;
-    if (err->code || parse_compat(&opts.open_unlearning, j, err) ||
-        lac_membership_load(&data, j->data, j->limit, &j->arena, err) ||
+    cJSON *retrained = load_retrained(j, err);
+    if (err->code || lac_membership_load(&data, j->data, j->limit, &j->arena, err) ||
         (j->reference && lac_model_load(&reference, j->reference, &j->arena, err))) {
         cJSON_Delete(retrained);
         return err->code;
@@ -108,31 +141,51 @@ static lac_status membership(lac_membership_scores *scores, eval_job *j, size_t 
 static lac_status eval_membership(eval_job *j, lac_err *err)
 {
     lac_membership_scores scores;
-    if (membership(&scores, j, 0, err)) return err->code;
+    if (only_compat(j, "open-unlearning", err) || membership(&scores, j, 0, j->compat != NULL, err)) return err->code;
     eval_add_text(j, "compat", j->compat);
     add_scores(j, lac_membership_json(&scores));
     if (!j->json) lac_membership_table(stdout, &scores);
     return LAC_OK;
 }
 
-/* MMLU's mean over questions out of another result; NaN where none is given. */
-static lac_status load_mmlu(double *mmlu, eval_job *j, lac_err *err)
+static const char *text_of(const cJSON *json, const char *name, lac_arena *arena, lac_err *err)
 {
-    *mmlu = NAN;
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
+    return lac_strdup(arena, text ? text : "unknown", err);
+}
+
+/* MMLU's mean over questions out of another result, and of which questions; NaN where none is given. */
+static lac_status load_mmlu(lac_semeval_mmlu *mmlu, eval_job *j, lac_err *err)
+{
+    *mmlu = (lac_semeval_mmlu){.acc = NAN};
     cJSON *result = j->mmlu_result ? load_result(j, j->mmlu_result, "mmlu", err) : NULL;
+    if (!result) return err->code;
     const cJSON *micro = cJSON_GetObjectItemCaseSensitive(result, "micro");
-    if (result) *mmlu = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(micro, "acc"));
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(micro, "n");
+    const cJSON *shots = cJSON_GetObjectItemCaseSensitive(result, "shots");
+    *mmlu = (lac_semeval_mmlu){.acc = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(micro, "acc")),
+                               .style = text_of(result, "style", &j->arena, err),
+                               .split = text_of(result, "split", &j->arena, err),
+                               .shots = cJSON_IsNumber(shots) ? shots->valueint : 0,
+                               .n = cJSON_IsNumber(n) ? (size_t)n->valuedouble : 0};
     cJSON_Delete(result);
+    if (!err->code && !lac_semeval_mmlu_is_official(mmlu))
+        fprintf(stderr, "lacuna: --mmlu-result %s: %zu questions of the %s split in the style %s with %d examples, "
+                        "where SemEval's final score has all %d of the test split in the style open-instruct with %d: "
+                        "the one that comes out cannot be set beside published ones\n",
+                j->mmlu_result, mmlu->n, mmlu->split, mmlu->style, mmlu->shots, LAC_SEMEVAL_MMLU_N,
+                LAC_SEMEVAL_MMLU_SHOTS);
     return err->code;
 }
 
 /* The official score's three parts, as far as they are there. */
-static lac_status add_semeval(eval_job *j, const lac_lume_scores *scores, size_t n_rows, double mmlu, lac_err *err)
+static lac_status add_semeval(eval_job *j, const lac_lume_scores *scores, size_t n_rows, const lac_semeval_mmlu *mmlu,
+                              lac_err *err)
 {
     lac_membership_scores members = {0};
     double auc = NAN;
     if (lac_path_is_dir(j->data) && lac_membership_is_there(j->data)) {
-        if (membership(&members, j, n_rows, err)) return err->code;
+        if (membership(&members, j, n_rows, false, err)) return err->code;
         auc = members.attack[LAC_ATTACK_LOSS].auc;
         cJSON_AddItemToObject(j->result, "membership", lac_membership_json(&members));
         if (!j->json) lac_membership_table(stdout, &members);
@@ -149,21 +202,24 @@ static lac_status eval_lume(eval_job *j, lac_err *err)
     lac_lume data;
     lac_lume_scores scores;
     lac_progress progress;
-    lac_lume_opts opts = {.max_new = max_new(j, 256), .items = &j->items, .progress = &progress};
-    double mmlu;
+    lac_lume_opts opts = {
+        .max_new = max_new(j, 256), .semeval = j->compat != NULL, .items = &j->items, .progress = &progress};
+    lac_semeval_mmlu mmlu;
+    if (only_compat(j, "semeval", err)) return err->code;
     lac_status status = load_mmlu(&mmlu, j, err);
-    if (!status) status = lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err);
+    if (!status) status = lac_chat_parse(&opts.chat, chat_of(j), j->model.tokenizer, err);
     if (!status) status = lac_lume_load(&data, j->data, j->limit, j->ids, &j->arena, err);
     if (status) return status;
     begin_progress(&progress, j, "rows", data.n);
+    if (j->compat) eval_add_text(j, "compat", j->compat);
     status = lac_lume_run(&scores, &data, &j->run, &j->model, &opts, &j->arena, err);
     lac_progress_end(&progress);
     if (status) return status;
-    eval_add_text(j, "chat", j->chat);
+    eval_add_text(j, "chat", chat_of(j));
     cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, lac_lume_json(&scores));
     if (!j->json) lac_lume_table(stdout, &scores);
-    return add_semeval(j, &scores, data.n, mmlu, err);
+    return add_semeval(j, &scores, data.n, &mmlu, err);
 }
 
 static lac_status eval_qa(eval_job *j, lac_err *err)
@@ -171,7 +227,7 @@ static lac_status eval_qa(eval_job *j, lac_err *err)
     lac_qa_sets data;
     lac_progress progress;
     lac_qa_score_opts opts = {.max_new = max_new(j, 32), .items = &j->items, .progress = &progress};
-    if (lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err) ||
+    if (lac_chat_parse(&opts.chat, chat_of(j), j->model.tokenizer, err) ||
         lac_qa_sets_load(&data, j->data, j->limit, &j->arena, err))
         return err->code;
     lac_qa_score *score = LAC_NEW(&j->arena, lac_qa_score, data.n_sets, err);
@@ -180,39 +236,72 @@ static lac_status eval_qa(eval_job *j, lac_err *err)
     lac_status status = lac_qa_sets_run(score, &data, &j->run, &j->model, &opts, err);
     lac_progress_end(&progress);
     if (status) return status;
-    eval_add_text(j, "chat", j->chat);
+    eval_add_text(j, "chat", chat_of(j));
     cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, lac_qa_sets_json(score, &data));
     if (!j->json) lac_qa_sets_table(stdout, score, &data);
     return LAC_OK;
 }
 
-static lac_status eval_tofu(eval_job *j, lac_err *err)
+/* --retrained as a log of open-unlearning's; NULL where it is none, or with err set. */
+static cJSON *load_log(const eval_job *j, lac_err *err)
+{
+    cJSON *log = j->retrained && !lac_path_is_dir(j->retrained) ? lac_json_load(j->retrained, err) : NULL;
+    bool is_log = log && lac_tofu_log_ratios(log);
+    if (is_log && j->compat && !strcmp(j->compat, "open-unlearning")) {
+        fprintf(stderr, "lacuna: %s does not say around what template or in what chat its questions stood: --template "
+                        "or --chat have to be those that it was made with\n", j->retrained);
+        return log;
+    }
+    if (is_log)
+        lac_fail(err, LAC_ERR_DATA, "--retrained %s is a log of open-unlearning's; give --compat open-unlearning",
+                 j->retrained);
+    cJSON_Delete(log);
+    return NULL;
+}
+
+/* items.jsonl beside the eval.json that --retrained names, or in its directory. */
+static const char *items_of_retrained(eval_job *j, lac_err *err)
+{
+    const char *slash = strrchr(j->retrained, '/');
+    if (lac_path_is_dir(j->retrained)) return lac_printf(&j->arena, err, "%s/items.jsonl", j->retrained);
+    return lac_printf(&j->arena, err, "%.*sitems.jsonl", slash ? (int)(slash + 1 - j->retrained) : 0, j->retrained);
+}
+
+static lac_status score_tofu(eval_job *j, const cJSON *log, lac_err *err)
 {
     lac_tofu data;
     lac_tofu_scores scores;
     lac_progress progress;
     lac_tofu_opts opts = {
         .template = j->template, .max_new = max_new(j, 200), .items = &j->items, .progress = &progress};
-    cJSON *retrained = j->retrained ? load_result(j, j->retrained, "tofu", err) : NULL;
-    cJSON_Delete(retrained);
-    const char *theirs = j->retrained ? lac_printf(&j->arena, err, "%s/items.jsonl", j->retrained) : NULL;
+    if (!log) cJSON_Delete(load_retrained(j, err));
+    const char *theirs = j->retrained && !log ? items_of_retrained(j, err) : NULL;
     if (err->code || lac_tofu_parse_compat(&opts.compat, j->compat, err) ||
-        lac_chat_parse(&opts.chat, j->chat, j->model.tokenizer, err) ||
+        lac_chat_parse(&opts.chat, chat_of(j), j->model.tokenizer, err) ||
         lac_tofu_load(&data, j->data, j->limit, &j->arena, err))
         return err->code;
     begin_progress(&progress, j, "questions", data.n);
     lac_status status = lac_tofu_run(&scores, &data, &j->run, &j->model, &opts, &j->arena, err);
     lac_progress_end(&progress);
     if (!status && theirs) status = lac_tofu_quality(&scores, theirs, &j->arena, err);
+    if (!status && log) status = lac_tofu_quality_of_log(&scores, log, j->retrained, &j->arena, err);
     if (status) return status;
     eval_add_text(j, "compat", j->compat);
-    eval_add_text(j, "chat", j->chat);
+    eval_add_text(j, "chat", chat_of(j));
     eval_add_text(j, "template", j->template);
     cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, lac_tofu_json(&scores));
     if (!j->json) lac_tofu_table(stdout, &scores);
     return LAC_OK;
+}
+
+static lac_status eval_tofu(eval_job *j, lac_err *err)
+{
+    cJSON *log = load_log(j, err);
+    lac_status status = err->code ? err->code : score_tofu(j, log, err);
+    cJSON_Delete(log);
+    return status;
 }
 
 static lac_status eval_facts(eval_job *j, lac_err *err)
@@ -254,14 +343,41 @@ static lac_status eval_choices(eval_job *j, lac_err *err)
 }
 
 static const eval_suite suites[] = {
-    {"mmlu", eval_mmlu, true},
-    {"choices", eval_choices, true},
-    {"qa", eval_qa, true},
-    {"lume", eval_lume, true},
-    {"tofu", eval_tofu, true},
-    {"membership", eval_membership, true},
-    {"facts", eval_facts, true},
+    {"mmlu", eval_mmlu, true, {"split", "style", "shots", "subjects", "compat"}},
+    {"choices", eval_choices, true, {NULL}},
+    {"qa", eval_qa, true, {"chat", "max-new"}},
+    {"lume", eval_lume, true, {"ids", "chat", "max-new", "mmlu-result", "compat"}},
+    {"tofu", eval_tofu, true, {"chat", "max-new", "template", "retrained", "compat"}},
+    {"membership", eval_membership, true, {"reference", "gradnorm", "min-k", "retrained", "compat"}},
+    {"facts", eval_facts, true, {NULL}},
 };
+
+static bool has_option(const eval_suite *suite, const char *name)
+{
+    for (int i = 0; i < EVAL_MOST_OPTIONS && suite->options[i]; i++)
+        if (!strcmp(suite->options[i], name)) return true;
+    return false;
+}
+
+lac_status eval_check_options(const eval_job *j, const eval_suite *suite, lac_err *err)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } option[] = {{"split", j->split},          {"style", j->style},       {"shots", j->shots != -1},
+                  {"subjects", j->subjects},    {"ids", j->ids},           {"chat", j->chat},
+                  {"max-new", j->max_new != 0}, {"template", j->template}, {"mmlu-result", j->mmlu_result},
+                  {"reference", j->reference},  {"gradnorm", j->gradnorm}, {"min-k", j->min_k != 0},
+                  {"retrained", j->retrained},  {"compat", j->compat}};
+    char own[160] = "";
+    for (int i = 0; i < EVAL_MOST_OPTIONS && suite->options[i]; i++)
+        snprintf(own + strlen(own), sizeof own - strlen(own), "%s--%s", i ? ", " : "", suite->options[i]);
+    for (size_t i = 0; i < sizeof option / sizeof *option; i++)
+        if (option[i].given && !has_option(suite, option[i].name))
+            return lac_fail(err, LAC_ERR_USAGE, "--%s: --suite %s does not use it; %s%s", option[i].name, suite->name,
+                            *own ? "it has " : "it has --data, --limit and --out alone", own);
+    return LAC_OK;
+}
 
 const eval_suite *eval_suite_find(const char *name, lac_err *err)
 {
@@ -279,9 +395,9 @@ const eval_suite *eval_suite_find(const char *name, lac_err *err)
 /* Of MMLU the split's directory, and dev's where examples came from it. */
 lac_status eval_add_inputs(eval_job *j, lac_manifest *manifest, lac_err *err)
 {
-    const char *inner = lac_printf(&j->arena, err, "%s/mia_data", j->data);
+    const char *inner = lac_membership_folder(j->data, &j->arena, err);
     const char *other[] = {j->ids, j->reference, j->retrained, j->mmlu_result,
-                           inner && lac_path_is_dir(inner) ? inner : NULL};
+                           inner && strcmp(inner, j->data) ? inner : NULL};
     lac_status status = lac_manifest_input(manifest, j->model_path, err);
     for (size_t i = 0; i < sizeof other / sizeof *other && !status; i++)
         if (other[i]) status = lac_manifest_input(manifest, other[i], err);
@@ -289,7 +405,7 @@ lac_status eval_add_inputs(eval_job *j, lac_manifest *manifest, lac_err *err)
     lac_mmlu_style style;
     char *split = lac_printf(&j->arena, err, "%s/%s", j->data, j->split ? j->split : "val");
     char *dev = lac_printf(&j->arena, err, "%s/dev", j->data);
-    if (!split || !dev || lac_mmlu_parse_style(&style, j->style, err)) return err->code;
+    if (!split || !dev || lac_mmlu_parse_style(&style, style_of(j), err)) return err->code;
     bool shots = j->shots < 0 ? lac_mmlu_default_shots(style) > 0 : j->shots > 0;
     if (!status) status = lac_manifest_input(manifest, split, err);
     return !status && shots ? lac_manifest_input(manifest, dev, err) : status;

@@ -8,9 +8,10 @@
 
 /* Everything a suite needs; result is what goes into eval.json beside the options. */
 typedef struct {
-    const char *model_path, *suite, *data, *out, *split, *style, *subjects, *ids, *chat;
-    const char *reference, *retrained, *mmlu_result, *compat, *template; /* NULL where not given */
-    int shots, limit, max_new;
+    const char *model_path, *suite, *data, *out;
+    const char *split, *style, *subjects, *ids, *chat; /* these too: NULL where not given */
+    const char *reference, *retrained, *mmlu_result, *compat, *template;
+    int shots, limit, max_new; /* shots -1, the others 0 where not given */
     double min_k;
     bool quiet, json, gradnorm;
     lac_model model;
@@ -20,14 +21,20 @@ typedef struct {
     cJSON *result;
 } eval_job;
 
+enum { EVAL_MOST_OPTIONS = 8 };
+
 typedef struct {
     const char *name;
     lac_status (*eval)(eval_job *j, lac_err *err);
     bool resumes; /* goes on behind the items of a broken run */
+    const char *options[EVAL_MOST_OPTIONS]; /* those that it has beside --data, --limit and --out; ends with NULL */
 } eval_suite;
 
 /* NULL with err set: there is none of that name. */
 const eval_suite *eval_suite_find(const char *name, lac_err *err);
+
+/* An option that was given and that the suite does not have is refused by name. */
+lac_status eval_check_options(const eval_job *j, const eval_suite *suite, lac_err *err);
 
 void eval_add_text(eval_job *j, const char *name, const char *value);
 

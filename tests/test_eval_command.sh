@@ -64,6 +64,15 @@ expect 1 '1 contexts for 2 choices' --suite choices --data "$dir/bad.jsonl"
 bad '{"choices": ["a", "b"], "answer": 1}'
 expect 1 'neither "question"' --suite choices --data "$dir/bad.jsonl"
 expect 2 'is not known: mmlu, choices' --suite arc --data "$dir/bad.jsonl"
+expect 2 '--style: --suite choices does not use it; it has --data, --limit and --out alone' --suite choices --data "$dir/sets" \
+    --style harness
+expect 2 '--shots: --suite lume does not use it; it has --ids, --chat' --suite lume --data "$dir/sets" --shots 0
+expect 2 '--chat: --suite mmlu does not use it' --suite mmlu --data "$dir/sets" --chat none
+expect 2 '--min-k: --suite tofu' --suite tofu --data "$dir/sets" --min-k .3
+expect 2 '--gradnorm: --suite facts' --suite facts --data "$dir/sets" --gradnorm
+for option in split subjects ids max-new template mmlu-result reference retrained compat; do
+    expect 2 "--$option: --suite choices does not use it" --suite choices --data "$dir/sets" --$option 1
+done
 expect 1 'no-such' --suite choices --data "$dir/no-such.jsonl"
 
 # ---- MMLU ------------------------------------------------------------------------------------------------------------
@@ -72,6 +81,10 @@ for style in harness continuation hendrycks open-instruct; do
     score --suite mmlu --data "$mmlu" --style $style --shots 3 --out "$dir/mmlu-$style" >/dev/null || fail "mmlu $style"
     grep -q "\"style\":.\"$style\"" "$dir/mmlu-$style/eval.json" || fail "the style $style is not said"
 done
+expect 2 'belongs to the styles hendrycks' --suite mmlu --data "$mmlu" --compat pandas
+expect 2 'has pandas alone' --suite mmlu --data "$mmlu" --compat tofu
+score --suite mmlu --data "$mmlu" --style open-instruct --shots 3 --compat pandas --out "$dir/pandas" >/dev/null || fail "--compat pandas"
+cmp -s "$dir/pandas/items.jsonl" "$dir/mmlu-open-instruct/items.jsonl" && fail "--compat pandas changes nothing"
 expect 2 'harness, continuation' --suite mmlu --data "$mmlu" --style letter
 mkdir -p "$dir/mmlu/val"
 for subject in anatomy virology; do
@@ -93,6 +106,16 @@ awk -F'"pick":' '/"set":"village"/ { print; next } # of the numbers: eight that 
 grep -q $'^all\t404\t8\t2\t0.109$' "$dir/table" || fail "not eight and two turned, p 112/1024: $(tail -4 "$dir/table")"
 grep -q $'^numbers\t400\t8\t2\t' "$dir/table" && grep -q $'^village\t4\t0\t0\t1$' "$dir/table" || fail "by set"
 [ "$(grep -c '"turned":"wrong"' "$dir/flips.jsonl")" -eq 8 ] && [ "$(wc -l <"$dir/flips.jsonl")" -eq 10 ] || fail "the flips"
+grep -q $'^all acc_norm\t404\t0\t0\t1$' "$dir/table" || fail "no row of acc_norm: $(tail -6 "$dir/table")"
+mkdir "$dir/turned-norm"
+cp "$dir/choices/eval.json" "$dir/turned-norm"
+awk '/"set":"village"/ || n == 5 { print; next } # five picks by characters that were right are wrong
+     { match($0, /"pick_norm":[0-9]/); pick = substr($0, RSTART + 12, 1); answer = substr($0, length($0) - 1, 1)
+       if (pick == answer) { n++; sub(/"pick_norm":[0-9]/, "\"pick_norm\":" 1 - pick) }
+       print }' "$dir/choices/items.jsonl" >"$dir/turned-norm/items.jsonl"
+"$lacuna" compare "$dir/choices" "$dir/turned-norm" >"$dir/table" || fail "compare of acc_norm"
+grep -q $'^numbers acc_norm\t400\t5\t0\t0.0625$' "$dir/table" && grep -q $'^numbers\t400\t0\t0\t1$' "$dir/table" ||
+    fail "not five turned by acc_norm alone: $(tail -6 "$dir/table")"
 "$lacuna" compare "$dir/choices" "$dir/turned" --json | grep -q '"turned_right":.2' || fail "compare --json"
 sed -i 1d "$dir/turned/items.jsonl"
 "$lacuna" compare "$dir/choices" "$dir/turned" 2>&1 | grep -q 'not the same item' || fail "items that are not the same were paired"
@@ -111,7 +134,9 @@ score --suite membership --data "$dir/mia" --retrained "$dir/whole" --out "$dir/
 grep '^min_k_plus' "$dir/table" | cut -f 7 | grep -q '^-*0.00$' || fail "against itself nothing leaks: $(cat "$dir/table")"
 score --suite membership --data "$dir/mia" --compat open-unlearning --out "$dir/compat" >/dev/null || fail "--compat"
 cmp -s "$dir/compat/items.jsonl" "$dir/again/items.jsonl" && fail "--compat changes nothing"
-expect 2 'open-unlearning' --suite membership --data "$dir/mia" --compat tofu
+expect 1 'scored without --compat, this model with --compat open-unlearning; score both with the same' \
+    --suite membership --data "$dir/mia" --compat open-unlearning --retrained "$dir/again"
+expect 2 'has open-unlearning alone' --suite membership --data "$dir/mia" --compat tofu
 expect 1 'one of membership is needed' --suite membership --data "$dir/mia" --retrained "$dir/mmlu-harness"
 
 # ---- LUME as the organisers lay it out: twelve terms of one half, whatever the model says ---------------------------------
@@ -133,13 +158,51 @@ score --suite lume --data "$dir/lume/forget.jsonl" --max-new 5 --out "$dir/once"
 said=$(head -1 "$dir/once/items.jsonl" | sed 's/.*"generated":" *\([^"]*\)".*/\1/')
 [ -n "$said" ] || fail "the model says nothing"
 yes "$said" | head -6 | rows | tee "$dir/lume/forget.jsonl" >"$dir/lume/retain.jsonl"
-score --suite lume --data "$dir/lume" --max-new 5 --mmlu-result "$dir/mmlu-open-instruct" --out "$dir/whole" >"$dir/table" || fail "lume"
+score --suite lume --data "$dir/lume" --max-new 5 --mmlu-result "$dir/mmlu-open-instruct" --out "$dir/whole" >"$dir/table" \
+    2>"$dir/said" || fail "lume"
+grep -q 'questions of the val split in the style open-instruct with 3 examples, where' "$dir/said" || fail "MMLU: $(cat "$dir/said")"
+grep -q $'^MMLU\t.*\topen-instruct, val split, [0-9]* questions, 3 examples$' "$dir/table" || fail "MMLU: $(cat "$dir/table")"
+tr -d ' \n\t' <"$dir/whole/eval.json" | grep -q '"mmlu_is_official":false,"mmlu_of":{"style":"open-instruct","split":"val"' ||
+    fail "eval.json does not say of what MMLU is"
 grep -q $'^task aggregate\t0.5000$' "$dir/table" || fail "twelve halves: $(cat "$dir/table")"
 awk -F'\t' '$1 == "task aggregate" { a = $2 } $1 == "membership score" { m = $2 } $1 == "MMLU" { u = $2 } $1 == "final score" { f = $2 }
              END { d = f - (a + m + u) / 3; exit !(f != "" && m != "" && u != "" && d < 2e-4 && d > -2e-4) }' "$dir/table" ||
     fail "the final score is not the mean of the three: $(cat "$dir/table")"
 [ "$(wc -l <"$dir/whole/items.jsonl")" -eq $((24 + 110)) ] || fail "not a line a row and a text"
 resumed lume "$dir/lume" --max-new 5 --mmlu-result "$dir/mmlu-open-instruct"
+mkdir -p "$dir/handed-out/mia_data/validation" # the organisers' names
+cp "$dir/lume/forget.jsonl" "$dir/handed-out/forget_val.jsonl"
+cp "$dir/lume/retain.jsonl" "$dir/handed-out/retain_val.jsonl"
+cp "$dir/lume/mia_data"/* "$dir/handed-out/mia_data/validation"
+score --suite lume --data "$dir/handed-out" --max-new 5 --out "$dir/named" >/dev/null || fail "lume, forget_val.jsonl"
+cmp "$dir/whole/items.jsonl" "$dir/named/items.jsonl" || fail "the organisers' names give other items"
+grep -q validation/member.jsonl "$dir/named/manifest.json" || fail "the manifest lacks the membership part's files"
+mkdir "$dir/parquet"
+touch "$dir/parquet/forget-00000-of-00001.parquet"
+expect 1 'parquet_rows.py makes .jsonl of .parquet' --suite lume --data "$dir/parquet"
+"$lacuna" compare "$dir/whole" "$dir/whole" >"$dir/table" || fail "compare of LUME"
+for split in forget retain; do
+    for task in Task1 Task2 Task3; do
+        for type in sc qa; do
+            grep -q "^scores.split=$split,task=$task,type=$type..score"$'\t2\t0.5000\t0.5000\t0.5000\t0.5000\t+0.0000$' "$dir/table" ||
+                fail "no row of $split $task $type: $(cat "$dir/table")"
+        done
+    done
+done
+grep -q 'cut_at_max_new\|stderr	[0-9]' "$dir/table" && fail "a count is compared as a score: $(cat "$dir/table")"
+mkdir "$dir/fewer"
+sed '0,/"n":.*2,/s//"n": 1,/' "$dir/whole/eval.json" >"$dir/fewer/eval.json"
+cmp -s "$dir/whole/eval.json" "$dir/fewer/eval.json" && fail "the count was not changed"
+"$lacuna" compare "$dir/whole" "$dir/fewer" 2>&1 | grep -q 'different items (scores.split=forget,task=Task1,type=sc.: 2 and 1)' ||
+    fail "terms of other rows were compared"
+expect 2 '--compat open-unlearning: --suite lume has semeval alone' --suite lume --data "$dir/lume" --compat open-unlearning
+mkdir "$dir/quirks" # the rows again, and as many questions with two digits, which belong to no term of the script's
+sed 's/qa1"/qa10"/; s/qa0"/qa11"/' "$dir/lume/forget.jsonl" | cat "$dir/lume/forget.jsonl" - >"$dir/quirks/forget.jsonl"
+cp "$dir/lume/retain.jsonl" "$dir/quirks"
+score --suite lume --data "$dir/quirks" --max-new 5 --out "$dir/all-rows" >"$dir/table" || fail "lume, two digits"
+grep -q $'^forget\tTask1\tqa\t.*\t4\t' "$dir/table" || fail "questions with two digits are none: $(cat "$dir/table")"
+score --suite lume --data "$dir/quirks" --max-new 5 --compat semeval --out "$dir/semeval" >"$dir/table" || fail "--compat semeval"
+grep -q $'^forget\tTask1\tqa\t.*\t2\t' "$dir/table" || fail "--compat semeval counts them: $(cat "$dir/table")"
 expect 1 'one of mmlu is needed' --suite lume --data "$dir/lume" --max-new 5 --mmlu-result "$dir/once"
 
 # ---- TOFU --------------------------------------------------------------------------------------------------------------
@@ -155,6 +218,37 @@ score --suite tofu --data "$dir/tofu" --max-new 1 --retrained "$dir/whole" --out
 grep -q $'^forget quality\t1\t' "$dir/table" || fail "against itself forgetting is perfect: $(cat "$dir/table")"
 score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' --out "$dir/ou" \
     >/dev/null || fail "--compat open-unlearning"
+mkdir "$dir/tofu-two"
+cp "$dir/tofu"/*.jsonl "$dir/tofu-two"
+mv "$dir/tofu-two/forget_perturbed.jsonl" "$dir/tofu-two/forget10_perturbed.json"
+score --suite tofu --data "$dir/tofu-two" --max-new 8 --out "$dir/json" >"$dir/table" || fail "tofu, .json"
+cmp "$dir/whole/items.jsonl" "$dir/json/items.jsonl" || fail "a file named .json gives other items"
+cp "$dir/tofu-two/forget10_perturbed.json" "$dir/tofu-two/forget01_perturbed.json"
+expect 1 'two sets named forget\*: forget01_perturbed.json and forget10_perturbed.json' --suite tofu --data "$dir/tofu-two"
+theirs() { expect 1 "$1" --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --retrained "$dir/ou" "${@:2}"; }
+theirs 'scored with --compat open-unlearning, this model without --compat' --template 'Question: {}'
+theirs 'scored with --template Question: {}, this model without --template' --compat open-unlearning
+theirs 'scored with --chat none, this model with --chat olmo' --compat open-unlearning --template 'Question: {}' --chat olmo
+score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' \
+    --retrained "$dir/ou" --out "$dir/ou-same" >"$dir/table" || fail "--retrained of the same settings"
+grep -q $'^forget quality\t1\t' "$dir/table" || fail "forget quality with --compat: $(cat "$dir/table")"
+score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' \
+    --retrained "$dir/ou/eval.json" --out "$dir/ou-file" >"$dir/table" || fail "--retrained .../eval.json"
+ratio=$(grep -o '"truth_ratio":[^,]*' "$dir/ou/items.jsonl" | head -2 | cut -d : -f 2 | paste -sd ' ') # the forget set's
+log() { printf '{"%s": {"agg_value": 1, "value_by_index": {"0": {"score": %s}, "1": {"score": %s}}}}' "$@" >"$dir/TOFU_EVAL.json"; }
+for name in forget_truth_ratio forget_Truth_Ratio; do
+    log $name $ratio
+    score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' \
+        --retrained "$dir/TOFU_EVAL.json" --out "$dir/ou-$name" >"$dir/table" 2>"$dir/said" || fail "a log: $(cat "$dir/said")"
+    grep -q $'^forget quality\t1\t' "$dir/table" || fail "forget quality against a log of its own numbers: $(cat "$dir/table")"
+    grep -q 'around what template' "$dir/said" || fail "nothing is said of the template: $(cat "$dir/said")"
+done
+log forget_truth_ratio 1e9 1e9
+score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --retrained "$dir/TOFU_EVAL.json" \
+    --out "$dir/ou-far" >"$dir/table" 2>/dev/null || fail "a log that is far off"
+grep -q $'^forget quality\t0.3333\t' "$dir/table" || fail "2/C(4, 2) is 1/3: $(cat "$dir/table")"
+expect 1 "a log of open-unlearning's; give --compat open-unlearning" --suite tofu --data "$dir/tofu" \
+    --retrained "$dir/TOFU_EVAL.json"
 expect 2 'has no {}' --suite tofu --data "$dir/tofu" --template 'Question:'
 expect 1 'must begin with forget' --suite tofu --data "$dir/sets/village.jsonl"
 expect 1 'no array of texts "perturbed_answer"' --suite tofu --data "$dir/tofu/forget.jsonl"

@@ -89,6 +89,38 @@ static void rows_are_read_from_both_files(void **state)
     lac_arena_release(&arena);
 }
 
+/* As the organisers hand it out: a split of train or validation in the names, a column that says forget or retain. */
+static void the_organisers_names_and_their_column_are_known(void **state)
+{
+    scratch *s = *state;
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_lume data;
+    static const char FORGETS[] = "{\"id\": \"1sc0\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\", \"split\": \"forget\"}\n";
+    static const char RETAINS[] = "{\"id\": \"2qa0\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\", \"split\": \"retain\"}\n";
+    char both[sizeof FORGETS + sizeof RETAINS];
+    snprintf(both, sizeof both, "%s%s", RETAINS, FORGETS);
+    write_rows(s, "forget_val.jsonl", FORGETS);
+    write_rows(s, "retain_validation.jsonl", RETAINS);
+    if (lac_lume_load(&data, s->dir, 0, NULL, &arena, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(data.n, 2);
+    assert_string_equal(data.row[0].split, "forget");
+    assert_string_equal(data.row[1].split, "retain");
+    const char *one = write_rows(s, "rows.jsonl", both);
+    if (lac_lume_load(&data, one, 0, NULL, &arena, &err)) fail_msg("%s", err.msg);
+    assert_string_equal(data.row[0].split, "retain");
+    assert_string_equal(data.row[1].split, "forget");
+
+    write_rows(s, "forget_train.jsonl", FORGETS);
+    assert_int_equal(lac_lume_load(&data, s->dir, 0, NULL, &arena, &err), LAC_ERR_DATA);
+    assert_non_null(strstr(err.msg, "holds forget_train.jsonl and forget_val.jsonl"));
+    err = (lac_err){0};
+    write_rows(s, "forget.jsonl", both);
+    assert_int_equal(lac_lume_load(&data, s->dir, 0, NULL, &arena, &err), LAC_ERR_DATA);
+    assert_non_null(strstr(err.msg, "forget.jsonl:1: \"split\" is retain, in a file whose name says forget"));
+    lac_arena_release(&arena);
+}
+
 static void a_bad_row_is_told_with_its_line(void **state)
 {
     scratch *s = *state;
@@ -190,6 +222,7 @@ int main(void)
         cmocka_unit_test(spaces_are_cleaned_as_transformers_does),
         cmocka_unit_test(answers_match_but_for_case_and_margins),
         cmocka_unit_test_setup_teardown(rows_are_read_from_both_files, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(the_organisers_names_and_their_column_are_known, scratch_open, scratch_close),
         cmocka_unit_test_setup_teardown(a_bad_row_is_told_with_its_line, scratch_open, scratch_close),
         cmocka_unit_test(many_prompts_go_on_as_each_alone),
         cmocka_unit_test_setup_teardown(a_suite_runs_from_rows_to_scores, scratch_open, scratch_close),

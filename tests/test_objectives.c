@@ -688,6 +688,24 @@ static void a_variant_stands_between_default_and_given(void **state)
     assert_true(s[LAC_BETA] == 2.5 && s[LAC_GAMMA] == 0.5 && s[LAC_DELTA] == 0 && isnan(s[LAC_SKIP]));
 }
 
+/* gamma β/2 undoes the factor 2/β of our formula, whatever β is. */
+static void tofus_dpo_has_no_factor_of_beta(void **state)
+{
+    (void)state;
+    double s[LAC_N_SETTINGS];
+    lac_err err;
+    const lac_objective *const both[] = {&lac_objective_dpo, &lac_objective_idk_dpo};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(resolve(s, both[i], LAC_NO_SETTING, 0, NULL, "tofu", &err), LAC_OK);
+        assert_true(s[LAC_BETA] == 0.1 && s[LAC_GAMMA] == 0.05);
+        assert_int_equal(resolve(s, both[i], LAC_BETA, 0.5, NULL, "tofu", &err), LAC_OK);
+        assert_true(s[LAC_BETA] == 0.5 && s[LAC_GAMMA] == 0.25);
+        assert_int_equal(resolve(s, both[i], LAC_GAMMA, 2, NULL, "tofu", &err), LAC_OK);
+        assert_true(s[LAC_BETA] == 0.1 && s[LAC_GAMMA] == 2);
+        assert_int_equal(resolve(s, both[i], LAC_GAMMA, -0.5, NULL, "tofu", &err), LAC_ERR_USAGE);
+    }
+}
+
 static void rmu_refuses_what_lies_above_its_layer(void **state)
 {
     (void)state;
@@ -730,6 +748,7 @@ int main(void)
         cmocka_unit_test(adaptive_rmu_is_rmu_with_the_length_of_the_states),
         cmocka_unit_test(settings_that_mean_nothing_are_refused),
         cmocka_unit_test(a_variant_stands_between_default_and_given),
+        cmocka_unit_test(tofus_dpo_has_no_factor_of_beta),
         cmocka_unit_test(rmu_refuses_what_lies_above_its_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

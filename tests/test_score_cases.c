@@ -15,6 +15,7 @@
 #include "score/choice_sets.h"
 #include "score/membership.h"
 #include "score/mmlu.h"
+#include "score/pytext.h"
 #include "score/qa.h"
 #include "score/semeval.h"
 #include "score/tofu.h"
@@ -250,10 +251,28 @@ static void harmonic_means_are_pythons(void **state)
         is_near(lac_harmonic_mean(x, n), cJSON_GetArrayItem(c, 1)->valuedouble, 1e-12);
     }
     /* AILS-NTUA's line of the 7B table: .827, .847 and .443 give .706, from an AUC of .5765 or .4235 */
-    lac_semeval s = lac_semeval_score(.827, .4235, .443);
+    lac_semeval_mmlu mmlu = {.acc = .443, .style = "open-instruct", .split = "test", .shots = 5, .n = 14042};
+    lac_semeval s = lac_semeval_score(.827, .4235, &mmlu);
     is_near(s.membership, .847, 1e-9);
     is_near(s.final, (.827 + .847 + .443) / 3, 1e-12);
-    assert_true(isnan(lac_semeval_score(.827, NAN, .443).final));
+    assert_true(isnan(lac_semeval_score(.827, NAN, &mmlu).final));
+    const double least[] = {.371, .3711};
+    for (int i = 0; i < 2; i++) { /* the award list: above 0.371 */
+        mmlu.acc = least[i];
+        s = lac_semeval_score(.827, .4235, &mmlu);
+        cJSON *json = lac_semeval_json(&s);
+        assert_int_equal(cJSON_IsTrue(cJSON_GetObjectItem(json, "mmlu_suffices")), i);
+        cJSON_Delete(json);
+    }
+    assert_true(lac_semeval_mmlu_is_official(&mmlu));
+    mmlu.n--;
+    assert_false(lac_semeval_mmlu_is_official(&mmlu));
+    mmlu.n++, mmlu.split = "val";
+    assert_false(lac_semeval_mmlu_is_official(&mmlu));
+    mmlu.split = "test", mmlu.style = "harness";
+    assert_false(lac_semeval_mmlu_is_official(&mmlu));
+    mmlu.style = "open-instruct", mmlu.shots = 0;
+    assert_false(lac_semeval_mmlu_is_official(&mmlu));
 }
 
 static void truth_ratios_are_those_written_out_in_numpy(void **state)
@@ -319,6 +338,43 @@ static void tofu_rows_are_scored_as_pytorch_does(void **state)
         nine += 1 / c->probability.mean + 1 / c->rouge.mean + 1 / c->truth_ratio.mean;
     }
     is_near(scores.utility, isfinite(nine) ? 9 / nine : 0, 1e-9);
+    fclose(items.file);
+}
+
+/* What locuslab/tofu's utils.py makes of the losses in items.jsonl: exp(-losses).mean() over exp(-loss), in every set. */
+static void compat_tofu_takes_the_arithmetic_ratio_in_every_set(void **state)
+{
+    world *w = *state;
+    static const char *const name[] = {"forget", "retain", "real_authors", "world_facts"};
+    lac_tofu data;
+    lac_tofu_scores scores;
+    lac_items items = {.file = tmpfile()};
+    lac_tofu_opts opts = {.max_new = 1, .compat = LAC_TOFU_ORIGINAL, .items = &items};
+    if (lac_tofu_load(&data, FIXTURES "/tofu", 0, &w->arena, &w->err) ||
+        lac_tofu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
+        fail_msg("%s", w->err.msg);
+    char line[4096];
+    double sum[4] = {0}, geometric = 0;
+    size_t rows[4] = {0};
+    rewind(items.file);
+    while (fgets(line, sizeof line, items.file)) {
+        cJSON *row = cJSON_Parse(line);
+        const cJSON *losses = cJSON_GetObjectItem(row, "loss_wrong"), *loss;
+        double wrong = 0, mean = 0, n = cJSON_GetArraySize(losses);
+        int set = 0;
+        while (strcmp(name[set], cJSON_GetObjectItem(row, "set")->valuestring)) set++;
+        cJSON_ArrayForEach(loss, losses) wrong += exp(-loss->valuedouble) / n, mean += loss->valuedouble / n;
+        double ratio = wrong / exp(-number(row, "loss_correct")), other = exp(number(row, "loss_correct") - mean);
+        sum[set] += set ? fmax(0, 1 - ratio) : fmin(ratio, 1 / ratio);
+        if (!set) geometric += fmin(other, 1 / other);
+        rows[set]++;
+        cJSON_Delete(row);
+    }
+    for (int set = 0; set < 4; set++) {
+        assert_int_equal(scores.set[set].n, rows[set]);
+        is_near(scores.set[set].truth_ratio.mean, sum[set] / (double)rows[set], 1e-9);
+    }
+    assert_true(fabs(geometric - sum[0]) > 1e-3); /* else the two could not be told apart */
     fclose(items.file);
 }
 
@@ -432,6 +488,11 @@ static void the_old_prompt_has_two_blanks_and_the_raw_question(void **state)
                               "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 22\nAnswer: B\n\n"
                               "\xc2\xa0The line\nbreaks here\r\nand a CR\rthere  \nA.   padded  \nB. None\n"
                               "C. na\xc3\xafve \"caf\xc3\xa9\"\nD. D.\nAnswer:");
+    lac_mmlu_through_pandas(&data);
+    text = lac_mmlu_context(&data.subject[0], &data.subject[0].item[0], LAC_MMLU_OPEN_INSTRUCT, 1, &w->arena, &w->err);
+    assert_non_null(strstr(text, "A.   padded  \nB. nan\nC. na\xc3\xafve"));
+    assert_string_equal(lac_through_pandas(""), "nan");
+    assert_string_equal(lac_through_pandas("none"), "none");
 }
 
 int main(void)
@@ -448,6 +509,7 @@ int main(void)
         cmocka_unit_test(truth_ratios_are_those_written_out_in_numpy),
         cmocka_unit_test(extraction_needs_all_that_follows),
         cmocka_unit_test(tofu_rows_are_scored_as_pytorch_does),
+        cmocka_unit_test(compat_tofu_takes_the_arithmetic_ratio_in_every_set),
         cmocka_unit_test(short_answers_match_as_in_the_harness),
         cmocka_unit_test(letters_are_as_likely_as_the_old_programs_say),
         cmocka_unit_test(memory_that_ends_is_an_error_and_no_crash),

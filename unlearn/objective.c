@@ -64,6 +64,15 @@ static const lac_variant *variant_of(const lac_objective *o, const char *name, l
     return NULL;
 }
 
+/* What was given, else what the variant says, else the objective's own. */
+static double in_force(const lac_default *d, const lac_variant *v, double given)
+{
+    double x = d->value;
+    for (const lac_default *own = v ? v->settings : NULL; own && own->which; own++)
+        if (own->which == d->which) x = own->value;
+    return isnan(given) ? x : given;
+}
+
 /* 0 or 1, or counts, or at least 0. */
 static lac_status check_setting(const lac_default *d, double x, lac_err *err)
 {
@@ -101,6 +110,7 @@ lac_status lac_objective_resolve(double settings[LAC_N_SETTINGS], lac_alpha *alp
 {
     const lac_variant *v = variant ? variant_of(objective, variant, err) : NULL;
     if (variant && !v) return LAC_ERR_USAGE;
+    const double beta = settings[LAC_BETA]; /* as given */
     settings[LAC_NO_SETTING] = (double)NAN;
     for (int k = LAC_NO_SETTING + 1; k < LAC_N_SETTINGS; k++) {
         const lac_default *d = default_of(objective, (lac_setting)k);
@@ -109,10 +119,9 @@ lac_status lac_objective_resolve(double settings[LAC_N_SETTINGS], lac_alpha *alp
         if (!d)
             return lac_fail(err, LAC_ERR_USAGE, "--%s: --objective %s does not use it", lac_setting_names[k],
                             objective->name);
-        settings[k] = d->value;
-        for (const lac_default *own = v ? v->settings : NULL; own && own->which; own++)
-            if (own->which == (lac_setting)k) settings[k] = own->value;
-        if (!isnan(given)) settings[k] = given;
+        settings[k] = in_force(d, v, given);
+        if (isnan(given) && settings[k] == LAC_HALF_BETA)
+            settings[k] = in_force(default_of(objective, LAC_BETA), v, beta) / 2;
         lac_status status = check_setting(d, settings[k], err);
         if (status) return status;
     }

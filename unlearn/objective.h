@@ -63,6 +63,9 @@ typedef struct {
     bool above_zero; /* 0 makes no sense */
 } lac_default;
 
+/* What a variant may say of gamma: half of the beta in force. */
+#define LAC_HALF_BETA (-0.5)
+
 /* Settings under a name: a published recipe that differs. */
 typedef struct {
     const char *name, *alpha; /* alpha NULL: as the objective */

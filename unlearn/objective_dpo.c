@@ -10,8 +10,8 @@
  *   idk-dpo  a refusal, drawn for each row from a list (refusals.h)
  *
  * Each row keeps one alternate for the whole run, so that both sums before training are computed once; the published
- * programs draw a refusal anew at every turn.  TOFU's own program lacks the factor 2/β: --gamma of β/2 (--variant
- * tofu). */
+ * programs draw a refusal anew at every turn.  TOFU's own program lacks the factor 2/β: a gamma of β/2 (--variant
+ * tofu, whatever β is). */
 #include "unlearn/objective.h"
 
 static void prefer_the_alternate(double loss[2], const lac_rows *rows)
@@ -41,7 +41,7 @@ const lac_objective lac_objective_dpo = {
     .alternates = LAC_ALTERNATES_BESIDE,
     .alpha = "1",
     .settings = {{LAC_BETA, 0.1, true}, {LAC_GAMMA, 1, true}, {LAC_RETAIN_KL, 0, false}},
-    .variants = {{"tofu", NULL, {{LAC_GAMMA, 0.05, true}}}},
+    .variants = {{"tofu", NULL, {{LAC_GAMMA, LAC_HALF_BETA, true}}}},
 };
 
 const lac_objective lac_objective_idk_dpo = {
@@ -55,5 +55,5 @@ const lac_objective lac_objective_idk_dpo = {
     .alternates = LAC_ALTERNATES_BESIDE,
     .alpha = "1",
     .settings = {{LAC_BETA, 0.1, true}, {LAC_GAMMA, 1, true}, {LAC_RETAIN_KL, 0, false}},
-    .variants = {{"tofu", NULL, {{LAC_GAMMA, 0.05, true}}}},
+    .variants = {{"tofu", NULL, {{LAC_GAMMA, LAC_HALF_BETA, true}}}},
 };

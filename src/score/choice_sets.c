@@ -63,7 +63,7 @@ lac_status lac_choice_sets_load(lac_choice_sets *data, const char *path, int lim
 {
     lac_set_files files;
     *data = (lac_choice_sets){0};
-    if (lac_set_files_find(&files, path, arena, err)) return err->code;
+    if (lac_set_files_find(&files, path, false, arena, err)) return err->code;
     data->set = LAC_NEW(arena, lac_choice_set, files.n, err);
     for (; data->set && data->n_sets < files.n; data->n_sets++) {
         lac_choice_set *set = &data->set[data->n_sets];

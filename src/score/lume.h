@@ -5,7 +5,11 @@
  *
  * Text is generated greedily from the raw input (or one chat turn), decoded without special tokens, and cleaned of the
  * spaces that Hugging Face's clean_up_tokenization_spaces removes.  The kind of a row stands in its id, before the
- * number at the end: "...sc1", "...qa0". */
+ * number at the end: "...sc1", "...qa0".
+ *
+ * With the quirks of SemEval's script, which drops one character of the id, and hands its table through a CSV file: a
+ * row whose number has two digits ("...qa10") is generated and belongs to neither kind, and a text that is empty or a
+ * word like None is "nan". */
 #ifndef LAC_LUME_H
 #define LAC_LUME_H
 
@@ -28,6 +32,7 @@ typedef struct {
 typedef struct {
     lac_chat chat; /* LAC_CHAT_NONE: the raw input */
     int max_new;
+    bool semeval; /* quirks of the organisers' script */
     lac_items *items; /* in the order of the rows; or NULL */
     lac_progress *progress;
 } lac_lume_opts;
@@ -48,7 +53,8 @@ typedef struct {
     double aggregate; /* their harmonic mean, forget terms as 1 - x */
 } lac_lume_scores;
 
-/* A file, or a directory with forget.jsonl and retain.jsonl (either may be missing).  The split is the file's name.
+/* A file, or a directory with forget.jsonl and retain.jsonl, or files named forget_val.jsonl and the like (either may
+ * be missing).  The split is how the file's name begins, or the rows' own "split", forget or retain; else the name.
  * limit: at most so many rows a file, 0 for all.  ids: a file with one id a line, only those rows; or NULL. */
 lac_status lac_lume_load(lac_lume *data, const char *path, int limit, const char *ids, lac_arena *arena, lac_err *err);
 

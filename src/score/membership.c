@@ -32,17 +32,25 @@ static lac_status read_document(void *row, const lac_records *r, const cJSON *js
     return lac_row_id(&d->id, json, arena, err);
 }
 
-static const char *folder_of(const char *path, lac_arena *arena, lac_err *err)
+const char *lac_membership_folder(const char *path, lac_arena *arena, lac_err *err)
 {
-    const char *inner = lac_printf(arena, err, "%s/mia_data", path);
-    return inner && lac_path_is_dir(inner) ? inner : inner ? path : NULL;
+    static const char *const inner[] = {"mia_data", "mia_data/validation"};
+    const char *first = NULL;
+    for (int i = 0; i < 2; i++) {
+        const char *folder = lac_printf(arena, err, "%s/%s", path, inner[i]);
+        const char *file = folder ? lac_printf(arena, err, "%s/member.jsonl", folder) : NULL;
+        if (!file) return NULL;
+        if (lac_path_exists(file)) return folder;
+        if (!first && lac_path_is_dir(folder)) first = folder;
+    }
+    return first ? first : path;
 }
 
 bool lac_membership_is_there(const char *path)
 {
     lac_arena arena = {0};
     lac_err err = {0};
-    const char *folder = folder_of(path, &arena, &err);
+    const char *folder = lac_membership_folder(path, &arena, &err);
     const char *file = folder ? lac_printf(&arena, &err, "%s/member.jsonl", folder) : NULL;
     bool there = file && lac_path_exists(file);
     lac_arena_release(&arena);
@@ -52,7 +60,7 @@ bool lac_membership_is_there(const char *path)
 lac_status lac_membership_load(lac_membership *data, const char *path, int limit, lac_arena *arena, lac_err *err)
 {
     static const char *const name[] = {"member", "nonmember"};
-    const char *folder = folder_of(path, arena, err);
+    const char *folder = lac_membership_folder(path, arena, err);
     lac_document *part[2];
     size_t n[2];
     *data = (lac_membership){0};

@@ -63,6 +63,8 @@ typedef struct {
     lac_attack_score attack[LAC_ATTACKS];
 } lac_membership_scores;
 
+/* Where the directory has such files: mia_data or mia_data/validation in it, or itself. */
+const char *lac_membership_folder(const char *path, lac_arena *arena, lac_err *err);
 /* member.jsonl and nonmember.jsonl of the directory, or of mia_data in it.  A row's text is its "document", its "text",
  * or its two texts (text/row_texts.h) with a space between.  limit: at most so many rows a file, 0 for all. */
 lac_status lac_membership_load(lac_membership *data, const char *path, int limit, lac_arena *arena, lac_err *err);

@@ -163,6 +163,20 @@ lac_status lac_mmlu_load(lac_mmlu *data, const char *path, const char *split, co
     return status;
 }
 
+void lac_mmlu_through_pandas(lac_mmlu *data)
+{
+    for (size_t k = 0; k < data->n_subjects; k++)
+        for (int part = 0; part < 2; part++) {
+            const lac_mmlu_subject *s = &data->subject[k];
+            lac_mmlu_item *item = part ? s->shot : s->item;
+            for (size_t i = 0; i < (part ? s->n_shots : s->n_items); i++) {
+                item[i].raw_question = lac_through_pandas(item[i].raw_question);
+                item[i].question = lac_through_pandas(item[i].question);
+                for (int c = 0; c < LAC_MMLU_CHOICES; c++) item[i].choice[c] = lac_through_pandas(item[i].choice[c]);
+            }
+        }
+}
+
 /* ---- prompts --------------------------------------------------------------------------------------------------- */
 
 static char *question_text(const lac_mmlu_item *q, lac_mmlu_style style, lac_arena *arena, lac_err *err)

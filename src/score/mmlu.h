@@ -17,9 +17,9 @@
  *   open-instruct   (allenai/open-instruct, eval/mmlu; SemEval-2025 task 4 was scored so) the same prompt; the last
  *                   token of " A", " B", ... is scored, whatever its rank
  *
- * Left out: both read the files with pandas, which takes some words (NA, nan, with pandas 2 None) for missing numbers and
- * prints them as "nan"; here they are what the file says.  hendrycks counted tokens with GPT-2's vocabulary, here it is
- * the model's. */
+ * Both read the files with pandas, which takes some words (NA, nan, with pandas 2 None) for missing numbers and prints
+ * them as "nan"; here they are what the file says, or after lac_mmlu_through_pandas as pandas 2 has them.  Left out:
+ * hendrycks counted tokens with GPT-2's vocabulary, here it is the model's. */
 #ifndef LAC_MMLU_H
 #define LAC_MMLU_H
 
@@ -88,6 +88,9 @@ const char *lac_mmlu_group_name(lac_mmlu_group group);
  * all that are there.  limit: at most so many questions a subject, 0 for all. */
 lac_status lac_mmlu_load(lac_mmlu *data, const char *path, const char *split, const char *subjects, int shots,
                          int limit, lac_arena *arena, lac_err *err);
+
+/* Questions and choices as pandas hands them on (score/pytext.h). */
+void lac_mmlu_through_pandas(lac_mmlu *data);
 
 /* Everything up to and with "Answer:". */
 char *lac_mmlu_context(const lac_mmlu_subject *subject, const lac_mmlu_item *item, lac_mmlu_style style, int shots,

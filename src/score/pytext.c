@@ -67,3 +67,13 @@ char *lac_lower(const char *text, lac_arena *arena, lac_err *err)
     }
     return out;
 }
+
+const char *lac_through_pandas(const char *text)
+{
+    static const char *const missing[] = {"",     "#N/A",  "#N/A N/A", "#NA",  "-1.#IND", "-1.#QNAN", "-NaN",
+                                          "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",     "NA",       "NULL",
+                                          "NaN",  "None",  "n/a",      "nan",  "null"};
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
+        if (!strcmp(text, missing[i])) return "nan";
+    return text;
+}

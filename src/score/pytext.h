@@ -1,4 +1,5 @@
-/* Python's str.strip() and str.lower() on UTF-8: the published scores are defined through them. */
+/* Python's str.strip() and str.lower() on UTF-8, and what pandas makes of a cell: the published scores are defined
+ * through them. */
 #ifndef LAC_PYTEXT_H
 #define LAC_PYTEXT_H
 
@@ -11,5 +12,9 @@ size_t lac_lstrip(const char *text, size_t n);
 
 char *lac_strip(const char *text, lac_arena *arena, lac_err *err);
 char *lac_lower(const char *text, lac_arena *arena, lac_err *err);
+
+/* The text as it comes back from a CSV file through pandas 2: "nan" for an empty one and for the words that it takes for
+ * a missing number (NA, None, null, ...). */
+const char *lac_through_pandas(const char *text);
 
 #endif

@@ -31,7 +31,7 @@ lac_status lac_qa_sets_load(lac_qa_sets *data, const char *path, int limit, lac_
 {
     lac_set_files files;
     *data = (lac_qa_sets){0};
-    if (lac_set_files_find(&files, path, arena, err)) return err->code;
+    if (lac_set_files_find(&files, path, false, arena, err)) return err->code;
     data->set = LAC_NEW(arena, lac_qa_set, files.n, err);
     for (; data->set && data->n_sets < files.n; data->n_sets++) {
         lac_qa_set *set = &data->set[data->n_sets];

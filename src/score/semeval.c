@@ -1,17 +1,35 @@
 #include "score/semeval.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "score/report.h"
 
-lac_semeval lac_semeval_score(double task_aggregate, double auc, double mmlu)
+bool lac_semeval_mmlu_is_official(const lac_semeval_mmlu *mmlu)
+{
+    return mmlu->style && !strcmp(mmlu->style, "open-instruct") && mmlu->split && !strcmp(mmlu->split, "test") &&
+           mmlu->n == LAC_SEMEVAL_MMLU_N && mmlu->shots == LAC_SEMEVAL_MMLU_SHOTS;
+}
+
+lac_semeval lac_semeval_score(double task_aggregate, double auc, const lac_semeval_mmlu *mmlu)
 {
     double membership = 1 - 2 * fabs(auc - .5);
     return (lac_semeval){.task_aggregate = task_aggregate,
                          .auc = auc,
                          .membership = membership,
-                         .mmlu = mmlu,
-                         .final = (task_aggregate + membership + mmlu) / 3};
+                         .mmlu = *mmlu,
+                         .final = (task_aggregate + membership + mmlu->acc) / 3};
+}
+
+static void put_mmlu(cJSON *json, const lac_semeval_mmlu *m)
+{
+    cJSON_AddBoolToObject(json, "mmlu_suffices", m->acc > LAC_SEMEVAL_MMLU_ABOVE);
+    cJSON_AddBoolToObject(json, "mmlu_is_official", lac_semeval_mmlu_is_official(m));
+    cJSON *of = cJSON_AddObjectToObject(json, "mmlu_of");
+    cJSON_AddStringToObject(of, "style", m->style);
+    cJSON_AddStringToObject(of, "split", m->split);
+    cJSON_AddNumberToObject(of, "shots", m->shots);
+    cJSON_AddNumberToObject(of, "n", (double)m->n);
 }
 
 cJSON *lac_semeval_json(const lac_semeval *s)
@@ -20,9 +38,9 @@ cJSON *lac_semeval_json(const lac_semeval *s)
     lac_put_number(json, "task_aggregate", s->task_aggregate);
     lac_put_number(json, "membership_auc", s->auc);
     lac_put_number(json, "membership", s->membership);
-    lac_put_number(json, "mmlu", s->mmlu);
+    lac_put_number(json, "mmlu", s->mmlu.acc);
     lac_put_number(json, "final", s->final);
-    if (isfinite(s->mmlu)) cJSON_AddBoolToObject(json, "mmlu_suffices", s->mmlu >= LAC_SEMEVAL_MMLU_LEAST);
+    if (isfinite(s->mmlu.acc)) put_mmlu(json, &s->mmlu);
     return json;
 }
 
@@ -37,6 +55,10 @@ void lac_semeval_table(FILE *to, const lac_semeval *s)
     row(to, "task aggregate", s->task_aggregate);
     row(to, "membership AUC", s->auc);
     row(to, "membership score", s->membership);
-    row(to, "MMLU", s->mmlu);
+    if (isfinite(s->mmlu.acc))
+        fprintf(to, "MMLU\t%.4f\t%s, %s split, %zu questions, %d examples\n", s->mmlu.acc, s->mmlu.style, s->mmlu.split,
+                s->mmlu.n, s->mmlu.shots);
+    else
+        row(to, "MMLU", NAN);
     row(to, "final score", s->final);
 }

@@ -6,8 +6,9 @@
  *   MMLU             the mean over its 14,042 test questions (their style: open-instruct, 5 examples)
  *   final            the plain mean of the three
  *
- * Beside that script: its ids of two-digit questions (qa10) fell out of both kinds, here they are questions; several
- * processes counted rows twice, here none is; an empty generation came back from its table as the word "nan". */
+ * Beside that script: its ids of two-digit questions (qa10) fell out of both kinds, here they are questions; an empty
+ * generation came back from its table as the word "nan" (lume.h has both behind a switch); several processes counted
+ * rows twice, here none is. */
 #ifndef LAC_SEMEVAL_H
 #define LAC_SEMEVAL_H
 
@@ -15,14 +16,31 @@
 
 #include "base/json.h"
 
-#define LAC_SEMEVAL_MMLU_LEAST 0.371 /* below it an entry was not ranked: three quarters of the 7B model's before */
+enum { LAC_SEMEVAL_MMLU_N = 14042, LAC_SEMEVAL_MMLU_SHOTS = 5 };
+
+/* An entry was ranked above it: three quarters of the 7B model's before.  (The script warns below it; no share of the
+ * 14,042 questions lies between.) */
+#define LAC_SEMEVAL_MMLU_ABOVE 0.371
+
+/* What MMLU was scored on, and how. */
+typedef struct {
+    double acc; /* NaN: not known */
+    const char *style, *split;
+    int shots;
+    size_t n;
+} lac_semeval_mmlu;
 
 typedef struct {
-    double task_aggregate, auc, membership, mmlu, final; /* NaN: not known */
+    double task_aggregate, auc, membership, final; /* NaN: not known */
+    lac_semeval_mmlu mmlu;
 } lac_semeval;
 
-/* auc and mmlu may be NaN; final then is too. */
-lac_semeval lac_semeval_score(double task_aggregate, double auc, double mmlu);
+/* Whether it is the organisers' own: all of the test split in open-instruct's style with 5 examples.  With another one
+ * the final score is none to set beside the published ones. */
+bool lac_semeval_mmlu_is_official(const lac_semeval_mmlu *mmlu);
+
+/* auc and mmlu's acc may be NaN; final then is too. */
+lac_semeval lac_semeval_score(double task_aggregate, double auc, const lac_semeval_mmlu *mmlu);
 
 cJSON *lac_semeval_json(const lac_semeval *s);
 void lac_semeval_table(FILE *to, const lac_semeval *s);

@@ -9,27 +9,33 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool is_jsonl(const char *name)
+/* How long the name is without its ending; 0 where it has none of ours. */
+static size_t stem_of(const char *name, bool json)
 {
+    static const char *const ending[] = {".jsonl", ".json"};
     size_t n = strlen(name);
-    return n > 6 && !strcmp(name + n - 6, ".jsonl");
+    for (int i = 0; i < (json ? 2 : 1); i++) {
+        size_t own = strlen(ending[i]);
+        if (n > own && !strcmp(name + n - own, ending[i])) return n - own;
+    }
+    return 0;
 }
 
-static const char *set_name(const char *path, lac_arena *arena, lac_err *err)
+static const char *set_name(const char *path, bool json, lac_arena *arena, lac_err *err)
 {
     const char *base = strrchr(path, '/');
     base = base ? base + 1 : path;
-    size_t n = strlen(base);
-    return lac_strndup(arena, base, is_jsonl(base) ? n - 6 : n, err);
+    size_t stem = stem_of(base, json);
+    return lac_strndup(arena, base, stem ? stem : strlen(base), err);
 }
 
-static lac_status list(lac_set_files *files, const char *path, lac_arena *arena, lac_err *err)
+static lac_status list(lac_set_files *files, const char *path, bool json, lac_arena *arena, lac_err *err)
 {
     size_t capacity = 0;
     DIR *dir = opendir(path);
     if (!dir) return lac_fail(err, LAC_ERR_FILE, "%s cannot be read", path);
     for (const struct dirent *e; !err->code && (e = readdir(dir));) {
-        if (!is_jsonl(e->d_name)) continue;
+        if (!stem_of(e->d_name, json)) continue;
         if (files->n == capacity) {
             const char **more = LAC_NEW(arena, const char *, capacity = capacity ? 2 * capacity : 32, err);
             if (!more) break;
@@ -40,23 +46,23 @@ static lac_status list(lac_set_files *files, const char *path, lac_arena *arena,
     }
     closedir(dir);
     if (err->code) return err->code;
-    if (!files->n) return lac_fail(err, LAC_ERR_FILE, "%s holds no .jsonl file", path);
+    if (!files->n) return lac_fail(err, LAC_ERR_FILE, "%s holds no .jsonl%s file", path, json ? " or .json" : "");
     qsort(files->path, files->n, sizeof *files->path, by_text);
     return LAC_OK;
 }
 
-lac_status lac_set_files_find(lac_set_files *files, const char *path, lac_arena *arena, lac_err *err)
+lac_status lac_set_files_find(lac_set_files *files, const char *path, bool json, lac_arena *arena, lac_err *err)
 {
     *files = (lac_set_files){0};
     if (lac_path_is_dir(path)) {
-        if (list(files, path, arena, err)) return err->code;
+        if (list(files, path, json, arena, err)) return err->code;
     } else {
         files->path = LAC_NEW(arena, const char *, 1, err);
         if (!files->path) return LAC_ERR_MEMORY;
         files->path[files->n++] = path;
     }
     files->name = LAC_NEW(arena, const char *, files->n, err);
-    for (size_t i = 0; files->name && i < files->n; i++) files->name[i] = set_name(files->path[i], arena, err);
+    for (size_t i = 0; files->name && i < files->n; i++) files->name[i] = set_name(files->path[i], json, arena, err);
     return err->code;
 }
 

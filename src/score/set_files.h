@@ -9,7 +9,8 @@ typedef struct {
     size_t n;
 } lac_set_files;
 
-lac_status lac_set_files_find(lac_set_files *files, const char *path, lac_arena *arena, lac_err *err);
+/* json: files named .json count as well. */
+lac_status lac_set_files_find(lac_set_files *files, const char *path, bool json, lac_arena *arena, lac_err *err);
 
 /* Reads a file's rows into an array that grows: `read` fills rows of `size` bytes.  limit 0: all. */
 typedef lac_status (*lac_row_reader)(void *row, const lac_records *r, const cJSON *json, lac_arena *arena,

@@ -63,11 +63,39 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && !strcmp(text + n - m, end);
 }
 
-static lac_status add_file(lac_tofu *data, const char *path, const char *name, int limit, lac_arena *arena, lac_err *err)
+static int set_of(const char *name)
 {
     int set = 0;
-    size_t n;
     while (set < LAC_TOFU_SETS && strncmp(name, set_name[set], strlen(set_name[set]))) set++;
+    return set;
+}
+
+/* Of a directory only those with wrong answers; one of each set: forget01 is a part of forget05, and both together are
+ * neither. */
+static lac_status choose_files(lac_set_files *files, const char *path, lac_err *err)
+{
+    const char *first[LAC_TOFU_SETS + 1] = {NULL};
+    size_t n = 0;
+    for (size_t i = 0; i < files->n; i++) {
+        if (!ends_with(files->name[i], "_perturbed")) continue;
+        int set = set_of(files->name[i]);
+        if (first[set] && set < LAC_TOFU_SETS)
+            return lac_fail(err, LAC_ERR_DATA, "%s holds two sets named %s*: %s and %s, which would be counted as one; "
+                            "put the one to score and the sets of other names into a directory of their own", path,
+                            set_name[set], first[set], strrchr(files->path[i], '/') + 1);
+        first[set] = strrchr(files->path[i], '/') + 1;
+        files->path[n] = files->path[i];
+        files->name[n++] = files->name[i];
+    }
+    files->n = n;
+    if (n) return LAC_OK;
+    return lac_fail(err, LAC_ERR_FILE, "%s holds no file named *_perturbed.jsonl: those have the wrong answers", path);
+}
+
+static lac_status add_file(lac_tofu *data, const char *path, const char *name, int limit, lac_arena *arena, lac_err *err)
+{
+    int set = set_of(name);
+    size_t n;
     if (set == LAC_TOFU_SETS)
         return lac_fail(err, LAC_ERR_DATA, "%s: its name must begin with forget, retain, real_authors or world_facts", path);
     lac_tofu_row *row = lac_rows_load(&n, sizeof *row, path, limit, read_row, arena, err);
@@ -84,14 +112,10 @@ static lac_status add_file(lac_tofu *data, const char *path, const char *name, i
 lac_status lac_tofu_load(lac_tofu *data, const char *path, int limit, lac_arena *arena, lac_err *err)
 {
     lac_set_files files;
-    bool dir = lac_path_is_dir(path);
     *data = (lac_tofu){0};
-    if (lac_set_files_find(&files, path, arena, err)) return err->code;
-    for (size_t i = 0; i < files.n && !err->code; i++)
-        if (!dir || ends_with(files.name[i], "_perturbed"))
-            add_file(data, files.path[i], files.name[i], limit, arena, err);
-    if (!err->code && !data->n)
-        lac_fail(err, LAC_ERR_FILE, "%s holds no file named *_perturbed.jsonl: those have the wrong answers", path);
+    if (lac_set_files_find(&files, path, true, arena, err)) return err->code;
+    if (lac_path_is_dir(path) && choose_files(&files, path, err)) return err->code;
+    for (size_t i = 0; i < files.n && !err->code; i++) add_file(data, files.path[i], files.name[i], limit, arena, err);
     return err->code;
 }
 
@@ -251,10 +275,12 @@ static size_t recall(scoring *s)
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 
+/* The truth ratio as it counts in a set's mean.  TOFU's utils.py takes the arithmetic R in every set. */
 static double judged(const scoring *s, const values *v, lac_tofu_set set)
 {
-    if (set != LAC_TOFU_FORGET) return fmax(0, 1 - (s->opts->compat == LAC_TOFU_ORIGINAL ? v->arithmetic : v->ratio));
-    return fmin(v->ratio, 1 / (v->ratio + (s->opts->compat == LAC_TOFU_OPEN_UNLEARNING ? 1e-10 : 0)));
+    const double ratio = s->opts->compat == LAC_TOFU_ORIGINAL ? v->arithmetic : v->ratio;
+    if (set != LAC_TOFU_FORGET) return fmax(0, 1 - ratio);
+    return fmin(ratio, 1 / (ratio + (s->opts->compat == LAC_TOFU_OPEN_UNLEARNING ? 1e-10 : 0)));
 }
 
 static lac_tofu_mean mean_of(double *x, size_t n)
@@ -332,30 +358,69 @@ lac_status lac_tofu_run(lac_tofu_scores *scores, const lac_tofu *data, lac_run *
     return status;
 }
 
+typedef struct {
+    double *x;
+    size_t n, capacity;
+} ratios;
+
+static lac_status add_ratio(ratios *r, double x, lac_arena *arena, lac_err *err)
+{
+    if (r->n == r->capacity) {
+        double *more = LAC_NEW(arena, double, r->capacity = r->capacity ? 2 * r->capacity : 64, err);
+        if (!more) return LAC_ERR_MEMORY;
+        if (r->n) memcpy(more, r->x, r->n * sizeof *more);
+        r->x = more;
+    }
+    r->x[r->n++] = x;
+    return LAC_OK;
+}
+
+static lac_status quality(lac_tofu_scores *scores, const ratios *theirs, const char *path, lac_arena *arena,
+                          lac_err *err)
+{
+    if (!theirs->n || !scores->set[LAC_TOFU_FORGET].n)
+        return lac_fail(err, LAC_ERR_DATA, "forget quality needs a forget set here and in %s", path);
+    scores->n_retrained = theirs->n;
+    return lac_ks_two_samples(&scores->quality, scores->forget_ratio, scores->set[LAC_TOFU_FORGET].n, theirs->x,
+                              theirs->n, arena, err);
+}
+
 lac_status lac_tofu_quality(lac_tofu_scores *scores, const char *items, lac_arena *arena, lac_err *err)
 {
-    size_t n = 0, capacity = 0;
-    double *theirs = NULL;
+    ratios theirs = {0};
     lac_records r = {0};
     lac_status status = lac_records_open(&r, items, err);
     for (const cJSON *row; !status && (row = lac_records_next(&r, err));) {
         const char *set = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "set"));
         const cJSON *ratio = cJSON_GetObjectItemCaseSensitive(row, "truth_ratio");
         if (!set || strcmp(set, "forget") || !cJSON_IsNumber(ratio)) continue;
-        if (n == capacity) {
-            double *more = LAC_NEW(arena, double, capacity = capacity ? 2 * capacity : 64, err);
-            if (!more) break;
-            if (n) memcpy(more, theirs, n * sizeof *more);
-            theirs = more;
-        }
-        theirs[n++] = ratio->valuedouble;
+        status = add_ratio(&theirs, ratio->valuedouble, arena, err);
     }
     lac_records_close(&r);
-    if (err->code) return err->code;
-    if (!n || !scores->set[LAC_TOFU_FORGET].n)
-        return lac_fail(err, LAC_ERR_DATA, "forget quality needs a forget set here and in %s", items);
-    scores->n_retrained = n;
-    return lac_ks_two_samples(&scores->quality, scores->forget_ratio, scores->set[LAC_TOFU_FORGET].n, theirs, n, arena, err);
+    return err->code ? err->code : quality(scores, &theirs, items, arena, err);
+}
+
+const cJSON *lac_tofu_log_ratios(const cJSON *log)
+{
+    static const char *const name[] = {"forget_truth_ratio", "forget_Truth_Ratio"};
+    for (int i = 0; i < 2; i++) {
+        const cJSON *metric = cJSON_GetObjectItemCaseSensitive(log, name[i]);
+        const cJSON *rows = cJSON_GetObjectItemCaseSensitive(metric, "value_by_index");
+        if (rows) return rows;
+    }
+    return NULL;
+}
+
+lac_status lac_tofu_quality_of_log(lac_tofu_scores *scores, const cJSON *log, const char *path, lac_arena *arena,
+                                   lac_err *err)
+{
+    ratios theirs = {0};
+    const cJSON *row;
+    cJSON_ArrayForEach(row, lac_tofu_log_ratios(log)) {
+        const cJSON *score = cJSON_GetObjectItemCaseSensitive(row, "score");
+        if (cJSON_IsNumber(score) && add_ratio(&theirs, score->valuedouble, arena, err)) return err->code;
+    }
+    return quality(scores, &theirs, path, arena, err);
 }
 
 /* ---- showing ----------------------------------------------------------------------------------------------------- */
