@@ -7,7 +7,6 @@
  *
  * Facts whose cells are few go through the engine together.  A fact's record is written as soon as it is computed, and
  * read back: a run that finds records of its own (the directory's key says so) goes on behind them. */
-#include <ctype.h>
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <string.h>
@@ -44,20 +43,11 @@ typedef struct {
 
 /* ---- answers ---------------------------------------------------------------------------------------------------- */
 
-/* text without white space at either end. */
-static const char *stripped(size_t *n, const char *text)
-{
-    while (isspace((unsigned char)*text)) text++;
-    *n = strlen(text);
-    while (*n && isspace((unsigned char)text[*n - 1])) --*n;
-    return text;
-}
-
 /* The attribute's tokens as they follow a prompt: behind a space unless the fact says that they join it. */
 static lac_status answer_tokens(lac_ids *ids, const running *x, const lac_fact *fact, const char *attribute, lac_err *err)
 {
     size_t n;
-    const char *text = stripped(&n, attribute);
+    const char *text = lac_stripped(&n, attribute);
     bool joined = fact->joined || x->chat != LAC_CHAT_NONE; /* a reply begins without one */
     char *behind = lac_printf(x->arena, err, "%s%.*s", joined ? "" : " ", (int)n, text);
     if (!behind || lac_encode(ids, x->model->tokenizer, behind, strlen(behind), false, x->arena, err)) return err->code;
@@ -67,7 +57,7 @@ static lac_status answer_tokens(lac_ids *ids, const running *x, const lac_fact *
 static bool says(const running *x, lac_traced *traced, lac_err *err)
 {
     size_t said_n, expected_n;
-    const char *said = stripped(&said_n, traced->answer), *expected = stripped(&expected_n, traced->fact->attribute);
+    const char *said = lac_stripped(&said_n, traced->answer), *expected = lac_stripped(&expected_n, traced->fact->attribute);
     if (said_n == expected_n && !memcmp(said, expected, said_n)) return true;
     traced->left_out = lac_printf(x->arena, err, "the model says \"%.*s\" (p %.3f), not \"%.*s\"", (int)said_n, said,
                                   traced->grid.high[LAC_PROB], (int)expected_n, expected);
@@ -91,9 +81,34 @@ static lac_status judge(const running *x, lac_traced *traced, lac_err *err)
 
 /* ---- a prompt --------------------------------------------------------------------------------------------------- */
 
+/* The first token of fact k's own answer: the foil of those whose partner it is; -1 where the answer is empty. */
+static lac_status first_token(int *id, const running *x, size_t k, lac_err *err)
+{
+    lac_ids ids;
+    if (answer_tokens(&ids, x, &x->facts->fact[k], x->facts->fact[k].attribute, err)) return err->code;
+    *id = ids.n ? ids.id[0] : -1;
+    return LAC_OK;
+}
+
+/* Two answers may begin alike ("Lumen town", "Lumen city"): then the difference of their logits says nothing, and the
+ * next partner is better.  Where all begin so the first one is kept, and lac_case_clean drops the foil. */
+static lac_status choose_partner(size_t *partner, int *foil, const running *x, size_t i, lac_err *err)
+{
+    int own = -1, id = -1;
+    *partner = x->facts->n;
+    if (first_token(&own, x, i, err)) return err->code;
+    for (size_t k = lac_partner(x->facts, x->encoded, i, i); k < x->facts->n; k = lac_partner(x->facts, x->encoded, i, k)) {
+        if (first_token(&id, x, k, err)) return err->code;
+        if (*partner == x->facts->n || id != own) *partner = k, *foil = id;
+        if (id != own) break;
+    }
+    return LAC_OK;
+}
+
 static lac_status set_partner(const running *x, lac_traced *traced, size_t i, lac_err *err)
 {
-    size_t k = lac_partner(x->facts, x->encoded, i);
+    size_t k;
+    if (choose_partner(&k, &traced->grid.foil, x, i, err)) return err->code;
     if (k == x->facts->n) {
         traced->left_out = lac_printf(x->arena, err, "no partner: no other fact has these words around a subject of %d tokens "
                                       "and another answer", traced->grid.end - traced->grid.begin);
@@ -101,9 +116,6 @@ static lac_status set_partner(const running *x, lac_traced *traced, size_t i, la
     }
     traced->partner = x->facts->fact[k].subject;
     traced->grid.partner = x->encoded[k].ids.id + x->encoded[k].begin;
-    lac_ids foil;
-    if (answer_tokens(&foil, x, &x->facts->fact[k], x->facts->fact[k].attribute, err)) return err->code;
-    if (foil.n) traced->grid.foil = foil.id[0];
     return LAC_OK;
 }
 

@@ -106,7 +106,8 @@ typedef struct {
     int n_tokens, begin, end; /* the subject is [begin, end) */
     const int *answer;        /* [n_answer] ids; n_answer 0: the greedy next token will be taken */
     int n_answer;
-    int foil;                 /* the other answer; -1: the corrupted run's likeliest token but the answer */
+    int foil;                 /* the other answer's first token; -1, or the answer's own: the corrupted run's likeliest
+                               * token but the answer is taken */
     const int *partner;       /* [end - begin] tokens to put in the subject's place; corrupted by tokens only */
     uint64_t seed;            /* of this prompt's noise */
 
