@@ -411,6 +411,45 @@ static void noise_is_numpys_added_in_double(void **state)
     close_fixture(&f);
 }
 
+/* What Student's noise is stretched by against the Gaussian of the same seed, at each of n samples. */
+static void stretches(double *out, fixture *f, bool shared, uint64_t seed, int n)
+{
+    enum { DIM = 32 };
+    static double mean[DIM], root[DIM * DIM];
+    static float plain[4 * DIM], stretched[4 * DIM];
+    lac_err err = {0};
+    for (int i = 0; i < DIM; i++) root[i * DIM + i] = 1;
+    lac_corruption c = {.law = LAC_LAW_COVARIANCE, .sigma = 1, .replace = true, .shared = shared, .mean = mean, .root = root};
+    assert_int_equal(lac_corrupt_embed(plain, &c, &f->model, IDS, 1, 0, n, seed, &err), LAC_OK);
+    c.student = 3;
+    assert_int_equal(lac_corrupt_embed(stretched, &c, &f->model, IDS, 1, 0, n, seed, &err), LAC_OK);
+    for (int s = 0; s < n; s++) out[s] = (double)stretched[s * DIM] / (double)plain[s * DIM];
+}
+
+static void students_noise_is_each_facts_own_unless_it_is_shared(void **state)
+{
+    (void)state;
+    fixture f;
+    double a[4], b[4];
+    open_fixture(&f, 0);
+    stretches(a, &f, false, 1, 4);
+    stretches(b, &f, false, 7, 4);
+    for (int s = 0; s < 4; s++) assert_true(fabs(a[s] - b[s]) > 1e-4);
+    stretches(a, &f, true, 1, 3); /* numpy's RandomState(2).chisquare(3) */
+    static const double chi[] = {1.54386075, 2.21388151, 0.20774936};
+    for (int s = 0; s < 3; s++) assert_true(fabs(a[s] - sqrt(1 / chi[s])) < 1e-5);
+    lac_trace_opts o = options("1", 1);
+    lac_err err = {0};
+    for (int i = 0; i < 3; i++) { /* the words that say so */
+        lac_plan plan;
+        o.noise_seed = i == 1 ? "shared" : "per-fact";
+        o.compat = i == 2 ? "rome" : "";
+        assert_int_equal(lac_plan_make(&plan, &o, &f.model.config, &f.arena, &err), LAC_OK);
+        assert_int_equal(plan.corruption.shared, i > 0);
+    }
+    close_fixture(&f);
+}
+
 static void noise_is_spelt_as_rome_spells_it(void **state)
 {
     (void)state;
@@ -525,6 +564,7 @@ int main(void)
         cmocka_unit_test(an_answer_of_one_token_given_is_the_answer_found),
         cmocka_unit_test(tokens_left_out_are_left_open),
         cmocka_unit_test(noise_is_numpys_added_in_double),
+        cmocka_unit_test(students_noise_is_each_facts_own_unless_it_is_shared),
         cmocka_unit_test(noise_is_spelt_as_rome_spells_it),
         cmocka_unit_test(windows_have_the_codes_edges_or_the_papers),
         cmocka_unit_test(a_trace_computes_as_many_rows_as_its_formula_says),
