@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "trace/plan.h"
+#include "trace/states.h"
 
 #include "tiny_models.h" /* its T, V and L come after the headers that use these names */
 
@@ -429,6 +429,38 @@ static void stretches(double *out, fixture *f, bool shared, uint64_t seed, int n
     for (int s = 0; s < n; s++) out[s] = (double)stretched[s * DIM] / (double)plain[s * DIM];
 }
 
+static void more_samples_take_no_more_memory(void **state)
+{
+    (void)state; /* those before them are let go, and what is kept is what --memory is held against */
+    for (int rome = 0; rome < 2; rome++) {
+        fixture f;
+        lac_err err = {0};
+        lac_arena scratch = {0}, drawn = {0};
+        lac_plan plan;
+        lac_grid g = {.ids = IDS, .n_tokens = T, .begin = 2, .end = 4, .foil = -1, .seed = 1};
+        lac_trace_opts o = options("3", 40);
+        o.compat = rome ? "rome" : "";
+        o.replace = rome;
+        open_fixture(&f, 0);
+        assert_int_equal(lac_plan_make(&plan, &o, &f.model.config, &f.arena, &err), LAC_OK);
+        lac_case c = {.plan = &plan, .model = &f.model, .grid = &g, .scratch = &scratch, .drawn = &drawn};
+        if (lac_case_clean(&c, &f.run, &err)) fail_msg("%s", err.msg);
+        size_t clean = scratch.reserved, once = 0;
+        for (int turn = 0; turn < 3; turn++) {
+            if (lac_case_corrupt(&c, &f.run, 40 * turn, 40, &f.arena, &err)) fail_msg("%s", err.msg);
+            if (!turn) once = drawn.used;
+            assert_true(drawn.used <= once); /* the foil is looked for once */
+            assert_int_equal(scratch.reserved, clean);
+        }
+        double counted = lac_case_bytes(&plan, &g, 40);
+        if (!((double)(scratch.used + drawn.used) < 1.1 * counted)) /* pointers, and what --memory's rows are rounded by */
+            fail_msg("%zu bytes where %.0f are counted", scratch.used + drawn.used, counted);
+        lac_arena_release(&scratch);
+        lac_arena_release(&drawn);
+        close_fixture(&f);
+    }
+}
+
 static void students_noise_is_each_facts_own_unless_it_is_shared(void **state)
 {
     (void)state;
@@ -567,6 +599,7 @@ int main(void)
         cmocka_unit_test(an_answer_of_one_token_given_is_the_answer_found),
         cmocka_unit_test(tokens_left_out_are_left_open),
         cmocka_unit_test(noise_is_numpys_added_in_double),
+        cmocka_unit_test(more_samples_take_no_more_memory),
         cmocka_unit_test(students_noise_is_each_facts_own_unless_it_is_shared),
         cmocka_unit_test(noise_is_spelt_as_rome_spells_it),
         cmocka_unit_test(windows_have_the_codes_edges_or_the_papers),

@@ -21,7 +21,7 @@ enum { GROUP_ROWS = 8192, MAX_GROUP = 64 };
 typedef struct {
     lac_case work;
     lac_traced *traced;
-    lac_arena scratch;
+    lac_arena scratch, drawn;
 } member;
 
 typedef struct {
@@ -212,7 +212,10 @@ static lac_status draw_more(running *x, bool *again, lac_err *err)
         bool sure = !(o->until > 0) || x->plan->corruption.by != LAC_CORRUPT_NOISE || have >= most ||
                     peak_half_width(x->trace, c->grid) <= o->until;
         c->n_samples = 0;
-        if (sure) continue;
+        if (sure) {
+            lac_arena_release(c->drawn);
+            continue;
+        }
         int n = have + x->plan->samples > most ? most - have : x->plan->samples;
         if (lac_case_corrupt(c, &x->run, have, n, grid_arena(x, &x->group[i]), err)) return err->code;
         *again = true;
@@ -220,9 +223,15 @@ static lac_status draw_more(running *x, bool *again, lac_err *err)
     return LAC_OK;
 }
 
+static void release_member(member *m)
+{
+    lac_arena_release(&m->scratch);
+    lac_arena_release(&m->drawn);
+}
+
 static void release_group(running *x)
 {
-    for (int i = 0; i < x->n_group; i++) lac_arena_release(&x->group[i].scratch);
+    for (int i = 0; i < x->n_group; i++) release_member(&x->group[i]);
     x->n_group = 0;
     x->group_rows = x->group_bytes = 0;
 }
@@ -293,7 +302,7 @@ static lac_status open_case(running *x, member *m, lac_traced *traced, lac_err *
 {
     *m = (member){.traced = traced};
     m->work = (lac_case){.plan = x->plan, .model = x->model, .ablation = x->ablation, .grid = &traced->grid,
-                         .scratch = &m->scratch};
+                         .scratch = &m->scratch, .drawn = &m->drawn};
     return lac_case_clean(&m->work, &x->run, err);
 }
 
@@ -306,7 +315,7 @@ static lac_status take_fact(running *x, lac_traced *traced, lac_err *err)
     if (traced->left_out || x->trace->opts.screen) {
         lac_status status = lac_grid_keep_answer(&traced->grid, x->arena, err);
         x->trace->n_traced += !traced->left_out;
-        lac_arena_release(&m->scratch);
+        release_member(m);
         x->n_group--;
         return status;
     }
@@ -368,7 +377,7 @@ static lac_status measure_means(running *x, lac_ablation *ablation, lac_err *err
         if (traced.left_out) continue;
         lac_status status = open_case(x, &m, &traced, err);
         if (!status) rows += lac_ablation_add(ablation, &m.work);
-        lac_arena_release(&m.scratch);
+        release_member(&m);
         if (status) return status;
     }
     if (rows > 0) lac_ablation_scale(ablation, x->plan, 1 / rows);
@@ -426,8 +435,8 @@ lac_status lac_trace_grid(lac_grid *grid, const lac_plan *plan, lac_run *run, co
         return lac_fail(err, LAC_ERR_DATA, "subject tokens %d to %d are not among the prompt's %d", grid->begin, grid->end,
                         grid->n_tokens);
     lac_ablation zero;
-    lac_arena scratch = {0};
-    lac_case work = {.plan = plan, .model = model, .grid = grid, .scratch = &scratch};
+    lac_arena scratch = {0}, drawn = {0};
+    lac_case work = {.plan = plan, .model = model, .grid = grid, .scratch = &scratch, .drawn = &drawn};
     lac_case *cases[] = {&work};
     lac_group group = {.plan = plan, .model = model, .run = run, .cases = cases, .n_cases = 1};
     lac_status status = LAC_OK;
@@ -440,5 +449,6 @@ lac_status lac_trace_grid(lac_grid *grid, const lac_plan *plan, lac_run *run, co
     if (!status) status = lac_cells_compute(&group, err);
     if (!status) status = lac_grid_keep_answer(grid, arena, err);
     lac_arena_release(&scratch);
+    lac_arena_release(&drawn);
     return status;
 }
