@@ -75,6 +75,11 @@ fi
 rm "$dir/whole/manifest.json" "$dir/broken/manifest.json"
 diff -r "$dir/whole" "$dir/broken" || fail "what was interrupted ended with other bytes"
 
+# A text that the noise is measured on is an input like the facts: its contents are noted, and another text is another run.
+seq -f 'Arlo went to the %g of them' 400 >"$dir/text"
+trace --facts "$facts" --limit 1 --kinds hidden --noise m --noise-text "$dir/text" --out "$dir/m" >/dev/null || fail "--noise m"
+grep -q "$(sha256sum <"$dir/text" | cut -d' ' -f1)" "$dir/m/manifest.json" || fail "--noise-text is not in the manifest"
+
 cat >"$dir/wrong.json" <<'JSON'
 [{"known_id": 5, "subject": "Arlo", "attribute": "not what it says", "prompt": "Arlo went to the"}]
 JSON

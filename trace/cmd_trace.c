@@ -119,6 +119,12 @@ static double facts_to_trace(const lac_facts *facts, const lac_trace_opts *o)
     return (double)(o->limit && n > (size_t)o->limit ? (size_t)o->limit : n);
 }
 
+static lac_status note_inputs(lac_manifest *manifest, const command *c, const char *model, lac_err *err)
+{
+    if (lac_manifest_input(manifest, model, err) || lac_manifest_input(manifest, c->facts, err)) return err->code;
+    return *c->o.noise_text ? lac_manifest_input(manifest, c->o.noise_text, err) : LAC_OK;
+}
+
 static lac_status work(const command *c, const char *path, const lac_common *common, lac_manifest *manifest,
                        lac_outdir *out, lac_model *model, lac_arena *arena, lac_err *err)
 {
@@ -128,8 +134,7 @@ static lac_status work(const command *c, const char *path, const lac_common *com
     lac_progress progress = {0};
     bool resumed;
     char *key = NULL;
-    if (lac_plan_check(&c->o, err) || lac_manifest_input(manifest, path, err) ||
-        lac_manifest_input(manifest, c->facts, err) || !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
+    if (lac_plan_check(&c->o, err) || note_inputs(manifest, c, path, err) || !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
         lac_outdir_resume(out, c->out, key, &resumed, err) ||
         lac_outdir_sub(out, "traces", err) || lac_outdir_sub(out, "plots", err) ||
         lac_facts_load(&facts, c->facts, arena, err) || lac_model_load(model, path, arena, err))
@@ -181,8 +186,7 @@ static lac_status screen(const command *c, const char *path, const lac_common *c
     lac_progress progress = {0};
     bool resumed; /* nothing is kept of an interrupted screen; but an interrupted trace is not to be lost */
     char file[1100], *key = NULL;
-    if (lac_screening_check(&c->o, err) || lac_manifest_input(manifest, path, err) ||
-        lac_manifest_input(manifest, c->facts, err) || !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
+    if (lac_screening_check(&c->o, err) || note_inputs(manifest, c, path, err) || !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
         lac_outdir_resume(out, c->out, key, &resumed, err) || lac_facts_load(&facts, c->facts, arena, err) ||
         lac_model_load(model, path, arena, err) || lac_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
         return err->code;
