@@ -247,6 +247,7 @@ lac_status lac_trace_save_facts(const lac_trace *trace, const char *dir, lac_err
     cJSON_AddStringToObject(json, "direction", trace->noising ? "noise" : "denoise");
     cJSON_AddStringToObject(json, "corrupt", trace->opts.corrupt);
     cJSON_AddStringToObject(json, "noise", trace->opts.sigma > 0 ? "" : trace->opts.noise); /* sigma verbatim */
+    cJSON_AddBoolToObject(json, "replace", trace->opts.replace);
     cJSON_AddBoolToObject(json, "shared_noise", lac_shares_noise(trace));
     cJSON_AddStringToObject(json, "edges", trace->paper_edges ? "paper" : "code");
     cJSON_AddStringToObject(json, "model", trace->model);
@@ -326,6 +327,7 @@ static lac_status load_settings(lac_trace *trace, const char *path, lac_arena *a
     trace->paper_edges = edges && !strcmp(edges, "paper");
     bool shared = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "shared_noise"));
     trace->opts.noise_seed = shared ? "shared" : "per-fact";
+    trace->opts.replace = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "replace"));
     trace->opts.corrupt = text_of(json, "corrupt", arena, err);
     trace->opts.noise = text_of(json, "noise", arena, err);
     trace->model = text_of(json, "model", arena, err);
