@@ -52,6 +52,24 @@ for chart in hidden:0 hidden_no_mlp:1 hidden_no_attn:2; do
         fail "severed.tsv says $said of $chart where summary.tsv says $should"
 done
 
+# What a figure says of the corruption is true of each kind of it.
+says() { # NOTE FILE OPTIONS...
+    local note=$1 file=$2
+    shift 2
+    rm -rf "$dir/says"
+    trace --facts "$facts" --limit 1 --pictures 1 --kinds mlp "$@" --out "$dir/says" >/dev/null || fail "$*"
+    grep -q "^# note denoising, $note" "$dir"/says/plots/$file || fail "$*: $(grep '^# note' "$dir"/says/plots/$file)"
+}
+says "noise m (a text's covariance), 3 draws" average_mlp.tsv --noise m
+says "noise t3 (a text's covariance) in the embeddings' place, 3 draws" average_mlp.tsv --noise t3 --replace
+grep -q '"replace":true' "$dir/says/page.html" && grep -q '"replace":	true' "$dir/says/trace.json" || fail "--replace is told nowhere else"
+says "noise s3 (sigma [0-9.]*) in the embeddings' place, 3 draws" average_mlp.tsv --replace
+says "noise of sigma 0.3, 3 draws" average_mlp.tsv --noise-sigma 0.3
+says "another subject's tokens, n = 1" average_mlp.tsv --corrupt tokens
+partner=$(sed -n 's/.*"partner":"\([^"]*\)".*/\1/p' "$dir/says/facts.jsonl")
+[ -n "$partner" ] && grep -q "^# note denoising, another subject's tokens ($partner)$" "$dir"/says/plots/[0-9]*_mlp.tsv ||
+    fail "a fact's picture does not name $partner"
+
 trace --facts "$facts" --limit 1 --reference --out "$dir/c" >/dev/null || fail "--reference"
 trace --facts "$facts" --limit 1 --out "$dir/d" >/dev/null || fail "--limit 1"
 paste <(awk '$2 == "p"' FS='\t' "$dir/c/summary.tsv" | cut -f 6,7,9) <(awk '$2 == "p"' FS='\t' "$dir/d/summary.tsv" | cut -f 6,7,9) |
