@@ -60,6 +60,10 @@ says() { # NOTE FILE OPTIONS...
     trace --facts "$facts" --limit 1 --pictures 1 --kinds mlp "$@" --out "$dir/says" >/dev/null || fail "$*"
     grep -q "^# note denoising, $note" "$dir"/says/plots/$file || fail "$*: $(grep '^# note' "$dir"/says/plots/$file)"
 }
+rm -rf "$dir/says"
+trace --facts "$facts" --limit 1 --pictures 1 --kinds mlp --corrupt zero --out "$dir/says" >/dev/null || fail "zero ablation"
+! grep -q no-op "$dir/says/controls.tsv" "$dir/says/plots/lines_mlp.tsv" && ! grep -q noop "$dir/says/facts.jsonl" &&
+    grep -q '^# controls 2$' "$dir/says/plots/lines_mlp.tsv" || fail "a no-op that nobody measured"
 says "noise m (a text's covariance), 3 draws" average_mlp.tsv --noise m
 says "noise t3 (a text's covariance) in the embeddings' place, 3 draws" average_mlp.tsv --noise t3 --replace
 grep -q '"replace":true' "$dir/says/page.html" && grep -q '"replace":	true' "$dir/says/trace.json" || fail "--replace is told nowhere else"

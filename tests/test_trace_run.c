@@ -236,6 +236,13 @@ static void putting_back_ones_own_value_changes_nothing(void **state)
         lac_trace t = run(f, &o);
         for (size_t i = 0; i < t.n; i++) assert_true(t.facts[i].left_out || t.facts[i].noop < 1e-5);
     }
+    o.corrupt = "zero"; /* there is no corrupted run: nothing was measured, not even 0 */
+    lac_trace t = run(f, &o);
+    lac_trace_stats stats;
+    lac_err err = {0};
+    for (size_t i = 0; i < t.n; i++) assert_true(t.facts[i].left_out || isnan(t.facts[i].noop));
+    assert_int_equal(lac_trace_statistics(&stats, &t, &f->arena, &err), LAC_OK);
+    assert_true(isnan(stats.noop));
 }
 
 static void a_long_attribute_is_traced_when_all_of_it_is_said(void **state)

@@ -1,5 +1,6 @@
 #include "trace/record.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,7 +215,7 @@ static cJSON *fact_json(const lac_traced *traced)
     add_text(row, "foil", traced->foil);
     add_text(row, "partner", traced->partner);
     cJSON_AddNumberToObject(row, "samples", g->n_samples);
-    cJSON_AddItemToObject(row, "noop", lac_json_number(traced->noop));
+    if (isfinite(traced->noop)) cJSON_AddItemToObject(row, "noop", lac_json_number(traced->noop));
     return row;
 }
 

@@ -266,6 +266,7 @@ static lac_status compute_cells(running *x, lac_err *err)
         member *m = &x->group[i];
         cases[i] = &m->work;
         if (lac_case_corrupt(cases[i], &x->run, 0, x->plan->samples, grid_arena(x, m), err)) return err->code;
+        m->traced->noop = NAN; /* ablation has no corrupted run whose own value could be put back */
         if (!lac_ablates(&x->plan->corruption) && lac_noop(&m->traced->noop, cases[i], &x->run, err)) return err->code;
         price += lac_plan_price(x->plan, cases[i]->grid, cases[i]->n_samples);
     }

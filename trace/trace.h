@@ -136,7 +136,8 @@ typedef struct {
     const char **tokens;   /* [grid.n_tokens] each decoded alone */
     const char *answer, *foil; /* decoded */
     const char *partner;   /* the subject put in its place, or NULL */
-    double noop;           /* the largest change of p when a run's own value is put back: 0 but for rounding */
+    double noop;           /* the largest change of p when a run's own value is put back: 0 but for rounding; NaN: not
+                            * measured, under ablation */
     lac_grid grid;
 } lac_traced;
 
