@@ -108,6 +108,12 @@ JSON
 trace --facts "$dir/wrong.json" --out "$dir/e" >/dev/null || fail "a fact that the model does not know is no error"
 grep -q '"traced":false,"reason":"the model says' "$dir/e/facts.jsonl" || fail "no reason for what was left out"
 [ ! -e "$dir/e/mask.json" ] || fail "a mask out of nothing"
+trace --facts "$dir/wrong.json" --answer attribute --kinds mlp --out "$dir/g" >/dev/null || fail "a fact that is not known, traced all the same"
+predicted() { python3 -c 'import sys, zipfile; print(zipfile.ZipFile(sys.argv[1]).read("correct_prediction.npy")[-1])' "$1"; }
+if command -v python3 >/dev/null; then
+    [ "$(predicted "$dir/g/traces/5_mlp.npz")" = 0 ] && [ "$(predicted "$dir/a/traces/0_mlp.npz")" = 1 ] ||
+        fail "correct_prediction does not tell whether the model says the answer"
+fi
 
 expect() { # STATUS PATTERN OPTIONS...
     local status=$1 pattern=$2 said

@@ -60,7 +60,7 @@ static lac_status put_rome(lac_npz *npz, const lac_traced *traced, const lac_cha
                   lac_npz_strings(npz, "input_tokens", traced->tokens, T, err) ||
                   lac_npz_i64(npz, "subject_range", range, 1, (size_t[]){2}, err) ||
                   lac_npz_string(npz, "answer", traced->answer, err) || lac_npz_i64(npz, "window", &window, 0, NULL, err) ||
-                  lac_npz_bool(npz, "correct_prediction", true, err) ||
+                  lac_npz_bool(npz, "correct_prediction", g->greedy, err) ||
                   lac_npz_string(npz, "kind", chart->kind == LAC_HIDDEN ? "" : lac_kind_name[chart->kind], err);
     return failed ? err->code : LAC_OK;
 }
