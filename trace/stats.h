@@ -19,7 +19,7 @@ typedef struct {
 
 /* What a patch does where nothing is to be expected.  On the same facts, metric by metric. */
 typedef struct {
-    lac_effect *token; /* [LAC_N_METRICS, n_cols] at a token drawn for each fact and column, not the last of the subject */
+    lac_effect *token; /* [LAC_N_METRICS, n_cols] at a token drawn for each fact and column, see rows.h */
     lac_effect *layer; /* [LAC_N_METRICS] at the last subject token, at a column drawn for each fact */
 } lac_controls;
 

@@ -58,7 +58,7 @@ static lac_status save_controls(const lac_saving *to)
     const lac_trace *trace = to->trace;
     lac_writer out = {0};
     if (lac_table_open(&out, to, "controls.tsv")) return to->err->code;
-    fputs("# what effects are worth.  random token: at each layer a token drawn for each fact, not the last of the subject; "
+    fputs("# what effects are worth.  random token: at each layer a token drawn for each fact, neither the subject's nor the last where there are such; "
           "random layer: at the last subject token, a layer drawn for each fact; no-op: the largest change of p when a "
           "run's own value is put back\n"
           "chart\tmetric\tcontrol\tlayer\tfacts\teffect\tse\tci_low\tci_high\tnoise_ci_low\tnoise_ci_high\n", out.stream);

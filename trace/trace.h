@@ -148,7 +148,7 @@ typedef struct {
     int n_charts, n_layers, n_heads;
     bool noising, paper_edges;
     double sigma;          /* of the noise; 0 when there is none */
-    lac_traced *facts;     /* [n] those looked at, in the file's order */
+    lac_traced *facts;     /* [n] those looked at, in the file's order or, under --shuffle, in the order drawn */
     size_t n, n_traced;
     double row_layers, flops, seconds;
 } lac_trace;
