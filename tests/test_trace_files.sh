@@ -62,7 +62,7 @@ says() { # NOTE FILE OPTIONS...
 }
 rm -rf "$dir/says"
 trace --facts "$facts" --limit 1 --pictures 1 --kinds mlp --corrupt zero --out "$dir/says" >/dev/null || fail "zero ablation"
-! grep -q no-op "$dir/says/controls.tsv" "$dir/says/plots/lines_mlp.tsv" && ! grep -q noop "$dir/says/facts.jsonl" &&
+! grep -q $'\tno-op\t' "$dir/says/controls.tsv" && ! grep -q '^no-op' "$dir/says/plots/lines_mlp.tsv" && ! grep -q noop "$dir/says/facts.jsonl" &&
     grep -q '^# controls 2$' "$dir/says/plots/lines_mlp.tsv" || fail "a no-op that nobody measured"
 says "noise m (a text's covariance), 3 draws" average_mlp.tsv --noise m
 says "noise t3 (a text's covariance) in the embeddings' place, 3 draws" average_mlp.tsv --noise t3 --replace
@@ -109,6 +109,16 @@ trace --facts "$dir/wrong.json" --out "$dir/e" >/dev/null || fail "a fact that t
 grep -q '"traced":false,"reason":"the model says' "$dir/e/facts.jsonl" || fail "no reason for what was left out"
 [ ! -e "$dir/e/mask.json" ] || fail "a mask out of nothing"
 trace --facts "$dir/wrong.json" --answer attribute --kinds mlp --out "$dir/g" >/dev/null || fail "a fact that is not known, traced all the same"
+cat >"$dir/several.json" <<JSON
+[{"known_id": 0, "subject": "Arlo", "attribute": "not this", "prompt": "Arlo went to the"},
+ {"known_id": 1, "subject": "Arlo", "attribute": "x", "prompt": "Arlo went $(printf 'on and on, %.0s' $(seq 2000)) to the"},
+ {"known_id": 2, "subject": "Arlo", "attribute": "nor this", "prompt": "Arlo came from the"}]
+JSON
+trace --facts "$dir/several.json" --out "$dir/several" >"$dir/said" || fail "facts that are left out"
+grep -q '^  left out in all, the model says something else: 2$' "$dir/said" &&
+    grep -q '^  left out in all, prompt and answer do not fit the model: 1$' "$dir/said" || fail "no counts by reason: $(cat "$dir/said")"
+[ "$(grep -c '"left_out":"the model says something else"' "$dir/several/facts.jsonl")" -eq 2 ] || fail "facts.jsonl has other reasons"
+trace --facts "$dir/several.json" --json --out "$dir/json" | grep -q '"the model says something else":	2' || fail "--json does not count"
 predicted() { python3 -c 'import sys, zipfile; print(zipfile.ZipFile(sys.argv[1]).read("correct_prediction.npy")[-1])' "$1"; }
 if command -v python3 >/dev/null; then
     [ "$(predicted "$dir/g/traces/5_mlp.npz")" = 0 ] && [ "$(predicted "$dir/a/traces/0_mlp.npz")" = 1 ] ||

@@ -26,8 +26,26 @@ typedef struct {
     int pictures, screen_check;
 } command;
 
+/* The next reason, behind fact *i, that no fact before has; *n facts share it.  NULL: that was all. */
+static const char *next_reason(size_t *i, size_t *n, const lac_trace *trace)
+{
+    for (; *i < trace->n; ++*i) {
+        const char *why = trace->facts[*i].why;
+        bool known = false;
+        *n = 0;
+        for (size_t k = 0; k < trace->n && why; k++) {
+            bool same = trace->facts[k].why && !strcmp(trace->facts[k].why, why);
+            known |= same && k < *i;
+            *n += same;
+        }
+        if (why && !known) return trace->facts[(*i)++].why;
+    }
+    return NULL;
+}
+
 static void report_left_out(const lac_trace *trace)
 {
+    const char *why;
     for (size_t i = 0, shown = 0; i < trace->n; i++) {
         const lac_traced *t = &trace->facts[i];
         if (!t->left_out) continue;
@@ -37,6 +55,7 @@ static void report_left_out(const lac_trace *trace)
         }
         printf("  left out %d: %s\n", t->fact->id, t->left_out);
     }
+    for (size_t i = 0, n; (why = next_reason(&i, &n, trace));) printf("  left out in all, %s: %zu\n", why, n);
 }
 
 static lac_status report(const lac_trace *trace, const lac_trace_stats *stats, lac_arena *arena, lac_err *err)
@@ -65,12 +84,20 @@ static lac_status report(const lac_trace *trace, const lac_trace_stats *stats, l
     return LAC_OK;
 }
 
+static void add_left_out(cJSON *json, const lac_trace *trace)
+{
+    const char *why;
+    cJSON *counts = cJSON_AddObjectToObject(json, "left_out");
+    for (size_t i = 0, n; (why = next_reason(&i, &n, trace));) cJSON_AddNumberToObject(counts, why, (double)n);
+}
+
 static lac_status report_json(const lac_trace *trace, const lac_trace_stats *stats, lac_err *err)
 {
     const lac_suggestion *s = &stats->suggestion;
     cJSON *json = cJSON_CreateObject(), *layers;
     cJSON_AddNumberToObject(json, "facts", (double)trace->n);
     cJSON_AddNumberToObject(json, "traced", (double)trace->n_traced);
+    add_left_out(json, trace);
     cJSON_AddItemToObject(json, "clean", lac_json_number(stats->high[LAC_PROB]));
     if (isfinite(stats->low[LAC_PROB])) cJSON_AddItemToObject(json, "corrupted", lac_json_number(stats->low[LAC_PROB]));
     cJSON_AddItemToObject(json, "sigma", lac_json_number(trace->sigma));
@@ -159,6 +186,7 @@ static lac_status screen_json(const lac_screening *s, lac_err *err)
     cJSON_AddStringToObject(json, "note", "first-order estimate, not exact");
     cJSON_AddNumberToObject(json, "facts", (double)s->trace->n);
     cJSON_AddNumberToObject(json, "screened", (double)s->trace->n_traced);
+    add_left_out(json, s->trace);
     cJSON_AddItemToObject(json, "sigma", lac_json_number(s->trace->sigma));
     cJSON_AddItemToObject(json, "agreement", agreement = cJSON_CreateArray());
     for (size_t i = 0; i < s->n_checks; i++) {

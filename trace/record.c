@@ -200,6 +200,7 @@ static cJSON *fact_json(const lac_traced *traced)
     add_text(row, "split", traced->fact->split);
     cJSON_AddBoolToObject(row, "traced", !traced->left_out);
     add_text(row, "reason", traced->left_out);
+    add_text(row, "left_out", traced->why);
     cJSON_AddItemToObject(row, "input_ids", number_array(g->ids, g->n_tokens));
     cJSON_AddItemToObject(row, "tokens", tokens = cJSON_CreateArray());
     for (int t = 0; t < g->n_tokens; t++) cJSON_AddItemToArray(tokens, cJSON_CreateString(traced->tokens[t]));

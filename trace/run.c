@@ -59,6 +59,7 @@ static bool says(const running *x, lac_traced *traced, lac_err *err)
     size_t said_n, expected_n;
     const char *said = lac_stripped(&said_n, traced->answer), *expected = lac_stripped(&expected_n, traced->fact->attribute);
     if (said_n == expected_n && !memcmp(said, expected, said_n)) return true;
+    traced->why = "the model says something else";
     traced->left_out = lac_printf(x->arena, err, "the model says \"%.*s\" (p %.3f), not \"%.*s\"", (int)said_n, said,
                                   traced->grid.high[LAC_PROB], (int)expected_n, expected);
     return false;
@@ -72,10 +73,14 @@ static lac_status judge(const running *x, lac_traced *traced, lac_err *err)
     if (!traced->answer) return err->code;
     if (!strcmp(x->trace->opts.answer, "argmax"))
         says(x, traced, err);
-    else if (!strcmp(x->trace->opts.answer, "greedy") && !g->greedy)
+    else if (!strcmp(x->trace->opts.answer, "greedy") && !g->greedy) {
+        traced->why = "the model does not say the whole answer";
         traced->left_out = lac_printf(x->arena, err, "the model does not say \"%s\" (p %.3f)", traced->answer, g->high[LAC_PROB]);
-    if (x->trace->opts.screen && g->n_answer != 1 && !traced->left_out)
+    }
+    if (x->trace->opts.screen && g->n_answer != 1 && !traced->left_out) {
+        traced->why = "the answer has several tokens";
         traced->left_out = lac_printf(x->arena, err, "\"%s\" has %d tokens; the screen takes one", traced->answer, g->n_answer);
+    }
     return err->code;
 }
 
@@ -110,6 +115,7 @@ static lac_status set_partner(const running *x, lac_traced *traced, size_t i, la
     size_t k;
     if (choose_partner(&k, &traced->grid.foil, x, i, err)) return err->code;
     if (k == x->facts->n) {
+        traced->why = "no partner";
         traced->left_out = lac_printf(x->arena, err, "no partner: no other fact has these words around a subject of %d tokens "
                                       "and another answer", traced->grid.end - traced->grid.begin);
         return err->code;
@@ -145,15 +151,18 @@ static lac_status read_prompt(const running *x, lac_traced *traced, size_t i, la
         if (answer_tokens(&answer, x, fact, fact->attribute, err)) return err->code;
         g->answer = answer.id;
         g->n_answer = (int)answer.n;
-        if (!answer.n) traced->left_out = "the attribute is empty";
+        if (!answer.n) traced->left_out = traced->why = "the attribute is empty";
     }
-    if (ids.n == 0 || (int)(ids.n + answer.n) > x->model->config.context)
+    if (ids.n == 0 || (int)(ids.n + answer.n) > x->model->config.context) {
+        traced->why = "prompt and answer do not fit the model";
         traced->left_out = lac_printf(x->arena, err, "prompt and answer have %zu tokens; the model takes 1 to %d",
                                       ids.n + answer.n, x->model->config.context);
+    }
     if (traced->left_out || err->code) return err->code;
     lac_err subject = {0};
     if (lac_subject_range_behind(&g->begin, &g->end, t, &ids, lac_chat_head(x->chat), fact->subject, x->arena, &subject)) {
         if (subject.code == LAC_ERR_MEMORY) return lac_fail(err, subject.code, "%s", subject.msg);
+        traced->why = "the subject is not found in the prompt";
         traced->left_out = lac_strdup(x->arena, subject.msg, err);
         return err->code;
     }

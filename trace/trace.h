@@ -133,6 +133,7 @@ double lac_low_mean(const lac_grid *g, lac_metric metric);
 typedef struct {
     const lac_fact *fact;
     const char *left_out;  /* why it was not traced, or NULL */
+    const char *why;       /* the same without this fact's own words, to count by: "no partner" */
     const char **tokens;   /* [grid.n_tokens] each decoded alone */
     const char *answer, *foil; /* decoded */
     const char *partner;   /* the subject put in its place, or NULL */
