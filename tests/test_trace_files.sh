@@ -80,6 +80,11 @@ paste <(awk '$2 == "p"' FS='\t' "$dir/c/summary.tsv" | cut -f 6,7,9) <(awk '$2 =
     awk 'NF == 6 { for (i = 1; i <= 3; i++) { d = $i - $(i + 3); if (d > 1e-5 || d < -1e-5) bad++ } n++ }
          END { exit !(n > 0 && !bad) }' || fail "the plain way and the quick way differ"
 
+# The same agreement as a command: cells drawn from the facts traced, and computed again from the tokens up.
+trace --facts "$facts" --limit 2 --reference-check 5 --out "$dir/checked" >"$dir/said" || fail "--reference-check"
+grep -q '^reference check: 5 cells of 2 facts, .*p differs by at most [0-9.e-]*$' "$dir/said" || fail "--reference-check says: $(cat "$dir/said")"
+trace --facts "$facts" --limit 1 --reference-check 2 --json --out "$dir/checked2" | grep -q '"difference":' || fail "--reference-check --json"
+
 # Killed at any moment, the same command goes on and ends with the same bytes; another command does not touch its work.
 trace --facts "$facts" --limit 6 --pictures 1 --out "$dir/whole" >/dev/null || fail "six facts"
 "$lacuna" trace "$model" --quiet --samples 3 --threads 2 --facts "$facts" --limit 6 --pictures 1 --out "$dir/broken" \
@@ -138,6 +143,7 @@ expect 1 'absent-file' --facts "$dir/absent-file.json"
 expect 2 'none of hidden, mlp, attn' --facts "$facts" --kinds heads
 expect 2 'none of s3' --facts "$facts" --noise loud
 expect 2 'at least 1' --facts "$facts" --samples 0
+expect 2 'goes without --screen' --facts "$facts" --screen --reference-check 2
 expect 1 'no facts of split' --facts "$dir/wrong.json" --split forget
 said=$(trace --facts "$facts" --out "$dir/a" 2>&1) && fail "an --out that exists was taken"
 grep -q 'exists' <<<"$said" || fail "an --out that exists: $said"

@@ -299,6 +299,39 @@ static void every_corruption_agrees_with_the_plain_way(void **state)
     }
 }
 
+static void a_check_by_the_plain_way_passes_and_finds_what_is_wrong(void **state)
+{
+    static const char *const corrupt[] = {"noise", "tokens", "zero", "mean"};
+    fixture *f = *state;
+    lac_err err = {0};
+    for (int i = 0; i < 5; i++) {
+        lac_trace_opts o = options();
+        lac_trace_checked checked;
+        o.kinds = "hidden,mlp,head";
+        o.windows = "3";
+        o.sever = "mlp";
+        o.corrupt = corrupt[i % 4];
+        o.direction = i == 4 ? "noise" : "denoise";
+        o.tokens = i == 4 ? "subject" : "all";
+        o.until = i ? 0 : 1e-9;
+        o.max_samples = 5;
+        lac_trace t = run(f, &o);
+        if (lac_trace_check(&checked, &t, &f->model, &f->facts, 7, &f->arena, &err)) fail_msg("%s", err.msg);
+        if (!(checked.difference < 1e-5)) fail_msg("%s: p differs by %g", o.corrupt, checked.difference);
+        assert_int_equal(checked.n_cells, 7);
+        assert_int_equal(checked.n_facts, 3);
+        assert_true(checked.difference > 0 || checked.fact); /* something was compared */
+        for (size_t k = 0; k < t.n; k++) {
+            lac_grid *g = &t.facts[k].grid;
+            size_t cells = (size_t)(g->n_samples * LAC_N_METRICS * g->n_tokens);
+            for (int c = 0; c < t.n_charts && !t.facts[k].left_out; c++)
+                for (size_t j = 0; j < cells * (size_t)t.charts[c].n_cols; j++) g->value[c][j] += 1e-4f;
+        }
+        if (lac_trace_check(&checked, &t, &f->model, &f->facts, 2, &f->arena, &err)) fail_msg("%s", err.msg);
+        assert_true(checked.difference > 5e-5 && checked.chart >= 0 && checked.token >= 0);
+    }
+}
+
 static void noise_of_the_full_covariance_has_it(void **state)
 {
     fixture *f = *state;
@@ -345,6 +378,7 @@ int main(void)
         cmocka_unit_test(a_partner_whose_answer_begins_otherwise_comes_first),
         cmocka_unit_test(putting_back_ones_own_value_changes_nothing),
         cmocka_unit_test(every_corruption_agrees_with_the_plain_way),
+        cmocka_unit_test(a_check_by_the_plain_way_passes_and_finds_what_is_wrong),
         cmocka_unit_test(noise_of_the_full_covariance_has_it),
         cmocka_unit_test(a_long_attribute_is_traced_when_all_of_it_is_said),
     };

@@ -23,8 +23,11 @@
 typedef struct {
     lac_trace_opts o;
     const char *facts, *out;
-    int pictures, screen_check;
+    int pictures, screen_check, reference_check;
 } command;
+
+/* In p.  Sums in another order differ by a tenth of it. */
+static const double MOST_DIFFERENCE = 1e-5;
 
 /* The next reason, behind fact *i, that no fact before has; *n facts share it.  NULL: that was all. */
 static const char *next_reason(size_t *i, size_t *n, const lac_trace *trace)
@@ -91,7 +94,8 @@ static void add_left_out(cJSON *json, const lac_trace *trace)
     for (size_t i = 0, n; (why = next_reason(&i, &n, trace));) cJSON_AddNumberToObject(counts, why, (double)n);
 }
 
-static lac_status report_json(const lac_trace *trace, const lac_trace_stats *stats, lac_err *err)
+static lac_status report_json(const lac_trace *trace, const lac_trace_stats *stats, const lac_trace_checked *checked,
+                              lac_err *err)
 {
     const lac_suggestion *s = &stats->suggestion;
     cJSON *json = cJSON_CreateObject(), *layers;
@@ -108,6 +112,12 @@ static lac_status report_json(const lac_trace *trace, const lac_trace_stats *sta
     cJSON_AddItemToObject(json, "tied_with_best", layers = cJSON_CreateArray());
     for (int l = 0; r && r->n && l < r->n_layers; l++)
         if (r->tied[l]) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
+    if (checked) {
+        cJSON *check = cJSON_AddObjectToObject(json, "reference_check");
+        cJSON_AddNumberToObject(check, "cells", checked->n_cells);
+        cJSON_AddNumberToObject(check, "facts", (double)checked->n_facts);
+        cJSON_AddItemToObject(check, "difference", lac_json_number(checked->difference));
+    }
     lac_json_show(json, err);
     cJSON_Delete(json);
     return err->code;
@@ -138,6 +148,20 @@ static lac_status save(const lac_trace *trace, const lac_trace_stats *stats, con
     return lac_manifest_save(manifest, path, err);
 }
 
+static lac_status check(lac_trace_checked *checked, const command *c, const lac_trace *trace, const lac_model *model,
+                        const lac_facts *facts, lac_arena *arena, lac_err *err)
+{
+    *checked = (lac_trace_checked){.chart = -1};
+    if (!c->reference_check || lac_trace_check(checked, trace, model, facts, c->reference_check, arena, err)) return err->code;
+    if (checked->difference <= MOST_DIFFERENCE) return LAC_OK;
+    const char *where = checked->chart < 0 ? lac_strdup(arena, "a run that nothing was patched in", err)
+                                           : lac_printf(arena, err, "%s at token %d, column %d", trace->charts[checked->chart].name,
+                                                        checked->token, checked->col);
+    return where ? lac_fail(err, LAC_ERR_DATA, "fact %d, %s: p differs by %.2g between the quick way and the plain one, more than "
+                            "%g; trace with --reference", checked->fact->fact->id, where, checked->difference, MOST_DIFFERENCE)
+                 : err->code;
+}
+
 static double facts_to_trace(const lac_facts *facts, const lac_trace_opts *o)
 {
     size_t n = 0;
@@ -158,10 +182,11 @@ static lac_status work(const command *c, const char *path, const lac_common *com
     lac_facts facts;
     lac_trace trace;
     lac_trace_stats stats;
+    lac_trace_checked checked;
     lac_progress progress = {0};
     bool resumed;
     char *key = NULL;
-    if (lac_plan_check(&c->o, err) || note_inputs(manifest, c, path, err) || !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
+    if (lac_plan_check(&c->o, err) || note_inputs(manifest, c, path, err) || !(key = lac_manifest_key(manifest, "out,pictures,reference-check", arena, err)) ||
         lac_outdir_resume(out, c->out, key, &resumed, err) ||
         lac_outdir_sub(out, "traces", err) || lac_outdir_sub(out, "plots", err) ||
         lac_facts_load(&facts, c->facts, arena, err) || lac_model_load(model, path, arena, err))
@@ -171,11 +196,16 @@ static lac_status work(const command *c, const char *path, const lac_common *com
     lac_progress_begin(&progress, common->quiet ? NULL : stderr, "trace", "facts", facts_to_trace(&facts, &c->o));
     lac_status status = lac_trace_run(&trace, out->part, model, &facts, &c->o, &progress, arena, err);
     lac_progress_end(&progress);
-    if (status || lac_trace_statistics(&stats, &trace, arena, err) || save(&trace, &stats, c, out, manifest, err) ||
+    if (status || check(&checked, c, &trace, model, &facts, arena, err) ||
+        lac_trace_statistics(&stats, &trace, arena, err) || save(&trace, &stats, c, out, manifest, err) ||
         lac_outdir_commit(out, err))
         return err->code;
-    if (common->json) return report_json(&trace, &stats, err);
-    return report(&trace, &stats, arena, err);
+    if (common->json) return report_json(&trace, &stats, c->reference_check ? &checked : NULL, err);
+    if (report(&trace, &stats, arena, err)) return err->code;
+    if (c->reference_check)
+        printf("\nreference check: %d cells of %zu facts, and these facts' clean and corrupted runs, again from the tokens up: p "
+               "differs by at most %.2g\n", checked.n_cells, checked.n_facts, checked.difference);
+    return LAC_OK;
 }
 
 /* ---- the screen ------------------------------------------------------------------------------------------------- */
@@ -289,6 +319,7 @@ int cmd_trace(int argc, char **argv)
         LAC_OPT("memory", &c.o.memory, "MiB for caches and batches, beside the model"),
         LAC_FLAG("screen", &c.o.screen, "estimate all cells to first order from gradients: quick, not exact (screen.tsv)"),
         LAC_OPT("screen-check", &c.screen_check, "with --screen, facts that are traced exactly too, to see the agreement"),
+        LAC_OPT("reference-check", &c.reference_check, "cells that are computed from the tokens up too: p may differ by 1e-5"),
         LAC_FLAG("reference", &c.o.reference, "recompute every cell from the tokens up (slow; agrees to rounding)"),
         {0}};
     const lac_usage usage = {.command = "trace", .summary = "find the layers that carry a fact, by causal tracing",
@@ -306,6 +337,8 @@ int cmd_trace(int argc, char **argv)
             lac_fail(&err, LAC_ERR_USAGE, "trace needs --facts FILE and --out DIR (lacuna trace --help)");
         else if (c.screen_check < 0 || (c.screen_check && !c.o.screen))
             lac_fail(&err, LAC_ERR_USAGE, "--screen-check is a number of facts, and goes with --screen");
+        else if (c.reference_check < 0 || (c.reference_check && c.o.screen))
+            lac_fail(&err, LAC_ERR_USAGE, "--reference-check is a number of cells, and goes without --screen");
         else {
             lac_manifest_begin(&manifest, &usage, argc, argv);
             (c.o.screen ? screen : work)(&c, model_path, &common, &manifest, &out, &model, &arena, &err);

@@ -17,7 +17,8 @@
  *
  * A patch at token t whose first layer is a changes nothing before t and nothing below a, so a cell is only ever
  * computed from there on: a segment that joins late, reading the run's own keys and values of what came before (see
- * cells.c).  --reference computes every cell from the tokens up instead; the two agree to rounding. */
+ * cells.c).  --reference computes every cell from the tokens up instead; the two agree to rounding, which
+ * --reference-check shows on some. */
 #ifndef LAC_TRACE_H
 #define LAC_TRACE_H
 
@@ -161,6 +162,19 @@ double lac_effect_of(const lac_trace *trace, lac_metric metric, double value, do
  * exist), and where those of an earlier run are found. */
 lac_status lac_trace_run(lac_trace *trace, const char *dir, const lac_model *model, const lac_facts *facts,
                          const lac_trace_opts *opts, lac_progress *progress, lac_arena *arena, lac_err *err);
+
+/* Some cells of a trace again, each by itself from the tokens up, and their facts' clean and corrupted runs. */
+typedef struct {
+    int n_cells;
+    size_t n_facts;
+    double difference;      /* the largest in p, of a single sample */
+    const lac_traced *fact; /* where it is, and at which cell; chart -1: in a run that nothing was patched in */
+    int chart, token, col;
+} lac_trace_checked;
+
+/* n cells of the traced facts, drawn.  model, facts: those of the trace. */
+lac_status lac_trace_check(lac_trace_checked *out, const lac_trace *trace, const lac_model *model, const lac_facts *facts,
+                           int n, lac_arena *arena, lac_err *err);
 
 /* ---- groups of tokens -------------------------------------------------------------------------------------------- */
 
