@@ -265,13 +265,14 @@ static void a_window_over_all_layers_is_the_same_for_every_centre(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 1);
-    for (int reference = 0; reference < 2; reference++) { /* the quick way computes them once; the plain one each by itself */
+    for (int reference = 0; reference < 2; reference++) { /* the plain way computes each by itself */
         lac_trace_opts o = options("20", 2);
         o.reference = reference;
         traced x = trace(&f, &o, 2, 4);
         for (int i = 1; i < x.plan.n_charts; i++)
             for (int t = 0; t < T; t++)
-                for (int l = 1; l < L; l++) assert_true(fabs(at(&x, i, LAC_PROB, t, l) - at(&x, i, LAC_PROB, t, 0)) < 1e-6);
+                for (int l = 1; l < L; l++)
+                    assert_true(fabs(at(&x, i, LAC_PROB, t, l) - at(&x, i, LAC_PROB, t, 0)) < 1e-6);
     }
     close_fixture(&f);
 }
@@ -422,7 +423,8 @@ static void stretches(double *out, fixture *f, bool shared, uint64_t seed, int n
     static float plain[4 * DIM], stretched[4 * DIM];
     lac_err err = {0};
     for (int i = 0; i < DIM; i++) root[i * DIM + i] = 1;
-    lac_corruption c = {.law = LAC_LAW_COVARIANCE, .sigma = 1, .replace = true, .shared = shared, .mean = mean, .root = root};
+    lac_corruption c = {.law = LAC_LAW_COVARIANCE, .sigma = 1, .replace = true, .shared = shared, .mean = mean,
+                        .root = root};
     assert_int_equal(lac_corrupt_embed(plain, &c, &f->model, IDS, 1, 0, n, seed, &err), LAC_OK);
     c.student = 3;
     assert_int_equal(lac_corrupt_embed(stretched, &c, &f->model, IDS, 1, 0, n, seed, &err), LAC_OK);
@@ -453,7 +455,7 @@ static void more_samples_take_no_more_memory(void **state)
             assert_int_equal(scratch.reserved, clean);
         }
         double counted = lac_case_bytes(&plan, &g, 40);
-        if (!((double)(scratch.used + drawn.used) < 1.1 * counted)) /* pointers, and what --memory's rows are rounded by */
+        if (!((double)(scratch.used + drawn.used) < 1.1 * counted))
             fail_msg("%zu bytes where %.0f are counted", scratch.used + drawn.used, counted);
         lac_arena_release(&scratch);
         lac_arena_release(&drawn);

@@ -199,7 +199,8 @@ static void a_foil_that_begins_as_the_answer_does_is_not_taken(void **state)
     for (int i = 0; i < 3; i++)
         for (int known = 0; known < 2; known++) {
             lac_facts facts = alike(f, three, "city", NULL);
-            const char *word = lac_printf(&f->arena, NULL, "%.*s", (int)strcspn(three[0].attribute + 1, " ") + 1, three[0].attribute);
+            int n = (int)strcspn(three[0].attribute, " ");
+            const char *word = lac_printf(&f->arena, NULL, "%.*s", n, three[0].attribute);
             three[0].foil = three[1].attribute;
             if (known) three[0].attribute = word; /* found by argmax, behind the foil */
             lac_traced x = trace_first(f, &facts, corrupt[i], known ? "argmax" : "attribute");
@@ -217,7 +218,7 @@ static void a_partner_whose_answer_begins_otherwise_comes_first(void **state)
     three[2].subject = three[1].subject;
     lac_traced both = trace_first(f, &facts, "tokens", "attribute");
     three[2].attribute = " nowhere "; /* what the foil is then, alone */
-    three[1].attribute = lac_printf(&f->arena, NULL, "%s ", three[0].attribute); /* not another answer, for all its space */
+    three[1].attribute = lac_printf(&f->arena, NULL, "%s ", three[0].attribute); /* not another answer */
     lac_traced alone = trace_first(f, &facts, "tokens", "attribute");
     assert_null(both.left_out);
     assert_null(alone.left_out);

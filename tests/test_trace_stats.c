@@ -459,7 +459,7 @@ static void controls_are_drawn_elsewhere(void **state)
     w.trace.facts[7].noop = 3e-7;
     analyse(&w);
     const lac_effect *token = w.stats.controls[0].token, *layer = w.stats.controls[0].layer;
-    for (int col = 0; col < 4; col++) { /* tokens 0 and 3 alike, not the subject's, not the last: 1.5 on average and in deviation */
+    for (int col = 0; col < 4; col++) { /* tokens 0 and 3 alike: 1.5 on average, and in deviation */
         assert_int_equal(token[col].n, 200);
         assert_true(fabs(token[col].effect - 1.5) < 4 * 1.5 / sqrt(200));
     }

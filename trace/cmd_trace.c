@@ -152,14 +152,15 @@ static lac_status check(lac_trace_checked *checked, const command *c, const lac_
                         const lac_facts *facts, lac_arena *arena, lac_err *err)
 {
     *checked = (lac_trace_checked){.chart = -1};
-    if (!c->reference_check || lac_trace_check(checked, trace, model, facts, c->reference_check, arena, err)) return err->code;
+    if (!c->reference_check) return LAC_OK;
+    if (lac_trace_check(checked, trace, model, facts, c->reference_check, arena, err)) return err->code;
     if (checked->difference <= MOST_DIFFERENCE) return LAC_OK;
-    const char *where = checked->chart < 0 ? lac_strdup(arena, "a run that nothing was patched in", err)
-                                           : lac_printf(arena, err, "%s at token %d, column %d", trace->charts[checked->chart].name,
-                                                        checked->token, checked->col);
-    return where ? lac_fail(err, LAC_ERR_DATA, "fact %d, %s: p differs by %.2g between the quick way and the plain one, more than "
-                            "%g; trace with --reference", checked->fact->fact->id, where, checked->difference, MOST_DIFFERENCE)
-                 : err->code;
+    char where[80] = "a run that nothing was patched in";
+    if (checked->chart >= 0)
+        snprintf(where, sizeof where, "%s at token %d, column %d", trace->charts[checked->chart].name, checked->token,
+                 checked->col);
+    return lac_fail(err, LAC_ERR_DATA, "fact %d, %s: p differs by %.2g between the quick way and the plain one, more than %g; "
+                    "trace with --reference", checked->fact->fact->id, where, checked->difference, MOST_DIFFERENCE);
 }
 
 static double facts_to_trace(const lac_facts *facts, const lac_trace_opts *o)
@@ -186,7 +187,8 @@ static lac_status work(const command *c, const char *path, const lac_common *com
     lac_progress progress = {0};
     bool resumed;
     char *key = NULL;
-    if (lac_plan_check(&c->o, err) || note_inputs(manifest, c, path, err) || !(key = lac_manifest_key(manifest, "out,pictures,reference-check", arena, err)) ||
+    if (lac_plan_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
+        !(key = lac_manifest_key(manifest, "out,pictures,reference-check", arena, err)) ||
         lac_outdir_resume(out, c->out, key, &resumed, err) ||
         lac_outdir_sub(out, "traces", err) || lac_outdir_sub(out, "plots", err) ||
         lac_facts_load(&facts, c->facts, arena, err) || lac_model_load(model, path, arena, err))
@@ -203,8 +205,8 @@ static lac_status work(const command *c, const char *path, const lac_common *com
     if (common->json) return report_json(&trace, &stats, c->reference_check ? &checked : NULL, err);
     if (report(&trace, &stats, arena, err)) return err->code;
     if (c->reference_check)
-        printf("\nreference check: %d cells of %zu facts, and these facts' clean and corrupted runs, again from the tokens up: p "
-               "differs by at most %.2g\n", checked.n_cells, checked.n_facts, checked.difference);
+        printf("\nreference check: %d cells of %zu facts, and these facts' clean and corrupted runs, again from the tokens "
+               "up: p differs by at most %.2g\n", checked.n_cells, checked.n_facts, checked.difference);
     return LAC_OK;
 }
 
@@ -244,7 +246,8 @@ static lac_status screen(const command *c, const char *path, const lac_common *c
     lac_progress progress = {0};
     bool resumed; /* nothing is kept of an interrupted screen; but an interrupted trace is not to be lost */
     char file[1100], *key = NULL;
-    if (lac_screening_check(&c->o, err) || note_inputs(manifest, c, path, err) || !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
+    if (lac_screening_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
+        !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
         lac_outdir_resume(out, c->out, key, &resumed, err) || lac_facts_load(&facts, c->facts, arena, err) ||
         lac_model_load(model, path, arena, err) || lac_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
         return err->code;
@@ -319,7 +322,7 @@ int cmd_trace(int argc, char **argv)
         LAC_OPT("memory", &c.o.memory, "MiB for caches and batches, beside the model"),
         LAC_FLAG("screen", &c.o.screen, "estimate all cells to first order from gradients: quick, not exact (screen.tsv)"),
         LAC_OPT("screen-check", &c.screen_check, "with --screen, facts that are traced exactly too, to see the agreement"),
-        LAC_OPT("reference-check", &c.reference_check, "cells that are computed from the tokens up too: p may differ by 1e-5"),
+        LAC_OPT("reference-check", &c.reference_check, "cells to compute from the tokens up too; p may differ by 1e-5"),
         LAC_FLAG("reference", &c.o.reference, "recompute every cell from the tokens up (slow; agrees to rounding)"),
         {0}};
     const lac_usage usage = {.command = "trace", .summary = "find the layers that carry a fact, by causal tracing",

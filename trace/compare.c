@@ -8,7 +8,7 @@
 
 const lac_metric lac_compared_metric[LAC_N_COMPARED] = {LAC_PROB, LAC_LOGP};
 
-/* ---- the same experiment ------------------------------------------------------------------------------------------ */
+/* ---- the same experiment ----------------------------------------------------------------------------------------- */
 
 static const char *corruption_of(const lac_trace *trace) { return trace->opts.corrupt ? trace->opts.corrupt : "noise"; }
 
@@ -21,13 +21,18 @@ static char law_of(const lac_trace *trace)
 
 static const char *law_name(char law)
 {
-    return law == 'u' ? "uniform noise" : law == 'm' ? "noise of a text's covariance" : law == 't' ? "Student's noise" : "Gaussian noise";
+    switch (law) {
+    case 'u': return "uniform noise";
+    case 'm': return "noise of a text's covariance";
+    case 't': return "Student's noise";
+    default: return "Gaussian noise";
+    }
 }
 
 static lac_status refuse(const char *option, const char *before, const char *after, lac_err *err)
 {
-    return lac_fail(err, LAC_ERR_DATA, "the traces are different experiments: %s before, %s after; trace both with the same "
-                    "%s", before, after, option);
+    return lac_fail(err, LAC_ERR_DATA, "the traces are different experiments: %s before, %s after; trace both with the "
+                    "same %s", before, after, option);
 }
 
 /* Odd windows lie the same way whichever edges are meant. */
@@ -63,16 +68,17 @@ static lac_status warn(lac_comparison *c, lac_arena *arena, lac_err *err)
     const lac_trace *a = &c->before, *b = &c->after;
     const char *x = a->opts.noise ? a->opts.noise : "", *y = b->opts.noise ? b->opts.noise : "";
     if (strcmp(corruption_of(a), "noise")) return LAC_OK;
+    const char **next = c->warnings;
     if (a->sigma != b->sigma)
-        c->warnings[c->n_warnings++] = lac_printf(arena, err, "the noise was not equally strong: sigma %.6g before, %.6g "
-                                                  "after (--noise, --noise-sigma)", a->sigma, b->sigma);
+        *next++ = lac_printf(arena, err, "the noise was not equally strong: sigma %.6g before, %.6g after (--noise, "
+                             "--noise-sigma)", a->sigma, b->sigma);
     else if (law_of(a) == 't' && strcmp(x, y))
-        c->warnings[c->n_warnings++] = lac_printf(arena, err, "the noise was not equally strong: --noise %s before, %s after",
-                                                  x, y);
+        *next++ = lac_printf(arena, err, "the noise was not equally strong: --noise %s before, %s after", x, y);
     if (lac_shares_noise(a) != lac_shares_noise(b))
-        c->warnings[c->n_warnings++] = lac_printf(arena, err, "the noise was %s before, %s after (--noise-seed)",
-                                                  lac_shares_noise(a) ? "shared by all facts" : "each fact's own",
-                                                  lac_shares_noise(b) ? "shared by all facts" : "each fact's own");
+        *next++ = lac_printf(arena, err, "the noise was %s before, %s after (--noise-seed)",
+                             lac_shares_noise(a) ? "shared by all facts" : "each fact's own",
+                             lac_shares_noise(b) ? "shared by all facts" : "each fact's own");
+    c->n_warnings = (int)(next - c->warnings);
     return err->code;
 }
 

@@ -30,7 +30,7 @@ typedef struct {
     double sigma;        /* what is multiplied; for LAC_LAW_COVARIANCE 1 */
     double student;      /* degrees of freedom, 0: Gaussian */
     bool replace, rome;
-    bool shared;         /* all facts have the same seed: chi2 has ROME's then, 2; else one that follows from the fact's */
+    bool shared;         /* all facts have one seed: chi2 has ROME's then, 2; else one that follows from the fact's */
     const double *mean, *root; /* [dim], [dim, dim] lower: covariance = root rootᵀ */
 } lac_corruption;
 

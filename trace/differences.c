@@ -47,8 +47,8 @@ static lac_status put(FILE *out, const lac_saving *to, const difference *d, cons
 
 static bool windowed(const lac_chart *chart) { return chart->kind == LAC_MLP || chart->kind == LAC_ATTN; }
 
-/* Layer by layer: single layers with windows around them, and a kind with itself in another width.  Of two windowed kinds
- * those of equal width alone, or a difference would be of two things at once. */
+/* Layer by layer: single layers with windows around them, and a kind with itself in another width.  Two windowed kinds
+ * are compared in equal width alone, or a difference would be of two things at once. */
 static bool comparable(const lac_chart *a, const lac_chart *b)
 {
     bool heads = a->kind == LAC_HEAD || b->kind == LAC_HEAD, both = windowed(a) && windowed(b);

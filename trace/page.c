@@ -2,7 +2,7 @@
  *
  *   model, direction, corrupt, noise, edges   text
  *   replace                                   true: noise instead of the embeddings, not on top of them
- *   sigma, layers, heads, facts, traced, maps numbers (sigma 0: the noise has none); the first `maps` of the traced facts have cells
+ *   sigma, layers, heads, facts, traced, maps numbers (sigma 0: it has none); the first `maps` of the facts have cells
  *   metrics, groups                           names, in the order of the arrays below
  *   high, low                                 [metric] means over the traced facts
  *   charts    [{name, kind, severed, window, columns,

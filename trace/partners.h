@@ -2,7 +2,7 @@
  *
  * A partner has the same tokens around a subject of as many tokens, and another answer: the prompts differ in the
  * subject alone.  It is looked for in the fact file: the next such record, beginning again at the file's start.  Where
- * there are several, one whose answer begins with another token too is taken before the others: that token is the foil. */
+ * there are several, one whose answer begins with another token too comes before the others: that token is the foil. */
 #ifndef LAC_TRACE_PARTNERS_H
 #define LAC_TRACE_PARTNERS_H
 

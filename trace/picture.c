@@ -32,7 +32,7 @@ static void corruption(FILE *to, const lac_trace *trace, const lac_traced *only)
         fprintf(to, "%s ablation", by);
     } else {
         if (trace->opts.sigma > 0 || !noise || !*noise) fprintf(to, "noise of sigma %.3g", trace->sigma);
-        else if (*noise == 'm' || *noise == 't') fprintf(to, "noise %s (a text's covariance)", noise); /* it has no sigma */
+        else if (*noise == 'm' || *noise == 't') fprintf(to, "noise %s (a text's covariance)", noise);
         else fprintf(to, "noise %s (sigma %.3g)", noise, trace->sigma);
         if (trace->opts.replace) fputs(" in the embeddings' place", to);
     }

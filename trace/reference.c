@@ -89,7 +89,8 @@ static lac_status run_cells(const plain *w, const lac_case *c, const lac_group *
 }
 
 /* A cell's metrics are left in w->metrics. */
-static lac_status run_cell(const plain *w, const lac_case *c, const lac_group *group, int which, int t, int col, lac_err *err)
+static lac_status run_cell(const plain *w, const lac_case *c, const lac_group *group, int which, int t, int col,
+                           lac_err *err)
 {
     const lac_chart *chart = &c->plan->charts[which];
     size_t n = c->plan->noising ? 0 : corrupt(w->patches, c);
@@ -118,7 +119,8 @@ static lac_status all_cells(lac_case *c, const lac_group *group, lac_arena *aren
     return LAC_OK;
 }
 
-lac_status lac_cell_plainly(double *metrics, const lac_case *c, const lac_group *group, int chart, int t, int col, lac_err *err)
+lac_status lac_cell_plainly(double *metrics, const lac_case *c, const lac_group *group, int chart, int t, int col,
+                            lac_err *err)
 {
     plain w;
     lac_arena arena = {0};

@@ -57,7 +57,8 @@ static lac_status answer_tokens(lac_ids *ids, const running *x, const lac_fact *
 static bool says(const running *x, lac_traced *traced, lac_err *err)
 {
     size_t said_n, expected_n;
-    const char *said = lac_stripped(&said_n, traced->answer), *expected = lac_stripped(&expected_n, traced->fact->attribute);
+    const char *said = lac_stripped(&said_n, traced->answer);
+    const char *expected = lac_stripped(&expected_n, traced->fact->attribute);
     if (said_n == expected_n && !memcmp(said, expected, said_n)) return true;
     traced->why = "the model says something else";
     traced->left_out = lac_printf(x->arena, err, "the model says \"%.*s\" (p %.3f), not \"%.*s\"", (int)said_n, said,
@@ -102,7 +103,7 @@ static lac_status choose_partner(size_t *partner, int *foil, const running *x, s
     int own = -1, id = -1;
     *partner = x->facts->n;
     if (first_token(&own, x, i, err)) return err->code;
-    for (size_t k = lac_partner(x->facts, x->encoded, i, i); k < x->facts->n; k = lac_partner(x->facts, x->encoded, i, k)) {
+    for (size_t k = i; (k = lac_partner(x->facts, x->encoded, i, k)) < x->facts->n;) {
         if (first_token(&id, x, k, err)) return err->code;
         if (*partner == x->facts->n || id != own) *partner = k, *foil = id;
         if (id != own) break;
@@ -440,7 +441,8 @@ lac_status lac_trace_run(lac_trace *trace, const char *dir, const lac_model *mod
 
 /* ---- the quick way against the plain one ------------------------------------------------------------------------- */
 
-static void note_difference(lac_trace_checked *out, double a, double b, const lac_traced *fact, int chart, int token, int col)
+static void note_difference(lac_trace_checked *out, double a, double b, const lac_traced *fact, int chart, int token,
+                            int col)
 {
     double d = isnan(a) || isnan(b) ? INFINITY : fabs(a - b);
     if (out->fact && d <= out->difference) return;
@@ -465,17 +467,19 @@ static lac_status check_cell(lac_trace_checked *out, const lac_traced *fact, con
     int from, to, which = (int)lac_rng_below(rng, (uint64_t)c->plan->n_charts);
     const lac_chart *chart = &c->plan->charts[which];
     lac_plan_tokens(&from, &to, c->plan, c->grid);
-    int t = from + (int)lac_rng_below(rng, (uint64_t)(to - from)), col = (int)lac_rng_below(rng, (uint64_t)chart->n_cols);
+    int t = from + (int)lac_rng_below(rng, (uint64_t)(to - from));
+    int col = (int)lac_rng_below(rng, (uint64_t)chart->n_cols);
     if (lac_cell_plainly(metrics, c, group, which, t, col, err)) return err->code;
     for (int s = 0; s < c->n_samples; s++)
-        note_difference(out, metrics[s * LAC_N_METRICS], (double)*lac_cell(&fact->grid, chart, which, s, LAC_PROB, t, col),
-                        fact, which, t, col);
+        note_difference(out, metrics[s * LAC_N_METRICS],
+                        (double)*lac_cell(&fact->grid, chart, which, s, LAC_PROB, t, col), fact, which, t, col);
     out->n_cells++;
     return LAC_OK;
 }
 
 /* A fact's first draws anew: those that any fact has, however many --until added. */
-static lac_status check_fact(lac_trace_checked *out, running *x, const lac_traced *fact, int n, lac_rng *rng, lac_err *err)
+static lac_status check_fact(lac_trace_checked *out, running *x, const lac_traced *fact, int n, lac_rng *rng,
+                             lac_err *err)
 {
     lac_traced again = *fact;
     member m;

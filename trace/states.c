@@ -181,7 +181,7 @@ lac_status lac_case_clean(lac_case *c, lac_run *run, lac_err *err)
     if (extra) memcpy(c->tokens + g->n_tokens, g->answer, (size_t)extra * sizeof *c->tokens);
     embed(c->clean.embed, c, 0, c->n_rows);
     if (remember(&c->clean, c, run, NULL, c->scratch, err) || clean_distribution(c, run->final, err)) return err->code;
-    if (g->foil == g->answer[0]) g->foil = -1; /* it begins as the answer does: their difference would be 0 everywhere */
+    if (g->foil == g->answer[0]) g->foil = -1; /* it begins as the answer does: the difference would be 0 */
 
     const lac_case *self = c;
     int *choice = LAC_NEW(c->scratch, int, (size_t)g->n_answer, err);

@@ -58,9 +58,9 @@ static lac_status save_controls(const lac_saving *to)
     const lac_trace *trace = to->trace;
     lac_writer out = {0};
     if (lac_table_open(&out, to, "controls.tsv")) return to->err->code;
-    fputs("# what effects are worth.  random token: at each layer a token drawn for each fact, neither the subject's nor the last where there are such; "
-          "random layer: at the last subject token, a layer drawn for each fact; no-op: the largest change of p when a "
-          "run's own value is put back\n"
+    fputs("# what effects are worth.  random token: at each layer a token drawn for each fact, neither the subject's nor "
+          "the last where there are such; random layer: at the last subject token, a layer drawn for each fact; no-op: the "
+          "largest change of p when a run's own value is put back\n"
           "chart\tmetric\tcontrol\tlayer\tfacts\teffect\tse\tci_low\tci_high\tnoise_ci_low\tnoise_ci_high\n", out.stream);
     for (int i = 0; i < trace->n_charts; i++)
         for (int m = 0; m < LAC_N_METRICS; m++) {
@@ -70,7 +70,8 @@ static lac_status save_controls(const lac_saving *to)
             if (trace->charts[i].n_cols > 1)
                 put_control(out.stream, to, i, (lac_metric)m, "random layer", -1, &controls->layer[m]);
         }
-    if (isfinite(to->stats->noop)) fprintf(out.stream, "\tp\tno-op\t\t%zu\t%.6g\t\t\t\t\t\n", trace->n_traced, to->stats->noop);
+    if (isfinite(to->stats->noop))
+        fprintf(out.stream, "\tp\tno-op\t\t%zu\t%.6g\t\t\t\t\t\n", trace->n_traced, to->stats->noop);
     return lac_writer_commit(&out, to->err);
 }
 
