@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "trace/plan.h"
+#include "trace/states.h"
 
 #include "tiny_models.h" /* its T, V and L come after the headers that use these names */
 
@@ -265,11 +265,15 @@ static void a_window_over_all_layers_is_the_same_for_every_centre(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 1);
-    lac_trace_opts o = options("20", 2);
-    traced x = trace(&f, &o, 2, 4);
-    for (int i = 1; i < x.plan.n_charts; i++)
-        for (int t = 0; t < T; t++)
-            for (int l = 1; l < L; l++) assert_true(fabs(at(&x, i, LAC_PROB, t, l) - at(&x, i, LAC_PROB, t, 0)) < 1e-6);
+    for (int reference = 0; reference < 2; reference++) { /* the plain way computes each by itself */
+        lac_trace_opts o = options("20", 2);
+        o.reference = reference;
+        traced x = trace(&f, &o, 2, 4);
+        for (int i = 1; i < x.plan.n_charts; i++)
+            for (int t = 0; t < T; t++)
+                for (int l = 1; l < L; l++)
+                    assert_true(fabs(at(&x, i, LAC_PROB, t, l) - at(&x, i, LAC_PROB, t, 0)) < 1e-6);
+    }
     close_fixture(&f);
 }
 
@@ -411,6 +415,78 @@ static void noise_is_numpys_added_in_double(void **state)
     close_fixture(&f);
 }
 
+/* What Student's noise is stretched by against the Gaussian of the same seed, at each of n samples. */
+static void stretches(double *out, fixture *f, bool shared, uint64_t seed, int n)
+{
+    enum { DIM = 32 };
+    static double mean[DIM], root[DIM * DIM];
+    static float plain[4 * DIM], stretched[4 * DIM];
+    lac_err err = {0};
+    for (int i = 0; i < DIM; i++) root[i * DIM + i] = 1;
+    lac_corruption c = {.law = LAC_LAW_COVARIANCE, .sigma = 1, .replace = true, .shared = shared, .mean = mean,
+                        .root = root};
+    assert_int_equal(lac_corrupt_embed(plain, &c, &f->model, IDS, 1, 0, n, seed, &err), LAC_OK);
+    c.student = 3;
+    assert_int_equal(lac_corrupt_embed(stretched, &c, &f->model, IDS, 1, 0, n, seed, &err), LAC_OK);
+    for (int s = 0; s < n; s++) out[s] = (double)stretched[s * DIM] / (double)plain[s * DIM];
+}
+
+static void more_samples_take_no_more_memory(void **state)
+{
+    (void)state; /* those before them are let go, and what is kept is what --memory is held against */
+    for (int rome = 0; rome < 2; rome++) {
+        fixture f;
+        lac_err err = {0};
+        lac_arena scratch = {0}, drawn = {0};
+        lac_plan plan;
+        lac_grid g = {.ids = IDS, .n_tokens = T, .begin = 2, .end = 4, .foil = -1, .seed = 1};
+        lac_trace_opts o = options("3", 40);
+        o.compat = rome ? "rome" : "";
+        o.replace = rome;
+        open_fixture(&f, 0);
+        assert_int_equal(lac_plan_make(&plan, &o, &f.model.config, &f.arena, &err), LAC_OK);
+        lac_case c = {.plan = &plan, .model = &f.model, .grid = &g, .scratch = &scratch, .drawn = &drawn};
+        if (lac_case_clean(&c, &f.run, &err)) fail_msg("%s", err.msg);
+        size_t clean = scratch.reserved, once = 0;
+        for (int turn = 0; turn < 3; turn++) {
+            if (lac_case_corrupt(&c, &f.run, 40 * turn, 40, &f.arena, &err)) fail_msg("%s", err.msg);
+            if (!turn) once = drawn.used;
+            assert_true(drawn.used <= once); /* the foil is looked for once */
+            assert_int_equal(scratch.reserved, clean);
+        }
+        double counted = lac_case_bytes(&plan, &g, 40);
+        if (!((double)(scratch.used + drawn.used) < 1.1 * counted))
+            fail_msg("%zu bytes where %.0f are counted", scratch.used + drawn.used, counted);
+        lac_arena_release(&scratch);
+        lac_arena_release(&drawn);
+        close_fixture(&f);
+    }
+}
+
+static void students_noise_is_each_facts_own_unless_it_is_shared(void **state)
+{
+    (void)state;
+    fixture f;
+    double a[4], b[4];
+    open_fixture(&f, 0);
+    stretches(a, &f, false, 1, 4);
+    stretches(b, &f, false, 7, 4);
+    for (int s = 0; s < 4; s++) assert_true(fabs(a[s] - b[s]) > 1e-4);
+    stretches(a, &f, true, 1, 3); /* numpy's RandomState(2).chisquare(3) */
+    static const double chi[] = {1.54386075, 2.21388151, 0.20774936};
+    for (int s = 0; s < 3; s++) assert_true(fabs(a[s] - sqrt(1 / chi[s])) < 1e-5);
+    lac_trace_opts o = options("1", 1);
+    lac_err err = {0};
+    for (int i = 0; i < 3; i++) { /* the words that say so */
+        lac_plan plan;
+        o.noise_seed = i == 1 ? "shared" : "per-fact";
+        o.compat = i == 2 ? "rome" : "";
+        assert_int_equal(lac_plan_make(&plan, &o, &f.model.config, &f.arena, &err), LAC_OK);
+        assert_int_equal(plan.corruption.shared, i > 0);
+    }
+    close_fixture(&f);
+}
+
 static void noise_is_spelt_as_rome_spells_it(void **state)
 {
     (void)state;
@@ -525,6 +601,8 @@ int main(void)
         cmocka_unit_test(an_answer_of_one_token_given_is_the_answer_found),
         cmocka_unit_test(tokens_left_out_are_left_open),
         cmocka_unit_test(noise_is_numpys_added_in_double),
+        cmocka_unit_test(more_samples_take_no_more_memory),
+        cmocka_unit_test(students_noise_is_each_facts_own_unless_it_is_shared),
         cmocka_unit_test(noise_is_spelt_as_rome_spells_it),
         cmocka_unit_test(windows_have_the_codes_edges_or_the_papers),
         cmocka_unit_test(a_trace_computes_as_many_rows_as_its_formula_says),

@@ -61,6 +61,25 @@ expect 2 'wants the number of a fact' --compare "$dir/a" "$dir/b" --fact Arlo --
 expect 1 'fact 4711 is not in both' --compare "$dir/a" "$dir/b" --fact 4711 --out "$dir/out"
 expect 1 'trace.json' --compare "$dir/a" "$dir/absent" --out "$dir/out"
 expect 1 'the same options' --compare "$dir/a" "$dir/w" --out "$dir/out"
+refused() { # PATTERN OPTIONS OF THE FIRST -- OPTIONS OF THE SECOND
+    local pattern=$1 first=()
+    shift
+    while [ "$1" != -- ]; do first+=("$1"); shift; done
+    shift
+    rm -rf "$dir/x" "$dir/y"
+    trace --limit 1 --kinds mlp "${first[@]}" --out "$dir/x" && trace --limit 1 --kinds mlp "$@" --out "$dir/y" || fail "traces for $pattern"
+    expect 1 "different experiments: $pattern" --compare "$dir/x" "$dir/y" --out "$dir/out"
+}
+refused 'zero before, mean after.*same --corrupt' --corrupt zero -- --corrupt mean
+refused 'noise before, tokens after.*same --corrupt' -- --corrupt tokens
+refused "the code's windows before, the paper's after.*same --edges" --window 2 -- --window 2 --edges paper
+refused 'Gaussian noise before, uniform noise after.*same --noise' -- --noise us3
+refused 'noise on top of the embeddings before, in their place after.*same --replace' -- --replace
+trace --limit 1 --kinds mlp --window 1 --edges paper --noise s2 --noise-seed shared --out "$dir/weak" || fail "weaker noise"
+compare "$dir/a" "$dir/weak" >"$dir/said" || fail "noise of another strength is refused"
+grep -q '^warning: the noise was not equally strong: sigma .* before' "$dir/said" || fail "no warning of weaker noise"
+grep -q "^warning: the noise was each fact's own before, shared by all facts after" "$dir/said" || fail "no warning of shared noise"
+compare "$dir/a" "$dir/weak" --json | grep -q 'not equally strong' || fail "--json does not warn"
 expect 1 'same --direction' --compare "$dir/a" "$dir/n" --out "$dir/out"
 expect 1 'no chart in common' --compare "$dir/a" "$dir/e" --out "$dir/out"
 expect 1 'exists' --compare "$dir/a" "$dir/b" --out "$dir/ab"

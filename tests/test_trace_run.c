@@ -126,7 +126,7 @@ static void a_partner_differs_in_the_subject_alone_and_has_another_answer(void *
     assert_non_null(all);
     size_t found = 0;
     for (size_t i = 0; i < f->facts.n; i++) {
-        size_t k = lac_partner(&f->facts, all, i);
+        size_t k = lac_partner(&f->facts, all, i, i);
         if (k == f->facts.n) continue;
         found++;
         assert_int_not_equal(k, i);
@@ -157,6 +157,77 @@ static void the_partners_answer_is_the_foil(void **state)
     }
 }
 
+/* The first fact that the model knows and its partner; the latter's attribute begins as the former's does. */
+static lac_facts alike(fixture *f, lac_fact *three, const char *second, const char *third)
+{
+    lac_trace_opts o = options();
+    o.corrupt = "tokens";
+    o.limit = 1;
+    lac_trace t = run(f, &o);
+    const lac_traced *x = &t.facts[t.n - 1];
+    assert_null(x->left_out);
+    size_t k = 0, n = 0;
+    while (strcmp(f->facts.fact[k].subject, x->partner)) k++;
+    three[n++] = *x->fact;
+    three[n] = f->facts.fact[k];
+    three[n++].attribute = lac_printf(&f->arena, NULL, "%s %s", x->fact->attribute, second);
+    if (third) {
+        three[n] = f->facts.fact[k];
+        three[n].id = 4711;
+        three[n++].attribute = third;
+    }
+    three[0].attribute = lac_printf(&f->arena, NULL, "%s town", x->fact->attribute);
+    return (lac_facts){.fact = three, .n = n, .path = "by hand"};
+}
+
+static lac_traced trace_first(fixture *f, const lac_facts *facts, const char *corrupt, const char *answer)
+{
+    lac_trace t;
+    lac_err err = {0};
+    lac_trace_opts o = options();
+    o.corrupt = corrupt;
+    o.answer = answer;
+    if (lac_trace_run(&t, NULL, &f->model, facts, &o, NULL, &f->arena, &err)) fail_msg("%s", err.msg);
+    return t.facts[0];
+}
+
+static void a_foil_that_begins_as_the_answer_does_is_not_taken(void **state)
+{
+    fixture *f = *state;
+    static const char *const corrupt[] = {"noise", "tokens", "zero"};
+    lac_fact three[3];
+    for (int i = 0; i < 3; i++)
+        for (int known = 0; known < 2; known++) {
+            lac_facts facts = alike(f, three, "city", NULL);
+            int n = (int)strcspn(three[0].attribute, " ");
+            const char *word = lac_printf(&f->arena, NULL, "%.*s", n, three[0].attribute);
+            three[0].foil = three[1].attribute;
+            if (known) three[0].attribute = word; /* found by argmax, behind the foil */
+            lac_traced x = trace_first(f, &facts, corrupt[i], known ? "argmax" : "attribute");
+            if (x.left_out) fail_msg("%s", x.left_out);
+            assert_true(x.grid.foil >= 0 && x.grid.foil != x.grid.answer[0]);
+            assert_true(fabs(x.grid.high[LAC_LOGIT_DIFF]) > 1e-3);
+        }
+}
+
+static void a_partner_whose_answer_begins_otherwise_comes_first(void **state)
+{
+    fixture *f = *state;
+    lac_fact three[3];
+    lac_facts facts = alike(f, three, "city", " nowhere");
+    three[2].subject = three[1].subject;
+    lac_traced both = trace_first(f, &facts, "tokens", "attribute");
+    three[2].attribute = " nowhere "; /* what the foil is then, alone */
+    three[1].attribute = lac_printf(&f->arena, NULL, "%s ", three[0].attribute); /* not another answer */
+    lac_traced alone = trace_first(f, &facts, "tokens", "attribute");
+    assert_null(both.left_out);
+    assert_null(alone.left_out);
+    assert_int_not_equal(both.grid.foil, both.grid.answer[0]);
+    assert_int_equal(both.grid.foil, alone.grid.foil);
+    facts.n = 2;
+    assert_non_null(trace_first(f, &facts, "tokens", "attribute").left_out);
+}
+
 static void putting_back_ones_own_value_changes_nothing(void **state)
 {
     fixture *f = *state;
@@ -166,6 +237,13 @@ static void putting_back_ones_own_value_changes_nothing(void **state)
         lac_trace t = run(f, &o);
         for (size_t i = 0; i < t.n; i++) assert_true(t.facts[i].left_out || t.facts[i].noop < 1e-5);
     }
+    o.corrupt = "zero"; /* there is no corrupted run: nothing was measured, not even 0 */
+    lac_trace t = run(f, &o);
+    lac_trace_stats stats;
+    lac_err err = {0};
+    for (size_t i = 0; i < t.n; i++) assert_true(t.facts[i].left_out || isnan(t.facts[i].noop));
+    assert_int_equal(lac_trace_statistics(&stats, &t, &f->arena, &err), LAC_OK);
+    assert_true(isnan(stats.noop));
 }
 
 static void a_long_attribute_is_traced_when_all_of_it_is_said(void **state)
@@ -222,6 +300,39 @@ static void every_corruption_agrees_with_the_plain_way(void **state)
     }
 }
 
+static void a_check_by_the_plain_way_passes_and_finds_what_is_wrong(void **state)
+{
+    static const char *const corrupt[] = {"noise", "tokens", "zero", "mean"};
+    fixture *f = *state;
+    lac_err err = {0};
+    for (int i = 0; i < 5; i++) {
+        lac_trace_opts o = options();
+        lac_trace_checked checked;
+        o.kinds = "hidden,mlp,head";
+        o.windows = "3";
+        o.sever = "mlp";
+        o.corrupt = corrupt[i % 4];
+        o.direction = i == 4 ? "noise" : "denoise";
+        o.tokens = i == 4 ? "subject" : "all";
+        o.until = i ? 0 : 1e-9;
+        o.max_samples = 5;
+        lac_trace t = run(f, &o);
+        if (lac_trace_check(&checked, &t, &f->model, &f->facts, 7, &f->arena, &err)) fail_msg("%s", err.msg);
+        if (!(checked.difference < 1e-5)) fail_msg("%s: p differs by %g", o.corrupt, checked.difference);
+        assert_int_equal(checked.n_cells, 7);
+        assert_int_equal(checked.n_facts, 3);
+        assert_true(checked.difference > 0 || checked.fact); /* something was compared */
+        for (size_t k = 0; k < t.n; k++) {
+            lac_grid *g = &t.facts[k].grid;
+            size_t cells = (size_t)(g->n_samples * LAC_N_METRICS * g->n_tokens);
+            for (int c = 0; c < t.n_charts && !t.facts[k].left_out; c++)
+                for (size_t j = 0; j < cells * (size_t)t.charts[c].n_cols; j++) g->value[c][j] += 1e-4f;
+        }
+        if (lac_trace_check(&checked, &t, &f->model, &f->facts, 2, &f->arena, &err)) fail_msg("%s", err.msg);
+        assert_true(checked.difference > 5e-5 && checked.chart >= 0 && checked.token >= 0);
+    }
+}
+
 static void noise_of_the_full_covariance_has_it(void **state)
 {
     fixture *f = *state;
@@ -264,8 +375,11 @@ int main(void)
         cmocka_unit_test(facts_have_noise_of_their_own_unless_it_is_shared),
         cmocka_unit_test(a_partner_differs_in_the_subject_alone_and_has_another_answer),
         cmocka_unit_test(the_partners_answer_is_the_foil),
+        cmocka_unit_test(a_foil_that_begins_as_the_answer_does_is_not_taken),
+        cmocka_unit_test(a_partner_whose_answer_begins_otherwise_comes_first),
         cmocka_unit_test(putting_back_ones_own_value_changes_nothing),
         cmocka_unit_test(every_corruption_agrees_with_the_plain_way),
+        cmocka_unit_test(a_check_by_the_plain_way_passes_and_finds_what_is_wrong),
         cmocka_unit_test(noise_of_the_full_covariance_has_it),
         cmocka_unit_test(a_long_attribute_is_traced_when_all_of_it_is_said),
     };

@@ -34,6 +34,13 @@ awk -F'\t' '/^#/ { next }
     END { exit !(n["charts"] == 3 * 8 && n["layers"] == 3 * 7 && !bad) }' "$a/summary.tsv" "$a/differences.tsv" ||
     fail "differences.tsv differs from summary.tsv"
 
+# with several widths: hidden less each window, a kind less itself in another width, two kinds in the same width alone
+"$lacuna" trace "$model" --quiet --samples 2 --threads 2 --facts "$facts" --limit 4 --pictures 0 --window 1,3 \
+    --tokens last-subject --out "$dir/w" >/dev/null || fail "the trace in two widths"
+pairs=$(awk -F'\t' '$1 == "charts" && $2 == "p" && $4 == 2 { printf "%s-%s ", $3, $5 }' "$dir/w/differences.tsv")
+[ "$pairs" = "hidden-mlp_w1 hidden-mlp_w3 hidden-attn_w1 hidden-attn_w3 mlp_w1-mlp_w3 mlp_w1-attn_w1 mlp_w3-attn_w3 attn_w1-attn_w3 " ] ||
+    fail "the charts compared are $pairs"
+
 # each fact peaks once, at the layer where its own line in effects.tsv is largest
 for chart in hidden mlp attn; do
     [ "$(awk -F'\t' -v c=$chart '$2 == c' "$a/peaks.tsv" | wc -l)" -eq 8 ] || fail "not a peak a fact in $chart"

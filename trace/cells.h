@@ -21,6 +21,12 @@ lac_status lac_cells_compute(const lac_group *group, lac_err *err);
 /* The same by full-length runs from the tokens up, one cell at a time. */
 lac_status lac_cells_reference(const lac_group *group, lac_err *err);
 
+/* One cell of a case, and the runs that cells lie between, by the plain way: all [c->n_samples, LAC_N_METRICS], of the
+ * samples that the case holds.  Ablation leaves `corrupted` alone; under --compat rome --replace it is not low. */
+lac_status lac_cell_plainly(double *metrics, const lac_case *c, const lac_group *group, int chart, int t, int col,
+                            lac_err *err);
+lac_status lac_runs_plainly(double *clean, double *corrupted, const lac_case *c, const lac_group *group, lac_err *err);
+
 /* Writes a cell's metrics into every column that shows this restoration. */
 void lac_cell_store(const lac_case *c, const lac_restoration *r, int t, int s, const double *metrics);
 

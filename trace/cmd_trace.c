@@ -23,11 +23,32 @@
 typedef struct {
     lac_trace_opts o;
     const char *facts, *out;
-    int pictures, screen_check;
+    int pictures, screen_check, reference_check;
 } command;
+
+/* In p.  Sums in another order differ by a tenth of it. */
+static const double MOST_DIFFERENCE = 1e-5;
+
+/* The next reason, behind fact *i, that no fact before has; *n facts share it.  NULL: that was all. */
+static const char *next_reason(size_t *i, size_t *n, const lac_trace *trace)
+{
+    for (; *i < trace->n; ++*i) {
+        const char *why = trace->facts[*i].why;
+        bool known = false;
+        *n = 0;
+        for (size_t k = 0; k < trace->n && why; k++) {
+            bool same = trace->facts[k].why && !strcmp(trace->facts[k].why, why);
+            known |= same && k < *i;
+            *n += same;
+        }
+        if (why && !known) return trace->facts[(*i)++].why;
+    }
+    return NULL;
+}
 
 static void report_left_out(const lac_trace *trace)
 {
+    const char *why;
     for (size_t i = 0, shown = 0; i < trace->n; i++) {
         const lac_traced *t = &trace->facts[i];
         if (!t->left_out) continue;
@@ -37,6 +58,7 @@ static void report_left_out(const lac_trace *trace)
         }
         printf("  left out %d: %s\n", t->fact->id, t->left_out);
     }
+    for (size_t i = 0, n; (why = next_reason(&i, &n, trace));) printf("  left out in all, %s: %zu\n", why, n);
 }
 
 static lac_status report(const lac_trace *trace, const lac_trace_stats *stats, lac_arena *arena, lac_err *err)
@@ -65,12 +87,21 @@ static lac_status report(const lac_trace *trace, const lac_trace_stats *stats, l
     return LAC_OK;
 }
 
-static lac_status report_json(const lac_trace *trace, const lac_trace_stats *stats, lac_err *err)
+static void add_left_out(cJSON *json, const lac_trace *trace)
+{
+    const char *why;
+    cJSON *counts = cJSON_AddObjectToObject(json, "left_out");
+    for (size_t i = 0, n; (why = next_reason(&i, &n, trace));) cJSON_AddNumberToObject(counts, why, (double)n);
+}
+
+static lac_status report_json(const lac_trace *trace, const lac_trace_stats *stats, const lac_trace_checked *checked,
+                              lac_err *err)
 {
     const lac_suggestion *s = &stats->suggestion;
     cJSON *json = cJSON_CreateObject(), *layers;
     cJSON_AddNumberToObject(json, "facts", (double)trace->n);
     cJSON_AddNumberToObject(json, "traced", (double)trace->n_traced);
+    add_left_out(json, trace);
     cJSON_AddItemToObject(json, "clean", lac_json_number(stats->high[LAC_PROB]));
     if (isfinite(stats->low[LAC_PROB])) cJSON_AddItemToObject(json, "corrupted", lac_json_number(stats->low[LAC_PROB]));
     cJSON_AddItemToObject(json, "sigma", lac_json_number(trace->sigma));
@@ -81,6 +112,12 @@ static lac_status report_json(const lac_trace *trace, const lac_trace_stats *sta
     cJSON_AddItemToObject(json, "tied_with_best", layers = cJSON_CreateArray());
     for (int l = 0; r && r->n && l < r->n_layers; l++)
         if (r->tied[l]) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
+    if (checked) {
+        cJSON *check = cJSON_AddObjectToObject(json, "reference_check");
+        cJSON_AddNumberToObject(check, "cells", checked->n_cells);
+        cJSON_AddNumberToObject(check, "facts", (double)checked->n_facts);
+        cJSON_AddItemToObject(check, "difference", lac_json_number(checked->difference));
+    }
     lac_json_show(json, err);
     cJSON_Delete(json);
     return err->code;
@@ -111,6 +148,21 @@ static lac_status save(const lac_trace *trace, const lac_trace_stats *stats, con
     return lac_manifest_save(manifest, path, err);
 }
 
+static lac_status check(lac_trace_checked *checked, const command *c, const lac_trace *trace, const lac_model *model,
+                        const lac_facts *facts, lac_arena *arena, lac_err *err)
+{
+    *checked = (lac_trace_checked){.chart = -1};
+    if (!c->reference_check) return LAC_OK;
+    if (lac_trace_check(checked, trace, model, facts, c->reference_check, arena, err)) return err->code;
+    if (checked->difference <= MOST_DIFFERENCE) return LAC_OK;
+    char where[80] = "a run that nothing was patched in";
+    if (checked->chart >= 0)
+        snprintf(where, sizeof where, "%s at token %d, column %d", trace->charts[checked->chart].name, checked->token,
+                 checked->col);
+    return lac_fail(err, LAC_ERR_DATA, "fact %d, %s: p differs by %.2g between the quick way and the plain one, more than %g; "
+                    "trace with --reference", checked->fact->fact->id, where, checked->difference, MOST_DIFFERENCE);
+}
+
 static double facts_to_trace(const lac_facts *facts, const lac_trace_opts *o)
 {
     size_t n = 0;
@@ -119,17 +171,24 @@ static double facts_to_trace(const lac_facts *facts, const lac_trace_opts *o)
     return (double)(o->limit && n > (size_t)o->limit ? (size_t)o->limit : n);
 }
 
+static lac_status note_inputs(lac_manifest *manifest, const command *c, const char *model, lac_err *err)
+{
+    if (lac_manifest_input(manifest, model, err) || lac_manifest_input(manifest, c->facts, err)) return err->code;
+    return *c->o.noise_text ? lac_manifest_input(manifest, c->o.noise_text, err) : LAC_OK;
+}
+
 static lac_status work(const command *c, const char *path, const lac_common *common, lac_manifest *manifest,
                        lac_outdir *out, lac_model *model, lac_arena *arena, lac_err *err)
 {
     lac_facts facts;
     lac_trace trace;
     lac_trace_stats stats;
+    lac_trace_checked checked;
     lac_progress progress = {0};
     bool resumed;
     char *key = NULL;
-    if (lac_plan_check(&c->o, err) || lac_manifest_input(manifest, path, err) ||
-        lac_manifest_input(manifest, c->facts, err) || !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
+    if (lac_plan_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
+        !(key = lac_manifest_key(manifest, "out,pictures,reference-check", arena, err)) ||
         lac_outdir_resume(out, c->out, key, &resumed, err) ||
         lac_outdir_sub(out, "traces", err) || lac_outdir_sub(out, "plots", err) ||
         lac_facts_load(&facts, c->facts, arena, err) || lac_model_load(model, path, arena, err))
@@ -139,11 +198,16 @@ static lac_status work(const command *c, const char *path, const lac_common *com
     lac_progress_begin(&progress, common->quiet ? NULL : stderr, "trace", "facts", facts_to_trace(&facts, &c->o));
     lac_status status = lac_trace_run(&trace, out->part, model, &facts, &c->o, &progress, arena, err);
     lac_progress_end(&progress);
-    if (status || lac_trace_statistics(&stats, &trace, arena, err) || save(&trace, &stats, c, out, manifest, err) ||
+    if (status || check(&checked, c, &trace, model, &facts, arena, err) ||
+        lac_trace_statistics(&stats, &trace, arena, err) || save(&trace, &stats, c, out, manifest, err) ||
         lac_outdir_commit(out, err))
         return err->code;
-    if (common->json) return report_json(&trace, &stats, err);
-    return report(&trace, &stats, arena, err);
+    if (common->json) return report_json(&trace, &stats, c->reference_check ? &checked : NULL, err);
+    if (report(&trace, &stats, arena, err)) return err->code;
+    if (c->reference_check)
+        printf("\nreference check: %d cells of %zu facts, and these facts' clean and corrupted runs, again from the tokens "
+               "up: p differs by at most %.2g\n", checked.n_cells, checked.n_facts, checked.difference);
+    return LAC_OK;
 }
 
 /* ---- the screen ------------------------------------------------------------------------------------------------- */
@@ -154,6 +218,7 @@ static lac_status screen_json(const lac_screening *s, lac_err *err)
     cJSON_AddStringToObject(json, "note", "first-order estimate, not exact");
     cJSON_AddNumberToObject(json, "facts", (double)s->trace->n);
     cJSON_AddNumberToObject(json, "screened", (double)s->trace->n_traced);
+    add_left_out(json, s->trace);
     cJSON_AddItemToObject(json, "sigma", lac_json_number(s->trace->sigma));
     cJSON_AddItemToObject(json, "agreement", agreement = cJSON_CreateArray());
     for (size_t i = 0; i < s->n_checks; i++) {
@@ -181,8 +246,8 @@ static lac_status screen(const command *c, const char *path, const lac_common *c
     lac_progress progress = {0};
     bool resumed; /* nothing is kept of an interrupted screen; but an interrupted trace is not to be lost */
     char file[1100], *key = NULL;
-    if (lac_screening_check(&c->o, err) || lac_manifest_input(manifest, path, err) ||
-        lac_manifest_input(manifest, c->facts, err) || !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
+    if (lac_screening_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
+        !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
         lac_outdir_resume(out, c->out, key, &resumed, err) || lac_facts_load(&facts, c->facts, arena, err) ||
         lac_model_load(model, path, arena, err) || lac_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
         return err->code;
@@ -257,6 +322,7 @@ int cmd_trace(int argc, char **argv)
         LAC_OPT("memory", &c.o.memory, "MiB for caches and batches, beside the model"),
         LAC_FLAG("screen", &c.o.screen, "estimate all cells to first order from gradients: quick, not exact (screen.tsv)"),
         LAC_OPT("screen-check", &c.screen_check, "with --screen, facts that are traced exactly too, to see the agreement"),
+        LAC_OPT("reference-check", &c.reference_check, "cells to compute from the tokens up too; p may differ by 1e-5"),
         LAC_FLAG("reference", &c.o.reference, "recompute every cell from the tokens up (slow; agrees to rounding)"),
         {0}};
     const lac_usage usage = {.command = "trace", .summary = "find the layers that carry a fact, by causal tracing",
@@ -274,6 +340,8 @@ int cmd_trace(int argc, char **argv)
             lac_fail(&err, LAC_ERR_USAGE, "trace needs --facts FILE and --out DIR (lacuna trace --help)");
         else if (c.screen_check < 0 || (c.screen_check && !c.o.screen))
             lac_fail(&err, LAC_ERR_USAGE, "--screen-check is a number of facts, and goes with --screen");
+        else if (c.reference_check < 0 || (c.reference_check && c.o.screen))
+            lac_fail(&err, LAC_ERR_USAGE, "--reference-check is a number of cells, and goes without --screen");
         else {
             lac_manifest_begin(&manifest, &usage, argc, argv);
             (c.o.screen ? screen : work)(&c, model_path, &common, &manifest, &out, &model, &arena, &err);

@@ -41,11 +41,13 @@ static void add_change(cJSON *row, const lac_change *x)
 
 static lac_status print_json(const lac_comparison *c, lac_err *err)
 {
-    cJSON *json = cJSON_CreateObject(), *effects, *clean, *corrupted;
+    cJSON *json = cJSON_CreateObject(), *effects, *clean, *corrupted, *warnings;
     cJSON_AddNumberToObject(json, "facts", (double)c->before.n);
     cJSON_AddNumberToObject(json, "before", (double)c->n_before);
     cJSON_AddNumberToObject(json, "after", (double)c->n_after);
     cJSON_AddNumberToObject(json, "other_answers", (double)c->n_other_answer);
+    cJSON_AddItemToObject(json, "warnings", warnings = cJSON_CreateArray());
+    for (int i = 0; i < c->n_warnings; i++) cJSON_AddItemToArray(warnings, cJSON_CreateString(c->warnings[i]));
     cJSON_AddItemToObject(json, "clean", clean = cJSON_CreateObject());
     add_change(clean, &c->clean);
     cJSON_AddItemToObject(json, "corrupted", corrupted = cJSON_CreateObject());

@@ -8,6 +8,80 @@
 
 const lac_metric lac_compared_metric[LAC_N_COMPARED] = {LAC_PROB, LAC_LOGP};
 
+/* ---- the same experiment ----------------------------------------------------------------------------------------- */
+
+static const char *corruption_of(const lac_trace *trace) { return trace->opts.corrupt ? trace->opts.corrupt : "noise"; }
+
+/* What the noise is drawn from: its law's first letter, as --noise spells it; "" is a sigma given verbatim. */
+static char law_of(const lac_trace *trace)
+{
+    const char *noise = trace->opts.noise;
+    return noise && *noise && strchr("umt", *noise) ? *noise : 'g';
+}
+
+static const char *law_name(char law)
+{
+    switch (law) {
+    case 'u': return "uniform noise";
+    case 'm': return "noise of a text's covariance";
+    case 't': return "Student's noise";
+    default: return "Gaussian noise";
+    }
+}
+
+static lac_status refuse(const char *option, const char *before, const char *after, lac_err *err)
+{
+    return lac_fail(err, LAC_ERR_DATA, "the traces are different experiments: %s before, %s after; trace both with the "
+                    "same %s", before, after, option);
+}
+
+/* Odd windows lie the same way whichever edges are meant. */
+static bool edges_matter(const lac_comparison *c)
+{
+    bool matter = false;
+    for (int i = 0; i < c->n_charts; i++) matter |= c->before.charts[c->charts[i][0]].window % 2 == 0;
+    return matter;
+}
+
+static lac_status same_experiment(const lac_comparison *c, lac_err *err)
+{
+    const lac_trace *a = &c->before, *b = &c->after;
+    bool noise = !strcmp(corruption_of(a), "noise");
+    if (strcmp(corruption_of(a), corruption_of(b)))
+        return refuse("--corrupt", corruption_of(a), corruption_of(b), err);
+    if (a->noising != b->noising)
+        return refuse("--direction", a->noising ? "noising" : "denoising", b->noising ? "noising" : "denoising", err);
+    if (a->paper_edges != b->paper_edges && edges_matter(c))
+        return refuse("--edges", a->paper_edges ? "the paper's windows" : "the code's windows",
+                      b->paper_edges ? "the paper's" : "the code's", err);
+    if (noise && law_of(a) != law_of(b))
+        return refuse("--noise", law_name(law_of(a)), law_name(law_of(b)), err);
+    if (noise && a->opts.replace != b->opts.replace)
+        return refuse("--replace", a->opts.replace ? "noise in the embeddings' place" : "noise on top of the embeddings",
+                      b->opts.replace ? "in their place" : "on top", err);
+    return LAC_OK;
+}
+
+/* Noise that is measured on a model's own embeddings is a little stronger or weaker once these have changed. */
+static lac_status warn(lac_comparison *c, lac_arena *arena, lac_err *err)
+{
+    const lac_trace *a = &c->before, *b = &c->after;
+    const char *x = a->opts.noise ? a->opts.noise : "", *y = b->opts.noise ? b->opts.noise : "";
+    if (strcmp(corruption_of(a), "noise")) return LAC_OK;
+    const char **next = c->warnings;
+    if (a->sigma != b->sigma)
+        *next++ = lac_printf(arena, err, "the noise was not equally strong: sigma %.6g before, %.6g after (--noise, "
+                             "--noise-sigma)", a->sigma, b->sigma);
+    else if (law_of(a) == 't' && strcmp(x, y))
+        *next++ = lac_printf(arena, err, "the noise was not equally strong: --noise %s before, %s after", x, y);
+    if (lac_shares_noise(a) != lac_shares_noise(b))
+        *next++ = lac_printf(arena, err, "the noise was %s before, %s after (--noise-seed)",
+                             lac_shares_noise(a) ? "shared by all facts" : "each fact's own",
+                             lac_shares_noise(b) ? "shared by all facts" : "each fact's own");
+    c->n_warnings = (int)(next - c->warnings);
+    return err->code;
+}
+
 /* ---- what belongs together --------------------------------------------------------------------------------------- */
 
 static lac_status match_charts(lac_comparison *c, lac_arena *arena, lac_err *err)
@@ -169,10 +243,8 @@ lac_status lac_trace_compare(lac_comparison *c, const lac_trace *before, const l
                              lac_err *err)
 {
     *c = (lac_comparison){.before = *before, .after = *after, .n_before = before->n_traced, .n_after = after->n_traced};
-    if (before->noising != after->noising)
-        return lac_fail(err, LAC_ERR_DATA, "one trace is denoising and the other noising; trace both with the same "
-                        "--direction");
-    if (match_charts(c, arena, err) || match_facts(c, arena, err)) return err->code;
+    if (match_charts(c, arena, err) || same_experiment(c, err) || warn(c, arena, err) || match_facts(c, arena, err))
+        return err->code;
     c->changes = LAC_NEW(arena, lac_change *, (size_t)c->n_charts, err);
     if (!c->changes) return err->code;
     lac_arena scratch = {0};
@@ -345,8 +417,7 @@ void lac_comparison_print(FILE *to, const lac_comparison *c)
     fprintf(to, "%zu facts in both (%zu before, %zu after", c->before.n, c->n_before, c->n_after);
     if (c->n_other_answer) fprintf(to, "; %zu left out, traced for other answers", c->n_other_answer);
     fputs(")\n", to);
-    if (c->before.sigma != c->after.sigma)
-        fprintf(to, "the noise was not equally strong: sigma %.6g before, %.6g after\n", c->before.sigma, c->after.sigma);
+    for (int i = 0; i < c->n_warnings; i++) fprintf(to, "warning: %s\n", c->warnings[i]);
     print_changes(to, c);
     print_facts(to, c);
 }

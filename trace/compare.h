@@ -20,10 +20,13 @@ typedef struct {
     size_t n_other_answer;        /* pairs left out: the answers differ */
     lac_change clean, corrupted;  /* p(answer); corrupted is NaN under ablation */
     int n_charts, (*charts)[2];   /* [n_charts] those of both, as indices there */
+    const char *warnings[2];      /* what was not quite alike, in words */
+    int n_warnings;
     lac_change **changes;         /* [n_charts] of [p and logp, LAC_N_CATEGORIES, n_cols + 1]; last: mean over columns */
 } lac_comparison;
 
-/* LAC_ERR_DATA where they are not of the same kind: direction, windows, layers, prompts, or no pair at all. */
+/* LAC_ERR_DATA where they are not the same experiment: direction, corruption, windows and their edges, layers, prompts,
+ * or no pair at all.  Noise of another strength, or shared in one of them, is a warning. */
 lac_status lac_trace_compare(lac_comparison *comparison, const lac_trace *before, const lac_trace *after,
                              lac_arena *arena, lac_err *err);
 

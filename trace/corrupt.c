@@ -174,6 +174,16 @@ static void draw(double *noise, double *z, const lac_corruption *c, size_t dim, 
     }
 }
 
+/* ROME's 2, whatever the seed, would stretch all facts' noise alike: what is independent has its own, but not z's. */
+static uint32_t chi_seed(const lac_corruption *c, uint64_t seed)
+{
+    lac_rng mix;
+    if (c->shared) return 2;
+    lac_rng_seed(&mix, ~seed);
+    uint32_t own = (uint32_t)lac_rng_next(&mix);
+    return own == (uint32_t)seed ? own + 1 : own;
+}
+
 lac_status lac_corrupt_embed(float *out, const lac_corruption *c, const lac_model *model, const int *ids, int n, int first,
                              int n_samples, uint64_t seed, lac_err *err)
 {
@@ -182,7 +192,7 @@ lac_status lac_corrupt_embed(float *out, const lac_corruption *c, const lac_mode
     double *noise = LAC_NEW(&scratch, double, dim, err), *z = LAC_NEW(&scratch, double, dim, err);
     lac_numpy_rng rng, chi;
     lac_numpy_seed(&rng, (uint32_t)seed);
-    lac_numpy_seed(&chi, 2); /* as ROME has it */
+    lac_numpy_seed(&chi, chi_seed(c, seed));
     for (int s = 0; s < first + n_samples && noise && z; s++)
         for (int t = 0; t < n; t++) {
             double stretch = c->student > 0 ? sqrt((c->student - 2) / lac_numpy_chisquare(&chi, c->student)) : 1;

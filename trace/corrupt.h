@@ -6,7 +6,7 @@
  *   0.1        0.1 z
  *   uX, usF    X u or F sigma u, u uniform in (-1, 1).  (ROME's uX is absolute: the paper's +-3 sigma is us3 here.)
  *   m          a draw of the Gaussian with the covariance of a text's embeddings; its mean is added only with --replace
- *   tN         the same, times sqrt((N - 2) / chi2(N)): Student's t, N > 2
+ *   tN         the same, times sqrt((N - 2) / chi2(N)): Student's t, N > 2; chi2 has a stream of its own
  *
  * z and u come from numpy's RandomState(seed), in C order of [sample, token, channel], so that fewer samples are a
  * prefix of more.  Sums are made in double and rounded once: x = (float)((double)x + sigma z), as torch's in-place add
@@ -30,6 +30,7 @@ typedef struct {
     double sigma;        /* what is multiplied; for LAC_LAW_COVARIANCE 1 */
     double student;      /* degrees of freedom, 0: Gaussian */
     bool replace, rome;
+    bool shared;         /* all facts have one seed: chi2 has ROME's then, 2; else one that follows from the fact's */
     const double *mean, *root; /* [dim], [dim, dim] lower: covariance = root rootᵀ */
 } lac_corruption;
 

@@ -1,6 +1,6 @@
 /* differences.tsv: paired over facts, at the last subject token.
  *
- *   charts   one kind less another, layer by layer, where both have the same columns and windows
+ *   charts   one kind less another, or less itself in another width, layer by layer (a window's layer is its centre)
  *   layers   every layer less the chart's best one (ranking.h says which of these can be told from 0 all at once)
  *
  * What facts share (a fact known well has large effects everywhere) falls out of a difference, so its interval is
@@ -45,10 +45,15 @@ static lac_status put(FILE *out, const lac_saving *to, const difference *d, cons
     return LAC_OK;
 }
 
+static bool windowed(const lac_chart *chart) { return chart->kind == LAC_MLP || chart->kind == LAC_ATTN; }
+
+/* Layer by layer: single layers with windows around them, and a kind with itself in another width.  Two windowed kinds
+ * are compared in equal width alone, or a difference would be of two things at once. */
 static bool comparable(const lac_chart *a, const lac_chart *b)
 {
-    bool heads = a->kind == LAC_HEAD || b->kind == LAC_HEAD;
-    return a->n_cols == b->n_cols && a->window == b->window && (!heads || a->kind == b->kind);
+    bool heads = a->kind == LAC_HEAD || b->kind == LAC_HEAD, both = windowed(a) && windowed(b);
+    return a->n_cols == b->n_cols && (!heads || a->kind == b->kind) &&
+           (!both || a->kind == b->kind || a->window == b->window);
 }
 
 /* All that begin with one chart. */

@@ -1,7 +1,8 @@
 /* What the page reads (plots/page.html), one JSON object:
  *
  *   model, direction, corrupt, noise, edges   text
- *   sigma, layers, heads, facts, traced, maps numbers; the first `maps` of the traced facts have cells
+ *   replace                                   true: noise instead of the embeddings, not on top of them
+ *   sigma, layers, heads, facts, traced, maps numbers (sigma 0: it has none); the first `maps` of the facts have cells
  *   metrics, groups                           names, in the order of the arrays below
  *   high, low                                 [metric] means over the traced facts
  *   charts    [{name, kind, severed, window, columns,
@@ -250,7 +251,8 @@ static lac_status put_trace(FILE *to, const lac_trace *trace, const lac_trace_st
     put_named(to, "model", trace->model);
     put_named(to, "direction", trace->noising ? "noise" : "denoise");
     put_named(to, "corrupt", trace->opts.corrupt);
-    put_named(to, "noise", trace->opts.noise);
+    put_named(to, "noise", trace->opts.sigma > 0 ? "" : trace->opts.noise); /* sigma verbatim */
+    fprintf(to, ",\"replace\":%s", trace->opts.replace ? "true" : "false");
     put_named(to, "edges", trace->paper_edges ? "paper" : "code");
     put_names(to, "metrics", lac_metric_name, LAC_N_METRICS);
     put_names(to, "groups", lac_category_name, LAC_N_CATEGORIES);

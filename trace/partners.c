@@ -1,5 +1,6 @@
 #include "trace/partners.h"
 
+#include <ctype.h>
 #include <string.h>
 
 lac_status lac_prompt_encode(lac_ids *ids, const lac_fact *fact, const lac_tokenizer *t, lac_chat chat, lac_arena *arena,
@@ -35,11 +36,25 @@ static bool pairs(const lac_encoded_fact *a, const lac_encoded_fact *b)
     return true;
 }
 
-size_t lac_partner(const lac_facts *facts, const lac_encoded_fact *encoded, size_t i)
+const char *lac_stripped(size_t *n, const char *text)
 {
-    for (size_t step = 1; step < facts->n; step++) {
-        size_t k = (i + step) % facts->n;
-        if (pairs(&encoded[i], &encoded[k]) && strcmp(facts->fact[i].attribute, facts->fact[k].attribute)) return k;
-    }
+    while (isspace((unsigned char)*text)) text++;
+    *n = strlen(text);
+    while (*n && isspace((unsigned char)text[*n - 1])) --*n;
+    return text;
+}
+
+/* White space around an attribute is no part of the answer. */
+static bool same_answer(const lac_fact *a, const lac_fact *b)
+{
+    size_t n, m;
+    const char *x = lac_stripped(&n, a->attribute), *y = lac_stripped(&m, b->attribute);
+    return n == m && !memcmp(x, y, n);
+}
+
+size_t lac_partner(const lac_facts *facts, const lac_encoded_fact *encoded, size_t i, size_t after)
+{
+    for (size_t k = (after + 1) % facts->n; k != i; k = (k + 1) % facts->n)
+        if (pairs(&encoded[i], &encoded[k]) && !same_answer(&facts->fact[i], &facts->fact[k])) return k;
     return facts->n;
 }

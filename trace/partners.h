@@ -1,7 +1,8 @@
 /* Symmetric token replacement (Zhang & Nanda 2024, arXiv 2309.16042): instead of noise, another fact's subject.
  *
  * A partner has the same tokens around a subject of as many tokens, and another answer: the prompts differ in the
- * subject alone.  It is looked for in the fact file: the next such record, beginning again at the file's start. */
+ * subject alone.  It is looked for in the fact file: the next such record, beginning again at the file's start.  Where
+ * there are several, one whose answer begins with another token too comes before the others: that token is the foil. */
 #ifndef LAC_TRACE_PARTNERS_H
 #define LAC_TRACE_PARTNERS_H
 
@@ -20,7 +21,10 @@ lac_status lac_prompt_encode(lac_ids *ids, const lac_fact *fact, const lac_token
 lac_encoded_fact *lac_facts_encode(const lac_facts *facts, const lac_tokenizer *t, lac_chat chat, lac_arena *arena,
                                    lac_err *err);
 
-/* The index of fact i's partner, or facts->n where it has none. */
-size_t lac_partner(const lac_facts *facts, const lac_encoded_fact *encoded, size_t i);
+/* The index of fact i's next partner behind record `after` (i: its first one), or facts->n where there is none. */
+size_t lac_partner(const lac_facts *facts, const lac_encoded_fact *encoded, size_t i, size_t after);
+
+/* text without white space at either end. */
+const char *lac_stripped(size_t *n, const char *text);
 
 #endif

@@ -18,13 +18,24 @@ void lac_picture_number(FILE *to, double x)
     else fputs("\tnan", to); /* printf might say -nan */
 }
 
-static void corruption(FILE *to, const lac_trace *trace)
+/* only: the one fact of the picture, or NULL. */
+static void corruption(FILE *to, const lac_trace *trace, const lac_traced *only)
 {
     const char *by = trace->opts.corrupt ? trace->opts.corrupt : "noise", *noise = trace->opts.noise;
-    if (!strcmp(by, "tokens")) fputs("another subject's tokens", to);
-    else if (strcmp(by, "noise")) fprintf(to, "%s ablation", by);
-    else if (trace->opts.sigma > 0 || !noise || !*noise) fprintf(to, "noise of sigma %.3g", trace->sigma);
-    else fprintf(to, "noise %s (sigma %.3g)", noise, trace->sigma);
+    if (!strcmp(by, "tokens")) {
+        fputs("another subject's tokens", to);
+        if (!only || !only->partner) return;
+        fputs(" (", to);
+        lac_picture_text(to, only->partner);
+        fputc(')', to);
+    } else if (strcmp(by, "noise")) {
+        fprintf(to, "%s ablation", by);
+    } else {
+        if (trace->opts.sigma > 0 || !noise || !*noise) fprintf(to, "noise of sigma %.3g", trace->sigma);
+        else if (*noise == 'm' || *noise == 't') fprintf(to, "noise %s (a text's covariance)", noise);
+        else fprintf(to, "noise %s (sigma %.3g)", noise, trace->sigma);
+        if (trace->opts.replace) fputs(" in the embeddings' place", to);
+    }
 }
 
 void lac_picture_how(FILE *to, const lac_trace *trace, const lac_traced *only)
@@ -38,7 +49,7 @@ void lac_picture_how(FILE *to, const lac_trace *trace, const lac_traced *only)
         most = most > n ? most : n;
     }
     fputs(trace->noising ? "noising, " : "denoising, ", to);
-    corruption(to, trace);
+    corruption(to, trace, only);
     if (fewest != most) fprintf(to, ", %d to %d draws a fact", fewest, most);
     else if (most > 1) fprintf(to, ", %d draws%s", most, only ? "" : " a fact");
     if (!only) fprintf(to, ", n = %zu facts", trace->n_traced);

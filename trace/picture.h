@@ -11,7 +11,7 @@ void lac_picture_text(FILE *to, const char *text);
 void lac_picture_number(FILE *to, double x);
 
 /* How the values came about: "denoising, noise s3 (sigma 0.137), 10 draws a fact, n = 25 facts"; of one fact alone
- * where `only` is not NULL. */
+ * where `only` is not NULL, with the subject that was put in its own's place. */
 void lac_picture_how(FILE *to, const lac_trace *trace, const lac_traced *only);
 
 /* The lines "# colour", "# xlabel" and "# note" of a chart's table. */

@@ -222,16 +222,17 @@ static lac_status parse_words(lac_plan *plan, const lac_trace_opts *o, lac_err *
                       *const directions[] = {"denoise", "noise"}, *const seeds[] = {"per-fact", "shared"},
                       *const corruptions[] = {"noise", "tokens", "zero", "mean"},
                       *const answers[] = {"argmax", "greedy", "attribute"}, *const compats[] = {"", "rome"};
-    int token, edge, direction, by, ignored, compat;
+    int token, edge, direction, by, ignored, seeding, compat;
     if (choose(&token, "--tokens", o->tokens, tokens, 4, err) || choose(&edge, "--edges", o->edges, edges, 2, err) ||
         choose(&direction, "--direction", o->direction, directions, 2, err) ||
         choose(&by, "--corrupt", o->corrupt, corruptions, 4, err) ||
-        choose(&ignored, "--noise-seed", o->noise_seed, seeds, 2, err) ||
+        choose(&seeding, "--noise-seed", o->noise_seed, seeds, 2, err) ||
         choose(&ignored, "--answer", o->answer, answers, 3, err) || choose(&compat, "--compat", o->compat, compats, 2, err))
         return err->code;
     plan->tokens = (lac_tokens)token;
     plan->paper_edges = edge == 1;
-    plan->corruption = (lac_corruption){.by = (lac_corrupt_by)by, .replace = o->replace, .rome = compat == 1};
+    plan->corruption = (lac_corruption){.by = (lac_corrupt_by)by, .replace = o->replace, .rome = compat == 1,
+                                       .shared = seeding == 1 || compat == 1};
     plan->noising = direction == 1 || lac_ablates(&plan->corruption);
     plan->reference = o->reference;
     plan->samples = by == LAC_CORRUPT_NOISE ? o->samples : 1;

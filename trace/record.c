@@ -1,5 +1,6 @@
 #include "trace/record.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,7 +60,7 @@ static lac_status put_rome(lac_npz *npz, const lac_traced *traced, const lac_cha
                   lac_npz_strings(npz, "input_tokens", traced->tokens, T, err) ||
                   lac_npz_i64(npz, "subject_range", range, 1, (size_t[]){2}, err) ||
                   lac_npz_string(npz, "answer", traced->answer, err) || lac_npz_i64(npz, "window", &window, 0, NULL, err) ||
-                  lac_npz_bool(npz, "correct_prediction", true, err) ||
+                  lac_npz_bool(npz, "correct_prediction", g->greedy, err) ||
                   lac_npz_string(npz, "kind", chart->kind == LAC_HIDDEN ? "" : lac_kind_name[chart->kind], err);
     return failed ? err->code : LAC_OK;
 }
@@ -199,6 +200,7 @@ static cJSON *fact_json(const lac_traced *traced)
     add_text(row, "split", traced->fact->split);
     cJSON_AddBoolToObject(row, "traced", !traced->left_out);
     add_text(row, "reason", traced->left_out);
+    add_text(row, "left_out", traced->why);
     cJSON_AddItemToObject(row, "input_ids", number_array(g->ids, g->n_tokens));
     cJSON_AddItemToObject(row, "tokens", tokens = cJSON_CreateArray());
     for (int t = 0; t < g->n_tokens; t++) cJSON_AddItemToArray(tokens, cJSON_CreateString(traced->tokens[t]));
@@ -214,7 +216,7 @@ static cJSON *fact_json(const lac_traced *traced)
     add_text(row, "foil", traced->foil);
     add_text(row, "partner", traced->partner);
     cJSON_AddNumberToObject(row, "samples", g->n_samples);
-    cJSON_AddItemToObject(row, "noop", lac_json_number(traced->noop));
+    if (isfinite(traced->noop)) cJSON_AddItemToObject(row, "noop", lac_json_number(traced->noop));
     return row;
 }
 
@@ -247,6 +249,7 @@ lac_status lac_trace_save_facts(const lac_trace *trace, const char *dir, lac_err
     cJSON_AddStringToObject(json, "direction", trace->noising ? "noise" : "denoise");
     cJSON_AddStringToObject(json, "corrupt", trace->opts.corrupt);
     cJSON_AddStringToObject(json, "noise", trace->opts.sigma > 0 ? "" : trace->opts.noise); /* sigma verbatim */
+    cJSON_AddBoolToObject(json, "replace", trace->opts.replace);
     cJSON_AddBoolToObject(json, "shared_noise", lac_shares_noise(trace));
     cJSON_AddStringToObject(json, "edges", trace->paper_edges ? "paper" : "code");
     cJSON_AddStringToObject(json, "model", trace->model);
@@ -326,6 +329,7 @@ static lac_status load_settings(lac_trace *trace, const char *path, lac_arena *a
     trace->paper_edges = edges && !strcmp(edges, "paper");
     bool shared = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "shared_noise"));
     trace->opts.noise_seed = shared ? "shared" : "per-fact";
+    trace->opts.replace = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "replace"));
     trace->opts.corrupt = text_of(json, "corrupt", arena, err);
     trace->opts.noise = text_of(json, "noise", arena, err);
     trace->model = text_of(json, "model", arena, err);

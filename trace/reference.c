@@ -32,7 +32,7 @@ static lac_status plain_init(plain *w, const lac_case *c, lac_arena *arena, lac_
 static size_t corrupt(lac_patch *patches, const lac_case *c)
 {
     size_t n = 0;
-    for (int i = 0; i < c->n_samples && !c->plan->noising; i++)
+    for (int i = 0; i < c->n_samples; i++)
         for (int t = c->grid->begin; t < c->grid->end; t++)
             patches[n++] = (lac_patch){.layer = 0, .row = i * c->n_rows + t, .site = LAC_EMBED, .op = LAC_REPLACE,
                                        .value = lac_state(c, &c->corrupted, LAC_EMBED, i, -1, t)};
@@ -88,20 +88,28 @@ static lac_status run_cells(const plain *w, const lac_case *c, const lac_group *
     return LAC_OK;
 }
 
+/* A cell's metrics are left in w->metrics. */
+static lac_status run_cell(const plain *w, const lac_case *c, const lac_group *group, int which, int t, int col,
+                           lac_err *err)
+{
+    const lac_chart *chart = &c->plan->charts[which];
+    size_t n = c->plan->noising ? 0 : corrupt(w->patches, c);
+    n += put_in(w->patches + n, c, chart, t, col);
+    n += sever(w->patches + n, c, chart, t);
+    return run_cells(w, c, group, n, err);
+}
+
 static lac_status all_cells(lac_case *c, const lac_group *group, lac_arena *arena, lac_err *err)
 {
     plain w;
     int from, to;
     if (plain_init(&w, c, arena, err)) return err->code;
     lac_plan_tokens(&from, &to, c->plan, c->grid);
-    size_t n = corrupt(w.patches, c);
     for (int which = 0; which < c->plan->n_charts; which++) {
         const lac_chart *chart = &c->plan->charts[which];
         for (int t = from; t < to; t++)
             for (int col = 0; col < chart->n_cols; col++) {
-                size_t more = put_in(w.patches + n, c, chart, t, col);
-                more += sever(w.patches + n + more, c, chart, t);
-                if (run_cells(&w, c, group, n + more, err)) return err->code;
+                if (run_cell(&w, c, group, which, t, col, err)) return err->code;
                 for (int i = 0; i < c->n_samples; i++)
                     for (int m = 0; m < LAC_N_METRICS; m++)
                         *lac_cell(c->grid, chart, which, c->first_sample + i, (lac_metric)m, t, col) =
@@ -109,6 +117,34 @@ static lac_status all_cells(lac_case *c, const lac_group *group, lac_arena *aren
             }
     }
     return LAC_OK;
+}
+
+lac_status lac_cell_plainly(double *metrics, const lac_case *c, const lac_group *group, int chart, int t, int col,
+                            lac_err *err)
+{
+    plain w;
+    lac_arena arena = {0};
+    lac_status status = plain_init(&w, c, &arena, err);
+    if (!status) status = run_cell(&w, c, group, chart, t, col, err);
+    if (!status) memcpy(metrics, w.metrics, (size_t)c->n_samples * LAC_N_METRICS * sizeof *metrics);
+    lac_arena_release(&arena);
+    return status;
+}
+
+lac_status lac_runs_plainly(double *clean, double *corrupted, const lac_case *c, const lac_group *group, lac_err *err)
+{
+    plain w;
+    lac_arena arena = {0};
+    size_t bytes = (size_t)c->n_samples * LAC_N_METRICS * sizeof *clean;
+    lac_status status = plain_init(&w, c, &arena, err);
+    if (!status) status = run_cells(&w, c, group, 0, err);
+    if (!status) memcpy(clean, w.metrics, bytes);
+    if (!status && !lac_ablates(&c->plan->corruption)) {
+        status = run_cells(&w, c, group, corrupt(w.patches, c), err);
+        if (!status) memcpy(corrupted, w.metrics, bytes);
+    }
+    lac_arena_release(&arena);
+    return status;
 }
 
 lac_status lac_cells_reference(const lac_group *group, lac_err *err)

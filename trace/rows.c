@@ -142,13 +142,17 @@ lac_status lac_fact_rows_category(lac_fact_rows *rows, const lac_trace *trace, c
     return LAC_OK;
 }
 
-/* The prompt's patched tokens but the last of the subject; how many. */
+/* The prompt's patched tokens that are neither the subject's nor the last, where a patch has the least business; where
+ * there are none all but the last of the subject.  How many. */
 static int other_tokens(int *out, const lac_trace *trace, const lac_traced *fact, int chart)
 {
     const lac_grid *g = &fact->grid;
     int n = 0;
-    for (int t = 0; t < g->n_tokens; t++)
-        if (t != g->end - 1 && isfinite(*lac_cell(g, &trace->charts[chart], chart, 0, LAC_PROB, t, 0))) out[n++] = t;
+    for (int any = 0; any < 2 && !n; any++)
+        for (int t = 0; t < g->n_tokens; t++) {
+            bool wanted = any ? t != g->end - 1 : (t < g->begin || t >= g->end) && t < g->n_tokens - 1;
+            if (wanted && isfinite(*lac_cell(g, &trace->charts[chart], chart, 0, LAC_PROB, t, 0))) out[n++] = t;
+        }
     return n;
 }
 

@@ -48,7 +48,7 @@ lac_status lac_fact_rows_category(lac_fact_rows *rows, const lac_trace *trace, c
                                   lac_metric metric, lac_category category, lac_arena *arena, lac_err *err);
 
 /* At one token a fact and column, drawn (the same ones for all charts and metrics) from those of the prompt that were
- * patched, but the last of the subject. */
+ * patched and are neither the subject's nor the last; where there are none, from all patched but the subject's last. */
 lac_status lac_fact_rows_random_token(lac_fact_rows *rows, const lac_trace *trace, const lac_draws *draws, int chart,
                                  lac_metric metric, lac_arena *arena, lac_err *err);
 

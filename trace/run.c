@@ -7,7 +7,6 @@
  *
  * Facts whose cells are few go through the engine together.  A fact's record is written as soon as it is computed, and
  * read back: a run that finds records of its own (the directory's key says so) goes on behind them. */
-#include <ctype.h>
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <string.h>
@@ -22,7 +21,7 @@ enum { GROUP_ROWS = 8192, MAX_GROUP = 64 };
 typedef struct {
     lac_case work;
     lac_traced *traced;
-    lac_arena scratch;
+    lac_arena scratch, drawn;
 } member;
 
 typedef struct {
@@ -44,20 +43,11 @@ typedef struct {
 
 /* ---- answers ---------------------------------------------------------------------------------------------------- */
 
-/* text without white space at either end. */
-static const char *stripped(size_t *n, const char *text)
-{
-    while (isspace((unsigned char)*text)) text++;
-    *n = strlen(text);
-    while (*n && isspace((unsigned char)text[*n - 1])) --*n;
-    return text;
-}
-
 /* The attribute's tokens as they follow a prompt: behind a space unless the fact says that they join it. */
 static lac_status answer_tokens(lac_ids *ids, const running *x, const lac_fact *fact, const char *attribute, lac_err *err)
 {
     size_t n;
-    const char *text = stripped(&n, attribute);
+    const char *text = lac_stripped(&n, attribute);
     bool joined = fact->joined || x->chat != LAC_CHAT_NONE; /* a reply begins without one */
     char *behind = lac_printf(x->arena, err, "%s%.*s", joined ? "" : " ", (int)n, text);
     if (!behind || lac_encode(ids, x->model->tokenizer, behind, strlen(behind), false, x->arena, err)) return err->code;
@@ -67,8 +57,10 @@ static lac_status answer_tokens(lac_ids *ids, const running *x, const lac_fact *
 static bool says(const running *x, lac_traced *traced, lac_err *err)
 {
     size_t said_n, expected_n;
-    const char *said = stripped(&said_n, traced->answer), *expected = stripped(&expected_n, traced->fact->attribute);
+    const char *said = lac_stripped(&said_n, traced->answer);
+    const char *expected = lac_stripped(&expected_n, traced->fact->attribute);
     if (said_n == expected_n && !memcmp(said, expected, said_n)) return true;
+    traced->why = "the model says something else";
     traced->left_out = lac_printf(x->arena, err, "the model says \"%.*s\" (p %.3f), not \"%.*s\"", (int)said_n, said,
                                   traced->grid.high[LAC_PROB], (int)expected_n, expected);
     return false;
@@ -82,28 +74,55 @@ static lac_status judge(const running *x, lac_traced *traced, lac_err *err)
     if (!traced->answer) return err->code;
     if (!strcmp(x->trace->opts.answer, "argmax"))
         says(x, traced, err);
-    else if (!strcmp(x->trace->opts.answer, "greedy") && !g->greedy)
+    else if (!strcmp(x->trace->opts.answer, "greedy") && !g->greedy) {
+        traced->why = "the model does not say the whole answer";
         traced->left_out = lac_printf(x->arena, err, "the model does not say \"%s\" (p %.3f)", traced->answer, g->high[LAC_PROB]);
-    if (x->trace->opts.screen && g->n_answer != 1 && !traced->left_out)
+    }
+    if (x->trace->opts.screen && g->n_answer != 1 && !traced->left_out) {
+        traced->why = "the answer has several tokens";
         traced->left_out = lac_printf(x->arena, err, "\"%s\" has %d tokens; the screen takes one", traced->answer, g->n_answer);
+    }
     return err->code;
 }
 
 /* ---- a prompt --------------------------------------------------------------------------------------------------- */
 
+/* The first token of fact k's own answer: the foil of those whose partner it is; -1 where the answer is empty. */
+static lac_status first_token(int *id, const running *x, size_t k, lac_err *err)
+{
+    lac_ids ids;
+    if (answer_tokens(&ids, x, &x->facts->fact[k], x->facts->fact[k].attribute, err)) return err->code;
+    *id = ids.n ? ids.id[0] : -1;
+    return LAC_OK;
+}
+
+/* Two answers may begin alike ("Lumen town", "Lumen city"): then the difference of their logits says nothing, and the
+ * next partner is better.  Where all begin so the first one is kept, and lac_case_clean drops the foil. */
+static lac_status choose_partner(size_t *partner, int *foil, const running *x, size_t i, lac_err *err)
+{
+    int own = -1, id = -1;
+    *partner = x->facts->n;
+    if (first_token(&own, x, i, err)) return err->code;
+    for (size_t k = i; (k = lac_partner(x->facts, x->encoded, i, k)) < x->facts->n;) {
+        if (first_token(&id, x, k, err)) return err->code;
+        if (*partner == x->facts->n || id != own) *partner = k, *foil = id;
+        if (id != own) break;
+    }
+    return LAC_OK;
+}
+
 static lac_status set_partner(const running *x, lac_traced *traced, size_t i, lac_err *err)
 {
-    size_t k = lac_partner(x->facts, x->encoded, i);
+    size_t k;
+    if (choose_partner(&k, &traced->grid.foil, x, i, err)) return err->code;
     if (k == x->facts->n) {
+        traced->why = "no partner";
         traced->left_out = lac_printf(x->arena, err, "no partner: no other fact has these words around a subject of %d tokens "
                                       "and another answer", traced->grid.end - traced->grid.begin);
         return err->code;
     }
     traced->partner = x->facts->fact[k].subject;
     traced->grid.partner = x->encoded[k].ids.id + x->encoded[k].begin;
-    lac_ids foil;
-    if (answer_tokens(&foil, x, &x->facts->fact[k], x->facts->fact[k].attribute, err)) return err->code;
-    if (foil.n) traced->grid.foil = foil.id[0];
     return LAC_OK;
 }
 
@@ -133,15 +152,18 @@ static lac_status read_prompt(const running *x, lac_traced *traced, size_t i, la
         if (answer_tokens(&answer, x, fact, fact->attribute, err)) return err->code;
         g->answer = answer.id;
         g->n_answer = (int)answer.n;
-        if (!answer.n) traced->left_out = "the attribute is empty";
+        if (!answer.n) traced->left_out = traced->why = "the attribute is empty";
     }
-    if (ids.n == 0 || (int)(ids.n + answer.n) > x->model->config.context)
+    if (ids.n == 0 || (int)(ids.n + answer.n) > x->model->config.context) {
+        traced->why = "prompt and answer do not fit the model";
         traced->left_out = lac_printf(x->arena, err, "prompt and answer have %zu tokens; the model takes 1 to %d",
                                       ids.n + answer.n, x->model->config.context);
+    }
     if (traced->left_out || err->code) return err->code;
     lac_err subject = {0};
     if (lac_subject_range_behind(&g->begin, &g->end, t, &ids, lac_chat_head(x->chat), fact->subject, x->arena, &subject)) {
         if (subject.code == LAC_ERR_MEMORY) return lac_fail(err, subject.code, "%s", subject.msg);
+        traced->why = "the subject is not found in the prompt";
         traced->left_out = lac_strdup(x->arena, subject.msg, err);
         return err->code;
     }
@@ -200,7 +222,10 @@ static lac_status draw_more(running *x, bool *again, lac_err *err)
         bool sure = !(o->until > 0) || x->plan->corruption.by != LAC_CORRUPT_NOISE || have >= most ||
                     peak_half_width(x->trace, c->grid) <= o->until;
         c->n_samples = 0;
-        if (sure) continue;
+        if (sure) {
+            lac_arena_release(c->drawn);
+            continue;
+        }
         int n = have + x->plan->samples > most ? most - have : x->plan->samples;
         if (lac_case_corrupt(c, &x->run, have, n, grid_arena(x, &x->group[i]), err)) return err->code;
         *again = true;
@@ -208,9 +233,15 @@ static lac_status draw_more(running *x, bool *again, lac_err *err)
     return LAC_OK;
 }
 
+static void release_member(member *m)
+{
+    lac_arena_release(&m->scratch);
+    lac_arena_release(&m->drawn);
+}
+
 static void release_group(running *x)
 {
-    for (int i = 0; i < x->n_group; i++) lac_arena_release(&x->group[i].scratch);
+    for (int i = 0; i < x->n_group; i++) release_member(&x->group[i]);
     x->n_group = 0;
     x->group_rows = x->group_bytes = 0;
 }
@@ -245,6 +276,7 @@ static lac_status compute_cells(running *x, lac_err *err)
         member *m = &x->group[i];
         cases[i] = &m->work;
         if (lac_case_corrupt(cases[i], &x->run, 0, x->plan->samples, grid_arena(x, m), err)) return err->code;
+        m->traced->noop = NAN; /* ablation has no corrupted run whose own value could be put back */
         if (!lac_ablates(&x->plan->corruption) && lac_noop(&m->traced->noop, cases[i], &x->run, err)) return err->code;
         price += lac_plan_price(x->plan, cases[i]->grid, cases[i]->n_samples);
     }
@@ -281,7 +313,7 @@ static lac_status open_case(running *x, member *m, lac_traced *traced, lac_err *
 {
     *m = (member){.traced = traced};
     m->work = (lac_case){.plan = x->plan, .model = x->model, .ablation = x->ablation, .grid = &traced->grid,
-                         .scratch = &m->scratch};
+                         .scratch = &m->scratch, .drawn = &m->drawn};
     return lac_case_clean(&m->work, &x->run, err);
 }
 
@@ -294,7 +326,7 @@ static lac_status take_fact(running *x, lac_traced *traced, lac_err *err)
     if (traced->left_out || x->trace->opts.screen) {
         lac_status status = lac_grid_keep_answer(&traced->grid, x->arena, err);
         x->trace->n_traced += !traced->left_out;
-        lac_arena_release(&m->scratch);
+        release_member(m);
         x->n_group--;
         return status;
     }
@@ -356,7 +388,7 @@ static lac_status measure_means(running *x, lac_ablation *ablation, lac_err *err
         if (traced.left_out) continue;
         lac_status status = open_case(x, &m, &traced, err);
         if (!status) rows += lac_ablation_add(ablation, &m.work);
-        lac_arena_release(&m.scratch);
+        release_member(&m);
         if (status) return status;
     }
     if (rows > 0) lac_ablation_scale(ablation, x->plan, 1 / rows);
@@ -407,6 +439,95 @@ lac_status lac_trace_run(lac_trace *trace, const char *dir, const lac_model *mod
     return status;
 }
 
+/* ---- the quick way against the plain one ------------------------------------------------------------------------- */
+
+static void note_difference(lac_trace_checked *out, double a, double b, const lac_traced *fact, int chart, int token,
+                            int col)
+{
+    double d = isnan(a) || isnan(b) ? INFINITY : fabs(a - b);
+    if (out->fact && d <= out->difference) return;
+    *out = (lac_trace_checked){out->n_cells, out->n_facts, d, fact, chart, token, col};
+}
+
+static lac_status check_runs(lac_trace_checked *out, const lac_traced *fact, const lac_case *c, const lac_group *group,
+                             double *metrics, lac_err *err)
+{
+    const lac_corruption *how = &c->plan->corruption;
+    double *corrupted = metrics + c->n_samples * LAC_N_METRICS;
+    if (lac_runs_plainly(metrics, corrupted, c, group, err)) return err->code;
+    note_difference(out, metrics[LAC_PROB], fact->grid.high[LAC_PROB], fact, -1, -1, -1);
+    for (int s = 0; s < c->n_samples && !lac_ablates(how) && !(how->rome && how->replace); s++)
+        note_difference(out, corrupted[s * LAC_N_METRICS], fact->grid.low[s * LAC_N_METRICS], fact, -1, -1, -1);
+    return LAC_OK;
+}
+
+static lac_status check_cell(lac_trace_checked *out, const lac_traced *fact, const lac_case *c, const lac_group *group,
+                             double *metrics, lac_rng *rng, lac_err *err)
+{
+    int from, to, which = (int)lac_rng_below(rng, (uint64_t)c->plan->n_charts);
+    const lac_chart *chart = &c->plan->charts[which];
+    lac_plan_tokens(&from, &to, c->plan, c->grid);
+    int t = from + (int)lac_rng_below(rng, (uint64_t)(to - from));
+    int col = (int)lac_rng_below(rng, (uint64_t)chart->n_cols);
+    if (lac_cell_plainly(metrics, c, group, which, t, col, err)) return err->code;
+    for (int s = 0; s < c->n_samples; s++)
+        note_difference(out, metrics[s * LAC_N_METRICS],
+                        (double)*lac_cell(&fact->grid, chart, which, s, LAC_PROB, t, col), fact, which, t, col);
+    out->n_cells++;
+    return LAC_OK;
+}
+
+/* A fact's first draws anew: those that any fact has, however many --until added. */
+static lac_status check_fact(lac_trace_checked *out, running *x, const lac_traced *fact, int n, lac_rng *rng,
+                             lac_err *err)
+{
+    lac_traced again = *fact;
+    member m;
+    int S = fact->grid.n_samples < x->plan->samples ? fact->grid.n_samples : x->plan->samples;
+    again.grid.n_samples = 0;
+    lac_status status = open_case(x, &m, &again, err);
+    lac_case *cases[] = {&m.work};
+    lac_group group = {.plan = x->plan, .model = x->model, .run = &x->run, .cases = cases, .n_cases = 1};
+    double *metrics = LAC_NEW(&m.scratch, double, (size_t)(2 * S) * LAC_N_METRICS, err);
+    if (!status && !metrics) status = err->code;
+    if (!status) status = lac_case_corrupt(&m.work, &x->run, 0, S, &m.scratch, err);
+    if (!status) status = check_runs(out, fact, &m.work, &group, metrics, err);
+    for (int i = 0; i < n && !status; i++) status = check_cell(out, fact, &m.work, &group, metrics, rng, err);
+    out->n_facts++;
+    release_member(&m);
+    return status;
+}
+
+static lac_status check_facts(lac_trace_checked *out, running *x, const lac_trace *trace, int n, lac_err *err)
+{
+    size_t *order = LAC_NEW(x->arena, size_t, trace->n + 1, err), m = 0;
+    lac_rng rng;
+    if (!order) return err->code;
+    for (size_t i = 0; i < trace->n; i++)
+        if (!trace->facts[i].left_out) order[m++] = i;
+    lac_rng_seed(&rng, trace->opts.seed);
+    lac_rng_shuffle(&rng, order, m);
+    for (size_t i = 0; i < m && i < (size_t)n; i++) { /* as many facts as cells, or all of them in turn */
+        int cells = n / (int)m + (i < (size_t)n % m);
+        if (check_fact(out, x, &trace->facts[order[i]], cells, &rng, err)) return err->code;
+    }
+    return LAC_OK;
+}
+
+lac_status lac_trace_check(lac_trace_checked *out, const lac_trace *trace, const lac_model *model, const lac_facts *facts,
+                           int n, lac_arena *arena, lac_err *err)
+{
+    lac_plan plan;
+    lac_ablation ablation;
+    lac_trace again = *trace;
+    running x = {.trace = &again, .model = model, .facts = facts, .plan = &plan, .arena = arena};
+    *out = (lac_trace_checked){.chart = -1, .token = -1, .col = -1};
+    lac_status status = prepare(&x, &plan, &ablation, err);
+    if (!status) status = check_facts(out, &x, trace, n, err);
+    lac_run_release(&x.run);
+    return status;
+}
+
 lac_status lac_trace_grid(lac_grid *grid, const lac_plan *plan, lac_run *run, const lac_model *model, lac_arena *arena,
                           lac_err *err)
 {
@@ -414,8 +535,8 @@ lac_status lac_trace_grid(lac_grid *grid, const lac_plan *plan, lac_run *run, co
         return lac_fail(err, LAC_ERR_DATA, "subject tokens %d to %d are not among the prompt's %d", grid->begin, grid->end,
                         grid->n_tokens);
     lac_ablation zero;
-    lac_arena scratch = {0};
-    lac_case work = {.plan = plan, .model = model, .grid = grid, .scratch = &scratch};
+    lac_arena scratch = {0}, drawn = {0};
+    lac_case work = {.plan = plan, .model = model, .grid = grid, .scratch = &scratch, .drawn = &drawn};
     lac_case *cases[] = {&work};
     lac_group group = {.plan = plan, .model = model, .run = run, .cases = cases, .n_cases = 1};
     lac_status status = LAC_OK;
@@ -428,5 +549,6 @@ lac_status lac_trace_grid(lac_grid *grid, const lac_plan *plan, lac_run *run, co
     if (!status) status = lac_cells_compute(&group, err);
     if (!status) status = lac_grid_keep_answer(grid, arena, err);
     lac_arena_release(&scratch);
+    lac_arena_release(&drawn);
     return status;
 }

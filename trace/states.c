@@ -59,22 +59,22 @@ const lac_kv *lac_base_kv(const lac_case *c, int s, int t)
 /* ---- remembering ------------------------------------------------------------------------------------------------ */
 
 static lac_status make_room(lac_states *states, const lac_case *c, int n, int first, int n_rows, const lac_kv *parent,
-                            lac_err *err)
+                            lac_arena *arena, lac_err *err)
 {
     const lac_config *config = &c->model->config;
     size_t rows = (size_t)n * (size_t)n_rows;
     *states = (lac_states){.n = n, .first = first, .n_rows = n_rows};
-    states->embed = lac_alloc_raw(c->scratch, rows, (size_t)config->dim * sizeof(float), err);
-    states->kv = LAC_NEW(c->scratch, lac_kv, (size_t)n, err);
+    states->embed = lac_alloc_raw(arena, rows, (size_t)config->dim * sizeof(float), err);
+    states->kv = LAC_NEW(arena, lac_kv, (size_t)n, err);
     if (!states->embed || !states->kv) return err->code;
     for (int site = 0; site < LAC_N_SITES; site++) {
         if (!wanted(c->plan, (lac_site)site)) continue;
-        states->site[site] = lac_alloc_raw(c->scratch, rows * (size_t)config->n_layers,
+        states->site[site] = lac_alloc_raw(arena, rows * (size_t)config->n_layers,
                                            lac_site_width(config, (lac_site)site) * sizeof(float), err);
         if (!states->site[site]) return err->code;
     }
     for (int i = 0; i < n; i++)
-        if (lac_kv_init(&states->kv[i], config, parent, first, n_rows, c->scratch, err)) return err->code;
+        if (lac_kv_init(&states->kv[i], config, parent, first, n_rows, arena, err)) return err->code;
     return LAC_OK;
 }
 
@@ -87,12 +87,12 @@ static size_t count_reads(const lac_states *states, const lac_config *config)
 }
 
 /* Patches that read every site kept, of every layer and row. */
-static lac_patch *read_all(size_t *n_reads, lac_states *states, const lac_case *c, lac_err *err)
+static lac_patch *read_all(size_t *n_reads, lac_states *states, const lac_case *c, lac_arena *arena, lac_err *err)
 {
     const lac_config *config = &c->model->config;
     size_t L = (size_t)config->n_layers, rows = (size_t)states->n_rows, n = 0;
     *n_reads = count_reads(states, config);
-    lac_patch *reads = LAC_NEW(c->scratch, lac_patch, *n_reads, err);
+    lac_patch *reads = LAC_NEW(arena, lac_patch, *n_reads, err);
     for (int site = 0; site < LAC_N_SITES && reads; site++) {
         size_t width = lac_site_width(config, (lac_site)site);
         int parts = site == LAC_HEAD_OUT ? config->n_heads : 1;
@@ -107,12 +107,13 @@ static lac_patch *read_all(size_t *n_reads, lac_states *states, const lac_case *
 
 /* Runs states->n segments from their embeddings, remembers what they pass, and leaves the final states of the answer's
  * rows in run->final. */
-static lac_status remember(lac_states *states, const lac_case *c, lac_run *run, const lac_kv *parent, lac_err *err)
+static lac_status remember(lac_states *states, const lac_case *c, lac_run *run, const lac_kv *parent, lac_arena *arena,
+                           lac_err *err)
 {
     size_t n_reads, n = (size_t)states->n, answers = (size_t)(c->n_rows - c->grid->n_tokens) + 1;
-    lac_patch *reads = read_all(&n_reads, states, c, err);
-    lac_segment *segments = LAC_NEW(c->scratch, lac_segment, n, err);
-    int *rows = LAC_NEW(c->scratch, int, n * answers, err);
+    lac_patch *reads = read_all(&n_reads, states, c, arena, err);
+    lac_segment *segments = LAC_NEW(arena, lac_segment, n, err);
+    int *rows = LAC_NEW(arena, int, n * answers, err);
     if (!reads || !segments || !rows) return err->code;
     for (size_t i = 0; i < n; i++) {
         segments[i] = (lac_segment){.n_rows = states->n_rows, .first_pos = states->first, .parent = parent,
@@ -175,11 +176,12 @@ lac_status lac_case_clean(lac_case *c, lac_run *run, lac_err *err)
     int extra = g->n_answer > 1 ? g->n_answer - 1 : 0;
     c->n_rows = g->n_tokens + extra;
     c->tokens = LAC_NEW(c->scratch, int, (size_t)c->n_rows, err);
-    if (!c->tokens || make_room(&c->clean, c, 1, 0, c->n_rows, NULL, err)) return err->code;
+    if (!c->tokens || make_room(&c->clean, c, 1, 0, c->n_rows, NULL, c->scratch, err)) return err->code;
     memcpy(c->tokens, g->ids, (size_t)g->n_tokens * sizeof *c->tokens);
     if (extra) memcpy(c->tokens + g->n_tokens, g->answer, (size_t)extra * sizeof *c->tokens);
     embed(c->clean.embed, c, 0, c->n_rows);
-    if (remember(&c->clean, c, run, NULL, err) || clean_distribution(c, run->final, err)) return err->code;
+    if (remember(&c->clean, c, run, NULL, c->scratch, err) || clean_distribution(c, run->final, err)) return err->code;
+    if (g->foil == g->answer[0]) g->foil = -1; /* it begins as the answer does: the difference would be 0 */
 
     const lac_case *self = c;
     int *choice = LAC_NEW(c->scratch, int, (size_t)g->n_answer, err);
@@ -213,7 +215,7 @@ static lac_status corrupt_embeddings(lac_case *c, const lac_corruption *how, lac
             memcpy(c->corrupted.embed + t * dim, c->model->embed + (size_t)g->partner[t] * dim, dim * sizeof(float));
         return LAC_OK;
     }
-    float *noised = lac_alloc_raw(c->scratch, (size_t)c->n_samples * n, dim * sizeof *noised, err);
+    float *noised = lac_alloc_raw(c->drawn, (size_t)c->n_samples * n, dim * sizeof *noised, err);
     if (!noised || lac_corrupt_embed(noised, how, c->model, g->ids + g->begin, (int)n, c->first_sample, c->n_samples, g->seed, err))
         return err->code;
     for (size_t s = 0; s < (size_t)c->n_samples; s++)
@@ -225,7 +227,7 @@ static lac_status corrupt_embeddings(lac_case *c, const lac_corruption *how, lac
 static lac_status find_foil(lac_case *c, const float *state, lac_err *err)
 {
     size_t vocab = (size_t)c->model->config.vocab;
-    float *logits = lac_alloc_raw(c->scratch, vocab, sizeof *logits, err);
+    float *logits = lac_alloc_raw(c->drawn, vocab, sizeof *logits, err);
     if (!logits) return err->code;
     lac_logits(logits, c->model, state, 1);
     c->grid->foil = likeliest(logits, vocab, c->grid->answer[0]);
@@ -234,25 +236,36 @@ static lac_status find_foil(lac_case *c, const float *state, lac_err *err)
 
 static lac_status measure_low(lac_case *c, lac_run *run, lac_err *err)
 {
-    const lac_case **cases = LAC_NEW(c->scratch, const lac_case *, (size_t)c->n_samples, err);
+    const lac_case **cases = LAC_NEW(c->drawn, const lac_case *, (size_t)c->n_samples, err);
     if (!cases) return err->code;
     for (int s = 0; s < c->n_samples; s++) cases[s] = c;
     return lac_measure(c->grid->low + (size_t)c->first_sample * LAC_N_METRICS, run->final, cases, (size_t)c->n_samples,
                        run, err);
 }
 
-/* ROME's low: noise is added even where the cells' corruption replaces. */
+/* The runs of c's samples under a corruption, remembered. */
+static lac_status run_corrupted(lac_case *c, lac_run *run, const lac_corruption *how, lac_err *err)
+{
+    int first = c->grid->begin;
+    const lac_kv *parent = first ? c->clean.kv : NULL;
+    if (make_room(&c->corrupted, c, c->n_samples, first, c->n_rows - first, parent, c->drawn, err) ||
+        corrupt_embeddings(c, how, err))
+        return err->code;
+    return remember(&c->corrupted, c, run, parent, c->drawn, err);
+}
+
+/* ROME's low: noise is added even where the cells' corruption replaces.  Its states go again before any cell. */
 static lac_status rome_low(lac_case *c, lac_run *run, lac_err *err)
 {
     lac_corruption added = c->plan->corruption;
-    lac_states kept = c->corrupted;
+    lac_arena own = {0};
+    lac_case other = *c;
     added.replace = false;
-    if (make_room(&c->corrupted, c, kept.n, kept.first, kept.n_rows, kept.first ? c->clean.kv : NULL, err) ||
-        corrupt_embeddings(c, &added, err) || remember(&c->corrupted, c, run, kept.first ? c->clean.kv : NULL, err) ||
-        measure_low(c, run, err))
-        return err->code;
-    c->corrupted = kept;
-    return LAC_OK;
+    other.drawn = &own;
+    lac_status status = run_corrupted(&other, run, &added, err);
+    if (!status) status = measure_low(&other, run, err);
+    lac_arena_release(&own);
+    return status;
 }
 
 /* The grid with room for n samples, the old ones kept. */
@@ -288,16 +301,14 @@ lac_status lac_case_corrupt(lac_case *c, lac_run *run, int first, int n, lac_are
         c->base = c->grid->high;
         return LAC_OK;
     }
-    const lac_kv *parent = c->grid->begin ? c->clean.kv : NULL;
-    if (make_room(&c->corrupted, c, n, c->grid->begin, c->n_rows - c->grid->begin, parent, err) ||
-        corrupt_embeddings(c, &c->plan->corruption, err) || remember(&c->corrupted, c, run, parent, err))
-        return err->code;
+    lac_arena_release(c->drawn); /* the samples before, or memory would grow with every turn of --until */
+    if (run_corrupted(c, run, &c->plan->corruption, err)) return err->code;
     lac_grid *g = c->grid;
     if (g->foil < 0 && find_foil(c, run->final, err)) return err->code;
     g->high[LAC_LOGIT_DIFF] = (double)c->clean_logits[g->answer[0]] - (double)c->clean_logits[g->foil];
     if (measure_low(c, run, err)) return err->code;
     size_t n_base = (size_t)n * LAC_N_METRICS;
-    c->base = LAC_NEW(c->scratch, double, n_base, err);
+    c->base = LAC_NEW(c->drawn, double, n_base, err);
     if (!c->base) return err->code;
     for (size_t i = 0; i < n_base; i++)
         c->base[i] = c->plan->noising ? g->high[i % LAC_N_METRICS] : g->low[(size_t)first * LAC_N_METRICS + i];
@@ -314,7 +325,8 @@ double lac_case_bytes(const lac_plan *plan, const lac_grid *grid, int n_samples)
         width += (double)lac_site_width(config, (lac_site)site);
         reads += site == LAC_HEAD_OUT ? config->n_heads : 1;
     }
-    if (!lac_ablates(&plan->corruption)) rows += n_samples * (rows - grid->begin);
+    int sets = plan->corruption.rome && plan->corruption.replace ? 2 : 1; /* see rome_low */
+    if (!lac_ablates(&plan->corruption)) rows += sets * n_samples * (rows - grid->begin);
     return rows * config->n_layers * (width * sizeof(float) + reads * sizeof(lac_patch)) +
            2.0 * config->vocab * sizeof(float);
 }

@@ -33,7 +33,8 @@ typedef struct {
     double clean_entropy;         /* nats */
     int clean_second;             /* the likeliest token but the answer */
     double *base;                 /* [n_samples, LAC_N_METRICS] of the runs that cells start from */
-    lac_arena *scratch;           /* holds all of this, and is the caller's */
+    lac_arena *scratch;           /* the caller's: holds all of this but what the corrupted runs bring */
+    lac_arena *drawn;             /* the caller's too: their states, and base; emptied for other samples */
 } lac_case;
 
 /* Values a site has a row: dim, or q_dim for HEAD_OUT. */
@@ -53,10 +54,11 @@ lac_status lac_case_clean(lac_case *c, lac_run *run, lac_err *err);
 /* Copies the answer, which may be the case's, to where the grid lives. */
 lac_status lac_grid_keep_answer(lac_grid *grid, lac_arena *arena, lac_err *err);
 
-/* The corrupted runs of samples [first, first + n): grows the grid to hold them, fills low and, once, the foil. */
+/* The corrupted runs of samples [first, first + n), in place of those before them: grows the grid to hold them, fills
+ * low and, once, the foil. */
 lac_status lac_case_corrupt(lac_case *c, lac_run *run, int first, int n, lac_arena *arena, lac_err *err);
 
-/* Bytes that a case of so many tokens and samples keeps. */
+/* Bytes that a case of so many tokens and samples keeps; n_samples 0: no corrupted runs. */
 double lac_case_bytes(const lac_plan *plan, const lac_grid *grid, int n_samples);
 
 /* Adds a clean run's rows to what `a` holds, which begins as zeros; returns how many.  Zeros are zero ablation; divided

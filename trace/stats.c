@@ -103,6 +103,7 @@ static lac_status suggest(lac_suggestion *out, const lac_trace *trace, const lac
 
 static void whole_run(lac_trace_stats *stats, const lac_trace *trace)
 {
+    stats->noop = NAN;
     for (size_t i = 0; i < trace->n; i++) {
         const lac_traced *fact = &trace->facts[i];
         if (fact->left_out) continue;
@@ -110,7 +111,7 @@ static void whole_run(lac_trace_stats *stats, const lac_trace *trace)
             stats->high[m] += fact->grid.high[m] / (double)trace->n_traced;
             stats->low[m] += lac_low_mean(&fact->grid, (lac_metric)m) / (double)trace->n_traced;
         }
-        if (fact->noop > stats->noop) stats->noop = fact->noop;
+        if (!(fact->noop <= stats->noop) && isfinite(fact->noop)) stats->noop = fact->noop;
     }
 }
 

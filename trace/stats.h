@@ -19,7 +19,7 @@ typedef struct {
 
 /* What a patch does where nothing is to be expected.  On the same facts, metric by metric. */
 typedef struct {
-    lac_effect *token; /* [LAC_N_METRICS, n_cols] at a token drawn for each fact and column, not the last of the subject */
+    lac_effect *token; /* [LAC_N_METRICS, n_cols] at a token drawn for each fact and column, see rows.h */
     lac_effect *layer; /* [LAC_N_METRICS] at the last subject token, at a column drawn for each fact */
 } lac_controls;
 
@@ -36,7 +36,7 @@ typedef struct {
     lac_effect **effects; /* [n_charts] of [LAC_N_METRICS, LAC_N_CATEGORIES, n_cols] */
     lac_controls *controls; /* [n_charts] */
     lac_ranking *rankings;  /* [n_charts] by effect on p at the last subject token; n_layers 0 for heads and embedding */
-    double noop;            /* the largest change of p when a run's own value is put back */
+    double noop;            /* the largest change of p when a run's own value is put back; NaN: nowhere measured */
     lac_draws draws;
     lac_suggestion suggestion;
 } lac_trace_stats;

@@ -58,9 +58,9 @@ static lac_status save_controls(const lac_saving *to)
     const lac_trace *trace = to->trace;
     lac_writer out = {0};
     if (lac_table_open(&out, to, "controls.tsv")) return to->err->code;
-    fputs("# what effects are worth.  random token: at each layer a token drawn for each fact, not the last of the subject; "
-          "random layer: at the last subject token, a layer drawn for each fact; no-op: the largest change of p when a "
-          "run's own value is put back\n"
+    fputs("# what effects are worth.  random token: at each layer a token drawn for each fact, neither the subject's nor "
+          "the last where there are such; random layer: at the last subject token, a layer drawn for each fact; no-op: the "
+          "largest change of p when a run's own value is put back\n"
           "chart\tmetric\tcontrol\tlayer\tfacts\teffect\tse\tci_low\tci_high\tnoise_ci_low\tnoise_ci_high\n", out.stream);
     for (int i = 0; i < trace->n_charts; i++)
         for (int m = 0; m < LAC_N_METRICS; m++) {
@@ -70,7 +70,8 @@ static lac_status save_controls(const lac_saving *to)
             if (trace->charts[i].n_cols > 1)
                 put_control(out.stream, to, i, (lac_metric)m, "random layer", -1, &controls->layer[m]);
         }
-    if (trace->n_traced) fprintf(out.stream, "\tp\tno-op\t\t%zu\t%.6g\t\t\t\t\t\n", trace->n_traced, to->stats->noop);
+    if (isfinite(to->stats->noop))
+        fprintf(out.stream, "\tp\tno-op\t\t%zu\t%.6g\t\t\t\t\t\n", trace->n_traced, to->stats->noop);
     return lac_writer_commit(&out, to->err);
 }
 
@@ -206,6 +207,9 @@ static lac_status save_average_table(const lac_saving *to, int which)
     return lac_writer_commit(&out, to->err);
 }
 
+/* The no-op comes last, and not under ablation. */
+static int n_control_lines(const lac_saving *to) { return isfinite(to->stats->noop) ? 3 : 2; }
+
 /* The last blocks of a table of lines: layers.gp draws them thin and grey. */
 static void put_control_lines(FILE *out, const lac_saving *to, int which)
 {
@@ -214,7 +218,7 @@ static void put_control_lines(FILE *out, const lac_saving *to, int which)
     const lac_effect noop = {.effect = to->stats->noop, .ci_low = to->stats->noop, .ci_high = to->stats->noop};
     const lac_effect *first[] = {controls->token + LAC_PROB * C, controls->layer + LAC_PROB, &noop};
     static const char *const name[] = {"random token", "random layer", "no-op"};
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < n_control_lines(to); k++) {
         fprintf(out, "\n\n%s (control)\n", name[k]);
         for (int col = 0; col < C; col++) {
             const lac_effect *e = k ? first[k] : first[k] + col;
@@ -237,7 +241,7 @@ static lac_status save_line_table(const lac_saving *to, int which)
     if (!name || lac_table_open(&out, to, name)) return to->err->code;
     fprintf(out.stream, "# plot layers.gp\n# title %s: mean effect, 95 %% bootstrap intervals over facts\n", chart->name);
     lac_picture_describe(out.stream, trace, chart, NULL);
-    fputs("# controls 3\n", out.stream);
+    fprintf(out.stream, "# controls %d\n", n_control_lines(to));
     bool begun = false;
     for (int c = 0; c < LAC_N_CATEGORIES; c++) {
         if (!lac_effect_at(to->stats, trace, which, LAC_PROB, (lac_category)c, 0)->n) continue;

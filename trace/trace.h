@@ -17,7 +17,8 @@
  *
  * A patch at token t whose first layer is a changes nothing before t and nothing below a, so a cell is only ever
  * computed from there on: a segment that joins late, reading the run's own keys and values of what came before (see
- * cells.c).  --reference computes every cell from the tokens up instead; the two agree to rounding. */
+ * cells.c).  --reference computes every cell from the tokens up instead; the two agree to rounding, which
+ * --reference-check shows on some. */
 #ifndef LAC_TRACE_H
 #define LAC_TRACE_H
 
@@ -106,7 +107,8 @@ typedef struct {
     int n_tokens, begin, end; /* the subject is [begin, end) */
     const int *answer;        /* [n_answer] ids; n_answer 0: the greedy next token will be taken */
     int n_answer;
-    int foil;                 /* the other answer; -1: the corrupted run's likeliest token but the answer */
+    int foil;                 /* the other answer's first token; -1, or the answer's own: the corrupted run's likeliest
+                               * token but the answer is taken */
     const int *partner;       /* [end - begin] tokens to put in the subject's place; corrupted by tokens only */
     uint64_t seed;            /* of this prompt's noise */
 
@@ -132,10 +134,12 @@ double lac_low_mean(const lac_grid *g, lac_metric metric);
 typedef struct {
     const lac_fact *fact;
     const char *left_out;  /* why it was not traced, or NULL */
+    const char *why;       /* the same without this fact's own words, to count by: "no partner" */
     const char **tokens;   /* [grid.n_tokens] each decoded alone */
     const char *answer, *foil; /* decoded */
     const char *partner;   /* the subject put in its place, or NULL */
-    double noop;           /* the largest change of p when a run's own value is put back: 0 but for rounding */
+    double noop;           /* the largest change of p when a run's own value is put back: 0 but for rounding; NaN: not
+                            * measured, under ablation */
     lac_grid grid;
 } lac_traced;
 
@@ -146,7 +150,7 @@ typedef struct {
     int n_charts, n_layers, n_heads;
     bool noising, paper_edges;
     double sigma;          /* of the noise; 0 when there is none */
-    lac_traced *facts;     /* [n] those looked at, in the file's order */
+    lac_traced *facts;     /* [n] those looked at, in the file's order or, under --shuffle, in the order drawn */
     size_t n, n_traced;
     double row_layers, flops, seconds;
 } lac_trace;
@@ -158,6 +162,19 @@ double lac_effect_of(const lac_trace *trace, lac_metric metric, double value, do
  * exist), and where those of an earlier run are found. */
 lac_status lac_trace_run(lac_trace *trace, const char *dir, const lac_model *model, const lac_facts *facts,
                          const lac_trace_opts *opts, lac_progress *progress, lac_arena *arena, lac_err *err);
+
+/* Some cells of a trace again, each by itself from the tokens up, and their facts' clean and corrupted runs. */
+typedef struct {
+    int n_cells;
+    size_t n_facts;
+    double difference;      /* the largest in p, of a single sample */
+    const lac_traced *fact; /* where it is, and at which cell; chart -1: in a run that nothing was patched in */
+    int chart, token, col;
+} lac_trace_checked;
+
+/* n cells of the traced facts, drawn.  model, facts: those of the trace. */
+lac_status lac_trace_check(lac_trace_checked *out, const lac_trace *trace, const lac_model *model, const lac_facts *facts,
+                           int n, lac_arena *arena, lac_err *err);
 
 /* ---- groups of tokens -------------------------------------------------------------------------------------------- */
 
