@@ -52,4 +52,9 @@ words=$(sed -n 's/^# mlp: //p' "$a/layers.tsv")
 grep -q "^mask: .*; $words" "$dir/said" || fail "the mask's line does not say: $words"
 best=$(awk -F'\t' '$1 == "mlp" && $5 == 1 { print $2 ":" $14 }' "$a/layers.tsv")
 grep -q "${best%:1}" <<<"$words" || fail "the best layer is $best, the words are: $words"
+# one fact alone is shown with its own tokens, several with their mean
+"$lacuna" trace "$model" --quiet --samples 1 --threads 2 --facts "$facts" --limit 1 --kinds hidden --pictures 0 --out "$dir/one" \
+    >"$dir/said" || fail "the trace of one fact"
+grep -q ' <- last subject token$' "$dir/said" && ! grep -q 'mean effect' "$dir/said" || fail "one fact's own map: $(cat "$dir/said")"
+
 echo "all as it should be"
