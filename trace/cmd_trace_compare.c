@@ -2,7 +2,7 @@
  *
  *   reads    BEFORE and AFTER, directories that lacuna trace wrote
  *   prints   mean effects with paired differences, the facts, and one fact's maps side by side
- *   writes   with --out: compare.tsv, compare_facts.tsv, plots/, manifest.json */
+ *   writes   with --out: compare.tsv, compare_facts.tsv, plots/, page.html, manifest.json */
 #include "trace/cmd_trace.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #include "base/manifest.h"
 #include "plots/gnuplot.h"
-#include "trace/compare.h"
+#include "trace/page.h"
 #include "trace/record.h"
 
 /* The pair that --fact names; the first when it names none. */
@@ -79,7 +79,9 @@ static lac_status save(const lac_comparison *c, size_t pair, const char *const p
     if (lac_manifest_input(manifest, paths[0], err) || lac_manifest_input(manifest, paths[1], err) ||
         lac_comparison_save(c, out->part, err) || lac_comparison_save_maps(c, pair, out->part, err))
         return err->code;
-    lac_err drawing = {0};
+    lac_err drawing = {0}, page = {0};
+    if (lac_comparison_page(c, out->part, &page))
+        fprintf(stderr, "lacuna: %s (everything else is in %s)\n", page.msg, out->path);
     if (lac_plots_draw(plots, NULL, &drawing))
         fprintf(stderr, "lacuna: %s (everything else is in %s)\n", drawing.msg, out->path);
     if (lac_manifest_save(manifest, path, err)) return err->code;
@@ -113,7 +115,7 @@ int cmd_trace_compare(int argc, char **argv)
     const lac_option options[] = {
         LAC_FLAG("compare", &compare, "two results of lacuna trace, beside each other"),
         LAC_OPT("fact", &fact, "the number of the fact whose maps are shown and drawn; default: the first in both"),
-        LAC_OPT("out", &dir, "a new directory for compare.tsv, compare_facts.tsv and pictures, maps side by side among them"),
+        LAC_OPT("out", &dir, "a new directory for compare.tsv, compare_facts.tsv and pictures, maps side by side, page.html for a browser"),
         {0}};
     const lac_usage usage = {.command = "trace", .summary = "the trace of facts before and after their model was changed",
                              .synopsis = "--compare BEFORE AFTER [--fact ID] [--out DIR]",
