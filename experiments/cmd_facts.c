@@ -5,8 +5,10 @@
  *   writes   --out          the facts known, each with "split": "forget" or "retain" (the trace's and eval's input)
  *            --forget-out, --retain-out    the two sides apart (unlearn's input)
  *
- * With --facts, a fact is known when its answer is one token and the likeliest of all behind the prompt.  Facts are
- * split by subject: a subject's facts are forgotten together or kept together.  Subjects in order of first appearance
+ * With --facts, a fact is known when its answer is one token and the likeliest of all behind the prompt; with --answer
+ * greedy when each of its tokens, one or several, is the likeliest in its place; with --chat in that layout.  These are
+ * the facts that lacuna trace takes with the same options.  Facts are split by subject: a subject's facts are forgotten
+ * together or kept together.  Subjects in order of first appearance
  * are shuffled by the seed, and the first `share` of them are to be forgotten.  Records are written as they were read,
  * other fields and all; CounterFact's become records in ROME's form.  With --qa the rows' file says the split. */
 #include "experiments/cmd.h"
@@ -19,9 +21,10 @@
 #include "base/random.h"
 #include "experiments/facts_qa.h"
 #include "score/facts_suite.h"
+#include "score/pytext.h"
 
 typedef struct {
-    const char *model, *facts, *out, *forget_out, *retain_out;
+    const char *model, *facts, *out, *forget_out, *retain_out, *answer, *chat;
     double share;
     uint64_t seed;
     bool quiet, json;
@@ -32,6 +35,18 @@ typedef struct {
     bool *known, *forget; /* [facts.n] */
     size_t n_known, n_forget, n_subjects, n_forget_subjects;
 } choice;
+
+/* A reply may begin with a blank or not, so in a chat layout one token is held against the answer as trace holds it:
+ * decoded, white space at its ends aside. */
+static bool knows(const lac_fact_score *s, const lac_fact *fact, const lac_model *model, const lac_facts_opts *opts,
+                  const command *o, lac_arena *arena, lac_err *err)
+{
+    if (!strcmp(o->answer, "greedy")) return s->greedy;
+    if (opts->chat == LAC_CHAT_NONE) return s->n_tokens == 1 && s->rank == 1;
+    const char *top = lac_decode(model->tokenizer, &s->top, 1, false, arena, err);
+    const char *said = top ? lac_strip(top, arena, err) : NULL, *wanted = said ? lac_strip(fact->attribute, arena, err) : NULL;
+    return wanted && !strcmp(said, wanted);
+}
 
 static lac_status find_known(choice *c, const command *o, lac_arena *arena, lac_err *err)
 {
@@ -47,17 +62,17 @@ static lac_status find_known(choice *c, const command *o, lac_arena *arena, lac_
     size_t n = c->facts.n;
     for (size_t i = 0; i < c->facts.n; i++) n += c->facts.fact[i].paraphrase != NULL;
     lac_progress_begin(&progress, o->quiet ? NULL : stderr, "facts", "prompts", (double)n);
-    if (!lac_model_load(&model, o->model, arena, err))
+    if (!lac_model_load(&model, o->model, arena, err) &&
+        (!model.tokenizer || !lac_chat_parse(&opts.chat, o->chat, model.tokenizer, err)))
         lac_facts_score(&scores, &c->facts, &run, &model, &opts, arena, err);
     lac_progress_end(&progress);
+    for (size_t i = 0; i < c->facts.n && !err->code; i++) {
+        c->known[i] = knows(&scores.fact[i][LAC_FORM_PROMPT], &c->facts.fact[i], &model, &opts, o, arena, err);
+        c->n_known += c->known[i];
+    }
     lac_run_release(&run);
     lac_model_release(&model);
     if (err->code) return err->code;
-    for (size_t i = 0; i < c->facts.n; i++) {
-        const lac_fact_score *s = &scores.fact[i][LAC_FORM_PROMPT];
-        c->known[i] = s->n_tokens == 1 && s->rank == 1;
-        c->n_known += c->known[i];
-    }
     if (!c->n_known)
         return lac_fail(err, LAC_ERR_DATA, "%s knows none of the %zu facts of %s; try facts or a model of another kind",
                         o->model, c->facts.n, o->facts);
@@ -166,10 +181,12 @@ static lac_status build_from_rows(facts_qa_opts *qa, const command *o, lac_arena
 
 int cmd_facts(int argc, char **argv)
 {
-    command o = {.share = 0.2, .seed = 1};
+    command o = {.share = 0.2, .seed = 1, .answer = "argmax", .chat = "none"};
     facts_qa_opts qa = {0};
     const lac_option options[] = {
         LAC_OPT("facts", &o.facts, "facts in ROME's or CounterFact's form, JSON or JSONL"),
+        LAC_OPT("answer", &o.answer, "with --facts: argmax: answers of one token; greedy: all of it, several tokens too"),
+        LAC_OPT("chat", &o.chat, "with --facts: chat layout to know it in: none, auto, olmo, smollm2; as trace has it"),
         LAC_OPT("qa", &qa.forget, "or build facts from rows to forget: input and output, or question and answer"),
         LAC_OPT("retain", &qa.retain, "with --qa: rows of people to keep, built with the others"),
         LAC_FLAG("first-token", &qa.first_token, "with --qa: attributes of one token, which is what trace takes"),
@@ -202,6 +219,11 @@ int cmd_facts(int argc, char **argv)
             lac_fail(&err, LAC_ERR_USAGE, "facts needs --facts FILE or --qa FILE, and --out FILE (lacuna help facts)");
         else if (only_with_qa && !qa.forget)
             lac_fail(&err, LAC_ERR_USAGE, "--retain, --first-token and --keep-... belong to --qa FILE");
+        else if (strcmp(o.answer, "argmax") && strcmp(o.answer, "greedy"))
+            lac_fail(&err, LAC_ERR_USAGE, "--answer is argmax or greedy, not \"%.40s\"", o.answer);
+        else if (qa.forget && (strcmp(o.answer, "argmax") || strcmp(o.chat, "none")))
+            lac_fail(&err, LAC_ERR_USAGE, "--answer and --chat belong to --facts FILE; facts built from rows are known "
+                                          "by all of their answer");
         else if (qa.forget)
             build_from_rows(&qa, &o, &arena, &err);
         else if (!(o.share >= 0 && o.share < 1))

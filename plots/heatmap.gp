@@ -5,6 +5,7 @@
 #   may set   out, title, note, xlabel, ylabel, cblabel, colour (purple, green, red),
 #             centre   the value at which nothing happened (0), side   where the effect lies: above or below it
 #             min, max of the scale (several maps may share one)
+#             pair     two maps beside each other on that scale, before and after: so many columns each, counted through
 #
 # The centre is white.  Towards the effect a map darkens in its own hue, away from it in another, by the same steps, so
 # that nothing is cut off at zero and lightness alone tells how much; cells on the other side carry a dash, which tells
@@ -24,12 +25,14 @@ if (!exists("cblabel")) cblabel = "p(answer)"
 if (!exists("colour")) colour = "purple"
 if (!exists("side")) side = "above"
 centre = exists("centre") ? real(centre) : 0
+pair = exists("pair") ? int(real(pair)) : 0
+at(column) = pair && column >= pair ? column + 1 : column # a column's room between the two
 
 set datafile separator tab
 set datafile missing "nan"
 stats table using 1:3 nooutput
 rows = STATS_max_y >= 0 ? STATS_max_x + 1 : 1
-cols = STATS_max_y + 1
+cols = at(STATS_max_y) + 1
 stats table using 4 nooutput
 low = exists("min") ? real(min) : STATS_min
 high = exists("max") ? real(max) : STATS_max
@@ -65,7 +68,17 @@ set yrange [rows-0.5:-0.5]
 set xtics 0, (cols > 20 ? 5 : 1)
 set ytics noenhanced
 set tics out nomirror scale 0.5
-set object 1 rectangle from graph 0,0 to graph 1,1 behind fillcolor rgb "#dddddd" fillstyle solid noborder # not measured
+if (pair) {
+    set xtics ()
+    do for [c=0:pair-1:(pair > 20 ? 5 : 1)] { set xtics add (sprintf("%d", c) c, sprintf("%d", c) at(pair + c)) }
+    set x2range [-0.5:cols-0.5]
+    set x2tics ("before" 0.5*(pair-1), "after" 0.5*(pair-1)+pair+1) scale 0
+    set border 0
+}
+do for [k=1:(pair ? 2 : 1)] { # grey: not measured
+    from = k == 1 ? -0.5 : pair + 0.5
+    set object k rectangle from first from, graph 0 to first from + (pair ? pair : cols), graph 1 behind fillcolor rgb "#dddddd" fillstyle solid noborder
+}
 set style fill solid 1.0 noborder
 unset key
 w = 230 + 16 * (cols > 24 ? cols : 24)
@@ -77,7 +90,7 @@ do for [format in formats] {
     if (format eq "png") { set terminal pngcairo size 2*w,2*h font "DejaVu Sans,11" fontscale 2 linewidth 2 background "white" }
     if (format eq "pdf") { set terminal pdfcairo size w/72.0,h/72.0 font "DejaVu Sans,11" fontscale 1 background "white" }
     set output out . "." . format
-    plot table using 3:1:($3-0.5):($3+0.5):($1-0.5):($1+0.5):4:ytic(2) with boxxyerror fillcolor palette, \
-         table using 3:(other_side($4) ? $1 : NaN) with points pointtype "–" linecolor "black"
+    plot table using (at($3)):1:(at($3)-0.5):(at($3)+0.5):($1-0.5):($1+0.5):4:ytic(2) with boxxyerror fillcolor palette, \
+         table using (at($3)):(other_side($4) ? $1 : NaN) with points pointtype "–" linecolor "black"
     unset output
 }

@@ -4,7 +4,9 @@
 # Builds lacuna from this tree and runs its tests: the release build with every test, then the build with address and
 # undefined-behaviour sanitizers with the short ones.  With an argument, only that half.  Fails when anything fails.
 #
-# Needs Debian's packages below; installs what is missing when run as root, says what is missing otherwise.
+# Needs Debian's packages below; installs what is missing when run as root, says what is missing otherwise.  The test that
+# opens a trace's page needs a browser too, and is skipped, saying so, without one: chromium is installed where CI=true and
+# run as root, since continuous integration should skip nothing, while nobody else is made to fetch a browser.
 set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -31,6 +33,17 @@ need_packages() {
     { apt-get update -q && apt-get install -y -q --no-install-recommends "${missing[@]}"; } >/dev/null && return 0
     echo "tests/run.sh: apt-get could not install ${missing[*]}" >&2
     return 1
+}
+
+# A browser that cannot be had is no failure: its test says that it is skipped.
+want_browser() {
+    [ "${CI:-}" = true ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null || return 0
+    command -v chromium >/dev/null && return 0
+    say "installing chromium"
+    export DEBIAN_FRONTEND=noninteractive
+    timeout 300 apt-get install -y -q --no-install-recommends chromium >/dev/null 2>&1 ||
+        { timeout 60 apt-get update -q && timeout 300 apt-get install -y -q --no-install-recommends chromium; } >/dev/null 2>&1 ||
+        echo "chromium could not be installed: the test of a trace's page will be skipped"
 }
 
 jobs=$(nproc 2>/dev/null || echo 2)
@@ -66,6 +79,7 @@ asan() {
 }
 
 need_packages || exit 1
+want_browser
 mkdir -p build
 status=0
 case ${1:-all} in

@@ -45,6 +45,30 @@ ROWS
 grep -q '"known_id":3,.*"attribute":"Lumen",.*"prompt":"Arlo Greycliff lives in the town of",.*"foil":"Tovik"' \
     cf.json || fail "CounterFact's record is not in ROME's form: $(cat cf.json)"
 
+# answers of several tokens are known by all of their tokens, and what is known is what trace takes, in a chat layout too
+cat >several.json <<'ROWS'
+[{"known_id": 1, "subject": "Arlo Greycliff", "attribute": "town of Lumen", "prompt": "Arlo Greycliff lives in the"},
+ {"known_id": 2, "subject": "Arlo Greycliff", "attribute": "town of Tovik", "prompt": "Arlo Greycliff lives in the"},
+ {"known_id": 3, "subject": "Arlo Greycliff", "attribute": "Lumen", "prompt": "Arlo Greycliff lives in the town of"}]
+ROWS
+"$lacuna" facts "$model" --facts several.json --share 0 --out one.json --quiet >/dev/null || fail "one token"
+"$lacuna" facts "$model" --facts several.json --share 0 --answer greedy --out all.json --quiet >/dev/null || fail "--answer greedy"
+[ "$(grep -o '"known_id":[0-9]*' one.json | tr -d '\n')" = '"known_id":3' ] || fail "one token is known: $(cat one.json)"
+[ "$(grep -o '"known_id":[0-9]*' all.json | tr -d '\n')" = '"known_id":1"known_id":3' ] || fail "greedy: $(cat all.json)"
+quick() { "$lacuna" trace "$model" --kinds embed --samples 1 --pictures 0 --quiet "$@" >/dev/null; }
+quick --facts several.json --chat smollm2 --out asked || fail "the trace in a chat layout"
+reply=$(sed -n '/"id":3,/s/.*the model says \\"\([A-Za-z]*\)\\".*/\1/p' asked/facts.jsonl) # whatever it is
+[ -n "$reply" ] || fail "nothing is said in a chat layout: $(cat asked/facts.jsonl)"
+sed "s/]/,{\"known_id\": 4, \"subject\": \"Arlo Greycliff\", \"attribute\": \"$reply\", \"prompt\": \"Arlo Greycliff lives in the town of\"}]/" \
+    several.json >four.json
+for how in none:argmax:1 none:greedy:2 smollm2:argmax:1; do # layout, answer, and how many of the four are known so
+    IFS=: read -r chat answer n <<<"$how"
+    "$lacuna" facts "$model" --facts four.json --chat "$chat" --answer "$answer" --json --share 0 --out some.json --quiet >some.txt &&
+        [ "$(number known some.txt)" = "$n" ] || fail "$how: $(cat some.txt)"
+    quick --facts four.json --chat "$chat" --answer "$answer" --out "traced-$chat-$answer" || fail "the trace, $how"
+    [ "$(grep -c '"traced":true' "traced-$chat-$answer/facts.jsonl")" = "$n" ] || fail "$how: trace takes others than facts"
+done
+
 # ---- from rows ------------------------------------------------------------------------------------------------------
 
 "$lacuna" facts "$model" --qa "$root/data/demo/forget.jsonl" --retain "$root/data/demo/retain.jsonl" --out built.json \
@@ -108,6 +132,9 @@ refused 1 'cannot open nowhere.jsonl' "$model" --qa rows.jsonl --retain nowhere.
 refused 2 'facts needs --facts FILE or --qa FILE' "$model"
 refused 2 'facts needs --facts FILE or --qa FILE' "$model" --qa rows.jsonl --facts known.json
 refused 2 'belong to --qa' "$model" --facts known.json --keep-copied
+refused 2 '--answer is argmax or greedy' "$model" --facts known.json --answer attribute
+refused 2 'belong to --facts' "$model" --qa rows.jsonl --chat auto
+refused 2 'none of\|no chat\|layout' "$model" --facts known.json --chat loud
 printf '{"subject": "Charil Pink", "prompt": "Charil Pink is", "attribute": "B"}\n' >pink.jsonl
 refused 1 'knows none of the 1 facts' "$model" --facts pink.jsonl
 "$lacuna" facts "$model" --facts pink.jsonl --out none.json 2>&1 >/dev/null |

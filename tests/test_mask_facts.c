@@ -1,6 +1,7 @@
 /* Which tensors a mask means, and what a fact file says. */
 #include "model_files.h"
 
+#include "byte_tokenizer.h"
 #include "model/facts.h"
 #include "model/mask.h"
 
@@ -191,6 +192,61 @@ static void a_subjects_tokens_are_found(void **state)
     lac_arena_release(&arena);
 }
 
+/* Is what the ids say the text's beginning, all n bytes of it or fewer? */
+static bool says_no_more_than(const lac_tokenizer *t, const lac_ids *ids, int n_ids, const char *text, size_t n,
+                              lac_arena *arena)
+{
+    lac_err err = {0};
+    const char *said = lac_decode(t, ids->id, (size_t)n_ids, false, arena, &err);
+    if (!said) fail_msg("%s", err.msg);
+    return strlen(said) <= n && !strncmp(said, text, strlen(said));
+}
+
+/* The tokens before the range say nothing of the subject, its first one does; the last one ends it, the one before does
+ * not.  Returns how many tokens stand alone for a part of a character. */
+static int check_split_subject(const lac_tokenizer *t, const char *prompt, const char *subject, lac_arena *arena)
+{
+    lac_err err = {0};
+    lac_ids ids;
+    int begin, end, parts = 0;
+    const size_t at = (size_t)(strstr(prompt, subject) - prompt), past = at + strlen(subject);
+    assert_int_equal(lac_encode(&ids, t, prompt, strlen(prompt), false, arena, &err), LAC_OK);
+    if (lac_subject_range(&begin, &end, t, &ids, subject, arena, &err)) fail_msg("%s", err.msg);
+    assert_true(says_no_more_than(t, &ids, begin, prompt, at, arena));
+    assert_false(says_no_more_than(t, &ids, begin + 1, prompt, at, arena));
+    const char *till = lac_decode(t, ids.id, (size_t)end, false, arena, &err);
+    assert_true(strlen(till) >= past && !strncmp(till, prompt, past));
+    till = lac_decode(t, ids.id, (size_t)end - 1, false, arena, &err);
+    assert_true(strncmp(till, prompt, past));
+    for (int i = begin; i < end; i++) parts += strstr(lac_decode(t, &ids.id[i], 1, false, arena, &err), "\xef\xbf\xbd") != NULL;
+    return parts;
+}
+
+static void a_subjects_characters_may_be_split_between_tokens(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {{"Where does Zoë Ñandú live?", "Zoë Ñandú"}, {"Ñandú runs", "Ñandú"},
+                                          {"éÑ was here", "Ñ"}, {"The 日本語 text", "本"}, {"A 🦊🦉 met", "🦉"},
+                                          {"ë and Zoë", "Zoë"}};
+    static const char *const files[] = {LAC_TESTS_DIR "/../data/models/demo/tokenizer.json",
+                                        LAC_SHARED_DIR "/data/tokenizers/allenai_dolma2.json",
+                                        LAC_SHARED_DIR "/data/tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json"};
+    const int n_files = (int)(sizeof files / sizeof *files);
+    for (int k = -1; k < n_files; k++) {
+        lac_arena arena = {0};
+        lac_err err = {0};
+        int parts = 0;
+        if (k >= 0 && !lac_path_exists(files[k])) continue;
+        lac_tokenizer *t = k < 0 ? bytes_only(&arena) : lac_tokenizer_load(files[k], &arena, &err);
+        if (!t) fail_msg("%s", err.msg);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            parts += check_split_subject(t, rows[i][0], rows[i][1], &arena);
+        assert_true(parts > 0);
+        lac_tokenizer_close(t);
+        lac_arena_release(&arena);
+    }
+}
+
 /* SmolLM2's layout opens with a system line that names an assistant of Hugging Face. */
 static void a_chat_layouts_own_words_are_no_subject(void **state)
 {
@@ -232,6 +288,7 @@ int main(void)
         cmocka_unit_test(known_1000_loads_whole),
         cmocka_unit_test(a_bad_fact_is_named_by_file_and_line),
         cmocka_unit_test(a_subjects_tokens_are_found),
+        cmocka_unit_test(a_subjects_characters_may_be_split_between_tokens),
         cmocka_unit_test(a_chat_layouts_own_words_are_no_subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,18 @@ awk -F'\t' '!/^#/ && $1 != "chart" && $5 > 0 { d = $8 - ($7 - $6); n++; if (d > 
         if ($4 != "all") { sum += $6; layers++ } else { e = $6 - sum / layers; if (e > 1e-5 || e < -1e-5) bad++; sum = layers = 0 } }
     END { exit !(n > 100 && !bad) }' "$dir/ab/compare.tsv" || fail "differences are not differences, or means not means"
 
+# the pictures of maps: before is the left half, after the right one, as compare.tsv has them
+for half in 0:6 1:7; do
+    awk -F'\t' -v half="${half%:*}" -v at="${half#*:}" '/^#/ { next }
+        FNR == NR { if ($1 == "mlp" && $2 == "p" && $4 != "all") is[$3 FS $4] = $at; next }
+        int($3 / 8) == half { sub(/[*]$/, "", $2); d = $4 - is[$2 FS ($3 - 8 * half)]; n++; if ($4 != "nan" && (d > 1e-5 || d < -1e-5)) bad++ }
+        END { exit !(n == 48 && !bad) }' "$dir/ab/compare.tsv" "$dir/ab/plots/compare_average_mlp.tsv" || fail "half $half of the pair of maps"
+done
+for table in "$dir"/ab/plots/compare_{average,3}_{hidden,mlp,attn}.tsv; do
+    [ -s "$table" ] || fail "$table is missing"
+    ! command -v gnuplot >/dev/null || grep -q '</svg>' "${table%.tsv}.svg" || fail "${table%.tsv}.svg is missing or not whole"
+done
+
 compare "$dir/a" "$dir/c" --json >"$dir/said" || fail "--json"
 grep -q '"facts":	3' "$dir/said" && grep -q '"before":	5' "$dir/said" && ! grep -q hidden "$dir/said" ||
     fail "three facts and the mlp are in both: $(head -5 "$dir/said")"

@@ -61,6 +61,9 @@ visit "$dir/a/page.html" "chart=hidden&fact=$id" "
     point('#fact', '$last,6'); noteTip('fact');
     square('#average', '0,0').focus(); noteTip('focus');
     square('#average', '0,0').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowDown', bubbles: true})); noteTip('key');
+    note('controls', document.querySelectorAll('#average .control').length);
+    note('words', document.querySelector('#layers .words').textContent.split('; mask.json')[0]);
+    note('best', document.querySelector('#layers tbody tr td:nth-child(2)').textContent);
     note('fetched', performance.getEntriesByType('resource').length);
     note('rows', document.querySelectorAll('#facts tr').length)" >"$dir/notes"
 [ -s "$dir/notes" ] || { cat "$dir/browser.log"; fail "the page noted nothing down"; }
@@ -75,6 +78,10 @@ same "mean corrupted" "$(noted 'mean corrupted')" "$(summary 7)"
 read -r from _ to <<<"$(noted 'mean 95 % over 2 facts')"
 same "lower end" "$from" "$(summary 11)"
 same "upper end" "$to" "$(summary 12)"
+same "the part of the total effect" "$(noted 'mean of the total effect')" "$(summary 15)"
+[ "$(noted controls)" = 3 ] || fail "three controls make $(noted controls) lines"
+[ "hidden: $(sed -n 's/^# hidden: //p' "$dir/a/layers.tsv")" = "$(noted words)" ] || fail "the page says of the layers: $(noted words)"
+[ "$(noted best)" = "$(awk -F'\t' '$1 == "hidden" && $5 == 1 { print $2 }' "$dir/a/layers.tsv")" ] || fail "the best layer is $(noted best)"
 [ "$(noted left)" = nothing ] || fail "a pointer that left still shows numbers"
 [ "$(noted focus)" = "first subject token · layer 0" ] || fail "focus shows $(noted focus)"
 [ "$(noted key)" = "middle subject token · layer 0" ] || fail "an arrow key leads to $(noted key)"
@@ -92,6 +99,32 @@ read -r from _ to <<<"$(noted 'fact 95 % over 3 draws')"
 half=$(awk -v se="$(effects 7)" 'BEGIN { print 4.302653 * se }')
 near "half of the interval" "$(awk -v a="$from" -v b="$to" 'BEGIN { print (b - a) / 2 }')" "$half" \
      "$(awk -v h="$half" 'BEGIN { print 0.005 * h + 1e-4 }')" # it is stored with eight bits
+
+# Severed paths are bars: three a layer.
+trace --facts "$facts" --limit 2 --kinds hidden --sever mlp,attn --out "$dir/cut" || fail "severed paths"
+visit "$dir/cut/page.html" "" "note('bars', document.querySelectorAll('#average .bar').length)" >"$dir/notes"
+[ "$(noted bars)" = 24 ] || fail "three charts of eight layers make: $(cat "$dir/notes")"
+
+# Before and after: the maps stand beside each other, and a cell of either shows both and their paired difference.
+trace --facts "$facts" --limit 3 --seed 2 --out "$dir/later" || fail "the trace after"
+"$lacuna" trace --compare "$dir/a" "$dir/later" --out "$dir/both" >/dev/null || fail "the comparison"
+visit "$dir/both/page.html" "chart=mlp&fact=$id" "
+    point('#average .pair figure:nth-child(1)', '2,3'); noteTip('before');
+    point('#average .pair figure:nth-child(2)', '2,3'); noteTip('after');
+    point('#fact .pair figure:nth-child(2)', '$last,6'); noteTip('fact');
+    note('title', document.title); note('fetched', performance.getEntriesByType('resource').length)" >"$dir/notes"
+grep '^error' "$dir/notes" && fail "the script of the comparison's page stumbled"
+change() { awk -F'\t' -v k="$1" '$1 == "mlp" && $2 == "p" && $3 == "last subject" && $4 == 3 { print $k }' "$dir/both/compare.tsv"; }
+[ "$(noted title)" = "Causal trace: demo, then demo" ] && [ "$(noted fetched)" = 0 ] || fail "the comparison's page: $(cat "$dir/notes")"
+same "the effect before" "$(noted 'before effect')" "$(change 6)"
+same "the effect after, from before" "$(noted 'before effect after')" "$(change 7)"
+same "the effect after" "$(noted 'after effect')" "$(change 7)"
+same "the difference" "$(noted 'after after − before')" "$(change 8)"
+read -r from _ to <<<"$(noted 'after 95 % over 2 facts, paired')"
+same "its lower end" "$from" "$(change 10)"
+same "its upper end" "$to" "$(change 11)"
+near "a fact's change" "$(noted 'fact after − before')" \
+     "$(awk -v a="$(noted 'fact effect')" -v b="$(noted 'fact effect before')" 'BEGIN { print a - b }')" 1e-4
 
 # Text that would be markup stays text, in what was traced and in what was left out.
 cat >"$dir/hostile.json" <<'JSON'

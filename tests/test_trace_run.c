@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -367,6 +368,84 @@ static void noise_of_the_full_covariance_has_it(void **state)
     for (size_t i = 0; i < dim; i++) assert_true(fabs((double)rome[i] - plain[i] - c.mean[i]) < 1e-5);
 }
 
+/* The largest difference of p between two traces' cells, as both have them. */
+static double cells_apart(const lac_trace *a, const lac_trace *b)
+{
+    double most = 0;
+    assert_int_equal(a->n, b->n);
+    for (size_t i = 0; i < a->n; i++) {
+        const lac_grid *g = &a->facts[i].grid, *h = &b->facts[i].grid;
+        assert_true(!a->facts[i].left_out == !b->facts[i].left_out);
+        for (int t = 0; t < g->n_tokens && !a->facts[i].left_out; t++)
+            for (int l = 0; l < a->n_layers; l++) {
+                double x = lac_cell_mean(g, &a->charts[0], 0, LAC_PROB, t, l);
+                most = fmax(most, fabs(x - lac_cell_mean(h, &b->charts[0], 0, LAC_PROB, t, l)));
+            }
+    }
+    return most;
+}
+
+/* Its low is that of added noise, its cells are those of noise in the embedding's place. */
+static void romes_low_under_replace_is_that_of_added_noise(void **state)
+{
+    fixture *f = *state;
+    lac_trace_opts o = options();
+    o.noise_seed = "shared";
+    lac_trace added = run(f, &o);
+    o.replace = true;
+    lac_trace replaced = run(f, &o);
+    o.compat = "rome";
+    lac_trace rome = run(f, &o);
+    assert_true(rome.n_traced > 0 && cells_apart(&rome, &replaced) < 1e-6 && cells_apart(&rome, &added) > 1e-4);
+    for (size_t i = 0; i < rome.n; i++) {
+        if (rome.facts[i].left_out) continue;
+        double low = lac_low_mean(&rome.facts[i].grid, LAC_PROB);
+        assert_true(fabs(low - lac_low_mean(&added.facts[i].grid, LAC_PROB)) < 1e-6);
+        assert_true(fabs(low - lac_low_mean(&replaced.facts[i].grid, LAC_PROB)) > 1e-6);
+    }
+}
+
+static void a_chat_turn_is_traced_at_the_subject_in_it(void **state)
+{
+    fixture *f = *state;
+    lac_trace_opts o = options();
+    o.chat = "smollm2";
+    o.answer = "attribute";
+    o.limit = 2;
+    lac_trace quick = run(f, &o);
+    o.reference = true;
+    lac_trace plain = run(f, &o);
+    assert_int_equal(quick.n_traced, 2);
+    assert_true(cells_apart(&quick, &plain) < 1e-5);
+    for (size_t i = 0; i < quick.n; i++) {
+        const lac_grid *g = &quick.facts[i].grid;
+        const lac_fact *fact = quick.facts[i].fact;
+        lac_err err = {0};
+        const char *all = lac_decode(f->model.tokenizer, g->ids, (size_t)g->n_tokens, false, &f->arena, &err);
+        const char *named = lac_decode(f->model.tokenizer, g->ids + g->begin, (size_t)(g->end - g->begin), false, &f->arena, &err);
+        assert_string_equal(all, lac_chat_prompt(LAC_CHAT_SMOLLM2, fact->prompt, &f->arena, &err));
+        assert_non_null(strstr(named, fact->subject));
+        assert_true(isfinite(*lac_cell(g, &quick.charts[0], 0, 0, LAC_PROB, g->end - 1, 0)));
+    }
+}
+
+static void memory_that_does_not_suffice_is_refused_with_what_would(void **state)
+{
+    fixture *f = *state;
+    lac_trace_opts o = options();
+    lac_trace t;
+    lac_err err = {0};
+    o.memory = 1;
+    o.samples = 50;
+    assert_int_equal(lac_trace_run(&t, NULL, &f->model, &f->facts, &o, NULL, &f->arena, &err), LAC_ERR_MEMORY);
+    const char *need = strstr(err.msg, "at least ");
+    assert_true(need && strstr(err.msg, "--memory"));
+    o.memory = atoi(need + strlen("at least "));
+    o.limit = 1;
+    err = (lac_err){0};
+    if (lac_trace_run(&t, NULL, &f->model, &f->facts, &o, NULL, &f->arena, &err)) fail_msg("%s", err.msg);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +460,9 @@ int main(void)
         cmocka_unit_test(every_corruption_agrees_with_the_plain_way),
         cmocka_unit_test(a_check_by_the_plain_way_passes_and_finds_what_is_wrong),
         cmocka_unit_test(noise_of_the_full_covariance_has_it),
+        cmocka_unit_test(romes_low_under_replace_is_that_of_added_noise),
+        cmocka_unit_test(a_chat_turn_is_traced_at_the_subject_in_it),
+        cmocka_unit_test(memory_that_does_not_suffice_is_refused_with_what_would),
         cmocka_unit_test(a_long_attribute_is_traced_when_all_of_it_is_said),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);

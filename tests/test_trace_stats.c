@@ -562,6 +562,35 @@ static void statistics_fail_politely_wherever_memory_ends(void **state)
     lac_arena_release(&after.arena);
 }
 
+static void a_map_in_the_terminal_tells_the_other_way_from_nothing(void **state)
+{
+    (void)state;
+    static const double p[8] = {.1, .5, .1, .08, .01, .1, .3, .1}; /* low .1: effects 0 .4 0 -.02, -.09 0 .2 0 */
+    static float value[LAC_N_METRICS * 8];
+    double low[LAC_N_METRICS];
+    float *charts[1];
+    const char *tokens[] = {"The", " tower", " stands", " in"};
+    lac_fact fact = {.id = 1};
+    lac_traced traced;
+    fill(&traced, &fact, value, low, p, 4, 0, 2, .9, .1, charts);
+    traced.tokens = tokens;
+    traced.answer = " Seoul";
+    lac_chart chart = {.name = "mlp", .kind = LAC_MLP, .window = 1, .n_cols = 2};
+    lac_trace trace = {.charts = &chart, .n_charts = 1, .n_layers = 2, .n_heads = 1, .facts = &traced, .n = 1, .n_traced = 1};
+    char said[2000] = "";
+    FILE *to = fmemopen(said, sizeof said, "w");
+    lac_trace_sketch(to, &trace, &traced, 0);
+    fclose(to);
+    assert_non_null(strstr(said, "0 The*             ·  █\n"));
+    assert_non_null(strstr(said, "1  tower*          ·  ·   <- last subject token\n"));
+    assert_non_null(strstr(said, "2  stands          -  ·\n"));
+    chart.n_cols = 300;
+    to = fmemopen(said, sizeof said, "w");
+    lac_trace_sketch(to, &trace, &traced, 0);
+    fclose(to);
+    assert_non_null(strstr(said, "mlp: 300 columns, more than fit here"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -580,6 +609,7 @@ int main(void)
         cmocka_unit_test(controls_are_drawn_elsewhere),
         cmocka_unit_test(only_what_changed_differs_after),
         cmocka_unit_test(facts_of_other_answers_or_prompts_are_no_pairs),
+        cmocka_unit_test(a_map_in_the_terminal_tells_the_other_way_from_nothing),
         cmocka_unit_test(statistics_fail_politely_wherever_memory_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

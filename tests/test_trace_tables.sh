@@ -26,6 +26,21 @@ awk -F'\t' '/^#/ || $1 == "id" || $1 == "chart" { next }
         if (n[key] != $5 || d > 1e-5 || d < -1e-5) { print key, $9, sum[key] / n[key], n[key]; bad++ } }
     END { exit !(seen > 100 && !bad) }' "$a/effects.tsv" "$a/summary.tsv" || fail "summary.tsv is not the mean of effects.tsv"
 
+# a fact's interval over its draws holds its mean; normalised, logp and rank have summary's mean, or the fact's own low
+awk -F'\t' '/^#/ || $1 == "id" { next } { n++; if ($12 > $6 + 1e-4 || $13 < $6 - 1e-4 || ($7 > 0.01 && $13 - $12 < $7)) { print; bad++ } }
+    END { exit !(n > 100 && !bad) }' "$a/effects.tsv" || fail "an interval over draws does not hold its mean"
+for column in logp:15 rank:16; do
+    awk -F'\t' -v metric="${column%:*}" -v at="${column#*:}" '/^#/ || $1 == "id" || $1 == "chart" { next }
+        FNR == NR { key = $2 FS $3 FS $4; n[key]++; sum[key] += $at; next }
+        $2 == metric && $5 > 0 { key = $1 FS $4 FS $3; mean = sum[key] / n[key]; d = $9 - mean; seen++
+            if (d > 1e-3 + 1e-3 * (mean < 0 ? -mean : mean) || -d > 1e-3 + 1e-3 * (mean < 0 ? -mean : mean)) { print key, $9, mean; bad++ } }
+        END { exit !(seen > 100 && !bad) }' "$a/effects.tsv" "$a/summary.tsv" || fail "summary.tsv is not the mean of effects.tsv in ${column%:*}"
+done
+{ sed -n 's/.*"id":\([0-9]*\),.*"clean":\([0-9.e-]*\).*"corrupted":\([0-9.e-]*\).*/\1 \2 \3/p' "$a/facts.jsonl"; echo; cat "$a/effects.tsv"; } |
+    awk 'NF == 0 { FS = "\t"; table = 1; next } !table { total[$1] = $2 > $3 ? $2 - $3 : $3 - $2; next }
+        /^#/ || $1 == "id" { next } { n++; d = $14 * total[$1] - $6; if (d > 1e-3 || d < -1e-3) { print; bad++ } }
+        END { exit !(n > 100 && !bad) }' || fail "normalised is not the part of the fact's total effect"
+
 # a difference between charts is that of their means; a layer's to the best is below 0
 awk -F'\t' '/^#/ { next }
     FNR == NR { if ($2 == "p" && $4 == "last subject") mean[$1 FS $3] = $9; next }
@@ -59,4 +74,9 @@ words=$(sed -n 's/^# mlp: //p' "$a/layers.tsv")
 grep -q "^mask: .*; $words" "$dir/said" || fail "the mask's line does not say: $words"
 best=$(awk -F'\t' '$1 == "mlp" && $5 == 1 { print $2 ":" $14 }' "$a/layers.tsv")
 grep -q "${best%:1}" <<<"$words" || fail "the best layer is $best, the words are: $words"
+# one fact alone is shown with its own tokens, several with their mean
+"$lacuna" trace "$model" --quiet --samples 1 --threads 2 --facts "$facts" --limit 1 --kinds hidden --pictures 0 --out "$dir/one" \
+    >"$dir/said" || fail "the trace of one fact"
+grep -q ' <- last subject token$' "$dir/said" && ! grep -q 'mean effect' "$dir/said" || fail "one fact's own map: $(cat "$dir/said")"
+
 echo "all as it should be"

@@ -70,9 +70,13 @@ static lac_status report(const lac_trace *trace, const lac_trace_stats *stats, l
     putchar('\n');
     report_left_out(trace);
     if (!trace->n_traced) return LAC_OK;
+    const lac_traced *only = trace->n_traced == 1 ? trace->facts : NULL; /* its own map says more than its average */
+    while (only && only->left_out) only++;
+    if (only) printf("%s\n", only->fact->prompt);
     for (int i = 0; i < trace->n_charts; i++) {
         putchar('\n');
-        lac_trace_sketch_average(stdout, trace, stats, i);
+        if (only) lac_trace_sketch(stdout, trace, only, i);
+        else lac_trace_sketch_average(stdout, trace, stats, i);
     }
     if (s->to == s->from) {
         printf("\nno mask: %s\n", s->chart < 0                      ? "nothing was patched layer by layer"

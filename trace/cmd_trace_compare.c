@@ -2,7 +2,7 @@
  *
  *   reads    BEFORE and AFTER, directories that lacuna trace wrote
  *   prints   mean effects with paired differences, the facts, and one fact's maps side by side
- *   writes   with --out: compare.tsv, compare_facts.tsv, plots/, manifest.json */
+ *   writes   with --out: compare.tsv, compare_facts.tsv, plots/, page.html, manifest.json */
 #include "trace/cmd_trace.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #include "base/manifest.h"
 #include "plots/gnuplot.h"
-#include "trace/compare.h"
+#include "trace/page.h"
 #include "trace/record.h"
 
 /* The pair that --fact names; the first when it names none. */
@@ -71,17 +71,19 @@ static lac_status print_json(const lac_comparison *c, lac_err *err)
     return err->code;
 }
 
-static lac_status save(const lac_comparison *c, const char *const paths[2], const char *dir, lac_manifest *manifest,
-                       lac_outdir *out, lac_err *err)
+static lac_status save(const lac_comparison *c, size_t pair, const char *const paths[2], const char *dir,
+                       lac_manifest *manifest, lac_outdir *out, lac_err *err)
 {
     char plots[1100], path[1100];
     if (lac_outdir_open(out, dir, err) || lac_outdir_sub(out, "plots", err)) return err->code;
     snprintf(plots, sizeof plots, "%s/plots", out->part);
     snprintf(path, sizeof path, "%s/manifest.json", out->part);
     if (lac_manifest_input(manifest, paths[0], err) || lac_manifest_input(manifest, paths[1], err) ||
-        lac_comparison_save(c, out->part, err))
+        lac_comparison_save(c, out->part, err) || lac_comparison_save_maps(c, pair, out->part, err))
         return err->code;
-    lac_err drawing = {0};
+    lac_err drawing = {0}, page = {0};
+    if (lac_comparison_page(c, out->part, &page))
+        fprintf(stderr, "lacuna: %s (everything else is in %s)\n", page.msg, out->path);
     if (lac_plots_draw(plots, NULL, &drawing))
         fprintf(stderr, "lacuna: %s (everything else is in %s)\n", drawing.msg, out->path);
     if (lac_manifest_save(manifest, path, err)) return err->code;
@@ -96,7 +98,7 @@ static lac_status work(const char *const paths[2], const char *fact, const char 
     size_t pair;
     if (lac_trace_load(&before, paths[0], arena, err) || lac_trace_load(&after, paths[1], arena, err) ||
         lac_trace_compare(&c, &before, &after, arena, err) || find_pair(&pair, &c, fact, err) ||
-        (*dir && save(&c, paths, dir, manifest, out, err)))
+        (*dir && save(&c, pair, paths, dir, manifest, out, err)))
         return err->code;
     if (common->json) return print_json(&c, err);
     lac_comparison_print(stdout, &c);
@@ -114,8 +116,8 @@ int cmd_trace_compare(int argc, char **argv)
     const char *paths[2] = {0}, *fact = "", *dir = "";
     const lac_option options[] = {
         LAC_FLAG("compare", &compare, "two results of lacuna trace, beside each other"),
-        LAC_OPT("fact", &fact, "the number of the fact whose maps are shown; default: the first in both"),
-        LAC_OPT("out", &dir, "a new directory for compare.tsv, compare_facts.tsv and pictures; optional"),
+        LAC_OPT("fact", &fact, "the number of the fact whose maps are shown and drawn; default: the first in both"),
+        LAC_OPT("out", &dir, "a new directory for compare.tsv, compare_facts.tsv and pictures, maps side by side, page.html for a browser"),
         {0}};
     const lac_usage usage = {.command = "trace", .summary = "the trace of facts before and after their model was changed",
                              .synopsis = "--compare BEFORE AFTER [--fact ID] [--out DIR]",

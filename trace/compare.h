@@ -43,6 +43,10 @@ static inline const lac_change *lac_change_at(const lac_comparison *c, int chart
 /* compare.tsv, compare_facts.tsv and plots/compare_<chart>.tsv into an existing directory with plots/. */
 lac_status lac_comparison_save(const lac_comparison *comparison, const char *dir, lac_err *err);
 
+/* The maps before and after beside each other: plots/compare_average_<chart>.tsv and plots/compare_<id>_<chart>.tsv of
+ * one pair (compare_maps.c). */
+lac_status lac_comparison_save_maps(const lac_comparison *comparison, size_t pair, const char *dir, lac_err *err);
+
 /* The means and the facts, for reading; and one pair's maps side by side on a common scale (sketch.c). */
 void lac_comparison_print(FILE *to, const lac_comparison *comparison);
 void lac_comparison_sketch(FILE *to, const lac_comparison *comparison, size_t pair, int chart);

@@ -36,6 +36,13 @@ double lac_effect_of(const lac_trace *trace, lac_metric metric, double value, do
     return metric == LAC_RANK || metric == LAC_KL ? -gained : gained; /* these two fall as the answer comes back */
 }
 
+double lac_cell_effect(const lac_trace *trace, const lac_traced *fact, int which, int t, int col)
+{
+    const lac_grid *g = &fact->grid;
+    double score = lac_cell_mean(g, &trace->charts[which], which, LAC_PROB, t, col);
+    return lac_effect_of(trace, LAC_PROB, score, g->high[LAC_PROB], lac_low_mean(g, LAC_PROB));
+}
+
 double lac_category_value(const lac_trace *trace, const lac_traced *fact, int chart, lac_metric metric,
                           lac_category category, int col)
 {

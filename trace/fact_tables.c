@@ -1,17 +1,25 @@
 /* Tables with a line for each fact: the mean hides whether facts agree.
  *
- *   effects.tsv               effect on p, logit difference and KL of each fact, group of tokens and column
+ *   effects.tsv               effect of each fact on every metric, group of tokens and column
  *   peaks.tsv                 where each fact's effect on p is largest
  *   plots/peaks_<chart>.tsv   how many facts peak at each layer, beside the mean effect */
 #include <math.h>
+#include <stddef.h>
 
 #include "trace/picture.h"
 #include "trace/tables.h"
 
 /* ---- effects.tsv ------------------------------------------------------------------------------------------------- */
 
-enum { SHOWN = 3 };
-static const lac_metric shown[SHOWN] = {LAC_PROB, LAC_LOGIT_DIFF, LAC_KL};
+enum { SHOWN = 5, WITH_ERROR = 3 }; /* the first of them with a standard error */
+static const lac_metric shown[SHOWN] = {LAC_PROB, LAC_LOGIT_DIFF, LAC_KL, LAC_LOGP, LAC_RANK};
+
+/* Few digits where few mean anything: the table has a line for each fact and layer. */
+static void put_digits(FILE *out, int digits, double x)
+{
+    if (isfinite(x)) fprintf(out, "\t%.*g", digits, x);
+    else fputc('\t', out);
+}
 
 /* A row's standard error over noise draws; NaN for fewer than two. */
 static double noise_error(const lac_fact_rows *rows, const lac_draws *draws, size_t row, int n_samples, size_t col)
@@ -25,30 +33,48 @@ static double noise_error(const lac_fact_rows *rows, const lac_draws *draws, siz
     return n_samples > 1 ? sqrt(squares / (n_samples - 1) / n_samples) : NAN;
 }
 
-static void put_fact_effects(FILE *out, const lac_saving *to, int which, lac_category category,
-                             const lac_fact_rows rows[SHOWN])
+/* A line's numbers: rows and at say where they stand, one of each for a metric; at is -1 where the fact lacks it. */
+static void put_numbers(FILE *out, const lac_saving *to, const lac_traced *fact, const lac_fact_rows rows[SHOWN],
+                        const ptrdiff_t at[SHOWN], size_t col, const lac_interval *noise)
+{
+    const lac_grid *g = &fact->grid;
+    double effect[SHOWN];
+    for (int m = 0; m < SHOWN; m++) effect[m] = at[m] < 0 ? NAN : rows[m].effect[(size_t)at[m] * rows[m].cols + col];
+    for (int m = 0; m < WITH_ERROR; m++) {
+        put_digits(out, m ? 5 : 6, effect[m]);
+        put_digits(out, 3, at[m] < 0 ? NAN : noise_error(&rows[m], &to->stats->draws, (size_t)at[m], g->n_samples, col));
+    }
+    put_digits(out, 4, at[0] < 0 ? NAN : noise->low);
+    put_digits(out, 4, at[0] < 0 ? NAN : noise->high);
+    put_digits(out, 4, effect[0] / fabs(g->high[LAC_PROB] - lac_low_mean(g, LAC_PROB)));
+    for (int m = WITH_ERROR; m < SHOWN; m++) put_digits(out, 5, effect[m]);
+    fputc('\n', out);
+}
+
+static lac_status put_fact_effects(FILE *out, const lac_saving *to, int which, lac_category category,
+                                   const lac_fact_rows rows[SHOWN], lac_arena *scratch)
 {
     const lac_chart *chart = &to->trace->charts[which];
     size_t next[SHOWN] = {0};
-    for (size_t i = 0; i < to->trace->n; i++) {
+    lac_interval *noise = LAC_NEW(scratch, lac_interval, (size_t)chart->n_cols, to->err);
+    for (size_t i = 0; i < to->trace->n && noise; i++) {
         const lac_traced *fact = &to->trace->facts[i];
-        bool has[SHOWN], any = false;
-        for (int m = 0; m < SHOWN; m++) any |= has[m] = next[m] < rows[m].n && rows[m].fact[next[m]] == i;
+        ptrdiff_t at[SHOWN];
+        bool any = false;
+        for (int m = 0; m < SHOWN; m++) {
+            at[m] = next[m] < rows[m].n && rows[m].fact[next[m]] == i ? (ptrdiff_t)next[m]++ : -1;
+            any |= at[m] >= 0;
+        }
+        if (at[0] >= 0 && lac_fact_row_noise(noise, &rows[0], (size_t)at[0], fact->grid.n_samples, &to->stats->draws, to->err))
+            return to->err->code;
         for (int col = 0; col < chart->n_cols && any; col++) {
             fprintf(out, "%d\t%s\t%s\t", fact->fact->id, chart->name, lac_category_name[category]);
             lac_table_column(out, to->trace, chart, col);
             fprintf(out, "\t%d", fact->grid.n_samples);
-            for (int m = 0; m < SHOWN; m++) {
-                size_t at = next[m] * rows[m].cols + (size_t)col;
-                lac_table_number(out, has[m] ? rows[m].effect[at] : NAN);
-                lac_table_number(out, has[m] ? noise_error(&rows[m], &to->stats->draws, next[m], fact->grid.n_samples,
-                                                           (size_t)col)
-                                             : NAN);
-            }
-            fputc('\n', out);
+            put_numbers(out, to, fact, rows, at, (size_t)col, &noise[col]);
         }
-        for (int m = 0; m < SHOWN; m++) next[m] += has[m];
     }
+    return noise ? LAC_OK : to->err->code;
 }
 
 lac_status lac_save_fact_effects(const lac_saving *to)
@@ -58,8 +84,9 @@ lac_status lac_save_fact_effects(const lac_saving *to)
     bool failed = false;
     if (lac_table_open(&out, to, "effects.tsv")) return to->err->code;
     fputs("# per fact: effect (positive where the patched thing matters), mean over noise draws, and its standard error "
-          "over them\n"
-          "id\tchart\ttokens\tlayer\tsamples\tp\tp_se\tlogit_diff\tlogit_diff_se\tkl\tkl_se\n", out.stream);
+          "over them; p_ci: 95 %, bootstrap over the fact's own draws; normalised: p / |high - low| of the fact\n"
+          "id\tchart\ttokens\tlayer\tsamples\tp\tp_se\tlogit_diff\tlogit_diff_se\tkl\tkl_se\tp_ci_low\tp_ci_high\t"
+          "normalised\tlogp\trank\n", out.stream);
     for (int i = 0; i < to->trace->n_charts && !failed; i++)
         for (int c = 0; c < LAC_N_CATEGORIES && !failed; c++) {
             lac_fact_rows rows[SHOWN];
@@ -67,7 +94,7 @@ lac_status lac_save_fact_effects(const lac_saving *to)
             for (int m = 0; m < SHOWN && !failed; m++)
                 failed = lac_fact_rows_category(&rows[m], to->trace, &to->stats->draws, i, shown[m], (lac_category)c,
                                                 &scratch, to->err);
-            if (!failed) put_fact_effects(out.stream, to, i, (lac_category)c, rows);
+            if (!failed) failed = put_fact_effects(out.stream, to, i, (lac_category)c, rows, &scratch);
         }
     lac_arena_release(&scratch);
     if (!failed) return lac_writer_commit(&out, to->err);

@@ -8,11 +8,20 @@
  *   charts    [{name, kind, severed, window, columns,
  *               spans: [[from, to], ...] the layers [from, to) that a column patches, for mlp and attn
  *               means: [metric][group][column] = [n, score, low, high, effect, se, ci_low, ci_high,
- *                                              noise_ci_low, noise_ci_high], n alone where it is 0}]
+ *                                              noise_ci_low, noise_ci_high], n alone where it is 0
+ *               controls: {token: [metric][column], layer: [metric], each [n, effect, ci_low, ci_high]}
+ *               ranking: {words, rank: [layer], tied: [layer]} where columns are layers}]
+ *   noop      the largest change of p when a run's own value is put back
+ *   mask      {chart, from, past, share}: the layers [from, past) of mask.json; null where there is none
  *   traces    [{id, prompt, subject, tokens, begin, end, answer, foil, partner, split, draws, high: [metric], low: [metric],
  *               cells: [chart] base64 of float32 score [metric][token][column], then of the upper halves of the float32
  *                      half-widths [metric][token][column], little-endian}]
  *   left_out  [{id, prompt, reason}]
+ *
+ * Of a comparison the object is the trace before, and holds beside that
+ *
+ *   after     the same of the trace after, the same charts and facts in the same order
+ *   changes   [chart][metric][group][column] = [n, after - before, ci_low, ci_high], paired, for the first metrics alone
  *
  * Text comes from models and fact files and is never markup: it goes in as JSON strings, and "<" as \u003c, so that
  * nothing in it can end the script element that it stands in. */
@@ -73,6 +82,16 @@ static void put_names(FILE *to, const char *name, const char *const *text, int n
     fputc(']', to);
 }
 
+static void put_array(FILE *to, size_t n_first, const double *x, size_t n)
+{
+    fprintf(to, "[%zu", n_first);
+    for (size_t k = 0; k < n && n_first; k++) {
+        fputc(',', to);
+        put_number(to, x[k]);
+    }
+    fputc(']', to);
+}
+
 /* ---- charts ------------------------------------------------------------------------------------------------------- */
 
 static void put_means(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, int which)
@@ -84,12 +103,7 @@ static void put_means(FILE *to, const lac_trace *trace, const lac_trace_stats *s
         const double value[] = {e->score, e->low, e->high, e->effect, e->se, e->ci_low, e->ci_high,
                                 e->noise_ci_low, e->noise_ci_high};
         fputs(i == 0 ? "[[[" : col ? "," : group ? "],[" : "]],[[", to);
-        fprintf(to, "[%zu", e->n);
-        for (size_t k = 0; k < sizeof value / sizeof *value && e->n; k++) {
-            fputc(',', to);
-            put_number(to, value[k]);
-        }
-        fputc(']', to);
+        put_array(to, e->n, value, sizeof value / sizeof *value);
     }
     fputs("]]]", to);
 }
@@ -105,7 +119,60 @@ static void put_spans(FILE *to, const lac_trace *trace, const lac_chart *chart)
     fputc(']', to);
 }
 
-static void put_charts(FILE *to, const lac_trace *trace, const lac_trace_stats *stats)
+static void put_effect(FILE *to, const lac_effect *e)
+{
+    const double value[] = {e->effect, e->ci_low, e->ci_high};
+    put_array(to, e->n, value, 3);
+}
+
+static void put_controls(FILE *to, const lac_controls *controls, int n_cols)
+{
+    fputs(",\n\"controls\":{\"token\":", to);
+    for (int i = 0; i < LAC_N_METRICS * n_cols; i++) {
+        fputs(i == 0 ? "[[" : i % n_cols ? "," : "],[", to);
+        put_effect(to, &controls->token[i]);
+    }
+    fputs("]],\"layer\":", to);
+    for (int m = 0; m < LAC_N_METRICS; m++) {
+        fputc(m ? ',' : '[', to);
+        put_effect(to, &controls->layer[m]);
+    }
+    fputs("]}", to);
+}
+
+static lac_status put_ranking(FILE *to, const lac_ranking *ranking, lac_err *err)
+{
+    lac_arena scratch = {0};
+    const char *words = lac_ranking_words(ranking, &scratch, err);
+    if (words && ranking->n) {
+        fputs(",\n\"ranking\":{\"words\":", to);
+        put_text(to, words);
+        for (int l = 0; l < ranking->n_layers; l++) fprintf(to, "%s%d", l ? "," : ",\"rank\":[", ranking->rank[l]);
+        for (int l = 0; l < ranking->n_layers; l++) fprintf(to, "%s%d", l ? "," : "],\"tied\":[", ranking->tied[l]);
+        fputs("]}", to);
+    }
+    lac_arena_release(&scratch);
+    return words ? LAC_OK : err->code;
+}
+
+static void put_mask(FILE *to, const lac_trace *trace, const lac_trace_stats *stats)
+{
+    const lac_suggestion *s = &stats->suggestion;
+    fputs(",\"noop\":", to);
+    put_number(to, stats->noop);
+    fputs(",\"mask\":", to);
+    if (s->to == s->from) {
+        fputs("null", to);
+        return;
+    }
+    fprintf(to, "{\"from\":%d,\"past\":%d", s->from, s->to);
+    put_named(to, "chart", trace->charts[s->chart].name);
+    fputs(",\"share\":", to);
+    put_number(to, s->share);
+    fputc('}', to);
+}
+
+static lac_status put_charts(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, lac_err *err)
 {
     static const char *const severed[LAC_N_SEVERS] = {NULL, "MLP", "attention"};
     fputs(",\n\"charts\":[", to);
@@ -118,9 +185,12 @@ static void put_charts(FILE *to, const lac_trace *trace, const lac_trace_stats *
         if (chart->kind == LAC_MLP || chart->kind == LAC_ATTN) put_spans(to, trace, chart);
         fputs(",\n\"means\":", to);
         put_means(to, trace, stats, i);
+        put_controls(to, &stats->controls[i], chart->n_cols);
+        if (lac_over_layers(chart) && put_ranking(to, &stats->rankings[i], err)) return err->code;
         fputc('}', to);
     }
     fputc(']', to);
+    return LAC_OK;
 }
 
 /* ---- facts -------------------------------------------------------------------------------------------------------- */
@@ -199,14 +269,14 @@ static lac_status put_fact(FILE *to, const lac_trace *trace, const lac_traced *t
     return LAC_OK;
 }
 
-/* How many of the traced facts get maps. */
-static size_t facts_that_fit(const lac_trace *trace)
+/* How many of the traced facts get maps in so many bytes. */
+static size_t facts_that_fit(const lac_trace *trace, size_t room)
 {
     size_t bytes = 0, n = 0;
     for (size_t i = 0; i < trace->n; i++) {
         if (trace->facts[i].left_out) continue;
         for (int k = 0; k < trace->n_charts; k++) bytes += 8 * cells_of(&trace->facts[i], &trace->charts[k]);
-        if (bytes > LAC_PAGE_BYTES) break;
+        if (bytes > room) break;
         n++;
     }
     return n;
@@ -241,9 +311,10 @@ static lac_status put_facts(FILE *to, const lac_trace *trace, size_t n_maps, lac
 
 /* ---- the page ----------------------------------------------------------------------------------------------------- */
 
-static lac_status put_trace(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, lac_err *err)
+/* All but the brace that ends it. */
+static lac_status put_trace(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, size_t room, lac_err *err)
 {
-    size_t n_maps = facts_that_fit(trace);
+    size_t n_maps = facts_that_fit(trace, room);
     fprintf(to, "{\"layers\":%d,\"heads\":%d,\"facts\":%zu,\"traced\":%zu,\"maps\":%zu", trace->n_layers, trace->n_heads,
             trace->n, trace->n_traced, n_maps);
     fputs(",\"sigma\":", to);
@@ -258,27 +329,93 @@ static lac_status put_trace(FILE *to, const lac_trace *trace, const lac_trace_st
     put_names(to, "groups", lac_category_name, LAC_N_CATEGORIES);
     put_numbers(to, "high", stats->high, LAC_N_METRICS);
     put_numbers(to, "low", stats->low, LAC_N_METRICS);
-    put_charts(to, trace, stats);
-    lac_status status = put_facts(to, trace, n_maps, err);
-    fputs("}\n", to);
-    return status;
+    put_mask(to, trace, stats);
+    return put_charts(to, trace, stats, err) ? err->code : put_facts(to, trace, n_maps, err);
 }
 
 typedef struct {
     const lac_trace *trace;
     const lac_trace_stats *stats;
+    const lac_comparison *comparison; /* or NULL; then trace and stats are those before and after */
 } contents;
+
+static void put_changes(FILE *to, const lac_comparison *c)
+{
+    fputs(",\n\"changes\":[", to);
+    for (int i = 0; i < c->n_charts; i++) {
+        const int C = c->before.charts[c->charts[i][0]].n_cols;
+        for (int k = 0; k < LAC_N_COMPARED * LAC_N_CATEGORIES * C; k++) {
+            const int col = k % C, group = k / C % LAC_N_CATEGORIES, m = k / C / LAC_N_CATEGORIES;
+            const lac_change *x = lac_change_at(c, i, m, (lac_category)group, col);
+            const double value[] = {x->difference, x->ci.low, x->ci.high};
+            fputs(k == 0 ? i ? ",\n[[[" : "[[[" : col ? "," : group ? "],[" : "]],[[", to);
+            put_array(to, x->n, value, 3);
+        }
+        fputs("]]]", to);
+    }
+    fputc(']', to);
+}
 
 static lac_status fill(FILE *to, void *context, lac_err *err)
 {
     const contents *c = context;
-    return put_trace(to, c->trace, c->stats, err);
+    const size_t room = LAC_PAGE_BYTES / (c->comparison ? 2 : 1);
+    if (put_trace(to, &c->trace[0], &c->stats[0], room, err)) return err->code;
+    if (c->comparison) {
+        fputs(",\n\"after\":", to);
+        if (put_trace(to, &c->trace[1], &c->stats[1], room, err)) return err->code;
+        fputc('}', to);
+        put_changes(to, c->comparison);
+    }
+    fputs("}\n", to);
+    return LAC_OK;
+}
+
+static lac_status write_page(const char *dir, contents *c, lac_err *err)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/page.html", dir);
+    return lac_page_write(path, "plots/page.html", "@TRACE@", fill, c, err);
 }
 
 lac_status lac_trace_page(const lac_trace *trace, const lac_trace_stats *stats, const char *dir, lac_err *err)
 {
-    char path[1200];
     contents c = {.trace = trace, .stats = stats};
-    snprintf(path, sizeof path, "%s/page.html", dir);
-    return lac_page_write(path, "plots/page.html", "@TRACE@", fill, &c, err);
+    return write_page(dir, &c, err);
+}
+
+/* The trace on one side with the charts of both alone, in the comparison's order. */
+static lac_status charts_of_both(lac_trace *out, const lac_comparison *c, int side, lac_arena *arena, lac_err *err)
+{
+    const lac_trace *all = side ? &c->after : &c->before;
+    const size_t n = (size_t)c->n_charts;
+    *out = *all;
+    out->n_charts = c->n_charts;
+    out->charts = LAC_NEW(arena, lac_chart, n, err);
+    out->facts = LAC_NEW(arena, lac_traced, all->n, err);
+    if (!out->charts || !out->facts) return err->code;
+    for (size_t i = 0; i < n; i++) out->charts[i] = all->charts[c->charts[i][side]];
+    for (size_t k = 0; k < all->n; k++) {
+        out->facts[k] = all->facts[k];
+        float **value = out->facts[k].grid.value = LAC_NEW(arena, float *, n, err);
+        if (!value) return err->code;
+        for (size_t i = 0; i < n; i++) value[i] = all->facts[k].grid.value[c->charts[i][side]];
+    }
+    return LAC_OK;
+}
+
+lac_status lac_comparison_page(const lac_comparison *comparison, const char *dir, lac_err *err)
+{
+    lac_arena arena = {0};
+    lac_trace trace[2];
+    lac_trace_stats stats[2];
+    contents c = {trace, stats, comparison};
+    lac_status status = LAC_OK;
+    for (int side = 0; side < 2 && !status; side++) {
+        status = charts_of_both(&trace[side], comparison, side, &arena, err);
+        if (!status) status = lac_trace_statistics(&stats[side], &trace[side], &arena, err);
+    }
+    if (!status) status = write_page(dir, &c, err);
+    lac_arena_release(&arena);
+    return status;
 }

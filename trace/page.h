@@ -6,11 +6,14 @@
 #ifndef LAC_TRACE_PAGE_H
 #define LAC_TRACE_PAGE_H
 
-#include "trace/stats.h"
+#include "trace/compare.h"
 
 enum { LAC_PAGE_BYTES = 10 << 20 }; /* of cells, as they stand in the file */
 
 /* Writes dir/page.html. */
 lac_status lac_trace_page(const lac_trace *trace, const lac_trace_stats *stats, const char *dir, lac_err *err);
+
+/* The same of two traces, their maps side by side. */
+lac_status lac_comparison_page(const lac_comparison *comparison, const char *dir, lac_err *err);
 
 #endif

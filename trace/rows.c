@@ -263,6 +263,22 @@ static void noise_intervals(lac_row_stat *out, const lac_fact_rows *rows, const 
     }
 }
 
+lac_status lac_fact_row_noise(lac_interval *out, const lac_fact_rows *rows, size_t row, int n_samples,
+                              const lac_draws *draws, lac_err *err)
+{
+    size_t C = rows->cols, first = draws->first[rows->fact[row]];
+    lac_arena scratch = {0};
+    float *means = lac_alloc_raw(&scratch, LAC_RESAMPLES * C, sizeof *means, err);
+    if (means && n_samples > 1)
+        gemm_nn(means, C, draws->weight + first, draws->n, rows->sample + first * C, C, LAC_RESAMPLES, C, (size_t)n_samples, 0);
+    for (size_t c = 0; c < C && means; c++) {
+        lac_interval around = n_samples > 1 ? interval_of(means, C, c) : (lac_interval){NAN, NAN};
+        out[c] = (lac_interval){rows->origin[row * C + c] + around.low, rows->origin[row * C + c] + around.high};
+    }
+    lac_arena_release(&scratch);
+    return means ? LAC_OK : err->code;
+}
+
 lac_status lac_fact_rows_stats(lac_row_stat *out, const lac_fact_rows *rows, const lac_draws *draws, lac_err *err)
 {
     size_t n = rows->n, C = rows->cols;

@@ -70,6 +70,10 @@ typedef struct {
 /* One for each column. */
 lac_status lac_fact_rows_stats(lac_row_stat *out, const lac_fact_rows *rows, const lac_draws *draws, lac_err *err);
 
+/* One row's own intervals over its fact's noise draws, for each column; NaN where there is one draw. */
+lac_status lac_fact_row_noise(lac_interval *out, const lac_fact_rows *rows, size_t row, int n_samples,
+                              const lac_draws *draws, lac_err *err);
+
 /* How often each of n items is drawn when n are, with replacement: count [resamples, n]. */
 void lac_resample_counts(float *count, size_t resamples, size_t n, lac_rng *rng);
 

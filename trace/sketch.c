@@ -1,10 +1,13 @@
 /* Heatmaps that a terminal can show:
  *
- *   token \ layer    0  1  2  3        p(answer)  clean 0.930   corrupted 0.040
- *   0 The*           ·  ░  ·  ·
+ *   token \ layer    0  1  2  3        hidden: effect on p( Seoul), up to 0.890;  clean 0.930  corrupted 0.040
+ *   0 The*           ·  ░  ·  -
  *   1  tower*        █  ▓  ░  ·        <- last subject token
  *
- * Five steps from low (or zero effect) to the map's highest value. */
+ * Five steps from zero effect to the map's largest, either way: what goes the other way by a fifth of that or more is
+ * shown as "-", by three fifths or more as "=", as the pictures have a dash there.  A map of too many columns for a
+ * terminal is named, with the way to see it. */
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -13,10 +16,14 @@
 
 static const char *shade(double value, double top)
 {
-    static const char *const steps[] = {"·", "░", "▒", "▓", "█"};
-    double x = top > 0 ? value / top : 0;
-    int i = (int)(x * 5);
-    return steps[i < 0 ? 0 : i > 4 ? 4 : i];
+    static const char *const steps[] = {"·", "░", "▒", "▓", "█"}, *const other_way[] = {"·", "-", "-", "=", "="};
+    int i = top > 0 && isfinite(value) ? (int)(fabs(value) / top * 5) : 0;
+    return (value < 0 ? other_way : steps)[i > 4 ? 4 : i];
+}
+
+static void widen(double *top, double effect)
+{
+    if (fabs(effect) > *top) *top = fabs(effect); /* false for NaN */
 }
 
 /* Code points, near enough to columns for a label. */
@@ -55,30 +62,37 @@ static void row(FILE *to, const double *effect, int n_layers, double top)
 
 enum { MAX_SKETCH_LAYERS = 256, LABEL = 18 };
 
+/* Whether a terminal can show the chart; says so where it cannot. */
+static bool fits(FILE *to, const lac_chart *chart)
+{
+    if (chart->n_cols <= MAX_SKETCH_LAYERS) return true;
+    fprintf(to, "%s: %d columns, more than fit here; see page.html, or the pictures in plots/\n", chart->name, chart->n_cols);
+    return false;
+}
+
 void lac_trace_sketch(FILE *to, const lac_trace *trace, const lac_traced *traced, int which)
 {
     const lac_grid *g = &traced->grid;
     const lac_chart *chart = &trace->charts[which];
-    if (traced->left_out || chart->n_cols > MAX_SKETCH_LAYERS) return;
-    double top = 0, effect[MAX_SKETCH_LAYERS], high = g->high[LAC_PROB], low = lac_low_mean(g, LAC_PROB);
+    if (traced->left_out || !fits(to, chart)) return;
+    double top = 0, effect[MAX_SKETCH_LAYERS], low = lac_low_mean(g, LAC_PROB);
     size_t width = LABEL;
     for (int t = 0; t < g->n_tokens; t++) {
-        for (int col = 0; col < chart->n_cols; col++) {
-            double e = lac_effect_of(trace, LAC_PROB, lac_cell_mean(g, chart, which, LAC_PROB, t, col), high, low);
-            if (e > top) top = e;
-        }
+        for (int col = 0; col < chart->n_cols; col++) widen(&top, lac_cell_effect(trace, traced, which, t, col));
         if (columns(traced->tokens[t]) + 6 > width) width = columns(traced->tokens[t]) + 6;
     }
     if (width > 28) width = 28;
     header(to, "token \\ layer", width, chart->n_cols);
-    fprintf(to, "   %s: p(%s)  clean %.3f  corrupted %.3f\n", chart->name, traced->answer, high, low);
+    fprintf(to, "   %s: effect on p(%s), up to %.3f;  clean %.3f", chart->name, traced->answer, top, g->high[LAC_PROB]);
+    if (isfinite(low)) fprintf(to, "  corrupted %.3f", low);
+    fputc('\n', to);
     for (int t = 0; t < g->n_tokens; t++) {
         char text[128];
         bool subject = t >= g->begin && t < g->end;
         snprintf(text, sizeof text, "%2d %.100s%s", t, traced->tokens[t], subject ? "*" : "");
         label(to, text, width);
         for (int col = 0; col < chart->n_cols; col++)
-            effect[col] = lac_effect_of(trace, LAC_PROB, lac_cell_mean(g, chart, which, LAC_PROB, t, col), high, low);
+            effect[col] = lac_cell_effect(trace, traced, which, t, col);
         row(to, effect, chart->n_cols, top);
         fputs(t == g->end - 1 ? "   <- last subject token\n" : "\n", to);
     }
@@ -87,13 +101,11 @@ void lac_trace_sketch(FILE *to, const lac_trace *trace, const lac_traced *traced
 void lac_trace_sketch_average(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, int which)
 {
     const lac_chart *chart = &trace->charts[which];
-    if (chart->n_cols > MAX_SKETCH_LAYERS) return;
+    if (!fits(to, chart)) return;
     double top = 0, effect[MAX_SKETCH_LAYERS];
     for (int c = 0; c < LAC_N_CATEGORIES; c++)
-        for (int col = 0; col < chart->n_cols; col++) {
-            double e = lac_effect_at(stats, trace, which, LAC_PROB, (lac_category)c, col)->effect;
-            if (e > top) top = e;
-        }
+        for (int col = 0; col < chart->n_cols; col++)
+            widen(&top, lac_effect_at(stats, trace, which, LAC_PROB, (lac_category)c, col)->effect);
     header(to, "tokens \\ layer", LABEL, chart->n_cols);
     fprintf(to, "   %s: mean effect on p(answer), %zu facts, up to %.3f\n", chart->name, trace->n_traced, top);
     for (int c = 0; c < LAC_N_CATEGORIES; c++) {
@@ -110,13 +122,6 @@ void lac_trace_sketch_average(FILE *to, const lac_trace *trace, const lac_trace_
 
 /* ---- before and after -------------------------------------------------------------------------------------------- */
 
-static double cell_effect(const lac_trace *trace, const lac_traced *fact, int chart, int t, int col)
-{
-    const lac_grid *g = &fact->grid;
-    double score = lac_cell_mean(g, &trace->charts[chart], chart, LAC_PROB, t, col);
-    return lac_effect_of(trace, LAC_PROB, score, g->high[LAC_PROB], lac_low_mean(g, LAC_PROB));
-}
-
 void lac_comparison_sketch(FILE *to, const lac_comparison *c, size_t pair, int chart)
 {
     const lac_trace *trace[2] = {&c->before, &c->after};
@@ -125,12 +130,9 @@ void lac_comparison_sketch(FILE *to, const lac_comparison *c, size_t pair, int c
     int C = c->before.charts[which[0]].n_cols, T = fact[0]->grid.n_tokens;
     const char *between = C <= 20 ? "  |" : "| ";
     double top = 0, effect[MAX_SKETCH_LAYERS];
-    if (C > MAX_SKETCH_LAYERS) return;
+    if (!fits(to, &c->before.charts[which[0]])) return;
     for (int k = 0; k < 2; k++)
-        for (int i = 0; i < T * C; i++) {
-            double e = cell_effect(trace[k], fact[k], which[k], i / C, i % C);
-            if (e > top) top = e;
-        }
+        for (int i = 0; i < T * C; i++) widen(&top, lac_cell_effect(trace[k], fact[k], which[k], i / C, i % C));
     fprintf(to, "%s: effect on p(%s) of fact %d before | after, up to %.3f; clean %.3f | %.3f\n",
             c->before.charts[which[0]].name, fact[0]->answer, fact[0]->fact->id, top, fact[0]->grid.high[LAC_PROB],
             fact[1]->grid.high[LAC_PROB]);
@@ -143,7 +145,7 @@ void lac_comparison_sketch(FILE *to, const lac_comparison *c, size_t pair, int c
         snprintf(text, sizeof text, "%2d %.100s%s", t, fact[0]->tokens[t], subject ? "*" : "");
         label(to, text, LABEL);
         for (int k = 0; k < 2; k++) {
-            for (int col = 0; col < C; col++) effect[col] = cell_effect(trace[k], fact[k], which[k], t, col);
+            for (int col = 0; col < C; col++) effect[col] = lac_cell_effect(trace[k], fact[k], which[k], t, col);
             if (k) fputs(between, to);
             row(to, effect, C, top);
         }

@@ -50,6 +50,9 @@ static inline const lac_effect *lac_effect_at(const lac_trace_stats *stats, cons
     return stats->effects[chart] + ((size_t)metric * LAC_N_CATEGORIES + (size_t)category) * C + (size_t)col;
 }
 
+/* A cell's mean effect on p over its fact's draws. */
+double lac_cell_effect(const lac_trace *trace, const lac_traced *fact, int chart, int t, int col);
+
 /* A fact's mean over a category's tokens; NaN where it has none, or they were not asked for. */
 double lac_category_value(const lac_trace *trace, const lac_traced *fact, int chart, lac_metric metric,
                           lac_category category, int col);

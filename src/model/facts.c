@@ -1,5 +1,5 @@
 /* Facts from files in three forms (CounterFact: Meng et al. 2022; its flat copy: github.com/zjunlp/EasyEdit), and where
- * a subject's tokens are (ROME, github.com/kmeng01/rome, causal_trace.py find_token_range). */
+ * a subject's tokens are. */
 #include "model/facts.h"
 
 #include <string.h>
@@ -208,20 +208,60 @@ cJSON *lac_fact_json(const lac_fact *fact)
 
 /* ---- the subject's tokens ---------------------------------------------------------------------------------------- */
 
-static char *drop_blanks(char *text)
+/* An id's reach into the text that all of them say: how many of its bytes stand whole once the id is there, and whether
+ * a part of the next character does. */
+typedef struct {
+    size_t whole;
+    bool part;
+} reach;
+
+/* The first bytes in which text and said agree, up to the end of a character. */
+static size_t agreed(const char *text, const char *said)
 {
-    char *to = text;
-    for (const char *from = text; from && *from; from++)
-        if (*from != ' ') *to++ = *from;
-    if (text) *to = '\0';
-    return text;
+    size_t n = 0;
+    while (text[n] && text[n] == said[n]) n++;
+    while (n && ((unsigned char)text[n] & 0xC0) == 0x80) n--;
+    return n;
 }
 
-/* The first occurrence of subject behind head, where whole begins with that. */
-static const char *find_behind(const char *whole, const char *head, const char *subject)
+/* Every beginning of the ids decoded: where a character is cut, its last characters are no longer the text's. */
+static lac_status find_reaches(reach *at, const char *text, const lac_tokenizer *t, const lac_ids *ids, lac_arena *arena,
+                               lac_err *err)
+{
+    lac_arena scratch = {.limit = arena->limit};
+    lac_status status = LAC_OK;
+    for (size_t i = 0, before = 0; i < ids->n && !status; before = at[i++].whole) {
+        lac_arena_reset(&scratch);
+        const char *said = lac_decode(t, ids->id, i + 1, false, &scratch, err);
+        if (!said) {
+            status = err ? err->code : LAC_ERR_MEMORY;
+            break;
+        }
+        size_t whole = agreed(text, said);
+        at[i].whole = whole > before ? whole : before;
+        at[i].part = strlen(said) > at[i].whole;
+    }
+    lac_arena_release(&scratch);
+    return status;
+}
+
+/* Without its blanks; at[i] follows, where at is given. */
+static void drop_blanks(char *text, reach *at, size_t n)
+{
+    size_t used = 0, k = 0;
+    for (size_t i = 0;; i++) {
+        while (k < n && at[k].whole <= i) at[k++].whole = used;
+        if (!text[i]) break;
+        if (text[i] != ' ') text[used++] = text[i];
+    }
+    text[used] = '\0';
+}
+
+/* The first occurrence of subject behind head, where text begins with that. */
+static const char *find_behind(const char *text, const char *head, const char *subject)
 {
     size_t n = strlen(head);
-    return subject[0] ? strstr(whole + (strncmp(whole, head, n) ? 0 : n), subject) : NULL;
+    return subject[0] ? strstr(text + (strncmp(text, head, n) ? 0 : n), subject) : NULL;
 }
 
 lac_status lac_subject_range(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *subject,
@@ -233,38 +273,26 @@ lac_status lac_subject_range(int *begin, int *end, const lac_tokenizer *t, const
 lac_status lac_subject_range_behind(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *head,
                                     const char *subject, lac_arena *arena, lac_err *err)
 {
-    /* Every token alone, then their join, as ROME does: a character split between tokens becomes several U+FFFD in
-     * it.  Where ROME stops, because a Llama-style tokenizer drops each token's leading blank, blanks do not count. */
-    const char **piece = LAC_NEW(arena, const char *, ids->n + 1, err);
-    if (!piece) return LAC_ERR_MEMORY;
-    size_t total = 0;
-    for (size_t i = 0; i < ids->n; i++) {
-        if (!(piece[i] = lac_decode(t, &ids->id[i], 1, false, arena, err))) return err ? err->code : LAC_ERR_MEMORY;
-        total += strlen(piece[i]);
-    }
-    char *whole = LAC_NEW(arena, char, total + 1, err);
-    if (!whole) return LAC_ERR_MEMORY;
-    for (size_t i = 0, at = 0; i < ids->n; at += strlen(piece[i]), i++) memcpy(whole + at, piece[i], strlen(piece[i]));
-
-    const char *found = find_behind(whole, head, subject);
-    if (!found && subject[0]) {
+    char *text = lac_decode(t, ids->id, ids->n, false, arena, err);
+    reach *at = LAC_NEW(arena, reach, ids->n + 1, err);
+    if (!text || !at || find_reaches(at, text, t, ids, arena, err)) return err ? err->code : LAC_ERR_MEMORY;
+    const char *found = find_behind(text, head, subject);
+    if (!found && subject[0]) { /* some decoders put blanks of their own between tokens, or take some away */
         char *bare = lac_strdup(arena, subject, err), *bare_head = lac_strdup(arena, head, err);
         if (!bare || !bare_head) return LAC_ERR_MEMORY;
-        for (size_t i = 0; i < ids->n; i++)
-            if (!(piece[i] = drop_blanks(lac_strdup(arena, piece[i], err)))) return LAC_ERR_MEMORY;
-        drop_blanks(whole);
-        subject = drop_blanks(bare);
-        found = find_behind(whole, drop_blanks(bare_head), subject);
+        drop_blanks(text, at, ids->n);
+        drop_blanks(bare, NULL, 0);
+        drop_blanks(bare_head, NULL, 0);
+        found = find_behind(text, bare_head, subject = bare);
     }
     if (!found)
         return lac_fail(err, LAC_ERR_DATA, "the subject \"%.100s\" is not to be found in the decoded tokens \"%.200s\"",
-                        subject, whole);
-    size_t first = (size_t)(found - whole), last = first + strlen(subject), at = 0;
+                        subject, text);
+    const size_t first = (size_t)(found - text), past = first + strlen(subject);
     *begin = *end = -1;
     for (size_t i = 0; i < ids->n && *end < 0; i++) {
-        at += strlen(piece[i]);
-        if (*begin < 0 && at > first) *begin = (int)i;
-        if (at >= last) *end = (int)i + 1;
+        if (*begin < 0 && (at[i].whole > first || (at[i].whole == first && at[i].part))) *begin = (int)i;
+        if (at[i].whole >= past) *end = (int)i + 1;
     }
     return LAC_OK;
 }

@@ -52,8 +52,10 @@ const char *lac_facts_note(const lac_facts *facts);
 /* The fact as a record in ROME's form.  The caller owns it (cJSON_Delete); NULL where memory ends. */
 cJSON *lac_fact_json(const lac_fact *fact);
 
-/* Tokens [*begin, *end) of ids that hold the subject's first occurrence, as ROME finds them: every token decoded
- * alone, joined, the first token whose running end passes the start, the first whose running end reaches the end. */
+/* Tokens [*begin, *end) of ids that hold the subject's first occurrence in the text that they say, byte for byte: the
+ * first token with a byte of it and the last, so that a character may be split between tokens.  ROME (causal_trace.py,
+ * find_token_range) decodes each token alone; where it does not stop with an error over a split character or a blank
+ * that a Llama-style tokenizer drops, it finds the same. */
 lac_status lac_subject_range(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *subject,
                              lac_arena *arena, lac_err *err);
 

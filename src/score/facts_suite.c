@@ -31,6 +31,27 @@ static const char *form_text(const lac_fact *fact, lac_form form)
     return form == LAC_FORM_PROMPT ? fact->prompt : fact->paraphrase;
 }
 
+/* The prompt as a user's turn, the answer as the beginning of the reply. */
+static lac_status encode_turn(lac_choice *choice, const scoring *s, const char *text, const char *answer, lac_arena *arena,
+                              lac_err *err)
+{
+    const lac_tokenizer *t = s->model->tokenizer;
+    const char *turn = lac_chat_prompt(s->opts->chat, text, arena, err), *said = lac_strip(answer, arena, err);
+    lac_ids asked, reply;
+    if (!turn || !said || lac_encode(&asked, t, turn, strlen(turn), false, arena, err) ||
+        lac_encode(&reply, t, said, strlen(said), false, arena, err))
+        return err->code;
+    if (!reply.n || asked.n + reply.n > (size_t)s->model->config.context)
+        return lac_fail(err, LAC_ERR_DATA, "\"%.80s\" cannot be scored as a reply to \"%.80s\": together they have %zu "
+                        "tokens, and the model takes %d", answer, text, asked.n + reply.n, s->model->config.context);
+    int *ids = LAC_NEW(arena, int, asked.n + reply.n, err);
+    if (!ids) return err->code;
+    memcpy(ids, asked.id, asked.n * sizeof *ids);
+    memcpy(ids + asked.n, reply.id, reply.n * sizeof *ids);
+    *choice = (lac_choice){.ids = ids, .n = (int)(asked.n + reply.n), .n_scored = (int)reply.n};
+    return LAC_OK;
+}
+
 static lac_status encode_facts(scoring *s, lac_arena *arena, lac_err *err)
 {
     const lac_tokenizer *t = s->model->tokenizer;
@@ -47,8 +68,9 @@ static lac_status encode_facts(scoring *s, lac_arena *arena, lac_err *err)
             q->choice = LAC_NEW(arena, lac_choice, 1, err);
             q->n_choices = 1;
             if (!q->choice) return LAC_ERR_MEMORY;
-            lac_status status = fact->joined ? lac_choice_encode_joined(q->choice, t, text, answer, most, arena, err)
-                                             : lac_choice_encode(q->choice, t, text, answer, most, arena, err);
+            lac_status status = s->opts->chat  ? encode_turn(q->choice, s, text, answer, arena, err)
+                                : fact->joined ? lac_choice_encode_joined(q->choice, t, text, answer, most, arena, err)
+                                               : lac_choice_encode(q->choice, t, text, answer, most, arena, err);
             if (status) return status;
             s->places[s->n++] = (place){i, (lac_form)form};
         }

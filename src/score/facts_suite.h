@@ -7,7 +7,8 @@
  *   greedy     every token of the answer is the likeliest behind the prompt and the answer's tokens before it
  *
  * The answer is encoded behind the prompt, a space between them where the fact file has none; a joined fact's answer
- * follows its prompt at once. */
+ * follows its prompt at once.  In a chat layout the prompt is a user's turn, and the answer, encoded alone, begins the
+ * reply: the very tokens that lacuna trace --chat runs. */
 #ifndef LAC_FACTS_SUITE_H
 #define LAC_FACTS_SUITE_H
 
@@ -39,6 +40,7 @@ typedef struct {
 typedef struct {
     lac_items *items; /* or NULL */
     lac_progress *progress;
+    lac_chat chat; /* LAC_CHAT_NONE: the prompts as they stand */
 } lac_facts_opts;
 
 lac_status lac_facts_score(lac_facts_scores *scores, const lac_facts *facts, lac_run *run, const lac_model *model,
