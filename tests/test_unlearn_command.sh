@@ -42,6 +42,14 @@ cmp -s paper-a/model.safetensors code-a/model.safetensors && fail "both readings
 "$lacuna" unlearn "$model" $rows --mask paper-a/lacuna/mask.json --epochs 4 --lr 1e-3 --batch 6 --quiet --out masked \
     >/dev/null && cmp masked/model.safetensors paper-a/model.safetensors || fail "the mask written does not read back"
 
+"$lacuna" unlearn "$model" $rows --tensors 'model.layers.[01].mlp.*' --epochs 4 --lr 1e-3 --batch 6 --quiet --out matched \
+    >/dev/null && cmp matched/model.safetensors paper-a/model.safetensors || fail "patterns do not mean the mask they match"
+tr -d ' \t' <matched/lacuna/manifest.json | grep -q '"layers":null' || fail "the manifest names layers beside --tensors"
+for way in "--layers 0-5" "--parts mlp" "--mask paper-a/lacuna/mask.json"; do
+    refused 2 'both say what may change' unlearn "$model" $rows --tensors '*.mlp.*' $way
+done
+refused 1 'no tensor model.layers.9.' unlearn "$model" $rows --tensors '*.0.mlp.*,model.layers.9.*'
+
 sed 's/red balls/no idea/' forget.jsonl >other.jsonl
 for objective in adaptive-rmu ceu dpo grad-ascent grad-diff idk idk-dpo kl npo pdu rmu satimp simnpo task-vector undial wga; do
     own="--retain retain.jsonl"

@@ -217,8 +217,9 @@ static lac_status resolve(task *t, lac_err *err)
 
 int cmd_unlearn(int argc, char **argv)
 {
+    static const char layers[] = "0-5", parts[] = "mlp";
     task t = {.objective = "joint", .select = "last", .pairing = "deck",
-              .job = {LAC_JOB_DEFAULTS, .layers = "0-5", .parts = "mlp"}};
+              .job = {LAC_JOB_DEFAULTS, LAC_JOB_CHANGES(layers, parts)}};
     for (int k = 0; k < LAC_N_SETTINGS; k++) t.settings[k] = (double)NAN; /* not given */
     const lac_option options[] = {
         LAC_OPT("forget", &t.forget, "rows to forget, JSONL or JSON"),
