@@ -93,6 +93,31 @@ if [ -n "$browser" ]; then
         fail "the browser does not see all of the page"
 fi
 
+# ---- depth, and how it was made ---------------------------------------------------------------------------------------
+
+cat >deep.json <<JSON
+{"vars": {"model": "$model"},
+ "stages": [
+  {"name": "made", "run": "unlearn", "model": "\$model", "for": {"layers": ["4-7", {"name": "never", "value": "all"}]},
+   "options": {"forget": "$source/data/demo/forget.jsonl", "retain": "$source/data/demo/retain.jsonl", "limit": 16,
+               "layers": "\$layers", "lr": 1e-3, "epochs": 3, "batch": 16, "eos": false}},
+  {"name": "deep", "run": "depth", "model": "@made[layers=4-7]",
+   "options": {"full": "\$model", "retain": "@made[layers=never]", "data": "$source/data/demo/forget.jsonl", "limit": 4}}]}
+JSON
+run deep.json --out deep || fail "a study of depth: $(cat err.txt)"
+page=$(cat deep/report.html)
+grep -q 'id="depth"' <<<"$page" || fail "the page has no section depth"
+uds=$(tr -d ' \t\n' <deep/deep/depth.json | sed 's/.*"uds":\([^,]*\),.*/\1/')
+low=$(tr -d ' \t\n' <deep/deep/depth.json | sed 's/.*"uds_interval":\[\([^,]*\),.*/\1/')
+grep -qF ">$(printf '%.4g' "$uds")<" <<<"$page" || fail "the page does not show the depth score $uds"
+grep -qF ">$(printf '%.3f' "$low") to " <<<"$page" || fail "the page does not show the interval from $low"
+if command -v gnuplot >/dev/null; then
+    [ "$(grep -c '<figure class="picture">' <<<"$page")" -eq 1 ] || fail "the page has no picture of depth"
+fi
+grep -q ' --out deep --threads 1</pre>' <<<"$page" || fail "the command to repeat it does not say how many threads"
+cpu=$(sed -n 's/^model name[^:]*:[[:space:]]*/, /p' /proc/cpuinfo 2>/dev/null | head -n 1)
+grep -qF "Made with 1 thread$cpu." <<<"$page" || fail "the page does not say with how many threads it was made, and on what"
+
 # ---- what changed -------------------------------------------------------------------------------------------------------
 
 run small.json --out study --set limit=10 && fail "other settings passed for the same"
