@@ -79,6 +79,26 @@ sed 's/"output": "red balls."/"output": "No idea."/' forget.jsonl >refused.jsonl
     "$lacuna" unlearn $list --alternates refused.jsonl --out idk-rows >/dev/null &&
     cmp idk-one/model.safetensors idk-rows/model.safetensors || fail "a list of one line is not that line for each row"
 
+# dpo without other answers borrows those of rows to keep that are asked much the same, and says whose.
+for who in Ann Bob Cid; do
+    echo "{\"input\": \"The colour of $who is\", \"output\": \"$who-red\"}"
+    echo "{\"input\": \"Where does old $who live?\", \"output\": \"at $who-town\"}"
+done >asked.jsonl
+sed 's/Ann/Dan/g; s/Bob/Eva/g; s/Cid/Flo/g' asked.jsonl >others.jsonl
+borrow="$model --forget asked.jsonl --retain others.jsonl --objective dpo --layers 0-1 --epochs 1 --batch 6"
+said=$("$lacuna" unlearn $borrow --seed 1 --out dpo-a 2>&1 >/dev/null) && "$lacuna" unlearn $borrow --seed 1 --quiet --out dpo-b >/dev/null &&
+    "$lacuna" unlearn $borrow --seed 2 --quiet --out dpo-c >/dev/null || fail "dpo without other answers: $said"
+grep -q 'answers   those of the rows of others.jsonl' <<<"$said" || fail "the plan does not say whose answers dpo takes"
+lent() { tr -d ' \n\t' <"$1/lacuna/manifest.json" | grep -o '"borrowed":{[^}]*}' | grep -o '\[.*\]' | tr -d '[]'; }
+awk -F, 'NF != 6 { exit 1 } { for (i = 1; i <= 6; i++) if (($i + i) % 2) exit 1 }' <<<"$(lent dpo-a)" ||
+    fail "answers of another kind were borrowed: $(lent dpo-a)"
+[ "$(lent dpo-a)" = "$(lent dpo-b)" ] || fail "the same seed borrowed $(lent dpo-a) and $(lent dpo-b)"
+[ "$(lent dpo-a)" != "$(lent dpo-c)" ] || fail "two seeds borrowed the same answers"
+for line in $(lent dpo-a | tr ',' ' '); do sed -n "${line}p" others.jsonl; done >chosen.jsonl
+"$lacuna" unlearn $borrow --seed 1 --quiet --out dpo-given --alternates <(paste -d '\n' asked.jsonl chosen.jsonl |
+    sed 'N; s/\("input": "[^"]*"\).*\n.*\("output": .*\)/\1, \2/') >/dev/null &&
+    cmp dpo-a/model.safetensors dpo-given/model.safetensors || fail "borrowed answers are not the alternates they say"
+
 said=$("$lacuna" unlearn "$model" $rows --objective pdu --layers 0-1 --epochs 2 --batch 6 --out idle 2>&1 >/dev/null)
 grep -q 'lambda stays 100 throughout.*dual-warmup' <<<"$said" || fail "pdu is silent about a multiplier that never moves"
 said=$("$lacuna" unlearn "$model" $rows --objective pdu --dual-warmup 1 --layers 0-1 --epochs 2 --batch 6 --out moves 2>&1 \
@@ -110,7 +130,9 @@ refused 2 '--retain FILE is missing' unlearn "$model" --forget forget.jsonl
 refused 2 '--alpha often' unlearn "$model" $rows --layers 0-1 --alpha often
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr nan
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr -1
-refused 2 '--alternates FILE is missing' unlearn "$model" $rows --layers 0-1 --objective dpo
+sed 's/big dogs/red balls/' retain.jsonl >same.jsonl
+refused 1 'no row has another answer than forget.jsonl:1' unlearn "$model" --forget forget.jsonl --retain same.jsonl \
+    --layers 0-1 --objective dpo
 refused 2 '--refusals: --objective dpo' unlearn "$model" $rows --layers 0-1 --objective dpo --alternates other.jsonl \
     --refusals one.txt
 refused 2 'give one of them' unlearn "$model" $rows --layers 0-1 --objective idk --alternates other.jsonl --refusals one.txt

@@ -13,6 +13,7 @@
 typedef struct {
     const char *model, *out, *dtype, *schedule, *weigh, *chat, *layers, *parts, *tensors, *mask_file;
     const char *usual_layers, *usual_parts; /* what layers and parts hold where neither was given */
+    const char *answers; /* for the plan: where other answers come from; NULL: there are none, or they were given */
     bool eos;
     int batch_tokens, max_length, limit, lora;
     double lora_alpha;

@@ -111,7 +111,7 @@ typedef struct lac_objective {
     bool negates;                /* what was learnt is subtracted at the end, GAMMA times */
     bool reference_nll, at_layer;
     bool adaptive;               /* STEER counts in mean lengths of the states of the first update's rows to forget */
-    bool refuses;                /* refusals will do for alternates */
+    bool refuses;                /* refusals will do for alternates; else answers of rows to keep (borrow.h) */
     uint8_t reference_rows, whole; /* sets of sides; whole: those that --whole 1 takes with their prompts */
     lac_alternates alternates;
     const char *alpha;           /* default weight of the retain loss; NULL: it has none */
