@@ -99,8 +99,13 @@ lac_status recipe_select(bool *wanted, const recipe_plan *plan, const char *patt
 lac_status recipe_check_keys(const cJSON *object, const char *const *known, size_t n, const char *where,
                              lac_arena *arena, lac_err *err);
 
-/* ---- between recipe.c and recipe_text.c ---------------------------------------------------------------------------
- */
+/* ---- between recipe.c, recipe_expand.c and recipe_text.c --------------------------------------------------------- */
+
+/* One stage of the recipe, the index-th, into the stages of the plan: one for each of its points. */
+lac_status recipe_expand(recipe_plan *plan, const cJSON *json, size_t index, lac_arena *arena, lac_err *err);
+
+/* Letters, digits and these signs: it becomes part of a path, and stands in references. */
+bool recipe_is_plain(const char *text, const char *signs);
 
 /* Where names are looked up: the point's coordinates, then the variables. */
 typedef struct {

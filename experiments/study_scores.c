@@ -104,11 +104,27 @@ static lac_status check_ref(bool *any, recipe_ref *ref, const char *text, const 
     return lac_fail(err, LAC_ERR_DATA, "\"%s\" means no stage of the plan", text);
 }
 
+/* {"from": "stage:number", "at": {"axis": "name"}}: a stage that was not swept over an axis stands in the rows of those
+ * that were.  Returns the text, or NULL. */
+static const char *read_placed(study_column *column, const cJSON *item, lac_arena *arena, lac_err *err)
+{
+    static const char *const known[] = {"from", "at"};
+    const cJSON *one;
+    if (recipe_check_keys(item, known, 2, item->string, arena, err)) return NULL;
+    column->at = field(item, "at");
+    bool good = text_field(item, "from") && (!column->at || cJSON_IsObject(column->at));
+    cJSON_ArrayForEach(one, column->at) good = good && cJSON_IsString(one);
+    if (!good)
+        lac_fail(err, LAC_ERR_DATA, "\"%s\" wants {\"from\": \"stage:number\", \"at\": {\"axis\": \"name\"}}", item->string);
+    return good ? text_field(item, "from") : NULL;
+}
+
 static lac_status read_column(study_column *column, bool *any, const cJSON *item, const recipe_plan *plan,
                               lac_arena *arena, lac_err *err)
 {
-    const char *text = cJSON_GetStringValue(item);
     *column = (study_column){.title = item->string, .file = "eval.json"};
+    const char *text = cJSON_IsObject(item) ? read_placed(column, item, arena, err) : cJSON_GetStringValue(item);
+    if (err->code) return err->code;
     if (!text) return lac_fail(err, LAC_ERR_DATA, "\"%s\" wants a text, \"stage:number\"", item->string);
     if (check_ref(any, &column->stages, text, plan, arena, err)) return err->code;
     const char *rest = column->stages.rest;
@@ -250,31 +266,39 @@ static bool is_fixed(const recipe_ref *ref, const char *axis)
     return false;
 }
 
+static void add_axis(study_table *table, const char *axis, size_t most)
+{
+    if (study_axis_find(table, axis) == table->n_axes && table->n_axes < most) table->axis[table->n_axes++] = axis;
+}
+
 static lac_status find_axes(study_table *table, const recipe_plan *plan, lac_arena *arena, lac_err *err)
 {
     enum { MOST = 64 };
     table->axis = LAC_NEW(arena, const char *, MOST, err);
     if (!table->axis) return LAC_ERR_MEMORY;
-    for (size_t c = 0; c < table->n_columns; c++)
+    for (size_t c = 0; c < table->n_columns; c++) {
+        const cJSON *own;
         for (size_t i = 0; i < plan->n_stages; i++) {
             const recipe_stage *r = &plan->stage[i];
             if (!recipe_ref_fits(&table->column[c].stages, r)) continue;
-            for (size_t a = 0; a < r->n_at && table->n_axes < MOST; a++)
-                if (!is_fixed(&table->column[c].stages, r->at[a].axis) &&
-                    study_axis_find(table, r->at[a].axis) == table->n_axes)
-                    table->axis[table->n_axes++] = r->at[a].axis;
+            for (size_t a = 0; a < r->n_at; a++)
+                if (!is_fixed(&table->column[c].stages, r->at[a].axis)) add_axis(table, r->at[a].axis, MOST);
         }
+        cJSON_ArrayForEach(own, table->column[c].at) add_axis(table, own->string, MOST);
+    }
     return LAC_OK;
 }
 
-/* The row with a stage's coordinates, made where there is none. */
-static study_row *row_of(study_table *table, const recipe_ref *ref, const recipe_stage *r, lac_arena *arena,
+/* The row with a stage's coordinates, and the column's own; made where there is none. */
+static study_row *row_of(study_table *table, const study_column *column, const recipe_stage *r, lac_arena *arena,
                          lac_err *err)
 {
     const char **at = LAC_NEW(arena, const char *, table->n_axes, err);
     if (!at) return NULL;
-    for (size_t a = 0; a < table->n_axes; a++)
-        at[a] = is_fixed(ref, table->axis[a]) ? NULL : recipe_coordinate(r, table->axis[a]);
+    for (size_t a = 0; a < table->n_axes; a++) {
+        const char *own = text_field(column->at, table->axis[a]);
+        at[a] = own ? own : is_fixed(&column->stages, table->axis[a]) ? NULL : recipe_coordinate(r, table->axis[a]);
+    }
     for (size_t i = 0; i < table->n_rows; i++) {
         bool same = true;
         for (size_t a = 0; a < table->n_axes && same; a++) {
@@ -334,7 +358,7 @@ lac_status study_table_read(study_table *table, const study *s, lac_err *err)
             const study_column *column = &table->column[c];
             const size_t i = written[k];
             if (!recipe_ref_fits(&column->stages, &plan->stage[i])) continue;
-            study_row *row = row_of(table, &column->stages, &plan->stage[i], s->arena, err);
+            study_row *row = row_of(table, column, &plan->stage[i], s->arena, err);
             if (!row || read_number(&row->number[c], s, i, column, err)) return err->code;
         }
     leave_out_empty(table);

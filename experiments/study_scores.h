@@ -10,6 +10,7 @@
 typedef struct {
     const char *title, *file, *path; /* "eval.json", "forget.prompt.top1" */
     recipe_ref stages;
+    const cJSON *at; /* {"axis": "name"}: coordinates that its rows get beside their stages' own; or NULL */
 } study_column;
 
 typedef struct {

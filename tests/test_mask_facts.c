@@ -71,8 +71,9 @@ static void a_mask_file_means_what_the_options_mean(void **state)
     static const char *const texts[] = {
         "{\"layers\": [1], \"parts\": [\"mlp\"], \"why\": \"tracing said so\"}",
         "{\"tensors\": [\"model.layers.1.mlp.gate_proj.weight\", \"model.layers.1.mlp.up_proj.weight\","
-        " \"model.layers.1.mlp.down_proj.weight\"]}"};
-    for (int i = 0; i < 2; i++) {
+        " \"model.layers.1.mlp.down_proj.weight\"]}",
+        "{\"tensors\": [\"model.layers.1.mlp.*\"]}"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         write_bytes(path, texts[i], strlen(texts[i]));
         if (lac_mask_load(&b, &m, path, &arena, &err)) fail_msg("%s", err.msg);
         assert_memory_equal(a.trains, b.trains, a.n_tensors * sizeof *a.trains);
@@ -81,6 +82,7 @@ static void a_mask_file_means_what_the_options_mean(void **state)
         assert_int_equal(b.lowest, 1);
     }
     static const char *const bad[] = {"{\"tensors\": [\"model.layers.9.mlp.up_proj.weight\"]}",
+                                      "{\"tensors\": [\"model.layers.1.mlp.*\", \"model.layers.9.*\"]}",
                                       "{\"layers\": [7], \"parts\": []}",
                                       "{\"layers\": [1]}",
                                       "{\"layers\": [], \"parts\": [\"mlp\"]}",
@@ -96,6 +98,49 @@ static void a_mask_file_means_what_the_options_mean(void **state)
     }
     lac_arena_release(&arena);
     remove_dir(dir);
+}
+
+/* The names that a list of patterns trains, as a sentence; or what is wrong. */
+static void matched(char *text, size_t room, const char *patterns)
+{
+    lac_arena arena = {0};
+    lac_err err = {0};
+    lac_model m;
+    lac_mask mask;
+    tiny_model(&m, LAC_LLAMA, true, &arena);
+    if (lac_mask_match(&mask, &m, patterns, &arena, &err)) {
+        snprintf(text, room, "%s", err.msg);
+    } else {
+        size_t n = (size_t)snprintf(text, room, "%zu from %d:", mask.n_trained, mask.lowest);
+        for (size_t i = 0; i < m.n_tensors; i++)
+            if (mask.trains[i]) n += (size_t)snprintf(text + n, room - n, " %s", m.tensors[i].name);
+    }
+    lac_arena_release(&arena);
+}
+
+static void patterns_select_the_tensors_whose_names_match(void **state)
+{
+    (void)state;
+    static const char *const said[][2] = {
+        {"model.layers.1.mlp.down_proj.weight", "1 from 1: model.layers.1.mlp.down_proj.weight"},
+        {"model.layers.[0-1].mlp.down_proj.weight",
+         "2 from 0: model.layers.0.mlp.down_proj.weight model.layers.1.mlp.down_proj.weight"},
+        {"*.1.*.o_proj.*,model.norm.weight", "2 from 1: model.layers.1.self_attn.o_proj.weight model.norm.weight"},
+        {"*.1.mlp.down*,*.1.mlp.down*", "1 from 1: model.layers.1.mlp.down_proj.weight"}};
+    static const char *const wrong[][2] = {
+        {"*.1.mlp.down*,model.layers.[5-7].mlp.*", "no tensor model.layers.[5-7].mlp.*"},
+        {"*.1.mlp.down*,", "of an empty name"},
+        {"", "of an empty name"},
+        {"mlp", "no tensor mlp; its names read like model."}};
+    char text[2000];
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        matched(text, sizeof text, said[i][0]);
+        assert_string_equal(text, said[i][1]);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        matched(text, sizeof text, wrong[i][0]);
+        if (!strstr(text, wrong[i][1])) fail_msg("\"%s\" does not say \"%s\"", text, wrong[i][1]);
+    }
 }
 
 /* ---- facts ------------------------------------------------------------------------------------------------------- */
@@ -285,6 +330,7 @@ int main(void)
         cmocka_unit_test(layers_and_parts_select_what_they_say),
         cmocka_unit_test(a_selection_that_means_nothing_is_refused),
         cmocka_unit_test(a_mask_file_means_what_the_options_mean),
+        cmocka_unit_test(patterns_select_the_tensors_whose_names_match),
         cmocka_unit_test(known_1000_loads_whole),
         cmocka_unit_test(a_bad_fact_is_named_by_file_and_line),
         cmocka_unit_test(a_subjects_tokens_are_found),

@@ -1,5 +1,5 @@
-/* Every objective against PyTorch (tests/reference/make_objective_fixtures.py), through a model against finite
- * differences, and at the limits where one becomes another. */
+/* Every objective against PyTorch (tests/reference/make_objective_fixtures.py), on bare rows and through a tiny OLMo;
+ * through models of both families against finite differences; and at the limits where one becomes another. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -340,11 +340,12 @@ static void make_rows(world *w)
 }
 
 /* Two layers of which the first one's mlp trains, all random. */
-static void make_world(world *w)
+static void make_world_of(world *w, lac_family family)
 {
-    static const lac_config config = {
-        .family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 64, .n_heads = 4, .n_kv_heads = 2,
-        .head_dim = 8, .vocab = VOCAB, .context = 32, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
+    const lac_config config = {
+        .family = family, .norm = family == LAC_OLMO ? LAC_LAYERNORM : LAC_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 64,
+        .n_heads = 4, .n_kv_heads = family == LAC_OLMO ? 4 : 2, .head_dim = 8, .vocab = VOCAB, .context = 32,
+        .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
     lac_err err = {0};
     *w = (world){0};
     if (lac_model_layout(&w->model, &config, &w->arena, &err)) fail_msg("%s", err.msg);
@@ -359,6 +360,11 @@ static void make_world(world *w)
         w->mask.n_trained++;
         w->mask.n_parameters += t->rows * t->cols;
     }
+}
+
+static void make_world(world *w)
+{
+    make_world_of(w, LAC_LLAMA);
 }
 
 static void end_world(world *w)
@@ -424,7 +430,7 @@ static double held_loss_now(lac_piece *p, const float *d, const lac_item *items,
 }
 
 /* One batch of an objective, its model before training compared with the one that has moved since. */
-static void slope_equals_difference(const lac_objective *o, double retain_kl, double whole)
+static void slope_equals_difference(const lac_objective *o, lac_family family, double retain_kl, double whole)
 {
     world w;
     lac_piece p;
@@ -433,7 +439,7 @@ static void slope_equals_difference(const lac_objective *o, double retain_kl, do
     lac_item items[2 * N_ROWS];
     lac_group group = {0};
     const double weight[2] = {o->ascends ? -1 : 1, 1};
-    make_world(&w);
+    make_world_of(&w, family);
     lac_objective_defaults(settings, o);
     if (!isnan(settings[LAC_LAYER])) settings[LAC_LAYER] = 0;
     if (retain_kl == 1) settings[LAC_RETAIN_KL] = 1;
@@ -478,7 +484,8 @@ static void slope_equals_difference(const lac_objective *o, double retain_kl, do
     }
     const double slope = (side[0] - side[1]) / (2 * step * length);
     if (fabs(slope - length) > 0.01 * length)
-        fail_msg("%s: the gradient is %g long, the loss rises by %g", o->name, length, slope);
+        fail_msg("%s, %s: the gradient is %g long, the loss rises by %g", o->name,
+                 family == LAC_OLMO ? "olmo" : "llama", length, slope);
     lac_piece_release(&p);
     end_world(&w);
 }
@@ -486,13 +493,149 @@ static void slope_equals_difference(const lac_objective *o, double retain_kl, do
 static void gradients_through_a_model_equal_finite_differences(void **state)
 {
     (void)state;
-    for (size_t k = 0; lac_objective_at(k); k++) slope_equals_difference(lac_objective_at(k), 0, 0);
-    slope_equals_difference(&lac_objective_grad_diff, 1, 0);
-    slope_equals_difference(&lac_objective_npo, 1, 0);
-    slope_equals_difference(&lac_objective_kl, 0, 1);
-    slope_equals_difference(&lac_objective_undial, 0, 1);
-    slope_equals_difference(&lac_objective_rmu, 0, 1);
-    slope_equals_difference(&lac_objective_adaptive_rmu, 0, 1);
+    for (lac_family f = LAC_LLAMA; f <= LAC_OLMO; f++) {
+        for (size_t k = 0; lac_objective_at(k); k++) slope_equals_difference(lac_objective_at(k), f, 0, 0);
+        slope_equals_difference(&lac_objective_grad_diff, f, 1, 0);
+        slope_equals_difference(&lac_objective_npo, f, 1, 0);
+        slope_equals_difference(&lac_objective_kl, f, 0, 1);
+        slope_equals_difference(&lac_objective_undial, f, 0, 1);
+        slope_equals_difference(&lac_objective_rmu, f, 0, 1);
+        slope_equals_difference(&lac_objective_adaptive_rmu, f, 0, 1);
+    }
+}
+
+/* ---- through an OLMo, against PyTorch's autograd ------------------------------------------------------------------ */
+
+enum { MOST_SEQUENCES = 8, MOST_IDS = 16 };
+
+typedef struct {
+    int ids[MOST_SEQUENCES][MOST_IDS];
+    lac_sequence row[MOST_SEQUENCES];
+    lac_side side[MOST_SEQUENCES];
+    bool better[MOST_SEQUENCES];
+    size_t n;
+} sequences;
+
+static void read_sequences(sequences *all, const cJSON *file)
+{
+    const cJSON *s, *id;
+    cJSON_ArrayForEach(s, cJSON_GetObjectItem(file, "sequences"))
+    {
+        const size_t k = all->n++;
+        lac_sequence *row = &all->row[k];
+        assert_true(k < MOST_SEQUENCES);
+        *row = (lac_sequence){.ids = all->ids[k], .first_label = (size_t)number(file, "first")};
+        cJSON_ArrayForEach(id, cJSON_GetObjectItem(s, "ids")) all->ids[k][row->n++] = id->valueint;
+        all->side[k] = number(s, "side") == 0 ? LAC_FORGET : LAC_RETAIN;
+        all->better[k] = cJSON_IsTrue(cJSON_GetObjectItem(s, "better"));
+    }
+}
+
+/* As the trainer makes them: another answer beside its row, in its place, or not there. */
+static size_t make_items(lac_item *items, lac_group *group, lac_piece *p, const sequences *all)
+{
+    size_t n = 0;
+    lac_err err = {0};
+    *group = (lac_group){0};
+    for (size_t k = 0; k < all->n; k++) {
+        if (all->better[k]) continue;
+        lac_item *it = &items[n++];
+        *it = (lac_item){.row = &all->row[k], .side = all->side[k]};
+        const bool has_better = k + 1 < all->n && all->better[k + 1];
+        if (has_better && p->objective->alternates == LAC_ALTERNATES_BESIDE) it->better = &all->row[k + 1];
+        if (has_better && p->objective->alternates == LAC_ALTERNATES_IN_PLACE) it->row = &all->row[k + 1];
+        for (int j = 0; j < 2 && p->objective->reference_nll; j++)
+            if ((j ? it->better : it->row) && lac_piece_nll(p, &it->reference[j], j ? it->better : it->row, 1, &err))
+                fail_msg("%s", err.msg);
+        group->sequences[it->side]++;
+        group->tokens[it->side] += lac_piece_labels(p, it);
+    }
+    return n;
+}
+
+static void gradient_equals(const float *got, const cJSON *want, size_t n, const char *who)
+{
+    const double length = number(want, "length"), own = sqrt(lac_sum_squares(got, n));
+    const cJSON *x;
+    size_t i = 0;
+    if (!near(own, length, 0)) fail_msg("%s: the gradient is %.9g long, torch's %.9g", who, own, length);
+    cJSON_ArrayForEach(x, cJSON_GetObjectItem(want, "every_17th"))
+    {
+        assert_true(i < n);
+        if (!near((double)got[i], x->valuedouble, 1e-5 * length))
+            fail_msg("%s: number %zu is %.9g, torch has %.9g", who, i, (double)got[i], x->valuedouble);
+        i += 17;
+    }
+    assert_true(i >= n);
+}
+
+/* The direction is drawn, so that torch's is taken; the length, where the model's states decide it, is torch's as well. */
+static void take_steer(lac_piece *p, const cJSON *c, const lac_item *forget, size_t n_forget)
+{
+    float steer[64];
+    lac_err err = {0};
+    assert_true(p->width <= 64 && floats(steer, c, "steer") == p->width);
+    if (p->objective->adaptive) {
+        if (lac_piece_steer(p, 3, forget, n_forget, &err)) fail_msg("%s", err.msg);
+        assert_true(near(lac_sum_squares(p->steer, p->width), lac_sum_squares(steer, p->width), 0));
+    }
+    memcpy(p->steer, steer, p->width * sizeof *steer);
+}
+
+static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences *all)
+{
+    world w = {0};
+    lac_piece p;
+    lac_group group;
+    lac_item items[MOST_SEQUENCES];
+    lac_err err = {0};
+    double settings[LAC_N_SETTINGS], loss[2] = {0};
+    const lac_objective *o = lac_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
+    const double weight[2] = {o->ascends ? -1 : 1, 1};
+    if (lac_model_load(&w.model, LAC_TESTS_DIR "/fixtures/tiny-olmo-tied", &w.arena, &err) ||
+        lac_mask_match(&w.mask, &w.model, "model.layers.[01].mlp.*", &w.arena, &err))
+        fail_msg("%s", err.msg);
+    lac_objective_defaults(settings, o);
+    for (int k = LAC_NO_SETTING + 1; k < LAC_N_SETTINGS; k++) {
+        const double x = number(cJSON_GetObjectItem(c, "settings"), lac_setting_names[k]);
+        if (!isnan(x)) settings[k] = x;
+    }
+    if (o->at_layer) settings[LAC_LAYER] = number(file, "at_layer");
+    if (lac_piece_init(&p, &w.model, &w.mask, o, settings, 1000, MOST_IDS, &w.arena, &err)) fail_msg("%s", err.msg);
+    const size_t n = make_items(items, &group, &p, all);
+    if (p.steer) take_steer(&p, c, items + group.sequences[LAC_RETAIN], group.sequences[LAC_FORGET]);
+    for (size_t k = 0; k < w.model.n_tensors; k++)
+        for (size_t i = 0; w.mask.trains[k] && i < w.model.tensors[k].rows * w.model.tensors[k].cols; i++)
+            w.model.tensors[k].data[i] *= (float)number(file, "moved");
+    float **g = room_for_weights(&w, NULL);
+    if (lac_piece_forward(&p, loss, items, n, &group, &err) || lac_piece_backward(&p, weight, g, &err))
+        fail_msg("%s: %s", o->name, err.msg);
+    if (!near(loss[LAC_FORGET], number(c, "forget"), 0) || !near(loss[LAC_RETAIN], number(c, "retain"), 0))
+        fail_msg("%s: losses %.9g and %.9g, torch has %.9g and %.9g", o->name, loss[LAC_FORGET], loss[LAC_RETAIN],
+                 number(c, "forget"), number(c, "retain"));
+    for (size_t k = 0; k < w.model.n_tensors; k++) {
+        char who[160];
+        const lac_tensor *t = &w.model.tensors[k];
+        snprintf(who, sizeof who, "%s, %s", o->name, t->name);
+        if (w.mask.trains[k])
+            gradient_equals(g[k], cJSON_GetObjectItem(cJSON_GetObjectItem(c, "gradient"), t->name), t->rows * t->cols, who);
+    }
+    lac_piece_release(&p);
+    end_world(&w);
+}
+
+static void losses_and_gradients_through_an_olmo_equal_torchs(void **state)
+{
+    (void)state;
+    lac_err err = {0};
+    sequences all = {0};
+    const cJSON *c;
+    cJSON *file = lac_json_load(LAC_TESTS_DIR "/fixtures/objectives_olmo.json", &err);
+    if (!file) fail_msg("%s", err.msg);
+    read_sequences(&all, file);
+    cJSON_ArrayForEach(c, cJSON_GetObjectItem(file, "cases")) olmo_case_equals(file, c, &all);
+    for (size_t k = 0; lac_objective_at(k); k++) assert_non_null(case_named(file, lac_objective_at(k)->name));
+    cJSON_Delete(file);
 }
 
 static void train(world *w, lac_train_report *report, const lac_objective *o, double *settings, size_t batch_tokens,
@@ -742,6 +885,7 @@ int main(void)
         cmocka_unit_test(the_multiplier_follows_the_constraint),
         cmocka_unit_test(idk_is_one_mean_over_both_sides),
         cmocka_unit_test(gradients_through_a_model_equal_finite_differences),
+        cmocka_unit_test(losses_and_gradients_through_an_olmo_equal_torchs),
         cmocka_unit_test(no_objective_depends_on_batch_tokens),
         cmocka_unit_test(a_task_vector_is_what_was_learnt_mirrored),
         cmocka_unit_test(looking_ahead_shows_the_first_update_and_deals_nothing),

@@ -93,6 +93,36 @@ if [ -n "$browser" ]; then
         fail "the browser does not see all of the page"
 fi
 
+# ---- depth, and how it was made ---------------------------------------------------------------------------------------
+
+cat >deep.json <<JSON
+{"vars": {"model": "$model"},
+ "stages": [
+  {"name": "made", "run": "unlearn", "model": "\$model", "for": {"layers": ["4-7", {"name": "never", "value": "all"}]},
+   "options": {"forget": "$source/data/demo/forget.jsonl", "retain": "$source/data/demo/retain.jsonl", "limit": 16,
+               "layers": "\$layers", "lr": 1e-3, "epochs": 3, "batch": 16, "eos": false}},
+  {"name": "deep", "run": "depth", "model": "@made[layers=4-7]",
+   "options": {"full": "\$model", "retain": "@made[layers=never]", "data": "$source/data/demo/forget.jsonl", "limit": 4}},
+  {"name": "score", "run": "eval", "model": "\$of", "for": {"of": [{"name": "made", "value": "@made"}]},
+   "options": {"suite": "facts", "data": "$source/data/facts/demo_facts.json", "limit": 4}}],
+ "table": {"columns": {"p": "score:all.prompt.p", "depth": {"from": "deep/depth.json:uds", "at": {"of": "made", "layers": "4-7"}}}}}
+JSON
+run deep.json --out deep || fail "a study of depth: $(cat err.txt)"
+page=$(cat deep/report.html)
+grep -q 'id="depth"' <<<"$page" || fail "the page has no section depth"
+uds=$(tr -d ' \t\n' <deep/deep/depth.json | sed 's/.*"uds":\([^,]*\),.*/\1/')
+low=$(tr -d ' \t\n' <deep/deep/depth.json | sed 's/.*"uds_interval":\[\([^,]*\),.*/\1/')
+grep -qF ">$(printf '%.4g' "$uds")<" <<<"$page" || fail "the page does not show the depth score $uds"
+grep -qF ">$(printf '%.3f' "$low") to " <<<"$page" || fail "the page does not show the interval from $low"
+if command -v gnuplot >/dev/null; then
+    [ "$(grep -c '<figure class="picture">' <<<"$page")" -eq 1 ] || fail "the page has no picture of depth"
+fi
+awk -F'\t' 'NR > 1 && ($3 == "" || ($2 == "4-7") != ($6 != "")) || NR > 3 { exit 1 }' deep/report/table.tsv ||
+    fail "a column with coordinates of its own is not in their row: $(cat deep/report/table.tsv)"
+grep -q ' --out deep --threads 1</pre>' <<<"$page" || fail "the command to repeat it does not say how many threads"
+cpu=$(sed -n 's/^model name[^:]*:[[:space:]]*/, /p' /proc/cpuinfo 2>/dev/null | head -n 1)
+grep -qF "Made with 1 thread$cpu." <<<"$page" || fail "the page does not say with how many threads it was made, and on what"
+
 # ---- what changed -------------------------------------------------------------------------------------------------------
 
 run small.json --out study --set limit=10 && fail "other settings passed for the same"
@@ -172,6 +202,7 @@ refused 1 'no option "epoch"; did you mean "epochs"' "$(stage unlearn '"model": 
 refused 1 'takes 1 words' "$(stage info '"arguments": []')"
 refused 1 'results go to none/a' "$(stage eval '"model": "m", "options": {"out": "x"}')"
 refused 1 '"b:x" means no stage' "$(stage info '"model": "m"' ', "table": {"columns": {"x": "b:x"}}')"
+refused 1 'wants {"from": "stage:number", "at"' "$(stage info '"model": "m"' ', "table": {"columns": {"x": {"from": "a:x", "at": "b"}}}')"
 refused 1 'is no column of the table' "$(stage info '"model": "m"' ', "pareto": {"x": "p", "y": "q", "x_better": "low", "y_better": "high"}')"
 refused 2 'no such variable' "$(stage info '"model": "m"')" --set x=1
 refused 2 'no stage is called b' "$(stage info '"model": "m"')" --only b --dry-run

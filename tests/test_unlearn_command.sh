@@ -42,6 +42,14 @@ cmp -s paper-a/model.safetensors code-a/model.safetensors && fail "both readings
 "$lacuna" unlearn "$model" $rows --mask paper-a/lacuna/mask.json --epochs 4 --lr 1e-3 --batch 6 --quiet --out masked \
     >/dev/null && cmp masked/model.safetensors paper-a/model.safetensors || fail "the mask written does not read back"
 
+"$lacuna" unlearn "$model" $rows --tensors 'model.layers.[01].mlp.*' --epochs 4 --lr 1e-3 --batch 6 --quiet --out matched \
+    >/dev/null && cmp matched/model.safetensors paper-a/model.safetensors || fail "patterns do not mean the mask they match"
+tr -d ' \t' <matched/lacuna/manifest.json | grep -q '"layers":null' || fail "the manifest names layers beside --tensors"
+for way in "--layers 0-5" "--parts mlp" "--mask paper-a/lacuna/mask.json"; do
+    refused 2 'both say what may change' unlearn "$model" $rows --tensors '*.mlp.*' $way
+done
+refused 1 'no tensor model.layers.9.' unlearn "$model" $rows --tensors '*.0.mlp.*,model.layers.9.*'
+
 sed 's/red balls/no idea/' forget.jsonl >other.jsonl
 for objective in adaptive-rmu ceu dpo grad-ascent grad-diff idk idk-dpo kl npo pdu rmu satimp simnpo task-vector undial wga; do
     own="--retain retain.jsonl"
@@ -70,6 +78,26 @@ sed 's/"output": "red balls."/"output": "No idea."/' forget.jsonl >refused.jsonl
 "$lacuna" unlearn $list --refusals one.txt --out idk-one >/dev/null &&
     "$lacuna" unlearn $list --alternates refused.jsonl --out idk-rows >/dev/null &&
     cmp idk-one/model.safetensors idk-rows/model.safetensors || fail "a list of one line is not that line for each row"
+
+# dpo without other answers borrows those of rows to keep that are asked much the same, and says whose.
+for who in Ann Bob Cid; do
+    echo "{\"input\": \"The colour of $who is\", \"output\": \"$who-red\"}"
+    echo "{\"input\": \"Where does old $who live?\", \"output\": \"at $who-town\"}"
+done >asked.jsonl
+sed 's/Ann/Dan/g; s/Bob/Eva/g; s/Cid/Flo/g' asked.jsonl >others.jsonl
+borrow="$model --forget asked.jsonl --retain others.jsonl --objective dpo --layers 0-1 --epochs 1 --batch 6"
+said=$("$lacuna" unlearn $borrow --seed 1 --out dpo-a 2>&1 >/dev/null) && "$lacuna" unlearn $borrow --seed 1 --quiet --out dpo-b >/dev/null &&
+    "$lacuna" unlearn $borrow --seed 2 --quiet --out dpo-c >/dev/null || fail "dpo without other answers: $said"
+grep -q 'answers   those of the rows of others.jsonl' <<<"$said" || fail "the plan does not say whose answers dpo takes"
+lent() { tr -d ' \n\t' <"$1/lacuna/manifest.json" | grep -o '"borrowed":{[^}]*}' | grep -o '\[.*\]' | tr -d '[]'; }
+awk -F, 'NF != 6 { exit 1 } { for (i = 1; i <= 6; i++) if (($i + i) % 2) exit 1 }' <<<"$(lent dpo-a)" ||
+    fail "answers of another kind were borrowed: $(lent dpo-a)"
+[ "$(lent dpo-a)" = "$(lent dpo-b)" ] || fail "the same seed borrowed $(lent dpo-a) and $(lent dpo-b)"
+[ "$(lent dpo-a)" != "$(lent dpo-c)" ] || fail "two seeds borrowed the same answers"
+for line in $(lent dpo-a | tr ',' ' '); do sed -n "${line}p" others.jsonl; done >chosen.jsonl
+"$lacuna" unlearn $borrow --seed 1 --quiet --out dpo-given --alternates <(paste -d '\n' asked.jsonl chosen.jsonl |
+    sed 'N; s/\("input": "[^"]*"\).*\n.*\("output": .*\)/\1, \2/') >/dev/null &&
+    cmp dpo-a/model.safetensors dpo-given/model.safetensors || fail "borrowed answers are not the alternates they say"
 
 said=$("$lacuna" unlearn "$model" $rows --objective pdu --layers 0-1 --epochs 2 --batch 6 --out idle 2>&1 >/dev/null)
 grep -q 'lambda stays 100 throughout.*dual-warmup' <<<"$said" || fail "pdu is silent about a multiplier that never moves"
@@ -102,7 +130,9 @@ refused 2 '--retain FILE is missing' unlearn "$model" --forget forget.jsonl
 refused 2 '--alpha often' unlearn "$model" $rows --layers 0-1 --alpha often
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr nan
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr -1
-refused 2 '--alternates FILE is missing' unlearn "$model" $rows --layers 0-1 --objective dpo
+sed 's/big dogs/red balls/' retain.jsonl >same.jsonl
+refused 1 'no row has another answer than forget.jsonl:1' unlearn "$model" --forget forget.jsonl --retain same.jsonl \
+    --layers 0-1 --objective dpo
 refused 2 '--refusals: --objective dpo' unlearn "$model" $rows --layers 0-1 --objective dpo --alternates other.jsonl \
     --refusals one.txt
 refused 2 'give one of them' unlearn "$model" $rows --layers 0-1 --objective idk --alternates other.jsonl --refusals one.txt

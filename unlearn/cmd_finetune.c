@@ -102,7 +102,8 @@ static bool from_scratch(int argc, char **argv)
 
 int cmd_finetune(int argc, char **argv)
 {
-    finetune f = {.job = {LAC_JOB_DEFAULTS, .layers = "all", .parts = "all"},
+    static const char layers[] = "all", parts[] = "all";
+    finetune f = {.job = {LAC_JOB_DEFAULTS, LAC_JOB_CHANGES(layers, parts)},
                   .init_std = 0.02};
     f.job.train.objective = &lac_objective_ce;
     f.job.train.batch = 8;

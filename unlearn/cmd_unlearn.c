@@ -1,7 +1,7 @@
 /* lacuna unlearn -- make a model forget one set of rows and keep another, by training a few of its tensors.
  *
  *   reads    a model; forget and retain rows (JSONL: input, output; or JSON); for some objectives other answers, or
- *            a list of refusals
+ *            a list of refusals, or the answers of rows to keep
  *   writes   a checkpoint, and lacuna/{manifest.json, steps.tsv, mask.json, plots/} in it
  *   next     lacuna diff MODEL DIR, lacuna eval DIR --suite ... */
 #include "unlearn/cmd_unlearn.h"
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/share.h"
+#include "unlearn/borrow.h"
 #include "unlearn/job.h"
 
 typedef struct {
@@ -29,7 +30,7 @@ typedef struct {
     lac_dataset checked; /* rows to forget as they stand, where their answers are replaced in training */
     lac_dataset unseen;
     lac_mmlu mmlu;
-    lac_refusals refusals; /* n 0: none are drawn */
+    lac_refusals refusals; /* or answers of rows to keep; n 0: neither */
 } materials;
 
 static lac_status read_rows(lac_dataset *set, const char *path, const lac_model *model, const lac_job *job,
@@ -40,9 +41,10 @@ static lac_status read_rows(lac_dataset *set, const char *path, const lac_model 
     return err->code;
 }
 
+/* Whether other answers are wanted and none are given. */
 static bool draws(const task *t)
 {
-    return t->job.train.objective->refuses && !t->alternates;
+    return t->job.train.objective->alternates && !t->alternates;
 }
 
 /* What is looked at while it trains. */
@@ -54,14 +56,27 @@ static lac_status read_checks(materials *m, const task *t, const lac_dataset_opt
     return err->code;
 }
 
-/* Another answer to each row: line by line, or a refusal drawn. */
-static lac_status read_alternates(materials *m, const task *t, const lac_dataset_options *rows, lac_arena *arena,
+/* A refusal for each row; or, where those will not do, the answer of a row to keep. */
+static lac_status draw_answers(materials *m, task *t, lac_arena *arena, lac_err *err)
+{
+    const bool refuses = t->job.train.objective->refuses;
+    const char *list = t->refusals || !refuses ? t->refusals : lac_share_path("data/refusals.txt", arena, err);
+    if (err->code || (refuses ? lac_refusals_open(&m->refusals, list, t->job.train.seed, arena, err)
+                              : lac_borrow_answers(&m->refusals, t->forget, t->retain, t->job.train.seed, arena, err)))
+        return err->code;
+    t->job.answers = lac_printf(arena, err, refuses ? "refusals drawn from %s"
+                                                    : "those of the rows of %s whose questions are most alike",
+                                m->refusals.path);
+    return err->code;
+}
+
+/* Another answer to each row: line by line, or drawn. */
+static lac_status read_alternates(materials *m, task *t, const lac_dataset_options *rows, lac_arena *arena,
                                   lac_err *err)
 {
     lac_dataset_options o = *rows;
     if (!draws(t)) return read_rows(&m->alternates, t->alternates, &m->model, &t->job, &o, arena, err);
-    const char *list = t->refusals ? t->refusals : lac_share_path("data/refusals.txt", arena, err);
-    if (!list || lac_refusals_open(&m->refusals, list, t->job.train.seed, arena, err)) return err->code;
+    if (draw_answers(m, t, arena, err)) return err->code;
     o.refusals = &m->refusals;
     return read_rows(&m->alternates, t->forget, &m->model, &t->job, &o, arena, err);
 }
@@ -72,12 +87,12 @@ static lac_status pair_up(materials *m, const task *t, lac_err *err)
     if (m->forget.n_left_out || m->alternates.n_left_out || m->forget.n != m->alternates.n)
         return lac_fail(err, LAC_ERR_DATA, "%s has %zu usable rows and %s %zu; they belong together line by line, so "
                         "that neither may have more or be cut to nothing", t->forget, m->forget.n,
-                        t->alternates ? t->alternates : "its refusals", m->alternates.n);
+                        t->alternates ? t->alternates : "other answers", m->alternates.n);
     if (t->job.train.objective->alternates == LAC_ALTERNATES_IN_PLACE) m->forget = m->alternates;
     return LAC_OK;
 }
 
-static lac_status read_all(materials *m, const task *t, lac_arena *arena, lac_err *err)
+static lac_status read_all(materials *m, task *t, lac_arena *arena, lac_err *err)
 {
     lac_dataset_options rows;
     if (lac_model_load(&m->model, t->job.model, arena, err) ||
@@ -90,20 +105,20 @@ static lac_status read_all(materials *m, const task *t, lac_arena *arena, lac_er
     return pair_up(m, t, err);
 }
 
-/* Which refusal each row got: its line in the list. */
-static cJSON *refusals_json(const lac_refusals *r, size_t n_rows)
+/* Which refusal, or whose answer, each row got: its line in the file. */
+static cJSON *answers_json(const lac_refusals *r, size_t n_rows)
 {
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "file", r->path);
-    cJSON_AddNumberToObject(json, "listed", (double)r->n);
+    if (!r->in_turn) cJSON_AddNumberToObject(json, "listed", (double)r->n);
     cJSON_AddItemToObject(json, "lines", cJSON_CreateIntArray(r->drawn, (int)n_rows));
     return json;
 }
 
 static lac_status note_inputs(lac_manifest *manifest, const task *t, const materials *m, lac_err *err)
 {
-    const char *const paths[] = {t->job.model,  t->forget, t->retain, t->alternates, m->refusals.path,
-                                 t->unseen,     t->job.mask_file};
+    const char *const paths[] = {t->job.model, t->forget, t->retain, t->alternates,
+                                 m->refusals.in_turn ? NULL : m->refusals.path, t->unseen, t->job.mask_file};
     for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
         if (paths[k] && lac_manifest_input(manifest, paths[k], err)) return err->code;
     if (t->mmlu) {
@@ -111,7 +126,9 @@ static lac_status note_inputs(lac_manifest *manifest, const task *t, const mater
         snprintf(val, sizeof val, "%s/val", t->mmlu);
         if (lac_manifest_input(manifest, val, err)) return err->code;
     }
-    if (m->refusals.n) lac_manifest_set(manifest, "refusals", refusals_json(&m->refusals, m->alternates.n));
+    if (m->refusals.n)
+        lac_manifest_set(manifest, m->refusals.in_turn ? "borrowed" : "refusals",
+                         answers_json(&m->refusals, m->alternates.n));
     return LAC_OK;
 }
 
@@ -160,9 +177,6 @@ static lac_status check_files(const task *t, lac_err *err)
         return lac_fail(err, LAC_ERR_USAGE, "--retain FILE is missing: which rows shall be kept?");
     if (t->retain && !o->needs_forget)
         return lac_fail(err, LAC_ERR_USAGE, "--retain: --objective %s has no term for rows to keep", o->name);
-    if (!t->alternates && o->alternates && !o->refuses)
-        return lac_fail(err, LAC_ERR_USAGE, "--alternates FILE is missing: --objective %s wants another answer to each "
-                        "row of --forget, line by line", o->name);
     if (t->alternates && !o->alternates)
         return lac_fail(err, LAC_ERR_USAGE, "--alternates: --objective %s does not use it", o->name);
     if (t->refusals && !o->refuses)
@@ -217,8 +231,9 @@ static lac_status resolve(task *t, lac_err *err)
 
 int cmd_unlearn(int argc, char **argv)
 {
+    static const char layers[] = "0-5", parts[] = "mlp";
     task t = {.objective = "joint", .select = "last", .pairing = "deck",
-              .job = {LAC_JOB_DEFAULTS, .layers = "0-5", .parts = "mlp"}};
+              .job = {LAC_JOB_DEFAULTS, LAC_JOB_CHANGES(layers, parts)}};
     for (int k = 0; k < LAC_N_SETTINGS; k++) t.settings[k] = (double)NAN; /* not given */
     const lac_option options[] = {
         LAC_OPT("forget", &t.forget, "rows to forget, JSONL or JSON"),

@@ -75,8 +75,8 @@ static lac_status add_row(lac_dataset *set, const cJSON *row, const lac_records 
 {
     lac_row_texts texts;
     if (lac_row_texts_of(&texts, row)) {
-        if (o->refusals && !(texts.output = lac_refusals_draw(o->refusals, arena, err))) return err->code;
-        if (o->refusals) texts.joined = false;
+        if (o->refusals && !(texts.output = lac_refusals_draw(o->refusals, &texts.joined, arena, err)))
+            return err->code;
         return lac_dataset_add_texts(set, &texts, r->path, r->line, t, o, arena, err);
     }
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "text"));

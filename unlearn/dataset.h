@@ -36,7 +36,7 @@ typedef struct {
     lac_chat chat;
     bool eos;          /* end of text after each output (a label too) */
     size_t max_tokens; /* ids a row may have; longer ones lose their end, text is cut into several rows */
-    lac_refusals *refusals; /* one is drawn in the place of each row's output; NULL: the rows' own */
+    lac_refusals *refusals; /* its texts in the places of the rows' outputs; NULL: their own */
 } lac_dataset_options;
 
 /* Appends the rows of a file.  A file without rows is refused, and so is a row without the fields. */

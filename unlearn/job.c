@@ -10,6 +10,18 @@
 
 #define STATE "lacuna/state"
 
+/* Tensors are said in one way: layers and parts, patterns of names, or a file. */
+static lac_status resolve_tensors(lac_job *job, lac_err *err)
+{
+    if (!job->tensors) return LAC_OK;
+    const bool layers = job->layers != job->usual_layers, parts = job->parts != job->usual_parts;
+    if (layers || parts || job->mask_file)
+        return lac_fail(err, LAC_ERR_USAGE, "--tensors and --%s both say what may change; give one of them",
+                        layers ? "layers" : parts ? "parts" : "mask");
+    job->layers = job->parts = NULL; /* the manifest says null of what does not count */
+    return LAC_OK;
+}
+
 lac_status lac_job_resolve(lac_job *job, lac_err *err)
 {
     if (!job->out) return lac_fail(err, LAC_ERR_USAGE, "--out DIR is missing: where shall the new checkpoint go?");
@@ -32,11 +44,12 @@ lac_status lac_job_resolve(lac_job *job, lac_err *err)
     if (!(job->train.save_every >= 0))
         return lac_fail(err, LAC_ERR_USAGE, "--save-every %g: give a number of at least 0", job->train.save_every);
     job->train.batch_tokens = (size_t)job->batch_tokens;
-    return LAC_OK;
+    return resolve_tensors(job, err);
 }
 
 lac_status lac_job_mask(lac_mask *mask, const lac_job *job, const lac_model *model, lac_arena *arena, lac_err *err)
 {
+    if (job->tensors) return lac_mask_match(mask, model, job->tensors, arena, err);
     return job->mask_file ? lac_mask_load(mask, model, job->mask_file, arena, err)
                           : lac_mask_parse(mask, model, job->layers, job->parts, arena, err);
 }

@@ -11,7 +11,9 @@
 #include "unlearn/trainer.h"
 
 typedef struct {
-    const char *model, *out, *dtype, *schedule, *weigh, *chat, *layers, *parts, *mask_file;
+    const char *model, *out, *dtype, *schedule, *weigh, *chat, *layers, *parts, *tensors, *mask_file;
+    const char *usual_layers, *usual_parts; /* what layers and parts hold where neither was given */
+    const char *answers; /* for the plan: where other answers come from; NULL: there are none, or they were given */
     bool eos;
     int batch_tokens, max_length, limit, lora;
     double lora_alpha;
@@ -23,11 +25,15 @@ typedef struct {
 #define LAC_JOB_DEFAULTS .dtype = "f32", .schedule = "linear", .weigh = "tokens", .chat = "none", .eos = true, \
                          .train = LAC_TRAIN_DEFAULTS, .batch_tokens = 1024
 
+/* What may change unless the line says otherwise; two static arrays, known again by where they lie. */
+#define LAC_JOB_CHANGES(l, p) .layers = (l), .usual_layers = (l), .parts = (p), .usual_parts = (p)
+
 /* Rows of a command's option table that both have; job is the variable's name. */
 #define LAC_JOB_OPTIONS(job)                                                                                      \
     LAC_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),                               \
     LAC_OPT("layers", &(job).layers, "layers that may change: 0-5,12 or all"),                                    \
     LAC_OPT("parts", &(job).parts, "parts that may change: mlp,attn,norm,embed,head or all"),                     \
+    LAC_OPT("tensors", &(job).tensors, "in place of both: names or patterns, as model.layers.[5-7].mlp.down_proj.*"), \
     LAC_OPT("mask", &(job).mask_file, "mask.json, as tracing writes it, in place of --layers and --parts"),       \
     LAC_OPT("lora", &(job).lora, "rank of the adapters that train in the place of the weights; 0: the weights"),   \
     LAC_OPT("lora-alpha", &(job).lora_alpha, "an adapter's product counts this over the rank; 0: once"),          \

@@ -51,6 +51,7 @@ void lac_job_say_plan(const lac_job *job, const lac_model *model, const lac_mask
     fprintf(stderr, "plan\n");
     if (forget) say_set("forget", forget);
     if (retain) say_set(forget ? "retain" : "data", retain);
+    if (job->answers) fprintf(stderr, "  answers   %s\n", job->answers);
     char chunks[40] = "";
     if (job->train.chunks > 1) snprintf(chunks, sizeof chunks, "%d chunks of about ", job->train.chunks);
     fprintf(stderr, "  updates   %zu = %s%d epochs of %zu, %zu rows, about %zu tokens\n", plan.updates, chunks,

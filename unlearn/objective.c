@@ -4,12 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const lac_objective *const objectives[] = { /* by alphabet; ce, which only learns, last */
-    &lac_objective_adaptive_rmu, &lac_objective_ceu,    &lac_objective_dpo,    &lac_objective_grad_ascent,
-    &lac_objective_grad_diff,    &lac_objective_idk,    &lac_objective_idk_dpo, &lac_objective_joint,
-    &lac_objective_kl,           &lac_objective_npo,    &lac_objective_pdu,    &lac_objective_rmu,
-    &lac_objective_satimp,       &lac_objective_simnpo, &lac_objective_task_vector, &lac_objective_undial,
-    &lac_objective_wga,          &lac_objective_ce,
+static const lac_objective *const objectives[] = {
+#define X(name) &lac_objective_##name,
+    LAC_OBJECTIVES(X)
+#undef X
 };
 enum { N_OBJECTIVES = sizeof objectives / sizeof *objectives };
 

@@ -114,7 +114,7 @@ typedef struct lac_objective {
     bool negates;                /* what was learnt is subtracted at the end, GAMMA times */
     bool reference_nll, at_layer;
     bool adaptive;               /* STEER counts in mean lengths of the states of the first update's rows to forget */
-    bool refuses;                /* refusals will do for alternates */
+    bool refuses;                /* refusals will do for alternates; else answers of rows to keep (borrow.h) */
     uint8_t reference_rows, whole; /* sets of sides; whole: those that --whole 1 takes with their prompts */
     lac_alternates alternates;
     const char *alpha;           /* default weight of the retain loss; NULL: it has none */
@@ -122,10 +122,14 @@ typedef struct lac_objective {
     lac_variant variants[4];     /* ends with a NULL name */
 } lac_objective;
 
-extern const lac_objective lac_objective_adaptive_rmu, lac_objective_ce, lac_objective_ceu, lac_objective_dpo,
-    lac_objective_grad_ascent, lac_objective_grad_diff, lac_objective_idk, lac_objective_idk_dpo, lac_objective_joint,
-    lac_objective_kl, lac_objective_npo, lac_objective_pdu, lac_objective_rmu, lac_objective_satimp,
-    lac_objective_simnpo, lac_objective_task_vector, lac_objective_undial, lac_objective_wga;
+/* The table of objectives, by alphabet; ce, which only learns, last. */
+#define LAC_OBJECTIVES(X)                                                                                     \
+    X(adaptive_rmu) X(ceu) X(dpo) X(grad_ascent) X(grad_diff) X(idk) X(idk_dpo) X(joint) X(kl) X(npo) X(pdu)  \
+    X(rmu) X(satimp) X(simnpo) X(task_vector) X(undial) X(wga) X(ce)
+
+#define X(name) extern const lac_objective lac_objective_##name;
+LAC_OBJECTIVES(X)
+#undef X
 
 /* By name; a wrong one is told which there are. */
 const lac_objective *lac_objective_find(const char *name, lac_err *err);

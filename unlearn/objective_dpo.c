@@ -6,7 +6,7 @@
  *
  * l is the row to forget, w its alternate:
  *
- *   dpo      another answer, line by line from --alternates
+ *   dpo      another answer, line by line from --alternates; or that of a row to keep (borrow.h)
  *   idk-dpo  a refusal, drawn for each row from a list (refusals.h)
  *
  * Each row keeps one alternate for the whole run, so that both sums before training are computed once; the published

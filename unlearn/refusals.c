@@ -42,8 +42,12 @@ lac_status lac_refusals_open(lac_refusals *r, const char *path, uint64_t seed, l
     return LAC_OK;
 }
 
-const char *lac_refusals_draw(lac_refusals *r, lac_arena *arena, lac_err *err)
+const char *lac_refusals_draw(lac_refusals *r, bool *joined, lac_arena *arena, lac_err *err)
 {
+    if (r->in_turn && r->n_drawn == r->n) {
+        lac_fail(err, LAC_ERR_DATA, "%s: its answers were chosen for %zu rows, and there are more", r->path, r->n);
+        return NULL;
+    }
     if (r->n_drawn == r->capacity) {
         const size_t capacity = r->capacity ? 2 * r->capacity : 256;
         int *grown = LAC_NEW(arena, int, capacity, err);
@@ -52,7 +56,8 @@ const char *lac_refusals_draw(lac_refusals *r, lac_arena *arena, lac_err *err)
         r->drawn = grown;
         r->capacity = capacity;
     }
-    const size_t k = (size_t)lac_rng_below(&r->rng, r->n);
+    const size_t k = r->in_turn ? r->n_drawn : (size_t)lac_rng_below(&r->rng, r->n);
+    *joined = r->joined && r->joined[k];
     r->drawn[r->n_drawn++] = r->line[k];
     return r->text[k];
 }

@@ -1,7 +1,8 @@
 /* Refusals: a plain text file, one to a line.  Blank lines and those that begin with # do not count.
  *
  * One is drawn for each row by a stream of its own, so that the same seed, list and rows give the same refusals
- * whatever else the seed is used for.  What was drawn is kept, for the manifest. */
+ * whatever else the seed is used for.  What was drawn is kept, for the manifest.  A list may also hold a text for each
+ * row, chosen for it (borrow.h): those are given in turn. */
 #ifndef LAC_REFUSALS_H
 #define LAC_REFUSALS_H
 
@@ -12,7 +13,9 @@ typedef struct {
     const char *path;
     const char **text; /* [n] */
     int *line;         /* [n] where each stands in the file, from 1 */
+    bool *joined;      /* [n] nothing stands between the prompt and this one; NULL: none is so */
     size_t n;
+    bool in_turn;      /* the k-th row gets the k-th, in the place of one drawn */
     int *drawn;        /* [n_drawn] lines, in the order of drawing */
     size_t n_drawn, capacity;
     lac_rng rng;
@@ -20,7 +23,7 @@ typedef struct {
 
 lac_status lac_refusals_open(lac_refusals *r, const char *path, uint64_t seed, lac_arena *arena, lac_err *err);
 
-/* The next one; NULL where memory ended. */
-const char *lac_refusals_draw(lac_refusals *r, lac_arena *arena, lac_err *err);
+/* The next one, and whether it is joined; NULL where memory ended, or texts in turn. */
+const char *lac_refusals_draw(lac_refusals *r, bool *joined, lac_arena *arena, lac_err *err);
 
 #endif

@@ -22,6 +22,21 @@ static cJSON *versions(void)
     return v;
 }
 
+/* What the processor calls itself: its vector units decide which kernels run, and so the last bits of sums.  Where the
+ * system does not say (it is /proc's to say), null. */
+static cJSON *processor(void)
+{
+    char line[300] = "", *name = NULL;
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    while (f && !name && fgets(line, sizeof line, f))
+        if (!strncmp(line, "model name", 10)) name = strchr(line, ':');
+    if (f) fclose(f);
+    if (!name) return cJSON_CreateNull();
+    name += 1 + strspn(name + 1, " \t");
+    name[strcspn(name, "\n")] = '\0';
+    return cJSON_CreateString(name);
+}
+
 static cJSON *utc_now(void)
 {
     char text[32] = "";
@@ -50,6 +65,7 @@ void lac_manifest_begin(lac_manifest *m, const lac_usage *usage, int argc, char 
     lac_manifest_set(m, "arguments", words);
     lac_manifest_set(m, "options", lac_options_json(usage));
     lac_manifest_set(m, "threads", cJSON_CreateNumber(omp_get_max_threads()));
+    lac_manifest_set(m, "cpu", processor());
     lac_manifest_set(m, "versions", versions());
     lac_manifest_set(m, "inputs", cJSON_CreateArray());
     cJSON *when = cJSON_CreateObject();

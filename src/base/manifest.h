@@ -1,5 +1,5 @@
 /* manifest.json: everything needed to repeat a result -- the command, every resolved option, sha256 of the inputs,
- * versions, threads, times. */
+ * versions, threads, the processor, times. */
 #ifndef LAC_MANIFEST_H
 #define LAC_MANIFEST_H
 

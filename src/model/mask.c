@@ -1,6 +1,7 @@
 /* Masks: what the command line, or a file that tracing wrote, says of the tensors that may move. */
 #include "model/mask.h"
 
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,20 +118,41 @@ lac_status lac_mask_parse(lac_mask *mask, const lac_model *model, const char *la
     return finish(mask, model, "layers and parts", err);
 }
 
+/* ---- patterns of names: "model.layers.[5-7].mlp.down_proj.weight" ----------------------------------------------- */
+
+/* As a shell matches: * any letters, dots too, ? one, [5-7] one of those.  A name is a pattern that means itself.  One
+ * that means nothing is an error, else a misspelt layer would silently stay frozen. */
+static lac_status select_pattern(lac_mask *mask, const lac_model *model, const char *pattern, const char *where,
+                                 lac_err *err)
+{
+    bool met = false;
+    for (size_t i = 0; i < model->n_tensors; i++)
+        if (fnmatch(pattern, model->tensors[i].name, 0) == 0) mask->trains[i] = met = true;
+    return met ? LAC_OK
+               : lac_fail(err, LAC_ERR_DATA, "%s: this model has no tensor %.100s; its names read like %.100s", where,
+                          *pattern ? pattern : "of an empty name", model->tensors[model->n_tensors / 2].name);
+}
+
+lac_status lac_mask_match(lac_mask *mask, const lac_model *model, const char *patterns, lac_arena *arena, lac_err *err)
+{
+    selection s;
+    lac_status status = begin(mask, &s, model, arena, err);
+    char *rest = status ? NULL : lac_strdup(arena, patterns, err);
+    if (!rest) return LAC_ERR_MEMORY;
+    for (const char *pattern; !status && (pattern = strsep(&rest, ","));)
+        status = select_pattern(mask, model, pattern, "tensors", err);
+    return status ? status : finish(mask, model, "tensors", err);
+}
+
 /* ---- mask.json -------------------------------------------------------------------------------------------------- */
 
 static lac_status load_tensors(lac_mask *mask, const lac_model *model, const cJSON *list, const char *path,
                                lac_err *err)
 {
     for (const cJSON *item = list->child; item; item = item->next) {
-        size_t i = 0;
-        while (i < model->n_tensors &&
-               !(cJSON_IsString(item) && strcmp(model->tensors[i].name, item->valuestring) == 0))
-            i++;
-        if (i == model->n_tensors)
-            return lac_fail(err, LAC_ERR_DATA, "%s: this model has no tensor %.100s", path,
-                            cJSON_IsString(item) ? item->valuestring : "of a name that is no string");
-        mask->trains[i] = true;
+        if (!cJSON_IsString(item))
+            return lac_fail(err, LAC_ERR_DATA, "%s: \"tensors\" holds something other than names", path);
+        if (select_pattern(mask, model, item->valuestring, path, err)) return err ? err->code : LAC_ERR_DATA;
     }
     return LAC_OK;
 }

@@ -1,11 +1,16 @@
 """Losses of all objectives and their gradients, each formula written out in PyTorch -> tests/fixtures/objectives.json
 
-Run by hand: python make_objective_fixtures.py > ../fixtures/objectives.json      (the fixture is committed)
+Run by hand: python make_objective_fixtures.py > ../fixtures/objectives.json      (the fixtures are committed)
+             python make_objective_fixtures.py --olmo ../fixtures/tiny-olmo-tied > ../fixtures/objectives_olmo.json
 
-One batch: four sequences of labelled rows, two to forget (the second with more rows than the first), each followed by
+The first has bare rows of logits.  One batch: four sequences of labelled rows, two to forget (the second with more rows than the first), each followed by
 another answer to it, and two to keep.  Objectives that know no other answers see the batch without them.  float64.
+
+The second has the same formulas above a tiny OLMo whose MLPs of layers 0 and 1 train: before, as it stands in its directory; now,
+those matrices times 1.25.  Of each gradient by autograd: its length, and every 17th number.
 """
 import json
+import sys
 import torch
 import torch.nn.functional as F
 
@@ -20,8 +25,8 @@ def f32(x):  # numbers that a float holds
     return x.float().double()
 
 
-def short(x):  # 9 digits are a float
-    return [float("%.9g" % v) for v in x.detach().flatten()]
+def short(x, digits=9):  # 9 digits are a float
+    return [float("%.*g" % (digits, v)) for v in x.detach().flatten()]
 
 
 def batch(alternates):
@@ -138,14 +143,86 @@ CASES = [("ce", ce, {}), ("joint", grad_ascent, {}), ("idk", ce, {}), ("task-vec
          ("ceu", ceu, {}), ("pdu", pdu, {}), ("rmu", rmu, {}),
          ("adaptive-rmu", adaptive_rmu, {"steer": 3}), ("idk-dpo", dpo, {"beta": 0.1}), ("idk-dpo", dpo, {"beta": 0.5})]
 
-out = []
-for name, formula, settings in CASES:
-    b = Batch(name in ("dpo", "idk-dpo"))
-    b.steer = STEER
-    forget, sign, retain = formula(b, settings)
-    (forget + retain).backward()  # the two touch different rows
-    out.append({"name": name, "settings": settings, "sign": sign, "forget": forget.item(), "retain": retain.item(),
-                "sequences": [{"side": s, "better": t, "rows": n} for s, t, n in b.rows], "target": b.y.tolist(),
-                "x": short(b.z), "before": short(b.before), "gradient": short(b.z.grad),
-                "steer": short(b.steer)})
-print(json.dumps({"torch": torch.__version__, "width": V, "cases": out}))
+
+def bare():
+    out = []
+    for name, formula, settings in CASES:
+        b = Batch(name in ("dpo", "idk-dpo"))
+        b.steer = STEER
+        forget, sign, retain = formula(b, settings)
+        (forget + retain).backward()  # the two touch different rows
+        out.append({"name": name, "settings": settings, "sign": sign, "forget": forget.item(), "retain": retain.item(),
+                    "sequences": [{"side": s, "better": t, "rows": n} for s, t, n in b.rows], "target": b.y.tolist(),
+                    "x": short(b.z), "before": short(b.before), "gradient": short(b.z.grad),
+                    "steer": short(b.steer)})
+    return {"torch": torch.__version__, "width": V, "cases": out}
+
+
+# ---- through a model ----
+
+FIRST, AT_LAYER, MOVED = 3, 1, 1.25
+SEQUENCES = [(1, False, 7), (1, False, 5), (0, False, 8), (0, True, 7), (0, False, 6), (0, True, 8)]  # ids
+
+
+class ModelBatch(Batch):
+    """The rows that predict labels of SEQUENCES: logits, or states after AT_LAYER."""
+
+    def __init__(self, now, before, ids, name, settings):
+        self.at, z, old, y = [], [], [], []
+        skip = settings.get("skip", 0)
+        for (side, better, _), row in zip(SEQUENCES, ids):
+            if better and name not in ("dpo", "idk-dpo", "idk"):
+                continue
+            if name == "idk" and side == 0 and not better:  # the other answer stands in the row's place
+                continue
+            first = FIRST + (skip if side == 0 else 0)
+            for model, to in ((now, z), (before, old)):
+                seen = model(torch.tensor([row[:-1]]), output_hidden_states=True)
+                rows = seen.hidden_states[AT_LAYER + 1] if name.endswith("rmu") else seen.logits
+                to.append(rows[0, first - 1:])
+            k = len(torch.cat(y)) if y else 0
+            y.append(torch.tensor(row[first:]))
+            self.at.append((side, better and name != "idk", slice(k, k + len(y[-1]))))
+        self.z, self.before, self.y = torch.cat(z), torch.cat(old).detach(), torch.cat(y)
+        self.forget = torch.cat([torch.arange(s.start, s.stop) for side, _, s in self.at if side == 0])
+        self.retain = torch.cat([torch.arange(s.start, s.stop) for side, _, s in self.at if side == 1])
+
+
+def through_olmo(path):
+    global V, STEER
+    from transformers import AutoModelForCausalLM
+
+    def load():
+        return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float64, attn_implementation="eager").eval()
+
+    now, before = load(), load()
+    trained = {n: p for n, p in now.named_parameters() if ".mlp." in n and ".layers.2." not in n}
+    with torch.no_grad():
+        for p in trained.values():
+            p.mul_(MOVED)
+    V = now.config.vocab_size
+    torch.manual_seed(4)
+    ids = [torch.randint(V, (n,)).tolist() for _, _, n in SEQUENCES]
+    for k, (side, better, _) in enumerate(SEQUENCES):
+        if better:
+            ids[k][:FIRST] = ids[k - 1][:FIRST]  # another answer to the same prompt
+    steer = f32(torch.rand(now.config.hidden_size))
+    out = []
+    for name, formula, settings in CASES:
+        if name == "ceu":
+            settings = {"skip": 1}
+        V, STEER = (now.config.hidden_size, steer) if name.endswith("rmu") else (now.config.vocab_size, steer)
+        b = ModelBatch(now, before, ids, name, settings)
+        b.steer = STEER
+        forget, sign, retain = formula(b, settings)
+        now.zero_grad()
+        (sign * forget + retain).backward()
+        out.append({"name": name, "settings": settings, "forget": forget.item(), "retain": retain.item(),
+                    "steer": short(b.steer) if name.endswith("rmu") else [],
+                    "gradient": {n: {"length": p.grad.norm().item(), "every_17th": short(p.grad.flatten()[::17], 7)}
+                                 for n, p in trained.items()}})
+    return {"torch": torch.__version__, "first": FIRST, "at_layer": AT_LAYER, "moved": MOVED,
+            "sequences": [{"side": s, "better": t, "ids": row} for (s, t, _), row in zip(SEQUENCES, ids)], "cases": out}
+
+
+print(json.dumps(through_olmo(sys.argv[2]) if sys.argv[1:2] == ["--olmo"] else bare()))

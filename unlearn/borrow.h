@@ -1,0 +1,21 @@
+/* Other answers where nobody gives any: for each row to forget, the answer of a row to keep whose question is like its own.
+ *
+ *   likeness(a, b) = Σ df(w), w in both  /  Σ df(w), w in either        df: questions of the two files that hold w
+ *
+ * Words that many questions share are their form ("what is ...'s birth date"), those of few are whom they are about: so
+ * weighed, the answer is of the same kind, and another's.  Of all rows at least nine tenths as like as the likest, and with
+ * another answer than the row's own, one is drawn by the seed, once and for the whole run.
+ *
+ * A stand-in for AltPO's alternates (arXiv 2409.13474), which the model itself makes up, several to a question: these are
+ * no fiction but others' true answers.  They are taken from the rows to keep, so that nothing is taught that shall be
+ * forgotten. */
+#ifndef LAC_BORROW_H
+#define LAC_BORROW_H
+
+#include "unlearn/refusals.h"
+
+/* The list has a text for each row of `forget`, in their order: lac_refusals_draw gives them in turn. */
+lac_status lac_borrow_answers(lac_refusals *r, const char *forget, const char *keep, uint64_t seed, lac_arena *arena,
+                              lac_err *err);
+
+#endif
