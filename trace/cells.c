@@ -34,7 +34,7 @@
 #include <string.h>
 
 enum {
-    MAX_BATCH_ROWS = 1024, /* of a thread: enough for the matrix products, and the threads end a group together */
+    MAX_BATCH_ROWS = 768, /* of a thread: enough for the matrix products, what they give still in the cache, and the threads end a group together */
     HEAD_ROWS = 512,
 };
 

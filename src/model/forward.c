@@ -378,11 +378,20 @@ static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
     return i;
 }
 
-/* y [m, n] = x [m, k] wᵀ */
-static void linear(pass *p, float *y, const float *x, const float *w, size_t m, size_t n, size_t k)
+/* y [m, n] = x [m, k] wᵀ + beta y */
+static void linear(pass *p, float *y, float beta, const float *x, const float *w, size_t m, size_t n, size_t k)
 {
-    gemm_nt(y, n, x, k, w, k, m, n, k, 0.0f);
+    gemm_nt(y, n, x, k, w, k, m, n, k, beta);
     p->run->flops += 2.0 * (double)m * (double)n * (double)k;
+}
+
+/* Whether a patch stands at (layer, site), the next site to come.  Where none does a sublayer's output is added to the stream
+ * by the product that makes it. */
+static bool patched(const pass *p, int layer, lac_site site)
+{
+    if (p->next_patch == p->batch->n_patches) return false;
+    const lac_patch *next = p->patch[p->next_patch];
+    return next->layer == layer && next->site == site;
 }
 
 /* The cut: the live rows of the stream are moved together to their tails.  Returns how many are left. */
@@ -407,7 +416,7 @@ static void project_tails(pass *p, float *qkv, const float *w, size_t live)
     p->run->flops += 2.0 * (double)live * (double)kv * (double)p->dim;
     for (size_t row = 0; row < live; row++)
         if (p->place[row] >= 0) memcpy(p->out + n++ * p->dim, p->xn + row * p->dim, p->dim * sizeof *p->xn);
-    linear(p, p->z, p->out, w, n, p->q_dim, p->dim);
+    linear(p, p->z, 0, p->out, w, n, p->q_dim, p->dim);
     for (size_t row = 0; row < live; row++) {
         float *q = qkv + row * p->qkv_dim;
         if (p->place[row] < 0) memset(q, 0, p->q_dim * sizeof *q);
@@ -424,7 +433,7 @@ static size_t attention_half(pass *p, int layer, size_t live, lac_saved_layer *k
     if (keep) memcpy(keep->x_pre, p->x, live * p->dim * sizeof *p->x);
     lac_norm_forward(p->xn, keep ? keep->inv1 : p->inv, keep ? keep->mean1 : p->mean, p->x, w->attn_norm, live, p->c);
     if (cut) project_tails(p, qkv, w->q, live);
-    else linear(p, qkv, p->xn, w->q, live, p->qkv_dim, p->dim);
+    else linear(p, qkv, 0, p->xn, w->q, live, p->qkv_dim, p->dim);
     if (p->c->clip_qkv > 0) clip(qkv, keep ? keep->clipped : NULL, live * p->qkv_dim, p->c->clip_qkv);
     rope(qkv, p->qkv_dim, p->saved->pos, live, (size_t)(p->c->n_heads + p->c->n_kv_heads), (size_t)p->c->head_dim,
          p->saved->inv_freq, 1.0f);
@@ -433,22 +442,26 @@ static size_t attention_half(pass *p, int layer, size_t live, lac_saved_layer *k
     lac_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
     attention_forward(p->saved->items, n_items, heads, p->saved->scratch);
     patches_at(p, layer, LAC_HEAD_OUT, z, p->q_dim, left);
-    linear(p, p->out, z, w->o, left, p->dim, p->q_dim);
-    patches_at(p, layer, LAC_ATTN_OUT, p->out, p->dim, left);
-    add(p->x, p->out, left * p->dim);
+    if (patched(p, layer, LAC_ATTN_OUT)) {
+        linear(p, p->out, 0, z, w->o, left, p->dim, p->q_dim);
+        patches_at(p, layer, LAC_ATTN_OUT, p->out, p->dim, left);
+        add(p->x, p->out, left * p->dim);
+    } else {
+        linear(p, p->x, 1, z, w->o, left, p->dim, p->q_dim);
+    }
     patches_at(p, layer, LAC_RESID_MID, p->x, p->dim, left);
     return left;
 }
 
-/* out = MLP(norm(x)), for n rows of x; x may be out. */
-static void mlp(pass *p, int layer, const float *x, size_t n, lac_saved_layer *keep)
+/* y = MLP(norm(x)) + beta y, for n rows of x; y may be x. */
+static void mlp(pass *p, int layer, float *y, float beta, const float *x, size_t n, lac_saved_layer *keep)
 {
     const lac_layer *w = &p->m->layers[layer];
     float *gu = keep ? keep->gu : p->gu;
     lac_norm_forward(p->xn, keep ? keep->inv2 : p->inv, keep ? keep->mean2 : p->mean, x, w->mlp_norm, n, p->c);
-    linear(p, gu, p->xn, w->gate, n, 2 * p->hidden, p->dim);
+    linear(p, gu, 0, p->xn, w->gate, n, 2 * p->hidden, p->dim);
     swiglu_forward(p->h, gu, n, p->hidden);
-    linear(p, p->out, p->h, w->down, n, p->dim, p->hidden);
+    linear(p, y, beta, p->h, w->down, n, p->dim, p->hidden);
 }
 
 /* The same for the rows that are not spared: they are moved together, and their results put back in their places. */
@@ -457,7 +470,7 @@ static void mlp_of_some(pass *p, int layer, size_t live, size_t left)
     size_t n = 0;
     for (size_t row = 0; row < live; row++)
         if (p->fate[row] != SPARED) memcpy(p->out + n++ * p->dim, p->x + row * p->dim, p->dim * sizeof *p->x);
-    mlp(p, layer, p->out, left, NULL);
+    mlp(p, layer, p->out, 0, p->out, left, NULL);
     for (size_t row = live; row-- > 0;)
         if (p->fate[row] != SPARED && --n != row)
             memcpy(p->out + row * p->dim, p->out + n * p->dim, p->dim * sizeof *p->x);
@@ -466,11 +479,15 @@ static void mlp_of_some(pass *p, int layer, size_t live, size_t left)
 static void mlp_half(pass *p, int layer, size_t live, lac_saved_layer *keep)
 {
     if (keep) memcpy(keep->x_mid, p->x, live * p->dim * sizeof *p->x);
-    size_t left = keep ? live : spare_replaced(p, layer, live);
-    if (left < live) mlp_of_some(p, layer, live, left);
-    else mlp(p, layer, p->x, live, keep);
-    patches_at(p, layer, LAC_MLP_OUT, p->out, p->dim, live);
-    add(p->x, p->out, live * p->dim);
+    if (patched(p, layer, LAC_MLP_OUT)) {
+        size_t left = keep ? live : spare_replaced(p, layer, live);
+        if (left < live) mlp_of_some(p, layer, live, left);
+        else mlp(p, layer, p->out, 0, p->x, live, keep);
+        patches_at(p, layer, LAC_MLP_OUT, p->out, p->dim, live);
+        add(p->x, p->out, live * p->dim);
+    } else {
+        mlp(p, layer, p->x, 1, p->x, live, keep);
+    }
     patches_at(p, layer, LAC_RESID_POST, p->x, p->dim, live);
 }
 
@@ -528,13 +545,11 @@ lac_status lac_forward_mlp(float *x, lac_run *run, const lac_model *model, int l
     run->saved = NULL;
     pass p = {.m = model, .c = c, .run = run, .n_rows = n, .dim = (size_t)c->dim, .hidden = (size_t)c->hidden, .x = x};
     p.xn = floats(&p, n, p.dim, err);
-    p.out = floats(&p, n, p.dim, err);
     p.inv = floats(&p, 2 * n, 1, err);
     p.gu = floats(&p, n, 2 * p.hidden, err);
     p.h = floats(&p, n, p.hidden, err);
-    if (!p.xn || !p.out || !p.inv || !p.gu || !p.h) return LAC_ERR_MEMORY;
+    if (!p.xn || !p.inv || !p.gu || !p.h) return LAC_ERR_MEMORY;
     p.mean = p.inv + n;
-    mlp(&p, layer, x, n, NULL);
-    add(x, p.out, n * p.dim);
+    mlp(&p, layer, x, 1, x, n, NULL);
     return LAC_OK;
 }
