@@ -223,6 +223,7 @@ lac_status study_correlate(study_correlations *c, const study_table *table, cons
 
 lac_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, lac_err *err)
 {
+    if (!c->n) return LAC_OK;
     lac_writer out = {0};
     const char *path = lac_printf(s->arena, err, "%s/correlation.tsv", dir);
     if (!path || lac_writer_open(&out, path, err)) return err->code;

@@ -466,7 +466,8 @@ lac_status study_report(const study *s, lac_err *err)
         correlations.n = 0;
     }
     if (lac_path_remove(dir, err) || lac_path_make_dirs(dir, err) ||
-        study_save_scores(s, &table, &correlations, dir, err))
+        study_save_table(s, &table, dir, err) || study_save_pareto(s, &table, dir, err) ||
+        study_save_correlations(s, &correlations, dir, err))
         return err->code;
     lac_err drawing = {0};
     if (lac_plots_draw(dir, NULL, &drawing)) fprintf(stderr, "lacuna: %s\n", drawing.msg);

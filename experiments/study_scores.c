@@ -385,8 +385,9 @@ void study_put_number(FILE *to, double x)
     else fputc('\t', to);
 }
 
-static lac_status save_table(const study *s, const study_table *table, const char *dir, lac_err *err)
+lac_status study_save_table(const study *s, const study_table *table, const char *dir, lac_err *err)
 {
+    if (!table->n_columns) return LAC_OK;
     lac_writer out = {0};
     const char *path = lac_printf(s->arena, err, "%s/table.tsv", dir);
     if (!path || lac_writer_open(&out, path, err)) return err->code;
@@ -408,12 +409,4 @@ static lac_status save_table(const study *s, const study_table *table, const cha
         fputc('\n', out.stream);
     }
     return lac_writer_commit(&out, err);
-}
-
-lac_status study_save_scores(const study *s, const study_table *table, const study_correlations *c, const char *dir,
-                             lac_err *err)
-{
-    if (table->n_columns && save_table(s, table, dir, err)) return err->code;
-    if (field(s->plan.json, "pareto") && study_save_pareto(s, table, dir, err)) return err->code;
-    return c->n ? study_save_correlations(s, c, dir, err) : LAC_OK;
 }

@@ -71,9 +71,8 @@ lac_status study_correlate(study_correlations *c, const study_table *table, cons
 lac_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first,
                                   size_t n, int width, lac_err *err);
 
-/* dir/table.tsv, pareto.tsv, correlation.tsv; and each alone. */
-lac_status study_save_scores(const study *s, const study_table *table, const study_correlations *c, const char *dir,
-                             lac_err *err);
+/* dir/table.tsv, pareto.tsv, correlation.tsv; none where the recipe asks for none. */
+lac_status study_save_table(const study *s, const study_table *table, const char *dir, lac_err *err);
 lac_status study_save_pareto(const study *s, const study_table *table, const char *dir, lac_err *err);
 lac_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, lac_err *err);
 

@@ -96,6 +96,7 @@ static void put_front(FILE *to, const picture *p, spot *room)
 lac_status study_save_pareto(const study *s, const study_table *table, const char *dir, lac_err *err)
 {
     const cJSON *json = field(s->plan.json, "pareto");
+    if (!json) return LAC_OK;
     picture p = {.table = table,
                  .x = study_column_find(table, text_field(json, "x")),
                  .y = study_column_find(table, text_field(json, "y")),
