@@ -23,7 +23,7 @@ say() { printf '\n== %s\n' "$*" >&2; }
 # ---- what is needed ---------------------------------------------------------------------------------------------
 
 packages=(build-essential cmake ninja-build pkg-config libopenblas-openmp-dev libgsl-dev libcjson-dev gnuplot-nox
-          libpcre2-dev libutf8proc-dev zlib1g-dev libzip-dev nettle-dev libcsv-dev python3 python3-pip unzip)
+          libpcre2-dev libutf8proc-dev zlib1g-dev libzip-dev nettle-dev libcsv-dev libdnnl-dev python3 python3-pip unzip)
 
 install_packages() {
     command -v dpkg-query >/dev/null || return 0 # not Debian: CMake names what it cannot find

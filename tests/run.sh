@@ -2,7 +2,8 @@
 # usage: tests/run.sh [release|asan]
 #
 # Builds lacuna from this tree and runs its tests: the release build with every test, then the build with address and
-# undefined-behaviour sanitizers with the short ones.  With an argument, only that half.  Fails when anything fails.
+# undefined-behaviour sanitizers with the short ones; the first with oneDNN, the second with OpenBLAS alone.  With an
+# argument, only that half.  Fails when anything fails.
 #
 # Needs Debian's packages below; installs what is missing when run as root, says what is missing otherwise.  The test that
 # opens a trace's page needs a browser too, and is skipped, saying so, without one: chromium is installed where CI=true and
@@ -11,7 +12,7 @@ set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages=(build-essential cmake ninja-build pkg-config libopenblas-openmp-dev libgsl-dev libcjson-dev gnuplot-nox
-          libpcre2-dev libutf8proc-dev libcmocka-dev zlib1g-dev libzip-dev nettle-dev libcsv-dev)
+          libpcre2-dev libutf8proc-dev libcmocka-dev zlib1g-dev libzip-dev nettle-dev libcsv-dev libdnnl-dev)
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -67,7 +68,7 @@ release() {
 
 asan() {
     say "address and undefined-behaviour sanitizers, the short tests"
-    build build/test-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    build build/test-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAC_GEMM=openblas \
         -DCMAKE_C_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" || return 1
     # Where a process may not trace itself (some containers) the leak check cannot run; the others can.
     if ! build/test-asan/lacuna --version >/dev/null 2>&1; then

@@ -151,6 +151,48 @@ static void late_joiners_and_neighbours_change_nothing(void **state)
     }
 }
 
+/* Products of any number of rows, written over and added, into rows that stand apart; and a whole model.  Where the backend
+ * keeps no packed matrices there is nothing to compare, and the plain way must be taken. */
+static void packed_matrices_give_the_same_products(void **state)
+{
+    (void)state;
+    enum { N = 70, K = 37, M = 65, LD = 81 };
+    static float w[N * K], x[M * K], plain[M * LD], packed[M * LD];
+    lac_rng rng;
+    lac_rng_seed(&rng, 11);
+    for (size_t i = 0; i < N * K; i++) w[i] = (float)lac_rng_normal(&rng);
+    for (size_t i = 0; i < M * K; i++) x[i] = (float)lac_rng_normal(&rng);
+    gemm_packed *p = gemm_pack(w, N, K);
+    for (size_t m = 1; m <= M; m++)
+        for (int beta = 0; beta < 2; beta++) {
+            for (size_t i = 0; i < M * LD; i++) plain[i] = packed[i] = 0.5f;
+            assert_int_equal(gemm_nt_packed(packed, LD, x, K, p, m, (float)beta), p != NULL);
+            if (p) gemm_nt(plain, LD, x, K, w, K, m, N, K, (float)beta);
+            assert_true(worst(plain, packed, M * LD) < 1e-4);
+        }
+    gemm_packed_free(p);
+    assert_false(gemm_nt_packed(packed, LD, x, K, NULL, M, 0));
+}
+
+static void a_packed_model_says_what_it_said(void **state)
+{
+    (void)state;
+    for (int which = 0; which < N_CONFIGS; which++) {
+        fixture f;
+        float before[T * 32], after[T * 32], logits[2][T * V];
+        open_fixture(&f, which);
+        states_of(before, &f, f.tokens);
+        lac_logits(logits[0], &f.model, before, T);
+        lac_model_pack(&f.model);
+        lac_model_pack(&f.model); /* once is enough, twice does no harm */
+        states_of(after, &f, f.tokens);
+        lac_logits(logits[1], &f.model, after, T);
+        assert_true(worst(before, after, T * (size_t)f.model.config.dim) < 1e-5);
+        assert_true(worst(logits[0], logits[1], T * V) < 1e-5);
+        close_fixture(&f);
+    }
+}
+
 static void a_patch_that_meets_no_row_is_an_error(void **state)
 {
     (void)state;
@@ -496,6 +538,8 @@ int main(void)
         cmocka_unit_test(changing_a_token_leaves_earlier_rows_alone),
         cmocka_unit_test(pieces_over_shared_parents_equal_the_whole),
         cmocka_unit_test(late_joiners_and_neighbours_change_nothing),
+        cmocka_unit_test(packed_matrices_give_the_same_products),
+        cmocka_unit_test(a_packed_model_says_what_it_said),
         cmocka_unit_test(a_patch_that_meets_no_row_is_an_error),
         cmocka_unit_test(a_model_with_too_little_memory_fails_politely),
         cmocka_unit_test(every_gradient_predicts_the_loss),

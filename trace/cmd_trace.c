@@ -197,6 +197,7 @@ static lac_status work(const command *c, const char *path, const lac_common *com
         lac_outdir_sub(out, "traces", err) || lac_outdir_sub(out, "plots", err) ||
         lac_facts_load(&facts, c->facts, arena, err) || lac_model_load(model, path, arena, err))
         return err->code;
+    if ((double)lac_model_parameters(model) * sizeof(float) <= c->o.memory * 1048576.0) lac_model_pack(model);
     if (facts.note && !common->quiet) fprintf(stderr, "lacuna: %s\n", facts.note);
     if (resumed && !common->quiet) fprintf(stderr, "lacuna: going on behind what stands in %s\n", out->part);
     lac_progress_begin(&progress, common->quiet ? NULL : stderr, "trace", "facts", facts_to_trace(&facts, &c->o));
@@ -323,7 +324,7 @@ int cmd_trace(int argc, char **argv)
                                        "tokens too; attribute: said or not"),
         LAC_OPT("chat", &c.o.chat, "chat layout around the prompt: none, auto, olmo, smollm2"),
         LAC_OPT("pictures", &c.pictures, "facts that get pictures of their own, besides the averages"),
-        LAC_OPT("memory", &c.o.memory, "MiB for caches and batches, beside the model"),
+        LAC_OPT("memory", &c.o.memory, "MiB for caches and batches, beside the model; and for a copy of it that products are quicker with, if it fits"),
         LAC_FLAG("screen", &c.o.screen, "estimate all cells to first order from gradients: quick, not exact (screen.tsv)"),
         LAC_OPT("screen-check", &c.screen_check, "with --screen, facts that are traced exactly too, to see the agreement"),
         LAC_OPT("reference-check", &c.reference_check, "cells to compute from the tokens up too; p may differ by 1e-5"),

@@ -378,10 +378,11 @@ static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
     return i;
 }
 
-/* y [m, n] = x [m, k] wᵀ + beta y */
-static void linear(pass *p, float *y, float beta, const float *x, const float *w, size_t m, size_t n, size_t k)
+/* y [m, n] = x [m, k] wᵀ + beta y; packed: w's copy, or NULL. */
+static void linear(pass *p, float *y, float beta, const float *x, const float *w, const gemm_packed *packed, size_t m, size_t n,
+                   size_t k)
 {
-    gemm_nt(y, n, x, k, w, k, m, n, k, beta);
+    if (!gemm_nt_packed(y, n, x, k, packed, m, beta)) gemm_nt(y, n, x, k, w, k, m, n, k, beta);
     p->run->flops += 2.0 * (double)m * (double)n * (double)k;
 }
 
@@ -416,7 +417,7 @@ static void project_tails(pass *p, float *qkv, const float *w, size_t live)
     p->run->flops += 2.0 * (double)live * (double)kv * (double)p->dim;
     for (size_t row = 0; row < live; row++)
         if (p->place[row] >= 0) memcpy(p->out + n++ * p->dim, p->xn + row * p->dim, p->dim * sizeof *p->xn);
-    linear(p, p->z, 0, p->out, w, n, p->q_dim, p->dim);
+    linear(p, p->z, 0, p->out, w, NULL, n, p->q_dim, p->dim);
     for (size_t row = 0; row < live; row++) {
         float *q = qkv + row * p->qkv_dim;
         if (p->place[row] < 0) memset(q, 0, p->q_dim * sizeof *q);
@@ -433,7 +434,7 @@ static size_t attention_half(pass *p, int layer, size_t live, lac_saved_layer *k
     if (keep) memcpy(keep->x_pre, p->x, live * p->dim * sizeof *p->x);
     lac_norm_forward(p->xn, keep ? keep->inv1 : p->inv, keep ? keep->mean1 : p->mean, p->x, w->attn_norm, live, p->c);
     if (cut) project_tails(p, qkv, w->q, live);
-    else linear(p, qkv, 0, p->xn, w->q, live, p->qkv_dim, p->dim);
+    else linear(p, qkv, 0, p->xn, w->q, w->packed_qkv, live, p->qkv_dim, p->dim);
     if (p->c->clip_qkv > 0) clip(qkv, keep ? keep->clipped : NULL, live * p->qkv_dim, p->c->clip_qkv);
     rope(qkv, p->qkv_dim, p->saved->pos, live, (size_t)(p->c->n_heads + p->c->n_kv_heads), (size_t)p->c->head_dim,
          p->saved->inv_freq, 1.0f);
@@ -443,11 +444,11 @@ static size_t attention_half(pass *p, int layer, size_t live, lac_saved_layer *k
     attention_forward(p->saved->items, n_items, heads, p->saved->scratch);
     patches_at(p, layer, LAC_HEAD_OUT, z, p->q_dim, left);
     if (patched(p, layer, LAC_ATTN_OUT)) {
-        linear(p, p->out, 0, z, w->o, left, p->dim, p->q_dim);
+        linear(p, p->out, 0, z, w->o, w->packed_o, left, p->dim, p->q_dim);
         patches_at(p, layer, LAC_ATTN_OUT, p->out, p->dim, left);
         add(p->x, p->out, left * p->dim);
     } else {
-        linear(p, p->x, 1, z, w->o, left, p->dim, p->q_dim);
+        linear(p, p->x, 1, z, w->o, w->packed_o, left, p->dim, p->q_dim);
     }
     patches_at(p, layer, LAC_RESID_MID, p->x, p->dim, left);
     return left;
@@ -459,9 +460,9 @@ static void mlp(pass *p, int layer, float *y, float beta, const float *x, size_t
     const lac_layer *w = &p->m->layers[layer];
     float *gu = keep ? keep->gu : p->gu;
     lac_norm_forward(p->xn, keep ? keep->inv2 : p->inv, keep ? keep->mean2 : p->mean, x, w->mlp_norm, n, p->c);
-    linear(p, gu, 0, p->xn, w->gate, n, 2 * p->hidden, p->dim);
+    linear(p, gu, 0, p->xn, w->gate, w->packed_gate_up, n, 2 * p->hidden, p->dim);
     swiglu_forward(p->h, gu, n, p->hidden);
-    linear(p, y, beta, p->h, w->down, n, p->dim, p->hidden);
+    linear(p, y, beta, p->h, w->down, w->packed_down, n, p->dim, p->hidden);
 }
 
 /* The same for the rows that are not spared: they are moved together, and their results put back in their places. */

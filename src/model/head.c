@@ -6,7 +6,8 @@
 void lac_logits(float *logits, const lac_model *model, const float *states, size_t n)
 {
     size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab;
-    gemm_nt(logits, vocab, states, dim, model->head, dim, n, vocab, dim, 0.0f);
+    if (!gemm_nt_packed(logits, vocab, states, dim, model->packed_head, n, 0.0f))
+        gemm_nt(logits, vocab, states, dim, model->head, dim, n, vocab, dim, 0.0f);
 }
 
 lac_status lac_logprobs(double *logp, int *greedy, lac_run *run, const lac_model *model, const float *states,

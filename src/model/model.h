@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "model/config.h"
+#include "tensor/gemm.h"
 #include "text/tokenizer.h"
 
 typedef enum { LAC_PART_EMBED, LAC_PART_ATTN, LAC_PART_MLP, LAC_PART_NORM, LAC_PART_HEAD } lac_part;
@@ -46,6 +47,7 @@ typedef struct {
     const float *attn_norm, *mlp_norm;  /* [dim], NULL where the family has none */
     const float *q, *k, *v, *o;         /* q, k, v stand side by side: [q_dim + 2 kv_dim, dim] from q on */
     const float *gate, *up, *down;      /* gate and up likewise: [2 hidden, dim] from gate on */
+    gemm_packed *packed_qkv, *packed_o, *packed_gate_up, *packed_down; /* NULL but behind lac_model_pack */
 } lac_layer;
 
 typedef struct {
@@ -55,6 +57,7 @@ typedef struct {
     lac_layer *layers;              /* [n_layers] */
     const float *embed, *head;      /* [vocab, dim]; the same when tied */
     const float *final_norm;        /* [dim] or NULL */
+    gemm_packed *packed_head;       /* NULL but behind lac_model_pack */
     lac_tokenizer *tokenizer;       /* NULL when the directory holds none */
     const char *path;               /* where it came from */
     char *config_text;              /* config.json as read, unknown keys and all; NULL from a GGUF */
@@ -74,9 +77,14 @@ lac_status lac_model_layout(lac_model *model, const lac_config *config, lac_aren
 lac_status lac_model_freeze(lac_model *frozen, const lac_model *model, const bool *trains, lac_arena *arena,
                             lac_err *err);
 
-/* A Hugging Face directory or a .gguf file, as float32.  Release closes the tokenizer; memory is the arena's. */
+/* A Hugging Face directory or a .gguf file, as float32.  Release closes the tokenizer and frees packed copies; all other
+ * memory is the arena's. */
 lac_status lac_model_load(lac_model *model, const char *path, lac_arena *arena, lac_err *err);
 void lac_model_release(lac_model *model);
+
+/* Makes the copies of the matrices that products are quickest with, where the backend of gemm.h has such and there is
+ * memory: as much again as the weights.  For a model that will not be trained: the copies do not follow. */
+void lac_model_pack(lac_model *model);
 
 /* Weights N(0, std) but norms 1; the output projections O and DOWN by std / sqrt(2 n_layers). */
 void lac_model_randomise(lac_model *model, double std, uint64_t seed);

@@ -214,4 +214,28 @@ void lac_model_release(lac_model *model)
 {
     lac_tokenizer_close(model->tokenizer);
     model->tokenizer = NULL;
+    for (int l = 0; model->layers && l < model->config.n_layers; l++) {
+        lac_layer *layer = &model->layers[l];
+        gemm_packed **packed[] = {&layer->packed_qkv, &layer->packed_o, &layer->packed_gate_up, &layer->packed_down};
+        for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) {
+            gemm_packed_free(*packed[i]);
+            *packed[i] = NULL;
+        }
+    }
+    gemm_packed_free(model->packed_head);
+    model->packed_head = NULL;
+}
+
+void lac_model_pack(lac_model *model)
+{
+    const lac_config *c = &model->config;
+    size_t dim = (size_t)c->dim, hidden = (size_t)c->hidden, q_dim = lac_q_dim(c), qkv_dim = q_dim + 2 * lac_kv_dim(c);
+    for (int l = 0; l < c->n_layers; l++) {
+        lac_layer *layer = &model->layers[l];
+        if (!layer->packed_qkv) layer->packed_qkv = gemm_pack(layer->q, qkv_dim, dim);
+        if (!layer->packed_o) layer->packed_o = gemm_pack(layer->o, dim, q_dim);
+        if (!layer->packed_gate_up) layer->packed_gate_up = gemm_pack(layer->gate, 2 * hidden, dim);
+        if (!layer->packed_down) layer->packed_down = gemm_pack(layer->down, dim, hidden);
+    }
+    if (!model->packed_head) model->packed_head = gemm_pack(model->head, (size_t)c->vocab, dim);
 }
