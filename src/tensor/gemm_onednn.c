@@ -6,6 +6,7 @@
 #include <cblas.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tensor/gemm.h"
 
@@ -108,6 +109,14 @@ static dnnl_status_t rearrange(gemm_packed *p, const float *w)
     return status;
 }
 
+/* Only oneDNN's batch-reduce kernels read an order of their own (AVX-512 in the versions seen); others would rearrange the
+ * copy again, or multiply in plain loops. */
+static bool gains(dnnl_primitive_desc_t product)
+{
+    const char *kernel = "";
+    return !dnnl_primitive_desc_query(product, dnnl_query_impl_info_str, 0, &kernel) && !strncmp(kernel, "brg", 3);
+}
+
 gemm_packed *gemm_pack(const float *w, size_t n, size_t k)
 {
     gemm_packed *p = calloc(1, sizeof *p);
@@ -116,6 +125,7 @@ gemm_packed *gemm_pack(const float *w, size_t n, size_t k)
     p->n = n, p->k = k;
     dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
     if (!status) status = describe(&product, p->engine, TYPICAL_ROWS, n, k, k, n, NULL, 0);
+    if (!status && !gains(product)) status = dnnl_unimplemented;
     if (!status) p->desc = *dnnl_primitive_desc_query_md(product, dnnl_query_weights_md, 0);
     if (!status) status = dnnl_memory_create(&p->memory, &p->desc, p->engine, DNNL_MEMORY_ALLOCATE);
     if (!status) status = rearrange(p, w);
