@@ -11,35 +11,6 @@ static const cJSON *field(const cJSON *object, const char *name)
     return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
-lac_status recipe_check_keys(const cJSON *object, const char *const *known, size_t n, const char *where,
-                             lac_arena *arena, lac_err *err)
-{
-    if (!cJSON_IsObject(object)) return lac_fail(err, LAC_ERR_DATA, "%s: an object {...} is wanted", where);
-    const cJSON *item;
-    cJSON_ArrayForEach(item, object)
-    {
-        size_t i = 0;
-        while (i < n && strcmp(known[i], item->string)) i++;
-        if (i < n) continue;
-        const char *near = lac_nearest(item->string, known, n), *list = near;
-        for (i = 0; i < n && !near; i++)
-            if (!(list = lac_printf(arena, err, "%s%s%s", i ? list : "", i ? ", " : "", known[i])))
-                return LAC_ERR_MEMORY;
-        return lac_fail(err, LAC_ERR_DATA, "%s: no key \"%s\"; %s %s", where, item->string,
-                        near ? "did you mean" : "there is", list);
-    }
-    return LAC_OK;
-}
-
-bool recipe_is_plain(const char *text, const char *signs)
-{
-    size_t n = 0;
-    for (const char *c = text; *c; c++, n++)
-        if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') && !(*c >= '0' && *c <= '9') && !strchr(signs, *c))
-            return false;
-    return n && n <= 100 && text[0] != '.' && text[0] != '-';
-}
-
 /* ---- variables --------------------------------------------------------------------------------------------------- */
 
 /* What a user gives is meant as it stands. */
