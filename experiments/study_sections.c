@@ -186,6 +186,19 @@ void page_losses(FILE *to, const study_page *p)
 
 /* ---- attacks, depth, and what was printed ------------------------------------------------------------------------------- */
 
+/* A picture of the stage's result, where it drew one; caption: or NULL. */
+static void put_stage_picture(FILE *to, const study_page *p, size_t stage, const char *file, const char *shows,
+                              const char *caption)
+{
+    lac_err ignored = {0};
+    const char *picture = lac_printf(p->s->arena, &ignored, "%s/%s", p->s->stage[stage].result, file);
+    if (!picture || !lac_path_exists(picture)) return;
+    fputs("<figure class=\"picture\">", to);
+    lac_html_picture(to, picture, shows, &ignored);
+    if (caption) page_element(to, "figcaption", "", caption);
+    fputs("</figure>\n", to);
+}
+
 void page_attacks(FILE *to, const study_page *p)
 {
     const study *s = p->s;
@@ -196,12 +209,7 @@ void page_attacks(FILE *to, const study_page *p)
         const char *path = lac_printf(s->arena, &ignored, "%s/attack.tsv", s->stage[i].result);
         if (!n++) fputs("<section id=\"attacks\"><h2>Attacks</h2>\n", to);
         page_element(to, "h3", "", s->plan.stage[i].name);
-        const char *picture = lac_printf(s->arena, &ignored, "%s/attack.svg", s->stage[i].result);
-        if (picture && lac_path_exists(picture)) {
-            fputs("<figure class=\"picture\">", to);
-            lac_html_picture(to, picture, "attacks", &ignored);
-            fputs("</figure>\n", to);
-        }
+        put_stage_picture(to, p, i, "attack.svg", "attacks", NULL);
         if (path) page_tsv(to, p, path, 60);
     }
     if (n) fputs("</section>\n", to);
@@ -224,17 +232,6 @@ static void put_depth_row(FILE *to, const char *name, const cJSON *depth)
         page_number_cell(to, cJSON_GetNumberValue(page_field(depth, scores[k][1])));
     }
     fputs("</tr>\n", to);
-}
-
-static void put_depth_picture(FILE *to, const study_page *p, size_t stage)
-{
-    lac_err ignored = {0};
-    const char *picture = lac_printf(p->s->arena, &ignored, "%s/plots/depth.svg", p->s->stage[stage].result);
-    if (!picture || !lac_path_exists(picture)) return;
-    fputs("<figure class=\"picture\">", to);
-    lac_html_picture(to, picture, "what the answer loses with another model’s states, by layer", &ignored);
-    page_element(to, "figcaption", "", p->s->plan.stage[stage].name);
-    fputs("</figure>\n", to);
 }
 
 static bool measures_depth(const study *s, size_t stage)
@@ -263,7 +260,9 @@ void page_depths(FILE *to, const study_page *p)
     }
     if (n) fputs("</table>\n", to);
     for (size_t i = 0; n && i < s->plan.n_stages; i++)
-        if (measures_depth(s, i)) put_depth_picture(to, p, i);
+        if (measures_depth(s, i))
+            put_stage_picture(to, p, i, "plots/depth.svg", "what the answer loses with another model’s states, by layer",
+                              s->plan.stage[i].name);
     if (n) fputs("</section>\n", to);
 }
 

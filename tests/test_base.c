@@ -179,6 +179,7 @@ static void sizes_that_overflow_are_memory_errors(void **state)
     lac_arena arena = {0};
     lac_err err = {0};
     assert_null(LAC_NEW(&arena, double, SIZE_MAX / 4, &err));
+    assert_null(lac_alloc_raw(&arena, SIZE_MAX - 4096, 1, NULL)); /* rounded up to whole pages it would be few bytes */
     assert_int_equal(err.code, LAC_ERR_MEMORY);
     lac_arena_release(&arena);
 }

@@ -18,6 +18,7 @@ struct lac_arena_block {
  * large block asks for them.  (Nothing is lost where it has none.) */
 static char *large_pages(size_t cap)
 {
+    if (cap > SIZE_MAX - HUGE_PAGE) return NULL; /* rounded up it would be a few bytes */
     char *data = aligned_alloc(HUGE_PAGE, (cap + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
 #ifdef MADV_HUGEPAGE
     if (data) (void)madvise(data, cap, MADV_HUGEPAGE);
