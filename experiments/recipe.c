@@ -121,11 +121,37 @@ static size_t next_in_order(const ordering *o, size_t i)
     return best;
 }
 
+static void put_in_order(ordering *o, size_t i);
+
+/* Behind what it stands on; where that has not put it already. */
+static void put_with_needs(ordering *o, size_t i)
+{
+    const recipe_stage *stage = &o->plan->stage[i];
+    for (size_t k = 0; k < stage->n_needs; k++)
+        if (o->place[stage->needs[k]] == SIZE_MAX) put_with_needs(o, stage->needs[k]);
+    if (o->place[i] == SIZE_MAX) put_in_order(o, i);
+}
+
+/* What stands on stage i may stand on more: on facts that every point of a sweep is asked.  What more of them share
+ * goes first, so that they follow their own point at once and its weights need not wait. */
+static void put_partners(ordering *o, size_t i)
+{
+    for (size_t j = i + 1; j < o->plan->n_stages; j++) {
+        const recipe_stage *later = &o->plan->stage[j];
+        for (size_t k = 0; k < later->n_needs && stands_on(later, i); k++)
+            if (o->place[later->needs[k]] == SIZE_MAX && o->weight[later->needs[k]] > o->weight[i])
+                put_with_needs(o, later->needs[k]);
+    }
+}
+
 static void put_in_order(ordering *o, size_t i)
 {
     const size_t n = o->plan->n_stages;
     if (i < n) o->place[i] = o->n++;
-    for (size_t next; (next = next_in_order(o, i)) < n;) put_in_order(o, next);
+    for (size_t next; (next = next_in_order(o, i)) < n;) {
+        put_partners(o, next);
+        put_with_needs(o, next);
+    }
 }
 
 /* Depth first; what a stage needs still stands before it. */

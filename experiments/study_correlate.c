@@ -114,14 +114,9 @@ static int read_effects(double *effect, int most, const char *path, const char *
     return n;
 }
 
-typedef struct {
-    double effect, score;
-    int first;
-} window;
-
 static int by_first(const void *a, const void *b)
 {
-    int x = ((const window *)a)->first, y = ((const window *)b)->first;
+    int x = ((const study_window *)a)->first, y = ((const study_window *)b)->first;
     return (x > y) - (x < y);
 }
 
@@ -148,7 +143,7 @@ static lac_status correlate_rows(study_correlation *c, const correlating *how, s
 {
     lac_arena arena = {0};
     const study_table *table = how->table;
-    window *w = LAC_NEW(&arena, window, table->n_rows, err);
+    study_window *w = LAC_NEW(how->s->arena, study_window, table->n_rows, err);
     double *effect = LAC_NEW(&arena, double, table->n_rows, err), *score = LAC_NEW(&arena, double, table->n_rows, err);
     int *first = LAC_NEW(&arena, int, table->n_rows, err);
     bool *chosen = LAC_NEW(&arena, bool, (size_t)how->n_layers, err);
@@ -160,10 +155,11 @@ static lac_status correlate_rows(study_correlation *c, const correlating *how, s
             continue;
         int size = study_layers(chosen, how->n_layers, layers_of(how->s, table->axis[how->axis], row->at[how->axis]));
         if (!size || (how->width && size != how->width)) continue;
-        w[n] = (window){.score = row->number[column].value, .first = -1};
+        w[n] = (study_window){.score = row->number[column].value, .first = -1};
         for (int l = 0; l < how->n_layers; l++) {
             if (!chosen[l]) continue;
             if (w[n].first < 0) w[n].first = l;
+            w[n].last = l;
             w[n].effect += how->effect[l] / size;
         }
         n++;
@@ -174,6 +170,7 @@ static lac_status correlate_rows(study_correlation *c, const correlating *how, s
         score[i] = w[i].score;
         first[i] = w[i].first;
     }
+    c->window = w;
     if (!err->code) study_rank_correlation(c, effect, score, first, n, how->width ? how->width : 1, err);
     lac_arena_release(&arena);
     return err->code;
@@ -221,9 +218,38 @@ lac_status study_correlate(study_correlations *c, const study_table *table, cons
     return LAC_OK;
 }
 
+/* A line of a panel: of the traced effects (by NULL, line 0), or of a score. */
+static void put_windows(FILE *to, const study_correlation *c, const char *by, int panel, int line)
+{
+    fprintf(to, "%s\"%s\"\n", panel || line ? "\n\n" : "", by ? by : "traced effect");
+    for (size_t i = 0; i < c->n; i++) {
+        const study_window *w = &c->window[i];
+        fprintf(to, "%.6g\t%.6g\t%d\t%d\n", 0.5 * (w->first + w->last), by ? w->score : w->effect, panel, line);
+    }
+}
+
+/* The table that plots/windows.gp draws: a panel a score, a line for each value of "by". */
+static lac_status save_windows(const study *s, const study_correlations *c, const char *dir, lac_err *err)
+{
+    lac_writer out = {0};
+    const char *path = lac_printf(s->arena, err, "%s/windows.tsv", dir);
+    if (!path || lac_writer_open(&out, path, err)) return err->code;
+    fprintf(out.stream, "# plot windows.gp\n# chart %s\n", c->chart);
+    int panel = -1, line = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (!i || strcmp(c->line[i].score, c->line[i - 1].score))
+            fprintf(out.stream, "# panel_%c %s\n", 'a' + ++panel % 26, c->line[i].score);
+    panel = -1;
+    for (size_t i = 0; i < c->n; i++) {
+        if (!i || strcmp(c->line[i].score, c->line[i - 1].score)) put_windows(out.stream, &c->line[i], NULL, ++panel, line = 0);
+        put_windows(out.stream, &c->line[i], c->line[i].by ? c->line[i].by : "trained", panel, ++line);
+    }
+    return lac_writer_commit(&out, err);
+}
+
 lac_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, lac_err *err)
 {
-    if (!c->n) return LAC_OK;
+    if (!c->n || save_windows(s, c, dir, err)) return err->code;
     lac_writer out = {0};
     const char *path = lac_printf(s->arena, err, "%s/correlation.tsv", dir);
     if (!path || lac_writer_open(&out, path, err)) return err->code;

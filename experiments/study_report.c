@@ -129,7 +129,16 @@ static void put_correlations(FILE *to, const study_page *p)
         else fputs("<td class=\"n\">too few</td>", to);
         fprintf(to, "<td class=\"n\">%zu</td><td class=\"n\">%zu</td></tr>\n", line->n, line->apart);
     }
-    fputs("</table></section>\n", to);
+    fputs("</table>\n", to);
+    lac_err ignored = {0};
+    const char *path = lac_printf(p->s->arena, &ignored, "%s/windows.svg", p->dir);
+    if (path && lac_path_exists(path)) {
+        fputs("<figure class=\"picture\">", to);
+        lac_html_picture(to, path, "what was traced in each window of layers, and what training it gave", &ignored);
+        fputs("<figcaption>Each window at its middle: grey, what tracing saw there (scale on the right); lines, the score "
+              "after it was trained.</figcaption></figure>", to);
+    }
+    fputs("</section>\n", to);
 }
 
 /* ---- before and after -------------------------------------------------------------------------------------------- */

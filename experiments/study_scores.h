@@ -49,11 +49,18 @@ void study_front(bool *front, const double *x, const double *y, size_t n, bool x
 /* "0-3", "0-3,8", "all": layers in a row of n_layers flags; their number, 0 where the text says something else. */
 int study_layers(bool *chosen, int n_layers, const char *text);
 
+/* Layers first to last: what tracing saw there, and what training them gave. */
+typedef struct {
+    int first, last;
+    double effect, score; /* the traced effect's mean over the layers */
+} study_window;
+
 /* Traced effect of windows of layers against a score, of the rows that share a coordinate (by).  Windows overlap:
  * `apart` is how many can be laid side by side, and the interval draws runs of windows, each begun where the last one's
  * layers end. */
 typedef struct {
     const char *score, *by;
+    const study_window *window; /* [n] in order of their first layers, in the study's arena */
     size_t n, apart;
     double rho;
     lac_interval interval; /* NaN with fewer than four runs */
@@ -71,7 +78,7 @@ lac_status study_correlate(study_correlations *c, const study_table *table, cons
 lac_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first,
                                   size_t n, int width, lac_err *err);
 
-/* dir/table.tsv, pareto.tsv, correlation.tsv; none where the recipe asks for none. */
+/* dir/table.tsv, pareto.tsv, correlation.tsv and windows.tsv; none where the recipe asks for none. */
 lac_status study_save_table(const study *s, const study_table *table, const char *dir, lac_err *err);
 lac_status study_save_pareto(const study *s, const study_table *table, const char *dir, lac_err *err);
 lac_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, lac_err *err);

@@ -131,6 +131,24 @@ static void a_sweep_has_a_stage_for_each_point_and_what_refers_to_it_follows(voi
         for (size_t k = 0; k < f->plan.stage[i].n_needs; k++) assert_true(f->plan.stage[i].needs[k] < i);
 }
 
+static void what_all_points_share_stands_before_them_so_that_each_point_is_whole_before_the_next(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(
+        read_recipe(f, "{\"stages\": ["
+                       "{\"name\": \"taught\", \"run\": \"finetune\", \"model\": \"m\"},"
+                       "{\"name\": \"forgot\", \"run\": \"unlearn\", \"model\": \"@taught\", \"for\": {\"x\": [1, 2, 3]}},"
+                       "{\"name\": \"told\", \"run\": \"eval\", \"model\": \"@forgot\"},"
+                       "{\"name\": \"people\", \"run\": \"rows\", \"arguments\": [\"r.jsonl\"]},"
+                       "{\"name\": \"asked\", \"run\": \"facts\", \"model\": \"@taught\", \"options\": {\"qa\": \"@people\"}},"
+                       "{\"name\": \"score\", \"run\": \"eval\", \"model\": \"@forgot\", \"options\": {\"data\": \"@asked\"}}]}"),
+        LAC_OK);
+    static const char *const names[] = {"taught",     "people",     "asked",     "forgot/x=1", "told/x=1",
+                                        "score/x=1",  "forgot/x=2", "told/x=2",  "score/x=2",  "forgot/x=3",
+                                        "told/x=3",   "score/x=3"};
+    assert_names(f, names, sizeof names / sizeof *names);
+}
+
 static void a_coordinate_that_a_reference_fixes_is_not_taken_over(void **state)
 {
     fixture *f = *state;
@@ -267,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(variables_are_filled_in_and_signs_doubled_stand_for_themselves),
         CLAIM(a_sweep_has_a_stage_for_each_point_and_what_refers_to_it_follows),
+        CLAIM(what_all_points_share_stands_before_them_so_that_each_point_is_whole_before_the_next),
         CLAIM(a_coordinate_that_a_reference_fixes_is_not_taken_over),
         CLAIM(a_stage_may_name_files_of_its_own_result),
         CLAIM(what_an_if_leaves_out_takes_what_refers_to_it_along),

@@ -84,7 +84,16 @@ grep -qF 'http' <<<"$(sed 's/base64,[^"]*//g' study/report.html | grep -o '\(src
 for section in table correlation attacks trace losses items stages again; do
     grep -q "id=\"$section\"" <<<"$page" || fail "the page has no section $section"
 done
-if command -v gnuplot >/dev/null; then grep -q 'id="pareto"' <<<"$page" || fail "the page has no picture of the trade-off"; fi
+[ "$(grep -c $'\t0\t0$' study/report/windows.tsv)" -eq 3 ] && [ "$(grep -c $'\t0\t1$' study/report/windows.tsv)" -eq 3 ] ||
+    fail "not three windows: $(cat study/report/windows.tsv)"
+for row in 0-1:0.5 2-3:2.5 top:6.5; do # each window's score stands at its middle
+    p=$(awk -F'\t' -v at="${row%:*}" '$2 == at { print $6 }' study/report/table.tsv)
+    [ -n "$p" ] && grep -q "^${row#*:}"$'\t'"${p:0:6}.*"$'\t0\t1$' study/report/windows.tsv || fail "windows.tsv has not $row, $p"
+done
+if command -v gnuplot >/dev/null; then
+    grep -q 'id="pareto"' <<<"$page" || fail "the page has no picture of the trade-off"
+    grep -q 'what was traced in each window' <<<"$page" || fail "the page has no picture of the windows"
+fi
 for browser in chromium chromium-browser google-chrome ''; do command -v "$browser" >/dev/null && break; done
 if [ -n "$browser" ]; then
     "$browser" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir="$dir/profile" --dump-dom \
