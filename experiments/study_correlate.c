@@ -88,31 +88,79 @@ lac_status study_rank_correlation(study_correlation *c, const double *effect, co
     return err->code;
 }
 
-/* effect[layer] of a chart in a trace's layers.tsv; the number of layers, 0 where the chart is not there. */
-static int read_effects(double *effect, int most, const char *path, const char *chart, lac_arena *arena, lac_err *err)
+/* ---- what was traced --------------------------------------------------------------------------------------------- */
+
+enum { MOST_LAYERS = 1024, PLACES = 3 };
+
+/* Where a state was put back, and the column of layers.tsv that has its effect. */
+static const struct {
+    const char *name, *column;
+} places[PLACES] = {{"last subject", "effect"}, {"first subject", "first_subject"}, {"last", "last"}};
+
+/* The place that a text as "last subject + last" begins with, and what follows the +; PLACES: none. */
+static int place_at(const char *text, const char **rest)
 {
-    int n = 0, column[3] = {-1, -1, -1};
+    const size_t n = strcspn(text, "+"), skip = strspn(text, " ");
+    size_t end = n;
+    while (end > skip && text[end - 1] == ' ') end--;
+    *rest = text[n] ? text + n + 1 : NULL;
+    for (int i = 0; i < PLACES && end > skip; i++)
+        if (strlen(places[i].name) == end - skip && !memcmp(places[i].name, text + skip, end - skip)) return i;
+    return PLACES;
+}
+
+bool study_tokens_known(const char *text)
+{
+    while (text)
+        if (place_at(text, &text) == PLACES) return false;
+    return true;
+}
+
+typedef struct {
+    double at[PLACES][MOST_LAYERS];
+    int n_layers;
+} traced;
+
+/* Effects of a chart in a trace's layers.tsv; n_layers stays 0 where the chart is not there. */
+static lac_status read_traced(traced *effects, const char *path, const char *chart, lac_arena *arena, lac_err *err)
+{
+    int column[2 + PLACES] = {-1};
     char *rest = lac_file_read(path, arena, NULL, err);
     for (char *line; rest && (line = strsep(&rest, "\n"));) {
         char *word[32] = {0}, *cursor = line;
         if (!*line || *line == '#') continue;
         for (int k = 0; k < 32 && cursor; k++) word[k] = strsep(&cursor, "\t");
         if (column[0] < 0) { /* the header */
-            static const char *const wanted[] = {"chart", "layer", "effect"};
-            for (int w = 0; w < 3; w++)
+            for (int w = 0; w < 2 + PLACES; w++) {
+                const char *wanted = w == 0 ? "chart" : w == 1 ? "layer" : places[w - 2].column;
+                column[w] = -1;
                 for (int k = 0; k < 32 && word[k]; k++)
-                    if (!strcmp(word[k], wanted[w])) column[w] = k;
-            if (column[0] < 0 || column[1] < 0 || column[2] < 0) return 0;
+                    if (!strcmp(word[k], wanted)) column[w] = k;
+                if (column[w] < 0) return LAC_OK;
+            }
             continue;
         }
-        const char *c = word[column[0]], *l = word[column[1]], *e = word[column[2]];
-        long layer = c && l && e && !strcmp(c, chart) ? strtol(l, NULL, 10) : -1;
-        if (layer < 0 || layer >= most || !*e) continue;
-        effect[layer] = strtod(e, NULL);
-        if (layer >= n) n = (int)layer + 1;
+        const char *c = word[column[0]], *l = word[column[1]];
+        long layer = c && l && !strcmp(c, chart) ? strtol(l, NULL, 10) : -1;
+        if (layer < 0 || layer >= MOST_LAYERS) continue;
+        for (int i = 0; i < PLACES; i++)
+            effects->at[i][layer] = word[column[2 + i]] ? strtod(word[column[2 + i]], NULL) : 0;
+        if (layer >= effects->n_layers) effects->n_layers = (int)layer + 1;
     }
-    return n;
+    return err->code;
 }
+
+/* Of all the places that the text names. */
+static void add_up(double *effect, const traced *effects, const char *tokens)
+{
+    memset(effect, 0, MOST_LAYERS * sizeof *effect);
+    while (tokens) {
+        const int place = place_at(tokens, &tokens);
+        for (int l = 0; l < effects->n_layers && place < PLACES; l++) effect[l] += effects->at[place][l];
+    }
+}
+
+/* ---- windows of layers ------------------------------------------------------------------------------------------- */
 
 static int by_first(const void *a, const void *b)
 {
@@ -134,7 +182,7 @@ static const char *layers_of(const study *s, const char *axis, const char *name)
 typedef struct {
     const study_table *table;
     const study *s;
-    const double *effect; /* [n_layers] */
+    double *effect; /* [n_layers] */
     int n_layers, width;
     size_t axis, by;      /* places among the table's axes; by may be n_axes: all rows together */
 } correlating;
@@ -185,64 +233,89 @@ static const char *trace_of(const study *s, const char *text, lac_err *err)
     return NULL;
 }
 
+/* One score against the effects at some tokens: a line for each value of "by". */
+static lac_status correlate_lines(study_correlations *c, const correlating *how, const char *score, const char *tokens,
+                                  lac_err *err)
+{
+    const study_table *table = how->table;
+    const char **by = LAC_NEW(how->s->arena, const char *, table->n_rows + 1, err);
+    if (!by) return err->code;
+    const size_t column = study_column_find(table, score), n_by = study_values_on(by, table, how->by);
+    for (size_t i = 0; i < (n_by ? n_by : 1) && column < table->n_columns; i++) {
+        study_correlation *line = &c->line[c->n];
+        *line = (study_correlation){.score = score, .tokens = tokens, .by = n_by ? by[i] : NULL};
+        if (correlate_rows(line, how, column, err)) return err->code;
+        c->n += line->n > 0;
+    }
+    return LAC_OK;
+}
+
 lac_status study_correlate(study_correlations *c, const study_table *table, const study *s, lac_err *err)
 {
-    enum { MOST_LAYERS = 1024 };
     const cJSON *json = field(s->plan.json, "correlate"), *scores = field(json, "scores"), *title;
+    const cJSON *tokens = field(json, "tokens");
     *c = (study_correlations){.chart = text_field(json, "chart") ? text_field(json, "chart") : "mlp",
                               .axis = text_field(json, "axis")};
     if (!json || !(c->trace = trace_of(s, text_field(json, "trace"), err))) return err->code;
+    const size_t n_tokens = tokens ? (size_t)cJSON_GetArraySize(tokens) : 1;
+    const size_t most = (table->n_rows + 1) * n_tokens * (size_t)cJSON_GetArraySize(scores);
+    traced *effects = LAC_NEW(s->arena, traced, 1, err);
     double *effect = LAC_NEW(s->arena, double, MOST_LAYERS, err);
-    const char **by = LAC_NEW(s->arena, const char *, table->n_rows + 1, err);
     const char *path = lac_printf(s->arena, err, "%s/layers.tsv", c->trace);
-    if (!effect || !by || !path) return LAC_ERR_MEMORY;
-    correlating how = {.table = table, .s = s, .effect = effect, .axis = study_axis_find(table, c->axis),
-                       .by = study_axis_find(table, text_field(json, "by")),
-                       .width = field(json, "width") ? field(json, "width")->valueint : 0};
-    how.n_layers = read_effects(effect, MOST_LAYERS, path, c->chart, s->arena, err);
-    if (err->code) return err->code;
-    if (!how.n_layers) return lac_fail(err, LAC_ERR_DATA, "%s has no chart \"%s\" for \"correlate\"", path, c->chart);
+    c->line = LAC_NEW(s->arena, study_correlation, most, err);
+    if (!effects || !effect || !path || !c->line || read_traced(effects, path, c->chart, s->arena, err)) return err->code;
+    if (!effects->n_layers)
+        return lac_fail(err, LAC_ERR_DATA, "%s has no chart \"%s\" for \"correlate\"", path, c->chart);
+    const correlating how = {.table = table, .s = s, .effect = effect, .n_layers = effects->n_layers,
+                             .width = field(json, "width") ? field(json, "width")->valueint : 0,
+                             .axis = study_axis_find(table, c->axis), .by = study_axis_find(table, text_field(json, "by"))};
     if (how.axis == table->n_axes) return LAC_OK;
-    size_t n_by = study_values_on(by, table, how.by), lines = n_by ? n_by : 1;
-    c->line = LAC_NEW(s->arena, study_correlation, lines * (size_t)cJSON_GetArraySize(scores), err);
-    if (!c->line) return LAC_ERR_MEMORY;
     cJSON_ArrayForEach(title, scores)
-        for (size_t i = 0; i < lines; i++) {
-            size_t column = study_column_find(table, title->valuestring);
-            if (column == table->n_columns) continue;
-            study_correlation *line = &c->line[c->n];
-            *line = (study_correlation){.score = title->valuestring, .by = n_by ? by[i] : NULL};
-            if (correlate_rows(line, &how, column, err)) return err->code;
-            c->n += line->n > 0;
+        for (size_t t = 0; t < n_tokens; t++) {
+            const char *text = tokens ? cJSON_GetArrayItem(tokens, (int)t)->valuestring : places[0].name;
+            add_up(effect, effects, text);
+            if (correlate_lines(c, &how, title->valuestring, text, err)) return err->code;
         }
     return LAC_OK;
 }
 
-/* A line of a panel: of the traced effects (by NULL, line 0), or of a score. */
-static void put_windows(FILE *to, const study_correlation *c, const char *by, int panel, int line)
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+static bool is_new_score(const study_correlations *c, size_t i)
 {
-    fprintf(to, "%s\"%s\"\n", panel || line ? "\n\n" : "", by ? by : "traced effect");
+    return !i || strcmp(c->line[i].score, c->line[i - 1].score);
+}
+static bool is_new_tokens(const study_correlations *c, size_t i)
+{
+    return is_new_score(c, i) || strcmp(c->line[i].tokens, c->line[i - 1].tokens);
+}
+
+static void put_windows(FILE *to, const study_correlation *c, const char *name, bool traced_effect, int panel, int line)
+{
+    fprintf(to, "\n\n\"%s\"\n", name);
     for (size_t i = 0; i < c->n; i++) {
         const study_window *w = &c->window[i];
-        fprintf(to, "%.6g\t%.6g\t%d\t%d\n", 0.5 * (w->first + w->last), by ? w->score : w->effect, panel, line);
+        fprintf(to, "%.6g\t%.6g\t%d\t%d\n", 0.5 * (w->first + w->last), traced_effect ? w->effect : w->score, panel, line);
     }
 }
 
-/* The table that plots/windows.gp draws: a panel a score, a line for each value of "by". */
+/* The table that plots/windows.gp draws: a panel a score, in it what was traced at each of the tokens, lines 0, -1, ...,
+ * and a line for each value of "by", 1, 2, ... */
 static lac_status save_windows(const study *s, const study_correlations *c, const char *dir, lac_err *err)
 {
     lac_writer out = {0};
     const char *path = lac_printf(s->arena, err, "%s/windows.tsv", dir);
     if (!path || lac_writer_open(&out, path, err)) return err->code;
     fprintf(out.stream, "# plot windows.gp\n# chart %s\n", c->chart);
-    int panel = -1, line = 0;
+    int panel = 0, traced_line = 0, line = 0;
     for (size_t i = 0; i < c->n; i++)
-        if (!i || strcmp(c->line[i].score, c->line[i - 1].score))
-            fprintf(out.stream, "# panel_%c %s\n", 'a' + ++panel % 26, c->line[i].score);
+        if (is_new_score(c, i)) fprintf(out.stream, "# panel_%c %s\n", 'a' + panel++ % 26, c->line[i].score);
     panel = -1;
     for (size_t i = 0; i < c->n; i++) {
-        if (!i || strcmp(c->line[i].score, c->line[i - 1].score)) put_windows(out.stream, &c->line[i], NULL, ++panel, line = 0);
-        put_windows(out.stream, &c->line[i], c->line[i].by ? c->line[i].by : "trained", panel, ++line);
+        const study_correlation *at = &c->line[i];
+        if (is_new_score(c, i)) panel++, traced_line = 0, line = 0;
+        if (is_new_tokens(c, i)) put_windows(out.stream, at, at->tokens, true, panel, traced_line--);
+        if (traced_line == -1) put_windows(out.stream, at, at->by ? at->by : "trained", false, panel, ++line);
     }
     return lac_writer_commit(&out, err);
 }
@@ -254,13 +327,13 @@ lac_status study_save_correlations(const study *s, const study_correlations *c, 
     const char *path = lac_printf(s->arena, err, "%s/correlation.tsv", dir);
     if (!path || lac_writer_open(&out, path, err)) return err->code;
     fprintf(out.stream,
-            "# Spearman's rho between the mean traced effect of a window's layers (chart %s of %s, last subject "
-            "token) and a score; interval: 95 %%, bootstrap over runs of windows that share layers\n"
-            "score\tby\twindows\tapart\trho\tlow\thigh\n",
+            "# Spearman's rho between the mean traced effect of a window's layers (chart %s of %s, at these tokens) "
+            "and a score; interval: 95 %%, bootstrap over runs of windows that share layers\n"
+            "score\ttokens\tby\twindows\tapart\trho\tlow\thigh\n",
             c->chart, c->trace);
     for (size_t i = 0; i < c->n; i++) {
         const study_correlation *line = &c->line[i];
-        fprintf(out.stream, "%s\t%s\t%zu\t%zu", line->score, line->by ? line->by : "", line->n, line->apart);
+        fprintf(out.stream, "%s\t%s\t%s\t%zu\t%zu", line->score, line->tokens, line->by ? line->by : "", line->n, line->apart);
         study_put_number(out.stream, line->rho);
         study_put_number(out.stream, line->interval.low);
         study_put_number(out.stream, line->interval.high);

@@ -114,14 +114,15 @@ static void put_correlations(FILE *to, const study_page *p)
     put_about(to, page_field(page_field(p->s->plan.json, "correlate"), "about"));
     fputs("<p>Spearman’s ρ between the traced effect of a window of layers (chart ", to);
     page_element(to, "code", "", c->chart);
-    fputs(", last subject token, mean over the window) and what training that window gave. Windows share layers, so that "
+    fputs(", mean over the window) and what training that window gave. Windows share layers, so that "
           "only so many as can be laid side by side count as apart; the 95 % intervals draw runs of windows, not single "
-          "ones, and with so few of them are rough.</p>\n<table>\n<tr><th>score</th><th></th><th class=\"n\">ρ</th>"
+          "ones, and with so few of them are rough.</p>\n<table>\n<tr><th>score</th><th>traced at</th><th></th><th class=\"n\">ρ</th>"
           "<th class=\"n\">95 %</th><th class=\"n\">windows</th><th class=\"n\">apart</th></tr>\n", to);
     for (size_t i = 0; i < c->n; i++) {
         const study_correlation *line = &c->line[i];
         fputs("<tr>", to);
         page_element(to, "td", "", line->score);
+        page_element(to, "td", "", line->tokens);
         page_element(to, "td", "", line->by ? line->by : "");
         page_number_cell(to, line->rho);
         if (isfinite(line->interval.low))
@@ -135,7 +136,7 @@ static void put_correlations(FILE *to, const study_page *p)
     if (path && lac_path_exists(path)) {
         fputs("<figure class=\"picture\">", to);
         lac_html_picture(to, path, "what was traced in each window of layers, and what training it gave", &ignored);
-        fputs("<figcaption>Each window at its middle: grey, what tracing saw there (scale on the right); lines, the score "
+        fputs("<figcaption>Each window at its middle: grey, what tracing saw there (scale on the right); colours, the score "
               "after it was trained.</figcaption></figure>", to);
     }
     fputs("</section>\n", to);

@@ -192,8 +192,8 @@ static lac_status check_pareto(const study_table *table, const cJSON *json, cons
 static lac_status check_correlate(const study_table *table, const cJSON *json, const recipe_plan *plan,
                                   lac_arena *arena, lac_err *err)
 {
-    static const char *const known[] = {"about", "trace", "chart", "axis", "width", "by", "scores"};
-    const cJSON *scores = field(json, "scores"), *width = field(json, "width"), *item;
+    static const char *const known[] = {"about", "trace", "chart", "tokens", "axis", "width", "by", "scores"};
+    const cJSON *scores = field(json, "scores"), *width = field(json, "width"), *tokens = field(json, "tokens"), *item;
     recipe_ref ref;
     bool any;
     if (recipe_check_keys(json, known, sizeof known / sizeof *known, "correlate", arena, err)) return err->code;
@@ -202,6 +202,12 @@ static lac_status check_correlate(const study_table *table, const cJSON *json, c
                         "correlate: \"trace\" (a stage), \"axis\" (of layers) and \"scores\" (columns) are wanted");
     if (width && (!cJSON_IsNumber(width) || width->valuedouble < 1 || width->valuedouble != width->valueint))
         return lac_fail(err, LAC_ERR_DATA, "correlate: \"width\" is a number of layers");
+    if (tokens && (!cJSON_IsArray(tokens) || !tokens->child))
+        return lac_fail(err, LAC_ERR_DATA, "correlate: \"tokens\" is a list as [\"last subject\", \"last\"]");
+    cJSON_ArrayForEach(item, tokens)
+        if (!cJSON_IsString(item) || !study_tokens_known(item->valuestring))
+            return lac_fail(err, LAC_ERR_DATA, "correlate: \"tokens\" are \"last subject\", \"first subject\", \"last\", or sums "
+                            "of these with +");
     cJSON_ArrayForEach(item, scores)
         if (is_column(table, plan, item, "correlate", err)) return err->code;
     return check_ref(&any, &ref, text_field(json, "trace"), plan, arena, err);

@@ -59,7 +59,7 @@ typedef struct {
  * `apart` is how many can be laid side by side, and the interval draws runs of windows, each begun where the last one's
  * layers end. */
 typedef struct {
-    const char *score, *by;
+    const char *score, *tokens, *by; /* tokens: where a state was put back, "last subject + last" */
     const study_window *window; /* [n] in order of their first layers, in the study's arena */
     size_t n, apart;
     double rho;
@@ -71,6 +71,9 @@ typedef struct {
     size_t n;
     const char *chart, *trace, *axis;
 } study_correlations;
+
+/* "last subject", "first subject", "last", or a sum of them. */
+bool study_tokens_known(const char *text);
 
 lac_status study_correlate(study_correlations *c, const study_table *table, const study *s, lac_err *err);
 

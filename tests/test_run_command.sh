@@ -37,7 +37,7 @@ cat >small.json <<JSON
   {"name": "change", "run": "compare", "arguments": ["@score[of=before]", "@score[of=after,layers=0-1]"]}],
  "table": {"columns": {"first": "score:all.prompt.top1", "p": "score:all.prompt.p"}},
  "pareto": {"x": "first", "y": "p", "x_better": "low", "y_better": "high", "label": "layers"},
- "correlate": {"trace": "trace", "axis": "layers", "width": 2, "scores": ["p"]},
+ "correlate": {"trace": "trace", "axis": "layers", "width": 2, "scores": ["p"], "tokens": ["last subject", "last", "last subject+last"]},
  "compare": [{"before": "score[of=before]", "after": "score[of=after,layers=top]"}]}
 JSON
 
@@ -86,6 +86,8 @@ for section in table correlation attacks trace losses items stages again; do
 done
 [ "$(grep -c $'\t0\t0$' study/report/windows.tsv)" -eq 3 ] && [ "$(grep -c $'\t0\t1$' study/report/windows.tsv)" -eq 3 ] ||
     fail "not three windows: $(cat study/report/windows.tsv)"
+awk -F'\t' 'NF == 4 { at[$4, $1] = $2; if ($4 == -2) { n++; d = $2 - at[0, $1] - at[-1, $1]; if (d * d > 1e-12) n = 9 } }
+             END { exit n != 3 }' study/report/windows.tsv || fail "the effect at two places is not the sum of theirs"
 for row in 0-1:0.5 2-3:2.5 top:6.5; do # each window's score stands at its middle
     p=$(awk -F'\t' -v at="${row%:*}" '$2 == at { print $6 }' study/report/table.tsv)
     [ -n "$p" ] && grep -q "^${row#*:}"$'\t'"${p:0:6}.*"$'\t0\t1$' study/report/windows.tsv || fail "windows.tsv has not $row, $p"
@@ -212,6 +214,7 @@ refused 1 'takes 1 words' "$(stage info '"arguments": []')"
 refused 1 'results go to none/a' "$(stage eval '"model": "m", "options": {"out": "x"}')"
 refused 1 '"b:x" means no stage' "$(stage info '"model": "m"' ', "table": {"columns": {"x": "b:x"}}')"
 refused 1 'wants {"from": "stage:number", "at"' "$(stage info '"model": "m"' ', "table": {"columns": {"x": {"from": "a:x", "at": "b"}}}')"
+refused 1 '"tokens" are "last subject"' "$(stage info '"model": "m"' ', "table": {"columns": {"p": "a:b"}}, "correlate": {"trace": "a", "axis": "x", "scores": ["p"], "tokens": ["verb"]}')"
 refused 1 'is no column of the table' "$(stage info '"model": "m"' ', "pareto": {"x": "p", "y": "q", "x_better": "low", "y_better": "high"}')"
 refused 2 'no such variable' "$(stage info '"model": "m"')" --set x=1
 refused 2 'no stage is called b' "$(stage info '"model": "m"')" --only b --dry-run

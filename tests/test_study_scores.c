@@ -74,6 +74,15 @@ static void sets_of_layers_are_read_or_refused(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_int_equal(study_layers(chosen, 8, wrong[i]), 0);
 }
 
+static void tokens_are_places_or_sums_of_them(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"last subject", "first subject", "last", "last subject + last", " last+first subject "};
+    static const char *const wrong[] = {"", "subject", "last +", "+", "last subject + verb", "last subjects"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(study_tokens_known(good[i]));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_false(study_tokens_known(wrong[i]));
+}
+
 /* 27 windows of 4 of 30 layers: seven of them side by side.  Noise behind a line gives an interval around its rho,
  * wider than if the 27 were taken for so many observations; and with few windows there is none. */
 static void windows_that_share_layers_are_not_counted_as_so_many_observations(void **state)
@@ -113,6 +122,7 @@ int main(void)
         cmocka_unit_test(the_front_holds_what_no_other_is_better_than),
         cmocka_unit_test(spearman_is_scipys),
         cmocka_unit_test(sets_of_layers_are_read_or_refused),
+        cmocka_unit_test(tokens_are_places_or_sums_of_them),
         cmocka_unit_test(windows_that_share_layers_are_not_counted_as_so_many_observations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
