@@ -94,8 +94,8 @@ static bool was_left_out(const recipe_plan *plan, const char *base)
 }
 
 /* A reference that has to mean something; *any: whether it does (a stage left out has none, and is no error). */
-static lac_status check_ref(bool *any, recipe_ref *ref, const char *text, const recipe_plan *plan, lac_arena *arena,
-                            lac_err *err)
+lac_status study_check_ref(bool *any, recipe_ref *ref, const char *text, const recipe_plan *plan, lac_arena *arena,
+                           lac_err *err)
 {
     *any = false;
     if (recipe_ref_parse(ref, text, arena, err)) return err->code;
@@ -126,7 +126,7 @@ static lac_status read_column(study_column *column, bool *any, const cJSON *item
     const char *text = cJSON_IsObject(item) ? read_placed(column, item, arena, err) : cJSON_GetStringValue(item);
     if (err->code) return err->code;
     if (!text) return lac_fail(err, LAC_ERR_DATA, "\"%s\" wants a text, \"stage:number\"", item->string);
-    if (check_ref(any, &column->stages, text, plan, arena, err)) return err->code;
+    if (study_check_ref(any, &column->stages, text, plan, arena, err)) return err->code;
     const char *rest = column->stages.rest;
     if (*rest == '/') {
         size_t n = strcspn(++rest, ":");
@@ -140,7 +140,7 @@ static lac_status read_column(study_column *column, bool *any, const cJSON *item
     return LAC_OK;
 }
 
-static lac_status read_columns(study_table *table, const recipe_plan *plan, lac_arena *arena, lac_err *err)
+lac_status study_read_columns(study_table *table, const recipe_plan *plan, lac_arena *arena, lac_err *err)
 {
     static const char *const known[] = {"about", "columns"};
     const cJSON *json = field(plan->json, "table"), *columns = field(json, "columns"), *item;
@@ -160,93 +160,6 @@ static lac_status read_columns(study_table *table, const recipe_plan *plan, lac_
         table->n_columns += any;
     }
     return LAC_OK;
-}
-
-static lac_status is_column(const study_table *table, const recipe_plan *plan, const cJSON *title, const char *where,
-                            lac_err *err)
-{
-    const char *text = cJSON_GetStringValue(title);
-    if (text && (study_column_find(table, text) < table->n_columns ||
-                 field(field(field(plan->json, "table"), "columns"), text)))
-        return LAC_OK;
-    return lac_fail(err, LAC_ERR_DATA, "%s: \"%s\" is no column of the table", where, text ? text : "");
-}
-
-static lac_status check_pareto(const study_table *table, const cJSON *json, const recipe_plan *plan, lac_arena *arena,
-                               lac_err *err)
-{
-    static const char *const known[] = {"about", "x", "y", "x_better", "y_better", "colour", "label"};
-    static const char *const better[] = {"x_better", "y_better"};
-    if (recipe_check_keys(json, known, sizeof known / sizeof *known, "pareto", arena, err) ||
-        is_column(table, plan, field(json, "x"), "pareto", err) ||
-        is_column(table, plan, field(json, "y"), "pareto", err))
-        return err->code;
-    for (int i = 0; i < 2; i++) {
-        const char *text = text_field(json, better[i]);
-        if (!text || (strcmp(text, "low") && strcmp(text, "high")))
-            return lac_fail(err, LAC_ERR_DATA, "pareto: \"%s\" is \"low\" or \"high\"", better[i]);
-    }
-    return LAC_OK;
-}
-
-static lac_status check_correlate(const study_table *table, const cJSON *json, const recipe_plan *plan,
-                                  lac_arena *arena, lac_err *err)
-{
-    static const char *const known[] = {"about", "trace", "chart", "tokens", "axis", "width", "by", "scores"};
-    const cJSON *scores = field(json, "scores"), *width = field(json, "width"), *tokens = field(json, "tokens"), *item;
-    recipe_ref ref;
-    bool any;
-    if (recipe_check_keys(json, known, sizeof known / sizeof *known, "correlate", arena, err)) return err->code;
-    if (!text_field(json, "trace") || !text_field(json, "axis") || !cJSON_IsArray(scores) || !scores->child)
-        return lac_fail(err, LAC_ERR_DATA,
-                        "correlate: \"trace\" (a stage), \"axis\" (of layers) and \"scores\" (columns) are wanted");
-    if (width && (!cJSON_IsNumber(width) || width->valuedouble < 1 || width->valuedouble != width->valueint))
-        return lac_fail(err, LAC_ERR_DATA, "correlate: \"width\" is a number of layers");
-    if (tokens && (!cJSON_IsArray(tokens) || !tokens->child))
-        return lac_fail(err, LAC_ERR_DATA, "correlate: \"tokens\" is a list as [\"last subject\", \"last\"]");
-    cJSON_ArrayForEach(item, tokens)
-        if (!cJSON_IsString(item) || !study_tokens_known(item->valuestring))
-            return lac_fail(err, LAC_ERR_DATA, "correlate: \"tokens\" are \"last subject\", \"first subject\", \"last\", or sums "
-                            "of these with +");
-    cJSON_ArrayForEach(item, scores)
-        if (is_column(table, plan, item, "correlate", err)) return err->code;
-    return check_ref(&any, &ref, text_field(json, "trace"), plan, arena, err);
-}
-
-static lac_status check_compare(const cJSON *json, const recipe_plan *plan, lac_arena *arena, lac_err *err)
-{
-    static const char *const known[] = {"about", "before", "after", "items"};
-    static const char *const sides[] = {"before", "after"};
-    for (; json; json = json->next) {
-        const cJSON *items = field(json, "items");
-        if (recipe_check_keys(json, known, sizeof known / sizeof *known, "compare", arena, err)) return err->code;
-        if (items && (!cJSON_IsNumber(items) || items->valuedouble < 0))
-            return lac_fail(err, LAC_ERR_DATA, "compare: \"items\" is a number");
-        for (int i = 0; i < 2; i++) {
-            recipe_ref ref;
-            bool any;
-            lac_err inner = {0};
-            const char *text = text_field(json, sides[i]);
-            if (!text) return lac_fail(err, LAC_ERR_DATA, "compare: \"%s\" names a stage of eval", sides[i]);
-            if (check_ref(&any, &ref, text, plan, arena, &inner))
-                return lac_fail(err, inner.code, "compare: %s", inner.msg);
-        }
-    }
-    return LAC_OK;
-}
-
-lac_status study_check_scores(const recipe_plan *plan, lac_arena *arena, lac_err *err)
-{
-    study_table table;
-    lac_err inner = {0};
-    const cJSON *pareto = field(plan->json, "pareto"), *correlate = field(plan->json, "correlate");
-    const cJSON *compare = field(plan->json, "compare");
-    if (!read_columns(&table, plan, arena, &inner) && pareto) check_pareto(&table, pareto, plan, arena, &inner);
-    if (!inner.code && correlate) check_correlate(&table, correlate, plan, arena, &inner);
-    if (!inner.code && compare && !cJSON_IsArray(compare))
-        lac_fail(&inner, LAC_ERR_DATA, "\"compare\" is a list of {\"before\": stage, \"after\": stage}");
-    if (!inner.code && compare) check_compare(compare->child, plan, arena, &inner);
-    return inner.code ? lac_fail(err, inner.code, "%s: %s", plan->path, inner.msg) : LAC_OK;
 }
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
@@ -355,7 +268,7 @@ lac_status study_table_read(study_table *table, const study *s, lac_err *err)
 {
     const recipe_plan *plan = &s->plan;
     size_t *written = LAC_NEW(s->arena, size_t, plan->n_stages, err);
-    if (!written || read_columns(table, plan, s->arena, err) || find_axes(table, plan, s->arena, err)) return err->code;
+    if (!written || study_read_columns(table, plan, s->arena, err) || find_axes(table, plan, s->arena, err)) return err->code;
     table->row = LAC_NEW(s->arena, study_row, plan->n_stages, err);
     if (!table->row) return LAC_ERR_MEMORY;
     for (size_t i = 0; i < plan->n_stages; i++) written[plan->stage[i].written] = i;

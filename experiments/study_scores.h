@@ -86,8 +86,14 @@ lac_status study_save_table(const study *s, const study_table *table, const char
 lac_status study_save_pareto(const study *s, const study_table *table, const char *dir, lac_err *err);
 lac_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, lac_err *err);
 
-/* ---- shared by study_scores.c, study_tradeoff.c and study_correlate.c ----------------------------------------------
- */
+/* ---- between study_scores.c, study_check.c, study_tradeoff.c and study_correlate.c -------------------------------- */
+
+/* The columns that the recipe asks for; none, where it wants no table. */
+lac_status study_read_columns(study_table *table, const recipe_plan *plan, lac_arena *arena, lac_err *err);
+
+/* A reference to stages of the plan, or of what an "if" left out of it (then any is false). */
+lac_status study_check_ref(bool *any, recipe_ref *ref, const char *text, const recipe_plan *plan, lac_arena *arena,
+                           lac_err *err);
 
 size_t study_values_on(const char **value, const study_table *table, size_t axis); /* that rows have, each once */
 void study_put_number(FILE *to, double x); /* a tab, and the number where there is one */
