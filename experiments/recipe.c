@@ -138,7 +138,8 @@ static void put_partners(ordering *o, size_t i)
 {
     for (size_t j = i + 1; j < o->plan->n_stages; j++) {
         const recipe_stage *later = &o->plan->stage[j];
-        for (size_t k = 0; k < later->n_needs && stands_on(later, i); k++)
+        if (!stands_on(later, i)) continue;
+        for (size_t k = 0; k < later->n_needs; k++)
             if (o->place[later->needs[k]] == SIZE_MAX && o->weight[later->needs[k]] > o->weight[i])
                 put_with_needs(o, later->needs[k]);
     }

@@ -182,9 +182,11 @@ static const char *layers_of(const study *s, const char *axis, const char *name)
 typedef struct {
     const study_table *table;
     const study *s;
-    double *effect; /* [n_layers] */
+    const double *effect; /* [n_layers] */
     int n_layers, width;
     size_t axis, by;      /* places among the table's axes; by may be n_axes: all rows together */
+    const char **values;  /* [n_values] that rows have on by */
+    size_t n_values;
 } correlating;
 
 static lac_status correlate_rows(study_correlation *c, const correlating *how, size_t column, lac_err *err)
@@ -237,13 +239,10 @@ static const char *trace_of(const study *s, const char *text, lac_err *err)
 static lac_status correlate_lines(study_correlations *c, const correlating *how, const char *score, const char *tokens,
                                   lac_err *err)
 {
-    const study_table *table = how->table;
-    const char **by = LAC_NEW(how->s->arena, const char *, table->n_rows + 1, err);
-    if (!by) return err->code;
-    const size_t column = study_column_find(table, score), n_by = study_values_on(by, table, how->by);
-    for (size_t i = 0; i < (n_by ? n_by : 1) && column < table->n_columns; i++) {
+    const size_t column = study_column_find(how->table, score), lines = how->n_values ? how->n_values : 1;
+    for (size_t i = 0; i < lines && column < how->table->n_columns; i++) {
         study_correlation *line = &c->line[c->n];
-        *line = (study_correlation){.score = score, .tokens = tokens, .by = n_by ? by[i] : NULL};
+        *line = (study_correlation){.score = score, .tokens = tokens, .by = how->n_values ? how->values[i] : NULL};
         if (correlate_rows(line, how, column, err)) return err->code;
         c->n += line->n > 0;
     }
@@ -257,19 +256,22 @@ lac_status study_correlate(study_correlations *c, const study_table *table, cons
     *c = (study_correlations){.chart = text_field(json, "chart") ? text_field(json, "chart") : "mlp",
                               .axis = text_field(json, "axis")};
     if (!json || !(c->trace = trace_of(s, text_field(json, "trace"), err))) return err->code;
-    const size_t n_tokens = tokens ? (size_t)cJSON_GetArraySize(tokens) : 1;
-    const size_t most = (table->n_rows + 1) * n_tokens * (size_t)cJSON_GetArraySize(scores);
     traced *effects = LAC_NEW(s->arena, traced, 1, err);
     double *effect = LAC_NEW(s->arena, double, MOST_LAYERS, err);
+    const char **values = LAC_NEW(s->arena, const char *, table->n_rows + 1, err);
     const char *path = lac_printf(s->arena, err, "%s/layers.tsv", c->trace);
-    c->line = LAC_NEW(s->arena, study_correlation, most, err);
-    if (!effects || !effect || !path || !c->line || read_traced(effects, path, c->chart, s->arena, err)) return err->code;
+    if (!effects || !effect || !values || !path || read_traced(effects, path, c->chart, s->arena, err)) return err->code;
     if (!effects->n_layers)
         return lac_fail(err, LAC_ERR_DATA, "%s has no chart \"%s\" for \"correlate\"", path, c->chart);
-    const correlating how = {.table = table, .s = s, .effect = effect, .n_layers = effects->n_layers,
-                             .width = field(json, "width") ? field(json, "width")->valueint : 0,
-                             .axis = study_axis_find(table, c->axis), .by = study_axis_find(table, text_field(json, "by"))};
+    correlating how = {.table = table, .s = s, .effect = effect, .n_layers = effects->n_layers,
+                       .width = field(json, "width") ? field(json, "width")->valueint : 0,
+                       .axis = study_axis_find(table, c->axis), .by = study_axis_find(table, text_field(json, "by")),
+                       .values = values};
     if (how.axis == table->n_axes) return LAC_OK;
+    how.n_values = study_values_on(values, table, how.by);
+    const size_t n_tokens = tokens ? (size_t)cJSON_GetArraySize(tokens) : 1;
+    const size_t most = (how.n_values ? how.n_values : 1) * n_tokens * (size_t)cJSON_GetArraySize(scores);
+    if (!(c->line = LAC_NEW(s->arena, study_correlation, most, err))) return err->code;
     cJSON_ArrayForEach(title, scores)
         for (size_t t = 0; t < n_tokens; t++) {
             const char *text = tokens ? cJSON_GetArrayItem(tokens, (int)t)->valuestring : places[0].name;
@@ -290,12 +292,13 @@ static bool is_new_tokens(const study_correlations *c, size_t i)
     return is_new_score(c, i) || strcmp(c->line[i].tokens, c->line[i - 1].tokens);
 }
 
-static void put_windows(FILE *to, const study_correlation *c, const char *name, bool traced_effect, int panel, int line)
+/* Lines above 0 show the score, the others what was traced. */
+static void put_windows(FILE *to, const study_correlation *c, const char *name, int panel, int line)
 {
     fprintf(to, "\n\n\"%s\"\n", name);
     for (size_t i = 0; i < c->n; i++) {
         const study_window *w = &c->window[i];
-        fprintf(to, "%.6g\t%.6g\t%d\t%d\n", 0.5 * (w->first + w->last), traced_effect ? w->effect : w->score, panel, line);
+        fprintf(to, "%.6g\t%.6g\t%d\t%d\n", 0.5 * (w->first + w->last), line > 0 ? w->score : w->effect, panel, line);
     }
 }
 
@@ -314,8 +317,8 @@ static lac_status save_windows(const study *s, const study_correlations *c, cons
     for (size_t i = 0; i < c->n; i++) {
         const study_correlation *at = &c->line[i];
         if (is_new_score(c, i)) panel++, traced_line = 0, line = 0;
-        if (is_new_tokens(c, i)) put_windows(out.stream, at, at->tokens, true, panel, traced_line--);
-        if (traced_line == -1) put_windows(out.stream, at, at->by ? at->by : "trained", false, panel, ++line);
+        if (is_new_tokens(c, i)) put_windows(out.stream, at, at->tokens, panel, traced_line--);
+        if (traced_line == -1) put_windows(out.stream, at, at->by ? at->by : "trained", panel, ++line);
     }
     return lac_writer_commit(&out, err);
 }
@@ -333,7 +336,8 @@ lac_status study_save_correlations(const study *s, const study_correlations *c, 
             c->chart, c->trace);
     for (size_t i = 0; i < c->n; i++) {
         const study_correlation *line = &c->line[i];
-        fprintf(out.stream, "%s\t%s\t%s\t%zu\t%zu", line->score, line->tokens, line->by ? line->by : "", line->n, line->apart);
+        fprintf(out.stream, "%s\t%s\t%s\t%zu\t%zu", line->score, line->tokens, line->by ? line->by : "", line->n,
+                line->apart);
         study_put_number(out.stream, line->rho);
         study_put_number(out.stream, line->interval.low);
         study_put_number(out.stream, line->interval.high);

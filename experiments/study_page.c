@@ -36,6 +36,16 @@ void page_duration(FILE *to, double seconds)
     else fprintf(to, "%.1f h", seconds / 3600);
 }
 
+void page_picture(FILE *to, const char *path, const char *shows, const char *caption)
+{
+    lac_err ignored = {0};
+    if (!path || !lac_path_exists(path)) return;
+    fputs("<figure class=\"picture\">", to);
+    lac_html_picture(to, path, shows, &ignored);
+    if (caption) page_element(to, "figcaption", "", caption);
+    fputs("</figure>\n", to);
+}
+
 /* A file's text, bounded; NULL where it is not there. */
 char *page_read(const study_page *p, const char *path, size_t most, bool *cut)
 {

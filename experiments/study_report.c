@@ -100,10 +100,10 @@ static void put_pareto(FILE *to, const study_page *p)
     if (!json || !path || !lac_path_exists(path)) return;
     fputs("<section id=\"pareto\"><h2>The trade-off</h2>\n", to);
     put_about(to, page_field(json, "about"));
-    fputs("<figure class=\"picture\">", to);
-    lac_html_picture(to, path, "what each setting gave on two scores", &ignored);
-    fputs("<figcaption>One point a row of the table, bars one standard error; the dashed line is the front: points that "
-          "no other is better than in both.</figcaption></figure></section>\n", to);
+    page_picture(to, path, "what each setting gave on two scores",
+                 "One point a row of the table, bars one standard error; the dashed line is the front: points that no other "
+                 "is better than in both.");
+    fputs("</section>\n", to);
 }
 
 static void put_correlations(FILE *to, const study_page *p)
@@ -132,13 +132,10 @@ static void put_correlations(FILE *to, const study_page *p)
     }
     fputs("</table>\n", to);
     lac_err ignored = {0};
-    const char *path = lac_printf(p->s->arena, &ignored, "%s/windows.svg", p->dir);
-    if (path && lac_path_exists(path)) {
-        fputs("<figure class=\"picture\">", to);
-        lac_html_picture(to, path, "what was traced in each window of layers, and what training it gave", &ignored);
-        fputs("<figcaption>Each window at its middle: grey, what tracing saw there (scale on the right); colours, the score "
-              "after it was trained.</figcaption></figure>", to);
-    }
+    page_picture(to, lac_printf(p->s->arena, &ignored, "%s/windows.svg", p->dir),
+                 "what was traced in each window of layers, and what training it gave",
+                 "Each window at its middle: grey, what tracing saw there (scale on the right); colours, the score after it was "
+                 "trained.");
     fputs("</section>\n", to);
 }
 

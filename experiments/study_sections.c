@@ -26,12 +26,8 @@ static void put_trace_pictures(FILE *to, const char *result)
     int n = scandir(dir, &entry, is_average, alphasort);
     if (n > 0) fputs("<div class=\"figures\">\n", to);
     for (int i = 0; i < n; i++) {
-        lac_err ignored = {0};
-        if (i < 12 && (size_t)snprintf(path, sizeof path, "%s/%s", dir, entry[i]->d_name) < sizeof path) {
-            fputs("<figure class=\"picture\">", to);
-            lac_html_picture(to, path, entry[i]->d_name, &ignored);
-            fputs("</figure>\n", to);
-        }
+        if (i < 12 && (size_t)snprintf(path, sizeof path, "%s/%s", dir, entry[i]->d_name) < sizeof path)
+            page_picture(to, path, entry[i]->d_name, NULL);
         free(entry[i]);
     }
     if (n > 0) fputs("</div>\n", to);
@@ -186,19 +182,6 @@ void page_losses(FILE *to, const study_page *p)
 
 /* ---- attacks, depth, and what was printed ------------------------------------------------------------------------------- */
 
-/* A picture of the stage's result, where it drew one; caption: or NULL. */
-static void put_stage_picture(FILE *to, const study_page *p, size_t stage, const char *file, const char *shows,
-                              const char *caption)
-{
-    lac_err ignored = {0};
-    const char *picture = lac_printf(p->s->arena, &ignored, "%s/%s", p->s->stage[stage].result, file);
-    if (!picture || !lac_path_exists(picture)) return;
-    fputs("<figure class=\"picture\">", to);
-    lac_html_picture(to, picture, shows, &ignored);
-    if (caption) page_element(to, "figcaption", "", caption);
-    fputs("</figure>\n", to);
-}
-
 void page_attacks(FILE *to, const study_page *p)
 {
     const study *s = p->s;
@@ -209,7 +192,7 @@ void page_attacks(FILE *to, const study_page *p)
         const char *path = lac_printf(s->arena, &ignored, "%s/attack.tsv", s->stage[i].result);
         if (!n++) fputs("<section id=\"attacks\"><h2>Attacks</h2>\n", to);
         page_element(to, "h3", "", s->plan.stage[i].name);
-        put_stage_picture(to, p, i, "attack.svg", "attacks", NULL);
+        page_picture(to, lac_printf(s->arena, &ignored, "%s/attack.svg", s->stage[i].result), "attacks", NULL);
         if (path) page_tsv(to, p, path, 60);
     }
     if (n) fputs("</section>\n", to);
@@ -259,10 +242,12 @@ void page_depths(FILE *to, const study_page *p)
         cJSON_Delete(depth);
     }
     if (n) fputs("</table>\n", to);
-    for (size_t i = 0; n && i < s->plan.n_stages; i++)
+    for (size_t i = 0; n && i < s->plan.n_stages; i++) {
+        lac_err ignored = {0};
         if (measures_depth(s, i))
-            put_stage_picture(to, p, i, "plots/depth.svg", "what the answer loses with another model’s states, by layer",
-                              s->plan.stage[i].name);
+            page_picture(to, lac_printf(s->arena, &ignored, "%s/plots/depth.svg", s->stage[i].result),
+                         "what the answer loses with another model’s states, by layer", s->plan.stage[i].name);
+    }
     if (n) fputs("</section>\n", to);
 }
 
