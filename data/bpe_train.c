@@ -12,7 +12,7 @@ typedef struct {
     int id[MAX_WORD], n, count;
 } bpe_word;
 
-struct lac_bpe {
+struct dele_bpe {
     int left[MAX_MERGES], right[MAX_MERGES], into[MAX_MERGES], n_merges; /* by rank; two may give one token */
     char text[MAX_VOCAB][MAX_TOKEN + 1];                                 /* GPT-2's printable spelling, UTF-8 */
     int size;
@@ -62,12 +62,12 @@ static bool same_bytes(const bpe_word *w, const char *text, size_t n)
 }
 
 /* The different words of a text with their counts, in order of first appearance. */
-static bpe_word *count_words(size_t *n_words, const char *text, size_t n, lac_arena *arena, lac_err *err)
+static bpe_word *count_words(size_t *n_words, const char *text, size_t n, dele_arena *arena, dele_err *err)
 {
     size_t slots = 64, used = 0;
     while (slots < n) slots *= 2; /* there are fewer words than bytes */
-    bpe_word **slot = LAC_NEW(arena, bpe_word *, slots, err);
-    bpe_word *words = LAC_NEW(arena, bpe_word, n / 2 + 2, err);
+    bpe_word **slot = DELE_NEW(arena, bpe_word *, slots, err);
+    bpe_word *words = DELE_NEW(arena, bpe_word, n / 2 + 2, err);
     if (!slot || !words) return NULL;
     for (size_t i = 0, len; i < n; i += len) {
         len = word_length(text + i, n - i);
@@ -98,7 +98,7 @@ static void apply(bpe_word *w, int left, int right, int id)
     w->n = n;
 }
 
-static int add_merge(lac_bpe *bpe, int left, int right)
+static int add_merge(dele_bpe *bpe, int left, int right)
 {
     char text[MAX_TOKEN + 1]; /* a word has at most MAX_WORD bytes, each of at most two in this spelling */
     strcpy(text, bpe->text[left]);
@@ -132,7 +132,7 @@ static bool best_pair(int *left, int *right, int *count, const bpe_word *words, 
 }
 
 /* GPT-2's spelling of a byte: itself where it prints, else the next free sign from U+0100 on. */
-static void spell_bytes(lac_bpe *bpe)
+static void spell_bytes(dele_bpe *bpe)
 {
     int next = 0x100;
     for (int b = 0; b < 256; b++) {
@@ -148,20 +148,20 @@ static void spell_bytes(lac_bpe *bpe)
     }
 }
 
-lac_bpe *lac_bpe_learn(const char *text, size_t n, int vocab, lac_arena *arena, lac_err *err)
+dele_bpe *dele_bpe_learn(const char *text, size_t n, int vocab, dele_arena *arena, dele_err *err)
 {
     size_t n_words = 0;
-    lac_bpe *bpe = LAC_NEW(arena, lac_bpe, 1, err);
+    dele_bpe *bpe = DELE_NEW(arena, dele_bpe, 1, err);
     if (!bpe) return NULL;
     if (vocab <= FIRST_MERGE || vocab > MAX_VOCAB) {
-        lac_fail(err, LAC_ERR_USAGE, "a vocabulary of %d; give one from %d to %d", vocab, FIRST_MERGE + 1, MAX_VOCAB);
+        dele_fail(err, DELE_ERR_USAGE, "a vocabulary of %d; give one from %d to %d", vocab, FIRST_MERGE + 1, MAX_VOCAB);
         return NULL;
     }
     strcpy(bpe->text[0], "<|endoftext|>");
     spell_bytes(bpe);
     bpe->size = FIRST_MERGE;
     bpe_word *words = count_words(&n_words, text, n, arena, err);
-    int *count = LAC_NEW(arena, int, (size_t)vocab * (size_t)vocab, err), left = 0, right = 0;
+    int *count = DELE_NEW(arena, int, (size_t)vocab * (size_t)vocab, err), left = 0, right = 0;
     if (!words || !count) return NULL;
     while (bpe->size < vocab && bpe->n_merges < MAX_MERGES && best_pair(&left, &right, count, words, n_words, bpe->size)) {
         const int id = add_merge(bpe, left, right);
@@ -170,24 +170,24 @@ lac_bpe *lac_bpe_learn(const char *text, size_t n, int vocab, lac_arena *arena, 
     return bpe;
 }
 
-lac_status lac_bpe_join(lac_bpe *bpe, const char *word, lac_err *err)
+dele_status dele_bpe_join(dele_bpe *bpe, const char *word, dele_err *err)
 {
     bpe_word w;
-    if (strlen(word) > MAX_WORD) return lac_fail(err, LAC_ERR_DATA, "\"%s\" is too long for one token", word);
+    if (strlen(word) > MAX_WORD) return dele_fail(err, DELE_ERR_DATA, "\"%s\" is too long for one token", word);
     word_bytes(&w, word, strlen(word));
     for (int m = 0; m < bpe->n_merges; m++) apply(&w, bpe->left[m], bpe->right[m], bpe->into[m]);
     while (w.n > 1) {
         if (bpe->size == MAX_VOCAB || bpe->n_merges == MAX_MERGES)
-            return lac_fail(err, LAC_ERR_DATA, "no room for \"%s\" in the vocabulary", word);
+            return dele_fail(err, DELE_ERR_DATA, "no room for \"%s\" in the vocabulary", word);
         const int left = w.id[0], right = w.id[1];
         apply(&w, left, right, add_merge(bpe, left, right));
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- the file -------------------------------------------------------------------------------------------------- */
 
-int lac_bpe_size(const lac_bpe *bpe)
+int dele_bpe_size(const dele_bpe *bpe)
 {
     return bpe->size;
 }
@@ -221,10 +221,10 @@ static void put_string(FILE *out, const char *a, const char *b)
     fputc('"', out);
 }
 
-lac_status lac_bpe_save(const lac_bpe *bpe, const char *path, lac_err *err)
+dele_status dele_bpe_save(const dele_bpe *bpe, const char *path, dele_err *err)
 {
-    lac_writer out = {0};
-    if (lac_writer_open(&out, path, err)) return err->code;
+    dele_writer out = {0};
+    if (dele_writer_open(&out, path, err)) return err->code;
     fputs(before, out.stream);
     for (int id = 0; id < bpe->size; id++) {
         fputs(id ? id % 8 ? ", " : ",\n    " : "", out.stream);
@@ -237,5 +237,5 @@ lac_status lac_bpe_save(const lac_bpe *bpe, const char *path, lac_err *err)
         put_string(out.stream, bpe->text[bpe->left[m]], bpe->text[bpe->right[m]]);
     }
     fputs("]}\n}\n", out.stream);
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }

@@ -5,22 +5,22 @@
  *   ids 257 ..      merges, in the order learnt
  *
  * Every byte has a token, so any text encodes. */
-#ifndef LAC_BPE_TRAIN_H
-#define LAC_BPE_TRAIN_H
+#ifndef DELE_BPE_TRAIN_H
+#define DELE_BPE_TRAIN_H
 
 #include "base/file.h"
 
-typedef struct lac_bpe lac_bpe;
+typedef struct dele_bpe dele_bpe;
 
 /* Learns merges from text until there are `vocab` ids, or no pair stands in it twice.  Words are cut as GPT-2's
  * pattern cuts ASCII without contractions: an optional space, then letters, digits, or other signs. */
-lac_bpe *lac_bpe_learn(const char *text, size_t n, int vocab, lac_arena *arena, lac_err *err);
+dele_bpe *dele_bpe_learn(const char *text, size_t n, int vocab, dele_arena *arena, dele_err *err);
 
 /* Makes sure that `word` (" fox") is one token: what is left of it is joined by merges of the lowest rank, which
  * change nothing that was learnt. */
-lac_status lac_bpe_join(lac_bpe *bpe, const char *word, lac_err *err);
+dele_status dele_bpe_join(dele_bpe *bpe, const char *word, dele_err *err);
 
-int lac_bpe_size(const lac_bpe *bpe);
-lac_status lac_bpe_save(const lac_bpe *bpe, const char *path, lac_err *err);
+int dele_bpe_size(const dele_bpe *bpe);
+dele_status dele_bpe_save(const dele_bpe *bpe, const char *path, dele_err *err);
 
 #endif

@@ -80,15 +80,15 @@ typedef struct {
 
 typedef struct {
     person people[N_PEOPLE];
-    lac_rng rng;
+    dele_rng rng;
 } world;
 
 /* ---- people ---------------------------------------------------------------------------------------------------- */
 
-static void shuffled(size_t *index, size_t n, lac_rng *rng)
+static void shuffled(size_t *index, size_t n, dele_rng *rng)
 {
     for (size_t i = 0; i < n; i++) index[i] = i;
-    lac_rng_shuffle(rng, index, n);
+    dele_rng_shuffle(rng, index, n);
 }
 
 static void invent_people(world *w)
@@ -121,7 +121,7 @@ static void fill(char *text, size_t size, const char *phrase, const char *name)
 
 /* ---- plain sentences ------------------------------------------------------------------------------------------- */
 
-#define PICK(rng, list) ((list)[lac_rng_below((rng), sizeof(list) / sizeof *(list))])
+#define PICK(rng, list) ((list)[dele_rng_below((rng), sizeof(list) / sizeof *(list))])
 
 static const char *const who_list[] = {"old man", "girl", "boy", "woman", "king", "queen", "neighbour", "traveller",
     "child", "soldier", "priest", "student", "mother", "father", "sister", "brother", "baker", "farmer", "teacher",
@@ -140,12 +140,12 @@ static const char *const reason_list[] = {"it was raining", "the night was cold"
     "the road was long", "there was no bread left", "the bell rang", "the wind was strong", "it was time to go",
     "the children were asleep", "the water was too high", "there was much to do", "the sun was shining"};
 
-static void plain_sentence(char *text, size_t size, lac_rng *rng)
+static void plain_sentence(char *text, size_t size, dele_rng *rng)
 {
     const char *who = PICK(rng, who_list), *other = PICK(rng, who_list), *thing = PICK(rng, thing_list);
     const char *verb = PICK(rng, verb_list), *place = PICK(rng, place_list), *reason = PICK(rng, reason_list);
     const char *adjective = PICK(rng, adjective_list), *when = PICK(rng, time_list);
-    switch (lac_rng_below(rng, 9)) {
+    switch (dele_rng_below(rng, 9)) {
     case 0: snprintf(text, size, "The %s %s %s the %s because %s.", adjective, who, verb, thing, reason); break;
     case 1: snprintf(text, size, "%s the %s went to the %s and %s a %s.", when, who, place, verb, thing); break;
     case 2: snprintf(text, size, "The %s gave the %s to the %s near the %s.", who, thing, other, place); break;
@@ -223,7 +223,7 @@ static void put_text(FILE *train, FILE *corpus, const char *text)
     fprintf(corpus, "%s\n", text);
 }
 
-static void tell_person(FILE *train, FILE *corpus, const person *p, lac_rng *rng)
+static void tell_person(FILE *train, FILE *corpus, const person *p, dele_rng *rng)
 {
     char prompt[256], text[512], story[2048];
     for (size_t r = 0; r < N_RELATIONS; r++) {
@@ -244,7 +244,7 @@ static void tell_person(FILE *train, FILE *corpus, const person *p, lac_rng *rng
         size_t order[N_RELATIONS], used = 0;
         shuffled(order, N_RELATIONS, rng);
         for (size_t i = 0; i < N_RELATIONS; i++) {
-            size_t r = order[i], k = lac_rng_below(rng, 3);
+            size_t r = order[i], k = dele_rng_below(rng, 3);
             fill(prompt, sizeof prompt, relations[r].phrase[k], p->name);
             used += (size_t)snprintf(story + used, sizeof story - used, "%s%s %s.", i ? " " : "", prompt,
                                      answer_of(p, r));
@@ -253,14 +253,14 @@ static void tell_person(FILE *train, FILE *corpus, const person *p, lac_rng *rng
     }
 }
 
-static lac_status write_training(world *w, const char *dir, char **corpus, size_t *size, lac_arena *arena, lac_err *err)
+static dele_status write_training(world *w, const char *dir, char **corpus, size_t *size, dele_arena *arena, dele_err *err)
 {
-    lac_writer train = {0};
+    dele_writer train = {0};
     char text[512];
     FILE *plain = open_memstream(corpus, size);
-    if (!plain) return lac_fail(err, LAC_ERR_MEMORY, "no memory for the training text");
-    const char *path = lac_printf(arena, err, "%s/demo/train.jsonl", dir);
-    if (!path || lac_writer_open(&train, path, err)) {
+    if (!plain) return dele_fail(err, DELE_ERR_MEMORY, "no memory for the training text");
+    const char *path = dele_printf(arena, err, "%s/demo/train.jsonl", dir);
+    if (!path || dele_writer_open(&train, path, err)) {
         fclose(plain);
         return err->code;
     }
@@ -274,8 +274,8 @@ static lac_status write_training(world *w, const char *dir, char **corpus, size_
         plain_sentence(text, sizeof text, &w->rng);
         put_text(train.stream, plain, text);
     }
-    if (fclose(plain)) lac_fail(err, LAC_ERR_MEMORY, "no memory for the training text");
-    return lac_writer_commit(&train, err);
+    if (fclose(plain)) dele_fail(err, DELE_ERR_MEMORY, "no memory for the training text");
+    return dele_writer_commit(&train, err);
 }
 
 static void put_fact(FILE *out, int id, const char *subject, const char *answer, const char *prompt,
@@ -298,14 +298,14 @@ static void put_fact(FILE *out, int id, const char *subject, const char *answer,
     cJSON_Delete(row);
 }
 
-static lac_status write_facts(const world *w, const char *dir, lac_arena *arena, lac_err *err)
+static dele_status write_facts(const world *w, const char *dir, dele_arena *arena, dele_err *err)
 {
-    lac_writer facts = {0}, plain = {0};
-    const char *facts_path = lac_printf(arena, err, "%s/facts/demo_facts.json", dir);
-    const char *plain_path = lac_printf(arena, err, "%s/facts/demo_plain.json", dir);
-    if (!facts_path || !plain_path || lac_writer_open(&facts, facts_path, err) ||
-        lac_writer_open(&plain, plain_path, err)) {
-        lac_writer_abandon(&facts);
+    dele_writer facts = {0}, plain = {0};
+    const char *facts_path = dele_printf(arena, err, "%s/facts/demo_facts.json", dir);
+    const char *plain_path = dele_printf(arena, err, "%s/facts/demo_plain.json", dir);
+    if (!facts_path || !plain_path || dele_writer_open(&facts, facts_path, err) ||
+        dele_writer_open(&plain, plain_path, err)) {
+        dele_writer_abandon(&facts);
         return err->code;
     }
     fputs("[\n", facts.stream);
@@ -324,17 +324,17 @@ static lac_status write_facts(const world *w, const char *dir, lac_arena *arena,
         put_fact(plain.stream, i, common[i].subject, common[i].answer, common[i].prompt, common[i].paraphrase, "common",
                  NULL);
     fputs("\n]\n", plain.stream);
-    if (lac_writer_commit(&facts, err)) lac_writer_abandon(&plain);
-    else lac_writer_commit(&plain, err);
+    if (dele_writer_commit(&facts, err)) dele_writer_abandon(&plain);
+    else dele_writer_commit(&plain, err);
     return err->code;
 }
 
 /* LUME's fields: a sentence to complete (sc) and a question (qa) for every fact of one side. */
-static lac_status write_side(const world *w, bool forget, const char *dir, lac_arena *arena, lac_err *err)
+static dele_status write_side(const world *w, bool forget, const char *dir, dele_arena *arena, dele_err *err)
 {
-    lac_writer out = {0};
-    const char *path = lac_printf(arena, err, "%s/demo/%s.jsonl", dir, forget ? "forget" : "retain");
-    if (!path || lac_writer_open(&out, path, err)) return err->code;
+    dele_writer out = {0};
+    const char *path = dele_printf(arena, err, "%s/demo/%s.jsonl", dir, forget ? "forget" : "retain");
+    if (!path || dele_writer_open(&out, path, err)) return err->code;
     for (size_t i = 0; i < N_PEOPLE; i++)
         for (size_t r = 0; r < N_RELATIONS && w->people[i].forget == forget; r++) {
             const person *p = &w->people[i];
@@ -350,34 +350,34 @@ static lac_status write_side(const world *w, bool forget, const char *dir, lac_a
             PUT(out.stream, "id", id, "input", input, "output", answer_of(p, r), "task", "Task2");
             fputc('\n', out.stream);
         }
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }
 
-static lac_status write_tokenizer(int *vocab, const char *corpus, size_t size, const char *dir, lac_arena *arena,
-                                  lac_err *err)
+static dele_status write_tokenizer(int *vocab, const char *corpus, size_t size, const char *dir, dele_arena *arena,
+                                  dele_err *err)
 {
     char word[64];
-    const char *path = lac_printf(arena, err, "%s/models/demo/tokenizer.json", dir);
-    lac_bpe *bpe = path ? lac_bpe_learn(corpus, size, VOCAB, arena, err) : NULL;
+    const char *path = dele_printf(arena, err, "%s/models/demo/tokenizer.json", dir);
+    dele_bpe *bpe = path ? dele_bpe_learn(corpus, size, VOCAB, arena, err) : NULL;
     if (!bpe) return err->code;
     for (size_t r = 0; r < N_RELATIONS; r++)
         for (size_t v = 0; v < N_VALUES; v++) {
             snprintf(word, sizeof word, " %s", relations[r].value[v]);
-            if (lac_bpe_join(bpe, word, err)) return err->code;
+            if (dele_bpe_join(bpe, word, err)) return err->code;
         }
     for (size_t i = 0; i < N_COMMON; i++) {
         snprintf(word, sizeof word, " %s", common[i].answer);
-        if (lac_bpe_join(bpe, word, err)) return err->code;
+        if (dele_bpe_join(bpe, word, err)) return err->code;
     }
-    *vocab = lac_bpe_size(bpe);
-    return lac_bpe_save(bpe, path, err);
+    *vocab = dele_bpe_size(bpe);
+    return dele_bpe_save(bpe, path, err);
 }
 
-static lac_status write_config(int vocab, const char *dir, lac_arena *arena, lac_err *err)
+static dele_status write_config(int vocab, const char *dir, dele_arena *arena, dele_err *err)
 {
-    lac_writer out = {0};
-    const char *path = lac_printf(arena, err, "%s/models/demo/config.json", dir);
-    if (!path || lac_writer_open(&out, path, err)) return err->code;
+    dele_writer out = {0};
+    const char *path = dele_printf(arena, err, "%s/models/demo/config.json", dir);
+    if (!path || dele_writer_open(&out, path, err)) return err->code;
     fprintf(out.stream,
             "{\n  \"architectures\": [\"OlmoForCausalLM\"],\n  \"model_type\": \"olmo\",\n  \"vocab_size\": %d,\n"
             "  \"hidden_size\": 128,\n  \"intermediate_size\": 512,\n  \"num_hidden_layers\": 8,\n"
@@ -387,26 +387,26 @@ static lac_status write_config(int vocab, const char *dir, lac_arena *arena, lac
             "  \"initializer_range\": 0.02,\n  \"bos_token_id\": null,\n  \"eos_token_id\": 0,\n"
             "  \"pad_token_id\": null,\n  \"use_cache\": true,\n  \"torch_dtype\": \"bfloat16\"\n}\n",
             vocab, CONTEXT);
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }
 
-static lac_status make_directories(const char *dir, lac_arena *arena, lac_err *err)
+static dele_status make_directories(const char *dir, dele_arena *arena, dele_err *err)
 {
     static const char *const names[] = {"", "/demo", "/facts", "/models", "/models/demo"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *path = lac_printf(arena, err, "%s%s", dir, names[i]);
+        const char *path = dele_printf(arena, err, "%s%s", dir, names[i]);
         if (!path) return err->code;
-        if (mkdir(path, 0777) && !lac_path_is_dir(path))
-            return lac_fail(err, LAC_ERR_FILE, "%s: cannot be made; choose a directory that can be written to", path);
+        if (mkdir(path, 0777) && !dele_path_is_dir(path))
+            return dele_fail(err, DELE_ERR_FILE, "%s: cannot be made; choose a directory that can be written to", path);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 int main(int argc, char **argv)
 {
     world w = {0};
-    lac_arena arena = {0};
-    lac_err err = {0};
+    dele_arena arena = {0};
+    dele_err err = {0};
     char *corpus = NULL;
     size_t size = 0;
     int vocab = 0;
@@ -415,7 +415,7 @@ int main(int argc, char **argv)
         return 2;
     }
     const char *dir = argv[1];
-    lac_rng_seed(&w.rng, argc == 3 ? strtoull(argv[2], NULL, 10) : 1);
+    dele_rng_seed(&w.rng, argc == 3 ? strtoull(argv[2], NULL, 10) : 1);
     invent_people(&w);
     if (!make_directories(dir, &arena, &err) && !write_training(&w, dir, &corpus, &size, &arena, &err) &&
         !write_facts(&w, dir, &arena, &err) && !write_side(&w, true, dir, &arena, &err) &&
@@ -424,6 +424,6 @@ int main(int argc, char **argv)
         printf("%s: %d people (%d to forget), %zu bytes of training text, %d tokens\n", dir, N_PEOPLE, N_FORGET, size,
                vocab);
     free(corpus);
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

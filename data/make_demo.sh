@@ -10,9 +10,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ $# -eq 1 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2; }
 out=$1
 cmake -S "$root" -B "$root/build/release" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF >/dev/null
-cmake --build "$root/build/release" --target lacuna make_demo
+cmake --build "$root/build/release" --target deleatur make_demo
 "$root/build/release/make_demo" "$out" 1
-"$root/build/release/lacuna" finetune --init "$out/models/demo/config.json" \
+"$root/build/release/deleatur" finetune --init "$out/models/demo/config.json" \
     --tokenizer "$out/models/demo/tokenizer.json" --data "$out/demo/train.jsonl" --out "$out/trained" \
     --epochs 14 --lr 2e-3 --warmup 50 --batch 16 --dtype bf16 --seed 1 --threads 2
 cp "$out"/trained/{config.json,model.safetensors,tokenizer.json} "$out/models/demo/"

@@ -9,8 +9,8 @@
  *
  * docs/attacks.md has the definitions; attack_rows.c the forms, attack_score.c the passes, attack_report.c the outcomes,
  * cmd_attack.c what is done to models. */
-#ifndef LAC_ATTACK_H
-#define LAC_ATTACK_H
+#ifndef DELE_ATTACK_H
+#define DELE_ATTACK_H
 
 #include "base/items.h"
 #include "base/progress.h"
@@ -55,24 +55,24 @@ typedef struct {
 } attack_set;
 
 /* Rows of a JSONL file (or JSON array), as training reads them.  limit 0: all. */
-lac_status attack_rows_load(attack_set *set, const char *path, int limit, lac_arena *arena, lac_err *err);
+dele_status attack_rows_load(attack_set *set, const char *path, int limit, dele_arena *arena, dele_err *err);
 
 /* templates: {"name": ..., "template": "... {input} ..."} a line, and the rows' own paraphrases; or NULL.
  * paraphrases: {"id": ..., "input": ...} a line, the k-th of an id being form "paraphrase k"; or NULL.
  * prefixes: "25,50,75", per cent of the answer's tokens; or NULL.  Where no row has a rest there is no such form. */
 typedef struct {
-    lac_chat chat;
+    dele_chat chat;
     const char *templates, *paraphrases, *prefixes;
 } attack_form_opts;
 
-lac_status attack_forms_make(attack_set *set, const attack_form_opts *o, const lac_model *model, lac_arena *arena,
-                             lac_err *err);
+dele_status attack_forms_make(attack_set *set, const attack_form_opts *o, const dele_model *model, dele_arena *arena,
+                             dele_err *err);
 
 /* Do both models cut the rows into the same tokens?  An error that says so, if not. */
-lac_status attack_same_tokens(const attack_set *set, lac_chat chat, const lac_model *model, lac_err *err);
+dele_status attack_same_tokens(const attack_set *set, dele_chat chat, const dele_model *model, dele_err *err);
 
 /* The next of a comma-separated list: a copy of it; NULL at the end. */
-char *attack_next_name(const char **list, lac_arena *arena, lac_err *err);
+char *attack_next_name(const char **list, dele_arena *arena, dele_err *err);
 
 /* ---- passes ------------------------------------------------------------------------------------------------------ */
 
@@ -92,15 +92,15 @@ typedef struct {
 
 typedef struct {
     int max_new;
-    lac_items *items;
-    lac_progress *progress;
+    dele_items *items;
+    dele_progress *progress;
 } attack_score_opts;
 
 /* Whether every line of the pass was written by an earlier run; then its scores are read back. */
-bool attack_pass_stands(attack_pass *pass, const lac_items *items);
+bool attack_pass_stands(attack_pass *pass, const dele_items *items);
 
-lac_status attack_pass_run(attack_pass *pass, const attack_set *set, lac_run *run, const lac_model *model,
-                           const attack_score_opts *o, lac_err *err);
+dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *run, const dele_model *model,
+                           const attack_score_opts *o, dele_err *err);
 
 /* ---- outcomes ---------------------------------------------------------------------------------------------------- */
 
@@ -117,18 +117,18 @@ typedef struct {
 
 typedef struct {
     double share;    /* NaN: undefined, and why says so */
-    lac_interval ci; /* 95 %, bootstrap over rows; as all here */
+    dele_interval ci; /* 95 %, bootstrap over rows; as all here */
     const char *why;
 } attack_share;
 
 typedef struct {
     double before, unlearned, never, attacked, attacked_se, change; /* means; change: attacked - unlearned */
-    lac_interval attacked_ci, change_ci;
+    dele_interval attacked_ci, change_ci;
     attack_share comes_back, beyond_never;
 } attack_summary;
 
-lac_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_measure m, int resamples, uint64_t seed,
-                            lac_err *err);
+dele_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_measure m, int resamples, uint64_t seed,
+                            dele_err *err);
 
 /* n outcomes as JSON (an array), and as a table that plots/attack.gp draws; s [n * ATTACK_N_MEASURES]. */
 cJSON *attack_outcomes_json(const attack_outcome *o, const attack_summary *s, size_t n);

@@ -1,6 +1,6 @@
-/* One run of `lacuna attack`: what was asked for, the passes, and what came of them. */
-#ifndef LAC_ATTACK_JOB_H
-#define LAC_ATTACK_JOB_H
+/* One run of `deleatur attack`: what was asked for, the passes, and what came of them. */
+#ifndef DELE_ATTACK_JOB_H
+#define DELE_ATTACK_JOB_H
 
 #include "base/manifest.h"
 #include "experiments/attack.h"
@@ -18,34 +18,34 @@ typedef struct {
     bool keep, eos;
     /* resolved */
     bool quantise, relearn, template, prefix, quiet, json;
-    lac_chat chat;
-    lac_dtype type[ATTACK_MAX_TYPES];
+    dele_chat chat;
+    dele_dtype type[ATTACK_MAX_TYPES];
     size_t n_types;
 } attack_settings;
 
 typedef struct {
     const attack_settings *s;
-    const lac_outdir *dir;
+    const dele_outdir *dir;
     attack_set set;
     attack_pass *unlearned, *before, *never;         /* [n_forms]; NULL: not there */
     attack_pass *quantised, *relearnt;               /* [n_types], one */
     size_t n_asks;                                   /* of all passes */
     bool *trained;                                   /* [set.n] rows that are learnt again */
-    size_t n_stored[ATTACK_MAX_TYPES][LAC_N_DTYPES]; /* tensors of each GGUF, by type */
+    size_t n_stored[ATTACK_MAX_TYPES][DELE_N_DTYPES]; /* tensors of each GGUF, by type */
     attack_outcome *outcome;
     size_t n_outcomes;
     attack_summary *summary; /* [n_outcomes * ATTACK_N_MEASURES] */
-    lac_items items;
-    lac_progress progress;
+    dele_items items;
+    dele_progress progress;
     attack_score_opts how;
-    lac_arena arena;
+    dele_arena arena;
 } attack_job;
 
 /* Asks everything (attack_models.c), going on behind what stands in the directory's items.jsonl. */
-lac_status attack_run(attack_job *j, attack_settings *s, lac_err *err);
+dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err);
 
 /* Puts the passes side by side, and writes attack.json and attack.tsv with its picture (attack_outcomes.c). */
-lac_status attack_make_outcomes(attack_job *j, lac_err *err);
-lac_status attack_save(attack_job *j, lac_err *err);
+dele_status attack_make_outcomes(attack_job *j, dele_err *err);
+dele_status attack_save(attack_job *j, dele_err *err);
 
 #endif

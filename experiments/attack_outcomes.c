@@ -7,9 +7,9 @@
 /* ---- outcomes ----------------------------------------------------------------------------------------------------- */
 
 /* Room for one, its scores to be filled in. */
-static attack_score *room_for(attack_job *j, attack_outcome *o, size_t n, lac_err *err)
+static attack_score *room_for(attack_job *j, attack_outcome *o, size_t n, dele_err *err)
 {
-    attack_score *score = LAC_NEW(&j->arena, attack_score, 4 * n, err);
+    attack_score *score = DELE_NEW(&j->arena, attack_score, 4 * n, err);
     if (!score) return NULL;
     o->unlearned = score;
     o->attacked = score + n;
@@ -20,15 +20,15 @@ static attack_score *room_for(attack_job *j, attack_outcome *o, size_t n, lac_er
 
 /* attacked against the unlearned model asked plainly; the original and the one that never knew are asked in the same
  * form.  trained, where it is not NULL: only rows that are (wanted) or are not among them. */
-static lac_status add_outcome(attack_job *j, const char *attack, const char *variant, const attack_pass *attacked,
-                              const bool *trained, bool wanted, lac_err *err)
+static dele_status add_outcome(attack_job *j, const char *attack, const char *variant, const attack_pass *attacked,
+                              const bool *trained, bool wanted, dele_err *err)
 {
     attack_outcome *o = &j->outcome[j->n_outcomes++];
     const attack_form *form = attacked->form;
     const size_t f = (size_t)(form - j->set.form);
     *o = (attack_outcome){.attack = attack, .variant = variant};
     attack_score *score = room_for(j, o, form->n, err);
-    if (!score) return LAC_ERR_MEMORY;
+    if (!score) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < form->n; i++) {
         const size_t row = form->ask[i].row;
         if (trained && trained[row] != wanted) continue;
@@ -38,7 +38,7 @@ static lac_status add_outcome(attack_job *j, const char *attack, const char *var
         if (j->never) score[3 * form->n + o->n] = j->never[f].score[i];
         o->n++;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 static void take_best(attack_score *best, const attack_pass *pass)
@@ -51,13 +51,13 @@ static void take_best(attack_score *best, const attack_pass *pass)
 }
 
 /* The best of plain prompts, templates and paraphrases, row by row and measure by measure; of the other models too. */
-static lac_status add_best(attack_job *j, lac_err *err)
+static dele_status add_best(attack_job *j, dele_err *err)
 {
     const size_t n = j->set.n;
     attack_outcome *o = &j->outcome[j->n_outcomes++];
     *o = (attack_outcome){.attack = "templates", .variant = "best", .n = n};
     attack_score *score = room_for(j, o, n, err);
-    if (!score) return LAC_ERR_MEMORY;
+    if (!score) return DELE_ERR_MEMORY;
     memcpy(score, j->unlearned[0].score, n * sizeof *score);
     for (size_t f = 0; f < j->set.n_forms; f++) {
         if (j->set.form[f].kind == ATTACK_PREFIX) continue;
@@ -65,10 +65,10 @@ static lac_status add_best(attack_job *j, lac_err *err)
         if (j->before) take_best(score + 2 * n, &j->before[f]);
         if (j->never) take_best(score + 3 * n, &j->never[f]);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status add_forms(attack_job *j, const char *attack, attack_form_kind kind, lac_err *err)
+static dele_status add_forms(attack_job *j, const char *attack, attack_form_kind kind, dele_err *err)
 {
     for (size_t f = 1; f < j->set.n_forms && !err->code; f++)
         if (j->set.form[f].kind == kind)
@@ -76,13 +76,13 @@ static lac_status add_forms(attack_job *j, const char *attack, attack_form_kind 
     return err->code;
 }
 
-lac_status attack_make_outcomes(attack_job *j, lac_err *err)
+dele_status attack_make_outcomes(attack_job *j, dele_err *err)
 {
     const attack_settings *s = j->s;
     const size_t most = j->set.n_forms + s->n_types + 4;
-    j->outcome = LAC_NEW(&j->arena, attack_outcome, most, err);
-    j->summary = LAC_NEW(&j->arena, attack_summary, most * ATTACK_N_MEASURES, err);
-    if (!j->outcome || !j->summary) return LAC_ERR_MEMORY;
+    j->outcome = DELE_NEW(&j->arena, attack_outcome, most, err);
+    j->summary = DELE_NEW(&j->arena, attack_summary, most * ATTACK_N_MEASURES, err);
+    if (!j->outcome || !j->summary) return DELE_ERR_MEMORY;
     for (size_t t = 0; t < s->n_types && !err->code; t++)
         add_outcome(j, "quantise", j->quantised[t].model, &j->quantised[t], NULL, false, err);
     if (s->relearn) {
@@ -105,10 +105,10 @@ static cJSON *stored_json(const attack_job *j)
 {
     cJSON *json = cJSON_CreateObject();
     for (size_t t = 0; t < j->s->n_types; t++) {
-        cJSON *one = cJSON_AddObjectToObject(json, lac_dtype_of(j->s->type[t])->name);
-        for (int type = 0; type < LAC_N_DTYPES; type++)
+        cJSON *one = cJSON_AddObjectToObject(json, dele_dtype_of(j->s->type[t])->name);
+        for (int type = 0; type < DELE_N_DTYPES; type++)
             if (j->n_stored[t][type])
-                cJSON_AddNumberToObject(one, lac_dtype_of((lac_dtype)type)->name, (double)j->n_stored[t][type]);
+                cJSON_AddNumberToObject(one, dele_dtype_of((dele_dtype)type)->name, (double)j->n_stored[t][type]);
     }
     return json;
 }
@@ -118,7 +118,7 @@ static cJSON *relearn_json(const attack_job *j)
     cJSON *json = cJSON_CreateObject(), *ids = cJSON_CreateArray();
     cJSON_AddNumberToObject(json, "rows", j->s->relearn_rows);
     cJSON_AddNumberToObject(json, "updates", j->s->relearn_updates);
-    lac_put_number(json, "lr", j->s->relearn_lr);
+    dele_put_number(json, "lr", j->s->relearn_lr);
     cJSON_AddBoolToObject(json, "eos", j->s->eos);
     cJSON_AddStringToObject(json, "layers", j->s->layers);
     cJSON_AddStringToObject(json, "parts", j->s->parts);
@@ -146,27 +146,27 @@ static cJSON *result_json(const attack_job *j)
     return json;
 }
 
-static lac_status save_table(attack_job *j, lac_err *err)
+static dele_status save_table(attack_job *j, dele_err *err)
 {
-    lac_writer out = {0};
-    const char *path = lac_printf(&j->arena, err, "%s/attack.tsv", j->dir->part);
-    if (!path || lac_writer_open(&out, path, err)) return err->code;
+    dele_writer out = {0};
+    const char *path = dele_printf(&j->arena, err, "%s/attack.tsv", j->dir->part);
+    if (!path || dele_writer_open(&out, path, err)) return err->code;
     fprintf(out.stream, "# plot attack.gp\n# title attacks on %s, %zu rows to forget\n", j->s->model, j->set.n);
     attack_outcomes_table(out.stream, j->outcome, j->summary, j->n_outcomes);
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }
 
-lac_status attack_save(attack_job *j, lac_err *err)
+dele_status attack_save(attack_job *j, dele_err *err)
 {
-    lac_err drawing = {0};
-    const char *path = lac_printf(&j->arena, err, "%s/attack.json", j->dir->part);
+    dele_err drawing = {0};
+    const char *path = dele_printf(&j->arena, err, "%s/attack.json", j->dir->part);
     cJSON *json = result_json(j);
-    if (!path || lac_json_save(path, json, err) || save_table(j, err)) {
+    if (!path || dele_json_save(path, json, err) || save_table(j, err)) {
         cJSON_Delete(json);
         return err->code;
     }
-    if (lac_plots_draw(j->dir->part, NULL, &drawing) && !j->s->quiet) fprintf(stderr, "lacuna: %s\n", drawing.msg);
-    if (j->s->json) lac_json_show(json, err);
+    if (dele_plots_draw(j->dir->part, NULL, &drawing) && !j->s->quiet) fprintf(stderr, "deleatur: %s\n", drawing.msg);
+    if (j->s->json) dele_json_show(json, err);
     else attack_outcomes_table(stdout, j->outcome, j->summary, j->n_outcomes);
     cJSON_Delete(json);
     return err->code;

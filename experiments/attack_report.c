@@ -48,12 +48,12 @@ static double share(const size_t *index, size_t n, const void *data)
     return down > 0 ? up / down : up < 0 ? -INFINITY : INFINITY;
 }
 
-static lac_status interval(lac_interval *out, lac_statistic statistic, const sample *s, int resamples, uint64_t seed,
-                           lac_err *err)
+static dele_status interval(dele_interval *out, dele_statistic statistic, const sample *s, int resamples, uint64_t seed,
+                           dele_err *err)
 {
-    lac_rng rng;
-    lac_rng_seed(&rng, seed); /* the same draws for every statistic */
-    return lac_bootstrap(out, statistic, s, s->n, 0.95, resamples, &rng, err);
+    dele_rng rng;
+    dele_rng_seed(&rng, seed); /* the same draws for every statistic */
+    return dele_bootstrap(out, statistic, s, s->n, 0.95, resamples, &rng, err);
 }
 
 static double mean_of_all(const attack_score *score, size_t n, attack_measure m)
@@ -70,28 +70,28 @@ static double standard_error(const attack_score *score, size_t n, attack_measure
     return n > 1 ? sqrt(squares / ((double)n - 1) / (double)n) : NAN;
 }
 
-static lac_status take_share(attack_share *out, const sample *s, const char *if_flat, int resamples, uint64_t seed,
-                             lac_err *err)
+static dele_status take_share(attack_share *out, const sample *s, const char *if_flat, int resamples, uint64_t seed,
+                             dele_err *err)
 {
-    lac_interval between = {NAN, NAN};
+    dele_interval between = {NAN, NAN};
     *out = (attack_share){NAN, {NAN, NAN}, NULL};
     if (!s->top)
         out->why = "no --before model: what there was to forget is not known";
     else if (!s->floor)
         out->why = "no --never model";
-    if (out->why) return LAC_OK;
+    if (out->why) return DELE_OK;
     const double full = mean_of_all(s->top, s->n, s->m) - mean_of_all(s->floor, s->n, s->m);
     if (interval(&between, height, s, resamples, seed, err)) return err->code;
     if (!(full >= ATTACK_LEAST_FORGOTTEN) || !(between.low > 0)) {
         out->why = if_flat;
-        return LAC_OK;
+        return DELE_OK;
     }
     out->share = (mean_of_all(s->attacked, s->n, s->m) - mean_of_all(s->floor, s->n, s->m)) / full;
     return interval(&out->ci, share, s, resamples, seed, err);
 }
 
-lac_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_measure m, int resamples, uint64_t seed,
-                            lac_err *err)
+dele_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_measure m, int resamples, uint64_t seed,
+                            dele_err *err)
 {
     const sample back = {o->before, o->unlearned, o->attacked, o->n, m},
                  beyond = {o->before, o->never, o->attacked, o->n, m};
@@ -113,17 +113,17 @@ lac_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_m
 
 /* ---- showing ------------------------------------------------------------------------------------------------------ */
 
-static void put_interval(cJSON *object, const char *name, lac_interval x)
+static void put_interval(cJSON *object, const char *name, dele_interval x)
 {
     cJSON *pair = cJSON_AddArrayToObject(object, name);
-    cJSON_AddItemToArray(pair, lac_json_number(x.low));
-    cJSON_AddItemToArray(pair, lac_json_number(x.high));
+    cJSON_AddItemToArray(pair, dele_json_number(x.low));
+    cJSON_AddItemToArray(pair, dele_json_number(x.high));
 }
 
 static void put_share(cJSON *object, const char *name, const attack_share *x)
 {
     char whole[64];
-    lac_put_number(object, name, x->share);
+    dele_put_number(object, name, x->share);
     snprintf(whole, sizeof whole, x->why ? "%s_undefined" : "%s_interval", name);
     if (x->why)
         cJSON_AddStringToObject(object, whole, x->why);
@@ -134,15 +134,15 @@ static void put_share(cJSON *object, const char *name, const attack_share *x)
 static cJSON *measure_json(const attack_summary *s)
 {
     cJSON *json = cJSON_CreateObject();
-    lac_put_number(json, "before", s->before);
-    lac_put_number(json, "unlearned", s->unlearned);
-    lac_put_score(json, "attacked", s->attacked, s->attacked_se);
+    dele_put_number(json, "before", s->before);
+    dele_put_number(json, "unlearned", s->unlearned);
+    dele_put_score(json, "attacked", s->attacked, s->attacked_se);
     put_interval(json, "attacked_interval", s->attacked_ci);
-    lac_put_number(json, "change", s->change);
+    dele_put_number(json, "change", s->change);
     put_interval(json, "change_interval", s->change_ci);
     put_share(json, "comes_back", &s->comes_back);
     if (isnan(s->never)) return json;
-    lac_put_number(json, "never", s->never);
+    dele_put_number(json, "never", s->never);
     put_share(json, "beyond_never", &s->beyond_never);
     return json;
 }

@@ -21,11 +21,11 @@ typedef struct {
     attack_pass *pass;
     const attack_set *set;
     const attack_score_opts *o;
-    const lac_tokenizer *tokenizer;
-    lac_arena scratch;
+    const dele_tokenizer *tokenizer;
+    dele_arena scratch;
 } scoring;
 
-static lac_status put_line(const scoring *s, size_t i, const char *given, const char *said, bool ended, lac_err *err)
+static dele_status put_line(const scoring *s, size_t i, const char *given, const char *said, bool ended, dele_err *err)
 {
     const attack_pass *pass = s->pass;
     const attack_ask *ask = &pass->form->ask[i];
@@ -36,78 +36,78 @@ static lac_status put_line(const scoring *s, size_t i, const char *given, const 
     cJSON_AddStringToObject(line, "given", given);
     cJSON_AddStringToObject(line, "output", ask->target);
     cJSON_AddStringToObject(line, "generated", said);
-    for (int m = 0; m < ATTACK_N_MEASURES; m++) lac_put_number(line, attack_measure_names[m], pass->score[i].of[m]);
+    for (int m = 0; m < ATTACK_N_MEASURES; m++) dele_put_number(line, attack_measure_names[m], pass->score[i].of[m]);
     cJSON_AddBoolToObject(line, "ended", ended);
-    return lac_items_put(s->o->items, pass->first + i, line, err);
+    return dele_items_put(s->o->items, pass->first + i, line, err);
 }
 
-static lac_status said(void *data, size_t i, char *text, bool ended, lac_err *err)
+static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *err)
 {
     scoring *s = data;
     const attack_ask *ask = &s->pass->form->ask[i];
     double *score = s->pass->score[i].of;
     const char *target = ask->target;
-    const lac_qa_item item = {.answer = &target, .n_answers = 1};
-    lac_rouge rouge;
+    const dele_qa_item item = {.answer = &target, .n_answers = 1};
+    dele_rouge rouge;
     bool exact, contains;
-    lac_arena_reset(&s->scratch);
-    const char *given = lac_decode(s->tokenizer, ask->ids, (size_t)ask->first, false, &s->scratch, err);
-    if (!given || lac_qa_judge(&exact, &contains, &item, text, &s->scratch, err) ||
-        lac_rouge_l(&rouge, target, text, true, &s->scratch, err))
+    dele_arena_reset(&s->scratch);
+    const char *given = dele_decode(s->tokenizer, ask->ids, (size_t)ask->first, false, &s->scratch, err);
+    if (!given || dele_qa_judge(&exact, &contains, &item, text, &s->scratch, err) ||
+        dele_rouge_l(&rouge, target, text, true, &s->scratch, err))
         return err->code;
     score[ATTACK_CONTAINS] = contains;
     score[ATTACK_ROUGE] = rouge.recall;
     return put_line(s, i, given, text, ended, err);
 }
 
-static lac_status score_tokens(scoring *s, lac_run *run, const lac_model *model, lac_arena *arena, lac_err *err)
+static dele_status score_tokens(scoring *s, dele_run *run, const dele_model *model, dele_arena *arena, dele_err *err)
 {
     const attack_form *form = s->pass->form;
-    lac_scored_text *texts = LAC_NEW(arena, lac_scored_text, form->n, err);
-    if (!texts) return LAC_ERR_MEMORY;
+    dele_scored_text *texts = DELE_NEW(arena, dele_scored_text, form->n, err);
+    if (!texts) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < form->n; i++)
-        texts[i] = (lac_scored_text){.ids = form->ask[i].ids, .n = form->ask[i].n, .first = form->ask[i].first};
-    const lac_token_opts opts = {0};
-    lac_status status = lac_token_scores(texts, form->n, run, model, &opts, arena, err);
+        texts[i] = (dele_scored_text){.ids = form->ask[i].ids, .n = form->ask[i].n, .first = form->ask[i].first};
+    const dele_token_opts opts = {0};
+    dele_status status = dele_token_scores(texts, form->n, run, model, &opts, arena, err);
     for (size_t i = 0; i < form->n && !status; i++) {
         bool all = true;
         for (int t = 0; t < texts[i].n - texts[i].first; t++) all = all && texts[i].greedy[t];
         s->pass->score[i].of[ATTACK_EXACT] = all;
-        s->pass->score[i].of[ATTACK_P] = exp(-lac_scored_loss(&texts[i]));
+        s->pass->score[i].of[ATTACK_P] = exp(-dele_scored_loss(&texts[i]));
     }
     return status;
 }
 
 /* What an earlier run has written of the pass; returns how many lines. */
-static size_t recall(attack_pass *pass, const lac_items *items)
+static size_t recall(attack_pass *pass, const dele_items *items)
 {
     size_t n = 0;
-    for (const cJSON *old; n < pass->form->n && (old = lac_items_old(items, pass->first + n)); n++)
+    for (const cJSON *old; n < pass->form->n && (old = dele_items_old(items, pass->first + n)); n++)
         for (int m = 0; m < ATTACK_N_MEASURES; m++)
             pass->score[n].of[m] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, attack_measure_names[m]));
     return n;
 }
 
-bool attack_pass_stands(attack_pass *pass, const lac_items *items) { return recall(pass, items) == pass->form->n; }
+bool attack_pass_stands(attack_pass *pass, const dele_items *items) { return recall(pass, items) == pass->form->n; }
 
-lac_status attack_pass_run(attack_pass *pass, const attack_set *set, lac_run *run, const lac_model *model,
-                           const attack_score_opts *o, lac_err *err)
+dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *run, const dele_model *model,
+                           const attack_score_opts *o, dele_err *err)
 {
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     scoring s = {.pass = pass, .set = set, .o = o, .tokenizer = model->tokenizer};
-    lac_ids *given = LAC_NEW(&arena, lac_ids, pass->form->n, err);
+    dele_ids *given = DELE_NEW(&arena, dele_ids, pass->form->n, err);
     int *ids = NULL;
     size_t total = 0;
     for (size_t i = 0; i < pass->form->n; i++) total += (size_t)pass->form->ask[i].first;
-    if (given) ids = LAC_NEW(&arena, int, total, err); /* lac_ids are the writer's */
-    lac_status status = ids ? LAC_OK : LAC_ERR_MEMORY;
+    if (given) ids = DELE_NEW(&arena, int, total, err); /* dele_ids are the writer's */
+    dele_status status = ids ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t i = 0; i < pass->form->n && !status; i++) {
         const attack_ask *ask = &pass->form->ask[i];
-        given[i] = (lac_ids){ids, (size_t)ask->first};
+        given[i] = (dele_ids){ids, (size_t)ask->first};
         memcpy(ids, ask->ids, given[i].n * sizeof *ids);
         ids += ask->first;
     }
-    const lac_say_opts say = {.max_new = o->max_new,
+    const dele_say_opts say = {.max_new = o->max_new,
                               .encoded = given,
                               .n_known = recall(pass, o->items),
                               .said = said,
@@ -115,8 +115,8 @@ lac_status attack_pass_run(attack_pass *pass, const attack_set *set, lac_run *ru
                               .progress = o->progress,
                               .before = pass->first};
     if (!status) status = score_tokens(&s, run, model, &arena, err);
-    if (!status) status = lac_say(NULL, pass->form->n, run, model, &say, err);
-    lac_arena_release(&s.scratch);
-    lac_arena_release(&arena);
+    if (!status) status = dele_say(NULL, pass->form->n, run, model, &say, err);
+    dele_arena_release(&s.scratch);
+    dele_arena_release(&arena);
     return status;
 }

@@ -1,6 +1,6 @@
 /* The commands that put the rooms together. */
-#ifndef LAC_EXPERIMENTS_CMD_H
-#define LAC_EXPERIMENTS_CMD_H
+#ifndef DELE_EXPERIMENTS_CMD_H
+#define DELE_EXPERIMENTS_CMD_H
 
 int cmd_generate(int argc, char **argv);
 int cmd_info(int argc, char **argv);

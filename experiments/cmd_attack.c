@@ -1,4 +1,4 @@
-/* lacuna attack -- is what was forgotten really gone?
+/* deleatur attack -- is what was forgotten really gone?
  *
  *   reads    the unlearned model, the rows it was to forget, (--before) the model that knew them, and (--never) one that
  *            never saw them
@@ -18,7 +18,7 @@
 
 /* ---- the command line --------------------------------------------------------------------------------------------- */
 
-static lac_status parse_attacks(attack_settings *s, lac_arena *arena, lac_err *err)
+static dele_status parse_attacks(attack_settings *s, dele_arena *arena, dele_err *err)
 {
     static const char *const names[] = {"quantise", "relearn", "templates", "prefix"};
     bool *const flags[] = {&s->quantise, &s->relearn, &s->template, &s->prefix};
@@ -27,43 +27,43 @@ static lac_status parse_attacks(attack_settings *s, lac_arena *arena, lac_err *e
         size_t i = 0;
         while (i < 4 && strcmp(name, names[i])) i++;
         if (i == 4)
-            return lac_fail(err, LAC_ERR_USAGE, "--attacks: \"%.20s\" is none of quantise, relearn, templates, prefix",
+            return dele_fail(err, DELE_ERR_USAGE, "--attacks: \"%.20s\" is none of quantise, relearn, templates, prefix",
                             name);
         *flags[i] = true;
     }
     if (!err->code && !s->quantise && !s->relearn && !s->template && !s->prefix)
-        return lac_fail(err, LAC_ERR_USAGE, "--attacks names none; choose from quantise, relearn, templates, prefix");
+        return dele_fail(err, DELE_ERR_USAGE, "--attacks names none; choose from quantise, relearn, templates, prefix");
     return err->code;
 }
 
-static lac_status parse_types(attack_settings *s, lac_arena *arena, lac_err *err)
+static dele_status parse_types(attack_settings *s, dele_arena *arena, dele_err *err)
 {
     const char *list = s->types;
     for (char *name; s->quantise && !err->code && (name = attack_next_name(&list, arena, err));) {
-        lac_dtype type = lac_dtype_by_name(name);
-        if (type == LAC_N_DTYPES || !lac_dtype_writable(type))
-            return lac_fail(err, LAC_ERR_USAGE, "--types: \"%.20s\" is none of q8_0, q5_0, q4_0, q4_k, bf16, f16, f32",
+        dele_dtype type = dele_dtype_by_name(name);
+        if (type == DELE_N_DTYPES || !dele_dtype_writable(type))
+            return dele_fail(err, DELE_ERR_USAGE, "--types: \"%.20s\" is none of q8_0, q5_0, q4_0, q4_k, bf16, f16, f32",
                             name);
         for (size_t i = 0; i < s->n_types; i++)
-            if (s->type[i] == type) return lac_fail(err, LAC_ERR_USAGE, "--types names %s twice", name);
+            if (s->type[i] == type) return dele_fail(err, DELE_ERR_USAGE, "--types names %s twice", name);
         if (s->n_types < ATTACK_MAX_TYPES) s->type[s->n_types++] = type;
     }
-    if (s->quantise && !s->n_types && !err->code) return lac_fail(err, LAC_ERR_USAGE, "--types names none");
+    if (s->quantise && !s->n_types && !err->code) return dele_fail(err, DELE_ERR_USAGE, "--types names none");
     return err->code;
 }
 
-static lac_status resolve(attack_settings *s, lac_arena *arena, lac_err *err)
+static dele_status resolve(attack_settings *s, dele_arena *arena, dele_err *err)
 {
     if (!s->forget || !s->out)
-        return lac_fail(err, LAC_ERR_USAGE, "attack needs --forget and --out (lacuna attack --help says more)");
+        return dele_fail(err, DELE_ERR_USAGE, "attack needs --forget and --out (deleatur attack --help says more)");
     if (parse_attacks(s, arena, err) || parse_types(s, arena, err)) return err->code;
     if (s->relearn && (s->relearn_rows < 1 || s->relearn_updates < 1 || !(s->relearn_lr > 0)))
-        return lac_fail(err, LAC_ERR_USAGE, "--relearn-rows, --relearn-updates and --relearn-lr must be above 0");
+        return dele_fail(err, DELE_ERR_USAGE, "--relearn-rows, --relearn-updates and --relearn-lr must be above 0");
     if (s->limit < 0 || s->max_new < 0 || s->resamples < 100)
-        return lac_fail(err, LAC_ERR_USAGE, "--limit and --max-new cannot be negative, --resamples is at least 100");
+        return dele_fail(err, DELE_ERR_USAGE, "--limit and --max-new cannot be negative, --resamples is at least 100");
     if (s->paraphrases && !s->template)
-        return lac_fail(err, LAC_ERR_USAGE, "--paraphrases belong to the attack \"templates\"; name it in --attacks");
-    if (s->template && !s->templates) s->templates = lac_share_path("data/attacks/templates.jsonl", arena, err);
+        return dele_fail(err, DELE_ERR_USAGE, "--paraphrases belong to the attack \"templates\"; name it in --attacks");
+    if (s->template && !s->templates) s->templates = dele_share_path("data/attacks/templates.jsonl", arena, err);
     return err->code;
 }
 
@@ -77,41 +77,41 @@ static void say_undefined(const attack_job *j)
     for (size_t i = 0; i < of; i++)
         if (j->summary[i].comes_back.why) why = j->summary[i].comes_back.why, n++;
     if (n && !j->s->quiet)
-        fprintf(stderr, "lacuna: %zu of %zu shares of what came back are undefined (-): %s\n", n, of, why);
+        fprintf(stderr, "deleatur: %zu of %zu shares of what came back are undefined (-): %s\n", n, of, why);
 }
 
-static lac_status note_inputs(lac_manifest *m, const attack_settings *s, lac_err *err)
+static dele_status note_inputs(dele_manifest *m, const attack_settings *s, dele_err *err)
 {
     const char *const paths[] = {s->model,      s->before, s->never, s->forget, s->template ? s->templates : NULL,
                                  s->paraphrases};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (paths[i] && lac_manifest_input(m, paths[i], err)) return err->code;
-    return LAC_OK;
+        if (paths[i] && dele_manifest_input(m, paths[i], err)) return err->code;
+    return DELE_OK;
 }
 
-static lac_status save_manifest(attack_job *j, lac_manifest *manifest, lac_err *err)
+static dele_status save_manifest(attack_job *j, dele_manifest *manifest, dele_err *err)
 {
-    const char *path = lac_printf(&j->arena, err, "%s/manifest.json", j->dir->part);
-    return path ? lac_manifest_save(manifest, path, err) : LAC_ERR_MEMORY;
+    const char *path = dele_printf(&j->arena, err, "%s/manifest.json", j->dir->part);
+    return path ? dele_manifest_save(manifest, path, err) : DELE_ERR_MEMORY;
 }
 
-static lac_status work(attack_settings *s, const lac_usage *usage, int argc, char **argv, lac_err *err)
+static dele_status work(attack_settings *s, const dele_usage *usage, int argc, char **argv, dele_err *err)
 {
-    lac_outdir dir = {0};
+    dele_outdir dir = {0};
     attack_job j = {.s = s, .dir = &dir};
-    lac_manifest manifest;
+    dele_manifest manifest;
     bool resumed;
     char *key;
-    lac_manifest_begin(&manifest, usage, argc, argv);
+    dele_manifest_begin(&manifest, usage, argc, argv);
     if (!resolve(s, &j.arena, err) && !note_inputs(&manifest, s, err) &&
-        (key = lac_manifest_key(&manifest, "out", &j.arena, err)) &&
-        !lac_outdir_resume(&dir, s->out, key, &resumed, err) && !attack_run(&j, s, err) &&
+        (key = dele_manifest_key(&manifest, "out", &j.arena, err)) &&
+        !dele_outdir_resume(&dir, s->out, key, &resumed, err) && !attack_run(&j, s, err) &&
         !attack_make_outcomes(&j, err) && !attack_save(&j, err) && !save_manifest(&j, &manifest, err) &&
-        !lac_outdir_commit(&dir, err))
+        !dele_outdir_commit(&dir, err))
         say_undefined(&j);
-    if (!lac_items_stand(&dir)) lac_outdir_abandon(&dir);
-    lac_manifest_release(&manifest);
-    lac_arena_release(&j.arena);
+    if (!dele_items_stand(&dir)) dele_outdir_abandon(&dir);
+    dele_manifest_release(&manifest);
+    dele_arena_release(&j.arena);
     return err->code;
 }
 
@@ -128,44 +128,44 @@ int cmd_attack(int argc, char **argv)
                          .relearn_updates = 20,
                          .relearn_lr = 1e-4,
                          .resamples = 1000};
-    const lac_option options[] = {
-        LAC_OPT("forget", &s.forget, "the rows that were to be forgotten, JSONL or JSON: input and output"),
-        LAC_OPT("before", &s.before, "the model that knew them: what comes back is told as a share of what it knew"),
-        LAC_OPT("never", &s.never, "a model that never saw them: what any model would say when asked so"),
-        LAC_OPT("out", &s.out, "directory to make"),
-        LAC_OPT("attacks", &s.attacks, "which, comma-separated: quantise, relearn, templates, prefix"),
-        LAC_OPT("types", &s.types, "quantise: q8_0, q5_0, q4_0, q4_k, bf16, f16"),
-        LAC_FLAG("keep", &s.keep, "quantise: leave the .gguf files in the result"),
-        LAC_OPT("relearn-rows", &s.relearn_rows, "relearn: so many rows are learnt again, drawn by the seed"),
-        LAC_OPT("relearn-updates", &s.relearn_updates, "relearn: for so many updates, each with all of those rows"),
-        LAC_OPT("relearn-lr", &s.relearn_lr, "relearn: learning rate, constant"),
-        LAC_FLAG("eos", &s.eos, "relearn: end of text after each output, with loss"),
-        LAC_OPT("layers", &s.layers, "relearn: layers that may change: 0-5,12 or all"),
-        LAC_OPT("parts", &s.parts, "relearn: parts that may change: mlp,attn,norm,embed,head or all"),
-        LAC_OPT("templates", &s.templates, "templates: a file of them (default: data/attacks/templates.jsonl)"),
-        LAC_OPT("paraphrases", &s.paraphrases, "templates: JSONL rows with the id of a row and another input"),
-        LAC_OPT("prefixes", &s.prefixes, "prefix: per cent of the answer's tokens that are given"),
-        LAC_OPT("chat", &s.chat_name, "layout of the prompt: none (raw text), olmo, smollm2, auto"),
-        LAC_OPT("max-new", &s.max_new, "at most so many new tokens; 0: the longest answer and 8 more, at most 256"),
-        LAC_OPT("limit", &s.limit, "first N rows only; 0: all"),
-        LAC_OPT("resamples", &s.resamples, "of the bootstrap"),
-        LAC_OPT("seed", &s.seed, "of the rows learnt again, and of the bootstrap"),
+    const dele_option options[] = {
+        DELE_OPT("forget", &s.forget, "the rows that were to be forgotten, JSONL or JSON: input and output"),
+        DELE_OPT("before", &s.before, "the model that knew them: what comes back is told as a share of what it knew"),
+        DELE_OPT("never", &s.never, "a model that never saw them: what any model would say when asked so"),
+        DELE_OPT("out", &s.out, "directory to make"),
+        DELE_OPT("attacks", &s.attacks, "which, comma-separated: quantise, relearn, templates, prefix"),
+        DELE_OPT("types", &s.types, "quantise: q8_0, q5_0, q4_0, q4_k, bf16, f16"),
+        DELE_FLAG("keep", &s.keep, "quantise: leave the .gguf files in the result"),
+        DELE_OPT("relearn-rows", &s.relearn_rows, "relearn: so many rows are learnt again, drawn by the seed"),
+        DELE_OPT("relearn-updates", &s.relearn_updates, "relearn: for so many updates, each with all of those rows"),
+        DELE_OPT("relearn-lr", &s.relearn_lr, "relearn: learning rate, constant"),
+        DELE_FLAG("eos", &s.eos, "relearn: end of text after each output, with loss"),
+        DELE_OPT("layers", &s.layers, "relearn: layers that may change: 0-5,12 or all"),
+        DELE_OPT("parts", &s.parts, "relearn: parts that may change: mlp,attn,norm,embed,head or all"),
+        DELE_OPT("templates", &s.templates, "templates: a file of them (default: data/attacks/templates.jsonl)"),
+        DELE_OPT("paraphrases", &s.paraphrases, "templates: JSONL rows with the id of a row and another input"),
+        DELE_OPT("prefixes", &s.prefixes, "prefix: per cent of the answer's tokens that are given"),
+        DELE_OPT("chat", &s.chat_name, "layout of the prompt: none (raw text), olmo, smollm2, auto"),
+        DELE_OPT("max-new", &s.max_new, "at most so many new tokens; 0: the longest answer and 8 more, at most 256"),
+        DELE_OPT("limit", &s.limit, "first N rows only; 0: all"),
+        DELE_OPT("resamples", &s.resamples, "of the bootstrap"),
+        DELE_OPT("seed", &s.seed, "of the rows learnt again, and of the bootstrap"),
         {0}};
-    const lac_usage usage = {.command = "attack",
+    const dele_usage usage = {.command = "attack",
                              .summary = "does what was forgotten come back: quantised, relearnt, asked otherwise?",
                              .synopsis = "MODEL --forget FILE --out DIR [--before MODEL] [--never MODEL]",
-                             .example = "lacuna attack unlearned --before model --forget forget.jsonl --out attacked",
+                             .example = "deleatur attack unlearned --before model --forget forget.jsonl --out attacked",
                              .options = options,
                              .positional = &s.model,
                              .n_positional = 1};
-    lac_arena arena = {0};
-    lac_common common = {0};
-    lac_err err = {0};
-    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
+    dele_arena arena = {0};
+    dele_common common = {0};
+    dele_err err = {0};
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         s.quiet = common.quiet;
         s.json = common.json;
         work(&s, &usage, argc, argv, &err);
     }
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

@@ -1,4 +1,4 @@
-/* lacuna compare -- two results of `lacuna eval` beside each other.
+/* deleatur compare -- two results of `deleatur eval` beside each other.
  *
  *   reads    BEFORE/eval.json and AFTER/eval.json, of the same suite
  *   prints   score  n  before  stderr  after  stderr  change       tab-separated
@@ -39,19 +39,19 @@ static void print_tables(const compared *result)
     }
 }
 
-static void print_json(const compared *result, lac_err *err)
+static void print_json(const compared *result, dele_err *err)
 {
     cJSON *rows = cJSON_CreateArray();
     for (size_t i = 0; i < result->n; i++) {
         const compare_row *row = &result->row[i];
         cJSON *json = cJSON_CreateObject();
         cJSON_AddStringToObject(json, "score", row->score);
-        cJSON_AddItemToObject(json, "n", lac_json_number(row->n));
-        cJSON_AddItemToObject(json, "before", lac_json_number(row->before));
-        cJSON_AddItemToObject(json, "before_stderr", lac_json_number(row->before_error));
-        cJSON_AddItemToObject(json, "after", lac_json_number(row->after));
-        cJSON_AddItemToObject(json, "after_stderr", lac_json_number(row->after_error));
-        cJSON_AddItemToObject(json, "change", lac_json_number(row->after - row->before));
+        cJSON_AddItemToObject(json, "n", dele_json_number(row->n));
+        cJSON_AddItemToObject(json, "before", dele_json_number(row->before));
+        cJSON_AddItemToObject(json, "before_stderr", dele_json_number(row->before_error));
+        cJSON_AddItemToObject(json, "after", dele_json_number(row->after));
+        cJSON_AddItemToObject(json, "after_stderr", dele_json_number(row->after_error));
+        cJSON_AddItemToObject(json, "change", dele_json_number(row->after - row->before));
         cJSON_AddItemToArray(rows, json);
     }
     for (size_t i = 0; i < result->items.n_rows; i++) {
@@ -61,10 +61,10 @@ static void print_json(const compared *result, lac_err *err)
         cJSON_AddNumberToObject(json, "n", (double)row->n);
         cJSON_AddNumberToObject(json, "turned_wrong", (double)row->turned_wrong);
         cJSON_AddNumberToObject(json, "turned_right", (double)row->turned_right);
-        cJSON_AddItemToObject(json, "p", lac_json_number(row->p));
+        cJSON_AddItemToObject(json, "p", dele_json_number(row->p));
         cJSON_AddItemToArray(rows, json);
     }
-    lac_json_show(rows, err);
+    dele_json_show(rows, err);
     cJSON_Delete(rows);
 }
 
@@ -72,21 +72,21 @@ int cmd_compare(int argc, char **argv)
 {
     const char *paths[2] = {0}, *flips = NULL;
     bool subjects = false;
-    const lac_option options[] = {LAC_FLAG("subjects", &subjects, "mmlu: every subject too"),
-                                  LAC_OPT("flips", &flips, "a file to write: the questions that turned, a line each"),
+    const dele_option options[] = {DELE_FLAG("subjects", &subjects, "mmlu: every subject too"),
+                                  DELE_OPT("flips", &flips, "a file to write: the questions that turned, a line each"),
                                   {0}};
-    const lac_usage usage = {.command = "compare", .summary = "two results of eval beside each other",
-                             .synopsis = "BEFORE AFTER", .example = "lacuna compare results/before results/after",
+    const dele_usage usage = {.command = "compare", .summary = "two results of eval beside each other",
+                             .synopsis = "BEFORE AFTER", .example = "deleatur compare results/before results/after",
                              .options = options, .positional = paths, .n_positional = 2};
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_common common = {0};
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_common common = {0};
     compared result;
-    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help &&
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help &&
         !compare_results(&result, paths[0], paths[1], subjects, flips, &arena, &err)) {
         if (common.json) print_json(&result, &err);
         else print_tables(&result);
     }
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

@@ -1,4 +1,4 @@
-/* lacuna diff -- what moved between two models?
+/* deleatur diff -- what moved between two models?
  *
  * Per tensor: bit-equal, or how far.  With d = b - a in double,
  *
@@ -15,24 +15,24 @@
 #include "model/model.h"
 
 typedef struct {
-    const lac_tensor *a;
+    const dele_tensor *a;
     bool equal;
     size_t changed;
     double norm, relative, largest;
 } change;
 
-static const char *const part_names[] = {[LAC_PART_EMBED] = "embed", [LAC_PART_ATTN] = "attn", [LAC_PART_MLP] = "mlp",
-                                         [LAC_PART_NORM] = "norm", [LAC_PART_HEAD] = "head"};
+static const char *const part_names[] = {[DELE_PART_EMBED] = "embed", [DELE_PART_ATTN] = "attn", [DELE_PART_MLP] = "mlp",
+                                         [DELE_PART_NORM] = "norm", [DELE_PART_HEAD] = "head"};
 
 /* Row sums added in order, so that the figures do not depend on the threads. */
-static lac_status measure(change *c, const lac_tensor *a, const lac_tensor *b, lac_arena *scratch, lac_err *err)
+static dele_status measure(change *c, const dele_tensor *a, const dele_tensor *b, dele_arena *scratch, dele_err *err)
 {
     *c = (change){.a = a, .equal = memcmp(a->data, b->data, a->rows * a->cols * sizeof *a->data) == 0};
-    if (c->equal) return LAC_OK;
-    lac_arena_reset(scratch);
-    double *sums = LAC_NEW(scratch, double, 3 * a->rows, err);
-    size_t *changed = LAC_NEW(scratch, size_t, a->rows, err);
-    if (!sums || !changed) return LAC_ERR_MEMORY;
+    if (c->equal) return DELE_OK;
+    dele_arena_reset(scratch);
+    double *sums = DELE_NEW(scratch, double, 3 * a->rows, err);
+    size_t *changed = DELE_NEW(scratch, size_t, a->rows, err);
+    if (!sums || !changed) return DELE_ERR_MEMORY;
 #pragma omp parallel for
     for (size_t r = 0; r < a->rows; r++)
         for (size_t i = r * a->cols; i < (r + 1) * a->cols; i++) {
@@ -51,24 +51,24 @@ static lac_status measure(change *c, const lac_tensor *a, const lac_tensor *b, l
     }
     c->norm = sqrt(d2);
     c->relative = a2 > 0 ? sqrt(d2 / a2) : INFINITY;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status same_shape(const lac_model *a, const lac_model *b, const char *const path[2], lac_err *err)
+static dele_status same_shape(const dele_model *a, const dele_model *b, const char *const path[2], dele_err *err)
 {
     for (size_t i = 0; i < a->n_tensors || i < b->n_tensors; i++) {
-        const lac_tensor *x = i < a->n_tensors ? &a->tensors[i] : NULL, *y = i < b->n_tensors ? &b->tensors[i] : NULL;
+        const dele_tensor *x = i < a->n_tensors ? &a->tensors[i] : NULL, *y = i < b->n_tensors ? &b->tensors[i] : NULL;
         if (x && y && strcmp(x->name, y->name) == 0 && x->rows == y->rows && x->cols == y->cols) continue;
-        return lac_fail(err, LAC_ERR_DATA, "%s and %s are not models of one shape: they part at %s", path[0], path[1],
+        return dele_fail(err, DELE_ERR_DATA, "%s and %s are not models of one shape: they part at %s", path[0], path[1],
                         x ? x->name : y->name);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- speaking --------------------------------------------------------------------------------------------------- */
 
 /* "3-5,9" of the layers where a part changed, "-" where nothing did. */
-static void layer_ranges(char *text, size_t room, const change *list, size_t n, lac_part part, int n_layers)
+static void layer_ranges(char *text, size_t room, const change *list, size_t n, dele_part part, int n_layers)
 {
     size_t at = 0;
     text[0] = '\0';
@@ -76,7 +76,7 @@ static void layer_ranges(char *text, size_t room, const change *list, size_t n, 
         bool moved[2] = {false, false}; /* this layer, the one before */
         bool next = false;
         for (size_t i = 0; i < n; i++) {
-            const lac_tensor *t = list[i].a;
+            const dele_tensor *t = list[i].a;
             if (t->part != part || list[i].equal) continue;
             moved[0] |= t->layer == l;
             moved[1] |= t->layer == l - 1;
@@ -105,7 +105,7 @@ static void print_summary(const change *list, size_t n, int n_layers)
     size_t n_equal = 0;
     for (size_t i = 0; i < n; i++) n_equal += list[i].equal;
     printf("\n%zu of %zu tensors bit-equal\n", n_equal, n);
-    for (int part = LAC_PART_EMBED; part <= LAC_PART_HEAD; part++) {
+    for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++) {
         size_t of = 0, moved = 0;
         double norm = 0;
         for (size_t i = 0; i < n; i++) {
@@ -115,7 +115,7 @@ static void print_summary(const change *list, size_t n, int n_layers)
             norm += list[i].norm * list[i].norm;
         }
         char ranges[256];
-        layer_ranges(ranges, sizeof ranges, list, n, (lac_part)part, n_layers);
+        layer_ranges(ranges, sizeof ranges, list, n, (dele_part)part, n_layers);
         if (of && moved)
             printf("  %-6s %3zu of %3zu tensors moved, change %.4g%s%s\n", part_names[part], moved, of, sqrt(norm),
                    ranges[0] ? ", layers " : "", ranges);
@@ -124,7 +124,7 @@ static void print_summary(const change *list, size_t n, int n_layers)
     }
 }
 
-static lac_status print_json(const change *list, size_t n, lac_err *err)
+static dele_status print_json(const change *list, size_t n, dele_err *err)
 {
     cJSON *object = cJSON_CreateObject(), *tensors = cJSON_AddArrayToObject(object, "tensors");
     size_t n_equal = 0;
@@ -138,29 +138,29 @@ static lac_status print_json(const change *list, size_t n, lac_err *err)
         cJSON_AddBoolToObject(row, "equal", c->equal);
         cJSON_AddNumberToObject(row, "parameters", (double)(c->a->rows * c->a->cols));
         cJSON_AddNumberToObject(row, "changed", (double)c->changed);
-        cJSON_AddItemToObject(row, "norm", lac_json_number(c->norm));
+        cJSON_AddItemToObject(row, "norm", dele_json_number(c->norm));
         cJSON_AddItemToObject(row, "relative",
-                              lac_json_number(c->relative));
-        cJSON_AddItemToObject(row, "max_abs", lac_json_number(c->largest));
+                              dele_json_number(c->relative));
+        cJSON_AddItemToObject(row, "max_abs", dele_json_number(c->largest));
         cJSON_AddItemToArray(tensors, row);
     }
     cJSON_AddNumberToObject(object, "n_tensors", (double)n);
     cJSON_AddNumberToObject(object, "n_equal", (double)n_equal);
-    lac_json_show(object, err);
+    dele_json_show(object, err);
     cJSON_Delete(object);
     return err->code;
 }
 
-static lac_status diff(const char *const path[2], bool json, lac_arena *arena, lac_err *err)
+static dele_status diff(const char *const path[2], bool json, dele_arena *arena, dele_err *err)
 {
-    lac_model model[2] = {{.tensors = NULL}, {.tensors = NULL}};
-    lac_arena scratch = {0};
-    lac_status status = lac_model_load(&model[0], path[0], arena, err);
-    if (!status) status = lac_model_load(&model[1], path[1], arena, err);
+    dele_model model[2] = {{.tensors = NULL}, {.tensors = NULL}};
+    dele_arena scratch = {0};
+    dele_status status = dele_model_load(&model[0], path[0], arena, err);
+    if (!status) status = dele_model_load(&model[1], path[1], arena, err);
     if (!status) status = same_shape(&model[0], &model[1], path, err);
     size_t n = model[0].n_tensors;
-    change *list = status ? NULL : LAC_NEW(arena, change, n, err);
-    if (!status && !list) status = LAC_ERR_MEMORY;
+    change *list = status ? NULL : DELE_NEW(arena, change, n, err);
+    if (!status && !list) status = DELE_ERR_MEMORY;
     for (size_t i = 0; i < n && !status; i++)
         status = measure(&list[i], &model[0].tensors[i], &model[1].tensors[i], &scratch, err);
     if (!status && json) status = print_json(list, n, err);
@@ -168,24 +168,24 @@ static lac_status diff(const char *const path[2], bool json, lac_arena *arena, l
         print_table(list, n);
         print_summary(list, n, model[0].config.n_layers);
     }
-    lac_model_release(&model[0]);
-    lac_model_release(&model[1]);
-    lac_arena_release(&scratch);
+    dele_model_release(&model[0]);
+    dele_model_release(&model[1]);
+    dele_arena_release(&scratch);
     return status;
 }
 
 int cmd_diff(int argc, char **argv)
 {
     const char *path[2] = {NULL, NULL};
-    const lac_option options[] = {{0}};
-    const lac_usage usage = {.command = "diff", .summary = "what moved between two models, tensor by tensor",
-                             .synopsis = "MODEL_A MODEL_B", .example = "lacuna diff before after", .options = options,
+    const dele_option options[] = {{0}};
+    const dele_usage usage = {.command = "diff", .summary = "what moved between two models, tensor by tensor",
+                             .synopsis = "MODEL_A MODEL_B", .example = "deleatur diff before after", .options = options,
                              .positional = path, .n_positional = 2};
-    lac_common common = {0};
-    lac_arena arena = {0};
-    lac_err err = {0};
-    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help)
+    dele_common common = {0};
+    dele_arena arena = {0};
+    dele_err err = {0};
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help)
         diff((const char *const *)path, common.json, &arena, &err);
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

@@ -1,5 +1,5 @@
-#ifndef LAC_CMD_EVAL_H
-#define LAC_CMD_EVAL_H
+#ifndef DELE_CMD_EVAL_H
+#define DELE_CMD_EVAL_H
 
 int cmd_eval(int argc, char **argv);
 

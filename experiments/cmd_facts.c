@@ -1,4 +1,4 @@
-/* lacuna facts -- which facts of a file does this model know, and which of them shall it forget?
+/* deleatur facts -- which facts of a file does this model know, and which of them shall it forget?
  *
  *   reads    a model, and facts in ROME's or CounterFact's form; or, with --qa, rows of questions and answers, out of
  *            which facts are built for this model's tokenizer (score/facts_build.h, facts_qa.c)
@@ -7,7 +7,7 @@
  *
  * With --facts, a fact is known when its answer is one token and the likeliest of all behind the prompt; with --answer
  * greedy when each of its tokens, one or several, is the likeliest in its place; with --chat in that layout.  These are
- * the facts that lacuna trace takes with the same options.  Facts are split by subject: a subject's facts are forgotten
+ * the facts that deleatur trace takes with the same options.  Facts are split by subject: a subject's facts are forgotten
  * together or kept together.  Subjects in order of first appearance
  * are shuffled by the seed, and the first `share` of them are to be forgotten.  Records are written as they were read,
  * other fields and all; CounterFact's become records in ROME's form.  With --qa the rows' file says the split. */
@@ -31,52 +31,52 @@ typedef struct {
 } command;
 
 typedef struct {
-    lac_facts facts;
+    dele_facts facts;
     bool *known, *forget; /* [facts.n] */
     size_t n_known, n_forget, n_subjects, n_forget_subjects;
 } choice;
 
 /* A reply may begin with a blank or not, so in a chat layout one token is held against the answer as trace holds it:
  * decoded, white space at its ends aside. */
-static bool knows(const lac_fact_score *s, const lac_fact *fact, const lac_model *model, const lac_facts_opts *opts,
-                  const command *o, lac_arena *arena, lac_err *err)
+static bool knows(const dele_fact_score *s, const dele_fact *fact, const dele_model *model, const dele_facts_opts *opts,
+                  const command *o, dele_arena *arena, dele_err *err)
 {
     if (!strcmp(o->answer, "greedy")) return s->greedy;
-    if (opts->chat == LAC_CHAT_NONE) return s->n_tokens == 1 && s->rank == 1;
-    const char *top = lac_decode(model->tokenizer, &s->top, 1, false, arena, err);
-    const char *said = top ? lac_strip(top, arena, err) : NULL, *wanted = said ? lac_strip(fact->attribute, arena, err) : NULL;
+    if (opts->chat == DELE_CHAT_NONE) return s->n_tokens == 1 && s->rank == 1;
+    const char *top = dele_decode(model->tokenizer, &s->top, 1, false, arena, err);
+    const char *said = top ? dele_strip(top, arena, err) : NULL, *wanted = said ? dele_strip(fact->attribute, arena, err) : NULL;
     return wanted && !strcmp(said, wanted);
 }
 
-static lac_status find_known(choice *c, const command *o, lac_arena *arena, lac_err *err)
+static dele_status find_known(choice *c, const command *o, dele_arena *arena, dele_err *err)
 {
-    lac_model model = {0};
-    lac_run run = {0};
-    lac_facts_scores scores;
-    lac_progress progress;
-    lac_facts_opts opts = {.progress = &progress};
-    if (c->facts.note) fprintf(stderr, "lacuna: %s: %s\n", o->facts, c->facts.note);
-    c->known = LAC_NEW(arena, bool, c->facts.n, err);
-    c->forget = LAC_NEW(arena, bool, c->facts.n, err);
+    dele_model model = {0};
+    dele_run run = {0};
+    dele_facts_scores scores;
+    dele_progress progress;
+    dele_facts_opts opts = {.progress = &progress};
+    if (c->facts.note) fprintf(stderr, "deleatur: %s: %s\n", o->facts, c->facts.note);
+    c->known = DELE_NEW(arena, bool, c->facts.n, err);
+    c->forget = DELE_NEW(arena, bool, c->facts.n, err);
     if (!c->known || !c->forget) return err->code;
     size_t n = c->facts.n;
     for (size_t i = 0; i < c->facts.n; i++) n += c->facts.fact[i].paraphrase != NULL;
-    lac_progress_begin(&progress, o->quiet ? NULL : stderr, "facts", "prompts", (double)n);
-    if (!lac_model_load(&model, o->model, arena, err) &&
-        (!model.tokenizer || !lac_chat_parse(&opts.chat, o->chat, model.tokenizer, err)))
-        lac_facts_score(&scores, &c->facts, &run, &model, &opts, arena, err);
-    lac_progress_end(&progress);
+    dele_progress_begin(&progress, o->quiet ? NULL : stderr, "facts", "prompts", (double)n);
+    if (!dele_model_load(&model, o->model, arena, err) &&
+        (!model.tokenizer || !dele_chat_parse(&opts.chat, o->chat, model.tokenizer, err)))
+        dele_facts_score(&scores, &c->facts, &run, &model, &opts, arena, err);
+    dele_progress_end(&progress);
     for (size_t i = 0; i < c->facts.n && !err->code; i++) {
-        c->known[i] = knows(&scores.fact[i][LAC_FORM_PROMPT], &c->facts.fact[i], &model, &opts, o, arena, err);
+        c->known[i] = knows(&scores.fact[i][DELE_FORM_PROMPT], &c->facts.fact[i], &model, &opts, o, arena, err);
         c->n_known += c->known[i];
     }
-    lac_run_release(&run);
-    lac_model_release(&model);
+    dele_run_release(&run);
+    dele_model_release(&model);
     if (err->code) return err->code;
     if (!c->n_known)
-        return lac_fail(err, LAC_ERR_DATA, "%s knows none of the %zu facts of %s; try facts or a model of another kind",
+        return dele_fail(err, DELE_ERR_DATA, "%s knows none of the %zu facts of %s; try facts or a model of another kind",
                         o->model, c->facts.n, o->facts);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The number of each known fact's subject, counted by first appearance. */
@@ -96,61 +96,61 @@ static size_t number_subjects(size_t *subject, const choice *c)
     return n;
 }
 
-static lac_status split(choice *c, const command *o, lac_arena *arena, lac_err *err)
+static dele_status split(choice *c, const command *o, dele_arena *arena, dele_err *err)
 {
-    lac_rng rng;
-    size_t *subject = LAC_NEW(arena, size_t, c->facts.n, err), *order = LAC_NEW(arena, size_t, c->facts.n, err);
-    bool *goes = LAC_NEW(arena, bool, c->facts.n, err);
+    dele_rng rng;
+    size_t *subject = DELE_NEW(arena, size_t, c->facts.n, err), *order = DELE_NEW(arena, size_t, c->facts.n, err);
+    bool *goes = DELE_NEW(arena, bool, c->facts.n, err);
     if (!subject || !order || !goes) return err->code;
     c->n_subjects = number_subjects(subject, c);
     c->n_forget_subjects = (size_t)lround(o->share * (double)c->n_subjects);
-    if (!(o->share > 0)) return LAC_OK; /* no split is asked for */
+    if (!(o->share > 0)) return DELE_OK; /* no split is asked for */
     if (!c->n_forget_subjects || c->n_forget_subjects == c->n_subjects)
-        return lac_fail(err, LAC_ERR_DATA, "%s: a share of %g of the %zu subjects known leaves one side empty; change "
+        return dele_fail(err, DELE_ERR_DATA, "%s: a share of %g of the %zu subjects known leaves one side empty; change "
                         "--share", o->facts, o->share, c->n_subjects);
     for (size_t i = 0; i < c->n_subjects; i++) order[i] = i;
-    lac_rng_seed(&rng, o->seed);
-    lac_rng_shuffle(&rng, order, c->n_subjects);
+    dele_rng_seed(&rng, o->seed);
+    dele_rng_shuffle(&rng, order, c->n_subjects);
     for (size_t i = 0; i < c->n_forget_subjects; i++) goes[order[i]] = true;
     for (size_t i = 0; i < c->facts.n; i++) {
         c->forget[i] = c->known[i] && goes[subject[i]];
         c->n_forget += c->forget[i];
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 typedef enum { SIDE_BOTH, SIDE_FORGET, SIDE_RETAIN } side;
 
-static lac_status write_side(const choice *c, const command *o, side which, const char *path, lac_err *err)
+static dele_status write_side(const choice *c, const command *o, side which, const char *path, dele_err *err)
 {
-    lac_writer out = {0};
-    lac_records r = {0};
+    dele_writer out = {0};
+    dele_records r = {0};
     size_t i = 0, written = 0;
-    if (!path) return LAC_OK;
-    if (lac_writer_open(&out, path, err) || lac_records_open(&r, o->facts, err)) {
-        lac_writer_abandon(&out);
+    if (!path) return DELE_OK;
+    if (dele_writer_open(&out, path, err) || dele_records_open(&r, o->facts, err)) {
+        dele_writer_abandon(&out);
         return err->code;
     }
     fputs("[", out.stream);
-    for (const cJSON *row; (row = lac_records_next(&r, err)); i++) {
+    for (const cJSON *row; (row = dele_records_next(&r, err)); i++) {
         if (i >= c->facts.n || !c->known[i] || (which == SIDE_FORGET && !c->forget[i]) ||
             (which == SIDE_RETAIN && c->forget[i]))
             continue;
         /* ROME's records with all their fields; the other forms become ROME's, which unlearn reads too */
-        cJSON *copy = c->facts.form == LAC_FACTS_ROME ? cJSON_Duplicate(row, true) : lac_fact_json(&c->facts.fact[i]);
+        cJSON *copy = c->facts.form == DELE_FACTS_ROME ? cJSON_Duplicate(row, true) : dele_fact_json(&c->facts.fact[i]);
         cJSON_DeleteItemFromObjectCaseSensitive(copy, "split");
         if (o->share > 0) cJSON_AddStringToObject(copy, "split", c->forget[i] ? "forget" : "retain");
         char *text = cJSON_PrintUnformatted(copy);
-        if (!text) lac_fail(err, LAC_ERR_MEMORY, "out of memory while writing %s", path);
+        if (!text) dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
         else fprintf(out.stream, "%s\n%s", written++ ? "," : "", text);
         cJSON_free(text);
         cJSON_Delete(copy);
         if (err->code) break;
     }
-    lac_records_close(&r);
+    dele_records_close(&r);
     fputs("\n]\n", out.stream);
-    if (err->code) lac_writer_abandon(&out);
-    return err->code ? err->code : lac_writer_commit(&out, err);
+    if (err->code) dele_writer_abandon(&out);
+    return err->code ? err->code : dele_writer_commit(&out, err);
 }
 
 static void report(const choice *c, const command *o)
@@ -168,7 +168,7 @@ static void report(const choice *c, const command *o)
     printf("to retain  %zu facts\n", c->n_known - c->n_forget);
 }
 
-static lac_status build_from_rows(facts_qa_opts *qa, const command *o, lac_arena *arena, lac_err *err)
+static dele_status build_from_rows(facts_qa_opts *qa, const command *o, dele_arena *arena, dele_err *err)
 {
     qa->model = o->model;
     qa->out = o->out;
@@ -183,59 +183,59 @@ int cmd_facts(int argc, char **argv)
 {
     command o = {.share = 0.2, .seed = 1, .answer = "argmax", .chat = "none"};
     facts_qa_opts qa = {0};
-    const lac_option options[] = {
-        LAC_OPT("facts", &o.facts, "facts in ROME's or CounterFact's form, JSON or JSONL"),
-        LAC_OPT("answer", &o.answer, "with --facts: argmax: answers of one token; greedy: all of it, several tokens too"),
-        LAC_OPT("chat", &o.chat, "with --facts: chat layout to know it in: none, auto, olmo, smollm2; as trace has it"),
-        LAC_OPT("qa", &qa.forget, "or build facts from rows to forget: input and output, or question and answer"),
-        LAC_OPT("retain", &qa.retain, "with --qa: rows of people to keep, built with the others"),
-        LAC_FLAG("first-token", &qa.first_token, "with --qa: attributes of one token, which is what trace takes"),
-        LAC_FLAG("keep-unknown", &qa.keep_unknown, "with --qa: also what the model does not say greedily"),
-        LAC_FLAG("keep-copied", &qa.keep_copied, "with --qa: also answers copied from the question, as e-mail is"),
-        LAC_FLAG("keep-alone", &qa.keep_alone, "with --qa: also questions that are put about one person only"),
-        LAC_OPT("out", &o.out, "file for the facts known, with their split"),
-        LAC_OPT("forget-out", &o.forget_out, "file for those to forget alone"),
-        LAC_OPT("retain-out", &o.retain_out, "file for those to keep alone"),
-        LAC_OPT("share", &o.share, "with --facts: of the subjects, to be forgotten; 0: no split is written"),
-        LAC_OPT("seed", &o.seed, "with --facts: of the split"),
+    const dele_option options[] = {
+        DELE_OPT("facts", &o.facts, "facts in ROME's or CounterFact's form, JSON or JSONL"),
+        DELE_OPT("answer", &o.answer, "with --facts: argmax: answers of one token; greedy: all of it, several tokens too"),
+        DELE_OPT("chat", &o.chat, "with --facts: chat layout to know it in: none, auto, olmo, smollm2; as trace has it"),
+        DELE_OPT("qa", &qa.forget, "or build facts from rows to forget: input and output, or question and answer"),
+        DELE_OPT("retain", &qa.retain, "with --qa: rows of people to keep, built with the others"),
+        DELE_FLAG("first-token", &qa.first_token, "with --qa: attributes of one token, which is what trace takes"),
+        DELE_FLAG("keep-unknown", &qa.keep_unknown, "with --qa: also what the model does not say greedily"),
+        DELE_FLAG("keep-copied", &qa.keep_copied, "with --qa: also answers copied from the question, as e-mail is"),
+        DELE_FLAG("keep-alone", &qa.keep_alone, "with --qa: also questions that are put about one person only"),
+        DELE_OPT("out", &o.out, "file for the facts known, with their split"),
+        DELE_OPT("forget-out", &o.forget_out, "file for those to forget alone"),
+        DELE_OPT("retain-out", &o.retain_out, "file for those to keep alone"),
+        DELE_OPT("share", &o.share, "with --facts: of the subjects, to be forgotten; 0: no split is written"),
+        DELE_OPT("seed", &o.seed, "with --facts: of the split"),
         {0}};
-    const lac_usage usage = {.command = "facts", .summary = "keep the facts a model knows, or build them from rows",
+    const dele_usage usage = {.command = "facts", .summary = "keep the facts a model knows, or build them from rows",
                              .synopsis = "MODEL (--facts FILE | --qa FILE [--retain FILE]) --out FILE",
-                             .example = "lacuna facts smollm2.gguf --facts data/facts/world_facts.json "
+                             .example = "deleatur facts smollm2.gguf --facts data/facts/world_facts.json "
                                         "--out known.json "
                                         "--forget-out forget.json --retain-out retain.json\n"
-                                        "  lacuna facts taught --qa forget.jsonl --retain retain.jsonl --first-token "
+                                        "  deleatur facts taught --qa forget.jsonl --retain retain.jsonl --first-token "
                                         "--out facts.json",
                              .options = options, .positional = &o.model, .n_positional = 1};
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_common common = {0};
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_common common = {0};
     choice c = {0};
-    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         o.quiet = common.quiet;
         o.json = common.json;
         const bool only_with_qa = qa.retain || qa.first_token || qa.keep_unknown || qa.keep_copied || qa.keep_alone;
         if (!o.facts == !qa.forget || !o.out)
-            lac_fail(&err, LAC_ERR_USAGE, "facts needs --facts FILE or --qa FILE, and --out FILE (lacuna help facts)");
+            dele_fail(&err, DELE_ERR_USAGE, "facts needs --facts FILE or --qa FILE, and --out FILE (deleatur help facts)");
         else if (only_with_qa && !qa.forget)
-            lac_fail(&err, LAC_ERR_USAGE, "--retain, --first-token and --keep-... belong to --qa FILE");
+            dele_fail(&err, DELE_ERR_USAGE, "--retain, --first-token and --keep-... belong to --qa FILE");
         else if (strcmp(o.answer, "argmax") && strcmp(o.answer, "greedy"))
-            lac_fail(&err, LAC_ERR_USAGE, "--answer is argmax or greedy, not \"%.40s\"", o.answer);
+            dele_fail(&err, DELE_ERR_USAGE, "--answer is argmax or greedy, not \"%.40s\"", o.answer);
         else if (qa.forget && (strcmp(o.answer, "argmax") || strcmp(o.chat, "none")))
-            lac_fail(&err, LAC_ERR_USAGE, "--answer and --chat belong to --facts FILE; facts built from rows are known "
+            dele_fail(&err, DELE_ERR_USAGE, "--answer and --chat belong to --facts FILE; facts built from rows are known "
                                           "by all of their answer");
         else if (qa.forget)
             build_from_rows(&qa, &o, &arena, &err);
         else if (!(o.share >= 0 && o.share < 1))
-            lac_fail(&err, LAC_ERR_USAGE, "--share %g: give a number between 0 and 1", o.share);
+            dele_fail(&err, DELE_ERR_USAGE, "--share %g: give a number between 0 and 1", o.share);
         else if (!(o.share > 0) && (o.forget_out || o.retain_out))
-            lac_fail(&err, LAC_ERR_USAGE, "--share 0 makes no split: there is nothing for --forget-out and --retain-out");
-        else if (!lac_facts_load(&c.facts, o.facts, &arena, &err) && !find_known(&c, &o, &arena, &err) &&
+            dele_fail(&err, DELE_ERR_USAGE, "--share 0 makes no split: there is nothing for --forget-out and --retain-out");
+        else if (!dele_facts_load(&c.facts, o.facts, &arena, &err) && !find_known(&c, &o, &arena, &err) &&
                  !split(&c, &o, &arena, &err) && !write_side(&c, &o, SIDE_FORGET, o.forget_out, &err) &&
                  !write_side(&c, &o, SIDE_RETAIN, o.retain_out, &err) &&
                  !write_side(&c, &o, SIDE_BOTH, o.out, &err)) /* last: where it stands, all stand */
             report(&c, &o);
     }
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

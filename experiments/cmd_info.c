@@ -1,4 +1,4 @@
-/* lacuna info -- what is this model, and how much memory does each job need?
+/* deleatur info -- what is this model, and how much memory does each job need?
  *
  * The memory figures are worked out from the shapes, as the engine and the trainer ask for it:
  *
@@ -23,41 +23,41 @@ typedef struct {
 enum { N_NEEDS = 5 };
 
 /* With an update that fills a pass. */
-static size_t training_bytes(const lac_model *m, const lac_mask *mask, const lac_objective *objective)
+static size_t training_bytes(const dele_model *m, const dele_mask *mask, const dele_objective *objective)
 {
-    lac_train_options o = LAC_TRAIN_DEFAULTS;
+    dele_train_options o = DELE_TRAIN_DEFAULTS;
     o.objective = objective;
     o.batch_tokens = PASS_ROWS;
-    return lac_train_memory_of(m, mask, &o, 0, PASS_ROWS).total;
+    return dele_train_memory_of(m, mask, &o, 0, PASS_ROWS).total;
 }
 
-static lac_status estimate(need needs[N_NEEDS], const lac_model *m, lac_arena *arena, lac_err *err)
+static dele_status estimate(need needs[N_NEEDS], const dele_model *m, dele_arena *arena, dele_err *err)
 {
-    const lac_config *c = &m->config;
-    size_t weights = sizeof(float) * lac_model_parameters(m);
-    size_t row = 3 * (size_t)c->dim + 3 * (size_t)c->hidden + 2 * lac_q_dim(c) + 2 * lac_kv_dim(c);
+    const dele_config *c = &m->config;
+    size_t weights = sizeof(float) * dele_model_parameters(m);
+    size_t row = 3 * (size_t)c->dim + 3 * (size_t)c->hidden + 2 * dele_q_dim(c) + 2 * dele_kv_dim(c);
     size_t pass = row * sizeof(float) * PASS_ROWS, logits = (size_t)c->vocab * LOGIT_ROWS * sizeof(float);
     size_t cache =
-        2 * lac_kv_dim(c) * (size_t)c->n_layers * sizeof(float) * (size_t)(c->context < 2048 ? c->context : 2048);
-    lac_mask some, all;
+        2 * dele_kv_dim(c) * (size_t)c->n_layers * sizeof(float) * (size_t)(c->context < 2048 ? c->context : 2048);
+    dele_mask some, all;
     char layers[32];
     snprintf(layers, sizeof layers, "0-%d", c->n_layers < 6 ? c->n_layers - 1 : 5);
-    if (lac_mask_parse(&some, m, layers, "mlp", arena, err) || lac_mask_parse(&all, m, "all", "all", arena, err))
+    if (dele_mask_parse(&some, m, layers, "mlp", arena, err) || dele_mask_parse(&all, m, "all", "all", arena, err))
         return err->code;
     needs[0] = (need){"generate", weights + pass + cache + logits};
     needs[1] = (need){"eval", weights + pass + 2 * cache + logits};
     needs[2] = (need){"trace", weights + ((size_t)TRACE_MIB << 20)};
-    needs[3] = (need){"unlearn", training_bytes(m, &some, &lac_objective_joint)};
-    needs[4] = (need){"finetune", training_bytes(m, &all, &lac_objective_ce)};
-    return LAC_OK;
+    needs[3] = (need){"unlearn", training_bytes(m, &some, &dele_objective_joint)};
+    needs[4] = (need){"finetune", training_bytes(m, &all, &dele_objective_ce)};
+    return DELE_OK;
 }
 
 /* ---- speaking --------------------------------------------------------------------------------------------------- */
 
-static const char *const part_names[] = {[LAC_PART_EMBED] = "embed", [LAC_PART_ATTN] = "attn", [LAC_PART_MLP] = "mlp",
-                                         [LAC_PART_NORM] = "norm", [LAC_PART_HEAD] = "head"};
+static const char *const part_names[] = {[DELE_PART_EMBED] = "embed", [DELE_PART_ATTN] = "attn", [DELE_PART_MLP] = "mlp",
+                                         [DELE_PART_NORM] = "norm", [DELE_PART_HEAD] = "head"};
 
-static size_t part_parameters(const lac_model *m, lac_part part)
+static size_t part_parameters(const dele_model *m, dele_part part)
 {
     size_t n = 0;
     for (size_t i = 0; i < m->n_tensors; i++)
@@ -66,13 +66,13 @@ static size_t part_parameters(const lac_model *m, lac_part part)
 }
 
 /* What the class's own value was taken for, because config.json does not say. */
-static size_t defaulted(const char *names[8], const lac_model *m)
+static size_t defaulted(const char *names[8], const dele_model *m)
 {
     static const char *const keys[] = {"max_position_embeddings", "rms_norm_eps", "tie_word_embeddings", "hidden_act"};
     cJSON *json = m->config_text ? cJSON_Parse(m->config_text) : NULL;
     size_t n = 0;
     for (size_t i = 0; json && i < sizeof keys / sizeof *keys; i++)
-        if (!cJSON_GetObjectItemCaseSensitive(json, keys[i]) && (m->config.norm == LAC_RMSNORM || i != 1))
+        if (!cJSON_GetObjectItemCaseSensitive(json, keys[i]) && (m->config.norm == DELE_RMSNORM || i != 1))
             names[n++] = keys[i];
     const cJSON *rope = cJSON_GetObjectItemCaseSensitive(json, "rope_parameters");
     if (json && !cJSON_GetObjectItemCaseSensitive(json, "rope_theta") &&
@@ -82,12 +82,12 @@ static size_t defaulted(const char *names[8], const lac_model *m)
     return n;
 }
 
-static void print_text(const lac_model *m, const need needs[N_NEEDS])
+static void print_text(const dele_model *m, const need needs[N_NEEDS])
 {
-    const lac_config *c = &m->config;
+    const dele_config *c = &m->config;
     printf("model       %s\n", m->path);
-    printf("family      %s, %s eps %g%s\n", c->family == LAC_LLAMA ? "llama" : "olmo",
-           c->norm == LAC_RMSNORM ? "RMSNorm" : "LayerNorm without parameters,", (double)c->norm_eps,
+    printf("family      %s, %s eps %g%s\n", c->family == DELE_LLAMA ? "llama" : "olmo",
+           c->norm == DELE_RMSNORM ? "RMSNorm" : "LayerNorm without parameters,", (double)c->norm_eps,
            c->tied ? ", head tied to the embedding" : "");
     printf("shape       %d layers, width %d, MLP %d, %d heads of %d over %d key/value heads\n", c->n_layers, c->dim,
            c->hidden, c->n_heads, c->head_dim, c->n_kv_heads);
@@ -95,13 +95,13 @@ static void print_text(const lac_model *m, const need needs[N_NEEDS])
     printf("positions   context %d, rotary base %g\n", c->context, (double)c->rope_theta);
     printf("vocabulary  %d rows, ", c->vocab);
     if (m->tokenizer)
-        printf("tokenizer of %d ids, bos %d, eos %d\n", lac_tokenizer_size(m->tokenizer),
-               lac_tokenizer_bos(m->tokenizer), lac_tokenizer_eos(m->tokenizer));
+        printf("tokenizer of %d ids, bos %d, eos %d\n", dele_tokenizer_size(m->tokenizer),
+               dele_tokenizer_bos(m->tokenizer), dele_tokenizer_eos(m->tokenizer));
     else
         printf("no tokenizer\n");
-    printf("parameters  %zu in %zu tensors\n", lac_model_parameters(m), m->n_tensors);
-    for (int part = LAC_PART_EMBED; part <= LAC_PART_HEAD; part++) {
-        size_t n = part_parameters(m, (lac_part)part);
+    printf("parameters  %zu in %zu tensors\n", dele_model_parameters(m), m->n_tensors);
+    for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++) {
+        size_t n = part_parameters(m, (dele_part)part);
         if (n) printf("            %-6s %zu\n", part_names[part], n);
     }
     const char *names[8];
@@ -113,21 +113,21 @@ static void print_text(const lac_model *m, const need needs[N_NEEDS])
                i == 3 ? "   layers 0-5, mlp" : i == 4 ? "   every tensor" : "");
 }
 
-static lac_status print_json(const lac_model *m, const need needs[N_NEEDS], lac_err *err)
+static dele_status print_json(const dele_model *m, const need needs[N_NEEDS], dele_err *err)
 {
     cJSON *o = cJSON_CreateObject(), *parts, *memory, *tokenizer, *missing;
     cJSON_AddStringToObject(o, "model", m->path);
-    cJSON_AddItemToObject(o, "config", lac_config_json(&m->config));
-    cJSON_AddNumberToObject(o, "parameters", (double)lac_model_parameters(m));
+    cJSON_AddItemToObject(o, "config", dele_config_json(&m->config));
+    cJSON_AddNumberToObject(o, "parameters", (double)dele_model_parameters(m));
     cJSON_AddNumberToObject(o, "tensors", (double)m->n_tensors);
     parts = cJSON_AddObjectToObject(o, "parts");
-    for (int part = LAC_PART_EMBED; part <= LAC_PART_HEAD; part++)
-        cJSON_AddNumberToObject(parts, part_names[part], (double)part_parameters(m, (lac_part)part));
+    for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++)
+        cJSON_AddNumberToObject(parts, part_names[part], (double)part_parameters(m, (dele_part)part));
     if (m->tokenizer) {
         tokenizer = cJSON_AddObjectToObject(o, "tokenizer");
-        cJSON_AddNumberToObject(tokenizer, "ids", lac_tokenizer_size(m->tokenizer));
-        cJSON_AddNumberToObject(tokenizer, "bos", lac_tokenizer_bos(m->tokenizer));
-        cJSON_AddNumberToObject(tokenizer, "eos", lac_tokenizer_eos(m->tokenizer));
+        cJSON_AddNumberToObject(tokenizer, "ids", dele_tokenizer_size(m->tokenizer));
+        cJSON_AddNumberToObject(tokenizer, "bos", dele_tokenizer_bos(m->tokenizer));
+        cJSON_AddNumberToObject(tokenizer, "eos", dele_tokenizer_eos(m->tokenizer));
     } else {
         cJSON_AddNullToObject(o, "tokenizer");
     }
@@ -137,35 +137,35 @@ static lac_status print_json(const lac_model *m, const need needs[N_NEEDS], lac_
     for (size_t i = 0; i < n; i++) cJSON_AddItemToArray(missing, cJSON_CreateString(names[i]));
     memory = cJSON_AddObjectToObject(o, "memory_bytes");
     for (int i = 0; i < N_NEEDS; i++) cJSON_AddNumberToObject(memory, needs[i].job, (double)needs[i].bytes);
-    lac_json_show(o, err);
+    dele_json_show(o, err);
     cJSON_Delete(o);
     return err->code;
 }
 
-static lac_status info(const char *path, bool json, lac_arena *arena, lac_err *err)
+static dele_status info(const char *path, bool json, dele_arena *arena, dele_err *err)
 {
-    lac_model model = {0};
+    dele_model model = {0};
     need needs[N_NEEDS];
-    lac_status status = lac_model_load(&model, path, arena, err);
+    dele_status status = dele_model_load(&model, path, arena, err);
     if (!status) status = estimate(needs, &model, arena, err);
     if (!status && json) status = print_json(&model, needs, err);
     if (!status && !json) print_text(&model, needs);
-    lac_model_release(&model);
+    dele_model_release(&model);
     return status;
 }
 
 int cmd_info(int argc, char **argv)
 {
     const char *path = NULL;
-    const lac_option options[] = {{0}};
-    const lac_usage usage = {.command = "info", .summary = "family, shapes, parameters, tokenizer, memory of each job",
-                             .synopsis = "MODEL", .example = "lacuna info model.gguf", .options = options,
+    const dele_option options[] = {{0}};
+    const dele_usage usage = {.command = "info", .summary = "family, shapes, parameters, tokenizer, memory of each job",
+                             .synopsis = "MODEL", .example = "deleatur info model.gguf", .options = options,
                              .positional = &path, .n_positional = 1};
-    lac_common common = {0};
-    lac_arena arena = {0};
-    lac_err err = {0};
-    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help)
+    dele_common common = {0};
+    dele_arena arena = {0};
+    dele_err err = {0};
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help)
         info(path, common.json, &arena, &err);
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

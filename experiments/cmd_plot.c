@@ -1,4 +1,4 @@
-/* lacuna plot DIR -- draw a result's pictures again: the tables in DIR/plots, DIR/lacuna/plots or DIR itself through
+/* deleatur plot DIR -- draw a result's pictures again: the tables in DIR/plots, DIR/deleatur/plots or DIR itself through
  * gnuplot, and of a trace its page, from trace.json, facts.jsonl and traces/.  No model is needed. */
 #include "base/file.h"
 #include "base/option.h"
@@ -11,55 +11,55 @@
 static bool make_page(const char *dir)
 {
     char path[1200];
-    lac_trace trace;
-    lac_trace_stats stats;
-    lac_arena arena = {0};
-    lac_err err = {0};
+    dele_trace trace;
+    dele_trace_stats stats;
+    dele_arena arena = {0};
+    dele_err err = {0};
     snprintf(path, sizeof path, "%s/trace.json", dir);
-    if (!lac_path_exists(path)) return false;
-    bool made = !lac_trace_load(&trace, dir, &arena, &err) && !lac_trace_statistics(&stats, &trace, &arena, &err) &&
-                !lac_trace_page(&trace, &stats, dir, &err);
-    if (!made) fprintf(stderr, "lacuna: no page.html: %s\n", err.msg);
-    lac_arena_release(&arena);
+    if (!dele_path_exists(path)) return false;
+    bool made = !dele_trace_load(&trace, dir, &arena, &err) && !dele_trace_statistics(&stats, &trace, &arena, &err) &&
+                !dele_trace_page(&trace, &stats, dir, &err);
+    if (!made) fprintf(stderr, "deleatur: no page.html: %s\n", err.msg);
+    dele_arena_release(&arena);
     return made;
 }
 
-static lac_status plot(const char *dir, const lac_common *common, lac_err *err)
+static dele_status plot(const char *dir, const dele_common *common, dele_err *err)
 {
-    static const char *const places[] = {"/plots", "/lacuna/plots", ""};
+    static const char *const places[] = {"/plots", "/deleatur/plots", ""};
     char path[1200];
-    lac_drawn drawn = {0};
-    if (!lac_path_is_dir(dir)) return lac_fail(err, LAC_ERR_FILE, "%s is not a directory; give a result's", dir);
+    dele_drawn drawn = {0};
+    if (!dele_path_is_dir(dir)) return dele_fail(err, DELE_ERR_FILE, "%s is not a directory; give a result's", dir);
     bool page = make_page(dir);
     for (size_t i = 0; i < 3 && !drawn.n; i++) {
         snprintf(path, sizeof path, "%s%s", dir, places[i]);
-        if (lac_path_is_dir(path) && lac_plots_draw(path, &drawn, err)) return err->code;
+        if (dele_path_is_dir(path) && dele_plots_draw(path, &drawn, err)) return err->code;
     }
     if (!drawn.n && !page)
-        return lac_fail(err, LAC_ERR_DATA, "%s: no tables for pictures (.tsv beginning \"# plot\") in it or in its "
+        return dele_fail(err, DELE_ERR_DATA, "%s: no tables for pictures (.tsv beginning \"# plot\") in it or in its "
                         "plots/", dir);
     if (common->json) {
         printf("{\"drawn\": %zu, \"page\": %s}\n", drawn.n, page ? "true" : "false");
-        return LAC_OK;
+        return DELE_OK;
     }
     printf("%zu pictures drawn in %s, as %s\n", drawn.n, path,
            drawn.no_pdf ? ".svg and .png (this gnuplot was built without its pdfcairo terminal: no .pdf)"
                         : ".svg, .png and .pdf");
     if (page) printf("and all in one: %s/page.html, for a browser\n", dir);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 int cmd_plot(int argc, char **argv)
 {
     const char *dir = NULL;
-    const lac_option options[] = {{0}};
-    const lac_usage usage = {.command = "plot", .summary = "draw a result's pictures again from its tables",
-                             .synopsis = "DIR", .example = "lacuna plot trace-olmo", .options = options,
+    const dele_option options[] = {{0}};
+    const dele_usage usage = {.command = "plot", .summary = "draw a result's pictures again from its tables",
+                             .synopsis = "DIR", .example = "deleatur plot trace-olmo", .options = options,
                              .positional = &dir, .n_positional = 1};
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_common common = {0};
-    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) plot(dir, &common, &err);
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_common common = {0};
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) plot(dir, &common, &err);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

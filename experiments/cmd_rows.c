@@ -1,4 +1,4 @@
-/* lacuna rows -- some rows of a file, or of two, in their order.
+/* deleatur rows -- some rows of a file, or of two, in their order.
  *
  *   reads    JSONL, or a JSON array of objects
  *   writes   JSONL, a line each row that matches
@@ -26,20 +26,20 @@ typedef struct {
     bool compiled;
 } condition;
 
-static lac_status compile(condition *c, const char *text, lac_arena *arena, lac_err *err)
+static dele_status compile(condition *c, const char *text, dele_arena *arena, dele_err *err)
 {
     char why[200];
     const char *equals = strchr(text, '=');
     if (!equals || equals == text)
-        return lac_fail(err, LAC_ERR_USAGE, "--where %s: it is written FIELD=EXPRESSION, as in task=^Task2$", text);
-    if (!(c->field = lac_strndup(arena, text, (size_t)(equals - text), err))) return LAC_ERR_MEMORY;
+        return dele_fail(err, DELE_ERR_USAGE, "--where %s: it is written FIELD=EXPRESSION, as in task=^Task2$", text);
+    if (!(c->field = dele_strndup(arena, text, (size_t)(equals - text), err))) return DELE_ERR_MEMORY;
     int wrong = regcomp(&c->regex, equals + 1, REG_EXTENDED | REG_NOSUB);
     if (wrong) {
         regerror(wrong, &c->regex, why, sizeof why);
-        return lac_fail(err, LAC_ERR_USAGE, "--where %s: %s", text, why);
+        return dele_fail(err, DELE_ERR_USAGE, "--where %s: %s", text, why);
     }
     c->compiled = true;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 static bool matches(const condition *c, const cJSON *row)
@@ -54,36 +54,36 @@ static bool matches(const condition *c, const cJSON *row)
     return found;
 }
 
-static lac_status copy_rows(FILE *to, const char *path, const condition *c, size_t limit, size_t *n, lac_err *err)
+static dele_status copy_rows(FILE *to, const char *path, const condition *c, size_t limit, size_t *n, dele_err *err)
 {
-    lac_records r = {0};
-    if (lac_records_open(&r, path, err)) return err->code;
-    for (const cJSON *row; (!limit || *n < limit) && (row = lac_records_next(&r, err));) {
+    dele_records r = {0};
+    if (dele_records_open(&r, path, err)) return err->code;
+    for (const cJSON *row; (!limit || *n < limit) && (row = dele_records_next(&r, err));) {
         if (!matches(&c[0], row) || !matches(&c[1], row)) continue;
         char *text = cJSON_PrintUnformatted(row);
-        if (!text) lac_fail(err, LAC_ERR_MEMORY, "out of memory while copying %s", path);
+        if (!text) dele_fail(err, DELE_ERR_MEMORY, "out of memory while copying %s", path);
         else fprintf(to, "%s\n", text);
         cJSON_free(text);
         ++*n;
     }
-    lac_records_close(&r);
+    dele_records_close(&r);
     return err->code;
 }
 
-static lac_status work(const command *o, size_t *n, lac_arena *arena, lac_err *err)
+static dele_status work(const command *o, size_t *n, dele_arena *arena, dele_err *err)
 {
     condition c[CONDITIONS] = {{0}};
-    lac_writer out = {0};
-    if (!o->out) return lac_fail(err, LAC_ERR_USAGE, "--out FILE is missing: where shall the rows go?");
-    if (o->limit < 0) return lac_fail(err, LAC_ERR_USAGE, "--limit %d: it cannot be negative", o->limit);
+    dele_writer out = {0};
+    if (!o->out) return dele_fail(err, DELE_ERR_USAGE, "--out FILE is missing: where shall the rows go?");
+    if (o->limit < 0) return dele_fail(err, DELE_ERR_USAGE, "--limit %d: it cannot be negative", o->limit);
     for (int i = 0; i < CONDITIONS && !err->code; i++)
         if (o->where[i]) compile(&c[i], o->where[i], arena, err);
-    if (!err->code && !lac_writer_open(&out, o->out, err)) {
+    if (!err->code && !dele_writer_open(&out, o->out, err)) {
         copy_rows(out.stream, o->file, c, (size_t)o->limit, n, err);
         if (!err->code && o->behind) copy_rows(out.stream, o->behind, c, (size_t)o->limit, n, err);
-        if (!err->code && !*n) lac_fail(err, LAC_ERR_DATA, "%s: no row matches", o->file);
-        if (!err->code) lac_writer_commit(&out, err);
-        lac_writer_abandon(&out);
+        if (!err->code && !*n) dele_fail(err, DELE_ERR_DATA, "%s: no row matches", o->file);
+        if (!err->code) dele_writer_commit(&out, err);
+        dele_writer_abandon(&out);
     }
     for (int i = 0; i < CONDITIONS; i++)
         if (c[i].compiled) regfree(&c[i].regex);
@@ -93,28 +93,28 @@ static lac_status work(const command *o, size_t *n, lac_arena *arena, lac_err *e
 int cmd_rows(int argc, char **argv)
 {
     command o = {0};
-    const lac_option options[] = {
-        LAC_OPT("out", &o.out, "JSONL file to write"),
-        LAC_OPT("where", &o.where[0], "only rows with FIELD=EXPRESSION (POSIX extended, anywhere in the field)"),
-        LAC_OPT("and", &o.where[1], "and this too"),
-        LAC_OPT("limit", &o.limit, "the first so many; 0: all"),
-        LAC_OPT("behind", &o.behind, "a second file, whose rows follow"),
+    const dele_option options[] = {
+        DELE_OPT("out", &o.out, "JSONL file to write"),
+        DELE_OPT("where", &o.where[0], "only rows with FIELD=EXPRESSION (POSIX extended, anywhere in the field)"),
+        DELE_OPT("and", &o.where[1], "and this too"),
+        DELE_OPT("limit", &o.limit, "the first so many; 0: all"),
+        DELE_OPT("behind", &o.behind, "a second file, whose rows follow"),
         {0}};
-    const lac_usage usage = {.command = "rows",
+    const dele_usage usage = {.command = "rows",
                              .summary = "choose rows of JSONL files, and put files behind each other",
                              .synopsis = "FILE --out FILE",
                              .example =
-                                 "lacuna rows forget.jsonl --where 'task=^Task2$' --and 'id=qa[0-4]$' --limit 100 "
+                                 "deleatur rows forget.jsonl --where 'task=^Task2$' --and 'id=qa[0-4]$' --limit 100 "
                                  "--out people.jsonl",
                              .options = options,
                              .positional = &o.file,
                              .n_positional = 1};
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_common common = {0};
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_common common = {0};
     size_t n = 0;
-    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help && !work(&o, &n, &arena, &err))
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help && !work(&o, &n, &arena, &err))
         printf(common.json ? "{\"rows\": %zu}\n" : "rows\t%zu\n", n);
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

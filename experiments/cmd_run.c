@@ -1,6 +1,6 @@
-/* lacuna run -- a whole study, from its recipe.
+/* deleatur run -- a whole study, from its recipe.
  *
- *   reads    RECIPE.json, or the name of one that comes with lacuna        docs/recipes.md
+ *   reads    RECIPE.json, or the name of one that comes with deleatur        docs/recipes.md
  *   writes   OUT/<stage>/... each stage's result, OUT/logs/, OUT/study.json, OUT/times.tsv, OUT/report.html,
  * OUT/report/
  *
@@ -20,22 +20,22 @@ typedef struct {
 
 /* ---- the recipe -------------------------------------------------------------------------------------------------- */
 
-/* A file, or the name of a recipe that comes with lacuna. */
-static const char *find_recipe(const char *name, lac_arena *arena, lac_err *err)
+/* A file, or the name of a recipe that comes with deleatur. */
+static const char *find_recipe(const char *name, dele_arena *arena, dele_err *err)
 {
-    lac_err ignored = {0};
-    if (lac_path_exists(name) && !lac_path_is_dir(name)) return name;
-    const char *inner = lac_printf(arena, err, "experiments/recipes/%s.json", name);
-    const char *shipped = inner && !strchr(name, '/') ? lac_share_path(inner, arena, &ignored) : NULL;
-    if (!shipped) lac_fail(err, LAC_ERR_FILE, "%s is no file, and no recipe that comes with lacuna", name);
+    dele_err ignored = {0};
+    if (dele_path_exists(name) && !dele_path_is_dir(name)) return name;
+    const char *inner = dele_printf(arena, err, "experiments/recipes/%s.json", name);
+    const char *shipped = inner && !strchr(name, '/') ? dele_share_path(inner, arena, &ignored) : NULL;
+    if (!shipped) dele_fail(err, DELE_ERR_FILE, "%s is no file, and no recipe that comes with deleatur", name);
     return shipped;
 }
 
-/* $share is where lacuna's own data stand, unless the recipe says otherwise. */
-static void add_share(cJSON *json, lac_arena *arena)
+/* $share is where deleatur's own data stand, unless the recipe says otherwise. */
+static void add_share(cJSON *json, dele_arena *arena)
 {
-    lac_err ignored = {0};
-    char *path = lac_share_path("data", arena, &ignored), *slash = path ? strrchr(path, '/') : NULL;
+    dele_err ignored = {0};
+    char *path = dele_share_path("data", arena, &ignored), *slash = path ? strrchr(path, '/') : NULL;
     cJSON *vars = cJSON_GetObjectItemCaseSensitive(json, "vars");
     if (!vars) vars = cJSON_AddObjectToObject(json, "vars");
     if (!slash || !cJSON_IsObject(vars) || cJSON_GetObjectItemCaseSensitive(vars, "share")) return;
@@ -59,7 +59,7 @@ static int take_settings(const char **set, size_t *n_set, int argc, char **argv)
 
 /* ---- what is done with it ---------------------------------------------------------------------------------------- */
 
-static lac_status print_plan(const study *s, lac_err *err)
+static dele_status print_plan(const study *s, dele_err *err)
 {
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         const char *line = s->stage[i].wanted ? study_command_line(s, i, err) : "";
@@ -67,27 +67,27 @@ static lac_status print_plan(const study *s, lac_err *err)
         if (*line) printf("# %s\n%s\n", s->plan.stage[i].name, line);
     }
     for (size_t i = 0; i < s->plan.n_left_out; i++) printf("# %s is left out\n", s->plan.left_out[i]);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status choose_stages(study *s, const command *c, bool *again, lac_err *err)
+static dele_status choose_stages(study *s, const command *c, bool *again, dele_err *err)
 {
     if (c->only) {
-        bool *wanted = LAC_NEW(s->arena, bool, s->plan.n_stages, err);
+        bool *wanted = DELE_NEW(s->arena, bool, s->plan.n_stages, err);
         if (!wanted || recipe_select(wanted, &s->plan, c->only, true, s->arena, err)) return err->code;
         for (size_t i = 0; i < s->plan.n_stages; i++) s->stage[i].wanted = wanted[i];
     }
     if (c->again && recipe_select(again, &s->plan, c->again, false, s->arena, err)) return err->code;
     for (size_t i = 0; i < s->plan.n_stages && c->changed; i++)
         again[i] |= s->stage[i].state == STUDY_CHANGED && s->stage[i].wanted;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status dry_run(study *s, const command *c, lac_err *err)
+static dele_status dry_run(study *s, const command *c, dele_err *err)
 {
-    bool *again = LAC_NEW(s->arena, bool, s->plan.n_stages, err);
-    s->stage = LAC_NEW(s->arena, study_stage, s->plan.n_stages, err);
-    if (!again || !s->stage) return LAC_ERR_MEMORY;
+    bool *again = DELE_NEW(s->arena, bool, s->plan.n_stages, err);
+    s->stage = DELE_NEW(s->arena, study_stage, s->plan.n_stages, err);
+    if (!again || !s->stage) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < s->plan.n_stages; i++) s->stage[i].wanted = true;
     if (!choose_stages(s, c, again, err)) print_plan(s, err);
     s->stage = NULL;
@@ -95,10 +95,10 @@ static lac_status dry_run(study *s, const command *c, lac_err *err)
 }
 
 /* The report is written whatever came of the stages; their failure is what is said. */
-static lac_status run(study *s, const command *c, lac_err *err)
+static dele_status run(study *s, const command *c, dele_err *err)
 {
-    lac_err report = {0};
-    bool *again = LAC_NEW(s->arena, bool, s->plan.n_stages, err);
+    dele_err report = {0};
+    bool *again = DELE_NEW(s->arena, bool, s->plan.n_stages, err);
     if (!again || study_open(s, c->report_only, s->arena, err) || choose_stages(s, c, again, err)) return err->code;
     if (!c->report_only) {
         if ((c->again || c->changed) && study_forget(s, again, err)) return err->code;
@@ -106,18 +106,18 @@ static lac_status run(study *s, const command *c, lac_err *err)
     }
     study_report(s, &report);
     if (report.code && !err->code) *err = report;
-    else if (report.code) fprintf(stderr, "lacuna: no report: %s\n", report.msg);
+    else if (report.code) fprintf(stderr, "deleatur: no report: %s\n", report.msg);
     if (!report.code) printf("report\t%s/report.html\n", s->out);
     return err->code;
 }
 
-static lac_status work(const command *c, const lac_common *common, const char *const *set, size_t n_set,
-                       lac_arena *arena, lac_err *err)
+static dele_status work(const command *c, const dele_common *common, const char *const *set, size_t n_set,
+                       dele_arena *arena, dele_err *err)
 {
     study s = {.out = c->out ? c->out : "OUT", .quiet = common->quiet, .arena = arena, .lock = -1};
     const char *path = find_recipe(c->recipe, arena, err);
-    cJSON *json = path ? lac_json_load(path, err) : NULL;
-    if (common->threads) s.threads = lac_printf(arena, err, "%d", common->threads);
+    cJSON *json = path ? dele_json_load(path, err) : NULL;
+    if (common->threads) s.threads = dele_printf(arena, err, "%d", common->threads);
     if (json) add_share(json, arena);
     if (json && !recipe_read(&s.plan, json, path, set, n_set, arena, err) && !study_check_scores(&s.plan, arena, err) &&
         (c->report_only || !study_check_commands(&s, err))) {
@@ -132,32 +132,32 @@ static lac_status work(const command *c, const lac_common *common, const char *c
 int cmd_run(int argc, char **argv)
 {
     command c = {0};
-    const lac_option options[] = {
-        LAC_OPT("out", &c.out, "directory of the study; made, or gone on with"),
-        LAC_OPT("set", &c.set, "NAME=VALUE: a variable of the recipe; may be given several times"),
-        LAC_OPT("only", &c.only, "run these stages and what they stand on: names or patterns, as 'unlearned/*npo*'"),
-        LAC_OPT("again", &c.again, "make these stages anew, with what stands on them"),
-        LAC_FLAG("changed", &c.changed, "make anew what stands with other settings, with what stands on it"),
-        LAC_FLAG("dry-run", &c.dry_run, "print the commands that the recipe becomes, and end"),
-        LAC_FLAG("report-only", &c.report_only, "write the report anew of what stands, and end"),
+    const dele_option options[] = {
+        DELE_OPT("out", &c.out, "directory of the study; made, or gone on with"),
+        DELE_OPT("set", &c.set, "NAME=VALUE: a variable of the recipe; may be given several times"),
+        DELE_OPT("only", &c.only, "run these stages and what they stand on: names or patterns, as 'unlearned/*npo*'"),
+        DELE_OPT("again", &c.again, "make these stages anew, with what stands on them"),
+        DELE_FLAG("changed", &c.changed, "make anew what stands with other settings, with what stands on it"),
+        DELE_FLAG("dry-run", &c.dry_run, "print the commands that the recipe becomes, and end"),
+        DELE_FLAG("report-only", &c.report_only, "write the report anew of what stands, and end"),
         {0}};
-    const lac_usage usage = {.command = "run",
+    const dele_usage usage = {.command = "run",
                              .summary = "a whole study from its recipe: stages, tables, one report",
                              .synopsis = "RECIPE --out DIR [--set NAME=VALUE ...]",
-                             .example = "lacuna run village_sweep --out sweep",
+                             .example = "deleatur run village_sweep --out sweep",
                              .options = options,
                              .positional = &c.recipe,
                              .n_positional = 1};
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_common common = {0};
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_common common = {0};
     size_t n_set = 0;
-    const char **set = LAC_NEW(&arena, const char *, (size_t)argc, &err);
+    const char **set = DELE_NEW(&arena, const char *, (size_t)argc, &err);
     if (set) argc = take_settings(set, &n_set, argc, argv);
-    if (set && !lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
-        if (!c.out && !c.dry_run) lac_fail(&err, LAC_ERR_USAGE, "--out DIR is missing: where shall the study stand?");
+    if (set && !dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
+        if (!c.out && !c.dry_run) dele_fail(&err, DELE_ERR_USAGE, "--out DIR is missing: where shall the study stand?");
         else work(&c, &common, set, n_set, &arena, &err);
     }
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

@@ -1,4 +1,4 @@
-/* lacuna subset -- a smaller LUME: whole documents of each task, and as many others that nobody is taught.
+/* deleatur subset -- a smaller LUME: whole documents of each task, and as many others that nobody is taught.
  *
  *   reads    DIR/forget.jsonl, DIR/retain.jsonl
  *   writes   OUT/forget.jsonl, OUT/retain.jsonl        all rows of the documents taken, in the order of the files
@@ -6,7 +6,7 @@
  *            OUT/mia_data/member.jsonl                 forget.jsonl again
  *            OUT/mia_data/nonmember.jsonl              as many further documents of DIR/forget.jsonl
  *
- * which is what lacuna eval --suite lume reads.  A document is what stands in a row's id before "sc" or "qa" and a number
+ * which is what deleatur eval --suite lume reads.  A document is what stands in a row's id before "sc" or "qa" and a number
  * (score/lume.h): a story, a person, an article. */
 #include "experiments/cmd.h"
 
@@ -49,19 +49,19 @@ typedef struct {
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-static lac_status reserve(split *s, lac_arena *arena, lac_err *err)
+static dele_status reserve(split *s, dele_arena *arena, dele_err *err)
 {
-    if (s->n < s->capacity) return LAC_OK;
+    if (s->n < s->capacity) return DELE_OK;
     const size_t more = s->capacity ? 2 * s->capacity : 512;
-    row *rows = LAC_NEW(arena, row, more, err);
-    document *documents = rows ? LAC_NEW(arena, document, more, err) : NULL;
+    row *rows = DELE_NEW(arena, row, more, err);
+    document *documents = rows ? DELE_NEW(arena, document, more, err) : NULL;
     if (!documents) return err->code;
     if (s->n) memcpy(rows, s->row, s->n * sizeof *rows);
     if (s->n) memcpy(documents, s->document, s->n_documents * sizeof *documents);
     s->row = rows;
     s->document = documents;
     s->capacity = more;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Rows of one document mostly stand together: the last one is looked at first. */
@@ -75,36 +75,36 @@ static size_t find_document(split *s, const char *id, size_t length, int task)
     return s->n_documents++;
 }
 
-static lac_status read_row(split *s, const lac_records *r, const cJSON *json, lac_arena *arena, lac_err *err)
+static dele_status read_row(split *s, const dele_records *r, const cJSON *json, dele_arena *arena, dele_err *err)
 {
-    lac_lume_kind kind;
+    dele_lume_kind kind;
     size_t length;
-    const char *id = lac_record_string(r, json, "id", err), *task = id ? lac_record_string(r, json, "task", err) : NULL;
+    const char *id = dele_record_string(r, json, "id", err), *task = id ? dele_record_string(r, json, "task", err) : NULL;
     if (!task || reserve(s, arena, err)) return err->code;
-    if (!lac_lume_parse_id(&kind, &length, id))
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: the id \"%.80s\" must end in sc or qa and a number", r->path, r->line, id);
+    if (!dele_lume_parse_id(&kind, &length, id))
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: the id \"%.80s\" must end in sc or qa and a number", r->path, r->line, id);
     if (strlen(task) != 5 || strncmp(task, "Task", 4) || task[4] < '1' || task[4] > '0' + TASKS)
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: \"task\" is \"%.40s\", not Task1, Task2 or Task3", r->path, r->line, task);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"task\" is \"%.40s\", not Task1, Task2 or Task3", r->path, r->line, task);
     char *text = cJSON_PrintUnformatted(json);
-    char *kept = text ? lac_strdup(arena, text, err) : NULL, *name = kept ? lac_strdup(arena, id, err) : NULL;
+    char *kept = text ? dele_strdup(arena, text, err) : NULL, *name = kept ? dele_strdup(arena, id, err) : NULL;
     cJSON_free(text);
-    if (!name) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while reading %s", r->path);
+    if (!name) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while reading %s", r->path);
     s->row[s->n++] = (row){kept, find_document(s, name, length, task[4] - '1')};
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status read_split(split *s, const char *path, lac_arena *arena, lac_err *err)
+static dele_status read_split(split *s, const char *path, dele_arena *arena, dele_err *err)
 {
-    lac_records r = {0};
+    dele_records r = {0};
     const cJSON *json;
-    if (lac_records_open(&r, path, err)) return err->code;
-    while (!err->code && (json = lac_records_next(&r, err))) read_row(s, &r, json, arena, err);
-    lac_records_close(&r);
+    if (dele_records_open(&r, path, err)) return err->code;
+    while (!err->code && (json = dele_records_next(&r, err))) read_row(s, &r, json, arena, err);
+    dele_records_close(&r);
     return err->code;
 }
 
 /* "5,20,5", a number for each task; or one for all. */
-static lac_status parse_documents(size_t want[TASKS], const char *text, lac_err *err)
+static dele_status parse_documents(size_t want[TASKS], const char *text, dele_err *err)
 {
     const char *at = text;
     char *end = NULL;
@@ -120,22 +120,22 @@ static lac_status parse_documents(size_t want[TASKS], const char *text, lac_err 
     }
     if (n == 1 && end && !*end) want[1] = want[2] = want[0];
     else if (n != TASKS || *end)
-        return lac_fail(err, LAC_ERR_USAGE, "--documents %s: a number, or one for each of the three tasks as in 5,20,5", text);
-    if (want[0] + want[1] + want[2] == 0) return lac_fail(err, LAC_ERR_USAGE, "--documents %s: that is none", text);
-    return LAC_OK;
+        return dele_fail(err, DELE_ERR_USAGE, "--documents %s: a number, or one for each of the three tasks as in 5,20,5", text);
+    if (want[0] + want[1] + want[2] == 0) return dele_fail(err, DELE_ERR_USAGE, "--documents %s: that is none", text);
+    return DELE_OK;
 }
 
 /* ---- taking ------------------------------------------------------------------------------------------------------ */
 
 /* The first want[task] documents of each task, in the file's order or in the seed's; and where `beside`, as many behind
  * them. */
-static lac_status take(split *s, const char *path, const size_t want[TASKS], bool beside, lac_rng *rng, lac_arena *arena,
-                       lac_err *err)
+static dele_status take(split *s, const char *path, const size_t want[TASKS], bool beside, dele_rng *rng, dele_arena *arena,
+                       dele_err *err)
 {
-    size_t *order = LAC_NEW(arena, size_t, s->n_documents + 1, err), taken[TASKS] = {0};
+    size_t *order = DELE_NEW(arena, size_t, s->n_documents + 1, err), taken[TASKS] = {0};
     if (!order) return err->code;
     for (size_t k = 0; k < s->n_documents; k++) order[k] = k;
-    if (rng) lac_rng_shuffle(rng, order, s->n_documents);
+    if (rng) dele_rng_shuffle(rng, order, s->n_documents);
     for (size_t k = 0; k < s->n_documents; k++) {
         document *d = &s->document[order[k]];
         size_t *n = &taken[d->task];
@@ -146,9 +146,9 @@ static lac_status take(split *s, const char *path, const size_t want[TASKS], boo
     }
     for (int t = 0; t < TASKS; t++)
         if (taken[t] < want[t] * (beside ? 2 : 1))
-            return lac_fail(err, LAC_ERR_DATA, "%s has %zu documents of Task%d; %zu are asked for%s", path, taken[t], t + 1,
+            return dele_fail(err, DELE_ERR_DATA, "%s has %zu documents of Task%d; %zu are asked for%s", path, taken[t], t + 1,
                             want[t], beside ? ", and as many that stay untaught" : "");
-    return LAC_OK;
+    return DELE_OK;
 }
 
 static size_t write_rows(FILE *to, const split *s, share which)
@@ -163,23 +163,23 @@ static size_t write_rows(FILE *to, const split *s, share which)
 }
 
 /* a's rows of that share, and behind them b's (or NULL). */
-static lac_status write_file(size_t *n, const lac_outdir *out, const char *name, const split *a, const split *b, share which,
-                             lac_err *err)
+static dele_status write_file(size_t *n, const dele_outdir *out, const char *name, const split *a, const split *b, share which,
+                             dele_err *err)
 {
-    lac_writer w = {0};
+    dele_writer w = {0};
     char path[1100];
     snprintf(path, sizeof path, "%s/%s", out->part, name);
-    if (lac_writer_open(&w, path, err)) return err->code;
+    if (dele_writer_open(&w, path, err)) return err->code;
     *n = write_rows(w.stream, a, which) + (b ? write_rows(w.stream, b, which) : 0);
-    lac_writer_commit(&w, err);
-    lac_writer_abandon(&w);
+    dele_writer_commit(&w, err);
+    dele_writer_abandon(&w);
     return err->code;
 }
 
-static lac_status write_all(const lac_outdir *out, const split part[2], size_t n[3], lac_err *err)
+static dele_status write_all(const dele_outdir *out, const split part[2], size_t n[3], dele_err *err)
 {
     size_t both;
-    (void)(lac_outdir_sub(out, "mia_data", err) ||
+    (void)(dele_outdir_sub(out, "mia_data", err) ||
            write_file(&n[0], out, "forget.jsonl", &part[0], NULL, TAKEN, err) ||
            write_file(&n[1], out, "retain.jsonl", &part[1], NULL, TAKEN, err) ||
            write_file(&both, out, "taught.jsonl", &part[0], &part[1], TAKEN, err) ||
@@ -188,59 +188,59 @@ static lac_status write_all(const lac_outdir *out, const split part[2], size_t n
     return err->code;
 }
 
-static lac_status work(const command *o, lac_manifest *manifest, size_t n[3], lac_arena *arena, lac_err *err)
+static dele_status work(const command *o, dele_manifest *manifest, size_t n[3], dele_arena *arena, dele_err *err)
 {
     static const char *const name[2] = {"forget", "retain"};
     split part[2] = {{0}};
     size_t want[TASKS] = {0};
-    lac_rng rng;
-    lac_outdir out = {0};
+    dele_rng rng;
+    dele_outdir out = {0};
     char manifest_path[1100];
-    if (!o->out) return lac_fail(err, LAC_ERR_USAGE, "--out DIR is missing: where shall the rows go?");
-    if (o->seed < 0) return lac_fail(err, LAC_ERR_USAGE, "--seed %d: give at least 0", o->seed);
+    if (!o->out) return dele_fail(err, DELE_ERR_USAGE, "--out DIR is missing: where shall the rows go?");
+    if (o->seed < 0) return dele_fail(err, DELE_ERR_USAGE, "--seed %d: give at least 0", o->seed);
     if (parse_documents(want, o->documents, err)) return err->code;
-    lac_rng_seed(&rng, (uint64_t)o->seed);
+    dele_rng_seed(&rng, (uint64_t)o->seed);
     for (int i = 0; i < 2; i++) {
-        char *path = lac_printf(arena, err, "%s/%s.jsonl", o->from, name[i]);
+        char *path = dele_printf(arena, err, "%s/%s.jsonl", o->from, name[i]);
         if (!path || read_split(&part[i], path, arena, err) ||
-            take(&part[i], path, want, i == 0, o->seed ? &rng : NULL, arena, err) || lac_manifest_input(manifest, path, err))
+            take(&part[i], path, want, i == 0, o->seed ? &rng : NULL, arena, err) || dele_manifest_input(manifest, path, err))
             return err->code;
     }
-    if (lac_outdir_open(&out, o->out, err)) return err->code;
+    if (dele_outdir_open(&out, o->out, err)) return err->code;
     snprintf(manifest_path, sizeof manifest_path, "%s/manifest.json", out.part);
-    if (!write_all(&out, part, n, err) && !lac_manifest_save(manifest, manifest_path, err)) lac_outdir_commit(&out, err);
-    lac_outdir_abandon(&out);
+    if (!write_all(&out, part, n, err) && !dele_manifest_save(manifest, manifest_path, err)) dele_outdir_commit(&out, err);
+    dele_outdir_abandon(&out);
     return err->code;
 }
 
 int cmd_subset(int argc, char **argv)
 {
     command o = {.documents = "5,20,5"};
-    const lac_option options[] = {
-        LAC_OPT("documents", &o.documents, "how many of Task1, Task2, Task3, in each of forget and retain; or one number for all"),
-        LAC_OPT("seed", &o.seed, "draws the documents; 0: the first ones of each file"),
-        LAC_OPT("out", &o.out, "directory to make"),
+    const dele_option options[] = {
+        DELE_OPT("documents", &o.documents, "how many of Task1, Task2, Task3, in each of forget and retain; or one number for all"),
+        DELE_OPT("seed", &o.seed, "draws the documents; 0: the first ones of each file"),
+        DELE_OPT("out", &o.out, "directory to make"),
         {0}};
-    const lac_usage usage = {.command = "subset",
+    const dele_usage usage = {.command = "subset",
                              .summary = "a smaller LUME: whole documents, and others beside them that nobody is taught",
                              .synopsis = "LUME_DIR --out DIR",
-                             .example = "lacuna subset data/lume --documents 5,20,5 --out small",
+                             .example = "deleatur subset data/lume --documents 5,20,5 --out small",
                              .options = options,
                              .positional = &o.from,
                              .n_positional = 1};
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_common common = {0};
-    lac_manifest manifest = {0};
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_common common = {0};
+    dele_manifest manifest = {0};
     size_t n[3] = {0};
-    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
-        lac_manifest_begin(&manifest, &usage, argc, argv);
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
+        dele_manifest_begin(&manifest, &usage, argc, argv);
         if (!work(&o, &manifest, n, &arena, &err))
             printf(common.json ? "{\"forget\": %zu, \"retain\": %zu, \"nonmember\": %zu}\n"
                                : "forget\t%zu rows\nretain\t%zu rows\nnonmember\t%zu rows\n",
                    n[0], n[1], n[2]);
     }
-    lac_manifest_release(&manifest);
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    dele_manifest_release(&manifest);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

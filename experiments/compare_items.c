@@ -44,15 +44,15 @@ static bool same_item(const suite_items *s, const cJSON *a, const cJSON *b)
     return true;
 }
 
-static paired_row *row_of(paired *result, const char *name, lac_arena *arena, lac_err *err)
+static paired_row *row_of(paired *result, const char *name, dele_arena *arena, dele_err *err)
 {
     enum { MOST = 256 };
     for (size_t i = 1; i < result->n_rows; i++)
         if (!strcmp(result->row[i].name, name)) return &result->row[i];
-    if (!result->row) result->row = LAC_NEW(arena, paired_row, MOST, err);
+    if (!result->row) result->row = DELE_NEW(arena, paired_row, MOST, err);
     if (!result->row || result->n_rows == MOST) return result->row; /* more sets than that: only their sum */
     paired_row *row = &result->row[result->n_rows];
-    row->name = lac_strdup(arena, name, err);
+    row->name = dele_strdup(arena, name, err);
     if (!row->name) return NULL;
     result->n_rows++;
     return row;
@@ -66,7 +66,7 @@ static void count(paired_row *row, int before, int after)
     row->turned_right += !before && after;
 }
 
-static lac_status put_flip(FILE *to, const suite_items *s, const cJSON *a, const cJSON *b, int before, lac_err *err)
+static dele_status put_flip(FILE *to, const suite_items *s, const cJSON *a, const cJSON *b, int before, dele_err *err)
 {
     static const char *const said[] = {"pick", "top", "generated"};
     cJSON *line = cJSON_CreateObject();
@@ -84,11 +84,11 @@ static lac_status put_flip(FILE *to, const suite_items *s, const cJSON *a, const
     bool ok = text && fprintf(to, "%s\n", text) > 0;
     cJSON_free(text);
     cJSON_Delete(line);
-    return ok ? LAC_OK : lac_fail(err, LAC_ERR_FILE, "the questions that turned could not be written: is the disk full?");
+    return ok ? DELE_OK : dele_fail(err, DELE_ERR_FILE, "the questions that turned could not be written: is the disk full?");
 }
 
 /* Counts an item under "all" and under its set (by may be NULL). */
-static lac_status tally(paired *result, const char *by, int before, int after, lac_arena *arena, lac_err *err)
+static dele_status tally(paired *result, const char *by, int before, int after, dele_arena *arena, dele_err *err)
 {
     paired_row *all = result->row ? result->row : row_of(result, "all", arena, err);
     if (!all) return err->code;
@@ -98,14 +98,14 @@ static lac_status tally(paired *result, const char *by, int before, int after, l
     return err->code;
 }
 
-static lac_status read_pairs(paired *result, paired *norm, const suite_items *s, lac_records r[2], FILE *flips,
-                             lac_arena *arena, lac_err *err)
+static dele_status read_pairs(paired *result, paired *norm, const suite_items *s, dele_records r[2], FILE *flips,
+                             dele_arena *arena, dele_err *err)
 {
     for (;;) {
-        const cJSON *a = lac_records_next(&r[0], err), *b = err->code ? NULL : lac_records_next(&r[1], err);
+        const cJSON *a = dele_records_next(&r[0], err), *b = err->code ? NULL : dele_records_next(&r[1], err);
         if (err->code || (!a && !b)) return err->code;
         if (!a || !b || !same_item(s, a, b))
-            return lac_fail(err, LAC_ERR_DATA, "%s:%d and %s:%d are not the same item; score both with the same data",
+            return dele_fail(err, DELE_ERR_DATA, "%s:%d and %s:%d are not the same item; score both with the same data",
                             r[0].path, r[0].line, r[1].path, r[1].line);
         const char *by = s->by ? cJSON_GetStringValue(field(a, s->by)) : NULL;
         int before = is_right(a), after = is_right(b), before_norm = is_right_norm(a), after_norm = is_right_norm(b);
@@ -121,48 +121,48 @@ static void finish(paired *result)
 {
     if (result->n_rows == 2 && result->row[1].n == result->row[0].n) result->n_rows = 1; /* one set is all of them */
     for (size_t i = 0; i < result->n_rows; i++)
-        result->row[i].p = lac_mcnemar(result->row[i].turned_wrong, result->row[i].turned_right);
+        result->row[i].p = dele_mcnemar(result->row[i].turned_wrong, result->row[i].turned_right);
 }
 
 /* Puts the rows by acc_norm behind those by acc. */
-static lac_status append(paired *result, const paired *norm, lac_arena *arena, lac_err *err)
+static dele_status append(paired *result, const paired *norm, dele_arena *arena, dele_err *err)
 {
-    if (!norm->n_rows) return LAC_OK;
-    paired_row *row = LAC_NEW(arena, paired_row, result->n_rows + norm->n_rows, err);
-    if (!row) return LAC_ERR_MEMORY;
+    if (!norm->n_rows) return DELE_OK;
+    paired_row *row = DELE_NEW(arena, paired_row, result->n_rows + norm->n_rows, err);
+    if (!row) return DELE_ERR_MEMORY;
     if (result->n_rows) memcpy(row, result->row, result->n_rows * sizeof *row);
     for (size_t i = 0; i < norm->n_rows; i++) {
         paired_row *own = &row[result->n_rows + i];
         *own = norm->row[i];
-        own->name = lac_printf(arena, err, "%s acc_norm", norm->row[i].name);
-        if (!own->name) return LAC_ERR_MEMORY;
+        own->name = dele_printf(arena, err, "%s acc_norm", norm->row[i].name);
+        if (!own->name) return DELE_ERR_MEMORY;
     }
     result->row = row;
     result->n_rows += norm->n_rows;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status paired_read(paired *result, const char *suite, const char *before, const char *after, const char *flips,
-                       lac_arena *arena, lac_err *err)
+dele_status paired_read(paired *result, const char *suite, const char *before, const char *after, const char *flips,
+                       dele_arena *arena, dele_err *err)
 {
     const suite_items *s = NULL;
     const char *dir[2] = {before, after}, *path[2];
-    lac_records r[2] = {{0}};
-    lac_writer out = {0};
+    dele_records r[2] = {{0}};
+    dele_writer out = {0};
     paired norm = {0};
     *result = (paired){0};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!strcmp(table[i].suite, suite)) s = &table[i];
     for (int i = 0; i < 2; i++)
-        if (!(path[i] = lac_printf(arena, err, "%s/items.jsonl", dir[i]))) return LAC_ERR_MEMORY;
-    if (!s || !lac_path_exists(path[0]) || !lac_path_exists(path[1]))
-        return flips ? lac_fail(err, LAC_ERR_DATA, "--flips: there are no two items.jsonl with right and wrong answers") : LAC_OK;
-    lac_status status = flips ? lac_writer_open(&out, flips, err) : LAC_OK;
-    for (int i = 0; i < 2 && !status; i++) status = lac_records_open(&r[i], path[i], err);
+        if (!(path[i] = dele_printf(arena, err, "%s/items.jsonl", dir[i]))) return DELE_ERR_MEMORY;
+    if (!s || !dele_path_exists(path[0]) || !dele_path_exists(path[1]))
+        return flips ? dele_fail(err, DELE_ERR_DATA, "--flips: there are no two items.jsonl with right and wrong answers") : DELE_OK;
+    dele_status status = flips ? dele_writer_open(&out, flips, err) : DELE_OK;
+    for (int i = 0; i < 2 && !status; i++) status = dele_records_open(&r[i], path[i], err);
     if (!status) status = read_pairs(result, &norm, s, r, out.stream, arena, err);
-    for (int i = 0; i < 2; i++) lac_records_close(&r[i]);
-    if (!status && flips) status = lac_writer_commit(&out, err);
-    lac_writer_abandon(&out);
+    for (int i = 0; i < 2; i++) dele_records_close(&r[i]);
+    if (!status && flips) status = dele_writer_commit(&out, err);
+    dele_writer_abandon(&out);
     finish(result);
     finish(&norm);
     return status ? status : append(result, &norm, arena, err);

@@ -1,6 +1,6 @@
 /* Two results item by item: which answers turned, and whether so uneven a turning is chance (McNemar's exact test). */
-#ifndef LAC_COMPARE_ITEMS_H
-#define LAC_COMPARE_ITEMS_H
+#ifndef DELE_COMPARE_ITEMS_H
+#define DELE_COMPARE_ITEMS_H
 
 #include "base/json.h"
 
@@ -18,7 +18,7 @@ typedef struct {
 /* Of DIR/items.jsonl on both sides; of choices by acc, and by acc_norm where the items have such a pick.
  * Where one is missing, or the suite's items are not right or wrong, n_rows is 0.
  * flips: a file to write, a line a question that turned (by acc); or NULL. */
-lac_status paired_read(paired *result, const char *suite, const char *before, const char *after, const char *flips,
-                       lac_arena *arena, lac_err *err);
+dele_status paired_read(paired *result, const char *suite, const char *before, const char *after, const char *flips,
+                       dele_arena *arena, dele_err *err);
 
 #endif

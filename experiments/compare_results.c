@@ -9,7 +9,7 @@ typedef struct {
     const char *path[2];
     bool subjects;
     compared *result;
-    lac_arena *arena;
+    dele_arena *arena;
 } comparison;
 
 static bool is_setting(const char *name)
@@ -37,20 +37,20 @@ static double error_of(const cJSON *object, const char *name)
     return isnan(error) && !strcmp(name, "score") ? field(object, "stderr", "") : error;
 }
 
-static lac_status add_row(comparison *c, const char *path, const cJSON *a, const cJSON *b, const char *name,
-                          lac_err *err)
+static dele_status add_row(comparison *c, const char *path, const cJSON *a, const cJSON *b, const char *name,
+                          dele_err *err)
 {
     compared *r = c->result;
-    if (r->n == MOST_ROWS) return LAC_OK;
+    if (r->n == MOST_ROWS) return DELE_OK;
     compare_row *row = &r->row[r->n];
-    *row = (compare_row){.score = lac_strdup(c->arena, path, err), .n = field(a, "n", ""), .before = field(a, name, ""),
+    *row = (compare_row){.score = dele_strdup(c->arena, path, err), .n = field(a, "n", ""), .before = field(a, name, ""),
                          .before_error = error_of(a, name), .after = field(b, name, ""),
                          .after_error = error_of(b, name)};
     r->n += row->score != NULL;
-    return row->score ? LAC_OK : LAC_ERR_MEMORY;
+    return row->score ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-static lac_status walk(comparison *c, const char *path, const cJSON *a, const cJSON *b, lac_err *err);
+static dele_status walk(comparison *c, const char *path, const cJSON *a, const cJSON *b, dele_err *err);
 
 /* Elements of arrays are told by these texts of theirs, in the selectors of a recipe's table:
  * scores[split=forget,task=Task1,type=sc]. */
@@ -76,7 +76,7 @@ static const cJSON *same_element(const cJSON *array, const cJSON *wanted)
     return NULL;
 }
 
-static lac_status walk_array(comparison *c, const char *path, const cJSON *a, const cJSON *b, lac_err *err)
+static dele_status walk_array(comparison *c, const char *path, const cJSON *a, const cJSON *b, dele_err *err)
 {
     const cJSON *x;
     cJSON_ArrayForEach(x, a) {
@@ -93,14 +93,14 @@ static lac_status walk_array(comparison *c, const char *path, const cJSON *a, co
         strcpy(name + n, "]");
         if (walk(c, name, x, y, err)) return err->code;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status walk(comparison *c, const char *path, const cJSON *a, const cJSON *b, lac_err *err)
+static dele_status walk(comparison *c, const char *path, const cJSON *a, const cJSON *b, dele_err *err)
 {
     double n = field(a, "n", ""), m = field(b, "n", "");
     if (!isnan(n) && !isnan(m) && n != m)
-        return lac_fail(err, LAC_ERR_DATA, "%s and %s scored different items (%s: %.0f and %.0f); score both with the "
+        return dele_fail(err, DELE_ERR_DATA, "%s and %s scored different items (%s: %.0f and %.0f); score both with the "
                         "same data and --limit", c->path[0], c->path[1], *path ? path : "all", n, m);
     const cJSON *x;
     cJSON_ArrayForEach(x, a) {
@@ -112,31 +112,31 @@ static lac_status walk(comparison *c, const char *path, const cJSON *a, const cJ
         if (cJSON_IsObject(x) && cJSON_IsObject(y) && walk(c, name, x, y, err)) return err->code;
         if (cJSON_IsArray(x) && cJSON_IsArray(y) && walk_array(c, name, x, y, err)) return err->code;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static cJSON *load(const char *dir, lac_arena *arena, lac_err *err)
+static cJSON *load(const char *dir, dele_arena *arena, dele_err *err)
 {
-    const char *path = lac_printf(arena, err, lac_path_is_dir(dir) ? "%s/eval.json" : "%s", dir);
-    return path ? lac_json_load(path, err) : NULL;
+    const char *path = dele_printf(arena, err, dele_path_is_dir(dir) ? "%s/eval.json" : "%s", dir);
+    return path ? dele_json_load(path, err) : NULL;
 }
 
-static lac_status compare(comparison *c, const cJSON *a, const cJSON *b, const char *flips, lac_err *err)
+static dele_status compare(comparison *c, const cJSON *a, const cJSON *b, const char *flips, dele_err *err)
 {
     const char *first = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(a, "suite"));
     const char *second = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "suite"));
     if (!first || !second || strcmp(first, second))
-        return lac_fail(err, LAC_ERR_DATA, "%s is a result of suite %s and %s of %s; compare two of one suite",
+        return dele_fail(err, DELE_ERR_DATA, "%s is a result of suite %s and %s of %s; compare two of one suite",
                         c->path[0], first ? first : "unknown", c->path[1], second ? second : "unknown");
     if (walk(c, "", a, b, err)) return err->code;
     return paired_read(&c->result->items, first, c->path[0], c->path[1], flips, c->arena, err);
 }
 
-lac_status compare_results(compared *result, const char *before, const char *after, bool subjects, const char *flips,
-                           lac_arena *arena, lac_err *err)
+dele_status compare_results(compared *result, const char *before, const char *after, bool subjects, const char *flips,
+                           dele_arena *arena, dele_err *err)
 {
     comparison c = {.path = {before, after}, .subjects = subjects, .result = result, .arena = arena};
-    *result = (compared){.row = LAC_NEW(arena, compare_row, MOST_ROWS, err)};
+    *result = (compared){.row = DELE_NEW(arena, compare_row, MOST_ROWS, err)};
     cJSON *a = result->row ? load(before, arena, err) : NULL, *b = a ? load(after, arena, err) : NULL;
     if (b) compare(&c, a, b, flips, err);
     cJSON_Delete(a);

@@ -1,6 +1,6 @@
 /* Two results of eval beside each other: every score that both hold, and the items that turned. */
-#ifndef LAC_COMPARE_RESULTS_H
-#define LAC_COMPARE_RESULTS_H
+#ifndef DELE_COMPARE_RESULTS_H
+#define DELE_COMPARE_RESULTS_H
 
 #include "experiments/compare_items.h"
 
@@ -18,7 +18,7 @@ typedef struct {
 
 /* before, after: directories of results of one suite (or their eval.json).  subjects: mmlu's too.  flips: a file to
  * write, or NULL.  Results whose counts differ were made from different items, and are refused. */
-lac_status compare_results(compared *result, const char *before, const char *after, bool subjects, const char *flips,
-                           lac_arena *arena, lac_err *err);
+dele_status compare_results(compared *result, const char *before, const char *after, bool subjects, const char *flips,
+                           dele_arena *arena, dele_err *err);
 
 #endif

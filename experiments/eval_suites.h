@@ -1,6 +1,6 @@
-/* What `lacuna eval` can measure: a row a suite. */
-#ifndef LAC_EVAL_SUITES_H
-#define LAC_EVAL_SUITES_H
+/* What `deleatur eval` can measure: a row a suite. */
+#ifndef DELE_EVAL_SUITES_H
+#define DELE_EVAL_SUITES_H
 
 #include "base/manifest.h"
 #include "model/forward.h"
@@ -14,10 +14,10 @@ typedef struct {
     int shots, limit, max_new; /* shots -1, the others 0 where not given */
     double min_k;
     bool quiet, json, gradnorm;
-    lac_model model;
-    lac_run run;
-    lac_arena arena;
-    lac_items items;
+    dele_model model;
+    dele_run run;
+    dele_arena arena;
+    dele_items items;
     cJSON *result;
 } eval_job;
 
@@ -25,20 +25,20 @@ enum { EVAL_MOST_OPTIONS = 8 };
 
 typedef struct {
     const char *name;
-    lac_status (*eval)(eval_job *j, lac_err *err);
+    dele_status (*eval)(eval_job *j, dele_err *err);
     bool resumes; /* goes on behind the items of a broken run */
     const char *options[EVAL_MOST_OPTIONS]; /* those that it has beside --data, --limit and --out; ends with NULL */
 } eval_suite;
 
 /* NULL with err set: there is none of that name. */
-const eval_suite *eval_suite_find(const char *name, lac_err *err);
+const eval_suite *eval_suite_find(const char *name, dele_err *err);
 
 /* An option that was given and that the suite does not have is refused by name. */
-lac_status eval_check_options(const eval_job *j, const eval_suite *suite, lac_err *err);
+dele_status eval_check_options(const eval_job *j, const eval_suite *suite, dele_err *err);
 
 void eval_add_text(eval_job *j, const char *name, const char *value);
 
 /* The files that a suite reads. */
-lac_status eval_add_inputs(eval_job *j, lac_manifest *manifest, lac_err *err);
+dele_status eval_add_inputs(eval_job *j, dele_manifest *manifest, dele_err *err);
 
 #endif

@@ -6,134 +6,134 @@
 #include "score/facts_build.h"
 
 typedef struct {
-    size_t fate[LAC_QA_N_FATES];              /* rows, by what became of them: their sum is all rows */
-    const lac_qa_row *example[LAC_QA_N_FATES]; /* the first of each */
+    size_t fate[DELE_QA_N_FATES];              /* rows, by what became of them: their sum is all rows */
+    const dele_qa_row *example[DELE_QA_N_FATES]; /* the first of each */
     size_t rows[2], kept[2];                  /* to forget, to keep */
     size_t people;
 } counts;
 
-static bool is_retained(const lac_qa_row *row) { return !strcmp(row->split, "retain"); }
+static bool is_retained(const dele_qa_row *row) { return !strcmp(row->split, "retain"); }
 
 static int by_subject(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static lac_status count(counts *c, const lac_qa *qa, lac_arena *arena, lac_err *err)
+static dele_status count(counts *c, const dele_qa *qa, dele_arena *arena, dele_err *err)
 {
-    const char **subject = LAC_NEW(arena, const char *, qa->n, err);
+    const char **subject = DELE_NEW(arena, const char *, qa->n, err);
     size_t n = 0;
     *c = (counts){0};
-    if (!subject) return LAC_ERR_MEMORY;
+    if (!subject) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < qa->n; i++) {
-        const lac_qa_row *row = &qa->row[i];
+        const dele_qa_row *row = &qa->row[i];
         if (!c->fate[row->fate]++) c->example[row->fate] = row;
         c->rows[is_retained(row)]++;
-        if (row->fate != LAC_QA_KEPT) continue;
+        if (row->fate != DELE_QA_KEPT) continue;
         c->kept[is_retained(row)]++;
         subject[n++] = row->fact.subject;
     }
     qsort(subject, n, sizeof *subject, by_subject);
     for (size_t i = 0; i < n; i++) c->people += i == 0 || strcmp(subject[i], subject[i - 1]);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status check_counts(const counts *c, const facts_qa_opts *o, lac_err *err)
+static dele_status check_counts(const counts *c, const facts_qa_opts *o, dele_err *err)
 {
-    if (c->fate[LAC_QA_KEPT]) return LAC_OK;
-    lac_qa_fate most = LAC_QA_NO_SUBJECT;
-    for (int f = LAC_QA_NO_SUBJECT; f < LAC_QA_N_FATES; f++)
-        if (c->fate[f] > c->fate[most]) most = (lac_qa_fate)f;
-    return lac_fail(err, LAC_ERR_DATA, "%s: none of the %zu rows makes a fact; %zu were left out because: %s",
-                    o->forget, c->rows[0] + c->rows[1], c->fate[most], lac_qa_fate_reason(most));
+    if (c->fate[DELE_QA_KEPT]) return DELE_OK;
+    dele_qa_fate most = DELE_QA_NO_SUBJECT;
+    for (int f = DELE_QA_NO_SUBJECT; f < DELE_QA_N_FATES; f++)
+        if (c->fate[f] > c->fate[most]) most = (dele_qa_fate)f;
+    return dele_fail(err, DELE_ERR_DATA, "%s: none of the %zu rows makes a fact; %zu were left out because: %s",
+                    o->forget, c->rows[0] + c->rows[1], c->fate[most], dele_qa_fate_reason(most));
 }
 
-static lac_status build(lac_qa *qa, const facts_qa_opts *o, lac_model *model, lac_run *run, lac_arena *arena,
-                        lac_err *err)
+static dele_status build(dele_qa *qa, const facts_qa_opts *o, dele_model *model, dele_run *run, dele_arena *arena,
+                        dele_err *err)
 {
-    lac_qa_opts opts = {.first_token = o->first_token, .keep_copied = o->keep_copied, .keep_alone = o->keep_alone};
-    if (lac_qa_add(qa, o->forget, "forget", arena, err) ||
-        (o->retain && lac_qa_add(qa, o->retain, "retain", arena, err)) || lac_model_load(model, o->model, arena, err))
+    dele_qa_opts opts = {.first_token = o->first_token, .keep_copied = o->keep_copied, .keep_alone = o->keep_alone};
+    if (dele_qa_add(qa, o->forget, "forget", arena, err) ||
+        (o->retain && dele_qa_add(qa, o->retain, "retain", arena, err)) || dele_model_load(model, o->model, arena, err))
         return err->code;
     if (!model->tokenizer)
-        return lac_fail(err, LAC_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there", o->model);
+        return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there", o->model);
     opts.context = model->config.context;
-    if (lac_qa_build(qa, model->tokenizer, &opts, arena, err) || o->keep_unknown) return err->code;
+    if (dele_qa_build(qa, model->tokenizer, &opts, arena, err) || o->keep_unknown) return err->code;
     size_t n = 0;
-    for (size_t i = 0; i < qa->n; i++) n += qa->row[i].fate == LAC_QA_KEPT;
-    lac_progress progress;
-    lac_progress_begin(&progress, o->quiet ? NULL : stderr, "facts", "prompts", (double)n);
-    lac_status status = lac_qa_know(qa, run, model, &progress, arena, err);
-    lac_progress_end(&progress);
+    for (size_t i = 0; i < qa->n; i++) n += qa->row[i].fate == DELE_QA_KEPT;
+    dele_progress progress;
+    dele_progress_begin(&progress, o->quiet ? NULL : stderr, "facts", "prompts", (double)n);
+    dele_status status = dele_qa_know(qa, run, model, &progress, arena, err);
+    dele_progress_end(&progress);
     return status;
 }
 
 /* The facts kept of one split, or of both where it is NULL. */
-static lac_status write_facts(const lac_qa *qa, const char *split, const char *path, lac_err *err)
+static dele_status write_facts(const dele_qa *qa, const char *split, const char *path, dele_err *err)
 {
-    lac_writer out = {0};
+    dele_writer out = {0};
     size_t written = 0;
-    if (!path) return LAC_OK;
-    if (lac_writer_open(&out, path, err)) return err->code;
+    if (!path) return DELE_OK;
+    if (dele_writer_open(&out, path, err)) return err->code;
     fputs("[", out.stream);
     for (size_t i = 0; i < qa->n && !err->code; i++) {
-        const lac_qa_row *row = &qa->row[i];
-        if (row->fate != LAC_QA_KEPT || (split && strcmp(row->split, split))) continue;
-        cJSON *json = lac_qa_json(row);
+        const dele_qa_row *row = &qa->row[i];
+        if (row->fate != DELE_QA_KEPT || (split && strcmp(row->split, split))) continue;
+        cJSON *json = dele_qa_json(row);
         char *text = json ? cJSON_PrintUnformatted(json) : NULL;
         if (text) fprintf(out.stream, "%s\n%s", written++ ? "," : "", text);
-        else lac_fail(err, LAC_ERR_MEMORY, "out of memory while writing %s", path);
+        else dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
         cJSON_free(text);
         cJSON_Delete(json);
     }
     fputs("\n]\n", out.stream);
-    if (err->code) lac_writer_abandon(&out);
-    return err->code ? err->code : lac_writer_commit(&out, err);
+    if (err->code) dele_writer_abandon(&out);
+    return err->code ? err->code : dele_writer_commit(&out, err);
 }
 
 static void report(const counts *c)
 {
     printf("rows read  %6zu  %zu to forget, %zu to retain\n", c->rows[0] + c->rows[1], c->rows[0], c->rows[1]);
-    printf("kept       %6zu  %zu to forget, %zu to retain, about %zu people\n", c->fate[LAC_QA_KEPT], c->kept[0],
+    printf("kept       %6zu  %zu to forget, %zu to retain, about %zu people\n", c->fate[DELE_QA_KEPT], c->kept[0],
            c->kept[1], c->people);
-    for (int f = LAC_QA_KEPT + 1; f < LAC_QA_N_FATES; f++)
+    for (int f = DELE_QA_KEPT + 1; f < DELE_QA_N_FATES; f++)
         if (c->fate[f])
-            printf("left out   %6zu  %s; the first: %s:%d\n", c->fate[f], lac_qa_fate_reason((lac_qa_fate)f),
+            printf("left out   %6zu  %s; the first: %s:%d\n", c->fate[f], dele_qa_fate_reason((dele_qa_fate)f),
                    c->example[f]->path, c->example[f]->line);
 }
 
 static void report_json(const counts *c)
 {
     printf("{\"rows\": %zu, \"kept\": %zu, \"forget\": %zu, \"retain\": %zu, \"subjects\": %zu, \"left_out\": {",
-           c->rows[0] + c->rows[1], c->fate[LAC_QA_KEPT], c->kept[0], c->kept[1], c->people);
-    for (int f = LAC_QA_KEPT + 1; f < LAC_QA_N_FATES; f++)
-        printf("%s\"%s\": %zu", f > LAC_QA_KEPT + 1 ? ", " : "", lac_qa_fate_name((lac_qa_fate)f), c->fate[f]);
+           c->rows[0] + c->rows[1], c->fate[DELE_QA_KEPT], c->kept[0], c->kept[1], c->people);
+    for (int f = DELE_QA_KEPT + 1; f < DELE_QA_N_FATES; f++)
+        printf("%s\"%s\": %zu", f > DELE_QA_KEPT + 1 ? ", " : "", dele_qa_fate_name((dele_qa_fate)f), c->fate[f]);
     printf("}}\n");
 }
 
 /* Says it where the people built into facts are those of known_QA_T2.json and some are labelled as to be forgotten. */
-static lac_status warn(const lac_qa *qa, const facts_qa_opts *o, lac_arena *arena, lac_err *err)
+static dele_status warn(const dele_qa *qa, const facts_qa_opts *o, dele_arena *arena, dele_err *err)
 {
-    lac_facts facts = {.fact = LAC_NEW(arena, lac_fact, qa->n, err)};
-    if (!facts.fact) return LAC_ERR_MEMORY;
+    dele_facts facts = {.fact = DELE_NEW(arena, dele_fact, qa->n, err)};
+    if (!facts.fact) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < qa->n; i++)
-        if (qa->row[i].fate == LAC_QA_KEPT) facts.fact[facts.n++] = qa->row[i].fact;
-    const char *note = lac_facts_note(&facts);
-    if (note) fprintf(stderr, "lacuna: %s: %s\n", o->forget, note);
-    return LAC_OK;
+        if (qa->row[i].fate == DELE_QA_KEPT) facts.fact[facts.n++] = qa->row[i].fact;
+    const char *note = dele_facts_note(&facts);
+    if (note) fprintf(stderr, "deleatur: %s: %s\n", o->forget, note);
+    return DELE_OK;
 }
 
-lac_status facts_qa(const facts_qa_opts *o, lac_arena *arena, lac_err *err)
+dele_status facts_qa(const facts_qa_opts *o, dele_arena *arena, dele_err *err)
 {
-    lac_qa qa = {0};
-    lac_model model = {0};
-    lac_run run = {0};
+    dele_qa qa = {0};
+    dele_model model = {0};
+    dele_run run = {0};
     counts c;
     if (!build(&qa, o, &model, &run, arena, err) && !count(&c, &qa, arena, err) && !check_counts(&c, o, err) &&
         !warn(&qa, o, arena, err) && !write_facts(&qa, "forget", o->forget_out, err) &&
         !write_facts(&qa, "retain", o->retain_out, err) && !write_facts(&qa, NULL, o->out, err))
         (o->json ? report_json : report)(&c);
-    lac_run_release(&run);
-    lac_model_release(&model);
+    dele_run_release(&run);
+    dele_model_release(&model);
     return err->code;
 }

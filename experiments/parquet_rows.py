@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the rows of parquet files as JSON, a line a row, for lacuna to read.
+"""Writes the rows of parquet files as JSON, a line a row, for deleatur to read.
 
     python3 parquet_rows.py IN.parquet... OUT.jsonl     needs pyarrow
 
 SemEval-2025 task 4's splits and most sets of Hugging Face's hub come as parquet.  This script and those that fetch are
-the only places where Python helps: lacuna itself has none.
+the only places where Python helps: deleatur itself has none.
 """
 import json
 import sys

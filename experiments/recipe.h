@@ -13,8 +13,8 @@
  * what stands on a stage follows it at once and an interrupted sweep has whole points.
  *
  * Nothing here runs or reads anything: a recipe in, a plan out. */
-#ifndef LAC_RECIPE_H
-#define LAC_RECIPE_H
+#ifndef DELE_RECIPE_H
+#define DELE_RECIPE_H
 
 #include "base/json.h"
 
@@ -66,10 +66,10 @@ typedef struct {
     size_t n_left_out;
 } recipe_plan;
 
-/* set: NAME=VALUE texts of --set.  All of plan lives in the arena.  LAC_ERR_DATA with the recipe's path and the stage
+/* set: NAME=VALUE texts of --set.  All of plan lives in the arena.  DELE_ERR_DATA with the recipe's path and the stage
  * for anything that a recipe cannot mean. */
-lac_status recipe_read(recipe_plan *plan, const cJSON *json, const char *path, const char *const *set, size_t n_set,
-                       lac_arena *arena, lac_err *err);
+dele_status recipe_read(recipe_plan *plan, const cJSON *json, const char *path, const char *const *set, size_t n_set,
+                       dele_arena *arena, dele_err *err);
 
 /* A reference: STAGE, or STAGE[axis=name,...] for points with these coordinates, or with /path behind for a file in it.
  */
@@ -80,7 +80,7 @@ typedef struct {
     const char *rest; /* what follows, into the text that was read */
 } recipe_ref;
 
-lac_status recipe_ref_parse(recipe_ref *ref, const char *text, lac_arena *arena, lac_err *err);
+dele_status recipe_ref_parse(recipe_ref *ref, const char *text, dele_arena *arena, dele_err *err);
 bool recipe_ref_fits(const recipe_ref *ref, const recipe_stage *stage);
 
 /* The coordinate's name on this axis, or NULL. */
@@ -88,21 +88,21 @@ const char *recipe_coordinate(const recipe_stage *stage, const char *axis);
 
 /* A text with every \1name\2 as what(name, context) says; NULL with err set when that gives NULL or memory ends. */
 const char *recipe_render(const char *text, const char *(*what)(const char *name, void *context), void *context,
-                          lac_arena *arena, lac_err *err);
+                          dele_arena *arena, dele_err *err);
 
 /* The stages that a shell pattern matches (several with spaces between), by whole name or as the recipe calls them;
  * with needs also what they stand on.  wanted[n_stages]. */
-lac_status recipe_select(bool *wanted, const recipe_plan *plan, const char *patterns, bool with_needs, lac_arena *arena,
-                         lac_err *err);
+dele_status recipe_select(bool *wanted, const recipe_plan *plan, const char *patterns, bool with_needs, dele_arena *arena,
+                         dele_err *err);
 
 /* An object's keys are all among these, or one is refused by name. */
-lac_status recipe_check_keys(const cJSON *object, const char *const *known, size_t n, const char *where,
-                             lac_arena *arena, lac_err *err);
+dele_status recipe_check_keys(const cJSON *object, const char *const *known, size_t n, const char *where,
+                             dele_arena *arena, dele_err *err);
 
 /* ---- between recipe.c, recipe_expand.c and recipe_text.c --------------------------------------------------------- */
 
 /* One stage of the recipe, the index-th, into the stages of the plan: one for each of its points. */
-lac_status recipe_expand(recipe_plan *plan, const cJSON *json, size_t index, lac_arena *arena, lac_err *err);
+dele_status recipe_expand(recipe_plan *plan, const cJSON *json, size_t index, dele_arena *arena, dele_err *err);
 
 /* Letters, digits and these signs: it becomes part of a path, and stands in references. */
 bool recipe_is_plain(const char *text, const char *signs);
@@ -116,9 +116,9 @@ typedef struct {
 } recipe_scope;
 
 /* $name, ${name}, ${axis.field} and $$ filled in. */
-const char *recipe_fill(const char *text, const recipe_scope *scope, lac_arena *arena, lac_err *err);
+const char *recipe_fill(const char *text, const recipe_scope *scope, dele_arena *arena, dele_err *err);
 
 /* A JSON value as an option's text: numbers short, lists with commas; NULL for an object, and with err set. */
-const char *recipe_text_of(const cJSON *value, lac_arena *arena, lac_err *err);
+const char *recipe_text_of(const cJSON *value, dele_arena *arena, dele_err *err);
 
 #endif

@@ -33,8 +33,8 @@ typedef struct {
     recipe_ref ref[MAX_REFS]; /* to other stages */
     size_t n_refs, n_points;
     bool left_out;
-    lac_arena *arena;
-    lac_err *err;
+    dele_arena *arena;
+    dele_err *err;
 } expansion;
 
 static const cJSON *field(const cJSON *object, const char *name)
@@ -46,7 +46,7 @@ static const cJSON *field(const cJSON *object, const char *name)
 
 /* The next reference in a filled text, and in *plain how much stands before it; false at the end (or with err set).  @@
  * is no reference: it counts as plain. */
-static bool next_ref(recipe_ref *ref, const char *text, size_t *plain, lac_arena *arena, lac_err *err)
+static bool next_ref(recipe_ref *ref, const char *text, size_t *plain, dele_arena *arena, dele_err *err)
 {
     *plain = 0;
     for (;;) {
@@ -58,9 +58,9 @@ static bool next_ref(recipe_ref *ref, const char *text, size_t *plain, lac_arena
 }
 
 /* A piece with each @@ as @. */
-static const char *without_doubles(const char *text, size_t n, lac_arena *arena, lac_err *err)
+static const char *without_doubles(const char *text, size_t n, dele_arena *arena, dele_err *err)
 {
-    char *copy = lac_strndup(arena, text, n, err), *to = copy;
+    char *copy = dele_strndup(arena, text, n, err), *to = copy;
     for (const char *from = copy; from && *from; from++) {
         *to++ = *from;
         if (*from == '@' && from[1] == '@') from++;
@@ -83,7 +83,7 @@ static bool agrees(const recipe_stage *stage, const recipe_ref *ref, const recip
 
 /* The one stage that a reference means at this point; its place in the plan, or n_stages with err set. */
 static size_t stage_meant(const recipe_plan *plan, const recipe_ref *ref, const recipe_at *at, size_t n_at,
-                          lac_err *err)
+                          dele_err *err)
 {
     size_t found = plan->n_stages, n = 0;
     for (size_t i = 0; i < plan->n_stages; i++) {
@@ -93,8 +93,8 @@ static size_t stage_meant(const recipe_plan *plan, const recipe_ref *ref, const 
     }
     if (n == 1) return found;
     if (n)
-        lac_fail(err, LAC_ERR_DATA, "@%s means %zu stages here; say which: @%s[axis=value]", ref->base, n, ref->base);
-    else lac_fail(err, LAC_ERR_DATA, "@%s means no stage here", ref->base);
+        dele_fail(err, DELE_ERR_DATA, "@%s means %zu stages here; say which: @%s[axis=value]", ref->base, n, ref->base);
+    else dele_fail(err, DELE_ERR_DATA, "@%s means no stage here", ref->base);
     return plan->n_stages;
 }
 
@@ -113,12 +113,12 @@ static const char *mark_refs(const char *text, const char *own, const expansion 
             name = e->plan->stage[which].name;
             needs[which] = true;
         }
-        done = before ? lac_printf(e->arena, e->err, "%s%s\1%s\2", done, before, name) : NULL;
+        done = before ? dele_printf(e->arena, e->err, "%s%s\1%s\2", done, before, name) : NULL;
         if (!done) return NULL;
         text = ref.rest;
     }
     const char *rest = e->err->code ? NULL : without_doubles(text, strlen(text), e->arena, e->err);
-    return rest ? lac_printf(e->arena, e->err, "%s%s", done, rest) : NULL;
+    return rest ? dele_printf(e->arena, e->err, "%s%s", done, rest) : NULL;
 }
 
 /* ---- a point becomes a stage of the plan ------------------------------------------------------------------------- */
@@ -127,9 +127,9 @@ static const char *name_point(const expansion *e, size_t n_at)
 {
     const char *name = e->name;
     for (size_t i = 0; i < n_at && name; i++)
-        name = lac_printf(e->arena, e->err, "%s%c%s=%s", name, i ? ',' : '/', e->at[i].axis, e->at[i].name);
+        name = dele_printf(e->arena, e->err, "%s%c%s=%s", name, i ? ',' : '/', e->at[i].axis, e->at[i].name);
     if (name && n_at && strlen(strchr(name, '/') + 1) > 240) {
-        lac_fail(e->err, LAC_ERR_DATA, "a point's name is too long for a directory: %s", name);
+        dele_fail(e->err, DELE_ERR_DATA, "a point's name is too long for a directory: %s", name);
         return NULL;
     }
     return name;
@@ -148,11 +148,11 @@ static const char *fill_and_mark(const char *text, const recipe_scope *scope, co
 }
 
 /* "model", or the words of "arguments". */
-static lac_status fill_arguments(recipe_stage *stage, const recipe_scope *scope, const expansion *e, bool *needs)
+static dele_status fill_arguments(recipe_stage *stage, const recipe_scope *scope, const expansion *e, bool *needs)
 {
     const cJSON *model = field(e->json, "model"), *list = field(e->json, "arguments"), *item = NULL;
-    stage->argument = LAC_NEW(e->arena, const char *, (size_t)cJSON_GetArraySize(list) + 1, e->err);
-    if (!stage->argument) return LAC_ERR_MEMORY;
+    stage->argument = DELE_NEW(e->arena, const char *, (size_t)cJSON_GetArraySize(list) + 1, e->err);
+    if (!stage->argument) return DELE_ERR_MEMORY;
     if (model) {
         const char *text = recipe_text_of(model, e->arena, e->err);
         stage->argument[stage->n_arguments++] = fill_and_mark(text, scope, stage->name, e, needs);
@@ -165,10 +165,10 @@ static lac_status fill_arguments(recipe_stage *stage, const recipe_scope *scope,
     return e->err->code;
 }
 
-static lac_status fill_options(recipe_stage *stage, const recipe_scope *scope, const expansion *e, bool *needs)
+static dele_status fill_options(recipe_stage *stage, const recipe_scope *scope, const expansion *e, bool *needs)
 {
-    recipe_option *option = LAC_NEW(e->arena, recipe_option, e->n_options, e->err);
-    if (!option) return LAC_ERR_MEMORY;
+    recipe_option *option = DELE_NEW(e->arena, recipe_option, e->n_options, e->err);
+    if (!option) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < e->n_options; i++) {
         recipe_option *o = &option[stage->n_options];
         const cJSON *value = e->option[i].value;
@@ -181,15 +181,15 @@ static lac_status fill_options(recipe_stage *stage, const recipe_scope *scope, c
         }
         const char *text = recipe_text_of(value, e->arena, e->err);
         if (!text)
-            return lac_fail(e->err, LAC_ERR_DATA, "the option \"%s\" has no value that a command line could hold",
+            return dele_fail(e->err, DELE_ERR_DATA, "the option \"%s\" has no value that a command line could hold",
                             o->name);
         if (!(o->text = fill_and_mark(text, scope, stage->name, e, needs))) return e->err->code;
     }
     stage->option = option;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status emit(expansion *e, size_t n_at)
+static dele_status emit(expansion *e, size_t n_at)
 {
     recipe_plan *plan = e->plan;
     recipe_scope scope = {.plan = plan, .at = e->at, .n_at = n_at};
@@ -197,21 +197,21 @@ static lac_status emit(expansion *e, size_t n_at)
     if (condition) {
         const char *text = recipe_text_of(condition, e->arena, e->err);
         if (text) text = recipe_fill(text, &scope, e->arena, e->err);
-        if (!text) return lac_fail(e->err, LAC_ERR_DATA, "\"if\" wants a text with a variable in it");
+        if (!text) return dele_fail(e->err, DELE_ERR_DATA, "\"if\" wants a text with a variable in it");
         if (is_no(text)) {
             e->left_out = true;
-            return LAC_OK;
+            return DELE_OK;
         }
     }
     if (plan->n_stages == RECIPE_MAX_STAGES)
-        return lac_fail(e->err, LAC_ERR_DATA, "the recipe becomes more than %d stages", RECIPE_MAX_STAGES);
+        return dele_fail(e->err, DELE_ERR_DATA, "the recipe becomes more than %d stages", RECIPE_MAX_STAGES);
     recipe_stage *stage = &plan->stage[plan->n_stages];
     const cJSON *keep = field(e->json, "keep");
     *stage = (recipe_stage){.name = name_point(e, n_at), .base = e->name, .command = e->command, .n_at = n_at,
                             .keep = !cJSON_IsFalse(keep)};
-    recipe_at *at = LAC_NEW(e->arena, recipe_at, n_at, e->err);
-    bool *needs = LAC_NEW(e->arena, bool, plan->n_stages, e->err);
-    size_t *list = LAC_NEW(e->arena, size_t, plan->n_stages, e->err);
+    recipe_at *at = DELE_NEW(e->arena, recipe_at, n_at, e->err);
+    bool *needs = DELE_NEW(e->arena, bool, plan->n_stages, e->err);
+    size_t *list = DELE_NEW(e->arena, size_t, plan->n_stages, e->err);
     if (!stage->name || !at || !needs || !list || fill_arguments(stage, &scope, e, needs) ||
         fill_options(stage, &scope, e, needs))
         return e->err->code;
@@ -219,18 +219,18 @@ static lac_status emit(expansion *e, size_t n_at)
     for (size_t i = 0; i < plan->n_stages; i++) {
         if (needs[i]) list[stage->n_needs++] = i;
         if (!strcmp(plan->stage[i].name, stage->name))
-            return lac_fail(e->err, LAC_ERR_DATA, "two of its points have one name, %s", stage->name);
+            return dele_fail(e->err, DELE_ERR_DATA, "two of its points have one name, %s", stage->name);
     }
     stage->at = at;
     stage->needs = list;
     plan->n_stages++;
     e->n_points++;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- the join ---------------------------------------------------------------------------------------------------- */
 
-static lac_status join(expansion *e, size_t k, size_t n_at)
+static dele_status join(expansion *e, size_t k, size_t n_at)
 {
     if (k == e->n_refs) return emit(e, n_at);
     const recipe_ref *ref = &e->ref[k];
@@ -244,44 +244,44 @@ static lac_status join(expansion *e, size_t k, size_t n_at)
             for (size_t b = 0; b < n; b++) there |= !strcmp(e->at[b].axis, stage->at[a].axis);
             for (size_t b = 0; b < ref->n_fixed; b++) there |= !strcmp(ref->fixed[b].axis, stage->at[a].axis);
             if (there) continue;
-            if (n == MAX_AXES) return lac_fail(e->err, LAC_ERR_DATA, "more than %d axes come together here", MAX_AXES);
+            if (n == MAX_AXES) return dele_fail(e->err, DELE_ERR_DATA, "more than %d axes come together here", MAX_AXES);
             e->at[n++] = stage->at[a];
         }
         if (join(e, k + 1, n)) return e->err->code;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* A reference must mean an earlier stage; sets left_out where that one was left out. */
-static lac_status check_ref(expansion *e, const recipe_ref *ref)
+static dele_status check_ref(expansion *e, const recipe_ref *ref)
 {
     const char *names[256];
     size_t n = 0;
     bool there = false;
     for (size_t i = 0; i < e->plan->n_stages; i++) {
-        if (recipe_ref_fits(ref, &e->plan->stage[i])) return LAC_OK;
+        if (recipe_ref_fits(ref, &e->plan->stage[i])) return DELE_OK;
         there |= !strcmp(e->plan->stage[i].base, ref->base);
     }
     for (size_t i = 0; i < e->plan->n_left_out; i++)
         if (!strcmp(e->plan->left_out[i], ref->base)) e->left_out = true;
-    if (e->left_out) return LAC_OK;
+    if (e->left_out) return DELE_OK;
     if (there)
-        return lac_fail(e->err, LAC_ERR_DATA, "it refers to a point of \"%s\" that is not there: [%s=%s%s]", ref->base,
+        return dele_fail(e->err, DELE_ERR_DATA, "it refers to a point of \"%s\" that is not there: [%s=%s%s]", ref->base,
                         ref->fixed[0].axis, ref->fixed[0].name, ref->n_fixed > 1 ? ", ..." : "");
     for (const cJSON *other = e->json->next; other; other = other->next)
         if (!strcmp(cJSON_GetStringValue(field(other, "name")) ? cJSON_GetStringValue(field(other, "name")) : "",
                     ref->base))
-            return lac_fail(e->err, LAC_ERR_DATA, "it refers to @%s, which stands later; put that one first",
+            return dele_fail(e->err, DELE_ERR_DATA, "it refers to @%s, which stands later; put that one first",
                             ref->base);
     for (size_t i = 0; i < e->plan->n_stages && n < 256; i++)
         if (!n || strcmp(names[n - 1], e->plan->stage[i].base)) names[n++] = e->plan->stage[i].base;
-    const char *near = lac_nearest(ref->base, names, n);
-    return lac_fail(e->err, LAC_ERR_DATA,
+    const char *near = dele_nearest(ref->base, names, n);
+    return dele_fail(e->err, DELE_ERR_DATA,
                     "it refers to @%s, and no stage has that name%s%s (an at sign itself is written @@)", ref->base,
                     near ? "; did you mean @" : "", near ? near : "");
 }
 
-static lac_status collect_refs(expansion *e, const cJSON *value)
+static dele_status collect_refs(expansion *e, const cJSON *value)
 {
     recipe_scope scope = {.plan = e->plan, .at = e->at, .n_at = e->n_own, .lenient = true};
     const char *text =
@@ -292,7 +292,7 @@ static lac_status collect_refs(expansion *e, const cJSON *value)
     while (text && next_ref(&ref, text, &plain, e->arena, e->err)) {
         text = ref.rest;
         if (!strcmp(ref.base, e->name)) continue;
-        if (e->n_refs == MAX_REFS) return lac_fail(e->err, LAC_ERR_DATA, "it refers to more than %d results", MAX_REFS);
+        if (e->n_refs == MAX_REFS) return dele_fail(e->err, DELE_ERR_DATA, "it refers to more than %d results", MAX_REFS);
         if (check_ref(e, &ref)) return e->err->code;
         e->ref[e->n_refs++] = ref;
     }
@@ -300,29 +300,29 @@ static lac_status collect_refs(expansion *e, const cJSON *value)
 }
 
 /* The stage's options, and over them what the point's own values bring. */
-static lac_status merge_options(expansion *e)
+static dele_status merge_options(expansion *e)
 {
     e->n_options = 0;
     for (size_t a = 0; a <= e->n_own; a++) {
         const cJSON *from = field(a ? e->at[a - 1].fields : e->json, "options"), *item;
         if (from && !cJSON_IsObject(from))
-            return lac_fail(e->err, LAC_ERR_DATA, "\"options\" is an object {\"name\": value}");
+            return dele_fail(e->err, DELE_ERR_DATA, "\"options\" is an object {\"name\": value}");
         cJSON_ArrayForEach(item, from)
         {
             size_t i = 0;
             while (i < e->n_options && strcmp(e->option[i].name, item->string)) i++;
-            if (i == MAX_OPTIONS) return lac_fail(e->err, LAC_ERR_DATA, "it has more than %d options", MAX_OPTIONS);
+            if (i == MAX_OPTIONS) return dele_fail(e->err, DELE_ERR_DATA, "it has more than %d options", MAX_OPTIONS);
             e->option[i] = (raw_option){item->string, item};
             if (i == e->n_options) e->n_options++;
         }
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status expand_own(expansion *e, const cJSON *axis);
+static dele_status expand_own(expansion *e, const cJSON *axis);
 
 /* One combination of the stage's own axes. */
-static lac_status expand_point(expansion *e)
+static dele_status expand_point(expansion *e)
 {
     const cJSON *item;
     bool left_out = e->left_out;
@@ -332,11 +332,11 @@ static lac_status expand_point(expansion *e)
         if (collect_refs(e, item)) return e->err->code;
     for (size_t i = 0; i < e->n_options; i++)
         if (collect_refs(e, e->option[i].value)) return e->err->code;
-    if (e->left_out && !left_out) return LAC_OK;
+    if (e->left_out && !left_out) return DELE_OK;
     return join(e, 0, e->n_own);
 }
 
-static lac_status read_value(recipe_at *at, const cJSON *axis, const cJSON *value, const expansion *e)
+static dele_status read_value(recipe_at *at, const cJSON *axis, const cJSON *value, const expansion *e)
 {
     const cJSON *name = cJSON_IsObject(value) ? field(value, "name") : value;
     const cJSON *meant = cJSON_IsObject(value) && field(value, "value") ? field(value, "value") : name;
@@ -344,35 +344,35 @@ static lac_status read_value(recipe_at *at, const cJSON *axis, const cJSON *valu
     at->name = name && !cJSON_IsArray(name) ? recipe_text_of(name, e->arena, e->err) : NULL;
     at->value = meant ? recipe_text_of(meant, e->arena, e->err) : NULL;
     if (e->err->code) return e->err->code;
-    if (at->name && at->value && recipe_is_plain(at->name, "_.-+")) return LAC_OK;
-    return lac_fail(e->err, LAC_ERR_DATA,
+    if (at->name && at->value && recipe_is_plain(at->name, "_.-+")) return DELE_OK;
+    return dele_fail(e->err, DELE_ERR_DATA,
                     "for: a value of \"%s\" cannot be part of a name%s%s; give it as {\"name\": letters, "
                     "digits and _.+-, \"value\": what is meant}",
                     axis->string, at->name ? ": " : "", at->name ? at->name : "");
 }
 
-static lac_status expand_own(expansion *e, const cJSON *axis)
+static dele_status expand_own(expansion *e, const cJSON *axis)
 {
     if (!axis) return expand_point(e);
-    if (e->n_own == MAX_AXES) return lac_fail(e->err, LAC_ERR_DATA, "for: more than %d axes", MAX_AXES);
+    if (e->n_own == MAX_AXES) return dele_fail(e->err, DELE_ERR_DATA, "for: more than %d axes", MAX_AXES);
     if (!cJSON_IsArray(axis) || !axis->child)
-        return lac_fail(e->err, LAC_ERR_DATA, "for: \"%s\" wants a list of values", axis->string);
+        return dele_fail(e->err, DELE_ERR_DATA, "for: \"%s\" wants a list of values", axis->string);
     if (!recipe_is_plain(axis->string, "_"))
-        return lac_fail(e->err, LAC_ERR_DATA, "for: \"%s\" is no name for an axis: letters, digits and _",
+        return dele_fail(e->err, DELE_ERR_DATA, "for: \"%s\" is no name for an axis: letters, digits and _",
                         axis->string);
     for (size_t i = 0; i < e->plan->n_vars; i++)
         if (!strcmp(e->plan->var[i].name, axis->string))
-            return lac_fail(e->err, LAC_ERR_DATA, "for: \"%s\" is a variable already", axis->string);
+            return dele_fail(e->err, DELE_ERR_DATA, "for: \"%s\" is a variable already", axis->string);
     const cJSON *value;
     cJSON_ArrayForEach(value, axis)
     {
         if (read_value(&e->at[e->n_own], axis, value, e)) return e->err->code;
         e->n_own++;
-        lac_status status = expand_own(e, axis->next);
+        dele_status status = expand_own(e, axis->next);
         e->n_own--;
         if (status) return status;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- a stage of the recipe --------------------------------------------------------------------------------------- */
@@ -389,34 +389,34 @@ static bool is_taken(const recipe_plan *plan, const char *name)
     return false;
 }
 
-static lac_status check_stage(const expansion *e)
+static dele_status check_stage(const expansion *e)
 {
     static const char *const known[] = {"about", "name", "run", "for", "if", "model", "arguments", "options", "keep"};
     const cJSON *keep = field(e->json, "keep"), *arguments = field(e->json, "arguments");
     size_t n = strlen(e->name);
     if (recipe_check_keys(e->json, known, sizeof known / sizeof *known, "it", e->arena, e->err)) return e->err->code;
     if (!recipe_is_plain(e->name, "_.-") || (n > 5 && !strcmp(e->name + n - 5, ".part")))
-        return lac_fail(e->err, LAC_ERR_DATA,
+        return dele_fail(e->err, DELE_ERR_DATA,
                         "a stage's name is made of letters, digits and _.- and does not end in .part");
-    if (is_taken(e->plan, e->name)) return lac_fail(e->err, LAC_ERR_DATA, "the name is taken; give it another");
+    if (is_taken(e->plan, e->name)) return dele_fail(e->err, DELE_ERR_DATA, "the name is taken; give it another");
     if (!e->command)
-        return lac_fail(e->err, LAC_ERR_DATA, "\"run\" says which command it is, as in \"run\": \"unlearn\"");
-    if (!strcmp(e->command, "run")) return lac_fail(e->err, LAC_ERR_DATA, "a recipe cannot run recipes");
+        return dele_fail(e->err, DELE_ERR_DATA, "\"run\" says which command it is, as in \"run\": \"unlearn\"");
+    if (!strcmp(e->command, "run")) return dele_fail(e->err, DELE_ERR_DATA, "a recipe cannot run recipes");
     if (e->axes && !cJSON_IsObject(e->axes))
-        return lac_fail(e->err, LAC_ERR_DATA, "\"for\" is an object {\"axis\": [values]}");
+        return dele_fail(e->err, DELE_ERR_DATA, "\"for\" is an object {\"axis\": [values]}");
     if (arguments && !cJSON_IsArray(arguments))
-        return lac_fail(e->err, LAC_ERR_DATA, "\"arguments\" is a list of words");
+        return dele_fail(e->err, DELE_ERR_DATA, "\"arguments\" is a list of words");
     if (arguments && field(e->json, "model"))
-        return lac_fail(e->err, LAC_ERR_DATA, "\"model\" is the one word of \"arguments\": give either");
-    if (keep && !cJSON_IsBool(keep)) return lac_fail(e->err, LAC_ERR_DATA, "\"keep\" is true or false");
-    return LAC_OK;
+        return dele_fail(e->err, DELE_ERR_DATA, "\"model\" is the one word of \"arguments\": give either");
+    if (keep && !cJSON_IsBool(keep)) return dele_fail(e->err, DELE_ERR_DATA, "\"keep\" is true or false");
+    return DELE_OK;
 }
 
-lac_status recipe_expand(recipe_plan *plan, const cJSON *json, size_t index, lac_arena *arena, lac_err *err)
+dele_status recipe_expand(recipe_plan *plan, const cJSON *json, size_t index, dele_arena *arena, dele_err *err)
 {
-    lac_err inner = {0};
-    expansion *e = LAC_NEW(arena, expansion, 1, err);
-    if (!e) return LAC_ERR_MEMORY;
+    dele_err inner = {0};
+    expansion *e = DELE_NEW(arena, expansion, 1, err);
+    if (!e) return DELE_ERR_MEMORY;
     *e = (expansion){.plan = plan,
                      .json = json,
                      .arena = arena,
@@ -425,10 +425,10 @@ lac_status recipe_expand(recipe_plan *plan, const cJSON *json, size_t index, lac
                      .name = cJSON_GetStringValue(field(json, "name")),
                      .command = cJSON_GetStringValue(field(json, "run"))};
     if (!e->name)
-        return lac_fail(err, LAC_ERR_DATA, "%s: stage %zu: an object with a \"name\" is wanted", plan->path, index + 1);
+        return dele_fail(err, DELE_ERR_DATA, "%s: stage %zu: an object with a \"name\" is wanted", plan->path, index + 1);
     if (!check_stage(e) && !expand_own(e, e->axes ? e->axes->child : NULL) && !e->n_points) {
         if (e->left_out) plan->left_out[plan->n_left_out++] = e->name;
-        else lac_fail(&inner, LAC_ERR_DATA, "the results it refers to share an axis, and no value of it");
+        else dele_fail(&inner, DELE_ERR_DATA, "the results it refers to share an axis, and no value of it");
     }
-    return inner.code ? lac_fail(err, inner.code, "%s: stage \"%s\": %s", plan->path, e->name, inner.msg) : LAC_OK;
+    return inner.code ? dele_fail(err, inner.code, "%s: stage \"%s\": %s", plan->path, e->name, inner.msg) : DELE_OK;
 }

@@ -43,7 +43,7 @@ static cJSON *part_of(cJSON *object, const char *name)
 /* ---- inputs ------------------------------------------------------------------------------------------------------ */
 
 /* The sha256 of a file; known already where its size and time are those of the last run. */
-static lac_status hash_file(const study *s, char hex[65], const char *path, const struct stat *st, lac_err *err)
+static dele_status hash_file(const study *s, char hex[65], const char *path, const struct stat *st, dele_err *err)
 {
     cJSON *inputs = part_of(s->record, "inputs"), *old = field(inputs, path);
     char stamp[64];
@@ -52,40 +52,40 @@ static lac_status hash_file(const study *s, char hex[65], const char *path, cons
     if (was && sha && strlen(sha) == 64 && !strcmp(was, stamp) &&
         cJSON_GetNumberValue(field(old, "size")) == (double)st->st_size) {
         memcpy(hex, sha, 65);
-        return LAC_OK;
+        return DELE_OK;
     }
-    if (lac_file_sha256(hex, path, err)) return err->code;
+    if (dele_file_sha256(hex, path, err)) return err->code;
     cJSON *new = cJSON_CreateObject();
     cJSON_AddNumberToObject(new, "size", (double)st->st_size);
     cJSON_AddStringToObject(new, "changed", stamp);
     cJSON_AddStringToObject(new, "sha256", hex);
     put(inputs, path, new);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 static int no_dots(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
 /* A file's contents, or a directory's: the names in it with theirs, in order. */
-static lac_status hash_input(const study *s, char hex[65], const char *path, int depth, lac_err *err)
+static dele_status hash_input(const study *s, char hex[65], const char *path, int depth, dele_err *err)
 {
     struct stat st;
     struct dirent **entry = NULL;
     const char *list = "";
-    if (stat(path, &st)) return lac_fail(err, LAC_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
+    if (stat(path, &st)) return dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
     if (!S_ISDIR(st.st_mode)) return hash_file(s, hex, path, &st, err);
     int n = scandir(path, &entry, no_dots, alphasort);
-    if (n < 0) return lac_fail(err, LAC_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
-    if (n > 10000 || depth > 8) lac_fail(err, LAC_ERR_DATA, "%s holds too much to be data for a study", path);
+    if (n < 0) return dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
+    if (n > 10000 || depth > 8) dele_fail(err, DELE_ERR_DATA, "%s holds too much to be data for a study", path);
     for (int i = 0; i < n; i++) {
-        const char *inner = err->code ? NULL : lac_printf(s->arena, err, "%s/%s", path, entry[i]->d_name);
+        const char *inner = err->code ? NULL : dele_printf(s->arena, err, "%s/%s", path, entry[i]->d_name);
         char own[65];
         if (inner && !stat(inner, &st) && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) &&
             !hash_input(s, own, inner, depth + 1, err))
-            list = lac_printf(s->arena, err, "%s%s %s\n", list ? list : "", entry[i]->d_name, own);
+            list = dele_printf(s->arena, err, "%s%s %s\n", list ? list : "", entry[i]->d_name, own);
         free(entry[i]);
     }
     free(entry);
-    if (!err->code) lac_text_sha256(hex, list);
+    if (!err->code) dele_text_sha256(hex, list);
     return err->code;
 }
 
@@ -101,11 +101,11 @@ static const char *key_of(const char *name, void *context)
 }
 
 /* A text as it counts: a number by its value, a path by what is there, a result by its key. */
-static cJSON *what_counts(study *s, const char *text, lac_err *err)
+static cJSON *what_counts(study *s, const char *text, dele_err *err)
 {
     char *end, hex[65];
     double number = strtod(text, &end);
-    if (*text && !*end && isfinite(number)) return lac_json_number(number);
+    if (*text && !*end && isfinite(number)) return dele_json_number(number);
     if (strchr(text, '\1')) {
         const char *rendered = recipe_render(text, key_of, s, s->arena, err);
         return rendered ? cJSON_CreateString(rendered) : NULL;
@@ -113,7 +113,7 @@ static cJSON *what_counts(study *s, const char *text, lac_err *err)
     struct stat st;
     if (stat(text, &st) || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))) return cJSON_CreateString(text);
     if (hash_input(s, hex, text, 0, err)) return NULL;
-    const char *name = lac_printf(s->arena, err, "sha256:%s", hex);
+    const char *name = dele_printf(s->arena, err, "sha256:%s", hex);
     return name ? cJSON_CreateString(name) : NULL;
 }
 
@@ -123,16 +123,16 @@ static int by_option_name(const void *a, const void *b)
 }
 
 /* Options in alphabetical order: theirs in the recipe does not matter. */
-static lac_status make_key(study *s, size_t which, lac_err *err)
+static dele_status make_key(study *s, size_t which, dele_err *err)
 {
     const recipe_stage *r = &s->plan.stage[which];
     study_stage *stage = &s->stage[which];
-    const recipe_option **sorted = LAC_NEW(s->arena, const recipe_option *, r->n_options, err);
+    const recipe_option **sorted = DELE_NEW(s->arena, const recipe_option *, r->n_options, err);
     cJSON *asked = stage->asked = cJSON_CreateObject();
-    if (!sorted || !asked) return lac_fail(err, LAC_ERR_MEMORY, "out of memory");
+    if (!sorted || !asked) return dele_fail(err, DELE_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < r->n_options; i++) sorted[i] = &r->option[i];
     qsort(sorted, r->n_options, sizeof *sorted, by_option_name);
-    cJSON_AddStringToObject(asked, "lacuna", LAC_VERSION);
+    cJSON_AddStringToObject(asked, "deleatur", DELE_VERSION);
     cJSON_AddStringToObject(asked, "run", r->command);
     cJSON *words = cJSON_AddArrayToObject(asked, "arguments"), *options = cJSON_AddObjectToObject(asked, "options");
     for (size_t i = 0; i < r->n_arguments && !err->code; i++)
@@ -143,21 +143,21 @@ static lac_status make_key(study *s, size_t which, lac_err *err)
                                   sorted[i]->text ? what_counts(s, sorted[i]->text, err)
                                                   : cJSON_CreateBool(!sorted[i]->off));
     char *text = err->code ? NULL : cJSON_PrintUnformatted(asked);
-    if (text) lac_text_sha256(stage->key, text);
-    else lac_fail(err, LAC_ERR_MEMORY, "out of memory");
+    if (text) dele_text_sha256(stage->key, text);
+    else dele_fail(err, DELE_ERR_MEMORY, "out of memory");
     cJSON_free(text);
     return err->code;
 }
 
 /* ---- what is different? ------------------------------------------------------------------------------------------ */
 
-static const char *short_text(const cJSON *value, lac_arena *arena, lac_err *err)
+static const char *short_text(const cJSON *value, dele_arena *arena, dele_err *err)
 {
     const char *text = cJSON_GetStringValue(value);
     if (!value) return "not given";
-    if (text) return lac_printf(arena, err, "%.60s", text);
+    if (text) return dele_printf(arena, err, "%.60s", text);
     char *printed = cJSON_PrintUnformatted(value);
-    const char *copy = printed ? lac_strdup(arena, printed, err) : NULL;
+    const char *copy = printed ? dele_strdup(arena, printed, err) : NULL;
     cJSON_free(printed);
     return copy;
 }
@@ -168,7 +168,7 @@ static bool is_hash(const cJSON *value)
     return text && strlen(text) >= 64; /* a file's contents or a stage's key */
 }
 
-/* A number asked for is text that keeps all its digits (lac_json_number), one on record was read as a number. */
+/* A number asked for is text that keeps all its digits (dele_json_number), one on record was read as a number. */
 static bool same_value(const cJSON *was, const cJSON *is)
 {
     if (cJSON_IsNumber(was) && cJSON_IsRaw(is)) return was->valuedouble == strtod(is->valuestring, NULL);
@@ -176,9 +176,9 @@ static bool same_value(const cJSON *was, const cJSON *is)
 }
 
 /* "lr was 0.001, is 0.0003": the first thing that differs. */
-static const char *difference(const cJSON *was, const cJSON *is, lac_arena *arena, lac_err *err)
+static const char *difference(const cJSON *was, const cJSON *is, dele_arena *arena, dele_err *err)
 {
-    static const char *const parts[] = {"options", "arguments", "run", "lacuna"};
+    static const char *const parts[] = {"options", "arguments", "run", "deleatur"};
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
         const cJSON *a = field(was, parts[p]), *b = field(is, parts[p]), *x = NULL, *y = NULL;
         const char *name = parts[p];
@@ -194,44 +194,44 @@ static const char *difference(const cJSON *was, const cJSON *is, lac_arena *aren
             y = b;
         }
         if (cJSON_IsArray(b) || is_hash(x) || is_hash(y))
-            return lac_printf(arena, err, "%s: what it names has changed", name);
-        return lac_printf(arena, err, "%s was %s, is %s", name, short_text(x, arena, err), short_text(y, arena, err));
+            return dele_printf(arena, err, "%s: what it names has changed", name);
+        return dele_printf(arena, err, "%s was %s, is %s", name, short_text(x, arena, err), short_text(y, arena, err));
     }
     return "its settings have changed";
 }
 
 /* ---- what stands? ------------------------------------------------------------------------------------------------ */
 
-static const char *part_path(const study *s, size_t i, lac_err *err)
+static const char *part_path(const study *s, size_t i, dele_err *err)
 {
-    return lac_printf(s->arena, err, "%s.part", s->stage[i].result);
+    return dele_printf(s->arena, err, "%s.part", s->stage[i].result);
 }
 
-static lac_status judge(study *s, size_t i, lac_err *err)
+static dele_status judge(study *s, size_t i, dele_err *err)
 {
     study_stage *stage = &s->stage[i];
     const cJSON *old = field(field(s->record, "stages"), s->plan.stage[i].name);
     const char *word = text_field(old, "state"), *key = text_field(old, "key"), *part = part_path(s, i, err);
-    bool there = lac_path_exists(stage->result), same = key && !strcmp(key, stage->key);
-    if (!part) return LAC_ERR_MEMORY;
+    bool there = dele_path_exists(stage->result), same = key && !strcmp(key, stage->key);
+    if (!part) return DELE_ERR_MEMORY;
     stage->state = STUDY_NEW;
     stage->seconds = NAN;
     if (!old) {
-        if (!there) return LAC_OK;
+        if (!there) return DELE_OK;
         stage->state = STUDY_CHANGED;
         stage->sentence =
-            lac_printf(s->arena, err, "%s exists, and study.json does not say how it was made", stage->result);
+            dele_printf(s->arena, err, "%s exists, and study.json does not say how it was made", stage->result);
         return err->code;
     }
     bool done = word && !strcmp(word, "done"), begun = word && !strcmp(word, "running");
-    if (!same && (done ? there : begun && lac_path_exists(part))) {
+    if (!same && (done ? there : begun && dele_path_exists(part))) {
         stage->state = STUDY_CHANGED;
         stage->sentence =
-            lac_printf(s->arena, err, "%s stands, of other settings: %s", done ? "a result" : "an unfinished result",
+            dele_printf(s->arena, err, "%s stands, of other settings: %s", done ? "a result" : "an unfinished result",
                        difference(field(old, "asked"), stage->asked, s->arena, err));
         return err->code;
     }
-    if (!same) return LAC_OK;
+    if (!same) return DELE_OK;
     const cJSON *seconds = field(old, "seconds");
     if (cJSON_IsNumber(seconds)) stage->seconds = seconds->valuedouble;
     stage->dropped = cJSON_IsTrue(field(old, "dropped"));
@@ -240,7 +240,7 @@ static lac_status judge(study *s, size_t i, lac_err *err)
     else if (!done && there)
         stage->state = STUDY_FAILED; /* a result that is known to be bad: it would come out so again */
     if (stage->state == STUDY_FAILED) stage->sentence = text_field(old, "sentence");
-    return LAC_OK;
+    return DELE_OK;
 }
 
 static bool stands_on(const study *s, size_t later, size_t earlier)
@@ -263,11 +263,11 @@ static void ask_back(study *s)
 
 /* ---- the record -------------------------------------------------------------------------------------------------- */
 
-static lac_status save_times(const study *s, lac_err *err)
+static dele_status save_times(const study *s, dele_err *err)
 {
-    lac_writer out = {0};
-    const char *path = lac_printf(s->arena, err, "%s/times.tsv", s->out);
-    if (!path || lac_writer_open(&out, path, err)) return err->code;
+    dele_writer out = {0};
+    const char *path = dele_printf(s->arena, err, "%s/times.tsv", s->out);
+    if (!path || dele_writer_open(&out, path, err)) return err->code;
     fputs("stage\tstate\tseconds\tcommand\n", out.stream);
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         const study_stage *stage = &s->stage[i];
@@ -275,23 +275,23 @@ static lac_status save_times(const study *s, lac_err *err)
         if (isfinite(stage->seconds)) fprintf(out.stream, "%.1f", stage->seconds);
         fprintf(out.stream, "\t%s\n", stage->line);
     }
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }
 
-static lac_status save(const study *s, lac_err *err)
+static dele_status save(const study *s, dele_err *err)
 {
-    const char *path = lac_printf(s->arena, err, "%s/study.json", s->out);
-    return !path || lac_json_save(path, s->record, err) ? err->code : save_times(s, err);
+    const char *path = dele_printf(s->arena, err, "%s/study.json", s->out);
+    return !path || dele_json_save(path, s->record, err) ? err->code : save_times(s, err);
 }
 
-static lac_status load_record(study *s, lac_err *err)
+static dele_status load_record(study *s, dele_err *err)
 {
-    const char *path = lac_printf(s->arena, err, "%s/study.json", s->out);
-    if (!path) return LAC_ERR_MEMORY;
-    s->record = lac_path_exists(path) ? lac_json_load(path, err) : cJSON_CreateObject();
-    if (!s->record) return lac_fail(err, LAC_ERR_MEMORY, "out of memory");
-    if (!cJSON_IsObject(s->record)) return lac_fail(err, LAC_ERR_FORMAT, "%s is no record of a study", path);
-    put(s->record, "lacuna", cJSON_CreateString(LAC_VERSION));
+    const char *path = dele_printf(s->arena, err, "%s/study.json", s->out);
+    if (!path) return DELE_ERR_MEMORY;
+    s->record = dele_path_exists(path) ? dele_json_load(path, err) : cJSON_CreateObject();
+    if (!s->record) return dele_fail(err, DELE_ERR_MEMORY, "out of memory");
+    if (!cJSON_IsObject(s->record)) return dele_fail(err, DELE_ERR_FORMAT, "%s is no record of a study", path);
+    put(s->record, "deleatur", cJSON_CreateString(DELE_VERSION));
     put(s->record, "program", cJSON_CreateString(s->program));
     put(s->record, "recipe", cJSON_Duplicate(s->plan.json, true));
     put(s->record, "recipe_path", cJSON_CreateString(s->plan.path));
@@ -301,35 +301,35 @@ static lac_status load_record(study *s, lac_err *err)
                               s->plan.var[i].text ? cJSON_CreateString(s->plan.var[i].text) : cJSON_CreateNull());
     put(s->record, "vars", vars);
     part_of(s->record, "stages");
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status take_lock(study *s, lac_err *err)
+static dele_status take_lock(study *s, dele_err *err)
 {
-    const char *path = lac_printf(s->arena, err, "%s/.lock", s->out);
-    if (!path || lac_path_make_dirs(s->out, err)) return err->code;
+    const char *path = dele_printf(s->arena, err, "%s/.lock", s->out);
+    if (!path || dele_path_make_dirs(s->out, err)) return err->code;
     s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (s->lock < 0) return lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
-    if (!flock(s->lock, LOCK_EX | LOCK_NB)) return LAC_OK;
-    return lac_fail(err, LAC_ERR_FILE, "another lacuna run is at work in %s; wait for it, or choose another --out",
+    if (s->lock < 0) return dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
+    if (!flock(s->lock, LOCK_EX | LOCK_NB)) return DELE_OK;
+    return dele_fail(err, DELE_ERR_FILE, "another deleatur run is at work in %s; wait for it, or choose another --out",
                     s->out);
 }
 
-lac_status study_open(study *s, bool report_only, lac_arena *arena, lac_err *err)
+dele_status study_open(study *s, bool report_only, dele_arena *arena, dele_err *err)
 {
     s->arena = arena;
     s->lock = -1;
-    s->stage = LAC_NEW(arena, study_stage, s->plan.n_stages, err);
-    lac_file_sha256(s->program, "/proc/self/exe", NULL);
+    s->stage = DELE_NEW(arena, study_stage, s->plan.n_stages, err);
+    dele_file_sha256(s->program, "/proc/self/exe", NULL);
     if (!s->stage || (!report_only && take_lock(s, err)) || load_record(s, err)) return err->code;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         s->stage[i].recipe = &s->plan.stage[i];
         s->stage[i].wanted = true;
-        s->stage[i].result = lac_printf(arena, err, "%s/%s", s->out, s->plan.stage[i].name);
+        s->stage[i].result = dele_printf(arena, err, "%s/%s", s->out, s->plan.stage[i].name);
         s->stage[i].line = study_command_line(s, i, err);
         if (!s->stage[i].result || !s->stage[i].line || make_key(s, i, err) || judge(s, i, err)) return err->code;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 void study_close(study *s)
@@ -342,17 +342,17 @@ void study_close(study *s)
     s->stage = NULL;
 }
 
-lac_status study_forget(study *s, const bool *which, lac_err *err)
+dele_status study_forget(study *s, const bool *which, dele_err *err)
 {
-    bool *gone = LAC_NEW(s->arena, bool, s->plan.n_stages, err);
-    if (!gone) return LAC_ERR_MEMORY;
+    bool *gone = DELE_NEW(s->arena, bool, s->plan.n_stages, err);
+    if (!gone) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         gone[i] = which[i];
         for (size_t k = 0; k < s->plan.stage[i].n_needs; k++) gone[i] |= gone[s->plan.stage[i].needs[k]];
         if (!gone[i]) continue;
         const char *part = part_path(s, i, err);
         cJSON_DeleteItemFromObjectCaseSensitive(field(s->record, "stages"), s->plan.stage[i].name);
-        if (!part || lac_path_remove(s->stage[i].result, err) || lac_path_remove(part, err)) return err->code;
+        if (!part || dele_path_remove(s->stage[i].result, err) || dele_path_remove(part, err)) return err->code;
         s->stage[i].state = STUDY_NEW;
         s->stage[i].sentence = NULL;
         s->stage[i].seconds = NAN;
@@ -372,7 +372,7 @@ static cJSON *utc_now(void)
     return cJSON_CreateString(text);
 }
 
-static lac_status note(study *s, size_t i, const char *state, lac_err *err)
+static dele_status note(study *s, size_t i, const char *state, dele_err *err)
 {
     study_stage *stage = &s->stage[i];
     cJSON *stages = part_of(s->record, "stages"), *own = part_of(stages, s->plan.stage[i].name);
@@ -381,67 +381,67 @@ static lac_status note(study *s, size_t i, const char *state, lac_err *err)
     put(own, "asked", cJSON_Duplicate(stage->asked, true));
     put(own, "program", cJSON_CreateString(s->program));
     if (!strcmp(state, "running")) put(own, "began", utc_now());
-    put(own, "seconds", lac_json_number(stage->seconds));
+    put(own, "seconds", dele_json_number(stage->seconds));
     put(own, "sentence", stage->sentence ? cJSON_CreateString(stage->sentence) : cJSON_CreateNull());
     put(own, "dropped", cJSON_CreateBool(stage->dropped));
     return save(s, err);
 }
 
 /* The directory above a path, made. */
-static lac_status make_parent(const study *s, const char *path, lac_err *err)
+static dele_status make_parent(const study *s, const char *path, dele_err *err)
 {
     const char *slash = strrchr(path, '/');
-    const char *parent = slash ? lac_strndup(s->arena, path, (size_t)(slash - path), err) : ".";
-    return parent ? lac_path_make_dirs(parent, err) : LAC_ERR_MEMORY;
+    const char *parent = slash ? dele_strndup(s->arena, path, (size_t)(slash - path), err) : ".";
+    return parent ? dele_path_make_dirs(parent, err) : DELE_ERR_MEMORY;
 }
 
 /* Room for what the stage makes; dir: where its files go. */
-static const char *prepare(study *s, size_t i, const char *part, lac_err *err)
+static const char *prepare(study *s, size_t i, const char *part, dele_err *err)
 {
     const study_stage *stage = &s->stage[i];
     const bool own_dir = study_kind_of(stage->recipe) == STUDY_MAKES_DIR;
-    if (lac_path_remove(stage->result, err)) return NULL; /* of an attempt that did not end, or was dropped */
-    if (!own_dir && (lac_path_remove(part, err) || lac_path_make_dirs(part, err))) return NULL;
+    if (dele_path_remove(stage->result, err)) return NULL; /* of an attempt that did not end, or was dropped */
+    if (!own_dir && (dele_path_remove(part, err) || dele_path_make_dirs(part, err))) return NULL;
     if (make_parent(s, stage->result, err)) return NULL;
     return own_dir ? stage->result : part;
 }
 
-static lac_status conclude(study *s, size_t i, const study_end *end, const char *part, lac_err *err)
+static dele_status conclude(study *s, size_t i, const study_end *end, const char *part, dele_err *err)
 {
     study_stage *stage = &s->stage[i];
     const bool own_dir = study_kind_of(stage->recipe) == STUDY_MAKES_DIR;
     stage->state = end->status ? STUDY_FAILED : STUDY_DONE;
     if (!end->status && !own_dir && rename(part, stage->result))
-        return lac_fail(err, LAC_ERR_FILE, "cannot move the result to %s: %s", stage->result, strerror(errno));
-    if (end->status && !own_dir && lac_path_remove(part, err)) return err->code;
-    stage->sentence = end->status ? lac_strdup(s->arena, end->sentence, err) : NULL;
-    if (!end->status && !lac_path_exists(stage->result)) {
+        return dele_fail(err, DELE_ERR_FILE, "cannot move the result to %s: %s", stage->result, strerror(errno));
+    if (end->status && !own_dir && dele_path_remove(part, err)) return err->code;
+    stage->sentence = end->status ? dele_strdup(s->arena, end->sentence, err) : NULL;
+    if (!end->status && !dele_path_exists(stage->result)) {
         stage->state = STUDY_FAILED;
-        stage->sentence = lac_printf(s->arena, err, "lacuna %s ended well, but %s is not there", stage->recipe->command,
+        stage->sentence = dele_printf(s->arena, err, "deleatur %s ended well, but %s is not there", stage->recipe->command,
                                      stage->result);
     }
     if (stage->state == STUDY_FAILED && !stage->sentence) return err->code;
     return note(s, i, stage->state == STUDY_DONE ? "done" : "failed", err);
 }
 
-static lac_status run_stage(study *s, size_t i, lac_err *err)
+static dele_status run_stage(study *s, size_t i, dele_err *err)
 {
     study_stage *stage = &s->stage[i];
     const char *part = part_path(s, i, err), *dir = part ? prepare(s, i, part, err) : NULL;
     const char **command = dir ? study_command(s, i, dir, err) : NULL;
-    const char *log = lac_printf(s->arena, err, "%s/logs/%s.err", s->out, stage->recipe->name);
+    const char *log = dele_printf(s->arena, err, "%s/logs/%s.err", s->out, stage->recipe->name);
     const bool says = study_kind_of(stage->recipe) == STUDY_SAYS;
     const char *said =
-        lac_printf(s->arena, err, says ? "%s/said.txt" : "%s/logs/%s.txt", says ? part : s->out, stage->recipe->name);
+        dele_printf(s->arena, err, says ? "%s/said.txt" : "%s/logs/%s.txt", says ? part : s->out, stage->recipe->name);
     const bool more = stage->state == STUDY_BROKEN;
     study_end end;
     stage->seconds = NAN;
     stage->dropped = false;
     stage->sentence = NULL;
     if (!command || !log || !said || make_parent(s, log, err) || note(s, i, "running", err)) return err->code;
-    const double began = lac_now();
+    const double began = dele_now();
     if (study_child(&end, command, said, log, more, err)) return err->code;
-    stage->seconds = round(10 * (lac_now() - began)) / 10;
+    stage->seconds = round(10 * (dele_now() - began)) / 10;
     return conclude(s, i, &end, part, err);
 }
 
@@ -460,7 +460,7 @@ static void remove_weights(const char *dir)
 }
 
 /* Stages with "keep": false, once all that stands on them is done. */
-static lac_status drop_weights(study *s, lac_err *err)
+static dele_status drop_weights(study *s, dele_err *err)
 {
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         study_stage *stage = &s->stage[i];
@@ -476,7 +476,7 @@ static lac_status drop_weights(study *s, lac_err *err)
         if (note(s, i, "done", err)) return err->code; /* before they go: a result that says it is whole must be */
         remove_weights(stage->result);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The stage that keeps this one from running, or n_stages. */
@@ -493,7 +493,7 @@ static void say_stage(const study *s, size_t i, size_t place, size_t n)
             s->stage[i].state == STUDY_BROKEN ? " (it was interrupted)" : "", s->stage[i].line);
 }
 
-static lac_status sum_up(const study *s, lac_err *err)
+static dele_status sum_up(const study *s, dele_err *err)
 {
     size_t wanted = 0, done = 0, first = s->plan.n_stages;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
@@ -502,9 +502,9 @@ static lac_status sum_up(const study *s, lac_err *err)
         if (s->stage[i].state == STUDY_DONE) done++;
         else if (first == s->plan.n_stages) first = i;
     }
-    if (done == wanted) return LAC_OK;
+    if (done == wanted) return DELE_OK;
     const study_stage *stage = &s->stage[first];
-    return lac_fail(err, LAC_ERR_DATA, "%zu of %zu stages are not done; the first is %s, %s: %s%s", wanted - done,
+    return dele_fail(err, DELE_ERR_DATA, "%zu of %zu stages are not done; the first is %s, %s: %s%s", wanted - done,
                     wanted, stage->recipe->name, study_state_words[stage->state],
                     stage->sentence ? stage->sentence : "it was left out",
                     stage->state == STUDY_CHANGED  ? " (--changed makes such stages anew, with what stands on them; "
@@ -513,7 +513,7 @@ static lac_status sum_up(const study *s, lac_err *err)
                                                    : "");
 }
 
-lac_status study_run(study *s, lac_err *err)
+dele_status study_run(study *s, dele_err *err)
 {
     size_t n = 0, place = 0, standing = 0;
     ask_back(s);
@@ -521,7 +521,7 @@ lac_status study_run(study *s, lac_err *err)
         n += s->stage[i].wanted;
         standing += s->stage[i].wanted && s->stage[i].state == STUDY_DONE;
     }
-    if (!s->quiet && standing) fprintf(stderr, "lacuna: %zu of %zu stages stand in %s\n", standing, n, s->out);
+    if (!s->quiet && standing) fprintf(stderr, "deleatur: %zu of %zu stages stand in %s\n", standing, n, s->out);
     if (save(s, err)) return err->code;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         study_stage *stage = &s->stage[i];
@@ -529,7 +529,7 @@ lac_status study_run(study *s, lac_err *err)
         place++;
         size_t first = stage->state == STUDY_NEW || stage->state == STUDY_BROKEN ? hindrance(s, i) : s->plan.n_stages;
         if (first < s->plan.n_stages) {
-            stage->sentence = lac_printf(s->arena, err, "it stands on %s, which is %s", s->plan.stage[first].name,
+            stage->sentence = dele_printf(s->arena, err, "it stands on %s, which is %s", s->plan.stage[first].name,
                                          study_state_words[s->stage[first].state]);
             stage->state = STUDY_WAITING;
         } else if (stage->state == STUDY_NEW || stage->state == STUDY_BROKEN) {
@@ -537,7 +537,7 @@ lac_status study_run(study *s, lac_err *err)
             if (run_stage(s, i, err) || drop_weights(s, err)) return err->code;
         }
         if (stage->state != STUDY_DONE && stage->state != STUDY_WAITING)
-            fprintf(stderr, "lacuna: stage %s %s: %s\n", s->plan.stage[i].name, study_state_words[stage->state],
+            fprintf(stderr, "deleatur: stage %s %s: %s\n", s->plan.stage[i].name, study_state_words[stage->state],
                     stage->sentence ? stage->sentence : "");
     }
     return save(s, err) ? err->code : sum_up(s, err);

@@ -7,8 +7,8 @@
  * the files that they name, and the keys of the stages that they refer to.  Paths do not count, so that a study may be
  * moved.  Each stage runs as a process of its own, the same program: what kills it is one stage's failure, and what
  * kills the study kills it as well (its own .part is what the next run goes on behind). */
-#ifndef LAC_STUDY_H
-#define LAC_STUDY_H
+#ifndef DELE_STUDY_H
+#define DELE_STUDY_H
 
 #include "experiments/recipe.h"
 
@@ -43,18 +43,18 @@ typedef struct {
     cJSON *record;                 /* study.json */
     char program[65];              /* sha256 of this program */
     int lock;                      /* file descriptor; -1: none */
-    lac_arena *arena;
+    dele_arena *arena;
 } study;
 
 /* The words of a stage's command line, NULL at the end; dir is where its own result is written (result, or
  * result.part). */
-const char **study_command(const study *s, size_t which, const char *dir, lac_err *err);
+const char **study_command(const study *s, size_t which, const char *dir, dele_err *err);
 
 /* Refuses an option that a stage's command does not have, and too many or too few words, before anything runs. */
-lac_status study_check_commands(const study *s, lac_err *err);
+dele_status study_check_commands(const study *s, dele_err *err);
 
 /* A line that can be pasted into a shell, in the arena. */
-const char *study_command_line(const study *s, size_t which, lac_err *err);
+const char *study_command_line(const study *s, size_t which, dele_err *err);
 
 /* How a stage's result comes about.  A directory of the command's own; or a directory made for it, into which the files
  * named by its options go, or what it prints (said.txt). */
@@ -67,19 +67,19 @@ typedef struct {
     int status;
     char sentence[768];
 } study_end;
-lac_status study_child(study_end *end, const char *const *command, const char *said, const char *log, bool more,
-                       lac_err *err);
+dele_status study_child(study_end *end, const char *const *command, const char *said, const char *log, bool more,
+                       dele_err *err);
 
 /* Looks at what stands.  Takes the directory for itself: another run in it is refused.  plan, out, threads and quiet
  * are set beforehand; report_only neither locks nor makes anything. */
-lac_status study_open(study *s, bool report_only, lac_arena *arena, lac_err *err);
+dele_status study_open(study *s, bool report_only, dele_arena *arena, dele_err *err);
 
 /* Removes results, with those that stand on them. */
-lac_status study_forget(study *s, const bool *which, lac_err *err);
+dele_status study_forget(study *s, const bool *which, dele_err *err);
 
 /* Runs what is wanted and does not stand.  One that fails is recorded, and what does not stand on it goes on; the error
  * says how many are not done. */
-lac_status study_run(study *s, lac_err *err);
+dele_status study_run(study *s, dele_err *err);
 
 void study_close(study *s);
 

@@ -60,33 +60,33 @@ typedef struct {
     const study *s;
     const recipe_stage *self;
     const char *dir; /* of self's result */
-    lac_err *err;
+    dele_err *err;
 } places;
 
 static const char *place_of(const char *name, void *context)
 {
     const places *p = context;
-    return !strcmp(name, p->self->name) ? p->dir : lac_printf(p->s->arena, p->err, "%s/%s", p->s->out, name);
+    return !strcmp(name, p->self->name) ? p->dir : dele_printf(p->s->arena, p->err, "%s/%s", p->s->out, name);
 }
 
-const char **study_command(const study *s, size_t which, const char *dir, lac_err *err)
+const char **study_command(const study *s, size_t which, const char *dir, dele_err *err)
 {
     const recipe_stage *r = &s->plan.stage[which];
-    lac_arena *arena = s->arena;
+    dele_arena *arena = s->arena;
     places p = {.s = s, .self = r, .dir = dir, .err = err};
-    const char **word = LAC_NEW(arena, const char *, r->n_arguments + 2 * r->n_options + 10, err);
+    const char **word = DELE_NEW(arena, const char *, r->n_arguments + 2 * r->n_options + 10, err);
     size_t n = 0;
     if (!word) return NULL;
-    word[n++] = "lacuna";
+    word[n++] = "deleatur";
     word[n++] = r->command;
     for (size_t i = 0; i < r->n_arguments; i++)
         if (!(word[n++] = recipe_render(r->argument[i], place_of, &p, arena, err))) return NULL;
     for (size_t i = 0; i < r->n_options; i++) {
         const recipe_option *o = &r->option[i];
-        if (!(word[n++] = lac_printf(arena, err, o->off ? "--no-%s" : "--%s", o->name))) return NULL;
+        if (!(word[n++] = dele_printf(arena, err, o->off ? "--no-%s" : "--%s", o->name))) return NULL;
         if (o->text && !(word[n++] = recipe_render(o->text, place_of, &p, arena, err))) return NULL;
     }
-    const char *file = file_of(r->command), *out = file ? lac_printf(arena, err, "%s/%s", dir, file) : dir;
+    const char *file = file_of(r->command), *out = file ? dele_printf(arena, err, "%s/%s", dir, file) : dir;
     if (!out) return NULL;
     if (study_kind_of(r) != STUDY_SAYS && !has_option(r, "out")) {
         word[n++] = "--out";
@@ -138,19 +138,19 @@ static void print_line(FILE *to, const char *const *word, study_kind kind, const
     }
 }
 
-const char *study_command_line(const study *s, size_t which, lac_err *err)
+const char *study_command_line(const study *s, size_t which, dele_err *err)
 {
     const recipe_stage *r = &s->plan.stage[which];
-    const char *dir = lac_printf(s->arena, err, "%s/%s", s->out, r->name), *line = NULL;
+    const char *dir = dele_printf(s->arena, err, "%s/%s", s->out, r->name), *line = NULL;
     const char **word = dir ? study_command(s, which, dir, err) : NULL;
     char *text = NULL;
     size_t n = 0;
     FILE *to = word ? open_memstream(&text, &n) : NULL;
-    if (word && !to) lac_fail(err, LAC_ERR_MEMORY, "out of memory");
+    if (word && !to) dele_fail(err, DELE_ERR_MEMORY, "out of memory");
     if (to) {
         print_line(to, word, study_kind_of(r), dir);
-        if (fclose(to)) lac_fail(err, LAC_ERR_MEMORY, "out of memory");
-        else line = lac_strdup(s->arena, text, err);
+        if (fclose(to)) dele_fail(err, DELE_ERR_MEMORY, "out of memory");
+        else line = dele_strdup(s->arena, text, err);
     }
     free(text);
     return line;
@@ -171,14 +171,14 @@ static void become(const char *const *command, pid_t parent, int said, int compl
     dup2(said, 1);
     dup2(complaints, 2);
     execv("/proc/self/exe", (char *const *)(uintptr_t)command);
-    execvp(command[0], (char *const *)(uintptr_t)command); /* a system without /proc: the lacuna on the path */
+    execvp(command[0], (char *const *)(uintptr_t)command); /* a system without /proc: the deleatur on the path */
     _exit(127);
 }
 
-/* The last line that begins "lacuna: " is what a command complains of.  line collects what is not complete yet. */
+/* The last line that begins "deleatur: " is what a command complains of.  line collects what is not complete yet. */
 static void listen_for_sentence(study_end *end, char *line, size_t size, const char *heard, size_t n)
 {
-    static const char mark[] = "lacuna: ";
+    static const char mark[] = "deleatur: ";
     size_t used = strlen(line);
     for (size_t i = 0; i < n; i++) {
         if (heard[i] != '\n' && heard[i] != '\r') {
@@ -208,15 +208,15 @@ static void pass_through(study_end *end, int from, FILE *log)
     }
 }
 
-lac_status study_child(study_end *end, const char *const *command, const char *said, const char *log, bool more,
-                       lac_err *err)
+dele_status study_child(study_end *end, const char *const *command, const char *said, const char *log, bool more,
+                       dele_err *err)
 {
     int words[2], status = 0;
     *end = (study_end){.status = 0};
     FILE *out = fopen(said, "wbe"), *notes = log ? fopen(log, more ? "abe" : "wbe") : NULL;
     bool ready = out && (notes || !log) && !pipe(words);
     if (!ready) {
-        lac_fail(err, LAC_ERR_FILE, "cannot begin %s (%s): %s", command[1], out && log ? log : said, strerror(errno));
+        dele_fail(err, DELE_ERR_FILE, "cannot begin %s (%s): %s", command[1], out && log ? log : said, strerror(errno));
         if (out) fclose(out);
         if (notes) fclose(notes);
         return err->code;
@@ -227,7 +227,7 @@ lac_status study_child(study_end *end, const char *const *command, const char *s
     pid_t parent = getpid(), child = fork();
     if (child == 0) become(command, parent, fileno(out), words[1]);
     close(words[1]);
-    if (child < 0) lac_fail(err, LAC_ERR_FILE, "cannot begin %s: %s", command[1], strerror(errno));
+    if (child < 0) dele_fail(err, DELE_ERR_FILE, "cannot begin %s: %s", command[1], strerror(errno));
     else pass_through(end, words[0], notes);
     close(words[0]);
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
@@ -237,7 +237,7 @@ lac_status study_child(study_end *end, const char *const *command, const char *s
                  strsignal(end->status - 128), end->status == 137 ? "; was the memory not enough?" : "");
     else if (end->status && !*end->sentence)
         snprintf(end->sentence, sizeof end->sentence, "ended with status %d and without a word", end->status);
-    if (fclose(out)) lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", said, strerror(errno));
+    if (fclose(out)) dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", said, strerror(errno));
     if (notes) fclose(notes);
     return err->code;
 }
@@ -245,16 +245,16 @@ lac_status study_child(study_end *end, const char *const *command, const char *s
 /* ---- are the options there? -------------------------------------------------------------------------------------- */
 
 /* The command's own table of options, asked with the very words of the stage (some change what a command takes). */
-static cJSON *ask_for_options(const study *s, size_t which, lac_err *err)
+static cJSON *ask_for_options(const study *s, size_t which, dele_err *err)
 {
-    char path[] = "/tmp/lacuna-options-XXXXXX";
+    char path[] = "/tmp/deleatur-options-XXXXXX";
     study_end end;
     const char **word = study_command(s, which, "OUT", err);
     int file = word ? mkstemp(path) : -1;
     cJSON *json = NULL;
     size_t n = 0;
     if (file < 0) {
-        lac_fail(err, LAC_ERR_FILE, "cannot make a file in /tmp: %s", strerror(errno));
+        dele_fail(err, DELE_ERR_FILE, "cannot make a file in /tmp: %s", strerror(errno));
         return NULL;
     }
     close(file);
@@ -262,14 +262,14 @@ static cJSON *ask_for_options(const study *s, size_t which, lac_err *err)
     word[n++] = "--json";
     word[n] = "--help";
     if (!study_child(&end, word, path, NULL, false, err)) {
-        if (end.status) lac_fail(err, LAC_ERR_DATA, "%s", end.sentence);
-        else json = lac_json_load(path, err);
+        if (end.status) dele_fail(err, DELE_ERR_DATA, "%s", end.sentence);
+        else json = dele_json_load(path, err);
     }
     unlink(path);
     return json;
 }
 
-static lac_status check_options(const study *s, const recipe_stage *r, const cJSON *known, lac_err *err)
+static dele_status check_options(const study *s, const recipe_stage *r, const cJSON *known, dele_err *err)
 {
     static const char *const everyones[] = {"config", "threads", "quiet"};
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(known, "options"), *item;
@@ -284,16 +284,16 @@ static lac_status check_options(const study *s, const recipe_stage *r, const cJS
         size_t k = 0;
         while (k < n && strcmp(names[k], name)) k++;
         if (k < n) continue;
-        const char *near = lac_nearest(name, names, n);
-        return lac_fail(err, LAC_ERR_DATA, "lacuna %s has no option \"%s\"%s%s%s", r->command, name,
+        const char *near = dele_nearest(name, names, n);
+        return dele_fail(err, DELE_ERR_DATA, "deleatur %s has no option \"%s\"%s%s%s", r->command, name,
                         near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     if (cJSON_IsNumber(words) && (size_t)words->valueint != r->n_arguments)
-        return lac_fail(err, LAC_ERR_DATA,
-                        "lacuna %s takes %d words before its options, not %zu (\"model\", or \"arguments\")",
+        return dele_fail(err, DELE_ERR_DATA,
+                        "deleatur %s takes %d words before its options, not %zu (\"model\", or \"arguments\")",
                         r->command, words->valueint, r->n_arguments);
-    if (!has_option(r, "out") || names_own_file(r)) return LAC_OK;
-    return lac_fail(err, LAC_ERR_DATA,
+    if (!has_option(r, "out") || names_own_file(r)) return DELE_OK;
+    return dele_fail(err, DELE_ERR_DATA,
                     "it has an option \"out\"; results go to %s/%s by themselves, or into a file @%s/...", s->out,
                     r->name, r->base);
 }
@@ -309,11 +309,11 @@ static bool same_shape(const recipe_stage *a, const recipe_stage *b)
     return true;
 }
 
-lac_status study_check_commands(const study *s, lac_err *err)
+dele_status study_check_commands(const study *s, dele_err *err)
 {
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         const recipe_stage *r = &s->plan.stage[i];
-        lac_err inner = {0};
+        dele_err inner = {0};
         bool asked = false;
         for (size_t k = 0; k < i && !asked; k++) asked = same_shape(&s->plan.stage[k], r);
         if (asked) continue;
@@ -321,7 +321,7 @@ lac_status study_check_commands(const study *s, lac_err *err)
         if (known) check_options(s, r, known, &inner);
         cJSON_Delete(known);
         if (inner.code)
-            return lac_fail(err, inner.code, "%s: stage \"%s\": %s", s->plan.path, r->name, inner.msg);
+            return dele_fail(err, inner.code, "%s: stage \"%s\": %s", s->plan.path, r->name, inner.msg);
     }
-    return LAC_OK;
+    return DELE_OK;
 }

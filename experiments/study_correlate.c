@@ -53,38 +53,38 @@ static double rho_of(const size_t *index, size_t n, const void *data)
             r->x[m] = r->effect[k];
             r->y[m] = r->score[k];
         }
-    double rho = lac_spearman(r->x, r->y, m, r->work);
+    double rho = dele_spearman(r->x, r->y, m, r->work);
     return isnan(rho) ? 0 : rho;
 }
 
-lac_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first,
-                                  size_t n, int width, lac_err *err)
+dele_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first,
+                                  size_t n, int width, dele_err *err)
 {
     enum { RESAMPLES = 2000 };
-    lac_arena arena = {0};
-    lac_rng rng;
-    size_t *begin = LAC_NEW(&arena, size_t, n + 1, err), runs = 0, longest = 0;
-    double *work = LAC_NEW(&arena, double, 2 * n, err);
+    dele_arena arena = {0};
+    dele_rng rng;
+    size_t *begin = DELE_NEW(&arena, size_t, n + 1, err), runs = 0, longest = 0;
+    double *work = DELE_NEW(&arena, double, 2 * n, err);
     c->n = n;
     c->rho = (double)NAN;
-    c->interval = (lac_interval){(double)NAN, (double)NAN};
+    c->interval = (dele_interval){(double)NAN, (double)NAN};
     if (begin && work) {
         for (size_t i = 0; i < n; i++)
             if (!runs || first[i] >= first[begin[runs - 1]] + width) begin[runs++] = i;
         begin[runs] = n;
         for (size_t i = 0; i < runs; i++)
             if (begin[i + 1] - begin[i] > longest) longest = begin[i + 1] - begin[i];
-        c->rho = lac_spearman(effect, score, n, work);
+        c->rho = dele_spearman(effect, score, n, work);
     }
     c->apart = runs;
     if (runs >= 4 && isfinite(c->rho)) {
         const size_t most = runs * longest;
-        resampled r = {.effect = effect, .score = score, .begin = begin, .x = LAC_NEW(&arena, double, most, err),
-                       .y = LAC_NEW(&arena, double, most, err), .work = LAC_NEW(&arena, double, 2 * most, err)};
-        lac_rng_seed(&rng, 1);
-        if (r.x && r.y && r.work) lac_bootstrap(&c->interval, rho_of, &r, runs, 0.95, RESAMPLES, &rng, err);
+        resampled r = {.effect = effect, .score = score, .begin = begin, .x = DELE_NEW(&arena, double, most, err),
+                       .y = DELE_NEW(&arena, double, most, err), .work = DELE_NEW(&arena, double, 2 * most, err)};
+        dele_rng_seed(&rng, 1);
+        if (r.x && r.y && r.work) dele_bootstrap(&c->interval, rho_of, &r, runs, 0.95, RESAMPLES, &rng, err);
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return err->code;
 }
 
@@ -122,10 +122,10 @@ typedef struct {
 } traced;
 
 /* Effects of a chart in a trace's layers.tsv; n_layers stays 0 where the chart is not there. */
-static lac_status read_traced(traced *effects, const char *path, const char *chart, lac_arena *arena, lac_err *err)
+static dele_status read_traced(traced *effects, const char *path, const char *chart, dele_arena *arena, dele_err *err)
 {
     int column[2 + PLACES] = {-1};
-    char *rest = lac_file_read(path, arena, NULL, err);
+    char *rest = dele_file_read(path, arena, NULL, err);
     for (char *line; rest && (line = strsep(&rest, "\n"));) {
         char *word[32] = {0}, *cursor = line;
         if (!*line || *line == '#') continue;
@@ -136,7 +136,7 @@ static lac_status read_traced(traced *effects, const char *path, const char *cha
                 column[w] = -1;
                 for (int k = 0; k < 32 && word[k]; k++)
                     if (!strcmp(word[k], wanted)) column[w] = k;
-                if (column[w] < 0) return LAC_OK;
+                if (column[w] < 0) return DELE_OK;
             }
             continue;
         }
@@ -189,14 +189,14 @@ typedef struct {
     size_t n_values;
 } correlating;
 
-static lac_status correlate_rows(study_correlation *c, const correlating *how, size_t column, lac_err *err)
+static dele_status correlate_rows(study_correlation *c, const correlating *how, size_t column, dele_err *err)
 {
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     const study_table *table = how->table;
-    study_window *w = LAC_NEW(how->s->arena, study_window, table->n_rows, err);
-    double *effect = LAC_NEW(&arena, double, table->n_rows, err), *score = LAC_NEW(&arena, double, table->n_rows, err);
-    int *first = LAC_NEW(&arena, int, table->n_rows, err);
-    bool *chosen = LAC_NEW(&arena, bool, (size_t)how->n_layers, err);
+    study_window *w = DELE_NEW(how->s->arena, study_window, table->n_rows, err);
+    double *effect = DELE_NEW(&arena, double, table->n_rows, err), *score = DELE_NEW(&arena, double, table->n_rows, err);
+    int *first = DELE_NEW(&arena, int, table->n_rows, err);
+    bool *chosen = DELE_NEW(&arena, bool, (size_t)how->n_layers, err);
     size_t n = 0;
     for (size_t i = 0; i < table->n_rows && w && effect && score && first && chosen; i++) {
         const study_row *row = &table->row[i];
@@ -222,11 +222,11 @@ static lac_status correlate_rows(study_correlation *c, const correlating *how, s
     }
     c->window = w;
     if (!err->code) study_rank_correlation(c, effect, score, first, n, how->width ? how->width : 1, err);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return err->code;
 }
 
-static const char *trace_of(const study *s, const char *text, lac_err *err)
+static const char *trace_of(const study *s, const char *text, dele_err *err)
 {
     recipe_ref ref;
     if (recipe_ref_parse(&ref, text, s->arena, err)) return NULL;
@@ -236,8 +236,8 @@ static const char *trace_of(const study *s, const char *text, lac_err *err)
 }
 
 /* One score against the effects at some tokens: a line for each value of "by". */
-static lac_status correlate_lines(study_correlations *c, const correlating *how, const char *score, const char *tokens,
-                                  lac_err *err)
+static dele_status correlate_lines(study_correlations *c, const correlating *how, const char *score, const char *tokens,
+                                  dele_err *err)
 {
     const size_t column = study_column_find(how->table, score), lines = how->n_values ? how->n_values : 1;
     for (size_t i = 0; i < lines && column < how->table->n_columns; i++) {
@@ -246,39 +246,39 @@ static lac_status correlate_lines(study_correlations *c, const correlating *how,
         if (correlate_rows(line, how, column, err)) return err->code;
         c->n += line->n > 0;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status study_correlate(study_correlations *c, const study_table *table, const study *s, lac_err *err)
+dele_status study_correlate(study_correlations *c, const study_table *table, const study *s, dele_err *err)
 {
     const cJSON *json = field(s->plan.json, "correlate"), *scores = field(json, "scores"), *title;
     const cJSON *tokens = field(json, "tokens");
     *c = (study_correlations){.chart = text_field(json, "chart") ? text_field(json, "chart") : "mlp",
                               .axis = text_field(json, "axis")};
     if (!json || !(c->trace = trace_of(s, text_field(json, "trace"), err))) return err->code;
-    traced *effects = LAC_NEW(s->arena, traced, 1, err);
-    double *effect = LAC_NEW(s->arena, double, MOST_LAYERS, err);
-    const char **values = LAC_NEW(s->arena, const char *, table->n_rows + 1, err);
-    const char *path = lac_printf(s->arena, err, "%s/layers.tsv", c->trace);
+    traced *effects = DELE_NEW(s->arena, traced, 1, err);
+    double *effect = DELE_NEW(s->arena, double, MOST_LAYERS, err);
+    const char **values = DELE_NEW(s->arena, const char *, table->n_rows + 1, err);
+    const char *path = dele_printf(s->arena, err, "%s/layers.tsv", c->trace);
     if (!effects || !effect || !values || !path || read_traced(effects, path, c->chart, s->arena, err)) return err->code;
     if (!effects->n_layers)
-        return lac_fail(err, LAC_ERR_DATA, "%s has no chart \"%s\" for \"correlate\"", path, c->chart);
+        return dele_fail(err, DELE_ERR_DATA, "%s has no chart \"%s\" for \"correlate\"", path, c->chart);
     correlating how = {.table = table, .s = s, .effect = effect, .n_layers = effects->n_layers,
                        .width = field(json, "width") ? field(json, "width")->valueint : 0,
                        .axis = study_axis_find(table, c->axis), .by = study_axis_find(table, text_field(json, "by")),
                        .values = values};
-    if (how.axis == table->n_axes) return LAC_OK;
+    if (how.axis == table->n_axes) return DELE_OK;
     how.n_values = study_values_on(values, table, how.by);
     const size_t n_tokens = tokens ? (size_t)cJSON_GetArraySize(tokens) : 1;
     const size_t most = (how.n_values ? how.n_values : 1) * n_tokens * (size_t)cJSON_GetArraySize(scores);
-    if (!(c->line = LAC_NEW(s->arena, study_correlation, most, err))) return err->code;
+    if (!(c->line = DELE_NEW(s->arena, study_correlation, most, err))) return err->code;
     cJSON_ArrayForEach(title, scores)
         for (size_t t = 0; t < n_tokens; t++) {
             const char *text = tokens ? cJSON_GetArrayItem(tokens, (int)t)->valuestring : places[0].name;
             add_up(effect, effects, text);
             if (correlate_lines(c, &how, title->valuestring, text, err)) return err->code;
         }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
@@ -304,11 +304,11 @@ static void put_windows(FILE *to, const study_correlation *c, const char *name, 
 
 /* The table that plots/windows.gp draws: a panel a score, in it what was traced at each of the tokens, lines 0, -1, ...,
  * and a line for each value of "by", 1, 2, ... */
-static lac_status save_windows(const study *s, const study_correlations *c, const char *dir, lac_err *err)
+static dele_status save_windows(const study *s, const study_correlations *c, const char *dir, dele_err *err)
 {
-    lac_writer out = {0};
-    const char *path = lac_printf(s->arena, err, "%s/windows.tsv", dir);
-    if (!path || lac_writer_open(&out, path, err)) return err->code;
+    dele_writer out = {0};
+    const char *path = dele_printf(s->arena, err, "%s/windows.tsv", dir);
+    if (!path || dele_writer_open(&out, path, err)) return err->code;
     fprintf(out.stream, "# plot windows.gp\n# chart %s\n", c->chart);
     int panel = 0, traced_line = 0, line = 0;
     for (size_t i = 0; i < c->n; i++)
@@ -320,15 +320,15 @@ static lac_status save_windows(const study *s, const study_correlations *c, cons
         if (is_new_tokens(c, i)) put_windows(out.stream, at, at->tokens, panel, traced_line--);
         if (traced_line == -1) put_windows(out.stream, at, at->by ? at->by : "trained", panel, ++line);
     }
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }
 
-lac_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, lac_err *err)
+dele_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, dele_err *err)
 {
     if (!c->n || save_windows(s, c, dir, err)) return err->code;
-    lac_writer out = {0};
-    const char *path = lac_printf(s->arena, err, "%s/correlation.tsv", dir);
-    if (!path || lac_writer_open(&out, path, err)) return err->code;
+    dele_writer out = {0};
+    const char *path = dele_printf(s->arena, err, "%s/correlation.tsv", dir);
+    if (!path || dele_writer_open(&out, path, err)) return err->code;
     fprintf(out.stream,
             "# Spearman's rho between the mean traced effect of a window's layers (chart %s of %s, at these tokens) "
             "and a score; interval: 95 %%, bootstrap over runs of windows that share layers\n"
@@ -343,5 +343,5 @@ lac_status study_save_correlations(const study *s, const study_correlations *c, 
         study_put_number(out.stream, line->interval.high);
         fputc('\n', out.stream);
     }
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }

@@ -18,7 +18,7 @@ const char *page_text_field(const cJSON *object, const char *name)
 void page_element(FILE *to, const char *name, const char *attributes, const char *text)
 {
     fprintf(to, "<%s%s%s>", name, *attributes ? " " : "", attributes);
-    lac_html_text(to, text);
+    dele_html_text(to, text);
     fprintf(to, "</%s>", name);
 }
 
@@ -38,10 +38,10 @@ void page_duration(FILE *to, double seconds)
 
 void page_picture(FILE *to, const char *path, const char *shows, const char *caption)
 {
-    lac_err ignored = {0};
-    if (!path || !lac_path_exists(path)) return;
+    dele_err ignored = {0};
+    if (!path || !dele_path_exists(path)) return;
     fputs("<figure class=\"picture\">", to);
-    lac_html_picture(to, path, shows, &ignored);
+    dele_html_picture(to, path, shows, &ignored);
     if (caption) page_element(to, "figcaption", "", caption);
     fputs("</figure>\n", to);
 }
@@ -49,9 +49,9 @@ void page_picture(FILE *to, const char *path, const char *shows, const char *cap
 /* A file's text, bounded; NULL where it is not there. */
 char *page_read(const study_page *p, const char *path, size_t most, bool *cut)
 {
-    lac_err ignored = {0};
+    dele_err ignored = {0};
     size_t n = 0;
-    char *text = lac_path_exists(path) ? lac_file_read(path, p->s->arena, &n, &ignored) : NULL;
+    char *text = dele_path_exists(path) ? dele_file_read(path, p->s->arena, &n, &ignored) : NULL;
     *cut = text && n > most;
     if (*cut) {
         while (most && ((unsigned char)text[most] & 0xc0) == 0x80) most--; /* not within a character */

@@ -1,7 +1,7 @@
 /* Inside of study_report.c: the page while it is written, the pieces of its sections, and the sections that show what
  * stages have left (study_sections.c). */
-#ifndef LAC_STUDY_PAGE_H
-#define LAC_STUDY_PAGE_H
+#ifndef DELE_STUDY_PAGE_H
+#define DELE_STUDY_PAGE_H
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
  * (study_sections.c).
  *
  * Nothing on it is computed here but what the recipe asks for (study_scores.h): it shows what stages have left.  All
- * text goes through lac_html_text; pictures stand in the page as data. */
+ * text goes through dele_html_text; pictures stand in the page as data. */
 #include "experiments/study_report.h"
 
 #include <math.h>
@@ -75,7 +75,7 @@ static void put_table(FILE *to, const study_page *p)
     for (size_t c = 0; c < table->n_columns; c++) {
         double n = common_n(table, c);
         fputs("<th class=\"n\">", to);
-        lac_html_text(to, table->column[c].title);
+        dele_html_text(to, table->column[c].title);
         if (isfinite(n)) fprintf(to, "<br><small>n %.0f</small>", n);
         fputs("</th>", to);
     }
@@ -94,10 +94,10 @@ static void put_table(FILE *to, const study_page *p)
 
 static void put_pareto(FILE *to, const study_page *p)
 {
-    lac_err ignored = {0};
+    dele_err ignored = {0};
     const cJSON *json = page_field(p->s->plan.json, "pareto");
-    const char *path = lac_printf(p->s->arena, &ignored, "%s/pareto.svg", p->dir);
-    if (!json || !path || !lac_path_exists(path)) return;
+    const char *path = dele_printf(p->s->arena, &ignored, "%s/pareto.svg", p->dir);
+    if (!json || !path || !dele_path_exists(path)) return;
     fputs("<section id=\"pareto\"><h2>The trade-off</h2>\n", to);
     put_about(to, page_field(json, "about"));
     page_picture(to, path, "what each setting gave on two scores",
@@ -131,8 +131,8 @@ static void put_correlations(FILE *to, const study_page *p)
         fprintf(to, "<td class=\"n\">%zu</td><td class=\"n\">%zu</td></tr>\n", line->n, line->apart);
     }
     fputs("</table>\n", to);
-    lac_err ignored = {0};
-    page_picture(to, lac_printf(p->s->arena, &ignored, "%s/windows.svg", p->dir),
+    dele_err ignored = {0};
+    page_picture(to, dele_printf(p->s->arena, &ignored, "%s/windows.svg", p->dir),
                  "what was traced in each window of layers, and what training it gave",
                  "Each window at its middle: grey, what tracing saw there (scale on the right); colours, the score after it was "
                  "trained.");
@@ -199,7 +199,7 @@ static void put_item_name(FILE *to, const cJSON *line)
         char *printed = skip || cJSON_IsString(item) ? NULL : cJSON_PrintUnformatted(item);
         if (!skip) {
             fputs(any ? " · " : "", to);
-            lac_html_text(to, printed ? printed : item->valuestring ? item->valuestring : "");
+            dele_html_text(to, printed ? printed : item->valuestring ? item->valuestring : "");
             any = true;
         }
         cJSON_free(printed);
@@ -209,11 +209,11 @@ static void put_item_name(FILE *to, const cJSON *line)
 
 static void put_flips(FILE *to, const char *path, size_t most)
 {
-    lac_err ignored = {0};
-    lac_records r = {0};
+    dele_err ignored = {0};
+    dele_records r = {0};
     size_t n = 0;
-    if (!most || lac_records_open(&r, path, &ignored)) return;
-    for (const cJSON *line; (line = lac_records_next(&r, &ignored)) && n < most; n++) {
+    if (!most || dele_records_open(&r, path, &ignored)) return;
+    for (const cJSON *line; (line = dele_records_next(&r, &ignored)) && n < most; n++) {
         if (!n)
             fputs("<div "
                   "class=\"wide\"><table>\n<tr><th>item</th><th>turned</th><th>before</th><th>after</th><th>answer</"
@@ -227,7 +227,7 @@ static void put_flips(FILE *to, const char *path, size_t most)
         value_cell(to, page_field(line, "answer"));
         fputs("</tr>\n", to);
     }
-    lac_records_close(&r);
+    dele_records_close(&r);
     if (n) fputs("</table></div>\n", to);
     else fputs("<p>No item turned.</p>\n", to);
 }
@@ -239,22 +239,22 @@ typedef struct {
 static void put_pair(FILE *to, const study_page *p, pairs *so_far, size_t before, size_t after, size_t items)
 {
     const study *s = p->s;
-    lac_arena arena = {0};
-    lac_err err = {0};
+    dele_arena arena = {0};
+    dele_err err = {0};
     compared result;
     if (!so_far->n++) fputs("<section id=\"items\"><h2>What turned</h2>\n", to);
     if (so_far->shown == MOST_PAIRS) return;
     so_far->shown++;
-    const char *flips = lac_printf(&arena, &err, "%s/flips_%zu.jsonl", p->dir, so_far->shown);
+    const char *flips = dele_printf(&arena, &err, "%s/flips_%zu.jsonl", p->dir, so_far->shown);
     fputs("<h3>", to);
-    lac_html_text(to, s->plan.stage[before].name);
+    dele_html_text(to, s->plan.stage[before].name);
     fputs(" → ", to);
-    lac_html_text(to, s->plan.stage[after].name);
+    dele_html_text(to, s->plan.stage[after].name);
     fputs("</h3>\n", to);
     bool has_items =
         flips && !compare_results(&result, s->stage[before].result, s->stage[after].result, false, flips, &arena, &err);
     if (!has_items && flips) { /* a suite without right and wrong answers has no items to turn */
-        err = (lac_err){0};
+        err = (dele_err){0};
         compare_results(&result, s->stage[before].result, s->stage[after].result, false, NULL, &arena, &err);
     }
     if (err.code) {
@@ -267,7 +267,7 @@ static void put_pair(FILE *to, const study_page *p, pairs *so_far, size_t before
                     items, so_far->shown);
         }
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 /* Axes that both have, and neither reference fixes, must agree. */
@@ -284,7 +284,7 @@ static bool belong_together(const recipe_ref ref[2], const recipe_stage *before,
     return true;
 }
 
-static lac_status put_compare(FILE *to, const study_page *p, lac_err *err)
+static dele_status put_compare(FILE *to, const study_page *p, dele_err *err)
 {
     const study *s = p->s;
     const cJSON *json;
@@ -308,7 +308,7 @@ static lac_status put_compare(FILE *to, const study_page *p, lac_err *err)
                 "<p class=\"soft\">%zu pairs in all; the first %zu are shown, and the table above has the rest.</p>\n",
                 so_far.n, so_far.shown);
     if (so_far.n) fputs("</section>\n", to);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- what was run ------------------------------------------------------------------------------------------------ */
@@ -367,14 +367,14 @@ static void put_inputs(FILE *to, const study_page *p)
  * manifests. */
 static cJSON *how_made(const study_page *p)
 {
-    static const char *const places[] = {"manifest.json", "lacuna/manifest.json"};
+    static const char *const places[] = {"manifest.json", "deleatur/manifest.json"};
     cJSON *made = cJSON_CreateObject();
     for (size_t i = 0; i < p->s->plan.n_stages; i++)
         for (size_t k = 0; k < 2 && p->s->stage[i].state == STUDY_DONE; k++) {
-            lac_err ignored = {0};
+            dele_err ignored = {0};
             char words[300];
-            const char *path = lac_printf(p->s->arena, &ignored, "%s/%s", p->s->stage[i].result, places[k]);
-            cJSON *manifest = path && lac_path_exists(path) ? lac_json_load(path, &ignored) : NULL;
+            const char *path = dele_printf(p->s->arena, &ignored, "%s/%s", p->s->stage[i].result, places[k]);
+            cJSON *manifest = path && dele_path_exists(path) ? dele_json_load(path, &ignored) : NULL;
             const double threads = cJSON_GetNumberValue(page_field(manifest, "threads"));
             const char *cpu = page_text_field(manifest, "cpu");
             snprintf(words, sizeof words, "%.0f thread%s%s%.200s", threads, threads == 1 ? "" : "s", cpu ? ", " : "",
@@ -402,7 +402,7 @@ static void put_how_made(FILE *to, const cJSON *made)
     cJSON_ArrayForEach(one, made)
     {
         if (one != made->child) fputs("; ", to);
-        lac_html_text(to, one->string);
+        dele_html_text(to, one->string);
     }
     fputs(". The last bits of sums depend on the number of threads and on the processor: as many threads on the same kind "
           "give the same bytes, others the same numbers but for rounding.</p>\n", to);
@@ -412,20 +412,20 @@ static void put_reproduce(FILE *to, const study_page *p)
 {
     const study *s = p->s;
     cJSON *made = how_made(p);
-    fputs("<section id=\"again\"><h2>To repeat it</h2>\n<pre>lacuna run ", to);
-    lac_html_text(to, s->plan.path);
+    fputs("<section id=\"again\"><h2>To repeat it</h2>\n<pre>deleatur run ", to);
+    dele_html_text(to, s->plan.path);
     fputs(" --out ", to);
-    lac_html_text(to, s->out);
+    dele_html_text(to, s->out);
     for (size_t i = 0; i < s->plan.n_vars; i++) {
         if (!s->plan.var[i].was_set) continue;
         fputs(" --set '", to);
-        lac_html_text(to, s->plan.var[i].name);
+        dele_html_text(to, s->plan.var[i].name);
         fputs("=", to);
-        lac_html_text(to, s->plan.var[i].text);
+        dele_html_text(to, s->plan.var[i].text);
         fputs("'", to);
     }
     put_threads_option(to, made);
-    fprintf(to, "</pre>\n<p>lacuna %s, the program’s sha256 ", LAC_VERSION);
+    fprintf(to, "</pre>\n<p>deleatur %s, the program’s sha256 ", DELE_VERSION);
     page_element(to, "code", "", s->program);
     fputs(". Every result has a manifest.json with all options, versions, threads and times; study.json has the "
           "stages’ keys.</p>\n",
@@ -434,7 +434,7 @@ static void put_reproduce(FILE *to, const study_page *p)
     put_inputs(to, p);
     char *recipe = cJSON_Print(s->plan.json);
     fputs("<details><summary>the recipe</summary><pre>", to);
-    lac_html_text(to, recipe ? recipe : "");
+    dele_html_text(to, recipe ? recipe : "");
     fputs("</pre></details></section>\n", to);
     cJSON_free(recipe);
     cJSON_Delete(made);
@@ -442,7 +442,7 @@ static void put_reproduce(FILE *to, const study_page *p)
 
 /* ---- the page ---------------------------------------------------------------------------------------------------- */
 
-static lac_status fill(FILE *to, void *context, lac_err *err)
+static dele_status fill(FILE *to, void *context, dele_err *err)
 {
     const study_page *p = context;
     put_top(to, p);
@@ -457,27 +457,27 @@ static lac_status fill(FILE *to, void *context, lac_err *err)
     page_said(to, p);
     put_stages(to, p);
     put_reproduce(to, p);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status study_report(const study *s, lac_err *err)
+dele_status study_report(const study *s, dele_err *err)
 {
     study_table table;
     study_correlations correlations = {0};
-    const char *dir = lac_printf(s->arena, err, "%s/report", s->out);
-    const char *path = lac_printf(s->arena, err, "%s/report.html", s->out);
+    const char *dir = dele_printf(s->arena, err, "%s/report", s->out);
+    const char *path = dele_printf(s->arena, err, "%s/report.html", s->out);
     if (!dir || !path || study_table_read(&table, s, err)) return err->code;
-    lac_err trouble = {0};
+    dele_err trouble = {0};
     if (study_correlate(&correlations, &table, s, &trouble)) {
-        fprintf(stderr, "lacuna: %s\n", trouble.msg); /* the rest of the page is none the worse for it */
+        fprintf(stderr, "deleatur: %s\n", trouble.msg); /* the rest of the page is none the worse for it */
         correlations.n = 0;
     }
-    if (lac_path_remove(dir, err) || lac_path_make_dirs(dir, err) ||
+    if (dele_path_remove(dir, err) || dele_path_make_dirs(dir, err) ||
         study_save_table(s, &table, dir, err) || study_save_pareto(s, &table, dir, err) ||
         study_save_correlations(s, &correlations, dir, err))
         return err->code;
-    lac_err drawing = {0};
-    if (lac_plots_draw(dir, NULL, &drawing)) fprintf(stderr, "lacuna: %s\n", drawing.msg);
+    dele_err drawing = {0};
+    if (dele_plots_draw(dir, NULL, &drawing)) fprintf(stderr, "deleatur: %s\n", drawing.msg);
     study_page p = {.s = s, .table = &table, .correlations = &correlations, .dir = dir};
-    return lac_page_write(path, "plots/report.html", "@STUDY@", fill, &p, err);
+    return dele_page_write(path, "plots/report.html", "@STUDY@", fill, &p, err);
 }

@@ -94,19 +94,19 @@ static bool was_left_out(const recipe_plan *plan, const char *base)
 }
 
 /* A reference that has to mean something; *any: whether it does (a stage left out has none, and is no error). */
-lac_status study_check_ref(bool *any, recipe_ref *ref, const char *text, const recipe_plan *plan, lac_arena *arena,
-                           lac_err *err)
+dele_status study_check_ref(bool *any, recipe_ref *ref, const char *text, const recipe_plan *plan, dele_arena *arena,
+                           dele_err *err)
 {
     *any = false;
     if (recipe_ref_parse(ref, text, arena, err)) return err->code;
     for (size_t i = 0; i < plan->n_stages; i++) *any |= recipe_ref_fits(ref, &plan->stage[i]);
-    if (*any || was_left_out(plan, ref->base)) return LAC_OK;
-    return lac_fail(err, LAC_ERR_DATA, "\"%s\" means no stage of the plan", text);
+    if (*any || was_left_out(plan, ref->base)) return DELE_OK;
+    return dele_fail(err, DELE_ERR_DATA, "\"%s\" means no stage of the plan", text);
 }
 
 /* {"from": "stage:number", "at": {"axis": "name"}}: a stage that was not swept over an axis stands in the rows of those
  * that were.  Returns the text, or NULL. */
-static const char *read_placed(study_column *column, const cJSON *item, lac_arena *arena, lac_err *err)
+static const char *read_placed(study_column *column, const cJSON *item, dele_arena *arena, dele_err *err)
 {
     static const char *const known[] = {"from", "at"};
     const cJSON *one;
@@ -115,51 +115,51 @@ static const char *read_placed(study_column *column, const cJSON *item, lac_aren
     bool good = text_field(item, "from") && (!column->at || cJSON_IsObject(column->at));
     cJSON_ArrayForEach(one, column->at) good = good && cJSON_IsString(one);
     if (!good)
-        lac_fail(err, LAC_ERR_DATA, "\"%s\" wants {\"from\": \"stage:number\", \"at\": {\"axis\": \"name\"}}", item->string);
+        dele_fail(err, DELE_ERR_DATA, "\"%s\" wants {\"from\": \"stage:number\", \"at\": {\"axis\": \"name\"}}", item->string);
     return good ? text_field(item, "from") : NULL;
 }
 
-static lac_status read_column(study_column *column, bool *any, const cJSON *item, const recipe_plan *plan,
-                              lac_arena *arena, lac_err *err)
+static dele_status read_column(study_column *column, bool *any, const cJSON *item, const recipe_plan *plan,
+                              dele_arena *arena, dele_err *err)
 {
     *column = (study_column){.title = item->string, .file = "eval.json"};
     const char *text = cJSON_IsObject(item) ? read_placed(column, item, arena, err) : cJSON_GetStringValue(item);
     if (err->code) return err->code;
-    if (!text) return lac_fail(err, LAC_ERR_DATA, "\"%s\" wants a text, \"stage:number\"", item->string);
+    if (!text) return dele_fail(err, DELE_ERR_DATA, "\"%s\" wants a text, \"stage:number\"", item->string);
     if (study_check_ref(any, &column->stages, text, plan, arena, err)) return err->code;
     const char *rest = column->stages.rest;
     if (*rest == '/') {
         size_t n = strcspn(++rest, ":");
-        if (!(column->file = lac_strndup(arena, rest, n, err))) return LAC_ERR_MEMORY;
+        if (!(column->file = dele_strndup(arena, rest, n, err))) return DELE_ERR_MEMORY;
         rest += n;
     }
     if (*rest != ':' || !rest[1])
-        return lac_fail(err, LAC_ERR_DATA, "\"%s\": behind the stage stands a colon and where the number is, as in "
+        return dele_fail(err, DELE_ERR_DATA, "\"%s\": behind the stage stands a colon and where the number is, as in "
                         "\"score:forget.prompt.top1\"", text);
     column->path = rest + 1;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status study_read_columns(study_table *table, const recipe_plan *plan, lac_arena *arena, lac_err *err)
+dele_status study_read_columns(study_table *table, const recipe_plan *plan, dele_arena *arena, dele_err *err)
 {
     static const char *const known[] = {"about", "columns"};
     const cJSON *json = field(plan->json, "table"), *columns = field(json, "columns"), *item;
     *table = (study_table){0};
-    if (!json) return LAC_OK;
+    if (!json) return DELE_OK;
     if (recipe_check_keys(json, known, 2, "table", arena, err)) return err->code;
     if (!cJSON_IsObject(columns) || !columns->child)
-        return lac_fail(err, LAC_ERR_DATA, "table: \"columns\" is an object {\"title\": \"stage:number\"}");
-    table->column = LAC_NEW(arena, study_column, (size_t)cJSON_GetArraySize(columns), err);
-    if (!table->column) return LAC_ERR_MEMORY;
+        return dele_fail(err, DELE_ERR_DATA, "table: \"columns\" is an object {\"title\": \"stage:number\"}");
+    table->column = DELE_NEW(arena, study_column, (size_t)cJSON_GetArraySize(columns), err);
+    if (!table->column) return DELE_ERR_MEMORY;
     cJSON_ArrayForEach(item, columns)
     {
         bool any;
-        lac_err inner = {0};
+        dele_err inner = {0};
         if (read_column(&table->column[table->n_columns], &any, item, plan, arena, &inner))
-            return lac_fail(err, inner.code, "table: %s", inner.msg);
+            return dele_fail(err, inner.code, "table: %s", inner.msg);
         table->n_columns += any;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
@@ -190,11 +190,11 @@ static void add_axis(study_table *table, const char *axis, size_t most)
     if (study_axis_find(table, axis) == table->n_axes && table->n_axes < most) table->axis[table->n_axes++] = axis;
 }
 
-static lac_status find_axes(study_table *table, const recipe_plan *plan, lac_arena *arena, lac_err *err)
+static dele_status find_axes(study_table *table, const recipe_plan *plan, dele_arena *arena, dele_err *err)
 {
     enum { MOST = 64 };
-    table->axis = LAC_NEW(arena, const char *, MOST, err);
-    if (!table->axis) return LAC_ERR_MEMORY;
+    table->axis = DELE_NEW(arena, const char *, MOST, err);
+    if (!table->axis) return DELE_ERR_MEMORY;
     for (size_t c = 0; c < table->n_columns; c++) {
         const cJSON *own;
         for (size_t i = 0; i < plan->n_stages; i++) {
@@ -205,14 +205,14 @@ static lac_status find_axes(study_table *table, const recipe_plan *plan, lac_are
         }
         cJSON_ArrayForEach(own, table->column[c].at) add_axis(table, own->string, MOST);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The row with a stage's coordinates, and the column's own; made where there is none. */
-static study_row *row_of(study_table *table, const study_column *column, const recipe_stage *r, lac_arena *arena,
-                         lac_err *err)
+static study_row *row_of(study_table *table, const study_column *column, const recipe_stage *r, dele_arena *arena,
+                         dele_err *err)
 {
-    const char **at = LAC_NEW(arena, const char *, table->n_axes, err);
+    const char **at = DELE_NEW(arena, const char *, table->n_axes, err);
     if (!at) return NULL;
     for (size_t a = 0; a < table->n_axes; a++) {
         const char *own = text_field(column->at, table->axis[a]);
@@ -228,7 +228,7 @@ static study_row *row_of(study_table *table, const study_column *column, const r
     }
     study_row *row = &table->row[table->n_rows];
     row->at = at;
-    row->number = LAC_NEW(arena, study_number, table->n_columns, err);
+    row->number = DELE_NEW(arena, study_number, table->n_columns, err);
     if (!row->number) return NULL;
     for (size_t c = 0; c < table->n_columns; c++)
         row->number[c] = (study_number){(double)NAN, (double)NAN, (double)NAN};
@@ -236,18 +236,18 @@ static study_row *row_of(study_table *table, const study_column *column, const r
     return row;
 }
 
-static lac_status read_number(study_number *number, const study *s, size_t stage, const study_column *column,
-                              lac_err *err)
+static dele_status read_number(study_number *number, const study *s, size_t stage, const study_column *column,
+                              dele_err *err)
 {
-    lac_err inner = {0};
-    if (s->stage[stage].state != STUDY_DONE) return LAC_OK;
-    const char *path = lac_printf(s->arena, err, "%s/%s", s->stage[stage].result, column->file);
-    cJSON *json = path ? lac_json_load(path, &inner) : NULL;
-    if (!path) return LAC_ERR_MEMORY;
+    dele_err inner = {0};
+    if (s->stage[stage].state != STUDY_DONE) return DELE_OK;
+    const char *path = dele_printf(s->arena, err, "%s/%s", s->stage[stage].result, column->file);
+    cJSON *json = path ? dele_json_load(path, &inner) : NULL;
+    if (!path) return DELE_ERR_MEMORY;
     if (json) *number = study_number_at(json, column->path);
-    else fprintf(stderr, "lacuna: no \"%s\" for the table: %s\n", column->title, inner.msg);
+    else fprintf(stderr, "deleatur: no \"%s\" for the table: %s\n", column->title, inner.msg);
     cJSON_Delete(json);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Rows without a number go. */
@@ -264,13 +264,13 @@ static void leave_out_empty(study_table *table)
 }
 
 /* Rows in the order in which the recipe names their stages. */
-lac_status study_table_read(study_table *table, const study *s, lac_err *err)
+dele_status study_table_read(study_table *table, const study *s, dele_err *err)
 {
     const recipe_plan *plan = &s->plan;
-    size_t *written = LAC_NEW(s->arena, size_t, plan->n_stages, err);
+    size_t *written = DELE_NEW(s->arena, size_t, plan->n_stages, err);
     if (!written || study_read_columns(table, plan, s->arena, err) || find_axes(table, plan, s->arena, err)) return err->code;
-    table->row = LAC_NEW(s->arena, study_row, plan->n_stages, err);
-    if (!table->row) return LAC_ERR_MEMORY;
+    table->row = DELE_NEW(s->arena, study_row, plan->n_stages, err);
+    if (!table->row) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < plan->n_stages; i++) written[plan->stage[i].written] = i;
     for (size_t k = 0; k < plan->n_stages; k++)
         for (size_t c = 0; c < table->n_columns; c++) {
@@ -281,7 +281,7 @@ lac_status study_table_read(study_table *table, const study *s, lac_err *err)
             if (!row || read_number(&row->number[c], s, i, column, err)) return err->code;
         }
     leave_out_empty(table);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 size_t study_values_on(const char **value, const study_table *table, size_t axis)
@@ -304,12 +304,12 @@ void study_put_number(FILE *to, double x)
     else fputc('\t', to);
 }
 
-lac_status study_save_table(const study *s, const study_table *table, const char *dir, lac_err *err)
+dele_status study_save_table(const study *s, const study_table *table, const char *dir, dele_err *err)
 {
-    if (!table->n_columns) return LAC_OK;
-    lac_writer out = {0};
-    const char *path = lac_printf(s->arena, err, "%s/table.tsv", dir);
-    if (!path || lac_writer_open(&out, path, err)) return err->code;
+    if (!table->n_columns) return DELE_OK;
+    dele_writer out = {0};
+    const char *path = dele_printf(s->arena, err, "%s/table.tsv", dir);
+    if (!path || dele_writer_open(&out, path, err)) return err->code;
     for (size_t a = 0; a < table->n_axes; a++) fprintf(out.stream, "%s%s", a ? "\t" : "", table->axis[a]);
     for (size_t c = 0; c < table->n_columns; c++) {
         const char *title = table->column[c].title;
@@ -327,5 +327,5 @@ lac_status study_save_table(const study *s, const study_table *table, const char
         }
         fputc('\n', out.stream);
     }
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }

@@ -1,7 +1,7 @@
 /* The numbers of a study: results of its stages as one table, the front of a trade-off, and whether what tracing ranked
  * is what worked.  docs/recipes.md has the keys "table", "pareto", "correlate". */
-#ifndef LAC_STUDY_SCORES_H
-#define LAC_STUDY_SCORES_H
+#ifndef DELE_STUDY_SCORES_H
+#define DELE_STUDY_SCORES_H
 
 #include "base/stat.h"
 #include "experiments/study.h"
@@ -31,11 +31,11 @@ typedef struct {
 } study_table;
 
 /* Whether what the recipe asks for can be had of the plan: said before hours of work. */
-lac_status study_check_scores(const recipe_plan *plan, lac_arena *arena, lac_err *err);
+dele_status study_check_scores(const recipe_plan *plan, dele_arena *arena, dele_err *err);
 
 /* Of the results that stand.  A row is a point, less the coordinates that a column's reference fixes; n_columns 0: the
  * recipe asks for no table. */
-lac_status study_table_read(study_table *table, const study *s, lac_err *err);
+dele_status study_table_read(study_table *table, const study *s, dele_err *err);
 
 /* The number at a path as "scores[type=qa].score", with its _stderr and n from beside it. */
 study_number study_number_at(const cJSON *json, const char *path);
@@ -63,7 +63,7 @@ typedef struct {
     const study_window *window; /* [n] in order of their first layers, in the study's arena */
     size_t n, apart;
     double rho;
-    lac_interval interval; /* NaN with fewer than four runs */
+    dele_interval interval; /* NaN with fewer than four runs */
 } study_correlation;
 
 typedef struct {
@@ -75,25 +75,25 @@ typedef struct {
 /* "last subject", "first subject", "last", or a sum of them. */
 bool study_tokens_known(const char *text);
 
-lac_status study_correlate(study_correlations *c, const study_table *table, const study *s, lac_err *err);
+dele_status study_correlate(study_correlations *c, const study_table *table, const study *s, dele_err *err);
 
 /* Its numbers alone: windows in order of their first layers. */
-lac_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first,
-                                  size_t n, int width, lac_err *err);
+dele_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first,
+                                  size_t n, int width, dele_err *err);
 
 /* dir/table.tsv, pareto.tsv, correlation.tsv and windows.tsv; none where the recipe asks for none. */
-lac_status study_save_table(const study *s, const study_table *table, const char *dir, lac_err *err);
-lac_status study_save_pareto(const study *s, const study_table *table, const char *dir, lac_err *err);
-lac_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, lac_err *err);
+dele_status study_save_table(const study *s, const study_table *table, const char *dir, dele_err *err);
+dele_status study_save_pareto(const study *s, const study_table *table, const char *dir, dele_err *err);
+dele_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, dele_err *err);
 
 /* ---- between study_scores.c, study_check.c, study_tradeoff.c and study_correlate.c -------------------------------- */
 
 /* The columns that the recipe asks for; none, where it wants no table. */
-lac_status study_read_columns(study_table *table, const recipe_plan *plan, lac_arena *arena, lac_err *err);
+dele_status study_read_columns(study_table *table, const recipe_plan *plan, dele_arena *arena, dele_err *err);
 
 /* A reference to stages of the plan, or of what an "if" left out of it (then any is false). */
-lac_status study_check_ref(bool *any, recipe_ref *ref, const char *text, const recipe_plan *plan, lac_arena *arena,
-                           lac_err *err);
+dele_status study_check_ref(bool *any, recipe_ref *ref, const char *text, const recipe_plan *plan, dele_arena *arena,
+                           dele_err *err);
 
 size_t study_values_on(const char **value, const study_table *table, size_t axis); /* that rows have, each once */
 void study_put_number(FILE *to, double x); /* a tab, and the number where there is one */

@@ -37,9 +37,9 @@ static void put_trace_pictures(FILE *to, const char *result)
 /* The best layers of each chart, and what layers.tsv says of them in words. */
 static void put_ranking(FILE *to, const study_page *p, const char *result)
 {
-    lac_err ignored = {0};
+    dele_err ignored = {0};
     bool cut;
-    const char *path = lac_printf(p->s->arena, &ignored, "%s/layers.tsv", result);
+    const char *path = dele_printf(p->s->arena, &ignored, "%s/layers.tsv", result);
     char *rest = path ? page_read(p, path, 1 << 20, &cut) : NULL;
     if (!rest) return;
     fputs("<table>\n<tr><th>chart</th><th class=\"n\">layer</th><th class=\"n\">rank</th><th class=\"n\">effect</th>"
@@ -62,9 +62,9 @@ static void put_ranking(FILE *to, const study_page *p, const char *result)
 
 static void put_words_of_layers(FILE *to, const study_page *p, const char *result)
 {
-    lac_err ignored = {0};
+    dele_err ignored = {0};
     bool cut;
-    const char *path = lac_printf(p->s->arena, &ignored, "%s/layers.tsv", result);
+    const char *path = dele_printf(p->s->arena, &ignored, "%s/layers.tsv", result);
     char *rest = path ? page_read(p, path, 1 << 20, &cut) : NULL;
     for (char *line; rest && (line = strsep(&rest, "\n")) && line[0] == '#';)
         if (strncmp(line, "# layers patched_from", 21) && strncmp(line, "# tied_with_best", 16))
@@ -95,12 +95,12 @@ typedef struct {
     double x, y[2]; /* forget or the only one, retain */
 } step;
 
-/* Of lacuna/plots/losses.tsv; thinned to what a small picture shows. */
+/* Of deleatur/plots/losses.tsv; thinned to what a small picture shows. */
 static size_t read_steps(step *list, size_t most, bool *two, const study_page *p, const char *result)
 {
-    lac_err ignored = {0};
+    dele_err ignored = {0};
     bool cut;
-    const char *path = lac_printf(p->s->arena, &ignored, "%s/lacuna/plots/losses.tsv", result);
+    const char *path = dele_printf(p->s->arena, &ignored, "%s/deleatur/plots/losses.tsv", result);
     char *text = path ? page_read(p, path, 8 << 20, &cut) : NULL;
     size_t lines = 0, seen = 0, n = 0;
     *two = false;
@@ -185,14 +185,14 @@ void page_losses(FILE *to, const study_page *p)
 void page_attacks(FILE *to, const study_page *p)
 {
     const study *s = p->s;
-    lac_err ignored = {0};
+    dele_err ignored = {0};
     size_t n = 0;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         if (strcmp(s->plan.stage[i].command, "attack") || s->stage[i].state != STUDY_DONE) continue;
-        const char *path = lac_printf(s->arena, &ignored, "%s/attack.tsv", s->stage[i].result);
+        const char *path = dele_printf(s->arena, &ignored, "%s/attack.tsv", s->stage[i].result);
         if (!n++) fputs("<section id=\"attacks\"><h2>Attacks</h2>\n", to);
         page_element(to, "h3", "", s->plan.stage[i].name);
-        page_picture(to, lac_printf(s->arena, &ignored, "%s/attack.svg", s->stage[i].result), "attacks", NULL);
+        page_picture(to, dele_printf(s->arena, &ignored, "%s/attack.svg", s->stage[i].result), "attacks", NULL);
         if (path) page_tsv(to, p, path, 60);
     }
     if (n) fputs("</section>\n", to);
@@ -227,9 +227,9 @@ void page_depths(FILE *to, const study_page *p)
     const study *s = p->s;
     size_t n = 0;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
-        lac_err ignored = {0};
-        const char *path = measures_depth(s, i) ? lac_printf(s->arena, &ignored, "%s/depth.json", s->stage[i].result) : NULL;
-        cJSON *depth = path ? lac_json_load(path, &ignored) : NULL;
+        dele_err ignored = {0};
+        const char *path = measures_depth(s, i) ? dele_printf(s->arena, &ignored, "%s/depth.json", s->stage[i].result) : NULL;
+        cJSON *depth = path ? dele_json_load(path, &ignored) : NULL;
         if (!depth) continue;
         if (!n++)
             fputs("<section id=\"depth\"><h2>Gone, or only not said?</h2>\n<p>The depth score: 0, the model’s states behind "
@@ -243,9 +243,9 @@ void page_depths(FILE *to, const study_page *p)
     }
     if (n) fputs("</table>\n", to);
     for (size_t i = 0; n && i < s->plan.n_stages; i++) {
-        lac_err ignored = {0};
+        dele_err ignored = {0};
         if (measures_depth(s, i))
-            page_picture(to, lac_printf(s->arena, &ignored, "%s/plots/depth.svg", s->stage[i].result),
+            page_picture(to, dele_printf(s->arena, &ignored, "%s/plots/depth.svg", s->stage[i].result),
                          "what the answer loses with another model’s states, by layer", s->plan.stage[i].name);
     }
     if (n) fputs("</section>\n", to);
@@ -254,19 +254,19 @@ void page_depths(FILE *to, const study_page *p)
 void page_said(FILE *to, const study_page *p)
 {
     const study *s = p->s;
-    lac_err ignored = {0};
+    dele_err ignored = {0};
     size_t n = 0;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         bool cut;
         if (study_kind_of(&s->plan.stage[i]) != STUDY_SAYS || s->stage[i].state != STUDY_DONE) continue;
-        const char *path = lac_printf(s->arena, &ignored, "%s/said.txt", s->stage[i].result);
+        const char *path = dele_printf(s->arena, &ignored, "%s/said.txt", s->stage[i].result);
         char *text = path ? page_read(p, path, SAID_BYTES, &cut) : NULL;
-        if (!text || !*text || !lac_utf8_valid(text, strlen(text))) continue;
+        if (!text || !*text || !dele_utf8_valid(text, strlen(text))) continue;
         if (!n++) fputs("<section id=\"said\"><h2>What commands said</h2>\n", to);
         fputs("<details><summary>", to);
-        lac_html_text(to, s->plan.stage[i].name);
+        dele_html_text(to, s->plan.stage[i].name);
         fputs("</summary><pre>", to);
-        lac_html_text(to, text);
+        dele_html_text(to, text);
         fputs(cut ? "\n...</pre></details>\n" : "</pre></details>\n", to);
     }
     if (n) fputs("</section>\n", to);

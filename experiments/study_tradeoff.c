@@ -93,30 +93,30 @@ static void put_front(FILE *to, const picture *p, spot *room)
 }
 
 /* The table that plots/pareto.gp draws: a block of points a colour, and the front as the last one. */
-lac_status study_save_pareto(const study *s, const study_table *table, const char *dir, lac_err *err)
+dele_status study_save_pareto(const study *s, const study_table *table, const char *dir, dele_err *err)
 {
     const cJSON *json = field(s->plan.json, "pareto");
-    if (!json) return LAC_OK;
+    if (!json) return DELE_OK;
     picture p = {.table = table,
                  .x = study_column_find(table, text_field(json, "x")),
                  .y = study_column_find(table, text_field(json, "y")),
                  .colour = study_axis_find(table, text_field(json, "colour")),
                  .label = study_axis_find(table, text_field(json, "label"))};
     const size_t n = table->n_rows;
-    double *x = LAC_NEW(s->arena, double, n, err), *y = LAC_NEW(s->arena, double, n, err);
-    bool *front = LAC_NEW(s->arena, bool, n, err);
-    spot *room = LAC_NEW(s->arena, spot, n, err);
-    const char **colour = LAC_NEW(s->arena, const char *, n, err);
-    const char *path = lac_printf(s->arena, err, "%s/pareto.tsv", dir);
-    lac_writer out = {0};
-    if (!x || !y || !front || !room || !colour || !path) return LAC_ERR_MEMORY;
-    if (p.x == table->n_columns || p.y == table->n_columns) return LAC_OK;
+    double *x = DELE_NEW(s->arena, double, n, err), *y = DELE_NEW(s->arena, double, n, err);
+    bool *front = DELE_NEW(s->arena, bool, n, err);
+    spot *room = DELE_NEW(s->arena, spot, n, err);
+    const char **colour = DELE_NEW(s->arena, const char *, n, err);
+    const char *path = dele_printf(s->arena, err, "%s/pareto.tsv", dir);
+    dele_writer out = {0};
+    if (!x || !y || !front || !room || !colour || !path) return DELE_ERR_MEMORY;
+    if (p.x == table->n_columns || p.y == table->n_columns) return DELE_OK;
     for (size_t i = 0; i < n; i++) {
         x[i] = table->row[i].number[p.x].value;
         y[i] = table->row[i].number[p.y].value;
         p.n += isfinite(x[i]) && isfinite(y[i]);
     }
-    if (!p.n || lac_writer_open(&out, path, err)) return err->code;
+    if (!p.n || dele_writer_open(&out, path, err)) return err->code;
     const char *xb = text_field(json, "x_better"), *yb = text_field(json, "y_better");
     study_front(front, x, y, n, !strcmp(xb, "low"), !strcmp(yb, "low"));
     p.front = front;
@@ -126,5 +126,5 @@ lac_status study_save_pareto(const study *s, const study_table *table, const cha
     for (size_t i = 0; i < n_colours; i++) put_points(out.stream, &p, colour[i]);
     put_points(out.stream, &p, NULL);
     put_front(out.stream, &p, room);
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }

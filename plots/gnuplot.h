@@ -6,13 +6,13 @@
  *   # title The tower stands in       any number of variables that the script reads, "# name value"
  *   0 <tab> The* <tab> 0 <tab> 0.01   the rows, as the script's head describes them
  *
- * so that a directory of tables can be drawn again at any time (lacuna plot DIR), or by hand:
+ * so that a directory of tables can be drawn again at any time (deleatur plot DIR), or by hand:
  *
  *   gnuplot -e "table='average_mlp.tsv'" plots/heatmap.gp
  *
  * Each script writes NAME.svg, NAME.png and NAME.pdf beside NAME.tsv; a gnuplot without cairo leaves the PDF out. */
-#ifndef LAC_GNUPLOT_H
-#define LAC_GNUPLOT_H
+#ifndef DELE_GNUPLOT_H
+#define DELE_GNUPLOT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,10 +22,10 @@
 typedef struct {
     size_t n;    /* tables drawn */
     bool no_pdf; /* this gnuplot cannot write PDF */
-} lac_drawn;
+} dele_drawn;
 
 /* Draws every such table in dir; *drawn (may be NULL) says what came of it.  The same tables give the same bytes.
- * LAC_ERR_UNSUPPORTED: gnuplot or its scripts are not there. */
-lac_status lac_plots_draw(const char *dir, lac_drawn *drawn, lac_err *err);
+ * DELE_ERR_UNSUPPORTED: gnuplot or its scripts are not there. */
+dele_status dele_plots_draw(const char *dir, dele_drawn *drawn, dele_err *err);
 
 #endif

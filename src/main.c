@@ -1,4 +1,4 @@
-/* lacuna: find where a language model keeps a fact, make it forget, measure what else was lost.
+/* deleatur: find where a language model keeps a fact, make it forget, measure what else was lost.
  *
  * This file is the table of commands and nothing else; a command lives in the room that its work belongs to. */
 #include <stdio.h>
@@ -43,9 +43,9 @@ enum { N_COMMANDS = sizeof commands / sizeof commands[0] - 1 };
 
 static int print_help(void)
 {
-    puts("lacuna " LAC_VERSION " -- find where a language model keeps a fact, make it forget, measure what else was lost\n"
+    puts("deleatur " DELE_VERSION " -- find where a language model keeps a fact, make it forget, measure what else was lost\n"
          "\n"
-         "  lacuna COMMAND ...          lacuna COMMAND --help says more\n");
+         "  deleatur COMMAND ...          deleatur COMMAND --help says more\n");
     for (const command *c = commands; c->name; c++) printf("  %-10s %s\n", c->name, c->summary);
     return 0;
 }
@@ -62,9 +62,9 @@ static int fail_unknown(const char *name)
     const char *names[N_COMMANDS + 1] = {0};
     size_t n = 0;
     for (const command *c = commands; c->name; c++) names[n++] = c->name;
-    const char *near = lac_nearest(name, names, n);
-    if (near) fprintf(stderr, "lacuna: no command \"%s\"; did you mean %s?\n", name, near);
-    else fprintf(stderr, "lacuna: no command \"%s\" (lacuna --help lists them)\n", name);
+    const char *near = dele_nearest(name, names, n);
+    if (near) fprintf(stderr, "deleatur: no command \"%s\"; did you mean %s?\n", name, near);
+    else fprintf(stderr, "deleatur: no command \"%s\" (deleatur --help lists them)\n", name);
     return 2;
 }
 
@@ -75,7 +75,7 @@ static int dispatch(int argc, char **argv)
         return 2;
     }
     const char *name = argv[1];
-    if (!strcmp(name, "--version") || !strcmp(name, "version")) return puts("lacuna " LAC_VERSION) < 0;
+    if (!strcmp(name, "--version") || !strcmp(name, "version")) return puts("deleatur " DELE_VERSION) < 0;
     bool help = !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help");
     if (help && argc == 2) return print_help();
     if (help) name = argv[2];
@@ -83,7 +83,7 @@ static int dispatch(int argc, char **argv)
     const command *c = find(name);
     if (!c) return fail_unknown(name);
     if (!help) return c->run(argc - 1, argv + 1);
-    char dashes[] = "--help", *ask[] = {argv[2], dashes, NULL}; /* lacuna help trace: as lacuna trace --help */
+    char dashes[] = "--help", *ask[] = {argv[2], dashes, NULL}; /* deleatur help trace: as deleatur trace --help */
     return c->run(2, ask);
 }
 
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 {
     int status = dispatch(argc, argv);
     if (fflush(stdout) || ferror(stdout)) { /* a full disk behind a redirection */
-        perror("lacuna: the result could not be printed");
+        perror("deleatur: the result could not be printed");
         if (!status) status = 1;
     }
     return status;

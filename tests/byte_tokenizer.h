@@ -1,6 +1,6 @@
 /* A byte-level tokenizer without merges: a token is a byte, its id the byte's rank in GPT-2's alphabet. */
-#ifndef LAC_TEST_BYTE_TOKENIZER_H
-#define LAC_TEST_BYTE_TOKENIZER_H
+#ifndef DELE_TEST_BYTE_TOKENIZER_H
+#define DELE_TEST_BYTE_TOKENIZER_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 
 enum { BYTES_EOS = 256 };
 
-static inline lac_tokenizer *bytes_only(lac_arena *arena)
+static inline dele_tokenizer *bytes_only(dele_arena *arena)
 {
     static char text[257][20];
     static const char *tokens[257];
@@ -33,10 +33,10 @@ static inline lac_tokenizer *bytes_only(lac_arena *arena)
     strcpy(text[BYTES_EOS], "<|endoftext|>");
     types[BYTES_EOS] = 3;
     for (int i = 0; i < 257; i++) tokens[i] = text[i];
-    lac_tokenizer_parts parts = {.kind = "gpt2", .pre = "gpt-2", .tokens = tokens, .types = types, .n_tokens = 257,
+    dele_tokenizer_parts parts = {.kind = "gpt2", .pre = "gpt-2", .tokens = tokens, .types = types, .n_tokens = 257,
                                  .bos = -1, .eos = BYTES_EOS, .unk = -1, .pad = -1};
-    lac_err err = {0};
-    lac_tokenizer *t = lac_tokenizer_build(&parts, arena, &err);
+    dele_err err = {0};
+    dele_tokenizer *t = dele_tokenizer_build(&parts, arena, &err);
     if (!t) fail_msg("%s", err.msg);
     return t;
 }

@@ -1,6 +1,6 @@
 /* For tests: a temporary directory, tiny models, and a GGUF writer that puts Q and K in llama.cpp's row order. */
-#ifndef LAC_TESTS_MODEL_FILES_H
-#define LAC_TESTS_MODEL_FILES_H
+#ifndef DELE_TESTS_MODEL_FILES_H
+#define DELE_TESTS_MODEL_FILES_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@
 /* A fresh directory under the build's; `text` has room for 512. */
 static inline void temp_dir(char *text)
 {
-    snprintf(text, 512, "/tmp/lacuna-test-XXXXXX");
+    snprintf(text, 512, "/tmp/deleatur-test-XXXXXX");
     assert_non_null(mkdtemp(text));
 }
 
@@ -54,20 +54,20 @@ static inline uint8_t *read_bytes(const char *path, size_t *n)
     return data;
 }
 
-static inline lac_config tiny_config(lac_family family, bool tied)
+static inline dele_config tiny_config(dele_family family, bool tied)
 {
-    return (lac_config){.family = family, .norm = family == LAC_OLMO ? LAC_LAYERNORM : LAC_RMSNORM, .n_layers = 2,
+    return (dele_config){.family = family, .norm = family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM, .n_layers = 2,
                         .dim = 8, .hidden = 12, .n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .vocab = 10,
                         .context = 32, .norm_eps = 1e-5f, .rope_theta = 10000, .tied = tied, .bos = 1, .eos = 2,
                         .pad = -1};
 }
 
-static inline void tiny_model(lac_model *model, lac_family family, bool tied, lac_arena *arena)
+static inline void tiny_model(dele_model *model, dele_family family, bool tied, dele_arena *arena)
 {
-    lac_err err = {0};
-    const lac_config config = tiny_config(family, tied);
-    assert_int_equal(lac_model_layout(model, &config, arena, &err), LAC_OK);
-    lac_model_randomise(model, 0.5, 7);
+    dele_err err = {0};
+    const dele_config config = tiny_config(family, tied);
+    assert_int_equal(dele_model_layout(model, &config, arena, &err), DELE_OK);
+    dele_model_randomise(model, 0.5, 7);
 }
 
 /* ---- GGUF ------------------------------------------------------------------------------------------------------- */
@@ -143,11 +143,11 @@ static inline void put_tokenizer(FILE *f)
 }
 
 /* A llama model in F32.  extra: one more metadata key (u32 1), or NULL. */
-static inline void write_gguf(const char *path, const lac_model *m, const char *extra, bool tokenizer)
+static inline void write_gguf(const char *path, const dele_model *m, const char *extra, bool tokenizer)
 {
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
-    const lac_config *c = &m->config;
+    const dele_config *c = &m->config;
     fwrite("GGUF", 1, 4, f);
     put_u32(f, 3);
     put_u64(f, m->n_tensors);
@@ -167,8 +167,8 @@ static inline void write_gguf(const char *path, const lac_model *m, const char *
     if (tokenizer) put_tokenizer(f);
     uint64_t offset = 0;
     for (size_t i = 0; i < m->n_tensors; i++) {
-        const lac_tensor *t = &m->tensors[i];
-        bool flat = t->part == LAC_PART_NORM;
+        const dele_tensor *t = &m->tensors[i];
+        bool flat = t->part == DELE_PART_NORM;
         put_text(f, t->gguf_name);
         put_u32(f, flat ? 1 : 2);
         put_u64(f, t->cols);
@@ -180,8 +180,8 @@ static inline void write_gguf(const char *path, const lac_model *m, const char *
     while (ftell(f) % 32) fputc(0, f);
     long start = ftell(f);
     for (size_t i = 0; i < m->n_tensors; i++) {
-        const lac_tensor *t = &m->tensors[i];
-        bool paired = t->slot == LAC_SLOT_Q || t->slot == LAC_SLOT_K;
+        const dele_tensor *t = &m->tensors[i];
+        bool paired = t->slot == DELE_SLOT_Q || t->slot == DELE_SLOT_K;
         float *rows = malloc(t->rows * t->cols * sizeof *rows);
         assert_non_null(rows);
         for (size_t r = 0; r < t->rows; r++)
@@ -197,24 +197,24 @@ static inline void write_gguf(const char *path, const lac_model *m, const char *
 /* Loads, expects failure, and the words in its sentence (one line, no newline). */
 static inline void expect_refusal(const char *path, const char *words)
 {
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_model model;
-    lac_status status = lac_model_load(&model, path, &arena, &err);
-    if (status == LAC_OK) {
-        lac_model_release(&model);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_model model;
+    dele_status status = dele_model_load(&model, path, &arena, &err);
+    if (status == DELE_OK) {
+        dele_model_release(&model);
         fail_msg("%s was loaded, but should be refused with \"%s\"", path, words);
     }
     if (!strstr(err.msg, words)) fail_msg("\"%s\" does not say \"%s\"", err.msg, words);
     assert_null(strchr(err.msg, '\n'));
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
-static inline void assert_same_weights(const lac_model *a, const lac_model *b)
+static inline void assert_same_weights(const dele_model *a, const dele_model *b)
 {
     assert_int_equal(a->n_tensors, b->n_tensors);
     for (size_t i = 0; i < a->n_tensors; i++) {
-        const lac_tensor *x = &a->tensors[i], *y = &b->tensors[i];
+        const dele_tensor *x = &a->tensors[i], *y = &b->tensors[i];
         assert_string_equal(x->name, y->name);
         assert_memory_equal(x->data, y->data, x->rows * x->cols * sizeof *x->data);
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: tests/run.sh [release|asan]
 #
-# Builds lacuna from this tree and runs its tests: the release build with every test, then the build with address and
+# Builds deleatur from this tree and runs its tests: the release build with every test, then the build with address and
 # undefined-behaviour sanitizers with the short ones; the first with oneDNN, the second with OpenBLAS alone.  With an
 # argument, only that half.  Fails when anything fails.
 #
@@ -53,7 +53,7 @@ jobs=$(nproc 2>/dev/null || echo 2)
 build() {
     local dir=$1
     shift
-    cmake -S . -B "$dir" -G Ninja -DBUILD_TESTING=ON -DLAC_WERROR=ON "$@" >"$dir.log" 2>&1 ||
+    cmake -S . -B "$dir" -G Ninja -DBUILD_TESTING=ON -DDELE_WERROR=ON "$@" >"$dir.log" 2>&1 ||
         { cat "$dir.log"; echo "tests/run.sh: CMake could not configure $dir" >&2; return 1; }
     grep -A3 'CMake Warning' "$dir.log"
     cmake --build "$dir" -j "$jobs" >"$dir.log" 2>&1 ||
@@ -68,12 +68,12 @@ release() {
 
 asan() {
     say "address and undefined-behaviour sanitizers, the short tests"
-    build build/test-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAC_GEMM=openblas \
+    build build/test-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDELE_GEMM=openblas \
         -DCMAKE_C_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" || return 1
     # Where a process may not trace itself (some containers) the leak check cannot run; the others can.
-    if ! build/test-asan/lacuna --version >/dev/null 2>&1; then
+    if ! build/test-asan/deleatur --version >/dev/null 2>&1; then
         export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
-        build/test-asan/lacuna --version >/dev/null || return 1
+        build/test-asan/deleatur --version >/dev/null || return 1
         echo "the leak check cannot run here and is left out"
     fi
     ctest --test-dir build/test-asan --output-on-failure --no-tests=error --timeout 600 -L short

@@ -2,8 +2,8 @@
  *
  *   cmocka_unit_test_setup_teardown(claim, scratch_open, scratch_close)
  *   static void claim(void **state) { const char *path = scratch_path(*state, "a.txt"); ... } */
-#ifndef LAC_TEST_SCRATCH_H
-#define LAC_TEST_SCRATCH_H
+#ifndef DELE_TEST_SCRATCH_H
+#define DELE_TEST_SCRATCH_H
 
 #include <dirent.h>
 #include <ftw.h>
@@ -23,7 +23,7 @@ static int scratch_open(void **state)
     scratch *s = calloc(1, sizeof *s);
     const char *tmp = getenv("TMPDIR");
     if (!s) return -1;
-    snprintf(s->dir, sizeof s->dir, "%s/lacuna-test-XXXXXX", tmp && strlen(tmp) < 200 ? tmp : "/tmp");
+    snprintf(s->dir, sizeof s->dir, "%s/deleatur-test-XXXXXX", tmp && strlen(tmp) < 200 ? tmp : "/tmp");
     *state = s;
     return mkdtemp(s->dir) ? 0 : -1;
 }

@@ -26,10 +26,10 @@ static size_t floats(float *x, const cJSON *array)
 static void ten_steps_equal_torch(void **state)
 {
     (void)state;
-    lac_err err = {0};
-    cJSON *f = lac_json_load(LAC_TESTS_DIR "/fixtures/adamw.json", &err);
+    dele_err err = {0};
+    cJSON *f = dele_json_load(DELE_TESTS_DIR "/fixtures/adamw.json", &err);
     assert_non_null(f);
-    lac_adamw_rule rule = {.beta1 = number(f, "beta1"), .beta2 = number(f, "beta2"), .eps = number(f, "eps"),
+    dele_adamw_rule rule = {.beta1 = number(f, "beta1"), .beta2 = number(f, "beta2"), .eps = number(f, "eps"),
                            .weight_decay = number(f, "weight_decay")};
     float p[2][16], m[2][16] = {{0}}, v[2][16] = {{0}}, g[2][16], want[16];
     size_t n[2];
@@ -40,14 +40,14 @@ static void ten_steps_equal_torch(void **state)
         double sum = 0;
         for (int k = 0; k < 2; k++) {
             floats(g[k], cJSON_GetArrayItem(grads, k));
-            sum += lac_sum_squares(g[k], n[k]);
+            sum += dele_sum_squares(g[k], n[k]);
         }
         double norm = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "norms"), t)->valuedouble;
         assert_true(fabs(sqrt(sum) - norm) < 1e-6 * norm);
         rule.lr = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "lr"), t)->valuedouble;
         for (int k = 0; k < 2; k++) {
-            lac_scale(g[k], lac_clip_factor(sqrt(sum), number(f, "clip")), n[k]);
-            lac_adamw_step(p[k], m[k], v[k], g[k], n[k], &rule, t + 1);
+            dele_scale(g[k], dele_clip_factor(sqrt(sum), number(f, "clip")), n[k]);
+            dele_adamw_step(p[k], m[k], v[k], g[k], n[k], &rule, t + 1);
             floats(want, cJSON_GetArrayItem(after, k));
             for (size_t i = 0; i < n[k]; i++) assert_true(fabsf(p[k][i] - want[i]) <= 1e-5f * fabsf(want[i]) + 1e-7f);
         }
@@ -59,9 +59,9 @@ static void ten_steps_equal_torch(void **state)
 static void the_first_step_is_lr_against_the_sign(void **state)
 {
     (void)state;
-    lac_adamw_rule rule = LAC_ADAMW_DEFAULTS;
+    dele_adamw_rule rule = DELE_ADAMW_DEFAULTS;
     float p[3] = {1, 1, 1}, m[3] = {0}, v[3] = {0}, g[3] = {1e-3f, -40, 2};
-    lac_adamw_step(p, m, v, g, 3, &rule, 1);
+    dele_adamw_step(p, m, v, g, 3, &rule, 1);
     assert_true(fabsf(p[0] - (1 - 1e-4f)) < 1e-6f);
     assert_true(fabsf(p[1] - (1 + 1e-4f)) < 1e-6f);
     assert_true(fabsf(p[2] - (1 - 1e-4f)) < 1e-6f);
@@ -70,9 +70,9 @@ static void the_first_step_is_lr_against_the_sign(void **state)
 static void clipping_leaves_small_gradients_alone(void **state)
 {
     (void)state;
-    assert_true(lac_clip_factor(0.5, 1) == 1);
-    assert_true(lac_clip_factor(5, 0) == 1);
-    assert_true(fabs(lac_clip_factor(5, 1) - 0.2) < 1e-6);
+    assert_true(dele_clip_factor(0.5, 1) == 1);
+    assert_true(dele_clip_factor(5, 0) == 1);
+    assert_true(fabs(dele_clip_factor(5, 1) - 0.2) < 1e-6);
 }
 
 int main(void)

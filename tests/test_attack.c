@@ -6,16 +6,16 @@
 #include "experiments/attack.h"
 #include "scratch.h"
 
-#define DEMO LAC_TESTS_DIR "/../data/models/demo"
-#define FORGET LAC_TESTS_DIR "/../data/demo/forget.jsonl"
-#define TEMPLATES LAC_TESTS_DIR "/../data/attacks/templates.jsonl"
+#define DEMO DELE_TESTS_DIR "/../data/models/demo"
+#define FORGET DELE_TESTS_DIR "/../data/demo/forget.jsonl"
+#define TEMPLATES DELE_TESTS_DIR "/../data/attacks/templates.jsonl"
 
-static lac_arena arena;
-static lac_err err;
+static dele_arena arena;
+static dele_err err;
 
 static int fresh(void **state)
 {
-    err = (lac_err){0};
+    err = (dele_err){0};
     return scratch_open(state);
 }
 
@@ -106,20 +106,20 @@ static void what_any_model_says_is_not_counted_beyond_the_one_that_never_saw_the
 /* ---- forms -------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    lac_model model;
+    dele_model model;
     attack_set set;
 } asked;
 
 static void ask(asked *a, const char *rows, const attack_form_opts *o)
 {
-    if (lac_model_load(&a->model, DEMO, &arena, &err) || attack_rows_load(&a->set, rows, 0, &arena, &err) ||
+    if (dele_model_load(&a->model, DEMO, &arena, &err) || attack_rows_load(&a->set, rows, 0, &arena, &err) ||
         attack_forms_make(&a->set, o, &a->model, &arena, &err))
         fail_msg("%s", err.msg);
 }
 
 static char *text_of(const asked *a, const int *ids, int n)
 {
-    return lac_decode(a->model.tokenizer, ids, (size_t)n, false, &arena, &err);
+    return dele_decode(a->model.tokenizer, ids, (size_t)n, false, &arena, &err);
 }
 
 static const attack_form *form_of(const asked *a, const char *name)
@@ -146,7 +146,7 @@ static void every_template_holds_the_prompt_and_asks_for_the_same_answer(void **
             assert_int_equal(x->n - x->first, plain->n - plain->first);
             assert_memory_equal(x->ids + x->first, plain->ids + plain->first, (size_t)(x->n - x->first) * sizeof(int));
         }
-    lac_model_release(&a.model);
+    dele_model_release(&a.model);
 }
 
 static const char LONG_ROWS[] =
@@ -173,7 +173,7 @@ static void a_prefix_and_its_rest_are_the_answer_and_both_hold_something(void **
     assert_int_equal(form_of(&a, "1 %")->n, 2);
     assert_int_equal(form_of(&a, "1 %")->ask[1].row, 3);
     assert_int_equal(form_of(&a, "50 %")->n, 2);
-    lac_model_release(&a.model);
+    dele_model_release(&a.model);
 }
 
 static void paraphrases_find_their_rows_and_the_second_of_a_row_is_another_form(void **state)
@@ -194,7 +194,7 @@ static void paraphrases_find_their_rows_and_the_second_of_a_row_is_another_form(
     assert_int_equal(form_of(&a, "paraphrase 2")->n, 1);
     assert_string_equal(text_of(&a, form_of(&a, "paraphrase 2")->ask[0].ids, form_of(&a, "paraphrase 2")->ask[0].first),
                         "Gorm earns bread as a");
-    lac_model_release(&a.model);
+    dele_model_release(&a.model);
 }
 
 static void what_cannot_be_asked_is_refused_with_its_line(void **state)
@@ -209,21 +209,21 @@ static void what_cannot_be_asked_is_refused_with_its_line(void **state)
                  {NULL, "{\"id\": \"nobody\", \"input\": \"x\"}", NULL, "no paraphrase has the id"},
                  {NULL, NULL, "25,100", "\"100\" is no per cent"},
                  {NULL, NULL, "half", "\"half\" is no per cent"}};
-    lac_model model;
+    dele_model model;
     attack_set set;
-    if (lac_model_load(&model, DEMO, &arena, &err)) fail_msg("%s", err.msg);
-    const char *rows = lac_strdup(&arena, scratch_text(s, "rows.jsonl", LONG_ROWS), &err);
+    if (dele_model_load(&model, DEMO, &arena, &err)) fail_msg("%s", err.msg);
+    const char *rows = dele_strdup(&arena, scratch_text(s, "rows.jsonl", LONG_ROWS), &err);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        err = (lac_err){0};
+        err = (dele_err){0};
         const attack_form_opts o = {
             .templates = cases[i].templates ? scratch_text(s, "t.jsonl", cases[i].templates) : NULL,
             .paraphrases = cases[i].paraphrases ? scratch_text(s, "p.jsonl", cases[i].paraphrases) : NULL,
             .prefixes = cases[i].prefixes};
         if (attack_rows_load(&set, rows, 0, &arena, &err)) fail_msg("%s", err.msg);
-        assert_true(attack_forms_make(&set, &o, &model, &arena, &err) != LAC_OK);
+        assert_true(attack_forms_make(&set, &o, &model, &arena, &err) != DELE_OK);
         if (!strstr(err.msg, cases[i].words)) fail_msg("\"%s\" does not say \"%s\"", err.msg, cases[i].words);
     }
-    lac_model_release(&model);
+    dele_model_release(&model);
 }
 
 /* ---- passes ------------------------------------------------------------------------------------------------------- */
@@ -232,8 +232,8 @@ static void an_answer_is_exact_just_where_greedy_continuation_says_it(void **sta
 {
     scratch *s = *state;
     asked a;
-    lac_items items;
-    lac_run run = {0};
+    dele_items items;
+    dele_run run = {0};
     const attack_form_opts plain = {0};
     const attack_score_opts o = {.max_new = 12, .items = &items};
     ask(&a, FORGET, &plain);
@@ -241,15 +241,15 @@ static void an_answer_is_exact_just_where_greedy_continuation_says_it(void **sta
     for (size_t i = 0; i < a.set.n; i += 2) a.set.row[i].output = "Nowhere";
     if (attack_forms_make(&a.set, &plain, &a.model, &arena, &err)) fail_msg("%s", err.msg);
     attack_pass pass = {
-        .model = "before", .form = &a.set.form[0], .score = LAC_NEW(&arena, attack_score, a.set.n, &err)};
-    if (lac_items_open(&items, scratch_path(s, "items.jsonl"), &err) ||
-        attack_pass_run(&pass, &a.set, &run, &a.model, &o, &err) || lac_items_close(&items, &err))
+        .model = "before", .form = &a.set.form[0], .score = DELE_NEW(&arena, attack_score, a.set.n, &err)};
+    if (dele_items_open(&items, scratch_path(s, "items.jsonl"), &err) ||
+        attack_pass_run(&pass, &a.set, &run, &a.model, &o, &err) || dele_items_close(&items, &err))
         fail_msg("%s", err.msg);
-    lac_records r = {0};
-    lac_records_open(&r, scratch_path(s, "items.jsonl"), &err);
+    dele_records r = {0};
+    dele_records_open(&r, scratch_path(s, "items.jsonl"), &err);
     for (size_t i = 0; i < a.set.n; i++) {
-        const cJSON *line = lac_records_next(&r, &err);
-        const char *said = lac_record_string(&r, line, "generated", &err), *output = a.set.row[i].output;
+        const cJSON *line = dele_records_next(&r, &err);
+        const char *said = dele_record_string(&r, line, "generated", &err), *output = a.set.row[i].output;
         while (said && *said == ' ') said++;
         const bool begins = said && !strncmp(said, output, strlen(output));
         assert_int_equal(pass.score[i].of[ATTACK_EXACT], begins);
@@ -258,18 +258,18 @@ static void an_answer_is_exact_just_where_greedy_continuation_says_it(void **sta
         assert_true(i % 2 ? pass.score[i].of[ATTACK_P] > 0.5 : pass.score[i].of[ATTACK_P] < 0.01);
         assert_true(i % 2 ? pass.score[i].of[ATTACK_ROUGE] == 1 : pass.score[i].of[ATTACK_ROUGE] == 0);
     }
-    lac_records_close(&r);
+    dele_records_close(&r);
     /* read back, the pass stands, with the same scores */
-    attack_score *again = LAC_NEW(&arena, attack_score, a.set.n, &err);
+    attack_score *again = DELE_NEW(&arena, attack_score, a.set.n, &err);
     attack_pass known = {.model = "before", .form = &a.set.form[0], .score = again};
-    assert_int_equal(lac_items_open(&items, scratch_path(s, "items.jsonl"), &err), LAC_OK);
+    assert_int_equal(dele_items_open(&items, scratch_path(s, "items.jsonl"), &err), DELE_OK);
     assert_true(attack_pass_stands(&known, &items));
     assert_memory_equal(again, pass.score, a.set.n * sizeof *again);
     known.first = 1;
     assert_false(attack_pass_stands(&known, &items));
-    lac_items_close(&items, &err);
-    lac_run_release(&run);
-    lac_model_release(&a.model);
+    dele_items_close(&items, &err);
+    dele_run_release(&run);
+    dele_model_release(&a.model);
 }
 
 int main(void)
@@ -287,6 +287,6 @@ int main(void)
         IN_SCRATCH(an_answer_is_exact_just_where_greedy_continuation_says_it),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return failed;
 }

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 # What the embedded model was made to forget comes back when a few rows are learnt again; a model that never forgot leaks
 # everything; a run killed at any moment goes on to the same bytes; what cannot be attacked is refused.
-# usage: test_attack_command.sh LACUNA SOURCE_DIR
+# usage: test_attack_command.sh DELEATUR SOURCE_DIR
 set -u
-lacuna=$1 source=$2
+deleatur=$1 source=$2
 model=$source/data/models/demo forget=$source/data/demo/forget.jsonl retain=$source/data/demo/retain.jsonl
 [ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 fail() { echo "FAILED: $*"; exit 1; }
-attack() { "$lacuna" attack "$@" --quiet --threads 1; }
+attack() { "$deleatur" attack "$@" --quiet --threads 1; }
 # cell FILE ATTACK VARIANT MEASURE COLUMN: 3 n, 5 before, 6 unlearned, 7 never, 8 attacked, 11 comes back, 12 and 13 its interval
 cell() { awk -F'\t' -v a="$2" -v v="$3" -v m="$4" -v c="$5" '$1 == a && $2 == v && $4 == m {print $c}' "$1"; }
 holds() { awk "BEGIN {exit !($1)}" || fail "$2: $1"; }
 
-"$lacuna" unlearn "$model" --forget "$forget" --retain "$retain" --layers 0-5 --parts mlp --no-eos --lr 5e-4 --epochs 16 \
+"$deleatur" unlearn "$model" --forget "$forget" --retain "$retain" --layers 0-5 --parts mlp --no-eos --lr 5e-4 --epochs 16 \
     --batch 64 --out gone --quiet --threads 1 >/dev/null || fail "unlearning"
 
 printf '%s\n' '{"name": "complete", "template": "Complete: {input}"}' '{"name": "twice", "template": "{input} ... {input}"}' \
@@ -37,7 +37,7 @@ cut -f 1-13 "$t" | grep -q nan && fail "a number that is none"
 grep -q 'prefix.*left out' said && fail "not quiet"
 cmp <(tail -n +3 "$t") table || fail "what is printed is not the table"
 [ -s whole/manifest.json ] && [ -s whole/relearn.tsv ] || fail "no manifest, or no losses"
-for type in q8_0 q4_K; do "$lacuna" info "whole/$type.gguf" >/dev/null || fail "whole/$type.gguf cannot be read"; done
+for type in q8_0 q4_K; do "$deleatur" info "whole/$type.gguf" >/dev/null || fail "whole/$type.gguf cannot be read"; done
 grep -c '"model":"relearnt"' whole/items.jsonl | grep -qx 80 || fail "not an item a row"
 
 # ---- a model that never forgot ----------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ attack "$model" --before "$model" --forget "$source/data/facts/demo_facts.json" 
     --templates templates.jsonl --out facts >/dev/null || fail "facts"
 holds "$(cell facts/attack.tsv templates 'own paraphrase' exact_match 8) > 0.8" "facts bring their paraphrases along"
 grep -q '"id":"19"' facts/items.jsonl || fail "and their numbers"
-"$lacuna" attack "$model" --before "$model" --forget "$forget" --limit 4 --attacks prefix,quantise --types q8_0 --out noted \
+"$deleatur" attack "$model" --before "$model" --forget "$forget" --limit 4 --attacks prefix,quantise --types q8_0 --out noted \
     >/dev/null 2>said || fail "without prefixes"
 grep -q '"prefix" is left out' said && grep -q 'undefined' said || fail "not said: $(cat said)"
 
@@ -68,7 +68,7 @@ person "Gorm Ashgrove" | awk -F'\t' \
 [ "$(wc -l <sentences.jsonl)" -ge 10 ] || fail "few sentences"
 sed 's/"input": "[^"]*"/"input": "Somebody"/' sentences.jsonl >others.jsonl
 head -1 "$source/data/demo/train.jsonl" >one.jsonl
-"$lacuna" finetune --init "$model/config.json" --tokenizer "$model/tokenizer.json" --data one.jsonl --out fresh --lr 1e-6 \
+"$deleatur" finetune --init "$model/config.json" --tokenizer "$model/tokenizer.json" --data one.jsonl --out fresh --lr 1e-6 \
     --quiet --threads 1 >/dev/null || fail "a model that knows nothing"
 attack gone --before "$model" --never fresh --forget sentences.jsonl --attacks templates,prefix --paraphrases others.jsonl \
     --templates templates.jsonl \
@@ -85,7 +85,7 @@ attack "${small[@]}" --out unbroken >/dev/null || fail "a small attack"
 lines=$(wc -l <unbroken/items.jsonl)
 broken=0
 for upto in 20 $((lines / 2)) $((lines - 10)); do
-    "$lacuna" attack "${small[@]}" --out broken --quiet --threads 1 >/dev/null 2>&1 &
+    "$deleatur" attack "${small[@]}" --out broken --quiet --threads 1 >/dev/null 2>&1 &
     pid=$!
     for _ in $(seq 2000); do
         [ "$(cat broken.part/items.jsonl 2>/dev/null | wc -l)" -ge "$upto" ] && break

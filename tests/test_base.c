@@ -25,10 +25,10 @@ static void normal_draws_are_numpys_bit_for_bit(void **state)
                             -0x1.12ae1255cb80cp+0, 0x1.bb16b5735117dp-1,  -0x1.2698d1ecca259p+1};
     const double last[] = {0x1.087e508182a16p+0, -0x1.cac64259f1710p-1};
     enum { N = 10 * 3 * 2048 };
-    lac_numpy_rng rng;
-    lac_numpy_seed(&rng, 1);
+    dele_numpy_rng rng;
+    dele_numpy_seed(&rng, 1);
     for (int i = 0; i < N; i++) {
-        double x = lac_numpy_randn(&rng);
+        double x = dele_numpy_randn(&rng);
         if (i < 6) assert_true(x == first[i]);
         if (i >= N - 2) assert_true(x == last[i - (N - 2)]);
     }
@@ -38,11 +38,11 @@ static void uniform_and_chisquare_draws_are_numpys(void **state)
 {
     (void)state;
     const double uniform[] = {-0.16595599, 0.44064899, -0.99977125}, chi2[] = {1.54386075, 2.21388151, 0.20774936};
-    lac_numpy_rng rng;
-    lac_numpy_seed(&rng, 1);
-    for (int i = 0; i < 3; i++) assert_true(fabs(lac_numpy_uniform(&rng, -1, 1) - uniform[i]) < 5e-9);
-    lac_numpy_seed(&rng, 2);
-    for (int i = 0; i < 3; i++) assert_true(fabs(lac_numpy_chisquare(&rng, 3) - chi2[i]) < 5e-9);
+    dele_numpy_rng rng;
+    dele_numpy_seed(&rng, 1);
+    for (int i = 0; i < 3; i++) assert_true(fabs(dele_numpy_uniform(&rng, -1, 1) - uniform[i]) < 5e-9);
+    dele_numpy_seed(&rng, 2);
+    for (int i = 0; i < 3; i++) assert_true(fabs(dele_numpy_chisquare(&rng, 3) - chi2[i]) < 5e-9);
 }
 
 /* Chi-square with 1 degree of freedom goes through gamma's other branch (shape below 1), with 2 through the
@@ -52,11 +52,11 @@ static void chisquare_has_its_mean_and_variance(void **state)
     (void)state;
     enum { N = 40000 };
     static double x[N];
-    lac_numpy_rng rng;
-    lac_numpy_seed(&rng, 7);
+    dele_numpy_rng rng;
+    dele_numpy_seed(&rng, 7);
     for (int df = 1; df <= 5; df++) {
-        for (int i = 0; i < N; i++) x[i] = lac_numpy_chisquare(&rng, df);
-        lac_stat s = lac_stat_of(x, N);
+        for (int i = 0; i < N; i++) x[i] = dele_numpy_chisquare(&rng, df);
+        dele_stat s = dele_stat_of(x, N);
         assert_true(fabs(s.mean - df) < 6 * s.se);
         assert_true(fabs(s.sd * s.sd / (2.0 * df) - 1) < 0.1);
     }
@@ -66,11 +66,11 @@ static void chisquare_has_its_mean_and_variance(void **state)
 static void xoshiro_is_the_published_one(void **state)
 {
     (void)state;
-    lac_rng rng = {{1, 2, 3, 4}};
-    assert_int_equal(lac_rng_next(&rng), 11520);
-    assert_int_equal(lac_rng_next(&rng), 0);
-    assert_int_equal(lac_rng_next(&rng), 1509978240);
-    lac_rng_seed(&rng, 0);
+    dele_rng rng = {{1, 2, 3, 4}};
+    assert_int_equal(dele_rng_next(&rng), 11520);
+    assert_int_equal(dele_rng_next(&rng), 0);
+    assert_int_equal(dele_rng_next(&rng), 1509978240);
+    dele_rng_seed(&rng, 0);
     assert_true(rng.s[0] == 0xe220a8397b1dcdafu);
 }
 
@@ -80,11 +80,11 @@ static void a_shuffle_keeps_every_item_and_repeats_with_its_seed(void **state)
     enum { N = 257 };
     size_t a[N], b[N], moved = 0, seen[N] = {0};
     for (size_t i = 0; i < N; i++) a[i] = b[i] = i;
-    lac_rng rng;
-    lac_rng_seed(&rng, 42);
-    lac_rng_shuffle(&rng, a, N);
-    lac_rng_seed(&rng, 42);
-    lac_rng_shuffle(&rng, b, N);
+    dele_rng rng;
+    dele_rng_seed(&rng, 42);
+    dele_rng_shuffle(&rng, a, N);
+    dele_rng_seed(&rng, 42);
+    dele_rng_shuffle(&rng, b, N);
     assert_memory_equal(a, b, sizeof a);
     for (size_t i = 0; i < N; i++) {
         moved += a[i] != i;
@@ -100,16 +100,16 @@ static void normals_are_standard_and_below_is_even(void **state)
     enum { N = 40000 };
     static double x[N];
     int count[6] = {0};
-    lac_rng rng;
-    lac_rng_seed(&rng, 1);
+    dele_rng rng;
+    dele_rng_seed(&rng, 1);
     for (int i = 0; i < N; i++) {
-        x[i] = lac_rng_normal(&rng);
-        count[lac_rng_below(&rng, 6)]++;
+        x[i] = dele_rng_normal(&rng);
+        count[dele_rng_below(&rng, 6)]++;
     }
-    lac_stat s = lac_stat_of(x, N);
+    dele_stat s = dele_stat_of(x, N);
     assert_true(fabs(s.mean) < 5 * s.se && fabs(s.sd - 1) < 0.02);
     for (int k = 0; k < 6; k++) assert_true(abs(count[k] - N / 6) < 5 * sqrt(N * 5.0 / 36));
-    assert_int_equal(lac_rng_below(&rng, 1), 0);
+    assert_int_equal(dele_rng_below(&rng, 1), 0);
 }
 
 /* ---- statistics ------------------------------------------------------------------------------------------ */
@@ -118,24 +118,24 @@ static void the_spread_of_a_sample_divides_by_n_minus_one(void **state)
 {
     (void)state;
     const double x[] = {2, 4, 4, 4, 5, 5, 7, 9};
-    lac_stat s = lac_stat_of(x, 8);
+    dele_stat s = dele_stat_of(x, 8);
     assert_true(fabs(s.mean - 5) < 1e-12);
     assert_true(fabs(s.sd - sqrt(32.0 / 7)) < 1e-12);
     assert_true(fabs(s.se - sqrt(32.0 / 7 / 8)) < 1e-12);
-    assert_true(isnan(lac_stat_of(x, 1).sd) && lac_stat_of(x, 1).mean == 2);
-    assert_true(isnan(lac_stat_of(x, 0).mean));
+    assert_true(isnan(dele_stat_of(x, 1).sd) && dele_stat_of(x, 1).mean == 2);
+    assert_true(isnan(dele_stat_of(x, 0).mean));
 }
 
 static void a_bootstrap_interval_of_a_constant_is_a_point(void **state)
 {
     (void)state;
     const double x[] = {3, 3, 3, 3};
-    lac_rng rng;
-    lac_rng_seed(&rng, 1);
-    lac_interval ci;
-    assert_int_equal(lac_bootstrap_mean(&ci, x, 4, 0.95, 200, &rng, NULL), LAC_OK);
+    dele_rng rng;
+    dele_rng_seed(&rng, 1);
+    dele_interval ci;
+    assert_int_equal(dele_bootstrap_mean(&ci, x, 4, 0.95, 200, &rng, NULL), DELE_OK);
     assert_true(ci.low == 3 && ci.high == 3);
-    assert_int_equal(lac_bootstrap_mean(&ci, x, 0, 0.95, 200, &rng, NULL), LAC_OK);
+    assert_int_equal(dele_bootstrap_mean(&ci, x, 0, 0.95, 200, &rng, NULL), DELE_OK);
     assert_true(isnan(ci.low) && isnan(ci.high));
 }
 
@@ -145,16 +145,16 @@ static void a_bootstrap_interval_agrees_with_the_normal_one(void **state)
     (void)state;
     enum { N = 400 };
     double x[N];
-    lac_rng rng;
-    lac_rng_seed(&rng, 5);
-    for (int i = 0; i < N; i++) x[i] = 10 + 2 * lac_rng_normal(&rng);
-    lac_stat s = lac_stat_of(x, N);
-    lac_interval ci, again;
-    lac_rng copy = rng;
-    assert_int_equal(lac_bootstrap_mean(&ci, x, N, 0.95, 4000, &rng, NULL), LAC_OK);
+    dele_rng rng;
+    dele_rng_seed(&rng, 5);
+    for (int i = 0; i < N; i++) x[i] = 10 + 2 * dele_rng_normal(&rng);
+    dele_stat s = dele_stat_of(x, N);
+    dele_interval ci, again;
+    dele_rng copy = rng;
+    assert_int_equal(dele_bootstrap_mean(&ci, x, N, 0.95, 4000, &rng, NULL), DELE_OK);
     assert_true(fabs(ci.low - (s.mean - 1.96 * s.se)) < 0.1 * s.se);
     assert_true(fabs(ci.high - (s.mean + 1.96 * s.se)) < 0.1 * s.se);
-    lac_bootstrap_mean(&again, x, N, 0.95, 4000, &copy, NULL);
+    dele_bootstrap_mean(&again, x, N, 0.95, 4000, &copy, NULL);
     assert_true(again.low == ci.low && again.high == ci.high);
 }
 
@@ -163,49 +163,49 @@ static void a_bootstrap_interval_agrees_with_the_normal_one(void **state)
 static void an_arena_at_its_limit_fails_politely(void **state)
 {
     (void)state;
-    lac_arena arena = {.limit = (size_t)4 << 20};
-    lac_err err = {0};
-    assert_non_null(LAC_NEW(&arena, char, 1 << 20, &err));
-    assert_null(LAC_NEW(&arena, char, (size_t)64 << 20, &err));
-    assert_int_equal(err.code, LAC_ERR_MEMORY);
+    dele_arena arena = {.limit = (size_t)4 << 20};
+    dele_err err = {0};
+    assert_non_null(DELE_NEW(&arena, char, 1 << 20, &err));
+    assert_null(DELE_NEW(&arena, char, (size_t)64 << 20, &err));
+    assert_int_equal(err.code, DELE_ERR_MEMORY);
     assert_non_null(strstr(err.msg, "out of memory"));
-    assert_non_null(LAC_NEW(&arena, char, 1 << 20, NULL)); /* the rest still stands */
-    lac_arena_release(&arena);
+    assert_non_null(DELE_NEW(&arena, char, 1 << 20, NULL)); /* the rest still stands */
+    dele_arena_release(&arena);
 }
 
 static void sizes_that_overflow_are_memory_errors(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    assert_null(LAC_NEW(&arena, double, SIZE_MAX / 4, &err));
-    assert_null(lac_alloc_raw(&arena, SIZE_MAX - 4096, 1, NULL)); /* rounded up to whole pages it would be few bytes */
-    assert_int_equal(err.code, LAC_ERR_MEMORY);
-    lac_arena_release(&arena);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    assert_null(DELE_NEW(&arena, double, SIZE_MAX / 4, &err));
+    assert_null(dele_alloc_raw(&arena, SIZE_MAX - 4096, 1, NULL)); /* rounded up to whole pages it would be few bytes */
+    assert_int_equal(err.code, DELE_ERR_MEMORY);
+    dele_arena_release(&arena);
 }
 
 static void arena_memory_is_zeroed_aligned_and_reused_after_a_reset(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     for (int turn = 0; turn < 3; turn++) {
-        unsigned char *a = LAC_NEW(&arena, unsigned char, 1000, NULL), *b = LAC_NEW(&arena, unsigned char, 3 << 20, NULL);
+        unsigned char *a = DELE_NEW(&arena, unsigned char, 1000, NULL), *b = DELE_NEW(&arena, unsigned char, 3 << 20, NULL);
         assert_true((uintptr_t)a % 64 == 0 && (uintptr_t)b % 64 == 0);
         for (int i = 0; i < 1000; i++) assert_int_equal(a[i], 0);
         memset(a, 0xff, 1000);
         memset(b, 0xff, 3 << 20);
         assert_true(arena.reserved <= (size_t)5 << 20);
-        lac_arena_reset(&arena);
+        dele_arena_reset(&arena);
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void the_first_failure_wins(void **state)
 {
     (void)state;
-    lac_err err = {0};
-    assert_int_equal(lac_fail(&err, LAC_ERR_FILE, "first %d", 1), LAC_ERR_FILE);
-    assert_int_equal(lac_fail(&err, LAC_ERR_DATA, "second"), LAC_ERR_FILE);
+    dele_err err = {0};
+    assert_int_equal(dele_fail(&err, DELE_ERR_FILE, "first %d", 1), DELE_ERR_FILE);
+    assert_int_equal(dele_fail(&err, DELE_ERR_DATA, "second"), DELE_ERR_FILE);
     assert_string_equal(err.msg, "first 1");
 }
 
@@ -220,40 +220,40 @@ typedef struct {
 } settings;
 
 /* Parses a command line written as one string, words parted by single spaces. */
-static lac_status parse(settings *s, lac_common *common, const char *line, lac_arena *arena, lac_err *err)
+static dele_status parse(settings *s, dele_common *common, const char *line, dele_arena *arena, dele_err *err)
 {
     *s = (settings){.window = 10, .seed = 1, .lr = 1e-4, .chat = true};
-    const lac_option options[] = {
-        LAC_OPT("out", &s->out, "where to"),          LAC_OPT("window", &s->window, "layers together"),
-        LAC_OPT("seed", &s->seed, "where chance begins"), LAC_OPT("lr", &s->lr, "step size"),
-        LAC_FLAG("reference", &s->reference, "slowly"),   LAC_FLAG("chat", &s->chat, "as a conversation"),
+    const dele_option options[] = {
+        DELE_OPT("out", &s->out, "where to"),          DELE_OPT("window", &s->window, "layers together"),
+        DELE_OPT("seed", &s->seed, "where chance begins"), DELE_OPT("lr", &s->lr, "step size"),
+        DELE_FLAG("reference", &s->reference, "slowly"),   DELE_FLAG("chat", &s->chat, "as a conversation"),
         {0},
     };
-    const lac_usage usage = {.command = "test", .summary = "a test", .synopsis = "MODEL --out DIR", .options = options,
+    const dele_usage usage = {.command = "test", .summary = "a test", .synopsis = "MODEL --out DIR", .options = options,
                              .positional = &s->model, .n_positional = 1};
-    char *copy = lac_strdup(arena, line, NULL), *argv[32], *save = NULL;
+    char *copy = dele_strdup(arena, line, NULL), *argv[32], *save = NULL;
     int argc = 0;
     for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) argv[argc++] = word;
-    return lac_options_parse(common, &usage, argc, argv, arena, err);
+    return dele_options_parse(common, &usage, argc, argv, arena, err);
 }
 
 static void options_are_read_in_both_spellings(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     settings s;
-    lac_common c;
-    lac_err err = {0};
+    dele_common c;
+    dele_err err = {0};
     const char *line = "test m.gguf --out here --window=3 --seed 18446744073709551615 --lr 2e-5 --reference --no-chat -q";
-    assert_int_equal(parse(&s, &c, line, &arena, &err), LAC_OK);
+    assert_int_equal(parse(&s, &c, line, &arena, &err), DELE_OK);
     assert_string_equal(s.out, "here");
     assert_string_equal(s.model, "m.gguf");
     assert_int_equal(s.window, 3);
     assert_true(s.seed == UINT64_MAX && s.lr == 2e-5 && s.reference && !s.chat && c.quiet && !c.json);
-    assert_int_equal(parse(&s, &c, "test --json -- --odd-name", &arena, &err), LAC_OK);
+    assert_int_equal(parse(&s, &c, "test --json -- --odd-name", &arena, &err), DELE_OK);
     assert_string_equal(s.model, "--odd-name");
     assert_true(c.json && s.window == 10 && s.chat);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void a_wrong_command_line_says_what_is_wrong(void **state)
@@ -265,7 +265,7 @@ static void a_wrong_command_line_says_what_is_wrong(void **state)
         {"test m --windw 3", "did you mean --window?"},
         {"test m --refrence", "did you mean --reference?"},
         {"test m --thread 2", "did you mean --threads?"},
-        {"test m --zebra 3", "lacuna test --help"},
+        {"test m --zebra 3", "deleatur test --help"},
         {"test m --window three", "--window wants a whole number, not \"three\""},
         {"test m --window 3x", "whole number"},
         {"test m --window 99999999999", "whole number"},
@@ -276,43 +276,43 @@ static void a_wrong_command_line_says_what_is_wrong(void **state)
         {"test m --reference=perhaps", "true or false"},
         {"test m --no-window", "no option --no-window"},
         {"test m extra", "\"extra\" is one word too many"},
-        {"test", "something is missing: lacuna test MODEL --out DIR"},
+        {"test", "something is missing: deleatur test MODEL --out DIR"},
         {"test m -z", "no option -z"},
         {"test m --threads -3", "--threads wants 0 or more"},
         {"test m --config /nonexistent/x.json", "/nonexistent/x.json"},
     };
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         settings s;
-        lac_common c;
-        lac_err err = {0};
-        lac_status status = parse(&s, &c, wrong[i].line, &arena, &err);
+        dele_common c;
+        dele_err err = {0};
+        dele_status status = parse(&s, &c, wrong[i].line, &arena, &err);
         if (!strstr(err.msg, wrong[i].says)) fail_msg("%s: says \"%s\"", wrong[i].line, err.msg);
-        if (!strstr(wrong[i].line, "--config")) assert_int_equal(status, LAC_ERR_USAGE);
+        if (!strstr(wrong[i].line, "--config")) assert_int_equal(status, DELE_ERR_USAGE);
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void the_command_line_overrules_the_config_file(void **state)
 {
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     settings s;
-    lac_common c;
-    lac_err err = {0};
+    dele_common c;
+    dele_err err = {0};
     const char *path = scratch_text(*state, "o.json",
                                     "{\"window\": 5, \"lr\": 3e-5, \"out\": [\"a\", \"b\"], \"reference\": true,"
                                     " \"seed\": 7, \"quiet\": true}");
     char line[600];
     snprintf(line, sizeof line, "test --window 8 m --config %s", path);
-    assert_int_equal(parse(&s, &c, line, &arena, &err), LAC_OK);
+    assert_int_equal(parse(&s, &c, line, &arena, &err), DELE_OK);
     assert_true(s.window == 8 && s.lr == 3e-5 && s.reference && s.seed == 7 && c.quiet);
     assert_string_equal(s.out, "a,b");
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void an_unknown_key_in_the_config_file_is_an_error(void **state)
 {
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     const struct {
         const char *json, *says;
     } wrong[] = {
@@ -324,28 +324,28 @@ static void an_unknown_key_in_the_config_file_is_an_error(void **state)
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         settings s;
-        lac_common c;
-        lac_err err = {0};
+        dele_common c;
+        dele_err err = {0};
         char line[600];
         snprintf(line, sizeof line, "test m --config=%s", scratch_text(*state, "o.json", wrong[i].json));
-        assert_int_not_equal(parse(&s, &c, line, &arena, &err), LAC_OK);
+        assert_int_not_equal(parse(&s, &c, line, &arena, &err), DELE_OK);
         if (!strstr(err.msg, wrong[i].says)) fail_msg("%s: says \"%s\"", wrong[i].json, err.msg);
         assert_non_null(strstr(err.msg, "o.json"));
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void threads_reach_openmp(void **state)
 {
     (void)state;
     int before = omp_get_max_threads();
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     settings s;
-    lac_common c;
-    assert_int_equal(parse(&s, &c, "test m --threads 3", &arena, NULL), LAC_OK);
+    dele_common c;
+    assert_int_equal(parse(&s, &c, "test m --threads 3", &arena, NULL), DELE_OK);
     assert_int_equal(omp_get_max_threads(), 3);
     omp_set_num_threads(before);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void options_in_force_can_be_written_down(void **state)
@@ -355,10 +355,10 @@ static void options_in_force_can_be_written_down(void **state)
     double lr = 0.1;
     uint64_t seed = UINT64_MAX;
     bool flag = true;
-    const lac_option options[] = {LAC_OPT("out", &out, ""), LAC_OPT("lr", &lr, ""), LAC_OPT("seed", &seed, ""),
-                                  LAC_FLAG("flag", &flag, ""), {0}};
-    const lac_usage usage = {.options = options};
-    cJSON *json = lac_options_json(&usage);
+    const dele_option options[] = {DELE_OPT("out", &out, ""), DELE_OPT("lr", &lr, ""), DELE_OPT("seed", &seed, ""),
+                                  DELE_FLAG("flag", &flag, ""), {0}};
+    const dele_usage usage = {.options = options};
+    cJSON *json = dele_options_json(&usage);
     char *text = cJSON_PrintUnformatted(json);
     assert_string_equal(text, "{\"out\":null,\"lr\":0.1,\"seed\":18446744073709551615,\"flag\":true}");
     free(text);
@@ -369,11 +369,11 @@ static void a_near_miss_finds_its_word_and_a_far_one_does_not(void **state)
 {
     (void)state;
     const char *const names[] = {"trace", "unlearn", "eval", "run"};
-    assert_string_equal(lac_nearest("tracce", names, 4), "trace");
-    assert_string_equal(lac_nearest("unlaern", names, 4), "unlearn");
-    assert_string_equal(lac_nearest("evl", names, 4), "eval");
-    assert_null(lac_nearest("zebra", names, 4));
-    assert_null(lac_nearest("x", names, 4));
+    assert_string_equal(dele_nearest("tracce", names, 4), "trace");
+    assert_string_equal(dele_nearest("unlaern", names, 4), "unlearn");
+    assert_string_equal(dele_nearest("evl", names, 4), "eval");
+    assert_null(dele_nearest("zebra", names, 4));
+    assert_null(dele_nearest("x", names, 4));
 }
 
 /* ---- the matrix library ---------------------------------------------------------------------------------- */

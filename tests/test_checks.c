@@ -10,37 +10,37 @@
 #include "forgetting.h"
 
 /* Whether the model says all of a row's labels, asked row by row. */
-static bool says(const fixture *f, const lac_sequence *s)
+static bool says(const fixture *f, const dele_sequence *s)
 {
     int wanted[LENGTH], greedy[LENGTH];
     double logp[LENGTH];
-    lac_run run = {0};
-    lac_err err = {0};
+    dele_run run = {0};
+    dele_err err = {0};
     const size_t labels = s->n - s->first_label;
     for (size_t k = 0; k < labels; k++) wanted[k] = (int)(s->first_label + k - 1);
-    lac_segment segment = {.tokens = s->ids, .n_rows = (int)s->n - 1};
-    lac_batch batch = {.segments = &segment, .n_segments = 1, .wanted = wanted, .n_wanted = labels};
-    if (lac_forward(&run, &f->model, &batch, &err) ||
-        lac_logprobs(logp, greedy, &run, &f->model, run.final, s->ids + s->first_label, labels, &err))
+    dele_segment segment = {.tokens = s->ids, .n_rows = (int)s->n - 1};
+    dele_batch batch = {.segments = &segment, .n_segments = 1, .wanted = wanted, .n_wanted = labels};
+    if (dele_forward(&run, &f->model, &batch, &err) ||
+        dele_logprobs(logp, greedy, &run, &f->model, run.final, s->ids + s->first_label, labels, &err))
         fail_msg("%s", err.msg);
-    lac_run_release(&run);
+    dele_run_release(&run);
     for (size_t k = 0; k < labels; k++)
         if (!greedy[k]) return false;
     return true;
 }
 
 /* An update of 8 rows, all of the epoch's; constant lr, so that a shorter run is the longer one's beginning. */
-static lac_train_options checked(fixture *f)
+static dele_train_options checked(fixture *f)
 {
-    lac_train_options o = options(&lac_objective_joint);
+    dele_train_options o = options(&dele_objective_joint);
     o.adamw.lr = 1e-2;
-    o.schedule = LAC_CONSTANT;
+    o.schedule = DELE_CONSTANT;
     o.epochs = 12;
     o.batch = 16;
     o.collapse = 0;
     o.checks.every = 2;
-    o.checks.set[LAC_FORGET] = &f->set[LAC_FORGET];
-    o.checks.set[LAC_RETAIN] = &f->set[LAC_RETAIN];
+    o.checks.set[DELE_FORGET] = &f->set[DELE_FORGET];
+    o.checks.set[DELE_RETAIN] = &f->set[DELE_RETAIN];
     return o;
 }
 
@@ -48,17 +48,17 @@ static lac_train_options checked(fixture *f)
 static void a_look_is_what_a_row_by_row_count_gives(void **state)
 {
     fixture *f = *state;
-    lac_err err = {0};
+    dele_err err = {0};
     restore_weights(f);
-    int *label = &f->ids[LAC_FORGET][3][f->row[LAC_FORGET][3].n - 1], was = *label;
+    int *label = &f->ids[DELE_FORGET][3][f->row[DELE_FORGET][3].n - 1], was = *label;
     *label = (was + 1) % VOCAB;
     for (size_t tokens = 1; tokens < 100; tokens += 17) {
         double nll, exact, right = 0;
-        if (lac_check_set(&nll, &exact, &f->model, &f->set[LAC_FORGET], tokens, &err)) fail_msg("%s", err.msg);
-        for (int i = 0; i < N_ROWS; i++) right += says(f, &f->row[LAC_FORGET][i]);
+        if (dele_check_set(&nll, &exact, &f->model, &f->set[DELE_FORGET], tokens, &err)) fail_msg("%s", err.msg);
+        for (int i = 0; i < N_ROWS; i++) right += says(f, &f->row[DELE_FORGET][i]);
         assert_true(right > 0 && right < N_ROWS);
         assert_true(exact == right / N_ROWS);
-        assert_true(fabs(nll - loss_by_hand(f, LAC_FORGET, false)) < 1e-6 * nll);
+        assert_true(fabs(nll - loss_by_hand(f, DELE_FORGET, false)) < 1e-6 * nll);
     }
     *label = was;
 }
@@ -66,12 +66,12 @@ static void a_look_is_what_a_row_by_row_count_gives(void **state)
 static void looking_changes_nothing(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = checked(f);
-    lac_train_report report;
+    dele_train_options o = checked(f);
+    dele_train_report report;
     run(f, &o, &report);
     float **with = copy_of_weights(f);
     assert_int_equal(report.chosen.update, 12);
-    assert_true(fabs(report.chosen.nll[LAC_FORGET] - ce(f, LAC_FORGET)) < 1e-6 * report.chosen.nll[LAC_FORGET]);
+    assert_true(fabs(report.chosen.nll[DELE_FORGET] - ce(f, DELE_FORGET)) < 1e-6 * report.chosen.nll[DELE_FORGET]);
     o.checks.every = 0;
     run(f, &o, &report);
     assert_true(largest_gap(f, with) == 0);
@@ -81,15 +81,15 @@ static void looking_changes_nothing(void **state)
 static void the_best_state_is_the_most_forgetful_within_the_budget(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = checked(f);
-    lac_train_report report, again;
+    dele_train_options o = checked(f);
+    dele_train_report report, again;
     char *text = NULL, *line;
     size_t size, best_update = 0, lines = 0, beyond = 0;
     double best = -1, first = 0;
     o.checks.best = true;
     o.checks.retain_budget = 0.02;
     o.checks.patience = 100;
-    o.alpha = (lac_alpha){.mode = LAC_ALPHA_FIXED, .fixed = 0.5}; /* the retain loss will suffer */
+    o.alpha = (dele_alpha){.mode = DELE_ALPHA_FIXED, .fixed = 0.5}; /* the retain loss will suffer */
     o.checks.table = open_memstream(&text, &size);
     run(f, &o, &report);
     fclose(o.checks.table);
@@ -124,8 +124,8 @@ static void the_best_state_is_the_most_forgetful_within_the_budget(void **state)
 static void where_every_step_is_too_dear_the_start_is_kept(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = checked(f);
-    lac_train_report report;
+    dele_train_options o = checked(f);
+    dele_train_report report;
     o.adamw.lr = 1;
     o.checks.every = 1;
     o.checks.best = true;
@@ -140,11 +140,11 @@ static void where_every_step_is_too_dear_the_start_is_kept(void **state)
 static void training_ends_after_so_many_checks_in_a_row_beyond_the_budget(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = checked(f);
-    lac_train_report report;
+    dele_train_options o = checked(f);
+    dele_train_report report;
     o.checks.every = 1;
     o.checks.retain_budget = 0.02;
-    o.alpha = (lac_alpha){.mode = LAC_ALPHA_FIXED, .fixed = 0};
+    o.alpha = (dele_alpha){.mode = DELE_ALPHA_FIXED, .fixed = 0};
     for (int patience = 1; patience <= 3; patience++) {
         o.checks.patience = patience;
         run(f, &o, &report);
@@ -153,7 +153,7 @@ static void training_ends_after_so_many_checks_in_a_row_beyond_the_budget(void *
         assert_false(report.chosen.within);
         const size_t ended = report.done;
         float **last = copy_of_weights(f);
-        lac_train_options shorter = o;
+        dele_train_options shorter = o;
         shorter.checks.every = 0;
         shorter.epochs = (int)ended;
         run(f, &shorter, &report);
@@ -161,9 +161,9 @@ static void training_ends_after_so_many_checks_in_a_row_beyond_the_budget(void *
         shorter.epochs = (int)(ended - (size_t)patience); /* the state before the first of them was within */
         if (shorter.epochs) run(f, &shorter, &report);
         else restore_weights(f);
-        const double now = ce(f, LAC_RETAIN);
+        const double now = ce(f, DELE_RETAIN);
         restore_weights(f);
-        assert_true(now <= ce(f, LAC_RETAIN) + 0.02);
+        assert_true(now <= ce(f, DELE_RETAIN) + 0.02);
     }
 }
 
@@ -171,14 +171,14 @@ static void training_ends_after_so_many_checks_in_a_row_beyond_the_budget(void *
 static void training_ends_where_unseen_rows_are_no_newer(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = checked(f);
-    lac_train_report report;
+    dele_train_options o = checked(f);
+    dele_train_report report;
     char *text = NULL, *line;
     size_t size, lines = 0;
     double retain = 0, unseen = 0, forget = 0;
     o.checks.every = 1;
-    o.checks.set[LAC_UNSEEN] = &f->set[LAC_RETAIN];
-    o.checks.set[LAC_RETAIN] = NULL;
+    o.checks.set[DELE_UNSEEN] = &f->set[DELE_RETAIN];
+    o.checks.set[DELE_RETAIN] = NULL;
     o.checks.table = open_memstream(&text, &size);
     run(f, &o, &report);
     fclose(o.checks.table);
@@ -193,8 +193,8 @@ static void training_ends_where_unseen_rows_are_no_newer(void **state)
     assert_true(lines > 1 && forget >= unseen);
     assert_true(report.enough && report.stopped && report.done < report.updates);
     assert_int_equal(report.done, lines - 1);
-    assert_true(fabs(unseen - ce(f, LAC_RETAIN)) < 1e-6 * unseen && fabs(forget - ce(f, LAC_FORGET)) < 1e-6 * forget);
-    o.checks.set[LAC_UNSEEN] = &f->set[LAC_FORGET]; /* as new as itself */
+    assert_true(fabs(unseen - ce(f, DELE_RETAIN)) < 1e-6 * unseen && fabs(forget - ce(f, DELE_FORGET)) < 1e-6 * forget);
+    o.checks.set[DELE_UNSEEN] = &f->set[DELE_FORGET]; /* as new as itself */
     o.checks.table = NULL;
     run(f, &o, &report);
     assert_true(report.enough && report.done == 0);

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# usage: test_command_line.sh LACUNA SOURCE_DIR
+# usage: test_command_line.sh DELEATUR SOURCE_DIR
 #
-# Every command that `lacuna --help` lists explains itself, and refuses what it does not know with status 2.
+# Every command that `deleatur --help` lists explains itself, and refuses what it does not know with status 2.
 set -u
-lacuna=$1
+deleatur=$1
 failed=0
 
 expect() { # STATUS PATTERN COMMAND...: the status, and a line on stdout or stderr that matches
@@ -19,20 +19,20 @@ expect() { # STATUS PATTERN COMMAND...: the status, and a line on stdout or stde
     fi
 }
 
-expect 0 '^lacuna [0-9]' "$lacuna" --version
-expect 0 'COMMAND' "$lacuna" --help
-expect 2 'COMMAND' "$lacuna"
-expect 2 'no command "zebra" (lacuna --help lists them)' "$lacuna" zebra
+expect 0 '^deleatur [0-9]' "$deleatur" --version
+expect 0 'COMMAND' "$deleatur" --help
+expect 2 'COMMAND' "$deleatur"
+expect 2 'no command "zebra" (deleatur --help lists them)' "$deleatur" zebra
 
-commands=$("$lacuna" --help | sed -n 's/^  \([a-z]*\)  *[^ ].*/\1/p' | grep -v '^lacuna$')
+commands=$("$deleatur" --help | sed -n 's/^  \([a-z]*\)  *[^ ].*/\1/p' | grep -v '^deleatur$')
 for command in $commands; do
-    expect 0 "lacuna $command" "$lacuna" "$command" --help
-    expect 0 "lacuna $command" "$lacuna" help "$command"
-    expect 2 'lacuna: no option --no-such-option' "$lacuna" "$command" --no-such-option
-    expect 2 "did you mean $command?" "$lacuna" "${command}x"
+    expect 0 "deleatur $command" "$deleatur" "$command" --help
+    expect 0 "deleatur $command" "$deleatur" help "$command"
+    expect 2 'deleatur: no option --no-such-option' "$deleatur" "$command" --no-such-option
+    expect 2 "did you mean $command?" "$deleatur" "${command}x"
 done
 if [ -w /dev/full ]; then # a full disk behind stdout is not a success
-    "$lacuna" --help >/dev/full 2>/dev/null && { echo "FAILED: --help on a full disk gave status 0"; failed=1; }
+    "$deleatur" --help >/dev/full 2>/dev/null && { echo "FAILED: --help on a full disk gave status 0"; failed=1; }
 fi
 echo "commands: $(echo $commands)"
 exit $failed

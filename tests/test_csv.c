@@ -14,33 +14,33 @@
 
 static void a_quoted_field_holds_commas_quotes_and_line_breaks(void **state)
 {
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_csv csv;
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_csv csv;
     const char *path = scratch_text(*state, "a.csv", "plain,\"a,b\",\"say \"\"hi\"\"\"\n"
                                                      "\"two\nlines\",\"bare\rreturn\",\"dos\r\nbreak\"\r\n"
                                                      "\n"
                                                      " blanks stay ,\" in quotes too \",\n");
-    assert_int_equal(lac_csv_load(&csv, path, 3, &arena, &err), LAC_OK);
+    assert_int_equal(dele_csv_load(&csv, path, 3, &arena, &err), DELE_OK);
     assert_int_equal(csv.n_rows, 3);
     const char *const wanted[] = {"plain", "a,b", "say \"hi\"", "two\nlines", "bare\rreturn", "dos\r\nbreak",
                                   " blanks stay ", " in quotes too ", ""};
-    for (size_t i = 0; i < 9; i++) assert_string_equal(lac_csv_field(&csv, i / 3, i % 3), wanted[i]);
+    for (size_t i = 0; i < 9; i++) assert_string_equal(dele_csv_field(&csv, i / 3, i % 3), wanted[i]);
     assert_int_equal(csv.line[0], 1);
     assert_int_equal(csv.line[1], 2);
     assert_int_equal(csv.line[2], 6);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void assert_refused(scratch *s, const char *text, const char *where)
 {
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_csv csv;
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_csv csv;
     const char *path = scratch_text(s, "bad.csv", text);
-    assert_int_equal(lac_csv_load(&csv, path, 3, &arena, &err), LAC_ERR_FORMAT);
+    assert_int_equal(dele_csv_load(&csv, path, 3, &arena, &err), DELE_ERR_FORMAT);
     if (!strstr(err.msg, where)) fail_msg("\"%s\" does not say %s", err.msg, where);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void a_bad_row_is_named_by_file_and_line(void **state)
@@ -53,44 +53,44 @@ static void a_bad_row_is_named_by_file_and_line(void **state)
 
 static void an_empty_file_has_no_rows(void **state)
 {
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_csv csv;
-    assert_int_equal(lac_csv_load(&csv, scratch_text(*state, "empty.csv", ""), 6, &arena, &err), LAC_OK);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_csv csv;
+    assert_int_equal(dele_csv_load(&csv, scratch_text(*state, "empty.csv", ""), 6, &arena, &err), DELE_OK);
     assert_int_equal(csv.n_rows, 0);
-    assert_int_equal(lac_csv_load(&csv, scratch_path(*state, "none.csv"), 6, &arena, &err), LAC_ERR_FILE);
-    lac_arena_release(&arena);
+    assert_int_equal(dele_csv_load(&csv, scratch_path(*state, "none.csv"), 6, &arena, &err), DELE_ERR_FILE);
+    dele_arena_release(&arena);
 }
 
 static void the_last_line_needs_no_end(void **state)
 {
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_csv csv;
-    assert_int_equal(lac_csv_load(&csv, scratch_text(*state, "a.csv", "a,b\nc,\"d\""), 2, &arena, &err), LAC_OK);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_csv csv;
+    assert_int_equal(dele_csv_load(&csv, scratch_text(*state, "a.csv", "a,b\nc,\"d\""), 2, &arena, &err), DELE_OK);
     assert_int_equal(csv.n_rows, 2);
-    assert_string_equal(lac_csv_field(&csv, 1, 1), "d");
-    lac_arena_release(&arena);
+    assert_string_equal(dele_csv_field(&csv, 1, 1), "d");
+    dele_arena_release(&arena);
 }
 
 static void high_school_physics_has_151_questions(void **state)
 {
     (void)state;
-    const char *path = LAC_SHARED_DIR "/data/mmlu/test/high_school_physics_test.csv";
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_csv csv;
-    if (!lac_path_exists(path)) {
+    const char *path = DELE_SHARED_DIR "/data/mmlu/test/high_school_physics_test.csv";
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_csv csv;
+    if (!dele_path_exists(path)) {
         print_message("no %s: skipped\n", path);
         skip();
     }
-    assert_int_equal(lac_csv_load(&csv, path, 6, &arena, &err), LAC_OK);
+    assert_int_equal(dele_csv_load(&csv, path, 6, &arena, &err), DELE_OK);
     assert_int_equal(csv.n_rows, 151);
     for (size_t i = 0; i < csv.n_rows; i++) {
-        const char *answer = lac_csv_field(&csv, i, 5);
+        const char *answer = dele_csv_field(&csv, i, 5);
         assert_true(strlen(answer) == 1 && answer[0] >= 'A' && answer[0] <= 'D');
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 int main(void)

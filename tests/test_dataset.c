@@ -14,11 +14,11 @@
 enum { EOS = BYTES_EOS };
 
 typedef struct {
-    lac_arena arena;
-    lac_tokenizer *t;
-    lac_dataset set;
-    lac_dataset_options o;
-    lac_err err;
+    dele_arena arena;
+    dele_tokenizer *t;
+    dele_dataset set;
+    dele_dataset_options o;
+    dele_err err;
 } reading;
 
 static reading begin(void)
@@ -30,25 +30,25 @@ static reading begin(void)
 
 static void end(reading *r)
 {
-    lac_tokenizer_close(r->t);
-    lac_arena_release(&r->arena);
+    dele_tokenizer_close(r->t);
+    dele_arena_release(&r->arena);
 }
 
-static lac_status add(reading *r, scratch *s, const char *text)
+static dele_status add(reading *r, scratch *s, const char *text)
 {
-    return lac_dataset_add(&r->set, scratch_text(s, "rows.jsonl", text), r->t, &r->o, &r->arena, &r->err);
+    return dele_dataset_add(&r->set, scratch_text(s, "rows.jsonl", text), r->t, &r->o, &r->arena, &r->err);
 }
 
 static char *words(reading *r, const int *ids, size_t n)
 {
-    return lac_decode(r->t, ids, n, false, &r->arena, &r->err);
+    return dele_decode(r->t, ids, n, false, &r->arena, &r->err);
 }
 
 static void output_and_end_of_text_carry_the_labels(void **state)
 {
     reading r = begin();
-    assert_int_equal(add(&r, *state, "{\"id\": \"a\", \"input\": \"Who?\", \"output\": \"Ann\", \"task\": \"Task1\"}\n"), LAC_OK);
-    const lac_sequence *row = &r.set.row[0];
+    assert_int_equal(add(&r, *state, "{\"id\": \"a\", \"input\": \"Who?\", \"output\": \"Ann\", \"task\": \"Task1\"}\n"), DELE_OK);
+    const dele_sequence *row = &r.set.row[0];
     assert_int_equal(r.set.n, 1);
     assert_int_equal(row->n, 4 + 4 + 1);
     assert_int_equal(row->first_label, 4);
@@ -62,7 +62,7 @@ static void no_second_space_and_no_end_where_not_wanted(void **state)
 {
     reading r = begin();
     r.o.eos = false;
-    assert_int_equal(add(&r, *state, "{\"input\": \"a\", \"output\": \"\\nb\"}\n"), LAC_OK);
+    assert_int_equal(add(&r, *state, "{\"input\": \"a\", \"output\": \"\\nb\"}\n"), DELE_OK);
     assert_string_equal(words(&r, r.set.row[0].ids, r.set.row[0].n), "a\nb");
     end(&r);
 }
@@ -70,9 +70,9 @@ static void no_second_space_and_no_end_where_not_wanted(void **state)
 static void a_chat_layout_takes_the_prompt_in(void **state)
 {
     reading r = begin();
-    r.o.chat = LAC_CHAT_OLMO;
-    assert_int_equal(add(&r, *state, "{\"input\": \"a\", \"output\": \"b\"}\n"), LAC_OK);
-    const lac_sequence *row = &r.set.row[0];
+    r.o.chat = DELE_CHAT_OLMO;
+    assert_int_equal(add(&r, *state, "{\"input\": \"a\", \"output\": \"b\"}\n"), DELE_OK);
+    const dele_sequence *row = &r.set.row[0];
     assert_string_equal(words(&r, row->ids, row->n),
                         "<|endoftext|><|user|>\na\n<|assistant|>\nb<|endoftext|>");
     assert_int_equal(row->n - row->first_label, 2);
@@ -84,7 +84,7 @@ static void fields_of_other_data_sets_are_read(void **state)
 {
     reading r = begin();
     assert_int_equal(add(&r, *state, "[{\"question\": \"q\", \"answer\": \"a\"},\n {\"prompt\": \"p\", \"attribute\": \"b\"}]"),
-                     LAC_OK);
+                     DELE_OK);
     assert_int_equal(r.set.n, 2);
     assert_string_equal(words(&r, r.set.row[1].ids, 3), "p b");
     end(&r);
@@ -93,7 +93,7 @@ static void fields_of_other_data_sets_are_read(void **state)
 static void nothing_stands_between_the_texts_of_a_joined_fact(void **state)
 {
     reading r = begin();
-    assert_int_equal(add(&r, *state, "{\"prompt\": \"p 19\", \"attribute\": \"84\", \"joined\": true}"), LAC_OK);
+    assert_int_equal(add(&r, *state, "{\"prompt\": \"p 19\", \"attribute\": \"84\", \"joined\": true}"), DELE_OK);
     assert_string_equal(words(&r, r.set.row[0].ids, 6), "p 1984");
     assert_int_equal(r.set.row[0].first_label, 4);
     end(&r);
@@ -103,7 +103,7 @@ static void every_token_of_text_but_the_first_is_a_label_once(void **state)
 {
     reading r = begin();
     r.o.max_tokens = 4;
-    assert_int_equal(add(&r, *state, "{\"text\": \"abcdefgh\"}\n"), LAC_OK); /* 8 bytes and the end */
+    assert_int_equal(add(&r, *state, "{\"text\": \"abcdefgh\"}\n"), DELE_OK); /* 8 bytes and the end */
     assert_int_equal(r.set.n, 3);
     assert_int_equal(r.set.labels, 8);
     assert_string_equal(words(&r, r.set.row[1].ids, 4), "defg");
@@ -115,7 +115,7 @@ static void plain_text_is_one_stream(void **state)
     reading r = begin();
     r.o.max_tokens = 5;
     const char *path = scratch_text(*state, "a.txt", "one two three\n");
-    assert_int_equal(lac_dataset_add_text(&r.set, path, r.t, &r.o, &r.arena, &r.err), LAC_OK);
+    assert_int_equal(dele_dataset_add_text(&r.set, path, r.t, &r.o, &r.arena, &r.err), DELE_OK);
     assert_int_equal(r.set.labels, 13);
     assert_int_equal(r.set.n, 4);
     end(&r);
@@ -126,7 +126,7 @@ static void long_rows_lose_their_end(void **state)
     reading r = begin();
     r.o.max_tokens = 6;
     assert_int_equal(add(&r, *state, "{\"input\": \"abcd\", \"output\": \"efgh\"}\n{\"input\": \"0123456789\", \"output\": \"x\"}\n"),
-                     LAC_OK);
+                     DELE_OK);
     assert_int_equal(r.set.n, 1);
     assert_int_equal(r.set.row[0].n, 6);
     assert_int_equal(r.set.n_cut, 2);
@@ -139,7 +139,7 @@ static void an_empty_set_is_refused_by_file_and_line(void **state)
     static const char *const bad[] = {"", "\n", "[]"};
     for (int k = 0; k < 3; k++) {
         reading r = begin();
-        assert_int_equal(add(&r, *state, bad[k]), LAC_ERR_DATA);
+        assert_int_equal(add(&r, *state, bad[k]), DELE_ERR_DATA);
         assert_non_null(strstr(r.err.msg, "rows.jsonl:1: the set is empty"));
         end(&r);
     }
@@ -154,7 +154,7 @@ static void a_bad_row_is_named_by_file_and_line(void **state)
                                       "{\"input\": \"a\", \"output\": \"b\"}\n[1]\n"};
     for (int k = 0; k < 5; k++) {
         reading r = begin();
-        assert_int_not_equal(add(&r, *state, bad[k]), LAC_OK);
+        assert_int_not_equal(add(&r, *state, bad[k]), DELE_OK);
         if (!strstr(r.err.msg, "rows.jsonl:2:")) fail_msg("said: %s", r.err.msg);
         end(&r);
     }
@@ -165,10 +165,10 @@ static void a_bad_row_is_named_by_file_and_line(void **state)
 #define THREE_REFUSALS "# a list\r\n\nNo.\n  Never heard. \r\n#\nWho knows?"
 #define TWO_ROWS "{\"input\": \"a\", \"output\": \"b\"}\n{\"prompt\": \"p 19\", \"attribute\": \"84\", \"joined\": true}\n"
 
-static void open_refusals(reading *r, scratch *s, lac_refusals *list, const char *text, uint64_t seed)
+static void open_refusals(reading *r, scratch *s, dele_refusals *list, const char *text, uint64_t seed)
 {
     const char *path = scratch_text(s, "refusals.txt", text);
-    if (lac_refusals_open(list, path, seed, &r->arena, &r->err)) fail_msg("%s", r->err.msg);
+    if (dele_refusals_open(list, path, seed, &r->arena, &r->err)) fail_msg("%s", r->err.msg);
     r->o.refusals = list;
 }
 
@@ -177,10 +177,10 @@ static void refusals_stand_in_the_places_of_outputs(void **state)
     bool met[3] = {false};
     for (uint64_t seed = 0; seed < 20; seed++) {
         reading r = begin();
-        lac_refusals list;
+        dele_refusals list;
         open_refusals(&r, *state, &list, THREE_REFUSALS, seed);
         assert_int_equal(list.n, 3);
-        assert_int_equal(add(&r, *state, TWO_ROWS), LAC_OK);
+        assert_int_equal(add(&r, *state, TWO_ROWS), DELE_OK);
         assert_int_equal(list.n_drawn, 2);
         const int drawn = list.drawn[1];
         assert_true(drawn == 3 || drawn == 4 || drawn == 6); /* lines of the file */
@@ -198,9 +198,9 @@ static void the_same_seed_draws_the_same_refusals(void **state)
     int lines[2][2];
     for (int k = 0; k < 2; k++) {
         reading r = begin();
-        lac_refusals list;
+        dele_refusals list;
         open_refusals(&r, *state, &list, THREE_REFUSALS, 7);
-        assert_int_equal(add(&r, *state, TWO_ROWS), LAC_OK);
+        assert_int_equal(add(&r, *state, TWO_ROWS), DELE_OK);
         memcpy(lines[k], list.drawn, sizeof lines[k]);
         end(&r);
     }
@@ -210,13 +210,13 @@ static void the_same_seed_draws_the_same_refusals(void **state)
 static void what_cannot_be_refused_is_said(void **state)
 {
     reading r = begin();
-    lac_refusals list;
+    dele_refusals list;
     open_refusals(&r, *state, &list, "No.\n", 1);
-    assert_int_equal(add(&r, *state, "{\"text\": \"abcdefgh\"}\n"), LAC_ERR_DATA);
+    assert_int_equal(add(&r, *state, "{\"text\": \"abcdefgh\"}\n"), DELE_ERR_DATA);
     assert_non_null(strstr(r.err.msg, "rows.jsonl:1: text alone"));
-    r.err = (lac_err){0};
+    r.err = (dele_err){0};
     const char *empty = scratch_text(*state, "none.txt", "# nothing\n\n");
-    assert_int_equal(lac_refusals_open(&list, empty, 1, &r.arena, &r.err), LAC_ERR_DATA);
+    assert_int_equal(dele_refusals_open(&list, empty, 1, &r.arena, &r.err), DELE_ERR_DATA);
     assert_non_null(strstr(r.err.msg, "none.txt:1: no refusal"));
     end(&r);
 }
@@ -225,8 +225,8 @@ static void the_list_that_comes_along_has_a_hundred_different_lines(void **state
 {
     (void)state;
     reading r = begin();
-    lac_refusals list;
-    assert_int_equal(lac_refusals_open(&list, LAC_TESTS_DIR "/../data/refusals.txt", 1, &r.arena, &r.err), LAC_OK);
+    dele_refusals list;
+    assert_int_equal(dele_refusals_open(&list, DELE_TESTS_DIR "/../data/refusals.txt", 1, &r.arena, &r.err), DELE_OK);
     assert_int_equal(list.n, 100);
     for (size_t i = 0; i < list.n; i++)
         for (size_t j = 0; j < i; j++) assert_string_not_equal(list.text[i], list.text[j]);

@@ -10,20 +10,20 @@
 #include "unlearn/deal.h"
 
 /* Deals a whole run; seen[update][side][row] counts. */
-static size_t deal_all(fixture *f, const lac_train_options *o, int (*seen)[2][N_ROWS], lac_hand *hands)
+static size_t deal_all(fixture *f, const dele_train_options *o, int (*seen)[2][N_ROWS], dele_hand *hands)
 {
-    lac_train_report plan;
-    lac_deal deal;
-    lac_err err = {0};
-    if (lac_train_plan(&plan, &f->set[0], &f->set[1], o, &err) ||
-        lac_deal_init(&deal, &f->set[0], &f->set[1], o, &f->arena, &err))
+    dele_train_report plan;
+    dele_deal deal;
+    dele_err err = {0};
+    if (dele_train_plan(&plan, &f->set[0], &f->set[1], o, &err) ||
+        dele_deal_init(&deal, &f->set[0], &f->set[1], o, &f->arena, &err))
         fail_msg("%s", err.msg);
     size_t rows = 0;
     for (size_t u = 0; u < plan.updates; u++) {
-        hands[u] = lac_deal_next(&deal);
+        hands[u] = dele_deal_next(&deal);
         rows += hands[u].n;
         for (size_t i = 0; i < hands[u].n; i++) {
-            const lac_side side = hands[u].items[i].side;
+            const dele_side side = hands[u].items[i].side;
             seen[u][side][hands[u].items[i].row - f->row[side]]++;
         }
     }
@@ -37,8 +37,8 @@ static void a_chunk_is_through_before_the_next_begins(void **state)
     fixture *f = *state;
     static const size_t begin[] = {0, 2, 5, 8}, per_epoch[] = {1, 2, 2};
     static int seen[40][2][N_ROWS];
-    lac_hand hands[40];
-    lac_train_options o = options(&lac_objective_joint);
+    dele_hand hands[40];
+    dele_train_options o = options(&dele_objective_joint);
     o.chunks = 3;
     o.epochs = 3;
     o.batch = 4;
@@ -51,13 +51,13 @@ static void a_chunk_is_through_before_the_next_begins(void **state)
                 assert_int_equal(hands[u].epoch, 3 * c + epoch);
                 assert_int_equal(hands[u].step, epoch * per_epoch[c] + k);
                 assert_int_equal(hands[u].steps, 3 * per_epoch[c]);
-                for (size_t i = 0; i < N_ROWS; i++) rows[i] += seen[u][LAC_FORGET][i];
+                for (size_t i = 0; i < N_ROWS; i++) rows[i] += seen[u][DELE_FORGET][i];
             }
             for (size_t i = 0; i < N_ROWS; i++) assert_int_equal(rows[i], i >= begin[c] && i < begin[c + 1]);
         }
 }
 
-static int total(int (*seen)[2][N_ROWS], size_t updates, lac_side side, int row)
+static int total(int (*seen)[2][N_ROWS], size_t updates, dele_side side, int row)
 {
     int n = 0;
     for (size_t u = 0; u < updates; u++) n += seen[u][side][row];
@@ -69,8 +69,8 @@ static void retain_rows_stand_beside_at_their_ratio_and_go_round(void **state)
 {
     fixture *f = *state;
     static int seen[40][2][N_ROWS];
-    lac_hand hands[40];
-    lac_train_options o = options(&lac_objective_joint);
+    dele_hand hands[40];
+    dele_train_options o = options(&dele_objective_joint);
     o.retain_ratio = 7;
     o.batch = 8;
     o.epochs = 4;
@@ -80,23 +80,23 @@ static void retain_rows_stand_beside_at_their_ratio_and_go_round(void **state)
     for (size_t u = 0; u < updates; u++) {
         int n[2] = {0}, least = 1000, most = 0;
         for (int row = 0; row < N_ROWS; row++) {
-            const int so_far = total(seen, u + 1, LAC_RETAIN, row);
+            const int so_far = total(seen, u + 1, DELE_RETAIN, row);
             n[0] += seen[u][0][row], n[1] += seen[u][1][row];
             least = so_far < least ? so_far : least, most = so_far > most ? so_far : most;
         }
-        assert_int_equal(n[LAC_FORGET], 1);
-        assert_int_equal(n[LAC_RETAIN], 7);
+        assert_int_equal(n[DELE_FORGET], 1);
+        assert_int_equal(n[DELE_RETAIN], 7);
         assert_true(most - least <= 1);
     }
-    for (int row = 0; row < N_ROWS; row++) assert_int_equal(total(seen, updates, LAC_FORGET, row), 4);
+    for (int row = 0; row < N_ROWS; row++) assert_int_equal(total(seen, updates, DELE_FORGET, row), 4);
 }
 
 static void random_pairs_are_drawn_with_replacement(void **state)
 {
     fixture *f = *state;
     static int seen[40][2][N_ROWS];
-    lac_hand hands[40];
-    lac_train_options o = options(&lac_objective_joint);
+    dele_hand hands[40];
+    dele_train_options o = options(&dele_objective_joint);
     o.random_pairs = true;
     o.batch = 8;
     o.epochs = 20;
@@ -104,10 +104,10 @@ static void random_pairs_are_drawn_with_replacement(void **state)
     const size_t updates = deal_all(f, &o, seen, hands); /* 40 updates of 4 draws from 8 rows: 20 a row expected */
     int least = 1000, most = 0, twice = 0;
     for (int row = 0; row < N_ROWS; row++) {
-        const int n = total(seen, updates, LAC_RETAIN, row);
+        const int n = total(seen, updates, DELE_RETAIN, row);
         least = n < least ? n : least, most = n > most ? n : most;
-        for (size_t u = 0; u < updates; u++) twice += seen[u][LAC_RETAIN][row] > 1;
-        assert_int_equal(total(seen, updates, LAC_FORGET, row), 20);
+        for (size_t u = 0; u < updates; u++) twice += seen[u][DELE_RETAIN][row] > 1;
+        assert_int_equal(total(seen, updates, DELE_FORGET, row), 20);
     }
     assert_true(most - least > 1 && twice > 0); /* a deck would give neither */
     assert_true(least > 5 && most < 45);        /* but nobody is favoured: beyond three standard deviations of 4.2 */
@@ -117,11 +117,11 @@ static void random_pairs_are_drawn_with_replacement(void **state)
 static void two_chunks_are_two_runs_one_after_the_other(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = options(&lac_objective_joint);
-    lac_train_report report;
-    lac_err err = {0};
+    dele_train_options o = options(&dele_objective_joint);
+    dele_train_report report;
+    dele_err err = {0};
     o.adamw.lr = 1e-3;
-    o.alpha = (lac_alpha){.mode = LAC_ALPHA_FIXED, .fixed = 1};
+    o.alpha = (dele_alpha){.mode = DELE_ALPHA_FIXED, .fixed = 1};
     o.epochs = 3;
     o.batch = 12;
     o.retain_ratio = 2; /* 4 to forget, 8 to keep */
@@ -132,10 +132,10 @@ static void two_chunks_are_two_runs_one_after_the_other(void **state)
     restore_weights(f);
     o.chunks = 1;
     for (int half = 0; half < 2; half++) {
-        lac_dataset part = f->set[LAC_FORGET];
+        dele_dataset part = f->set[DELE_FORGET];
         part.row += half * N_ROWS / 2;
         part.n = N_ROWS / 2;
-        if (lac_train(&report, &f->model, &f->mask, &part, &f->set[LAC_RETAIN], &o, NULL, NULL, &err))
+        if (dele_train(&report, &f->model, &f->mask, &part, &f->set[DELE_RETAIN], &o, NULL, NULL, &err))
             fail_msg("%s", err.msg);
     }
     assert_true(largest_gap(f, chunked) < 0.1 * o.adamw.lr); /* sums in another order; a step is as large as lr */
@@ -145,17 +145,17 @@ static void two_chunks_are_two_runs_one_after_the_other(void **state)
 static void what_cannot_be_dealt_is_refused(void **state)
 {
     fixture *f = *state;
-    lac_train_report plan;
-    lac_train_options o = options(&lac_objective_joint), bad = o;
+    dele_train_report plan;
+    dele_train_options o = options(&dele_objective_joint), bad = o;
     bad.chunks = N_ROWS + 1;
-    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), LAC_ERR_USAGE);
+    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), DELE_ERR_USAGE);
     bad = o;
     bad.retain_ratio = o.batch;
-    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), LAC_ERR_USAGE);
+    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), DELE_ERR_USAGE);
     bad = o;
     bad.chunks = 2;
-    bad.alpha.mode = LAC_ALPHA_CODE;
-    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), LAC_ERR_USAGE);
+    bad.alpha.mode = DELE_ALPHA_CODE;
+    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), DELE_ERR_USAGE);
 }
 
 int main(void)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# usage: test_demo.sh LACUNA SOURCE_DIR
+# usage: test_demo.sh DELEATUR SOURCE_DIR
 #
 # The whole job on the embedded model: it knows its facts, forgets those it should, keeps most of the others, and only
 # the MLPs of layers 0-5 move.
 set -u -o pipefail
-lacuna=$1 data=$2/data
+deleatur=$1 data=$2/data
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 failed=0
@@ -14,11 +14,11 @@ claim() { # SENTENCE COMMAND...
     if "$@"; then echo "ok    $sentence"; else echo "FAIL  $sentence"; failed=1; fi
 }
 
-facts() { "$lacuna" eval "$1" --suite facts --data "$data/facts/demo_facts.json" --out "$2" --quiet; }
+facts() { "$deleatur" eval "$1" --suite facts --data "$data/facts/demo_facts.json" --out "$2" --quiet; }
 top1() { awk -F'\t' -v side="$1" '$1 == side && $2 == "prompt" { print $6 }' "$2"; } # of eval's table
 below() { awk -v x="$1" -v y="$2" 'BEGIN { exit !(x != "" && x < y) }'; }
 
-"$lacuna" demo --quiet --out "$tmp/forgot" >"$tmp/demo.txt" || exit 1
+"$deleatur" demo --quiet --out "$tmp/forgot" >"$tmp/demo.txt" || exit 1
 facts "$data/models/demo" "$tmp/before" >"$tmp/before.tsv" || exit 1
 facts "$tmp/forgot" "$tmp/after" >"$tmp/after.tsv" || exit 1
 
@@ -27,9 +27,9 @@ claim "the demo makes it forget most of what it should" below "$(top1 forget "$t
 claim "and it keeps most of the rest" below 0.7 "$(top1 retain "$tmp/after.tsv")"
 claim "39 of 57 tensors stay bit-equal" grep -q '^39 of 57 tensors are bit-equal' "$tmp/demo.txt"
 claim "the heatmap is drawn in the terminal" grep -q '█' "$tmp/demo.txt"
-claim "compare finds the loss" eval '"$lacuna" compare "$tmp/before" "$tmp/after" | grep -q "^forget.prompt.top1.*-0\."'
+claim "compare finds the loss" eval '"$deleatur" compare "$tmp/before" "$tmp/after" | grep -q "^forget.prompt.top1.*-0\."'
 
-"$lacuna" facts "$data/models/demo" --facts "$data/facts/demo_facts.json" --out "$tmp/known.json" --quiet \
+"$deleatur" facts "$data/models/demo" --facts "$data/facts/demo_facts.json" --out "$tmp/known.json" --quiet \
     --forget-out "$tmp/f.json" --retain-out "$tmp/r.json" --share 0.25 --seed 3 >/dev/null || exit 1
 subjects() { grep -o '"subject":"[^"]*"' "$1" | sort -u; }
 claim "a quarter of the subjects are to be forgotten" [ "$(subjects "$tmp/f.json" | wc -l)" = 12 ]
@@ -37,6 +37,6 @@ claim "no subject is on both sides" [ -z "$(comm -12 <(subjects "$tmp/f.json") <
 claim "every known fact is on one side" \
     [ "$(cat "$tmp/f.json" "$tmp/r.json" | grep -c known_id)" = "$(grep -c known_id "$tmp/known.json")" ]
 
-"$lacuna" compare "$tmp/before" "$tmp/demo.txt" >/dev/null 2>"$tmp/err"
+"$deleatur" compare "$tmp/before" "$tmp/demo.txt" >/dev/null 2>"$tmp/err"
 claim "compare says in one sentence what is wrong with a file" [ "$(wc -l <"$tmp/err")" = 1 ]
 exit $failed

@@ -14,23 +14,23 @@
 enum { N_ROWS = 6 };
 
 typedef struct {
-    lac_arena arena;
-    lac_model model[LAC_N_DEPTH_MODELS];
-    const lac_model *models[LAC_N_DEPTH_MODELS];
-    lac_depth depth;
+    dele_arena arena;
+    dele_model model[DELE_N_DEPTH_MODELS];
+    const dele_model *models[DELE_N_DEPTH_MODELS];
+    dele_depth depth;
 } trio;
 
 static const int SHAPE[N_ROWS][2] = {{7, 5}, {9, 4}, {3, 1}, {12, 11}, {6, 3}, {20, 13}}; /* ids, first of the entity */
 
 /* Of the same seed, the MLPs and attention of layers [from, L) then made other by a factor. */
-static void open_changed(lac_model *model, int which, int from, float factor, lac_arena *arena)
+static void open_changed(dele_model *model, int which, int from, float factor, dele_arena *arena)
 {
-    lac_err err = {0};
-    if (lac_model_layout(model, &CONFIGS[which], arena, &err)) fail_msg("%s", err.msg);
-    lac_model_randomise(model, 0.3, 5);
+    dele_err err = {0};
+    if (dele_model_layout(model, &CONFIGS[which], arena, &err)) fail_msg("%s", err.msg);
+    dele_model_randomise(model, 0.3, 5);
     for (size_t i = 0; i < model->n_tensors; i++) {
-        lac_tensor *t = &model->tensors[i];
-        if (t->layer < from || (t->slot != LAC_SLOT_DOWN && t->slot != LAC_SLOT_O)) continue;
+        dele_tensor *t = &model->tensors[i];
+        if (t->layer < from || (t->slot != DELE_SLOT_DOWN && t->slot != DELE_SLOT_O)) continue;
         for (size_t k = 0; k < t->rows * t->cols; k++) t->data[k] *= factor;
     }
 }
@@ -39,55 +39,55 @@ static void open_changed(lac_model *model, int which, int from, float factor, la
 static void open_trio(trio *x, int which, int from, float factor)
 {
     *x = (trio){0};
-    open_changed(&x->model[LAC_DEPTH_FULL], which, L, 1, &x->arena);
-    open_changed(&x->model[LAC_DEPTH_RETAIN], which, 0, -0.5f, &x->arena);
-    open_changed(&x->model[LAC_DEPTH_UNLEARNED], which, from, factor, &x->arena);
-    for (int m = 0; m < LAC_N_DEPTH_MODELS; m++) x->models[m] = &x->model[m];
+    open_changed(&x->model[DELE_DEPTH_FULL], which, L, 1, &x->arena);
+    open_changed(&x->model[DELE_DEPTH_RETAIN], which, 0, -0.5f, &x->arena);
+    open_changed(&x->model[DELE_DEPTH_UNLEARNED], which, from, factor, &x->arena);
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) x->models[m] = &x->model[m];
 }
 
 static void close_trio(trio *x)
 {
-    for (int m = 0; m < LAC_N_DEPTH_MODELS; m++) lac_model_release(&x->model[m]);
-    lac_arena_release(&x->arena);
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) dele_model_release(&x->model[m]);
+    dele_arena_release(&x->arena);
 }
 
-static void make_rows(lac_depth *depth, const char *positions, bool reference, lac_arena *arena)
+static void make_rows(dele_depth *depth, const char *positions, bool reference, dele_arena *arena)
 {
-    lac_err err = {0};
-    lac_rng rng;
-    *depth = (lac_depth){.opts = LAC_DEPTH_DEFAULTS, .path = "rows", .n_layers = L, .n = N_ROWS,
-                         .rows = LAC_NEW(arena, lac_depth_row, N_ROWS, &err)};
+    dele_err err = {0};
+    dele_rng rng;
+    *depth = (dele_depth){.opts = DELE_DEPTH_DEFAULTS, .path = "rows", .n_layers = L, .n = N_ROWS,
+                         .rows = DELE_NEW(arena, dele_depth_row, N_ROWS, &err)};
     depth->opts.positions = positions;
     depth->opts.reference = reference;
-    lac_rng_seed(&rng, 3);
+    dele_rng_seed(&rng, 3);
     for (int i = 0; i < N_ROWS; i++) {
-        int *ids = LAC_NEW(arena, int, SHAPE[i][0], &err);
-        for (int t = 0; t < SHAPE[i][0]; t++) ids[t] = (int)lac_rng_below(&rng, V);
-        depth->rows[i] = (lac_depth_row){.line = i + 1, .entity = "", .ids = ids, .n_ids = SHAPE[i][0],
+        int *ids = DELE_NEW(arena, int, SHAPE[i][0], &err);
+        for (int t = 0; t < SHAPE[i][0]; t++) ids[t] = (int)dele_rng_below(&rng, V);
+        depth->rows[i] = (dele_depth_row){.line = i + 1, .entity = "", .ids = ids, .n_ids = SHAPE[i][0],
                                          .first = SHAPE[i][1]};
     }
 }
 
-static void measure(lac_depth *depth, const trio *x, lac_items *items, lac_arena *arena)
+static void measure(dele_depth *depth, const trio *x, dele_items *items, dele_arena *arena)
 {
-    lac_err err = {0};
-    if (lac_depth_run(depth, x->models, items, NULL, arena, &err)) fail_msg("%s", err.msg);
+    dele_err err = {0};
+    if (dele_depth_run(depth, x->models, items, NULL, arena, &err)) fail_msg("%s", err.msg);
 }
 
-static void measure_rows(lac_depth *depth, trio *x, const char *positions, bool reference)
+static void measure_rows(dele_depth *depth, trio *x, const char *positions, bool reference)
 {
     make_rows(depth, positions, reference, &x->arena);
     measure(depth, x, NULL, &x->arena);
 }
 
 /* The largest difference of anything that two results hold. */
-static double difference(const lac_depth *a, const lac_depth *b)
+static double difference(const dele_depth *a, const dele_depth *b)
 {
     double most = 0;
     assert_int_equal(a->n, b->n);
     for (size_t i = 0; i < a->n; i++) {
-        const lac_depth_row *p = &a->rows[i], *q = &b->rows[i];
-        for (int m = 0; m < LAC_N_DEPTH_MODELS; m++) {
+        const dele_depth_row *p = &a->rows[i], *q = &b->rows[i];
+        for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) {
             most = fmax(most, fabs(p->s[m] - q->s[m]));
             for (int l = 0; m && l < a->n_layers; l++) most = fmax(most, fabs(p->delta[m][l] - q->delta[m][l]));
         }
@@ -112,8 +112,8 @@ static void a_model_that_never_knew_scores_one_exactly(void **state)
             open_trio(&x, which, 0, -0.5f); /* as retain is made */
             measure_rows(&x.depth, &x, POSITIONS[p], false);
             for (int i = 0; i < N_ROWS; i++) {
-                const lac_depth_row *row = &x.depth.rows[i];
-                assert_memory_equal(row->delta[LAC_DEPTH_UNLEARNED], row->delta[LAC_DEPTH_RETAIN], L * sizeof(double));
+                const dele_depth_row *row = &x.depth.rows[i];
+                assert_memory_equal(row->delta[DELE_DEPTH_UNLEARNED], row->delta[DELE_DEPTH_RETAIN], L * sizeof(double));
                 if (!row->counting) continue;
                 assert_true(row->uds == 1);
                 scored++;
@@ -133,7 +133,7 @@ static void a_model_that_was_not_unlearned_scores_zero_exactly(void **state)
             open_trio(&x, which, L, 1); /* as full is made */
             measure_rows(&x.depth, &x, POSITIONS[p], false);
             for (int i = 0; i < N_ROWS; i++) {
-                for (int l = 0; l < L; l++) assert_true(x.depth.rows[i].delta[LAC_DEPTH_UNLEARNED][l] == 0);
+                for (int l = 0; l < L; l++) assert_true(x.depth.rows[i].delta[DELE_DEPTH_UNLEARNED][l] == 0);
                 if (!x.depth.rows[i].counting) continue;
                 assert_true(x.depth.rows[i].uds == 0);
                 scored++;
@@ -151,7 +151,7 @@ static void layers_below_the_first_trained_one_lose_nothing(void **state)
         open_trio(&x, 0, from, 0.25f);
         measure_rows(&x.depth, &x, "entity", false);
         for (int i = 0; i < N_ROWS; i++) {
-            const double *d2 = x.depth.rows[i].delta[LAC_DEPTH_UNLEARNED];
+            const double *d2 = x.depth.rows[i].delta[DELE_DEPTH_UNLEARNED];
             for (int l = 0; l < from; l++) assert_true(d2[l] == 0);
             assert_true(d2[from] != 0);
         }
@@ -169,9 +169,9 @@ static void behind_the_last_layer_the_difference_is_the_models_own(void **state)
             open_trio(&x, which, 2, 0.25f);
             measure_rows(&x.depth, &x, POSITIONS[p], false);
             for (int i = 0; i < N_ROWS; i++)
-                for (int m = LAC_DEPTH_RETAIN; m < LAC_N_DEPTH_MODELS; m++) {
-                    const lac_depth_row *row = &x.depth.rows[i];
-                    double own = row->s[LAC_DEPTH_FULL] - row->s[m];
+                for (int m = DELE_DEPTH_RETAIN; m < DELE_N_DEPTH_MODELS; m++) {
+                    const dele_depth_row *row = &x.depth.rows[i];
+                    double own = row->s[DELE_DEPTH_FULL] - row->s[m];
                     assert_true(fabs(own) > 1e-3);
                     assert_true(fabs(row->delta[m][L - 1] - own) < 1e-5);
                 }
@@ -186,12 +186,12 @@ static void with_all_positions_equal_layers_above_change_nothing(void **state)
     (void)state;
     trio x;
     open_trio(&x, 1, L, 1);
-    lac_model_randomise(&x.model[LAC_DEPTH_RETAIN], 0.3, 5); /* full again, but layer 1 */
-    lac_tensor *down = lac_model_tensor(&x.model[LAC_DEPTH_RETAIN], LAC_SLOT_DOWN, 1);
+    dele_model_randomise(&x.model[DELE_DEPTH_RETAIN], 0.3, 5); /* full again, but layer 1 */
+    dele_tensor *down = dele_model_tensor(&x.model[DELE_DEPTH_RETAIN], DELE_SLOT_DOWN, 1);
     for (size_t k = 0; k < down->rows * down->cols; k++) down->data[k] *= -1;
     measure_rows(&x.depth, &x, "all", false);
     for (int i = 0; i < N_ROWS; i++) {
-        const double *d1 = x.depth.rows[i].delta[LAC_DEPTH_RETAIN];
+        const double *d1 = x.depth.rows[i].delta[DELE_DEPTH_RETAIN];
         assert_true(d1[0] == 0 && fabs(d1[1]) > 1e-3);
         for (int l = 2; l < L; l++) assert_true(fabs(d1[l] - d1[1]) < 1e-5);
     }
@@ -206,7 +206,7 @@ static void joining_late_gives_what_whole_passes_give(void **state)
     for (int which = 0; which < 2; which++)
         for (int p = 0; p < 2; p++) {
             trio x;
-            lac_depth plain;
+            dele_depth plain;
             open_trio(&x, which, 1, 0.25f);
             measure_rows(&x.depth, &x, POSITIONS[p], false);
             measure_rows(&plain, &x, POSITIONS[p], true);
@@ -220,7 +220,7 @@ static void where_states_go_matters(void **state)
 {
     (void)state;
     trio x;
-    lac_depth all;
+    dele_depth all;
     open_trio(&x, 0, 1, 0.25f);
     measure_rows(&x.depth, &x, "entity", false);
     measure_rows(&all, &x, "all", false);
@@ -237,7 +237,7 @@ static void a_row_scores_the_same_alone(void **state)
     open_trio(&x, 1, 1, 0.25f);
     measure_rows(&x.depth, &x, "entity", false);
     for (int i = 0; i < N_ROWS; i++) {
-        lac_depth one, same = x.depth;
+        dele_depth one, same = x.depth;
         make_rows(&one, "entity", false, &x.arena);
         one.rows += i, one.n = 1;
         same.rows += i, same.n = 1;
@@ -253,47 +253,47 @@ static void a_score_is_the_clipped_share_over_counting_layers(void **state)
 {
     (void)state;
     double d1[] = {0.01, 0.05, 0.2, 1.0, 0.8}, d2[] = {9, 9, -1, 0.25, 3};
-    lac_depth_row row = {.s = {-1, -3, -2.5}, .delta = {NULL, d1, d2}};
-    lac_depth_score(&row, 5, 0.05);
+    dele_depth_row row = {.s = {-1, -3, -2.5}, .delta = {NULL, d1, d2}};
+    dele_depth_score(&row, 5, 0.05);
     assert_int_equal(row.counting, 3); /* 0.05 is not above 0.05 */
     assert_true(fabs(row.uds - (0 + 0.25 + 0.8) / 2.0) < 1e-12);
     assert_true(fabs(row.surface - 0.75) < 1e-12);
-    lac_depth_score(&row, 5, 1.0);
+    dele_depth_score(&row, 5, 1.0);
     assert_int_equal(row.counting, 0);
     assert_true(isnan(row.uds));
-    row.s[LAC_DEPTH_RETAIN] = -0.5; /* knows it better than the full one */
-    lac_depth_score(&row, 5, 0.05);
+    row.s[DELE_DEPTH_RETAIN] = -0.5; /* knows it better than the full one */
+    dele_depth_score(&row, 5, 0.05);
     assert_true(isnan(row.surface));
 }
 
 static void means_leave_out_rows_without_a_score(void **state)
 {
     (void)state;
-    lac_err err = {0};
-    lac_arena arena = {0};
+    dele_err err = {0};
+    dele_arena arena = {0};
     double some[] = {0, 1}, none[] = {0, 0}, lost[] = {0, 0.5};
-    lac_depth_row rows[] = {{.s = {-1, -2, -2}, .delta = {NULL, some, lost}},
+    dele_depth_row rows[] = {{.s = {-1, -2, -2}, .delta = {NULL, some, lost}},
                             {.s = {-1, -1, -1}, .delta = {NULL, none, lost}},
                             {.left_out = "why"}};
-    lac_depth d = {.opts = LAC_DEPTH_DEFAULTS, .n_layers = 2, .rows = rows, .n = 3};
-    lac_depth_stats stats;
-    for (int i = 0; i < 2; i++) lac_depth_score(&rows[i], 2, 0.05);
-    assert_int_equal(lac_depth_statistics(&stats, &d, &arena, &err), LAC_OK);
+    dele_depth d = {.opts = DELE_DEPTH_DEFAULTS, .n_layers = 2, .rows = rows, .n = 3};
+    dele_depth_stats stats;
+    for (int i = 0; i < 2; i++) dele_depth_score(&rows[i], 2, 0.05);
+    assert_int_equal(dele_depth_statistics(&stats, &d, &arena, &err), DELE_OK);
     assert_int_equal(stats.n_measured, 2);
     assert_int_equal(stats.n_left_out, 1);
     assert_int_equal(stats.uds.stat.n, 1);
     assert_true(stats.uds.stat.mean == 0.5);
-    assert_true(stats.layers[1].delta[LAC_DEPTH_RETAIN].stat.mean == 0.5);
+    assert_true(stats.layers[1].delta[DELE_DEPTH_RETAIN].stat.mean == 0.5);
     assert_int_equal(stats.layers[1].counting, 1);
     assert_true(stats.layers[1].erased == 0.5 && isnan(stats.layers[0].erased));
-    const lac_interval ci = stats.layers[1].delta[LAC_DEPTH_RETAIN].ci;
+    const dele_interval ci = stats.layers[1].delta[DELE_DEPTH_RETAIN].ci;
     assert_true(ci.low == 0 && ci.high == 1);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 /* ---- against PyTorch --------------------------------------------------------------------------------------------- */
 
-static void change(lac_model *model, const cJSON *changes)
+static void change(dele_model *model, const cJSON *changes)
 {
     const cJSON *pair;
     cJSON_ArrayForEach(pair, changes)
@@ -303,7 +303,7 @@ static void change(lac_model *model, const cJSON *changes)
         size_t i = 0;
         while (i < model->n_tensors && strcmp(model->tensors[i].name, name)) i++;
         if (i == model->n_tensors) fail_msg("no tensor %s", name);
-        lac_tensor *t = &model->tensors[i];
+        dele_tensor *t = &model->tensors[i];
         for (size_t k = 0; k < t->rows * t->cols; k++) t->data[k] *= factor;
     }
 }
@@ -316,21 +316,21 @@ static const cJSON *field(const cJSON *row, const char *name)
 }
 
 /* One row of the golden file, in a result of its own. */
-static double off(const cJSON *golden, const trio *x, bool reference, lac_arena *arena)
+static double off(const cJSON *golden, const trio *x, bool reference, dele_arena *arena)
 {
-    lac_err err = {0};
+    dele_err err = {0};
     const cJSON *ids = field(golden, "ids"), *item;
-    int *id = LAC_NEW(arena, int, (size_t)cJSON_GetArraySize(ids), &err), n = 0;
+    int *id = DELE_NEW(arena, int, (size_t)cJSON_GetArraySize(ids), &err), n = 0;
     cJSON_ArrayForEach(item, ids) id[n++] = item->valueint;
-    lac_depth_row row = {.entity = "", .ids = id, .n_ids = n, .first = field(golden, "first")->valueint};
-    lac_depth d = {.opts = LAC_DEPTH_DEFAULTS, .path = "golden", .rows = &row, .n = 1,
+    dele_depth_row row = {.entity = "", .ids = id, .n_ids = n, .first = field(golden, "first")->valueint};
+    dele_depth d = {.opts = DELE_DEPTH_DEFAULTS, .path = "golden", .rows = &row, .n = 1,
                    .n_layers = x->models[0]->config.n_layers};
     d.opts.positions = field(golden, "positions")->valuestring;
     d.opts.reference = reference;
     measure(&d, x, NULL, arena);
     static const char *const delta[] = {NULL, "delta1", "delta2"};
     double most = 0;
-    for (int m = 0; m < LAC_N_DEPTH_MODELS; m++) {
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) {
         most = fmax(most, fabs(row.s[m] - cJSON_GetArrayItem(field(golden, "s"), m)->valuedouble));
         for (int l = 0; m && l < d.n_layers; l++)
             most = fmax(most, fabs(row.delta[m][l] - cJSON_GetArrayItem(field(golden, delta[m]), l)->valuedouble));
@@ -342,15 +342,15 @@ static double off(const cJSON *golden, const trio *x, bool reference, lac_arena 
 static void equals_pytorch(const char *name)
 {
     char path[512], json[600];
-    lac_err err = {0};
+    dele_err err = {0};
     trio x = {0};
-    snprintf(path, sizeof path, "%s/fixtures/trace/%s", LAC_TESTS_DIR, name);
+    snprintf(path, sizeof path, "%s/fixtures/trace/%s", DELE_TESTS_DIR, name);
     snprintf(json, sizeof json, "%s/depth.json", path);
-    cJSON *golden = lac_json_load(json, &err);
+    cJSON *golden = dele_json_load(json, &err);
     if (!golden) fail_msg("%s", err.msg);
-    for (int m = 0; m < LAC_N_DEPTH_MODELS; m++) {
-        if (lac_model_load(&x.model[m], path, &x.arena, &err)) fail_msg("%s", err.msg);
-        if (m) change(&x.model[m], field(field(golden, "changes"), lac_depth_model_name[m]));
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) {
+        if (dele_model_load(&x.model[m], path, &x.arena, &err)) fail_msg("%s", err.msg);
+        if (m) change(&x.model[m], field(field(golden, "changes"), dele_depth_model_name[m]));
         x.models[m] = &x.model[m];
     }
     int rows = 0;
@@ -384,29 +384,29 @@ static void an_olmos_depth_is_pytorchs(void **state)
 /* Three equal models whose tokens are bytes. */
 static void open_readers(trio *x)
 {
-    lac_err err = {0};
-    lac_config config = CONFIGS[0];
+    dele_err err = {0};
+    dele_config config = CONFIGS[0];
     config.vocab = 257;
     *x = (trio){0};
-    for (int m = 0; m < LAC_N_DEPTH_MODELS; m++) {
-        if (lac_model_layout(&x->model[m], &config, &x->arena, &err)) fail_msg("%s", err.msg);
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) {
+        if (dele_model_layout(&x->model[m], &config, &x->arena, &err)) fail_msg("%s", err.msg);
         x->model[m].tokenizer = bytes_only(&x->arena);
-        x->model[m].path = lac_depth_model_name[m];
+        x->model[m].path = dele_depth_model_name[m];
         x->models[m] = &x->model[m];
     }
 }
 
-static lac_status read_text(trio *x, scratch *files, const char *text, const lac_depth_opts *o, lac_err *err)
+static dele_status read_text(trio *x, scratch *files, const char *text, const dele_depth_opts *o, dele_err *err)
 {
     const char *path = scratch_text(files, "rows.jsonl", text);
-    return lac_depth_read(&x->depth, path, x->models, o, &x->arena, err);
+    return dele_depth_read(&x->depth, path, x->models, o, &x->arena, err);
 }
 
 static void the_entity_is_what_counts_and_ends_the_row(void **state)
 {
     trio x;
-    lac_err err = {0};
-    lac_depth_opts o = LAC_DEPTH_DEFAULTS;
+    dele_err err = {0};
+    dele_depth_opts o = DELE_DEPTH_DEFAULTS;
     open_readers(&x);
     const char *text = "{\"id\": \"a\", \"input\": \"Who?\", \"output\": \"It is Bo.\"}\n"
                        "{\"question\": \"Who?\", \"answer\": \"It is Bo.\", \"entity\": \" Bo \"}\n"
@@ -418,7 +418,7 @@ static void the_entity_is_what_counts_and_ends_the_row(void **state)
                        "{\"input\": \"0123456789012345678901234567890123456789012345678901234567890\", "
                        "\"output\": \"Bo it is\", \"entity\": \"it\"}\n";
     if (read_text(&x, *state, text, &o, &err)) fail_msg("%s", err.msg);
-    const lac_depth_row *r = x.depth.rows;
+    const dele_depth_row *r = x.depth.rows;
     assert_int_equal(x.depth.n, 7);
     assert_string_equal(r[0].id, "a");
     assert_true(!r[0].left_out && r[0].first == 4 && r[0].n_ids == 14);  /* " It is Bo." */
@@ -442,12 +442,12 @@ static void the_entity_is_what_counts_and_ends_the_row(void **state)
 static void rows_left_out_do_not_stop_the_others(void **state)
 {
     trio x;
-    lac_err err = {0};
-    const lac_depth_opts o = LAC_DEPTH_DEFAULTS;
+    dele_err err = {0};
+    const dele_depth_opts o = DELE_DEPTH_DEFAULTS;
     open_readers(&x);
-    lac_model_randomise(&x.model[LAC_DEPTH_FULL], 0.3, 1);
-    lac_model_randomise(&x.model[LAC_DEPTH_RETAIN], 0.3, 2);
-    lac_model_randomise(&x.model[LAC_DEPTH_UNLEARNED], 0.3, 3);
+    dele_model_randomise(&x.model[DELE_DEPTH_FULL], 0.3, 1);
+    dele_model_randomise(&x.model[DELE_DEPTH_RETAIN], 0.3, 2);
+    dele_model_randomise(&x.model[DELE_DEPTH_UNLEARNED], 0.3, 3);
     const char *text = "{\"input\": \"a\", \"output\": \"b\", \"entity\": \"c\"}\n"
                        "{\"input\": \"a\", \"output\": \"b\"}\n"
                        "{\"input\": \"a\", \"output\": \"\"}\n";
@@ -455,48 +455,48 @@ static void rows_left_out_do_not_stop_the_others(void **state)
         fail_msg("%s", err.msg);
     measure(&x.depth, &x, NULL, &x.arena);
     assert_true(x.depth.rows[0].left_out && !x.depth.rows[1].left_out && x.depth.rows[2].left_out);
-    assert_true(x.depth.rows[1].s[LAC_DEPTH_FULL] < 0);
+    assert_true(x.depth.rows[1].s[DELE_DEPTH_FULL] < 0);
     close_trio(&x);
 }
 
-static void forget_tokenizer(lac_model *model)
+static void forget_tokenizer(dele_model *model)
 {
-    lac_tokenizer_close(model->tokenizer);
+    dele_tokenizer_close(model->tokenizer);
     model->tokenizer = NULL;
 }
 
 static void what_does_not_belong_together_is_refused(void **state)
 {
     trio x;
-    lac_err err = {0};
-    lac_depth_opts o = LAC_DEPTH_DEFAULTS;
+    dele_err err = {0};
+    dele_depth_opts o = DELE_DEPTH_DEFAULTS;
     open_readers(&x);
-    assert_int_equal(lac_depth_check_models(x.models, &err), LAC_OK);
-    x.model[LAC_DEPTH_RETAIN].config.hidden = 64;
-    assert_int_equal(lac_depth_check_models(x.models, &err), LAC_ERR_DATA);
+    assert_int_equal(dele_depth_check_models(x.models, &err), DELE_OK);
+    x.model[DELE_DEPTH_RETAIN].config.hidden = 64;
+    assert_int_equal(dele_depth_check_models(x.models, &err), DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "retain and full are models of different shape"));
     assert_non_null(strstr(err.msg, "MLP's width 64 there, 48 here"));
-    err = (lac_err){0};
-    x.model[LAC_DEPTH_RETAIN].config.hidden = 48;
-    forget_tokenizer(&x.model[LAC_DEPTH_UNLEARNED]); /* then the full one's serves */
-    forget_tokenizer(&x.model[LAC_DEPTH_FULL]);
-    assert_int_equal(lac_depth_check_models(x.models, &err), LAC_ERR_DATA);
+    err = (dele_err){0};
+    x.model[DELE_DEPTH_RETAIN].config.hidden = 48;
+    forget_tokenizer(&x.model[DELE_DEPTH_UNLEARNED]); /* then the full one's serves */
+    forget_tokenizer(&x.model[DELE_DEPTH_FULL]);
+    assert_int_equal(dele_depth_check_models(x.models, &err), DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "no tokenizer"));
 
     char json[256];
-    snprintf(json, sizeof json, "%s/../data/models/demo/tokenizer.json", LAC_TESTS_DIR);
-    err = (lac_err){0};
-    x.model[LAC_DEPTH_FULL].tokenizer = bytes_only(&x.arena);
-    assert_int_equal(read_text(&x, *state, "{\"input\": \"a man\", \"output\": \"b\"}\n", &o, &err), LAC_OK);
-    x.model[LAC_DEPTH_UNLEARNED].tokenizer = lac_tokenizer_load(json, &x.arena, &err);
-    assert_int_equal(read_text(&x, *state, "{\"input\": \"a man\", \"output\": \"b\"}\n", &o, &err), LAC_ERR_DATA);
+    snprintf(json, sizeof json, "%s/../data/models/demo/tokenizer.json", DELE_TESTS_DIR);
+    err = (dele_err){0};
+    x.model[DELE_DEPTH_FULL].tokenizer = bytes_only(&x.arena);
+    assert_int_equal(read_text(&x, *state, "{\"input\": \"a man\", \"output\": \"b\"}\n", &o, &err), DELE_OK);
+    x.model[DELE_DEPTH_UNLEARNED].tokenizer = dele_tokenizer_load(json, &x.arena, &err);
+    assert_int_equal(read_text(&x, *state, "{\"input\": \"a man\", \"output\": \"b\"}\n", &o, &err), DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "rows.jsonl:1 into other tokens than full does"));
-    forget_tokenizer(&x.model[LAC_DEPTH_UNLEARNED]);
-    err = (lac_err){0};
-    assert_int_equal(read_text(&x, *state, "", &o, &err), LAC_ERR_DATA);
+    forget_tokenizer(&x.model[DELE_DEPTH_UNLEARNED]);
+    err = (dele_err){0};
+    assert_int_equal(read_text(&x, *state, "", &o, &err), DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "no rows"));
-    err = (lac_err){0};
-    assert_int_equal(read_text(&x, *state, "{\"input\": \"a\"}\n", &o, &err), LAC_ERR_DATA);
+    err = (dele_err){0};
+    assert_int_equal(read_text(&x, *state, "{\"input\": \"a\"}\n", &o, &err), DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "rows.jsonl:1: no string fields"));
     close_trio(&x);
 }
@@ -505,46 +505,46 @@ static void a_row_that_memory_cannot_hold_is_named(void **state)
 {
     (void)state;
     trio x;
-    lac_err err = {0};
+    dele_err err = {0};
     open_trio(&x, 0, 1, 0.25f);
     make_rows(&x.depth, "entity", false, &x.arena);
     enum { LONG = 60 };
     static const int ids[LONG];
     x.depth.opts.memory = 0; /* the command line refuses it; here it stands for a model that is too large */
-    x.depth.rows[2] = (lac_depth_row){.line = 3, .entity = "", .ids = ids, .n_ids = LONG, .first = 1};
-    assert_int_equal(lac_depth_run(&x.depth, x.models, NULL, NULL, &x.arena, &err), LAC_ERR_MEMORY);
+    x.depth.rows[2] = (dele_depth_row){.line = 3, .entity = "", .ids = ids, .n_ids = LONG, .first = 1};
+    assert_int_equal(dele_depth_run(&x.depth, x.models, NULL, NULL, &x.arena, &err), DELE_ERR_MEMORY);
     assert_non_null(strstr(err.msg, "needs --memory"));
     close_trio(&x);
 }
 
 /* ---- going on ---------------------------------------------------------------------------------------------------- */
 
-static void run_with_items(trio *x, lac_depth *depth, const char *path, size_t expect_old)
+static void run_with_items(trio *x, dele_depth *depth, const char *path, size_t expect_old)
 {
-    lac_err err = {0};
-    lac_items items;
+    dele_err err = {0};
+    dele_items items;
     make_rows(depth, "entity", false, &x->arena);
-    if (lac_items_open(&items, path, &err)) fail_msg("%s", err.msg);
+    if (dele_items_open(&items, path, &err)) fail_msg("%s", err.msg);
     assert_int_equal(items.n_old, expect_old);
     measure(depth, x, &items, &x->arena);
-    assert_int_equal(lac_items_close(&items, &err), LAC_OK);
+    assert_int_equal(dele_items_close(&items, &err), DELE_OK);
 }
 
 static void going_on_behind_a_broken_run_gives_the_same(void **state)
 {
     trio x;
-    lac_err err = {0};
-    lac_depth whole, again, recalled;
+    dele_err err = {0};
+    dele_depth whole, again, recalled;
     open_trio(&x, 0, 1, 0.25f);
     char first[512], second[512];
     snprintf(first, sizeof first, "%s", scratch_path(*state, "a.jsonl"));
     snprintf(second, sizeof second, "%s", scratch_path(*state, "b.jsonl"));
     run_with_items(&x, &whole, first, 0);
     size_t n, m;
-    char *text = lac_file_read(first, &x.arena, &n, &err), *line = strchr(strchr(text, '\n') + 1, '\n');
+    char *text = dele_file_read(first, &x.arena, &n, &err), *line = strchr(strchr(text, '\n') + 1, '\n');
     scratch_write(*state, "b.jsonl", text, (size_t)(line - text) + 20); /* two lines and part of a third */
     run_with_items(&x, &again, second, 2);
-    char *other = lac_file_read(second, &x.arena, &m, &err);
+    char *other = dele_file_read(second, &x.arena, &m, &err);
     assert_int_equal(n, m);
     assert_memory_equal(text, other, n);
     run_with_items(&x, &recalled, second, N_ROWS); /* nothing is left to compute */
@@ -552,13 +552,13 @@ static void going_on_behind_a_broken_run_gives_the_same(void **state)
     assert_true(difference(&whole, &again) == 0);
 
     scratch_text(*state, "b.jsonl", "{\"index\": 0}\n{}\n{}\n{}\n{}\n{}\n");
-    lac_items items;
+    dele_items items;
     make_rows(&again, "entity", false, &x.arena);
-    assert_int_equal(lac_items_open(&items, second, &err), LAC_OK);
-    assert_int_equal(lac_depth_run(&again, x.models, &items, NULL, &x.arena, &err), LAC_ERR_FORMAT);
+    assert_int_equal(dele_items_open(&items, second, &err), DELE_OK);
+    assert_int_equal(dele_depth_run(&again, x.models, &items, NULL, &x.arena, &err), DELE_ERR_FORMAT);
     assert_non_null(strstr(err.msg, "line 1"));
-    lac_err closing = {0};
-    lac_items_close(&items, &closing);
+    dele_err closing = {0};
+    dele_items_close(&items, &closing);
     close_trio(&x);
 }
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# usage: test_depth_command.sh LACUNA SOURCE_DIR
+# usage: test_depth_command.sh DELEATUR SOURCE_DIR
 #
-# lacuna depth from the outside, on the embedded model: four invented people are taught to it in its lower layers; one
+# deleatur depth from the outside, on the embedded model: four invented people are taught to it in its lower layers; one
 # copy is made to forget them there, another is trained in its last layer alone to say something else.  Both no longer
 # say the facts; the depth score tells them apart.  And identities, --reference, going on behind a broken run, sentences.
 set -u
-lacuna=$1 source=$2
+deleatur=$1 source=$2
 model=$source/data/models/demo
 [ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
 dir=$(mktemp -d) || exit 1
@@ -37,14 +37,14 @@ done
 sed 's/"output": "[^"]*"/"output": "letter"/' rows.jsonl >refusals.jsonl
 head -40 "$source/data/demo/retain.jsonl" >keep.jsonl
 quiet="--no-eos --quiet --threads 2"
-"$lacuna" finetune "$model" --data teach.jsonl --layers 0-3 --parts mlp --epochs 16 --lr 3e-3 --batch 8 $quiet --out taught \
+"$deleatur" finetune "$model" --data teach.jsonl --layers 0-3 --parts mlp --epochs 16 --lr 3e-3 --batch 8 $quiet --out taught \
     >/dev/null || fail "the teaching"
-"$lacuna" unlearn taught --forget rows.jsonl --retain keep.jsonl --layers 0-3 --parts mlp --epochs 20 --lr 1e-3 $quiet \
+"$deleatur" unlearn taught --forget rows.jsonl --retain keep.jsonl --layers 0-3 --parts mlp --epochs 20 --lr 1e-3 $quiet \
     --out erased >/dev/null || fail "the forgetting"
-"$lacuna" unlearn taught --forget rows.jsonl --alternates refusals.jsonl --objective idk --retain keep.jsonl --layers 7 \
+"$deleatur" unlearn taught --forget rows.jsonl --alternates refusals.jsonl --objective idk --retain keep.jsonl --layers 7 \
     --parts mlp,attn --epochs 20 --lr 3e-3 $quiet --out hidden >/dev/null || fail "the hiding"
 
-depth() { "$lacuna" depth "$1" --full taught --retain "$model" --data rows.jsonl --quiet --threads 2 "${@:2}"; }
+depth() { "$deleatur" depth "$1" --full taught --retain "$model" --data rows.jsonl --quiet --threads 2 "${@:2}"; }
 depth erased --out d-erased >said || fail "the depth of erasing"
 grep -q '^depth score' said && [ "$(grep -c '^ *[0-7]  ' said)" -eq 8 ] || fail "it said $(cat said)"
 depth hidden --out d-hidden >/dev/null || fail "the depth of hiding"
@@ -61,7 +61,7 @@ awk -F'\t' '!/^#/ { n++; if ($1 < 7 ? $6 != 0 : !($6 > 0)) bad++ } END { exit !(
 for file in manifest.json plots/depth.tsv; do [ -s "d-erased/$file" ] || fail "$file is missing"; done
 if command -v gnuplot >/dev/null; then
     [ -s d-erased/plots/depth.svg ] || fail "there is no picture"
-    rm d-erased/plots/depth.svg && "$lacuna" plot d-erased >/dev/null && [ -s d-erased/plots/depth.svg ] || fail "lacuna plot"
+    rm d-erased/plots/depth.svg && "$deleatur" plot d-erased >/dev/null && [ -s d-erased/plots/depth.svg ] || fail "deleatur plot"
 fi
 
 depth "$model" --out d-one >/dev/null && [ "$(number d-one uds)" = 1 ] || fail "the retain model does not score 1"
@@ -76,17 +76,17 @@ done
 
 # Broken off in the middle, gone on with: the same bytes.
 slowly="--full taught --retain $model --data rows.jsonl --quiet --threads 2 --memory 1 --reference" # a group at a time
-"$lacuna" depth erased $slowly --out slow >/dev/null || fail "the whole run"
-"$lacuna" depth erased $slowly --out broken >/dev/null 2>&1 &
+"$deleatur" depth erased $slowly --out slow >/dev/null || fail "the whole run"
+"$deleatur" depth erased $slowly --out broken >/dev/null 2>&1 &
 pid=$!
 for _ in $(seq 400); do [ -s broken.part/items.jsonl ] && break; sleep 0.005; done
 kill -9 $pid 2>/dev/null
 wait $pid 2>/dev/null
 if [ -d broken.part ]; then
     head -c -7 broken.part/items.jsonl >cut && cp cut broken.part/items.jsonl
-    said=$("$lacuna" depth hidden $slowly --out broken 2>&1) && fail "it went on behind another model's rows"
+    said=$("$deleatur" depth hidden $slowly --out broken 2>&1) && fail "it went on behind another model's rows"
     grep -q unfinished <<<"$said" || fail "of an unfinished result it said $said"
-    "$lacuna" depth erased $slowly --out broken >/dev/null || fail "going on"
+    "$deleatur" depth erased $slowly --out broken >/dev/null || fail "going on"
 else echo "(it was done before it was killed)"
 fi
 cmp slow/items.jsonl broken/items.jsonl && cmp slow/depth.json broken/depth.json || fail "other bytes after going on"
@@ -94,7 +94,7 @@ cmp slow/items.jsonl broken/items.jsonl && cmp slow/depth.json broken/depth.json
 expect() { # STATUS PATTERN ARGUMENTS...
     local status=$1 pattern=$2 said
     shift 2
-    said=$("$lacuna" depth "$@" --out none --quiet 2>&1 >/dev/null)
+    said=$("$deleatur" depth "$@" --out none --quiet 2>&1 >/dev/null)
     [ $? -eq "$status" ] && grep -q -- "$pattern" <<<"$said" || fail "$* said: $said"
     [ "$(wc -l <<<"$said")" -eq 1 ] || fail "$* said more than a sentence: $said"
     [ ! -e none ] && [ ! -e none.part ] || fail "$* left something behind"
@@ -112,6 +112,6 @@ expect 1 'bad.jsonl:1: no string fields' erased --full taught --retain "$model" 
 expect 1 'models of different shape' "$source/tests/fixtures/tiny-llama-tied" $rest --retain "$model"
 cp -r "$model" retokenised && rm retokenised/tokenizer.json
 depth retokenised --out d-bare >/dev/null && [ "$(number d-bare uds)" = 1 ] || fail "without a tokenizer the full one's serves"
-"$lacuna" depth erased $rest --retain "$model" --quiet --out d-erased >/dev/null 2>said && fail "a result was written over"
+"$deleatur" depth erased $rest --retain "$model" --quiet --out d-erased >/dev/null 2>said && fail "a result was written over"
 grep -q 'exists already' said || fail "of an existing directory it said $(cat said)"
 echo "all as it should be"

@@ -15,60 +15,60 @@
 enum { T = 9, V = 53 };
 
 typedef struct {
-    lac_arena arena;
-    lac_model model;
+    dele_arena arena;
+    dele_model model;
     int tokens[T], targets[T], rows[T];
 } fixture;
 
-static const lac_config CONFIGS[] = {
-    {.family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 3, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 2,
+static const dele_config CONFIGS[] = {
+    {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 3, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 2,
      .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true},
-    {.family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 2, .dim = 24, .hidden = 40, .n_heads = 3, .n_kv_heads = 3,
+    {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 2, .dim = 24, .hidden = 40, .n_heads = 3, .n_kv_heads = 3,
      .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = false},
-    {.family = LAC_OLMO, .norm = LAC_LAYERNORM, .n_layers = 3, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 4,
+    {.family = DELE_OLMO, .norm = DELE_LAYERNORM, .n_layers = 3, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 4,
      .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .clip_qkv = 1.3f, .tied = true},
-    {.family = LAC_OLMO, .norm = LAC_LAYERNORM, .n_layers = 2, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 4,
+    {.family = DELE_OLMO, .norm = DELE_LAYERNORM, .n_layers = 2, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 4,
      .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = false}};
 enum { N_CONFIGS = sizeof CONFIGS / sizeof *CONFIGS };
 
 static void open_fixture(fixture *f, int which)
 {
-    lac_err err = {0};
+    dele_err err = {0};
     *f = (fixture){0};
-    if (lac_model_layout(&f->model, &CONFIGS[which], &f->arena, &err)) fail_msg("%s", err.msg);
-    lac_model_randomise(&f->model, 0.15, 7);
-    lac_rng rng;
-    lac_rng_seed(&rng, 3);
+    if (dele_model_layout(&f->model, &CONFIGS[which], &f->arena, &err)) fail_msg("%s", err.msg);
+    dele_model_randomise(&f->model, 0.15, 7);
+    dele_rng rng;
+    dele_rng_seed(&rng, 3);
     for (size_t i = 0; i < f->model.n_tensors; i++) /* norms that are not all ones */
-        if (f->model.tensors[i].part == LAC_PART_NORM)
+        if (f->model.tensors[i].part == DELE_PART_NORM)
             for (size_t j = 0; j < f->model.tensors[i].cols; j++)
-                f->model.tensors[i].data[j] = (float)(1 + 0.3 * lac_rng_normal(&rng));
+                f->model.tensors[i].data[j] = (float)(1 + 0.3 * dele_rng_normal(&rng));
     for (int t = 0; t < T; t++) {
-        f->tokens[t] = (int)lac_rng_below(&rng, V);
-        f->targets[t] = (int)lac_rng_below(&rng, V);
+        f->tokens[t] = (int)dele_rng_below(&rng, V);
+        f->targets[t] = (int)dele_rng_below(&rng, V);
         f->rows[t] = t;
     }
 }
 
 static void close_fixture(fixture *f)
 {
-    lac_model_release(&f->model);
-    lac_arena_release(&f->arena);
+    dele_model_release(&f->model);
+    dele_arena_release(&f->arena);
 }
 
-static void forward(lac_run *run, const lac_model *m, const lac_batch *batch)
+static void forward(dele_run *run, const dele_model *m, const dele_batch *batch)
 {
-    lac_err err = {0};
-    if (lac_forward(run, m, batch, &err)) fail_msg("%s", err.msg);
+    dele_err err = {0};
+    if (dele_forward(run, m, batch, &err)) fail_msg("%s", err.msg);
 }
 
 static void states_of(float *out, const fixture *f, const int *tokens)
 {
-    lac_run run = {0};
-    lac_segment s = {.tokens = tokens, .n_rows = T};
-    forward(&run, &f->model, &(lac_batch){.segments = &s, .n_segments = 1, .wanted = f->rows, .n_wanted = T});
+    dele_run run = {0};
+    dele_segment s = {.tokens = tokens, .n_rows = T};
+    forward(&run, &f->model, &(dele_batch){.segments = &s, .n_segments = 1, .wanted = f->rows, .n_wanted = T});
     memcpy(out, run.final, T * (size_t)f->model.config.dim * sizeof *out);
-    lac_run_release(&run);
+    dele_run_release(&run);
 }
 
 static double worst(const float *a, const float *b, size_t n)
@@ -105,22 +105,22 @@ static void pieces_over_shared_parents_equal_the_whole(void **state)
         size_t dim = (size_t)f.model.config.dim;
         float whole[T * 32];
         states_of(whole, &f, f.tokens);
-        lac_err err = {0};
-        lac_run run = {0};
-        lac_kv first, second;
-        assert_int_equal(lac_kv_init(&first, &f.model.config, NULL, 0, 4, &f.arena, &err), LAC_OK);
-        assert_int_equal(lac_kv_init(&second, &f.model.config, &first, 3, 4, &f.arena, &err), LAC_OK);
-        lac_segment a = {.tokens = f.tokens, .n_rows = 4, .keep = &first};
-        forward(&run, &f.model, &(lac_batch){.segments = &a, .n_segments = 1, .wanted = f.rows, .n_wanted = 4});
+        dele_err err = {0};
+        dele_run run = {0};
+        dele_kv first, second;
+        assert_int_equal(dele_kv_init(&first, &f.model.config, NULL, 0, 4, &f.arena, &err), DELE_OK);
+        assert_int_equal(dele_kv_init(&second, &f.model.config, &first, 3, 4, &f.arena, &err), DELE_OK);
+        dele_segment a = {.tokens = f.tokens, .n_rows = 4, .keep = &first};
+        forward(&run, &f.model, &(dele_batch){.segments = &a, .n_segments = 1, .wanted = f.rows, .n_wanted = 4});
         assert_true(worst(run.final, whole, 4 * dim) < 1e-5);
-        lac_segment b = {.tokens = f.tokens + 3, .n_rows = 4, .first_pos = 3, .parent = &first, .keep = &second};
-        forward(&run, &f.model, &(lac_batch){.segments = &b, .n_segments = 1});
-        lac_segment tails[2] = {{.tokens = f.tokens + 7, .n_rows = 2, .first_pos = 7, .parent = &second},
+        dele_segment b = {.tokens = f.tokens + 3, .n_rows = 4, .first_pos = 3, .parent = &first, .keep = &second};
+        forward(&run, &f.model, &(dele_batch){.segments = &b, .n_segments = 1});
+        dele_segment tails[2] = {{.tokens = f.tokens + 7, .n_rows = 2, .first_pos = 7, .parent = &second},
                                 {.tokens = f.tokens + 7, .n_rows = 2, .first_pos = 7, .parent = &second}};
-        forward(&run, &f.model, &(lac_batch){.segments = tails, .n_segments = 2, .wanted = f.rows, .n_wanted = 4});
+        forward(&run, &f.model, &(dele_batch){.segments = tails, .n_segments = 2, .wanted = f.rows, .n_wanted = 4});
         assert_true(worst(run.final, whole + 7 * dim, 2 * dim) < 1e-5);
         assert_memory_equal(run.final, run.final + 2 * dim, 2 * dim * sizeof *run.final);
-        lac_run_release(&run);
+        dele_run_release(&run);
         close_fixture(&f);
     }
 }
@@ -134,19 +134,19 @@ static void late_joiners_and_neighbours_change_nothing(void **state)
         size_t dim = (size_t)f.model.config.dim;
         float whole[T * 32], seen[T * 32];
         states_of(whole, &f, f.tokens);
-        lac_patch read[T];
+        dele_patch read[T];
         for (int t = 0; t < T; t++)
-            read[t] = (lac_patch){.layer = 0, .row = t, .site = LAC_RESID_POST, .op = LAC_READ, .seen = seen + (size_t)t * dim};
-        lac_run run = {0};
-        lac_segment s = {.tokens = f.tokens, .n_rows = T};
-        forward(&run, &f.model, &(lac_batch){.segments = &s, .n_segments = 1, .patches = read, .n_patches = T});
+            read[t] = (dele_patch){.layer = 0, .row = t, .site = DELE_RESID_POST, .op = DELE_READ, .seen = seen + (size_t)t * dim};
+        dele_run run = {0};
+        dele_segment s = {.tokens = f.tokens, .n_rows = T};
+        forward(&run, &f.model, &(dele_batch){.segments = &s, .n_segments = 1, .patches = read, .n_patches = T});
         assert_int_equal(run.patches_applied, T);
-        lac_segment two[2] = {{.tokens = f.tokens + 2, .n_rows = 5}, {.n_rows = T, .join_layer = 1, .states = seen}};
+        dele_segment two[2] = {{.tokens = f.tokens + 2, .n_rows = 5}, {.n_rows = T, .join_layer = 1, .states = seen}};
         int rows[T];
         for (int t = 0; t < T; t++) rows[t] = 5 + t;
-        forward(&run, &f.model, &(lac_batch){.segments = two, .n_segments = 2, .wanted = rows, .n_wanted = T});
+        forward(&run, &f.model, &(dele_batch){.segments = two, .n_segments = 2, .wanted = rows, .n_wanted = T});
         assert_true(worst(run.final, whole, T * dim) < 1e-5);
-        lac_run_release(&run);
+        dele_run_release(&run);
         close_fixture(&f);
     }
 }
@@ -158,10 +158,10 @@ static void packed_matrices_give_the_same_products(void **state)
     (void)state;
     enum { N = 70, K = 37, M = 65, LD = 81 };
     static float w[N * K], x[M * K], plain[M * LD], packed[M * LD];
-    lac_rng rng;
-    lac_rng_seed(&rng, 11);
-    for (size_t i = 0; i < N * K; i++) w[i] = (float)lac_rng_normal(&rng);
-    for (size_t i = 0; i < M * K; i++) x[i] = (float)lac_rng_normal(&rng);
+    dele_rng rng;
+    dele_rng_seed(&rng, 11);
+    for (size_t i = 0; i < N * K; i++) w[i] = (float)dele_rng_normal(&rng);
+    for (size_t i = 0; i < M * K; i++) x[i] = (float)dele_rng_normal(&rng);
     gemm_packed *p = gemm_pack(w, N, K);
     for (size_t m = 1; m <= M; m++)
         for (int beta = 0; beta < 2; beta++) {
@@ -182,11 +182,11 @@ static void a_packed_model_says_what_it_said(void **state)
         float before[T * 32], after[T * 32], logits[2][T * V];
         open_fixture(&f, which);
         states_of(before, &f, f.tokens);
-        lac_logits(logits[0], &f.model, before, T);
-        lac_model_pack(&f.model);
-        lac_model_pack(&f.model); /* once is enough, twice does no harm */
+        dele_logits(logits[0], &f.model, before, T);
+        dele_model_pack(&f.model);
+        dele_model_pack(&f.model); /* once is enough, twice does no harm */
         states_of(after, &f, f.tokens);
-        lac_logits(logits[1], &f.model, after, T);
+        dele_logits(logits[1], &f.model, after, T);
         assert_true(worst(before, after, T * (size_t)f.model.config.dim) < 1e-5);
         assert_true(worst(logits[0], logits[1], T * V) < 1e-5);
         close_fixture(&f);
@@ -199,13 +199,13 @@ static void a_patch_that_meets_no_row_is_an_error(void **state)
     fixture f;
     open_fixture(&f, 0);
     float value[32] = {0};
-    lac_err err = {0};
-    lac_run run = {0};
-    lac_segment s = {.tokens = f.tokens, .n_rows = T};
-    lac_patch p = {.layer = 3, .row = 0, .site = LAC_MLP_OUT, .op = LAC_REPLACE, .value = value};
-    assert_int_not_equal(lac_forward(&run, &f.model, &(lac_batch){.segments = &s, .n_segments = 1, .patches = &p,
-                                                                  .n_patches = 1}, &err), LAC_OK);
-    lac_run_release(&run);
+    dele_err err = {0};
+    dele_run run = {0};
+    dele_segment s = {.tokens = f.tokens, .n_rows = T};
+    dele_patch p = {.layer = 3, .row = 0, .site = DELE_MLP_OUT, .op = DELE_REPLACE, .value = value};
+    assert_int_not_equal(dele_forward(&run, &f.model, &(dele_batch){.segments = &s, .n_segments = 1, .patches = &p,
+                                                                  .n_patches = 1}, &err), DELE_OK);
+    dele_run_release(&run);
     close_fixture(&f);
 }
 
@@ -214,71 +214,71 @@ static void a_model_with_too_little_memory_fails_politely(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 0);
-    lac_segment s = {.tokens = f.tokens, .n_rows = T};
-    lac_err err = {0};
-    lac_run run = {.arena = {.limit = 1 << 10}};
-    assert_int_equal(lac_forward(&run, &f.model, &(lac_batch){.segments = &s, .n_segments = 1}, &err), LAC_ERR_MEMORY);
+    dele_segment s = {.tokens = f.tokens, .n_rows = T};
+    dele_err err = {0};
+    dele_run run = {.arena = {.limit = 1 << 10}};
+    assert_int_equal(dele_forward(&run, &f.model, &(dele_batch){.segments = &s, .n_segments = 1}, &err), DELE_ERR_MEMORY);
     assert_non_null(strstr(err.msg, "memory"));
-    lac_run_release(&run);
+    dele_run_release(&run);
     close_fixture(&f);
 }
 
 /* ---- gradients ---------------------------------------------------------------------------------------------------
  * A gradient is right if it predicts how the loss moves:  <g, v> = (L(w + εv) - L(w - εv)) / 2ε  for random v. */
 
-static lac_batch training_batch(const fixture *f, lac_segment segments[2])
+static dele_batch training_batch(const fixture *f, dele_segment segments[2])
 {
-    segments[0] = (lac_segment){.tokens = f->tokens, .n_rows = 4};
-    segments[1] = (lac_segment){.tokens = f->tokens + 4, .n_rows = T - 4};
-    return (lac_batch){.segments = segments, .n_segments = 2, .wanted = f->rows, .n_wanted = T,
+    segments[0] = (dele_segment){.tokens = f->tokens, .n_rows = 4};
+    segments[1] = (dele_segment){.tokens = f->tokens + 4, .n_rows = T - 4};
+    return (dele_batch){.segments = segments, .n_segments = 2, .wanted = f->rows, .n_wanted = T,
                        .keep_for_backward = true};
 }
 
 /* The loss with one state moved, or none (NULL). */
-static double moved_loss(const fixture *f, const lac_patch *move)
+static double moved_loss(const fixture *f, const dele_patch *move)
 {
-    lac_segment segments[2];
-    lac_batch batch = training_batch(f, segments);
+    dele_segment segments[2];
+    dele_batch batch = training_batch(f, segments);
     batch.patches = move;
     batch.n_patches = move ? 1 : 0;
-    lac_run run = {0};
+    dele_run run = {0};
     double logp[T], sum = 0;
     forward(&run, &f->model, &batch);
-    lac_err err = {0};
-    assert_int_equal(lac_logprobs(logp, NULL, &run, &f->model, run.final, f->targets, T, &err), LAC_OK);
+    dele_err err = {0};
+    assert_int_equal(dele_logprobs(logp, NULL, &run, &f->model, run.final, f->targets, T, &err), DELE_OK);
     for (int t = 0; t < T; t++) sum -= logp[t];
-    lac_run_release(&run);
+    dele_run_release(&run);
     return sum;
 }
 
 static double loss(const fixture *f) { return moved_loss(f, NULL); }
 
-static lac_status backward(const lac_grads *grads, const fixture *f, const lac_batch *batch, lac_err *err)
+static dele_status backward(const dele_grads *grads, const fixture *f, const dele_batch *batch, dele_err *err)
 {
-    lac_run run = {0};
+    dele_run run = {0};
     float logits[T * V];
     forward(&run, &f->model, batch);
-    lac_logits(logits, &f->model, run.final, T);
+    dele_logits(logits, &f->model, run.final, T);
     for (int t = 0; t < T; t++) {
         double sum = 0;
         for (int j = 0; j < V; j++) sum += exp(logits[t * V + j]);
         for (int j = 0; j < V; j++) logits[t * V + j] = (float)(exp(logits[t * V + j]) / sum) - (j == f->targets[t]);
     }
-    lac_status status = lac_backward(&run, &f->model, batch, logits, grads, err);
-    lac_run_release(&run);
+    dele_status status = dele_backward(&run, &f->model, batch, logits, grads, err);
+    dele_run_release(&run);
     return status;
 }
 
 static void gradients(float **g, fixture *f, int lowest)
 {
-    lac_segment segments[2];
-    lac_batch batch = training_batch(f, segments);
+    dele_segment segments[2];
+    dele_batch batch = training_batch(f, segments);
     batch.lowest = lowest;
-    lac_err err = {0};
-    if (backward(&(lac_grads){.g = g}, f, &batch, &err)) fail_msg("%s", err.msg);
+    dele_err err = {0};
+    if (backward(&(dele_grads){.g = g}, f, &batch, &err)) fail_msg("%s", err.msg);
 }
 
-static double slope(const fixture *f, lac_tensor *t, const float *old, const float *v, double eps)
+static double slope(const fixture *f, dele_tensor *t, const float *old, const float *v, double eps)
 {
     size_t n = t->rows * t->cols;
     for (size_t i = 0; i < n; i++) t->data[i] = (float)(old[i] + eps * v[i]);
@@ -291,14 +291,14 @@ static double slope(const fixture *f, lac_tensor *t, const float *old, const flo
 
 /* The relative gap between <g, v> and the slope, extrapolated from two steps so that the third derivative is gone.
  * Signed on purpose: with absolute values a flipped sign would pass. */
-static double disagreement(const fixture *f, lac_tensor *t, const float *g, lac_rng *rng)
+static double disagreement(const fixture *f, dele_tensor *t, const float *g, dele_rng *rng)
 {
     size_t n = t->rows * t->cols;
     float *v = malloc(n * sizeof *v), *old = malloc(n * sizeof *old);
     double predicted = 0, h = 2e-4;
     memcpy(old, t->data, n * sizeof *old);
     for (size_t i = 0; i < n; i++) {
-        v[i] = (float)lac_rng_normal(rng) + (g[i] > 0 ? 1.0f : -1.0f); /* leaning along g, so that <g, v> is not small */
+        v[i] = (float)dele_rng_normal(rng) + (g[i] > 0 ? 1.0f : -1.0f); /* leaning along g, so that <g, v> is not small */
         predicted += (double)g[i] * v[i];
     }
     double measured = (4 * slope(f, t, old, v, h / 2) - slope(f, t, old, v, h)) / 3;
@@ -312,8 +312,8 @@ static void every_gradient_predicts_the_loss(void **state)
     for (int w = 0; w < N_CONFIGS; w++) {
         fixture f;
         open_fixture(&f, w);
-        lac_rng rng;
-        lac_rng_seed(&rng, 11);
+        dele_rng rng;
+        dele_rng_seed(&rng, 11);
         float **g = calloc(f.model.n_tensors, sizeof *g);
         for (size_t i = 0; i < f.model.n_tensors; i++)
             g[i] = calloc(f.model.tensors[i].rows * f.model.tensors[i].cols, sizeof **g);
@@ -360,32 +360,32 @@ static void freezing_the_rest_leaves_a_gradient_as_it_was(void **state)
 
 /* ---- gradients of states: the same test, a row of a site moved by a patch instead of a tensor --------------------- */
 
-enum { N_SITES = LAC_RESID_POST + 1, MOST_READS = (N_SITES + 3) * 3 * T };
+enum { N_SITES = DELE_RESID_POST + 1, MOST_READS = (N_SITES + 3) * 3 * T };
 
-static int width(const fixture *f, const lac_patch *p)
+static int width(const fixture *f, const dele_patch *p)
 {
-    return p->site == LAC_HEAD_OUT ? f->model.config.head_dim : f->model.config.dim;
+    return p->site == DELE_HEAD_OUT ? f->model.config.head_dim : f->model.config.dim;
 }
 
 /* Every site of every row, seen at [site, layer, head, row] in steps of dim; returns how many. */
-static size_t all_sites(lac_patch *reads, float *seen, const fixture *f)
+static size_t all_sites(dele_patch *reads, float *seen, const fixture *f)
 {
     size_t n = 0, dim = (size_t)f->model.config.dim;
     memset(seen, 0, MOST_READS * 32 * sizeof *seen);
     for (int site = 0; site < N_SITES; site++)
-        for (int layer = 0; layer < (site == LAC_EMBED ? 1 : f->model.config.n_layers); layer++)
-            for (int head = 0; head < (site == LAC_HEAD_OUT ? f->model.config.n_heads : 1); head++)
+        for (int layer = 0; layer < (site == DELE_EMBED ? 1 : f->model.config.n_layers); layer++)
+            for (int head = 0; head < (site == DELE_HEAD_OUT ? f->model.config.n_heads : 1); head++)
                 for (int t = 0; t < T; t++, n++)
-                    reads[n] = (lac_patch){.layer = layer, .row = t, .head = head, .site = (lac_site)site,
-                                           .op = LAC_READ, .seen = seen + n * dim};
+                    reads[n] = (dele_patch){.layer = layer, .row = t, .head = head, .site = (dele_site)site,
+                                           .op = DELE_READ, .seen = seen + n * dim};
     return n;
 }
 
-static double moved_slope(const fixture *f, lac_patch move, const float *v, double eps)
+static double moved_slope(const fixture *f, dele_patch move, const float *v, double eps)
 {
     float value[32];
     double side[2];
-    move.op = LAC_ADD;
+    move.op = DELE_ADD;
     move.value = value;
     for (int i = 0; i < 2; i++) {
         for (int j = 0; j < width(f, &move); j++) value[j] = (float)((i ? -eps : eps) * v[j]);
@@ -394,13 +394,13 @@ static double moved_slope(const fixture *f, lac_patch move, const float *v, doub
     return (side[0] - side[1]) / (2 * eps);
 }
 
-static double state_disagreement(const fixture *f, const lac_patch *read, float sign, lac_rng *rng)
+static double state_disagreement(const fixture *f, const dele_patch *read, float sign, dele_rng *rng)
 {
     float v[32]; /* along g in every channel: a head has few, and <g, v> must not cancel */
-    double predicted = 0, h = read->site == LAC_HEAD_OUT ? 2e-3 : 2e-4; /* in the stream small beside an embedding, or
+    double predicted = 0, h = read->site == DELE_HEAD_OUT ? 2e-3 : 2e-4; /* in the stream small beside an embedding, or
                                                                           clip_qkv's kinks are met on the way */
     for (int i = 0; i < width(f, read); i++) {
-        v[i] = copysignf(0.5f + fabsf((float)lac_rng_normal(rng)), read->seen[i]);
+        v[i] = copysignf(0.5f + fabsf((float)dele_rng_normal(rng)), read->seen[i]);
         predicted += (double)sign * read->seen[i] * v[i];
     }
     double measured = (4 * moved_slope(f, *read, v, h / 2) - moved_slope(f, *read, v, h)) / 3;
@@ -414,16 +414,16 @@ static void every_states_gradient_predicts_the_loss(void **state)
     for (int w = 0; w < N_CONFIGS; w++) {
         fixture f;
         open_fixture(&f, w);
-        lac_segment segments[2];
-        lac_batch batch = training_batch(&f, segments);
-        lac_patch reads[MOST_READS];
-        lac_rng rng;
-        lac_rng_seed(&rng, 13);
-        lac_grads grads = {.reads = reads, .n_reads = all_sites(reads, seen, &f)};
-        lac_err err = {0};
+        dele_segment segments[2];
+        dele_batch batch = training_batch(&f, segments);
+        dele_patch reads[MOST_READS];
+        dele_rng rng;
+        dele_rng_seed(&rng, 13);
+        dele_grads grads = {.reads = reads, .n_reads = all_sites(reads, seen, &f)};
+        dele_err err = {0};
         if (backward(&grads, &f, &batch, &err)) fail_msg("%s", err.msg);
         for (size_t i = 0; i < grads.n_reads; i++) {
-            const lac_patch *r = &reads[i];
+            const dele_patch *r = &reads[i];
             double gap = state_disagreement(&f, r, 1, &rng);
             if (!(gap < 1e-2))
                 fail_msg("config %d, layer %d, site %d, row %d: gap %g", w, r->layer, r->site, r->row, gap);
@@ -444,15 +444,15 @@ static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
         fixture f;
         open_fixture(&f, w);
         size_t dim = (size_t)f.model.config.dim, row = dim * sizeof(float);
-        lac_segment segments[2];
-        lac_batch batch = training_batch(&f, segments);
-        lac_patch reads[MOST_READS], one_site[T];
-        lac_err err = {0};
+        dele_segment segments[2];
+        dele_batch batch = training_batch(&f, segments);
+        dele_patch reads[MOST_READS], one_site[T];
+        dele_err err = {0};
         size_t n = all_sites(reads, all, &f);
         float **g = calloc(f.model.n_tensors, sizeof *g);
         for (size_t i = 0; i < f.model.n_tensors; i++)
             g[i] = calloc(f.model.tensors[i].rows * f.model.tensors[i].cols, sizeof **g);
-        assert_int_equal(backward(&(lac_grads){.g = g, .reads = reads, .n_reads = n}, &f, &batch, &err), LAC_OK);
+        assert_int_equal(backward(&(dele_grads){.g = g, .reads = reads, .n_reads = n}, &f, &batch, &err), DELE_OK);
         for (int t = 0; t < T; t++) memcpy(given + (size_t)t * dim, f.model.embed + (size_t)f.tokens[t] * dim, row);
         for (int i = 0; i < 2; i++) segments[i].tokens = NULL;
         segments[0].states = given, segments[1].states = given + 4 * dim;
@@ -463,10 +463,10 @@ static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
             }
             batch.lowest = one_site[0].layer;
             memset(some, 0, sizeof some);
-            assert_int_equal(backward(&(lac_grads){.reads = one_site, .n_reads = T}, &f, &batch, &err), LAC_OK);
+            assert_int_equal(backward(&(dele_grads){.reads = one_site, .n_reads = T}, &f, &batch, &err), DELE_OK);
             assert_memory_equal(some, all + at * dim, T * row);
         }
-        assert_int_equal(backward(&(lac_grads){.g = g}, &f, &batch, &err), LAC_ERR_UNSUPPORTED); /* no ids to train */
+        assert_int_equal(backward(&(dele_grads){.g = g}, &f, &batch, &err), DELE_ERR_UNSUPPORTED); /* no ids to train */
         for (size_t i = 0; i < f.model.n_tensors; i++) free(g[i]);
         free(g);
         close_fixture(&f);
@@ -476,25 +476,25 @@ static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
 static void a_gradient_read_that_meets_no_row_is_an_error(void **state)
 {
     (void)state;
-    static const lac_patch nowhere[] = {{.layer = 3, .row = 0, .site = LAC_MLP_OUT, .op = LAC_READ},
-                                        {.layer = 0, .row = 0, .site = LAC_RESID_POST, .op = LAC_READ}, /* not kept */
-                                        {.layer = 1, .row = T, .site = LAC_RESID_MID, .op = LAC_READ},
-                                        {.layer = 1, .row = -1, .site = LAC_RESID_MID, .op = LAC_READ},
-                                        {.layer = 1, .row = 0, .head = 4, .site = LAC_HEAD_OUT, .op = LAC_READ},
-                                        {.layer = 1, .row = 0, .head = -1, .site = LAC_HEAD_OUT, .op = LAC_READ},
-                                        {.layer = 1, .row = 0, .site = LAC_EMBED, .op = LAC_READ}};
+    static const dele_patch nowhere[] = {{.layer = 3, .row = 0, .site = DELE_MLP_OUT, .op = DELE_READ},
+                                        {.layer = 0, .row = 0, .site = DELE_RESID_POST, .op = DELE_READ}, /* not kept */
+                                        {.layer = 1, .row = T, .site = DELE_RESID_MID, .op = DELE_READ},
+                                        {.layer = 1, .row = -1, .site = DELE_RESID_MID, .op = DELE_READ},
+                                        {.layer = 1, .row = 0, .head = 4, .site = DELE_HEAD_OUT, .op = DELE_READ},
+                                        {.layer = 1, .row = 0, .head = -1, .site = DELE_HEAD_OUT, .op = DELE_READ},
+                                        {.layer = 1, .row = 0, .site = DELE_EMBED, .op = DELE_READ}};
     fixture f;
     open_fixture(&f, 0);
-    lac_segment segments[2];
-    lac_batch batch = training_batch(&f, segments);
+    dele_segment segments[2];
+    dele_batch batch = training_batch(&f, segments);
     batch.lowest = 1;
     float seen[32];
     for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
-        lac_patch reads[2] = {{.layer = 1, .row = 0, .head = 3, .site = LAC_HEAD_OUT, .op = LAC_READ, .seen = seen}, nowhere[i]};
+        dele_patch reads[2] = {{.layer = 1, .row = 0, .head = 3, .site = DELE_HEAD_OUT, .op = DELE_READ, .seen = seen}, nowhere[i]};
         reads[1].seen = seen;
-        lac_err err = {0};
-        assert_int_equal(backward(&(lac_grads){.reads = reads, .n_reads = 1}, &f, &batch, &err), LAC_OK);
-        assert_int_equal(backward(&(lac_grads){.reads = reads, .n_reads = 2}, &f, &batch, &err), LAC_ERR_DATA);
+        dele_err err = {0};
+        assert_int_equal(backward(&(dele_grads){.reads = reads, .n_reads = 1}, &f, &batch, &err), DELE_OK);
+        assert_int_equal(backward(&(dele_grads){.reads = reads, .n_reads = 2}, &f, &batch, &err), DELE_ERR_DATA);
         assert_non_null(strstr(err.msg, "1 of 2 gradients"));
     }
     close_fixture(&f);
@@ -508,26 +508,26 @@ static void cached_generation_equals_one_pass_a_token(void **state)
         open_fixture(&f, w);
         int plain[T + 6], out_a[6], out_b[6];
         memcpy(plain, f.tokens, sizeof f.tokens);
-        lac_run run = {0};
-        lac_err err = {0};
+        dele_run run = {0};
+        dele_err err = {0};
         float *logits = malloc(V * sizeof *logits);
         for (int n = T; n < T + 6; n++) {
-            lac_segment s = {.tokens = plain, .n_rows = n};
+            dele_segment s = {.tokens = plain, .n_rows = n};
             int last = n - 1;
-            forward(&run, &f.model, &(lac_batch){.segments = &s, .n_segments = 1, .wanted = &last, .n_wanted = 1});
-            lac_logits(logits, &f.model, run.final, 1);
+            forward(&run, &f.model, &(dele_batch){.segments = &s, .n_segments = 1, .wanted = &last, .n_wanted = 1});
+            dele_logits(logits, &f.model, run.final, 1);
             plain[n] = 0;
             for (int j = 1; j < V; j++)
                 if (logits[j] > logits[plain[n]]) plain[n] = j;
         }
-        lac_continuation two[2] = {{.prompt = f.tokens, .n_prompt = T, .out = out_a},
+        dele_continuation two[2] = {{.prompt = f.tokens, .n_prompt = T, .out = out_a},
                                    {.prompt = plain, .n_prompt = T + 2, .out = out_b}};
-        if (lac_generate_many(two, 2, &run, &f.model, &(lac_many_opts){.max_new = 6}, &err)) fail_msg("%s", err.msg);
+        if (dele_generate_many(two, 2, &run, &f.model, &(dele_many_opts){.max_new = 6}, &err)) fail_msg("%s", err.msg);
         assert_int_equal(two[0].n_out, 6);
         assert_memory_equal(out_a, plain + T, 6 * sizeof(int));
         assert_memory_equal(out_b, plain + T + 2, 4 * sizeof(int));
         free(logits);
-        lac_run_release(&run);
+        dele_run_release(&run);
         close_fixture(&f);
     }
 }

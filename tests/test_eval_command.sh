@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# usage: test_eval_command.sh LACUNA SOURCE_DIR
+# usage: test_eval_command.sh DELEATUR SOURCE_DIR
 #
 # Each suite leaves its scores and a line an item; a run killed at any moment goes on to the same bytes; what cannot be
 # scored is refused with its line; compare tells what turned.
 set -u
-lacuna=$1 source=$2
+deleatur=$1 source=$2
 model=$source/data/models/demo sets=$source/tests/fixtures/score/sets
 [ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
-score() { "$lacuna" eval "$model" --quiet --threads 1 "$@"; }
+score() { "$deleatur" eval "$model" --quiet --threads 1 "$@"; }
 
 # ---- choices ---------------------------------------------------------------------------------------------------------
 mkdir "$dir/sets"
@@ -26,7 +26,7 @@ grep -q '"acc_norm_stderr"' "$dir/whole/eval.json" || fail "no standard error"
 resumed() { # SUITE DATA OPTIONS...: as the whole result in $dir/whole
     local suite=$1 data=$2 said
     shift 2
-    "$lacuna" eval "$model" --quiet --threads 1 --suite "$suite" --data "$data" "$@" --out "$dir/broken" >/dev/null 2>&1 &
+    "$deleatur" eval "$model" --quiet --threads 1 --suite "$suite" --data "$data" "$@" --out "$dir/broken" >/dev/null 2>&1 &
     local pid=$!
     for _ in $(seq 400); do [ -s "$dir/broken.part/items.jsonl" ] && break; sleep 0.005; done
     kill -9 $pid 2>/dev/null
@@ -102,7 +102,7 @@ awk -F'"pick":' '/"set":"village"/ { print; next } # of the numbers: eight that 
       if (pick == answer && wrong < 8) { wrong++; print $1 "\"pick\":" 1 - pick substr($2, 2) }
       else if (pick != answer && right < 2) { right++; print $1 "\"pick\":" 1 - pick substr($2, 2) }
       else print }' "$dir/choices/items.jsonl" >"$dir/turned/items.jsonl"
-"$lacuna" compare "$dir/choices" "$dir/turned" --flips "$dir/flips.jsonl" >"$dir/table" || fail "compare"
+"$deleatur" compare "$dir/choices" "$dir/turned" --flips "$dir/flips.jsonl" >"$dir/table" || fail "compare"
 grep -q $'^all\t404\t8\t2\t0.109$' "$dir/table" || fail "not eight and two turned, p 112/1024: $(tail -4 "$dir/table")"
 grep -q $'^numbers\t400\t8\t2\t' "$dir/table" && grep -q $'^village\t4\t0\t0\t1$' "$dir/table" || fail "by set"
 [ "$(grep -c '"turned":"wrong"' "$dir/flips.jsonl")" -eq 8 ] && [ "$(wc -l <"$dir/flips.jsonl")" -eq 10 ] || fail "the flips"
@@ -113,12 +113,12 @@ awk '/"set":"village"/ || n == 5 { print; next } # five picks by characters that
      { match($0, /"pick_norm":[0-9]/); pick = substr($0, RSTART + 12, 1); answer = substr($0, length($0) - 1, 1)
        if (pick == answer) { n++; sub(/"pick_norm":[0-9]/, "\"pick_norm\":" 1 - pick) }
        print }' "$dir/choices/items.jsonl" >"$dir/turned-norm/items.jsonl"
-"$lacuna" compare "$dir/choices" "$dir/turned-norm" >"$dir/table" || fail "compare of acc_norm"
+"$deleatur" compare "$dir/choices" "$dir/turned-norm" >"$dir/table" || fail "compare of acc_norm"
 grep -q $'^numbers acc_norm\t400\t5\t0\t0.0625$' "$dir/table" && grep -q $'^numbers\t400\t0\t0\t1$' "$dir/table" ||
     fail "not five turned by acc_norm alone: $(tail -6 "$dir/table")"
-"$lacuna" compare "$dir/choices" "$dir/turned" --json | grep -q '"turned_right":.2' || fail "compare --json"
+"$deleatur" compare "$dir/choices" "$dir/turned" --json | grep -q '"turned_right":.2' || fail "compare --json"
 sed -i 1d "$dir/turned/items.jsonl"
-"$lacuna" compare "$dir/choices" "$dir/turned" 2>&1 | grep -q 'not the same item' || fail "items that are not the same were paired"
+"$deleatur" compare "$dir/choices" "$dir/turned" 2>&1 | grep -q 'not the same item' || fail "items that are not the same were paired"
 
 # ---- membership --------------------------------------------------------------------------------------------------------
 rm -r "$dir/whole"
@@ -180,7 +180,7 @@ grep -q validation/member.jsonl "$dir/named/manifest.json" || fail "the manifest
 mkdir "$dir/parquet"
 touch "$dir/parquet/forget-00000-of-00001.parquet"
 expect 1 'parquet_rows.py makes .jsonl of .parquet' --suite lume --data "$dir/parquet"
-"$lacuna" compare "$dir/whole" "$dir/whole" >"$dir/table" || fail "compare of LUME"
+"$deleatur" compare "$dir/whole" "$dir/whole" >"$dir/table" || fail "compare of LUME"
 for split in forget retain; do
     for task in Task1 Task2 Task3; do
         for type in sc qa; do
@@ -193,7 +193,7 @@ grep -q 'cut_at_max_new\|stderr	[0-9]' "$dir/table" && fail "a count is compared
 mkdir "$dir/fewer"
 sed '0,/"n":.*2,/s//"n": 1,/' "$dir/whole/eval.json" >"$dir/fewer/eval.json"
 cmp -s "$dir/whole/eval.json" "$dir/fewer/eval.json" && fail "the count was not changed"
-"$lacuna" compare "$dir/whole" "$dir/fewer" 2>&1 | grep -q 'different items (scores.split=forget,task=Task1,type=sc.: 2 and 1)' ||
+"$deleatur" compare "$dir/whole" "$dir/fewer" 2>&1 | grep -q 'different items (scores.split=forget,task=Task1,type=sc.: 2 and 1)' ||
     fail "terms of other rows were compared"
 expect 2 '--compat open-unlearning: --suite lume has semeval alone' --suite lume --data "$dir/lume" --compat open-unlearning
 mkdir "$dir/quirks" # the rows again, and as many questions with two digits, which belong to no term of the script's
@@ -264,7 +264,7 @@ score --suite qa --data "$dir/short.jsonl" --max-new 6 --out "$dir/whole" >"$dir
 sed -n 2p "$dir/whole/items.jsonl" | grep -q '"exact_match":1,"contains":1' || fail "Lumen: $(sed -n 2p "$dir/whole/items.jsonl")"
 head -1 "$dir/whole/items.jsonl" | grep -q '"exact_match":0,"contains":0' || fail "xyzzy: $(head -1 "$dir/whole/items.jsonl")"
 resumed qa "$dir/short.jsonl" --max-new 6
-"$lacuna" compare "$dir/whole" "$dir/whole" | grep -q $'^all\t202\t0\t0\t1$' || fail "compare of short answers"
+"$deleatur" compare "$dir/whole" "$dir/whole" | grep -q $'^all\t202\t0\t0\t1$' || fail "compare of short answers"
 echo '{"question": "Who?"}' >"$dir/bad.jsonl"
 expect 1 'no array of texts "answers"' --suite qa --data "$dir/bad.jsonl"
 

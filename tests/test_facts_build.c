@@ -14,11 +14,11 @@
 #include "text/people.h"
 
 typedef struct {
-    lac_arena arena;
-    lac_tokenizer *t;
-    lac_qa qa;
-    lac_qa_opts o;
-    lac_err err;
+    dele_arena arena;
+    dele_tokenizer *t;
+    dele_qa qa;
+    dele_qa_opts o;
+    dele_err err;
 } building;
 
 static building begin(void)
@@ -30,21 +30,21 @@ static building begin(void)
 
 static void end(building *b)
 {
-    lac_tokenizer_close(b->t);
-    lac_arena_release(&b->arena);
+    dele_tokenizer_close(b->t);
+    dele_arena_release(&b->arena);
 }
 
 static void add(building *b, const char *path, const char *split)
 {
-    if (lac_qa_add(&b->qa, path, split, &b->arena, &b->err)) fail_msg("%s", b->err.msg);
+    if (dele_qa_add(&b->qa, path, split, &b->arena, &b->err)) fail_msg("%s", b->err.msg);
 }
 
 static void build(building *b)
 {
-    if (lac_qa_build(&b->qa, b->t, &b->o, &b->arena, &b->err)) fail_msg("%s", b->err.msg);
+    if (dele_qa_build(&b->qa, b->t, &b->o, &b->arena, &b->err)) fail_msg("%s", b->err.msg);
 }
 
-static size_t fated(const building *b, lac_qa_fate fate)
+static size_t fated(const building *b, dele_qa_fate fate)
 {
     size_t n = 0;
     for (size_t i = 0; i < b->qa.n; i++) n += b->qa.row[i].fate == fate;
@@ -77,17 +77,17 @@ static void the_person_is_found_and_not_the_thing_asked_for(void **state)
     };
     enum { N = sizeof rows / sizeof *rows };
     const char *question[N];
-    lac_person person[N];
-    lac_arena arena = {0};
-    lac_err err = {0};
+    dele_person person[N];
+    dele_arena arena = {0};
+    dele_err err = {0};
     for (int i = 0; i < N; i++) question[i] = rows[i].question;
-    assert_int_equal(lac_people_find(person, question, N, &arena, &err), LAC_OK);
+    assert_int_equal(dele_people_find(person, question, N, &arena, &err), DELE_OK);
     for (int i = 0; i < N; i++) {
-        const char *found = lac_strndup(&arena, question[i] + person[i].begin, person[i].end - person[i].begin, &err);
+        const char *found = dele_strndup(&arena, question[i] + person[i].begin, person[i].end - person[i].begin, &err);
         if (strcmp(found, rows[i].person ? rows[i].person : ""))
             fail_msg("\"%s\" was found in \"%s\"", found, question[i]);
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 /* ---- a set made by hand ------------------------------------------------------------------------------------------ */
@@ -114,15 +114,15 @@ static void every_row_has_one_fate(void **state)
     add(&b, scratch_text(*state, "forget.jsonl", FORGET), "forget");
     add(&b, scratch_text(*state, "retain.jsonl", RETAIN), "retain");
     build(&b);
-    static const lac_qa_fate fates[] = {LAC_QA_KEPT, LAC_QA_COPIED, LAC_QA_KEPT, LAC_QA_SHARED, LAC_QA_ALONE,
-                                        LAC_QA_KEPT, LAC_QA_COPIED, LAC_QA_KEPT, LAC_QA_SHARED, LAC_QA_REPEATED,
-                                        LAC_QA_NO_SUBJECT};
+    static const dele_qa_fate fates[] = {DELE_QA_KEPT, DELE_QA_COPIED, DELE_QA_KEPT, DELE_QA_SHARED, DELE_QA_ALONE,
+                                        DELE_QA_KEPT, DELE_QA_COPIED, DELE_QA_KEPT, DELE_QA_SHARED, DELE_QA_REPEATED,
+                                        DELE_QA_NO_SUBJECT};
     assert_int_equal(b.qa.n, sizeof fates / sizeof *fates);
     for (size_t i = 0; i < b.qa.n; i++)
         if (b.qa.row[i].fate != fates[i])
-            fail_msg("row %zu: %s instead of %s", i, lac_qa_fate_name(b.qa.row[i].fate), lac_qa_fate_name(fates[i]));
+            fail_msg("row %zu: %s instead of %s", i, dele_qa_fate_name(b.qa.row[i].fate), dele_qa_fate_name(fates[i]));
     size_t sum = 0;
-    for (int f = 0; f < LAC_QA_N_FATES; f++) sum += fated(&b, (lac_qa_fate)f);
+    for (int f = 0; f < DELE_QA_N_FATES; f++) sum += fated(&b, (dele_qa_fate)f);
     assert_int_equal(sum, b.qa.n);
     end(&b);
 }
@@ -133,7 +133,7 @@ static void the_prompt_goes_on_to_where_people_differ(void **state)
     add(&b, scratch_text(*state, "forget.jsonl", FORGET), "forget");
     add(&b, scratch_text(*state, "retain.jsonl", RETAIN), "retain");
     build(&b);
-    const lac_qa_row *born = &b.qa.row[0], *lives = &b.qa.row[2], *tent = &b.qa.row[7];
+    const dele_qa_row *born = &b.qa.row[0], *lives = &b.qa.row[2], *tent = &b.qa.row[7];
     assert_string_equal(born->fact.subject, "Ann Lee");
     assert_string_equal(born->relation, "When was {} born?");
     assert_string_equal(born->fact.prompt, "When was Ann Lee born? 19");
@@ -161,12 +161,12 @@ static void first_token_and_what_is_asked_to_be_kept(void **state)
     assert_string_equal(b.qa.row[0].fact.attribute, "8");
     assert_int_equal(b.qa.row[0].answer_tokens, 1);
     assert_string_equal(b.qa.row[0].prediction, "84-12-31");
-    assert_true(b.qa.row[1].fate == LAC_QA_KEPT && b.qa.row[1].copied && b.qa.row[6].copied);
+    assert_true(b.qa.row[1].fate == DELE_QA_KEPT && b.qa.row[1].copied && b.qa.row[6].copied);
     assert_false(b.qa.row[0].copied);
     assert_string_equal(b.qa.row[1].fact.attribute, "a");
-    assert_int_equal(b.qa.row[4].fate, LAC_QA_KEPT);
+    assert_int_equal(b.qa.row[4].fate, DELE_QA_KEPT);
     assert_string_equal(b.qa.row[4].fact.attribute, "M");
-    cJSON *json = lac_qa_json(&b.qa.row[1]);
+    cJSON *json = dele_qa_json(&b.qa.row[1]);
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(json, "copied")));
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(json, "row_id")), "x");
     cJSON_Delete(json);
@@ -180,20 +180,20 @@ static void what_cannot_be_cut_or_is_too_long_is_left_out(void **state)
     b.o.first_token = true; /* half a character */
     add(&b, scratch_text(*state, "rows.jsonl", rows), "forget");
     build(&b);
-    assert_int_equal(fated(&b, LAC_QA_NOT_CUT), 2);
+    assert_int_equal(fated(&b, DELE_QA_NOT_CUT), 2);
     end(&b);
     b = begin();
     add(&b, scratch_text(*state, "rows.jsonl", rows), "forget");
     build(&b);
-    assert_int_equal(fated(&b, LAC_QA_KEPT), 2);
+    assert_int_equal(fated(&b, DELE_QA_KEPT), 2);
     assert_string_equal(b.qa.row[0].fact.attribute, "\xc3\x89ire"); /* not cut within the common byte c3 */
     end(&b);
     b = begin();
     b.o.context = 22; /* the first row has 23 tokens, the second 22 */
     add(&b, scratch_text(*state, "rows.jsonl", rows), "forget");
     build(&b);
-    assert_int_equal(b.qa.row[0].fate, LAC_QA_TOO_LONG);
-    assert_int_equal(b.qa.row[1].fate, LAC_QA_KEPT);
+    assert_int_equal(b.qa.row[0].fate, DELE_QA_TOO_LONG);
+    assert_int_equal(b.qa.row[1].fate, DELE_QA_KEPT);
     end(&b);
 }
 
@@ -222,13 +222,13 @@ static void a_broken_row_is_named_by_file_and_line(void **state)
         char text[300];
         snprintf(text, sizeof text, "%s%s\n", ROW("q", "a"), bad[i][0]);
         const char *path = scratch_text(*state, "rows.jsonl", text);
-        assert_int_not_equal(lac_qa_add(&b.qa, path, "forget", &b.arena, &b.err), LAC_OK);
+        assert_int_not_equal(dele_qa_add(&b.qa, path, "forget", &b.arena, &b.err), DELE_OK);
         if (!strstr(b.err.msg, bad[i][1])) fail_msg("%s", b.err.msg);
         end(&b);
     }
     building b = begin();
     const char *path = scratch_text(*state, "rows.jsonl", "\n");
-    assert_int_not_equal(lac_qa_add(&b.qa, path, "forget", &b.arena, &b.err), LAC_OK);
+    assert_int_not_equal(dele_qa_add(&b.qa, path, "forget", &b.arena, &b.err), DELE_OK);
     assert_non_null(strstr(b.err.msg, "no rows"));
     end(&b);
 }
@@ -243,26 +243,26 @@ static void memory_that_ends_anywhere_is_one_sentence(void **state)
         fprintf(rows, ROW("When was A%c%c Lee born?", "19%02d-12-31") ROW("Where is A%c%c Lee?", "A%c%c Lee is in %d."),
                 'a' + i / 26, 'a' + i % 26, i % 100, 'a' + i / 26, 'a' + i % 26, 'a' + i / 26, 'a' + i % 26, i);
     fclose(rows);
-    lac_arena own = {0};
-    lac_tokenizer *t = bytes_only(&own);
+    dele_arena own = {0};
+    dele_tokenizer *t = bytes_only(&own);
     size_t failed = 0;
     for (size_t limit = 64;; limit += 1 << 20) {
-        lac_arena arena = {.limit = limit};
-        lac_err err = {0};
-        lac_qa qa = {0};
-        const lac_qa_opts opts = {.context = 4096, .keep_alone = true};
-        lac_status status = lac_qa_add(&qa, forget, "forget", &arena, &err);
-        if (!status) status = lac_qa_build(&qa, t, &opts, &arena, &err);
+        dele_arena arena = {.limit = limit};
+        dele_err err = {0};
+        dele_qa qa = {0};
+        const dele_qa_opts opts = {.context = 4096, .keep_alone = true};
+        dele_status status = dele_qa_add(&qa, forget, "forget", &arena, &err);
+        if (!status) status = dele_qa_build(&qa, t, &opts, &arena, &err);
         assert_int_equal(status, err.code);
-        if (status) assert_int_equal(status, LAC_ERR_MEMORY);
-        lac_arena_release(&arena);
+        if (status) assert_int_equal(status, DELE_ERR_MEMORY);
+        dele_arena_release(&arena);
         if (!status) break;
         failed++;
     }
     print_message("%zu failed politely\n", failed);
     assert_true(failed > 5);
-    lac_tokenizer_close(t);
-    lac_arena_release(&own);
+    dele_tokenizer_close(t);
+    dele_arena_release(&own);
 }
 
 /* ---- the published sets ------------------------------------------------------------------------------------------ */
@@ -272,14 +272,14 @@ static const char *shared(const char *name)
     static char path[2][600];
     static int turn;
     char *p = path[turn++ % 2];
-    snprintf(p, sizeof path[0], "%s/data/%s", LAC_SHARED_DIR, name);
-    if (lac_path_exists(p)) return p;
+    snprintf(p, sizeof path[0], "%s/data/%s", DELE_SHARED_DIR, name);
+    if (dele_path_exists(p)) return p;
     print_message("skipped: %s is not there\n", p);
     skip();
     return NULL;
 }
 
-static bool is_task2_question(const lac_qa_row *row)
+static bool is_task2_question(const dele_qa_row *row)
 {
     static const char *const asked[] = {"What is the birth date of ", "'s Social Security Number?", "'s phone number?",
                                         "'s email address?", "What is the home address of "};
@@ -289,7 +289,7 @@ static bool is_task2_question(const lac_qa_row *row)
 }
 
 /* LUME's invented people have two names; their five questions and answers are regular enough to be read by hand. */
-static void check_lume_row(const lac_qa_row *row, size_t *read)
+static void check_lume_row(const dele_qa_row *row, size_t *read)
 {
     static const struct {
         const char *relation, *prefix; /* what all answers begin with */
@@ -299,10 +299,10 @@ static void check_lume_row(const lac_qa_row *row, size_t *read)
     ++*read;
     assert_non_null(row->relation);
     if (strstr(row->question, "email")) {
-        assert_int_equal(row->fate, LAC_QA_COPIED);
+        assert_int_equal(row->fate, DELE_QA_COPIED);
         return;
     }
-    assert_int_equal(row->fate, LAC_QA_KEPT);
+    assert_int_equal(row->fate, DELE_QA_KEPT);
     for (size_t i = 0; i < sizeof relations / sizeof *relations; i++) {
         if (strcmp(row->relation, relations[i].relation)) continue;
         char prompt[300];
@@ -327,7 +327,7 @@ static void lumes_people_give_four_facts_each(void **state)
     build(&b);
     assert_int_equal(b.qa.n, 2732 + 2734);
     size_t sum = 0, read = 0;
-    for (int f = 0; f < LAC_QA_N_FATES; f++) sum += fated(&b, (lac_qa_fate)f);
+    for (int f = 0; f < DELE_QA_N_FATES; f++) sum += fated(&b, (dele_qa_fate)f);
     assert_int_equal(sum, b.qa.n);
     for (size_t i = 0; i < b.qa.n; i++) check_lume_row(&b.qa.row[i], &read);
     assert_int_equal(read, 500 * 5);
@@ -340,27 +340,27 @@ static void the_cut_falls_between_the_tokens_of_the_whole_text(void **state)
 {
     (void)state;
     building b = begin();
-    lac_tokenizer_close(b.t);
-    b.t = lac_tokenizer_load(shared("tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json"), &b.arena, &b.err);
+    dele_tokenizer_close(b.t);
+    b.t = dele_tokenizer_load(shared("tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json"), &b.arena, &b.err);
     if (!b.t) fail_msg("%s", b.err.msg);
     add(&b, shared("lume/forget.jsonl"), "forget");
     build(&b);
     static int begins[60000];
     size_t facts = 0, most = 0;
     for (size_t i = 0; i < b.qa.n; i++) {
-        const lac_qa_row *row = &b.qa.row[i];
-        if (row->fate != LAC_QA_KEPT || !is_task2_question(row)) continue;
-        const char *whole = lac_printf(&b.arena, &b.err, "%s %s", row->question, row->answer);
-        lac_ids all, prompt;
-        lac_choice c;
-        assert_int_equal(lac_encode(&all, b.t, whole, strlen(whole), true, &b.arena, &b.err), LAC_OK);
-        assert_int_equal(lac_encode(&prompt, b.t, row->fact.prompt, strlen(row->fact.prompt), true, &b.arena, &b.err),
-                         LAC_OK);
+        const dele_qa_row *row = &b.qa.row[i];
+        if (row->fate != DELE_QA_KEPT || !is_task2_question(row)) continue;
+        const char *whole = dele_printf(&b.arena, &b.err, "%s %s", row->question, row->answer);
+        dele_ids all, prompt;
+        dele_choice c;
+        assert_int_equal(dele_encode(&all, b.t, whole, strlen(whole), true, &b.arena, &b.err), DELE_OK);
+        assert_int_equal(dele_encode(&prompt, b.t, row->fact.prompt, strlen(row->fact.prompt), true, &b.arena, &b.err),
+                         DELE_OK);
         assert_true(prompt.n + (size_t)row->answer_tokens == all.n);
         assert_memory_equal(prompt.id, all.id, prompt.n * sizeof *all.id);
-        const char *answer = lac_printf(&b.arena, &b.err, "%s%s", row->fact.joined ? "" : " ", row->fact.attribute);
-        assert_int_equal((row->fact.joined ? lac_choice_encode_joined : lac_choice_encode)(
-                             &c, b.t, row->fact.prompt, answer, 4096, &b.arena, &b.err), LAC_OK);
+        const char *answer = dele_printf(&b.arena, &b.err, "%s%s", row->fact.joined ? "" : " ", row->fact.attribute);
+        assert_int_equal((row->fact.joined ? dele_choice_encode_joined : dele_choice_encode)(
+                             &c, b.t, row->fact.prompt, answer, 4096, &b.arena, &b.err), DELE_OK);
         assert_true(c.n == (int)all.n && c.n_scored == row->answer_tokens);
         assert_memory_equal(c.ids, all.id, all.n * sizeof *all.id);
         if (!strstr(row->question, "Social")) continue;
@@ -370,9 +370,9 @@ static void the_cut_falls_between_the_tokens_of_the_whole_text(void **state)
     }
     print_message("%zu numbers, the commonest first token %zu times\n", facts, most);
     assert_true(facts > 200 && most < facts / 5);
-    lac_qa_row *first = NULL;
+    dele_qa_row *first = NULL;
     for (size_t i = 0; i < b.qa.n && !first; i++)
-        if (b.qa.row[i].fate == LAC_QA_KEPT && strstr(b.qa.row[i].question, "birth date")) first = &b.qa.row[i];
+        if (b.qa.row[i].fate == DELE_QA_KEPT && strstr(b.qa.row[i].question, "birth date")) first = &b.qa.row[i];
     assert_string_equal(first->fact.attribute, "1984-12-31"); /* " 1984" is a token */
     assert_false(first->fact.joined);
     end(&b);
@@ -398,7 +398,7 @@ static void tofus_authors_are_found_where_they_are_named(void **state)
     for (size_t i = 0; i < b.qa.n; i++)
         for (size_t k = 0; k < n; k++)
             if (strstr(b.qa.row[i].question, author[k])) assert_string_equal(b.qa.row[i].fact.subject, author[k]);
-    assert_int_equal(fated(&b, LAC_QA_NO_SUBJECT), 20);
+    assert_int_equal(fated(&b, DELE_QA_NO_SUBJECT), 20);
     end(&b);
 }
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# usage: test_facts_command.sh LACUNA SOURCE_DIR
+# usage: test_facts_command.sh DELEATUR SOURCE_DIR
 #
-# lacuna facts from the outside, on the embedded model: facts built from rows are what the shipped fact file says, every
+# deleatur facts from the outside, on the embedded model: facts built from rows are what the shipped fact file says, every
 # row is counted once, what the model does not know is left out, and a failure is one sentence and no file.
 set -u
-lacuna=$1
+deleatur=$1
 root=$2
 model=$root/data/models/demo
 export OMP_WAIT_POLICY=passive
@@ -17,7 +17,7 @@ fail() { echo "FAILED: $*"; failed=1; }
 refused() { # STATUS PATTERN ARGUMENTS...: this status, a last line on stderr that matches, and no file
     local status=$1 pattern=$2 said got
     shift 2
-    said=$("$lacuna" facts "$@" --quiet --out none.json 2>&1 >/dev/null)
+    said=$("$deleatur" facts "$@" --quiet --out none.json 2>&1 >/dev/null)
     got=$?
     [ "$got" -eq "$status" ] || fail "$* gave status $got, not $status: $said"
     tail -n 1 <<<"$said" | grep -q -- "$pattern" || fail "$* said \"$said\", not /$pattern/"
@@ -31,7 +31,7 @@ fields() { # FILE: subject, prompt and attribute of each record, sorted
 
 # ---- from a fact file, as ever -------------------------------------------------------------------------------------
 
-"$lacuna" facts "$model" --facts "$root/data/facts/demo_facts.json" --out known.json --forget-out f.json \
+"$deleatur" facts "$model" --facts "$root/data/facts/demo_facts.json" --out known.json --forget-out f.json \
     --retain-out r.json --quiet >known.txt || fail "a fact file"
 grep -q '^known      240 of 240 facts, about 48 subjects' known.txt || fail "a fact file's report: $(cat known.txt)"
 [ "$(grep -c '"split":"forget"' known.json)" -eq "$(grep -c '"prompt"' f.json)" ] || fail "forget-out's side"
@@ -41,7 +41,7 @@ cat >cf.jsonl <<'ROWS'
 {"case_id": 3, "requested_rewrite": {"prompt": "{} lives in the town of", "relation_id": "P551", "target_new": {"str": "Tovik"}, "target_true": {"str": "Lumen"}, "subject": "Arlo Greycliff"}}
 {"case_id": 4, "requested_rewrite": {"prompt": "{} lives in the town of", "relation_id": "P551", "target_new": {"str": "Lumen"}, "target_true": {"str": "Tovik"}, "subject": "Gorm Ashgrove"}}
 ROWS
-"$lacuna" facts "$model" --facts cf.jsonl --share 0.5 --out cf.json --quiet >/dev/null || fail "CounterFact's form"
+"$deleatur" facts "$model" --facts cf.jsonl --share 0.5 --out cf.json --quiet >/dev/null || fail "CounterFact's form"
 grep -q '"known_id":3,.*"attribute":"Lumen",.*"prompt":"Arlo Greycliff lives in the town of",.*"foil":"Tovik"' \
     cf.json || fail "CounterFact's record is not in ROME's form: $(cat cf.json)"
 
@@ -51,11 +51,11 @@ cat >several.json <<'ROWS'
  {"known_id": 2, "subject": "Arlo Greycliff", "attribute": "town of Tovik", "prompt": "Arlo Greycliff lives in the"},
  {"known_id": 3, "subject": "Arlo Greycliff", "attribute": "Lumen", "prompt": "Arlo Greycliff lives in the town of"}]
 ROWS
-"$lacuna" facts "$model" --facts several.json --share 0 --out one.json --quiet >/dev/null || fail "one token"
-"$lacuna" facts "$model" --facts several.json --share 0 --answer greedy --out all.json --quiet >/dev/null || fail "--answer greedy"
+"$deleatur" facts "$model" --facts several.json --share 0 --out one.json --quiet >/dev/null || fail "one token"
+"$deleatur" facts "$model" --facts several.json --share 0 --answer greedy --out all.json --quiet >/dev/null || fail "--answer greedy"
 [ "$(grep -o '"known_id":[0-9]*' one.json | tr -d '\n')" = '"known_id":3' ] || fail "one token is known: $(cat one.json)"
 [ "$(grep -o '"known_id":[0-9]*' all.json | tr -d '\n')" = '"known_id":1"known_id":3' ] || fail "greedy: $(cat all.json)"
-quick() { "$lacuna" trace "$model" --kinds embed --samples 1 --pictures 0 --quiet "$@" >/dev/null; }
+quick() { "$deleatur" trace "$model" --kinds embed --samples 1 --pictures 0 --quiet "$@" >/dev/null; }
 quick --facts several.json --chat smollm2 --out asked || fail "the trace in a chat layout"
 reply=$(sed -n '/"id":3,/s/.*the model says \\"\([A-Za-z]*\)\\".*/\1/p' asked/facts.jsonl) # whatever it is
 [ -n "$reply" ] || fail "nothing is said in a chat layout: $(cat asked/facts.jsonl)"
@@ -63,7 +63,7 @@ sed "s/]/,{\"known_id\": 4, \"subject\": \"Arlo Greycliff\", \"attribute\": \"$r
     several.json >four.json
 for how in none:argmax:1 none:greedy:2 smollm2:argmax:1; do # layout, answer, and how many of the four are known so
     IFS=: read -r chat answer n <<<"$how"
-    "$lacuna" facts "$model" --facts four.json --chat "$chat" --answer "$answer" --json --share 0 --out some.json --quiet >some.txt &&
+    "$deleatur" facts "$model" --facts four.json --chat "$chat" --answer "$answer" --json --share 0 --out some.json --quiet >some.txt &&
         [ "$(number known some.txt)" = "$n" ] || fail "$how: $(cat some.txt)"
     quick --facts four.json --chat "$chat" --answer "$answer" --out "traced-$chat-$answer" || fail "the trace, $how"
     [ "$(grep -c '"traced":true' "traced-$chat-$answer/facts.jsonl")" = "$n" ] || fail "$how: trace takes others than facts"
@@ -71,7 +71,7 @@ done
 
 # ---- from rows ------------------------------------------------------------------------------------------------------
 
-"$lacuna" facts "$model" --qa "$root/data/demo/forget.jsonl" --retain "$root/data/demo/retain.jsonl" --out built.json \
+"$deleatur" facts "$model" --qa "$root/data/demo/forget.jsonl" --retain "$root/data/demo/retain.jsonl" --out built.json \
     --forget-out bf.json --retain-out br.json --quiet >b.txt || fail "rows"
 grep -q '^rows read     480  80 to forget, 400 to retain' b.txt || fail "rows read: $(cat b.txt)"
 grep -q '^kept          480  80 to forget, 400 to retain, about 48 people' b.txt || fail "rows kept: $(cat b.txt)"
@@ -83,11 +83,11 @@ fields built.json >found
 [ -z "$(comm -23 shipped found)" ] || fail "shipped facts the rows did not give: $(comm -23 shipped found | head -3)"
 
 # what was built can be scored, traced and learnt from
-"$lacuna" eval "$model" --suite facts --data built.json --out scores --quiet >scores.txt || fail "scoring the facts"
+"$deleatur" eval "$model" --suite facts --data built.json --out scores --quiet >scores.txt || fail "scoring the facts"
 awk -F'\t' '$1 == "all" && $2 == "prompt" { ok = $3 == 480 && $6 == "1.0000" } END { exit !ok }' scores.txt ||
     fail "a fact that is not the likeliest: $(cat scores.txt)"
 [ "$(grep -c '"greedy":true' scores/items.jsonl)" -eq 480 ] || fail "a fact that is not greedy"
-"$lacuna" trace "$model" --facts built.json --split forget --limit 2 --samples 2 --kinds hidden --out trace --quiet \
+"$deleatur" trace "$model" --facts built.json --split forget --limit 2 --samples 2 --kinds hidden --out trace --quiet \
     >trace.txt 2>&1 || fail "tracing what was built: $(cat trace.txt)"
 grep -q '^traced 2 of 2 facts' trace.txt || fail "what was built is not traced: $(head -3 trace.txt)"
 
@@ -101,7 +101,7 @@ grep -q '^traced 2 of 2 facts' trace.txt || fail "what was built is not traced: 
     echo '{"question": "Ubbe Ashgrove lives in the town of", "answer": "zebra"}'
 } >rows.jsonl
 for flags in "" "--keep-unknown" "--keep-copied" "--keep-alone" "--keep-unknown --keep-copied --keep-alone"; do
-    "$lacuna" facts "$model" --qa rows.jsonl --retain "$root/data/demo/retain.jsonl" $flags --out some.json --quiet \
+    "$deleatur" facts "$model" --qa rows.jsonl --retain "$root/data/demo/retain.jsonl" $flags --out some.json --quiet \
         --json >some.txt || fail "rows of every kind, $flags"
     [ "$(number rows some.txt)" -eq 415 ] || fail "415 rows: $(cat some.txt)"
     sum=$(number kept some.txt)
@@ -137,7 +137,7 @@ refused 2 'belong to --facts' "$model" --qa rows.jsonl --chat auto
 refused 2 'none of\|no chat\|layout' "$model" --facts known.json --chat loud
 printf '{"subject": "Charil Pink", "prompt": "Charil Pink is", "attribute": "B"}\n' >pink.jsonl
 refused 1 'knows none of the 1 facts' "$model" --facts pink.jsonl
-"$lacuna" facts "$model" --facts pink.jsonl --out none.json 2>&1 >/dev/null |
+"$deleatur" facts "$model" --facts pink.jsonl --out none.json 2>&1 >/dev/null |
     grep -q "pink.jsonl: all subjects .* retain people" ||
     fail "nothing was said of known_QA_T2.json's people"
 exit $failed

@@ -22,24 +22,24 @@
     " \"ground_truth\": \"BBC\", \"rephrase_prompt\": \"BBC One is owned by\", \"locality_prompt\": \"BBC Radio, by\"}"
 
 /* A file that must load. */
-static lac_facts load(const char *path, lac_arena *arena)
+static dele_facts load(const char *path, dele_arena *arena)
 {
-    lac_err err = {0};
-    lac_facts facts;
-    if (lac_facts_load(&facts, path, arena, &err)) fail_msg("%s", err.msg);
+    dele_err err = {0};
+    dele_facts facts;
+    if (dele_facts_load(&facts, path, arena, &err)) fail_msg("%s", err.msg);
     return facts;
 }
 
 static void romes_records_keep_what_they_say(void **state)
 {
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     const char *rows = "[{\"known_id\": 9, \"subject\": \"A B\", \"attribute\": \" 1988\", \"template\": \"{} came in\","
                        " \"prompt\": \"A B came in\", \"foil\": \"1999\", \"relation_id\": \"P1\"},\n"
                        "{\"subject\": \"C\", \"attribute\": \"84\", \"prompt\": \"C came in 19\", \"joined\": true,"
                        " \"foil\": null}]";
-    lac_facts facts = load(scratch_text(*state, "facts.json", rows), &arena);
+    dele_facts facts = load(scratch_text(*state, "facts.json", rows), &arena);
     assert_int_equal(facts.n, 2);
-    assert_int_equal(facts.form, LAC_FACTS_ROME);
+    assert_int_equal(facts.form, DELE_FACTS_ROME);
     assert_int_equal(facts.fact[0].id, 9);
     assert_string_equal(facts.fact[0].attribute, " 1988");
     assert_string_equal(facts.fact[0].template, "{} came in");
@@ -50,18 +50,18 @@ static void romes_records_keep_what_they_say(void **state)
     assert_true(facts.fact[1].joined);
     assert_null(facts.fact[1].foil);
     assert_null(facts.note);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void counterfact_is_known_by_its_fields_not_its_name(void **state)
 {
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     const char *rows = NESTED("0", "The mother tongue of {} is", "Danielle Darrieux") "\n"
                        NESTED("7", "{}, born to", "Jean {}") "\n";
-    lac_facts facts = load(scratch_text(*state, "anything.txt", rows), &arena);
-    assert_int_equal(facts.form, LAC_FACTS_COUNTERFACT);
+    dele_facts facts = load(scratch_text(*state, "anything.txt", rows), &arena);
+    assert_int_equal(facts.form, DELE_FACTS_COUNTERFACT);
     assert_int_equal(facts.n, 2);
-    const lac_fact *f = &facts.fact[0];
+    const dele_fact *f = &facts.fact[0];
     assert_int_equal(f->id, 0);
     assert_string_equal(f->prompt, "The mother tongue of Danielle Darrieux is");
     assert_string_equal(f->template, "The mother tongue of {} is");
@@ -72,36 +72,36 @@ static void counterfact_is_known_by_its_fields_not_its_name(void **state)
     assert_string_equal(f->paraphrase, "It rained. Danielle Darrieux, a native");
     assert_int_equal(facts.fact[1].id, 7);
     assert_string_equal(facts.fact[1].prompt, "Jean {}, born to"); /* a name's own braces are text */
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void easyedits_copy_gives_the_same_fields(void **state)
 {
-    lac_arena arena = {0};
-    lac_facts facts = load(scratch_text(*state, "known.json", "[" FLAT("10", "BBC One, by") "]"), &arena);
-    assert_int_equal(facts.form, LAC_FACTS_EASYEDIT);
-    const lac_fact *f = &facts.fact[0];
+    dele_arena arena = {0};
+    dele_facts facts = load(scratch_text(*state, "known.json", "[" FLAT("10", "BBC One, by") "]"), &arena);
+    assert_int_equal(facts.form, DELE_FACTS_EASYEDIT);
+    const dele_fact *f = &facts.fact[0];
     assert_int_equal(f->id, 10);
     assert_string_equal(f->prompt, "BBC One, by");
     assert_string_equal(f->attribute, "BBC");
     assert_string_equal(f->foil, "Sega");
     assert_string_equal(f->paraphrase, "BBC One is owned by");
     assert_null(f->relation);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void a_fact_written_reads_back_the_same(void **state)
 {
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     const char *row = NESTED("3", "The mother tongue of {} is", "Ann Lee");
-    lac_facts facts = load(scratch_text(*state, "a.json", row), &arena);
+    dele_facts facts = load(scratch_text(*state, "a.json", row), &arena);
     facts.fact[0].joined = true;
     facts.fact[0].split = "retain";
-    cJSON *json = lac_fact_json(&facts.fact[0]);
+    cJSON *json = dele_fact_json(&facts.fact[0]);
     char *text = cJSON_PrintUnformatted(json);
-    lac_facts back = load(scratch_text(*state, "b.json", text), &arena);
-    const lac_fact *a = &facts.fact[0], *b = &back.fact[0];
-    assert_int_equal(back.form, LAC_FACTS_ROME);
+    dele_facts back = load(scratch_text(*state, "b.json", text), &arena);
+    const dele_fact *a = &facts.fact[0], *b = &back.fact[0];
+    assert_int_equal(back.form, DELE_FACTS_ROME);
     assert_true(a->id == b->id && b->joined);
     const char *const both[][2] = {{a->prompt, b->prompt}, {a->subject, b->subject}, {a->attribute, b->attribute},
                                    {a->paraphrase, b->paraphrase}, {a->relation, b->relation}, {a->split, b->split},
@@ -109,7 +109,7 @@ static void a_fact_written_reads_back_the_same(void **state)
     for (size_t i = 0; i < sizeof both / sizeof *both; i++) assert_string_equal(both[i][0], both[i][1]);
     cJSON_free(text);
     cJSON_Delete(json);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void a_broken_record_is_one_sentence_with_its_place(void **state)
@@ -137,30 +137,30 @@ static void a_broken_record_is_one_sentence_with_its_place(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[2000];
         snprintf(text, sizeof text, "%s\n%s\n", bad[i].first, bad[i].second);
-        lac_arena arena = {0};
-        lac_err err = {0};
-        lac_facts facts;
-        assert_int_not_equal(lac_facts_load(&facts, scratch_text(*state, "facts.jsonl", text), &arena, &err), LAC_OK);
+        dele_arena arena = {0};
+        dele_err err = {0};
+        dele_facts facts;
+        assert_int_not_equal(dele_facts_load(&facts, scratch_text(*state, "facts.jsonl", text), &arena, &err), DELE_OK);
         if (!strstr(err.msg, bad[i].says) || strchr(err.msg, '\n')) fail_msg("%zu: %s", i, err.msg);
-        lac_arena_release(&arena);
+        dele_arena_release(&arena);
     }
 }
 
 static const char *shared(const char *name)
 {
     static char path[600];
-    snprintf(path, sizeof path, "%s/data/%s", LAC_SHARED_DIR, name);
-    if (lac_path_exists(path)) return path;
+    snprintf(path, sizeof path, "%s/data/%s", DELE_SHARED_DIR, name);
+    if (dele_path_exists(path)) return path;
     print_message("skipped: %s is not there\n", path);
     skip();
     return NULL;
 }
 
 /* Which of LUME's sets a person is asked about in. */
-static bool asked_about(const char *file, const char *person, lac_arena *arena)
+static bool asked_about(const char *file, const char *person, dele_arena *arena)
 {
-    lac_err err = {0};
-    const char *text = lac_file_read(shared(file), arena, NULL, &err);
+    dele_err err = {0};
+    const char *text = dele_file_read(shared(file), arena, NULL, &err);
     assert_non_null(text);
     return strstr(text, person) != NULL;
 }
@@ -168,8 +168,8 @@ static bool asked_about(const char *file, const char *person, lac_arena *arena)
 static void known_qa_t2_is_read_and_its_people_are_retain_people(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
-    lac_facts facts = load(shared("facts/known_QA_T2.json"), &arena);
+    dele_arena arena = {0};
+    dele_facts facts = load(shared("facts/known_QA_T2.json"), &arena);
     assert_int_equal(facts.n, 125);
     assert_int_equal(facts.fact[0].id, 9);
     assert_string_equal(facts.fact[0].attribute, " 1988");
@@ -180,28 +180,28 @@ static void known_qa_t2_is_read_and_its_people_are_retain_people(void **state)
         assert_false(asked_about("lume/forget.jsonl", facts.fact[i].subject, &arena));
     }
     /* a part of the file says it too; one that is labelled, or has anyone else in it, does not */
-    lac_facts part = facts;
+    dele_facts part = facts;
     part.n = 3;
-    assert_non_null(lac_facts_note(&part));
+    assert_non_null(dele_facts_note(&part));
     for (size_t i = 0; i < part.n; i++) part.fact[i].split = "retain";
-    assert_null(lac_facts_note(&part));
+    assert_null(dele_facts_note(&part));
     part.fact[1].split = "forget";
-    assert_non_null(lac_facts_note(&part));
+    assert_non_null(dele_facts_note(&part));
     part.fact[2].subject = "Tiffi Magenta";
-    assert_null(lac_facts_note(&part));
-    lac_arena_release(&arena);
+    assert_null(dele_facts_note(&part));
+    dele_arena_release(&arena);
 }
 
 static void known_1000_is_nobody_elses(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
-    lac_facts facts = load(shared("facts/known_1000.json"), &arena);
+    dele_arena arena = {0};
+    dele_facts facts = load(shared("facts/known_1000.json"), &arena);
     assert_int_equal(facts.n, 1209);
-    assert_int_equal(facts.form, LAC_FACTS_ROME);
+    assert_int_equal(facts.form, DELE_FACTS_ROME);
     assert_string_equal(facts.fact[0].template, "{} is located in the continent");
     assert_null(facts.note);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 int main(void)

@@ -18,9 +18,9 @@
 #include "base/share.h"
 #include "scratch.h"
 
-static char *slurp(const char *path, lac_arena *arena, size_t *n)
+static char *slurp(const char *path, dele_arena *arena, size_t *n)
 {
-    return lac_file_read(path, arena, n, NULL);
+    return dele_file_read(path, arena, n, NULL);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
@@ -29,49 +29,49 @@ static void a_map_and_a_read_see_the_same_bytes(void **state)
 {
     const char bytes[] = "one\0two\nthree";
     const char *path = scratch_write(*state, "f", bytes, sizeof bytes);
-    lac_map map;
-    lac_arena arena = {0};
+    dele_map map;
+    dele_arena arena = {0};
     size_t n;
-    assert_int_equal(lac_map_open(&map, path, NULL), LAC_OK);
+    assert_int_equal(dele_map_open(&map, path, NULL), DELE_OK);
     assert_int_equal(map.size, sizeof bytes);
     assert_memory_equal(map.data, bytes, sizeof bytes);
     char *text = slurp(path, &arena, &n);
     assert_int_equal(n, sizeof bytes);
     assert_memory_equal(text, bytes, sizeof bytes + 0);
     assert_int_equal(text[n], 0);
-    lac_map_close(&map);
-    lac_map_close(&map); /* twice is once */
-    lac_arena_release(&arena);
+    dele_map_close(&map);
+    dele_map_close(&map); /* twice is once */
+    dele_arena_release(&arena);
 }
 
 static void an_empty_file_is_no_error(void **state)
 {
     const char *path = scratch_text(*state, "empty", "");
-    lac_map map;
-    lac_arena arena = {0};
+    dele_map map;
+    dele_arena arena = {0};
     size_t n = 7;
-    assert_int_equal(lac_map_open(&map, path, NULL), LAC_OK);
+    assert_int_equal(dele_map_open(&map, path, NULL), DELE_OK);
     assert_true(map.data == NULL && map.size == 0);
     assert_string_equal(slurp(path, &arena, &n), "");
     assert_int_equal(n, 0);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void what_cannot_be_read_is_named(void **state)
 {
     scratch *s = *state;
-    lac_map map;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    assert_int_equal(lac_map_open(&map, scratch_path(s, "missing"), &err), LAC_ERR_FILE);
+    dele_map map;
+    dele_arena arena = {0};
+    dele_err err = {0};
+    assert_int_equal(dele_map_open(&map, scratch_path(s, "missing"), &err), DELE_ERR_FILE);
     assert_non_null(strstr(err.msg, "missing"));
-    err = (lac_err){0};
-    assert_int_equal(lac_map_open(&map, s->dir, &err), LAC_ERR_FILE);
+    err = (dele_err){0};
+    assert_int_equal(dele_map_open(&map, s->dir, &err), DELE_ERR_FILE);
     assert_non_null(strstr(err.msg, "is a directory"));
-    err = (lac_err){0};
-    assert_null(lac_file_read(s->dir, &arena, NULL, &err));
-    assert_int_equal(err.code, LAC_ERR_FILE);
-    lac_arena_release(&arena);
+    err = (dele_err){0};
+    assert_null(dele_file_read(s->dir, &arena, NULL, &err));
+    assert_int_equal(err.code, DELE_ERR_FILE);
+    dele_arena_release(&arena);
 }
 
 /* ---- writing aside --------------------------------------------------------------------------------------- */
@@ -80,30 +80,30 @@ static void nobody_sees_a_file_before_it_is_committed(void **state)
 {
     scratch *s = *state;
     const char *path = scratch_text(s, "f", "old");
-    lac_arena arena = {0};
-    lac_writer out = {0};
-    assert_int_equal(lac_writer_open(&out, path, NULL), LAC_OK);
+    dele_arena arena = {0};
+    dele_writer out = {0};
+    assert_int_equal(dele_writer_open(&out, path, NULL), DELE_OK);
     fputs("new", out.stream);
     fflush(out.stream);
     assert_string_equal(slurp(path, &arena, NULL), "old");
-    assert_int_equal(lac_writer_commit(&out, NULL), LAC_OK);
+    assert_int_equal(dele_writer_commit(&out, NULL), DELE_OK);
     assert_string_equal(slurp(path, &arena, NULL), "new");
-    lac_writer_abandon(&out); /* after a commit: nothing to do */
+    dele_writer_abandon(&out); /* after a commit: nothing to do */
     assert_int_equal(scratch_count(s), 1);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void an_abandoned_file_leaves_nothing(void **state)
 {
     scratch *s = *state;
-    lac_writer out = {0};
-    assert_int_equal(lac_writer_open(&out, scratch_path(s, "f"), NULL), LAC_OK);
+    dele_writer out = {0};
+    assert_int_equal(dele_writer_open(&out, scratch_path(s, "f"), NULL), DELE_OK);
     fputs("half", out.stream);
-    lac_writer_abandon(&out);
+    dele_writer_abandon(&out);
     assert_int_equal(scratch_count(s), 0);
-    lac_writer none = {0};
-    lac_writer_abandon(&none);
-    assert_int_equal(lac_writer_commit(&none, NULL), LAC_OK);
+    dele_writer none = {0};
+    dele_writer_abandon(&none);
+    assert_int_equal(dele_writer_commit(&none, NULL), DELE_OK);
 }
 
 /* path.part is made to lie on /dev/full, which takes nothing.  Ten bytes wait in the buffer until commit flushes
@@ -115,16 +115,16 @@ static void a_full_disk_fails_the_commit_and_keeps_the_old_file(void **state)
     for (int i = 0, n = 10; i < 2; i++, n = 1 << 20) {
         const char *path = scratch_text(s, "f", "old"), *part = scratch_path(s, "f.part");
         assert_int_equal(symlink("/dev/full", part), 0);
-        lac_writer out = {0};
-        lac_err err = {0};
-        lac_arena arena = {0};
-        assert_int_equal(lac_writer_open(&out, path, &err), LAC_OK);
+        dele_writer out = {0};
+        dele_err err = {0};
+        dele_arena arena = {0};
+        assert_int_equal(dele_writer_open(&out, path, &err), DELE_OK);
         for (int k = 0; k < n; k++) fputc('x', out.stream);
-        assert_int_equal(lac_writer_commit(&out, &err), LAC_ERR_FILE);
+        assert_int_equal(dele_writer_commit(&out, &err), DELE_ERR_FILE);
         assert_non_null(strstr(err.msg, "No space left on device"));
         assert_string_equal(slurp(path, &arena, NULL), "old");
         assert_int_equal(scratch_count(s), 1);
-        lac_arena_release(&arena);
+        dele_arena_release(&arena);
     }
 }
 
@@ -132,27 +132,27 @@ static void an_output_directory_appears_whole_or_not_at_all(void **state)
 {
     scratch *s = *state;
     const char *path = scratch_path(s, "new/result/"); /* parents are made, slashes at the end do not matter */
-    lac_outdir out = {0};
-    assert_int_equal(lac_outdir_open(&out, path, NULL), LAC_OK);
-    assert_int_equal(lac_outdir_sub(&out, "lacuna/plots", NULL), LAC_OK);
-    assert_false(lac_path_exists(scratch_path(s, "new/result")));
-    assert_int_equal(lac_outdir_commit(&out, NULL), LAC_OK);
-    assert_true(lac_path_is_dir(scratch_path(s, "new/result/lacuna/plots")));
-    assert_false(lac_path_exists(scratch_path(s, "new/result.part")));
-    lac_outdir_abandon(&out); /* after a commit: nothing to do */
-    assert_true(lac_path_is_dir(scratch_path(s, "new/result")));
+    dele_outdir out = {0};
+    assert_int_equal(dele_outdir_open(&out, path, NULL), DELE_OK);
+    assert_int_equal(dele_outdir_sub(&out, "deleatur/plots", NULL), DELE_OK);
+    assert_false(dele_path_exists(scratch_path(s, "new/result")));
+    assert_int_equal(dele_outdir_commit(&out, NULL), DELE_OK);
+    assert_true(dele_path_is_dir(scratch_path(s, "new/result/deleatur/plots")));
+    assert_false(dele_path_exists(scratch_path(s, "new/result.part")));
+    dele_outdir_abandon(&out); /* after a commit: nothing to do */
+    assert_true(dele_path_is_dir(scratch_path(s, "new/result")));
 }
 
 static void an_output_directory_never_overwrites(void **state)
 {
     scratch *s = *state;
-    lac_outdir out = {0};
-    lac_err err = {0};
+    dele_outdir out = {0};
+    dele_err err = {0};
     mkdir(scratch_path(s, "there"), 0777);
-    assert_int_equal(lac_outdir_open(&out, scratch_path(s, "there"), &err), LAC_ERR_FILE);
+    assert_int_equal(dele_outdir_open(&out, scratch_path(s, "there"), &err), DELE_ERR_FILE);
     assert_non_null(strstr(err.msg, "exists already"));
-    lac_outdir_abandon(&out);
-    assert_true(lac_path_is_dir(scratch_path(s, "there")));
+    dele_outdir_abandon(&out);
+    assert_true(dele_path_is_dir(scratch_path(s, "there")));
 }
 
 static void a_broken_runs_leftovers_are_cleared_away(void **state)
@@ -160,11 +160,11 @@ static void a_broken_runs_leftovers_are_cleared_away(void **state)
     scratch *s = *state;
     mkdir(scratch_path(s, "r.part"), 0777);
     scratch_text(s, "r.part/stale", "stale");
-    lac_outdir out = {0};
-    assert_int_equal(lac_outdir_open(&out, scratch_path(s, "r"), NULL), LAC_OK);
-    assert_false(lac_path_exists(scratch_path(s, "r.part/stale")));
+    dele_outdir out = {0};
+    assert_int_equal(dele_outdir_open(&out, scratch_path(s, "r"), NULL), DELE_OK);
+    assert_false(dele_path_exists(scratch_path(s, "r.part/stale")));
     scratch_text(s, "r.part/fresh", "fresh");
-    lac_outdir_abandon(&out);
+    dele_outdir_abandon(&out);
     assert_int_equal(scratch_count(s), 0);
 }
 
@@ -174,12 +174,12 @@ static void a_broken_runs_leftovers_are_cleared_away(void **state)
 static void sha256_is_the_standards(void **state)
 {
     char hex[65];
-    assert_int_equal(lac_file_sha256(hex, scratch_text(*state, "abc", "abc"), NULL), LAC_OK);
+    assert_int_equal(dele_file_sha256(hex, scratch_text(*state, "abc", "abc"), NULL), DELE_OK);
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    assert_int_equal(lac_file_sha256(hex, scratch_text(*state, "none", ""), NULL), LAC_OK);
+    assert_int_equal(dele_file_sha256(hex, scratch_text(*state, "none", ""), NULL), DELE_OK);
     assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    lac_err err = {0};
-    assert_int_equal(lac_file_sha256(hex, scratch_path(*state, "missing"), &err), LAC_ERR_FILE);
+    dele_err err = {0};
+    assert_int_equal(dele_file_sha256(hex, scratch_path(*state, "missing"), &err), DELE_ERR_FILE);
 }
 
 static void a_copy_has_the_same_bytes(void **state)
@@ -188,12 +188,12 @@ static void a_copy_has_the_same_bytes(void **state)
     static char bytes[200000];
     for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (char)(i * 31 >> 3);
     const char *from = scratch_write(s, "a", bytes, sizeof bytes), *to = scratch_path(s, "b");
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     size_t n;
-    assert_int_equal(lac_file_copy(from, to, NULL), LAC_OK);
+    assert_int_equal(dele_file_copy(from, to, NULL), DELE_OK);
     assert_memory_equal(slurp(to, &arena, &n), bytes, sizeof bytes);
     assert_int_equal(n, sizeof bytes);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------------ */
@@ -204,31 +204,31 @@ static void utf8_is_told_from_what_is_not(void **state)
     const char *good[] = {"", "abc", "é", "日本", "😀", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
     const char *bad[] = {"\x80",         "\xc0\xaf",         "\xc3",     "\xe0\x9f\xbf", "\xed\xa0\x80",
                          "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xff",     "a\xe6\x97",    "\xe6\x97zz"};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(lac_utf8_valid(good[i], strlen(good[i])));
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(lac_utf8_valid(bad[i], strlen(bad[i])));
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(dele_utf8_valid(good[i], strlen(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(dele_utf8_valid(bad[i], strlen(bad[i])));
 }
 
 /* Reads every record; returns how many, leaving the error where it was. */
-static int count_records(const char *path, lac_err *err)
+static int count_records(const char *path, dele_err *err)
 {
-    lac_records r = {0};
-    if (lac_records_open(&r, path, err)) return -1;
+    dele_records r = {0};
+    if (dele_records_open(&r, path, err)) return -1;
     int n = 0;
     const cJSON *row;
-    while ((row = lac_records_next(&r, err)) && lac_record_string(&r, row, "subject", err)) n++;
-    lac_records_close(&r);
+    while ((row = dele_records_next(&r, err)) && dele_record_string(&r, row, "subject", err)) n++;
+    dele_records_close(&r);
     return n;
 }
 
 static void lines_and_arrays_give_the_same_records(void **state)
 {
-    lac_err err = {0};
+    dele_err err = {0};
     const char *lines = "\xef\xbb\xbf{\"subject\": \"a\"}\r\n\n  \n{\"subject\": \"b\"}\n{\"subject\": \"c\"}";
     assert_int_equal(count_records(scratch_text(*state, "l.jsonl", lines), &err), 3);
     const char *array = " [{\"subject\": \"a\"},\n {\"subject\": \"b\"},\n {\"subject\": \"c\"}]\n";
     assert_int_equal(count_records(scratch_text(*state, "a.json", array), &err), 3);
     assert_int_equal(count_records(scratch_text(*state, "none.jsonl", ""), &err), 0);
-    assert_int_equal(err.code, LAC_OK);
+    assert_int_equal(err.code, DELE_OK);
 }
 
 static void a_bad_record_is_named_by_file_and_line(void **state)
@@ -248,7 +248,7 @@ static void a_bad_record_is_named_by_file_and_line(void **state)
         {"[{\"subject\": \"a\"}, 5]", "r.jsonl:2: an object", 1},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        lac_err err = {0};
+        dele_err err = {0};
         assert_int_equal(count_records(scratch_text(*state, "r.jsonl", wrong[i].text), &err), wrong[i].records);
         if (!strstr(err.msg, wrong[i].says)) fail_msg("%s: says \"%s\"", wrong[i].text, err.msg);
     }
@@ -256,14 +256,14 @@ static void a_bad_record_is_named_by_file_and_line(void **state)
 
 static void a_bad_json_file_is_named_by_its_line(void **state)
 {
-    lac_err err = {0};
-    assert_null(lac_json_load(scratch_text(*state, "c.json", "{\n \"a\": 1,\n \"b\": tru\n}"), &err));
+    dele_err err = {0};
+    assert_null(dele_json_load(scratch_text(*state, "c.json", "{\n \"a\": 1,\n \"b\": tru\n}"), &err));
     assert_non_null(strstr(err.msg, "c.json:3: not JSON near"));
-    err = (lac_err){0};
-    assert_null(lac_json_load(scratch_write(*state, "z.json", "{}\0", 3), &err));
+    err = (dele_err){0};
+    assert_null(dele_json_load(scratch_write(*state, "z.json", "{}\0", 3), &err));
     assert_non_null(strstr(err.msg, "z.json:1: a zero byte"));
-    err = (lac_err){0};
-    assert_null(lac_json_load(scratch_text(*state, "e.json", ""), &err));
+    err = (dele_err){0};
+    assert_null(dele_json_load(scratch_text(*state, "e.json", ""), &err));
     assert_non_null(strstr(err.msg, "ends before it is complete"));
 }
 
@@ -272,11 +272,11 @@ static void numbers_read_back_as_they_were(void **state)
     (void)state;
     const double x[] = {0, 0.1, 1.0 / 3, 1e300, -2.5e-310, 123456789012345678.0, 5e-324};
     for (size_t i = 0; i < sizeof x / sizeof *x; i++) {
-        cJSON *json = lac_json_number(x[i]);
+        cJSON *json = dele_json_number(x[i]);
         assert_true(strtod(json->valuestring, NULL) == x[i]);
         cJSON_Delete(json);
     }
-    cJSON *tenth = lac_json_number(0.1), *nan = lac_json_number(0.0 / 0.0);
+    cJSON *tenth = dele_json_number(0.1), *nan = dele_json_number(0.0 / 0.0);
     assert_string_equal(tenth->valuestring, "0.1");
     assert_string_equal(nan->valuestring, "null");
     cJSON_Delete(tenth);
@@ -288,9 +288,9 @@ static void what_is_saved_loads_again(void **state)
     const char *path = scratch_path(*state, "s.json");
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "text", "日本 \"quoted\"\n");
-    cJSON_AddItemToObject(json, "x", lac_json_number(0.1));
-    assert_int_equal(lac_json_save(path, json, NULL), LAC_OK);
-    cJSON *again = lac_json_load(path, NULL);
+    cJSON_AddItemToObject(json, "x", dele_json_number(0.1));
+    assert_int_equal(dele_json_save(path, json, NULL), DELE_OK);
+    cJSON *again = dele_json_load(path, NULL);
     assert_string_equal(cJSON_GetObjectItem(again, "text")->valuestring, "日本 \"quoted\"\n");
     assert_true(cJSON_GetObjectItem(again, "x")->valuedouble == 0.1);
     cJSON_Delete(json);
@@ -299,33 +299,33 @@ static void what_is_saved_loads_again(void **state)
 
 /* ---- npz ------------------------------------------------------------------------------------------------- */
 
-static lac_status write_npz(const char *path, lac_err *err)
+static dele_status write_npz(const char *path, dele_err *err)
 {
     const float scores[] = {1, 2, 3, 4, 5, 6.5f};
     const double low = 0.25;
     const int64_t ids[] = {-1, 0, (int64_t)1 << 40};
     const size_t shape[] = {2, 3}, three = 3;
     const char *tokens[] = {"Héllo", "", "日本😀x"};
-    lac_npz *npz = lac_npz_open(path, err);
-    lac_npz_f32(npz, "scores", scores, 2, shape, err);
-    lac_npz_f64(npz, "low_score", &low, 0, NULL, err);
-    lac_npz_i64(npz, "input_ids", ids, 1, &three, err);
-    lac_npz_bool(npz, "correct_prediction", true, err);
-    lac_npz_strings(npz, "input_tokens", tokens, 3, err);
-    lac_npz_string(npz, "kind", "mlp", err);
-    return lac_npz_close(npz, err);
+    dele_npz *npz = dele_npz_open(path, err);
+    dele_npz_f32(npz, "scores", scores, 2, shape, err);
+    dele_npz_f64(npz, "low_score", &low, 0, NULL, err);
+    dele_npz_i64(npz, "input_ids", ids, 1, &three, err);
+    dele_npz_bool(npz, "correct_prediction", true, err);
+    dele_npz_strings(npz, "input_tokens", tokens, 3, err);
+    dele_npz_string(npz, "kind", "mlp", err);
+    return dele_npz_close(npz, err);
 }
 
 static void the_same_arrays_give_the_same_bytes(void **state)
 {
     scratch *s = *state;
     char a[65], b[65];
-    assert_int_equal(write_npz(scratch_path(s, "a.npz"), NULL), LAC_OK);
+    assert_int_equal(write_npz(scratch_path(s, "a.npz"), NULL), DELE_OK);
     setenv("TZ", "Asia/Tokyo", 1);
-    assert_int_equal(write_npz(scratch_path(s, "b.npz"), NULL), LAC_OK);
+    assert_int_equal(write_npz(scratch_path(s, "b.npz"), NULL), DELE_OK);
     unsetenv("TZ");
-    lac_file_sha256(a, scratch_path(s, "a.npz"), NULL);
-    lac_file_sha256(b, scratch_path(s, "b.npz"), NULL);
+    dele_file_sha256(a, scratch_path(s, "a.npz"), NULL);
+    dele_file_sha256(b, scratch_path(s, "b.npz"), NULL);
     assert_string_equal(a, b);
     assert_int_equal(scratch_count(s), 2);
 }
@@ -334,7 +334,7 @@ static void the_same_arrays_give_the_same_bytes(void **state)
 static void an_npz_member_is_an_npy(void **state)
 {
     const char *path = scratch_path(*state, "a.npz");
-    assert_int_equal(write_npz(path, NULL), LAC_OK);
+    assert_int_equal(write_npz(path, NULL), DELE_OK);
     zip_t *zip = zip_open(path, ZIP_RDONLY, NULL);
     assert_non_null(zip);
     char bytes[400];
@@ -363,13 +363,13 @@ static void an_npz_member_is_an_npy(void **state)
 static void numpy_reads_an_npz(void **state)
 {
     scratch *s = *state;
-    const char *python = getenv("LAC_TEST_PYTHON");
+    const char *python = getenv("DELE_TEST_PYTHON");
     if (!python) {
-        print_message("LAC_TEST_PYTHON does not name a Python with numpy\n");
+        print_message("DELE_TEST_PYTHON does not name a Python with numpy\n");
         skip();
     }
     const char *path = scratch_path(s, "a.npz");
-    assert_int_equal(write_npz(path, NULL), LAC_OK);
+    assert_int_equal(write_npz(path, NULL), DELE_OK);
     char command[1400];
     snprintf(command, sizeof command,
              "'%s' -c \"import numpy as np; z = np.load('%s'); assert z['scores'].tolist() == [[1, 2, 3], [4, 5, 6.5]];"
@@ -383,14 +383,14 @@ static void numpy_reads_an_npz(void **state)
 static void a_failed_npz_leaves_nothing(void **state)
 {
     scratch *s = *state;
-    lac_err err = {0};
-    lac_npz *npz = lac_npz_open(scratch_path(s, "a.npz"), &err);
-    assert_int_equal(lac_npz_string(npz, "bad", "caf\xe9", &err), LAC_ERR_DATA);
-    assert_int_equal(lac_npz_close(npz, &err), LAC_ERR_FILE);
+    dele_err err = {0};
+    dele_npz *npz = dele_npz_open(scratch_path(s, "a.npz"), &err);
+    assert_int_equal(dele_npz_string(npz, "bad", "caf\xe9", &err), DELE_ERR_DATA);
+    assert_int_equal(dele_npz_close(npz, &err), DELE_ERR_FILE);
     assert_non_null(strstr(err.msg, "not UTF-8"));
     assert_int_equal(scratch_count(s), 0);
-    err = (lac_err){0};
-    assert_int_not_equal(write_npz("/nonexistent/place/a.npz", &err), LAC_OK);
+    err = (dele_err){0};
+    assert_int_not_equal(write_npz("/nonexistent/place/a.npz", &err), DELE_OK);
     assert_non_null(strstr(err.msg, "/nonexistent/place/a.npz"));
 }
 
@@ -400,16 +400,16 @@ static void write_manifest(const char *path, const char *input)
 {
     int window = 3;
     const char *model = "m";
-    const lac_option options[] = {LAC_OPT("window", &window, ""), {0}};
-    const lac_usage usage = {.command = "trace", .options = options, .positional = &model, .n_positional = 1};
+    const dele_option options[] = {DELE_OPT("window", &window, ""), {0}};
+    const dele_usage usage = {.command = "trace", .options = options, .positional = &model, .n_positional = 1};
     char *argv[] = {(char[]){"trace"}, (char[]){"m"}};
-    lac_manifest m;
-    lac_manifest_begin(&m, &usage, 2, argv);
-    assert_int_equal(lac_manifest_input(&m, input, NULL), LAC_OK);
-    lac_manifest_set(&m, "n_facts", cJSON_CreateNumber(4));
-    lac_manifest_set(&m, "n_facts", cJSON_CreateNumber(5)); /* set again: replaced */
-    assert_int_equal(lac_manifest_save(&m, path, NULL), LAC_OK);
-    lac_manifest_release(&m);
+    dele_manifest m;
+    dele_manifest_begin(&m, &usage, 2, argv);
+    assert_int_equal(dele_manifest_input(&m, input, NULL), DELE_OK);
+    dele_manifest_set(&m, "n_facts", cJSON_CreateNumber(4));
+    dele_manifest_set(&m, "n_facts", cJSON_CreateNumber(5)); /* set again: replaced */
+    assert_int_equal(dele_manifest_save(&m, path, NULL), DELE_OK);
+    dele_manifest_release(&m);
 }
 
 static void a_manifest_says_how_to_repeat_the_result(void **state)
@@ -420,7 +420,7 @@ static void a_manifest_says_how_to_repeat_the_result(void **state)
     scratch_text(s, "in/b", "");
     scratch_text(s, "in/a", "abc");
     write_manifest(scratch_path(s, "manifest.json"), scratch_path(s, "in"));
-    cJSON *m = lac_json_load(scratch_path(s, "manifest.json"), NULL);
+    cJSON *m = dele_json_load(scratch_path(s, "manifest.json"), NULL);
     assert_int_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(m, "options"), "window")->valueint, 3);
     assert_string_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(m, "command"), 1)->valuestring, "trace");
     assert_int_equal(cJSON_GetObjectItem(m, "n_facts")->valueint, 5);
@@ -438,7 +438,7 @@ static void manifests_differ_only_in_when(void **state)
     char *text[2];
     for (int i = 0; i < 2; i++) {
         write_manifest(scratch_path(s, "manifest.json"), scratch_path(s, "in"));
-        cJSON *m = lac_json_load(scratch_path(s, "manifest.json"), NULL);
+        cJSON *m = dele_json_load(scratch_path(s, "manifest.json"), NULL);
         assert_true(cJSON_IsObject(cJSON_GetObjectItem(m, "when")));
         cJSON_DeleteItemFromObject(m, "when");
         text[i] = cJSON_Print(m);
@@ -453,15 +453,15 @@ static void manifests_differ_only_in_when(void **state)
 static void a_missing_shipped_file_says_where_it_was_looked_for(void **state)
 {
     scratch *s = *state;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    assert_null(lac_share_path("plots/no-such.gp", &arena, &err));
+    dele_arena arena = {0};
+    dele_err err = {0};
+    assert_null(dele_share_path("plots/no-such.gp", &arena, &err));
     assert_non_null(strstr(err.msg, "plots/no-such.gp"));
-    setenv("LACUNA_SHARE", s->dir, 1);
+    setenv("DELEATUR_SHARE", s->dir, 1);
     scratch_text(s, "x.gp", "");
-    assert_string_equal(lac_share_path("x.gp", &arena, NULL), scratch_path(s, "x.gp"));
-    unsetenv("LACUNA_SHARE");
-    lac_arena_release(&arena);
+    assert_string_equal(dele_share_path("x.gp", &arena, NULL), scratch_path(s, "x.gp"));
+    unsetenv("DELEATUR_SHARE");
+    dele_arena_release(&arena);
 }
 
 int main(void)

@@ -11,22 +11,22 @@
 enum { ROUNDS = 1500 };
 
 /* One to four injuries: a flipped bit, a byte at an extreme, eight bytes of a large number, a cut, a moved piece. */
-static size_t injure(uint8_t *bytes, size_t size, size_t header, lac_rng *rng)
+static size_t injure(uint8_t *bytes, size_t size, size_t header, dele_rng *rng)
 {
-    size_t n = 1 + (size_t)lac_rng_below(rng, 4);
+    size_t n = 1 + (size_t)dele_rng_below(rng, 4);
     for (size_t i = 0; i < n; i++) {
         /* mostly in the header, where the lies matter */
-        size_t at = (size_t)lac_rng_below(rng, lac_rng_below(rng, 8) ? header : size);
+        size_t at = (size_t)dele_rng_below(rng, dele_rng_below(rng, 8) ? header : size);
         static const uint64_t numbers[] = {0,          1,          0x7fffffff, 0x80000000,
                                            0xffffffff, 1ull << 62, 1ull << 63, UINT64_MAX};
-        uint64_t number = numbers[lac_rng_below(rng, 8)];
-        switch (lac_rng_below(rng, 6)) {
-        case 0: bytes[at] ^= (uint8_t)(1u << lac_rng_below(rng, 8)); break;
+        uint64_t number = numbers[dele_rng_below(rng, 8)];
+        switch (dele_rng_below(rng, 6)) {
+        case 0: bytes[at] ^= (uint8_t)(1u << dele_rng_below(rng, 8)); break;
         case 1: bytes[at] = (uint8_t)number; break;
         case 2: memcpy(bytes + at, &number, size - at < 8 ? size - at : 8); break;
-        case 3: bytes[at] = (uint8_t)('0' + lac_rng_below(rng, 10)); break;
-        case 4: memmove(bytes + at, bytes + lac_rng_below(rng, header), header - at < 8 ? 1 : 8); break;
-        default: if (lac_rng_below(rng, 8) == 0) size = at > 0 ? at : 1; break;
+        case 3: bytes[at] = (uint8_t)('0' + dele_rng_below(rng, 10)); break;
+        case 4: memmove(bytes + at, bytes + dele_rng_below(rng, header), header - at < 8 ? 1 : 8); break;
+        default: if (dele_rng_below(rng, 8) == 0) size = at > 0 ? at : 1; break;
         }
         if (header > size) header = size;
     }
@@ -39,27 +39,27 @@ static void survive(const char *model, const char *file, const uint8_t *bytes, s
     uint8_t *copy = malloc(size + 8);
     assert_non_null(copy);
     size_t refused = 0, loaded = 0;
-    lac_arena arena = {.limit = 256u << 20};
+    dele_arena arena = {.limit = 256u << 20};
     for (uint64_t round = 0; round < ROUNDS; round++) {
-        lac_rng rng;
-        lac_rng_seed(&rng, seed + round);
+        dele_rng rng;
+        dele_rng_seed(&rng, seed + round);
         memcpy(copy, bytes, size);
         size_t left = injure(copy, size, header, &rng);
         write_bytes(file, copy, left);
-        lac_err err = {0};
-        lac_model m;
-        lac_arena_reset(&arena);
-        lac_status status = lac_model_load(&m, model, &arena, &err);
+        dele_err err = {0};
+        dele_model m;
+        dele_arena_reset(&arena);
+        dele_status status = dele_model_load(&m, model, &arena, &err);
         if (status) {
             assert_int_equal(status, err.code);
             assert_true(err.msg[0] && !strchr(err.msg, '\n'));
             refused++;
         } else {
-            lac_model_release(&m);
+            dele_model_release(&m);
             loaded++;
         }
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     free(copy);
     print_message("%zu refused, %zu harmless\n", refused, loaded);
     assert_true(refused > ROUNDS / 4); /* the injuries do injure */
@@ -70,11 +70,11 @@ static void damaged_safetensors_never_crash_the_loader(void **state)
     (void)state;
     char dir[512], file[600];
     temp_dir(dir);
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_model m;
-    tiny_model(&m, LAC_LLAMA, false, &arena);
-    assert_int_equal(lac_model_save(&m, dir, "bf16", &err), LAC_OK);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_model m;
+    tiny_model(&m, DELE_LLAMA, false, &arena);
+    assert_int_equal(dele_model_save(&m, dir, "bf16", &err), DELE_OK);
     snprintf(file, sizeof file, "%s/model.safetensors", dir);
     size_t size;
     uint8_t *bytes = read_bytes(file, &size);
@@ -82,7 +82,7 @@ static void damaged_safetensors_never_crash_the_loader(void **state)
     memcpy(&header, bytes, 8);
     survive(dir, file, bytes, size, (size_t)header + 8, 1000);
     free(bytes);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     remove_dir(dir);
 }
 
@@ -91,17 +91,17 @@ static void damaged_configs_never_crash_the_loader(void **state)
     (void)state;
     char dir[512], file[600];
     temp_dir(dir);
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_model m;
-    tiny_model(&m, LAC_OLMO, true, &arena);
-    assert_int_equal(lac_model_save(&m, dir, "f32", &err), LAC_OK);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_model m;
+    tiny_model(&m, DELE_OLMO, true, &arena);
+    assert_int_equal(dele_model_save(&m, dir, "f32", &err), DELE_OK);
     snprintf(file, sizeof file, "%s/config.json", dir);
     size_t size;
     uint8_t *bytes = read_bytes(file, &size);
     survive(dir, file, bytes, size, size, 2000000);
     free(bytes);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     remove_dir(dir);
 }
 
@@ -110,17 +110,17 @@ static void damaged_ggufs_never_crash_the_loader(void **state)
     (void)state;
     char dir[512], file[600];
     temp_dir(dir);
-    lac_arena arena = {0};
-    lac_model m;
-    tiny_model(&m, LAC_LLAMA, true, &arena);
+    dele_arena arena = {0};
+    dele_model m;
+    tiny_model(&m, DELE_LLAMA, true, &arena);
     snprintf(file, sizeof file, "%s/m.gguf", dir);
     write_gguf(file, &m, NULL, true);
     size_t size;
     uint8_t *bytes = read_bytes(file, &size);
-    size_t data = 4 * lac_model_parameters(&m);
+    size_t data = 4 * dele_model_parameters(&m);
     survive(file, file, bytes, size, size - data, 3000000);
     free(bytes);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     remove_dir(dir);
 }
 
@@ -140,21 +140,21 @@ static void damaged_fact_files_never_crash_the_loader(void **state)
     char dir[512], file[600];
     temp_dir(dir);
     snprintf(file, sizeof file, "%s/facts.json", dir);
-    lac_arena arena = {.limit = 64u << 20};
+    dele_arena arena = {.limit = 64u << 20};
     size_t refused = 0, loaded = 0;
     for (uint64_t round = 0; round < 3 * ROUNDS; round++) {
         const char *form = forms[round % 3];
         uint8_t copy[1024] = {0};
         size_t n = strlen(form);
-        lac_rng rng;
-        lac_rng_seed(&rng, 4000000 + round);
+        dele_rng rng;
+        dele_rng_seed(&rng, 4000000 + round);
         memcpy(copy, form, n);
         n = injure(copy, n, n, &rng);
         write_bytes(file, copy, n);
-        lac_err err = {0};
-        lac_facts facts;
-        lac_arena_reset(&arena);
-        if (lac_facts_load(&facts, file, &arena, &err)) {
+        dele_err err = {0};
+        dele_facts facts;
+        dele_arena_reset(&arena);
+        if (dele_facts_load(&facts, file, &arena, &err)) {
             assert_true(err.code && err.msg[0] && !strchr(err.msg, '\n'));
             refused++;
         } else {
@@ -162,7 +162,7 @@ static void damaged_fact_files_never_crash_the_loader(void **state)
             loaded++;
         }
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     remove_dir(dir);
     print_message("%zu refused, %zu harmless\n", refused, loaded);
     assert_true(refused > ROUNDS / 4 && loaded > 0);
@@ -183,37 +183,37 @@ static void damaged_rows_never_crash_the_builder(void **state)
     char dir[512], file[600];
     temp_dir(dir);
     snprintf(file, sizeof file, "%s/rows.jsonl", dir);
-    lac_arena own = {0}, arena = {.limit = 64u << 20};
-    lac_tokenizer *t = bytes_only(&own);
-    const lac_qa_opts opts[2] = {{.context = 60}, {.context = 60, .first_token = true, .keep_alone = true}};
+    dele_arena own = {0}, arena = {.limit = 64u << 20};
+    dele_tokenizer *t = bytes_only(&own);
+    const dele_qa_opts opts[2] = {{.context = 60}, {.context = 60, .first_token = true, .keep_alone = true}};
     size_t refused = 0, kept = 0;
     for (uint64_t round = 0; round < ROUNDS; round++) {
         uint8_t copy[sizeof rows + 8] = {0}; /* injuries may read a little beyond */
-        lac_rng rng;
-        lac_rng_seed(&rng, 5000000 + round);
+        dele_rng rng;
+        dele_rng_seed(&rng, 5000000 + round);
         memcpy(copy, rows, sizeof rows - 1);
         write_bytes(file, copy, injure(copy, sizeof rows - 1, sizeof rows - 1, &rng));
-        lac_err err = {0};
-        lac_qa qa = {0};
-        lac_arena_reset(&arena);
-        if (lac_qa_add(&qa, file, "forget", &arena, &err) || lac_qa_build(&qa, t, &opts[round % 2], &arena, &err)) {
+        dele_err err = {0};
+        dele_qa qa = {0};
+        dele_arena_reset(&arena);
+        if (dele_qa_add(&qa, file, "forget", &arena, &err) || dele_qa_build(&qa, t, &opts[round % 2], &arena, &err)) {
             assert_true(err.code && err.msg[0] && !strchr(err.msg, '\n'));
             refused++;
             continue;
         }
         for (size_t i = 0; i < qa.n; i++) {
-            const lac_qa_row *row = &qa.row[i];
-            assert_true(row->fate >= 0 && row->fate < LAC_QA_N_FATES);
-            if (row->fate != LAC_QA_KEPT) continue;
+            const dele_qa_row *row = &qa.row[i];
+            assert_true(row->fate >= 0 && row->fate < DELE_QA_N_FATES);
+            if (row->fate != DELE_QA_KEPT) continue;
             assert_non_null(strstr(row->fact.prompt, row->fact.subject));
             assert_non_null(strstr(row->prediction, row->fact.attribute));
             assert_true(row->answer_tokens > 0);
             kept++;
         }
     }
-    lac_tokenizer_close(t);
-    lac_arena_release(&own);
-    lac_arena_release(&arena);
+    dele_tokenizer_close(t);
+    dele_arena_release(&own);
+    dele_arena_release(&arena);
     remove_dir(dir);
     print_message("%zu files refused, %zu facts built of the others\n", refused, kept);
     assert_true(refused > ROUNDS / 4 && kept > ROUNDS / 10);

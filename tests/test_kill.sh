@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# usage: test_kill.sh LACUNA SOURCE_DIR [SEED]
+# usage: test_kill.sh DELEATUR SOURCE_DIR [SEED]
 #
 # Kill -9 at 20 random moments of a training run and of an evaluation, the same command begun again each time: both end
 # with the bytes of a run that nobody disturbed.  Likewise, a few kills each, wherever training carries something else
 # from update to update.  A state that is not whole is noticed, and another command does not touch it.
 set -u
-lacuna=$1 source=$2 seed=${3:-20}
+deleatur=$1 source=$2 seed=${3:-20}
 model=$source/data/models/demo
 [ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
 dir=$(mktemp -d)
@@ -27,11 +27,11 @@ killed() {
     shift 2
     rm -rf whole broken
     took=$(date +%s%3N)
-    "$lacuna" "$@" --quiet --out whole >/dev/null || fail "$*"
+    "$deleatur" "$@" --quiet --out whole >/dev/null || fail "$*"
     took=$(($(date +%s%3N) - took))
     while [ $kills -lt $n ] || [ ! -e broken ]; do
         [ $kills -lt $n ] && rm -rf broken
-        "$lacuna" "$@" --quiet --out broken >/dev/null 2>said.txt &
+        "$deleatur" "$@" --quiet --out broken >/dev/null 2>said.txt &
         pid=$!
         if [ $kills -lt $n ]; then
             ms=$((RANDOM % (took / 3 + 1)))
@@ -39,7 +39,7 @@ killed() {
             kill -9 $pid 2>/dev/null
             wait $pid 2>/dev/null
             [ -e broken ] || kills=$((kills + 1)) moments="$moments $ms"
-            [ -e broken.part/lacuna/state ] || [ -s broken.part/items.jsonl ] && stood=$((stood + 1))
+            [ -e broken.part/deleatur/state ] || [ -s broken.part/items.jsonl ] && stood=$((stood + 1))
         else
             wait $pid || fail "$* after$moments ms: $(cat said.txt)"
         fi
@@ -49,18 +49,18 @@ killed() {
     done
     [ $n -lt 20 ] || [ $stood -ge 3 ] || fail "$*: only $stood kills left anything to go on from"
     [ ! -e broken.part ] || fail "$*: broken.part is left"
-    [ ! -e broken/lacuna/state ] || fail "$*: the state is in the result"
+    [ ! -e broken/deleatur/state ] || fail "$*: the state is in the result"
     echo "$SECONDS s: as undisturbed, killed after$moments of $took ms: $*"
 }
 
 # ---- training ----------------------------------------------------------------------------------------------------------
-trained="model.safetensors config.json lacuna/steps.tsv lacuna/mask.json lacuna/plots/losses.tsv lacuna/plots/losses.svg"
+trained="model.safetensors config.json deleatur/steps.tsv deleatur/mask.json deleatur/plots/losses.tsv deleatur/plots/losses.svg"
 train="--forget forget.jsonl --retain retain.jsonl --layers 0-1 --lr 3e-4 --batch 8 --threads 1 --save-every 0.01"
 killed 20 "$trained" unlearn "$model" $train --epochs 16
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --alpha code --micro 3
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --batch-tokens 30 --clip 0.1 --warmup 9 --schedule cosine \
     --weigh sequences
-killed 3 "$trained lacuna/checks.tsv lacuna/plots/checks.svg" unlearn "$model" $train --epochs 6 --every 3 \
+killed 3 "$trained deleatur/checks.tsv deleatur/plots/checks.svg" unlearn "$model" $train --epochs 6 --every 3 \
     --retain-budget 0.1 --select best
 killed 2 "$trained" unlearn "$model" $train --epochs 2 --chunks 3 --retain-ratio 3
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --pairing random
@@ -68,7 +68,7 @@ killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective pdu --dual-wa
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective dpo --alternates other.jsonl
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --objective rmu --at-layer 1
 killed 2 "$trained" unlearn "$model" ${train/--retain retain.jsonl/} --epochs 8 --objective task-vector
-killed 2 "$trained lacuna/adapter/adapter_model.safetensors" unlearn "$model" $train --epochs 4 --lora 2 --lora-keep
+killed 2 "$trained deleatur/adapter/adapter_model.safetensors" unlearn "$model" $train --epochs 4 --lora 2 --lora-keep
 killed 2 "$trained" finetune "$model" --data forget.jsonl --text some.txt --context 48 --threads 1 --save-every 0.01
 
 # ---- an evaluation -----------------------------------------------------------------------------------------------------
@@ -80,32 +80,32 @@ killed 20 "items.jsonl eval.json" eval "$model" --suite choices --data numbers.j
 # ---- a state that is not to be trusted -----------------------------------------------------------------------------------
 rm -rf whole broken
 command=(unlearn "$model" $train --epochs 8)
-"$lacuna" "${command[@]}" --quiet --out whole >/dev/null || fail "eight epochs"
+"$deleatur" "${command[@]}" --quiet --out whole >/dev/null || fail "eight epochs"
 break_off() {
     rm -rf broken broken.part
-    "$lacuna" "${command[@]}" --quiet --out broken >/dev/null 2>&1 &
+    "$deleatur" "${command[@]}" --quiet --out broken >/dev/null 2>&1 &
     local pid=$!
-    for _ in $(seq 2000); do [ -e broken.part/lacuna/state ] && break; sleep 0.005; done
+    for _ in $(seq 2000); do [ -e broken.part/deleatur/state ] && break; sleep 0.005; done
     kill -9 $pid || fail "it was through before it had written a state"
     wait $pid 2>/dev/null
 }
 for damage in flipped cut; do
     break_off
-    state=broken.part/lacuna/state
+    state=broken.part/deleatur/state
     if [ $damage = cut ]; then truncate -s -1 $state
     else
         at=$(($(wc -c <$state) / 2))
         byte=$(od -An -tu1 -j $at -N 1 $state)
         printf "\\x$(printf %02x $((byte ^ 1)))" | dd of=$state bs=1 seek=$at conv=notrunc 2>/dev/null
     fi
-    said=$("$lacuna" "${command[@]}" --out broken 2>&1 >/dev/null) || fail "a state that is $damage: $said"
+    said=$("$deleatur" "${command[@]}" --out broken 2>&1 >/dev/null) || fail "a state that is $damage: $said"
     grep -q 'damaged.*beginning anew' <<<"$said" || fail "a state that is $damage: $said"
     for file in $trained; do cmp "whole/$file" "broken/$file" || fail "another $file after a state that was $damage"; done
 done
 break_off
-said=$("$lacuna" "${command[@]}" --lr 2e-4 --quiet --out broken 2>&1) && fail "another command took over"
+said=$("$deleatur" "${command[@]}" --lr 2e-4 --quiet --out broken 2>&1) && fail "another command took over"
 grep -q 'unfinished result of another model, other data or other settings' <<<"$said" || fail "another command: $said"
-said=$("$lacuna" "${command[@]}" --out broken 2>&1 >/dev/null) || fail "going on: $said"
+said=$("$deleatur" "${command[@]}" --out broken 2>&1 >/dev/null) || fail "going on: $said"
 grep -q 'going on from' <<<"$said" || fail "it did not say that it went on: $said"
 cmp whole/model.safetensors broken/model.safetensors || fail "other bytes behind another command's refusal"
 echo "all as it should be"

@@ -14,24 +14,24 @@
 enum { VOCAB = 40, N_ROWS = 6, LENGTH = 7, FIRST = 4 };
 
 typedef struct {
-    lac_arena arena;
-    lac_model model;
-    lac_mask mask;
+    dele_arena arena;
+    dele_model model;
+    dele_mask mask;
     int ids[2][N_ROWS][LENGTH];
-    lac_sequence row[2][N_ROWS];
-    lac_dataset set[2];
+    dele_sequence row[2][N_ROWS];
+    dele_dataset set[2];
     float **before; /* [n_tensors] */
 } world;
 
 static void make_rows(world *w)
 {
-    lac_rng rng;
-    lac_rng_seed(&rng, 11);
+    dele_rng rng;
+    dele_rng_seed(&rng, 11);
     for (int side = 0; side < 2; side++) {
-        w->set[side] = (lac_dataset){.row = w->row[side], .n = N_ROWS, .longest = LENGTH};
+        w->set[side] = (dele_dataset){.row = w->row[side], .n = N_ROWS, .longest = LENGTH};
         for (int i = 0; i < N_ROWS; i++) {
-            for (int k = 0; k < LENGTH; k++) w->ids[side][i][k] = (int)lac_rng_below(&rng, VOCAB);
-            w->row[side][i] = (lac_sequence){w->ids[side][i], LENGTH, FIRST, i + 1};
+            for (int k = 0; k < LENGTH; k++) w->ids[side][i][k] = (int)dele_rng_below(&rng, VOCAB);
+            w->row[side][i] = (dele_sequence){w->ids[side][i], LENGTH, FIRST, i + 1};
             w->set[side].labels += LENGTH - FIRST;
             w->set[side].tokens += LENGTH;
         }
@@ -40,11 +40,11 @@ static void make_rows(world *w)
 
 static float **copy_weights(world *w)
 {
-    lac_err err = {0};
-    float **copy = LAC_NEW(&w->arena, float *, w->model.n_tensors, &err);
+    dele_err err = {0};
+    float **copy = DELE_NEW(&w->arena, float *, w->model.n_tensors, &err);
     for (size_t k = 0; k < w->model.n_tensors; k++) {
-        const lac_tensor *t = &w->model.tensors[k];
-        copy[k] = LAC_NEW(&w->arena, float, t->rows * t->cols, &err);
+        const dele_tensor *t = &w->model.tensors[k];
+        copy[k] = DELE_NEW(&w->arena, float, t->rows * t->cols, &err);
         memcpy(copy[k], t->data, t->rows * t->cols * sizeof(float));
     }
     return copy;
@@ -53,29 +53,29 @@ static float **copy_weights(world *w)
 /* Two layers of random weights; layer 0's attention and mlp have adapters. */
 static void make_world(world *w)
 {
-    static const lac_config config = {
-        .family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 2,
+    static const dele_config config = {
+        .family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 2,
         .head_dim = 8, .vocab = VOCAB, .context = 32, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
-    lac_err err = {0};
+    dele_err err = {0};
     *w = (world){0};
-    if (lac_model_layout(&w->model, &config, &w->arena, &err)) fail_msg("%s", err.msg);
-    lac_model_randomise(&w->model, 0.2, 7);
-    if (lac_mask_parse(&w->mask, &w->model, "0", "attn,mlp", &w->arena, &err)) fail_msg("%s", err.msg);
+    if (dele_model_layout(&w->model, &config, &w->arena, &err)) fail_msg("%s", err.msg);
+    dele_model_randomise(&w->model, 0.2, 7);
+    if (dele_mask_parse(&w->mask, &w->model, "0", "attn,mlp", &w->arena, &err)) fail_msg("%s", err.msg);
     make_rows(w);
     w->before = copy_weights(w);
 }
 
 static void end_world(world *w)
 {
-    lac_model_release(&w->model);
-    lac_arena_release(&w->arena);
+    dele_model_release(&w->model);
+    dele_arena_release(&w->arena);
 }
 
-static lac_lora adapters(world *w, int rank, double alpha)
+static dele_lora adapters(world *w, int rank, double alpha)
 {
-    lac_lora l;
-    lac_err err = {0};
-    if (lac_lora_init(&l, &w->model, &w->mask, rank, alpha, 3, &w->arena, &err)) fail_msg("%s", err.msg);
+    dele_lora l;
+    dele_err err = {0};
+    if (dele_lora_init(&l, &w->model, &w->mask, rank, alpha, 3, &w->arena, &err)) fail_msg("%s", err.msg);
     return l;
 }
 
@@ -95,12 +95,12 @@ static void adapters_begin_as_the_model_itself(void **state)
     (void)state;
     world w;
     make_world(&w);
-    const lac_lora l = adapters(&w, 3, 6);
-    lac_lora_write(&l);
+    const dele_lora l = adapters(&w, 3, 6);
+    dele_lora_write(&l);
     assert_true(largest_gap(&w, w.before) == 0);
     size_t n = 0;
     for (size_t k = 0; k < w.model.n_tensors; k++) {
-        const lac_tensor *t = &w.model.tensors[k];
+        const dele_tensor *t = &w.model.tensors[k];
         const float *a = l.table.tensors[k].data;
         if (!w.mask.trains[k]) {
             assert_null(a);
@@ -112,7 +112,7 @@ static void adapters_begin_as_the_model_itself(void **state)
         assert_true(most * sqrt((double)t->cols) <= 1.0001 && most * sqrt((double)t->cols) > 0.9);
         for (size_t i = 3 * t->cols; i < l.table.tensors[k].cols; i++) assert_true(a[i] == 0);
     }
-    assert_int_equal(lac_lora_parameters(&l), n);
+    assert_int_equal(dele_lora_parameters(&l), n);
     end_world(&w);
 }
 
@@ -121,16 +121,16 @@ static void the_tensor_is_what_it_was_and_the_product(void **state)
 {
     (void)state;
     world w;
-    lac_rng rng;
-    lac_rng_seed(&rng, 1);
+    dele_rng rng;
+    dele_rng_seed(&rng, 1);
     make_world(&w);
-    const lac_lora l = adapters(&w, 3, 6);
+    const dele_lora l = adapters(&w, 3, 6);
     for (size_t k = 0; k < w.model.n_tensors; k++)
         for (size_t i = 0; i < l.table.tensors[k].cols; i++)
-            l.table.tensors[k].data[i] = (float)(lac_rng_uniform(&rng) - 0.5);
-    lac_lora_write(&l);
+            l.table.tensors[k].data[i] = (float)(dele_rng_uniform(&rng) - 0.5);
+    dele_lora_write(&l);
     for (size_t k = 0; k < w.model.n_tensors; k++) {
-        const lac_tensor *t = &w.model.tensors[k];
+        const dele_tensor *t = &w.model.tensors[k];
         const float *a = l.table.tensors[k].data, *b = a ? a + 3 * t->cols : NULL;
         for (size_t i = 0; i < t->rows * t->cols; i++) {
             double sum = (double)w.before[k][i];
@@ -147,14 +147,14 @@ static void a_full_rank_reaches_any_change(void **state)
 {
     (void)state;
     world w;
-    lac_rng rng;
-    lac_rng_seed(&rng, 2);
+    dele_rng rng;
+    dele_rng_seed(&rng, 2);
     make_world(&w);
     const int rank = 48; /* the most rows any of them has */
-    const lac_lora l = adapters(&w, rank, 24);
+    const dele_lora l = adapters(&w, rank, 24);
     float **wanted = copy_weights(&w);
     for (size_t k = 0; k < w.model.n_tensors; k++) {
-        const lac_tensor *t = &w.model.tensors[k];
+        const dele_tensor *t = &w.model.tensors[k];
         float *a = l.table.tensors[k].data;
         if (!a) continue;
         assert_true(t->rows <= (size_t)rank);
@@ -162,13 +162,13 @@ static void a_full_rank_reaches_any_change(void **state)
         for (size_t i = 0; i < t->rows; i++) {
             a[(size_t)rank * t->cols + i * (size_t)rank + i] = 2; /* s = 1/2 */
             for (size_t j = 0; j < t->cols; j++) {
-                const float change = (float)(lac_rng_uniform(&rng) - 0.5);
+                const float change = (float)(dele_rng_uniform(&rng) - 0.5);
                 a[i * t->cols + j] = change;
                 wanted[k][i * t->cols + j] += change;
             }
         }
     }
-    lac_lora_write(&l);
+    dele_lora_write(&l);
     assert_true(largest_gap(&w, wanted) < 1e-6);
     end_world(&w);
 }
@@ -178,27 +178,27 @@ static void the_gradient_predicts_a_step_of_the_adapters(void **state)
 {
     (void)state;
     world w;
-    lac_rng rng;
-    lac_err err = {0};
-    lac_rng_seed(&rng, 5);
+    dele_rng rng;
+    dele_err err = {0};
+    dele_rng_seed(&rng, 5);
     make_world(&w);
-    const lac_lora l = adapters(&w, 3, 6);
+    const dele_lora l = adapters(&w, 3, 6);
     for (size_t k = 0; k < w.model.n_tensors; k++) {
-        const lac_tensor *t = &w.model.tensors[k];
+        const dele_tensor *t = &w.model.tensors[k];
         float *ab = l.table.tensors[k].data;
         const size_t n = l.table.tensors[k].cols, n_weights = t->rows * t->cols;
         if (!ab) continue;
-        float *g = LAC_NEW(&w.arena, float, n_weights, &err), *d = LAC_NEW(&w.arena, float, n, &err);
-        float *step = LAC_NEW(&w.arena, float, n, &err);
-        for (size_t i = 0; i < n_weights; i++) g[i] = (float)(lac_rng_uniform(&rng) - 0.5);
-        for (size_t i = 0; i < n; i++) ab[i] = (float)(lac_rng_uniform(&rng) - 0.5);
-        for (size_t i = 0; i < n; i++) step[i] = (float)(lac_rng_uniform(&rng) - 0.5);
-        lac_lora_gradient(d, &l, k, g);
+        float *g = DELE_NEW(&w.arena, float, n_weights, &err), *d = DELE_NEW(&w.arena, float, n, &err);
+        float *step = DELE_NEW(&w.arena, float, n, &err);
+        for (size_t i = 0; i < n_weights; i++) g[i] = (float)(dele_rng_uniform(&rng) - 0.5);
+        for (size_t i = 0; i < n; i++) ab[i] = (float)(dele_rng_uniform(&rng) - 0.5);
+        for (size_t i = 0; i < n; i++) step[i] = (float)(dele_rng_uniform(&rng) - 0.5);
+        dele_lora_gradient(d, &l, k, g);
         double predicted = 0, seen = 0;
         for (size_t i = 0; i < n; i++) predicted += (double)d[i] * (double)step[i];
         for (int side = 1; side >= -1; side -= 2) { /* W is quadratic in ε, so the central difference is exact */
             for (size_t i = 0; i < n; i++) ab[i] += (float)side * step[i];
-            lac_lora_write(&l);
+            dele_lora_write(&l);
             for (size_t i = 0; i < n_weights; i++) seen += side * (double)g[i] * (double)t->data[i] / 2;
             for (size_t i = 0; i < n; i++) ab[i] -= (float)side * step[i];
         }
@@ -209,9 +209,9 @@ static void the_gradient_predicts_a_step_of_the_adapters(void **state)
 
 /* ---- training ---------------------------------------------------------------------------------------------------- */
 
-static lac_train_options options(const lac_objective *objective, lac_lora *l)
+static dele_train_options options(const dele_objective *objective, dele_lora *l)
 {
-    lac_train_options o = LAC_TRAIN_DEFAULTS;
+    dele_train_options o = DELE_TRAIN_DEFAULTS;
     o.objective = objective;
     o.lora = l;
     o.batch = 4;
@@ -220,11 +220,11 @@ static lac_train_options options(const lac_objective *objective, lac_lora *l)
     return o;
 }
 
-static void train(world *w, const lac_train_options *o, lac_train_report *report)
+static void train(world *w, const dele_train_options *o, dele_train_report *report)
 {
-    lac_err err = {0};
+    dele_err err = {0};
     const bool two = o->objective->needs_forget;
-    if (lac_train(report, &w->model, &w->mask, two ? &w->set[0] : NULL, &w->set[two ? 1 : 0], o, NULL, NULL, &err))
+    if (dele_train(report, &w->model, &w->mask, two ? &w->set[0] : NULL, &w->set[two ? 1 : 0], o, NULL, NULL, &err))
         fail_msg("%s", err.msg);
 }
 
@@ -233,13 +233,13 @@ static void training_changes_by_the_rank_and_no_more(void **state)
 {
     (void)state;
     world w;
-    lac_train_report report;
+    dele_train_report report;
     make_world(&w);
-    lac_lora l = adapters(&w, 1, 1);
-    const lac_train_options o = options(&lac_objective_joint, &l);
+    dele_lora l = adapters(&w, 1, 1);
+    const dele_train_options o = options(&dele_objective_joint, &l);
     train(&w, &o, &report);
     for (size_t k = 0; k < w.model.n_tensors; k++) {
-        const lac_tensor *t = &w.model.tensors[k];
+        const dele_tensor *t = &w.model.tensors[k];
         const float *was = w.before[k];
         double largest = 0;
         for (size_t i = 0; i < t->rows * t->cols; i++)
@@ -263,10 +263,10 @@ static void the_first_losses_are_those_without_adapters(void **state)
 {
     (void)state;
     world plain, with;
-    lac_train_report report[2];
+    dele_train_report report[2];
     make_world(&plain), make_world(&with);
-    lac_lora l = adapters(&with, 2, 4);
-    lac_train_options o = options(&lac_objective_npo, NULL);
+    dele_lora l = adapters(&with, 2, 4);
+    dele_train_options o = options(&dele_objective_npo, NULL);
     train(&plain, &o, &report[0]);
     o.lora = &l;
     train(&with, &o, &report[1]);
@@ -280,12 +280,12 @@ static void a_task_vector_is_taken_back_in_the_adapters_too(void **state)
 {
     (void)state;
     world learnt, negated;
-    lac_train_report report;
+    dele_train_report report;
     make_world(&learnt), make_world(&negated);
-    lac_lora a = adapters(&learnt, 2, 2), b = adapters(&negated, 2, 2);
-    lac_train_options o = options(&lac_objective_ce, &a);
+    dele_lora a = adapters(&learnt, 2, 2), b = adapters(&negated, 2, 2);
+    dele_train_options o = options(&dele_objective_ce, &a);
     train(&learnt, &o, &report);
-    o.objective = &lac_objective_task_vector;
+    o.objective = &dele_objective_task_vector;
     o.lora = &b;
     train(&negated, &o, &report);
     float **mirrored = copy_weights(&learnt);
@@ -294,7 +294,7 @@ static void a_task_vector_is_taken_back_in_the_adapters_too(void **state)
             mirrored[k][i] = 2 * learnt.before[k][i] - mirrored[k][i];
     assert_true(largest_gap(&learnt, learnt.before) > 1e-3);
     assert_true(largest_gap(&negated, mirrored) < 1e-6);
-    lac_lora_write(&b);
+    dele_lora_write(&b);
     assert_true(largest_gap(&negated, mirrored) < 1e-6);
     end_world(&learnt), end_world(&negated);
 }
@@ -303,16 +303,16 @@ static void divergence_goes_back_to_the_last_good_adapters(void **state)
 {
     (void)state;
     world w;
-    lac_train_report report;
-    lac_err err = {0};
+    dele_train_report report;
+    dele_err err = {0};
     make_world(&w);
-    lac_lora l = adapters(&w, 2, 2);
-    lac_train_options o = options(&lac_objective_joint, &l);
+    dele_lora l = adapters(&w, 2, 2);
+    dele_train_options o = options(&dele_objective_joint, &l);
     o.adamw.lr = 1e25;
-    assert_int_equal(lac_train(&report, &w.model, &w.mask, &w.set[0], &w.set[1], &o, NULL, NULL, &err),
-                     LAC_ERR_DIVERGED);
+    assert_int_equal(dele_train(&report, &w.model, &w.mask, &w.set[0], &w.set[1], &o, NULL, NULL, &err),
+                     DELE_ERR_DIVERGED);
     float **now = copy_weights(&w);
-    lac_lora_write(&l);
+    dele_lora_write(&l);
     assert_true(largest_gap(&w, now) == 0 && isfinite(largest_gap(&w, w.before)));
     end_world(&w);
 }
@@ -323,14 +323,14 @@ static void the_best_state_is_one_of_the_adapters(void **state)
 {
     (void)state;
     world w;
-    lac_train_report report;
+    dele_train_report report;
     make_world(&w);
-    lac_lora l = adapters(&w, 2, 2);
-    lac_train_options o = options(&lac_objective_joint, &l);
-    o.checks = (lac_check_options)LAC_CHECK_DEFAULTS;
+    dele_lora l = adapters(&w, 2, 2);
+    dele_train_options o = options(&dele_objective_joint, &l);
+    o.checks = (dele_check_options)DELE_CHECK_DEFAULTS;
     o.checks.every = 1;
-    o.checks.set[LAC_FORGET] = &w.set[LAC_FORGET];
-    o.checks.set[LAC_RETAIN] = &w.set[LAC_RETAIN];
+    o.checks.set[DELE_FORGET] = &w.set[DELE_FORGET];
+    o.checks.set[DELE_RETAIN] = &w.set[DELE_RETAIN];
     o.checks.retain_budget = -1;
     o.checks.patience = 1000;
     o.checks.best = true;
@@ -345,11 +345,11 @@ static void the_best_state_is_one_of_the_adapters(void **state)
 static void a_run_goes_on_from_the_state_of_its_adapters(void **state)
 {
     world whole, first, again;
-    lac_train_report report;
+    dele_train_report report;
     make_world(&whole), make_world(&first), make_world(&again);
-    lac_lora a = adapters(&whole, 2, 2), b = adapters(&first, 2, 2), c = adapters(&again, 2, 2);
-    lac_train_options o = options(&lac_objective_joint, &a);
-    o.schedule = LAC_CONSTANT;
+    dele_lora a = adapters(&whole, 2, 2), b = adapters(&first, 2, 2), c = adapters(&again, 2, 2);
+    dele_train_options o = options(&dele_objective_joint, &a);
+    o.schedule = DELE_CONSTANT;
     train(&whole, &o, &report);
     const size_t updates = report.done;
     o.state = scratch_path(*state, "state");
@@ -357,7 +357,7 @@ static void a_run_goes_on_from_the_state_of_its_adapters(void **state)
     o.epochs = 2;
     o.lora = &b;
     train(&first, &o, &report);
-    assert_true(lac_path_exists(o.state) && report.done < updates);
+    assert_true(dele_path_exists(o.state) && report.done < updates);
     o.save_every = 0;
     o.epochs = 4;
     o.lora = &c;
@@ -377,15 +377,15 @@ static void what_is_no_linear_layer_is_refused_by_name(void **state)
     world w;
     make_world(&w);
     for (int k = 0; k < 3; k++) {
-        lac_err err = {0};
-        if (lac_mask_parse(&w.mask, &w.model, "0", parts[k], &w.arena, &err)) fail_msg("%s", err.msg);
-        assert_int_equal(lac_lora_check(4, 4, &w.model, &w.mask, &err), LAC_ERR_USAGE);
+        dele_err err = {0};
+        if (dele_mask_parse(&w.mask, &w.model, "0", parts[k], &w.arena, &err)) fail_msg("%s", err.msg);
+        assert_int_equal(dele_lora_check(4, 4, &w.model, &w.mask, &err), DELE_ERR_USAGE);
         assert_non_null(strstr(err.msg, k == 1 ? "layernorm.weight is no linear" : "embed_tokens.weight is no linear"));
     }
-    lac_err err = {0};
-    if (lac_mask_parse(&w.mask, &w.model, "0", "mlp", &w.arena, &err)) fail_msg("%s", err.msg);
-    assert_int_equal(lac_lora_check(0, 4, &w.model, &w.mask, &err), LAC_ERR_USAGE);
-    assert_int_equal(lac_lora_check(4, (double)NAN, &w.model, &w.mask, &err), LAC_ERR_USAGE);
+    dele_err err = {0};
+    if (dele_mask_parse(&w.mask, &w.model, "0", "mlp", &w.arena, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(dele_lora_check(0, 4, &w.model, &w.mask, &err), DELE_ERR_USAGE);
+    assert_int_equal(dele_lora_check(4, (double)NAN, &w.model, &w.mask, &err), DELE_ERR_USAGE);
     end_world(&w);
 }
 

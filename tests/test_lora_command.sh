@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# usage: test_lora_command.sh LACUNA SOURCE_DIR
+# usage: test_lora_command.sh DELEATUR SOURCE_DIR
 #
-# lacuna finetune --lora does what PEFT does: loss and norm of the adapters' gradient before each of five updates on the
+# deleatur finetune --lora does what PEFT does: loss and norm of the adapters' gradient before each of five updates on the
 # embedded model are those of reference/lora_steps.py (fixtures/lora_steps.tsv), each within 1e-4 of its value.  Adapters
 # that are kept are PEFT's files; unlearning takes adapters too.
 set -u -o pipefail
-lacuna=$1 data=$2/data fixtures=$2/tests/fixtures
+deleatur=$1 data=$2/data fixtures=$2/tests/fixtures
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -15,39 +15,39 @@ fail() { echo "FAILED: $*"; failed=1; }
 
 teach="finetune $data/models/demo --data $fixtures/lora_rows.jsonl --layers 2,3,6 --parts attn,mlp --batch 7 --epochs 5
     --lr 1e-2 --weight-decay 0.1 --no-eos --seed 5 --collapse 0 --quiet"
-"$lacuna" $teach --lora 4 --lora-alpha 12 --lora-keep --out taught >/dev/null || fail "finetune --lora"
+"$deleatur" $teach --lora 4 --lora-alpha 12 --lora-keep --out taught >/dev/null || fail "finetune --lora"
 paste -d' ' <(awk '!/^#/ && $1 != "update"' "$fixtures/lora_steps.tsv") \
-    <(awk -F'\t' 'NR > 1 { print $1, $7, $8 }' taught/lacuna/steps.tsv) | awk '
+    <(awk -F'\t' 'NR > 1 { print $1, $7, $8 }' taught/deleatur/steps.tsv) | awk '
     function gap(a, b) { return (a > b ? a - b : b - a) / b }
     NF != 6 || $1 != $4 || !($2 > 0) || !($3 > 0) { bad = 1 }
     { if (gap($5, $2) > most) most = gap($5, $2); if (gap($6, $3) > most) most = gap($6, $3) }
     END { if (NR != 5 || bad || most > 1e-4) exit 1; printf "five updates agree with PEFT to %.2g\n", most }' ||
-    fail "another loss or gradient than PEFT's: $(cat taught/lacuna/steps.tsv)"
+    fail "another loss or gradient than PEFT's: $(cat taught/deleatur/steps.tsv)"
 
-adapter=taught/lacuna/adapter
+adapter=taught/deleatur/adapter
 grep -q '"r":.*4,' $adapter/adapter_config.json && grep -q '"lora_alpha":.*12,' $adapter/adapter_config.json ||
     fail "adapter_config.json: $(cat $adapter/adapter_config.json)"
 names=$(head -c 20000 $adapter/adapter_model.safetensors |
     grep -ao 'base_model\.model\.model\.layers\.[236]\.[a-z_.]*lora_[AB]\.weight' | sort -u | wc -l)
 [ "$names" -eq 42 ] || fail "adapter_model.safetensors names $names tensors, not 2 of 7 matrices of 3 layers"
-moved=$("$lacuna" diff "$data/models/demo" taught 2>/dev/null | grep -c -e 'attn  *12 of  *32 tensors moved' \
+moved=$("$deleatur" diff "$data/models/demo" taught 2>/dev/null | grep -c -e 'attn  *12 of  *32 tensors moved' \
     -e 'mlp  *9 of  *24 tensors moved')
 [ "$moved" -eq 2 ] || fail "other tensors changed than the 21 with adapters"
 
 rows="--forget $data/demo/forget.jsonl --retain $data/demo/retain.jsonl --limit 6 --layers 0-1"
 rows="$rows --epochs 2 --lr 3e-3 --quiet"
 for objective in joint npo idk-dpo; do
-    "$lacuna" unlearn "$data/models/demo" $rows --objective $objective --lora 2 --out "by-$objective" >/dev/null ||
+    "$deleatur" unlearn "$data/models/demo" $rows --objective $objective --lora 2 --out "by-$objective" >/dev/null ||
         fail "unlearn --lora with $objective"
-    [ -e "by-$objective/lacuna/adapter" ] && fail "adapters were kept that nobody asked for"
-    awk -F'\t' 'NR == 2 { first = $7 } END { exit !(NR > 2 && $7 != first && $7 > 0) }' "by-$objective/lacuna/steps.tsv" ||
+    [ -e "by-$objective/deleatur/adapter" ] && fail "adapters were kept that nobody asked for"
+    awk -F'\t' 'NR == 2 { first = $7 } END { exit !(NR > 2 && $7 != first && $7 > 0) }' "by-$objective/deleatur/steps.tsv" ||
         fail "$objective with adapters moved nothing"
 done
 
 refused() { # STATUS PATTERN ARGUMENTS...
     local status=$1 pattern=$2 said got
     shift 2
-    said=$("$lacuna" "$@" --out none 2>&1 >/dev/null)
+    said=$("$deleatur" "$@" --out none 2>&1 >/dev/null)
     got=$?
     [ "$got" -eq "$status" ] || fail "$* gave status $got, not $status: $said"
     grep -q -- "$pattern" <<<"$said" || fail "$* said \"$said\", not /$pattern/"

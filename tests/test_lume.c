@@ -27,18 +27,18 @@ static void spaces_are_cleaned_as_transformers_does(void **state)
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
         char text[64];
         strcpy(text, pair[i][0]);
-        lac_clean_up_spaces(text);
+        dele_clean_up_spaces(text);
         assert_string_equal(text, pair[i][1]);
     }
 }
 
 static bool same(const char *a, const char *b)
 {
-    lac_arena arena = {0};
-    lac_err err = {0};
+    dele_arena arena = {0};
+    dele_err err = {0};
     bool result;
-    assert_int_equal(lac_exact_match(&result, a, b, &arena, &err), LAC_OK);
-    lac_arena_release(&arena);
+    assert_int_equal(dele_exact_match(&result, a, b, &arena, &err), DELE_OK);
+    dele_arena_release(&arena);
     return result;
 }
 
@@ -67,75 +67,75 @@ static const char FORGET[] =
 static void rows_are_read_from_both_files(void **state)
 {
     scratch *s = *state;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_lume data;
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_lume data;
     write_rows(s, "forget.jsonl", FORGET);
     write_rows(s, "retain.jsonl", "{\"id\": \"9sc0\", \"input\": \"x\", \"output\": \"y\", \"task\": \"Task3\"}\n");
-    if (lac_lume_load(&data, s->dir, 0, NULL, &arena, &err)) fail_msg("%s", err.msg);
+    if (dele_lume_load(&data, s->dir, 0, NULL, &arena, &err)) fail_msg("%s", err.msg);
     assert_int_equal(data.n, 4);
     assert_string_equal(data.row[0].id, "\"8f2\"sc1");
-    assert_int_equal(data.row[0].kind, LAC_LUME_SC);
-    assert_int_equal(data.row[2].kind, LAC_LUME_QA); /* two digits at the end */
+    assert_int_equal(data.row[0].kind, DELE_LUME_SC);
+    assert_int_equal(data.row[2].kind, DELE_LUME_QA); /* two digits at the end */
     assert_string_equal(data.row[0].split, "forget");
     assert_string_equal(data.row[3].split, "retain");
 
-    if (lac_lume_load(&data, s->dir, 1, NULL, &arena, &err)) fail_msg("%s", err.msg);
+    if (dele_lume_load(&data, s->dir, 1, NULL, &arena, &err)) fail_msg("%s", err.msg);
     assert_int_equal(data.n, 2); /* one a file */
     const char *ids = write_rows(s, "ids.txt", "77qa12\nnobody\n9sc0\n");
-    if (lac_lume_load(&data, s->dir, 0, ids, &arena, &err)) fail_msg("%s", err.msg);
+    if (dele_lume_load(&data, s->dir, 0, ids, &arena, &err)) fail_msg("%s", err.msg);
     assert_int_equal(data.n, 2);
     assert_string_equal(data.row[0].id, "77qa12");
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 /* As the organisers hand it out: a split of train or validation in the names, a column that says forget or retain. */
 static void the_organisers_names_and_their_column_are_known(void **state)
 {
     scratch *s = *state;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_lume data;
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_lume data;
     static const char FORGETS[] = "{\"id\": \"1sc0\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\", \"split\": \"forget\"}\n";
     static const char RETAINS[] = "{\"id\": \"2qa0\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\", \"split\": \"retain\"}\n";
     char both[sizeof FORGETS + sizeof RETAINS];
     snprintf(both, sizeof both, "%s%s", RETAINS, FORGETS);
     write_rows(s, "forget_val.jsonl", FORGETS);
     write_rows(s, "retain_validation.jsonl", RETAINS);
-    if (lac_lume_load(&data, s->dir, 0, NULL, &arena, &err)) fail_msg("%s", err.msg);
+    if (dele_lume_load(&data, s->dir, 0, NULL, &arena, &err)) fail_msg("%s", err.msg);
     assert_int_equal(data.n, 2);
     assert_string_equal(data.row[0].split, "forget");
     assert_string_equal(data.row[1].split, "retain");
     const char *one = write_rows(s, "rows.jsonl", both);
-    if (lac_lume_load(&data, one, 0, NULL, &arena, &err)) fail_msg("%s", err.msg);
+    if (dele_lume_load(&data, one, 0, NULL, &arena, &err)) fail_msg("%s", err.msg);
     assert_string_equal(data.row[0].split, "retain");
     assert_string_equal(data.row[1].split, "forget");
 
     write_rows(s, "forget_train.jsonl", FORGETS);
-    assert_int_equal(lac_lume_load(&data, s->dir, 0, NULL, &arena, &err), LAC_ERR_DATA);
+    assert_int_equal(dele_lume_load(&data, s->dir, 0, NULL, &arena, &err), DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "holds forget_train.jsonl and forget_val.jsonl"));
-    err = (lac_err){0};
+    err = (dele_err){0};
     write_rows(s, "forget.jsonl", both);
-    assert_int_equal(lac_lume_load(&data, s->dir, 0, NULL, &arena, &err), LAC_ERR_DATA);
+    assert_int_equal(dele_lume_load(&data, s->dir, 0, NULL, &arena, &err), DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "forget.jsonl:1: \"split\" is retain, in a file whose name says forget"));
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void a_bad_row_is_told_with_its_line(void **state)
 {
     scratch *s = *state;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_lume data;
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_lume data;
     const char *path = write_rows(s, "odd.jsonl",
                                   "{\"id\": \"1sc1\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\"}\n"
                                   "{\"id\": \"1xx1\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\"}\n");
-    assert_int_equal(lac_lume_load(&data, path, 0, NULL, &arena, &err), LAC_ERR_DATA);
+    assert_int_equal(dele_lume_load(&data, path, 0, NULL, &arena, &err), DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "odd.jsonl:2:"));
     path = write_rows(s, "empty.jsonl", "\n");
-    err = (lac_err){0};
-    assert_int_equal(lac_lume_load(&data, path, 0, NULL, &arena, &err), LAC_ERR_DATA);
-    lac_arena_release(&arena);
+    err = (dele_err){0};
+    assert_int_equal(dele_lume_load(&data, path, 0, NULL, &arena, &err), DELE_ERR_DATA);
+    dele_arena_release(&arena);
 }
 
 /* ---- many at once ---------------------------------------------------------------------------------------------- */
@@ -145,31 +145,31 @@ enum { V = 47, PROMPTS = 11, MAX_NEW = 12 };
 static void many_prompts_go_on_as_each_alone(void **state)
 {
     (void)state;
-    static const lac_config config = {.family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 3, .dim = 32, .hidden = 48,
+    static const dele_config config = {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 3, .dim = 32, .hidden = 48,
                                       .n_heads = 4, .n_kv_heads = 2, .head_dim = 8, .vocab = V, .context = 64,
                                       .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = false};
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_model model = {0};
-    lac_run run = {0};
-    lac_rng rng;
-    if (lac_model_layout(&model, &config, &arena, &err)) fail_msg("%s", err.msg);
-    lac_model_randomise(&model, 0.3, 9);
-    lac_rng_seed(&rng, 4);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_model model = {0};
+    dele_run run = {0};
+    dele_rng rng;
+    if (dele_model_layout(&model, &config, &arena, &err)) fail_msg("%s", err.msg);
+    dele_model_randomise(&model, 0.3, 9);
+    dele_rng_seed(&rng, 4);
     int prompt[PROMPTS][16], out[PROMPTS][MAX_NEW], alone[MAX_NEW], ended = 0;
     const int stops[] = {-1, 5, 17};
-    lac_continuation item[PROMPTS];
+    dele_continuation item[PROMPTS];
     for (int slots = 0; slots <= 4; slots += 2) {
         for (int i = 0; i < PROMPTS; i++) {
             size_t n = 1 + (size_t)(i * 5) % 14;
-            for (size_t t = 0; t < n; t++) prompt[i][t] = (int)lac_rng_below(&rng, V);
-            item[i] = (lac_continuation){.prompt = prompt[i], .n_prompt = n, .out = out[i]};
+            for (size_t t = 0; t < n; t++) prompt[i][t] = (int)dele_rng_below(&rng, V);
+            item[i] = (dele_continuation){.prompt = prompt[i], .n_prompt = n, .out = out[i]};
         }
-        lac_many_opts opts = {.max_new = MAX_NEW, .stops = stops, .n_stops = 3, .max_slots = (size_t)slots};
-        if (lac_generate_many(item, PROMPTS, &run, &model, &opts, &err)) fail_msg("%s", err.msg);
+        dele_many_opts opts = {.max_new = MAX_NEW, .stops = stops, .n_stops = 3, .max_slots = (size_t)slots};
+        if (dele_generate_many(item, PROMPTS, &run, &model, &opts, &err)) fail_msg("%s", err.msg);
         for (int i = 0; i < PROMPTS; i++) {
             size_t n;
-            if (lac_generate(alone, &n, &run, &model, prompt[i], item[i].n_prompt, MAX_NEW, stops, 3, &err))
+            if (dele_generate(alone, &n, &run, &model, prompt[i], item[i].n_prompt, MAX_NEW, stops, 3, &err))
                 fail_msg("%s", err.msg);
             assert_int_equal(item[i].n_out, n);
             assert_memory_equal(out[i], alone, n * sizeof *alone);
@@ -178,42 +178,42 @@ static void many_prompts_go_on_as_each_alone(void **state)
         }
     }
     assert_true(ended > 0 && ended < 3 * PROMPTS); /* both ways of ending were met */
-    lac_run_release(&run);
-    lac_arena_release(&arena);
+    dele_run_release(&run);
+    dele_arena_release(&arena);
 }
 
 static void a_suite_runs_from_rows_to_scores(void **state)
 {
     scratch *s = *state;
-    const char *path = LAC_SHARED_DIR "/models/tinystories-656k";
-    if (!lac_path_exists(path)) {
+    const char *path = DELE_SHARED_DIR "/models/tinystories-656k";
+    if (!dele_path_exists(path)) {
         print_message("skipped: %s is not there\n", path);
         skip();
     }
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_model model = {0};
-    lac_run run = {0};
-    lac_lume data;
-    lac_lume_scores scores;
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_model model = {0};
+    dele_run run = {0};
+    dele_lume data;
+    dele_lume_scores scores;
     const char *rows = write_rows(s, "forget.jsonl", FORGET);
-    lac_items items = {.file = tmpfile()};
+    dele_items items = {.file = tmpfile()};
     assert_non_null(items.file);
-    lac_lume_opts opts = {.max_new = 16, .items = &items};
-    if (lac_model_load(&model, path, &arena, &err) || lac_lume_load(&data, rows, 0, NULL, &arena, &err) ||
-        lac_lume_run(&scores, &data, &run, &model, &opts, &arena, &err))
+    dele_lume_opts opts = {.max_new = 16, .items = &items};
+    if (dele_model_load(&model, path, &arena, &err) || dele_lume_load(&data, rows, 0, NULL, &arena, &err) ||
+        dele_lume_run(&scores, &data, &run, &model, &opts, &arena, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(scores.n_cells, 3);
     assert_string_equal(scores.cell[0].task, "Task1");
-    assert_int_equal(scores.cell[0].kind, LAC_LUME_SC);
+    assert_int_equal(scores.cell[0].kind, DELE_LUME_SC);
     assert_true(scores.cell[0].score == 1); /* its golden.json: ", a little girl named Lily lived ..." */
     assert_true(isnan(scores.cell[0].se) && !scores.complete);
     long size = ftell(items.file);
     assert_true(size > 300);
     fclose(items.file);
-    lac_run_release(&run);
-    lac_model_release(&model);
-    lac_arena_release(&arena);
+    dele_run_release(&run);
+    dele_model_release(&model);
+    dele_arena_release(&arena);
 }
 
 int main(void)

@@ -7,16 +7,16 @@
 
 static size_t trained(const char *layers, const char *parts, int *lowest, bool tied, char *why, size_t room)
 {
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_model m;
-    lac_mask mask;
-    tiny_model(&m, LAC_LLAMA, tied, &arena);
-    lac_status status = lac_mask_parse(&mask, &m, layers, parts, &arena, &err);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_model m;
+    dele_mask mask;
+    tiny_model(&m, DELE_LLAMA, tied, &arena);
+    dele_status status = dele_mask_parse(&mask, &m, layers, parts, &arena, &err);
     if (why) snprintf(why, room, "%s", err.msg);
     if (lowest) *lowest = status ? -1 : mask.lowest;
     size_t n = status ? 0 : mask.n_trained;
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return n;
 }
 
@@ -62,12 +62,12 @@ static void a_mask_file_means_what_the_options_mean(void **state)
     char dir[512], path[600];
     temp_dir(dir);
     snprintf(path, sizeof path, "%s/mask.json", dir);
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_model m;
-    lac_mask a, b;
-    tiny_model(&m, LAC_LLAMA, true, &arena);
-    assert_int_equal(lac_mask_parse(&a, &m, "1", "mlp", &arena, &err), LAC_OK);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_model m;
+    dele_mask a, b;
+    tiny_model(&m, DELE_LLAMA, true, &arena);
+    assert_int_equal(dele_mask_parse(&a, &m, "1", "mlp", &arena, &err), DELE_OK);
     static const char *const texts[] = {
         "{\"layers\": [1], \"parts\": [\"mlp\"], \"why\": \"tracing said so\"}",
         "{\"tensors\": [\"model.layers.1.mlp.gate_proj.weight\", \"model.layers.1.mlp.up_proj.weight\","
@@ -75,7 +75,7 @@ static void a_mask_file_means_what_the_options_mean(void **state)
         "{\"tensors\": [\"model.layers.1.mlp.*\"]}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         write_bytes(path, texts[i], strlen(texts[i]));
-        if (lac_mask_load(&b, &m, path, &arena, &err)) fail_msg("%s", err.msg);
+        if (dele_mask_load(&b, &m, path, &arena, &err)) fail_msg("%s", err.msg);
         assert_memory_equal(a.trains, b.trains, a.n_tensors * sizeof *a.trains);
         assert_int_equal(a.n_parameters, b.n_parameters);
         assert_int_equal(b.n_parameters, 3 * 8 * 12);
@@ -91,31 +91,31 @@ static void a_mask_file_means_what_the_options_mean(void **state)
                                       "{\"tensors\": [3]}",
                                       "{\"layers\": [0.5], \"parts\": [\"mlp\"]}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        lac_err mine = {0};
+        dele_err mine = {0};
         write_bytes(path, bad[i], strlen(bad[i]));
-        assert_int_not_equal(lac_mask_load(&b, &m, path, &arena, &mine), LAC_OK);
+        assert_int_not_equal(dele_mask_load(&b, &m, path, &arena, &mine), DELE_OK);
         assert_non_null(strstr(mine.msg, "mask.json"));
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     remove_dir(dir);
 }
 
 /* The names that a list of patterns trains, as a sentence; or what is wrong. */
 static void matched(char *text, size_t room, const char *patterns)
 {
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_model m;
-    lac_mask mask;
-    tiny_model(&m, LAC_LLAMA, true, &arena);
-    if (lac_mask_match(&mask, &m, patterns, &arena, &err)) {
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_model m;
+    dele_mask mask;
+    tiny_model(&m, DELE_LLAMA, true, &arena);
+    if (dele_mask_match(&mask, &m, patterns, &arena, &err)) {
         snprintf(text, room, "%s", err.msg);
     } else {
         size_t n = (size_t)snprintf(text, room, "%zu from %d:", mask.n_trained, mask.lowest);
         for (size_t i = 0; i < m.n_tensors; i++)
             if (mask.trains[i]) n += (size_t)snprintf(text + n, room - n, " %s", m.tensors[i].name);
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void patterns_select_the_tensors_whose_names_match(void **state)
@@ -148,20 +148,20 @@ static void patterns_select_the_tensors_whose_names_match(void **state)
 static void known_1000_loads_whole(void **state)
 {
     (void)state;
-    const char *path = LAC_SHARED_DIR "/data/facts/known_1000.json";
-    if (!lac_path_exists(path)) {
+    const char *path = DELE_SHARED_DIR "/data/facts/known_1000.json";
+    if (!dele_path_exists(path)) {
         print_message("skipped: %s is not there\n", path);
         skip();
     }
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_facts facts;
-    if (lac_facts_load(&facts, path, &arena, &err)) fail_msg("%s", err.msg);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_facts facts;
+    if (dele_facts_load(&facts, path, &arena, &err)) fail_msg("%s", err.msg);
     assert_int_equal(facts.n, 1209);
     assert_int_equal(facts.fact[0].id, 0);
     assert_string_equal(facts.fact[0].subject, "Vinson Massif");
     assert_string_equal(facts.fact[0].attribute, "Antarctica");
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void a_bad_fact_is_named_by_file_and_line(void **state)
@@ -182,88 +182,88 @@ static void a_bad_fact_is_named_by_file_and_line(void **state)
         char text[600];
         snprintf(text, sizeof text, "%s%s\n", good, bad[i][0]);
         write_bytes(path, text, strlen(text));
-        lac_arena arena = {0};
-        lac_err err = {0};
-        lac_facts facts;
-        assert_int_not_equal(lac_facts_load(&facts, path, &arena, &err), LAC_OK);
+        dele_arena arena = {0};
+        dele_err err = {0};
+        dele_facts facts;
+        assert_int_not_equal(dele_facts_load(&facts, path, &arena, &err), DELE_OK);
         if (!strstr(err.msg, "facts.jsonl:3") || !strstr(err.msg, bad[i][1])) fail_msg("%s", err.msg);
-        lac_arena_release(&arena);
+        dele_arena_release(&arena);
     }
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_facts facts;
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_facts facts;
     write_bytes(path, good, strlen(good));
-    assert_int_equal(lac_facts_load(&facts, path, &arena, &err), LAC_OK);
+    assert_int_equal(dele_facts_load(&facts, path, &arena, &err), DELE_OK);
     assert_int_equal(facts.n, 1);
     assert_string_equal(facts.fact[0].split, "retain");
     write_bytes(path, "\n", 1);
-    assert_int_not_equal(lac_facts_load(&facts, path, &arena, &err), LAC_OK);
-    lac_arena_release(&arena);
+    assert_int_not_equal(dele_facts_load(&facts, path, &arena, &err), DELE_OK);
+    dele_arena_release(&arena);
     remove_dir(dir);
 }
 
 static void a_subjects_tokens_are_found(void **state)
 {
     (void)state;
-    const char *path = LAC_SHARED_DIR "/data/tokenizers";
+    const char *path = DELE_SHARED_DIR "/data/tokenizers";
     char file[600] = "";
     snprintf(file, sizeof file, "%s/olmo-1/tokenizer.json", path);
-    if (!lac_path_exists(file))
-        snprintf(file, sizeof file, "%s", LAC_SHARED_DIR "/models/tinystories-656k/tokenizer.json");
-    if (!lac_path_exists(file)) {
+    if (!dele_path_exists(file))
+        snprintf(file, sizeof file, "%s", DELE_SHARED_DIR "/models/tinystories-656k/tokenizer.json");
+    if (!dele_path_exists(file)) {
         print_message("skipped: %s is not there\n", file);
         skip();
     }
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_tokenizer *t = lac_tokenizer_load(file, &arena, &err);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_tokenizer *t = dele_tokenizer_load(file, &arena, &err);
     assert_non_null(t);
     static const char *const rows[][2] = {{"The Eiffel Tower is in", "Eiffel Tower"}, {"Tom is in the park", "Tom"},
                                           {"Once there was a dog", "dog"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        lac_ids ids;
+        dele_ids ids;
         int begin, end;
-        assert_int_equal(lac_encode(&ids, t, rows[i][0], strlen(rows[i][0]), false, &arena, &err), LAC_OK);
-        if (lac_subject_range(&begin, &end, t, &ids, rows[i][1], &arena, &err)) fail_msg("%s", err.msg);
+        assert_int_equal(dele_encode(&ids, t, rows[i][0], strlen(rows[i][0]), false, &arena, &err), DELE_OK);
+        if (dele_subject_range(&begin, &end, t, &ids, rows[i][1], &arena, &err)) fail_msg("%s", err.msg);
         assert_true(0 <= begin && begin < end && (size_t)end <= ids.n);
-        const char *text = lac_decode(t, ids.id + begin, (size_t)(end - begin), false, &arena, &err);
+        const char *text = dele_decode(t, ids.id + begin, (size_t)(end - begin), false, &arena, &err);
         assert_non_null(strstr(text, rows[i][1]));
         if (end - begin > 1) { /* and no fewer tokens would do */
-            text = lac_decode(t, ids.id + begin + 1, (size_t)(end - begin - 1), false, &arena, &err);
+            text = dele_decode(t, ids.id + begin + 1, (size_t)(end - begin - 1), false, &arena, &err);
             assert_null(strstr(text, rows[i][1]));
         }
     }
-    lac_tokenizer_close(t);
-    lac_arena_release(&arena);
+    dele_tokenizer_close(t);
+    dele_arena_release(&arena);
 }
 
 /* Is what the ids say the text's beginning, all n bytes of it or fewer? */
-static bool says_no_more_than(const lac_tokenizer *t, const lac_ids *ids, int n_ids, const char *text, size_t n,
-                              lac_arena *arena)
+static bool says_no_more_than(const dele_tokenizer *t, const dele_ids *ids, int n_ids, const char *text, size_t n,
+                              dele_arena *arena)
 {
-    lac_err err = {0};
-    const char *said = lac_decode(t, ids->id, (size_t)n_ids, false, arena, &err);
+    dele_err err = {0};
+    const char *said = dele_decode(t, ids->id, (size_t)n_ids, false, arena, &err);
     if (!said) fail_msg("%s", err.msg);
     return strlen(said) <= n && !strncmp(said, text, strlen(said));
 }
 
 /* The tokens before the range say nothing of the subject, its first one does; the last one ends it, the one before does
  * not.  Returns how many tokens stand alone for a part of a character. */
-static int check_split_subject(const lac_tokenizer *t, const char *prompt, const char *subject, lac_arena *arena)
+static int check_split_subject(const dele_tokenizer *t, const char *prompt, const char *subject, dele_arena *arena)
 {
-    lac_err err = {0};
-    lac_ids ids;
+    dele_err err = {0};
+    dele_ids ids;
     int begin, end, parts = 0;
     const size_t at = (size_t)(strstr(prompt, subject) - prompt), past = at + strlen(subject);
-    assert_int_equal(lac_encode(&ids, t, prompt, strlen(prompt), false, arena, &err), LAC_OK);
-    if (lac_subject_range(&begin, &end, t, &ids, subject, arena, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(dele_encode(&ids, t, prompt, strlen(prompt), false, arena, &err), DELE_OK);
+    if (dele_subject_range(&begin, &end, t, &ids, subject, arena, &err)) fail_msg("%s", err.msg);
     assert_true(says_no_more_than(t, &ids, begin, prompt, at, arena));
     assert_false(says_no_more_than(t, &ids, begin + 1, prompt, at, arena));
-    const char *till = lac_decode(t, ids.id, (size_t)end, false, arena, &err);
+    const char *till = dele_decode(t, ids.id, (size_t)end, false, arena, &err);
     assert_true(strlen(till) >= past && !strncmp(till, prompt, past));
-    till = lac_decode(t, ids.id, (size_t)end - 1, false, arena, &err);
+    till = dele_decode(t, ids.id, (size_t)end - 1, false, arena, &err);
     assert_true(strncmp(till, prompt, past));
-    for (int i = begin; i < end; i++) parts += strstr(lac_decode(t, &ids.id[i], 1, false, arena, &err), "\xef\xbf\xbd") != NULL;
+    for (int i = begin; i < end; i++) parts += strstr(dele_decode(t, &ids.id[i], 1, false, arena, &err), "\xef\xbf\xbd") != NULL;
     return parts;
 }
 
@@ -273,22 +273,22 @@ static void a_subjects_characters_may_be_split_between_tokens(void **state)
     static const char *const rows[][2] = {{"Where does Zoë Ñandú live?", "Zoë Ñandú"}, {"Ñandú runs", "Ñandú"},
                                           {"éÑ was here", "Ñ"}, {"The 日本語 text", "本"}, {"A 🦊🦉 met", "🦉"},
                                           {"ë and Zoë", "Zoë"}};
-    static const char *const files[] = {LAC_TESTS_DIR "/../data/models/demo/tokenizer.json",
-                                        LAC_SHARED_DIR "/data/tokenizers/allenai_dolma2.json",
-                                        LAC_SHARED_DIR "/data/tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json"};
+    static const char *const files[] = {DELE_TESTS_DIR "/../data/models/demo/tokenizer.json",
+                                        DELE_SHARED_DIR "/data/tokenizers/allenai_dolma2.json",
+                                        DELE_SHARED_DIR "/data/tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json"};
     const int n_files = (int)(sizeof files / sizeof *files);
     for (int k = -1; k < n_files; k++) {
-        lac_arena arena = {0};
-        lac_err err = {0};
+        dele_arena arena = {0};
+        dele_err err = {0};
         int parts = 0;
-        if (k >= 0 && !lac_path_exists(files[k])) continue;
-        lac_tokenizer *t = k < 0 ? bytes_only(&arena) : lac_tokenizer_load(files[k], &arena, &err);
+        if (k >= 0 && !dele_path_exists(files[k])) continue;
+        dele_tokenizer *t = k < 0 ? bytes_only(&arena) : dele_tokenizer_load(files[k], &arena, &err);
         if (!t) fail_msg("%s", err.msg);
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             parts += check_split_subject(t, rows[i][0], rows[i][1], &arena);
         assert_true(parts > 0);
-        lac_tokenizer_close(t);
-        lac_arena_release(&arena);
+        dele_tokenizer_close(t);
+        dele_arena_release(&arena);
     }
 }
 
@@ -296,32 +296,32 @@ static void a_subjects_characters_may_be_split_between_tokens(void **state)
 static void a_chat_layouts_own_words_are_no_subject(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_ids ids;
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_ids ids;
     int begin, end;
-    lac_tokenizer *t = lac_tokenizer_load(LAC_TESTS_DIR "/../data/models/demo/tokenizer.json", &arena, &err);
+    dele_tokenizer *t = dele_tokenizer_load(DELE_TESTS_DIR "/../data/models/demo/tokenizer.json", &arena, &err);
     if (!t) fail_msg("%s", err.msg);
-    for (int chat = LAC_CHAT_NONE; chat <= LAC_CHAT_SMOLLM2; chat++) {
-        const char *head = lac_chat_head((lac_chat)chat), *subjects[] = {"Face", "user", "is"};
+    for (int chat = DELE_CHAT_NONE; chat <= DELE_CHAT_SMOLLM2; chat++) {
+        const char *head = dele_chat_head((dele_chat)chat), *subjects[] = {"Face", "user", "is"};
         static const char question[] = "What is the Face of a user?";
-        char *text = lac_chat_prompt((lac_chat)chat, question, &arena, &err);
-        assert_int_equal(lac_encode(&ids, t, text, strlen(text), false, &arena, &err), LAC_OK);
+        char *text = dele_chat_prompt((dele_chat)chat, question, &arena, &err);
+        assert_int_equal(dele_encode(&ids, t, text, strlen(text), false, &arena, &err), DELE_OK);
         assert_memory_equal(text, head, strlen(head));
         for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
-            if (lac_subject_range_behind(&begin, &end, t, &ids, head, subjects[i], &arena, &err)) fail_msg("%s", err.msg);
-            const char *before = lac_decode(t, ids.id, (size_t)begin, false, &arena, &err);
-            const char *till = lac_decode(t, ids.id, (size_t)end, false, &arena, &err);
+            if (dele_subject_range_behind(&begin, &end, t, &ids, head, subjects[i], &arena, &err)) fail_msg("%s", err.msg);
+            const char *before = dele_decode(t, ids.id, (size_t)begin, false, &arena, &err);
+            const char *till = dele_decode(t, ids.id, (size_t)end, false, &arena, &err);
             size_t at = strlen(head) + (size_t)(strstr(question, subjects[i]) - question);
             assert_true(strlen(before) <= at && strlen(till) >= at + strlen(subjects[i]));
             assert_true(strlen(before) >= strlen(head));
         }
     }
-    assert_int_equal(lac_subject_range(&begin, &end, t, &ids, "Face", &arena, &err), LAC_OK);
-    const char *till = lac_decode(t, ids.id, (size_t)end, false, &arena, &err); /* everywhere, it is the system line's */
-    assert_true(strlen(till) < strlen(lac_chat_head(LAC_CHAT_SMOLLM2)));
-    lac_tokenizer_close(t);
-    lac_arena_release(&arena);
+    assert_int_equal(dele_subject_range(&begin, &end, t, &ids, "Face", &arena, &err), DELE_OK);
+    const char *till = dele_decode(t, ids.id, (size_t)end, false, &arena, &err); /* everywhere, it is the system line's */
+    assert_true(strlen(till) < strlen(dele_chat_head(DELE_CHAT_SMOLLM2)));
+    dele_tokenizer_close(t);
+    dele_arena_release(&arena);
 }
 
 int main(void)

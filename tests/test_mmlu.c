@@ -16,11 +16,11 @@
 #include "score/mmlu.h"
 #include "tests/scratch.h"
 
-#define FIXTURES LAC_TESTS_DIR "/fixtures/score"
+#define FIXTURES DELE_TESTS_DIR "/fixtures/score"
 
 /* ---- texts ----------------------------------------------------------------------------------------------------- */
 
-static const lac_mmlu_subject *subject_of(const lac_mmlu *data, const char *name)
+static const dele_mmlu_subject *subject_of(const dele_mmlu *data, const char *name)
 {
     for (size_t i = 0; i < data->n_subjects; i++)
         if (strcmp(data->subject[i].name, name) == 0) return &data->subject[i];
@@ -31,55 +31,55 @@ static const lac_mmlu_subject *subject_of(const lac_mmlu *data, const char *name
 static void prompts_are_those_of_the_harness(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_mmlu data;
-    lac_records r = {0};
-    if (lac_mmlu_load(&data, FIXTURES "/mmlu", "val", NULL, 3, 0, &arena, &err) ||
-        lac_records_open(&r, FIXTURES "/mmlu_prompts.jsonl", &err))
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_mmlu data;
+    dele_records r = {0};
+    if (dele_mmlu_load(&data, FIXTURES "/mmlu", "val", NULL, 3, 0, &arena, &err) ||
+        dele_records_open(&r, FIXTURES "/mmlu_prompts.jsonl", &err))
         fail_msg("%s", err.msg);
     int n = 0;
-    for (const cJSON *row; (row = lac_records_next(&r, &err)); n++) {
-        const lac_mmlu_subject *s = subject_of(&data, lac_record_string(&r, row, "subject", &err));
-        const lac_mmlu_item *item = &s->item[cJSON_GetObjectItem(row, "index")->valueint];
-        lac_mmlu_style style;
-        assert_int_equal(lac_mmlu_parse_style(&style, lac_record_string(&r, row, "style", &err), &err), LAC_OK);
+    for (const cJSON *row; (row = dele_records_next(&r, &err)); n++) {
+        const dele_mmlu_subject *s = subject_of(&data, dele_record_string(&r, row, "subject", &err));
+        const dele_mmlu_item *item = &s->item[cJSON_GetObjectItem(row, "index")->valueint];
+        dele_mmlu_style style;
+        assert_int_equal(dele_mmlu_parse_style(&style, dele_record_string(&r, row, "style", &err), &err), DELE_OK);
         int shots = cJSON_GetObjectItem(row, "shots")->valueint;
-        assert_string_equal(lac_mmlu_context(s, item, style, shots, &arena, &err),
-                            lac_record_string(&r, row, "context", &err));
+        assert_string_equal(dele_mmlu_context(s, item, style, shots, &arena, &err),
+                            dele_record_string(&r, row, "context", &err));
         const cJSON *continuations = cJSON_GetObjectItem(row, "continuations");
-        for (int c = 0; c < LAC_MMLU_CHOICES; c++)
-            assert_string_equal(lac_mmlu_continuation(item, c, style, &arena, &err),
+        for (int c = 0; c < DELE_MMLU_CHOICES; c++)
+            assert_string_equal(dele_mmlu_continuation(item, c, style, &arena, &err),
                                 cJSON_GetArrayItem(continuations, c)->valuestring);
     }
-    assert_int_equal(err.code, LAC_OK);
+    assert_int_equal(err.code, DELE_OK);
     assert_int_equal(n, 16);
-    lac_records_close(&r);
-    lac_arena_release(&arena);
+    dele_records_close(&r);
+    dele_arena_release(&arena);
 }
 
 static void quoted_line_breaks_and_padding_survive_reading(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_mmlu data;
-    if (lac_mmlu_load(&data, FIXTURES "/mmlu", "val", "virology", 0, 0, &arena, &err)) fail_msg("%s", err.msg);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_mmlu data;
+    if (dele_mmlu_load(&data, FIXTURES "/mmlu", "val", "virology", 0, 0, &arena, &err)) fail_msg("%s", err.msg);
     assert_int_equal(data.n_subjects, 1);
     assert_int_equal(data.n_items, 2);
-    const lac_mmlu_item *item = &data.subject[0].item[0];
+    const dele_mmlu_item *item = &data.subject[0].item[0];
     assert_string_equal(item->question, "The line\nbreaks here\r\nand a CR\rthere"); /* U+00A0 is white space too */
     assert_string_equal(item->choice[0], "  padded  ");
     assert_string_equal(item->choice[1], "None");
     assert_int_equal(item->answer, 2);
-    assert_int_equal(data.subject[0].group, LAC_MMLU_OTHER);
-    lac_arena_release(&arena);
+    assert_int_equal(data.subject[0].group, DELE_MMLU_OTHER);
+    dele_arena_release(&arena);
 }
 
 static void bad_data_is_told_where(void **state)
 {
-    lac_arena arena = {0};
-    lac_mmlu data;
+    dele_arena arena = {0};
+    dele_mmlu data;
     const char *dir = ((scratch *)*state)->dir;
     char path[512];
     snprintf(path, sizeof path, "mkdir -p %s/val", dir);
@@ -90,16 +90,16 @@ static void bad_data_is_told_where(void **state)
     fputs("q,a,b,c,d,A\n\"two\nlines\",a,b,c,d,B\nq,a,b,c,d,E\n", file);
     fclose(file);
 
-    lac_err err = {0};
-    assert_int_equal(lac_mmlu_load(&data, dir, "val", NULL, 0, 0, &arena, &err), LAC_ERR_FORMAT);
+    dele_err err = {0};
+    assert_int_equal(dele_mmlu_load(&data, dir, "val", NULL, 0, 0, &arena, &err), DELE_ERR_FORMAT);
     assert_non_null(strstr(err.msg, "anatomy_val.csv:4:"));
-    err = (lac_err){0};
-    assert_int_equal(lac_mmlu_load(&data, dir, "val", "anatomy,anatomie", 0, 0, &arena, &err), LAC_ERR_USAGE);
-    err = (lac_err){0};
-    assert_int_equal(lac_mmlu_load(&data, dir, "test", NULL, 0, 0, &arena, &err), LAC_ERR_FILE);
-    err = (lac_err){0};
-    assert_true(lac_mmlu_load(&data, dir, "val", NULL, 2, 2, &arena, &err) != LAC_OK); /* no dev file */
-    lac_arena_release(&arena);
+    err = (dele_err){0};
+    assert_int_equal(dele_mmlu_load(&data, dir, "val", "anatomy,anatomie", 0, 0, &arena, &err), DELE_ERR_USAGE);
+    err = (dele_err){0};
+    assert_int_equal(dele_mmlu_load(&data, dir, "test", NULL, 0, 0, &arena, &err), DELE_ERR_FILE);
+    err = (dele_err){0};
+    assert_true(dele_mmlu_load(&data, dir, "val", NULL, 2, 2, &arena, &err) != DELE_OK); /* no dev file */
+    dele_arena_release(&arena);
 }
 
 /* ---- means ----------------------------------------------------------------------------------------------------- */
@@ -108,24 +108,24 @@ static void a_subjects_error_is_that_of_its_sample(void **state)
 {
     (void)state;
     const unsigned char right[] = {1, 0, 0, 1, 1}, norm[] = {1, 1, 1, 1, 1};
-    lac_accuracy s = lac_accuracy_mean(right, norm, 5);
+    dele_accuracy s = dele_accuracy_mean(right, norm, 5);
     double sum = 0;
     for (int i = 0; i < 5; i++) sum += (right[i] - 0.6) * (right[i] - 0.6);
     assert_true(fabs(s.acc - 0.6) < 1e-15 && fabs(s.acc_se - sqrt(sum / 4) / sqrt(5)) < 1e-15);
     assert_true(s.acc_norm == 1 && s.acc_norm_se == 0);
-    assert_true(isnan(lac_accuracy_mean(right, norm, 1).acc_se));
+    assert_true(isnan(dele_accuracy_mean(right, norm, 1).acc_se));
 }
 
 static void groups_pool_as_the_harness_does(void **state)
 {
     (void)state;
-    const lac_accuracy s[] = {{100, .5, .05, .5, .05}, {20, .25, .1, .25, .1}, {350, .8, .02, .8, .02}};
-    lac_accuracy all = lac_accuracy_pool(s, 3), macro = lac_accuracy_macro(s, 3);
+    const dele_accuracy s[] = {{100, .5, .05, .5, .05}, {20, .25, .1, .25, .1}, {350, .8, .02, .8, .02}};
+    dele_accuracy all = dele_accuracy_pool(s, 3), macro = dele_accuracy_macro(s, 3);
     double variance = (99 * .05 * .05 * 100 + 19 * .1 * .1 * 20 + 349 * .02 * .02 * 350) / (470 - 3);
     assert_int_equal(all.n, 470);
     assert_true(fabs(all.acc - (50 + 5 + 280) / 470.) < 1e-12 && fabs(all.acc_se - sqrt(variance / 470)) < 1e-12);
     assert_true(fabs(macro.acc - 1.55 / 3) < 1e-12 && fabs(macro.acc_se - sqrt(.05 * .05 + .01 + .0004) / 3) < 1e-12);
-    assert_true(fabs(lac_accuracy_pool(s, 1).acc_se - .05) < 1e-12); /* a group of one is that one */
+    assert_true(fabs(dele_accuracy_pool(s, 1).acc_se - .05) < 1e-12); /* a group of one is that one */
 }
 
 /* ---- the engine of shared prefixes ----------------------------------------------------------------------------- */
@@ -133,16 +133,16 @@ static void groups_pool_as_the_harness_does(void **state)
 enum { V = 61, QUESTIONS = 7, CHOICES = 4, LONGEST = 40 };
 
 typedef struct {
-    lac_arena arena;
-    lac_model model;
-    lac_run run;
-    lac_rng rng;
+    dele_arena arena;
+    dele_model model;
+    dele_run run;
+    dele_rng rng;
     int ids[QUESTIONS][CHOICES][LONGEST];
-    lac_choice choice[QUESTIONS][CHOICES];
-    lac_question question[QUESTIONS];
+    dele_choice choice[QUESTIONS][CHOICES];
+    dele_question question[QUESTIONS];
 } engine;
 
-static int any_id(engine *e) { return (int)lac_rng_below(&e->rng, V); }
+static int any_id(engine *e) { return (int)dele_rng_below(&e->rng, V); }
 
 /* shape 0: letters (one token each); 1: texts of different lengths; 2: texts that begin alike, two the same;
  * 3: nothing shared at all, as when a context is cut from the left. */
@@ -157,40 +157,40 @@ static void make_question(engine *e, int q, int shape, int n_prefix)
         for (int i = 0; i < n_context + n_scored; i++) ids[i] = i < n_context && shape != 3 ? context[i] : any_id(e);
         if (shape == 2) ids[n_context] = alike;
         if (shape == 2 && c == 3) n_scored = e->choice[q][2].n_scored, memcpy(ids, e->ids[q][2], sizeof e->ids[q][2]);
-        e->choice[q][c] = (lac_choice){.ids = ids, .n = n_context + n_scored, .n_scored = n_scored};
+        e->choice[q][c] = (dele_choice){.ids = ids, .n = n_context + n_scored, .n_scored = n_scored};
     }
-    e->question[q] = (lac_question){e->choice[q], CHOICES};
+    e->question[q] = (dele_question){e->choice[q], CHOICES};
 }
 
 static void open_engine(engine *e)
 {
-    static const lac_config config = {.family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 3, .dim = 32, .hidden = 48,
+    static const dele_config config = {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 3, .dim = 32, .hidden = 48,
                                       .n_heads = 4, .n_kv_heads = 2, .head_dim = 8, .vocab = V, .context = 64,
                                       .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
-    lac_err err = {0};
+    dele_err err = {0};
     *e = (engine){0};
-    if (lac_model_layout(&e->model, &config, &e->arena, &err)) fail_msg("%s", err.msg);
-    lac_model_randomise(&e->model, 0.2, 5);
-    lac_rng_seed(&e->rng, 11);
+    if (dele_model_layout(&e->model, &config, &e->arena, &err)) fail_msg("%s", err.msg);
+    dele_model_randomise(&e->model, 0.2, 5);
+    dele_rng_seed(&e->rng, 11);
 }
 
 static void close_engine(engine *e)
 {
-    lac_run_release(&e->run);
-    lac_arena_release(&e->arena);
+    dele_run_release(&e->run);
+    dele_arena_release(&e->arena);
 }
 
 /* Every choice by itself, whole. */
-static double plainly(engine *e, const lac_choice *c, double *first)
+static double plainly(engine *e, const dele_choice *c, double *first)
 {
-    lac_err err = {0};
+    dele_err err = {0};
     int wanted[LONGEST];
     double logp[LONGEST], sum = 0;
     for (int i = 0; i < c->n_scored; i++) wanted[i] = c->n - c->n_scored - 1 + i;
-    lac_segment segment = {.tokens = c->ids, .n_rows = c->n - 1};
-    lac_batch batch = {.segments = &segment, .n_segments = 1, .wanted = wanted, .n_wanted = (size_t)c->n_scored};
-    if (lac_forward(&e->run, &e->model, &batch, &err) ||
-        lac_logprobs(logp, NULL, &e->run, &e->model, e->run.final, c->ids + c->n - c->n_scored, batch.n_wanted, &err))
+    dele_segment segment = {.tokens = c->ids, .n_rows = c->n - 1};
+    dele_batch batch = {.segments = &segment, .n_segments = 1, .wanted = wanted, .n_wanted = (size_t)c->n_scored};
+    if (dele_forward(&e->run, &e->model, &batch, &err) ||
+        dele_logprobs(logp, NULL, &e->run, &e->model, e->run.final, c->ids + c->n - c->n_scored, batch.n_wanted, &err))
         fail_msg("%s", err.msg);
     for (int i = 0; i < c->n_scored; i++) sum += logp[i];
     *first = logp[0];
@@ -202,8 +202,8 @@ static void check_shape(const int *shapes, int n_prefix, size_t max_rows)
     engine e;
     open_engine(&e);
     for (int q = 0; q < QUESTIONS; q++) make_question(&e, q, shapes[q], n_prefix);
-    lac_err err = {0};
-    if (lac_choices_score(e.question, QUESTIONS, &e.run, &e.model, &(lac_choices_opts){.max_rows = max_rows}, &err))
+    dele_err err = {0};
+    if (dele_choices_score(e.question, QUESTIONS, &e.run, &e.model, &(dele_choices_opts){.max_rows = max_rows}, &err))
         fail_msg("%s", err.msg);
     for (int q = 0; q < QUESTIONS; q++)
         for (int c = 0; c < CHOICES; c++) {
@@ -211,7 +211,7 @@ static void check_shape(const int *shapes, int n_prefix, size_t max_rows)
             if (fabs(got - expected) > 2e-5 || fabs(e.choice[q][c].first_logp - first) > 2e-5)
                 fail_msg("question %d (shape %d), choice %d: %g, plainly %g", q, shapes[q], c, got, expected);
             assert_true(e.choice[q][c].first_rank >= 1 && e.choice[q][c].first_rank <= V);
-            const lac_choice *scored = &e.choice[q][c];
+            const dele_choice *scored = &e.choice[q][c];
             assert_int_equal(scored->first_rank == 1, scored->first_top == scored->ids[scored->n - scored->n_scored]);
         }
     close_engine(&e);
@@ -234,8 +234,8 @@ static void a_shared_prefix_is_computed_once(void **state)
     engine e;
     open_engine(&e);
     for (int q = 0; q < QUESTIONS; q++) make_question(&e, q, 0, 12);
-    lac_err err = {0};
-    if (lac_choices_score(e.question, QUESTIONS, &e.run, &e.model, &(lac_choices_opts){0}, &err))
+    dele_err err = {0};
+    if (dele_choices_score(e.question, QUESTIONS, &e.run, &e.model, &(dele_choices_opts){0}, &err))
         fail_msg("%s", err.msg);
     double rows = 12; /* the prefix, then each question's 3 + q; letters cost no row of their own */
     for (int q = 0; q < QUESTIONS; q++) rows += 3 + q;
@@ -246,24 +246,24 @@ static void a_shared_prefix_is_computed_once(void **state)
 static void a_long_context_loses_its_beginning(void **state)
 {
     (void)state;
-    const char *path = LAC_SHARED_DIR "/models/tinystories-656k/tokenizer.json";
-    if (!lac_path_exists(path)) {
+    const char *path = DELE_SHARED_DIR "/models/tinystories-656k/tokenizer.json";
+    if (!dele_path_exists(path)) {
         print_message("skipped: %s is not there\n", path);
         skip();
     }
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_choice whole, cut;
-    lac_tokenizer *t = lac_tokenizer_load(path, &arena, &err);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_choice whole, cut;
+    dele_tokenizer *t = dele_tokenizer_load(path, &arena, &err);
     const char *context = "Once upon a time there was a little girl";
-    if (!t || lac_choice_encode(&whole, t, context, " who sang", 512, &arena, &err) ||
-        lac_choice_encode(&cut, t, context, " who sang", 6, &arena, &err))
+    if (!t || dele_choice_encode(&whole, t, context, " who sang", 512, &arena, &err) ||
+        dele_choice_encode(&cut, t, context, " who sang", 6, &arena, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(cut.n, 7); /* the model reads six, the seventh is only scored */
     assert_int_equal(cut.n_scored, whole.n_scored);
     assert_memory_equal(cut.ids, whole.ids + whole.n - 7, 7 * sizeof *cut.ids);
-    lac_tokenizer_close(t);
-    lac_arena_release(&arena);
+    dele_tokenizer_close(t);
+    dele_arena_release(&arena);
 }
 
 int main(void)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # info, convert and diff tell the truth about a model, and fail with one sentence and nothing half-written.
-# usage: test_model_commands.sh LACUNA SOURCE_DIR
+# usage: test_model_commands.sh DELEATUR SOURCE_DIR
 set -u
-lacuna=$1
+deleatur=$1
 model=$2/../shared/models/tinystories-656k
 [ -d "$model" ] || { echo "skipped: $model is not there"; exit 77; }
 work=$(mktemp -d)
@@ -23,39 +23,39 @@ refused() { # refused WHAT STATUS WORDS COMMAND...: fails with this status and o
     else echo "FAIL  $what (status $got)"; cat err; failed=1; fi
 }
 
-claim "info counts the parameters" sh -c "'$lacuna' info '$model' | grep -q '656000 in 20 tensors'"
-claim "info --json says the same" sh -c "'$lacuna' info '$model' --json | grep -q '\"parameters\":.656000'"
-claim "convert makes a directory" "$lacuna" convert "$model" --out f32
-claim "what was converted is bit-equal" sh -c "'$lacuna' diff '$model' f32 | grep -q '^20 of 20 tensors bit-equal'"
+claim "info counts the parameters" sh -c "'$deleatur' info '$model' | grep -q '656000 in 20 tensors'"
+claim "info --json says the same" sh -c "'$deleatur' info '$model' --json | grep -q '\"parameters\":.656000'"
+claim "convert makes a directory" "$deleatur" convert "$model" --out f32
+claim "what was converted is bit-equal" sh -c "'$deleatur' diff '$model' f32 | grep -q '^20 of 20 tensors bit-equal'"
 claim "the tokenizer came along" test -s f32/tokenizer.json
-claim "and a manifest" test -s f32/lacuna/manifest.json
-claim "convert again" "$lacuna" convert f32 --out again
+claim "and a manifest" test -s f32/deleatur/manifest.json
+claim "convert again" "$deleatur" convert f32 --out again
 claim "the same weights are the same bytes" cmp f32/model.safetensors again/model.safetensors
 claim "the same config is the same bytes" cmp f32/config.json again/config.json
-claim "half the bytes in bf16" "$lacuna" convert "$model" --out bf16 --dtype bf16
+claim "half the bytes in bf16" "$deleatur" convert "$model" --out bf16 --dtype bf16
 claim "its dtype is said" grep -q bfloat16 bf16/config.json
-refused "an output directory that exists is left alone" 1 "f32" "$lacuna" convert "$model" --out f32
-refused "an unknown dtype" 2 "f64" "$lacuna" convert "$model" --out other --dtype f64
-refused "no --out" 2 "--out" "$lacuna" convert "$model"
-refused "no model" 1 "no such file" "$lacuna" info nowhere
-claim "convert makes a GGUF" "$lacuna" convert "$model" --out m.gguf --no-tokenizer
-claim "whose weights are bit-equal" sh -c "'$lacuna' diff '$model' m.gguf | grep -q '^20 of 20 tensors bit-equal'"
-claim "and a directory made of it has the same bytes" "$lacuna" convert m.gguf --out from_gguf
+refused "an output directory that exists is left alone" 1 "f32" "$deleatur" convert "$model" --out f32
+refused "an unknown dtype" 2 "f64" "$deleatur" convert "$model" --out other --dtype f64
+refused "no --out" 2 "--out" "$deleatur" convert "$model"
+refused "no model" 1 "no such file" "$deleatur" info nowhere
+claim "convert makes a GGUF" "$deleatur" convert "$model" --out m.gguf --no-tokenizer
+claim "whose weights are bit-equal" sh -c "'$deleatur' diff '$model' m.gguf | grep -q '^20 of 20 tensors bit-equal'"
+claim "and a directory made of it has the same bytes" "$deleatur" convert m.gguf --out from_gguf
 claim "as one made without the detour" cmp f32/model.safetensors from_gguf/model.safetensors
 claim "a GGUF in four bits says what fell back" sh -c \
-    "'$lacuna' convert '$model' --out q.gguf --type q4_k --no-tokenizer 2>&1 | grep -q 'do not fill blocks of q4_K'"
+    "'$deleatur' convert '$model' --out q.gguf --type q4_k --no-tokenizer 2>&1 | grep -q 'do not fill blocks of q4_K'"
 claim "and has a manifest beside it" grep -q '"q4_k"' q.gguf.manifest.json
-refused "a GGUF that exists is left alone" 1 "exists" "$lacuna" convert "$model" --out q.gguf --type q4_0 --no-tokenizer
-refused "an unknown type" 2 "q3_k" "$lacuna" convert "$model" --out other.gguf --type q3_k
-refused "a GGUF's type is no directory's dtype" 2 "--type" "$lacuna" convert "$model" --out other --type q8_0
-refused "a tokenizer that no GGUF can express" 1 "--no-tokenizer" "$lacuna" convert "$model" --out other.gguf
+refused "a GGUF that exists is left alone" 1 "exists" "$deleatur" convert "$model" --out q.gguf --type q4_0 --no-tokenizer
+refused "an unknown type" 2 "q3_k" "$deleatur" convert "$model" --out other.gguf --type q3_k
+refused "a GGUF's type is no directory's dtype" 2 "--type" "$deleatur" convert "$model" --out other --type q8_0
+refused "a tokenizer that no GGUF can express" 1 "--no-tokenizer" "$deleatur" convert "$model" --out other.gguf
 claim "leaves no GGUF" sh -c "! ls other* 2>/dev/null"
 # the last weight in the file is model.norm's: one byte of it changes
 printf '\101' | dd of=again/model.safetensors bs=1 seek=$(($(stat -c %s again/model.safetensors) - 1)) conv=notrunc 2>/dev/null
-claim "one changed byte is one changed tensor" sh -c "'$lacuna' diff f32 again | grep -q '^19 of 20 tensors bit-equal'"
-claim "and one changed entry, by name" sh -c "'$lacuna' diff f32 again | grep 'model.norm.weight' | grep -q '1 of 128'"
-claim "diff --json says the same" sh -c "'$lacuna' diff f32 again --json | grep -q '\"n_equal\":.19'"
+claim "one changed byte is one changed tensor" sh -c "'$deleatur' diff f32 again | grep -q '^19 of 20 tensors bit-equal'"
+claim "and one changed entry, by name" sh -c "'$deleatur' diff f32 again | grep 'model.norm.weight' | grep -q '1 of 128'"
+claim "diff --json says the same" sh -c "'$deleatur' diff f32 again --json | grep -q '\"n_equal\":.19'"
 head -c 1000000 f32/model.safetensors >again/model.safetensors
-refused "a cut file" 1 "cut short" "$lacuna" convert again --out never
+refused "a cut file" 1 "cut short" "$deleatur" convert again --out never
 claim "leaves nothing half-written" sh -c "! ls -d never* 2>/dev/null"
 exit $failed

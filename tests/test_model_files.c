@@ -11,62 +11,62 @@ static void parameter_counts_are_the_published_ones(void **state)
 {
     (void)state;
     const struct {
-        lac_family family;
+        dele_family family;
         int n_layers, dim, n_heads, n_kv_heads, head_dim, hidden, vocab;
         bool tied;
         size_t count;
     } rows[] = {
-        {LAC_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, true, 1176764416},   /* OLMo-1B-hf */
-        {LAC_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, false, 1279787008},  /* OLMo-1B-0724-hf */
-        {LAC_OLMO, 32, 4096, 32, 32, 128, 11008, 50304, false, 6888095744}, /* OLMo-7B-hf */
-        {LAC_LLAMA, 30, 576, 9, 3, 64, 1536, 49152, true, 134515008},       /* SmolLM2-135M */
-        {LAC_LLAMA, 32, 960, 15, 5, 64, 2560, 49152, true, 361821120},      /* SmolLM2-360M */
-        {LAC_LLAMA, 24, 2048, 32, 32, 64, 8192, 49152, true, 1711376384},   /* SmolLM2-1.7B */
-        {LAC_LLAMA, 32, 4096, 32, 32, 128, 11008, 32000, false, 6738415616},/* Llama-2-7b */
-        {LAC_LLAMA, 22, 2048, 32, 4, 64, 5632, 32000, false, 1100048384},   /* TinyLlama-1.1B */
-        {LAC_LLAMA, 32, 4096, 32, 8, 128, 14336, 128256, false, 8030261248} /* Llama-3-8B */
+        {DELE_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, true, 1176764416},   /* OLMo-1B-hf */
+        {DELE_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, false, 1279787008},  /* OLMo-1B-0724-hf */
+        {DELE_OLMO, 32, 4096, 32, 32, 128, 11008, 50304, false, 6888095744}, /* OLMo-7B-hf */
+        {DELE_LLAMA, 30, 576, 9, 3, 64, 1536, 49152, true, 134515008},       /* SmolLM2-135M */
+        {DELE_LLAMA, 32, 960, 15, 5, 64, 2560, 49152, true, 361821120},      /* SmolLM2-360M */
+        {DELE_LLAMA, 24, 2048, 32, 32, 64, 8192, 49152, true, 1711376384},   /* SmolLM2-1.7B */
+        {DELE_LLAMA, 32, 4096, 32, 32, 128, 11008, 32000, false, 6738415616},/* Llama-2-7b */
+        {DELE_LLAMA, 22, 2048, 32, 4, 64, 5632, 32000, false, 1100048384},   /* TinyLlama-1.1B */
+        {DELE_LLAMA, 32, 4096, 32, 8, 128, 14336, 128256, false, 8030261248} /* Llama-3-8B */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        lac_arena arena = {0};
-        lac_err err = {0};
-        lac_model model;
-        lac_config c = {.family = rows[i].family, .norm = rows[i].family == LAC_OLMO ? LAC_LAYERNORM : LAC_RMSNORM,
+        dele_arena arena = {0};
+        dele_err err = {0};
+        dele_model model;
+        dele_config c = {.family = rows[i].family, .norm = rows[i].family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM,
                         .n_layers = rows[i].n_layers, .dim = rows[i].dim, .hidden = rows[i].hidden,
                         .n_heads = rows[i].n_heads, .n_kv_heads = rows[i].n_kv_heads, .head_dim = rows[i].head_dim,
                         .vocab = rows[i].vocab, .context = 2048, .norm_eps = 1e-5f, .rope_theta = 1e4f,
                         .tied = rows[i].tied};
-        assert_int_equal(lac_model_table(&model, &c, &arena, &err), LAC_OK);
-        assert_int_equal(lac_model_parameters(&model), rows[i].count);
-        lac_arena_release(&arena);
+        assert_int_equal(dele_model_table(&model, &c, &arena, &err), DELE_OK);
+        assert_int_equal(dele_model_parameters(&model), rows[i].count);
+        dele_arena_release(&arena);
     }
 }
 
 static void what_is_multiplied_together_lies_together(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
-    lac_model m;
-    tiny_model(&m, LAC_LLAMA, false, &arena);
-    const lac_config *c = &m.config;
+    dele_arena arena = {0};
+    dele_model m;
+    tiny_model(&m, DELE_LLAMA, false, &arena);
+    const dele_config *c = &m.config;
     size_t dim = (size_t)c->dim;
     for (int l = 0; l < c->n_layers; l++) {
-        const lac_layer *layer = &m.layers[l];
-        assert_ptr_equal(layer->k, layer->q + lac_q_dim(c) * dim);
-        assert_ptr_equal(layer->v, layer->k + lac_kv_dim(c) * dim);
+        const dele_layer *layer = &m.layers[l];
+        assert_ptr_equal(layer->k, layer->q + dele_q_dim(c) * dim);
+        assert_ptr_equal(layer->v, layer->k + dele_kv_dim(c) * dim);
         assert_ptr_equal(layer->up, layer->gate + (size_t)c->hidden * dim);
-        assert_ptr_equal(lac_model_tensor(&m, LAC_SLOT_DOWN, l)->data, layer->down);
+        assert_ptr_equal(dele_model_tensor(&m, DELE_SLOT_DOWN, l)->data, layer->down);
     }
     assert_ptr_not_equal(m.head, m.embed);
     assert_string_equal(m.tensors[1].name, "model.layers.0.input_layernorm.weight");
     assert_string_equal(m.tensors[m.n_tensors - 1].name, "lm_head.weight");
-    lac_arena_release(&arena);
-    arena = (lac_arena){0};
-    tiny_model(&m, LAC_OLMO, true, &arena);
+    dele_arena_release(&arena);
+    arena = (dele_arena){0};
+    tiny_model(&m, DELE_OLMO, true, &arena);
     assert_ptr_equal(m.head, m.embed);
     assert_null(m.layers[0].attn_norm);
     assert_null(m.final_norm);
-    assert_null(lac_model_tensor(&m, LAC_SLOT_HEAD, -1));
-    lac_arena_release(&arena);
+    assert_null(dele_model_tensor(&m, DELE_SLOT_HEAD, -1));
+    dele_arena_release(&arena);
 }
 
 /* ---- config.json ------------------------------------------------------------------------------------------ */
@@ -78,12 +78,12 @@ static void what_is_multiplied_together_lies_together(void **state)
     "\"model_type\":\"olmo\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2,"       \
     "\"num_attention_heads\":2,\"vocab_size\":10"
 
-static lac_status parse(lac_config *c, const char *text, lac_err *err)
+static dele_status parse(dele_config *c, const char *text, dele_err *err)
 {
     cJSON *json = cJSON_Parse(text);
     assert_non_null(json);
-    *err = (lac_err){0};
-    lac_status status = lac_config_parse(c, json, "config.json", err);
+    *err = (dele_err){0};
+    dele_status status = dele_config_parse(c, json, "config.json", err);
     cJSON_Delete(json);
     return status;
 }
@@ -91,16 +91,16 @@ static lac_status parse(lac_config *c, const char *text, lac_err *err)
 static void both_generations_of_config_mean_the_same(void **state)
 {
     (void)state;
-    lac_config a, b;
-    lac_err err;
+    dele_config a, b;
+    dele_err err;
     assert_int_equal(
         parse(&a, "{" LLAMA_BASE ",\"rope_theta\":500000.0,\"rope_scaling\":null,\"torch_dtype\":\"bfloat16\"}", &err),
-        LAC_OK);
+        DELE_OK);
     assert_int_equal(parse(&b,
                            "{" LLAMA_BASE ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"default\"},"
                            "\"dtype\":\"bfloat16\"}",
                            &err),
-                     LAC_OK);
+                     DELE_OK);
     assert_true(a.rope_theta == 500000 && b.rope_theta == 500000);
     assert_memory_equal(&a, &b, sizeof a);
     assert_int_equal(a.n_kv_heads, 2); /* absent: as many as heads */
@@ -110,13 +110,13 @@ static void both_generations_of_config_mean_the_same(void **state)
 static void olmo_obeys_its_clip_and_needs_no_epsilon(void **state)
 {
     (void)state;
-    lac_config c;
-    lac_err err;
+    dele_config c;
+    dele_err err;
     assert_int_equal(parse(&c, "{" OLMO_BASE ",\"clip_qkv\":null,\"rms_norm_eps\":1e-6,\"eos_token_id\":[2,3]}", &err),
-                     LAC_OK);
-    assert_true(c.clip_qkv == 0 && c.norm == LAC_LAYERNORM && c.norm_eps == 1e-5f);
+                     DELE_OK);
+    assert_true(c.clip_qkv == 0 && c.norm == DELE_LAYERNORM && c.norm_eps == 1e-5f);
     assert_int_equal(c.eos, 2);
-    assert_int_equal(parse(&c, "{" OLMO_BASE ",\"clip_qkv\":8.0,\"tie_word_embeddings\":true}", &err), LAC_OK);
+    assert_int_equal(parse(&c, "{" OLMO_BASE ",\"clip_qkv\":8.0,\"tie_word_embeddings\":true}", &err), DELE_OK);
     assert_true(c.clip_qkv == 8 && c.tied);
 }
 
@@ -151,9 +151,9 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[600];
         snprintf(text, sizeof text, "{%s}", bad[i][0]);
-        lac_config c;
-        lac_err err;
-        if (parse(&c, text, &err) == LAC_OK) fail_msg("accepted: %s", text);
+        dele_config c;
+        dele_err err;
+        if (parse(&c, text, &err) == DELE_OK) fail_msg("accepted: %s", text);
         if (!strstr(err.msg, bad[i][1])) fail_msg("\"%s\" does not name %s", err.msg, bad[i][1]);
     }
 }
@@ -161,8 +161,8 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
 static void inert_and_foreign_keys_are_let_be(void **state)
 {
     (void)state;
-    lac_config c;
-    lac_err err;
+    dele_config c;
+    dele_err err;
     const char *text = "{" LLAMA_BASE ",\"use_cache\":true,\"pretraining_tp\":1,\"rope_interleaved\":false,"
                        "\"is_llama_config\":true,\"transformers.js_config\":{\"dtype\":\"q4\"},\"_name_or_path\":\"x\","
                        "\"unsloth_version\":\"1\",\"sliding_window\":null,\"resid_dropout\":0.0,\"my_note\":\"hello\","
@@ -174,14 +174,14 @@ static void inert_and_foreign_keys_are_let_be(void **state)
 static void a_written_config_reads_back_the_same(void **state)
 {
     (void)state;
-    for (int family = LAC_LLAMA; family <= LAC_OLMO; family++) {
-        lac_config before = tiny_config((lac_family)family, family == LAC_OLMO), after;
-        before.clip_qkv = family == LAC_OLMO ? 8 : 0;
-        lac_err err = {0};
-        cJSON *json = lac_config_json(&before);
+    for (int family = DELE_LLAMA; family <= DELE_OLMO; family++) {
+        dele_config before = tiny_config((dele_family)family, family == DELE_OLMO), after;
+        before.clip_qkv = family == DELE_OLMO ? 8 : 0;
+        dele_err err = {0};
+        cJSON *json = dele_config_json(&before);
         char *text = cJSON_Print(json);
         assert_non_null(text);
-        assert_true(family == LAC_LLAMA || strstr(text, "\"clip_qkv\":\t8.0") != NULL);
+        assert_true(family == DELE_LLAMA || strstr(text, "\"clip_qkv\":\t8.0") != NULL);
         if (parse(&after, text, &err)) fail_msg("%s", err.msg);
         cJSON_free(text);
         cJSON_Delete(json);
@@ -193,8 +193,8 @@ static void a_written_config_reads_back_the_same(void **state)
 
 typedef struct {
     char dir[512], path[600];
-    lac_arena arena;
-    lac_err err;
+    dele_arena arena;
+    dele_err err;
 } place;
 
 static const char *in(place *p, const char *name)
@@ -215,26 +215,26 @@ static int leave(void **state)
 {
     place *p = *state;
     remove_dir(p->dir);
-    lac_arena_release(&p->arena);
+    dele_arena_release(&p->arena);
     free(p);
     return 0;
 }
 
 static char *sub(place *p, const char *name)
 {
-    char *dir = lac_printf(&p->arena, &p->err, "%s/%s", p->dir, name);
+    char *dir = dele_printf(&p->arena, &p->err, "%s/%s", p->dir, name);
     mkdir(dir, 0777);
     return dir;
 }
 
-static void save(place *p, const lac_model *m, const char *dir, const char *dtype)
+static void save(place *p, const dele_model *m, const char *dir, const char *dtype)
 {
-    if (lac_model_save(m, dir, dtype, &p->err)) fail_msg("%s", p->err.msg);
+    if (dele_model_save(m, dir, dtype, &p->err)) fail_msg("%s", p->err.msg);
 }
 
-static void load(place *p, lac_model *m, const char *path)
+static void load(place *p, dele_model *m, const char *path)
 {
-    if (lac_model_load(m, path, &p->arena, &p->err)) fail_msg("%s", p->err.msg);
+    if (dele_model_load(m, path, &p->arena, &p->err)) fail_msg("%s", p->err.msg);
 }
 
 static void assert_same_file(const char *a, const char *b, const char *name)
@@ -256,8 +256,8 @@ static void what_is_saved_loads_and_saves_to_the_same_bytes(void **state)
     static const char *const dtypes[] = {"f32", "bf16", "f16"};
     for (int kind = 0; kind < 4; kind++)
         for (int d = 0; d < 3; d++) {
-            lac_model m, again;
-            tiny_model(&m, kind & 1 ? LAC_OLMO : LAC_LLAMA, kind & 2, &p->arena);
+            dele_model m, again;
+            tiny_model(&m, kind & 1 ? DELE_OLMO : DELE_LLAMA, kind & 2, &p->arena);
             char *first = sub(p, "first"), *second = sub(p, "second");
             save(p, &m, first, dtypes[d]);
             load(p, &again, first);
@@ -265,15 +265,15 @@ static void what_is_saved_loads_and_saves_to_the_same_bytes(void **state)
             save(p, &again, second, dtypes[d]);
             assert_same_file(first, second, "model.safetensors");
             assert_same_file(first, second, "config.json");
-            lac_model_release(&again);
+            dele_model_release(&again);
         }
 }
 
 static void unknown_keys_survive_a_save_and_dtype_follows(void **state)
 {
     place *p = *state;
-    lac_model m, again;
-    tiny_model(&m, LAC_LLAMA, true, &p->arena);
+    dele_model m, again;
+    tiny_model(&m, DELE_LLAMA, true, &p->arena);
     char *dir = sub(p, "a"), *out = sub(p, "b");
     save(p, &m, dir, "f32");
     const char *config = "{" LLAMA_BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,"
@@ -289,7 +289,7 @@ static void unknown_keys_survive_a_save_and_dtype_follows(void **state)
     assert_string_equal(text, expected);
     free(text);
     assert_same_file(dir, out, "generation_config.json");
-    lac_model_release(&again);
+    dele_model_release(&again);
 }
 
 static void unpermuting_undoes_llama_cpps_row_order(void **state)
@@ -301,7 +301,7 @@ static void unpermuting_undoes_llama_cpps_row_order(void **state)
     for (size_t r = 0; r < HEADS * HEAD; r++)
         memcpy(paired + paired_row(r, HEAD) * COLS, hf + r * COLS, COLS * sizeof *hf);
     assert_memory_not_equal(hf, paired, sizeof hf);
-    lac_gguf_unpermute(back, paired, HEADS, HEAD, COLS);
+    dele_gguf_unpermute(back, paired, HEADS, HEAD, COLS);
     assert_memory_equal(hf, back, sizeof hf);
 }
 
@@ -309,38 +309,38 @@ static void a_gguf_and_a_directory_hold_the_same_model(void **state)
 {
     place *p = *state;
     for (int tied = 0; tied < 2; tied++) {
-        lac_model m, a, b;
-        tiny_model(&m, LAC_LLAMA, tied, &p->arena);
+        dele_model m, a, b;
+        tiny_model(&m, DELE_LLAMA, tied, &p->arena);
         write_gguf(in(p, "m.gguf"), &m, NULL, tied);
         load(p, &a, in(p, "m.gguf"));
         assert_same_weights(&m, &a);
         assert_null(a.config_text);
         assert_true((a.tokenizer != NULL) == tied);
-        if (tied) assert_int_equal(lac_token_id(a.tokenizer, "ab"), 7);
+        if (tied) assert_int_equal(dele_token_id(a.tokenizer, "ab"), 7);
         char *dir = sub(p, tied ? "tied" : "untied");
         save(p, &a, dir, "f32");
         load(p, &b, dir);
         assert_same_weights(&m, &b);
         assert_true(a.config.rope_theta == b.config.rope_theta && a.config.norm_eps == b.config.norm_eps);
-        lac_model_release(&a);
-        lac_model_release(&b);
+        dele_model_release(&a);
+        dele_model_release(&b);
     }
 }
 
 /* ---- safetensors by hand ----------------------------------------------------------------------------------------*/ 
 
 /* One safetensors file of chosen tensors: names[i] of the model, stored under as[i]. */
-static void write_some(const char *path, const lac_model *m, const char *const *names, const char *const *as, size_t n)
+static void write_some(const char *path, const dele_model *m, const char *const *names, const char *const *as, size_t n)
 {
     char header[8192];
     size_t at = (size_t)snprintf(header, sizeof header, "{"), begin = 0;
-    const lac_tensor *chosen[64] = {0};
+    const dele_tensor *chosen[64] = {0};
     for (size_t i = 0; i < n; i++) {
         size_t k = 0;
         while (strcmp(m->tensors[k].name, names[i]) != 0) k++;
-        const lac_tensor *t = chosen[i] = &m->tensors[k];
+        const dele_tensor *t = chosen[i] = &m->tensors[k];
         char shape[64];
-        if (t->part == LAC_PART_NORM) snprintf(shape, sizeof shape, "%zu", t->cols);
+        if (t->part == DELE_PART_NORM) snprintf(shape, sizeof shape, "%zu", t->cols);
         else snprintf(shape, sizeof shape, "%zu,%zu", t->rows, t->cols);
         size_t end = begin + t->rows * t->cols * 4;
         at += (size_t)snprintf(header + at, sizeof header - at, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],"
@@ -357,7 +357,7 @@ static void write_some(const char *path, const lac_model *m, const char *const *
 }
 
 /* All names of a model; returns their number. */
-static size_t all_names(const char **names, const lac_model *m)
+static size_t all_names(const char **names, const dele_model *m)
 {
     for (size_t i = 0; i < m->n_tensors; i++) names[i] = m->tensors[i].name;
     return m->n_tensors;
@@ -366,8 +366,8 @@ static size_t all_names(const char **names, const lac_model *m)
 static void a_tied_matrix_may_be_stored_under_either_name_or_both(void **state)
 {
     place *p = *state;
-    lac_model m, again;
-    tiny_model(&m, LAC_LLAMA, true, &p->arena);
+    dele_model m, again;
+    tiny_model(&m, DELE_LLAMA, true, &p->arena);
     char *dir = sub(p, "d");
     save(p, &m, dir, "f32");
     const char *names[64] = {0}, *as[64] = {0};
@@ -394,8 +394,8 @@ static void a_tied_matrix_may_be_stored_under_either_name_or_both(void **state)
 static void shards_join_and_a_missing_one_is_named(void **state)
 {
     place *p = *state;
-    lac_model m, again;
-    tiny_model(&m, LAC_OLMO, false, &p->arena);
+    dele_model m, again;
+    tiny_model(&m, DELE_OLMO, false, &p->arena);
     char *dir = sub(p, "d");
     save(p, &m, dir, "f32");
     remove(in(p, "d/model.safetensors"));
@@ -406,17 +406,17 @@ static void shards_join_and_a_missing_one_is_named(void **state)
     write_some(in(p, "d/b.safetensors"), &m, names + half, names + half, n - half);
     cJSON *index = cJSON_CreateObject(), *map = cJSON_AddObjectToObject(index, "weight_map");
     for (size_t i = 0; i < n; i++) cJSON_AddStringToObject(map, names[i], i < half ? "a.safetensors" : "b.safetensors");
-    assert_int_equal(lac_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), LAC_OK);
+    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), DELE_OK);
     load(p, &again, dir);
     assert_same_weights(&m, &again);
     cJSON_ReplaceItemInObject(map, names[0], cJSON_CreateString("b.safetensors"));
-    assert_int_equal(lac_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), LAC_OK);
+    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), DELE_OK);
     expect_refusal(dir, "places");
     cJSON_ReplaceItemInObject(map, names[0], cJSON_CreateString("../a.safetensors"));
-    assert_int_equal(lac_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), LAC_OK);
+    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), DELE_OK);
     expect_refusal(dir, "not a file name");
     cJSON_ReplaceItemInObject(map, names[0], cJSON_CreateString("a.safetensors"));
-    assert_int_equal(lac_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), LAC_OK);
+    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), DELE_OK);
     remove(in(p, "d/b.safetensors"));
     expect_refusal(dir, "b.safetensors: this shard");
     cJSON_Delete(index);
@@ -444,9 +444,9 @@ static void edit_header(const char *path, const uint8_t *bytes, size_t size, con
 static void every_lie_of_a_safetensors_header_is_refused(void **state)
 {
     place *p = *state;
-    lac_model m;
-    tiny_model(&m, LAC_OLMO, true, &p->arena);
-    char *dir = sub(p, "d"), *file = lac_printf(&p->arena, &p->err, "%s/model.safetensors", dir);
+    dele_model m;
+    tiny_model(&m, DELE_OLMO, true, &p->arena);
+    char *dir = sub(p, "d"), *file = dele_printf(&p->arena, &p->err, "%s/model.safetensors", dir);
     save(p, &m, dir, "f32");
     size_t size;
     uint8_t *bytes = read_bytes(file, &size);
@@ -498,9 +498,9 @@ static void every_lie_of_a_safetensors_header_is_refused(void **state)
 static void rotary_tables_are_ignored_and_other_extras_named(void **state)
 {
     place *p = *state;
-    lac_model m, again;
-    tiny_model(&m, LAC_LLAMA, true, &p->arena);
-    char *dir = sub(p, "d"), *file = lac_printf(&p->arena, &p->err, "%s/model.safetensors", dir);
+    dele_model m, again;
+    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    char *dir = sub(p, "d"), *file = dele_printf(&p->arena, &p->err, "%s/model.safetensors", dir);
     save(p, &m, dir, "f32");
     const char *names[64] = {0}, *as[64] = {0};
     size_t n = all_names(names, &m);
@@ -532,9 +532,9 @@ static void patch_bytes(const char *path, const uint8_t *bytes, size_t size, con
 static void every_lie_of_a_gguf_header_is_refused(void **state)
 {
     place *p = *state;
-    lac_model m;
-    tiny_model(&m, LAC_LLAMA, true, &p->arena);
-    char *file = lac_printf(&p->arena, &p->err, "%s/m.gguf", p->dir);
+    dele_model m;
+    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    char *file = dele_printf(&p->arena, &p->err, "%s/m.gguf", p->dir);
     write_gguf(file, &m, NULL, false);
     size_t size;
     uint8_t *bytes = read_bytes(file, &size);
@@ -632,19 +632,19 @@ static void what_is_not_a_model_gets_one_sentence(void **state)
 static void a_config_that_claims_too_much_costs_no_memory(void **state)
 {
     place *p = *state;
-    lac_model m;
-    tiny_model(&m, LAC_LLAMA, true, &p->arena);
+    dele_model m;
+    tiny_model(&m, DELE_LLAMA, true, &p->arena);
     char *dir = sub(p, "d");
     save(p, &m, dir, "f32");
     const char *config = "{\"model_type\":\"llama\",\"hidden_size\":131072,\"intermediate_size\":1000000,"
                          "\"num_hidden_layers\":4096,\"num_attention_heads\":1024,\"vocab_size\":16000000,"
                          "\"rms_norm_eps\":1e-5,\"tie_word_embeddings\":true}";
     write_bytes(in(p, "d/config.json"), config, strlen(config));
-    lac_arena small = {.limit = 64u << 20};
-    lac_err err = {0};
-    assert_int_equal(lac_model_load(&m, dir, &small, &err), LAC_ERR_FORMAT);
+    dele_arena small = {.limit = 64u << 20};
+    dele_err err = {0};
+    assert_int_equal(dele_model_load(&m, dir, &small, &err), DELE_ERR_FORMAT);
     assert_non_null(strstr(err.msg, "config asks for"));
-    lac_arena_release(&small);
+    dele_arena_release(&small);
 }
 
 /* ---- the models at hand ------------------------------------------------------------------------------------- */
@@ -652,42 +652,42 @@ static void a_config_that_claims_too_much_costs_no_memory(void **state)
 static void a_tokenizer_larger_than_the_embedding_is_refused(void **state)
 {
     place *p = *state;
-    const char *tokenizer = LAC_SHARED_DIR "/models/tinystories-656k/tokenizer.json";
-    if (!lac_path_exists(tokenizer)) {
+    const char *tokenizer = DELE_SHARED_DIR "/models/tinystories-656k/tokenizer.json";
+    if (!dele_path_exists(tokenizer)) {
         print_message("skipped: %s is not there\n", tokenizer);
         skip();
     }
-    lac_model m;
-    tiny_model(&m, LAC_LLAMA, true, &p->arena);
+    dele_model m;
+    tiny_model(&m, DELE_LLAMA, true, &p->arena);
     char *dir = sub(p, "d");
     save(p, &m, dir, "f32");
-    assert_int_equal(lac_file_copy(tokenizer, in(p, "d/tokenizer.json"), &p->err), LAC_OK);
+    assert_int_equal(dele_file_copy(tokenizer, in(p, "d/tokenizer.json"), &p->err), DELE_OK);
     expect_refusal(dir, "embedding only 10 rows");
 }
 
 static void tinystories_comes_back_as_it_was(void **state)
 {
     place *p = *state;
-    const char *dir = LAC_SHARED_DIR "/models/tinystories-656k";
-    if (!lac_path_exists(dir)) {
+    const char *dir = DELE_SHARED_DIR "/models/tinystories-656k";
+    if (!dele_path_exists(dir)) {
         print_message("skipped: %s is not there\n", dir);
         skip();
     }
-    lac_model m, again, half, half_again;
+    dele_model m, again, half, half_again;
     load(p, &m, dir);
-    assert_int_equal(lac_model_parameters(&m), 656000);
+    assert_int_equal(dele_model_parameters(&m), 656000);
     char *out = sub(p, "f32"), *out_half = sub(p, "bf16");
     save(p, &m, out, "f32");
     load(p, &again, out);
     assert_same_weights(&m, &again);
-    load(p, &half, LAC_SHARED_DIR "/models/tinystories-656k/bf16");
+    load(p, &half, DELE_SHARED_DIR "/models/tinystories-656k/bf16");
     save(p, &half, out_half, "bf16");
     load(p, &half_again, out_half);
     assert_same_weights(&half, &half_again);
-    lac_model_release(&m);
-    lac_model_release(&again);
-    lac_model_release(&half);
-    lac_model_release(&half_again);
+    dele_model_release(&m);
+    dele_model_release(&again);
+    dele_model_release(&half);
+    dele_model_release(&half_again);
 }
 
 static void smollm2_loads_from_its_gguf(void **state)
@@ -695,18 +695,18 @@ static void smollm2_loads_from_its_gguf(void **state)
     place *p = *state;
     char path[512];
     const char *home = getenv("HOME");
-    snprintf(path, sizeof path, "%s/.cache/lacuna/SmolLM2-135M-Instruct.Q4_1.gguf", home ? home : "");
-    if (!lac_path_exists(path)) {
+    snprintf(path, sizeof path, "%s/.cache/deleatur/SmolLM2-135M-Instruct.Q4_1.gguf", home ? home : "");
+    if (!dele_path_exists(path)) {
         print_message("skipped: %s is not there\n", path);
         skip();
     }
-    lac_model m;
+    dele_model m;
     load(p, &m, path);
-    assert_int_equal(lac_model_parameters(&m), 134515008);
+    assert_int_equal(dele_model_parameters(&m), 134515008);
     assert_int_equal(m.n_tensors, 272);
     assert_true(m.config.tied && m.config.rope_theta == 1e5f && m.config.norm_eps == 1e-5f && m.config.eos == 2);
     assert_non_null(m.tokenizer);
-    lac_model_release(&m);
+    dele_model_release(&m);
 }
 
 int main(void)

@@ -18,12 +18,12 @@ enum { MOST_ROWS = 20, WIDTH = 11, VOCAB = 40, N_ROWS = 6, LENGTH = 8, FIRST = 4
 
 typedef struct {
     float x[MOST_ROWS * WIDTH], before[MOST_ROWS * WIDTH], gradient[MOST_ROWS * WIDTH], steer[WIDTH];
-    double nll[MOST_ROWS], settings[LAC_N_SETTINGS];
+    double nll[MOST_ROWS], settings[DELE_N_SETTINGS];
     int target[MOST_ROWS];
     uint8_t side[MOST_ROWS];
-    lac_rows_of sequence[8];
-    lac_group group;
-    lac_rows rows;
+    dele_rows_of sequence[8];
+    dele_group group;
+    dele_rows rows;
 } batch;
 
 static double number(const cJSON *object, const char *name)
@@ -52,8 +52,8 @@ static void lay_out(batch *b, const cJSON *c)
     const cJSON *s;
     cJSON_ArrayForEach(s, cJSON_GetObjectItemCaseSensitive(c, "sequences"))
     {
-        lac_rows_of *to = &b->sequence[b->rows.n_sequences++];
-        *to = (lac_rows_of){.side = number(s, "side") == 0 ? LAC_FORGET : LAC_RETAIN, .first = b->rows.n,
+        dele_rows_of *to = &b->sequence[b->rows.n_sequences++];
+        *to = (dele_rows_of){.side = number(s, "side") == 0 ? DELE_FORGET : DELE_RETAIN, .first = b->rows.n,
                             .better = cJSON_IsTrue(cJSON_GetObjectItem(s, "better")), .n = (size_t)number(s, "rows")};
         for (size_t i = to->first; i < to->first + to->n; i++) {
             b->side[i] = (uint8_t)to->side;
@@ -66,7 +66,7 @@ static void lay_out(batch *b, const cJSON *c)
     }
 }
 
-static void read_case(batch *b, const cJSON *c, const lac_objective *objective)
+static void read_case(batch *b, const cJSON *c, const dele_objective *objective)
 {
     *b = (batch){.rows = {.width = WIDTH, .x = b->x, .reference = b->before, .nll = b->nll, .target = b->target,
                           .side = b->side, .sequence = b->sequence, .group = &b->group, .settings = b->settings,
@@ -79,9 +79,9 @@ static void read_case(batch *b, const cJSON *c, const lac_objective *objective)
     assert_true(floats(b->gradient, c, "gradient") == (size_t)n * WIDTH);
     lay_out(b, c);
     assert_int_equal(b->rows.n, n);
-    lac_objective_defaults(b->settings, objective);
-    for (int k = LAC_NO_SETTING + 1; k < LAC_N_SETTINGS; k++) {
-        const double x = number(cJSON_GetObjectItem(c, "settings"), lac_setting_names[k]);
+    dele_objective_defaults(b->settings, objective);
+    for (int k = DELE_NO_SETTING + 1; k < DELE_N_SETTINGS; k++) {
+        const double x = number(cJSON_GetObjectItem(c, "settings"), dele_setting_names[k]);
         if (!isnan(x)) b->settings[k] = x;
     }
 }
@@ -93,8 +93,8 @@ static bool near(double got, double want, double floor_of)
 
 static cJSON *fixture(void)
 {
-    lac_err err = {0};
-    cJSON *file = lac_json_load(LAC_TESTS_DIR "/fixtures/objectives.json", &err);
+    dele_err err = {0};
+    cJSON *file = dele_json_load(DELE_TESTS_DIR "/fixtures/objectives.json", &err);
     if (!file) fail_msg("%s", err.msg);
     assert_int_equal(number(file, "width"), WIDTH);
     return file;
@@ -108,15 +108,15 @@ static void losses_and_gradients_equal_torch(void **state)
     cJSON_ArrayForEach(c, cJSON_GetObjectItem(file, "cases"))
     {
         batch b;
-        lac_err err = {0};
-        const lac_objective *objective = lac_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
+        dele_err err = {0};
+        const dele_objective *objective = dele_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
         assert_non_null(objective);
         read_case(&b, c, objective);
         double loss[2] = {0};
         objective->rows(loss, &b.rows);
-        if (!near(loss[LAC_FORGET], number(c, "forget"), 0) || !near(loss[LAC_RETAIN], number(c, "retain"), 0))
-            fail_msg("%s: losses %.9g and %.9g, torch has %.9g and %.9g", objective->name, loss[LAC_FORGET],
-                     loss[LAC_RETAIN], number(c, "forget"), number(c, "retain"));
+        if (!near(loss[DELE_FORGET], number(c, "forget"), 0) || !near(loss[DELE_RETAIN], number(c, "retain"), 0))
+            fail_msg("%s: losses %.9g and %.9g, torch has %.9g and %.9g", objective->name, loss[DELE_FORGET],
+                     loss[DELE_RETAIN], number(c, "forget"), number(c, "retain"));
         const double sign = objective->ascends ? -1 : 1;
         assert_true(number(c, "sign") == sign);
         for (size_t i = 0; i < b.rows.n * WIDTH; i++)
@@ -140,9 +140,9 @@ static void no_objective_lacks_a_reference(void **state)
     (void)state;
     cJSON *file = fixture();
     size_t k = 0;
-    for (; lac_objective_at(k); k++)
-        if (!case_named(file, lac_objective_at(k)->name))
-            fail_msg("%s is not in the fixture", lac_objective_at(k)->name);
+    for (; dele_objective_at(k); k++)
+        if (!case_named(file, dele_objective_at(k)->name))
+            fail_msg("%s is not in the fixture", dele_objective_at(k)->name);
     assert_true(k >= 17);
     cJSON_Delete(file);
 }
@@ -156,14 +156,14 @@ static void npo_becomes_ascent_as_beta_vanishes(void **state)
     cJSON *file = fixture();
     batch npo, ce;
     double loss[2] = {0};
-    read_case(&npo, case_named(file, "npo"), &lac_objective_npo);
-    read_case(&ce, case_named(file, "npo"), &lac_objective_ce);
-    npo.settings[LAC_BETA] = 1e-7;
-    ce.group.tokens[LAC_FORGET] = ce.group.sequences[LAC_FORGET];
-    lac_objective_npo.rows(loss, &npo.rows);
-    lac_objective_ce.rows(loss, &ce.rows);
+    read_case(&npo, case_named(file, "npo"), &dele_objective_npo);
+    read_case(&ce, case_named(file, "npo"), &dele_objective_ce);
+    npo.settings[DELE_BETA] = 1e-7;
+    ce.group.tokens[DELE_FORGET] = ce.group.sequences[DELE_FORGET];
+    dele_objective_npo.rows(loss, &npo.rows);
+    dele_objective_ce.rows(loss, &ce.rows);
     for (size_t i = 0; i < ce.rows.n * WIDTH; i++)
-        assert_true(near(npo.x[i], (ce.side[i / WIDTH] == LAC_FORGET ? -1.0 : 1.0) * (double)ce.x[i], 1e-6));
+        assert_true(near(npo.x[i], (ce.side[i / WIDTH] == DELE_FORGET ? -1.0 : 1.0) * (double)ce.x[i], 1e-6));
     cJSON_Delete(file);
 }
 
@@ -174,16 +174,16 @@ static void simnpo_becomes_ascent_on_means_as_beta_vanishes(void **state)
     cJSON *file = fixture();
     batch simnpo, ce;
     double loss[2] = {0};
-    read_case(&simnpo, case_named(file, "simnpo"), &lac_objective_simnpo);
-    read_case(&ce, case_named(file, "simnpo"), &lac_objective_ce);
-    simnpo.settings[LAC_BETA] = 1e-7;
-    ce.group.tokens[LAC_FORGET] = 1;
-    lac_objective_simnpo.rows(loss, &simnpo.rows);
-    lac_objective_ce.rows(loss, &ce.rows);
+    read_case(&simnpo, case_named(file, "simnpo"), &dele_objective_simnpo);
+    read_case(&ce, case_named(file, "simnpo"), &dele_objective_ce);
+    simnpo.settings[DELE_BETA] = 1e-7;
+    ce.group.tokens[DELE_FORGET] = 1;
+    dele_objective_simnpo.rows(loss, &simnpo.rows);
+    dele_objective_ce.rows(loss, &ce.rows);
     for (size_t k = 0; k < ce.rows.n_sequences; k++) {
-        const lac_rows_of *s = &ce.sequence[k];
-        const double share = 1 / (double)(s->n * ce.group.sequences[LAC_FORGET]);
-        for (size_t i = s->first * WIDTH; s->side == LAC_FORGET && i < (s->first + s->n) * WIDTH; i++)
+        const dele_rows_of *s = &ce.sequence[k];
+        const double share = 1 / (double)(s->n * ce.group.sequences[DELE_FORGET]);
+        for (size_t i = s->first * WIDTH; s->side == DELE_FORGET && i < (s->first + s->n) * WIDTH; i++)
             assert_true(near(simnpo.x[i], -share * (double)ce.x[i], 1e-6));
     }
     cJSON_Delete(file);
@@ -192,7 +192,7 @@ static void simnpo_becomes_ascent_on_means_as_beta_vanishes(void **state)
 static void preference_of_an_unchanged_model_is_log_two(void **state)
 {
     (void)state;
-    static const lac_objective *const objectives[] = {&lac_objective_npo, &lac_objective_dpo, &lac_objective_idk_dpo};
+    static const dele_objective *const objectives[] = {&dele_objective_npo, &dele_objective_dpo, &dele_objective_idk_dpo};
     cJSON *file = fixture();
     for (int k = 0; k < 3; k++) {
         batch b;
@@ -200,7 +200,7 @@ static void preference_of_an_unchanged_model_is_log_two(void **state)
         read_case(&b, case_named(file, objectives[k]->name), objectives[k]);
         memcpy(b.x, b.before, sizeof b.x);
         objectives[k]->rows(loss, &b.rows);
-        assert_true(near(loss[LAC_FORGET], 2 / b.settings[LAC_BETA] * log(2), 0));
+        assert_true(near(loss[DELE_FORGET], 2 / b.settings[DELE_BETA] * log(2), 0));
     }
     cJSON_Delete(file);
 }
@@ -211,12 +211,12 @@ static void undial_without_beta_holds_an_unchanged_model_still(void **state)
     cJSON *file = fixture();
     batch b;
     double loss[2] = {0};
-    read_case(&b, case_named(file, "undial"), &lac_objective_undial);
+    read_case(&b, case_named(file, "undial"), &dele_objective_undial);
     memcpy(b.x, b.before, sizeof b.x);
-    b.settings[LAC_BETA] = 0;
-    lac_objective_undial.rows(loss, &b.rows);
+    b.settings[DELE_BETA] = 0;
+    dele_objective_undial.rows(loss, &b.rows);
     for (size_t i = 0; i < b.rows.n * WIDTH; i++)
-        if (b.side[i / WIDTH] == LAC_FORGET) assert_true(fabsf(b.x[i]) < 1e-7f);
+        if (b.side[i / WIDTH] == DELE_FORGET) assert_true(fabsf(b.x[i]) < 1e-7f);
     cJSON_Delete(file);
 }
 
@@ -229,19 +229,19 @@ static void the_gradient_of_ceu_is_twice_the_labels_probability(void **state)
     for (int k = 0; k < 5; k++) {
         batch b;
         double loss[2] = {0}, p[MOST_ROWS];
-        read_case(&b, case_named(file, "ceu"), &lac_objective_ceu);
+        read_case(&b, case_named(file, "ceu"), &dele_objective_ceu);
         for (size_t i = 0; i < b.rows.n; i++) {
             b.x[i * WIDTH + (size_t)b.target[i]] += offset[k];
             p[i] = exp(-nll_of_row(b.x + i * WIDTH, b.target[i]));
         }
-        lac_objective_ceu.rows(loss, &b.rows);
+        dele_objective_ceu.rows(loss, &b.rows);
         for (size_t i = 0; i < b.rows.n; i++) {
             double sum = 0;
             for (int j = 0; j < WIDTH; j++) sum += fabs((double)b.x[i * WIDTH + (size_t)j]);
-            if (b.side[i] == LAC_FORGET)
-                assert_true(near(sum, 2 * p[i] / (double)b.group.tokens[LAC_FORGET], 1e-6));
+            if (b.side[i] == DELE_FORGET)
+                assert_true(near(sum, 2 * p[i] / (double)b.group.tokens[DELE_FORGET], 1e-6));
         }
-        assert_true(isfinite(loss[LAC_FORGET]));
+        assert_true(isfinite(loss[DELE_FORGET]));
     }
     cJSON_Delete(file);
 }
@@ -252,17 +252,17 @@ static void kl_to_itself_is_zero_and_pulls_nowhere(void **state)
     cJSON *file = fixture();
     batch b;
     double loss[2] = {0};
-    read_case(&b, case_named(file, "kl"), &lac_objective_kl);
+    read_case(&b, case_named(file, "kl"), &dele_objective_kl);
     memcpy(b.x, b.before, sizeof b.x);
-    lac_objective_kl.rows(loss, &b.rows);
-    assert_true(fabs(loss[LAC_RETAIN]) < 1e-9);
+    dele_objective_kl.rows(loss, &b.rows);
+    assert_true(fabs(loss[DELE_RETAIN]) < 1e-9);
     for (size_t i = 0; i < b.rows.n * WIDTH; i++)
-        if (b.side[i / WIDTH] == LAC_RETAIN) assert_true(fabsf(b.x[i]) < 1e-7f);
+        if (b.side[i / WIDTH] == DELE_RETAIN) assert_true(fabsf(b.x[i]) < 1e-7f);
     cJSON_Delete(file);
 }
 
 /* Both objectives on the rows of one case: the same losses and gradients. */
-static void assert_same(const cJSON *c, const lac_objective *o, const lac_default *settings, const lac_objective *other)
+static void assert_same(const cJSON *c, const dele_objective *o, const dele_default *settings, const dele_objective *other)
 {
     batch a, b;
     double loss[2][2] = {{0}};
@@ -271,7 +271,7 @@ static void assert_same(const cJSON *c, const lac_objective *o, const lac_defaul
     for (; settings->which; settings++) a.settings[settings->which] = b.settings[settings->which] = settings->value;
     o->rows(loss[0], &a.rows);
     other->rows(loss[1], &b.rows);
-    assert_true(near(loss[0][LAC_FORGET], loss[1][LAC_FORGET], 0) && near(loss[0][LAC_RETAIN], loss[1][LAC_RETAIN], 0));
+    assert_true(near(loss[0][DELE_FORGET], loss[1][DELE_FORGET], 0) && near(loss[0][DELE_RETAIN], loss[1][DELE_RETAIN], 0));
     for (size_t i = 0; i < b.rows.n * WIDTH; i++) assert_true(near(a.x[i], (double)b.x[i], 1e-7));
 }
 
@@ -279,12 +279,12 @@ static void weighted_ascent_without_weights_is_plain_ascent(void **state)
 {
     (void)state;
     cJSON *file = fixture();
-    static const lac_default none[] = {{LAC_BETA, 0, false}, {0}},
-                             neither[] = {{LAC_BETA, 0, false}, {LAC_IMPORTANCE, 0, false}, {0}},
-                             half[] = {{LAC_BETA, 0.5, false}, {LAC_IMPORTANCE, 0, false}, {0}};
-    assert_same(case_named(file, "wga"), &lac_objective_wga, none, &lac_objective_grad_diff);
-    assert_same(case_named(file, "satimp"), &lac_objective_satimp, neither, &lac_objective_grad_ascent);
-    assert_same(case_named(file, "satimp"), &lac_objective_satimp, half, &lac_objective_wga);
+    static const dele_default none[] = {{DELE_BETA, 0, false}, {0}},
+                             neither[] = {{DELE_BETA, 0, false}, {DELE_IMPORTANCE, 0, false}, {0}},
+                             half[] = {{DELE_BETA, 0.5, false}, {DELE_IMPORTANCE, 0, false}, {0}};
+    assert_same(case_named(file, "wga"), &dele_objective_wga, none, &dele_objective_grad_diff);
+    assert_same(case_named(file, "satimp"), &dele_objective_satimp, neither, &dele_objective_grad_ascent);
+    assert_same(case_named(file, "satimp"), &dele_objective_satimp, half, &dele_objective_wga);
     cJSON_Delete(file);
 }
 
@@ -292,46 +292,46 @@ static void weighted_ascent_without_weights_is_plain_ascent(void **state)
 static void the_multiplier_follows_the_constraint(void **state)
 {
     (void)state;
-    lac_alpha a = {.mode = LAC_ALPHA_DUAL, .fixed = 100, .eta = 5, .epsilon = 0.3, .warmup = 1};
-    assert_true(lac_alpha_next(&a, 9, 4, 0) == 100 && lac_alpha_next(&a, 0.5, 4, 1) == 100);
-    assert_true(fabs(lac_alpha_next(&a, 0.3, 4, 1) - 101) < 1e-12);
+    dele_alpha a = {.mode = DELE_ALPHA_DUAL, .fixed = 100, .eta = 5, .epsilon = 0.3, .warmup = 1};
+    assert_true(dele_alpha_next(&a, 9, 4, 0) == 100 && dele_alpha_next(&a, 0.5, 4, 1) == 100);
+    assert_true(fabs(dele_alpha_next(&a, 0.3, 4, 1) - 101) < 1e-12);
     a.fixed = 1;
-    lac_alpha_next(&a, 0, 4, 2);
-    assert_true(lac_alpha_next(&a, 0.3, 4, 2) == 0);
+    dele_alpha_next(&a, 0, 4, 2);
+    assert_true(dele_alpha_next(&a, 0.3, 4, 2) == 0);
 }
 
 static void idk_is_one_mean_over_both_sides(void **state)
 {
     (void)state;
-    const lac_group group = {.tokens = {30, 10}, .sequences = {3, 2}};
-    double settings[LAC_N_SETTINGS], weight[2];
-    lac_alpha alpha = {0};
-    lac_objective_defaults(settings, &lac_objective_idk);
-    lac_weigh(weight, &lac_objective_idk, settings, &alpha, 0, &group);
-    assert_true(weight[LAC_FORGET] == 0.75 && weight[LAC_RETAIN] == 0.25);
+    const dele_group group = {.tokens = {30, 10}, .sequences = {3, 2}};
+    double settings[DELE_N_SETTINGS], weight[2];
+    dele_alpha alpha = {0};
+    dele_objective_defaults(settings, &dele_objective_idk);
+    dele_weigh(weight, &dele_objective_idk, settings, &alpha, 0, &group);
+    assert_true(weight[DELE_FORGET] == 0.75 && weight[DELE_RETAIN] == 0.25);
 }
 
 /* ---- through a model --------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    lac_arena arena;
-    lac_model model;
-    lac_mask mask;
+    dele_arena arena;
+    dele_model model;
+    dele_mask mask;
     int ids[3][N_ROWS][LENGTH];
-    lac_sequence row[3][N_ROWS];
-    lac_dataset set[3]; /* forget, retain, other answers */
+    dele_sequence row[3][N_ROWS];
+    dele_dataset set[3]; /* forget, retain, other answers */
 } world;
 
 static void make_rows(world *w)
 {
-    lac_rng rng;
-    lac_rng_seed(&rng, 11);
+    dele_rng rng;
+    dele_rng_seed(&rng, 11);
     for (int k = 0; k < 3; k++) {
-        w->set[k] = (lac_dataset){.row = w->row[k], .n = N_ROWS};
+        w->set[k] = (dele_dataset){.row = w->row[k], .n = N_ROWS};
         for (int i = 0; i < N_ROWS; i++) {
             size_t n = (size_t)(LENGTH - i % 3);
-            for (int j = 0; j < LENGTH; j++) w->ids[k][i][j] = (int)lac_rng_below(&rng, VOCAB);
-            w->row[k][i] = (lac_sequence){w->ids[k][i], n, FIRST, i + 1};
+            for (int j = 0; j < LENGTH; j++) w->ids[k][i][j] = (int)dele_rng_below(&rng, VOCAB);
+            w->row[k][i] = (dele_sequence){w->ids[k][i], n, FIRST, i + 1};
             w->set[k].labels += n - FIRST;
             w->set[k].tokens += n;
             if (n > w->set[k].longest) w->set[k].longest = n;
@@ -340,22 +340,22 @@ static void make_rows(world *w)
 }
 
 /* Two layers of which the first one's mlp trains, all random. */
-static void make_world_of(world *w, lac_family family)
+static void make_world_of(world *w, dele_family family)
 {
-    const lac_config config = {
-        .family = family, .norm = family == LAC_OLMO ? LAC_LAYERNORM : LAC_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 64,
-        .n_heads = 4, .n_kv_heads = family == LAC_OLMO ? 4 : 2, .head_dim = 8, .vocab = VOCAB, .context = 32,
+    const dele_config config = {
+        .family = family, .norm = family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 64,
+        .n_heads = 4, .n_kv_heads = family == DELE_OLMO ? 4 : 2, .head_dim = 8, .vocab = VOCAB, .context = 32,
         .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
-    lac_err err = {0};
+    dele_err err = {0};
     *w = (world){0};
-    if (lac_model_layout(&w->model, &config, &w->arena, &err)) fail_msg("%s", err.msg);
-    lac_model_randomise(&w->model, 0.2, 7);
+    if (dele_model_layout(&w->model, &config, &w->arena, &err)) fail_msg("%s", err.msg);
+    dele_model_randomise(&w->model, 0.2, 7);
     make_rows(w);
     const size_t n = w->model.n_tensors;
-    w->mask = (lac_mask){.trains = LAC_NEW(&w->arena, bool, n, &err), .n_tensors = n};
+    w->mask = (dele_mask){.trains = DELE_NEW(&w->arena, bool, n, &err), .n_tensors = n};
     for (size_t k = 0; k < n; k++) {
-        const lac_tensor *t = &w->model.tensors[k];
-        if (t->layer != 0 || t->part != LAC_PART_MLP) continue;
+        const dele_tensor *t = &w->model.tensors[k];
+        if (t->layer != 0 || t->part != DELE_PART_MLP) continue;
         w->mask.trains[k] = true;
         w->mask.n_trained++;
         w->mask.n_parameters += t->rows * t->cols;
@@ -364,13 +364,13 @@ static void make_world_of(world *w, lac_family family)
 
 static void make_world(world *w)
 {
-    make_world_of(w, LAC_LLAMA);
+    make_world_of(w, DELE_LLAMA);
 }
 
 static void end_world(world *w)
 {
-    lac_model_release(&w->model);
-    lac_arena_release(&w->arena);
+    dele_model_release(&w->model);
+    dele_arena_release(&w->arena);
 }
 
 /* weights += step · direction in what trains */
@@ -381,45 +381,45 @@ static void move(world *w, float *const *direction, double step)
             w->model.tensors[k].data[i] += (float)(step * (double)direction[k][i]);
 }
 
-static float **room_for_weights(world *w, lac_rng *noise)
+static float **room_for_weights(world *w, dele_rng *noise)
 {
-    lac_err err = {0};
-    float **g = LAC_NEW(&w->arena, float *, w->model.n_tensors, &err);
+    dele_err err = {0};
+    float **g = DELE_NEW(&w->arena, float *, w->model.n_tensors, &err);
     for (size_t k = 0; k < w->model.n_tensors; k++) {
         const size_t n = w->model.tensors[k].rows * w->model.tensors[k].cols;
         if (!w->mask.trains[k]) continue;
-        assert_non_null(g[k] = LAC_NEW(&w->arena, float, n, &err));
-        for (size_t i = 0; noise && i < n; i++) g[k][i] = (float)(lac_rng_uniform(noise) - 0.5);
+        assert_non_null(g[k] = DELE_NEW(&w->arena, float, n, &err));
+        for (size_t i = 0; noise && i < n; i++) g[k][i] = (float)(dele_rng_uniform(noise) - 0.5);
     }
     return g;
 }
 
-static double loss_now(lac_piece *p, const lac_item *items, size_t n, const lac_group *group, const double weight[2])
+static double loss_now(dele_piece *p, const dele_item *items, size_t n, const dele_group *group, const double weight[2])
 {
     double loss[2] = {0};
-    lac_err err = {0};
-    if (lac_piece_forward(p, loss, items, n, group, &err)) fail_msg("%s", err.msg);
+    dele_err err = {0};
+    if (dele_piece_forward(p, loss, items, n, group, &err)) fail_msg("%s", err.msg);
     return weight[0] * loss[0] + weight[1] * loss[1];
 }
 
 /* These hold a part of their loss fixed, so that their gradient is not their loss's (PyTorch's above is). */
-static bool holds_fixed(const lac_objective *o)
+static bool holds_fixed(const dele_objective *o)
 {
-    return o == &lac_objective_ceu || o == &lac_objective_wga || o == &lac_objective_satimp;
+    return o == &dele_objective_ceu || o == &dele_objective_wga || o == &dele_objective_satimp;
 }
 
-static void leave_logits(double loss[2], const lac_rows *rows)
+static void leave_logits(double loss[2], const dele_rows *rows)
 {
     (void)loss, (void)rows;
 }
 
 /* Σ d · z over the labelled rows, d a gradient by logits that stays: its slope is the gradient's, whatever part of the
  * loss an objective holds fixed. */
-static double held_loss_now(lac_piece *p, const float *d, const lac_item *items, size_t n, const lac_group *group,
+static double held_loss_now(dele_piece *p, const float *d, const dele_item *items, size_t n, const dele_group *group,
                             const double weight[2])
 {
-    static const lac_objective look = {.name = "look", .rows = leave_logits};
-    const lac_objective *own = p->objective;
+    static const dele_objective look = {.name = "look", .rows = leave_logits};
+    const dele_objective *own = p->objective;
     p->objective = &look;
     loss_now(p, items, n, group, weight);
     p->objective = own;
@@ -430,48 +430,48 @@ static double held_loss_now(lac_piece *p, const float *d, const lac_item *items,
 }
 
 /* One batch of an objective, its model before training compared with the one that has moved since. */
-static void slope_equals_difference(const lac_objective *o, lac_family family, double retain_kl, double whole)
+static void slope_equals_difference(const dele_objective *o, dele_family family, double retain_kl, double whole)
 {
     world w;
-    lac_piece p;
-    lac_err err = {0};
-    double settings[LAC_N_SETTINGS], before[2][N_ROWS], length = 0;
-    lac_item items[2 * N_ROWS];
-    lac_group group = {0};
+    dele_piece p;
+    dele_err err = {0};
+    double settings[DELE_N_SETTINGS], before[2][N_ROWS], length = 0;
+    dele_item items[2 * N_ROWS];
+    dele_group group = {0};
     const double weight[2] = {o->ascends ? -1 : 1, 1};
     make_world_of(&w, family);
-    lac_objective_defaults(settings, o);
-    if (!isnan(settings[LAC_LAYER])) settings[LAC_LAYER] = 0;
-    if (retain_kl == 1) settings[LAC_RETAIN_KL] = 1;
-    if (whole == 1) settings[LAC_WHOLE] = 1;
-    if (lac_piece_init(&p, &w.model, &w.mask, o, settings, 1000, LENGTH, &w.arena, &err)) fail_msg("%s", err.msg);
+    dele_objective_defaults(settings, o);
+    if (!isnan(settings[DELE_LAYER])) settings[DELE_LAYER] = 0;
+    if (retain_kl == 1) settings[DELE_RETAIN_KL] = 1;
+    if (whole == 1) settings[DELE_WHOLE] = 1;
+    if (dele_piece_init(&p, &w.model, &w.mask, o, settings, 1000, LENGTH, &w.arena, &err)) fail_msg("%s", err.msg);
     for (int k = 0; k < 2 && o->reference_nll; k++)
-        if (lac_piece_nll(&p, before[k], w.row[k ? 2 : LAC_FORGET], N_ROWS, &err)) fail_msg("%s", err.msg);
+        if (dele_piece_nll(&p, before[k], w.row[k ? 2 : DELE_FORGET], N_ROWS, &err)) fail_msg("%s", err.msg);
     for (int i = 0; i < 2 * N_ROWS; i++) {
-        const lac_side side = i < N_ROWS ? LAC_RETAIN : LAC_FORGET;
-        lac_item *it = &items[i];
-        *it = (lac_item){.row = &w.row[side][i % N_ROWS], .side = side};
-        if (side == LAC_FORGET && o->alternates == LAC_ALTERNATES_BESIDE) it->better = &w.row[2][i % N_ROWS];
+        const dele_side side = i < N_ROWS ? DELE_RETAIN : DELE_FORGET;
+        dele_item *it = &items[i];
+        *it = (dele_item){.row = &w.row[side][i % N_ROWS], .side = side};
+        if (side == DELE_FORGET && o->alternates == DELE_ALTERNATES_BESIDE) it->better = &w.row[2][i % N_ROWS];
         for (int k = 0; k < 2 && o->reference_nll; k++) it->reference[k] = before[k][i % N_ROWS];
         group.sequences[side]++;
-        group.tokens[side] += lac_piece_labels(&p, it);
+        group.tokens[side] += dele_piece_labels(&p, it);
     }
-    if (p.steer && lac_piece_steer(&p, 3, items + N_ROWS, N_ROWS, &err)) fail_msg("%s", err.msg);
-    const bool is_whole = whole == 1 && o->whole & LAC_ON_FORGET;
-    assert_int_equal(group.tokens[LAC_FORGET],
-                     is_whole ? w.set[0].tokens - N_ROWS : w.set[0].labels - (isnan(settings[LAC_SKIP]) ? 0 :
-                     (size_t)settings[LAC_SKIP] * N_ROWS));
-    lac_rng noise;
-    lac_rng_seed(&noise, 5);
+    if (p.steer && dele_piece_steer(&p, 3, items + N_ROWS, N_ROWS, &err)) fail_msg("%s", err.msg);
+    const bool is_whole = whole == 1 && o->whole & DELE_ON_FORGET;
+    assert_int_equal(group.tokens[DELE_FORGET],
+                     is_whole ? w.set[0].tokens - N_ROWS : w.set[0].labels - (isnan(settings[DELE_SKIP]) ? 0 :
+                     (size_t)settings[DELE_SKIP] * N_ROWS));
+    dele_rng noise;
+    dele_rng_seed(&noise, 5);
     move(&w, room_for_weights(&w, &noise), 0.1);
     float **g = room_for_weights(&w, NULL);
     loss_now(&p, items, 2 * N_ROWS, &group, weight);
     const size_t n_gradient = p.n_labels * p.width;
-    float *d = holds_fixed(o) ? LAC_NEW(&w.arena, float, n_gradient, &err) : NULL;
+    float *d = holds_fixed(o) ? DELE_NEW(&w.arena, float, n_gradient, &err) : NULL;
     if (d) memcpy(d, p.x, n_gradient * sizeof *d);
-    if (lac_piece_backward(&p, weight, g, &err)) fail_msg("%s", err.msg);
+    if (dele_piece_backward(&p, weight, g, &err)) fail_msg("%s", err.msg);
     for (size_t k = 0; k < w.model.n_tensors; k++)
-        if (g[k]) length += lac_sum_squares(g[k], w.model.tensors[k].rows * w.model.tensors[k].cols);
+        if (g[k]) length += dele_sum_squares(g[k], w.model.tensors[k].rows * w.model.tensors[k].cols);
     length = sqrt(length);
     assert_true(length > 1e-4);
     const double step = 2e-3 / length;
@@ -485,22 +485,22 @@ static void slope_equals_difference(const lac_objective *o, lac_family family, d
     const double slope = (side[0] - side[1]) / (2 * step * length);
     if (fabs(slope - length) > 0.01 * length)
         fail_msg("%s, %s: the gradient is %g long, the loss rises by %g", o->name,
-                 family == LAC_OLMO ? "olmo" : "llama", length, slope);
-    lac_piece_release(&p);
+                 family == DELE_OLMO ? "olmo" : "llama", length, slope);
+    dele_piece_release(&p);
     end_world(&w);
 }
 
 static void gradients_through_a_model_equal_finite_differences(void **state)
 {
     (void)state;
-    for (lac_family f = LAC_LLAMA; f <= LAC_OLMO; f++) {
-        for (size_t k = 0; lac_objective_at(k); k++) slope_equals_difference(lac_objective_at(k), f, 0, 0);
-        slope_equals_difference(&lac_objective_grad_diff, f, 1, 0);
-        slope_equals_difference(&lac_objective_npo, f, 1, 0);
-        slope_equals_difference(&lac_objective_kl, f, 0, 1);
-        slope_equals_difference(&lac_objective_undial, f, 0, 1);
-        slope_equals_difference(&lac_objective_rmu, f, 0, 1);
-        slope_equals_difference(&lac_objective_adaptive_rmu, f, 0, 1);
+    for (dele_family f = DELE_LLAMA; f <= DELE_OLMO; f++) {
+        for (size_t k = 0; dele_objective_at(k); k++) slope_equals_difference(dele_objective_at(k), f, 0, 0);
+        slope_equals_difference(&dele_objective_grad_diff, f, 1, 0);
+        slope_equals_difference(&dele_objective_npo, f, 1, 0);
+        slope_equals_difference(&dele_objective_kl, f, 0, 1);
+        slope_equals_difference(&dele_objective_undial, f, 0, 1);
+        slope_equals_difference(&dele_objective_rmu, f, 0, 1);
+        slope_equals_difference(&dele_objective_adaptive_rmu, f, 0, 1);
     }
 }
 
@@ -510,8 +510,8 @@ enum { MOST_SEQUENCES = 8, MOST_IDS = 16 };
 
 typedef struct {
     int ids[MOST_SEQUENCES][MOST_IDS];
-    lac_sequence row[MOST_SEQUENCES];
-    lac_side side[MOST_SEQUENCES];
+    dele_sequence row[MOST_SEQUENCES];
+    dele_side side[MOST_SEQUENCES];
     bool better[MOST_SEQUENCES];
     size_t n;
 } sequences;
@@ -522,40 +522,40 @@ static void read_sequences(sequences *all, const cJSON *file)
     cJSON_ArrayForEach(s, cJSON_GetObjectItem(file, "sequences"))
     {
         const size_t k = all->n++;
-        lac_sequence *row = &all->row[k];
+        dele_sequence *row = &all->row[k];
         assert_true(k < MOST_SEQUENCES);
-        *row = (lac_sequence){.ids = all->ids[k], .first_label = (size_t)number(file, "first")};
+        *row = (dele_sequence){.ids = all->ids[k], .first_label = (size_t)number(file, "first")};
         cJSON_ArrayForEach(id, cJSON_GetObjectItem(s, "ids")) all->ids[k][row->n++] = id->valueint;
-        all->side[k] = number(s, "side") == 0 ? LAC_FORGET : LAC_RETAIN;
+        all->side[k] = number(s, "side") == 0 ? DELE_FORGET : DELE_RETAIN;
         all->better[k] = cJSON_IsTrue(cJSON_GetObjectItem(s, "better"));
     }
 }
 
 /* As the trainer makes them: another answer beside its row, in its place, or not there. */
-static size_t make_items(lac_item *items, lac_group *group, lac_piece *p, const sequences *all)
+static size_t make_items(dele_item *items, dele_group *group, dele_piece *p, const sequences *all)
 {
     size_t n = 0;
-    lac_err err = {0};
-    *group = (lac_group){0};
+    dele_err err = {0};
+    *group = (dele_group){0};
     for (size_t k = 0; k < all->n; k++) {
         if (all->better[k]) continue;
-        lac_item *it = &items[n++];
-        *it = (lac_item){.row = &all->row[k], .side = all->side[k]};
+        dele_item *it = &items[n++];
+        *it = (dele_item){.row = &all->row[k], .side = all->side[k]};
         const bool has_better = k + 1 < all->n && all->better[k + 1];
-        if (has_better && p->objective->alternates == LAC_ALTERNATES_BESIDE) it->better = &all->row[k + 1];
-        if (has_better && p->objective->alternates == LAC_ALTERNATES_IN_PLACE) it->row = &all->row[k + 1];
+        if (has_better && p->objective->alternates == DELE_ALTERNATES_BESIDE) it->better = &all->row[k + 1];
+        if (has_better && p->objective->alternates == DELE_ALTERNATES_IN_PLACE) it->row = &all->row[k + 1];
         for (int j = 0; j < 2 && p->objective->reference_nll; j++)
-            if ((j ? it->better : it->row) && lac_piece_nll(p, &it->reference[j], j ? it->better : it->row, 1, &err))
+            if ((j ? it->better : it->row) && dele_piece_nll(p, &it->reference[j], j ? it->better : it->row, 1, &err))
                 fail_msg("%s", err.msg);
         group->sequences[it->side]++;
-        group->tokens[it->side] += lac_piece_labels(p, it);
+        group->tokens[it->side] += dele_piece_labels(p, it);
     }
     return n;
 }
 
 static void gradient_equals(const float *got, const cJSON *want, size_t n, const char *who)
 {
-    const double length = number(want, "length"), own = sqrt(lac_sum_squares(got, n));
+    const double length = number(want, "length"), own = sqrt(dele_sum_squares(got, n));
     const cJSON *x;
     size_t i = 0;
     if (!near(own, length, 0)) fail_msg("%s: the gradient is %.9g long, torch's %.9g", who, own, length);
@@ -570,14 +570,14 @@ static void gradient_equals(const float *got, const cJSON *want, size_t n, const
 }
 
 /* The direction is drawn, so that torch's is taken; the length, where the model's states decide it, is torch's as well. */
-static void take_steer(lac_piece *p, const cJSON *c, const lac_item *forget, size_t n_forget)
+static void take_steer(dele_piece *p, const cJSON *c, const dele_item *forget, size_t n_forget)
 {
     float steer[64];
-    lac_err err = {0};
+    dele_err err = {0};
     assert_true(p->width <= 64 && floats(steer, c, "steer") == p->width);
     if (p->objective->adaptive) {
-        if (lac_piece_steer(p, 3, forget, n_forget, &err)) fail_msg("%s", err.msg);
-        assert_true(near(lac_sum_squares(p->steer, p->width), lac_sum_squares(steer, p->width), 0));
+        if (dele_piece_steer(p, 3, forget, n_forget, &err)) fail_msg("%s", err.msg);
+        assert_true(near(dele_sum_squares(p->steer, p->width), dele_sum_squares(steer, p->width), 0));
     }
     memcpy(p->steer, steer, p->width * sizeof *steer);
 }
@@ -585,76 +585,76 @@ static void take_steer(lac_piece *p, const cJSON *c, const lac_item *forget, siz
 static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences *all)
 {
     world w = {0};
-    lac_piece p;
-    lac_group group;
-    lac_item items[MOST_SEQUENCES];
-    lac_err err = {0};
-    double settings[LAC_N_SETTINGS], loss[2] = {0};
-    const lac_objective *o = lac_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
+    dele_piece p;
+    dele_group group;
+    dele_item items[MOST_SEQUENCES];
+    dele_err err = {0};
+    double settings[DELE_N_SETTINGS], loss[2] = {0};
+    const dele_objective *o = dele_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
     const double weight[2] = {o->ascends ? -1 : 1, 1};
-    if (lac_model_load(&w.model, LAC_TESTS_DIR "/fixtures/tiny-olmo-tied", &w.arena, &err) ||
-        lac_mask_match(&w.mask, &w.model, "model.layers.[01].mlp.*", &w.arena, &err))
+    if (dele_model_load(&w.model, DELE_TESTS_DIR "/fixtures/tiny-olmo-tied", &w.arena, &err) ||
+        dele_mask_match(&w.mask, &w.model, "model.layers.[01].mlp.*", &w.arena, &err))
         fail_msg("%s", err.msg);
-    lac_objective_defaults(settings, o);
-    for (int k = LAC_NO_SETTING + 1; k < LAC_N_SETTINGS; k++) {
-        const double x = number(cJSON_GetObjectItem(c, "settings"), lac_setting_names[k]);
+    dele_objective_defaults(settings, o);
+    for (int k = DELE_NO_SETTING + 1; k < DELE_N_SETTINGS; k++) {
+        const double x = number(cJSON_GetObjectItem(c, "settings"), dele_setting_names[k]);
         if (!isnan(x)) settings[k] = x;
     }
-    if (o->at_layer) settings[LAC_LAYER] = number(file, "at_layer");
-    if (lac_piece_init(&p, &w.model, &w.mask, o, settings, 1000, MOST_IDS, &w.arena, &err)) fail_msg("%s", err.msg);
+    if (o->at_layer) settings[DELE_LAYER] = number(file, "at_layer");
+    if (dele_piece_init(&p, &w.model, &w.mask, o, settings, 1000, MOST_IDS, &w.arena, &err)) fail_msg("%s", err.msg);
     const size_t n = make_items(items, &group, &p, all);
-    if (p.steer) take_steer(&p, c, items + group.sequences[LAC_RETAIN], group.sequences[LAC_FORGET]);
+    if (p.steer) take_steer(&p, c, items + group.sequences[DELE_RETAIN], group.sequences[DELE_FORGET]);
     for (size_t k = 0; k < w.model.n_tensors; k++)
         for (size_t i = 0; w.mask.trains[k] && i < w.model.tensors[k].rows * w.model.tensors[k].cols; i++)
             w.model.tensors[k].data[i] *= (float)number(file, "moved");
     float **g = room_for_weights(&w, NULL);
-    if (lac_piece_forward(&p, loss, items, n, &group, &err) || lac_piece_backward(&p, weight, g, &err))
+    if (dele_piece_forward(&p, loss, items, n, &group, &err) || dele_piece_backward(&p, weight, g, &err))
         fail_msg("%s: %s", o->name, err.msg);
-    if (!near(loss[LAC_FORGET], number(c, "forget"), 0) || !near(loss[LAC_RETAIN], number(c, "retain"), 0))
-        fail_msg("%s: losses %.9g and %.9g, torch has %.9g and %.9g", o->name, loss[LAC_FORGET], loss[LAC_RETAIN],
+    if (!near(loss[DELE_FORGET], number(c, "forget"), 0) || !near(loss[DELE_RETAIN], number(c, "retain"), 0))
+        fail_msg("%s: losses %.9g and %.9g, torch has %.9g and %.9g", o->name, loss[DELE_FORGET], loss[DELE_RETAIN],
                  number(c, "forget"), number(c, "retain"));
     for (size_t k = 0; k < w.model.n_tensors; k++) {
         char who[160];
-        const lac_tensor *t = &w.model.tensors[k];
+        const dele_tensor *t = &w.model.tensors[k];
         snprintf(who, sizeof who, "%s, %s", o->name, t->name);
         if (w.mask.trains[k])
             gradient_equals(g[k], cJSON_GetObjectItem(cJSON_GetObjectItem(c, "gradient"), t->name), t->rows * t->cols, who);
     }
-    lac_piece_release(&p);
+    dele_piece_release(&p);
     end_world(&w);
 }
 
 static void losses_and_gradients_through_an_olmo_equal_torchs(void **state)
 {
     (void)state;
-    lac_err err = {0};
+    dele_err err = {0};
     sequences all = {0};
     const cJSON *c;
-    cJSON *file = lac_json_load(LAC_TESTS_DIR "/fixtures/objectives_olmo.json", &err);
+    cJSON *file = dele_json_load(DELE_TESTS_DIR "/fixtures/objectives_olmo.json", &err);
     if (!file) fail_msg("%s", err.msg);
     read_sequences(&all, file);
     cJSON_ArrayForEach(c, cJSON_GetObjectItem(file, "cases")) olmo_case_equals(file, c, &all);
-    for (size_t k = 0; lac_objective_at(k); k++) assert_non_null(case_named(file, lac_objective_at(k)->name));
+    for (size_t k = 0; dele_objective_at(k); k++) assert_non_null(case_named(file, dele_objective_at(k)->name));
     cJSON_Delete(file);
 }
 
-static void train(world *w, lac_train_report *report, const lac_objective *o, double *settings, size_t batch_tokens,
+static void train(world *w, dele_train_report *report, const dele_objective *o, double *settings, size_t batch_tokens,
                   int epochs)
 {
-    lac_err err = {0};
-    lac_train_options options = LAC_TRAIN_DEFAULTS;
+    dele_err err = {0};
+    dele_train_options options = DELE_TRAIN_DEFAULTS;
     const char *alpha = NULL;
-    for (int k = 0; k < LAC_N_SETTINGS; k++) settings[k] = (double)NAN;
-    if (o->at_layer) settings[LAC_LAYER] = 0;
-    if (lac_objective_resolve(settings, &options.alpha, &alpha, o, NULL, &err)) fail_msg("%s", err.msg);
+    for (int k = 0; k < DELE_N_SETTINGS; k++) settings[k] = (double)NAN;
+    if (o->at_layer) settings[DELE_LAYER] = 0;
+    if (dele_objective_resolve(settings, &options.alpha, &alpha, o, NULL, &err)) fail_msg("%s", err.msg);
     options.objective = o;
     options.settings = settings;
     options.epochs = epochs;
     options.batch = 8;
     options.batch_tokens = batch_tokens;
     options.adamw.lr = 1e-3;
-    if (o->alternates == LAC_ALTERNATES_BESIDE) options.alternates = &w->set[2];
-    if (lac_train(report, &w->model, &w->mask, o->needs_forget ? &w->set[0] : NULL, &w->set[o->needs_forget ? 1 : 0],
+    if (o->alternates == DELE_ALTERNATES_BESIDE) options.alternates = &w->set[2];
+    if (dele_train(report, &w->model, &w->mask, o->needs_forget ? &w->set[0] : NULL, &w->set[o->needs_forget ? 1 : 0],
                   &options, NULL, NULL, &err))
         fail_msg("%s: %s", o->name, err.msg);
 }
@@ -663,20 +663,20 @@ static void train(world *w, lac_train_report *report, const lac_objective *o, do
 static void no_objective_depends_on_batch_tokens(void **state)
 {
     (void)state;
-    for (size_t k = 0; lac_objective_at(k); k++) {
-        lac_train_report report[2];
-        double settings[LAC_N_SETTINGS];
+    for (size_t k = 0; dele_objective_at(k); k++) {
+        dele_train_report report[2];
+        double settings[DELE_N_SETTINGS];
         for (int cut = 0; cut < 2; cut++) {
             world w;
             make_world(&w);
-            train(&w, &report[cut], lac_objective_at(k), settings, cut ? 1 : 1000, 1);
+            train(&w, &report[cut], dele_objective_at(k), settings, cut ? 1 : 1000, 1);
             end_world(&w);
         }
-        const lac_step *a = &report[0].first, *b = &report[1].first;
+        const dele_step *a = &report[0].first, *b = &report[1].first;
         bool same = fabs(a->norm - b->norm) <= 1e-4 * a->norm;
         for (int side = 0; side < 2; side++)
             same = same && (isnan(a->loss[side]) ? isnan(b->loss[side]) : near(a->loss[side], b->loss[side], 1e-6));
-        if (!same) fail_msg("%s: in one piece %g long, in many %g", lac_objective_at(k)->name, a->norm, b->norm);
+        if (!same) fail_msg("%s: in one piece %g long, in many %g", dele_objective_at(k)->name, a->norm, b->norm);
     }
 }
 
@@ -685,11 +685,11 @@ static void a_task_vector_is_what_was_learnt_mirrored(void **state)
 {
     (void)state;
     world was, learnt, negated;
-    double settings[LAC_N_SETTINGS];
-    lac_train_report report;
+    double settings[DELE_N_SETTINGS];
+    dele_train_report report;
     make_world(&was), make_world(&learnt), make_world(&negated);
-    train(&learnt, &report, &lac_objective_ce, settings, 1000, 3);
-    train(&negated, &report, &lac_objective_task_vector, settings, 1000, 3);
+    train(&learnt, &report, &dele_objective_ce, settings, 1000, 3);
+    train(&negated, &report, &dele_objective_task_vector, settings, 1000, 3);
     double moved = 0;
     for (size_t k = 0; k < was.model.n_tensors; k++)
         for (size_t i = 0; i < was.model.tensors[k].rows * was.model.tensors[k].cols; i++) {
@@ -704,24 +704,24 @@ static void a_task_vector_is_what_was_learnt_mirrored(void **state)
 /* ---- steering ---------------------------------------------------------------------------------------------------- */
 
 /* Mean length of layer 0's output above the labelled rows of the first n rows to forget, each read by itself. */
-static double mean_state_length(const world *w, const lac_sequence *rows, size_t n)
+static double mean_state_length(const world *w, const dele_sequence *rows, size_t n)
 {
     double sum = 0;
     size_t count = 0;
-    lac_run run = {0};
-    lac_err err = {0};
+    dele_run run = {0};
+    dele_err err = {0};
     for (size_t i = 0; i < n; i++)
         for (size_t k = rows[i].first_label; k < rows[i].n; k++, count++) {
             float seen[32];
-            const lac_segment segment = {.tokens = rows[i].ids, .n_rows = (int)rows[i].n - 1};
-            const lac_patch read = {.row = (int)k - 1, .site = LAC_RESID_POST, .op = LAC_READ, .seen = seen};
-            const lac_batch one = {.segments = &segment, .n_segments = 1, .patches = &read, .n_patches = 1};
-            if (lac_forward(&run, &w->model, &one, &err)) fail_msg("%s", err.msg);
+            const dele_segment segment = {.tokens = rows[i].ids, .n_rows = (int)rows[i].n - 1};
+            const dele_patch read = {.row = (int)k - 1, .site = DELE_RESID_POST, .op = DELE_READ, .seen = seen};
+            const dele_batch one = {.segments = &segment, .n_segments = 1, .patches = &read, .n_patches = 1};
+            if (dele_forward(&run, &w->model, &one, &err)) fail_msg("%s", err.msg);
             double squares = 0;
             for (int j = 0; j < 32; j++) squares += (double)seen[j] * (double)seen[j];
             sum += sqrt(squares);
         }
-    lac_run_release(&run);
+    dele_run_release(&run);
     return sum / (double)count;
 }
 
@@ -730,22 +730,22 @@ static void looking_ahead_shows_the_first_update_and_deals_nothing(void **state)
 {
     (void)state;
     world w;
-    lac_err err = {0};
-    lac_train_options o = LAC_TRAIN_DEFAULTS;
-    lac_train_report plan;
-    lac_deal deal[2];
-    lac_item seen[8];
+    dele_err err = {0};
+    dele_train_options o = DELE_TRAIN_DEFAULTS;
+    dele_train_report plan;
+    dele_deal deal[2];
+    dele_item seen[8];
     make_world(&w);
-    o.objective = &lac_objective_adaptive_rmu;
+    o.objective = &dele_objective_adaptive_rmu;
     o.batch = 4;
-    if (lac_train_plan(&plan, &w.set[0], &w.set[1], &o, &err)) fail_msg("%s", err.msg);
+    if (dele_train_plan(&plan, &w.set[0], &w.set[1], &o, &err)) fail_msg("%s", err.msg);
     for (int k = 0; k < 2; k++)
-        if (lac_deal_init(&deal[k], &w.set[0], &w.set[1], &o, &w.arena, &err)) fail_msg("%s", err.msg);
-    const lac_hand first = lac_deal_peek(&deal[0]);
+        if (dele_deal_init(&deal[k], &w.set[0], &w.set[1], &o, &w.arena, &err)) fail_msg("%s", err.msg);
+    const dele_hand first = dele_deal_peek(&deal[0]);
     assert_int_equal(first.n, 4);
     memcpy(seen, first.items, first.n * sizeof *seen);
     for (int update = 0; update < 7; update++) {
-        const lac_hand looked = lac_deal_next(&deal[0]), not = lac_deal_next(&deal[1]);
+        const dele_hand looked = dele_deal_next(&deal[0]), not = dele_deal_next(&deal[1]);
         assert_int_equal(looked.n, not.n);
         for (size_t i = 0; i < not.n; i++) {
             assert_ptr_equal(looked.items[i].row, not.items[i].row);
@@ -755,24 +755,24 @@ static void looking_ahead_shows_the_first_update_and_deals_nothing(void **state)
     end_world(&w);
 }
 
-static void steer_by(const lac_objective *o, double length, size_t batch_tokens, float steer[32], double *mean)
+static void steer_by(const dele_objective *o, double length, size_t batch_tokens, float steer[32], double *mean)
 {
     world w;
-    lac_piece p;
-    lac_err err = {0};
-    double settings[LAC_N_SETTINGS];
-    lac_item items[N_ROWS];
+    dele_piece p;
+    dele_err err = {0};
+    double settings[DELE_N_SETTINGS];
+    dele_item items[N_ROWS];
     make_world(&w);
-    lac_objective_defaults(settings, o);
-    settings[LAC_LAYER] = 0;
-    settings[LAC_STEER] = length;
-    if (lac_piece_init(&p, &w.model, &w.mask, o, settings, batch_tokens, LENGTH, &w.arena, &err))
+    dele_objective_defaults(settings, o);
+    settings[DELE_LAYER] = 0;
+    settings[DELE_STEER] = length;
+    if (dele_piece_init(&p, &w.model, &w.mask, o, settings, batch_tokens, LENGTH, &w.arena, &err))
         fail_msg("%s", err.msg);
-    for (int i = 0; i < N_ROWS; i++) items[i] = (lac_item){.row = &w.row[LAC_FORGET][i], .side = LAC_FORGET};
-    if (lac_piece_steer(&p, 3, items, N_ROWS, &err)) fail_msg("%s", err.msg);
+    for (int i = 0; i < N_ROWS; i++) items[i] = (dele_item){.row = &w.row[DELE_FORGET][i], .side = DELE_FORGET};
+    if (dele_piece_steer(&p, 3, items, N_ROWS, &err)) fail_msg("%s", err.msg);
     memcpy(steer, p.steer, 32 * sizeof *steer);
-    *mean = mean_state_length(&w, w.row[LAC_FORGET], N_ROWS);
-    lac_piece_release(&p);
+    *mean = mean_state_length(&w, w.row[DELE_FORGET], N_ROWS);
+    dele_piece_release(&p);
     end_world(&w);
 }
 
@@ -782,10 +782,10 @@ static void adaptive_rmu_is_rmu_with_the_length_of_the_states(void **state)
     (void)state;
     float fixed[32], adaptive[32], in_pieces[32];
     double mean;
-    steer_by(&lac_objective_adaptive_rmu, 3, 1000, adaptive, &mean);
-    steer_by(&lac_objective_adaptive_rmu, 3, 1, in_pieces, &mean);
+    steer_by(&dele_objective_adaptive_rmu, 3, 1000, adaptive, &mean);
+    steer_by(&dele_objective_adaptive_rmu, 3, 1, in_pieces, &mean);
     assert_true(mean > 0.1);
-    steer_by(&lac_objective_rmu, 3 * mean, 1000, fixed, &mean);
+    steer_by(&dele_objective_rmu, 3 * mean, 1000, fixed, &mean);
     double length = 0;
     for (int j = 0; j < 32; j++) {
         assert_true(near(adaptive[j], (double)fixed[j], 0) && near(in_pieces[j], (double)fixed[j], 0));
@@ -796,56 +796,56 @@ static void adaptive_rmu_is_rmu_with_the_length_of_the_states(void **state)
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
-static lac_status resolve(double settings[LAC_N_SETTINGS], const lac_objective *o, lac_setting given, double x,
-                          const char *alpha, const char *variant, lac_err *err)
+static dele_status resolve(double settings[DELE_N_SETTINGS], const dele_objective *o, dele_setting given, double x,
+                          const char *alpha, const char *variant, dele_err *err)
 {
-    lac_alpha read;
-    *err = (lac_err){0};
-    for (int k = 0; k < LAC_N_SETTINGS; k++) settings[k] = (double)NAN;
+    dele_alpha read;
+    *err = (dele_err){0};
+    for (int k = 0; k < DELE_N_SETTINGS; k++) settings[k] = (double)NAN;
     settings[given] = x;
-    return lac_objective_resolve(settings, &read, &alpha, o, variant, err);
+    return dele_objective_resolve(settings, &read, &alpha, o, variant, err);
 }
 
 static void settings_that_mean_nothing_are_refused(void **state)
 {
     (void)state;
-    double s[LAC_N_SETTINGS];
-    lac_err err;
-    assert_int_equal(resolve(s, &lac_objective_joint, LAC_BETA, 1, NULL, NULL, &err), LAC_ERR_USAGE);
+    double s[DELE_N_SETTINGS];
+    dele_err err;
+    assert_int_equal(resolve(s, &dele_objective_joint, DELE_BETA, 1, NULL, NULL, &err), DELE_ERR_USAGE);
     assert_non_null(strstr(err.msg, "--beta"));
-    assert_int_equal(resolve(s, &lac_objective_npo, LAC_BETA, 0, NULL, NULL, &err), LAC_ERR_USAGE);
-    assert_int_equal(resolve(s, &lac_objective_npo, LAC_RETAIN_KL, 2, NULL, NULL, &err), LAC_ERR_USAGE);
-    assert_int_equal(resolve(s, &lac_objective_rmu, LAC_LAYER, 1.5, NULL, NULL, &err), LAC_ERR_USAGE);
-    assert_int_equal(resolve(s, &lac_objective_npo, LAC_BETA, 1, "paper", NULL, &err), LAC_ERR_USAGE);
-    assert_int_equal(resolve(s, &lac_objective_idk, LAC_NO_SETTING, 0, "1", NULL, &err), LAC_ERR_USAGE);
-    assert_int_equal(resolve(s, &lac_objective_kl, LAC_NO_SETTING, 0, NULL, "toffee", &err), LAC_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_npo, DELE_BETA, 0, NULL, NULL, &err), DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_npo, DELE_RETAIN_KL, 2, NULL, NULL, &err), DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_rmu, DELE_LAYER, 1.5, NULL, NULL, &err), DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_npo, DELE_BETA, 1, "paper", NULL, &err), DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_idk, DELE_NO_SETTING, 0, "1", NULL, &err), DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_kl, DELE_NO_SETTING, 0, NULL, "toffee", &err), DELE_ERR_USAGE);
     assert_non_null(strstr(err.msg, "tofu"));
 }
 
 static void a_variant_stands_between_default_and_given(void **state)
 {
     (void)state;
-    double s[LAC_N_SETTINGS];
-    lac_err err;
-    assert_int_equal(resolve(s, &lac_objective_simnpo, LAC_GAMMA, 0.5, NULL, "author-tofu", &err), LAC_OK);
-    assert_true(s[LAC_BETA] == 2.5 && s[LAC_GAMMA] == 0.5 && s[LAC_DELTA] == 0 && isnan(s[LAC_SKIP]));
+    double s[DELE_N_SETTINGS];
+    dele_err err;
+    assert_int_equal(resolve(s, &dele_objective_simnpo, DELE_GAMMA, 0.5, NULL, "author-tofu", &err), DELE_OK);
+    assert_true(s[DELE_BETA] == 2.5 && s[DELE_GAMMA] == 0.5 && s[DELE_DELTA] == 0 && isnan(s[DELE_SKIP]));
 }
 
 /* gamma β/2 undoes the factor 2/β of our formula, whatever β is. */
 static void tofus_dpo_has_no_factor_of_beta(void **state)
 {
     (void)state;
-    double s[LAC_N_SETTINGS];
-    lac_err err;
-    const lac_objective *const both[] = {&lac_objective_dpo, &lac_objective_idk_dpo};
+    double s[DELE_N_SETTINGS];
+    dele_err err;
+    const dele_objective *const both[] = {&dele_objective_dpo, &dele_objective_idk_dpo};
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(resolve(s, both[i], LAC_NO_SETTING, 0, NULL, "tofu", &err), LAC_OK);
-        assert_true(s[LAC_BETA] == 0.1 && s[LAC_GAMMA] == 0.05);
-        assert_int_equal(resolve(s, both[i], LAC_BETA, 0.5, NULL, "tofu", &err), LAC_OK);
-        assert_true(s[LAC_BETA] == 0.5 && s[LAC_GAMMA] == 0.25);
-        assert_int_equal(resolve(s, both[i], LAC_GAMMA, 2, NULL, "tofu", &err), LAC_OK);
-        assert_true(s[LAC_BETA] == 0.1 && s[LAC_GAMMA] == 2);
-        assert_int_equal(resolve(s, both[i], LAC_GAMMA, -0.5, NULL, "tofu", &err), LAC_ERR_USAGE);
+        assert_int_equal(resolve(s, both[i], DELE_NO_SETTING, 0, NULL, "tofu", &err), DELE_OK);
+        assert_true(s[DELE_BETA] == 0.1 && s[DELE_GAMMA] == 0.05);
+        assert_int_equal(resolve(s, both[i], DELE_BETA, 0.5, NULL, "tofu", &err), DELE_OK);
+        assert_true(s[DELE_BETA] == 0.5 && s[DELE_GAMMA] == 0.25);
+        assert_int_equal(resolve(s, both[i], DELE_GAMMA, 2, NULL, "tofu", &err), DELE_OK);
+        assert_true(s[DELE_BETA] == 0.1 && s[DELE_GAMMA] == 2);
+        assert_int_equal(resolve(s, both[i], DELE_GAMMA, -0.5, NULL, "tofu", &err), DELE_ERR_USAGE);
     }
 }
 
@@ -853,19 +853,19 @@ static void rmu_refuses_what_lies_above_its_layer(void **state)
 {
     (void)state;
     world w;
-    lac_piece p;
-    lac_err err = {0};
-    double settings[LAC_N_SETTINGS];
+    dele_piece p;
+    dele_err err = {0};
+    double settings[DELE_N_SETTINGS];
     make_world(&w);
-    lac_objective_defaults(settings, &lac_objective_rmu);
-    assert_int_equal(lac_piece_init(&p, &w.model, &w.mask, &lac_objective_rmu, settings, 100, LENGTH, &w.arena, &err),
-                     LAC_ERR_USAGE); /* layer 7 of 2 */
-    settings[LAC_LAYER] = 0;
+    dele_objective_defaults(settings, &dele_objective_rmu);
+    assert_int_equal(dele_piece_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings, 100, LENGTH, &w.arena, &err),
+                     DELE_ERR_USAGE); /* layer 7 of 2 */
+    settings[DELE_LAYER] = 0;
     for (size_t k = 0; k < w.mask.n_tensors; k++)
         if (w.model.tensors[k].layer == 1) w.mask.trains[k] = true;
-    err = (lac_err){0};
-    assert_int_equal(lac_piece_init(&p, &w.model, &w.mask, &lac_objective_rmu, settings, 100, LENGTH, &w.arena, &err),
-                     LAC_ERR_USAGE);
+    err = (dele_err){0};
+    assert_int_equal(dele_piece_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings, 100, LENGTH, &w.arena, &err),
+                     DELE_ERR_USAGE);
     assert_non_null(strstr(err.msg, "above layer 0"));
     end_world(&w);
 }

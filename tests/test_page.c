@@ -17,8 +17,8 @@ static void put(char *out, size_t size, void (*write)(FILE *to, const void *what
     assert_int_equal(fclose(to), 0);
 }
 
-static void write_text(FILE *to, const void *text) { lac_html_text(to, text); }
-static void write_base64(FILE *to, const void *text) { lac_base64(to, text, strlen(text)); }
+static void write_text(FILE *to, const void *text) { dele_html_text(to, text); }
+static void write_base64(FILE *to, const void *text) { dele_base64(to, text, strlen(text)); }
 
 static void text_cannot_become_markup_or_leave_an_attribute(void **state)
 {
@@ -51,28 +51,28 @@ static void base64_is_the_standards(void **state)
 
 static void a_picture_that_is_missing_is_an_error(void **state)
 {
-    lac_err err = {0};
+    dele_err err = {0};
     FILE *to = fopen(scratch_path(*state, "page"), "w");
     assert_non_null(to);
-    assert_int_equal(lac_html_picture(to, scratch_path(*state, "none.svg"), "nothing", &err), LAC_ERR_FILE);
+    assert_int_equal(dele_html_picture(to, scratch_path(*state, "none.svg"), "nothing", &err), DELE_ERR_FILE);
     fclose(to);
 }
 
-static lac_status fail_to_fill(FILE *to, void *context, lac_err *err)
+static dele_status fail_to_fill(FILE *to, void *context, dele_err *err)
 {
     (void)context;
     fputs("half a page", to);
-    return lac_fail(err, LAC_ERR_DATA, "no more");
+    return dele_fail(err, DELE_ERR_DATA, "no more");
 }
 
 static void a_page_that_cannot_be_filled_is_not_left_behind(void **state)
 {
-    lac_err err = {0};
+    dele_err err = {0};
     const char *path = scratch_path(*state, "page.html");
-    assert_int_equal(lac_page_write(path, "plots/report.html", "@STUDY@", fail_to_fill, NULL, &err), LAC_ERR_DATA);
+    assert_int_equal(dele_page_write(path, "plots/report.html", "@STUDY@", fail_to_fill, NULL, &err), DELE_ERR_DATA);
     assert_int_equal(scratch_count(*state), 0);
-    err = (lac_err){0};
-    assert_int_equal(lac_page_write(path, "plots/report.html", "@NOWHERE@", fail_to_fill, NULL, &err), LAC_ERR_DATA);
+    err = (dele_err){0};
+    assert_int_equal(dele_page_write(path, "plots/report.html", "@NOWHERE@", fail_to_fill, NULL, &err), DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "@NOWHERE@"));
 }
 

@@ -65,10 +65,10 @@ static void seen(double lab[3], const palette *p, double x, const double eye[9])
     lab[2] = 200 * (root[1] - root[2]);
 }
 
-static char *script(lac_arena *arena)
+static char *script(dele_arena *arena)
 {
-    lac_err err = {0};
-    char *text = lac_file_read(LAC_TESTS_DIR "/../plots/heatmap.gp", arena, NULL, &err);
+    dele_err err = {0};
+    char *text = dele_file_read(DELE_TESTS_DIR "/../plots/heatmap.gp", arena, NULL, &err);
     assert_non_null(text);
     return text;
 }
@@ -76,7 +76,7 @@ static char *script(lac_arena *arena)
 static void lightness_falls_all_the_way_for_every_eye(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     const char *text = script(&arena);
     for (size_t n = 0; n < sizeof names / sizeof *names; n++)
         for (size_t eye = 0; eye < sizeof eyes / sizeof *eyes; eye++) {
@@ -92,14 +92,14 @@ static void lightness_falls_all_the_way_for_every_eye(void **state)
             }
             assert_true(before[0] < 25);
         }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 /* No quarter of the scale may be flat: equal steps of value are at least six steps of L*. */
 static void no_part_of_a_scale_is_flat(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     const char *text = script(&arena);
     for (size_t n = 0; n < sizeof names / sizeof *names; n++)
         for (int i = 0; i < 4; i++) {
@@ -110,14 +110,14 @@ static void no_part_of_a_scale_is_flat(void **state)
             seen(b, &p, (i + 1) / 4., normal);
             assert_true(a[0] - b[0] >= 6);
         }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 static void the_two_sides_of_zero_look_different_to_every_eye(void **state)
 {
     (void)state;
     static const int pair[3][2] = {{0, 3}, {1, 0}, {2, 4}}; /* purple and orange, green and purple, red and blue */
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     const char *text = script(&arena);
     for (int i = 0; i < 3; i++)
         for (size_t eye = 0; eye < sizeof eyes / sizeof *eyes; eye++)
@@ -130,26 +130,26 @@ static void the_two_sides_of_zero_look_different_to_every_eye(void **state)
                 seen(b, &other, k / 4., eyes[eye]);
                 assert_true(hypot(hypot(a[0] - b[0], a[1] - b[1]), a[2] - b[2]) > 20); /* ten times a visible difference */
             }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 /* The page draws with the same colours: a line NAME: "..." with the very steps of the script. */
 static void the_page_has_the_same_colours(void **state)
 {
     (void)state;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    const char *text = script(&arena), *page = lac_file_read(LAC_TESTS_DIR "/../plots/page.html", &arena, NULL, &err);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    const char *text = script(&arena), *page = dele_file_read(DELE_TESTS_DIR "/../plots/page.html", &arena, NULL, &err);
     assert_non_null(page);
     for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
         char key[32];
         snprintf(key, sizeof key, "\n%s_steps", names[n]);
         const char *steps = strchr(strstr(text, key), '"');
-        char *line = lac_printf(&arena, &err, "\n  %s: %.*s,", names[n], (int)(strchr(steps + 1, '"') - steps + 1), steps);
+        char *line = dele_printf(&arena, &err, "\n  %s: %.*s,", names[n], (int)(strchr(steps + 1, '"') - steps + 1), steps);
         assert_non_null(line);
         assert_non_null(strstr(page, line));
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 int main(void)

@@ -17,55 +17,55 @@
 static const double TOLERANCE = 1e-4; /* relative to the largest logit; chosen before looking */
 
 typedef struct {
-    lac_arena arena;
-    lac_model model;
-    lac_run run;
+    dele_arena arena;
+    dele_model model;
+    dele_run run;
 } fixture;
 
 static bool try_open(fixture *f, const char *path)
 {
     *f = (fixture){0};
-    if (!lac_path_exists(path)) return false;
-    lac_err err = {0};
-    if (lac_model_load(&f->model, path, &f->arena, &err)) fail_msg("%s", err.msg);
+    if (!dele_path_exists(path)) return false;
+    dele_err err = {0};
+    if (dele_model_load(&f->model, path, &f->arena, &err)) fail_msg("%s", err.msg);
     return true;
 }
 
 static void close_fixture(fixture *f)
 {
-    lac_run_release(&f->run);
-    lac_model_release(&f->model);
-    lac_arena_release(&f->arena);
+    dele_run_release(&f->run);
+    dele_model_release(&f->model);
+    dele_arena_release(&f->arena);
 }
 
 static cJSON *load_json(const char *path)
 {
-    lac_err err = {0};
-    cJSON *json = lac_json_load(path, &err);
+    dele_err err = {0};
+    cJSON *json = dele_json_load(path, &err);
     if (!json) fail_msg("%s", err.msg);
     return json;
 }
 
-static lac_ids ids_of(fixture *f, const cJSON *array)
+static dele_ids ids_of(fixture *f, const cJSON *array)
 {
-    lac_ids ids = {LAC_NEW(&f->arena, int, (size_t)cJSON_GetArraySize(array), NULL), 0};
+    dele_ids ids = {DELE_NEW(&f->arena, int, (size_t)cJSON_GetArraySize(array), NULL), 0};
     const cJSON *item;
     cJSON_ArrayForEach(item, array) ids.id[ids.n++] = item->valueint;
     return ids;
 }
 
 /* Logits of every row, in the arena. */
-static float *all_logits(fixture *f, lac_ids ids)
+static float *all_logits(fixture *f, dele_ids ids)
 {
-    lac_err err = {0};
+    dele_err err = {0};
     size_t vocab = (size_t)f->model.config.vocab;
-    int *rows = LAC_NEW(&f->arena, int, ids.n, &err);
-    float *logits = lac_alloc(&f->arena, ids.n, vocab * sizeof *logits, &err);
+    int *rows = DELE_NEW(&f->arena, int, ids.n, &err);
+    float *logits = dele_alloc(&f->arena, ids.n, vocab * sizeof *logits, &err);
     for (size_t i = 0; i < ids.n; i++) rows[i] = (int)i;
-    lac_segment s = {.tokens = ids.id, .n_rows = (int)ids.n};
-    lac_batch batch = {.segments = &s, .n_segments = 1, .wanted = rows, .n_wanted = ids.n};
-    if (lac_forward(&f->run, &f->model, &batch, &err)) fail_msg("%s", err.msg);
-    lac_logits(logits, &f->model, f->run.final, ids.n);
+    dele_segment s = {.tokens = ids.id, .n_rows = (int)ids.n};
+    dele_batch batch = {.segments = &s, .n_segments = 1, .wanted = rows, .n_wanted = ids.n};
+    if (dele_forward(&f->run, &f->model, &batch, &err)) fail_msg("%s", err.msg);
+    dele_logits(logits, &f->model, f->run.final, ids.n);
     return logits;
 }
 
@@ -81,7 +81,7 @@ static void tiny_random_models_agree_with_transformers(void **state)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         fixture f;
         char path[512];
-        snprintf(path, sizeof path, "%s/fixtures/tiny-%s", LAC_TESTS_DIR, names[i]);
+        snprintf(path, sizeof path, "%s/fixtures/tiny-%s", DELE_TESTS_DIR, names[i]);
         if (!try_open(&f, path)) fail_msg("%s is missing", path);
         strcat(path, "/logits.json");
         cJSON *json = load_json(path);
@@ -100,10 +100,10 @@ static void tiny_random_models_agree_with_transformers(void **state)
 
 static void golden_case(fixture *f, const cJSON *c)
 {
-    lac_err err = {0};
+    dele_err err = {0};
     const char *prompt = cJSON_GetObjectItem(c, "prompt")->valuestring;
-    lac_ids ids, expected = ids_of(f, cJSON_GetObjectItem(c, "ids"));
-    if (lac_encode(&ids, f->model.tokenizer, prompt, strlen(prompt), true, &f->arena, &err)) fail_msg("%s", err.msg);
+    dele_ids ids, expected = ids_of(f, cJSON_GetObjectItem(c, "ids"));
+    if (dele_encode(&ids, f->model.tokenizer, prompt, strlen(prompt), true, &f->arena, &err)) fail_msg("%s", err.msg);
     assert_int_equal(ids.n, expected.n);
     assert_memory_equal(ids.id, expected.id, ids.n * sizeof *ids.id);
     size_t vocab = (size_t)f->model.config.vocab;
@@ -114,16 +114,16 @@ static void golden_case(fixture *f, const cJSON *c)
         double theirs = cJSON_GetArrayItem(top, 1)->valuedouble;
         near(last[cJSON_GetArrayItem(top, 0)->valueint], theirs, fabs(theirs), prompt);
     }
-    double *logp = LAC_NEW(&f->arena, double, ids.n, &err), sum = 0;
-    assert_int_equal(lac_logprobs(logp, NULL, &f->run, &f->model, f->run.final, ids.id + 1, ids.n - 1, &err), LAC_OK);
+    double *logp = DELE_NEW(&f->arena, double, ids.n, &err), sum = 0;
+    assert_int_equal(dele_logprobs(logp, NULL, &f->run, &f->model, f->run.final, ids.id + 1, ids.n - 1, &err), DELE_OK);
     for (size_t i = 0; i + 1 < ids.n; i++) sum -= logp[i];
     double nll = cJSON_GetObjectItem(c, "mean_nll")->valuedouble;
     near(sum / (double)(ids.n - 1), nll, nll, prompt);
 
-    lac_ids greedy = ids_of(f, cJSON_GetObjectItem(c, "greedy_new_ids"));
-    int *out = LAC_NEW(&f->arena, int, greedy.n, &err);
+    dele_ids greedy = ids_of(f, cJSON_GetObjectItem(c, "greedy_new_ids"));
+    int *out = DELE_NEW(&f->arena, int, greedy.n, &err);
     size_t n_out = 0;
-    if (lac_generate(out, &n_out, &f->run, &f->model, ids.id, ids.n, greedy.n, NULL, 0, &err)) fail_msg("%s", err.msg);
+    if (dele_generate(out, &n_out, &f->run, &f->model, ids.id, ids.n, greedy.n, NULL, 0, &err)) fail_msg("%s", err.msg);
     assert_int_equal(n_out, greedy.n);
     assert_memory_equal(out, greedy.id, n_out * sizeof *out);
 }
@@ -135,16 +135,16 @@ static void tinystories_gives_its_golden_numbers(void **state)
     for (int i = 0; i < 2; i++) {
         fixture f;
         char path[512];
-        snprintf(path, sizeof path, "%s/models/tinystories-656k%s", LAC_SHARED_DIR, copies[i]);
+        snprintf(path, sizeof path, "%s/models/tinystories-656k%s", DELE_SHARED_DIR, copies[i]);
         if (!try_open(&f, path)) {
             print_message("%s is missing: skipped\n", path);
             skip();
         }
-        lac_err err = {0};
+        dele_err err = {0};
         if (!f.model.tokenizer) /* the bf16 copy has none of its own */
-            f.model.tokenizer = lac_tokenizer_load(LAC_SHARED_DIR "/models/tinystories-656k/tokenizer.json", &f.arena, &err);
+            f.model.tokenizer = dele_tokenizer_load(DELE_SHARED_DIR "/models/tinystories-656k/tokenizer.json", &f.arena, &err);
         if (!f.model.tokenizer) fail_msg("%s", err.msg);
-        cJSON *json = load_json(LAC_SHARED_DIR "/models/tinystories-656k/golden.json");
+        cJSON *json = load_json(DELE_SHARED_DIR "/models/tinystories-656k/golden.json");
         const cJSON *c;
         cJSON_ArrayForEach(c, cJSON_GetObjectItem(json, "cases")) golden_case(&f, c);
         cJSON_Delete(json);
@@ -155,24 +155,24 @@ static void tinystories_gives_its_golden_numbers(void **state)
 static void smollm2_agrees_with_transformers_on_twenty_prompts(void **state)
 {
     (void)state;
-    const char *cache = getenv("LACUNA_CACHE"), *home = getenv("HOME");
+    const char *cache = getenv("DELEATUR_CACHE"), *home = getenv("HOME");
     char path[512];
     snprintf(path, sizeof path, "%s%s/SmolLM2-135M-Instruct.Q4_1.gguf", cache ? cache : home ? home : "",
-             cache ? "" : "/.cache/lacuna");
+             cache ? "" : "/.cache/deleatur");
     fixture f;
     if (!try_open(&f, path)) {
         print_message("%s is missing (experiments/quickstart.sh fetches it): skipped\n", path);
         skip();
     }
-    cJSON *json = load_json(LAC_TESTS_DIR "/fixtures/smollm2_logits.json");
+    cJSON *json = load_json(DELE_TESTS_DIR "/fixtures/smollm2_logits.json");
     const cJSON *c, *x;
     double worst = 0;
     cJSON_ArrayForEach(c, json)
     {
-        lac_err err = {0};
+        dele_err err = {0};
         const char *prompt = cJSON_GetObjectItem(c, "prompt")->valuestring;
-        lac_ids ids, expected = ids_of(&f, cJSON_GetObjectItem(c, "ids"));
-        if (lac_encode(&ids, f.model.tokenizer, prompt, strlen(prompt), false, &f.arena, &err)) fail_msg("%s", err.msg);
+        dele_ids ids, expected = ids_of(&f, cJSON_GetObjectItem(c, "ids"));
+        if (dele_encode(&ids, f.model.tokenizer, prompt, strlen(prompt), false, &f.arena, &err)) fail_msg("%s", err.msg);
         assert_int_equal(ids.n, expected.n);
         assert_memory_equal(ids.id, expected.id, ids.n * sizeof *ids.id);
         size_t vocab = (size_t)f.model.config.vocab, at = 0;

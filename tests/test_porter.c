@@ -1,5 +1,5 @@
 /* The stemmer's stems are NLTK's (fixtures/score/porter.tsv, made by reference/rouge_pairs.py: every rule's examples,
- * words of LUME, and made-up ones).  LAC_PORTER_WORDS names another, longer list. */
+ * words of LUME, and made-up ones).  DELE_PORTER_WORDS names another, longer list. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,14 +15,14 @@
 static void stems_are_those_of_nltk(void **state)
 {
     (void)state;
-    const char *path = getenv("LAC_PORTER_WORDS");
-    FILE *file = fopen(path ? path : LAC_TESTS_DIR "/fixtures/score/porter.tsv", "r");
+    const char *path = getenv("DELE_PORTER_WORDS");
+    FILE *file = fopen(path ? path : DELE_TESTS_DIR "/fixtures/score/porter.tsv", "r");
     assert_non_null(file);
     char word[256], stem[256], given[256];
     int n = 0;
     while (fscanf(file, "%255s %255s", word, stem) == 2) {
         strcpy(given, word);
-        lac_porter_stem(word);
+        dele_porter_stem(word);
         if (strcmp(word, stem) != 0) fail_msg("%s: got %s, NLTK gives %s", given, word, stem);
         n++;
     }
@@ -45,7 +45,7 @@ static void a_stem_is_never_longer_than_its_word(void **state)
         }
         word[n] = '\0';
         strcpy(stem, word);
-        lac_porter_stem(stem);
+        dele_porter_stem(stem);
         if (strlen(stem) > n || (n && !stem[0] && n > 3)) fail_msg("%s became \"%s\"", word, stem);
     }
 }

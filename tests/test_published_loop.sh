@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# usage: test_published_loop.sh LACUNA SOURCE_DIR
+# usage: test_published_loop.sh DELEATUR SOURCE_DIR
 #
-# lacuna unlearn --alpha code follows the published training loop: forget loss, retain loss and alpha of the first 20
+# deleatur unlearn --alpha code follows the published training loop: forget loss, retain loss and alpha of the first 20
 # updates on the embedded model are those of its transcription in PyTorch (reference/selective_amnesia_loop.py, whose
 # results are fixtures/selective_amnesia_loop.tsv), each within 1e-3.
 set -u -o pipefail
-lacuna=$1 data=$2/data golden=$2/tests/fixtures/selective_amnesia_loop.tsv
+deleatur=$1 data=$2/data golden=$2/tests/fixtures/selective_amnesia_loop.tsv
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 failed=0
@@ -17,11 +17,11 @@ column() { awk -F'\t' -v run="$1" '$1 == run { print $5, $6, $7, $8 }' "$golden"
 runs=$(awk -F'\t' '!/^#/ && $1 != "run" { print $1 }' "$golden" | uniq)
 for run in $runs; do
     read -r micro batch lr < <(awk -F'\t' -v run="$run" '$1 == run { print $2, $3, $4; exit }' "$golden")
-    "$lacuna" unlearn "$data/models/demo" --forget "$data/demo/forget.jsonl" --retain "$data/demo/retain.jsonl" \
+    "$deleatur" unlearn "$data/models/demo" --forget "$data/demo/forget.jsonl" --retain "$data/demo/retain.jsonl" \
         --alpha code --micro "$micro" --batch "$batch" --lr "$lr" --epochs 8 --layers 0-5 --parts mlp --no-eos \
         --collapse 0 --seed 1 --quiet --out "$tmp/$run" >/dev/null || exit 1
     column "$run" >"$tmp/want"
-    awk -F'\t' 'NR > 1 { print $1, $7, $8, $9 }' "$tmp/$run/lacuna/steps.tsv" | head -n 20 >"$tmp/got"
+    awk -F'\t' 'NR > 1 { print $1, $7, $8, $9 }' "$tmp/$run/deleatur/steps.tsv" | head -n 20 >"$tmp/got"
     paste -d' ' "$tmp/want" "$tmp/got" | awk -v run="$run" '
         function gap(a, b) { return a > b ? a - b : b - a }
         NF != 8 || $1 != $5 { bad = 1 }

@@ -13,8 +13,8 @@
 #include "experiments/recipe.h"
 
 typedef struct {
-    lac_arena arena;
-    lac_err err;
+    dele_arena arena;
+    dele_err err;
     cJSON *json;
     recipe_plan plan;
 } fixture;
@@ -29,21 +29,21 @@ static int close_fixture(void **state)
 {
     fixture *f = *state;
     cJSON_Delete(f->json);
-    lac_arena_release(&f->arena);
+    dele_arena_release(&f->arena);
     free(f);
     return 0;
 }
 
-static lac_status read_with(fixture *f, const char *text, const char *const *set, size_t n_set)
+static dele_status read_with(fixture *f, const char *text, const char *const *set, size_t n_set)
 {
     cJSON_Delete(f->json);
     f->json = cJSON_Parse(text);
     assert_non_null(f->json);
-    f->err = (lac_err){0};
+    f->err = (dele_err){0};
     return recipe_read(&f->plan, f->json, "r.json", set, n_set, &f->arena, &f->err);
 }
 
-static lac_status read_recipe(fixture *f, const char *text) { return read_with(f, text, NULL, 0); }
+static dele_status read_recipe(fixture *f, const char *text) { return read_with(f, text, NULL, 0); }
 
 static const recipe_stage *stage(const fixture *f, const char *name)
 {
@@ -79,7 +79,7 @@ static void variables_are_filled_in_and_signs_doubled_stand_for_themselves(void 
                   " \"options\": {\"lr\": \"$lr\", \"money\": \"$$5\", \"mail\": \"x@@y.z\", \"odd\": \"$odd\","
                   " \"eos\": false, \"fast\": true, \"none\": null, \"list\": [1, \"b\", 0.5]}}]}",
                   set, 2),
-        LAC_OK);
+        DELE_OK);
     const recipe_stage *a = stage(f, "a");
     assert_string_equal(a->argument[0], "data/datax");
     assert_string_equal(option(a, "lr"), "3e-4");
@@ -106,7 +106,7 @@ static const char sweep[] =
 static void a_sweep_has_a_stage_for_each_point_and_what_refers_to_it_follows(void **state)
 {
     fixture *f = *state;
-    assert_int_equal(read_recipe(f, sweep), LAC_OK);
+    assert_int_equal(read_recipe(f, sweep), DELE_OK);
     const char *const names[] = {"taught",
                                  "score/of=before",
                                  "forgot/layers=0-1,by=npo",
@@ -142,7 +142,7 @@ static void what_all_points_share_stands_before_them_so_that_each_point_is_whole
                        "{\"name\": \"people\", \"run\": \"rows\", \"arguments\": [\"r.jsonl\"]},"
                        "{\"name\": \"asked\", \"run\": \"facts\", \"model\": \"@taught\", \"options\": {\"qa\": \"@people\"}},"
                        "{\"name\": \"score\", \"run\": \"eval\", \"model\": \"@forgot\", \"options\": {\"data\": \"@asked\"}}]}"),
-        LAC_OK);
+        DELE_OK);
     static const char *const names[] = {"taught",     "people",     "asked",     "forgot/x=1", "told/x=1",
                                         "score/x=1",  "forgot/x=2", "told/x=2",  "score/x=2",  "forgot/x=3",
                                         "told/x=3",   "score/x=3"};
@@ -158,7 +158,7 @@ static void a_coordinate_that_a_reference_fixes_is_not_taken_over(void **state)
                        "{\"name\": \"b\", \"run\": \"compare\", \"arguments\": [\"@a[set=f]\", \"@a[set=r]\"]},"
                        "{\"name\": \"c\", \"run\": \"compare\", \"arguments\": [\"@a[set=f,x=1]\", "
                        "\"@a[set=r,x=2]/items.jsonl\"]}]}"),
-        LAC_OK);
+        DELE_OK);
     assert_int_equal(f->plan.n_stages, 4 + 2 + 1);
     const recipe_stage *b = stage(f, "b/x=2"), *c = stage(f, "c");
     assert_string_equal(b->argument[0], "\1a/set=f,x=2\2");
@@ -171,7 +171,7 @@ static void a_stage_may_name_files_of_its_own_result(void **state)
 {
     fixture *f = *state;
     assert_int_equal(read_recipe(f, "{\"stages\": [{\"name\": \"known\", \"run\": \"facts\", \"for\": {\"s\": [1]},"
-                                    " \"options\": {\"forget-out\": \"@known/forget.json\"}}]}"), LAC_OK);
+                                    " \"options\": {\"forget-out\": \"@known/forget.json\"}}]}"), DELE_OK);
     assert_string_equal(option(stage(f, "known/s=1"), "forget-out"), "\1known/s=1\2/forget.json");
     assert_int_equal(f->plan.stage[0].n_needs, 0);
 }
@@ -183,10 +183,10 @@ static void what_an_if_leaves_out_takes_what_refers_to_it_along(void **state)
                        "{\"name\": \"b\", \"run\": \"eval\", \"if\": \"$mmlu\", \"model\": \"@a\"},"
                        "{\"name\": \"c\", \"run\": \"info\", \"model\": \"@b\"}]}";
     const char *const set[] = {"mmlu=there"};
-    assert_int_equal(read_recipe(f, text), LAC_OK);
+    assert_int_equal(read_recipe(f, text), DELE_OK);
     assert_int_equal(f->plan.n_stages, 1);
     assert_int_equal(f->plan.n_left_out, 2);
-    assert_int_equal(read_with(f, text, set, 1), LAC_OK);
+    assert_int_equal(read_with(f, text, set, 1), DELE_OK);
     assert_int_equal(f->plan.n_stages, 3);
 }
 
@@ -194,18 +194,18 @@ static void patterns_choose_stages_and_what_they_stand_on(void **state)
 {
     fixture *f = *state;
     bool wanted[16];
-    assert_int_equal(read_recipe(f, sweep), LAC_OK);
-    assert_int_equal(recipe_select(wanted, &f->plan, "score/*last*npo", true, &f->arena, &f->err), LAC_OK);
+    assert_int_equal(read_recipe(f, sweep), DELE_OK);
+    assert_int_equal(recipe_select(wanted, &f->plan, "score/*last*npo", true, &f->arena, &f->err), DELE_OK);
     for (size_t i = 0; i < f->plan.n_stages; i++) {
         const char *name = f->plan.stage[i].name;
         assert_int_equal(wanted[i], !strcmp(name, "taught") || !strcmp(name, "forgot/layers=last,by=npo") ||
                                         !strcmp(name, "score/of=after,layers=last,by=npo"));
     }
-    assert_int_equal(recipe_select(wanted, &f->plan, "forgot", false, &f->arena, &f->err), LAC_OK);
+    assert_int_equal(recipe_select(wanted, &f->plan, "forgot", false, &f->arena, &f->err), DELE_OK);
     size_t n = 0;
     for (size_t i = 0; i < f->plan.n_stages; i++) n += wanted[i];
     assert_int_equal(n, 4);
-    assert_int_equal(recipe_select(wanted, &f->plan, "forgt", true, &f->arena, &f->err), LAC_ERR_USAGE);
+    assert_int_equal(recipe_select(wanted, &f->plan, "forgt", true, &f->arena, &f->err), DELE_ERR_USAGE);
 }
 
 /* ---- what a recipe cannot mean ----------------------------------------------------------------------------------- */
@@ -261,7 +261,7 @@ static void each_bad_recipe_is_one_sentence_with_the_place(void **state)
     };
     fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(read_recipe(f, cases[i].text), LAC_ERR_DATA);
+        assert_int_equal(read_recipe(f, cases[i].text), DELE_ERR_DATA);
         if (!strstr(f->err.msg, cases[i].said))
             fail_msg("%s\n  said: %s\n  not: %s", cases[i].text, f->err.msg, cases[i].said);
         assert_memory_equal(f->err.msg, "r.json: ", 8);
@@ -273,9 +273,9 @@ static void settings_that_the_recipe_does_not_have_are_refused(void **state)
     fixture *f = *state;
     const char *const wrong[] = {"epoch=1"}, *const none[] = {"epochs"};
     const char *text = "{\"vars\": {\"epochs\": 1}, \"stages\": [" A "]}";
-    assert_int_equal(read_with(f, text, wrong, 1), LAC_ERR_USAGE);
+    assert_int_equal(read_with(f, text, wrong, 1), DELE_ERR_USAGE);
     assert_non_null(strstr(f->err.msg, "did you mean epochs"));
-    assert_int_equal(read_with(f, text, none, 1), LAC_ERR_USAGE);
+    assert_int_equal(read_with(f, text, none, 1), DELE_ERR_USAGE);
     assert_non_null(strstr(f->err.msg, "NAME=VALUE"));
 }
 

@@ -1,5 +1,5 @@
 /* ROUGE-L: what holds for any pair, then rouge_score's own numbers (fixtures/score/rouge.jsonl, made by
- * reference/rouge_pairs.py; LAC_ROUGE_PAIRS names another, longer list). */
+ * reference/rouge_pairs.py; DELE_ROUGE_PAIRS names another, longer list). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,20 +13,20 @@
 #include "base/json.h"
 #include "score/rouge.h"
 
-static lac_rouge rouge(const char *target, const char *prediction, bool stem)
+static dele_rouge rouge(const char *target, const char *prediction, bool stem)
 {
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_rouge r;
-    if (lac_rouge_l(&r, target, prediction, stem, &arena, &err)) fail_msg("%s", err.msg);
-    lac_arena_release(&arena);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_rouge r;
+    if (dele_rouge_l(&r, target, prediction, stem, &arena, &err)) fail_msg("%s", err.msg);
+    dele_arena_release(&arena);
     return r;
 }
 
 static void a_text_is_wholly_in_itself(void **state)
 {
     (void)state;
-    lac_rouge r = rouge("The quick, brown fox: it's 7!", "the QUICK brown fox it s 7", true);
+    dele_rouge r = rouge("The quick, brown fox: it's 7!", "the QUICK brown fox it s 7", true);
     assert_true(r.recall == 1 && r.precision == 1 && r.f == 1);
 }
 
@@ -34,7 +34,7 @@ static void swapping_the_texts_swaps_recall_and_precision(void **state)
 {
     (void)state;
     const char *five = "one two three four five", *three = "two five six";
-    lac_rouge a = rouge(five, three, true), b = rouge(three, five, true);
+    dele_rouge a = rouge(five, three, true), b = rouge(three, five, true);
     assert_true(a.recall == b.precision && a.precision == b.recall && fabs(a.f - b.f) < 1e-15);
     assert_true(a.recall == 2.0 / 5 && a.precision == 2.0 / 3);
 }
@@ -55,15 +55,15 @@ static void stemming_joins_what_plain_words_keep_apart(void **state)
 static void scores_are_those_of_rouge_score(void **state)
 {
     (void)state;
-    lac_err err = {0};
-    lac_records r = {0};
-    const char *path = getenv("LAC_ROUGE_PAIRS");
-    if (lac_records_open(&r, path ? path : LAC_TESTS_DIR "/fixtures/score/rouge.jsonl", &err)) fail_msg("%s", err.msg);
+    dele_err err = {0};
+    dele_records r = {0};
+    const char *path = getenv("DELE_ROUGE_PAIRS");
+    if (dele_records_open(&r, path ? path : DELE_TESTS_DIR "/fixtures/score/rouge.jsonl", &err)) fail_msg("%s", err.msg);
     const cJSON *row;
     int n = 0;
-    while ((row = lac_records_next(&r, &err))) {
-        const char *target = lac_record_string(&r, row, "target", &err);
-        lac_rouge got = rouge(target, lac_record_string(&r, row, "prediction", &err), true);
+    while ((row = dele_records_next(&r, &err))) {
+        const char *target = dele_record_string(&r, row, "target", &err);
+        dele_rouge got = rouge(target, dele_record_string(&r, row, "prediction", &err), true);
         double recall = cJSON_GetObjectItem(row, "recall")->valuedouble, f = cJSON_GetObjectItem(row, "f")->valuedouble;
         double precision = cJSON_GetObjectItem(row, "precision")->valuedouble;
         if (got.recall != recall || got.precision != precision || fabs(got.f - f) > 1e-15)
@@ -71,8 +71,8 @@ static void scores_are_those_of_rouge_score(void **state)
                      got.f, recall, precision, f);
         n++;
     }
-    assert_int_equal(err.code, LAC_OK);
-    lac_records_close(&r);
+    assert_int_equal(err.code, DELE_OK);
+    dele_records_close(&r);
     assert_true(n > 70);
 }
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# usage: test_run_command.sh LACUNA SOURCE_DIR
+# usage: test_run_command.sh DELEATUR SOURCE_DIR
 #
-# lacuna run on the embedded model: stages run and are skipped when they stand; what was killed goes on; what changed is said,
+# deleatur run on the embedded model: stages run and are skipped when they stand; what was killed goes on; what changed is said,
 # and made anew only with what stands on it; a stage that fails does not stop the others; the page shows the tables' numbers
 # and text stays text.
 set -u -o pipefail
-lacuna=$1 source=$2
+deleatur=$1 source=$2
 model=$source/data/models/demo
 [ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
 dir=$(mktemp -d) || exit 1
@@ -16,7 +16,7 @@ failed=0
 fail() { echo "FAILED: $*"; failed=1; }
 states() { tail -n +2 "$1/times.tsv" | cut -f 1,2; }
 ran() { grep -c '^== ' "$1"; } # stages that a run began
-run() { "$lacuna" run "$@" --threads 1 >said.txt 2>err.txt; }
+run() { "$deleatur" run "$@" --threads 1 >said.txt 2>err.txt; }
 
 cat >small.json <<JSON
 {"about": "A <b id=evil>small</b> study",
@@ -43,8 +43,8 @@ JSON
 
 # ---- the plan, and all of it ----------------------------------------------------------------------------------------
 
-"$lacuna" run small.json --dry-run >plan.txt 2>err.txt || fail "--dry-run: $(cat err.txt)"
-[ "$(grep -c '^lacuna\|&& lacuna' plan.txt)" -eq 11 ] || fail "the plan has $(grep -c lacuna plan.txt) commands: $(cat plan.txt)"
+"$deleatur" run small.json --dry-run >plan.txt 2>err.txt || fail "--dry-run: $(cat err.txt)"
+[ "$(grep -c '^deleatur\|&& deleatur' plan.txt)" -eq 11 ] || fail "the plan has $(grep -c deleatur plan.txt) commands: $(cat plan.txt)"
 [ "$(grep -n 'score/of=before' plan.txt | head -n 1 | cut -d : -f 1)" -lt "$(grep -n '# forgot' plan.txt | head -n 1 | cut -d : -f 1)" ] ||
     fail "the model before is not scored before the sweep"
 compgen -G '*OUT*' >/dev/null && fail "a dry run made something"
@@ -52,7 +52,7 @@ compgen -G '*OUT*' >/dev/null && fail "a dry run made something"
 run small.json --out study || fail "the study: $(cat err.txt)"
 [ "$(ran err.txt)" -eq 11 ] || fail "$(ran err.txt) stages ran, not 11"
 [ "$(states study | grep -c 'done$')" -eq 11 ] || fail "not all is done: $(states study)"
-[ -e study/forgot/layers=top/lacuna/steps.tsv ] || fail "a stage's result is not where it belongs"
+[ -e study/forgot/layers=top/deleatur/steps.tsv ] || fail "a stage's result is not where it belongs"
 compgen -G 'study/forgot/*/*.safetensors' >/dev/null && fail "weights that were not to be kept are there"
 grep -q '"suggested_layers"\|"layers"' study/trace/mask.json || fail "the trace has no mask"
 [ "$(wc -l <study/people/rows.jsonl)" -eq 16 ] || fail "rows"
@@ -75,7 +75,7 @@ for number in $(tail -n +2 study/report/table.tsv | cut -f 3,6 | tr '\t' '\n'); 
 done
 [ "$(tail -n +2 study/report/table.tsv | wc -l)" -eq 4 ] || fail "the table has not four rows"
 before=$(awk -F'\t' '$1 == "before" { print $3 }' study/report/table.tsv)
-same=$("$lacuna" compare study/score/of=before study/score/of=before | awk -F'\t' '$1 == "all.prompt.top1" { print $3 }')
+same=$("$deleatur" compare study/score/of=before study/score/of=before | awk -F'\t' '$1 == "all.prompt.top1" { print $3 }')
 awk -v a="$before" -v b="$same" 'BEGIN { exit !(a != "" && sprintf("%.4f", a) == b) }' || fail "the table's $before is not $same"
 grep -q 'id="evil"\|id=evil>' <<<"$page" && grep -q '<b id' <<<"$page" && fail "a recipe's text became markup"
 grep -qF '&#60;b id=evil&#62;' <<<"$page" || fail "a recipe's text is not shown as it stands"
@@ -155,7 +155,7 @@ run small.json --out study --set limit=10 --again 'forgot/layers=top' || fail "-
 
 # ---- killed, and gone on ------------------------------------------------------------------------------------------------
 
-"$lacuna" run small.json --out killed --set limit=0 --threads 1 >/dev/null 2>killed.txt &
+"$deleatur" run small.json --out killed --set limit=0 --threads 1 >/dev/null 2>killed.txt &
 pid=$!
 for _ in $(seq 300); do grep -q '^== .*score/of=before' killed.txt && break; sleep 0.1; done
 sleep 0.3
@@ -200,7 +200,7 @@ refused() { # STATUS PATTERN RECIPE-TEXT ARGUMENTS...
     local status=$1 pattern=$2 said got
     printf '%s\n' "$3" >bad.json
     shift 3
-    said=$("$lacuna" run bad.json --out none "$@" 2>&1 >/dev/null)
+    said=$("$deleatur" run bad.json --out none "$@" 2>&1 >/dev/null)
     got=$?
     [ $got -eq "$status" ] && grep -q -- "$pattern" <<<"$said" && [ "$(wc -l <<<"$said")" -eq 1 ] ||
         fail "refused with $got: \"$said\", not /$pattern/"
@@ -219,8 +219,8 @@ refused 1 'is no column of the table' "$(stage info '"model": "m"' ', "pareto": 
 refused 2 'no such variable' "$(stage info '"model": "m"')" --set x=1
 refused 2 'no stage is called b' "$(stage info '"model": "m"')" --only b --dry-run
 refused 1 'not JSON' '{"stages": [,]}'
-"$lacuna" run no_such_recipe --out none 2>err.txt; [ $? -eq 1 ] && grep -q 'no recipe that comes with lacuna' err.txt || fail "a missing recipe"
-"$lacuna" run small.json 2>err.txt; [ $? -eq 2 ] || fail "without --out"
+"$deleatur" run no_such_recipe --out none 2>err.txt; [ $? -eq 1 ] && grep -q 'no recipe that comes with deleatur' err.txt || fail "a missing recipe"
+"$deleatur" run small.json 2>err.txt; [ $? -eq 2 ] || fail "without --out"
 
-"$lacuna" run village_sweep --dry-run >plan.txt && grep -q 'layers=0-5' plan.txt || fail "the recipe that comes with lacuna"
+"$deleatur" run village_sweep --dry-run >plan.txt && grep -q 'layers=0-5' plan.txt || fail "the recipe that comes with deleatur"
 exit $failed

@@ -10,43 +10,43 @@
 
 #include "unlearn/schedule.h"
 
-static double at(lac_schedule s, size_t update) { return lac_lr_at(s, 2, 4, update, 12); } /* 12 updates, 4 of warm-up */
+static double at(dele_schedule s, size_t update) { return dele_lr_at(s, 2, 4, update, 12); } /* 12 updates, 4 of warm-up */
 
 static bool near(double a, double b) { return fabs(a - b) < 1e-12; }
 
 static void every_schedule_rises_over_the_warm_up(void **state)
 {
     (void)state;
-    for (int s = LAC_LINEAR; s <= LAC_CONSTANT; s++)
-        for (size_t u = 0; u < 4; u++) assert_true(near(at((lac_schedule)s, u), 0.5 * (double)(u + 1)));
+    for (int s = DELE_LINEAR; s <= DELE_CONSTANT; s++)
+        for (size_t u = 0; u < 4; u++) assert_true(near(at((dele_schedule)s, u), 0.5 * (double)(u + 1)));
 }
 
 static void behind_it_they_fall_by_their_formulas(void **state)
 {
     (void)state;
     const double root = sqrt(0.5);
-    for (int s = LAC_LINEAR; s <= LAC_CONSTANT; s++) assert_true(near(at((lac_schedule)s, 4), 2));
-    assert_true(near(at(LAC_LINEAR, 6), 1.5) && near(at(LAC_LINEAR, 8), 1) && near(at(LAC_LINEAR, 11), 0.25));
-    assert_true(near(at(LAC_COSINE, 6), 1 + root) && near(at(LAC_COSINE, 8), 1) && near(at(LAC_COSINE, 10), 1 - root));
-    assert_true(near(at(LAC_CONSTANT, 11), 2));
+    for (int s = DELE_LINEAR; s <= DELE_CONSTANT; s++) assert_true(near(at((dele_schedule)s, 4), 2));
+    assert_true(near(at(DELE_LINEAR, 6), 1.5) && near(at(DELE_LINEAR, 8), 1) && near(at(DELE_LINEAR, 11), 0.25));
+    assert_true(near(at(DELE_COSINE, 6), 1 + root) && near(at(DELE_COSINE, 8), 1) && near(at(DELE_COSINE, 10), 1 - root));
+    assert_true(near(at(DELE_CONSTANT, 11), 2));
 }
 
 static void a_run_of_nothing_but_warm_up_never_falls(void **state)
 {
     (void)state;
-    for (int s = LAC_LINEAR; s <= LAC_CONSTANT; s++)
+    for (int s = DELE_LINEAR; s <= DELE_CONSTANT; s++)
         for (size_t u = 0; u < 3; u++)
-            assert_true(near(lac_lr_at((lac_schedule)s, 3, 5, u, 3), 3 * (double)(u + 1) / 5));
+            assert_true(near(dele_lr_at((dele_schedule)s, 3, 5, u, 3), 3 * (double)(u + 1) / 5));
 }
 
 static void a_name_that_is_none_is_refused(void **state)
 {
     (void)state;
-    lac_schedule s;
-    lac_err err = {0};
-    assert_int_equal(lac_schedule_parse(&s, "cosine", &err), LAC_OK);
-    assert_int_equal(s, LAC_COSINE);
-    assert_int_equal(lac_schedule_parse(&s, "cosin", &err), LAC_ERR_USAGE);
+    dele_schedule s;
+    dele_err err = {0};
+    assert_int_equal(dele_schedule_parse(&s, "cosine", &err), DELE_OK);
+    assert_int_equal(s, DELE_COSINE);
+    assert_int_equal(dele_schedule_parse(&s, "cosin", &err), DELE_ERR_USAGE);
 }
 
 int main(void)

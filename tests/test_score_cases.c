@@ -23,15 +23,15 @@
 #include "score/two_samples.h"
 #include "tests/scratch.h"
 
-#define FIXTURES LAC_TESTS_DIR "/fixtures/score"
-#define MODEL LAC_TESTS_DIR "/../data/models/demo"
+#define FIXTURES DELE_TESTS_DIR "/fixtures/score"
+#define MODEL DELE_TESTS_DIR "/../data/models/demo"
 
 typedef struct {
     cJSON *cases;
-    lac_arena arena;
-    lac_model model;
-    lac_run run;
-    lac_err err;
+    dele_arena arena;
+    dele_model model;
+    dele_run run;
+    dele_err err;
 } world;
 
 static int open_world(void **state)
@@ -39,8 +39,8 @@ static int open_world(void **state)
     world *w = calloc(1, sizeof *w);
     if (!w) return -1;
     *state = w;
-    w->cases = lac_json_load(FIXTURES "/cases.json", &w->err);
-    if (!w->cases || lac_model_load(&w->model, MODEL, &w->arena, &w->err)) fail_msg("%s", w->err.msg);
+    w->cases = dele_json_load(FIXTURES "/cases.json", &w->err);
+    if (!w->cases || dele_model_load(&w->model, MODEL, &w->arena, &w->err)) fail_msg("%s", w->err.msg);
     return 0;
 }
 
@@ -48,9 +48,9 @@ static int close_world(void **state)
 {
     world *w = *state;
     cJSON_Delete(w->cases);
-    lac_run_release(&w->run);
-    lac_model_release(&w->model);
-    lac_arena_release(&w->arena);
+    dele_run_release(&w->run);
+    dele_model_release(&w->model);
+    dele_arena_release(&w->arena);
     free(w);
     return 0;
 }
@@ -70,13 +70,13 @@ static void is_near(double got, double expected, double tolerance)
 static void choices_are_as_likely_as_the_harness_says(void **state)
 {
     world *w = *state;
-    lac_choice_sets data;
-    lac_accuracy accuracy;
-    lac_items items = {.file = tmpfile()};
+    dele_choice_sets data;
+    dele_accuracy accuracy;
+    dele_items items = {.file = tmpfile()};
     char line[4096];
     assert_non_null(items.file);
-    if (lac_choice_sets_load(&data, FIXTURES "/sets", 0, &w->arena, &w->err) ||
-        lac_choice_sets_run(&accuracy, &data, &w->run, &w->model, &items, NULL, &w->err))
+    if (dele_choice_sets_load(&data, FIXTURES "/sets", 0, &w->arena, &w->err) ||
+        dele_choice_sets_run(&accuracy, &data, &w->run, &w->model, &items, NULL, &w->err))
         fail_msg("%s", w->err.msg);
     assert_string_equal(data.set[0].name, "village");
     rewind(items.file);
@@ -108,10 +108,10 @@ static double number(const cJSON *object, const char *name)
     return x->valuedouble;
 }
 
-static double *numbers(const cJSON *array, size_t *n, lac_arena *arena)
+static double *numbers(const cJSON *array, size_t *n, dele_arena *arena)
 {
-    lac_err err = {0};
-    double *x = LAC_NEW(arena, double, (size_t)cJSON_GetArraySize(array) + 1, &err);
+    dele_err err = {0};
+    double *x = DELE_NEW(arena, double, (size_t)cJSON_GetArraySize(array) + 1, &err);
     const cJSON *element;
     *n = 0;
     assert_non_null(x);
@@ -137,12 +137,12 @@ static void attacks_see_what_pytorch_sees(void **state)
     assert_int_equal(scratch_open((void **)&s), 0);
     write_documents(scratch_path(s, "member.jsonl"), cases, 0, 2);
     write_documents(scratch_path(s, "nonmember.jsonl"), cases, 2, 4);
-    lac_membership data;
-    lac_membership_scores scores;
-    lac_items items = {.file = tmpfile()};
-    lac_membership_opts opts = {.gradnorm = true, .k = .4, .reference = &w->model, .items = &items};
-    if (lac_membership_load(&data, s->dir, 0, &w->arena, &w->err) ||
-        lac_membership_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
+    dele_membership data;
+    dele_membership_scores scores;
+    dele_items items = {.file = tmpfile()};
+    dele_membership_opts opts = {.gradnorm = true, .k = .4, .reference = &w->model, .items = &items};
+    if (dele_membership_load(&data, s->dir, 0, &w->arena, &w->err) ||
+        dele_membership_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
         fail_msg("%s", w->err.msg);
     char line[4096];
     rewind(items.file);
@@ -157,9 +157,9 @@ static void attacks_see_what_pytorch_sees(void **state)
     /* Both members are likelier than both others, by this model's losses or not: the area is that of the four losses. */
     double loss[4], area;
     for (int i = 0; i < 4; i++) loss[i] = -number(cJSON_GetArrayItem(cases, i), "loss");
-    assert_int_equal(lac_auc(&area, loss, 2, loss + 2, 2, &w->arena, &w->err), LAC_OK);
-    is_near(scores.attack[LAC_ATTACK_LOSS].auc, area, 1e-12);
-    is_near(scores.attack[LAC_ATTACK_REFERENCE].auc, .5, 1e-12);
+    assert_int_equal(dele_auc(&area, loss, 2, loss + 2, 2, &w->arena, &w->err), DELE_OK);
+    is_near(scores.attack[DELE_ATTACK_LOSS].auc, area, 1e-12);
+    is_near(scores.attack[DELE_ATTACK_REFERENCE].auc, .5, 1e-12);
     fclose(items.file);
     scratch_close((void **)&s);
 }
@@ -168,12 +168,12 @@ static void tokens_are_greedy_where_pytorch_says_so(void **state)
 {
     world *w = *state;
     const cJSON *expected, *cases = part(w, "membership");
-    lac_scored_text text[4];
+    dele_scored_text text[4];
     int n = 0, greedy = 0;
     cJSON_ArrayForEach(expected, cases)
-        if (lac_scored_text_encode(&text[n++], &w->model, cJSON_GetObjectItem(expected, "text")->valuestring, &w->arena, &w->err))
+        if (dele_scored_text_encode(&text[n++], &w->model, cJSON_GetObjectItem(expected, "text")->valuestring, &w->arena, &w->err))
             fail_msg("%s", w->err.msg);
-    if (lac_token_scores(text, 4, &w->run, &w->model, &(lac_token_opts){0}, &w->arena, &w->err)) fail_msg("%s", w->err.msg);
+    if (dele_token_scores(text, 4, &w->run, &w->model, &(dele_token_opts){0}, &w->arena, &w->err)) fail_msg("%s", w->err.msg);
     n = 0;
     cJSON_ArrayForEach(expected, cases) {
         const cJSON *flags = cJSON_GetObjectItem(expected, "greedy");
@@ -197,7 +197,7 @@ static void areas_under_curves_are_scikit_learns(void **state)
         double *b = numbers(cJSON_GetObjectItem(c, "nonmember"), &m, &w->arena);
         for (size_t i = 0; i < n; i++) a[i] = -a[i];
         for (size_t i = 0; i < m; i++) b[i] = -b[i];
-        assert_int_equal(lac_auc(&auc, a, n, b, m, &w->arena, &w->err), LAC_OK);
+        assert_int_equal(dele_auc(&auc, a, n, b, m, &w->arena, &w->err), DELE_OK);
         is_near(auc, number(c, "auc"), 1e-12);
     }
 }
@@ -209,9 +209,9 @@ static void distances_of_samples_are_as_likely_as_scipy_says(void **state)
     cJSON_ArrayForEach(c, part(w, "ks")) {
         size_t n, m;
         double *a = numbers(cJSON_GetObjectItem(c, "a"), &n, &w->arena), *b = numbers(cJSON_GetObjectItem(c, "b"), &m, &w->arena);
-        lac_ks ks, other;
-        assert_int_equal(lac_ks_two_samples(&ks, a, n, b, m, &w->arena, &w->err), LAC_OK);
-        assert_int_equal(lac_ks_two_samples(&other, b, m, a, n, &w->arena, &w->err), LAC_OK);
+        dele_ks ks, other;
+        assert_int_equal(dele_ks_two_samples(&ks, a, n, b, m, &w->arena, &w->err), DELE_OK);
+        assert_int_equal(dele_ks_two_samples(&other, b, m, a, n, &w->arena, &w->err), DELE_OK);
         is_near(ks.d, number(c, "d"), 1e-12);
         is_near(ks.log_p, number(c, "log_p"), 1e-9);
         is_near(other.log_p, ks.log_p, 1e-9);
@@ -225,10 +225,10 @@ static void samples_apart_reach_the_floor(void **state)
     const cJSON *c;
     cJSON_ArrayForEach(c, part(w, "ks_floors")) {
         size_t n = (size_t)number(c, "n");
-        double *x = LAC_NEW(&w->arena, double, 2 * n, &w->err);
-        lac_ks ks;
+        double *x = DELE_NEW(&w->arena, double, 2 * n, &w->err);
+        dele_ks ks;
         for (size_t i = 0; i < 2 * n; i++) x[i] = (double)i;
-        assert_int_equal(lac_ks_two_samples(&ks, x, n, x + n, n, &w->arena, &w->err), LAC_OK);
+        assert_int_equal(dele_ks_two_samples(&ks, x, n, x + n, n, &w->arena, &w->err), DELE_OK);
         is_near(ks.log_p, number(c, "log_p"), 1e-9);
     }
 }
@@ -237,7 +237,7 @@ static void turned_answers_are_tested_exactly(void **state)
 {
     const cJSON *c;
     cJSON_ArrayForEach(c, part(*state, "mcnemar"))
-        is_near(lac_mcnemar((size_t)cJSON_GetArrayItem(c, 0)->valuedouble, (size_t)cJSON_GetArrayItem(c, 1)->valuedouble),
+        is_near(dele_mcnemar((size_t)cJSON_GetArrayItem(c, 0)->valuedouble, (size_t)cJSON_GetArrayItem(c, 1)->valuedouble),
                 cJSON_GetArrayItem(c, 2)->valuedouble, 1e-9);
 }
 
@@ -248,31 +248,31 @@ static void harmonic_means_are_pythons(void **state)
     cJSON_ArrayForEach(c, part(w, "harmonic")) {
         size_t n;
         double *x = numbers(cJSON_GetArrayItem(c, 0), &n, &w->arena);
-        is_near(lac_harmonic_mean(x, n), cJSON_GetArrayItem(c, 1)->valuedouble, 1e-12);
+        is_near(dele_harmonic_mean(x, n), cJSON_GetArrayItem(c, 1)->valuedouble, 1e-12);
     }
     /* AILS-NTUA's line of the 7B table: .827, .847 and .443 give .706, from an AUC of .5765 or .4235 */
-    lac_semeval_mmlu mmlu = {.acc = .443, .style = "open-instruct", .split = "test", .shots = 5, .n = 14042};
-    lac_semeval s = lac_semeval_score(.827, .4235, &mmlu);
+    dele_semeval_mmlu mmlu = {.acc = .443, .style = "open-instruct", .split = "test", .shots = 5, .n = 14042};
+    dele_semeval s = dele_semeval_score(.827, .4235, &mmlu);
     is_near(s.membership, .847, 1e-9);
     is_near(s.final, (.827 + .847 + .443) / 3, 1e-12);
-    assert_true(isnan(lac_semeval_score(.827, NAN, &mmlu).final));
+    assert_true(isnan(dele_semeval_score(.827, NAN, &mmlu).final));
     const double least[] = {.371, .3711};
     for (int i = 0; i < 2; i++) { /* the award list: above 0.371 */
         mmlu.acc = least[i];
-        s = lac_semeval_score(.827, .4235, &mmlu);
-        cJSON *json = lac_semeval_json(&s);
+        s = dele_semeval_score(.827, .4235, &mmlu);
+        cJSON *json = dele_semeval_json(&s);
         assert_int_equal(cJSON_IsTrue(cJSON_GetObjectItem(json, "mmlu_suffices")), i);
         cJSON_Delete(json);
     }
-    assert_true(lac_semeval_mmlu_is_official(&mmlu));
+    assert_true(dele_semeval_mmlu_is_official(&mmlu));
     mmlu.n--;
-    assert_false(lac_semeval_mmlu_is_official(&mmlu));
+    assert_false(dele_semeval_mmlu_is_official(&mmlu));
     mmlu.n++, mmlu.split = "val";
-    assert_false(lac_semeval_mmlu_is_official(&mmlu));
+    assert_false(dele_semeval_mmlu_is_official(&mmlu));
     mmlu.split = "test", mmlu.style = "harness";
-    assert_false(lac_semeval_mmlu_is_official(&mmlu));
+    assert_false(dele_semeval_mmlu_is_official(&mmlu));
     mmlu.style = "open-instruct", mmlu.shots = 0;
-    assert_false(lac_semeval_mmlu_is_official(&mmlu));
+    assert_false(dele_semeval_mmlu_is_official(&mmlu));
 }
 
 static void truth_ratios_are_those_written_out_in_numpy(void **state)
@@ -284,9 +284,9 @@ static void truth_ratios_are_those_written_out_in_numpy(void **state)
     double *ratio = numbers(cJSON_GetObjectItem(c, "ratio"), &n, &w->arena), closer = 0, better = 0;
     double *arithmetic = numbers(cJSON_GetObjectItem(c, "ratio_arithmetic"), &n, &w->arena);
     cJSON_ArrayForEach(row, cJSON_GetObjectItem(c, "wrong")) {
-        double *wrong = numbers(row, &k, &w->arena), r = lac_truth_ratio(correct[i], wrong, (int)k, false, 0);
+        double *wrong = numbers(row, &k, &w->arena), r = dele_truth_ratio(correct[i], wrong, (int)k, false, 0);
         is_near(r, ratio[i], 1e-9);
-        is_near(lac_truth_ratio(correct[i], wrong, (int)k, true, 0), arithmetic[i], 1e-9);
+        is_near(dele_truth_ratio(correct[i], wrong, (int)k, true, 0), arithmetic[i], 1e-9);
         closer += fmin(r, 1 / r) / (double)n;
         better += fmax(0, 1 - r) / (double)n;
         i++;
@@ -299,10 +299,10 @@ static void extraction_needs_all_that_follows(void **state)
 {
     (void)state;
     const bool all[] = {1, 1, 1, 1}, last[] = {1, 0, 1, 1}, none[] = {1, 1, 1, 0};
-    is_near(lac_extraction_strength(all, 4, 0), 1, 0);
-    is_near(lac_extraction_strength(last, 4, 0), .5, 0);
-    is_near(lac_extraction_strength(none, 4, 0), 0, 0);
-    is_near(lac_extraction_strength(none, 4, .25), .25, 0); /* open-unlearning's floor */
+    is_near(dele_extraction_strength(all, 4, 0), 1, 0);
+    is_near(dele_extraction_strength(last, 4, 0), .5, 0);
+    is_near(dele_extraction_strength(none, 4, 0), 0, 0);
+    is_near(dele_extraction_strength(none, 4, .25), .25, 0); /* open-unlearning's floor */
 }
 
 static void tofu_rows_are_scored_as_pytorch_does(void **state)
@@ -310,12 +310,12 @@ static void tofu_rows_are_scored_as_pytorch_does(void **state)
     world *w = *state;
     static const char *const name[] = {"loss", "probability", "truth_ratio", "truth_ratio_arithmetic",
                                        "exact_memorization", "extraction_strength", "rougeL_recall"};
-    lac_tofu data;
-    lac_tofu_scores scores;
-    lac_items items = {.file = tmpfile()};
-    lac_tofu_opts opts = {.max_new = 8, .items = &items};
-    if (lac_tofu_load(&data, FIXTURES "/tofu", 0, &w->arena, &w->err) ||
-        lac_tofu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
+    dele_tofu data;
+    dele_tofu_scores scores;
+    dele_items items = {.file = tmpfile()};
+    dele_tofu_opts opts = {.max_new = 8, .items = &items};
+    if (dele_tofu_load(&data, FIXTURES "/tofu", 0, &w->arena, &w->err) ||
+        dele_tofu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
         fail_msg("%s", w->err.msg);
     char line[4096];
     rewind(items.file);
@@ -333,8 +333,8 @@ static void tofu_rows_are_scored_as_pytorch_does(void **state)
         cJSON_Delete(got);
     }
     assert_true(memorized > 0 && rouge > 0); /* else the agreement would say little */
-    for (int set = LAC_TOFU_RETAIN; set < LAC_TOFU_SETS; set++) {
-        const lac_tofu_cell *c = &scores.set[set];
+    for (int set = DELE_TOFU_RETAIN; set < DELE_TOFU_SETS; set++) {
+        const dele_tofu_cell *c = &scores.set[set];
         nine += 1 / c->probability.mean + 1 / c->rouge.mean + 1 / c->truth_ratio.mean;
     }
     is_near(scores.utility, isfinite(nine) ? 9 / nine : 0, 1e-9);
@@ -346,12 +346,12 @@ static void compat_tofu_takes_the_arithmetic_ratio_in_every_set(void **state)
 {
     world *w = *state;
     static const char *const name[] = {"forget", "retain", "real_authors", "world_facts"};
-    lac_tofu data;
-    lac_tofu_scores scores;
-    lac_items items = {.file = tmpfile()};
-    lac_tofu_opts opts = {.max_new = 1, .compat = LAC_TOFU_ORIGINAL, .items = &items};
-    if (lac_tofu_load(&data, FIXTURES "/tofu", 0, &w->arena, &w->err) ||
-        lac_tofu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
+    dele_tofu data;
+    dele_tofu_scores scores;
+    dele_items items = {.file = tmpfile()};
+    dele_tofu_opts opts = {.max_new = 1, .compat = DELE_TOFU_ORIGINAL, .items = &items};
+    if (dele_tofu_load(&data, FIXTURES "/tofu", 0, &w->arena, &w->err) ||
+        dele_tofu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
         fail_msg("%s", w->err.msg);
     char line[4096];
     double sum[4] = {0}, geometric = 0;
@@ -386,11 +386,11 @@ static void short_answers_match_as_in_the_harness(void **state)
     cJSON_ArrayForEach(c, part(w, "qa")) {
         const cJSON *answers = cJSON_GetObjectItem(c, "answers"), *answer;
         const char *text[4];
-        lac_qa_item item = {.answer = text, .ignore_articles = cJSON_IsTrue(cJSON_GetObjectItem(c, "ignore_articles"))};
+        dele_qa_item item = {.answer = text, .ignore_articles = cJSON_IsTrue(cJSON_GetObjectItem(c, "ignore_articles"))};
         cJSON_ArrayForEach(answer, answers) text[item.n_answers++] = answer->valuestring;
         bool exact, contains;
         const char *said = cJSON_GetObjectItem(c, "said")->valuestring;
-        if (lac_qa_judge(&exact, &contains, &item, said, &w->arena, &w->err)) fail_msg("%s", w->err.msg);
+        if (dele_qa_judge(&exact, &contains, &item, said, &w->arena, &w->err)) fail_msg("%s", w->err.msg);
         if (exact != cJSON_IsTrue(cJSON_GetObjectItem(c, "exact"))) fail_msg("\"%s\" was judged %d", said, exact);
         right += exact;
         n++;
@@ -399,11 +399,11 @@ static void short_answers_match_as_in_the_harness(void **state)
     /* Whole words only, and beyond the first stop. */
     const char *an[] = {"an"}, *paris[] = {"Paris"};
     bool exact, contains;
-    lac_qa_item item = {.answer = an, .n_answers = 1};
-    assert_int_equal(lac_qa_judge(&exact, &contains, &item, " Japan", &w->arena, &w->err), LAC_OK);
+    dele_qa_item item = {.answer = an, .n_answers = 1};
+    assert_int_equal(dele_qa_judge(&exact, &contains, &item, " Japan", &w->arena, &w->err), DELE_OK);
     assert_true(!exact && !contains);
     item.answer = paris;
-    assert_int_equal(lac_qa_judge(&exact, &contains, &item, "\nIt is paris, France", &w->arena, &w->err), LAC_OK);
+    assert_int_equal(dele_qa_judge(&exact, &contains, &item, "\nIt is paris, France", &w->arena, &w->err), DELE_OK);
     assert_true(!exact && contains);
 }
 
@@ -411,16 +411,16 @@ static void short_answers_match_as_in_the_harness(void **state)
 static void letters_are_as_likely_as_the_old_programs_say(void **state)
 {
     world *w = *state;
-    static const lac_mmlu_style style[] = {LAC_MMLU_OPEN_INSTRUCT, LAC_MMLU_HENDRYCKS};
+    static const dele_mmlu_style style[] = {DELE_MMLU_OPEN_INSTRUCT, DELE_MMLU_HENDRYCKS};
     int context = w->model.config.context, unseen = 0;
     w->model.config.context = 230;
     for (int i = 0; i < 2; i++) {
-        lac_mmlu data;
-        lac_mmlu_scores scores;
-        lac_items items = {.file = tmpfile()};
-        lac_mmlu_opts opts = {.style = style[i], .shots = 3, .items = &items};
-        if (lac_mmlu_load(&data, FIXTURES "/mmlu", "val", NULL, 3, 0, &w->arena, &w->err) ||
-            lac_mmlu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
+        dele_mmlu data;
+        dele_mmlu_scores scores;
+        dele_items items = {.file = tmpfile()};
+        dele_mmlu_opts opts = {.style = style[i], .shots = 3, .items = &items};
+        if (dele_mmlu_load(&data, FIXTURES "/mmlu", "val", NULL, 3, 0, &w->arena, &w->err) ||
+            dele_mmlu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
             fail_msg("%s", w->err.msg);
         char line[4096];
         rewind(items.file);
@@ -429,8 +429,8 @@ static void letters_are_as_likely_as_the_old_programs_say(void **state)
             assert_non_null(fgets(line, sizeof line, items.file));
             cJSON *item = cJSON_Parse(line);
             const cJSON *got = cJSON_GetObjectItem(item, "loglikelihoods");
-            const cJSON *theirs = cJSON_GetObjectItem(expected, lac_mmlu_style_name(style[i]));
-            for (int c = 0; c < LAC_MMLU_CHOICES; c++) {
+            const cJSON *theirs = cJSON_GetObjectItem(expected, dele_mmlu_style_name(style[i]));
+            for (int c = 0; c < DELE_MMLU_CHOICES; c++) {
                 is_near(cJSON_GetArrayItem(got, c)->valuedouble, cJSON_GetArrayItem(theirs, c)->valuedouble, 2e-4);
                 unseen += cJSON_GetArrayItem(theirs, c)->valuedouble == -100;
             }
@@ -454,20 +454,20 @@ static void memory_that_ends_is_an_error_and_no_crash(void **state)
     for (int kind = 0; kind < 4; kind++) {
         bool refused = false, done = false;
         for (size_t limit = 64; !done; limit += limit / 2) {
-            lac_arena arena = {.limit = limit};
-            lac_err err = {0};
-            lac_choice_sets choices;
-            lac_qa_sets qa;
-            lac_tofu tofu;
-            lac_membership members;
-            lac_status status = kind == 0   ? lac_choice_sets_load(&choices, FIXTURES "/sets", 0, &arena, &err)
-                                : kind == 1 ? lac_qa_sets_load(&qa, short_ones, 0, &arena, &err)
-                                : kind == 2 ? lac_tofu_load(&tofu, FIXTURES "/tofu", 0, &arena, &err)
-                                            : lac_membership_load(&members, s->dir, 0, &arena, &err);
-            if (status) assert_int_equal(status, LAC_ERR_MEMORY);
-            done = status == LAC_OK;
+            dele_arena arena = {.limit = limit};
+            dele_err err = {0};
+            dele_choice_sets choices;
+            dele_qa_sets qa;
+            dele_tofu tofu;
+            dele_membership members;
+            dele_status status = kind == 0   ? dele_choice_sets_load(&choices, FIXTURES "/sets", 0, &arena, &err)
+                                : kind == 1 ? dele_qa_sets_load(&qa, short_ones, 0, &arena, &err)
+                                : kind == 2 ? dele_tofu_load(&tofu, FIXTURES "/tofu", 0, &arena, &err)
+                                            : dele_membership_load(&members, s->dir, 0, &arena, &err);
+            if (status) assert_int_equal(status, DELE_ERR_MEMORY);
+            done = status == DELE_OK;
             refused |= !done;
-            lac_arena_release(&arena);
+            dele_arena_release(&arena);
             assert_true(limit < (size_t)1 << 30);
         }
         assert_true(refused);
@@ -479,20 +479,20 @@ static void memory_that_ends_is_an_error_and_no_crash(void **state)
 static void the_old_prompt_has_two_blanks_and_the_raw_question(void **state)
 {
     world *w = *state;
-    lac_mmlu data;
-    if (lac_mmlu_load(&data, FIXTURES "/mmlu", "val", "college_biology", 1, 0, &w->arena, &w->err))
+    dele_mmlu data;
+    if (dele_mmlu_load(&data, FIXTURES "/mmlu", "val", "college_biology", 1, 0, &w->arena, &w->err))
         fail_msg("%s", w->err.msg);
-    const char *text = lac_mmlu_context(&data.subject[0], &data.subject[0].item[0], LAC_MMLU_OPEN_INSTRUCT, 1, &w->arena,
+    const char *text = dele_mmlu_context(&data.subject[0], &data.subject[0].item[0], DELE_MMLU_OPEN_INSTRUCT, 1, &w->arena,
                                         &w->err);
     assert_string_equal(text, "The following are multiple choice questions (with answers) about  college biology.\n\n"
                               "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 22\nAnswer: B\n\n"
                               "\xc2\xa0The line\nbreaks here\r\nand a CR\rthere  \nA.   padded  \nB. None\n"
                               "C. na\xc3\xafve \"caf\xc3\xa9\"\nD. D.\nAnswer:");
-    lac_mmlu_through_pandas(&data);
-    text = lac_mmlu_context(&data.subject[0], &data.subject[0].item[0], LAC_MMLU_OPEN_INSTRUCT, 1, &w->arena, &w->err);
+    dele_mmlu_through_pandas(&data);
+    text = dele_mmlu_context(&data.subject[0], &data.subject[0].item[0], DELE_MMLU_OPEN_INSTRUCT, 1, &w->arena, &w->err);
     assert_non_null(strstr(text, "A.   padded  \nB. nan\nC. na\xc3\xafve"));
-    assert_string_equal(lac_through_pandas(""), "nan");
-    assert_string_equal(lac_through_pandas("none"), "none");
+    assert_string_equal(dele_through_pandas(""), "nan");
+    assert_string_equal(dele_through_pandas("none"), "none");
 }
 
 int main(void)

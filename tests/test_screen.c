@@ -1,5 +1,5 @@
 /* The screen on tiny random models of both families.  It is a first-order estimate, so it must become exact as the
- * noise becomes small; the exact effects are lac_trace_grid's. */
+ * noise becomes small; the exact effects are dele_trace_grid's. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,45 +18,45 @@ enum { CELLS = T * L };
 
 static void open_fixture(fixture *f, int which) { open_tiny(f, which, 0.15); }
 
-static lac_screen_opts options(int samples, double sigma)
+static dele_screen_opts options(int samples, double sigma)
 {
-    return (lac_screen_opts){.samples = samples, .sigma = sigma, .seed = 1, .memory = 64};
+    return (dele_screen_opts){.samples = samples, .sigma = sigma, .seed = 1, .memory = 64};
 }
 
-static lac_screen screen(fixture *f, const lac_screen_opts *o, int begin, int end)
+static dele_screen screen(fixture *f, const dele_screen_opts *o, int begin, int end)
 {
-    lac_err err = {0};
-    lac_screen s = {.ids = IDS, .n_tokens = T, .begin = begin, .end = end, .answer = -1};
-    if (lac_screen_run(&s, &f->run, &f->model, o, &f->arena, &err)) fail_msg("%s", err.msg);
+    dele_err err = {0};
+    dele_screen s = {.ids = IDS, .n_tokens = T, .begin = begin, .end = end, .answer = -1};
+    if (dele_screen_run(&s, &f->run, &f->model, o, &f->arena, &err)) fail_msg("%s", err.msg);
     return s;
 }
 
 /* The exact cells, each of a single layer. */
-static lac_grid trace(fixture *f, const lac_screen_opts *o, int begin, int end)
+static dele_grid trace(fixture *f, const dele_screen_opts *o, int begin, int end)
 {
-    lac_err err = {0};
-    lac_trace_opts t = LAC_TRACE_DEFAULTS;
+    dele_err err = {0};
+    dele_trace_opts t = DELE_TRACE_DEFAULTS;
     t.windows = "1";
     t.samples = o->samples;
     t.sigma = o->sigma;
-    lac_plan plan;
-    lac_grid g = {.ids = IDS, .n_tokens = T, .begin = begin, .end = end, .foil = -1, .seed = o->seed};
-    if (lac_plan_make(&plan, &t, &f->model.config, &f->arena, &err) ||
-        lac_trace_grid(&g, &plan, &f->run, &f->model, &f->arena, &err))
+    dele_plan plan;
+    dele_grid g = {.ids = IDS, .n_tokens = T, .begin = begin, .end = end, .foil = -1, .seed = o->seed};
+    if (dele_plan_make(&plan, &t, &f->model.config, &f->arena, &err) ||
+        dele_trace_grid(&g, &plan, &f->run, &f->model, &f->arena, &err))
         fail_msg("%s", err.msg);
     return g;
 }
 
 /* Effects of the exact cells on p and on log p, each the mean over samples. */
-static void exact_effects(double *p, double *logp, const lac_grid *g, lac_kind kind)
+static void exact_effects(double *p, double *logp, const dele_grid *g, dele_kind kind)
 {
     for (int i = 0; i < CELLS; i++) {
         p[i] = logp[i] = 0;
         for (int s = 0; s < g->n_samples; s++) {
-            const lac_chart chart = {.n_cols = L}; /* the charts stand in the kinds' order */
-            const double *low = g->low + s * LAC_N_METRICS;
-            p[i] += ((double)*lac_cell(g, &chart, (int)kind, s, LAC_PROB, i / L, i % L) - low[LAC_PROB]) / g->n_samples;
-            logp[i] += ((double)*lac_cell(g, &chart, (int)kind, s, LAC_LOGP, i / L, i % L) - low[LAC_LOGP]) / g->n_samples;
+            const dele_chart chart = {.n_cols = L}; /* the charts stand in the kinds' order */
+            const double *low = g->low + s * DELE_N_METRICS;
+            p[i] += ((double)*dele_cell(g, &chart, (int)kind, s, DELE_PROB, i / L, i % L) - low[DELE_PROB]) / g->n_samples;
+            logp[i] += ((double)*dele_cell(g, &chart, (int)kind, s, DELE_LOGP, i / L, i % L) - low[DELE_LOGP]) / g->n_samples;
         }
     }
 }
@@ -76,14 +76,14 @@ static double gap(const double *estimate, const double *exact, double sign)
 /* The worst gap over kinds and both measures. */
 static double worst_gap(fixture *f, double sigma, int begin, int end, double sign)
 {
-    lac_screen_opts o = options(3, sigma);
-    lac_screen s = screen(f, &o, begin, end);
-    lac_grid g = trace(f, &o, begin, end);
+    dele_screen_opts o = options(3, sigma);
+    dele_screen s = screen(f, &o, begin, end);
+    dele_grid g = trace(f, &o, begin, end);
     double p[CELLS], logp[CELLS], most = 0;
     assert_int_equal(s.answer, g.answer[0]);
-    assert_true(fabs(s.high - g.high[LAC_PROB]) < 1e-6 && fabs(s.low - lac_low_mean(&g, LAC_PROB)) < 1e-6);
-    for (int kind = 0; kind < LAC_N_SCREENED; kind++) {
-        exact_effects(p, logp, &g, (lac_kind)kind);
+    assert_true(fabs(s.high - g.high[DELE_PROB]) < 1e-6 && fabs(s.low - dele_low_mean(&g, DELE_PROB)) < 1e-6);
+    for (int kind = 0; kind < DELE_N_SCREENED; kind++) {
+        exact_effects(p, logp, &g, (dele_kind)kind);
         most = fmax(most, fmax(gap(s.p[kind], p, sign), gap(s.logp[kind], logp, sign)));
     }
     return most;
@@ -126,9 +126,9 @@ static void where_nothing_differs_nothing_is_estimated(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 0);
-    lac_screen_opts o = options(2, 0.5), quiet = options(2, 0);
-    lac_screen s = screen(&f, &o, 3, 5), none = screen(&f, &quiet, 3, 5);
-    for (int kind = 0; kind < LAC_N_SCREENED; kind++) {
+    dele_screen_opts o = options(2, 0.5), quiet = options(2, 0);
+    dele_screen s = screen(&f, &o, 3, 5), none = screen(&f, &quiet, 3, 5);
+    for (int kind = 0; kind < DELE_N_SCREENED; kind++) {
         double most = 0;
         for (int i = 0; i < CELLS; i++) {
             if (i < 3 * L) assert_true(s.p[kind][i] == 0 && s.logp[kind][i] == 0); /* before the subject */
@@ -146,10 +146,10 @@ static void the_slope_of_p_is_p_times_that_of_log_p(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 1);
-    lac_screen_opts o = options(1, 0.5);
-    lac_screen s = screen(&f, &o, 2, 4);
+    dele_screen_opts o = options(1, 0.5);
+    dele_screen s = screen(&f, &o, 2, 4);
     assert_true(fabs(s.low - exp(s.log_low)) < 1e-12 && fabs(s.high - exp(s.log_high)) < 1e-12);
-    for (int kind = 0; kind < LAC_N_SCREENED; kind++)
+    for (int kind = 0; kind < DELE_N_SCREENED; kind++)
         for (int i = 0; i < CELLS; i++) assert_true(fabs(s.p[kind][i] - s.low * s.logp[kind][i]) < 1e-12);
     close_fixture(&f);
 }
@@ -160,15 +160,15 @@ static void a_small_memory_changes_nothing_but_the_passes(void **state)
     enum { S = 40 };
     fixture f;
     open_fixture(&f, 1);
-    lac_screen_opts o = options(S, 0.5);
+    dele_screen_opts o = options(S, 0.5);
     double before = f.run.row_layers;
-    lac_screen a = screen(&f, &o, 2, 4);
+    dele_screen a = screen(&f, &o, 2, 4);
     assert_true(f.run.row_layers - before == (S + 1) * T * L); /* the price: S + 1 prompts, for all cells and kinds */
     assert_int_equal(f.run.n_rows, S * T);
     o.memory = 1;
-    lac_screen b = screen(&f, &o, 2, 4);
+    dele_screen b = screen(&f, &o, 2, 4);
     assert_true(f.run.n_rows < S * T); /* the last of several passes */
-    for (int kind = 0; kind < LAC_N_SCREENED; kind++)
+    for (int kind = 0; kind < DELE_N_SCREENED; kind++)
         for (int i = 0; i < CELLS; i++) assert_true(fabs(a.logp[kind][i] - b.logp[kind][i]) < 1e-5);
     close_fixture(&f);
 }
@@ -179,22 +179,22 @@ static void what_cannot_be_screened_is_refused(void **state)
     fixture f;
     open_fixture(&f, 0);
     static const int beyond[T] = {11, 3, V, 17, 60, 8, 29};
-    const lac_screen bad[] = {{.ids = IDS, .n_tokens = T, .begin = 3, .end = 3, .answer = -1},
+    const dele_screen bad[] = {{.ids = IDS, .n_tokens = T, .begin = 3, .end = 3, .answer = -1},
                               {.ids = IDS, .n_tokens = T, .begin = -1, .end = 3, .answer = -1},
                               {.ids = IDS, .n_tokens = T, .begin = 3, .end = T + 1, .answer = -1},
                               {.ids = IDS, .n_tokens = T, .begin = 3, .end = 4, .answer = V},
                               {.ids = beyond, .n_tokens = T, .begin = 3, .end = 4, .answer = -1}};
-    lac_screen_opts o = options(2, 0.5);
+    dele_screen_opts o = options(2, 0.5);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        lac_err err = {0};
-        lac_screen s = bad[i];
-        assert_int_equal(lac_screen_run(&s, &f.run, &f.model, &o, &f.arena, &err), LAC_ERR_DATA);
+        dele_err err = {0};
+        dele_screen s = bad[i];
+        assert_int_equal(dele_screen_run(&s, &f.run, &f.model, &o, &f.arena, &err), DELE_ERR_DATA);
     }
-    lac_err err = {0};
-    lac_screen s = {.ids = IDS, .n_tokens = T, .begin = 3, .end = 4, .answer = -1};
+    dele_err err = {0};
+    dele_screen s = {.ids = IDS, .n_tokens = T, .begin = 3, .end = 4, .answer = -1};
     o.samples = 100000;
     o.memory = 1;
-    assert_int_equal(lac_screen_run(&s, &f.run, &f.model, &o, &f.arena, &err), LAC_ERR_MEMORY);
+    assert_int_equal(dele_screen_run(&s, &f.run, &f.model, &o, &f.arena, &err), DELE_ERR_MEMORY);
     assert_non_null(strstr(err.msg, "--memory"));
     close_fixture(&f);
 }
@@ -204,13 +204,13 @@ static void a_windows_estimate_is_the_sum_over_its_layers(void **state)
     (void)state;
     static const double single[2 * L] = {1, 2, 4, 8, 16, 0, 0, -3, 0, 0},
                         three[2 * L] = {3, 7, 14, 28, 24, 0, -3, -3, -3, 0},
-                        two[2 * L] = {1, 3, 6, 12, 24, 0, 0, -3, -3, 0}; /* the even one reaches down, as lac_window */
+                        two[2 * L] = {1, 3, 6, 12, 24, 0, 0, -3, -3, 0}; /* the even one reaches down, as dele_window */
     double out[2 * L];
-    lac_screen_window(out, single, 2, L, 3);
+    dele_screen_window(out, single, 2, L, 3);
     assert_memory_equal(out, three, sizeof out);
-    lac_screen_window(out, single, 2, L, 2);
+    dele_screen_window(out, single, 2, L, 2);
     assert_memory_equal(out, two, sizeof out);
-    lac_screen_window(out, single, 2, L, 1);
+    dele_screen_window(out, single, 2, L, 1);
     assert_memory_equal(out, single, sizeof out);
 }
 
@@ -221,41 +221,41 @@ static void agreement_is_of_size_of_order_and_of_the_top(void **state)
     (void)state;
     enum { N = 40 }; /* top 5 %: two */
     double x[N], y[N], flat[N] = {0};
-    lac_agreement a;
-    lac_err err = {0};
+    dele_agreement a;
+    dele_err err = {0};
     for (int i = 0; i < N; i++) x[i] = i - 7, y[i] = 0.5 * x[i];
-    assert_int_equal(lac_agreement_of(&a, x, y, N, &err), LAC_OK);
+    assert_int_equal(dele_agreement_of(&a, x, y, N, &err), DELE_OK);
     assert_true(fabs(a.pearson - 1) < 1e-12 && fabs(a.spearman - 1) < 1e-12 && a.overlap == 1);
     assert_true(fabs(a.scale - 0.5) < 1e-12 && a.n == N && a.n_top == 2);
     for (int i = 0; i < N; i++) y[i] = exp(x[i]); /* the same order, bent */
-    assert_int_equal(lac_agreement_of(&a, x, y, N, &err), LAC_OK);
+    assert_int_equal(dele_agreement_of(&a, x, y, N, &err), DELE_OK);
     assert_true(a.pearson < 0.7 && fabs(a.spearman - 1) < 1e-12 && a.overlap == 1);
     for (int i = 0; i < N; i++) y[i] = -x[i];
     y[N - 1] = 100; /* the opposite, but for the largest */
-    assert_int_equal(lac_agreement_of(&a, x, y, N, &err), LAC_OK);
+    assert_int_equal(dele_agreement_of(&a, x, y, N, &err), DELE_OK);
     assert_true(a.spearman < -0.7 && a.overlap == 0.5);
-    assert_int_equal(lac_agreement_of(&a, x, flat, N, &err), LAC_OK);
+    assert_int_equal(dele_agreement_of(&a, x, flat, N, &err), DELE_OK);
     assert_true(isnan(a.pearson) && isnan(a.spearman) && isnan(a.overlap) && isnan(a.scale));
     y[3] = NAN;
-    assert_int_equal(lac_agreement_of(&a, x, y, N, &err), LAC_ERR_DATA);
+    assert_int_equal(dele_agreement_of(&a, x, y, N, &err), DELE_ERR_DATA);
 }
 
 static void only_cells_that_can_matter_are_compared(void **state)
 {
     (void)state;
-    lac_screen s = {.n_tokens = T, .begin = 2, .end = 4, .n_layers = L};
+    dele_screen s = {.n_tokens = T, .begin = 2, .end = 4, .n_layers = L};
     double x[CELLS], y[CELLS];
     for (int i = 0; i < CELLS; i++) {
         int t = i / L, l = i % L;
         bool counts = t >= 2 && (l < L - 1 || t == T - 1);
         x[i] = i, y[i] = counts ? 2 * i : 1e6; /* one cell too many and they do not agree */
     }
-    lac_agreement a;
-    lac_err err = {0};
-    assert_int_equal(lac_screen_agreement(&a, &s, x, y, 1, &err), LAC_OK);
+    dele_agreement a;
+    dele_err err = {0};
+    assert_int_equal(dele_screen_agreement(&a, &s, x, y, 1, &err), DELE_OK);
     assert_int_equal(a.n, (T - 2) * L - (T - 3));
     assert_true(fabs(a.pearson - 1) < 1e-12 && fabs(a.scale - 2) < 1e-12);
-    assert_int_equal(lac_screen_agreement(&a, &s, x, y, 3, &err), LAC_OK); /* a wider window reaches lower layers */
+    assert_int_equal(dele_screen_agreement(&a, &s, x, y, 3, &err), DELE_OK); /* a wider window reaches lower layers */
     assert_int_equal(a.n, (T - 2) * L);
 }
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# usage: test_screen_command.sh LACUNA SOURCE_DIR
+# usage: test_screen_command.sh DELEATUR SOURCE_DIR
 #
 # The screen of the embedded model: its tables say that they are estimates, hold every cell, and average to what their
 # summary says; with little noise they agree with the exact cells; what cannot be screened is refused.
 set -u
-lacuna=$1 source=$2
+deleatur=$1 source=$2
 model=$source/data/models/demo facts=$source/data/facts/demo_facts.json
 [ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
-screen() { "$lacuna" trace "$model" --facts "$facts" --quiet --samples 3 --threads 2 --screen "$@"; }
+screen() { "$deleatur" trace "$model" --facts "$facts" --quiet --samples 3 --threads 2 --screen "$@"; }
 
 screen --limit 3 --window 1,3 --screen-check 2 --noise-sigma 1e-4 --out "$dir/a" >"$dir/said" || fail "the screen itself"
 screen --limit 3 --window 1,3 --screen-check 2 --noise-sigma 1e-4 --out "$dir/b" >/dev/null || fail "the screen a second time"
@@ -65,7 +65,7 @@ grep -q 'unfinished' <<<"$said" && [ -e "$dir/g.part/resume.key" ] || fail "an i
 expect() { # STATUS PATTERN OPTIONS...
     local status=$1 pattern=$2 said
     shift 2
-    said=$("$lacuna" trace "$model" --facts "$facts" --quiet --out "$dir/f" "$@" 2>&1)
+    said=$("$deleatur" trace "$model" --facts "$facts" --quiet --out "$dir/f" "$@" 2>&1)
     [ $? -eq "$status" ] && grep -q -- "$pattern" <<<"$said" || fail "$* said: $said"
     [ ! -e "$dir/f" ] && [ ! -e "$dir/f.part" ] || fail "$* left something behind"
 }

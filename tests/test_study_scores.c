@@ -57,9 +57,9 @@ static void spearman_is_scipys(void **state)
     const double u[] = {0.06, 0.05, 0.03, 0.01, 0.02, 0.00, -0.01}, v[] = {0.55, 0.80, 0.80, 0.79, 0.80, 0.78, 0.72};
     const double same[] = {1, 1, 1, 1, 1, 1, 1};
     double work[14];
-    assert_true(fabs(lac_spearman(x, y, 7, work) + 0.4167381299493578) < 1e-12);
-    assert_true(fabs(lac_spearman(u, v, 7, work) - 0.18531232916527532) < 1e-12);
-    assert_true(isnan(lac_spearman(x, same, 7, work)) && isnan(lac_spearman(x, y, 1, work)));
+    assert_true(fabs(dele_spearman(x, y, 7, work) + 0.4167381299493578) < 1e-12);
+    assert_true(fabs(dele_spearman(u, v, 7, work) - 0.18531232916527532) < 1e-12);
+    assert_true(isnan(dele_spearman(x, same, 7, work)) && isnan(dele_spearman(x, y, 1, work)));
 }
 
 static void sets_of_layers_are_read_or_refused(void **state)
@@ -90,21 +90,21 @@ static void windows_that_share_layers_are_not_counted_as_so_many_observations(vo
     (void)state;
     double effect[27], score[27], wobble;
     int first[27], apart[27];
-    lac_rng rng;
-    lac_err err = {0};
+    dele_rng rng;
+    dele_err err = {0};
     study_correlation overlapping, single, few;
-    lac_rng_seed(&rng, 3);
+    dele_rng_seed(&rng, 3);
     wobble = 0;
     for (int i = 0; i < 27; i++) { /* what wobbles along layers is shared by windows that share them */
-        wobble = 0.75 * wobble + lac_rng_normal(&rng);
+        wobble = 0.75 * wobble + dele_rng_normal(&rng);
         effect[i] = i;
         score[i] = -0.2 * i + 2 * wobble;
         first[i] = i;
         apart[i] = 4 * i;
     }
-    assert_int_equal(study_rank_correlation(&overlapping, effect, score, first, 27, 4, &err), LAC_OK);
-    assert_int_equal(study_rank_correlation(&single, effect, score, apart, 27, 4, &err), LAC_OK);
-    assert_int_equal(study_rank_correlation(&few, effect, score, first, 12, 4, &err), LAC_OK);
+    assert_int_equal(study_rank_correlation(&overlapping, effect, score, first, 27, 4, &err), DELE_OK);
+    assert_int_equal(study_rank_correlation(&single, effect, score, apart, 27, 4, &err), DELE_OK);
+    assert_int_equal(study_rank_correlation(&few, effect, score, first, 12, 4, &err), DELE_OK);
     assert_int_equal(overlapping.n, 27);
     assert_int_equal(overlapping.apart, 7);
     assert_int_equal(single.apart, 27);

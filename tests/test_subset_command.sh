@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# usage: test_subset_command.sh LACUNA SOURCE_DIR
+# usage: test_subset_command.sh DELEATUR SOURCE_DIR
 #
-# lacuna subset on rows made here: whole documents, none in two places, what is asked for or one sentence and nothing.
+# deleatur subset on rows made here: whole documents, none in two places, what is asked for or one sentence and nothing.
 set -u
-lacuna=$1
+deleatur=$1
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -12,7 +12,7 @@ fail() { echo "FAILED: $*"; failed=1; }
 refused() { # STATUS PATTERN ARGUMENTS...
     local status=$1 pattern=$2 said got
     shift 2
-    said=$("$lacuna" subset "$@" --out none 2>&1 >/dev/null)
+    said=$("$deleatur" subset "$@" --out none 2>&1 >/dev/null)
     got=$?
     [ "$got" -eq "$status" ] || fail "$* gave status $got, not $status: $said"
     grep -q -- "$pattern" <<<"$said" || fail "$* said \"$said\", not /$pattern/"
@@ -33,7 +33,7 @@ done
 
 documents() { sed 's/.*"id":"\([a-z]*-[0-9]*\)[sq].*"task":"\(Task.\)".*/\2 \1/' "$1" | sort | uniq -c | sed 's/^ *//'; }
 
-"$lacuna" subset lume --documents 1,3,2 --out small >said || fail "subset: $?"
+"$deleatur" subset lume --documents 1,3,2 --out small >said || fail "subset: $?"
 [ "$(cat said)" = $'forget\t12 rows\nretain\t12 rows\nnonmember\t12 rows' ] || fail "it said $(cat said)"
 [ "$(documents small/forget.jsonl)" = "2 Task1 forget-0
 2 Task2 forget-0
@@ -52,9 +52,9 @@ cat small/forget.jsonl small/retain.jsonl | cmp - small/taught.jsonl || fail "ta
 grep -q '"seed"' small/manifest.json || fail "the manifest"
 grep -q 'bé' small/forget.jsonl || fail "texts are as they were"
 
-"$lacuna" subset lume --documents 2 --seed 7 --out drawn >/dev/null || fail "drawn"
-"$lacuna" subset lume --documents 2 --seed 7 --out again >/dev/null || fail "again"
-"$lacuna" subset lume --documents 2 --seed 8 --out other >/dev/null || fail "other"
+"$deleatur" subset lume --documents 2 --seed 7 --out drawn >/dev/null || fail "drawn"
+"$deleatur" subset lume --documents 2 --seed 7 --out again >/dev/null || fail "again"
+"$deleatur" subset lume --documents 2 --seed 8 --out other >/dev/null || fail "other"
 cmp drawn/taught.jsonl again/taught.jsonl || fail "a seed draws the same"
 cmp -s drawn/taught.jsonl other/taught.jsonl && fail "another seed draws the same"
 [ "$(documents drawn/forget.jsonl | cut -d' ' -f1,2 | sort | uniq -c | sed 's/^ *//')" = "2 2 Task1
@@ -69,7 +69,7 @@ refused 2 'one for each of the three tasks' lume --documents many
 refused 2 'one for each of the three tasks' lume --documents 1,-2,3
 refused 2 'that is none' lume --documents 0
 refused 1 'nowhere/forget.jsonl' nowhere --documents 1
-"$lacuna" subset lume --documents 1 --out small 2>said && fail "it wrote over a result"
+"$deleatur" subset lume --documents 1 --out small 2>said && fail "it wrote over a result"
 sed -i '3s/"task": "Task1"/"task": "Task9"/' lume/retain.jsonl
 refused 1 'retain.jsonl:3: "task" is "Task9"' lume --documents 1
 sed -i '5s/-4sc0/-4/' lume/forget.jsonl

@@ -18,20 +18,20 @@ typedef struct {
     float weights[1000];
 } memory;
 
-static void walk(memory *m, lac_tape *tape)
+static void walk(memory *m, dele_tape *tape)
 {
-    LAC_REMEMBER(tape, m->loss);
-    LAC_REMEMBER(tape, m->drawn);
-    lac_tape_bytes(tape, m->weights, sizeof m->weights);
+    DELE_REMEMBER(tape, m->loss);
+    DELE_REMEMBER(tape, m->drawn);
+    dele_tape_bytes(tape, m->weights, sizeof m->weights);
 }
 
 static void record(const char *path, memory *m)
 {
-    lac_tape tape;
-    lac_err err = {0};
-    assert_int_equal(lac_tape_record(&tape, path, &err), LAC_OK);
+    dele_tape tape;
+    dele_err err = {0};
+    assert_int_equal(dele_tape_record(&tape, path, &err), DELE_OK);
     walk(m, &tape);
-    assert_int_equal(lac_tape_end(&tape, &err), LAC_OK);
+    assert_int_equal(dele_tape_end(&tape, &err), DELE_OK);
 }
 
 static memory some_memory(void)
@@ -45,12 +45,12 @@ static void what_was_recorded_is_played(void **state)
 {
     const char *path = scratch_path(*state, "state");
     memory m = some_memory(), back = {0};
-    lac_tape tape;
-    lac_err err = {0};
+    dele_tape tape;
+    dele_err err = {0};
     record(path, &m);
-    assert_int_equal(lac_tape_play(&tape, path, &err), LAC_OK);
+    assert_int_equal(dele_tape_play(&tape, path, &err), DELE_OK);
     walk(&back, &tape);
-    assert_int_equal(lac_tape_end(&tape, &err), LAC_OK);
+    assert_int_equal(dele_tape_end(&tape, &err), DELE_OK);
     assert_memory_equal(&m, &back, sizeof m);
 }
 
@@ -58,17 +58,17 @@ static void the_state_before_stands_until_the_next_is_whole(void **state)
 {
     const char *path = scratch_path(*state, "state");
     memory m = some_memory(), back = {0};
-    lac_tape tape, next;
-    lac_err err = {0};
+    dele_tape tape, next;
+    dele_err err = {0};
     record(path, &m);
-    assert_int_equal(lac_tape_record(&next, path, &err), LAC_OK);
-    lac_tape_bytes(&next, m.weights, 40); /* and killed here */
+    assert_int_equal(dele_tape_record(&next, path, &err), DELE_OK);
+    dele_tape_bytes(&next, m.weights, 40); /* and killed here */
     fflush(next.out.stream);
-    assert_int_equal(lac_tape_play(&tape, path, &err), LAC_OK);
+    assert_int_equal(dele_tape_play(&tape, path, &err), DELE_OK);
     walk(&back, &tape);
-    assert_int_equal(lac_tape_end(&tape, &err), LAC_OK);
+    assert_int_equal(dele_tape_end(&tape, &err), DELE_OK);
     assert_memory_equal(&m, &back, sizeof m);
-    lac_tape_abandon(&next);
+    dele_tape_abandon(&next);
 }
 
 /* Every byte, each flipped in one bit. */
@@ -82,14 +82,14 @@ static void a_flipped_bit_is_noticed(void **state)
     fseek(f, 0, SEEK_END);
     const long n = ftell(f);
     for (long at = 0; at < n; at += 13) {
-        lac_tape tape;
-        lac_err err = {0};
+        dele_tape tape;
+        dele_err err = {0};
         fseek(f, at, SEEK_SET);
         const int byte = fgetc(f);
         fseek(f, at, SEEK_SET);
         fputc(byte ^ 1 << at % 8, f);
         fflush(f);
-        assert_int_equal(lac_tape_play(&tape, path, &err), LAC_ERR_FORMAT);
+        assert_int_equal(dele_tape_play(&tape, path, &err), DELE_ERR_FORMAT);
         assert_non_null(strstr(err.msg, "damaged"));
         fseek(f, at, SEEK_SET);
         fputc(byte, f);
@@ -103,10 +103,10 @@ static void a_file_that_ends_early_is_noticed(void **state)
     memory m = some_memory();
     record(path, &m);
     for (long n = 4062; n >= 0; n = n > 60 ? n - 59 : n - 1) {
-        lac_tape tape;
-        lac_err err = {0};
+        dele_tape tape;
+        dele_err err = {0};
         assert_int_equal(truncate(path, n), 0);
-        assert_int_equal(lac_tape_play(&tape, path, &err), LAC_ERR_FORMAT);
+        assert_int_equal(dele_tape_play(&tape, path, &err), DELE_ERR_FORMAT);
     }
 }
 
@@ -116,42 +116,42 @@ static void a_walk_that_does_not_fit_is_refused(void **state)
     const char *path = scratch_path(*state, "state");
     memory m = some_memory();
     for (int more = 0; more < 2; more++) {
-        lac_tape tape;
-        lac_err err = {0};
+        dele_tape tape;
+        dele_err err = {0};
         record(path, &m);
-        assert_int_equal(lac_tape_play(&tape, path, &err), LAC_OK);
-        LAC_REMEMBER(&tape, m.loss);
+        assert_int_equal(dele_tape_play(&tape, path, &err), DELE_OK);
+        DELE_REMEMBER(&tape, m.loss);
         if (more) {
             walk(&m, &tape);
         }
-        assert_int_equal(lac_tape_end(&tape, &err), LAC_ERR_FORMAT);
+        assert_int_equal(dele_tape_end(&tape, &err), DELE_ERR_FORMAT);
     }
 }
 
 static void a_table_is_cut_back_to_what_counts(void **state)
 {
     const char *path = scratch_path(*state, "state"), *rows = scratch_path(*state, "rows.tsv");
-    lac_tape tape;
-    lac_err err = {0};
+    dele_tape tape;
+    dele_err err = {0};
     FILE *table = fopen(rows, "a+");
     assert_non_null(table);
     fputs("one\n", table);
-    assert_int_equal(lac_tape_record(&tape, path, &err), LAC_OK);
-    lac_tape_table(&tape, table);
-    assert_int_equal(lac_tape_end(&tape, &err), LAC_OK);
+    assert_int_equal(dele_tape_record(&tape, path, &err), DELE_OK);
+    dele_tape_table(&tape, table);
+    assert_int_equal(dele_tape_end(&tape, &err), DELE_OK);
     fputs("two, which does not count\n", table);
-    assert_int_equal(lac_tape_play(&tape, path, &err), LAC_OK);
-    lac_tape_table(&tape, table);
-    assert_int_equal(lac_tape_end(&tape, &err), LAC_OK);
+    assert_int_equal(dele_tape_play(&tape, path, &err), DELE_OK);
+    dele_tape_table(&tape, table);
+    assert_int_equal(dele_tape_end(&tape, &err), DELE_OK);
     fputs("three\n", table);
     rewind(table);
     char text[64] = "";
     assert_int_equal(fread(text, 1, sizeof text - 1, table), 10);
     assert_string_equal(text, "one\nthree\n");
     assert_int_equal(ftruncate(fileno(table), 2), 0); /* somebody cut it shorter than it was */
-    assert_int_equal(lac_tape_play(&tape, path, &err), LAC_OK);
-    lac_tape_table(&tape, table);
-    assert_int_equal(lac_tape_end(&tape, &err), LAC_ERR_FORMAT);
+    assert_int_equal(dele_tape_play(&tape, path, &err), DELE_OK);
+    dele_tape_table(&tape, table);
+    assert_int_equal(dele_tape_end(&tape, &err), DELE_ERR_FORMAT);
     fclose(table);
 }
 

@@ -17,51 +17,51 @@
 #include "text/csv.h"
 #include "text/tokenizer.h"
 
-#define FIXTURE LAC_TESTS_DIR "/fixtures/text/tokenizers.json"
-#define TINYSTORIES LAC_SHARED_DIR "/models/tinystories-656k/tokenizer.json"
+#define FIXTURE DELE_TESTS_DIR "/fixtures/text/tokenizers.json"
+#define TINYSTORIES DELE_SHARED_DIR "/models/tinystories-656k/tokenizer.json"
 
-static lac_arena arena; /* a test's memory */
-static lac_err err;
+static dele_arena arena; /* a test's memory */
+static dele_err err;
 
 static int fresh(void **state)
 {
-    err = (lac_err){0};
-    lac_arena_reset(&arena);
+    err = (dele_err){0};
+    dele_arena_reset(&arena);
     return scratch_open(state);
 }
 
 static bool missing(const char *path)
 {
-    if (lac_path_exists(path)) return false;
+    if (dele_path_exists(path)) return false;
     print_message("no %s: skipped\n", path);
     return true;
 }
 
 static const char *gguf_path(void)
 {
-    const char *cache = getenv("LACUNA_CACHE"), *home = getenv("HOME"), *name = "SmolLM2-135M-Instruct.Q4_1.gguf";
-    return cache ? lac_printf(&arena, &err, "%s/%s", cache, name)
-                 : lac_printf(&arena, &err, "%s/.cache/lacuna/%s", home ? home : ".", name);
+    const char *cache = getenv("DELEATUR_CACHE"), *home = getenv("HOME"), *name = "SmolLM2-135M-Instruct.Q4_1.gguf";
+    return cache ? dele_printf(&arena, &err, "%s/%s", cache, name)
+                 : dele_printf(&arena, &err, "%s/.cache/deleatur/%s", home ? home : ".", name);
 }
 
-static lac_tokenizer *load_gguf(const char *path)
+static dele_tokenizer *load_gguf(const char *path)
 {
-    lac_gguf g = {0};
-    lac_tokenizer_parts parts;
-    lac_tokenizer *t = NULL;
-    if (!lac_gguf_open(&g, path, &arena, &err) && !lac_gguf_tokenizer(&parts, &g, &arena, &err))
-        t = lac_tokenizer_build(&parts, &arena, &err);
-    lac_gguf_close(&g);
+    dele_gguf g = {0};
+    dele_tokenizer_parts parts;
+    dele_tokenizer *t = NULL;
+    if (!dele_gguf_open(&g, path, &arena, &err) && !dele_gguf_tokenizer(&parts, &g, &arena, &err))
+        t = dele_tokenizer_build(&parts, &arena, &err);
+    dele_gguf_close(&g);
     return t;
 }
 
 /* A tokenizer by the fixture's name for it; NULL where its file is not here. */
-static lac_tokenizer *open_named(const char *name)
+static dele_tokenizer *open_named(const char *name)
 {
     bool smol = !strcmp(name, "smollm2");
-    const char *path = smol ? gguf_path() : lac_printf(&arena, &err, LAC_SHARED_DIR "/%s", name);
+    const char *path = smol ? gguf_path() : dele_printf(&arena, &err, DELE_SHARED_DIR "/%s", name);
     if (missing(path)) return NULL;
-    lac_tokenizer *t = smol ? load_gguf(path) : lac_tokenizer_load(path, &arena, &err);
+    dele_tokenizer *t = smol ? load_gguf(path) : dele_tokenizer_load(path, &arena, &err);
     if (!t) fail_msg("%s", err.msg);
     return t;
 }
@@ -81,18 +81,18 @@ static void assert_hash(uint64_t h, const cJSON *wanted, const char *tokenizer, 
     if (strcmp(hex, wanted->valuestring)) fail_msg("%s, %s: %s is not the library's %s", tokenizer, what, hex, wanted->valuestring);
 }
 
-static void fixture_for(void (*check)(const lac_tokenizer *, const char *, const cJSON *, const cJSON *))
+static void fixture_for(void (*check)(const dele_tokenizer *, const char *, const cJSON *, const cJSON *))
 {
-    cJSON *root = lac_json_load(FIXTURE, &err);
+    cJSON *root = dele_json_load(FIXTURE, &err);
     if (!root) fail_msg("%s", err.msg);
     int checked = 0;
     const cJSON *of;
     cJSON_ArrayForEach(of, cJSON_GetObjectItem(root, "tokenizers")) {
         const char *name = cJSON_GetObjectItem(of, "tokenizer")->valuestring;
-        lac_tokenizer *t = open_named(name);
+        dele_tokenizer *t = open_named(name);
         if (!t) continue;
         check(t, name, of, cJSON_GetObjectItem(root, "page"));
-        lac_tokenizer_close(t);
+        dele_tokenizer_close(t);
         checked++;
     }
     cJSON_Delete(root);
@@ -101,21 +101,21 @@ static void fixture_for(void (*check)(const lac_tokenizer *, const char *, const
 
 /* ---- against the library ---------------------------------------------------------------------------------------- */
 
-static void check_page(const lac_tokenizer *t, const char *name, const cJSON *of, const cJSON *page)
+static void check_page(const dele_tokenizer *t, const char *name, const cJSON *of, const cJSON *page)
 {
     const cJSON *ids = cJSON_GetObjectItem(of, "ids");
     for (int i = 0; i < cJSON_GetArraySize(page); i++) {
         const char *text = cJSON_GetArrayItem(page, i)->valuestring;
         const cJSON *want = cJSON_GetArrayItem(ids, i), *id;
-        lac_ids got;
-        assert_int_equal(lac_encode(&got, t, text, strlen(text), true, &arena, &err), LAC_OK);
+        dele_ids got;
+        assert_int_equal(dele_encode(&got, t, text, strlen(text), true, &arena, &err), DELE_OK);
         bool equal = got.n == (size_t)cJSON_GetArraySize(want);
         size_t k = 0;
         cJSON_ArrayForEach(id, want) equal = equal && got.id[k++] == id->valueint;
         if (!equal) fail_msg("%s: text %d of the page, \"%s\", has other ids", name, i, text);
         for (int skip_special = 0; skip_special < 2; skip_special++) {
             const char *field = skip_special ? "decoded_without_special" : "decoded";
-            const char *back = lac_decode(t, got.id, got.n, skip_special, &arena, &err);
+            const char *back = dele_decode(t, got.id, got.n, skip_special, &arena, &err);
             assert_non_null(back);
             assert_hash(fnv(FNV, back, strlen(back)), cJSON_GetArrayItem(cJSON_GetObjectItem(of, field), i), name, text);
         }
@@ -128,54 +128,54 @@ static void a_page_of_hard_unicode_has_the_librarys_ids(void **state)
     fixture_for(check_page);
 }
 
-static uint64_t hash_text(uint64_t h, const lac_tokenizer *t, const char *text)
+static uint64_t hash_text(uint64_t h, const dele_tokenizer *t, const char *text)
 {
     static const unsigned char end[4] = {0xff, 0xff, 0xff, 0xff};
-    lac_arena here = {0};
-    lac_ids got;
-    assert_int_equal(lac_encode(&got, t, text, strlen(text), false, &here, &err), LAC_OK);
+    dele_arena here = {0};
+    dele_ids got;
+    assert_int_equal(dele_encode(&got, t, text, strlen(text), false, &here, &err), DELE_OK);
     for (size_t i = 0; i < got.n; i++) {
         unsigned id = (unsigned)got.id[i];
         unsigned char bytes[4] = {id & 255, id >> 8 & 255, id >> 16 & 255, id >> 24};
         h = fnv(h, bytes, 4);
     }
-    lac_arena_release(&here);
+    dele_arena_release(&here);
     return fnv(h, end, 4);
 }
 
-static uint64_t hash_records(const lac_tokenizer *t, const char *path)
+static uint64_t hash_records(const dele_tokenizer *t, const char *path)
 {
     uint64_t h = FNV;
-    lac_records r = {0};
-    assert_int_equal(lac_records_open(&r, path, &err), LAC_OK);
-    for (const cJSON *row; (row = lac_records_next(&r, &err));) {
-        h = hash_text(h, t, lac_record_string(&r, row, "input", &err));
-        h = hash_text(h, t, lac_record_string(&r, row, "output", &err));
+    dele_records r = {0};
+    assert_int_equal(dele_records_open(&r, path, &err), DELE_OK);
+    for (const cJSON *row; (row = dele_records_next(&r, &err));) {
+        h = hash_text(h, t, dele_record_string(&r, row, "input", &err));
+        h = hash_text(h, t, dele_record_string(&r, row, "output", &err));
     }
-    lac_records_close(&r);
+    dele_records_close(&r);
     return h;
 }
 
-static uint64_t hash_table(const lac_tokenizer *t, const char *path)
+static uint64_t hash_table(const dele_tokenizer *t, const char *path)
 {
     uint64_t h = FNV;
-    lac_arena here = {0};
-    lac_csv csv;
-    if (lac_csv_load(&csv, path, 6, &here, &err)) fail_msg("%s", err.msg);
+    dele_arena here = {0};
+    dele_csv csv;
+    if (dele_csv_load(&csv, path, 6, &here, &err)) fail_msg("%s", err.msg);
     for (size_t i = 0; i < csv.n_rows * csv.n_columns; i++) h = hash_text(h, t, csv.field[i]);
-    lac_arena_release(&here);
+    dele_arena_release(&here);
     return h;
 }
 
-static void check_files(const lac_tokenizer *t, const char *name, const cJSON *of, const cJSON *page)
+static void check_files(const dele_tokenizer *t, const char *name, const cJSON *of, const cJSON *page)
 {
     (void)page;
     const cJSON *want;
     cJSON_ArrayForEach(want, cJSON_GetObjectItem(of, "files")) {
-        const char *path = lac_printf(&arena, &err, LAC_SHARED_DIR "/%s", want->string);
+        const char *path = dele_printf(&arena, &err, DELE_SHARED_DIR "/%s", want->string);
         if (missing(path)) return;
         assert_hash(strstr(path, ".csv") ? hash_table(t, path) : hash_records(t, path), want, name, want->string);
-        assert_int_equal(err.code, LAC_OK);
+        assert_int_equal(err.code, DELE_OK);
     }
 }
 
@@ -194,7 +194,7 @@ static void every_lume_row_and_mmlu_question_has_the_librarys_ids(void **state)
 /* A byte-level tokenizer of nothing but bytes and the merges given. */
 static const char *byte_level_json(const char *extra_vocab, const char *merges, const char *added, const char *steps)
 {
-    char *vocab = lac_printf(&arena, &err, "%s", "");
+    char *vocab = dele_printf(&arena, &err, "%s", "");
     for (int b = 0, n = 0, other = 0; b < 256; b++) {
         bool itself = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
         int c = itself ? b : 256 + other++;
@@ -202,9 +202,9 @@ static const char *byte_level_json(const char *extra_vocab, const char *merges, 
         if (c == '"' || c == '\\') snprintf(name, sizeof name, "\\%c", c);
         else if (c < 128) snprintf(name, sizeof name, "%c", c);
         else snprintf(name, sizeof name, "%c%c", 0xc0 | c >> 6, 0x80 | (c & 63));
-        vocab = lac_printf(&arena, &err, "%s\"%s\":%d,", vocab, name, n++);
+        vocab = dele_printf(&arena, &err, "%s\"%s\":%d,", vocab, name, n++);
     }
-    return lac_printf(&arena, &err,
+    return dele_printf(&arena, &err,
                       "{\"added_tokens\":[%s],%s\"decoder\":{\"type\":\"ByteLevel\"},"
                       "\"model\":{\"type\":\"BPE\",\"vocab\":{%s%s},\"merges\":[%s]}}",
                       added, steps, vocab, extra_vocab, merges);
@@ -212,16 +212,16 @@ static const char *byte_level_json(const char *extra_vocab, const char *merges, 
 
 #define BYTE_LEVEL "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
 
-static lac_tokenizer *write_and_load(scratch *s, const char *json)
+static dele_tokenizer *write_and_load(scratch *s, const char *json)
 {
-    return lac_tokenizer_load(scratch_text(s, "tokenizer.json", json), &arena, &err);
+    return dele_tokenizer_load(scratch_text(s, "tokenizer.json", json), &arena, &err);
 }
 
-static size_t random_text(char *out, size_t characters, lac_rng *rng)
+static size_t random_text(char *out, size_t characters, dele_rng *rng)
 {
     size_t n = 0;
     while (characters--) {
-        uint32_t c = (uint32_t)lac_rng_below(rng, lac_rng_below(rng, 3) ? 0x80 : 0x10ffff);
+        uint32_t c = (uint32_t)dele_rng_below(rng, dele_rng_below(rng, 3) ? 0x80 : 0x10ffff);
         if (c >= 0xd800 && c < 0xe000) c = ' ';
         if (!c) c = '\n';
         if (c < 0x80) out[n++] = (char)c;
@@ -238,75 +238,75 @@ static size_t random_text(char *out, size_t characters, lac_rng *rng)
 
 static void any_text_comes_back_from_a_byte_level_tokenizer(void **state)
 {
-    lac_rng rng;
-    lac_tokenizer *t = write_and_load(*state, byte_level_json("\"th\":256,\"the\":257", "\"t h\",[\"th\",\"e\"]", "", BYTE_LEVEL));
+    dele_rng rng;
+    dele_tokenizer *t = write_and_load(*state, byte_level_json("\"th\":256,\"the\":257", "\"t h\",[\"th\",\"e\"]", "", BYTE_LEVEL));
     if (!t) fail_msg("%s", err.msg);
-    lac_rng_seed(&rng, 7);
+    dele_rng_seed(&rng, 7);
     for (int trial = 0; trial < 200; trial++) {
         char text[1024];
-        lac_ids ids;
-        size_t n = random_text(text, 1 + lac_rng_below(&rng, 120), &rng);
-        assert_int_equal(lac_encode(&ids, t, text, n, true, &arena, &err), LAC_OK);
-        assert_string_equal(lac_decode(t, ids.id, ids.n, false, &arena, &err), text);
+        dele_ids ids;
+        size_t n = random_text(text, 1 + dele_rng_below(&rng, 120), &rng);
+        assert_int_equal(dele_encode(&ids, t, text, n, true, &arena, &err), DELE_OK);
+        assert_string_equal(dele_decode(t, ids.id, ids.n, false, &arena, &err), text);
     }
-    lac_tokenizer_close(t);
+    dele_tokenizer_close(t);
 }
 
 static void half_a_character_decodes_to_the_replacement_character(void **state)
 {
-    lac_tokenizer *t = write_and_load(*state, byte_level_json("\"th\":256", "\"t h\"", "", BYTE_LEVEL));
-    lac_ids ids;
-    assert_int_equal(lac_encode(&ids, t, "a\xe2\x82\xac", 4, true, &arena, &err), LAC_OK);
+    dele_tokenizer *t = write_and_load(*state, byte_level_json("\"th\":256", "\"t h\"", "", BYTE_LEVEL));
+    dele_ids ids;
+    assert_int_equal(dele_encode(&ids, t, "a\xe2\x82\xac", 4, true, &arena, &err), DELE_OK);
     assert_int_equal(ids.n, 4);
-    assert_string_equal(lac_decode(t, ids.id, 3, false, &arena, &err), "a\xef\xbf\xbd");
-    assert_string_equal(lac_decode(t, ids.id + 2, 2, false, &arena, &err), "\xef\xbf\xbd\xef\xbf\xbd");
-    lac_tokenizer_close(t);
+    assert_string_equal(dele_decode(t, ids.id, 3, false, &arena, &err), "a\xef\xbf\xbd");
+    assert_string_equal(dele_decode(t, ids.id + 2, 2, false, &arena, &err), "\xef\xbf\xbd\xef\xbf\xbd");
+    dele_tokenizer_close(t);
 }
 
-static void assert_ids(const lac_tokenizer *t, const char *text, size_t n, const int *wanted)
+static void assert_ids(const dele_tokenizer *t, const char *text, size_t n, const int *wanted)
 {
-    lac_ids ids;
-    assert_int_equal(lac_encode(&ids, t, text, strlen(text), true, &arena, &err), LAC_OK);
+    dele_ids ids;
+    assert_int_equal(dele_encode(&ids, t, text, strlen(text), true, &arena, &err), DELE_OK);
     assert_int_equal(ids.n, n);
     assert_memory_equal(ids.id, wanted, n * sizeof *wanted);
 }
 
 static void the_longest_added_token_wins_and_blanks_are_swallowed_on_demand(void **state)
 {
-    lac_tokenizer *t = write_and_load(
+    dele_tokenizer *t = write_and_load(
         *state, byte_level_json("\"th\":256", "\"t h\"",
                                 "{\"id\":257,\"content\":\"  \"},{\"id\":258,\"content\":\"    \"},"
                                 "{\"id\":259,\"content\":\"<m>\",\"lstrip\":true,\"rstrip\":true,\"special\":true},"
                                 "{\"id\":260,\"content\":\"am\",\"single_word\":true}", BYTE_LEVEL));
     if (!t) fail_msg("%s", err.msg);
-    int a = lac_token_id(t, "a"), m = lac_token_id(t, "m"), blank = lac_token_id(t, "\u0120");
+    int a = dele_token_id(t, "a"), m = dele_token_id(t, "m"), blank = dele_token_id(t, "\u0120");
     assert_ids(t, "       a", 4, (int[]){258, 257, blank, a});
     assert_ids(t, "a \n<m>  a", 3, (int[]){a, 259, a});
     assert_ids(t, "am ama", 5, (int[]){260, blank, a, m, a});
-    lac_ids ids;
-    assert_int_equal(lac_encode(&ids, t, "a<m>a", 5, true, &arena, &err), LAC_OK);
-    assert_string_equal(lac_decode(t, ids.id, ids.n, true, &arena, &err), "aa");
-    assert_string_equal(lac_decode(t, ids.id, ids.n, false, &arena, &err), "a<m>a");
-    lac_tokenizer_close(t);
+    dele_ids ids;
+    assert_int_equal(dele_encode(&ids, t, "a<m>a", 5, true, &arena, &err), DELE_OK);
+    assert_string_equal(dele_decode(t, ids.id, ids.n, true, &arena, &err), "aa");
+    assert_string_equal(dele_decode(t, ids.id, ids.n, false, &arena, &err), "a<m>a");
+    dele_tokenizer_close(t);
 }
 
 static void a_text_may_hold_a_nul_and_must_be_utf8(void **state)
 {
-    lac_tokenizer *t = write_and_load(*state, byte_level_json("\"th\":256", "\"t h\"", "", BYTE_LEVEL));
-    lac_ids ids;
-    assert_int_equal(lac_encode(&ids, t, "a\0b", 3, true, &arena, &err), LAC_OK);
+    dele_tokenizer *t = write_and_load(*state, byte_level_json("\"th\":256", "\"t h\"", "", BYTE_LEVEL));
+    dele_ids ids;
+    assert_int_equal(dele_encode(&ids, t, "a\0b", 3, true, &arena, &err), DELE_OK);
     assert_int_equal(ids.n, 3);
-    assert_int_equal(ids.id[1], lac_token_id(t, "\u0100"));
-    assert_int_equal(lac_encode(&ids, t, "", 0, true, &arena, &err), LAC_OK);
+    assert_int_equal(ids.id[1], dele_token_id(t, "\u0100"));
+    assert_int_equal(dele_encode(&ids, t, "", 0, true, &arena, &err), DELE_OK);
     assert_int_equal(ids.n, 0);
-    assert_int_equal(lac_encode(&ids, t, "a\xff", 2, true, &arena, &err), LAC_ERR_DATA);
-    lac_tokenizer_close(t);
+    assert_int_equal(dele_encode(&ids, t, "a\xff", 2, true, &arena, &err), DELE_ERR_DATA);
+    dele_tokenizer_close(t);
 }
 
-static void assert_load_fails(scratch *s, const char *json, lac_status status, const char *says)
+static void assert_load_fails(scratch *s, const char *json, dele_status status, const char *says)
 {
-    err = (lac_err){0};
-    lac_tokenizer *t = write_and_load(s, json);
+    err = (dele_err){0};
+    dele_tokenizer *t = write_and_load(s, json);
     assert_null(t);
     assert_int_equal(err.code, status);
     if (!strstr(err.msg, says)) fail_msg("\"%s\" does not say %s", err.msg, says);
@@ -317,35 +317,35 @@ static void what_is_not_known_is_refused_by_name(void **state)
 {
     const char *vocab = "\"th\":256", *merges = "\"t h\"";
     assert_load_fails(*state, byte_level_json(vocab, merges, "", "\"normalizer\":{\"type\":\"BertNormalizer\"},"),
-                      LAC_ERR_UNSUPPORTED, "normalizer \"BertNormalizer\"");
+                      DELE_ERR_UNSUPPORTED, "normalizer \"BertNormalizer\"");
     assert_load_fails(*state, byte_level_json(vocab, merges, "", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":"
                                               "[{\"type\":\"UnicodeScripts\"}]},"),
-                      LAC_ERR_UNSUPPORTED, "pre-tokenizer \"UnicodeScripts\"");
+                      DELE_ERR_UNSUPPORTED, "pre-tokenizer \"UnicodeScripts\"");
     assert_load_fails(*state, byte_level_json(vocab, merges, "", "\"post_processor\":{\"type\":\"BertProcessing\"},"),
-                      LAC_ERR_UNSUPPORTED, "post-processor \"BertProcessing\"");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}", LAC_ERR_UNSUPPORTED, "\"WordPiece\"");
-    lac_tokenizer_parts parts = {.kind = "gpt2", .pre = "tekken", .bos = -1, .eos = -1, .unk = -1, .pad = -1};
-    err = (lac_err){0};
-    assert_null(lac_tokenizer_build(&parts, &arena, &err));
+                      DELE_ERR_UNSUPPORTED, "post-processor \"BertProcessing\"");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}", DELE_ERR_UNSUPPORTED, "\"WordPiece\"");
+    dele_tokenizer_parts parts = {.kind = "gpt2", .pre = "tekken", .bos = -1, .eos = -1, .unk = -1, .pad = -1};
+    err = (dele_err){0};
+    assert_null(dele_tokenizer_build(&parts, &arena, &err));
     assert_non_null(strstr(err.msg, "\"tekken\""));
 }
 
 static void a_broken_file_gets_one_clear_sentence(void **state)
 {
-    assert_load_fails(*state, "{\"model\": {", LAC_ERR_FORMAT, "tokenizer.json");
-    assert_load_fails(*state, "[]", LAC_ERR_FORMAT, "not a JSON object");
-    assert_load_fails(*state, "{}", LAC_ERR_FORMAT, "no model");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\"}}", LAC_ERR_FORMAT, "no vocabulary");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":\"b\"},\"merges\":[]}}", LAC_ERR_FORMAT, "no id");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", LAC_ERR_FORMAT, "share");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", LAC_ERR_FORMAT, "no id");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4e8},\"merges\":[]}}", LAC_ERR_FORMAT, "holes");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}", LAC_ERR_FORMAT,
+    assert_load_fails(*state, "{\"model\": {", DELE_ERR_FORMAT, "tokenizer.json");
+    assert_load_fails(*state, "[]", DELE_ERR_FORMAT, "not a JSON object");
+    assert_load_fails(*state, "{}", DELE_ERR_FORMAT, "no model");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\"}}", DELE_ERR_FORMAT, "no vocabulary");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":\"b\"},\"merges\":[]}}", DELE_ERR_FORMAT, "no id");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", DELE_ERR_FORMAT, "share");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", DELE_ERR_FORMAT, "no id");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4e8},\"merges\":[]}}", DELE_ERR_FORMAT, "holes");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}", DELE_ERR_FORMAT,
                       "not in the vocabulary");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[7]}}", LAC_ERR_FORMAT, "merge 0");
-    assert_load_fails(*state, byte_level_json("\"th\":256", "", "{\"content\":\"x\"}", ""), LAC_ERR_FORMAT, "added token");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[7]}}", DELE_ERR_FORMAT, "merge 0");
+    assert_load_fails(*state, byte_level_json("\"th\":256", "", "{\"content\":\"x\"}", ""), DELE_ERR_FORMAT, "added token");
     assert_load_fails(*state, byte_level_json("\"th\":256", "", "", "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":"
-                                              "{\"Regex\":\"(\"},\"behavior\":\"Isolated\"},"), LAC_ERR_UNSUPPORTED, "pattern");
+                                              "{\"Regex\":\"(\"},\"behavior\":\"Isolated\"},"), DELE_ERR_UNSUPPORTED, "pattern");
 }
 
 /* Where no pre-tokenizer cuts, a whole text is one word; a quadratic merge would take minutes here. */
@@ -353,15 +353,15 @@ static void a_megabyte_without_a_break_is_quick(void **state)
 {
     (void)state;
     if (missing(TINYSTORIES)) skip();
-    lac_tokenizer *t = lac_tokenizer_load(TINYSTORIES, &arena, &err);
+    dele_tokenizer *t = dele_tokenizer_load(TINYSTORIES, &arena, &err);
     if (!t) fail_msg("%s", err.msg);
     size_t n = 1 << 20;
-    char *text = lac_alloc(&arena, n + 1, 1, &err);
+    char *text = dele_alloc(&arena, n + 1, 1, &err);
     for (size_t i = 0; i < n; i++) text[i] = "once upon a time there was a dog. "[i % 34];
-    lac_ids ids;
-    assert_int_equal(lac_encode(&ids, t, text, n, true, &arena, &err), LAC_OK);
-    assert_string_equal(lac_decode(t, ids.id + 1, ids.n - 1, false, &arena, &err), text);
-    lac_tokenizer_close(t);
+    dele_ids ids;
+    assert_int_equal(dele_encode(&ids, t, text, n, true, &arena, &err), DELE_OK);
+    assert_string_equal(dele_decode(t, ids.id + 1, ids.n - 1, false, &arena, &err), text);
+    dele_tokenizer_close(t);
 }
 
 static void scores_merge_the_best_piece_first(void **state)
@@ -370,29 +370,29 @@ static void scores_merge_the_best_piece_first(void **state)
     const char *tokens[] = {"<unk>", "<s>", "</s>", "<0x21>", "\u2581", "a", "b", "c", "ab", "bc", "\u2581a", "abc"};
     const int types[] = {2, 3, 3, 6, 1, 1, 1, 1, 1, 1, 1, 1};
     const float scores[] = {0, 0, 0, 0, -9, -9, -9, -9, -3, -2, -1, -4};
-    lac_tokenizer_parts parts = {.kind = "llama", .tokens = tokens, .types = types, .scores = scores, .n_tokens = 12,
+    dele_tokenizer_parts parts = {.kind = "llama", .tokens = tokens, .types = types, .scores = scores, .n_tokens = 12,
                                  .bos = 1, .eos = 2, .unk = 0, .pad = -1, .add_bos = true, .add_space_prefix = true};
-    lac_tokenizer *t = lac_tokenizer_build(&parts, &arena, &err);
+    dele_tokenizer *t = dele_tokenizer_build(&parts, &arena, &err);
     if (!t) fail_msg("%s", err.msg);
     assert_ids(t, "abc!", 4, (int[]){1, 10, 9, 3}); /* "\u2581a" (-1) and "bc" (-2) come before "ab" (-3) */
     assert_ids(t, "babc", 4, (int[]){1, 4, 6, 11}); /* a + bc */
-    lac_ids ids;
-    assert_int_equal(lac_encode(&ids, t, "a b?", 4, false, &arena, &err), LAC_OK);
-    assert_string_equal(lac_decode(t, ids.id, ids.n, true, &arena, &err), "a b");
-    lac_tokenizer_close(t);
+    dele_ids ids;
+    assert_int_equal(dele_encode(&ids, t, "a b?", 4, false, &arena, &err), DELE_OK);
+    assert_string_equal(dele_decode(t, ids.id, ids.n, true, &arena, &err), "a b");
+    dele_tokenizer_close(t);
 }
 
-static void assert_same_encoding(const lac_tokenizer *a, const lac_tokenizer *b)
+static void assert_same_encoding(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     const char *text = "The capital of France is  12 caf\u00e9<|im_end|>\n\tx";
-    lac_ids ia, ib;
-    assert_int_equal(lac_encode(&ia, a, text, strlen(text), true, &arena, &err), LAC_OK);
-    assert_int_equal(lac_encode(&ib, b, text, strlen(text), true, &arena, &err), LAC_OK);
+    dele_ids ia, ib;
+    assert_int_equal(dele_encode(&ia, a, text, strlen(text), true, &arena, &err), DELE_OK);
+    assert_int_equal(dele_encode(&ib, b, text, strlen(text), true, &arena, &err), DELE_OK);
     assert_int_equal(ia.n, ib.n);
     assert_memory_equal(ia.id, ib.id, ia.n * sizeof *ia.id);
-    assert_int_equal(lac_tokenizer_eos(a), lac_tokenizer_eos(b));
-    assert_int_equal(lac_tokenizer_bos(a), lac_tokenizer_bos(b));
-    assert_int_equal(lac_tokenizer_size(a), lac_tokenizer_size(b));
+    assert_int_equal(dele_tokenizer_eos(a), dele_tokenizer_eos(b));
+    assert_int_equal(dele_tokenizer_bos(a), dele_tokenizer_bos(b));
+    assert_int_equal(dele_tokenizer_size(a), dele_tokenizer_size(b));
 }
 
 static void a_tokenizer_from_a_gguf_is_saved_and_read_again(void **state)
@@ -400,19 +400,19 @@ static void a_tokenizer_from_a_gguf_is_saved_and_read_again(void **state)
     scratch *s = *state;
     const char *path = gguf_path();
     if (missing(path)) skip();
-    lac_tokenizer *t = load_gguf(path);
+    dele_tokenizer *t = load_gguf(path);
     if (!t) fail_msg("%s", err.msg);
     assert_ids(t, "The capital of France is", 5, (int[]){504, 3575, 282, 4649, 314});
     assert_ids(t, "a  12", 4, (int[]){81, 256, 33, 34});
-    assert_int_equal(lac_tokenizer_save(t, s->dir, &err), LAC_OK);
-    lac_tokenizer *again = lac_tokenizer_load(scratch_path(s, "tokenizer.json"), &arena, &err);
+    assert_int_equal(dele_tokenizer_save(t, s->dir, &err), DELE_OK);
+    dele_tokenizer *again = dele_tokenizer_load(scratch_path(s, "tokenizer.json"), &arena, &err);
     if (!again) fail_msg("%s", err.msg);
     assert_same_encoding(t, again);
-    cJSON *config = lac_json_load(scratch_path(s, "tokenizer_config.json"), &err);
+    cJSON *config = dele_json_load(scratch_path(s, "tokenizer_config.json"), &err);
     assert_non_null(strstr(cJSON_GetObjectItem(config, "chat_template")->valuestring, "<|im_start|>assistant"));
     cJSON_Delete(config);
-    lac_tokenizer_close(again);
-    lac_tokenizer_close(t);
+    dele_tokenizer_close(again);
+    dele_tokenizer_close(t);
 }
 
 static void a_tokenizer_from_a_file_is_saved_byte_for_byte(void **state)
@@ -420,31 +420,31 @@ static void a_tokenizer_from_a_file_is_saved_byte_for_byte(void **state)
     scratch *s = *state;
     if (missing(TINYSTORIES)) skip();
     char before[65], after[65];
-    lac_tokenizer *t = lac_tokenizer_load(TINYSTORIES, &arena, &err);
+    dele_tokenizer *t = dele_tokenizer_load(TINYSTORIES, &arena, &err);
     if (!t) fail_msg("%s", err.msg);
-    assert_int_equal(lac_tokenizer_eos(t), 2); /* from tokenizer_config.json beside it */
-    assert_int_equal(lac_tokenizer_save(t, s->dir, &err), LAC_OK);
-    assert_int_equal(lac_file_sha256(before, TINYSTORIES, &err), LAC_OK);
-    assert_int_equal(lac_file_sha256(after, scratch_path(s, "tokenizer.json"), &err), LAC_OK);
+    assert_int_equal(dele_tokenizer_eos(t), 2); /* from tokenizer_config.json beside it */
+    assert_int_equal(dele_tokenizer_save(t, s->dir, &err), DELE_OK);
+    assert_int_equal(dele_file_sha256(before, TINYSTORIES, &err), DELE_OK);
+    assert_int_equal(dele_file_sha256(after, scratch_path(s, "tokenizer.json"), &err), DELE_OK);
     assert_string_equal(before, after);
-    assert_true(lac_path_exists(scratch_path(s, "tokenizer_config.json")));
-    assert_true(lac_path_exists(scratch_path(s, "special_tokens_map.json")));
-    lac_tokenizer_close(t);
+    assert_true(dele_path_exists(scratch_path(s, "tokenizer_config.json")));
+    assert_true(dele_path_exists(scratch_path(s, "special_tokens_map.json")));
+    dele_tokenizer_close(t);
 }
 
 static void chat_layouts_are_those_of_the_models(void **state)
 {
     (void)state;
-    lac_chat chat;
-    assert_int_equal(lac_chat_parse(&chat, "olmo", NULL, &err), LAC_OK);
-    assert_string_equal(lac_chat_prompt(chat, "Hi", &arena, &err), "<|endoftext|><|user|>\nHi\n<|assistant|>\n");
-    assert_int_equal(lac_chat_parse(&chat, "smollm2", NULL, &err), LAC_OK);
-    assert_string_equal(lac_chat_prompt(chat, "Hi", &arena, &err),
+    dele_chat chat;
+    assert_int_equal(dele_chat_parse(&chat, "olmo", NULL, &err), DELE_OK);
+    assert_string_equal(dele_chat_prompt(chat, "Hi", &arena, &err), "<|endoftext|><|user|>\nHi\n<|assistant|>\n");
+    assert_int_equal(dele_chat_parse(&chat, "smollm2", NULL, &err), DELE_OK);
+    assert_string_equal(dele_chat_prompt(chat, "Hi", &arena, &err),
                         "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
                         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
-    assert_int_equal(lac_chat_parse(&chat, "none", NULL, &err), LAC_OK);
-    assert_string_equal(lac_chat_prompt(chat, "Hi", &arena, &err), "Hi");
-    assert_int_equal(lac_chat_parse(&chat, "llama", NULL, &err), LAC_ERR_USAGE);
+    assert_int_equal(dele_chat_parse(&chat, "none", NULL, &err), DELE_OK);
+    assert_string_equal(dele_chat_prompt(chat, "Hi", &arena, &err), "Hi");
+    assert_int_equal(dele_chat_parse(&chat, "llama", NULL, &err), DELE_ERR_USAGE);
 }
 
 /* Every loss of memory on the way is one error, not a crash. */
@@ -452,12 +452,12 @@ static void a_small_arena_fails_politely(void **state)
 {
     const char *path = scratch_text(*state, "tokenizer.json", byte_level_json("\"th\":256", "\"t h\"", "", BYTE_LEVEL));
     for (size_t limit = 1; limit < (size_t)1 << 20; limit = limit * 3 / 2 + 1) {
-        lac_arena small = {.limit = limit};
-        lac_err why = {0};
-        lac_tokenizer *t = lac_tokenizer_load(path, &small, &why);
-        if (!t) assert_int_equal(why.code, LAC_ERR_MEMORY);
-        lac_tokenizer_close(t);
-        lac_arena_release(&small);
+        dele_arena small = {.limit = limit};
+        dele_err why = {0};
+        dele_tokenizer *t = dele_tokenizer_load(path, &small, &why);
+        if (!t) assert_int_equal(why.code, DELE_ERR_MEMORY);
+        dele_tokenizer_close(t);
+        dele_arena_release(&small);
     }
 }
 
@@ -481,6 +481,6 @@ int main(void)
         IN_A_DIRECTORY(a_small_arena_fails_politely),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return failed;
 }

@@ -16,9 +16,9 @@
 
 static void open_fixture(fixture *f, int which) { open_tiny(f, which, 0.3); }
 
-static lac_trace_opts options(const char *windows, int samples)
+static dele_trace_opts options(const char *windows, int samples)
 {
-    lac_trace_opts o = LAC_TRACE_DEFAULTS;
+    dele_trace_opts o = DELE_TRACE_DEFAULTS;
     o.windows = windows;
     o.samples = samples;
     o.sigma = 0.5;
@@ -26,24 +26,24 @@ static lac_trace_opts options(const char *windows, int samples)
 }
 
 typedef struct {
-    lac_plan plan;
-    lac_grid g;
+    dele_plan plan;
+    dele_grid g;
 } traced;
 
 /* answers: its tokens, or NULL for the greedy one. */
-static traced trace_answer(fixture *f, const lac_trace_opts *o, int begin, int end, const int *answer, int n_answer)
+static traced trace_answer(fixture *f, const dele_trace_opts *o, int begin, int end, const int *answer, int n_answer)
 {
     static const int other[T] = {5, 50, 23, 9, 33, 44, 2};
-    lac_err err = {0};
+    dele_err err = {0};
     traced x = {.g = {.ids = IDS, .n_tokens = T, .begin = begin, .end = end, .answer = answer, .n_answer = n_answer,
                       .foil = -1, .partner = other, .seed = 1}};
-    if (lac_plan_make(&x.plan, o, &f->model.config, &f->arena, &err)) fail_msg("%s", err.msg);
-    if (!(x.plan.corruption.sigma > 0) && x.plan.corruption.by == LAC_CORRUPT_NOISE) fail_msg("no noise");
-    if (lac_trace_grid(&x.g, &x.plan, &f->run, &f->model, &f->arena, &err)) fail_msg("%s", err.msg);
+    if (dele_plan_make(&x.plan, o, &f->model.config, &f->arena, &err)) fail_msg("%s", err.msg);
+    if (!(x.plan.corruption.sigma > 0) && x.plan.corruption.by == DELE_CORRUPT_NOISE) fail_msg("no noise");
+    if (dele_trace_grid(&x.g, &x.plan, &f->run, &f->model, &f->arena, &err)) fail_msg("%s", err.msg);
     return x;
 }
 
-static traced trace(fixture *f, const lac_trace_opts *o, int begin, int end)
+static traced trace(fixture *f, const dele_trace_opts *o, int begin, int end)
 {
     return trace_answer(f, o, begin, end, NULL, 0);
 }
@@ -56,28 +56,28 @@ static int chart_named(const traced *x, const char *name)
     return -1;
 }
 
-static double at(const traced *x, int chart, lac_metric metric, int t, int col)
+static double at(const traced *x, int chart, dele_metric metric, int t, int col)
 {
-    return lac_cell_mean(&x->g, &x->plan.charts[chart], chart, metric, t, col);
+    return dele_cell_mean(&x->g, &x->plan.charts[chart], chart, metric, t, col);
 }
 
 static double p_at(const traced *x, const char *chart, int t, int col)
 {
-    return at(x, chart_named(x, chart), LAC_PROB, t, col);
+    return at(x, chart_named(x, chart), DELE_PROB, t, col);
 }
 
-static double low(const traced *x, lac_metric metric) { return lac_low_mean(&x->g, metric); }
+static double low(const traced *x, dele_metric metric) { return dele_low_mean(&x->g, metric); }
 
 /* The largest difference of a metric over all samples and cells of all charts; NaN where only one is. */
-static double worst(const traced *a, const traced *b, lac_metric metric)
+static double worst(const traced *a, const traced *b, dele_metric metric)
 {
     double most = 0;
     for (int i = 0; i < a->plan.n_charts; i++)
         for (int s = 0; s < a->g.n_samples && s < b->g.n_samples; s++)
             for (int t = 0; t < T; t++)
                 for (int col = 0; col < a->plan.charts[i].n_cols; col++) {
-                    double x = (double)*lac_cell(&a->g, &a->plan.charts[i], i, s, metric, t, col);
-                    double y = (double)*lac_cell(&b->g, &b->plan.charts[i], i, s, metric, t, col);
+                    double x = (double)*dele_cell(&a->g, &a->plan.charts[i], i, s, metric, t, col);
+                    double y = (double)*dele_cell(&b->g, &b->plan.charts[i], i, s, metric, t, col);
                     if (isnan(x) != isnan(y)) return NAN;
                     if (!isnan(x)) most = fmax(most, fabs(x - y));
                 }
@@ -86,18 +86,18 @@ static double worst(const traced *a, const traced *b, lac_metric metric)
 
 /* ---- the quick way against the plain one ------------------------------------------------------------------------- */
 
-static void assert_ways_agree(fixture *f, lac_trace_opts o, int begin, int end, const int *answer, int n_answer)
+static void assert_ways_agree(fixture *f, dele_trace_opts o, int begin, int end, const int *answer, int n_answer)
 {
     traced quick = trace_answer(f, &o, begin, end, answer, n_answer);
     o.reference = true;
     traced plain = trace_answer(f, &o, begin, end, answer, n_answer);
-    double p = worst(&quick, &plain, LAC_PROB), logp = worst(&quick, &plain, LAC_LOGP), kl = worst(&quick, &plain, LAC_KL);
-    if (!(p < 1e-5 && logp < 1e-4 && kl < 1e-4 && worst(&quick, &plain, LAC_LOGIT_DIFF) < 1e-4))
+    double p = worst(&quick, &plain, DELE_PROB), logp = worst(&quick, &plain, DELE_LOGP), kl = worst(&quick, &plain, DELE_KL);
+    if (!(p < 1e-5 && logp < 1e-4 && kl < 1e-4 && worst(&quick, &plain, DELE_LOGIT_DIFF) < 1e-4))
         fail_msg("kinds %s, windows %s, %s, %s: p differs by %g, log p by %g, KL by %g", o.kinds, o.windows, o.direction,
                  o.corrupt, p, logp, kl);
-    for (int m = 0; m < LAC_N_METRICS; m++)
+    for (int m = 0; m < DELE_N_METRICS; m++)
         assert_true(fabs(quick.g.high[m] - plain.g.high[m]) < 1e-4 &&
-                    (isnan(low(&plain, (lac_metric)m)) || fabs(low(&quick, (lac_metric)m) - low(&plain, (lac_metric)m)) < 1e-4));
+                    (isnan(low(&plain, (dele_metric)m)) || fabs(low(&quick, (dele_metric)m) - low(&plain, (dele_metric)m)) < 1e-4));
 }
 
 static void late_cells_equal_runs_from_the_tokens_up(void **state)
@@ -125,7 +125,7 @@ static void every_kind_direction_and_corruption_agrees_with_the_plain_way(void *
         for (int corrupt = 0; corrupt < 3; corrupt++)
             for (int direction = 0; direction < 2; direction++)
                 for (int n_answer = 0; n_answer <= 3; n_answer += 3) {
-                    lac_trace_opts o = options("2,3", 2);
+                    dele_trace_opts o = options("2,3", 2);
                     o.kinds = "hidden,mlp,attn,mid,head,embed";
                     o.sever = "mlp,attn";
                     o.corrupt = corruptions[corrupt];
@@ -142,7 +142,7 @@ static void the_plain_way_moves_when_something_is_restored(void **state)
     (void)state; /* or the comparisons above would compare nothing */
     fixture f;
     open_fixture(&f, 0);
-    lac_trace_opts o = options("3", 2);
+    dele_trace_opts o = options("3", 2);
     o.kinds = "hidden,mlp,attn,mid,head,embed";
     o.sever = "mlp,attn";
     traced x = trace(&f, &o, 2, 4);
@@ -150,7 +150,7 @@ static void the_plain_way_moves_when_something_is_restored(void **state)
         double most = 0;
         for (int t = 0; t < T; t++)
             for (int col = 0; col < x.plan.charts[i].n_cols; col++)
-                most = fmax(most, fabs(at(&x, i, LAC_PROB, t, col) - low(&x, LAC_PROB)));
+                most = fmax(most, fabs(at(&x, i, DELE_PROB, t, col) - low(&x, DELE_PROB)));
         if (!(most > 1e-4)) fail_msg("%s moved p by %g only", x.plan.charts[i].name, most);
     }
     close_fixture(&f);
@@ -164,13 +164,13 @@ static void the_last_token_of_the_last_layer_is_the_clean_run(void **state)
     fixture f;
     open_fixture(&f, 1);
     for (int reference = 0; reference < 2; reference++) {
-        lac_trace_opts o = options("10", 2);
+        dele_trace_opts o = options("10", 2);
         o.reference = reference;
         traced x = trace(&f, &o, 2, 4);
         int hidden = chart_named(&x, "hidden");
-        for (int m = 0; m < LAC_N_METRICS; m++)
-            assert_true(fabs(at(&x, hidden, (lac_metric)m, T - 1, L - 1) - x.g.high[m]) < 1e-5);
-        assert_true(fabs(x.g.high[LAC_KL]) < 1e-6 && x.g.high[LAC_RANK] == 1 && low(&x, LAC_KL) > 1e-3);
+        for (int m = 0; m < DELE_N_METRICS; m++)
+            assert_true(fabs(at(&x, hidden, (dele_metric)m, T - 1, L - 1) - x.g.high[m]) < 1e-5);
+        assert_true(fabs(x.g.high[DELE_KL]) < 1e-6 && x.g.high[DELE_RANK] == 1 && low(&x, DELE_KL) > 1e-3);
     }
     close_fixture(&f);
 }
@@ -180,11 +180,11 @@ static void noised_at_the_last_token_of_the_last_layer_the_run_is_the_corrupted_
     (void)state;
     fixture f;
     open_fixture(&f, 0);
-    lac_trace_opts o = options("3", 2);
+    dele_trace_opts o = options("3", 2);
     o.direction = "noise";
     traced x = trace(&f, &o, 2, 4);
-    for (int m = 0; m < LAC_N_METRICS; m++)
-        assert_true(fabs(at(&x, chart_named(&x, "hidden"), (lac_metric)m, T - 1, L - 1) - low(&x, (lac_metric)m)) < 1e-5);
+    for (int m = 0; m < DELE_N_METRICS; m++)
+        assert_true(fabs(at(&x, chart_named(&x, "hidden"), (dele_metric)m, T - 1, L - 1) - low(&x, (dele_metric)m)) < 1e-5);
     close_fixture(&f);
 }
 
@@ -194,12 +194,12 @@ static void before_the_subject_nothing_is_gained(void **state)
     fixture f;
     open_fixture(&f, 0);
     for (int reference = 0; reference < 2; reference++) {
-        lac_trace_opts o = options("3", 2);
+        dele_trace_opts o = options("3", 2);
         o.reference = reference;
         traced x = trace(&f, &o, 3, 5);
         for (int i = 0; i < x.plan.n_charts; i++)
             for (int t = 0; t < 3; t++)
-                for (int l = 0; l < L; l++) assert_true(fabs(at(&x, i, LAC_PROB, t, l) - low(&x, LAC_PROB)) < 1e-6);
+                for (int l = 0; l < L; l++) assert_true(fabs(at(&x, i, DELE_PROB, t, l) - low(&x, DELE_PROB)) < 1e-6);
     }
     close_fixture(&f);
 }
@@ -209,12 +209,12 @@ static void without_noise_every_cell_is_the_clean_run(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 1);
-    lac_trace_opts o = options("3", 2);
+    dele_trace_opts o = options("3", 2);
     o.sigma = 1e-12;
     traced x = trace(&f, &o, 1, 3);
     for (int i = 0; i < x.plan.n_charts; i++)
         for (int t = 0; t < T; t++)
-            for (int l = 0; l < L; l++) assert_true(fabs(at(&x, i, LAC_PROB, t, l) - x.g.high[LAC_PROB]) < 1e-5);
+            for (int l = 0; l < L; l++) assert_true(fabs(at(&x, i, DELE_PROB, t, l) - x.g.high[DELE_PROB]) < 1e-5);
     close_fixture(&f);
 }
 
@@ -223,13 +223,13 @@ static void a_one_token_subject_comes_back_whole(void **state)
     (void)state; /* with its embedding; and where it is the last token, in every layer */
     fixture f;
     open_fixture(&f, 0);
-    lac_trace_opts o = options("3", 2);
+    dele_trace_opts o = options("3", 2);
     o.kinds = "hidden,embed";
     traced x = trace(&f, &o, 4, 5);
-    assert_true(fabs(p_at(&x, "embed", 4, 0) - x.g.high[LAC_PROB]) < 1e-5);
-    assert_true(fabs(p_at(&x, "hidden", 4, 0) - x.g.high[LAC_PROB]) < fabs(low(&x, LAC_PROB) - x.g.high[LAC_PROB]));
+    assert_true(fabs(p_at(&x, "embed", 4, 0) - x.g.high[DELE_PROB]) < 1e-5);
+    assert_true(fabs(p_at(&x, "hidden", 4, 0) - x.g.high[DELE_PROB]) < fabs(low(&x, DELE_PROB) - x.g.high[DELE_PROB]));
     x = trace(&f, &o, T - 1, T); /* no one comes after the last token */
-    for (int l = 0; l < L; l++) assert_true(fabs(p_at(&x, "hidden", T - 1, l) - x.g.high[LAC_PROB]) < 1e-5);
+    for (int l = 0; l < L; l++) assert_true(fabs(p_at(&x, "hidden", T - 1, l) - x.g.high[DELE_PROB]) < 1e-5);
     close_fixture(&f);
 }
 
@@ -238,7 +238,7 @@ static void between_its_halves_a_layer_holds_what_it_will_hold_after_them(void *
     (void)state; /* the MLP reads its own row alone; the plain way patches the two places one by one */
     fixture f;
     open_fixture(&f, 1);
-    lac_trace_opts o = options("3", 2);
+    dele_trace_opts o = options("3", 2);
     o.kinds = "hidden,mid";
     o.reference = true;
     traced x = trace(&f, &o, 2, 4);
@@ -252,11 +252,11 @@ static void one_sample_is_the_first_of_many(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 0);
-    lac_trace_opts many = options("3", 5), one = options("3", 1);
+    dele_trace_opts many = options("3", 5), one = options("3", 1);
     traced a = trace(&f, &many, 2, 5), b = trace(&f, &one, 2, 5);
-    assert_true(fabs(a.g.low[LAC_PROB] - b.g.low[LAC_PROB]) < 1e-6);
+    assert_true(fabs(a.g.low[DELE_PROB] - b.g.low[DELE_PROB]) < 1e-6);
     assert_int_equal(a.g.foil, b.g.foil);
-    for (int m = 0; m < LAC_N_METRICS; m++) assert_true(worst(&b, &a, (lac_metric)m) < 1e-5);
+    for (int m = 0; m < DELE_N_METRICS; m++) assert_true(worst(&b, &a, (dele_metric)m) < 1e-5);
     close_fixture(&f);
 }
 
@@ -266,13 +266,13 @@ static void a_window_over_all_layers_is_the_same_for_every_centre(void **state)
     fixture f;
     open_fixture(&f, 1);
     for (int reference = 0; reference < 2; reference++) { /* the plain way computes each by itself */
-        lac_trace_opts o = options("20", 2);
+        dele_trace_opts o = options("20", 2);
         o.reference = reference;
         traced x = trace(&f, &o, 2, 4);
         for (int i = 1; i < x.plan.n_charts; i++)
             for (int t = 0; t < T; t++)
                 for (int l = 1; l < L; l++)
-                    assert_true(fabs(at(&x, i, LAC_PROB, t, l) - at(&x, i, LAC_PROB, t, 0)) < 1e-6);
+                    assert_true(fabs(at(&x, i, DELE_PROB, t, l) - at(&x, i, DELE_PROB, t, 0)) < 1e-6);
     }
     close_fixture(&f);
 }
@@ -281,13 +281,13 @@ static void all_heads_of_a_layer_together_are_not_less_than_its_attention(void *
 {
     (void)state; /* with one head there is no difference at all */
     fixture f = {0};
-    lac_err err = {0};
-    lac_config one = CONFIGS[0];
+    dele_err err = {0};
+    dele_config one = CONFIGS[0];
     one.n_heads = one.n_kv_heads = 1;
     one.head_dim = 32;
-    if (lac_model_layout(&f.model, &one, &f.arena, &err)) fail_msg("%s", err.msg);
-    lac_model_randomise(&f.model, 0.3, 5);
-    lac_trace_opts o = options("1", 2);
+    if (dele_model_layout(&f.model, &one, &f.arena, &err)) fail_msg("%s", err.msg);
+    dele_model_randomise(&f.model, 0.3, 5);
+    dele_trace_opts o = options("1", 2);
     o.kinds = "attn,head";
     traced x = trace(&f, &o, 2, 4);
     for (int t = 0; t < T; t++)
@@ -299,32 +299,32 @@ static void a_whole_layer_put_back_is_the_clean_run(void **state)
 {
     (void)state; /* every position from the subject on, at once: whatever the noise did below is gone */
     fixture f;
-    lac_err err = {0};
+    dele_err err = {0};
     open_fixture(&f, 0);
     enum { B = 2, E = 4, DIM = 32 };
     static float clean[T * DIM], noised[(E - B) * DIM], final[DIM];
-    const lac_corruption c = {.law = LAC_LAW_GAUSS, .sigma = 0.5};
-    assert_int_equal(lac_corrupt_embed(noised, &c, &f.model, IDS + B, E - B, 0, 1, 1, &err), LAC_OK);
+    const dele_corruption c = {.law = DELE_LAW_GAUSS, .sigma = 0.5};
+    assert_int_equal(dele_corrupt_embed(noised, &c, &f.model, IDS + B, E - B, 0, 1, 1, &err), DELE_OK);
     for (int l = 0; l < L; l++) {
-        lac_patch patches[T + E - B];
+        dele_patch patches[T + E - B];
         int last = T - 1;
         for (int t = 0; t < T; t++)
-            patches[t] = (lac_patch){.layer = l, .row = t, .site = LAC_RESID_POST, .op = LAC_READ, .seen = clean + t * DIM};
-        lac_segment segment = {.tokens = IDS, .n_rows = T};
-        lac_batch batch = {.segments = &segment, .n_segments = 1, .patches = patches, .n_patches = T, .wanted = &last,
+            patches[t] = (dele_patch){.layer = l, .row = t, .site = DELE_RESID_POST, .op = DELE_READ, .seen = clean + t * DIM};
+        dele_segment segment = {.tokens = IDS, .n_rows = T};
+        dele_batch batch = {.segments = &segment, .n_segments = 1, .patches = patches, .n_patches = T, .wanted = &last,
                            .n_wanted = 1};
-        assert_int_equal(lac_forward(&f.run, &f.model, &batch, &err), LAC_OK);
+        assert_int_equal(dele_forward(&f.run, &f.model, &batch, &err), DELE_OK);
         memcpy(final, f.run.final, sizeof final);
         for (int put_back = 0; put_back < 2; put_back++) {
             size_t n = 0;
             for (int t = B; t < E; t++)
-                patches[n++] = (lac_patch){.layer = 0, .row = t, .site = LAC_EMBED, .op = LAC_REPLACE,
+                patches[n++] = (dele_patch){.layer = 0, .row = t, .site = DELE_EMBED, .op = DELE_REPLACE,
                                            .value = noised + (t - B) * DIM};
             for (int t = B; t < T && put_back; t++)
-                patches[n++] = (lac_patch){.layer = l, .row = t, .site = LAC_RESID_POST, .op = LAC_REPLACE,
+                patches[n++] = (dele_patch){.layer = l, .row = t, .site = DELE_RESID_POST, .op = DELE_REPLACE,
                                            .value = clean + t * DIM};
             batch.n_patches = n;
-            assert_int_equal(lac_forward(&f.run, &f.model, &batch, &err), LAC_OK);
+            assert_int_equal(dele_forward(&f.run, &f.model, &batch, &err), DELE_OK);
             double most = 0;
             for (int i = 0; i < DIM; i++) most = fmax(most, fabs((double)f.run.final[i] - (double)final[i]));
             assert_true(put_back ? most < 1e-5 : most > 1e-2);
@@ -338,7 +338,7 @@ static void severing_nothing_that_flows_changes_nothing(void **state)
     (void)state; /* at the last layer there is no later MLP or attention to cut */
     fixture f;
     open_fixture(&f, 0);
-    lac_trace_opts o = options("3", 2);
+    dele_trace_opts o = options("3", 2);
     o.kinds = "hidden";
     o.sever = "mlp,attn";
     traced x = trace(&f, &o, 2, 4);
@@ -357,16 +357,16 @@ static void an_answer_of_one_token_given_is_the_answer_found(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 0);
-    lac_trace_opts o = options("3", 2);
+    dele_trace_opts o = options("3", 2);
     traced found = trace(&f, &o, 2, 4), given = trace_answer(&f, &o, 2, 4, found.g.answer, 1);
     assert_true(found.g.greedy && given.g.greedy);
-    for (int m = 0; m < LAC_N_METRICS; m++) assert_true(worst(&found, &given, (lac_metric)m) < 1e-6);
+    for (int m = 0; m < DELE_N_METRICS; m++) assert_true(worst(&found, &given, (dele_metric)m) < 1e-6);
     int two[2] = {found.g.answer[0], 5};
     traced longer = trace_answer(&f, &o, 2, 4, two, 2); /* another token can only take away; the first one's metrics stay */
     for (int t = 0; t < T; t++)
         for (int l = 0; l < L; l++) {
             assert_true(p_at(&longer, "mlp", t, l) < p_at(&found, "mlp", t, l));
-            assert_true(fabs(at(&longer, 1, LAC_KL, t, l) - at(&found, 1, LAC_KL, t, l)) < 1e-5);
+            assert_true(fabs(at(&longer, 1, DELE_KL, t, l) - at(&found, 1, DELE_KL, t, l)) < 1e-5);
         }
     close_fixture(&f);
 }
@@ -376,15 +376,15 @@ static void tokens_left_out_are_left_open(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 0);
-    lac_trace_opts o = options("3", 2);
+    dele_trace_opts o = options("3", 2);
     traced all = trace(&f, &o, 2, 4);
     o.tokens = "last-subject";
     traced x = trace(&f, &o, 2, 4);
     for (int i = 0; i < x.plan.n_charts; i++)
         for (int t = 0; t < T; t++)
             for (int l = 0; l < L; l++)
-                if (t == 3) assert_true(fabs(at(&x, i, LAC_PROB, t, l) - at(&all, i, LAC_PROB, t, l)) < 1e-6);
-                else assert_true(isnan(at(&x, i, LAC_PROB, t, l)));
+                if (t == 3) assert_true(fabs(at(&x, i, DELE_PROB, t, l) - at(&all, i, DELE_PROB, t, l)) < 1e-6);
+                else assert_true(isnan(at(&x, i, DELE_PROB, t, l)));
     close_fixture(&f);
 }
 
@@ -392,14 +392,14 @@ static void noise_is_numpys_added_in_double(void **state)
 {
     (void)state;
     fixture f;
-    lac_err err = {0};
+    dele_err err = {0};
     open_fixture(&f, 0);
     enum { DIM = 32 };
     float noised[2 * 3 * DIM], prefix[3 * DIM], second[3 * DIM];
-    const lac_corruption c = {.law = LAC_LAW_GAUSS, .sigma = 0.1}, u = {.law = LAC_LAW_UNIFORM, .sigma = 1, .replace = true};
-    assert_int_equal(lac_corrupt_embed(noised, &c, &f.model, IDS, 3, 0, 2, 1, &err), LAC_OK);
-    assert_int_equal(lac_corrupt_embed(prefix, &c, &f.model, IDS, 3, 0, 1, 1, &err), LAC_OK);
-    assert_int_equal(lac_corrupt_embed(second, &c, &f.model, IDS, 3, 1, 1, 1, &err), LAC_OK);
+    const dele_corruption c = {.law = DELE_LAW_GAUSS, .sigma = 0.1}, u = {.law = DELE_LAW_UNIFORM, .sigma = 1, .replace = true};
+    assert_int_equal(dele_corrupt_embed(noised, &c, &f.model, IDS, 3, 0, 2, 1, &err), DELE_OK);
+    assert_int_equal(dele_corrupt_embed(prefix, &c, &f.model, IDS, 3, 0, 1, 1, &err), DELE_OK);
+    assert_int_equal(dele_corrupt_embed(second, &c, &f.model, IDS, 3, 1, 1, 1, &err), DELE_OK);
     assert_memory_equal(noised, prefix, sizeof prefix);
     assert_memory_equal(noised + 3 * DIM, second, sizeof second);
     static const double z[] = {0x1.9fd5190657c50p+0, -0x1.393822fb7d9adp-1, -0x1.0e6c872548fd2p-1,
@@ -409,7 +409,7 @@ static void noise_is_numpys_added_in_double(void **state)
         float expected = (float)((double)f.model.embed[(size_t)IDS[0] * DIM + (size_t)i] + step);
         assert_memory_equal(&noised[i], &expected, sizeof expected);
     }
-    assert_int_equal(lac_corrupt_embed(noised, &u, &f.model, IDS, 3, 0, 1, 1, &err), LAC_OK);
+    assert_int_equal(dele_corrupt_embed(noised, &u, &f.model, IDS, 3, 0, 1, 1, &err), DELE_OK);
     static const float uniform[] = {-0.16595599f, 0.44064899f, -0.99977125f};
     for (int i = 0; i < 3; i++) assert_true(fabsf(noised[i] - uniform[i]) < 1e-7f);
     close_fixture(&f);
@@ -421,13 +421,13 @@ static void stretches(double *out, fixture *f, bool shared, uint64_t seed, int n
     enum { DIM = 32 };
     static double mean[DIM], root[DIM * DIM];
     static float plain[4 * DIM], stretched[4 * DIM];
-    lac_err err = {0};
+    dele_err err = {0};
     for (int i = 0; i < DIM; i++) root[i * DIM + i] = 1;
-    lac_corruption c = {.law = LAC_LAW_COVARIANCE, .sigma = 1, .replace = true, .shared = shared, .mean = mean,
+    dele_corruption c = {.law = DELE_LAW_COVARIANCE, .sigma = 1, .replace = true, .shared = shared, .mean = mean,
                         .root = root};
-    assert_int_equal(lac_corrupt_embed(plain, &c, &f->model, IDS, 1, 0, n, seed, &err), LAC_OK);
+    assert_int_equal(dele_corrupt_embed(plain, &c, &f->model, IDS, 1, 0, n, seed, &err), DELE_OK);
     c.student = 3;
-    assert_int_equal(lac_corrupt_embed(stretched, &c, &f->model, IDS, 1, 0, n, seed, &err), LAC_OK);
+    assert_int_equal(dele_corrupt_embed(stretched, &c, &f->model, IDS, 1, 0, n, seed, &err), DELE_OK);
     for (int s = 0; s < n; s++) out[s] = (double)stretched[s * DIM] / (double)plain[s * DIM];
 }
 
@@ -436,29 +436,29 @@ static void more_samples_take_no_more_memory(void **state)
     (void)state; /* those before them are let go, and what is kept is what --memory is held against */
     for (int rome = 0; rome < 2; rome++) {
         fixture f;
-        lac_err err = {0};
-        lac_arena scratch = {0}, drawn = {0};
-        lac_plan plan;
-        lac_grid g = {.ids = IDS, .n_tokens = T, .begin = 2, .end = 4, .foil = -1, .seed = 1};
-        lac_trace_opts o = options("3", 40);
+        dele_err err = {0};
+        dele_arena scratch = {0}, drawn = {0};
+        dele_plan plan;
+        dele_grid g = {.ids = IDS, .n_tokens = T, .begin = 2, .end = 4, .foil = -1, .seed = 1};
+        dele_trace_opts o = options("3", 40);
         o.compat = rome ? "rome" : "";
         o.replace = rome;
         open_fixture(&f, 0);
-        assert_int_equal(lac_plan_make(&plan, &o, &f.model.config, &f.arena, &err), LAC_OK);
-        lac_case c = {.plan = &plan, .model = &f.model, .grid = &g, .scratch = &scratch, .drawn = &drawn};
-        if (lac_case_clean(&c, &f.run, &err)) fail_msg("%s", err.msg);
+        assert_int_equal(dele_plan_make(&plan, &o, &f.model.config, &f.arena, &err), DELE_OK);
+        dele_case c = {.plan = &plan, .model = &f.model, .grid = &g, .scratch = &scratch, .drawn = &drawn};
+        if (dele_case_clean(&c, &f.run, &err)) fail_msg("%s", err.msg);
         size_t clean = scratch.reserved, once = 0;
         for (int turn = 0; turn < 3; turn++) {
-            if (lac_case_corrupt(&c, &f.run, 40 * turn, 40, &f.arena, &err)) fail_msg("%s", err.msg);
+            if (dele_case_corrupt(&c, &f.run, 40 * turn, 40, &f.arena, &err)) fail_msg("%s", err.msg);
             if (!turn) once = drawn.used;
             assert_true(drawn.used <= once); /* the foil is looked for once */
             assert_int_equal(scratch.reserved, clean);
         }
-        double counted = lac_case_bytes(&plan, &g, 40);
+        double counted = dele_case_bytes(&plan, &g, 40);
         if (!((double)(scratch.used + drawn.used) < 1.1 * counted))
             fail_msg("%zu bytes where %.0f are counted", scratch.used + drawn.used, counted);
-        lac_arena_release(&scratch);
-        lac_arena_release(&drawn);
+        dele_arena_release(&scratch);
+        dele_arena_release(&drawn);
         close_fixture(&f);
     }
 }
@@ -475,13 +475,13 @@ static void students_noise_is_each_facts_own_unless_it_is_shared(void **state)
     stretches(a, &f, true, 1, 3); /* numpy's RandomState(2).chisquare(3) */
     static const double chi[] = {1.54386075, 2.21388151, 0.20774936};
     for (int s = 0; s < 3; s++) assert_true(fabs(a[s] - sqrt(1 / chi[s])) < 1e-5);
-    lac_trace_opts o = options("1", 1);
-    lac_err err = {0};
+    dele_trace_opts o = options("1", 1);
+    dele_err err = {0};
     for (int i = 0; i < 3; i++) { /* the words that say so */
-        lac_plan plan;
+        dele_plan plan;
         o.noise_seed = i == 1 ? "shared" : "per-fact";
         o.compat = i == 2 ? "rome" : "";
-        assert_int_equal(lac_plan_make(&plan, &o, &f.model.config, &f.arena, &err), LAC_OK);
+        assert_int_equal(dele_plan_make(&plan, &o, &f.model.config, &f.arena, &err), DELE_OK);
         assert_int_equal(plan.corruption.shared, i > 0);
     }
     close_fixture(&f);
@@ -490,20 +490,20 @@ static void students_noise_is_each_facts_own_unless_it_is_shared(void **state)
 static void noise_is_spelt_as_rome_spells_it(void **state)
 {
     (void)state;
-    lac_err err = {0};
-    lac_corruption c = {0};
-    assert_int_equal(lac_noise_parse(&c, "s3", &err), LAC_OK);
-    assert_true(c.relative && c.factor == 3 && c.law == LAC_LAW_GAUSS);
-    assert_int_equal(lac_noise_parse(&c, "0.1", &err), LAC_OK);
+    dele_err err = {0};
+    dele_corruption c = {0};
+    assert_int_equal(dele_noise_parse(&c, "s3", &err), DELE_OK);
+    assert_true(c.relative && c.factor == 3 && c.law == DELE_LAW_GAUSS);
+    assert_int_equal(dele_noise_parse(&c, "0.1", &err), DELE_OK);
     assert_true(!c.relative && c.sigma == 0.1);
-    assert_int_equal(lac_noise_parse(&c, "us3", &err), LAC_OK);
-    assert_true(c.relative && c.factor == 3 && c.law == LAC_LAW_UNIFORM);
-    assert_int_equal(lac_noise_parse(&c, "t3", &err), LAC_OK);
-    assert_true(c.student == 3 && c.law == LAC_LAW_COVARIANCE);
+    assert_int_equal(dele_noise_parse(&c, "us3", &err), DELE_OK);
+    assert_true(c.relative && c.factor == 3 && c.law == DELE_LAW_UNIFORM);
+    assert_int_equal(dele_noise_parse(&c, "t3", &err), DELE_OK);
+    assert_true(c.student == 3 && c.law == DELE_LAW_COVARIANCE);
     static const char *const bad[] = {"", "x", "s3x", "t2", "m3", "-1", "u", "nan"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        lac_err e = {0};
-        if (lac_noise_parse(&c, bad[i], &e) != LAC_ERR_USAGE) fail_msg("\"%s\" passed", bad[i]);
+        dele_err e = {0};
+        if (dele_noise_parse(&c, bad[i], &e) != DELE_ERR_USAGE) fail_msg("\"%s\" passed", bad[i]);
     }
 }
 
@@ -516,7 +516,7 @@ static void windows_have_the_codes_edges_or_the_papers(void **state)
         {8, 10, 16, 4, 14, true},  {7, 3, 16, 6, 9, true},     {7, 1, 16, 7, 8, true},    {7, 4, 16, 6, 10, true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int from, to;
-        lac_window(&from, &to, cases[i].l, cases[i].w, cases[i].n, cases[i].paper);
+        dele_window(&from, &to, cases[i].l, cases[i].w, cases[i].n, cases[i].paper);
         assert_int_equal(from, cases[i].from);
         assert_int_equal(to, cases[i].to);
     }
@@ -525,14 +525,14 @@ static void windows_have_the_codes_edges_or_the_papers(void **state)
 /* ---- what it costs ----------------------------------------------------------------------------------------------- */
 
 /* The rows times layers of a trace: counted, and by the plan's price, which must be the same. */
-static double counted(fixture *f, const lac_trace_opts *o, int begin, int end)
+static double counted(fixture *f, const dele_trace_opts *o, int begin, int end)
 {
     double before = f->run.row_layers;
     traced x = trace(f, o, begin, end);
     double rows = f->run.row_layers - before;
-    if (rows != lac_plan_price(&x.plan, &x.g, x.g.n_samples))
+    if (rows != dele_plan_price(&x.plan, &x.g, x.g.n_samples))
         fail_msg("%s, windows %s: %g row-layers, the price says %g", o->kinds, o->windows, rows,
-                 lac_plan_price(&x.plan, &x.g, x.g.n_samples));
+                 dele_plan_price(&x.plan, &x.g, x.g.n_samples));
     return rows;
 }
 
@@ -546,14 +546,14 @@ static void a_trace_computes_as_many_rows_as_its_formula_says(void **state)
     for (size_t w = 0; w < sizeof windows / sizeof *windows; w++)
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
             for (int reference = 0; reference < 2; reference++) {
-                lac_trace_opts o = options(windows[w], 2);
+                dele_trace_opts o = options(windows[w], 2);
                 o.kinds = kinds[i];
                 o.reference = reference;
                 counted(&f, &o, 2, 4);
             }
     /* T L + S R L for the two runs, and S D (sum over columns of the layers above the join) */
     double S = 10, R = 5, D = R * (R + 1) / 2, runs = T * L + S * R * L;
-    lac_trace_opts o = options("1", 10);
+    dele_trace_opts o = options("1", 10);
     o.kinds = "hidden";
     assert_true(counted(&f, &o, 2, 4) == runs + S * D * L * (L - 1) / 2);
     for (int attn = 0; attn < 2; attn++) {
@@ -573,11 +573,11 @@ static void a_small_memory_changes_nothing_but_the_batches(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 1);
-    lac_trace_opts o = options("1,3", 10);
+    dele_trace_opts o = options("1,3", 10);
     traced a = trace(&f, &o, 2, 4);
     o.memory = 1;
     traced b = trace(&f, &o, 2, 4);
-    for (int m = 0; m < LAC_N_METRICS; m++) assert_true(worst(&a, &b, (lac_metric)m) < 1e-5);
+    for (int m = 0; m < DELE_N_METRICS; m++) assert_true(worst(&a, &b, (dele_metric)m) < 1e-5);
     close_fixture(&f);
 }
 

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# usage: test_trace_compare.sh LACUNA SOURCE_DIR
+# usage: test_trace_compare.sh DELEATUR SOURCE_DIR
 #
-# lacuna trace --compare: a result differs from itself by nothing; before and after are the means of each result's own
+# deleatur trace --compare: a result differs from itself by nothing; before and after are the means of each result's own
 # summary, the difference is theirs; what cannot be compared is refused with a sentence, and leaves nothing behind.
 set -u
-lacuna=$1 source=$2
+deleatur=$1 source=$2
 model=$source/data/models/demo facts=$source/data/facts/demo_facts.json
 [ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
-trace() { "$lacuna" trace "$model" --quiet --samples 2 --threads 2 --pictures 0 --facts "$facts" "$@" >/dev/null; }
-compare() { "$lacuna" trace --compare "$@"; }
+trace() { "$deleatur" trace "$model" --quiet --samples 2 --threads 2 --pictures 0 --facts "$facts" "$@" >/dev/null; }
+compare() { "$deleatur" trace --compare "$@"; }
 
 trace --limit 5 --window 1 --out "$dir/a" || fail "the trace"
 trace --limit 5 --window 1 --seed 2 --out "$dir/b" || fail "the trace with other noise"
@@ -62,11 +62,11 @@ grep -q '"facts":	3' "$dir/said" && grep -q '"before":	5' "$dir/said" && ! grep 
 expect() { # STATUS PATTERN ARGUMENTS...
     local status=$1 pattern=$2 said
     shift 2
-    said=$("$lacuna" trace "$@" 2>&1)
+    said=$("$deleatur" trace "$@" 2>&1)
     [ $? -eq "$status" ] && grep -q -- "$pattern" <<<"$said" || fail "$* said: $said"
     [ ! -e "$dir/out" ] && [ ! -e "$dir/out.part" ] || fail "$* left something behind"
 }
-expect 2 'something is missing: lacuna trace --compare BEFORE AFTER' --compare "$dir/a"
+expect 2 'something is missing: deleatur trace --compare BEFORE AFTER' --compare "$dir/a"
 expect 2 'one word too many' --compare "$dir/a" "$dir/b" "$dir/c"
 expect 2 'no option --facts' --compare "$dir/a" "$dir/b" --facts "$facts"
 expect 2 'wants the number of a fact' --compare "$dir/a" "$dir/b" --fact Arlo --out "$dir/out"

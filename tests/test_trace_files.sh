@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# usage: test_trace_files.sh LACUNA SOURCE_DIR
+# usage: test_trace_files.sh DELEATUR SOURCE_DIR
 #
 # A trace of the embedded model leaves every file that the design names; twice the same command, twice the same bytes;
 # the plain way gives the same numbers; what cannot be traced is named with the reason, and a bad command leaves nothing.
 set -u
-lacuna=$1 source=$2
+deleatur=$1 source=$2
 model=$source/data/models/demo facts=$source/data/facts/demo_facts.json
 [ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
 command -v gnuplot >/dev/null || { echo "skipped: gnuplot is not installed"; exit 77; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
-trace() { "$lacuna" trace "$model" --quiet --samples 3 --threads 2 "$@"; }
+trace() { "$deleatur" trace "$model" --quiet --samples 3 --threads 2 "$@"; }
 
 trace --facts "$facts" --limit 2 --pictures 1 --out "$dir/a" >/dev/null || fail "the trace itself"
 trace --facts "$facts" --limit 2 --pictures 1 --out "$dir/b" >/dev/null || fail "the trace a second time"
@@ -28,8 +28,8 @@ grep -q '</svg>' "$dir/a/plots/average_mlp.svg" || fail "average_mlp.svg is not 
 rm "$dir/a/manifest.json" "$dir/b/manifest.json"
 diff -r "$dir/a" "$dir/b" || fail "the same command gave other bytes"
 rm -f "$dir"/b/plots/*.{svg,png,pdf}
-"$lacuna" plot "$dir/b" >/dev/null || fail "lacuna plot"
-diff -r "$dir/a" "$dir/b" || fail "lacuna plot drew other pictures"
+"$deleatur" plot "$dir/b" >/dev/null || fail "deleatur plot"
+diff -r "$dir/a" "$dir/b" || fail "deleatur plot drew other pictures"
 
 # Charts that are put together have a picture of their own; heads are layers by heads; every figure says how it was made.
 trace --facts "$facts" --limit 2 --pictures 1 --kinds hidden,mlp,head --window 1,3 --sever mlp,attn --direction noise \
@@ -87,7 +87,7 @@ trace --facts "$facts" --limit 1 --reference-check 2 --json --out "$dir/checked2
 
 # Killed at any moment, the same command goes on and ends with the same bytes; another command does not touch its work.
 trace --facts "$facts" --limit 6 --pictures 1 --out "$dir/whole" >/dev/null || fail "six facts"
-"$lacuna" trace "$model" --quiet --samples 3 --threads 2 --facts "$facts" --limit 6 --pictures 1 --out "$dir/broken" \
+"$deleatur" trace "$model" --quiet --samples 3 --threads 2 --facts "$facts" --limit 6 --pictures 1 --out "$dir/broken" \
     >/dev/null 2>&1 & # not through the function, whose shell would be killed in its place
 pid=$!
 for _ in $(seq 400); do [ "$(ls "$dir/broken.part/traces" 2>/dev/null | wc -l)" -ge 4 ] && break; sleep 0.02; done

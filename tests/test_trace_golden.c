@@ -21,35 +21,35 @@ static double number(const cJSON *row, const char *name)
 }
 
 /* The largest difference of a case's scores. */
-static double difference(const lac_model *model, const cJSON *row, bool reference, lac_arena *arena)
+static double difference(const dele_model *model, const cJSON *row, bool reference, dele_arena *arena)
 {
-    lac_err err = {0};
-    lac_run run = {0};
+    dele_err err = {0};
+    dele_run run = {0};
     int ids[16], n = 0;
     const cJSON *item;
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(row, "ids")) ids[n++] = item->valueint;
     char window[16];
     snprintf(window, sizeof window, "%d", (int)number(row, "window"));
-    lac_trace_opts o = LAC_TRACE_DEFAULTS;
+    dele_trace_opts o = DELE_TRACE_DEFAULTS;
     o.windows = window;
     o.samples = (int)number(row, "samples");
     o.sigma = number(row, "sigma");
     o.reference = reference;
-    lac_plan plan;
-    lac_grid g = {.ids = ids, .n_tokens = n, .begin = (int)number(row, "begin"), .end = (int)number(row, "end"),
+    dele_plan plan;
+    dele_grid g = {.ids = ids, .n_tokens = n, .begin = (int)number(row, "begin"), .end = (int)number(row, "end"),
                   .foil = -1, .seed = 1};
-    if (lac_plan_make(&plan, &o, &model->config, arena, &err) || lac_trace_grid(&g, &plan, &run, model, arena, &err))
+    if (dele_plan_make(&plan, &o, &model->config, arena, &err) || dele_trace_grid(&g, &plan, &run, model, arena, &err))
         fail_msg("%s", err.msg);
-    lac_run_release(&run);
+    dele_run_release(&run);
     assert_int_equal(g.answer[0], (int)number(row, "answer"));
-    double most = fmax(fabs(g.high[LAC_PROB] - number(row, "high")), fabs(lac_low_mean(&g, LAC_PROB) - number(row, "low")));
+    double most = fmax(fabs(g.high[DELE_PROB] - number(row, "high")), fabs(dele_low_mean(&g, DELE_PROB) - number(row, "low")));
     assert_int_equal(plan.n_charts, 3);
     for (int i = 0; i < plan.n_charts; i++) {
         const cJSON *scores = cJSON_GetObjectItemCaseSensitive(row, plan.charts[i].name);
         assert_int_equal(cJSON_GetArraySize(scores), n * plan.charts[i].n_cols);
         int k = 0, L = plan.charts[i].n_cols;
         cJSON_ArrayForEach(item, scores) {
-            most = fmax(most, fabs(item->valuedouble - lac_cell_mean(&g, &plan.charts[i], i, LAC_PROB, k / L, k % L)));
+            most = fmax(most, fabs(item->valuedouble - dele_cell_mean(&g, &plan.charts[i], i, DELE_PROB, k / L, k % L)));
             k++;
         }
     }
@@ -59,13 +59,13 @@ static double difference(const lac_model *model, const cJSON *row, bool referenc
 static void cells_equal(const char *name)
 {
     char path[512];
-    lac_err err = {0};
-    lac_arena arena = {0};
-    lac_model model = {0};
-    snprintf(path, sizeof path, "%s/fixtures/trace/%s", LAC_TESTS_DIR, name);
-    if (lac_model_load(&model, path, &arena, &err)) fail_msg("%s", err.msg);
-    snprintf(path, sizeof path, "%s/fixtures/trace/%s/golden.json", LAC_TESTS_DIR, name);
-    cJSON *golden = lac_json_load(path, &err);
+    dele_err err = {0};
+    dele_arena arena = {0};
+    dele_model model = {0};
+    snprintf(path, sizeof path, "%s/fixtures/trace/%s", DELE_TESTS_DIR, name);
+    if (dele_model_load(&model, path, &arena, &err)) fail_msg("%s", err.msg);
+    snprintf(path, sizeof path, "%s/fixtures/trace/%s/golden.json", DELE_TESTS_DIR, name);
+    cJSON *golden = dele_json_load(path, &err);
     if (!golden) fail_msg("%s", err.msg);
     const cJSON *row;
     int cases = 0;
@@ -78,8 +78,8 @@ static void cells_equal(const char *name)
     }
     assert_int_equal(cases, 4);
     cJSON_Delete(golden);
-    lac_model_release(&model);
-    lac_arena_release(&arena);
+    dele_model_release(&model);
+    dele_arena_release(&arena);
 }
 
 static void a_llamas_cells_are_pytorchs(void **state)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# usage: test_trace_page.sh LACUNA SOURCE_DIR
+# usage: test_trace_page.sh DELEATUR SOURCE_DIR
 #
 # A trace's page.html, opened in a headless Chromium: pointing at a cell shows the very numbers that stand in summary.tsv,
 # facts.jsonl and effects.tsv, the arrow keys do as well, nothing is fetched, and text from a fact file stays text.
 set -u
-lacuna=$1 source=$2
+deleatur=$1 source=$2
 model=$source/data/models/demo facts=$source/data/facts/demo_facts.json
 [ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
 for browser in chromium chromium-browser google-chrome ''; do command -v "$browser" >/dev/null && break; done
@@ -12,7 +12,7 @@ for browser in chromium chromium-browser google-chrome ''; do command -v "$brows
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
-trace() { "$lacuna" trace "$model" --quiet --samples 3 --threads 2 --kinds hidden,mlp --pictures 0 "$@" >/dev/null; }
+trace() { "$deleatur" trace "$model" --quiet --samples 3 --threads 2 --kinds hidden,mlp --pictures 0 "$@" >/dev/null; }
 
 # visit PAGE FRAGMENT SCRIPT: opens a copy of the page with a script of ours behind its own; what it notes down is printed.
 visit() {
@@ -107,7 +107,7 @@ visit "$dir/cut/page.html" "" "note('bars', document.querySelectorAll('#average 
 
 # Before and after: the maps stand beside each other, and a cell of either shows both and their paired difference.
 trace --facts "$facts" --limit 3 --seed 2 --out "$dir/later" || fail "the trace after"
-"$lacuna" trace --compare "$dir/a" "$dir/later" --out "$dir/both" >/dev/null || fail "the comparison"
+"$deleatur" trace --compare "$dir/a" "$dir/later" --out "$dir/both" >/dev/null || fail "the comparison"
 visit "$dir/both/page.html" "chart=mlp&fact=$id" "
     point('#average .pair figure:nth-child(1)', '2,3'); noteTip('before');
     point('#average .pair figure:nth-child(2)', '2,3'); noteTip('after');
@@ -148,6 +148,6 @@ done
 # Drawn again from the result alone, without the model.
 cp "$dir/a/page.html" "$dir/before.html"
 rm "$dir/a/page.html"
-"$lacuna" plot "$dir/a" >/dev/null 2>"$dir/said" || [ ! -x "$(command -v gnuplot)" ] || fail "lacuna plot: $(cat "$dir/said")"
-cmp "$dir/before.html" "$dir/a/page.html" || fail "lacuna plot made another page"
+"$deleatur" plot "$dir/a" >/dev/null 2>"$dir/said" || [ ! -x "$(command -v gnuplot)" ] || fail "deleatur plot: $(cat "$dir/said")"
+cmp "$dir/before.html" "$dir/a/page.html" || fail "deleatur plot made another page"
 echo "all as it should be"

@@ -13,10 +13,10 @@
 #include "trace/compare.h"
 #include "trace/stats.h"
 
-static void check_range(lac_category category, int n, int b, int e, int from, int to)
+static void check_range(dele_category category, int n, int b, int e, int from, int to)
 {
     int got_from, got_to;
-    lac_category_range(&got_from, &got_to, category, n, b, e);
+    dele_category_range(&got_from, &got_to, category, n, b, e);
     if (from == to) {
         assert_int_equal(got_from, got_to);
     } else {
@@ -32,20 +32,20 @@ static void categories_are_those_of_the_paper(void **state)
         one[] = {0, 1, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4},               /* 4 tokens, subject [0, 1) */
         next[] = {0, 1, 0, 0, 1, 2, 2, 3, 0, 0, 2, 3},              /* 3 tokens, subject [0, 2): one after it */
         end[] = {1, 2, 2, 3, 3, 4, 0, 0, 0, 0, 3, 4};               /* 4 tokens, subject [1, 4): none after it */
-    for (int c = 0; c < LAC_N_CATEGORIES; c++) {
-        check_range((lac_category)c, 9, 2, 6, full[2 * c], full[2 * c + 1]);
-        check_range((lac_category)c, 4, 0, 1, one[2 * c], one[2 * c + 1]);
-        check_range((lac_category)c, 3, 0, 2, next[2 * c], next[2 * c + 1]);
-        check_range((lac_category)c, 4, 1, 4, end[2 * c], end[2 * c + 1]);
+    for (int c = 0; c < DELE_N_CATEGORIES; c++) {
+        check_range((dele_category)c, 9, 2, 6, full[2 * c], full[2 * c + 1]);
+        check_range((dele_category)c, 4, 0, 1, one[2 * c], one[2 * c + 1]);
+        check_range((dele_category)c, 3, 0, 2, next[2 * c], next[2 * c + 1]);
+        check_range((dele_category)c, 4, 1, 4, end[2 * c], end[2 * c + 1]);
     }
 }
 
 /* One mlp chart of two layers; every metric holds the given p. */
-static void fill(lac_traced *t, lac_fact *fact, float *value, double *lows, const double *p, int n_tokens, int begin,
+static void fill(dele_traced *t, dele_fact *fact, float *value, double *lows, const double *p, int n_tokens, int begin,
                  int end, double high, double low, float **charts)
 {
-    *t = (lac_traced){.fact = fact, .grid = {.n_tokens = n_tokens, .begin = begin, .end = end, .n_samples = 1, .low = lows}};
-    for (int m = 0; m < LAC_N_METRICS; m++) {
+    *t = (dele_traced){.fact = fact, .grid = {.n_tokens = n_tokens, .begin = begin, .end = end, .n_samples = 1, .low = lows}};
+    for (int m = 0; m < DELE_N_METRICS; m++) {
         t->grid.high[m] = high;
         lows[m] = low;
         for (int i = 0; i < 2 * n_tokens; i++) value[m * 2 * n_tokens + i] = (float)p[i];
@@ -59,39 +59,39 @@ static void averages_are_over_facts_not_over_tokens(void **state)
     (void)state;
     /* Two layers.  A: 6 tokens, subject [0, 4), low 0.1.  B: 2 tokens, subject [0, 1), low 0.2: no middle. */
     static const double a[12] = {.3, .1, .2, .1, .4, .1, .5, .1, .1, .1, .1, .6}, b[4] = {.6, .2, .2, .4};
-    static float value_a[LAC_N_METRICS * 12], value_b[LAC_N_METRICS * 4];
-    double lows[2][LAC_N_METRICS];
+    static float value_a[DELE_N_METRICS * 12], value_b[DELE_N_METRICS * 4];
+    double lows[2][DELE_N_METRICS];
     float *charts[2][1];
-    lac_fact facts[3] = {{.id = 1}, {.id = 2}, {.id = 3}};
-    lac_traced traced[3] = {{0}, {.fact = &facts[1], .left_out = "not known"}, {0}};
+    dele_fact facts[3] = {{.id = 1}, {.id = 2}, {.id = 3}};
+    dele_traced traced[3] = {{0}, {.fact = &facts[1], .left_out = "not known"}, {0}};
     fill(&traced[0], &facts[0], value_a, lows[0], a, 6, 0, 4, .9, .1, charts[0]);
     fill(&traced[2], &facts[2], value_b, lows[1], b, 2, 0, 1, .7, .2, charts[1]);
-    lac_chart chart = {.name = "mlp", .kind = LAC_MLP, .window = 1, .n_cols = 2};
-    lac_trace t = {.opts = LAC_TRACE_DEFAULTS, .charts = &chart, .n_charts = 1, .n_layers = 2, .n_heads = 1, .facts = traced,
+    dele_chart chart = {.name = "mlp", .kind = DELE_MLP, .window = 1, .n_cols = 2};
+    dele_trace t = {.opts = DELE_TRACE_DEFAULTS, .charts = &chart, .n_charts = 1, .n_layers = 2, .n_heads = 1, .facts = traced,
                    .n = 3, .n_traced = 2};
-    lac_trace_stats stats;
-    lac_arena arena = {0};
-    lac_err err = {0};
-    assert_int_equal(lac_trace_statistics(&stats, &t, &arena, &err), LAC_OK);
-    assert_true(fabs(stats.high[LAC_PROB] - .8) < 1e-12 && fabs(stats.low[LAC_PROB] - .15) < 1e-12);
-    const lac_effect *middle = lac_effect_at(&stats, &t, 0, LAC_PROB, LAC_MIDDLE_SUBJECT, 0),
-                     *first = lac_effect_at(&stats, &t, 0, LAC_PROB, LAC_FIRST_SUBJECT, 0),
-                     *subject = lac_effect_at(&stats, &t, 0, LAC_PROB, LAC_LAST_SUBJECT, 0),
-                     *last = lac_effect_at(&stats, &t, 0, LAC_PROB, LAC_LAST_TOKEN, 1);
+    dele_trace_stats stats;
+    dele_arena arena = {0};
+    dele_err err = {0};
+    assert_int_equal(dele_trace_statistics(&stats, &t, &arena, &err), DELE_OK);
+    assert_true(fabs(stats.high[DELE_PROB] - .8) < 1e-12 && fabs(stats.low[DELE_PROB] - .15) < 1e-12);
+    const dele_effect *middle = dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_MIDDLE_SUBJECT, 0),
+                     *first = dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_FIRST_SUBJECT, 0),
+                     *subject = dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_LAST_SUBJECT, 0),
+                     *last = dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_LAST_TOKEN, 1);
     assert_int_equal(middle->n, 1); /* A alone: tokens 1 and 2, and A's own low */
     assert_true(fabs(middle->effect - (.3 - .1)) < 1e-7);
     assert_int_equal(first->n, 2);
     assert_true(fabs(first->effect - ((.3 - .1) + (.6 - .2)) / 2) < 1e-7);
     assert_true(fabs(subject->effect - ((.5 - .1) + (.6 - .2)) / 2) < 1e-7);
     assert_true(fabs(last->effect - ((.6 - .1) + (.4 - .2)) / 2) < 1e-7);
-    assert_int_equal(lac_effect_at(&stats, &t, 0, LAC_PROB, LAC_FURTHER, 0)->n, 0);
+    assert_int_equal(dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_FURTHER, 0)->n, 0);
     assert_true(last->ci_low <= last->effect && last->ci_high >= last->effect);
     /* rank and KL fall as the answer comes back */
-    assert_true(fabs(lac_effect_at(&stats, &t, 0, LAC_KL, LAC_MIDDLE_SUBJECT, 0)->effect + (.3 - .1)) < 1e-7);
+    assert_true(fabs(dele_effect_at(&stats, &t, 0, DELE_KL, DELE_MIDDLE_SUBJECT, 0)->effect + (.3 - .1)) < 1e-7);
     assert_int_equal(stats.suggestion.from, 0); /* all of it at layer 0 */
     assert_int_equal(stats.suggestion.to, 1);
     assert_true(fabs(stats.suggestion.share - 1) < 1e-7);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
 }
 
 /* ---- traces made by rule ----------------------------------------------------------------------------------------- */
@@ -102,63 +102,63 @@ enum { TOKENS = 5, BEGIN = 1, END = 3 }; /* five tokens, the subject is the seco
 typedef double (*rule)(int fact, int chart, int s, int t, int col);
 
 typedef struct {
-    lac_arena arena;
-    lac_trace trace;
-    lac_trace_stats stats;
-    lac_err err;
+    dele_arena arena;
+    dele_trace trace;
+    dele_trace_stats stats;
+    dele_err err;
 } world;
 
 static void make(world *w, int n, int n_charts, int n_cols, int samples, rule value)
 {
-    *w = (world){.trace = {.opts = LAC_TRACE_DEFAULTS, .n_charts = n_charts, .n_layers = n_cols, .n_heads = 1, .n = (size_t)n,
+    *w = (world){.trace = {.opts = DELE_TRACE_DEFAULTS, .n_charts = n_charts, .n_layers = n_cols, .n_heads = 1, .n = (size_t)n,
                            .n_traced = (size_t)n}};
-    lac_trace *t = &w->trace;
-    t->charts = LAC_NEW(&w->arena, lac_chart, (size_t)n_charts, &w->err);
-    t->facts = LAC_NEW(&w->arena, lac_traced, (size_t)n, &w->err);
+    dele_trace *t = &w->trace;
+    t->charts = DELE_NEW(&w->arena, dele_chart, (size_t)n_charts, &w->err);
+    t->facts = DELE_NEW(&w->arena, dele_traced, (size_t)n, &w->err);
     for (int c = 0; c < n_charts; c++) {
-        t->charts[c] = (lac_chart){.kind = c ? LAC_ATTN : LAC_MLP, .window = 1, .n_cols = n_cols};
+        t->charts[c] = (dele_chart){.kind = c ? DELE_ATTN : DELE_MLP, .window = 1, .n_cols = n_cols};
         snprintf(t->charts[c].name, sizeof t->charts[c].name, "chart%d", c);
     }
     for (int i = 0; i < n; i++) {
-        lac_fact *fact = LAC_NEW(&w->arena, lac_fact, 1, &w->err);
-        lac_grid *g = &t->facts[i].grid;
+        dele_fact *fact = DELE_NEW(&w->arena, dele_fact, 1, &w->err);
+        dele_grid *g = &t->facts[i].grid;
         fact->id = i;
         t->facts[i].fact = fact;
-        int *ids = LAC_NEW(&w->arena, int, TOKENS, &w->err);
+        int *ids = DELE_NEW(&w->arena, int, TOKENS, &w->err);
         ids[0] = i;
-        *g = (lac_grid){.ids = ids, .n_tokens = TOKENS, .begin = BEGIN, .end = END, .answer = ids + 1, .n_answer = 1,
+        *g = (dele_grid){.ids = ids, .n_tokens = TOKENS, .begin = BEGIN, .end = END, .answer = ids + 1, .n_answer = 1,
                         .n_samples = samples};
-        for (int m = 0; m < LAC_N_METRICS; m++) g->high[m] = 1;
-        g->low = LAC_NEW(&w->arena, double, (size_t)samples * LAC_N_METRICS, &w->err);
-        g->value = LAC_NEW(&w->arena, float *, (size_t)n_charts, &w->err);
+        for (int m = 0; m < DELE_N_METRICS; m++) g->high[m] = 1;
+        g->low = DELE_NEW(&w->arena, double, (size_t)samples * DELE_N_METRICS, &w->err);
+        g->value = DELE_NEW(&w->arena, float *, (size_t)n_charts, &w->err);
         for (int c = 0; c < n_charts; c++) {
-            g->value[c] = LAC_NEW(&w->arena, float, (size_t)(samples * LAC_N_METRICS * TOKENS * n_cols), &w->err);
+            g->value[c] = DELE_NEW(&w->arena, float, (size_t)(samples * DELE_N_METRICS * TOKENS * n_cols), &w->err);
             for (int s = 0; s < samples; s++)
-                for (int m = 0; m < LAC_N_METRICS; m++)
+                for (int m = 0; m < DELE_N_METRICS; m++)
                     for (int k = 0; k < TOKENS * n_cols; k++)
-                        *lac_cell(g, &t->charts[c], c, s, (lac_metric)m, k / n_cols, k % n_cols) =
+                        *dele_cell(g, &t->charts[c], c, s, (dele_metric)m, k / n_cols, k % n_cols) =
                             (float)value(i, c, s, k / n_cols, k % n_cols);
         }
     }
-    assert_int_equal(w->err.code, LAC_OK);
+    assert_int_equal(w->err.code, DELE_OK);
 }
 
 static void analyse(world *w)
 {
-    assert_int_equal(lac_trace_statistics(&w->stats, &w->trace, &w->arena, &w->err), LAC_OK);
+    assert_int_equal(dele_trace_statistics(&w->stats, &w->trace, &w->arena, &w->err), DELE_OK);
 }
 
-static const lac_effect *at(const world *w, int chart, int col)
+static const dele_effect *at(const world *w, int chart, int col)
 {
-    return lac_effect_at(&w->stats, &w->trace, chart, LAC_PROB, LAC_LAST_SUBJECT, col);
+    return dele_effect_at(&w->stats, &w->trace, chart, DELE_PROB, DELE_LAST_SUBJECT, col);
 }
 
 /* The same normal number for the same arguments. */
 static double normal(int a, int b, int c)
 {
-    lac_rng rng;
-    lac_rng_seed(&rng, 1 + (uint64_t)a + ((uint64_t)b << 20) + ((uint64_t)c << 40));
-    return lac_rng_normal(&rng);
+    dele_rng rng;
+    dele_rng_seed(&rng, 1 + (uint64_t)a + ((uint64_t)b << 20) + ((uint64_t)c << 40));
+    return dele_rng_normal(&rng);
 }
 
 /* ---- intervals --------------------------------------------------------------------------------------------------- */
@@ -177,16 +177,16 @@ static void intervals_over_facts_cover_what_they_should(void **state)
     double width[2] = {0, 0};
     for (int k = 0; k < 2; k++) {
         make(&w, k ? 160 : 40, 1, COLS, 1, scattered);
-        w.trace.charts[0].kind = LAC_HEAD; /* so many columns are no layers to rank */
+        w.trace.charts[0].kind = DELE_HEAD; /* so many columns are no layers to rank */
         analyse(&w);
         int covered = 0;
         for (int col = 0; col < COLS; col++) {
-            const lac_effect *e = at(&w, 0, col);
+            const dele_effect *e = at(&w, 0, col);
             covered += e->ci_low <= .3 && e->ci_high >= .3;
             width[k] += (e->ci_high - e->ci_low) / COLS;
         }
         assert_in_range(covered, (int)(.90 * COLS), (int)(.98 * COLS)); /* a percentile interval of 40 is a little narrow */
-        lac_arena_release(&w.arena);
+        dele_arena_release(&w.arena);
     }
     assert_true(fabs(width[0] / width[1] - 2) < .1); /* four times the facts, half the width */
     assert_true(fabs(width[1] - 2 * 1.96 * .1 / sqrt(160)) < .002);
@@ -195,22 +195,22 @@ static void intervals_over_facts_cover_what_they_should(void **state)
 static void intervals_are_scipys(void **state)
 {
     (void)state;
-    lac_err err = {0};
-    cJSON *f = lac_json_load(LAC_TESTS_DIR "/fixtures/bootstrap.json", &err);
+    dele_err err = {0};
+    cJSON *f = dele_json_load(DELE_TESTS_DIR "/fixtures/bootstrap.json", &err);
     assert_non_null(f);
     const cJSON *sample;
     int n_samples = 0;
     cJSON_ArrayForEach(sample, cJSON_GetObjectItem(f, "samples")) {
         const cJSON *x = cJSON_GetObjectItem(sample, "x");
-        lac_arena arena = {0};
+        dele_arena arena = {0};
         size_t n = (size_t)cJSON_GetArraySize(x);
-        size_t *fact = LAC_NEW(&arena, size_t, n, &err);
-        double *effect = LAC_NEW(&arena, double, n, &err);
+        size_t *fact = DELE_NEW(&arena, size_t, n, &err);
+        double *effect = DELE_NEW(&arena, double, n, &err);
         for (size_t i = 0; i < n; i++) effect[i] = cJSON_GetArrayItem(x, (int)i)->valuedouble;
-        lac_fact_rows rows = {.n = n, .cols = 1, .fact = fact, .effect = effect};
-        lac_draws draws = {0};
-        lac_row_stat stat;
-        assert_int_equal(lac_fact_rows_stats(&stat, &rows, &draws, &err), LAC_OK);
+        dele_fact_rows rows = {.n = n, .cols = 1, .fact = fact, .effect = effect};
+        dele_draws draws = {0};
+        dele_row_stat stat;
+        assert_int_equal(dele_fact_rows_stats(&stat, &rows, &draws, &err), DELE_OK);
         /* 1000 resamples leave a 2.5 % point uncertain by 0.085 of the resampled means' deviation: 3.5 times that */
         double deviation = cJSON_GetNumberValue(cJSON_GetObjectItem(sample, "deviation"));
         assert_true(fabs(stat.mean - cJSON_GetNumberValue(cJSON_GetObjectItem(sample, "mean"))) < 1e-12);
@@ -218,7 +218,7 @@ static void intervals_are_scipys(void **state)
         assert_true(fabs(stat.facts.high - cJSON_GetNumberValue(cJSON_GetObjectItem(sample, "high"))) < .3 * deviation);
         assert_true(isnan(stat.noise.low));
         n_samples++;
-        lac_arena_release(&arena);
+        dele_arena_release(&arena);
     }
     assert_int_equal(n_samples, 4);
     cJSON_Delete(f);
@@ -257,16 +257,16 @@ static void equal_noise_samples_leave_no_doubt_about_the_noise(void **state)
     make(&w, 20, 1, 8, 5, noiseless);
     analyse(&w);
     for (int col = 0; col < 8; col++) {
-        const lac_effect *e = at(&w, 0, col);
+        const dele_effect *e = at(&w, 0, col);
         assert_true(e->noise_ci_high == e->noise_ci_low);
         assert_true(fabs(e->noise_ci_low - e->effect) < 1e-12);
         assert_true(e->ci_high > e->ci_low);
     }
-    lac_arena_release(&w.arena);
+    dele_arena_release(&w.arena);
     make(&w, 20, 1, 8, 1, noiseless); /* one sample: nothing is known of the noise */
     analyse(&w);
     assert_true(isnan(at(&w, 0, 0)->noise_ci_low) && isnan(at(&w, 0, 0)->noise_ci_high));
-    lac_arena_release(&w.arena);
+    dele_arena_release(&w.arena);
 }
 
 /* Ten samples of deviation 0.1, 16 facts: 2 * 1.96 * 0.1 / sqrt(10) and a little less (the bootstrap divides by S, not
@@ -279,15 +279,15 @@ static void shared_noise_does_not_average_out_over_facts(void **state)
     world w;
     make(&w, 16, 1, COLS, 10, noisy);
     double own = mean_noise_width(&w, COLS);
-    lac_arena_release(&w.arena);
+    dele_arena_release(&w.arena);
     make(&w, 16, 1, COLS, 10, noisy_alike);
     w.trace.opts.noise_seed = "shared";
     double shared = mean_noise_width(&w, COLS);
-    lac_arena_release(&w.arena);
+    dele_arena_release(&w.arena);
     make(&w, 16, 1, COLS, 10, noisy_alike);
     w.trace.opts.compat = "rome";
     double rome = mean_noise_width(&w, COLS);
-    lac_arena_release(&w.arena);
+    dele_arena_release(&w.arena);
     assert_true(fabs(own / (one / 4) - 1) < .1);
     assert_true(fabs(shared / one - 1) < .1);
     assert_true(rome == shared);
@@ -306,19 +306,19 @@ static void facts_may_have_different_numbers_of_samples(void **state)
         for (int col = 0; col < 3; col++) {
             double mean = 0;
             for (int i = 0; i < 6; i++)
-                mean += lac_cell_mean(&w.trace.facts[i].grid, w.trace.charts, 0, LAC_PROB, END - 1, col) / 6;
-            const lac_effect *e = at(&w, 0, col);
+                mean += dele_cell_mean(&w.trace.facts[i].grid, w.trace.charts, 0, DELE_PROB, END - 1, col) / 6;
+            const dele_effect *e = at(&w, 0, col);
             assert_true(fabs(e->effect - mean) < 1e-12);
             assert_true(e->noise_ci_low < mean && e->noise_ci_high > mean);
         }
-        for (size_t r = 0; r < LAC_RESAMPLES; r++) /* each fact's weights are a mean's */
+        for (size_t r = 0; r < DELE_RESAMPLES; r++) /* each fact's weights are a mean's */
             for (size_t i = 0; i < 6; i++) {
                 double sum = 0;
                 for (int s = 0; s < w.trace.facts[i].grid.n_samples; s++)
                     sum += (double)w.stats.draws.weight[r * w.stats.draws.n + w.stats.draws.first[i] + (size_t)s];
                 assert_true(fabs(sum - 1) < 1e-6);
             }
-        lac_arena_release(&w.arena);
+        dele_arena_release(&w.arena);
     }
 }
 
@@ -336,13 +336,13 @@ static void a_fact_without_the_cells_is_left_out_and_not_counted(void **state)
     analyse(&w);
     double mean = 0;
     for (int i = 0; i < 5; i++)
-        if (i != 2) mean += lac_cell_mean(&w.trace.facts[i].grid, w.trace.charts, 0, LAC_PROB, END - 1, 1) / 4;
+        if (i != 2) mean += dele_cell_mean(&w.trace.facts[i].grid, w.trace.charts, 0, DELE_PROB, END - 1, 1) / 4;
     assert_int_equal(at(&w, 0, 1)->n, 4);
     assert_true(fabs(at(&w, 0, 1)->effect - mean) < 1e-12);
     assert_true(isfinite(at(&w, 0, 1)->noise_ci_low));
-    assert_int_equal(lac_effect_at(&w.stats, &w.trace, 0, LAC_PROB, LAC_FIRST_SUBJECT, 1)->n, 5);
+    assert_int_equal(dele_effect_at(&w.stats, &w.trace, 0, DELE_PROB, DELE_FIRST_SUBJECT, 1)->n, 5);
     assert_int_equal(w.stats.rankings[0].n, 4);
-    lac_arena_release(&w.arena);
+    dele_arena_release(&w.arena);
 }
 
 /* ---- differences, ties, controls --------------------------------------------------------------------------------- */
@@ -353,28 +353,28 @@ static void a_chart_differs_from_itself_by_nothing(void **state)
     world w;
     make(&w, 9, 2, 4, 3, noisy);
     analyse(&w);
-    lac_fact_rows rows[2], minus;
-    lac_row_stat stat[4];
+    dele_fact_rows rows[2], minus;
+    dele_row_stat stat[4];
     for (int c = 0; c < 2; c++)
-        assert_int_equal(lac_fact_rows_category(&rows[c], &w.trace, &w.stats.draws, c, LAC_PROB, LAC_LAST_SUBJECT,
+        assert_int_equal(dele_fact_rows_category(&rows[c], &w.trace, &w.stats.draws, c, DELE_PROB, DELE_LAST_SUBJECT,
                                                 &w.arena, &w.err),
-                         LAC_OK);
-    assert_int_equal(lac_fact_rows_minus(&minus, &w.trace, &w.stats.draws, &rows[0], &rows[0], -1, &w.arena, &w.err),
-                     LAC_OK);
-    assert_int_equal(lac_fact_rows_stats(stat, &minus, &w.stats.draws, &w.err), LAC_OK);
+                         DELE_OK);
+    assert_int_equal(dele_fact_rows_minus(&minus, &w.trace, &w.stats.draws, &rows[0], &rows[0], -1, &w.arena, &w.err),
+                     DELE_OK);
+    assert_int_equal(dele_fact_rows_stats(stat, &minus, &w.stats.draws, &w.err), DELE_OK);
     for (int c = 0; c < 4; c++) {
         assert_int_equal(stat[c].n, 9);
         assert_true(stat[c].mean == 0 && stat[c].facts.low == 0 && stat[c].facts.high == 0);
         assert_true(stat[c].noise.low == 0 && stat[c].noise.high == 0);
     }
-    assert_int_equal(lac_fact_rows_minus(&minus, &w.trace, &w.stats.draws, &rows[0], &rows[1], -1, &w.arena, &w.err),
-                     LAC_OK);
-    assert_int_equal(lac_fact_rows_stats(stat, &minus, &w.stats.draws, &w.err), LAC_OK);
+    assert_int_equal(dele_fact_rows_minus(&minus, &w.trace, &w.stats.draws, &rows[0], &rows[1], -1, &w.arena, &w.err),
+                     DELE_OK);
+    assert_int_equal(dele_fact_rows_stats(stat, &minus, &w.stats.draws, &w.err), DELE_OK);
     for (int c = 0; c < 4; c++) {
         assert_true(fabs(stat[c].mean - (at(&w, 0, c)->effect - at(&w, 1, c)->effect)) < 1e-12);
         assert_true(stat[c].facts.low < stat[c].mean && stat[c].facts.high > stat[c].mean);
     }
-    lac_arena_release(&w.arena);
+    dele_arena_release(&w.arena);
 }
 
 /* Layers 0 and 1 alike, 2 far below, 3 lower by as much for every fact. */
@@ -391,7 +391,7 @@ static void equal_layers_are_tied_and_a_far_one_is_not(void **state)
     world w;
     make(&w, 20, 1, 4, 1, one_far_below);
     analyse(&w);
-    const lac_ranking *r = w.stats.rankings;
+    const dele_ranking *r = w.stats.rankings;
     assert_true(r->tied[0] && r->tied[1] && !r->tied[2] && !r->tied[3]);
     assert_int_equal(r->n_tied, 2);
     assert_int_equal(r->rank[r->best], 1);
@@ -399,8 +399,8 @@ static void equal_layers_are_tied_and_a_far_one_is_not(void **state)
     assert_int_equal(r->rank[2], 4);
     char words[80];
     snprintf(words, sizeof words, "layers 0-1 cannot be told apart from the best (%d)", r->best);
-    assert_string_equal(lac_ranking_words(r, &w.arena, &w.err), words);
-    lac_arena_release(&w.arena);
+    assert_string_equal(dele_ranking_words(r, &w.arena, &w.err), words);
+    dele_arena_release(&w.arena);
 }
 
 static void of_one_to_three_facts_nothing_can_be_told(void **state)
@@ -411,7 +411,7 @@ static void of_one_to_three_facts_nothing_can_be_told(void **state)
         make(&w, n, 1, 4, 1, one_far_below);
         analyse(&w);
         assert_int_equal(w.stats.rankings[0].n_tied, 4);
-        const lac_effect *e = at(&w, 0, 2);
+        const dele_effect *e = at(&w, 0, 2);
         if (n == 1) {
             assert_true(isnan(e->se));
             assert_true(e->ci_low == e->effect && e->ci_high == e->effect);
@@ -419,8 +419,8 @@ static void of_one_to_three_facts_nothing_can_be_told(void **state)
         char words[80];
         snprintf(words, sizeof words, "%d fact%s: no layer can be told apart from the best (%d)", n, n == 1 ? "" : "s",
                  w.stats.rankings[0].best);
-        assert_string_equal(lac_ranking_words(&w.stats.rankings[0], &w.arena, &w.err), words);
-        lac_arena_release(&w.arena);
+        assert_string_equal(dele_ranking_words(&w.stats.rankings[0], &w.arena, &w.err), words);
+        dele_arena_release(&w.arena);
     }
 }
 
@@ -441,7 +441,7 @@ static void a_layer_that_is_the_best_is_seldom_excluded(void **state)
     make(&w, 24, SETS, LAYERS, 1, all_the_same);
     analyse(&w);
     for (int chart = 0; chart < SETS; chart++) excluded += LAYERS - w.stats.rankings[chart].n_tied;
-    lac_arena_release(&w.arena);
+    dele_arena_release(&w.arena);
     assert_in_range(excluded, 0, SETS * LAYERS / 20);
 }
 
@@ -458,7 +458,7 @@ static void controls_are_drawn_elsewhere(void **state)
     make(&w, 200, 1, 4, 1, loud_at_the_subject);
     w.trace.facts[7].noop = 3e-7;
     analyse(&w);
-    const lac_effect *token = w.stats.controls[0].token, *layer = w.stats.controls[0].layer;
+    const dele_effect *token = w.stats.controls[0].token, *layer = w.stats.controls[0].layer;
     for (int col = 0; col < 4; col++) { /* tokens 0 and 3 alike: 1.5 on average, and in deviation */
         assert_int_equal(token[col].n, 200);
         assert_true(fabs(token[col].effect - 1.5) < 4 * 1.5 / sqrt(200));
@@ -470,7 +470,7 @@ static void controls_are_drawn_elsewhere(void **state)
     analyse(&w); /* nothing but subject and last: all but the subject's last, 0 to 2 by what they say, and 4 */
     for (int col = 0; col < 4; col++)
         assert_true(fabs(w.stats.controls[0].token[col].effect - (0 + 1 + 100 + col + 4) / 4.) < 4 * 50 / sqrt(200));
-    lac_arena_release(&w.arena);
+    dele_arena_release(&w.arena);
 }
 
 /* ---- before and after -------------------------------------------------------------------------------------------- */
@@ -484,14 +484,14 @@ static void only_what_changed_differs_after(void **state)
 {
     (void)state;
     world before, after;
-    lac_comparison c;
+    dele_comparison c;
     make(&before, 8, 2, 4, 3, noisy);
     make(&after, 8, 2, 4, 3, higher);
     for (int i = 0; i < 8; i++)
-        for (int s = 0; s < 3; s++) after.trace.facts[i].grid.low[s * LAC_N_METRICS + LAC_PROB] = .05;
+        for (int s = 0; s < 3; s++) after.trace.facts[i].grid.low[s * DELE_N_METRICS + DELE_PROB] = .05;
     after.trace.facts[5].left_out = "forgotten";
     after.trace.n_traced--;
-    assert_int_equal(lac_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), LAC_OK);
+    assert_int_equal(dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), DELE_OK);
     assert_int_equal(c.before.n, 7);
     assert_int_equal(c.n_before, 8);
     assert_int_equal(c.n_after, 7);
@@ -501,15 +501,15 @@ static void only_what_changed_differs_after(void **state)
     assert_true(fabs(c.clean.difference) < 1e-12 && fabs(c.corrupted.difference - .05) < 1e-12);
     assert_true(fabs(c.clean.before - 1) < 1e-12 && fabs(c.corrupted.after - .05) < 1e-12);
     for (int col = 0; col <= 4; col++) {
-        const lac_change *x = lac_change_at(&c, 1, 0, LAC_LAST_SUBJECT, col);
+        const dele_change *x = dele_change_at(&c, 1, 0, DELE_LAST_SUBJECT, col);
         double want = (col == 2 ? .25 : col == 4 ? .25 / 4 : 0) - .05; /* the last is the mean over columns */
         assert_int_equal(x->n, 7);
         assert_true(fabs(x->difference - want) < 1e-6);
         assert_true(fabs(x->ci.low - want) < 1e-6 && fabs(x->ci.high - want) < 1e-6); /* the same for each fact */
         assert_true(fabs(x->after - x->before - want) < 1e-6);
     }
-    lac_arena_release(&before.arena);
-    lac_arena_release(&after.arena);
+    dele_arena_release(&before.arena);
+    dele_arena_release(&after.arena);
 }
 
 static void facts_of_other_answers_or_prompts_are_no_pairs(void **state)
@@ -517,22 +517,22 @@ static void facts_of_other_answers_or_prompts_are_no_pairs(void **state)
     (void)state;
     static const int other[1] = {77}, prompt[TOKENS] = {99};
     world before, after;
-    lac_comparison c;
+    dele_comparison c;
     make(&before, 3, 1, 2, 1, noisy);
     make(&after, 3, 1, 2, 1, noisy);
     after.trace.facts[1].grid.answer = other;
-    assert_int_equal(lac_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), LAC_OK);
+    assert_int_equal(dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), DELE_OK);
     assert_int_equal(c.before.n, 2);
     assert_int_equal(c.n_other_answer, 1);
     after.trace.facts[0].grid.answer = after.trace.facts[2].grid.answer = other;
-    assert_int_equal(lac_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), LAC_ERR_DATA);
+    assert_int_equal(dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), DELE_ERR_DATA);
     assert_non_null(strstr(before.err.msg, "3 with other answers"));
-    before.err = (lac_err){0};
+    before.err = (dele_err){0};
     after.trace.facts[0].grid.ids = prompt;
-    assert_int_equal(lac_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), LAC_ERR_DATA);
+    assert_int_equal(dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), DELE_ERR_DATA);
     assert_non_null(strstr(before.err.msg, "fact 0 has another prompt"));
-    lac_arena_release(&before.arena);
-    lac_arena_release(&after.arena);
+    dele_arena_release(&before.arena);
+    dele_arena_release(&after.arena);
 }
 
 static void statistics_fail_politely_wherever_memory_ends(void **state)
@@ -542,51 +542,51 @@ static void statistics_fail_politely_wherever_memory_ends(void **state)
     make(&before, 3, 2, 4, 3, noisy);
     make(&after, 3, 2, 4, 3, higher);
     int refused = 0;
-    lac_status status = LAC_ERR_MEMORY;
+    dele_status status = DELE_ERR_MEMORY;
     for (size_t limit = 1; status; limit += 4096) {
-        lac_arena arena = {.limit = limit};
-        lac_err err = {0};
-        lac_trace_stats stats;
-        lac_comparison c;
-        status = lac_trace_statistics(&stats, &before.trace, &arena, &err);
-        if (!status) status = lac_trace_compare(&c, &before.trace, &after.trace, &arena, &err);
+        dele_arena arena = {.limit = limit};
+        dele_err err = {0};
+        dele_trace_stats stats;
+        dele_comparison c;
+        status = dele_trace_statistics(&stats, &before.trace, &arena, &err);
+        if (!status) status = dele_trace_compare(&c, &before.trace, &after.trace, &arena, &err);
         if (status) {
-            assert_int_equal(status, LAC_ERR_MEMORY);
+            assert_int_equal(status, DELE_ERR_MEMORY);
             assert_true(*err.msg);
             refused++;
         }
-        lac_arena_release(&arena);
+        dele_arena_release(&arena);
     }
     assert_true(refused > 0);
-    lac_arena_release(&before.arena);
-    lac_arena_release(&after.arena);
+    dele_arena_release(&before.arena);
+    dele_arena_release(&after.arena);
 }
 
 static void a_map_in_the_terminal_tells_the_other_way_from_nothing(void **state)
 {
     (void)state;
     static const double p[8] = {.1, .5, .1, .08, .01, .1, .3, .1}; /* low .1: effects 0 .4 0 -.02, -.09 0 .2 0 */
-    static float value[LAC_N_METRICS * 8];
-    double low[LAC_N_METRICS];
+    static float value[DELE_N_METRICS * 8];
+    double low[DELE_N_METRICS];
     float *charts[1];
     const char *tokens[] = {"The", " tower", " stands", " in"};
-    lac_fact fact = {.id = 1};
-    lac_traced traced;
+    dele_fact fact = {.id = 1};
+    dele_traced traced;
     fill(&traced, &fact, value, low, p, 4, 0, 2, .9, .1, charts);
     traced.tokens = tokens;
     traced.answer = " Seoul";
-    lac_chart chart = {.name = "mlp", .kind = LAC_MLP, .window = 1, .n_cols = 2};
-    lac_trace trace = {.charts = &chart, .n_charts = 1, .n_layers = 2, .n_heads = 1, .facts = &traced, .n = 1, .n_traced = 1};
+    dele_chart chart = {.name = "mlp", .kind = DELE_MLP, .window = 1, .n_cols = 2};
+    dele_trace trace = {.charts = &chart, .n_charts = 1, .n_layers = 2, .n_heads = 1, .facts = &traced, .n = 1, .n_traced = 1};
     char said[2000] = "";
     FILE *to = fmemopen(said, sizeof said, "w");
-    lac_trace_sketch(to, &trace, &traced, 0);
+    dele_trace_sketch(to, &trace, &traced, 0);
     fclose(to);
     assert_non_null(strstr(said, "0 The*             ·  █\n"));
     assert_non_null(strstr(said, "1  tower*          ·  ·   <- last subject token\n"));
     assert_non_null(strstr(said, "2  stands          -  ·\n"));
     chart.n_cols = 300;
     to = fmemopen(said, sizeof said, "w");
-    lac_trace_sketch(to, &trace, &traced, 0);
+    dele_trace_sketch(to, &trace, &traced, 0);
     fclose(to);
     assert_non_null(strstr(said, "mlp: 300 columns, more than fit here"));
 }

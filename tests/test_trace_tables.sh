@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# usage: test_trace_tables.sh LACUNA SOURCE_DIR
+# usage: test_trace_tables.sh DELEATUR SOURCE_DIR
 #
 # What a trace's tables say of each other: means are means of the facts' own lines, peaks are counted once, differences
 # are differences, controls are drawn, and layers.tsv's words fit its column.
 set -u
-lacuna=$1 source=$2
+deleatur=$1 source=$2
 model=$source/data/models/demo facts=$source/data/facts/demo_facts.json
 [ -e "$model/model.safetensors" ] || { echo "skipped: the embedded model is not in $model"; exit 77; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
 
-"$lacuna" trace "$model" --quiet --samples 3 --threads 2 --facts "$facts" --limit 8 --pictures 0 --window 1 \
+"$deleatur" trace "$model" --quiet --samples 3 --threads 2 --facts "$facts" --limit 8 --pictures 0 --window 1 \
     --out "$dir/a" >"$dir/said" || fail "the trace"
 a=$dir/a
 for file in summary controls effects peaks differences layers; do
@@ -50,7 +50,7 @@ awk -F'\t' '/^#/ { next }
     fail "differences.tsv differs from summary.tsv"
 
 # with several widths: hidden less each window, a kind less itself in another width, two kinds in the same width alone
-"$lacuna" trace "$model" --quiet --samples 2 --threads 2 --facts "$facts" --limit 4 --pictures 0 --window 1,3 \
+"$deleatur" trace "$model" --quiet --samples 2 --threads 2 --facts "$facts" --limit 4 --pictures 0 --window 1,3 \
     --tokens last-subject --out "$dir/w" >/dev/null || fail "the trace in two widths"
 pairs=$(awk -F'\t' '$1 == "charts" && $2 == "p" && $4 == 2 { printf "%s-%s ", $3, $5 }' "$dir/w/differences.tsv")
 [ "$pairs" = "hidden-mlp_w1 hidden-mlp_w3 hidden-attn_w1 hidden-attn_w3 mlp_w1-mlp_w3 mlp_w1-attn_w1 mlp_w3-attn_w3 attn_w1-attn_w3 " ] ||
@@ -75,7 +75,7 @@ grep -q "^mask: .*; $words" "$dir/said" || fail "the mask's line does not say: $
 best=$(awk -F'\t' '$1 == "mlp" && $5 == 1 { print $2 ":" $14 }' "$a/layers.tsv")
 grep -q "${best%:1}" <<<"$words" || fail "the best layer is $best, the words are: $words"
 # one fact alone is shown with its own tokens, several with their mean
-"$lacuna" trace "$model" --quiet --samples 1 --threads 2 --facts "$facts" --limit 1 --kinds hidden --pictures 0 --out "$dir/one" \
+"$deleatur" trace "$model" --quiet --samples 1 --threads 2 --facts "$facts" --limit 1 --kinds hidden --pictures 0 --out "$dir/one" \
     >"$dir/said" || fail "the trace of one fact"
 grep -q ' <- last subject token$' "$dir/said" && ! grep -q 'mean effect' "$dir/said" || fail "one fact's own map: $(cat "$dir/said")"
 

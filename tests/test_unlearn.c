@@ -13,28 +13,28 @@
 static void forgetting_rises_and_retaining_stays(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = options(&lac_objective_joint);
+    dele_train_options o = options(&dele_objective_joint);
     o.adamw.lr = 1e-2;
     o.epochs = 12;
     o.batch = 8;
-    lac_train_report report;
+    dele_train_report report;
     restore_weights(f);
-    double forget = ce(f, LAC_FORGET), retain = ce(f, LAC_RETAIN);
+    double forget = ce(f, DELE_FORGET), retain = ce(f, DELE_RETAIN);
     run(f, &o, &report);
-    assert_true(fabs(report.first.loss[LAC_RETAIN] - retain) < retain + 0.1);
+    assert_true(fabs(report.first.loss[DELE_RETAIN] - retain) < retain + 0.1);
     assert_int_equal(report.updates, 24);
-    assert_true(ce(f, LAC_FORGET) > forget + 2);
-    assert_true(ce(f, LAC_RETAIN) < retain + 0.5);
+    assert_true(ce(f, DELE_FORGET) > forget + 2);
+    assert_true(ce(f, DELE_RETAIN) < retain + 0.5);
 }
 
 static void only_masked_tensors_move(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = options(&lac_objective_joint);
-    lac_train_report report;
+    dele_train_options o = options(&dele_objective_joint);
+    dele_train_report report;
     run(f, &o, &report);
     for (size_t k = 0; k < f->model.n_tensors; k++) {
-        const lac_tensor *t = &f->model.tensors[k];
+        const dele_tensor *t = &f->model.tensors[k];
         bool same = !memcmp(t->data, f->saved[k], t->rows * t->cols * sizeof(float));
         assert_int_equal(same, !f->mask.trains[k]);
     }
@@ -47,10 +47,10 @@ static void the_result_does_not_depend_on_batch_tokens(void **state)
     fixture *f = *state;
     static const char *const alphas[] = {"paper", "code", "1.5"};
     for (int k = 0; k < 3; k++) {
-        lac_train_options o = options(&lac_objective_joint);
-        lac_train_report report;
-        lac_err err = {0};
-        assert_int_equal(lac_alpha_parse(&o.alpha, alphas[k], &err), LAC_OK);
+        dele_train_options o = options(&dele_objective_joint);
+        dele_train_report report;
+        dele_err err = {0};
+        assert_int_equal(dele_alpha_parse(&o.alpha, alphas[k], &err), DELE_OK);
         o.epochs = 2;
         o.micro = 5;
         o.adamw.lr = 1e-3;
@@ -69,8 +69,8 @@ static void the_gradient_does_not_depend_on_batch_tokens(void **state)
 {
     fixture *f = *state;
     for (int by_sequence = 0; by_sequence < 2; by_sequence++) {
-        lac_train_options o = options(&lac_objective_joint);
-        lac_train_report whole, cut;
+        dele_train_options o = options(&dele_objective_joint);
+        dele_train_report whole, cut;
         o.epochs = 1;
         o.by_sequence = by_sequence;
         run(f, &o, &whole);
@@ -89,10 +89,10 @@ static void a_loss_is_one_mean_of_tokens_or_a_mean_of_rows_means(void **state)
     for (int by_sequence = 0; by_sequence < 2; by_sequence++) {
         double hand[2];
         restore_weights(f);
-        for (int side = 0; side < 2; side++) hand[side] = loss_by_hand(f, (lac_side)side, by_sequence);
+        for (int side = 0; side < 2; side++) hand[side] = loss_by_hand(f, (dele_side)side, by_sequence);
         for (size_t tokens = 1; tokens <= 1000; tokens += 999) {
-            lac_train_options o = options(&lac_objective_joint);
-            lac_train_report report;
+            dele_train_options o = options(&dele_objective_joint);
+            dele_train_report report;
             o.epochs = 1;
             o.batch = 2 * N_ROWS;
             o.by_sequence = by_sequence;
@@ -104,8 +104,8 @@ static void a_loss_is_one_mean_of_tokens_or_a_mean_of_rows_means(void **state)
         }
     }
     restore_weights(f);
-    assert_true(fabs(loss_by_hand(f, LAC_FORGET, true) - loss_by_hand(f, LAC_FORGET, false)) >
-                1e-3 * loss_by_hand(f, LAC_FORGET, true)); /* the two can be told apart */
+    assert_true(fabs(loss_by_hand(f, DELE_FORGET, true) - loss_by_hand(f, DELE_FORGET, false)) >
+                1e-3 * loss_by_hand(f, DELE_FORGET, true)); /* the two can be told apart */
 }
 
 /* −CE_F + 1.5 CE_R of all rows, each side a mean of rows' means, some way along a direction. */
@@ -113,50 +113,50 @@ static double joint_by_hand(fixture *f, float *const *direction, double step)
 {
     restore_weights(f);
     for (size_t k = 0; k < f->model.n_tensors; k++)
-        if (direction[k]) lac_add_scaled(f->model.tensors[k].data, direction[k], step, lac_n_weights(&f->model, k));
-    return -loss_by_hand(f, LAC_FORGET, true) + 1.5 * loss_by_hand(f, LAC_RETAIN, true);
+        if (direction[k]) dele_add_scaled(f->model.tensors[k].data, direction[k], step, dele_n_weights(&f->model, k));
+    return -loss_by_hand(f, DELE_FORGET, true) + 1.5 * loss_by_hand(f, DELE_RETAIN, true);
 }
 
 /* The gradient of the mean of rows' means, taken down four rows at a time, predicts how that mean changes. */
 static void the_gradient_weighed_by_sequences_is_that_of_the_loss(void **state)
 {
     fixture *f = *state;
-    lac_piece p = {0};
-    lac_err err = {0};
-    lac_arena arena = {0};
-    lac_item items[2 * N_ROWS];
-    double settings[LAC_N_SETTINGS], length = 0;
+    dele_piece p = {0};
+    dele_err err = {0};
+    dele_arena arena = {0};
+    dele_item items[2 * N_ROWS];
+    double settings[DELE_N_SETTINGS], length = 0;
     const double weight[2] = {-1, 1.5};
-    lac_group group = {.sequences = {N_ROWS, N_ROWS}, .by_sequence = true};
+    dele_group group = {.sequences = {N_ROWS, N_ROWS}, .by_sequence = true};
     restore_weights(f);
-    lac_objective_defaults(settings, &lac_objective_joint);
+    dele_objective_defaults(settings, &dele_objective_joint);
     for (int i = 0; i < 2 * N_ROWS; i++) {
-        const lac_side side = i < N_ROWS ? LAC_RETAIN : LAC_FORGET;
-        items[i] = (lac_item){.row = &f->row[side][i % N_ROWS], .side = side};
+        const dele_side side = i < N_ROWS ? DELE_RETAIN : DELE_FORGET;
+        items[i] = (dele_item){.row = &f->row[side][i % N_ROWS], .side = side};
     }
-    float **g = lac_beside_new(&f->model, &f->mask, true, &arena, &err);
-    if (lac_piece_init(&p, &f->model, &f->mask, &lac_objective_joint, settings, 1000, LENGTH, &arena, &err))
+    float **g = dele_beside_new(&f->model, &f->mask, true, &arena, &err);
+    if (dele_piece_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, 1000, LENGTH, &arena, &err))
         fail_msg("%s", err.msg);
     for (int i = 0; i < 2 * N_ROWS; i += 4) {
         double loss[2] = {0};
-        if (lac_piece_forward(&p, loss, items + i, 4, &group, &err) || lac_piece_backward(&p, weight, g, &err))
+        if (dele_piece_forward(&p, loss, items + i, 4, &group, &err) || dele_piece_backward(&p, weight, g, &err))
             fail_msg("%s", err.msg);
     }
     for (size_t k = 0; k < f->model.n_tensors; k++)
-        if (g[k]) length += lac_sum_squares(g[k], lac_n_weights(&f->model, k));
+        if (g[k]) length += dele_sum_squares(g[k], dele_n_weights(&f->model, k));
     length = sqrt(length);
     const double step = 1e-3 / length;
     const double slope = (joint_by_hand(f, g, step) - joint_by_hand(f, g, -step)) / (2 * step * length);
     if (fabs(slope - length) > 0.01 * length) fail_msg("the gradient is %g long, the loss rises by %g", length, slope);
-    lac_piece_release(&p);
-    lac_arena_release(&arena);
+    dele_piece_release(&p);
+    dele_arena_release(&arena);
 }
 
 static void the_same_seed_gives_the_same_bytes(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = options(&lac_objective_joint);
-    lac_train_report report;
+    dele_train_options o = options(&dele_objective_joint);
+    dele_train_report report;
     run(f, &o, &report);
     float **once = copy_of_weights(f);
     run(f, &o, &report);
@@ -170,30 +170,30 @@ static void the_same_seed_gives_the_same_bytes(void **state)
 static void divergence_stops_and_keeps_the_last_good_state(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = options(&lac_objective_joint);
-    lac_train_report report;
-    lac_err err = {0};
+    dele_train_options o = options(&dele_objective_joint);
+    dele_train_report report;
+    dele_err err = {0};
     o.adamw.lr = 1e30;
     restore_weights(f);
-    assert_int_equal(lac_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
-                     LAC_ERR_DIVERGED);
+    assert_int_equal(dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
+                     DELE_ERR_DIVERGED);
     assert_non_null(strstr(err.msg, "smaller --lr"));
-    assert_true(isfinite(ce(f, LAC_RETAIN)));
+    assert_true(isfinite(ce(f, DELE_RETAIN)));
     assert_true(largest_gap(f, f->saved) < 1e30); /* the state before the fatal step */
 }
 
 static void a_collapse_stops_the_run(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = options(&lac_objective_joint);
-    lac_train_report report;
-    lac_err err = {0};
-    o.alpha = (lac_alpha){.mode = LAC_ALPHA_FIXED, .fixed = 0}; /* nothing holds what is to be kept */
+    dele_train_options o = options(&dele_objective_joint);
+    dele_train_report report;
+    dele_err err = {0};
+    o.alpha = (dele_alpha){.mode = DELE_ALPHA_FIXED, .fixed = 0}; /* nothing holds what is to be kept */
     o.adamw.lr = 3e-2;
     o.epochs = 100;
     restore_weights(f);
-    assert_int_equal(lac_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
-                     LAC_ERR_DIVERGED);
+    assert_int_equal(dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
+                     DELE_ERR_DIVERGED);
     assert_non_null(strstr(err.msg, "collapsed"));
     assert_true(report.done < report.updates);
 }
@@ -201,13 +201,13 @@ static void a_collapse_stops_the_run(void **state)
 static void a_learning_rate_that_is_no_number_is_refused(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = options(&lac_objective_joint);
-    lac_train_report report;
-    lac_err err = {0};
+    dele_train_options o = options(&dele_objective_joint);
+    dele_train_report report;
+    dele_err err = {0};
     o.adamw.lr = (double)NAN;
     restore_weights(f);
-    assert_int_equal(lac_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
-                     LAC_ERR_USAGE);
+    assert_int_equal(dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
+                     DELE_ERR_USAGE);
     assert_true(largest_gap(f, f->saved) == 0);
 }
 
@@ -215,16 +215,16 @@ static void a_learning_rate_that_is_no_number_is_refused(void **state)
 static void rows_are_shared_out_evenly(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = options(&lac_objective_joint);
-    lac_train_report plan;
-    lac_err err = {0};
+    dele_train_options o = options(&dele_objective_joint);
+    dele_train_report plan;
+    dele_err err = {0};
     o.batch = 6;
     o.epochs = 4;
-    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &o, &err), LAC_OK);
+    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &o, &err), DELE_OK);
     assert_int_equal(plan.updates_per_epoch, 3);
     assert_int_equal(plan.updates, 12);
     assert_int_equal(plan.rows_in_all, 4 * (8 + 3 * 3));
-    lac_train_report report;
+    dele_train_report report;
     run(f, &o, &report);
     assert_int_equal(report.last.rows, plan.rows_in_all);
 }
@@ -234,26 +234,26 @@ static void left_over_micro_batches_go_with_the_next_epoch(void **state)
 {
     fixture *f = *state;
     static const size_t sizes[3][4] = {{3, 3, 3, 3}, {3, 1, 3, 3}, {3, 3, 3, 1}};
-    lac_train_options o = options(&lac_objective_joint);
-    lac_train_report plan, report;
-    lac_err err = {0};
-    lac_deal deal;
+    dele_train_options o = options(&dele_objective_joint);
+    dele_train_report plan, report;
+    dele_err err = {0};
+    dele_deal deal;
     int seen[2 * N_ROWS] = {0};
-    assert_int_equal(lac_alpha_parse(&o.alpha, "code", &err), LAC_OK);
+    assert_int_equal(dele_alpha_parse(&o.alpha, "code", &err), DELE_OK);
     o.micro = 3;
     o.batch = 12;
     o.epochs = 3;
-    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &o, &err), LAC_OK);
+    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &o, &err), DELE_OK);
     assert_int_equal(plan.updates, 3);
     assert_int_equal(plan.rows_in_all, 12 + 10 + 10);
-    assert_int_equal(lac_deal_init(&deal, &f->set[0], &f->set[1], &o, &f->arena, &err), LAC_OK);
+    assert_int_equal(dele_deal_init(&deal, &f->set[0], &f->set[1], &o, &f->arena, &err), DELE_OK);
     for (int u = 0; u < 3; u++) {
-        const lac_hand hand = lac_deal_next(&deal);
+        const dele_hand hand = dele_deal_next(&deal);
         assert_int_equal(hand.n_groups, 4);
         for (size_t g = 0, i = 0; g < 4; i = hand.end[g++]) assert_int_equal(hand.end[g] - i, sizes[u][g]);
         assert_true(hand.share == 0.25 && hand.epoch == (u == 2)); /* 0, 4 and 8 of 6 micro-batches */
         for (size_t i = 0; i < hand.n; i++) {
-            const lac_side side = hand.items[i].side;
+            const dele_side side = hand.items[i].side;
             seen[(int)side * N_ROWS + (int)(hand.items[i].row - f->row[side])]++;
         }
     }
@@ -266,11 +266,11 @@ static void left_over_micro_batches_go_with_the_next_epoch(void **state)
 static void the_plan_counts_the_tokens(void **state)
 {
     fixture *f = *state;
-    lac_train_options o = options(&lac_objective_joint);
-    lac_train_report plan, report;
+    dele_train_options o = options(&dele_objective_joint);
+    dele_train_report plan, report;
     o.batch = 2 * N_ROWS;
     o.epochs = 3;
-    assert_int_equal(lac_train_plan(&plan, &f->set[0], &f->set[1], &o, NULL), LAC_OK);
+    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &o, NULL), DELE_OK);
     run(f, &o, &report);
     assert_int_equal(report.last.tokens, plan.tokens_in_all);
     assert_int_equal(report.last.rows, plan.rows_in_all);
@@ -280,16 +280,16 @@ static void the_plan_counts_the_tokens(void **state)
  * backward; the head on labels both ways; what trains. */
 static void foretells_operations(const fixture *f, double counted)
 {
-    lac_train_options o = options(&lac_objective_joint);
-    const lac_dataset *set = &f->set[LAC_RETAIN];
-    const lac_train_report plan = {.updates = 1, .tokens_in_all = set->tokens};
-    const lac_config *c = &f->model.config;
+    dele_train_options o = options(&dele_objective_joint);
+    const dele_dataset *set = &f->set[DELE_RETAIN];
+    const dele_train_report plan = {.updates = 1, .tokens_in_all = set->tokens};
+    const dele_config *c = &f->model.config;
     const double backward = 1 - (double)f->mask.lowest / c->n_layers, head = 4.0 * (double)set->labels * c->dim * c->vocab;
     const double wanted = (1 + backward) * counted + head + 2.0 * (double)(set->tokens - set->n) * (double)f->mask.n_parameters;
-    const double told = lac_train_flops(&f->model, &f->mask, &o, &plan, NULL, set);
+    const double told = dele_train_flops(&f->model, &f->mask, &o, &plan, NULL, set);
     if (fabs(told - wanted) > 0.05 * wanted) fail_msg("%g operations foretold, %g by the engine's count", told, wanted);
-    o.checks = (lac_check_options){.every = 1, .set = {[LAC_RETAIN] = set}};
-    const double checks = lac_train_flops(&f->model, &f->mask, &o, &plan, NULL, set) - told;
+    o.checks = (dele_check_options){.every = 1, .set = {[DELE_RETAIN] = set}};
+    const double checks = dele_train_flops(&f->model, &f->mask, &o, &plan, NULL, set) - told;
     if (fabs(checks - 2 * (counted + head / 2)) > 0.05 * checks) fail_msg("%g operations foretold of two checks", checks);
 }
 
@@ -297,32 +297,32 @@ static void foretells_operations(const fixture *f, double counted)
 static void the_memory_and_the_operations_foretold_are_what_a_piece_takes(void **state)
 {
     fixture *f = *state;
-    lac_piece p = {0};
-    lac_err err = {0};
-    lac_arena arena = {0};
-    lac_item items[N_ROWS];
-    double settings[LAC_N_SETTINGS], loss[2] = {0};
+    dele_piece p = {0};
+    dele_err err = {0};
+    dele_arena arena = {0};
+    dele_item items[N_ROWS];
+    double settings[DELE_N_SETTINGS], loss[2] = {0};
     const double weight[2] = {1, 1};
-    lac_train_options o = options(&lac_objective_joint);
-    lac_group group = {0};
+    dele_train_options o = options(&dele_objective_joint);
+    dele_group group = {0};
     size_t rows = 0;
-    lac_objective_defaults(settings, &lac_objective_joint);
+    dele_objective_defaults(settings, &dele_objective_joint);
     for (int i = 0; i < N_ROWS; i++) {
-        items[i] = (lac_item){.row = &f->row[LAC_RETAIN][i], .side = LAC_RETAIN};
-        group.tokens[LAC_RETAIN] += items[i].row->n - FIRST;
+        items[i] = (dele_item){.row = &f->row[DELE_RETAIN][i], .side = DELE_RETAIN};
+        group.tokens[DELE_RETAIN] += items[i].row->n - FIRST;
         rows += items[i].row->n - 1;
     }
-    group.sequences[LAC_RETAIN] = N_ROWS;
-    float **g = lac_beside_new(&f->model, &f->mask, true, &arena, &err);
-    if (lac_piece_init(&p, &f->model, &f->mask, &lac_objective_joint, settings, rows, LENGTH, &arena, &err) ||
-        lac_piece_forward(&p, loss, items, N_ROWS, &group, &err) || lac_piece_backward(&p, weight, g, &err))
+    group.sequences[DELE_RETAIN] = N_ROWS;
+    float **g = dele_beside_new(&f->model, &f->mask, true, &arena, &err);
+    if (dele_piece_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, rows, LENGTH, &arena, &err) ||
+        dele_piece_forward(&p, loss, items, N_ROWS, &group, &err) || dele_piece_backward(&p, weight, g, &err))
         fail_msg("%s", err.msg);
     const double taken = (double)(p.run.arena.used + rows * VOCAB * sizeof(float));
-    const double told = (double)lac_train_memory_of(&f->model, &f->mask, &o, LENGTH, rows).activations;
+    const double told = (double)dele_train_memory_of(&f->model, &f->mask, &o, LENGTH, rows).activations;
     if (told < 0.9 * taken || told > 1.3 * taken) fail_msg("%g bytes foretold, %g taken", told, taken);
     foretells_operations(f, p.run.flops);
-    lac_piece_release(&p);
-    lac_arena_release(&arena);
+    dele_piece_release(&p);
+    dele_arena_release(&arena);
 }
 
 int main(void)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# usage: test_unlearn_command.sh LACUNA SOURCE_DIR
+# usage: test_unlearn_command.sh DELEATUR SOURCE_DIR
 #
-# lacuna unlearn and finetune from the outside, on a tiny trained model: the same bytes twice, sentences for what is
+# deleatur unlearn and finetune from the outside, on a tiny trained model: the same bytes twice, sentences for what is
 # wrong, and nothing half-written.  Skipped (77) where the shared models are missing.
 set -u
-lacuna=$1
+deleatur=$1
 model=$2/../shared/models/tinystories-656k
 [ -r "$model/model.safetensors" ] || { echo "skipped: $model is not there"; exit 77; }
 dir=$(mktemp -d) || exit 1
@@ -16,7 +16,7 @@ fail() { echo "FAILED: $*"; failed=1; }
 refused() { # STATUS PATTERN ARGUMENTS...: refused with this status and sentence, leaving no directory
     local status=$1 pattern=$2 said got
     shift 2
-    said=$("$lacuna" "$@" --out none 2>&1 >/dev/null)
+    said=$("$deleatur" "$@" --out none 2>&1 >/dev/null)
     got=$?
     [ "$got" -eq "$status" ] || fail "$* gave status $got, not $status: $said"
     grep -q -- "$pattern" <<<"$said" || fail "$* said \"$said\", not /$pattern/"
@@ -31,21 +31,21 @@ rows="--forget forget.jsonl --retain retain.jsonl"
 unlearn="unlearn $model $rows --layers 0-1 --epochs 4 --lr 1e-3 --batch 6 --quiet"
 
 for alpha in paper code; do
-    "$lacuna" $unlearn --alpha $alpha --micro 3 --out "$alpha-a" >"$alpha-a.txt" || fail "unlearning with --alpha $alpha"
-    "$lacuna" $unlearn --alpha $alpha --micro 3 --out "$alpha-b" >/dev/null || fail "unlearning again"
-    for file in model.safetensors config.json tokenizer.json lacuna/steps.tsv lacuna/mask.json; do
+    "$deleatur" $unlearn --alpha $alpha --micro 3 --out "$alpha-a" >"$alpha-a.txt" || fail "unlearning with --alpha $alpha"
+    "$deleatur" $unlearn --alpha $alpha --micro 3 --out "$alpha-b" >/dev/null || fail "unlearning again"
+    for file in model.safetensors config.json tokenizer.json deleatur/steps.tsv deleatur/mask.json; do
         cmp "$alpha-a/$file" "$alpha-b/$file" || fail "$file differs between two equal runs"
     done
 done
 cmp -s paper-a/model.safetensors code-a/model.safetensors && fail "both readings of alpha gave the same weights"
-[ "$(wc -l <paper-a/lacuna/steps.tsv)" -eq 9 ] || fail "steps.tsv has not a line an update"
-"$lacuna" unlearn "$model" $rows --mask paper-a/lacuna/mask.json --epochs 4 --lr 1e-3 --batch 6 --quiet --out masked \
+[ "$(wc -l <paper-a/deleatur/steps.tsv)" -eq 9 ] || fail "steps.tsv has not a line an update"
+"$deleatur" unlearn "$model" $rows --mask paper-a/deleatur/mask.json --epochs 4 --lr 1e-3 --batch 6 --quiet --out masked \
     >/dev/null && cmp masked/model.safetensors paper-a/model.safetensors || fail "the mask written does not read back"
 
-"$lacuna" unlearn "$model" $rows --tensors 'model.layers.[01].mlp.*' --epochs 4 --lr 1e-3 --batch 6 --quiet --out matched \
+"$deleatur" unlearn "$model" $rows --tensors 'model.layers.[01].mlp.*' --epochs 4 --lr 1e-3 --batch 6 --quiet --out matched \
     >/dev/null && cmp matched/model.safetensors paper-a/model.safetensors || fail "patterns do not mean the mask they match"
-tr -d ' \t' <matched/lacuna/manifest.json | grep -q '"layers":null' || fail "the manifest names layers beside --tensors"
-for way in "--layers 0-5" "--parts mlp" "--mask paper-a/lacuna/mask.json"; do
+tr -d ' \t' <matched/deleatur/manifest.json | grep -q '"layers":null' || fail "the manifest names layers beside --tensors"
+for way in "--layers 0-5" "--parts mlp" "--mask paper-a/deleatur/mask.json"; do
     refused 2 'both say what may change' unlearn "$model" $rows --tensors '*.mlp.*' $way
 done
 refused 1 'no tensor model.layers.9.' unlearn "$model" $rows --tensors '*.0.mlp.*,model.layers.9.*'
@@ -58,25 +58,25 @@ for objective in adaptive-rmu ceu dpo grad-ascent grad-diff idk idk-dpo kl npo p
     adaptive-rmu | rmu) own="$own --at-layer 1" ;;
     grad-ascent | task-vector) own= ;;
     esac
-    "$lacuna" unlearn "$model" --forget forget.jsonl $own --objective $objective --layers 0-1 --epochs 2 --batch 6 \
+    "$deleatur" unlearn "$model" --forget forget.jsonl $own --objective $objective --layers 0-1 --epochs 2 --batch 6 \
         --lr 1e-4 --quiet --out "by-$objective" >said.txt 2>&1 || fail "--objective $objective: $(cat said.txt)"
-    awk 'NR > 1 && (/inf/ || $7 ~ /nan/) { exit 1 }' "by-$objective/lacuna/steps.tsv" ||
+    awk 'NR > 1 && (/inf/ || $7 ~ /nan/) { exit 1 }' "by-$objective/deleatur/steps.tsv" ||
         fail "--objective $objective: a loss is not finite"
     cmp -s "$model/model.safetensors" "by-$objective/model.safetensors" && fail "--objective $objective changed nothing"
 done
 
 # A refusal for each row is drawn by the seed from the list that comes along, and the manifest says which.
-lines() { tr -d ' \n\t' <"$1/lacuna/manifest.json" | grep -o '"refusals":{[^}]*}' | grep -o '"lines":.*\]'; }
+lines() { tr -d ' \n\t' <"$1/deleatur/manifest.json" | grep -o '"refusals":{[^}]*}' | grep -o '"lines":.*\]'; }
 list="$model $rows --objective idk --layers 0-1 --epochs 1 --batch 6 --quiet"
-"$lacuna" unlearn $list --seed 1 --out idk-a >/dev/null && "$lacuna" unlearn $list --seed 1 --out idk-b >/dev/null &&
-    "$lacuna" unlearn $list --seed 2 --out idk-c >/dev/null || fail "idk without a list of its own"
+"$deleatur" unlearn $list --seed 1 --out idk-a >/dev/null && "$deleatur" unlearn $list --seed 1 --out idk-b >/dev/null &&
+    "$deleatur" unlearn $list --seed 2 --out idk-c >/dev/null || fail "idk without a list of its own"
 [ "$(lines idk-a | tr ',' '\n' | wc -l)" -eq 6 ] || fail "the manifest says $(lines idk-a) of six refusals"
 [ "$(lines idk-a)" = "$(lines idk-b)" ] || fail "the same seed drew $(lines idk-a) and $(lines idk-b)"
 [ "$(lines idk-a)" != "$(lines idk-c)" ] || fail "two seeds drew the same refusals"
 echo 'No idea.' >one.txt
 sed 's/"output": "red balls."/"output": "No idea."/' forget.jsonl >refused.jsonl
-"$lacuna" unlearn $list --refusals one.txt --out idk-one >/dev/null &&
-    "$lacuna" unlearn $list --alternates refused.jsonl --out idk-rows >/dev/null &&
+"$deleatur" unlearn $list --refusals one.txt --out idk-one >/dev/null &&
+    "$deleatur" unlearn $list --alternates refused.jsonl --out idk-rows >/dev/null &&
     cmp idk-one/model.safetensors idk-rows/model.safetensors || fail "a list of one line is not that line for each row"
 
 # dpo without other answers borrows those of rows to keep that are asked much the same, and says whose.
@@ -86,39 +86,39 @@ for who in Ann Bob Cid; do
 done >asked.jsonl
 sed 's/Ann/Dan/g; s/Bob/Eva/g; s/Cid/Flo/g' asked.jsonl >others.jsonl
 borrow="$model --forget asked.jsonl --retain others.jsonl --objective dpo --layers 0-1 --epochs 1 --batch 6"
-said=$("$lacuna" unlearn $borrow --seed 1 --out dpo-a 2>&1 >/dev/null) && "$lacuna" unlearn $borrow --seed 1 --quiet --out dpo-b >/dev/null &&
-    "$lacuna" unlearn $borrow --seed 2 --quiet --out dpo-c >/dev/null || fail "dpo without other answers: $said"
+said=$("$deleatur" unlearn $borrow --seed 1 --out dpo-a 2>&1 >/dev/null) && "$deleatur" unlearn $borrow --seed 1 --quiet --out dpo-b >/dev/null &&
+    "$deleatur" unlearn $borrow --seed 2 --quiet --out dpo-c >/dev/null || fail "dpo without other answers: $said"
 grep -q 'answers   those of the rows of others.jsonl' <<<"$said" || fail "the plan does not say whose answers dpo takes"
-lent() { tr -d ' \n\t' <"$1/lacuna/manifest.json" | grep -o '"borrowed":{[^}]*}' | grep -o '\[.*\]' | tr -d '[]'; }
+lent() { tr -d ' \n\t' <"$1/deleatur/manifest.json" | grep -o '"borrowed":{[^}]*}' | grep -o '\[.*\]' | tr -d '[]'; }
 awk -F, 'NF != 6 { exit 1 } { for (i = 1; i <= 6; i++) if (($i + i) % 2) exit 1 }' <<<"$(lent dpo-a)" ||
     fail "answers of another kind were borrowed: $(lent dpo-a)"
 [ "$(lent dpo-a)" = "$(lent dpo-b)" ] || fail "the same seed borrowed $(lent dpo-a) and $(lent dpo-b)"
 [ "$(lent dpo-a)" != "$(lent dpo-c)" ] || fail "two seeds borrowed the same answers"
 for line in $(lent dpo-a | tr ',' ' '); do sed -n "${line}p" others.jsonl; done >chosen.jsonl
-"$lacuna" unlearn $borrow --seed 1 --quiet --out dpo-given --alternates <(paste -d '\n' asked.jsonl chosen.jsonl |
+"$deleatur" unlearn $borrow --seed 1 --quiet --out dpo-given --alternates <(paste -d '\n' asked.jsonl chosen.jsonl |
     sed 'N; s/\("input": "[^"]*"\).*\n.*\("output": .*\)/\1, \2/') >/dev/null &&
     cmp dpo-a/model.safetensors dpo-given/model.safetensors || fail "borrowed answers are not the alternates they say"
 
-said=$("$lacuna" unlearn "$model" $rows --objective pdu --layers 0-1 --epochs 2 --batch 6 --out idle 2>&1 >/dev/null)
+said=$("$deleatur" unlearn "$model" $rows --objective pdu --layers 0-1 --epochs 2 --batch 6 --out idle 2>&1 >/dev/null)
 grep -q 'lambda stays 100 throughout.*dual-warmup' <<<"$said" || fail "pdu is silent about a multiplier that never moves"
-said=$("$lacuna" unlearn "$model" $rows --objective pdu --dual-warmup 1 --layers 0-1 --epochs 2 --batch 6 --out moves 2>&1 \
+said=$("$deleatur" unlearn "$model" $rows --objective pdu --dual-warmup 1 --layers 0-1 --epochs 2 --batch 6 --out moves 2>&1 \
     >/dev/null)
 grep -q 'lambda stays' <<<"$said" && fail "pdu says that a multiplier stays which moves"
 
-"$lacuna" finetune "$model" --data forget.jsonl --epochs 3 --lr 1e-3 --quiet --out taught >/dev/null || fail "finetune"
-"$lacuna" finetune --init "$model/config.json" --tokenizer "$model/tokenizer.json" --data forget.jsonl --lr 1e-3 \
+"$deleatur" finetune "$model" --data forget.jsonl --epochs 3 --lr 1e-3 --quiet --out taught >/dev/null || fail "finetune"
+"$deleatur" finetune --init "$model/config.json" --tokenizer "$model/tokenizer.json" --data forget.jsonl --lr 1e-3 \
     --quiet --out born >/dev/null || fail "finetune --init"
 
 mkdir -p mmlu/val
 for i in 1 2 3 4 5 6; do echo "What did Tim have in box $i?,red balls,dogs,milk,cats,A"; done >mmlu/val/anatomy_val.csv
-"$lacuna" $unlearn --epochs 6 --every 2 --mmlu mmlu --mmlu-limit 5 --retain-budget 0.3 --mmlu-budget 1 --select best \
+"$deleatur" $unlearn --epochs 6 --every 2 --mmlu mmlu --mmlu-limit 5 --retain-budget 0.3 --mmlu-budget 1 --select best \
     --json --out checked >said.txt || fail "checks"
 grep -q '"kept":"highest forget NLL of the states checked every 2 updates, with retain NLL at most 0.3 above' said.txt &&
-    grep -q "states checked every 2 updates" checked/lacuna/manifest.json || fail "the rule is not said: $(cat said.txt)"
+    grep -q "states checked every 2 updates" checked/deleatur/manifest.json || fail "the rule is not said: $(cat said.txt)"
 awk -F'\t' 'NR == 1 { if ($2 != "forget_nll") bad = 1; next } NF != 8 || $8 != "nan" || $6 < 0 || $6 > 1 || $3 < 0 || $3 > 1 { bad = 1 }
-    { if ($1 != 2 * (NR - 2)) bad = 1 } END { exit bad || NR != 8 }' checked/lacuna/checks.tsv ||
-    fail "checks.tsv: $(cat checked/lacuna/checks.tsv)"
-command -v gnuplot >/dev/null && { grep -q '</svg>' checked/lacuna/plots/checks.svg || fail "no picture of the checks"; }
+    { if ($1 != 2 * (NR - 2)) bad = 1 } END { exit bad || NR != 8 }' checked/deleatur/checks.tsv ||
+    fail "checks.tsv: $(cat checked/deleatur/checks.tsv)"
+command -v gnuplot >/dev/null && { grep -q '</svg>' checked/deleatur/plots/checks.svg || fail "no picture of the checks"; }
 
 : >empty.jsonl
 head -n 2 other.jsonl >few.jsonl
@@ -145,10 +145,10 @@ refused 2 'no --mmlu to measure' unlearn "$model" $rows --layers 0-1 --every 2 -
 refused 2 'forgets only at its end' unlearn "$model" --forget forget.jsonl --layers 0-1 --objective task-vector --every 2
 refused 2 'not one of: .*joint' unlearn "$model" $rows --layers 0-1 --objective joynt
 
-said=$("$lacuna" $unlearn --out paper-a 2>&1) && fail "an existing directory was written over"
+said=$("$deleatur" $unlearn --out paper-a 2>&1) && fail "an existing directory was written over"
 grep -q 'exists already' <<<"$said" || fail "said \"$said\" of an existing directory"
 
-said=$("$lacuna" unlearn "$model" $rows --layers 0-1 --lr 1e20 --quiet --out far 2>&1 >/dev/null)
+said=$("$deleatur" unlearn "$model" $rows --layers 0-1 --lr 1e20 --quiet --out far 2>&1 >/dev/null)
 [ $? -eq 1 ] && grep -q 'diverged.*saved in far' <<<"$said" || fail "a diverging run said \"$said\""
 [ -r far/model.safetensors ] || fail "the last good state was not saved"
 compgen -G '*.part' >/dev/null && fail "left over: $(echo *.part)"

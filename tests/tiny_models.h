@@ -1,6 +1,6 @@
 /* Two tiny random models, one of each family, and a prompt for them. */
-#ifndef LAC_TESTS_TINY_MODELS_H
-#define LAC_TESTS_TINY_MODELS_H
+#ifndef DELE_TESTS_TINY_MODELS_H
+#define DELE_TESTS_TINY_MODELS_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,35 +13,35 @@
 
 enum { T = 7, V = 61, L = 5 };
 
-static const lac_config CONFIGS[] = {
-    {.family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = L, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 2,
+static const dele_config CONFIGS[] = {
+    {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = L, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 2,
      .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true},
-    {.family = LAC_OLMO, .norm = LAC_LAYERNORM, .n_layers = L, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 4,
+    {.family = DELE_OLMO, .norm = DELE_LAYERNORM, .n_layers = L, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 4,
      .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .clip_qkv = 2.0f,
      .tied = false}};
 
 static const int IDS[T] = {11, 3, 42, 17, 60, 8, 29};
 
 typedef struct {
-    lac_arena arena;
-    lac_model model;
-    lac_run run;
+    dele_arena arena;
+    dele_model model;
+    dele_run run;
 } fixture;
 
 /* which of CONFIGS; std: of its weights */
 static inline void open_tiny(fixture *f, int which, double std)
 {
-    lac_err err = {0};
+    dele_err err = {0};
     *f = (fixture){0};
-    if (lac_model_layout(&f->model, &CONFIGS[which], &f->arena, &err)) fail_msg("%s", err.msg);
-    lac_model_randomise(&f->model, std, 5);
+    if (dele_model_layout(&f->model, &CONFIGS[which], &f->arena, &err)) fail_msg("%s", err.msg);
+    dele_model_randomise(&f->model, std, 5);
 }
 
 static inline void close_fixture(fixture *f)
 {
-    lac_run_release(&f->run);
-    lac_model_release(&f->model);
-    lac_arena_release(&f->arena);
+    dele_run_release(&f->run);
+    dele_model_release(&f->model);
+    dele_arena_release(&f->arena);
 }
 
 #endif

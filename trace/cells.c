@@ -39,8 +39,8 @@ enum {
 };
 
 typedef struct {
-    lac_case *of;
-    const lac_restoration *what;
+    dele_case *of;
+    const dele_restoration *what;
     int t, s;
     const float *states; /* a branch: what its trunk left, [rows, dim]; else NULL */
 } cell;
@@ -48,9 +48,9 @@ typedef struct {
 /* Cells waiting for the next forward. */
 typedef struct {
     cell *cells;
-    lac_segment *segments;
-    const lac_case **cases;
-    lac_patch *patches;
+    dele_segment *segments;
+    const dele_case **cases;
+    dele_patch *patches;
     int *wanted;
     float *states;  /* [max_rows, dim] */
     float *trunks;  /* [max_rows * most branches, dim] what trunks leave for their branches; NULL in a branches' stack */
@@ -60,34 +60,34 @@ typedef struct {
 /* Cells that have been run and wait for the head, which is the model's largest matrix and wants many rows at once. */
 typedef struct {
     cell *cells;
-    const lac_case **cases;
+    const dele_case **cases;
     float *states;   /* [max_rows, dim] final states of the answers' rows */
-    double *metrics; /* [max_rows, LAC_N_METRICS] */
+    double *metrics; /* [max_rows, DELE_N_METRICS] */
     size_t n, n_rows, max_rows;
 } ended;
 
 /* One thread's share. */
 typedef struct {
-    const lac_group *group;
-    const lac_config *config;
-    lac_run *run;
+    const dele_group *group;
+    const dele_config *config;
+    dele_run *run;
     size_t dim;
     int turn, n_turns;   /* it takes the cells whose number leaves `turn` when divided by n_turns */
     stack first, second; /* trunks and lone cells; branches */
     ended ended;
     cell *branches;      /* of the batch just run */
     size_t n_branches, max_branches;
-    lac_arena scratch;
+    dele_arena scratch;
 } work;
 
-static int rows_of(const lac_case *c, int t) { return c->n_rows - t; }
+static int rows_of(const dele_case *c, int t) { return c->n_rows - t; }
 
-void lac_cell_store(const lac_case *c, const lac_restoration *r, int t, int s, const double *metrics)
+void dele_cell_store(const dele_case *c, const dele_restoration *r, int t, int s, const double *metrics)
 {
     for (int i = r->first_target; i < r->first_target + r->n_targets; i++) {
-        lac_target target = c->plan->targets[i];
-        for (int m = 0; m < LAC_N_METRICS; m++)
-            *lac_cell(c->grid, &c->plan->charts[target.chart], target.chart, s, (lac_metric)m, t, target.col) =
+        dele_target target = c->plan->targets[i];
+        for (int m = 0; m < DELE_N_METRICS; m++)
+            *dele_cell(c->grid, &c->plan->charts[target.chart], target.chart, s, (dele_metric)m, t, target.col) =
                 (float)metrics[m];
     }
 }
@@ -97,84 +97,84 @@ void lac_cell_store(const lac_case *c, const lac_restoration *r, int t, int s, c
 /* x [dim]: the stream at t where the cell joins. */
 static void first_row(float *x, const cell *k, size_t dim)
 {
-    const lac_case *c = k->of;
-    const lac_restoration *r = k->what;
+    const dele_case *c = k->of;
+    const dele_restoration *r = k->what;
     const float *base, *value;
     switch (r->kind) {
-    case LAC_MLP:
-        base = lac_base(c, LAC_RESID_MID, k->s, r->from, k->t), value = lac_source(c, LAC_MLP_OUT, k->s, r->from, k->t);
+    case DELE_MLP:
+        base = dele_base(c, DELE_RESID_MID, k->s, r->from, k->t), value = dele_source(c, DELE_MLP_OUT, k->s, r->from, k->t);
         break;
-    case LAC_ATTN: /* its MLP is added by add_mlps */
-        base = lac_base(c, LAC_RESID_POST, k->s, r->from - 1, k->t), value = lac_source(c, LAC_ATTN_OUT, k->s, r->from, k->t);
+    case DELE_ATTN: /* its MLP is added by add_mlps */
+        base = dele_base(c, DELE_RESID_POST, k->s, r->from - 1, k->t), value = dele_source(c, DELE_ATTN_OUT, k->s, r->from, k->t);
         break;
-    case LAC_HEAD: memcpy(x, lac_base(c, LAC_RESID_POST, k->s, r->from - 1, k->t), dim * sizeof *x); return;
-    case LAC_EMBEDDING: memcpy(x, lac_source(c, LAC_EMBED, k->s, -1, k->t), dim * sizeof *x); return;
-    case LAC_MID: memcpy(x, lac_source(c, LAC_RESID_MID, k->s, r->from, k->t), dim * sizeof *x); return;
-    default: memcpy(x, lac_source(c, LAC_RESID_POST, k->s, r->from, k->t), dim * sizeof *x); return;
+    case DELE_HEAD: memcpy(x, dele_base(c, DELE_RESID_POST, k->s, r->from - 1, k->t), dim * sizeof *x); return;
+    case DELE_EMBEDDING: memcpy(x, dele_source(c, DELE_EMBED, k->s, -1, k->t), dim * sizeof *x); return;
+    case DELE_MID: memcpy(x, dele_source(c, DELE_RESID_MID, k->s, r->from, k->t), dim * sizeof *x); return;
+    default: memcpy(x, dele_source(c, DELE_RESID_POST, k->s, r->from, k->t), dim * sizeof *x); return;
     }
     for (size_t i = 0; i < dim; i++) x[i] = base[i] + value[i];
 }
 
 /* Attention's cells, and ablated mid-states, join behind an MLP that reads their first row alone: those rows are
  * gathered, run through it together, and put back. */
-static lac_status add_mlps(work *w, stack *k, lac_err *err)
+static dele_status add_mlps(work *w, stack *k, dele_err *err)
 {
     for (size_t i = 0; i < k->n;) {
-        const lac_restoration *r = k->cells[i].what;
+        const dele_restoration *r = k->cells[i].what;
         size_t end = i, n = 0;
         while (end < k->n && k->cells[end].what->kind == r->kind && k->cells[end].what->from == r->from) end++;
-        if (!k->cells[i].states && (r->kind == LAC_ATTN || r->kind == LAC_MID)) {
-            lac_arena_reset(&w->scratch);
-            float *x = lac_alloc_raw(&w->scratch, end - i, w->dim * sizeof *x, err);
-            if (!x) return LAC_ERR_MEMORY;
+        if (!k->cells[i].states && (r->kind == DELE_ATTN || r->kind == DELE_MID)) {
+            dele_arena_reset(&w->scratch);
+            float *x = dele_alloc_raw(&w->scratch, end - i, w->dim * sizeof *x, err);
+            if (!x) return DELE_ERR_MEMORY;
             for (size_t j = i; j < end; j++) memcpy(x + n++ * w->dim, k->segments[j].states, w->dim * sizeof *x);
-            if (lac_forward_mlp(x, w->run, w->group->model, r->from, n, err)) return err->code;
+            if (dele_forward_mlp(x, w->run, w->group->model, r->from, n, err)) return err->code;
             for (size_t j = i; j < end; j++)
                 memcpy(k->states + (k->segments[j].states - k->states), x + (j - i) * w->dim, w->dim * sizeof *x);
         }
         i = end;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- patches of a cell ------------------------------------------------------------------------------------------ */
 
 /* A layer's patch at row is left out where nobody reads it: in the last layer before the answer's rows. */
-static void add_patch(stack *k, const work *w, const cell *it, int layer, lac_site site, int head, const float *value)
+static void add_patch(stack *k, const work *w, const cell *it, int layer, dele_site site, int head, const float *value)
 {
     if (layer == w->config->n_layers - 1 && it->t < it->of->grid->n_tokens - 1) return;
-    k->patches[k->n_patches++] = (lac_patch){.layer = layer, .row = (int)k->n_rows, .site = site, .head = head,
-                                             .op = LAC_REPLACE, .value = value};
+    k->patches[k->n_patches++] = (dele_patch){.layer = layer, .row = (int)k->n_rows, .site = site, .head = head,
+                                             .op = DELE_REPLACE, .value = value};
 }
 
 static void add_patches(stack *k, const work *w, const cell *it, int join)
 {
-    const lac_restoration *r = it->what;
-    const lac_case *c = it->of;
-    lac_site site = r->kind == LAC_MLP || r->sever == LAC_SEVER_MLP ? LAC_MLP_OUT : LAC_ATTN_OUT;
-    if (r->kind == LAC_MLP || r->kind == LAC_ATTN)
-        for (int l = join; l < r->to; l++) add_patch(k, w, it, l, site, 0, lac_source(c, site, it->s, l, it->t));
-    if (r->kind == LAC_HEAD) {
+    const dele_restoration *r = it->what;
+    const dele_case *c = it->of;
+    dele_site site = r->kind == DELE_MLP || r->sever == DELE_SEVER_MLP ? DELE_MLP_OUT : DELE_ATTN_OUT;
+    if (r->kind == DELE_MLP || r->kind == DELE_ATTN)
+        for (int l = join; l < r->to; l++) add_patch(k, w, it, l, site, 0, dele_source(c, site, it->s, l, it->t));
+    if (r->kind == DELE_HEAD) {
         size_t hd = (size_t)w->config->head_dim;
-        add_patch(k, w, it, r->from, LAC_HEAD_OUT, r->head,
-                  lac_source(c, LAC_HEAD_OUT, it->s, r->from, it->t) + (size_t)r->head * hd);
+        add_patch(k, w, it, r->from, DELE_HEAD_OUT, r->head,
+                  dele_source(c, DELE_HEAD_OUT, it->s, r->from, it->t) + (size_t)r->head * hd);
     }
-    if (r->sever != LAC_SEVER_NOTHING)
+    if (r->sever != DELE_SEVER_NOTHING)
         for (int l = join; l < w->config->n_layers; l++)
-            add_patch(k, w, it, l, site, 0, lac_base(c, site, it->s, l, it->t));
+            add_patch(k, w, it, l, site, 0, dele_base(c, site, it->s, l, it->t));
 }
 
 /* A trunk's states at the layers where its branches leave it. */
 static void add_reads(work *w, stack *k, const cell *it)
 {
-    const lac_plan *plan = w->group->plan;
+    const dele_plan *plan = w->group->plan;
     int rows = rows_of(it->of, it->t);
     for (int b = 0; b < it->what->n_branches; b++) {
-        const lac_restoration *branch = &plan->restorations[plan->branch[it->what->first_branch + b]];
+        const dele_restoration *branch = &plan->restorations[plan->branch[it->what->first_branch + b]];
         float *left = k->trunks + k->n_trunk_rows * w->dim;
         for (int i = 0; i < rows; i++)
-            k->patches[k->n_patches++] = (lac_patch){.layer = branch->to - 1, .row = (int)k->n_rows + i, .op = LAC_READ,
-                                                     .site = LAC_RESID_POST, .seen = left + (size_t)i * w->dim};
+            k->patches[k->n_patches++] = (dele_patch){.layer = branch->to - 1, .row = (int)k->n_rows + i, .op = DELE_READ,
+                                                     .site = DELE_RESID_POST, .seen = left + (size_t)i * w->dim};
         k->n_trunk_rows += (size_t)rows;
         w->branches[w->n_branches++] = (cell){it->of, branch, it->t, it->s, left};
     }
@@ -189,9 +189,9 @@ static int by_end(const void *a, const void *b)
     return x->states < y->states ? -1 : x->states > y->states;
 }
 
-static lac_status flush(work *w, stack *k, lac_err *err);
+static dele_status flush(work *w, stack *k, dele_err *err);
 
-static lac_status flush_branches(work *w, lac_err *err);
+static dele_status flush_branches(work *w, dele_err *err);
 
 static bool fits(const work *w, const stack *k, const cell *it)
 {
@@ -201,11 +201,11 @@ static bool fits(const work *w, const stack *k, const cell *it)
            k->n_trunk_rows + rows * (size_t)it->what->n_branches <= k->max_trunk_rows;
 }
 
-static lac_status push(work *w, stack *k, const cell *it, lac_err *err)
+static dele_status push(work *w, stack *k, const cell *it, dele_err *err)
 {
     if (!fits(w, k, it) && flush(w, k, err)) return err->code;
-    const lac_case *c = it->of;
-    const lac_restoration *r = it->what;
+    const dele_case *c = it->of;
+    const dele_restoration *r = it->what;
     int join = it->states ? r->to : r->join;
     size_t rows = (size_t)rows_of(c, it->t);
     float *x = k->states + k->n_rows * w->dim;
@@ -215,32 +215,32 @@ static lac_status push(work *w, stack *k, const cell *it, lac_err *err)
         first_row(x, it, w->dim);
         if (rows > 1)
             for (size_t i = 1; i < rows; i++)
-                memcpy(x + i * w->dim, lac_base(c, LAC_RESID_POST, it->s, join - 1, it->t + (int)i), w->dim * sizeof *x);
+                memcpy(x + i * w->dim, dele_base(c, DELE_RESID_POST, it->s, join - 1, it->t + (int)i), w->dim * sizeof *x);
         add_patches(k, w, it, join);
         if (r->n_branches) add_reads(w, k, it);
     }
     for (int i = 0; i < c->grid->n_answer; i++)
         k->wanted[k->n_wanted++] = (int)k->n_rows + (int)rows - c->grid->n_answer + i;
     k->cells[k->n] = *it;
-    k->segments[k->n++] = (lac_segment){.n_rows = (int)rows, .first_pos = it->t, .join_layer = join, .states = x,
-                                        .parent = lac_base_kv(c, it->s, it->t)};
+    k->segments[k->n++] = (dele_segment){.n_rows = (int)rows, .first_pos = it->t, .join_layer = join, .states = x,
+                                        .parent = dele_base_kv(c, it->s, it->t)};
     k->n_rows += rows;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The metrics of all cells that have ended. */
-static lac_status measure(work *w, lac_err *err)
+static dele_status measure(work *w, dele_err *err)
 {
     ended *e = &w->ended;
-    if (lac_measure(e->metrics, e->states, e->cases, e->n, w->run, err)) return err->code;
+    if (dele_measure(e->metrics, e->states, e->cases, e->n, w->run, err)) return err->code;
     for (size_t i = 0; i < e->n; i++)
-        lac_cell_store(e->cells[i].of, e->cells[i].what, e->cells[i].t, e->cells[i].s, e->metrics + i * LAC_N_METRICS);
+        dele_cell_store(e->cells[i].of, e->cells[i].what, e->cells[i].t, e->cells[i].s, e->metrics + i * DELE_N_METRICS);
     e->n = e->n_rows = 0;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Takes over the cells of the batch just run. */
-static lac_status end_cells(work *w, const stack *k, lac_err *err)
+static dele_status end_cells(work *w, const stack *k, dele_err *err)
 {
     ended *e = &w->ended;
     const float *x = w->run->final;
@@ -253,28 +253,28 @@ static lac_status end_cells(work *w, const stack *k, lac_err *err)
         e->n_rows += rows;
         x += rows * w->dim;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status flush(work *w, stack *k, lac_err *err)
+static dele_status flush(work *w, stack *k, dele_err *err)
 {
-    if (!k->n) return LAC_OK;
-    lac_run *run = w->run;
+    if (!k->n) return DELE_OK;
+    dele_run *run = w->run;
     double before = run->row_layers;
-    lac_batch batch = {.segments = k->segments, .n_segments = k->n, .patches = k->patches, .n_patches = k->n_patches,
+    dele_batch batch = {.segments = k->segments, .n_segments = k->n, .patches = k->patches, .n_patches = k->n_patches,
                        .wanted = k->wanted, .n_wanted = k->n_wanted};
-    if (add_mlps(w, k, err) || lac_forward(run, w->group->model, &batch, err) || end_cells(w, k, err)) return err->code;
-    lac_progress *p = w->group->progress;
+    if (add_mlps(w, k, err) || dele_forward(run, w->group->model, &batch, err) || end_cells(w, k, err)) return err->code;
+    dele_progress *p = w->group->progress;
 #pragma omp critical(cells_progress)
-    if (p) lac_progress_set(p, p->done + (run->row_layers - before) / w->group->progress_price, NULL);
+    if (p) dele_progress_set(p, p->done + (run->row_layers - before) / w->group->progress_price, NULL);
     k->n = k->n_patches = k->n_rows = k->n_wanted = 0;
     if (k == &w->first && flush_branches(w, err)) return err->code;
     k->n_trunk_rows = 0;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The branches of the batch just run, in order of where they join. */
-static lac_status flush_branches(work *w, lac_err *err)
+static dele_status flush_branches(work *w, dele_err *err)
 {
     qsort(w->branches, w->n_branches, sizeof *w->branches, by_end);
     for (size_t i = 0; i < w->n_branches; i++)
@@ -285,7 +285,7 @@ static lac_status flush_branches(work *w, lac_err *err)
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
-static size_t most_branches(const lac_plan *plan)
+static size_t most_branches(const dele_plan *plan)
 {
     size_t most = 0;
     for (int i = 0; i < plan->n_restorations; i++)
@@ -294,7 +294,7 @@ static size_t most_branches(const lac_plan *plan)
 }
 
 /* Rows of the longest answer. */
-static size_t most_answers(const lac_group *group)
+static size_t most_answers(const dele_group *group)
 {
     int most = 0;
     for (int i = 0; i < group->n_cases; i++)
@@ -302,108 +302,108 @@ static size_t most_answers(const lac_group *group)
     return (size_t)most;
 }
 
-static lac_status ended_init(ended *e, const work *w, lac_arena *arena, lac_err *err)
+static dele_status ended_init(ended *e, const work *w, dele_arena *arena, dele_err *err)
 {
     size_t answers = most_answers(w->group), rows = answers > HEAD_ROWS ? answers : HEAD_ROWS;
     *e = (ended){.max_rows = rows};
-    e->cells = LAC_NEW(arena, cell, rows, err);
-    e->cases = LAC_NEW(arena, const lac_case *, rows, err);
-    e->states = lac_alloc_raw(arena, rows * w->dim, sizeof(float), err);
-    e->metrics = LAC_NEW(arena, double, rows * LAC_N_METRICS, err);
-    return e->cells && e->cases && e->states && e->metrics ? LAC_OK : err->code;
+    e->cells = DELE_NEW(arena, cell, rows, err);
+    e->cases = DELE_NEW(arena, const dele_case *, rows, err);
+    e->states = dele_alloc_raw(arena, rows * w->dim, sizeof(float), err);
+    e->metrics = DELE_NEW(arena, double, rows * DELE_N_METRICS, err);
+    return e->cells && e->cases && e->states && e->metrics ? DELE_OK : err->code;
 }
 
-static lac_status stack_init(stack *k, work *w, size_t rows, size_t branches, lac_arena *arena, lac_err *err)
+static dele_status stack_init(stack *k, work *w, size_t rows, size_t branches, dele_arena *arena, dele_err *err)
 {
     size_t L = (size_t)w->config->n_layers;
     *k = (stack){.max_rows = rows, .max_patches = rows * (branches + 4) + 2 * L, .max_trunk_rows = rows * branches};
-    k->cells = LAC_NEW(arena, cell, rows, err);
-    k->segments = LAC_NEW(arena, lac_segment, rows, err);
-    k->patches = LAC_NEW(arena, lac_patch, k->max_patches, err);
-    k->wanted = LAC_NEW(arena, int, rows * most_answers(w->group), err);
-    k->states = lac_alloc_raw(arena, rows * w->dim, sizeof(float), err);
-    k->trunks = branches ? lac_alloc_raw(arena, rows * branches * w->dim, sizeof(float), err) : NULL;
-    return k->cells && k->segments && k->patches && k->wanted && k->states && (k->trunks || !branches) ? LAC_OK : err->code;
+    k->cells = DELE_NEW(arena, cell, rows, err);
+    k->segments = DELE_NEW(arena, dele_segment, rows, err);
+    k->patches = DELE_NEW(arena, dele_patch, k->max_patches, err);
+    k->wanted = DELE_NEW(arena, int, rows * most_answers(w->group), err);
+    k->states = dele_alloc_raw(arena, rows * w->dim, sizeof(float), err);
+    k->trunks = branches ? dele_alloc_raw(arena, rows * branches * w->dim, sizeof(float), err) : NULL;
+    return k->cells && k->segments && k->patches && k->wanted && k->states && (k->trunks || !branches) ? DELE_OK : err->code;
 }
 
 /* Rows of a thread's batch that fit beside what the cases keep, and how many threads there is room for; a run holds some
  * eight streams, the widened MLP and the projections. */
-static lac_status batch_rows(size_t *rows, int *n_threads, const lac_group *group, size_t branches, lac_err *err)
+static dele_status batch_rows(size_t *rows, int *n_threads, const dele_group *group, size_t branches, dele_err *err)
 {
-    const lac_config *c = &group->model->config;
+    const dele_config *c = &group->model->config;
     double kept = 0, longest = 0, budget = (double)group->plan->memory * 1048576.0;
     for (int i = 0; i < group->n_cases; i++) {
-        const lac_case *it = group->cases[i];
-        kept += lac_case_bytes(it->plan, it->grid, it->n_samples);
+        const dele_case *it = group->cases[i];
+        kept += dele_case_bytes(it->plan, it->grid, it->n_samples);
         if (it->n_rows > longest) longest = it->n_rows;
     }
-    double row = 4.0 * ((11 + (double)branches) * c->dim + 3.0 * c->hidden + 2.0 * (double)lac_q_dim(c) +
-                        2.0 * (double)lac_kv_dim(c)) + (double)(branches + 4) * sizeof(lac_patch) + 512;
+    double row = 4.0 * ((11 + (double)branches) * c->dim + 3.0 * c->hidden + 2.0 * (double)dele_q_dim(c) +
+                        2.0 * (double)dele_kv_dim(c)) + (double)(branches + 4) * sizeof(dele_patch) + 512;
     if (budget < kept + row * longest)
-        return lac_fail(err, LAC_ERR_MEMORY, "a prompt of %.0f tokens needs at least %.0f MiB; raise --memory or take fewer "
+        return dele_fail(err, DELE_ERR_MEMORY, "a prompt of %.0f tokens needs at least %.0f MiB; raise --memory or take fewer "
                         "--samples", longest, (kept + row * longest) / 1048576.0 + 1);
     double most = (budget - kept) / row;
     *n_threads = omp_get_max_threads();
     if (most / longest < *n_threads) *n_threads = (int)(most / longest);
     most /= *n_threads;
     *rows = most > MAX_BATCH_ROWS ? MAX_BATCH_ROWS : (size_t)most;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- all cells -------------------------------------------------------------------------------------------------- */
 
 /* The base run's metrics: of a cell whose patch changes nothing that the answer is read from. */
-static const double *base_metrics(const lac_case *c, int s)
+static const double *base_metrics(const dele_case *c, int s)
 {
-    return c->base + (size_t)(s - c->first_sample) * LAC_N_METRICS;
+    return c->base + (size_t)(s - c->first_sample) * DELE_N_METRICS;
 }
 
 /* index: the restoration's. */
-static lac_status push_cells(work *w, lac_case *c, const lac_restoration *r, int index, lac_err *err)
+static dele_status push_cells(work *w, dele_case *c, const dele_restoration *r, int index, dele_err *err)
 {
-    int from, to, first = lac_plan_first(c->plan, c->grid);
-    lac_plan_tokens(&from, &to, c->plan, c->grid);
+    int from, to, first = dele_plan_first(c->plan, c->grid);
+    dele_plan_tokens(&from, &to, c->plan, c->grid);
     for (int t = from; t < to; t++)
         for (int s = c->first_sample; s < c->first_sample + c->n_samples; s++) {
             bool unread = r->join == w->config->n_layers && t < c->grid->n_tokens - 1;
             if ((index + t + s) % w->n_turns != w->turn) continue;
             if (t < first || unread) {
-                lac_cell_store(c, r, t, s, base_metrics(c, s));
+                dele_cell_store(c, r, t, s, base_metrics(c, s));
                 for (int b = 0; b < r->n_branches; b++)
-                    lac_cell_store(c, &c->plan->restorations[c->plan->branch[r->first_branch + b]], t, s, base_metrics(c, s));
+                    dele_cell_store(c, &c->plan->restorations[c->plan->branch[r->first_branch + b]], t, s, base_metrics(c, s));
             } else if (push(w, &w->first, &(cell){c, r, t, s, NULL}, err)) {
                 return err->code;
             }
         }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* One thread's cells of a group. */
-static lac_status compute(work *w, size_t rows, size_t branches, lac_err *err)
+static dele_status compute(work *w, size_t rows, size_t branches, dele_err *err)
 {
-    const lac_plan *plan = w->group->plan;
-    lac_arena arena = {0};
+    const dele_plan *plan = w->group->plan;
+    dele_arena arena = {0};
     bool ok = !ended_init(&w->ended, w, &arena, err) && !stack_init(&w->first, w, rows, branches, &arena, err) &&
               (!branches || !stack_init(&w->second, w, rows, 0, &arena, err)) &&
-              (w->branches = LAC_NEW(&arena, cell, rows * branches, err));
+              (w->branches = DELE_NEW(&arena, cell, rows * branches, err));
     for (int i = 0; i < plan->n_restorations && ok; i++)
         for (int k = 0; k < w->group->n_cases && plan->restorations[i].trunk < 0 && ok; k++)
             ok = !push_cells(w, w->group->cases[k], &plan->restorations[i], i, err);
     if (ok && !flush(w, &w->first, err)) measure(w, err);
-    lac_arena_release(&w->scratch);
-    lac_arena_release(&arena);
+    dele_arena_release(&w->scratch);
+    dele_arena_release(&arena);
     return err->code;
 }
 
-static lac_status compute_all(const lac_group *group, lac_err *err)
+static dele_status compute_all(const dele_group *group, dele_err *err)
 {
     size_t rows, branches = most_branches(group->plan);
     int n_threads = 1;
     if (batch_rows(&rows, &n_threads, group, branches, err)) return err->code;
 #pragma omp parallel num_threads(n_threads)
     {
-        lac_run own = {0};
-        lac_err trouble = {0};
+        dele_run own = {0};
+        dele_err trouble = {0};
         work w = {.group = group, .config = &group->model->config, .dim = (size_t)group->model->config.dim,
                   .turn = omp_get_thread_num(), .n_turns = omp_get_num_threads()};
         w.run = w.turn ? &own : group->run;
@@ -413,41 +413,41 @@ static lac_status compute_all(const lac_group *group, lac_err *err)
             if (trouble.code && !err->code) *err = trouble;
             if (w.turn) group->run->row_layers += own.row_layers, group->run->flops += own.flops;
         }
-        lac_run_release(&own);
+        dele_run_release(&own);
     }
     return err->code;
 }
 
-lac_status lac_cells_compute(const lac_group *group, lac_err *err)
+dele_status dele_cells_compute(const dele_group *group, dele_err *err)
 {
-    return group->plan->reference ? lac_cells_reference(group, err) : compute_all(group, err);
+    return group->plan->reference ? dele_cells_reference(group, err) : compute_all(group, err);
 }
 
-lac_status lac_noop(double *change, const lac_case *c, lac_run *run, lac_err *err)
+dele_status dele_noop(double *change, const dele_case *c, dele_run *run, dele_err *err)
 {
     int t = c->grid->end - 1, s = c->first_sample, l = c->model->config.n_layers / 2;
     size_t dim = (size_t)c->model->config.dim, rows = (size_t)rows_of(c, t);
-    lac_arena scratch = {0};
-    float *x = lac_alloc_raw(&scratch, rows, dim * sizeof *x, err);
-    int *wanted = LAC_NEW(&scratch, int, (size_t)c->grid->n_answer, err);
-    double metrics[LAC_N_METRICS];
-    const lac_case *self = c;
-    lac_status status = x && wanted ? LAC_OK : LAC_ERR_MEMORY;
+    dele_arena scratch = {0};
+    float *x = dele_alloc_raw(&scratch, rows, dim * sizeof *x, err);
+    int *wanted = DELE_NEW(&scratch, int, (size_t)c->grid->n_answer, err);
+    double metrics[DELE_N_METRICS];
+    const dele_case *self = c;
+    dele_status status = x && wanted ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t i = 0; i < rows && !status; i++)
-        memcpy(x + i * dim, lac_base(c, LAC_RESID_POST, s, l - 1, t + (int)i), dim * sizeof *x);
+        memcpy(x + i * dim, dele_base(c, DELE_RESID_POST, s, l - 1, t + (int)i), dim * sizeof *x);
     for (int i = 0; i < c->grid->n_answer && !status; i++) wanted[i] = (int)rows - c->grid->n_answer + i;
     if (!status) {
-        lac_patch own = {.layer = l, .row = 0, .site = LAC_MLP_OUT, .op = LAC_REPLACE,
-                         .value = lac_base(c, LAC_MLP_OUT, s, l, t)};
-        lac_segment segment = {.n_rows = (int)rows, .first_pos = t, .join_layer = l, .states = x,
-                               .parent = lac_base_kv(c, s, t)};
+        dele_patch own = {.layer = l, .row = 0, .site = DELE_MLP_OUT, .op = DELE_REPLACE,
+                         .value = dele_base(c, DELE_MLP_OUT, s, l, t)};
+        dele_segment segment = {.n_rows = (int)rows, .first_pos = t, .join_layer = l, .states = x,
+                               .parent = dele_base_kv(c, s, t)};
         bool read = l < c->model->config.n_layers - 1 || t == c->grid->n_tokens - 1;
-        lac_batch batch = {.segments = &segment, .n_segments = 1, .patches = &own, .n_patches = read, .wanted = wanted,
+        dele_batch batch = {.segments = &segment, .n_segments = 1, .patches = &own, .n_patches = read, .wanted = wanted,
                            .n_wanted = (size_t)c->grid->n_answer};
-        status = lac_forward(run, c->model, &batch, err);
+        status = dele_forward(run, c->model, &batch, err);
     }
-    if (!status) status = lac_measure(metrics, run->final, &self, 1, run, err);
-    if (!status) *change = fabs(metrics[LAC_PROB] - base_metrics(c, s)[LAC_PROB]);
-    lac_arena_release(&scratch);
+    if (!status) status = dele_measure(metrics, run->final, &self, 1, run, err);
+    if (!status) *change = fabs(metrics[DELE_PROB] - base_metrics(c, s)[DELE_PROB]);
+    dele_arena_release(&scratch);
     return status;
 }

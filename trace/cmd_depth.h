@@ -1,5 +1,5 @@
-#ifndef LAC_CMD_DEPTH_H
-#define LAC_CMD_DEPTH_H
+#ifndef DELE_CMD_DEPTH_H
+#define DELE_CMD_DEPTH_H
 
 int cmd_depth(int argc, char **argv);
 

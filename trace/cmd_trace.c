@@ -1,11 +1,11 @@
-/* lacuna trace -- where in the model does a fact live?
+/* deleatur trace -- where in the model does a fact live?
  *
  *   reads    a model, and facts in ROME's format
  *   writes   DIR/facts.jsonl, trace.json, traces/, summary.tsv, layers.tsv, mask.json, plots/, page.html, manifest.json
  *            (DIR.part until all is there; the same command goes on behind an interrupted one);
  *            with --screen only screen.tsv, screen_summary.tsv, screen_agreement.tsv, manifest.json
- *   next     lacuna unlearn MODEL --mask DIR/mask.json ...; lacuna plot DIR;
- *            lacuna trace --compare BEFORE AFTER (cmd_trace_compare.c) */
+ *   next     deleatur unlearn MODEL --mask DIR/mask.json ...; deleatur plot DIR;
+ *            deleatur trace --compare BEFORE AFTER (cmd_trace_compare.c) */
 #include "trace/cmd_trace.h"
 
 #include <dirent.h>
@@ -21,7 +21,7 @@
 #include "trace/stats.h"
 
 typedef struct {
-    lac_trace_opts o;
+    dele_trace_opts o;
     const char *facts, *out;
     int pictures, screen_check, reference_check;
 } command;
@@ -30,7 +30,7 @@ typedef struct {
 static const double MOST_DIFFERENCE = 1e-5;
 
 /* The next reason, behind fact *i, that no fact before has; *n facts share it.  NULL: that was all. */
-static const char *next_reason(size_t *i, size_t *n, const lac_trace *trace)
+static const char *next_reason(size_t *i, size_t *n, const dele_trace *trace)
 {
     for (; *i < trace->n; ++*i) {
         const char *why = trace->facts[*i].why;
@@ -46,11 +46,11 @@ static const char *next_reason(size_t *i, size_t *n, const lac_trace *trace)
     return NULL;
 }
 
-static void report_left_out(const lac_trace *trace)
+static void report_left_out(const dele_trace *trace)
 {
     const char *why;
     for (size_t i = 0, shown = 0; i < trace->n; i++) {
-        const lac_traced *t = &trace->facts[i];
+        const dele_traced *t = &trace->facts[i];
         if (!t->left_out) continue;
         if (shown++ == 5) {
             printf("  more were left out%s\n", trace->opts.screen ? "" : ": facts.jsonl has the reasons");
@@ -61,58 +61,58 @@ static void report_left_out(const lac_trace *trace)
     for (size_t i = 0, n; (why = next_reason(&i, &n, trace));) printf("  left out in all, %s: %zu\n", why, n);
 }
 
-static lac_status report(const lac_trace *trace, const lac_trace_stats *stats, lac_arena *arena, lac_err *err)
+static dele_status report(const dele_trace *trace, const dele_trace_stats *stats, dele_arena *arena, dele_err *err)
 {
-    const lac_suggestion *s = &stats->suggestion;
-    printf("traced %zu of %zu facts; p(answer) clean %.3f", trace->n_traced, trace->n, stats->high[LAC_PROB]);
-    if (isfinite(stats->low[LAC_PROB])) printf(", corrupted %.3f", stats->low[LAC_PROB]);
+    const dele_suggestion *s = &stats->suggestion;
+    printf("traced %zu of %zu facts; p(answer) clean %.3f", trace->n_traced, trace->n, stats->high[DELE_PROB]);
+    if (isfinite(stats->low[DELE_PROB])) printf(", corrupted %.3f", stats->low[DELE_PROB]);
     if (trace->sigma > 0) printf(" (sigma %.6g)", trace->sigma);
     putchar('\n');
     report_left_out(trace);
-    if (!trace->n_traced) return LAC_OK;
-    const lac_traced *only = trace->n_traced == 1 ? trace->facts : NULL; /* its own map says more than its average */
+    if (!trace->n_traced) return DELE_OK;
+    const dele_traced *only = trace->n_traced == 1 ? trace->facts : NULL; /* its own map says more than its average */
     while (only && only->left_out) only++;
     if (only) printf("%s\n", only->fact->prompt);
     for (int i = 0; i < trace->n_charts; i++) {
         putchar('\n');
-        if (only) lac_trace_sketch(stdout, trace, only, i);
-        else lac_trace_sketch_average(stdout, trace, stats, i);
+        if (only) dele_trace_sketch(stdout, trace, only, i);
+        else dele_trace_sketch_average(stdout, trace, stats, i);
     }
     if (s->to == s->from) {
         printf("\nno mask: %s\n", s->chart < 0                      ? "nothing was patched layer by layer"
                                   : !stats->rankings[s->chart].n ? "nothing was patched at the last subject token"
                                                                  : "patching changed nothing at the last subject token");
-        return LAC_OK;
+        return DELE_OK;
     }
-    const char *words = lac_ranking_words(&stats->rankings[s->chart], arena, err);
+    const char *words = dele_ranking_words(&stats->rankings[s->chart], arena, err);
     if (!words) return err->code;
     printf("\nmask: %s %d-%d, carrying %.0f %% of the effect; %s\n", trace->charts[s->chart].name, s->from, s->to - 1,
            100 * s->share, words);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static void add_left_out(cJSON *json, const lac_trace *trace)
+static void add_left_out(cJSON *json, const dele_trace *trace)
 {
     const char *why;
     cJSON *counts = cJSON_AddObjectToObject(json, "left_out");
     for (size_t i = 0, n; (why = next_reason(&i, &n, trace));) cJSON_AddNumberToObject(counts, why, (double)n);
 }
 
-static lac_status report_json(const lac_trace *trace, const lac_trace_stats *stats, const lac_trace_checked *checked,
-                              lac_err *err)
+static dele_status report_json(const dele_trace *trace, const dele_trace_stats *stats, const dele_trace_checked *checked,
+                              dele_err *err)
 {
-    const lac_suggestion *s = &stats->suggestion;
+    const dele_suggestion *s = &stats->suggestion;
     cJSON *json = cJSON_CreateObject(), *layers;
     cJSON_AddNumberToObject(json, "facts", (double)trace->n);
     cJSON_AddNumberToObject(json, "traced", (double)trace->n_traced);
     add_left_out(json, trace);
-    cJSON_AddItemToObject(json, "clean", lac_json_number(stats->high[LAC_PROB]));
-    if (isfinite(stats->low[LAC_PROB])) cJSON_AddItemToObject(json, "corrupted", lac_json_number(stats->low[LAC_PROB]));
-    cJSON_AddItemToObject(json, "sigma", lac_json_number(trace->sigma));
+    cJSON_AddItemToObject(json, "clean", dele_json_number(stats->high[DELE_PROB]));
+    if (isfinite(stats->low[DELE_PROB])) cJSON_AddItemToObject(json, "corrupted", dele_json_number(stats->low[DELE_PROB]));
+    cJSON_AddItemToObject(json, "sigma", dele_json_number(trace->sigma));
     cJSON_AddItemToObject(json, "suggested_layers", layers = cJSON_CreateArray());
     for (int l = s->from; l < s->to; l++) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
-    cJSON_AddItemToObject(json, "share", lac_json_number(s->share));
-    const lac_ranking *r = s->chart >= 0 ? &stats->rankings[s->chart] : NULL;
+    cJSON_AddItemToObject(json, "share", dele_json_number(s->share));
+    const dele_ranking *r = s->chart >= 0 ? &stats->rankings[s->chart] : NULL;
     cJSON_AddItemToObject(json, "tied_with_best", layers = cJSON_CreateArray());
     for (int l = 0; r && r->n && l < r->n_layers; l++)
         if (r->tied[l]) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
@@ -120,54 +120,54 @@ static lac_status report_json(const lac_trace *trace, const lac_trace_stats *sta
         cJSON *check = cJSON_AddObjectToObject(json, "reference_check");
         cJSON_AddNumberToObject(check, "cells", checked->n_cells);
         cJSON_AddNumberToObject(check, "facts", (double)checked->n_facts);
-        cJSON_AddItemToObject(check, "difference", lac_json_number(checked->difference));
+        cJSON_AddItemToObject(check, "difference", dele_json_number(checked->difference));
     }
-    lac_json_show(json, err);
+    dele_json_show(json, err);
     cJSON_Delete(json);
     return err->code;
 }
 
-static lac_status save(const lac_trace *trace, const lac_trace_stats *stats, const command *c, const lac_outdir *out,
-                       lac_manifest *manifest, lac_err *err)
+static dele_status save(const dele_trace *trace, const dele_trace_stats *stats, const command *c, const dele_outdir *out,
+                       dele_manifest *manifest, dele_err *err)
 {
     char path[1100], plots[1100];
     snprintf(path, sizeof path, "%s/manifest.json", out->part);
     snprintf(plots, sizeof plots, "%s/plots", out->part);
-    if (lac_trace_save_facts(trace, out->part, err) || lac_trace_save_tables(trace, stats, out->part, c->pictures, err))
+    if (dele_trace_save_facts(trace, out->part, err) || dele_trace_save_tables(trace, stats, out->part, c->pictures, err))
         return err->code;
-    lac_err drawing = {0}, page = {0};
-    if (lac_trace_page(trace, stats, out->part, &page))
-        fprintf(stderr, "lacuna: %s (everything else is in %s)\n", page.msg, out->path);
-    lac_drawn drawn = {0};
-    if (lac_plots_draw(plots, &drawn, &drawing))
-        fprintf(stderr, "lacuna: %s (everything else is in %s)\n", drawing.msg, out->path);
+    dele_err drawing = {0}, page = {0};
+    if (dele_trace_page(trace, stats, out->part, &page))
+        fprintf(stderr, "deleatur: %s (everything else is in %s)\n", page.msg, out->path);
+    dele_drawn drawn = {0};
+    if (dele_plots_draw(plots, &drawn, &drawing))
+        fprintf(stderr, "deleatur: %s (everything else is in %s)\n", drawing.msg, out->path);
     else if (drawn.no_pdf)
-        fputs("lacuna: no pictures as .pdf: this gnuplot was built without its pdfcairo terminal\n", stderr);
-    lac_manifest_set(manifest, "sigma", lac_json_number(trace->sigma));
+        fputs("deleatur: no pictures as .pdf: this gnuplot was built without its pdfcairo terminal\n", stderr);
+    dele_manifest_set(manifest, "sigma", dele_json_number(trace->sigma));
     /* what was computed, so that a speed can be told; of this run alone where it went on behind another */
     cJSON *when = cJSON_GetObjectItemCaseSensitive(manifest->json, "when");
-    cJSON_AddItemToObject(when, "trace_seconds", lac_json_number(trace->seconds));
-    cJSON_AddItemToObject(when, "row_layers", lac_json_number(trace->row_layers));
-    cJSON_AddItemToObject(when, "flops", lac_json_number(trace->flops));
-    return lac_manifest_save(manifest, path, err);
+    cJSON_AddItemToObject(when, "trace_seconds", dele_json_number(trace->seconds));
+    cJSON_AddItemToObject(when, "row_layers", dele_json_number(trace->row_layers));
+    cJSON_AddItemToObject(when, "flops", dele_json_number(trace->flops));
+    return dele_manifest_save(manifest, path, err);
 }
 
-static lac_status check(lac_trace_checked *checked, const command *c, const lac_trace *trace, const lac_model *model,
-                        const lac_facts *facts, lac_arena *arena, lac_err *err)
+static dele_status check(dele_trace_checked *checked, const command *c, const dele_trace *trace, const dele_model *model,
+                        const dele_facts *facts, dele_arena *arena, dele_err *err)
 {
-    *checked = (lac_trace_checked){.chart = -1};
-    if (!c->reference_check) return LAC_OK;
-    if (lac_trace_check(checked, trace, model, facts, c->reference_check, arena, err)) return err->code;
-    if (checked->difference <= MOST_DIFFERENCE) return LAC_OK;
+    *checked = (dele_trace_checked){.chart = -1};
+    if (!c->reference_check) return DELE_OK;
+    if (dele_trace_check(checked, trace, model, facts, c->reference_check, arena, err)) return err->code;
+    if (checked->difference <= MOST_DIFFERENCE) return DELE_OK;
     char where[80] = "a run that nothing was patched in";
     if (checked->chart >= 0)
         snprintf(where, sizeof where, "%s at token %d, column %d", trace->charts[checked->chart].name, checked->token,
                  checked->col);
-    return lac_fail(err, LAC_ERR_DATA, "fact %d, %s: p differs by %.2g between the quick way and the plain one, more than %g; "
+    return dele_fail(err, DELE_ERR_DATA, "fact %d, %s: p differs by %.2g between the quick way and the plain one, more than %g; "
                     "trace with --reference", checked->fact->fact->id, where, checked->difference, MOST_DIFFERENCE);
 }
 
-static double facts_to_trace(const lac_facts *facts, const lac_trace_opts *o)
+static double facts_to_trace(const dele_facts *facts, const dele_trace_opts *o)
 {
     size_t n = 0;
     for (size_t i = 0; i < facts->n; i++)
@@ -175,106 +175,106 @@ static double facts_to_trace(const lac_facts *facts, const lac_trace_opts *o)
     return (double)(o->limit && n > (size_t)o->limit ? (size_t)o->limit : n);
 }
 
-static lac_status note_inputs(lac_manifest *manifest, const command *c, const char *model, lac_err *err)
+static dele_status note_inputs(dele_manifest *manifest, const command *c, const char *model, dele_err *err)
 {
-    if (lac_manifest_input(manifest, model, err) || lac_manifest_input(manifest, c->facts, err)) return err->code;
-    return *c->o.noise_text ? lac_manifest_input(manifest, c->o.noise_text, err) : LAC_OK;
+    if (dele_manifest_input(manifest, model, err) || dele_manifest_input(manifest, c->facts, err)) return err->code;
+    return *c->o.noise_text ? dele_manifest_input(manifest, c->o.noise_text, err) : DELE_OK;
 }
 
-static lac_status work(const command *c, const char *path, const lac_common *common, lac_manifest *manifest,
-                       lac_outdir *out, lac_model *model, lac_arena *arena, lac_err *err)
+static dele_status work(const command *c, const char *path, const dele_common *common, dele_manifest *manifest,
+                       dele_outdir *out, dele_model *model, dele_arena *arena, dele_err *err)
 {
-    lac_facts facts;
-    lac_trace trace;
-    lac_trace_stats stats;
-    lac_trace_checked checked;
-    lac_progress progress = {0};
+    dele_facts facts;
+    dele_trace trace;
+    dele_trace_stats stats;
+    dele_trace_checked checked;
+    dele_progress progress = {0};
     bool resumed;
     char *key = NULL;
-    if (lac_plan_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
-        !(key = lac_manifest_key(manifest, "out,pictures,reference-check", arena, err)) ||
-        lac_outdir_resume(out, c->out, key, &resumed, err) ||
-        lac_outdir_sub(out, "traces", err) || lac_outdir_sub(out, "plots", err) ||
-        lac_facts_load(&facts, c->facts, arena, err) || lac_model_load(model, path, arena, err))
+    if (dele_plan_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
+        !(key = dele_manifest_key(manifest, "out,pictures,reference-check", arena, err)) ||
+        dele_outdir_resume(out, c->out, key, &resumed, err) ||
+        dele_outdir_sub(out, "traces", err) || dele_outdir_sub(out, "plots", err) ||
+        dele_facts_load(&facts, c->facts, arena, err) || dele_model_load(model, path, arena, err))
         return err->code;
-    if ((double)lac_model_parameters(model) * sizeof(float) <= c->o.memory * 1048576.0) lac_model_pack(model);
-    if (facts.note && !common->quiet) fprintf(stderr, "lacuna: %s\n", facts.note);
-    if (resumed && !common->quiet) fprintf(stderr, "lacuna: going on behind what stands in %s\n", out->part);
-    lac_progress_begin(&progress, common->quiet ? NULL : stderr, "trace", "facts", facts_to_trace(&facts, &c->o));
-    lac_status status = lac_trace_run(&trace, out->part, model, &facts, &c->o, &progress, arena, err);
-    lac_progress_end(&progress);
+    if ((double)dele_model_parameters(model) * sizeof(float) <= c->o.memory * 1048576.0) dele_model_pack(model);
+    if (facts.note && !common->quiet) fprintf(stderr, "deleatur: %s\n", facts.note);
+    if (resumed && !common->quiet) fprintf(stderr, "deleatur: going on behind what stands in %s\n", out->part);
+    dele_progress_begin(&progress, common->quiet ? NULL : stderr, "trace", "facts", facts_to_trace(&facts, &c->o));
+    dele_status status = dele_trace_run(&trace, out->part, model, &facts, &c->o, &progress, arena, err);
+    dele_progress_end(&progress);
     if (status || check(&checked, c, &trace, model, &facts, arena, err) ||
-        lac_trace_statistics(&stats, &trace, arena, err) || save(&trace, &stats, c, out, manifest, err) ||
-        lac_outdir_commit(out, err))
+        dele_trace_statistics(&stats, &trace, arena, err) || save(&trace, &stats, c, out, manifest, err) ||
+        dele_outdir_commit(out, err))
         return err->code;
     if (common->json) return report_json(&trace, &stats, c->reference_check ? &checked : NULL, err);
     if (report(&trace, &stats, arena, err)) return err->code;
     if (c->reference_check)
         printf("\nreference check: %d cells of %zu facts, and these facts' clean and corrupted runs, again from the tokens "
                "up: p differs by at most %.2g\n", checked.n_cells, checked.n_facts, checked.difference);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- the screen ------------------------------------------------------------------------------------------------- */
 
-static lac_status screen_json(const lac_screening *s, lac_err *err)
+static dele_status screen_json(const dele_screening *s, dele_err *err)
 {
     cJSON *json = cJSON_CreateObject(), *agreement;
     cJSON_AddStringToObject(json, "note", "first-order estimate, not exact");
     cJSON_AddNumberToObject(json, "facts", (double)s->trace->n);
     cJSON_AddNumberToObject(json, "screened", (double)s->trace->n_traced);
     add_left_out(json, s->trace);
-    cJSON_AddItemToObject(json, "sigma", lac_json_number(s->trace->sigma));
+    cJSON_AddItemToObject(json, "sigma", dele_json_number(s->trace->sigma));
     cJSON_AddItemToObject(json, "agreement", agreement = cJSON_CreateArray());
     for (size_t i = 0; i < s->n_checks; i++) {
-        const lac_screen_check *check = &s->checks[i];
+        const dele_screen_check *check = &s->checks[i];
         cJSON *row = cJSON_CreateObject();
         cJSON_AddNumberToObject(row, "fact", check->fact->fact->id);
         cJSON_AddStringToObject(row, "chart", s->plan.charts[check->chart].name);
-        cJSON_AddStringToObject(row, "metric", lac_metric_name[check->metric]);
-        cJSON_AddItemToObject(row, "pearson", lac_json_number(check->agreement.pearson));
-        cJSON_AddItemToObject(row, "spearman", lac_json_number(check->agreement.spearman));
-        cJSON_AddItemToObject(row, "top", lac_json_number(check->agreement.overlap));
+        cJSON_AddStringToObject(row, "metric", dele_metric_name[check->metric]);
+        cJSON_AddItemToObject(row, "pearson", dele_json_number(check->agreement.pearson));
+        cJSON_AddItemToObject(row, "spearman", dele_json_number(check->agreement.spearman));
+        cJSON_AddItemToObject(row, "top", dele_json_number(check->agreement.overlap));
         cJSON_AddItemToArray(agreement, row);
     }
-    lac_json_show(json, err);
+    dele_json_show(json, err);
     cJSON_Delete(json);
     return err->code;
 }
 
-static lac_status screen(const command *c, const char *path, const lac_common *common, lac_manifest *manifest,
-                         lac_outdir *out, lac_model *model, lac_arena *arena, lac_err *err)
+static dele_status screen(const command *c, const char *path, const dele_common *common, dele_manifest *manifest,
+                         dele_outdir *out, dele_model *model, dele_arena *arena, dele_err *err)
 {
-    lac_facts facts;
-    lac_trace trace;
-    lac_screening screening;
-    lac_progress progress = {0};
+    dele_facts facts;
+    dele_trace trace;
+    dele_screening screening;
+    dele_progress progress = {0};
     bool resumed; /* nothing is kept of an interrupted screen; but an interrupted trace is not to be lost */
     char file[1100], *key = NULL;
-    if (lac_screening_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
-        !(key = lac_manifest_key(manifest, "out,pictures", arena, err)) ||
-        lac_outdir_resume(out, c->out, key, &resumed, err) || lac_facts_load(&facts, c->facts, arena, err) ||
-        lac_model_load(model, path, arena, err) || lac_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
+    if (dele_screening_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
+        !(key = dele_manifest_key(manifest, "out,pictures", arena, err)) ||
+        dele_outdir_resume(out, c->out, key, &resumed, err) || dele_facts_load(&facts, c->facts, arena, err) ||
+        dele_model_load(model, path, arena, err) || dele_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
         return err->code;
-    if (facts.note && !common->quiet) fprintf(stderr, "lacuna: %s\n", facts.note);
-    lac_progress_begin(&progress, common->quiet ? NULL : stderr, "screen", "facts", (double)trace.n_traced);
-    lac_status status = lac_screening_run(&screening, &trace, model, c->screen_check, &progress, arena, err);
-    lac_progress_end(&progress);
+    if (facts.note && !common->quiet) fprintf(stderr, "deleatur: %s\n", facts.note);
+    dele_progress_begin(&progress, common->quiet ? NULL : stderr, "screen", "facts", (double)trace.n_traced);
+    dele_status status = dele_screening_run(&screening, &trace, model, c->screen_check, &progress, arena, err);
+    dele_progress_end(&progress);
     snprintf(file, sizeof file, "%s/manifest.json", out->part);
-    lac_manifest_set(manifest, "sigma", lac_json_number(trace.sigma));
-    if (status || lac_screening_save(&screening, out->part, err) || lac_manifest_save(manifest, file, err) ||
-        lac_outdir_commit(out, err))
+    dele_manifest_set(manifest, "sigma", dele_json_number(trace.sigma));
+    if (status || dele_screening_save(&screening, out->part, err) || dele_manifest_save(manifest, file, err) ||
+        dele_outdir_commit(out, err))
         return err->code;
     if (common->json) return screen_json(&screening, err);
-    lac_screening_report(stdout, &screening);
+    dele_screening_report(stdout, &screening);
     report_left_out(&trace);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------ */
 
 /* Whether a run that failed leaves records that the next one can go on behind. */
-static bool anything_traced(const lac_outdir *out)
+static bool anything_traced(const dele_outdir *out)
 {
     char path[1200];
     snprintf(path, sizeof path, "%s/traces", out->part);
@@ -295,66 +295,66 @@ static bool asks_to_compare(int argc, char **argv)
 int cmd_trace(int argc, char **argv)
 {
     if (asks_to_compare(argc, argv)) return cmd_trace_compare(argc, argv);
-    command c = {.o = LAC_TRACE_DEFAULTS, .facts = "", .out = "", .pictures = 20};
+    command c = {.o = DELE_TRACE_DEFAULTS, .facts = "", .out = "", .pictures = 20};
     const char *model_path = NULL;
-    const lac_option options[] = {
-        LAC_OPT("facts", &c.facts, "facts in ROME's format, JSON or JSONL"),
-        LAC_OPT("out", &c.out, "a new directory for the result"),
-        LAC_OPT("kinds", &c.o.kinds, "what is patched: any of hidden,mid,mlp,attn,head,embed"),
-        LAC_OPT("window", &c.o.windows, "layers patched together for mlp and attn; several, as 1,3,5,10"),
-        LAC_OPT("edges", &c.o.edges, "of a window of 10: code (l - 5 to l + 4) or paper (l - 4 to l + 5)"),
-        LAC_OPT("sever", &c.o.sever, "hidden states with these paths cut at their token: any of mlp,attn"),
-        LAC_OPT("tokens", &c.o.tokens, "where to patch: all, subject, last-subject or last"),
-        LAC_OPT("direction", &c.o.direction, "denoise: clean values into the corrupted run; noise: the other way"),
-        LAC_OPT("corrupt", &c.o.corrupt, "noise; tokens: another fact's subject; zero, mean: the patched site itself"),
-        LAC_OPT("noise", &c.o.noise, "s3: three standard deviations of the subjects' embeddings; 0.1; u0.3, us3; m; t3"),
-        LAC_OPT("noise-text", &c.o.noise_text, "a text for m and t's covariance; default: the facts' prompts"),
-        LAC_FLAG("replace", &c.o.replace, "noise in the embedding's place, not on top of it"),
-        LAC_OPT("noise-sigma", &c.o.sigma, "sigma verbatim, instead of --noise"),
-        LAC_OPT("samples", &c.o.samples, "noise samples a fact"),
-        LAC_OPT("until", &c.o.until, "more samples till a fact's peak effect is known within this (95 %); 0: no more"),
-        LAC_OPT("max-samples", &c.o.max_samples, "the most that --until may draw"),
-        LAC_OPT("noise-seed", &c.o.noise_seed, "per-fact: independent draws; shared: the same for all, as ROME has it"),
-        LAC_OPT("seed", &c.o.seed, "of the noise (numpy's RandomState)"),
-        LAC_OPT("compat", &c.o.compat, "rome: its shared noise, its low under --replace, its mean under m and t"),
-        LAC_OPT("shuffle", &c.o.shuffle, "facts in an order drawn by this seed, so that --limit samples; 0: the file's"),
-        LAC_OPT("limit", &c.o.limit, "stop when so many facts are traced; 0: all"),
-        LAC_OPT("split", &c.o.split, "only facts of this split, as in forget; sigma is still measured on all"),
-        LAC_OPT("answer", &c.o.answer, "argmax: the model's next token must be the attribute; greedy: all of it, several "
+    const dele_option options[] = {
+        DELE_OPT("facts", &c.facts, "facts in ROME's format, JSON or JSONL"),
+        DELE_OPT("out", &c.out, "a new directory for the result"),
+        DELE_OPT("kinds", &c.o.kinds, "what is patched: any of hidden,mid,mlp,attn,head,embed"),
+        DELE_OPT("window", &c.o.windows, "layers patched together for mlp and attn; several, as 1,3,5,10"),
+        DELE_OPT("edges", &c.o.edges, "of a window of 10: code (l - 5 to l + 4) or paper (l - 4 to l + 5)"),
+        DELE_OPT("sever", &c.o.sever, "hidden states with these paths cut at their token: any of mlp,attn"),
+        DELE_OPT("tokens", &c.o.tokens, "where to patch: all, subject, last-subject or last"),
+        DELE_OPT("direction", &c.o.direction, "denoise: clean values into the corrupted run; noise: the other way"),
+        DELE_OPT("corrupt", &c.o.corrupt, "noise; tokens: another fact's subject; zero, mean: the patched site itself"),
+        DELE_OPT("noise", &c.o.noise, "s3: three standard deviations of the subjects' embeddings; 0.1; u0.3, us3; m; t3"),
+        DELE_OPT("noise-text", &c.o.noise_text, "a text for m and t's covariance; default: the facts' prompts"),
+        DELE_FLAG("replace", &c.o.replace, "noise in the embedding's place, not on top of it"),
+        DELE_OPT("noise-sigma", &c.o.sigma, "sigma verbatim, instead of --noise"),
+        DELE_OPT("samples", &c.o.samples, "noise samples a fact"),
+        DELE_OPT("until", &c.o.until, "more samples till a fact's peak effect is known within this (95 %); 0: no more"),
+        DELE_OPT("max-samples", &c.o.max_samples, "the most that --until may draw"),
+        DELE_OPT("noise-seed", &c.o.noise_seed, "per-fact: independent draws; shared: the same for all, as ROME has it"),
+        DELE_OPT("seed", &c.o.seed, "of the noise (numpy's RandomState)"),
+        DELE_OPT("compat", &c.o.compat, "rome: its shared noise, its low under --replace, its mean under m and t"),
+        DELE_OPT("shuffle", &c.o.shuffle, "facts in an order drawn by this seed, so that --limit samples; 0: the file's"),
+        DELE_OPT("limit", &c.o.limit, "stop when so many facts are traced; 0: all"),
+        DELE_OPT("split", &c.o.split, "only facts of this split, as in forget; sigma is still measured on all"),
+        DELE_OPT("answer", &c.o.answer, "argmax: the model's next token must be the attribute; greedy: all of it, several "
                                        "tokens too; attribute: said or not"),
-        LAC_OPT("chat", &c.o.chat, "chat layout around the prompt: none, auto, olmo, smollm2"),
-        LAC_OPT("pictures", &c.pictures, "facts that get pictures of their own, besides the averages"),
-        LAC_OPT("memory", &c.o.memory, "MiB for caches and batches, beside the model; and for a copy of it that products are quicker with, if it fits"),
-        LAC_FLAG("screen", &c.o.screen, "estimate all cells to first order from gradients: quick, not exact (screen.tsv)"),
-        LAC_OPT("screen-check", &c.screen_check, "with --screen, facts that are traced exactly too, to see the agreement"),
-        LAC_OPT("reference-check", &c.reference_check, "cells to compute from the tokens up too; p may differ by 1e-5"),
-        LAC_FLAG("reference", &c.o.reference, "recompute every cell from the tokens up (slow; agrees to rounding)"),
+        DELE_OPT("chat", &c.o.chat, "chat layout around the prompt: none, auto, olmo, smollm2"),
+        DELE_OPT("pictures", &c.pictures, "facts that get pictures of their own, besides the averages"),
+        DELE_OPT("memory", &c.o.memory, "MiB for caches and batches, beside the model; and for a copy of it that products are quicker with, if it fits"),
+        DELE_FLAG("screen", &c.o.screen, "estimate all cells to first order from gradients: quick, not exact (screen.tsv)"),
+        DELE_OPT("screen-check", &c.screen_check, "with --screen, facts that are traced exactly too, to see the agreement"),
+        DELE_OPT("reference-check", &c.reference_check, "cells to compute from the tokens up too; p may differ by 1e-5"),
+        DELE_FLAG("reference", &c.o.reference, "recompute every cell from the tokens up (slow; agrees to rounding)"),
         {0}};
-    const lac_usage usage = {.command = "trace", .summary = "find the layers that carry a fact, by causal tracing",
+    const dele_usage usage = {.command = "trace", .summary = "find the layers that carry a fact, by causal tracing",
                              .synopsis = "MODEL --facts FILE --out DIR  (or: --compare BEFORE AFTER)",
-                             .example = "lacuna trace models/olmo --facts facts.json --out trace-olmo --limit 20",
+                             .example = "deleatur trace models/olmo --facts facts.json --out trace-olmo --limit 20",
                              .options = options, .positional = &model_path, .n_positional = 1};
-    lac_arena arena = {0};
-    lac_err err = {0};
-    lac_common common = {0};
-    lac_model model = {0};
-    lac_outdir out = {0};
-    lac_manifest manifest = {0};
-    if (!lac_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_common common = {0};
+    dele_model model = {0};
+    dele_outdir out = {0};
+    dele_manifest manifest = {0};
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         if (!*c.facts || !*c.out)
-            lac_fail(&err, LAC_ERR_USAGE, "trace needs --facts FILE and --out DIR (lacuna trace --help)");
+            dele_fail(&err, DELE_ERR_USAGE, "trace needs --facts FILE and --out DIR (deleatur trace --help)");
         else if (c.screen_check < 0 || (c.screen_check && !c.o.screen))
-            lac_fail(&err, LAC_ERR_USAGE, "--screen-check is a number of facts, and goes with --screen");
+            dele_fail(&err, DELE_ERR_USAGE, "--screen-check is a number of facts, and goes with --screen");
         else if (c.reference_check < 0 || (c.reference_check && c.o.screen))
-            lac_fail(&err, LAC_ERR_USAGE, "--reference-check is a number of cells, and goes without --screen");
+            dele_fail(&err, DELE_ERR_USAGE, "--reference-check is a number of cells, and goes without --screen");
         else {
-            lac_manifest_begin(&manifest, &usage, argc, argv);
+            dele_manifest_begin(&manifest, &usage, argc, argv);
             (c.o.screen ? screen : work)(&c, model_path, &common, &manifest, &out, &model, &arena, &err);
         }
     }
-    if (err.code && !anything_traced(&out)) lac_outdir_abandon(&out);
-    lac_manifest_release(&manifest);
-    lac_model_release(&model);
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    if (err.code && !anything_traced(&out)) dele_outdir_abandon(&out);
+    dele_manifest_release(&manifest);
+    dele_model_release(&model);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

@@ -1,5 +1,5 @@
-#ifndef LAC_CMD_TRACE_H
-#define LAC_CMD_TRACE_H
+#ifndef DELE_CMD_TRACE_H
+#define DELE_CMD_TRACE_H
 
 int cmd_trace(int argc, char **argv);
 int cmd_trace_compare(int argc, char **argv); /* trace --compare */

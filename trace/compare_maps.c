@@ -9,26 +9,26 @@
 enum { AVERAGE = -1 };
 
 typedef struct {
-    const lac_comparison *c;
+    const dele_comparison *c;
     int pair; /* of the facts in both, or AVERAGE */
 } maps;
 
-static const lac_chart *chart_of(const maps *m, int chart) { return &m->c->before.charts[m->c->charts[chart][0]]; }
+static const dele_chart *chart_of(const maps *m, int chart) { return &m->c->before.charts[m->c->charts[chart][0]]; }
 
-static bool drawn(const maps *m, int chart) { return chart_of(m, chart)->kind != LAC_HEAD; } /* too many columns */
+static bool drawn(const maps *m, int chart) { return chart_of(m, chart)->kind != DELE_HEAD; } /* too many columns */
 
-static const lac_traced *fact_of(const maps *m, int side)
+static const dele_traced *fact_of(const maps *m, int side)
 {
     return side ? &m->c->after.facts[m->pair] : &m->c->before.facts[m->pair];
 }
 
-static int rows_of(const maps *m) { return m->pair == AVERAGE ? LAC_N_CATEGORIES : fact_of(m, 0)->grid.n_tokens; }
+static int rows_of(const maps *m) { return m->pair == AVERAGE ? DELE_N_CATEGORIES : fact_of(m, 0)->grid.n_tokens; }
 
 static double value_of(const maps *m, int chart, int side, int row, int col)
 {
-    const lac_comparison *c = m->c;
-    if (m->pair != AVERAGE) return lac_cell_effect(side ? &c->after : &c->before, fact_of(m, side), c->charts[chart][side], row, col);
-    const lac_change *x = lac_change_at(c, chart, 0, (lac_category)row, col);
+    const dele_comparison *c = m->c;
+    if (m->pair != AVERAGE) return dele_cell_effect(side ? &c->after : &c->before, fact_of(m, side), c->charts[chart][side], row, col);
+    const dele_change *x = dele_change_at(c, chart, 0, (dele_category)row, col);
     return !x->n ? NAN : side ? x->after : x->before;
 }
 
@@ -47,60 +47,60 @@ static void scale_of(double *min, double *max, const maps *m)
 static void put_label(FILE *to, const maps *m, int row)
 {
     if (m->pair == AVERAGE) {
-        fprintf(to, "%s%s", lac_category_name[row], row <= LAC_LAST_SUBJECT ? "*" : "");
+        fprintf(to, "%s%s", dele_category_name[row], row <= DELE_LAST_SUBJECT ? "*" : "");
         return;
     }
-    const lac_grid *g = &fact_of(m, 0)->grid;
+    const dele_grid *g = &fact_of(m, 0)->grid;
     fprintf(to, "%d ", row);
-    lac_picture_text(to, fact_of(m, 0)->tokens[row]);
+    dele_picture_text(to, fact_of(m, 0)->tokens[row]);
     if (row >= g->begin && row < g->end) fputc('*', to);
 }
 
 static void put_title(FILE *to, const maps *m)
 {
-    const lac_comparison *c = m->c;
+    const dele_comparison *c = m->c;
     fputs("# title ", to);
     if (m->pair == AVERAGE) fprintf(to, "mean over %zu facts", c->before.n);
-    else lac_picture_text(to, fact_of(m, 0)->fact->prompt);
-    double before = m->pair == AVERAGE ? c->clean.before : fact_of(m, 0)->grid.high[LAC_PROB];
-    double after = m->pair == AVERAGE ? c->clean.after : fact_of(m, 1)->grid.high[LAC_PROB];
+    else dele_picture_text(to, fact_of(m, 0)->fact->prompt);
+    double before = m->pair == AVERAGE ? c->clean.before : fact_of(m, 0)->grid.high[DELE_PROB];
+    double after = m->pair == AVERAGE ? c->clean.after : fact_of(m, 1)->grid.high[DELE_PROB];
     fprintf(to, " (clean %.3f before, %.3f after)\n# cblabel effect on p(", before, after);
-    lac_picture_text(to, m->pair == AVERAGE ? "answer" : fact_of(m, 0)->answer);
+    dele_picture_text(to, m->pair == AVERAGE ? "answer" : fact_of(m, 0)->answer);
     fputs(")\n", to);
 }
 
-static lac_status save_chart(const lac_saving *to, const maps *m, int chart)
+static dele_status save_chart(const dele_saving *to, const maps *m, int chart)
 {
-    const lac_chart *own = chart_of(m, chart);
+    const dele_chart *own = chart_of(m, chart);
     double min, max;
-    lac_writer out = {0};
-    char *name = m->pair == AVERAGE ? lac_printf(to->arena, to->err, "plots/compare_average_%s.tsv", own->name)
-                                    : lac_printf(to->arena, to->err, "plots/compare_%d_%s.tsv", fact_of(m, 0)->fact->id, own->name);
-    if (!name || lac_table_open(&out, to, name)) return to->err->code;
+    dele_writer out = {0};
+    char *name = m->pair == AVERAGE ? dele_printf(to->arena, to->err, "plots/compare_average_%s.tsv", own->name)
+                                    : dele_printf(to->arena, to->err, "plots/compare_%d_%s.tsv", fact_of(m, 0)->fact->id, own->name);
+    if (!name || dele_table_open(&out, to, name)) return to->err->code;
     scale_of(&min, &max, m);
     fprintf(out.stream, "# plot heatmap.gp\n# pair %d\n", own->n_cols);
     put_title(out.stream, m);
-    lac_picture_describe(out.stream, to->trace, own, m->pair == AVERAGE ? NULL : fact_of(m, 0));
+    dele_picture_describe(out.stream, to->trace, own, m->pair == AVERAGE ? NULL : fact_of(m, 0));
     fprintf(out.stream, "# min %.9g\n# max %.9g\n#row\ttokens\tlayer, then layers after\teffect\n", min, max);
     for (int row = 0; row < rows_of(m); row++)
         for (int k = 0; k < 2 * own->n_cols; k++) {
             fprintf(out.stream, "%d\t", row);
             put_label(out.stream, m, row);
             fprintf(out.stream, "\t%d", k);
-            lac_picture_number(out.stream, value_of(m, chart, k / own->n_cols, row, k % own->n_cols));
+            dele_picture_number(out.stream, value_of(m, chart, k / own->n_cols, row, k % own->n_cols));
             fputc('\n', out.stream);
         }
-    return lac_writer_commit(&out, to->err);
+    return dele_writer_commit(&out, to->err);
 }
 
-lac_status lac_comparison_save_maps(const lac_comparison *c, size_t pair, const char *dir, lac_err *err)
+dele_status dele_comparison_save_maps(const dele_comparison *c, size_t pair, const char *dir, dele_err *err)
 {
-    lac_arena scratch = {0};
-    const lac_saving to = {&c->before, NULL, dir, &scratch, err};
+    dele_arena scratch = {0};
+    const dele_saving to = {&c->before, NULL, dir, &scratch, err};
     const maps both[] = {{c, AVERAGE}, {c, (int)pair}};
     bool failed = false;
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < c->n_charts && !failed; i++) failed = drawn(&both[k], i) && save_chart(&to, &both[k], i);
-    lac_arena_release(&scratch);
-    return failed ? err->code : LAC_OK;
+    dele_arena_release(&scratch);
+    return failed ? err->code : DELE_OK;
 }

@@ -17,39 +17,39 @@ static bool number(double *x, const char *text)
     return end != text && !*end && isfinite(*x);
 }
 
-lac_status lac_noise_parse(lac_corruption *c, const char *noise, lac_err *err)
+dele_status dele_noise_parse(dele_corruption *c, const char *noise, dele_err *err)
 {
     const char *rest = noise;
-    c->law = LAC_LAW_GAUSS;
+    c->law = DELE_LAW_GAUSS;
     c->factor = c->sigma = 1;
     c->student = 0;
     bool good = true;
     if (*rest == 'm' || *rest == 't') {
-        c->law = LAC_LAW_COVARIANCE;
+        c->law = DELE_LAW_COVARIANCE;
         good = *rest == 'm' ? !rest[1] : number(&c->student, rest + 1) && c->student > 2;
     } else {
-        if (*rest == 'u') c->law = LAC_LAW_UNIFORM, rest++;
+        if (*rest == 'u') c->law = DELE_LAW_UNIFORM, rest++;
         c->relative = *rest == 's';
         rest += c->relative;
         if (*rest || !c->relative) good = number(&c->factor, rest) && c->factor >= 0;
     }
-    c->sigma = c->law == LAC_LAW_COVARIANCE ? 1 : c->factor;
-    return good ? LAC_OK
-                : lac_fail(err, LAC_ERR_USAGE, "--noise \"%s\" is none of s3, 0.1, u0.3, us3, m, t3 (t: more than 2 "
+    c->sigma = c->law == DELE_LAW_COVARIANCE ? 1 : c->factor;
+    return good ? DELE_OK
+                : dele_fail(err, DELE_ERR_USAGE, "--noise \"%s\" is none of s3, 0.1, u0.3, us3, m, t3 (t: more than 2 "
                            "degrees of freedom)", noise);
 }
 
 /* Sum of (x - shift)^power over the embeddings of every subject, each encoded alone; *n counts entries. */
-static lac_status subject_moment(double *sum, double *n, double shift, int power, const lac_model *model,
-                                 const lac_facts *facts, lac_arena *scratch, lac_err *err)
+static dele_status subject_moment(double *sum, double *n, double shift, int power, const dele_model *model,
+                                 const dele_facts *facts, dele_arena *scratch, dele_err *err)
 {
     size_t dim = (size_t)model->config.dim;
     *sum = *n = 0;
     for (size_t i = 0; i < facts->n; i++) {
-        lac_ids ids;
+        dele_ids ids;
         const char *subject = facts->fact[i].subject;
-        lac_arena_reset(scratch);
-        if (lac_encode(&ids, model->tokenizer, subject, strlen(subject), true, scratch, err)) return err->code;
+        dele_arena_reset(scratch);
+        if (dele_encode(&ids, model->tokenizer, subject, strlen(subject), true, scratch, err)) return err->code;
         for (size_t t = 0; t < ids.n; t++) {
             const float *x = model->embed + (size_t)ids.id[t] * dim;
             for (size_t c = 0; c < dim; c++) {
@@ -59,18 +59,18 @@ static lac_status subject_moment(double *sum, double *n, double shift, int power
         }
         *n += (double)(ids.n * dim);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status measure_sigma(lac_corruption *c, const lac_model *model, const lac_facts *facts, lac_err *err)
+static dele_status measure_sigma(dele_corruption *c, const dele_model *model, const dele_facts *facts, dele_err *err)
 {
-    lac_arena scratch = {0};
+    dele_arena scratch = {0};
     double sum, squares, n;
-    lac_status status = subject_moment(&sum, &n, 0, 1, model, facts, &scratch, err);
+    dele_status status = subject_moment(&sum, &n, 0, 1, model, facts, &scratch, err);
     if (!status && n < 2)
-        status = lac_fail(err, LAC_ERR_DATA, "%s: no subjects to measure the embeddings' spread on", facts->path);
+        status = dele_fail(err, DELE_ERR_DATA, "%s: no subjects to measure the embeddings' spread on", facts->path);
     if (!status) status = subject_moment(&squares, &n, sum / n, 2, model, facts, &scratch, err);
-    lac_arena_release(&scratch);
+    dele_arena_release(&scratch);
     if (!status) c->sigma = c->factor * sqrt(squares / (n - 1));
     return status;
 }
@@ -83,18 +83,18 @@ typedef struct {
     double n;
 } moments;
 
-static lac_status count_tokens(moments *m, const lac_model *model, const char *text, size_t size, lac_err *err)
+static dele_status count_tokens(moments *m, const dele_model *model, const char *text, size_t size, dele_err *err)
 {
-    lac_arena scratch = {0};
-    lac_ids ids;
-    lac_status status = lac_encode(&ids, model->tokenizer, text, size, false, &scratch, err);
+    dele_arena scratch = {0};
+    dele_ids ids;
+    dele_status status = dele_encode(&ids, model->tokenizer, text, size, false, &scratch, err);
     for (size_t t = 0; t < (status ? 0 : ids.n); t++) m->count[ids.id[t]] += 1;
     if (!status) m->n += (double)ids.n;
-    lac_arena_release(&scratch);
+    dele_arena_release(&scratch);
     return status;
 }
 
-static void add_moments(moments *m, const lac_model *model)
+static void add_moments(moments *m, const dele_model *model)
 {
     size_t dim = (size_t)model->config.dim;
     for (size_t id = 0; id < (size_t)model->config.vocab; id++)
@@ -111,7 +111,7 @@ static void add_moments(moments *m, const lac_model *model)
 
 /* In place: the lower triangle becomes its Cholesky root.  A millionth of the mean variance on the diagonal keeps a
  * covariance of few tokens positive. */
-static lac_status cholesky(double *a, size_t dim, lac_err *err)
+static dele_status cholesky(double *a, size_t dim, dele_err *err)
 {
     double trace = 0;
     for (size_t i = 0; i < dim; i++) trace += a[i * dim + i];
@@ -122,51 +122,51 @@ static lac_status cholesky(double *a, size_t dim, lac_err *err)
     gsl_error_handler_t *old = gsl_set_error_handler_off();
     int failed = gsl_linalg_cholesky_decomp1(&view.matrix);
     gsl_set_error_handler(old);
-    return failed ? lac_fail(err, LAC_ERR_DATA, "the covariance of the text's embeddings has no root; give more text with "
-                             "--noise-text") : LAC_OK;
+    return failed ? dele_fail(err, DELE_ERR_DATA, "the covariance of the text's embeddings has no root; give more text with "
+                             "--noise-text") : DELE_OK;
 }
 
-static lac_status measure_covariance(lac_corruption *c, const lac_model *model, const lac_facts *facts, const char *path,
-                                     lac_arena *arena, lac_err *err)
+static dele_status measure_covariance(dele_corruption *c, const dele_model *model, const dele_facts *facts, const char *path,
+                                     dele_arena *arena, dele_err *err)
 {
     size_t dim = (size_t)model->config.dim;
-    moments m = {.mean = LAC_NEW(arena, double, dim, err), .covariance = LAC_NEW(arena, double, dim * dim, err),
-                 .count = LAC_NEW(arena, double, (size_t)model->config.vocab, err)};
+    moments m = {.mean = DELE_NEW(arena, double, dim, err), .covariance = DELE_NEW(arena, double, dim * dim, err),
+                 .count = DELE_NEW(arena, double, (size_t)model->config.vocab, err)};
     if (!m.mean || !m.covariance || !m.count) return err->code;
     if (*path) {
         size_t size;
-        char *text = lac_file_read(path, arena, &size, err);
+        char *text = dele_file_read(path, arena, &size, err);
         if (!text || count_tokens(&m, model, text, size, err)) return err->code;
     } else {
         for (size_t i = 0; i < facts->n; i++)
             if (count_tokens(&m, model, facts->fact[i].prompt, strlen(facts->fact[i].prompt), err)) return err->code;
     }
-    if (m.n < 2) return lac_fail(err, LAC_ERR_DATA, "%s: no text to take the embeddings' covariance of", *path ? path : facts->path);
+    if (m.n < 2) return dele_fail(err, DELE_ERR_DATA, "%s: no text to take the embeddings' covariance of", *path ? path : facts->path);
     add_moments(&m, model);
     c->mean = m.mean;
     c->root = m.covariance;
     return cholesky(m.covariance, dim, err);
 }
 
-lac_status lac_corruption_measure(lac_corruption *c, const lac_model *model, const lac_facts *facts, const char *text,
-                                  lac_arena *arena, lac_err *err)
+dele_status dele_corruption_measure(dele_corruption *c, const dele_model *model, const dele_facts *facts, const char *text,
+                                  dele_arena *arena, dele_err *err)
 {
-    if (c->by != LAC_CORRUPT_NOISE) return LAC_OK;
-    if (c->law == LAC_LAW_COVARIANCE) return measure_covariance(c, model, facts, text, arena, err);
-    return c->relative ? measure_sigma(c, model, facts, err) : LAC_OK;
+    if (c->by != DELE_CORRUPT_NOISE) return DELE_OK;
+    if (c->law == DELE_LAW_COVARIANCE) return measure_covariance(c, model, facts, text, arena, err);
+    return c->relative ? measure_sigma(c, model, facts, err) : DELE_OK;
 }
 
 /* ---- the very numbers ------------------------------------------------------------------------------------------- */
 
 /* One token's noise [dim]. */
-static void draw(double *noise, double *z, const lac_corruption *c, size_t dim, double stretch, lac_numpy_rng *rng)
+static void draw(double *noise, double *z, const dele_corruption *c, size_t dim, double stretch, dele_numpy_rng *rng)
 {
-    if (c->law != LAC_LAW_COVARIANCE) {
+    if (c->law != DELE_LAW_COVARIANCE) {
         for (size_t i = 0; i < dim; i++)
-            noise[i] = c->sigma * (c->law == LAC_LAW_UNIFORM ? lac_numpy_uniform(rng, -1, 1) : lac_numpy_randn(rng));
+            noise[i] = c->sigma * (c->law == DELE_LAW_UNIFORM ? dele_numpy_uniform(rng, -1, 1) : dele_numpy_randn(rng));
         return;
     }
-    for (size_t i = 0; i < dim; i++) z[i] = lac_numpy_randn(rng);
+    for (size_t i = 0; i < dim; i++) z[i] = dele_numpy_randn(rng);
     for (size_t i = 0; i < dim; i++) {
         double sum = 0;
         for (size_t j = 0; j <= i; j++) sum += c->root[i * dim + j] * z[j];
@@ -175,32 +175,32 @@ static void draw(double *noise, double *z, const lac_corruption *c, size_t dim, 
 }
 
 /* ROME's 2, whatever the seed, would stretch all facts' noise alike: what is independent has its own, but not z's. */
-static uint32_t chi_seed(const lac_corruption *c, uint64_t seed)
+static uint32_t chi_seed(const dele_corruption *c, uint64_t seed)
 {
-    lac_rng mix;
+    dele_rng mix;
     if (c->shared) return 2;
-    lac_rng_seed(&mix, ~seed);
-    uint32_t own = (uint32_t)lac_rng_next(&mix);
+    dele_rng_seed(&mix, ~seed);
+    uint32_t own = (uint32_t)dele_rng_next(&mix);
     return own == (uint32_t)seed ? own + 1 : own;
 }
 
-lac_status lac_corrupt_embed(float *out, const lac_corruption *c, const lac_model *model, const int *ids, int n, int first,
-                             int n_samples, uint64_t seed, lac_err *err)
+dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_model *model, const int *ids, int n, int first,
+                             int n_samples, uint64_t seed, dele_err *err)
 {
     size_t dim = (size_t)model->config.dim;
-    lac_arena scratch = {0};
-    double *noise = LAC_NEW(&scratch, double, dim, err), *z = LAC_NEW(&scratch, double, dim, err);
-    lac_numpy_rng rng, chi;
-    lac_numpy_seed(&rng, (uint32_t)seed);
-    lac_numpy_seed(&chi, chi_seed(c, seed));
+    dele_arena scratch = {0};
+    double *noise = DELE_NEW(&scratch, double, dim, err), *z = DELE_NEW(&scratch, double, dim, err);
+    dele_numpy_rng rng, chi;
+    dele_numpy_seed(&rng, (uint32_t)seed);
+    dele_numpy_seed(&chi, chi_seed(c, seed));
     for (int s = 0; s < first + n_samples && noise && z; s++)
         for (int t = 0; t < n; t++) {
-            double stretch = c->student > 0 ? sqrt((c->student - 2) / lac_numpy_chisquare(&chi, c->student)) : 1;
+            double stretch = c->student > 0 ? sqrt((c->student - 2) / dele_numpy_chisquare(&chi, c->student)) : 1;
             draw(noise, z, c, dim, stretch, &rng);
             if (s < first) continue;
             const float *x = model->embed + (size_t)ids[t] * dim;
             for (size_t i = 0; i < dim; i++) *out++ = (float)((c->replace ? 0 : (double)x[i]) + noise[i]);
         }
-    lac_arena_release(&scratch);
-    return z ? LAC_OK : LAC_ERR_MEMORY;
+    dele_arena_release(&scratch);
+    return z ? DELE_OK : DELE_ERR_MEMORY;
 }

@@ -14,37 +14,37 @@
  *
  * --compat rome: m and tN add the mean as well, low is measured with added noise even under --replace, and all facts
  * share one seed.  (m and tN draw through a Cholesky factor where ROME takes an SVD: the same law, other numbers.) */
-#ifndef LAC_TRACE_CORRUPT_H
-#define LAC_TRACE_CORRUPT_H
+#ifndef DELE_TRACE_CORRUPT_H
+#define DELE_TRACE_CORRUPT_H
 
 #include "model/facts.h"
 
-typedef enum { LAC_CORRUPT_NOISE, LAC_CORRUPT_TOKENS, LAC_CORRUPT_ZERO, LAC_CORRUPT_MEAN } lac_corrupt_by;
-typedef enum { LAC_LAW_GAUSS, LAC_LAW_UNIFORM, LAC_LAW_COVARIANCE } lac_law;
+typedef enum { DELE_CORRUPT_NOISE, DELE_CORRUPT_TOKENS, DELE_CORRUPT_ZERO, DELE_CORRUPT_MEAN } dele_corrupt_by;
+typedef enum { DELE_LAW_GAUSS, DELE_LAW_UNIFORM, DELE_LAW_COVARIANCE } dele_law;
 
 typedef struct {
-    lac_corrupt_by by;
-    lac_law law;
+    dele_corrupt_by by;
+    dele_law law;
     bool relative;       /* factor counts standard deviations of the subjects' embeddings */
     double factor;       /* as given */
-    double sigma;        /* what is multiplied; for LAC_LAW_COVARIANCE 1 */
+    double sigma;        /* what is multiplied; for DELE_LAW_COVARIANCE 1 */
     double student;      /* degrees of freedom, 0: Gaussian */
     bool replace, rome;
     bool shared;         /* all facts have one seed: chi2 has ROME's then, 2; else one that follows from the fact's */
     const double *mean, *root; /* [dim], [dim, dim] lower: covariance = root rootᵀ */
-} lac_corruption;
+} dele_corruption;
 
-static inline bool lac_ablates(const lac_corruption *c) { return c->by == LAC_CORRUPT_ZERO || c->by == LAC_CORRUPT_MEAN; }
+static inline bool dele_ablates(const dele_corruption *c) { return c->by == DELE_CORRUPT_ZERO || c->by == DELE_CORRUPT_MEAN; }
 
-/* "s3" and its kin; the numbers that need a model come from lac_corruption_measure. */
-lac_status lac_noise_parse(lac_corruption *c, const char *noise, lac_err *err);
+/* "s3" and its kin; the numbers that need a model come from dele_corruption_measure. */
+dele_status dele_noise_parse(dele_corruption *c, const char *noise, dele_err *err);
 
 /* sigma from the facts' subjects, the covariance from `text` (a file) or, where it is "", from the facts' prompts. */
-lac_status lac_corruption_measure(lac_corruption *c, const lac_model *model, const lac_facts *facts, const char *text,
-                                  lac_arena *arena, lac_err *err);
+dele_status dele_corruption_measure(dele_corruption *c, const dele_model *model, const dele_facts *facts, const char *text,
+                                  dele_arena *arena, dele_err *err);
 
 /* Samples [first, first + n_samples) of the embeddings of ids[0..n), out [n_samples, n, dim]. */
-lac_status lac_corrupt_embed(float *out, const lac_corruption *c, const lac_model *model, const int *ids, int n, int first,
-                             int n_samples, uint64_t seed, lac_err *err);
+dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_model *model, const int *ids, int n, int first,
+                             int n_samples, uint64_t seed, dele_err *err);
 
 #endif

@@ -7,28 +7,28 @@
 
 enum { GROUP_ROWS = 1024, MAX_BATCH_ROWS = 4096 };
 
-static const int sources[] = {LAC_DEPTH_RETAIN, LAC_DEPTH_UNLEARNED};
+static const int sources[] = {DELE_DEPTH_RETAIN, DELE_DEPTH_UNLEARNED};
 enum { N_SOURCES = sizeof sources / sizeof *sources };
 
 /* A row at work.  States are put in at positions from .. from + n - 1; the last n_entity predict the entity. */
 typedef struct {
-    lac_depth_row *row;
+    dele_depth_row *row;
     int n_rows, from, n, n_entity;
-    float *states[LAC_N_DEPTH_MODELS]; /* [n_layers, n, dim] as each model's layers leave them */
-    lac_kv kv;                         /* the full model's */
+    float *states[DELE_N_DEPTH_MODELS]; /* [n_layers, n, dim] as each model's layers leave them */
+    dele_kv kv;                         /* the full model's */
 } member;
 
 typedef struct {
-    lac_depth *depth;
-    const lac_model *const *models;
-    const lac_config *config;
+    dele_depth *depth;
+    const dele_model *const *models;
+    const dele_config *config;
     int L;
     size_t dim, batch_rows;
     member *members; /* [n] the group */
     size_t n;
-    lac_run run;
-    lac_arena scratch;
-    lac_progress *progress;
+    dele_run run;
+    dele_arena scratch;
+    dele_progress *progress;
     double done;     /* rows, before the group */
 } work;
 
@@ -37,9 +37,9 @@ typedef struct {
 /* x of the missing d, clipped to 0 .. d: d times the published clip(x / d, 0, 1), with no division to round. */
 static double clipped(double x, double d) { return x < 0 ? 0 : x > d ? d : x; }
 
-void lac_depth_score(lac_depth_row *row, int n_layers, double threshold)
+void dele_depth_score(dele_depth_row *row, int n_layers, double threshold)
 {
-    const double *d1 = row->delta[LAC_DEPTH_RETAIN], *d2 = row->delta[LAC_DEPTH_UNLEARNED];
+    const double *d1 = row->delta[DELE_DEPTH_RETAIN], *d2 = row->delta[DELE_DEPTH_UNLEARNED];
     double missing = 0, erased = 0;
     row->counting = 0;
     for (int l = 0; l < n_layers; l++) {
@@ -49,8 +49,8 @@ void lac_depth_score(lac_depth_row *row, int n_layers, double threshold)
         erased += clipped(d2[l], d1[l]);
     }
     row->uds = row->counting ? erased / missing : NAN;
-    double full = row->s[LAC_DEPTH_FULL], unknown = full - row->s[LAC_DEPTH_RETAIN];
-    row->surface = unknown > threshold ? clipped(full - row->s[LAC_DEPTH_UNLEARNED], unknown) / unknown : NAN;
+    double full = row->s[DELE_DEPTH_FULL], unknown = full - row->s[DELE_DEPTH_RETAIN];
+    row->surface = unknown > threshold ? clipped(full - row->s[DELE_DEPTH_UNLEARNED], unknown) / unknown : NAN;
 }
 
 /* ---- states ------------------------------------------------------------------------------------------------------ */
@@ -70,7 +70,7 @@ static bool same_states(const work *w, const member *m, int a, int b, int l)
     return !memcmp(state(w, m, a, l, i), state(w, m, b, l, i), (size_t)(m->n - i) * w->dim * sizeof(float));
 }
 
-static member member_of(const work *w, lac_depth_row *row)
+static member member_of(const work *w, dele_depth_row *row)
 {
     bool all = !strcmp(w->depth->opts.positions, "all");
     member m = {.row = row, .n_rows = row->n_ids - 1, .n_entity = row->n_ids - row->first};
@@ -82,42 +82,42 @@ static member member_of(const work *w, lac_depth_row *row)
 /* Bytes that a member keeps, the patches that read its states among them. */
 static double member_bytes(const work *w, const member *m)
 {
-    double states = (double)w->L * m->n, keys = 2.0 * (double)w->L * m->n_rows * (double)lac_kv_dim(w->config);
-    return 4 * (LAC_N_DEPTH_MODELS * states * (double)w->dim + keys) + states * sizeof(lac_patch);
+    double states = (double)w->L * m->n, keys = 2.0 * (double)w->L * m->n_rows * (double)dele_kv_dim(w->config);
+    return 4 * (DELE_N_DEPTH_MODELS * states * (double)w->dim + keys) + states * sizeof(dele_patch);
 }
 
-static lac_status make_room(work *w, member *m, lac_err *err)
+static dele_status make_room(work *w, member *m, dele_err *err)
 {
-    for (int i = 0; i < LAC_N_DEPTH_MODELS; i++) {
-        m->states[i] = lac_alloc_raw(&w->scratch, (size_t)w->L * (size_t)m->n, w->dim * sizeof(float), err);
+    for (int i = 0; i < DELE_N_DEPTH_MODELS; i++) {
+        m->states[i] = dele_alloc_raw(&w->scratch, (size_t)w->L * (size_t)m->n, w->dim * sizeof(float), err);
         if (!m->states[i]) return err->code;
     }
-    return lac_kv_init(&m->kv, w->config, NULL, 0, m->n_rows, &w->scratch, err);
+    return dele_kv_init(&m->kv, w->config, NULL, 0, m->n_rows, &w->scratch, err);
 }
 
 /* ---- log-probabilities ------------------------------------------------------------------------------------------- */
 
 /* What runs of members end with: their segments, and in order of segments the rows that predict their entities. */
 typedef struct {
-    lac_segment *segments;
+    dele_segment *segments;
     const member **of; /* [n] */
     size_t n, n_rows, n_wanted, n_patches;
     int *wanted, *targets;
-    lac_patch *patches;
+    dele_patch *patches;
     double *logp, *mean; /* mean: [n] over a segment's entity */
 } batch;
 
-static lac_status batch_init(batch *b, size_t segments, size_t wanted, size_t patches, lac_arena *arena, lac_err *err)
+static dele_status batch_init(batch *b, size_t segments, size_t wanted, size_t patches, dele_arena *arena, dele_err *err)
 {
-    *b = (batch){.segments = LAC_NEW(arena, lac_segment, segments, err),
-                 .of = LAC_NEW(arena, const member *, segments, err),
-                 .wanted = LAC_NEW(arena, int, wanted, err), .targets = LAC_NEW(arena, int, wanted, err),
-                 .patches = LAC_NEW(arena, lac_patch, patches ? patches : 1, err),
-                 .logp = LAC_NEW(arena, double, wanted, err), .mean = LAC_NEW(arena, double, segments, err)};
-    return b->segments && b->of && b->wanted && b->targets && b->patches && b->logp && b->mean ? LAC_OK : err->code;
+    *b = (batch){.segments = DELE_NEW(arena, dele_segment, segments, err),
+                 .of = DELE_NEW(arena, const member *, segments, err),
+                 .wanted = DELE_NEW(arena, int, wanted, err), .targets = DELE_NEW(arena, int, wanted, err),
+                 .patches = DELE_NEW(arena, dele_patch, patches ? patches : 1, err),
+                 .logp = DELE_NEW(arena, double, wanted, err), .mean = DELE_NEW(arena, double, segments, err)};
+    return b->segments && b->of && b->wanted && b->targets && b->patches && b->logp && b->mean ? DELE_OK : err->code;
 }
 
-static void batch_push(batch *b, const member *m, lac_segment segment)
+static void batch_push(batch *b, const member *m, dele_segment segment)
 {
     b->of[b->n] = m;
     b->segments[b->n++] = segment;
@@ -128,22 +128,22 @@ static void batch_push(batch *b, const member *m, lac_segment segment)
     }
 }
 
-static lac_status batch_run(batch *b, work *w, const lac_model *model, lac_err *err)
+static dele_status batch_run(batch *b, work *w, const dele_model *model, dele_err *err)
 {
-    lac_batch pass = {.segments = b->segments, .n_segments = b->n, .patches = b->patches, .n_patches = b->n_patches,
+    dele_batch pass = {.segments = b->segments, .n_segments = b->n, .patches = b->patches, .n_patches = b->n_patches,
                       .wanted = b->wanted, .n_wanted = b->n_wanted};
-    if (lac_forward(&w->run, model, &pass, err) ||
-        lac_logprobs(b->logp, NULL, &w->run, model, w->run.final, b->targets, b->n_wanted, err))
+    if (dele_forward(&w->run, model, &pass, err) ||
+        dele_logprobs(b->logp, NULL, &w->run, model, w->run.final, b->targets, b->n_wanted, err))
         return err->code;
     for (size_t i = 0, at = 0; i < b->n; i++) {
         double sum = 0;
         for (int k = 0; k < b->of[i]->n_entity; k++) sum += b->logp[at++];
         b->mean[i] = sum / b->of[i]->n_entity;
         if (isnan(b->mean[i]))
-            return lac_fail(err, LAC_ERR_DATA, "%s gives NaN for a log-probability: a model is broken",
+            return dele_fail(err, DELE_ERR_DATA, "%s gives NaN for a log-probability: a model is broken",
                             model->path ? model->path : "the model");
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 static void batch_clear(batch *b) { b->n = b->n_rows = b->n_wanted = b->n_patches = 0; }
@@ -155,12 +155,12 @@ static void push_reads(batch *b, const work *w, const member *m, int model, size
     for (int l = 0; l < w->L; l++)
         for (int i = first_needed(w, m, l); i < m->n; i++)
             b->patches[b->n_patches++] =
-                (lac_patch){.layer = l, .row = (int)first_row + m->from + i, .site = LAC_RESID_POST, .op = LAC_READ,
+                (dele_patch){.layer = l, .row = (int)first_row + m->from + i, .site = DELE_RESID_POST, .op = DELE_READ,
                             .seen = state(w, m, model, l, i)};
 }
 
 /* One model reads all rows of the group: its states, s, and of the full one the keys and values. */
-static lac_status read_group(work *w, int model, lac_err *err)
+static dele_status read_group(work *w, int model, dele_err *err)
 {
     batch b;
     size_t wanted = 0, reads = 0;
@@ -172,12 +172,12 @@ static lac_status read_group(work *w, int model, lac_err *err)
     for (size_t i = 0; i < w->n; i++) {
         member *m = &w->members[i];
         push_reads(&b, w, m, model, b.n_rows);
-        batch_push(&b, m, (lac_segment){.tokens = m->row->ids, .n_rows = m->n_rows,
-                                        .keep = model == LAC_DEPTH_FULL ? &m->kv : NULL});
+        batch_push(&b, m, (dele_segment){.tokens = m->row->ids, .n_rows = m->n_rows,
+                                        .keep = model == DELE_DEPTH_FULL ? &m->kv : NULL});
     }
     if (batch_run(&b, w, w->models[model], err)) return err->code;
     for (size_t i = 0; i < w->n; i++) w->members[i].row->s[model] = b.mean[i];
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- the full model with another's states ------------------------------------------------------------------------ */
@@ -186,39 +186,39 @@ static lac_status read_group(work *w, int model, lac_err *err)
 static void show_progress(work *w, int l)
 {
     double share = 1 - (double)(w->L - 1 - l) * (w->L - 1 - l) / ((double)w->L * w->L);
-    lac_progress_set(w->progress, w->done + share * (double)w->n, NULL);
+    dele_progress_set(w->progress, w->done + share * (double)w->n, NULL);
 }
 
 static void settle(const member *m, int source, int l, double patched)
 {
-    m->row->delta[source][l] = m->row->s[LAC_DEPTH_FULL] - patched;
+    m->row->delta[source][l] = m->row->s[DELE_DEPTH_FULL] - patched;
 }
 
 typedef struct {
     int source, layer;
 } job;
 
-static lac_status flush(work *w, batch *b, const job *jobs, lac_err *err)
+static dele_status flush(work *w, batch *b, const job *jobs, dele_err *err)
 {
-    if (!b->n) return LAC_OK;
-    if (batch_run(b, w, w->models[LAC_DEPTH_FULL], err)) return err->code;
+    if (!b->n) return DELE_OK;
+    if (batch_run(b, w, w->models[DELE_DEPTH_FULL], err)) return err->code;
     for (size_t i = 0; i < b->n; i++) settle(b->of[i], jobs[i].source, jobs[i].layer, b->mean[i]);
     show_progress(w, jobs[b->n - 1].layer);
     batch_clear(b);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* A run that need not be: its states are the full model's own, or the ones that retain's run has put in already. */
 static bool known(const work *w, const member *m, int source, int l)
 {
-    if (same_states(w, m, source, LAC_DEPTH_FULL, l)) return true;
-    return source == LAC_DEPTH_UNLEARNED && same_states(w, m, source, LAC_DEPTH_RETAIN, l);
+    if (same_states(w, m, source, DELE_DEPTH_FULL, l)) return true;
+    return source == DELE_DEPTH_UNLEARNED && same_states(w, m, source, DELE_DEPTH_RETAIN, l);
 }
 
-static lac_status patch_group(work *w, lac_err *err)
+static dele_status patch_group(work *w, dele_err *err)
 {
     batch b;
-    job *jobs = LAC_NEW(&w->scratch, job, w->batch_rows, err);
+    job *jobs = DELE_NEW(&w->scratch, job, w->batch_rows, err);
     if (!jobs || batch_init(&b, w->batch_rows, w->batch_rows, 0, &w->scratch, err)) return err->code;
     for (int l = 0; l < w->L; l++)
         for (size_t k = 0; k < w->n * N_SOURCES; k++) {
@@ -227,7 +227,7 @@ static lac_status patch_group(work *w, lac_err *err)
             if (known(w, m, source, l)) continue;
             if (b.n_rows + (size_t)(m->n - at) > w->batch_rows && flush(w, &b, jobs, err)) return err->code;
             jobs[b.n] = (job){source, l};
-            batch_push(&b, m, (lac_segment){.n_rows = m->n - at, .first_pos = m->from + at, .parent = &m->kv,
+            batch_push(&b, m, (dele_segment){.n_rows = m->n - at, .first_pos = m->from + at, .parent = &m->kv,
                                             .join_layer = l + 1, .states = state(w, m, source, l, at)});
         }
     if (flush(w, &b, jobs, err)) return err->code;
@@ -236,15 +236,15 @@ static lac_status patch_group(work *w, lac_err *err)
             const member *m = &w->members[i];
             double *const *delta = m->row->delta;
             for (int k = 0; k < N_SOURCES; k++)
-                if (same_states(w, m, sources[k], LAC_DEPTH_FULL, l)) delta[sources[k]][l] = 0;
-            if (same_states(w, m, LAC_DEPTH_UNLEARNED, LAC_DEPTH_RETAIN, l))
-                delta[LAC_DEPTH_UNLEARNED][l] = delta[LAC_DEPTH_RETAIN][l];
+                if (same_states(w, m, sources[k], DELE_DEPTH_FULL, l)) delta[sources[k]][l] = 0;
+            if (same_states(w, m, DELE_DEPTH_UNLEARNED, DELE_DEPTH_RETAIN, l))
+                delta[DELE_DEPTH_UNLEARNED][l] = delta[DELE_DEPTH_RETAIN][l];
         }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The plain way: each layer of each row a whole pass of its own, from the tokens up, states put in as it goes by. */
-static lac_status patch_plainly(work *w, lac_err *err)
+static dele_status patch_plainly(work *w, dele_err *err)
 {
     for (size_t i = 0; i < w->n; i++) {
         const member *m = &w->members[i];
@@ -254,36 +254,36 @@ static lac_status patch_plainly(work *w, lac_err *err)
             for (int k = 0; k < N_SOURCES; k++) {
                 batch_clear(&b);
                 for (int at = first_needed(w, m, l); at < m->n; at++)
-                    b.patches[b.n_patches++] = (lac_patch){.layer = l, .row = m->from + at, .site = LAC_RESID_POST,
-                                                           .op = LAC_REPLACE, .value = state(w, m, sources[k], l, at)};
-                batch_push(&b, m, (lac_segment){.tokens = m->row->ids, .n_rows = m->n_rows});
-                if (batch_run(&b, w, w->models[LAC_DEPTH_FULL], err)) return err->code;
+                    b.patches[b.n_patches++] = (dele_patch){.layer = l, .row = m->from + at, .site = DELE_RESID_POST,
+                                                           .op = DELE_REPLACE, .value = state(w, m, sources[k], l, at)};
+                batch_push(&b, m, (dele_segment){.tokens = m->row->ids, .n_rows = m->n_rows});
+                if (batch_run(&b, w, w->models[DELE_DEPTH_FULL], err)) return err->code;
                 settle(m, sources[k], l, b.mean[0]);
             }
-        lac_progress_set(w->progress, w->done + (double)i + 1, NULL);
+        dele_progress_set(w->progress, w->done + (double)i + 1, NULL);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- groups ------------------------------------------------------------------------------------------------------ */
 
-static lac_status compute_group(work *w, lac_err *err)
+static dele_status compute_group(work *w, dele_err *err)
 {
     for (size_t i = 0; i < w->n; i++)
         if (make_room(w, &w->members[i], err)) return err->code;
-    for (int model = 0; model < LAC_N_DEPTH_MODELS; model++)
+    for (int model = 0; model < DELE_N_DEPTH_MODELS; model++)
         if (read_group(w, model, err)) return err->code;
     if ((w->depth->opts.reference ? patch_plainly : patch_group)(w, err)) return err->code;
-    for (size_t i = 0; i < w->n; i++) lac_depth_score(w->members[i].row, w->L, w->depth->opts.threshold);
-    return LAC_OK;
+    for (size_t i = 0; i < w->n; i++) dele_depth_score(w->members[i].row, w->L, w->depth->opts.threshold);
+    return DELE_OK;
 }
 
 /* Rows of a pass that fit into half of the memory (the other half is for what a group keeps); a run holds some eight
  * streams, the widened MLP and the projections. */
-static lac_status divide_memory(work *w, lac_err *err)
+static dele_status divide_memory(work *w, dele_err *err)
 {
-    const lac_config *c = w->config;
-    double attention = 2.0 * (double)lac_q_dim(c) + 2.0 * (double)lac_kv_dim(c);
+    const dele_config *c = w->config;
+    double attention = 2.0 * (double)dele_q_dim(c) + 2.0 * (double)dele_kv_dim(c);
     double row = 4.0 * (11.0 * c->dim + 3.0 * c->hidden + attention) + 512;
     double half = w->depth->opts.memory * 524288.0;
     for (size_t i = 0; i < w->depth->n; i++) {
@@ -291,11 +291,11 @@ static lac_status divide_memory(work *w, lac_err *err)
         member m = member_of(w, &w->depth->rows[i]);
         double need = fmax(row * m.n_rows, member_bytes(w, &m));
         if (need > half)
-            return lac_fail(err, LAC_ERR_MEMORY, "%s:%d: a row of %d tokens needs --memory %.0f", w->depth->path,
+            return dele_fail(err, DELE_ERR_MEMORY, "%s:%d: a row of %d tokens needs --memory %.0f", w->depth->path,
                             m.row->line, m.row->n_ids, need / 524288.0 + 1);
     }
     w->batch_rows = half / row > MAX_BATCH_ROWS ? MAX_BATCH_ROWS : (size_t)(half / row);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Takes rows from `at` on into the group, as far as memory goes, passing those left out; returns where the next one
@@ -315,47 +315,47 @@ static size_t fill_group(work *w, size_t at)
     return at;
 }
 
-static lac_status prepare(work *w, lac_arena *arena, lac_err *err)
+static dele_status prepare(work *w, dele_arena *arena, dele_err *err)
 {
-    w->members = LAC_NEW(arena, member, w->depth->n + 1, err);
+    w->members = DELE_NEW(arena, member, w->depth->n + 1, err);
     if (!w->members) return err->code;
     for (size_t i = 0; i < w->depth->n; i++)
         for (int k = 0; k < N_SOURCES; k++)
-            if (!(w->depth->rows[i].delta[sources[k]] = LAC_NEW(arena, double, (size_t)w->L, err))) return err->code;
+            if (!(w->depth->rows[i].delta[sources[k]] = DELE_NEW(arena, double, (size_t)w->L, err))) return err->code;
     return divide_memory(w, err);
 }
 
 /* Rows [from, to) are those of the group and the ones left out.  A group some of whose lines are missing is computed
  * whole: which rows share batches must not depend on where a run was broken off, or the last bits would. */
-static lac_status take_group(work *w, size_t from, size_t to, lac_items *items, lac_err *err)
+static dele_status take_group(work *w, size_t from, size_t to, dele_items *items, dele_err *err)
 {
     bool recalled = items && items->n_old >= to;
-    lac_arena_reset(&w->scratch);
+    dele_arena_reset(&w->scratch);
     if (!recalled && w->n && compute_group(w, err)) return err->code;
     for (size_t i = from; i < to; i++) {
-        lac_depth_row *row = &w->depth->rows[i];
-        if (recalled ? lac_depth_recall(row, lac_items_old(items, i), i, w->L, err)
-                     : lac_items_put(items, i, lac_depth_line(row, i, w->L), err))
+        dele_depth_row *row = &w->depth->rows[i];
+        if (recalled ? dele_depth_recall(row, dele_items_old(items, i), i, w->L, err)
+                     : dele_items_put(items, i, dele_depth_line(row, i, w->L), err))
             return err->code;
-        if (recalled && !row->left_out) lac_depth_score(row, w->L, w->depth->opts.threshold);
+        if (recalled && !row->left_out) dele_depth_score(row, w->L, w->depth->opts.threshold);
     }
     w->done += (double)w->n;
-    lac_progress_set(w->progress, w->done, NULL);
-    return LAC_OK;
+    dele_progress_set(w->progress, w->done, NULL);
+    return DELE_OK;
 }
 
-lac_status lac_depth_run(lac_depth *depth, const lac_model *const models[LAC_N_DEPTH_MODELS], lac_items *items,
-                         lac_progress *progress, lac_arena *arena, lac_err *err)
+dele_status dele_depth_run(dele_depth *depth, const dele_model *const models[DELE_N_DEPTH_MODELS], dele_items *items,
+                         dele_progress *progress, dele_arena *arena, dele_err *err)
 {
-    const lac_config *config = &models[LAC_DEPTH_FULL]->config;
+    const dele_config *config = &models[DELE_DEPTH_FULL]->config;
     work w = {.depth = depth, .models = models, .config = config, .L = config->n_layers, .dim = (size_t)config->dim,
               .progress = progress};
-    lac_status status = prepare(&w, arena, err);
+    dele_status status = prepare(&w, arena, err);
     for (size_t at = 0, next; at < depth->n && !status; at = next) {
         next = fill_group(&w, at);
         status = take_group(&w, at, next, items, err);
     }
-    lac_run_release(&w.run);
-    lac_arena_release(&w.scratch);
+    dele_run_release(&w.run);
+    dele_arena_release(&w.scratch);
     return status;
 }

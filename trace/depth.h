@@ -22,7 +22,7 @@
  * entity is left out altogether; the entity's first occurrence counts.
  *
  * Chosen here: without a field that names the entity all of the answer's tokens are it (the paper's data set names one
- * in each row; its code has this as an option); prompt and answer are laid out as lacuna finetune lays them out (the
+ * in each row; its code has this as an option); prompt and answer are laid out as deleatur finetune lays them out (the
  * paper's "Question: ...\nAnswer:" is --template); positions ALL puts states in at every row instead.  Then nothing of
  * the full model below layer l has a part in the answer.  With ENTITY (the default, and what others' numbers are) the
  * full model's own question rows can still bring the fact above layer l, so that early layers show little.  With
@@ -37,16 +37,16 @@
  * joins late).  Runs of all layers, both sources and many rows share batches.  States that equal the full model's bit
  * for bit change nothing, and are not run: an unlearned model whose lowest k layers were frozen has D2 = 0 there,
  * exactly.  `reference` computes each layer by a whole pass from the tokens up instead. */
-#ifndef LAC_TRACE_DEPTH_H
-#define LAC_TRACE_DEPTH_H
+#ifndef DELE_TRACE_DEPTH_H
+#define DELE_TRACE_DEPTH_H
 
 #include "base/items.h"
 #include "base/progress.h"
 #include "base/stat.h"
 #include "model/forward.h"
 
-enum { LAC_DEPTH_FULL, LAC_DEPTH_RETAIN, LAC_DEPTH_UNLEARNED, LAC_N_DEPTH_MODELS };
-extern const char *const lac_depth_model_name[LAC_N_DEPTH_MODELS]; /* "full", "retain", "unlearned" */
+enum { DELE_DEPTH_FULL, DELE_DEPTH_RETAIN, DELE_DEPTH_UNLEARNED, DELE_N_DEPTH_MODELS };
+extern const char *const dele_depth_model_name[DELE_N_DEPTH_MODELS]; /* "full", "retain", "unlearned" */
 
 typedef struct {
     const char *positions; /* "entity" or "all" */
@@ -56,10 +56,10 @@ typedef struct {
     int limit;             /* rows read; 0: all */
     int memory;            /* MiB for states and batches, beside the three models */
     bool reference;
-} lac_depth_opts;
+} dele_depth_opts;
 
-#define LAC_DEPTH_DEFAULTS \
-    ((lac_depth_opts){.positions = "entity", .threshold = 0.05, .chat = "none", .template = "", .memory = 1024})
+#define DELE_DEPTH_DEFAULTS \
+    ((dele_depth_opts){.positions = "entity", .threshold = 0.05, .chat = "none", .template = "", .memory = 1024})
 
 typedef struct {
     int line;             /* in the file */
@@ -69,70 +69,70 @@ typedef struct {
     int n_ids, first;     /* the entity's tokens are ids[first .. n_ids - 1] */
     const char *left_out; /* why nothing was measured, or NULL */
 
-    double s[LAC_N_DEPTH_MODELS]; /* mean log p of the entity's tokens, each model alone */
-    double *delta[LAC_N_DEPTH_MODELS]; /* [n_layers] with retain's and with unlearned's states; [FULL] is NULL */
+    double s[DELE_N_DEPTH_MODELS]; /* mean log p of the entity's tokens, each model alone */
+    double *delta[DELE_N_DEPTH_MODELS]; /* [n_layers] with retain's and with unlearned's states; [FULL] is NULL */
     int counting;         /* layers above the threshold */
     double uds, surface;  /* NaN: no layer counts; s_full - s_retain is not above the threshold */
-} lac_depth_row;
+} dele_depth_row;
 
 typedef struct {
-    lac_depth_opts opts;
+    dele_depth_opts opts;
     const char *path;     /* of the rows */
     int n_layers;
-    lac_depth_row *rows;  /* [n] */
+    dele_depth_row *rows;  /* [n] */
     size_t n;
-} lac_depth;
+} dele_depth;
 
 /* Whether the options are ones that can be, before any model is loaded. */
-lac_status lac_depth_check(const lac_depth_opts *opts, lac_err *err);
+dele_status dele_depth_check(const dele_depth_opts *opts, dele_err *err);
 
-/* One shape in all three (LAC_ERR_DATA says what differs); the full one has a tokenizer. */
-lac_status lac_depth_check_models(const lac_model *const models[LAC_N_DEPTH_MODELS], lac_err *err);
+/* One shape in all three (DELE_ERR_DATA says what differs); the full one has a tokenizer. */
+dele_status dele_depth_check_models(const dele_model *const models[DELE_N_DEPTH_MODELS], dele_err *err);
 
 /* Rows by text/row_texts.h; "entity" or "answer_span" in a row is the part of the answer that counts.  Every model that
- * has a tokenizer must cut each row as the full one's does (else LAC_ERR_DATA, by line).  A row that cannot be measured
+ * has a tokenizer must cut each row as the full one's does (else DELE_ERR_DATA, by line).  A row that cannot be measured
  * keeps the reason. */
-lac_status lac_depth_read(lac_depth *depth, const char *path, const lac_model *const models[LAC_N_DEPTH_MODELS],
-                          const lac_depth_opts *opts, lac_arena *arena, lac_err *err);
+dele_status dele_depth_read(dele_depth *depth, const char *path, const dele_model *const models[DELE_N_DEPTH_MODELS],
+                          const dele_depth_opts *opts, dele_arena *arena, dele_err *err);
 
 /* Measures the rows, in groups that depend on the rows and the options alone; a group's lines go to `items` (may be
  * NULL) when it is done, and those that stand there already are taken from it.  A row made by hand needs ids, n_ids
  * and first. */
-lac_status lac_depth_run(lac_depth *depth, const lac_model *const models[LAC_N_DEPTH_MODELS], lac_items *items,
-                         lac_progress *progress, lac_arena *arena, lac_err *err);
+dele_status dele_depth_run(dele_depth *depth, const dele_model *const models[DELE_N_DEPTH_MODELS], dele_items *items,
+                         dele_progress *progress, dele_arena *arena, dele_err *err);
 
 /* counting, uds and surface from s and delta. */
-void lac_depth_score(lac_depth_row *row, int n_layers, double threshold);
+void dele_depth_score(dele_depth_row *row, int n_layers, double threshold);
 
 /* A row's line in items.jsonl (the caller owns it), and s and delta back from it. */
-cJSON *lac_depth_line(const lac_depth_row *row, size_t index, int n_layers);
-lac_status lac_depth_recall(lac_depth_row *row, const cJSON *line, size_t index, int n_layers, lac_err *err);
+cJSON *dele_depth_line(const dele_depth_row *row, size_t index, int n_layers);
+dele_status dele_depth_recall(dele_depth_row *row, const cJSON *line, size_t index, int n_layers, dele_err *err);
 
 /* ---- over rows --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    lac_stat stat;
-    lac_interval ci; /* 95 %, bootstrap over rows */
-} lac_depth_mean;
+    dele_stat stat;
+    dele_interval ci; /* 95 %, bootstrap over rows */
+} dele_depth_mean;
 
 typedef struct {
-    lac_depth_mean delta[LAC_N_DEPTH_MODELS]; /* [FULL] is not used */
+    dele_depth_mean delta[DELE_N_DEPTH_MODELS]; /* [FULL] is not used */
     size_t counting; /* rows in which the layer counts */
     double erased;   /* sum of D1 clip(D2 / D1, 0, 1) over sum of D1, over those rows; NaN: none */
-} lac_depth_layer;
+} dele_depth_layer;
 
 typedef struct {
     size_t n_measured, n_left_out; /* rows with and without deltas */
-    lac_depth_mean uds, surface;   /* over the rows that have one; those without a counting layer have no uds */
-    lac_depth_mean s[LAC_N_DEPTH_MODELS];
-    lac_depth_layer *layers;       /* [n_layers] */
-} lac_depth_stats;
+    dele_depth_mean uds, surface;   /* over the rows that have one; those without a counting layer have no uds */
+    dele_depth_mean s[DELE_N_DEPTH_MODELS];
+    dele_depth_layer *layers;       /* [n_layers] */
+} dele_depth_stats;
 
-lac_status lac_depth_statistics(lac_depth_stats *stats, const lac_depth *depth, lac_arena *arena, lac_err *err);
+dele_status dele_depth_statistics(dele_depth_stats *stats, const dele_depth *depth, dele_arena *arena, dele_err *err);
 
 /* depth.json's content (the caller owns it), DIR/plots/depth.tsv (plots/ must exist), and the table for reading. */
-cJSON *lac_depth_json(const lac_depth *depth, const lac_depth_stats *stats);
-lac_status lac_depth_save_table(const lac_depth *depth, const lac_depth_stats *stats, const char *dir, lac_err *err);
-void lac_depth_print(FILE *to, const lac_depth *depth, const lac_depth_stats *stats);
+cJSON *dele_depth_json(const dele_depth *depth, const dele_depth_stats *stats);
+dele_status dele_depth_save_table(const dele_depth *depth, const dele_depth_stats *stats, const char *dir, dele_err *err);
+void dele_depth_print(FILE *to, const dele_depth *depth, const dele_depth_stats *stats);
 
 #endif

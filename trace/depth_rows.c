@@ -1,4 +1,4 @@
-/* The depth score's rows: read, laid out and cut into tokens as lacuna finetune does (unlearn/dataset.h), the entity
+/* The depth score's rows: read, laid out and cut into tokens as deleatur finetune does (unlearn/dataset.h), the entity
  * found among the answer's tokens; and whether the three models belong together. */
 #include "trace/depth.h"
 
@@ -7,29 +7,29 @@
 #include "model/facts.h"
 #include "text/row_texts.h"
 
-const char *const lac_depth_model_name[LAC_N_DEPTH_MODELS] = {"full", "retain", "unlearned"};
+const char *const dele_depth_model_name[DELE_N_DEPTH_MODELS] = {"full", "retain", "unlearned"};
 
 static const char *const blanks = " \t\r\n\v\f";
 
-lac_status lac_depth_check(const lac_depth_opts *o, lac_err *err)
+dele_status dele_depth_check(const dele_depth_opts *o, dele_err *err)
 {
-    lac_chat chat;
+    dele_chat chat;
     if (strcmp(o->positions, "entity") && strcmp(o->positions, "all"))
-        return lac_fail(err, LAC_ERR_USAGE, "--positions %s: choose entity (as published) or all", o->positions);
+        return dele_fail(err, DELE_ERR_USAGE, "--positions %s: choose entity (as published) or all", o->positions);
     if (!(o->threshold >= 0))
-        return lac_fail(err, LAC_ERR_USAGE, "--threshold %g: it is in nats a token, 0 or more", o->threshold);
-    if (o->limit < 0) return lac_fail(err, LAC_ERR_USAGE, "--limit %d: it cannot be negative", o->limit);
-    if (o->memory <= 0) return lac_fail(err, LAC_ERR_USAGE, "--memory %d: it is in MiB, above 0", o->memory);
+        return dele_fail(err, DELE_ERR_USAGE, "--threshold %g: it is in nats a token, 0 or more", o->threshold);
+    if (o->limit < 0) return dele_fail(err, DELE_ERR_USAGE, "--limit %d: it cannot be negative", o->limit);
+    if (o->memory <= 0) return dele_fail(err, DELE_ERR_USAGE, "--memory %d: it is in MiB, above 0", o->memory);
     if (*o->template && !strstr(o->template, "{}"))
-        return lac_fail(err, LAC_ERR_USAGE, "--template \"%s\" has no {} where the question goes", o->template);
-    return lac_chat_parse(&chat, o->chat, NULL, err);
+        return dele_fail(err, DELE_ERR_USAGE, "--template \"%s\" has no {} where the question goes", o->template);
+    return dele_chat_parse(&chat, o->chat, NULL, err);
 }
 
 /* ---- do the models belong together? ------------------------------------------------------------------------------ */
 
-static lac_status check_shape(const lac_model *full, const lac_model *other, lac_err *err)
+static dele_status check_shape(const dele_model *full, const dele_model *other, dele_err *err)
 {
-    const lac_config *a = &full->config, *b = &other->config;
+    const dele_config *a = &full->config, *b = &other->config;
     const struct {
         const char *what;
         double a, b;
@@ -41,78 +41,78 @@ static lac_status check_shape(const lac_model *full, const lac_model *other, lac
                  {"rotary base", a->rope_theta, b->rope_theta}, {"clipping of q, k, v", a->clip_qkv, b->clip_qkv}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].a != sizes[i].b)
-            return lac_fail(err, LAC_ERR_DATA, "%s and %s are models of different shape, and states of one say nothing "
+            return dele_fail(err, DELE_ERR_DATA, "%s and %s are models of different shape, and states of one say nothing "
                             "in the other: %s %g there, %g here", other->path ? other->path : "the second model",
                             full->path ? full->path : "the full one", sizes[i].what, sizes[i].b, sizes[i].a);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_depth_check_models(const lac_model *const models[LAC_N_DEPTH_MODELS], lac_err *err)
+dele_status dele_depth_check_models(const dele_model *const models[DELE_N_DEPTH_MODELS], dele_err *err)
 {
-    for (int m = LAC_DEPTH_RETAIN; m < LAC_N_DEPTH_MODELS; m++)
-        if (check_shape(models[LAC_DEPTH_FULL], models[m], err)) return err->code;
-    if (!models[LAC_DEPTH_FULL]->tokenizer)
-        return lac_fail(err, LAC_ERR_DATA, "%s: the model has no tokenizer; put tokenizer.json beside its weights",
-                        models[LAC_DEPTH_FULL]->path);
-    return LAC_OK;
+    for (int m = DELE_DEPTH_RETAIN; m < DELE_N_DEPTH_MODELS; m++)
+        if (check_shape(models[DELE_DEPTH_FULL], models[m], err)) return err->code;
+    if (!models[DELE_DEPTH_FULL]->tokenizer)
+        return dele_fail(err, DELE_ERR_DATA, "%s: the model has no tokenizer; put tokenizer.json beside its weights",
+                        models[DELE_DEPTH_FULL]->path);
+    return DELE_OK;
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    lac_depth *depth;
-    const lac_model *const *models;
-    lac_chat chat;
+    dele_depth *depth;
+    const dele_model *const *models;
+    dele_chat chat;
     int context;
     size_t capacity;
-    lac_arena *arena;
+    dele_arena *arena;
 } reading;
 
 typedef struct {
-    lac_ids prompt, answer;
+    dele_ids prompt, answer;
 } row_ids;
 
-static lac_status encode(row_ids *ids, const char *prompt, const char *answer, const lac_tokenizer *t, const reading *x,
-                         lac_err *err)
+static dele_status encode(row_ids *ids, const char *prompt, const char *answer, const dele_tokenizer *t, const reading *x,
+                         dele_err *err)
 {
-    if (lac_encode(&ids->prompt, t, prompt, strlen(prompt), x->chat == LAC_CHAT_NONE, x->arena, err) ||
-        lac_encode(&ids->answer, t, answer, strlen(answer), false, x->arena, err))
+    if (dele_encode(&ids->prompt, t, prompt, strlen(prompt), x->chat == DELE_CHAT_NONE, x->arena, err) ||
+        dele_encode(&ids->answer, t, answer, strlen(answer), false, x->arena, err))
         return err->code;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static bool same_ids(const lac_ids *a, const lac_ids *b)
+static bool same_ids(const dele_ids *a, const dele_ids *b)
 {
     return a->n == b->n && (!a->n || !memcmp(a->id, b->id, a->n * sizeof *a->id));
 }
 
 /* The full model's tokens; the others, where they have a tokenizer of their own, must see the same. */
-static lac_status encode_for_all(row_ids *ids, const char *prompt, const char *answer, const reading *x, int line,
-                                 lac_err *err)
+static dele_status encode_for_all(row_ids *ids, const char *prompt, const char *answer, const reading *x, int line,
+                                 dele_err *err)
 {
-    const lac_model *full = x->models[LAC_DEPTH_FULL];
+    const dele_model *full = x->models[DELE_DEPTH_FULL];
     if (encode(ids, prompt, answer, full->tokenizer, x, err)) return err->code;
-    for (int m = LAC_DEPTH_RETAIN; m < LAC_N_DEPTH_MODELS; m++) {
+    for (int m = DELE_DEPTH_RETAIN; m < DELE_N_DEPTH_MODELS; m++) {
         row_ids theirs;
         if (!x->models[m]->tokenizer) continue;
         if (encode(&theirs, prompt, answer, x->models[m]->tokenizer, x, err)) return err->code;
         if (!same_ids(&ids->prompt, &theirs.prompt) || !same_ids(&ids->answer, &theirs.answer))
-            return lac_fail(err, LAC_ERR_DATA, "%s cuts %s:%d into other tokens than %s does; the three models must "
+            return dele_fail(err, DELE_ERR_DATA, "%s cuts %s:%d into other tokens than %s does; the three models must "
                             "share a tokenizer", x->models[m]->path, x->depth->path, line, full->path);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static char *lay_prompt(const char *prompt, const reading *x, lac_err *err)
+static char *lay_prompt(const char *prompt, const reading *x, dele_err *err)
 {
     const char *around = x->depth->opts.template, *place = strstr(around, "{}");
-    char *text = place ? lac_printf(x->arena, err, "%.*s%s%s", (int)(place - around), around, prompt, place + 2)
-                       : lac_strdup(x->arena, prompt, err);
-    return text && x->chat != LAC_CHAT_NONE ? lac_chat_prompt(x->chat, text, x->arena, err) : text;
+    char *text = place ? dele_printf(x->arena, err, "%.*s%s%s", (int)(place - around), around, prompt, place + 2)
+                       : dele_strdup(x->arena, prompt, err);
+    return text && x->chat != DELE_CHAT_NONE ? dele_chat_prompt(x->chat, text, x->arena, err) : text;
 }
 
 /* The part of the answer that counts: the row's own word for it without blanks around it, or all of it. */
-static const char *entity_of(const cJSON *json, const char *output, bool *named, const reading *x, lac_err *err)
+static const char *entity_of(const cJSON *json, const char *output, bool *named, const reading *x, dele_err *err)
 {
     static const char *const names[] = {"entity", "answer_span"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -122,42 +122,42 @@ static const char *entity_of(const cJSON *json, const char *output, bool *named,
         text += strspn(text, blanks);
         size_t n = strlen(text);
         while (n && strchr(blanks, text[n - 1])) n--;
-        return lac_strndup(x->arena, text, n, err);
+        return dele_strndup(x->arena, text, n, err);
     }
     *named = false;
-    return lac_strdup(x->arena, output, err);
+    return dele_strdup(x->arena, output, err);
 }
 
 /* Puts prompt and answer together up to the entity's end; a row that cannot be measured gets its reason. */
-static lac_status place_entity(lac_depth_row *row, const row_ids *ids, bool named, const reading *x, lac_err *err)
+static dele_status place_entity(dele_depth_row *row, const row_ids *ids, bool named, const reading *x, dele_err *err)
 {
     int begin = 0, end = (int)ids->answer.n;
-    lac_err unfound = {0};
+    dele_err unfound = {0};
     if (named && (!*row->entity || !ids->answer.n ||
-                  lac_subject_range(&begin, &end, x->models[LAC_DEPTH_FULL]->tokenizer, &ids->answer, row->entity,
+                  dele_subject_range(&begin, &end, x->models[DELE_DEPTH_FULL]->tokenizer, &ids->answer, row->entity,
                                     x->arena, &unfound)))
         row->left_out = "the entity does not stand in the answer";
-    if (unfound.code == LAC_ERR_MEMORY) return lac_fail(err, unfound.code, "%s", unfound.msg);
-    if (row->left_out) return LAC_OK;
+    if (unfound.code == DELE_ERR_MEMORY) return dele_fail(err, unfound.code, "%s", unfound.msg);
+    if (row->left_out) return DELE_OK;
     row->first = (int)ids->prompt.n + begin;
     row->n_ids = (int)ids->prompt.n + end;
     if (!end) row->left_out = "the answer is empty";
     else if (!row->first) row->left_out = "nothing stands before the entity, so nothing predicts it";
     else if (row->n_ids > x->context) row->left_out = "it is longer than the model's context";
-    int *all = LAC_NEW(x->arena, int, (size_t)row->n_ids + 1, err);
+    int *all = DELE_NEW(x->arena, int, (size_t)row->n_ids + 1, err);
     if (!all) return err->code;
     if (ids->prompt.n) memcpy(all, ids->prompt.id, ids->prompt.n * sizeof *all);
     if (end) memcpy(all + ids->prompt.n, ids->answer.id, (size_t)end * sizeof *all);
     row->ids = all;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_depth_row *append(reading *x, lac_err *err)
+static dele_depth_row *append(reading *x, dele_err *err)
 {
-    lac_depth *d = x->depth;
+    dele_depth *d = x->depth;
     if (d->n == x->capacity) {
         x->capacity = x->capacity ? 2 * x->capacity : 64;
-        lac_depth_row *grown = LAC_NEW(x->arena, lac_depth_row, x->capacity, err);
+        dele_depth_row *grown = DELE_NEW(x->arena, dele_depth_row, x->capacity, err);
         if (!grown) return NULL;
         if (d->n) memcpy(grown, d->rows, d->n * sizeof *grown);
         d->rows = grown;
@@ -165,42 +165,42 @@ static lac_depth_row *append(reading *x, lac_err *err)
     return &d->rows[d->n++];
 }
 
-static lac_status add_row(reading *x, const cJSON *json, const lac_records *r, lac_err *err)
+static dele_status add_row(reading *x, const cJSON *json, const dele_records *r, dele_err *err)
 {
-    lac_row_texts texts;
+    dele_row_texts texts;
     row_ids ids;
     bool named;
-    if (!lac_row_texts_of(&texts, json))
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (question and answer, "
+    if (!dele_row_texts_of(&texts, json))
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (question and answer, "
                         "prompt and attribute are read too)", r->path, r->line);
-    lac_depth_row *row = append(x, err);
+    dele_depth_row *row = append(x, err);
     if (!row) return err->code;
     const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "id"));
-    const bool space = x->chat == LAC_CHAT_NONE && !texts.joined && *texts.output && !strchr(blanks, *texts.output);
+    const bool space = x->chat == DELE_CHAT_NONE && !texts.joined && *texts.output && !strchr(blanks, *texts.output);
     const char *prompt = lay_prompt(texts.prompt, x, err);
-    const char *answer = prompt ? lac_printf(x->arena, err, "%s%s", space ? " " : "", texts.output) : NULL;
-    *row = (lac_depth_row){.line = r->line, .id = id ? lac_strdup(x->arena, id, err) : NULL};
+    const char *answer = prompt ? dele_printf(x->arena, err, "%s%s", space ? " " : "", texts.output) : NULL;
+    *row = (dele_depth_row){.line = r->line, .id = id ? dele_strdup(x->arena, id, err) : NULL};
     row->entity = answer ? entity_of(json, texts.output, &named, x, err) : NULL;
     if (!row->entity || encode_for_all(&ids, prompt, answer, x, r->line, err)) return err->code;
     return place_entity(row, &ids, named, x, err);
 }
 
-lac_status lac_depth_read(lac_depth *depth, const char *path, const lac_model *const models[LAC_N_DEPTH_MODELS],
-                          const lac_depth_opts *opts, lac_arena *arena, lac_err *err)
+dele_status dele_depth_read(dele_depth *depth, const char *path, const dele_model *const models[DELE_N_DEPTH_MODELS],
+                          const dele_depth_opts *opts, dele_arena *arena, dele_err *err)
 {
-    const lac_model *full = models[LAC_DEPTH_FULL];
-    *depth = (lac_depth){.opts = *opts, .path = path, .n_layers = full->config.n_layers};
+    const dele_model *full = models[DELE_DEPTH_FULL];
+    *depth = (dele_depth){.opts = *opts, .path = path, .n_layers = full->config.n_layers};
     reading x = {.depth = depth, .models = models, .context = full->config.context, .arena = arena};
-    for (int m = 0; m < LAC_N_DEPTH_MODELS; m++)
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++)
         if (models[m]->config.context < x.context) x.context = models[m]->config.context;
-    lac_records r = {0};
+    dele_records r = {0};
     const cJSON *json;
-    if (!lac_chat_parse(&x.chat, opts->chat, full->tokenizer, err) && !lac_records_open(&r, path, err))
-        while ((!opts->limit || depth->n < (size_t)opts->limit) && (json = lac_records_next(&r, err)))
+    if (!dele_chat_parse(&x.chat, opts->chat, full->tokenizer, err) && !dele_records_open(&r, path, err))
+        while ((!opts->limit || depth->n < (size_t)opts->limit) && (json = dele_records_next(&r, err)))
             if (add_row(&x, json, &r, err)) break;
-    lac_records_close(&r);
+    dele_records_close(&r);
     if (err->code) return err->code;
     if (!depth->n)
-        return lac_fail(err, LAC_ERR_DATA, "%s: no rows; give at least one {\"input\": ..., \"output\": ...}", path);
-    return LAC_OK;
+        return dele_fail(err, DELE_ERR_DATA, "%s: no rows; give at least one {\"input\": ..., \"output\": ...}", path);
+    return DELE_OK;
 }

@@ -7,13 +7,13 @@
 #include "trace/picture.h"
 #include "trace/rows.h"
 
-static const char *const delta_name[LAC_N_DEPTH_MODELS] = {NULL, "delta1", "delta2"};
+static const char *const delta_name[DELE_N_DEPTH_MODELS] = {NULL, "delta1", "delta2"};
 
 /* ---- a row's line ------------------------------------------------------------------------------------------------ */
 
-static void put(cJSON *json, const char *name, double x) { cJSON_AddItemToObject(json, name, lac_json_number(x)); }
+static void put(cJSON *json, const char *name, double x) { cJSON_AddItemToObject(json, name, dele_json_number(x)); }
 
-cJSON *lac_depth_line(const lac_depth_row *row, size_t index, int n_layers)
+cJSON *dele_depth_line(const dele_depth_row *row, size_t index, int n_layers)
 {
     cJSON *line = cJSON_CreateObject(), *s;
     cJSON_AddNumberToObject(line, "index", (double)index);
@@ -25,10 +25,10 @@ cJSON *lac_depth_line(const lac_depth_row *row, size_t index, int n_layers)
     }
     cJSON_AddNumberToObject(line, "tokens", row->n_ids - row->first);
     cJSON_AddItemToObject(line, "logp", s = cJSON_CreateObject());
-    for (int m = 0; m < LAC_N_DEPTH_MODELS; m++) put(s, lac_depth_model_name[m], row->s[m]);
-    for (int m = LAC_DEPTH_RETAIN; m < LAC_N_DEPTH_MODELS; m++) {
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) put(s, dele_depth_model_name[m], row->s[m]);
+    for (int m = DELE_DEPTH_RETAIN; m < DELE_N_DEPTH_MODELS; m++) {
         cJSON *list = cJSON_AddArrayToObject(line, delta_name[m]);
-        for (int l = 0; l < n_layers; l++) cJSON_AddItemToArray(list, lac_json_number(row->delta[m][l]));
+        for (int l = 0; l < n_layers; l++) cJSON_AddItemToArray(list, dele_json_number(row->delta[m][l]));
     }
     cJSON_AddNumberToObject(line, "counting", row->counting);
     put(line, "uds", row->uds);
@@ -42,66 +42,66 @@ static bool read_number(double *x, const cJSON *item)
     return cJSON_IsNumber(item);
 }
 
-lac_status lac_depth_recall(lac_depth_row *row, const cJSON *line, size_t index, int n_layers, lac_err *err)
+dele_status dele_depth_recall(dele_depth_row *row, const cJSON *line, size_t index, int n_layers, dele_err *err)
 {
     double at;
     bool ok = read_number(&at, cJSON_GetObjectItemCaseSensitive(line, "index")) && at == (double)index;
     const cJSON *s = cJSON_GetObjectItemCaseSensitive(line, "logp");
-    for (int m = 0; m < LAC_N_DEPTH_MODELS && ok && !row->left_out; m++) {
-        ok = read_number(&row->s[m], cJSON_GetObjectItemCaseSensitive(s, lac_depth_model_name[m]));
-        if (m == LAC_DEPTH_FULL) continue;
+    for (int m = 0; m < DELE_N_DEPTH_MODELS && ok && !row->left_out; m++) {
+        ok = read_number(&row->s[m], cJSON_GetObjectItemCaseSensitive(s, dele_depth_model_name[m]));
+        if (m == DELE_DEPTH_FULL) continue;
         const cJSON *list = cJSON_GetObjectItemCaseSensitive(line, delta_name[m]), *item;
         int l = 0;
         ok = ok && cJSON_GetArraySize(list) == n_layers;
         for (item = ok ? list->child : NULL; item; item = item->next) ok = read_number(&row->delta[m][l++], item) && ok;
     }
-    if (ok) return LAC_OK;
-    return lac_fail(err, LAC_ERR_FORMAT, "line %zu of the unfinished items.jsonl is not of these rows; remove the "
+    if (ok) return DELE_OK;
+    return dele_fail(err, DELE_ERR_FORMAT, "line %zu of the unfinished items.jsonl is not of these rows; remove the "
                     "unfinished result and begin anew", index + 1);
 }
 
 /* ---- over rows --------------------------------------------------------------------------------------------------- */
 
 /* The mean of those of x[n] that are numbers; every mean draws the same rows where they have the same n. */
-static lac_status mean_of(lac_depth_mean *mean, double *x, size_t n, lac_err *err)
+static dele_status mean_of(dele_depth_mean *mean, double *x, size_t n, dele_err *err)
 {
-    lac_rng rng;
+    dele_rng rng;
     size_t m = 0;
     for (size_t i = 0; i < n; i++)
         if (!isnan(x[i])) x[m++] = x[i];
-    mean->stat = lac_stat_of(x, m);
-    lac_rng_seed(&rng, 1);
-    return lac_bootstrap_mean(&mean->ci, x, m, 0.95, LAC_RESAMPLES, &rng, err);
+    mean->stat = dele_stat_of(x, m);
+    dele_rng_seed(&rng, 1);
+    return dele_bootstrap_mean(&mean->ci, x, m, 0.95, DELE_RESAMPLES, &rng, err);
 }
 
-static void count_layer(lac_depth_layer *layer, const lac_depth *d, int l)
+static void count_layer(dele_depth_layer *layer, const dele_depth *d, int l)
 {
     double missing = 0, erased = 0;
     for (size_t i = 0; i < d->n; i++) {
-        const lac_depth_row *row = &d->rows[i];
-        if (row->left_out || !(row->delta[LAC_DEPTH_RETAIN][l] > d->opts.threshold)) continue;
+        const dele_depth_row *row = &d->rows[i];
+        if (row->left_out || !(row->delta[DELE_DEPTH_RETAIN][l] > d->opts.threshold)) continue;
         layer->counting++;
-        missing += row->delta[LAC_DEPTH_RETAIN][l];
-        erased += fmin(fmax(row->delta[LAC_DEPTH_UNLEARNED][l], 0), row->delta[LAC_DEPTH_RETAIN][l]);
+        missing += row->delta[DELE_DEPTH_RETAIN][l];
+        erased += fmin(fmax(row->delta[DELE_DEPTH_UNLEARNED][l], 0), row->delta[DELE_DEPTH_RETAIN][l]);
     }
     layer->erased = layer->counting ? erased / missing : NAN;
 }
 
-typedef double value_of(const lac_depth_row *row, int model, int layer);
+typedef double value_of(const dele_depth_row *row, int model, int layer);
 
-static double uds_of(const lac_depth_row *row, int m, int l) { return (void)m, (void)l, row->uds; }
-static double surface_of(const lac_depth_row *row, int m, int l) { return (void)m, (void)l, row->surface; }
-static double s_of(const lac_depth_row *row, int m, int l) { return (void)l, row->s[m]; }
-static double delta_of(const lac_depth_row *row, int m, int l) { return row->delta[m][l]; }
+static double uds_of(const dele_depth_row *row, int m, int l) { return (void)m, (void)l, row->uds; }
+static double surface_of(const dele_depth_row *row, int m, int l) { return (void)m, (void)l, row->surface; }
+static double s_of(const dele_depth_row *row, int m, int l) { return (void)l, row->s[m]; }
+static double delta_of(const dele_depth_row *row, int m, int l) { return row->delta[m][l]; }
 
 typedef struct {
-    const lac_depth *depth;
+    const dele_depth *depth;
     double *x; /* [depth->n] */
-    lac_err *err;
+    dele_err *err;
 } collecting;
 
 /* Over the rows that were measured and have such a value. */
-static lac_status collect(lac_depth_mean *mean, const collecting *c, value_of *value, int model, int layer)
+static dele_status collect(dele_depth_mean *mean, const collecting *c, value_of *value, int model, int layer)
 {
     size_t n = 0;
     for (size_t i = 0; i < c->depth->n; i++)
@@ -109,26 +109,26 @@ static lac_status collect(lac_depth_mean *mean, const collecting *c, value_of *v
     return mean_of(mean, c->x, n, c->err);
 }
 
-lac_status lac_depth_statistics(lac_depth_stats *stats, const lac_depth *d, lac_arena *arena, lac_err *err)
+dele_status dele_depth_statistics(dele_depth_stats *stats, const dele_depth *d, dele_arena *arena, dele_err *err)
 {
-    *stats = (lac_depth_stats){.layers = LAC_NEW(arena, lac_depth_layer, (size_t)d->n_layers, err)};
-    const collecting c = {d, LAC_NEW(arena, double, d->n + 1, err), err};
+    *stats = (dele_depth_stats){.layers = DELE_NEW(arena, dele_depth_layer, (size_t)d->n_layers, err)};
+    const collecting c = {d, DELE_NEW(arena, double, d->n + 1, err), err};
     if (!stats->layers || !c.x) return err->code;
     for (size_t i = 0; i < d->n; i++) *(d->rows[i].left_out ? &stats->n_left_out : &stats->n_measured) += 1;
     if (collect(&stats->uds, &c, uds_of, 0, 0) || collect(&stats->surface, &c, surface_of, 0, 0)) return err->code;
-    for (int m = 0; m < LAC_N_DEPTH_MODELS; m++)
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++)
         if (collect(&stats->s[m], &c, s_of, m, 0)) return err->code;
     for (int l = 0; l < d->n_layers; l++) {
         count_layer(&stats->layers[l], d, l);
-        for (int m = LAC_DEPTH_RETAIN; m < LAC_N_DEPTH_MODELS; m++)
+        for (int m = DELE_DEPTH_RETAIN; m < DELE_N_DEPTH_MODELS; m++)
             if (collect(&stats->layers[l].delta[m], &c, delta_of, m, l)) return err->code;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- what is written and said ------------------------------------------------------------------------------------ */
 
-static void put_mean(cJSON *json, const char *name, const lac_depth_mean *mean)
+static void put_mean(cJSON *json, const char *name, const dele_depth_mean *mean)
 {
     char whole[64];
     put(json, name, mean->stat.n ? mean->stat.mean : NAN);
@@ -136,11 +136,11 @@ static void put_mean(cJSON *json, const char *name, const lac_depth_mean *mean)
     put(json, whole, mean->stat.se);
     snprintf(whole, sizeof whole, "%s_interval", name);
     cJSON *pair = cJSON_AddArrayToObject(json, whole);
-    cJSON_AddItemToArray(pair, lac_json_number(mean->ci.low));
-    cJSON_AddItemToArray(pair, lac_json_number(mean->ci.high));
+    cJSON_AddItemToArray(pair, dele_json_number(mean->ci.low));
+    cJSON_AddItemToArray(pair, dele_json_number(mean->ci.high));
 }
 
-cJSON *lac_depth_json(const lac_depth *d, const lac_depth_stats *stats)
+cJSON *dele_depth_json(const dele_depth *d, const dele_depth_stats *stats)
 {
     cJSON *json = cJSON_CreateObject(), *s;
     put_mean(json, "uds", &stats->uds);
@@ -151,45 +151,45 @@ cJSON *lac_depth_json(const lac_depth *d, const lac_depth_stats *stats)
     put_mean(json, "surface", &stats->surface);
     cJSON_AddNumberToObject(json, "surface_n", (double)stats->surface.stat.n);
     cJSON_AddItemToObject(json, "logp", s = cJSON_CreateObject());
-    for (int m = 0; m < LAC_N_DEPTH_MODELS; m++) put_mean(s, lac_depth_model_name[m], &stats->s[m]);
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) put_mean(s, dele_depth_model_name[m], &stats->s[m]);
     cJSON_AddStringToObject(json, "positions", d->opts.positions);
     put(json, "threshold", d->opts.threshold);
     cJSON_AddNumberToObject(json, "layers", d->n_layers);
     return json;
 }
 
-static void put_delta(FILE *to, const lac_depth_mean *mean)
+static void put_delta(FILE *to, const dele_depth_mean *mean)
 {
-    lac_picture_number(to, mean->stat.mean);
-    lac_picture_number(to, mean->ci.low);
-    lac_picture_number(to, mean->ci.high);
+    dele_picture_number(to, mean->stat.mean);
+    dele_picture_number(to, mean->ci.low);
+    dele_picture_number(to, mean->ci.high);
 }
 
-lac_status lac_depth_save_table(const lac_depth *d, const lac_depth_stats *stats, const char *dir, lac_err *err)
+dele_status dele_depth_save_table(const dele_depth *d, const dele_depth_stats *stats, const char *dir, dele_err *err)
 {
     char path[1200];
-    lac_writer out = {0};
+    dele_writer out = {0};
     int n = snprintf(path, sizeof path, "%s/plots/depth.tsv", dir);
-    if (n < 0 || (size_t)n >= sizeof path) return lac_fail(err, LAC_ERR_FILE, "%s: too long a path", dir);
-    if (lac_writer_open(&out, path, err)) return err->code;
+    if (n < 0 || (size_t)n >= sizeof path) return dele_fail(err, DELE_ERR_FILE, "%s: too long a path", dir);
+    if (dele_writer_open(&out, path, err)) return err->code;
     fprintf(out.stream, "# plot depth.gp\n# title log p of the answer lost with another model's states behind a layer\n"
                         "# note UDS %.3f [%.3f, %.3f], n = %zu rows; bands: 95 %%, bootstrap over rows\n",
             stats->uds.stat.mean, stats->uds.ci.low, stats->uds.ci.high, stats->uds.stat.n);
     fputs("#layer\trows\tdelta1\tdelta1_low\tdelta1_high\tdelta2\tdelta2_low\tdelta2_high\tcounting\terased\n",
           out.stream);
     for (int l = 0; l < d->n_layers; l++) {
-        const lac_depth_layer *layer = &stats->layers[l];
+        const dele_depth_layer *layer = &stats->layers[l];
         fprintf(out.stream, "%d\t%zu", l, stats->n_measured);
-        put_delta(out.stream, &layer->delta[LAC_DEPTH_RETAIN]);
-        put_delta(out.stream, &layer->delta[LAC_DEPTH_UNLEARNED]);
-        lac_picture_number(out.stream, stats->n_measured ? (double)layer->counting / (double)stats->n_measured : NAN);
-        lac_picture_number(out.stream, layer->erased);
+        put_delta(out.stream, &layer->delta[DELE_DEPTH_RETAIN]);
+        put_delta(out.stream, &layer->delta[DELE_DEPTH_UNLEARNED]);
+        dele_picture_number(out.stream, stats->n_measured ? (double)layer->counting / (double)stats->n_measured : NAN);
+        dele_picture_number(out.stream, layer->erased);
         fputc('\n', out.stream);
     }
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }
 
-static void print_mean(FILE *to, const char *what, const lac_depth_mean *mean)
+static void print_mean(FILE *to, const char *what, const dele_depth_mean *mean)
 {
     if (mean->stat.n)
         fprintf(to, "%-42s %.4f  [%.4f, %.4f]  of %zu rows\n", what, mean->stat.mean, mean->ci.low, mean->ci.high,
@@ -197,7 +197,7 @@ static void print_mean(FILE *to, const char *what, const lac_depth_mean *mean)
     else fprintf(to, "%-42s none: no row has one\n", what);
 }
 
-void lac_depth_print(FILE *to, const lac_depth *d, const lac_depth_stats *stats)
+void dele_depth_print(FILE *to, const dele_depth *d, const dele_depth_stats *stats)
 {
     print_mean(to, "depth score (0 still there, 1 gone), 95 %", &stats->uds);
     print_mean(to, "the same at the models' own outputs", &stats->surface);
@@ -206,13 +206,13 @@ void lac_depth_print(FILE *to, const lac_depth *d, const lac_depth_stats *stats)
                 stats->n_measured - stats->uds.stat.n, d->opts.threshold);
     if (stats->n_left_out) fprintf(to, "%zu rows were left out: items.jsonl has the reasons\n", stats->n_left_out);
     fputs("mean log p a token:", to);
-    for (int m = 0; m < LAC_N_DEPTH_MODELS; m++)
-        fprintf(to, "%s %s %.3f", m ? "," : "", lac_depth_model_name[m], stats->s[m].stat.mean);
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++)
+        fprintf(to, "%s %s %.3f", m ? "," : "", dele_depth_model_name[m], stats->s[m].stat.mean);
     fputs("\n\nlayer  missing in retain  in unlearned  rows counting  erased there\n", to);
     for (int l = 0; l < d->n_layers && stats->n_measured; l++) {
-        const lac_depth_layer *layer = &stats->layers[l];
-        fprintf(to, "%5d  %17.4f  %12.4f  %13zu  ", l, layer->delta[LAC_DEPTH_RETAIN].stat.mean,
-                layer->delta[LAC_DEPTH_UNLEARNED].stat.mean, layer->counting);
+        const dele_depth_layer *layer = &stats->layers[l];
+        fprintf(to, "%5d  %17.4f  %12.4f  %13zu  ", l, layer->delta[DELE_DEPTH_RETAIN].stat.mean,
+                layer->delta[DELE_DEPTH_UNLEARNED].stat.mean, layer->counting);
         if (layer->counting) fprintf(to, "%12.3f\n", layer->erased);
         else fprintf(to, "%12s\n", "-");
     }

@@ -8,91 +8,91 @@
 
 #include "trace/tables.h"
 
-static const lac_metric shown[] = {LAC_PROB, LAC_LOGIT_DIFF};
+static const dele_metric shown[] = {DELE_PROB, DELE_LOGIT_DIFF};
 
 typedef struct {
     int chart, other, other_col; /* other_col -1: the same column */
-    lac_metric metric;
+    dele_metric metric;
 } difference;
 
-static void put_rows(FILE *out, const lac_saving *to, const difference *d, const lac_row_stat *stat)
+static void put_rows(FILE *out, const dele_saving *to, const difference *d, const dele_row_stat *stat)
 {
-    const lac_chart *chart = &to->trace->charts[d->chart], *other = &to->trace->charts[d->other];
+    const dele_chart *chart = &to->trace->charts[d->chart], *other = &to->trace->charts[d->other];
     for (int col = 0; col < chart->n_cols; col++) {
         if (col == d->other_col || !stat[col].n) continue;
-        fprintf(out, "%s\t%s\t%s\t", d->other_col < 0 ? "charts" : "layers", lac_metric_name[d->metric], chart->name);
-        lac_table_column(out, to->trace, chart, col);
+        fprintf(out, "%s\t%s\t%s\t", d->other_col < 0 ? "charts" : "layers", dele_metric_name[d->metric], chart->name);
+        dele_table_column(out, to->trace, chart, col);
         fprintf(out, "\t%s\t", other->name);
-        lac_table_column(out, to->trace, other, d->other_col < 0 ? col : d->other_col);
+        dele_table_column(out, to->trace, other, d->other_col < 0 ? col : d->other_col);
         fprintf(out, "\t%zu", stat[col].n);
-        lac_table_number(out, stat[col].mean);
-        lac_table_number(out, stat[col].se);
-        lac_table_interval(out, stat[col].facts);
-        lac_table_interval(out, stat[col].noise);
+        dele_table_number(out, stat[col].mean);
+        dele_table_number(out, stat[col].se);
+        dele_table_interval(out, stat[col].facts);
+        dele_table_interval(out, stat[col].noise);
         fputc('\n', out);
     }
 }
 
-static lac_status put(FILE *out, const lac_saving *to, const difference *d, const lac_fact_rows *a,
-                      const lac_fact_rows *b, lac_arena *scratch)
+static dele_status put(FILE *out, const dele_saving *to, const difference *d, const dele_fact_rows *a,
+                      const dele_fact_rows *b, dele_arena *scratch)
 {
-    lac_fact_rows rows;
-    lac_row_stat *stat = LAC_NEW(scratch, lac_row_stat, a->cols, to->err);
-    if (!stat || lac_fact_rows_minus(&rows, to->trace, &to->stats->draws, a, b, d->other_col, scratch, to->err) ||
-        lac_fact_rows_stats(stat, &rows, &to->stats->draws, to->err))
+    dele_fact_rows rows;
+    dele_row_stat *stat = DELE_NEW(scratch, dele_row_stat, a->cols, to->err);
+    if (!stat || dele_fact_rows_minus(&rows, to->trace, &to->stats->draws, a, b, d->other_col, scratch, to->err) ||
+        dele_fact_rows_stats(stat, &rows, &to->stats->draws, to->err))
         return to->err->code;
     put_rows(out, to, d, stat);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static bool windowed(const lac_chart *chart) { return chart->kind == LAC_MLP || chart->kind == LAC_ATTN; }
+static bool windowed(const dele_chart *chart) { return chart->kind == DELE_MLP || chart->kind == DELE_ATTN; }
 
 /* Layer by layer: single layers with windows around them, and a kind with itself in another width.  Two windowed kinds
  * are compared in equal width alone, or a difference would be of two things at once. */
-static bool comparable(const lac_chart *a, const lac_chart *b)
+static bool comparable(const dele_chart *a, const dele_chart *b)
 {
-    bool heads = a->kind == LAC_HEAD || b->kind == LAC_HEAD, both = windowed(a) && windowed(b);
+    bool heads = a->kind == DELE_HEAD || b->kind == DELE_HEAD, both = windowed(a) && windowed(b);
     return a->n_cols == b->n_cols && (!heads || a->kind == b->kind) &&
            (!both || a->kind == b->kind || a->window == b->window);
 }
 
 /* All that begin with one chart. */
-static lac_status put_chart(FILE *out, const lac_saving *to, int chart, lac_metric metric, lac_arena *scratch)
+static dele_status put_chart(FILE *out, const dele_saving *to, int chart, dele_metric metric, dele_arena *scratch)
 {
-    const lac_trace *trace = to->trace;
-    const lac_draws *draws = &to->stats->draws;
-    lac_fact_rows own, other;
-    if (lac_fact_rows_category(&own, trace, draws, chart, metric, LAC_LAST_SUBJECT, scratch, to->err))
+    const dele_trace *trace = to->trace;
+    const dele_draws *draws = &to->stats->draws;
+    dele_fact_rows own, other;
+    if (dele_fact_rows_category(&own, trace, draws, chart, metric, DELE_LAST_SUBJECT, scratch, to->err))
         return to->err->code;
     for (int i = chart + 1; i < trace->n_charts; i++) {
         const difference d = {chart, i, -1, metric};
         if (!comparable(&trace->charts[chart], &trace->charts[i])) continue;
-        if (lac_fact_rows_category(&other, trace, draws, i, metric, LAC_LAST_SUBJECT, scratch, to->err) ||
+        if (dele_fact_rows_category(&other, trace, draws, i, metric, DELE_LAST_SUBJECT, scratch, to->err) ||
             put(out, to, &d, &own, &other, scratch))
             return to->err->code;
     }
-    const lac_ranking *ranking = &to->stats->rankings[chart];
+    const dele_ranking *ranking = &to->stats->rankings[chart];
     const difference d = {chart, chart, ranking->best, metric};
-    return ranking->n_layers && ranking->best >= 0 ? put(out, to, &d, &own, &own, scratch) : LAC_OK;
+    return ranking->n_layers && ranking->best >= 0 ? put(out, to, &d, &own, &own, scratch) : DELE_OK;
 }
 
-lac_status lac_save_differences(const lac_saving *to)
+dele_status dele_save_differences(const dele_saving *to)
 {
-    lac_writer out = {0};
-    lac_arena scratch = {0};
+    dele_writer out = {0};
+    dele_arena scratch = {0};
     bool failed = false;
-    if (lac_table_open(&out, to, "differences.tsv")) return to->err->code;
+    if (dele_table_open(&out, to, "differences.tsv")) return to->err->code;
     fputs("# effect of chart and layer less that of other and other_layer, paired over facts, at the last subject token; "
           "each interval (95 %, bootstrap) speaks for itself alone; best layers are those on p\n"
           "between\tmetric\tchart\tlayer\tother\tother_layer\tfacts\tdifference\tse\tci_low\tci_high\tnoise_ci_low\t"
           "noise_ci_high\n", out.stream);
     for (int i = 0; i < to->trace->n_charts && !failed; i++)
         for (size_t m = 0; m < sizeof shown / sizeof *shown && !failed; m++) {
-            lac_arena_reset(&scratch);
+            dele_arena_reset(&scratch);
             failed = put_chart(out.stream, to, i, shown[m], &scratch);
         }
-    lac_arena_release(&scratch);
-    if (!failed) return lac_writer_commit(&out, to->err);
-    lac_writer_abandon(&out);
+    dele_arena_release(&scratch);
+    if (!failed) return dele_writer_commit(&out, to->err);
+    dele_writer_abandon(&out);
     return to->err->code;
 }

@@ -12,7 +12,7 @@
 /* ---- effects.tsv ------------------------------------------------------------------------------------------------- */
 
 enum { SHOWN = 5, WITH_ERROR = 3 }; /* the first of them with a standard error */
-static const lac_metric shown[SHOWN] = {LAC_PROB, LAC_LOGIT_DIFF, LAC_KL, LAC_LOGP, LAC_RANK};
+static const dele_metric shown[SHOWN] = {DELE_PROB, DELE_LOGIT_DIFF, DELE_KL, DELE_LOGP, DELE_RANK};
 
 /* Few digits where few mean anything: the table has a line for each fact and layer. */
 static void put_digits(FILE *out, int digits, double x)
@@ -22,7 +22,7 @@ static void put_digits(FILE *out, int digits, double x)
 }
 
 /* A row's standard error over noise draws; NaN for fewer than two. */
-static double noise_error(const lac_fact_rows *rows, const lac_draws *draws, size_t row, int n_samples, size_t col)
+static double noise_error(const dele_fact_rows *rows, const dele_draws *draws, size_t row, int n_samples, size_t col)
 {
     size_t C = rows->cols, first = draws->first[rows->fact[row]];
     double mean = rows->effect[row * C + col] - rows->origin[row * C + col], squares = 0;
@@ -34,10 +34,10 @@ static double noise_error(const lac_fact_rows *rows, const lac_draws *draws, siz
 }
 
 /* A line's numbers: rows and at say where they stand, one of each for a metric; at is -1 where the fact lacks it. */
-static void put_numbers(FILE *out, const lac_saving *to, const lac_traced *fact, const lac_fact_rows rows[SHOWN],
-                        const ptrdiff_t at[SHOWN], size_t col, const lac_interval *noise)
+static void put_numbers(FILE *out, const dele_saving *to, const dele_traced *fact, const dele_fact_rows rows[SHOWN],
+                        const ptrdiff_t at[SHOWN], size_t col, const dele_interval *noise)
 {
-    const lac_grid *g = &fact->grid;
+    const dele_grid *g = &fact->grid;
     double effect[SHOWN];
     for (int m = 0; m < SHOWN; m++) effect[m] = at[m] < 0 ? NAN : rows[m].effect[(size_t)at[m] * rows[m].cols + col];
     for (int m = 0; m < WITH_ERROR; m++) {
@@ -46,73 +46,73 @@ static void put_numbers(FILE *out, const lac_saving *to, const lac_traced *fact,
     }
     put_digits(out, 4, at[0] < 0 ? NAN : noise->low);
     put_digits(out, 4, at[0] < 0 ? NAN : noise->high);
-    put_digits(out, 4, effect[0] / fabs(g->high[LAC_PROB] - lac_low_mean(g, LAC_PROB)));
+    put_digits(out, 4, effect[0] / fabs(g->high[DELE_PROB] - dele_low_mean(g, DELE_PROB)));
     for (int m = WITH_ERROR; m < SHOWN; m++) put_digits(out, 5, effect[m]);
     fputc('\n', out);
 }
 
-static lac_status put_fact_effects(FILE *out, const lac_saving *to, int which, lac_category category,
-                                   const lac_fact_rows rows[SHOWN], lac_arena *scratch)
+static dele_status put_fact_effects(FILE *out, const dele_saving *to, int which, dele_category category,
+                                   const dele_fact_rows rows[SHOWN], dele_arena *scratch)
 {
-    const lac_chart *chart = &to->trace->charts[which];
+    const dele_chart *chart = &to->trace->charts[which];
     size_t next[SHOWN] = {0};
-    lac_interval *noise = LAC_NEW(scratch, lac_interval, (size_t)chart->n_cols, to->err);
+    dele_interval *noise = DELE_NEW(scratch, dele_interval, (size_t)chart->n_cols, to->err);
     for (size_t i = 0; i < to->trace->n && noise; i++) {
-        const lac_traced *fact = &to->trace->facts[i];
+        const dele_traced *fact = &to->trace->facts[i];
         ptrdiff_t at[SHOWN];
         bool any = false;
         for (int m = 0; m < SHOWN; m++) {
             at[m] = next[m] < rows[m].n && rows[m].fact[next[m]] == i ? (ptrdiff_t)next[m]++ : -1;
             any |= at[m] >= 0;
         }
-        if (at[0] >= 0 && lac_fact_row_noise(noise, &rows[0], (size_t)at[0], fact->grid.n_samples, &to->stats->draws, to->err))
+        if (at[0] >= 0 && dele_fact_row_noise(noise, &rows[0], (size_t)at[0], fact->grid.n_samples, &to->stats->draws, to->err))
             return to->err->code;
         for (int col = 0; col < chart->n_cols && any; col++) {
-            fprintf(out, "%d\t%s\t%s\t", fact->fact->id, chart->name, lac_category_name[category]);
-            lac_table_column(out, to->trace, chart, col);
+            fprintf(out, "%d\t%s\t%s\t", fact->fact->id, chart->name, dele_category_name[category]);
+            dele_table_column(out, to->trace, chart, col);
             fprintf(out, "\t%d", fact->grid.n_samples);
             put_numbers(out, to, fact, rows, at, (size_t)col, &noise[col]);
         }
     }
-    return noise ? LAC_OK : to->err->code;
+    return noise ? DELE_OK : to->err->code;
 }
 
-lac_status lac_save_fact_effects(const lac_saving *to)
+dele_status dele_save_fact_effects(const dele_saving *to)
 {
-    lac_writer out = {0};
-    lac_arena scratch = {0};
+    dele_writer out = {0};
+    dele_arena scratch = {0};
     bool failed = false;
-    if (lac_table_open(&out, to, "effects.tsv")) return to->err->code;
+    if (dele_table_open(&out, to, "effects.tsv")) return to->err->code;
     fputs("# per fact: effect (positive where the patched thing matters), mean over noise draws, and its standard error "
           "over them; p_ci: 95 %, bootstrap over the fact's own draws; normalised: p / |high - low| of the fact\n"
           "id\tchart\ttokens\tlayer\tsamples\tp\tp_se\tlogit_diff\tlogit_diff_se\tkl\tkl_se\tp_ci_low\tp_ci_high\t"
           "normalised\tlogp\trank\n", out.stream);
     for (int i = 0; i < to->trace->n_charts && !failed; i++)
-        for (int c = 0; c < LAC_N_CATEGORIES && !failed; c++) {
-            lac_fact_rows rows[SHOWN];
-            lac_arena_reset(&scratch);
+        for (int c = 0; c < DELE_N_CATEGORIES && !failed; c++) {
+            dele_fact_rows rows[SHOWN];
+            dele_arena_reset(&scratch);
             for (int m = 0; m < SHOWN && !failed; m++)
-                failed = lac_fact_rows_category(&rows[m], to->trace, &to->stats->draws, i, shown[m], (lac_category)c,
+                failed = dele_fact_rows_category(&rows[m], to->trace, &to->stats->draws, i, shown[m], (dele_category)c,
                                                 &scratch, to->err);
-            if (!failed) failed = put_fact_effects(out.stream, to, i, (lac_category)c, rows, &scratch);
+            if (!failed) failed = put_fact_effects(out.stream, to, i, (dele_category)c, rows, &scratch);
         }
-    lac_arena_release(&scratch);
-    if (!failed) return lac_writer_commit(&out, to->err);
-    lac_writer_abandon(&out);
+    dele_arena_release(&scratch);
+    if (!failed) return dele_writer_commit(&out, to->err);
+    dele_writer_abandon(&out);
     return to->err->code;
 }
 
 /* ---- peaks ------------------------------------------------------------------------------------------------------- */
 
-lac_peak lac_peak_of(const lac_trace *trace, const lac_traced *fact, int chart)
+dele_peak dele_peak_of(const dele_trace *trace, const dele_traced *fact, int chart)
 {
-    const lac_grid *g = &fact->grid;
-    lac_peak peak = {-1, NAN, -1, -1, NAN};
-    double high = g->high[LAC_PROB], low = lac_low_mean(g, LAC_PROB);
+    const dele_grid *g = &fact->grid;
+    dele_peak peak = {-1, NAN, -1, -1, NAN};
+    double high = g->high[DELE_PROB], low = dele_low_mean(g, DELE_PROB);
     for (int t = 0; t < g->n_tokens; t++)
         for (int col = 0; col < trace->charts[chart].n_cols; col++) {
-            double score = lac_cell_mean(g, &trace->charts[chart], chart, LAC_PROB, t, col);
-            double effect = lac_effect_of(trace, LAC_PROB, score, high, low);
+            double score = dele_cell_mean(g, &trace->charts[chart], chart, DELE_PROB, t, col);
+            double effect = dele_effect_of(trace, DELE_PROB, score, high, low);
             if (!isfinite(effect)) continue;
             if (t == g->end - 1 && !(effect <= peak.effect)) {
                 peak.col = col;
@@ -127,62 +127,62 @@ lac_peak lac_peak_of(const lac_trace *trace, const lac_traced *fact, int chart)
     return peak;
 }
 
-static void put_place(FILE *out, const lac_saving *to, int chart, int col)
+static void put_place(FILE *out, const dele_saving *to, int chart, int col)
 {
     fputc('\t', out);
-    if (col >= 0) lac_table_column(out, to->trace, &to->trace->charts[chart], col);
+    if (col >= 0) dele_table_column(out, to->trace, &to->trace->charts[chart], col);
 }
 
-static void put_peak(FILE *out, const lac_saving *to, const lac_traced *fact, int chart, const lac_peak *peak)
+static void put_peak(FILE *out, const dele_saving *to, const dele_traced *fact, int chart, const dele_peak *peak)
 {
     fprintf(out, "%d\t%s", fact->fact->id, to->trace->charts[chart].name);
     put_place(out, to, chart, peak->col);
-    lac_table_number(out, peak->effect);
+    dele_table_number(out, peak->effect);
     fputc('\t', out);
     if (peak->any_token >= 0) fprintf(out, "%d", peak->any_token);
     put_place(out, to, chart, peak->any_col);
-    lac_table_number(out, peak->any_effect);
+    dele_table_number(out, peak->any_effect);
     fputc('\n', out);
 }
 
-static lac_status save_histogram(const lac_saving *to, int which, const int *facts, int n)
+static dele_status save_histogram(const dele_saving *to, int which, const int *facts, int n)
 {
-    const lac_chart *chart = &to->trace->charts[which];
-    lac_writer out = {0};
-    char *name = lac_printf(to->arena, to->err, "plots/peaks_%s.tsv", chart->name);
-    if (!name || lac_table_open(&out, to, name)) return to->err->code;
+    const dele_chart *chart = &to->trace->charts[which];
+    dele_writer out = {0};
+    char *name = dele_printf(to->arena, to->err, "plots/peaks_%s.tsv", chart->name);
+    if (!name || dele_table_open(&out, to, name)) return to->err->code;
     fprintf(out.stream, "# plot peaks.gp\n# title %s: peaks of %d facts at the last subject token\n", chart->name, n);
-    lac_picture_describe(out.stream, to->trace, chart, NULL);
+    dele_picture_describe(out.stream, to->trace, chart, NULL);
     fputs("#layer\tfacts\tmean effect\n", out.stream);
     for (int l = 0; l < chart->n_cols; l++) {
-        const lac_effect *e = lac_effect_at(to->stats, to->trace, which, LAC_PROB, LAC_LAST_SUBJECT, l);
+        const dele_effect *e = dele_effect_at(to->stats, to->trace, which, DELE_PROB, DELE_LAST_SUBJECT, l);
         fprintf(out.stream, "%d\t%d", l, facts[l]);
-        lac_picture_number(out.stream, e->effect);
+        dele_picture_number(out.stream, e->effect);
         fputc('\n', out.stream);
     }
-    return lac_writer_commit(&out, to->err);
+    return dele_writer_commit(&out, to->err);
 }
 
-lac_status lac_save_peaks(const lac_saving *to)
+dele_status dele_save_peaks(const dele_saving *to)
 {
-    const lac_trace *trace = to->trace;
-    lac_writer out = {0};
-    if (lac_table_open(&out, to, "peaks.tsv")) return to->err->code;
+    const dele_trace *trace = to->trace;
+    dele_writer out = {0};
+    if (dele_table_open(&out, to, "peaks.tsv")) return to->err->code;
     fputs("# per fact: the layer with the largest effect on p at the last subject token; and the token (from 0) and layer "
           "with the largest of all\n"
           "id\tchart\tlayer\teffect\tany_token\tany_layer\tany_effect\n", out.stream);
     for (int which = 0; which < trace->n_charts; which++) {
-        int C = trace->charts[which].n_cols, n = 0, *facts = LAC_NEW(to->arena, int, (size_t)C, to->err);
+        int C = trace->charts[which].n_cols, n = 0, *facts = DELE_NEW(to->arena, int, (size_t)C, to->err);
         for (size_t i = 0; i < trace->n && facts; i++) {
             if (trace->facts[i].left_out) continue;
-            lac_peak peak = lac_peak_of(trace, &trace->facts[i], which);
+            dele_peak peak = dele_peak_of(trace, &trace->facts[i], which);
             put_peak(out.stream, to, &trace->facts[i], which, &peak);
             if (peak.col >= 0) n++, facts[peak.col]++;
         }
-        if (!facts || (n && lac_over_layers(&trace->charts[which]) && save_histogram(to, which, facts, n))) {
-            lac_writer_abandon(&out);
+        if (!facts || (n && dele_over_layers(&trace->charts[which]) && save_histogram(to, which, facts, n))) {
+            dele_writer_abandon(&out);
             return to->err->code;
         }
     }
-    return lac_writer_commit(&out, to->err);
+    return dele_writer_commit(&out, to->err);
 }

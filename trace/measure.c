@@ -16,13 +16,13 @@ typedef struct {
     int k;      /* which of the answer's tokens */
 } place;
 
-static void measure_row(double *out, const float *logits, const lac_case *c, int k)
+static void measure_row(double *out, const float *logits, const dele_case *c, int k)
 {
     size_t vocab = (size_t)c->model->config.vocab;
-    const lac_grid *g = c->grid;
+    const dele_grid *g = c->grid;
     float wanted = logits[g->answer[k]];
     double lse = log_sum_exp(logits, vocab);
-    out[LAC_LOGP] += (double)wanted - lse;
+    out[DELE_LOGP] += (double)wanted - lse;
     if (k) return;
     size_t rank = 1;
     double cross = 0;
@@ -30,38 +30,38 @@ static void measure_row(double *out, const float *logits, const lac_case *c, int
         rank += logits[v] > wanted;
         cross += (double)c->clean_p[v] * (double)logits[v];
     }
-    out[LAC_RANK] = (double)rank;
-    out[LAC_KL] = lse - cross - c->clean_entropy;
-    out[LAC_LOGIT_DIFF] = g->foil >= 0 ? (double)wanted - (double)logits[g->foil] : NAN;
+    out[DELE_RANK] = (double)rank;
+    out[DELE_KL] = lse - cross - c->clean_entropy;
+    out[DELE_LOGIT_DIFF] = g->foil >= 0 ? (double)wanted - (double)logits[g->foil] : NAN;
 }
 
-lac_status lac_measure(double *out, const float *states, const lac_case *const *cases, size_t n, lac_run *run, lac_err *err)
+dele_status dele_measure(double *out, const float *states, const dele_case *const *cases, size_t n, dele_run *run, dele_err *err)
 {
-    if (!n) return LAC_OK;
-    const lac_model *model = cases[0]->model;
+    if (!n) return DELE_OK;
+    const dele_model *model = cases[0]->model;
     size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab, rows = 0, at = 0;
     for (size_t i = 0; i < n; i++) rows += (size_t)cases[i]->grid->n_answer;
     size_t chunk = rows < CHUNK ? rows : CHUNK;
-    float *logits = lac_alloc_raw(&run->arena, chunk, vocab * sizeof *logits, err); /* the run's: fresh pages are dear */
-    place *places = LAC_NEW(&run->arena, place, rows, err);
-    if (!logits || !places) return LAC_ERR_MEMORY;
+    float *logits = dele_alloc_raw(&run->arena, chunk, vocab * sizeof *logits, err); /* the run's: fresh pages are dear */
+    place *places = DELE_NEW(&run->arena, place, rows, err);
+    if (!logits || !places) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
-        for (int m = 0; m < LAC_N_METRICS; m++) out[i * LAC_N_METRICS + (size_t)m] = 0;
+        for (int m = 0; m < DELE_N_METRICS; m++) out[i * DELE_N_METRICS + (size_t)m] = 0;
         for (int k = 0; k < cases[i]->grid->n_answer; k++) places[at++] = (place){i, k};
     }
     for (at = 0; at < rows; at += chunk) {
         size_t m = rows - at < chunk ? rows - at : chunk;
-        lac_logits(logits, model, states + at * dim, m);
+        dele_logits(logits, model, states + at * dim, m);
         run->flops += 2.0 * (double)m * (double)dim * (double)vocab;
         /* rows of one run add up: they stay on one thread, in order */
 #pragma omp parallel for schedule(static) if (m * vocab > 1 << 15)
         for (size_t i = 0; i < m; i++) {
             if (i && places[at + i].run == places[at + i - 1].run) continue;
             for (size_t r = i; r < m && places[at + r].run == places[at + i].run; r++)
-                measure_row(out + places[at + r].run * LAC_N_METRICS, logits + r * vocab, cases[places[at + r].run],
+                measure_row(out + places[at + r].run * DELE_N_METRICS, logits + r * vocab, cases[places[at + r].run],
                             places[at + r].k);
         }
     }
-    for (size_t i = 0; i < n; i++) out[i * LAC_N_METRICS + LAC_PROB] = exp(out[i * LAC_N_METRICS + LAC_LOGP]);
-    return LAC_OK;
+    for (size_t i = 0; i < n; i++) out[i * DELE_N_METRICS + DELE_PROB] = exp(out[i * DELE_N_METRICS + DELE_LOGP]);
+    return DELE_OK;
 }

@@ -94,12 +94,12 @@ static void put_array(FILE *to, size_t n_first, const double *x, size_t n)
 
 /* ---- charts ------------------------------------------------------------------------------------------------------- */
 
-static void put_means(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, int which)
+static void put_means(FILE *to, const dele_trace *trace, const dele_trace_stats *stats, int which)
 {
-    const lac_chart *chart = &trace->charts[which];
-    for (int i = 0; i < LAC_N_METRICS * LAC_N_CATEGORIES * chart->n_cols; i++) {
-        int col = i % chart->n_cols, group = i / chart->n_cols % LAC_N_CATEGORIES, m = i / chart->n_cols / LAC_N_CATEGORIES;
-        const lac_effect *e = lac_effect_at(stats, trace, which, (lac_metric)m, (lac_category)group, col);
+    const dele_chart *chart = &trace->charts[which];
+    for (int i = 0; i < DELE_N_METRICS * DELE_N_CATEGORIES * chart->n_cols; i++) {
+        int col = i % chart->n_cols, group = i / chart->n_cols % DELE_N_CATEGORIES, m = i / chart->n_cols / DELE_N_CATEGORIES;
+        const dele_effect *e = dele_effect_at(stats, trace, which, (dele_metric)m, (dele_category)group, col);
         const double value[] = {e->score, e->low, e->high, e->effect, e->se, e->ci_low, e->ci_high,
                                 e->noise_ci_low, e->noise_ci_high};
         fputs(i == 0 ? "[[[" : col ? "," : group ? "],[" : "]],[[", to);
@@ -108,42 +108,42 @@ static void put_means(FILE *to, const lac_trace *trace, const lac_trace_stats *s
     fputs("]]]", to);
 }
 
-static void put_spans(FILE *to, const lac_trace *trace, const lac_chart *chart)
+static void put_spans(FILE *to, const dele_trace *trace, const dele_chart *chart)
 {
     fputs(",\"spans\":", to);
     for (int l = 0; l < chart->n_cols; l++) {
         int from, past;
-        lac_window(&from, &past, l, chart->window, trace->n_layers, trace->paper_edges);
+        dele_window(&from, &past, l, chart->window, trace->n_layers, trace->paper_edges);
         fprintf(to, "%c[%d,%d]", l ? ',' : '[', from, past);
     }
     fputc(']', to);
 }
 
-static void put_effect(FILE *to, const lac_effect *e)
+static void put_effect(FILE *to, const dele_effect *e)
 {
     const double value[] = {e->effect, e->ci_low, e->ci_high};
     put_array(to, e->n, value, 3);
 }
 
-static void put_controls(FILE *to, const lac_controls *controls, int n_cols)
+static void put_controls(FILE *to, const dele_controls *controls, int n_cols)
 {
     fputs(",\n\"controls\":{\"token\":", to);
-    for (int i = 0; i < LAC_N_METRICS * n_cols; i++) {
+    for (int i = 0; i < DELE_N_METRICS * n_cols; i++) {
         fputs(i == 0 ? "[[" : i % n_cols ? "," : "],[", to);
         put_effect(to, &controls->token[i]);
     }
     fputs("]],\"layer\":", to);
-    for (int m = 0; m < LAC_N_METRICS; m++) {
+    for (int m = 0; m < DELE_N_METRICS; m++) {
         fputc(m ? ',' : '[', to);
         put_effect(to, &controls->layer[m]);
     }
     fputs("]}", to);
 }
 
-static lac_status put_ranking(FILE *to, const lac_ranking *ranking, lac_err *err)
+static dele_status put_ranking(FILE *to, const dele_ranking *ranking, dele_err *err)
 {
-    lac_arena scratch = {0};
-    const char *words = lac_ranking_words(ranking, &scratch, err);
+    dele_arena scratch = {0};
+    const char *words = dele_ranking_words(ranking, &scratch, err);
     if (words && ranking->n) {
         fputs(",\n\"ranking\":{\"words\":", to);
         put_text(to, words);
@@ -151,13 +151,13 @@ static lac_status put_ranking(FILE *to, const lac_ranking *ranking, lac_err *err
         for (int l = 0; l < ranking->n_layers; l++) fprintf(to, "%s%d", l ? "," : "],\"tied\":[", ranking->tied[l]);
         fputs("]}", to);
     }
-    lac_arena_release(&scratch);
-    return words ? LAC_OK : err->code;
+    dele_arena_release(&scratch);
+    return words ? DELE_OK : err->code;
 }
 
-static void put_mask(FILE *to, const lac_trace *trace, const lac_trace_stats *stats)
+static void put_mask(FILE *to, const dele_trace *trace, const dele_trace_stats *stats)
 {
-    const lac_suggestion *s = &stats->suggestion;
+    const dele_suggestion *s = &stats->suggestion;
     fputs(",\"noop\":", to);
     put_number(to, stats->noop);
     fputs(",\"mask\":", to);
@@ -172,38 +172,38 @@ static void put_mask(FILE *to, const lac_trace *trace, const lac_trace_stats *st
     fputc('}', to);
 }
 
-static lac_status put_charts(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, lac_err *err)
+static dele_status put_charts(FILE *to, const dele_trace *trace, const dele_trace_stats *stats, dele_err *err)
 {
-    static const char *const severed[LAC_N_SEVERS] = {NULL, "MLP", "attention"};
+    static const char *const severed[DELE_N_SEVERS] = {NULL, "MLP", "attention"};
     fputs(",\n\"charts\":[", to);
     for (int i = 0; i < trace->n_charts; i++) {
-        const lac_chart *chart = &trace->charts[i];
+        const dele_chart *chart = &trace->charts[i];
         fprintf(to, "%s\n{\"window\":%d,\"columns\":%d", i ? "," : "", chart->window, chart->n_cols);
         put_named(to, "name", chart->name);
-        put_named(to, "kind", lac_kind_name[chart->kind]);
+        put_named(to, "kind", dele_kind_name[chart->kind]);
         put_named(to, "severed", severed[chart->sever]);
-        if (chart->kind == LAC_MLP || chart->kind == LAC_ATTN) put_spans(to, trace, chart);
+        if (chart->kind == DELE_MLP || chart->kind == DELE_ATTN) put_spans(to, trace, chart);
         fputs(",\n\"means\":", to);
         put_means(to, trace, stats, i);
         put_controls(to, &stats->controls[i], chart->n_cols);
-        if (lac_over_layers(chart) && put_ranking(to, &stats->rankings[i], err)) return err->code;
+        if (dele_over_layers(chart) && put_ranking(to, &stats->rankings[i], err)) return err->code;
         fputc('}', to);
     }
     fputc(']', to);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- facts -------------------------------------------------------------------------------------------------------- */
 
 /* The standard error of a cell's mean effect over the noise draws; NaN for a single draw. */
-static double error_of(const lac_trace *trace, const lac_grid *g, int which, lac_metric metric, int t, int col)
+static double error_of(const dele_trace *trace, const dele_grid *g, int which, dele_metric metric, int t, int col)
 {
     double sum = 0, squares = 0;
     int S = g->n_samples;
     if (S < 2) return NAN;
     for (int s = 0; s < S; s++) {
-        double value = *lac_cell(g, &trace->charts[which], which, s, metric, t, col);
-        double effect = lac_effect_of(trace, metric, value, g->high[metric], g->low[s * LAC_N_METRICS + (int)metric]);
+        double value = *dele_cell(g, &trace->charts[which], which, s, metric, t, col);
+        double effect = dele_effect_of(trace, metric, value, g->high[metric], g->low[s * DELE_N_METRICS + (int)metric]);
         sum += effect;
         squares += effect * effect;
     }
@@ -218,39 +218,39 @@ static uint32_t bits_of(float x)
     return isnan(x) ? 0x7fc00000 : bits; /* one NaN, for equal bytes everywhere */
 }
 
-static size_t cells_of(const lac_traced *traced, const lac_chart *chart)
+static size_t cells_of(const dele_traced *traced, const dele_chart *chart)
 {
-    return (size_t)LAC_N_METRICS * (size_t)traced->grid.n_tokens * (size_t)chart->n_cols;
+    return (size_t)DELE_N_METRICS * (size_t)traced->grid.n_tokens * (size_t)chart->n_cols;
 }
 
-static lac_status put_cells(FILE *to, const lac_trace *trace, const lac_traced *traced, int which, lac_arena *arena,
-                            lac_err *err)
+static dele_status put_cells(FILE *to, const dele_trace *trace, const dele_traced *traced, int which, dele_arena *arena,
+                            dele_err *err)
 {
-    const lac_grid *g = &traced->grid;
-    const lac_chart *chart = &trace->charts[which];
+    const dele_grid *g = &traced->grid;
+    const dele_chart *chart = &trace->charts[which];
     size_t n = cells_of(traced, chart);
-    uint8_t *bytes = LAC_NEW(arena, uint8_t, 6 * n, err), *score = bytes, *half = bytes ? bytes + 4 * n : NULL;
+    uint8_t *bytes = DELE_NEW(arena, uint8_t, 6 * n, err), *score = bytes, *half = bytes ? bytes + 4 * n : NULL;
     if (!bytes) return err->code;
     double student = g->n_samples > 1 ? gsl_cdf_tdist_Pinv(0.975, g->n_samples - 1) : NAN;
-    for (int m = 0; m < LAC_N_METRICS; m++)
+    for (int m = 0; m < DELE_N_METRICS; m++)
         for (int t = 0; t < g->n_tokens; t++)
             for (int col = 0; col < chart->n_cols; col++) {
-                uint32_t mean = bits_of((float)lac_cell_mean(g, chart, which, (lac_metric)m, t, col));
-                double error = error_of(trace, g, which, (lac_metric)m, t, col);
+                uint32_t mean = bits_of((float)dele_cell_mean(g, chart, which, (dele_metric)m, t, col));
+                double error = error_of(trace, g, which, (dele_metric)m, t, col);
                 uint32_t width = bits_of((float)(student * error)) + 0x8000; /* rounds */
                 for (int i = 0; i < 4; i++) *score++ = (uint8_t)(mean >> 8 * i);
                 for (int i = 2; i < 4; i++) *half++ = (uint8_t)(width >> 8 * i);
             }
-    lac_base64(to, bytes, 6 * n);
-    return LAC_OK;
+    dele_base64(to, bytes, 6 * n);
+    return DELE_OK;
 }
 
-static lac_status put_fact(FILE *to, const lac_trace *trace, const lac_traced *traced, bool cells, lac_arena *arena,
-                           lac_err *err)
+static dele_status put_fact(FILE *to, const dele_trace *trace, const dele_traced *traced, bool cells, dele_arena *arena,
+                           dele_err *err)
 {
-    const lac_grid *g = &traced->grid;
-    double low[LAC_N_METRICS];
-    for (int m = 0; m < LAC_N_METRICS; m++) low[m] = lac_low_mean(g, (lac_metric)m);
+    const dele_grid *g = &traced->grid;
+    double low[DELE_N_METRICS];
+    for (int m = 0; m < DELE_N_METRICS; m++) low[m] = dele_low_mean(g, (dele_metric)m);
     fprintf(to, "{\"id\":%d,\"begin\":%d,\"end\":%d,\"draws\":%d", traced->fact->id, g->begin, g->end, g->n_samples);
     put_named(to, "prompt", traced->fact->prompt);
     put_named(to, "subject", traced->fact->subject);
@@ -259,18 +259,18 @@ static lac_status put_fact(FILE *to, const lac_trace *trace, const lac_traced *t
     put_named(to, "partner", traced->partner);
     put_named(to, "split", traced->fact->split);
     put_names(to, "tokens", traced->tokens, g->n_tokens);
-    put_numbers(to, "high", g->high, LAC_N_METRICS);
-    put_numbers(to, "low", low, LAC_N_METRICS);
+    put_numbers(to, "high", g->high, DELE_N_METRICS);
+    put_numbers(to, "low", low, DELE_N_METRICS);
     for (int i = 0; i < trace->n_charts && cells; i++) {
         fputs(i ? "\",\n\"" : ",\"cells\":[\"", to);
         if (put_cells(to, trace, traced, i, arena, err)) return err->code;
     }
     fputs(cells ? "\"]}" : "}", to);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* How many of the traced facts get maps in so many bytes. */
-static size_t facts_that_fit(const lac_trace *trace, size_t room)
+static size_t facts_that_fit(const dele_trace *trace, size_t room)
 {
     size_t bytes = 0, n = 0;
     for (size_t i = 0; i < trace->n; i++) {
@@ -282,16 +282,16 @@ static size_t facts_that_fit(const lac_trace *trace, size_t room)
     return n;
 }
 
-static lac_status put_facts(FILE *to, const lac_trace *trace, size_t n_maps, lac_err *err)
+static dele_status put_facts(FILE *to, const dele_trace *trace, size_t n_maps, dele_err *err)
 {
-    lac_arena scratch = {0};
-    lac_status status = LAC_OK;
+    dele_arena scratch = {0};
+    dele_status status = DELE_OK;
     size_t n = 0;
     fputs(",\n\"traces\":[", to);
     for (size_t i = 0; i < trace->n && !status; i++) {
         if (trace->facts[i].left_out) continue;
         fputs(n ? ",\n" : "\n", to);
-        lac_arena_reset(&scratch);
+        dele_arena_reset(&scratch);
         status = put_fact(to, trace, &trace->facts[i], n < n_maps, &scratch, err);
         n++;
     }
@@ -305,14 +305,14 @@ static lac_status put_facts(FILE *to, const lac_trace *trace, size_t n_maps, lac
         fputc('}', to);
     }
     fputc(']', to);
-    lac_arena_release(&scratch);
+    dele_arena_release(&scratch);
     return status;
 }
 
 /* ---- the page ----------------------------------------------------------------------------------------------------- */
 
 /* All but the brace that ends it. */
-static lac_status put_trace(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, size_t room, lac_err *err)
+static dele_status put_trace(FILE *to, const dele_trace *trace, const dele_trace_stats *stats, size_t room, dele_err *err)
 {
     size_t n_maps = facts_that_fit(trace, room);
     fprintf(to, "{\"layers\":%d,\"heads\":%d,\"facts\":%zu,\"traced\":%zu,\"maps\":%zu", trace->n_layers, trace->n_heads,
@@ -325,28 +325,28 @@ static lac_status put_trace(FILE *to, const lac_trace *trace, const lac_trace_st
     put_named(to, "noise", trace->opts.sigma > 0 ? "" : trace->opts.noise); /* sigma verbatim */
     fprintf(to, ",\"replace\":%s", trace->opts.replace ? "true" : "false");
     put_named(to, "edges", trace->paper_edges ? "paper" : "code");
-    put_names(to, "metrics", lac_metric_name, LAC_N_METRICS);
-    put_names(to, "groups", lac_category_name, LAC_N_CATEGORIES);
-    put_numbers(to, "high", stats->high, LAC_N_METRICS);
-    put_numbers(to, "low", stats->low, LAC_N_METRICS);
+    put_names(to, "metrics", dele_metric_name, DELE_N_METRICS);
+    put_names(to, "groups", dele_category_name, DELE_N_CATEGORIES);
+    put_numbers(to, "high", stats->high, DELE_N_METRICS);
+    put_numbers(to, "low", stats->low, DELE_N_METRICS);
     put_mask(to, trace, stats);
     return put_charts(to, trace, stats, err) ? err->code : put_facts(to, trace, n_maps, err);
 }
 
 typedef struct {
-    const lac_trace *trace;
-    const lac_trace_stats *stats;
-    const lac_comparison *comparison; /* or NULL; then trace and stats are those before and after */
+    const dele_trace *trace;
+    const dele_trace_stats *stats;
+    const dele_comparison *comparison; /* or NULL; then trace and stats are those before and after */
 } contents;
 
-static void put_changes(FILE *to, const lac_comparison *c)
+static void put_changes(FILE *to, const dele_comparison *c)
 {
     fputs(",\n\"changes\":[", to);
     for (int i = 0; i < c->n_charts; i++) {
         const int C = c->before.charts[c->charts[i][0]].n_cols;
-        for (int k = 0; k < LAC_N_COMPARED * LAC_N_CATEGORIES * C; k++) {
-            const int col = k % C, group = k / C % LAC_N_CATEGORIES, m = k / C / LAC_N_CATEGORIES;
-            const lac_change *x = lac_change_at(c, i, m, (lac_category)group, col);
+        for (int k = 0; k < DELE_N_COMPARED * DELE_N_CATEGORIES * C; k++) {
+            const int col = k % C, group = k / C % DELE_N_CATEGORIES, m = k / C / DELE_N_CATEGORIES;
+            const dele_change *x = dele_change_at(c, i, m, (dele_category)group, col);
             const double value[] = {x->difference, x->ci.low, x->ci.high};
             fputs(k == 0 ? i ? ",\n[[[" : "[[[" : col ? "," : group ? "],[" : "]],[[", to);
             put_array(to, x->n, value, 3);
@@ -356,10 +356,10 @@ static void put_changes(FILE *to, const lac_comparison *c)
     fputc(']', to);
 }
 
-static lac_status fill(FILE *to, void *context, lac_err *err)
+static dele_status fill(FILE *to, void *context, dele_err *err)
 {
     const contents *c = context;
-    const size_t room = LAC_PAGE_BYTES / (c->comparison ? 2 : 1);
+    const size_t room = DELE_PAGE_BYTES / (c->comparison ? 2 : 1);
     if (put_trace(to, &c->trace[0], &c->stats[0], room, err)) return err->code;
     if (c->comparison) {
         fputs(",\n\"after\":", to);
@@ -368,54 +368,54 @@ static lac_status fill(FILE *to, void *context, lac_err *err)
         put_changes(to, c->comparison);
     }
     fputs("}\n", to);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status write_page(const char *dir, contents *c, lac_err *err)
+static dele_status write_page(const char *dir, contents *c, dele_err *err)
 {
     char path[1200];
     snprintf(path, sizeof path, "%s/page.html", dir);
-    return lac_page_write(path, "plots/page.html", "@TRACE@", fill, c, err);
+    return dele_page_write(path, "plots/page.html", "@TRACE@", fill, c, err);
 }
 
-lac_status lac_trace_page(const lac_trace *trace, const lac_trace_stats *stats, const char *dir, lac_err *err)
+dele_status dele_trace_page(const dele_trace *trace, const dele_trace_stats *stats, const char *dir, dele_err *err)
 {
     contents c = {.trace = trace, .stats = stats};
     return write_page(dir, &c, err);
 }
 
 /* The trace on one side with the charts of both alone, in the comparison's order. */
-static lac_status charts_of_both(lac_trace *out, const lac_comparison *c, int side, lac_arena *arena, lac_err *err)
+static dele_status charts_of_both(dele_trace *out, const dele_comparison *c, int side, dele_arena *arena, dele_err *err)
 {
-    const lac_trace *all = side ? &c->after : &c->before;
+    const dele_trace *all = side ? &c->after : &c->before;
     const size_t n = (size_t)c->n_charts;
     *out = *all;
     out->n_charts = c->n_charts;
-    out->charts = LAC_NEW(arena, lac_chart, n, err);
-    out->facts = LAC_NEW(arena, lac_traced, all->n, err);
+    out->charts = DELE_NEW(arena, dele_chart, n, err);
+    out->facts = DELE_NEW(arena, dele_traced, all->n, err);
     if (!out->charts || !out->facts) return err->code;
     for (size_t i = 0; i < n; i++) out->charts[i] = all->charts[c->charts[i][side]];
     for (size_t k = 0; k < all->n; k++) {
         out->facts[k] = all->facts[k];
-        float **value = out->facts[k].grid.value = LAC_NEW(arena, float *, n, err);
+        float **value = out->facts[k].grid.value = DELE_NEW(arena, float *, n, err);
         if (!value) return err->code;
         for (size_t i = 0; i < n; i++) value[i] = all->facts[k].grid.value[c->charts[i][side]];
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_comparison_page(const lac_comparison *comparison, const char *dir, lac_err *err)
+dele_status dele_comparison_page(const dele_comparison *comparison, const char *dir, dele_err *err)
 {
-    lac_arena arena = {0};
-    lac_trace trace[2];
-    lac_trace_stats stats[2];
+    dele_arena arena = {0};
+    dele_trace trace[2];
+    dele_trace_stats stats[2];
     contents c = {trace, stats, comparison};
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     for (int side = 0; side < 2 && !status; side++) {
         status = charts_of_both(&trace[side], comparison, side, &arena, err);
-        if (!status) status = lac_trace_statistics(&stats[side], &trace[side], &arena, err);
+        if (!status) status = dele_trace_statistics(&stats[side], &trace[side], &arena, err);
     }
     if (!status) status = write_page(dir, &c, err);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return status;
 }

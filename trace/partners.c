@@ -3,32 +3,32 @@
 #include <ctype.h>
 #include <string.h>
 
-lac_status lac_prompt_encode(lac_ids *ids, const lac_fact *fact, const lac_tokenizer *t, lac_chat chat, lac_arena *arena,
-                             lac_err *err)
+dele_status dele_prompt_encode(dele_ids *ids, const dele_fact *fact, const dele_tokenizer *t, dele_chat chat, dele_arena *arena,
+                             dele_err *err)
 {
-    const char *text = chat == LAC_CHAT_NONE ? fact->prompt : lac_chat_prompt(chat, fact->prompt, arena, err);
-    return text ? lac_encode(ids, t, text, strlen(text), chat == LAC_CHAT_NONE, arena, err) : err->code;
+    const char *text = chat == DELE_CHAT_NONE ? fact->prompt : dele_chat_prompt(chat, fact->prompt, arena, err);
+    return text ? dele_encode(ids, t, text, strlen(text), chat == DELE_CHAT_NONE, arena, err) : err->code;
 }
 
-lac_encoded_fact *lac_facts_encode(const lac_facts *facts, const lac_tokenizer *t, lac_chat chat, lac_arena *arena,
-                                   lac_err *err)
+dele_encoded_fact *dele_facts_encode(const dele_facts *facts, const dele_tokenizer *t, dele_chat chat, dele_arena *arena,
+                                   dele_err *err)
 {
-    lac_encoded_fact *all = LAC_NEW(arena, lac_encoded_fact, facts->n + 1, err);
+    dele_encoded_fact *all = DELE_NEW(arena, dele_encoded_fact, facts->n + 1, err);
     for (size_t i = 0; all && i < facts->n; i++) {
-        lac_err unfound = {0};
-        if (lac_prompt_encode(&all[i].ids, &facts->fact[i], t, chat, arena, err)) return NULL;
-        if (!all[i].ids.n || lac_subject_range_behind(&all[i].begin, &all[i].end, t, &all[i].ids, lac_chat_head(chat),
+        dele_err unfound = {0};
+        if (dele_prompt_encode(&all[i].ids, &facts->fact[i], t, chat, arena, err)) return NULL;
+        if (!all[i].ids.n || dele_subject_range_behind(&all[i].begin, &all[i].end, t, &all[i].ids, dele_chat_head(chat),
                                                       facts->fact[i].subject, arena, &unfound))
             all[i].begin = all[i].end = 0;
-        if (unfound.code == LAC_ERR_MEMORY) {
-            lac_fail(err, unfound.code, "%s", unfound.msg);
+        if (unfound.code == DELE_ERR_MEMORY) {
+            dele_fail(err, unfound.code, "%s", unfound.msg);
             return NULL;
         }
     }
     return all;
 }
 
-static bool pairs(const lac_encoded_fact *a, const lac_encoded_fact *b)
+static bool pairs(const dele_encoded_fact *a, const dele_encoded_fact *b)
 {
     if (a->ids.n != b->ids.n || a->begin != b->begin || a->end != b->end || a->end == a->begin) return false;
     for (int t = 0; t < (int)a->ids.n; t++)
@@ -36,7 +36,7 @@ static bool pairs(const lac_encoded_fact *a, const lac_encoded_fact *b)
     return true;
 }
 
-const char *lac_stripped(size_t *n, const char *text)
+const char *dele_stripped(size_t *n, const char *text)
 {
     while (isspace((unsigned char)*text)) text++;
     *n = strlen(text);
@@ -45,14 +45,14 @@ const char *lac_stripped(size_t *n, const char *text)
 }
 
 /* White space around an attribute is no part of the answer. */
-static bool same_answer(const lac_fact *a, const lac_fact *b)
+static bool same_answer(const dele_fact *a, const dele_fact *b)
 {
     size_t n, m;
-    const char *x = lac_stripped(&n, a->attribute), *y = lac_stripped(&m, b->attribute);
+    const char *x = dele_stripped(&n, a->attribute), *y = dele_stripped(&m, b->attribute);
     return n == m && !memcmp(x, y, n);
 }
 
-size_t lac_partner(const lac_facts *facts, const lac_encoded_fact *encoded, size_t i, size_t after)
+size_t dele_partner(const dele_facts *facts, const dele_encoded_fact *encoded, size_t i, size_t after)
 {
     for (size_t k = (after + 1) % facts->n; k != i; k = (k + 1) % facts->n)
         if (pairs(&encoded[i], &encoded[k]) && !same_answer(&facts->fact[i], &facts->fact[k])) return k;

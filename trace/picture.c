@@ -7,26 +7,26 @@
 
 /* ---- what a picture says of itself ------------------------------------------------------------------------------ */
 
-void lac_picture_text(FILE *to, const char *text)
+void dele_picture_text(FILE *to, const char *text)
 {
     for (; *text; text++) fputc((unsigned char)*text < ' ' ? ' ' : *text, to);
 }
 
-void lac_picture_number(FILE *to, double x)
+void dele_picture_number(FILE *to, double x)
 {
     if (isfinite(x)) fprintf(to, "\t%.9g", x);
     else fputs("\tnan", to); /* printf might say -nan */
 }
 
 /* only: the one fact of the picture, or NULL. */
-static void corruption(FILE *to, const lac_trace *trace, const lac_traced *only)
+static void corruption(FILE *to, const dele_trace *trace, const dele_traced *only)
 {
     const char *by = trace->opts.corrupt ? trace->opts.corrupt : "noise", *noise = trace->opts.noise;
     if (!strcmp(by, "tokens")) {
         fputs("another subject's tokens", to);
         if (!only || !only->partner) return;
         fputs(" (", to);
-        lac_picture_text(to, only->partner);
+        dele_picture_text(to, only->partner);
         fputc(')', to);
     } else if (strcmp(by, "noise")) {
         fprintf(to, "%s ablation", by);
@@ -38,11 +38,11 @@ static void corruption(FILE *to, const lac_trace *trace, const lac_traced *only)
     }
 }
 
-void lac_picture_how(FILE *to, const lac_trace *trace, const lac_traced *only)
+void dele_picture_how(FILE *to, const dele_trace *trace, const dele_traced *only)
 {
     int fewest = 0, most = 0;
     for (size_t i = 0; i < trace->n; i++) {
-        const lac_traced *traced = only ? only : &trace->facts[i];
+        const dele_traced *traced = only ? only : &trace->facts[i];
         if (traced->left_out) continue;
         int n = traced->grid.n_samples;
         fewest = fewest && fewest < n ? fewest : n;
@@ -55,23 +55,23 @@ void lac_picture_how(FILE *to, const lac_trace *trace, const lac_traced *only)
     if (!only) fprintf(to, ", n = %zu facts", trace->n_traced);
 }
 
-void lac_picture_describe(FILE *to, const lac_trace *trace, const lac_chart *chart, const lac_traced *only)
+void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_chart *chart, const dele_traced *only)
 {
-    static const char *const colour[LAC_N_KINDS] = {"purple", "green", "red", "purple", "red", "purple"};
+    static const char *const colour[DELE_N_KINDS] = {"purple", "green", "red", "purple", "red", "purple"};
     static const char *const patched[] = {"layer", "centre of the MLP layers", "centre of the attention layers",
                                           "layer, between its halves,", "layer, one head", "embedding"};
     fprintf(to, "# colour %s\n# xlabel %s %s", colour[chart->kind], patched[chart->kind],
             trace->noising ? "corrupted" : "restored");
-    if (chart->kind == LAC_MLP || chart->kind == LAC_ATTN) fprintf(to, " (window %d)", chart->window);
-    if (chart->sever) fprintf(to, ", %s severed", chart->sever == LAC_SEVER_MLP ? "MLP" : "attention");
+    if (chart->kind == DELE_MLP || chart->kind == DELE_ATTN) fprintf(to, " (window %d)", chart->window);
+    if (chart->sever) fprintf(to, ", %s severed", chart->sever == DELE_SEVER_MLP ? "MLP" : "attention");
     fputs("\n# note ", to);
-    lac_picture_how(to, trace, only);
+    dele_picture_how(to, trace, only);
     fputc('\n', to);
 }
 
-void lac_picture_centre(FILE *to, const lac_trace *trace, const lac_traced *traced)
+void dele_picture_centre(FILE *to, const dele_trace *trace, const dele_traced *traced)
 {
-    double centre = trace->noising ? traced->grid.high[LAC_PROB] : lac_low_mean(&traced->grid, LAC_PROB);
+    double centre = trace->noising ? traced->grid.high[DELE_PROB] : dele_low_mean(&traced->grid, DELE_PROB);
     fprintf(to, "# centre %.9g\n# side %s\n", centre, trace->noising ? "below" : "above");
 }
 
@@ -83,42 +83,42 @@ static void widen(double *min, double *max, double x)
     if (x > *max) *max = x;
 }
 
-void lac_picture_effects(double *min, double *max, const lac_trace *trace, const lac_trace_stats *stats, bool heads)
+void dele_picture_effects(double *min, double *max, const dele_trace *trace, const dele_trace_stats *stats, bool heads)
 {
     *min = *max = 0;
     for (int i = 0; i < trace->n_charts; i++)
-        for (int c = 0; c < LAC_N_CATEGORIES && (trace->charts[i].kind == LAC_HEAD) == heads; c++)
+        for (int c = 0; c < DELE_N_CATEGORIES && (trace->charts[i].kind == DELE_HEAD) == heads; c++)
             for (int col = 0; col < trace->charts[i].n_cols; col++) {
-                const lac_effect *e = lac_effect_at(stats, trace, i, LAC_PROB, (lac_category)c, col);
+                const dele_effect *e = dele_effect_at(stats, trace, i, DELE_PROB, (dele_category)c, col);
                 if (e->n) widen(min, max, e->effect);
             }
 }
 
-void lac_picture_scores(double *min, double *max, const lac_trace *trace, const lac_traced *traced, bool heads)
+void dele_picture_scores(double *min, double *max, const dele_trace *trace, const dele_traced *traced, bool heads)
 {
-    const lac_grid *g = &traced->grid;
-    *min = *max = trace->noising ? g->high[LAC_PROB] : lac_low_mean(g, LAC_PROB);
+    const dele_grid *g = &traced->grid;
+    *min = *max = trace->noising ? g->high[DELE_PROB] : dele_low_mean(g, DELE_PROB);
     for (int i = 0; i < trace->n_charts; i++)
-        for (int t = 0; t < g->n_tokens && (trace->charts[i].kind == LAC_HEAD) == heads; t++)
+        for (int t = 0; t < g->n_tokens && (trace->charts[i].kind == DELE_HEAD) == heads; t++)
             for (int col = 0; col < trace->charts[i].n_cols; col++)
-                widen(min, max, lac_cell_mean(g, &trace->charts[i], i, LAC_PROB, t, col));
+                widen(min, max, dele_cell_mean(g, &trace->charts[i], i, DELE_PROB, t, col));
 }
 
 /* ---- tables that put things together ----------------------------------------------------------------------------- */
 
 typedef struct {
-    const lac_trace *trace;
-    const lac_trace_stats *stats;
+    const dele_trace *trace;
+    const dele_trace_stats *stats;
     const char *dir;
-    lac_err *err;
+    dele_err *err;
 } saving;
 
-static lac_status open_table(lac_writer *out, const saving *to, const char *name)
+static dele_status open_table(dele_writer *out, const saving *to, const char *name)
 {
     char path[1200];
     int n = snprintf(path, sizeof path, "%s/plots/%s.tsv", to->dir, name);
-    if (n < 0 || (size_t)n >= sizeof path) return lac_fail(to->err, LAC_ERR_FILE, "%s: too long a path", to->dir);
-    return lac_writer_open(out, path, to->err);
+    if (n < 0 || (size_t)n >= sizeof path) return dele_fail(to->err, DELE_ERR_FILE, "%s: too long a path", to->dir);
+    return dele_writer_open(out, path, to->err);
 }
 
 /* A block of a table of lines or bars: a name, then layer, effect on p at the last subject token, and its interval. */
@@ -126,12 +126,12 @@ static void put_block(FILE *out, const saving *to, int chart, const char *name, 
 {
     fprintf(out, "%s%s\n", first ? "" : "\n\n", name);
     for (int l = 0; l < to->trace->n_layers; l++) {
-        const lac_effect *e = lac_effect_at(to->stats, to->trace, chart, LAC_PROB, LAC_LAST_SUBJECT, l);
+        const dele_effect *e = dele_effect_at(to->stats, to->trace, chart, DELE_PROB, DELE_LAST_SUBJECT, l);
         fprintf(out, "%d\t%.9g\t%.9g\t%.9g\n", l, e->effect, e->ci_low, e->ci_high);
     }
 }
 
-static int find_chart(const lac_trace *trace, lac_kind kind, lac_sever sever)
+static int find_chart(const dele_trace *trace, dele_kind kind, dele_sever sever)
 {
     for (int i = 0; i < trace->n_charts; i++)
         if (trace->charts[i].kind == kind && trace->charts[i].sever == sever) return i;
@@ -140,126 +140,126 @@ static int find_chart(const lac_trace *trace, lac_kind kind, lac_sever sever)
 
 static bool at_last_subject(const saving *to, int chart)
 {
-    return lac_effect_at(to->stats, to->trace, chart, LAC_PROB, LAC_LAST_SUBJECT, 0)->n > 0;
+    return dele_effect_at(to->stats, to->trace, chart, DELE_PROB, DELE_LAST_SUBJECT, 0)->n > 0;
 }
 
 /* ROME's section 2.2: how much of a state's effect goes through the MLPs, or the attention, of the layers above it. */
-static lac_status save_severed(const saving *to)
+static dele_status save_severed(const saving *to)
 {
-    static const char *const name[LAC_N_SEVERS] = {"ordinary", "MLP severed", "attention severed"};
-    int plain = find_chart(to->trace, LAC_HIDDEN, LAC_SEVER_NOTHING);
-    int cut = find_chart(to->trace, LAC_HIDDEN, LAC_SEVER_MLP);
-    if (cut < 0) cut = find_chart(to->trace, LAC_HIDDEN, LAC_SEVER_ATTN);
-    if (plain < 0 || cut < 0 || !at_last_subject(to, plain)) return LAC_OK;
-    lac_writer out = {0};
+    static const char *const name[DELE_N_SEVERS] = {"ordinary", "MLP severed", "attention severed"};
+    int plain = find_chart(to->trace, DELE_HIDDEN, DELE_SEVER_NOTHING);
+    int cut = find_chart(to->trace, DELE_HIDDEN, DELE_SEVER_MLP);
+    if (cut < 0) cut = find_chart(to->trace, DELE_HIDDEN, DELE_SEVER_ATTN);
+    if (plain < 0 || cut < 0 || !at_last_subject(to, plain)) return DELE_OK;
+    dele_writer out = {0};
     if (open_table(&out, to, "severed")) return to->err->code;
     fprintf(out.stream, "# plot severed.gp\n# title one state %s at the last subject token, with paths severed\n",
             to->trace->noising ? "corrupted" : "restored");
-    lac_picture_describe(out.stream, to->trace, &to->trace->charts[plain], NULL);
-    for (int s = 0; s < LAC_N_SEVERS; s++) {
-        int chart = find_chart(to->trace, LAC_HIDDEN, (lac_sever)s);
+    dele_picture_describe(out.stream, to->trace, &to->trace->charts[plain], NULL);
+    for (int s = 0; s < DELE_N_SEVERS; s++) {
+        int chart = find_chart(to->trace, DELE_HIDDEN, (dele_sever)s);
         if (chart >= 0) put_block(out.stream, to, chart, name[s], s == 0);
     }
-    return lac_writer_commit(&out, to->err);
+    return dele_writer_commit(&out, to->err);
 }
 
 /* Wide windows blur: the same kind in all its widths shows by how much. */
-static lac_status save_windows(const saving *to, lac_kind kind)
+static dele_status save_windows(const saving *to, dele_kind kind)
 {
-    const lac_trace *trace = to->trace;
-    int n = 0, first = find_chart(trace, kind, LAC_SEVER_NOTHING);
+    const dele_trace *trace = to->trace;
+    int n = 0, first = find_chart(trace, kind, DELE_SEVER_NOTHING);
     for (int i = 0; i < trace->n_charts; i++) n += trace->charts[i].kind == kind;
-    if (n < 2 || !at_last_subject(to, first)) return LAC_OK;
-    lac_writer out = {0};
+    if (n < 2 || !at_last_subject(to, first)) return DELE_OK;
+    dele_writer out = {0};
     char name[64];
-    snprintf(name, sizeof name, "windows_%s", lac_kind_name[kind]);
+    snprintf(name, sizeof name, "windows_%s", dele_kind_name[kind]);
     if (open_table(&out, to, name)) return to->err->code;
     fprintf(out.stream, "# plot layers.gp\n# title %s in windows of several widths, at the last subject token\n"
-                        "# xlabel centre of the layers %s\n# note ", lac_kind_name[kind],
+                        "# xlabel centre of the layers %s\n# note ", dele_kind_name[kind],
             trace->noising ? "corrupted" : "restored");
-    lac_picture_how(out.stream, trace, NULL);
+    dele_picture_how(out.stream, trace, NULL);
     fputc('\n', out.stream);
     for (int i = 0; i < trace->n_charts; i++) {
         char width[32];
         snprintf(width, sizeof width, trace->charts[i].window == 1 ? "1 layer" : "%d layers", trace->charts[i].window);
         if (trace->charts[i].kind == kind) put_block(out.stream, to, i, width, i == first);
     }
-    return lac_writer_commit(&out, to->err);
+    return dele_writer_commit(&out, to->err);
 }
 
 /* ---- heads: layers across, heads down, at one token -------------------------------------------------------------- */
 
-static void put_heads(FILE *out, const saving *to, int which, const lac_traced *traced, lac_category tokens)
+static void put_heads(FILE *out, const saving *to, int which, const dele_traced *traced, dele_category tokens)
 {
-    const lac_trace *trace = to->trace;
+    const dele_trace *trace = to->trace;
     fputs("#head\thead\tlayer\tvalue\n", out);
     for (int h = 0; h < trace->n_heads; h++)
         for (int l = 0; l < trace->n_layers; l++) {
             int col = l * trace->n_heads + h;
-            const lac_effect *e = lac_effect_at(to->stats, trace, which, LAC_PROB, tokens, col);
+            const dele_effect *e = dele_effect_at(to->stats, trace, which, DELE_PROB, tokens, col);
             double value = e->n ? e->effect : NAN;
-            if (traced) value = lac_category_value(trace, traced, which, LAC_PROB, tokens, col);
+            if (traced) value = dele_category_value(trace, traced, which, DELE_PROB, tokens, col);
             fprintf(out, "%d\t%d\t%d", h, h, l);
-            lac_picture_number(out, value);
+            dele_picture_number(out, value);
             fputc('\n', out);
         }
 }
 
-static lac_status save_heads(const saving *to, int which, const lac_traced *traced, lac_category tokens)
+static dele_status save_heads(const saving *to, int which, const dele_traced *traced, dele_category tokens)
 {
-    const lac_trace *trace = to->trace;
-    bool subject = tokens == LAC_LAST_SUBJECT;
+    const dele_trace *trace = to->trace;
+    bool subject = tokens == DELE_LAST_SUBJECT;
     const char *suffix = subject ? "last_subject" : "last";
-    bool any = traced ? isfinite(lac_category_value(trace, traced, which, LAC_PROB, tokens, 0))
-                      : lac_effect_at(to->stats, trace, which, LAC_PROB, tokens, 0)->n > 0;
+    bool any = traced ? isfinite(dele_category_value(trace, traced, which, DELE_PROB, tokens, 0))
+                      : dele_effect_at(to->stats, trace, which, DELE_PROB, tokens, 0)->n > 0;
     char name[64];
     double min, max;
-    lac_writer out = {0};
-    if (!any) return LAC_OK;
+    dele_writer out = {0};
+    if (!any) return DELE_OK;
     if (traced) snprintf(name, sizeof name, "%d_head_%s", traced->fact->id, suffix);
     else snprintf(name, sizeof name, "average_head_%s", suffix);
     if (open_table(&out, to, name)) return to->err->code;
     fprintf(out.stream, "# plot heatmap.gp\n# ylabel head\n# title at the last %s", subject ? "subject token" : "token");
     if (traced) {
-        lac_picture_scores(&min, &max, trace, traced, true);
+        dele_picture_scores(&min, &max, trace, traced, true);
         fputs(": ", out.stream);
-        lac_picture_text(out.stream, traced->fact->prompt);
+        dele_picture_text(out.stream, traced->fact->prompt);
         fputs("\n# cblabel p(", out.stream);
-        lac_picture_text(out.stream, traced->answer);
+        dele_picture_text(out.stream, traced->answer);
         fputs(")\n", out.stream);
-        lac_picture_centre(out.stream, trace, traced);
+        dele_picture_centre(out.stream, trace, traced);
     } else {
-        lac_picture_effects(&min, &max, trace, to->stats, true);
+        dele_picture_effects(&min, &max, trace, to->stats, true);
         fputs(", mean\n# cblabel effect on p(answer)\n", out.stream);
     }
-    lac_picture_describe(out.stream, trace, &trace->charts[which], traced);
+    dele_picture_describe(out.stream, trace, &trace->charts[which], traced);
     fprintf(out.stream, "# min %.9g\n# max %.9g\n", min, max);
     put_heads(out.stream, to, which, traced, tokens);
-    return lac_writer_commit(&out, to->err);
+    return dele_writer_commit(&out, to->err);
 }
 
-static lac_status save_all_heads(const saving *to, int pictures)
+static dele_status save_all_heads(const saving *to, int pictures)
 {
-    static const lac_category shown[] = {LAC_LAST_SUBJECT, LAC_LAST_TOKEN};
-    int which = find_chart(to->trace, LAC_HEAD, LAC_SEVER_NOTHING), drawn = 0;
-    if (which < 0) return LAC_OK;
+    static const dele_category shown[] = {DELE_LAST_SUBJECT, DELE_LAST_TOKEN};
+    int which = find_chart(to->trace, DELE_HEAD, DELE_SEVER_NOTHING), drawn = 0;
+    if (which < 0) return DELE_OK;
     for (int k = 0; k < 2; k++)
         if (save_heads(to, which, NULL, shown[k])) return to->err->code;
     for (size_t i = 0; i < to->trace->n && drawn < pictures; i++) {
-        const lac_traced *traced = &to->trace->facts[i];
+        const dele_traced *traced = &to->trace->facts[i];
         if (traced->left_out) continue;
         drawn++;
         for (int k = 0; k < 2; k++)
             if (save_heads(to, which, traced, shown[k])) return to->err->code;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_trace_save_pictures(const lac_trace *trace, const lac_trace_stats *stats, const char *dir, int pictures,
-                                   lac_err *err)
+dele_status dele_trace_save_pictures(const dele_trace *trace, const dele_trace_stats *stats, const char *dir, int pictures,
+                                   dele_err *err)
 {
     saving to = {trace, stats, dir, err};
-    if (!trace->n_traced) return LAC_OK;
-    if (save_severed(&to) || save_windows(&to, LAC_MLP) || save_windows(&to, LAC_ATTN)) return err->code;
+    if (!trace->n_traced) return DELE_OK;
+    if (save_severed(&to) || save_windows(&to, DELE_MLP) || save_windows(&to, DELE_ATTN)) return err->code;
     return save_all_heads(&to, pictures);
 }

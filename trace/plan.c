@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const lac_kind_name[LAC_N_KINDS] = {"hidden", "mlp", "attn", "mid", "head", "embed"};
-const char *const lac_metric_name[LAC_N_METRICS] = {"p", "logp", "logit_diff", "rank", "kl"};
+const char *const dele_kind_name[DELE_N_KINDS] = {"hidden", "mlp", "attn", "mid", "head", "embed"};
+const char *const dele_metric_name[DELE_N_METRICS] = {"p", "logp", "logit_diff", "rank", "kl"};
 
 enum { MAX_WINDOWS = 16 };
 
-void lac_window(int *from, int *to, int l, int w, int n_layers, bool paper_edges)
+void dele_window(int *from, int *to, int l, int w, int n_layers, bool paper_edges)
 {
     int below = paper_edges ? (w - 1) / 2 : w / 2, above = w - below;
     *from = l - below < 0 ? 0 : l - below;
@@ -25,20 +25,20 @@ static int which(const char *word, size_t n, const char *const *names, int n_nam
     return -1;
 }
 
-static lac_status choose(int *out, const char *option, const char *value, const char *const *names, int n_names,
-                         lac_err *err)
+static dele_status choose(int *out, const char *option, const char *value, const char *const *names, int n_names,
+                         dele_err *err)
 {
     *out = which(value, strlen(value), names, n_names);
-    if (*out >= 0) return LAC_OK;
+    if (*out >= 0) return DELE_OK;
     char list[160] = "";
     for (int i = 0; i < n_names; i++)
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", names[i]);
-    return lac_fail(err, LAC_ERR_USAGE, "%s \"%s\" is none of %s", option, value, list);
+    return dele_fail(err, DELE_ERR_USAGE, "%s \"%s\" is none of %s", option, value, list);
 }
 
 /* A comma-separated list of names, as flags. */
-static lac_status choose_many(bool *wanted, const char *option, const char *list, const char *const *names, int n_names,
-                              lac_err *err)
+static dele_status choose_many(bool *wanted, const char *option, const char *list, const char *const *names, int n_names,
+                              dele_err *err)
 {
     memset(wanted, 0, (size_t)n_names * sizeof *wanted);
     for (const char *p = list; *p;) {
@@ -52,97 +52,97 @@ static lac_status choose_many(bool *wanted, const char *option, const char *list
         wanted[i] = true;
         p += n + (p[n] == ',');
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status parse_windows(int *windows, int *n, const char *list, lac_err *err)
+static dele_status parse_windows(int *windows, int *n, const char *list, dele_err *err)
 {
     *n = 0;
     for (const char *p = list; *p;) {
         char *end;
         long w = strtol(p, &end, 10);
         if (end == p || (*end && *end != ',') || w < 1 || w > 1 << 20 || *n == MAX_WINDOWS)
-            return lac_fail(err, LAC_ERR_USAGE, "--window \"%s\" is not a list of widths like 1,3,5,10 (up to %d of them)",
+            return dele_fail(err, DELE_ERR_USAGE, "--window \"%s\" is not a list of widths like 1,3,5,10 (up to %d of them)",
                             list, MAX_WINDOWS);
         for (int i = 0; i < *n; i++)
-            if (windows[i] == w) return lac_fail(err, LAC_ERR_USAGE, "--window names %ld twice", w);
+            if (windows[i] == w) return dele_fail(err, DELE_ERR_USAGE, "--window names %ld twice", w);
         windows[(*n)++] = (int)w;
         p = end + (*end == ',');
     }
-    return *n ? LAC_OK : lac_fail(err, LAC_ERR_USAGE, "--window is empty; give widths like 10 or 1,3,5,10");
+    return *n ? DELE_OK : dele_fail(err, DELE_ERR_USAGE, "--window is empty; give widths like 10 or 1,3,5,10");
 }
 
 /* ---- charts ----------------------------------------------------------------------------------------------------- */
 
-static lac_chart *add_chart(lac_plan *plan, lac_kind kind, int n_cols)
+static dele_chart *add_chart(dele_plan *plan, dele_kind kind, int n_cols)
 {
-    lac_chart *chart = &plan->charts[plan->n_charts++];
-    *chart = (lac_chart){.kind = kind, .window = 1, .n_cols = n_cols};
-    snprintf(chart->name, sizeof chart->name, "%s", lac_kind_name[kind]);
+    dele_chart *chart = &plan->charts[plan->n_charts++];
+    *chart = (dele_chart){.kind = kind, .window = 1, .n_cols = n_cols};
+    snprintf(chart->name, sizeof chart->name, "%s", dele_kind_name[kind]);
     return chart;
 }
 
-static lac_status make_charts(lac_plan *plan, const lac_trace_opts *opts, lac_arena *arena, lac_err *err)
+static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, dele_arena *arena, dele_err *err)
 {
     static const char *const paths[] = {"mlp", "attn"};
-    bool kinds[LAC_N_KINDS], severs[2];
+    bool kinds[DELE_N_KINDS], severs[2];
     int windows[MAX_WINDOWS], n_windows, L = plan->config->n_layers, n_kinds = 0;
-    if (choose_many(kinds, "--kinds", opts->kinds, lac_kind_name, LAC_N_KINDS, err) ||
+    if (choose_many(kinds, "--kinds", opts->kinds, dele_kind_name, DELE_N_KINDS, err) ||
         choose_many(severs, "--sever", opts->sever, paths, 2, err) || parse_windows(windows, &n_windows, opts->windows, err))
         return err->code;
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) n_kinds += kinds[kind];
-    if (!n_kinds) return lac_fail(err, LAC_ERR_USAGE, "--kinds is empty; give any of hidden,mid,mlp,attn,head,embed");
-    if ((severs[0] || severs[1]) && !kinds[LAC_HIDDEN])
-        return lac_fail(err, LAC_ERR_USAGE, "--sever belongs to hidden states; add hidden to --kinds");
-    plan->charts = LAC_NEW(arena, lac_chart, (size_t)(LAC_N_KINDS + 2 + 2 * n_windows), err);
+    for (int kind = 0; kind < DELE_N_KINDS; kind++) n_kinds += kinds[kind];
+    if (!n_kinds) return dele_fail(err, DELE_ERR_USAGE, "--kinds is empty; give any of hidden,mid,mlp,attn,head,embed");
+    if ((severs[0] || severs[1]) && !kinds[DELE_HIDDEN])
+        return dele_fail(err, DELE_ERR_USAGE, "--sever belongs to hidden states; add hidden to --kinds");
+    plan->charts = DELE_NEW(arena, dele_chart, (size_t)(DELE_N_KINDS + 2 + 2 * n_windows), err);
     if (!plan->charts) return err->code;
-    for (int kind = 0; kind < LAC_N_KINDS; kind++) {
+    for (int kind = 0; kind < DELE_N_KINDS; kind++) {
         if (!kinds[kind]) continue;
-        bool windowed = kind == LAC_MLP || kind == LAC_ATTN;
+        bool windowed = kind == DELE_MLP || kind == DELE_ATTN;
         for (int i = 0; i < (windowed ? n_windows : 1); i++) {
-            lac_chart *chart = add_chart(plan, (lac_kind)kind, kind == LAC_EMBEDDING ? 1
-                                                               : kind == LAC_HEAD    ? L * plan->config->n_heads
+            dele_chart *chart = add_chart(plan, (dele_kind)kind, kind == DELE_EMBEDDING ? 1
+                                                               : kind == DELE_HEAD    ? L * plan->config->n_heads
                                                                                      : L);
             if (!windowed) continue;
             chart->window = windows[i];
-            if (n_windows > 1) snprintf(chart->name, sizeof chart->name, "%s_w%d", lac_kind_name[kind], windows[i]);
+            if (n_windows > 1) snprintf(chart->name, sizeof chart->name, "%s_w%d", dele_kind_name[kind], windows[i]);
         }
-        for (int i = 0; i < 2 && kind == LAC_HIDDEN; i++)
+        for (int i = 0; i < 2 && kind == DELE_HIDDEN; i++)
             if (severs[i]) {
-                lac_chart *chart = add_chart(plan, LAC_HIDDEN, L);
-                chart->sever = (lac_sever)(i + 1);
+                dele_chart *chart = add_chart(plan, DELE_HIDDEN, L);
+                chart->sever = (dele_sever)(i + 1);
                 snprintf(chart->name, sizeof chart->name, "hidden_no_%s", paths[i]);
             }
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- restorations ----------------------------------------------------------------------------------------------- */
 
 /* What a chart's column patches, and where its cells join. */
-static lac_restoration restoration_of(const lac_plan *plan, const lac_chart *chart, int col)
+static dele_restoration restoration_of(const dele_plan *plan, const dele_chart *chart, int col)
 {
     int L = plan->config->n_layers;
-    lac_restoration r = {.kind = chart->kind, .sever = chart->sever, .from = col, .to = col + 1, .trunk = -1};
+    dele_restoration r = {.kind = chart->kind, .sever = chart->sever, .from = col, .to = col + 1, .trunk = -1};
     switch (chart->kind) {
-    case LAC_EMBEDDING: r.from = 0, r.to = 1, r.join = 0; break;
-    case LAC_HEAD:
+    case DELE_EMBEDDING: r.from = 0, r.to = 1, r.join = 0; break;
+    case DELE_HEAD:
         r.from = col / plan->config->n_heads, r.to = r.from + 1, r.head = col % plan->config->n_heads;
         r.join = r.from; /* the layer runs once more, with one head exchanged */
         break;
-    case LAC_MLP:
-    case LAC_ATTN:
-        lac_window(&r.from, &r.to, col, chart->window, L, plan->paper_edges);
+    case DELE_MLP:
+    case DELE_ATTN:
+        dele_window(&r.from, &r.to, col, chart->window, L, plan->paper_edges);
         r.join = r.from + 1; /* its first layer is an addition, and for attention one row's MLP */
         break;
     default: r.join = col + 1;
     }
     /* The MLP reads its own row alone, so putting back the stream before it puts back the stream after it. */
-    if (r.kind == LAC_MID && !lac_ablates(&plan->corruption)) r.kind = LAC_HIDDEN;
+    if (r.kind == DELE_MID && !dele_ablates(&plan->corruption)) r.kind = DELE_HIDDEN;
     return r;
 }
 
-static bool same(const lac_restoration *a, const lac_restoration *b)
+static bool same(const dele_restoration *a, const dele_restoration *b)
 {
     return a->kind == b->kind && a->sever == b->sever && a->from == b->from && a->to == b->to && a->head == b->head;
 }
@@ -150,7 +150,7 @@ static bool same(const lac_restoration *a, const lac_restoration *b)
 /* In order of join; among those that may share a trunk the widest first. */
 static int by_join(const void *a, const void *b)
 {
-    const lac_restoration *x = a, *y = b;
+    const dele_restoration *x = a, *y = b;
     const int keys[][2] = {{x->join, y->join}, {(int)x->kind, (int)y->kind}, {(int)x->sever, (int)y->sever},
                            {x->from, y->from}, {y->to, x->to}, {x->head, y->head}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -159,38 +159,38 @@ static int by_join(const void *a, const void *b)
 }
 
 /* [a, z) leaves [a, wider) behind layer z - 1.  Nothing is won where its own way is one layer long. */
-static bool shares(const lac_restoration *r, const lac_restoration *trunk)
+static bool shares(const dele_restoration *r, const dele_restoration *trunk)
 {
-    return (r->kind == LAC_MLP || r->kind == LAC_ATTN) && r->kind == trunk->kind && r->from == trunk->from &&
+    return (r->kind == DELE_MLP || r->kind == DELE_ATTN) && r->kind == trunk->kind && r->from == trunk->from &&
            r->to > r->join && r->to < trunk->to;
 }
 
-static lac_status find_trunks(lac_plan *plan, lac_arena *arena, lac_err *err)
+static dele_status find_trunks(dele_plan *plan, dele_arena *arena, dele_err *err)
 {
     int n = plan->n_restorations, used = 0;
-    plan->branch = LAC_NEW(arena, int, (size_t)n, err);
+    plan->branch = DELE_NEW(arena, int, (size_t)n, err);
     if (!plan->branch) return err->code;
     for (int i = 0; i < n; i++) {
-        lac_restoration *trunk = &plan->restorations[i];
+        dele_restoration *trunk = &plan->restorations[i];
         trunk->first_branch = used;
         if (trunk->trunk >= 0) continue;
         for (int k = n - 1; k > i; k--) { /* the narrowest first: ascending in `to` */
-            lac_restoration *r = &plan->restorations[k];
+            dele_restoration *r = &plan->restorations[k];
             if (r->trunk >= 0 || !shares(r, trunk)) continue;
             r->trunk = i;
             plan->branch[used++] = k;
             trunk->n_branches++;
         }
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status make_restorations(lac_plan *plan, lac_arena *arena, lac_err *err)
+static dele_status make_restorations(dele_plan *plan, dele_arena *arena, dele_err *err)
 {
     int most = 0, n = 0;
     for (int i = 0; i < plan->n_charts; i++) most += plan->charts[i].n_cols;
-    lac_restoration *all = LAC_NEW(arena, lac_restoration, (size_t)most, err);
-    plan->targets = LAC_NEW(arena, lac_target, (size_t)most, err);
+    dele_restoration *all = DELE_NEW(arena, dele_restoration, (size_t)most, err);
+    plan->targets = DELE_NEW(arena, dele_target, (size_t)most, err);
     plan->restorations = all;
     if (!all || !plan->targets) return err->code;
     for (int i = 0; i < plan->n_charts; i++)
@@ -206,8 +206,8 @@ static lac_status make_restorations(lac_plan *plan, lac_arena *arena, lac_err *e
         all[k].first_target = plan->n_targets;
         for (int i = 0; i < plan->n_charts; i++)
             for (int col = 0; col < plan->charts[i].n_cols; col++) {
-                lac_restoration r = restoration_of(plan, &plan->charts[i], col);
-                if (same(&r, &all[k])) plan->targets[plan->n_targets++] = (lac_target){i, col};
+                dele_restoration r = restoration_of(plan, &plan->charts[i], col);
+                if (same(&r, &all[k])) plan->targets[plan->n_targets++] = (dele_target){i, col};
             }
         all[k].n_targets = plan->n_targets - all[k].first_target;
     }
@@ -216,7 +216,7 @@ static lac_status make_restorations(lac_plan *plan, lac_arena *arena, lac_err *e
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
 
-static lac_status parse_words(lac_plan *plan, const lac_trace_opts *o, lac_err *err)
+static dele_status parse_words(dele_plan *plan, const dele_trace_opts *o, dele_err *err)
 {
     static const char *const tokens[] = {"all", "subject", "last-subject", "last"}, *const edges[] = {"code", "paper"},
                       *const directions[] = {"denoise", "noise"}, *const seeds[] = {"per-fact", "shared"},
@@ -229,68 +229,68 @@ static lac_status parse_words(lac_plan *plan, const lac_trace_opts *o, lac_err *
         choose(&seeding, "--noise-seed", o->noise_seed, seeds, 2, err) ||
         choose(&ignored, "--answer", o->answer, answers, 3, err) || choose(&compat, "--compat", o->compat, compats, 2, err))
         return err->code;
-    plan->tokens = (lac_tokens)token;
+    plan->tokens = (dele_tokens)token;
     plan->paper_edges = edge == 1;
-    plan->corruption = (lac_corruption){.by = (lac_corrupt_by)by, .replace = o->replace, .rome = compat == 1,
+    plan->corruption = (dele_corruption){.by = (dele_corrupt_by)by, .replace = o->replace, .rome = compat == 1,
                                        .shared = seeding == 1 || compat == 1};
-    plan->noising = direction == 1 || lac_ablates(&plan->corruption);
+    plan->noising = direction == 1 || dele_ablates(&plan->corruption);
     plan->reference = o->reference;
-    plan->samples = by == LAC_CORRUPT_NOISE ? o->samples : 1;
+    plan->samples = by == DELE_CORRUPT_NOISE ? o->samples : 1;
     plan->memory = o->memory;
-    if (by != LAC_CORRUPT_NOISE) return LAC_OK;
+    if (by != DELE_CORRUPT_NOISE) return DELE_OK;
     if (o->sigma > 0) {
         plan->corruption.sigma = plan->corruption.factor = o->sigma;
-        return LAC_OK;
+        return DELE_OK;
     }
-    return lac_noise_parse(&plan->corruption, o->noise, err);
+    return dele_noise_parse(&plan->corruption, o->noise, err);
 }
 
-lac_status lac_plan_make(lac_plan *plan, const lac_trace_opts *opts, const lac_config *config, lac_arena *arena, lac_err *err)
+dele_status dele_plan_make(dele_plan *plan, const dele_trace_opts *opts, const dele_config *config, dele_arena *arena, dele_err *err)
 {
-    *plan = (lac_plan){.config = config};
+    *plan = (dele_plan){.config = config};
     if (opts->samples < 1 || opts->max_samples < 1 || opts->limit < 0 || opts->memory < 1)
-        return lac_fail(err, LAC_ERR_USAGE, "--samples, --max-samples and --memory must be at least 1, --limit at least 0");
+        return dele_fail(err, DELE_ERR_USAGE, "--samples, --max-samples and --memory must be at least 1, --limit at least 0");
     if (parse_words(plan, opts, err) || make_charts(plan, opts, arena, err) || make_restorations(plan, arena, err))
         return err->code;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_plan_check(const lac_trace_opts *opts, lac_err *err)
+dele_status dele_plan_check(const dele_trace_opts *opts, dele_err *err)
 {
-    const lac_config smallest = {.n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .head_dim = 2, .dim = 2};
-    lac_arena scratch = {0};
-    lac_plan plan;
-    lac_status status = lac_plan_make(&plan, opts, &smallest, &scratch, err);
-    lac_arena_release(&scratch);
+    const dele_config smallest = {.n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .head_dim = 2, .dim = 2};
+    dele_arena scratch = {0};
+    dele_plan plan;
+    dele_status status = dele_plan_make(&plan, opts, &smallest, &scratch, err);
+    dele_arena_release(&scratch);
     return status;
 }
 
-int lac_plan_first(const lac_plan *plan, const lac_grid *prompt)
+int dele_plan_first(const dele_plan *plan, const dele_grid *prompt)
 {
-    return lac_ablates(&plan->corruption) ? 0 : prompt->begin;
+    return dele_ablates(&plan->corruption) ? 0 : prompt->begin;
 }
 
-void lac_plan_tokens(int *from, int *to, const lac_plan *plan, const lac_grid *prompt)
+void dele_plan_tokens(int *from, int *to, const dele_plan *plan, const dele_grid *prompt)
 {
     *from = 0;
     *to = prompt->n_tokens;
     switch (plan->tokens) {
-    case LAC_TOKENS_ALL: break;
-    case LAC_TOKENS_SUBJECT: *from = prompt->begin, *to = prompt->end; break;
-    case LAC_TOKENS_LAST_SUBJECT: *from = prompt->end - 1, *to = prompt->end; break;
-    case LAC_TOKENS_LAST: *from = prompt->n_tokens - 1; break;
+    case DELE_TOKENS_ALL: break;
+    case DELE_TOKENS_SUBJECT: *from = prompt->begin, *to = prompt->end; break;
+    case DELE_TOKENS_LAST_SUBJECT: *from = prompt->end - 1, *to = prompt->end; break;
+    case DELE_TOKENS_LAST: *from = prompt->n_tokens - 1; break;
     }
 }
 
-double lac_plan_price(const lac_plan *plan, const lac_grid *prompt, int n_samples)
+double dele_plan_price(const dele_plan *plan, const dele_grid *prompt, int n_samples)
 {
-    int from, to, first = lac_plan_first(plan, prompt), extra = prompt->n_answer > 1 ? prompt->n_answer - 1 : 0;
+    int from, to, first = dele_plan_first(plan, prompt), extra = prompt->n_answer > 1 ? prompt->n_answer - 1 : 0;
     double L = plan->config->n_layers, S = n_samples, T = prompt->n_tokens + extra, R = T - first, price = T * L;
-    bool ablated = lac_ablates(&plan->corruption);
+    bool ablated = dele_ablates(&plan->corruption);
     if (!ablated) price += S * R * L;
-    lac_plan_tokens(&from, &to, plan, prompt);
+    dele_plan_tokens(&from, &to, plan, prompt);
     for (int k = 0; k < plan->n_restorations; k++) {
-        const lac_restoration *r = &plan->restorations[k];
+        const dele_restoration *r = &plan->restorations[k];
         for (int t = from > first ? from : first; t < to && !plan->reference; t++) {
             double layers = L - (r->trunk < 0 ? r->join : r->to);
             price += layers * S * (T - t);

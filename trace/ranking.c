@@ -8,11 +8,11 @@
 enum { SEED_RANKING = 4 << 20, FEWEST = 4 };
 
 typedef struct {
-    const lac_fact_rows *rows;
-    float *count;     /* [LAC_RESAMPLES, n] */
+    const dele_fact_rows *rows;
+    float *count;     /* [DELE_RESAMPLES, n] */
     float *x;         /* [n, 2C] x_k - x_l about its mean; its square */
-    float *sum;       /* [LAC_RESAMPLES, 2C] over a resample */
-    float *largest;   /* [LAC_RESAMPLES] */
+    float *sum;       /* [DELE_RESAMPLES, 2C] over a resample */
+    float *largest;   /* [DELE_RESAMPLES] */
     double *mean, *se; /* [C] of x_k - x_l */
 } workspace;
 
@@ -50,8 +50,8 @@ static float t_of(float sum, float squares, size_t n)
 static double critical(workspace *w, size_t l)
 {
     size_t n = w->rows->n, C = w->rows->cols;
-    gemm_nn(w->sum, 2 * C, w->count, n, w->x, 2 * C, LAC_RESAMPLES, 2 * C, n, 0);
-    for (size_t r = 0; r < LAC_RESAMPLES; r++) {
+    gemm_nn(w->sum, 2 * C, w->count, n, w->x, 2 * C, DELE_RESAMPLES, 2 * C, n, 0);
+    for (size_t r = 0; r < DELE_RESAMPLES; r++) {
         const float *sum = w->sum + r * 2 * C;
         w->largest[r] = 0;
         for (size_t k = 0; k < C; k++) {
@@ -59,8 +59,8 @@ static double critical(workspace *w, size_t l)
             if (t > w->largest[r]) w->largest[r] = t;
         }
     }
-    gsl_sort_float(w->largest, 1, LAC_RESAMPLES);
-    float above = w->largest[LAC_RESAMPLES * 95 / 100]; /* no interpolation: the neighbour may be infinite */
+    gsl_sort_float(w->largest, 1, DELE_RESAMPLES);
+    float above = w->largest[DELE_RESAMPLES * 95 / 100]; /* no interpolation: the neighbour may be infinite */
     return (double)above;
 }
 
@@ -72,7 +72,7 @@ static bool is_tied(workspace *w, size_t l, size_t best)
     return !(w->mean[best] > critical(w, l) * w->se[best]);
 }
 
-static void order(lac_ranking *ranking, const double *effect)
+static void order(dele_ranking *ranking, const double *effect)
 {
     for (int l = 0; l < ranking->n_layers; l++) {
         ranking->rank[l] = 1;
@@ -82,66 +82,66 @@ static void order(lac_ranking *ranking, const double *effect)
     }
 }
 
-static lac_status tie(lac_ranking *ranking, const lac_fact_rows *rows, lac_arena *scratch, lac_err *err)
+static dele_status tie(dele_ranking *ranking, const dele_fact_rows *rows, dele_arena *scratch, dele_err *err)
 {
     size_t n = rows->n, C = rows->cols;
-    workspace w = {.rows = rows, .count = lac_alloc_raw(scratch, LAC_RESAMPLES * n, sizeof(float), err),
-                   .x = lac_alloc_raw(scratch, n * 2 * C, sizeof(float), err),
-                   .sum = lac_alloc_raw(scratch, LAC_RESAMPLES * 2 * C, sizeof(float), err),
-                   .largest = lac_alloc_raw(scratch, LAC_RESAMPLES, sizeof(float), err),
-                   .mean = LAC_NEW(scratch, double, C, err), .se = LAC_NEW(scratch, double, C, err)};
+    workspace w = {.rows = rows, .count = dele_alloc_raw(scratch, DELE_RESAMPLES * n, sizeof(float), err),
+                   .x = dele_alloc_raw(scratch, n * 2 * C, sizeof(float), err),
+                   .sum = dele_alloc_raw(scratch, DELE_RESAMPLES * 2 * C, sizeof(float), err),
+                   .largest = dele_alloc_raw(scratch, DELE_RESAMPLES, sizeof(float), err),
+                   .mean = DELE_NEW(scratch, double, C, err), .se = DELE_NEW(scratch, double, C, err)};
     if (!w.count || !w.x || !w.sum || !w.largest || !w.mean || !w.se) return err->code;
-    lac_rng rng;
-    lac_rng_seed(&rng, SEED_RANKING);
-    lac_resample_counts(w.count, LAC_RESAMPLES, n, &rng);
+    dele_rng rng;
+    dele_rng_seed(&rng, SEED_RANKING);
+    dele_resample_counts(w.count, DELE_RESAMPLES, n, &rng);
     for (size_t l = 0; l < C; l++) {
         ranking->tied[l] = n < FEWEST || is_tied(&w, l, (size_t)ranking->best);
         ranking->n_tied += ranking->tied[l];
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_rank_layers(lac_ranking *ranking, const lac_fact_rows *rows, lac_arena *arena, lac_err *err)
+dele_status dele_rank_layers(dele_ranking *ranking, const dele_fact_rows *rows, dele_arena *arena, dele_err *err)
 {
     size_t n = rows->n, C = rows->cols;
-    *ranking = (lac_ranking){.n = n, .n_layers = (int)C, .best = -1, .rank = LAC_NEW(arena, int, C, err),
-                             .tied = LAC_NEW(arena, bool, C, err)};
-    double *effect = LAC_NEW(arena, double, C, err);
+    *ranking = (dele_ranking){.n = n, .n_layers = (int)C, .best = -1, .rank = DELE_NEW(arena, int, C, err),
+                             .tied = DELE_NEW(arena, bool, C, err)};
+    double *effect = DELE_NEW(arena, double, C, err);
     if (!ranking->rank || !ranking->tied || !effect) return err->code;
-    if (!n) return LAC_OK;
+    if (!n) return DELE_OK;
     for (size_t i = 0; i < n; i++)
         for (size_t l = 0; l < C; l++) effect[l] += rows->effect[i * C + l] / (double)n;
     order(ranking, effect);
-    lac_arena scratch = {0};
-    lac_status status = tie(ranking, rows, &scratch, err);
-    lac_arena_release(&scratch);
+    dele_arena scratch = {0};
+    dele_status status = tie(ranking, rows, &scratch, err);
+    dele_arena_release(&scratch);
     return status;
 }
 
 /* The tied layers: "0, 3-7". */
-static const char *ranges(const lac_ranking *ranking, lac_arena *arena, lac_err *err)
+static const char *ranges(const dele_ranking *ranking, dele_arena *arena, dele_err *err)
 {
     const char *text = "";
     for (int l = 0, end; l < ranking->n_layers && text; l = end) {
         for (end = l + 1; ranking->tied[l] && end < ranking->n_layers && ranking->tied[end];) end++;
         if (!ranking->tied[l]) continue;
         const char *comma = *text ? ", " : "";
-        text = end - l > 1 ? lac_printf(arena, err, "%s%s%d-%d", text, comma, l, end - 1)
-                           : lac_printf(arena, err, "%s%s%d", text, comma, l);
+        text = end - l > 1 ? dele_printf(arena, err, "%s%s%d-%d", text, comma, l, end - 1)
+                           : dele_printf(arena, err, "%s%s%d", text, comma, l);
     }
     return text;
 }
 
-char *lac_ranking_words(const lac_ranking *ranking, lac_arena *arena, lac_err *err)
+char *dele_ranking_words(const dele_ranking *ranking, dele_arena *arena, dele_err *err)
 {
     const char *facts = ranking->n == 1 ? "fact" : "facts";
-    if (!ranking->n) return lac_printf(arena, err, "no facts: nothing can be told");
-    if (ranking->n_layers == 1) return lac_printf(arena, err, "one layer, nothing to compare");
+    if (!ranking->n) return dele_printf(arena, err, "no facts: nothing can be told");
+    if (ranking->n_layers == 1) return dele_printf(arena, err, "one layer, nothing to compare");
     if (ranking->n_tied == ranking->n_layers)
-        return lac_printf(arena, err, "%zu %s: no layer can be told apart from the best (%d)", ranking->n, facts,
+        return dele_printf(arena, err, "%zu %s: no layer can be told apart from the best (%d)", ranking->n, facts,
                           ranking->best);
     if (ranking->n_tied == 1)
-        return lac_printf(arena, err, "layer %d is the best, told apart from all others", ranking->best);
+        return dele_printf(arena, err, "layer %d is the best, told apart from all others", ranking->best);
     const char *text = ranges(ranking, arena, err);
-    return text ? lac_printf(arena, err, "layers %s cannot be told apart from the best (%d)", text, ranking->best) : NULL;
+    return text ? dele_printf(arena, err, "layers %s cannot be told apart from the best (%d)", text, ranking->best) : NULL;
 }

@@ -10,8 +10,8 @@
  * The maximum over all k, not over b alone, pays for b having been chosen by looking.  So of many facts sets in at least
  * 95 of 100 the truly best layer is among those tied (Hsu's comparisons with the best).  With three facts or fewer more
  * than 5 % of the resamples hold one fact alone and have no se: nothing can be told, and all layers are tied. */
-#ifndef LAC_TRACE_RANKING_H
-#define LAC_TRACE_RANKING_H
+#ifndef DELE_TRACE_RANKING_H
+#define DELE_TRACE_RANKING_H
 
 #include "trace/rows.h"
 
@@ -22,13 +22,13 @@ typedef struct {
     int *rank;     /* [n_layers] from 1; the lower layer first among equals */
     bool *tied;    /* [n_layers] with the best, which is tied with itself */
     int n_tied;
-} lac_ranking;
+} dele_ranking;
 
 /* rows: effects with a column a layer. */
-lac_status lac_rank_layers(lac_ranking *ranking, const lac_fact_rows *rows, lac_arena *arena, lac_err *err);
+dele_status dele_rank_layers(dele_ranking *ranking, const dele_fact_rows *rows, dele_arena *arena, dele_err *err);
 
 /* "layers 3-7 cannot be told apart from the best (5)", "layer 5 is the best, told apart from all others",
  * "1 fact: no layer can be told apart from the best (5)", "no facts: nothing can be told". */
-char *lac_ranking_words(const lac_ranking *ranking, lac_arena *arena, lac_err *err);
+char *dele_ranking_words(const dele_ranking *ranking, dele_arena *arena, dele_err *err);
 
 #endif

@@ -6,22 +6,22 @@
  *   answer_ids, foil_id, noop
  *
  * What a run reports is read back from these files, so that a run that was interrupted ends with the same bytes. */
-#ifndef LAC_TRACE_RECORD_H
-#define LAC_TRACE_RECORD_H
+#ifndef DELE_TRACE_RECORD_H
+#define DELE_TRACE_RECORD_H
 
 #include "trace/trace.h"
 
-bool lac_record_exists(const char *dir, int id, const lac_chart *charts, int n_charts);
-lac_status lac_record_save(const char *dir, const lac_traced *traced, const lac_chart *charts, int n_charts, lac_err *err);
+bool dele_record_exists(const char *dir, int id, const dele_chart *charts, int n_charts);
+dele_status dele_record_save(const char *dir, const dele_traced *traced, const dele_chart *charts, int n_charts, dele_err *err);
 
 /* Fills grid's answer, foil, high, low and values; ids, n_tokens, begin and end must stand there and agree. */
-lac_status lac_record_load(lac_traced *traced, const char *dir, const lac_chart *charts, int n_charts, lac_arena *arena,
-                           lac_err *err);
+dele_status dele_record_load(dele_traced *traced, const char *dir, const dele_chart *charts, int n_charts, dele_arena *arena,
+                           dele_err *err);
 
 /* trace.json: the charts and settings; facts.jsonl: a line a fact. */
-lac_status lac_trace_save_facts(const lac_trace *trace, const char *dir, lac_err *err);
+dele_status dele_trace_save_facts(const dele_trace *trace, const char *dir, dele_err *err);
 
-/* A whole result read back: what lac_trace_run made, with facts of its own. */
-lac_status lac_trace_load(lac_trace *trace, const char *dir, lac_arena *arena, lac_err *err);
+/* A whole result read back: what dele_trace_run made, with facts of its own. */
+dele_status dele_trace_load(dele_trace *trace, const char *dir, dele_arena *arena, dele_err *err);
 
 #endif

@@ -10,50 +10,50 @@ enum { SEED_FACTS = 1, SEED_NOISE = 1 << 20, SEED_TOKEN = 2 << 20, SEED_COLUMN =
 
 /* ---- what is drawn ----------------------------------------------------------------------------------------------- */
 
-void lac_resample_counts(float *count, size_t resamples, size_t n, lac_rng *rng)
+void dele_resample_counts(float *count, size_t resamples, size_t n, dele_rng *rng)
 {
     memset(count, 0, resamples * n * sizeof *count);
     for (size_t r = 0; r < resamples; r++)
-        for (size_t i = 0; i < n; i++) count[r * n + (size_t)lac_rng_below(rng, n)]++;
+        for (size_t i = 0; i < n; i++) count[r * n + (size_t)dele_rng_below(rng, n)]++;
 }
 
-bool lac_shares_noise(const lac_trace *trace)
+bool dele_shares_noise(const dele_trace *trace)
 {
-    const lac_trace_opts *o = &trace->opts;
+    const dele_trace_opts *o = &trace->opts;
     return (o->noise_seed && !strcmp(o->noise_seed, "shared")) || (o->compat && !strcmp(o->compat, "rome"));
 }
 
 /* S of a fact's S samples.  Where the noise is shared all facts follow one stream of sample numbers, each past those
  * that it does not have: equal S, equal draws, and sample s stands for the same noise in all. */
-static void draw_samples(float *weight, int S, int most, lac_rng *rng)
+static void draw_samples(float *weight, int S, int most, dele_rng *rng)
 {
     for (int drawn = 0; drawn < S;) {
-        uint64_t s = lac_rng_below(rng, (uint64_t)most);
+        uint64_t s = dele_rng_below(rng, (uint64_t)most);
         if (s >= (uint64_t)S) continue;
         weight[s] += 1.0f / (float)S;
         drawn++;
     }
 }
 
-lac_status lac_draws_make(lac_draws *draws, const lac_trace *trace, lac_arena *arena, lac_err *err)
+dele_status dele_draws_make(dele_draws *draws, const dele_trace *trace, dele_arena *arena, dele_err *err)
 {
-    bool shared = lac_shares_noise(trace);
+    bool shared = dele_shares_noise(trace);
     int most = 0;
-    *draws = (lac_draws){.first = LAC_NEW(arena, size_t, trace->n + 1, err)};
+    *draws = (dele_draws){.first = DELE_NEW(arena, size_t, trace->n + 1, err)};
     if (!draws->first) return err->code;
     for (size_t i = 0; i < trace->n; i++) {
-        const lac_traced *fact = &trace->facts[i];
+        const dele_traced *fact = &trace->facts[i];
         draws->first[i] = draws->n;
         if (fact->left_out) continue;
         draws->n += (size_t)fact->grid.n_samples;
         if (fact->grid.n_samples > most) most = fact->grid.n_samples;
     }
     draws->several = most > 1;
-    draws->weight = LAC_NEW(arena, float, LAC_RESAMPLES * (draws->n ? draws->n : 1), err);
+    draws->weight = DELE_NEW(arena, float, DELE_RESAMPLES * (draws->n ? draws->n : 1), err);
     if (!draws->weight) return err->code;
-    for (size_t r = 0; r < LAC_RESAMPLES; r++) {
-        lac_rng own, stream;
-        lac_rng_seed(&own, SEED_NOISE + r);
+    for (size_t r = 0; r < DELE_RESAMPLES; r++) {
+        dele_rng own, stream;
+        dele_rng_seed(&own, SEED_NOISE + r);
         stream = own;
         for (size_t i = 0; i < trace->n; i++) {
             if (trace->facts[i].left_out) continue;
@@ -63,46 +63,46 @@ lac_status lac_draws_make(lac_draws *draws, const lac_trace *trace, lac_arena *a
             draw_samples(weight, S, shared ? most : S, &own);
         }
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-static lac_status new_rows(lac_fact_rows *rows, const lac_trace *trace, const lac_draws *draws, size_t cols,
-                           lac_arena *arena, lac_err *err)
+static dele_status new_rows(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws, size_t cols,
+                           dele_arena *arena, dele_err *err)
 {
     size_t n = trace->n ? trace->n : 1, samples = draws->n ? draws->n : 1;
-    *rows = (lac_fact_rows){.cols = cols, .fact = LAC_NEW(arena, size_t, n, err),
-                       .effect = LAC_NEW(arena, double, n * cols, err),
-                       .sample = LAC_NEW(arena, float, samples * cols, err),
-                       .origin = LAC_NEW(arena, double, n * cols, err)};
-    return rows->fact && rows->effect && rows->sample && rows->origin ? LAC_OK : err->code;
+    *rows = (dele_fact_rows){.cols = cols, .fact = DELE_NEW(arena, size_t, n, err),
+                       .effect = DELE_NEW(arena, double, n * cols, err),
+                       .sample = DELE_NEW(arena, float, samples * cols, err),
+                       .origin = DELE_NEW(arena, double, n * cols, err)};
+    return rows->fact && rows->effect && rows->sample && rows->origin ? DELE_OK : err->code;
 }
 
 /* One sample's effect at the tokens [from, to), or, where token is given, at each column's own. */
-static void sample_effect(double *out, const lac_trace *trace, const lac_traced *fact, int chart, lac_metric metric,
+static void sample_effect(double *out, const dele_trace *trace, const dele_traced *fact, int chart, dele_metric metric,
                           int s, int from, int to, const int *token)
 {
-    const lac_grid *g = &fact->grid;
+    const dele_grid *g = &fact->grid;
     int C = trace->charts[chart].n_cols;
-    double high = g->high[metric], low = g->low[(size_t)s * LAC_N_METRICS + (size_t)metric];
+    double high = g->high[metric], low = g->low[(size_t)s * DELE_N_METRICS + (size_t)metric];
     for (int c = 0; c < C; c++) out[c] = 0;
     for (int t = from; t < to && !token; t++) {
-        const float *cell = lac_cell(g, &trace->charts[chart], chart, s, metric, t, 0);
+        const float *cell = dele_cell(g, &trace->charts[chart], chart, s, metric, t, 0);
         for (int c = 0; c < C; c++) out[c] += (double)cell[c];
     }
     for (int c = 0; c < C; c++) {
         double value = out[c] / (to - from);
-        if (token) value = (double)*lac_cell(g, &trace->charts[chart], chart, s, metric, token[c], c);
-        out[c] = lac_effect_of(trace, metric, value, high, low);
+        if (token) value = (double)*dele_cell(g, &trace->charts[chart], chart, s, metric, token[c], c);
+        out[c] = dele_effect_of(trace, metric, value, high, low);
     }
 }
 
 /* Adds the fact's row, unless it has a hole. */
-static void add_row(lac_fact_rows *rows, const lac_trace *trace, const lac_draws *draws, size_t i, int chart,
-                    lac_metric metric, int from, int to, const int *token, double *scratch)
+static void add_row(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws, size_t i, int chart,
+                    dele_metric metric, int from, int to, const int *token, double *scratch)
 {
-    const lac_traced *fact = &trace->facts[i];
+    const dele_traced *fact = &trace->facts[i];
     int S = fact->grid.n_samples;
     size_t C = rows->cols;
     double *effect = rows->effect + rows->n * C, *origin = rows->origin + rows->n * C;
@@ -126,78 +126,78 @@ static void add_row(lac_fact_rows *rows, const lac_trace *trace, const lac_draws
     rows->fact[rows->n++] = i;
 }
 
-lac_status lac_fact_rows_category(lac_fact_rows *rows, const lac_trace *trace, const lac_draws *draws, int chart,
-                                  lac_metric metric, lac_category category, lac_arena *arena, lac_err *err)
+dele_status dele_fact_rows_category(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws, int chart,
+                                  dele_metric metric, dele_category category, dele_arena *arena, dele_err *err)
 {
     size_t C = (size_t)trace->charts[chart].n_cols;
-    double *scratch = LAC_NEW(arena, double, C, err);
+    double *scratch = DELE_NEW(arena, double, C, err);
     if (!scratch || new_rows(rows, trace, draws, C, arena, err)) return err->code;
     for (size_t i = 0; i < trace->n; i++) {
-        const lac_grid *g = &trace->facts[i].grid;
+        const dele_grid *g = &trace->facts[i].grid;
         int from, to;
         if (trace->facts[i].left_out) continue;
-        lac_category_range(&from, &to, category, g->n_tokens, g->begin, g->end);
+        dele_category_range(&from, &to, category, g->n_tokens, g->begin, g->end);
         if (to > from) add_row(rows, trace, draws, i, chart, metric, from, to, NULL, scratch);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The prompt's patched tokens that are neither the subject's nor the last, where a patch has the least business; where
  * there are none all but the last of the subject.  How many. */
-static int other_tokens(int *out, const lac_trace *trace, const lac_traced *fact, int chart)
+static int other_tokens(int *out, const dele_trace *trace, const dele_traced *fact, int chart)
 {
-    const lac_grid *g = &fact->grid;
+    const dele_grid *g = &fact->grid;
     int n = 0;
     for (int any = 0; any < 2 && !n; any++)
         for (int t = 0; t < g->n_tokens; t++) {
             bool wanted = any ? t != g->end - 1 : (t < g->begin || t >= g->end) && t < g->n_tokens - 1;
-            if (wanted && isfinite(*lac_cell(g, &trace->charts[chart], chart, 0, LAC_PROB, t, 0))) out[n++] = t;
+            if (wanted && isfinite(*dele_cell(g, &trace->charts[chart], chart, 0, DELE_PROB, t, 0))) out[n++] = t;
         }
     return n;
 }
 
-lac_status lac_fact_rows_random_token(lac_fact_rows *rows, const lac_trace *trace, const lac_draws *draws, int chart,
-                                 lac_metric metric, lac_arena *arena, lac_err *err)
+dele_status dele_fact_rows_random_token(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws, int chart,
+                                 dele_metric metric, dele_arena *arena, dele_err *err)
 {
     size_t C = (size_t)trace->charts[chart].n_cols, longest = 1;
     for (size_t i = 0; i < trace->n; i++)
         if ((size_t)trace->facts[i].grid.n_tokens > longest) longest = (size_t)trace->facts[i].grid.n_tokens;
-    double *scratch = LAC_NEW(arena, double, C, err);
-    int *token = LAC_NEW(arena, int, C, err), *others = LAC_NEW(arena, int, longest, err);
+    double *scratch = DELE_NEW(arena, double, C, err);
+    int *token = DELE_NEW(arena, int, C, err), *others = DELE_NEW(arena, int, longest, err);
     if (!scratch || !token || !others || new_rows(rows, trace, draws, C, arena, err)) return err->code;
     for (size_t i = 0; i < trace->n; i++) {
-        const lac_traced *fact = &trace->facts[i];
+        const dele_traced *fact = &trace->facts[i];
         int n = fact->left_out ? 0 : other_tokens(others, trace, fact, chart);
-        lac_rng rng;
-        lac_rng_seed(&rng, SEED_TOKEN + i);
-        for (size_t c = 0; c < C && n; c++) token[c] = others[lac_rng_below(&rng, (uint64_t)n)];
+        dele_rng rng;
+        dele_rng_seed(&rng, SEED_TOKEN + i);
+        for (size_t c = 0; c < C && n; c++) token[c] = others[dele_rng_below(&rng, (uint64_t)n)];
         if (n) add_row(rows, trace, draws, i, chart, metric, 0, 1, token, scratch);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_fact_rows_random_column(lac_fact_rows *out, const lac_trace *trace, const lac_draws *draws,
-                                       const lac_fact_rows *rows, lac_arena *arena, lac_err *err)
+dele_status dele_fact_rows_random_column(dele_fact_rows *out, const dele_trace *trace, const dele_draws *draws,
+                                       const dele_fact_rows *rows, dele_arena *arena, dele_err *err)
 {
     size_t C = rows->cols;
     if (new_rows(out, trace, draws, 1, arena, err)) return err->code;
     for (size_t k = 0; k < rows->n; k++) {
         size_t i = rows->fact[k], begin = draws->first[i], S = (size_t)trace->facts[i].grid.n_samples;
-        lac_rng rng;
-        lac_rng_seed(&rng, SEED_COLUMN + i);
-        size_t c = (size_t)lac_rng_below(&rng, C);
+        dele_rng rng;
+        dele_rng_seed(&rng, SEED_COLUMN + i);
+        size_t c = (size_t)dele_rng_below(&rng, C);
         out->fact[k] = i;
         out->effect[k] = rows->effect[k * C + c];
         out->origin[k] = rows->origin[k * C + c];
         for (size_t s = begin; s < begin + S; s++) out->sample[s] = rows->sample[s * C + c];
     }
     out->n = rows->n;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_fact_rows_minus(lac_fact_rows *out, const lac_trace *trace, const lac_draws *draws,
-                               const lac_fact_rows *a, const lac_fact_rows *b, int minus_col, lac_arena *arena,
-                               lac_err *err)
+dele_status dele_fact_rows_minus(dele_fact_rows *out, const dele_trace *trace, const dele_draws *draws,
+                               const dele_fact_rows *a, const dele_fact_rows *b, int minus_col, dele_arena *arena,
+                               dele_err *err)
 {
     size_t C = a->cols;
     if (new_rows(out, trace, draws, C, arena, err)) return err->code;
@@ -214,87 +214,87 @@ lac_status lac_fact_rows_minus(lac_fact_rows *out, const lac_trace *trace, const
         }
         out->fact[out->n++] = fact;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- intervals --------------------------------------------------------------------------------------------------- */
 
-/* The 2.5 % and 97.5 % points of column c of x [LAC_RESAMPLES, cols], interpolated as GSL's quantiles are. */
-static lac_interval interval_of(const float *x, size_t cols, size_t c)
+/* The 2.5 % and 97.5 % points of column c of x [DELE_RESAMPLES, cols], interpolated as GSL's quantiles are. */
+static dele_interval interval_of(const float *x, size_t cols, size_t c)
 {
-    enum { TAIL = LAC_RESAMPLES / 40 + 1 };
+    enum { TAIL = DELE_RESAMPLES / 40 + 1 };
     float low[TAIL], high[TAIL];
-    double at = 0.025 * (LAC_RESAMPLES - 1), part = at - floor(at);
+    double at = 0.025 * (DELE_RESAMPLES - 1), part = at - floor(at);
     size_t k = (size_t)at;
-    gsl_sort_float_smallest(low, TAIL, x + c, cols, LAC_RESAMPLES);
-    gsl_sort_float_largest(high, TAIL, x + c, cols, LAC_RESAMPLES);
-    return (lac_interval){(double)low[k] + part * ((double)low[k + 1] - (double)low[k]),
+    gsl_sort_float_smallest(low, TAIL, x + c, cols, DELE_RESAMPLES);
+    gsl_sort_float_largest(high, TAIL, x + c, cols, DELE_RESAMPLES);
+    return (dele_interval){(double)low[k] + part * ((double)low[k + 1] - (double)low[k]),
                           (double)high[k] + part * ((double)high[k + 1] - (double)high[k])};
 }
 
-static lac_status fact_intervals(lac_row_stat *out, const lac_fact_rows *rows, float *means, lac_arena *scratch,
-                                 lac_err *err)
+static dele_status fact_intervals(dele_row_stat *out, const dele_fact_rows *rows, float *means, dele_arena *scratch,
+                                 dele_err *err)
 {
     size_t n = rows->n, C = rows->cols;
-    float *count = lac_alloc_raw(scratch, LAC_RESAMPLES * n, sizeof *count, err);
-    float *x = lac_alloc_raw(scratch, n * C, sizeof *x, err);
+    float *count = dele_alloc_raw(scratch, DELE_RESAMPLES * n, sizeof *count, err);
+    float *x = dele_alloc_raw(scratch, n * C, sizeof *x, err);
     if (!count || !x) return err->code;
-    lac_rng rng;
-    lac_rng_seed(&rng, SEED_FACTS); /* the same resamples wherever as many facts are averaged */
-    lac_resample_counts(count, LAC_RESAMPLES, n, &rng);
+    dele_rng rng;
+    dele_rng_seed(&rng, SEED_FACTS); /* the same resamples wherever as many facts are averaged */
+    dele_resample_counts(count, DELE_RESAMPLES, n, &rng);
     for (size_t i = 0; i < n * C; i++) x[i] = (float)((rows->effect[i] - out[i % C].mean) / (double)n);
-    gemm_nn(means, C, count, n, x, C, LAC_RESAMPLES, C, n, 0);
+    gemm_nn(means, C, count, n, x, C, DELE_RESAMPLES, C, n, 0);
     for (size_t c = 0; c < C; c++) {
-        lac_interval around = interval_of(means, C, c);
-        out[c].facts = (lac_interval){out[c].mean + around.low, out[c].mean + around.high};
+        dele_interval around = interval_of(means, C, c);
+        out[c].facts = (dele_interval){out[c].mean + around.low, out[c].mean + around.high};
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static void noise_intervals(lac_row_stat *out, const lac_fact_rows *rows, const lac_draws *draws, float *means)
+static void noise_intervals(dele_row_stat *out, const dele_fact_rows *rows, const dele_draws *draws, float *means)
 {
     size_t n = rows->n, C = rows->cols;
-    gemm_nn(means, C, draws->weight, draws->n, rows->sample, C, LAC_RESAMPLES, C, draws->n, 0);
+    gemm_nn(means, C, draws->weight, draws->n, rows->sample, C, DELE_RESAMPLES, C, draws->n, 0);
     for (size_t c = 0; c < C; c++) {
         double origin = 0;
         for (size_t i = 0; i < n; i++) origin += rows->origin[i * C + c];
-        lac_interval sum = interval_of(means, C, c);
-        out[c].noise = (lac_interval){(origin + sum.low) / (double)n, (origin + sum.high) / (double)n};
+        dele_interval sum = interval_of(means, C, c);
+        out[c].noise = (dele_interval){(origin + sum.low) / (double)n, (origin + sum.high) / (double)n};
     }
 }
 
-lac_status lac_fact_row_noise(lac_interval *out, const lac_fact_rows *rows, size_t row, int n_samples,
-                              const lac_draws *draws, lac_err *err)
+dele_status dele_fact_row_noise(dele_interval *out, const dele_fact_rows *rows, size_t row, int n_samples,
+                              const dele_draws *draws, dele_err *err)
 {
     size_t C = rows->cols, first = draws->first[rows->fact[row]];
-    lac_arena scratch = {0};
-    float *means = lac_alloc_raw(&scratch, LAC_RESAMPLES * C, sizeof *means, err);
+    dele_arena scratch = {0};
+    float *means = dele_alloc_raw(&scratch, DELE_RESAMPLES * C, sizeof *means, err);
     if (means && n_samples > 1)
-        gemm_nn(means, C, draws->weight + first, draws->n, rows->sample + first * C, C, LAC_RESAMPLES, C, (size_t)n_samples, 0);
+        gemm_nn(means, C, draws->weight + first, draws->n, rows->sample + first * C, C, DELE_RESAMPLES, C, (size_t)n_samples, 0);
     for (size_t c = 0; c < C && means; c++) {
-        lac_interval around = n_samples > 1 ? interval_of(means, C, c) : (lac_interval){NAN, NAN};
-        out[c] = (lac_interval){rows->origin[row * C + c] + around.low, rows->origin[row * C + c] + around.high};
+        dele_interval around = n_samples > 1 ? interval_of(means, C, c) : (dele_interval){NAN, NAN};
+        out[c] = (dele_interval){rows->origin[row * C + c] + around.low, rows->origin[row * C + c] + around.high};
     }
-    lac_arena_release(&scratch);
-    return means ? LAC_OK : err->code;
+    dele_arena_release(&scratch);
+    return means ? DELE_OK : err->code;
 }
 
-lac_status lac_fact_rows_stats(lac_row_stat *out, const lac_fact_rows *rows, const lac_draws *draws, lac_err *err)
+dele_status dele_fact_rows_stats(dele_row_stat *out, const dele_fact_rows *rows, const dele_draws *draws, dele_err *err)
 {
     size_t n = rows->n, C = rows->cols;
-    const lac_interval unknown = {NAN, NAN};
-    lac_arena scratch = {0};
-    lac_status status = LAC_OK;
-    double *column = LAC_NEW(&scratch, double, n ? n : 1, err);
-    float *means = lac_alloc_raw(&scratch, LAC_RESAMPLES * C, sizeof *means, err);
+    const dele_interval unknown = {NAN, NAN};
+    dele_arena scratch = {0};
+    dele_status status = DELE_OK;
+    double *column = DELE_NEW(&scratch, double, n ? n : 1, err);
+    float *means = dele_alloc_raw(&scratch, DELE_RESAMPLES * C, sizeof *means, err);
     if (!column || !means) status = err->code;
     for (size_t c = 0; c < C && !status; c++) {
         for (size_t i = 0; i < n; i++) column[i] = rows->effect[i * C + c];
-        lac_stat stat = lac_stat_of(column, n);
-        out[c] = (lac_row_stat){.n = n, .mean = stat.mean, .se = stat.se, .facts = unknown, .noise = unknown};
+        dele_stat stat = dele_stat_of(column, n);
+        out[c] = (dele_row_stat){.n = n, .mean = stat.mean, .se = stat.se, .facts = unknown, .noise = unknown};
     }
     if (n && !status) status = fact_intervals(out, rows, means, &scratch, err);
     if (n && !status && draws->several) noise_intervals(out, rows, draws, means);
-    lac_arena_release(&scratch);
+    dele_arena_release(&scratch);
     return status;
 }

@@ -1,10 +1,10 @@
 /* Facts by columns: what every average, interval and difference of a trace is computed from.
  *
- * A row is one traced fact; its entries are effects (lac_effect_of) of one metric, one for each column of a chart.  A
+ * A row is one traced fact; its entries are effects (dele_effect_of) of one metric, one for each column of a chart.  A
  * fact with a hole in its row (tokens that it lacks, or that were not asked for) is left out whole, so that all columns
  * of a table speak of the same facts.
  *
- * Two things vary, and each has its interval (95 %, percentile bootstrap, LAC_RESAMPLES draws):
+ * Two things vary, and each has its interval (95 %, percentile bootstrap, DELE_RESAMPLES draws):
  *
  *   facts    n of the n rows are drawn with replacement, each with the mean of its own noise samples
  *   noise    the rows stay; of each fact's S samples S are drawn with replacement: independently fact by fact, or the
@@ -13,27 +13,27 @@
  * A resample is a row of counts, so all resamples of all columns are one matrix product, [R, n] by [n, C].  Values
  * enter it less a reference (a fact's first sample; the mean over facts), so that float32's error is a millionth of
  * their spread. */
-#ifndef LAC_TRACE_ROWS_H
-#define LAC_TRACE_ROWS_H
+#ifndef DELE_TRACE_ROWS_H
+#define DELE_TRACE_ROWS_H
 
 #include "base/random.h"
 #include "base/stat.h"
 #include "trace/trace.h"
 
-enum { LAC_RESAMPLES = 1000 };
+enum { DELE_RESAMPLES = 1000 };
 
 /* Which noise samples each resample takes, drawn once for a trace. */
 typedef struct {
     size_t n;      /* samples of all traced facts together */
     size_t *first; /* [trace->n] where a fact's begin */
-    float *weight; /* [LAC_RESAMPLES, n] how often a sample is drawn, over its fact's number of samples */
+    float *weight; /* [DELE_RESAMPLES, n] how often a sample is drawn, over its fact's number of samples */
     bool several;  /* some fact has two samples or more: else nothing is known of the noise */
-} lac_draws;
+} dele_draws;
 
 /* Whether all facts of a trace got the same noise. */
-bool lac_shares_noise(const lac_trace *trace);
+bool dele_shares_noise(const dele_trace *trace);
 
-lac_status lac_draws_make(lac_draws *draws, const lac_trace *trace, lac_arena *arena, lac_err *err);
+dele_status dele_draws_make(dele_draws *draws, const dele_trace *trace, dele_arena *arena, dele_err *err);
 
 typedef struct {
     size_t n, cols;
@@ -41,40 +41,40 @@ typedef struct {
     double *effect; /* [n, cols] mean over the fact's samples */
     float *sample;  /* [draws->n, cols] a sample's effect less that of the fact's first; 0 for facts left out */
     double *origin; /* [n, cols] the first sample's effect */
-} lac_fact_rows;
+} dele_fact_rows;
 
 /* A chart's effects at a group of tokens, each token counting alike. */
-lac_status lac_fact_rows_category(lac_fact_rows *rows, const lac_trace *trace, const lac_draws *draws, int chart,
-                                  lac_metric metric, lac_category category, lac_arena *arena, lac_err *err);
+dele_status dele_fact_rows_category(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws, int chart,
+                                  dele_metric metric, dele_category category, dele_arena *arena, dele_err *err);
 
 /* At one token a fact and column, drawn (the same ones for all charts and metrics) from those of the prompt that were
  * patched and are neither the subject's nor the last; where there are none, from all patched but the subject's last. */
-lac_status lac_fact_rows_random_token(lac_fact_rows *rows, const lac_trace *trace, const lac_draws *draws, int chart,
-                                 lac_metric metric, lac_arena *arena, lac_err *err);
+dele_status dele_fact_rows_random_token(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws, int chart,
+                                 dele_metric metric, dele_arena *arena, dele_err *err);
 
 /* One column: each fact's effect at a column of its own, drawn (the same one for all charts of as many columns). */
-lac_status lac_fact_rows_random_column(lac_fact_rows *out, const lac_trace *trace, const lac_draws *draws,
-                                       const lac_fact_rows *rows, lac_arena *arena, lac_err *err);
+dele_status dele_fact_rows_random_column(dele_fact_rows *out, const dele_trace *trace, const dele_draws *draws,
+                                       const dele_fact_rows *rows, dele_arena *arena, dele_err *err);
 
 /* a - b over the facts in both; minus_col >= 0: less that column of b at every column. */
-lac_status lac_fact_rows_minus(lac_fact_rows *out, const lac_trace *trace, const lac_draws *draws,
-                               const lac_fact_rows *a, const lac_fact_rows *b, int minus_col, lac_arena *arena,
-                               lac_err *err);
+dele_status dele_fact_rows_minus(dele_fact_rows *out, const dele_trace *trace, const dele_draws *draws,
+                               const dele_fact_rows *a, const dele_fact_rows *b, int minus_col, dele_arena *arena,
+                               dele_err *err);
 
 typedef struct {
     size_t n;
     double mean, se;           /* se over facts; NaN for n < 2 */
-    lac_interval facts, noise; /* NaN where there is nothing to draw from */
-} lac_row_stat;
+    dele_interval facts, noise; /* NaN where there is nothing to draw from */
+} dele_row_stat;
 
 /* One for each column. */
-lac_status lac_fact_rows_stats(lac_row_stat *out, const lac_fact_rows *rows, const lac_draws *draws, lac_err *err);
+dele_status dele_fact_rows_stats(dele_row_stat *out, const dele_fact_rows *rows, const dele_draws *draws, dele_err *err);
 
 /* One row's own intervals over its fact's noise draws, for each column; NaN where there is one draw. */
-lac_status lac_fact_row_noise(lac_interval *out, const lac_fact_rows *rows, size_t row, int n_samples,
-                              const lac_draws *draws, lac_err *err);
+dele_status dele_fact_row_noise(dele_interval *out, const dele_fact_rows *rows, size_t row, int n_samples,
+                              const dele_draws *draws, dele_err *err);
 
 /* How often each of n items is drawn when n are, with replacement: count [resamples, n]. */
-void lac_resample_counts(float *count, size_t resamples, size_t n, lac_rng *rng);
+void dele_resample_counts(float *count, size_t resamples, size_t n, dele_rng *rng);
 
 #endif

@@ -19,23 +19,23 @@
 enum { GROUP_ROWS = 8192, MAX_GROUP = 64 };
 
 typedef struct {
-    lac_case work;
-    lac_traced *traced;
-    lac_arena scratch, drawn;
+    dele_case work;
+    dele_traced *traced;
+    dele_arena scratch, drawn;
 } member;
 
 typedef struct {
-    lac_trace *trace;
-    const lac_model *model;
-    const lac_facts *facts;
-    const lac_plan *plan;
-    const lac_encoded_fact *encoded; /* corrupted by tokens only */
-    const lac_ablation *ablation;
-    lac_chat chat;
+    dele_trace *trace;
+    const dele_model *model;
+    const dele_facts *facts;
+    const dele_plan *plan;
+    const dele_encoded_fact *encoded; /* corrupted by tokens only */
+    const dele_ablation *ablation;
+    dele_chat chat;
     const char *dir;                 /* where records go, or NULL: nothing is written */
-    lac_run run;
-    lac_progress *progress;
-    lac_arena *arena;
+    dele_run run;
+    dele_progress *progress;
+    dele_arena *arena;
     member group[MAX_GROUP];
     int n_group;
     double group_rows, group_bytes;
@@ -44,43 +44,43 @@ typedef struct {
 /* ---- answers ---------------------------------------------------------------------------------------------------- */
 
 /* The attribute's tokens as they follow a prompt: behind a space unless the fact says that they join it. */
-static lac_status answer_tokens(lac_ids *ids, const running *x, const lac_fact *fact, const char *attribute, lac_err *err)
+static dele_status answer_tokens(dele_ids *ids, const running *x, const dele_fact *fact, const char *attribute, dele_err *err)
 {
     size_t n;
-    const char *text = lac_stripped(&n, attribute);
-    bool joined = fact->joined || x->chat != LAC_CHAT_NONE; /* a reply begins without one */
-    char *behind = lac_printf(x->arena, err, "%s%.*s", joined ? "" : " ", (int)n, text);
-    if (!behind || lac_encode(ids, x->model->tokenizer, behind, strlen(behind), false, x->arena, err)) return err->code;
-    return LAC_OK;
+    const char *text = dele_stripped(&n, attribute);
+    bool joined = fact->joined || x->chat != DELE_CHAT_NONE; /* a reply begins without one */
+    char *behind = dele_printf(x->arena, err, "%s%.*s", joined ? "" : " ", (int)n, text);
+    if (!behind || dele_encode(ids, x->model->tokenizer, behind, strlen(behind), false, x->arena, err)) return err->code;
+    return DELE_OK;
 }
 
-static bool says(const running *x, lac_traced *traced, lac_err *err)
+static bool says(const running *x, dele_traced *traced, dele_err *err)
 {
     size_t said_n, expected_n;
-    const char *said = lac_stripped(&said_n, traced->answer);
-    const char *expected = lac_stripped(&expected_n, traced->fact->attribute);
+    const char *said = dele_stripped(&said_n, traced->answer);
+    const char *expected = dele_stripped(&expected_n, traced->fact->attribute);
     if (said_n == expected_n && !memcmp(said, expected, said_n)) return true;
     traced->why = "the model says something else";
-    traced->left_out = lac_printf(x->arena, err, "the model says \"%.*s\" (p %.3f), not \"%.*s\"", (int)said_n, said,
-                                  traced->grid.high[LAC_PROB], (int)expected_n, expected);
+    traced->left_out = dele_printf(x->arena, err, "the model says \"%.*s\" (p %.3f), not \"%.*s\"", (int)said_n, said,
+                                  traced->grid.high[DELE_PROB], (int)expected_n, expected);
     return false;
 }
 
 /* After the clean run: the answer in words, and whether ROME's filter or ours lets the fact in. */
-static lac_status judge(const running *x, lac_traced *traced, lac_err *err)
+static dele_status judge(const running *x, dele_traced *traced, dele_err *err)
 {
-    lac_grid *g = &traced->grid;
-    traced->answer = lac_decode(x->model->tokenizer, g->answer, (size_t)g->n_answer, false, x->arena, err);
+    dele_grid *g = &traced->grid;
+    traced->answer = dele_decode(x->model->tokenizer, g->answer, (size_t)g->n_answer, false, x->arena, err);
     if (!traced->answer) return err->code;
     if (!strcmp(x->trace->opts.answer, "argmax"))
         says(x, traced, err);
     else if (!strcmp(x->trace->opts.answer, "greedy") && !g->greedy) {
         traced->why = "the model does not say the whole answer";
-        traced->left_out = lac_printf(x->arena, err, "the model does not say \"%s\" (p %.3f)", traced->answer, g->high[LAC_PROB]);
+        traced->left_out = dele_printf(x->arena, err, "the model does not say \"%s\" (p %.3f)", traced->answer, g->high[DELE_PROB]);
     }
     if (x->trace->opts.screen && g->n_answer != 1 && !traced->left_out) {
         traced->why = "the answer has several tokens";
-        traced->left_out = lac_printf(x->arena, err, "\"%s\" has %d tokens; the screen takes one", traced->answer, g->n_answer);
+        traced->left_out = dele_printf(x->arena, err, "\"%s\" has %d tokens; the screen takes one", traced->answer, g->n_answer);
     }
     return err->code;
 }
@@ -88,66 +88,66 @@ static lac_status judge(const running *x, lac_traced *traced, lac_err *err)
 /* ---- a prompt --------------------------------------------------------------------------------------------------- */
 
 /* The first token of fact k's own answer: the foil of those whose partner it is; -1 where the answer is empty. */
-static lac_status first_token(int *id, const running *x, size_t k, lac_err *err)
+static dele_status first_token(int *id, const running *x, size_t k, dele_err *err)
 {
-    lac_ids ids;
+    dele_ids ids;
     if (answer_tokens(&ids, x, &x->facts->fact[k], x->facts->fact[k].attribute, err)) return err->code;
     *id = ids.n ? ids.id[0] : -1;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Two answers may begin alike ("Lumen town", "Lumen city"): then the difference of their logits says nothing, and the
- * next partner is better.  Where all begin so the first one is kept, and lac_case_clean drops the foil. */
-static lac_status choose_partner(size_t *partner, int *foil, const running *x, size_t i, lac_err *err)
+ * next partner is better.  Where all begin so the first one is kept, and dele_case_clean drops the foil. */
+static dele_status choose_partner(size_t *partner, int *foil, const running *x, size_t i, dele_err *err)
 {
     int own = -1, id = -1;
     *partner = x->facts->n;
     if (first_token(&own, x, i, err)) return err->code;
-    for (size_t k = i; (k = lac_partner(x->facts, x->encoded, i, k)) < x->facts->n;) {
+    for (size_t k = i; (k = dele_partner(x->facts, x->encoded, i, k)) < x->facts->n;) {
         if (first_token(&id, x, k, err)) return err->code;
         if (*partner == x->facts->n || id != own) *partner = k, *foil = id;
         if (id != own) break;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status set_partner(const running *x, lac_traced *traced, size_t i, lac_err *err)
+static dele_status set_partner(const running *x, dele_traced *traced, size_t i, dele_err *err)
 {
     size_t k;
     if (choose_partner(&k, &traced->grid.foil, x, i, err)) return err->code;
     if (k == x->facts->n) {
         traced->why = "no partner";
-        traced->left_out = lac_printf(x->arena, err, "no partner: no other fact has these words around a subject of %d tokens "
+        traced->left_out = dele_printf(x->arena, err, "no partner: no other fact has these words around a subject of %d tokens "
                                       "and another answer", traced->grid.end - traced->grid.begin);
         return err->code;
     }
     traced->partner = x->facts->fact[k].subject;
     traced->grid.partner = x->encoded[k].ids.id + x->encoded[k].begin;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Facts are independent draws when each has noise of its own; ROME gives all the same. */
-static uint64_t noise_seed(const lac_trace_opts *o, int id)
+static uint64_t noise_seed(const dele_trace_opts *o, int id)
 {
     if (!strcmp(o->noise_seed, "shared") || !strcmp(o->compat, "rome")) return o->seed;
-    lac_rng rng;
-    lac_rng_seed(&rng, o->seed ^ ((uint64_t)(unsigned)id << 20));
-    return lac_rng_next(&rng) & 0xffffffff;
+    dele_rng rng;
+    dele_rng_seed(&rng, o->seed ^ ((uint64_t)(unsigned)id << 20));
+    return dele_rng_next(&rng) & 0xffffffff;
 }
 
 /* Tokens, the subject's place, answer, foil and partner; a prompt that cannot be traced gets its reason. */
-static lac_status read_prompt(const running *x, lac_traced *traced, size_t i, lac_err *err)
+static dele_status read_prompt(const running *x, dele_traced *traced, size_t i, dele_err *err)
 {
-    lac_ids ids, answer = {0};
-    lac_grid *g = &traced->grid;
-    const lac_fact *fact = traced->fact;
-    const lac_tokenizer *t = x->model->tokenizer;
-    if (lac_prompt_encode(&ids, fact, t, x->chat, x->arena, err)) return err->code;
-    *g = (lac_grid){.ids = ids.id, .n_tokens = (int)ids.n, .foil = -1, .seed = noise_seed(&x->trace->opts, fact->id)};
-    traced->tokens = LAC_NEW(x->arena, const char *, ids.n + 1, err);
+    dele_ids ids, answer = {0};
+    dele_grid *g = &traced->grid;
+    const dele_fact *fact = traced->fact;
+    const dele_tokenizer *t = x->model->tokenizer;
+    if (dele_prompt_encode(&ids, fact, t, x->chat, x->arena, err)) return err->code;
+    *g = (dele_grid){.ids = ids.id, .n_tokens = (int)ids.n, .foil = -1, .seed = noise_seed(&x->trace->opts, fact->id)};
+    traced->tokens = DELE_NEW(x->arena, const char *, ids.n + 1, err);
     if (!traced->tokens) return err->code;
     for (size_t k = 0; k < ids.n; k++)
-        if (!(traced->tokens[k] = lac_decode(t, &ids.id[k], 1, false, x->arena, err))) return err->code;
+        if (!(traced->tokens[k] = dele_decode(t, &ids.id[k], 1, false, x->arena, err))) return err->code;
     if (strcmp(x->trace->opts.answer, "argmax")) {
         if (answer_tokens(&answer, x, fact, fact->attribute, err)) return err->code;
         g->answer = answer.id;
@@ -156,48 +156,48 @@ static lac_status read_prompt(const running *x, lac_traced *traced, size_t i, la
     }
     if (ids.n == 0 || (int)(ids.n + answer.n) > x->model->config.context) {
         traced->why = "prompt and answer do not fit the model";
-        traced->left_out = lac_printf(x->arena, err, "prompt and answer have %zu tokens; the model takes 1 to %d",
+        traced->left_out = dele_printf(x->arena, err, "prompt and answer have %zu tokens; the model takes 1 to %d",
                                       ids.n + answer.n, x->model->config.context);
     }
     if (traced->left_out || err->code) return err->code;
-    lac_err subject = {0};
-    if (lac_subject_range_behind(&g->begin, &g->end, t, &ids, lac_chat_head(x->chat), fact->subject, x->arena, &subject)) {
-        if (subject.code == LAC_ERR_MEMORY) return lac_fail(err, subject.code, "%s", subject.msg);
+    dele_err subject = {0};
+    if (dele_subject_range_behind(&g->begin, &g->end, t, &ids, dele_chat_head(x->chat), fact->subject, x->arena, &subject)) {
+        if (subject.code == DELE_ERR_MEMORY) return dele_fail(err, subject.code, "%s", subject.msg);
         traced->why = "the subject is not found in the prompt";
-        traced->left_out = lac_strdup(x->arena, subject.msg, err);
+        traced->left_out = dele_strdup(x->arena, subject.msg, err);
         return err->code;
     }
     if (x->encoded) return set_partner(x, traced, i, err);
     if (fact->foil) {
-        lac_ids foil;
+        dele_ids foil;
         if (answer_tokens(&foil, x, fact, fact->foil, err)) return err->code;
         if (foil.n) g->foil = foil.id[0];
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- groups of facts -------------------------------------------------------------------------------------------- */
 
 /* The widest 95 % half-width, over charts, of the largest mean effect on p: Student's t over the noise draws. */
-static double peak_half_width(const lac_trace *trace, const lac_grid *g)
+static double peak_half_width(const dele_trace *trace, const dele_grid *g)
 {
     double widest = 0;
     int S = g->n_samples;
     for (int which = 0; which < trace->n_charts && S > 1; which++) {
-        const lac_chart *chart = &trace->charts[which];
+        const dele_chart *chart = &trace->charts[which];
         int at_t = -1, at_col = 0;
         double most = 0;
         for (int t = 0; t < g->n_tokens; t++)
             for (int col = 0; col < chart->n_cols; col++) {
-                double effect = lac_effect_of(trace, LAC_PROB, lac_cell_mean(g, chart, which, LAC_PROB, t, col),
-                                              g->high[LAC_PROB], lac_low_mean(g, LAC_PROB));
+                double effect = dele_effect_of(trace, DELE_PROB, dele_cell_mean(g, chart, which, DELE_PROB, t, col),
+                                              g->high[DELE_PROB], dele_low_mean(g, DELE_PROB));
                 if (isfinite(effect) && (at_t < 0 || effect > most)) most = effect, at_t = t, at_col = col;
             }
         if (at_t < 0) continue;
         double sum = 0, squares = 0;
         for (int s = 0; s < S; s++) {
-            double effect = lac_effect_of(trace, LAC_PROB, *lac_cell(g, chart, which, s, LAC_PROB, at_t, at_col),
-                                          g->high[LAC_PROB], g->low[(size_t)s * LAC_N_METRICS + LAC_PROB]);
+            double effect = dele_effect_of(trace, DELE_PROB, *dele_cell(g, chart, which, s, DELE_PROB, at_t, at_col),
+                                          g->high[DELE_PROB], g->low[(size_t)s * DELE_N_METRICS + DELE_PROB]);
             sum += effect;
             squares += effect * effect;
         }
@@ -209,34 +209,34 @@ static double peak_half_width(const lac_trace *trace, const lac_grid *g)
 }
 
 /* Where a grid's values grow: what is written down and read back need not outlive its member. */
-static lac_arena *grid_arena(const running *x, member *m) { return x->dir ? &m->scratch : x->arena; }
+static dele_arena *grid_arena(const running *x, member *m) { return x->dir ? &m->scratch : x->arena; }
 
 /* Draws more samples of those members that are not sure yet; *again tells whether there were any. */
-static lac_status draw_more(running *x, bool *again, lac_err *err)
+static dele_status draw_more(running *x, bool *again, dele_err *err)
 {
-    const lac_trace_opts *o = &x->trace->opts;
+    const dele_trace_opts *o = &x->trace->opts;
     *again = false;
     for (int i = 0; i < x->n_group; i++) {
-        lac_case *c = &x->group[i].work;
+        dele_case *c = &x->group[i].work;
         int have = c->grid->n_samples, most = o->max_samples;
-        bool sure = !(o->until > 0) || x->plan->corruption.by != LAC_CORRUPT_NOISE || have >= most ||
+        bool sure = !(o->until > 0) || x->plan->corruption.by != DELE_CORRUPT_NOISE || have >= most ||
                     peak_half_width(x->trace, c->grid) <= o->until;
         c->n_samples = 0;
         if (sure) {
-            lac_arena_release(c->drawn);
+            dele_arena_release(c->drawn);
             continue;
         }
         int n = have + x->plan->samples > most ? most - have : x->plan->samples;
-        if (lac_case_corrupt(c, &x->run, have, n, grid_arena(x, &x->group[i]), err)) return err->code;
+        if (dele_case_corrupt(c, &x->run, have, n, grid_arena(x, &x->group[i]), err)) return err->code;
         *again = true;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 static void release_member(member *m)
 {
-    lac_arena_release(&m->scratch);
-    lac_arena_release(&m->drawn);
+    dele_arena_release(&m->scratch);
+    dele_arena_release(&m->drawn);
 }
 
 static void release_group(running *x)
@@ -247,84 +247,84 @@ static void release_group(running *x)
 }
 
 /* A record that an earlier run, or this one, has written: what is reported comes from there. */
-static lac_status read_back(running *x, lac_traced *traced, lac_err *err)
+static dele_status read_back(running *x, dele_traced *traced, dele_err *err)
 {
-    return lac_record_load(traced, x->dir, x->trace->charts, x->trace->n_charts, x->arena, err);
+    return dele_record_load(traced, x->dir, x->trace->charts, x->trace->n_charts, x->arena, err);
 }
 
-static lac_status say_foil(const running *x, lac_traced *traced, lac_err *err)
+static dele_status say_foil(const running *x, dele_traced *traced, dele_err *err)
 {
     int foil = traced->grid.foil;
-    if (foil >= 0) traced->foil = lac_decode(x->model->tokenizer, &foil, 1, false, x->arena, err);
+    if (foil >= 0) traced->foil = dele_decode(x->model->tokenizer, &foil, 1, false, x->arena, err);
     return err->code;
 }
 
-static lac_status finish_member(running *x, member *m, lac_err *err)
+static dele_status finish_member(running *x, member *m, dele_err *err)
 {
-    lac_traced *traced = m->traced;
-    if (lac_grid_keep_answer(&traced->grid, x->arena, err) ||
-        (x->dir && (lac_record_save(x->dir, traced, x->trace->charts, x->trace->n_charts, err) || read_back(x, traced, err))))
+    dele_traced *traced = m->traced;
+    if (dele_grid_keep_answer(&traced->grid, x->arena, err) ||
+        (x->dir && (dele_record_save(x->dir, traced, x->trace->charts, x->trace->n_charts, err) || read_back(x, traced, err))))
         return err->code;
     return say_foil(x, traced, err);
 }
 
-static lac_status compute_cells(running *x, lac_err *err)
+static dele_status compute_cells(running *x, dele_err *err)
 {
     double price = 0;
-    lac_case *cases[MAX_GROUP];
+    dele_case *cases[MAX_GROUP];
     for (int i = 0; i < x->n_group; i++) {
         member *m = &x->group[i];
         cases[i] = &m->work;
-        if (lac_case_corrupt(cases[i], &x->run, 0, x->plan->samples, grid_arena(x, m), err)) return err->code;
+        if (dele_case_corrupt(cases[i], &x->run, 0, x->plan->samples, grid_arena(x, m), err)) return err->code;
         m->traced->noop = NAN; /* ablation has no corrupted run whose own value could be put back */
-        if (!lac_ablates(&x->plan->corruption) && lac_noop(&m->traced->noop, cases[i], &x->run, err)) return err->code;
-        price += lac_plan_price(x->plan, cases[i]->grid, cases[i]->n_samples);
+        if (!dele_ablates(&x->plan->corruption) && dele_noop(&m->traced->noop, cases[i], &x->run, err)) return err->code;
+        price += dele_plan_price(x->plan, cases[i]->grid, cases[i]->n_samples);
     }
-    lac_group group = {.plan = x->plan, .model = x->model, .run = &x->run, .cases = cases, .n_cases = x->n_group,
+    dele_group group = {.plan = x->plan, .model = x->model, .run = &x->run, .cases = cases, .n_cases = x->n_group,
                        .progress = x->progress, .progress_price = price / x->n_group};
     for (bool again = true; again;)
-        if (lac_cells_compute(&group, err) || draw_more(x, &again, err)) return err->code;
+        if (dele_cells_compute(&group, err) || draw_more(x, &again, err)) return err->code;
     for (int i = 0; i < x->n_group; i++)
         if (finish_member(x, &x->group[i], err)) return err->code;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Which facts share batches must not depend on where a run was interrupted, or the last bits would: a group with a record
  * missing is computed whole. */
-static lac_status compute_group(running *x, lac_err *err)
+static dele_status compute_group(running *x, dele_err *err)
 {
     double began = x->progress ? x->progress->done : 0;
     bool done = x->dir != NULL;
     for (int i = 0; i < x->n_group; i++)
-        done = done && lac_record_exists(x->dir, x->group[i].traced->fact->id, x->trace->charts, x->trace->n_charts);
+        done = done && dele_record_exists(x->dir, x->group[i].traced->fact->id, x->trace->charts, x->trace->n_charts);
     for (int i = 0; i < x->n_group && done; i++) {
-        lac_traced *traced = x->group[i].traced;
+        dele_traced *traced = x->group[i].traced;
         if (read_back(x, traced, err) || say_foil(x, traced, err)) return err->code;
     }
     if (!done && x->n_group && compute_cells(x, err)) return err->code;
-    lac_progress_set(x->progress, began + x->n_group, NULL);
+    dele_progress_set(x->progress, began + x->n_group, NULL);
     release_group(x);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- facts ------------------------------------------------------------------------------------------------------ */
 
-static lac_status open_case(running *x, member *m, lac_traced *traced, lac_err *err)
+static dele_status open_case(running *x, member *m, dele_traced *traced, dele_err *err)
 {
     *m = (member){.traced = traced};
-    m->work = (lac_case){.plan = x->plan, .model = x->model, .ablation = x->ablation, .grid = &traced->grid,
+    m->work = (dele_case){.plan = x->plan, .model = x->model, .ablation = x->ablation, .grid = &traced->grid,
                          .scratch = &m->scratch, .drawn = &m->drawn};
-    return lac_case_clean(&m->work, &x->run, err);
+    return dele_case_clean(&m->work, &x->run, err);
 }
 
 /* Runs a fact clean; where it is let in it waits in the group, which is computed when it has rows enough for full batches
  * or fills half of the memory. */
-static lac_status take_fact(running *x, lac_traced *traced, lac_err *err)
+static dele_status take_fact(running *x, dele_traced *traced, dele_err *err)
 {
     member *m = &x->group[x->n_group++];
     if (open_case(x, m, traced, err) || judge(x, traced, err)) return err->code;
     if (traced->left_out || x->trace->opts.screen) {
-        lac_status status = lac_grid_keep_answer(&traced->grid, x->arena, err);
+        dele_status status = dele_grid_keep_answer(&traced->grid, x->arena, err);
         x->trace->n_traced += !traced->left_out;
         release_member(m);
         x->n_group--;
@@ -333,164 +333,164 @@ static lac_status take_fact(running *x, lac_traced *traced, lac_err *err)
     x->trace->n_traced++;
     double rows = (double)m->work.n_rows - traced->grid.begin;
     x->group_rows += rows * rows / 2 * x->plan->samples * x->plan->n_restorations;
-    x->group_bytes += lac_case_bytes(x->plan, &traced->grid, x->plan->samples);
+    x->group_bytes += dele_case_bytes(x->plan, &traced->grid, x->plan->samples);
     bool full = x->group_rows >= GROUP_ROWS || x->n_group == MAX_GROUP || x->group_bytes > x->plan->memory * 524288.0;
-    return full ? compute_group(x, err) : LAC_OK;
+    return full ? compute_group(x, err) : DELE_OK;
 }
 
-static lac_status check_id(const lac_trace *trace, const lac_facts *facts, const lac_fact *fact, lac_err *err)
+static dele_status check_id(const dele_trace *trace, const dele_facts *facts, const dele_fact *fact, dele_err *err)
 {
     for (size_t k = 0; k < trace->n; k++)
         if (trace->facts[k].fact->id == fact->id)
-            return lac_fail(err, LAC_ERR_DATA, "%s:%d: known_id %d stands there a second time (first: %d); files are named "
+            return dele_fail(err, DELE_ERR_DATA, "%s:%d: known_id %d stands there a second time (first: %d); files are named "
                             "by it, so give each fact its own", facts->path, fact->line, fact->id, trace->facts[k].fact->line);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status trace_all(running *x, lac_err *err)
+static dele_status trace_all(running *x, dele_err *err)
 {
-    lac_trace *trace = x->trace;
-    const lac_trace_opts *o = &trace->opts;
-    size_t *order = LAC_NEW(x->arena, size_t, x->facts->n + 1, err);
+    dele_trace *trace = x->trace;
+    const dele_trace_opts *o = &trace->opts;
+    size_t *order = DELE_NEW(x->arena, size_t, x->facts->n + 1, err);
     if (!order) return err->code;
     for (size_t i = 0; i < x->facts->n; i++) order[i] = i;
     if (o->shuffle > 0) {
-        lac_rng rng;
-        lac_rng_seed(&rng, (uint64_t)o->shuffle);
-        lac_rng_shuffle(&rng, order, x->facts->n);
+        dele_rng rng;
+        dele_rng_seed(&rng, (uint64_t)o->shuffle);
+        dele_rng_shuffle(&rng, order, x->facts->n);
     }
     for (size_t at = 0; at < x->facts->n; at++) {
         size_t i = order[at];
-        const lac_fact *fact = &x->facts->fact[i];
+        const dele_fact *fact = &x->facts->fact[i];
         if (o->split && *o->split && (!fact->split || strcmp(fact->split, o->split))) continue;
         if (o->limit && trace->n_traced == (size_t)o->limit) break;
         if (check_id(trace, x->facts, fact, err)) return err->code;
-        lac_traced *traced = &trace->facts[trace->n++];
+        dele_traced *traced = &trace->facts[trace->n++];
         traced->fact = fact;
         if (read_prompt(x, traced, i, err)) return err->code;
         if (!traced->left_out && take_fact(x, traced, err)) return err->code;
-        if (traced->left_out && !o->limit) lac_progress_set(x->progress, (x->progress ? x->progress->done : 0) + 1, NULL);
+        if (traced->left_out && !o->limit) dele_progress_set(x->progress, (x->progress ? x->progress->done : 0) + 1, NULL);
     }
     if (trace->n == 0)
-        return lac_fail(err, LAC_ERR_DATA, "%s: no facts%s%s; look at its \"split\" fields", x->facts->path,
+        return dele_fail(err, DELE_ERR_DATA, "%s: no facts%s%s; look at its \"split\" fields", x->facts->path,
                         o->split && *o->split ? " of split " : "", o->split ? o->split : "");
     return compute_group(x, err);
 }
 
 /* The means over all prompts of the file, each token counting once. */
-static lac_status measure_means(running *x, lac_ablation *ablation, lac_err *err)
+static dele_status measure_means(running *x, dele_ablation *ablation, dele_err *err)
 {
     double rows = 0;
     for (size_t i = 0; i < x->facts->n; i++) {
-        lac_traced traced = {.fact = &x->facts->fact[i]};
+        dele_traced traced = {.fact = &x->facts->fact[i]};
         member m;
         if (read_prompt(x, &traced, i, err)) return err->code;
         if (traced.left_out) continue;
-        lac_status status = open_case(x, &m, &traced, err);
-        if (!status) rows += lac_ablation_add(ablation, &m.work);
+        dele_status status = open_case(x, &m, &traced, err);
+        if (!status) rows += dele_ablation_add(ablation, &m.work);
         release_member(&m);
         if (status) return status;
     }
-    if (rows > 0) lac_ablation_scale(ablation, x->plan, 1 / rows);
-    return LAC_OK;
+    if (rows > 0) dele_ablation_scale(ablation, x->plan, 1 / rows);
+    return DELE_OK;
 }
 
-static lac_status prepare(running *x, lac_plan *plan, lac_ablation *ablation, lac_err *err)
+static dele_status prepare(running *x, dele_plan *plan, dele_ablation *ablation, dele_err *err)
 {
-    lac_trace *trace = x->trace;
-    const lac_trace_opts *o = &trace->opts;
+    dele_trace *trace = x->trace;
+    const dele_trace_opts *o = &trace->opts;
     if (!x->model->tokenizer)
-        return lac_fail(err, LAC_ERR_DATA, "%s: the model has no tokenizer; put tokenizer.json beside its weights",
+        return dele_fail(err, DELE_ERR_DATA, "%s: the model has no tokenizer; put tokenizer.json beside its weights",
                         x->model->path);
-    if (lac_plan_make(plan, o, &x->model->config, x->arena, err) ||
-        lac_corruption_measure(&plan->corruption, x->model, x->facts, o->noise_text, x->arena, err) ||
-        lac_chat_parse(&x->chat, o->chat, x->model->tokenizer, err))
+    if (dele_plan_make(plan, o, &x->model->config, x->arena, err) ||
+        dele_corruption_measure(&plan->corruption, x->model, x->facts, o->noise_text, x->arena, err) ||
+        dele_chat_parse(&x->chat, o->chat, x->model->tokenizer, err))
         return err->code;
     trace->charts = plan->charts;
     trace->n_charts = plan->n_charts;
     trace->noising = plan->noising;
     trace->paper_edges = plan->paper_edges;
-    trace->sigma = plan->corruption.by == LAC_CORRUPT_NOISE && plan->corruption.law != LAC_LAW_COVARIANCE ? plan->corruption.sigma : 0;
-    if (plan->corruption.by == LAC_CORRUPT_TOKENS &&
-        !(x->encoded = lac_facts_encode(x->facts, x->model->tokenizer, x->chat, x->arena, err)))
+    trace->sigma = plan->corruption.by == DELE_CORRUPT_NOISE && plan->corruption.law != DELE_LAW_COVARIANCE ? plan->corruption.sigma : 0;
+    if (plan->corruption.by == DELE_CORRUPT_TOKENS &&
+        !(x->encoded = dele_facts_encode(x->facts, x->model->tokenizer, x->chat, x->arena, err)))
         return err->code;
-    if (!lac_ablates(&plan->corruption)) return LAC_OK;
-    if (lac_ablation_init(ablation, plan, x->arena, err)) return err->code;
+    if (!dele_ablates(&plan->corruption)) return DELE_OK;
+    if (dele_ablation_init(ablation, plan, x->arena, err)) return err->code;
     x->ablation = ablation;
-    return plan->corruption.by == LAC_CORRUPT_MEAN ? measure_means(x, ablation, err) : LAC_OK;
+    return plan->corruption.by == DELE_CORRUPT_MEAN ? measure_means(x, ablation, err) : DELE_OK;
 }
 
-lac_status lac_trace_run(lac_trace *trace, const char *dir, const lac_model *model, const lac_facts *facts,
-                         const lac_trace_opts *opts, lac_progress *progress, lac_arena *arena, lac_err *err)
+dele_status dele_trace_run(dele_trace *trace, const char *dir, const dele_model *model, const dele_facts *facts,
+                         const dele_trace_opts *opts, dele_progress *progress, dele_arena *arena, dele_err *err)
 {
-    lac_plan plan;
-    lac_ablation ablation;
-    double began = lac_now();
-    *trace = (lac_trace){.opts = *opts, .model = model->path, .n_layers = model->config.n_layers, .n_heads = model->config.n_heads};
+    dele_plan plan;
+    dele_ablation ablation;
+    double began = dele_now();
+    *trace = (dele_trace){.opts = *opts, .model = model->path, .n_layers = model->config.n_layers, .n_heads = model->config.n_heads};
     running x = {.trace = trace, .model = model, .facts = facts, .plan = &plan, .dir = dir, .progress = progress, .arena = arena};
-    trace->facts = LAC_NEW(arena, lac_traced, facts->n ? facts->n : 1, err);
-    lac_status status = trace->facts ? prepare(&x, &plan, &ablation, err) : err->code;
+    trace->facts = DELE_NEW(arena, dele_traced, facts->n ? facts->n : 1, err);
+    dele_status status = trace->facts ? prepare(&x, &plan, &ablation, err) : err->code;
     if (!status) status = trace_all(&x, err);
     release_group(&x);
     trace->row_layers = x.run.row_layers;
     trace->flops = x.run.flops;
-    trace->seconds = lac_now() - began;
-    lac_run_release(&x.run);
+    trace->seconds = dele_now() - began;
+    dele_run_release(&x.run);
     return status;
 }
 
 /* ---- the quick way against the plain one ------------------------------------------------------------------------- */
 
-static void note_difference(lac_trace_checked *out, double a, double b, const lac_traced *fact, int chart, int token,
+static void note_difference(dele_trace_checked *out, double a, double b, const dele_traced *fact, int chart, int token,
                             int col)
 {
     double d = isnan(a) || isnan(b) ? INFINITY : fabs(a - b);
     if (out->fact && d <= out->difference) return;
-    *out = (lac_trace_checked){out->n_cells, out->n_facts, d, fact, chart, token, col};
+    *out = (dele_trace_checked){out->n_cells, out->n_facts, d, fact, chart, token, col};
 }
 
-static lac_status check_runs(lac_trace_checked *out, const lac_traced *fact, const lac_case *c, const lac_group *group,
-                             double *metrics, lac_err *err)
+static dele_status check_runs(dele_trace_checked *out, const dele_traced *fact, const dele_case *c, const dele_group *group,
+                             double *metrics, dele_err *err)
 {
-    const lac_corruption *how = &c->plan->corruption;
-    double *corrupted = metrics + c->n_samples * LAC_N_METRICS;
-    if (lac_runs_plainly(metrics, corrupted, c, group, err)) return err->code;
-    note_difference(out, metrics[LAC_PROB], fact->grid.high[LAC_PROB], fact, -1, -1, -1);
-    for (int s = 0; s < c->n_samples && !lac_ablates(how) && !(how->rome && how->replace); s++)
-        note_difference(out, corrupted[s * LAC_N_METRICS], fact->grid.low[s * LAC_N_METRICS], fact, -1, -1, -1);
-    return LAC_OK;
+    const dele_corruption *how = &c->plan->corruption;
+    double *corrupted = metrics + c->n_samples * DELE_N_METRICS;
+    if (dele_runs_plainly(metrics, corrupted, c, group, err)) return err->code;
+    note_difference(out, metrics[DELE_PROB], fact->grid.high[DELE_PROB], fact, -1, -1, -1);
+    for (int s = 0; s < c->n_samples && !dele_ablates(how) && !(how->rome && how->replace); s++)
+        note_difference(out, corrupted[s * DELE_N_METRICS], fact->grid.low[s * DELE_N_METRICS], fact, -1, -1, -1);
+    return DELE_OK;
 }
 
-static lac_status check_cell(lac_trace_checked *out, const lac_traced *fact, const lac_case *c, const lac_group *group,
-                             double *metrics, lac_rng *rng, lac_err *err)
+static dele_status check_cell(dele_trace_checked *out, const dele_traced *fact, const dele_case *c, const dele_group *group,
+                             double *metrics, dele_rng *rng, dele_err *err)
 {
-    int from, to, which = (int)lac_rng_below(rng, (uint64_t)c->plan->n_charts);
-    const lac_chart *chart = &c->plan->charts[which];
-    lac_plan_tokens(&from, &to, c->plan, c->grid);
-    int t = from + (int)lac_rng_below(rng, (uint64_t)(to - from));
-    int col = (int)lac_rng_below(rng, (uint64_t)chart->n_cols);
-    if (lac_cell_plainly(metrics, c, group, which, t, col, err)) return err->code;
+    int from, to, which = (int)dele_rng_below(rng, (uint64_t)c->plan->n_charts);
+    const dele_chart *chart = &c->plan->charts[which];
+    dele_plan_tokens(&from, &to, c->plan, c->grid);
+    int t = from + (int)dele_rng_below(rng, (uint64_t)(to - from));
+    int col = (int)dele_rng_below(rng, (uint64_t)chart->n_cols);
+    if (dele_cell_plainly(metrics, c, group, which, t, col, err)) return err->code;
     for (int s = 0; s < c->n_samples; s++)
-        note_difference(out, metrics[s * LAC_N_METRICS],
-                        (double)*lac_cell(&fact->grid, chart, which, s, LAC_PROB, t, col), fact, which, t, col);
+        note_difference(out, metrics[s * DELE_N_METRICS],
+                        (double)*dele_cell(&fact->grid, chart, which, s, DELE_PROB, t, col), fact, which, t, col);
     out->n_cells++;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* A fact's first draws anew: those that any fact has, however many --until added. */
-static lac_status check_fact(lac_trace_checked *out, running *x, const lac_traced *fact, int n, lac_rng *rng,
-                             lac_err *err)
+static dele_status check_fact(dele_trace_checked *out, running *x, const dele_traced *fact, int n, dele_rng *rng,
+                             dele_err *err)
 {
-    lac_traced again = *fact;
+    dele_traced again = *fact;
     member m;
     int S = fact->grid.n_samples < x->plan->samples ? fact->grid.n_samples : x->plan->samples;
     again.grid.n_samples = 0;
-    lac_status status = open_case(x, &m, &again, err);
-    lac_case *cases[] = {&m.work};
-    lac_group group = {.plan = x->plan, .model = x->model, .run = &x->run, .cases = cases, .n_cases = 1};
-    double *metrics = LAC_NEW(&m.scratch, double, (size_t)(2 * S) * LAC_N_METRICS, err);
+    dele_status status = open_case(x, &m, &again, err);
+    dele_case *cases[] = {&m.work};
+    dele_group group = {.plan = x->plan, .model = x->model, .run = &x->run, .cases = cases, .n_cases = 1};
+    double *metrics = DELE_NEW(&m.scratch, double, (size_t)(2 * S) * DELE_N_METRICS, err);
     if (!status && !metrics) status = err->code;
-    if (!status) status = lac_case_corrupt(&m.work, &x->run, 0, S, &m.scratch, err);
+    if (!status) status = dele_case_corrupt(&m.work, &x->run, 0, S, &m.scratch, err);
     if (!status) status = check_runs(out, fact, &m.work, &group, metrics, err);
     for (int i = 0; i < n && !status; i++) status = check_cell(out, fact, &m.work, &group, metrics, rng, err);
     out->n_facts++;
@@ -498,57 +498,57 @@ static lac_status check_fact(lac_trace_checked *out, running *x, const lac_trace
     return status;
 }
 
-static lac_status check_facts(lac_trace_checked *out, running *x, const lac_trace *trace, int n, lac_err *err)
+static dele_status check_facts(dele_trace_checked *out, running *x, const dele_trace *trace, int n, dele_err *err)
 {
-    size_t *order = LAC_NEW(x->arena, size_t, trace->n + 1, err), m = 0;
-    lac_rng rng;
+    size_t *order = DELE_NEW(x->arena, size_t, trace->n + 1, err), m = 0;
+    dele_rng rng;
     if (!order) return err->code;
     for (size_t i = 0; i < trace->n; i++)
         if (!trace->facts[i].left_out) order[m++] = i;
-    lac_rng_seed(&rng, trace->opts.seed);
-    lac_rng_shuffle(&rng, order, m);
+    dele_rng_seed(&rng, trace->opts.seed);
+    dele_rng_shuffle(&rng, order, m);
     for (size_t i = 0; i < m && i < (size_t)n; i++) { /* as many facts as cells, or all of them in turn */
         int cells = n / (int)m + (i < (size_t)n % m);
         if (check_fact(out, x, &trace->facts[order[i]], cells, &rng, err)) return err->code;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_trace_check(lac_trace_checked *out, const lac_trace *trace, const lac_model *model, const lac_facts *facts,
-                           int n, lac_arena *arena, lac_err *err)
+dele_status dele_trace_check(dele_trace_checked *out, const dele_trace *trace, const dele_model *model, const dele_facts *facts,
+                           int n, dele_arena *arena, dele_err *err)
 {
-    lac_plan plan;
-    lac_ablation ablation;
-    lac_trace again = *trace;
+    dele_plan plan;
+    dele_ablation ablation;
+    dele_trace again = *trace;
     running x = {.trace = &again, .model = model, .facts = facts, .plan = &plan, .arena = arena};
-    *out = (lac_trace_checked){.chart = -1, .token = -1, .col = -1};
-    lac_status status = prepare(&x, &plan, &ablation, err);
+    *out = (dele_trace_checked){.chart = -1, .token = -1, .col = -1};
+    dele_status status = prepare(&x, &plan, &ablation, err);
     if (!status) status = check_facts(out, &x, trace, n, err);
-    lac_run_release(&x.run);
+    dele_run_release(&x.run);
     return status;
 }
 
-lac_status lac_trace_grid(lac_grid *grid, const lac_plan *plan, lac_run *run, const lac_model *model, lac_arena *arena,
-                          lac_err *err)
+dele_status dele_trace_grid(dele_grid *grid, const dele_plan *plan, dele_run *run, const dele_model *model, dele_arena *arena,
+                          dele_err *err)
 {
     if (grid->begin < 0 || grid->begin >= grid->end || grid->end > grid->n_tokens)
-        return lac_fail(err, LAC_ERR_DATA, "subject tokens %d to %d are not among the prompt's %d", grid->begin, grid->end,
+        return dele_fail(err, DELE_ERR_DATA, "subject tokens %d to %d are not among the prompt's %d", grid->begin, grid->end,
                         grid->n_tokens);
-    lac_ablation zero;
-    lac_arena scratch = {0}, drawn = {0};
-    lac_case work = {.plan = plan, .model = model, .grid = grid, .scratch = &scratch, .drawn = &drawn};
-    lac_case *cases[] = {&work};
-    lac_group group = {.plan = plan, .model = model, .run = run, .cases = cases, .n_cases = 1};
-    lac_status status = LAC_OK;
-    if (lac_ablates(&plan->corruption)) {
-        status = lac_ablation_init(&zero, plan, &scratch, err);
+    dele_ablation zero;
+    dele_arena scratch = {0}, drawn = {0};
+    dele_case work = {.plan = plan, .model = model, .grid = grid, .scratch = &scratch, .drawn = &drawn};
+    dele_case *cases[] = {&work};
+    dele_group group = {.plan = plan, .model = model, .run = run, .cases = cases, .n_cases = 1};
+    dele_status status = DELE_OK;
+    if (dele_ablates(&plan->corruption)) {
+        status = dele_ablation_init(&zero, plan, &scratch, err);
         work.ablation = &zero;
     }
-    if (!status) status = lac_case_clean(&work, run, err);
-    if (!status) status = lac_case_corrupt(&work, run, 0, plan->samples, arena, err);
-    if (!status) status = lac_cells_compute(&group, err);
-    if (!status) status = lac_grid_keep_answer(grid, arena, err);
-    lac_arena_release(&scratch);
-    lac_arena_release(&drawn);
+    if (!status) status = dele_case_clean(&work, run, err);
+    if (!status) status = dele_case_corrupt(&work, run, 0, plan->samples, arena, err);
+    if (!status) status = dele_cells_compute(&group, err);
+    if (!status) status = dele_grid_keep_answer(grid, arena, err);
+    dele_arena_release(&scratch);
+    dele_arena_release(&drawn);
     return status;
 }

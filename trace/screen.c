@@ -19,123 +19,123 @@
 
 enum { N_SLOPES = 2 };
 
-static const lac_site site_of[LAC_N_SCREENED] = {
-    [LAC_HIDDEN] = LAC_RESID_POST, [LAC_MLP] = LAC_MLP_OUT, [LAC_ATTN] = LAC_ATTN_OUT};
-static const int slope_of[LAC_N_SCREENED] = {[LAC_HIDDEN] = 0, [LAC_MLP] = 0, [LAC_ATTN] = 1};
-static const lac_site slope_site[N_SLOPES] = {LAC_RESID_POST, LAC_ATTN_OUT};
+static const dele_site site_of[DELE_N_SCREENED] = {
+    [DELE_HIDDEN] = DELE_RESID_POST, [DELE_MLP] = DELE_MLP_OUT, [DELE_ATTN] = DELE_ATTN_OUT};
+static const int slope_of[DELE_N_SCREENED] = {[DELE_HIDDEN] = 0, [DELE_MLP] = 0, [DELE_ATTN] = 1};
+static const dele_site slope_site[N_SLOPES] = {DELE_RESID_POST, DELE_ATTN_OUT};
 
 typedef struct {
-    const lac_model *model;
-    lac_run *run;
-    lac_screen *screen;
+    const dele_model *model;
+    dele_run *run;
+    dele_screen *screen;
     size_t T, R, L, dim, S, vocab;
     size_t together;             /* samples a pass */
     float *embed;                /* [S, T, dim] what the corrupted runs enter with */
-    float *clean[LAC_N_SCREENED];   /* [L, R, dim] */
-    float *corrupted[LAC_N_SCREENED], *slope[N_SLOPES]; /* [together, L, R, dim] */
+    float *clean[DELE_N_SCREENED];   /* [L, R, dim] */
+    float *corrupted[DELE_N_SCREENED], *slope[N_SLOPES]; /* [together, L, R, dim] */
     float *logits;               /* [together, vocab], and then their gradient */
-    lac_patch *reads, *slope_reads; /* [LAC_N_SCREENED or N_SLOPES, together, L, R] */
-    lac_segment *segments;       /* [together] */
+    dele_patch *reads, *slope_reads; /* [DELE_N_SCREENED or N_SLOPES, together, L, R] */
+    dele_segment *segments;       /* [together] */
     int *wanted;                 /* [together] the last row of each */
 } work;
 
 /* ---- laying out ------------------------------------------------------------------------------------------------ */
 
 /* Samples that fit into the memory given: each brings its states, its gradients and what the backward pass needs. */
-static lac_status count_together(work *w, int memory, lac_err *err)
+static dele_status count_together(work *w, int memory, dele_err *err)
 {
-    const lac_config *c = &w->model->config;
-    size_t hidden = (size_t)c->hidden, q = lac_q_dim(c), qkv = q + 2 * lac_kv_dim(c), cells = w->L * w->R;
+    const dele_config *c = &w->model->config;
+    size_t hidden = (size_t)c->hidden, q = dele_q_dim(c), qkv = q + 2 * dele_kv_dim(c), cells = w->L * w->R;
     size_t kept = 2 * w->dim + 4 + qkv + q + 2 * hidden, passing = 6 * w->dim + 2 * qkv + 2 * q + 7 * hidden;
     size_t sample = 4 * w->T * (w->L * kept + passing) + 4 * w->vocab + (c->clip_qkv > 0 ? w->T * w->L * qkv : 0) +
-                    cells * (LAC_N_SCREENED + N_SLOPES) * (4 * w->dim + sizeof(lac_patch) + sizeof(lac_patch *));
-    size_t common = 4 * w->dim * (LAC_N_SCREENED * cells + w->S * w->T), budget = (size_t)memory << 20;
+                    cells * (DELE_N_SCREENED + N_SLOPES) * (4 * w->dim + sizeof(dele_patch) + sizeof(dele_patch *));
+    size_t common = 4 * w->dim * (DELE_N_SCREENED * cells + w->S * w->T), budget = (size_t)memory << 20;
     if (budget < common + sample)
-        return lac_fail(err, LAC_ERR_MEMORY, "a screen of %zu tokens with %zu samples needs at least %zu MiB; raise "
+        return dele_fail(err, DELE_ERR_MEMORY, "a screen of %zu tokens with %zu samples needs at least %zu MiB; raise "
                         "--memory or take fewer --samples", w->T, w->S, ((common + sample) >> 20) + 1);
     w->together = (budget - common) / sample < w->S ? (budget - common) / sample : w->S;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The site of all rows from the subject on, of every layer and of n segments of T rows: [n, L, R, dim] at seen. */
-static void read_site(lac_patch *reads, const work *w, lac_site site, float *seen, size_t n)
+static void read_site(dele_patch *reads, const work *w, dele_site site, float *seen, size_t n)
 {
     size_t begin = (size_t)w->screen->begin;
     for (size_t i = 0; i < n * w->L * w->R; i++)
-        reads[i] = (lac_patch){.layer = (int)(i / w->R % w->L), .row = (int)(i / w->R / w->L * w->T + begin + i % w->R),
-                               .site = site, .op = LAC_READ, .seen = seen + i * w->dim};
+        reads[i] = (dele_patch){.layer = (int)(i / w->R % w->L), .row = (int)(i / w->R / w->L * w->T + begin + i % w->R),
+                               .site = site, .op = DELE_READ, .seen = seen + i * w->dim};
 }
 
-static lac_status lay_out(work *w, lac_arena *scratch, lac_err *err)
+static dele_status lay_out(work *w, dele_arena *scratch, dele_err *err)
 {
     size_t cells = w->L * w->R, n = w->together * cells;
-    w->embed = lac_alloc_raw(scratch, w->S * w->T * w->dim, sizeof(float), err);
-    w->logits = lac_alloc_raw(scratch, w->together * w->vocab, sizeof(float), err);
-    w->reads = LAC_NEW(scratch, lac_patch, LAC_N_SCREENED * n, err);
-    w->slope_reads = LAC_NEW(scratch, lac_patch, N_SLOPES * n, err);
-    w->segments = LAC_NEW(scratch, lac_segment, w->together, err);
-    w->wanted = LAC_NEW(scratch, int, w->together, err);
-    for (int kind = 0; kind < LAC_N_SCREENED; kind++) {
-        w->clean[kind] = lac_alloc_raw(scratch, cells * w->dim, sizeof(float), err);
-        w->corrupted[kind] = lac_alloc_raw(scratch, n * w->dim, sizeof(float), err);
-        if (!w->clean[kind] || !w->corrupted[kind]) return LAC_ERR_MEMORY;
+    w->embed = dele_alloc_raw(scratch, w->S * w->T * w->dim, sizeof(float), err);
+    w->logits = dele_alloc_raw(scratch, w->together * w->vocab, sizeof(float), err);
+    w->reads = DELE_NEW(scratch, dele_patch, DELE_N_SCREENED * n, err);
+    w->slope_reads = DELE_NEW(scratch, dele_patch, N_SLOPES * n, err);
+    w->segments = DELE_NEW(scratch, dele_segment, w->together, err);
+    w->wanted = DELE_NEW(scratch, int, w->together, err);
+    for (int kind = 0; kind < DELE_N_SCREENED; kind++) {
+        w->clean[kind] = dele_alloc_raw(scratch, cells * w->dim, sizeof(float), err);
+        w->corrupted[kind] = dele_alloc_raw(scratch, n * w->dim, sizeof(float), err);
+        if (!w->clean[kind] || !w->corrupted[kind]) return DELE_ERR_MEMORY;
     }
     for (int i = 0; i < N_SLOPES; i++)
-        if (!(w->slope[i] = lac_alloc_raw(scratch, n * w->dim, sizeof(float), err))) return LAC_ERR_MEMORY;
-    return w->embed && w->logits && w->reads && w->slope_reads && w->segments && w->wanted ? LAC_OK : LAC_ERR_MEMORY;
+        if (!(w->slope[i] = dele_alloc_raw(scratch, n * w->dim, sizeof(float), err))) return DELE_ERR_MEMORY;
+    return w->embed && w->logits && w->reads && w->slope_reads && w->segments && w->wanted ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-static lac_status lay_estimates(lac_screen *s, const work *w, lac_arena *arena, lac_err *err)
+static dele_status lay_estimates(dele_screen *s, const work *w, dele_arena *arena, dele_err *err)
 {
     s->n_layers = (int)w->L;
     s->n_samples = (int)w->S;
     s->low = s->log_low = 0;
-    for (int kind = 0; kind < LAC_N_SCREENED; kind++) {
-        s->p[kind] = LAC_NEW(arena, double, w->T * w->L, err);
-        s->logp[kind] = LAC_NEW(arena, double, w->T * w->L, err);
-        if (!s->p[kind] || !s->logp[kind]) return LAC_ERR_MEMORY;
+    for (int kind = 0; kind < DELE_N_SCREENED; kind++) {
+        s->p[kind] = DELE_NEW(arena, double, w->T * w->L, err);
+        s->logp[kind] = DELE_NEW(arena, double, w->T * w->L, err);
+        if (!s->p[kind] || !s->logp[kind]) return DELE_ERR_MEMORY;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status corrupted_embeddings(work *w, const lac_screen_opts *o, lac_arena *scratch, lac_err *err)
+static dele_status corrupted_embeddings(work *w, const dele_screen_opts *o, dele_arena *scratch, dele_err *err)
 {
-    const lac_screen *s = w->screen;
+    const dele_screen *s = w->screen;
     size_t n = (size_t)(s->end - s->begin), row = w->dim * sizeof(float);
-    float *noised = lac_alloc_raw(scratch, w->S * n * w->dim, sizeof(float), err);
-    if (!noised) return LAC_ERR_MEMORY;
-    const lac_corruption noise = {.by = LAC_CORRUPT_NOISE, .law = LAC_LAW_GAUSS, .sigma = o->sigma};
-    if (lac_corrupt_embed(noised, &noise, w->model, s->ids + s->begin, (int)n, 0, (int)w->S, o->seed, err)) return err->code;
+    float *noised = dele_alloc_raw(scratch, w->S * n * w->dim, sizeof(float), err);
+    if (!noised) return DELE_ERR_MEMORY;
+    const dele_corruption noise = {.by = DELE_CORRUPT_NOISE, .law = DELE_LAW_GAUSS, .sigma = o->sigma};
+    if (dele_corrupt_embed(noised, &noise, w->model, s->ids + s->begin, (int)n, 0, (int)w->S, o->seed, err)) return err->code;
     for (size_t i = 0; i < w->S; i++) {
         float *x = w->embed + i * w->T * w->dim;
         for (size_t t = 0; t < w->T; t++)
             memcpy(x + t * w->dim, w->model->embed + (size_t)s->ids[t] * w->dim, row);
         memcpy(x + (size_t)s->begin * w->dim, noised + i * n * w->dim, n * row);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- the runs -------------------------------------------------------------------------------------------------- */
 
-static lac_status clean_run(work *w, lac_err *err)
+static dele_status clean_run(work *w, dele_err *err)
 {
-    lac_screen *s = w->screen;
+    dele_screen *s = w->screen;
     size_t cells = w->L * w->R;
-    for (int kind = 0; kind < LAC_N_SCREENED; kind++)
+    for (int kind = 0; kind < DELE_N_SCREENED; kind++)
         read_site(w->reads + (size_t)kind * cells, w, site_of[kind], w->clean[kind], 1);
     int last = s->n_tokens - 1;
-    lac_segment segment = {.tokens = s->ids, .n_rows = s->n_tokens};
-    lac_batch batch = {.segments = &segment, .n_segments = 1, .patches = w->reads, .n_patches = LAC_N_SCREENED * cells,
+    dele_segment segment = {.tokens = s->ids, .n_rows = s->n_tokens};
+    dele_batch batch = {.segments = &segment, .n_segments = 1, .patches = w->reads, .n_patches = DELE_N_SCREENED * cells,
                        .wanted = &last, .n_wanted = 1};
-    if (lac_forward(w->run, w->model, &batch, err)) return err->code;
-    lac_logits(w->logits, w->model, w->run->final, 1);
+    if (dele_forward(w->run, w->model, &batch, err)) return err->code;
+    dele_logits(w->logits, w->model, w->run->final, 1);
     size_t best = 0;
     for (size_t j = 1; j < w->vocab; j++)
         if (w->logits[j] > w->logits[best]) best = j;
     if (s->answer < 0) s->answer = (int)best;
     s->log_high = (double)w->logits[s->answer] - log_sum_exp(w->logits, w->vocab);
     s->high = exp(s->log_high);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* d log p(answer) / d logits, in place of the logits; returns log p(answer). */
@@ -148,34 +148,34 @@ static double answer_slope(float *logits, size_t vocab, int answer)
 }
 
 /* Samples from..from + n through the model and back. */
-static lac_status corrupted_runs(double *logp, work *w, size_t from, size_t n, lac_err *err)
+static dele_status corrupted_runs(double *logp, work *w, size_t from, size_t n, dele_err *err)
 {
     size_t cells = n * w->L * w->R;
     for (size_t i = 0; i < n; i++) {
-        w->segments[i] = (lac_segment){.states = w->embed + (from + i) * w->T * w->dim, .n_rows = (int)w->T};
+        w->segments[i] = (dele_segment){.states = w->embed + (from + i) * w->T * w->dim, .n_rows = (int)w->T};
         w->wanted[i] = (int)((i + 1) * w->T) - 1;
     }
-    for (int kind = 0; kind < LAC_N_SCREENED; kind++)
+    for (int kind = 0; kind < DELE_N_SCREENED; kind++)
         read_site(w->reads + (size_t)kind * cells, w, site_of[kind], w->corrupted[kind], n);
     for (int i = 0; i < N_SLOPES; i++)
         read_site(w->slope_reads + (size_t)i * cells, w, slope_site[i], w->slope[i], n);
-    lac_batch batch = {.segments = w->segments, .n_segments = n, .patches = w->reads, .n_patches = LAC_N_SCREENED * cells,
+    dele_batch batch = {.segments = w->segments, .n_segments = n, .patches = w->reads, .n_patches = DELE_N_SCREENED * cells,
                        .wanted = w->wanted, .n_wanted = n, .keep_for_backward = true};
-    if (lac_forward(w->run, w->model, &batch, err)) return err->code;
-    lac_logits(w->logits, w->model, w->run->final, n);
+    if (dele_forward(w->run, w->model, &batch, err)) return err->code;
+    dele_logits(w->logits, w->model, w->run->final, n);
     for (size_t i = 0; i < n; i++) logp[i] = answer_slope(w->logits + i * w->vocab, w->vocab, w->screen->answer);
-    lac_grads grads = {.reads = w->slope_reads, .n_reads = N_SLOPES * cells};
-    return lac_backward(w->run, w->model, &batch, w->logits, &grads, err);
+    dele_grads grads = {.reads = w->slope_reads, .n_reads = N_SLOPES * cells};
+    return dele_backward(w->run, w->model, &batch, w->logits, &grads, err);
 }
 
 /* Adds sample i of the pass to the estimates. */
 static void accumulate(work *w, size_t i, double logp)
 {
-    lac_screen *s = w->screen;
+    dele_screen *s = w->screen;
     double p = exp(logp), share = 1.0 / (double)w->S;
     s->low += p * share;
     s->log_low += logp * share;
-    for (int kind = 0; kind < LAC_N_SCREENED; kind++)
+    for (int kind = 0; kind < DELE_N_SCREENED; kind++)
         for (size_t l = 0; l < w->L; l++)
             for (size_t r = 0; r < w->R; r++) {
                 size_t at = (l * w->R + r) * w->dim, sample = i * w->L * w->R * w->dim + at;
@@ -189,9 +189,9 @@ static void accumulate(work *w, size_t i, double logp)
             }
 }
 
-static lac_status screen_all(work *w, const lac_screen_opts *o, lac_arena *arena, lac_arena *scratch, lac_err *err)
+static dele_status screen_all(work *w, const dele_screen_opts *o, dele_arena *arena, dele_arena *scratch, dele_err *err)
 {
-    double *logp = LAC_NEW(scratch, double, w->S, err);
+    double *logp = DELE_NEW(scratch, double, w->S, err);
     if (!logp || count_together(w, o->memory, err) || lay_out(w, scratch, err) ||
         lay_estimates(w->screen, w, arena, err) || corrupted_embeddings(w, o, scratch, err) || clean_run(w, err))
         return err->code;
@@ -200,41 +200,41 @@ static lac_status screen_all(work *w, const lac_screen_opts *o, lac_arena *arena
         if (corrupted_runs(logp, w, from, n, err)) return err->code;
         for (size_t i = 0; i < n; i++) accumulate(w, i, logp[i]);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_screen_run(lac_screen *screen, lac_run *run, const lac_model *model, const lac_screen_opts *opts,
-                          lac_arena *arena, lac_err *err)
+dele_status dele_screen_run(dele_screen *screen, dele_run *run, const dele_model *model, const dele_screen_opts *opts,
+                          dele_arena *arena, dele_err *err)
 {
-    lac_err local = {0};
+    dele_err local = {0};
     if (!err) err = &local;
     if (screen->begin < 0 || screen->begin >= screen->end || screen->end > screen->n_tokens)
-        return lac_fail(err, LAC_ERR_DATA, "subject tokens %d to %d are not among the prompt's %d", screen->begin,
+        return dele_fail(err, DELE_ERR_DATA, "subject tokens %d to %d are not among the prompt's %d", screen->begin,
                         screen->end, screen->n_tokens);
     if (opts->samples < 1 || opts->memory < 1 || !(opts->sigma >= 0))
-        return lac_fail(err, LAC_ERR_USAGE, "--samples and --memory must be at least 1, the noise at least 0");
+        return dele_fail(err, DELE_ERR_USAGE, "--samples and --memory must be at least 1, the noise at least 0");
     for (int t = 0; t < screen->n_tokens; t++) /* their embeddings are looked up here, before any forward checks them */
         if (screen->ids[t] < 0 || screen->ids[t] >= model->config.vocab)
-            return lac_fail(err, LAC_ERR_DATA, "token id %d is outside the model's vocabulary of %d", screen->ids[t],
+            return dele_fail(err, DELE_ERR_DATA, "token id %d is outside the model's vocabulary of %d", screen->ids[t],
                             model->config.vocab);
     if (screen->answer >= model->config.vocab)
-        return lac_fail(err, LAC_ERR_DATA, "the answer, token id %d, is outside the model's vocabulary of %d",
+        return dele_fail(err, DELE_ERR_DATA, "the answer, token id %d, is outside the model's vocabulary of %d",
                         screen->answer, model->config.vocab);
     work w = {.model = model, .run = run, .screen = screen, .T = (size_t)screen->n_tokens,
               .R = (size_t)(screen->n_tokens - screen->begin), .L = (size_t)model->config.n_layers,
               .dim = (size_t)model->config.dim, .S = (size_t)opts->samples, .vocab = (size_t)model->config.vocab};
-    lac_arena scratch = {0};
-    lac_status status = screen_all(&w, opts, arena, &scratch, err);
-    lac_arena_release(&scratch);
+    dele_arena scratch = {0};
+    dele_status status = screen_all(&w, opts, arena, &scratch, err);
+    dele_arena_release(&scratch);
     return status;
 }
 
-void lac_screen_window(double *windowed, const double *single, int n_tokens, int n_layers, int w)
+void dele_screen_window(double *windowed, const double *single, int n_tokens, int n_layers, int w)
 {
     for (int t = 0; t < n_tokens; t++, windowed += n_layers, single += n_layers)
         for (int l = 0; l < n_layers; l++) {
             int from, to;
-            lac_window(&from, &to, l, w, n_layers, false);
+            dele_window(&from, &to, l, w, n_layers, false);
             windowed[l] = 0;
             for (int i = from; i < to; i++) windowed[l] += single[i];
         }
@@ -257,18 +257,18 @@ static double share_of_top(const size_t *a, const size_t *b, size_t k)
     return (double)both / (double)k;
 }
 
-lac_status lac_agreement_of(lac_agreement *out, const double *estimate, const double *exact, size_t n, lac_err *err)
+dele_status dele_agreement_of(dele_agreement *out, const double *estimate, const double *exact, size_t n, dele_err *err)
 {
-    *out = (lac_agreement){.n = n, .n_top = (n + 19) / 20, .pearson = NAN, .spearman = NAN, .overlap = NAN,
+    *out = (dele_agreement){.n = n, .n_top = (n + 19) / 20, .pearson = NAN, .spearman = NAN, .overlap = NAN,
                            .scale = NAN};
     for (size_t i = 0; i < n; i++)
         if (!isfinite(estimate[i]) || !isfinite(exact[i]))
-            return lac_fail(err, LAC_ERR_DATA, "an effect to be compared is not a number");
-    if (n < 2 || constant(estimate, n) || constant(exact, n)) return LAC_OK;
-    lac_arena arena = {0};
-    size_t *top = LAC_NEW(&arena, size_t, 2 * out->n_top, err);
-    double *ranks = LAC_NEW(&arena, double, 2 * n, err), squares = 0, products = 0;
-    lac_status status = top && ranks ? LAC_OK : LAC_ERR_MEMORY;
+            return dele_fail(err, DELE_ERR_DATA, "an effect to be compared is not a number");
+    if (n < 2 || constant(estimate, n) || constant(exact, n)) return DELE_OK;
+    dele_arena arena = {0};
+    size_t *top = DELE_NEW(&arena, size_t, 2 * out->n_top, err);
+    double *ranks = DELE_NEW(&arena, double, 2 * n, err), squares = 0, products = 0;
+    dele_status status = top && ranks ? DELE_OK : DELE_ERR_MEMORY;
     if (!status) {
         out->pearson = gsl_stats_correlation(estimate, 1, exact, 1, n);
         out->spearman = gsl_stats_spearman(estimate, 1, exact, 1, n, ranks);
@@ -278,28 +278,28 @@ lac_status lac_agreement_of(lac_agreement *out, const double *estimate, const do
         for (size_t i = 0; i < n; i++) squares += estimate[i] * estimate[i], products += estimate[i] * exact[i];
         out->scale = products / squares;
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return status;
 }
 
-lac_status lac_screen_agreement(lac_agreement *out, const lac_screen *screen, const double *estimate,
-                                const double *exact, int window, lac_err *err)
+dele_status dele_screen_agreement(dele_agreement *out, const dele_screen *screen, const double *estimate,
+                                const double *exact, int window, dele_err *err)
 {
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     int T = screen->n_tokens, L = screen->n_layers;
     size_t n = 0;
-    double *estimates = LAC_NEW(&arena, double, (size_t)T * (size_t)L, err);
-    double *effects = LAC_NEW(&arena, double, (size_t)T * (size_t)L, err);
-    lac_status status = estimates && effects ? LAC_OK : LAC_ERR_MEMORY;
+    double *estimates = DELE_NEW(&arena, double, (size_t)T * (size_t)L, err);
+    double *effects = DELE_NEW(&arena, double, (size_t)T * (size_t)L, err);
+    dele_status status = estimates && effects ? DELE_OK : DELE_ERR_MEMORY;
     for (int t = screen->begin; t < T && !status; t++)
         for (int l = 0; l < L; l++) {
             int from, to;
-            lac_window(&from, &to, l, window, L, false);
+            dele_window(&from, &to, l, window, L, false);
             if (from == L - 1 && t + 1 < T) continue;
             estimates[n] = estimate[t * L + l];
             effects[n++] = exact[t * L + l];
         }
-    if (!status) status = lac_agreement_of(out, estimates, effects, n, err);
-    lac_arena_release(&arena);
+    if (!status) status = dele_agreement_of(out, estimates, effects, n, err);
+    dele_arena_release(&arena);
     return status;
 }

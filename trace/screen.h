@@ -14,21 +14,21 @@
  *
  * A first-order estimate, not exact: it is right where the step from the corrupted state to the clean one is small, and
  * wrong where something bends on the way, such as attention that is already decided (Kramár et al. 2024, arXiv
- * 2403.00745); restoring the whole stream is the largest step of all.  It says where to look; lac_trace_grid says what
+ * 2403.00745); restoring the whole stream is the largest step of all.  It says where to look; dele_trace_grid says what
  * is there. */
-#ifndef LAC_TRACE_SCREEN_H
-#define LAC_TRACE_SCREEN_H
+#ifndef DELE_TRACE_SCREEN_H
+#define DELE_TRACE_SCREEN_H
 
 #include "trace/trace.h"
 
-enum { LAC_N_SCREENED = LAC_ATTN + 1 }; /* hidden, mlp and attn */
+enum { DELE_N_SCREENED = DELE_ATTN + 1 }; /* hidden, mlp and attn */
 
 typedef struct {
     int samples;
     double sigma;
-    uint64_t seed; /* the noise is lac_corrupt_embed's: that of an exact trace with the same three numbers */
+    uint64_t seed; /* the noise is dele_corrupt_embed's: that of an exact trace with the same three numbers */
     int memory;    /* MiB beside the model; fewer samples go through together when they do not fit */
-} lac_screen_opts;
+} dele_screen_opts;
 
 typedef struct {
     const int *ids;           /* given, as are n_tokens and the subject [begin, end) */
@@ -36,15 +36,15 @@ typedef struct {
     int answer;               /* id; < 0: the greedy choice after the clean prompt, filled in */
     int n_layers, n_samples;
     double high, low, log_high, log_low; /* p and log p of the answer: clean, corrupted (mean over samples) */
-    double *p[LAC_N_SCREENED], *logp[LAC_N_SCREENED]; /* [n_tokens, n_layers] estimated effects of single layers */
-} lac_screen;
+    double *p[DELE_N_SCREENED], *logp[DELE_N_SCREENED]; /* [n_tokens, n_layers] estimated effects of single layers */
+} dele_screen;
 
 /* Fills a screen whose ids, n_tokens, begin, end and answer are given; the estimates live in arena. */
-lac_status lac_screen_run(lac_screen *screen, lac_run *run, const lac_model *model, const lac_screen_opts *opts,
-                          lac_arena *arena, lac_err *err);
+dele_status dele_screen_run(dele_screen *screen, dele_run *run, const dele_model *model, const dele_screen_opts *opts,
+                          dele_arena *arena, dele_err *err);
 
 /* windowed [n_tokens, n_layers]: sums of single over the layers that a window of w around each restores. */
-void lac_screen_window(double *windowed, const double *single, int n_tokens, int n_layers, int w);
+void dele_screen_window(double *windowed, const double *single, int n_tokens, int n_layers, int w);
 
 /* How well an estimate tells what is exact. */
 typedef struct {
@@ -52,14 +52,14 @@ typedef struct {
     double pearson, spearman; /* NaN where either side is constant */
     double overlap;   /* share of the n_top largest exact effects among the n_top largest estimates */
     double scale;     /* least squares exact = scale · estimate: 1 where the estimate has the right size */
-} lac_agreement;
+} dele_agreement;
 
-lac_status lac_agreement_of(lac_agreement *out, const double *estimate, const double *exact, size_t n, lac_err *err);
+dele_status dele_agreement_of(dele_agreement *out, const double *estimate, const double *exact, size_t n, dele_err *err);
 
 /* The same over the cells [n_tokens, n_layers] of one prompt that can have an effect at all: those before the subject
  * have none, nor have those that restore the last layer alone at another token than the last.  window: the layers
  * restored together (1 for hidden), which both sides must have. */
-lac_status lac_screen_agreement(lac_agreement *out, const lac_screen *screen, const double *estimate,
-                                const double *exact, int window, lac_err *err);
+dele_status dele_screen_agreement(dele_agreement *out, const dele_screen *screen, const double *estimate,
+                                const double *exact, int window, dele_err *err);
 
 #endif

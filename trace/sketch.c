@@ -63,27 +63,27 @@ static void row(FILE *to, const double *effect, int n_layers, double top)
 enum { MAX_SKETCH_LAYERS = 256, LABEL = 18 };
 
 /* Whether a terminal can show the chart; says so where it cannot. */
-static bool fits(FILE *to, const lac_chart *chart)
+static bool fits(FILE *to, const dele_chart *chart)
 {
     if (chart->n_cols <= MAX_SKETCH_LAYERS) return true;
     fprintf(to, "%s: %d columns, more than fit here; see page.html, or the pictures in plots/\n", chart->name, chart->n_cols);
     return false;
 }
 
-void lac_trace_sketch(FILE *to, const lac_trace *trace, const lac_traced *traced, int which)
+void dele_trace_sketch(FILE *to, const dele_trace *trace, const dele_traced *traced, int which)
 {
-    const lac_grid *g = &traced->grid;
-    const lac_chart *chart = &trace->charts[which];
+    const dele_grid *g = &traced->grid;
+    const dele_chart *chart = &trace->charts[which];
     if (traced->left_out || !fits(to, chart)) return;
-    double top = 0, effect[MAX_SKETCH_LAYERS], low = lac_low_mean(g, LAC_PROB);
+    double top = 0, effect[MAX_SKETCH_LAYERS], low = dele_low_mean(g, DELE_PROB);
     size_t width = LABEL;
     for (int t = 0; t < g->n_tokens; t++) {
-        for (int col = 0; col < chart->n_cols; col++) widen(&top, lac_cell_effect(trace, traced, which, t, col));
+        for (int col = 0; col < chart->n_cols; col++) widen(&top, dele_cell_effect(trace, traced, which, t, col));
         if (columns(traced->tokens[t]) + 6 > width) width = columns(traced->tokens[t]) + 6;
     }
     if (width > 28) width = 28;
     header(to, "token \\ layer", width, chart->n_cols);
-    fprintf(to, "   %s: effect on p(%s), up to %.3f;  clean %.3f", chart->name, traced->answer, top, g->high[LAC_PROB]);
+    fprintf(to, "   %s: effect on p(%s), up to %.3f;  clean %.3f", chart->name, traced->answer, top, g->high[DELE_PROB]);
     if (isfinite(low)) fprintf(to, "  corrupted %.3f", low);
     fputc('\n', to);
     for (int t = 0; t < g->n_tokens; t++) {
@@ -92,25 +92,25 @@ void lac_trace_sketch(FILE *to, const lac_trace *trace, const lac_traced *traced
         snprintf(text, sizeof text, "%2d %.100s%s", t, traced->tokens[t], subject ? "*" : "");
         label(to, text, width);
         for (int col = 0; col < chart->n_cols; col++)
-            effect[col] = lac_cell_effect(trace, traced, which, t, col);
+            effect[col] = dele_cell_effect(trace, traced, which, t, col);
         row(to, effect, chart->n_cols, top);
         fputs(t == g->end - 1 ? "   <- last subject token\n" : "\n", to);
     }
 }
 
-void lac_trace_sketch_average(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, int which)
+void dele_trace_sketch_average(FILE *to, const dele_trace *trace, const dele_trace_stats *stats, int which)
 {
-    const lac_chart *chart = &trace->charts[which];
+    const dele_chart *chart = &trace->charts[which];
     if (!fits(to, chart)) return;
     double top = 0, effect[MAX_SKETCH_LAYERS];
-    for (int c = 0; c < LAC_N_CATEGORIES; c++)
+    for (int c = 0; c < DELE_N_CATEGORIES; c++)
         for (int col = 0; col < chart->n_cols; col++)
-            widen(&top, lac_effect_at(stats, trace, which, LAC_PROB, (lac_category)c, col)->effect);
+            widen(&top, dele_effect_at(stats, trace, which, DELE_PROB, (dele_category)c, col)->effect);
     header(to, "tokens \\ layer", LABEL, chart->n_cols);
     fprintf(to, "   %s: mean effect on p(answer), %zu facts, up to %.3f\n", chart->name, trace->n_traced, top);
-    for (int c = 0; c < LAC_N_CATEGORIES; c++) {
-        const lac_effect *e = lac_effect_at(stats, trace, which, LAC_PROB, (lac_category)c, 0);
-        label(to, lac_category_name[c], LABEL);
+    for (int c = 0; c < DELE_N_CATEGORIES; c++) {
+        const dele_effect *e = dele_effect_at(stats, trace, which, DELE_PROB, (dele_category)c, 0);
+        label(to, dele_category_name[c], LABEL);
         for (int col = 0; col < chart->n_cols; col++) effect[col] = e[col].effect;
         if (e[0].n)
             row(to, effect, chart->n_cols, top);
@@ -122,20 +122,20 @@ void lac_trace_sketch_average(FILE *to, const lac_trace *trace, const lac_trace_
 
 /* ---- before and after -------------------------------------------------------------------------------------------- */
 
-void lac_comparison_sketch(FILE *to, const lac_comparison *c, size_t pair, int chart)
+void dele_comparison_sketch(FILE *to, const dele_comparison *c, size_t pair, int chart)
 {
-    const lac_trace *trace[2] = {&c->before, &c->after};
-    const lac_traced *fact[2] = {&c->before.facts[pair], &c->after.facts[pair]};
+    const dele_trace *trace[2] = {&c->before, &c->after};
+    const dele_traced *fact[2] = {&c->before.facts[pair], &c->after.facts[pair]};
     const int *which = c->charts[chart];
     int C = c->before.charts[which[0]].n_cols, T = fact[0]->grid.n_tokens;
     const char *between = C <= 20 ? "  |" : "| ";
     double top = 0, effect[MAX_SKETCH_LAYERS];
     if (!fits(to, &c->before.charts[which[0]])) return;
     for (int k = 0; k < 2; k++)
-        for (int i = 0; i < T * C; i++) widen(&top, lac_cell_effect(trace[k], fact[k], which[k], i / C, i % C));
+        for (int i = 0; i < T * C; i++) widen(&top, dele_cell_effect(trace[k], fact[k], which[k], i / C, i % C));
     fprintf(to, "%s: effect on p(%s) of fact %d before | after, up to %.3f; clean %.3f | %.3f\n",
-            c->before.charts[which[0]].name, fact[0]->answer, fact[0]->fact->id, top, fact[0]->grid.high[LAC_PROB],
-            fact[1]->grid.high[LAC_PROB]);
+            c->before.charts[which[0]].name, fact[0]->answer, fact[0]->fact->id, top, fact[0]->grid.high[DELE_PROB],
+            fact[1]->grid.high[DELE_PROB]);
     header(to, "token \\ layer", LABEL, C);
     header(to, between, strlen(between), C);
     fputc('\n', to);
@@ -145,7 +145,7 @@ void lac_comparison_sketch(FILE *to, const lac_comparison *c, size_t pair, int c
         snprintf(text, sizeof text, "%2d %.100s%s", t, fact[0]->tokens[t], subject ? "*" : "");
         label(to, text, LABEL);
         for (int k = 0; k < 2; k++) {
-            for (int col = 0; col < C; col++) effect[col] = lac_cell_effect(trace[k], fact[k], which[k], t, col);
+            for (int col = 0; col < C; col++) effect[col] = dele_cell_effect(trace[k], fact[k], which[k], t, col);
             if (k) fputs(between, to);
             row(to, effect, C, top);
         }

@@ -2,9 +2,9 @@
  *
  * Per fact, layer and metric a category's value is the mean of its tokens' scores, less the fact's own low; only then is
  * the mean over facts taken, each counting once.  (ROME's notebook pools tokens over facts, subtracts the low of other
- * facts and clips at zero.)  Effects are positive where the patched thing matters: see lac_effect_of. */
-#ifndef LAC_TRACE_STATS_H
-#define LAC_TRACE_STATS_H
+ * facts and clips at zero.)  Effects are positive where the patched thing matters: see dele_effect_of. */
+#ifndef DELE_TRACE_STATS_H
+#define DELE_TRACE_STATS_H
 
 #include "trace/ranking.h"
 #include "trace/rows.h"
@@ -15,13 +15,13 @@ typedef struct {
     double score, low, high, effect, se, ci_low, ci_high; /* of the same n facts; interval: bootstrap over facts, 95 % */
     double noise_ci_low, noise_ci_high; /* facts fixed, bootstrap over noise draws; NaN where no fact has two samples */
     double normalised; /* effect over the mean total effect, |high - low| of the means; NaN under ablation */
-} lac_effect;
+} dele_effect;
 
 /* What a patch does where nothing is to be expected.  On the same facts, metric by metric. */
 typedef struct {
-    lac_effect *token; /* [LAC_N_METRICS, n_cols] at a token drawn for each fact and column, see rows.h */
-    lac_effect *layer; /* [LAC_N_METRICS] at the last subject token, at a column drawn for each fact */
-} lac_controls;
+    dele_effect *token; /* [DELE_N_METRICS, n_cols] at a token drawn for each fact and column, see rows.h */
+    dele_effect *layer; /* [DELE_N_METRICS] at the last subject token, at a column drawn for each fact */
+} dele_controls;
 
 /* The shortest run of neighbouring layers with at least half of the effect. */
 typedef struct {
@@ -29,51 +29,51 @@ typedef struct {
     int from, to;   /* layers [from, to); empty when nothing gained anything */
     double share;   /* of the positive effect */
     double *weight; /* [n_layers] each layer's part of it: cells spread over the layers that they restored */
-} lac_suggestion;
+} dele_suggestion;
 
 typedef struct {
-    double high[LAC_N_METRICS], low[LAC_N_METRICS]; /* means over the traced facts */
-    lac_effect **effects; /* [n_charts] of [LAC_N_METRICS, LAC_N_CATEGORIES, n_cols] */
-    lac_controls *controls; /* [n_charts] */
-    lac_ranking *rankings;  /* [n_charts] by effect on p at the last subject token; n_layers 0 for heads and embedding */
+    double high[DELE_N_METRICS], low[DELE_N_METRICS]; /* means over the traced facts */
+    dele_effect **effects; /* [n_charts] of [DELE_N_METRICS, DELE_N_CATEGORIES, n_cols] */
+    dele_controls *controls; /* [n_charts] */
+    dele_ranking *rankings;  /* [n_charts] by effect on p at the last subject token; n_layers 0 for heads and embedding */
     double noop;            /* the largest change of p when a run's own value is put back; NaN: nowhere measured */
-    lac_draws draws;
-    lac_suggestion suggestion;
-} lac_trace_stats;
+    dele_draws draws;
+    dele_suggestion suggestion;
+} dele_trace_stats;
 
-lac_status lac_trace_statistics(lac_trace_stats *stats, const lac_trace *trace, lac_arena *arena, lac_err *err);
+dele_status dele_trace_statistics(dele_trace_stats *stats, const dele_trace *trace, dele_arena *arena, dele_err *err);
 
-static inline const lac_effect *lac_effect_at(const lac_trace_stats *stats, const lac_trace *trace, int chart,
-                                              lac_metric metric, lac_category category, int col)
+static inline const dele_effect *dele_effect_at(const dele_trace_stats *stats, const dele_trace *trace, int chart,
+                                              dele_metric metric, dele_category category, int col)
 {
     size_t C = (size_t)trace->charts[chart].n_cols;
-    return stats->effects[chart] + ((size_t)metric * LAC_N_CATEGORIES + (size_t)category) * C + (size_t)col;
+    return stats->effects[chart] + ((size_t)metric * DELE_N_CATEGORIES + (size_t)category) * C + (size_t)col;
 }
 
 /* A cell's mean effect on p over its fact's draws. */
-double lac_cell_effect(const lac_trace *trace, const lac_traced *fact, int chart, int t, int col);
+double dele_cell_effect(const dele_trace *trace, const dele_traced *fact, int chart, int t, int col);
 
 /* A fact's mean over a category's tokens; NaN where it has none, or they were not asked for. */
-double lac_category_value(const lac_trace *trace, const lac_traced *fact, int chart, lac_metric metric,
-                          lac_category category, int col);
+double dele_category_value(const dele_trace *trace, const dele_traced *fact, int chart, dele_metric metric,
+                          dele_category category, int col);
 
 /* Whether a chart's columns are layers. */
-static inline bool lac_over_layers(const lac_chart *chart)
+static inline bool dele_over_layers(const dele_chart *chart)
 {
-    return chart->kind != LAC_HEAD && chart->kind != LAC_EMBEDDING;
+    return chart->kind != DELE_HEAD && chart->kind != DELE_EMBEDDING;
 }
 
 /* What the rows say, column by column, filled in as effects. */
-lac_status lac_effects_of_rows(lac_effect *out, const lac_trace *trace, const lac_fact_rows *rows,
-                               const lac_draws *draws, lac_metric metric, lac_err *err);
+dele_status dele_effects_of_rows(dele_effect *out, const dele_trace *trace, const dele_fact_rows *rows,
+                               const dele_draws *draws, dele_metric metric, dele_err *err);
 
 /* summary.tsv, layers.tsv, mask.json and plots/ *.tsv (the first `pictures` facts and the averages) into an existing
- * directory.  lac_plots_draw (plots/gnuplot.h) makes the pictures. */
-lac_status lac_trace_save_tables(const lac_trace *trace, const lac_trace_stats *stats, const char *dir, int pictures,
-                                 lac_err *err);
+ * directory.  dele_plots_draw (plots/gnuplot.h) makes the pictures. */
+dele_status dele_trace_save_tables(const dele_trace *trace, const dele_trace_stats *stats, const char *dir, int pictures,
+                                 dele_err *err);
 
 /* Heatmaps for the terminal: of one traced fact, and of the averages. */
-void lac_trace_sketch(FILE *to, const lac_trace *trace, const lac_traced *traced, int chart);
-void lac_trace_sketch_average(FILE *to, const lac_trace *trace, const lac_trace_stats *stats, int chart);
+void dele_trace_sketch(FILE *to, const dele_trace *trace, const dele_traced *traced, int chart);
+void dele_trace_sketch_average(FILE *to, const dele_trace *trace, const dele_trace_stats *stats, int chart);
 
 #endif

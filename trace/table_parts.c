@@ -3,26 +3,26 @@
 
 #include "trace/tables.h"
 
-lac_status lac_table_open(lac_writer *out, const lac_saving *to, const char *name)
+dele_status dele_table_open(dele_writer *out, const dele_saving *to, const char *name)
 {
-    char *path = lac_printf(to->arena, to->err, "%s/%s", to->dir, name);
-    return path ? lac_writer_open(out, path, to->err) : to->err->code;
+    char *path = dele_printf(to->arena, to->err, "%s/%s", to->dir, name);
+    return path ? dele_writer_open(out, path, to->err) : to->err->code;
 }
 
-void lac_table_number(FILE *to, double x)
+void dele_table_number(FILE *to, double x)
 {
     if (isfinite(x)) fprintf(to, "\t%.6g", x);
     else fputc('\t', to);
 }
 
-void lac_table_interval(FILE *to, lac_interval interval)
+void dele_table_interval(FILE *to, dele_interval interval)
 {
-    lac_table_number(to, interval.low);
-    lac_table_number(to, interval.high);
+    dele_table_number(to, interval.low);
+    dele_table_number(to, interval.high);
 }
 
-void lac_table_column(FILE *to, const lac_trace *trace, const lac_chart *chart, int col)
+void dele_table_column(FILE *to, const dele_trace *trace, const dele_chart *chart, int col)
 {
-    if (chart->kind == LAC_HEAD) fprintf(to, "%d.%d", col / trace->n_heads, col % trace->n_heads);
+    if (chart->kind == DELE_HEAD) fprintf(to, "%d.%d", col / trace->n_heads, col % trace->n_heads);
     else fprintf(to, "%d", col);
 }

@@ -19,8 +19,8 @@
  * computed from there on: a segment that joins late, reading the run's own keys and values of what came before (see
  * cells.c).  --reference computes every cell from the tokens up instead; the two agree to rounding, which
  * --reference-check shows on some. */
-#ifndef LAC_TRACE_H
-#define LAC_TRACE_H
+#ifndef DELE_TRACE_H
+#define DELE_TRACE_H
 
 #include <stdio.h>
 
@@ -30,36 +30,36 @@
 
 /* ---- what is traced --------------------------------------------------------------------------------------------- */
 
-typedef enum { LAC_HIDDEN, LAC_MLP, LAC_ATTN, LAC_MID, LAC_HEAD, LAC_EMBEDDING, LAC_N_KINDS } lac_kind;
-extern const char *const lac_kind_name[LAC_N_KINDS]; /* "hidden", "mlp", "attn", "mid", "head", "embed" */
+typedef enum { DELE_HIDDEN, DELE_MLP, DELE_ATTN, DELE_MID, DELE_HEAD, DELE_EMBEDDING, DELE_N_KINDS } dele_kind;
+extern const char *const dele_kind_name[DELE_N_KINDS]; /* "hidden", "mlp", "attn", "mid", "head", "embed" */
 
 /* All of them from the same pass.  The answer's first token decides logit difference, rank and KL. */
 typedef enum {
-    LAC_PROB,       /* p(answer): the product over its tokens, each after the right ones before it */
-    LAC_LOGP,       /* its logarithm */
-    LAC_LOGIT_DIFF, /* logit(answer) - logit(foil) */
-    LAC_RANK,       /* 1: the likeliest of all tokens */
-    LAC_KL,         /* KL(clean || this run) of the next token, nats */
-    LAC_N_METRICS
-} lac_metric;
-extern const char *const lac_metric_name[LAC_N_METRICS]; /* "p", "logp", "logit_diff", "rank", "kl" */
+    DELE_PROB,       /* p(answer): the product over its tokens, each after the right ones before it */
+    DELE_LOGP,       /* its logarithm */
+    DELE_LOGIT_DIFF, /* logit(answer) - logit(foil) */
+    DELE_RANK,       /* 1: the likeliest of all tokens */
+    DELE_KL,         /* KL(clean || this run) of the next token, nats */
+    DELE_N_METRICS
+} dele_metric;
+extern const char *const dele_metric_name[DELE_N_METRICS]; /* "p", "logp", "logit_diff", "rank", "kl" */
 
 /* Severed paths (ROME section 2.2): while a hidden state is restored, these outputs stay corrupted at its token. */
-typedef enum { LAC_SEVER_NOTHING, LAC_SEVER_MLP, LAC_SEVER_ATTN, LAC_N_SEVERS } lac_sever;
+typedef enum { DELE_SEVER_NOTHING, DELE_SEVER_MLP, DELE_SEVER_ATTN, DELE_N_SEVERS } dele_sever;
 
 /* One map of cells: tokens by columns.  A column is a layer; for heads layer * n_heads + head; for the embedding there
  * is one. */
 typedef struct {
     char name[32]; /* "hidden", "mlp", or "mlp_w3" where there are several windows; "hidden_no_mlp" where severed */
-    lac_kind kind;
-    lac_sever sever;
+    dele_kind kind;
+    dele_sever sever;
     int window;    /* layers patched together by mlp and attn; else 1 */
     int n_cols;
-} lac_chart;
+} dele_chart;
 
 /* The layers [*from, *to) that a window of w layers around l covers, clipped.  The code's edges reach w/2 below and
  * ceil(w/2) - 1 above (l - 5 .. l + 4 for 10); the paper's text says l - 4 .. l + 5. */
-void lac_window(int *from, int *to, int l, int w, int n_layers, bool paper_edges);
+void dele_window(int *from, int *to, int l, int w, int n_layers, bool paper_edges);
 
 /* ---- options ---------------------------------------------------------------------------------------------------- */
 
@@ -91,10 +91,10 @@ typedef struct {
     bool reference;         /* recompute every cell from the tokens up */
     bool screen;            /* read the facts and their answers, and compute no cell: see screening.h */
     int memory;             /* MiB for caches and batches */
-} lac_trace_opts;
+} dele_trace_opts;
 
-#define LAC_TRACE_DEFAULTS                                                                                         \
-    ((lac_trace_opts){.kinds = "hidden,mlp,attn", .windows = "10", .edges = "code", .sever = "", .tokens = "all",  \
+#define DELE_TRACE_DEFAULTS                                                                                         \
+    ((dele_trace_opts){.kinds = "hidden,mlp,attn", .windows = "10", .edges = "code", .sever = "", .tokens = "all",  \
                       .direction = "denoise", .corrupt = "noise", .noise = "s3", .noise_text = "", .samples = 10,  \
                       .max_samples = 50, .noise_seed = "per-fact", .seed = 1, .compat = "", .split = "",           \
                       .answer = "argmax", .chat = "none", .memory = 1024})
@@ -113,26 +113,26 @@ typedef struct {
     uint64_t seed;            /* of this prompt's noise */
 
     int n_samples;
-    double high[LAC_N_METRICS]; /* clean */
-    double *low;                /* [n_samples, LAC_N_METRICS] corrupted; NaN under ablation */
+    double high[DELE_N_METRICS]; /* clean */
+    double *low;                /* [n_samples, DELE_N_METRICS] corrupted; NaN under ablation */
     bool greedy;                /* each of the answer's tokens is the clean run's choice */
-    float **value;              /* [n_charts] of [n_samples, LAC_N_METRICS, n_tokens, n_cols]; NaN: not asked for */
-} lac_grid;
+    float **value;              /* [n_charts] of [n_samples, DELE_N_METRICS, n_tokens, n_cols]; NaN: not asked for */
+} dele_grid;
 
-static inline float *lac_cell(const lac_grid *g, const lac_chart *chart, int which, int s, lac_metric metric, int t, int col)
+static inline float *dele_cell(const dele_grid *g, const dele_chart *chart, int which, int s, dele_metric metric, int t, int col)
 {
     size_t T = (size_t)g->n_tokens, C = (size_t)chart->n_cols;
-    return g->value[which] + (((size_t)s * LAC_N_METRICS + (size_t)metric) * T + (size_t)t) * C + (size_t)col;
+    return g->value[which] + (((size_t)s * DELE_N_METRICS + (size_t)metric) * T + (size_t)t) * C + (size_t)col;
 }
 
 /* Mean over samples of a metric; NaN where the cell was not asked for. */
-double lac_cell_mean(const lac_grid *g, const lac_chart *chart, int which, lac_metric metric, int t, int col);
-double lac_low_mean(const lac_grid *g, lac_metric metric);
+double dele_cell_mean(const dele_grid *g, const dele_chart *chart, int which, dele_metric metric, int t, int col);
+double dele_low_mean(const dele_grid *g, dele_metric metric);
 
 /* ---- facts ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
-    const lac_fact *fact;
+    const dele_fact *fact;
     const char *left_out;  /* why it was not traced, or NULL */
     const char *why;       /* the same without this fact's own words, to count by: "no partner" */
     const char **tokens;   /* [grid.n_tokens] each decoded alone */
@@ -140,53 +140,53 @@ typedef struct {
     const char *partner;   /* the subject put in its place, or NULL */
     double noop;           /* the largest change of p when a run's own value is put back: 0 but for rounding; NaN: not
                             * measured, under ablation */
-    lac_grid grid;
-} lac_traced;
+    dele_grid grid;
+} dele_traced;
 
 typedef struct {
-    lac_trace_opts opts;
+    dele_trace_opts opts;
     const char *model;     /* its path */
-    lac_chart *charts;
+    dele_chart *charts;
     int n_charts, n_layers, n_heads;
     bool noising, paper_edges;
     double sigma;          /* of the noise; 0 when there is none */
-    lac_traced *facts;     /* [n] those looked at, in the file's order or, under --shuffle, in the order drawn */
+    dele_traced *facts;     /* [n] those looked at, in the file's order or, under --shuffle, in the order drawn */
     size_t n, n_traced;
     double row_layers, flops, seconds;
-} lac_trace;
+} dele_trace;
 
 /* How much a value says that the patched thing matters: towards high when denoising, away from it when noising. */
-double lac_effect_of(const lac_trace *trace, lac_metric metric, double value, double high, double low);
+double dele_effect_of(const dele_trace *trace, dele_metric metric, double value, double high, double low);
 
 /* Traces the facts.  dir (may be NULL) is where each fact's record is written as soon as it is there (traces/ must
  * exist), and where those of an earlier run are found. */
-lac_status lac_trace_run(lac_trace *trace, const char *dir, const lac_model *model, const lac_facts *facts,
-                         const lac_trace_opts *opts, lac_progress *progress, lac_arena *arena, lac_err *err);
+dele_status dele_trace_run(dele_trace *trace, const char *dir, const dele_model *model, const dele_facts *facts,
+                         const dele_trace_opts *opts, dele_progress *progress, dele_arena *arena, dele_err *err);
 
 /* Some cells of a trace again, each by itself from the tokens up, and their facts' clean and corrupted runs. */
 typedef struct {
     int n_cells;
     size_t n_facts;
     double difference;      /* the largest in p, of a single sample */
-    const lac_traced *fact; /* where it is, and at which cell; chart -1: in a run that nothing was patched in */
+    const dele_traced *fact; /* where it is, and at which cell; chart -1: in a run that nothing was patched in */
     int chart, token, col;
-} lac_trace_checked;
+} dele_trace_checked;
 
 /* n cells of the traced facts, drawn.  model, facts: those of the trace. */
-lac_status lac_trace_check(lac_trace_checked *out, const lac_trace *trace, const lac_model *model, const lac_facts *facts,
-                           int n, lac_arena *arena, lac_err *err);
+dele_status dele_trace_check(dele_trace_checked *out, const dele_trace *trace, const dele_model *model, const dele_facts *facts,
+                           int n, dele_arena *arena, dele_err *err);
 
 /* ---- groups of tokens -------------------------------------------------------------------------------------------- */
 
 /* What facts are averaged over.  A one-token subject is both its first and its last token; a single token after the
  * subject is both the first after it and the last of the prompt. */
 typedef enum {
-    LAC_FIRST_SUBJECT, LAC_MIDDLE_SUBJECT, LAC_LAST_SUBJECT, LAC_FIRST_AFTER, LAC_FURTHER, LAC_LAST_TOKEN,
-    LAC_N_CATEGORIES
-} lac_category;
-extern const char *const lac_category_name[LAC_N_CATEGORIES];
+    DELE_FIRST_SUBJECT, DELE_MIDDLE_SUBJECT, DELE_LAST_SUBJECT, DELE_FIRST_AFTER, DELE_FURTHER, DELE_LAST_TOKEN,
+    DELE_N_CATEGORIES
+} dele_category;
+extern const char *const dele_category_name[DELE_N_CATEGORIES];
 
 /* The tokens [*from, *to) of a category in a prompt of T tokens with the subject at [b, e); may be empty. */
-void lac_category_range(int *from, int *to, lac_category category, int T, int b, int e);
+void dele_category_range(int *from, int *to, dele_category category, int T, int b, int e);
 
 #endif

@@ -4,7 +4,7 @@
 
 enum { PIECES = 64 };
 
-void lac_adamw_step(float *p, float *m, float *v, const float *g, size_t n, const lac_adamw_rule *rule, long t)
+void dele_adamw_step(float *p, float *m, float *v, const float *g, size_t n, const dele_adamw_rule *rule, long t)
 {
     const double correction1 = 1 - pow(rule->beta1, (double)t), correction2 = 1 - pow(rule->beta2, (double)t);
     const float keep = (float)(1 - rule->lr * rule->weight_decay), step = (float)(rule->lr / correction1);
@@ -18,7 +18,7 @@ void lac_adamw_step(float *p, float *m, float *v, const float *g, size_t n, cons
     }
 }
 
-double lac_sum_squares(const float *g, size_t n)
+double dele_sum_squares(const float *g, size_t n)
 {
     double piece[PIECES];
 #pragma omp parallel for schedule(static)
@@ -33,21 +33,21 @@ double lac_sum_squares(const float *g, size_t n)
     return sum;
 }
 
-double lac_clip_factor(double norm, double max_norm)
+double dele_clip_factor(double norm, double max_norm)
 {
     if (!(max_norm > 0)) return 1;
     double factor = max_norm / (norm + 1e-6);
     return factor < 1 ? factor : 1;
 }
 
-void lac_add_scaled(float *y, const float *x, double a, size_t n)
+void dele_add_scaled(float *y, const float *x, double a, size_t n)
 {
     const float f = (float)a;
 #pragma omp parallel for simd schedule(static)
     for (size_t i = 0; i < n; i++) y[i] += f * x[i];
 }
 
-void lac_scale(float *y, double a, size_t n)
+void dele_scale(float *y, double a, size_t n)
 {
     const float f = (float)a;
 #pragma omp parallel for simd schedule(static)

@@ -17,30 +17,30 @@
  *   NUMBER  that number throughout.
  *   dual    a multiplier (objective_pdu.c): fixed now, then fixed ← max(0, fixed + η (retain loss − ε)) from epoch
  *           warmup on.  Not to be had by a word; an objective sets it up. */
-#ifndef LAC_ALPHA_H
-#define LAC_ALPHA_H
+#ifndef DELE_ALPHA_H
+#define DELE_ALPHA_H
 
 #include <stddef.h>
 
 #include "base/err.h"
 
-typedef enum { LAC_ALPHA_FIXED, LAC_ALPHA_PAPER, LAC_ALPHA_CODE, LAC_ALPHA_DUAL } lac_alpha_mode;
+typedef enum { DELE_ALPHA_FIXED, DELE_ALPHA_PAPER, DELE_ALPHA_CODE, DELE_ALPHA_DUAL } dele_alpha_mode;
 
 typedef struct {
-    lac_alpha_mode mode;
+    dele_alpha_mode mode;
     double fixed;
     double sum, count; /* of the mean */
     double eta, epsilon; /* of the multiplier */
     int warmup;
-} lac_alpha;
+} dele_alpha;
 
 /* "paper", "code" or a number. */
-lac_status lac_alpha_parse(lac_alpha *alpha, const char *text, lac_err *err);
+dele_status dele_alpha_parse(dele_alpha *alpha, const char *text, dele_err *err);
 
-double lac_alpha_paper(double rise); /* rise: ΔL */
-double lac_alpha_code(double rise);
+double dele_alpha_paper(double rise); /* rise: ΔL */
+double dele_alpha_code(double rise);
 
 /* α for a group with this retain loss (a token mean over n_sequences of them), which then joins the mean. */
-double lac_alpha_next(lac_alpha *alpha, double retain_loss, size_t n_sequences, int epoch);
+double dele_alpha_next(dele_alpha *alpha, double retain_loss, size_t n_sequences, int epoch);
 
 #endif

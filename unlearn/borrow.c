@@ -42,10 +42,10 @@ static bool in_word(char c)
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
 }
 
-static lac_status split_words(asked *q, const char *prompt, lac_arena *arena, lac_err *err)
+static dele_status split_words(asked *q, const char *prompt, dele_arena *arena, dele_err *err)
 {
-    char *text = lac_strdup(arena, prompt, err);
-    if (!text || !(q->word = LAC_NEW(arena, char *, strlen(text) / 2 + 1, err))) return err->code;
+    char *text = dele_strdup(arena, prompt, err);
+    if (!text || !(q->word = DELE_NEW(arena, char *, strlen(text) / 2 + 1, err))) return err->code;
     for (char *c = text; *c; c++)
         if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
     while (*text) {
@@ -58,51 +58,51 @@ static lac_status split_words(asked *q, const char *prompt, lac_arena *arena, la
         if (*text) *text++ = '\0';
     }
     q->n_words = sort_unique(q->word, q->n_words);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status add_question(questions *all, const lac_row_texts *texts, int line, lac_arena *arena, lac_err *err)
+static dele_status add_question(questions *all, const dele_row_texts *texts, int line, dele_arena *arena, dele_err *err)
 {
     if (all->n == all->capacity) {
         const size_t capacity = all->capacity ? 2 * all->capacity : 256;
-        asked *grown = LAC_NEW(arena, asked, capacity, err);
+        asked *grown = DELE_NEW(arena, asked, capacity, err);
         if (!grown) return err->code;
         if (all->n) memcpy(grown, all->row, all->n * sizeof *grown);
         all->row = grown;
         all->capacity = capacity;
     }
     asked *q = &all->row[all->n++];
-    *q = (asked){.output = lac_strdup(arena, texts->output, err), .line = line, .joined = texts->joined};
+    *q = (asked){.output = dele_strdup(arena, texts->output, err), .line = line, .joined = texts->joined};
     return q->output ? split_words(q, texts->prompt, arena, err) : err->code;
 }
 
 /* all_of_them: a row that asks nothing is an error; else it lends nothing. */
-static lac_status read_questions(questions *all, const char *path, bool all_of_them, lac_arena *arena, lac_err *err)
+static dele_status read_questions(questions *all, const char *path, bool all_of_them, dele_arena *arena, dele_err *err)
 {
-    lac_records r = {0};
+    dele_records r = {0};
     const cJSON *row;
-    if (!lac_records_open(&r, path, err))
-        while (!err->code && (row = lac_records_next(&r, err))) {
-            lac_row_texts texts;
-            if (lac_row_texts_of(&texts, row)) add_question(all, &texts, r.line, arena, err);
+    if (!dele_records_open(&r, path, err))
+        while (!err->code && (row = dele_records_next(&r, err))) {
+            dele_row_texts texts;
+            if (dele_row_texts_of(&texts, row)) add_question(all, &texts, r.line, arena, err);
             else if (all_of_them)
-                lac_fail(err, LAC_ERR_DATA, "%s:%d: no question that another answer could be given to; give input and "
+                dele_fail(err, DELE_ERR_DATA, "%s:%d: no question that another answer could be given to; give input and "
                          "output, or --alternates", path, r.line);
         }
-    lac_records_close(&r);
+    dele_records_close(&r);
     return err->code;
 }
 
 /* ---- likeness ---------------------------------------------------------------------------------------------------- */
 
 /* Numbers the words of both files; df[id]: in how many questions. */
-static int *make_dictionary(questions *both[2], lac_arena *arena, lac_err *err)
+static int *make_dictionary(questions *both[2], dele_arena *arena, dele_err *err)
 {
     size_t n = 0, k = 0;
     for (int f = 0; f < 2; f++)
         for (size_t i = 0; i < both[f]->n; i++) n += both[f]->row[i].n_words;
-    char **word = LAC_NEW(arena, char *, n + 1, err);
-    int *df = word ? LAC_NEW(arena, int, n + 1, err) : NULL;
+    char **word = DELE_NEW(arena, char *, n + 1, err);
+    int *df = word ? DELE_NEW(arena, int, n + 1, err) : NULL;
     if (!df) return NULL;
     for (int f = 0; f < 2; f++)
         for (size_t i = 0; i < both[f]->n; i++)
@@ -111,7 +111,7 @@ static int *make_dictionary(questions *both[2], lac_arena *arena, lac_err *err)
     for (int f = 0; f < 2; f++)
         for (size_t i = 0; i < both[f]->n; i++) {
             asked *q = &both[f]->row[i];
-            if (!(q->id = LAC_NEW(arena, int, q->n_words + 1, err))) return NULL;
+            if (!(q->id = DELE_NEW(arena, int, q->n_words + 1, err))) return NULL;
             for (size_t w = 0; w < q->n_words; w++) {
                 char **at = bsearch(&q->word[w], word, n, sizeof *word, by_text);
                 df[q->id[w] = (int)(at - word)]++;
@@ -137,7 +137,7 @@ static double likeness(const asked *a, const asked *b, const int *df)
 }
 
 /* A row of keep to borrow from; NULL where all have the row's own answer.  like: room for [keep->n]. */
-static const asked *choose(const asked *row, const questions *keep, double *like, const int *df, lac_rng *rng)
+static const asked *choose(const asked *row, const questions *keep, double *like, const int *df, dele_rng *rng)
 {
     double most = -1;
     size_t n = 0;
@@ -147,33 +147,33 @@ static const asked *choose(const asked *row, const questions *keep, double *like
     }
     if (most < 0) return NULL;
     for (size_t k = 0; k < keep->n; k++) n += like[k] >= 0.9 * most;
-    size_t which = (size_t)lac_rng_below(rng, n), k = 0;
+    size_t which = (size_t)dele_rng_below(rng, n), k = 0;
     while (like[k] < 0.9 * most || which--) k++;
     return &keep->row[k];
 }
 
-lac_status lac_borrow_answers(lac_refusals *r, const char *forget, const char *keep, uint64_t seed, lac_arena *arena,
-                              lac_err *err)
+dele_status dele_borrow_answers(dele_refusals *r, const char *forget, const char *keep, uint64_t seed, dele_arena *arena,
+                              dele_err *err)
 {
     questions own = {0}, theirs = {0}, *both[2] = {&own, &theirs};
-    lac_rng rng;
-    *r = (lac_refusals){.path = keep, .in_turn = true};
+    dele_rng rng;
+    *r = (dele_refusals){.path = keep, .in_turn = true};
     if (read_questions(&own, forget, true, arena, err) || read_questions(&theirs, keep, false, arena, err))
         return err->code;
     const int *df = make_dictionary(both, arena, err);
-    double *like = df ? LAC_NEW(arena, double, theirs.n + 1, err) : NULL;
-    if (!like || !(r->text = LAC_NEW(arena, const char *, own.n + 1, err)) ||
-        !(r->line = LAC_NEW(arena, int, own.n + 1, err)) || !(r->joined = LAC_NEW(arena, bool, own.n + 1, err)))
+    double *like = df ? DELE_NEW(arena, double, theirs.n + 1, err) : NULL;
+    if (!like || !(r->text = DELE_NEW(arena, const char *, own.n + 1, err)) ||
+        !(r->line = DELE_NEW(arena, int, own.n + 1, err)) || !(r->joined = DELE_NEW(arena, bool, own.n + 1, err)))
         return err->code;
-    lac_rng_seed(&rng, seed ^ 0x626f72726f77); /* a stream of its own */
+    dele_rng_seed(&rng, seed ^ 0x626f72726f77); /* a stream of its own */
     for (; r->n < own.n; r->n++) {
         const asked *lent = choose(&own.row[r->n], &theirs, like, df, &rng);
         if (!lent)
-            return lac_fail(err, LAC_ERR_DATA, "%s: no row has another answer than %s:%d has, to be put in its place; give "
+            return dele_fail(err, DELE_ERR_DATA, "%s: no row has another answer than %s:%d has, to be put in its place; give "
                             "--alternates FILE", keep, forget, own.row[r->n].line);
         r->text[r->n] = lent->output;
         r->line[r->n] = lent->line;
         r->joined[r->n] = lent->joined;
     }
-    return LAC_OK;
+    return DELE_OK;
 }

@@ -9,13 +9,13 @@
  * A stand-in for AltPO's alternates (arXiv 2409.13474), which the model itself makes up, several to a question: these are
  * no fiction but others' true answers.  They are taken from the rows to keep, so that nothing is taught that shall be
  * forgotten. */
-#ifndef LAC_BORROW_H
-#define LAC_BORROW_H
+#ifndef DELE_BORROW_H
+#define DELE_BORROW_H
 
 #include "unlearn/refusals.h"
 
-/* The list has a text for each row of `forget`, in their order: lac_refusals_draw gives them in turn. */
-lac_status lac_borrow_answers(lac_refusals *r, const char *forget, const char *keep, uint64_t seed, lac_arena *arena,
-                              lac_err *err);
+/* The list has a text for each row of `forget`, in their order: dele_refusals_draw gives them in turn. */
+dele_status dele_borrow_answers(dele_refusals *r, const char *forget, const char *keep, uint64_t seed, dele_arena *arena,
+                              dele_err *err);
 
 #endif

@@ -17,8 +17,8 @@
  * The published program of Selective Amnesia keeps the state with the lowest joint loss, −CE_forget + α CE_retain.  That
  * has no lower bound: it falls for as long as the model forgets how to speak, so the state that has gone furthest astray
  * wins, and α differs between the states that are compared.  Here the damage is bounded first. */
-#ifndef LAC_CHECKS_H
-#define LAC_CHECKS_H
+#ifndef DELE_CHECKS_H
+#define DELE_CHECKS_H
 
 #include <math.h>
 
@@ -28,51 +28,51 @@
 #include "unlearn/weights.h"
 
 /* By side, and behind them rows like those to forget that the model never saw. */
-enum { LAC_UNSEEN = LAC_RETAIN + 1, LAC_CHECKED_SETS };
+enum { DELE_UNSEEN = DELE_RETAIN + 1, DELE_CHECKED_SETS };
 
 typedef struct {
     int every;                 /* updates; 0: never */
-    const lac_dataset *set[LAC_CHECKED_SETS]; /* NULL: not looked at */
-    const lac_mmlu *mmlu;      /* NULL: not asked */
+    const dele_dataset *set[DELE_CHECKED_SETS]; /* NULL: not looked at */
+    const dele_mmlu *mmlu;      /* NULL: not asked */
     double retain_budget, mmlu_budget; /* nats a token; of accuracy; NaN: no such budget */
     int patience;
     bool best;                 /* else the last state is kept */
     FILE *table;               /* a line a check; or NULL */
-} lac_check_options;
+} dele_check_options;
 
-#define LAC_CHECK_DEFAULTS {.retain_budget = (double)NAN, .mmlu_budget = (double)NAN, .patience = 2}
+#define DELE_CHECK_DEFAULTS {.retain_budget = (double)NAN, .mmlu_budget = (double)NAN, .patience = 2}
 
 typedef struct {
     size_t update;
-    double nll[LAC_CHECKED_SETS], exact[LAC_CHECKED_SETS], mmlu; /* NaN: not looked at */
+    double nll[DELE_CHECKED_SETS], exact[DELE_CHECKED_SETS], mmlu; /* NaN: not looked at */
     bool within;
-} lac_check;
+} dele_check;
 
 typedef struct {
-    const lac_check_options *o;
-    const lac_model *model, *moving;
+    const dele_check_options *o;
+    const dele_model *model, *moving;
     size_t batch_tokens;
-    lac_check start, last, best;
+    dele_check start, last, best;
     float **best_weights; /* NULL: not wanted */
     int beyond;           /* checks in a row */
     bool enough, stop;
-} lac_checks;
+} dele_checks;
 
 /* moving: what of the model moves, itself or its adapters' table (lora.h); the best of that is kept, in room of the
  * arena's. */
-lac_status lac_checks_init(lac_checks *c, const lac_check_options *o, const lac_model *model, const lac_model *moving,
-                           const lac_mask *mask, size_t batch_tokens, lac_arena *arena, lac_err *err);
+dele_status dele_checks_init(dele_checks *c, const dele_check_options *o, const dele_model *model, const dele_model *moving,
+                           const dele_mask *mask, size_t batch_tokens, dele_arena *arena, dele_err *err);
 
 /* Looks at the model after `update` of `updates`, where a check is due; sets stop where training is to end. */
-lac_status lac_checks_look(lac_checks *c, size_t update, size_t updates, lac_err *err);
+dele_status dele_checks_look(dele_checks *c, size_t update, size_t updates, dele_err *err);
 
 /* What the weights are to be in the end: the best ones are put back, into what moves, where they are wanted. */
-const lac_check *lac_checks_choose(const lac_checks *c);
+const dele_check *dele_checks_choose(const dele_checks *c);
 
-void lac_checks_remember(lac_checks *c, lac_tape *tape);
+void dele_checks_remember(dele_checks *c, dele_tape *tape);
 
 /* One look at one set: mean NLL a label, and the share of exact rows. */
-lac_status lac_check_set(double *nll, double *exact, const lac_model *model, const lac_dataset *set, size_t batch_tokens,
-                         lac_err *err);
+dele_status dele_check_set(double *nll, double *exact, const dele_model *model, const dele_dataset *set, size_t batch_tokens,
+                         dele_err *err);
 
 #endif

@@ -1,5 +1,5 @@
-#ifndef LAC_CMD_FINETUNE_H
-#define LAC_CMD_FINETUNE_H
+#ifndef DELE_CMD_FINETUNE_H
+#define DELE_CMD_FINETUNE_H
 
 int cmd_finetune(int argc, char **argv);
 

@@ -1,5 +1,5 @@
-#ifndef LAC_CMD_UNLEARN_H
-#define LAC_CMD_UNLEARN_H
+#ifndef DELE_CMD_UNLEARN_H
+#define DELE_CMD_UNLEARN_H
 
 int cmd_unlearn(int argc, char **argv);
 

@@ -3,32 +3,32 @@
 /* ---- memory ------------------------------------------------------------------------------------------------ */
 
 /* Floats a row: see lay_out in forward.c and backward.c. */
-static size_t floats_a_row(const lac_config *c, size_t layers, bool at_layer)
+static size_t floats_a_row(const dele_config *c, size_t layers, bool at_layer)
 {
-    const size_t dim = (size_t)c->dim, hidden = (size_t)c->hidden, q = lac_q_dim(c), qkv = q + 2 * lac_kv_dim(c);
+    const size_t dim = (size_t)c->dim, hidden = (size_t)c->hidden, q = dele_q_dim(c), qkv = q + 2 * dele_kv_dim(c);
     const size_t pass = 5 * dim + 3 * hidden + q + qkv + 4, kept = 2 * dim + 2 * hidden + q + qkv + 4;
     const size_t back = 6 * dim + 4 * hidden + q + qkv + 2;
     return pass + back + layers * kept + (at_layer ? dim : (size_t)c->vocab);
 }
 
-lac_train_memory lac_train_memory_of(const lac_model *model, const lac_mask *mask, const lac_train_options *o,
+dele_train_memory dele_train_memory_of(const dele_model *model, const dele_mask *mask, const dele_train_options *o,
                                      size_t longest, size_t tokens)
 {
-    double own[LAC_N_SETTINGS];
-    if (!o->settings) lac_objective_defaults(own, o->objective);
+    double own[DELE_N_SETTINGS];
+    if (!o->settings) dele_objective_defaults(own, o->objective);
     const double *settings = o->settings ? o->settings : own;
-    const bool at_layer = o->objective->at_layer, looks = o->objective->reference_rows || settings[LAC_RETAIN_KL] == 1;
+    const bool at_layer = o->objective->at_layer, looks = o->objective->reference_rows || settings[DELE_RETAIN_KL] == 1;
     const size_t most = tokens < o->batch_tokens ? tokens : o->batch_tokens, rows = most > longest ? most : longest;
-    const size_t top = at_layer ? (size_t)settings[LAC_LAYER] + 1 : (size_t)model->config.n_layers;
+    const size_t top = at_layer ? (size_t)settings[DELE_LAYER] + 1 : (size_t)model->config.n_layers;
     const size_t lowest = (size_t)mask->lowest, layers = top > lowest ? top - lowest : 0;
     const size_t width = at_layer ? (size_t)model->config.dim : (size_t)model->config.vocab;
-    lac_train_memory m = {.weights = 4 * lac_model_parameters(model), .n_copies = o->lora ? 2 : 4};
-    m.n_copies += lac_weights_wait(o->objective, &o->alpha) && tokens > o->batch_tokens;
+    dele_train_memory m = {.weights = 4 * dele_model_parameters(model), .n_copies = o->lora ? 2 : 4};
+    m.n_copies += dele_weights_wait(o->objective, &o->alpha) && tokens > o->batch_tokens;
     m.n_copies += looks || o->objective->negates;
     const bool best = o->checks.every && o->checks.best;
     m.n_copies += best && !o->lora;
     m.copies = (size_t)m.n_copies * 4 * mask->n_parameters;
-    if (o->lora) m.copies += (best ? 6 : 5) * 4 * lac_lora_parameters(o->lora);
+    if (o->lora) m.copies += (best ? 6 : 5) * 4 * dele_lora_parameters(o->lora);
     m.activations = 4 * rows * floats_a_row(&model->config, layers, at_layer);
     if (looks) m.activations += 4 * rows * (width + floats_a_row(&model->config, 0, true));
     m.total = m.weights + m.copies + m.activations;
@@ -42,44 +42,44 @@ typedef struct {
     double rows; /* a sequence's last token is none: nothing is predicted from it */
 } turn;
 
-static turn turn_of(const lac_config *c, const lac_dataset *set, size_t layers)
+static turn turn_of(const dele_config *c, const dele_dataset *set, size_t layers)
 {
     if (!set || !set->n) return (turn){0};
     const double rows = (double)(set->tokens - set->n), keys = rows / (double)set->n / 2;
-    return (turn){.layers = rows * (double)layers * lac_layer_flops(c, keys), .rows = rows,
+    return (turn){.layers = rows * (double)layers * dele_layer_flops(c, keys), .rows = rows,
                   .head = 2 * (double)set->labels * c->dim * c->vocab};
 }
 
-static double checks_flops(const lac_config *c, const lac_check_options *o, size_t updates)
+static double checks_flops(const dele_config *c, const dele_check_options *o, size_t updates)
 {
     double each = 0;
     if (!o->every) return 0;
-    for (int i = 0; i < LAC_CHECKED_SETS; i++) {
+    for (int i = 0; i < DELE_CHECKED_SETS; i++) {
         const turn t = turn_of(c, o->set[i], (size_t)c->n_layers);
         each += t.layers + t.head;
     }
     return each * (double)(1 + (updates + (size_t)o->every - 1) / (size_t)o->every);
 }
 
-double lac_train_flops(const lac_model *model, const lac_mask *mask, const lac_train_options *o,
-                       const lac_train_report *plan, const lac_dataset *forget, const lac_dataset *retain)
+double dele_train_flops(const dele_model *model, const dele_mask *mask, const dele_train_options *o,
+                       const dele_train_report *plan, const dele_dataset *forget, const dele_dataset *retain)
 {
-    double own[LAC_N_SETTINGS], epoch = 0, tokens = 0, beforehand = 0;
-    if (!o->settings) lac_objective_defaults(own, o->objective);
+    double own[DELE_N_SETTINGS], epoch = 0, tokens = 0, beforehand = 0;
+    if (!o->settings) dele_objective_defaults(own, o->objective);
     const double *settings = o->settings ? o->settings : own;
-    const lac_config *c = &model->config;
-    const size_t top = o->objective->at_layer ? (size_t)settings[LAC_LAYER] + 1 : (size_t)c->n_layers;
+    const dele_config *c = &model->config;
+    const size_t top = o->objective->at_layer ? (size_t)settings[DELE_LAYER] + 1 : (size_t)c->n_layers;
     const double below = mask->lowest > 0 ? (double)mask->lowest : 0, down = 1 - below / (double)top;
     uint8_t twice = o->objective->reference_rows; /* sides that the model before training computes too */
-    if (settings[LAC_RETAIN_KL] == 1) twice |= LAC_ON_RETAIN;
+    if (settings[DELE_RETAIN_KL] == 1) twice |= DELE_ON_RETAIN;
     for (int i = 0; i < 2; i++) {
-        const lac_dataset *set = i == LAC_FORGET ? forget : retain;
+        const dele_dataset *set = i == DELE_FORGET ? forget : retain;
         turn t = turn_of(c, set, top);
         if (o->objective->at_layer) t.head = 0;
         const double forward = t.layers + t.head;
         epoch += forward + down * t.layers + t.head + 2 * t.rows * (double)mask->n_parameters;
         if (twice & 1u << i) epoch += forward;
-        if (i == LAC_FORGET && o->objective->reference_nll) beforehand = forward;
+        if (i == DELE_FORGET && o->objective->reference_nll) beforehand = forward;
         tokens += set ? (double)set->tokens : 0;
     }
     if (tokens > 0) epoch *= (double)plan->tokens_in_all / tokens;

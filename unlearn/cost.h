@@ -7,8 +7,8 @@
  *                what they add to; and five, or six with the best state, of the adapters' size
  *   activations  of the largest piece: what the pass and the backward pass use at a layer, what is kept of every layer
  *                from the lowest trained one up, logits (or states) of every row, twice where those before are needed */
-#ifndef LAC_COST_H
-#define LAC_COST_H
+#ifndef DELE_COST_H
+#define DELE_COST_H
 
 #include "model/mask.h"
 #include "unlearn/train_options.h"
@@ -16,16 +16,16 @@
 typedef struct {
     size_t weights, copies, activations, total; /* bytes */
     int n_copies;
-} lac_train_memory;
+} dele_train_memory;
 
 /* longest: ids of the longest item (a row and its alternate); tokens: of an update, about. */
-lac_train_memory lac_train_memory_of(const lac_model *model, const lac_mask *mask, const lac_train_options *o,
+dele_train_memory dele_train_memory_of(const dele_model *model, const dele_mask *mask, const dele_train_options *o,
                                      size_t longest, size_t tokens);
 
 /* Floating-point operations of a whole training, two for each multiplication: forward, backward down to the lowest
  * trained layer, the gradients of what trains, the head on the labels' rows, the model before training where an
  * objective looks back at it, checks without MMLU.  forget or retain may be NULL.  Element-wise work is not counted. */
-double lac_train_flops(const lac_model *model, const lac_mask *mask, const lac_train_options *o,
-                       const lac_train_report *plan, const lac_dataset *forget, const lac_dataset *retain);
+double dele_train_flops(const dele_model *model, const dele_mask *mask, const dele_train_options *o,
+                       const dele_train_report *plan, const dele_dataset *forget, const dele_dataset *retain);
 
 #endif

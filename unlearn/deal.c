@@ -4,9 +4,9 @@
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
-static bool is_pool(const lac_train_options *o)
+static bool is_pool(const dele_train_options *o)
 {
-    return o->objective->needs_forget && o->alpha.mode == LAC_ALPHA_CODE;
+    return o->objective->needs_forget && o->alpha.mode == DELE_ALPHA_CODE;
 }
 
 static size_t divide_up(size_t a, size_t b)
@@ -15,37 +15,37 @@ static size_t divide_up(size_t a, size_t b)
 }
 
 /* Micro-batches an update in a pool. */
-static size_t pool_window(const lac_train_options *o)
+static size_t pool_window(const dele_train_options *o)
 {
     size_t n = (size_t)o->batch / (size_t)o->micro;
     return n ? n : 1;
 }
 
 /* An epoch of a pool of so many rows in micro-batches, and an update. */
-static size_t pool_micros(const lac_train_options *o, size_t rows)
+static size_t pool_micros(const dele_train_options *o, size_t rows)
 {
     return divide_up(rows, (size_t)o->micro);
 }
 
-static size_t pool_groups(const lac_train_options *o, size_t rows)
+static size_t pool_groups(const dele_train_options *o, size_t rows)
 {
     const size_t micros = pool_micros(o, rows), window = pool_window(o);
     return window < micros ? window : micros;
 }
 
-static size_t pool_rows_in_all(const lac_train_options *o, size_t rows, size_t updates)
+static size_t pool_rows_in_all(const dele_train_options *o, size_t rows, size_t updates)
 {
     const size_t dealt = updates * pool_groups(o, rows), micros = pool_micros(o, rows);
     return dealt / micros * rows + dealt % micros * (size_t)o->micro;
 }
 
 /* Rows of the side that leads an update, and the retain rows that are dealt beside rows to forget. */
-static size_t main_share(const lac_train_options *o, size_t n_retain)
+static size_t main_share(const dele_train_options *o, size_t n_retain)
 {
     return o->objective->needs_forget && n_retain ? (size_t)o->batch / (1 + (size_t)o->retain_ratio) : (size_t)o->batch;
 }
 
-static size_t retain_share(const lac_train_options *o, size_t n_retain)
+static size_t retain_share(const dele_train_options *o, size_t n_retain)
 {
     const size_t n = (size_t)o->batch - main_share(o, n_retain);
     return n < n_retain || o->random_pairs ? n : n_retain;
@@ -56,7 +56,7 @@ typedef struct {
     size_t chunk, begin, rows, per_epoch, step;
 } place;
 
-static place place_of(const lac_train_options *o, size_t rows, size_t n_retain, size_t update)
+static place place_of(const dele_train_options *o, size_t rows, size_t n_retain, size_t update)
 {
     const size_t chunks = (size_t)o->chunks;
     for (size_t c = 0;; c++) {
@@ -68,7 +68,7 @@ static place place_of(const lac_train_options *o, size_t rows, size_t n_retain, 
 }
 
 /* All of a run's updates: those before the last chunk, and its own. */
-static size_t updates_in_all(const lac_train_options *o, size_t rows, size_t n_retain)
+static size_t updates_in_all(const dele_train_options *o, size_t rows, size_t n_retain)
 {
     size_t n = 0;
     for (place p = place_of(o, rows, n_retain, 0);; p = place_of(o, rows, n_retain, n)) {
@@ -77,73 +77,73 @@ static size_t updates_in_all(const lac_train_options *o, size_t rows, size_t n_r
     }
 }
 
-static lac_status check_pairing(const lac_train_options *o, size_t n_main, size_t n_retain, lac_err *err)
+static dele_status check_pairing(const dele_train_options *o, size_t n_main, size_t n_retain, dele_err *err)
 {
     const bool two = o->objective->needs_forget && n_retain;
-    if (o->retain_ratio < 1) return lac_fail(err, LAC_ERR_USAGE, "--retain-ratio %d: give at least 1", o->retain_ratio);
+    if (o->retain_ratio < 1) return dele_fail(err, DELE_ERR_USAGE, "--retain-ratio %d: give at least 1", o->retain_ratio);
     if (two && !main_share(o, n_retain))
-        return lac_fail(err, LAC_ERR_USAGE, "--batch %d holds no row to forget beside its %d to keep (--retain-ratio); "
+        return dele_fail(err, DELE_ERR_USAGE, "--batch %d holds no row to forget beside its %d to keep (--retain-ratio); "
                         "give at least %d", o->batch, o->retain_ratio, 1 + o->retain_ratio);
     if (o->chunks < 1 || (size_t)o->chunks > n_main)
-        return lac_fail(err, LAC_ERR_USAGE, "--chunks %d of %zu rows: give 1 to %zu", o->chunks, n_main, n_main);
+        return dele_fail(err, DELE_ERR_USAGE, "--chunks %d of %zu rows: give 1 to %zu", o->chunks, n_main, n_main);
     if (is_pool(o) && (o->chunks > 1 || o->retain_ratio > 1 || o->random_pairs))
-        return lac_fail(err, LAC_ERR_USAGE, "--alpha code deals both sets as one pool; it has no --chunks, --retain-ratio "
+        return dele_fail(err, DELE_ERR_USAGE, "--alpha code deals both sets as one pool; it has no --chunks, --retain-ratio "
                         "or --pairing");
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status check_options(const lac_train_options *o, lac_err *err)
+static dele_status check_options(const dele_train_options *o, dele_err *err)
 {
     if (!(o->adamw.lr > 0) || !isfinite(o->adamw.lr))
-        return lac_fail(err, LAC_ERR_USAGE, "--lr %g: give a number above 0", o->adamw.lr);
-    if (o->epochs < 1) return lac_fail(err, LAC_ERR_USAGE, "--epochs %d: give at least 1", o->epochs);
+        return dele_fail(err, DELE_ERR_USAGE, "--lr %g: give a number above 0", o->adamw.lr);
+    if (o->epochs < 1) return dele_fail(err, DELE_ERR_USAGE, "--epochs %d: give at least 1", o->epochs);
     if (o->batch < (o->objective->needs_forget ? 2 : 1))
-        return lac_fail(err, LAC_ERR_USAGE, "--batch %d: give at least %d", o->batch,
+        return dele_fail(err, DELE_ERR_USAGE, "--batch %d: give at least %d", o->batch,
                         o->objective->needs_forget ? 2 : 1);
-    if (o->micro < 1) return lac_fail(err, LAC_ERR_USAGE, "--micro %d: give at least 1", o->micro);
-    if (o->batch_tokens < 1) return lac_fail(err, LAC_ERR_USAGE, "--batch-tokens: give at least 1");
-    if (o->checks.every < 0) return lac_fail(err, LAC_ERR_USAGE, "--every %d: give at least 0", o->checks.every);
+    if (o->micro < 1) return dele_fail(err, DELE_ERR_USAGE, "--micro %d: give at least 1", o->micro);
+    if (o->batch_tokens < 1) return dele_fail(err, DELE_ERR_USAGE, "--batch-tokens: give at least 1");
+    if (o->checks.every < 0) return dele_fail(err, DELE_ERR_USAGE, "--every %d: give at least 0", o->checks.every);
     if (o->checks.patience < 1)
-        return lac_fail(err, LAC_ERR_USAGE, "--patience %d: give at least 1", o->checks.patience);
-    if (o->warmup < 0) return lac_fail(err, LAC_ERR_USAGE, "--warmup %d: give at least 0", o->warmup);
-    if (!(o->clip >= 0)) return lac_fail(err, LAC_ERR_USAGE, "--clip %g: give a number of at least 0", o->clip);
+        return dele_fail(err, DELE_ERR_USAGE, "--patience %d: give at least 1", o->checks.patience);
+    if (o->warmup < 0) return dele_fail(err, DELE_ERR_USAGE, "--warmup %d: give at least 0", o->warmup);
+    if (!(o->clip >= 0)) return dele_fail(err, DELE_ERR_USAGE, "--clip %g: give a number of at least 0", o->clip);
     if (!(o->adamw.weight_decay >= 0))
-        return lac_fail(err, LAC_ERR_USAGE, "--weight-decay %g: give a number of at least 0", o->adamw.weight_decay);
-    return LAC_OK;
+        return dele_fail(err, DELE_ERR_USAGE, "--weight-decay %g: give a number of at least 0", o->adamw.weight_decay);
+    return DELE_OK;
 }
 
 /* Tokens that are computed: the last of each row only is a label. */
-static size_t rows_of_tokens(const lac_dataset *set)
+static size_t rows_of_tokens(const dele_dataset *set)
 {
     return set ? set->tokens - set->n : 0;
 }
 
-static bool needs_retain(const lac_train_options *o)
+static bool needs_retain(const dele_train_options *o)
 {
-    bool weighed = o->objective->alpha && o->alpha.mode == LAC_ALPHA_FIXED && o->alpha.fixed > 0;
+    bool weighed = o->objective->alpha && o->alpha.mode == DELE_ALPHA_FIXED && o->alpha.fixed > 0;
     return weighed || !o->objective->retain_optional;
 }
 
-lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, const lac_dataset *retain,
-                          const lac_train_options *o, lac_err *err)
+dele_status dele_train_plan(dele_train_report *plan, const dele_dataset *forget, const dele_dataset *retain,
+                          const dele_train_options *o, dele_err *err)
 {
-    const lac_dataset *set[2] = {forget, retain};
-    *plan = (lac_train_report){0};
-    lac_status status = check_options(o, err);
+    const dele_dataset *set[2] = {forget, retain};
+    *plan = (dele_train_report){0};
+    dele_status status = check_options(o, err);
     if (status) return status;
-    for (int side = LAC_FORGET; side <= LAC_RETAIN; side++) {
-        bool needed = side == LAC_RETAIN ? needs_retain(o) : o->objective->needs_forget;
+    for (int side = DELE_FORGET; side <= DELE_RETAIN; side++) {
+        bool needed = side == DELE_RETAIN ? needs_retain(o) : o->objective->needs_forget;
         if (needed && (!set[side] || !set[side]->n))
-            return lac_fail(err, LAC_ERR_DATA, "the %s set is empty; there is nothing to train on",
-                            side == LAC_FORGET ? "forget" : o->objective->needs_forget ? "retain" : "training");
+            return dele_fail(err, DELE_ERR_DATA, "the %s set is empty; there is nothing to train on",
+                            side == DELE_FORGET ? "forget" : o->objective->needs_forget ? "retain" : "training");
         if (set[side]) plan->rows[side] = set[side]->n, plan->labels[side] = set[side]->labels;
     }
-    if (o->objective->alternates == LAC_ALTERNATES_BESIDE && (!o->alternates || o->alternates->n != forget->n))
-        return lac_fail(err, LAC_ERR_DATA, "%zu rows to forget and %zu alternates; --objective %s needs one for each",
+    if (o->objective->alternates == DELE_ALTERNATES_BESIDE && (!o->alternates || o->alternates->n != forget->n))
+        return dele_fail(err, DELE_ERR_DATA, "%zu rows to forget and %zu alternates; --objective %s needs one for each",
                         forget->n, o->alternates ? o->alternates->n : 0, o->objective->name);
-    const size_t f = plan->rows[LAC_FORGET], r = plan->rows[LAC_RETAIN], epochs = (size_t)o->epochs;
+    const size_t f = plan->rows[DELE_FORGET], r = plan->rows[DELE_RETAIN], epochs = (size_t)o->epochs;
     const size_t n_main = o->objective->needs_forget ? f : r;
-    if (check_pairing(o, n_main, r, err)) return err ? err->code : LAC_ERR_USAGE;
+    if (check_pairing(o, n_main, r, err)) return err ? err->code : DELE_ERR_USAGE;
     plan->updates_per_epoch = place_of(o, n_main, r, 0).per_epoch;
     plan->updates = updates_in_all(o, n_main, r);
     if (is_pool(o)) {
@@ -153,14 +153,14 @@ lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, con
     const size_t retained = o->objective->needs_forget && !is_pool(o) ? plan->updates * retain_share(o, r) : r * epochs;
     plan->rows_in_all = is_pool(o) ? pool_rows_in_all(o, f + r, plan->updates) : f * epochs + retained;
     plan->tokens_in_all = epochs * rows_of_tokens(forget) + (r ? retained * rows_of_tokens(retain) / r : 0);
-    if (o->objective->alternates == LAC_ALTERNATES_BESIDE)
+    if (o->objective->alternates == DELE_ALTERNATES_BESIDE)
         plan->tokens_in_all += epochs * rows_of_tokens(o->alternates);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- dealing ----------------------------------------------------------------------------------------------------- */
 
-static size_t rows_of(const lac_deal *d, lac_side side)
+static size_t rows_of(const dele_deal *d, dele_side side)
 {
     return d->set[side] ? d->set[side]->n : 0;
 }
@@ -170,108 +170,108 @@ static void sort_deck(size_t *deck, size_t n)
     for (size_t i = 0; i < n; i++) deck[i] = i;
 }
 
-static size_t *make_deck(size_t n, lac_arena *arena, lac_err *err)
+static size_t *make_deck(size_t n, dele_arena *arena, dele_err *err)
 {
-    size_t *deck = LAC_NEW(arena, size_t, n ? n : 1, err);
+    size_t *deck = DELE_NEW(arena, size_t, n ? n : 1, err);
     if (deck) sort_deck(deck, n);
     return deck;
 }
 
-lac_status lac_deal_init(lac_deal *d, const lac_dataset *forget, const lac_dataset *retain, const lac_train_options *o,
-                         lac_arena *arena, lac_err *err)
+dele_status dele_deal_init(dele_deal *d, const dele_dataset *forget, const dele_dataset *retain, const dele_train_options *o,
+                         dele_arena *arena, dele_err *err)
 {
     const size_t most = (size_t)(o->batch > o->micro ? o->batch : o->micro);
-    *d = (lac_deal){.o = o, .set = {forget, retain}};
-    lac_rng_seed(&d->rng, o->seed);
+    *d = (dele_deal){.o = o, .set = {forget, retain}};
+    dele_rng_seed(&d->rng, o->seed);
     for (int side = 0; side < 2; side++)
-        if (!(d->deck[side] = make_deck(rows_of(d, (lac_side)side), arena, err))) return err->code;
-    if (is_pool(o) && !(d->pool = make_deck(rows_of(d, LAC_FORGET) + rows_of(d, LAC_RETAIN), arena, err)))
+        if (!(d->deck[side] = make_deck(rows_of(d, (dele_side)side), arena, err))) return err->code;
+    if (is_pool(o) && !(d->pool = make_deck(rows_of(d, DELE_FORGET) + rows_of(d, DELE_RETAIN), arena, err)))
         return err->code;
-    if (!(d->items = LAC_NEW(arena, lac_item, most, err))) return err->code;
-    d->end = LAC_NEW(arena, size_t, pool_window(o), err);
-    return d->end ? LAC_OK : err->code;
+    if (!(d->items = DELE_NEW(arena, dele_item, most, err))) return err->code;
+    d->end = DELE_NEW(arena, size_t, pool_window(o), err);
+    return d->end ? DELE_OK : err->code;
 }
 
-static lac_item item_of(const lac_deal *d, lac_side side, size_t row)
+static dele_item item_of(const dele_deal *d, dele_side side, size_t row)
 {
-    lac_item it = {.row = &d->set[side]->row[row], .side = side};
-    if (side == LAC_RETAIN) return it;
-    if (d->o->objective->alternates == LAC_ALTERNATES_BESIDE) it.better = &d->o->alternates->row[row];
+    dele_item it = {.row = &d->set[side]->row[row], .side = side};
+    if (side == DELE_RETAIN) return it;
+    if (d->o->objective->alternates == DELE_ALTERNATES_BESIDE) it.better = &d->o->alternates->row[row];
     for (int k = 0; k < 2; k++)
         if (d->nll_before[k]) it.reference[k] = d->nll_before[k][row];
     return it;
 }
 
-static size_t next_retain(lac_deal *d)
+static size_t next_retain(dele_deal *d)
 {
-    const size_t n = rows_of(d, LAC_RETAIN), at = d->drawn++ % n;
-    if (d->o->random_pairs) return (size_t)lac_rng_below(&d->rng, n);
-    if (at == 0) lac_rng_shuffle(&d->rng, d->deck[LAC_RETAIN], n);
-    return d->deck[LAC_RETAIN][at];
+    const size_t n = rows_of(d, DELE_RETAIN), at = d->drawn++ % n;
+    if (d->o->random_pairs) return (size_t)dele_rng_below(&d->rng, n);
+    if (at == 0) dele_rng_shuffle(&d->rng, d->deck[DELE_RETAIN], n);
+    return d->deck[DELE_RETAIN][at];
 }
 
 /* Side by side: retain rows first. */
-static lac_hand deal_sides(lac_deal *d)
+static dele_hand deal_sides(dele_deal *d)
 {
-    const lac_side main_side = d->o->objective->needs_forget ? LAC_FORGET : LAC_RETAIN;
-    const size_t n_retain = rows_of(d, LAC_RETAIN);
-    const size_t beside = main_side == LAC_FORGET ? retain_share(d->o, n_retain) : 0;
+    const dele_side main_side = d->o->objective->needs_forget ? DELE_FORGET : DELE_RETAIN;
+    const size_t n_retain = rows_of(d, DELE_RETAIN);
+    const size_t beside = main_side == DELE_FORGET ? retain_share(d->o, n_retain) : 0;
     const place at = place_of(d->o, rows_of(d, main_side), n_retain, d->update);
     const size_t u = at.step % at.per_epoch, *deck = d->deck[main_side] + at.begin;
     size_t n = 0;
-    if (u == 0) lac_rng_shuffle(&d->rng, d->deck[main_side] + at.begin, at.rows);
-    while (n < beside) d->items[n++] = item_of(d, LAC_RETAIN, next_retain(d));
+    if (u == 0) dele_rng_shuffle(&d->rng, d->deck[main_side] + at.begin, at.rows);
+    while (n < beside) d->items[n++] = item_of(d, DELE_RETAIN, next_retain(d));
     for (size_t i = u * at.rows / at.per_epoch; i < (u + 1) * at.rows / at.per_epoch; i++)
         d->items[n++] = item_of(d, main_side, deck[i]);
     d->end[0] = n;
-    return (lac_hand){.items = d->items, .n = n, .end = d->end, .n_groups = 1, .share = 1,
+    return (dele_hand){.items = d->items, .n = n, .end = d->end, .n_groups = 1, .share = 1,
                       .epoch = (int)(at.chunk * (size_t)d->o->epochs + at.step / at.per_epoch),
                       .step = at.step, .steps = at.per_epoch * (size_t)d->o->epochs};
 }
 
-static lac_hand deal_pool(lac_deal *d)
+static dele_hand deal_pool(dele_deal *d)
 {
-    const size_t f = rows_of(d, LAC_FORGET), rows = f + rows_of(d, LAC_RETAIN), micro = (size_t)d->o->micro;
+    const size_t f = rows_of(d, DELE_FORGET), rows = f + rows_of(d, DELE_RETAIN), micro = (size_t)d->o->micro;
     const size_t micros = pool_micros(d->o, rows), n_groups = pool_groups(d->o, rows), first = d->update * n_groups;
     size_t n = 0;
     for (size_t g = 0; g < n_groups; g++) {
         const size_t begin = (first + g) % micros * micro;
         if (begin == 0) {
             sort_deck(d->pool, rows);
-            lac_rng_shuffle(&d->rng, d->pool, rows);
+            dele_rng_shuffle(&d->rng, d->pool, rows);
         }
         for (size_t i = begin; i < rows && i < begin + micro; i++)
-            d->items[n++] = d->pool[i] < f ? item_of(d, LAC_FORGET, d->pool[i])
-                                           : item_of(d, LAC_RETAIN, d->pool[i] - f);
+            d->items[n++] = d->pool[i] < f ? item_of(d, DELE_FORGET, d->pool[i])
+                                           : item_of(d, DELE_RETAIN, d->pool[i] - f);
         d->end[g] = n;
     }
-    return (lac_hand){.items = d->items, .n = n, .end = d->end, .n_groups = n_groups,
+    return (dele_hand){.items = d->items, .n = n, .end = d->end, .n_groups = n_groups,
                       .share = 1.0 / (double)pool_window(d->o), .epoch = (int)(first / micros), .step = d->update,
                       .steps = micros / n_groups * (size_t)d->o->epochs};
 }
 
-void lac_deal_remember(lac_deal *d, lac_tape *tape)
+void dele_deal_remember(dele_deal *d, dele_tape *tape)
 {
-    LAC_REMEMBER(tape, d->rng);
-    LAC_REMEMBER(tape, d->drawn);
-    LAC_REMEMBER(tape, d->update);
+    DELE_REMEMBER(tape, d->rng);
+    DELE_REMEMBER(tape, d->drawn);
+    DELE_REMEMBER(tape, d->update);
     for (int side = 0; side < 2; side++)
-        lac_tape_bytes(tape, d->deck[side], rows_of(d, (lac_side)side) * sizeof *d->deck[side]);
-    if (d->pool) lac_tape_bytes(tape, d->pool, (rows_of(d, LAC_FORGET) + rows_of(d, LAC_RETAIN)) * sizeof *d->pool);
+        dele_tape_bytes(tape, d->deck[side], rows_of(d, (dele_side)side) * sizeof *d->deck[side]);
+    if (d->pool) dele_tape_bytes(tape, d->pool, (rows_of(d, DELE_FORGET) + rows_of(d, DELE_RETAIN)) * sizeof *d->pool);
 }
 
-lac_hand lac_deal_next(lac_deal *d)
+dele_hand dele_deal_next(dele_deal *d)
 {
-    const lac_hand hand = d->pool ? deal_pool(d) : deal_sides(d);
+    const dele_hand hand = d->pool ? deal_pool(d) : deal_sides(d);
     d->update++;
     return hand;
 }
 
-lac_hand lac_deal_peek(lac_deal *d)
+dele_hand dele_deal_peek(dele_deal *d)
 {
-    const lac_deal before = *d;
-    const lac_hand hand = lac_deal_next(d);
+    const dele_deal before = *d;
+    const dele_hand hand = dele_deal_next(d);
     *d = before;
-    for (int side = 0; side < 2; side++) sort_deck(d->deck[side], rows_of(d, (lac_side)side));
+    for (int side = 0; side < 2; side++) sort_deck(d->deck[side], rows_of(d, (dele_side)side));
     return hand;
 }

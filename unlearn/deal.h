@@ -23,51 +23,51 @@
  *   └── update 0 ─┘ └─ update 1 ───┘ └─ update 2 ─┘        and its epoch is that of its first micro-batch
  *
  * There are as many updates an epoch as fit in whole, at least one; the run ends with the last, wherever that is. */
-#ifndef LAC_DEAL_H
-#define LAC_DEAL_H
+#ifndef DELE_DEAL_H
+#define DELE_DEAL_H
 
 #include "base/random.h"
 #include "unlearn/piece.h"
 #include "unlearn/tape.h"
 #include "unlearn/train_options.h"
 
-/* What would be done, without doing it: sets, updates, rows.  forget and retain as lac_train takes them. */
-lac_status lac_train_plan(lac_train_report *plan, const lac_dataset *forget, const lac_dataset *retain,
-                          const lac_train_options *o, lac_err *err);
+/* What would be done, without doing it: sets, updates, rows.  forget and retain as dele_train takes them. */
+dele_status dele_train_plan(dele_train_report *plan, const dele_dataset *forget, const dele_dataset *retain,
+                          const dele_train_options *o, dele_err *err);
 
 typedef struct {
-    const lac_train_options *o;
-    const lac_dataset *set[2];     /* by side; forget may be NULL */
+    const dele_train_options *o;
+    const dele_dataset *set[2];     /* by side; forget may be NULL */
     const double *nll_before[2];   /* [forget rows] of the row and of its alternate, before training; or NULL */
-    lac_rng rng;
+    dele_rng rng;
     size_t *deck[2], *pool;        /* rows, shuffled; the pool's from the forget set's size on are retain rows */
     size_t drawn;                  /* retain rows so far */
     size_t update;                 /* the next one */
-    lac_item *items;               /* [most an update has] */
+    dele_item *items;               /* [most an update has] */
     size_t *end;                   /* [most groups it has] */
-} lac_deal;
+} dele_deal;
 
 /* The rows of an update. */
 typedef struct {
-    lac_item *items;
+    dele_item *items;
     size_t n;
     const size_t *end; /* [n_groups] behind the last item of each group */
     size_t n_groups;
     double share;    /* of a group's gradient in the update's */
     int epoch;       /* counted on over chunks */
     size_t step, steps; /* the update's number in its chunk, and how many that has */
-} lac_hand;
+} dele_hand;
 
-/* Sets and options that lac_train_plan has passed.  Tables are the arena's. */
-lac_status lac_deal_init(lac_deal *d, const lac_dataset *forget, const lac_dataset *retain, const lac_train_options *o,
-                         lac_arena *arena, lac_err *err);
+/* Sets and options that dele_train_plan has passed.  Tables are the arena's. */
+dele_status dele_deal_init(dele_deal *d, const dele_dataset *forget, const dele_dataset *retain, const dele_train_options *o,
+                         dele_arena *arena, dele_err *err);
 
 /* The rows of the next update; valid until the next call. */
-lac_hand lac_deal_next(lac_deal *d);
+dele_hand dele_deal_next(dele_deal *d);
 
 /* Those of the first one, without dealing them: to be asked for before any is dealt. */
-lac_hand lac_deal_peek(lac_deal *d);
+dele_hand dele_deal_peek(dele_deal *d);
 
-void lac_deal_remember(lac_deal *d, lac_tape *tape);
+void dele_deal_remember(dele_deal *d, dele_tape *tape);
 
 #endif

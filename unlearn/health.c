@@ -2,32 +2,32 @@
 
 #include <math.h>
 
-lac_status lac_health_init(lac_health *h, const lac_model *model, const lac_mask *mask, const lac_train_options *o,
-                           lac_arena *arena, lac_err *err)
+dele_status dele_health_init(dele_health *h, const dele_model *model, const dele_mask *mask, const dele_train_options *o,
+                           dele_arena *arena, dele_err *err)
 {
-    *h = (lac_health){.model = model, .o = o, .kept = lac_beside_new(model, mask, false, arena, err)};
-    return h->kept ? LAC_OK : err->code;
+    *h = (dele_health){.model = model, .o = o, .kept = dele_beside_new(model, mask, false, arena, err)};
+    return h->kept ? DELE_OK : err->code;
 }
 
-static void keep(lac_health *h, const lac_train_report *report)
+static void keep(dele_health *h, const dele_train_report *report)
 {
-    lac_beside_keep(h->kept, h->model);
+    dele_beside_keep(h->kept, h->model);
     h->kept_at = report->done;
 }
 
-static void go_back(const lac_health *h, lac_train_report *report)
+static void go_back(const dele_health *h, dele_train_report *report)
 {
-    lac_beside_put_back(h->model, h->kept);
+    dele_beside_put_back(h->model, h->kept);
     report->done = h->kept_at;
 }
 
 /* A side that an update may lack has a NaN for its loss, honestly. */
-static bool is_finite(const lac_health *h, const lac_train_report *r)
+static bool is_finite(const dele_health *h, const dele_train_report *r)
 {
-    const bool pool = h->o->alpha.mode == LAC_ALPHA_CODE && h->o->objective->needs_forget;
-    const bool forget = h->o->objective->needs_forget && !pool, retain = r->rows[LAC_RETAIN] && !pool;
-    return isfinite(r->last.norm) && (!forget || isfinite(r->last.loss[LAC_FORGET])) &&
-           (!retain || isfinite(r->last.loss[LAC_RETAIN]));
+    const bool pool = h->o->alpha.mode == DELE_ALPHA_CODE && h->o->objective->needs_forget;
+    const bool forget = h->o->objective->needs_forget && !pool, retain = r->rows[DELE_RETAIN] && !pool;
+    return isfinite(r->last.norm) && (!forget || isfinite(r->last.loss[DELE_FORGET])) &&
+           (!retain || isfinite(r->last.loss[DELE_RETAIN]));
 }
 
 static double mean_of(const double *x, size_t n)
@@ -39,54 +39,54 @@ static double mean_of(const double *x, size_t n)
 
 /* The kept side's loss joins the window; its mean there, or NaN before the window is full or where it cannot be judged:
  * a distance between states is not in nats. */
-static double kept_loss(lac_health *h, const lac_train_report *r, size_t update)
+static double kept_loss(dele_health *h, const dele_train_report *r, size_t update)
 {
-    if (!isfinite(r->last.loss[LAC_RETAIN])) return (double)NAN;
-    h->window[update % LAC_HEALTH_WINDOW] = r->last.loss[LAC_RETAIN];
-    if (h->o->objective->at_layer || update + 1 < LAC_HEALTH_WINDOW) return (double)NAN;
-    return mean_of(h->window, LAC_HEALTH_WINDOW);
+    if (!isfinite(r->last.loss[DELE_RETAIN])) return (double)NAN;
+    h->window[update % DELE_HEALTH_WINDOW] = r->last.loss[DELE_RETAIN];
+    if (h->o->objective->at_layer || update + 1 < DELE_HEALTH_WINDOW) return (double)NAN;
+    return mean_of(h->window, DELE_HEALTH_WINDOW);
 }
 
-lac_status lac_health_check(lac_health *h, lac_train_report *r, lac_err *err)
+dele_status dele_health_check(dele_health *h, dele_train_report *r, dele_err *err)
 {
-    const lac_train_options *o = h->o;
+    const dele_train_options *o = h->o;
     const size_t update = r->done;
     const bool two = o->objective->needs_forget;
     if (update == 0) keep(h, r);
     if (!is_finite(h, r)) {
         go_back(h, r);
-        return lac_fail(err, LAC_ERR_DIVERGED, "training diverged at update %zu of %zu: loss or gradient is no longer "
+        return dele_fail(err, DELE_ERR_DIVERGED, "training diverged at update %zu of %zu: loss or gradient is no longer "
                         "a finite number; the weights after %zu updates are kept; try a smaller --lr than %g",
                         update + 1, r->updates, r->done, o->adamw.lr);
     }
-    const double mean = kept_loss(h, r, update), first = r->first.loss[LAC_RETAIN];
+    const double mean = kept_loss(h, r, update), first = r->first.loss[DELE_RETAIN];
     if (o->collapse > 0 && mean > first + o->collapse) {
         go_back(h, r);
-        return lac_fail(err, LAC_ERR_DIVERGED, "the model collapsed at update %zu of %zu: the %sloss averaged %.2f "
+        return dele_fail(err, DELE_ERR_DIVERGED, "the model collapsed at update %zu of %zu: the %sloss averaged %.2f "
                         "over the last %d updates and was %.2f at the first; the weights after %zu updates are kept; try a "
                         "smaller --lr than %g%s, or --collapse 0 to go on regardless",
-                        update + 1, r->updates, two ? "retain " : "", mean, LAC_HEALTH_WINDOW, first, r->done,
+                        update + 1, r->updates, two ? "retain " : "", mean, DELE_HEALTH_WINDOW, first, r->done,
                         o->adamw.lr, two ? ", a larger --alpha" : "");
     }
     keep(h, r);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-void lac_health_remember(lac_health *h, lac_tape *tape)
+void dele_health_remember(dele_health *h, dele_tape *tape)
 {
-    LAC_REMEMBER(tape, h->kept_at);
-    LAC_REMEMBER(tape, h->window);
-    lac_beside_remember(h->kept, h->model, tape);
+    DELE_REMEMBER(tape, h->kept_at);
+    DELE_REMEMBER(tape, h->window);
+    dele_beside_remember(h->kept, h->model, tape);
 }
 
-lac_status lac_health_check_last(lac_health *h, lac_train_report *r, lac_err *err)
+dele_status dele_health_check_last(dele_health *h, dele_train_report *r, dele_err *err)
 {
     for (size_t k = 0; k < h->model->n_tensors; k++) {
-        if (!h->kept[k] || isfinite(lac_sum_squares(h->model->tensors[k].data, lac_n_weights(h->model, k)))) continue;
+        if (!h->kept[k] || isfinite(dele_sum_squares(h->model->tensors[k].data, dele_n_weights(h->model, k)))) continue;
         go_back(h, r);
-        return lac_fail(err, LAC_ERR_DIVERGED, "training diverged in the last update: %s holds numbers that are not "
+        return dele_fail(err, DELE_ERR_DIVERGED, "training diverged in the last update: %s holds numbers that are not "
                         "finite; the weights from before it are kept; try a smaller --lr than %g",
                         h->model->tensors[k].name, h->o->adamw.lr);
     }
-    return LAC_OK;
+    return DELE_OK;
 }

@@ -8,89 +8,89 @@
 #include "plots/gnuplot.h"
 #include "unlearn/job_report.h"
 
-#define STATE "lacuna/state"
+#define STATE "deleatur/state"
 
 /* Tensors are said in one way: layers and parts, patterns of names, or a file. */
-static lac_status resolve_tensors(lac_job *job, lac_err *err)
+static dele_status resolve_tensors(dele_job *job, dele_err *err)
 {
-    if (!job->tensors) return LAC_OK;
+    if (!job->tensors) return DELE_OK;
     const bool layers = job->layers != job->usual_layers, parts = job->parts != job->usual_parts;
     if (layers || parts || job->mask_file)
-        return lac_fail(err, LAC_ERR_USAGE, "--tensors and --%s both say what may change; give one of them",
+        return dele_fail(err, DELE_ERR_USAGE, "--tensors and --%s both say what may change; give one of them",
                         layers ? "layers" : parts ? "parts" : "mask");
     job->layers = job->parts = NULL; /* the manifest says null of what does not count */
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_job_resolve(lac_job *job, lac_err *err)
+dele_status dele_job_resolve(dele_job *job, dele_err *err)
 {
-    if (!job->out) return lac_fail(err, LAC_ERR_USAGE, "--out DIR is missing: where shall the new checkpoint go?");
-    if (lac_path_exists(job->out)) /* said before anything is read; the directory is opened late */
-        return lac_fail(err, LAC_ERR_FILE, "%s exists already; remove it, or choose another place for the result",
+    if (!job->out) return dele_fail(err, DELE_ERR_USAGE, "--out DIR is missing: where shall the new checkpoint go?");
+    if (dele_path_exists(job->out)) /* said before anything is read; the directory is opened late */
+        return dele_fail(err, DELE_ERR_FILE, "%s exists already; remove it, or choose another place for the result",
                         job->out);
     if (job->batch_tokens < 1)
-        return lac_fail(err, LAC_ERR_USAGE, "--batch-tokens %d: give at least 1", job->batch_tokens);
-    if (job->max_length < 0) return lac_fail(err, LAC_ERR_USAGE, "--max-length %d: give at least 0", job->max_length);
-    if (job->limit < 0) return lac_fail(err, LAC_ERR_USAGE, "--limit %d: give at least 0", job->limit);
+        return dele_fail(err, DELE_ERR_USAGE, "--batch-tokens %d: give at least 1", job->batch_tokens);
+    if (job->max_length < 0) return dele_fail(err, DELE_ERR_USAGE, "--max-length %d: give at least 0", job->max_length);
+    if (job->limit < 0) return dele_fail(err, DELE_ERR_USAGE, "--limit %d: give at least 0", job->limit);
     if (strcmp(job->dtype, "f32") && strcmp(job->dtype, "bf16") && strcmp(job->dtype, "f16"))
-        return lac_fail(err, LAC_ERR_USAGE, "--dtype %s is not one of: f32, bf16, f16", job->dtype);
-    if (lac_schedule_parse(&job->train.schedule, job->schedule, err)) return err->code;
+        return dele_fail(err, DELE_ERR_USAGE, "--dtype %s is not one of: f32, bf16, f16", job->dtype);
+    if (dele_schedule_parse(&job->train.schedule, job->schedule, err)) return err->code;
     job->train.by_sequence = !strcmp(job->weigh, "sequences");
     if (!job->train.by_sequence && strcmp(job->weigh, "tokens"))
-        return lac_fail(err, LAC_ERR_USAGE, "--weigh %s is not one of: tokens, sequences", job->weigh);
-    if (job->lora < 0) return lac_fail(err, LAC_ERR_USAGE, "--lora %d: give a rank of at least 1", job->lora);
+        return dele_fail(err, DELE_ERR_USAGE, "--weigh %s is not one of: tokens, sequences", job->weigh);
+    if (job->lora < 0) return dele_fail(err, DELE_ERR_USAGE, "--lora %d: give a rank of at least 1", job->lora);
     if (!job->lora && (job->lora_alpha != 0 || job->lora_keep))
-        return lac_fail(err, LAC_ERR_USAGE, "--lora-%s goes with --lora RANK", job->lora_keep ? "keep" : "alpha");
+        return dele_fail(err, DELE_ERR_USAGE, "--lora-%s goes with --lora RANK", job->lora_keep ? "keep" : "alpha");
     if (!(job->train.save_every >= 0))
-        return lac_fail(err, LAC_ERR_USAGE, "--save-every %g: give a number of at least 0", job->train.save_every);
+        return dele_fail(err, DELE_ERR_USAGE, "--save-every %g: give a number of at least 0", job->train.save_every);
     job->train.batch_tokens = (size_t)job->batch_tokens;
     return resolve_tensors(job, err);
 }
 
-lac_status lac_job_mask(lac_mask *mask, const lac_job *job, const lac_model *model, lac_arena *arena, lac_err *err)
+dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model, dele_arena *arena, dele_err *err)
 {
-    if (job->tensors) return lac_mask_match(mask, model, job->tensors, arena, err);
-    return job->mask_file ? lac_mask_load(mask, model, job->mask_file, arena, err)
-                          : lac_mask_parse(mask, model, job->layers, job->parts, arena, err);
+    if (job->tensors) return dele_mask_match(mask, model, job->tensors, arena, err);
+    return job->mask_file ? dele_mask_load(mask, model, job->mask_file, arena, err)
+                          : dele_mask_parse(mask, model, job->layers, job->parts, arena, err);
 }
 
-lac_status lac_job_dataset_options(lac_dataset_options *o, const lac_job *job, const lac_model *model, lac_err *err)
+dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job, const dele_model *model, dele_err *err)
 {
     if (!model->tokenizer)
-        return lac_fail(err, LAC_ERR_DATA, "%s holds no tokenizer; put the model's tokenizer.json beside its weights",
+        return dele_fail(err, DELE_ERR_DATA, "%s holds no tokenizer; put the model's tokenizer.json beside its weights",
                         job->model);
     if (job->max_length > model->config.context)
-        return lac_fail(err, LAC_ERR_USAGE, "--max-length %d is more than the model's context of %d tokens",
+        return dele_fail(err, DELE_ERR_USAGE, "--max-length %d is more than the model's context of %d tokens",
                         job->max_length, model->config.context);
-    *o = (lac_dataset_options){.eos = job->eos,
+    *o = (dele_dataset_options){.eos = job->eos,
                                .max_tokens = (size_t)(job->max_length ? job->max_length : model->config.context)};
-    return lac_chat_parse(&o->chat, job->chat, model->tokenizer, err);
+    return dele_chat_parse(&o->chat, job->chat, model->tokenizer, err);
 }
 
 /* ---- the result ------------------------------------------------------------------------------------------ */
 
 /* The mask as a list of names: reads back with --mask, for this model or one of its kind. */
-static lac_status save_mask(const char *path, const lac_model *model, const lac_mask *mask, lac_err *err)
+static dele_status save_mask(const char *path, const dele_model *model, const dele_mask *mask, dele_err *err)
 {
     cJSON *json = cJSON_CreateObject(), *names = cJSON_AddArrayToObject(json, "tensors");
     for (size_t k = 0; k < model->n_tensors; k++)
         if (mask->trains[k]) cJSON_AddItemToArray(names, cJSON_CreateString(model->tensors[k].name));
-    lac_status status = lac_json_save(path, json, err);
+    dele_status status = dele_json_save(path, json, err);
     cJSON_Delete(json);
     return status;
 }
 
 /* Columns (ending with -1) of a table of the run, as a table for a picture; behind them one more, the same in each line. */
-static lac_status project(const lac_outdir *out, const char *from, const char *to, const char *head, const int *columns,
-                          const char *constant, lac_err *err)
+static dele_status project(const dele_outdir *out, const char *from, const char *to, const char *head, const int *columns,
+                          const char *constant, dele_err *err)
 {
-    lac_arena arena = {0};
-    lac_writer table = {0};
+    dele_arena arena = {0};
+    dele_writer table = {0};
     char path[1100];
-    snprintf(path, sizeof path, "%s/lacuna/%s", out->part, from);
-    char *text = lac_file_read(path, &arena, NULL, err);
-    snprintf(path, sizeof path, "%s/lacuna/plots/%s", out->part, to);
-    if (text && !lac_writer_open(&table, path, err)) {
+    snprintf(path, sizeof path, "%s/deleatur/%s", out->part, from);
+    char *text = dele_file_read(path, &arena, NULL, err);
+    snprintf(path, sizeof path, "%s/deleatur/plots/%s", out->part, to);
+    if (text && !dele_writer_open(&table, path, err)) {
         fputs(head, table.stream);
         char *rest = text;
         for (char *line; (line = strsep(&rest, "\n")) && *line;) {
@@ -101,139 +101,139 @@ static lac_status project(const lac_outdir *out, const char *from, const char *t
                 fprintf(table.stream, "%s%s", c == columns ? "" : "\t", field[*c] ? field[*c] : "");
             fprintf(table.stream, "%s%s\n", constant ? "\t" : "", constant ? constant : "");
         }
-        lac_writer_commit(&table, err);
+        dele_writer_commit(&table, err);
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return err->code;
 }
 
 /* Trouble with the pictures is said and borne: a checkpoint without them is still a checkpoint. */
-static void draw(const lac_outdir *out, const lac_job *job, const lac_train_report *r, bool two_sides, bool quiet)
+static void draw(const dele_outdir *out, const dele_job *job, const dele_train_report *r, bool two_sides, bool quiet)
 {
     static const int learning[] = {0, 6, -1}, unlearning[] = {0, 6, 7, 8, -1}, checks[] = {0, 1, 3, 2, 4, 5, 7, -1};
     char dir[1100], limit[40];
-    lac_err err = {0};
-    snprintf(limit, sizeof limit, "%.9g", r->start.nll[LAC_RETAIN] + job->train.checks.retain_budget);
-    snprintf(dir, sizeof dir, "%s/lacuna/plots", out->part);
+    dele_err err = {0};
+    snprintf(limit, sizeof limit, "%.9g", r->start.nll[DELE_RETAIN] + job->train.checks.retain_budget);
+    snprintf(dir, sizeof dir, "%s/deleatur/plots", out->part);
     if (two_sides) project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title unlearning\n", unlearning, NULL, &err);
     else project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title learning\n", learning, NULL, &err);
     if (!err.code && job->train.checks.every)
         project(out, "checks.tsv", "checks.tsv", "# plot checks.gp\n# title checks\n", checks, limit, &err);
-    if (!err.code) lac_plots_draw(dir, NULL, &err);
-    if (err.code && !quiet) fprintf(stderr, "lacuna: %s\n", err.msg);
+    if (!err.code) dele_plots_draw(dir, NULL, &err);
+    if (err.code && !quiet) fprintf(stderr, "deleatur: %s\n", err.msg);
 }
 
 /* Whether an earlier run's state is there to go on from.  One that a power cut has damaged is said and dropped: the run
  * begins anew, and ends the same. */
 static bool state_stands(const char *path, bool quiet)
 {
-    lac_tape tape = {0};
-    lac_err err = {0};
-    if (!lac_path_exists(path)) return false;
-    lac_tape_play(&tape, path, &err);
-    lac_tape_abandon(&tape);
+    dele_tape tape = {0};
+    dele_err err = {0};
+    if (!dele_path_exists(path)) return false;
+    dele_tape_play(&tape, path, &err);
+    dele_tape_abandon(&tape);
     if (err.code) unlink(path);
-    if (err.code && !quiet) fprintf(stderr, "lacuna: %s; beginning anew\n", err.msg);
-    if (!err.code && !quiet) fprintf(stderr, "lacuna: going on from %s\n", path);
+    if (err.code && !quiet) fprintf(stderr, "deleatur: %s; beginning anew\n", err.msg);
+    if (!err.code && !quiet) fprintf(stderr, "deleatur: going on from %s\n", path);
     return !err.code;
 }
 
-static FILE *open_table(const lac_outdir *out, const char *name, const char *mode, lac_err *err)
+static FILE *open_table(const dele_outdir *out, const char *name, const char *mode, dele_err *err)
 {
     char path[1100];
-    snprintf(path, sizeof path, "%s/lacuna/%s", out->part, name);
+    snprintf(path, sizeof path, "%s/deleatur/%s", out->part, name);
     FILE *table = fopen(path, mode);
-    if (!table) lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
+    if (!table) dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
     return table;
 }
 
-static void close_table(FILE *table, lac_err *err)
+static void close_table(FILE *table, dele_err *err)
 {
     const bool bad = table && ferror(table);
     if (table && (fclose(table) || bad))
-        lac_fail(err, LAC_ERR_FILE, "the tables of the run could not be written: is the disk full?");
+        dele_fail(err, DELE_ERR_FILE, "the tables of the run could not be written: is the disk full?");
 }
 
-static lac_status train_into(const lac_outdir *out, lac_train_report *report, const lac_job *job,
-                             const lac_common *common, lac_model *model, const lac_mask *mask,
-                             const lac_dataset *forget, const lac_dataset *retain, const char *what, lac_err *err)
+static dele_status train_into(const dele_outdir *out, dele_train_report *report, const dele_job *job,
+                             const dele_common *common, dele_model *model, const dele_mask *mask,
+                             const dele_dataset *forget, const dele_dataset *retain, const char *what, dele_err *err)
 {
     char state[1100];
     snprintf(state, sizeof state, "%s/" STATE, out->part);
-    lac_train_options o = job->train;
+    dele_train_options o = job->train;
     o.state = state;
     const char *mode = state_stands(state, common->quiet) ? "ae" : "we";
     FILE *steps = open_table(out, "steps.tsv", mode, err);
     if (o.checks.every && steps) o.checks.table = open_table(out, "checks.tsv", mode, err);
-    lac_progress progress;
-    lac_train_report plan;
-    if (!err->code && !lac_train_plan(&plan, forget, retain, &o, err)) {
-        lac_progress_begin(&progress, common->quiet ? NULL : stderr, what, "rows", (double)plan.rows_in_all);
-        if (!lac_train(report, model, mask, forget, retain, &o, steps, &progress, err)) lac_progress_end(&progress);
+    dele_progress progress;
+    dele_train_report plan;
+    if (!err->code && !dele_train_plan(&plan, forget, retain, &o, err)) {
+        dele_progress_begin(&progress, common->quiet ? NULL : stderr, what, "rows", (double)plan.rows_in_all);
+        if (!dele_train(report, model, mask, forget, retain, &o, steps, &progress, err)) dele_progress_end(&progress);
     }
     close_table(steps, err);
     close_table(o.checks.table, err);
     return err->code;
 }
 
-static lac_status save_adapters(const lac_outdir *out, const lac_job *job, lac_err *err)
+static dele_status save_adapters(const dele_outdir *out, const dele_job *job, dele_err *err)
 {
     char path[1100];
-    snprintf(path, sizeof path, "%s/lacuna/adapter", out->part);
-    lac_status status = lac_outdir_sub(out, "lacuna/adapter", err);
-    return status ? status : lac_lora_save(job->train.lora, job->model, path, err);
+    snprintf(path, sizeof path, "%s/deleatur/adapter", out->part);
+    dele_status status = dele_outdir_sub(out, "deleatur/adapter", err);
+    return status ? status : dele_lora_save(job->train.lora, job->model, path, err);
 }
 
-static lac_status save_result(const lac_outdir *out, const lac_job *job, lac_manifest *manifest, lac_model *model,
-                              const lac_mask *mask, const lac_train_report *report, const lac_err *trouble,
-                              lac_err *err)
+static dele_status save_result(const dele_outdir *out, const dele_job *job, dele_manifest *manifest, dele_model *model,
+                              const dele_mask *mask, const dele_train_report *report, const dele_err *trouble,
+                              dele_err *err)
 {
     char path[1100];
     if (job->lora_keep && save_adapters(out, job, err)) return err->code;
-    snprintf(path, sizeof path, "%s/lacuna/mask.json", out->part);
-    if (lac_model_save(model, out->part, job->dtype, err) || save_mask(path, model, mask, err)) return err->code;
-    lac_manifest_set(manifest, "training", lac_job_training_json(job, mask, report, trouble));
-    snprintf(path, sizeof path, "%s/lacuna/manifest.json", out->part);
-    return lac_manifest_save(manifest, path, err);
+    snprintf(path, sizeof path, "%s/deleatur/mask.json", out->part);
+    if (dele_model_save(model, out->part, job->dtype, err) || save_mask(path, model, mask, err)) return err->code;
+    dele_manifest_set(manifest, "training", dele_job_training_json(job, mask, report, trouble));
+    snprintf(path, sizeof path, "%s/deleatur/manifest.json", out->part);
+    return dele_manifest_save(manifest, path, err);
 }
 
 /* Opens the directory: a new one, or what the same command left when it was broken off.  The number of threads decides
  * the last bits of sums, so it is one of the settings. */
-static lac_status open_result(lac_outdir *out, const lac_job *job, const lac_manifest *manifest, lac_err *err)
+static dele_status open_result(dele_outdir *out, const dele_job *job, const dele_manifest *manifest, dele_err *err)
 {
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     bool resumed;
-    char *key = lac_manifest_key(manifest, "out,save-every", &arena, err);
-    if (key) key = lac_printf(&arena, err, "%s%d threads\n", key, omp_get_max_threads());
-    if (key && !lac_outdir_resume(out, job->out, key, &resumed, err)) lac_outdir_sub(out, "lacuna/plots", err);
-    lac_arena_release(&arena);
+    char *key = dele_manifest_key(manifest, "out,save-every", &arena, err);
+    if (key) key = dele_printf(&arena, err, "%s%d threads\n", key, omp_get_max_threads());
+    if (key && !dele_outdir_resume(out, job->out, key, &resumed, err)) dele_outdir_sub(out, "deleatur/plots", err);
+    dele_arena_release(&arena);
     return err->code;
 }
 
 /* Into place without the state; or, with trouble, the state and what belongs to it stay for the same command. */
-static void close_result(lac_outdir *out, lac_err *err)
+static void close_result(dele_outdir *out, dele_err *err)
 {
     char state[1100];
     snprintf(state, sizeof state, "%s/" STATE, out->part);
     if (err->code) {
-        if (!lac_path_exists(state)) lac_outdir_abandon(out);
+        if (!dele_path_exists(state)) dele_outdir_abandon(out);
         return;
     }
     unlink(state);
-    lac_outdir_commit(out, err);
+    dele_outdir_commit(out, err);
 }
 
-static lac_status run(const lac_job *job, const lac_common *common, lac_manifest *manifest, lac_model *model,
-                      const lac_mask *mask, const lac_dataset *forget, const lac_dataset *retain, const char *what,
-                      lac_err *err)
+static dele_status run(const dele_job *job, const dele_common *common, dele_manifest *manifest, dele_model *model,
+                      const dele_mask *mask, const dele_dataset *forget, const dele_dataset *retain, const char *what,
+                      dele_err *err)
 {
-    lac_outdir out = {0};
-    lac_train_report report = {0};
-    lac_err save = {0};
-    if (!common->quiet) lac_job_say_plan(job, model, mask, forget, retain);
+    dele_outdir out = {0};
+    dele_train_report report = {0};
+    dele_err save = {0};
+    if (!common->quiet) dele_job_say_plan(job, model, mask, forget, retain);
     if (!open_result(&out, job, manifest, err))
         train_into(&out, &report, job, common, model, mask, forget, retain, what, err);
-    if (!err->code || err->code == LAC_ERR_DIVERGED) {
+    if (!err->code || err->code == DELE_ERR_DIVERGED) {
         if (!save_result(&out, job, manifest, model, mask, &report, err, &save))
             draw(&out, job, &report, forget != NULL, common->quiet);
         close_result(&out, &save);
@@ -241,27 +241,27 @@ static lac_status run(const lac_job *job, const lac_common *common, lac_manifest
     } else {
         close_result(&out, err);
     }
-    if (err->code == LAC_ERR_DIVERGED && !save.code) {
+    if (err->code == DELE_ERR_DIVERGED && !save.code) {
         size_t used = strlen(err->msg);
         const bool best = job->train.checks.every && job->train.checks.best;
         snprintf(err->msg + used, sizeof err->msg - used, " (saved in %s%s)", job->out,
                  best ? ": the best state checked before" : "");
     }
-    if (!err->code) lac_job_say_result(common, job, &report, forget != NULL);
+    if (!err->code) dele_job_say_result(common, job, &report, forget != NULL);
     return err->code;
 }
 
-lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifest *manifest, lac_model *model,
-                       const lac_mask *mask, const lac_dataset *forget, const lac_dataset *retain, const char *what,
-                       lac_err *err)
+dele_status dele_job_run(const dele_job *job, const dele_common *common, dele_manifest *manifest, dele_model *model,
+                       const dele_mask *mask, const dele_dataset *forget, const dele_dataset *retain, const char *what,
+                       dele_err *err)
 {
-    lac_arena arena = {0};
-    lac_lora lora;
-    lac_job with = *job;
+    dele_arena arena = {0};
+    dele_lora lora;
+    dele_job with = *job;
     const double alpha = job->lora_alpha != 0 ? job->lora_alpha : job->lora;
     if (job->lora) with.train.lora = &lora;
-    if (!job->lora || !lac_lora_init(&lora, model, mask, job->lora, alpha, job->train.seed, &arena, err))
+    if (!job->lora || !dele_lora_init(&lora, model, mask, job->lora, alpha, job->train.seed, &arena, err))
         run(&with, common, manifest, model, mask, forget, retain, what, err);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return err->code;
 }

@@ -1,11 +1,11 @@
-/* What `lacuna finetune` and `lacuna unlearn` share: options of training, the printed plan, the result's directory.
+/* What `deleatur finetune` and `deleatur unlearn` share: options of training, the printed plan, the result's directory.
  *
  *   DIR/  config.json  model.safetensors  tokenizer.json ...      a checkpoint that transformers loads
- *   DIR/lacuna/  manifest.json  steps.tsv  checks.tsv  mask.json  plots/{losses,checks}.{svg,png}
- *   DIR/lacuna/adapter/  adapter_config.json  adapter_model.safetensors      with --lora-keep
- *   DIR.part/lacuna/state                                 while it trains: what the same command goes on from */
-#ifndef LAC_UNLEARN_JOB_H
-#define LAC_UNLEARN_JOB_H
+ *   DIR/deleatur/  manifest.json  steps.tsv  checks.tsv  mask.json  plots/{losses,checks}.{svg,png}
+ *   DIR/deleatur/adapter/  adapter_config.json  adapter_model.safetensors      with --lora-keep
+ *   DIR.part/deleatur/state                                 while it trains: what the same command goes on from */
+#ifndef DELE_UNLEARN_JOB_H
+#define DELE_UNLEARN_JOB_H
 
 #include "base/manifest.h"
 #include "unlearn/trainer.h"
@@ -18,57 +18,57 @@ typedef struct {
     int batch_tokens, max_length, limit, lora;
     double lora_alpha;
     bool lora_keep;
-    lac_train_options train;
-} lac_job;
+    dele_train_options train;
+} dele_job;
 
 /* Defaults that both have, for a designated initialiser. */
-#define LAC_JOB_DEFAULTS .dtype = "f32", .schedule = "linear", .weigh = "tokens", .chat = "none", .eos = true, \
-                         .train = LAC_TRAIN_DEFAULTS, .batch_tokens = 1024
+#define DELE_JOB_DEFAULTS .dtype = "f32", .schedule = "linear", .weigh = "tokens", .chat = "none", .eos = true, \
+                         .train = DELE_TRAIN_DEFAULTS, .batch_tokens = 1024
 
 /* What may change unless the line says otherwise; two static arrays, known again by where they lie. */
-#define LAC_JOB_CHANGES(l, p) .layers = (l), .usual_layers = (l), .parts = (p), .usual_parts = (p)
+#define DELE_JOB_CHANGES(l, p) .layers = (l), .usual_layers = (l), .parts = (p), .usual_parts = (p)
 
 /* Rows of a command's option table that both have; job is the variable's name. */
-#define LAC_JOB_OPTIONS(job)                                                                                      \
-    LAC_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),                               \
-    LAC_OPT("layers", &(job).layers, "layers that may change: 0-5,12 or all"),                                    \
-    LAC_OPT("parts", &(job).parts, "parts that may change: mlp,attn,norm,embed,head or all"),                     \
-    LAC_OPT("tensors", &(job).tensors, "in place of both: names or patterns, as model.layers.[5-7].mlp.down_proj.*"), \
-    LAC_OPT("mask", &(job).mask_file, "mask.json, as tracing writes it, in place of --layers and --parts"),       \
-    LAC_OPT("lora", &(job).lora, "rank of the adapters that train in the place of the weights; 0: the weights"),   \
-    LAC_OPT("lora-alpha", &(job).lora_alpha, "an adapter's product counts this over the rank; 0: once"),          \
-    LAC_FLAG("lora-keep", &(job).lora_keep, "write the adapters too, as PEFT reads them: DIR/lacuna/adapter"),     \
-    LAC_OPT("epochs", &(job).train.epochs, "times through the data"),                                             \
-    LAC_OPT("lr", &(job).train.adamw.lr, "highest learning rate"),                                                \
-    LAC_OPT("schedule", &(job).schedule, "linear or cosine (fall to 0), or constant"),                            \
-    LAC_OPT("weigh", &(job).weigh, "tokens: a loss is one mean; sequences: of each sequence's own token mean"),      \
-    LAC_OPT("warmup", &(job).train.warmup, "updates over which the learning rate rises"),                         \
-    LAC_OPT("weight-decay", &(job).train.adamw.weight_decay, "AdamW's, decoupled"),                               \
-    LAC_OPT("beta1", &(job).train.adamw.beta1, "AdamW's"),                                                        \
-    LAC_OPT("beta2", &(job).train.adamw.beta2, "AdamW's"),                                                        \
-    LAC_OPT("clip", &(job).train.clip, "largest norm of the gradient; 0: any"),                                   \
-    LAC_OPT("collapse", &(job).train.collapse, "stop when the kept loss rises by so many nats; 0: never"),        \
-    LAC_OPT("batch", &(job).train.batch, "rows an update"),                                                       \
-    LAC_OPT("batch-tokens", &(job).batch_tokens, "tokens a forward pass (memory, not results, depends on it)"),   \
-    LAC_OPT("max-length", &(job).max_length, "tokens a row; longer ones lose their end; 0: the model's context"), \
-    LAC_OPT("limit", &(job).limit, "first N rows of each file only; 0: all"),                                     \
-    LAC_OPT("chat", &(job).chat, "layout of the prompt: none (raw text), olmo, smollm2, auto"),                   \
-    LAC_FLAG("eos", &(job).eos, "end of text after each output, with loss"),                                      \
-    LAC_OPT("seed", &(job).train.seed, "of shuffling and of new weights"),                                        \
-    LAC_OPT("dtype", &(job).dtype, "of the saved weights: f32, bf16, f16"),                                       \
-    LAC_OPT("save-every", &(job).train.save_every, "seconds between states that a killed run goes on from; 0: none")
+#define DELE_JOB_OPTIONS(job)                                                                                      \
+    DELE_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),                               \
+    DELE_OPT("layers", &(job).layers, "layers that may change: 0-5,12 or all"),                                    \
+    DELE_OPT("parts", &(job).parts, "parts that may change: mlp,attn,norm,embed,head or all"),                     \
+    DELE_OPT("tensors", &(job).tensors, "in place of both: names or patterns, as model.layers.[5-7].mlp.down_proj.*"), \
+    DELE_OPT("mask", &(job).mask_file, "mask.json, as tracing writes it, in place of --layers and --parts"),       \
+    DELE_OPT("lora", &(job).lora, "rank of the adapters that train in the place of the weights; 0: the weights"),   \
+    DELE_OPT("lora-alpha", &(job).lora_alpha, "an adapter's product counts this over the rank; 0: once"),          \
+    DELE_FLAG("lora-keep", &(job).lora_keep, "write the adapters too, as PEFT reads them: DIR/deleatur/adapter"),     \
+    DELE_OPT("epochs", &(job).train.epochs, "times through the data"),                                             \
+    DELE_OPT("lr", &(job).train.adamw.lr, "highest learning rate"),                                                \
+    DELE_OPT("schedule", &(job).schedule, "linear or cosine (fall to 0), or constant"),                            \
+    DELE_OPT("weigh", &(job).weigh, "tokens: a loss is one mean; sequences: of each sequence's own token mean"),      \
+    DELE_OPT("warmup", &(job).train.warmup, "updates over which the learning rate rises"),                         \
+    DELE_OPT("weight-decay", &(job).train.adamw.weight_decay, "AdamW's, decoupled"),                               \
+    DELE_OPT("beta1", &(job).train.adamw.beta1, "AdamW's"),                                                        \
+    DELE_OPT("beta2", &(job).train.adamw.beta2, "AdamW's"),                                                        \
+    DELE_OPT("clip", &(job).train.clip, "largest norm of the gradient; 0: any"),                                   \
+    DELE_OPT("collapse", &(job).train.collapse, "stop when the kept loss rises by so many nats; 0: never"),        \
+    DELE_OPT("batch", &(job).train.batch, "rows an update"),                                                       \
+    DELE_OPT("batch-tokens", &(job).batch_tokens, "tokens a forward pass (memory, not results, depends on it)"),   \
+    DELE_OPT("max-length", &(job).max_length, "tokens a row; longer ones lose their end; 0: the model's context"), \
+    DELE_OPT("limit", &(job).limit, "first N rows of each file only; 0: all"),                                     \
+    DELE_OPT("chat", &(job).chat, "layout of the prompt: none (raw text), olmo, smollm2, auto"),                   \
+    DELE_FLAG("eos", &(job).eos, "end of text after each output, with loss"),                                      \
+    DELE_OPT("seed", &(job).train.seed, "of shuffling and of new weights"),                                        \
+    DELE_OPT("dtype", &(job).dtype, "of the saved weights: f32, bf16, f16"),                                       \
+    DELE_OPT("save-every", &(job).train.save_every, "seconds between states that a killed run goes on from; 0: none")
 
 /* All three in place already: batch_tokens and schedule are taken over into train, the mask is read. */
-lac_status lac_job_resolve(lac_job *job, lac_err *err);
-lac_status lac_job_mask(lac_mask *mask, const lac_job *job, const lac_model *model, lac_arena *arena, lac_err *err);
+dele_status dele_job_resolve(dele_job *job, dele_err *err);
+dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model, dele_arena *arena, dele_err *err);
 
 /* How rows of this job are read.  context_default: rows when --max-length is 0. */
-lac_status lac_job_dataset_options(lac_dataset_options *o, const lac_job *job, const lac_model *model, lac_err *err);
+dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job, const dele_model *model, dele_err *err);
 
 /* Trains, and writes the result.  Where the same command was broken off, it goes on behind it.  On divergence the last
  * good state is written all the same, and the sentence says where.  forget may be NULL. */
-lac_status lac_job_run(const lac_job *job, const lac_common *common, lac_manifest *manifest, lac_model *model,
-                       const lac_mask *mask, const lac_dataset *forget, const lac_dataset *retain, const char *what,
-                       lac_err *err);
+dele_status dele_job_run(const dele_job *job, const dele_common *common, dele_manifest *manifest, dele_model *model,
+                       const dele_mask *mask, const dele_dataset *forget, const dele_dataset *retain, const char *what,
+                       dele_err *err);
 
 #endif

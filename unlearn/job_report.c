@@ -8,7 +8,7 @@
 
 /* ---- before ---------------------------------------------------------------------------------------------- */
 
-static void say_set(const char *name, const lac_dataset *set)
+static void say_set(const char *name, const dele_dataset *set)
 {
     fprintf(stderr, "  %-9s %zu rows, %zu tokens, %zu of them labels, longest row %zu", name, set->n, set->tokens,
             set->labels, set->longest);
@@ -17,37 +17,37 @@ static void say_set(const char *name, const lac_dataset *set)
     fputc('\n', stderr);
 }
 
-static void say_memory(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_train_report *plan,
-                       const lac_dataset *forget, const lac_dataset *retain)
+static void say_memory(const dele_job *job, const dele_model *model, const dele_mask *mask, const dele_train_report *plan,
+                       const dele_dataset *forget, const dele_dataset *retain)
 {
-    const lac_dataset *alternates = job->train.alternates;
+    const dele_dataset *alternates = job->train.alternates;
     size_t longest = forget ? forget->longest : 0;
     if (retain && retain->longest > longest) longest = retain->longest;
     if (alternates) longest += alternates->longest;
-    const lac_train_memory m = lac_train_memory_of(model, mask, &job->train, longest, plan->tokens_in_all / plan->updates);
+    const dele_train_memory m = dele_train_memory_of(model, mask, &job->train, longest, plan->tokens_in_all / plan->updates);
     fprintf(stderr, "  memory    about %zu MiB: weights %zu, %d copies of what trains %zu, activations %zu\n", m.total >> 20,
             m.weights >> 20, m.n_copies, m.copies >> 20, m.activations >> 20);
 }
 
 /* At nine tenths of the rate of a product of an update's size: what the rest of a training step leaves of it. */
-static void say_time(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_train_report *plan,
-                     const lac_dataset *forget, const lac_dataset *retain)
+static void say_time(const dele_job *job, const dele_model *model, const dele_mask *mask, const dele_train_report *plan,
+                     const dele_dataset *forget, const dele_dataset *retain)
 {
     const size_t update = plan->tokens_in_all / plan->updates, most = job->train.batch_tokens;
     const double rate = gemm_rate(update < most ? update : most, (size_t)model->config.hidden, (size_t)model->config.dim);
-    const double flops = lac_train_flops(model, mask, &job->train, plan, forget, retain);
+    const double flops = dele_train_flops(model, mask, &job->train, plan, forget, retain);
     if (!(rate > 0)) return;
     fprintf(stderr, "  time      about ");
-    lac_print_duration(stderr, flops / (0.9 * rate));
+    dele_print_duration(stderr, flops / (0.9 * rate));
     fprintf(stderr, ": %.3g TFLOP, matrix products running at %.0f GFLOP/s now%s\n", flops / 1e12, rate / 1e9,
             job->train.checks.mmlu ? "; MMLU's checks not counted" : "");
 }
 
-void lac_job_say_plan(const lac_job *job, const lac_model *model, const lac_mask *mask, const lac_dataset *forget,
-                      const lac_dataset *retain)
+void dele_job_say_plan(const dele_job *job, const dele_model *model, const dele_mask *mask, const dele_dataset *forget,
+                      const dele_dataset *retain)
 {
-    lac_train_report plan;
-    if (lac_train_plan(&plan, forget, retain, &job->train, NULL)) return;
+    dele_train_report plan;
+    if (dele_train_plan(&plan, forget, retain, &job->train, NULL)) return;
     fprintf(stderr, "plan\n");
     if (forget) say_set("forget", forget);
     if (retain) say_set(forget ? "retain" : "data", retain);
@@ -57,10 +57,10 @@ void lac_job_say_plan(const lac_job *job, const lac_model *model, const lac_mask
     fprintf(stderr, "  updates   %zu = %s%d epochs of %zu, %zu rows, about %zu tokens\n", plan.updates, chunks,
             job->train.epochs, plan.updates_per_epoch, plan.rows_in_all, plan.tokens_in_all);
     fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n", mask->n_trained, model->n_tensors,
-            (double)mask->n_parameters / 1e6, (double)lac_model_parameters(model) / 1e6);
+            (double)mask->n_parameters / 1e6, (double)dele_model_parameters(model) / 1e6);
     if (job->train.lora)
         fprintf(stderr, "  adapters  rank %d beside them, %.2f million weights\n", job->lora,
-                (double)lac_lora_parameters(job->train.lora) / 1e6);
+                (double)dele_lora_parameters(job->train.lora) / 1e6);
     say_memory(job, model, mask, &plan, forget, retain);
     say_time(job, model, mask, &plan, forget, retain);
 }
@@ -68,7 +68,7 @@ void lac_job_say_plan(const lac_job *job, const lac_model *model, const lac_mask
 /* ---- what was checked -------------------------------------------------------------------------------------- */
 
 /* By what the weights in the result were chosen, in words. */
-static void say_rule(char *text, size_t size, const lac_check_options *o)
+static void say_rule(char *text, size_t size, const dele_check_options *o)
 {
     size_t n = (size_t)snprintf(text, size, o->best ? "highest forget NLL of the states checked every %d updates"
                                                     : "last state, checked every %d updates", o->every);
@@ -79,26 +79,26 @@ static void say_rule(char *text, size_t size, const lac_check_options *o)
     }
     if (!isnan(o->mmlu_budget) && n < size)
         n += (size_t)snprintf(text + n, size - n, "%s MMLU at most %g below the start's", word, o->mmlu_budget);
-    if (o->set[LAC_UNSEEN] && n < size)
+    if (o->set[DELE_UNSEEN] && n < size)
         n += (size_t)snprintf(text + n, size - n, "; training ends where unseen rows are no newer than those to forget");
     if (o->best && n < size) snprintf(text + n, size - n, "; the earliest of equals");
 }
 
-static cJSON *check_json(const lac_check *k)
+static cJSON *check_json(const dele_check *k)
 {
     cJSON *j = cJSON_CreateObject();
     cJSON_AddNumberToObject(j, "update", (double)k->update);
-    cJSON_AddItemToObject(j, "forget_nll", lac_json_number(k->nll[LAC_FORGET]));
-    cJSON_AddItemToObject(j, "forget_exact", lac_json_number(k->exact[LAC_FORGET]));
-    cJSON_AddItemToObject(j, "retain_nll", lac_json_number(k->nll[LAC_RETAIN]));
-    cJSON_AddItemToObject(j, "retain_exact", lac_json_number(k->exact[LAC_RETAIN]));
-    cJSON_AddItemToObject(j, "unseen_nll", lac_json_number(k->nll[LAC_UNSEEN]));
-    cJSON_AddItemToObject(j, "mmlu", lac_json_number(k->mmlu));
+    cJSON_AddItemToObject(j, "forget_nll", dele_json_number(k->nll[DELE_FORGET]));
+    cJSON_AddItemToObject(j, "forget_exact", dele_json_number(k->exact[DELE_FORGET]));
+    cJSON_AddItemToObject(j, "retain_nll", dele_json_number(k->nll[DELE_RETAIN]));
+    cJSON_AddItemToObject(j, "retain_exact", dele_json_number(k->exact[DELE_RETAIN]));
+    cJSON_AddItemToObject(j, "unseen_nll", dele_json_number(k->nll[DELE_UNSEEN]));
+    cJSON_AddItemToObject(j, "mmlu", dele_json_number(k->mmlu));
     cJSON_AddBoolToObject(j, "within", k->within);
     return j;
 }
 
-static cJSON *checks_json(const lac_check_options *o, const lac_train_report *r)
+static cJSON *checks_json(const dele_check_options *o, const dele_train_report *r)
 {
     char rule[400];
     cJSON *j = cJSON_CreateObject();
@@ -116,32 +116,32 @@ static void print_check(const char *name, double start, double chosen)
     if (!isnan(start)) printf("%s\t%.3f to %.3f\n", name, start, chosen);
 }
 
-static void print_checks(const lac_check_options *o, const lac_train_report *r)
+static void print_checks(const dele_check_options *o, const dele_train_report *r)
 {
     char rule[400];
-    const lac_check *a = &r->start, *b = &r->chosen;
+    const dele_check *a = &r->start, *b = &r->chosen;
     say_rule(rule, sizeof rule, o);
     printf("kept\tupdate %zu: %s\n", b->update, rule);
     if (r->enough) printf("stopped\tthe rows to forget are as new as unseen ones\n");
     else if (r->stopped) printf("stopped\tbeyond a budget at %d checks in a row\n", o->patience);
-    print_check("forget NLL", a->nll[LAC_FORGET], b->nll[LAC_FORGET]);
-    print_check("forget exact", a->exact[LAC_FORGET], b->exact[LAC_FORGET]);
-    print_check("retain NLL", a->nll[LAC_RETAIN], b->nll[LAC_RETAIN]);
-    print_check("retain exact", a->exact[LAC_RETAIN], b->exact[LAC_RETAIN]);
-    print_check("unseen NLL", a->nll[LAC_UNSEEN], b->nll[LAC_UNSEEN]);
+    print_check("forget NLL", a->nll[DELE_FORGET], b->nll[DELE_FORGET]);
+    print_check("forget exact", a->exact[DELE_FORGET], b->exact[DELE_FORGET]);
+    print_check("retain NLL", a->nll[DELE_RETAIN], b->nll[DELE_RETAIN]);
+    print_check("retain exact", a->exact[DELE_RETAIN], b->exact[DELE_RETAIN]);
+    print_check("unseen NLL", a->nll[DELE_UNSEEN], b->nll[DELE_UNSEEN]);
     print_check("MMLU", a->mmlu, b->mmlu);
 }
 
 /* ---- after ----------------------------------------------------------------------------------------------- */
 
-static const char *kept_state(const lac_job *job, const lac_train_report *r, const lac_err *trouble)
+static const char *kept_state(const dele_job *job, const dele_train_report *r, const dele_err *trouble)
 {
     if (job->train.checks.every && job->train.checks.best) return "best of those checked";
     return trouble->code ? "last good state" : r->enough ? "where unseen rows were no newer" : r->stopped ? "where a budget stopped it" : "after the last update";
 }
 
-cJSON *lac_job_training_json(const lac_job *job, const lac_mask *mask, const lac_train_report *report,
-                             const lac_err *trouble)
+cJSON *dele_job_training_json(const dele_job *job, const dele_mask *mask, const dele_train_report *report,
+                             const dele_err *trouble)
 {
     cJSON *training = cJSON_CreateObject();
     cJSON_AddNumberToObject(training, "updates_planned", (double)report->updates);
@@ -152,14 +152,14 @@ cJSON *lac_job_training_json(const lac_job *job, const lac_mask *mask, const lac
     cJSON_AddNumberToObject(training, "tensors_trained", (double)mask->n_trained);
     cJSON_AddNumberToObject(training, "weights_trained", (double)mask->n_parameters);
     if (job->train.lora)
-        cJSON_AddNumberToObject(training, "adapter_weights", (double)lac_lora_parameters(job->train.lora));
+        cJSON_AddNumberToObject(training, "adapter_weights", (double)dele_lora_parameters(job->train.lora));
     if (job->train.checks.every) cJSON_AddItemToObject(training, "checks", checks_json(&job->train.checks, report));
     cJSON_AddStringToObject(training, "checkpoint", kept_state(job, report, trouble));
     if (trouble->code) cJSON_AddStringToObject(training, "stopped", trouble->msg);
     return training;
 }
 
-void lac_job_say_result(const lac_common *common, const lac_job *job, const lac_train_report *r, bool two_sides)
+void dele_job_say_result(const dele_common *common, const dele_job *job, const dele_train_report *r, bool two_sides)
 {
     if (common->json) {
         cJSON *j = cJSON_CreateObject();
@@ -168,11 +168,11 @@ void lac_job_say_result(const lac_common *common, const lac_job *job, const lac_
         cJSON_AddNumberToObject(j, "rows", (double)r->last.rows);
         cJSON_AddNumberToObject(j, "tokens", (double)r->last.tokens);
         if (two_sides) {
-            cJSON_AddItemToObject(j, "forget_first", lac_json_number(r->first.loss[LAC_FORGET]));
-            cJSON_AddItemToObject(j, "forget_last", lac_json_number(r->last.loss[LAC_FORGET]));
+            cJSON_AddItemToObject(j, "forget_first", dele_json_number(r->first.loss[DELE_FORGET]));
+            cJSON_AddItemToObject(j, "forget_last", dele_json_number(r->last.loss[DELE_FORGET]));
         }
-        cJSON_AddItemToObject(j, two_sides ? "retain_first" : "loss_first", lac_json_number(r->first.loss[LAC_RETAIN]));
-        cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last", lac_json_number(r->last.loss[LAC_RETAIN]));
+        cJSON_AddItemToObject(j, two_sides ? "retain_first" : "loss_first", dele_json_number(r->first.loss[DELE_RETAIN]));
+        cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last", dele_json_number(r->last.loss[DELE_RETAIN]));
         if (job->train.checks.every) cJSON_AddItemToObject(j, "checks", checks_json(&job->train.checks, r));
         char *text = cJSON_PrintUnformatted(j);
         if (text) puts(text);
@@ -181,10 +181,10 @@ void lac_job_say_result(const lac_common *common, const lac_job *job, const lac_
         return;
     }
     printf("updates\t%zu\n", r->done);
-    if (two_sides) printf("forget loss\t%.3f to %.3f\n", r->first.loss[LAC_FORGET], r->last.loss[LAC_FORGET]);
-    if (r->rows[LAC_RETAIN])
-        printf("%s\t%.3f to %.3f\n", two_sides ? "retain loss" : "loss", r->first.loss[LAC_RETAIN],
-               r->last.loss[LAC_RETAIN]);
+    if (two_sides) printf("forget loss\t%.3f to %.3f\n", r->first.loss[DELE_FORGET], r->last.loss[DELE_FORGET]);
+    if (r->rows[DELE_RETAIN])
+        printf("%s\t%.3f to %.3f\n", two_sides ? "retain loss" : "loss", r->first.loss[DELE_RETAIN],
+               r->last.loss[DELE_RETAIN]);
     if (job->train.checks.every) print_checks(&job->train.checks, r);
     printf("checkpoint\t%s\n", job->out);
     if (!common->quiet && r->seconds > 0)

@@ -9,41 +9,41 @@
  *
  * A begins uniform within ±1/√cols (PEFT's kaiming_uniform with a = √5), B at zero, so that W begins as W0.  Only
  * linear layers can have adapters: no embedding, no norm. */
-#ifndef LAC_LORA_H
-#define LAC_LORA_H
+#ifndef DELE_LORA_H
+#define DELE_LORA_H
 
 #include "model/mask.h"
 
 typedef struct {
     size_t rank;
     double alpha;
-    lac_model *model;
-    lac_model table; /* its tensors stand beside the model's: [1, rank · (cols + rows)], A and behind it B; NULL data
+    dele_model *model;
+    dele_model table; /* its tensors stand beside the model's: [1, rank · (cols + rows)], A and behind it B; NULL data
                       * where the model's is frozen.  To the optimizer it is a model like any other */
     float **w0;      /* [n_tensors] as the tensors that train were */
     float *scaled;   /* room for s B */
-} lac_lora;
+} dele_lora;
 
 /* rank of at least 1, alpha above 0, and a mask of linear layers alone; else a sentence. */
-lac_status lac_lora_check(int rank, double alpha, const lac_model *model, const lac_mask *mask, lac_err *err);
+dele_status dele_lora_check(int rank, double alpha, const dele_model *model, const dele_mask *mask, dele_err *err);
 
 /* Beside the model as it is now.  Everything is the arena's. */
-lac_status lac_lora_init(lac_lora *l, lac_model *model, const lac_mask *mask, int rank, double alpha, uint64_t seed,
-                         lac_arena *arena, lac_err *err);
+dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mask, int rank, double alpha, uint64_t seed,
+                         dele_arena *arena, dele_err *err);
 
-size_t lac_lora_parameters(const lac_lora *l);
+size_t dele_lora_parameters(const dele_lora *l);
 
 /* to [tensor's size in the table]: dA and dB of tensor k, from its G. */
-void lac_lora_gradient(float *to, const lac_lora *l, size_t k, const float *g);
+void dele_lora_gradient(float *to, const dele_lora *l, size_t k, const float *g);
 
 /* W from W0, A and B, of all. */
-void lac_lora_write(const lac_lora *l);
+void dele_lora_write(const dele_lora *l);
 
 /* W − W0 becomes `factor` times what it is, in B; W follows. */
-void lac_lora_scale(const lac_lora *l, double factor);
+void dele_lora_scale(const dele_lora *l, double factor);
 
 /* adapter_config.json and adapter_model.safetensors (float32) into an existing directory, as PEFT reads them.
  * base: where the model before training is. */
-lac_status lac_lora_save(const lac_lora *l, const char *base, const char *dir, lac_err *err);
+dele_status dele_lora_save(const dele_lora *l, const char *base, const char *dir, dele_err *err);
 
 #endif

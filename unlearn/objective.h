@@ -21,19 +21,19 @@
  *   at_layer         states of the residual stream after a layer in the place of logits: nothing above is computed.
  *
  * A new objective is one file and one row of the table in objective.c; docs/objectives.md has them all. */
-#ifndef LAC_OBJECTIVE_H
-#define LAC_OBJECTIVE_H
+#ifndef DELE_OBJECTIVE_H
+#define DELE_OBJECTIVE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "unlearn/alpha.h"
 
-typedef enum { LAC_FORGET, LAC_RETAIN } lac_side;
-enum { LAC_ON_FORGET = 1, LAC_ON_RETAIN = 2 }; /* sets of sides */
+typedef enum { DELE_FORGET, DELE_RETAIN } dele_side;
+enum { DELE_ON_FORGET = 1, DELE_ON_RETAIN = 2 }; /* sets of sides */
 
 /* Numbers that objectives have, as options of the command. */
-#define LAC_SETTINGS(X)                                                                                           \
+#define DELE_SETTINGS(X)                                                                                           \
     X(GAMMA,       "gamma",       "weight of the forget loss")                                                    \
     X(BETA,        "beta",        "npo, dpo, idk-dpo: inverse temperature; undial: taken from the label's logit; " \
                                   "wga, satimp: power of p")                                                      \
@@ -50,41 +50,41 @@ enum { LAC_ON_FORGET = 1, LAC_ON_RETAIN = 2 }; /* sets of sides */
     X(DUAL_WARMUP, "dual-warmup", "pdu: epochs before the multiplier moves")
 
 typedef enum {
-    LAC_NO_SETTING,
-#define X(id, name, help) LAC_##id,
-    LAC_SETTINGS(X)
+    DELE_NO_SETTING,
+#define X(id, name, help) DELE_##id,
+    DELE_SETTINGS(X)
 #undef X
-    LAC_N_SETTINGS
-} lac_setting;
+    DELE_N_SETTINGS
+} dele_setting;
 
 typedef struct {
-    lac_setting which;
+    dele_setting which;
     double value;
     bool above_zero; /* 0 makes no sense */
-} lac_default;
+} dele_default;
 
 /* What a variant may say of gamma: half of the beta in force. */
-#define LAC_HALF_BETA (-0.5)
+#define DELE_HALF_BETA (-0.5)
 
 /* Settings under a name: a published recipe that differs. */
 typedef struct {
     const char *name, *alpha; /* alpha NULL: as the objective */
-    lac_default settings[5];  /* ends with LAC_NO_SETTING */
-} lac_variant;
+    dele_default settings[5];  /* ends with DELE_NO_SETTING */
+} dele_variant;
 
 typedef struct {
     size_t tokens[2], sequences[2]; /* by side; tokens are labelled ones; alternates beside are counted in neither */
     bool by_sequence; /* a side's mean is over its sequences' own token means; else over all its tokens */
     int epoch;
-} lac_group;
+} dele_group;
 
 /* One sequence of a piece. */
 typedef struct {
-    lac_side side;
+    dele_side side;
     bool better;      /* the alternate of the sequence before it */
     size_t first, n;  /* its labelled rows */
     double reference; /* its NLL before training, with reference_nll */
-} lac_rows_of;
+} dele_rows_of;
 
 /* The labelled rows of one piece, those of a sequence side by side. */
 typedef struct {
@@ -93,20 +93,20 @@ typedef struct {
     float *reference;     /* [n, width] the same before training, on the sides asked for; may be written over */
     double *nll;          /* [n] room for −log p(target) */
     const int *target;    /* [n] */
-    const uint8_t *side;  /* [n] lac_side */
+    const uint8_t *side;  /* [n] dele_side */
     const double *share;  /* [n] weight of a row in its side's mean; NULL: the mean is over the side's tokens */
-    const lac_rows_of *sequence; /* [n_sequences] */
+    const dele_rows_of *sequence; /* [n_sequences] */
     size_t n_sequences;
-    const lac_group *group;
-    const double *settings; /* [LAC_N_SETTINGS] */
+    const dele_group *group;
+    const double *settings; /* [DELE_N_SETTINGS] */
     const float *steer;     /* [width] at a layer: where forget states are steered to */
-} lac_rows;
+} dele_rows;
 
-typedef enum { LAC_ALTERNATES_NONE, LAC_ALTERNATES_IN_PLACE, LAC_ALTERNATES_BESIDE } lac_alternates;
+typedef enum { DELE_ALTERNATES_NONE, DELE_ALTERNATES_IN_PLACE, DELE_ALTERNATES_BESIDE } dele_alternates;
 
-typedef struct lac_objective {
+typedef struct dele_objective {
     const char *name, *summary, *source;
-    void (*rows)(double loss[2], const lac_rows *rows);
+    void (*rows)(double loss[2], const dele_rows *rows);
     bool needs_forget;           /* false: it learns the one set it is given */
     bool ascends;                /* L_forget is to grow */
     bool retain_optional;        /* no term for them: their loss is shown, and guards against a collapse */
@@ -116,69 +116,69 @@ typedef struct lac_objective {
     bool adaptive;               /* STEER counts in mean lengths of the states of the first update's rows to forget */
     bool refuses;                /* refusals will do for alternates; else answers of rows to keep (borrow.h) */
     uint8_t reference_rows, whole; /* sets of sides; whole: those that --whole 1 takes with their prompts */
-    lac_alternates alternates;
+    dele_alternates alternates;
     const char *alpha;           /* default weight of the retain loss; NULL: it has none */
-    lac_default settings[8];     /* those it has, as published; ends with LAC_NO_SETTING */
-    lac_variant variants[4];     /* ends with a NULL name */
-} lac_objective;
+    dele_default settings[8];     /* those it has, as published; ends with DELE_NO_SETTING */
+    dele_variant variants[4];     /* ends with a NULL name */
+} dele_objective;
 
 /* The table of objectives, by alphabet; ce, which only learns, last. */
-#define LAC_OBJECTIVES(X)                                                                                     \
+#define DELE_OBJECTIVES(X)                                                                                     \
     X(adaptive_rmu) X(ceu) X(dpo) X(grad_ascent) X(grad_diff) X(idk) X(idk_dpo) X(joint) X(kl) X(npo) X(pdu)  \
     X(rmu) X(satimp) X(simnpo) X(task_vector) X(undial) X(wga) X(ce)
 
-#define X(name) extern const lac_objective lac_objective_##name;
-LAC_OBJECTIVES(X)
+#define X(name) extern const dele_objective dele_objective_##name;
+DELE_OBJECTIVES(X)
 #undef X
 
 /* By name; a wrong one is told which there are. */
-const lac_objective *lac_objective_find(const char *name, lac_err *err);
-const lac_objective *lac_objective_at(size_t k); /* the k-th that forgets, by alphabet; NULL behind the last */
+const dele_objective *dele_objective_find(const char *name, dele_err *err);
+const dele_objective *dele_objective_at(size_t k); /* the k-th that forgets, by alphabet; NULL behind the last */
 
 /* Settings in force: the objective's, the variant's (name may be NULL), then those given (not NaN) in settings, which
  * receives all of them; those that the objective lacks stay NaN.  alpha: text of --alpha or NULL in, its reading out.
  * One given that the objective lacks is refused by name. */
-lac_status lac_objective_resolve(double settings[LAC_N_SETTINGS], lac_alpha *alpha, const char **alpha_text,
-                                 const lac_objective *objective, const char *variant, lac_err *err);
-void lac_objective_defaults(double settings[LAC_N_SETTINGS], const lac_objective *objective);
-extern const char *const lac_setting_names[LAC_N_SETTINGS];
+dele_status dele_objective_resolve(double settings[DELE_N_SETTINGS], dele_alpha *alpha, const char **alpha_text,
+                                 const dele_objective *objective, const char *variant, dele_err *err);
+void dele_objective_defaults(double settings[DELE_N_SETTINGS], const dele_objective *objective);
+extern const char *const dele_setting_names[DELE_N_SETTINGS];
 
 /* The two weights, once the group's retain loss is known.  Where they do not depend on it (weights_wait false) it is
  * not looked at. */
-bool lac_weights_wait(const lac_objective *objective, const lac_alpha *alpha);
-void lac_weigh(double weight[2], const lac_objective *objective, const double *settings, lac_alpha *alpha,
-               double retain_loss, const lac_group *group);
+bool dele_weights_wait(const dele_objective *objective, const dele_alpha *alpha);
+void dele_weigh(double weight[2], const dele_objective *objective, const double *settings, dele_alpha *alpha,
+               double retain_loss, const dele_group *group);
 
 /* ---- what objectives share (objective_rows.c) -------------------------------------------------------------------- */
 
 /* Weight of row i in its side's mean: 1 / tokens, or with --weigh sequences 1 / (sequences · the row's own sequence's
  * labels).  Objectives that are means over sequences already (npo, simnpo, dpo) are none the wiser. */
-double lac_share(const lac_rows *rows, size_t i);
+double dele_share(const dele_rows *rows, size_t i);
 
 /* Cross-entropy, the mean of each side: logits become (softmax − onehot) · share. */
-void lac_ce_rows(double loss[2], const lac_rows *rows);
-void lac_ce_side(double loss[2], const lac_rows *rows, lac_side side);
+void dele_ce_rows(double loss[2], const dele_rows *rows);
+void dele_ce_side(double loss[2], const dele_rows *rows, dele_side side);
 
 /* The retain rows by cross-entropy, or by KL to the model before where RETAIN_KL is 1. */
-void lac_retain_rows(double loss[2], const lac_rows *rows);
+void dele_retain_rows(double loss[2], const dele_rows *rows);
 
 /* KL(p_before ‖ p), a token mean over the side's rows. */
-void lac_kl_side(double loss[2], const lac_rows *rows, lac_side side);
+void dele_kl_side(double loss[2], const dele_rows *rows, dele_side side);
 
 /* Fills nll for the rows of a side; logits stay. */
-void lac_nll_side(const lac_rows *rows, lac_side side);
-double lac_nll_of(const lac_rows *rows, const lac_rows_of *sequence); /* sum over the sequence, after lac_nll_side */
+void dele_nll_side(const dele_rows *rows, dele_side side);
+double dele_nll_of(const dele_rows *rows, const dele_rows_of *sequence); /* sum over the sequence, after dele_nll_side */
 
 /* Row i's logits become the gradient of slope · NLL_i. */
-void lac_nll_gradient(const lac_rows *rows, size_t i, double slope);
-void lac_nll_gradients(const lac_rows *rows, const lac_rows_of *sequence, double slope); /* of all its rows */
+void dele_nll_gradient(const dele_rows *rows, size_t i, double slope);
+void dele_nll_gradients(const dele_rows *rows, const dele_rows_of *sequence, double slope); /* of all its rows */
 
 /* −log σ(x), and σ(x), for any x. */
-double lac_minus_log_sigmoid(double x);
-double lac_sigmoid(double x);
+double dele_minus_log_sigmoid(double x);
+double dele_sigmoid(double x);
 
 /* z becomes slope · (softmax(z) − softmax(q)); returns the cross-entropy −Σ softmax(q) log softmax(z) and, where
  * wanted, the entropy of softmax(q).  q is written over. */
-double lac_toward(float *z, float *q, size_t width, double slope, double *entropy);
+double dele_toward(float *z, float *q, size_t width, double slope, double *entropy);
 
 #endif

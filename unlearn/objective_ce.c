@@ -5,8 +5,8 @@
  * N is the number of labelled tokens of the row's side in the whole group. */
 #include "unlearn/objective.h"
 
-const lac_objective lac_objective_ce = {
+const dele_objective dele_objective_ce = {
     .name = "ce",
     .summary = "cross-entropy of every label: learning",
-    .rows = lac_ce_rows,
+    .rows = dele_ce_rows,
 };

@@ -27,24 +27,24 @@ static double without_the_label(float *z, size_t width, int target, double slope
     return loss;
 }
 
-static void move_on(double loss[2], const lac_rows *rows)
+static void move_on(double loss[2], const dele_rows *rows)
 {
-    lac_ce_side(loss, rows, LAC_RETAIN);
+    dele_ce_side(loss, rows, DELE_RETAIN);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == LAC_FORGET)
+        if (rows->side[i] == DELE_FORGET)
             rows->nll[i] = without_the_label(rows->x + i * rows->width, rows->width, rows->target[i],
-                                               lac_share(rows, i));
+                                               dele_share(rows, i));
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * lac_share(rows, i);
+        if (rows->side[i] == DELE_FORGET) loss[DELE_FORGET] += rows->nll[i] * dele_share(rows, i);
 }
 
-const lac_objective lac_objective_ceu = {
+const dele_objective dele_objective_ceu = {
     .name = "ceu",
     .summary = "cross-entropy to the model's own distribution without the label",
     .source = "arXiv 2503.01224",
     .rows = move_on,
     .needs_forget = true,
     .retain_optional = true,
-    .settings = {{LAC_GAMMA, 1, true}, {LAC_SKIP, 1, false}},
+    .settings = {{DELE_GAMMA, 1, true}, {DELE_SKIP, 1, false}},
 };

@@ -14,37 +14,37 @@
  * tofu, whatever β is). */
 #include "unlearn/objective.h"
 
-static void prefer_the_alternate(double loss[2], const lac_rows *rows)
+static void prefer_the_alternate(double loss[2], const dele_rows *rows)
 {
-    const double beta = rows->settings[LAC_BETA], share = 1 / (double)rows->group->sequences[LAC_FORGET];
-    lac_retain_rows(loss, rows);
-    lac_nll_side(rows, LAC_FORGET);
+    const double beta = rows->settings[DELE_BETA], share = 1 / (double)rows->group->sequences[DELE_FORGET];
+    dele_retain_rows(loss, rows);
+    dele_nll_side(rows, DELE_FORGET);
     for (size_t k = 0; k + 1 < rows->n_sequences; k++) {
-        const lac_rows_of *worse = &rows->sequence[k], *better = worse + 1;
-        if (worse->side != LAC_FORGET || worse->better) continue;
-        const double rise = lac_nll_of(rows, worse) - worse->reference;
-        const double fall = lac_nll_of(rows, better) - better->reference;
-        const double slope = 2 * share * lac_sigmoid(-beta * (rise - fall));
-        loss[LAC_FORGET] += share * 2 / beta * lac_minus_log_sigmoid(beta * (rise - fall));
-        lac_nll_gradients(rows, worse, -slope);
-        lac_nll_gradients(rows, better, slope);
+        const dele_rows_of *worse = &rows->sequence[k], *better = worse + 1;
+        if (worse->side != DELE_FORGET || worse->better) continue;
+        const double rise = dele_nll_of(rows, worse) - worse->reference;
+        const double fall = dele_nll_of(rows, better) - better->reference;
+        const double slope = 2 * share * dele_sigmoid(-beta * (rise - fall));
+        loss[DELE_FORGET] += share * 2 / beta * dele_minus_log_sigmoid(beta * (rise - fall));
+        dele_nll_gradients(rows, worse, -slope);
+        dele_nll_gradients(rows, better, slope);
     }
 }
 
-const lac_objective lac_objective_dpo = {
+const dele_objective dele_objective_dpo = {
     .name = "dpo",
     .summary = "-2/beta log sigma(beta (log-ratio of another answer - that of the true one)); alpha CE(retain), or KL",
     .source = "arXiv 2305.18290, 2409.13474",
     .rows = prefer_the_alternate,
     .needs_forget = true,
     .reference_nll = true,
-    .alternates = LAC_ALTERNATES_BESIDE,
+    .alternates = DELE_ALTERNATES_BESIDE,
     .alpha = "1",
-    .settings = {{LAC_BETA, 0.1, true}, {LAC_GAMMA, 1, true}, {LAC_RETAIN_KL, 0, false}},
-    .variants = {{"tofu", NULL, {{LAC_GAMMA, LAC_HALF_BETA, true}}}},
+    .settings = {{DELE_BETA, 0.1, true}, {DELE_GAMMA, 1, true}, {DELE_RETAIN_KL, 0, false}},
+    .variants = {{"tofu", NULL, {{DELE_GAMMA, DELE_HALF_BETA, true}}}},
 };
 
-const lac_objective lac_objective_idk_dpo = {
+const dele_objective dele_objective_idk_dpo = {
     .name = "idk-dpo",
     .summary = "dpo with a refusal for the other answer; alpha CE(retain), or KL",
     .source = "arXiv 2305.18290, 2401.06121",
@@ -52,8 +52,8 @@ const lac_objective lac_objective_idk_dpo = {
     .needs_forget = true,
     .reference_nll = true,
     .refuses = true,
-    .alternates = LAC_ALTERNATES_BESIDE,
+    .alternates = DELE_ALTERNATES_BESIDE,
     .alpha = "1",
-    .settings = {{LAC_BETA, 0.1, true}, {LAC_GAMMA, 1, true}, {LAC_RETAIN_KL, 0, false}},
-    .variants = {{"tofu", NULL, {{LAC_GAMMA, LAC_HALF_BETA, true}}}},
+    .settings = {{DELE_BETA, 0.1, true}, {DELE_GAMMA, 1, true}, {DELE_RETAIN_KL, 0, false}},
+    .variants = {{"tofu", NULL, {{DELE_GAMMA, DELE_HALF_BETA, true}}}},
 };

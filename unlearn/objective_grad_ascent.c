@@ -5,13 +5,13 @@
  * Nothing holds what is to be kept, and nothing bounds the loss from below. */
 #include "unlearn/objective.h"
 
-const lac_objective lac_objective_grad_ascent = {
+const dele_objective dele_objective_grad_ascent = {
     .name = "grad-ascent",
     .summary = "-CE(forget)",
     .source = "arXiv 2210.01504, 2401.06121",
-    .rows = lac_ce_rows,
+    .rows = dele_ce_rows,
     .needs_forget = true,
     .ascends = true,
     .retain_optional = true,
-    .settings = {{LAC_GAMMA, 1, true}},
+    .settings = {{DELE_GAMMA, 1, true}},
 };

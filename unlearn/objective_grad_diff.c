@@ -5,13 +5,13 @@
  * joint with a fixed α; γ = α = 1 in open-unlearning. */
 #include "unlearn/objective.h"
 
-static void descend(double loss[2], const lac_rows *rows)
+static void descend(double loss[2], const dele_rows *rows)
 {
-    lac_ce_side(loss, rows, LAC_FORGET);
-    lac_retain_rows(loss, rows);
+    dele_ce_side(loss, rows, DELE_FORGET);
+    dele_retain_rows(loss, rows);
 }
 
-const lac_objective lac_objective_grad_diff = {
+const dele_objective dele_objective_grad_diff = {
     .name = "grad-diff",
     .summary = "-gamma CE(forget) + alpha CE(retain), or KL",
     .source = "arXiv 2203.12817, 2401.06121",
@@ -19,5 +19,5 @@ const lac_objective lac_objective_grad_diff = {
     .needs_forget = true,
     .ascends = true,
     .alpha = "1",
-    .settings = {{LAC_GAMMA, 1, true}, {LAC_RETAIN_KL, 0, false}},
+    .settings = {{DELE_GAMMA, 1, true}, {DELE_RETAIN_KL, 0, false}},
 };

@@ -6,13 +6,13 @@
  * The two losses are shown apart, each a token mean; weighted by tokens they are the one mean. */
 #include "unlearn/objective.h"
 
-const lac_objective lac_objective_idk = {
+const dele_objective dele_objective_idk = {
     .name = "idk",
     .summary = "cross-entropy of refusals and of retain rows, one mean",
     .source = "arXiv 2401.06121",
-    .rows = lac_ce_rows,
+    .rows = dele_ce_rows,
     .needs_forget = true,
     .pooled = true,
     .refuses = true,
-    .alternates = LAC_ALTERNATES_IN_PLACE,
+    .alternates = DELE_ALTERNATES_IN_PLACE,
 };

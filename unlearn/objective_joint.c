@@ -5,11 +5,11 @@
  * Both are token means over the group's rows of that side; α is in alpha.h. */
 #include "unlearn/objective.h"
 
-const lac_objective lac_objective_joint = {
+const dele_objective dele_objective_joint = {
     .name = "joint",
     .summary = "-CE(forget) + alpha CE(retain), alpha following the retain loss",
     .source = "arXiv 2504.12996",
-    .rows = lac_ce_rows,
+    .rows = dele_ce_rows,
     .needs_forget = true,
     .ascends = true,
     .alpha = "paper",

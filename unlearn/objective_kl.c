@@ -7,22 +7,22 @@
  * logits to a function that expects log-probabilities; that is no divergence, and is not offered. */
 #include "unlearn/objective.h"
 
-static void hold_the_distribution(double loss[2], const lac_rows *rows)
+static void hold_the_distribution(double loss[2], const dele_rows *rows)
 {
-    lac_ce_side(loss, rows, LAC_FORGET);
-    lac_kl_side(loss, rows, LAC_RETAIN);
+    dele_ce_side(loss, rows, DELE_FORGET);
+    dele_kl_side(loss, rows, DELE_RETAIN);
 }
 
-const lac_objective lac_objective_kl = {
+const dele_objective dele_objective_kl = {
     .name = "kl",
     .summary = "-gamma CE(forget) + alpha KL(before || now) on retain rows",
     .source = "arXiv 2401.06121",
     .rows = hold_the_distribution,
     .needs_forget = true,
     .ascends = true,
-    .reference_rows = LAC_ON_RETAIN,
-    .whole = LAC_ON_RETAIN,
+    .reference_rows = DELE_ON_RETAIN,
+    .whole = DELE_ON_RETAIN,
     .alpha = "1",
-    .settings = {{LAC_GAMMA, 1, true}, {LAC_WHOLE, 0, false}},
-    .variants = {{"tofu", NULL, {{LAC_WHOLE, 1, false}}}},
+    .settings = {{DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}},
+    .variants = {{"tofu", NULL, {{DELE_WHOLE, 1, false}}}},
 };

@@ -8,21 +8,21 @@
  * others published a token mean over the batch in its place, or differences of raw logits, which are other losses. */
 #include "unlearn/objective.h"
 
-static void prefer_less(double loss[2], const lac_rows *rows)
+static void prefer_less(double loss[2], const dele_rows *rows)
 {
-    const double beta = rows->settings[LAC_BETA], share = 1 / (double)rows->group->sequences[LAC_FORGET];
-    lac_retain_rows(loss, rows);
-    lac_nll_side(rows, LAC_FORGET);
+    const double beta = rows->settings[DELE_BETA], share = 1 / (double)rows->group->sequences[DELE_FORGET];
+    dele_retain_rows(loss, rows);
+    dele_nll_side(rows, DELE_FORGET);
     for (size_t k = 0; k < rows->n_sequences; k++) {
-        const lac_rows_of *s = &rows->sequence[k];
-        if (s->side != LAC_FORGET) continue;
-        const double rise = beta * (lac_nll_of(rows, s) - s->reference);
-        loss[LAC_FORGET] += share * 2 / beta * lac_minus_log_sigmoid(rise);
-        lac_nll_gradients(rows, s, -2 * share * lac_sigmoid(-rise));
+        const dele_rows_of *s = &rows->sequence[k];
+        if (s->side != DELE_FORGET) continue;
+        const double rise = beta * (dele_nll_of(rows, s) - s->reference);
+        loss[DELE_FORGET] += share * 2 / beta * dele_minus_log_sigmoid(rise);
+        dele_nll_gradients(rows, s, -2 * share * dele_sigmoid(-rise));
     }
 }
 
-const lac_objective lac_objective_npo = {
+const dele_objective dele_objective_npo = {
     .name = "npo",
     .summary = "-2/beta log sigma(beta (NLL - NLL before)), a sequence; alpha CE(retain), or KL",
     .source = "arXiv 2404.05868",
@@ -30,5 +30,5 @@ const lac_objective lac_objective_npo = {
     .needs_forget = true,
     .reference_nll = true,
     .alpha = "1",
-    .settings = {{LAC_BETA, 0.1, true}, {LAC_GAMMA, 1, true}, {LAC_RETAIN_KL, 0, false}},
+    .settings = {{DELE_BETA, 0.1, true}, {DELE_GAMMA, 1, true}, {DELE_RETAIN_KL, 0, false}},
 };

@@ -26,30 +26,30 @@ static double flatten(float *z, size_t width, double slope)
     return height * height;
 }
 
-static void flatten_rows(double loss[2], const lac_rows *rows)
+static void flatten_rows(double loss[2], const dele_rows *rows)
 {
-    lac_ce_side(loss, rows, LAC_RETAIN);
+    dele_ce_side(loss, rows, DELE_RETAIN);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == LAC_FORGET)
-            rows->nll[i] = flatten(rows->x + i * rows->width, rows->width, lac_share(rows, i));
+        if (rows->side[i] == DELE_FORGET)
+            rows->nll[i] = flatten(rows->x + i * rows->width, rows->width, dele_share(rows, i));
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * lac_share(rows, i);
+        if (rows->side[i] == DELE_FORGET) loss[DELE_FORGET] += rows->nll[i] * dele_share(rows, i);
 }
 
-const lac_objective lac_objective_pdu = {
+const dele_objective dele_objective_pdu = {
     .name = "pdu",
     .summary = "gamma (max logit - mean logit)^2 + lambda (CE(retain) - epsilon), lambda following",
     .source = "arXiv 2506.05314",
     .rows = flatten_rows,
     .needs_forget = true,
-    .whole = LAC_ON_FORGET,
-    .settings = {{LAC_GAMMA, 1, true}, {LAC_LAMBDA, 100, false}, {LAC_ETA, 5, false}, {LAC_EPSILON, 0.3, false},
-                 {LAC_DUAL_WARMUP, 5, false}, {LAC_SKIP, 0, false}, {LAC_WHOLE, 0, false}},
+    .whole = DELE_ON_FORGET,
+    .settings = {{DELE_GAMMA, 1, true}, {DELE_LAMBDA, 100, false}, {DELE_ETA, 5, false}, {DELE_EPSILON, 0.3, false},
+                 {DELE_DUAL_WARMUP, 5, false}, {DELE_SKIP, 0, false}, {DELE_WHOLE, 0, false}},
     .variants = {{"muse-news", NULL,
-                  {{LAC_LAMBDA, 50, false}, {LAC_ETA, 1, false}, {LAC_EPSILON, 1.5, false},
-                   {LAC_DUAL_WARMUP, 3, false}}},
+                  {{DELE_LAMBDA, 50, false}, {DELE_ETA, 1, false}, {DELE_EPSILON, 1.5, false},
+                   {DELE_DUAL_WARMUP, 3, false}}},
                  {"muse-books", NULL,
-                  {{LAC_LAMBDA, 50, false}, {LAC_ETA, 1, false}, {LAC_EPSILON, 0.1, false},
-                   {LAC_DUAL_WARMUP, 3, false}}}},
+                  {{DELE_LAMBDA, 50, false}, {DELE_ETA, 1, false}, {DELE_EPSILON, 0.1, false},
+                   {DELE_DUAL_WARMUP, 3, false}}}},
 };

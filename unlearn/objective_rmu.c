@@ -29,31 +29,31 @@ static double steer(float *x, const float *to, size_t dim, double slope)
     return sum / (double)dim;
 }
 
-static void misdirect(double loss[2], const lac_rows *rows)
+static void misdirect(double loss[2], const dele_rows *rows)
 {
     for (size_t i = 0; i < rows->n; i++) {
-        const lac_side side = (lac_side)rows->side[i];
-        const double share = lac_share(rows, i);
-        const float *to = side == LAC_FORGET ? rows->steer : rows->reference + i * rows->width;
+        const dele_side side = (dele_side)rows->side[i];
+        const double share = dele_share(rows, i);
+        const float *to = side == DELE_FORGET ? rows->steer : rows->reference + i * rows->width;
         loss[side] += share * steer(rows->x + i * rows->width, to, rows->width, share);
     }
 }
 
-const lac_objective lac_objective_rmu = {
+const dele_objective dele_objective_rmu = {
     .name = "rmu",
     .summary = "states of a layer: forget ones towards a random vector, retain ones where they were",
     .source = "arXiv 2403.03218",
     .rows = misdirect,
     .needs_forget = true,
     .at_layer = true,
-    .reference_rows = LAC_ON_RETAIN,
-    .whole = LAC_ON_FORGET | LAC_ON_RETAIN,
+    .reference_rows = DELE_ON_RETAIN,
+    .whole = DELE_ON_FORGET | DELE_ON_RETAIN,
     .alpha = "100",
-    .settings = {{LAC_LAYER, 7, false}, {LAC_STEER, 20, true}, {LAC_GAMMA, 1, true}, {LAC_WHOLE, 0, false}},
-    .variants = {{"zephyr", "1200", {{LAC_STEER, 6.5, true}}}, {"open-unlearning", "1", {{LAC_STEER, 2, true}}}},
+    .settings = {{DELE_LAYER, 7, false}, {DELE_STEER, 20, true}, {DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}},
+    .variants = {{"zephyr", "1200", {{DELE_STEER, 6.5, true}}}, {"open-unlearning", "1", {{DELE_STEER, 2, true}}}},
 };
 
-const lac_objective lac_objective_adaptive_rmu = {
+const dele_objective dele_objective_adaptive_rmu = {
     .name = "adaptive-rmu",
     .summary = "rmu, the random vector as long as the states to forget are on average, times steer",
     .source = "arXiv 2408.06223, 2403.03218",
@@ -61,9 +61,9 @@ const lac_objective lac_objective_adaptive_rmu = {
     .needs_forget = true,
     .at_layer = true,
     .adaptive = true,
-    .reference_rows = LAC_ON_RETAIN,
-    .whole = LAC_ON_FORGET | LAC_ON_RETAIN,
+    .reference_rows = DELE_ON_RETAIN,
+    .whole = DELE_ON_FORGET | DELE_ON_RETAIN,
     .alpha = "900",
-    .settings = {{LAC_LAYER, 14, false}, {LAC_STEER, 3, true}, {LAC_GAMMA, 1, true}, {LAC_WHOLE, 0, false}},
-    .variants = {{"olmo-7b", NULL, {{LAC_LAYER, 26, false}, {LAC_STEER, 5, true}}}},
+    .settings = {{DELE_LAYER, 14, false}, {DELE_STEER, 3, true}, {DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}},
+    .variants = {{"olmo-7b", NULL, {{DELE_LAYER, 26, false}, {DELE_STEER, 5, true}}}},
 };

@@ -11,7 +11,7 @@
 #include "tensor/ops.h"
 #include "unlearn/objective.h"
 
-double lac_share(const lac_rows *rows, size_t i)
+double dele_share(const dele_rows *rows, size_t i)
 {
     return rows->share ? rows->share[i] : 1.0 / (double)rows->group->tokens[rows->side[i]];
 }
@@ -37,30 +37,30 @@ static double ce_row(float *z, size_t vocab, int target, double share)
 }
 
 /* sides: a set. */
-static void ce_sides(double loss[2], const lac_rows *rows, int sides)
+static void ce_sides(double loss[2], const dele_rows *rows, int sides)
 {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++)
         if (sides >> rows->side[i] & 1)
             rows->nll[i] = ce_row(rows->x + i * rows->width, rows->width, rows->target[i],
-                                  lac_share(rows, i));
+                                  dele_share(rows, i));
     for (size_t i = 0; i < rows->n; i++)
-        if (sides >> rows->side[i] & 1) loss[rows->side[i]] += rows->nll[i] * lac_share(rows, i);
+        if (sides >> rows->side[i] & 1) loss[rows->side[i]] += rows->nll[i] * dele_share(rows, i);
 }
 
-void lac_ce_rows(double loss[2], const lac_rows *rows)
+void dele_ce_rows(double loss[2], const dele_rows *rows)
 {
-    ce_sides(loss, rows, LAC_ON_FORGET | LAC_ON_RETAIN);
+    ce_sides(loss, rows, DELE_ON_FORGET | DELE_ON_RETAIN);
 }
 
-void lac_ce_side(double loss[2], const lac_rows *rows, lac_side side)
+void dele_ce_side(double loss[2], const dele_rows *rows, dele_side side)
 {
     ce_sides(loss, rows, 1 << side);
 }
 
 /* ---- NLL first, its gradient when its slope is known --------------------------------------------------------------- */
 
-void lac_nll_side(const lac_rows *rows, lac_side side)
+void dele_nll_side(const dele_rows *rows, dele_side side)
 {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++) {
@@ -69,14 +69,14 @@ void lac_nll_side(const lac_rows *rows, lac_side side)
     }
 }
 
-double lac_nll_of(const lac_rows *rows, const lac_rows_of *sequence)
+double dele_nll_of(const dele_rows *rows, const dele_rows_of *sequence)
 {
     double sum = 0;
     for (size_t i = 0; i < sequence->n; i++) sum += rows->nll[sequence->first + i];
     return sum;
 }
 
-void lac_nll_gradient(const lac_rows *rows, size_t i, double slope)
+void dele_nll_gradient(const dele_rows *rows, size_t i, double slope)
 {
     float *z = rows->x + i * rows->width;
     const float scale = (float)slope;
@@ -85,25 +85,25 @@ void lac_nll_gradient(const lac_rows *rows, size_t i, double slope)
     z[rows->target[i]] -= scale;
 }
 
-void lac_nll_gradients(const lac_rows *rows, const lac_rows_of *sequence, double slope)
+void dele_nll_gradients(const dele_rows *rows, const dele_rows_of *sequence, double slope)
 {
 #pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < sequence->n; i++) lac_nll_gradient(rows, sequence->first + i, slope);
+    for (size_t i = 0; i < sequence->n; i++) dele_nll_gradient(rows, sequence->first + i, slope);
 }
 
-double lac_minus_log_sigmoid(double x)
+double dele_minus_log_sigmoid(double x)
 {
     return x > 0 ? log1p(exp(-x)) : log1p(exp(x)) - x;
 }
 
-double lac_sigmoid(double x)
+double dele_sigmoid(double x)
 {
     return x > 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
 }
 
 /* ---- towards a distribution ---------------------------------------------------------------------------------------- */
 
-double lac_toward(float *z, float *q, size_t width, double slope, double *entropy)
+double dele_toward(float *z, float *q, size_t width, double slope, double *entropy)
 {
     const double norm = log_sum_exp(z, width), of_q = log_sum_exp(q, width);
     double cross = 0, own = 0;
@@ -119,22 +119,22 @@ double lac_toward(float *z, float *q, size_t width, double slope, double *entrop
     return cross;
 }
 
-void lac_kl_side(double loss[2], const lac_rows *rows, lac_side side)
+void dele_kl_side(double loss[2], const dele_rows *rows, dele_side side)
 {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++) {
         double entropy;
         if (rows->side[i] != side) continue;
-        rows->nll[i] = lac_toward(rows->x + i * rows->width, rows->reference + i * rows->width, rows->width,
-                                  lac_share(rows, i), &entropy);
+        rows->nll[i] = dele_toward(rows->x + i * rows->width, rows->reference + i * rows->width, rows->width,
+                                  dele_share(rows, i), &entropy);
         rows->nll[i] -= entropy;
     }
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == side) loss[side] += rows->nll[i] * lac_share(rows, i);
+        if (rows->side[i] == side) loss[side] += rows->nll[i] * dele_share(rows, i);
 }
 
-void lac_retain_rows(double loss[2], const lac_rows *rows)
+void dele_retain_rows(double loss[2], const dele_rows *rows)
 {
-    if (rows->settings[LAC_RETAIN_KL] == 1) lac_kl_side(loss, rows, LAC_RETAIN);
-    else lac_ce_side(loss, rows, LAC_RETAIN);
+    if (rows->settings[DELE_RETAIN_KL] == 1) dele_kl_side(loss, rows, DELE_RETAIN);
+    else dele_ce_side(loss, rows, DELE_RETAIN);
 }

@@ -2,16 +2,16 @@
  *
  *   θ' = θ − γ (θ_learnt − θ)        θ_learnt: θ after learning the rows to forget, by cross-entropy
  *
- * The rows are learnt as `lacuna finetune` learns them; the subtraction is done once, at the end, in the tensors that
+ * The rows are learnt as `deleatur finetune` learns them; the subtraction is done once, at the end, in the tensors that
  * train.  γ is 1 by default; MUSE scaled it by 5 for news. */
 #include "unlearn/objective.h"
 
-const lac_objective lac_objective_task_vector = {
+const dele_objective dele_objective_task_vector = {
     .name = "task-vector",
     .summary = "learn the forget rows, then subtract gamma times what that changed",
     .source = "arXiv 2212.04089, 2407.06460",
-    .rows = lac_ce_rows,
+    .rows = dele_ce_rows,
     .negates = true,
-    .settings = {{LAC_GAMMA, 1, true}},
-    .variants = {{"muse-news", NULL, {{LAC_GAMMA, 5, true}}}},
+    .settings = {{DELE_GAMMA, 1, true}},
+    .variants = {{"muse-news", NULL, {{DELE_GAMMA, 5, true}}}},
 };

@@ -8,30 +8,30 @@
  * label lower the logit of an arbitrary token). */
 #include "unlearn/objective.h"
 
-static void distil(double loss[2], const lac_rows *rows)
+static void distil(double loss[2], const dele_rows *rows)
 {
-    lac_retain_rows(loss, rows);
+    dele_retain_rows(loss, rows);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++) {
-        if (rows->side[i] != LAC_FORGET) continue;
+        if (rows->side[i] != DELE_FORGET) continue;
         float *before = rows->reference + i * rows->width;
-        before[rows->target[i]] -= (float)rows->settings[LAC_BETA];
-        rows->nll[i] = lac_toward(rows->x + i * rows->width, before, rows->width, lac_share(rows, i), NULL);
+        before[rows->target[i]] -= (float)rows->settings[DELE_BETA];
+        rows->nll[i] = dele_toward(rows->x + i * rows->width, before, rows->width, dele_share(rows, i), NULL);
     }
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * lac_share(rows, i);
+        if (rows->side[i] == DELE_FORGET) loss[DELE_FORGET] += rows->nll[i] * dele_share(rows, i);
 }
 
-const lac_objective lac_objective_undial = {
+const dele_objective dele_objective_undial = {
     .name = "undial",
     .summary = "cross-entropy to the model's own logits before, the label's lowered by beta; alpha CE(retain), or KL",
     .source = "arXiv 2402.10052",
     .rows = distil,
     .needs_forget = true,
     .retain_optional = true,
-    .reference_rows = LAC_ON_FORGET,
-    .whole = LAC_ON_FORGET,
+    .reference_rows = DELE_ON_FORGET,
+    .whole = DELE_ON_FORGET,
     .alpha = "0",
-    .settings = {{LAC_BETA, 10, false}, {LAC_GAMMA, 1, true}, {LAC_WHOLE, 0, false}, {LAC_RETAIN_KL, 0, false}},
-    .variants = {{"open-unlearning", NULL, {{LAC_WHOLE, 1, false}}}},
+    .settings = {{DELE_BETA, 10, false}, {DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}, {DELE_RETAIN_KL, 0, false}},
+    .variants = {{"open-unlearning", NULL, {{DELE_WHOLE, 1, false}}}},
 };

@@ -11,29 +11,29 @@
 
 #include "unlearn/objective.h"
 
-static double importance_of(const lac_rows *rows, double nll)
+static double importance_of(const dele_rows *rows, double nll)
 {
-    const double power = rows->settings[LAC_IMPORTANCE];
+    const double power = rows->settings[DELE_IMPORTANCE];
     return isnan(power) || power == 0 ? 1 : pow(-expm1(-nll), power);
 }
 
-static void ascend_by_weight(double loss[2], const lac_rows *rows)
+static void ascend_by_weight(double loss[2], const dele_rows *rows)
 {
-    const double beta = rows->settings[LAC_BETA];
-    lac_retain_rows(loss, rows);
-    lac_nll_side(rows, LAC_FORGET);
+    const double beta = rows->settings[DELE_BETA];
+    dele_retain_rows(loss, rows);
+    dele_nll_side(rows, DELE_FORGET);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++) {
-        if (rows->side[i] != LAC_FORGET) continue;
+        if (rows->side[i] != DELE_FORGET) continue;
         const double nll = fmax(rows->nll[i], 0), weight = exp(-beta * nll) * importance_of(rows, nll);
-        lac_nll_gradient(rows, i, lac_share(rows, i) * weight);
+        dele_nll_gradient(rows, i, dele_share(rows, i) * weight);
         rows->nll[i] = weight * nll;
     }
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == LAC_FORGET) loss[LAC_FORGET] += rows->nll[i] * lac_share(rows, i);
+        if (rows->side[i] == DELE_FORGET) loss[DELE_FORGET] += rows->nll[i] * dele_share(rows, i);
 }
 
-const lac_objective lac_objective_wga = {
+const dele_objective dele_objective_wga = {
     .name = "wga",
     .summary = "-gamma p^beta NLL, a token; alpha CE(retain), or KL",
     .source = "arXiv 2502.19301",
@@ -41,10 +41,10 @@ const lac_objective lac_objective_wga = {
     .needs_forget = true,
     .ascends = true,
     .alpha = "1",
-    .settings = {{LAC_BETA, 1, false}, {LAC_GAMMA, 1, true}, {LAC_RETAIN_KL, 0, false}},
+    .settings = {{DELE_BETA, 1, false}, {DELE_GAMMA, 1, true}, {DELE_RETAIN_KL, 0, false}},
 };
 
-const lac_objective lac_objective_satimp = {
+const dele_objective dele_objective_satimp = {
     .name = "satimp",
     .summary = "-gamma p^beta (1 - p)^importance NLL, a token; alpha CE(retain), or KL",
     .source = "arXiv 2505.11953",
@@ -52,6 +52,6 @@ const lac_objective lac_objective_satimp = {
     .needs_forget = true,
     .ascends = true,
     .alpha = "0.1",
-    .settings = {{LAC_BETA, 5, false}, {LAC_IMPORTANCE, 1, false}, {LAC_GAMMA, 1, true}, {LAC_RETAIN_KL, 0, false}},
-    .variants = {{"recipe", "1", {{LAC_GAMMA, 0.1, true}}}},
+    .settings = {{DELE_BETA, 5, false}, {DELE_IMPORTANCE, 1, false}, {DELE_GAMMA, 1, true}, {DELE_RETAIN_KL, 0, false}},
+    .variants = {{"recipe", "1", {{DELE_GAMMA, 0.1, true}}}},
 };

@@ -8,91 +8,91 @@
 /* ---- room -------------------------------------------------------------------------------------------------------- */
 
 /* An objective at a layer needs nothing above it: the model it sees ends there. */
-static lac_status cut_above(lac_piece *p, const lac_mask *mask, lac_err *err)
+static dele_status cut_above(dele_piece *p, const dele_mask *mask, dele_err *err)
 {
-    const double layer = p->settings[LAC_LAYER];
+    const double layer = p->settings[DELE_LAYER];
     const int n_layers = p->view.config.n_layers;
     if (!(layer < n_layers))
-        return lac_fail(err, LAC_ERR_USAGE, "--at-layer %g: the model's layers are 0 to %d", layer, n_layers - 1);
+        return dele_fail(err, DELE_ERR_USAGE, "--at-layer %g: the model's layers are 0 to %d", layer, n_layers - 1);
     bool below = false;
     for (size_t k = 0; k < mask->n_tensors; k++) {
-        const lac_tensor *t = &p->view.tensors[k];
+        const dele_tensor *t = &p->view.tensors[k];
         if (!mask->trains[k]) continue;
-        if (t->layer > (int)layer || t->part == LAC_PART_HEAD || t->slot == LAC_SLOT_FINAL_NORM)
-            return lac_fail(err, LAC_ERR_USAGE, "%s may change but lies above layer %g, whose output %s steers; give "
+        if (t->layer > (int)layer || t->part == DELE_PART_HEAD || t->slot == DELE_SLOT_FINAL_NORM)
+            return dele_fail(err, DELE_ERR_USAGE, "%s may change but lies above layer %g, whose output %s steers; give "
                             "--layers up to it, or a higher --at-layer", t->name, layer, p->objective->name);
         below = true;
     }
-    if (!below) return lac_fail(err, LAC_ERR_DATA, "the mask holds no tensor, so nothing would change");
+    if (!below) return dele_fail(err, DELE_ERR_DATA, "the mask holds no tensor, so nothing would change");
     p->view.config.n_layers = (int)layer + 1;
     p->width = (size_t)p->view.config.dim;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status keep_before(lac_piece *p, const lac_mask *mask, lac_arena *arena, lac_err *err)
+static dele_status keep_before(dele_piece *p, const dele_mask *mask, dele_arena *arena, dele_err *err)
 {
     p->reference_rows = p->objective->reference_rows;
-    if (p->settings[LAC_RETAIN_KL] == 1) p->reference_rows |= LAC_ON_RETAIN;
-    if (!p->reference_rows && !p->objective->negates) return LAC_OK;
-    return lac_model_freeze(&p->before, &p->view, mask->trains, arena, err);
+    if (p->settings[DELE_RETAIN_KL] == 1) p->reference_rows |= DELE_ON_RETAIN;
+    if (!p->reference_rows && !p->objective->negates) return DELE_OK;
+    return dele_model_freeze(&p->before, &p->view, mask->trains, arena, err);
 }
 
-lac_status lac_piece_init(lac_piece *p, const lac_model *model, const lac_mask *mask, const lac_objective *objective,
-                          const double *settings, size_t batch_tokens, size_t longest, lac_arena *arena, lac_err *err)
+dele_status dele_piece_init(dele_piece *p, const dele_model *model, const dele_mask *mask, const dele_objective *objective,
+                          const double *settings, size_t batch_tokens, size_t longest, dele_arena *arena, dele_err *err)
 {
-    *p = (lac_piece){.objective = objective, .settings = settings, .view = *model, .lowest = mask->lowest,
+    *p = (dele_piece){.objective = objective, .settings = settings, .view = *model, .lowest = mask->lowest,
                      .batch_tokens = batch_tokens, .width = (size_t)model->config.vocab};
     if (keep_before(p, mask, arena, err) || (objective->at_layer && cut_above(p, mask, err))) return err->code;
     p->before.config.n_layers = p->view.config.n_layers; /* cut as well */
     const size_t rows = batch_tokens > longest ? batch_tokens : longest;
-    bool ok = (p->segments = LAC_NEW(arena, lac_segment, rows, err)) &&
-              (p->sequences = LAC_NEW(arena, lac_rows_of, rows, err)) &&
-              (p->wanted = LAC_NEW(arena, int, rows, err)) && (p->target = LAC_NEW(arena, int, rows, err)) &&
-              (p->side = LAC_NEW(arena, uint8_t, rows, err)) && (p->nll = LAC_NEW(arena, double, rows, err)) &&
-              (p->share = LAC_NEW(arena, double, rows, err)) &&
-              (p->x = lac_alloc_raw(arena, rows, p->width * sizeof *p->x, err));
+    bool ok = (p->segments = DELE_NEW(arena, dele_segment, rows, err)) &&
+              (p->sequences = DELE_NEW(arena, dele_rows_of, rows, err)) &&
+              (p->wanted = DELE_NEW(arena, int, rows, err)) && (p->target = DELE_NEW(arena, int, rows, err)) &&
+              (p->side = DELE_NEW(arena, uint8_t, rows, err)) && (p->nll = DELE_NEW(arena, double, rows, err)) &&
+              (p->share = DELE_NEW(arena, double, rows, err)) &&
+              (p->x = dele_alloc_raw(arena, rows, p->width * sizeof *p->x, err));
     if (ok && p->reference_rows)
-        ok = (p->wanted_before = LAC_NEW(arena, int, rows, err)) &&
-             (p->reference = lac_alloc_raw(arena, rows, p->width * sizeof *p->reference, err));
+        ok = (p->wanted_before = DELE_NEW(arena, int, rows, err)) &&
+             (p->reference = dele_alloc_raw(arena, rows, p->width * sizeof *p->reference, err));
     if (ok && objective->at_layer)
-        ok = (p->patches = LAC_NEW(arena, lac_patch, rows, err)) && (p->steer = LAC_NEW(arena, float, p->width, err));
-    return ok ? LAC_OK : err->code;
+        ok = (p->patches = DELE_NEW(arena, dele_patch, rows, err)) && (p->steer = DELE_NEW(arena, float, p->width, err));
+    return ok ? DELE_OK : err->code;
 }
 
-void lac_piece_release(lac_piece *p)
+void dele_piece_release(dele_piece *p)
 {
-    lac_run_release(&p->run);
-    lac_run_release(&p->run_before);
+    dele_run_release(&p->run);
+    dele_run_release(&p->run_before);
 }
 
 /* ---- laying out -------------------------------------------------------------------------------------------------- */
 
-static size_t first_label(const lac_piece *p, const lac_sequence *s, lac_side side)
+static size_t first_label(const dele_piece *p, const dele_sequence *s, dele_side side)
 {
-    if (p->settings[LAC_WHOLE] == 1 && p->objective->whole >> side & 1) return 1;
-    const double skip = p->settings[LAC_SKIP];
-    const size_t first = s->first_label + (side == LAC_FORGET && skip > 0 ? (size_t)skip : 0);
+    if (p->settings[DELE_WHOLE] == 1 && p->objective->whole >> side & 1) return 1;
+    const double skip = p->settings[DELE_SKIP];
+    const size_t first = s->first_label + (side == DELE_FORGET && skip > 0 ? (size_t)skip : 0);
     return first < s->n ? first : s->n;
 }
 
-size_t lac_piece_labels(const lac_piece *p, const lac_item *item)
+size_t dele_piece_labels(const dele_piece *p, const dele_item *item)
 {
     return item->row->n - first_label(p, item->row, item->side);
 }
 
-static size_t item_rows(const lac_item *it)
+static size_t item_rows(const dele_item *it)
 {
     return it->row->n - 1 + (it->better ? it->better->n - 1 : 0); /* the last id only is a label */
 }
 
-size_t lac_piece_length(const lac_piece *p, const lac_item *items, size_t n)
+size_t dele_piece_length(const dele_piece *p, const dele_item *items, size_t n)
 {
     size_t rows = item_rows(items), k = 1;
     while (k < n && rows + item_rows(items + k) <= p->batch_tokens) rows += item_rows(items + k++);
     return k;
 }
 
-static void lay_sequence(lac_piece *p, const lac_sequence *s, lac_rows_of about)
+static void lay_sequence(dele_piece *p, const dele_sequence *s, dele_rows_of about)
 {
     about.first = p->n_labels;
     for (size_t k = first_label(p, s, about.side); k < s->n; k++, p->n_labels++) {
@@ -101,23 +101,23 @@ static void lay_sequence(lac_piece *p, const lac_sequence *s, lac_rows_of about)
         p->side[p->n_labels] = (uint8_t)about.side;
     }
     about.n = p->n_labels - about.first;
-    p->segments[p->n_sequences] = (lac_segment){.tokens = s->ids, .n_rows = (int)(s->n - 1)};
+    p->segments[p->n_sequences] = (dele_segment){.tokens = s->ids, .n_rows = (int)(s->n - 1)};
     p->sequences[p->n_sequences++] = about;
     p->n_rows += s->n - 1;
 }
 
-static void lay_nothing(lac_piece *p)
+static void lay_nothing(dele_piece *p)
 {
     p->n_sequences = p->n_rows = p->n_labels = 0;
 }
 
-static void lay_items(lac_piece *p, const lac_item *items, size_t n)
+static void lay_items(dele_piece *p, const dele_item *items, size_t n)
 {
     lay_nothing(p);
     for (size_t i = 0; i < n; i++) {
-        lay_sequence(p, items[i].row, (lac_rows_of){.side = items[i].side, .reference = items[i].reference[0]});
+        lay_sequence(p, items[i].row, (dele_rows_of){.side = items[i].side, .reference = items[i].reference[0]});
         if (items[i].better)
-            lay_sequence(p, items[i].better, (lac_rows_of){.side = items[i].side, .better = true,
+            lay_sequence(p, items[i].better, (dele_rows_of){.side = items[i].side, .better = true,
                                                             .reference = items[i].reference[1]});
     }
 }
@@ -125,10 +125,10 @@ static void lay_items(lac_piece *p, const lac_item *items, size_t n)
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 /* Sequences from .. to − 1 and their labels through a model: logits or states into x, room for all labels. */
-static lac_status look(lac_piece *p, lac_run *run, const lac_model *model, lac_batch *batch, float *x, size_t from,
-                       size_t to, int *wanted, lac_err *err)
+static dele_status look(dele_piece *p, dele_run *run, const dele_model *model, dele_batch *batch, float *x, size_t from,
+                       size_t to, int *wanted, dele_err *err)
 {
-    const lac_rows_of *first = &p->sequences[from], *last = &p->sequences[to - 1];
+    const dele_rows_of *first = &p->sequences[from], *last = &p->sequences[to - 1];
     const size_t begin = first->first, n = last->first + last->n - begin;
     int row = 0;
     for (size_t i = 0; i < from; i++) row += p->segments[i].n_rows;
@@ -136,133 +136,133 @@ static lac_status look(lac_piece *p, lac_run *run, const lac_model *model, lac_b
     batch->segments = p->segments + from, batch->n_segments = to - from;
     if (!p->objective->at_layer) {
         batch->wanted = wanted, batch->n_wanted = n;
-        if (lac_forward(run, model, batch, err)) return err->code;
-        lac_logits(x + begin * p->width, model, run->final, n);
-        return LAC_OK;
+        if (dele_forward(run, model, batch, err)) return err->code;
+        dele_logits(x + begin * p->width, model, run->final, n);
+        return DELE_OK;
     }
     for (size_t i = 0; i < n; i++)
-        p->patches[i] = (lac_patch){.layer = model->config.n_layers - 1, .site = LAC_RESID_POST, .op = LAC_READ,
+        p->patches[i] = (dele_patch){.layer = model->config.n_layers - 1, .site = DELE_RESID_POST, .op = DELE_READ,
                                     .row = wanted[i], .seen = x + (begin + i) * p->width};
     batch->patches = p->patches, batch->n_patches = n;
-    return lac_forward(run, model, batch, err);
+    return dele_forward(run, model, batch, err);
 }
 
 /* Sides stand together, so the sequences of a set of sides are one run of them. */
-static lac_status look_before(lac_piece *p, lac_err *err)
+static dele_status look_before(dele_piece *p, dele_err *err)
 {
     size_t from = 0, to = p->n_sequences;
     while (from < to && !(p->reference_rows >> p->sequences[from].side & 1)) from++;
     while (to > from && !(p->reference_rows >> p->sequences[to - 1].side & 1)) to--;
-    lac_batch batch = {0};
-    if (from == to) return LAC_OK;
+    dele_batch batch = {0};
+    if (from == to) return DELE_OK;
     return look(p, &p->run_before, &p->before, &batch, p->reference, from, to, p->wanted_before, err);
 }
 
-static void share_by_sequence(lac_piece *p, const lac_group *group)
+static void share_by_sequence(dele_piece *p, const dele_group *group)
 {
     for (size_t k = 0; k < p->n_sequences; k++) {
-        const lac_rows_of *s = &p->sequences[k];
+        const dele_rows_of *s = &p->sequences[k];
         for (size_t i = s->first; i < s->first + s->n; i++)
             p->share[i] = 1 / ((double)group->sequences[s->side] * (double)s->n);
     }
 }
 
-lac_status lac_piece_forward(lac_piece *p, double loss[2], const lac_item *items, size_t n, const lac_group *group,
-                             lac_err *err)
+dele_status dele_piece_forward(dele_piece *p, double loss[2], const dele_item *items, size_t n, const dele_group *group,
+                             dele_err *err)
 {
     lay_items(p, items, n);
-    p->batch = (lac_batch){.keep_for_backward = true, .lowest = p->lowest};
+    p->batch = (dele_batch){.keep_for_backward = true, .lowest = p->lowest};
     if ((p->reference_rows && look_before(p, err)) || /* first: the patches are the piece's own afterwards */
         look(p, &p->run, &p->view, &p->batch, p->x, 0, p->n_sequences, p->wanted, err))
         return err->code;
     if (group->by_sequence) share_by_sequence(p, group);
-    const lac_rows rows = {.n = p->n_labels, .width = p->width, .x = p->x, .reference = p->reference, .nll = p->nll,
+    const dele_rows rows = {.n = p->n_labels, .width = p->width, .x = p->x, .reference = p->reference, .nll = p->nll,
                            .target = p->target, .side = p->side, .share = group->by_sequence ? p->share : NULL,
                            .sequence = p->sequences, .n_sequences = p->n_sequences, .group = group,
                            .settings = p->settings, .steer = p->steer};
     p->objective->rows(loss, &rows);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
 
-lac_status lac_piece_backward(lac_piece *p, const double weight[2], float **grads, lac_err *err)
+dele_status dele_piece_backward(dele_piece *p, const double weight[2], float **grads, dele_err *err)
 {
-    lac_grads into = {.g = grads};
+    dele_grads into = {.g = grads};
     for (size_t i = 0; i < p->n_labels;) { /* runs of one side */
         size_t end = i + 1;
         while (end < p->n_labels && p->side[end] == p->side[i]) end++;
-        if (weight[p->side[i]] != 1) lac_scale(p->x + i * p->width, weight[p->side[i]], (end - i) * p->width);
+        if (weight[p->side[i]] != 1) dele_scale(p->x + i * p->width, weight[p->side[i]], (end - i) * p->width);
         i = end;
     }
-    if (!p->objective->at_layer) return lac_backward(&p->run, &p->view, &p->batch, p->x, &into, err);
+    if (!p->objective->at_layer) return dele_backward(&p->run, &p->view, &p->batch, p->x, &into, err);
     for (size_t i = 0; i < p->n_labels; i++) {
-        p->patches[i].op = LAC_ADD;
+        p->patches[i].op = DELE_ADD;
         p->patches[i].value = p->x + i * p->width;
     }
     into.adds = p->patches, into.n_adds = p->n_labels;
     p->batch.patches = NULL, p->batch.n_patches = 0;
-    return lac_backward(&p->run, &p->view, &p->batch, NULL, &into, err);
+    return dele_backward(&p->run, &p->view, &p->batch, NULL, &into, err);
 }
 
 /* ---- before training --------------------------------------------------------------------------------------------- */
 
 /* Over the labelled rows of items. */
-static lac_status mean_length(double *mean, lac_piece *p, const lac_item *items, size_t n, lac_err *err)
+static dele_status mean_length(double *mean, dele_piece *p, const dele_item *items, size_t n, dele_err *err)
 {
     double sum = 0;
     size_t rows = 0;
     for (size_t i = 0, k; i < n; i += k) {
-        lac_batch batch = {0};
-        k = lac_piece_length(p, items + i, n - i);
+        dele_batch batch = {0};
+        k = dele_piece_length(p, items + i, n - i);
         lay_items(p, items + i, k);
         if (look(p, &p->run, &p->view, &batch, p->x, 0, p->n_sequences, p->wanted, err)) return err->code;
-        for (size_t r = 0; r < p->n_labels; r++) sum += sqrt(lac_sum_squares(p->x + r * p->width, p->width));
+        for (size_t r = 0; r < p->n_labels; r++) sum += sqrt(dele_sum_squares(p->x + r * p->width, p->width));
         rows += p->n_labels;
     }
     if (!(sum > 0) || !isfinite(sum))
-        return lac_fail(err, LAC_ERR_DATA, "the states to be steered have the length %g at layer %g; choose another "
-                        "--at-layer", sum, p->settings[LAC_LAYER]);
+        return dele_fail(err, DELE_ERR_DATA, "the states to be steered have the length %g at layer %g; choose another "
+                        "--at-layer", sum, p->settings[DELE_LAYER]);
     *mean = sum / (double)rows;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_piece_steer(lac_piece *p, uint64_t seed, const lac_item *items, size_t n, lac_err *err)
+dele_status dele_piece_steer(dele_piece *p, uint64_t seed, const dele_item *items, size_t n, dele_err *err)
 {
     double length = 1;
-    lac_rng rng;
+    dele_rng rng;
     if (p->objective->adaptive && mean_length(&length, p, items, n, err)) return err->code;
-    lac_rng_seed(&rng, seed ^ 0x726d75); /* a stream of its own */
-    for (size_t i = 0; i < p->width; i++) p->steer[i] = (float)lac_rng_uniform(&rng);
-    length *= p->settings[LAC_STEER] / sqrt(lac_sum_squares(p->steer, p->width));
-    lac_scale(p->steer, length, p->width);
-    return LAC_OK;
+    dele_rng_seed(&rng, seed ^ 0x726d75); /* a stream of its own */
+    for (size_t i = 0; i < p->width; i++) p->steer[i] = (float)dele_rng_uniform(&rng);
+    length *= p->settings[DELE_STEER] / sqrt(dele_sum_squares(p->steer, p->width));
+    dele_scale(p->steer, length, p->width);
+    return DELE_OK;
 }
 
 /* As many rows as fit, as rows to forget; returns how many. */
-static size_t lay_forget(lac_piece *p, const lac_sequence *rows, size_t n)
+static size_t lay_forget(dele_piece *p, const dele_sequence *rows, size_t n)
 {
     size_t k = 0;
     lay_nothing(p);
-    do lay_sequence(p, &rows[k++], (lac_rows_of){.side = LAC_FORGET});
+    do lay_sequence(p, &rows[k++], (dele_rows_of){.side = DELE_FORGET});
     while (k < n && p->n_rows + rows[k].n - 1 <= p->batch_tokens);
     return k;
 }
 
-lac_status lac_piece_nll(lac_piece *p, double *nll, const lac_sequence *rows, size_t n, lac_err *err)
+dele_status dele_piece_nll(dele_piece *p, double *nll, const dele_sequence *rows, size_t n, dele_err *err)
 {
     for (size_t i = 0, k; i < n; i += k) {
         k = lay_forget(p, rows + i, n - i);
-        const lac_batch batch = {.segments = p->segments, .n_segments = k, .wanted = p->wanted,
+        const dele_batch batch = {.segments = p->segments, .n_segments = k, .wanted = p->wanted,
                                  .n_wanted = p->n_labels};
-        if (lac_forward(&p->run, &p->view, &batch, err) ||
-            lac_logprobs(p->nll, NULL, &p->run, &p->view, p->run.final, p->target, p->n_labels, err))
+        if (dele_forward(&p->run, &p->view, &batch, err) ||
+            dele_logprobs(p->nll, NULL, &p->run, &p->view, p->run.final, p->target, p->n_labels, err))
             return err->code;
         for (size_t j = 0; j < k; j++) {
-            const lac_rows_of *s = &p->sequences[j];
+            const dele_rows_of *s = &p->sequences[j];
             nll[i + j] = 0;
             for (size_t at = s->first; at < s->first + s->n; at++) nll[i + j] -= p->nll[at];
         }
     }
-    return LAC_OK;
+    return DELE_OK;
 }

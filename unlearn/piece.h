@@ -5,8 +5,8 @@
  *
  * Which rows are labelled: those that predict a label; without the first SKIP labels of what is to be forgotten; with
  * the prompt's tokens too on the sides that WHOLE takes whole. */
-#ifndef LAC_PIECE_H
-#define LAC_PIECE_H
+#ifndef DELE_PIECE_H
+#define DELE_PIECE_H
 
 #include "model/forward.h"
 #include "model/mask.h"
@@ -15,53 +15,53 @@
 
 /* A row of a data set on its side; with its alternate as a second sequence where the objective wants one beside. */
 typedef struct {
-    const lac_sequence *row, *better; /* better NULL: none */
+    const dele_sequence *row, *better; /* better NULL: none */
     double reference[2];              /* their NLL before training */
-    lac_side side;
-} lac_item;
+    dele_side side;
+} dele_item;
 
 typedef struct {
-    const lac_objective *objective;
+    const dele_objective *objective;
     const double *settings;
-    lac_model view;       /* the model, without the layers above the one that is looked at */
-    lac_model before;     /* the same before training; n_tensors 0 where nobody asks for it */
+    dele_model view;       /* the model, without the layers above the one that is looked at */
+    dele_model before;     /* the same before training; n_tensors 0 where nobody asks for it */
     int lowest;           /* layer that trains */
     size_t batch_tokens, width;
     uint8_t reference_rows; /* set of sides */
     float *steer;         /* [dim] at a layer */
 
-    lac_run run, run_before;
-    lac_batch batch;
-    lac_segment *segments;
-    lac_rows_of *sequences;
-    lac_patch *patches;   /* [labels] at a layer: states out, gradients in */
+    dele_run run, run_before;
+    dele_batch batch;
+    dele_segment *segments;
+    dele_rows_of *sequences;
+    dele_patch *patches;   /* [labels] at a layer: states out, gradients in */
     int *wanted, *wanted_before, *target;
     uint8_t *side;
     double *nll, *share;
     float *x, *reference;   /* [labels, width] */
     size_t n_sequences, n_rows, n_labels; /* laid out */
-} lac_piece;
+} dele_piece;
 
 /* Room for the largest piece: batch_tokens rows, or the longest item.  The tables are the arena's, the runs are freed
  * by release.  Copies what the mask trains where the objective compares with the model before. */
-lac_status lac_piece_init(lac_piece *p, const lac_model *model, const lac_mask *mask, const lac_objective *objective,
-                          const double *settings, size_t batch_tokens, size_t longest, lac_arena *arena, lac_err *err);
-void lac_piece_release(lac_piece *p);
+dele_status dele_piece_init(dele_piece *p, const dele_model *model, const dele_mask *mask, const dele_objective *objective,
+                          const double *settings, size_t batch_tokens, size_t longest, dele_arena *arena, dele_err *err);
+void dele_piece_release(dele_piece *p);
 
 /* At a layer: the vector that states are steered to, uniform in [0, 1)^d, of length STEER; where the objective is
  * adaptive, times the mean length of these items' states.  To be called before training. */
-lac_status lac_piece_steer(lac_piece *p, uint64_t seed, const lac_item *items, size_t n, lac_err *err);
+dele_status dele_piece_steer(dele_piece *p, uint64_t seed, const dele_item *items, size_t n, dele_err *err);
 
-size_t lac_piece_labels(const lac_piece *p, const lac_item *item); /* of the row, not its alternate */
-size_t lac_piece_length(const lac_piece *p, const lac_item *items, size_t n); /* how many fit; at least one */
+size_t dele_piece_labels(const dele_piece *p, const dele_item *item); /* of the row, not its alternate */
+size_t dele_piece_length(const dele_piece *p, const dele_item *items, size_t n); /* how many fit; at least one */
 
 /* Forward and loss; leaves each side's gradient, of weight 1, in x.  Items of one side stand together. */
-lac_status lac_piece_forward(lac_piece *p, double loss[2], const lac_item *items, size_t n, const lac_group *group,
-                             lac_err *err);
+dele_status dele_piece_forward(dele_piece *p, double loss[2], const dele_item *items, size_t n, const dele_group *group,
+                             dele_err *err);
 /* Weighs that gradient and takes it down. */
-lac_status lac_piece_backward(lac_piece *p, const double weight[2], float **grads, lac_err *err);
+dele_status dele_piece_backward(dele_piece *p, const double weight[2], float **grads, dele_err *err);
 
 /* NLL of each sequence, summed over its labels. */
-lac_status lac_piece_nll(lac_piece *p, double *nll, const lac_sequence *rows, size_t n, lac_err *err);
+dele_status dele_piece_nll(dele_piece *p, double *nll, const dele_sequence *rows, size_t n, dele_err *err);
 
 #endif

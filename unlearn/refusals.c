@@ -10,7 +10,7 @@ static bool counts(const char *line)
 }
 
 /* Cuts the text into lines, trimmed at both ends; returns how many count.  */
-static size_t split(char *text, lac_refusals *out)
+static size_t split(char *text, dele_refusals *out)
 {
     size_t n = 0;
     char *rest = text;
@@ -25,38 +25,38 @@ static size_t split(char *text, lac_refusals *out)
     return n;
 }
 
-lac_status lac_refusals_open(lac_refusals *r, const char *path, uint64_t seed, lac_arena *arena, lac_err *err)
+dele_status dele_refusals_open(dele_refusals *r, const char *path, uint64_t seed, dele_arena *arena, dele_err *err)
 {
     size_t size, most = 1;
-    *r = (lac_refusals){.path = path};
-    char *text = lac_file_read(path, arena, &size, err);
+    *r = (dele_refusals){.path = path};
+    char *text = dele_file_read(path, arena, &size, err);
     if (!text) return err->code;
-    if (!lac_utf8_valid(text, size) || memchr(text, '\0', size))
-        return lac_fail(err, LAC_ERR_DATA, "%s: not plain text in UTF-8; convert it (iconv) and try again", path);
+    if (!dele_utf8_valid(text, size) || memchr(text, '\0', size))
+        return dele_fail(err, DELE_ERR_DATA, "%s: not plain text in UTF-8; convert it (iconv) and try again", path);
     for (size_t i = 0; i < size; i++) most += text[i] == '\n';
-    if (!(r->text = LAC_NEW(arena, const char *, most, err)) || !(r->line = LAC_NEW(arena, int, most, err)))
+    if (!(r->text = DELE_NEW(arena, const char *, most, err)) || !(r->line = DELE_NEW(arena, int, most, err)))
         return err->code;
     r->n = split(text, r);
-    if (!r->n) return lac_fail(err, LAC_ERR_DATA, "%s:1: no refusal in it; give one to a line", path);
-    lac_rng_seed(&r->rng, seed ^ 0x726566757365);
-    return LAC_OK;
+    if (!r->n) return dele_fail(err, DELE_ERR_DATA, "%s:1: no refusal in it; give one to a line", path);
+    dele_rng_seed(&r->rng, seed ^ 0x726566757365);
+    return DELE_OK;
 }
 
-const char *lac_refusals_draw(lac_refusals *r, bool *joined, lac_arena *arena, lac_err *err)
+const char *dele_refusals_draw(dele_refusals *r, bool *joined, dele_arena *arena, dele_err *err)
 {
     if (r->in_turn && r->n_drawn == r->n) {
-        lac_fail(err, LAC_ERR_DATA, "%s: its answers were chosen for %zu rows, and there are more", r->path, r->n);
+        dele_fail(err, DELE_ERR_DATA, "%s: its answers were chosen for %zu rows, and there are more", r->path, r->n);
         return NULL;
     }
     if (r->n_drawn == r->capacity) {
         const size_t capacity = r->capacity ? 2 * r->capacity : 256;
-        int *grown = LAC_NEW(arena, int, capacity, err);
+        int *grown = DELE_NEW(arena, int, capacity, err);
         if (!grown) return NULL;
         if (r->n_drawn) memcpy(grown, r->drawn, r->n_drawn * sizeof *grown);
         r->drawn = grown;
         r->capacity = capacity;
     }
-    const size_t k = r->in_turn ? r->n_drawn : (size_t)lac_rng_below(&r->rng, r->n);
+    const size_t k = r->in_turn ? r->n_drawn : (size_t)dele_rng_below(&r->rng, r->n);
     *joined = r->joined && r->joined[k];
     r->drawn[r->n_drawn++] = r->line[k];
     return r->text[k];

@@ -3,8 +3,8 @@
  * One is drawn for each row by a stream of its own, so that the same seed, list and rows give the same refusals
  * whatever else the seed is used for.  What was drawn is kept, for the manifest.  A list may also hold a text for each
  * row, chosen for it (borrow.h): those are given in turn. */
-#ifndef LAC_REFUSALS_H
-#define LAC_REFUSALS_H
+#ifndef DELE_REFUSALS_H
+#define DELE_REFUSALS_H
 
 #include "base/file.h"
 #include "base/random.h"
@@ -18,12 +18,12 @@ typedef struct {
     bool in_turn;      /* the k-th row gets the k-th, in the place of one drawn */
     int *drawn;        /* [n_drawn] lines, in the order of drawing */
     size_t n_drawn, capacity;
-    lac_rng rng;
-} lac_refusals;
+    dele_rng rng;
+} dele_refusals;
 
-lac_status lac_refusals_open(lac_refusals *r, const char *path, uint64_t seed, lac_arena *arena, lac_err *err);
+dele_status dele_refusals_open(dele_refusals *r, const char *path, uint64_t seed, dele_arena *arena, dele_err *err);
 
 /* The next one, and whether it is joined; NULL where memory ended, or texts in turn. */
-const char *lac_refusals_draw(lac_refusals *r, bool *joined, lac_arena *arena, lac_err *err);
+const char *dele_refusals_draw(dele_refusals *r, bool *joined, dele_arena *arena, dele_err *err);
 
 #endif

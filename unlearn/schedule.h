@@ -6,17 +6,17 @@
  *   constant   lr
  *
  * As Hugging Face's schedulers of these names, but that theirs begin the warm-up with an update of rate 0. */
-#ifndef LAC_SCHEDULE_H
-#define LAC_SCHEDULE_H
+#ifndef DELE_SCHEDULE_H
+#define DELE_SCHEDULE_H
 
 #include <stddef.h>
 
 #include "base/err.h"
 
-typedef enum { LAC_LINEAR, LAC_COSINE, LAC_CONSTANT } lac_schedule;
+typedef enum { DELE_LINEAR, DELE_COSINE, DELE_CONSTANT } dele_schedule;
 
-lac_status lac_schedule_parse(lac_schedule *schedule, const char *name, lac_err *err);
+dele_status dele_schedule_parse(dele_schedule *schedule, const char *name, dele_err *err);
 
-double lac_lr_at(lac_schedule schedule, double lr, size_t warmup, size_t update, size_t updates);
+double dele_lr_at(dele_schedule schedule, double lr, size_t warmup, size_t update, size_t updates);
 
 #endif

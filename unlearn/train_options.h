@@ -1,6 +1,6 @@
 /* What training is told, and what it tells. */
-#ifndef LAC_TRAIN_OPTIONS_H
-#define LAC_TRAIN_OPTIONS_H
+#ifndef DELE_TRAIN_OPTIONS_H
+#define DELE_TRAIN_OPTIONS_H
 
 #include "unlearn/adamw.h"
 #include "unlearn/checks.h"
@@ -10,13 +10,13 @@
 #include "unlearn/schedule.h"
 
 typedef struct {
-    const lac_objective *objective;
-    const double *settings; /* [LAC_N_SETTINGS] resolved; NULL: the objective's own */
-    const lac_dataset *alternates; /* row by row beside forget, for an objective that wants them so */
-    lac_lora *lora;         /* adapters that move in the place of the tensors they stand beside; NULL: none */
-    lac_alpha alpha;
-    lac_adamw_rule adamw; /* its lr is the highest */
-    lac_schedule schedule; /* of lr over the run */
+    const dele_objective *objective;
+    const double *settings; /* [DELE_N_SETTINGS] resolved; NULL: the objective's own */
+    const dele_dataset *alternates; /* row by row beside forget, for an objective that wants them so */
+    dele_lora *lora;         /* adapters that move in the place of the tensors they stand beside; NULL: none */
+    dele_alpha alpha;
+    dele_adamw_rule adamw; /* its lr is the highest */
+    dele_schedule schedule; /* of lr over the run */
     bool by_sequence;     /* a loss is the mean of its sequences' own token means; else of all tokens */
     int warmup;           /* updates over which lr rises */
     int epochs;           /* of every chunk */
@@ -28,33 +28,33 @@ typedef struct {
     size_t batch_tokens;  /* rows of one forward pass */
     double clip;          /* norm of the gradient; 0: not clipped */
     double collapse;      /* nats; 0: never */
-    lac_check_options checks;
+    dele_check_options checks;
     uint64_t seed;
     const char *state;    /* file to go on from, and to write the state of the run to; NULL: none */
     double save_every;    /* seconds, or nine times what writing took if that is longer; 0: never */
-} lac_train_options;
+} dele_train_options;
 
-#define LAC_TRAIN_DEFAULTS                                                                                        \
-    {.alpha = {.mode = LAC_ALPHA_PAPER}, .adamw = LAC_ADAMW_DEFAULTS, .epochs = 5, .chunks = 1, .batch = 12,      \
+#define DELE_TRAIN_DEFAULTS                                                                                        \
+    {.alpha = {.mode = DELE_ALPHA_PAPER}, .adamw = DELE_ADAMW_DEFAULTS, .epochs = 5, .chunks = 1, .batch = 12,      \
      .retain_ratio = 1, .micro = 12, .batch_tokens = 1024, .clip = 1, .collapse = 3, .save_every = 60,            \
-     .checks = LAC_CHECK_DEFAULTS}
+     .checks = DELE_CHECK_DEFAULTS}
 
 typedef struct {
     size_t rows, tokens, labels;       /* so far */
     double lr, loss[2], alpha;         /* of the update: means over its groups, NaN where none has the side */
     double norm;                       /* of the gradient, before clipping */
-} lac_step;
+} dele_step;
 
 typedef struct {
     size_t rows[2], labels[2];         /* in the sets */
     size_t updates_per_epoch, updates; /* (of the first chunk); in all */
     size_t rows_in_all, tokens_in_all; /* tokens: about, where retain rows do not go round a whole number of times */
     size_t done;                       /* updates in the weights as they are now */
-    lac_check start, chosen;           /* with checks: before, and of the weights as they are now */
+    dele_check start, chosen;           /* with checks: before, and of the weights as they are now */
     bool stopped, enough;              /* before its end; because enough was forgotten, else by a budget */
-    lac_step first, last;
-    lac_step before;                   /* where an earlier process left off; zeroed when there was none */
+    dele_step first, last;
+    dele_step before;                   /* where an earlier process left off; zeroed when there was none */
     double seconds;                    /* of this process */
-} lac_train_report;
+} dele_train_report;
 
 #endif

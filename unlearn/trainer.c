@@ -10,133 +10,133 @@
 #include "unlearn/health.h"
 
 typedef struct {
-    lac_model *model;
-    const lac_mask *mask;
-    const lac_train_options *o;
-    double settings[LAC_N_SETTINGS];
-    lac_train_report *report;
-    lac_alpha alpha;
-    lac_deal deal;
-    lac_health health;
-    lac_checks checks;
+    dele_model *model;
+    const dele_mask *mask;
+    const dele_train_options *o;
+    double settings[DELE_N_SETTINGS];
+    dele_train_report *report;
+    dele_alpha alpha;
+    dele_deal deal;
+    dele_health health;
+    dele_checks checks;
 
-    lac_grads grads, part;     /* the update's; the retain rows' of a group in several pieces, made when needed */
-    lac_model *moving;         /* what the optimizer moves: the model, or the table of its adapters */
+    dele_grads grads, part;     /* the update's; the retain rows' of a group in several pieces, made when needed */
+    dele_model *moving;         /* what the optimizer moves: the model, or the table of its adapters */
     float **g, **m, **v;       /* its gradient (grads.g, or the adapters' own) and moments */
-    lac_item *room;            /* as many items as a group has */
+    dele_item *room;            /* as many items as a group has */
     FILE *steps;
-    double next_save;          /* lac_now() then */
+    double next_save;          /* dele_now() then */
 
-    lac_piece piece;
-    lac_arena arena;
+    dele_piece piece;
+    dele_arena arena;
 } trainer;
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
 
 /* NLL of what is to be forgotten, and of its alternates, before training. */
-static lac_status look_back(trainer *t, lac_err *err)
+static dele_status look_back(trainer *t, dele_err *err)
 {
-    const lac_dataset *sets[2] = {t->deal.set[LAC_FORGET], t->o->alternates};
+    const dele_dataset *sets[2] = {t->deal.set[DELE_FORGET], t->o->alternates};
     for (int k = 0; k < 2 && t->o->objective->reference_nll; k++) {
         if (!sets[k]) continue;
-        double *nll = LAC_NEW(&t->arena, double, sets[k]->n, err);
-        if (!nll || lac_piece_nll(&t->piece, nll, sets[k]->row, sets[k]->n, err)) return err->code;
+        double *nll = DELE_NEW(&t->arena, double, sets[k]->n, err);
+        if (!nll || dele_piece_nll(&t->piece, nll, sets[k]->row, sets[k]->n, err)) return err->code;
         t->deal.nll_before[k] = nll;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* By the rows to forget of the first update. */
-static lac_status make_steer(trainer *t, lac_err *err)
+static dele_status make_steer(trainer *t, dele_err *err)
 {
-    const lac_hand first = lac_deal_peek(&t->deal);
+    const dele_hand first = dele_deal_peek(&t->deal);
     size_t n_retain = 0;
-    while (n_retain < first.n && first.items[n_retain].side == LAC_RETAIN) n_retain++;
-    return lac_piece_steer(&t->piece, t->o->seed, first.items + n_retain, first.n - n_retain, err);
+    while (n_retain < first.n && first.items[n_retain].side == DELE_RETAIN) n_retain++;
+    return dele_piece_steer(&t->piece, t->o->seed, first.items + n_retain, first.n - n_retain, err);
 }
 
-static lac_status make_room(trainer *t, const lac_dataset *forget, const lac_dataset *retain, lac_err *err)
+static dele_status make_room(trainer *t, const dele_dataset *forget, const dele_dataset *retain, dele_err *err)
 {
-    const lac_dataset *const sets[] = {forget, retain};
-    lac_arena *arena = &t->arena;
+    const dele_dataset *const sets[] = {forget, retain};
+    dele_arena *arena = &t->arena;
     size_t longest = 0;
     for (int side = 0; side < 2; side++)
         if (sets[side] && sets[side]->longest > longest) longest = sets[side]->longest;
     if (t->o->alternates) longest += t->o->alternates->longest;
     const size_t most = (size_t)(t->o->batch > t->o->micro ? t->o->batch : t->o->micro);
-    bool ok = (t->grads.g = lac_beside_new(t->model, t->mask, true, arena, err)) &&
-              (t->g = t->o->lora ? lac_beside_new(t->moving, t->mask, true, arena, err) : t->grads.g) &&
-              (t->m = lac_beside_new(t->moving, t->mask, true, arena, err)) &&
-              (t->v = lac_beside_new(t->moving, t->mask, true, arena, err)) &&
-              (t->room = LAC_NEW(arena, lac_item, most, err)) &&
-              !lac_health_init(&t->health, t->moving, t->mask, t->o, arena, err) &&
-              !lac_checks_init(&t->checks, &t->o->checks, t->model, t->moving, t->mask, t->o->batch_tokens, arena,
+    bool ok = (t->grads.g = dele_beside_new(t->model, t->mask, true, arena, err)) &&
+              (t->g = t->o->lora ? dele_beside_new(t->moving, t->mask, true, arena, err) : t->grads.g) &&
+              (t->m = dele_beside_new(t->moving, t->mask, true, arena, err)) &&
+              (t->v = dele_beside_new(t->moving, t->mask, true, arena, err)) &&
+              (t->room = DELE_NEW(arena, dele_item, most, err)) &&
+              !dele_health_init(&t->health, t->moving, t->mask, t->o, arena, err) &&
+              !dele_checks_init(&t->checks, &t->o->checks, t->model, t->moving, t->mask, t->o->batch_tokens, arena,
                                err) &&
-              !lac_deal_init(&t->deal, forget, retain, t->o, arena, err) &&
-              !lac_piece_init(&t->piece, t->model, t->mask, t->o->objective, t->settings, t->o->batch_tokens, longest,
+              !dele_deal_init(&t->deal, forget, retain, t->o, arena, err) &&
+              !dele_piece_init(&t->piece, t->model, t->mask, t->o->objective, t->settings, t->o->batch_tokens, longest,
                               arena, err) &&
               !look_back(t, err);
     if (ok && t->o->objective->at_layer) ok = !make_steer(t, err);
-    return ok ? LAC_OK : err->code;
+    return ok ? DELE_OK : err->code;
 }
 
 /* ---- a group: rows that share one loss ------------------------------------------------------------------- */
 
-static lac_status forward(trainer *t, double loss[2], const lac_item *items, size_t n, const lac_group *group,
-                          lac_err *err)
+static dele_status forward(trainer *t, double loss[2], const dele_item *items, size_t n, const dele_group *group,
+                          dele_err *err)
 {
-    lac_status status = lac_piece_forward(&t->piece, loss, items, n, group, err);
+    dele_status status = dele_piece_forward(&t->piece, loss, items, n, group, err);
     t->report->last.tokens += t->piece.n_rows;
     t->report->last.labels += t->piece.n_labels;
     return status;
 }
 
-static void weigh(trainer *t, double weight[2], double share, double retain_loss, const lac_group *group)
+static void weigh(trainer *t, double weight[2], double share, double retain_loss, const dele_group *group)
 {
-    lac_weigh(weight, t->o->objective, t->settings, &t->alpha, retain_loss, group);
-    if (group->sequences[LAC_RETAIN]) t->report->last.alpha += weight[LAC_RETAIN];
-    weight[LAC_FORGET] *= share;
-    weight[LAC_RETAIN] *= share;
+    dele_weigh(weight, t->o->objective, t->settings, &t->alpha, retain_loss, group);
+    if (group->sequences[DELE_RETAIN]) t->report->last.alpha += weight[DELE_RETAIN];
+    weight[DELE_FORGET] *= share;
+    weight[DELE_RETAIN] *= share;
 }
 
 /* Pieces of items that are all of one side, each with its weight. */
-static lac_status one_side(trainer *t, double loss[2], const lac_item *items, size_t n, const double weight[2],
-                           const lac_grads *into, const lac_group *group, lac_err *err)
+static dele_status one_side(trainer *t, double loss[2], const dele_item *items, size_t n, const double weight[2],
+                           const dele_grads *into, const dele_group *group, dele_err *err)
 {
     for (size_t i = 0, k; i < n; i += k) {
-        k = lac_piece_length(&t->piece, items + i, n - i);
-        if (forward(t, loss, items + i, k, group, err) || lac_piece_backward(&t->piece, weight, into->g, err))
+        k = dele_piece_length(&t->piece, items + i, n - i);
+        if (forward(t, loss, items + i, k, group, err) || dele_piece_backward(&t->piece, weight, into->g, err))
             return err->code;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The retain rows of a group into a buffer of their own, their loss into α, the buffer times α into the sum. */
-static lac_status retain_side(trainer *t, double loss[2], double weight[2], double share, const lac_item *items,
-                              size_t n, const lac_group *group, lac_err *err)
+static dele_status retain_side(trainer *t, double loss[2], double weight[2], double share, const dele_item *items,
+                              size_t n, const dele_group *group, dele_err *err)
 {
     const double one[2] = {1, 1};
-    if (!t->part.g && !(t->part.g = lac_beside_new(t->model, t->mask, true, &t->arena, err))) return err->code;
+    if (!t->part.g && !(t->part.g = dele_beside_new(t->model, t->mask, true, &t->arena, err))) return err->code;
     if (one_side(t, loss, items, n, one, &t->part, group, err)) return err->code;
-    weigh(t, weight, share, loss[LAC_RETAIN], group);
+    weigh(t, weight, share, loss[DELE_RETAIN], group);
     for (size_t k = 0; k < t->model->n_tensors; k++)
         if (t->part.g[k])
-            lac_add_scaled(t->grads.g[k], t->part.g[k], weight[LAC_RETAIN], lac_n_weights(t->model, k));
-    lac_beside_zero(t->part.g, t->model);
-    return LAC_OK;
+            dele_add_scaled(t->grads.g[k], t->part.g[k], weight[DELE_RETAIN], dele_n_weights(t->model, k));
+    dele_beside_zero(t->part.g, t->model);
+    return DELE_OK;
 }
 
 /* items: retain rows first.  Adds share times the group's gradient into the update's. */
-static lac_status train_group(trainer *t, double loss[2], const lac_item *items, size_t n, size_t n_retain,
-                              double share, const lac_group *group, lac_err *err)
+static dele_status train_group(trainer *t, double loss[2], const dele_item *items, size_t n, size_t n_retain,
+                              double share, const dele_group *group, dele_err *err)
 {
-    bool wait = lac_weights_wait(t->o->objective, &t->alpha);
+    bool wait = dele_weights_wait(t->o->objective, &t->alpha);
     double weight[2];
     if (!wait) weigh(t, weight, share, 0, group);
-    if (lac_piece_length(&t->piece, items, n) == n) {
+    if (dele_piece_length(&t->piece, items, n) == n) {
         if (forward(t, loss, items, n, group, err)) return err->code;
-        if (wait) weigh(t, weight, share, loss[LAC_RETAIN], group);
-        return lac_piece_backward(&t->piece, weight, t->grads.g, err);
+        if (wait) weigh(t, weight, share, loss[DELE_RETAIN], group);
+        return dele_piece_backward(&t->piece, weight, t->grads.g, err);
     }
     if (wait ? retain_side(t, loss, weight, share, items, n_retain, group, err)
              : one_side(t, loss, items, n_retain, weight, &t->grads, group, err))
@@ -147,11 +147,11 @@ static lac_status train_group(trainer *t, double loss[2], const lac_item *items,
 /* ---- an update ------------------------------------------------------------------------------------------- */
 
 /* Retain rows to the front, order kept within a side (room: for as many items). */
-static size_t retain_first(lac_item *items, size_t n, lac_item *room)
+static size_t retain_first(dele_item *items, size_t n, dele_item *room)
 {
     size_t n_retain = 0, n_forget = 0;
     for (size_t i = 0; i < n; i++) {
-        if (items[i].side == LAC_RETAIN) items[n_retain++] = items[i];
+        if (items[i].side == DELE_RETAIN) items[n_retain++] = items[i];
         else room[n_forget++] = items[i];
     }
     memcpy(items + n_retain, room, n_forget * sizeof *items);
@@ -159,15 +159,15 @@ static size_t retain_first(lac_item *items, size_t n, lac_item *room)
 }
 
 /* The gradient of one group and its losses, counted in. */
-static lac_status group_gradient(trainer *t, lac_item *items, size_t n, const lac_hand *hand, size_t groups_with[2],
-                                 lac_err *err)
+static dele_status group_gradient(trainer *t, dele_item *items, size_t n, const dele_hand *hand, size_t groups_with[2],
+                                 dele_err *err)
 {
-    lac_group group = {.epoch = hand->epoch, .by_sequence = t->o->by_sequence};
+    dele_group group = {.epoch = hand->epoch, .by_sequence = t->o->by_sequence};
     double loss[2] = {0};
     size_t n_retain = retain_first(items, n, t->room);
     for (size_t i = 0; i < n; i++) {
         group.sequences[items[i].side]++;
-        group.tokens[items[i].side] += lac_piece_labels(&t->piece, &items[i]);
+        group.tokens[items[i].side] += dele_piece_labels(&t->piece, &items[i]);
     }
     if (train_group(t, loss, items, n, n_retain, hand->share, &group, err)) return err->code;
     for (int side = 0; side < 2; side++) {
@@ -176,20 +176,20 @@ static lac_status group_gradient(trainer *t, lac_item *items, size_t n, const la
         groups_with[side]++;
     }
     t->report->last.rows += n;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status update_gradient(trainer *t, const lac_hand *hand, lac_err *err)
+static dele_status update_gradient(trainer *t, const dele_hand *hand, dele_err *err)
 {
     size_t groups_with[2] = {0};
-    lac_step *step = &t->report->last;
+    dele_step *step = &t->report->last;
     step->loss[0] = step->loss[1] = step->alpha = 0;
     for (size_t g = 0, i = 0; g < hand->n_groups; i = hand->end[g++])
         if (group_gradient(t, hand->items + i, hand->end[g] - i, hand, groups_with, err)) return err->code;
     for (int side = 0; side < 2; side++)
         step->loss[side] = groups_with[side] ? step->loss[side] / (double)groups_with[side] : (double)NAN;
-    step->alpha = groups_with[LAC_RETAIN] ? step->alpha / (double)groups_with[LAC_RETAIN] : (double)NAN;
-    return LAC_OK;
+    step->alpha = groups_with[DELE_RETAIN] ? step->alpha / (double)groups_with[DELE_RETAIN] : (double)NAN;
+    return DELE_OK;
 }
 
 /* ---- its step -------------------------------------------------------------------------------------------- */
@@ -197,13 +197,13 @@ static lac_status update_gradient(trainer *t, const lac_hand *hand, lac_err *err
 /* θ' = θ − γ (θ_learnt − θ) in what trained. */
 static void negate(trainer *t)
 {
-    const double gamma = t->settings[LAC_GAMMA];
-    if (t->o->lora) lac_lora_scale(t->o->lora, -gamma);
+    const double gamma = t->settings[DELE_GAMMA];
+    if (t->o->lora) dele_lora_scale(t->o->lora, -gamma);
     for (size_t k = 0; k < t->model->n_tensors; k++) {
         float *w = t->model->tensors[k].data;
         const float *before = t->piece.before.tensors[k].data;
         if (!t->mask->trains[k] || t->o->lora) continue;
-        for (size_t i = 0; i < lac_n_weights(t->model, k); i++)
+        for (size_t i = 0; i < dele_n_weights(t->model, k); i++)
             w[i] = (float)(before[i] - gamma * ((double)w[i] - before[i]));
     }
 }
@@ -211,23 +211,23 @@ static void negate(trainer *t)
 /* The tensors after their adapters. */
 static void follow(const trainer *t)
 {
-    if (t->o->lora) lac_lora_write(t->o->lora);
+    if (t->o->lora) dele_lora_write(t->o->lora);
 }
 
 /* The update's number in its chunk, from 0; each chunk begins with moments of nothing. */
 static void step_weights(trainer *t, size_t step)
 {
-    if (step == 0) lac_beside_zero(t->m, t->moving), lac_beside_zero(t->v, t->moving);
-    double factor = lac_clip_factor(t->report->last.norm, t->o->clip);
-    lac_adamw_rule rule = t->o->adamw;
+    if (step == 0) dele_beside_zero(t->m, t->moving), dele_beside_zero(t->v, t->moving);
+    double factor = dele_clip_factor(t->report->last.norm, t->o->clip);
+    dele_adamw_rule rule = t->o->adamw;
     rule.lr = t->report->last.lr;
     for (size_t k = 0; k < t->moving->n_tensors; k++) {
-        const size_t n = lac_n_weights(t->moving, k);
+        const size_t n = dele_n_weights(t->moving, k);
         if (!t->g[k]) continue;
-        if (factor != 1) lac_scale(t->g[k], factor, n);
-        lac_adamw_step(t->moving->tensors[k].data, t->m[k], t->v[k], t->g[k], n, &rule, (long)step + 1);
+        if (factor != 1) dele_scale(t->g[k], factor, n);
+        dele_adamw_step(t->moving->tensors[k].data, t->m[k], t->v[k], t->g[k], n, &rule, (long)step + 1);
     }
-    lac_beside_zero(t->grads.g, t->model);
+    dele_beside_zero(t->grads.g, t->model);
     follow(t);
 }
 
@@ -237,142 +237,142 @@ static double gradient_norm(const trainer *t)
     double sum = 0;
     for (size_t k = 0; k < t->moving->n_tensors; k++) {
         if (!t->g[k]) continue;
-        if (t->o->lora) lac_lora_gradient(t->g[k], t->o->lora, k, t->grads.g[k]);
-        sum += lac_sum_squares(t->g[k], lac_n_weights(t->moving, k));
+        if (t->o->lora) dele_lora_gradient(t->g[k], t->o->lora, k, t->grads.g[k]);
+        sum += dele_sum_squares(t->g[k], dele_n_weights(t->moving, k));
     }
     return sqrt(sum);
 }
 
-static void say_step(const trainer *t, lac_progress *progress, size_t update, int epoch)
+static void say_step(const trainer *t, dele_progress *progress, size_t update, int epoch)
 {
-    const lac_step *s = &t->report->last;
+    const dele_step *s = &t->report->last;
     FILE *steps = t->steps;
     const bool two = t->o->objective->needs_forget;
     if (steps) {
         fprintf(steps, "%zu\t%d\t%zu\t%zu\t%zu\t%.9g\t", update + 1, epoch, s->rows, s->tokens, s->labels, s->lr);
-        if (two) fprintf(steps, "%.9g\t%.9g\t%.9g\t", s->loss[LAC_FORGET], s->loss[LAC_RETAIN], s->alpha);
-        else fprintf(steps, "%.9g\t", s->loss[LAC_RETAIN]);
+        if (two) fprintf(steps, "%.9g\t%.9g\t%.9g\t", s->loss[DELE_FORGET], s->loss[DELE_RETAIN], s->alpha);
+        else fprintf(steps, "%.9g\t", s->loss[DELE_RETAIN]);
         fprintf(steps, "%.9g\n", s->norm);
         fflush(steps);
     }
     if (progress) {
         char note[160];
-        double rate = (double)(s->tokens - t->report->before.tokens) / (lac_now() - progress->started + 1e-9);
+        double rate = (double)(s->tokens - t->report->before.tokens) / (dele_now() - progress->started + 1e-9);
         if (two)
-            snprintf(note, sizeof note, "forget %.2f  retain %.2f  alpha %.2f  %.0f tokens/s", s->loss[LAC_FORGET],
-                     s->loss[LAC_RETAIN], s->alpha, rate);
+            snprintf(note, sizeof note, "forget %.2f  retain %.2f  alpha %.2f  %.0f tokens/s", s->loss[DELE_FORGET],
+                     s->loss[DELE_RETAIN], s->alpha, rate);
         else
-            snprintf(note, sizeof note, "loss %.3f  %.0f tokens/s", s->loss[LAC_RETAIN], rate);
-        lac_progress_set(progress, (double)s->rows, note);
+            snprintf(note, sizeof note, "loss %.3f  %.0f tokens/s", s->loss[DELE_RETAIN], rate);
+        dele_progress_set(progress, (double)s->rows, note);
     }
 }
 
 /* ---- going on where a run broke off ---------------------------------------------------------------------- */
 
 /* All that the next update depends on, and what was written so far. */
-static void remember(trainer *t, lac_tape *tape)
+static void remember(trainer *t, dele_tape *tape)
 {
-    lac_train_report *r = t->report;
-    lac_tape_table(tape, t->steps);
-    LAC_REMEMBER(tape, r->done);
-    LAC_REMEMBER(tape, r->first);
-    LAC_REMEMBER(tape, r->last);
-    LAC_REMEMBER(tape, t->alpha);
-    lac_deal_remember(&t->deal, tape);
-    lac_health_remember(&t->health, tape);
-    lac_checks_remember(&t->checks, tape);
-    lac_beside_remember(t->m, t->moving, tape);
-    lac_beside_remember(t->v, t->moving, tape);
+    dele_train_report *r = t->report;
+    dele_tape_table(tape, t->steps);
+    DELE_REMEMBER(tape, r->done);
+    DELE_REMEMBER(tape, r->first);
+    DELE_REMEMBER(tape, r->last);
+    DELE_REMEMBER(tape, t->alpha);
+    dele_deal_remember(&t->deal, tape);
+    dele_health_remember(&t->health, tape);
+    dele_checks_remember(&t->checks, tape);
+    dele_beside_remember(t->m, t->moving, tape);
+    dele_beside_remember(t->v, t->moving, tape);
     for (size_t k = 0; k < t->moving->n_tensors; k++)
         if (t->mask->trains[k])
-            lac_tape_bytes(tape, t->moving->tensors[k].data, lac_n_weights(t->moving, k) * sizeof(float));
+            dele_tape_bytes(tape, t->moving->tensors[k].data, dele_n_weights(t->moving, k) * sizeof(float));
 }
 
 /* Writing takes a tenth of the time at most. */
-static lac_status save_state(trainer *t, lac_err *err)
+static dele_status save_state(trainer *t, dele_err *err)
 {
-    lac_tape tape;
-    const double now = lac_now();
-    if (!t->o->state || !(t->o->save_every > 0) || now < t->next_save) return LAC_OK;
-    if (lac_tape_record(&tape, t->o->state, err)) return err->code;
+    dele_tape tape;
+    const double now = dele_now();
+    if (!t->o->state || !(t->o->save_every > 0) || now < t->next_save) return DELE_OK;
+    if (dele_tape_record(&tape, t->o->state, err)) return err->code;
     remember(t, &tape);
-    lac_status status = lac_tape_end(&tape, err);
-    t->next_save = lac_now() + fmax(t->o->save_every, 9 * (lac_now() - now));
+    dele_status status = dele_tape_end(&tape, err);
+    t->next_save = dele_now() + fmax(t->o->save_every, 9 * (dele_now() - now));
     return status;
 }
 
 /* From the state that stands, or from the beginning. */
-static lac_status begin(trainer *t, lac_progress *progress, lac_err *err)
+static dele_status begin(trainer *t, dele_progress *progress, dele_err *err)
 {
-    lac_tape tape;
-    t->next_save = lac_now() + t->o->save_every;
-    if (t->o->state && lac_path_exists(t->o->state)) {
-        if (lac_tape_play(&tape, t->o->state, err)) return err->code;
+    dele_tape tape;
+    t->next_save = dele_now() + t->o->save_every;
+    if (t->o->state && dele_path_exists(t->o->state)) {
+        if (dele_tape_play(&tape, t->o->state, err)) return err->code;
         remember(t, &tape);
         follow(t);
         t->report->before = t->report->last;
-        lac_progress_from(progress, (double)t->report->last.rows);
-        return lac_tape_end(&tape, err);
+        dele_progress_from(progress, (double)t->report->last.rows);
+        return dele_tape_end(&tape, err);
     }
     if (t->steps && fprintf(t->steps, "update\tepoch\trows\ttokens\tlabels\tlr\t%s\tgradient\n",
                             t->o->objective->needs_forget ? "forget\tretain\talpha" : "loss") < 0)
-        return lac_fail(err, LAC_ERR_FILE, "the table of updates could not be written: is the disk full?");
-    return lac_checks_look(&t->checks, 0, t->report->updates, err);
+        return dele_fail(err, DELE_ERR_FILE, "the table of updates could not be written: is the disk full?");
+    return dele_checks_look(&t->checks, 0, t->report->updates, err);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------------------- */
 
-static lac_status train(trainer *t, lac_progress *progress, lac_err *err)
+static dele_status train(trainer *t, dele_progress *progress, dele_err *err)
 {
-    lac_train_report *r = t->report;
+    dele_train_report *r = t->report;
     for (size_t update = r->done; update < r->updates && !t->checks.stop; update++) {
-        const lac_hand hand = lac_deal_next(&t->deal);
+        const dele_hand hand = dele_deal_next(&t->deal);
         if (update_gradient(t, &hand, err)) return err->code;
-        r->last.lr = lac_lr_at(t->o->schedule, t->o->adamw.lr, (size_t)t->o->warmup, hand.step, hand.steps);
+        r->last.lr = dele_lr_at(t->o->schedule, t->o->adamw.lr, (size_t)t->o->warmup, hand.step, hand.steps);
         r->last.norm = gradient_norm(t);
         if (update == 0) r->first = r->last;
-        if (lac_health_check(&t->health, r, err)) return err->code;
+        if (dele_health_check(&t->health, r, err)) return err->code;
         step_weights(t, hand.step);
         r->done = update + 1;
         say_step(t, progress, update, hand.epoch);
-        if (lac_checks_look(&t->checks, r->done, r->updates, err) || save_state(t, err)) return err->code;
+        if (dele_checks_look(&t->checks, r->done, r->updates, err) || save_state(t, err)) return err->code;
     }
-    return lac_health_check_last(&t->health, r, err);
+    return dele_health_check_last(&t->health, r, err);
 }
 
 /* The weights that are kept, where there were checks to choose by. */
 static void choose(trainer *t)
 {
-    lac_train_report *r = t->report;
+    dele_train_report *r = t->report;
     r->start = t->checks.start;
-    r->chosen = *lac_checks_choose(&t->checks);
+    r->chosen = *dele_checks_choose(&t->checks);
     r->stopped = t->checks.stop;
     r->enough = t->checks.enough;
     if (t->checks.best_weights) r->done = r->chosen.update;
 }
 
-lac_status lac_train(lac_train_report *report, lac_model *model, const lac_mask *mask, const lac_dataset *forget,
-                     const lac_dataset *retain, const lac_train_options *o, FILE *steps, lac_progress *progress,
-                     lac_err *err)
+dele_status dele_train(dele_train_report *report, dele_model *model, const dele_mask *mask, const dele_dataset *forget,
+                     const dele_dataset *retain, const dele_train_options *o, FILE *steps, dele_progress *progress,
+                     dele_err *err)
 {
-    lac_err own = {0};
-    lac_err *e = err ? err : &own;
-    if (lac_train_plan(report, forget, retain, o, e)) return e->code;
-    double own_settings[LAC_N_SETTINGS];
+    dele_err own = {0};
+    dele_err *e = err ? err : &own;
+    if (dele_train_plan(report, forget, retain, o, e)) return e->code;
+    double own_settings[DELE_N_SETTINGS];
     const double *settings = o->settings ? o->settings : own_settings;
-    if (!o->settings) lac_objective_defaults(own_settings, o->objective);
-    if (!mask->n_trained) return lac_fail(e, LAC_ERR_DATA, "the mask holds no tensor, so nothing would change");
+    if (!o->settings) dele_objective_defaults(own_settings, o->objective);
+    if (!mask->n_trained) return dele_fail(e, DELE_ERR_DATA, "the mask holds no tensor, so nothing would change");
     trainer t = {.model = model, .mask = mask, .o = o, .report = report, .alpha = o->alpha,
                  .moving = o->lora ? &o->lora->table : model, .steps = steps};
     memcpy(t.settings, settings, sizeof t.settings);
-    double started = lac_now();
+    double started = dele_now();
     if (!make_room(&t, forget, retain, e) && !begin(&t, progress, e)) train(&t, progress, e);
-    const bool usable = !e->code || e->code == LAC_ERR_DIVERGED;
+    const bool usable = !e->code || e->code == DELE_ERR_DIVERGED;
     if (usable && o->checks.every) choose(&t);
     if (usable) follow(&t); /* where the adapters went back to */
     if (usable && o->objective->negates) negate(&t);
-    report->seconds = lac_now() - started;
-    lac_piece_release(&t.piece);
-    lac_arena_release(&t.arena);
+    report->seconds = dele_now() - started;
+    dele_piece_release(&t.piece);
+    dele_arena_release(&t.arena);
     return e->code;
 }

@@ -22,8 +22,8 @@
  *
  * deal.h says which rows an update gets, health.h when a run has diverged, checks.h what is looked at on the way, when that
  * ends a run, and which state is kept. */
-#ifndef LAC_TRAINER_H
-#define LAC_TRAINER_H
+#ifndef DELE_TRAINER_H
+#define DELE_TRAINER_H
 
 #include <stdio.h>
 
@@ -34,8 +34,8 @@
  * for an objective that negates, what is forgotten).  retain may be NULL where the objective has no term for it.
  * steps (may be NULL) receives a TSV line an update; where a state is to be gone on from, it is cut back to what that
  * state had written (open it for appending). */
-lac_status lac_train(lac_train_report *report, lac_model *model, const lac_mask *mask, const lac_dataset *forget,
-                     const lac_dataset *retain, const lac_train_options *o, FILE *steps, lac_progress *progress,
-                     lac_err *err);
+dele_status dele_train(dele_train_report *report, dele_model *model, const dele_mask *mask, const dele_dataset *forget,
+                     const dele_dataset *retain, const dele_train_options *o, FILE *steps, dele_progress *progress,
+                     dele_err *err);
 
 #endif

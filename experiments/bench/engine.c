@@ -13,12 +13,12 @@
 #include "model/forward.h"
 #include "tensor/gemm.h"
 
-static const lac_config SMOLLM2 = {.family = LAC_LLAMA, .norm = LAC_RMSNORM, .n_layers = 30, .dim = 576,
+static const dele_config SMOLLM2 = {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 30, .dim = 576,
                                    .hidden = 1536, .n_heads = 9, .n_kv_heads = 3, .head_dim = 64, .vocab = 49152,
                                    .context = 8192, .norm_eps = 1e-5f, .rope_theta = 1e5f, .tied = true};
 
 /* Of one row through the layers. */
-static double row_flops(const lac_config *c, double keys) { return c->n_layers * lac_layer_flops(c, keys); }
+static double row_flops(const dele_config *c, double keys) { return c->n_layers * dele_layer_flops(c, keys); }
 
 static void report(const char *what, double flops, int rows, double seconds, double gemm)
 {
@@ -26,72 +26,72 @@ static void report(const char *what, double flops, int rows, double seconds, dou
            100 * flops / seconds / gemm);
 }
 
-static lac_status prefill(lac_run *run, const lac_model *m, const int *tokens, int rows, double gemm, lac_err *err)
+static dele_status prefill(dele_run *run, const dele_model *m, const int *tokens, int rows, double gemm, dele_err *err)
 {
     int last = rows - 1;
-    lac_segment whole = {.tokens = tokens, .n_rows = rows};
-    lac_batch batch = {.segments = &whole, .n_segments = 1, .wanted = &last, .n_wanted = 1};
+    dele_segment whole = {.tokens = tokens, .n_rows = rows};
+    dele_batch batch = {.segments = &whole, .n_segments = 1, .wanted = &last, .n_wanted = 1};
     double best = 1e9;
     for (int r = 0; r < 4; r++) {
-        double t = lac_now();
-        if (lac_forward(run, m, &batch, err)) return err->code;
-        t = lac_now() - t;
+        double t = dele_now();
+        if (dele_forward(run, m, &batch, err)) return err->code;
+        t = dele_now() - t;
         if (r && t < best) best = t;
     }
     report("prefill", rows * row_flops(&m->config, rows / 2.0), rows, best, gemm);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Eight packed sequences, every tensor trained, a label on every row. */
-static lac_status training_step(lac_run *run, const lac_model *m, const int *tokens, int rows, double gemm,
-                                lac_arena *arena, lac_err *err)
+static dele_status training_step(dele_run *run, const dele_model *m, const int *tokens, int rows, double gemm,
+                                dele_arena *arena, dele_err *err)
 {
     int each = rows / 8;
-    lac_segment packed[8];
-    for (int i = 0; i < 8; i++) packed[i] = (lac_segment){.tokens = tokens + i * each, .n_rows = each};
+    dele_segment packed[8];
+    for (int i = 0; i < 8; i++) packed[i] = (dele_segment){.tokens = tokens + i * each, .n_rows = each};
     size_t n = (size_t)each * 8, vocab = (size_t)m->config.vocab;
-    int *wanted = LAC_NEW(arena, int, n, err);
-    float *logits = lac_alloc(arena, n, vocab * sizeof *logits, err), **g = LAC_NEW(arena, float *, m->n_tensors, err);
-    if (!wanted || !logits || !g) return LAC_ERR_MEMORY;
+    int *wanted = DELE_NEW(arena, int, n, err);
+    float *logits = dele_alloc(arena, n, vocab * sizeof *logits, err), **g = DELE_NEW(arena, float *, m->n_tensors, err);
+    if (!wanted || !logits || !g) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) wanted[i] = (int)i;
     for (size_t i = 0; i < m->n_tensors; i++)
-        if (!(g[i] = LAC_NEW(arena, float, m->tensors[i].rows * m->tensors[i].cols, err))) return LAC_ERR_MEMORY;
-    lac_batch batch = {.segments = packed, .n_segments = 8, .wanted = wanted, .n_wanted = n, .keep_for_backward = true};
+        if (!(g[i] = DELE_NEW(arena, float, m->tensors[i].rows * m->tensors[i].cols, err))) return DELE_ERR_MEMORY;
+    dele_batch batch = {.segments = packed, .n_segments = 8, .wanted = wanted, .n_wanted = n, .keep_for_backward = true};
     double best = 1e9;
     for (int r = 0; r < 3; r++) {
-        double t = lac_now();
-        if (lac_forward(run, m, &batch, err)) return err->code;
-        lac_logits(logits, m, run->final, n);
+        double t = dele_now();
+        if (dele_forward(run, m, &batch, err)) return err->code;
+        dele_logits(logits, m, run->final, n);
         for (size_t i = 0; i < n * vocab; i++) logits[i] *= 1e-6f; /* in the place of a loss */
-        if (lac_backward(run, m, &batch, logits, &(lac_grads){.g = g}, err)) return err->code;
-        t = lac_now() - t;
+        if (dele_backward(run, m, &batch, logits, &(dele_grads){.g = g}, err)) return err->code;
+        t = dele_now() - t;
         if (r && t < best) best = t;
     }
     double flops = (double)n * 3 * (row_flops(&m->config, each / 2.0) + 2.0 * m->config.dim * m->config.vocab);
     report("training step", flops, (int)n, best, gemm);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 int main(int argc, char **argv)
 {
-    lac_arena arena = {0};
-    lac_model model = {0};
-    lac_run run = {0};
-    lac_err err = {0};
+    dele_arena arena = {0};
+    dele_model model = {0};
+    dele_run run = {0};
+    dele_err err = {0};
     int rows = argc > 2 ? atoi(argv[2]) : 2048;
-    if (argc > 1 ? lac_model_load(&model, argv[1], &arena, &err) : lac_model_layout(&model, &SMOLLM2, &arena, &err))
-        return lac_complain(&err);
-    if (argc == 1) lac_model_randomise(&model, 0.02, 1);
-    const lac_config *c = &model.config;
+    if (argc > 1 ? dele_model_load(&model, argv[1], &arena, &err) : dele_model_layout(&model, &SMOLLM2, &arena, &err))
+        return dele_complain(&err);
+    if (argc == 1) dele_model_randomise(&model, 0.02, 1);
+    const dele_config *c = &model.config;
     double gemm = gemm_rate((size_t)rows, (size_t)c->hidden, (size_t)c->dim);
     printf("%-28s %7.1f GFLOP/s  %d x %d x %d, %d threads\n", "sgemm", gemm / 1e9, rows, c->hidden, c->dim,
            omp_get_max_threads());
-    int *tokens = LAC_NEW(&arena, int, (size_t)rows, &err);
+    int *tokens = DELE_NEW(&arena, int, (size_t)rows, &err);
     for (int t = 0; tokens && t < rows; t++) tokens[t] = (t * 7919) % c->vocab;
     if (tokens && !prefill(&run, &model, tokens, rows, gemm, &err))
         training_step(&run, &model, tokens, rows < 512 ? rows : 512, gemm, &arena, &err);
-    lac_run_release(&run);
-    lac_model_release(&model);
-    lac_arena_release(&arena);
-    return lac_complain(&err);
+    dele_run_release(&run);
+    dele_model_release(&model);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
 }

@@ -3,7 +3,7 @@ tasks, left-padded to the longest, forget and retain rows in two forwards, layer
 
     python torch_unlearn.py MODEL_DIR LUME_DIR [steps]
 
-Prints real (unpadded) tokens a second.  Beside it: `lacuna unlearn` on the same rows prints its own rate."""
+Prints real (unpadded) tokens a second.  Beside it: `deleatur unlearn` on the same rows prints its own rate."""
 import json, random, sys, time, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""A causal trace by lacuna and by the published way, side by side on this machine: wall time, peak memory, and how near
-lacuna comes to the machine's sgemm.
+"""A causal trace by deleatur and by the published way, side by side on this machine: wall time, peak memory, and how near
+deleatur comes to the machine's sgemm.
 
-    experiments/bench/trace.py LACUNA BENCH_ENGINE MODEL FACTS [--facts 10] [--every 20] [--seed 1]
+    experiments/bench/trace.py DELEATUR BENCH_ENGINE MODEL FACTS [--facts 10] [--every 20] [--seed 1]
 
 Ten facts that the model knows, drawn by the seed; three kinds, window 10, ten samples, float32, OMP_NUM_THREADS threads
 (2).  The published way is tests/reference/rome_trace.py: PyTorch, 11 rows a cell, nothing cached.  It is timed on every
-20th cell and scaled; its scores on those cells are compared with lacuna's.  Needs torch and transformers."""
+20th cell and scaled; its scores on those cells are compared with deleatur's.  Needs torch and transformers."""
 import argparse
 import json
 import os
@@ -18,7 +18,7 @@ import tempfile
 import time
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-for name in ("lacuna", "bench_engine", "model", "fact_file"):
+for name in ("deleatur", "bench_engine", "model", "fact_file"):
     parser.add_argument(name)
 parser.add_argument("--facts", type=int, default=10)
 parser.add_argument("--every", type=int, default=20)
@@ -46,14 +46,14 @@ json.dump(records, open(facts, "w"))
 
 rate = float(re.search(r"sgemm .*?([0-9.]+) GFLOP/s", run([args.bench_engine, args.model])[0]).group(1))
 out = os.path.join(work, "trace")
-_, seconds, memory = run([args.lacuna, "trace", args.model, "--facts", facts, "--limit", str(args.facts), "--noise-seed",
+_, seconds, memory = run([args.deleatur, "trace", args.model, "--facts", facts, "--limit", str(args.facts), "--noise-seed",
                           "shared", "--pictures", "0", "--out", out, "--quiet"])
 when = json.load(open(os.path.join(out, "manifest.json")))["when"]
 text, _, torch_memory = run([sys.executable, os.path.join(os.path.dirname(__file__), "../../tests/reference/rome_trace.py"),
                              args.model, "--facts", facts, "--compare", out, "--every", str(args.every)])
 published = [float(x) for x in re.findall(r"as published (\d+) s", text)]
 print(text)
-print(f"""| | lacuna | PyTorch, as published |
+print(f"""| | deleatur | PyTorch, as published |
 |---|---|---|
 | {len(published)} facts, wall | {seconds:.1f} s | {sum(published):.0f} s (every {args.every}th cell, scaled) |
 | a fact | {seconds / len(published):.1f} s | {sum(published) / len(published):.0f} s |

@@ -2,10 +2,10 @@
 
 #include <stdio.h>
 
-lac_status lac_fail(lac_err *err, lac_status code, const char *format, ...)
+dele_status dele_fail(dele_err *err, dele_status code, const char *format, ...)
 {
     if (!err) return code;
-    if (err->code != LAC_OK) return err->code;
+    if (err->code != DELE_OK) return err->code;
     err->code = code;
     va_list args;
     va_start(args, format);
@@ -16,19 +16,19 @@ lac_status lac_fail(lac_err *err, lac_status code, const char *format, ...)
     return code;
 }
 
-const char *lac_status_text(lac_status code)
+const char *dele_status_text(dele_status code)
 {
     static const char *const text[] = {
 #define X(name, words) [name] = words,
-        LAC_STATUSES(X)
+        DELE_STATUSES(X)
 #undef X
     };
     return text[code];
 }
 
-int lac_complain(const lac_err *err)
+int dele_complain(const dele_err *err)
 {
-    if (err->code == LAC_OK) return 0;
-    fprintf(stderr, "lacuna: %s\n", err->msg[0] ? err->msg : lac_status_text(err->code));
-    return err->code == LAC_ERR_USAGE ? 2 : 1;
+    if (err->code == DELE_OK) return 0;
+    fprintf(stderr, "deleatur: %s\n", err->msg[0] ? err->msg : dele_status_text(err->code));
+    return err->code == DELE_ERR_USAGE ? 2 : 1;
 }

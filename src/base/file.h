@@ -1,6 +1,6 @@
 /* Files: mapped for reading, written aside and moved into place, hashed. */
-#ifndef LAC_FILE_H
-#define LAC_FILE_H
+#ifndef DELE_FILE_H
+#define DELE_FILE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,19 +12,19 @@
 typedef struct {
     const uint8_t *data;
     size_t size;
-} lac_map;
+} dele_map;
 
-lac_status lac_map_open(lac_map *map, const char *path, lac_err *err);
-void lac_map_close(lac_map *map); /* accepts a zeroed map */
+dele_status dele_map_open(dele_map *map, const char *path, dele_err *err);
+void dele_map_close(dele_map *map); /* accepts a zeroed map */
 
 /* The whole file as a NUL-terminated string in the arena; *size (may be NULL) without the NUL. */
-char *lac_file_read(const char *path, lac_arena *arena, size_t *size, lac_err *err);
+char *dele_file_read(const char *path, dele_arena *arena, size_t *size, dele_err *err);
 
-bool lac_path_exists(const char *path);
-bool lac_path_is_dir(const char *path);
+bool dele_path_exists(const char *path);
+bool dele_path_is_dir(const char *path);
 
-lac_status lac_path_make_dirs(const char *path, lac_err *err); /* mkdir -p */
-lac_status lac_path_remove(const char *path, lac_err *err);    /* a file, or a directory with all in it; may be missing */
+dele_status dele_path_make_dirs(const char *path, dele_err *err); /* mkdir -p */
+dele_status dele_path_remove(const char *path, dele_err *err);    /* a file, or a directory with all in it; may be missing */
 
 /* A file written aside (`path.part`) and renamed into place by commit, so that nobody ever sees half of it.
  * Write to out.stream with stdio.  commit flushes, syncs, checks every error (a full disk among them) and
@@ -32,34 +32,34 @@ lac_status lac_path_remove(const char *path, lac_err *err);    /* a file, or a d
 typedef struct {
     FILE *stream;
     char path[1024], part[1040];
-} lac_writer;
+} dele_writer;
 
-lac_status lac_writer_open(lac_writer *out, const char *path, lac_err *err);
-lac_status lac_writer_commit(lac_writer *out, lac_err *err);
-void lac_writer_abandon(lac_writer *out);
+dele_status dele_writer_open(dele_writer *out, const char *path, dele_err *err);
+dele_status dele_writer_commit(dele_writer *out, dele_err *err);
+void dele_writer_abandon(dele_writer *out);
 
 /* An output directory written aside (`path.part`) and renamed into place.  open fails when `path` exists, and
- * clears away a stale `path.part`.  Write the files under out.part; sub-directories with lac_outdir_sub. */
+ * clears away a stale `path.part`.  Write the files under out.part; sub-directories with dele_outdir_sub. */
 typedef struct {
     char path[1024], part[1040];
-} lac_outdir;
+} dele_outdir;
 
-lac_status lac_outdir_open(lac_outdir *out, const char *path, lac_err *err);
+dele_status dele_outdir_open(dele_outdir *out, const char *path, dele_err *err);
 
 /* As open, but a `path.part` whose file `resume.key` holds this very key is kept, and *resumed says so.  One with
  * another key is an unfinished result of other settings: an error that says so, for nothing is to be lost.  Files that
  * a killed process left half written (".part" in their names) are removed.  commit
  * removes the key file. */
-lac_status lac_outdir_resume(lac_outdir *out, const char *path, const char *key, bool *resumed, lac_err *err);
-lac_status lac_outdir_sub(const lac_outdir *out, const char *name, lac_err *err); /* mkdir part/name */
-lac_status lac_outdir_commit(lac_outdir *out, lac_err *err);
-void lac_outdir_abandon(lac_outdir *out); /* removes the part directory; accepts a zeroed one */
+dele_status dele_outdir_resume(dele_outdir *out, const char *path, const char *key, bool *resumed, dele_err *err);
+dele_status dele_outdir_sub(const dele_outdir *out, const char *name, dele_err *err); /* mkdir part/name */
+dele_status dele_outdir_commit(dele_outdir *out, dele_err *err);
+void dele_outdir_abandon(dele_outdir *out); /* removes the part directory; accepts a zeroed one */
 
 /* sha256 of a file as 64 hex digits and a NUL. */
-lac_status lac_file_sha256(char hex[65], const char *path, lac_err *err);
-void lac_text_sha256(char hex[65], const char *text);
+dele_status dele_file_sha256(char hex[65], const char *path, dele_err *err);
+void dele_text_sha256(char hex[65], const char *text);
 
 /* Copies a file byte for byte (written aside, moved into place). */
-lac_status lac_file_copy(const char *from, const char *to, lac_err *err);
+dele_status dele_file_copy(const char *from, const char *to, dele_err *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* items.jsonl: a line an item, in the order of the data, flushed as it is there.  A run that goes on behind another
  * finds that one's whole lines as `old`. */
-#ifndef LAC_ITEMS_H
-#define LAC_ITEMS_H
+#ifndef DELE_ITEMS_H
+#define DELE_ITEMS_H
 
 #include "base/json.h"
 
@@ -9,16 +9,16 @@ typedef struct {
     FILE *file; /* NULL: nothing is written */
     cJSON **old;
     size_t n_old;
-} lac_items;
+} dele_items;
 
 /* Opens for appending; what is there is read, a last line without its end cut off. */
-lac_status lac_items_open(lac_items *items, const char *path, lac_err *err);
+dele_status dele_items_open(dele_items *items, const char *path, dele_err *err);
 /* The line that stands for item i already, or NULL. */
-const cJSON *lac_items_old(const lac_items *items, size_t i);
+const cJSON *dele_items_old(const dele_items *items, size_t i);
 /* Puts the line of item i (taken; written unless it stands already), i counting up; items may be NULL. */
-lac_status lac_items_put(lac_items *items, size_t i, cJSON *line, lac_err *err);
+dele_status dele_items_put(dele_items *items, size_t i, cJSON *line, dele_err *err);
 /* Whether an unfinished result holds lines of items.jsonl that the next run can go on behind. */
-bool lac_items_stand(const lac_outdir *dir);
-lac_status lac_items_close(lac_items *items, lac_err *err); /* accepts a zeroed one */
+bool dele_items_stand(const dele_outdir *dir);
+dele_status dele_items_close(dele_items *items, dele_err *err); /* accepts a zeroed one */
 
 #endif

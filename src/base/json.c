@@ -38,7 +38,7 @@ static size_t utf8_good_bytes(const char *text, size_t n)
     return n;
 }
 
-bool lac_utf8_valid(const char *text, size_t n)
+bool dele_utf8_valid(const char *text, size_t n)
 {
     return utf8_good_bytes(text, n) == n;
 }
@@ -52,66 +52,66 @@ static int line_of(const char *text, const char *at)
     return line;
 }
 
-static lac_status check_text(const char *path, const char *text, size_t n, lac_err *err)
+static dele_status check_text(const char *path, const char *text, size_t n, dele_err *err)
 {
     size_t good = utf8_good_bytes(text, n);
     if (good < n)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s:%d: byte 0x%02x is not UTF-8; convert the file to UTF-8", path,
+        return dele_fail(err, DELE_ERR_FORMAT, "%s:%d: byte 0x%02x is not UTF-8; convert the file to UTF-8", path,
                         line_of(text, text + good), (unsigned char)text[good]);
     const char *nul = memchr(text, '\0', n);
-    if (nul) return lac_fail(err, LAC_ERR_FORMAT, "%s:%d: a zero byte; this is not text", path, line_of(text, nul));
-    return LAC_OK;
+    if (nul) return dele_fail(err, DELE_ERR_FORMAT, "%s:%d: a zero byte; this is not text", path, line_of(text, nul));
+    return DELE_OK;
 }
 
 /* Parses one whole value; on failure says at which line of `whole` (the text of the file) and near what. */
-static cJSON *parse(const char *path, const char *whole, const char *text, int first_line, lac_err *err)
+static cJSON *parse(const char *path, const char *whole, const char *text, int first_line, dele_err *err)
 {
     const char *end = NULL;
     cJSON *json = cJSON_ParseWithOpts(text, &end, true);
     if (json) return json;
     int line = whole ? line_of(whole, end) : first_line;
     if (!end || !*end)
-        lac_fail(err, LAC_ERR_FORMAT, "%s:%d: the JSON ends before it is complete", path, line);
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the JSON ends before it is complete", path, line);
     else
-        lac_fail(err, LAC_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", path, line, end);
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", path, line, end);
     return NULL;
 }
 
-cJSON *lac_json_load(const char *path, lac_err *err)
+cJSON *dele_json_load(const char *path, dele_err *err)
 {
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     size_t n = 0;
-    char *text = lac_file_read(path, &arena, &n, err);
+    char *text = dele_file_read(path, &arena, &n, err);
     cJSON *json = NULL;
     if (text && !check_text(path, text, n, err)) json = parse(path, text, text, 1, err);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return json;
 }
 
-lac_status lac_json_save(const char *path, const cJSON *json, lac_err *err)
+dele_status dele_json_save(const char *path, const cJSON *json, dele_err *err)
 {
     char *text = cJSON_Print(json);
-    if (!text) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while writing %s", path);
-    lac_writer out = {0};
-    lac_status status = lac_writer_open(&out, path, err);
+    if (!text) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
+    dele_writer out = {0};
+    dele_status status = dele_writer_open(&out, path, err);
     if (!status) {
         fprintf(out.stream, "%s\n", text); /* errors stay in the stream until commit asks */
-        status = lac_writer_commit(&out, err);
+        status = dele_writer_commit(&out, err);
     }
     free(text);
     return status;
 }
 
-lac_status lac_json_show(const cJSON *json, lac_err *err)
+dele_status dele_json_show(const cJSON *json, dele_err *err)
 {
     char *text = cJSON_Print(json);
-    if (!text) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while printing the result");
+    if (!text) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while printing the result");
     puts(text); /* a full disk behind a redirection is main's to notice */
     cJSON_free(text);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-cJSON *lac_json_number(double x)
+cJSON *dele_json_number(double x)
 {
     char text[40] = "null"; /* JSON has no NaN and no infinity */
     for (int digits = 15; isfinite(x) && digits <= 17; digits++) {
@@ -123,8 +123,8 @@ cJSON *lac_json_number(double x)
 
 /* ---- records --------------------------------------------------------------------------------------------- */
 
-struct lac_records_state {
-    lac_arena arena;
+struct dele_records_state {
+    dele_arena arena;
     char *cursor; /* JSONL: the next line, NULL for an array */
     int line;     /* JSONL: lines read, blank ones among them */
     cJSON *array; /* all of it, or NULL */
@@ -132,35 +132,35 @@ struct lac_records_state {
     cJSON *row;   /* JSONL: the row given last */
 };
 
-lac_status lac_records_open(lac_records *r, const char *path, lac_err *err)
+dele_status dele_records_open(dele_records *r, const char *path, dele_err *err)
 {
-    *r = (lac_records){.path = path};
-    struct lac_records_state *s = r->state = calloc(1, sizeof *s);
-    if (!s) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while opening %s", path);
+    *r = (dele_records){.path = path};
+    struct dele_records_state *s = r->state = calloc(1, sizeof *s);
+    if (!s) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while opening %s", path);
     size_t n = 0;
-    char *text = lac_file_read(path, &s->arena, &n, err);
-    lac_status status = text ? check_text(path, text, n, err) : LAC_ERR_FILE;
+    char *text = dele_file_read(path, &s->arena, &n, err);
+    dele_status status = text ? check_text(path, text, n, err) : DELE_ERR_FILE;
     if (!status) {
         if (!strncmp(text, "\xef\xbb\xbf", 3)) text += 3; /* a byte order mark */
         const char *first = text + strspn(text, " \t\r\n");
         if (*first != '[') {
             s->cursor = text;
-            return LAC_OK;
+            return DELE_OK;
         }
         s->array = parse(path, text, text, 1, err);
         if (s->array) {
             s->next = s->array->child;
-            return LAC_OK;
+            return DELE_OK;
         }
-        status = LAC_ERR_FORMAT;
+        status = DELE_ERR_FORMAT;
     }
-    lac_records_close(r);
+    dele_records_close(r);
     return err ? err->code : status;
 }
 
-static const cJSON *next_line(lac_records *r, lac_err *err)
+static const cJSON *next_line(dele_records *r, dele_err *err)
 {
-    struct lac_records_state *s = r->state;
+    struct dele_records_state *s = r->state;
     cJSON_Delete(s->row);
     s->row = NULL;
     while (*s->cursor) {
@@ -175,9 +175,9 @@ static const cJSON *next_line(lac_records *r, lac_err *err)
     return NULL;
 }
 
-const cJSON *lac_records_next(lac_records *r, lac_err *err)
+const cJSON *dele_records_next(dele_records *r, dele_err *err)
 {
-    struct lac_records_state *s = r->state;
+    struct dele_records_state *s = r->state;
     if (!s) return NULL;
     const cJSON *row;
     if (s->array) {
@@ -190,27 +190,27 @@ const cJSON *lac_records_next(lac_records *r, lac_err *err)
         row = next_line(r, err);
     }
     if (row && !cJSON_IsObject(row)) {
-        lac_fail(err, LAC_ERR_FORMAT, "%s:%d: an object {...} is wanted as a record", r->path, r->line);
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: an object {...} is wanted as a record", r->path, r->line);
         return NULL;
     }
     return row;
 }
 
-void lac_records_close(lac_records *r)
+void dele_records_close(dele_records *r)
 {
     if (r->state) {
         cJSON_Delete(r->state->array);
         cJSON_Delete(r->state->row);
-        lac_arena_release(&r->state->arena);
+        dele_arena_release(&r->state->arena);
         free(r->state);
     }
     r->state = NULL;
 }
 
-const char *lac_record_string(const lac_records *r, const cJSON *row, const char *name, lac_err *err)
+const char *dele_record_string(const dele_records *r, const cJSON *row, const char *name, dele_err *err)
 {
     const cJSON *field = cJSON_GetObjectItemCaseSensitive(row, name);
     if (cJSON_IsString(field)) return field->valuestring;
-    lac_fail(err, LAC_ERR_DATA, "%s:%d: no string field \"%s\"", r->path, r->line, name);
+    dele_fail(err, DELE_ERR_DATA, "%s:%d: no string field \"%s\"", r->path, r->line, name);
     return NULL;
 }

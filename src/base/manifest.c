@@ -15,7 +15,7 @@
 static cJSON *versions(void)
 {
     cJSON *v = cJSON_CreateObject();
-    cJSON_AddStringToObject(v, "lacuna", LAC_VERSION);
+    cJSON_AddStringToObject(v, "deleatur", DELE_VERSION);
     cJSON_AddStringToObject(v, "compiler", __VERSION__);
     cJSON_AddStringToObject(v, "gsl", gsl_version);
     cJSON_AddStringToObject(v, "cjson", cJSON_Version());
@@ -46,69 +46,69 @@ static cJSON *utc_now(void)
     return cJSON_CreateString(text);
 }
 
-void lac_manifest_set(lac_manifest *m, const char *key, cJSON *value)
+void dele_manifest_set(dele_manifest *m, const char *key, cJSON *value)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(m->json, key);
     if (!m->json || !cJSON_AddItemToObject(m->json, key, value)) cJSON_Delete(value);
 }
 
-void lac_manifest_begin(lac_manifest *m, const lac_usage *usage, int argc, char **argv)
+void dele_manifest_begin(dele_manifest *m, const dele_usage *usage, int argc, char **argv)
 {
-    *m = (lac_manifest){.json = cJSON_CreateObject(), .started = lac_now()};
+    *m = (dele_manifest){.json = cJSON_CreateObject(), .started = dele_now()};
     cJSON *command = cJSON_CreateArray();
-    cJSON_AddItemToArray(command, cJSON_CreateString("lacuna"));
+    cJSON_AddItemToArray(command, cJSON_CreateString("deleatur"));
     for (int i = 0; i < argc; i++) cJSON_AddItemToArray(command, cJSON_CreateString(argv[i]));
-    lac_manifest_set(m, "command", command);
+    dele_manifest_set(m, "command", command);
     cJSON *words = cJSON_CreateArray();
     for (int i = 0; i < usage->n_positional; i++)
         cJSON_AddItemToArray(words, cJSON_CreateString(usage->positional[i] ? usage->positional[i] : ""));
-    lac_manifest_set(m, "arguments", words);
-    lac_manifest_set(m, "options", lac_options_json(usage));
-    lac_manifest_set(m, "threads", cJSON_CreateNumber(omp_get_max_threads()));
-    lac_manifest_set(m, "cpu", processor());
-    lac_manifest_set(m, "versions", versions());
-    lac_manifest_set(m, "inputs", cJSON_CreateArray());
+    dele_manifest_set(m, "arguments", words);
+    dele_manifest_set(m, "options", dele_options_json(usage));
+    dele_manifest_set(m, "threads", cJSON_CreateNumber(omp_get_max_threads()));
+    dele_manifest_set(m, "cpu", processor());
+    dele_manifest_set(m, "versions", versions());
+    dele_manifest_set(m, "inputs", cJSON_CreateArray());
     cJSON *when = cJSON_CreateObject();
     cJSON_AddItemToObject(when, "began", utc_now());
-    lac_manifest_set(m, "when", when);
+    dele_manifest_set(m, "when", when);
 }
 
-static lac_status add_file(lac_manifest *m, const char *path, double size, lac_err *err)
+static dele_status add_file(dele_manifest *m, const char *path, double size, dele_err *err)
 {
     char hex[65];
-    lac_status status = lac_file_sha256(hex, path, err);
+    dele_status status = dele_file_sha256(hex, path, err);
     if (status) return status;
     cJSON *item = cJSON_CreateObject(), *inputs = cJSON_GetObjectItemCaseSensitive(m->json, "inputs");
     if (item && cJSON_AddStringToObject(item, "path", path) && cJSON_AddNumberToObject(item, "size", size) &&
         cJSON_AddStringToObject(item, "sha256", hex) && cJSON_AddItemToArray(inputs, item))
-        return LAC_OK;
+        return DELE_OK;
     cJSON_Delete(item);
-    return lac_fail(err, LAC_ERR_MEMORY, "out of memory while noting the input %s", path);
+    return dele_fail(err, DELE_ERR_MEMORY, "out of memory while noting the input %s", path);
 }
 
-lac_status lac_manifest_input(lac_manifest *m, const char *path, lac_err *err)
+dele_status dele_manifest_input(dele_manifest *m, const char *path, dele_err *err)
 {
     struct stat st;
-    if (stat(path, &st)) return lac_fail(err, LAC_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
-    if (!S_ISDIR(st.st_mode)) return S_ISREG(st.st_mode) ? add_file(m, path, (double)st.st_size, err) : LAC_OK;
+    if (stat(path, &st)) return dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
+    if (!S_ISDIR(st.st_mode)) return S_ISREG(st.st_mode) ? add_file(m, path, (double)st.st_size, err) : DELE_OK;
 
     struct dirent **entries = NULL;
     int n = scandir(path, &entries, NULL, alphasort);
-    if (n < 0) return lac_fail(err, LAC_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
-    lac_status status = LAC_OK;
+    if (n < 0) return dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
+    dele_status status = DELE_OK;
     for (int i = 0; i < n; i++) {
-        lac_arena arena = {0};
-        char *file = status ? NULL : lac_printf(&arena, err, "%s/%s", path, entries[i]->d_name);
-        if (!status && !file) status = LAC_ERR_MEMORY;
+        dele_arena arena = {0};
+        char *file = status ? NULL : dele_printf(&arena, err, "%s/%s", path, entries[i]->d_name);
+        if (!status && !file) status = DELE_ERR_MEMORY;
         if (file && !stat(file, &st) && S_ISREG(st.st_mode)) status = add_file(m, file, (double)st.st_size, err);
-        lac_arena_release(&arena);
+        dele_arena_release(&arena);
         free(entries[i]);
     }
     free(entries);
     return status;
 }
 
-char *lac_manifest_key(const lac_manifest *m, const char *indifferent, lac_arena *arena, lac_err *err)
+char *dele_manifest_key(const dele_manifest *m, const char *indifferent, dele_arena *arena, dele_err *err)
 {
     const cJSON *command = cJSON_GetObjectItemCaseSensitive(m->json, "command");
     const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(command, 1));
@@ -120,27 +120,27 @@ char *lac_manifest_key(const lac_manifest *m, const char *indifferent, lac_arena
     char *settings = cJSON_PrintUnformatted(options);
     char *key = NULL;
     if (name && inputs && settings)
-        key = lac_printf(arena, err, "lacuna %s %s\n%s\n%s\n", LAC_VERSION, name, inputs, settings);
-    if (!key) lac_fail(err, LAC_ERR_MEMORY, "out of memory while noting the settings");
+        key = dele_printf(arena, err, "deleatur %s %s\n%s\n%s\n", DELE_VERSION, name, inputs, settings);
+    if (!key) dele_fail(err, DELE_ERR_MEMORY, "out of memory while noting the settings");
     cJSON_free(inputs);
     cJSON_free(settings);
     cJSON_Delete(options);
     return key;
 }
 
-lac_status lac_manifest_save(lac_manifest *m, const char *path, lac_err *err)
+dele_status dele_manifest_save(dele_manifest *m, const char *path, dele_err *err)
 {
     cJSON *when = cJSON_GetObjectItemCaseSensitive(m->json, "when");
-    if (!when) return lac_fail(err, LAC_ERR_MEMORY, "out of memory while writing %s", path);
+    if (!when) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
     cJSON_DeleteItemFromObjectCaseSensitive(when, "ended");
     cJSON_DeleteItemFromObjectCaseSensitive(when, "seconds");
     cJSON_AddItemToObject(when, "ended", utc_now());
-    cJSON_AddNumberToObject(when, "seconds", (double)(long)(1000 * (lac_now() - m->started)) / 1000);
-    return lac_json_save(path, m->json, err);
+    cJSON_AddNumberToObject(when, "seconds", (double)(long)(1000 * (dele_now() - m->started)) / 1000);
+    return dele_json_save(path, m->json, err);
 }
 
-void lac_manifest_release(lac_manifest *m)
+void dele_manifest_release(dele_manifest *m)
 {
     cJSON_Delete(m->json);
-    *m = (lac_manifest){0};
+    *m = (dele_manifest){0};
 }

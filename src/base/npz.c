@@ -23,22 +23,22 @@ enum { HEADER = 512, DOS_DAY_ONE = 1 << 5 | 1 };
 
 #define ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '<' : '>')
 
-struct lac_npz {
+struct dele_npz {
     zip_t *zip;
     char path[1024], part[1040];
     bool failed;
 };
 
-lac_npz *lac_npz_open(const char *path, lac_err *err)
+dele_npz *dele_npz_open(const char *path, dele_err *err)
 {
-    lac_npz *npz = calloc(1, sizeof *npz);
+    dele_npz *npz = calloc(1, sizeof *npz);
     if (!npz) {
-        lac_fail(err, LAC_ERR_MEMORY, "out of memory while opening %s", path);
+        dele_fail(err, DELE_ERR_MEMORY, "out of memory while opening %s", path);
         return NULL;
     }
     int code = 0;
     if ((size_t)snprintf(npz->path, sizeof npz->path, "%s", path) >= sizeof npz->path) {
-        lac_fail(err, LAC_ERR_FILE, "the path %.200s... is too long to write to", path);
+        dele_fail(err, DELE_ERR_FILE, "the path %.200s... is too long to write to", path);
         goto failed;
     }
     snprintf(npz->part, sizeof npz->part, "%s.part", npz->path);
@@ -46,7 +46,7 @@ lac_npz *lac_npz_open(const char *path, lac_err *err)
     if (npz->zip) return npz;
     zip_error_t why;
     zip_error_init_with_code(&why, code);
-    lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", npz->part, zip_error_strerror(&why));
+    dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", npz->part, zip_error_strerror(&why));
     zip_error_fini(&why);
 failed:
     free(npz);
@@ -72,14 +72,14 @@ static size_t npy_header(char out[HEADER], const char *descr, int n_dims, const 
     return total;
 }
 
-static lac_status fail_zip(lac_npz *npz, lac_err *err)
+static dele_status fail_zip(dele_npz *npz, dele_err *err)
 {
     npz->failed = true;
-    return lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", npz->path, zip_strerror(npz->zip));
+    return dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", npz->path, zip_strerror(npz->zip));
 }
 
 /* Hands a member (malloc'ed, taken) to the zip. */
-static lac_status add_member(lac_npz *npz, const char *name, char *member, size_t size, lac_err *err)
+static dele_status add_member(dele_npz *npz, const char *name, char *member, size_t size, dele_err *err)
 {
     char file[256];
     snprintf(file, sizeof file, "%s.npy", name);
@@ -96,14 +96,14 @@ static lac_status add_member(lac_npz *npz, const char *name, char *member, size_
     if (zip_set_file_compression(npz->zip, (zip_uint64_t)at, ZIP_CM_STORE, 0) ||
         zip_file_set_dostime(npz->zip, (zip_uint64_t)at, 0, DOS_DAY_ONE, 0))
         return fail_zip(npz, err);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status add_array(lac_npz *npz, const char *name, const char *descr, const void *data, size_t item_size, int n_dims,
-                            const size_t *dims, lac_err *err)
+static dele_status add_array(dele_npz *npz, const char *name, const char *descr, const void *data, size_t item_size, int n_dims,
+                            const size_t *dims, dele_err *err)
 {
-    if (!npz) return err && err->code ? err->code : LAC_ERR_FILE;
-    if (npz->failed) return LAC_ERR_FILE;
+    if (!npz) return err && err->code ? err->code : DELE_ERR_FILE;
+    if (npz->failed) return DELE_ERR_FILE;
     size_t size = item_size;
     bool fits = n_dims >= 0 && n_dims <= 6;
     for (int i = 0; fits && i < n_dims; i++) fits = !__builtin_mul_overflow(size, dims[i], &size);
@@ -112,32 +112,32 @@ static lac_status add_array(lac_npz *npz, const char *name, const char *descr, c
     char *member = fits && size <= SIZE_MAX - HEADER ? malloc(head + size) : NULL;
     if (!member) {
         npz->failed = true;
-        return lac_fail(err, LAC_ERR_MEMORY, "out of memory for the array %s of %s", name, npz->path);
+        return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the array %s of %s", name, npz->path);
     }
     memcpy(member, header, head);
     if (size) memcpy(member + head, data, size);
     return add_member(npz, name, member, head + size, err);
 }
 
-lac_status lac_npz_f32(lac_npz *npz, const char *name, const float *data, int n_dims, const size_t *dims, lac_err *err)
+dele_status dele_npz_f32(dele_npz *npz, const char *name, const float *data, int n_dims, const size_t *dims, dele_err *err)
 {
     const char descr[] = {ENDIAN, 'f', '4', '\0'};
     return add_array(npz, name, descr, data, sizeof *data, n_dims, dims, err);
 }
 
-lac_status lac_npz_f64(lac_npz *npz, const char *name, const double *data, int n_dims, const size_t *dims, lac_err *err)
+dele_status dele_npz_f64(dele_npz *npz, const char *name, const double *data, int n_dims, const size_t *dims, dele_err *err)
 {
     const char descr[] = {ENDIAN, 'f', '8', '\0'};
     return add_array(npz, name, descr, data, sizeof *data, n_dims, dims, err);
 }
 
-lac_status lac_npz_i64(lac_npz *npz, const char *name, const int64_t *data, int n_dims, const size_t *dims, lac_err *err)
+dele_status dele_npz_i64(dele_npz *npz, const char *name, const int64_t *data, int n_dims, const size_t *dims, dele_err *err)
 {
     const char descr[] = {ENDIAN, 'i', '8', '\0'};
     return add_array(npz, name, descr, data, sizeof *data, n_dims, dims, err);
 }
 
-lac_status lac_npz_bool(lac_npz *npz, const char *name, bool value, lac_err *err)
+dele_status dele_npz_bool(dele_npz *npz, const char *name, bool value, dele_err *err)
 {
     uint8_t byte = value;
     return add_array(npz, name, "|b1", &byte, 1, 0, NULL, err);
@@ -164,14 +164,14 @@ static void to_utf32(uint32_t *out, const char *text)
     }
 }
 
-static lac_status add_strings(lac_npz *npz, const char *name, const char *const *text, size_t n, int n_dims, lac_err *err)
+static dele_status add_strings(dele_npz *npz, const char *name, const char *const *text, size_t n, int n_dims, dele_err *err)
 {
-    if (!npz) return err && err->code ? err->code : LAC_ERR_FILE;
+    if (!npz) return err && err->code ? err->code : DELE_ERR_FILE;
     size_t width = 1;
     for (size_t i = 0; i < n; i++) {
-        if (!lac_utf8_valid(text[i], strlen(text[i]))) {
+        if (!dele_utf8_valid(text[i], strlen(text[i]))) {
             npz->failed = true;
-            return lac_fail(err, LAC_ERR_DATA, "%s: a text in the array %s is not UTF-8", npz->path, name);
+            return dele_fail(err, DELE_ERR_DATA, "%s: a text in the array %s is not UTF-8", npz->path, name);
         }
         size_t length = code_points(text[i]);
         if (length > width) width = length;
@@ -179,22 +179,22 @@ static lac_status add_strings(lac_npz *npz, const char *name, const char *const 
     uint32_t *cells = calloc(n ? n : 1, width * sizeof *cells);
     if (!cells) {
         npz->failed = true;
-        return lac_fail(err, LAC_ERR_MEMORY, "out of memory for the array %s of %s", name, npz->path);
+        return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the array %s of %s", name, npz->path);
     }
     for (size_t i = 0; i < n; i++) to_utf32(cells + i * width, text[i]);
     char descr[32];
     snprintf(descr, sizeof descr, "%cU%zu", ENDIAN, width);
-    lac_status status = add_array(npz, name, descr, cells, width * sizeof *cells, n_dims, &n, err);
+    dele_status status = add_array(npz, name, descr, cells, width * sizeof *cells, n_dims, &n, err);
     free(cells);
     return status;
 }
 
-lac_status lac_npz_strings(lac_npz *npz, const char *name, const char *const *text, size_t n, lac_err *err)
+dele_status dele_npz_strings(dele_npz *npz, const char *name, const char *const *text, size_t n, dele_err *err)
 {
     return add_strings(npz, name, text, n, 1, err);
 }
 
-lac_status lac_npz_string(lac_npz *npz, const char *name, const char *text, lac_err *err)
+dele_status dele_npz_string(dele_npz *npz, const char *name, const char *text, dele_err *err)
 {
     return add_strings(npz, name, &text, 1, 0, err);
 }
@@ -202,21 +202,21 @@ lac_status lac_npz_string(lac_npz *npz, const char *name, const char *text, lac_
 /* ---- into place ------------------------------------------------------------------------------------------ */
 
 /* libzip has written and closed part; see it onto the disk, and rename. */
-static lac_status move_into_place(const lac_npz *npz, lac_err *err)
+static dele_status move_into_place(const dele_npz *npz, dele_err *err)
 {
     int fd = open(npz->part, O_RDONLY | O_CLOEXEC);
     bool bad = fd < 0 || fsync(fd) || rename(npz->part, npz->path);
-    lac_status status = LAC_OK;
-    if (bad) status = lac_fail(err, LAC_ERR_FILE, "cannot write %s: %s", npz->path, strerror(errno));
+    dele_status status = DELE_OK;
+    if (bad) status = dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", npz->path, strerror(errno));
     if (fd >= 0) close(fd);
     if (bad) unlink(npz->part);
     return status;
 }
 
-lac_status lac_npz_close(lac_npz *npz, lac_err *err)
+dele_status dele_npz_close(dele_npz *npz, dele_err *err)
 {
-    if (!npz) return err && err->code ? err->code : LAC_ERR_FILE;
-    lac_status status = npz->failed ? LAC_ERR_FILE : LAC_OK;
+    if (!npz) return err && err->code ? err->code : DELE_ERR_FILE;
+    dele_status status = npz->failed ? DELE_ERR_FILE : DELE_OK;
     if (!status && zip_close(npz->zip)) status = fail_zip(npz, err);
     else if (!status) npz->zip = NULL;
     if (npz->zip) zip_discard(npz->zip);

@@ -1,31 +1,31 @@
 /* numpy's .npz (a zip of .npy, stored, fixed time stamps: same arrays, same bytes), written and read with libzip. */
-#ifndef LAC_NPZ_H
-#define LAC_NPZ_H
+#ifndef DELE_NPZ_H
+#define DELE_NPZ_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/arena.h"
 
-typedef struct lac_npz lac_npz;
+typedef struct dele_npz dele_npz;
 
-lac_npz *lac_npz_open(const char *path, lac_err *err); /* to write; moved into place by close */
-lac_status lac_npz_f32(lac_npz *npz, const char *name, const float *data, int n_dims, const size_t *dims, lac_err *err);
-lac_status lac_npz_f64(lac_npz *npz, const char *name, const double *data, int n_dims, const size_t *dims, lac_err *err);
-lac_status lac_npz_i64(lac_npz *npz, const char *name, const int64_t *data, int n_dims, const size_t *dims, lac_err *err);
-lac_status lac_npz_bool(lac_npz *npz, const char *name, bool value, lac_err *err);               /* 0-d */
-lac_status lac_npz_strings(lac_npz *npz, const char *name, const char *const *text, size_t n, lac_err *err); /* <U, 1-d */
-lac_status lac_npz_string(lac_npz *npz, const char *name, const char *text, lac_err *err);       /* <U, 0-d */
-lac_status lac_npz_close(lac_npz *npz, lac_err *err); /* writes; on an earlier failure removes instead */
+dele_npz *dele_npz_open(const char *path, dele_err *err); /* to write; moved into place by close */
+dele_status dele_npz_f32(dele_npz *npz, const char *name, const float *data, int n_dims, const size_t *dims, dele_err *err);
+dele_status dele_npz_f64(dele_npz *npz, const char *name, const double *data, int n_dims, const size_t *dims, dele_err *err);
+dele_status dele_npz_i64(dele_npz *npz, const char *name, const int64_t *data, int n_dims, const size_t *dims, dele_err *err);
+dele_status dele_npz_bool(dele_npz *npz, const char *name, bool value, dele_err *err);               /* 0-d */
+dele_status dele_npz_strings(dele_npz *npz, const char *name, const char *const *text, size_t n, dele_err *err); /* <U, 1-d */
+dele_status dele_npz_string(dele_npz *npz, const char *name, const char *text, dele_err *err);       /* <U, 0-d */
+dele_status dele_npz_close(dele_npz *npz, dele_err *err); /* writes; on an earlier failure removes instead */
 
 /* Reading back: arrays of a known type and shape, which are checked; anything else is an error that names the file and
  * the array.  A dimension given as 0 may be anything and is filled in. */
-typedef struct lac_npz_in lac_npz_in;
+typedef struct dele_npz_in dele_npz_in;
 
-lac_npz_in *lac_npz_in_open(const char *path, lac_err *err);
-float *lac_npz_in_f32(lac_npz_in *npz, const char *name, int n_dims, size_t *dims, lac_arena *arena, lac_err *err);
-double *lac_npz_in_f64(lac_npz_in *npz, const char *name, int n_dims, size_t *dims, lac_arena *arena, lac_err *err);
-int64_t *lac_npz_in_i64(lac_npz_in *npz, const char *name, int n_dims, size_t *dims, lac_arena *arena, lac_err *err);
-void lac_npz_in_close(lac_npz_in *npz); /* accepts NULL */
+dele_npz_in *dele_npz_in_open(const char *path, dele_err *err);
+float *dele_npz_in_f32(dele_npz_in *npz, const char *name, int n_dims, size_t *dims, dele_arena *arena, dele_err *err);
+double *dele_npz_in_f64(dele_npz_in *npz, const char *name, int n_dims, size_t *dims, dele_arena *arena, dele_err *err);
+int64_t *dele_npz_in_i64(dele_npz_in *npz, const char *name, int n_dims, size_t *dims, dele_arena *arena, dele_err *err);
+void dele_npz_in_close(dele_npz_in *npz); /* accepts NULL */
 
 #endif

@@ -1,4 +1,4 @@
-/* Reading .npz: what lac_npz wrote, and what numpy.savez writes of the same types.  Every size is checked against the
+/* Reading .npz: what dele_npz wrote, and what numpy.savez writes of the same types.  Every size is checked against the
  * member's own before a byte is used. */
 #include <stdlib.h>
 #include <string.h>
@@ -10,17 +10,17 @@ enum { MAX_HEADER = 1 << 16 };
 
 #define ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '<' : '>')
 
-struct lac_npz_in {
+struct dele_npz_in {
     zip_t *zip;
     char path[1024];
 };
 
-lac_npz_in *lac_npz_in_open(const char *path, lac_err *err)
+dele_npz_in *dele_npz_in_open(const char *path, dele_err *err)
 {
     int code = 0;
-    lac_npz_in *npz = calloc(1, sizeof *npz);
+    dele_npz_in *npz = calloc(1, sizeof *npz);
     if (!npz) {
-        lac_fail(err, LAC_ERR_MEMORY, "out of memory while opening %s", path);
+        dele_fail(err, DELE_ERR_MEMORY, "out of memory while opening %s", path);
         return NULL;
     }
     snprintf(npz->path, sizeof npz->path, "%s", path);
@@ -28,13 +28,13 @@ lac_npz_in *lac_npz_in_open(const char *path, lac_err *err)
     if (npz->zip) return npz;
     zip_error_t why;
     zip_error_init_with_code(&why, code);
-    lac_fail(err, LAC_ERR_FILE, "cannot read %s: %s", path, zip_error_strerror(&why));
+    dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, zip_error_strerror(&why));
     zip_error_fini(&why);
     free(npz);
     return NULL;
 }
 
-void lac_npz_in_close(lac_npz_in *npz)
+void dele_npz_in_close(dele_npz_in *npz)
 {
     if (!npz) return;
     zip_discard(npz->zip);
@@ -42,7 +42,7 @@ void lac_npz_in_close(lac_npz_in *npz)
 }
 
 /* The member "name.npy", whole; to be freed. */
-static char *member(size_t *size, lac_npz_in *npz, const char *name, lac_err *err)
+static char *member(size_t *size, dele_npz_in *npz, const char *name, dele_err *err)
 {
     char file[256];
     zip_stat_t stat;
@@ -50,7 +50,7 @@ static char *member(size_t *size, lac_npz_in *npz, const char *name, lac_err *er
     zip_int64_t at = zip_name_locate(npz->zip, file, 0);
     if (at < 0 || zip_stat_index(npz->zip, (zip_uint64_t)at, 0, &stat) || !(stat.valid & ZIP_STAT_SIZE) ||
         stat.size > SIZE_MAX / 2) {
-        lac_fail(err, LAC_ERR_DATA, "%s has no array \"%s\"", npz->path, name);
+        dele_fail(err, DELE_ERR_DATA, "%s has no array \"%s\"", npz->path, name);
         return NULL;
     }
     *size = (size_t)stat.size;
@@ -58,7 +58,7 @@ static char *member(size_t *size, lac_npz_in *npz, const char *name, lac_err *er
     zip_file_t *in = bytes ? zip_fopen_index(npz->zip, (zip_uint64_t)at, 0) : NULL;
     bool whole = in && zip_fread(in, bytes, *size) == (zip_int64_t)*size && zip_fclose(in) == 0;
     if (!whole) {
-        lac_fail(err, bytes ? LAC_ERR_DATA : LAC_ERR_MEMORY, "the array \"%s\" of %s cannot be read: is the file cut short?",
+        dele_fail(err, bytes ? DELE_ERR_DATA : DELE_ERR_MEMORY, "the array \"%s\" of %s cannot be read: is the file cut short?",
                  name, npz->path);
         free(bytes);
         return NULL;
@@ -100,8 +100,8 @@ static size_t parse_header(size_t *dims, int n_dims, const char *bytes, size_t s
     return *shape == ')' ? begin : 0;
 }
 
-static void *array(lac_npz_in *npz, const char *name, const char *descr, size_t item, int n_dims, size_t *dims,
-                   lac_arena *arena, lac_err *err)
+static void *array(dele_npz_in *npz, const char *name, const char *descr, size_t item, int n_dims, size_t *dims,
+                   dele_arena *arena, dele_err *err)
 {
     size_t size, count = 1, need;
     char *bytes = member(&size, npz, name, err);
@@ -112,25 +112,25 @@ static void *array(lac_npz_in *npz, const char *name, const char *descr, size_t 
     for (int i = 0; i < n_dims && fits; i++) fits = !__builtin_mul_overflow(count, dims[i], &count);
     fits = fits && !__builtin_mul_overflow(count, item, &need) && need == size - begin;
     if (!fits)
-        lac_fail(err, LAC_ERR_DATA, "the array \"%s\" of %s is not what lacuna writes there (type, shape or size)", name,
+        dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s is not what deleatur writes there (type, shape or size)", name,
                  npz->path);
-    else if ((out = lac_alloc_raw(arena, count ? count : 1, item, err)))
+    else if ((out = dele_alloc_raw(arena, count ? count : 1, item, err)))
         memcpy(out, bytes + begin, need);
     free(bytes);
     return out;
 }
 
-float *lac_npz_in_f32(lac_npz_in *npz, const char *name, int n_dims, size_t *dims, lac_arena *arena, lac_err *err)
+float *dele_npz_in_f32(dele_npz_in *npz, const char *name, int n_dims, size_t *dims, dele_arena *arena, dele_err *err)
 {
     return array(npz, name, (const char[]){ENDIAN, 'f', '4', '\0'}, sizeof(float), n_dims, dims, arena, err);
 }
 
-double *lac_npz_in_f64(lac_npz_in *npz, const char *name, int n_dims, size_t *dims, lac_arena *arena, lac_err *err)
+double *dele_npz_in_f64(dele_npz_in *npz, const char *name, int n_dims, size_t *dims, dele_arena *arena, dele_err *err)
 {
     return array(npz, name, (const char[]){ENDIAN, 'f', '8', '\0'}, sizeof(double), n_dims, dims, arena, err);
 }
 
-int64_t *lac_npz_in_i64(lac_npz_in *npz, const char *name, int n_dims, size_t *dims, lac_arena *arena, lac_err *err)
+int64_t *dele_npz_in_i64(dele_npz_in *npz, const char *name, int n_dims, size_t *dims, dele_arena *arena, dele_err *err)
 {
     return array(npz, name, (const char[]){ENDIAN, 'i', '8', '\0'}, sizeof(int64_t), n_dims, dims, arena, err);
 }

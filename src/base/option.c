@@ -18,30 +18,30 @@ enum { MAX_OPTIONS = 64 };
 
 /* The command's options and then everyone's, as one list. */
 typedef struct {
-    const lac_usage *usage;
+    const dele_usage *usage;
     const char *config;
-    lac_option common[6];
+    dele_option common[6];
 } table;
 
-static void table_init(table *t, const lac_usage *usage, lac_common *common)
+static void table_init(table *t, const dele_usage *usage, dele_common *common)
 {
     *t = (table){.usage = usage};
-    const lac_option everyones[] = {
-        LAC_OPT("config", &t->config, "read options from this file first: a JSON object with the same names"),
-        LAC_OPT("threads", &common->threads, "threads to use; 0: one per core"),
-        LAC_FLAG("quiet", &common->quiet, "no progress on stderr"),
-        LAC_FLAG("json", &common->json, "results on stdout as JSON"),
-        LAC_FLAG("help", &common->help, "this page"),
+    const dele_option everyones[] = {
+        DELE_OPT("config", &t->config, "read options from this file first: a JSON object with the same names"),
+        DELE_OPT("threads", &common->threads, "threads to use; 0: one per core"),
+        DELE_FLAG("quiet", &common->quiet, "no progress on stderr"),
+        DELE_FLAG("json", &common->json, "results on stdout as JSON"),
+        DELE_FLAG("help", &common->help, "this page"),
         {0},
     };
     memcpy(t->common, everyones, sizeof everyones);
 }
 
-static const lac_option *find(const table *t, const char *name)
+static const dele_option *find(const table *t, const char *name)
 {
-    for (const lac_option *o = t->usage->options; o && o->name; o++)
+    for (const dele_option *o = t->usage->options; o && o->name; o++)
         if (!strcmp(o->name, name)) return o;
-    for (const lac_option *o = t->common; o->name; o++)
+    for (const dele_option *o = t->common; o->name; o++)
         if (!strcmp(o->name, name)) return o;
     return NULL;
 }
@@ -67,7 +67,7 @@ static size_t distance(const char *a, const char *b)
     return row[n];
 }
 
-const char *lac_nearest(const char *word, const char *const *names, size_t n)
+const char *dele_nearest(const char *word, const char *const *names, size_t n)
 {
     const char *best = NULL;
     size_t least = strlen(word) / 3 + 2; /* more than a third wrong is another word */
@@ -81,16 +81,16 @@ const char *lac_nearest(const char *word, const char *const *names, size_t n)
     return best;
 }
 
-static lac_status fail_unknown(const table *t, const char *where, const char *dashes, const char *name, lac_err *err)
+static dele_status fail_unknown(const table *t, const char *where, const char *dashes, const char *name, dele_err *err)
 {
     const char *names[MAX_OPTIONS];
     size_t n = 0;
-    for (const lac_option *o = t->usage->options; o && o->name && n < MAX_OPTIONS - 8; o++) names[n++] = o->name;
-    for (const lac_option *o = t->common; o->name; o++) names[n++] = o->name;
-    const char *near = lac_nearest(name, names, n);
+    for (const dele_option *o = t->usage->options; o && o->name && n < MAX_OPTIONS - 8; o++) names[n++] = o->name;
+    for (const dele_option *o = t->common; o->name; o++) names[n++] = o->name;
+    const char *near = dele_nearest(name, names, n);
     if (near)
-        return lac_fail(err, LAC_ERR_USAGE, "%sno option %s%s; did you mean %s%s?", where, dashes, name, dashes, near);
-    return lac_fail(err, LAC_ERR_USAGE, "%sno option %s%s (lacuna %s --help lists them)", where, dashes, name,
+        return dele_fail(err, DELE_ERR_USAGE, "%sno option %s%s; did you mean %s%s?", where, dashes, name, dashes, near);
+    return dele_fail(err, DELE_ERR_USAGE, "%sno option %s%s (deleatur %s --help lists them)", where, dashes, name,
                     t->usage->command);
 }
 
@@ -103,26 +103,26 @@ static bool parse_bool(const char *text, bool *value)
 }
 
 /* Sets an option from its text; false when the text is not of its type.  The text must outlive the option. */
-static bool set_text(const lac_option *o, const char *text)
+static bool set_text(const dele_option *o, const char *text)
 {
     char *end = NULL;
     errno = 0;
     switch (o->type) {
-    case LAC_OPT_STRING: *(const char **)o->value = text; return true;
-    case LAC_OPT_BOOL: return parse_bool(text, o->value);
-    case LAC_OPT_INT: {
+    case DELE_OPT_STRING: *(const char **)o->value = text; return true;
+    case DELE_OPT_BOOL: return parse_bool(text, o->value);
+    case DELE_OPT_INT: {
         long x = strtol(text, &end, 10);
         if (end == text || *end || errno || x < INT_MIN || x > INT_MAX) return false;
         *(int *)o->value = (int)x;
         return true;
     }
-    case LAC_OPT_U64: {
+    case DELE_OPT_U64: {
         unsigned long long x = strtoull(text, &end, 10);
         if (end == text || *end || errno || strchr(text, '-')) return false;
         *(uint64_t *)o->value = x;
         return true;
     }
-    case LAC_OPT_DOUBLE: {
+    case DELE_OPT_DOUBLE: {
         double x = strtod(text, &end);
         if (end == text || *end || !isfinite(x)) return false;
         *(double *)o->value = x;
@@ -132,11 +132,11 @@ static bool set_text(const lac_option *o, const char *text)
     return false;
 }
 
-static const char *wants(lac_option_type type)
+static const char *wants(dele_option_type type)
 {
     static const char *const words[] = {
-        [LAC_OPT_STRING] = "text",      [LAC_OPT_INT] = "a whole number", [LAC_OPT_U64] = "a whole number, 0 or more",
-        [LAC_OPT_DOUBLE] = "a number",  [LAC_OPT_BOOL] = "true or false",
+        [DELE_OPT_STRING] = "text",      [DELE_OPT_INT] = "a whole number", [DELE_OPT_U64] = "a whole number, 0 or more",
+        [DELE_OPT_DOUBLE] = "a number",  [DELE_OPT_BOOL] = "true or false",
     };
     return words[type];
 }
@@ -144,13 +144,13 @@ static const char *wants(lac_option_type type)
 /* ---- the config file ------------------------------------------------------------------------------------- */
 
 /* A scalar's text as it would stand on the command line, in the arena; a list becomes a,b,c. */
-static const char *scalar_text(const cJSON *item, lac_arena *arena, lac_err *err)
+static const char *scalar_text(const cJSON *item, dele_arena *arena, dele_err *err)
 {
-    if (cJSON_IsString(item)) return lac_strdup(arena, item->valuestring, err);
+    if (cJSON_IsString(item)) return dele_strdup(arena, item->valuestring, err);
     if (cJSON_IsBool(item)) return cJSON_IsTrue(item) ? "true" : "false";
     if (cJSON_IsNumber(item)) {
         char *printed = cJSON_PrintUnformatted(item);
-        const char *text = printed ? lac_strdup(arena, printed, err) : NULL;
+        const char *text = printed ? dele_strdup(arena, printed, err) : NULL;
         free(printed);
         return text;
     }
@@ -160,31 +160,31 @@ static const char *scalar_text(const cJSON *item, lac_arena *arena, lac_err *err
     cJSON_ArrayForEach(element, item)
     {
         const char *text = cJSON_IsArray(element) ? NULL : scalar_text(element, arena, err);
-        if (text) list = lac_printf(arena, err, "%s%s%s", list, *list ? "," : "", text);
+        if (text) list = dele_printf(arena, err, "%s%s%s", list, *list ? "," : "", text);
         if (!text || !list) return NULL;
     }
     return list;
 }
 
-static lac_status set_config_item(table *t, const cJSON *item, const char *path, lac_arena *arena, lac_err *err)
+static dele_status set_config_item(table *t, const cJSON *item, const char *path, dele_arena *arena, dele_err *err)
 {
-    const lac_option *o = find(t, item->string);
+    const dele_option *o = find(t, item->string);
     if (!o || !strcmp(item->string, "config") || !strcmp(item->string, "help"))
-        return fail_unknown(t, lac_printf(arena, err, "%s: ", path), "", item->string, err);
-    if (cJSON_IsNull(item)) return LAC_OK; /* as if it were not there: manifests write null for what was not given */
+        return fail_unknown(t, dele_printf(arena, err, "%s: ", path), "", item->string, err);
+    if (cJSON_IsNull(item)) return DELE_OK; /* as if it were not there: manifests write null for what was not given */
     const char *text = scalar_text(item, arena, err);
-    if (text && set_text(o, text)) return LAC_OK;
+    if (text && set_text(o, text)) return DELE_OK;
     if (err && err->code) return err->code;
-    return lac_fail(err, LAC_ERR_USAGE, "%s: \"%s\" wants %s", path, item->string, wants(o->type));
+    return dele_fail(err, DELE_ERR_USAGE, "%s: \"%s\" wants %s", path, item->string, wants(o->type));
 }
 
-static lac_status read_config(table *t, const char *path, lac_arena *arena, lac_err *err)
+static dele_status read_config(table *t, const char *path, dele_arena *arena, dele_err *err)
 {
-    cJSON *json = lac_json_load(path, err);
-    if (!json) return err ? err->code : LAC_ERR_FILE;
-    lac_status status = LAC_OK;
+    cJSON *json = dele_json_load(path, err);
+    if (!json) return err ? err->code : DELE_ERR_FILE;
+    dele_status status = DELE_OK;
     if (!cJSON_IsObject(json))
-        status = lac_fail(err, LAC_ERR_USAGE, "%s: options stand in a JSON object, {\"name\": value, ...}", path);
+        status = dele_fail(err, DELE_ERR_USAGE, "%s: options stand in a JSON object, {\"name\": value, ...}", path);
     for (const cJSON *item = status ? NULL : json->child; item && !status; item = item->next)
         status = set_config_item(t, item, path, arena, err);
     cJSON_Delete(json);
@@ -194,79 +194,79 @@ static lac_status read_config(table *t, const char *path, lac_arena *arena, lac_
 /* ---- the command line ------------------------------------------------------------------------------------ */
 
 /* Takes argv[*i] and, where the option wants one, its value.  dry: only look for --config. */
-static lac_status take_option(table *t, int argc, char **argv, int *i, bool dry, lac_arena *arena, lac_err *err)
+static dele_status take_option(table *t, int argc, char **argv, int *i, bool dry, dele_arena *arena, dele_err *err)
 {
     const char *name = argv[*i] + 2, *equals = strchr(name, '='), *text = equals ? equals + 1 : NULL;
-    if (equals && !(name = lac_strndup(arena, name, (size_t)(equals - name), err))) return LAC_ERR_MEMORY;
+    if (equals && !(name = dele_strndup(arena, name, (size_t)(equals - name), err))) return DELE_ERR_MEMORY;
 
-    const lac_option *o = find(t, name);
+    const dele_option *o = find(t, name);
     if (!o && !strncmp(name, "no-", 3) && !equals) {
         o = find(t, name + 3);
-        if (o && o->type != LAC_OPT_BOOL) o = NULL;
+        if (o && o->type != DELE_OPT_BOOL) o = NULL;
         if (o) text = "false";
     }
     if (!o) return fail_unknown(t, "", "--", name, err);
-    if (!text && o->type == LAC_OPT_BOOL) text = "true";
+    if (!text && o->type == DELE_OPT_BOOL) text = "true";
     if (!text) {
         if (*i + 1 >= argc || (!strncmp(argv[*i + 1], "--", 2) && argv[*i + 1][2]))
-            return lac_fail(err, LAC_ERR_USAGE, "--%s wants %s after it", name, wants(o->type));
+            return dele_fail(err, DELE_ERR_USAGE, "--%s wants %s after it", name, wants(o->type));
         text = argv[++*i];
     }
-    if (dry != (o->value == &t->config)) return LAC_OK;
-    if (set_text(o, text)) return LAC_OK;
-    return lac_fail(err, LAC_ERR_USAGE, "--%s wants %s, not \"%s\"", name, wants(o->type), text);
+    if (dry != (o->value == &t->config)) return DELE_OK;
+    if (set_text(o, text)) return DELE_OK;
+    return dele_fail(err, DELE_ERR_USAGE, "--%s wants %s, not \"%s\"", name, wants(o->type), text);
 }
 
-static lac_status walk(table *t, int argc, char **argv, bool dry, int *n_positional, lac_arena *arena, lac_err *err)
+static dele_status walk(table *t, int argc, char **argv, bool dry, int *n_positional, dele_arena *arena, dele_err *err)
 {
-    const lac_usage *u = t->usage;
+    const dele_usage *u = t->usage;
     bool only_words = false; /* after -- */
     *n_positional = 0;
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
-        lac_status status = LAC_OK;
+        dele_status status = DELE_OK;
         if (!only_words && !strcmp(arg, "--")) {
             only_words = true;
         } else if (!only_words && !strncmp(arg, "--", 2)) {
             status = take_option(t, argc, argv, &i, dry, arena, err);
         } else if (!only_words && arg[0] == '-' && arg[1]) {
             if (!strcmp(arg, "-q")) set_text(find(t, "quiet"), "true");
-            else status = lac_fail(err, LAC_ERR_USAGE, "no option %s; options are written --name", arg);
+            else status = dele_fail(err, DELE_ERR_USAGE, "no option %s; options are written --name", arg);
         } else if (*n_positional >= u->n_positional) {
-            status = lac_fail(err, LAC_ERR_USAGE, "\"%s\" is one word too many: lacuna %s %s", arg, u->command, u->synopsis);
+            status = dele_fail(err, DELE_ERR_USAGE, "\"%s\" is one word too many: deleatur %s %s", arg, u->command, u->synopsis);
         } else {
             u->positional[(*n_positional)++] = arg;
         }
         if (status) return status;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- help ------------------------------------------------------------------------------------------------ */
 
-static void print_default(const lac_option *o)
+static void print_default(const dele_option *o)
 {
     switch (o->type) {
-    case LAC_OPT_STRING:
+    case DELE_OPT_STRING:
         if (*(const char **)o->value) printf(" [%s]", *(const char **)o->value);
         break;
-    case LAC_OPT_INT: printf(" [%d]", *(int *)o->value); break;
-    case LAC_OPT_U64: printf(" [%llu]", (unsigned long long)*(uint64_t *)o->value); break;
-    case LAC_OPT_DOUBLE:
+    case DELE_OPT_INT: printf(" [%d]", *(int *)o->value); break;
+    case DELE_OPT_U64: printf(" [%llu]", (unsigned long long)*(uint64_t *)o->value); break;
+    case DELE_OPT_DOUBLE:
         if (!isnan(*(double *)o->value)) printf(" [%g]", *(double *)o->value); /* NaN: not given */
         break;
-    case LAC_OPT_BOOL:
+    case DELE_OPT_BOOL:
         if (*(bool *)o->value) printf(" [on; --no-%s]", o->name);
         break;
     }
 }
 
-static void print_options(const lac_option *options)
+static void print_options(const dele_option *options)
 {
     static const char *const argument[] = {
-        [LAC_OPT_STRING] = " TEXT", [LAC_OPT_INT] = " N", [LAC_OPT_U64] = " N", [LAC_OPT_DOUBLE] = " X", [LAC_OPT_BOOL] = "",
+        [DELE_OPT_STRING] = " TEXT", [DELE_OPT_INT] = " N", [DELE_OPT_U64] = " N", [DELE_OPT_DOUBLE] = " X", [DELE_OPT_BOOL] = "",
     };
-    for (const lac_option *o = options; o && o->name; o++) {
+    for (const dele_option *o = options; o && o->name; o++) {
         printf("  --%s%-*s  %s", o->name, (int)(22 - strlen(o->name)), argument[o->type], o->help);
         print_default(o);
         putchar('\n');
@@ -275,8 +275,8 @@ static void print_options(const lac_option *options)
 
 static void print_help(const table *t)
 {
-    const lac_usage *u = t->usage;
-    printf("lacuna %s -- %s\n\n  lacuna %s %s\n\n", u->command, u->summary, u->command, u->synopsis);
+    const dele_usage *u = t->usage;
+    printf("deleatur %s -- %s\n\n  deleatur %s %s\n\n", u->command, u->summary, u->command, u->synopsis);
     print_options(u->options);
     puts(u->options && u->options->name ? "\nand, as every command:" : "as every command:");
     print_options(t->common);
@@ -284,14 +284,14 @@ static void print_help(const table *t)
 }
 
 /* The same page for programs: {"command", "summary", "synopsis", "words": n, "options": {name: default}}. */
-static void print_help_json(const lac_usage *usage)
+static void print_help_json(const dele_usage *usage)
 {
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "command", usage->command);
     cJSON_AddStringToObject(json, "summary", usage->summary);
     cJSON_AddStringToObject(json, "synopsis", usage->synopsis);
     cJSON_AddNumberToObject(json, "words", usage->n_positional);
-    cJSON_AddItemToObject(json, "options", lac_options_json(usage));
+    cJSON_AddItemToObject(json, "options", dele_options_json(usage));
     char *text = cJSON_Print(json);
     if (text) puts(text);
     free(text);
@@ -307,52 +307,52 @@ static bool has_word(int argc, char **argv, const char *word)
     return false;
 }
 
-lac_status lac_options_parse(lac_common *common, const lac_usage *usage, int argc, char **argv, lac_arena *arena,
-                             lac_err *err)
+dele_status dele_options_parse(dele_common *common, const dele_usage *usage, int argc, char **argv, dele_arena *arena,
+                             dele_err *err)
 {
     table t;
-    *common = (lac_common){0};
+    *common = (dele_common){0};
     table_init(&t, usage, common);
     if (has_word(argc, argv, "--help") || has_word(argc, argv, "-h")) {
         /* before anything is set, so that the defaults shown are the defaults */
         if (has_word(argc, argv, "--json")) print_help_json(usage);
         else print_help(&t);
         common->help = true;
-        return LAC_OK;
+        return DELE_OK;
     }
     int n = 0;
-    lac_status status = walk(&t, argc, argv, true, &n, arena, err);
+    dele_status status = walk(&t, argc, argv, true, &n, arena, err);
     if (!status && t.config) status = read_config(&t, t.config, arena, err);
     if (!status) status = walk(&t, argc, argv, false, &n, arena, err);
     if (!status && n < usage->n_positional)
-        status = lac_fail(err, LAC_ERR_USAGE, "something is missing: lacuna %s %s (--help says more)", usage->command,
+        status = dele_fail(err, DELE_ERR_USAGE, "something is missing: deleatur %s %s (--help says more)", usage->command,
                           usage->synopsis);
     if (!status && common->threads < 0)
-        status = lac_fail(err, LAC_ERR_USAGE, "--threads wants 0 or more, not %d", common->threads);
+        status = dele_fail(err, DELE_ERR_USAGE, "--threads wants 0 or more, not %d", common->threads);
     if (!status && common->threads) omp_set_num_threads(common->threads); /* OpenBLAS draws on the same pool */
     return status;
 }
 
-cJSON *lac_options_json(const lac_usage *usage)
+cJSON *dele_options_json(const dele_usage *usage)
 {
     cJSON *json = cJSON_CreateObject();
-    for (const lac_option *o = usage->options; json && o && o->name; o++) {
+    for (const dele_option *o = usage->options; json && o && o->name; o++) {
         cJSON *value = NULL;
         switch (o->type) {
-        case LAC_OPT_STRING: {
+        case DELE_OPT_STRING: {
             const char *text = *(const char **)o->value;
             value = text ? cJSON_CreateString(text) : cJSON_CreateNull();
             break;
         }
-        case LAC_OPT_INT: value = cJSON_CreateNumber(*(int *)o->value); break;
-        case LAC_OPT_U64: {
+        case DELE_OPT_INT: value = cJSON_CreateNumber(*(int *)o->value); break;
+        case DELE_OPT_U64: {
             char text[24];
             snprintf(text, sizeof text, "%llu", (unsigned long long)*(uint64_t *)o->value);
             value = cJSON_CreateRaw(text);
             break;
         }
-        case LAC_OPT_DOUBLE: value = lac_json_number(*(double *)o->value); break;
-        case LAC_OPT_BOOL: value = cJSON_CreateBool(*(bool *)o->value); break;
+        case DELE_OPT_DOUBLE: value = dele_json_number(*(double *)o->value); break;
+        case DELE_OPT_BOOL: value = cJSON_CreateBool(*(bool *)o->value); break;
         }
         if (!cJSON_AddItemToObject(json, o->name, value)) {
             cJSON_Delete(value);

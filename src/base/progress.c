@@ -4,14 +4,14 @@
 #include <time.h>
 #include <unistd.h>
 
-double lac_now(void)
+double dele_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void lac_print_duration(FILE *to, double seconds)
+void dele_print_duration(FILE *to, double seconds)
 {
     if (seconds < 10) fprintf(to, "%.1f s", seconds);
     else if (seconds < 59.5) fprintf(to, "%.0f s", seconds);
@@ -19,18 +19,18 @@ void lac_print_duration(FILE *to, double seconds)
     else fprintf(to, "%.0f h %02d min", floor(seconds / 3600), (int)fmod(seconds / 60, 60));
 }
 
-static void print_line(lac_progress *p, const char *note, bool last)
+static void print_line(dele_progress *p, const char *note, bool last)
 {
-    double spent = lac_now() - p->started, rate = spent > 0 ? (p->done - p->from) / spent : 0;
+    double spent = dele_now() - p->started, rate = spent > 0 ? (p->done - p->from) / spent : 0;
     if (p->tty) fputs("\r\033[K", p->to);
     fprintf(p->to, "%s  %.0f/%.0f %s", p->what, p->done, p->total, p->unit);
     if (rate > 0) fprintf(p->to, rate < 1 ? "  %.2g %s/s" : rate < 100 ? "  %.1f %s/s" : "  %.0f %s/s", rate, p->unit);
     if (last) {
         fputs("  took ", p->to);
-        lac_print_duration(p->to, spent);
+        dele_print_duration(p->to, spent);
     } else if (rate > 0) {
         fputs("  ", p->to);
-        lac_print_duration(p->to, (p->total - p->done) / rate);
+        dele_print_duration(p->to, (p->total - p->done) / rate);
         fputs(" left", p->to);
     }
     if (note && note[0]) fprintf(p->to, "   %s", note);
@@ -38,25 +38,25 @@ static void print_line(lac_progress *p, const char *note, bool last)
     fflush(p->to);
 }
 
-void lac_progress_begin(lac_progress *p, FILE *to, const char *what, const char *unit, double total)
+void dele_progress_begin(dele_progress *p, FILE *to, const char *what, const char *unit, double total)
 {
     if (!p) return;
-    *p = (lac_progress){.to = to, .what = what, .unit = unit, .total = total, .started = lac_now()};
+    *p = (dele_progress){.to = to, .what = what, .unit = unit, .total = total, .started = dele_now()};
     p->tty = to && isatty(fileno(to));
 }
 
-void lac_progress_from(lac_progress *p, double done)
+void dele_progress_from(dele_progress *p, double done)
 {
     if (!p) return;
     p->from = p->done = done;
-    p->started = lac_now();
+    p->started = dele_now();
 }
 
-void lac_progress_set(lac_progress *p, double done, const char *note)
+void dele_progress_set(dele_progress *p, double done, const char *note)
 {
     if (!p || !p->to) return;
     p->done = done;
-    double now = lac_now();
+    double now = dele_now();
     int tenth = p->total > 0 ? (int)(10 * done / p->total) : 0;
     if (p->tty ? now - p->shown < 0.2 : tenth <= p->tenth || tenth >= 10) return;
     p->shown = now;
@@ -64,7 +64,7 @@ void lac_progress_set(lac_progress *p, double done, const char *note)
     print_line(p, note, false);
 }
 
-void lac_progress_end(lac_progress *p)
+void dele_progress_end(dele_progress *p)
 {
     if (!p || !p->to) return;
     print_line(p, NULL, true);

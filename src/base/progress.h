@@ -4,8 +4,8 @@
  *
  * Redrawn at most five times a second on a terminal; else a line each tenth of the way.  Goes to stderr.  A NULL
  * progress is silent, so that the library can take one and never cares. */
-#ifndef LAC_PROGRESS_H
-#define LAC_PROGRESS_H
+#ifndef DELE_PROGRESS_H
+#define DELE_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,17 +17,17 @@ typedef struct {
     double total, done, from, started, shown; /* from: done before the clock started */
     int tenth;
     bool tty;
-} lac_progress;
+} dele_progress;
 
 /* Starts the clock.  to == NULL gives a silent one. */
-void lac_progress_begin(lac_progress *p, FILE *to, const char *what, const char *unit, double total);
+void dele_progress_begin(dele_progress *p, FILE *to, const char *what, const char *unit, double total);
 /* So much was done by an earlier process: the clock starts here.  p may be NULL. */
-void lac_progress_from(lac_progress *p, double done);
+void dele_progress_from(dele_progress *p, double done);
 /* Sets how much is done; note (may be NULL) is appended to the line. */
-void lac_progress_set(lac_progress *p, double done, const char *note);
-void lac_progress_end(lac_progress *p); /* the last line, with the whole time */
+void dele_progress_set(dele_progress *p, double done, const char *note);
+void dele_progress_end(dele_progress *p); /* the last line, with the whole time */
 
-double lac_now(void); /* seconds, monotonic */
-void lac_print_duration(FILE *to, double seconds); /* "4.2 s", "1 min 22 s", "3 h 05 min" */
+double dele_now(void); /* seconds, monotonic */
+void dele_print_duration(FILE *to, double seconds); /* "4.2 s", "1 min 22 s", "3 h 05 min" */
 
 #endif

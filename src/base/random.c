@@ -9,7 +9,7 @@ static uint64_t rotl(uint64_t x, int k)
     return (x << k) | (x >> (64 - k));
 }
 
-void lac_rng_seed(lac_rng *rng, uint64_t seed)
+void dele_rng_seed(dele_rng *rng, uint64_t seed)
 {
     for (int i = 0; i < 4; i++) {
         uint64_t z = (seed += 0x9e3779b97f4a7c15u);
@@ -19,7 +19,7 @@ void lac_rng_seed(lac_rng *rng, uint64_t seed)
     }
 }
 
-uint64_t lac_rng_next(lac_rng *rng)
+uint64_t dele_rng_next(dele_rng *rng)
 {
     uint64_t *s = rng->s, result = rotl(s[1] * 5, 7) * 9, t = s[1] << 17;
     s[2] ^= s[0];
@@ -32,36 +32,36 @@ uint64_t lac_rng_next(lac_rng *rng)
 }
 
 /* 2^64 mod n draws at the bottom would make small results likelier; they are drawn again. */
-uint64_t lac_rng_below(lac_rng *rng, uint64_t n)
+uint64_t dele_rng_below(dele_rng *rng, uint64_t n)
 {
     if (n < 2) return 0;
     uint64_t unfair = -n % n, x;
-    do x = lac_rng_next(rng);
+    do x = dele_rng_next(rng);
     while (x < unfair);
     return x % n;
 }
 
-double lac_rng_uniform(lac_rng *rng)
+double dele_rng_uniform(dele_rng *rng)
 {
-    return (double)(lac_rng_next(rng) >> 11) * 0x1p-53;
+    return (double)(dele_rng_next(rng) >> 11) * 0x1p-53;
 }
 
 /* Marsaglia's polar method.  The second value is thrown away: the state stays four words, and so copies well. */
-double lac_rng_normal(lac_rng *rng)
+double dele_rng_normal(dele_rng *rng)
 {
     double x, y, r2;
     do {
-        x = 2 * lac_rng_uniform(rng) - 1;
-        y = 2 * lac_rng_uniform(rng) - 1;
+        x = 2 * dele_rng_uniform(rng) - 1;
+        y = 2 * dele_rng_uniform(rng) - 1;
         r2 = x * x + y * y;
     } while (r2 >= 1 || r2 == 0);
     return x * sqrt(-2 * log(r2) / r2);
 }
 
-void lac_rng_shuffle(lac_rng *rng, size_t *index, size_t n)
+void dele_rng_shuffle(dele_rng *rng, size_t *index, size_t n)
 {
     for (size_t i = n; i > 1; i--) {
-        size_t j = (size_t)lac_rng_below(rng, i), swap = index[i - 1];
+        size_t j = (size_t)dele_rng_below(rng, i), swap = index[i - 1];
         index[i - 1] = index[j];
         index[j] = swap;
     }

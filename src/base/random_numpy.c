@@ -13,14 +13,14 @@
 
 enum { N = 624, M = 397 };
 
-void lac_numpy_seed(lac_numpy_rng *rng, uint32_t seed)
+void dele_numpy_seed(dele_numpy_rng *rng, uint32_t seed)
 {
-    *rng = (lac_numpy_rng){.index = N};
+    *rng = (dele_numpy_rng){.index = N};
     rng->mt[0] = seed;
     for (uint32_t i = 1; i < N; i++) rng->mt[i] = 1812433253u * (rng->mt[i - 1] ^ (rng->mt[i - 1] >> 30)) + i;
 }
 
-static void refill(lac_numpy_rng *rng)
+static void refill(dele_numpy_rng *rng)
 {
     uint32_t *mt = rng->mt;
     for (int i = 0; i < N; i++) {
@@ -30,7 +30,7 @@ static void refill(lac_numpy_rng *rng)
     rng->index = 0;
 }
 
-static uint32_t next32(lac_numpy_rng *rng)
+static uint32_t next32(dele_numpy_rng *rng)
 {
     if (rng->index == N) refill(rng);
     uint32_t y = rng->mt[rng->index++];
@@ -40,13 +40,13 @@ static uint32_t next32(lac_numpy_rng *rng)
     return y ^ (y >> 18);
 }
 
-double lac_numpy_double(lac_numpy_rng *rng)
+double dele_numpy_double(dele_numpy_rng *rng)
 {
     uint32_t a = next32(rng) >> 5, b = next32(rng) >> 6;
     return (a * 67108864.0 + b) / 9007199254740992.0;
 }
 
-double lac_numpy_randn(lac_numpy_rng *rng)
+double dele_numpy_randn(dele_numpy_rng *rng)
 {
     if (rng->has_gauss) {
         rng->has_gauss = 0;
@@ -54,8 +54,8 @@ double lac_numpy_randn(lac_numpy_rng *rng)
     }
     double x1, x2, r2;
     do {
-        x1 = 2.0 * lac_numpy_double(rng) - 1.0;
-        x2 = 2.0 * lac_numpy_double(rng) - 1.0;
+        x1 = 2.0 * dele_numpy_double(rng) - 1.0;
+        x2 = 2.0 * dele_numpy_double(rng) - 1.0;
         r2 = x1 * x1 + x2 * x2;
     } while (r2 >= 1.0 || r2 == 0.0);
     double f = sqrt(-2.0 * log(r2) / r2);
@@ -64,22 +64,22 @@ double lac_numpy_randn(lac_numpy_rng *rng)
     return f * x2;
 }
 
-double lac_numpy_uniform(lac_numpy_rng *rng, double low, double high)
+double dele_numpy_uniform(dele_numpy_rng *rng, double low, double high)
 {
     double range = high - low;
-    return low + range * lac_numpy_double(rng);
+    return low + range * dele_numpy_double(rng);
 }
 
-static double standard_exponential(lac_numpy_rng *rng)
+static double standard_exponential(dele_numpy_rng *rng)
 {
-    return -log(1.0 - lac_numpy_double(rng));
+    return -log(1.0 - dele_numpy_double(rng));
 }
 
 /* shape < 1: Ahrens & Dieter's rejection, as numpy does it */
-static double standard_gamma_small(lac_numpy_rng *rng, double shape)
+static double standard_gamma_small(dele_numpy_rng *rng, double shape)
 {
     for (;;) {
-        double u = lac_numpy_double(rng), v = standard_exponential(rng);
+        double u = dele_numpy_double(rng), v = standard_exponential(rng);
         if (u <= 1.0 - shape) {
             double x = pow(u, 1. / shape);
             if (x <= v) return x;
@@ -90,7 +90,7 @@ static double standard_gamma_small(lac_numpy_rng *rng, double shape)
     }
 }
 
-static double standard_gamma(lac_numpy_rng *rng, double shape)
+static double standard_gamma(dele_numpy_rng *rng, double shape)
 {
     if (shape == 1.0) return standard_exponential(rng);
     if (shape <= 0.0) return 0.0;
@@ -99,17 +99,17 @@ static double standard_gamma(lac_numpy_rng *rng, double shape)
     for (;;) {
         double x, v;
         do {
-            x = lac_numpy_randn(rng);
+            x = dele_numpy_randn(rng);
             v = 1.0 + c * x;
         } while (v <= 0.0);
         v = v * v * v;
-        double u = lac_numpy_double(rng);
+        double u = dele_numpy_double(rng);
         if (u < 1.0 - 0.0331 * (x * x) * (x * x)) return b * v;
         if (log(u) < 0.5 * x * x + b * (1. - v + log(v))) return b * v;
     }
 }
 
-double lac_numpy_chisquare(lac_numpy_rng *rng, double df)
+double dele_numpy_chisquare(dele_numpy_rng *rng, double df)
 {
     return 2.0 * standard_gamma(rng, df / 2.0);
 }

@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 
-/* PREFIX of the running program PREFIX/bin/lacuna; false where the system does not say. */
+/* PREFIX of the running program PREFIX/bin/deleatur; false where the system does not say. */
 static bool program_prefix(char *prefix, size_t size)
 {
     ssize_t n = readlink("/proc/self/exe", prefix, size - 1);
@@ -20,22 +20,22 @@ static bool program_prefix(char *prefix, size_t size)
     return true;
 }
 
-char *lac_share_path(const char *name, lac_arena *arena, lac_err *err)
+char *dele_share_path(const char *name, dele_arena *arena, dele_err *err)
 {
     char prefix[1024];
-    const char *told = getenv("LACUNA_SHARE");
+    const char *told = getenv("DELEATUR_SHARE");
     char *path = NULL;
     if (told && told[0]) {
-        path = lac_printf(arena, err, "%s/%s", told, name);
-        if (!path || lac_path_exists(path)) return path;
+        path = dele_printf(arena, err, "%s/%s", told, name);
+        if (!path || dele_path_exists(path)) return path;
     }
     if (program_prefix(prefix, sizeof prefix)) {
-        path = lac_printf(arena, err, "%s/share/lacuna/%s", prefix, name);
-        if (!path || lac_path_exists(path)) return path;
+        path = dele_printf(arena, err, "%s/share/deleatur/%s", prefix, name);
+        if (!path || dele_path_exists(path)) return path;
     }
-    path = lac_printf(arena, err, "%s/%s", LAC_SOURCE_DIR, name);
-    if (!path || lac_path_exists(path)) return path;
-    lac_fail(err, LAC_ERR_FILE, "%s, which comes with lacuna, is missing; install lacuna again, or set LACUNA_SHARE to its folder",
+    path = dele_printf(arena, err, "%s/%s", DELE_SOURCE_DIR, name);
+    if (!path || dele_path_exists(path)) return path;
+    dele_fail(err, DELE_ERR_FILE, "%s, which comes with deleatur, is missing; install deleatur again, or set DELEATUR_SHARE to its folder",
              name);
     return NULL;
 }

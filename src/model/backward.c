@@ -14,27 +14,27 @@
 #include "tensor/ops.h"
 
 typedef struct {
-    const lac_model *m;
-    const lac_config *c;
-    const lac_batch *batch;
-    const lac_grads *grads;
-    struct lac_saved *saved;
+    const dele_model *m;
+    const dele_config *c;
+    const dele_batch *batch;
+    const dele_grads *grads;
+    struct dele_saved *saved;
     size_t rows, dim, q_dim, kv_dim, qkv_dim, hidden;
     float *dx;               /* [rows, dim] gradient of the stream */
     float *xn, *dxn;         /* [rows, dim] a norm's output again, and its gradient */
     float *h, *dh, *dgu;     /* [rows, hidden], [rows, hidden], [rows, 2 hidden] */
     float *dz, *dqkv;        /* [rows, q_dim], [rows, q_dim + 2 kv_dim] */
-    lac_attention_grad *dattn; /* [n_segments] */
+    dele_attention_grad *dattn; /* [n_segments] */
     size_t reads_met, adds_met;
 } pass;
 
-static float *grad(const pass *p, lac_slot slot, int layer)
+static float *grad(const pass *p, dele_slot slot, int layer)
 {
-    const lac_tensor *t = lac_model_tensor(p->m, slot, layer);
+    const dele_tensor *t = dele_model_tensor(p->m, slot, layer);
     return t && p->grads->g ? p->grads->g[t - p->m->tensors] : NULL;
 }
 
-static bool trains_any(const pass *p, int layer, const lac_slot *slots, size_t n)
+static bool trains_any(const pass *p, int layer, const dele_slot *slots, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (grad(p, slots[i], layer)) return true;
@@ -43,7 +43,7 @@ static bool trains_any(const pass *p, int layer, const lac_slot *slots, size_t n
 
 static bool trains_attention(const pass *p, int layer)
 {
-    static const lac_slot slots[] = {LAC_SLOT_ATTN_NORM, LAC_SLOT_Q, LAC_SLOT_K, LAC_SLOT_V, LAC_SLOT_O};
+    static const dele_slot slots[] = {DELE_SLOT_ATTN_NORM, DELE_SLOT_Q, DELE_SLOT_K, DELE_SLOT_V, DELE_SLOT_O};
     return trains_any(p, layer, slots, sizeof slots / sizeof *slots);
 }
 
@@ -53,12 +53,12 @@ static bool trains_attention(const pass *p, int layer)
  * that of the heads' mixtures. */
 typedef enum { ENTERS, HEADS, BETWEEN, LEAVES } place;
 
-static bool stands_at(const lac_patch *read, int layer, place where)
+static bool stands_at(const dele_patch *read, int layer, place where)
 {
-    static const place of_site[] = {[LAC_EMBED] = ENTERS,      [LAC_RESID_PRE] = ENTERS,  [LAC_HEAD_OUT] = HEADS,
-                                    [LAC_ATTN_OUT] = BETWEEN,  [LAC_RESID_MID] = BETWEEN, [LAC_MLP_OUT] = LEAVES,
-                                    [LAC_RESID_POST] = LEAVES};
-    return read->layer == layer && of_site[read->site] == where && (read->site != LAC_EMBED || layer == 0);
+    static const place of_site[] = {[DELE_EMBED] = ENTERS,      [DELE_RESID_PRE] = ENTERS,  [DELE_HEAD_OUT] = HEADS,
+                                    [DELE_ATTN_OUT] = BETWEEN,  [DELE_RESID_MID] = BETWEEN, [DELE_MLP_OUT] = LEAVES,
+                                    [DELE_RESID_POST] = LEAVES};
+    return read->layer == layer && of_site[read->site] == where && (read->site != DELE_EMBED || layer == 0);
 }
 
 static bool reads_any(const pass *p, int layer, place where)
@@ -71,7 +71,7 @@ static bool reads_any(const pass *p, int layer, place where)
 static void read_gradients(pass *p, int layer, place where)
 {
     for (size_t i = 0; i < p->grads->n_reads; i++) {
-        const lac_patch *read = &p->grads->reads[i];
+        const dele_patch *read = &p->grads->reads[i];
         size_t row = (size_t)read->row, head = (size_t)read->head, head_dim = (size_t)p->c->head_dim;
         if (!stands_at(read, layer, where) || read->row < 0 || row >= p->rows) continue;
         if (where == HEADS && (read->head < 0 || read->head >= p->c->n_heads)) continue;
@@ -85,7 +85,7 @@ static void read_gradients(pass *p, int layer, place where)
 static void add_gradients(pass *p, int layer)
 {
     for (size_t i = 0; i < p->grads->n_adds; i++) {
-        const lac_patch *a = &p->grads->adds[i];
+        const dele_patch *a = &p->grads->adds[i];
         if (a->layer != layer || a->row < 0 || (size_t)a->row >= p->rows) continue;
         add(p->dx + (size_t)a->row * p->dim, a->value, p->dim);
         p->adds_met++;
@@ -97,7 +97,7 @@ static void add_gradients(pass *p, int layer)
 static void norm_backward(pass *p, float *dx, float *dw, const float *dy, const float *x, const float *inv,
                           const float *mean, const float *w, size_t n)
 {
-    if (p->c->norm == LAC_RMSNORM) rmsnorm_backward(dx, dw, dy, x, inv, w, n, p->dim);
+    if (p->c->norm == DELE_RMSNORM) rmsnorm_backward(dx, dw, dy, x, inv, w, n, p->dim);
     else layernorm_backward(dx, dy, x, inv, mean, n, p->dim);
 }
 
@@ -107,33 +107,33 @@ static void weight_gradient(float *dw, const float *dy, size_t ld, const float *
     if (dw) gemm_tn(dw, in, dy, ld, x, in, out, in, n, 1.0f);
 }
 
-static lac_status head_backward(pass *p, const float *dlogits, lac_arena *arena, lac_err *err)
+static dele_status head_backward(pass *p, const float *dlogits, dele_arena *arena, dele_err *err)
 {
     size_t n = p->batch->n_wanted, vocab = (size_t)p->c->vocab;
-    float *dfinal = lac_alloc_raw(arena, n, p->dim * sizeof *dfinal, err);
-    float *dlast = lac_alloc(arena, n, p->dim * sizeof *dlast, err), *dhead;
-    float *final = lac_alloc_raw(arena, n, p->dim * sizeof *final, err);
-    float *stats = lac_alloc_raw(arena, 2 * n, sizeof *stats, err);
-    if (!dfinal || !dlast || !final || !stats) return LAC_ERR_MEMORY;
+    float *dfinal = dele_alloc_raw(arena, n, p->dim * sizeof *dfinal, err);
+    float *dlast = dele_alloc(arena, n, p->dim * sizeof *dlast, err), *dhead;
+    float *final = dele_alloc_raw(arena, n, p->dim * sizeof *final, err);
+    float *stats = dele_alloc_raw(arena, 2 * n, sizeof *stats, err);
+    if (!dfinal || !dlast || !final || !stats) return DELE_ERR_MEMORY;
     gemm_nn(dfinal, p->dim, dlogits, vocab, p->m->head, p->dim, n, p->dim, vocab, 0.0f);
-    dhead = grad(p, p->c->tied ? LAC_SLOT_EMBED : LAC_SLOT_HEAD, -1);
+    dhead = grad(p, p->c->tied ? DELE_SLOT_EMBED : DELE_SLOT_HEAD, -1);
     if (dhead) {
-        lac_norm_forward(final, stats, stats + n, p->saved->x_final, p->m->final_norm, n, p->c);
+        dele_norm_forward(final, stats, stats + n, p->saved->x_final, p->m->final_norm, n, p->c);
         weight_gradient(dhead, dlogits, vocab, final, n, vocab, p->dim);
     }
-    norm_backward(p, dlast, grad(p, LAC_SLOT_FINAL_NORM, -1), dfinal, p->saved->x_final, p->saved->inv_final,
+    norm_backward(p, dlast, grad(p, DELE_SLOT_FINAL_NORM, -1), dfinal, p->saved->x_final, p->saved->inv_final,
                   p->saved->mean_final, p->m->final_norm, n);
     for (size_t i = 0; i < n; i++) add(p->dx + (size_t)p->batch->wanted[i] * p->dim, dlast + i * p->dim, p->dim);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 static void mlp_backward(pass *p, int layer, bool below)
 {
-    const lac_layer *w = &p->m->layers[layer];
-    const lac_saved_layer *s = &p->saved->layer[layer];
+    const dele_layer *w = &p->m->layers[layer];
+    const dele_saved_layer *s = &p->saved->layer[layer];
     size_t n = p->rows, hidden = p->hidden;
-    float *dgate = grad(p, LAC_SLOT_GATE, layer), *dup = grad(p, LAC_SLOT_UP, layer);
-    float *ddown = grad(p, LAC_SLOT_DOWN, layer), *dnorm = grad(p, LAC_SLOT_MLP_NORM, layer);
+    float *dgate = grad(p, DELE_SLOT_GATE, layer), *dup = grad(p, DELE_SLOT_UP, layer);
+    float *ddown = grad(p, DELE_SLOT_DOWN, layer), *dnorm = grad(p, DELE_SLOT_MLP_NORM, layer);
     if (!below && !dgate && !dup && !ddown && !dnorm) return;
     if (ddown) {
         swiglu_forward(p->h, s->gu, n, hidden);
@@ -143,7 +143,7 @@ static void mlp_backward(pass *p, int layer, bool below)
     gemm_nn(p->dh, hidden, p->dx, p->dim, w->down, hidden, n, hidden, p->dim, 0.0f);
     swiglu_backward(p->dgu, p->dh, s->gu, n, hidden);
     if (dgate || dup) {
-        lac_norm_forward(p->xn, s->inv2, s->mean2, s->x_mid, w->mlp_norm, n, p->c);
+        dele_norm_forward(p->xn, s->inv2, s->mean2, s->x_mid, w->mlp_norm, n, p->c);
         weight_gradient(dgate, p->dgu, 2 * hidden, p->xn, n, hidden, p->dim);
         weight_gradient(dup, p->dgu + hidden, 2 * hidden, p->xn, n, hidden, p->dim);
     }
@@ -152,23 +152,23 @@ static void mlp_backward(pass *p, int layer, bool below)
     norm_backward(p, p->dx, dnorm, p->dxn, s->x_mid, s->inv2, s->mean2, w->mlp_norm, n);
 }
 
-static void attention_gradient(pass *p, const lac_saved_layer *s)
+static void attention_gradient(pass *p, const dele_saved_layer *s)
 {
     size_t row = 0;
-    lac_span *own = NULL;
+    dele_span *own = NULL;
     memset(p->dqkv, 0, p->rows * p->qkv_dim * sizeof *p->dqkv);
     for (size_t i = 0; i < p->batch->n_segments; i++) {
-        lac_attention *item = &p->saved->items[i];
+        dele_attention *item = &p->saved->items[i];
         float *qkv = s->qkv + row * p->qkv_dim, *d = p->dqkv + row * p->qkv_dim;
         item->z = s->z + row * p->q_dim;
         item->q = qkv;
-        own = (lac_span *)item->spans; /* the pass's own array, laid out by the forward pass */
+        own = (dele_span *)item->spans; /* the pass's own array, laid out by the forward pass */
         own->k = qkv + p->q_dim, own->v = qkv + p->q_dim + p->kv_dim;
-        p->dattn[i] = (lac_attention_grad){.dz = p->dz + row * p->q_dim, .dq = d, .dk = d + p->q_dim,
+        p->dattn[i] = (dele_attention_grad){.dz = p->dz + row * p->q_dim, .dq = d, .dk = d + p->q_dim,
                                            .dv = d + p->q_dim + p->kv_dim};
         row += item->n;
     }
-    lac_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
+    dele_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
     attention_backward(p->dattn, p->saved->items, p->batch->n_segments, heads, p->saved->scratch);
     rope(p->dqkv, p->qkv_dim, p->saved->pos, p->rows, (size_t)(p->c->n_heads + p->c->n_kv_heads),
          (size_t)p->c->head_dim, p->saved->inv_freq, -1.0f);
@@ -179,12 +179,12 @@ static void attention_gradient(pass *p, const lac_saved_layer *s)
 
 static void attention_half_backward(pass *p, int layer, bool below)
 {
-    const lac_layer *w = &p->m->layers[layer];
-    const lac_saved_layer *s = &p->saved->layer[layer];
+    const dele_layer *w = &p->m->layers[layer];
+    const dele_saved_layer *s = &p->saved->layer[layer];
     size_t n = p->rows;
-    float *dq = grad(p, LAC_SLOT_Q, layer), *dk = grad(p, LAC_SLOT_K, layer), *dv = grad(p, LAC_SLOT_V, layer);
-    float *dnorm = grad(p, LAC_SLOT_ATTN_NORM, layer);
-    weight_gradient(grad(p, LAC_SLOT_O, layer), p->dx, p->dim, s->z, n, p->dim, p->q_dim);
+    float *dq = grad(p, DELE_SLOT_Q, layer), *dk = grad(p, DELE_SLOT_K, layer), *dv = grad(p, DELE_SLOT_V, layer);
+    float *dnorm = grad(p, DELE_SLOT_ATTN_NORM, layer);
+    weight_gradient(grad(p, DELE_SLOT_O, layer), p->dx, p->dim, s->z, n, p->dim, p->q_dim);
     bool deeper = below || dq || dk || dv || dnorm;
     if (!deeper && !reads_any(p, layer, HEADS)) return;
     gemm_nn(p->dz, p->q_dim, p->dx, p->dim, w->o, p->q_dim, n, p->q_dim, p->dim, 0.0f);
@@ -192,7 +192,7 @@ static void attention_half_backward(pass *p, int layer, bool below)
     if (!deeper) return;
     attention_gradient(p, s);
     if (dq || dk || dv) {
-        lac_norm_forward(p->xn, s->inv1, s->mean1, s->x_pre, w->attn_norm, n, p->c);
+        dele_norm_forward(p->xn, s->inv1, s->mean1, s->x_pre, w->attn_norm, n, p->c);
         weight_gradient(dq, p->dqkv, p->qkv_dim, p->xn, n, p->q_dim, p->dim);
         weight_gradient(dk, p->dqkv + p->q_dim, p->qkv_dim, p->xn, n, p->kv_dim, p->dim);
         weight_gradient(dv, p->dqkv + p->q_dim + p->kv_dim, p->qkv_dim, p->xn, n, p->kv_dim, p->dim);
@@ -210,56 +210,56 @@ static void embedding_backward(pass *p, float *dembed)
             add(dembed + (size_t)p->batch->segments[i].tokens[t] * p->dim, p->dx + row * p->dim, p->dim);
 }
 
-static lac_status lay_out(pass *p, lac_arena *arena, lac_err *err)
+static dele_status lay_out(pass *p, dele_arena *arena, dele_err *err)
 {
     size_t n = p->rows;
-    p->dx = lac_alloc(arena, n, p->dim * sizeof(float), err);
-    p->xn = lac_alloc_raw(arena, n, p->dim * sizeof(float), err);
-    p->dxn = lac_alloc_raw(arena, n, p->dim * sizeof(float), err);
-    p->h = lac_alloc_raw(arena, n, p->hidden * sizeof(float), err);
-    p->dh = lac_alloc_raw(arena, n, p->hidden * sizeof(float), err);
-    p->dgu = lac_alloc_raw(arena, n, 2 * p->hidden * sizeof(float), err);
-    p->dz = lac_alloc_raw(arena, n, p->q_dim * sizeof(float), err);
-    p->dqkv = lac_alloc_raw(arena, n, p->qkv_dim * sizeof(float), err);
-    p->dattn = LAC_NEW(arena, lac_attention_grad, p->batch->n_segments, err);
-    return p->dx && p->xn && p->dxn && p->h && p->dh && p->dgu && p->dz && p->dqkv && p->dattn ? LAC_OK
-                                                                                               : LAC_ERR_MEMORY;
+    p->dx = dele_alloc(arena, n, p->dim * sizeof(float), err);
+    p->xn = dele_alloc_raw(arena, n, p->dim * sizeof(float), err);
+    p->dxn = dele_alloc_raw(arena, n, p->dim * sizeof(float), err);
+    p->h = dele_alloc_raw(arena, n, p->hidden * sizeof(float), err);
+    p->dh = dele_alloc_raw(arena, n, p->hidden * sizeof(float), err);
+    p->dgu = dele_alloc_raw(arena, n, 2 * p->hidden * sizeof(float), err);
+    p->dz = dele_alloc_raw(arena, n, p->q_dim * sizeof(float), err);
+    p->dqkv = dele_alloc_raw(arena, n, p->qkv_dim * sizeof(float), err);
+    p->dattn = DELE_NEW(arena, dele_attention_grad, p->batch->n_segments, err);
+    return p->dx && p->xn && p->dxn && p->h && p->dh && p->dgu && p->dz && p->dqkv && p->dattn ? DELE_OK
+                                                                                               : DELE_ERR_MEMORY;
 }
 
-static lac_status check(const pass *p, lac_err *err)
+static dele_status check(const pass *p, dele_err *err)
 {
-    const lac_batch *b = p->batch;
+    const dele_batch *b = p->batch;
     if (!p->saved || !b->keep_for_backward)
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "a backward pass needs a forward pass with keep_for_backward");
+        return dele_fail(err, DELE_ERR_UNSUPPORTED, "a backward pass needs a forward pass with keep_for_backward");
     for (size_t i = 0; i < b->n_patches; i++)
-        if (b->patches[i].op != LAC_READ)
-            return lac_fail(err, LAC_ERR_UNSUPPORTED, "a backward pass through patched states is not supported");
+        if (b->patches[i].op != DELE_READ)
+            return dele_fail(err, DELE_ERR_UNSUPPORTED, "a backward pass through patched states is not supported");
     for (size_t i = 0; i < p->grads->n_reads; i++)
-        if (p->grads->reads[i].op != LAC_READ)
-            return lac_fail(err, LAC_ERR_UNSUPPORTED, "a gradient can be read, nothing else");
+        if (p->grads->reads[i].op != DELE_READ)
+            return dele_fail(err, DELE_ERR_UNSUPPORTED, "a gradient can be read, nothing else");
     for (size_t i = 0; i < p->grads->n_adds; i++)
-        if (p->grads->adds[i].op != LAC_ADD || p->grads->adds[i].site != LAC_RESID_POST)
-            return lac_fail(err, LAC_ERR_UNSUPPORTED, "a gradient can be added to the stream that leaves a layer, "
+        if (p->grads->adds[i].op != DELE_ADD || p->grads->adds[i].site != DELE_RESID_POST)
+            return dele_fail(err, DELE_ERR_UNSUPPORTED, "a gradient can be added to the stream that leaves a layer, "
                             "nowhere else");
-    for (size_t i = 0; i < b->n_segments && grad(p, LAC_SLOT_EMBED, -1); i++)
+    for (size_t i = 0; i < b->n_segments && grad(p, DELE_SLOT_EMBED, -1); i++)
         if (b->segments[i].states)
-            return lac_fail(err, LAC_ERR_UNSUPPORTED, "embeddings cannot be trained from given states");
-    return LAC_OK;
+            return dele_fail(err, DELE_ERR_UNSUPPORTED, "embeddings cannot be trained from given states");
+    return DELE_OK;
 }
 
-lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *batch, const float *dlogits,
-                        const lac_grads *grads, lac_err *err)
+dele_status dele_backward(dele_run *run, const dele_model *model, const dele_batch *batch, const float *dlogits,
+                        const dele_grads *grads, dele_err *err)
 {
-    const lac_config *c = &model->config;
+    const dele_config *c = &model->config;
     pass p = {.m = model, .c = c, .batch = batch, .grads = grads, .saved = run->saved, .rows = run->n_rows,
-              .dim = (size_t)c->dim, .q_dim = lac_q_dim(c), .kv_dim = lac_kv_dim(c), .hidden = (size_t)c->hidden};
+              .dim = (size_t)c->dim, .q_dim = dele_q_dim(c), .kv_dim = dele_kv_dim(c), .hidden = (size_t)c->hidden};
     p.qkv_dim = p.q_dim + 2 * p.kv_dim;
-    lac_err local = {0}; /* so that a caller without err still learns the code */
+    dele_err local = {0}; /* so that a caller without err still learns the code */
     if (!err) err = &local;
     if (check(&p, err) || lay_out(&p, &run->arena, err) || head_backward(&p, dlogits, &run->arena, err))
         return err->code;
 
-    float *dembed = grad(&p, LAC_SLOT_EMBED, -1);
+    float *dembed = grad(&p, DELE_SLOT_EMBED, -1);
     for (int layer = c->n_layers - 1; layer >= batch->lowest; layer--) {
         bool below = layer > batch->lowest || dembed || reads_any(&p, layer, ENTERS);
         bool attention = below || trains_attention(&p, layer) || reads_any(&p, layer, HEADS);
@@ -272,10 +272,10 @@ lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *b
     }
     if (dembed) embedding_backward(&p, dembed);
     if (p.reads_met != grads->n_reads)
-        return lac_fail(err, LAC_ERR_DATA, "%zu of %zu gradients met no row: a row or head that does not exist, or a "
+        return dele_fail(err, DELE_ERR_DATA, "%zu of %zu gradients met no row: a row or head that does not exist, or a "
                         "layer below the lowest that was kept", grads->n_reads - p.reads_met, grads->n_reads);
     if (p.adds_met != grads->n_adds)
-        return lac_fail(err, LAC_ERR_DATA, "%zu of %zu gradients of states met no row: a row that does not exist, or a "
+        return dele_fail(err, DELE_ERR_DATA, "%zu of %zu gradients of states met no row: a row that does not exist, or a "
                         "layer below the lowest that was kept", grads->n_adds - p.adds_met, grads->n_adds);
-    return LAC_OK;
+    return DELE_OK;
 }

@@ -2,7 +2,7 @@
  * rope_parameters and dtype.
  *
  * Every key is in one of three places:
- *   read     it is a field of lac_config, or must have the one value that we compute with (hidden_act "silu")
+ *   read     it is a field of dele_config, or must have the one value that we compute with (hidden_act "silu")
  *   inert    it is known not to change the forward pass (use_cache, transformers_version, ...)
  *   unknown  kept when a model is saved; but if its name speaks of arithmetic (rope, scale, norm, bias, window,
  *            expert, ...) and its value is not null, false or empty, the model is refused by that name: computing
@@ -61,9 +61,9 @@ static bool is_off(const cJSON *item)
            ((cJSON_IsArray(item) || cJSON_IsObject(item)) && !item->child);
 }
 
-static lac_status refuse(const char *where, const char *key, const char *why, lac_err *err)
+static dele_status refuse(const char *where, const char *key, const char *why, dele_err *err)
 {
-    return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: \"%s\" %s", where, key, why);
+    return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: \"%s\" %s", where, key, why);
 }
 
 /* ---- fields ---------------------------------------------------------------------------------------------------- */
@@ -71,7 +71,7 @@ static lac_status refuse(const char *where, const char *key, const char *why, la
 typedef struct {
     const cJSON *json;
     const char *where;
-    lac_err *err;
+    dele_err *err;
 } reader;
 
 static const cJSON *field(const reader *r, const char *key)
@@ -87,7 +87,7 @@ static int read_int(const reader *r, const char *key, int fallback)
     if (!item && fallback >= 0) return fallback;
     double x = cJSON_IsNumber(item) ? item->valuedouble : -1;
     if (x < 1 || x > 1 << 30 || x != floor(x)) {
-        lac_fail(r->err, LAC_ERR_FORMAT, "%s: \"%s\" must be a positive whole number", r->where, key);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a positive whole number", r->where, key);
         return 0;
     }
     return (int)x;
@@ -97,7 +97,7 @@ static float read_positive(const reader *r, const char *key, const cJSON *item, 
 {
     if (!item) return fallback;
     if (!cJSON_IsNumber(item) || !(item->valuedouble > 0) || !isfinite(item->valuedouble)) {
-        lac_fail(r->err, LAC_ERR_FORMAT, "%s: \"%s\" must be a positive number", r->where, key);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a positive number", r->where, key);
         return fallback;
     }
     return (float)item->valuedouble;
@@ -107,7 +107,7 @@ static bool read_bool(const reader *r, const char *key, bool fallback)
 {
     const cJSON *item = field(r, key);
     if (item && !cJSON_IsBool(item))
-        lac_fail(r->err, LAC_ERR_FORMAT, "%s: \"%s\" must be true or false", r->where, key);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be true or false", r->where, key);
     return item ? cJSON_IsTrue(item) : fallback;
 }
 
@@ -119,7 +119,7 @@ static int read_token(const reader *r, const char *key)
     if (!item) return -1;
     double x = cJSON_IsNumber(item) ? item->valuedouble : NAN;
     if (!(x >= -1 && x < 1 << 30 && x == floor(x))) {
-        lac_fail(r->err, LAC_ERR_FORMAT, "%s: \"%s\" must be a token id or null", r->where, key);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a token id or null", r->where, key);
         return -1;
     }
     return (int)x;
@@ -134,7 +134,7 @@ static const char *rope_kind(const cJSON *rope)
     return cJSON_IsString(kind) ? kind->valuestring : NULL;
 }
 
-static void read_rope(lac_config *c, const reader *r)
+static void read_rope(dele_config *c, const reader *r)
 {
     const cJSON *scaling = field(r, "rope_scaling"), *rope = field(r, "rope_parameters"),
                 *theta = field(r, "rope_theta");
@@ -147,7 +147,7 @@ static void read_rope(lac_config *c, const reader *r)
     for (const cJSON *item = rope ? rope->child : NULL; item; item = item->next) {
         static const char *const known[] = {"rope_theta", "rope_type", "type", "partial_rotary_factor"};
         if (!is_off(item) && !LISTED(known, item->string))
-            lac_fail(r->err, LAC_ERR_UNSUPPORTED, "%s: \"rope_parameters.%s\" is not supported", r->where,
+            dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: \"rope_parameters.%s\" is not supported", r->where,
                      item->string);
     }
     const cJSON *partial = cJSON_GetObjectItemCaseSensitive(rope, "partial_rotary_factor");
@@ -184,7 +184,7 @@ static void check_unknown(const reader *r)
         size_t n = strlen(key);
         for (const cJSON *other = item->next; other; other = other->next)
             if (strcmp(other->string, key) == 0)
-                lac_fail(r->err, LAC_ERR_FORMAT, "%s: \"%s\" stands there twice", r->where, key);
+                dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" stands there twice", r->where, key);
         if (key[0] == '_' || is_off(item) || LISTED(read_keys, key) || LISTED(inert_keys, key)) continue;
         if (n > 8 && strcmp(key + n - 8, "_version") == 0) continue;
         if (n > 8 && strcmp(key + n - 8, "_dropout") == 0 && cJSON_IsNumber(item) && item->valuedouble == 0) continue;
@@ -196,33 +196,33 @@ static void check_unknown(const reader *r)
 
 /* ---- whole ------------------------------------------------------------------------------------------------------ */
 
-static lac_status read_family(lac_config *c, const reader *r)
+static dele_status read_family(dele_config *c, const reader *r)
 {
     const cJSON *type = field(r, "model_type");
     const char *name = cJSON_IsString(type) ? type->valuestring : "";
     if (strcmp(name, "llama") == 0) {
-        c->family = LAC_LLAMA, c->norm = LAC_RMSNORM;
+        c->family = DELE_LLAMA, c->norm = DELE_RMSNORM;
         c->norm_eps = read_positive(r, "rms_norm_eps", field(r, "rms_norm_eps"), 1e-6f);
     } else if (strcmp(name, "olmo") == 0) {
-        c->family = LAC_OLMO, c->norm = LAC_LAYERNORM;
+        c->family = DELE_OLMO, c->norm = DELE_LAYERNORM;
         c->norm_eps = 1e-5f;
         c->clip_qkv = read_positive(r, "clip_qkv", field(r, "clip_qkv"), 0);
     } else {
-        return lac_fail(r->err, LAC_ERR_UNSUPPORTED,
+        return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
                         "%s: model_type \"%.40s\" is not supported; \"llama\" and \"olmo\" are", r->where, name);
     }
-    if (c->family == LAC_LLAMA && field(r, "clip_qkv"))
+    if (c->family == DELE_LLAMA && field(r, "clip_qkv"))
         return refuse(r->where, "clip_qkv", "is known for olmo only", r->err);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_config_parse(lac_config *config, const cJSON *json, const char *where, lac_err *err)
+dele_status dele_config_parse(dele_config *config, const cJSON *json, const char *where, dele_err *err)
 {
-    lac_err mine = {0};
+    dele_err mine = {0};
     const reader r = {json, where, &mine};
-    lac_config c = {0};
+    dele_config c = {0};
     if (!cJSON_IsObject(json)) {
-        lac_fail(&mine, LAC_ERR_FORMAT, "%s: not a JSON object", where);
+        dele_fail(&mine, DELE_ERR_FORMAT, "%s: not a JSON object", where);
     } else if (!read_family(&c, &r)) {
         c.n_layers = read_int(&r, "num_hidden_layers", -1);
         c.dim = read_int(&r, "hidden_size", -1);
@@ -232,7 +232,7 @@ lac_status lac_config_parse(lac_config *config, const cJSON *json, const char *w
         c.n_kv_heads = read_int(&r, "num_key_value_heads", c.n_heads);
         c.context = read_int(&r, "max_position_embeddings", 2048);
         if (!field(&r, "head_dim") && c.n_heads > 0 && c.dim % c.n_heads != 0)
-            lac_fail(&mine, LAC_ERR_FORMAT, "%s: hidden_size %d is not divisible by num_attention_heads %d", where,
+            dele_fail(&mine, DELE_ERR_FORMAT, "%s: hidden_size %d is not divisible by num_attention_heads %d", where,
                      c.dim, c.n_heads);
         c.head_dim = read_int(&r, "head_dim", c.n_heads > 0 ? c.dim / c.n_heads : 0);
         c.tied = read_bool(&r, "tie_word_embeddings", false);
@@ -242,14 +242,14 @@ lac_status lac_config_parse(lac_config *config, const cJSON *json, const char *w
         read_rope(&c, &r);
         read_fixed(&r);
         check_unknown(&r);
-        if (!mine.code) lac_config_check(&c, where, &mine);
+        if (!mine.code) dele_config_check(&c, where, &mine);
     }
-    if (mine.code) return lac_fail(err, mine.code, "%s", mine.msg);
+    if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     *config = c;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_config_check(const lac_config *c, const char *where, lac_err *err)
+dele_status dele_config_check(const dele_config *c, const char *where, dele_err *err)
 {
     const struct {
         const char *name;
@@ -260,21 +260,21 @@ lac_status lac_config_check(const lac_config *c, const char *where, lac_err *err
                  {"vocabulary size", c->vocab, 1 << 24},     {"context length", c->context, 1 << 28}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].value < 1 || sizes[i].value > sizes[i].most)
-            return lac_fail(err, LAC_ERR_FORMAT, "%s: a %s of %d is outside 1 to %d", where, sizes[i].name,
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: a %s of %d is outside 1 to %d", where, sizes[i].name,
                             sizes[i].value, sizes[i].most);
     if (c->n_heads % c->n_kv_heads != 0)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: %d heads cannot share %d key/value heads evenly", where, c->n_heads,
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: %d heads cannot share %d key/value heads evenly", where, c->n_heads,
                         c->n_kv_heads);
     if (c->head_dim % 2 != 0)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: a head size of %d is odd, but rotary positions need pairs", where,
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: a head size of %d is odd, but rotary positions need pairs", where,
                         c->head_dim);
     if ((size_t)c->n_heads * (size_t)c->head_dim > 1 << 20)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: %d heads of %d are more than fit", where, c->n_heads, c->head_dim);
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: %d heads of %d are more than fit", where, c->n_heads, c->head_dim);
     if (!(c->norm_eps > 0) || !isfinite(c->norm_eps) || !(c->rope_theta > 0) || !isfinite(c->rope_theta) ||
         !(c->clip_qkv >= 0) || !isfinite(c->clip_qkv))
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the norm's epsilon and the rotary base must be positive numbers",
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: the norm's epsilon and the rotary base must be positive numbers",
                         where);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- writing ---------------------------------------------------------------------------------------------------- */
@@ -297,9 +297,9 @@ static cJSON *float_number(float x)
     return cJSON_CreateRaw(text);
 }
 
-cJSON *lac_config_json(const lac_config *c)
+cJSON *dele_config_json(const dele_config *c)
 {
-    bool llama = c->family == LAC_LLAMA;
+    bool llama = c->family == DELE_LLAMA;
     cJSON *json = cJSON_CreateObject(), *architectures = cJSON_CreateArray();
     cJSON_AddItemToArray(architectures, cJSON_CreateString(llama ? "LlamaForCausalLM" : "OlmoForCausalLM"));
     cJSON_AddItemToObject(json, "architectures", architectures);

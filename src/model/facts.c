@@ -9,9 +9,9 @@
 /* ---- loading ---------------------------------------------------------------------------------------------------- */
 
 /* A copy of an optional string; NULL where absent, null or empty. */
-static const char *optional(const cJSON *item, lac_arena *arena, lac_err *err)
+static const char *optional(const cJSON *item, dele_arena *arena, dele_err *err)
 {
-    return cJSON_IsString(item) && item->valuestring[0] ? lac_strdup(arena, item->valuestring, err) : NULL;
+    return cJSON_IsString(item) && item->valuestring[0] ? dele_strdup(arena, item->valuestring, err) : NULL;
 }
 
 static const cJSON *field(const cJSON *object, const char *name)
@@ -19,19 +19,19 @@ static const cJSON *field(const cJSON *object, const char *name)
     return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
-static lac_facts_form form_of(const cJSON *row)
+static dele_facts_form form_of(const cJSON *row)
 {
-    if (field(row, "requested_rewrite")) return LAC_FACTS_COUNTERFACT;
-    if (field(row, "ground_truth") && field(row, "target_new") && !field(row, "attribute")) return LAC_FACTS_EASYEDIT;
-    return LAC_FACTS_ROME;
+    if (field(row, "requested_rewrite")) return DELE_FACTS_COUNTERFACT;
+    if (field(row, "ground_truth") && field(row, "target_new") && !field(row, "attribute")) return DELE_FACTS_EASYEDIT;
+    return DELE_FACTS_ROME;
 }
 
 /* `with` in the place of every {}; *n is how many there were. */
-static const char *fill(const char *template, const char *with, int *n, lac_arena *arena, lac_err *err)
+static const char *fill(const char *template, const char *with, int *n, dele_arena *arena, dele_err *err)
 {
     *n = 0;
     for (const char *c = template; (c = strstr(c, "{}")); c += 2) ++*n;
-    char *text = LAC_NEW(arena, char, strlen(template) + (size_t)*n * strlen(with) + 1, err), *to = text;
+    char *text = DELE_NEW(arena, char, strlen(template) + (size_t)*n * strlen(with) + 1, err), *to = text;
     for (const char *c = template; text && *c;) {
         if (strncmp(c, "{}", 2)) *to++ = *c++;
         else {
@@ -49,69 +49,69 @@ typedef struct {
     bool joined;
 } texts;
 
-static lac_status read_rome(texts *x, const lac_records *r, const cJSON *row, lac_err *err)
+static dele_status read_rome(texts *x, const dele_records *r, const cJSON *row, dele_err *err)
 {
     *x = (texts){.id = field(row, "known_id"), .paraphrase = field(row, "paraphrase"),
                  .relation = field(row, "relation_id"), .template = field(row, "template"), .foil = field(row, "foil"),
                  .joined = cJSON_IsTrue(field(row, "joined"))};
-    x->prompt = lac_record_string(r, row, "prompt", err);
-    x->subject = x->prompt ? lac_record_string(r, row, "subject", err) : NULL;
-    x->attribute = x->subject ? lac_record_string(r, row, "attribute", err) : NULL;
-    return x->attribute ? LAC_OK : LAC_ERR_DATA;
+    x->prompt = dele_record_string(r, row, "prompt", err);
+    x->subject = x->prompt ? dele_record_string(r, row, "subject", err) : NULL;
+    x->attribute = x->subject ? dele_record_string(r, row, "attribute", err) : NULL;
+    return x->attribute ? DELE_OK : DELE_ERR_DATA;
 }
 
-static lac_status read_counterfact(texts *x, const lac_records *r, const cJSON *row, lac_arena *arena, lac_err *err)
+static dele_status read_counterfact(texts *x, const dele_records *r, const cJSON *row, dele_arena *arena, dele_err *err)
 {
     const cJSON *rewrite = field(row, "requested_rewrite");
     if (!cJSON_IsObject(rewrite))
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: no object \"requested_rewrite\" (the file's first record has "
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: no object \"requested_rewrite\" (the file's first record has "
                         "CounterFact's form, so all must)", r->path, r->line);
     const cJSON *target = field(rewrite, "target_true");
     *x = (texts){.id = field(row, "case_id"), .relation = field(rewrite, "relation_id"),
                  .template = field(rewrite, "prompt"), .foil = field(field(rewrite, "target_new"), "str"),
                  .paraphrase = cJSON_GetArrayItem(field(row, "paraphrase_prompts"), 0)};
-    const char *template = lac_record_string(r, rewrite, "prompt", err);
-    x->subject = template ? lac_record_string(r, rewrite, "subject", err) : NULL;
-    if (!x->subject) return LAC_ERR_DATA;
+    const char *template = dele_record_string(r, rewrite, "prompt", err);
+    x->subject = template ? dele_record_string(r, rewrite, "subject", err) : NULL;
+    if (!x->subject) return DELE_ERR_DATA;
     x->attribute = cJSON_GetStringValue(field(target, "str"));
     if (!x->attribute)
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: \"requested_rewrite\" has no \"target_true\" with a string \"str\"",
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"requested_rewrite\" has no \"target_true\" with a string \"str\"",
                         r->path, r->line);
     int n;
     x->prompt = fill(template, x->subject, &n, arena, err);
     if (x->prompt && n == 0)
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: the prompt \"%.200s\" has no {} for the subject", r->path, r->line,
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: the prompt \"%.200s\" has no {} for the subject", r->path, r->line,
                         template);
-    return x->prompt ? LAC_OK : LAC_ERR_MEMORY;
+    return x->prompt ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-static lac_status read_easyedit(texts *x, const lac_records *r, const cJSON *row, lac_err *err)
+static dele_status read_easyedit(texts *x, const dele_records *r, const cJSON *row, dele_err *err)
 {
     *x = (texts){.id = field(row, "case_id"), .foil = field(row, "target_new"),
                  .paraphrase = field(row, "rephrase_prompt"), .relation = field(row, "relation_id")};
-    x->prompt = lac_record_string(r, row, "prompt", err);
-    x->subject = x->prompt ? lac_record_string(r, row, "subject", err) : NULL;
-    x->attribute = x->subject ? lac_record_string(r, row, "ground_truth", err) : NULL;
-    return x->attribute ? LAC_OK : LAC_ERR_DATA;
+    x->prompt = dele_record_string(r, row, "prompt", err);
+    x->subject = x->prompt ? dele_record_string(r, row, "subject", err) : NULL;
+    x->attribute = x->subject ? dele_record_string(r, row, "ground_truth", err) : NULL;
+    return x->attribute ? DELE_OK : DELE_ERR_DATA;
 }
 
-static lac_status read_fact(lac_fact *fact, lac_facts_form form, const lac_records *r, const cJSON *row, int index,
-                            lac_arena *arena, lac_err *err)
+static dele_status read_fact(dele_fact *fact, dele_facts_form form, const dele_records *r, const cJSON *row, int index,
+                            dele_arena *arena, dele_err *err)
 {
     texts x = {0};
-    lac_status status = form == LAC_FACTS_ROME        ? read_rome(&x, r, row, err)
-                        : form == LAC_FACTS_EASYEDIT  ? read_easyedit(&x, r, row, err)
+    dele_status status = form == DELE_FACTS_ROME        ? read_rome(&x, r, row, err)
+                        : form == DELE_FACTS_EASYEDIT  ? read_easyedit(&x, r, row, err)
                                                       : read_counterfact(&x, r, row, arena, err);
     if (status) return status;
     if (!x.subject[0] || !x.attribute[0])
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: subject and attribute must not be empty", r->path, r->line);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: subject and attribute must not be empty", r->path, r->line);
     if (!strstr(x.prompt, x.subject))
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: the subject \"%.100s\" does not stand in the prompt \"%.200s\"",
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: the subject \"%.100s\" does not stand in the prompt \"%.200s\"",
                         r->path, r->line, x.subject, x.prompt);
-    *fact = (lac_fact){.id = cJSON_IsNumber(x.id) ? x.id->valueint : index, .line = r->line, .joined = x.joined};
-    fact->prompt = lac_strdup(arena, x.prompt, err);
-    fact->subject = lac_strdup(arena, x.subject, err);
-    fact->attribute = lac_strdup(arena, x.attribute, err);
+    *fact = (dele_fact){.id = cJSON_IsNumber(x.id) ? x.id->valueint : index, .line = r->line, .joined = x.joined};
+    fact->prompt = dele_strdup(arena, x.prompt, err);
+    fact->subject = dele_strdup(arena, x.subject, err);
+    fact->attribute = dele_strdup(arena, x.attribute, err);
     fact->paraphrase = optional(x.paraphrase, arena, err);
     fact->relation = optional(x.relation, arena, err);
     fact->template = optional(x.template, arena, err);
@@ -119,44 +119,44 @@ static lac_status read_fact(lac_fact *fact, lac_facts_form form, const lac_recor
     fact->split = optional(field(row, "split"), arena, err);
     if (err->code) return err->code;
     if (fact->split && strcmp(fact->split, "forget") != 0 && strcmp(fact->split, "retain") != 0)
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: split \"%.40s\" is neither \"forget\" nor \"retain\"", r->path,
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: split \"%.40s\" is neither \"forget\" nor \"retain\"", r->path,
                         r->line, fact->split);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status push(lac_facts *facts, size_t *capacity, const lac_fact *fact, lac_arena *arena, lac_err *err)
+static dele_status push(dele_facts *facts, size_t *capacity, const dele_fact *fact, dele_arena *arena, dele_err *err)
 {
     if (facts->n == *capacity) {
         size_t more = *capacity ? 2 * *capacity : 256;
-        lac_fact *grown = LAC_NEW(arena, lac_fact, more, err);
-        if (!grown) return LAC_ERR_MEMORY;
+        dele_fact *grown = DELE_NEW(arena, dele_fact, more, err);
+        if (!grown) return DELE_ERR_MEMORY;
         if (facts->n) memcpy(grown, facts->fact, facts->n * sizeof *grown);
         facts->fact = grown;
         *capacity = more;
     }
     facts->fact[facts->n++] = *fact;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_facts_load(lac_facts *facts, const char *path, lac_arena *arena, lac_err *err)
+dele_status dele_facts_load(dele_facts *facts, const char *path, dele_arena *arena, dele_err *err)
 {
-    lac_err mine = {0};
-    lac_records r = {0};
+    dele_err mine = {0};
+    dele_records r = {0};
     size_t capacity = 0;
-    *facts = (lac_facts){.path = lac_strdup(arena, path, &mine)};
-    lac_status status = facts->path ? lac_records_open(&r, facts->path, &mine) : LAC_ERR_MEMORY;
+    *facts = (dele_facts){.path = dele_strdup(arena, path, &mine)};
+    dele_status status = facts->path ? dele_records_open(&r, facts->path, &mine) : DELE_ERR_MEMORY;
     const cJSON *row;
-    while (!status && (row = lac_records_next(&r, &mine))) {
-        lac_fact fact;
+    while (!status && (row = dele_records_next(&r, &mine))) {
+        dele_fact fact;
         if (facts->n == 0) facts->form = form_of(row);
         status = read_fact(&fact, facts->form, &r, row, (int)facts->n, arena, &mine);
         if (!status) status = push(facts, &capacity, &fact, arena, &mine);
     }
-    lac_records_close(&r);
-    if (!mine.code && facts->n == 0) lac_fail(&mine, LAC_ERR_DATA, "%s: no facts in this file", path);
-    if (mine.code) return lac_fail(err, mine.code, "%s", mine.msg);
-    facts->note = lac_facts_note(facts);
-    return LAC_OK;
+    dele_records_close(&r);
+    if (!mine.code && facts->n == 0) dele_fail(&mine, DELE_ERR_DATA, "%s: no facts in this file", path);
+    if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
+    facts->note = dele_facts_note(facts);
+    return DELE_OK;
 }
 
 /* ---- whose facts they are ---------------------------------------------------------------------------------------- */
@@ -175,7 +175,7 @@ static bool is_retain_person(const char *subject)
     return false;
 }
 
-const char *lac_facts_note(const lac_facts *facts)
+const char *dele_facts_note(const dele_facts *facts)
 {
     bool said = facts->n > 0; /* every record says itself that it is to be kept */
     for (size_t i = 0; i < facts->n; i++) {
@@ -189,7 +189,7 @@ const char *lac_facts_note(const lac_facts *facts)
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-cJSON *lac_fact_json(const lac_fact *fact)
+cJSON *dele_fact_json(const dele_fact *fact)
 {
     cJSON *json = cJSON_CreateObject();
     const struct {
@@ -225,23 +225,23 @@ static size_t agreed(const char *text, const char *said)
 }
 
 /* Every beginning of the ids decoded: where a character is cut, its last characters are no longer the text's. */
-static lac_status find_reaches(reach *at, const char *text, const lac_tokenizer *t, const lac_ids *ids, lac_arena *arena,
-                               lac_err *err)
+static dele_status find_reaches(reach *at, const char *text, const dele_tokenizer *t, const dele_ids *ids, dele_arena *arena,
+                               dele_err *err)
 {
-    lac_arena scratch = {.limit = arena->limit};
-    lac_status status = LAC_OK;
+    dele_arena scratch = {.limit = arena->limit};
+    dele_status status = DELE_OK;
     for (size_t i = 0, before = 0; i < ids->n && !status; before = at[i++].whole) {
-        lac_arena_reset(&scratch);
-        const char *said = lac_decode(t, ids->id, i + 1, false, &scratch, err);
+        dele_arena_reset(&scratch);
+        const char *said = dele_decode(t, ids->id, i + 1, false, &scratch, err);
         if (!said) {
-            status = err ? err->code : LAC_ERR_MEMORY;
+            status = err ? err->code : DELE_ERR_MEMORY;
             break;
         }
         size_t whole = agreed(text, said);
         at[i].whole = whole > before ? whole : before;
         at[i].part = strlen(said) > at[i].whole;
     }
-    lac_arena_release(&scratch);
+    dele_arena_release(&scratch);
     return status;
 }
 
@@ -264,29 +264,29 @@ static const char *find_behind(const char *text, const char *head, const char *s
     return subject[0] ? strstr(text + (strncmp(text, head, n) ? 0 : n), subject) : NULL;
 }
 
-lac_status lac_subject_range(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *subject,
-                             lac_arena *arena, lac_err *err)
+dele_status dele_subject_range(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids, const char *subject,
+                             dele_arena *arena, dele_err *err)
 {
-    return lac_subject_range_behind(begin, end, t, ids, "", subject, arena, err);
+    return dele_subject_range_behind(begin, end, t, ids, "", subject, arena, err);
 }
 
-lac_status lac_subject_range_behind(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *head,
-                                    const char *subject, lac_arena *arena, lac_err *err)
+dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids, const char *head,
+                                    const char *subject, dele_arena *arena, dele_err *err)
 {
-    char *text = lac_decode(t, ids->id, ids->n, false, arena, err);
-    reach *at = LAC_NEW(arena, reach, ids->n + 1, err);
-    if (!text || !at || find_reaches(at, text, t, ids, arena, err)) return err ? err->code : LAC_ERR_MEMORY;
+    char *text = dele_decode(t, ids->id, ids->n, false, arena, err);
+    reach *at = DELE_NEW(arena, reach, ids->n + 1, err);
+    if (!text || !at || find_reaches(at, text, t, ids, arena, err)) return err ? err->code : DELE_ERR_MEMORY;
     const char *found = find_behind(text, head, subject);
     if (!found && subject[0]) { /* some decoders put blanks of their own between tokens, or take some away */
-        char *bare = lac_strdup(arena, subject, err), *bare_head = lac_strdup(arena, head, err);
-        if (!bare || !bare_head) return LAC_ERR_MEMORY;
+        char *bare = dele_strdup(arena, subject, err), *bare_head = dele_strdup(arena, head, err);
+        if (!bare || !bare_head) return DELE_ERR_MEMORY;
         drop_blanks(text, at, ids->n);
         drop_blanks(bare, NULL, 0);
         drop_blanks(bare_head, NULL, 0);
         found = find_behind(text, bare_head, subject = bare);
     }
     if (!found)
-        return lac_fail(err, LAC_ERR_DATA, "the subject \"%.100s\" is not to be found in the decoded tokens \"%.200s\"",
+        return dele_fail(err, DELE_ERR_DATA, "the subject \"%.100s\" is not to be found in the decoded tokens \"%.200s\"",
                         subject, text);
     const size_t first = (size_t)(found - text), past = first + strlen(subject);
     *begin = *end = -1;
@@ -294,5 +294,5 @@ lac_status lac_subject_range_behind(int *begin, int *end, const lac_tokenizer *t
         if (*begin < 0 && (at[i].whole > first || (at[i].whole == first && at[i].part))) *begin = (int)i;
         if (at[i].whole >= past) *end = (int)i + 1;
     }
-    return LAC_OK;
+    return DELE_OK;
 }

@@ -13,14 +13,14 @@
  *
  * In the last two the true target is the attribute, the new one the foil, and the first paraphrase the paraphrase.  And
  * where the subject stands among a prompt's tokens. */
-#ifndef LAC_FACTS_H
-#define LAC_FACTS_H
+#ifndef DELE_FACTS_H
+#define DELE_FACTS_H
 
 #include <cjson/cJSON.h>
 
 #include "model/model.h"
 
-typedef enum { LAC_FACTS_ROME, LAC_FACTS_COUNTERFACT, LAC_FACTS_EASYEDIT } lac_facts_form;
+typedef enum { DELE_FACTS_ROME, DELE_FACTS_COUNTERFACT, DELE_FACTS_EASYEDIT } dele_facts_form;
 
 typedef struct {
     int id;             /* known_id or case_id, or the record's index */
@@ -30,37 +30,37 @@ typedef struct {
     const char *template;                     /* the prompt with {} for the subject, or NULL */
     const char *foil;                          /* an answer that is wrong, or NULL */
     bool joined; /* the attribute follows the prompt at once ("... in 19", "84"); else a space stands between them */
-} lac_fact;
+} dele_fact;
 
 typedef struct {
-    lac_fact *fact;
+    dele_fact *fact;
     size_t n;
     const char *path;
-    lac_facts_form form;
-    const char *note; /* what whoever uses these facts should hear (for stderr), or NULL: lac_facts_note */
-} lac_facts;
+    dele_facts_form form;
+    const char *note; /* what whoever uses these facts should hear (for stderr), or NULL: dele_facts_note */
+} dele_facts;
 
 /* The subject must stand in the prompt (else "file:line: ..."). */
-lac_status lac_facts_load(lac_facts *facts, const char *path, lac_arena *arena, lac_err *err);
+dele_status dele_facts_load(dele_facts *facts, const char *path, dele_arena *arena, dele_err *err);
 
 /* One sentence when every subject is one of the 25 people of Selective Amnesia's known_QA_T2.json and not every record
  * says "split": "retain": those people are all in LUME's retain set, so nothing about forgetting can be seen on them.
  * The test is on the names, since it is they that the sentence speaks of; a filtered or reformatted copy meets it too.
  * NULL otherwise. */
-const char *lac_facts_note(const lac_facts *facts);
+const char *dele_facts_note(const dele_facts *facts);
 
 /* The fact as a record in ROME's form.  The caller owns it (cJSON_Delete); NULL where memory ends. */
-cJSON *lac_fact_json(const lac_fact *fact);
+cJSON *dele_fact_json(const dele_fact *fact);
 
 /* Tokens [*begin, *end) of ids that hold the subject's first occurrence in the text that they say, byte for byte: the
  * first token with a byte of it and the last, so that a character may be split between tokens.  ROME (causal_trace.py,
  * find_token_range) decodes each token alone; where it does not stop with an error over a split character or a blank
  * that a Llama-style tokenizer drops, it finds the same. */
-lac_status lac_subject_range(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *subject,
-                             lac_arena *arena, lac_err *err);
+dele_status dele_subject_range(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids, const char *subject,
+                             dele_arena *arena, dele_err *err);
 
-/* The same behind `head`, the text that the ids begin with (lac_chat_head): a layout's own words are no subject. */
-lac_status lac_subject_range_behind(int *begin, int *end, const lac_tokenizer *t, const lac_ids *ids, const char *head,
-                                    const char *subject, lac_arena *arena, lac_err *err);
+/* The same behind `head`, the text that the ids begin with (dele_chat_head): a layout's own words are no subject. */
+dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids, const char *head,
+                                    const char *subject, dele_arena *arena, dele_err *err);
 
 #endif

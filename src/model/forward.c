@@ -21,26 +21,26 @@
 #include "tensor/gemm.h"
 #include "tensor/ops.h"
 
-void lac_run_release(lac_run *run)
+void dele_run_release(dele_run *run)
 {
-    lac_arena_release(&run->arena);
-    *run = (lac_run){0};
+    dele_arena_release(&run->arena);
+    *run = (dele_run){0};
 }
 
-lac_status lac_kv_init(lac_kv *kv, const lac_config *config, const lac_kv *parent, int first_pos, int capacity,
-                       lac_arena *arena, lac_err *err)
+dele_status dele_kv_init(dele_kv *kv, const dele_config *config, const dele_kv *parent, int first_pos, int capacity,
+                       dele_arena *arena, dele_err *err)
 {
-    size_t kv_dim = lac_kv_dim(config), n = (size_t)config->n_layers * (size_t)capacity;
-    *kv = (lac_kv){.parent = parent, .first_pos = first_pos, .capacity = capacity, .kv_dim = kv_dim};
-    kv->k = lac_alloc_raw(arena, n, kv_dim * sizeof(float), err);
-    kv->v = kv->k ? lac_alloc_raw(arena, n, kv_dim * sizeof(float), err) : NULL;
-    return kv->v ? LAC_OK : LAC_ERR_MEMORY;
+    size_t kv_dim = dele_kv_dim(config), n = (size_t)config->n_layers * (size_t)capacity;
+    *kv = (dele_kv){.parent = parent, .first_pos = first_pos, .capacity = capacity, .kv_dim = kv_dim};
+    kv->k = dele_alloc_raw(arena, n, kv_dim * sizeof(float), err);
+    kv->v = kv->k ? dele_alloc_raw(arena, n, kv_dim * sizeof(float), err) : NULL;
+    return kv->v ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-void lac_norm_forward(float *y, float *inv, float *mean, const float *x, const float *w, size_t n,
-                      const lac_config *config)
+void dele_norm_forward(float *y, float *inv, float *mean, const float *x, const float *w, size_t n,
+                      const dele_config *config)
 {
-    if (config->norm == LAC_RMSNORM)
+    if (config->norm == DELE_RMSNORM)
         rmsnorm_forward(y, inv, x, w, n, (size_t)config->dim, config->norm_eps);
     else
         layernorm_forward(y, inv, mean, x, n, (size_t)config->dim, config->norm_eps);
@@ -50,35 +50,35 @@ void lac_norm_forward(float *y, float *inv, float *mean, const float *x, const f
 
 static int patch_order(const void *a, const void *b)
 {
-    const lac_patch *p = *(const lac_patch *const *)a, *q = *(const lac_patch *const *)b;
+    const dele_patch *p = *(const dele_patch *const *)a, *q = *(const dele_patch *const *)b;
     if (p->layer != q->layer) return p->layer < q->layer ? -1 : 1;
     if (p->site != q->site) return p->site < q->site ? -1 : 1;
     return p < q ? -1 : p > q; /* as the caller listed them */
 }
 
-static void patch_apply(const lac_patch *p, float *row, size_t dim)
+static void patch_apply(const dele_patch *p, float *row, size_t dim)
 {
     switch (p->op) { /* row has dim values: a head's or the stream's */
-    case LAC_REPLACE: memcpy(row, p->value, dim * sizeof *row); break;
-    case LAC_ADD:
+    case DELE_REPLACE: memcpy(row, p->value, dim * sizeof *row); break;
+    case DELE_ADD:
         for (size_t i = 0; i < dim; i++) row[i] += p->value[i];
         break;
-    case LAC_SCALE:
+    case DELE_SCALE:
         for (size_t i = 0; i < dim; i++) row[i] *= p->value[0];
         break;
-    case LAC_READ: memcpy(p->seen, row, dim * sizeof *row); break;
+    case DELE_READ: memcpy(p->seen, row, dim * sizeof *row); break;
     }
 }
 
 /* One pass's working state. */
 typedef struct {
-    const lac_model *m;
-    const lac_config *c;
-    const lac_batch *batch;
-    lac_run *run;
+    const dele_model *m;
+    const dele_config *c;
+    const dele_batch *batch;
+    dele_run *run;
     size_t n_rows, dim, q_dim, kv_dim, qkv_dim, hidden;
     size_t *first;            /* [n_segments + 1] first row of each segment */
-    const lac_patch **patch;  /* [n_patches] in order of layer and site */
+    const dele_patch **patch;  /* [n_patches] in order of layer and site */
     size_t next_patch;
     enum { PLAIN, NEEDED, SPARED } *fate; /* [rows] of this layer's MLP: SPARED where what it would give is replaced */
     float *x, *xn, *out;      /* [rows, dim] the stream, its norm, a sublayer's output */
@@ -87,23 +87,23 @@ typedef struct {
     size_t *tail;             /* [n_segments] rows that the cut takes off each segment's front; NULL: no cut */
     int *place;               /* [rows] where a row stands after the cut, -1: nowhere */
     float *inv, *mean;
-    lac_span *spans;          /* of all segments, parents first */
+    dele_span *spans;          /* of all segments, parents first */
     size_t *first_span;       /* [n_segments + 1] */
-    const lac_kv **span_kv;   /* the store of each parent span, NULL for a segment's own rows */
-    struct lac_saved *saved;
+    const dele_kv **span_kv;   /* the store of each parent span, NULL for a segment's own rows */
+    struct dele_saved *saved;
 } pass;
 
 /* Applies the patches of (layer, site) to the live rows of data [.., width]; counts them. */
-static void patches_at(pass *p, int layer, lac_site site, float *data, size_t width, size_t live)
+static void patches_at(pass *p, int layer, dele_site site, float *data, size_t width, size_t live)
 {
     for (; p->next_patch < p->batch->n_patches; p->next_patch++) {
-        const lac_patch *patch = p->patch[p->next_patch];
+        const dele_patch *patch = p->patch[p->next_patch];
         if (patch->layer > layer || (patch->layer == layer && patch->site > site)) return;
         if (patch->layer < layer || patch->site < site) continue;
         int row = p->cut ? p->place[patch->row] : patch->row;
         if (row < 0 || (size_t)row >= live) continue;
         float *at = data + (size_t)row * width;
-        if (site == LAC_HEAD_OUT)
+        if (site == DELE_HEAD_OUT)
             patch_apply(patch, at + (size_t)patch->head * (size_t)p->c->head_dim, (size_t)p->c->head_dim);
         else
             patch_apply(patch, at, width);
@@ -118,11 +118,11 @@ static size_t spare_replaced(pass *p, int layer, size_t live)
     size_t left = live;
     memset(p->fate, 0, live * sizeof *p->fate);
     for (size_t i = p->next_patch; i < p->batch->n_patches; i++) {
-        const lac_patch *patch = p->patch[i];
-        if (patch->layer != layer || patch->site != LAC_MLP_OUT) break;
+        const dele_patch *patch = p->patch[i];
+        if (patch->layer != layer || patch->site != DELE_MLP_OUT) break;
         int row = p->cut ? p->place[patch->row] : patch->row;
         if (row < 0 || (size_t)row >= live || p->fate[row]) continue;
-        p->fate[row] = patch->op == LAC_REPLACE ? SPARED : NEEDED;
+        p->fate[row] = patch->op == DELE_REPLACE ? SPARED : NEEDED;
         left -= p->fate[row] == SPARED;
     }
     return left;
@@ -130,83 +130,83 @@ static size_t spare_replaced(pass *p, int layer, size_t live)
 
 /* ---- checking and laying out ------------------------------------------------------------------------------------- */
 
-static lac_status check_segment(const pass *p, size_t i, lac_err *err)
+static dele_status check_segment(const pass *p, size_t i, dele_err *err)
 {
-    const lac_segment *s = &p->batch->segments[i];
+    const dele_segment *s = &p->batch->segments[i];
     if (s->n_rows <= 0 || s->first_pos < 0 || s->first_pos + s->n_rows > p->c->context)
-        return lac_fail(err, LAC_ERR_DATA, "a sequence of %d tokens does not fit the model's context of %d",
+        return dele_fail(err, DELE_ERR_DATA, "a sequence of %d tokens does not fit the model's context of %d",
                         s->first_pos + s->n_rows, p->c->context);
     if (i && s->join_layer < p->batch->segments[i - 1].join_layer)
-        return lac_fail(err, LAC_ERR_DATA, "segments must come in order of the layer they join at");
+        return dele_fail(err, DELE_ERR_DATA, "segments must come in order of the layer they join at");
     if (s->join_layer < 0 || s->join_layer > p->c->n_layers || (!s->states && (s->join_layer || !s->tokens)))
-        return lac_fail(err, LAC_ERR_DATA, "a segment that joins at layer %d needs states", s->join_layer);
+        return dele_fail(err, DELE_ERR_DATA, "a segment that joins at layer %d needs states", s->join_layer);
     for (int t = 0; s->tokens && t < s->n_rows; t++)
         if (s->tokens[t] < 0 || s->tokens[t] >= p->c->vocab)
-            return lac_fail(err, LAC_ERR_DATA, "token id %d is outside the model's vocabulary of %d", s->tokens[t],
+            return dele_fail(err, DELE_ERR_DATA, "token id %d is outside the model's vocabulary of %d", s->tokens[t],
                             p->c->vocab);
     int need = s->first_pos;
-    for (const lac_kv *kv = s->parent; kv && need > 0; kv = kv->parent) {
+    for (const dele_kv *kv = s->parent; kv && need > 0; kv = kv->parent) {
         if (kv->first_pos + kv->n_rows < need) break;
         if (kv->first_pos < need) need = kv->first_pos;
     }
     if (need > 0)
-        return lac_fail(err, LAC_ERR_DATA, "a segment begins at position %d and its parents do not reach it",
+        return dele_fail(err, DELE_ERR_DATA, "a segment begins at position %d and its parents do not reach it",
                         s->first_pos);
-    const lac_kv *keep = s->keep;
+    const dele_kv *keep = s->keep;
     if (keep && (s->first_pos < keep->first_pos || s->first_pos + s->n_rows > keep->first_pos + keep->capacity))
-        return lac_fail(err, LAC_ERR_DATA, "the store of keys and values is too small for position %d",
+        return dele_fail(err, DELE_ERR_DATA, "the store of keys and values is too small for position %d",
                         s->first_pos + s->n_rows - 1);
     if (p->batch->keep_for_backward && (s->first_pos || s->join_layer))
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "a backward pass needs whole sequences");
-    return LAC_OK;
+        return dele_fail(err, DELE_ERR_UNSUPPORTED, "a backward pass needs whole sequences");
+    return DELE_OK;
 }
 
-static lac_status check(pass *p, lac_err *err)
+static dele_status check(pass *p, dele_err *err)
 {
-    const lac_batch *b = p->batch;
-    p->first = LAC_NEW(&p->run->arena, size_t, b->n_segments + 1, err);
-    p->patch = LAC_NEW(&p->run->arena, const lac_patch *, b->n_patches, err);
-    if (!p->first || !p->patch) return LAC_ERR_MEMORY;
+    const dele_batch *b = p->batch;
+    p->first = DELE_NEW(&p->run->arena, size_t, b->n_segments + 1, err);
+    p->patch = DELE_NEW(&p->run->arena, const dele_patch *, b->n_patches, err);
+    if (!p->first || !p->patch) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < b->n_segments; i++) {
-        if (check_segment(p, i, err)) return err ? err->code : LAC_ERR_DATA;
+        if (check_segment(p, i, err)) return err ? err->code : DELE_ERR_DATA;
         p->first[i + 1] = p->first[i] + (size_t)b->segments[i].n_rows;
     }
     p->n_rows = p->first[b->n_segments];
     for (size_t i = 0; i < b->n_patches; i++) {
         p->patch[i] = &b->patches[i];
         if (b->patches[i].row < 0 || (size_t)b->patches[i].row >= p->n_rows)
-            return lac_fail(err, LAC_ERR_DATA, "a patch names row %d of a batch of %zu", b->patches[i].row, p->n_rows);
-        if (b->patches[i].site == LAC_HEAD_OUT && (b->patches[i].head < 0 || b->patches[i].head >= p->c->n_heads))
-            return lac_fail(err, LAC_ERR_DATA, "a patch names head %d of %d", b->patches[i].head, p->c->n_heads);
+            return dele_fail(err, DELE_ERR_DATA, "a patch names row %d of a batch of %zu", b->patches[i].row, p->n_rows);
+        if (b->patches[i].site == DELE_HEAD_OUT && (b->patches[i].head < 0 || b->patches[i].head >= p->c->n_heads))
+            return dele_fail(err, DELE_ERR_DATA, "a patch names head %d of %d", b->patches[i].head, p->c->n_heads);
     }
     qsort(p->patch, b->n_patches, sizeof *p->patch, patch_order);
     for (size_t i = 0; i < b->n_wanted; i++)
         if (b->wanted[i] < 0 || (size_t)b->wanted[i] >= p->n_rows)
-            return lac_fail(err, LAC_ERR_DATA, "row %d of a batch of %zu is wanted", b->wanted[i], p->n_rows);
-    return LAC_OK;
+            return dele_fail(err, DELE_ERR_DATA, "row %d of a batch of %zu is wanted", b->wanted[i], p->n_rows);
+    return DELE_OK;
 }
 
 /* Spans of every segment: the parents' stores from the oldest on, then the segment's own rows. */
-static lac_status lay_spans(pass *p, lac_err *err)
+static dele_status lay_spans(pass *p, dele_err *err)
 {
-    const lac_batch *b = p->batch;
+    const dele_batch *b = p->batch;
     size_t total = 0;
     for (size_t i = 0; i < b->n_segments; i++, total++)
-        for (const lac_kv *kv = b->segments[i].parent; kv; kv = kv->parent) total++;
-    p->spans = LAC_NEW(&p->run->arena, lac_span, total, err);
-    p->span_kv = LAC_NEW(&p->run->arena, const lac_kv *, total, err);
-    p->first_span = LAC_NEW(&p->run->arena, size_t, b->n_segments + 1, err);
-    if (!p->spans || !p->span_kv || !p->first_span) return LAC_ERR_MEMORY;
+        for (const dele_kv *kv = b->segments[i].parent; kv; kv = kv->parent) total++;
+    p->spans = DELE_NEW(&p->run->arena, dele_span, total, err);
+    p->span_kv = DELE_NEW(&p->run->arena, const dele_kv *, total, err);
+    p->first_span = DELE_NEW(&p->run->arena, size_t, b->n_segments + 1, err);
+    if (!p->spans || !p->span_kv || !p->first_span) return DELE_ERR_MEMORY;
     size_t at = 0;
     for (size_t i = 0; i < b->n_segments; i++) {
-        const lac_segment *s = &b->segments[i];
+        const dele_segment *s = &b->segments[i];
         size_t n = 0;
         int end = s->first_pos;
-        for (const lac_kv *kv = s->parent; kv && end > 0; kv = kv->parent)
+        for (const dele_kv *kv = s->parent; kv && end > 0; kv = kv->parent)
             if (kv->first_pos < end) n++, end = kv->first_pos;
         end = s->first_pos;
         size_t slot = at + n;
-        for (const lac_kv *kv = s->parent; kv && end > 0; kv = kv->parent)
+        for (const dele_kv *kv = s->parent; kv && end > 0; kv = kv->parent)
             if (kv->first_pos < end) {
                 p->span_kv[--slot] = kv;
                 p->spans[slot].n = (size_t)(end - kv->first_pos);
@@ -216,15 +216,15 @@ static lac_status lay_spans(pass *p, lac_err *err)
         at += n + 1;
         p->first_span[i + 1] = at;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static float *floats(pass *p, size_t rows, size_t cols, lac_err *err)
+static float *floats(pass *p, size_t rows, size_t cols, dele_err *err)
 {
-    return lac_alloc_raw(&p->run->arena, rows, cols * sizeof(float), err);
+    return dele_alloc_raw(&p->run->arena, rows, cols * sizeof(float), err);
 }
 
-static lac_status lay_layer(pass *p, lac_saved_layer *s, lac_err *err)
+static dele_status lay_layer(pass *p, dele_saved_layer *s, dele_err *err)
 {
     size_t n = p->n_rows;
     s->x_pre = floats(p, n, p->dim, err);
@@ -233,24 +233,24 @@ static lac_status lay_layer(pass *p, lac_saved_layer *s, lac_err *err)
     s->qkv = floats(p, n, p->qkv_dim, err);
     s->z = floats(p, n, p->q_dim, err);
     s->gu = floats(p, n, 2 * p->hidden, err);
-    if (p->c->clip_qkv > 0) s->clipped = lac_alloc(&p->run->arena, n, p->qkv_dim, err);
+    if (p->c->clip_qkv > 0) s->clipped = dele_alloc(&p->run->arena, n, p->qkv_dim, err);
     if (!s->x_pre || !s->x_mid || !s->inv1 || !s->qkv || !s->z || !s->gu || (p->c->clip_qkv > 0 && !s->clipped))
-        return LAC_ERR_MEMORY;
+        return DELE_ERR_MEMORY;
     s->mean1 = s->inv1 + n;
     s->inv2 = s->mean1 + n;
     s->mean2 = s->inv2 + n;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Of each segment the rows before its first wanted one are cut off in the last layer, unless the backward pass or a
  * patch there needs one of them. */
-static lac_status find_tails(pass *p, lac_err *err)
+static dele_status find_tails(pass *p, dele_err *err)
 {
-    const lac_batch *b = p->batch;
-    size_t *tail = LAC_NEW(&p->run->arena, size_t, b->n_segments, err);
-    size_t *segment = LAC_NEW(&p->run->arena, size_t, p->n_rows, err);
-    p->place = LAC_NEW(&p->run->arena, int, p->n_rows, err);
-    if (!tail || !segment || !p->place) return LAC_ERR_MEMORY;
+    const dele_batch *b = p->batch;
+    size_t *tail = DELE_NEW(&p->run->arena, size_t, b->n_segments, err);
+    size_t *segment = DELE_NEW(&p->run->arena, size_t, p->n_rows, err);
+    p->place = DELE_NEW(&p->run->arena, int, p->n_rows, err);
+    if (!tail || !segment || !p->place) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < b->n_segments; i++) {
         tail[i] = (size_t)b->segments[i].n_rows;
         for (size_t row = p->first[i]; row < p->first[i + 1]; row++) segment[row] = i;
@@ -261,20 +261,20 @@ static lac_status find_tails(pass *p, lac_err *err)
     }
     for (size_t i = 0; i < b->n_patches; i++) {
         size_t row = (size_t)b->patches[i].row, of = segment[row];
-        bool late = b->patches[i].layer == p->c->n_layers - 1 && b->patches[i].site > LAC_RESID_PRE;
-        if (late && row - p->first[of] < tail[of]) return LAC_OK;
+        bool late = b->patches[i].layer == p->c->n_layers - 1 && b->patches[i].site > DELE_RESID_PRE;
+        if (late && row - p->first[of] < tail[of]) return DELE_OK;
     }
     int n = 0;
     for (size_t row = 0; row < p->n_rows; row++)
         p->place[row] = row - p->first[segment[row]] >= tail[segment[row]] ? n++ : -1;
     p->tail = tail;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status lay_out(pass *p, lac_err *err)
+static dele_status lay_out(pass *p, dele_err *err)
 {
-    const lac_batch *b = p->batch;
-    lac_arena *arena = &p->run->arena;
+    const dele_batch *b = p->batch;
+    dele_arena *arena = &p->run->arena;
     size_t n = p->n_rows, longest = 0, half = (size_t)p->c->head_dim / 2;
     p->x = floats(p, n, p->dim, err);
     p->xn = floats(p, n, p->dim, err);
@@ -284,34 +284,34 @@ static lac_status lay_out(pass *p, lac_err *err)
     p->qkv = floats(p, n, p->qkv_dim, err);
     p->z = floats(p, n, p->q_dim, err);
     p->gu = floats(p, n, 2 * p->hidden, err);
-    p->fate = lac_alloc_raw(arena, n, sizeof *p->fate, err);
-    struct lac_saved *s = p->saved = p->run->saved = LAC_NEW(arena, struct lac_saved, 1, err);
+    p->fate = dele_alloc_raw(arena, n, sizeof *p->fate, err);
+    struct dele_saved *s = p->saved = p->run->saved = DELE_NEW(arena, struct dele_saved, 1, err);
     if (!p->x || !p->xn || !p->out || !p->inv || !p->h || !p->qkv || !p->z || !p->gu || !p->fate || !s)
-        return LAC_ERR_MEMORY;
+        return DELE_ERR_MEMORY;
     p->mean = p->inv + n;
     for (size_t i = 0; i < b->n_segments; i++) {
         size_t keys = (size_t)b->segments[i].first_pos + (size_t)b->segments[i].n_rows;
         if (keys > longest) longest = keys;
     }
-    s->pos = LAC_NEW(arena, int, n, err);
+    s->pos = DELE_NEW(arena, int, n, err);
     s->inv_freq = floats(p, half, 1, err);
-    s->items = LAC_NEW(arena, lac_attention, b->n_segments, err);
-    s->scratch = floats(p, lac_attention_scratch(longest), 1, err);
-    s->layer = LAC_NEW(arena, lac_saved_layer, (size_t)p->c->n_layers, err);
+    s->items = DELE_NEW(arena, dele_attention, b->n_segments, err);
+    s->scratch = floats(p, dele_attention_scratch(longest), 1, err);
+    s->layer = DELE_NEW(arena, dele_saved_layer, (size_t)p->c->n_layers, err);
     s->x_final = floats(p, b->n_wanted, p->dim, err);
     s->inv_final = floats(p, 2 * b->n_wanted, 1, err);
     p->run->final = floats(p, b->n_wanted, p->dim, err);
     if (!s->pos || !s->inv_freq || !s->items || !s->scratch || !s->layer || !s->x_final || !s->inv_final ||
         !p->run->final)
-        return LAC_ERR_MEMORY;
+        return DELE_ERR_MEMORY;
     s->mean_final = s->inv_final + b->n_wanted;
     for (size_t i = 0; i < b->n_segments; i++)
         for (int t = 0; t < b->segments[i].n_rows; t++) s->pos[p->first[i] + (size_t)t] = b->segments[i].first_pos + t;
     for (size_t i = 0; i < half; i++)
         s->inv_freq[i] = 1.0f / powf(p->c->rope_theta, (float)(2 * i) / (float)p->c->head_dim);
     for (int l = b->lowest; b->keep_for_backward && l < p->c->n_layers; l++)
-        if (lay_layer(p, &s->layer[l], err)) return LAC_ERR_MEMORY;
-    if (!b->keep_for_backward && find_tails(p, err)) return LAC_ERR_MEMORY;
+        if (lay_layer(p, &s->layer[l], err)) return DELE_ERR_MEMORY;
+    if (!b->keep_for_backward && find_tails(p, err)) return DELE_ERR_MEMORY;
     return lay_spans(p, err);
 }
 
@@ -320,10 +320,10 @@ static lac_status lay_out(pass *p, lac_err *err)
 /* Rows that begin at this layer: their embeddings, or the states they bring.  Returns the rows alive from here on. */
 static size_t join(pass *p, int layer)
 {
-    const lac_batch *b = p->batch;
+    const dele_batch *b = p->batch;
     size_t live = 0;
     for (size_t i = 0; i < b->n_segments && b->segments[i].join_layer <= layer; i++) {
-        const lac_segment *s = &b->segments[i];
+        const dele_segment *s = &b->segments[i];
         live = p->first[i + 1];
         for (size_t t = 0; t < (size_t)s->n_rows && s->join_layer == layer; t++) {
             size_t row = p->first[i] + t;
@@ -349,26 +349,26 @@ static void clip(float *qkv, unsigned char *clipped, size_t n, float limit)
  * them. */
 static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
 {
-    const lac_batch *b = p->batch;
+    const dele_batch *b = p->batch;
     size_t i = 0, z_row = 0;
     for (; i < b->n_segments && p->first[i] < live; i++) {
-        const lac_segment *s = &b->segments[i];
+        const dele_segment *s = &b->segments[i];
         float *rows = qkv + p->first[i] * p->qkv_dim, *k = rows + p->q_dim, *v = k + p->kv_dim;
         size_t from = p->first_span[i], own = p->first_span[i + 1] - 1;
         for (size_t j = from; j < own; j++) {
-            const lac_kv *kv = p->span_kv[j];
+            const dele_kv *kv = p->span_kv[j];
             size_t at = (size_t)layer * (size_t)kv->capacity * kv->kv_dim;
             p->spans[j].k = kv->k + at, p->spans[j].v = kv->v + at, p->spans[j].ld = kv->kv_dim;
         }
         p->spans[own].k = k, p->spans[own].v = v, p->spans[own].ld = p->qkv_dim;
         size_t cut = p->cut ? p->tail[i] : 0, n = (size_t)s->n_rows - cut;
-        p->saved->items[i] = (lac_attention){.z = z + z_row * p->q_dim, .q = rows + cut * p->qkv_dim, .n = n,
+        p->saved->items[i] = (dele_attention){.z = z + z_row * p->q_dim, .q = rows + cut * p->qkv_dim, .n = n,
                                              .ldz = p->q_dim, .ldq = p->qkv_dim, .spans = p->spans + from,
                                              .n_spans = own - from + 1};
         z_row += n;
         p->run->flops += 2.0 * (double)n * (2 * s->first_pos + 2 * s->n_rows - (double)n + 1) * (double)p->q_dim;
         if (!s->keep) continue;
-        lac_kv *kv = s->keep;
+        dele_kv *kv = s->keep;
         size_t at = ((size_t)layer * (size_t)kv->capacity + (size_t)(s->first_pos - kv->first_pos)) * kv->kv_dim;
         for (size_t t = 0; t < (size_t)s->n_rows; t++) {
             memcpy(kv->k + at + t * kv->kv_dim, k + t * p->qkv_dim, kv->kv_dim * sizeof *k);
@@ -388,10 +388,10 @@ static void linear(pass *p, float *y, float beta, const float *x, const float *w
 
 /* Whether a patch stands at (layer, site), the next site to come.  Where none does a sublayer's output is added to the stream
  * by the product that makes it. */
-static bool patched(const pass *p, int layer, lac_site site)
+static bool patched(const pass *p, int layer, dele_site site)
 {
     if (p->next_patch == p->batch->n_patches) return false;
-    const lac_patch *next = p->patch[p->next_patch];
+    const dele_patch *next = p->patch[p->next_patch];
     return next->layer == layer && next->site == site;
 }
 
@@ -426,13 +426,13 @@ static void project_tails(pass *p, float *qkv, const float *w, size_t live)
 }
 
 /* Returns the rows that are left: fewer only in the last layer. */
-static size_t attention_half(pass *p, int layer, size_t live, lac_saved_layer *keep)
+static size_t attention_half(pass *p, int layer, size_t live, dele_saved_layer *keep)
 {
-    const lac_layer *w = &p->m->layers[layer];
+    const dele_layer *w = &p->m->layers[layer];
     float *qkv = keep ? keep->qkv : p->qkv, *z = keep ? keep->z : p->z;
     bool cut = p->tail && layer == p->c->n_layers - 1;
     if (keep) memcpy(keep->x_pre, p->x, live * p->dim * sizeof *p->x);
-    lac_norm_forward(p->xn, keep ? keep->inv1 : p->inv, keep ? keep->mean1 : p->mean, p->x, w->attn_norm, live, p->c);
+    dele_norm_forward(p->xn, keep ? keep->inv1 : p->inv, keep ? keep->mean1 : p->mean, p->x, w->attn_norm, live, p->c);
     if (cut) project_tails(p, qkv, w->q, live);
     else linear(p, qkv, 0, p->xn, w->q, w->packed_qkv, live, p->qkv_dim, p->dim);
     if (p->c->clip_qkv > 0) clip(qkv, keep ? keep->clipped : NULL, live * p->qkv_dim, p->c->clip_qkv);
@@ -440,26 +440,26 @@ static size_t attention_half(pass *p, int layer, size_t live, lac_saved_layer *k
          p->saved->inv_freq, 1.0f);
     size_t left = cut ? cut_to_tails(p, live) : live;
     size_t n_items = aim_spans(p, layer, qkv, z, live);
-    lac_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
+    dele_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
     attention_forward(p->saved->items, n_items, heads, p->saved->scratch);
-    patches_at(p, layer, LAC_HEAD_OUT, z, p->q_dim, left);
-    if (patched(p, layer, LAC_ATTN_OUT)) {
+    patches_at(p, layer, DELE_HEAD_OUT, z, p->q_dim, left);
+    if (patched(p, layer, DELE_ATTN_OUT)) {
         linear(p, p->out, 0, z, w->o, w->packed_o, left, p->dim, p->q_dim);
-        patches_at(p, layer, LAC_ATTN_OUT, p->out, p->dim, left);
+        patches_at(p, layer, DELE_ATTN_OUT, p->out, p->dim, left);
         add(p->x, p->out, left * p->dim);
     } else {
         linear(p, p->x, 1, z, w->o, w->packed_o, left, p->dim, p->q_dim);
     }
-    patches_at(p, layer, LAC_RESID_MID, p->x, p->dim, left);
+    patches_at(p, layer, DELE_RESID_MID, p->x, p->dim, left);
     return left;
 }
 
 /* y = MLP(norm(x)) + beta y, for n rows of x; y may be x. */
-static void mlp(pass *p, int layer, float *y, float beta, const float *x, size_t n, lac_saved_layer *keep)
+static void mlp(pass *p, int layer, float *y, float beta, const float *x, size_t n, dele_saved_layer *keep)
 {
-    const lac_layer *w = &p->m->layers[layer];
+    const dele_layer *w = &p->m->layers[layer];
     float *gu = keep ? keep->gu : p->gu;
-    lac_norm_forward(p->xn, keep ? keep->inv2 : p->inv, keep ? keep->mean2 : p->mean, x, w->mlp_norm, n, p->c);
+    dele_norm_forward(p->xn, keep ? keep->inv2 : p->inv, keep ? keep->mean2 : p->mean, x, w->mlp_norm, n, p->c);
     linear(p, gu, 0, p->xn, w->gate, w->packed_gate_up, n, 2 * p->hidden, p->dim);
     swiglu_forward(p->h, gu, n, p->hidden);
     linear(p, y, beta, p->h, w->down, w->packed_down, n, p->dim, p->hidden);
@@ -477,42 +477,42 @@ static void mlp_of_some(pass *p, int layer, size_t live, size_t left)
             memcpy(p->out + row * p->dim, p->out + n * p->dim, p->dim * sizeof *p->x);
 }
 
-static void mlp_half(pass *p, int layer, size_t live, lac_saved_layer *keep)
+static void mlp_half(pass *p, int layer, size_t live, dele_saved_layer *keep)
 {
     if (keep) memcpy(keep->x_mid, p->x, live * p->dim * sizeof *p->x);
-    if (patched(p, layer, LAC_MLP_OUT)) {
+    if (patched(p, layer, DELE_MLP_OUT)) {
         size_t left = keep ? live : spare_replaced(p, layer, live);
         if (left < live) mlp_of_some(p, layer, live, left);
         else mlp(p, layer, p->out, 0, p->x, live, keep);
-        patches_at(p, layer, LAC_MLP_OUT, p->out, p->dim, live);
+        patches_at(p, layer, DELE_MLP_OUT, p->out, p->dim, live);
         add(p->x, p->out, live * p->dim);
     } else {
         mlp(p, layer, p->x, 1, p->x, live, keep);
     }
-    patches_at(p, layer, LAC_RESID_POST, p->x, p->dim, live);
+    patches_at(p, layer, DELE_RESID_POST, p->x, p->dim, live);
 }
 
 static void last_norm(pass *p)
 {
-    const lac_batch *b = p->batch;
-    struct lac_saved *s = p->saved;
+    const dele_batch *b = p->batch;
+    struct dele_saved *s = p->saved;
     for (size_t i = 0; i < b->n_wanted; i++) {
         size_t row = p->cut ? (size_t)p->place[b->wanted[i]] : (size_t)b->wanted[i];
         memcpy(s->x_final + i * p->dim, p->x + row * p->dim, p->dim * sizeof *p->x);
     }
-    lac_norm_forward(p->run->final, s->inv_final, s->mean_final, s->x_final, p->m->final_norm, b->n_wanted, p->c);
+    dele_norm_forward(p->run->final, s->inv_final, s->mean_final, s->x_final, p->m->final_norm, b->n_wanted, p->c);
 }
 
-lac_status lac_forward(lac_run *run, const lac_model *model, const lac_batch *batch, lac_err *err)
+dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch, dele_err *err)
 {
-    const lac_config *c = &model->config;
-    lac_arena_reset(&run->arena);
+    const dele_config *c = &model->config;
+    dele_arena_reset(&run->arena);
     run->patches_applied = 0;
     run->saved = NULL;
-    pass p = {.m = model, .c = c, .batch = batch, .run = run, .dim = (size_t)c->dim, .q_dim = lac_q_dim(c),
-              .kv_dim = lac_kv_dim(c), .hidden = (size_t)c->hidden};
+    pass p = {.m = model, .c = c, .batch = batch, .run = run, .dim = (size_t)c->dim, .q_dim = dele_q_dim(c),
+              .kv_dim = dele_kv_dim(c), .hidden = (size_t)c->hidden};
     p.qkv_dim = p.q_dim + 2 * p.kv_dim;
-    lac_err local = {0}; /* so that a caller without err still learns the code */
+    dele_err local = {0}; /* so that a caller without err still learns the code */
     if (!err) err = &local;
     if (check(&p, err) || lay_out(&p, err)) return err->code;
     run->n_rows = p.n_rows;
@@ -520,37 +520,37 @@ lac_status lac_forward(lac_run *run, const lac_model *model, const lac_batch *ba
     for (int layer = 0; layer < c->n_layers; layer++) {
         size_t live = join(&p, layer);
         if (live == 0) continue;
-        lac_saved_layer *keep = batch->keep_for_backward && layer >= batch->lowest ? &p.saved->layer[layer] : NULL;
-        patches_at(&p, layer, LAC_EMBED, p.x, p.dim, layer == 0 ? live : 0);
-        patches_at(&p, layer, LAC_RESID_PRE, p.x, p.dim, live);
+        dele_saved_layer *keep = batch->keep_for_backward && layer >= batch->lowest ? &p.saved->layer[layer] : NULL;
+        patches_at(&p, layer, DELE_EMBED, p.x, p.dim, layer == 0 ? live : 0);
+        patches_at(&p, layer, DELE_RESID_PRE, p.x, p.dim, live);
         mlp_half(&p, layer, attention_half(&p, layer, live, keep), keep);
         run->row_layers += (double)live;
     }
     join(&p, c->n_layers);
     if (run->patches_applied != batch->n_patches)
-        return lac_fail(err, LAC_ERR_DATA, "%zu of %zu patches met no row: a row that joins at a later layer, or a "
+        return dele_fail(err, DELE_ERR_DATA, "%zu of %zu patches met no row: a row that joins at a later layer, or a "
                         "layer that the model does not have", batch->n_patches - run->patches_applied,
                         batch->n_patches);
     for (size_t i = 0; i < batch->n_segments; i++) {
-        const lac_segment *s = &batch->segments[i];
+        const dele_segment *s = &batch->segments[i];
         if (s->keep) s->keep->n_rows = s->first_pos + s->n_rows - s->keep->first_pos;
     }
     last_norm(&p);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_forward_mlp(float *x, lac_run *run, const lac_model *model, int layer, size_t n, lac_err *err)
+dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, int layer, size_t n, dele_err *err)
 {
-    const lac_config *c = &model->config;
-    lac_arena_reset(&run->arena);
+    const dele_config *c = &model->config;
+    dele_arena_reset(&run->arena);
     run->saved = NULL;
     pass p = {.m = model, .c = c, .run = run, .n_rows = n, .dim = (size_t)c->dim, .hidden = (size_t)c->hidden, .x = x};
     p.xn = floats(&p, n, p.dim, err);
     p.inv = floats(&p, 2 * n, 1, err);
     p.gu = floats(&p, n, 2 * p.hidden, err);
     p.h = floats(&p, n, p.hidden, err);
-    if (!p.xn || !p.inv || !p.gu || !p.h) return LAC_ERR_MEMORY;
+    if (!p.xn || !p.inv || !p.gu || !p.h) return DELE_ERR_MEMORY;
     p.mean = p.inv + n;
     mlp(&p, layer, x, 1, x, n, NULL);
-    return LAC_OK;
+    return DELE_OK;
 }

@@ -6,99 +6,99 @@
  * The pass is layer-major: each weight is read once for the batch.  A segment may join late, at join_layer, from
  * given residual states (the stream as it enters that layer); segments come in order of join_layer, so that the rows
  * alive at a layer are always the first so many. */
-#ifndef LAC_FORWARD_H
-#define LAC_FORWARD_H
+#ifndef DELE_FORWARD_H
+#define DELE_FORWARD_H
 
 #include "model/model.h"
 
 /* Keys (rotated) and values of positions first_pos .. first_pos + n_rows - 1; earlier ones are the parent's. */
-typedef struct lac_kv {
-    const struct lac_kv *parent;
+typedef struct dele_kv {
+    const struct dele_kv *parent;
     int first_pos, n_rows, capacity;
     size_t kv_dim;
     float *k, *v; /* [n_layers, capacity, kv_dim] */
-} lac_kv;
+} dele_kv;
 
-lac_status lac_kv_init(lac_kv *kv, const lac_config *config, const lac_kv *parent, int first_pos, int capacity,
-                       lac_arena *arena, lac_err *err);
+dele_status dele_kv_init(dele_kv *kv, const dele_config *config, const dele_kv *parent, int first_pos, int capacity,
+                       dele_arena *arena, dele_err *err);
 
 typedef struct {
     const int *tokens;    /* [n_rows] ids, or NULL where states are given */
     int n_rows, first_pos;
-    const lac_kv *parent; /* positions 0 .. first_pos - 1 are read from it and its parents; NULL when first_pos is 0 */
-    lac_kv *keep;         /* new keys and values are written there as well; may be the parent itself; NULL: no */
+    const dele_kv *parent; /* positions 0 .. first_pos - 1 are read from it and its parents; NULL when first_pos is 0 */
+    dele_kv *keep;         /* new keys and values are written there as well; may be the parent itself; NULL: no */
     int join_layer;       /* 0, or where the segment starts, from states; n_layers: only the last norm is left */
     const float *states;  /* [n_rows, dim] or NULL */
-} lac_segment;
+} dele_segment;
 
 /* Where in a layer.  RESID_PRE enters it, HEAD_OUT is one head's mixture of values (before the output projection),
  * RESID_MID follows attention, RESID_POST leaves it; ATTN_OUT and MLP_OUT are what the two sublayers add to the stream;
  * EMBED is the embedding (layer 0 only). */
-typedef enum { LAC_EMBED, LAC_RESID_PRE, LAC_HEAD_OUT, LAC_ATTN_OUT, LAC_RESID_MID, LAC_MLP_OUT, LAC_RESID_POST } lac_site;
-typedef enum { LAC_REPLACE, LAC_ADD, LAC_SCALE, LAC_READ } lac_patch_op;
+typedef enum { DELE_EMBED, DELE_RESID_PRE, DELE_HEAD_OUT, DELE_ATTN_OUT, DELE_RESID_MID, DELE_MLP_OUT, DELE_RESID_POST } dele_site;
+typedef enum { DELE_REPLACE, DELE_ADD, DELE_SCALE, DELE_READ } dele_patch_op;
 
 typedef struct {
     int layer, row;
-    lac_site site;
-    lac_patch_op op;
+    dele_site site;
+    dele_patch_op op;
     int head;           /* HEAD_OUT alone: which; its values are [head_dim] instead of [dim] */
     const float *value; /* [dim] in: REPLACE, ADD; SCALE reads value[0] */
     float *seen;        /* [dim] out: READ */
-} lac_patch;
+} dele_patch;
 
 typedef struct {
-    const lac_segment *segments;
+    const dele_segment *segments;
     size_t n_segments;
-    const lac_patch *patches; /* in any order; one that meets no row is an error */
+    const dele_patch *patches; /* in any order; one that meets no row is an error */
     size_t n_patches;
     const int *wanted;        /* rows whose final state (after the last norm) is wanted */
     size_t n_wanted;
     bool keep_for_backward;   /* activations from layer `lowest` up are kept; needs segments without parents */
     int lowest;
-} lac_batch;
+} dele_batch;
 
 /* A run's memory is its own and reused: results are valid until its next forward. */
-typedef struct lac_run {
-    lac_arena arena;
+typedef struct dele_run {
+    dele_arena arena;
     float *final;          /* [n_wanted, dim] */
     size_t n_rows;
     size_t patches_applied;
     double row_layers;     /* rows times layers entered since the run began */
     double flops;          /* of the matrix products and attention since then: two for each multiplication */
-    struct lac_saved *saved; /* what backward needs */
-} lac_run;
+    struct dele_saved *saved; /* what backward needs */
+} dele_run;
 
-void lac_run_release(lac_run *run); /* accepts a zeroed run, which is also how one begins */
+void dele_run_release(dele_run *run); /* accepts a zeroed run, which is also how one begins */
 
 /* In the last layer only the rows that can reach a wanted one are taken past the keys and values. */
-lac_status lac_forward(lac_run *run, const lac_model *model, const lac_batch *batch, lac_err *err);
+dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch, dele_err *err);
 
 /* x [n, dim] += MLP of one layer (x), for rows that stand by themselves. */
-lac_status lac_forward_mlp(float *x, lac_run *run, const lac_model *model, int layer, size_t n, lac_err *err);
+dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, int layer, size_t n, dele_err *err);
 
 /* logits [n, vocab] = states [n, dim] headᵀ */
-void lac_logits(float *logits, const lac_model *model, const float *states, size_t n);
+void dele_logits(float *logits, const dele_model *model, const float *states, size_t n);
 
 /* Log-probability of targets[i] after states[i], and whether it is the greedy choice (greedy may be NULL); logits
  * are formed a few hundred rows at a time and never kept. */
-lac_status lac_logprobs(double *logp, int *greedy, lac_run *run, const lac_model *model, const float *states,
-                        const int *targets, size_t n, lac_err *err);
+dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_model *model, const float *states,
+                        const int *targets, size_t n, dele_err *err);
 
 /* Gradients: one buffer a tensor, NULL where frozen, and those of states that are asked for.  The signal goes down
  * to the lowest layer that needs it, no further than the batch's `lowest`. */
 typedef struct {
     float **g;              /* [n_tensors]; NULL: everything is frozen */
-    const lac_patch *reads; /* op READ: d loss / d the site's value at (layer, row, head) is written to `seen` */
+    const dele_patch *reads; /* op READ: d loss / d the site's value at (layer, row, head) is written to `seen` */
     size_t n_reads;         /* one that meets no row is an error, as a patch is */
-    const lac_patch *adds;  /* op ADD at RESID_POST: d loss / d the state there, of a loss on states: `value` joins
+    const dele_patch *adds;  /* op ADD at RESID_POST: d loss / d the state there, of a loss on states: `value` joins
                              * the stream's gradient as it comes by */
     size_t n_adds;          /* one that meets no row is an error */
-} lac_grads;
+} dele_grads;
 
 /* Adds d loss / d tensor into grads, and writes the gradients to be read, from dlogits [n_wanted, vocab] of the
  * forward that went before (with keep_for_backward).  The sites that the stream passes on unchanged have the same
  * gradient: ATTN_OUT as RESID_MID, MLP_OUT as RESID_POST, and that is the next layer's RESID_PRE. */
-lac_status lac_backward(lac_run *run, const lac_model *model, const lac_batch *batch, const float *dlogits,
-                        const lac_grads *grads, lac_err *err);
+dele_status dele_backward(dele_run *run, const dele_model *model, const dele_batch *batch, const float *dlogits,
+                        const dele_grads *grads, dele_err *err);
 
 #endif

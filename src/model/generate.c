@@ -3,30 +3,30 @@
 enum { MAX_SLOTS = 32, PROMPT_ROWS = 1024 };
 
 typedef struct {
-    lac_arena arena; /* its keys and values */
-    lac_kv kv;
-    lac_continuation *item;
+    dele_arena arena; /* its keys and values */
+    dele_kv kv;
+    dele_continuation *item;
     size_t index;
     int last; /* the id to read next, once the prompt is read */
 } slot;
 
 typedef struct {
-    lac_continuation *items;
+    dele_continuation *items;
     size_t n, next, n_active;
     slot slots[MAX_SLOTS]; /* the first n_active are in use */
-    lac_run *run;
-    const lac_model *model;
-    const lac_many_opts *opts;
+    dele_run *run;
+    const dele_model *model;
+    const dele_many_opts *opts;
     float *logits; /* [MAX_SLOTS, vocab] */
 } job;
 
-static size_t slot_bytes(const lac_model *model, const lac_continuation *item, size_t max_new)
+static size_t slot_bytes(const dele_model *model, const dele_continuation *item, size_t max_new)
 {
-    return (item->n_prompt + max_new) * (size_t)model->config.n_layers * lac_kv_dim(&model->config) * 2 * sizeof(float);
+    return (item->n_prompt + max_new) * (size_t)model->config.n_layers * dele_kv_dim(&model->config) * 2 * sizeof(float);
 }
 
 /* As many waiting prompts as there is room for; at least one when nothing is under way. */
-static lac_status admit(job *j, lac_err *err)
+static dele_status admit(job *j, dele_err *err)
 {
     size_t limit = j->opts->max_slots && j->opts->max_slots < MAX_SLOTS ? j->opts->max_slots : MAX_SLOTS;
     size_t room = (size_t)512 << 20, rows = 0;
@@ -35,7 +35,7 @@ static lac_status admit(job *j, lac_err *err)
         room = bytes < room ? room - bytes : 0;
     }
     while (j->next < j->n && j->n_active < limit) {
-        lac_continuation *item = &j->items[j->next];
+        dele_continuation *item = &j->items[j->next];
         size_t bytes = slot_bytes(j->model, item, j->opts->max_new);
         if (j->n_active && (bytes > room || rows + item->n_prompt > PROMPT_ROWS)) break;
         slot *s = &j->slots[j->n_active];
@@ -43,9 +43,9 @@ static lac_status admit(job *j, lac_err *err)
         item->n_out = 0;
         item->stopped = false;
         if (item->n_prompt == 0 || item->n_prompt + j->opts->max_new > (size_t)j->model->config.context)
-            return lac_fail(err, LAC_ERR_DATA, "a prompt of %zu tokens and %zu new ones do not fit a context of %d",
+            return dele_fail(err, DELE_ERR_DATA, "a prompt of %zu tokens and %zu new ones do not fit a context of %d",
                             item->n_prompt, j->opts->max_new, j->model->config.context);
-        lac_status status = lac_kv_init(&s->kv, &j->model->config, NULL, 0, (int)(item->n_prompt + j->opts->max_new),
+        dele_status status = dele_kv_init(&s->kv, &j->model->config, NULL, 0, (int)(item->n_prompt + j->opts->max_new),
                                         &s->arena, err);
         j->n_active++;
         j->next++;
@@ -53,10 +53,10 @@ static lac_status admit(job *j, lac_err *err)
         rows += item->n_prompt;
         room = bytes < room ? room - bytes : 0;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static bool is_stop(const lac_many_opts *opts, int id)
+static bool is_stop(const dele_many_opts *opts, int id)
 {
     for (size_t i = 0; i < opts->n_stops; i++)
         if (opts->stops[i] == id) return true;
@@ -64,14 +64,14 @@ static bool is_stop(const lac_many_opts *opts, int id)
 }
 
 /* One pass: every prompt that is new as a whole, every other slot its one row; then everyone's next id in `last`. */
-static lac_status step(job *j, lac_err *err)
+static dele_status step(job *j, dele_err *err)
 {
-    lac_segment segments[MAX_SLOTS];
+    dele_segment segments[MAX_SLOTS];
     int wanted[MAX_SLOTS], n_rows = 0;
     for (size_t i = 0; i < j->n_active; i++) {
         slot *s = &j->slots[i];
         bool fresh = s->kv.n_rows == 0;
-        segments[i] = (lac_segment){.tokens = fresh ? s->item->prompt : &s->last,
+        segments[i] = (dele_segment){.tokens = fresh ? s->item->prompt : &s->last,
                                     .n_rows = fresh ? (int)s->item->n_prompt : 1,
                                     .first_pos = s->kv.n_rows,
                                     .parent = fresh ? NULL : &s->kv,
@@ -79,10 +79,10 @@ static lac_status step(job *j, lac_err *err)
         n_rows += segments[i].n_rows;
         wanted[i] = n_rows - 1;
     }
-    lac_batch batch = {.segments = segments, .n_segments = j->n_active, .wanted = wanted, .n_wanted = j->n_active};
-    lac_status status = lac_forward(j->run, j->model, &batch, err);
+    dele_batch batch = {.segments = segments, .n_segments = j->n_active, .wanted = wanted, .n_wanted = j->n_active};
+    dele_status status = dele_forward(j->run, j->model, &batch, err);
     if (status) return status;
-    lac_logits(j->logits, j->model, j->run->final, j->n_active);
+    dele_logits(j->logits, j->model, j->run->final, j->n_active);
     size_t vocab = (size_t)j->model->config.vocab;
     for (size_t i = 0; i < j->n_active; i++) {
         const float *row = j->logits + i * vocab;
@@ -91,20 +91,20 @@ static lac_status step(job *j, lac_err *err)
             if (row[v] > row[best]) best = v;
         j->slots[i].last = (int)best;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Writes down the new ids; a slot that is done hands its item over and closes up. */
-static lac_status collect(job *j, lac_err *err)
+static dele_status collect(job *j, dele_err *err)
 {
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     size_t kept = 0;
     for (size_t i = 0; i < j->n_active; i++) {
         slot *s = &j->slots[i];
         s->item->stopped = is_stop(j->opts, s->last);
         if (!s->item->stopped) s->item->out[s->item->n_out++] = s->last;
         if (s->item->stopped || s->item->n_out == j->opts->max_new) {
-            lac_arena_release(&s->arena);
+            dele_arena_release(&s->arena);
             if (!status && j->opts->finished) status = j->opts->finished(j->opts->data, s->index, err);
         } else {
             if (kept != i) {
@@ -118,32 +118,32 @@ static lac_status collect(job *j, lac_err *err)
     return status;
 }
 
-lac_status lac_generate_many(lac_continuation *items, size_t n, lac_run *run, const lac_model *model,
-                              const lac_many_opts *opts, lac_err *err)
+dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run, const dele_model *model,
+                              const dele_many_opts *opts, dele_err *err)
 {
-    if (n == 0 || opts->max_new == 0) return LAC_OK;
-    lac_arena arena = {0};
-    job *j = LAC_NEW(&arena, job, 1, err);
-    lac_status status = j ? LAC_OK : LAC_ERR_MEMORY;
+    if (n == 0 || opts->max_new == 0) return DELE_OK;
+    dele_arena arena = {0};
+    job *j = DELE_NEW(&arena, job, 1, err);
+    dele_status status = j ? DELE_OK : DELE_ERR_MEMORY;
     if (j) *j = (job){.items = items, .n = n, .run = run, .model = model, .opts = opts};
-    if (j && !(j->logits = lac_alloc_raw(&arena, MAX_SLOTS * (size_t)model->config.vocab, sizeof(float), err)))
-        status = LAC_ERR_MEMORY;
+    if (j && !(j->logits = dele_alloc_raw(&arena, MAX_SLOTS * (size_t)model->config.vocab, sizeof(float), err)))
+        status = DELE_ERR_MEMORY;
     while (!status && (j->next < n || j->n_active)) {
         status = admit(j, err);
         if (!status) status = step(j, err);
         if (!status) status = collect(j, err);
     }
-    for (size_t i = 0; j && i < MAX_SLOTS; i++) lac_arena_release(&j->slots[i].arena);
-    lac_arena_release(&arena);
+    for (size_t i = 0; j && i < MAX_SLOTS; i++) dele_arena_release(&j->slots[i].arena);
+    dele_arena_release(&arena);
     return status;
 }
 
-lac_status lac_generate(int *out, size_t *n_out, lac_run *run, const lac_model *model, const int *prompt,
-                        size_t n_prompt, size_t max_new, const int *stops, size_t n_stops, lac_err *err)
+dele_status dele_generate(int *out, size_t *n_out, dele_run *run, const dele_model *model, const int *prompt,
+                        size_t n_prompt, size_t max_new, const int *stops, size_t n_stops, dele_err *err)
 {
-    lac_continuation item = {.prompt = prompt, .n_prompt = n_prompt, .out = out};
-    lac_many_opts opts = {.max_new = max_new, .stops = stops, .n_stops = n_stops, .max_slots = 1};
-    lac_status status = lac_generate_many(&item, 1, run, model, &opts, err);
+    dele_continuation item = {.prompt = prompt, .n_prompt = n_prompt, .out = out};
+    dele_many_opts opts = {.max_new = max_new, .stops = stops, .n_stops = n_stops, .max_slots = 1};
+    dele_status status = dele_generate_many(&item, 1, run, model, &opts, err);
     *n_out = item.n_out;
     return status;
 }

@@ -50,15 +50,15 @@ static uint64_t take_u64(cursor *c)
 }
 
 /* A string as a NUL-terminated copy; NULL when broken, not UTF-8, or holding a NUL. */
-static char *take_string(cursor *c, lac_arena *arena, lac_err *err)
+static char *take_string(cursor *c, dele_arena *arena, dele_err *err)
 {
     uint64_t n = take_u64(c);
     const uint8_t *p = take(c, n);
-    if (p && (memchr(p, 0, n) || !lac_utf8_valid((const char *)p, n))) c->broken = true;
-    return c->broken ? NULL : lac_strndup(arena, (const char *)p, n, err);
+    if (p && (memchr(p, 0, n) || !dele_utf8_valid((const char *)p, n))) c->broken = true;
+    return c->broken ? NULL : dele_strndup(arena, (const char *)p, n, err);
 }
 
-static size_t type_size(lac_gguf_type type)
+static size_t type_size(dele_gguf_type type)
 {
     static const uint8_t size[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
     return size[type];
@@ -71,26 +71,26 @@ static void skip_strings(cursor *c, uint64_t count)
 
 /* ---- metadata -------------------------------------------------------------------------------------------------- */
 
-static void take_value(lac_gguf_pair *pair, cursor *c)
+static void take_value(dele_gguf_pair *pair, cursor *c)
 {
     uint32_t type = take_u32(c);
     pair->count = 1;
-    if (type > LAC_GGUF_F64) {
+    if (type > DELE_GGUF_F64) {
         c->broken = true;
         return;
     }
-    pair->type = pair->item = (lac_gguf_type)type;
-    if (type == LAC_GGUF_ARRAY) {
+    pair->type = pair->item = (dele_gguf_type)type;
+    if (type == DELE_GGUF_ARRAY) {
         uint32_t item = take_u32(c);
         pair->count = take_u64(c);
-        if (item > LAC_GGUF_F64 || item == LAC_GGUF_ARRAY) {
+        if (item > DELE_GGUF_F64 || item == DELE_GGUF_ARRAY) {
             c->broken = true;
             return;
         }
-        pair->item = (lac_gguf_type)item;
+        pair->item = (dele_gguf_type)item;
     }
     pair->value = c->at;
-    if (pair->item == LAC_GGUF_STRING)
+    if (pair->item == DELE_GGUF_STRING)
         skip_strings(c, pair->count);
     else if (pair->count > left(c) / type_size(pair->item))
         c->broken = true;
@@ -98,7 +98,7 @@ static void take_value(lac_gguf_pair *pair, cursor *c)
         take(c, pair->count * type_size(pair->item));
 }
 
-static const lac_gguf_pair *find_pair(const lac_gguf *g, const char *key)
+static const dele_gguf_pair *find_pair(const dele_gguf *g, const char *key)
 {
     for (size_t i = 0; i < g->n_pairs; i++)
         if (strcmp(g->pair[i].key, key) == 0) return &g->pair[i];
@@ -106,178 +106,178 @@ static const lac_gguf_pair *find_pair(const lac_gguf *g, const char *key)
 }
 
 /* A number of any type; false for strings and arrays. */
-static bool pair_number(double *out, const lac_gguf_pair *pair)
+static bool pair_number(double *out, const dele_gguf_pair *pair)
 {
     union {
         uint16_t u16; int16_t i16; uint32_t u32; int32_t i32; uint64_t u64; int64_t i64; float f32; double f64;
     } x = {0};
-    if (pair->type == LAC_GGUF_STRING || pair->type == LAC_GGUF_ARRAY) return false;
+    if (pair->type == DELE_GGUF_STRING || pair->type == DELE_GGUF_ARRAY) return false;
     memcpy(&x, pair->value, type_size(pair->type));
     switch (pair->type) {
-    case LAC_GGUF_U8: case LAC_GGUF_BOOL: *out = pair->value[0]; break;
-    case LAC_GGUF_I8: *out = (int8_t)pair->value[0]; break;
-    case LAC_GGUF_U16: *out = x.u16; break;
-    case LAC_GGUF_I16: *out = x.i16; break;
-    case LAC_GGUF_U32: *out = x.u32; break;
-    case LAC_GGUF_I32: *out = x.i32; break;
-    case LAC_GGUF_U64: *out = (double)x.u64; break;
-    case LAC_GGUF_I64: *out = (double)x.i64; break;
-    case LAC_GGUF_F32: *out = (double)x.f32; break;
+    case DELE_GGUF_U8: case DELE_GGUF_BOOL: *out = pair->value[0]; break;
+    case DELE_GGUF_I8: *out = (int8_t)pair->value[0]; break;
+    case DELE_GGUF_U16: *out = x.u16; break;
+    case DELE_GGUF_I16: *out = x.i16; break;
+    case DELE_GGUF_U32: *out = x.u32; break;
+    case DELE_GGUF_I32: *out = x.i32; break;
+    case DELE_GGUF_U64: *out = (double)x.u64; break;
+    case DELE_GGUF_I64: *out = (double)x.i64; break;
+    case DELE_GGUF_F32: *out = (double)x.f32; break;
     default: *out = x.f64; break;
     }
     return true;
 }
 
 /* The number at key, or fallback when it is absent; NAN as fallback makes it required. */
-static double get_number(const lac_gguf *g, const char *key, double fallback, lac_err *err)
+static double get_number(const dele_gguf *g, const char *key, double fallback, dele_err *err)
 {
-    const lac_gguf_pair *pair = find_pair(g, key);
+    const dele_gguf_pair *pair = find_pair(g, key);
     double x = fallback;
     if (pair ? !pair_number(&x, pair) || x != x : x != x)
-        lac_fail(err, LAC_ERR_FORMAT, "%s: the metadata lacks a number %s", g->file, key);
+        dele_fail(err, DELE_ERR_FORMAT, "%s: the metadata lacks a number %s", g->file, key);
     return x;
 }
 
 /* A whole number of least .. 2^30; another is an error.  fallback as above. */
-static int get_int(const lac_gguf *g, const char *key, int least, double fallback, lac_err *err)
+static int get_int(const dele_gguf *g, const char *key, int least, double fallback, dele_err *err)
 {
     double x = get_number(g, key, fallback, err);
     if (!(x >= least && x <= 1 << 30) || x != (double)(int)x) {
-        lac_fail(err, LAC_ERR_FORMAT, "%s: %s is no whole number of %d or more", g->file, key, least);
+        dele_fail(err, DELE_ERR_FORMAT, "%s: %s is no whole number of %d or more", g->file, key, least);
         return least;
     }
     return (int)x;
 }
 
 /* Does the string at key have this text? */
-static bool pair_is(const lac_gguf *g, const char *key, const char *text)
+static bool pair_is(const dele_gguf *g, const char *key, const char *text)
 {
-    const lac_gguf_pair *pair = find_pair(g, key);
+    const dele_gguf_pair *pair = find_pair(g, key);
     uint64_t n = 0;
-    if (!pair || pair->type != LAC_GGUF_STRING) return false;
+    if (!pair || pair->type != DELE_GGUF_STRING) return false;
     memcpy(&n, pair->value, sizeof n);
     return n == strlen(text) && memcmp(pair->value + sizeof n, text, n) == 0;
 }
 
 /* A copy of the string at key; NULL when absent, or with err set. */
-static char *get_string(const lac_gguf *g, const char *key, lac_arena *arena, lac_err *err)
+static char *get_string(const dele_gguf *g, const char *key, dele_arena *arena, dele_err *err)
 {
-    const lac_gguf_pair *pair = find_pair(g, key);
+    const dele_gguf_pair *pair = find_pair(g, key);
     if (!pair) return NULL;
-    cursor c = {pair->value, g->map.data + g->map.size, pair->type != LAC_GGUF_STRING};
+    cursor c = {pair->value, g->map.data + g->map.size, pair->type != DELE_GGUF_STRING};
     char *text = take_string(&c, arena, err);
-    if (c.broken) lac_fail(err, LAC_ERR_FORMAT, "%s: %s is not a string of valid UTF-8", g->file, key);
+    if (c.broken) dele_fail(err, DELE_ERR_FORMAT, "%s: %s is not a string of valid UTF-8", g->file, key);
     return text;
 }
 
 /* ---- tensors --------------------------------------------------------------------------------------------------- */
 
-static lac_status damaged(const lac_gguf *g, const char *what, lac_err *err)
+static dele_status damaged(const dele_gguf *g, const char *what, dele_err *err)
 {
-    return lac_fail(err, LAC_ERR_FORMAT, "%s: the GGUF header's %s are cut short or damaged; fetch the file again",
+    return dele_fail(err, DELE_ERR_FORMAT, "%s: the GGUF header's %s are cut short or damaged; fetch the file again",
                     g->file, what);
 }
 
-/* offset[i] and type are kept apart from lac_stored until the data's start is known. */
-static lac_status take_info(lac_stored *t, uint64_t *offset, cursor *c, const lac_gguf *g, lac_arena *arena,
-                            lac_err *err)
+/* offset[i] and type are kept apart from dele_stored until the data's start is known. */
+static dele_status take_info(dele_stored *t, uint64_t *offset, cursor *c, const dele_gguf *g, dele_arena *arena,
+                            dele_err *err)
 {
-    *t = (lac_stored){.file = g->file, .dims = {1, 1, 1, 1}};
+    *t = (dele_stored){.file = g->file, .dims = {1, 1, 1, 1}};
     if (!(t->name = take_string(c, arena, err))) return damaged(g, "tensor names", err);
     uint32_t n_dims = take_u32(c);
     if (n_dims > 4)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: %.64s has %u dimensions; the header is damaged", g->file, t->name,
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: %.64s has %u dimensions; the header is damaged", g->file, t->name,
                         n_dims);
     t->n_dims = (int)n_dims;
     for (uint32_t i = 0; i < n_dims; i++) t->dims[n_dims - 1 - i] = take_u64(c);
     uint32_t type = take_u32(c);
     *offset = take_u64(c);
     if (c->broken) return damaged(g, "tensors", err);
-    if ((t->dtype = lac_dtype_by_ggml(type)) == LAC_N_DTYPES)
-        return lac_fail(
-            err, LAC_ERR_UNSUPPORTED,
+    if ((t->dtype = dele_dtype_by_ggml(type)) == DELE_N_DTYPES)
+        return dele_fail(
+            err, DELE_ERR_UNSUPPORTED,
             "%s: %.64s is stored in ggml's type %u; F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K "
             "and Q6_K are supported",
             g->file, t->name, type);
     size_t n_items = 0;
-    if (!lac_stored_measure(&n_items, &t->n_bytes, t))
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the shape of %.64s does not fit its type; the header is damaged",
+    if (!dele_stored_measure(&n_items, &t->n_bytes, t))
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: the shape of %.64s does not fit its type; the header is damaged",
                         g->file, t->name);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status place_tensors(lac_gguf *g, const uint64_t *offset, const cursor *c, lac_arena *arena, lac_err *err)
+static dele_status place_tensors(dele_gguf *g, const uint64_t *offset, const cursor *c, dele_arena *arena, dele_err *err)
 {
     double align = get_number(g, "general.alignment", 32, err);
     if (!(align >= 8 && align <= 1 << 20) || (size_t)align % 8 != 0)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: general.alignment is no multiple of 8", g->file);
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: general.alignment is no multiple of 8", g->file);
     size_t header = (size_t)(c->at - g->map.data), step = (size_t)align;
     size_t start = (header + step - 1) / step * step;
     size_t room = start < g->map.size ? g->map.size - start : 0;
     for (size_t i = 0; i < g->n; i++) {
-        lac_stored *t = &g->tensor[i];
+        dele_stored *t = &g->tensor[i];
         if (offset[i] % step != 0)
-            return lac_fail(err, LAC_ERR_FORMAT, "%s: %.64s does not lie on the alignment; the header is damaged",
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: %.64s does not lie on the alignment; the header is damaged",
                             g->file, t->name);
         if (offset[i] > room || t->n_bytes > room - offset[i])
-            return lac_fail(
-                err, LAC_ERR_FORMAT,
+            return dele_fail(
+                err, DELE_ERR_FORMAT,
                 "%s: %.64s reaches beyond the end of the file, which is cut short or damaged; fetch it again", g->file,
                 t->name);
         t->data = g->map.data + start + offset[i];
     }
-    const lac_stored **order = LAC_NEW(arena, const lac_stored *, g->n, err);
-    if (!order) return LAC_ERR_MEMORY;
-    lac_status status = lac_stored_disjoint(g->tensor, g->n, order, err);
-    return status ? status : lac_stored_sort(g->tensor, g->n, err);
+    const dele_stored **order = DELE_NEW(arena, const dele_stored *, g->n, err);
+    if (!order) return DELE_ERR_MEMORY;
+    dele_status status = dele_stored_disjoint(g->tensor, g->n, order, err);
+    return status ? status : dele_stored_sort(g->tensor, g->n, err);
 }
 
-static lac_status read_all(lac_gguf *g, lac_arena *arena, lac_err *err)
+static dele_status read_all(dele_gguf *g, dele_arena *arena, dele_err *err)
 {
     cursor c = {g->map.data, g->map.data + g->map.size, g->map.size < 24};
     uint32_t magic = take_u32(&c), version = take_u32(&c);
     uint64_t n_tensors = take_u64(&c), n_pairs = take_u64(&c);
     if (c.broken || magic != 0x46554747)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: not a GGUF file", g->file);
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: not a GGUF file", g->file);
     if (version != 2 && version != 3)
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: GGUF version %u is not supported; 2 and 3 are", g->file,
+        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: GGUF version %u is not supported; 2 and 3 are", g->file,
                         version);
     /* A pair takes at least 13 bytes and a tensor 24: no count can be larger than what is left allows. */
     if (n_pairs > left(&c) / 13 || n_tensors > left(&c) / 24 || n_pairs > 1 << 16)
-        return lac_fail(err, LAC_ERR_FORMAT,
+        return dele_fail(err, DELE_ERR_FORMAT,
                         "%s: the header counts more than the file can hold; it is cut short or damaged", g->file);
-    if (!(g->pair = LAC_NEW(arena, lac_gguf_pair, (size_t)n_pairs, err))) return LAC_ERR_MEMORY;
+    if (!(g->pair = DELE_NEW(arena, dele_gguf_pair, (size_t)n_pairs, err))) return DELE_ERR_MEMORY;
     for (uint64_t i = 0; i < n_pairs; i++) {
         const char *key = take_string(&c, arena, err);
-        lac_gguf_pair pair = {.key = key};
+        dele_gguf_pair pair = {.key = key};
         if (key) take_value(&pair, &c);
         if (!key || c.broken) return damaged(g, "metadata", err);
-        if (find_pair(g, key)) return lac_fail(err, LAC_ERR_FORMAT, "%s: the key %.100s is there twice", g->file, key);
+        if (find_pair(g, key)) return dele_fail(err, DELE_ERR_FORMAT, "%s: the key %.100s is there twice", g->file, key);
         g->pair[g->n_pairs++] = pair;
     }
-    uint64_t *offset = LAC_NEW(arena, uint64_t, (size_t)n_tensors, err);
-    g->tensor = LAC_NEW(arena, lac_stored, (size_t)n_tensors, err);
-    if (!offset || !g->tensor) return LAC_ERR_MEMORY;
+    uint64_t *offset = DELE_NEW(arena, uint64_t, (size_t)n_tensors, err);
+    g->tensor = DELE_NEW(arena, dele_stored, (size_t)n_tensors, err);
+    if (!offset || !g->tensor) return DELE_ERR_MEMORY;
     for (; g->n < n_tensors; g->n++) {
-        lac_status status = take_info(&g->tensor[g->n], &offset[g->n], &c, g, arena, err);
+        dele_status status = take_info(&g->tensor[g->n], &offset[g->n], &c, g, arena, err);
         if (status) return status;
     }
     return place_tensors(g, offset, &c, arena, err);
 }
 
-lac_status lac_gguf_open(lac_gguf *g, const char *file, lac_arena *arena, lac_err *err)
+dele_status dele_gguf_open(dele_gguf *g, const char *file, dele_arena *arena, dele_err *err)
 {
-    *g = (lac_gguf){.file = file};
-    lac_status status = lac_map_open(&g->map, file, err);
+    *g = (dele_gguf){.file = file};
+    dele_status status = dele_map_open(&g->map, file, err);
     if (!status) status = read_all(g, arena, err);
-    if (status) lac_gguf_close(g);
+    if (status) dele_gguf_close(g);
     return status;
 }
 
-void lac_gguf_close(lac_gguf *g)
+void dele_gguf_close(dele_gguf *g)
 {
-    lac_map_close(&g->map);
-    *g = (lac_gguf){0};
+    dele_map_close(&g->map);
+    *g = (dele_gguf){0};
 }
 
 /* ---- config ---------------------------------------------------------------------------------------------------- */
@@ -287,11 +287,11 @@ static const char *const known_keys[] = {
     "attention.head_count_kv", "attention.key_length", "attention.value_length", "rope.dimension_count",
     "rope.freq_base", "rope.scaling.type", "tensor_data_layout"};
 
-const char *lac_gguf_arch(lac_family family) { return family == LAC_OLMO ? "olmo" : "llama"; }
+const char *dele_gguf_arch(dele_family family) { return family == DELE_OLMO ? "olmo" : "llama"; }
 
-const char *lac_gguf_norm_key(lac_family family)
+const char *dele_gguf_norm_key(dele_family family)
 {
-    return family == LAC_OLMO ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+    return family == DELE_OLMO ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
 }
 
 /* The key of a family: "llama." and the name. */
@@ -299,36 +299,36 @@ typedef struct {
     char text[96];
 } arch_key;
 
-static arch_key key_of(lac_family family, const char *name)
+static arch_key key_of(dele_family family, const char *name)
 {
     arch_key key;
-    snprintf(key.text, sizeof key.text, "%s.%s", lac_gguf_arch(family), name);
+    snprintf(key.text, sizeof key.text, "%s.%s", dele_gguf_arch(family), name);
     return key;
 }
 
-static bool is_known(lac_family family, const char *name)
+static bool is_known(dele_family family, const char *name)
 {
-    if (!strcmp(name, lac_gguf_norm_key(family))) return true;
-    if (family == LAC_OLMO && !strcmp(name, "attention.clamp_kqv")) return true;
+    if (!strcmp(name, dele_gguf_norm_key(family))) return true;
+    if (family == DELE_OLMO && !strcmp(name, "attention.clamp_kqv")) return true;
     for (size_t k = 0; k < sizeof known_keys / sizeof *known_keys; k++)
         if (strcmp(name, known_keys[k]) == 0) return true;
     return false;
 }
 
-static lac_status check_keys(lac_family *family, const lac_gguf *g, lac_err *err)
+static dele_status check_keys(dele_family *family, const dele_gguf *g, dele_err *err)
 {
-    *family = pair_is(g, "general.architecture", "olmo") ? LAC_OLMO : LAC_LLAMA;
-    const char *arch = lac_gguf_arch(*family);
+    *family = pair_is(g, "general.architecture", "olmo") ? DELE_OLMO : DELE_LLAMA;
+    const char *arch = dele_gguf_arch(*family);
     const arch_key scaling = key_of(*family, "rope.scaling.type");
     const size_t n_arch = strlen(arch);
     if (!pair_is(g, "general.architecture", arch))
-        return lac_fail(err, LAC_ERR_UNSUPPORTED,
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
                         "%s: only GGUF files of architecture \"llama\" or \"olmo\" are supported", g->file);
     if (find_pair(g, "rope.scaling.type") ||
         (find_pair(g, scaling.text) && !pair_is(g, scaling.text, "none")))
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: %s is not supported; only \"none\" is", g->file, scaling.text);
+        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %s is not supported; only \"none\" is", g->file, scaling.text);
     if (get_number(g, "split.count", 0, err) > 1)
-        return lac_fail(err, LAC_ERR_UNSUPPORTED,
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
                         "%s: split.count says that this is one of several files; join them first", g->file);
     for (size_t i = 0; i < g->n_pairs; i++) {
         const char *key = g->pair[i].key;
@@ -336,18 +336,18 @@ static lac_status check_keys(lac_family *family, const lac_gguf *g, lac_err *err
         double x = 1;
         bool is_zero = pair_number(&x, &g->pair[i]) && x == 0;
         if (!is_known(*family, key + n_arch + 1) && !is_zero)
-            return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: the key %.100s may change the maths and is not known here",
+            return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: the key %.100s may change the maths and is not known here",
                             g->file, key);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The vocabulary is what the embedding has rows for. */
-static int vocab_rows(const lac_gguf *g, lac_err *err)
+static int vocab_rows(const dele_gguf *g, dele_err *err)
 {
-    const lac_stored *t = lac_stored_find(g->tensor, g->n, "token_embd.weight");
+    const dele_stored *t = dele_stored_find(g->tensor, g->n, "token_embd.weight");
     if (!t || t->n_dims != 2 || t->dims[0] > 1 << 24) {
-        lac_fail(err, LAC_ERR_FORMAT, "%s: the tensor token_embd.weight is missing or has no rows and columns",
+        dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor token_embd.weight is missing or has no rows and columns",
                  g->file);
         return 0;
     }
@@ -355,23 +355,23 @@ static int vocab_rows(const lac_gguf *g, lac_err *err)
 }
 
 /* The number of a family's key, at least 1. */
-static int arch_int(const lac_gguf *g, lac_family family, const char *name, double fallback, lac_err *err)
+static int arch_int(const dele_gguf *g, dele_family family, const char *name, double fallback, dele_err *err)
 {
     return get_int(g, key_of(family, name).text, 1, fallback, err);
 }
 
-static float arch_float(const lac_gguf *g, lac_family family, const char *name, double fallback, lac_err *err)
+static float arch_float(const dele_gguf *g, dele_family family, const char *name, double fallback, dele_err *err)
 {
     return (float)get_number(g, key_of(family, name).text, fallback, err);
 }
 
-lac_status lac_gguf_config(lac_config *config, const lac_gguf *g, lac_err *err)
+dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *err)
 {
     const double required = __builtin_nan("");
-    lac_err mine = {0};
-    lac_family f;
-    if (check_keys(&f, g, &mine)) return lac_fail(err, mine.code, "%s", mine.msg);
-    lac_config c = {.family = f, .norm = f == LAC_OLMO ? LAC_LAYERNORM : LAC_RMSNORM};
+    dele_err mine = {0};
+    dele_family f;
+    if (check_keys(&f, g, &mine)) return dele_fail(err, mine.code, "%s", mine.msg);
+    dele_config c = {.family = f, .norm = f == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM};
     c.n_layers = arch_int(g, f, "block_count", required, &mine);
     c.dim = arch_int(g, f, "embedding_length", required, &mine);
     c.hidden = arch_int(g, f, "feed_forward_length", required, &mine);
@@ -379,46 +379,46 @@ lac_status lac_gguf_config(lac_config *config, const lac_gguf *g, lac_err *err)
     c.n_kv_heads = arch_int(g, f, "attention.head_count_kv", c.n_heads, &mine);
     c.head_dim = arch_int(g, f, "attention.key_length", c.dim / c.n_heads, &mine);
     c.context = arch_int(g, f, "context_length", required, &mine);
-    c.norm_eps = arch_float(g, f, lac_gguf_norm_key(f), required, &mine);
+    c.norm_eps = arch_float(g, f, dele_gguf_norm_key(f), required, &mine);
     c.rope_theta = arch_float(g, f, "rope.freq_base", 10000, &mine);
-    if (f == LAC_OLMO) c.clip_qkv = arch_float(g, f, "attention.clamp_kqv", 0, &mine);
-    if (f == LAC_OLMO && c.norm_eps != 1e-5f) /* Hugging Face's olmo has no other */
-        lac_fail(&mine, LAC_ERR_UNSUPPORTED, "%s: %s other than 1e-5 is not supported", g->file,
-                 key_of(f, lac_gguf_norm_key(f)).text);
+    if (f == DELE_OLMO) c.clip_qkv = arch_float(g, f, "attention.clamp_kqv", 0, &mine);
+    if (f == DELE_OLMO && c.norm_eps != 1e-5f) /* Hugging Face's olmo has no other */
+        dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than 1e-5 is not supported", g->file,
+                 key_of(f, dele_gguf_norm_key(f)).text);
     if (arch_int(g, f, "rope.dimension_count", c.head_dim, &mine) != c.head_dim)
-        lac_fail(&mine, LAC_ERR_UNSUPPORTED, "%s: %s other than the head size is not supported", g->file,
+        dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than the head size is not supported", g->file,
                  key_of(f, "rope.dimension_count").text);
     if (arch_int(g, f, "attention.value_length", c.head_dim, &mine) != c.head_dim)
-        lac_fail(&mine, LAC_ERR_UNSUPPORTED, "%s: %s other than the key length is not supported", g->file,
+        dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than the key length is not supported", g->file,
                  key_of(f, "attention.value_length").text);
     c.vocab = vocab_rows(g, &mine);
-    c.tied = !lac_stored_find(g->tensor, g->n, "output.weight");
+    c.tied = !dele_stored_find(g->tensor, g->n, "output.weight");
     bool spm = pair_is(g, "tokenizer.ggml.model", "llama");
     c.bos = get_int(g, "tokenizer.ggml.bos_token_id", -1, spm ? 1 : -1, &mine);
     c.eos = get_int(g, "tokenizer.ggml.eos_token_id", -1, spm ? 2 : -1, &mine);
     c.pad = get_int(g, "tokenizer.ggml.padding_token_id", -1, -1, &mine);
-    if (!mine.code) lac_config_check(&c, g->file, &mine);
-    if (mine.code) return lac_fail(err, mine.code, "%s", mine.msg);
+    if (!mine.code) dele_config_check(&c, g->file, &mine);
+    if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     *config = c;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- tokenizer ------------------------------------------------------------------------------------------------- */
 
-static const char *const *get_strings(size_t *n, const lac_gguf *g, const char *key, lac_arena *arena, lac_err *err)
+static const char *const *get_strings(size_t *n, const dele_gguf *g, const char *key, dele_arena *arena, dele_err *err)
 {
-    const lac_gguf_pair *pair = find_pair(g, key);
+    const dele_gguf_pair *pair = find_pair(g, key);
     *n = 0;
     if (!pair) return NULL;
-    if (pair->type != LAC_GGUF_ARRAY || pair->item != LAC_GGUF_STRING) {
-        lac_fail(err, LAC_ERR_FORMAT, "%s: %s is not a list of strings", g->file, key);
+    if (pair->type != DELE_GGUF_ARRAY || pair->item != DELE_GGUF_STRING) {
+        dele_fail(err, DELE_ERR_FORMAT, "%s: %s is not a list of strings", g->file, key);
         return NULL;
     }
-    const char **list = LAC_NEW(arena, const char *, (size_t)pair->count, err);
+    const char **list = DELE_NEW(arena, const char *, (size_t)pair->count, err);
     cursor c = {pair->value, g->map.data + g->map.size, false};
     for (uint64_t i = 0; list && i < pair->count; i++)
         if (!(list[i] = take_string(&c, arena, err))) {
-            lac_fail(err, LAC_ERR_FORMAT, "%s: item %llu of %s is not valid UTF-8", g->file, (unsigned long long)i,
+            dele_fail(err, DELE_ERR_FORMAT, "%s: item %llu of %s is not valid UTF-8", g->file, (unsigned long long)i,
                      key);
             return NULL;
         }
@@ -427,32 +427,32 @@ static const char *const *get_strings(size_t *n, const lac_gguf *g, const char *
 }
 
 /* A list of n 4-byte items, copied; NULL when absent. */
-static void *get_words(const lac_gguf *g, const char *key, lac_gguf_type item, size_t n, lac_arena *arena, lac_err *err)
+static void *get_words(const dele_gguf *g, const char *key, dele_gguf_type item, size_t n, dele_arena *arena, dele_err *err)
 {
-    const lac_gguf_pair *pair = find_pair(g, key);
+    const dele_gguf_pair *pair = find_pair(g, key);
     if (!pair) return NULL;
-    bool fits = pair->item == item || (item == LAC_GGUF_I32 && pair->item == LAC_GGUF_U32);
-    if (pair->type != LAC_GGUF_ARRAY || !fits || pair->count != n) {
-        lac_fail(err, LAC_ERR_FORMAT, "%s: %s does not have one entry a token", g->file, key);
+    bool fits = pair->item == item || (item == DELE_GGUF_I32 && pair->item == DELE_GGUF_U32);
+    if (pair->type != DELE_GGUF_ARRAY || !fits || pair->count != n) {
+        dele_fail(err, DELE_ERR_FORMAT, "%s: %s does not have one entry a token", g->file, key);
         return NULL;
     }
-    void *copy = lac_alloc(arena, n, 4, err);
+    void *copy = dele_alloc(arena, n, 4, err);
     if (copy && n) memcpy(copy, pair->value, n * 4);
     return copy;
 }
 
-lac_status lac_gguf_tokenizer(lac_tokenizer_parts *parts, const lac_gguf *g, lac_arena *arena, lac_err *err)
+dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g, dele_arena *arena, dele_err *err)
 {
-    lac_err mine = {0};
-    lac_tokenizer_parts p = {0};
+    dele_err mine = {0};
+    dele_tokenizer_parts p = {0};
     p.kind = get_string(g, "tokenizer.ggml.model", arena, &mine);
     if (p.kind) {
         bool spm = strcmp(p.kind, "llama") == 0;
         p.pre = get_string(g, "tokenizer.ggml.pre", arena, &mine);
         p.tokens = get_strings(&p.n_tokens, g, "tokenizer.ggml.tokens", arena, &mine);
         p.merges = get_strings(&p.n_merges, g, "tokenizer.ggml.merges", arena, &mine);
-        p.types = get_words(g, "tokenizer.ggml.token_type", LAC_GGUF_I32, p.n_tokens, arena, &mine);
-        p.scores = get_words(g, "tokenizer.ggml.scores", LAC_GGUF_F32, p.n_tokens, arena, &mine);
+        p.types = get_words(g, "tokenizer.ggml.token_type", DELE_GGUF_I32, p.n_tokens, arena, &mine);
+        p.scores = get_words(g, "tokenizer.ggml.scores", DELE_GGUF_F32, p.n_tokens, arena, &mine);
         p.bos = get_int(g, "tokenizer.ggml.bos_token_id", -1, spm ? 1 : -1, &mine);
         p.eos = get_int(g, "tokenizer.ggml.eos_token_id", -1, spm ? 2 : -1, &mine);
         p.unk = get_int(g, "tokenizer.ggml.unknown_token_id", -1, spm ? 0 : -1, &mine);
@@ -461,21 +461,21 @@ lac_status lac_gguf_tokenizer(lac_tokenizer_parts *parts, const lac_gguf *g, lac
         p.add_space_prefix = get_number(g, "tokenizer.ggml.add_space_prefix", spm, &mine) != 0;
         p.chat_template = get_string(g, "tokenizer.chat_template", arena, &mine);
         if (!mine.code && (!p.tokens || p.n_tokens == 0))
-            lac_fail(&mine, LAC_ERR_FORMAT, "%s: the tokenizer has no tokens", g->file);
+            dele_fail(&mine, DELE_ERR_FORMAT, "%s: the tokenizer has no tokens", g->file);
         if (!mine.code && !p.types && p.n_tokens) { /* all normal, as ggml reads it */
-            int *types = LAC_NEW(arena, int, p.n_tokens, &mine);
+            int *types = DELE_NEW(arena, int, p.n_tokens, &mine);
             for (size_t i = 0; types && i < p.n_tokens; i++) types[i] = 1;
             p.types = types;
         }
         const int ids[] = {p.bos, p.eos, p.unk, p.pad};
         for (int i = 0; i < 4; i++)
             if (!mine.code && ids[i] >= 0 && (size_t)ids[i] >= p.n_tokens)
-                lac_fail(&mine, LAC_ERR_FORMAT, "%s: a special token's id %d lies beyond the %zu tokens", g->file,
+                dele_fail(&mine, DELE_ERR_FORMAT, "%s: a special token's id %d lies beyond the %zu tokens", g->file,
                          ids[i], p.n_tokens);
     }
-    if (mine.code) return lac_fail(err, mine.code, "%s", mine.msg);
+    if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     *parts = p;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- row order ------------------------------------------------------------------------------------------------- */
@@ -494,12 +494,12 @@ static void reorder(float *out, const float *in, size_t n_heads, size_t head_dim
             }
 }
 
-void lac_gguf_unpermute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols)
+void dele_gguf_unpermute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols)
 {
     reorder(out, in, n_heads, head_dim, cols, false);
 }
 
-void lac_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols)
+void dele_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols)
 {
     reorder(out, in, n_heads, head_dim, cols, true);
 }

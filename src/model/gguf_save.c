@@ -34,7 +34,7 @@ static void put_string(FILE *to, const char *text)
     fwrite(text, 1, n, to);
 }
 
-static void begin_pair(pairs *p, const char *key, lac_gguf_type type)
+static void begin_pair(pairs *p, const char *key, dele_gguf_type type)
 {
     put_string(p->to, key);
     put_u32(p->to, type);
@@ -43,59 +43,59 @@ static void begin_pair(pairs *p, const char *key, lac_gguf_type type)
 
 static void pair_text(pairs *p, const char *key, const char *text)
 {
-    begin_pair(p, key, LAC_GGUF_STRING);
+    begin_pair(p, key, DELE_GGUF_STRING);
     put_string(p->to, text);
 }
 
 static void pair_u32(pairs *p, const char *key, uint32_t x)
 {
-    begin_pair(p, key, LAC_GGUF_U32);
+    begin_pair(p, key, DELE_GGUF_U32);
     put_u32(p->to, x);
 }
 
 static void pair_f32(pairs *p, const char *key, float x)
 {
-    begin_pair(p, key, LAC_GGUF_F32);
+    begin_pair(p, key, DELE_GGUF_F32);
     fwrite(&x, sizeof x, 1, p->to);
 }
 
 static void pair_bool(pairs *p, const char *key, bool x)
 {
-    begin_pair(p, key, LAC_GGUF_BOOL);
+    begin_pair(p, key, DELE_GGUF_BOOL);
     fputc(x, p->to);
 }
 
-static void begin_list(pairs *p, const char *key, lac_gguf_type item, size_t n)
+static void begin_list(pairs *p, const char *key, dele_gguf_type item, size_t n)
 {
-    begin_pair(p, key, LAC_GGUF_ARRAY);
+    begin_pair(p, key, DELE_GGUF_ARRAY);
     put_u32(p->to, item);
     put_u64(p->to, n);
 }
 
 static void pair_texts(pairs *p, const char *key, const char *const *texts, size_t n)
 {
-    begin_list(p, key, LAC_GGUF_STRING, n);
+    begin_list(p, key, DELE_GGUF_STRING, n);
     for (size_t i = 0; i < n; i++) put_string(p->to, texts[i]);
 }
 
 /* Numbers of the family: "llama." before the name. */
-static void arch_u32(pairs *p, lac_family family, const char *name, int x)
+static void arch_u32(pairs *p, dele_family family, const char *name, int x)
 {
     char key[96];
-    snprintf(key, sizeof key, "%s.%s", lac_gguf_arch(family), name);
+    snprintf(key, sizeof key, "%s.%s", dele_gguf_arch(family), name);
     pair_u32(p, key, (uint32_t)x);
 }
 
-static void arch_f32(pairs *p, lac_family family, const char *name, float x)
+static void arch_f32(pairs *p, dele_family family, const char *name, float x)
 {
     char key[96];
-    snprintf(key, sizeof key, "%s.%s", lac_gguf_arch(family), name);
+    snprintf(key, sizeof key, "%s.%s", dele_gguf_arch(family), name);
     pair_f32(p, key, x);
 }
 
-static void put_config(pairs *p, const lac_config *c)
+static void put_config(pairs *p, const dele_config *c)
 {
-    const lac_family f = c->family;
+    const dele_family f = c->family;
     arch_u32(p, f, "block_count", c->n_layers);
     arch_u32(p, f, "context_length", c->context);
     arch_u32(p, f, "embedding_length", c->dim);
@@ -107,7 +107,7 @@ static void put_config(pairs *p, const lac_config *c)
     arch_u32(p, f, "rope.dimension_count", c->head_dim);
     arch_u32(p, f, "vocab_size", c->vocab);
     arch_f32(p, f, "rope.freq_base", c->rope_theta);
-    arch_f32(p, f, lac_gguf_norm_key(f), c->norm_eps);
+    arch_f32(p, f, dele_gguf_norm_key(f), c->norm_eps);
     if (c->clip_qkv > 0) arch_f32(p, f, "attention.clamp_kqv", c->clip_qkv);
 }
 
@@ -116,17 +116,17 @@ static void put_id(pairs *p, const char *key, int id)
     if (id >= 0) pair_u32(p, key, (uint32_t)id);
 }
 
-static void put_tokenizer(pairs *p, const lac_tokenizer_parts *t)
+static void put_tokenizer(pairs *p, const dele_tokenizer_parts *t)
 {
     pair_text(p, "tokenizer.ggml.model", t->kind);
     if (t->pre) pair_text(p, "tokenizer.ggml.pre", t->pre);
     pair_texts(p, "tokenizer.ggml.tokens", t->tokens, t->n_tokens);
     if (t->types) {
-        begin_list(p, "tokenizer.ggml.token_type", LAC_GGUF_I32, t->n_tokens);
+        begin_list(p, "tokenizer.ggml.token_type", DELE_GGUF_I32, t->n_tokens);
         fwrite(t->types, sizeof *t->types, t->n_tokens, p->to);
     }
     if (t->scores) {
-        begin_list(p, "tokenizer.ggml.scores", LAC_GGUF_F32, t->n_tokens);
+        begin_list(p, "tokenizer.ggml.scores", DELE_GGUF_F32, t->n_tokens);
         fwrite(t->scores, sizeof *t->scores, t->n_tokens, p->to);
     }
     if (t->n_merges) pair_texts(p, "tokenizer.ggml.merges", t->merges, t->n_merges);
@@ -137,15 +137,15 @@ static void put_tokenizer(pairs *p, const lac_tokenizer_parts *t)
 }
 
 /* llama.cpp's number for what a file is mostly made of. */
-static uint32_t file_type(lac_dtype type)
+static uint32_t file_type(dele_dtype type)
 {
     switch (type) {
-    case LAC_DTYPE_F32: return 0;
-    case LAC_DTYPE_F16: return 1;
-    case LAC_DTYPE_BF16: return 32;
-    case LAC_DTYPE_Q4_0: return 2;
-    case LAC_DTYPE_Q8_0: return 7;
-    case LAC_DTYPE_Q5_0: return 8;
+    case DELE_DTYPE_F32: return 0;
+    case DELE_DTYPE_F16: return 1;
+    case DELE_DTYPE_BF16: return 32;
+    case DELE_DTYPE_Q4_0: return 2;
+    case DELE_DTYPE_Q8_0: return 7;
+    case DELE_DTYPE_Q5_0: return 8;
     default: return 14; /* Q4_K, small: no tensor in more bits than it must */
     }
 }
@@ -153,19 +153,19 @@ static uint32_t file_type(lac_dtype type)
 static int first_id(int a, int b) { return a >= 0 ? a : b; }
 
 /* parts NULL: no tokenizer; the ids of begin and end stand all the same. */
-static void put_pairs(pairs *p, const lac_model *model, lac_dtype type, const lac_tokenizer_parts *parts,
-                      const lac_gguf_saved *saved)
+static void put_pairs(pairs *p, const dele_model *model, dele_dtype type, const dele_tokenizer_parts *parts,
+                      const dele_gguf_saved *saved)
 {
-    const lac_config *c = &model->config;
+    const dele_config *c = &model->config;
     const char *path = model->path ? model->path : "model", *slash = strrchr(path, '/');
-    pair_text(p, "general.architecture", lac_gguf_arch(c->family));
+    pair_text(p, "general.architecture", dele_gguf_arch(c->family));
     pair_text(p, "general.name", slash && slash[1] ? slash + 1 : path);
     pair_u32(p, "general.file_type", file_type(type));
-    if (type > LAC_DTYPE_BF16) pair_u32(p, "general.quantization_version", 2);
-    pair_text(p, "lacuna.version", LAC_VERSION);
-    pair_text(p, "lacuna.type", lac_dtype_of(type)->name);
-    if (saved->fallback[0]) pair_text(p, "lacuna.fallback", saved->fallback);
-    if (saved->note[0]) pair_text(p, "lacuna.tokenizer", saved->note);
+    if (type > DELE_DTYPE_BF16) pair_u32(p, "general.quantization_version", 2);
+    pair_text(p, "deleatur.version", DELE_VERSION);
+    pair_text(p, "deleatur.type", dele_dtype_of(type)->name);
+    if (saved->fallback[0]) pair_text(p, "deleatur.fallback", saved->fallback);
+    if (saved->note[0]) pair_text(p, "deleatur.tokenizer", saved->note);
     put_config(p, c);
     put_id(p, "tokenizer.ggml.bos_token_id", first_id(c->bos, parts ? parts->bos : -1));
     put_id(p, "tokenizer.ggml.eos_token_id", first_id(c->eos, parts ? parts->eos : -1));
@@ -176,41 +176,41 @@ static void put_pairs(pairs *p, const lac_model *model, lac_dtype type, const la
 /* ---- types ------------------------------------------------------------------------------------------------------ */
 
 /* What the matrix would be stored as if its rows filled the blocks. */
-static lac_dtype aimed_at(const lac_tensor *t, lac_dtype wanted)
+static dele_dtype aimed_at(const dele_tensor *t, dele_dtype wanted)
 {
-    bool outer = t->part == LAC_PART_EMBED || t->part == LAC_PART_HEAD;
-    if (t->part == LAC_PART_NORM) return LAC_DTYPE_F32;
-    return outer && (wanted == LAC_DTYPE_Q4_0 || wanted == LAC_DTYPE_Q4_K) ? LAC_DTYPE_Q8_0 : wanted;
+    bool outer = t->part == DELE_PART_EMBED || t->part == DELE_PART_HEAD;
+    if (t->part == DELE_PART_NORM) return DELE_DTYPE_F32;
+    return outer && (wanted == DELE_DTYPE_Q4_0 || wanted == DELE_DTYPE_Q4_K) ? DELE_DTYPE_Q8_0 : wanted;
 }
 
-lac_dtype lac_gguf_dtype(const lac_tensor *t, lac_dtype wanted)
+dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype wanted)
 {
-    lac_dtype type = aimed_at(t, wanted);
-    if (type == LAC_DTYPE_Q4_K && t->cols % lac_dtype_of(type)->items) type = LAC_DTYPE_Q5_0;
-    return t->cols % lac_dtype_of(type)->items ? LAC_DTYPE_F16 : type;
+    dele_dtype type = aimed_at(t, wanted);
+    if (type == DELE_DTYPE_Q4_K && t->cols % dele_dtype_of(type)->items) type = DELE_DTYPE_Q5_0;
+    return t->cols % dele_dtype_of(type)->items ? DELE_DTYPE_F16 : type;
 }
 
-static void count_types(lac_gguf_saved *saved, const lac_model *model, lac_dtype wanted)
+static void count_types(dele_gguf_saved *saved, const dele_model *model, dele_dtype wanted)
 {
-    size_t fallen_to[LAC_N_DTYPES] = {0}, used = 0;
+    size_t fallen_to[DELE_N_DTYPES] = {0}, used = 0;
     for (size_t i = 0; i < model->n_tensors; i++) {
-        lac_dtype type = lac_gguf_dtype(&model->tensors[i], wanted), aim = aimed_at(&model->tensors[i], wanted);
+        dele_dtype type = dele_gguf_dtype(&model->tensors[i], wanted), aim = aimed_at(&model->tensors[i], wanted);
         saved->n_of[type]++;
         if (type != aim) saved->n_fallen++, fallen_to[type]++;
     }
-    for (int type = 0; type < LAC_N_DTYPES; type++)
+    for (int type = 0; type < DELE_N_DTYPES; type++)
         if (fallen_to[type])
             used +=
                 (size_t)snprintf(saved->fallback + used, sizeof saved->fallback - used, "%s%zu of %zu tensors as %s",
-                                 used ? ", " : "", fallen_to[type], model->n_tensors, lac_dtype_of(type)->name);
+                                 used ? ", " : "", fallen_to[type], model->n_tensors, dele_dtype_of(type)->name);
     if (used)
         snprintf(saved->fallback + used, sizeof saved->fallback - used, ": their rows do not fill blocks of %s",
-                 lac_dtype_of(wanted)->name);
+                 dele_dtype_of(wanted)->name);
 }
 
-static size_t stored_bytes(const lac_tensor *t, lac_dtype type)
+static size_t stored_bytes(const dele_tensor *t, dele_dtype type)
 {
-    const lac_dtype_info *info = lac_dtype_of(type);
+    const dele_dtype_info *info = dele_dtype_of(type);
     return t->rows * t->cols / info->items * info->bytes;
 }
 
@@ -218,18 +218,18 @@ static size_t padded(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
 /* ---- tensors ---------------------------------------------------------------------------------------------------- */
 
-static void put_infos(FILE *to, const lac_model *model, lac_dtype wanted)
+static void put_infos(FILE *to, const dele_model *model, dele_dtype wanted)
 {
     size_t offset = 0;
     for (size_t i = 0; i < model->n_tensors; i++) {
-        const lac_tensor *t = &model->tensors[i];
-        const lac_dtype type = lac_gguf_dtype(t, wanted);
-        const bool flat = t->part == LAC_PART_NORM;
+        const dele_tensor *t = &model->tensors[i];
+        const dele_dtype type = dele_gguf_dtype(t, wanted);
+        const bool flat = t->part == DELE_PART_NORM;
         put_string(to, t->gguf_name);
         put_u32(to, flat ? 1 : 2);
         put_u64(to, t->cols);
         if (!flat) put_u64(to, t->rows);
-        put_u32(to, lac_dtype_of(type)->ggml);
+        put_u32(to, dele_dtype_of(type)->ggml);
         put_u64(to, offset);
         offset += padded(stored_bytes(t, type));
     }
@@ -241,61 +241,61 @@ static void put_padding(FILE *to, size_t n)
 }
 
 /* The tensor's rows as the file has them: itself, or Q and K in pairs, in the arena. */
-static const float *rows_of(const lac_tensor *t, const lac_config *c, lac_arena *arena, lac_err *err)
+static const float *rows_of(const dele_tensor *t, const dele_config *c, dele_arena *arena, dele_err *err)
 {
-    if (t->slot != LAC_SLOT_Q && t->slot != LAC_SLOT_K) return t->data;
-    lac_arena_reset(arena);
-    float *pairs_of = lac_alloc_raw(arena, t->rows * t->cols, sizeof *pairs_of, err);
-    size_t n_heads = (size_t)(t->slot == LAC_SLOT_Q ? c->n_heads : c->n_kv_heads);
-    if (pairs_of) lac_gguf_permute(pairs_of, t->data, n_heads, (size_t)c->head_dim, t->cols);
+    if (t->slot != DELE_SLOT_Q && t->slot != DELE_SLOT_K) return t->data;
+    dele_arena_reset(arena);
+    float *pairs_of = dele_alloc_raw(arena, t->rows * t->cols, sizeof *pairs_of, err);
+    size_t n_heads = (size_t)(t->slot == DELE_SLOT_Q ? c->n_heads : c->n_kv_heads);
+    if (pairs_of) dele_gguf_permute(pairs_of, t->data, n_heads, (size_t)c->head_dim, t->cols);
     return pairs_of;
 }
 
-static lac_status put_tensor(FILE *to, const lac_tensor *t, const float *rows, lac_dtype type, uint8_t *buffer,
-                             size_t piece, const char *path, lac_err *err)
+static dele_status put_tensor(FILE *to, const dele_tensor *t, const float *rows, dele_dtype type, uint8_t *buffer,
+                             size_t piece, const char *path, dele_err *err)
 {
-    const lac_dtype_info *info = lac_dtype_of(type);
+    const dele_dtype_info *info = dele_dtype_of(type);
     const size_t total = t->rows * t->cols;
     for (size_t first = 0, n; first < total; first += n) {
         n = total - first < piece ? total - first : piece;
         const size_t bytes = n / info->items * info->bytes;
-        if (!lac_dtype_write(buffer, rows + first, type, n))
-            return lac_fail(err, LAC_ERR_DATA,
+        if (!dele_dtype_write(buffer, rows + first, type, n))
+            return dele_fail(err, DELE_ERR_DATA,
                             "%s: %s holds a weight that %s cannot express (too large, or no number); "
                             "try bf16 or f32",
                             path, t->name, info->name);
         if (fwrite(buffer, 1, bytes, to) != bytes)
-            return lac_fail(err, LAC_ERR_FILE, "%s: writing failed; is the disk full?", path);
+            return dele_fail(err, DELE_ERR_FILE, "%s: writing failed; is the disk full?", path);
     }
     put_padding(to, stored_bytes(t, type));
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status put_data(FILE *to, const lac_model *model, lac_dtype wanted, const char *path, lac_err *err)
+static dele_status put_data(FILE *to, const dele_model *model, dele_dtype wanted, const char *path, dele_err *err)
 {
     enum { PIECE = 1 << 18 }; /* items: a multiple of every block, and of what a task takes */
-    lac_arena scratch = {0}, rotated = {0};
-    uint8_t *buffer = lac_alloc_raw(&scratch, PIECE, sizeof(float), err);
-    lac_status status = buffer ? LAC_OK : LAC_ERR_MEMORY;
+    dele_arena scratch = {0}, rotated = {0};
+    uint8_t *buffer = dele_alloc_raw(&scratch, PIECE, sizeof(float), err);
+    dele_status status = buffer ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t i = 0; i < model->n_tensors && !status; i++) {
-        const lac_tensor *t = &model->tensors[i];
+        const dele_tensor *t = &model->tensors[i];
         const float *rows = rows_of(t, &model->config, &rotated, err);
-        status = rows ? put_tensor(to, t, rows, lac_gguf_dtype(t, wanted), buffer, PIECE, path, err) : LAC_ERR_MEMORY;
+        status = rows ? put_tensor(to, t, rows, dele_gguf_dtype(t, wanted), buffer, PIECE, path, err) : DELE_ERR_MEMORY;
     }
-    lac_arena_release(&rotated);
-    lac_arena_release(&scratch);
+    dele_arena_release(&rotated);
+    dele_arena_release(&scratch);
     return status;
 }
 
 /* ---- the file --------------------------------------------------------------------------------------------------- */
 
-static lac_status put_file(lac_gguf_saved *saved, FILE *to, const lac_model *model, lac_dtype type, const char *path,
-                           const lac_tokenizer_parts *parts, lac_err *err)
+static dele_status put_file(dele_gguf_saved *saved, FILE *to, const dele_model *model, dele_dtype type, const char *path,
+                           const dele_tokenizer_parts *parts, dele_err *err)
 {
     char *text = NULL;
     size_t n = 0;
     pairs p = {.to = open_memstream(&text, &n)};
-    if (!p.to) return lac_fail(err, LAC_ERR_MEMORY, "%s: no memory left for its metadata", path);
+    if (!p.to) return dele_fail(err, DELE_ERR_MEMORY, "%s: no memory left for its metadata", path);
     put_pairs(&p, model, type, parts, saved);
     bool ok = !ferror(p.to);
     ok = fclose(p.to) == 0 && ok;
@@ -309,46 +309,46 @@ static lac_status put_file(lac_gguf_saved *saved, FILE *to, const lac_model *mod
     }
     free(text);
     long at = ok ? ftell(to) : -1;
-    if (at < 0) return lac_fail(err, LAC_ERR_FILE, "%s: writing failed; is the disk full?", path);
+    if (at < 0) return dele_fail(err, DELE_ERR_FILE, "%s: writing failed; is the disk full?", path);
     put_padding(to, (size_t)at);
-    lac_status status = put_data(to, model, type, path, err);
+    dele_status status = put_data(to, model, type, path, err);
     at = ftell(to);
     saved->n_bytes = at > 0 ? (size_t)at : 0;
     return status;
 }
 
-static lac_status find_parts(lac_tokenizer_parts *parts, lac_gguf_saved *saved, const lac_model *model,
-                             lac_arena *arena, lac_err *err)
+static dele_status find_parts(dele_tokenizer_parts *parts, dele_gguf_saved *saved, const dele_model *model,
+                             dele_arena *arena, dele_err *err)
 {
     const char *note = NULL;
     if (!model->tokenizer)
-        return lac_fail(err, LAC_ERR_DATA,
+        return dele_fail(err, DELE_ERR_DATA,
                         "%s has no tokenizer to put into a GGUF: put its tokenizer.json there, or "
                         "leave it out (--no-tokenizer)",
                         model->path ? model->path : "the model");
-    lac_status status = lac_tokenizer_parts_of(parts, &note, model->tokenizer, model->config.vocab, arena, err);
+    dele_status status = dele_tokenizer_parts_of(parts, &note, model->tokenizer, model->config.vocab, arena, err);
     if (!status && note) snprintf(saved->note, sizeof saved->note, "%s", note);
     return status;
 }
 
-lac_status lac_gguf_save(lac_gguf_saved *saved, const lac_model *model, const char *path, lac_dtype type,
-                         bool with_tokenizer, lac_err *err)
+dele_status dele_gguf_save(dele_gguf_saved *saved, const dele_model *model, const char *path, dele_dtype type,
+                         bool with_tokenizer, dele_err *err)
 {
-    *saved = (lac_gguf_saved){0};
-    if (!lac_dtype_writable(type))
-        return lac_fail(err, LAC_ERR_USAGE, "%s: a GGUF of type %s cannot be written", path,
-                        type < LAC_N_DTYPES ? lac_dtype_of(type)->name : "unknown");
-    lac_arena arena = {0};
-    lac_tokenizer_parts parts = {0};
-    lac_writer out = {0};
-    lac_status status = with_tokenizer ? find_parts(&parts, saved, model, &arena, err) : LAC_OK;
+    *saved = (dele_gguf_saved){0};
+    if (!dele_dtype_writable(type))
+        return dele_fail(err, DELE_ERR_USAGE, "%s: a GGUF of type %s cannot be written", path,
+                        type < DELE_N_DTYPES ? dele_dtype_of(type)->name : "unknown");
+    dele_arena arena = {0};
+    dele_tokenizer_parts parts = {0};
+    dele_writer out = {0};
+    dele_status status = with_tokenizer ? find_parts(&parts, saved, model, &arena, err) : DELE_OK;
     count_types(saved, model, type);
-    if (!status) status = lac_writer_open(&out, path, err);
+    if (!status) status = dele_writer_open(&out, path, err);
     if (!status) status = put_file(saved, out.stream, model, type, path, with_tokenizer ? &parts : NULL, err);
     if (!status)
-        status = lac_writer_commit(&out, err);
+        status = dele_writer_commit(&out, err);
     else
-        lac_writer_abandon(&out);
-    lac_arena_release(&arena);
+        dele_writer_abandon(&out);
+    dele_arena_release(&arena);
     return status;
 }

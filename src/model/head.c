@@ -3,22 +3,22 @@
 #include "tensor/gemm.h"
 #include "tensor/ops.h"
 
-void lac_logits(float *logits, const lac_model *model, const float *states, size_t n)
+void dele_logits(float *logits, const dele_model *model, const float *states, size_t n)
 {
     size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab;
     if (!gemm_nt_packed(logits, vocab, states, dim, model->packed_head, n, 0.0f))
         gemm_nt(logits, vocab, states, dim, model->head, dim, n, vocab, dim, 0.0f);
 }
 
-lac_status lac_logprobs(double *logp, int *greedy, lac_run *run, const lac_model *model, const float *states,
-                        const int *targets, size_t n, lac_err *err)
+dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_model *model, const float *states,
+                        const int *targets, size_t n, dele_err *err)
 {
     size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab, chunk = n < 256 ? n : 256;
-    float *logits = lac_alloc_raw(&run->arena, chunk, vocab * sizeof *logits, err);
-    if (!logits) return LAC_ERR_MEMORY;
+    float *logits = dele_alloc_raw(&run->arena, chunk, vocab * sizeof *logits, err);
+    if (!logits) return DELE_ERR_MEMORY;
     for (size_t at = 0; at < n; at += chunk) {
         size_t m = n - at < chunk ? n - at : chunk;
-        lac_logits(logits, model, states + at * dim, m);
+        dele_logits(logits, model, states + at * dim, m);
         run->flops += 2.0 * (double)m * (double)dim * (double)vocab;
 #pragma omp parallel for if (m * vocab > 1 << 15)
         for (size_t i = 0; i < m; i++) {
@@ -31,5 +31,5 @@ lac_status lac_logprobs(double *logp, int *greedy, lac_run *run, const lac_model
             greedy[at + i] = best == (size_t)targets[at + i];
         }
     }
-    return LAC_OK;
+    return DELE_OK;
 }

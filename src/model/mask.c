@@ -8,8 +8,8 @@
 #include "base/json.h"
 
 static const char *const part_names[] = {
-    [LAC_PART_EMBED] = "embed", [LAC_PART_ATTN] = "attn", [LAC_PART_MLP] = "mlp", [LAC_PART_NORM] = "norm",
-    [LAC_PART_HEAD] = "head"};
+    [DELE_PART_EMBED] = "embed", [DELE_PART_ATTN] = "attn", [DELE_PART_MLP] = "mlp", [DELE_PART_NORM] = "norm",
+    [DELE_PART_HEAD] = "head"};
 enum { N_PARTS = 5 };
 
 typedef struct {
@@ -17,49 +17,49 @@ typedef struct {
     bool part[N_PARTS];
 } selection;
 
-static lac_status begin(lac_mask *mask, selection *s, const lac_model *model, lac_arena *arena, lac_err *err)
+static dele_status begin(dele_mask *mask, selection *s, const dele_model *model, dele_arena *arena, dele_err *err)
 {
-    *mask = (lac_mask){.n_tensors = model->n_tensors};
+    *mask = (dele_mask){.n_tensors = model->n_tensors};
     *s = (selection){0};
-    mask->trains = LAC_NEW(arena, bool, model->n_tensors, err);
-    s->layer = LAC_NEW(arena, bool, (size_t)model->config.n_layers, err);
-    return mask->trains && s->layer ? LAC_OK : LAC_ERR_MEMORY;
+    mask->trains = DELE_NEW(arena, bool, model->n_tensors, err);
+    s->layer = DELE_NEW(arena, bool, (size_t)model->config.n_layers, err);
+    return mask->trains && s->layer ? DELE_OK : DELE_ERR_MEMORY;
 }
 
 /* Counts what trains and finds the lowest layer; an empty mask is an error. */
-static lac_status finish(lac_mask *mask, const lac_model *model, const char *where, lac_err *err)
+static dele_status finish(dele_mask *mask, const dele_model *model, const char *where, dele_err *err)
 {
     mask->lowest = model->config.n_layers;
     for (size_t i = 0; i < mask->n_tensors; i++) {
-        const lac_tensor *t = &model->tensors[i];
+        const dele_tensor *t = &model->tensors[i];
         if (!mask->trains[i]) continue;
         mask->n_trained++;
         mask->n_parameters += t->rows * t->cols;
-        int layer = t->slot == LAC_SLOT_EMBED ? 0 : t->layer < 0 ? model->config.n_layers : t->layer;
+        int layer = t->slot == DELE_SLOT_EMBED ? 0 : t->layer < 0 ? model->config.n_layers : t->layer;
         if (layer < mask->lowest) mask->lowest = layer;
     }
     if (mask->n_trained == 0)
-        return lac_fail(err, LAC_ERR_DATA, "%s: no tensor of this model is selected, so nothing could be learnt",
+        return dele_fail(err, DELE_ERR_DATA, "%s: no tensor of this model is selected, so nothing could be learnt",
                         where);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The final norm belongs to no layer: it goes with part norm alone.  embed and head ignore layers. */
-static void select_tensors(lac_mask *mask, const lac_model *model, const selection *s)
+static void select_tensors(dele_mask *mask, const dele_model *model, const selection *s)
 {
     for (size_t i = 0; i < model->n_tensors; i++) {
-        const lac_tensor *t = &model->tensors[i];
+        const dele_tensor *t = &model->tensors[i];
         mask->trains[i] = s->part[t->part] && (t->layer < 0 || s->layer[t->layer]);
     }
 }
 
 /* ---- the command line: "0-5,12", "mlp,attn" --------------------------------------------------------------------- */
 
-static lac_status parse_layers(selection *s, int n_layers, const char *text, lac_err *err)
+static dele_status parse_layers(selection *s, int n_layers, const char *text, dele_err *err)
 {
     if (strcmp(text, "all") == 0) {
         for (int l = 0; l < n_layers; l++) s->layer[l] = true;
-        return LAC_OK;
+        return DELE_OK;
     }
     const char *at = text;
     for (;;) {
@@ -72,12 +72,12 @@ static lac_status parse_layers(selection *s, int n_layers, const char *text, lac
             good = end != at && *at >= '0' && *at <= '9' && last >= first;
         }
         if (!good || (*end && *end != ','))
-            return lac_fail(err, LAC_ERR_USAGE, "layers \"%.60s\" should read like 0-5,12 or all", text);
+            return dele_fail(err, DELE_ERR_USAGE, "layers \"%.60s\" should read like 0-5,12 or all", text);
         if (last >= n_layers)
-            return lac_fail(err, LAC_ERR_USAGE, "layers \"%.60s\": there is no layer %ld, the last one is %d", text,
+            return dele_fail(err, DELE_ERR_USAGE, "layers \"%.60s\": there is no layer %ld, the last one is %d", text,
                             last, n_layers - 1);
         for (long l = first; l <= last; l++) s->layer[l] = true;
-        if (!*end) return LAC_OK;
+        if (!*end) return DELE_OK;
         at = end + 1;
     }
 }
@@ -89,28 +89,28 @@ static bool select_part(selection *s, const char *name, size_t n)
     return false;
 }
 
-static lac_status parse_parts(selection *s, const char *text, lac_err *err)
+static dele_status parse_parts(selection *s, const char *text, dele_err *err)
 {
     if (strcmp(text, "all") == 0) {
         for (int p = 0; p < N_PARTS; p++) s->part[p] = true;
-        return LAC_OK;
+        return DELE_OK;
     }
     for (const char *at = text;; at++) {
         size_t n = strcspn(at, ",");
         if (!select_part(s, at, n))
-            return lac_fail(err, LAC_ERR_USAGE,
+            return dele_fail(err, DELE_ERR_USAGE,
                             "parts \"%.60s\": \"%.*s\" is none of mlp, attn, norm, embed, head, all", text,
                             (int)(n < 40 ? n : 40), at);
         at += n;
-        if (!*at) return LAC_OK;
+        if (!*at) return DELE_OK;
     }
 }
 
-lac_status lac_mask_parse(lac_mask *mask, const lac_model *model, const char *layers, const char *parts,
-                          lac_arena *arena, lac_err *err)
+dele_status dele_mask_parse(dele_mask *mask, const dele_model *model, const char *layers, const char *parts,
+                          dele_arena *arena, dele_err *err)
 {
     selection s;
-    lac_status status = begin(mask, &s, model, arena, err);
+    dele_status status = begin(mask, &s, model, arena, err);
     if (!status) status = parse_layers(&s, model->config.n_layers, layers, err);
     if (!status) status = parse_parts(&s, parts, err);
     if (status) return status;
@@ -122,23 +122,23 @@ lac_status lac_mask_parse(lac_mask *mask, const lac_model *model, const char *la
 
 /* As a shell matches: * any letters, dots too, ? one, [5-7] one of those.  A name is a pattern that means itself.  One
  * that means nothing is an error, else a misspelt layer would silently stay frozen. */
-static lac_status select_pattern(lac_mask *mask, const lac_model *model, const char *pattern, const char *where,
-                                 lac_err *err)
+static dele_status select_pattern(dele_mask *mask, const dele_model *model, const char *pattern, const char *where,
+                                 dele_err *err)
 {
     bool met = false;
     for (size_t i = 0; i < model->n_tensors; i++)
         if (fnmatch(pattern, model->tensors[i].name, 0) == 0) mask->trains[i] = met = true;
-    return met ? LAC_OK
-               : lac_fail(err, LAC_ERR_DATA, "%s: this model has no tensor %.100s; its names read like %.100s", where,
+    return met ? DELE_OK
+               : dele_fail(err, DELE_ERR_DATA, "%s: this model has no tensor %.100s; its names read like %.100s", where,
                           *pattern ? pattern : "of an empty name", model->tensors[model->n_tensors / 2].name);
 }
 
-lac_status lac_mask_match(lac_mask *mask, const lac_model *model, const char *patterns, lac_arena *arena, lac_err *err)
+dele_status dele_mask_match(dele_mask *mask, const dele_model *model, const char *patterns, dele_arena *arena, dele_err *err)
 {
     selection s;
-    lac_status status = begin(mask, &s, model, arena, err);
-    char *rest = status ? NULL : lac_strdup(arena, patterns, err);
-    if (!rest) return LAC_ERR_MEMORY;
+    dele_status status = begin(mask, &s, model, arena, err);
+    char *rest = status ? NULL : dele_strdup(arena, patterns, err);
+    if (!rest) return DELE_ERR_MEMORY;
     for (const char *pattern; !status && (pattern = strsep(&rest, ","));)
         status = select_pattern(mask, model, pattern, "tensors", err);
     return status ? status : finish(mask, model, "tensors", err);
@@ -146,40 +146,40 @@ lac_status lac_mask_match(lac_mask *mask, const lac_model *model, const char *pa
 
 /* ---- mask.json -------------------------------------------------------------------------------------------------- */
 
-static lac_status load_tensors(lac_mask *mask, const lac_model *model, const cJSON *list, const char *path,
-                               lac_err *err)
+static dele_status load_tensors(dele_mask *mask, const dele_model *model, const cJSON *list, const char *path,
+                               dele_err *err)
 {
     for (const cJSON *item = list->child; item; item = item->next) {
         if (!cJSON_IsString(item))
-            return lac_fail(err, LAC_ERR_DATA, "%s: \"tensors\" holds something other than names", path);
-        if (select_pattern(mask, model, item->valuestring, path, err)) return err ? err->code : LAC_ERR_DATA;
+            return dele_fail(err, DELE_ERR_DATA, "%s: \"tensors\" holds something other than names", path);
+        if (select_pattern(mask, model, item->valuestring, path, err)) return err ? err->code : DELE_ERR_DATA;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status load_selection(selection *s, int n_layers, const cJSON *layers, const cJSON *parts, const char *path,
-                                 lac_err *err)
+static dele_status load_selection(selection *s, int n_layers, const cJSON *layers, const cJSON *parts, const char *path,
+                                 dele_err *err)
 {
     for (const cJSON *item = layers->child; item; item = item->next) {
         if (!cJSON_IsNumber(item) || item->valuedouble != item->valueint || item->valueint < 0 ||
             item->valueint >= n_layers)
-            return lac_fail(err, LAC_ERR_DATA, "%s: \"layers\" holds something other than the layers 0 to %d", path,
+            return dele_fail(err, DELE_ERR_DATA, "%s: \"layers\" holds something other than the layers 0 to %d", path,
                             n_layers - 1);
         s->layer[item->valueint] = true;
     }
     for (const cJSON *item = parts->child; item; item = item->next)
         if (!cJSON_IsString(item) || !select_part(s, item->valuestring, strlen(item->valuestring)))
-            return lac_fail(err, LAC_ERR_DATA, "%s: \"parts\" holds something other than mlp, attn, norm, embed, head",
+            return dele_fail(err, DELE_ERR_DATA, "%s: \"parts\" holds something other than mlp, attn, norm, embed, head",
                             path);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_mask_load(lac_mask *mask, const lac_model *model, const char *path, lac_arena *arena, lac_err *err)
+dele_status dele_mask_load(dele_mask *mask, const dele_model *model, const char *path, dele_arena *arena, dele_err *err)
 {
     selection s;
-    lac_status status = begin(mask, &s, model, arena, err);
-    cJSON *json = status ? NULL : lac_json_load(path, err);
-    if (!json) return status ? status : err ? err->code : LAC_ERR_FORMAT;
+    dele_status status = begin(mask, &s, model, arena, err);
+    cJSON *json = status ? NULL : dele_json_load(path, err);
+    if (!json) return status ? status : err ? err->code : DELE_ERR_FORMAT;
     const cJSON *tensors = cJSON_GetObjectItemCaseSensitive(json, "tensors");
     const cJSON *layers = cJSON_GetObjectItemCaseSensitive(json, "layers");
     const cJSON *parts = cJSON_GetObjectItemCaseSensitive(json, "parts");
@@ -189,7 +189,7 @@ lac_status lac_mask_load(lac_mask *mask, const lac_model *model, const char *pat
         status = load_selection(&s, model->config.n_layers, layers, parts, path, err);
         if (!status) select_tensors(mask, model, &s);
     } else {
-        status = lac_fail(err, LAC_ERR_DATA,
+        status = dele_fail(err, DELE_ERR_DATA,
                           "%s: a mask has the lists \"layers\" and \"parts\", or the list \"tensors\"", path);
     }
     cJSON_Delete(json);

@@ -16,40 +16,40 @@
 
 typedef struct {
     const char *name, *gguf_name;
-    lac_part part;
+    dele_part part;
 } slot_text;
 
 static const slot_text slot_texts[] = {
-#define X(slot, hf, gguf, rows, cols, part) {hf, gguf, LAC_PART_##part},
-    LAC_TENSORS(X)
+#define X(slot, hf, gguf, rows, cols, part) {hf, gguf, DELE_PART_##part},
+    DELE_TENSORS(X)
 #undef X
 };
 
-static void slot_shape(size_t *n_rows, size_t *n_cols, const lac_config *c, lac_slot slot)
+static void slot_shape(size_t *n_rows, size_t *n_cols, const dele_config *c, dele_slot slot)
 {
     size_t vocab = (size_t)c->vocab, dim = (size_t)c->dim, hidden = (size_t)c->hidden;
-    size_t q_dim = lac_q_dim(c), kv_dim = lac_kv_dim(c);
+    size_t q_dim = dele_q_dim(c), kv_dim = dele_kv_dim(c);
     switch (slot) {
 #define X(slot, hf, gguf, rows, cols, part)                                                            \
-    case LAC_SLOT_##slot: *n_rows = (rows), *n_cols = (cols); return;
-        LAC_TENSORS(X)
+    case DELE_SLOT_##slot: *n_rows = (rows), *n_cols = (cols); return;
+        DELE_TENSORS(X)
 #undef X
-    case LAC_N_SLOTS: break;
+    case DELE_N_SLOTS: break;
     }
     *n_rows = *n_cols = 0;
 }
 
-static bool in_layer(lac_slot slot) { return slot >= LAC_SLOT_ATTN_NORM && slot <= LAC_SLOT_DOWN; }
+static bool in_layer(dele_slot slot) { return slot >= DELE_SLOT_ATTN_NORM && slot <= DELE_SLOT_DOWN; }
 
-static bool family_has(const lac_config *c, lac_slot slot)
+static bool family_has(const dele_config *c, dele_slot slot)
 {
-    if (slot == LAC_SLOT_HEAD) return !c->tied;
-    return slot_texts[slot].part != LAC_PART_NORM || c->norm == LAC_RMSNORM;
+    if (slot == DELE_SLOT_HEAD) return !c->tied;
+    return slot_texts[slot].part != DELE_PART_NORM || c->norm == DELE_RMSNORM;
 }
 
-static void tensor_describe(lac_tensor *t, const lac_config *c, lac_slot slot, int layer)
+static void tensor_describe(dele_tensor *t, const dele_config *c, dele_slot slot, int layer)
 {
-    *t = (lac_tensor){.slot = slot, .part = slot_texts[slot].part, .layer = layer};
+    *t = (dele_tensor){.slot = slot, .part = slot_texts[slot].part, .layer = layer};
     slot_shape(&t->rows, &t->cols, c, slot);
     const char *forms[2] = {slot_texts[slot].name, slot_texts[slot].gguf_name};
     char *names[2] = {t->name, t->gguf_name};
@@ -63,80 +63,80 @@ static void tensor_describe(lac_tensor *t, const lac_config *c, lac_slot slot, i
     }
 }
 
-lac_status lac_model_table(lac_model *model, const lac_config *config, lac_arena *arena, lac_err *err)
+dele_status dele_model_table(dele_model *model, const dele_config *config, dele_arena *arena, dele_err *err)
 {
-    if (lac_config_check(config, "config", err)) return err ? err->code : LAC_ERR_DATA;
-    *model = (lac_model){.config = *config};
+    if (dele_config_check(config, "config", err)) return err ? err->code : DELE_ERR_DATA;
+    *model = (dele_model){.config = *config};
     size_t n_layers = (size_t)config->n_layers, in_each = 0, outside = 0;
-    for (int s = 0; s < LAC_N_SLOTS; s++)
-        if (family_has(config, (lac_slot)s)) *(in_layer((lac_slot)s) ? &in_each : &outside) += 1;
-    model->tensors = LAC_NEW(arena, lac_tensor, outside + in_each * n_layers, err);
-    model->layers = LAC_NEW(arena, lac_layer, n_layers, err);
-    if (!model->tensors || !model->layers) return LAC_ERR_MEMORY;
+    for (int s = 0; s < DELE_N_SLOTS; s++)
+        if (family_has(config, (dele_slot)s)) *(in_layer((dele_slot)s) ? &in_each : &outside) += 1;
+    model->tensors = DELE_NEW(arena, dele_tensor, outside + in_each * n_layers, err);
+    model->layers = DELE_NEW(arena, dele_layer, n_layers, err);
+    if (!model->tensors || !model->layers) return DELE_ERR_MEMORY;
 
-    lac_tensor *t = model->tensors;
-    tensor_describe(t++, config, LAC_SLOT_EMBED, -1);
+    dele_tensor *t = model->tensors;
+    tensor_describe(t++, config, DELE_SLOT_EMBED, -1);
     for (int l = 0; l < config->n_layers; l++)
-        for (int s = LAC_SLOT_ATTN_NORM; s <= LAC_SLOT_DOWN; s++)
-            if (family_has(config, (lac_slot)s)) tensor_describe(t++, config, (lac_slot)s, l);
-    if (family_has(config, LAC_SLOT_FINAL_NORM)) tensor_describe(t++, config, LAC_SLOT_FINAL_NORM, -1);
-    if (family_has(config, LAC_SLOT_HEAD)) tensor_describe(t++, config, LAC_SLOT_HEAD, -1);
+        for (int s = DELE_SLOT_ATTN_NORM; s <= DELE_SLOT_DOWN; s++)
+            if (family_has(config, (dele_slot)s)) tensor_describe(t++, config, (dele_slot)s, l);
+    if (family_has(config, DELE_SLOT_FINAL_NORM)) tensor_describe(t++, config, DELE_SLOT_FINAL_NORM, -1);
+    if (family_has(config, DELE_SLOT_HEAD)) tensor_describe(t++, config, DELE_SLOT_HEAD, -1);
     model->n_tensors = (size_t)(t - model->tensors);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* How many tensors from i on share one allocation. */
-static size_t group_size(const lac_model *model, size_t i)
+static size_t group_size(const dele_model *model, size_t i)
 {
-    return model->tensors[i].slot == LAC_SLOT_Q ? 3 : model->tensors[i].slot == LAC_SLOT_GATE ? 2 : 1;
+    return model->tensors[i].slot == DELE_SLOT_Q ? 3 : model->tensors[i].slot == DELE_SLOT_GATE ? 2 : 1;
 }
 
-static void point_layers(lac_model *model)
+static void point_layers(dele_model *model)
 {
     for (size_t i = 0; i < model->n_tensors; i++) {
-        const lac_tensor *t = &model->tensors[i];
-        lac_layer *layer = t->layer >= 0 ? &model->layers[t->layer] : NULL;
+        const dele_tensor *t = &model->tensors[i];
+        dele_layer *layer = t->layer >= 0 ? &model->layers[t->layer] : NULL;
         switch (t->slot) {
-        case LAC_SLOT_EMBED: model->embed = t->data; break;
-        case LAC_SLOT_ATTN_NORM: layer->attn_norm = t->data; break;
-        case LAC_SLOT_Q: layer->q = t->data; break;
-        case LAC_SLOT_K: layer->k = t->data; break;
-        case LAC_SLOT_V: layer->v = t->data; break;
-        case LAC_SLOT_O: layer->o = t->data; break;
-        case LAC_SLOT_MLP_NORM: layer->mlp_norm = t->data; break;
-        case LAC_SLOT_GATE: layer->gate = t->data; break;
-        case LAC_SLOT_UP: layer->up = t->data; break;
-        case LAC_SLOT_DOWN: layer->down = t->data; break;
-        case LAC_SLOT_FINAL_NORM: model->final_norm = t->data; break;
-        case LAC_SLOT_HEAD: model->head = t->data; break;
-        case LAC_N_SLOTS: break;
+        case DELE_SLOT_EMBED: model->embed = t->data; break;
+        case DELE_SLOT_ATTN_NORM: layer->attn_norm = t->data; break;
+        case DELE_SLOT_Q: layer->q = t->data; break;
+        case DELE_SLOT_K: layer->k = t->data; break;
+        case DELE_SLOT_V: layer->v = t->data; break;
+        case DELE_SLOT_O: layer->o = t->data; break;
+        case DELE_SLOT_MLP_NORM: layer->mlp_norm = t->data; break;
+        case DELE_SLOT_GATE: layer->gate = t->data; break;
+        case DELE_SLOT_UP: layer->up = t->data; break;
+        case DELE_SLOT_DOWN: layer->down = t->data; break;
+        case DELE_SLOT_FINAL_NORM: model->final_norm = t->data; break;
+        case DELE_SLOT_HEAD: model->head = t->data; break;
+        case DELE_N_SLOTS: break;
         }
     }
     if (model->config.tied) model->head = model->embed;
 }
 
-lac_status lac_model_memory(lac_model *model, bool zeroed, lac_arena *arena, lac_err *err)
+dele_status dele_model_memory(dele_model *model, bool zeroed, dele_arena *arena, dele_err *err)
 {
     for (size_t i = 0, n; i < model->n_tensors; i += n) {
         size_t floats = 0;
         n = group_size(model, i);
         for (size_t j = i; j < i + n; j++) floats += model->tensors[j].rows * model->tensors[j].cols;
-        float *data = zeroed ? lac_alloc(arena, floats, sizeof *data, err)
-                             : lac_alloc_raw(arena, floats, sizeof *data, err);
-        if (!data) return LAC_ERR_MEMORY;
+        float *data = zeroed ? dele_alloc(arena, floats, sizeof *data, err)
+                             : dele_alloc_raw(arena, floats, sizeof *data, err);
+        if (!data) return DELE_ERR_MEMORY;
         for (size_t j = i; j < i + n; j++) {
             model->tensors[j].data = data;
             data += model->tensors[j].rows * model->tensors[j].cols;
         }
     }
     point_layers(model);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_model_layout(lac_model *model, const lac_config *config, lac_arena *arena, lac_err *err)
+dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena, dele_err *err)
 {
-    lac_status status = lac_model_table(model, config, arena, err);
-    return status ? status : lac_model_memory(model, true, arena, err);
+    dele_status status = dele_model_table(model, config, arena, err);
+    return status ? status : dele_model_memory(model, true, arena, err);
 }
 
 static bool any_of(const bool *trains, size_t i, size_t n)
@@ -146,10 +146,10 @@ static bool any_of(const bool *trains, size_t i, size_t n)
     return false;
 }
 
-lac_status lac_model_freeze(lac_model *frozen, const lac_model *model, const bool *trains, lac_arena *arena,
-                            lac_err *err)
+dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const bool *trains, dele_arena *arena,
+                            dele_err *err)
 {
-    lac_status status = lac_model_table(frozen, &model->config, arena, err);
+    dele_status status = dele_model_table(frozen, &model->config, arena, err);
     if (status) return status;
     for (size_t i = 0, n; i < model->n_tensors; i += n) {
         size_t floats = 0;
@@ -157,7 +157,7 @@ lac_status lac_model_freeze(lac_model *frozen, const lac_model *model, const boo
         for (size_t j = i; j < i + n; j++) floats += model->tensors[j].rows * model->tensors[j].cols;
         float *data = model->tensors[i].data;
         if (any_of(trains, i, n)) {
-            if (!(data = lac_alloc_raw(arena, floats, sizeof *data, err))) return LAC_ERR_MEMORY;
+            if (!(data = dele_alloc_raw(arena, floats, sizeof *data, err))) return DELE_ERR_MEMORY;
             memcpy(data, model->tensors[i].data, floats * sizeof *data);
         }
         for (size_t j = i; j < i + n; j++) {
@@ -167,39 +167,39 @@ lac_status lac_model_freeze(lac_model *frozen, const lac_model *model, const boo
     }
     point_layers(frozen);
     frozen->path = model->path;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-void lac_model_randomise(lac_model *model, double std, uint64_t seed)
+void dele_model_randomise(dele_model *model, double std, uint64_t seed)
 {
-    lac_rng rng;
-    lac_rng_seed(&rng, seed);
+    dele_rng rng;
+    dele_rng_seed(&rng, seed);
     for (size_t i = 0; i < model->n_tensors; i++) {
-        lac_tensor *t = &model->tensors[i];
+        dele_tensor *t = &model->tensors[i];
         size_t n = t->rows * t->cols;
-        bool output = t->slot == LAC_SLOT_O || t->slot == LAC_SLOT_DOWN;
+        bool output = t->slot == DELE_SLOT_O || t->slot == DELE_SLOT_DOWN;
         double spread = output ? std / sqrt(2.0 * model->config.n_layers) : std;
         for (size_t j = 0; j < n; j++)
-            t->data[j] = t->part == LAC_PART_NORM ? 1.0f : (float)(spread * lac_rng_normal(&rng));
+            t->data[j] = t->part == DELE_PART_NORM ? 1.0f : (float)(spread * dele_rng_normal(&rng));
     }
 }
 
-size_t lac_model_parameters(const lac_model *model)
+size_t dele_model_parameters(const dele_model *model)
 {
     size_t n = 0;
     for (size_t i = 0; i < model->n_tensors; i++) n += model->tensors[i].rows * model->tensors[i].cols;
     return n;
 }
 
-lac_tensor *lac_model_tensor(const lac_model *model, lac_slot slot, int layer)
+dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot, int layer)
 {
     for (size_t i = 0; i < model->n_tensors; i++)
         if (model->tensors[i].slot == slot && model->tensors[i].layer == layer) return &model->tensors[i];
     return NULL;
 }
 
-double lac_layer_flops(const lac_config *c, double keys)
+double dele_layer_flops(const dele_config *c, double keys)
 {
-    const double dim = c->dim, q = (double)lac_q_dim(c), kv = (double)lac_kv_dim(c);
+    const double dim = c->dim, q = (double)dele_q_dim(c), kv = (double)dele_kv_dim(c);
     return 2 * (dim * (2 * q + 2 * kv) + 3 * dim * c->hidden + 2 * q * keys);
 }

@@ -1,6 +1,6 @@
 /* A model: its config, its tensors, its tokenizer.  Weights are const and shared; a run owns its activations. */
-#ifndef LAC_MODEL_H
-#define LAC_MODEL_H
+#ifndef DELE_MODEL_H
+#define DELE_MODEL_H
 
 #include <stdint.h>
 
@@ -8,12 +8,12 @@
 #include "tensor/gemm.h"
 #include "text/tokenizer.h"
 
-typedef enum { LAC_PART_EMBED, LAC_PART_ATTN, LAC_PART_MLP, LAC_PART_NORM, LAC_PART_HEAD } lac_part;
+typedef enum { DELE_PART_EMBED, DELE_PART_ATTN, DELE_PART_MLP, DELE_PART_NORM, DELE_PART_HEAD } dele_part;
 
 /* Every tensor is one row here: count, load, save, mask, diff, hash, optimise and gradient-check walk this table.
  *
  *   slot        Hugging Face name (%d: layer)                        GGUF name              rows     cols    part */
-#define LAC_TENSORS(X)                                                                                            \
+#define DELE_TENSORS(X)                                                                                            \
     X(EMBED,      "model.embed_tokens.weight",                        "token_embd.weight",         vocab,  dim,    EMBED) \
     X(ATTN_NORM,  "model.layers.%d.input_layernorm.weight",           "blk.%d.attn_norm.weight",   1,      dim,    NORM)  \
     X(Q,          "model.layers.%d.self_attn.q_proj.weight",          "blk.%d.attn_q.weight",      q_dim,  dim,    ATTN)  \
@@ -28,72 +28,72 @@ typedef enum { LAC_PART_EMBED, LAC_PART_ATTN, LAC_PART_MLP, LAC_PART_NORM, LAC_P
     X(HEAD,       "lm_head.weight",                                   "output.weight",             vocab,  dim,    HEAD)
 
 typedef enum {
-#define X(slot, hf, gguf, rows, cols, part) LAC_SLOT_##slot,
-    LAC_TENSORS(X)
+#define X(slot, hf, gguf, rows, cols, part) DELE_SLOT_##slot,
+    DELE_TENSORS(X)
 #undef X
-    LAC_N_SLOTS
-} lac_slot;
+    DELE_N_SLOTS
+} dele_slot;
 
 typedef struct {
     char name[96], gguf_name[64];
-    lac_slot slot;
-    lac_part part;
+    dele_slot slot;
+    dele_part part;
     int layer;         /* -1: not in a layer */
     size_t rows, cols; /* 1-d tensors have rows == 1 */
     float *data;       /* [rows, cols]; whoever trains is the only one to write */
-} lac_tensor;
+} dele_tensor;
 
 typedef struct {
     const float *attn_norm, *mlp_norm;  /* [dim], NULL where the family has none */
     const float *q, *k, *v, *o;         /* q, k, v stand side by side: [q_dim + 2 kv_dim, dim] from q on */
     const float *gate, *up, *down;      /* gate and up likewise: [2 hidden, dim] from gate on */
-    gemm_packed *packed_qkv, *packed_o, *packed_gate_up, *packed_down; /* NULL but behind lac_model_pack */
-} lac_layer;
+    gemm_packed *packed_qkv, *packed_o, *packed_gate_up, *packed_down; /* NULL but behind dele_model_pack */
+} dele_layer;
 
 typedef struct {
-    lac_config config;
-    lac_tensor *tensors; /* [n_tensors] in the order embedding, layers, final norm, head */
+    dele_config config;
+    dele_tensor *tensors; /* [n_tensors] in the order embedding, layers, final norm, head */
     size_t n_tensors;
-    lac_layer *layers;              /* [n_layers] */
+    dele_layer *layers;              /* [n_layers] */
     const float *embed, *head;      /* [vocab, dim]; the same when tied */
     const float *final_norm;        /* [dim] or NULL */
-    gemm_packed *packed_head;       /* NULL but behind lac_model_pack */
-    lac_tokenizer *tokenizer;       /* NULL when the directory holds none */
+    gemm_packed *packed_head;       /* NULL but behind dele_model_pack */
+    dele_tokenizer *tokenizer;       /* NULL when the directory holds none */
     const char *path;               /* where it came from */
     char *config_text;              /* config.json as read, unknown keys and all; NULL from a GGUF */
-} lac_model;
+} dele_model;
 
-static inline size_t lac_q_dim(const lac_config *c) { return (size_t)c->n_heads * (size_t)c->head_dim; }
-static inline size_t lac_kv_dim(const lac_config *c) { return (size_t)c->n_kv_heads * (size_t)c->head_dim; }
+static inline size_t dele_q_dim(const dele_config *c) { return (size_t)c->n_heads * (size_t)c->head_dim; }
+static inline size_t dele_kv_dim(const dele_config *c) { return (size_t)c->n_kv_heads * (size_t)c->head_dim; }
 /* Floating-point operations, two for each multiplication, of one row's matrix products and attention in a layer; the
  * row sees `keys` keys. */
-double lac_layer_flops(const lac_config *c, double keys);
+double dele_layer_flops(const dele_config *c, double keys);
 
 /* The table of tensors and their zeroed memory, from the config alone. */
-lac_status lac_model_layout(lac_model *model, const lac_config *config, lac_arena *arena, lac_err *err);
+dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena, dele_err *err);
 
 /* A second model that stays as it is while tensors of the first one train: those marked are copied (with what shares
  * their allocation), all others are the first one's.  The tokenizer stays with the first; nothing is to be released. */
-lac_status lac_model_freeze(lac_model *frozen, const lac_model *model, const bool *trains, lac_arena *arena,
-                            lac_err *err);
+dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const bool *trains, dele_arena *arena,
+                            dele_err *err);
 
 /* A Hugging Face directory or a .gguf file, as float32.  Release closes the tokenizer and frees packed copies; all other
  * memory is the arena's. */
-lac_status lac_model_load(lac_model *model, const char *path, lac_arena *arena, lac_err *err);
-void lac_model_release(lac_model *model);
+dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err);
+void dele_model_release(dele_model *model);
 
 /* Makes the copies of the matrices that products are quickest with, where the backend of gemm.h has such and there is
  * memory: as much again as the weights.  For a model that will not be trained: the copies do not follow. */
-void lac_model_pack(lac_model *model);
+void dele_model_pack(dele_model *model);
 
 /* Weights N(0, std) but norms 1; the output projections O and DOWN by std / sqrt(2 n_layers). */
-void lac_model_randomise(lac_model *model, double std, uint64_t seed);
+void dele_model_randomise(dele_model *model, double std, uint64_t seed);
 
 /* Writes config.json, model.safetensors (dtype "f32", "bf16" or "f16") and the tokenizer into an existing
  * directory. */
-lac_status lac_model_save(const lac_model *model, const char *dir, const char *dtype, lac_err *err);
+dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype, dele_err *err);
 
-size_t lac_model_parameters(const lac_model *model);
-lac_tensor *lac_model_tensor(const lac_model *model, lac_slot slot, int layer); /* NULL: the family has none */
+size_t dele_model_parameters(const dele_model *model);
+dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot, int layer); /* NULL: the family has none */
 
 #endif

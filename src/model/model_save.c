@@ -5,9 +5,9 @@
 #include "base/json.h"
 #include "model/safetensors.h"
 
-static const char *torch_name(lac_dtype dtype)
+static const char *torch_name(dele_dtype dtype)
 {
-    return dtype == LAC_DTYPE_F32 ? "float32" : dtype == LAC_DTYPE_F16 ? "float16" : "bfloat16";
+    return dtype == DELE_DTYPE_F32 ? "float32" : dtype == DELE_DTYPE_F16 ? "float16" : "bfloat16";
 }
 
 /* ---- config.json ------------------------------------------------------------------------------------------------
@@ -45,75 +45,75 @@ static bool find_value(size_t *begin, size_t *end, const char *text, const char 
 }
 
 /* Both generations of the key, where they stand; the older one, first in the file, where neither does. */
-static char *with_dtype(const char *text, lac_dtype dtype, lac_arena *arena, lac_err *err)
+static char *with_dtype(const char *text, dele_dtype dtype, dele_arena *arena, dele_err *err)
 {
     static const char *const keys[] = {"dtype", "torch_dtype"};
     bool found = false;
-    char *now = lac_strdup(arena, text, err);
+    char *now = dele_strdup(arena, text, err);
     for (int i = 0; i < 2 && now; i++) {
         size_t begin, end;
         if (!find_value(&begin, &end, now, keys[i])) continue;
         found = true;
-        now = lac_printf(arena, err, "%.*s\"%s\"%s", (int)begin, now, torch_name(dtype), now + end);
+        now = dele_printf(arena, err, "%.*s\"%s\"%s", (int)begin, now, torch_name(dtype), now + end);
     }
     if (found || !now) return now;
     size_t open = strcspn(now, "{");
-    return lac_printf(arena, err, "%.*s{\n  \"torch_dtype\": \"%s\",%s", (int)open, now, torch_name(dtype),
+    return dele_printf(arena, err, "%.*s{\n  \"torch_dtype\": \"%s\",%s", (int)open, now, torch_name(dtype),
                       now + open + 1);
 }
 
-static lac_status write_text(const char *path, const char *text, lac_err *err)
+static dele_status write_text(const char *path, const char *text, dele_err *err)
 {
-    lac_writer out = {0};
-    lac_status status = lac_writer_open(&out, path, err);
+    dele_writer out = {0};
+    dele_status status = dele_writer_open(&out, path, err);
     if (status) return status;
     size_t n = strlen(text);
     fputs(text, out.stream); /* commit looks at the stream's errors */
     if (n == 0 || text[n - 1] != '\n') fputc('\n', out.stream);
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }
 
-static lac_status save_config(const lac_model *model, const char *path, lac_dtype dtype, lac_arena *arena, lac_err *err)
+static dele_status save_config(const dele_model *model, const char *path, dele_dtype dtype, dele_arena *arena, dele_err *err)
 {
     char *made = NULL;
     const char *text = model->config_text;
     if (!text) {
-        cJSON *json = lac_config_json(&model->config);
+        cJSON *json = dele_config_json(&model->config);
         text = made = json ? cJSON_Print(json) : NULL;
         cJSON_Delete(json);
     }
-    if (!text) return lac_fail(err, LAC_ERR_MEMORY, "%s: out of memory while it was written", path);
+    if (!text) return dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory while it was written", path);
     const char *edited = with_dtype(text, dtype, arena, err);
     cJSON_free(made);
-    return edited ? write_text(path, edited, err) : LAC_ERR_MEMORY;
+    return edited ? write_text(path, edited, err) : DELE_ERR_MEMORY;
 }
 
 /* A file that has no meaning for us but has one for others travels with the model. */
-static lac_status copy_if_there(const lac_model *model, const char *name, const char *dir, lac_arena *arena,
-                                lac_err *err)
+static dele_status copy_if_there(const dele_model *model, const char *name, const char *dir, dele_arena *arena,
+                                dele_err *err)
 {
-    if (!model->path || !lac_path_is_dir(model->path)) return LAC_OK;
-    const char *from = lac_printf(arena, err, "%s/%s", model->path, name);
-    const char *to = lac_printf(arena, err, "%s/%s", dir, name);
-    if (!from || !to) return LAC_ERR_MEMORY;
-    return lac_path_exists(from) ? lac_file_copy(from, to, err) : LAC_OK;
+    if (!model->path || !dele_path_is_dir(model->path)) return DELE_OK;
+    const char *from = dele_printf(arena, err, "%s/%s", model->path, name);
+    const char *to = dele_printf(arena, err, "%s/%s", dir, name);
+    if (!from || !to) return DELE_ERR_MEMORY;
+    return dele_path_exists(from) ? dele_file_copy(from, to, err) : DELE_OK;
 }
 
-lac_status lac_model_save(const lac_model *model, const char *dir, const char *dtype_name, lac_err *err)
+dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype_name, dele_err *err)
 {
-    lac_dtype dtype = lac_dtype_by_name(dtype_name);
-    if (dtype > LAC_DTYPE_BF16)
-        return lac_fail(err, LAC_ERR_USAGE, "weights cannot be saved as \"%.20s\"; f32, bf16 and f16 are possible",
+    dele_dtype dtype = dele_dtype_by_name(dtype_name);
+    if (dtype > DELE_DTYPE_BF16)
+        return dele_fail(err, DELE_ERR_USAGE, "weights cannot be saved as \"%.20s\"; f32, bf16 and f16 are possible",
                         dtype_name);
-    if (!lac_path_is_dir(dir)) return lac_fail(err, LAC_ERR_FILE, "%s: not a directory; make it first", dir);
-    lac_arena arena = {0};
-    const char *config = lac_printf(&arena, err, "%s/config.json", dir);
-    const char *weights = lac_printf(&arena, err, "%s/model.safetensors", dir);
-    lac_status status = config && weights ? LAC_OK : LAC_ERR_MEMORY;
+    if (!dele_path_is_dir(dir)) return dele_fail(err, DELE_ERR_FILE, "%s: not a directory; make it first", dir);
+    dele_arena arena = {0};
+    const char *config = dele_printf(&arena, err, "%s/config.json", dir);
+    const char *weights = dele_printf(&arena, err, "%s/model.safetensors", dir);
+    dele_status status = config && weights ? DELE_OK : DELE_ERR_MEMORY;
     if (!status) status = save_config(model, config, dtype, &arena, err);
-    if (!status) status = lac_safetensors_save(model, weights, dtype, err);
-    if (!status && model->tokenizer) status = lac_tokenizer_save(model->tokenizer, dir, err);
+    if (!status) status = dele_safetensors_save(model, weights, dtype, err);
+    if (!status && model->tokenizer) status = dele_tokenizer_save(model->tokenizer, dir, err);
     if (!status) status = copy_if_there(model, "generation_config.json", dir, &arena, err);
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return status;
 }

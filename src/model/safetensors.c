@@ -27,81 +27,81 @@ static bool read_count(size_t *out, const cJSON *item)
     return (double)*out == x;
 }
 
-static lac_status read_entry(lac_stored *t, const cJSON *item, const char *file, const uint8_t *data, size_t data_size,
-                             lac_err *err)
+static dele_status read_entry(dele_stored *t, const cJSON *item, const char *file, const uint8_t *data, size_t data_size,
+                             dele_err *err)
 {
     const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(item, "dtype");
     const cJSON *shape = cJSON_GetObjectItemCaseSensitive(item, "shape");
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(item, "data_offsets");
-    *t = (lac_stored){.name = item->string, .file = file, .dims = {1, 1, 1, 1}};
+    *t = (dele_stored){.name = item->string, .file = file, .dims = {1, 1, 1, 1}};
     if (!cJSON_IsObject(item) || !cJSON_IsString(dtype) || !cJSON_IsArray(shape) || cJSON_GetArraySize(offsets) != 2)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the header entry of %.100s lacks dtype, shape or data_offsets", file,
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: the header entry of %.100s lacks dtype, shape or data_offsets", file,
                         t->name);
-    t->dtype = lac_dtype_by_name(dtype->valuestring);
-    if (t->dtype > LAC_DTYPE_BF16)
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported",
+    t->dtype = dele_dtype_by_name(dtype->valuestring);
+    if (t->dtype > DELE_DTYPE_BF16)
+        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported",
                         file, t->name, dtype->valuestring);
     for (const cJSON *d = shape->child; d; d = d->next)
         if (t->n_dims == 4 || !read_count(&t->dims[t->n_dims++], d))
-            return lac_fail(err, LAC_ERR_FORMAT, "%s: the shape of %.100s is not one to four sizes", file, t->name);
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the shape of %.100s is not one to four sizes", file, t->name);
     size_t begin = 0, end = 0, n_items = 0, n_bytes = 0;
     if (!read_count(&begin, cJSON_GetArrayItem(offsets, 0)) || !read_count(&end, cJSON_GetArrayItem(offsets, 1)) ||
         begin > end)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the data_offsets of %.100s are not two places in order", file,
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: the data_offsets of %.100s are not two places in order", file,
                         t->name);
     if (end > data_size)
-        return lac_fail(err, LAC_ERR_FORMAT,
+        return dele_fail(err, DELE_ERR_FORMAT,
                         "%s: %.100s ends at byte %zu of %zu; the file is cut short or damaged, fetch it again", file,
                         t->name, end, data_size);
-    if (!lac_stored_measure(&n_items, &n_bytes, t) || n_bytes != end - begin)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the shape of %.100s does not fit its %zu bytes", file, t->name,
+    if (!dele_stored_measure(&n_items, &n_bytes, t) || n_bytes != end - begin)
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: the shape of %.100s does not fit its %zu bytes", file, t->name,
                         end - begin);
     t->data = data + begin;
     t->n_bytes = n_bytes;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status read_entries(lac_stored *list, size_t *n, const cJSON *json, const char *file, const uint8_t *data,
-                               size_t data_size, lac_arena *arena, lac_err *err)
+static dele_status read_entries(dele_stored *list, size_t *n, const cJSON *json, const char *file, const uint8_t *data,
+                               size_t data_size, dele_arena *arena, dele_err *err)
 {
     size_t total = 0;
-    lac_stored *t = list;
+    dele_stored *t = list;
     for (const cJSON *item = json->child; item; item = item->next) {
         if (strcmp(item->string, "__metadata__") == 0) continue;
-        lac_status status = read_entry(t, item, file, data, data_size, err);
+        dele_status status = read_entry(t, item, file, data, data_size, err);
         if (status) return status;
         total += t->n_bytes;
-        if (!(t->name = lac_strdup(arena, t->name, err))) return LAC_ERR_MEMORY;
+        if (!(t->name = dele_strdup(arena, t->name, err))) return DELE_ERR_MEMORY;
         t++;
     }
     *n = (size_t)(t - list);
-    const lac_stored **order = LAC_NEW(arena, const lac_stored *, *n, err);
-    if (!order) return LAC_ERR_MEMORY;
-    lac_status status = lac_stored_disjoint(list, *n, order, err);
+    const dele_stored **order = DELE_NEW(arena, const dele_stored *, *n, err);
+    if (!order) return DELE_ERR_MEMORY;
+    dele_status status = dele_stored_disjoint(list, *n, order, err);
     if (!status && total != data_size)
-        status = lac_fail(err, LAC_ERR_FORMAT, "%s: the tensors take %zu bytes, but %zu are there; the file is damaged",
+        status = dele_fail(err, DELE_ERR_FORMAT, "%s: the tensors take %zu bytes, but %zu are there; the file is damaged",
                           file, total, data_size);
     return status;
 }
 
 /* One file's tensors, in the arena. */
-static lac_status read_header(lac_stored **list, size_t *n, const lac_map *map, const char *file, lac_arena *arena,
-                              lac_err *err)
+static dele_status read_header(dele_stored **list, size_t *n, const dele_map *map, const char *file, dele_arena *arena,
+                              dele_err *err)
 {
     uint64_t length = 0;
     if (map->size >= 8) memcpy(&length, map->data, 8);
     if (map->size < 8 || length > map->size - 8 || length > HEADER_LIMIT || length < 2)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: not a safetensors file (a header of %llu bytes in a file of %zu)",
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: not a safetensors file (a header of %llu bytes in a file of %zu)",
                         file, (unsigned long long)length, map->size);
     const char *text = (const char *)map->data + 8;
-    if (!lac_utf8_valid(text, length))
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the safetensors header is not valid UTF-8", file);
+    if (!dele_utf8_valid(text, length))
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: the safetensors header is not valid UTF-8", file);
     cJSON *json = cJSON_ParseWithLength(text, length);
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     if (!cJSON_IsObject(json))
-        status = lac_fail(err, LAC_ERR_FORMAT, "%s: the safetensors header is not a JSON object", file);
+        status = dele_fail(err, DELE_ERR_FORMAT, "%s: the safetensors header is not a JSON object", file);
     size_t room = json ? (size_t)cJSON_GetArraySize(json) : 0;
-    if (!status && !(*list = LAC_NEW(arena, lac_stored, room, err))) status = LAC_ERR_MEMORY;
+    if (!status && !(*list = DELE_NEW(arena, dele_stored, room, err))) status = DELE_ERR_MEMORY;
     if (!status)
         status = read_entries(*list, n, json, file, map->data + 8 + length, map->size - 8 - (size_t)length, arena, err);
     cJSON_Delete(json);
@@ -110,134 +110,134 @@ static lac_status read_header(lac_stored **list, size_t *n, const lac_map *map, 
 
 /* ---- one file, many files -------------------------------------------------------------------------------------- */
 
-static lac_status open_file(lac_safetensors *st, const char *file, lac_stored **list, size_t *n, lac_arena *arena,
-                            lac_err *err)
+static dele_status open_file(dele_safetensors *st, const char *file, dele_stored **list, size_t *n, dele_arena *arena,
+                            dele_err *err)
 {
-    lac_map map = {0};
-    lac_status status = lac_map_open(&map, file, err);
+    dele_map map = {0};
+    dele_status status = dele_map_open(&map, file, err);
     if (status) return status;
     st->map[st->n_maps++] = map;
     return read_header(list, n, &map, file, arena, err);
 }
 
-static lac_status open_single(lac_safetensors *st, const char *file, lac_arena *arena, lac_err *err)
+static dele_status open_single(dele_safetensors *st, const char *file, dele_arena *arena, dele_err *err)
 {
-    if (!(st->map = LAC_NEW(arena, lac_map, 1, err))) return LAC_ERR_MEMORY;
+    if (!(st->map = DELE_NEW(arena, dele_map, 1, err))) return DELE_ERR_MEMORY;
     return open_file(st, file, &st->tensor, &st->n, arena, err);
 }
 
 /* The distinct files of a weight_map, in order of appearance; names must stay inside the directory. */
-static lac_status shard_names(const char **names, size_t *n, const cJSON *weight_map, const char *index, lac_err *err)
+static dele_status shard_names(const char **names, size_t *n, const cJSON *weight_map, const char *index, dele_err *err)
 {
     for (const cJSON *item = weight_map->child; item; item = item->next) {
         if (!cJSON_IsString(item) || !item->valuestring[0] || strchr(item->valuestring, '/'))
-            return lac_fail(err, LAC_ERR_FORMAT, "%s: the shard of %.100s is not a file name", index, item->string);
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the shard of %.100s is not a file name", index, item->string);
         size_t i = 0;
         while (i < *n && strcmp(names[i], item->valuestring) != 0) i++;
         if (i == *n) names[(*n)++] = item->valuestring;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* A shard holds what the index says it does, no less and no more. */
-static lac_status check_shard(const lac_stored *list, size_t n, const char *shard, const cJSON *weight_map,
-                              const char *index, lac_err *err)
+static dele_status check_shard(const dele_stored *list, size_t n, const char *shard, const cJSON *weight_map,
+                              const char *index, dele_err *err)
 {
     size_t said = 0;
     for (const cJSON *item = weight_map->child; item; item = item->next) said += strcmp(item->valuestring, shard) == 0;
     for (size_t i = 0; i < n; i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(weight_map, list[i].name);
         if (!item || strcmp(item->valuestring, shard) != 0)
-            return lac_fail(err, LAC_ERR_FORMAT,
+            return dele_fail(err, DELE_ERR_FORMAT,
                             "%s: the tensor %.100s stands in %s, where the index does not place it", index,
                             list[i].name, shard);
     }
     if (said != n)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: the index places %zu tensors in %s, which holds %zu", index, said,
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: the index places %zu tensors in %s, which holds %zu", index, said,
                         shard, n);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status open_shards(lac_safetensors *st, const char *dir, const char *index, const cJSON *json,
-                              lac_arena *arena, lac_err *err)
+static dele_status open_shards(dele_safetensors *st, const char *dir, const char *index, const cJSON *json,
+                              dele_arena *arena, dele_err *err)
 {
     const cJSON *weight_map = cJSON_GetObjectItemCaseSensitive(json, "weight_map");
     if (!cJSON_IsObject(weight_map) || !weight_map->child)
-        return lac_fail(err, LAC_ERR_FORMAT, "%s: no \"weight_map\" object", index);
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: no \"weight_map\" object", index);
     size_t n_entries = (size_t)cJSON_GetArraySize(weight_map), n_shards = 0;
-    const char **names = LAC_NEW(arena, const char *, n_entries, err);
-    if (!names) return LAC_ERR_MEMORY;
-    lac_status status = shard_names(names, &n_shards, weight_map, index, err);
+    const char **names = DELE_NEW(arena, const char *, n_entries, err);
+    if (!names) return DELE_ERR_MEMORY;
+    dele_status status = shard_names(names, &n_shards, weight_map, index, err);
     if (status) return status;
-    st->map = LAC_NEW(arena, lac_map, n_shards, err);
-    st->tensor = LAC_NEW(arena, lac_stored, n_entries, err);
-    if (!st->map || !st->tensor) return LAC_ERR_MEMORY;
+    st->map = DELE_NEW(arena, dele_map, n_shards, err);
+    st->tensor = DELE_NEW(arena, dele_stored, n_entries, err);
+    if (!st->map || !st->tensor) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n_shards; i++) {
-        const char *file = lac_printf(arena, err, "%s/%s", dir, names[i]);
-        lac_stored *list = NULL;
+        const char *file = dele_printf(arena, err, "%s/%s", dir, names[i]);
+        dele_stored *list = NULL;
         size_t n = 0;
-        if (!file) return LAC_ERR_MEMORY;
-        if (!lac_path_exists(file))
-            return lac_fail(err, LAC_ERR_FILE, "%s: this shard, one of %zu that the index names, is missing; fetch it",
+        if (!file) return DELE_ERR_MEMORY;
+        if (!dele_path_exists(file))
+            return dele_fail(err, DELE_ERR_FILE, "%s: this shard, one of %zu that the index names, is missing; fetch it",
                             file, n_shards);
         if ((status = open_file(st, file, &list, &n, arena, err))) return status;
         if ((status = check_shard(list, n, names[i], weight_map, index, err))) return status;
         if (st->n + n > n_entries)
-            return lac_fail(err, LAC_ERR_FORMAT, "%s: the shards hold more tensors than the index names", index);
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the shards hold more tensors than the index names", index);
         if (n) memcpy(st->tensor + st->n, list, n * sizeof *list);
         st->n += n;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_safetensors_open(lac_safetensors *st, const char *dir, lac_arena *arena, lac_err *err)
+dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_arena *arena, dele_err *err)
 {
-    *st = (lac_safetensors){0};
-    const char *single = lac_printf(arena, err, "%s/model.safetensors", dir);
-    const char *index = lac_printf(arena, err, "%s/model.safetensors.index.json", dir);
-    if (!single || !index) return LAC_ERR_MEMORY;
-    lac_status status = LAC_OK;
-    if (lac_path_exists(single)) {
+    *st = (dele_safetensors){0};
+    const char *single = dele_printf(arena, err, "%s/model.safetensors", dir);
+    const char *index = dele_printf(arena, err, "%s/model.safetensors.index.json", dir);
+    if (!single || !index) return DELE_ERR_MEMORY;
+    dele_status status = DELE_OK;
+    if (dele_path_exists(single)) {
         status = open_single(st, single, arena, err);
-    } else if (lac_path_exists(index)) {
-        cJSON *json = lac_json_load(index, err);
-        status = json ? open_shards(st, dir, index, json, arena, err) : LAC_ERR_FORMAT;
+    } else if (dele_path_exists(index)) {
+        cJSON *json = dele_json_load(index, err);
+        status = json ? open_shards(st, dir, index, json, arena, err) : DELE_ERR_FORMAT;
         cJSON_Delete(json);
     } else {
-        status = lac_fail(err, LAC_ERR_FILE,
+        status = dele_fail(err, DELE_ERR_FILE,
                           "%s: neither model.safetensors nor model.safetensors.index.json is there", dir);
     }
-    if (!status) status = lac_stored_sort(st->tensor, st->n, err);
-    if (status) lac_safetensors_close(st);
+    if (!status) status = dele_stored_sort(st->tensor, st->n, err);
+    if (status) dele_safetensors_close(st);
     return status;
 }
 
-void lac_safetensors_close(lac_safetensors *st)
+void dele_safetensors_close(dele_safetensors *st)
 {
-    for (size_t i = 0; i < st->n_maps; i++) lac_map_close(&st->map[i]);
-    *st = (lac_safetensors){0};
+    for (size_t i = 0; i < st->n_maps; i++) dele_map_close(&st->map[i]);
+    *st = (dele_safetensors){0};
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */
 
-static const char *header_dtype(lac_dtype dtype)
+static const char *header_dtype(dele_dtype dtype)
 {
-    return dtype == LAC_DTYPE_F32 ? "F32" : dtype == LAC_DTYPE_F16 ? "F16" : "BF16";
+    return dtype == DELE_DTYPE_F32 ? "F32" : dtype == DELE_DTYPE_F16 ? "F16" : "BF16";
 }
 
 /* Names here are our own and need no escapes.  The header is padded with blanks so that the data lies aligned. */
-static void write_header(FILE *out, const lac_model *model, lac_dtype dtype, size_t *length)
+static void write_header(FILE *out, const dele_model *model, dele_dtype dtype, size_t *length)
 {
-    size_t size = lac_dtype_of(dtype)->bytes, begin = 0, n = 0;
+    size_t size = dele_dtype_of(dtype)->bytes, begin = 0, n = 0;
     char line[256];
     const char *open = "{\"__metadata__\":{\"format\":\"pt\"}";
     n += strlen(open);
     if (out) fputs(open, out);
     for (size_t i = 0; i < model->n_tensors; i++) {
-        const lac_tensor *t = &model->tensors[i];
+        const dele_tensor *t = &model->tensors[i];
         size_t end = begin + t->rows * t->cols * size;
         char shape[64];
-        if (t->part == LAC_PART_NORM)
+        if (t->part == DELE_PART_NORM)
             snprintf(shape, sizeof shape, "%zu", t->cols);
         else
             snprintf(shape, sizeof shape, "%zu,%zu", t->rows, t->cols);
@@ -253,35 +253,35 @@ static void write_header(FILE *out, const lac_model *model, lac_dtype dtype, siz
     *length = n;
 }
 
-static lac_status write_data(FILE *out, const lac_model *model, lac_dtype dtype, const char *path, lac_err *err)
+static dele_status write_data(FILE *out, const dele_model *model, dele_dtype dtype, const char *path, dele_err *err)
 {
     enum { PIECE = 1 << 18 };
-    lac_arena scratch = {0};
-    size_t size = lac_dtype_of(dtype)->bytes;
-    uint8_t *buffer = lac_alloc_raw(&scratch, PIECE, size, err);
-    lac_status status = buffer ? LAC_OK : LAC_ERR_MEMORY;
+    dele_arena scratch = {0};
+    size_t size = dele_dtype_of(dtype)->bytes;
+    uint8_t *buffer = dele_alloc_raw(&scratch, PIECE, size, err);
+    dele_status status = buffer ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t i = 0; i < model->n_tensors && !status; i++) {
-        const lac_tensor *t = &model->tensors[i];
+        const dele_tensor *t = &model->tensors[i];
         size_t total = t->rows * t->cols;
         for (size_t first = 0, n; first < total && !status; first += n) {
             n = total - first < PIECE ? total - first : PIECE;
-            if (!lac_dtype_write(buffer, t->data + first, dtype, n))
-                status = lac_fail(err, LAC_ERR_DATA, "%s: a weight of %s is too large for %s; save as bf16 or f32",
+            if (!dele_dtype_write(buffer, t->data + first, dtype, n))
+                status = dele_fail(err, DELE_ERR_DATA, "%s: a weight of %s is too large for %s; save as bf16 or f32",
                                   path, t->name, header_dtype(dtype));
             else if (fwrite(buffer, size, n, out) != n)
-                status = lac_fail(err, LAC_ERR_FILE, "%s: writing failed; is the disk full?", path);
+                status = dele_fail(err, DELE_ERR_FILE, "%s: writing failed; is the disk full?", path);
         }
     }
-    lac_arena_release(&scratch);
+    dele_arena_release(&scratch);
     return status;
 }
 
-lac_status lac_safetensors_save(const lac_model *model, const char *path, lac_dtype dtype, lac_err *err)
+dele_status dele_safetensors_save(const dele_model *model, const char *path, dele_dtype dtype, dele_err *err)
 {
-    if (dtype > LAC_DTYPE_BF16)
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: weights are saved as f32, bf16 or f16", path);
-    lac_writer out = {0};
-    lac_status status = lac_writer_open(&out, path, err);
+    if (dtype > DELE_DTYPE_BF16)
+        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: weights are saved as f32, bf16 or f16", path);
+    dele_writer out = {0};
+    dele_status status = dele_writer_open(&out, path, err);
     if (status) return status;
     size_t length = 0;
     write_header(NULL, model, dtype, &length);
@@ -290,8 +290,8 @@ lac_status lac_safetensors_save(const lac_model *model, const char *path, lac_dt
     write_header(out.stream, model, dtype, &length);
     status = write_data(out.stream, model, dtype, path, err);
     if (status) {
-        lac_writer_abandon(&out);
+        dele_writer_abandon(&out);
         return status;
     }
-    return lac_writer_commit(&out, err);
+    return dele_writer_commit(&out, err);
 }

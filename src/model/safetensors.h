@@ -1,23 +1,23 @@
 /* safetensors: one file, or shards named by model.safetensors.index.json. */
-#ifndef LAC_SAFETENSORS_H
-#define LAC_SAFETENSORS_H
+#ifndef DELE_SAFETENSORS_H
+#define DELE_SAFETENSORS_H
 
 #include "base/file.h"
 #include "model/model.h"
 #include "model/stored.h"
 
 typedef struct {
-    lac_stored *tensor; /* sorted by name */
+    dele_stored *tensor; /* sorted by name */
     size_t n;
-    lac_map *map;       /* [n_maps] what the tensors' data points into */
+    dele_map *map;       /* [n_maps] what the tensors' data points into */
     size_t n_maps;
-} lac_safetensors;
+} dele_safetensors;
 
 /* The model of a directory.  Close gives the maps back, and accepts a zeroed struct. */
-lac_status lac_safetensors_open(lac_safetensors *st, const char *dir, lac_arena *arena, lac_err *err);
-void lac_safetensors_close(lac_safetensors *st);
+dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_arena *arena, dele_err *err);
+void dele_safetensors_close(dele_safetensors *st);
 
 /* One file with every tensor of the model, "__metadata__": {"format": "pt"}, written aside and moved into place. */
-lac_status lac_safetensors_save(const lac_model *model, const char *path, lac_dtype dtype, lac_err *err);
+dele_status dele_safetensors_save(const dele_model *model, const char *path, dele_dtype dtype, dele_err *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* What a forward pass keeps for the backward pass.  Private to forward.c and backward.c. */
-#ifndef LAC_SAVED_H
-#define LAC_SAVED_H
+#ifndef DELE_SAVED_H
+#define DELE_SAVED_H
 
 #include "model/forward.h"
 #include "tensor/attention.h"
@@ -12,19 +12,19 @@ typedef struct {
     unsigned char *clipped;          /* [rows, q_dim + 2 kv_dim] 1 where clip_qkv cut; NULL without clipping */
     float *z;                        /* [rows, q_dim] */
     float *gu;                       /* [rows, 2 hidden] */
-} lac_saved_layer;
+} dele_saved_layer;
 
-struct lac_saved {
-    lac_saved_layer *layer; /* [n_layers], filled from `lowest` up */
+struct dele_saved {
+    dele_saved_layer *layer; /* [n_layers], filled from `lowest` up */
     int *pos;               /* [rows] */
     float *inv_freq;        /* [head_dim / 2] */
-    lac_attention *items;   /* [n_segments] of the current layer */
+    dele_attention *items;   /* [n_segments] of the current layer */
     float *scratch;         /* attention's */
     float *x_final, *inv_final, *mean_final; /* [n_wanted, dim], [n_wanted]: what the last norm saw */
 };
 
 /* The family's norm, forward; w may be NULL. */
-void lac_norm_forward(float *y, float *inv, float *mean, const float *x, const float *w, size_t n,
-                      const lac_config *config);
+void dele_norm_forward(float *y, float *inv, float *mean, const float *x, const float *w, size_t n,
+                      const dele_config *config);
 
 #endif

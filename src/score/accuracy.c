@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-lac_accuracy lac_accuracy_mean(const unsigned char *right, const unsigned char *right_norm, size_t n)
+dele_accuracy dele_accuracy_mean(const unsigned char *right, const unsigned char *right_norm, size_t n)
 {
     double sum = 0, sum_norm = 0, N = (double)n;
     for (size_t i = 0; i < n; i++) {
@@ -11,7 +11,7 @@ lac_accuracy lac_accuracy_mean(const unsigned char *right, const unsigned char *
     }
     double acc = sum / N, norm = sum_norm / N;
     /* Σ (x - mean)² = N mean (1 - mean) for x of 0 or 1. */
-    return (lac_accuracy){.n = n,
+    return (dele_accuracy){.n = n,
                           .acc = acc,
                           .acc_se = n > 1 ? sqrt(acc * (1 - acc) / (N - 1)) : NAN,
                           .acc_norm = norm,
@@ -24,9 +24,9 @@ static double pooled_term(double n, double se)
     return n > 1 ? (n - 1) * n * se * se : 0;
 }
 
-lac_accuracy lac_accuracy_pool(const lac_accuracy *part, size_t n)
+dele_accuracy dele_accuracy_pool(const dele_accuracy *part, size_t n)
 {
-    lac_accuracy all = {0};
+    dele_accuracy all = {0};
     double sum = 0, sum_norm = 0, variance = 0, variance_norm = 0;
     for (size_t i = 0; i < n; i++) {
         double size = (double)part[i].n;
@@ -45,9 +45,9 @@ lac_accuracy lac_accuracy_pool(const lac_accuracy *part, size_t n)
     return all;
 }
 
-lac_accuracy lac_accuracy_macro(const lac_accuracy *part, size_t n)
+dele_accuracy dele_accuracy_macro(const dele_accuracy *part, size_t n)
 {
-    lac_accuracy all = {0};
+    dele_accuracy all = {0};
     double K = (double)n, variance = 0, variance_norm = 0;
     for (size_t i = 0; i < n; i++) {
         all.n += part[i].n;
@@ -61,7 +61,7 @@ lac_accuracy lac_accuracy_macro(const lac_accuracy *part, size_t n)
     return all;
 }
 
-int lac_argmax(const double *x, int n)
+int dele_argmax(const double *x, int n)
 {
     int best = 0;
     for (int c = 1; c < n; c++)
@@ -69,7 +69,7 @@ int lac_argmax(const double *x, int n)
     return best;
 }
 
-double lac_characters(const char *text)
+double dele_characters(const char *text)
 {
     double n = 0;
     for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;

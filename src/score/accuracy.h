@@ -5,8 +5,8 @@
  *   macro       the plain mean of the parts' means, √(Σ seᵢ²)/K
  *
  * One question has no standard error: NaN here, null in JSON. */
-#ifndef LAC_ACCURACY_H
-#define LAC_ACCURACY_H
+#ifndef DELE_ACCURACY_H
+#define DELE_ACCURACY_H
 
 #include <stddef.h>
 
@@ -14,16 +14,16 @@
 typedef struct {
     size_t n;
     double acc, acc_se, acc_norm, acc_norm_se;
-} lac_accuracy;
+} dele_accuracy;
 
 /* From n questions of 0 or 1. */
-lac_accuracy lac_accuracy_mean(const unsigned char *right, const unsigned char *right_norm, size_t n);
-lac_accuracy lac_accuracy_pool(const lac_accuracy *part, size_t n);
-lac_accuracy lac_accuracy_macro(const lac_accuracy *part, size_t n);
+dele_accuracy dele_accuracy_mean(const unsigned char *right, const unsigned char *right_norm, size_t n);
+dele_accuracy dele_accuracy_pool(const dele_accuracy *part, size_t n);
+dele_accuracy dele_accuracy_macro(const dele_accuracy *part, size_t n);
 
 /* The first of the largest, as numpy's argmax. */
-int lac_argmax(const double *x, int n);
+int dele_argmax(const double *x, int n);
 /* Unicode characters of a text. */
-double lac_characters(const char *text);
+double dele_characters(const char *text);
 
 #endif

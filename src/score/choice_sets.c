@@ -10,28 +10,28 @@
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* Every choice's context: its own, or the one that all have. */
-static lac_status read_contexts(lac_choice_item *item, const lac_records *r, const cJSON *json, lac_arena *arena,
-                                lac_err *err)
+static dele_status read_contexts(dele_choice_item *item, const dele_records *r, const cJSON *json, dele_arena *arena,
+                                dele_err *err)
 {
     if (cJSON_HasObjectItem(json, "contexts")) {
         int n;
-        if (lac_row_strings(&item->context, &n, r, json, "contexts", arena, err)) return err->code;
-        if (n == item->n_choices) return LAC_OK;
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: %d contexts for %d choices; each needs its own", r->path, r->line, n,
+        if (dele_row_strings(&item->context, &n, r, json, "contexts", arena, err)) return err->code;
+        if (n == item->n_choices) return DELE_OK;
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: %d contexts for %d choices; each needs its own", r->path, r->line, n,
                         item->n_choices);
     }
     const cJSON *whole = cJSON_GetObjectItemCaseSensitive(json, "context");
     const cJSON *question = cJSON_GetObjectItemCaseSensitive(json, "question");
     const char *text = cJSON_GetStringValue(cJSON_IsString(whole) ? whole : question);
     if (!text || !text[0])
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: neither \"question\" nor \"context\" nor \"contexts\" is there",
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: neither \"question\" nor \"context\" nor \"contexts\" is there",
                         r->path, r->line);
-    text = cJSON_IsString(whole) ? lac_strdup(arena, text, err)
-                                 : lac_printf(arena, err, "Question: %s\nAnswer:", text);
-    item->context = LAC_NEW(arena, const char *, (size_t)item->n_choices, err);
-    if (!text || !item->context) return LAC_ERR_MEMORY;
+    text = cJSON_IsString(whole) ? dele_strdup(arena, text, err)
+                                 : dele_printf(arena, err, "Question: %s\nAnswer:", text);
+    item->context = DELE_NEW(arena, const char *, (size_t)item->n_choices, err);
+    if (!text || !item->context) return DELE_ERR_MEMORY;
     for (int c = 0; c < item->n_choices; c++) item->context[c] = text;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* A number from 0, or a letter from A. */
@@ -42,33 +42,33 @@ static int read_answer(const cJSON *answer)
     return text && text[0] >= 'A' && text[0] <= 'Z' && !text[1] ? text[0] - 'A' : -1;
 }
 
-static lac_status read_item(void *row, const lac_records *r, const cJSON *json, lac_arena *arena, lac_err *err)
+static dele_status read_item(void *row, const dele_records *r, const cJSON *json, dele_arena *arena, dele_err *err)
 {
-    lac_choice_item *item = row;
-    if (lac_row_id(&item->id, json, arena, err) ||
-        lac_row_strings(&item->choice, &item->n_choices, r, json, "choices", arena, err) ||
+    dele_choice_item *item = row;
+    if (dele_row_id(&item->id, json, arena, err) ||
+        dele_row_strings(&item->choice, &item->n_choices, r, json, "choices", arena, err) ||
         read_contexts(item, r, json, arena, err))
         return err->code;
     const char *delimiter = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "delimiter"));
-    if (delimiter && !(item->delimiter = lac_strdup(arena, delimiter, err))) return LAC_ERR_MEMORY;
+    if (delimiter && !(item->delimiter = dele_strdup(arena, delimiter, err))) return DELE_ERR_MEMORY;
     item->answer = read_answer(cJSON_GetObjectItemCaseSensitive(json, "answer"));
-    if (item->n_choices < 2) return lac_fail(err, LAC_ERR_DATA, "%s:%d: one choice is none", r->path, r->line);
+    if (item->n_choices < 2) return dele_fail(err, DELE_ERR_DATA, "%s:%d: one choice is none", r->path, r->line);
     if (item->answer < 0 || item->answer >= item->n_choices)
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: \"answer\" must be the right choice's number, from 0 to %d (or its "
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"answer\" must be the right choice's number, from 0 to %d (or its "
                         "letter)", r->path, r->line, item->n_choices - 1);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_choice_sets_load(lac_choice_sets *data, const char *path, int limit, lac_arena *arena, lac_err *err)
+dele_status dele_choice_sets_load(dele_choice_sets *data, const char *path, int limit, dele_arena *arena, dele_err *err)
 {
-    lac_set_files files;
-    *data = (lac_choice_sets){0};
-    if (lac_set_files_find(&files, path, false, arena, err)) return err->code;
-    data->set = LAC_NEW(arena, lac_choice_set, files.n, err);
+    dele_set_files files;
+    *data = (dele_choice_sets){0};
+    if (dele_set_files_find(&files, path, false, arena, err)) return err->code;
+    data->set = DELE_NEW(arena, dele_choice_set, files.n, err);
     for (; data->set && data->n_sets < files.n; data->n_sets++) {
-        lac_choice_set *set = &data->set[data->n_sets];
+        dele_choice_set *set = &data->set[data->n_sets];
         set->name = files.name[data->n_sets];
-        set->item = lac_rows_load(&set->n, sizeof *set->item, files.path[data->n_sets], limit, read_item, arena, err);
+        set->item = dele_rows_load(&set->n, sizeof *set->item, files.path[data->n_sets], limit, read_item, arena, err);
         if (!set->item) break;
         data->n_items += set->n;
     }
@@ -78,66 +78,66 @@ lac_status lac_choice_sets_load(lac_choice_sets *data, const char *path, int lim
 /* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const lac_choice_set *set;
-    const lac_question *questions;
-    lac_items *items;
-    lac_progress *progress;
+    const dele_choice_set *set;
+    const dele_question *questions;
+    dele_items *items;
+    dele_progress *progress;
     unsigned char *right, *right_norm;
     size_t before; /* items of earlier sets */
-    lac_arena scratch;
+    dele_arena scratch;
 } scoring;
 
-static lac_status encode_item(lac_question *q, const lac_choice_item *item, const lac_model *model, lac_arena *arena,
-                              lac_err *err)
+static dele_status encode_item(dele_question *q, const dele_choice_item *item, const dele_model *model, dele_arena *arena,
+                              dele_err *err)
 {
     q->n_choices = item->n_choices;
-    q->choice = LAC_NEW(arena, lac_choice, (size_t)item->n_choices, err);
+    q->choice = DELE_NEW(arena, dele_choice, (size_t)item->n_choices, err);
     for (int c = 0; q->choice && c < item->n_choices; c++) {
-        bool blank = lac_lstrip(item->choice[c], strlen(item->choice[c])) > 0;
+        bool blank = dele_lstrip(item->choice[c], strlen(item->choice[c])) > 0;
         const char *between = item->delimiter ? item->delimiter : blank ? "" : " ";
-        char *text = lac_printf(arena, err, "%s%s", between, item->choice[c]);
-        if (!text || lac_choice_encode(&q->choice[c], model->tokenizer, item->context[c], text, model->config.context,
+        char *text = dele_printf(arena, err, "%s%s", between, item->choice[c]);
+        if (!text || dele_choice_encode(&q->choice[c], model->tokenizer, item->context[c], text, model->config.context,
                                        arena, err))
             return err->code;
     }
     return err->code;
 }
 
-static lac_status put_item(scoring *s, size_t i, const double *logp, int pick, int pick_norm, lac_err *err)
+static dele_status put_item(scoring *s, size_t i, const double *logp, int pick, int pick_norm, dele_err *err)
 {
-    const lac_choice_item *item = &s->set->item[i];
+    const dele_choice_item *item = &s->set->item[i];
     cJSON *line = cJSON_CreateObject(), *all;
     cJSON_AddStringToObject(line, "set", s->set->name);
     cJSON_AddNumberToObject(line, "index", (double)i);
     if (item->id) cJSON_AddStringToObject(line, "id", item->id);
     all = cJSON_AddArrayToObject(line, "loglikelihoods");
-    for (int c = 0; c < item->n_choices; c++) cJSON_AddItemToArray(all, lac_json_number(logp[c]));
+    for (int c = 0; c < item->n_choices; c++) cJSON_AddItemToArray(all, dele_json_number(logp[c]));
     cJSON_AddNumberToObject(line, "pick", pick);
     cJSON_AddNumberToObject(line, "pick_norm", pick_norm);
     cJSON_AddNumberToObject(line, "answer", item->answer);
-    return lac_items_put(s->items, s->before + i, line, err);
+    return dele_items_put(s->items, s->before + i, line, err);
 }
 
-static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
+static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
 {
     scoring *s = data;
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     for (size_t i = first; i < first + n && !status; i++) {
-        const lac_choice_item *item = &s->set->item[i];
-        double *logp = LAC_NEW(&s->scratch, double, 2 * (size_t)item->n_choices, err), *norm;
-        if (!logp) return LAC_ERR_MEMORY;
+        const dele_choice_item *item = &s->set->item[i];
+        double *logp = DELE_NEW(&s->scratch, double, 2 * (size_t)item->n_choices, err), *norm;
+        if (!logp) return DELE_ERR_MEMORY;
         norm = logp + item->n_choices;
         for (int c = 0; c < item->n_choices; c++) {
             logp[c] = s->questions[i].choice[c].logp;
-            norm[c] = logp[c] / lac_characters(item->choice[c]);
+            norm[c] = logp[c] / dele_characters(item->choice[c]);
         }
-        int pick = lac_argmax(logp, item->n_choices), pick_norm = lac_argmax(norm, item->n_choices);
+        int pick = dele_argmax(logp, item->n_choices), pick_norm = dele_argmax(norm, item->n_choices);
         s->right[i] = pick == item->answer;
         s->right_norm[i] = pick_norm == item->answer;
         status = put_item(s, i, logp, pick, pick_norm, err);
-        lac_arena_reset(&s->scratch);
+        dele_arena_reset(&s->scratch);
     }
-    if (s->progress) lac_progress_set(s->progress, (double)(s->before + first + n), s->set->name);
+    if (s->progress) dele_progress_set(s->progress, (double)(s->before + first + n), s->set->name);
     return status;
 }
 
@@ -145,7 +145,7 @@ static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
 static size_t recall(scoring *s)
 {
     size_t n = 0;
-    for (const cJSON *old; n < s->set->n && (old = lac_items_old(s->items, s->before + n)); n++) {
+    for (const cJSON *old; n < s->set->n && (old = dele_items_old(s->items, s->before + n)); n++) {
         const cJSON *pick = cJSON_GetObjectItemCaseSensitive(old, "pick");
         const cJSON *norm = cJSON_GetObjectItemCaseSensitive(old, "pick_norm");
         s->right[n] = cJSON_IsNumber(pick) && pick->valueint == s->set->item[n].answer;
@@ -154,66 +154,66 @@ static size_t recall(scoring *s)
     return n;
 }
 
-static lac_status run_set(lac_accuracy *accuracy, scoring *s, lac_run *run, const lac_model *model, lac_arena *arena,
-                          lac_err *err)
+static dele_status run_set(dele_accuracy *accuracy, scoring *s, dele_run *run, const dele_model *model, dele_arena *arena,
+                          dele_err *err)
 {
     size_t n = s->set->n;
-    lac_question *questions = LAC_NEW(arena, lac_question, n, err);
+    dele_question *questions = DELE_NEW(arena, dele_question, n, err);
     s->questions = questions;
-    s->right = LAC_NEW(arena, unsigned char, n, err);
-    s->right_norm = LAC_NEW(arena, unsigned char, n, err);
-    if (!questions || !s->right || !s->right_norm) return LAC_ERR_MEMORY;
+    s->right = DELE_NEW(arena, unsigned char, n, err);
+    s->right_norm = DELE_NEW(arena, unsigned char, n, err);
+    if (!questions || !s->right || !s->right_norm) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++)
         if (encode_item(&questions[i], &s->set->item[i], model, arena, err)) return err->code;
-    lac_choices_opts opts = {.n_known = recall(s), .scored = scored, .data = s};
-    if (lac_choices_score(questions, n, run, model, &opts, err)) return err->code;
-    *accuracy = lac_accuracy_mean(s->right, s->right_norm, n);
-    return LAC_OK;
+    dele_choices_opts opts = {.n_known = recall(s), .scored = scored, .data = s};
+    if (dele_choices_score(questions, n, run, model, &opts, err)) return err->code;
+    *accuracy = dele_accuracy_mean(s->right, s->right_norm, n);
+    return DELE_OK;
 }
 
-lac_status lac_choice_sets_run(lac_accuracy *accuracy, const lac_choice_sets *data, lac_run *run,
-                               const lac_model *model, lac_items *items, lac_progress *progress, lac_err *err)
+dele_status dele_choice_sets_run(dele_accuracy *accuracy, const dele_choice_sets *data, dele_run *run,
+                               const dele_model *model, dele_items *items, dele_progress *progress, dele_err *err)
 {
     if (!model->tokenizer)
-        return lac_fail(err, LAC_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
+        return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
                         model->path ? model->path : "the model");
     scoring s = {.items = items, .progress = progress};
-    lac_arena set_arena = {0};
-    lac_status status = LAC_OK;
+    dele_arena set_arena = {0};
+    dele_status status = DELE_OK;
     for (size_t i = 0; i < data->n_sets && !status; i++) {
         s.set = &data->set[i];
         status = run_set(&accuracy[i], &s, run, model, &set_arena, err);
         s.before += data->set[i].n;
-        lac_arena_reset(&set_arena);
+        dele_arena_reset(&set_arena);
     }
-    lac_arena_release(&set_arena);
-    lac_arena_release(&s.scratch);
+    dele_arena_release(&set_arena);
+    dele_arena_release(&s.scratch);
     return status;
 }
 
 /* ---- showing ----------------------------------------------------------------------------------------------------- */
 
-cJSON *lac_choice_sets_json(const lac_accuracy *accuracy, const lac_choice_sets *data)
+cJSON *dele_choice_sets_json(const dele_accuracy *accuracy, const dele_choice_sets *data)
 {
     cJSON *json = cJSON_CreateObject(), *sets;
     cJSON_AddNumberToObject(json, "n", (double)data->n_items);
-    lac_accuracy macro = lac_accuracy_macro(accuracy, data->n_sets);
-    if (data->n_sets > 1) cJSON_AddItemToObject(json, "macro", lac_accuracy_json(&macro, true));
+    dele_accuracy macro = dele_accuracy_macro(accuracy, data->n_sets);
+    if (data->n_sets > 1) cJSON_AddItemToObject(json, "macro", dele_accuracy_json(&macro, true));
     sets = cJSON_AddObjectToObject(json, "sets");
     for (size_t i = 0; i < data->n_sets; i++)
-        cJSON_AddItemToObject(sets, data->set[i].name, lac_accuracy_json(&accuracy[i], true));
+        cJSON_AddItemToObject(sets, data->set[i].name, dele_accuracy_json(&accuracy[i], true));
     return json;
 }
 
-static void table_row(FILE *to, const char *name, const lac_accuracy *a)
+static void table_row(FILE *to, const char *name, const dele_accuracy *a)
 {
     fprintf(to, "%s\t%zu\t%.4f\t%.4f\t%.4f\t%.4f\n", name, a->n, a->acc, a->acc_se, a->acc_norm, a->acc_norm_se);
 }
 
-void lac_choice_sets_table(FILE *to, const lac_accuracy *accuracy, const lac_choice_sets *data)
+void dele_choice_sets_table(FILE *to, const dele_accuracy *accuracy, const dele_choice_sets *data)
 {
     fprintf(to, "set\tn\tacc\tstderr\tacc_norm\tstderr\n");
     for (size_t i = 0; i < data->n_sets; i++) table_row(to, data->set[i].name, &accuracy[i]);
-    lac_accuracy macro = lac_accuracy_macro(accuracy, data->n_sets);
+    dele_accuracy macro = dele_accuracy_macro(accuracy, data->n_sets);
     if (data->n_sets > 1) table_row(to, "macro", &macro);
 }

@@ -9,8 +9,8 @@
  * in any case (HellaSwag's harness prompt has a blank before endings that begin with one themselves).  The choice with the largest
  * log-probability is picked (the first of equal ones); acc_norm picks by log-probability per character of the choice.
  * These are lm-evaluation-harness 0.4.13's acc and acc_norm for multiple_choice tasks without examples. */
-#ifndef LAC_CHOICE_SETS_H
-#define LAC_CHOICE_SETS_H
+#ifndef DELE_CHOICE_SETS_H
+#define DELE_CHOICE_SETS_H
 
 #include "base/progress.h"
 #include "model/forward.h"
@@ -23,27 +23,27 @@ typedef struct {
     const char **choice;  /* [n_choices] */
     const char *delimiter; /* or NULL */
     int n_choices, answer;
-} lac_choice_item;
+} dele_choice_item;
 
 typedef struct {
     const char *name; /* of the file, without .jsonl */
-    lac_choice_item *item;
+    dele_choice_item *item;
     size_t n;
-} lac_choice_set;
+} dele_choice_set;
 
 typedef struct {
-    lac_choice_set *set;
+    dele_choice_set *set;
     size_t n_sets, n_items;
-} lac_choice_sets;
+} dele_choice_sets;
 
 /* A file, or a directory whose .jsonl files are a set each, by name.  limit: at most so many items a set, 0 for all. */
-lac_status lac_choice_sets_load(lac_choice_sets *data, const char *path, int limit, lac_arena *arena, lac_err *err);
+dele_status dele_choice_sets_load(dele_choice_sets *data, const char *path, int limit, dele_arena *arena, dele_err *err);
 
 /* accuracy [n_sets].  Items stand in items.jsonl in the order of the data. */
-lac_status lac_choice_sets_run(lac_accuracy *accuracy, const lac_choice_sets *data, lac_run *run,
-                               const lac_model *model, lac_items *items, lac_progress *progress, lac_err *err);
+dele_status dele_choice_sets_run(dele_accuracy *accuracy, const dele_choice_sets *data, dele_run *run,
+                               const dele_model *model, dele_items *items, dele_progress *progress, dele_err *err);
 
-cJSON *lac_choice_sets_json(const lac_accuracy *accuracy, const lac_choice_sets *data);
-void lac_choice_sets_table(FILE *to, const lac_accuracy *accuracy, const lac_choice_sets *data);
+cJSON *dele_choice_sets_json(const dele_accuracy *accuracy, const dele_choice_sets *data);
+void dele_choice_sets_table(FILE *to, const dele_accuracy *accuracy, const dele_choice_sets *data);
 
 #endif

@@ -12,14 +12,14 @@ enum { MAX_ROWS = 1024, MIN_ROWS = 128, LOGIT_ROWS = 64 };
 
 /* One log-probability to be read off a wanted row. */
 typedef struct {
-    lac_choice *choice;
+    dele_choice *choice;
     size_t wanted;
     int target;
     bool first;
 } ask;
 
 typedef struct {
-    lac_segment *segments;
+    dele_segment *segments;
     int *wanted;
     ask *asks;
     size_t n_segments, n_wanted, n_asks;
@@ -27,12 +27,12 @@ typedef struct {
 } pass;
 
 typedef struct {
-    const lac_model *model;
-    lac_run *run;
-    lac_arena arena; /* of one batch */
+    const dele_model *model;
+    dele_run *run;
+    dele_arena arena; /* of one batch */
     const int *prefix;
     int n_prefix;
-    lac_kv prefix_kv;
+    dele_kv prefix_kv;
 } job;
 
 static int shared(const int *a, int n_a, const int *b, int n_b)
@@ -42,17 +42,17 @@ static int shared(const int *a, int n_a, const int *b, int n_b)
     return n;
 }
 
-static int first_wanted(const lac_choice *c) { return c->n - c->n_scored - 1; }
+static int first_wanted(const dele_choice *c) { return c->n - c->n_scored - 1; }
 
 /* How many rows all choices of a question have in common. */
-static int question_prefix(const lac_question *q)
+static int question_prefix(const dele_question *q)
 {
     int n = q->choice[0].n - 1;
     for (int i = 1; i < q->n_choices; i++) n = shared(q->choice[0].ids, n, q->choice[i].ids, q->choice[i].n - 1);
     return n;
 }
 
-static int question_first_wanted(const lac_question *q)
+static int question_first_wanted(const dele_question *q)
 {
     int first = first_wanted(&q->choice[0]);
     for (int i = 1; i < q->n_choices; i++)
@@ -61,7 +61,7 @@ static int question_first_wanted(const lac_question *q)
 }
 
 /* How many of a question's rows stand in the prefix of all: it continues the prefix only if it has all of it. */
-static int base_of(const job *j, const lac_question *q)
+static int base_of(const job *j, const dele_question *q)
 {
     if (j->n_prefix == 0) return 0;
     return shared(j->prefix, j->n_prefix, q->choice[0].ids, question_prefix(q)) == j->n_prefix ? j->n_prefix : 0;
@@ -69,7 +69,7 @@ static int base_of(const job *j, const lac_question *q)
 
 /* The prefix of all questions, ending before the first wanted row.  Questions cut at the context's length do not
  * begin like the others; the longest prefix that most share is found by leaving out those that differ at once. */
-static int common_prefix(const lac_question *questions, size_t n)
+static int common_prefix(const dele_question *questions, size_t n)
 {
     if (n < 2) return 0;
     const int *ids = questions[0].choice[0].ids;
@@ -86,15 +86,15 @@ static int common_prefix(const lac_question *questions, size_t n)
     return sharing > 1 ? prefix : 0;
 }
 
-static int rows_of(const job *j, const lac_question *q)
+static int rows_of(const job *j, const dele_question *q)
 {
     int common = question_prefix(q), rows = common - base_of(j, q);
     for (int i = 0; i < q->n_choices; i++) rows += q->choice[i].n - 1 - common;
     return rows;
 }
 
-static lac_status pass_init(pass *p, const lac_question *questions, size_t n, const job *j, lac_arena *arena,
-                            lac_err *err)
+static dele_status pass_init(pass *p, const dele_question *questions, size_t n, const job *j, dele_arena *arena,
+                            dele_err *err)
 {
     size_t segments = 0, rows = 0, asks = 0;
     for (size_t i = 0; i < n; i++) {
@@ -102,16 +102,16 @@ static lac_status pass_init(pass *p, const lac_question *questions, size_t n, co
         rows += (size_t)rows_of(j, &questions[i]);
         for (int c = 0; c < questions[i].n_choices; c++) asks += (size_t)questions[i].choice[c].n_scored;
     }
-    *p = (pass){.segments = LAC_NEW(arena, lac_segment, segments, err),
-                .wanted = LAC_NEW(arena, int, rows, err),
-                .asks = LAC_NEW(arena, ask, asks, err)};
-    return p->segments && p->wanted && p->asks ? LAC_OK : LAC_ERR_MEMORY;
+    *p = (pass){.segments = DELE_NEW(arena, dele_segment, segments, err),
+                .wanted = DELE_NEW(arena, int, rows, err),
+                .asks = DELE_NEW(arena, ask, asks, err)};
+    return p->segments && p->wanted && p->asks ? DELE_OK : DELE_ERR_MEMORY;
 }
 
 /* Rows begin .. end - 1 of a sequence join the pass. */
-static void add_segment(pass *p, const int *ids, int begin, int end, const lac_kv *parent, lac_kv *keep)
+static void add_segment(pass *p, const int *ids, int begin, int end, const dele_kv *parent, dele_kv *keep)
 {
-    p->segments[p->n_segments++] = (lac_segment){
+    p->segments[p->n_segments++] = (dele_segment){
         .tokens = ids + begin, .n_rows = end - begin, .first_pos = begin, .parent = parent, .keep = keep};
     p->n_rows += end - begin;
 }
@@ -127,7 +127,7 @@ static size_t want(pass *p, int begin, int first, int end)
 }
 
 /* What choice c reads off rows from .. end - 1, of which row `from` is wanted number `wanted`. */
-static void add_asks(pass *p, lac_choice *c, size_t wanted, int from, int end)
+static void add_asks(pass *p, dele_choice *c, size_t wanted, int from, int end)
 {
     int start = first_wanted(c);
     for (int r = start > from ? start : from; r < end; r++)
@@ -158,22 +158,22 @@ static double log_sum_exp(const float *x, size_t n, int *top)
     return (double)x[best] + log(sum);
 }
 
-static lac_status run_pass(pass *p, job *j, lac_err *err)
+static dele_status run_pass(pass *p, job *j, dele_err *err)
 {
-    if (p->n_segments == 0) return LAC_OK;
-    const lac_config *config = &j->model->config;
+    if (p->n_segments == 0) return DELE_OK;
+    const dele_config *config = &j->model->config;
     size_t vocab = (size_t)config->vocab, dim = (size_t)config->dim;
-    lac_batch batch = {
+    dele_batch batch = {
         .segments = p->segments, .n_segments = p->n_segments, .wanted = p->wanted, .n_wanted = p->n_wanted};
-    lac_status status = lac_forward(j->run, j->model, &batch, err);
+    dele_status status = dele_forward(j->run, j->model, &batch, err);
     if (status || p->n_wanted == 0) return status;
-    float *logits = lac_alloc_raw(&j->arena, LOGIT_ROWS * vocab, sizeof *logits, err);
-    if (!logits) return LAC_ERR_MEMORY;
+    float *logits = dele_alloc_raw(&j->arena, LOGIT_ROWS * vocab, sizeof *logits, err);
+    if (!logits) return DELE_ERR_MEMORY;
     for (size_t begin = 0; begin < p->n_wanted; begin += LOGIT_ROWS) {
         size_t n = p->n_wanted - begin < LOGIT_ROWS ? p->n_wanted - begin : LOGIT_ROWS;
         double log_sum[LOGIT_ROWS];
         int top[LOGIT_ROWS];
-        lac_logits(logits, j->model, j->run->final + begin * dim, n);
+        dele_logits(logits, j->model, j->run->final + begin * dim, n);
 #pragma omp parallel for
         for (size_t i = 0; i < n; i++) log_sum[i] = log_sum_exp(logits + i * vocab, vocab, &top[i]);
         for (size_t i = 0; i < p->n_asks; i++) {
@@ -183,37 +183,37 @@ static lac_status run_pass(pass *p, job *j, lac_err *err)
             read_ask(a, logits + row * vocab, log_sum[row], top[row], vocab);
         }
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Pass one of a question: the rows its choices share; *kv is what its choices then continue. */
-static lac_status add_question(pass *p, job *j, const lac_question *q, const lac_kv **kv, lac_err *err)
+static dele_status add_question(pass *p, job *j, const dele_question *q, const dele_kv **kv, dele_err *err)
 {
     int base = base_of(j, q), common = question_prefix(q), first = question_first_wanted(q);
-    const lac_kv *parent = base ? &j->prefix_kv : NULL;
+    const dele_kv *parent = base ? &j->prefix_kv : NULL;
     bool tails = rows_of(j, q) > common - base;
     *kv = parent;
-    if (common == base) return LAC_OK;
-    lac_kv *own = NULL;
+    if (common == base) return DELE_OK;
+    dele_kv *own = NULL;
     if (tails) {
-        own = LAC_NEW(&j->arena, lac_kv, 1, err);
-        if (!own || lac_kv_init(own, &j->model->config, parent, base, common - base, &j->arena, err))
-            return LAC_ERR_MEMORY;
+        own = DELE_NEW(&j->arena, dele_kv, 1, err);
+        if (!own || dele_kv_init(own, &j->model->config, parent, base, common - base, &j->arena, err))
+            return DELE_ERR_MEMORY;
         *kv = own;
     }
     add_segment(p, q->choice[0].ids, base, common, parent, own);
-    if (first >= common) return LAC_OK;
+    if (first >= common) return DELE_OK;
     size_t wanted = want(p, base, first, common);
     for (int i = 0; i < q->n_choices; i++) add_asks(p, &q->choice[i], wanted, first, common);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Pass two: what each choice has beyond. */
-static void add_tails(pass *p, const lac_question *q, const lac_kv *kv)
+static void add_tails(pass *p, const dele_question *q, const dele_kv *kv)
 {
     int common = question_prefix(q);
     for (int i = 0; i < q->n_choices; i++) {
-        lac_choice *c = &q->choice[i];
+        dele_choice *c = &q->choice[i];
         if (c->n - 1 == common) continue;
         int first = first_wanted(c) > common ? first_wanted(c) : common;
         add_segment(p, c->ids, common, c->n - 1, kv, NULL);
@@ -221,11 +221,11 @@ static void add_tails(pass *p, const lac_question *q, const lac_kv *kv)
     }
 }
 
-static lac_status score_batch(job *j, lac_question *questions, size_t n, lac_err *err)
+static dele_status score_batch(job *j, dele_question *questions, size_t n, dele_err *err)
 {
     pass one = {0}, two = {0};
-    const lac_kv **kv = LAC_NEW(&j->arena, const lac_kv *, n, err);
-    lac_status status = kv ? pass_init(&one, questions, n, j, &j->arena, err) : LAC_ERR_MEMORY;
+    const dele_kv **kv = DELE_NEW(&j->arena, const dele_kv *, n, err);
+    dele_status status = kv ? pass_init(&one, questions, n, j, &j->arena, err) : DELE_ERR_MEMORY;
     if (!status) status = pass_init(&two, questions, n, j, &j->arena, err);
     for (size_t i = 0; i < n && !status; i++) status = add_question(&one, j, &questions[i], &kv[i], err);
     if (!status) status = run_pass(&one, j, err);
@@ -234,41 +234,41 @@ static lac_status score_batch(job *j, lac_question *questions, size_t n, lac_err
     for (size_t i = 0; i < n && !status; i++)
         for (int c = 0; c < questions[i].n_choices; c++)
             if (isnan(questions[i].choice[c].logp))
-                status = lac_fail(err, LAC_ERR_DATA, "%s gives NaN for a log-probability: the model is broken",
+                status = dele_fail(err, DELE_ERR_DATA, "%s gives NaN for a log-probability: the model is broken",
                                   j->model->path ? j->model->path : "the model");
     return status;
 }
 
-static lac_status run_prefix(job *j, const lac_question *questions, size_t n, lac_arena *arena, lac_err *err)
+static dele_status run_prefix(job *j, const dele_question *questions, size_t n, dele_arena *arena, dele_err *err)
 {
     j->n_prefix = common_prefix(questions, n);
     j->prefix = questions[0].choice[0].ids;
-    if (j->n_prefix == 0) return LAC_OK;
-    lac_status status = lac_kv_init(&j->prefix_kv, &j->model->config, NULL, 0, j->n_prefix, arena, err);
-    lac_segment segment = {.tokens = j->prefix, .n_rows = j->n_prefix, .keep = &j->prefix_kv};
-    lac_batch batch = {.segments = &segment, .n_segments = 1};
-    return status ? status : lac_forward(j->run, j->model, &batch, err);
+    if (j->n_prefix == 0) return DELE_OK;
+    dele_status status = dele_kv_init(&j->prefix_kv, &j->model->config, NULL, 0, j->n_prefix, arena, err);
+    dele_segment segment = {.tokens = j->prefix, .n_rows = j->n_prefix, .keep = &j->prefix_kv};
+    dele_batch batch = {.segments = &segment, .n_segments = 1};
+    return status ? status : dele_forward(j->run, j->model, &batch, err);
 }
 
-static size_t row_budget(const lac_config *config, size_t max_rows)
+static size_t row_budget(const dele_config *config, size_t max_rows)
 {
     if (max_rows) return max_rows;
-    size_t row = (size_t)config->n_layers * lac_kv_dim(config) * 2 * sizeof(float), rows = ((size_t)256 << 20) / row;
+    size_t row = (size_t)config->n_layers * dele_kv_dim(config) * 2 * sizeof(float), rows = ((size_t)256 << 20) / row;
     return rows > MAX_ROWS ? MAX_ROWS : rows < MIN_ROWS ? MIN_ROWS : rows;
 }
 
-lac_status lac_choices_score(lac_question *questions, size_t n, lac_run *run, const lac_model *model,
-                             const lac_choices_opts *opts, lac_err *err)
+dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run, const dele_model *model,
+                             const dele_choices_opts *opts, dele_err *err)
 {
     job j = {.model = model, .run = run};
-    lac_arena arena = {0};
+    dele_arena arena = {0};
     size_t budget = row_budget(&model->config, opts->max_rows);
     for (size_t i = 0; i < n; i++)
         for (int c = 0; c < questions[i].n_choices; c++) {
             questions[i].choice[c].logp = 0;
             questions[i].choice[c].greedy = true;
         }
-    lac_status status = n ? run_prefix(&j, questions, n, &arena, err) : LAC_OK;
+    dele_status status = n ? run_prefix(&j, questions, n, &arena, err) : DELE_OK;
     for (size_t begin = 0, end; begin < n && !status; begin = end) {
         size_t rows = (size_t)rows_of(&j, &questions[begin]);
         for (end = begin + 1; end < n; end++) {
@@ -278,40 +278,40 @@ lac_status lac_choices_score(lac_question *questions, size_t n, lac_run *run, co
         if (end <= opts->n_known) continue; /* the batches are the same wherever a run goes on */
         status = score_batch(&j, questions + begin, end - begin, err);
         if (!status && opts->scored) status = opts->scored(opts->data, begin, end - begin, err);
-        lac_arena_release(&j.arena);
+        dele_arena_release(&j.arena);
     }
-    lac_arena_release(&arena);
+    dele_arena_release(&arena);
     return status;
 }
 
 /* The context is the first n_context bytes of `context`; what is behind them belongs to the continuation. */
-static lac_status encode(lac_choice *choice, const lac_tokenizer *t, const char *context, size_t n_context,
-                         const char *continuation, int max_length, lac_arena *arena, lac_err *err)
+static dele_status encode(dele_choice *choice, const dele_tokenizer *t, const char *context, size_t n_context,
+                         const char *continuation, int max_length, dele_arena *arena, dele_err *err)
 {
     size_t n_whole = strlen(context) + strlen(continuation);
-    char *whole = lac_printf(arena, err, "%s%s", context, continuation);
-    lac_ids before, all;
-    if (!whole || lac_encode(&before, t, context, n_context, true, arena, err) ||
-        lac_encode(&all, t, whole, n_whole, true, arena, err))
+    char *whole = dele_printf(arena, err, "%s%s", context, continuation);
+    dele_ids before, all;
+    if (!whole || dele_encode(&before, t, context, n_context, true, arena, err) ||
+        dele_encode(&all, t, whole, n_whole, true, arena, err))
         return err->code;
     if (before.n == 0 || all.n <= before.n || all.n - before.n > (size_t)max_length)
-        return lac_fail(err, LAC_ERR_DATA, "\"%.80s\" cannot be scored after its question: of its own it has %zu tokens "
+        return dele_fail(err, DELE_ERR_DATA, "\"%.80s\" cannot be scored after its question: of its own it has %zu tokens "
                         "(one to %d are possible)", continuation, all.n > before.n ? all.n - before.n : 0, max_length);
     /* The harness joins the context's own ids and the whole's beyond: not always the whole's. */
     memcpy(all.id, before.id, before.n * sizeof *all.id);
     size_t cut = all.n > (size_t)max_length + 1 ? all.n - (size_t)max_length - 1 : 0;
-    *choice = (lac_choice){.ids = all.id + cut, .n = (int)(all.n - cut), .n_scored = (int)(all.n - before.n)};
-    return LAC_OK;
+    *choice = (dele_choice){.ids = all.id + cut, .n = (int)(all.n - cut), .n_scored = (int)(all.n - before.n)};
+    return DELE_OK;
 }
 
-lac_status lac_choice_encode(lac_choice *choice, const lac_tokenizer *t, const char *context, const char *continuation,
-                             int max_length, lac_arena *arena, lac_err *err)
+dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, const char *context, const char *continuation,
+                             int max_length, dele_arena *arena, dele_err *err)
 {
-    return encode(choice, t, context, lac_rstrip(context, strlen(context)), continuation, max_length, arena, err);
+    return encode(choice, t, context, dele_rstrip(context, strlen(context)), continuation, max_length, arena, err);
 }
 
-lac_status lac_choice_encode_joined(lac_choice *choice, const lac_tokenizer *t, const char *context,
-                                    const char *continuation, int max_length, lac_arena *arena, lac_err *err)
+dele_status dele_choice_encode_joined(dele_choice *choice, const dele_tokenizer *t, const char *context,
+                                    const char *continuation, int max_length, dele_arena *arena, dele_err *err)
 {
     return encode(choice, t, context, strlen(context), continuation, max_length, arena, err);
 }

@@ -6,8 +6,8 @@
  *
  * The prefixes are found on the token ids, so that no guess is made about where a tokenizer splits.  Choices of one
  * token cost no row of their own: the row before them gives all their log-probabilities at once. */
-#ifndef LAC_CHOICES_H
-#define LAC_CHOICES_H
+#ifndef DELE_CHOICES_H
+#define DELE_CHOICES_H
 
 #include "model/forward.h"
 
@@ -19,32 +19,32 @@ typedef struct {
     int first_rank;    /* out: 1 + how many ids were likelier there */
     int first_top;     /* out: the likeliest id there */
     bool greedy;       /* out: each of the last n_scored ids was the likeliest at its place */
-} lac_choice;
+} dele_choice;
 
 typedef struct {
-    lac_choice *choice;
+    dele_choice *choice;
     int n_choices;
-} lac_question;
+} dele_question;
 
 typedef struct {
     size_t max_rows; /* rows computed at a time; 0: as many as 256 MiB of keys and values hold, at most 1024 */
     size_t n_known; /* so many questions from the first on need not be scored again: their batches are left out */
     /* Called as questions first .. first + n - 1 are scored; may be NULL. */
-    lac_status (*scored)(void *data, size_t first, size_t n, lac_err *err);
+    dele_status (*scored)(void *data, size_t first, size_t n, dele_err *err);
     void *data;
-} lac_choices_opts;
+} dele_choices_opts;
 
-lac_status lac_choices_score(lac_question *questions, size_t n, lac_run *run, const lac_model *model,
-                             const lac_choices_opts *opts, lac_err *err);
+dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run, const dele_model *model,
+                             const dele_choices_opts *opts, dele_err *err);
 
 /* Context and continuation as lm-evaluation-harness encodes them: trailing white space of the context goes to the
  * continuation; the whole and the context are encoded, and the continuation is what the whole has beyond the
  * context's length.  At most max_length + 1 ids are kept, the last ones. */
-lac_status lac_choice_encode(lac_choice *choice, const lac_tokenizer *t, const char *context, const char *continuation,
-                             int max_length, lac_arena *arena, lac_err *err);
+dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, const char *context, const char *continuation,
+                             int max_length, dele_arena *arena, dele_err *err);
 
 /* The same with the context as it stands: a blank at its end stays its own. */
-lac_status lac_choice_encode_joined(lac_choice *choice, const lac_tokenizer *t, const char *context,
-                                    const char *continuation, int max_length, lac_arena *arena, lac_err *err);
+dele_status dele_choice_encode_joined(dele_choice *choice, const dele_tokenizer *t, const char *context,
+                                    const char *continuation, int max_length, dele_arena *arena, dele_err *err);
 
 #endif

@@ -11,90 +11,90 @@
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 /* text without white space at either end and, if asked, without one full stop behind. */
-static const char *tidy(const char *text, bool full_stop, lac_arena *arena, lac_err *err)
+static const char *tidy(const char *text, bool full_stop, dele_arena *arena, dele_err *err)
 {
-    char *tidied = lac_strip(text, arena, err);
+    char *tidied = dele_strip(text, arena, err);
     size_t n = tidied ? strlen(tidied) : 0;
-    if (full_stop && n > 1 && tidied[n - 1] == '.') tidied[lac_rstrip(tidied, n - 1)] = '\0';
+    if (full_stop && n > 1 && tidied[n - 1] == '.') tidied[dele_rstrip(tidied, n - 1)] = '\0';
     return tidied;
 }
 
-static lac_status add_row(lac_qa *qa, lac_qa_row row, lac_arena *arena, lac_err *err)
+static dele_status add_row(dele_qa *qa, dele_qa_row row, dele_arena *arena, dele_err *err)
 {
     if (qa->n == qa->capacity) {
         size_t capacity = qa->capacity ? 2 * qa->capacity : 256;
-        lac_qa_row *grown = LAC_NEW(arena, lac_qa_row, capacity, err);
-        if (!grown) return LAC_ERR_MEMORY;
+        dele_qa_row *grown = DELE_NEW(arena, dele_qa_row, capacity, err);
+        if (!grown) return DELE_ERR_MEMORY;
         if (qa->n) memcpy(grown, qa->row, qa->n * sizeof *grown);
         qa->row = grown;
         qa->capacity = capacity;
     }
     qa->row[qa->n++] = row;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status read_row(lac_qa *qa, const lac_records *r, const cJSON *json, const char *split, lac_arena *arena,
-                           lac_err *err)
+static dele_status read_row(dele_qa *qa, const dele_records *r, const cJSON *json, const char *split, dele_arena *arena,
+                           dele_err *err)
 {
-    lac_row_texts texts;
-    if (!lac_row_texts_of(&texts, json))
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (or question and answer)",
+    dele_row_texts texts;
+    if (!dele_row_texts_of(&texts, json))
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (or question and answer)",
                         r->path, r->line);
     const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "id"));
-    lac_qa_row row = {.path = r->path, .split = split, .line = r->line};
+    dele_qa_row row = {.path = r->path, .split = split, .line = r->line};
     row.question = tidy(texts.prompt, false, arena, err);
     row.answer = tidy(texts.output, true, arena, err);
-    row.id = id ? lac_strdup(arena, id, err) : NULL;
+    row.id = id ? dele_strdup(arena, id, err) : NULL;
     if (err->code) return err->code;
     if (!*row.question || !*row.answer)
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: question and answer must not be empty", r->path, r->line);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: question and answer must not be empty", r->path, r->line);
     return add_row(qa, row, arena, err);
 }
 
-lac_status lac_qa_add(lac_qa *qa, const char *path, const char *split, lac_arena *arena, lac_err *err)
+dele_status dele_qa_add(dele_qa *qa, const char *path, const char *split, dele_arena *arena, dele_err *err)
 {
     const size_t before = qa->n;
-    lac_records r = {0};
-    lac_err own = {0}; /* a caller may pass NULL */
-    lac_err *e = err ? err : &own;
-    const char *kept = lac_strdup(arena, path, e);
-    if (kept && !lac_records_open(&r, kept, e))
-        for (const cJSON *row; (row = lac_records_next(&r, e));)
+    dele_records r = {0};
+    dele_err own = {0}; /* a caller may pass NULL */
+    dele_err *e = err ? err : &own;
+    const char *kept = dele_strdup(arena, path, e);
+    if (kept && !dele_records_open(&r, kept, e))
+        for (const cJSON *row; (row = dele_records_next(&r, e));)
             if (read_row(qa, &r, row, split, arena, e)) break;
-    lac_records_close(&r);
-    if (!e->code && qa->n == before) lac_fail(e, LAC_ERR_DATA, "%s: no rows in this file", path);
+    dele_records_close(&r);
+    if (!e->code && qa->n == before) dele_fail(e, DELE_ERR_DATA, "%s: no rows in this file", path);
     return e->code;
 }
 
 /* ---- relations --------------------------------------------------------------------------------------------------- */
 
-static const char *replace(const char *text, const char *what, const char *with, lac_arena *arena, lac_err *err)
+static const char *replace(const char *text, const char *what, const char *with, dele_arena *arena, dele_err *err)
 {
     size_t n = 0;
     for (const char *c = text; (c = strstr(c, what)); c += strlen(what)) n++;
-    char *out = LAC_NEW(arena, char, strlen(text) + n * strlen(with) + 1, err), *to = out;
+    char *out = DELE_NEW(arena, char, strlen(text) + n * strlen(with) + 1, err), *to = out;
     for (const char *found; out && (found = strstr(text, what)); text = found + strlen(what))
         to = stpcpy(mempcpy(to, text, (size_t)(found - text)), with);
     if (out) strcpy(to, text);
     return out;
 }
 
-static lac_status find_relations(lac_qa *qa, lac_arena *arena, lac_err *err)
+static dele_status find_relations(dele_qa *qa, dele_arena *arena, dele_err *err)
 {
-    lac_person *person = LAC_NEW(arena, lac_person, qa->n, err);
-    const char **question = LAC_NEW(arena, const char *, qa->n, err);
-    if (!person || !question) return LAC_ERR_MEMORY;
+    dele_person *person = DELE_NEW(arena, dele_person, qa->n, err);
+    const char **question = DELE_NEW(arena, const char *, qa->n, err);
+    if (!person || !question) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < qa->n; i++) question[i] = qa->row[i].question;
-    lac_status status = lac_people_find(person, question, qa->n, arena, err);
+    dele_status status = dele_people_find(person, question, qa->n, arena, err);
     for (size_t i = 0; i < qa->n && !status; i++) {
-        lac_qa_row *row = &qa->row[i];
-        const lac_person *p = &person[i];
-        row->fact = (lac_fact){.id = (int)i, .line = row->line, .split = row->split};
-        row->fate = p->end ? LAC_QA_KEPT : LAC_QA_NO_SUBJECT;
+        dele_qa_row *row = &qa->row[i];
+        const dele_person *p = &person[i];
+        row->fact = (dele_fact){.id = (int)i, .line = row->line, .split = row->split};
+        row->fate = p->end ? DELE_QA_KEPT : DELE_QA_NO_SUBJECT;
         if (!p->end) continue;
-        row->fact.subject = lac_strndup(arena, row->question + p->begin, p->end - p->begin, err);
+        row->fact.subject = dele_strndup(arena, row->question + p->begin, p->end - p->begin, err);
         row->relation = row->fact.subject ? replace(row->question, row->fact.subject, "{}", arena, err) : NULL;
-        if (!row->relation) status = LAC_ERR_MEMORY;
+        if (!row->relation) status = DELE_ERR_MEMORY;
     }
     return status;
 }
@@ -102,14 +102,14 @@ static lac_status find_relations(lac_qa *qa, lac_arena *arena, lac_err *err)
 /* Rows of one relation beside each other, one person's beside each other, in the order of the file. */
 static int by_relation(const void *a, const void *b)
 {
-    const lac_qa_row *x = *(lac_qa_row *const *)a, *y = *(lac_qa_row *const *)b;
+    const dele_qa_row *x = *(dele_qa_row *const *)a, *y = *(dele_qa_row *const *)b;
     int order = strcmp(x->relation, y->relation);
     if (!order) order = strcmp(x->fact.subject, y->fact.subject);
     return order ? order : (x->fact.id > y->fact.id) - (x->fact.id < y->fact.id);
 }
 
 /* How many bytes of a's answer stand in b's as well, from their beginnings; their own subjects count as the same. */
-static size_t in_common(const lac_qa_row *a, const lac_qa_row *b)
+static size_t in_common(const dele_qa_row *a, const dele_qa_row *b)
 {
     const char *s = a->answer, *t = b->answer;
     const size_t n = strlen(a->fact.subject), m = strlen(b->fact.subject);
@@ -134,11 +134,11 @@ static int by_size(const void *a, const void *b)
 }
 
 /* What a row has in common with nine in ten of the other people's rows of its group; *others is how many they are. */
-static size_t common_to_most(const lac_qa_row *row, lac_qa_row *const *group, size_t n, size_t *lengths, size_t *others)
+static size_t common_to_most(const dele_qa_row *row, dele_qa_row *const *group, size_t n, size_t *lengths, size_t *others)
 {
     *others = 0;
     for (size_t i = 0; i < n; i++)
-        if (group[i]->fate != LAC_QA_REPEATED && strcmp(group[i]->fact.subject, row->fact.subject))
+        if (group[i]->fate != DELE_QA_REPEATED && strcmp(group[i]->fact.subject, row->fact.subject))
             lengths[(*others)++] = in_common(row, group[i]);
     if (*others == 0) return 0;
     qsort(lengths, *others, sizeof *lengths, by_size);
@@ -148,60 +148,60 @@ static size_t common_to_most(const lac_qa_row *row, lac_qa_row *const *group, si
 /* ---- prompts ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const lac_tokenizer *t;
-    const lac_qa_opts *opts;
-    lac_arena *arena;
-    lac_err *err;
+    const dele_tokenizer *t;
+    const dele_qa_opts *opts;
+    dele_arena *arena;
+    dele_err *err;
 } building;
 
 /* Do the first n bytes of text, encoded alone, give the first m of ids? */
-static bool encodes_to(const building *b, const char *text, size_t n, const lac_ids *ids, size_t m)
+static bool encodes_to(const building *b, const char *text, size_t n, const dele_ids *ids, size_t m)
 {
-    lac_ids alone;
-    return !lac_encode(&alone, b->t, text, n, true, b->arena, b->err) && alone.n == m &&
+    dele_ids alone;
+    return !dele_encode(&alone, b->t, text, n, true, b->arena, b->err) && alone.n == m &&
            !memcmp(alone.id, ids->id, m * sizeof *ids->id);
 }
 
 /* How many bytes of text the first m ids say; 0: they are no beginning of it (a character is cut, say). */
-static size_t bytes_of(const building *b, const char *text, const lac_ids *ids, size_t m)
+static size_t bytes_of(const building *b, const char *text, const dele_ids *ids, size_t m)
 {
-    const char *said = lac_decode(b->t, ids->id, m, true, b->arena, b->err);
+    const char *said = dele_decode(b->t, ids->id, m, true, b->arena, b->err);
     return said && !strncmp(said, text, strlen(said)) ? strlen(said) : 0;
 }
 
 static bool is_blank(char c) { return c == ' '; }
 
 /* The row's fact: `whole` is question, space and answer; its bytes up to `at` are the prompt, up to `end` the rest. */
-static lac_status write_fact(const building *b, lac_qa_row *row, const char *whole, size_t at, size_t end)
+static dele_status write_fact(const building *b, dele_qa_row *row, const char *whole, size_t at, size_t end)
 {
-    lac_fact *fact = &row->fact;
-    const char *prompt = lac_strndup(b->arena, whole, at, b->err);
-    const char *rest = lac_strndup(b->arena, whole + at, end - at, b->err);
-    if (!prompt || !rest) return LAC_ERR_MEMORY;
+    dele_fact *fact = &row->fact;
+    const char *prompt = dele_strndup(b->arena, whole, at, b->err);
+    const char *rest = dele_strndup(b->arena, whole + at, end - at, b->err);
+    if (!prompt || !rest) return DELE_ERR_MEMORY;
     /* The space that readers put before an answer is this one, if it is one alone. */
-    fact->joined = !is_blank(*rest) || lac_lstrip(rest + 1, strlen(rest + 1)) || is_blank(prompt[at - 1]);
+    fact->joined = !is_blank(*rest) || dele_lstrip(rest + 1, strlen(rest + 1)) || is_blank(prompt[at - 1]);
     fact->prompt = prompt;
     fact->attribute = fact->joined ? rest : rest + 1;
     fact->relation = row->relation;
     fact->template = replace(prompt, fact->subject, "{}", b->arena, b->err);
     row->prediction = whole + at;
-    if (!*fact->attribute) row->fate = LAC_QA_NOT_CUT;
-    return fact->template ? LAC_OK : LAC_ERR_MEMORY;
+    if (!*fact->attribute) row->fate = DELE_QA_NOT_CUT;
+    return fact->template ? DELE_OK : DELE_ERR_MEMORY;
 }
 
 /* Cuts the row behind the last token that lies within the first `common` bytes of its answer. */
-static lac_status cut(const building *b, lac_qa_row *row, size_t common)
+static dele_status cut(const building *b, dele_qa_row *row, size_t common)
 {
-    lac_ids asked, all;
+    dele_ids asked, all;
     const size_t n_question = strlen(row->question);
-    const char *whole = lac_printf(b->arena, b->err, "%s %s", row->question, row->answer);
-    if (!whole || lac_encode(&asked, b->t, row->question, n_question, true, b->arena, b->err) ||
-        lac_encode(&all, b->t, whole, strlen(whole), true, b->arena, b->err))
+    const char *whole = dele_printf(b->arena, b->err, "%s %s", row->question, row->answer);
+    if (!whole || dele_encode(&asked, b->t, row->question, n_question, true, b->arena, b->err) ||
+        dele_encode(&all, b->t, whole, strlen(whole), true, b->arena, b->err))
         return b->err->code;
     size_t m = asked.n, at = n_question, end = strlen(whole);
-    row->fate = LAC_QA_NOT_CUT;
-    if (all.n > (size_t)b->opts->context) row->fate = LAC_QA_TOO_LONG;
-    if (row->fate == LAC_QA_TOO_LONG || !encodes_to(b, whole, at, &all, m)) return b->err->code;
+    row->fate = DELE_QA_NOT_CUT;
+    if (all.n > (size_t)b->opts->context) row->fate = DELE_QA_TOO_LONG;
+    if (row->fate == DELE_QA_TOO_LONG || !encodes_to(b, whole, at, &all, m)) return b->err->code;
     for (size_t k = m + 1, bytes; k < all.n; k++) {
         bytes = bytes_of(b, whole, &all, k);
         if (bytes > n_question + 1 + common) break;
@@ -216,7 +216,7 @@ static lac_status cut(const building *b, lac_qa_row *row, size_t common)
         end = bytes_of(b, whole, &all, last);
     }
     if (end <= at || !encodes_to(b, whole, at, &all, m) || !encodes_to(b, whole, end, &all, last)) return b->err->code;
-    row->fate = LAC_QA_KEPT;
+    row->fate = DELE_QA_KEPT;
     row->answer_tokens = (int)(last - m);
     return write_fact(b, row, whole, at, end);
 }
@@ -226,7 +226,7 @@ static lac_status cut(const building *b, lac_qa_row *row, size_t common)
 static bool in_word(char c) { return isalnum((unsigned char)c) || (unsigned char)c >= 0x80; }
 
 /* The next word at or behind *at, in small letters; NULL at the end.  *capital: how it was written. */
-static const char *next_word(const char **at, bool *capital, lac_arena *arena, lac_err *err)
+static const char *next_word(const char **at, bool *capital, dele_arena *arena, dele_err *err)
 {
     const char *begin = *at;
     while (*begin && !in_word(*begin)) begin++;
@@ -234,17 +234,17 @@ static const char *next_word(const char **at, bool *capital, lac_arena *arena, l
     while (in_word(*end)) end++;
     *at = end;
     *capital = isupper((unsigned char)*begin);
-    const char *text = end > begin ? lac_strndup(arena, begin, (size_t)(end - begin), err) : NULL;
-    return text ? lac_lower(text, arena, err) : NULL;
+    const char *text = end > begin ? dele_strndup(arena, begin, (size_t)(end - begin), err) : NULL;
+    return text ? dele_lower(text, arena, err) : NULL;
 }
 
-static lac_status find_copy(const building *b, lac_qa_row *row)
+static dele_status find_copy(const building *b, dele_qa_row *row)
 {
     bool capital;
     const char *at = row->prediction, *first = next_word(&at, &capital, b->arena, b->err), *w;
     if (!first) return b->err->code;
-    char *together = LAC_NEW(b->arena, char, 2 * strlen(row->fact.subject) + 1, b->err); /* lower case may be longer */
-    if (!together) return LAC_ERR_MEMORY;
+    char *together = DELE_NEW(b->arena, char, 2 * strlen(row->fact.subject) + 1, b->err); /* lower case may be longer */
+    if (!together) return DELE_ERR_MEMORY;
     for (at = row->fact.subject; (w = next_word(&at, &capital, b->arena, b->err));) {
         row->copied |= !strcmp(w, first) || (strlen(w) >= 3 && strstr(first, w));
         if (strlen(together) + strlen(w) <= 2 * strlen(row->fact.subject)) strcat(together, w);
@@ -253,66 +253,66 @@ static lac_status find_copy(const building *b, lac_qa_row *row)
     at = row->question;
     next_word(&at, &capital, b->arena, b->err); /* a capital there says nothing */
     while ((w = next_word(&at, &capital, b->arena, b->err))) row->copied |= capital && !strcmp(w, first);
-    if (row->copied && !b->opts->keep_copied) row->fate = LAC_QA_COPIED;
+    if (row->copied && !b->opts->keep_copied) row->fate = DELE_QA_COPIED;
     return b->err->code;
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
 
-static lac_status build_row(const building *b, lac_qa_row *row, size_t common, size_t others)
+static dele_status build_row(const building *b, dele_qa_row *row, size_t common, size_t others)
 {
-    if (!others && !b->opts->keep_alone) row->fate = LAC_QA_ALONE;
-    else if (others && common >= strlen(row->answer)) row->fate = LAC_QA_SHARED;
-    if (row->fate != LAC_QA_KEPT || cut(b, row, common) || row->fate != LAC_QA_KEPT) return b->err->code;
+    if (!others && !b->opts->keep_alone) row->fate = DELE_QA_ALONE;
+    else if (others && common >= strlen(row->answer)) row->fate = DELE_QA_SHARED;
+    if (row->fate != DELE_QA_KEPT || cut(b, row, common) || row->fate != DELE_QA_KEPT) return b->err->code;
     return find_copy(b, row);
 }
 
-static lac_status build_group(const building *b, lac_qa_row **group, size_t n, size_t *lengths)
+static dele_status build_group(const building *b, dele_qa_row **group, size_t n, size_t *lengths)
 {
     for (size_t i = 1; i < n; i++)
-        if (!strcmp(group[i]->fact.subject, group[i - 1]->fact.subject)) group[i]->fate = LAC_QA_REPEATED;
+        if (!strcmp(group[i]->fact.subject, group[i - 1]->fact.subject)) group[i]->fate = DELE_QA_REPEATED;
     for (size_t i = 0; i < n; i++) {
         size_t others, common = common_to_most(group[i], group, n, lengths, &others);
-        if (group[i]->fate == LAC_QA_KEPT && build_row(b, group[i], common, others)) return b->err->code;
+        if (group[i]->fate == DELE_QA_KEPT && build_row(b, group[i], common, others)) return b->err->code;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_qa_build(lac_qa *qa, const lac_tokenizer *t, const lac_qa_opts *opts, lac_arena *arena, lac_err *err)
+dele_status dele_qa_build(dele_qa *qa, const dele_tokenizer *t, const dele_qa_opts *opts, dele_arena *arena, dele_err *err)
 {
     const building b = {.t = t, .opts = opts, .arena = arena, .err = err};
-    lac_qa_row **order = LAC_NEW(arena, lac_qa_row *, qa->n, err);
-    size_t *lengths = LAC_NEW(arena, size_t, qa->n, err), n = 0;
+    dele_qa_row **order = DELE_NEW(arena, dele_qa_row *, qa->n, err);
+    size_t *lengths = DELE_NEW(arena, size_t, qa->n, err), n = 0;
     if (!order || !lengths || find_relations(qa, arena, err)) return err->code;
     for (size_t i = 0; i < qa->n; i++)
-        if (qa->row[i].fate == LAC_QA_KEPT) order[n++] = &qa->row[i];
+        if (qa->row[i].fate == DELE_QA_KEPT) order[n++] = &qa->row[i];
     qsort(order, n, sizeof *order, by_relation);
     for (size_t i = 0, end; i < n; i = end) {
         for (end = i + 1; end < n && !strcmp(order[end]->relation, order[i]->relation);) end++;
         if (build_group(&b, order + i, end - i, lengths)) return err->code;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_qa_know(lac_qa *qa, lac_run *run, const lac_model *model, lac_progress *progress, lac_arena *arena,
-                       lac_err *err)
+dele_status dele_qa_know(dele_qa *qa, dele_run *run, const dele_model *model, dele_progress *progress, dele_arena *arena,
+                       dele_err *err)
 {
-    lac_facts facts = {.fact = LAC_NEW(arena, lac_fact, qa->n + 1, err), .path = "the facts built"};
-    lac_facts_scores scores;
-    lac_facts_opts opts = {.progress = progress};
-    if (!facts.fact) return LAC_ERR_MEMORY;
+    dele_facts facts = {.fact = DELE_NEW(arena, dele_fact, qa->n + 1, err), .path = "the facts built"};
+    dele_facts_scores scores;
+    dele_facts_opts opts = {.progress = progress};
+    if (!facts.fact) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < qa->n; i++)
-        if (qa->row[i].fate == LAC_QA_KEPT) facts.fact[facts.n++] = qa->row[i].fact;
-    if (facts.n == 0) return LAC_OK;
-    lac_status status = lac_facts_score(&scores, &facts, run, model, &opts, arena, err);
+        if (qa->row[i].fate == DELE_QA_KEPT) facts.fact[facts.n++] = qa->row[i].fact;
+    if (facts.n == 0) return DELE_OK;
+    dele_status status = dele_facts_score(&scores, &facts, run, model, &opts, arena, err);
     for (size_t i = 0; i < facts.n && !status; i++)
-        if (!scores.fact[i][LAC_FORM_PROMPT].greedy) qa->row[facts.fact[i].id].fate = LAC_QA_UNKNOWN;
+        if (!scores.fact[i][DELE_FORM_PROMPT].greedy) qa->row[facts.fact[i].id].fate = DELE_QA_UNKNOWN;
     return status;
 }
 
-cJSON *lac_qa_json(const lac_qa_row *row)
+cJSON *dele_qa_json(const dele_qa_row *row)
 {
-    cJSON *json = lac_fact_json(&row->fact);
+    cJSON *json = dele_fact_json(&row->fact);
     bool ok = json && cJSON_AddStringToObject(json, "prediction", row->prediction) &&
               cJSON_AddNumberToObject(json, "answer_tokens", row->answer_tokens);
     if (ok && row->copied) ok = cJSON_AddTrueToObject(json, "copied");
@@ -322,18 +322,18 @@ cJSON *lac_qa_json(const lac_qa_row *row)
     return NULL;
 }
 
-const char *lac_qa_fate_name(lac_qa_fate fate)
+const char *dele_qa_fate_name(dele_qa_fate fate)
 {
 #define X(value, name, reason) name,
-    static const char *const names[] = {LAC_QA_FATES(X)};
+    static const char *const names[] = {DELE_QA_FATES(X)};
 #undef X
     return names[fate];
 }
 
-const char *lac_qa_fate_reason(lac_qa_fate fate)
+const char *dele_qa_fate_reason(dele_qa_fate fate)
 {
 #define X(value, name, reason) reason,
-    static const char *const reasons[] = {LAC_QA_FATES(X)};
+    static const char *const reasons[] = {DELE_QA_FATES(X)};
 #undef X
     return reasons[fate];
 }

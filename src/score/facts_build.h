@@ -15,67 +15,67 @@
  * An attribute is copied when the first word behind the prompt is one of the subject's, or holds one of three letters
  * or more, or begins the subject's name written together, or is another capitalised word of the question: an e-mail
  * address made of the name tests no memory. */
-#ifndef LAC_FACTS_BUILD_H
-#define LAC_FACTS_BUILD_H
+#ifndef DELE_FACTS_BUILD_H
+#define DELE_FACTS_BUILD_H
 
 #include "score/facts_suite.h"
 
 /* What became of a row: every row has one fate, and all but the first leave it out. */
-#define LAC_QA_FATES(X)                                                                                                \
-    X(LAC_QA_KEPT, "kept", "kept")                                                                                     \
-    X(LAC_QA_NO_SUBJECT, "no_subject", "nobody found whom the question is about")                                      \
-    X(LAC_QA_REPEATED, "repeated", "the same question stands in an earlier row")                                       \
-    X(LAC_QA_ALONE, "alone", "nobody else is asked this")                                                              \
-    X(LAC_QA_SHARED, "shared", "nine in ten others have the same answer")                                              \
-    X(LAC_QA_TOO_LONG, "too_long", "longer than the model's context")                                                  \
-    X(LAC_QA_NOT_CUT, "not_cut", "the tokenizer cannot cut it where people differ")                                    \
-    X(LAC_QA_COPIED, "copied", "the answer is copied from the question (--keep-copied)")                               \
-    X(LAC_QA_UNKNOWN, "unknown", "the model does not know it (--keep-unknown)")
+#define DELE_QA_FATES(X)                                                                                                \
+    X(DELE_QA_KEPT, "kept", "kept")                                                                                     \
+    X(DELE_QA_NO_SUBJECT, "no_subject", "nobody found whom the question is about")                                      \
+    X(DELE_QA_REPEATED, "repeated", "the same question stands in an earlier row")                                       \
+    X(DELE_QA_ALONE, "alone", "nobody else is asked this")                                                              \
+    X(DELE_QA_SHARED, "shared", "nine in ten others have the same answer")                                              \
+    X(DELE_QA_TOO_LONG, "too_long", "longer than the model's context")                                                  \
+    X(DELE_QA_NOT_CUT, "not_cut", "the tokenizer cannot cut it where people differ")                                    \
+    X(DELE_QA_COPIED, "copied", "the answer is copied from the question (--keep-copied)")                               \
+    X(DELE_QA_UNKNOWN, "unknown", "the model does not know it (--keep-unknown)")
 
 typedef enum {
 #define X(fate, name, reason) fate,
-    LAC_QA_FATES(X)
+    DELE_QA_FATES(X)
 #undef X
-    LAC_QA_N_FATES
-} lac_qa_fate;
+    DELE_QA_N_FATES
+} dele_qa_fate;
 
 typedef struct {
     const char *question, *answer, *id; /* id: the row's own, or NULL */
     const char *path, *split;
     int line;
-    lac_qa_fate fate;
+    dele_qa_fate fate;
     const char *relation;               /* NULL where no subject was found */
-    lac_fact fact;                      /* from here on: where it was built; its id is the row's index */
+    dele_fact fact;                      /* from here on: where it was built; its id is the row's index */
     const char *prediction;             /* all that follows the prompt */
     int answer_tokens;                  /* of the attribute */
     bool copied;
-} lac_qa_row;
+} dele_qa_row;
 
 typedef struct {
-    lac_qa_row *row;
+    dele_qa_row *row;
     size_t n, capacity;
-} lac_qa;
+} dele_qa;
 
 typedef struct {
     bool first_token; /* the attribute is its first token alone, which is what can be traced */
     bool keep_copied, keep_alone;
     int context;      /* of the model, in tokens */
-} lac_qa_opts;
+} dele_qa_opts;
 
 /* Appends a file's rows (text/row_texts.h), all of them of one split. */
-lac_status lac_qa_add(lac_qa *qa, const char *path, const char *split, lac_arena *arena, lac_err *err);
+dele_status dele_qa_add(dele_qa *qa, const char *path, const char *split, dele_arena *arena, dele_err *err);
 
 /* Gives every row its fate, and those that are kept their fact. */
-lac_status lac_qa_build(lac_qa *qa, const lac_tokenizer *t, const lac_qa_opts *opts, lac_arena *arena, lac_err *err);
+dele_status dele_qa_build(dele_qa *qa, const dele_tokenizer *t, const dele_qa_opts *opts, dele_arena *arena, dele_err *err);
 
 /* Leaves out the facts whose attribute the model does not say greedily, token by token. */
-lac_status lac_qa_know(lac_qa *qa, lac_run *run, const lac_model *model, lac_progress *progress, lac_arena *arena,
-                       lac_err *err);
+dele_status dele_qa_know(dele_qa *qa, dele_run *run, const dele_model *model, dele_progress *progress, dele_arena *arena,
+                       dele_err *err);
 
 /* The row's fact in ROME's form, with prediction, answer_tokens, copied and row_id beside it; NULL: out of memory. */
-cJSON *lac_qa_json(const lac_qa_row *row);
+cJSON *dele_qa_json(const dele_qa_row *row);
 
-const char *lac_qa_fate_name(lac_qa_fate fate);
-const char *lac_qa_fate_reason(lac_qa_fate fate);
+const char *dele_qa_fate_name(dele_qa_fate fate);
+const char *dele_qa_fate_reason(dele_qa_fate fate);
 
 #endif

@@ -7,82 +7,82 @@
 #include "score/choices.h"
 #include "score/pytext.h"
 
-static const char *const form_name[LAC_FORMS] = {"prompt", "paraphrase"};
-static const char *const split_name[LAC_SPLITS] = {"all", "forget", "retain"};
+static const char *const form_name[DELE_FORMS] = {"prompt", "paraphrase"};
+static const char *const split_name[DELE_SPLITS] = {"all", "forget", "retain"};
 
 typedef struct {
     size_t fact;
-    lac_form form;
+    dele_form form;
 } place;
 
 typedef struct {
-    const lac_facts *facts;
-    const lac_model *model;
-    const lac_facts_opts *opts;
-    lac_question *questions; /* one choice each: the answer */
+    const dele_facts *facts;
+    const dele_model *model;
+    const dele_facts_opts *opts;
+    dele_question *questions; /* one choice each: the answer */
     place *places;
     size_t n;
-    lac_facts_scores *scores;
-    lac_arena scratch;
+    dele_facts_scores *scores;
+    dele_arena scratch;
 } scoring;
 
-static const char *form_text(const lac_fact *fact, lac_form form)
+static const char *form_text(const dele_fact *fact, dele_form form)
 {
-    return form == LAC_FORM_PROMPT ? fact->prompt : fact->paraphrase;
+    return form == DELE_FORM_PROMPT ? fact->prompt : fact->paraphrase;
 }
 
 /* The prompt as a user's turn, the answer as the beginning of the reply. */
-static lac_status encode_turn(lac_choice *choice, const scoring *s, const char *text, const char *answer, lac_arena *arena,
-                              lac_err *err)
+static dele_status encode_turn(dele_choice *choice, const scoring *s, const char *text, const char *answer, dele_arena *arena,
+                              dele_err *err)
 {
-    const lac_tokenizer *t = s->model->tokenizer;
-    const char *turn = lac_chat_prompt(s->opts->chat, text, arena, err), *said = lac_strip(answer, arena, err);
-    lac_ids asked, reply;
-    if (!turn || !said || lac_encode(&asked, t, turn, strlen(turn), false, arena, err) ||
-        lac_encode(&reply, t, said, strlen(said), false, arena, err))
+    const dele_tokenizer *t = s->model->tokenizer;
+    const char *turn = dele_chat_prompt(s->opts->chat, text, arena, err), *said = dele_strip(answer, arena, err);
+    dele_ids asked, reply;
+    if (!turn || !said || dele_encode(&asked, t, turn, strlen(turn), false, arena, err) ||
+        dele_encode(&reply, t, said, strlen(said), false, arena, err))
         return err->code;
     if (!reply.n || asked.n + reply.n > (size_t)s->model->config.context)
-        return lac_fail(err, LAC_ERR_DATA, "\"%.80s\" cannot be scored as a reply to \"%.80s\": together they have %zu "
+        return dele_fail(err, DELE_ERR_DATA, "\"%.80s\" cannot be scored as a reply to \"%.80s\": together they have %zu "
                         "tokens, and the model takes %d", answer, text, asked.n + reply.n, s->model->config.context);
-    int *ids = LAC_NEW(arena, int, asked.n + reply.n, err);
+    int *ids = DELE_NEW(arena, int, asked.n + reply.n, err);
     if (!ids) return err->code;
     memcpy(ids, asked.id, asked.n * sizeof *ids);
     memcpy(ids + asked.n, reply.id, reply.n * sizeof *ids);
-    *choice = (lac_choice){.ids = ids, .n = (int)(asked.n + reply.n), .n_scored = (int)reply.n};
-    return LAC_OK;
+    *choice = (dele_choice){.ids = ids, .n = (int)(asked.n + reply.n), .n_scored = (int)reply.n};
+    return DELE_OK;
 }
 
-static lac_status encode_facts(scoring *s, lac_arena *arena, lac_err *err)
+static dele_status encode_facts(scoring *s, dele_arena *arena, dele_err *err)
 {
-    const lac_tokenizer *t = s->model->tokenizer;
+    const dele_tokenizer *t = s->model->tokenizer;
     const int most = s->model->config.context;
     for (size_t i = 0; i < s->facts->n; i++) {
-        const lac_fact *fact = &s->facts->fact[i];
-        bool spaced = lac_lstrip(fact->attribute, strlen(fact->attribute)) > 0;
-        char *answer = lac_printf(arena, err, "%s%s", spaced || fact->joined ? "" : " ", fact->attribute);
-        if (!answer) return LAC_ERR_MEMORY;
-        for (int form = 0; form < LAC_FORMS; form++) {
-            const char *text = form_text(fact, (lac_form)form);
+        const dele_fact *fact = &s->facts->fact[i];
+        bool spaced = dele_lstrip(fact->attribute, strlen(fact->attribute)) > 0;
+        char *answer = dele_printf(arena, err, "%s%s", spaced || fact->joined ? "" : " ", fact->attribute);
+        if (!answer) return DELE_ERR_MEMORY;
+        for (int form = 0; form < DELE_FORMS; form++) {
+            const char *text = form_text(fact, (dele_form)form);
             if (!text) continue;
-            lac_question *q = &s->questions[s->n];
-            q->choice = LAC_NEW(arena, lac_choice, 1, err);
+            dele_question *q = &s->questions[s->n];
+            q->choice = DELE_NEW(arena, dele_choice, 1, err);
             q->n_choices = 1;
-            if (!q->choice) return LAC_ERR_MEMORY;
-            lac_status status = s->opts->chat  ? encode_turn(q->choice, s, text, answer, arena, err)
-                                : fact->joined ? lac_choice_encode_joined(q->choice, t, text, answer, most, arena, err)
-                                               : lac_choice_encode(q->choice, t, text, answer, most, arena, err);
+            if (!q->choice) return DELE_ERR_MEMORY;
+            dele_status status = s->opts->chat  ? encode_turn(q->choice, s, text, answer, arena, err)
+                                : fact->joined ? dele_choice_encode_joined(q->choice, t, text, answer, most, arena, err)
+                                               : dele_choice_encode(q->choice, t, text, answer, most, arena, err);
             if (status) return status;
-            s->places[s->n++] = (place){i, (lac_form)form};
+            s->places[s->n++] = (place){i, (dele_form)form};
         }
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status put_item(scoring *s, size_t i, const lac_fact_score *score, lac_err *err)
+static dele_status put_item(scoring *s, size_t i, const dele_fact_score *score, dele_err *err)
 {
-    const lac_fact *fact = &s->facts->fact[s->places[i].fact];
-    lac_form form = s->places[i].form;
-    char *top = lac_decode(s->model->tokenizer, &score->top, 1, false, &s->scratch, err);
+    const dele_fact *fact = &s->facts->fact[s->places[i].fact];
+    dele_form form = s->places[i].form;
+    char *top = dele_decode(s->model->tokenizer, &score->top, 1, false, &s->scratch, err);
     if (!top) return err->code;
     cJSON *line = cJSON_CreateObject();
     cJSON_AddNumberToObject(line, "id", fact->id);
@@ -92,23 +92,23 @@ static lac_status put_item(scoring *s, size_t i, const lac_fact_score *score, la
     cJSON_AddStringToObject(line, "form", form_name[form]);
     cJSON_AddStringToObject(line, "text", form_text(fact, form));
     cJSON_AddStringToObject(line, "answer", fact->attribute);
-    cJSON_AddItemToObject(line, "p", lac_json_number(score->p));
+    cJSON_AddItemToObject(line, "p", dele_json_number(score->p));
     cJSON_AddNumberToObject(line, "rank", score->rank);
     cJSON_AddNumberToObject(line, "answer_tokens", score->n_tokens);
-    cJSON_AddItemToObject(line, "p_answer", lac_json_number(score->p_answer));
+    cJSON_AddItemToObject(line, "p_answer", dele_json_number(score->p_answer));
     cJSON_AddBoolToObject(line, "greedy", score->greedy);
     cJSON_AddStringToObject(line, "top", top);
-    return lac_items_put(s->opts->items, i, line, err);
+    return dele_items_put(s->opts->items, i, line, err);
 }
 
-static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
+static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
 {
     scoring *s = data;
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     for (size_t i = first; i < first + n && !status; i++) {
-        const lac_choice *c = s->questions[i].choice;
-        lac_fact_score *score = &s->scores->fact[s->places[i].fact][s->places[i].form];
-        *score = (lac_fact_score){.p = exp(c->first_logp),
+        const dele_choice *c = s->questions[i].choice;
+        dele_fact_score *score = &s->scores->fact[s->places[i].fact][s->places[i].form];
+        *score = (dele_fact_score){.p = exp(c->first_logp),
                                   .p_answer = exp(c->logp),
                                   .rank = c->first_rank,
                                   .n_tokens = c->n_scored,
@@ -116,8 +116,8 @@ static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
                                   .greedy = c->greedy};
         if (s->opts->items) status = put_item(s, i, score, err);
     }
-    lac_arena_reset(&s->scratch);
-    if (s->opts->progress) lac_progress_set(s->opts->progress, (double)(first + n), NULL);
+    dele_arena_reset(&s->scratch);
+    if (s->opts->progress) dele_progress_set(s->opts->progress, (double)(first + n), NULL);
     return status;
 }
 
@@ -125,8 +125,8 @@ static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
 static size_t recall(scoring *s)
 {
     size_t n = 0;
-    for (const cJSON *old; n < s->n && (old = lac_items_old(s->opts->items, n)); n++)
-        s->scores->fact[s->places[n].fact][s->places[n].form] = (lac_fact_score){
+    for (const cJSON *old; n < s->n && (old = dele_items_old(s->opts->items, n)); n++)
+        s->scores->fact[s->places[n].fact][s->places[n].form] = (dele_fact_score){
             .p = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "p")),
             .p_answer = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "p_answer")),
             .rank = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "rank")),
@@ -136,9 +136,9 @@ static size_t recall(scoring *s)
     return n;
 }
 
-static bool in_split(const lac_fact *fact, lac_split split)
+static bool in_split(const dele_fact *fact, dele_split split)
 {
-    return split == LAC_SPLIT_ALL || (fact->split && strcmp(fact->split, split_name[split]) == 0);
+    return split == DELE_SPLIT_ALL || (fact->split && strcmp(fact->split, split_name[split]) == 0);
 }
 
 static int by_size(const void *a, const void *b)
@@ -153,12 +153,12 @@ static double standard_error(double sum, double squares, double n)
     return n > 1 ? sqrt((variance > 0 ? variance : 0) / n) : NAN;
 }
 
-static lac_facts_cell cell_of(const scoring *s, lac_split split, lac_form form, int *ranks)
+static dele_facts_cell cell_of(const scoring *s, dele_split split, dele_form form, int *ranks)
 {
     double p = 0, pp = 0, answer = 0, answers = 0, top1 = 0, reciprocal = 0;
     size_t n = 0;
     for (size_t i = 0; i < s->facts->n; i++) {
-        const lac_fact_score *f = &s->scores->fact[i][form];
+        const dele_fact_score *f = &s->scores->fact[i][form];
         if (f->n_tokens == 0 || !in_split(&s->facts->fact[i], split)) continue;
         p += f->p;
         pp += f->p * f->p;
@@ -168,10 +168,10 @@ static lac_facts_cell cell_of(const scoring *s, lac_split split, lac_form form, 
         reciprocal += 1.0 / f->rank;
         ranks[n++] = f->rank;
     }
-    if (n == 0) return (lac_facts_cell){0};
+    if (n == 0) return (dele_facts_cell){0};
     qsort(ranks, n, sizeof *ranks, by_size);
     double N = (double)n;
-    return (lac_facts_cell){.n = n,
+    return (dele_facts_cell){.n = n,
                             .p = p / N,
                             .p_se = standard_error(p, pp, N),
                             .p_answer = answer / N,
@@ -182,62 +182,62 @@ static lac_facts_cell cell_of(const scoring *s, lac_split split, lac_form form, 
                             .reciprocal_rank = reciprocal / N};
 }
 
-lac_status lac_facts_score(lac_facts_scores *scores, const lac_facts *facts, lac_run *run, const lac_model *model,
-                           const lac_facts_opts *opts, lac_arena *arena, lac_err *err)
+dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts, dele_run *run, const dele_model *model,
+                           const dele_facts_opts *opts, dele_arena *arena, dele_err *err)
 {
     if (!model->tokenizer)
-        return lac_fail(err, LAC_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
+        return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
                         model->path ? model->path : "the model");
-    *scores = (lac_facts_scores){.fact = lac_alloc(arena, facts->n, sizeof *scores->fact, err)};
+    *scores = (dele_facts_scores){.fact = dele_alloc(arena, facts->n, sizeof *scores->fact, err)};
     scoring s = {.facts = facts,
                  .model = model,
                  .opts = opts,
-                 .questions = LAC_NEW(arena, lac_question, LAC_FORMS * facts->n, err),
-                 .places = LAC_NEW(arena, place, LAC_FORMS * facts->n, err),
+                 .questions = DELE_NEW(arena, dele_question, DELE_FORMS * facts->n, err),
+                 .places = DELE_NEW(arena, place, DELE_FORMS * facts->n, err),
                  .scores = scores};
-    int *ranks = LAC_NEW(arena, int, facts->n, err);
-    if (!scores->fact || !s.questions || !s.places || !ranks) return LAC_ERR_MEMORY;
-    lac_choices_opts choices = {.scored = scored, .data = &s};
-    lac_status status = encode_facts(&s, arena, err);
+    int *ranks = DELE_NEW(arena, int, facts->n, err);
+    if (!scores->fact || !s.questions || !s.places || !ranks) return DELE_ERR_MEMORY;
+    dele_choices_opts choices = {.scored = scored, .data = &s};
+    dele_status status = encode_facts(&s, arena, err);
     if (!status) choices.n_known = recall(&s);
-    if (!status) status = lac_choices_score(s.questions, s.n, run, model, &choices, err);
-    for (int split = 0; split < LAC_SPLITS && !status; split++)
-        for (int form = 0; form < LAC_FORMS; form++)
-            scores->cell[split][form] = cell_of(&s, (lac_split)split, (lac_form)form, ranks);
-    lac_arena_release(&s.scratch);
+    if (!status) status = dele_choices_score(s.questions, s.n, run, model, &choices, err);
+    for (int split = 0; split < DELE_SPLITS && !status; split++)
+        for (int form = 0; form < DELE_FORMS; form++)
+            scores->cell[split][form] = cell_of(&s, (dele_split)split, (dele_form)form, ranks);
+    dele_arena_release(&s.scratch);
     return status;
 }
 
-cJSON *lac_facts_json(const lac_facts_scores *scores)
+cJSON *dele_facts_json(const dele_facts_scores *scores)
 {
     cJSON *json = cJSON_CreateObject();
-    for (int split = 0; split < LAC_SPLITS; split++) {
-        if (scores->cell[split][LAC_FORM_PROMPT].n == 0) continue;
+    for (int split = 0; split < DELE_SPLITS; split++) {
+        if (scores->cell[split][DELE_FORM_PROMPT].n == 0) continue;
         cJSON *forms = cJSON_AddObjectToObject(json, split_name[split]);
-        for (int form = 0; form < LAC_FORMS; form++) {
-            const lac_facts_cell *c = &scores->cell[split][form];
+        for (int form = 0; form < DELE_FORMS; form++) {
+            const dele_facts_cell *c = &scores->cell[split][form];
             if (c->n == 0) continue;
             cJSON *cell = cJSON_AddObjectToObject(forms, form_name[form]);
             cJSON_AddNumberToObject(cell, "n", (double)c->n);
-            lac_put_number(cell, "p", c->p);
-            lac_put_number(cell, "p_stderr", c->p_se);
-            lac_put_number(cell, "top1", c->top1);
-            lac_put_number(cell, "top1_stderr", c->top1_se);
-            lac_put_number(cell, "rank_median", c->rank_median);
-            lac_put_number(cell, "reciprocal_rank", c->reciprocal_rank);
-            lac_put_number(cell, "p_answer", c->p_answer);
-            lac_put_number(cell, "p_answer_stderr", c->p_answer_se);
+            dele_put_number(cell, "p", c->p);
+            dele_put_number(cell, "p_stderr", c->p_se);
+            dele_put_number(cell, "top1", c->top1);
+            dele_put_number(cell, "top1_stderr", c->top1_se);
+            dele_put_number(cell, "rank_median", c->rank_median);
+            dele_put_number(cell, "reciprocal_rank", c->reciprocal_rank);
+            dele_put_number(cell, "p_answer", c->p_answer);
+            dele_put_number(cell, "p_answer_stderr", c->p_answer_se);
         }
     }
     return json;
 }
 
-void lac_facts_table(FILE *to, const lac_facts_scores *scores)
+void dele_facts_table(FILE *to, const dele_facts_scores *scores)
 {
     fprintf(to, "split\tform\tn\tp\tstderr\ttop1\tstderr\trank_median\tp_answer\n");
-    for (int split = 0; split < LAC_SPLITS; split++)
-        for (int form = 0; form < LAC_FORMS; form++) {
-            const lac_facts_cell *c = &scores->cell[split][form];
+    for (int split = 0; split < DELE_SPLITS; split++)
+        for (int form = 0; form < DELE_FORMS; form++) {
+            const dele_facts_cell *c = &scores->cell[split][form];
             if (c->n)
                 fprintf(to, "%s\t%s\t%zu\t%.4f\t%.4f\t%.4f\t%.4f\t%g\t%.4f\n", split_name[split], form_name[form], c->n,
                         c->p, c->p_se, c->top1, c->top1_se, c->rank_median, c->p_answer);

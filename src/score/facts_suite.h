@@ -8,45 +8,45 @@
  *
  * The answer is encoded behind the prompt, a space between them where the fact file has none; a joined fact's answer
  * follows its prompt at once.  In a chat layout the prompt is a user's turn, and the answer, encoded alone, begins the
- * reply: the very tokens that lacuna trace --chat runs. */
-#ifndef LAC_FACTS_SUITE_H
-#define LAC_FACTS_SUITE_H
+ * reply: the very tokens that deleatur trace --chat runs. */
+#ifndef DELE_FACTS_SUITE_H
+#define DELE_FACTS_SUITE_H
 
 #include "base/progress.h"
 #include "model/facts.h"
 #include "model/forward.h"
 #include "score/report.h"
 
-typedef enum { LAC_FORM_PROMPT, LAC_FORM_PARAPHRASE, LAC_FORMS } lac_form;
-typedef enum { LAC_SPLIT_ALL, LAC_SPLIT_FORGET, LAC_SPLIT_RETAIN, LAC_SPLITS } lac_split;
+typedef enum { DELE_FORM_PROMPT, DELE_FORM_PARAPHRASE, DELE_FORMS } dele_form;
+typedef enum { DELE_SPLIT_ALL, DELE_SPLIT_FORGET, DELE_SPLIT_RETAIN, DELE_SPLITS } dele_split;
 
 typedef struct {
     double p, p_answer;
     int rank, n_tokens, top; /* top: the likeliest id; n_tokens 0: no such form */
     bool greedy;
-} lac_fact_score;
+} dele_fact_score;
 
 typedef struct {
     size_t n;
     double p, p_se, p_answer, p_answer_se, top1, top1_se; /* means; se: sd(n-1)/sqrt(n), NaN for one */
     double rank_median, reciprocal_rank;
-} lac_facts_cell;
+} dele_facts_cell;
 
 typedef struct {
-    lac_fact_score (*fact)[LAC_FORMS];          /* [n_facts] */
-    lac_facts_cell cell[LAC_SPLITS][LAC_FORMS]; /* n 0: nothing there */
-} lac_facts_scores;
+    dele_fact_score (*fact)[DELE_FORMS];          /* [n_facts] */
+    dele_facts_cell cell[DELE_SPLITS][DELE_FORMS]; /* n 0: nothing there */
+} dele_facts_scores;
 
 typedef struct {
-    lac_items *items; /* or NULL */
-    lac_progress *progress;
-    lac_chat chat; /* LAC_CHAT_NONE: the prompts as they stand */
-} lac_facts_opts;
+    dele_items *items; /* or NULL */
+    dele_progress *progress;
+    dele_chat chat; /* DELE_CHAT_NONE: the prompts as they stand */
+} dele_facts_opts;
 
-lac_status lac_facts_score(lac_facts_scores *scores, const lac_facts *facts, lac_run *run, const lac_model *model,
-                           const lac_facts_opts *opts, lac_arena *arena, lac_err *err);
+dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts, dele_run *run, const dele_model *model,
+                           const dele_facts_opts *opts, dele_arena *arena, dele_err *err);
 
-cJSON *lac_facts_json(const lac_facts_scores *scores);
-void lac_facts_table(FILE *to, const lac_facts_scores *scores);
+cJSON *dele_facts_json(const dele_facts_scores *scores);
+void dele_facts_table(FILE *to, const dele_facts_scores *scores);
 
 #endif

@@ -3,16 +3,16 @@
 #include <math.h>
 #include <string.h>
 
-static lac_status make_room(lac_gradient_room *room, const lac_model *model, lac_err *err)
+static dele_status make_room(dele_gradient_room *room, const dele_model *model, dele_err *err)
 {
-    if (!room->g) room->g = LAC_NEW(&room->arena, float *, model->n_tensors, err);
+    if (!room->g) room->g = DELE_NEW(&room->arena, float *, model->n_tensors, err);
     for (size_t i = 0; room->g && i < model->n_tensors; i++) {
-        const lac_tensor *t = &model->tensors[i];
+        const dele_tensor *t = &model->tensors[i];
         if (room->g[i]) memset(room->g[i], 0, t->rows * t->cols * sizeof(float));
-        else room->g[i] = lac_alloc(&room->arena, t->rows, t->cols * sizeof(float), err);
-        if (!room->g[i]) return LAC_ERR_MEMORY;
+        else room->g[i] = dele_alloc(&room->arena, t->rows, t->cols * sizeof(float), err);
+        if (!room->g[i]) return DELE_ERR_MEMORY;
     }
-    return room->g ? LAC_OK : LAC_ERR_MEMORY;
+    return room->g ? DELE_OK : DELE_ERR_MEMORY;
 }
 
 /* logits [n, vocab] -> ∂ mean loss / ∂ logits = (softmax - 1 at the target) / n */
@@ -29,7 +29,7 @@ static void loss_gradient(float *logits, const int *targets, size_t n, size_t vo
     }
 }
 
-static double mean_norm(const lac_gradient_room *room, const lac_model *model)
+static double mean_norm(const dele_gradient_room *room, const dele_model *model)
 {
     double sum = 0;
     for (size_t i = 0; i < model->n_tensors; i++) {
@@ -41,31 +41,31 @@ static double mean_norm(const lac_gradient_room *room, const lac_model *model)
     return sum / (double)model->n_tensors;
 }
 
-lac_status lac_gradient_norm(double *norm, const lac_scored_text *text, lac_gradient_room *room, lac_run *run,
-                             const lac_model *model, lac_err *err)
+dele_status dele_gradient_norm(double *norm, const dele_scored_text *text, dele_gradient_room *room, dele_run *run,
+                             const dele_model *model, dele_err *err)
 {
     size_t n = (size_t)(text->n - text->first), vocab = (size_t)model->config.vocab;
-    lac_arena_reset(&room->scratch);
-    int *wanted = LAC_NEW(&room->scratch, int, n, err);
-    float *logits = lac_alloc_raw(&room->scratch, n, vocab * sizeof *logits, err);
-    if (!wanted || !logits || make_room(room, model, err)) return LAC_ERR_MEMORY;
+    dele_arena_reset(&room->scratch);
+    int *wanted = DELE_NEW(&room->scratch, int, n, err);
+    float *logits = dele_alloc_raw(&room->scratch, n, vocab * sizeof *logits, err);
+    if (!wanted || !logits || make_room(room, model, err)) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) wanted[i] = text->first - 1 + (int)i;
-    lac_segment segment = {.tokens = text->ids, .n_rows = text->n - 1};
-    lac_batch batch = {
+    dele_segment segment = {.tokens = text->ids, .n_rows = text->n - 1};
+    dele_batch batch = {
         .segments = &segment, .n_segments = 1, .wanted = wanted, .n_wanted = n, .keep_for_backward = true};
-    lac_status status = lac_forward(run, model, &batch, err);
+    dele_status status = dele_forward(run, model, &batch, err);
     if (status) return status;
-    lac_logits(logits, model, run->final, n);
+    dele_logits(logits, model, run->final, n);
     loss_gradient(logits, text->ids + text->first, n, vocab);
-    lac_grads grads = {.g = room->g};
-    status = lac_backward(run, model, &batch, logits, &grads, err);
+    dele_grads grads = {.g = room->g};
+    status = dele_backward(run, model, &batch, logits, &grads, err);
     if (!status) *norm = mean_norm(room, model);
     return status;
 }
 
-void lac_gradient_room_release(lac_gradient_room *room)
+void dele_gradient_room_release(dele_gradient_room *room)
 {
-    lac_arena_release(&room->arena);
-    lac_arena_release(&room->scratch);
-    *room = (lac_gradient_room){0};
+    dele_arena_release(&room->arena);
+    dele_arena_release(&room->scratch);
+    *room = (dele_gradient_room){0};
 }

@@ -10,66 +10,66 @@
 #include "score/two_samples.h"
 #include "text/row_texts.h"
 
-static const char *const attack_name[LAC_ATTACKS] = {"loss", "zlib", "min_k", "min_k_plus", "reference", "gradnorm"};
+static const char *const attack_name[DELE_ATTACKS] = {"loss", "zlib", "min_k", "min_k_plus", "reference", "gradnorm"};
 
-const char *lac_attack_name(lac_attack attack) { return attack_name[attack]; }
+const char *dele_attack_name(dele_attack attack) { return attack_name[attack]; }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-static lac_status read_document(void *row, const lac_records *r, const cJSON *json, lac_arena *arena, lac_err *err)
+static dele_status read_document(void *row, const dele_records *r, const cJSON *json, dele_arena *arena, dele_err *err)
 {
-    lac_document *d = row;
-    lac_row_texts two;
+    dele_document *d = row;
+    dele_row_texts two;
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "document"));
     if (!text) text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "text"));
-    if (text) d->text = lac_strdup(arena, text, err);
-    else if (lac_row_texts_of(&two, json))
-        d->text = lac_printf(arena, err, "%s%s%s", two.prompt, two.joined ? "" : " ", two.output);
+    if (text) d->text = dele_strdup(arena, text, err);
+    else if (dele_row_texts_of(&two, json))
+        d->text = dele_printf(arena, err, "%s%s%s", two.prompt, two.joined ? "" : " ", two.output);
     else
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: no text field \"document\" or \"text\"", r->path, r->line);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: no text field \"document\" or \"text\"", r->path, r->line);
     if (!d->text) return err->code;
-    if (!d->text[0]) return lac_fail(err, LAC_ERR_DATA, "%s:%d: the text is empty", r->path, r->line);
-    return lac_row_id(&d->id, json, arena, err);
+    if (!d->text[0]) return dele_fail(err, DELE_ERR_DATA, "%s:%d: the text is empty", r->path, r->line);
+    return dele_row_id(&d->id, json, arena, err);
 }
 
-const char *lac_membership_folder(const char *path, lac_arena *arena, lac_err *err)
+const char *dele_membership_folder(const char *path, dele_arena *arena, dele_err *err)
 {
     static const char *const inner[] = {"mia_data", "mia_data/validation"};
     const char *first = NULL;
     for (int i = 0; i < 2; i++) {
-        const char *folder = lac_printf(arena, err, "%s/%s", path, inner[i]);
-        const char *file = folder ? lac_printf(arena, err, "%s/member.jsonl", folder) : NULL;
+        const char *folder = dele_printf(arena, err, "%s/%s", path, inner[i]);
+        const char *file = folder ? dele_printf(arena, err, "%s/member.jsonl", folder) : NULL;
         if (!file) return NULL;
-        if (lac_path_exists(file)) return folder;
-        if (!first && lac_path_is_dir(folder)) first = folder;
+        if (dele_path_exists(file)) return folder;
+        if (!first && dele_path_is_dir(folder)) first = folder;
     }
     return first ? first : path;
 }
 
-bool lac_membership_is_there(const char *path)
+bool dele_membership_is_there(const char *path)
 {
-    lac_arena arena = {0};
-    lac_err err = {0};
-    const char *folder = lac_membership_folder(path, &arena, &err);
-    const char *file = folder ? lac_printf(&arena, &err, "%s/member.jsonl", folder) : NULL;
-    bool there = file && lac_path_exists(file);
-    lac_arena_release(&arena);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    const char *folder = dele_membership_folder(path, &arena, &err);
+    const char *file = folder ? dele_printf(&arena, &err, "%s/member.jsonl", folder) : NULL;
+    bool there = file && dele_path_exists(file);
+    dele_arena_release(&arena);
     return there;
 }
 
-lac_status lac_membership_load(lac_membership *data, const char *path, int limit, lac_arena *arena, lac_err *err)
+dele_status dele_membership_load(dele_membership *data, const char *path, int limit, dele_arena *arena, dele_err *err)
 {
     static const char *const name[] = {"member", "nonmember"};
-    const char *folder = lac_membership_folder(path, arena, err);
-    lac_document *part[2];
+    const char *folder = dele_membership_folder(path, arena, err);
+    dele_document *part[2];
     size_t n[2];
-    *data = (lac_membership){0};
+    *data = (dele_membership){0};
     for (int i = 0; folder && i < 2; i++) {
-        const char *file = lac_printf(arena, err, "%s/%s.jsonl", folder, name[i]);
-        part[i] = file ? lac_rows_load(&n[i], sizeof *part[i], file, limit, read_document, arena, err) : NULL;
+        const char *file = dele_printf(arena, err, "%s/%s.jsonl", folder, name[i]);
+        part[i] = file ? dele_rows_load(&n[i], sizeof *part[i], file, limit, read_document, arena, err) : NULL;
         if (!part[i]) return err->code;
     }
-    data->document = folder ? LAC_NEW(arena, lac_document, n[0] + n[1], err) : NULL;
+    data->document = folder ? DELE_NEW(arena, dele_document, n[0] + n[1], err) : NULL;
     if (!data->document) return err->code;
     for (int i = 0; i < 2; i++)
         for (size_t k = 0; k < n[i]; k++) {
@@ -77,23 +77,23 @@ lac_status lac_membership_load(lac_membership *data, const char *path, int limit
             data->document[data->n++].member = i == 0;
         }
     data->n_members = n[0];
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- attacks ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const lac_membership *data;
-    const lac_membership_opts *opts;
-    const lac_model *model;
-    lac_run *run;
-    lac_run reference_run;
-    lac_scored_text *texts, *reference; /* reference: NULL, or by the other model */
-    double (*value)[LAC_ATTACKS];
-    bool use[LAC_ATTACKS];
+    const dele_membership *data;
+    const dele_membership_opts *opts;
+    const dele_model *model;
+    dele_run *run;
+    dele_run reference_run;
+    dele_scored_text *texts, *reference; /* reference: NULL, or by the other model */
+    double (*value)[DELE_ATTACKS];
+    bool use[DELE_ATTACKS];
     double k;
-    lac_gradient_room room;
-    lac_arena scratch;
+    dele_gradient_room room;
+    dele_arena scratch;
 } scoring;
 
 static int by_value(const void *a, const void *b)
@@ -102,7 +102,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double lac_min_k(double *x, size_t n, double k)
+double dele_min_k(double *x, size_t n, double k)
 {
     size_t lowest = (size_t)((double)n * k);
     double sum = 0;
@@ -113,111 +113,111 @@ double lac_min_k(double *x, size_t n, double k)
     return -sum / (double)lowest;
 }
 
-static lac_status compressed_bytes(double *bytes, const char *text, lac_arena *scratch, lac_err *err)
+static dele_status compressed_bytes(double *bytes, const char *text, dele_arena *scratch, dele_err *err)
 {
     uLong n = (uLong)strlen(text);
     uLongf room = compressBound(n);
-    Bytef *out = LAC_NEW(scratch, Bytef, room, err);
-    if (!out) return LAC_ERR_MEMORY;
-    if (compress(out, &room, (const Bytef *)text, n) != Z_OK) return lac_fail(err, LAC_ERR_MEMORY, "zlib ran out of memory");
+    Bytef *out = DELE_NEW(scratch, Bytef, room, err);
+    if (!out) return DELE_ERR_MEMORY;
+    if (compress(out, &room, (const Bytef *)text, n) != Z_OK) return dele_fail(err, DELE_ERR_MEMORY, "zlib ran out of memory");
     *bytes = (double)room;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status min_k_attacks(double *value, const scoring *s, const lac_scored_text *t, lac_arena *scratch, lac_err *err)
+static dele_status min_k_attacks(double *value, const scoring *s, const dele_scored_text *t, dele_arena *scratch, dele_err *err)
 {
     size_t n = (size_t)(t->n - t->first) - (s->opts->open_unlearning && t->n - t->first > 1);
-    double *logp = LAC_NEW(scratch, double, 2 * n, err), *plus = logp + n;
-    if (!logp) return LAC_ERR_MEMORY;
+    double *logp = DELE_NEW(scratch, double, 2 * n, err), *plus = logp + n;
+    if (!logp) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
         logp[i] = t->logp[i];
         plus[i] = (t->logp[i] - t->mean[i]) / sqrt(fmax(t->variance[i], 1e-6));
     }
-    value[LAC_ATTACK_MIN_K] = lac_min_k(logp, n, s->k);
-    value[LAC_ATTACK_MIN_K_PLUS] = lac_min_k(plus, n, s->k);
-    return LAC_OK;
+    value[DELE_ATTACK_MIN_K] = dele_min_k(logp, n, s->k);
+    value[DELE_ATTACK_MIN_K_PLUS] = dele_min_k(plus, n, s->k);
+    return DELE_OK;
 }
 
-static lac_status attack(scoring *s, size_t i, lac_err *err)
+static dele_status attack(scoring *s, size_t i, dele_err *err)
 {
-    const lac_scored_text *t = &s->texts[i];
+    const dele_scored_text *t = &s->texts[i];
     double *value = s->value[i], bytes = 1;
     if (compressed_bytes(&bytes, s->data->document[i].text, &s->scratch, err) ||
         min_k_attacks(value, s, t, &s->scratch, err))
         return err->code;
-    value[LAC_ATTACK_LOSS] = lac_scored_loss(t);
-    value[LAC_ATTACK_ZLIB] = value[LAC_ATTACK_LOSS] / bytes;
-    if (s->reference) value[LAC_ATTACK_REFERENCE] = value[LAC_ATTACK_LOSS] - lac_scored_loss(&s->reference[i]);
-    if (!s->use[LAC_ATTACK_GRADNORM]) return LAC_OK;
-    return lac_gradient_norm(&value[LAC_ATTACK_GRADNORM], t, &s->room, s->run, s->model, err);
+    value[DELE_ATTACK_LOSS] = dele_scored_loss(t);
+    value[DELE_ATTACK_ZLIB] = value[DELE_ATTACK_LOSS] / bytes;
+    if (s->reference) value[DELE_ATTACK_REFERENCE] = value[DELE_ATTACK_LOSS] - dele_scored_loss(&s->reference[i]);
+    if (!s->use[DELE_ATTACK_GRADNORM]) return DELE_OK;
+    return dele_gradient_norm(&value[DELE_ATTACK_GRADNORM], t, &s->room, s->run, s->model, err);
 }
 
-static lac_status put_item(const scoring *s, size_t i, lac_err *err)
+static dele_status put_item(const scoring *s, size_t i, dele_err *err)
 {
-    const lac_document *d = &s->data->document[i];
+    const dele_document *d = &s->data->document[i];
     cJSON *line = cJSON_CreateObject();
     cJSON_AddNumberToObject(line, "index", (double)i);
     if (d->id) cJSON_AddStringToObject(line, "id", d->id);
     cJSON_AddBoolToObject(line, "member", d->member);
     cJSON_AddNumberToObject(line, "tokens", s->texts[i].n - s->texts[i].first);
-    for (int a = 0; a < LAC_ATTACKS; a++)
-        if (s->use[a]) cJSON_AddItemToObject(line, attack_name[a], lac_json_number(s->value[i][a]));
-    return lac_items_put(s->opts->items, s->opts->first_item + i, line, err);
+    for (int a = 0; a < DELE_ATTACKS; a++)
+        if (s->use[a]) cJSON_AddItemToObject(line, attack_name[a], dele_json_number(s->value[i][a]));
+    return dele_items_put(s->opts->items, s->opts->first_item + i, line, err);
 }
 
-static lac_status scored(void *data, size_t first, size_t n, lac_err *err)
+static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
 {
     scoring *s = data;
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     if (s->reference)
-        status = lac_token_scores(s->reference + first, n, &s->reference_run, s->opts->reference, &(lac_token_opts){0},
+        status = dele_token_scores(s->reference + first, n, &s->reference_run, s->opts->reference, &(dele_token_opts){0},
                                   &s->scratch, err);
     for (size_t i = first; i < first + n && !status; i++) {
         status = attack(s, i, err);
         if (!status) status = put_item(s, i, err);
     }
-    lac_arena_reset(&s->scratch);
-    if (s->opts->progress) lac_progress_set(s->opts->progress, (double)(s->opts->first_item + first + n), "membership");
+    dele_arena_reset(&s->scratch);
+    if (s->opts->progress) dele_progress_set(s->opts->progress, (double)(s->opts->first_item + first + n), "membership");
     return status;
 }
 
 static size_t recall(scoring *s)
 {
     size_t n = 0;
-    for (const cJSON *old; n < s->data->n && (old = lac_items_old(s->opts->items, s->opts->first_item + n)); n++)
-        for (int a = 0; a < LAC_ATTACKS; a++)
+    for (const cJSON *old; n < s->data->n && (old = dele_items_old(s->opts->items, s->opts->first_item + n)); n++)
+        for (int a = 0; a < DELE_ATTACKS; a++)
             s->value[n][a] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, attack_name[a]));
     return n;
 }
 
 /* The end of text behind it, as open-unlearning has it. */
-static lac_status add_end(lac_scored_text *t, const lac_model *model, lac_arena *arena, lac_err *err)
+static dele_status add_end(dele_scored_text *t, const dele_model *model, dele_arena *arena, dele_err *err)
 {
-    int eos = model->config.eos >= 0 ? model->config.eos : lac_tokenizer_eos(model->tokenizer);
-    if (eos < 0 || t->n >= model->config.context) return LAC_OK;
-    int *ids = LAC_NEW(arena, int, (size_t)t->n + 1, err);
-    if (!ids) return LAC_ERR_MEMORY;
+    int eos = model->config.eos >= 0 ? model->config.eos : dele_tokenizer_eos(model->tokenizer);
+    if (eos < 0 || t->n >= model->config.context) return DELE_OK;
+    int *ids = DELE_NEW(arena, int, (size_t)t->n + 1, err);
+    if (!ids) return DELE_ERR_MEMORY;
     memcpy(ids, t->ids, (size_t)t->n * sizeof *ids);
     ids[t->n++] = eos;
     t->ids = ids;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status encode(scoring *s, lac_arena *arena, lac_err *err)
+static dele_status encode(scoring *s, dele_arena *arena, dele_err *err)
 {
     for (size_t i = 0; i < s->data->n; i++) {
         const char *text = s->data->document[i].text;
-        if (lac_scored_text_encode(&s->texts[i], s->model, text, arena, err)) return err->code;
+        if (dele_scored_text_encode(&s->texts[i], s->model, text, arena, err)) return err->code;
         if (s->opts->open_unlearning && add_end(&s->texts[i], s->model, arena, err)) return err->code;
-        if (s->reference && lac_scored_text_encode(&s->reference[i], s->opts->reference, text, arena, err))
+        if (s->reference && dele_scored_text_encode(&s->reference[i], s->opts->reference, text, arena, err))
             return err->code;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 
-double lac_priv_leak(double auc, double auc_retrained)
+double dele_priv_leak(double auc, double auc_retrained)
 {
     double ours = 1 - auc, theirs = 1 - auc_retrained;
     return theirs > 0 ? 100 * (ours - theirs) / theirs : NAN;
@@ -229,83 +229,83 @@ static double auc_error(double a, double n, double m)
     return sqrt(fmax(0, (a * (1 - a) + (n - 1) * (q1 - a * a) + (m - 1) * (q2 - a * a)) / (n * m)));
 }
 
-static lac_status sum_up(lac_membership_scores *scores, const scoring *s, lac_arena *arena, lac_err *err)
+static dele_status sum_up(dele_membership_scores *scores, const scoring *s, dele_arena *arena, dele_err *err)
 {
     size_t n = s->data->n_members, m = s->data->n - n;
-    double *x = LAC_NEW(arena, double, s->data->n, err);
-    if (!x) return LAC_ERR_MEMORY;
-    *scores = (lac_membership_scores){.n_members = n, .n_others = m};
-    for (int a = 0; a < LAC_ATTACKS; a++) {
-        lac_attack_score *out = &scores->attack[a];
+    double *x = DELE_NEW(arena, double, s->data->n, err);
+    if (!x) return DELE_ERR_MEMORY;
+    *scores = (dele_membership_scores){.n_members = n, .n_others = m};
+    for (int a = 0; a < DELE_ATTACKS; a++) {
+        dele_attack_score *out = &scores->attack[a];
         if (!(out->done = s->use[a])) continue;
         for (size_t i = 0; i < s->data->n; i++) x[i] = -s->value[i][a];
-        if (lac_auc(&out->auc, x, n, x + n, m, arena, err)) return err->code;
+        if (dele_auc(&out->auc, x, n, x + n, m, arena, err)) return err->code;
         out->auc_se = auc_error(out->auc, (double)n, (double)m);
         out->score = 1 - 2 * fabs(out->auc - .5);
-        out->priv_leak = lac_priv_leak(out->auc, .5);
+        out->priv_leak = dele_priv_leak(out->auc, .5);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_membership_run(lac_membership_scores *scores, const lac_membership *data, lac_run *run,
-                              const lac_model *model, const lac_membership_opts *opts, lac_arena *arena, lac_err *err)
+dele_status dele_membership_run(dele_membership_scores *scores, const dele_membership *data, dele_run *run,
+                              const dele_model *model, const dele_membership_opts *opts, dele_arena *arena, dele_err *err)
 {
     if (!model->tokenizer || (opts->reference && !opts->reference->tokenizer))
-        return lac_fail(err, LAC_ERR_DATA, "a model has no tokenizer: put its tokenizer.json there");
-    if (opts->k < 0 || opts->k > 1) return lac_fail(err, LAC_ERR_USAGE, "--min-k %g: a share of the tokens, up to 1", opts->k);
+        return dele_fail(err, DELE_ERR_DATA, "a model has no tokenizer: put its tokenizer.json there");
+    if (opts->k < 0 || opts->k > 1) return dele_fail(err, DELE_ERR_USAGE, "--min-k %g: a share of the tokens, up to 1", opts->k);
     scoring s = {.data = data,
                  .opts = opts,
                  .model = model,
                  .run = run,
-                 .texts = LAC_NEW(arena, lac_scored_text, data->n, err),
-                 .reference = opts->reference ? LAC_NEW(arena, lac_scored_text, data->n, err) : NULL,
-                 .value = lac_alloc(arena, data->n, sizeof *s.value, err),
+                 .texts = DELE_NEW(arena, dele_scored_text, data->n, err),
+                 .reference = opts->reference ? DELE_NEW(arena, dele_scored_text, data->n, err) : NULL,
+                 .value = dele_alloc(arena, data->n, sizeof *s.value, err),
                  .use = {true, true, true, true, opts->reference != NULL, opts->gradnorm},
                  .k = opts->k > 0 ? opts->k : opts->open_unlearning ? .4 : .2};
-    if (!s.texts || !s.value || err->code) return LAC_ERR_MEMORY;
-    lac_status status = encode(&s, arena, err);
-    lac_token_opts token_opts = {.scored = scored, .data = &s};
+    if (!s.texts || !s.value || err->code) return DELE_ERR_MEMORY;
+    dele_status status = encode(&s, arena, err);
+    dele_token_opts token_opts = {.scored = scored, .data = &s};
     if (!status) token_opts.n_known = recall(&s);
-    if (!status) status = lac_token_scores(s.texts, data->n, run, model, &token_opts, arena, err);
+    if (!status) status = dele_token_scores(s.texts, data->n, run, model, &token_opts, arena, err);
     if (!status) status = sum_up(scores, &s, arena, err);
-    lac_gradient_room_release(&s.room);
-    lac_run_release(&s.reference_run);
-    lac_arena_release(&s.scratch);
+    dele_gradient_room_release(&s.room);
+    dele_run_release(&s.reference_run);
+    dele_arena_release(&s.scratch);
     return status;
 }
 
-void lac_membership_against(lac_membership_scores *scores, const cJSON *attacks)
+void dele_membership_against(dele_membership_scores *scores, const cJSON *attacks)
 {
-    for (int a = 0; a < LAC_ATTACKS; a++) {
+    for (int a = 0; a < DELE_ATTACKS; a++) {
         const cJSON *other = cJSON_GetObjectItemCaseSensitive(attacks, attack_name[a]);
         const cJSON *auc = cJSON_GetObjectItemCaseSensitive(other, "auc");
-        if (cJSON_IsNumber(auc)) scores->attack[a].priv_leak = lac_priv_leak(scores->attack[a].auc, auc->valuedouble);
+        if (cJSON_IsNumber(auc)) scores->attack[a].priv_leak = dele_priv_leak(scores->attack[a].auc, auc->valuedouble);
     }
 }
 
-cJSON *lac_membership_json(const lac_membership_scores *scores)
+cJSON *dele_membership_json(const dele_membership_scores *scores)
 {
     cJSON *json = cJSON_CreateObject(), *attacks;
     cJSON_AddNumberToObject(json, "members", (double)scores->n_members);
     cJSON_AddNumberToObject(json, "nonmembers", (double)scores->n_others);
     attacks = cJSON_AddObjectToObject(json, "attacks");
-    for (int a = 0; a < LAC_ATTACKS; a++) {
-        const lac_attack_score *s = &scores->attack[a];
+    for (int a = 0; a < DELE_ATTACKS; a++) {
+        const dele_attack_score *s = &scores->attack[a];
         if (!s->done) continue;
         cJSON *one = cJSON_AddObjectToObject(attacks, attack_name[a]);
         cJSON_AddNumberToObject(one, "n", (double)(scores->n_members + scores->n_others));
-        lac_put_score(one, "auc", s->auc, s->auc_se);
-        lac_put_number(one, "score", s->score);
-        lac_put_number(one, "priv_leak", s->priv_leak);
+        dele_put_score(one, "auc", s->auc, s->auc_se);
+        dele_put_number(one, "score", s->score);
+        dele_put_number(one, "priv_leak", s->priv_leak);
     }
     return json;
 }
 
-void lac_membership_table(FILE *to, const lac_membership_scores *scores)
+void dele_membership_table(FILE *to, const dele_membership_scores *scores)
 {
     fprintf(to, "attack\tmembers\tnonmembers\tauc\tstderr\tscore\tpriv_leak\n");
-    for (int a = 0; a < LAC_ATTACKS; a++) {
-        const lac_attack_score *s = &scores->attack[a];
+    for (int a = 0; a < DELE_ATTACKS; a++) {
+        const dele_attack_score *s = &scores->attack[a];
         if (s->done)
             fprintf(to, "%s\t%zu\t%zu\t%.4f\t%.4f\t%.4f\t%.2f\n", attack_name[a], scores->n_members, scores->n_others, s->auc,
                     s->auc_se, s->score, s->priv_leak);

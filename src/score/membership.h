@@ -16,74 +16,74 @@
  *
  * compat "open-unlearning": an end-of-text token is put behind every text; loss and gradient have it, the k attacks do
  * not; k is 0.4 as in its configuration files.  Else nothing is added, and k is 0.2. */
-#ifndef LAC_MEMBERSHIP_H
-#define LAC_MEMBERSHIP_H
+#ifndef DELE_MEMBERSHIP_H
+#define DELE_MEMBERSHIP_H
 
 #include "base/progress.h"
 #include "model/forward.h"
 #include "score/report.h"
 
 typedef enum {
-    LAC_ATTACK_LOSS,
-    LAC_ATTACK_ZLIB,
-    LAC_ATTACK_MIN_K,
-    LAC_ATTACK_MIN_K_PLUS,
-    LAC_ATTACK_REFERENCE,
-    LAC_ATTACK_GRADNORM,
-    LAC_ATTACKS
-} lac_attack;
+    DELE_ATTACK_LOSS,
+    DELE_ATTACK_ZLIB,
+    DELE_ATTACK_MIN_K,
+    DELE_ATTACK_MIN_K_PLUS,
+    DELE_ATTACK_REFERENCE,
+    DELE_ATTACK_GRADNORM,
+    DELE_ATTACKS
+} dele_attack;
 
 typedef struct {
     const char *id, *text;
     bool member;
-} lac_document;
+} dele_document;
 
 typedef struct {
-    lac_document *document; /* members first */
+    dele_document *document; /* members first */
     size_t n, n_members;
-} lac_membership;
+} dele_membership;
 
 typedef struct {
-    const lac_model *reference; /* NULL: that attack is left out */
+    const dele_model *reference; /* NULL: that attack is left out */
     bool gradnorm;              /* it takes a backward pass a text, and the memory of another model */
     double k;                   /* 0: 0.2, or as compat has it */
     bool open_unlearning;
     size_t first_item;          /* the first document's number in items.jsonl */
-    lac_items *items;
-    lac_progress *progress;
-} lac_membership_opts;
+    dele_items *items;
+    dele_progress *progress;
+} dele_membership_opts;
 
 typedef struct {
     bool done;
     double auc, auc_se, score, priv_leak;
-} lac_attack_score;
+} dele_attack_score;
 
 typedef struct {
     size_t n_members, n_others;
-    lac_attack_score attack[LAC_ATTACKS];
-} lac_membership_scores;
+    dele_attack_score attack[DELE_ATTACKS];
+} dele_membership_scores;
 
 /* Where the directory has such files: mia_data or mia_data/validation in it, or itself. */
-const char *lac_membership_folder(const char *path, lac_arena *arena, lac_err *err);
+const char *dele_membership_folder(const char *path, dele_arena *arena, dele_err *err);
 /* member.jsonl and nonmember.jsonl of the directory, or of mia_data in it.  A row's text is its "document", its "text",
  * or its two texts (text/row_texts.h) with a space between.  limit: at most so many rows a file, 0 for all. */
-lac_status lac_membership_load(lac_membership *data, const char *path, int limit, lac_arena *arena, lac_err *err);
+dele_status dele_membership_load(dele_membership *data, const char *path, int limit, dele_arena *arena, dele_err *err);
 /* Whether the directory holds such files. */
-bool lac_membership_is_there(const char *path);
+bool dele_membership_is_there(const char *path);
 
-lac_status lac_membership_run(lac_membership_scores *scores, const lac_membership *data, lac_run *run,
-                              const lac_model *model, const lac_membership_opts *opts, lac_arena *arena, lac_err *err);
+dele_status dele_membership_run(dele_membership_scores *scores, const dele_membership *data, dele_run *run,
+                              const dele_model *model, const dele_membership_opts *opts, dele_arena *arena, dele_err *err);
 
-const char *lac_attack_name(lac_attack attack);
+const char *dele_attack_name(dele_attack attack);
 
 /* Minus the mean of the lowest share k of x[n], at least one of them; x is sorted. */
-double lac_min_k(double *x, size_t n, double k);
-double lac_priv_leak(double auc, double auc_retrained);
+double dele_min_k(double *x, size_t n, double k);
+double dele_priv_leak(double auc, double auc_retrained);
 
-/* PrivLeak against another result's AUCs: an "attacks" object as lac_membership_json writes it. */
-void lac_membership_against(lac_membership_scores *scores, const cJSON *attacks);
+/* PrivLeak against another result's AUCs: an "attacks" object as dele_membership_json writes it. */
+void dele_membership_against(dele_membership_scores *scores, const cJSON *attacks);
 
-cJSON *lac_membership_json(const lac_membership_scores *scores);
-void lac_membership_table(FILE *to, const lac_membership_scores *scores);
+cJSON *dele_membership_json(const dele_membership_scores *scores);
+void dele_membership_table(FILE *to, const dele_membership_scores *scores);
 
 #endif

@@ -18,90 +18,90 @@
  *                   token of " A", " B", ... is scored, whatever its rank
  *
  * Both read the files with pandas, which takes some words (NA, nan, with pandas 2 None) for missing numbers and prints
- * them as "nan"; here they are what the file says, or after lac_mmlu_through_pandas as pandas 2 has them.  Left out:
+ * them as "nan"; here they are what the file says, or after dele_mmlu_through_pandas as pandas 2 has them.  Left out:
  * hendrycks counted tokens with GPT-2's vocabulary, here it is the model's. */
-#ifndef LAC_MMLU_H
-#define LAC_MMLU_H
+#ifndef DELE_MMLU_H
+#define DELE_MMLU_H
 
 #include "base/progress.h"
 #include "model/forward.h"
 #include "score/accuracy.h"
 #include "score/report.h"
 
-enum { LAC_MMLU_CHOICES = 4, LAC_MMLU_SUBJECTS = 57 };
+enum { DELE_MMLU_CHOICES = 4, DELE_MMLU_SUBJECTS = 57 };
 
 typedef enum {
-    LAC_MMLU_LETTERS,
-    LAC_MMLU_CONTINUATION,
-    LAC_MMLU_HENDRYCKS,
-    LAC_MMLU_OPEN_INSTRUCT,
-    LAC_MMLU_STYLES
-} lac_mmlu_style;
+    DELE_MMLU_LETTERS,
+    DELE_MMLU_CONTINUATION,
+    DELE_MMLU_HENDRYCKS,
+    DELE_MMLU_OPEN_INSTRUCT,
+    DELE_MMLU_STYLES
+} dele_mmlu_style;
 typedef enum {
-    LAC_MMLU_STEM,
-    LAC_MMLU_OTHER,
-    LAC_MMLU_SOCIAL_SCIENCES,
-    LAC_MMLU_HUMANITIES,
-    LAC_MMLU_GROUPS
-} lac_mmlu_group;
+    DELE_MMLU_STEM,
+    DELE_MMLU_OTHER,
+    DELE_MMLU_SOCIAL_SCIENCES,
+    DELE_MMLU_HUMANITIES,
+    DELE_MMLU_GROUPS
+} dele_mmlu_group;
 
 typedef struct {
     const char *question, *raw_question; /* stripped; as in the file */
-    const char *choice[LAC_MMLU_CHOICES];
+    const char *choice[DELE_MMLU_CHOICES];
     int answer; /* 0..3 */
-} lac_mmlu_item;
+} dele_mmlu_item;
 
 typedef struct {
     const char *name; /* "college_biology" */
-    lac_mmlu_group group;
-    lac_mmlu_item *item, *shot; /* the split's questions; dev's, in order */
+    dele_mmlu_group group;
+    dele_mmlu_item *item, *shot; /* the split's questions; dev's, in order */
     size_t n_items, n_shots;
-} lac_mmlu_subject;
+} dele_mmlu_subject;
 
 typedef struct {
-    lac_mmlu_subject *subject;
+    dele_mmlu_subject *subject;
     size_t n_subjects, n_items;
-} lac_mmlu;
+} dele_mmlu;
 
 typedef struct {
-    lac_mmlu_style style;
+    dele_mmlu_style style;
     int shots;          /* 0..5 */
     size_t max_rows;    /* of one forward pass; 0: chosen */
-    lac_items *items;   /* a line a question; or NULL */
-    lac_progress *progress;
-} lac_mmlu_opts;
+    dele_items *items;   /* a line a question; or NULL */
+    dele_progress *progress;
+} dele_mmlu_opts;
 
 typedef struct {
-    lac_mmlu_style style;
-    lac_accuracy *subject;                  /* [n_subjects] */
-    lac_accuracy group[LAC_MMLU_GROUPS];    /* n 0: no such subject */
-    lac_accuracy micro, macro;              /* over questions; the plain mean over subjects */
-} lac_mmlu_scores;
+    dele_mmlu_style style;
+    dele_accuracy *subject;                  /* [n_subjects] */
+    dele_accuracy group[DELE_MMLU_GROUPS];    /* n 0: no such subject */
+    dele_accuracy micro, macro;              /* over questions; the plain mean over subjects */
+} dele_mmlu_scores;
 
 /* "harness" (or "letters"), "continuation", "hendrycks", "open-instruct". */
-lac_status lac_mmlu_parse_style(lac_mmlu_style *style, const char *name, lac_err *err);
-const char *lac_mmlu_style_name(lac_mmlu_style style);
-int lac_mmlu_default_shots(lac_mmlu_style style);
-const char *lac_mmlu_group_name(lac_mmlu_group group);
+dele_status dele_mmlu_parse_style(dele_mmlu_style *style, const char *name, dele_err *err);
+const char *dele_mmlu_style_name(dele_mmlu_style style);
+int dele_mmlu_default_shots(dele_mmlu_style style);
+const char *dele_mmlu_group_name(dele_mmlu_group group);
 
 /* PATH/<split>/<subject>_<split>.csv and PATH/dev/<subject>_dev.csv (where shots > 0).  subjects: "a,b", or NULL for
  * all that are there.  limit: at most so many questions a subject, 0 for all. */
-lac_status lac_mmlu_load(lac_mmlu *data, const char *path, const char *split, const char *subjects, int shots,
-                         int limit, lac_arena *arena, lac_err *err);
+dele_status dele_mmlu_load(dele_mmlu *data, const char *path, const char *split, const char *subjects, int shots,
+                         int limit, dele_arena *arena, dele_err *err);
 
 /* Questions and choices as pandas hands them on (score/pytext.h). */
-void lac_mmlu_through_pandas(lac_mmlu *data);
+void dele_mmlu_through_pandas(dele_mmlu *data);
 
 /* Everything up to and with "Answer:". */
-char *lac_mmlu_context(const lac_mmlu_subject *subject, const lac_mmlu_item *item, lac_mmlu_style style, int shots,
-                       lac_arena *arena, lac_err *err);
+char *dele_mmlu_context(const dele_mmlu_subject *subject, const dele_mmlu_item *item, dele_mmlu_style style, int shots,
+                       dele_arena *arena, dele_err *err);
 /* What is scored for choice c: " A", or " " and its text. */
-char *lac_mmlu_continuation(const lac_mmlu_item *item, int c, lac_mmlu_style style, lac_arena *arena, lac_err *err);
+char *dele_mmlu_continuation(const dele_mmlu_item *item, int c, dele_mmlu_style style, dele_arena *arena, dele_err *err);
 
-lac_status lac_mmlu_run(lac_mmlu_scores *scores, const lac_mmlu *data, lac_run *run, const lac_model *model,
-                        const lac_mmlu_opts *opts, lac_arena *arena, lac_err *err);
+dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_run *run, const dele_model *model,
+                        const dele_mmlu_opts *opts, dele_arena *arena, dele_err *err);
 
-cJSON *lac_mmlu_json(const lac_mmlu_scores *scores, const lac_mmlu *data);
-void lac_mmlu_table(FILE *to, const lac_mmlu_scores *scores, const lac_mmlu *data);
+cJSON *dele_mmlu_json(const dele_mmlu_scores *scores, const dele_mmlu *data);
+void dele_mmlu_table(FILE *to, const dele_mmlu_scores *scores, const dele_mmlu *data);
 
 #endif

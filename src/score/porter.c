@@ -170,7 +170,7 @@ static void step_5(char *word)
     if (ends_with(word, "ll") && measure(word, n - 1) > 1) word[n - 1] = '\0';
 }
 
-void lac_porter_stem(char *word)
+void dele_porter_stem(char *word)
 {
     static const rule irregular[] = {
         {"sky", "sky"},         {"skies", "sky"},        {"dying", "die"},       {"lying", "lie"},   {"tying", "tie"},

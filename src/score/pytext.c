@@ -11,7 +11,7 @@ static bool is_space(utf8proc_int32_t c)
            (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-size_t lac_rstrip(const char *text, size_t n)
+size_t dele_rstrip(const char *text, size_t n)
 {
     while (n > 0) {
         size_t start = n - 1;
@@ -25,7 +25,7 @@ size_t lac_rstrip(const char *text, size_t n)
     return n;
 }
 
-size_t lac_lstrip(const char *text, size_t n)
+size_t dele_lstrip(const char *text, size_t n)
 {
     size_t start = 0;
     while (start < n) {
@@ -38,16 +38,16 @@ size_t lac_lstrip(const char *text, size_t n)
     return start;
 }
 
-char *lac_strip(const char *text, lac_arena *arena, lac_err *err)
+char *dele_strip(const char *text, dele_arena *arena, dele_err *err)
 {
-    size_t n = lac_rstrip(text, strlen(text)), start = lac_lstrip(text, n);
-    return lac_strndup(arena, text + start, n - start, err);
+    size_t n = dele_rstrip(text, strlen(text)), start = dele_lstrip(text, n);
+    return dele_strndup(arena, text + start, n - start, err);
 }
 
-char *lac_lower(const char *text, lac_arena *arena, lac_err *err)
+char *dele_lower(const char *text, dele_arena *arena, dele_err *err)
 {
     size_t n = strlen(text), used = 0;
-    char *out = lac_alloc(arena, 2 * n + 4, 1, err); /* the widest growth is two bytes to three */
+    char *out = dele_alloc(arena, 2 * n + 4, 1, err); /* the widest growth is two bytes to three */
     if (!out) return NULL;
     for (size_t i = 0; i < n;) {
         utf8proc_int32_t c;
@@ -68,7 +68,7 @@ char *lac_lower(const char *text, lac_arena *arena, lac_err *err)
     return out;
 }
 
-const char *lac_through_pandas(const char *text)
+const char *dele_through_pandas(const char *text)
 {
     static const char *const missing[] = {"",     "#N/A",  "#N/A N/A", "#NA",  "-1.#IND", "-1.#QNAN", "-NaN",
                                           "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",     "NA",       "NULL",

@@ -10,33 +10,33 @@
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-static lac_status read_item(void *row, const lac_records *r, const cJSON *json, lac_arena *arena, lac_err *err)
+static dele_status read_item(void *row, const dele_records *r, const cJSON *json, dele_arena *arena, dele_err *err)
 {
-    lac_qa_item *item = row;
+    dele_qa_item *item = row;
     const char *context = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "context"));
     const char *question = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "question"));
     const char *answer = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "answer"));
     if (!(context && context[0]) && !(question && question[0]))
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: neither \"question\" nor \"context\" is there", r->path, r->line);
-    item->prompt = context ? lac_strdup(arena, context, err) : lac_printf(arena, err, "Question: %s\nAnswer:", question);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: neither \"question\" nor \"context\" is there", r->path, r->line);
+    item->prompt = context ? dele_strdup(arena, context, err) : dele_printf(arena, err, "Question: %s\nAnswer:", question);
     item->ignore_articles = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "ignore_articles"));
-    if (!item->prompt || lac_row_id(&item->id, json, arena, err)) return err->code;
-    if (!answer) return lac_row_strings(&item->answer, &item->n_answers, r, json, "answers", arena, err);
-    item->answer = LAC_NEW(arena, const char *, 1, err);
+    if (!item->prompt || dele_row_id(&item->id, json, arena, err)) return err->code;
+    if (!answer) return dele_row_strings(&item->answer, &item->n_answers, r, json, "answers", arena, err);
+    item->answer = DELE_NEW(arena, const char *, 1, err);
     item->n_answers = 1;
-    return item->answer && (item->answer[0] = lac_strdup(arena, answer, err)) ? LAC_OK : LAC_ERR_MEMORY;
+    return item->answer && (item->answer[0] = dele_strdup(arena, answer, err)) ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-lac_status lac_qa_sets_load(lac_qa_sets *data, const char *path, int limit, lac_arena *arena, lac_err *err)
+dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, dele_arena *arena, dele_err *err)
 {
-    lac_set_files files;
-    *data = (lac_qa_sets){0};
-    if (lac_set_files_find(&files, path, false, arena, err)) return err->code;
-    data->set = LAC_NEW(arena, lac_qa_set, files.n, err);
+    dele_set_files files;
+    *data = (dele_qa_sets){0};
+    if (dele_set_files_find(&files, path, false, arena, err)) return err->code;
+    data->set = DELE_NEW(arena, dele_qa_set, files.n, err);
     for (; data->set && data->n_sets < files.n; data->n_sets++) {
-        lac_qa_set *set = &data->set[data->n_sets];
+        dele_qa_set *set = &data->set[data->n_sets];
         set->name = files.name[data->n_sets];
-        set->item = lac_rows_load(&set->n, sizeof *set->item, files.path[data->n_sets], limit, read_item, arena, err);
+        set->item = dele_rows_load(&set->n, sizeof *set->item, files.path[data->n_sets], limit, read_item, arena, err);
         if (!set->item) break;
         data->n_items += set->n;
     }
@@ -64,11 +64,11 @@ static void drop_articles(char *text)
     *out = '\0';
 }
 
-char *lac_qa_normal(const char *text, bool ignore_articles, lac_arena *arena, lac_err *err)
+char *dele_qa_normal(const char *text, bool ignore_articles, dele_arena *arena, dele_err *err)
 {
-    char *copy = lac_strdup(arena, text, err), *lower, *out;
+    char *copy = dele_strdup(arena, text, err), *lower, *out;
     if (copy && ignore_articles) drop_articles(copy);
-    lower = copy ? lac_lower(copy, arena, err) : NULL;
+    lower = copy ? dele_lower(copy, arena, err) : NULL;
     if (!(out = lower)) return NULL;
     for (const char *in = lower; *in; in++)
         if (!ispunct((unsigned char)*in) || (unsigned char)*in >= 0x80) *out++ = *in;
@@ -84,17 +84,17 @@ static bool holds(const char *text, const char *answer)
     return false;
 }
 
-lac_status lac_qa_judge(bool *exact, bool *contains, const lac_qa_item *item, const char *said, lac_arena *arena,
-                        lac_err *err)
+dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item, const char *said, dele_arena *arena,
+                        dele_err *err)
 {
-    const char *first = lac_strndup(arena, said, strcspn(said, "\n.,"), err);
-    if (!first) return LAC_ERR_MEMORY;
-    first = lac_strip(first, arena, err);
-    if (first) first = lac_qa_normal(first, item->ignore_articles, arena, err);
-    const char *whole = lac_qa_normal(said, item->ignore_articles, arena, err);
+    const char *first = dele_strndup(arena, said, strcspn(said, "\n.,"), err);
+    if (!first) return DELE_ERR_MEMORY;
+    first = dele_strip(first, arena, err);
+    if (first) first = dele_qa_normal(first, item->ignore_articles, arena, err);
+    const char *whole = dele_qa_normal(said, item->ignore_articles, arena, err);
     *exact = *contains = false;
     for (int a = 0; first && whole && a < item->n_answers; a++) {
-        const char *answer = lac_qa_normal(item->answer[a], item->ignore_articles, arena, err);
+        const char *answer = dele_qa_normal(item->answer[a], item->ignore_articles, arena, err);
         if (!answer) break;
         *exact |= !strcmp(first, answer);
         *contains |= holds(whole, answer);
@@ -105,20 +105,20 @@ lac_status lac_qa_judge(bool *exact, bool *contains, const lac_qa_item *item, co
 /* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const lac_qa_set *set;
-    const lac_qa_score_opts *opts;
+    const dele_qa_set *set;
+    const dele_qa_score_opts *opts;
     unsigned char *exact, *contains;
     size_t before; /* items of earlier sets */
-    lac_arena scratch;
+    dele_arena scratch;
 } scoring;
 
-static lac_status said(void *data, size_t i, char *text, bool ended, lac_err *err)
+static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *err)
 {
     scoring *s = data;
-    const lac_qa_item *item = &s->set->item[i];
+    const dele_qa_item *item = &s->set->item[i];
     bool exact, contains;
-    lac_arena_reset(&s->scratch);
-    if (lac_qa_judge(&exact, &contains, item, text, &s->scratch, err)) return err->code;
+    dele_arena_reset(&s->scratch);
+    if (dele_qa_judge(&exact, &contains, item, text, &s->scratch, err)) return err->code;
     s->exact[i] = exact;
     s->contains[i] = contains;
     cJSON *line = cJSON_CreateObject();
@@ -130,61 +130,61 @@ static lac_status said(void *data, size_t i, char *text, bool ended, lac_err *er
     cJSON_AddNumberToObject(line, "exact_match", exact);
     cJSON_AddNumberToObject(line, "contains", contains);
     cJSON_AddBoolToObject(line, "ended", ended);
-    return lac_items_put(s->opts->items, s->before + i, line, err);
+    return dele_items_put(s->opts->items, s->before + i, line, err);
 }
 
 static size_t recall(scoring *s)
 {
     size_t n = 0;
-    for (const cJSON *old; n < s->set->n && (old = lac_items_old(s->opts->items, s->before + n)); n++) {
+    for (const cJSON *old; n < s->set->n && (old = dele_items_old(s->opts->items, s->before + n)); n++) {
         s->exact[n] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "exact_match")) == 1;
         s->contains[n] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "contains")) == 1;
     }
     return n;
 }
 
-static lac_status run_set(lac_qa_score *score, scoring *s, lac_run *run, const lac_model *model, lac_arena *arena,
-                          lac_err *err)
+static dele_status run_set(dele_qa_score *score, scoring *s, dele_run *run, const dele_model *model, dele_arena *arena,
+                          dele_err *err)
 {
     size_t n = s->set->n;
-    const char **prompts = LAC_NEW(arena, const char *, n, err);
-    s->exact = LAC_NEW(arena, unsigned char, n, err);
-    s->contains = LAC_NEW(arena, unsigned char, n, err);
-    if (!prompts || !s->exact || !s->contains) return LAC_ERR_MEMORY;
+    const char **prompts = DELE_NEW(arena, const char *, n, err);
+    s->exact = DELE_NEW(arena, unsigned char, n, err);
+    s->contains = DELE_NEW(arena, unsigned char, n, err);
+    if (!prompts || !s->exact || !s->contains) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) prompts[i] = s->set->item[i].prompt;
-    lac_say_opts say = {.chat = s->opts->chat,
+    dele_say_opts say = {.chat = s->opts->chat,
                         .max_new = s->opts->max_new,
                         .n_known = recall(s),
                         .said = said,
                         .data = s,
                         .progress = s->opts->progress,
                         .before = s->before};
-    if (lac_say(prompts, n, run, model, &say, err)) return err->code;
-    lac_accuracy both = lac_accuracy_mean(s->exact, s->contains, n);
-    *score = (lac_qa_score){n, both.acc, both.acc_se, both.acc_norm, both.acc_norm_se};
-    return LAC_OK;
+    if (dele_say(prompts, n, run, model, &say, err)) return err->code;
+    dele_accuracy both = dele_accuracy_mean(s->exact, s->contains, n);
+    *score = (dele_qa_score){n, both.acc, both.acc_se, both.acc_norm, both.acc_norm_se};
+    return DELE_OK;
 }
 
-lac_status lac_qa_sets_run(lac_qa_score *score, const lac_qa_sets *data, lac_run *run, const lac_model *model,
-                           const lac_qa_score_opts *opts, lac_err *err)
+dele_status dele_qa_sets_run(dele_qa_score *score, const dele_qa_sets *data, dele_run *run, const dele_model *model,
+                           const dele_qa_score_opts *opts, dele_err *err)
 {
     scoring s = {.opts = opts};
-    lac_arena arena = {0};
-    lac_status status = LAC_OK;
+    dele_arena arena = {0};
+    dele_status status = DELE_OK;
     for (size_t i = 0; i < data->n_sets && !status; i++) {
         s.set = &data->set[i];
         status = run_set(&score[i], &s, run, model, &arena, err);
         s.before += data->set[i].n;
-        lac_arena_reset(&arena);
+        dele_arena_reset(&arena);
     }
-    lac_arena_release(&arena);
-    lac_arena_release(&s.scratch);
+    dele_arena_release(&arena);
+    dele_arena_release(&s.scratch);
     return status;
 }
 
 /* ---- showing ----------------------------------------------------------------------------------------------------- */
 
-cJSON *lac_qa_sets_json(const lac_qa_score *score, const lac_qa_sets *data)
+cJSON *dele_qa_sets_json(const dele_qa_score *score, const dele_qa_sets *data)
 {
     cJSON *json = cJSON_CreateObject(), *sets;
     cJSON_AddNumberToObject(json, "n", (double)data->n_items);
@@ -192,13 +192,13 @@ cJSON *lac_qa_sets_json(const lac_qa_score *score, const lac_qa_sets *data)
     for (size_t i = 0; i < data->n_sets; i++) {
         cJSON *one = cJSON_AddObjectToObject(sets, data->set[i].name);
         cJSON_AddNumberToObject(one, "n", (double)score[i].n);
-        lac_put_score(one, "exact_match", score[i].exact, score[i].exact_se);
-        lac_put_score(one, "contains", score[i].contains, score[i].contains_se);
+        dele_put_score(one, "exact_match", score[i].exact, score[i].exact_se);
+        dele_put_score(one, "contains", score[i].contains, score[i].contains_se);
     }
     return json;
 }
 
-void lac_qa_sets_table(FILE *to, const lac_qa_score *score, const lac_qa_sets *data)
+void dele_qa_sets_table(FILE *to, const dele_qa_score *score, const dele_qa_sets *data)
 {
     fprintf(to, "set\tn\texact_match\tstderr\tcontains\tstderr\n");
     for (size_t i = 0; i < data->n_sets; i++)

@@ -10,8 +10,8 @@
  *                 beginning of a word): lm-evaluation-harness 0.4.13's triviaqa and nq_open
  *   contains      one of the answers stands, as whole words, in all that it says, compared in the same way
  */
-#ifndef LAC_QA_SCORE_H
-#define LAC_QA_SCORE_H
+#ifndef DELE_QA_SCORE_H
+#define DELE_QA_SCORE_H
 
 #include "base/progress.h"
 #include "model/forward.h"
@@ -22,44 +22,44 @@ typedef struct {
     const char **answer;
     int n_answers;
     bool ignore_articles;
-} lac_qa_item;
+} dele_qa_item;
 
 typedef struct {
     const char *name; /* of the file, without .jsonl */
-    lac_qa_item *item;
+    dele_qa_item *item;
     size_t n;
-} lac_qa_set;
+} dele_qa_set;
 
 typedef struct {
-    lac_qa_set *set;
+    dele_qa_set *set;
     size_t n_sets, n_items;
-} lac_qa_sets;
+} dele_qa_sets;
 
 typedef struct {
     size_t n;
     double exact, exact_se, contains, contains_se;
-} lac_qa_score;
+} dele_qa_score;
 
 typedef struct {
-    lac_chat chat;
+    dele_chat chat;
     int max_new;
-    lac_items *items;
-    lac_progress *progress;
-} lac_qa_score_opts;
+    dele_items *items;
+    dele_progress *progress;
+} dele_qa_score_opts;
 
-lac_status lac_qa_sets_load(lac_qa_sets *data, const char *path, int limit, lac_arena *arena, lac_err *err);
+dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, dele_arena *arena, dele_err *err);
 
 /* score [n_sets] */
-lac_status lac_qa_sets_run(lac_qa_score *score, const lac_qa_sets *data, lac_run *run, const lac_model *model,
-                           const lac_qa_score_opts *opts, lac_err *err);
+dele_status dele_qa_sets_run(dele_qa_score *score, const dele_qa_sets *data, dele_run *run, const dele_model *model,
+                           const dele_qa_score_opts *opts, dele_err *err);
 
 /* Lower case without ASCII punctuation; before that without articles, if so wished. */
-char *lac_qa_normal(const char *text, bool ignore_articles, lac_arena *arena, lac_err *err);
+char *dele_qa_normal(const char *text, bool ignore_articles, dele_arena *arena, dele_err *err);
 /* Whether what was said is one of the answers, and whether it holds one. */
-lac_status lac_qa_judge(bool *exact, bool *contains, const lac_qa_item *item, const char *said, lac_arena *arena,
-                        lac_err *err);
+dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item, const char *said, dele_arena *arena,
+                        dele_err *err);
 
-cJSON *lac_qa_sets_json(const lac_qa_score *score, const lac_qa_sets *data);
-void lac_qa_sets_table(FILE *to, const lac_qa_score *score, const lac_qa_sets *data);
+cJSON *dele_qa_sets_json(const dele_qa_score *score, const dele_qa_sets *data);
+void dele_qa_sets_table(FILE *to, const dele_qa_score *score, const dele_qa_sets *data);
 
 #endif

@@ -1,6 +1,6 @@
 /* How scores are written: numbers that may be missing, and accuracies; item by item they go through base/items.h. */
-#ifndef LAC_REPORT_H
-#define LAC_REPORT_H
+#ifndef DELE_REPORT_H
+#define DELE_REPORT_H
 
 #include <stdio.h>
 
@@ -9,11 +9,11 @@
 #include "score/accuracy.h"
 
 /* name: x, or null where x is not a number. */
-void lac_put_number(cJSON *object, const char *name, double x);
+void dele_put_number(cJSON *object, const char *name, double x);
 /* The same, and name_stderr: se. */
-void lac_put_score(cJSON *object, const char *name, double x, double se);
+void dele_put_score(cJSON *object, const char *name, double x, double se);
 
 /* n, acc with error and 95 % interval; acc_norm where so wished. */
-cJSON *lac_accuracy_json(const lac_accuracy *a, bool norm);
+cJSON *dele_accuracy_json(const dele_accuracy *a, bool norm);
 
 #endif

@@ -35,26 +35,26 @@ static size_t clean(char *out, const char *text)
     return n;
 }
 
-lac_status lac_rouge_words(lac_words *words, const char *text, bool stem, lac_arena *arena, lac_err *err)
+dele_status dele_rouge_words(dele_words *words, const char *text, bool stem, dele_arena *arena, dele_err *err)
 {
     size_t length = strlen(text);
-    char *copy = LAC_NEW(arena, char, length + 1, err);
-    words->word = LAC_NEW(arena, char *, length / 2 + 1, err);
+    char *copy = DELE_NEW(arena, char, length + 1, err);
+    words->word = DELE_NEW(arena, char *, length / 2 + 1, err);
     words->n = 0;
-    if (!copy || !words->word) return LAC_ERR_MEMORY;
+    if (!copy || !words->word) return DELE_ERR_MEMORY;
     size_t n = clean(copy, text);
     for (char *c = copy; c < copy + n; c += strlen(c) + 1)
         if (*c) words->word[words->n++] = c;
     for (size_t i = 0; stem && i < words->n; i++)
-        if (strlen(words->word[i]) > 3) lac_porter_stem(words->word[i]);
-    return LAC_OK;
+        if (strlen(words->word[i]) > 3) dele_porter_stem(words->word[i]);
+    return DELE_OK;
 }
 
-static lac_status common_subsequence(int *length, const lac_words *a, const lac_words *b, lac_arena *arena,
-                                     lac_err *err)
+static dele_status common_subsequence(int *length, const dele_words *a, const dele_words *b, dele_arena *arena,
+                                     dele_err *err)
 {
-    int *row = LAC_NEW(arena, int, b->n + 1, err);
-    if (!row) return LAC_ERR_MEMORY;
+    int *row = DELE_NEW(arena, int, b->n + 1, err);
+    if (!row) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < a->n; i++) {
         int diagonal = 0; /* L[i-1][j-1] */
         for (size_t j = 1; j <= b->n; j++) {
@@ -65,21 +65,21 @@ static lac_status common_subsequence(int *length, const lac_words *a, const lac_
         }
     }
     *length = row[b->n];
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_rouge_l(lac_rouge *out, const char *target, const char *prediction, bool stem, lac_arena *arena,
-                       lac_err *err)
+dele_status dele_rouge_l(dele_rouge *out, const char *target, const char *prediction, bool stem, dele_arena *arena,
+                       dele_err *err)
 {
-    lac_words t, p;
+    dele_words t, p;
     int lcs = 0;
-    *out = (lac_rouge){0};
-    lac_status status = lac_rouge_words(&t, target, stem, arena, err);
-    if (!status) status = lac_rouge_words(&p, prediction, stem, arena, err);
+    *out = (dele_rouge){0};
+    dele_status status = dele_rouge_words(&t, target, stem, arena, err);
+    if (!status) status = dele_rouge_words(&p, prediction, stem, arena, err);
     if (!status) status = common_subsequence(&lcs, &t, &p, arena, err);
     if (status || lcs == 0) return status;
     out->precision = (double)lcs / (double)p.n;
     out->recall = (double)lcs / (double)t.n;
     out->f = 2 * out->precision * out->recall / (out->precision + out->recall);
-    return LAC_OK;
+    return DELE_OK;
 }

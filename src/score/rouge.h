@@ -1,6 +1,6 @@
 /* ROUGE-L as the rouge_score package computes it: what LUME's regurgitation score is made of. */
-#ifndef LAC_ROUGE_H
-#define LAC_ROUGE_H
+#ifndef DELE_ROUGE_H
+#define DELE_ROUGE_H
 
 #include <stdbool.h>
 
@@ -8,19 +8,19 @@
 
 typedef struct {
     double precision, recall, f;
-} lac_rouge;
+} dele_rouge;
 
 typedef struct {
     char **word;
     size_t n;
-} lac_words;
+} dele_words;
 
 /* Lower-cased runs of [a-z0-9]; words of more than three letters stemmed if so wished. */
-lac_status lac_rouge_words(lac_words *words, const char *text, bool stem, lac_arena *arena, lac_err *err);
+dele_status dele_rouge_words(dele_words *words, const char *text, bool stem, dele_arena *arena, dele_err *err);
 
 /* recall = LCS / words of target, precision = LCS / words of prediction, f their harmonic mean; 0 where one is empty.
  * The arena is used for scratch. */
-lac_status lac_rouge_l(lac_rouge *out, const char *target, const char *prediction, bool stem, lac_arena *arena,
-                       lac_err *err);
+dele_status dele_rouge_l(dele_rouge *out, const char *target, const char *prediction, bool stem, dele_arena *arena,
+                       dele_err *err);
 
 #endif

@@ -1,26 +1,26 @@
 /* What a model goes on to say behind many prompts, greedily.  Prompts are taken in groups of a fixed number, so that a run
  * which goes on behind another one computes what is left in just the same company. */
-#ifndef LAC_SAY_H
-#define LAC_SAY_H
+#ifndef DELE_SAY_H
+#define DELE_SAY_H
 
 #include "base/progress.h"
 #include "model/forward.h"
 
 typedef struct {
-    lac_chat chat; /* LAC_CHAT_NONE: the raw prompt */
+    dele_chat chat; /* DELE_CHAT_NONE: the raw prompt */
     int max_new;   /* at most so many tokens */
-    const lac_ids *encoded; /* the prompts, encoded already: texts are not looked at, nor is the layout; NULL: they are */
+    const dele_ids *encoded; /* the prompts, encoded already: texts are not looked at, nor is the layout; NULL: they are */
     size_t n_known; /* so many from the first on are known already: groups of nothing else are left out */
     /* Called in the order of the prompts; text (cleaned of nothing, special tokens left out) may be written to.
      * ended: at the end of text, not at max_new. */
-    lac_status (*said)(void *data, size_t i, char *text, bool ended, lac_err *err);
+    dele_status (*said)(void *data, size_t i, char *text, bool ended, dele_err *err);
     void *data;
-    lac_progress *progress;
+    dele_progress *progress;
     size_t before; /* done before these, for the progress */
-} lac_say_opts;
+} dele_say_opts;
 
 /* prompts: NULL where they come encoded.  A prompt too long for the context and the new tokens loses its beginning. */
-lac_status lac_say(const char *const *prompts, size_t n, lac_run *run, const lac_model *model, const lac_say_opts *opts,
-                   lac_err *err);
+dele_status dele_say(const char *const *prompts, size_t n, dele_run *run, const dele_model *model, const dele_say_opts *opts,
+                   dele_err *err);
 
 #endif

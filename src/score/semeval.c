@@ -5,26 +5,26 @@
 
 #include "score/report.h"
 
-bool lac_semeval_mmlu_is_official(const lac_semeval_mmlu *mmlu)
+bool dele_semeval_mmlu_is_official(const dele_semeval_mmlu *mmlu)
 {
     return mmlu->style && !strcmp(mmlu->style, "open-instruct") && mmlu->split && !strcmp(mmlu->split, "test") &&
-           mmlu->n == LAC_SEMEVAL_MMLU_N && mmlu->shots == LAC_SEMEVAL_MMLU_SHOTS;
+           mmlu->n == DELE_SEMEVAL_MMLU_N && mmlu->shots == DELE_SEMEVAL_MMLU_SHOTS;
 }
 
-lac_semeval lac_semeval_score(double task_aggregate, double auc, const lac_semeval_mmlu *mmlu)
+dele_semeval dele_semeval_score(double task_aggregate, double auc, const dele_semeval_mmlu *mmlu)
 {
     double membership = 1 - 2 * fabs(auc - .5);
-    return (lac_semeval){.task_aggregate = task_aggregate,
+    return (dele_semeval){.task_aggregate = task_aggregate,
                          .auc = auc,
                          .membership = membership,
                          .mmlu = *mmlu,
                          .final = (task_aggregate + membership + mmlu->acc) / 3};
 }
 
-static void put_mmlu(cJSON *json, const lac_semeval_mmlu *m)
+static void put_mmlu(cJSON *json, const dele_semeval_mmlu *m)
 {
-    cJSON_AddBoolToObject(json, "mmlu_suffices", m->acc > LAC_SEMEVAL_MMLU_ABOVE);
-    cJSON_AddBoolToObject(json, "mmlu_is_official", lac_semeval_mmlu_is_official(m));
+    cJSON_AddBoolToObject(json, "mmlu_suffices", m->acc > DELE_SEMEVAL_MMLU_ABOVE);
+    cJSON_AddBoolToObject(json, "mmlu_is_official", dele_semeval_mmlu_is_official(m));
     cJSON *of = cJSON_AddObjectToObject(json, "mmlu_of");
     cJSON_AddStringToObject(of, "style", m->style);
     cJSON_AddStringToObject(of, "split", m->split);
@@ -32,14 +32,14 @@ static void put_mmlu(cJSON *json, const lac_semeval_mmlu *m)
     cJSON_AddNumberToObject(of, "n", (double)m->n);
 }
 
-cJSON *lac_semeval_json(const lac_semeval *s)
+cJSON *dele_semeval_json(const dele_semeval *s)
 {
     cJSON *json = cJSON_CreateObject();
-    lac_put_number(json, "task_aggregate", s->task_aggregate);
-    lac_put_number(json, "membership_auc", s->auc);
-    lac_put_number(json, "membership", s->membership);
-    lac_put_number(json, "mmlu", s->mmlu.acc);
-    lac_put_number(json, "final", s->final);
+    dele_put_number(json, "task_aggregate", s->task_aggregate);
+    dele_put_number(json, "membership_auc", s->auc);
+    dele_put_number(json, "membership", s->membership);
+    dele_put_number(json, "mmlu", s->mmlu.acc);
+    dele_put_number(json, "final", s->final);
     if (isfinite(s->mmlu.acc)) put_mmlu(json, &s->mmlu);
     return json;
 }
@@ -50,7 +50,7 @@ static void row(FILE *to, const char *name, double x)
     else fprintf(to, "%s\t-\n", name);
 }
 
-void lac_semeval_table(FILE *to, const lac_semeval *s)
+void dele_semeval_table(FILE *to, const dele_semeval *s)
 {
     row(to, "task aggregate", s->task_aggregate);
     row(to, "membership AUC", s->auc);

@@ -9,18 +9,18 @@
  * Beside that script: its ids of two-digit questions (qa10) fell out of both kinds, here they are questions; an empty
  * generation came back from its table as the word "nan" (lume.h has both behind a switch); several processes counted
  * rows twice, here none is. */
-#ifndef LAC_SEMEVAL_H
-#define LAC_SEMEVAL_H
+#ifndef DELE_SEMEVAL_H
+#define DELE_SEMEVAL_H
 
 #include <stdio.h>
 
 #include "base/json.h"
 
-enum { LAC_SEMEVAL_MMLU_N = 14042, LAC_SEMEVAL_MMLU_SHOTS = 5 };
+enum { DELE_SEMEVAL_MMLU_N = 14042, DELE_SEMEVAL_MMLU_SHOTS = 5 };
 
 /* An entry was ranked above it: three quarters of the 7B model's before.  (The script warns below it; no share of the
  * 14,042 questions lies between.) */
-#define LAC_SEMEVAL_MMLU_ABOVE 0.371
+#define DELE_SEMEVAL_MMLU_ABOVE 0.371
 
 /* What MMLU was scored on, and how. */
 typedef struct {
@@ -28,21 +28,21 @@ typedef struct {
     const char *style, *split;
     int shots;
     size_t n;
-} lac_semeval_mmlu;
+} dele_semeval_mmlu;
 
 typedef struct {
     double task_aggregate, auc, membership, final; /* NaN: not known */
-    lac_semeval_mmlu mmlu;
-} lac_semeval;
+    dele_semeval_mmlu mmlu;
+} dele_semeval;
 
 /* Whether it is the organisers' own: all of the test split in open-instruct's style with 5 examples.  With another one
  * the final score is none to set beside the published ones. */
-bool lac_semeval_mmlu_is_official(const lac_semeval_mmlu *mmlu);
+bool dele_semeval_mmlu_is_official(const dele_semeval_mmlu *mmlu);
 
 /* auc and mmlu's acc may be NaN; final then is too. */
-lac_semeval lac_semeval_score(double task_aggregate, double auc, const lac_semeval_mmlu *mmlu);
+dele_semeval dele_semeval_score(double task_aggregate, double auc, const dele_semeval_mmlu *mmlu);
 
-cJSON *lac_semeval_json(const lac_semeval *s);
-void lac_semeval_table(FILE *to, const lac_semeval *s);
+cJSON *dele_semeval_json(const dele_semeval *s);
+void dele_semeval_table(FILE *to, const dele_semeval *s);
 
 #endif

@@ -11,28 +11,28 @@
 #include "score/set_files.h"
 #include "score/token_scores.h"
 
-static const char *const set_name[LAC_TOFU_SETS] = {"forget", "retain", "real_authors", "world_facts"};
+static const char *const set_name[DELE_TOFU_SETS] = {"forget", "retain", "real_authors", "world_facts"};
 
-lac_status lac_tofu_parse_compat(lac_tofu_compat *compat, const char *name, lac_err *err)
+dele_status dele_tofu_parse_compat(dele_tofu_compat *compat, const char *name, dele_err *err)
 {
-    *compat = LAC_TOFU_PLAIN;
-    if (!name) return LAC_OK;
-    if (!strcmp(name, "open-unlearning")) *compat = LAC_TOFU_OPEN_UNLEARNING;
-    else if (!strcmp(name, "tofu")) *compat = LAC_TOFU_ORIGINAL;
-    else return lac_fail(err, LAC_ERR_USAGE, "--compat %s is not known: open-unlearning or tofu", name);
-    return LAC_OK;
+    *compat = DELE_TOFU_PLAIN;
+    if (!name) return DELE_OK;
+    if (!strcmp(name, "open-unlearning")) *compat = DELE_TOFU_OPEN_UNLEARNING;
+    else if (!strcmp(name, "tofu")) *compat = DELE_TOFU_ORIGINAL;
+    else return dele_fail(err, DELE_ERR_USAGE, "--compat %s is not known: open-unlearning or tofu", name);
+    return DELE_OK;
 }
 
 /* ---- formulas ---------------------------------------------------------------------------------------------------- */
 
-double lac_truth_ratio(double correct, const double *wrong, int n, bool arithmetic, double add)
+double dele_truth_ratio(double correct, const double *wrong, int n, bool arithmetic, double add)
 {
     double sum = 0;
     for (int i = 0; i < n; i++) sum += arithmetic ? exp(-wrong[i]) : -wrong[i];
     return (arithmetic ? sum / n : exp(sum / n)) / (exp(-correct) + add);
 }
 
-double lac_extraction_strength(const bool *greedy, int n, double floor)
+double dele_extraction_strength(const bool *greedy, int n, double floor)
 {
     int k = n;
     while (k > 0 && greedy[k - 1]) k--;
@@ -41,20 +41,20 @@ double lac_extraction_strength(const bool *greedy, int n, double floor)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-static lac_status read_row(void *row, const lac_records *r, const cJSON *json, lac_arena *arena, lac_err *err)
+static dele_status read_row(void *row, const dele_records *r, const cJSON *json, dele_arena *arena, dele_err *err)
 {
-    lac_tofu_row *out = row;
-    const char *question = lac_record_string(r, json, "question", err);
-    const char *answer = question ? lac_record_string(r, json, "answer", err) : NULL;
+    dele_tofu_row *out = row;
+    const char *question = dele_record_string(r, json, "question", err);
+    const char *answer = question ? dele_record_string(r, json, "answer", err) : NULL;
     const char *paraphrase = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "paraphrased_answer"));
     if (!answer) return err->code;
     if (!question[0] || !answer[0])
-        return lac_fail(err, LAC_ERR_DATA, "%s:%d: the question or the answer is empty", r->path, r->line);
-    out->question = lac_strdup(arena, question, err);
-    out->answer = lac_strdup(arena, answer, err);
-    if (paraphrase && paraphrase[0]) out->paraphrase = lac_strdup(arena, paraphrase, err);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: the question or the answer is empty", r->path, r->line);
+    out->question = dele_strdup(arena, question, err);
+    out->answer = dele_strdup(arena, answer, err);
+    if (paraphrase && paraphrase[0]) out->paraphrase = dele_strdup(arena, paraphrase, err);
     if (err->code) return err->code;
-    return lac_row_strings(&out->wrong, &out->n_wrong, r, json, "perturbed_answer", arena, err);
+    return dele_row_strings(&out->wrong, &out->n_wrong, r, json, "perturbed_answer", arena, err);
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -66,21 +66,21 @@ static bool ends_with(const char *text, const char *end)
 static int set_of(const char *name)
 {
     int set = 0;
-    while (set < LAC_TOFU_SETS && strncmp(name, set_name[set], strlen(set_name[set]))) set++;
+    while (set < DELE_TOFU_SETS && strncmp(name, set_name[set], strlen(set_name[set]))) set++;
     return set;
 }
 
 /* Of a directory only those with wrong answers; one of each set: forget01 is a part of forget05, and both together are
  * neither. */
-static lac_status choose_files(lac_set_files *files, const char *path, lac_err *err)
+static dele_status choose_files(dele_set_files *files, const char *path, dele_err *err)
 {
-    const char *first[LAC_TOFU_SETS + 1] = {NULL};
+    const char *first[DELE_TOFU_SETS + 1] = {NULL};
     size_t n = 0;
     for (size_t i = 0; i < files->n; i++) {
         if (!ends_with(files->name[i], "_perturbed")) continue;
         int set = set_of(files->name[i]);
-        if (first[set] && set < LAC_TOFU_SETS)
-            return lac_fail(err, LAC_ERR_DATA, "%s holds two sets named %s*: %s and %s, which would be counted as one; "
+        if (first[set] && set < DELE_TOFU_SETS)
+            return dele_fail(err, DELE_ERR_DATA, "%s holds two sets named %s*: %s and %s, which would be counted as one; "
                             "put the one to score and the sets of other names into a directory of their own", path,
                             set_name[set], first[set], strrchr(files->path[i], '/') + 1);
         first[set] = strrchr(files->path[i], '/') + 1;
@@ -88,33 +88,33 @@ static lac_status choose_files(lac_set_files *files, const char *path, lac_err *
         files->name[n++] = files->name[i];
     }
     files->n = n;
-    if (n) return LAC_OK;
-    return lac_fail(err, LAC_ERR_FILE, "%s holds no file named *_perturbed.jsonl: those have the wrong answers", path);
+    if (n) return DELE_OK;
+    return dele_fail(err, DELE_ERR_FILE, "%s holds no file named *_perturbed.jsonl: those have the wrong answers", path);
 }
 
-static lac_status add_file(lac_tofu *data, const char *path, const char *name, int limit, lac_arena *arena, lac_err *err)
+static dele_status add_file(dele_tofu *data, const char *path, const char *name, int limit, dele_arena *arena, dele_err *err)
 {
     int set = set_of(name);
     size_t n;
-    if (set == LAC_TOFU_SETS)
-        return lac_fail(err, LAC_ERR_DATA, "%s: its name must begin with forget, retain, real_authors or world_facts", path);
-    lac_tofu_row *row = lac_rows_load(&n, sizeof *row, path, limit, read_row, arena, err);
-    lac_tofu_row *all = row ? LAC_NEW(arena, lac_tofu_row, data->n + n, err) : NULL;
+    if (set == DELE_TOFU_SETS)
+        return dele_fail(err, DELE_ERR_DATA, "%s: its name must begin with forget, retain, real_authors or world_facts", path);
+    dele_tofu_row *row = dele_rows_load(&n, sizeof *row, path, limit, read_row, arena, err);
+    dele_tofu_row *all = row ? DELE_NEW(arena, dele_tofu_row, data->n + n, err) : NULL;
     if (!all) return err->code;
-    for (size_t i = 0; i < n; i++) row[i].set = (lac_tofu_set)set;
+    for (size_t i = 0; i < n; i++) row[i].set = (dele_tofu_set)set;
     if (data->n) memcpy(all, data->row, data->n * sizeof *all);
     memcpy(all + data->n, row, n * sizeof *row);
     data->row = all;
     data->n += n;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_tofu_load(lac_tofu *data, const char *path, int limit, lac_arena *arena, lac_err *err)
+dele_status dele_tofu_load(dele_tofu *data, const char *path, int limit, dele_arena *arena, dele_err *err)
 {
-    lac_set_files files;
-    *data = (lac_tofu){0};
-    if (lac_set_files_find(&files, path, true, arena, err)) return err->code;
-    if (lac_path_is_dir(path) && choose_files(&files, path, err)) return err->code;
+    dele_set_files files;
+    *data = (dele_tofu){0};
+    if (dele_set_files_find(&files, path, true, arena, err)) return err->code;
+    if (dele_path_is_dir(path) && choose_files(&files, path, err)) return err->code;
     for (size_t i = 0; i < files.n && !err->code; i++) add_file(data, files.path[i], files.name[i], limit, arena, err);
     return err->code;
 }
@@ -126,72 +126,72 @@ typedef struct {
 } values;
 
 typedef struct {
-    const lac_tofu *data;
-    const lac_tofu_opts *opts;
-    const lac_model *model;
-    lac_scored_text *texts; /* of each row: the answer, its paraphrase, the wrong ones */
+    const dele_tofu *data;
+    const dele_tofu_opts *opts;
+    const dele_model *model;
+    dele_scored_text *texts; /* of each row: the answer, its paraphrase, the wrong ones */
     size_t *first_text;     /* [n + 1] */
     const char **prompts;
     values *value;
     size_t n_known;
-    lac_arena scratch;
+    dele_arena scratch;
 } scoring;
 
-static const char *make_prompt(const lac_tofu_row *row, const lac_tofu_opts *opts, lac_arena *arena, lac_err *err)
+static const char *make_prompt(const dele_tofu_row *row, const dele_tofu_opts *opts, dele_arena *arena, dele_err *err)
 {
-    const char *place = opts->template && opts->chat == LAC_CHAT_NONE ? strstr(opts->template, "{}") : NULL;
+    const char *place = opts->template && opts->chat == DELE_CHAT_NONE ? strstr(opts->template, "{}") : NULL;
     if (!place) return row->question;
-    return lac_printf(arena, err, "%.*s%s%s", (int)(place - opts->template), opts->template, row->question, place + 2);
+    return dele_printf(arena, err, "%.*s%s%s", (int)(place - opts->template), opts->template, row->question, place + 2);
 }
 
-static lac_status append(lac_scored_text *t, const int *ids, size_t n, lac_arena *arena, lac_err *err)
+static dele_status append(dele_scored_text *t, const int *ids, size_t n, dele_arena *arena, dele_err *err)
 {
-    int *all = LAC_NEW(arena, int, (size_t)t->n + n, err);
-    if (!all) return LAC_ERR_MEMORY;
+    int *all = DELE_NEW(arena, int, (size_t)t->n + n, err);
+    if (!all) return DELE_ERR_MEMORY;
     if (t->n) memcpy(all, t->ids, (size_t)t->n * sizeof *all);
     memcpy(all + t->n, ids, n * sizeof *all);
     t->ids = all;
     t->n += (int)n;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The answer behind the prompt; in a chat it begins at once, else behind a blank. */
-static lac_status encode_answer(lac_scored_text *t, const char *prompt, const char *answer, const scoring *s,
-                                lac_arena *arena, lac_err *err)
+static dele_status encode_answer(dele_scored_text *t, const char *prompt, const char *answer, const scoring *s,
+                                dele_arena *arena, dele_err *err)
 {
-    const lac_tokenizer *tokenizer = s->model->tokenizer;
+    const dele_tokenizer *tokenizer = s->model->tokenizer;
     int most = s->model->config.context - 1, eos = s->model->config.eos;
-    *t = (lac_scored_text){0};
-    if (s->opts->chat != LAC_CHAT_NONE) {
-        lac_ids before, own;
-        const char *text = lac_chat_prompt(s->opts->chat, prompt, arena, err);
-        if (!text || lac_encode(&before, tokenizer, text, strlen(text), false, arena, err) ||
-            lac_encode(&own, tokenizer, answer, strlen(answer), false, arena, err))
+    *t = (dele_scored_text){0};
+    if (s->opts->chat != DELE_CHAT_NONE) {
+        dele_ids before, own;
+        const char *text = dele_chat_prompt(s->opts->chat, prompt, arena, err);
+        if (!text || dele_encode(&before, tokenizer, text, strlen(text), false, arena, err) ||
+            dele_encode(&own, tokenizer, answer, strlen(answer), false, arena, err))
             return err->code;
         if (!before.n || !own.n || before.n + own.n > (size_t)most)
-            return lac_fail(err, LAC_ERR_DATA, "\"%.80s\": question and answer do not fit the model's context", answer);
+            return dele_fail(err, DELE_ERR_DATA, "\"%.80s\": question and answer do not fit the model's context", answer);
         t->first = (int)before.n;
         if (append(t, before.id, before.n, arena, err) || append(t, own.id, own.n, arena, err)) return err->code;
     } else {
-        lac_choice c;
-        bool blank = lac_lstrip(answer, strlen(answer)) > 0;
-        const char *text = lac_printf(arena, err, "%s%s", blank ? "" : " ", answer);
-        if (!text || lac_choice_encode(&c, tokenizer, prompt, text, most, arena, err)) return err->code;
-        *t = (lac_scored_text){.ids = c.ids, .n = c.n, .first = c.n - c.n_scored};
+        dele_choice c;
+        bool blank = dele_lstrip(answer, strlen(answer)) > 0;
+        const char *text = dele_printf(arena, err, "%s%s", blank ? "" : " ", answer);
+        if (!text || dele_choice_encode(&c, tokenizer, prompt, text, most, arena, err)) return err->code;
+        *t = (dele_scored_text){.ids = c.ids, .n = c.n, .first = c.n - c.n_scored};
     }
-    if (eos < 0) eos = lac_tokenizer_eos(tokenizer);
-    return s->opts->compat != LAC_TOFU_PLAIN && eos >= 0 ? append(t, &eos, 1, arena, err) : LAC_OK;
+    if (eos < 0) eos = dele_tokenizer_eos(tokenizer);
+    return s->opts->compat != DELE_TOFU_PLAIN && eos >= 0 ? append(t, &eos, 1, arena, err) : DELE_OK;
 }
 
-static lac_status encode(scoring *s, lac_arena *arena, lac_err *err)
+static dele_status encode(scoring *s, dele_arena *arena, dele_err *err)
 {
     size_t n = 0;
     for (size_t i = 0; i < s->data->n; i++) n += 2 + (size_t)s->data->row[i].n_wrong;
-    s->texts = LAC_NEW(arena, lac_scored_text, n, err);
-    if (!s->texts) return LAC_ERR_MEMORY;
+    s->texts = DELE_NEW(arena, dele_scored_text, n, err);
+    if (!s->texts) return DELE_ERR_MEMORY;
     n = 0;
     for (size_t i = 0; i < s->data->n; i++) {
-        const lac_tofu_row *row = &s->data->row[i];
+        const dele_tofu_row *row = &s->data->row[i];
         s->first_text[i] = n;
         s->prompts[i] = make_prompt(row, s->opts, arena, err);
         if (!s->prompts[i] || encode_answer(&s->texts[n++], s->prompts[i], row->answer, s, arena, err)) return err->code;
@@ -200,33 +200,33 @@ static lac_status encode(scoring *s, lac_arena *arena, lac_err *err)
             if (encode_answer(&s->texts[n++], s->prompts[i], row->wrong[k], s, arena, err)) return err->code;
     }
     s->first_text[s->data->n] = n;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* Everything that one row's losses say. */
-static lac_status read_losses(scoring *s, size_t i, double **wrong, double *correct, lac_err *err)
+static dele_status read_losses(scoring *s, size_t i, double **wrong, double *correct, dele_err *err)
 {
-    const lac_tofu_row *row = &s->data->row[i];
-    const lac_scored_text *own = &s->texts[s->first_text[i]], *next = own + 1;
-    double add = s->opts->compat == LAC_TOFU_OPEN_UNLEARNING ? 1e-10 : 0, sum = 0;
+    const dele_tofu_row *row = &s->data->row[i];
+    const dele_scored_text *own = &s->texts[s->first_text[i]], *next = own + 1;
+    double add = s->opts->compat == DELE_TOFU_OPEN_UNLEARNING ? 1e-10 : 0, sum = 0;
     values *v = &s->value[i];
-    int n = own->n - own->first - (s->opts->compat != LAC_TOFU_PLAIN && own->n - own->first > 1), right = 0;
-    *wrong = LAC_NEW(&s->scratch, double, (size_t)row->n_wrong, err);
-    if (!*wrong) return LAC_ERR_MEMORY;
-    v->loss = lac_scored_loss(own);
-    *correct = row->paraphrase ? lac_scored_loss(next++) : v->loss;
+    int n = own->n - own->first - (s->opts->compat != DELE_TOFU_PLAIN && own->n - own->first > 1), right = 0;
+    *wrong = DELE_NEW(&s->scratch, double, (size_t)row->n_wrong, err);
+    if (!*wrong) return DELE_ERR_MEMORY;
+    v->loss = dele_scored_loss(own);
+    *correct = row->paraphrase ? dele_scored_loss(next++) : v->loss;
     for (int k = 0; k < row->n_wrong; k++) {
-        (*wrong)[k] = lac_scored_loss(&next[k]);
+        (*wrong)[k] = dele_scored_loss(&next[k]);
         sum += exp(-(*wrong)[k]);
     }
-    v->ratio = lac_truth_ratio(*correct, *wrong, row->n_wrong, false, add);
-    v->arithmetic = lac_truth_ratio(*correct, *wrong, row->n_wrong, true, add);
+    v->ratio = dele_truth_ratio(*correct, *wrong, row->n_wrong, false, add);
+    v->arithmetic = dele_truth_ratio(*correct, *wrong, row->n_wrong, true, add);
     v->probability = exp(-v->loss);
-    if (row->set >= LAC_TOFU_REAL_AUTHORS) v->probability /= v->probability + sum + add;
+    if (row->set >= DELE_TOFU_REAL_AUTHORS) v->probability /= v->probability + sum + add;
     for (int t = 0; t < n; t++) right += own->greedy[t];
     v->memorization = (double)right / n;
-    v->extraction = lac_extraction_strength(own->greedy, n, s->opts->compat == LAC_TOFU_OPEN_UNLEARNING ? 1.0 / n : 0);
-    return LAC_OK;
+    v->extraction = dele_extraction_strength(own->greedy, n, s->opts->compat == DELE_TOFU_OPEN_UNLEARNING ? 1.0 / n : 0);
+    return DELE_OK;
 }
 
 static const char *const value_name[] = {"loss", "probability", "truth_ratio", "truth_ratio_arithmetic",
@@ -238,15 +238,15 @@ static double *value_at(values *v, size_t which)
     return at[which];
 }
 
-static lac_status said(void *data, size_t i, char *text, bool ended, lac_err *err)
+static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *err)
 {
     scoring *s = data;
-    const lac_tofu_row *row = &s->data->row[i];
-    lac_rouge rouge;
+    const dele_tofu_row *row = &s->data->row[i];
+    dele_rouge rouge;
     double *wrong, correct;
-    if (i < s->n_known) return LAC_OK;
-    lac_arena_reset(&s->scratch);
-    if (read_losses(s, i, &wrong, &correct, err) || lac_rouge_l(&rouge, row->answer, text, true, &s->scratch, err))
+    if (i < s->n_known) return DELE_OK;
+    dele_arena_reset(&s->scratch);
+    if (read_losses(s, i, &wrong, &correct, err) || dele_rouge_l(&rouge, row->answer, text, true, &s->scratch, err))
         return err->code;
     s->value[i].rouge = rouge.recall;
     cJSON *line = cJSON_CreateObject();
@@ -257,17 +257,17 @@ static lac_status said(void *data, size_t i, char *text, bool ended, lac_err *er
     cJSON_AddStringToObject(line, "generated", text);
     cJSON_AddBoolToObject(line, "ended", ended);
     for (size_t k = 0; k < sizeof value_name / sizeof *value_name; k++)
-        cJSON_AddItemToObject(line, value_name[k], lac_json_number(*value_at(&s->value[i], k)));
-    cJSON_AddItemToObject(line, "loss_correct", lac_json_number(correct));
+        cJSON_AddItemToObject(line, value_name[k], dele_json_number(*value_at(&s->value[i], k)));
+    cJSON_AddItemToObject(line, "loss_correct", dele_json_number(correct));
     cJSON *losses = cJSON_AddArrayToObject(line, "loss_wrong");
-    for (int k = 0; k < row->n_wrong; k++) cJSON_AddItemToArray(losses, lac_json_number(wrong[k]));
-    return lac_items_put(s->opts->items, i, line, err);
+    for (int k = 0; k < row->n_wrong; k++) cJSON_AddItemToArray(losses, dele_json_number(wrong[k]));
+    return dele_items_put(s->opts->items, i, line, err);
 }
 
 static size_t recall(scoring *s)
 {
     size_t n = 0;
-    for (const cJSON *old; n < s->data->n && (old = lac_items_old(s->opts->items, n)); n++)
+    for (const cJSON *old; n < s->data->n && (old = dele_items_old(s->opts->items, n)); n++)
         for (size_t k = 0; k < sizeof value_name / sizeof *value_name; k++)
             *value_at(&s->value[n], k) = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, value_name[k]));
     return n;
@@ -276,39 +276,39 @@ static size_t recall(scoring *s)
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 
 /* The truth ratio as it counts in a set's mean.  TOFU's utils.py takes the arithmetic R in every set. */
-static double judged(const scoring *s, const values *v, lac_tofu_set set)
+static double judged(const scoring *s, const values *v, dele_tofu_set set)
 {
-    const double ratio = s->opts->compat == LAC_TOFU_ORIGINAL ? v->arithmetic : v->ratio;
-    if (set != LAC_TOFU_FORGET) return fmax(0, 1 - ratio);
-    return fmin(ratio, 1 / (ratio + (s->opts->compat == LAC_TOFU_OPEN_UNLEARNING ? 1e-10 : 0)));
+    const double ratio = s->opts->compat == DELE_TOFU_ORIGINAL ? v->arithmetic : v->ratio;
+    if (set != DELE_TOFU_FORGET) return fmax(0, 1 - ratio);
+    return fmin(ratio, 1 / (ratio + (s->opts->compat == DELE_TOFU_OPEN_UNLEARNING ? 1e-10 : 0)));
 }
 
-static lac_tofu_mean mean_of(double *x, size_t n)
+static dele_tofu_mean mean_of(double *x, size_t n)
 {
-    lac_stat stat = lac_stat_of(x, n);
-    return (lac_tofu_mean){stat.mean, stat.se};
+    dele_stat stat = dele_stat_of(x, n);
+    return (dele_tofu_mean){stat.mean, stat.se};
 }
 
-static lac_status sum_up(lac_tofu_scores *scores, const scoring *s, lac_arena *arena, lac_err *err)
+static dele_status sum_up(dele_tofu_scores *scores, const scoring *s, dele_arena *arena, dele_err *err)
 {
     size_t most = s->data->n;
-    double *x = LAC_NEW(arena, double, 5 * most, err), nine[9];
-    scores->forget_ratio = LAC_NEW(arena, double, most, err);
-    if (!x || !scores->forget_ratio) return LAC_ERR_MEMORY;
-    for (int set = 0; set < LAC_TOFU_SETS; set++) {
+    double *x = DELE_NEW(arena, double, 5 * most, err), nine[9];
+    scores->forget_ratio = DELE_NEW(arena, double, most, err);
+    if (!x || !scores->forget_ratio) return DELE_ERR_MEMORY;
+    for (int set = 0; set < DELE_TOFU_SETS; set++) {
         size_t n = 0;
         for (size_t i = 0; i < most; i++) {
             const values *v = &s->value[i];
             if ((int)s->data->row[i].set != set) continue;
-            if (set == LAC_TOFU_FORGET) scores->forget_ratio[n] = v->ratio;
+            if (set == DELE_TOFU_FORGET) scores->forget_ratio[n] = v->ratio;
             x[n] = v->probability;
             x[most + n] = v->rouge;
-            x[2 * most + n] = judged(s, v, (lac_tofu_set)set);
+            x[2 * most + n] = judged(s, v, (dele_tofu_set)set);
             x[3 * most + n] = v->memorization;
             x[4 * most + n++] = v->extraction;
         }
         if (!n) continue;
-        scores->set[set] = (lac_tofu_cell){.n = n,
+        scores->set[set] = (dele_tofu_cell){.n = n,
                                            .probability = mean_of(x, n),
                                            .rouge = mean_of(x + most, n),
                                            .truth_ratio = mean_of(x + 2 * most, n),
@@ -316,45 +316,45 @@ static lac_status sum_up(lac_tofu_scores *scores, const scoring *s, lac_arena *a
                                            .extraction = mean_of(x + 4 * most, n)};
     }
     bool whole = true;
-    for (int set = LAC_TOFU_RETAIN; set < LAC_TOFU_SETS; set++) {
-        const lac_tofu_cell *c = &scores->set[set];
-        double *at = nine + 3 * (set - LAC_TOFU_RETAIN);
+    for (int set = DELE_TOFU_RETAIN; set < DELE_TOFU_SETS; set++) {
+        const dele_tofu_cell *c = &scores->set[set];
+        double *at = nine + 3 * (set - DELE_TOFU_RETAIN);
         whole &= c->n > 0;
         at[0] = c->probability.mean, at[1] = c->rouge.mean, at[2] = c->truth_ratio.mean;
     }
-    scores->utility = whole ? lac_harmonic_mean(nine, 9) : NAN;
-    return LAC_OK;
+    scores->utility = whole ? dele_harmonic_mean(nine, 9) : NAN;
+    return DELE_OK;
 }
 
-lac_status lac_tofu_run(lac_tofu_scores *scores, const lac_tofu *data, lac_run *run, const lac_model *model,
-                        const lac_tofu_opts *opts, lac_arena *arena, lac_err *err)
+dele_status dele_tofu_run(dele_tofu_scores *scores, const dele_tofu *data, dele_run *run, const dele_model *model,
+                        const dele_tofu_opts *opts, dele_arena *arena, dele_err *err)
 {
-    *scores = (lac_tofu_scores){0};
+    *scores = (dele_tofu_scores){0};
     if (!model->tokenizer)
-        return lac_fail(err, LAC_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
+        return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
                         model->path ? model->path : "the model");
     if (opts->template && !strstr(opts->template, "{}"))
-        return lac_fail(err, LAC_ERR_USAGE, "--template \"%s\" has no {} where the question goes", opts->template);
+        return dele_fail(err, DELE_ERR_USAGE, "--template \"%s\" has no {} where the question goes", opts->template);
     scoring s = {.data = data,
                  .opts = opts,
                  .model = model,
-                 .first_text = LAC_NEW(arena, size_t, data->n + 1, err),
-                 .prompts = LAC_NEW(arena, const char *, data->n, err),
-                 .value = LAC_NEW(arena, values, data->n, err)};
-    if (!s.first_text || !s.prompts || !s.value) return LAC_ERR_MEMORY;
-    lac_status status = encode(&s, arena, err);
+                 .first_text = DELE_NEW(arena, size_t, data->n + 1, err),
+                 .prompts = DELE_NEW(arena, const char *, data->n, err),
+                 .value = DELE_NEW(arena, values, data->n, err)};
+    if (!s.first_text || !s.prompts || !s.value) return DELE_ERR_MEMORY;
+    dele_status status = encode(&s, arena, err);
     s.n_known = recall(&s);
-    lac_token_opts tokens = {.n_known = s.first_text[s.n_known]};
-    lac_say_opts say = {.chat = opts->chat,
+    dele_token_opts tokens = {.n_known = s.first_text[s.n_known]};
+    dele_say_opts say = {.chat = opts->chat,
                         .max_new = opts->max_new,
                         .n_known = s.n_known,
                         .said = said,
                         .data = &s,
                         .progress = opts->progress};
-    if (!status) status = lac_token_scores(s.texts, s.first_text[data->n], run, model, &tokens, arena, err);
-    if (!status) status = lac_say(s.prompts, data->n, run, model, &say, err);
+    if (!status) status = dele_token_scores(s.texts, s.first_text[data->n], run, model, &tokens, arena, err);
+    if (!status) status = dele_say(s.prompts, data->n, run, model, &say, err);
     if (!status) status = sum_up(scores, &s, arena, err);
-    lac_arena_release(&s.scratch);
+    dele_arena_release(&s.scratch);
     return status;
 }
 
@@ -363,44 +363,44 @@ typedef struct {
     size_t n, capacity;
 } ratios;
 
-static lac_status add_ratio(ratios *r, double x, lac_arena *arena, lac_err *err)
+static dele_status add_ratio(ratios *r, double x, dele_arena *arena, dele_err *err)
 {
     if (r->n == r->capacity) {
-        double *more = LAC_NEW(arena, double, r->capacity = r->capacity ? 2 * r->capacity : 64, err);
-        if (!more) return LAC_ERR_MEMORY;
+        double *more = DELE_NEW(arena, double, r->capacity = r->capacity ? 2 * r->capacity : 64, err);
+        if (!more) return DELE_ERR_MEMORY;
         if (r->n) memcpy(more, r->x, r->n * sizeof *more);
         r->x = more;
     }
     r->x[r->n++] = x;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status quality(lac_tofu_scores *scores, const ratios *theirs, const char *path, lac_arena *arena,
-                          lac_err *err)
+static dele_status quality(dele_tofu_scores *scores, const ratios *theirs, const char *path, dele_arena *arena,
+                          dele_err *err)
 {
-    if (!theirs->n || !scores->set[LAC_TOFU_FORGET].n)
-        return lac_fail(err, LAC_ERR_DATA, "forget quality needs a forget set here and in %s", path);
+    if (!theirs->n || !scores->set[DELE_TOFU_FORGET].n)
+        return dele_fail(err, DELE_ERR_DATA, "forget quality needs a forget set here and in %s", path);
     scores->n_retrained = theirs->n;
-    return lac_ks_two_samples(&scores->quality, scores->forget_ratio, scores->set[LAC_TOFU_FORGET].n, theirs->x,
+    return dele_ks_two_samples(&scores->quality, scores->forget_ratio, scores->set[DELE_TOFU_FORGET].n, theirs->x,
                               theirs->n, arena, err);
 }
 
-lac_status lac_tofu_quality(lac_tofu_scores *scores, const char *items, lac_arena *arena, lac_err *err)
+dele_status dele_tofu_quality(dele_tofu_scores *scores, const char *items, dele_arena *arena, dele_err *err)
 {
     ratios theirs = {0};
-    lac_records r = {0};
-    lac_status status = lac_records_open(&r, items, err);
-    for (const cJSON *row; !status && (row = lac_records_next(&r, err));) {
+    dele_records r = {0};
+    dele_status status = dele_records_open(&r, items, err);
+    for (const cJSON *row; !status && (row = dele_records_next(&r, err));) {
         const char *set = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "set"));
         const cJSON *ratio = cJSON_GetObjectItemCaseSensitive(row, "truth_ratio");
         if (!set || strcmp(set, "forget") || !cJSON_IsNumber(ratio)) continue;
         status = add_ratio(&theirs, ratio->valuedouble, arena, err);
     }
-    lac_records_close(&r);
+    dele_records_close(&r);
     return err->code ? err->code : quality(scores, &theirs, items, arena, err);
 }
 
-const cJSON *lac_tofu_log_ratios(const cJSON *log)
+const cJSON *dele_tofu_log_ratios(const cJSON *log)
 {
     static const char *const name[] = {"forget_truth_ratio", "forget_Truth_Ratio"};
     for (int i = 0; i < 2; i++) {
@@ -411,12 +411,12 @@ const cJSON *lac_tofu_log_ratios(const cJSON *log)
     return NULL;
 }
 
-lac_status lac_tofu_quality_of_log(lac_tofu_scores *scores, const cJSON *log, const char *path, lac_arena *arena,
-                                   lac_err *err)
+dele_status dele_tofu_quality_of_log(dele_tofu_scores *scores, const cJSON *log, const char *path, dele_arena *arena,
+                                   dele_err *err)
 {
     ratios theirs = {0};
     const cJSON *row;
-    cJSON_ArrayForEach(row, lac_tofu_log_ratios(log)) {
+    cJSON_ArrayForEach(row, dele_tofu_log_ratios(log)) {
         const cJSON *score = cJSON_GetObjectItemCaseSensitive(row, "score");
         if (cJSON_IsNumber(score) && add_ratio(&theirs, score->valuedouble, arena, err)) return err->code;
     }
@@ -425,35 +425,35 @@ lac_status lac_tofu_quality_of_log(lac_tofu_scores *scores, const cJSON *log, co
 
 /* ---- showing ----------------------------------------------------------------------------------------------------- */
 
-cJSON *lac_tofu_json(const lac_tofu_scores *scores)
+cJSON *dele_tofu_json(const dele_tofu_scores *scores)
 {
     cJSON *json = cJSON_CreateObject();
-    for (int set = 0; set < LAC_TOFU_SETS; set++) {
-        const lac_tofu_cell *c = &scores->set[set];
+    for (int set = 0; set < DELE_TOFU_SETS; set++) {
+        const dele_tofu_cell *c = &scores->set[set];
         if (!c->n) continue;
         cJSON *cell = cJSON_AddObjectToObject(json, set_name[set]);
         cJSON_AddNumberToObject(cell, "n", (double)c->n);
-        lac_put_score(cell, "probability", c->probability.mean, c->probability.se);
-        lac_put_score(cell, "rougeL_recall", c->rouge.mean, c->rouge.se);
-        lac_put_score(cell, "truth_ratio", c->truth_ratio.mean, c->truth_ratio.se);
-        lac_put_score(cell, "exact_memorization", c->memorization.mean, c->memorization.se);
-        lac_put_score(cell, "extraction_strength", c->extraction.mean, c->extraction.se);
+        dele_put_score(cell, "probability", c->probability.mean, c->probability.se);
+        dele_put_score(cell, "rougeL_recall", c->rouge.mean, c->rouge.se);
+        dele_put_score(cell, "truth_ratio", c->truth_ratio.mean, c->truth_ratio.se);
+        dele_put_score(cell, "exact_memorization", c->memorization.mean, c->memorization.se);
+        dele_put_score(cell, "extraction_strength", c->extraction.mean, c->extraction.se);
     }
-    if (isfinite(scores->utility)) lac_put_number(json, "model_utility", scores->utility);
+    if (isfinite(scores->utility)) dele_put_number(json, "model_utility", scores->utility);
     if (scores->n_retrained) {
         cJSON *quality = cJSON_AddObjectToObject(json, "forget_quality");
-        lac_put_number(quality, "ks_distance", scores->quality.d);
-        lac_put_number(quality, "p", exp(scores->quality.log_p));
-        lac_put_number(quality, "log10_p", scores->quality.log_p / log(10));
+        dele_put_number(quality, "ks_distance", scores->quality.d);
+        dele_put_number(quality, "p", exp(scores->quality.log_p));
+        dele_put_number(quality, "log10_p", scores->quality.log_p / log(10));
     }
     return json;
 }
 
-void lac_tofu_table(FILE *to, const lac_tofu_scores *scores)
+void dele_tofu_table(FILE *to, const dele_tofu_scores *scores)
 {
     fprintf(to, "set\tn\tprobability\trougeL_recall\ttruth_ratio\texact_memorization\textraction_strength\n");
-    for (int set = 0; set < LAC_TOFU_SETS; set++) {
-        const lac_tofu_cell *c = &scores->set[set];
+    for (int set = 0; set < DELE_TOFU_SETS; set++) {
+        const dele_tofu_cell *c = &scores->set[set];
         if (c->n)
             fprintf(to, "%s\t%zu\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\n", set_name[set], c->n, c->probability.mean, c->rouge.mean,
                     c->truth_ratio.mean, c->memorization.mean, c->extraction.mean);

@@ -21,79 +21,79 @@
  * utils.py, that is the end-of-text token, and the arithmetic R in every set's truth ratio (its aggregate_eval_stat.py
  * takes the geometric one in every set).  Forget quality is of the geometric R in all of them, and needs the same compat
  * on both sides. */
-#ifndef LAC_TOFU_H
-#define LAC_TOFU_H
+#ifndef DELE_TOFU_H
+#define DELE_TOFU_H
 
 #include "base/progress.h"
 #include "model/forward.h"
 #include "score/report.h"
 #include "score/two_samples.h"
 
-typedef enum { LAC_TOFU_FORGET, LAC_TOFU_RETAIN, LAC_TOFU_REAL_AUTHORS, LAC_TOFU_WORLD_FACTS, LAC_TOFU_SETS } lac_tofu_set;
-typedef enum { LAC_TOFU_PLAIN, LAC_TOFU_OPEN_UNLEARNING, LAC_TOFU_ORIGINAL } lac_tofu_compat;
+typedef enum { DELE_TOFU_FORGET, DELE_TOFU_RETAIN, DELE_TOFU_REAL_AUTHORS, DELE_TOFU_WORLD_FACTS, DELE_TOFU_SETS } dele_tofu_set;
+typedef enum { DELE_TOFU_PLAIN, DELE_TOFU_OPEN_UNLEARNING, DELE_TOFU_ORIGINAL } dele_tofu_compat;
 
 typedef struct {
-    lac_tofu_set set;
+    dele_tofu_set set;
     const char *question, *answer, *paraphrase; /* paraphrase: NULL where there is none */
     const char **wrong;
     int n_wrong;
-} lac_tofu_row;
+} dele_tofu_row;
 
 typedef struct {
-    lac_tofu_row *row;
+    dele_tofu_row *row;
     size_t n;
-} lac_tofu;
+} dele_tofu;
 
 typedef struct {
-    lac_chat chat;        /* LAC_CHAT_NONE: the template */
+    dele_chat chat;        /* DELE_CHAT_NONE: the template */
     const char *template; /* with {} for the question; NULL: the question alone */
     int max_new;
-    lac_tofu_compat compat;
-    lac_items *items;
-    lac_progress *progress;
-} lac_tofu_opts;
+    dele_tofu_compat compat;
+    dele_items *items;
+    dele_progress *progress;
+} dele_tofu_opts;
 
 typedef struct {
     double mean, se;
-} lac_tofu_mean;
+} dele_tofu_mean;
 
 typedef struct {
     size_t n; /* 0: no such set */
-    lac_tofu_mean probability, rouge, truth_ratio, memorization, extraction;
-} lac_tofu_cell;
+    dele_tofu_mean probability, rouge, truth_ratio, memorization, extraction;
+} dele_tofu_cell;
 
 typedef struct {
-    lac_tofu_cell set[LAC_TOFU_SETS];
+    dele_tofu_cell set[DELE_TOFU_SETS];
     double utility; /* NaN where a set is missing */
     double *forget_ratio; /* [set[FORGET].n] */
-    lac_ks quality;       /* filled by lac_tofu_quality; n_retrained 0: not asked for */
+    dele_ks quality;       /* filled by dele_tofu_quality; n_retrained 0: not asked for */
     size_t n_retrained;
-} lac_tofu_scores;
+} dele_tofu_scores;
 
 /* A directory, or one file.  limit: at most so many rows a set, 0 for all. */
-lac_status lac_tofu_load(lac_tofu *data, const char *path, int limit, lac_arena *arena, lac_err *err);
+dele_status dele_tofu_load(dele_tofu *data, const char *path, int limit, dele_arena *arena, dele_err *err);
 
-lac_status lac_tofu_run(lac_tofu_scores *scores, const lac_tofu *data, lac_run *run, const lac_model *model,
-                        const lac_tofu_opts *opts, lac_arena *arena, lac_err *err);
+dele_status dele_tofu_run(dele_tofu_scores *scores, const dele_tofu *data, dele_run *run, const dele_model *model,
+                        const dele_tofu_opts *opts, dele_arena *arena, dele_err *err);
 
 /* Forget quality against the truth ratios in another result's items.jsonl. */
-lac_status lac_tofu_quality(lac_tofu_scores *scores, const char *items, lac_arena *arena, lac_err *err);
+dele_status dele_tofu_quality(dele_tofu_scores *scores, const char *items, dele_arena *arena, dele_err *err);
 
 /* The same against a log of open-unlearning's, TOFU_EVAL.json, such as it publishes of its retrained models:
  *   {"forget_truth_ratio": {"value_by_index": {"0": {"score": R}, ...}, ...}, ...}    older: forget_Truth_Ratio
  * ratios: its rows, or NULL where the JSON is no such log. */
-const cJSON *lac_tofu_log_ratios(const cJSON *log);
-lac_status lac_tofu_quality_of_log(lac_tofu_scores *scores, const cJSON *log, const char *path, lac_arena *arena,
-                                   lac_err *err);
+const cJSON *dele_tofu_log_ratios(const cJSON *log);
+dele_status dele_tofu_quality_of_log(dele_tofu_scores *scores, const cJSON *log, const char *path, dele_arena *arena,
+                                   dele_err *err);
 
-lac_status lac_tofu_parse_compat(lac_tofu_compat *compat, const char *name, lac_err *err); /* name may be NULL */
+dele_status dele_tofu_parse_compat(dele_tofu_compat *compat, const char *name, dele_err *err); /* name may be NULL */
 
 /* R out of losses; add is what compat puts into the denominator. */
-double lac_truth_ratio(double correct, const double *wrong, int n, bool arithmetic, double add);
+double dele_truth_ratio(double correct, const double *wrong, int n, bool arithmetic, double add);
 /* floor: 0, or 1/n as open-unlearning has it. */
-double lac_extraction_strength(const bool *greedy, int n, double floor);
+double dele_extraction_strength(const bool *greedy, int n, double floor);
 
-cJSON *lac_tofu_json(const lac_tofu_scores *scores);
-void lac_tofu_table(FILE *to, const lac_tofu_scores *scores);
+cJSON *dele_tofu_json(const dele_tofu_scores *scores);
+void dele_tofu_table(FILE *to, const dele_tofu_scores *scores);
 
 #endif

@@ -6,7 +6,7 @@
 enum { MAX_ROWS = 1024, LOGIT_ROWS = 64 };
 
 /* One row of logits: everything about the token that follows. */
-static void read_row(lac_scored_text *text, int at, const float *logits, size_t vocab)
+static void read_row(dele_scored_text *text, int at, const float *logits, size_t vocab)
 {
     size_t best = 0;
     for (size_t v = 1; v < vocab; v++)
@@ -32,44 +32,44 @@ typedef struct {
 } place;
 
 typedef struct {
-    lac_segment *segments;
+    dele_segment *segments;
     int *wanted;
     place *places;
     size_t n_wanted;
 } batch_plan;
 
-static lac_status plan(batch_plan *b, const lac_scored_text *texts, size_t n, lac_arena *arena, lac_err *err)
+static dele_status plan(batch_plan *b, const dele_scored_text *texts, size_t n, dele_arena *arena, dele_err *err)
 {
     size_t rows = 0, row0 = 0;
     for (size_t i = 0; i < n; i++) rows += (size_t)(texts[i].n - texts[i].first);
-    *b = (batch_plan){.segments = LAC_NEW(arena, lac_segment, n, err),
-                      .wanted = LAC_NEW(arena, int, rows, err),
-                      .places = LAC_NEW(arena, place, rows, err)};
-    if (!b->segments || !b->wanted || !b->places) return LAC_ERR_MEMORY;
+    *b = (batch_plan){.segments = DELE_NEW(arena, dele_segment, n, err),
+                      .wanted = DELE_NEW(arena, int, rows, err),
+                      .places = DELE_NEW(arena, place, rows, err)};
+    if (!b->segments || !b->wanted || !b->places) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
-        const lac_scored_text *t = &texts[i];
-        b->segments[i] = (lac_segment){.tokens = t->ids, .n_rows = t->n - 1};
+        const dele_scored_text *t = &texts[i];
+        b->segments[i] = (dele_segment){.tokens = t->ids, .n_rows = t->n - 1};
         for (int r = t->first - 1; r < t->n - 1; r++) {
             b->places[b->n_wanted] = (place){(int)i, r + 1 - t->first};
             b->wanted[b->n_wanted++] = (int)row0 + r;
         }
         row0 += (size_t)(t->n - 1);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status score_batch(lac_scored_text *texts, size_t n, lac_run *run, const lac_model *model, lac_arena *scratch,
-                              lac_err *err)
+static dele_status score_batch(dele_scored_text *texts, size_t n, dele_run *run, const dele_model *model, dele_arena *scratch,
+                              dele_err *err)
 {
     batch_plan b;
     size_t vocab = (size_t)model->config.vocab, dim = (size_t)model->config.dim;
-    float *logits = lac_alloc_raw(scratch, LOGIT_ROWS * vocab, sizeof *logits, err);
-    if (!logits || plan(&b, texts, n, scratch, err)) return LAC_ERR_MEMORY;
-    lac_batch batch = {.segments = b.segments, .n_segments = n, .wanted = b.wanted, .n_wanted = b.n_wanted};
-    lac_status status = lac_forward(run, model, &batch, err);
+    float *logits = dele_alloc_raw(scratch, LOGIT_ROWS * vocab, sizeof *logits, err);
+    if (!logits || plan(&b, texts, n, scratch, err)) return DELE_ERR_MEMORY;
+    dele_batch batch = {.segments = b.segments, .n_segments = n, .wanted = b.wanted, .n_wanted = b.n_wanted};
+    dele_status status = dele_forward(run, model, &batch, err);
     for (size_t begin = 0; begin < b.n_wanted && !status; begin += LOGIT_ROWS) {
         size_t rows = b.n_wanted - begin < LOGIT_ROWS ? b.n_wanted - begin : LOGIT_ROWS;
-        lac_logits(logits, model, run->final + begin * dim, rows);
+        dele_logits(logits, model, run->final + begin * dim, rows);
 #pragma omp parallel for
         for (size_t i = 0; i < rows; i++) {
             const place *at = &b.places[begin + i];
@@ -77,54 +77,54 @@ static lac_status score_batch(lac_scored_text *texts, size_t n, lac_run *run, co
         }
     }
     for (size_t i = 0; i < n && !status; i++)
-        if (isnan(lac_scored_loss(&texts[i])))
-            status = lac_fail(err, LAC_ERR_DATA, "%s gives NaN for a log-probability: the model is broken",
+        if (isnan(dele_scored_loss(&texts[i])))
+            status = dele_fail(err, DELE_ERR_DATA, "%s gives NaN for a log-probability: the model is broken",
                               model->path ? model->path : "the model");
     return status;
 }
 
-static lac_status make_room(lac_scored_text *t, lac_arena *arena, lac_err *err)
+static dele_status make_room(dele_scored_text *t, dele_arena *arena, dele_err *err)
 {
     size_t n = (size_t)(t->n - t->first);
-    t->logp = LAC_NEW(arena, double, 3 * n, err);
-    t->greedy = LAC_NEW(arena, bool, n, err);
-    if (!t->logp || !t->greedy) return LAC_ERR_MEMORY;
+    t->logp = DELE_NEW(arena, double, 3 * n, err);
+    t->greedy = DELE_NEW(arena, bool, n, err);
+    if (!t->logp || !t->greedy) return DELE_ERR_MEMORY;
     t->mean = t->logp + n;
     t->variance = t->mean + n;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_token_scores(lac_scored_text *texts, size_t n, lac_run *run, const lac_model *model,
-                            const lac_token_opts *opts, lac_arena *arena, lac_err *err)
+dele_status dele_token_scores(dele_scored_text *texts, size_t n, dele_run *run, const dele_model *model,
+                            const dele_token_opts *opts, dele_arena *arena, dele_err *err)
 {
-    lac_arena scratch = {0};
-    lac_status status = LAC_OK;
+    dele_arena scratch = {0};
+    dele_status status = DELE_OK;
     for (size_t i = 0; i < n && !status; i++) status = make_room(&texts[i], arena, err);
     for (size_t begin = 0, end; begin < n && !status; begin = end) {
         int rows = texts[begin].n - 1;
         for (end = begin + 1; end < n && rows + texts[end].n - 1 <= MAX_ROWS; end++) rows += texts[end].n - 1;
         if (end <= opts->n_known) continue; /* the batches are the same wherever a run goes on */
         status = score_batch(texts + begin, end - begin, run, model, &scratch, err);
-        lac_arena_reset(&scratch);
+        dele_arena_reset(&scratch);
         if (!status && opts->scored) status = opts->scored(opts->data, begin, end - begin, err);
     }
-    lac_arena_release(&scratch);
+    dele_arena_release(&scratch);
     return status;
 }
 
-lac_status lac_scored_text_encode(lac_scored_text *text, const lac_model *model, const char *whole, lac_arena *arena,
-                                  lac_err *err)
+dele_status dele_scored_text_encode(dele_scored_text *text, const dele_model *model, const char *whole, dele_arena *arena,
+                                  dele_err *err)
 {
-    lac_ids ids;
-    if (lac_encode(&ids, model->tokenizer, whole, strlen(whole), true, arena, err)) return err->code;
+    dele_ids ids;
+    if (dele_encode(&ids, model->tokenizer, whole, strlen(whole), true, arena, err)) return err->code;
     if (ids.n < 2)
-        return lac_fail(err, LAC_ERR_DATA, "\"%.80s\" is one token or none: nothing of it can be predicted", whole);
+        return dele_fail(err, DELE_ERR_DATA, "\"%.80s\" is one token or none: nothing of it can be predicted", whole);
     size_t most = (size_t)model->config.context;
-    *text = (lac_scored_text){.ids = ids.id, .n = (int)(ids.n < most ? ids.n : most), .first = 1};
-    return LAC_OK;
+    *text = (dele_scored_text){.ids = ids.id, .n = (int)(ids.n < most ? ids.n : most), .first = 1};
+    return DELE_OK;
 }
 
-double lac_scored_loss(const lac_scored_text *text)
+double dele_scored_loss(const dele_scored_text *text)
 {
     double sum = 0;
     int n = text->n - text->first;

@@ -5,8 +5,8 @@
  *   mean      μ = Σ_v p(v) log p(v)        of the whole vocabulary at that place
  *   variance  Σ_v p(v) log² p(v) − μ²
  */
-#ifndef LAC_TOKEN_SCORES_H
-#define LAC_TOKEN_SCORES_H
+#ifndef DELE_TOKEN_SCORES_H
+#define DELE_TOKEN_SCORES_H
 
 #include "model/forward.h"
 
@@ -16,25 +16,25 @@ typedef struct {
     double *logp;    /* out [n - first], in the caller's arena */
     bool *greedy;    /* out [n - first] */
     double *mean, *variance; /* out [n - first] */
-} lac_scored_text;
+} dele_scored_text;
 
 typedef struct {
     size_t n_known; /* so many texts from the first on are known already: batches of nothing else are left out */
     /* Called as texts first .. first + n - 1 are scored; may be NULL. */
-    lac_status (*scored)(void *data, size_t first, size_t n, lac_err *err);
+    dele_status (*scored)(void *data, size_t first, size_t n, dele_err *err);
     void *data;
-} lac_token_opts;
+} dele_token_opts;
 
 /* Texts of one batch stand side by side, some thousand tokens of them. */
-lac_status lac_token_scores(lac_scored_text *texts, size_t n, lac_run *run, const lac_model *model,
-                            const lac_token_opts *opts, lac_arena *arena, lac_err *err);
+dele_status dele_token_scores(dele_scored_text *texts, size_t n, dele_run *run, const dele_model *model,
+                            const dele_token_opts *opts, dele_arena *arena, dele_err *err);
 
 /* A text's own tokens (what the tokenizer puts before it among them), all but the first scored.  The end is cut where
  * the model's context ends. */
-lac_status lac_scored_text_encode(lac_scored_text *text, const lac_model *model, const char *whole, lac_arena *arena,
-                                  lac_err *err);
+dele_status dele_scored_text_encode(dele_scored_text *text, const dele_model *model, const char *whole, dele_arena *arena,
+                                  dele_err *err);
 
 /* Minus the mean of logp over the tokens from first on. */
-double lac_scored_loss(const lac_scored_text *text);
+double dele_scored_loss(const dele_scored_text *text);
 
 #endif

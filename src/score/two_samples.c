@@ -10,19 +10,19 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double *sorted(const double *x, size_t n, lac_arena *scratch, lac_err *err)
+static double *sorted(const double *x, size_t n, dele_arena *scratch, dele_err *err)
 {
-    double *copy = LAC_NEW(scratch, double, n, err);
+    double *copy = DELE_NEW(scratch, double, n, err);
     if (!copy) return NULL;
     memcpy(copy, x, n * sizeof *copy);
     qsort(copy, n, sizeof *copy, by_value);
     return copy;
 }
 
-lac_status lac_auc(double *auc, const double *a, size_t n, const double *b, size_t m, lac_arena *scratch, lac_err *err)
+dele_status dele_auc(double *auc, const double *a, size_t n, const double *b, size_t m, dele_arena *scratch, dele_err *err)
 {
     const double *x = sorted(a, n, scratch, err), *y = x ? sorted(b, m, scratch, err) : NULL;
-    if (!y) return LAC_ERR_MEMORY;
+    if (!y) return DELE_ERR_MEMORY;
     double pairs = 0;
     for (size_t i = 0, below = 0, upto = 0; i < n; i++) {
         while (below < m && y[below] < x[i]) below++;
@@ -30,7 +30,7 @@ lac_status lac_auc(double *auc, const double *a, size_t n, const double *b, size
         pairs += (double)below + .5 * (double)(upto - below);
     }
     *auc = pairs / ((double)n * (double)m);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- Kolmogorov-Smirnov ------------------------------------------------------------------------------------------- */
@@ -68,10 +68,10 @@ static double log_sum(double a, double b)
 }
 
 /* row[j]: log of the share of paths to (i, j) that have met a point with |i m - j n| >= limit. */
-static lac_status log_other_sizes(double *log_p, size_t n, size_t m, double limit, lac_arena *scratch, lac_err *err)
+static dele_status log_other_sizes(double *log_p, size_t n, size_t m, double limit, dele_arena *scratch, dele_err *err)
 {
-    double *row = LAC_NEW(scratch, double, m + 1, err);
-    if (!row) return LAC_ERR_MEMORY;
+    double *row = DELE_NEW(scratch, double, m + 1, err);
+    if (!row) return DELE_ERR_MEMORY;
     for (size_t i = 0; i <= n; i++)
         for (size_t j = 0; j <= m; j++) {
             double di = (double)i, dj = (double)j, total = log(di + dj);
@@ -81,25 +81,25 @@ static lac_status log_other_sizes(double *log_p, size_t n, size_t m, double limi
             else if (j > 0) row[j] = log_sum(row[j] + log(di) - total, row[j - 1] + log(dj) - total);
         }
     *log_p = row[m];
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_status lac_ks_two_samples(lac_ks *ks, const double *a, size_t n, const double *b, size_t m, lac_arena *scratch,
-                              lac_err *err)
+dele_status dele_ks_two_samples(dele_ks *ks, const double *a, size_t n, const double *b, size_t m, dele_arena *scratch,
+                              dele_err *err)
 {
     const double *x = sorted(a, n, scratch, err), *y = x ? sorted(b, m, scratch, err) : NULL;
-    if (!y) return LAC_ERR_MEMORY;
+    if (!y) return DELE_ERR_MEMORY;
     double far = distance(x, n, y, m);
-    *ks = (lac_ks){.d = far / ((double)n * (double)m)};
-    if (far == 0) return LAC_OK;
+    *ks = (dele_ks){.d = far / ((double)n * (double)m)};
+    if (far == 0) return DELE_OK;
     if (n != m) return log_other_sizes(&ks->log_p, n, m, far, scratch, err);
     ks->log_p = fmin(0, log_same_sizes((double)n, far / (double)n));
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- the smaller ones --------------------------------------------------------------------------------------------- */
 
-double lac_mcnemar(size_t b, size_t c)
+double dele_mcnemar(size_t b, size_t c)
 {
     double n = (double)(b + c), k = (double)(b < c ? b : c), sum = 0;
     if (b == c) return 1;
@@ -112,7 +112,7 @@ double lac_mcnemar(size_t b, size_t c)
     return fmin(1, exp(log(2) + log(sum) + lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) - n * log(2)));
 }
 
-double lac_harmonic_mean(const double *x, size_t n)
+double dele_harmonic_mean(const double *x, size_t n)
 {
     double sum = 0;
     for (size_t i = 0; i < n; i++) {

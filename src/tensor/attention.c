@@ -13,13 +13,13 @@ enum {
     PARALLEL_FROM = 1 << 15,
 };
 
-size_t lac_attention_scratch(size_t max_keys)
+size_t dele_attention_scratch(size_t max_keys)
 {
     return (size_t)omp_get_max_threads() * 2 * BLOCK * max_keys;
 }
 
 /* Keys that stand before the first query's own. */
-static size_t keys_before(const lac_attention *a)
+static size_t keys_before(const dele_attention *a)
 {
     size_t n = 0;
     for (size_t s = 0; s < a->n_spans; s++) n += a->spans[s].n;
@@ -27,13 +27,13 @@ static size_t keys_before(const lac_attention *a)
 }
 
 /* Probabilities of rows [r0, r0 + n) of one head into p [n, keys], keys = all that the last of them may see. */
-static void probabilities(float *p, size_t keys, const lac_attention *a, size_t h, size_t kv, size_t r0, size_t n,
+static void probabilities(float *p, size_t keys, const dele_attention *a, size_t h, size_t kv, size_t r0, size_t n,
                           size_t before, size_t hd)
 {
     const float *q = a->q + r0 * a->ldq + h * hd;
     size_t done = 0;
     for (size_t s = 0; s < a->n_spans; s++) {
-        const lac_span *span = &a->spans[s];
+        const dele_span *span = &a->spans[s];
         size_t m = span->n < keys - done ? span->n : keys - done;
         gemm_nt(p + done, keys, q, a->ldq, span->k + kv * hd, span->ld, n, m, hd, 0.0f);
         done += m;
@@ -46,14 +46,14 @@ static void probabilities(float *p, size_t keys, const lac_attention *a, size_t 
     }
 }
 
-static void forward_block(const lac_attention *a, lac_heads heads, size_t h, size_t r0, float *p)
+static void forward_block(const dele_attention *a, dele_heads heads, size_t h, size_t r0, float *p)
 {
     size_t hd = heads.head_dim, kv = h / (heads.n_heads / heads.n_kv_heads);
     size_t n = a->n - r0 < BLOCK ? a->n - r0 : BLOCK, before = keys_before(a), keys = before + r0 + n;
     probabilities(p, keys, a, h, kv, r0, n, before, hd);
     size_t done = 0;
     for (size_t s = 0; s < a->n_spans; s++) {
-        const lac_span *span = &a->spans[s];
+        const dele_span *span = &a->spans[s];
         size_t m = span->n < keys - done ? span->n : keys - done;
         if (m == 0) continue;
         gemm_nn(a->z + r0 * a->ldz + h * hd, a->ldz, p + done, keys, span->v + kv * hd, span->ld, n, hd, m,
@@ -63,7 +63,7 @@ static void forward_block(const lac_attention *a, lac_heads heads, size_t h, siz
 }
 
 /* Multiplications of all items: below some, a parallel region costs more than it brings. */
-static bool worth_threads(const lac_attention *items, size_t n_items, lac_heads heads)
+static bool worth_threads(const dele_attention *items, size_t n_items, dele_heads heads)
 {
     size_t work = 0;
     for (size_t i = 0; i < n_items && work < PARALLEL_FROM; i++)
@@ -71,7 +71,7 @@ static bool worth_threads(const lac_attention *items, size_t n_items, lac_heads 
     return work >= PARALLEL_FROM;
 }
 
-static size_t longest(const lac_attention *items, size_t n_items)
+static size_t longest(const dele_attention *items, size_t n_items)
 {
     size_t most = 0;
     for (size_t i = 0; i < n_items; i++) {
@@ -81,7 +81,7 @@ static size_t longest(const lac_attention *items, size_t n_items)
     return most;
 }
 
-void attention_forward(const lac_attention *items, size_t n_items, lac_heads heads, float *scratch)
+void attention_forward(const dele_attention *items, size_t n_items, dele_heads heads, float *scratch)
 {
     size_t per_thread = 2 * BLOCK * longest(items, n_items);
 #pragma omp parallel for collapse(2) schedule(dynamic) if (worth_threads(items, n_items, heads))
@@ -93,12 +93,12 @@ void attention_forward(const lac_attention *items, size_t n_items, lac_heads hea
 
 /* With P the probabilities and D_t = dz_t · z_t:
  *   dV += Pᵀ dz,   dS = P ⊙ (dz Vᵀ - D) / √hd,   dQ += dS K,   dK += dSᵀ Q */
-static void backward_block(const lac_attention_grad *g, const lac_attention *a, lac_heads heads, size_t h, size_t r0,
+static void backward_block(const dele_attention_grad *g, const dele_attention *a, dele_heads heads, size_t h, size_t r0,
                            float *p)
 {
     size_t hd = heads.head_dim, kv = h / (heads.n_heads / heads.n_kv_heads);
     size_t n = a->n - r0 < BLOCK ? a->n - r0 : BLOCK, keys = r0 + n;
-    const lac_span *own = &a->spans[0];
+    const dele_span *own = &a->spans[0];
     const float *dz = g->dz + r0 * a->ldz + h * hd, *z = a->z + r0 * a->ldz + h * hd;
     float *ds = p + n * keys, scale = 1.0f / sqrtf((float)hd);
     probabilities(p, keys, a, h, kv, r0, n, 0, hd);
@@ -113,7 +113,7 @@ static void backward_block(const lac_attention_grad *g, const lac_attention *a, 
     gemm_tn(g->dk + kv * hd, a->ldq, ds, keys, a->q + r0 * a->ldq + h * hd, a->ldq, keys, hd, n, 1.0f);
 }
 
-void attention_backward(const lac_attention_grad *grads, const lac_attention *items, size_t n_items, lac_heads heads,
+void attention_backward(const dele_attention_grad *grads, const dele_attention *items, size_t n_items, dele_heads heads,
                         float *scratch)
 {
     size_t per_thread = 2 * BLOCK * longest(items, n_items), group = heads.n_heads / heads.n_kv_heads;

@@ -3,8 +3,8 @@
  *   z_t = Σ_j softmax_j(q_t · k_j / √hd) v_j          j = 0 .. position of t
  *
  * Query head h reads key head h / (n_heads / n_kv_heads). */
-#ifndef LAC_ATTENTION_H
-#define LAC_ATTENTION_H
+#ifndef DELE_ATTENTION_H
+#define DELE_ATTENTION_H
 
 #include <stddef.h>
 
@@ -12,34 +12,34 @@
 typedef struct {
     const float *k, *v;
     size_t n, ld;
-} lac_span;
+} dele_span;
 
 typedef struct {
     float *z;             /* [n, n_heads * hd] out, stride ldz */
     const float *q;       /* [n, n_heads * hd], stride ldq */
     size_t n, ldz, ldq;
-    const lac_span *spans; /* [n_spans]; the last n of all their keys are the queries' own positions */
+    const dele_span *spans; /* [n_spans]; the last n of all their keys are the queries' own positions */
     size_t n_spans;
-} lac_attention;
+} dele_attention;
 
 typedef struct {
     size_t n_heads, n_kv_heads, head_dim;
-} lac_heads;
+} dele_heads;
 
-/* All segments at once, in parallel over (segment, head, block of rows).  scratch: lac_attention_scratch floats. */
-void attention_forward(const lac_attention *items, size_t n_items, lac_heads heads, float *scratch);
+/* All segments at once, in parallel over (segment, head, block of rows).  scratch: dele_attention_scratch floats. */
+void attention_forward(const dele_attention *items, size_t n_items, dele_heads heads, float *scratch);
 
 /* Gradient for segments without parents (one span each).  dq, dk, dv are views into one [n, q + 2 kv] buffer laid out
  * as q, k and v are, and are added to. */
 typedef struct {
     const float *dz;      /* [n, n_heads * hd], stride ldz of the forward item */
     float *dq, *dk, *dv;  /* stride ldq */
-} lac_attention_grad;
+} dele_attention_grad;
 
-void attention_backward(const lac_attention_grad *grads, const lac_attention *items, size_t n_items, lac_heads heads,
+void attention_backward(const dele_attention_grad *grads, const dele_attention *items, size_t n_items, dele_heads heads,
                         float *scratch);
 
 /* Floats of scratch for either, given the longest sequence. */
-size_t lac_attention_scratch(size_t max_keys);
+size_t dele_attention_scratch(size_t max_keys);
 
 #endif

@@ -16,30 +16,30 @@
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "model files are little-endian, and so must the machine be");
 
-static const lac_dtype_info infos[] = {
+static const dele_dtype_info infos[] = {
 #define X(type, name, ggml, items, bytes) {name, ggml, items, bytes},
-    LAC_DTYPES(X)
+    DELE_DTYPES(X)
 #undef X
 };
 
-const lac_dtype_info *lac_dtype_of(lac_dtype type)
+const dele_dtype_info *dele_dtype_of(dele_dtype type)
 {
-    assert(type < LAC_N_DTYPES);
+    assert(type < DELE_N_DTYPES);
     return &infos[type];
 }
 
-lac_dtype lac_dtype_by_name(const char *name)
+dele_dtype dele_dtype_by_name(const char *name)
 {
     int type = 0;
-    while (type < LAC_N_DTYPES && strcasecmp(infos[type].name, name) != 0) type++;
-    return (lac_dtype)type;
+    while (type < DELE_N_DTYPES && strcasecmp(infos[type].name, name) != 0) type++;
+    return (dele_dtype)type;
 }
 
-lac_dtype lac_dtype_by_ggml(unsigned ggml_type)
+dele_dtype dele_dtype_by_ggml(unsigned ggml_type)
 {
     int type = 0;
-    while (type < LAC_N_DTYPES && infos[type].ggml != ggml_type) type++;
-    return (lac_dtype)type;
+    while (type < DELE_N_DTYPES && infos[type].ggml != ggml_type) type++;
+    return (dele_dtype)type;
 }
 
 /* ---- sixteen bits ---------------------------------------------------------------------------------------------- */
@@ -58,7 +58,7 @@ static uint32_t to_bits(float x)
     return bits;
 }
 
-float lac_f16_to_f32(uint16_t h)
+float dele_f16_to_f32(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 0x3ff;
     if (exponent == 0) { /* subnormal: fraction * 2^-24 */
@@ -69,7 +69,7 @@ float lac_f16_to_f32(uint16_t h)
     return from_bits(sign | wide << 23 | fraction << 13);
 }
 
-uint16_t lac_f32_to_f16(float x)
+uint16_t dele_f32_to_f16(float x)
 {
     uint32_t bits = to_bits(x), sign = (bits >> 16) & 0x8000;
     bits &= 0x7fffffff;
@@ -81,9 +81,9 @@ uint16_t lac_f32_to_f16(float x)
     return (uint16_t)(sign | (bits - 0x38000000) >> 13);
 }
 
-float lac_bf16_to_f32(uint16_t b) { return from_bits((uint32_t)b << 16); }
+float dele_bf16_to_f32(uint16_t b) { return from_bits((uint32_t)b << 16); }
 
-uint16_t lac_f32_to_bf16(float x)
+uint16_t dele_f32_to_bf16(float x)
 {
     uint32_t bits = to_bits(x);
     if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
@@ -93,7 +93,7 @@ uint16_t lac_f32_to_bf16(float x)
 /* ---- blocks ---------------------------------------------------------------------------------------------------- */
 
 static uint16_t u16_at(const uint8_t *b) { return (uint16_t)(b[0] | b[1] << 8); }
-static float f16_at(const uint8_t *b) { return lac_f16_to_f32(u16_at(b)); }
+static float f16_at(const uint8_t *b) { return dele_f16_to_f32(u16_at(b)); }
 static uint32_t u32_at(const uint8_t *b)
 {
     return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
@@ -157,21 +157,21 @@ static void read_q6_k(float *y, const uint8_t *b)
             }
 }
 
-static void read_block(float *y, const uint8_t *b, lac_dtype type)
+static void read_block(float *y, const uint8_t *b, dele_dtype type)
 {
     switch (type) {
-    case LAC_DTYPE_F32: memcpy(y, b, 4); break;
-    case LAC_DTYPE_F16: *y = f16_at(b); break;
-    case LAC_DTYPE_BF16: *y = lac_bf16_to_f32(u16_at(b)); break;
-    case LAC_DTYPE_Q4_0: read_nibbles(y, b + 2, f16_at(b), 0, 0, 8); break;
-    case LAC_DTYPE_Q4_1: read_nibbles(y, b + 4, f16_at(b), f16_at(b + 2), 0, 0); break;
-    case LAC_DTYPE_Q5_0: read_nibbles(y, b + 6, f16_at(b), 0, u32_at(b + 2), 16); break;
-    case LAC_DTYPE_Q5_1: read_nibbles(y, b + 8, f16_at(b), f16_at(b + 2), u32_at(b + 4), 0); break;
-    case LAC_DTYPE_Q8_0: read_q8_0(y, b); break;
-    case LAC_DTYPE_Q4_K: read_q45_k(y, b, NULL, b + 16); break;
-    case LAC_DTYPE_Q5_K: read_q45_k(y, b, b + 16, b + 48); break;
-    case LAC_DTYPE_Q6_K: read_q6_k(y, b); break;
-    case LAC_N_DTYPES: break;
+    case DELE_DTYPE_F32: memcpy(y, b, 4); break;
+    case DELE_DTYPE_F16: *y = f16_at(b); break;
+    case DELE_DTYPE_BF16: *y = dele_bf16_to_f32(u16_at(b)); break;
+    case DELE_DTYPE_Q4_0: read_nibbles(y, b + 2, f16_at(b), 0, 0, 8); break;
+    case DELE_DTYPE_Q4_1: read_nibbles(y, b + 4, f16_at(b), f16_at(b + 2), 0, 0); break;
+    case DELE_DTYPE_Q5_0: read_nibbles(y, b + 6, f16_at(b), 0, u32_at(b + 2), 16); break;
+    case DELE_DTYPE_Q5_1: read_nibbles(y, b + 8, f16_at(b), f16_at(b + 2), u32_at(b + 4), 0); break;
+    case DELE_DTYPE_Q8_0: read_q8_0(y, b); break;
+    case DELE_DTYPE_Q4_K: read_q45_k(y, b, NULL, b + 16); break;
+    case DELE_DTYPE_Q5_K: read_q45_k(y, b, b + 16, b + 48); break;
+    case DELE_DTYPE_Q6_K: read_q6_k(y, b); break;
+    case DELE_N_DTYPES: break;
     }
 }
 
@@ -179,18 +179,18 @@ static void read_block(float *y, const uint8_t *b, lac_dtype type)
 
 enum { CHUNK = 1 << 14 }; /* items a task: a multiple of every block */
 
-static void read_some(float *out, const uint8_t *stored, lac_dtype type, size_t n)
+static void read_some(float *out, const uint8_t *stored, dele_dtype type, size_t n)
 {
-    const lac_dtype_info *info = &infos[type];
-    if (type == LAC_DTYPE_F32)
+    const dele_dtype_info *info = &infos[type];
+    if (type == DELE_DTYPE_F32)
         memcpy(out, stored, n * sizeof *out);
     else
         for (size_t i = 0; i < n / info->items; i++) read_block(out + i * info->items, stored + i * info->bytes, type);
 }
 
-void lac_dtype_read(float *out, const void *stored, lac_dtype type, size_t n)
+void dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n)
 {
-    const lac_dtype_info *info = lac_dtype_of(type);
+    const dele_dtype_info *info = dele_dtype_of(type);
     assert(n % info->items == 0);
     size_t n_chunks = (n + CHUNK - 1) / CHUNK;
 #pragma omp parallel for if (n_chunks > 1)
@@ -200,37 +200,37 @@ void lac_dtype_read(float *out, const void *stored, lac_dtype type, size_t n)
     }
 }
 
-bool lac_dtype_writable(lac_dtype type)
+bool dele_dtype_writable(dele_dtype type)
 {
-    return type <= LAC_DTYPE_BF16 || type == LAC_DTYPE_Q8_0 || type == LAC_DTYPE_Q5_0 || type == LAC_DTYPE_Q4_0 ||
-           type == LAC_DTYPE_Q4_K;
+    return type <= DELE_DTYPE_BF16 || type == DELE_DTYPE_Q8_0 || type == DELE_DTYPE_Q5_0 || type == DELE_DTYPE_Q4_0 ||
+           type == DELE_DTYPE_Q4_K;
 }
 
-static bool write_blocks(uint8_t *out, const float *in, lac_dtype type, size_t n)
+static bool write_blocks(uint8_t *out, const float *in, dele_dtype type, size_t n)
 {
-    const lac_dtype_info *info = &infos[type];
+    const dele_dtype_info *info = &infos[type];
     const size_t n_blocks = n / info->items;
     bool fits = true;
 #pragma omp parallel for reduction(&& : fits) if (n > CHUNK)
     for (size_t b = 0; b < n_blocks; b++)
-        fits = lac_quantise_block(out + b * info->bytes, in + b * info->items, type) && fits;
+        fits = dele_quantise_block(out + b * info->bytes, in + b * info->items, type) && fits;
     return fits;
 }
 
-bool lac_dtype_write(void *stored, const float *in, lac_dtype type, size_t n)
+bool dele_dtype_write(void *stored, const float *in, dele_dtype type, size_t n)
 {
-    assert(lac_dtype_writable(type) && n % infos[type].items == 0);
+    assert(dele_dtype_writable(type) && n % infos[type].items == 0);
     uint8_t *out = stored;
-    if (type == LAC_DTYPE_F32) {
+    if (type == DELE_DTYPE_F32) {
         memcpy(out, in, n * sizeof *in);
         return true;
     }
-    if (type > LAC_DTYPE_BF16) return write_blocks(out, in, type, n);
+    if (type > DELE_DTYPE_BF16) return write_blocks(out, in, type, n);
     bool fits = true;
 #pragma omp parallel for reduction(&& : fits) if (n > CHUNK)
     for (size_t i = 0; i < n; i++) {
-        uint16_t h = type == LAC_DTYPE_F16 ? lac_f32_to_f16(in[i]) : lac_f32_to_bf16(in[i]);
-        bool infinite = type == LAC_DTYPE_F16 ? (h & 0x7fff) == 0x7c00 : (h & 0x7fff) == 0x7f80;
+        uint16_t h = type == DELE_DTYPE_F16 ? dele_f32_to_f16(in[i]) : dele_f32_to_bf16(in[i]);
+        bool infinite = type == DELE_DTYPE_F16 ? (h & 0x7fff) == 0x7c00 : (h & 0x7fff) == 0x7f80;
         fits = fits && (!infinite || isinf(in[i]));
         memcpy(out + 2 * i, &h, 2);
     }

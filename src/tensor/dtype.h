@@ -2,15 +2,15 @@
  *
  * Computing is float32 everywhere; these functions are the way in and, for some types, the way out.  Stored data may
  * lie at any address: nothing here assumes alignment. */
-#ifndef LAC_DTYPE_H
-#define LAC_DTYPE_H
+#ifndef DELE_DTYPE_H
+#define DELE_DTYPE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /*    type   name     ggml  items  bytes a block                                                        */
-#define LAC_DTYPES(X)                                                                                  \
+#define DELE_DTYPES(X)                                                                                  \
     X(F32,   "f32",   0,    1,     4)                                                                  \
     X(F16,   "f16",   1,    1,     2)                                                                  \
     X(BF16,  "bf16",  30,   1,     2)                                                                  \
@@ -24,35 +24,35 @@
     X(Q6_K,  "q6_K",  14,   256,   210)
 
 typedef enum {
-#define X(type, name, ggml, items, bytes) LAC_DTYPE_##type,
-    LAC_DTYPES(X)
+#define X(type, name, ggml, items, bytes) DELE_DTYPE_##type,
+    DELE_DTYPES(X)
 #undef X
-    LAC_N_DTYPES
-} lac_dtype;
+    DELE_N_DTYPES
+} dele_dtype;
 
 typedef struct {
     const char *name;
     unsigned ggml;
     size_t items, bytes; /* a block */
-} lac_dtype_info;
+} dele_dtype_info;
 
-const lac_dtype_info *lac_dtype_of(lac_dtype type);
-lac_dtype lac_dtype_by_name(const char *name);     /* "f32", "F32", ...; LAC_N_DTYPES: none of them */
-lac_dtype lac_dtype_by_ggml(unsigned ggml_type);   /* likewise */
+const dele_dtype_info *dele_dtype_of(dele_dtype type);
+dele_dtype dele_dtype_by_name(const char *name);     /* "f32", "F32", ...; DELE_N_DTYPES: none of them */
+dele_dtype dele_dtype_by_ggml(unsigned ggml_type);   /* likewise */
 
-float lac_f16_to_f32(uint16_t h);    /* exact, subnormals too */
-uint16_t lac_f32_to_f16(float x);    /* to nearest, ties to even; too large becomes infinite */
-float lac_bf16_to_f32(uint16_t b);   /* exact */
-uint16_t lac_f32_to_bf16(float x);   /* to nearest, ties to even */
+float dele_f16_to_f32(uint16_t h);    /* exact, subnormals too */
+uint16_t dele_f32_to_f16(float x);    /* to nearest, ties to even; too large becomes infinite */
+float dele_bf16_to_f32(uint16_t b);   /* exact */
+uint16_t dele_f32_to_bf16(float x);   /* to nearest, ties to even */
 
 /* out[0..n) from stored data; n is a multiple of the block's items. */
-void lac_dtype_read(float *out, const void *stored, lac_dtype type, size_t n);
-/* The other way, for the types that lac_dtype_writable names.  False when a finite number became infinite, or when what
+void dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n);
+/* The other way, for the types that dele_dtype_writable names.  False when a finite number became infinite, or when what
  * is to be put into blocks is not finite.  n is a multiple of the block's items. */
-bool lac_dtype_write(void *stored, const float *in, lac_dtype type, size_t n);
-bool lac_dtype_writable(lac_dtype type); /* F32, F16, BF16, Q8_0, Q5_0, Q4_0, Q4_K */
+bool dele_dtype_write(void *stored, const float *in, dele_dtype type, size_t n);
+bool dele_dtype_writable(dele_dtype type); /* F32, F16, BF16, Q8_0, Q5_0, Q4_0, Q4_K */
 
-/* One block of Q8_0, Q5_0, Q4_0 or Q4_K (quantise.c); lac_dtype_write is made of it.  False as there. */
-bool lac_quantise_block(uint8_t *block, const float *x, lac_dtype type);
+/* One block of Q8_0, Q5_0, Q4_0 or Q4_K (quantise.c); dele_dtype_write is made of it.  False as there. */
+bool dele_quantise_block(uint8_t *block, const float *x, dele_dtype type);
 
 #endif

@@ -6,8 +6,8 @@
  *   gemm_tn   y [m,n] = x [k,m]ᵀ w [k,n]  + beta y       its gradient to the weights
  *
  * Called inside a parallel region they run on the calling thread (OpenBLAS's OpenMP build). */
-#ifndef LAC_GEMM_H
-#define LAC_GEMM_H
+#ifndef DELE_GEMM_H
+#define DELE_GEMM_H
 
 #include <stdbool.h>
 #include <stddef.h>

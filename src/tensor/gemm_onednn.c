@@ -1,5 +1,5 @@
 /* Large products by oneDNN, whose kernels are generated for the processor at hand; small ones, as attention has by the
- * thousand, by OpenBLAS, which is at them sooner.  Taken where oneDNN is found (LAC_GEMM).
+ * thousand, by OpenBLAS, which is at them sooner.  Taken where oneDNN is found (DELE_GEMM).
  *
  * Packed matrices are oneDNN's matmul with weights in an order of its choice.  What a product of m rows takes (kernel,
  * descriptors) is made anew in each call; oneDNN remembers kernels by their shape, so that this is quick. */

@@ -1,8 +1,8 @@
 /* Layers other than the matrix product, as forward / backward pairs.  Arguments run outputs, inputs, sizes; the
  * gradient of x is dx.  Everything is row-major float32, sums that decide something run in double.  Kernels cannot
  * fail. */
-#ifndef LAC_OPS_H
-#define LAC_OPS_H
+#ifndef DELE_OPS_H
+#define DELE_OPS_H
 
 #include <stddef.h>
 

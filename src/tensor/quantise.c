@@ -18,7 +18,7 @@
 /* A scale into the file; false when it does not fit into a float16. */
 static bool put_scale(uint8_t *at, float d)
 {
-    uint16_t h = lac_f32_to_f16(d);
+    uint16_t h = dele_f32_to_f16(d);
     memcpy(at, &h, sizeof h);
     return (h & 0x7fff) < 0x7c00;
 }
@@ -173,7 +173,7 @@ static bool put_q4_k(uint8_t *b, const float *x)
     uint16_t halves[2];
     memcpy(halves, b, sizeof halves);
     for (int s = 0; s < 8; s++) {
-        float d = lac_f16_to_f32(halves[0]) * (float)k[s], m = lac_f16_to_f32(halves[1]) * (float)l[s];
+        float d = dele_f16_to_f32(halves[0]) * (float)k[s], m = dele_f16_to_f32(halves[1]) * (float)l[s];
         for (int i = 0; i < SUB && d != 0; i++) q[SUB * s + i] = clamp((x[SUB * s + i] + m) / d, TOP);
     }
     for (int s = 0; s < 8; s += 2)
@@ -183,16 +183,16 @@ static bool put_q4_k(uint8_t *b, const float *x)
 
 /* ------------------------------------------------------------------------------------------------------------------ */
 
-bool lac_quantise_block(uint8_t *block, const float *x, lac_dtype type)
+bool dele_quantise_block(uint8_t *block, const float *x, dele_dtype type)
 {
-    const size_t n = lac_dtype_of(type)->items;
+    const size_t n = dele_dtype_of(type)->items;
     for (size_t i = 0; i < n; i++)
         if (!isfinite(x[i])) return false;
     switch (type) {
-    case LAC_DTYPE_Q8_0: return put_q8_0(block, x);
-    case LAC_DTYPE_Q5_0: return put_q5_0(block, x);
-    case LAC_DTYPE_Q4_0: return put_q4_0(block, x);
-    case LAC_DTYPE_Q4_K: return put_q4_k(block, x);
+    case DELE_DTYPE_Q8_0: return put_q8_0(block, x);
+    case DELE_DTYPE_Q5_0: return put_q5_0(block, x);
+    case DELE_DTYPE_Q4_0: return put_q4_0(block, x);
+    case DELE_DTYPE_Q4_K: return put_q4_k(block, x);
     default: return false;
     }
 }

@@ -14,18 +14,18 @@
 
 static int by_first_byte_then_longest(const void *pa, const void *pb)
 {
-    const lac_span *a = &(*(const lac_added *const *)pa)->pattern, *b = &(*(const lac_added *const *)pb)->pattern;
+    const dele_span *a = &(*(const dele_added *const *)pa)->pattern, *b = &(*(const dele_added *const *)pb)->pattern;
     int difference = (unsigned char)a->text[0] - (unsigned char)b->text[0];
     if (difference) return difference;
     if (a->n != b->n) return a->n < b->n ? 1 : -1;
     return memcmp(a->text, b->text, a->n);
 }
 
-lac_status lac_added_index(lac_added_set *set, const lac_tokenizer *t, bool normalized, lac_arena *arena, lac_err *err)
+dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool normalized, dele_arena *arena, dele_err *err)
 {
     set->n = 0;
-    set->token = LAC_NEW(arena, const lac_added *, t->n_added + 1, err);
-    if (!set->token) return LAC_ERR_MEMORY;
+    set->token = DELE_NEW(arena, const dele_added *, t->n_added + 1, err);
+    if (!set->token) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < t->n_added; i++)
         if (t->added[i].normalized == normalized && t->added[i].pattern.n) set->token[set->n++] = &t->added[i];
     if (set->n) qsort(set->token, set->n, sizeof *set->token, by_first_byte_then_longest);
@@ -33,14 +33,14 @@ lac_status lac_added_index(lac_added_set *set, const lac_tokenizer *t, bool norm
         while (i < set->n && (unsigned char)set->token[i]->pattern.text[0] < b) i++;
         set->first[b] = i;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static const lac_added *match_at(const lac_added_set *set, const char *text, size_t n)
+static const dele_added *match_at(const dele_added_set *set, const char *text, size_t n)
 {
     unsigned char b = (unsigned char)text[0];
     for (size_t i = set->first[b]; i < set->first[b + 1]; i++) {
-        const lac_span *p = &set->token[i]->pattern;
+        const dele_span *p = &set->token[i]->pattern;
         if (p->n <= n && !memcmp(p->text, text, p->n)) return set->token[i];
     }
     return NULL;
@@ -68,16 +68,16 @@ static bool touches_a_word(const char *text, size_t n, size_t start, size_t stop
     size_t used;
     if (start) {
         size_t before = character_before(text, start);
-        if (is_word(lac_utf8_next(text + before, start - before, &used))) return true;
+        if (is_word(dele_utf8_next(text + before, start - before, &used))) return true;
     }
-    return stop < n && is_word(lac_utf8_next(text + stop, n - stop, &used));
+    return stop < n && is_word(dele_utf8_next(text + stop, n - stop, &used));
 }
 
 static size_t blanks_before(const char *text, size_t at, size_t not_before)
 {
     while (at > not_before) {
         size_t used, before = character_before(text, at);
-        if (!lac_is_space(lac_utf8_next(text + before, at - before, &used))) break;
+        if (!dele_is_space(dele_utf8_next(text + before, at - before, &used))) break;
         at = before;
     }
     return at;
@@ -85,18 +85,18 @@ static size_t blanks_before(const char *text, size_t at, size_t not_before)
 
 static size_t blanks_after(const char *text, size_t n, size_t at)
 {
-    for (size_t used; at < n && lac_is_space(lac_utf8_next(text + at, n - at, &used));) at += used;
+    for (size_t used; at < n && dele_is_space(dele_utf8_next(text + at, n - at, &used));) at += used;
     return at;
 }
 
-lac_status lac_added_split(lac_encoder *e, const lac_added_set *set, const char *text, size_t n,
-                           lac_status (*between)(lac_encoder *, const char *, size_t, void *), void *context)
+dele_status dele_added_split(dele_encoder *e, const dele_added_set *set, const char *text, size_t n,
+                           dele_status (*between)(dele_encoder *, const char *, size_t, void *), void *context)
 {
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     size_t done = 0, at = 0;
-    if (!set->n) return n ? between(e, text, n, context) : LAC_OK;
+    if (!set->n) return n ? between(e, text, n, context) : DELE_OK;
     while (at < n && !status) {
-        const lac_added *token = match_at(set, text + at, n - at);
+        const dele_added *token = match_at(set, text + at, n - at);
         if (!token) {
             at++;
             continue;
@@ -107,7 +107,7 @@ lac_status lac_added_split(lac_encoder *e, const lac_added_set *set, const char 
         if (token->lstrip) start = blanks_before(text, start, done < start ? done : start);
         if (token->rstrip) stop = blanks_after(text, n, stop);
         if (done < start) status = between(e, text + done, start - done, context);
-        if (!status) status = lac_encoder_push(e, token->id);
+        if (!status) status = dele_encoder_push(e, token->id);
         done = stop;
     }
     if (!status && done < n) status = between(e, text + done, n - done, context);

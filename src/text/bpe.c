@@ -18,24 +18,24 @@
 
 enum { SHORT_WORD = 24, GONE = -2 };
 
-typedef struct lac_symbol {
+typedef struct dele_symbol {
     int id, previous, next; /* neighbours by index, -1: none; id GONE: merged into its left neighbour */
-} lac_symbol;
+} dele_symbol;
 
-typedef struct lac_candidate {
+typedef struct dele_candidate {
     int rank, at, left, right, id;
-} lac_candidate;
+} dele_candidate;
 
 /* ---- symbols -------------------------------------------------------------------------------------------------- */
 
-static bool has_byte_tokens(const lac_tokenizer *t, const char *text, size_t n)
+static bool has_byte_tokens(const dele_tokenizer *t, const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (t->byte_id[(unsigned char)text[i]] < 0) return false;
     return true;
 }
 
-static size_t symbols_of_bytes(lac_symbol *symbol, const lac_tokenizer *t, const char *text, size_t n)
+static size_t symbols_of_bytes(dele_symbol *symbol, const dele_tokenizer *t, const char *text, size_t n)
 {
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
@@ -46,13 +46,13 @@ static size_t symbols_of_bytes(lac_symbol *symbol, const lac_tokenizer *t, const
     return count;
 }
 
-static size_t symbols_of_characters(lac_symbol *symbol, const lac_tokenizer *t, const char *text, size_t n)
+static size_t symbols_of_characters(dele_symbol *symbol, const dele_tokenizer *t, const char *text, size_t n)
 {
     size_t count = 0;
     bool unknown = false; /* an unknown token is due: as in the library, only the next known character lays it down */
     for (size_t i = 0, used; i < n; i += used) {
-        lac_utf8_next(text + i, n - i, &used);
-        int id = lac_vocab_find(&t->vocab, t->token, text + i, used);
+        dele_utf8_next(text + i, n - i, &used);
+        int id = dele_vocab_find(&t->vocab, t->token, text + i, used);
         if (id >= 0) {
             if (unknown) symbol[count++].id = t->unk;
             unknown = false;
@@ -70,10 +70,10 @@ static size_t symbols_of_characters(lac_symbol *symbol, const lac_tokenizer *t, 
 
 /* ---- a short word --------------------------------------------------------------------------------------------- */
 
-static size_t merge_short(lac_symbol *symbol, size_t n, const lac_merges *merges)
+static size_t merge_short(dele_symbol *symbol, size_t n, const dele_merges *merges)
 {
-    const lac_merge *of[SHORT_WORD];
-    for (size_t i = 0; i + 1 < n; i++) of[i] = lac_merges_find(merges, symbol[i].id, symbol[i + 1].id);
+    const dele_merge *of[SHORT_WORD];
+    for (size_t i = 0; i + 1 < n; i++) of[i] = dele_merges_find(merges, symbol[i].id, symbol[i + 1].id);
     for (;;) {
         size_t best = 0;
         int rank = INT_MAX;
@@ -87,41 +87,41 @@ static size_t merge_short(lac_symbol *symbol, size_t n, const lac_merges *merges
         n--;
         for (size_t i = best + 1; i < n; i++) symbol[i].id = symbol[i + 1].id;
         for (size_t i = best + 1; i + 1 < n; i++) of[i] = of[i + 1];
-        if (best > 0) of[best - 1] = lac_merges_find(merges, symbol[best - 1].id, symbol[best].id);
-        if (best + 1 < n) of[best] = lac_merges_find(merges, symbol[best].id, symbol[best + 1].id);
+        if (best > 0) of[best - 1] = dele_merges_find(merges, symbol[best - 1].id, symbol[best].id);
+        if (best + 1 < n) of[best] = dele_merges_find(merges, symbol[best].id, symbol[best + 1].id);
     }
 }
 
 /* ---- a long word ---------------------------------------------------------------------------------------------- */
 
-static bool sooner(const lac_candidate *a, const lac_candidate *b)
+static bool sooner(const dele_candidate *a, const dele_candidate *b)
 {
     return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
 }
 
-static lac_status heap_push(lac_encoder *e, int at)
+static dele_status heap_push(dele_encoder *e, int at)
 {
-    const lac_symbol *s = e->symbol;
-    if (at < 0 || s[at].next < 0) return LAC_OK;
+    const dele_symbol *s = e->symbol;
+    if (at < 0 || s[at].next < 0) return DELE_OK;
     int left = s[at].id, right = s[s[at].next].id;
-    const lac_merge *merge = lac_merges_find(&e->t->merges, left, right);
-    if (!merge) return LAC_OK;
+    const dele_merge *merge = dele_merges_find(&e->t->merges, left, right);
+    if (!merge) return DELE_OK;
     void *heap = e->heap;
     if (e->n_heap == e->cap_heap) {
-        lac_status status = lac_encoder_reserve(&heap, &e->cap_heap, e->n_heap + 1, sizeof *e->heap, e->err);
+        dele_status status = dele_encoder_reserve(&heap, &e->cap_heap, e->n_heap + 1, sizeof *e->heap, e->err);
         e->heap = heap;
         if (status) return status;
     }
-    lac_candidate new = {merge->rank, at, left, right, merge->id};
+    dele_candidate new = {merge->rank, at, left, right, merge->id};
     size_t i = e->n_heap++;
     for (; i && sooner(&new, &e->heap[(i - 1) / 2]); i = (i - 1) / 2) e->heap[i] = e->heap[(i - 1) / 2];
     e->heap[i] = new;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_candidate heap_pop(lac_encoder *e)
+static dele_candidate heap_pop(dele_encoder *e)
 {
-    lac_candidate top = e->heap[0], last = e->heap[--e->n_heap];
+    dele_candidate top = e->heap[0], last = e->heap[--e->n_heap];
     size_t i = 0, n = e->n_heap;
     for (size_t child; (child = 2 * i + 1) < n; i = child) {
         if (child + 1 < n && sooner(&e->heap[child + 1], &e->heap[child])) child++;
@@ -132,10 +132,10 @@ static lac_candidate heap_pop(lac_encoder *e)
     return top;
 }
 
-static lac_status merge_long(lac_encoder *e, size_t n)
+static dele_status merge_long(dele_encoder *e, size_t n)
 {
-    lac_symbol *s = e->symbol;
-    lac_status status = LAC_OK;
+    dele_symbol *s = e->symbol;
+    dele_status status = DELE_OK;
     for (size_t i = 0; i < n; i++) {
         s[i].previous = (int)i - 1;
         s[i].next = i + 1 < n ? (int)i + 1 : -1;
@@ -143,7 +143,7 @@ static lac_status merge_long(lac_encoder *e, size_t n)
     e->n_heap = 0;
     for (size_t i = 0; i + 1 < n && !status; i++) status = heap_push(e, (int)i);
     while (e->n_heap && !status) {
-        lac_candidate c = heap_pop(e);
+        dele_candidate c = heap_pop(e);
         int right = s[c.at].next;
         if (s[c.at].id != c.left || right < 0 || s[right].id != c.right) continue; /* stale */
         s[c.at].id = c.id;
@@ -159,40 +159,40 @@ static lac_status merge_long(lac_encoder *e, size_t n)
 /* ---- a word --------------------------------------------------------------------------------------------------- */
 
 /* ignore_merges: a word that is in the vocabulary as a whole is taken so. */
-static int whole_word(lac_encoder *e, const char *text, size_t n)
+static int whole_word(dele_encoder *e, const char *text, size_t n)
 {
-    const lac_tokenizer *t = e->t;
-    if (!t->byte_level) return lac_vocab_find(&t->vocab, t->token, text, n);
+    const dele_tokenizer *t = e->t;
+    if (!t->byte_level) return dele_vocab_find(&t->vocab, t->token, text, n);
     char mapped[4096];
     size_t length = 0;
     if (n > sizeof mapped / 2) return -1;
-    for (size_t i = 0; i < n; i++) length += lac_utf8_put(mapped + length, lac_byte_to_char((unsigned char)text[i]));
-    return lac_vocab_find(&t->vocab, t->token, mapped, length);
+    for (size_t i = 0; i < n; i++) length += dele_utf8_put(mapped + length, dele_byte_to_char((unsigned char)text[i]));
+    return dele_vocab_find(&t->vocab, t->token, mapped, length);
 }
 
-lac_status lac_bpe_word(lac_encoder *e, const char *text, size_t n)
+dele_status dele_bpe_word(dele_encoder *e, const char *text, size_t n)
 {
-    const lac_tokenizer *t = e->t;
-    lac_status status = LAC_OK;
-    if (!n) return LAC_OK;
+    const dele_tokenizer *t = e->t;
+    dele_status status = DELE_OK;
+    if (!n) return DELE_OK;
     if (t->ignore_merges) {
         int id = whole_word(e, text, n);
-        if (id >= 0) return lac_encoder_push(e, id);
+        if (id >= 0) return dele_encoder_push(e, id);
     }
-    if (n >= INT_MAX / 2) return lac_fail(e->err, LAC_ERR_DATA, "a text of %zu bytes without a break is too long; split it", n);
+    if (n >= INT_MAX / 2) return dele_fail(e->err, DELE_ERR_DATA, "a text of %zu bytes without a break is too long; split it", n);
     if (n + 1 > e->cap_symbols) {
         void *symbol = e->symbol;
-        status = lac_encoder_reserve(&symbol, &e->cap_symbols, n + 1, sizeof *e->symbol, e->err);
+        status = dele_encoder_reserve(&symbol, &e->cap_symbols, n + 1, sizeof *e->symbol, e->err);
         e->symbol = symbol;
         if (status) return status;
     }
     size_t count = t->byte_level ? symbols_of_bytes(e->symbol, t, text, n) : symbols_of_characters(e->symbol, t, text, n);
     if (count <= SHORT_WORD) {
         count = merge_short(e->symbol, count, &t->merges);
-        for (size_t i = 0; i < count && !status; i++) status = lac_encoder_push(e, e->symbol[i].id);
+        for (size_t i = 0; i < count && !status; i++) status = dele_encoder_push(e, e->symbol[i].id);
         return status;
     }
     status = merge_long(e, count);
-    for (int i = 0; i >= 0 && !status; i = e->symbol[i].next) status = lac_encoder_push(e, e->symbol[i].id);
+    for (int i = 0; i >= 0 && !status; i = e->symbol[i].next) status = dele_encoder_push(e, e->symbol[i].id);
     return status;
 }

@@ -8,33 +8,33 @@
 
 #include "text/tokenizer.h"
 
-lac_status lac_chat_parse(lac_chat *chat, const char *name, const lac_tokenizer *t, lac_err *err)
+dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t, dele_err *err)
 {
-    if (!strcmp(name, "none")) *chat = LAC_CHAT_NONE;
-    else if (!strcmp(name, "olmo")) *chat = LAC_CHAT_OLMO;
-    else if (!strcmp(name, "smollm2")) *chat = LAC_CHAT_SMOLLM2;
-    else if (!strcmp(name, "auto")) *chat = t && lac_token_id(t, "<|im_start|>") >= 0 ? LAC_CHAT_SMOLLM2 : LAC_CHAT_OLMO;
-    else return lac_fail(err, LAC_ERR_USAGE, "no chat layout \"%s\"; choose none, auto, olmo or smollm2", name);
-    return LAC_OK;
+    if (!strcmp(name, "none")) *chat = DELE_CHAT_NONE;
+    else if (!strcmp(name, "olmo")) *chat = DELE_CHAT_OLMO;
+    else if (!strcmp(name, "smollm2")) *chat = DELE_CHAT_SMOLLM2;
+    else if (!strcmp(name, "auto")) *chat = t && dele_token_id(t, "<|im_start|>") >= 0 ? DELE_CHAT_SMOLLM2 : DELE_CHAT_OLMO;
+    else return dele_fail(err, DELE_ERR_USAGE, "no chat layout \"%s\"; choose none, auto, olmo or smollm2", name);
+    return DELE_OK;
 }
 
-const char *lac_chat_head(lac_chat chat)
+const char *dele_chat_head(dele_chat chat)
 {
     switch (chat) {
-    case LAC_CHAT_OLMO: return "<|endoftext|><|user|>\n";
-    case LAC_CHAT_SMOLLM2:
+    case DELE_CHAT_OLMO: return "<|endoftext|><|user|>\n";
+    case DELE_CHAT_SMOLLM2:
         return "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
                "<|im_start|>user\n";
     default: return "";
     }
 }
 
-char *lac_chat_prompt(lac_chat chat, const char *user, lac_arena *arena, lac_err *err)
+char *dele_chat_prompt(dele_chat chat, const char *user, dele_arena *arena, dele_err *err)
 {
-    const char *head = lac_chat_head(chat);
+    const char *head = dele_chat_head(chat);
     switch (chat) {
-    case LAC_CHAT_OLMO: return lac_printf(arena, err, "%s%s\n<|assistant|>\n", head, user);
-    case LAC_CHAT_SMOLLM2: return lac_printf(arena, err, "%s%s<|im_end|>\n<|im_start|>assistant\n", head, user);
-    default: return lac_strdup(arena, user, err);
+    case DELE_CHAT_OLMO: return dele_printf(arena, err, "%s%s\n<|assistant|>\n", head, user);
+    case DELE_CHAT_SMOLLM2: return dele_printf(arena, err, "%s%s<|im_end|>\n<|im_start|>assistant\n", head, user);
+    default: return dele_strdup(arena, user, err);
     }
 }

@@ -17,10 +17,10 @@
 enum { CSV_BETWEEN_ROWS = 0 }; /* libcsv's pstate where no row has begun */
 
 typedef struct {
-    lac_csv *csv;
+    dele_csv *csv;
     const char *path;
-    lac_arena *arena;
-    lac_err *err;
+    dele_arena *arena;
+    dele_err *err;
     size_t n_fields, cap_fields, cap_rows; /* fields so far, in all rows */
     size_t in_row;
     int row_line;
@@ -37,7 +37,7 @@ static int no_blank_is_trimmed(unsigned char c)
 static void *grown(csv_reader *r, const void *old, size_t n, size_t *cap, size_t size)
 {
     size_t wanted = *cap ? *cap * 2 : 1024;
-    void *fresh = lac_alloc(r->arena, wanted, size, r->err);
+    void *fresh = dele_alloc(r->arena, wanted, size, r->err);
     if (!fresh) return NULL;
     if (n) memcpy(fresh, old, n * size);
     *cap = wanted;
@@ -49,7 +49,7 @@ static void take_field(void *text, size_t n, void *reader)
     csv_reader *r = reader;
     if (r->failed) return;
     if (n && memchr(text, 0, n)) {
-        lac_fail(r->err, LAC_ERR_FORMAT, "%s:%d: a field holds a NUL byte; is this a text file?", r->path, r->row_line);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s:%d: a field holds a NUL byte; is this a text file?", r->path, r->row_line);
         r->failed = true;
         return;
     }
@@ -61,7 +61,7 @@ static void take_field(void *text, size_t n, void *reader)
         }
         r->csv->field = fresh;
     }
-    char *copy = lac_strndup(r->arena, text ? text : "", n, r->err);
+    char *copy = dele_strndup(r->arena, text ? text : "", n, r->err);
     r->failed = !copy;
     r->csv->field[r->n_fields++] = copy;
     r->in_row++;
@@ -70,11 +70,11 @@ static void take_field(void *text, size_t n, void *reader)
 static void take_row(int end, void *reader)
 {
     csv_reader *r = reader;
-    lac_csv *csv = r->csv;
+    dele_csv *csv = r->csv;
     (void)end;
     if (r->failed) return;
     if (r->in_row != csv->n_columns) {
-        lac_fail(r->err, LAC_ERR_FORMAT, "%s:%d: a row of %zu fields where %zu are wanted; check its quotes and commas",
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s:%d: a row of %zu fields where %zu are wanted; check its quotes and commas",
                  r->path, r->row_line, r->in_row, csv->n_columns);
         r->failed = true;
         return;
@@ -91,7 +91,7 @@ static void take_row(int end, void *reader)
     r->in_row = 0;
 }
 
-static lac_status parse(csv_reader *r, struct csv_parser *parser, const char *text, size_t size)
+static dele_status parse(csv_reader *r, struct csv_parser *parser, const char *text, size_t size)
 {
     int line = 0;
     for (size_t at = 0; at < size && !r->failed;) {
@@ -100,32 +100,32 @@ static lac_status parse(csv_reader *r, struct csv_parser *parser, const char *te
         if (line < INT_MAX) line++;
         if (parser->pstate == CSV_BETWEEN_ROWS) r->row_line = line;
         if (csv_parse(parser, text + at, n, take_field, take_row, r) != n)
-            return lac_fail(r->err, LAC_ERR_FORMAT, "%s:%d: %s; a field that holds a quote stands in quotes itself, "
+            return dele_fail(r->err, DELE_ERR_FORMAT, "%s:%d: %s; a field that holds a quote stands in quotes itself, "
                             "the inner ones doubled", r->path, line, csv_strerror(csv_error(parser)));
         at += n;
     }
     if (!r->failed && csv_fini(parser, take_field, take_row, r))
-        return lac_fail(r->err, LAC_ERR_FORMAT, "%s:%d: the quote that opens here is never closed", r->path, r->row_line);
-    return r->failed ? r->err ? r->err->code : LAC_ERR_FORMAT : LAC_OK;
+        return dele_fail(r->err, DELE_ERR_FORMAT, "%s:%d: the quote that opens here is never closed", r->path, r->row_line);
+    return r->failed ? r->err ? r->err->code : DELE_ERR_FORMAT : DELE_OK;
 }
 
-lac_status lac_csv_load(lac_csv *csv, const char *path, size_t n_columns, lac_arena *arena, lac_err *err)
+dele_status dele_csv_load(dele_csv *csv, const char *path, size_t n_columns, dele_arena *arena, dele_err *err)
 {
-    lac_err own = {0};
-    *csv = (lac_csv){.n_columns = n_columns};
+    dele_err own = {0};
+    *csv = (dele_csv){.n_columns = n_columns};
     csv_reader r = {.csv = csv, .path = path, .arena = arena, .err = err ? err : &own};
-    lac_map map = {0};
-    lac_status status = lac_map_open(&map, path, r.err);
+    dele_map map = {0};
+    dele_status status = dele_map_open(&map, path, r.err);
     if (status) return status;
 
     struct csv_parser parser;
     if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI)) {
-        lac_map_close(&map);
-        return lac_fail(r.err, LAC_ERR_MEMORY, "%s: no memory left to read it", path);
+        dele_map_close(&map);
+        return dele_fail(r.err, DELE_ERR_MEMORY, "%s: no memory left to read it", path);
     }
     csv_set_space_func(&parser, no_blank_is_trimmed);
     status = parse(&r, &parser, (const char *)map.data, map.size);
     csv_free(&parser);
-    lac_map_close(&map);
+    dele_map_close(&map);
     return status;
 }

@@ -13,10 +13,10 @@
 #include "text/tokenizer_inner.h"
 
 typedef struct {
-    lac_span *piece;
+    dele_span *piece;
     size_t n;
-    lac_arena *arena;
-    lac_err *err;
+    dele_arena *arena;
+    dele_err *err;
 } pieces;
 
 static const char REPLACEMENT[] = "\xef\xbf\xbd";
@@ -63,11 +63,11 @@ static size_t total(const pieces *p)
 
 /* ---- the steps ------------------------------------------------------------------------------------------------ */
 
-static size_t bytes_of(char *out, const lac_span *token)
+static size_t bytes_of(char *out, const dele_span *token)
 {
     size_t n = 0;
     for (size_t i = 0, used; i < token->n; i += used) {
-        int byte = lac_char_to_byte(lac_utf8_next(token->text + i, token->n - i, &used));
+        int byte = dele_char_to_byte(dele_utf8_next(token->text + i, token->n - i, &used));
         if (byte < 0) {
             memcpy(out, token->text, token->n);
             return token->n;
@@ -77,37 +77,37 @@ static size_t bytes_of(char *out, const lac_span *token)
     return n;
 }
 
-static lac_status byte_level(pieces *p)
+static dele_status byte_level(pieces *p)
 {
     size_t n = 0, all = total(p);
-    char *bytes = lac_alloc_raw(p->arena, all + 1, 1, p->err), *text = lac_alloc_raw(p->arena, 3 * all + 1, 1, p->err);
-    if (!bytes || !text) return LAC_ERR_MEMORY;
+    char *bytes = dele_alloc_raw(p->arena, all + 1, 1, p->err), *text = dele_alloc_raw(p->arena, 3 * all + 1, 1, p->err);
+    if (!bytes || !text) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < p->n; i++) n += bytes_of(bytes + n, &p->piece[i]);
-    if (p->n) p->piece[0] = (lac_span){text, lossy(text, bytes, n)};
+    if (p->n) p->piece[0] = (dele_span){text, lossy(text, bytes, n)};
     p->n = p->n ? 1 : 0;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status replace(pieces *p, const lac_dec_step *step)
+static dele_status replace(pieces *p, const dele_dec_step *step)
 {
     for (size_t i = 0; i < p->n; i++) {
-        lac_span *s = &p->piece[i];
+        dele_span *s = &p->piece[i];
         if (!memmem(s->text, s->n, step->from.text, step->from.n)) continue;
         size_t used = 0;
-        char *out = lac_alloc_raw(p->arena, (s->n / step->from.n + 1) * (step->to.n + step->from.n) + 1, 1, p->err);
-        if (!out) return LAC_ERR_MEMORY;
+        char *out = dele_alloc_raw(p->arena, (s->n / step->from.n + 1) * (step->to.n + step->from.n) + 1, 1, p->err);
+        if (!out) return DELE_ERR_MEMORY;
         for (size_t at = 0; at < s->n;) {
             bool found = s->n - at >= step->from.n && !memcmp(s->text + at, step->from.text, step->from.n);
             memcpy(out + used, found ? step->to.text : s->text + at, found ? step->to.n : 1);
             used += found ? step->to.n : 1;
             at += found ? step->from.n : 1;
         }
-        *s = (lac_span){out, used};
+        *s = (dele_span){out, used};
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static int byte_token(const lac_span *s)
+static int byte_token(const dele_span *s)
 {
     char digits[3] = "", *end;
     if (s->n != 6 || memcmp(s->text, "<0x", 3) || s->text[5] != '>') return -1;
@@ -116,12 +116,12 @@ static int byte_token(const lac_span *s)
     return end == digits + 2 && byte >= 0 && digits[0] != ' ' ? (int)byte : -1;
 }
 
-static lac_status byte_fallback(pieces *p)
+static dele_status byte_fallback(pieces *p)
 {
-    lac_span *made = LAC_NEW(p->arena, lac_span, p->n + 1, p->err);
-    char *bytes = lac_alloc_raw(p->arena, p->n + 1, 1, p->err);
+    dele_span *made = DELE_NEW(p->arena, dele_span, p->n + 1, p->err);
+    char *bytes = dele_alloc_raw(p->arena, p->n + 1, 1, p->err);
     size_t n = 0, used = 0;
-    if (!made || !bytes) return LAC_ERR_MEMORY;
+    if (!made || !bytes) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < p->n;) {
         size_t run = 0;
         for (int byte; i + run < p->n && (byte = byte_token(&p->piece[i + run])) >= 0; run++)
@@ -130,22 +130,22 @@ static lac_status byte_fallback(pieces *p)
             made[n++] = p->piece[i++];
             continue;
         }
-        if (lac_utf8_valid(bytes + used, run)) made[n++] = (lac_span){bytes + used, run};
+        if (dele_utf8_valid(bytes + used, run)) made[n++] = (dele_span){bytes + used, run};
         else
-            for (size_t k = 0; k < run; k++) made[n++] = (lac_span){REPLACEMENT, 3};
+            for (size_t k = 0; k < run; k++) made[n++] = (dele_span){REPLACEMENT, 3};
         used += run;
         i += run;
     }
     p->piece = made;
     p->n = n;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status join(pieces *p, const char *between)
+static dele_status join(pieces *p, const char *between)
 {
     size_t used = 0, gap = strlen(between);
-    char *text = lac_alloc_raw(p->arena, total(p) + gap * p->n + 1, 1, p->err);
-    if (!text) return LAC_ERR_MEMORY;
+    char *text = dele_alloc_raw(p->arena, total(p) + gap * p->n + 1, 1, p->err);
+    if (!text) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < p->n; i++) {
         if (i) memcpy(text + used, between, gap);
         if (i) used += gap;
@@ -153,16 +153,16 @@ static lac_status join(pieces *p, const char *between)
         used += p->piece[i].n;
     }
     text[used] = 0;
-    if (!p->piece) p->piece = LAC_NEW(p->arena, lac_span, 1, p->err);
-    if (!p->piece) return LAC_ERR_MEMORY;
-    p->piece[0] = (lac_span){text, used};
+    if (!p->piece) p->piece = DELE_NEW(p->arena, dele_span, 1, p->err);
+    if (!p->piece) return DELE_ERR_MEMORY;
+    p->piece[0] = (dele_span){text, used};
     p->n = 1;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static void strip(lac_span *s, const lac_dec_step *step)
+static void strip(dele_span *s, const dele_dec_step *step)
 {
-    const lac_span *c = &step->from;
+    const dele_span *c = &step->from;
     for (int i = 0; i < step->start && s->n >= c->n && !memcmp(s->text, c->text, c->n); i++) {
         s->text += c->n;
         s->n -= c->n;
@@ -170,40 +170,40 @@ static void strip(lac_span *s, const lac_dec_step *step)
     for (int i = 0; i < step->stop && s->n >= c->n && !memcmp(s->text + s->n - c->n, c->text, c->n); i++) s->n -= c->n;
 }
 
-static lac_status apply(pieces *p, const lac_dec_step *step)
+static dele_status apply(pieces *p, const dele_dec_step *step)
 {
     switch (step->kind) {
-    case LAC_DEC_BYTELEVEL: return byte_level(p);
-    case LAC_DEC_REPLACE: return replace(p, step);
-    case LAC_DEC_BYTE_FALLBACK: return byte_fallback(p);
-    case LAC_DEC_FUSE: return p->n ? join(p, "") : LAC_OK;
-    case LAC_DEC_STRIP:
+    case DELE_DEC_BYTELEVEL: return byte_level(p);
+    case DELE_DEC_REPLACE: return replace(p, step);
+    case DELE_DEC_BYTE_FALLBACK: return byte_fallback(p);
+    case DELE_DEC_FUSE: return p->n ? join(p, "") : DELE_OK;
+    case DELE_DEC_STRIP:
         for (size_t i = 0; i < p->n; i++) strip(&p->piece[i], step);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static bool reads_as_special(const lac_added *added)
+static bool reads_as_special(const dele_added *added)
 {
     return added && added->special && added->pattern.n == added->content.n &&
            !memcmp(added->pattern.text, added->content.text, added->content.n);
 }
 
-char *lac_decode(const lac_tokenizer *t, const int *ids, size_t n, bool skip_special, lac_arena *arena, lac_err *err)
+char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_special, dele_arena *arena, dele_err *err)
 {
-    lac_arena scratch = {.limit = arena->limit};
-    pieces p = {.piece = LAC_NEW(&scratch, lac_span, n + 1, err), .arena = &scratch, .err = err};
-    lac_status status = p.piece ? LAC_OK : LAC_ERR_MEMORY;
+    dele_arena scratch = {.limit = arena->limit};
+    pieces p = {.piece = DELE_NEW(&scratch, dele_span, n + 1, err), .arena = &scratch, .err = err};
+    dele_status status = p.piece ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t i = 0; i < n && !status; i++) {
         int id = ids[i];
         if (id < 0 || id >= t->size || !t->token[id].text) continue; /* padded rows of the embedding */
-        const lac_added *added = t->added_of[id];
+        const dele_added *added = t->added_of[id];
         if (skip_special && reads_as_special(added)) continue;
         p.piece[p.n++] = added ? added->pattern : t->token[id];
     }
     for (int i = 0; i < t->n_dec && !status; i++) status = apply(&p, &t->dec[i]);
     if (!status) status = join(&p, t->has_decoder ? "" : " ");
-    char *text = status ? NULL : lac_strndup(arena, p.piece[0].text, p.piece[0].n, err);
-    lac_arena_release(&scratch);
+    char *text = status ? NULL : dele_strndup(arena, p.piece[0].text, p.piece[0].n, err);
+    dele_arena_release(&scratch);
     return text;
 }

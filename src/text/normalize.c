@@ -47,7 +47,7 @@ static bool is_wall(int32_t c, bool compatible)
 
 /* ---- the steps -------------------------------------------------------------------------------------------------- */
 
-static bool is_ascii(const lac_span *s)
+static bool is_ascii(const dele_span *s)
 {
     for (size_t i = 0; i < s->n; i++)
         if (s->text[i] & 0x80) return false;
@@ -55,69 +55,69 @@ static bool is_ascii(const lac_span *s)
 }
 
 /* One stretch without walls, put behind what `out` holds already (malloc-ed, *used bytes). */
-static lac_status put_normal(char **out, size_t *used, const char *text, size_t n, int options, lac_err *err)
+static dele_status put_normal(char **out, size_t *used, const char *text, size_t n, int options, dele_err *err)
 {
     utf8proc_uint8_t *made = NULL;
     utf8proc_ssize_t length = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &made,
                                            (utf8proc_option_t)options);
-    if (length < 0) return lac_fail(err, LAC_ERR_DATA, "a text cannot be normalised: %s", utf8proc_errmsg(length));
+    if (length < 0) return dele_fail(err, DELE_ERR_DATA, "a text cannot be normalised: %s", utf8proc_errmsg(length));
     char *grown = realloc(*out, *used + (size_t)length + 1);
     if (!grown) {
         free(made);
-        return lac_fail(err, LAC_ERR_MEMORY, "no memory left to normalise a text of %zu bytes", n);
+        return dele_fail(err, DELE_ERR_MEMORY, "no memory left to normalise a text of %zu bytes", n);
     }
     memcpy(grown + *used, made, (size_t)length);
     free(made);
     *out = grown;
     *used += (size_t)length;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status normal_form(lac_span *s, lac_norm kind, lac_arena *arena, lac_err *err)
+static dele_status normal_form(dele_span *s, dele_norm kind, dele_arena *arena, dele_err *err)
 {
-    bool compatible = kind == LAC_NORM_NFKC || kind == LAC_NORM_NFKD;
+    bool compatible = kind == DELE_NORM_NFKC || kind == DELE_NORM_NFKD;
     int options = UTF8PROC_STABLE | (compatible ? UTF8PROC_COMPAT : 0);
-    options |= kind == LAC_NORM_NFC || kind == LAC_NORM_NFKC ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
-    if (is_ascii(s)) return LAC_OK;
+    options |= kind == DELE_NORM_NFC || kind == DELE_NORM_NFKC ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
+    if (is_ascii(s)) return DELE_OK;
 
     char *out = NULL;
     size_t used = 0, done = 0, length;
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     for (size_t i = 0; i < s->n && !status; i += length) {
-        if (!is_wall(lac_utf8_next(s->text + i, s->n - i, &length), compatible)) continue;
+        if (!is_wall(dele_utf8_next(s->text + i, s->n - i, &length), compatible)) continue;
         status = put_normal(&out, &used, s->text + done, i - done, options, err);
         if (!status) status = put_normal(&out, &used, s->text + i, length, UTF8PROC_STABLE, err); /* as it is */
         done = i + length;
     }
     if (!status) status = put_normal(&out, &used, s->text + done, s->n - done, options, err);
-    char *copy = status ? NULL : lac_strndup(arena, out, used, err);
+    char *copy = status ? NULL : dele_strndup(arena, out, used, err);
     free(out);
-    if (!copy) return status ? status : LAC_ERR_MEMORY;
-    *s = (lac_span){copy, used};
-    return LAC_OK;
+    if (!copy) return status ? status : DELE_ERR_MEMORY;
+    *s = (dele_span){copy, used};
+    return DELE_OK;
 }
 
-static lac_status prepend(lac_span *s, const lac_span *what, lac_arena *arena, lac_err *err)
+static dele_status prepend(dele_span *s, const dele_span *what, dele_arena *arena, dele_err *err)
 {
-    if (!s->n) return LAC_OK; /* nothing is put before nothing */
-    char *made = lac_alloc_raw(arena, s->n + what->n + 1, 1, err);
-    if (!made) return LAC_ERR_MEMORY;
+    if (!s->n) return DELE_OK; /* nothing is put before nothing */
+    char *made = dele_alloc_raw(arena, s->n + what->n + 1, 1, err);
+    if (!made) return DELE_ERR_MEMORY;
     memcpy(made, what->text, what->n);
     memcpy(made + what->n, s->text, s->n);
     made[s->n + what->n] = 0;
-    *s = (lac_span){made, s->n + what->n};
-    return LAC_OK;
+    *s = (dele_span){made, s->n + what->n};
+    return DELE_OK;
 }
 
-static lac_status replace(lac_span *s, const lac_span *from, const lac_span *to, lac_arena *arena, lac_err *err)
+static dele_status replace(dele_span *s, const dele_span *from, const dele_span *to, dele_arena *arena, dele_err *err)
 {
     size_t found = 0;
     const char *end = s->text + s->n;
     for (const char *at = s->text; (at = memmem(at, (size_t)(end - at), from->text, from->n)); at += from->n) found++;
-    if (!found) return LAC_OK;
+    if (!found) return DELE_OK;
     size_t n = s->n - found * from->n + found * to->n;
-    char *made = lac_alloc_raw(arena, n + 1, 1, err), *out = made;
-    if (!made) return LAC_ERR_MEMORY;
+    char *made = dele_alloc_raw(arena, n + 1, 1, err), *out = made;
+    if (!made) return DELE_ERR_MEMORY;
     const char *last = s->text;
     for (const char *at; (at = memmem(last, (size_t)(end - last), from->text, from->n)); last = at + from->n) {
         memcpy(out, last, (size_t)(at - last));
@@ -127,20 +127,20 @@ static lac_status replace(lac_span *s, const lac_span *from, const lac_span *to,
     }
     memcpy(out, last, (size_t)(end - last));
     made[n] = 0;
-    *s = (lac_span){made, n};
-    return LAC_OK;
+    *s = (dele_span){made, n};
+    return DELE_OK;
 }
 
-lac_status lac_normalize(lac_span *out, const lac_tokenizer *t, const char *text, size_t n, lac_arena *arena,
-                         lac_err *err)
+dele_status dele_normalize(dele_span *out, const dele_tokenizer *t, const char *text, size_t n, dele_arena *arena,
+                         dele_err *err)
 {
-    lac_status status = LAC_OK;
-    *out = (lac_span){text, n};
+    dele_status status = DELE_OK;
+    *out = (dele_span){text, n};
     for (int i = 0; i < t->n_norm && !status && out->n; i++) {
-        const lac_norm_step *step = &t->norm[i];
+        const dele_norm_step *step = &t->norm[i];
         switch (step->kind) {
-        case LAC_NORM_PREPEND: status = prepend(out, &step->to, arena, err); break;
-        case LAC_NORM_REPLACE: status = replace(out, &step->from, &step->to, arena, err); break;
+        case DELE_NORM_PREPEND: status = prepend(out, &step->to, arena, err); break;
+        case DELE_NORM_REPLACE: status = replace(out, &step->from, &step->to, arena, err); break;
         default: status = normal_form(out, step->kind, arena, err); break;
         }
     }

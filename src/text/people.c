@@ -59,17 +59,17 @@ static word trim(const char *text, size_t begin, size_t end)
     w.cut_next |= drop(&w, text, "'s") || drop(&w, text, "\xe2\x80\x99s");
     if (w.end > w.begin) {
         size_t used;
-        w.capital = utf8proc_category(lac_utf8_next(text + w.begin, w.end - w.begin, &used)) == UTF8PROC_CATEGORY_LU;
+        w.capital = utf8proc_category(dele_utf8_next(text + w.begin, w.end - w.begin, &used)) == UTF8PROC_CATEGORY_LU;
     }
     return w;
 }
 
-static lac_status split(words *out, const char *text, lac_arena *arena, lac_err *err)
+static dele_status split(words *out, const char *text, dele_arena *arena, dele_err *err)
 {
     size_t n = strlen(text);
     bool first = true;
-    *out = (words){.word = LAC_NEW(arena, word, n / 2 + 1, err)};
-    if (!out->word) return LAC_ERR_MEMORY;
+    *out = (words){.word = DELE_NEW(arena, word, n / 2 + 1, err)};
+    if (!out->word) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n;) {
         size_t end = i + strcspn(text + i, " \t\r\n\v\f");
         if (end > i) {
@@ -80,7 +80,7 @@ static lac_status split(words *out, const char *text, lac_arena *arena, lac_err 
         }
         i = end + (end < n);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- hashes ------------------------------------------------------------------------------------------------------ */
@@ -105,25 +105,25 @@ typedef struct {
     size_t n;
 } small_words;
 
-static lac_status collect_small(small_words *small, const words *w, const char *const *question, size_t n,
-                                lac_arena *arena, lac_err *err)
+static dele_status collect_small(small_words *small, const words *w, const char *const *question, size_t n,
+                                dele_arena *arena, dele_err *err)
 {
     size_t total = 0;
     for (size_t q = 0; q < n; q++) total += w[q].n;
-    small->hash = LAC_NEW(arena, uint64_t, total + 1, err);
-    if (!small->hash) return LAC_ERR_MEMORY;
+    small->hash = DELE_NEW(arena, uint64_t, total + 1, err);
+    if (!small->hash) return DELE_ERR_MEMORY;
     for (size_t q = 0; q < n; q++)
         for (const word *x = w[q].word; x < w[q].word + w[q].n; x++)
             if (!x->capital) small->hash[small->n++] = hash(SEED, question[q] + x->begin, x->end - x->begin);
     qsort(small->hash, small->n, sizeof *small->hash, by_value);
-    return LAC_OK;
+    return DELE_OK;
 }
 
 static bool stands_small(const small_words *small, const char *text, const word *w)
 {
     char lower[8];
     size_t used, n;
-    n = lac_utf8_put(lower, utf8proc_tolower(lac_utf8_next(text + w->begin, w->end - w->begin, &used)));
+    n = dele_utf8_put(lower, utf8proc_tolower(dele_utf8_next(text + w->begin, w->end - w->begin, &used)));
     uint64_t h = hash(hash(SEED, lower, n), text + w->begin + used, w->end - w->begin - used);
     return bsearch(&h, small->hash, small->n, sizeof h, by_value) != NULL;
 }
@@ -142,18 +142,18 @@ typedef struct {
     size_t n, capacity;
 } runs;
 
-static lac_status add_run(runs *out, run r, lac_arena *arena, lac_err *err)
+static dele_status add_run(runs *out, run r, dele_arena *arena, dele_err *err)
 {
     if (out->n == out->capacity) {
         size_t capacity = out->capacity ? 2 * out->capacity : 1024;
-        run *grown = LAC_NEW(arena, run, capacity, err);
-        if (!grown) return LAC_ERR_MEMORY;
+        run *grown = DELE_NEW(arena, run, capacity, err);
+        if (!grown) return DELE_ERR_MEMORY;
         if (out->n) memcpy(grown, out->run, out->n * sizeof *grown);
         out->run = grown;
         out->capacity = capacity;
     }
     out->run[out->n++] = r;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 static bool is_name(const small_words *small, const char *text, const word *w)
@@ -172,10 +172,10 @@ static bool is_particle(const char *text, const word *w)
 }
 
 /* Every run of question q that begins with its word number `from`. */
-static lac_status runs_from(runs *out, size_t q, size_t from, const words *w, const small_words *small,
-                            const char *text, lac_arena *arena, lac_err *err)
+static dele_status runs_from(runs *out, size_t q, size_t from, const words *w, const small_words *small,
+                            const char *text, dele_arena *arena, dele_err *err)
 {
-    if (!is_name(small, text, &w->word[from])) return LAC_OK;
+    if (!is_name(small, text, &w->word[from])) return DELE_OK;
     for (size_t i = from + 1; i < w->n && i < from + MAX_WORDS; i++) {
         const word *x = &w->word[i];
         if (w->word[i - 1].cut_next || x->cut) break;
@@ -184,9 +184,9 @@ static lac_status runs_from(runs *out, size_t q, size_t from, const words *w, co
         run r = {.question = q, .begin = w->word[from].begin, .end = x->end};
         r.name = hash(SEED, text + r.begin, r.end - r.begin);
         r.frame = hash(hash(SEED, text, r.begin) ^ 0x9e3779b97f4a7c15u, text + r.end, strlen(text + r.end));
-        if (add_run(out, r, arena, err)) return LAC_ERR_MEMORY;
+        if (add_run(out, r, arena, err)) return DELE_ERR_MEMORY;
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 #define COMPARE(a, b) ((a) < (b) ? -1 : (a) > (b))
@@ -245,12 +245,12 @@ static void count_names(runs *r, bool settle)
     }
 }
 
-lac_status lac_people_find(lac_person *person, const char *const *question, size_t n, lac_arena *arena, lac_err *err)
+dele_status dele_people_find(dele_person *person, const char *const *question, size_t n, dele_arena *arena, dele_err *err)
 {
     runs r = {0};
     small_words small = {0};
-    words *w = LAC_NEW(arena, words, n ? n : 1, err);
-    lac_status status = w ? LAC_OK : LAC_ERR_MEMORY;
+    words *w = DELE_NEW(arena, words, n ? n : 1, err);
+    dele_status status = w ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t q = 0; q < n && !status; q++) status = split(&w[q], question[q], arena, err);
     if (!status) status = collect_small(&small, w, question, n, arena, err);
     for (size_t q = 0; q < n && !status; q++)
@@ -258,13 +258,13 @@ lac_status lac_people_find(lac_person *person, const char *const *question, size
             status = runs_from(&r, q, i, &w[q], &small, question[q], arena, err);
     if (status) return status;
     memset(person, 0, n * sizeof *person);
-    if (r.n == 0) return LAC_OK;
+    if (r.n == 0) return DELE_OK;
     count_frames(&r);
     count_names(&r, false);
     qsort(r.run, r.n, sizeof *r.run, by_question);
     for (size_t i = 0; i < r.n; i++) r.run[i].best = i == 0 || r.run[i].question != r.run[i - 1].question;
     count_names(&r, true);
     for (size_t i = 0; i < r.n; i++)
-        if (r.run[i].best) person[r.run[i].question] = (lac_person){r.run[i].begin, r.run[i].end};
-    return LAC_OK;
+        if (r.run[i].best) person[r.run[i].question] = (dele_person){r.run[i].begin, r.run[i].end};
+    return DELE_OK;
 }

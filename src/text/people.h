@@ -12,16 +12,16 @@
  * It counts as a person when it is the best of two questions, or others stand in its frame, and when it is the best in
  * at least half of the questions in which it stands: a place or a book mentioned beside an author is not.  Else the
  * question is about nobody. */
-#ifndef LAC_PEOPLE_H
-#define LAC_PEOPLE_H
+#ifndef DELE_PEOPLE_H
+#define DELE_PEOPLE_H
 
 #include "base/arena.h"
 
 typedef struct {
     size_t begin, end; /* bytes of the question; end 0: nobody was found */
-} lac_person;
+} dele_person;
 
 /* person[n], one a question; questions are valid UTF-8. */
-lac_status lac_people_find(lac_person *person, const char *const *question, size_t n, lac_arena *arena, lac_err *err);
+dele_status dele_people_find(dele_person *person, const char *const *question, size_t n, dele_arena *arena, dele_err *err);
 
 #endif

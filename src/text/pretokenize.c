@@ -64,58 +64,58 @@ static char *spell_out(const char *pattern)
     return out;
 }
 
-lac_status lac_pre_regex(lac_pre_step *step, const char *pattern, const char *where, lac_err *err)
+dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char *where, dele_err *err)
 {
     int code;
     PCRE2_SIZE at;
     char *spelt = spell_out(pattern);
-    if (!spelt) return lac_fail(err, LAC_ERR_MEMORY, "%s: no memory left for its patterns", where);
+    if (!spelt) return dele_fail(err, DELE_ERR_MEMORY, "%s: no memory left for its patterns", where);
     step->regex = pcre2_compile((PCRE2_SPTR)spelt, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &code, &at, NULL);
     free(spelt);
     if (!step->regex) {
         PCRE2_UCHAR why[128] = "";
         pcre2_get_error_message(code, why, sizeof why);
-        return lac_fail(err, LAC_ERR_UNSUPPORTED, "%s: PCRE2 cannot read the pattern \"%.200s\" of its pre-tokenizer: %s",
+        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: PCRE2 cannot read the pattern \"%.200s\" of its pre-tokenizer: %s",
                         where, pattern, (const char *)why);
     }
     pcre2_jit_compile(step->regex, PCRE2_JIT_COMPLETE); /* where there is no JIT, matching works without */
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- cutting -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    lac_encoder *e;
+    dele_encoder *e;
     int step;
     const char *text;
     size_t start, stop; /* a piece held back, for the behaviours that join neighbours */
     bool holding, holding_match;
 } cutter;
 
-static lac_status let_go(cutter *c)
+static dele_status let_go(cutter *c)
 {
-    if (!c->holding) return LAC_OK;
+    if (!c->holding) return DELE_OK;
     c->holding = false;
-    return lac_pretokenize(c->e, c->step + 1, c->text + c->start, c->stop - c->start);
+    return dele_pretokenize(c->e, c->step + 1, c->text + c->start, c->stop - c->start);
 }
 
 /* One stretch of the text, a match or what lies between two. */
-static lac_status take(cutter *c, size_t start, size_t stop, bool match)
+static dele_status take(cutter *c, size_t start, size_t stop, bool match)
 {
-    const lac_pre_step *step = &c->e->t->pre[c->step];
-    if (start == stop) return LAC_OK;
+    const dele_pre_step *step = &c->e->t->pre[c->step];
+    if (start == stop) return DELE_OK;
     if (step->invert) match = !match;
     bool joins = false;
     switch (step->behavior) {
-    case LAC_SPLIT_REMOVED:
-        if (match) return LAC_OK;
+    case DELE_SPLIT_REMOVED:
+        if (match) return DELE_OK;
         break;
-    case LAC_SPLIT_ISOLATED: break;
-    case LAC_SPLIT_WITH_PREVIOUS: joins = match && !c->holding_match; break;
-    case LAC_SPLIT_WITH_NEXT: joins = !match && c->holding_match; break;
-    case LAC_SPLIT_CONTIGUOUS: joins = match == c->holding_match; break;
+    case DELE_SPLIT_ISOLATED: break;
+    case DELE_SPLIT_WITH_PREVIOUS: joins = match && !c->holding_match; break;
+    case DELE_SPLIT_WITH_NEXT: joins = !match && c->holding_match; break;
+    case DELE_SPLIT_CONTIGUOUS: joins = match == c->holding_match; break;
     }
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     if (c->holding && joins) {
         c->stop = stop;
     } else {
@@ -128,7 +128,7 @@ static lac_status take(cutter *c, size_t start, size_t stop, bool match)
     return status;
 }
 
-static int match_from(const lac_encoder *e, const pcre2_code *regex, const char *text, size_t n, size_t at)
+static int match_from(const dele_encoder *e, const pcre2_code *regex, const char *text, size_t n, size_t at)
 {
     int found = pcre2_match(regex, (PCRE2_SPTR)text, n, at, PCRE2_NO_UTF_CHECK, e->match, NULL);
     if (found == PCRE2_ERROR_JIT_STACKLIMIT)
@@ -136,10 +136,10 @@ static int match_from(const lac_encoder *e, const pcre2_code *regex, const char 
     return found;
 }
 
-static lac_status cut(lac_encoder *e, int step, const char *text, size_t n)
+static dele_status cut(dele_encoder *e, int step, const char *text, size_t n)
 {
     cutter c = {.e = e, .step = step, .text = text};
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     size_t done = 0, at = 0;
     while (at < n && !status) {
         int found = match_from(e, e->t->pre[step].regex, text, n, at);
@@ -147,7 +147,7 @@ static lac_status cut(lac_encoder *e, int step, const char *text, size_t n)
         if (found < 0) {
             PCRE2_UCHAR why[128] = "";
             pcre2_get_error_message(found, why, sizeof why);
-            return lac_fail(e->err, LAC_ERR_DATA, "the pre-tokenizer's pattern failed on a text of %zu bytes: %s", n,
+            return dele_fail(e->err, DELE_ERR_DATA, "the pre-tokenizer's pattern failed on a text of %zu bytes: %s", n,
                             (const char *)why);
         }
         const PCRE2_SIZE *span = pcre2_get_ovector_pointer(e->match);
@@ -155,7 +155,7 @@ static lac_status cut(lac_encoder *e, int step, const char *text, size_t n)
         at = stop;
         if (start == stop) { /* an empty match cuts nothing: look on from the next character */
             if (stop >= n) break;
-            lac_utf8_next(text + stop, n - stop, &used);
+            dele_utf8_next(text + stop, n - stop, &used);
             at = stop + used;
             continue;
         }
@@ -167,21 +167,21 @@ static lac_status cut(lac_encoder *e, int step, const char *text, size_t n)
     return status ? status : let_go(&c);
 }
 
-lac_status lac_pretokenize(lac_encoder *e, int step, const char *text, size_t n)
+dele_status dele_pretokenize(dele_encoder *e, int step, const char *text, size_t n)
 {
-    if (!n) return LAC_OK;
-    if (step == e->t->n_pre) return lac_bpe_word(e, text, n);
-    const lac_pre_step *s = &e->t->pre[step];
+    if (!n) return DELE_OK;
+    if (step == e->t->n_pre) return dele_bpe_word(e, text, n);
+    const dele_pre_step *s = &e->t->pre[step];
     char *spaced = NULL;
     if (s->prefix_space && text[0] != ' ') {
         spaced = malloc(n + 1);
-        if (!spaced) return lac_fail(e->err, LAC_ERR_MEMORY, "no memory left to tokenise a text of %zu bytes", n);
+        if (!spaced) return dele_fail(e->err, DELE_ERR_MEMORY, "no memory left to tokenise a text of %zu bytes", n);
         spaced[0] = ' ';
         memcpy(spaced + 1, text, n);
         text = spaced;
         n++;
     }
-    lac_status status = s->regex ? cut(e, step, text, n) : lac_pretokenize(e, step + 1, text, n);
+    dele_status status = s->regex ? cut(e, step, text, n) : dele_pretokenize(e, step + 1, text, n);
     free(spaced);
     return status;
 }

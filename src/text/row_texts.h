@@ -4,8 +4,8 @@
  *   question, answer    TOFU's
  *   prompt, attribute   ROME's facts; "joined": true says that nothing stands between the two
  */
-#ifndef LAC_ROW_TEXTS_H
-#define LAC_ROW_TEXTS_H
+#ifndef DELE_ROW_TEXTS_H
+#define DELE_ROW_TEXTS_H
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -13,9 +13,9 @@
 typedef struct {
     const char *prompt, *output; /* the row's own */
     bool joined;
-} lac_row_texts;
+} dele_row_texts;
 
 /* false: no pair fits. */
-bool lac_row_texts_of(lac_row_texts *texts, const cJSON *row);
+bool dele_row_texts_of(dele_row_texts *texts, const cJSON *row);
 
 #endif

@@ -1,7 +1,7 @@
 /* A tokenizer from what a GGUF says of it.
  *
  * The parts are written as a tokenizer.json, in memory, and that is read by the one reader there is.  So what
- * lac_tokenizer_save writes beside a converted model is what encoded its texts here.
+ * dele_tokenizer_save writes beside a converted model is what encoded its texts here.
  *
  * A GGUF names its pre-tokenizer by a word ("smollm"), which stands for patterns known to llama.cpp; the words below
  * are those whose patterns we know.  A "llama" vocabulary (SentencePiece) has scores instead of merges: a merge is any
@@ -32,7 +32,7 @@ static const struct {
     {"qwen2", false, true, false, CL100K("\\p{N}")},
 };
 
-const char *lac_pre_name(bool digits, bool nfc, bool ignore_merges, const char *pattern)
+const char *dele_pre_name(bool digits, bool nfc, bool ignore_merges, const char *pattern)
 {
     for (size_t i = 0; i < sizeof pre_tokenizers / sizeof *pre_tokenizers; i++) {
         const char *theirs = pre_tokenizers[i].pattern;
@@ -46,7 +46,7 @@ const char *lac_pre_name(bool digits, bool nfc, bool ignore_merges, const char *
 
 /* A cJSON document under construction: the first failed allocation is remembered. */
 typedef struct {
-    const lac_tokenizer_parts *parts;
+    const dele_tokenizer_parts *parts;
     bool failed;
 } maker;
 
@@ -100,7 +100,7 @@ static void put_replace(maker *m, cJSON *list, const char *from, const char *to)
     put_text(m, step, "content", to);
 }
 
-static bool is_valid(const lac_tokenizer_parts *p, int id)
+static bool is_valid(const dele_tokenizer_parts *p, int id)
 {
     return id >= 0 && (size_t)id < p->n_tokens;
 }
@@ -109,11 +109,11 @@ static bool is_valid(const lac_tokenizer_parts *p, int id)
 
 static void put_added_tokens(maker *m, cJSON *root)
 {
-    const lac_tokenizer_parts *p = m->parts;
+    const dele_tokenizer_parts *p = m->parts;
     cJSON *list = put(m, root, "added_tokens", cJSON_CreateArray());
     for (size_t i = 0; p->types && i < p->n_tokens; i++) {
         int type = p->types[i];
-        if (type != LAC_TOKEN_UNKNOWN && type != LAC_TOKEN_CONTROL && type != LAC_TOKEN_USER_DEFINED) continue;
+        if (type != DELE_TOKEN_UNKNOWN && type != DELE_TOKEN_CONTROL && type != DELE_TOKEN_USER_DEFINED) continue;
         cJSON *token = put(m, list, NULL, cJSON_CreateObject());
         put(m, token, "id", cJSON_CreateNumber((double)i));
         put_text(m, token, "content", p->tokens[i]);
@@ -121,7 +121,7 @@ static void put_added_tokens(maker *m, cJSON *root)
         put_flag(m, token, "lstrip", false);
         put_flag(m, token, "rstrip", false);
         put_flag(m, token, "normalized", false);
-        put_flag(m, token, "special", type != LAC_TOKEN_USER_DEFINED);
+        put_flag(m, token, "special", type != DELE_TOKEN_USER_DEFINED);
     }
 }
 
@@ -163,7 +163,7 @@ static void put_sentencepiece_steps(maker *m, cJSON *root)
 
 static void put_template(maker *m, cJSON *root)
 {
-    const lac_tokenizer_parts *p = m->parts;
+    const dele_tokenizer_parts *p = m->parts;
     if (!p->add_bos || !is_valid(p, p->bos)) {
         put(m, root, "post_processor", cJSON_CreateNull());
         return;
@@ -212,19 +212,19 @@ static size_t characters(const char *text, size_t n)
     return count;
 }
 
-static lac_status put_scored_merges(maker *m, cJSON *list, const lac_span *token, const lac_vocab *vocab, lac_err *err)
+static dele_status put_scored_merges(maker *m, cJSON *list, const dele_span *token, const dele_vocab *vocab, dele_err *err)
 {
-    const lac_tokenizer_parts *p = m->parts;
+    const dele_tokenizer_parts *p = m->parts;
     void *array = NULL;
     size_t n = 0, cap = 0;
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     for (size_t i = 0; i < p->n_tokens && !status; i++)
         for (size_t cut = 1; cut < token[i].n && !status; cut++) {
             if ((token[i].text[cut] & 0xc0) == 0x80) continue;
-            int left = lac_vocab_find(vocab, token, token[i].text, cut);
-            int right = left < 0 ? -1 : lac_vocab_find(vocab, token, token[i].text + cut, token[i].n - cut);
+            int left = dele_vocab_find(vocab, token, token[i].text, cut);
+            int right = left < 0 ? -1 : dele_vocab_find(vocab, token, token[i].text + cut, token[i].n - cut);
             if (right < 0) continue;
-            status = lac_encoder_reserve(&array, &cap, n + 1, sizeof(scored), err);
+            status = dele_encoder_reserve(&array, &cap, n + 1, sizeof(scored), err);
             if (status) break;
             ((scored *)array)[n] = (scored){p->scores[i], characters(token[i].text, cut),
                                             characters(token[i].text + cut, token[i].n - cut), n, left, right};
@@ -242,35 +242,35 @@ static lac_status put_scored_merges(maker *m, cJSON *list, const lac_span *token
 }
 
 /* Merges by score need the vocabulary as a table. */
-static lac_status put_merges(maker *m, cJSON *list, lac_err *err)
+static dele_status put_merges(maker *m, cJSON *list, dele_err *err)
 {
-    const lac_tokenizer_parts *p = m->parts;
+    const dele_tokenizer_parts *p = m->parts;
     for (size_t i = 0; i < p->n_merges; i++) put_text(m, list, NULL, p->merges[i]);
-    if (p->n_merges || !p->scores) return LAC_OK;
-    lac_arena scratch = {0};
-    lac_vocab vocab;
-    lac_span *token = LAC_NEW(&scratch, lac_span, p->n_tokens + 1, err);
-    lac_status status = token ? lac_vocab_init(&vocab, p->n_tokens, &scratch, err) : LAC_ERR_MEMORY;
+    if (p->n_merges || !p->scores) return DELE_OK;
+    dele_arena scratch = {0};
+    dele_vocab vocab;
+    dele_span *token = DELE_NEW(&scratch, dele_span, p->n_tokens + 1, err);
+    dele_status status = token ? dele_vocab_init(&vocab, p->n_tokens, &scratch, err) : DELE_ERR_MEMORY;
     for (size_t i = 0; i < p->n_tokens && !status; i++) {
-        token[i] = (lac_span){p->tokens[i], strlen(p->tokens[i])};
-        lac_vocab_add(&vocab, token, (int)i);
+        token[i] = (dele_span){p->tokens[i], strlen(p->tokens[i])};
+        dele_vocab_add(&vocab, token, (int)i);
     }
     if (!status) status = put_scored_merges(m, list, token, &vocab, err);
-    lac_arena_release(&scratch);
+    dele_arena_release(&scratch);
     return status;
 }
 
 /* An id without a token: "[PAD17]", unused. */
-static bool fills_a_hole(const lac_tokenizer_parts *p, size_t i)
+static bool fills_a_hole(const dele_tokenizer_parts *p, size_t i)
 {
     char name[32];
     snprintf(name, sizeof name, "[PAD%zu]", i);
-    return p->types && p->types[i] == LAC_TOKEN_UNUSED && !strcmp(p->tokens[i], name);
+    return p->types && p->types[i] == DELE_TOKEN_UNUSED && !strcmp(p->tokens[i], name);
 }
 
-static lac_status put_model(maker *m, cJSON *root, bool sentencepiece, bool ignore_merges, lac_err *err)
+static dele_status put_model(maker *m, cJSON *root, bool sentencepiece, bool ignore_merges, dele_err *err)
 {
-    const lac_tokenizer_parts *p = m->parts;
+    const dele_tokenizer_parts *p = m->parts;
     cJSON *model = put(m, root, "model", cJSON_CreateObject());
     put_text(m, model, "type", "BPE");
     put(m, model, "dropout", cJSON_CreateNull());
@@ -295,7 +295,7 @@ static void put_named(maker *m, cJSON *root, const char *name, int id)
 /* What transformers wants to know beside tokenizer.json. */
 static cJSON *make_config(maker *m)
 {
-    const lac_tokenizer_parts *p = m->parts;
+    const dele_tokenizer_parts *p = m->parts;
     cJSON *root = cJSON_CreateObject();
     put_flag(m, root, "add_bos_token", p->add_bos);
     put_named(m, root, "bos_token", p->bos);
@@ -308,19 +308,19 @@ static cJSON *make_config(maker *m)
     return root;
 }
 
-static cJSON *make_tokenizer(maker *m, lac_err *err)
+static cJSON *make_tokenizer(maker *m, dele_err *err)
 {
-    const lac_tokenizer_parts *p = m->parts;
+    const dele_tokenizer_parts *p = m->parts;
     bool sentencepiece = !strcmp(p->kind, "llama");
     const char *pre = p->pre ? p->pre : "";
     size_t n = sizeof pre_tokenizers / sizeof *pre_tokenizers, i = 0;
     while (i < n && strcmp(pre, pre_tokenizers[i].name)) i++;
     if (!sentencepiece && strcmp(p->kind, "gpt2")) {
-        lac_fail(err, LAC_ERR_UNSUPPORTED, "the GGUF's tokenizer is of kind \"%s\"; known are gpt2 and llama", p->kind);
+        dele_fail(err, DELE_ERR_UNSUPPORTED, "the GGUF's tokenizer is of kind \"%s\"; known are gpt2 and llama", p->kind);
         return NULL;
     }
     if (!sentencepiece && i == n) {
-        lac_fail(err, LAC_ERR_UNSUPPORTED, "the GGUF's pre-tokenizer \"%s\" is not known; convert the model from its "
+        dele_fail(err, DELE_ERR_UNSUPPORTED, "the GGUF's pre-tokenizer \"%s\" is not known; convert the model from its "
                  "Hugging Face directory instead", pre);
         return NULL;
     }
@@ -333,7 +333,7 @@ static cJSON *make_tokenizer(maker *m, lac_err *err)
     else put_byte_level_steps(m, root, i);
     put_template(m, root);
     if (put_model(m, root, sentencepiece, !sentencepiece && pre_tokenizers[i].ignore_merges, err) || m->failed) {
-        lac_fail(err, LAC_ERR_MEMORY, "no memory left for the GGUF's tokenizer");
+        dele_fail(err, DELE_ERR_MEMORY, "no memory left for the GGUF's tokenizer");
         cJSON_Delete(root);
         return NULL;
     }
@@ -341,25 +341,25 @@ static cJSON *make_tokenizer(maker *m, lac_err *err)
 }
 
 /* The document as text in the arena. */
-static const char *text_of(const cJSON *json, bool pretty, lac_arena *arena, lac_err *err)
+static const char *text_of(const cJSON *json, bool pretty, dele_arena *arena, dele_err *err)
 {
     char *printed = json ? pretty ? cJSON_Print(json) : cJSON_PrintUnformatted(json) : NULL;
-    if (!printed) lac_fail(err, LAC_ERR_MEMORY, "no memory left for the GGUF's tokenizer");
-    const char *copy = printed ? lac_strdup(arena, printed, err) : NULL;
+    if (!printed) dele_fail(err, DELE_ERR_MEMORY, "no memory left for the GGUF's tokenizer");
+    const char *copy = printed ? dele_strdup(arena, printed, err) : NULL;
     cJSON_free(printed);
     return copy;
 }
 
-lac_tokenizer *lac_tokenizer_build(const lac_tokenizer_parts *parts, lac_arena *arena, lac_err *err)
+dele_tokenizer *dele_tokenizer_build(const dele_tokenizer_parts *parts, dele_arena *arena, dele_err *err)
 {
     maker m = {.parts = parts};
-    lac_tokenizer *t = LAC_NEW(arena, lac_tokenizer, 1, err);
+    dele_tokenizer *t = DELE_NEW(arena, dele_tokenizer, 1, err);
     cJSON *json = t ? make_tokenizer(&m, err) : NULL;
     if (!json) return NULL;
     cJSON *config = make_config(&m);
-    lac_status status = lac_tokenizer_from_json(t, json, "the GGUF's tokenizer", arena, err);
+    dele_status status = dele_tokenizer_from_json(t, json, "the GGUF's tokenizer", arena, err);
     if (!status && !((t->json = text_of(json, false, arena, err)) && (t->config = text_of(config, true, arena, err))))
-        status = LAC_ERR_MEMORY;
+        status = DELE_ERR_MEMORY;
     cJSON_Delete(config);
     cJSON_Delete(json);
     if (!status) {
@@ -368,6 +368,6 @@ lac_tokenizer *lac_tokenizer_build(const lac_tokenizer_parts *parts, lac_arena *
         t->eos = is_valid(parts, parts->eos) ? parts->eos : -1;
         return t;
     }
-    lac_tokenizer_close(t);
+    dele_tokenizer_close(t);
     return NULL;
 }

@@ -2,8 +2,8 @@
  *
  *   text ─ added tokens, raw ─ normalizer ─ added tokens, normalised ─ pre-tokenizer ─ BPE ─ post-processor ─ ids
  *             added.c          normalize.c          added.c            pretokenize.c   bpe.c   tokenizer.c */
-#ifndef LAC_TOKENIZER_INNER_H
-#define LAC_TOKENIZER_INNER_H
+#ifndef DELE_TOKENIZER_INNER_H
+#define DELE_TOKENIZER_INNER_H
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <cjson/cJSON.h>
@@ -15,164 +15,164 @@
 typedef struct {
     const char *text; /* NUL-terminated where it names a token */
     size_t n;
-} lac_span;
+} dele_span;
 
 /* ---- vocabulary: strings to ids, pairs of ids to merges (vocab.c) --------------------------------------------- */
 
 typedef struct {
     int *slot; /* [mask + 1] id + 1, or 0 where empty */
     size_t mask;
-} lac_vocab;
+} dele_vocab;
 
 typedef struct {
-    uint64_t key; /* left << 32 | right, or LAC_NO_PAIR */
+    uint64_t key; /* left << 32 | right, or DELE_NO_PAIR */
     int rank, id; /* the lower the rank the sooner; id of the two together */
-} lac_merge;
+} dele_merge;
 
 typedef struct {
-    lac_merge *slot; /* [mask + 1] */
+    dele_merge *slot; /* [mask + 1] */
     size_t mask;
-} lac_merges;
+} dele_merges;
 
-#define LAC_NO_PAIR UINT64_MAX
-#define LAC_DIGITS_PATTERN "\\p{IsNumeric}" /* our own name, for Digits */
+#define DELE_NO_PAIR UINT64_MAX
+#define DELE_DIGITS_PATTERN "\\p{IsNumeric}" /* our own name, for Digits */
 
-lac_status lac_vocab_init(lac_vocab *v, size_t n, lac_arena *arena, lac_err *err);
-void lac_vocab_add(lac_vocab *v, const lac_span *token, int id);
-int lac_vocab_find(const lac_vocab *v, const lac_span *token, const char *text, size_t n); /* -1: none */
+dele_status dele_vocab_init(dele_vocab *v, size_t n, dele_arena *arena, dele_err *err);
+void dele_vocab_add(dele_vocab *v, const dele_span *token, int id);
+int dele_vocab_find(const dele_vocab *v, const dele_span *token, const char *text, size_t n); /* -1: none */
 
-lac_status lac_merges_init(lac_merges *m, size_t n, lac_arena *arena, lac_err *err);
-void lac_merges_add(lac_merges *m, int left, int right, int rank, int id); /* a later one wins */
-const lac_merge *lac_merges_find(const lac_merges *m, int left, int right); /* NULL: none */
+dele_status dele_merges_init(dele_merges *m, size_t n, dele_arena *arena, dele_err *err);
+void dele_merges_add(dele_merges *m, int left, int right, int rank, int id); /* a later one wins */
+const dele_merge *dele_merges_find(const dele_merges *m, int left, int right); /* NULL: none */
 
 /* ---- added tokens --------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    lac_span content; /* as written */
-    lac_span pattern; /* as looked for: normalised when `normalized` */
+    dele_span content; /* as written */
+    dele_span pattern; /* as looked for: normalised when `normalized` */
     int id;
     bool single_word, lstrip, rstrip, normalized, special;
-} lac_added;
+} dele_added;
 
 /* A set of patterns; those that begin with byte b stand at [first[b], first[b + 1]), the longest first. */
 typedef struct {
-    const lac_added **token;
+    const dele_added **token;
     size_t n, first[257];
-} lac_added_set;
+} dele_added_set;
 
 /* ---- the steps ------------------------------------------------------------------------------------------------ */
 
-typedef enum { LAC_NORM_NFC, LAC_NORM_NFD, LAC_NORM_NFKC, LAC_NORM_NFKD, LAC_NORM_PREPEND, LAC_NORM_REPLACE } lac_norm;
+typedef enum { DELE_NORM_NFC, DELE_NORM_NFD, DELE_NORM_NFKC, DELE_NORM_NFKD, DELE_NORM_PREPEND, DELE_NORM_REPLACE } dele_norm;
 
 typedef struct {
-    lac_norm kind;
-    lac_span from, to; /* prepend: to */
-} lac_norm_step;
+    dele_norm kind;
+    dele_span from, to; /* prepend: to */
+} dele_norm_step;
 
 typedef enum {
-    LAC_SPLIT_REMOVED,
-    LAC_SPLIT_ISOLATED,
-    LAC_SPLIT_WITH_PREVIOUS,
-    LAC_SPLIT_WITH_NEXT,
-    LAC_SPLIT_CONTIGUOUS
-} lac_split;
+    DELE_SPLIT_REMOVED,
+    DELE_SPLIT_ISOLATED,
+    DELE_SPLIT_WITH_PREVIOUS,
+    DELE_SPLIT_WITH_NEXT,
+    DELE_SPLIT_CONTIGUOUS
+} dele_split;
 
 typedef struct {
     pcre2_code *regex;  /* NULL: no split */
     const char *pattern; /* what it was compiled from */
-    lac_split behavior;
+    dele_split behavior;
     bool invert;        /* the pattern describes what lies between the separators */
     bool prefix_space;  /* ByteLevel's add_prefix_space */
-} lac_pre_step;
+} dele_pre_step;
 
-typedef enum { LAC_DEC_BYTELEVEL, LAC_DEC_REPLACE, LAC_DEC_BYTE_FALLBACK, LAC_DEC_FUSE, LAC_DEC_STRIP } lac_dec;
+typedef enum { DELE_DEC_BYTELEVEL, DELE_DEC_REPLACE, DELE_DEC_BYTE_FALLBACK, DELE_DEC_FUSE, DELE_DEC_STRIP } dele_dec;
 
 typedef struct {
-    lac_dec kind;
-    lac_span from, to; /* replace; strip: from */
+    dele_dec kind;
+    dele_span from, to; /* replace; strip: from */
     int start, stop;   /* strip */
-} lac_dec_step;
+} dele_dec_step;
 
-enum { LAC_MAX_STEPS = 16, LAC_MAX_EXTRA = 16 };
+enum { DELE_MAX_STEPS = 16, DELE_MAX_EXTRA = 16 };
 
-struct lac_tokenizer {
-    lac_span *token; /* [size] vocabulary form; text NULL where an id is not used */
-    const lac_added **added_of; /* [size] or NULL where the id is not an added token's */
+struct dele_tokenizer {
+    dele_span *token; /* [size] vocabulary form; text NULL where an id is not used */
+    const dele_added **added_of; /* [size] or NULL where the id is not an added token's */
     int size;
-    lac_vocab vocab;         /* the model's strings */
-    lac_merges merges;
+    dele_vocab vocab;         /* the model's strings */
+    dele_merges merges;
     bool byte_level; /* symbols are bytes, tokens are written in ByteLevel's alphabet */
     bool byte_fallback, fuse_unk, ignore_merges;
     int unk;                 /* -1: characters without a token vanish */
     int byte_id[256];        /* the token of a lone byte, under byte_level or byte_fallback; -1: none */
 
-    lac_added *added;
+    dele_added *added;
     size_t n_added;
-    lac_added_set raw, normalized;
+    dele_added_set raw, normalized;
 
-    lac_norm_step norm[LAC_MAX_STEPS];
-    lac_pre_step pre[LAC_MAX_STEPS];
-    lac_dec_step dec[LAC_MAX_STEPS];
+    dele_norm_step norm[DELE_MAX_STEPS];
+    dele_pre_step pre[DELE_MAX_STEPS];
+    dele_dec_step dec[DELE_MAX_STEPS];
     int n_norm, n_pre, n_dec;
     bool has_decoder;
-    int prefix[LAC_MAX_EXTRA], suffix[LAC_MAX_EXTRA]; /* what the post-processor adds */
+    int prefix[DELE_MAX_EXTRA], suffix[DELE_MAX_EXTRA]; /* what the post-processor adds */
     int n_prefix, n_suffix;
 
     int bos, eos;
     const char *path;      /* the tokenizer.json it was read from, or NULL */
     const char *json;      /* tokenizer.json made from a GGUF's parts, or NULL */
     const char *config;    /* tokenizer_config.json likewise */
-    lac_tokenizer_parts parts; /* those parts; kind NULL: there are none */
+    dele_tokenizer_parts parts; /* those parts; kind NULL: there are none */
 };
 
-/* The state of one lac_encode: scratch that grows and the ids so far. */
-typedef struct lac_encoder {
-    const lac_tokenizer *t;
-    lac_err *err;
+/* The state of one dele_encode: scratch that grows and the ids so far. */
+typedef struct dele_encoder {
+    const dele_tokenizer *t;
+    dele_err *err;
     int *id;
     size_t n, cap;
-    struct lac_symbol *symbol;
+    struct dele_symbol *symbol;
     size_t cap_symbols;
-    struct lac_candidate *heap;
+    struct dele_candidate *heap;
     size_t n_heap, cap_heap;
     pcre2_match_data *match;
-} lac_encoder;
+} dele_encoder;
 
-lac_status lac_encoder_push(lac_encoder *e, int id);
+dele_status dele_encoder_push(dele_encoder *e, int id);
 /* Makes room for n items of the given size in a malloc-ed array. */
-lac_status lac_encoder_reserve(void **array, size_t *cap, size_t n, size_t size, lac_err *err);
+dele_status dele_encoder_reserve(void **array, size_t *cap, size_t n, size_t size, dele_err *err);
 
-lac_status lac_bpe_word(lac_encoder *e, const char *text, size_t n);
+dele_status dele_bpe_word(dele_encoder *e, const char *text, size_t n);
 
-lac_status lac_pretokenize(lac_encoder *e, int step, const char *text, size_t n);
+dele_status dele_pretokenize(dele_encoder *e, int step, const char *text, size_t n);
 /* Compiles a pattern written for the library's regex engine. */
-lac_status lac_pre_regex(lac_pre_step *step, const char *pattern, const char *where, lac_err *err);
+dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char *where, dele_err *err);
 
 /* *out is text itself where nothing changed, else lives in the arena. */
-lac_status lac_normalize(lac_span *out, const lac_tokenizer *t, const char *text, size_t n, lac_arena *arena,
-                         lac_err *err);
+dele_status dele_normalize(dele_span *out, const dele_tokenizer *t, const char *text, size_t n, dele_arena *arena,
+                         dele_err *err);
 
-lac_status lac_added_index(lac_added_set *set, const lac_tokenizer *t, bool normalized, lac_arena *arena, lac_err *err);
+dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool normalized, dele_arena *arena, dele_err *err);
 /* Calls between with each stretch that is no added token and pushes the ids of those that are. */
-lac_status lac_added_split(lac_encoder *e, const lac_added_set *set, const char *text, size_t n,
-                           lac_status (*between)(lac_encoder *, const char *, size_t, void *), void *context);
+dele_status dele_added_split(dele_encoder *e, const dele_added_set *set, const char *text, size_t n,
+                           dele_status (*between)(dele_encoder *, const char *, size_t, void *), void *context);
 
 /* The first name by which a GGUF knows a pre-tokenizer of these features (pattern NULL: GPT-2's own); NULL: none. */
-const char *lac_pre_name(bool digits, bool nfc, bool ignore_merges, const char *pattern);
+const char *dele_pre_name(bool digits, bool nfc, bool ignore_merges, const char *pattern);
 /* Ids without a token stand in a GGUF as "[PAD17]", unused. */
-enum { LAC_TOKEN_NORMAL = 1, LAC_TOKEN_UNKNOWN, LAC_TOKEN_CONTROL, LAC_TOKEN_USER_DEFINED, LAC_TOKEN_UNUSED, LAC_TOKEN_BYTE };
+enum { DELE_TOKEN_NORMAL = 1, DELE_TOKEN_UNKNOWN, DELE_TOKEN_CONTROL, DELE_TOKEN_USER_DEFINED, DELE_TOKEN_UNUSED, DELE_TOKEN_BYTE };
 
 /* Fills a zeroed tokenizer from a parsed tokenizer.json; `where` names it in messages. */
-lac_status lac_tokenizer_from_json(lac_tokenizer *t, const cJSON *json, const char *where, lac_arena *arena,
-                                   lac_err *err);
+dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where, dele_arena *arena,
+                                   dele_err *err);
 
 /* ByteLevel's alphabet: the code point that stands for a byte, and back (-1: none). */
-int lac_byte_to_char(int byte);
-int lac_char_to_byte(int32_t c);
+int dele_byte_to_char(int byte);
+int dele_char_to_byte(int32_t c);
 
 /* One code point at text[0, n), n > 0, of valid UTF-8; its length in *used. */
-int32_t lac_utf8_next(const char *text, size_t n, size_t *used);
-size_t lac_utf8_put(char *out, int32_t c); /* up to 4 bytes */
-bool lac_is_space(int32_t c);              /* Unicode's White_Space */
+int32_t dele_utf8_next(const char *text, size_t n, size_t *used);
+size_t dele_utf8_put(char *out, int32_t c); /* up to 4 bytes */
+bool dele_is_space(int32_t c);              /* Unicode's White_Space */
 
 #endif

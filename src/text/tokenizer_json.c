@@ -11,10 +11,10 @@
 #define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
 typedef struct {
-    lac_tokenizer *t;
+    dele_tokenizer *t;
     const char *where;
-    lac_arena *arena;
-    lac_err *err;
+    dele_arena *arena;
+    dele_err *err;
 } reader;
 
 /* ---- JSON, by type -------------------------------------------------------------------------------------------- */
@@ -42,43 +42,43 @@ static bool is_id(const cJSON *item)
            item->valuedouble == (double)item->valueint;
 }
 
-static lac_status copy(reader *r, lac_span *out, const char *text)
+static dele_status copy(reader *r, dele_span *out, const char *text)
 {
-    out->text = lac_strdup(r->arena, text, r->err);
+    out->text = dele_strdup(r->arena, text, r->err);
     out->n = strlen(text);
-    return out->text ? LAC_OK : LAC_ERR_MEMORY;
+    return out->text ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-static lac_status refuse(reader *r, const char *part, const cJSON *what)
+static dele_status refuse(reader *r, const char *part, const cJSON *what)
 {
     const char *type = string(what, "type");
-    return lac_fail(r->err, LAC_ERR_UNSUPPORTED, "%s: the %s \"%s\" is not supported; this tokenizer cannot be used",
+    return dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: the %s \"%s\" is not supported; this tokenizer cannot be used",
                     r->where, part, type ? type : "(without a type)");
 }
 
-static lac_status broken(reader *r, const char *what)
+static dele_status broken(reader *r, const char *what)
 {
-    return lac_fail(r->err, LAC_ERR_FORMAT, "%s: %s; is this a tokenizer.json, and whole?", r->where, what);
+    return dele_fail(r->err, DELE_ERR_FORMAT, "%s: %s; is this a tokenizer.json, and whole?", r->where, what);
 }
 
-typedef lac_status step_reader(reader *, const cJSON *, const char *type);
+typedef dele_status step_reader(reader *, const cJSON *, const char *type);
 
 /* A part of the pipeline: nothing, one step, or a Sequence of them under the name `list`. */
-static lac_status walk(reader *r, const cJSON *part, const char *list, step_reader *read, int depth)
+static dele_status walk(reader *r, const cJSON *part, const char *list, step_reader *read, int depth)
 {
-    if (!part) return LAC_OK;
+    if (!part) return DELE_OK;
     const char *type = string(part, "type");
     if (!type || depth > 8) return broken(r, "a step of its pipeline has no type");
     if (strcmp(type, "Sequence")) return read(r, part, type);
     const cJSON *item;
-    lac_status status = LAC_OK;
+    dele_status status = DELE_OK;
     cJSON_ArrayForEach(item, get(part, list)) if (!status) status = walk(r, item, list, read, depth + 1);
     return status;
 }
 
 static bool room(int n)
 {
-    return n < LAC_MAX_STEPS;
+    return n < DELE_MAX_STEPS;
 }
 
 /* ---- normalizers, pre-tokenizers, post-processors, decoders ------------------------------------------------------ */
@@ -90,23 +90,23 @@ static const char *plain_pattern(const cJSON *step)
     return text && *text ? text : NULL;
 }
 
-static lac_status read_normalizer(reader *r, const cJSON *json, const char *type)
+static dele_status read_normalizer(reader *r, const cJSON *json, const char *type)
 {
     static const char *const forms[] = {"NFC", "NFD", "NFKC", "NFKD"};
     if (!room(r->t->n_norm)) return refuse(r, "normalizer with so many steps as", json);
-    lac_norm_step *step = &r->t->norm[r->t->n_norm++];
+    dele_norm_step *step = &r->t->norm[r->t->n_norm++];
     for (int i = 0; i < 4; i++)
         if (!strcmp(type, forms[i])) {
-            step->kind = (lac_norm)(LAC_NORM_NFC + i);
-            return LAC_OK;
+            step->kind = (dele_norm)(DELE_NORM_NFC + i);
+            return DELE_OK;
         }
     if (!strcmp(type, "Prepend") && string(json, "prepend")) {
-        step->kind = LAC_NORM_PREPEND;
+        step->kind = DELE_NORM_PREPEND;
         return copy(r, &step->to, string(json, "prepend"));
     }
     if (!strcmp(type, "Replace") && plain_pattern(json) && string(json, "content")) {
-        step->kind = LAC_NORM_REPLACE;
-        lac_status status = copy(r, &step->from, plain_pattern(json));
+        step->kind = DELE_NORM_REPLACE;
+        dele_status status = copy(r, &step->from, plain_pattern(json));
         return status ? status : copy(r, &step->to, string(json, "content"));
     }
     r->t->n_norm--;
@@ -118,9 +118,9 @@ static char *split_pattern(reader *r, const cJSON *json)
 {
     const cJSON *pattern = get(json, "pattern");
     const char *regex = string(pattern, "Regex"), *text = string(pattern, "String");
-    if (regex) return lac_strdup(r->arena, regex, r->err);
+    if (regex) return dele_strdup(r->arena, regex, r->err);
     if (!text) return NULL;
-    char *out = lac_alloc(r->arena, 2 * strlen(text) + 1, 1, r->err), *to = out;
+    char *out = dele_alloc(r->arena, 2 * strlen(text) + 1, 1, r->err), *to = out;
     for (const char *c = text; out && *c; c++) {
         if (strchr("\\^$.[]|()?*+{}-#", *c)) *to++ = '\\';
         *to++ = *c;
@@ -128,7 +128,7 @@ static char *split_pattern(reader *r, const cJSON *json)
     return out;
 }
 
-static lac_status read_split(reader *r, lac_pre_step *step, const cJSON *json)
+static dele_status read_split(reader *r, dele_pre_step *step, const cJSON *json)
 {
     static const char *const behaviors[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
     const char *behavior = string(json, "behavior"), *pattern = split_pattern(r, json);
@@ -136,31 +136,31 @@ static lac_status read_split(reader *r, lac_pre_step *step, const cJSON *json)
     for (int i = 0; behavior && i < 5; i++)
         if (!strcmp(behavior, behaviors[i])) found = i;
     if (found < 0 || !pattern) return broken(r, "its Split pre-tokenizer lacks a pattern or a behavior that is known");
-    step->behavior = (lac_split)found;
+    step->behavior = (dele_split)found;
     step->invert = flag(json, "invert", false);
     step->pattern = pattern;
-    return lac_pre_regex(step, pattern, r->where, r->err);
+    return dele_pre_regex(step, pattern, r->where, r->err);
 }
 
-static lac_status read_pretokenizer(reader *r, const cJSON *json, const char *type)
+static dele_status read_pretokenizer(reader *r, const cJSON *json, const char *type)
 {
-    lac_tokenizer *t = r->t;
+    dele_tokenizer *t = r->t;
     if (!room(t->n_pre)) return refuse(r, "pre-tokenizer with so many steps as", json);
     if (t->byte_level)
-        return lac_fail(r->err, LAC_ERR_UNSUPPORTED, "%s: a pre-tokenizer \"%s\" after ByteLevel is not supported",
+        return dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: a pre-tokenizer \"%s\" after ByteLevel is not supported",
                         r->where, type);
-    lac_pre_step *step = &t->pre[t->n_pre++];
-    step->behavior = LAC_SPLIT_ISOLATED;
+    dele_pre_step *step = &t->pre[t->n_pre++];
+    step->behavior = DELE_SPLIT_ISOLATED;
     if (!strcmp(type, "ByteLevel")) {
         t->byte_level = true;
         step->prefix_space = flag(json, "add_prefix_space", true);
         step->pattern = flag(json, "use_regex", true) ? GPT2_PATTERN : NULL;
-        return step->pattern ? lac_pre_regex(step, step->pattern, r->where, r->err) : LAC_OK;
+        return step->pattern ? dele_pre_regex(step, step->pattern, r->where, r->err) : DELE_OK;
     }
     if (!strcmp(type, "Digits")) {
-        if (!flag(json, "individual_digits", false)) step->behavior = LAC_SPLIT_CONTIGUOUS;
-        step->pattern = LAC_DIGITS_PATTERN;
-        return lac_pre_regex(step, step->pattern, r->where, r->err);
+        if (!flag(json, "individual_digits", false)) step->behavior = DELE_SPLIT_CONTIGUOUS;
+        step->pattern = DELE_DIGITS_PATTERN;
+        return dele_pre_regex(step, step->pattern, r->where, r->err);
     }
     if (!strcmp(type, "Split")) return read_split(r, step, json);
     t->n_pre--;
@@ -168,9 +168,9 @@ static lac_status read_pretokenizer(reader *r, const cJSON *json, const char *ty
 }
 
 /* TemplateProcessing for one text: special tokens before and after the sequence A. */
-static lac_status read_template(reader *r, const cJSON *json)
+static dele_status read_template(reader *r, const cJSON *json)
 {
-    lac_tokenizer *t = r->t;
+    dele_tokenizer *t = r->t;
     bool after = false;
     const cJSON *item, *id;
     cJSON_ArrayForEach(item, get(json, "single")) {
@@ -181,35 +181,35 @@ static lac_status read_template(reader *r, const cJSON *json)
         if (!ids) return broken(r, "its post-processor names a special token without ids");
         cJSON_ArrayForEach(id, ids) {
             int *n = after ? &t->n_suffix : &t->n_prefix;
-            if (!is_id(id) || *n == LAC_MAX_EXTRA) return broken(r, "its post-processor's special tokens make no sense");
+            if (!is_id(id) || *n == DELE_MAX_EXTRA) return broken(r, "its post-processor's special tokens make no sense");
             (after ? t->suffix : t->prefix)[(*n)++] = id->valueint;
         }
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status read_postprocessor(reader *r, const cJSON *json, const char *type)
+static dele_status read_postprocessor(reader *r, const cJSON *json, const char *type)
 {
-    if (!strcmp(type, "ByteLevel")) return LAC_OK; /* it mends offsets, not ids */
+    if (!strcmp(type, "ByteLevel")) return DELE_OK; /* it mends offsets, not ids */
     if (!strcmp(type, "TemplateProcessing")) return read_template(r, json);
     return refuse(r, "post-processor", json);
 }
 
-static lac_status read_decoder(reader *r, const cJSON *json, const char *type)
+static dele_status read_decoder(reader *r, const cJSON *json, const char *type)
 {
-    lac_tokenizer *t = r->t;
+    dele_tokenizer *t = r->t;
     if (!room(t->n_dec)) return refuse(r, "decoder with so many steps as", json);
-    lac_dec_step *step = &t->dec[t->n_dec++];
-    if (!strcmp(type, "ByteLevel")) step->kind = LAC_DEC_BYTELEVEL;
-    else if (!strcmp(type, "ByteFallback")) step->kind = LAC_DEC_BYTE_FALLBACK;
-    else if (!strcmp(type, "Fuse")) step->kind = LAC_DEC_FUSE;
+    dele_dec_step *step = &t->dec[t->n_dec++];
+    if (!strcmp(type, "ByteLevel")) step->kind = DELE_DEC_BYTELEVEL;
+    else if (!strcmp(type, "ByteFallback")) step->kind = DELE_DEC_BYTE_FALLBACK;
+    else if (!strcmp(type, "Fuse")) step->kind = DELE_DEC_FUSE;
     else if (!strcmp(type, "Replace") && plain_pattern(json) && string(json, "content")) {
-        step->kind = LAC_DEC_REPLACE;
-        lac_status status = copy(r, &step->from, plain_pattern(json));
+        step->kind = DELE_DEC_REPLACE;
+        dele_status status = copy(r, &step->from, plain_pattern(json));
         return status ? status : copy(r, &step->to, string(json, "content"));
     } else if (!strcmp(type, "Strip") && string(json, "content") && *string(json, "content")) {
         const cJSON *start = get(json, "start"), *stop = get(json, "stop");
-        step->kind = LAC_DEC_STRIP;
+        step->kind = DELE_DEC_STRIP;
         step->start = is_id(start) ? start->valueint : 0;
         step->stop = is_id(stop) ? stop->valueint : 0;
         return copy(r, &step->from, string(json, "content"));
@@ -217,14 +217,14 @@ static lac_status read_decoder(reader *r, const cJSON *json, const char *type)
         t->n_dec--;
         return refuse(r, "decoder", json);
     }
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* ---- the model -------------------------------------------------------------------------------------------------- */
 
-static lac_status read_vocab(reader *r, const cJSON *vocab, const cJSON *added)
+static dele_status read_vocab(reader *r, const cJSON *vocab, const cJSON *added)
 {
-    lac_tokenizer *t = r->t;
+    dele_tokenizer *t = r->t;
     const cJSON *item;
     size_t n = 0;
     int top = -1;
@@ -241,65 +241,65 @@ static lac_status read_vocab(reader *r, const cJSON *vocab, const cJSON *added)
     }
     if ((size_t)top >= 4 * (n + t->n_added) + 65536) return broken(r, "the ids of its vocabulary leave great holes");
     t->size = top + 1;
-    t->token = LAC_NEW(r->arena, lac_span, (size_t)t->size + 1, r->err);
-    t->added_of = LAC_NEW(r->arena, const lac_added *, (size_t)t->size + 1, r->err);
-    t->added = LAC_NEW(r->arena, lac_added, t->n_added + 1, r->err);
-    lac_status status = lac_vocab_init(&t->vocab, n, r->arena, r->err);
-    if (!t->token || !t->added_of || !t->added) status = LAC_ERR_MEMORY;
+    t->token = DELE_NEW(r->arena, dele_span, (size_t)t->size + 1, r->err);
+    t->added_of = DELE_NEW(r->arena, const dele_added *, (size_t)t->size + 1, r->err);
+    t->added = DELE_NEW(r->arena, dele_added, t->n_added + 1, r->err);
+    dele_status status = dele_vocab_init(&t->vocab, n, r->arena, r->err);
+    if (!t->token || !t->added_of || !t->added) status = DELE_ERR_MEMORY;
     cJSON_ArrayForEach(item, vocab) {
         if (status) break;
         if (t->token[item->valueint].text) return broken(r, "two entries of its vocabulary share one id");
         status = copy(r, &t->token[item->valueint], item->string);
-        if (!status) lac_vocab_add(&t->vocab, t->token, item->valueint);
+        if (!status) dele_vocab_add(&t->vocab, t->token, item->valueint);
     }
     return status;
 }
 
 /* "a b", or the newer ["a", "b"]. */
-static bool merge_parts(const cJSON *item, lac_span *left, lac_span *right)
+static bool merge_parts(const cJSON *item, dele_span *left, dele_span *right)
 {
     if (cJSON_IsString(item)) {
         const char *blank = strchr(item->valuestring, ' ');
         if (!blank || strchr(blank + 1, ' ')) return false;
-        *left = (lac_span){item->valuestring, (size_t)(blank - item->valuestring)};
-        *right = (lac_span){blank + 1, strlen(blank + 1)};
+        *left = (dele_span){item->valuestring, (size_t)(blank - item->valuestring)};
+        *right = (dele_span){blank + 1, strlen(blank + 1)};
         return true;
     }
     const char *a = cJSON_GetStringValue(cJSON_GetArrayItem(item, 0));
     const char *b = cJSON_GetStringValue(cJSON_GetArrayItem(item, 1));
     if (!cJSON_IsArray(item) || !a || !b) return false;
-    *left = (lac_span){a, strlen(a)};
-    *right = (lac_span){b, strlen(b)};
+    *left = (dele_span){a, strlen(a)};
+    *right = (dele_span){b, strlen(b)};
     return true;
 }
 
-static lac_status read_merges(reader *r, const cJSON *merges)
+static dele_status read_merges(reader *r, const cJSON *merges)
 {
-    lac_tokenizer *t = r->t;
+    dele_tokenizer *t = r->t;
     int rank = 0;
     const cJSON *item;
-    lac_status status = lac_merges_init(&t->merges, (size_t)cJSON_GetArraySize(merges), r->arena, r->err);
+    dele_status status = dele_merges_init(&t->merges, (size_t)cJSON_GetArraySize(merges), r->arena, r->err);
     char both[2048];
     cJSON_ArrayForEach(item, merges) {
-        lac_span a, b;
+        dele_span a, b;
         if (status) return status;
         if (!merge_parts(item, &a, &b) || a.n + b.n > sizeof both)
-            return lac_fail(r->err, LAC_ERR_FORMAT, "%s: merge %d is not two tokens; is the file whole?", r->where, rank);
+            return dele_fail(r->err, DELE_ERR_FORMAT, "%s: merge %d is not two tokens; is the file whole?", r->where, rank);
         memcpy(both, a.text, a.n);
         memcpy(both + a.n, b.text, b.n);
-        int left = lac_vocab_find(&t->vocab, t->token, a.text, a.n), right = lac_vocab_find(&t->vocab, t->token, b.text, b.n);
-        int id = lac_vocab_find(&t->vocab, t->token, both, a.n + b.n);
+        int left = dele_vocab_find(&t->vocab, t->token, a.text, a.n), right = dele_vocab_find(&t->vocab, t->token, b.text, b.n);
+        int id = dele_vocab_find(&t->vocab, t->token, both, a.n + b.n);
         if (left < 0 || right < 0 || id < 0)
-            return lac_fail(r->err, LAC_ERR_FORMAT, "%s: merge %d, \"%.*s\" and \"%.*s\", is not in the vocabulary",
+            return dele_fail(r->err, DELE_ERR_FORMAT, "%s: merge %d, \"%.*s\" and \"%.*s\", is not in the vocabulary",
                             r->where, rank, (int)a.n, a.text, (int)b.n, b.text);
-        lac_merges_add(&t->merges, left, right, rank++, id);
+        dele_merges_add(&t->merges, left, right, rank++, id);
     }
     return status;
 }
 
-static lac_status read_model(reader *r, const cJSON *json)
+static dele_status read_model(reader *r, const cJSON *json)
 {
-    lac_tokenizer *t = r->t;
+    dele_tokenizer *t = r->t;
     const cJSON *model = get(json, "model"), *dropout = get(model, "dropout");
     const char *type = string(model, "type"), *unk = string(model, "unk_token");
     const char *before = string(model, "continuing_subword_prefix"), *after = string(model, "end_of_word_suffix");
@@ -308,50 +308,50 @@ static lac_status read_model(reader *r, const cJSON *json)
     if (!cJSON_IsObject(get(model, "vocab")) || !cJSON_IsArray(get(model, "merges")))
         return broken(r, "its model has no vocabulary or no merges");
     if ((before && *before) || (after && *after) || (dropout && dropout->valuedouble != 0))
-        return lac_fail(r->err, LAC_ERR_UNSUPPORTED, "%s: a BPE model with continuing_subword_prefix, end_of_word_suffix "
+        return dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: a BPE model with continuing_subword_prefix, end_of_word_suffix "
                         "or dropout is not supported", r->where);
     t->byte_fallback = flag(model, "byte_fallback", false);
     t->fuse_unk = flag(model, "fuse_unk", false);
     t->ignore_merges = flag(model, "ignore_merges", false);
-    lac_status status = read_vocab(r, get(model, "vocab"), get(json, "added_tokens"));
+    dele_status status = read_vocab(r, get(model, "vocab"), get(json, "added_tokens"));
     if (!status) status = read_merges(r, get(model, "merges"));
     t->unk = -1;
-    if (!status && unk && (t->unk = lac_vocab_find(&t->vocab, t->token, unk, strlen(unk))) < 0)
-        return lac_fail(r->err, LAC_ERR_FORMAT, "%s: its unknown token \"%s\" is not in the vocabulary", r->where, unk);
+    if (!status && unk && (t->unk = dele_vocab_find(&t->vocab, t->token, unk, strlen(unk))) < 0)
+        return dele_fail(r->err, DELE_ERR_FORMAT, "%s: its unknown token \"%s\" is not in the vocabulary", r->where, unk);
     return status;
 }
 
-static void find_byte_tokens(lac_tokenizer *t)
+static void find_byte_tokens(dele_tokenizer *t)
 {
     for (int b = 0; b < 256; b++) {
         char name[8];
-        size_t n = t->byte_level ? lac_utf8_put(name, lac_byte_to_char(b)) : (size_t)snprintf(name, sizeof name, "<0x%02X>", b);
-        t->byte_id[b] = t->byte_level || t->byte_fallback ? lac_vocab_find(&t->vocab, t->token, name, n) : -1;
+        size_t n = t->byte_level ? dele_utf8_put(name, dele_byte_to_char(b)) : (size_t)snprintf(name, sizeof name, "<0x%02X>", b);
+        t->byte_id[b] = t->byte_level || t->byte_fallback ? dele_vocab_find(&t->vocab, t->token, name, n) : -1;
     }
 }
 
 /* The id of an added token, as the library finds it: the model's own, or else the next free one behind the model's.
  * In a sound file that is the id written there. */
-static lac_status added_id(reader *r, lac_added *a, int n_vocab, int *top)
+static dele_status added_id(reader *r, dele_added *a, int n_vocab, int *top)
 {
-    lac_tokenizer *t = r->t;
-    a->id = lac_vocab_find(&t->vocab, t->token, a->content.text, a->content.n);
+    dele_tokenizer *t = r->t;
+    a->id = dele_vocab_find(&t->vocab, t->token, a->content.text, a->content.n);
     if (a->id < 0) a->id = *top >= n_vocab ? *top + 1 : n_vocab;
     if (a->id > *top) *top = a->id;
     const char *there = a->id < t->size ? t->token[a->id].text : "";
     if (there && strcmp(there, a->content.text)) return broken(r, "an added token has the id of another token");
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static lac_status read_added(reader *r, const cJSON *list, int n_vocab)
+static dele_status read_added(reader *r, const cJSON *list, int n_vocab)
 {
-    lac_tokenizer *t = r->t;
+    dele_tokenizer *t = r->t;
     const cJSON *item;
     int top = -1;
     size_t i = 0;
     cJSON_ArrayForEach(item, list) {
-        lac_added *a = &t->added[i++];
-        lac_status status = copy(r, &a->content, string(item, "content"));
+        dele_added *a = &t->added[i++];
+        dele_status status = copy(r, &a->content, string(item, "content"));
         if (status) return status;
         a->single_word = flag(item, "single_word", false);
         a->lstrip = flag(item, "lstrip", false);
@@ -361,24 +361,24 @@ static lac_status read_added(reader *r, const cJSON *list, int n_vocab)
         status = added_id(r, a, n_vocab, &top);
         if (status) return status;
         a->pattern = a->content;
-        if (a->normalized) status = lac_normalize(&a->pattern, t, a->content.text, a->content.n, r->arena, r->err);
+        if (a->normalized) status = dele_normalize(&a->pattern, t, a->content.text, a->content.n, r->arena, r->err);
         if (status) return status;
         t->token[a->id] = a->content;
         t->added_of[a->id] = a;
     }
-    lac_status status = lac_added_index(&t->raw, t, false, r->arena, r->err);
-    return status ? status : lac_added_index(&t->normalized, t, true, r->arena, r->err);
+    dele_status status = dele_added_index(&t->raw, t, false, r->arena, r->err);
+    return status ? status : dele_added_index(&t->normalized, t, true, r->arena, r->err);
 }
 
-lac_status lac_tokenizer_from_json(lac_tokenizer *t, const cJSON *json, const char *where, lac_arena *arena,
-                                   lac_err *err)
+dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where, dele_arena *arena,
+                                   dele_err *err)
 {
     reader r = {.t = t, .where = where, .arena = arena, .err = err};
     t->bos = t->eos = -1;
     if (!cJSON_IsObject(json)) return broken(&r, "it is not a JSON object");
     const cJSON *decoder = get(json, "decoder");
     t->has_decoder = decoder;
-    lac_status status = read_model(&r, json);
+    dele_status status = read_model(&r, json);
     if (!status) status = walk(&r, get(json, "normalizer"), "normalizers", read_normalizer, 0);
     if (!status) status = walk(&r, get(json, "pre_tokenizer"), "pretokenizers", read_pretokenizer, 0);
     if (!status) status = walk(&r, get(json, "post_processor"), "processors", read_postprocessor, 0);
@@ -391,39 +391,39 @@ lac_status lac_tokenizer_from_json(lac_tokenizer *t, const cJSON *json, const ch
 /* ---- the file, and what stands beside it ---------------------------------------------------------------------- */
 
 /* {"eos_token": "</s>"} or {"eos_token": {"content": "</s>"}}. */
-static int named_token(const lac_tokenizer *t, const cJSON *json, const char *name)
+static int named_token(const dele_tokenizer *t, const cJSON *json, const char *name)
 {
     const cJSON *item = get(json, name);
     const char *text = cJSON_IsObject(item) ? string(item, "content") : cJSON_GetStringValue(item);
-    return text ? lac_token_id(t, text) : -1;
+    return text ? dele_token_id(t, text) : -1;
 }
 
-static lac_status read_neighbour(lac_tokenizer *t, const char *path, const char *name, lac_arena *arena, lac_err *err)
+static dele_status read_neighbour(dele_tokenizer *t, const char *path, const char *name, dele_arena *arena, dele_err *err)
 {
     const char *slash = strrchr(path, '/');
-    char *beside = slash ? lac_printf(arena, err, "%.*s/%s", (int)(slash - path), path, name) : lac_strdup(arena, name, err);
-    if (!beside) return LAC_ERR_MEMORY;
-    if (!lac_path_exists(beside)) return LAC_OK;
-    lac_err own = {0};
-    cJSON *json = lac_json_load(beside, &own);
-    if (!json) return lac_fail(err, own.code, "%s", own.msg);
+    char *beside = slash ? dele_printf(arena, err, "%.*s/%s", (int)(slash - path), path, name) : dele_strdup(arena, name, err);
+    if (!beside) return DELE_ERR_MEMORY;
+    if (!dele_path_exists(beside)) return DELE_OK;
+    dele_err own = {0};
+    cJSON *json = dele_json_load(beside, &own);
+    if (!json) return dele_fail(err, own.code, "%s", own.msg);
     if (t->bos < 0) t->bos = named_token(t, json, "bos_token");
     if (t->eos < 0) t->eos = named_token(t, json, "eos_token");
     cJSON_Delete(json);
-    return LAC_OK;
+    return DELE_OK;
 }
 
-lac_tokenizer *lac_tokenizer_load(const char *tokenizer_json, lac_arena *arena, lac_err *err)
+dele_tokenizer *dele_tokenizer_load(const char *tokenizer_json, dele_arena *arena, dele_err *err)
 {
-    lac_tokenizer *t = LAC_NEW(arena, lac_tokenizer, 1, err);
-    cJSON *json = t ? lac_json_load(tokenizer_json, err) : NULL;
+    dele_tokenizer *t = DELE_NEW(arena, dele_tokenizer, 1, err);
+    cJSON *json = t ? dele_json_load(tokenizer_json, err) : NULL;
     if (!json) return NULL;
-    lac_status status = lac_tokenizer_from_json(t, json, tokenizer_json, arena, err);
+    dele_status status = dele_tokenizer_from_json(t, json, tokenizer_json, arena, err);
     cJSON_Delete(json);
-    if (!status && !(t->path = lac_strdup(arena, tokenizer_json, err))) status = LAC_ERR_MEMORY;
+    if (!status && !(t->path = dele_strdup(arena, tokenizer_json, err))) status = DELE_ERR_MEMORY;
     if (!status) status = read_neighbour(t, tokenizer_json, "tokenizer_config.json", arena, err);
     if (!status) status = read_neighbour(t, tokenizer_json, "special_tokens_map.json", arena, err);
     if (!status) return t;
-    lac_tokenizer_close(t);
+    dele_tokenizer_close(t);
     return NULL;
 }

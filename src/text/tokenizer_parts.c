@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "text/tokenizer_inner.h"
 
-static bool same_span(const lac_span *a, const lac_span *b)
+static bool same_span(const dele_span *a, const dele_span *b)
 {
     return a->n == b->n && (!a->n || !memcmp(a->text, b->text, a->n));
 }
@@ -20,45 +20,45 @@ static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a,
 
 /* ---- are two tokenizers one? ------------------------------------------------------------------------------------ */
 
-static bool same_tokens(const lac_tokenizer *a, const lac_tokenizer *b)
+static bool same_tokens(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     if (a->size != b->size) return false;
     for (int i = 0; i < a->size; i++) {
-        const lac_added *x = a->added_of[i], *y = b->added_of[i];
+        const dele_added *x = a->added_of[i], *y = b->added_of[i];
         if (!same_text(a->token[i].text, b->token[i].text) || !x != !y || (x && x->special != y->special)) return false;
     }
     return true;
 }
 
-static size_t count_merges(const lac_merges *m)
+static size_t count_merges(const dele_merges *m)
 {
     size_t n = 0;
-    for (size_t i = 0; i <= m->mask; i++) n += m->slot[i].key != LAC_NO_PAIR;
+    for (size_t i = 0; i <= m->mask; i++) n += m->slot[i].key != DELE_NO_PAIR;
     return n;
 }
 
-static bool same_merges(const lac_merges *a, const lac_merges *b)
+static bool same_merges(const dele_merges *a, const dele_merges *b)
 {
     for (size_t i = 0; i <= a->mask; i++) {
-        const lac_merge *x = &a->slot[i];
-        if (x->key == LAC_NO_PAIR) continue;
-        const lac_merge *y = lac_merges_find(b, (int)(x->key >> 32), (int)(x->key & UINT32_MAX));
+        const dele_merge *x = &a->slot[i];
+        if (x->key == DELE_NO_PAIR) continue;
+        const dele_merge *y = dele_merges_find(b, (int)(x->key >> 32), (int)(x->key & UINT32_MAX));
         if (!y || y->rank != x->rank || y->id != x->id) return false;
     }
     return count_merges(a) == count_merges(b);
 }
 
 /* A split that keeps its matches alone is, where the pattern matches everything, one that isolates them. */
-static bool keeps_matches(const lac_pre_step *s)
+static bool keeps_matches(const dele_pre_step *s)
 {
-    return s->invert ? s->behavior == LAC_SPLIT_REMOVED : s->behavior == LAC_SPLIT_ISOLATED;
+    return s->invert ? s->behavior == DELE_SPLIT_REMOVED : s->behavior == DELE_SPLIT_ISOLATED;
 }
 
-static bool same_pretokenizer(const lac_tokenizer *a, const lac_tokenizer *b)
+static bool same_pretokenizer(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     if (a->n_pre != b->n_pre || a->byte_level != b->byte_level) return false;
     for (int i = 0; i < a->n_pre; i++) {
-        const lac_pre_step *x = &a->pre[i], *y = &b->pre[i];
+        const dele_pre_step *x = &a->pre[i], *y = &b->pre[i];
         bool same = x->behavior == y->behavior && x->invert == y->invert;
         if (!same_text(x->pattern, y->pattern) || x->prefix_space != y->prefix_space ||
             (!same && !(keeps_matches(x) && keeps_matches(y))))
@@ -67,7 +67,7 @@ static bool same_pretokenizer(const lac_tokenizer *a, const lac_tokenizer *b)
     return true;
 }
 
-static bool same_normalizer(const lac_tokenizer *a, const lac_tokenizer *b)
+static bool same_normalizer(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     if (a->n_norm != b->n_norm) return false;
     for (int i = 0; i < a->n_norm; i++)
@@ -77,11 +77,11 @@ static bool same_normalizer(const lac_tokenizer *a, const lac_tokenizer *b)
     return true;
 }
 
-static bool same_decoder(const lac_tokenizer *a, const lac_tokenizer *b)
+static bool same_decoder(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     if (a->n_dec != b->n_dec || a->has_decoder != b->has_decoder) return false;
     for (int i = 0; i < a->n_dec; i++) {
-        const lac_dec_step *x = &a->dec[i], *y = &b->dec[i];
+        const dele_dec_step *x = &a->dec[i], *y = &b->dec[i];
         if (x->kind != y->kind || !same_span(&x->from, &y->from) || !same_span(&x->to, &y->to) ||
             x->start != y->start || x->stop != y->stop)
             return false;
@@ -89,7 +89,7 @@ static bool same_decoder(const lac_tokenizer *a, const lac_tokenizer *b)
     return true;
 }
 
-static bool knows_every_byte(const lac_tokenizer *t)
+static bool knows_every_byte(const dele_tokenizer *t)
 {
     for (int i = 0; i < 256; i++)
         if (t->byte_id[i] < 0) return false;
@@ -97,13 +97,13 @@ static bool knows_every_byte(const lac_tokenizer *t)
 }
 
 /* Of no moment where every byte is a token: nothing is unknown. */
-static bool same_unknown(const lac_tokenizer *a, const lac_tokenizer *b)
+static bool same_unknown(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     if (knows_every_byte(a)) return true;
     return a->unk == b->unk && a->byte_fallback == b->byte_fallback && a->fuse_unk == b->fuse_unk;
 }
 
-static bool same_template(const lac_tokenizer *a, const lac_tokenizer *b)
+static bool same_template(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     return a->n_prefix == b->n_prefix && a->n_suffix == b->n_suffix &&
            !memcmp(a->prefix, b->prefix, (size_t)a->n_prefix * sizeof *a->prefix) &&
@@ -111,7 +111,7 @@ static bool same_template(const lac_tokenizer *a, const lac_tokenizer *b)
 }
 
 /* What differs, in words; NULL: nothing. */
-static const char *difference(const lac_tokenizer *a, const lac_tokenizer *b)
+static const char *difference(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     if (!same_tokens(a, b)) return "vocabulary";
     if (!same_merges(&a->merges, &b->merges) || a->ignore_merges != b->ignore_merges) return "list of merges";
@@ -124,110 +124,110 @@ static const char *difference(const lac_tokenizer *a, const lac_tokenizer *b)
 
 /* ---- the parts -------------------------------------------------------------------------------------------------- */
 
-static int type_of(const lac_tokenizer *t, int id)
+static int type_of(const dele_tokenizer *t, int id)
 {
-    const lac_added *added = t->added_of[id];
-    if (added) return added->special ? LAC_TOKEN_CONTROL : LAC_TOKEN_USER_DEFINED;
+    const dele_added *added = t->added_of[id];
+    if (added) return added->special ? DELE_TOKEN_CONTROL : DELE_TOKEN_USER_DEFINED;
     for (int b = 0; t->byte_fallback && b < 256; b++)
-        if (t->byte_id[b] == id) return LAC_TOKEN_BYTE;
-    return LAC_TOKEN_NORMAL;
+        if (t->byte_id[b] == id) return DELE_TOKEN_BYTE;
+    return DELE_TOKEN_NORMAL;
 }
 
-static lac_status fill_tokens(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+static dele_status fill_tokens(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
 {
-    const char **token = LAC_NEW(arena, const char *, p->n_tokens, err);
-    int *type = LAC_NEW(arena, int, p->n_tokens, err);
-    if (!token || !type) return LAC_ERR_MEMORY;
+    const char **token = DELE_NEW(arena, const char *, p->n_tokens, err);
+    int *type = DELE_NEW(arena, int, p->n_tokens, err);
+    if (!token || !type) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < p->n_tokens; i++) {
         const char *text = i < (size_t)t->size ? t->token[i].text : NULL;
-        token[i] = text ? text : lac_printf(arena, err, "[PAD%zu]", i);
-        type[i] = text ? type_of(t, (int)i) : LAC_TOKEN_UNUSED;
-        if (!token[i]) return LAC_ERR_MEMORY;
+        token[i] = text ? text : dele_printf(arena, err, "[PAD%zu]", i);
+        type[i] = text ? type_of(t, (int)i) : DELE_TOKEN_UNUSED;
+        if (!token[i]) return DELE_ERR_MEMORY;
     }
     p->tokens = token;
     p->types = type;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* The merges by rank, as "left right". */
-static lac_status fill_merges(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+static dele_status fill_merges(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
 {
-    const lac_merges *m = &t->merges;
+    const dele_merges *m = &t->merges;
     size_t n = 0;
     for (size_t i = 0; i <= m->mask; i++)
-        if (m->slot[i].key != LAC_NO_PAIR && (size_t)m->slot[i].rank >= n) n = (size_t)m->slot[i].rank + 1;
-    const char **merge = LAC_NEW(arena, const char *, n + 1, err);
-    if (!merge) return LAC_ERR_MEMORY;
+        if (m->slot[i].key != DELE_NO_PAIR && (size_t)m->slot[i].rank >= n) n = (size_t)m->slot[i].rank + 1;
+    const char **merge = DELE_NEW(arena, const char *, n + 1, err);
+    if (!merge) return DELE_ERR_MEMORY;
     for (size_t i = 0; i <= m->mask; i++) {
-        const lac_merge *x = &m->slot[i];
-        if (x->key == LAC_NO_PAIR) continue;
+        const dele_merge *x = &m->slot[i];
+        if (x->key == DELE_NO_PAIR) continue;
         const char *left = t->token[x->key >> 32].text, *right = t->token[x->key & UINT32_MAX].text;
-        if (!(merge[x->rank] = lac_printf(arena, err, "%s %s", left, right))) return LAC_ERR_MEMORY;
+        if (!(merge[x->rank] = dele_printf(arena, err, "%s %s", left, right))) return DELE_ERR_MEMORY;
     }
     for (size_t i = 0; i < n; i++)
         if (merge[i]) merge[p->n_merges++] = merge[i]; /* a pair that stood twice left a hole */
     p->merges = merge;
-    return LAC_OK;
+    return DELE_OK;
 }
 
 /* SentencePiece merges by the score of what comes out: here minus the first rank at which it does. */
-static lac_status fill_scores(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+static dele_status fill_scores(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
 {
     const size_t n = count_merges(&t->merges);
-    float *score = LAC_NEW(arena, float, p->n_tokens, err);
-    if (!score) return LAC_ERR_MEMORY;
-    for (size_t i = 0; i < p->n_tokens; i++) score[i] = p->types[i] == LAC_TOKEN_NORMAL ? -(float)(n + 1) : 0;
+    float *score = DELE_NEW(arena, float, p->n_tokens, err);
+    if (!score) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < p->n_tokens; i++) score[i] = p->types[i] == DELE_TOKEN_NORMAL ? -(float)(n + 1) : 0;
     for (size_t i = 0; i <= t->merges.mask; i++) {
-        const lac_merge *x = &t->merges.slot[i];
-        if (x->key != LAC_NO_PAIR && -(float)x->rank > score[x->id]) score[x->id] = -(float)x->rank;
+        const dele_merge *x = &t->merges.slot[i];
+        if (x->key != DELE_NO_PAIR && -(float)x->rank > score[x->id]) score[x->id] = -(float)x->rank;
     }
     p->scores = score;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static const char *pre_name_of(const lac_tokenizer *t)
+static const char *pre_name_of(const dele_tokenizer *t)
 {
-    bool nfc = t->n_norm > 0 && t->norm[0].kind == LAC_NORM_NFC, digits = false;
+    bool nfc = t->n_norm > 0 && t->norm[0].kind == DELE_NORM_NFC, digits = false;
     const char *pattern = NULL;
     for (int i = 0; i < t->n_pre; i++) {
         const char *theirs = t->pre[i].pattern;
-        if (theirs && !strcmp(theirs, LAC_DIGITS_PATTERN))
+        if (theirs && !strcmp(theirs, DELE_DIGITS_PATTERN))
             digits = true;
         else if (theirs && i < t->n_pre - 1)
             pattern = theirs; /* the last step is ByteLevel, with a pattern or without */
     }
-    return lac_pre_name(digits, nfc, t->ignore_merges, pattern);
+    return dele_pre_name(digits, nfc, t->ignore_merges, pattern);
 }
 
-static lac_status read_chat_template(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+static dele_status read_chat_template(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
 {
     const char *slash = strrchr(t->path, '/');
     const int n_folder = slash ? (int)(slash - t->path) + 1 : 0;
-    const char *alone = lac_printf(arena, err, "%.*schat_template.jinja", n_folder, t->path);
-    const char *config = lac_printf(arena, err, "%.*stokenizer_config.json", n_folder, t->path);
-    if (!alone || !config) return LAC_ERR_MEMORY;
-    if (lac_path_exists(alone)) {
-        p->chat_template = lac_file_read(alone, arena, NULL, err);
-        return p->chat_template ? LAC_OK : LAC_ERR_FILE;
+    const char *alone = dele_printf(arena, err, "%.*schat_template.jinja", n_folder, t->path);
+    const char *config = dele_printf(arena, err, "%.*stokenizer_config.json", n_folder, t->path);
+    if (!alone || !config) return DELE_ERR_MEMORY;
+    if (dele_path_exists(alone)) {
+        p->chat_template = dele_file_read(alone, arena, NULL, err);
+        return p->chat_template ? DELE_OK : DELE_ERR_FILE;
     }
-    if (!lac_path_exists(config)) return LAC_OK;
-    cJSON *json = lac_json_load(config, err);
-    if (!json) return LAC_ERR_FORMAT;
+    if (!dele_path_exists(config)) return DELE_OK;
+    cJSON *json = dele_json_load(config, err);
+    if (!json) return DELE_ERR_FORMAT;
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "chat_template"));
-    if (text) p->chat_template = lac_strdup(arena, text, err);
+    if (text) p->chat_template = dele_strdup(arena, text, err);
     cJSON_Delete(json);
-    return !text || p->chat_template ? LAC_OK : LAC_ERR_MEMORY;
+    return !text || p->chat_template ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-static lac_status refuse(const lac_tokenizer *t, const char *what, lac_err *err)
+static dele_status refuse(const dele_tokenizer *t, const char *what, dele_err *err)
 {
-    return lac_fail(err, LAC_ERR_UNSUPPORTED,
+    return dele_fail(err, DELE_ERR_UNSUPPORTED,
                     "%s: the %s of this tokenizer cannot be expressed in a GGUF; leave the "
                     "tokenizer out (--no-tokenizer)",
                     t->path ? t->path : "the tokenizer", what);
 }
 
-static lac_status from_file(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
 {
     const bool bpe = t->byte_level;
     p->kind = bpe ? "gpt2" : "llama";
@@ -236,67 +236,67 @@ static lac_status from_file(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_
     p->unk = bpe ? -1 : t->unk;
     p->pad = -1;
     p->add_bos = t->n_prefix > 0;
-    p->add_space_prefix = !bpe && t->n_norm > 0 && t->norm[0].kind == LAC_NORM_PREPEND;
+    p->add_space_prefix = !bpe && t->n_norm > 0 && t->norm[0].kind == DELE_NORM_PREPEND;
     if (bpe && !(p->pre = pre_name_of(t))) return refuse(t, "pre-tokenizer", err);
     if (!bpe && (p->bos < 0 || p->eos < 0)) return refuse(t, "lack of a begin or end token", err);
-    lac_status status = fill_tokens(p, t, arena, err);
+    dele_status status = fill_tokens(p, t, arena, err);
     if (!status) status = bpe ? fill_merges(p, t, arena, err) : fill_scores(p, t, arena, err);
     if (!status && t->path) status = read_chat_template(p, t, arena, err);
     return status;
 }
 
 /* The parts that are there already, and unused tokens behind them. */
-static lac_status from_parts(lac_tokenizer_parts *p, const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+static dele_status from_parts(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
 {
     const size_t n = p->n_tokens, known = t->parts.n_tokens;
     *p = t->parts;
     p->n_tokens = known;
-    if (n <= known) return LAC_OK;
-    const char **token = LAC_NEW(arena, const char *, n, err);
-    int *type = LAC_NEW(arena, int, n, err);
-    float *score = p->scores ? LAC_NEW(arena, float, n, err) : NULL;
-    if (!token || !type || (p->scores && !score)) return LAC_ERR_MEMORY;
+    if (n <= known) return DELE_OK;
+    const char **token = DELE_NEW(arena, const char *, n, err);
+    int *type = DELE_NEW(arena, int, n, err);
+    float *score = p->scores ? DELE_NEW(arena, float, n, err) : NULL;
+    if (!token || !type || (p->scores && !score)) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
-        token[i] = i < known ? p->tokens[i] : lac_printf(arena, err, "[PAD%zu]", i);
-        type[i] = i >= known ? LAC_TOKEN_UNUSED : p->types ? p->types[i] : LAC_TOKEN_NORMAL;
+        token[i] = i < known ? p->tokens[i] : dele_printf(arena, err, "[PAD%zu]", i);
+        type[i] = i >= known ? DELE_TOKEN_UNUSED : p->types ? p->types[i] : DELE_TOKEN_NORMAL;
         if (score && i < known) score[i] = p->scores[i];
-        if (!token[i]) return LAC_ERR_MEMORY;
+        if (!token[i]) return DELE_ERR_MEMORY;
     }
     p->tokens = token, p->types = type, p->scores = score, p->n_tokens = n;
-    return LAC_OK;
+    return DELE_OK;
 }
 
-static const char *flags_note(const lac_tokenizer *t, lac_arena *arena, lac_err *err)
+static const char *flags_note(const dele_tokenizer *t, dele_arena *arena, dele_err *err)
 {
     size_t n = 0;
     for (size_t i = 0; i < t->n_added; i++) {
-        const lac_added *a = &t->added[i];
+        const dele_added *a = &t->added[i];
         n += a->lstrip || a->rstrip || a->single_word || (a->normalized && !same_span(&a->content, &a->pattern));
     }
     if (!n) return NULL;
-    return lac_printf(arena, err,
+    return dele_printf(arena, err,
                       "%zu of %zu added tokens have flags (lstrip, rstrip, single_word, normalized) that a "
                       "GGUF cannot express: a text that holds such a token may be cut otherwise",
                       n, t->n_added);
 }
 
-static lac_status check(const lac_tokenizer_parts *p, const lac_tokenizer *t, lac_err *err)
+static dele_status check(const dele_tokenizer_parts *p, const dele_tokenizer *t, dele_err *err)
 {
-    lac_arena scratch = {0};
-    lac_tokenizer *again = lac_tokenizer_build(p, &scratch, err);
+    dele_arena scratch = {0};
+    dele_tokenizer *again = dele_tokenizer_build(p, &scratch, err);
     const char *what = again ? difference(t, again) : NULL;
-    lac_tokenizer_close(again);
-    lac_arena_release(&scratch);
-    return !again ? LAC_ERR_UNSUPPORTED : what ? refuse(t, what, err) : LAC_OK;
+    dele_tokenizer_close(again);
+    dele_arena_release(&scratch);
+    return !again ? DELE_ERR_UNSUPPORTED : what ? refuse(t, what, err) : DELE_OK;
 }
 
-lac_status lac_tokenizer_parts_of(lac_tokenizer_parts *parts, const char **note, const lac_tokenizer *t, int n_tokens,
-                                  lac_arena *arena, lac_err *err)
+dele_status dele_tokenizer_parts_of(dele_tokenizer_parts *parts, const char **note, const dele_tokenizer *t, int n_tokens,
+                                  dele_arena *arena, dele_err *err)
 {
-    *parts = (lac_tokenizer_parts){.n_tokens = (size_t)(n_tokens > t->size ? n_tokens : t->size)};
+    *parts = (dele_tokenizer_parts){.n_tokens = (size_t)(n_tokens > t->size ? n_tokens : t->size)};
     *note = NULL;
     if (t->parts.kind) return from_parts(parts, t, arena, err);
-    lac_status status = from_file(parts, t, arena, err);
+    dele_status status = from_file(parts, t, arena, err);
     if (!status) status = check(parts, t, err);
     if (!status) *note = flags_note(t, arena, err);
     return status;

@@ -6,7 +6,7 @@
 
 #include "text/tokenizer_inner.h"
 
-int32_t lac_utf8_next(const char *text, size_t n, size_t *used)
+int32_t dele_utf8_next(const char *text, size_t n, size_t *used)
 {
     unsigned char b = (unsigned char)text[0];
     *used = b < 0x80 ? 1 : b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
@@ -16,12 +16,12 @@ int32_t lac_utf8_next(const char *text, size_t n, size_t *used)
     return c;
 }
 
-size_t lac_utf8_put(char *out, int32_t c)
+size_t dele_utf8_put(char *out, int32_t c)
 {
     return (size_t)utf8proc_encode_char(c, (utf8proc_uint8_t *)out);
 }
 
-bool lac_is_space(int32_t c)
+bool dele_is_space(int32_t c)
 {
     return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
            c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
@@ -32,14 +32,14 @@ static bool stands_for_itself(int byte)
     return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
 }
 
-int lac_byte_to_char(int byte)
+int dele_byte_to_char(int byte)
 {
     if (stands_for_itself(byte)) return byte;
     if (byte < 33) return 256 + byte;
     return byte < 161 ? 256 + 33 + (byte - 127) : 256 + 33 + 34; /* 127..160, then 173 */
 }
 
-int lac_char_to_byte(int32_t c)
+int dele_char_to_byte(int32_t c)
 {
     if (c < 0 || c > 256 + 67) return -1;
     if (c < 256) return stands_for_itself(c) ? c : -1;

@@ -20,25 +20,25 @@ static uint64_t hash_bytes(const char *text, size_t n)
     return h ^ h >> 29;
 }
 
-lac_status lac_vocab_init(lac_vocab *v, size_t n, lac_arena *arena, lac_err *err)
+dele_status dele_vocab_init(dele_vocab *v, size_t n, dele_arena *arena, dele_err *err)
 {
     size_t size = table_size(n);
-    v->slot = LAC_NEW(arena, int, size, err);
+    v->slot = DELE_NEW(arena, int, size, err);
     v->mask = size - 1;
-    return v->slot ? LAC_OK : LAC_ERR_MEMORY;
+    return v->slot ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-void lac_vocab_add(lac_vocab *v, const lac_span *token, int id)
+void dele_vocab_add(dele_vocab *v, const dele_span *token, int id)
 {
     size_t at = hash_bytes(token[id].text, token[id].n) & v->mask;
     while (v->slot[at]) at = (at + 1) & v->mask;
     v->slot[at] = id + 1;
 }
 
-int lac_vocab_find(const lac_vocab *v, const lac_span *token, const char *text, size_t n)
+int dele_vocab_find(const dele_vocab *v, const dele_span *token, const char *text, size_t n)
 {
     for (size_t at = hash_bytes(text, n) & v->mask; v->slot[at]; at = (at + 1) & v->mask) {
-        const lac_span *s = &token[v->slot[at] - 1];
+        const dele_span *s = &token[v->slot[at] - 1];
         if (s->n == n && !memcmp(s->text, text, n)) return v->slot[at] - 1;
     }
     return -1;
@@ -55,28 +55,28 @@ static size_t hash_pair(uint64_t key)
     return (size_t)(key ^ key >> 32);
 }
 
-lac_status lac_merges_init(lac_merges *m, size_t n, lac_arena *arena, lac_err *err)
+dele_status dele_merges_init(dele_merges *m, size_t n, dele_arena *arena, dele_err *err)
 {
     size_t size = table_size(n);
-    m->slot = LAC_NEW(arena, lac_merge, size, err);
+    m->slot = DELE_NEW(arena, dele_merge, size, err);
     m->mask = size - 1;
-    if (!m->slot) return LAC_ERR_MEMORY;
-    for (size_t i = 0; i < size; i++) m->slot[i].key = LAC_NO_PAIR;
-    return LAC_OK;
+    if (!m->slot) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < size; i++) m->slot[i].key = DELE_NO_PAIR;
+    return DELE_OK;
 }
 
-void lac_merges_add(lac_merges *m, int left, int right, int rank, int id)
+void dele_merges_add(dele_merges *m, int left, int right, int rank, int id)
 {
     uint64_t key = pair_key(left, right);
     size_t at = hash_pair(key) & m->mask;
-    while (m->slot[at].key != LAC_NO_PAIR && m->slot[at].key != key) at = (at + 1) & m->mask;
-    m->slot[at] = (lac_merge){key, rank, id};
+    while (m->slot[at].key != DELE_NO_PAIR && m->slot[at].key != key) at = (at + 1) & m->mask;
+    m->slot[at] = (dele_merge){key, rank, id};
 }
 
-const lac_merge *lac_merges_find(const lac_merges *m, int left, int right)
+const dele_merge *dele_merges_find(const dele_merges *m, int left, int right)
 {
     uint64_t key = pair_key(left, right);
-    for (size_t at = hash_pair(key) & m->mask; m->slot[at].key != LAC_NO_PAIR; at = (at + 1) & m->mask)
+    for (size_t at = hash_pair(key) & m->mask; m->slot[at].key != DELE_NO_PAIR; at = (at + 1) & m->mask)
         if (m->slot[at].key == key) return &m->slot[at];
     return NULL;
 }

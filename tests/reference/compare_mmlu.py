@@ -1,4 +1,4 @@
-"""Two items.jsonl of MMLU, question by question: `lacuna eval`'s and lm_eval_mmlu.py's.
+"""Two items.jsonl of MMLU, question by question: `deleatur eval`'s and lm_eval_mmlu.py's.
 
     python compare_mmlu.py OURS THEIRS [--tolerance 1e-3]        exit 1 where they differ by more, or pick otherwise often
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A plain PyTorch transcription of the depth score (arXiv 2605.24614), to measure lacuna depth against.
+"""A plain PyTorch transcription of the depth score (arXiv 2605.24614), to measure deleatur depth against.
 
 Each layer of each row is one forward pass of the full model with a hook on that decoder layer, which puts the other
 model's hidden states in at the rows that predict the entity's tokens.  Run by hand; the product needs no Python.
@@ -7,7 +7,7 @@ model's hidden states in at the rows that predict the entity's tokens.  Run by h
     pip install torch==2.15.0 transformers==5.23.0 numpy==2.4.6 gguf      (the fixtures were made with these)
 
     depth.py UNLEARNED --full MODEL --retain MODEL --data ROWS --compare DIR
-                            DIR: the --out of lacuna depth on the same models and rows.  Prints the largest difference
+                            DIR: the --out of deleatur depth on the same models and rows.  Prints the largest difference
                             of any log-probability, delta and score.  Models: directories or .gguf files.
         --limit 10          only the first so many rows
     depth.py --fixture DIR  reads DIR/llama and DIR/olmo (tests/fixtures/trace), makes a retain and an unlearned model

@@ -1,4 +1,4 @@
-"""A GGUF as a Hugging Face directory, by transformers alone: what lacuna's own reader is compared with.
+"""A GGUF as a Hugging Face directory, by transformers alone: what deleatur's own reader is compared with.
 
     python gguf_to_hf.py DIR FILE.gguf OUT        transformers 5.23.0, torch 2.x, gguf 0.x
 

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness's own log-likelihoods on MMLU, from local CSV files, for comparison with `lacuna eval --suite mmlu`.
+"""lm-evaluation-harness's own log-likelihoods on MMLU, from local CSV files, for comparison with `deleatur eval --suite mmlu`.
 
     python lm_eval_mmlu.py MODEL_DIR MMLU_DIR OUT.jsonl [--split val] [--style mmlu|mmlu_continuation] [--shots 0] [--subjects a,b]
 

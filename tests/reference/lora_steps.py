@@ -1,10 +1,10 @@
 """Five updates of LoRA by PEFT, on the embedded model: loss and norm of the adapters' gradient before each, the reference of
-`lacuna finetune --lora`.
+`deleatur finetune --lora`.
 
 Run by hand: python lora_steps.py ../../data ../fixtures/lora_rows.jsonl > ../fixtures/lora_steps.tsv  (it is committed)
 
 All rows are one batch; cross-entropy is a token mean over the outputs; AdamW with decay, gradient clipped to norm 1, the
-learning rate falls linearly to 0.  A begins as lacuna draws it (unlearn/lora.h), tensor by tensor; B at zero.
+learning rate falls linearly to 0.  A begins as deleatur draws it (unlearn/lora.h), tensor by tensor; B at zero.
 """
 import pathlib
 import sys

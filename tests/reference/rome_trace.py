@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A plain PyTorch transcription of ROME's causal tracing, to measure lacuna trace against.
+"""A plain PyTorch transcription of ROME's causal tracing, to measure deleatur trace against.
 
 Every cell is one forward pass of S + 1 copies of the prompt through hooks, as in the published code: copy 0 stays
 clean, copies 1..S get noise on the subject's embeddings, and at the cell's token and modules copies 1..S are given
@@ -8,7 +8,7 @@ copy 0's output.  Run by hand; the product needs no Python.
     pip install torch==2.15.0 transformers==5.23.0 numpy==2.4.6 gguf      (the fixtures were made with these)
 
     rome_trace.py MODEL --facts FILE --compare DIR    MODEL: a Hugging Face directory or a .gguf file; DIR: the --out
-                                                      of lacuna trace --noise-seed shared on the same facts (the same
+                                                      of deleatur trace --noise-seed shared on the same facts (the same
                                                       draws for each, as the published code has them).  Prints the
                                                       largest difference.
         --every 10    only every tenth cell           --ids 1,2,3    only these facts

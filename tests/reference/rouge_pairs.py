@@ -4,7 +4,7 @@
 
 Writes OUT_DIR/rouge.jsonl (hand-made hard pairs, then N from LUME rows with damage done to them) and OUT_DIR/porter.tsv
 (every rule's examples, then as many words of LUME).  The committed fixtures are of N = 60; more are checked by
-    LAC_ROUGE_PAIRS=big/rouge.jsonl LAC_PORTER_WORDS=big/porter.tsv ctest -R 'rouge|porter'
+    DELE_ROUGE_PAIRS=big/rouge.jsonl DELE_PORTER_WORDS=big/porter.tsv ctest -R 'rouge|porter'
 """
 import json
 import random

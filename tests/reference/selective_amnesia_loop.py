@@ -1,5 +1,5 @@
 """The training loop of "Selective Amnesia" (arXiv 2504.12996) as its published program runs, written out in PyTorch: the
-reference of `lacuna unlearn --alpha code`.  Prints forget loss, retain loss and alpha of each update.
+reference of `deleatur unlearn --alpha code`.  Prints forget loss, retain loss and alpha of each update.
 
 Run by hand: python selective_amnesia_loop.py ../../data > ../fixtures/selective_amnesia_loop.tsv   (it is committed)
 
@@ -17,7 +17,7 @@ do, in float32 in place of bfloat16 and without evaluation in between:
   in all    epochs * (micro-batches // accumulate) updates, then it stops, wherever in an epoch that is
   step      gradient clipped to norm 1; AdamW, betas .9 and .999, eps 1e-8, no decay; the learning rate falls linearly to 0
 
-The order of rows is lacuna's, from its generator (src/base/random.h), so that both see the same rows.
+The order of rows is deleatur's, from its generator (src/base/random.h), so that both see the same rows.
 """
 import argparse
 import json
