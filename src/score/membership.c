@@ -23,9 +23,10 @@ static dele_status read_document(void *row, const dele_records *r, const cJSON *
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "document"));
     if (!text) text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "text"));
     if (text) d->text = dele_strdup(arena, text, err);
-    else if (dele_row_texts_of(&two, json))
+    else if (dele_row_texts_of(&two, json)) {
         d->text = dele_printf(arena, err, "%s%s%s", two.prompt, two.joined ? "" : " ", two.output);
-    else
+        if (!(d->prompt = dele_strdup(arena, two.prompt, err))) return err->code;
+    } else
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: no text field \"document\" or \"text\"", r->path, r->line);
     if (!d->text) return err->code;
     if (!d->text[0]) return dele_fail(err, DELE_ERR_DATA, "%s:%d: the text is empty", r->path, r->line);
@@ -126,7 +127,9 @@ static dele_status compressed_bytes(double *bytes, const char *text, dele_arena 
 
 static dele_status min_k_attacks(double *value, const scoring *s, const dele_scored_text *t, dele_arena *scratch, dele_err *err)
 {
-    size_t n = (size_t)(t->n - t->first) - (s->opts->open_unlearning && t->n - t->first > 1);
+    const size_t n = (size_t)(t->n - t->first) - s->opts->open_unlearning; /* without the last label there */
+    value[DELE_ATTACK_MIN_K] = value[DELE_ATTACK_MIN_K_PLUS] = 0;
+    if (!n) return DELE_OK;
     double *logp = DELE_NEW(scratch, double, 2 * n, err), *plus = logp + n;
     if (!logp) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
@@ -142,7 +145,10 @@ static dele_status attack(scoring *s, size_t i, dele_err *err)
 {
     const dele_scored_text *t = &s->texts[i];
     double *value = s->value[i], bytes = 1;
-    if (compressed_bytes(&bytes, s->data->document[i].text, &s->scratch, err) ||
+    const char *text = s->data->document[i].text;
+    if (s->opts->open_unlearning) /* the labels, as text again */
+        text = dele_decode(s->model->tokenizer, t->ids + t->first, (size_t)(t->n - t->first), true, &s->scratch, err);
+    if (!text || compressed_bytes(&bytes, text, &s->scratch, err) ||
         min_k_attacks(value, s, t, &s->scratch, err))
         return err->code;
     value[DELE_ATTACK_LOSS] = dele_scored_loss(t);
@@ -190,28 +196,45 @@ static size_t recall(scoring *s)
     return n;
 }
 
-/* The end of text behind it, as open-unlearning has it. */
-static dele_status add_end(dele_scored_text *t, const dele_model *model, dele_arena *arena, dele_err *err)
+/* The labels of open-unlearning (membership.h).  Prompt and answer are encoded as one text: a token that straddles their
+ * boundary counts as the prompt's, as there. */
+static dele_status encode_labels(dele_scored_text *t, const dele_document *d, const dele_model *model, dele_arena *arena,
+                                dele_err *err)
 {
-    int eos = model->config.eos >= 0 ? model->config.eos : dele_tokenizer_eos(model->tokenizer);
-    if (eos < 0 || t->n >= model->config.context) return DELE_OK;
-    int *ids = DELE_NEW(arena, int, (size_t)t->n + 1, err);
-    if (!ids) return DELE_ERR_MEMORY;
-    memcpy(ids, t->ids, (size_t)t->n * sizeof *ids);
-    ids[t->n++] = eos;
-    t->ids = ids;
+    const char *front = d->prompt ? d->prompt : "";
+    const size_t most = (size_t)model->config.context;
+    dele_ids whole, before;
+    if (dele_encode(&whole, model->tokenizer, d->text, strlen(d->text), true, arena, err) ||
+        dele_encode(&before, model->tokenizer, front, strlen(front), true, arena, err))
+        return err->code;
+    const int eos = dele_tokenizer_eos(model->tokenizer);
+    const bool ends = !d->prompt || eos < 0 || whole.n >= most || (whole.n && whole.id[whole.n - 1] == eos);
+    int *ids = DELE_NEW(arena, int, whole.n + 1, err);
+    if (!ids) return err->code;
+    if (whole.n) memcpy(ids, whole.id, whole.n * sizeof *ids);
+    size_t n = whole.n < most ? whole.n : most, first = before.n ? before.n : 1;
+    if (!ends) ids[n++] = eos;
+    if (n <= first)
+        return dele_fail(err, DELE_ERR_DATA, "\"%.80s\": open-unlearning scores no token of it, the first %zu being prompt "
+                        "or none of the text's; leave the row out", d->text, first);
+    *t = (dele_scored_text){.ids = ids, .n = (int)n, .first = (int)first};
     return DELE_OK;
+}
+
+static dele_status encode_one(dele_scored_text *t, const scoring *s, size_t i, const dele_model *model, dele_arena *arena,
+                             dele_err *err)
+{
+    const dele_document *d = &s->data->document[i];
+    return s->opts->open_unlearning ? encode_labels(t, d, model, arena, err)
+                                    : dele_scored_text_encode(t, model, d->text, arena, err);
 }
 
 static dele_status encode(scoring *s, dele_arena *arena, dele_err *err)
 {
-    for (size_t i = 0; i < s->data->n; i++) {
-        const char *text = s->data->document[i].text;
-        if (dele_scored_text_encode(&s->texts[i], s->model, text, arena, err)) return err->code;
-        if (s->opts->open_unlearning && add_end(&s->texts[i], s->model, arena, err)) return err->code;
-        if (s->reference && dele_scored_text_encode(&s->reference[i], s->opts->reference, text, arena, err))
+    for (size_t i = 0; i < s->data->n; i++)
+        if (encode_one(&s->texts[i], s, i, s->model, arena, err) ||
+            (s->reference && encode_one(&s->reference[i], s, i, s->opts->reference, arena, err)))
             return err->code;
-    }
     return DELE_OK;
 }
 

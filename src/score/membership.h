@@ -14,8 +14,16 @@
  *
  * The standard error of an AUC is Hanley and McNeil's (1982).
  *
- * compat "open-unlearning": an end-of-text token is put behind every text; loss and gradient have it, the k attacks do
- * not; k is 0.4 as in its configuration files.  Else nothing is added, and k is 0.2. */
+ * By default every token behind the first is scored and k is 0.2.  compat "open-unlearning" scores what that program's
+ * labels are (locuslab/open-unlearning, src/data/utils.py and src/evals/metrics):
+ *
+ *   question and answer   the answer alone, "question answer" encoded as one text and cut behind as many tokens as the
+ *                         question has by itself; an end-of-text token follows unless the answer ends with one
+ *   plain text            every token behind what the tokenizer puts in front, at least the first; no end-of-text token
+ *   loss, gradnorm        over all of these;  min_k, min_k_plus  without the last of them (0 where none is left), k = 0.4
+ *   zlib                  bytes of these tokens as text again: the first token of a plain text is left out
+ *
+ * The prompt has no chat layout there either unless its model configuration says so. */
 #ifndef DELE_MEMBERSHIP_H
 #define DELE_MEMBERSHIP_H
 
@@ -35,6 +43,7 @@ typedef enum {
 
 typedef struct {
     const char *id, *text;
+    const char *prompt; /* what text begins with and open-unlearning does not score; NULL: plain text */
     bool member;
 } dele_document;
 
