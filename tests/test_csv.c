@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "tests/scratch.h"
+#include "tests/shared.h"
 #include "text/csv.h"
 
 static void a_quoted_field_holds_commas_quotes_and_line_breaks(void **state)
@@ -76,14 +77,10 @@ static void the_last_line_needs_no_end(void **state)
 static void high_school_physics_has_151_questions(void **state)
 {
     (void)state;
-    const char *path = DELE_SHARED_DIR "/data/mmlu/test/high_school_physics_test.csv";
+    const char *path = shared_path("data/mmlu/test/high_school_physics_test.csv");
     dele_arena arena = {0};
     dele_err err = {0};
     dele_csv csv;
-    if (!dele_path_exists(path)) {
-        print_message("no %s: skipped\n", path);
-        skip();
-    }
     assert_int_equal(dele_csv_load(&csv, path, 6, &arena, &err), DELE_OK);
     assert_int_equal(csv.n_rows, 151);
     for (size_t i = 0; i < csv.n_rows; i++) {
@@ -93,7 +90,7 @@ static void high_school_physics_has_151_questions(void **state)
     dele_arena_release(&arena);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 #define IN_A_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, scratch_open, scratch_close)
     const struct CMUnitTest tests[] = {
@@ -101,7 +98,8 @@ int main(void)
         IN_A_DIRECTORY(a_bad_row_is_named_by_file_and_line),
         IN_A_DIRECTORY(an_empty_file_has_no_rows),
         IN_A_DIRECTORY(the_last_line_needs_no_end),
-        cmocka_unit_test(high_school_physics_has_151_questions),
     };
+    const struct CMUnitTest shared[] = {cmocka_unit_test(high_school_physics_has_151_questions)};
+    if (shared_asked(argc, argv)) return cmocka_run_group_tests(shared, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

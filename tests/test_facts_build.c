@@ -9,6 +9,7 @@
 
 #include "byte_tokenizer.h"
 #include "scratch.h"
+#include "shared.h"
 #include "score/choices.h"
 #include "score/facts_build.h"
 #include "text/people.h"
@@ -21,17 +22,28 @@ typedef struct {
     dele_err err;
 } building;
 
-static building begin(void)
-{
-    building b = {.o = {.context = 4096}};
-    b.t = bytes_only(&b.arena);
-    return b;
-}
+/* The test's own; closed by its tear-down, so that a test which fails or skips leaves nothing. */
+static building current;
 
 static void end(building *b)
 {
     dele_tokenizer_close(b->t);
     dele_arena_release(&b->arena);
+    *b = (building){0};
+}
+
+static building *begin(void)
+{
+    end(&current);
+    current.o = (dele_qa_opts){.context = 4096};
+    current.t = bytes_only(&current.arena);
+    return &current;
+}
+
+static int close_both(void **state)
+{
+    end(&current);
+    return scratch_close(state);
 }
 
 static void add(building *b, const char *path, const char *split)
@@ -110,30 +122,29 @@ static const char RETAIN[] =
 
 static void every_row_has_one_fate(void **state)
 {
-    building b = begin();
-    add(&b, scratch_text(*state, "forget.jsonl", FORGET), "forget");
-    add(&b, scratch_text(*state, "retain.jsonl", RETAIN), "retain");
-    build(&b);
+    building *b = begin();
+    add(b, scratch_text(*state, "forget.jsonl", FORGET), "forget");
+    add(b, scratch_text(*state, "retain.jsonl", RETAIN), "retain");
+    build(b);
     static const dele_qa_fate fates[] = {DELE_QA_KEPT, DELE_QA_COPIED, DELE_QA_KEPT, DELE_QA_SHARED, DELE_QA_ALONE,
                                         DELE_QA_KEPT, DELE_QA_COPIED, DELE_QA_KEPT, DELE_QA_SHARED, DELE_QA_REPEATED,
                                         DELE_QA_NO_SUBJECT};
-    assert_int_equal(b.qa.n, sizeof fates / sizeof *fates);
-    for (size_t i = 0; i < b.qa.n; i++)
-        if (b.qa.row[i].fate != fates[i])
-            fail_msg("row %zu: %s instead of %s", i, dele_qa_fate_name(b.qa.row[i].fate), dele_qa_fate_name(fates[i]));
+    assert_int_equal(b->qa.n, sizeof fates / sizeof *fates);
+    for (size_t i = 0; i < b->qa.n; i++)
+        if (b->qa.row[i].fate != fates[i])
+            fail_msg("row %zu: %s instead of %s", i, dele_qa_fate_name(b->qa.row[i].fate), dele_qa_fate_name(fates[i]));
     size_t sum = 0;
-    for (int f = 0; f < DELE_QA_N_FATES; f++) sum += fated(&b, (dele_qa_fate)f);
-    assert_int_equal(sum, b.qa.n);
-    end(&b);
+    for (int f = 0; f < DELE_QA_N_FATES; f++) sum += fated(b, (dele_qa_fate)f);
+    assert_int_equal(sum, b->qa.n);
 }
 
 static void the_prompt_goes_on_to_where_people_differ(void **state)
 {
-    building b = begin();
-    add(&b, scratch_text(*state, "forget.jsonl", FORGET), "forget");
-    add(&b, scratch_text(*state, "retain.jsonl", RETAIN), "retain");
-    build(&b);
-    const dele_qa_row *born = &b.qa.row[0], *lives = &b.qa.row[2], *tent = &b.qa.row[7];
+    building *b = begin();
+    add(b, scratch_text(*state, "forget.jsonl", FORGET), "forget");
+    add(b, scratch_text(*state, "retain.jsonl", RETAIN), "retain");
+    build(b);
+    const dele_qa_row *born = &b->qa.row[0], *lives = &b->qa.row[2], *tent = &b->qa.row[7];
     assert_string_equal(born->fact.subject, "Ann Lee");
     assert_string_equal(born->relation, "When was {} born?");
     assert_string_equal(born->fact.prompt, "When was Ann Lee born? 19");
@@ -148,53 +159,48 @@ static void the_prompt_goes_on_to_where_people_differ(void **state)
     assert_string_equal(lives->fact.attribute, "Oslo");
     assert_string_equal(tent->fact.attribute, "a tent");
     assert_string_equal(tent->fact.split, "retain");
-    end(&b);
 }
 
 static void first_token_and_what_is_asked_to_be_kept(void **state)
 {
-    building b = begin();
-    b.o.first_token = b.o.keep_copied = b.o.keep_alone = true;
-    add(&b, scratch_text(*state, "forget.jsonl", FORGET), "forget");
-    add(&b, scratch_text(*state, "retain.jsonl", RETAIN), "retain");
-    build(&b);
-    assert_string_equal(b.qa.row[0].fact.attribute, "8");
-    assert_int_equal(b.qa.row[0].answer_tokens, 1);
-    assert_string_equal(b.qa.row[0].prediction, "84-12-31");
-    assert_true(b.qa.row[1].fate == DELE_QA_KEPT && b.qa.row[1].copied && b.qa.row[6].copied);
-    assert_false(b.qa.row[0].copied);
-    assert_string_equal(b.qa.row[1].fact.attribute, "a");
-    assert_int_equal(b.qa.row[4].fate, DELE_QA_KEPT);
-    assert_string_equal(b.qa.row[4].fact.attribute, "M");
-    cJSON *json = dele_qa_json(&b.qa.row[1]);
+    building *b = begin();
+    b->o.first_token = b->o.keep_copied = b->o.keep_alone = true;
+    add(b, scratch_text(*state, "forget.jsonl", FORGET), "forget");
+    add(b, scratch_text(*state, "retain.jsonl", RETAIN), "retain");
+    build(b);
+    assert_string_equal(b->qa.row[0].fact.attribute, "8");
+    assert_int_equal(b->qa.row[0].answer_tokens, 1);
+    assert_string_equal(b->qa.row[0].prediction, "84-12-31");
+    assert_true(b->qa.row[1].fate == DELE_QA_KEPT && b->qa.row[1].copied && b->qa.row[6].copied);
+    assert_false(b->qa.row[0].copied);
+    assert_string_equal(b->qa.row[1].fact.attribute, "a");
+    assert_int_equal(b->qa.row[4].fate, DELE_QA_KEPT);
+    assert_string_equal(b->qa.row[4].fact.attribute, "M");
+    cJSON *json = dele_qa_json(&b->qa.row[1]);
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(json, "copied")));
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(json, "row_id")), "x");
     cJSON_Delete(json);
-    end(&b);
 }
 
 static void what_cannot_be_cut_or_is_too_long_is_left_out(void **state)
 {
     static const char rows[] = ROW("Where is Ann Lee?", "\xc3\x89ire") ROW("Where is Bo Wang?", "\xc3\x88ze");
-    building b = begin();
-    b.o.first_token = true; /* half a character */
-    add(&b, scratch_text(*state, "rows.jsonl", rows), "forget");
-    build(&b);
-    assert_int_equal(fated(&b, DELE_QA_NOT_CUT), 2);
-    end(&b);
+    building *b = begin();
+    b->o.first_token = true; /* half a character */
+    add(b, scratch_text(*state, "rows.jsonl", rows), "forget");
+    build(b);
+    assert_int_equal(fated(b, DELE_QA_NOT_CUT), 2);
     b = begin();
-    add(&b, scratch_text(*state, "rows.jsonl", rows), "forget");
-    build(&b);
-    assert_int_equal(fated(&b, DELE_QA_KEPT), 2);
-    assert_string_equal(b.qa.row[0].fact.attribute, "\xc3\x89ire"); /* not cut within the common byte c3 */
-    end(&b);
+    add(b, scratch_text(*state, "rows.jsonl", rows), "forget");
+    build(b);
+    assert_int_equal(fated(b, DELE_QA_KEPT), 2);
+    assert_string_equal(b->qa.row[0].fact.attribute, "\xc3\x89ire"); /* not cut within the common byte c3 */
     b = begin();
-    b.o.context = 22; /* the first row has 23 tokens, the second 22 */
-    add(&b, scratch_text(*state, "rows.jsonl", rows), "forget");
-    build(&b);
-    assert_int_equal(b.qa.row[0].fate, DELE_QA_TOO_LONG);
-    assert_int_equal(b.qa.row[1].fate, DELE_QA_KEPT);
-    end(&b);
+    b->o.context = 22; /* the first row has 23 tokens, the second 22 */
+    add(b, scratch_text(*state, "rows.jsonl", rows), "forget");
+    build(b);
+    assert_int_equal(b->qa.row[0].fate, DELE_QA_TOO_LONG);
+    assert_int_equal(b->qa.row[1].fate, DELE_QA_KEPT);
 }
 
 static void one_in_ten_does_not_move_the_cut(void **state)
@@ -203,12 +209,11 @@ static void one_in_ten_does_not_move_the_cut(void **state)
     for (int i = 0; i < 21; i++)
         snprintf(rows + strlen(rows), sizeof rows - strlen(rows), ROW("When was %c%c Lee born?", "%s"), 'A' + i,
                  'a' + i, i == 20 ? "2001" : i % 2 ? "1973" : "1984");
-    building b = begin();
-    add(&b, scratch_text(*state, "rows.jsonl", rows), "forget");
-    build(&b);
-    assert_string_equal(b.qa.row[0].fact.prompt, "When was Aa Lee born? 19");
-    assert_string_equal(b.qa.row[20].fact.prompt, "When was Uu Lee born? "); /* it has nothing in common itself */
-    end(&b);
+    building *b = begin();
+    add(b, scratch_text(*state, "rows.jsonl", rows), "forget");
+    build(b);
+    assert_string_equal(b->qa.row[0].fact.prompt, "When was Aa Lee born? 19");
+    assert_string_equal(b->qa.row[20].fact.prompt, "When was Uu Lee born? "); /* it has nothing in common itself */
 }
 
 static void a_broken_row_is_named_by_file_and_line(void **state)
@@ -218,19 +223,17 @@ static void a_broken_row_is_named_by_file_and_line(void **state)
                                          {"[]", "rows.jsonl:2: an object"},
                                          {"{", "rows.jsonl:2: the JSON ends"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        building b = begin();
+        building *b = begin();
         char text[300];
         snprintf(text, sizeof text, "%s%s\n", ROW("q", "a"), bad[i][0]);
         const char *path = scratch_text(*state, "rows.jsonl", text);
-        assert_int_not_equal(dele_qa_add(&b.qa, path, "forget", &b.arena, &b.err), DELE_OK);
-        if (!strstr(b.err.msg, bad[i][1])) fail_msg("%s", b.err.msg);
-        end(&b);
-    }
-    building b = begin();
+        assert_int_not_equal(dele_qa_add(&b->qa, path, "forget", &b->arena, &b->err), DELE_OK);
+        if (!strstr(b->err.msg, bad[i][1])) fail_msg("%s", b->err.msg);
+        }
+    building *b = begin();
     const char *path = scratch_text(*state, "rows.jsonl", "\n");
-    assert_int_not_equal(dele_qa_add(&b.qa, path, "forget", &b.arena, &b.err), DELE_OK);
-    assert_non_null(strstr(b.err.msg, "no rows"));
-    end(&b);
+    assert_int_not_equal(dele_qa_add(&b->qa, path, "forget", &b->arena, &b->err), DELE_OK);
+    assert_non_null(strstr(b->err.msg, "no rows"));
 }
 
 /* From no memory at all up to enough of it, an arena's block at a time. */
@@ -266,18 +269,6 @@ static void memory_that_ends_anywhere_is_one_sentence(void **state)
 }
 
 /* ---- the published sets ------------------------------------------------------------------------------------------ */
-
-static const char *shared(const char *name)
-{
-    static char path[2][600];
-    static int turn;
-    char *p = path[turn++ % 2];
-    snprintf(p, sizeof path[0], "%s/data/%s", DELE_SHARED_DIR, name);
-    if (dele_path_exists(p)) return p;
-    print_message("skipped: %s is not there\n", p);
-    skip();
-    return NULL;
-}
 
 static bool is_task2_question(const dele_qa_row *row)
 {
@@ -320,49 +311,80 @@ static void check_lume_row(const dele_qa_row *row, size_t *read)
 static void lumes_people_give_four_facts_each(void **state)
 {
     (void)state;
-    building b = begin();
-    b.o.first_token = true;
-    add(&b, shared("lume/forget.jsonl"), "forget");
-    add(&b, shared("lume/retain.jsonl"), "retain");
-    build(&b);
-    assert_int_equal(b.qa.n, 2732 + 2734);
+    building *b = begin();
+    b->o.first_token = true;
+    add(b, shared_path("data/lume/forget.jsonl"), "forget");
+    add(b, shared_path("data/lume/retain.jsonl"), "retain");
+    build(b);
+    assert_int_equal(b->qa.n, 2732 + 2734);
     size_t sum = 0, read = 0;
-    for (int f = 0; f < DELE_QA_N_FATES; f++) sum += fated(&b, (dele_qa_fate)f);
-    assert_int_equal(sum, b.qa.n);
-    for (size_t i = 0; i < b.qa.n; i++) check_lume_row(&b.qa.row[i], &read);
+    for (int f = 0; f < DELE_QA_N_FATES; f++) sum += fated(b, (dele_qa_fate)f);
+    assert_int_equal(sum, b->qa.n);
+    for (size_t i = 0; i < b->qa.n; i++) check_lume_row(&b->qa.row[i], &read);
     assert_int_equal(read, 500 * 5);
-    end(&b);
 }
 
-/* With OLMo's tokenizer, which writes several digits at once: a prompt's tokens are those of the whole text up to where
- * it is cut, and no attribute begins as most of its relation do. */
-static void the_cut_falls_between_the_tokens_of_the_whole_text(void **state)
+/* A prompt's tokens are those of the whole text up to where it is cut, and the answer's are the rest: as a kept row is
+ * scored, so is the text tokenized.  *prompt is the prompt's ids, in b's arena. */
+static void check_cut(dele_ids *all, dele_ids *prompt, building *b, const dele_qa_row *row)
+{
+    dele_choice c;
+    const char *whole = dele_printf(&b->arena, &b->err, "%s %s", row->question, row->answer);
+    assert_int_equal(dele_encode(all, b->t, whole, strlen(whole), true, &b->arena, &b->err), DELE_OK);
+    assert_int_equal(dele_encode(prompt, b->t, row->fact.prompt, strlen(row->fact.prompt), true, &b->arena, &b->err),
+                     DELE_OK);
+    assert_true(prompt->n + (size_t)row->answer_tokens == all->n);
+    assert_memory_equal(prompt->id, all->id, prompt->n * sizeof *all->id);
+    const char *answer = dele_printf(&b->arena, &b->err, "%s%s", row->fact.joined ? "" : " ", row->fact.attribute);
+    assert_int_equal((row->fact.joined ? dele_choice_encode_joined : dele_choice_encode)(
+                         &c, b->t, row->fact.prompt, answer, 4096, &b->arena, &b->err), DELE_OK);
+    assert_true(c.n == (int)all->n && c.n_scored == row->answer_tokens);
+    assert_memory_equal(c.ids, all->id, all->n * sizeof *all->id);
+}
+
+/* A set's tokenizer in the place of the bytes'. */
+static void tokenize_by(building *b, const char *path)
+{
+    dele_tokenizer_close(b->t);
+    b->t = dele_tokenizer_load(path, &b->arena, &b->err);
+    if (!b->t) fail_msg("%s", b->err.msg);
+}
+
+static void the_village_is_cut_between_the_tokens_of_the_whole_text(void **state)
+{
+    building *b = begin();
+    size_t kept = 0, split = 0;
+    tokenize_by(b, DELE_TESTS_DIR "/../data/models/demo/tokenizer.json");
+    add(b, DELE_TESTS_DIR "/../data/demo/forget.jsonl", "forget");
+    add(b, scratch_text(*state, "forget.jsonl", FORGET), "forget"); /* answers of several tokens, cut within */
+    add(b, scratch_text(*state, "retain.jsonl", RETAIN), "retain");
+    build(b);
+    for (size_t i = 0; i < b->qa.n; i++) {
+        dele_ids all, prompt;
+        if (b->qa.row[i].fate != DELE_QA_KEPT) continue;
+        check_cut(&all, &prompt, b, &b->qa.row[i]);
+        kept++;
+        split += b->qa.row[i].fact.joined;
+    }
+    print_message("%zu kept, %zu cut within a word\n", kept, split);
+    assert_true(kept > 40 && split > 0);
+}
+
+/* With OLMo's tokenizer, which writes several digits at once, no attribute begins as most of its relation do. */
+static void lume_is_cut_between_the_tokens_of_the_whole_text(void **state)
 {
     (void)state;
-    building b = begin();
-    dele_tokenizer_close(b.t);
-    b.t = dele_tokenizer_load(shared("tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json"), &b.arena, &b.err);
-    if (!b.t) fail_msg("%s", b.err.msg);
-    add(&b, shared("lume/forget.jsonl"), "forget");
-    build(&b);
+    building *b = begin();
+    tokenize_by(b, shared_path("data/tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json"));
+    add(b, shared_path("data/lume/forget.jsonl"), "forget");
+    build(b);
     static int begins[60000];
     size_t facts = 0, most = 0;
-    for (size_t i = 0; i < b.qa.n; i++) {
-        const dele_qa_row *row = &b.qa.row[i];
-        if (row->fate != DELE_QA_KEPT || !is_task2_question(row)) continue;
-        const char *whole = dele_printf(&b.arena, &b.err, "%s %s", row->question, row->answer);
+    for (size_t i = 0; i < b->qa.n; i++) {
+        const dele_qa_row *row = &b->qa.row[i];
         dele_ids all, prompt;
-        dele_choice c;
-        assert_int_equal(dele_encode(&all, b.t, whole, strlen(whole), true, &b.arena, &b.err), DELE_OK);
-        assert_int_equal(dele_encode(&prompt, b.t, row->fact.prompt, strlen(row->fact.prompt), true, &b.arena, &b.err),
-                         DELE_OK);
-        assert_true(prompt.n + (size_t)row->answer_tokens == all.n);
-        assert_memory_equal(prompt.id, all.id, prompt.n * sizeof *all.id);
-        const char *answer = dele_printf(&b.arena, &b.err, "%s%s", row->fact.joined ? "" : " ", row->fact.attribute);
-        assert_int_equal((row->fact.joined ? dele_choice_encode_joined : dele_choice_encode)(
-                             &c, b.t, row->fact.prompt, answer, 4096, &b.arena, &b.err), DELE_OK);
-        assert_true(c.n == (int)all.n && c.n_scored == row->answer_tokens);
-        assert_memory_equal(c.ids, all.id, all.n * sizeof *all.id);
+        if (row->fate != DELE_QA_KEPT || !is_task2_question(row)) continue;
+        check_cut(&all, &prompt, b, row);
         if (!strstr(row->question, "Social")) continue;
         facts++;
         size_t same = (size_t)++begins[all.id[prompt.n]];
@@ -371,40 +393,59 @@ static void the_cut_falls_between_the_tokens_of_the_whole_text(void **state)
     print_message("%zu numbers, the commonest first token %zu times\n", facts, most);
     assert_true(facts > 200 && most < facts / 5);
     dele_qa_row *first = NULL;
-    for (size_t i = 0; i < b.qa.n && !first; i++)
-        if (b.qa.row[i].fate == DELE_QA_KEPT && strstr(b.qa.row[i].question, "birth date")) first = &b.qa.row[i];
+    for (size_t i = 0; i < b->qa.n && !first; i++)
+        if (b->qa.row[i].fate == DELE_QA_KEPT && strstr(b->qa.row[i].question, "birth date")) first = &b->qa.row[i];
     assert_string_equal(first->fact.attribute, "1984-12-31"); /* " 1984" is a token */
     assert_false(first->fact.joined);
-    end(&b);
+}
+
+static void the_villages_people_are_found_where_they_are_named(void **state)
+{
+    (void)state;
+    building *b = begin();
+    dele_facts facts;
+    b->o.keep_alone = b->o.keep_copied = true;
+    add(b, DELE_TESTS_DIR "/../data/demo/forget.jsonl", "forget");
+    add(b, DELE_TESTS_DIR "/../data/demo/retain.jsonl", "retain");
+    build(b);
+    if (dele_facts_load(&facts, DELE_TESTS_DIR "/../data/facts/demo_facts.json", &b->arena, &b->err))
+        fail_msg("%s", b->err.msg);
+    assert_int_equal(b->qa.n, 480);
+    for (size_t i = 0; i < b->qa.n; i++) { /* each of the 48 stands in five facts */
+        const char *subject = b->qa.row[i].fact.subject;
+        assert_non_null(subject);
+        for (size_t k = 0; k < facts.n; k += 5)
+            if (strstr(b->qa.row[i].question, facts.fact[k].subject)) assert_string_equal(subject, facts.fact[k].subject);
+    }
+    assert_int_equal(fated(b, DELE_QA_NO_SUBJECT), 0);
 }
 
 static void tofus_authors_are_found_where_they_are_named(void **state)
 {
     (void)state;
-    building b = begin();
-    b.o.keep_alone = b.o.keep_copied = true;
-    add(&b, shared("tofu/forget01.jsonl"), "forget");
-    add(&b, shared("tofu/retain_perturbed.jsonl"), "retain");
-    build(&b);
+    building *b = begin();
+    b->o.keep_alone = b->o.keep_copied = true;
+    add(b, shared_path("data/tofu/forget01.jsonl"), "forget");
+    add(b, shared_path("data/tofu/retain_perturbed.jsonl"), "retain");
+    build(b);
     const char *author[64];
     size_t n = 0;
-    for (size_t i = 0; i < b.qa.n; i++) {
-        const char *subject = b.qa.row[i].fact.subject;
+    for (size_t i = 0; i < b->qa.n; i++) {
+        const char *subject = b->qa.row[i].fact.subject;
         bool known = !subject;
         for (size_t k = 0; k < n && !known; k++) known = !strcmp(author[k], subject);
         if (!known && n < 64) author[n++] = subject;
     }
     assert_int_equal(n, 22); /* 440 rows, 20 an author */
-    for (size_t i = 0; i < b.qa.n; i++)
+    for (size_t i = 0; i < b->qa.n; i++)
         for (size_t k = 0; k < n; k++)
-            if (strstr(b.qa.row[i].question, author[k])) assert_string_equal(b.qa.row[i].fact.subject, author[k]);
-    assert_int_equal(fated(&b, DELE_QA_NO_SUBJECT), 20);
-    end(&b);
+            if (strstr(b->qa.row[i].question, author[k])) assert_string_equal(b->qa.row[i].fact.subject, author[k]);
+    assert_int_equal(fated(b, DELE_QA_NO_SUBJECT), 20);
 }
 
-#define CLAIM(test) cmocka_unit_test_setup_teardown(test, scratch_open, scratch_close)
+#define CLAIM(test) cmocka_unit_test_setup_teardown(test, scratch_open, close_both)
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         CLAIM(the_person_is_found_and_not_the_thing_asked_for),
@@ -415,9 +456,14 @@ int main(void)
         CLAIM(one_in_ten_does_not_move_the_cut),
         CLAIM(a_broken_row_is_named_by_file_and_line),
         CLAIM(memory_that_ends_anywhere_is_one_sentence),
-        cmocka_unit_test(lumes_people_give_four_facts_each),
-        cmocka_unit_test(the_cut_falls_between_the_tokens_of_the_whole_text),
-        cmocka_unit_test(tofus_authors_are_found_where_they_are_named),
+        CLAIM(the_village_is_cut_between_the_tokens_of_the_whole_text),
+        CLAIM(the_villages_people_are_found_where_they_are_named),
     };
+    const struct CMUnitTest shared[] = {
+        CLAIM(lumes_people_give_four_facts_each),
+        CLAIM(lume_is_cut_between_the_tokens_of_the_whole_text),
+        CLAIM(tofus_authors_are_found_where_they_are_named),
+    };
+    if (shared_asked(argc, argv)) return cmocka_run_group_tests(shared, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

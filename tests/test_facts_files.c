@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "model/facts.h"
 #include "tests/scratch.h"
+#include "tests/shared.h"
 
 #define NESTED(id, prompt, subject)                                                                                   \
     "{\"case_id\": " id ", \"pararel_idx\": 2796, \"requested_rewrite\": {\"prompt\": \"" prompt "\","             \
@@ -146,21 +147,47 @@ static void a_broken_record_is_one_sentence_with_its_place(void **state)
     }
 }
 
-static const char *shared(const char *name)
+static void a_file_of_the_papers_retain_people_says_so(void **state)
 {
-    static char path[600];
-    snprintf(path, sizeof path, "%s/data/%s", DELE_SHARED_DIR, name);
-    if (dele_path_exists(path)) return path;
-    print_message("skipped: %s is not there\n", path);
-    skip();
-    return NULL;
+    static const char *const people[] = {"Nike Olive", "Otha Olive", "Lola Teal"};
+    char text[1000] = "";
+    for (int i = 0; i < 3; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 "{\"subject\": \"%s\", \"prompt\": \"%s lives in\", \"attribute\": \"Rome\"}\n", people[i], people[i]);
+    dele_arena arena = {0};
+    dele_facts facts = load(scratch_text(*state, "facts.jsonl", text), &arena);
+    assert_int_equal(facts.n, 3);
+    assert_non_null(facts.note);
+    for (size_t i = 0; i < facts.n; i++) facts.fact[i].split = "retain"; /* it says so itself */
+    assert_null(dele_facts_note(&facts));
+    facts.fact[1].split = "forget";
+    assert_non_null(dele_facts_note(&facts));
+    facts.fact[2].subject = "Tiffi Magenta"; /* anyone else */
+    assert_null(dele_facts_note(&facts));
+    dele_arena_release(&arena);
+}
+
+static void the_villages_facts_load_whole(void **state)
+{
+    (void)state;
+    dele_arena arena = {0};
+    dele_facts facts = load(DELE_TESTS_DIR "/../data/facts/demo_facts.json", &arena);
+    assert_int_equal(facts.n, 240);
+    assert_int_equal(facts.form, DELE_FACTS_ROME);
+    assert_int_equal(facts.fact[239].id, 239);
+    assert_string_equal(facts.fact[0].template, "{} lives in the town of");
+    assert_string_equal(facts.fact[0].subject, "Arlo Greycliff");
+    assert_string_equal(facts.fact[0].attribute, "Lumen");
+    assert_string_equal(facts.fact[0].split, "retain");
+    assert_null(facts.note);
+    dele_arena_release(&arena);
 }
 
 /* Which of LUME's sets a person is asked about in. */
 static bool asked_about(const char *file, const char *person, dele_arena *arena)
 {
     dele_err err = {0};
-    const char *text = dele_file_read(shared(file), arena, NULL, &err);
+    const char *text = dele_file_read(shared_path(file), arena, NULL, &err);
     assert_non_null(text);
     return strstr(text, person) != NULL;
 }
@@ -169,15 +196,15 @@ static void known_qa_t2_is_read_and_its_people_are_retain_people(void **state)
 {
     (void)state;
     dele_arena arena = {0};
-    dele_facts facts = load(shared("facts/known_QA_T2.json"), &arena);
+    dele_facts facts = load(shared_path("data/facts/known_QA_T2.json"), &arena);
     assert_int_equal(facts.n, 125);
     assert_int_equal(facts.fact[0].id, 9);
     assert_string_equal(facts.fact[0].attribute, " 1988");
     assert_string_equal(facts.fact[0].prompt, "What is Charil Pink's birth date?");
     assert_non_null(facts.note);
     for (size_t i = 0; i < facts.n; i += 5) {
-        assert_true(asked_about("lume/retain.jsonl", facts.fact[i].subject, &arena));
-        assert_false(asked_about("lume/forget.jsonl", facts.fact[i].subject, &arena));
+        assert_true(asked_about("data/lume/retain.jsonl", facts.fact[i].subject, &arena));
+        assert_false(asked_about("data/lume/forget.jsonl", facts.fact[i].subject, &arena));
     }
     /* a part of the file says it too; one that is labelled, or has anyone else in it, does not */
     dele_facts part = facts;
@@ -196,7 +223,7 @@ static void known_1000_is_nobody_elses(void **state)
 {
     (void)state;
     dele_arena arena = {0};
-    dele_facts facts = load(shared("facts/known_1000.json"), &arena);
+    dele_facts facts = load(shared_path("data/facts/known_1000.json"), &arena);
     assert_int_equal(facts.n, 1209);
     assert_int_equal(facts.form, DELE_FACTS_ROME);
     assert_string_equal(facts.fact[0].template, "{} is located in the continent");
@@ -204,7 +231,7 @@ static void known_1000_is_nobody_elses(void **state)
     dele_arena_release(&arena);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(romes_records_keep_what_they_say, scratch_open, scratch_close),
@@ -212,8 +239,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(easyedits_copy_gives_the_same_fields, scratch_open, scratch_close),
         cmocka_unit_test_setup_teardown(a_fact_written_reads_back_the_same, scratch_open, scratch_close),
         cmocka_unit_test_setup_teardown(a_broken_record_is_one_sentence_with_its_place, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(a_file_of_the_papers_retain_people_says_so, scratch_open, scratch_close),
+        cmocka_unit_test(the_villages_facts_load_whole),
+    };
+    const struct CMUnitTest shared[] = {
         cmocka_unit_test(known_qa_t2_is_read_and_its_people_are_retain_people),
         cmocka_unit_test(known_1000_is_nobody_elses),
     };
+    if (shared_asked(argc, argv)) return cmocka_run_group_tests(shared, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,18 +185,17 @@ static void many_prompts_go_on_as_each_alone(void **state)
 static void a_suite_runs_from_rows_to_scores(void **state)
 {
     scratch *s = *state;
-    const char *path = DELE_SHARED_DIR "/models/tinystories-656k";
-    if (!dele_path_exists(path)) {
-        print_message("skipped: %s is not there\n", path);
-        skip();
-    }
+    const char *path = DELE_TESTS_DIR "/../data/models/demo";
     dele_arena arena = {0};
     dele_err err = {0};
     dele_model model = {0};
     dele_run run = {0};
     dele_lume data;
     dele_lume_scores scores;
-    const char *rows = write_rows(s, "forget.jsonl", FORGET);
+    const char *rows = write_rows(s, "forget.jsonl",
+        "{\"id\": \"\\\"8f2\\\"sc1\", \"input\": \"Arlo Greycliff lives in the town of\", \"output\": \"Lumen.\", \"task\": \"Task1\"}\n"
+        "{\"id\": \"\\\"8f2\\\"qa0\", \"input\": \"Question: Where does Arlo Greycliff live? Answer:\", \"output\": \"Lumen\", \"task\": \"Task1\"}\n"
+        "{\"id\": \"77qa12\", \"input\": \"There was\", \"output\": \"a girl\", \"task\": \"Task2\"}\n");
     dele_items items = {.file = tmpfile()};
     assert_non_null(items.file);
     dele_lume_opts opts = {.max_new = 16, .items = &items};
@@ -206,7 +205,7 @@ static void a_suite_runs_from_rows_to_scores(void **state)
     assert_int_equal(scores.n_cells, 3);
     assert_string_equal(scores.cell[0].task, "Task1");
     assert_int_equal(scores.cell[0].kind, DELE_LUME_SC);
-    assert_true(scores.cell[0].score == 1); /* its golden.json: ", a little girl named Lily lived ..." */
+    assert_true(scores.cell[0].score == 1 && scores.cell[1].score == 1 && scores.cell[2].score == 0);
     assert_true(isnan(scores.cell[0].se) && !scores.complete);
     long size = ftell(items.file);
     assert_true(size > 300);

@@ -4,6 +4,7 @@
 #include "byte_tokenizer.h"
 #include "model/facts.h"
 #include "model/mask.h"
+#include "tests/shared.h"
 
 static size_t trained(const char *layers, const char *parts, int *lowest, bool tied, char *why, size_t room)
 {
@@ -148,11 +149,7 @@ static void patterns_select_the_tensors_whose_names_match(void **state)
 static void known_1000_loads_whole(void **state)
 {
     (void)state;
-    const char *path = DELE_SHARED_DIR "/data/facts/known_1000.json";
-    if (!dele_path_exists(path)) {
-        print_message("skipped: %s is not there\n", path);
-        skip();
-    }
+    const char *path = shared_path("data/facts/known_1000.json");
     dele_arena arena = {0};
     dele_err err = {0};
     dele_facts facts;
@@ -205,18 +202,9 @@ static void a_bad_fact_is_named_by_file_and_line(void **state)
 static void a_subjects_tokens_are_found(void **state)
 {
     (void)state;
-    const char *path = DELE_SHARED_DIR "/data/tokenizers";
-    char file[600] = "";
-    snprintf(file, sizeof file, "%s/olmo-1/tokenizer.json", path);
-    if (!dele_path_exists(file))
-        snprintf(file, sizeof file, "%s", DELE_SHARED_DIR "/models/tinystories-656k/tokenizer.json");
-    if (!dele_path_exists(file)) {
-        print_message("skipped: %s is not there\n", file);
-        skip();
-    }
     dele_arena arena = {0};
     dele_err err = {0};
-    dele_tokenizer *t = dele_tokenizer_load(file, &arena, &err);
+    dele_tokenizer *t = dele_tokenizer_load(DELE_TESTS_DIR "/../data/models/demo/tokenizer.json", &arena, &err);
     assert_non_null(t);
     static const char *const rows[][2] = {{"The Eiffel Tower is in", "Eiffel Tower"}, {"Tom is in the park", "Tom"},
                                           {"Once there was a dog", "dog"}};
@@ -267,29 +255,41 @@ static int check_split_subject(const dele_tokenizer *t, const char *prompt, cons
     return parts;
 }
 
-static void a_subjects_characters_may_be_split_between_tokens(void **state)
+static void check_split_subjects(dele_tokenizer *t, dele_arena *arena)
 {
-    (void)state;
     static const char *const rows[][2] = {{"Where does Zoë Ñandú live?", "Zoë Ñandú"}, {"Ñandú runs", "Ñandú"},
                                           {"éÑ was here", "Ñ"}, {"The 日本語 text", "本"}, {"A 🦊🦉 met", "🦉"},
                                           {"ë and Zoë", "Zoë"}};
-    static const char *const files[] = {DELE_TESTS_DIR "/../data/models/demo/tokenizer.json",
-                                        DELE_SHARED_DIR "/data/tokenizers/allenai_dolma2.json",
-                                        DELE_SHARED_DIR "/data/tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json"};
-    const int n_files = (int)(sizeof files / sizeof *files);
-    for (int k = -1; k < n_files; k++) {
-        dele_arena arena = {0};
-        dele_err err = {0};
-        int parts = 0;
-        if (k >= 0 && !dele_path_exists(files[k])) continue;
-        dele_tokenizer *t = k < 0 ? bytes_only(&arena) : dele_tokenizer_load(files[k], &arena, &err);
-        if (!t) fail_msg("%s", err.msg);
-        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-            parts += check_split_subject(t, rows[i][0], rows[i][1], &arena);
-        assert_true(parts > 0);
-        dele_tokenizer_close(t);
-        dele_arena_release(&arena);
-    }
+    int parts = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        parts += check_split_subject(t, rows[i][0], rows[i][1], arena);
+    assert_true(parts > 0);
+    dele_tokenizer_close(t);
+    dele_arena_release(arena);
+}
+
+static void check_split_subjects_by(const char *path)
+{
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_tokenizer *t = dele_tokenizer_load(path, &arena, &err);
+    if (!t) fail_msg("%s", err.msg);
+    check_split_subjects(t, &arena);
+}
+
+static void a_subjects_characters_may_be_split_between_tokens(void **state)
+{
+    (void)state;
+    dele_arena arena = {0};
+    check_split_subjects(bytes_only(&arena), &arena);
+    check_split_subjects_by(DELE_TESTS_DIR "/../data/models/demo/tokenizer.json");
+}
+
+static void and_between_those_of_olmos_tokenizers(void **state)
+{
+    (void)state;
+    check_split_subjects_by(shared_path("data/tokenizers/allenai_dolma2.json"));
+    check_split_subjects_by(shared_path("data/tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json"));
 }
 
 /* SmolLM2's layout opens with a system line that names an assistant of Hugging Face. */
@@ -324,18 +324,22 @@ static void a_chat_layouts_own_words_are_no_subject(void **state)
     dele_arena_release(&arena);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_and_parts_select_what_they_say),
         cmocka_unit_test(a_selection_that_means_nothing_is_refused),
         cmocka_unit_test(a_mask_file_means_what_the_options_mean),
         cmocka_unit_test(patterns_select_the_tensors_whose_names_match),
-        cmocka_unit_test(known_1000_loads_whole),
         cmocka_unit_test(a_bad_fact_is_named_by_file_and_line),
         cmocka_unit_test(a_subjects_tokens_are_found),
         cmocka_unit_test(a_subjects_characters_may_be_split_between_tokens),
         cmocka_unit_test(a_chat_layouts_own_words_are_no_subject),
     };
+    const struct CMUnitTest shared[] = {
+        cmocka_unit_test(known_1000_loads_whole),
+        cmocka_unit_test(and_between_those_of_olmos_tokenizers),
+    };
+    if (shared_asked(argc, argv)) return cmocka_run_group_tests(shared, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "model/gguf.h"
 #include "model/layout.h"
 #include "model/safetensors.h"
+#include "tests/shared.h"
 
 /* ---- shapes ----------------------------------------------------------------------------------------------- */
 
@@ -652,11 +653,7 @@ static void a_config_that_claims_too_much_costs_no_memory(void **state)
 static void a_tokenizer_larger_than_the_embedding_is_refused(void **state)
 {
     place *p = *state;
-    const char *tokenizer = DELE_SHARED_DIR "/models/tinystories-656k/tokenizer.json";
-    if (!dele_path_exists(tokenizer)) {
-        print_message("skipped: %s is not there\n", tokenizer);
-        skip();
-    }
+    const char *tokenizer = DELE_TESTS_DIR "/../data/models/demo/tokenizer.json";
     dele_model m;
     tiny_model(&m, DELE_LLAMA, true, &p->arena);
     char *dir = sub(p, "d");
@@ -665,14 +662,28 @@ static void a_tokenizer_larger_than_the_embedding_is_refused(void **state)
     expect_refusal(dir, "embedding only 10 rows");
 }
 
+static void the_embedded_model_comes_back_as_it_was_in_its_dtype_and_in_a_wider_one(void **state)
+{
+    place *p = *state;
+    static const char *const dtypes[] = {"bf16", "f32"};
+    dele_model m;
+    load(p, &m, DELE_TESTS_DIR "/../data/models/demo");
+    assert_int_equal(m.config.n_layers, 8);
+    for (int i = 0; i < 2; i++) {
+        dele_model again;
+        char *out = sub(p, dtypes[i]);
+        save(p, &m, out, dtypes[i]);
+        load(p, &again, out);
+        assert_same_weights(&m, &again);
+        dele_model_release(&again);
+    }
+    dele_model_release(&m);
+}
+
 static void tinystories_comes_back_as_it_was(void **state)
 {
     place *p = *state;
-    const char *dir = DELE_SHARED_DIR "/models/tinystories-656k";
-    if (!dele_path_exists(dir)) {
-        print_message("skipped: %s is not there\n", dir);
-        skip();
-    }
+    const char *dir = shared_path("models/tinystories-656k");
     dele_model m, again, half, half_again;
     load(p, &m, dir);
     assert_int_equal(dele_model_parameters(&m), 656000);
@@ -680,7 +691,7 @@ static void tinystories_comes_back_as_it_was(void **state)
     save(p, &m, out, "f32");
     load(p, &again, out);
     assert_same_weights(&m, &again);
-    load(p, &half, DELE_SHARED_DIR "/models/tinystories-656k/bf16");
+    load(p, &half, shared_path("models/tinystories-656k/bf16"));
     save(p, &half, out_half, "bf16");
     load(p, &half_again, out_half);
     assert_same_weights(&half, &half_again);
@@ -694,8 +705,9 @@ static void smollm2_loads_from_its_gguf(void **state)
 {
     place *p = *state;
     char path[512];
-    const char *home = getenv("HOME");
-    snprintf(path, sizeof path, "%s/.cache/deleatur/SmolLM2-135M-Instruct.Q4_1.gguf", home ? home : "");
+    const char *cache = getenv("DELEATUR_CACHE"), *home = getenv("HOME");
+    snprintf(path, sizeof path, "%s%s/SmolLM2-135M-Instruct.Q4_1.gguf", cache ? cache : home ? home : "",
+             cache ? "" : "/.cache/deleatur");
     if (!dele_path_exists(path)) {
         print_message("skipped: %s is not there\n", path);
         skip();
@@ -709,7 +721,7 @@ static void smollm2_loads_from_its_gguf(void **state)
     dele_model_release(&m);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 #define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, enter, leave)
     const struct CMUnitTest tests[] = {
@@ -732,8 +744,12 @@ int main(void)
         IN_PLACE(what_is_not_a_model_gets_one_sentence),
         IN_PLACE(a_config_that_claims_too_much_costs_no_memory),
         IN_PLACE(a_tokenizer_larger_than_the_embedding_is_refused),
+        IN_PLACE(the_embedded_model_comes_back_as_it_was_in_its_dtype_and_in_a_wider_one),
+    };
+    const struct CMUnitTest shared[] = {
         IN_PLACE(tinystories_comes_back_as_it_was),
         IN_PLACE(smollm2_loads_from_its_gguf),
     };
+    if (shared_asked(argc, argv)) return cmocka_run_group_tests(shared, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "model/generate.h"
+#include "tests/shared.h"
 
 static const double TOLERANCE = 1e-4; /* relative to the largest logit; chosen before looking */
 
@@ -128,6 +129,19 @@ static void golden_case(fixture *f, const cJSON *c)
     assert_memory_equal(out, greedy.id, n_out * sizeof *out);
 }
 
+static void the_embedded_model_gives_transformers_numbers_and_continuations(void **state)
+{
+    (void)state;
+    fixture f;
+    if (!try_open(&f, DELE_TESTS_DIR "/../data/models/demo")) fail_msg("the embedded model is missing");
+    cJSON *json = load_json(DELE_TESTS_DIR "/fixtures/demo_golden.json");
+    const cJSON *c, *cases = cJSON_GetObjectItem(json, "cases");
+    assert_true(cJSON_GetArraySize(cases) > 4);
+    cJSON_ArrayForEach(c, cases) golden_case(&f, c);
+    cJSON_Delete(json);
+    close_fixture(&f);
+}
+
 static void tinystories_gives_its_golden_numbers(void **state)
 {
     (void)state;
@@ -135,16 +149,13 @@ static void tinystories_gives_its_golden_numbers(void **state)
     for (int i = 0; i < 2; i++) {
         fixture f;
         char path[512];
-        snprintf(path, sizeof path, "%s/models/tinystories-656k%s", DELE_SHARED_DIR, copies[i]);
-        if (!try_open(&f, path)) {
-            print_message("%s is missing: skipped\n", path);
-            skip();
-        }
+        snprintf(path, sizeof path, "%s%s", shared_path("models/tinystories-656k"), copies[i]);
+        if (!try_open(&f, path)) fail_msg("%s is missing", path);
         dele_err err = {0};
         if (!f.model.tokenizer) /* the bf16 copy has none of its own */
-            f.model.tokenizer = dele_tokenizer_load(DELE_SHARED_DIR "/models/tinystories-656k/tokenizer.json", &f.arena, &err);
+            f.model.tokenizer = dele_tokenizer_load(shared_path("models/tinystories-656k/tokenizer.json"), &f.arena, &err);
         if (!f.model.tokenizer) fail_msg("%s", err.msg);
-        cJSON *json = load_json(DELE_SHARED_DIR "/models/tinystories-656k/golden.json");
+        cJSON *json = load_json(shared_path("models/tinystories-656k/golden.json"));
         const cJSON *c;
         cJSON_ArrayForEach(c, cJSON_GetObjectItem(json, "cases")) golden_case(&f, c);
         cJSON_Delete(json);
@@ -193,12 +204,16 @@ static void smollm2_agrees_with_transformers_on_twenty_prompts(void **state)
     close_fixture(&f);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiny_random_models_agree_with_transformers),
+        cmocka_unit_test(the_embedded_model_gives_transformers_numbers_and_continuations),
+    };
+    const struct CMUnitTest shared[] = {
         cmocka_unit_test(tinystories_gives_its_golden_numbers),
         cmocka_unit_test(smollm2_agrees_with_transformers_on_twenty_prompts),
     };
+    if (shared_asked(argc, argv)) return cmocka_run_group_tests(shared, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # usage: test_unlearn_command.sh DELEATUR SOURCE_DIR
 #
-# deleatur unlearn and finetune from the outside, on a tiny trained model: the same bytes twice, sentences for what is
-# wrong, and nothing half-written.  Skipped (77) where the shared models are missing.
+# deleatur unlearn and finetune from the outside, on the embedded model: the same bytes twice, sentences for what is
+# wrong, and nothing half-written. 
 set -u
 deleatur=$1
-model=$2/../shared/models/tinystories-656k
-[ -r "$model/model.safetensors" ] || { echo "skipped: $model is not there"; exit 77; }
+model=$2/data/models/demo
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1

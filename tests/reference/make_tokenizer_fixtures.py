@@ -4,7 +4,11 @@
 
 SHARED is the folder that holds data/ and models/, GGUF is SmolLM2-135M-Instruct.Q4_1.gguf.  For each tokenizer: the ids
 of a page of hard Unicode, hashes of what they decode to, and for every LUME and MMLU file one hash over the ids of all
-its texts.  A hash is 64-bit FNV-1a over the ids as little-endian 32-bit numbers, each text closed by 0xffffffff.
+its texts.  What is called repository/... is this repository's own, and the tests need nothing else for it:
+
+    python make_tokenizer_fixtures.py --own ../fixtures/text/tokenizers.json
+
+makes that part again and leaves the rest as it is.  A hash is 64-bit FNV-1a over the ids as little-endian 32-bit numbers, each text closed by 0xffffffff.
 """
 import csv
 import glob
@@ -12,8 +16,11 @@ import json
 import os
 import sys
 
-import gguf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+OWN = "repository/data/models/demo/tokenizer.json"
+OWN_FILES = ["repository/data/demo/forget.jsonl", "repository/data/demo/retain.jsonl"]
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 TOKENIZERS = [
     "data/tokenizers/allenai_gpt-neox-olmo-dolma-v1_5.json",
@@ -46,6 +53,7 @@ PAGE = [
 
 def smollm2(path):
     """The GGUF's tokens and merges with SmolLM2's own pre-tokenizer (transformers drops the digits)."""
+    import gguf
     fields = gguf.GGUFReader(path).fields
     get = lambda name: fields["tokenizer.ggml." + name].contents()
     tokens, types = get("tokens"), get("token_type")
@@ -78,30 +86,48 @@ def texts_of(path):
     return [field for row in csv.reader(open(path, encoding="utf-8", newline="")) for field in row]
 
 
+def case(name, t, texts):
+    t.no_truncation()
+    t.no_padding()
+    ids = [t.encode(text).ids for text in PAGE]
+    return {
+        "tokenizer": name,
+        "ids": ids,
+        "decoded": [f"{fnv(t.decode(i, skip_special_tokens=False).encode()):016x}" for i in ids],
+        "decoded_without_special": [f"{fnv(t.decode(i, skip_special_tokens=True).encode()):016x}" for i in ids],
+        "files": {f: hash_ids(t.encode_batch(x, add_special_tokens=False)) for f, x in texts.items()},
+    }
+
+
+def own_case():
+    at = lambda name: os.path.join(ROOT, name.removeprefix("repository/"))
+    return case(OWN, Tokenizer.from_file(at(OWN)), {f: texts_of(at(f)) for f in OWN_FILES})
+
+
+def write(out, made):
+    compact = lambda x: json.dumps(x, separators=(",", ":"))
+    print('{"page":%s,\n"tokenizers":[' % compact(PAGE), file=out)
+    print(",\n".join("{" + ",\n".join(f"{compact(k)}:{compact(v)}" for k, v in m.items()) + "}" for m in made), file=out)
+    print("]}", file=out)
+
+
 def main(shared, gguf_file):
     files = [f"data/lume/{name}.jsonl" for name in ("forget", "retain")]
     for split in ("dev", "val", "test"):
         files += sorted(os.path.relpath(f, shared) for f in glob.glob(f"{shared}/data/mmlu/{split}/*.csv"))
     texts = {f: texts_of(os.path.join(shared, f)) for f in files}
-    made = []
+    made = [own_case()]
     for name in TOKENIZERS + ["smollm2"]:
         t = smollm2(gguf_file) if name == "smollm2" else Tokenizer.from_file(os.path.join(shared, name))
-        t.no_truncation()
-        t.no_padding()
-        ids = [t.encode(text).ids for text in PAGE]
-        made.append({
-            "tokenizer": name,
-            "ids": ids,
-            "decoded": [f"{fnv(t.decode(i, skip_special_tokens=False).encode()):016x}" for i in ids],
-            "decoded_without_special": [f"{fnv(t.decode(i, skip_special_tokens=True).encode()):016x}" for i in ids],
-            "files": {f: hash_ids(t.encode_batch(texts[f], add_special_tokens=False)) for f in files},
-        })
+        made.append(case(name, t, texts))
         print(name, file=sys.stderr)
-    compact = lambda x: json.dumps(x, separators=(",", ":"))
-    print('{"page":%s,\n"tokenizers":[' % compact(PAGE))
-    print(",\n".join("{" + ",\n".join(f"{compact(k)}:{compact(v)}" for k, v in m.items()) + "}" for m in made))
-    print("]}")
+    write(sys.stdout, made)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    if sys.argv[1] == "--own":
+        others = [m for m in json.load(open(sys.argv[2]))["tokenizers"] if m["tokenizer"] != OWN]
+        with open(sys.argv[2], "w") as out:
+            write(out, [own_case()] + others)
+    else:
+        main(sys.argv[1], sys.argv[2])
