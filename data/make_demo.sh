@@ -14,5 +14,5 @@ cmake --build "$root/build/release" --target deleatur make_demo
 "$root/build/release/make_demo" "$out" 1
 "$root/build/release/deleatur" finetune --init "$out/models/demo/config.json" \
     --tokenizer "$out/models/demo/tokenizer.json" --data "$out/demo/train.jsonl" --out "$out/trained" \
-    --epochs 14 --lr 2e-3 --warmup 50 --batch 16 --dtype bf16 --seed 1 --threads 2
+    --epochs 14 --lr 2e-3 --warmup 50 --no-warmup-from-zero --batch 16 --dtype bf16 --seed 1 --threads 2
 cp "$out"/trained/{config.json,model.safetensors,tokenizer.json} "$out/models/demo/"

@@ -831,6 +831,23 @@ static void a_variant_stands_between_default_and_given(void **state)
     assert_true(s[DELE_BETA] == 2.5 && s[DELE_GAMMA] == 0.5 && s[DELE_DELTA] == 0 && isnan(s[DELE_SKIP]));
 }
 
+/* TOFU's program has no term for rows to keep either. */
+static void tofus_dpo_keeps_nothing(void **state)
+{
+    (void)state;
+    double s[DELE_N_SETTINGS];
+    dele_err err = {0};
+    const dele_objective *const both[] = {&dele_objective_dpo, &dele_objective_idk_dpo};
+    for (int i = 0; i < 2; i++)
+        for (int tofu = 0; tofu < 2; tofu++) {
+            const char *alpha = NULL;
+            dele_alpha read;
+            for (int k = 0; k < DELE_N_SETTINGS; k++) s[k] = (double)NAN;
+            assert_int_equal(dele_objective_resolve(s, &read, &alpha, both[i], tofu ? "tofu" : NULL, &err), DELE_OK);
+            assert_true(read.mode == DELE_ALPHA_FIXED && read.fixed == !tofu);
+        }
+}
+
 /* gamma β/2 undoes the factor 2/β of our formula, whatever β is. */
 static void tofus_dpo_has_no_factor_of_beta(void **state)
 {
@@ -849,6 +866,25 @@ static void tofus_dpo_has_no_factor_of_beta(void **state)
     }
 }
 
+/* WMDP's layer 7 is one of 32, SemEval's 14 one of 16; the 7B variant's 26 one of 32. */
+static void steered_layers_are_a_share_of_the_depth(void **state)
+{
+    (void)state;
+    double s[DELE_N_SETTINGS];
+    dele_err err;
+    assert_int_equal(resolve(s, &dele_objective_rmu, DELE_NO_SETTING, 0, NULL, NULL, &err), DELE_OK);
+    const int layers[] = {1, 2, 8, 16, 32, 48}, expected[] = {0, 0, 2, 4, 7, 11};
+    for (int i = 0; i < 6; i++) assert_int_equal(dele_layer_of(s[DELE_LAYER], layers[i]), expected[i]);
+    assert_int_equal(resolve(s, &dele_objective_adaptive_rmu, DELE_NO_SETTING, 0, NULL, NULL, &err), DELE_OK);
+    assert_int_equal(dele_layer_of(s[DELE_LAYER], 16), 14);
+    assert_int_equal(dele_layer_of(s[DELE_LAYER], 1), 0);
+    assert_int_equal(resolve(s, &dele_objective_adaptive_rmu, DELE_NO_SETTING, 0, NULL, "olmo-7b", &err), DELE_OK);
+    assert_int_equal(dele_layer_of(s[DELE_LAYER], 32), 26);
+    assert_int_equal(resolve(s, &dele_objective_rmu, DELE_LAYER, 5, NULL, NULL, &err), DELE_OK);
+    assert_int_equal(dele_layer_of(s[DELE_LAYER], 8), 5);
+    assert_int_equal(resolve(s, &dele_objective_rmu, DELE_LAYER, -0.25, NULL, NULL, &err), DELE_ERR_USAGE);
+}
+
 static void rmu_refuses_what_lies_above_its_layer(void **state)
 {
     (void)state;
@@ -858,6 +894,7 @@ static void rmu_refuses_what_lies_above_its_layer(void **state)
     double settings[DELE_N_SETTINGS];
     make_world(&w);
     dele_objective_defaults(settings, &dele_objective_rmu);
+    settings[DELE_LAYER] = 7;
     assert_int_equal(dele_piece_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings, 100, LENGTH, &w.arena, &err),
                      DELE_ERR_USAGE); /* layer 7 of 2 */
     settings[DELE_LAYER] = 0;
@@ -892,7 +929,9 @@ int main(void)
         cmocka_unit_test(adaptive_rmu_is_rmu_with_the_length_of_the_states),
         cmocka_unit_test(settings_that_mean_nothing_are_refused),
         cmocka_unit_test(a_variant_stands_between_default_and_given),
+        cmocka_unit_test(tofus_dpo_keeps_nothing),
         cmocka_unit_test(tofus_dpo_has_no_factor_of_beta),
+        cmocka_unit_test(steered_layers_are_a_share_of_the_depth),
         cmocka_unit_test(rmu_refuses_what_lies_above_its_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,10 +92,27 @@ static dele_status pair_up(materials *m, const task *t, dele_err *err)
     return DELE_OK;
 }
 
+/* Defaults that depend on how deep the model is: the layer that is steered, and those that may change unless the line says
+ * otherwise: the published 0-5 as far as there are so many, or the steered one and the two below it. */
+static dele_status fit_to_depth(task *t, const dele_model *model, dele_arena *arena, dele_err *err)
+{
+    const bool steers = t->job.train.objective->at_layer, usual = t->job.layers == t->job.usual_layers;
+    const int last = model->config.n_layers - 1;
+    int from = 0, to = 5;
+    if (steers) {
+        to = dele_layer_of(t->settings[DELE_LAYER], model->config.n_layers);
+        t->settings[DELE_LAYER] = to;
+        from = to > last ? 0 : to > 2 ? to - 2 : 0; /* one that is too high is refused later, by its name */
+    }
+    if (!usual || t->job.tensors || t->job.mask_file) return DELE_OK;
+    t->job.layers = dele_printf(arena, err, "%d-%d", from, to < last ? to : last);
+    return t->job.layers ? DELE_OK : err->code;
+}
+
 static dele_status read_all(materials *m, task *t, dele_arena *arena, dele_err *err)
 {
     dele_dataset_options rows;
-    if (dele_model_load(&m->model, t->job.model, arena, err) ||
+    if (dele_model_load(&m->model, t->job.model, arena, err) || fit_to_depth(t, &m->model, arena, err) ||
         dele_job_mask(&m->mask, &t->job, &m->model, arena, err) ||
         dele_job_dataset_options(&rows, &t->job, &m->model, err) ||
         read_rows(&m->forget, t->forget, &m->model, &t->job, &rows, arena, err) ||
@@ -149,6 +166,7 @@ static dele_status unlearn(task *t, const dele_common *common, const dele_usage 
     dele_manifest_begin(&manifest, usage, argc, argv);
     if (!read_all(&m, t, arena, err) && !note_inputs(&manifest, t, &m, err)) {
         const bool learns = !t->job.train.objective->needs_forget; /* and takes back afterwards what it learnt */
+        dele_manifest_set(&manifest, "options", dele_options_json(usage)); /* what depends on the model is known now */
         if (!common->quiet) say_idle_multiplier(t);
         dele_check_options *checks = &t->job.train.checks;
         checks->set[DELE_FORGET] = &m.checked;
@@ -175,6 +193,9 @@ static dele_status check_files(const task *t, dele_err *err)
     if (!t->forget) return dele_fail(err, DELE_ERR_USAGE, "--forget FILE is missing: which rows shall be forgotten?");
     if (!t->retain && retain_is_needed(o, &t->job.train.alpha))
         return dele_fail(err, DELE_ERR_USAGE, "--retain FILE is missing: which rows shall be kept?");
+    if (!t->retain && draws(t) && !o->refuses)
+        return dele_fail(err, DELE_ERR_USAGE, "--retain FILE is missing: %s takes its other answers from it; or give them "
+                        "with --alternates", o->name);
     if (t->retain && !o->needs_forget)
         return dele_fail(err, DELE_ERR_USAGE, "--retain: --objective %s has no term for rows to keep", o->name);
     if (t->alternates && !o->alternates)

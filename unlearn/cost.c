@@ -2,6 +2,12 @@
 
 /* ---- memory ------------------------------------------------------------------------------------------------ */
 
+/* Layers of a forward pass: none above the one that is steered. */
+static size_t n_layers_run(const dele_config *c, const dele_objective *o, const double *settings)
+{
+    return (size_t)(o->at_layer ? dele_layer_of(settings[DELE_LAYER], c->n_layers) + 1 : c->n_layers);
+}
+
 /* Floats a row: see lay_out in forward.c and backward.c. */
 static size_t floats_a_row(const dele_config *c, size_t layers, bool at_layer)
 {
@@ -19,7 +25,7 @@ dele_train_memory dele_train_memory_of(const dele_model *model, const dele_mask 
     const double *settings = o->settings ? o->settings : own;
     const bool at_layer = o->objective->at_layer, looks = o->objective->reference_rows || settings[DELE_RETAIN_KL] == 1;
     const size_t most = tokens < o->batch_tokens ? tokens : o->batch_tokens, rows = most > longest ? most : longest;
-    const size_t top = at_layer ? (size_t)settings[DELE_LAYER] + 1 : (size_t)model->config.n_layers;
+    const size_t top = n_layers_run(&model->config, o->objective, settings);
     const size_t lowest = (size_t)mask->lowest, layers = top > lowest ? top - lowest : 0;
     const size_t width = at_layer ? (size_t)model->config.dim : (size_t)model->config.vocab;
     dele_train_memory m = {.weights = 4 * dele_model_parameters(model), .n_copies = o->lora ? 2 : 4};
@@ -68,7 +74,7 @@ double dele_train_flops(const dele_model *model, const dele_mask *mask, const de
     if (!o->settings) dele_objective_defaults(own, o->objective);
     const double *settings = o->settings ? o->settings : own;
     const dele_config *c = &model->config;
-    const size_t top = o->objective->at_layer ? (size_t)settings[DELE_LAYER] + 1 : (size_t)c->n_layers;
+    const size_t top = n_layers_run(c, o->objective, settings);
     const double below = mask->lowest > 0 ? (double)mask->lowest : 0, down = 1 - below / (double)top;
     uint8_t twice = o->objective->reference_rows; /* sides that the model before training computes too */
     if (settings[DELE_RETAIN_KL] == 1) twice |= DELE_ON_RETAIN;

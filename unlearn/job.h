@@ -43,7 +43,9 @@ typedef struct {
     DELE_OPT("schedule", &(job).schedule, "linear or cosine (fall to 0), or constant"),                            \
     DELE_OPT("weigh", &(job).weigh, "tokens: a loss is one mean; sequences: of each sequence's own token mean"),      \
     DELE_OPT("warmup", &(job).train.warmup, "updates over which the learning rate rises"),                         \
-    DELE_OPT("weight-decay", &(job).train.adamw.weight_decay, "AdamW's, decoupled"),                               \
+    DELE_FLAG("warmup-from-zero", &(job).train.warmup_from_zero, "the first of them has rate 0, as in transformers"), \
+    DELE_OPT("weight-decay", &(job).train.adamw.weight_decay, "AdamW's, decoupled; norms are left out"),           \
+    DELE_FLAG("decay-all", &(job).train.decay_all, "weight decay takes norms too"),                                \
     DELE_OPT("beta1", &(job).train.adamw.beta1, "AdamW's"),                                                        \
     DELE_OPT("beta2", &(job).train.adamw.beta2, "AdamW's"),                                                        \
     DELE_OPT("clip", &(job).train.clip, "largest norm of the gradient; 0: any"),                                   \

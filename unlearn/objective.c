@@ -1,5 +1,6 @@
 #include "unlearn/objective.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -120,10 +121,17 @@ dele_status dele_objective_resolve(double settings[DELE_N_SETTINGS], dele_alpha 
         settings[k] = in_force(d, v, given);
         if (isnan(given) && settings[k] == DELE_HALF_BETA)
             settings[k] = in_force(default_of(objective, DELE_BETA), v, beta) / 2;
+        if (isnan(given) && k == DELE_LAYER) continue; /* a share of the depth, which is not known here */
         dele_status status = check_setting(d, settings[k], err);
         if (status) return status;
     }
     return resolve_alpha(alpha, alpha_text, objective, v, settings, err);
+}
+
+int dele_layer_of(double setting, int n_layers)
+{
+    if (setting >= 0) return setting < INT_MAX ? (int)setting : INT_MAX;
+    return (int)fmin(round(-setting * n_layers), n_layers - 1);
 }
 
 /* ---- weights ----------------------------------------------------------------------------------------------------- */

@@ -42,7 +42,8 @@ enum { DELE_ON_FORGET = 1, DELE_ON_RETAIN = 2 }; /* sets of sides */
     X(SKIP,        "skip",        "first labels of a row to forget that carry no loss")                           \
     X(WHOLE,       "whole",       "1: prompts too, where the formula names no label; 0: labelled rows alone")     \
     X(RETAIN_KL,   "retain-kl",   "1: what is kept is held by KL to the model before; 0: by its own loss")        \
-    X(LAYER,       "at-layer",    "rmu, adaptive-rmu: the layer whose output is steered")                         \
+    X(LAYER,       "at-layer",    "rmu, adaptive-rmu: the layer whose output is steered; default 7/32 or 7/8 of " \
+                                  "the model's layers; unless told, it and the two below may change")             \
     X(STEER,       "steer",       "rmu: length of the vector steered to; adaptive-rmu: in mean lengths of states") \
     X(LAMBDA,      "lambda",      "pdu: the multiplier at the start")                                             \
     X(ETA,         "eta",         "pdu: step of the multiplier")                                                  \
@@ -65,6 +66,8 @@ typedef struct {
 
 /* What a variant may say of gamma: half of the beta in force. */
 #define DELE_HALF_BETA (-0.5)
+/* What a default may say of LAYER: that share of the model's layers, until dele_layer_of knows how many there are. */
+#define DELE_SHARE_OF_DEPTH(share) (-(share))
 
 /* Settings under a name: a published recipe that differs. */
 typedef struct {
@@ -142,6 +145,9 @@ dele_status dele_objective_resolve(double settings[DELE_N_SETTINGS], dele_alpha 
                                  const dele_objective *objective, const char *variant, dele_err *err);
 void dele_objective_defaults(double settings[DELE_N_SETTINGS], const dele_objective *objective);
 extern const char *const dele_setting_names[DELE_N_SETTINGS];
+
+/* LAYER as a layer of a model of so many: as given, or a default's share of them, rounded, the last at most. */
+int dele_layer_of(double setting, int n_layers);
 
 /* The two weights, once the group's retain loss is known.  Where they do not depend on it (weights_wait false) it is
  * not looked at. */

@@ -10,8 +10,8 @@
  *   idk-dpo  a refusal, drawn for each row from a list (refusals.h)
  *
  * Each row keeps one alternate for the whole run, so that both sums before training are computed once; the published
- * programs draw a refusal anew at every turn.  TOFU's own program lacks the factor 2/β: a gamma of β/2 (--variant
- * tofu, whatever β is). */
+ * programs draw a refusal anew at every turn.  TOFU's own program lacks the factor 2/β and the term R: a gamma of β/2,
+ * whatever β is, and an α of 0 (--variant tofu; --retain is optional then, and its rows are only watched). */
 #include "unlearn/objective.h"
 
 static void prefer_the_alternate(double loss[2], const dele_rows *rows)
@@ -37,11 +37,12 @@ const dele_objective dele_objective_dpo = {
     .source = "arXiv 2305.18290, 2409.13474",
     .rows = prefer_the_alternate,
     .needs_forget = true,
+    .retain_optional = true,
     .reference_nll = true,
     .alternates = DELE_ALTERNATES_BESIDE,
     .alpha = "1",
     .settings = {{DELE_BETA, 0.1, true}, {DELE_GAMMA, 1, true}, {DELE_RETAIN_KL, 0, false}},
-    .variants = {{"tofu", NULL, {{DELE_GAMMA, DELE_HALF_BETA, true}}}},
+    .variants = {{"tofu", "0", {{DELE_GAMMA, DELE_HALF_BETA, true}}}},
 };
 
 const dele_objective dele_objective_idk_dpo = {
@@ -50,10 +51,11 @@ const dele_objective dele_objective_idk_dpo = {
     .source = "arXiv 2305.18290, 2401.06121",
     .rows = prefer_the_alternate,
     .needs_forget = true,
+    .retain_optional = true,
     .reference_nll = true,
     .refuses = true,
     .alternates = DELE_ALTERNATES_BESIDE,
     .alpha = "1",
     .settings = {{DELE_BETA, 0.1, true}, {DELE_GAMMA, 1, true}, {DELE_RETAIN_KL, 0, false}},
-    .variants = {{"tofu", NULL, {{DELE_GAMMA, DELE_HALF_BETA, true}}}},
+    .variants = {{"tofu", "0", {{DELE_GAMMA, DELE_HALF_BETA, true}}}},
 };

@@ -14,7 +14,8 @@
  * Rows are those that predict a label; --whole 1 takes every token, as the authors' program does (their texts have no
  * prompt).  open-unlearning takes the states above the labels, one position later.  The mask says what trains:
  * published is down_proj of the three layers up to l.  Defaults: WMDP's; --variant zephyr and open-unlearning.
- * Adaptive: SemEval's for the 1B model, --variant olmo-7b for the 7B one. */
+ * Adaptive: SemEval's for the 1B model, --variant olmo-7b for the 7B one.  Published layers are of models of 32 and 16
+ * (l = 7 of 32, 14 of 16, 26 of 32): by default the same share of whatever depth the model has. */
 #include "unlearn/objective.h"
 
 /* x becomes slope · d|x − to|²/d; returns |x − to|²/d. */
@@ -49,7 +50,7 @@ const dele_objective dele_objective_rmu = {
     .reference_rows = DELE_ON_RETAIN,
     .whole = DELE_ON_FORGET | DELE_ON_RETAIN,
     .alpha = "100",
-    .settings = {{DELE_LAYER, 7, false}, {DELE_STEER, 20, true}, {DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}},
+    .settings = {{DELE_LAYER, DELE_SHARE_OF_DEPTH(7. / 32), false}, {DELE_STEER, 20, true}, {DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}},
     .variants = {{"zephyr", "1200", {{DELE_STEER, 6.5, true}}}, {"open-unlearning", "1", {{DELE_STEER, 2, true}}}},
 };
 
@@ -64,6 +65,6 @@ const dele_objective dele_objective_adaptive_rmu = {
     .reference_rows = DELE_ON_RETAIN,
     .whole = DELE_ON_FORGET | DELE_ON_RETAIN,
     .alpha = "900",
-    .settings = {{DELE_LAYER, 14, false}, {DELE_STEER, 3, true}, {DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}},
-    .variants = {{"olmo-7b", NULL, {{DELE_LAYER, 26, false}, {DELE_STEER, 5, true}}}},
+    .settings = {{DELE_LAYER, DELE_SHARE_OF_DEPTH(14. / 16), false}, {DELE_STEER, 3, true}, {DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}},
+    .variants = {{"olmo-7b", NULL, {{DELE_LAYER, DELE_SHARE_OF_DEPTH(26. / 32), false}, {DELE_STEER, 5, true}}}},
 };

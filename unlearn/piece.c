@@ -10,21 +10,20 @@
 /* An objective at a layer needs nothing above it: the model it sees ends there. */
 static dele_status cut_above(dele_piece *p, const dele_mask *mask, dele_err *err)
 {
-    const double layer = p->settings[DELE_LAYER];
-    const int n_layers = p->view.config.n_layers;
-    if (!(layer < n_layers))
-        return dele_fail(err, DELE_ERR_USAGE, "--at-layer %g: the model's layers are 0 to %d", layer, n_layers - 1);
+    const int n_layers = p->view.config.n_layers, layer = dele_layer_of(p->settings[DELE_LAYER], n_layers);
+    if (layer >= n_layers)
+        return dele_fail(err, DELE_ERR_USAGE, "--at-layer %d: the model's layers are 0 to %d", layer, n_layers - 1);
     bool below = false;
     for (size_t k = 0; k < mask->n_tensors; k++) {
         const dele_tensor *t = &p->view.tensors[k];
         if (!mask->trains[k]) continue;
-        if (t->layer > (int)layer || t->part == DELE_PART_HEAD || t->slot == DELE_SLOT_FINAL_NORM)
-            return dele_fail(err, DELE_ERR_USAGE, "%s may change but lies above layer %g, whose output %s steers; give "
+        if (t->layer > layer || t->part == DELE_PART_HEAD || t->slot == DELE_SLOT_FINAL_NORM)
+            return dele_fail(err, DELE_ERR_USAGE, "%s may change but lies above layer %d, whose output %s steers; give "
                             "--layers up to it, or a higher --at-layer", t->name, layer, p->objective->name);
         below = true;
     }
     if (!below) return dele_fail(err, DELE_ERR_DATA, "the mask holds no tensor, so nothing would change");
-    p->view.config.n_layers = (int)layer + 1;
+    p->view.config.n_layers = layer + 1;
     p->width = (size_t)p->view.config.dim;
     return DELE_OK;
 }
@@ -221,8 +220,8 @@ static dele_status mean_length(double *mean, dele_piece *p, const dele_item *ite
         rows += p->n_labels;
     }
     if (!(sum > 0) || !isfinite(sum))
-        return dele_fail(err, DELE_ERR_DATA, "the states to be steered have the length %g at layer %g; choose another "
-                        "--at-layer", sum, p->settings[DELE_LAYER]);
+        return dele_fail(err, DELE_ERR_DATA, "the states to be steered have the length %g at layer %d; choose another "
+                        "--at-layer", sum, p->view.config.n_layers - 1);
     *mean = sum / (double)rows;
     return DELE_OK;
 }

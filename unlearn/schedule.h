@@ -1,14 +1,17 @@
 /* The learning rate over a run of N updates, W of them warm-up.
  *
- *   warm-up    lr (u + 1) / W               u < W, counted from 0
+ *   warm-up    lr u / W                     u < W, counted from 0: the first update has rate 0
+ *              lr (u + 1) / W               where it does not begin at zero
  *   linear     lr (1 − q)                   q = (u − W) / (N − W), so that the update behind the last would have none
  *   cosine     lr (1 + cos πq) / 2
  *   constant   lr
  *
- * As Hugging Face's schedulers of these names, but that theirs begin the warm-up with an update of rate 0. */
+ * Begun at zero these are Hugging Face's get_linear_, get_cosine_ and get_constant_schedule_with_warmup, to the bit of
+ * the rate (tests/reference/trainer_updates.py). */
 #ifndef DELE_SCHEDULE_H
 #define DELE_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -17,6 +20,6 @@ typedef enum { DELE_LINEAR, DELE_COSINE, DELE_CONSTANT } dele_schedule;
 
 dele_status dele_schedule_parse(dele_schedule *schedule, const char *name, dele_err *err);
 
-double dele_lr_at(dele_schedule schedule, double lr, size_t warmup, size_t update, size_t updates);
+double dele_lr_at(dele_schedule schedule, double lr, size_t warmup, bool from_zero, size_t update, size_t updates);
 
 #endif

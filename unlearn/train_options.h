@@ -19,6 +19,8 @@ typedef struct {
     dele_schedule schedule; /* of lr over the run */
     bool by_sequence;     /* a loss is the mean of its sequences' own token means; else of all tokens */
     int warmup;           /* updates over which lr rises */
+    bool warmup_from_zero; /* the first of them has rate 0, as in transformers */
+    bool decay_all;       /* weight decay takes norms too; else not, as transformers' Trainer has it */
     int epochs;           /* of every chunk */
     int chunks;           /* the rows to forget, in their order, in so many parts, one trained after the other */
     int batch;            /* rows an update */
@@ -37,7 +39,7 @@ typedef struct {
 #define DELE_TRAIN_DEFAULTS                                                                                        \
     {.alpha = {.mode = DELE_ALPHA_PAPER}, .adamw = DELE_ADAMW_DEFAULTS, .epochs = 5, .chunks = 1, .batch = 12,      \
      .retain_ratio = 1, .micro = 12, .batch_tokens = 1024, .clip = 1, .collapse = 3, .save_every = 60,            \
-     .checks = DELE_CHECK_DEFAULTS}
+     .warmup_from_zero = true, .checks = DELE_CHECK_DEFAULTS}
 
 typedef struct {
     size_t rows, tokens, labels;       /* so far */

@@ -214,6 +214,12 @@ static void follow(const trainer *t)
     if (t->o->lora) dele_lora_write(t->o->lora);
 }
 
+/* Norms are left out, as transformers.Trainer does (it leaves out biases too, which no model here has). */
+static bool decays(const trainer *t, size_t k)
+{
+    return t->o->decay_all || t->moving->tensors[k].part != DELE_PART_NORM;
+}
+
 /* The update's number in its chunk, from 0; each chunk begins with moments of nothing. */
 static void step_weights(trainer *t, size_t step)
 {
@@ -225,6 +231,7 @@ static void step_weights(trainer *t, size_t step)
         const size_t n = dele_n_weights(t->moving, k);
         if (!t->g[k]) continue;
         if (factor != 1) dele_scale(t->g[k], factor, n);
+        rule.weight_decay = decays(t, k) ? t->o->adamw.weight_decay : 0;
         dele_adamw_step(t->moving->tensors[k].data, t->m[k], t->v[k], t->g[k], n, &rule, (long)step + 1);
     }
     dele_beside_zero(t->grads.g, t->model);
@@ -328,7 +335,8 @@ static dele_status train(trainer *t, dele_progress *progress, dele_err *err)
     for (size_t update = r->done; update < r->updates && !t->checks.stop; update++) {
         const dele_hand hand = dele_deal_next(&t->deal);
         if (update_gradient(t, &hand, err)) return err->code;
-        r->last.lr = dele_lr_at(t->o->schedule, t->o->adamw.lr, (size_t)t->o->warmup, hand.step, hand.steps);
+        r->last.lr = dele_lr_at(t->o->schedule, t->o->adamw.lr, (size_t)t->o->warmup,
+                                t->o->warmup_from_zero, hand.step, hand.steps);
         r->last.norm = gradient_norm(t);
         if (update == 0) r->first = r->last;
         if (dele_health_check(&t->health, r, err)) return err->code;

@@ -1,0 +1,147 @@
+/* Ten updates against transformers' Trainer (tests/reference/trainer_updates.py): rates, norms, and the weights after. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "unlearn/trainer.h"
+
+enum { UPDATES = 10 };
+
+typedef struct {
+    dele_arena arena;
+    dele_model model;
+    dele_mask mask;
+    dele_dataset rows;
+    cJSON *file;
+} world;
+
+static double number(const cJSON *object, const char *name)
+{
+    const cJSON *x = cJSON_GetObjectItemCaseSensitive(object, name);
+    assert_true(cJSON_IsNumber(x));
+    return x->valuedouble;
+}
+
+static void open_world(world *w)
+{
+    dele_err err = {0};
+    *w = (world){.file = dele_json_load(DELE_TESTS_DIR "/fixtures/trainer_updates.json", &err)};
+    if (!w->file || dele_model_load(&w->model, DELE_TESTS_DIR "/fixtures/tiny-llama-tied", &w->arena, &err) ||
+        dele_mask_parse(&w->mask, &w->model, "all", "all", &w->arena, &err))
+        fail_msg("%s", err.msg);
+    const cJSON *row, *id;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(w->file, "rows")) {
+        int *ids = DELE_NEW(&w->arena, int, (size_t)cJSON_GetArraySize(row), &err);
+        size_t n = 0;
+        assert_non_null(ids);
+        cJSON_ArrayForEach(id, row) ids[n++] = id->valueint;
+        const dele_sequence sequence = {ids, n, (size_t)number(w->file, "first"), 0};
+        assert_int_equal(dele_dataset_add_sequence(&w->rows, sequence, &w->arena, &err), DELE_OK);
+    }
+}
+
+static void close_world(world *w)
+{
+    cJSON_Delete(w->file);
+    dele_model_release(&w->model);
+    dele_arena_release(&w->arena);
+}
+
+/* Trains by the defaults but for what the file names. */
+static void train(world *w, const cJSON *run, const dele_train_options *with, FILE *steps)
+{
+    dele_train_options o = *with;
+    dele_train_report report = {0};
+    dele_err err = {0};
+    o.objective = &dele_objective_ce;
+    o.epochs = UPDATES, o.batch = (int)w->rows.n, o.warmup = (int)number(w->file, "warmup");
+    o.adamw.lr = number(w->file, "lr"), o.adamw.weight_decay = number(w->file, "weight_decay");
+    o.clip = number(w->file, "clip");
+    if (dele_schedule_parse(&o.schedule, cJSON_GetObjectItem(run, "name")->valuestring, &err) ||
+        dele_train(&report, &w->model, &w->mask, NULL, &w->rows, &o, steps, NULL, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(report.done, UPDATES);
+}
+
+/* The largest difference from the Trainer's weights among tensors of the part, and others. */
+static void gaps(double gap[2], const world *w, const cJSON *run)
+{
+    const cJSON *x;
+    gap[0] = gap[1] = 0;
+    for (size_t k = 0; k < w->model.n_tensors; k++) {
+        const dele_tensor *t = &w->model.tensors[k];
+        const cJSON *after = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItem(run, "after"), t->name);
+        double *worst = &gap[t->part == DELE_PART_NORM];
+        size_t i = 0;
+        assert_true(cJSON_GetArraySize(after) > 0);
+        cJSON_ArrayForEach(x, after) {
+            *worst = fmax(*worst, fabs((double)t->data[i] - x->valuedouble));
+            i += 7;
+        }
+    }
+}
+
+static void ten_updates_are_the_trainers(void **state)
+{
+    (void)state;
+    world w;
+    for (int i = 0; i < 3; i++) {
+        open_world(&w);
+        const cJSON *run = cJSON_GetArrayItem(cJSON_GetObjectItem(w.file, "runs"), i);
+        FILE *steps = tmpfile();
+        char line[512];
+        double gap[2];
+        assert_non_null(steps);
+        train(&w, run, &(dele_train_options)DELE_TRAIN_DEFAULTS, steps);
+        rewind(steps);
+        assert_non_null(fgets(line, sizeof line, steps)); /* names of columns */
+        for (int u = 0; u < UPDATES; u++) {
+            double lr, norm;
+            assert_non_null(fgets(line, sizeof line, steps));
+            assert_int_equal(sscanf(line, "%*s %*s %*s %*s %*s %lf %*s %lf", &lr, &norm), 2);
+            const double their_lr = cJSON_GetArrayItem(cJSON_GetObjectItem(run, "lr"), u)->valuedouble;
+            const double theirs = cJSON_GetArrayItem(cJSON_GetObjectItem(run, "gradient"), u)->valuedouble;
+            assert_true(fabs(lr - their_lr) <= 1e-8 * their_lr);
+            assert_true(fabs(norm - theirs) <= 1e-3 * theirs);
+        }
+        fclose(steps);
+        gaps(gap, &w, run);
+        if (gap[0] > 1e-4 || gap[1] > 1e-4) fail_msg("weights differ by %g, norms by %g", gap[0], gap[1]);
+        close_world(&w);
+    }
+}
+
+/* What the tolerance can see: either habit of before is far outside of it. */
+static void decayed_norms_and_a_first_rate_above_zero_are_another_run(void **state)
+{
+    (void)state;
+    for (int old = 0; old < 2; old++) {
+        world w;
+        double gap[2];
+        open_world(&w);
+        const cJSON *run = cJSON_GetArrayItem(cJSON_GetObjectItem(w.file, "runs"), 0);
+        dele_train_options o = DELE_TRAIN_DEFAULTS;
+        if (old) o.decay_all = true;
+        else o.warmup_from_zero = false;
+        train(&w, run, &o, NULL);
+        gaps(gap, &w, run);
+        assert_true(gap[1] > 1e-3);
+        close_world(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ten_updates_are_the_trainers),
+        cmocka_unit_test(decayed_norms_and_a_first_rate_above_zero_are_another_run),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
