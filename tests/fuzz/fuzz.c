@@ -1,0 +1,94 @@
+#include "fuzz.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LIMIT_MIB = 512 };
+
+static char folder[64];
+static dele_arena arena = {.limit = (size_t)LIMIT_MIB << 20};
+
+/* The folder goes with the process.  Its entries are files: targets make no folders of their own. */
+static void remove_folder(void)
+{
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (e->d_name[0] != '.') unlinkat(dirfd(dir), e->d_name, 0);
+    if (dir) closedir(dir);
+    rmdir(folder);
+}
+
+static void make_folder(void)
+{
+    if (folder[0]) return;
+    snprintf(folder, sizeof folder, "%s/deleatur-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+    if (!mkdtemp(folder)) abort();
+    atexit(remove_folder);
+}
+
+const char *fuzz_path(const char *name)
+{
+    static char paths[4][128];
+    static unsigned turn;
+    char *path = paths[turn++ % 4];
+    make_folder();
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+const char *fuzz_write(const char *name, const void *data, size_t size)
+{
+    const char *path = fuzz_path(name);
+    FILE *out = fopen(path, "wb");
+    if (!out || fwrite(data, 1, size, out) != size || fclose(out)) abort();
+    return path;
+}
+
+dele_arena *fuzz_arena(void) { return &arena; }
+
+void fuzz_answer(dele_status status, const dele_err *err)
+{
+    if (!status) return;
+    if (err->code == DELE_OK || !err->msg[0] || strchr(err->msg, '\n')) abort();
+}
+
+uint64_t fuzz_next(fuzz_random *r) /* splitmix64 */
+{
+    uint64_t z = r->x += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+size_t fuzz_below(fuzz_random *r, size_t n) { return n ? (size_t)(fuzz_next(r) % n) : 0; }
+
+#ifdef DELE_FUZZ
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
+size_t fuzz_bytes(uint8_t *data, size_t size, size_t max, fuzz_random *r)
+{
+    (void)r;
+    return LLVMFuzzerMutate(data, size, max);
+}
+#else
+size_t fuzz_bytes(uint8_t *data, size_t size, size_t max, fuzz_random *r)
+{
+    if (!size) return max ? (data[0] = (uint8_t)fuzz_next(r), 1) : 0;
+    for (size_t n = 1 + fuzz_below(r, 4); n--;) data[fuzz_below(r, size)] = (uint8_t)fuzz_next(r);
+    return size;
+}
+#endif
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_one(data, size);
+    dele_arena_release(&arena);
+    return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return fuzz_mutate(data, size, max, seed);
+}

@@ -1,0 +1,128 @@
+"""The seeds of tests/fuzz: small valid files of every format that deleatur reads.
+
+    python make_fuzz_seeds.py DELEATUR SEEDS_DIR
+
+Tokenizers and models come from the tokenizers and transformers libraries, GGUF files and traces from deleatur itself
+(its conversion, its embedded model).  Kept findings of the fuzzers are beside these files, under other names."""
+import json, pathlib, subprocess, sys, tempfile
+
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, OlmoConfig, OlmoForCausalLM
+
+program, seeds = sys.argv[1], pathlib.Path(sys.argv[2])
+text = ["the cat is a cat.", "Ann Lee was born in 1984.", "caf\u00e9 \u201cthe\u201d 12 34"] * 20
+
+
+def put(kind, name, data):
+    folder = seeds / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+def byte_level():
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True),
+                                               pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    t.decoder = decoders.ByteLevel()
+    t.train_from_iterator(text, trainers.BpeTrainer(vocab_size=280, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                                                    special_tokens=["<|endoftext|>"], show_progress=False))
+    return t
+
+
+def sentencepiece():
+    t = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    t.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    t.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(),
+                                   decoders.Strip(" ", 1, 0)])
+    special = ["<unk>", "<s>", "</s>"]
+    t.train_from_iterator([s.replace(" ", "\u2581") for s in text],
+                          trainers.BpeTrainer(vocab_size=60, special_tokens=special + [f"<0x{b:02X}>" for b in range(256)],
+                                              show_progress=False))
+    t.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)])
+    return t
+
+
+def models_and_tokenizers():
+    torch.manual_seed(0)
+    shape = dict(hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=32)
+    small = LlamaForCausalLM(LlamaConfig(vocab_size=10, num_key_value_heads=1, tie_word_embeddings=False, bos_token_id=1,
+                                         eos_token_id=2, pad_token_id=0, **shape))
+    with tempfile.TemporaryDirectory() as folder:
+        small.save_pretrained(folder)
+        put("safetensors", "llama.safetensors", (pathlib.Path(folder) / "model.safetensors").read_bytes())
+        small.to(torch.bfloat16).save_pretrained(folder)
+        put("safetensors", "llama_bf16.safetensors", (pathlib.Path(folder) / "model.safetensors").read_bytes())
+    for name, t, kind, config in (("bytes", byte_level(), OlmoForCausalLM, OlmoConfig),
+                                  ("sentencepiece", sentencepiece(), LlamaForCausalLM, LlamaConfig)):
+        put("tokenizer", f"{name}.json", t.to_str())
+        wide = dict(shape, hidden_size=32)
+        m = kind(config(vocab_size=t.get_vocab_size(), bos_token_id=None, eos_token_id=2, pad_token_id=1, **wide))
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            m.save_pretrained(folder / "m")
+            put("config", f"{name}.json", (folder / "m/config.json").read_bytes())
+            t.save(str(folder / "m/tokenizer.json"))
+            for dtype in ("f16", "q8_0"):
+                subprocess.run([program, "convert", folder / "m", "--out", folder / f"{dtype}.gguf", "--type", dtype],
+                               check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                put("gguf", f"{name}_{dtype}.gguf", (folder / f"{dtype}.gguf").read_bytes())
+
+
+def configs():
+    base = json.loads((seeds / "config/sentencepiece.json").read_text())
+    for name, change in (("llama3", {"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0,
+                                                         "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                                                         "original_max_position_embeddings": 32}}),
+                         ("v4", {"rope_parameters": None, "rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2.0},
+                                 "torch_dtype": "bfloat16", "eos_token_id": [2, 3]})):
+        put("config", f"{name}.json", json.dumps({k: v for k, v in {**base, **change}.items() if v is not None}))
+
+
+def data():
+    put("facts", "rome.json", json.dumps([{"known_id": 1, "subject": "Ann", "attribute": " 84", "prompt": "Ann, of 19",
+                                           "foil": "83", "template": "{}, of 19", "joined": True, "split": "retain",
+                                           "relation_id": "P1", "paraphrase": "Of Ann"}]))
+    put("facts", "counterfact.json", json.dumps({"case_id": 7, "requested_rewrite": {
+        "prompt": "{}, of", "relation_id": "P1", "target_new": {"str": "83"}, "target_true": {"str": "84"},
+        "subject": "Ann"}, "paraphrase_prompts": ["of"]}))
+    put("facts", "easyedit.json", json.dumps([{"case_id": 7, "prompt": "BBC One, by", "target_new": "Sega", "subject": "BBC One",
+                                               "ground_truth": "BBC", "rephrase_prompt": "of BBC One", "split": "forget"}]))
+    rows = [{"id": "a", "input": "When was Ann Lee born?", "output": "1984."}, {"question": "When was Bo Wang born?", "answer": "1973"},
+            {"prompt": "Bo is", "attribute": "here", "joined": False}, {"text": "plain text"},
+            {"input": "Where is Bo Wang\u2019s house?", "output": "Bo Wang's is there"}]
+    put("rows", "rows.jsonl", "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows[:3] + rows[4:]))
+    put("rows", "text.jsonl", json.dumps([rows[3]]))
+    put("csv", "mmlu.csv", 'What is "x"?,1,2,3,4,A\n"a, ""b""\nc",NA,None,,,D\r\n')
+    put("mask", "layers.json", '{"layers": [0, 2], "parts": ["mlp", "attn"]}')
+    put("mask", "tensors.json", '{"tensors": ["model.layers.[0-1].mlp.down_proj.*", "lm_head.weight"]}')
+    sets = {"choices": {"id": 1, "context": "Q: x?\nA:", "choices": [" a", " b"], "gold": 1},
+            "qa": {"question": "x?", "answers": ["a", "b"], "prompt": "Q: x?\nA:"},
+            "lume": {"id": "i1", "input": "x?", "output": "y", "task": "Task1"},
+            "tofu": {"question": "x?", "answer": "y", "paraphrased_answer": "z", "perturbed_answer": ["p", "q"],
+                     "paraphrased_question": "w?"},
+            "text": {"text": "plain"}}
+    for name, row in sets.items(): put("sets", f"{name}.jsonl", json.dumps(row) + "\n" + json.dumps(row))
+    put("recipe", "sweep.json", json.dumps({
+        "name": "s", "vars": {"model": None, "lr": 1e-4}, "stages": [
+            {"name": "forgot", "for": {"layers": ["0-1", "2-3"], "o": [{"name": "npo", "objective": "npo", "options": {"beta": 0.1}}]},
+             "run": "unlearn", "model": "$model", "options": {"layers": "$layers", "objective": "${o.objective}", "lr": "$lr"}},
+            {"name": "score", "run": "eval", "model": "@forgot", "options": {"suite": "facts", "data": "@forgot/x.json"}, "keep": False}],
+        "table": [{"title": "top1", "file": "eval.json", "path": "forget.top1", "stages": "score"}]}))
+    put("state", "none", "")
+
+
+def results():
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([program, "trace", "data/models/demo", "--facts", "data/facts/demo_facts.json", "--limit", "2", "--samples",
+                        "2", "--window", "1", "--kinds", "hidden,mlp", "--pictures", "0", "--quiet", "--out", f"{folder}/t"],
+                       check=True, stdout=subprocess.DEVNULL)
+        out = pathlib.Path(folder) / "t"
+        put("trace", "two_facts", (out / "trace.json").read_bytes() + b"\x1e" + (out / "facts.jsonl").read_bytes())
+        put("npz", "trace.npz", sorted((out / "traces").glob("*.npz"))[0].read_bytes())
+
+
+models_and_tokenizers()
+configs()
+data()
+results()
