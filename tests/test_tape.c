@@ -128,6 +128,34 @@ static void a_walk_that_does_not_fit_is_refused(void **state)
     }
 }
 
+/* A state whose hash is right, with values that the run which reads it cannot have had. */
+static void impossible_values_are_refused(void **state)
+{
+    static const size_t orders[4][3] = {{2, 0, 1}, {0, 0, 1}, {0, 1, 3}, {SIZE_MAX, 1, 2}};
+    const char *path = scratch_path(*state, "state");
+    for (int k = 0; k < 7; k++) {
+        dele_tape tape;
+        dele_err err = {0};
+        size_t order[3], n = k == 4 ? 8 : 7;
+        uint8_t flag = k == 5 ? 2 : 1;
+        bool back = false;
+        memcpy(order, orders[k < 4 ? k : 0], sizeof order);
+        assert_int_equal(dele_tape_record(&tape, path, &err), DELE_OK);
+        dele_tape_bytes(&tape, order, sizeof order);
+        dele_tape_size(&tape, &n, 9);
+        dele_tape_bytes(&tape, &flag, sizeof flag);
+        assert_int_equal(dele_tape_end(&tape, &err), DELE_OK);
+
+        assert_int_equal(dele_tape_play(&tape, path, &err), DELE_OK);
+        if (k == 6) dele_tape_size(&tape, &n, 7); /* the fields in another order */
+        dele_tape_permutation(&tape, order, 3);
+        dele_tape_size(&tape, &n, 7);
+        dele_tape_bool(&tape, &back);
+        assert_int_equal(dele_tape_end(&tape, &err), k ? DELE_ERR_FORMAT : DELE_OK);
+        if (k == 0) assert_true(back && n == 7 && order[0] == 2 && order[2] == 1);
+    }
+}
+
 static void a_table_is_cut_back_to_what_counts(void **state)
 {
     const char *path = scratch_path(*state, "state"), *rows = scratch_path(*state, "rows.tsv");
@@ -163,6 +191,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_flipped_bit_is_noticed, scratch_open, scratch_close),
         cmocka_unit_test_setup_teardown(a_file_that_ends_early_is_noticed, scratch_open, scratch_close),
         cmocka_unit_test_setup_teardown(a_walk_that_does_not_fit_is_refused, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(impossible_values_are_refused, scratch_open, scratch_close),
         cmocka_unit_test_setup_teardown(a_table_is_cut_back_to_what_counts, scratch_open, scratch_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,7 @@
 #include "unlearn/checks.h"
 
+#include <limits.h>
+
 dele_status dele_checks_init(dele_checks *c, const dele_check_options *o, const dele_model *model, const dele_model *moving,
                            const dele_mask *mask, size_t batch_tokens, dele_arena *arena, dele_err *err)
 {
@@ -158,15 +160,25 @@ const dele_check *dele_checks_choose(const dele_checks *c)
     return &c->best;
 }
 
-void dele_checks_remember(dele_checks *c, dele_tape *tape)
+static void check_remember(dele_check *c, size_t updates, dele_tape *tape)
+{
+    dele_tape_size(tape, &c->update, updates);
+    DELE_REMEMBER(tape, c->nll);
+    DELE_REMEMBER(tape, c->exact);
+    DELE_REMEMBER(tape, c->mmlu);
+    dele_tape_bool(tape, &c->within);
+}
+
+void dele_checks_remember(dele_checks *c, size_t updates, dele_tape *tape)
 {
     if (!c->o->every) return;
     dele_tape_table(tape, c->o->table);
-    DELE_REMEMBER(tape, c->start);
-    DELE_REMEMBER(tape, c->last);
-    DELE_REMEMBER(tape, c->best);
+    check_remember(&c->start, updates, tape);
+    check_remember(&c->last, updates, tape);
+    check_remember(&c->best, updates, tape);
     DELE_REMEMBER(tape, c->beyond);
-    DELE_REMEMBER(tape, c->enough);
-    DELE_REMEMBER(tape, c->stop);
+    dele_tape_check(tape, c->beyond >= 0 && c->beyond < INT_MAX);
+    dele_tape_bool(tape, &c->enough);
+    dele_tape_bool(tape, &c->stop);
     if (c->best_weights) dele_beside_remember(c->best_weights, c->moving, tape);
 }

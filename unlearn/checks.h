@@ -69,7 +69,7 @@ dele_status dele_checks_look(dele_checks *c, size_t update, size_t updates, dele
 /* What the weights are to be in the end: the best ones are put back, into what moves, where they are wanted. */
 const dele_check *dele_checks_choose(const dele_checks *c);
 
-void dele_checks_remember(dele_checks *c, dele_tape *tape);
+void dele_checks_remember(dele_checks *c, size_t updates, dele_tape *tape); /* updates: of the whole run */
 
 /* One look at one set: mean NLL a label, and the share of exact rows. */
 dele_status dele_check_set(double *nll, double *exact, const dele_model *model, const dele_dataset *set, size_t batch_tokens,

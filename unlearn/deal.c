@@ -250,14 +250,14 @@ static dele_hand deal_pool(dele_deal *d)
                       .steps = micros / n_groups * (size_t)d->o->epochs};
 }
 
-void dele_deal_remember(dele_deal *d, dele_tape *tape)
+void dele_deal_remember(dele_deal *d, size_t updates, dele_tape *tape)
 {
     DELE_REMEMBER(tape, d->rng);
+    dele_tape_check(tape, d->rng.s[0] | d->rng.s[1] | d->rng.s[2] | d->rng.s[3]); /* it would give zeros for ever */
     DELE_REMEMBER(tape, d->drawn);
-    DELE_REMEMBER(tape, d->update);
-    for (int side = 0; side < 2; side++)
-        dele_tape_bytes(tape, d->deck[side], rows_of(d, (dele_side)side) * sizeof *d->deck[side]);
-    if (d->pool) dele_tape_bytes(tape, d->pool, (rows_of(d, DELE_FORGET) + rows_of(d, DELE_RETAIN)) * sizeof *d->pool);
+    dele_tape_size(tape, &d->update, updates);
+    for (int side = 0; side < 2; side++) dele_tape_permutation(tape, d->deck[side], rows_of(d, (dele_side)side));
+    if (d->pool) dele_tape_permutation(tape, d->pool, rows_of(d, DELE_FORGET) + rows_of(d, DELE_RETAIN));
 }
 
 dele_hand dele_deal_next(dele_deal *d)

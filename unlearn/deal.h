@@ -68,6 +68,6 @@ dele_hand dele_deal_next(dele_deal *d);
 /* Those of the first one, without dealing them: to be asked for before any is dealt. */
 dele_hand dele_deal_peek(dele_deal *d);
 
-void dele_deal_remember(dele_deal *d, dele_tape *tape);
+void dele_deal_remember(dele_deal *d, size_t updates, dele_tape *tape); /* updates: of the whole run */
 
 #endif

@@ -72,9 +72,9 @@ dele_status dele_health_check(dele_health *h, dele_train_report *r, dele_err *er
     return DELE_OK;
 }
 
-void dele_health_remember(dele_health *h, dele_tape *tape)
+void dele_health_remember(dele_health *h, size_t updates, dele_tape *tape)
 {
-    DELE_REMEMBER(tape, h->kept_at);
+    dele_tape_size(tape, &h->kept_at, updates);
     DELE_REMEMBER(tape, h->window);
     dele_beside_remember(h->kept, h->model, tape);
 }

@@ -24,7 +24,7 @@ dele_status dele_health_init(dele_health *h, const dele_model *model, const dele
  * weights and report->done are those of the last update that was. */
 dele_status dele_health_check(dele_health *h, dele_train_report *report, dele_err *err);
 
-void dele_health_remember(dele_health *h, dele_tape *tape);
+void dele_health_remember(dele_health *h, size_t updates, dele_tape *tape); /* updates: of the whole run */
 
 /* The weights after the last step, which no loss has judged. */
 dele_status dele_health_check_last(dele_health *h, dele_train_report *report, dele_err *err);

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char begins[] = "deleatur state 1\n";
+static const char begins[] = "deleatur " DELE_VERSION " state 2\n";
 enum { BEGINS = sizeof begins - 1, CHUNK = 1 << 16 };
 
 /* ---- recording --------------------------------------------------------------------------------------------------- */
@@ -63,7 +63,8 @@ dele_status dele_tape_play(dele_tape *t, const char *path, dele_err *err)
 
 /* ---- both -------------------------------------------------------------------------------------------------------- */
 
-void dele_tape_bytes(dele_tape *t, void *data, size_t n)
+/* Bytes as they are: of a field, or of its length. */
+static void transfer(dele_tape *t, void *data, size_t n)
 {
     if (t->failed) return;
     if (t->out.stream) {
@@ -73,6 +74,50 @@ void dele_tape_bytes(dele_tape *t, void *data, size_t n)
         t->failed = n > t->left || fread(data, 1, n, t->in) != n;
         if (!t->failed) t->left -= n;
     }
+}
+
+void dele_tape_bytes(dele_tape *t, void *data, size_t n)
+{
+    uint64_t length = n;
+    transfer(t, &length, sizeof length);
+    dele_tape_check(t, length == n);
+    transfer(t, data, n);
+}
+
+void dele_tape_check(dele_tape *t, bool right)
+{
+    if (!right) t->failed = true;
+}
+
+void dele_tape_size(dele_tape *t, size_t *x, size_t most)
+{
+    uint64_t value = *x;
+    DELE_REMEMBER(t, value);
+    dele_tape_check(t, value <= most);
+    if (!t->failed) *x = (size_t)value;
+}
+
+void dele_tape_bool(dele_tape *t, bool *x)
+{
+    uint8_t value = *x;
+    DELE_REMEMBER(t, value);
+    dele_tape_check(t, value <= 1);
+    if (!t->failed) *x = value;
+}
+
+void dele_tape_permutation(dele_tape *t, size_t *p, size_t n)
+{
+    const size_t seen = ~(SIZE_MAX >> 1); /* the top bit of p[x] marks that x occurred */
+    bool each_once = true;
+    dele_tape_bytes(t, p, n * sizeof *p);
+    if (t->failed) return;
+    for (size_t i = 0; i < n; i++) {
+        const size_t x = p[i] & ~seen;
+        if (x >= n || p[x] & seen) each_once = false;
+        else p[x] |= seen;
+    }
+    for (size_t i = 0; i < n; i++) p[i] &= ~seen;
+    dele_tape_check(t, each_once);
 }
 
 void dele_tape_table(dele_tape *t, FILE *table)

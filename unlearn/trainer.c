@@ -281,13 +281,16 @@ static void remember(trainer *t, dele_tape *tape)
 {
     dele_train_report *r = t->report;
     dele_tape_table(tape, t->steps);
-    DELE_REMEMBER(tape, r->done);
+    dele_tape_size(tape, &r->done, r->updates);
     DELE_REMEMBER(tape, r->first);
     DELE_REMEMBER(tape, r->last);
+    const dele_alpha_mode mode = t->alpha.mode;
     DELE_REMEMBER(tape, t->alpha);
-    dele_deal_remember(&t->deal, tape);
-    dele_health_remember(&t->health, tape);
-    dele_checks_remember(&t->checks, tape);
+    dele_tape_check(tape, t->alpha.mode == mode);
+    dele_deal_remember(&t->deal, r->updates, tape);
+    dele_tape_check(tape, t->deal.update == r->done);
+    dele_health_remember(&t->health, r->updates, tape);
+    dele_checks_remember(&t->checks, r->updates, tape);
     dele_beside_remember(t->m, t->moving, tape);
     dele_beside_remember(t->v, t->moving, tape);
     for (size_t k = 0; k < t->moving->n_tensors; k++)
@@ -316,10 +319,11 @@ static dele_status begin(trainer *t, dele_progress *progress, dele_err *err)
     if (t->o->state && dele_path_exists(t->o->state)) {
         if (dele_tape_play(&tape, t->o->state, err)) return err->code;
         remember(t, &tape);
+        if (dele_tape_end(&tape, err)) return err->code;
         follow(t);
         t->report->before = t->report->last;
         dele_progress_from(progress, (double)t->report->last.rows);
-        return dele_tape_end(&tape, err);
+        return DELE_OK;
     }
     if (t->steps && fprintf(t->steps, "update\tepoch\trows\ttokens\tlabels\tlr\t%s\tgradient\n",
                             t->o->objective->needs_forget ? "forget\tretain\talpha" : "loss") < 0)
