@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "score/set_files.h"
+#include "text/behind.h"
 
 /* ---- rows --------------------------------------------------------------------------------------------------------- */
 
@@ -238,7 +239,8 @@ static dele_status make_prefix(maker *k, int percent, dele_err *err)
         if (n < 2) continue;
         ask.first += given < 1 ? 1 : given > n - 1 ? n - 1 : given;
         ask.target =
-            dele_decode(k->model->tokenizer, ask.ids + ask.first, (size_t)(ask.n - ask.first), true, k->arena, err);
+            dele_decode_behind(k->model->tokenizer, ask.ids, (size_t)ask.first, ask.ids + ask.first,
+                               (size_t)(ask.n - ask.first), true, k->arena, err);
         if (!ask.target) return DELE_ERR_MEMORY;
         if (has_words(ask.target)) form->ask[form->n++] = ask;
     }

@@ -42,7 +42,7 @@ static bool knows(const dele_fact_score *s, const dele_fact *fact, const dele_mo
                   const command *o, dele_arena *arena, dele_err *err)
 {
     if (!strcmp(o->answer, "greedy")) return s->greedy;
-    if (opts->chat == DELE_CHAT_NONE) return s->n_tokens == 1 && s->rank == 1;
+    if (opts->chat == DELE_CHAT_NONE) return s->n_tokens - s->n_blank == 1 && s->rank == 1;
     const char *top = dele_decode(model->tokenizer, &s->top, 1, false, arena, err);
     const char *said = top ? dele_strip(top, arena, err) : NULL, *wanted = said ? dele_strip(fact->attribute, arena, err) : NULL;
     return wanted && !strcmp(said, wanted);

@@ -5,6 +5,7 @@
 #include "base/option.h"
 #include "experiments/cmd.h"
 #include "model/generate.h"
+#include "text/behind.h"
 
 typedef struct {
     const char *prompt, *chat;
@@ -41,13 +42,12 @@ static dele_status generate(const char *path, const settings *s, bool json, dele
     if (!model->tokenizer) return dele_fail(err, DELE_ERR_DATA, "%s holds no tokenizer.json, so text cannot be read", path);
     dele_chat chat = DELE_CHAT_NONE;
     if (dele_chat_parse(&chat, s->chat, model->tokenizer, err)) return err->code;
-    const char *text = chat == DELE_CHAT_NONE ? s->prompt : dele_chat_prompt(chat, s->prompt, arena, err);
     dele_ids ids;
-    if (!text || dele_encode(&ids, model->tokenizer, text, strlen(text), chat == DELE_CHAT_NONE, arena, err)) return err->code;
+    if (dele_encode_prompt(&ids, model->tokenizer, chat, s->prompt, arena, err)) return err->code;
     int *out = DELE_NEW(arena, int, (size_t)s->max_new, err), stop = dele_tokenizer_eos(model->tokenizer);
     size_t n = 0;
     if (!out || dele_generate(out, &n, run, model, ids.id, ids.n, (size_t)s->max_new, &stop, stop >= 0, err)) return err->code;
-    char *said = dele_decode(model->tokenizer, out, n, true, arena, err);
+    char *said = dele_decode_behind(model->tokenizer, ids.id, ids.n, out, n, true, arena, err);
     if (!said) return err->code;
     speak(s, json, &ids, out, n, said);
     return DELE_OK;

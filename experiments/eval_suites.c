@@ -320,6 +320,9 @@ static dele_status eval_facts(eval_job *j, dele_err *err)
     status = dele_facts_score(&scores, &facts, &j->run, &j->model, &opts, &j->arena, err);
     dele_progress_end(&progress);
     if (status) return status;
+    if (scores.n_too_long)
+        fprintf(stderr, "deleatur: %s: %zu prompt%s left out: longer, with the answer, than the model's context of %d tokens\n",
+                j->data, scores.n_too_long, scores.n_too_long == 1 ? " is" : "s are", j->model.config.context);
     cJSON_AddNumberToObject(j->result, "n", (double)facts.n);
     add_scores(j, dele_facts_json(&scores));
     if (!j->json) dele_facts_table(stdout, &scores);

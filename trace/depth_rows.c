@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/facts.h"
+#include "text/behind.h"
 #include "text/row_texts.h"
 
 const char *const dele_depth_model_name[DELE_N_DEPTH_MODELS] = {"full", "retain", "unlearned"};
@@ -68,35 +69,24 @@ typedef struct {
     dele_arena *arena;
 } reading;
 
-typedef struct {
-    dele_ids prompt, answer;
-} row_ids;
-
-static dele_status encode(row_ids *ids, const char *prompt, const char *answer, const dele_tokenizer *t, const reading *x,
-                         dele_err *err)
+static bool same_ids(const dele_ids_behind *a, const dele_ids_behind *b)
 {
-    if (dele_encode(&ids->prompt, t, prompt, strlen(prompt), x->chat == DELE_CHAT_NONE, x->arena, err) ||
-        dele_encode(&ids->answer, t, answer, strlen(answer), false, x->arena, err))
-        return err->code;
-    return DELE_OK;
-}
-
-static bool same_ids(const dele_ids *a, const dele_ids *b)
-{
-    return a->n == b->n && (!a->n || !memcmp(a->id, b->id, a->n * sizeof *a->id));
+    return a->n == b->n && a->first == b->first && (!a->n || !memcmp(a->id, b->id, a->n * sizeof *a->id));
 }
 
 /* The full model's tokens; the others, where they have a tokenizer of their own, must see the same. */
-static dele_status encode_for_all(row_ids *ids, const char *prompt, const char *answer, const reading *x, int line,
-                                 dele_err *err)
+static dele_status encode_for_all(dele_ids_behind *ids, const dele_row_texts *texts, const reading *x, int line, dele_err *err)
 {
     const dele_model *full = x->models[DELE_DEPTH_FULL];
-    if (encode(ids, prompt, answer, full->tokenizer, x, err)) return err->code;
+    if (dele_encode_answer(ids, full->tokenizer, x->chat, texts->prompt, texts->output, texts->joined, x->arena, err))
+        return err->code;
     for (int m = DELE_DEPTH_RETAIN; m < DELE_N_DEPTH_MODELS; m++) {
-        row_ids theirs;
-        if (!x->models[m]->tokenizer) continue;
-        if (encode(&theirs, prompt, answer, x->models[m]->tokenizer, x, err)) return err->code;
-        if (!same_ids(&ids->prompt, &theirs.prompt) || !same_ids(&ids->answer, &theirs.answer))
+        const dele_tokenizer *t = x->models[m]->tokenizer;
+        dele_ids_behind theirs;
+        if (!t) continue;
+        if (dele_encode_answer(&theirs, t, x->chat, texts->prompt, texts->output, texts->joined, x->arena, err))
+            return err->code;
+        if (!same_ids(ids, &theirs))
             return dele_fail(err, DELE_ERR_DATA, "%s cuts %s:%d into other tokens than %s does; the three models must "
                             "share a tokenizer", x->models[m]->path, x->depth->path, line, full->path);
     }
@@ -106,9 +96,8 @@ static dele_status encode_for_all(row_ids *ids, const char *prompt, const char *
 static char *lay_prompt(const char *prompt, const reading *x, dele_err *err)
 {
     const char *around = x->depth->opts.template, *place = strstr(around, "{}");
-    char *text = place ? dele_printf(x->arena, err, "%.*s%s%s", (int)(place - around), around, prompt, place + 2)
-                       : dele_strdup(x->arena, prompt, err);
-    return text && x->chat != DELE_CHAT_NONE ? dele_chat_prompt(x->chat, text, x->arena, err) : text;
+    return place ? dele_printf(x->arena, err, "%.*s%s%s", (int)(place - around), around, prompt, place + 2)
+                 : dele_strdup(x->arena, prompt, err);
 }
 
 /* The part of the answer that counts: the row's own word for it without blanks around it, or all of it. */
@@ -128,27 +117,24 @@ static const char *entity_of(const cJSON *json, const char *output, bool *named,
     return dele_strdup(x->arena, output, err);
 }
 
-/* Puts prompt and answer together up to the entity's end; a row that cannot be measured gets its reason. */
-static dele_status place_entity(dele_depth_row *row, const row_ids *ids, bool named, const reading *x, dele_err *err)
+/* The ids up to the entity's end; a row that cannot be measured gets its reason. */
+static dele_status place_entity(dele_depth_row *row, const dele_ids_behind *ids, bool named, const reading *x, dele_err *err)
 {
-    int begin = 0, end = (int)ids->answer.n;
+    const dele_ids answer = {ids->id + ids->first, ids->n - ids->first};
+    int begin = 0, end = (int)answer.n;
     dele_err unfound = {0};
-    if (named && (!*row->entity || !ids->answer.n ||
-                  dele_subject_range(&begin, &end, x->models[DELE_DEPTH_FULL]->tokenizer, &ids->answer, row->entity,
+    if (named && (!*row->entity || !answer.n ||
+                  dele_subject_range(&begin, &end, x->models[DELE_DEPTH_FULL]->tokenizer, &answer, row->entity,
                                     x->arena, &unfound)))
         row->left_out = "the entity does not stand in the answer";
     if (unfound.code == DELE_ERR_MEMORY) return dele_fail(err, unfound.code, "%s", unfound.msg);
     if (row->left_out) return DELE_OK;
-    row->first = (int)ids->prompt.n + begin;
-    row->n_ids = (int)ids->prompt.n + end;
+    row->first = (int)ids->first + begin;
+    row->n_ids = (int)ids->first + end;
     if (!end) row->left_out = "the answer is empty";
     else if (!row->first) row->left_out = "nothing stands before the entity, so nothing predicts it";
     else if (row->n_ids > x->context) row->left_out = "it is longer than the model's context";
-    int *all = DELE_NEW(x->arena, int, (size_t)row->n_ids + 1, err);
-    if (!all) return err->code;
-    if (ids->prompt.n) memcpy(all, ids->prompt.id, ids->prompt.n * sizeof *all);
-    if (end) memcpy(all + ids->prompt.n, ids->answer.id, (size_t)end * sizeof *all);
-    row->ids = all;
+    row->ids = ids->id;
     return DELE_OK;
 }
 
@@ -168,7 +154,7 @@ static dele_depth_row *append(reading *x, dele_err *err)
 static dele_status add_row(reading *x, const cJSON *json, const dele_records *r, dele_err *err)
 {
     dele_row_texts texts;
-    row_ids ids;
+    dele_ids_behind ids;
     bool named;
     if (!dele_row_texts_of(&texts, json))
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (question and answer, "
@@ -176,12 +162,10 @@ static dele_status add_row(reading *x, const cJSON *json, const dele_records *r,
     dele_depth_row *row = append(x, err);
     if (!row) return err->code;
     const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "id"));
-    const bool space = x->chat == DELE_CHAT_NONE && !texts.joined && *texts.output && !strchr(blanks, *texts.output);
-    const char *prompt = lay_prompt(texts.prompt, x, err);
-    const char *answer = prompt ? dele_printf(x->arena, err, "%s%s", space ? " " : "", texts.output) : NULL;
+    texts.prompt = lay_prompt(texts.prompt, x, err);
     *row = (dele_depth_row){.line = r->line, .id = id ? dele_strdup(x->arena, id, err) : NULL};
-    row->entity = answer ? entity_of(json, texts.output, &named, x, err) : NULL;
-    if (!row->entity || encode_for_all(&ids, prompt, answer, x, r->line, err)) return err->code;
+    row->entity = texts.prompt ? entity_of(json, texts.output, &named, x, err) : NULL;
+    if (!row->entity || encode_for_all(&ids, &texts, x, r->line, err)) return err->code;
     return place_entity(row, &ids, named, x, err);
 }
 

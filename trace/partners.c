@@ -3,11 +3,17 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "text/behind.h"
+
 dele_status dele_prompt_encode(dele_ids *ids, const dele_fact *fact, const dele_tokenizer *t, dele_chat chat, dele_arena *arena,
                              dele_err *err)
 {
-    const char *text = chat == DELE_CHAT_NONE ? fact->prompt : dele_chat_prompt(chat, fact->prompt, arena, err);
-    return text ? dele_encode(ids, t, text, strlen(text), chat == DELE_CHAT_NONE, arena, err) : err->code;
+    dele_ids_behind both;
+    size_t n;
+    const char *stripped = dele_stripped(&n, fact->attribute), *answer = dele_strndup(arena, stripped, n, err);
+    if (!answer || dele_encode_answer(&both, t, chat, fact->prompt, answer, fact->joined, arena, err)) return DELE_ERR_MEMORY;
+    *ids = (dele_ids){both.id, both.first + dele_blank_ids(t, both.id + both.first, both.n - both.first)};
+    return DELE_OK;
 }
 
 dele_encoded_fact *dele_facts_encode(const dele_facts *facts, const dele_tokenizer *t, dele_chat chat, dele_arena *arena,

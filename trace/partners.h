@@ -13,7 +13,9 @@ typedef struct {
     int begin, end; /* begin == end: the subject was not found among the tokens */
 } dele_encoded_fact;
 
-/* A fact's prompt as tokens: as it stands, or as a user's turn. */
+/* A fact's prompt as tokens: as it stands, or as a user's turn; and behind it the lone blanks that the tokenizer puts
+ * before the answer's text, where it puts some (" 1969" as " ", "1", ...): the token that the model is asked for says
+ * something. */
 dele_status dele_prompt_encode(dele_ids *ids, const dele_fact *fact, const dele_tokenizer *t, dele_chat chat, dele_arena *arena,
                              dele_err *err);
 

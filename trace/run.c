@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/stat.h"
+#include "text/behind.h"
 #include "trace/cells.h"
 #include "trace/partners.h"
 #include "trace/record.h"
@@ -43,14 +44,23 @@ typedef struct {
 
 /* ---- answers ---------------------------------------------------------------------------------------------------- */
 
-/* The attribute's tokens as they follow a prompt: behind a space unless the fact says that they join it. */
-static dele_status answer_tokens(dele_ids *ids, const running *x, const dele_fact *fact, const char *attribute, dele_err *err)
+/* An answer's tokens behind its fact's prompt.  Lone blanks before its text are not among them: they belong to the
+ * prompt (partners.h), and n_blank counts them. */
+typedef struct {
+    dele_ids ids;
+    size_t n_blank;
+} answer_ids;
+
+static dele_status answer_tokens(answer_ids *answer, const running *x, const dele_fact *fact, const char *attribute,
+                                 dele_err *err)
 {
+    const dele_tokenizer *t = x->model->tokenizer;
     size_t n;
-    const char *text = dele_stripped(&n, attribute);
-    bool joined = fact->joined || x->chat != DELE_CHAT_NONE; /* a reply begins without one */
-    char *behind = dele_printf(x->arena, err, "%s%.*s", joined ? "" : " ", (int)n, text);
-    if (!behind || dele_encode(ids, x->model->tokenizer, behind, strlen(behind), false, x->arena, err)) return err->code;
+    dele_ids_behind both;
+    const char *stripped = dele_stripped(&n, attribute), *text = dele_strndup(x->arena, stripped, n, err);
+    if (!text || dele_encode_answer(&both, t, x->chat, fact->prompt, text, fact->joined, x->arena, err)) return err->code;
+    n = dele_blank_ids(t, both.id + both.first, both.n - both.first);
+    *answer = (answer_ids){{both.id + both.first + n, both.n - both.first - n}, n};
     return DELE_OK;
 }
 
@@ -70,7 +80,8 @@ static bool says(const running *x, dele_traced *traced, dele_err *err)
 static dele_status judge(const running *x, dele_traced *traced, dele_err *err)
 {
     dele_grid *g = &traced->grid;
-    traced->answer = dele_decode(x->model->tokenizer, g->answer, (size_t)g->n_answer, false, x->arena, err);
+    traced->answer = dele_decode_behind(x->model->tokenizer, g->ids, (size_t)g->n_tokens, g->answer, (size_t)g->n_answer,
+                                        false, x->arena, err);
     if (!traced->answer) return err->code;
     if (!strcmp(x->trace->opts.answer, "argmax"))
         says(x, traced, err);
@@ -87,12 +98,13 @@ static dele_status judge(const running *x, dele_traced *traced, dele_err *err)
 
 /* ---- a prompt --------------------------------------------------------------------------------------------------- */
 
-/* The first token of fact k's own answer: the foil of those whose partner it is; -1 where the answer is empty. */
-static dele_status first_token(int *id, const running *x, size_t k, dele_err *err)
+/* The first token with text of fact k's own answer: the foil of those whose partner it is; -1 where the answer is empty,
+ * or stands behind another number of lone blanks than n_blank. */
+static dele_status first_token(int *id, const running *x, size_t k, size_t n_blank, dele_err *err)
 {
-    dele_ids ids;
-    if (answer_tokens(&ids, x, &x->facts->fact[k], x->facts->fact[k].attribute, err)) return err->code;
-    *id = ids.n ? ids.id[0] : -1;
+    answer_ids answer;
+    if (answer_tokens(&answer, x, &x->facts->fact[k], x->facts->fact[k].attribute, err)) return err->code;
+    *id = answer.ids.n && answer.n_blank == n_blank ? answer.ids.id[0] : -1;
     return DELE_OK;
 }
 
@@ -100,11 +112,13 @@ static dele_status first_token(int *id, const running *x, size_t k, dele_err *er
  * next partner is better.  Where all begin so the first one is kept, and dele_case_clean drops the foil. */
 static dele_status choose_partner(size_t *partner, int *foil, const running *x, size_t i, dele_err *err)
 {
-    int own = -1, id = -1;
+    int own, id = -1;
+    answer_ids answer;
     *partner = x->facts->n;
-    if (first_token(&own, x, i, err)) return err->code;
+    if (answer_tokens(&answer, x, &x->facts->fact[i], x->facts->fact[i].attribute, err)) return err->code;
+    own = answer.ids.n ? answer.ids.id[0] : -1;
     for (size_t k = i; (k = dele_partner(x->facts, x->encoded, i, k)) < x->facts->n;) {
-        if (first_token(&id, x, k, err)) return err->code;
+        if (first_token(&id, x, k, answer.n_blank, err)) return err->code;
         if (*partner == x->facts->n || id != own) *partner = k, *foil = id;
         if (id != own) break;
     }
@@ -138,7 +152,8 @@ static uint64_t noise_seed(const dele_trace_opts *o, int id)
 /* Tokens, the subject's place, answer, foil and partner; a prompt that cannot be traced gets its reason. */
 static dele_status read_prompt(const running *x, dele_traced *traced, size_t i, dele_err *err)
 {
-    dele_ids ids, answer = {0};
+    dele_ids ids;
+    answer_ids answer = {0};
     dele_grid *g = &traced->grid;
     const dele_fact *fact = traced->fact;
     const dele_tokenizer *t = x->model->tokenizer;
@@ -150,14 +165,14 @@ static dele_status read_prompt(const running *x, dele_traced *traced, size_t i, 
         if (!(traced->tokens[k] = dele_decode(t, &ids.id[k], 1, false, x->arena, err))) return err->code;
     if (strcmp(x->trace->opts.answer, "argmax")) {
         if (answer_tokens(&answer, x, fact, fact->attribute, err)) return err->code;
-        g->answer = answer.id;
-        g->n_answer = (int)answer.n;
-        if (!answer.n) traced->left_out = traced->why = "the attribute is empty";
+        g->answer = answer.ids.id;
+        g->n_answer = (int)answer.ids.n;
+        if (!answer.ids.n) traced->left_out = traced->why = "the attribute is empty";
     }
-    if (ids.n == 0 || (int)(ids.n + answer.n) > x->model->config.context) {
+    if (ids.n == 0 || (int)(ids.n + answer.ids.n) > x->model->config.context) {
         traced->why = "prompt and answer do not fit the model";
         traced->left_out = dele_printf(x->arena, err, "prompt and answer have %zu tokens; the model takes 1 to %d",
-                                      ids.n + answer.n, x->model->config.context);
+                                      ids.n + answer.ids.n, x->model->config.context);
     }
     if (traced->left_out || err->code) return err->code;
     dele_err subject = {0};
@@ -169,9 +184,10 @@ static dele_status read_prompt(const running *x, dele_traced *traced, size_t i, 
     }
     if (x->encoded) return set_partner(x, traced, i, err);
     if (fact->foil) {
-        dele_ids foil;
-        if (answer_tokens(&foil, x, fact, fact->foil, err)) return err->code;
-        if (foil.n) g->foil = foil.id[0];
+        answer_ids own, foil;
+        if (answer_tokens(&own, x, fact, fact->attribute, err) || answer_tokens(&foil, x, fact, fact->foil, err))
+            return err->code;
+        if (foil.ids.n && foil.n_blank == own.n_blank) g->foil = foil.ids.id[0];
     }
     return DELE_OK;
 }
@@ -255,7 +271,9 @@ static dele_status read_back(running *x, dele_traced *traced, dele_err *err)
 static dele_status say_foil(const running *x, dele_traced *traced, dele_err *err)
 {
     int foil = traced->grid.foil;
-    if (foil >= 0) traced->foil = dele_decode(x->model->tokenizer, &foil, 1, false, x->arena, err);
+    if (foil >= 0)
+        traced->foil = dele_decode_behind(x->model->tokenizer, traced->grid.ids, (size_t)traced->grid.n_tokens, &foil, 1,
+                                          false, x->arena, err);
     return err->code;
 }
 

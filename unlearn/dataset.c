@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "text/behind.h"
+
 dele_status dele_dataset_add_sequence(dele_dataset *set, dele_sequence row, dele_arena *arena, dele_err *err)
 {
     if (set->n == set->capacity) {
@@ -31,15 +33,14 @@ static dele_status append_stream(dele_dataset *set, const int *ids, size_t n, in
     return DELE_OK;
 }
 
-static dele_status append_pair(dele_dataset *set, const dele_ids *prompt, const dele_ids *output, int eos, int line,
-                              size_t max, dele_arena *arena, dele_err *err)
+static dele_status append_pair(dele_dataset *set, const dele_ids_behind *both, int eos, int line, size_t max,
+                               dele_arena *arena, dele_err *err)
 {
-    size_t n = prompt->n + output->n + (eos >= 0);
-    size_t first = prompt->n ? prompt->n : 1; /* nothing predicts the very first token */
+    size_t n = both->n + (eos >= 0);
+    size_t first = both->first ? both->first : 1; /* nothing predicts the very first token */
     int *ids = DELE_NEW(arena, int, n ? n : 1, err);
     if (!ids) return err->code;
-    if (prompt->n) memcpy(ids, prompt->id, prompt->n * sizeof *ids);
-    if (output->n) memcpy(ids + prompt->n, output->id, output->n * sizeof *ids);
+    if (both->n) memcpy(ids, both->id, both->n * sizeof *ids);
     if (eos >= 0) ids[n - 1] = eos;
     if (n > max) {
         n = max;
@@ -59,15 +60,9 @@ dele_status dele_dataset_add_texts(dele_dataset *set, const dele_row_texts *text
     if (!*output)
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: the output is empty, so there is nothing to learn or to forget",
                         path, line);
-    const bool raw = o->chat == DELE_CHAT_NONE;
-    const char *text = raw ? prompt : dele_chat_prompt(o->chat, prompt, arena, err);
-    const bool space = raw && !texts->joined && !strchr(" \t\r\n\v\f", *output);
-    const char *answer = space ? dele_printf(arena, err, " %s", output) : output;
-    dele_ids a, b;
-    if (!text || !answer || dele_encode(&a, t, text, strlen(text), raw, arena, err) ||
-        dele_encode(&b, t, answer, strlen(answer), false, arena, err))
-        return err->code;
-    return append_pair(set, &a, &b, o->eos ? dele_tokenizer_eos(t) : -1, line, o->max_tokens, arena, err);
+    dele_ids_behind both;
+    if (dele_encode_answer(&both, t, o->chat, prompt, output, texts->joined, arena, err)) return err->code;
+    return append_pair(set, &both, o->eos ? dele_tokenizer_eos(t) : -1, line, o->max_tokens, arena, err);
 }
 
 static dele_status add_row(dele_dataset *set, const cJSON *row, const dele_records *r, const dele_tokenizer *t,

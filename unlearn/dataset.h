@@ -7,9 +7,9 @@
  * carry a label.  Rows of a JSONL file (or a JSON array) are read by their fields: a prompt and its output
  * (text/row_texts.h says under which names), or `text` alone, without a prompt: every token but the first is a label.
  *
- * Prompt and output are tokenised apart, so that no token straddles the boundary.  Raw text puts one space between them
- * unless the output begins with white space or the row is joined; a chat layout puts the prompt into the user's
- * turn. */
+ * Prompt and output are tokenised as one text and split by the prompt's ids (text/behind.h, which says what becomes of
+ * a token that straddles the border).  Raw text puts one space between them unless the output begins with white space
+ * or the row is joined; a chat layout puts the prompt into the user's turn. */
 #ifndef DELE_DATASET_H
 #define DELE_DATASET_H
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "score/pytext.h"
+#include "text/behind.h"
 
 enum { MAX_ROWS = 1024, MIN_ROWS = 128, LOGIT_ROWS = 64 };
 
@@ -131,7 +132,7 @@ static void add_asks(pass *p, dele_choice *c, size_t wanted, int from, int end)
 {
     int start = first_wanted(c);
     for (int r = start > from ? start : from; r < end; r++)
-        p->asks[p->n_asks++] = (ask){c, wanted + (size_t)(r - from), c->ids[r + 1], r == start};
+        p->asks[p->n_asks++] = (ask){c, wanted + (size_t)(r - from), c->ids[r + 1], r == start + c->n_blank};
 }
 
 static void read_ask(const ask *a, const float *logits, double log_sum, int top, size_t vocab)
@@ -286,32 +287,29 @@ dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run
 
 /* The context is the first n_context bytes of `context`; what is behind them belongs to the continuation. */
 static dele_status encode(dele_choice *choice, const dele_tokenizer *t, const char *context, size_t n_context,
-                         const char *continuation, int max_length, dele_arena *arena, dele_err *err)
+                         const char *continuation, dele_straddle straddle, int max_length, dele_arena *arena, dele_err *err)
 {
-    size_t n_whole = strlen(context) + strlen(continuation);
     char *whole = dele_printf(arena, err, "%s%s", context, continuation);
-    dele_ids before, all;
-    if (!whole || dele_encode(&before, t, context, n_context, true, arena, err) ||
-        dele_encode(&all, t, whole, n_whole, true, arena, err))
-        return err->code;
-    if (before.n == 0 || all.n <= before.n || all.n - before.n > (size_t)max_length)
+    dele_ids_behind all;
+    if (!whole || dele_encode_behind(&all, t, whole, strlen(whole), n_context, true, straddle, arena, err)) return err->code;
+    const size_t own = all.n - all.first;
+    if (all.first == 0 || own == 0 || own > (size_t)max_length)
         return dele_fail(err, DELE_ERR_DATA, "\"%.80s\" cannot be scored after its question: of its own it has %zu tokens "
-                        "(one to %d are possible)", continuation, all.n > before.n ? all.n - before.n : 0, max_length);
-    /* The harness joins the context's own ids and the whole's beyond: not always the whole's. */
-    memcpy(all.id, before.id, before.n * sizeof *all.id);
+                        "(one to %d are possible)", continuation, own, max_length);
     size_t cut = all.n > (size_t)max_length + 1 ? all.n - (size_t)max_length - 1 : 0;
-    *choice = (dele_choice){.ids = all.id + cut, .n = (int)(all.n - cut), .n_scored = (int)(all.n - before.n)};
+    *choice = (dele_choice){.ids = all.id + cut, .n = (int)(all.n - cut), .n_scored = (int)own};
     return DELE_OK;
 }
 
 dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, const char *context, const char *continuation,
                              int max_length, dele_arena *arena, dele_err *err)
 {
-    return encode(choice, t, context, dele_rstrip(context, strlen(context)), continuation, max_length, arena, err);
+    return encode(choice, t, context, dele_rstrip(context, strlen(context)), continuation, DELE_STRADDLE_LM_EVAL,
+                  max_length, arena, err);
 }
 
 dele_status dele_choice_encode_joined(dele_choice *choice, const dele_tokenizer *t, const char *context,
                                     const char *continuation, int max_length, dele_arena *arena, dele_err *err)
 {
-    return encode(choice, t, context, strlen(context), continuation, max_length, arena, err);
+    return encode(choice, t, context, strlen(context), continuation, DELE_STRADDLE_SPLIT, max_length, arena, err);
 }

@@ -14,8 +14,9 @@
 typedef struct {
     const int *ids; /* [n] context and continuation; n > n_scored >= 1 */
     int n, n_scored;
+    int n_blank;       /* so many of the scored ids come before the one that first_... are about; 0 if not set */
     double logp;       /* out: sum over the last n_scored ids */
-    double first_logp; /* out: of the first of them */
+    double first_logp; /* out: of the first of them, behind n_blank others */
     int first_rank;    /* out: 1 + how many ids were likelier there */
     int first_top;     /* out: the likeliest id there */
     bool greedy;       /* out: each of the last n_scored ids was the likeliest at its place */
@@ -39,11 +40,12 @@ dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run
 
 /* Context and continuation as lm-evaluation-harness encodes them: trailing white space of the context goes to the
  * continuation; the whole and the context are encoded, and the continuation is what the whole has beyond the
- * context's length.  At most max_length + 1 ids are kept, the last ones. */
+ * context's length (text/behind.h, DELE_STRADDLE_LM_EVAL).  At most max_length + 1 ids are kept, the last ones. */
 dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, const char *context, const char *continuation,
                              int max_length, dele_arena *arena, dele_err *err);
 
-/* The same with the context as it stands: a blank at its end stays its own. */
+/* The same with the context as it stands: a blank at its end stays its own, and a token that straddles the border is
+ * split (DELE_STRADDLE_SPLIT). */
 dele_status dele_choice_encode_joined(dele_choice *choice, const dele_tokenizer *t, const char *context,
                                     const char *continuation, int max_length, dele_arena *arena, dele_err *err);
 

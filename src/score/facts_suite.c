@@ -1,11 +1,13 @@
 #include "score/facts_suite.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "score/choices.h"
 #include "score/pytext.h"
+#include "text/behind.h"
 
 static const char *const form_name[DELE_FORMS] = {"prompt", "paraphrase"};
 static const char *const split_name[DELE_SPLITS] = {"all", "forget", "retain"};
@@ -35,31 +37,20 @@ static const char *form_text(const dele_fact *fact, dele_form form)
 static dele_status encode_turn(dele_choice *choice, const scoring *s, const char *text, const char *answer, dele_arena *arena,
                               dele_err *err)
 {
-    const dele_tokenizer *t = s->model->tokenizer;
-    const char *turn = dele_chat_prompt(s->opts->chat, text, arena, err), *said = dele_strip(answer, arena, err);
-    dele_ids asked, reply;
-    if (!turn || !said || dele_encode(&asked, t, turn, strlen(turn), false, arena, err) ||
-        dele_encode(&reply, t, said, strlen(said), false, arena, err))
+    const char *said = dele_strip(answer, arena, err);
+    dele_ids_behind both;
+    if (!said || dele_encode_answer(&both, s->model->tokenizer, s->opts->chat, text, said, true, arena, err))
         return err->code;
-    if (!reply.n || asked.n + reply.n > (size_t)s->model->config.context)
-        return dele_fail(err, DELE_ERR_DATA, "\"%.80s\" cannot be scored as a reply to \"%.80s\": together they have %zu "
-                        "tokens, and the model takes %d", answer, text, asked.n + reply.n, s->model->config.context);
-    int *ids = DELE_NEW(arena, int, asked.n + reply.n, err);
-    if (!ids) return err->code;
-    memcpy(ids, asked.id, asked.n * sizeof *ids);
-    memcpy(ids + asked.n, reply.id, reply.n * sizeof *ids);
-    *choice = (dele_choice){.ids = ids, .n = (int)(asked.n + reply.n), .n_scored = (int)reply.n};
+    *choice = (dele_choice){.ids = both.id, .n = (int)both.n, .n_scored = (int)(both.n - both.first)};
     return DELE_OK;
 }
 
 static dele_status encode_facts(scoring *s, dele_arena *arena, dele_err *err)
 {
     const dele_tokenizer *t = s->model->tokenizer;
-    const int most = s->model->config.context;
     for (size_t i = 0; i < s->facts->n; i++) {
         const dele_fact *fact = &s->facts->fact[i];
-        bool spaced = dele_lstrip(fact->attribute, strlen(fact->attribute)) > 0;
-        char *answer = dele_printf(arena, err, "%s%s", spaced || fact->joined ? "" : " ", fact->attribute);
+        char *answer = dele_printf(arena, err, "%s%s", fact->joined ? "" : dele_between(fact->attribute), fact->attribute);
         if (!answer) return DELE_ERR_MEMORY;
         for (int form = 0; form < DELE_FORMS; form++) {
             const char *text = form_text(fact, (dele_form)form);
@@ -68,10 +59,19 @@ static dele_status encode_facts(scoring *s, dele_arena *arena, dele_err *err)
             q->choice = DELE_NEW(arena, dele_choice, 1, err);
             q->n_choices = 1;
             if (!q->choice) return DELE_ERR_MEMORY;
-            dele_status status = s->opts->chat  ? encode_turn(q->choice, s, text, answer, arena, err)
-                                : fact->joined ? dele_choice_encode_joined(q->choice, t, text, answer, most, arena, err)
-                                               : dele_choice_encode(q->choice, t, text, answer, most, arena, err);
+            dele_choice *c = q->choice;
+            dele_status status = s->opts->chat  ? encode_turn(c, s, text, answer, arena, err)
+                                : fact->joined ? dele_choice_encode_joined(c, t, text, answer, INT_MAX / 2, arena, err)
+                                               : dele_choice_encode(c, t, text, answer, INT_MAX / 2, arena, err);
             if (status) return status;
+            if (c->n > s->model->config.context) {
+                s->scores->n_too_long++;
+                continue;
+            }
+            if (c->n_scored < 1 || c->n <= c->n_scored)
+                return dele_fail(err, DELE_ERR_DATA, "\"%.80s\" cannot be scored behind \"%.80s\": one of them has no "
+                                "token of its own", answer, text);
+            c->n_blank = (int)dele_blank_ids(t, c->ids + c->n - c->n_scored, (size_t)c->n_scored);
             s->places[s->n++] = (place){i, (dele_form)form};
         }
     }
@@ -82,7 +82,9 @@ static dele_status put_item(scoring *s, size_t i, const dele_fact_score *score, 
 {
     const dele_fact *fact = &s->facts->fact[s->places[i].fact];
     dele_form form = s->places[i].form;
-    char *top = dele_decode(s->model->tokenizer, &score->top, 1, false, &s->scratch, err);
+    const dele_choice *c = s->questions[i].choice;
+    const size_t before = (size_t)(c->n - c->n_scored + c->n_blank);
+    char *top = dele_decode_behind(s->model->tokenizer, c->ids, before, &score->top, 1, false, &s->scratch, err);
     if (!top) return err->code;
     cJSON *line = cJSON_CreateObject();
     cJSON_AddNumberToObject(line, "id", fact->id);
@@ -112,6 +114,7 @@ static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
                                   .p_answer = exp(c->logp),
                                   .rank = c->first_rank,
                                   .n_tokens = c->n_scored,
+                                  .n_blank = c->n_blank,
                                   .top = c->first_top,
                                   .greedy = c->greedy};
         if (s->opts->items) status = put_item(s, i, score, err);
@@ -132,6 +135,7 @@ static size_t recall(scoring *s)
             .rank = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "rank")),
             .n_tokens = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "answer_tokens")),
             .top = -1,
+            .n_blank = s->questions[n].choice->n_blank,
             .greedy = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(old, "greedy"))};
     return n;
 }
@@ -199,6 +203,9 @@ dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts,
     if (!scores->fact || !s.questions || !s.places || !ranks) return DELE_ERR_MEMORY;
     dele_choices_opts choices = {.scored = scored, .data = &s};
     dele_status status = encode_facts(&s, arena, err);
+    if (!status && !s.n)
+        status = dele_fail(err, DELE_ERR_DATA, "%s: no fact fits the model's context of %d tokens",
+                          facts->path ? facts->path : "the facts", model->config.context);
     if (!status) choices.n_known = recall(&s);
     if (!status) status = dele_choices_score(s.questions, s.n, run, model, &choices, err);
     for (int split = 0; split < DELE_SPLITS && !status; split++)
@@ -211,6 +218,7 @@ dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts,
 cJSON *dele_facts_json(const dele_facts_scores *scores)
 {
     cJSON *json = cJSON_CreateObject();
+    if (scores->n_too_long) cJSON_AddNumberToObject(json, "too_long", (double)scores->n_too_long);
     for (int split = 0; split < DELE_SPLITS; split++) {
         if (scores->cell[split][DELE_FORM_PROMPT].n == 0) continue;
         cJSON *forms = cJSON_AddObjectToObject(json, split_name[split]);

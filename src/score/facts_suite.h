@@ -1,14 +1,16 @@
 /* Does the model know these facts?  For each prompt, and its paraphrase where there is one:
  *
- *   p          the probability of the answer's first token
+ *   p          the probability of the answer's first token that carries text, behind the prompt and the lone blanks
+ *              before it (digit-splitting tokenizers encode " 1969" as " ", "1", ...: the blank says nothing)
  *   rank       its place among all tokens there, 1 the likeliest
  *   top-1      rank 1
  *   p_answer   the probability of the whole answer, the product over its tokens (p where it is one token)
  *   greedy     every token of the answer is the likeliest behind the prompt and the answer's tokens before it
  *
  * The answer is encoded behind the prompt, a space between them where the fact file has none; a joined fact's answer
- * follows its prompt at once.  In a chat layout the prompt is a user's turn, and the answer, encoded alone, begins the
- * reply: the very tokens that deleatur trace --chat runs. */
+ * follows its prompt at once.  In a chat layout the prompt is a user's turn, and the answer begins the reply: the very
+ * tokens that deleatur trace --chat runs.  Prompts that are longer with their answer than the model's context are left
+ * out and counted. */
 #ifndef DELE_FACTS_SUITE_H
 #define DELE_FACTS_SUITE_H
 
@@ -22,7 +24,8 @@ typedef enum { DELE_SPLIT_ALL, DELE_SPLIT_FORGET, DELE_SPLIT_RETAIN, DELE_SPLITS
 
 typedef struct {
     double p, p_answer;
-    int rank, n_tokens, top; /* top: the likeliest id; n_tokens 0: no such form */
+    int rank, n_tokens, n_blank, top; /* n_blank: of n_tokens, before the one of p and rank; top: the likeliest id there;
+                                        n_tokens 0: no such form, or left out */
     bool greedy;
 } dele_fact_score;
 
@@ -35,6 +38,7 @@ typedef struct {
 typedef struct {
     dele_fact_score (*fact)[DELE_FORMS];          /* [n_facts] */
     dele_facts_cell cell[DELE_SPLITS][DELE_FORMS]; /* n 0: nothing there */
+    size_t n_too_long; /* prompts left out, being longer with their answer than the context */
 } dele_facts_scores;
 
 typedef struct {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "model/generate.h"
+#include "text/behind.h"
 
 enum { GROUP = 128 };
 
@@ -16,20 +17,13 @@ typedef struct {
     dele_arena arena, scratch;
 } group;
 
-static dele_status encode_text(dele_ids *ids, const char *prompt, group *g, dele_err *err)
-{
-    bool raw = g->opts->chat == DELE_CHAT_NONE;
-    const char *text = raw ? prompt : dele_chat_prompt(g->opts->chat, prompt, &g->arena, err);
-    return text ? dele_encode(ids, g->model->tokenizer, text, strlen(text), raw, &g->arena, err) : DELE_ERR_MEMORY;
-}
-
 static dele_status encode(dele_continuation *c, size_t i, group *g, dele_err *err)
 {
     size_t max_new = (size_t)g->opts->max_new, room = (size_t)g->model->config.context - max_new;
     dele_ids ids = {0};
     int *out = DELE_NEW(&g->arena, int, max_new, err);
     if (g->opts->encoded) ids = g->opts->encoded[i];
-    else if (encode_text(&ids, g->prompts[i], g, err)) return err->code;
+    else if (dele_encode_prompt(&ids, g->model->tokenizer, g->opts->chat, g->prompts[i], &g->arena, err)) return err->code;
     if (!out) return DELE_ERR_MEMORY;
     if (!ids.n) return dele_fail(err, DELE_ERR_DATA, "a prompt is empty: nothing can follow it");
     size_t cut = ids.n > room ? ids.n - room : 0;
@@ -45,7 +39,7 @@ static dele_status finished(void *data, size_t i, dele_err *err)
     g->n_done++;
     for (; !status && g->given < g->n && g->done[g->given]; g->given++) {
         const dele_continuation *c = &g->items[g->given];
-        char *text = dele_decode(g->model->tokenizer, c->out, c->n_out, true, &g->scratch, err);
+        char *text = dele_decode_behind(g->model->tokenizer, c->prompt, c->n_prompt, c->out, c->n_out, true, &g->scratch, err);
         status = text ? g->opts->said(g->opts->data, g->first + g->given, text, c->stopped, err) : err->code;
         dele_arena_reset(&g->scratch);
     }

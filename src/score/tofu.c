@@ -10,6 +10,7 @@
 #include "score/say.h"
 #include "score/set_files.h"
 #include "score/token_scores.h"
+#include "text/behind.h"
 
 static const char *const set_name[DELE_TOFU_SETS] = {"forget", "retain", "real_authors", "world_facts"};
 
@@ -163,19 +164,14 @@ static dele_status encode_answer(dele_scored_text *t, const char *prompt, const 
     int most = s->model->config.context - 1, eos = s->model->config.eos;
     *t = (dele_scored_text){0};
     if (s->opts->chat != DELE_CHAT_NONE) {
-        dele_ids before, own;
-        const char *text = dele_chat_prompt(s->opts->chat, prompt, arena, err);
-        if (!text || dele_encode(&before, tokenizer, text, strlen(text), false, arena, err) ||
-            dele_encode(&own, tokenizer, answer, strlen(answer), false, arena, err))
-            return err->code;
-        if (!before.n || !own.n || before.n + own.n > (size_t)most)
+        dele_ids_behind both;
+        if (dele_encode_answer(&both, tokenizer, s->opts->chat, prompt, answer, false, arena, err)) return err->code;
+        if (!both.first || both.n == both.first || both.n > (size_t)most)
             return dele_fail(err, DELE_ERR_DATA, "\"%.80s\": question and answer do not fit the model's context", answer);
-        t->first = (int)before.n;
-        if (append(t, before.id, before.n, arena, err) || append(t, own.id, own.n, arena, err)) return err->code;
+        *t = (dele_scored_text){.ids = both.id, .n = (int)both.n, .first = (int)both.first};
     } else {
         dele_choice c;
-        bool blank = dele_lstrip(answer, strlen(answer)) > 0;
-        const char *text = dele_printf(arena, err, "%s%s", blank ? "" : " ", answer);
+        const char *text = dele_printf(arena, err, "%s%s", dele_between(answer), answer);
         if (!text || dele_choice_encode(&c, tokenizer, prompt, text, most, arena, err)) return err->code;
         *t = (dele_scored_text){.ids = c.ids, .n = c.n, .first = c.n - c.n_scored};
     }

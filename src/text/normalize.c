@@ -131,15 +131,17 @@ static dele_status replace(dele_span *s, const dele_span *from, const dele_span 
     return DELE_OK;
 }
 
-dele_status dele_normalize(dele_span *out, const dele_tokenizer *t, const char *text, size_t n, dele_arena *arena,
-                         dele_err *err)
+dele_status dele_normalize(dele_span *out, const dele_tokenizer *t, const char *text, size_t n, bool inside,
+                           dele_arena *arena, dele_err *err)
 {
     dele_status status = DELE_OK;
     *out = (dele_span){text, n};
     for (int i = 0; i < t->n_norm && !status && out->n; i++) {
         const dele_norm_step *step = &t->norm[i];
         switch (step->kind) {
-        case DELE_NORM_PREPEND: status = prepend(out, &step->to, arena, err); break;
+        case DELE_NORM_PREPEND:
+            if (!inside) status = prepend(out, &step->to, arena, err);
+            break;
         case DELE_NORM_REPLACE: status = replace(out, &step->from, &step->to, arena, err); break;
         default: status = normal_form(out, step->kind, arena, err); break;
         }

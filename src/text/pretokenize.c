@@ -173,7 +173,7 @@ dele_status dele_pretokenize(dele_encoder *e, int step, const char *text, size_t
     if (step == e->t->n_pre) return dele_bpe_word(e, text, n);
     const dele_pre_step *s = &e->t->pre[step];
     char *spaced = NULL;
-    if (s->prefix_space && text[0] != ' ') {
+    if (s->prefix_space && text[0] != ' ' && text != e->border) {
         spaced = malloc(n + 1);
         if (!spaced) return dele_fail(e->err, DELE_ERR_MEMORY, "no memory left to tokenise a text of %zu bytes", n);
         spaced[0] = ' ';

@@ -43,22 +43,32 @@ static dele_status encode_normalized(dele_encoder *e, const char *text, size_t n
 static dele_status encode_raw(dele_encoder *e, const char *text, size_t n, void *arena)
 {
     dele_span made;
-    dele_status status = dele_normalize(&made, e->t, text, n, arena, e->err);
+    const bool inside = text == e->border;
+    dele_status status = dele_normalize(&made, e->t, text, n, inside, arena, e->err);
+    e->border = inside && !status ? made.text : NULL;
     return status ? status : dele_added_split(e, &e->t->normalized, made.text, made.n, encode_normalized, NULL);
 }
 
-static dele_status encode(dele_encoder *e, const char *text, size_t n, bool add_special, dele_arena *arena)
+static dele_status encode(dele_encoder *e, const char *text, size_t n, dele_encode_part part, dele_arena *arena)
 {
+    const bool before = part == DELE_ENCODE_WHOLE || part == DELE_ENCODE_BEGIN, behind = part == DELE_ENCODE_WHOLE;
     const dele_tokenizer *t = e->t;
     dele_status status = DELE_OK;
-    for (int i = 0; add_special && i < t->n_prefix && !status; i++) status = dele_encoder_push(e, t->prefix[i]);
+    e->border = part == DELE_ENCODE_MIDDLE ? text : NULL;
+    for (int i = 0; before && i < t->n_prefix && !status; i++) status = dele_encoder_push(e, t->prefix[i]);
     if (!status) status = dele_added_split(e, &t->raw, text, n, encode_raw, arena);
-    for (int i = 0; add_special && i < t->n_suffix && !status; i++) status = dele_encoder_push(e, t->suffix[i]);
+    for (int i = 0; behind && i < t->n_suffix && !status; i++) status = dele_encoder_push(e, t->suffix[i]);
     return status;
 }
 
 dele_status dele_encode(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n, bool add_special,
                       dele_arena *arena, dele_err *err)
+{
+    return dele_encode_as(out, t, text, n, add_special ? DELE_ENCODE_WHOLE : DELE_ENCODE_BARE, arena, err);
+}
+
+dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n,
+                           dele_encode_part part, dele_arena *arena, dele_err *err)
 {
     dele_err own = {0};
     *out = (dele_ids){0};
@@ -68,7 +78,7 @@ dele_status dele_encode(dele_ids *out, const dele_tokenizer *t, const char *text
 
     dele_arena normalised = {.limit = arena->limit};
     dele_encoder e = {.t = t, .err = err, .match = pcre2_match_data_create(16, NULL)};
-    dele_status status = e.match ? encode(&e, text, n, add_special, &normalised)
+    dele_status status = e.match ? encode(&e, text, n, part, &normalised)
                                 : dele_fail(err, DELE_ERR_MEMORY, "no memory left to tokenise a text of %zu bytes", n);
     if (!status) {
         out->id = dele_alloc_raw(arena, e.n ? e.n : 1, sizeof *out->id, err);

@@ -136,7 +136,15 @@ typedef struct dele_encoder {
     struct dele_candidate *heap;
     size_t n_heap, cap_heap;
     pcre2_match_data *match;
+    const char *border; /* where a text goes on that began elsewhere: nothing is prepended there; or NULL */
 } dele_encoder;
+
+/* Which part of a text is encoded: all of it, with what the post-processor adds; its beginning, without
+ * what is added behind; either without special tokens; or a part behind another, nothing prepended. */
+typedef enum { DELE_ENCODE_WHOLE, DELE_ENCODE_BEGIN, DELE_ENCODE_BARE, DELE_ENCODE_MIDDLE } dele_encode_part;
+
+dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n,
+                           dele_encode_part part, dele_arena *arena, dele_err *err);
 
 dele_status dele_encoder_push(dele_encoder *e, int id);
 /* Makes room for n items of the given size in a malloc-ed array. */
@@ -148,9 +156,10 @@ dele_status dele_pretokenize(dele_encoder *e, int step, const char *text, size_t
 /* Compiles a pattern written for the library's regex engine. */
 dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char *where, dele_err *err);
 
-/* *out is text itself where nothing changed, else lives in the arena. */
-dele_status dele_normalize(dele_span *out, const dele_tokenizer *t, const char *text, size_t n, dele_arena *arena,
-                         dele_err *err);
+/* *out is text itself where nothing changed, else lives in the arena.  inside: the text goes on behind
+ * another one, so nothing is prepended. */
+dele_status dele_normalize(dele_span *out, const dele_tokenizer *t, const char *text, size_t n, bool inside,
+                           dele_arena *arena, dele_err *err);
 
 dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool normalized, dele_arena *arena, dele_err *err);
 /* Calls between with each stretch that is no added token and pushes the ids of those that are. */

@@ -361,7 +361,7 @@ static dele_status read_added(reader *r, const cJSON *list, int n_vocab)
         status = added_id(r, a, n_vocab, &top);
         if (status) return status;
         a->pattern = a->content;
-        if (a->normalized) status = dele_normalize(&a->pattern, t, a->content.text, a->content.n, r->arena, r->err);
+        if (a->normalized) status = dele_normalize(&a->pattern, t, a->content.text, a->content.n, false, r->arena, r->err);
         if (status) return status;
         t->token[a->id] = a->content;
         t->added_of[a->id] = a;
