@@ -72,7 +72,8 @@ int cmd_compare(int argc, char **argv)
 {
     const char *paths[2] = {0}, *flips = NULL;
     bool subjects = false;
-    const dele_option options[] = {DELE_FLAG("subjects", &subjects, "mmlu: every subject too"),
+    const dele_option options[] = {DELE_GROUP("options"),
+                                  DELE_FLAG("subjects", &subjects, "mmlu: every subject too"),
                                   DELE_OPT("flips", &flips, "a file to write: the questions that turned, a line each"),
                                   {0}};
     const dele_usage usage = {.command = "compare", .summary = "two results of eval beside each other",

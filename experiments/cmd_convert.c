@@ -125,6 +125,7 @@ int cmd_convert(int argc, char **argv)
     settings s = {.dtype = "f32", .tokenizer = true};
     const char *path = NULL;
     const dele_option options[] = {
+        DELE_GROUP("options"),
         DELE_OPT("out", &s.out, "the directory or .gguf file to make"),
         DELE_OPT("dtype", &s.dtype, "of a directory, how the weights are stored: f32, bf16 or f16"),
         DELE_OPT("type", &s.type, "of a GGUF: f32 (if nothing is said), f16, bf16, q8_0, q5_0, q4_0 or q4_k"),

@@ -189,6 +189,7 @@ int cmd_demo(int argc, char **argv)
     d.train.batch = 64;
     d.train.adamw.lr = 5e-4;
     const dele_option options[] = {
+        DELE_GROUP("options"),
         DELE_OPT("out", &d.out, "keep the unlearned model in this new directory"),
         DELE_OPT("epochs", &d.train.epochs, "times through the rows to forget"),
         DELE_OPT("lr", &d.train.adamw.lr, "highest learning rate"),

@@ -72,6 +72,7 @@ int cmd_eval(int argc, char **argv)
 {
     eval_job j = {.shots = -1};
     const dele_option options[] = {
+        DELE_GROUP("what is scored"),
         DELE_OPT("suite", &j.suite, "mmlu, choices, qa, lume, tofu, membership or facts"),
         DELE_OPT("data", &j.data, "mmlu: directory of dev/ val/ test/; choices, qa: a .jsonl, or a directory of them; "
                                  "lume: JSONL, or directory with forget.jsonl and retain.jsonl (or forget_val.jsonl, "
@@ -79,20 +80,25 @@ int cmd_eval(int argc, char **argv)
                                  "directory of member.jsonl and nonmember.jsonl; "
                                  "facts: a fact file"),
         DELE_OPT("out", &j.out, "directory to make"),
+        DELE_GROUP("multiple choice"),
         DELE_OPT("split", &j.split, "mmlu: val or test (default val)"),
         DELE_OPT("style", &j.style, "mmlu: harness (letters; default), continuation (their text), hendrycks, "
                                    "open-instruct"),
         DELE_OPT("shots", &j.shots, "mmlu: examples before the question, 0 to 5; -1: as the style has it, 0 or 5"),
         DELE_OPT("subjects", &j.subjects, "mmlu: only these, comma-separated (default: all that are there)"),
+        DELE_GROUP("rows and generation"),
         DELE_OPT("limit", &j.limit, "at most so many questions a subject or set, rows a file, or facts; 0: all"),
         DELE_OPT("ids", &j.ids, "lume: a file with one id a line; only these rows"),
         DELE_OPT("chat", &j.chat, "lume, tofu, qa: none (raw input; default), auto, olmo or smollm2"),
         DELE_OPT("max-new", &j.max_new, "lume, tofu, qa: at most so many new tokens; 0: 256, 200, 32"),
         DELE_OPT("template", &j.template, "tofu: what stands around the question, {} in its place; default: nothing"),
+        DELE_GROUP("LUME"),
         DELE_OPT("mmlu-result", &j.mmlu_result, "lume: a result of --suite mmlu, for the final score"),
+        DELE_GROUP("membership"),
         DELE_OPT("reference", &j.reference, "membership: a model that has not seen the members"),
         DELE_FLAG("gradnorm", &j.gradnorm, "membership: that attack too (a backward pass a text)"),
         DELE_OPT("min-k", &j.min_k, "membership: share of the tokens that Min-K looks at; 0: 0.2"),
+        DELE_GROUP("against published programs"),
         DELE_OPT("retrained", &j.retrained, "membership, tofu: a result of a model that never saw the data; tofu: or "
                                            "open-unlearning's TOFU_EVAL.json of it"),
         DELE_OPT("compat", &j.compat, "quirks of published programs (docs/scores.md): membership: open-unlearning; "

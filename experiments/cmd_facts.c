@@ -184,18 +184,22 @@ int cmd_facts(int argc, char **argv)
     command o = {.share = 0.2, .seed = 1, .answer = "argmax", .chat = "none"};
     facts_qa_opts qa = {0};
     const dele_option options[] = {
+        DELE_GROUP("from a fact file"),
         DELE_OPT("facts", &o.facts, "facts in ROME's or CounterFact's form, JSON or JSONL"),
         DELE_OPT("answer", &o.answer, "with --facts: argmax: answers of one token; greedy: all of it, several tokens too"),
         DELE_OPT("chat", &o.chat, "with --facts: chat layout to know it in: none, auto, olmo, smollm2; as trace has it"),
+        DELE_GROUP("from questions and answers"),
         DELE_OPT("qa", &qa.forget, "or build facts from rows to forget: input and output, or question and answer"),
         DELE_OPT("retain", &qa.retain, "with --qa: rows of people to keep, built with the others"),
         DELE_FLAG("first-token", &qa.first_token, "with --qa: attributes of one token, which is what trace takes"),
         DELE_FLAG("keep-unknown", &qa.keep_unknown, "with --qa: also what the model does not say greedily"),
         DELE_FLAG("keep-copied", &qa.keep_copied, "with --qa: also answers copied from the question, as e-mail is"),
         DELE_FLAG("keep-alone", &qa.keep_alone, "with --qa: also questions that are put about one person only"),
+        DELE_GROUP("result"),
         DELE_OPT("out", &o.out, "file for the facts known, with their split"),
         DELE_OPT("forget-out", &o.forget_out, "file for those to forget alone"),
         DELE_OPT("retain-out", &o.retain_out, "file for those to keep alone"),
+        DELE_GROUP("split"),
         DELE_OPT("share", &o.share, "with --facts: of the subjects, to be forgotten; 0: no split is written"),
         DELE_OPT("seed", &o.seed, "with --facts: of the split"),
         {0}};

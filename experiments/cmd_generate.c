@@ -58,6 +58,7 @@ int cmd_generate(int argc, char **argv)
     settings s = {.chat = "none", .max_new = 32};
     const char *path = NULL;
     const dele_option options[] = {
+        DELE_GROUP("options"),
         DELE_OPT("prompt", &s.prompt, "the text to continue"),
         DELE_OPT("chat", &s.chat, "chat layout around it: none, auto, olmo, smollm2"),
         DELE_OPT("max-new", &s.max_new, "the most tokens to add"),

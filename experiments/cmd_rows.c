@@ -94,6 +94,7 @@ int cmd_rows(int argc, char **argv)
 {
     command o = {0};
     const dele_option options[] = {
+        DELE_GROUP("options"),
         DELE_OPT("out", &o.out, "JSONL file to write"),
         DELE_OPT("where", &o.where[0], "only rows with FIELD=EXPRESSION (POSIX extended, anywhere in the field)"),
         DELE_OPT("and", &o.where[1], "and this too"),

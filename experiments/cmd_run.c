@@ -133,8 +133,10 @@ int cmd_run(int argc, char **argv)
 {
     command c = {0};
     const dele_option options[] = {
+        DELE_GROUP("the study"),
         DELE_OPT("out", &c.out, "directory of the study; made, or gone on with"),
         DELE_OPT("set", &c.set, "NAME=VALUE: a variable of the recipe; may be given several times"),
+        DELE_GROUP("which stages"),
         DELE_OPT("only", &c.only, "run these stages and what they stand on: names or patterns, as 'unlearned/*npo*'"),
         DELE_OPT("again", &c.again, "make these stages anew, with what stands on them"),
         DELE_FLAG("changed", &c.changed, "make anew what stands with other settings, with what stands on it"),

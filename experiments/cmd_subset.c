@@ -217,6 +217,7 @@ int cmd_subset(int argc, char **argv)
 {
     command o = {.documents = "5,20,5"};
     const dele_option options[] = {
+        DELE_GROUP("options"),
         DELE_OPT("documents", &o.documents, "how many of Task1, Task2, Task3, in each of forget and retain; or one number for all"),
         DELE_OPT("seed", &o.seed, "draws the documents; 0: the first ones of each file"),
         DELE_OPT("out", &o.out, "directory to make"),

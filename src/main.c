@@ -18,22 +18,28 @@ typedef struct {
     const char *summary;
 } command;
 
+/* A line without `run` is a heading of --help. */
 static const command commands[] = {
-    {"info", cmd_info, "what a model is, and the memory that each job needs"},
+    {"locate and unlearn", NULL, NULL},
+    {"trace", cmd_trace, "find the layers that carry a fact, by causal tracing"},
     {"finetune", cmd_finetune, "teach a model rows or plain text, or train one from scratch"},
     {"unlearn", cmd_unlearn, "make a model forget rows and keep others, by training a few layers"},
-    {"generate", cmd_generate, "continue a prompt, greedily"},
-    {"eval", cmd_eval, "score what a model knows: MMLU, LUME rows, facts"},
-    {"facts", cmd_facts, "keep the facts a model knows, split by subject into forget and retain"},
-    {"attack", cmd_attack, "does what was forgotten come back: quantised, relearnt, asked otherwise?"},
+    {"measure", NULL, NULL},
+    {"eval", cmd_eval, "score what a model knows: MMLU, LUME, TOFU, membership, facts"},
     {"compare", cmd_compare, "two results of eval beside each other"},
-    {"run", cmd_run, "a whole study from its recipe: stages, tables, one report"},
-    {"rows", cmd_rows, "choose rows of JSONL files, and put files behind each other"},
-    {"subset", cmd_subset, "a smaller LUME: whole documents, and others beside them that nobody is taught"},
-    {"demo", cmd_demo, "the whole job on the embedded model, offline"},
-    {"trace", cmd_trace, "find the layers that carry a fact, by causal tracing"},
     {"depth", cmd_depth, "are facts gone from an unlearned model, or only no longer said?"},
+    {"attack", cmd_attack, "do forgotten rows come back: quantised, relearnt, asked otherwise?"},
+    {"whole studies", NULL, NULL},
+    {"run", cmd_run, "a whole study from its recipe: stages, tables, one report"},
+    {"demo", cmd_demo, "the whole job on the embedded model, offline"},
     {"plot", cmd_plot, "draw a result's pictures again from its tables"},
+    {"data", NULL, NULL},
+    {"facts", cmd_facts, "the facts a model knows, split by subject into forget and retain"},
+    {"rows", cmd_rows, "choose rows of JSONL files, and put files behind each other"},
+    {"subset", cmd_subset, "a smaller LUME: whole documents, and others that nobody is taught"},
+    {"models", NULL, NULL},
+    {"info", cmd_info, "what a model is, and the memory that each job needs"},
+    {"generate", cmd_generate, "continue a prompt, greedily"},
     {"diff", cmd_diff, "what moved between two models, tensor by tensor"},
     {"convert", cmd_convert, "a model as a Hugging Face directory, or as a GGUF"},
     {NULL, NULL, NULL},
@@ -43,17 +49,19 @@ enum { N_COMMANDS = sizeof commands / sizeof commands[0] - 1 };
 
 static int print_help(void)
 {
-    puts("deleatur " DELE_VERSION " -- find where a language model keeps a fact, make it forget, measure what else was lost\n"
+    puts("deleatur " DELE_VERSION " -- machine unlearning: locate facts, unlearn them, measure\n"
          "\n"
-         "  deleatur COMMAND ...          deleatur COMMAND --help says more\n");
-    for (const command *c = commands; c->name; c++) printf("  %-10s %s\n", c->name, c->summary);
+         "  deleatur COMMAND ...          deleatur COMMAND --help says more");
+    for (const command *c = commands; c->name; c++)
+        if (c->run) printf("  %-10s %s\n", c->name, c->summary);
+        else printf("\n%s\n", c->name);
     return 0;
 }
 
 static const command *find(const char *name)
 {
     for (const command *c = commands; c->name; c++)
-        if (!strcmp(c->name, name)) return c;
+        if (c->run && !strcmp(c->name, name)) return c;
     return NULL;
 }
 
@@ -61,7 +69,8 @@ static int fail_unknown(const char *name)
 {
     const char *names[N_COMMANDS + 1] = {0};
     size_t n = 0;
-    for (const command *c = commands; c->name; c++) names[n++] = c->name;
+    for (const command *c = commands; c->name; c++)
+        if (c->run) names[n++] = c->name;
     const char *near = dele_nearest(name, names, n);
     if (near) fprintf(stderr, "deleatur: no command \"%s\"; did you mean %s?\n", name, near);
     else fprintf(stderr, "deleatur: no command \"%s\" (deleatur --help lists them)\n", name);

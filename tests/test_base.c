@@ -224,7 +224,9 @@ static dele_status parse(settings *s, dele_common *common, const char *line, del
 {
     *s = (settings){.window = 10, .seed = 1, .lr = 1e-4, .chat = true};
     const dele_option options[] = {
+        DELE_GROUP("result"),
         DELE_OPT("out", &s->out, "where to"),          DELE_OPT("window", &s->window, "layers together"),
+        DELE_GROUP("method"),
         DELE_OPT("seed", &s->seed, "where chance begins"), DELE_OPT("lr", &s->lr, "step size"),
         DELE_FLAG("reference", &s->reference, "slowly"),   DELE_FLAG("chat", &s->chat, "as a conversation"),
         {0},
@@ -276,7 +278,14 @@ static void a_wrong_command_line_says_what_is_wrong(void **state)
         {"test m --reference=perhaps", "true or false"},
         {"test m --no-window", "no option --no-window"},
         {"test m extra", "\"extra\" is one word too many"},
-        {"test", "something is missing: deleatur test MODEL --out DIR"},
+        {"test", "MODEL is missing: deleatur test MODEL --out DIR"},
+        {"test m --learning-rate 3", "no option --learning-rate: say --lr"},
+        {"test m --learning_rate=3", "say --lr"},
+        {"test m --output_dir x", "say --out"},
+        {"test m --model x", "MODEL is a word without an option, deleatur test MODEL --out DIR"},
+        {"test m --tasks x", "deleatur test --help"},
+        {"test m --=x", "no option --"},
+        {"test m --method x", "no option --method"},
         {"test m -z", "no option -z"},
         {"test m --threads -3", "--threads wants 0 or more"},
         {"test m --config /nonexistent/x.json", "/nonexistent/x.json"},
@@ -355,7 +364,7 @@ static void options_in_force_can_be_written_down(void **state)
     double lr = 0.1;
     uint64_t seed = UINT64_MAX;
     bool flag = true;
-    const dele_option options[] = {DELE_OPT("out", &out, ""), DELE_OPT("lr", &lr, ""), DELE_OPT("seed", &seed, ""),
+    const dele_option options[] = {DELE_GROUP("a"), DELE_OPT("out", &out, ""), DELE_GROUP("b"), DELE_OPT("lr", &lr, ""), DELE_OPT("seed", &seed, ""),
                                   DELE_FLAG("flag", &flag, ""), {0}};
     const dele_usage usage = {.options = options};
     cJSON *json = dele_options_json(&usage);

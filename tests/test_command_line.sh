@@ -25,12 +25,41 @@ expect 2 'COMMAND' "$deleatur"
 expect 2 'no command "zebra" (deleatur --help lists them)' "$deleatur" zebra
 
 commands=$("$deleatur" --help | sed -n 's/^  \([a-z]*\)  *[^ ].*/\1/p' | grep -v '^deleatur$')
+[ "$(wc -w <<<"$commands")" -ge 17 ] || { echo "FAILED: --help lists only: $commands"; failed=1; }
+
+# fits WORD...: the page is at most 80 columns wide
+fits() {
+    local wide
+    wide=$("$deleatur" "$@" | LC_ALL=C.UTF-8 awk 'length($0) > 80')
+    [ -z "$wide" ] || { echo "FAILED: $* is wider than 80 columns: $wide"; failed=1; }
+}
+
+fits --help
 for command in $commands; do
+    fits "$command" --help
+    expect 0 '^every command$' "$deleatur" "$command" --help
+    expect 0 '"groups":' "$deleatur" "$command" --help --json
     expect 0 "deleatur $command" "$deleatur" "$command" --help
     expect 0 "deleatur $command" "$deleatur" help "$command"
     expect 2 'deleatur: no option --no-such-option' "$deleatur" "$command" --no-such-option
     expect 2 "did you mean $command?" "$deleatur" "${command}x"
 done
+fits trace --compare --help
+for heading in data 'what may change' training result; do expect 0 "^$heading\$" "$deleatur" unlearn --help; done
+expect 0 '^  npo  *-2/beta log sigma' "$deleatur" unlearn --help
+
+# The names that other programs have are answered with ours.
+expect 2 'say --lr$' "$deleatur" unlearn m --learning-rate 1e-4
+expect 2 'say --batch$' "$deleatur" finetune m --per_device_train_batch_size 8
+expect 2 'say --epochs$' "$deleatur" unlearn m --num-epochs 8
+expect 2 'say --max-new$' "$deleatur" generate m --max_new_tokens 8
+expect 2 'say --out$' "$deleatur" trace m --output-dir x
+expect 2 'say --shots$' "$deleatur" eval m --num_fewshot 5
+expect 2 'say --suite$' "$deleatur" eval m --tasks mmlu
+expect 2 'say --noise$' "$deleatur" trace m --noise_level s3
+expect 2 'MODEL is a word without an option' "$deleatur" eval --model m
+expect 2 '^deleatur: MODEL is missing' "$deleatur" trace
+expect 2 '^deleatur: AFTER is missing' "$deleatur" compare before
 if [ -w /dev/full ]; then # a full disk behind stdout is not a success
     "$deleatur" --help >/dev/full 2>/dev/null && { echo "FAILED: --help on a full disk gave status 0"; failed=1; }
 fi

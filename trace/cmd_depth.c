@@ -111,16 +111,20 @@ int cmd_depth(int argc, char **argv)
 {
     command c = {.o = DELE_DEPTH_DEFAULTS, .path = {"", "", NULL}, .data = "", .out = ""};
     const dele_option options[] = {
+        DELE_GROUP("models and data"),
         DELE_OPT("full", &c.path[DELE_DEPTH_FULL], "the model that was taught the rows, before it was unlearned"),
         DELE_OPT("retain", &c.path[DELE_DEPTH_RETAIN], "a model that never saw the rows: trained without them, or the "
                                                      "base model from before the teaching"),
         DELE_OPT("data", &c.data, "rows of questions and answers, JSONL; \"entity\" in a row: the part of the answer "
                                  "that counts"),
+        DELE_GROUP("result"),
         DELE_OPT("out", &c.out, "a new directory for the result"),
+        DELE_GROUP("method"),
         DELE_OPT("positions", &c.o.positions, "where states are put in: entity (what predicts it, as published) or all"),
         DELE_OPT("threshold", &c.o.threshold, "a layer counts where retain's states cost more nats a token"),
         DELE_OPT("chat", &c.o.chat, "chat layout around the question: none, auto, olmo, smollm2"),
         DELE_OPT("template", &c.o.template, "what stands around the question, {} in its place; default: nothing"),
+        DELE_GROUP("which rows, and memory"),
         DELE_OPT("limit", &c.o.limit, "at most so many rows; 0: all"),
         DELE_OPT("memory", &c.o.memory, "MiB for states and batches, beside the three models"),
         DELE_FLAG("reference", &c.o.reference, "every layer by whole passes from the tokens up (slow)"),

@@ -115,6 +115,7 @@ int cmd_trace_compare(int argc, char **argv)
     bool compare = false;
     const char *paths[2] = {0}, *fact = "", *dir = "";
     const dele_option options[] = {
+        DELE_GROUP("options"),
         DELE_FLAG("compare", &compare, "two results of deleatur trace, beside each other"),
         DELE_OPT("fact", &fact, "the number of the fact whose maps are shown and drawn; default: the first in both"),
         DELE_OPT("out", &dir, "a new directory for compare.tsv, compare_facts.tsv and pictures, maps side by side, page.html for a browser"),

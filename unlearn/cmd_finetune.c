@@ -109,9 +109,11 @@ int cmd_finetune(int argc, char **argv)
     f.job.train.batch = 8;
     f.job.train.epochs = 1;
     const dele_option options[] = {
+        DELE_GROUP("data"),
         DELE_OPT("data", &f.data, "rows to learn, JSONL or JSON: input and output, or text"),
         DELE_OPT("text", &f.text, "plain text to learn, as one stream"),
         DELE_OPT("context", &f.context, "tokens a row is cut to with --text; 0: --max-length"),
+        DELE_GROUP("a model from random weights"),
         DELE_OPT("init", &f.init, "config.json: start from random weights in its shape, without MODEL"),
         DELE_OPT("tokenizer", &f.tokenizer, "tokenizer.json for --init"),
         DELE_OPT("init-std", &f.init_std, "standard deviation of new weights"),

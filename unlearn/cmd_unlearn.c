@@ -257,10 +257,12 @@ int cmd_unlearn(int argc, char **argv)
               .job = {DELE_JOB_DEFAULTS, DELE_JOB_CHANGES(layers, parts)}};
     for (int k = 0; k < DELE_N_SETTINGS; k++) t.settings[k] = (double)NAN; /* not given */
     const dele_option options[] = {
+        DELE_GROUP("data"),
         DELE_OPT("forget", &t.forget, "rows to forget, JSONL or JSON"),
         DELE_OPT("retain", &t.retain, "rows to keep"),
         DELE_OPT("alternates", &t.alternates, "dpo, idk, idk-dpo: another answer to each row to forget, in its order"),
         DELE_OPT("refusals", &t.refusals, "idk, idk-dpo: list to draw from without --alternates; a hundred come along"),
+        DELE_GROUP("the objective"),
         DELE_OPT("objective", &t.objective, "what is minimised; docs/objectives.md has the formulas"),
         DELE_OPT("variant", &t.variant, "settings of a published recipe that differs from the objective's own"),
         DELE_OPT("alpha", &t.alpha, "weight of the retain loss: a number; joint: paper, or code (its program's)"),
@@ -268,9 +270,11 @@ int cmd_unlearn(int argc, char **argv)
 #define X(id, name, help) DELE_OPT(name, &t.settings[DELE_##id], help),
         DELE_SETTINGS(X)
 #undef X
+        DELE_GROUP("the order of rows"),
         DELE_OPT("chunks", &t.job.train.chunks, "parts of the forget set, in order, each trained for --epochs (SUGD)"),
         DELE_OPT("retain-ratio", &t.job.train.retain_ratio, "rows to keep beside each row to forget, within --batch"),
         DELE_OPT("pairing", &t.pairing, "rows to keep: deck (round and round, shuffled) or random (with replacement)"),
+        DELE_GROUP("evaluation during training"),
         DELE_OPT("every", &t.job.train.checks.every, "updates between checks of both sets; 0: none"),
         DELE_OPT("mmlu", &t.mmlu, "checks measure MMLU too: directory of val/, continuation style, no examples"),
         DELE_OPT("mmlu-limit", &t.mmlu_limit, "questions a subject; 0: all"),
@@ -281,12 +285,17 @@ int cmd_unlearn(int argc, char **argv)
         DELE_OPT("select", &t.select, "state that is kept: last; or best, the most forgetful one within the budgets"),
         DELE_JOB_OPTIONS(t.job),
         {0}};
+    dele_usage_entry formulas[DELE_N_OBJECTIVES + 1] = {0};
+    for (size_t k = 0; k < DELE_N_OBJECTIVES && dele_objective_at(k); k++)
+        formulas[k] = (dele_usage_entry){dele_objective_at(k)->name, dele_objective_at(k)->summary};
     const dele_usage usage = {.command = "unlearn",
                              .summary = "make a model forget rows and keep others, by training a few layers",
                              .synopsis = "MODEL --forget FILE --retain FILE --out DIR",
                              .example = "deleatur unlearn model --forget forget.jsonl --retain retain.jsonl --out forgot "
                                         "--layers 0-5 --lr 3e-4",
-                             .options = options, .positional = &t.job.model, .n_positional = 1};
+                             .options = options, .positional = &t.job.model, .n_positional = 1,
+                             .list_title = "objectives, minimised; CE: mean cross-entropy of the labels, NLL: of a sequence",
+                             .list = formulas};
     dele_arena arena = {0};
     dele_common common = {0};
     dele_err err = {0};

@@ -30,20 +30,21 @@ typedef struct {
 
 /* Rows of a command's option table that both have; job is the variable's name. */
 #define DELE_JOB_OPTIONS(job)                                                                                      \
-    DELE_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),                               \
+    DELE_GROUP("what may change"),                                                                                 \
     DELE_OPT("layers", &(job).layers, "layers that may change: 0-5,12 or all"),                                    \
     DELE_OPT("parts", &(job).parts, "parts that may change: mlp,attn,norm,embed,head or all"),                     \
-    DELE_OPT("tensors", &(job).tensors, "in place of both: names or patterns, as model.layers.[5-7].mlp.down_proj.*"), \
+    DELE_OPT("tensors", &(job).tensors, "in place of both: names or patterns, as model.layers.[5-7].mlp.down_proj.*"),\
     DELE_OPT("mask", &(job).mask_file, "mask.json, as tracing writes it, in place of --layers and --parts"),       \
-    DELE_OPT("lora", &(job).lora, "rank of the adapters that train in the place of the weights; 0: the weights"),   \
+    DELE_OPT("lora", &(job).lora, "rank of the adapters that train in the place of the weights; 0: the weights"),  \
     DELE_OPT("lora-alpha", &(job).lora_alpha, "an adapter's product counts this over the rank; 0: once"),          \
-    DELE_FLAG("lora-keep", &(job).lora_keep, "write the adapters too, as PEFT reads them: DIR/deleatur/adapter"),     \
+    DELE_FLAG("lora-keep", &(job).lora_keep, "write the adapters too, as PEFT reads them: DIR/deleatur/adapter"),  \
+    DELE_GROUP("training"),                                                                                        \
     DELE_OPT("epochs", &(job).train.epochs, "times through the data"),                                             \
     DELE_OPT("lr", &(job).train.adamw.lr, "highest learning rate"),                                                \
     DELE_OPT("schedule", &(job).schedule, "linear or cosine (fall to 0), or constant"),                            \
-    DELE_OPT("weigh", &(job).weigh, "tokens: a loss is one mean; sequences: of each sequence's own token mean"),      \
+    DELE_OPT("weigh", &(job).weigh, "tokens: a loss is one mean; sequences: of each sequence's own token mean"),   \
     DELE_OPT("warmup", &(job).train.warmup, "updates over which the learning rate rises"),                         \
-    DELE_FLAG("warmup-from-zero", &(job).train.warmup_from_zero, "the first of them has rate 0, as in transformers"), \
+    DELE_FLAG("warmup-from-zero", &(job).train.warmup_from_zero, "the first of them has rate 0, as in transformers"),\
     DELE_OPT("weight-decay", &(job).train.adamw.weight_decay, "AdamW's, decoupled; norms are left out"),           \
     DELE_FLAG("decay-all", &(job).train.decay_all, "weight decay takes norms too"),                                \
     DELE_OPT("beta1", &(job).train.adamw.beta1, "AdamW's"),                                                        \
@@ -51,12 +52,15 @@ typedef struct {
     DELE_OPT("clip", &(job).train.clip, "largest norm of the gradient; 0: any"),                                   \
     DELE_OPT("collapse", &(job).train.collapse, "stop when the kept loss rises by so many nats; 0: never"),        \
     DELE_OPT("batch", &(job).train.batch, "rows an update"),                                                       \
-    DELE_OPT("batch-tokens", &(job).batch_tokens, "tokens a forward pass (memory, not results, depends on it)"),   \
+    DELE_OPT("batch-tokens", &(job).batch_tokens, "tokens a forward pass (memory; results to rounding, 1e-5 of the change)"),\
+    DELE_OPT("seed", &(job).train.seed, "of shuffling and of new weights"),                                        \
+    DELE_GROUP("rows"),                                                                                            \
     DELE_OPT("max-length", &(job).max_length, "tokens a row; longer ones lose their end; 0: the model's context"), \
     DELE_OPT("limit", &(job).limit, "first N rows of each file only; 0: all"),                                     \
     DELE_OPT("chat", &(job).chat, "layout of the prompt: none (raw text), olmo, smollm2, auto"),                   \
     DELE_FLAG("eos", &(job).eos, "end of text after each output, with loss"),                                      \
-    DELE_OPT("seed", &(job).train.seed, "of shuffling and of new weights"),                                        \
+    DELE_GROUP("result"),                                                                                          \
+    DELE_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),                               \
     DELE_OPT("dtype", &(job).dtype, "of the saved weights: f32, bf16, f16"),                                       \
     DELE_OPT("save-every", &(job).train.save_every, "seconds between states that a killed run goes on from; 0: none")
 

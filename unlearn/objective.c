@@ -10,7 +10,7 @@ static const dele_objective *const objectives[] = {
     DELE_OBJECTIVES(X)
 #undef X
 };
-enum { N_OBJECTIVES = sizeof objectives / sizeof *objectives };
+enum { N_OBJECTIVES = DELE_N_OBJECTIVES };
 
 const char *const dele_setting_names[DELE_N_SETTINGS] = {
     NULL,

@@ -108,7 +108,7 @@ typedef struct {
 typedef enum { DELE_ALTERNATES_NONE, DELE_ALTERNATES_IN_PLACE, DELE_ALTERNATES_BESIDE } dele_alternates;
 
 typedef struct dele_objective {
-    const char *name, *summary, *source;
+    const char *name, *summary, *source; /* summary: the formula on one line, for --help */
     void (*rows)(double loss[2], const dele_rows *rows);
     bool needs_forget;           /* false: it learns the one set it is given */
     bool ascends;                /* L_forget is to grow */
@@ -133,6 +133,12 @@ typedef struct dele_objective {
 #define X(name) extern const dele_objective dele_objective_##name;
 DELE_OBJECTIVES(X)
 #undef X
+enum {
+    DELE_N_OBJECTIVES = 0
+#define X(name) +1
+    DELE_OBJECTIVES(X)
+#undef X
+};
 
 /* By name; a wrong one is told which there are. */
 const dele_objective *dele_objective_find(const char *name, dele_err *err);

@@ -41,7 +41,7 @@ static void move_on(double loss[2], const dele_rows *rows)
 
 const dele_objective dele_objective_ceu = {
     .name = "ceu",
-    .summary = "cross-entropy to the model's own distribution without the label",
+    .summary = "gamma CE(softmax(logits without the label), p) on forget rows; alpha CE(retain), or KL",
     .source = "arXiv 2503.01224",
     .rows = move_on,
     .needs_forget = true,

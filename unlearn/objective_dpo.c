@@ -33,7 +33,7 @@ static void prefer_the_alternate(double loss[2], const dele_rows *rows)
 
 const dele_objective dele_objective_dpo = {
     .name = "dpo",
-    .summary = "-2/beta log sigma(beta (log-ratio of another answer - that of the true one)); alpha CE(retain), or KL",
+    .summary = "-2/beta log sigma(beta ((NLL - NLL_before) - (NLL' - NLL'_before))); alpha CE(retain), or KL; ': another answer",
     .source = "arXiv 2305.18290, 2409.13474",
     .rows = prefer_the_alternate,
     .needs_forget = true,

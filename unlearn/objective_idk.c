@@ -8,7 +8,7 @@
 
 const dele_objective dele_objective_idk = {
     .name = "idk",
-    .summary = "cross-entropy of refusals and of retain rows, one mean",
+    .summary = "CE(refusals and retain), one mean",
     .source = "arXiv 2401.06121",
     .rows = dele_ce_rows,
     .needs_forget = true,

@@ -42,7 +42,7 @@ static void misdirect(double loss[2], const dele_rows *rows)
 
 const dele_objective dele_objective_rmu = {
     .name = "rmu",
-    .summary = "states of a layer: forget ones towards a random vector, retain ones where they were",
+    .summary = "gamma |h - c u|^2/d (forget) + alpha |h - h_before|^2/d (retain); h: states of a layer, u: a random vector",
     .source = "arXiv 2403.03218",
     .rows = misdirect,
     .needs_forget = true,
@@ -56,7 +56,7 @@ const dele_objective dele_objective_rmu = {
 
 const dele_objective dele_objective_adaptive_rmu = {
     .name = "adaptive-rmu",
-    .summary = "rmu, the random vector as long as the states to forget are on average, times steer",
+    .summary = "rmu with c = steer times the mean |h_before| of forget rows",
     .source = "arXiv 2408.06223, 2403.03218",
     .rows = misdirect,
     .needs_forget = true,

@@ -8,7 +8,7 @@
 
 const dele_objective dele_objective_task_vector = {
     .name = "task-vector",
-    .summary = "learn the forget rows, then subtract gamma times what that changed",
+    .summary = "theta - gamma (theta_learnt - theta), theta_learnt by CE(forget)",
     .source = "arXiv 2212.04089, 2407.06460",
     .rows = dele_ce_rows,
     .negates = true,

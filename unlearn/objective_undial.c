@@ -24,7 +24,7 @@ static void distil(double loss[2], const dele_rows *rows)
 
 const dele_objective dele_objective_undial = {
     .name = "undial",
-    .summary = "cross-entropy to the model's own logits before, the label's lowered by beta; alpha CE(retain), or KL",
+    .summary = "gamma CE(softmax(logits_before - beta onehot(label)), p) on forget rows; alpha CE(retain), or KL",
     .source = "arXiv 2402.10052",
     .rows = distil,
     .needs_forget = true,

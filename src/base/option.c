@@ -4,6 +4,7 @@
  * set_text, so that "noise": "s3" in a file is --noise s3, and their errors differ only in where they point. */
 #include "base/option.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -13,8 +14,9 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/option_inner.h"
 
-enum { MAX_OPTIONS = 64 };
+enum { MAX_OPTIONS = 128 };
 
 /* The command's options and then everyone's, as one list. */
 typedef struct {
@@ -37,13 +39,28 @@ static void table_init(table *t, const dele_usage *usage, dele_common *common)
     memcpy(t->common, everyones, sizeof everyones);
 }
 
-static const dele_option *find(const table *t, const char *name)
+const dele_option *dele_option_first(const dele_option *o)
 {
-    for (const dele_option *o = t->usage->options; o && o->name; o++)
-        if (!strcmp(o->name, name)) return o;
-    for (const dele_option *o = t->common; o->name; o++)
+    while (o && o->name && o->type == DELE_OPT_GROUP) o++;
+    return o && o->name ? o : NULL;
+}
+
+const dele_option *dele_option_next(const dele_option *o)
+{
+    return dele_option_first(o + 1);
+}
+
+static const dele_option *find_in(const dele_option *options, const char *name)
+{
+    for (const dele_option *o = dele_option_first(options); o; o = dele_option_next(o))
         if (!strcmp(o->name, name)) return o;
     return NULL;
+}
+
+static const dele_option *find(const table *t, const char *name)
+{
+    const dele_option *o = find_in(t->usage->options, name);
+    return o ? o : find_in(t->common, name);
 }
 
 /* ---- misspelt names -------------------------------------------------------------------------------------- */
@@ -81,12 +98,43 @@ const char *dele_nearest(const char *word, const char *const *names, size_t n)
     return best;
 }
 
+/* The k-th word of the synopsis, as "MODEL"; n its length. */
+static const char *positional_name(const dele_usage *usage, int k, size_t *n)
+{
+    const char *word = usage->synopsis + strspn(usage->synopsis, " ");
+    for (; k > 0; k--) {
+        word += strcspn(word, " ");
+        word += strspn(word, " ");
+    }
+    *n = strcspn(word, " ");
+    return word;
+}
+
+/* Our option for a name that another program has, where this command has it. */
+static dele_status fail_foreign(const table *t, const char *where, const char *dashes, const char *name, dele_err *err)
+{
+    const char *ours;
+    for (size_t k = 0; (ours = dele_option_ours(name, k)); k++) {
+        if (find(t, ours))
+            return dele_fail(err, DELE_ERR_USAGE, "%sno option %s%s: say %s%s", where, dashes, name, dashes, ours);
+        size_t n;
+        if (isupper((unsigned char)*ours) && t->usage->n_positional &&
+            !strncmp(positional_name(t->usage, 0, &n), ours, strlen(ours)))
+            return dele_fail(err, DELE_ERR_USAGE, "%sno option %s%s: %s is a word without an option, deleatur %s %s", where,
+                            dashes, name, ours, t->usage->command, t->usage->synopsis);
+    }
+    return DELE_OK;
+}
+
 static dele_status fail_unknown(const table *t, const char *where, const char *dashes, const char *name, dele_err *err)
 {
     const char *names[MAX_OPTIONS];
     size_t n = 0;
-    for (const dele_option *o = t->usage->options; o && o->name && n < MAX_OPTIONS - 8; o++) names[n++] = o->name;
-    for (const dele_option *o = t->common; o->name; o++) names[n++] = o->name;
+    const dele_option *const both[] = {t->common, t->usage->options};
+    if (fail_foreign(t, where, dashes, name, err)) return DELE_ERR_USAGE;
+    for (size_t i = 0; i < 2; i++)
+        for (const dele_option *o = dele_option_first(both[i]); o && n < MAX_OPTIONS; o = dele_option_next(o))
+            names[n++] = o->name;
     const char *near = dele_nearest(name, names, n);
     if (near)
         return dele_fail(err, DELE_ERR_USAGE, "%sno option %s%s; did you mean %s%s?", where, dashes, name, dashes, near);
@@ -128,6 +176,7 @@ static bool set_text(const dele_option *o, const char *text)
         *(double *)o->value = x;
         return true;
     }
+    case DELE_OPT_GROUP: break; /* find() gives none */
     }
     return false;
 }
@@ -137,6 +186,7 @@ static const char *wants(dele_option_type type)
     static const char *const words[] = {
         [DELE_OPT_STRING] = "text",      [DELE_OPT_INT] = "a whole number", [DELE_OPT_U64] = "a whole number, 0 or more",
         [DELE_OPT_DOUBLE] = "a number",  [DELE_OPT_BOOL] = "true or false",
+        [DELE_OPT_GROUP] = "nothing",
     };
     return words[type];
 }
@@ -242,62 +292,6 @@ static dele_status walk(table *t, int argc, char **argv, bool dry, int *n_positi
     return DELE_OK;
 }
 
-/* ---- help ------------------------------------------------------------------------------------------------ */
-
-static void print_default(const dele_option *o)
-{
-    switch (o->type) {
-    case DELE_OPT_STRING:
-        if (*(const char **)o->value) printf(" [%s]", *(const char **)o->value);
-        break;
-    case DELE_OPT_INT: printf(" [%d]", *(int *)o->value); break;
-    case DELE_OPT_U64: printf(" [%llu]", (unsigned long long)*(uint64_t *)o->value); break;
-    case DELE_OPT_DOUBLE:
-        if (!isnan(*(double *)o->value)) printf(" [%g]", *(double *)o->value); /* NaN: not given */
-        break;
-    case DELE_OPT_BOOL:
-        if (*(bool *)o->value) printf(" [on; --no-%s]", o->name);
-        break;
-    }
-}
-
-static void print_options(const dele_option *options)
-{
-    static const char *const argument[] = {
-        [DELE_OPT_STRING] = " TEXT", [DELE_OPT_INT] = " N", [DELE_OPT_U64] = " N", [DELE_OPT_DOUBLE] = " X", [DELE_OPT_BOOL] = "",
-    };
-    for (const dele_option *o = options; o && o->name; o++) {
-        printf("  --%s%-*s  %s", o->name, (int)(22 - strlen(o->name)), argument[o->type], o->help);
-        print_default(o);
-        putchar('\n');
-    }
-}
-
-static void print_help(const table *t)
-{
-    const dele_usage *u = t->usage;
-    printf("deleatur %s -- %s\n\n  deleatur %s %s\n\n", u->command, u->summary, u->command, u->synopsis);
-    print_options(u->options);
-    puts(u->options && u->options->name ? "\nand, as every command:" : "as every command:");
-    print_options(t->common);
-    if (u->example) printf("\nfor example\n\n  %s\n", u->example);
-}
-
-/* The same page for programs: {"command", "summary", "synopsis", "words": n, "options": {name: default}}. */
-static void print_help_json(const dele_usage *usage)
-{
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "command", usage->command);
-    cJSON_AddStringToObject(json, "summary", usage->summary);
-    cJSON_AddStringToObject(json, "synopsis", usage->synopsis);
-    cJSON_AddNumberToObject(json, "words", usage->n_positional);
-    cJSON_AddItemToObject(json, "options", dele_options_json(usage));
-    char *text = cJSON_Print(json);
-    if (text) puts(text);
-    free(text);
-    cJSON_Delete(json);
-}
-
 /* ---- all of it ------------------------------------------------------------------------------------------- */
 
 static bool has_word(int argc, char **argv, const char *word)
@@ -315,8 +309,8 @@ dele_status dele_options_parse(dele_common *common, const dele_usage *usage, int
     table_init(&t, usage, common);
     if (has_word(argc, argv, "--help") || has_word(argc, argv, "-h")) {
         /* before anything is set, so that the defaults shown are the defaults */
-        if (has_word(argc, argv, "--json")) print_help_json(usage);
-        else print_help(&t);
+        if (has_word(argc, argv, "--json")) dele_options_help_json(usage, t.common);
+        else dele_options_help(usage, t.common);
         common->help = true;
         return DELE_OK;
     }
@@ -324,36 +318,43 @@ dele_status dele_options_parse(dele_common *common, const dele_usage *usage, int
     dele_status status = walk(&t, argc, argv, true, &n, arena, err);
     if (!status && t.config) status = read_config(&t, t.config, arena, err);
     if (!status) status = walk(&t, argc, argv, false, &n, arena, err);
-    if (!status && n < usage->n_positional)
-        status = dele_fail(err, DELE_ERR_USAGE, "something is missing: deleatur %s %s (--help says more)", usage->command,
-                          usage->synopsis);
+    if (!status && n < usage->n_positional) {
+        size_t length;
+        const char *missing = positional_name(usage, n, &length);
+        status = dele_fail(err, DELE_ERR_USAGE, "%.*s is missing: deleatur %s %s (--help says more)", (int)length, missing,
+                          usage->command, usage->synopsis);
+    }
     if (!status && common->threads < 0)
         status = dele_fail(err, DELE_ERR_USAGE, "--threads wants 0 or more, not %d", common->threads);
     if (!status && common->threads) omp_set_num_threads(common->threads); /* OpenBLAS draws on the same pool */
     return status;
 }
 
+cJSON *dele_option_value_json(const dele_option *o)
+{
+    switch (o->type) {
+    case DELE_OPT_STRING: {
+        const char *text = *(const char **)o->value;
+        return text ? cJSON_CreateString(text) : cJSON_CreateNull();
+    }
+    case DELE_OPT_INT: return cJSON_CreateNumber(*(int *)o->value);
+    case DELE_OPT_U64: {
+        char text[24];
+        snprintf(text, sizeof text, "%llu", (unsigned long long)*(uint64_t *)o->value);
+        return cJSON_CreateRaw(text);
+    }
+    case DELE_OPT_DOUBLE: return dele_json_number(*(double *)o->value);
+    case DELE_OPT_BOOL: return cJSON_CreateBool(*(bool *)o->value);
+    case DELE_OPT_GROUP: break;
+    }
+    return NULL;
+}
+
 cJSON *dele_options_json(const dele_usage *usage)
 {
     cJSON *json = cJSON_CreateObject();
-    for (const dele_option *o = usage->options; json && o && o->name; o++) {
-        cJSON *value = NULL;
-        switch (o->type) {
-        case DELE_OPT_STRING: {
-            const char *text = *(const char **)o->value;
-            value = text ? cJSON_CreateString(text) : cJSON_CreateNull();
-            break;
-        }
-        case DELE_OPT_INT: value = cJSON_CreateNumber(*(int *)o->value); break;
-        case DELE_OPT_U64: {
-            char text[24];
-            snprintf(text, sizeof text, "%llu", (unsigned long long)*(uint64_t *)o->value);
-            value = cJSON_CreateRaw(text);
-            break;
-        }
-        case DELE_OPT_DOUBLE: value = dele_json_number(*(double *)o->value); break;
-        case DELE_OPT_BOOL: value = cJSON_CreateBool(*(bool *)o->value); break;
-        }
+    for (const dele_option *o = dele_option_first(usage->options); json && o; o = dele_option_next(o)) {
+        cJSON *value = dele_option_value_json(o);
         if (!cJSON_AddItemToObject(json, o->name, value)) {
             cJSON_Delete(value);
             cJSON_Delete(json);

@@ -1,15 +1,16 @@
 /* A command's options are a table; parser, help text, config file and manifest all read the same one.
  *
  *   const dele_option options[] = {
+ *       DELE_GROUP("data"),
  *       DELE_OPT("facts", &facts, "facts in ROME's format, JSON or JSONL"),
  *       DELE_OPT("window", &window, "layers restored together for mlp and attn"),
  *       DELE_FLAG("reference", &reference, "recompute every cell from scratch"),
  *       {0}};
  *
- * The type is read off the variable; its value beforehand is the default, which --help prints.  A flag needs no
- * argument (--no-NAME clears it).  --config FILE (JSON object, same names) is read before the command line's other
+ * The type is read off the variable; its value beforehand is the default, which --help prints.  A group is a heading over
+ * the options that follow it; a table may do without.  A flag needs no argument (--no-NAME clears it).  --config FILE (JSON object, same names) is read before the command line's other
  * options.  Every command also has --help, --threads N, --quiet and --json (--help --json: the table for programs).  A
- * misspelt name gets the nearest one. */
+ * misspelt name gets the nearest one, and a name that other programs have for it (--learning-rate) ours. */
 #ifndef DELE_OPTION_H
 #define DELE_OPTION_H
 
@@ -19,8 +20,9 @@
 
 #include "base/arena.h"
 
-typedef enum { DELE_OPT_STRING, DELE_OPT_INT, DELE_OPT_U64, DELE_OPT_DOUBLE, DELE_OPT_BOOL } dele_option_type;
+typedef enum { DELE_OPT_STRING, DELE_OPT_INT, DELE_OPT_U64, DELE_OPT_DOUBLE, DELE_OPT_BOOL, DELE_OPT_GROUP } dele_option_type;
 
+/* One line of a table; of a group, name is "", value NULL and help its title. */
 typedef struct {
     const char *name;
     dele_option_type type;
@@ -33,15 +35,23 @@ typedef struct {
              double *: DELE_OPT_DOUBLE, bool *: DELE_OPT_BOOL)
 #define DELE_OPT(name, p, help) {(name), DELE_OPT_TYPE(p), (p), (help)}
 #define DELE_FLAG(name, p, help) {(name), DELE_OPT_BOOL, (p), (help)}
+#define DELE_GROUP(title) {"", DELE_OPT_GROUP, NULL, (title)}
+
+/* A line of the list that a command's help may end with, as the objectives of unlearn. */
+typedef struct {
+    const char *name, *text;
+} dele_usage_entry;
 
 typedef struct {
     const char *command;        /* "trace" */
     const char *summary;        /* one line */
-    const char *synopsis;       /* "MODEL --facts FILE --out DIR" */
+    const char *synopsis;       /* "MODEL --facts FILE --out DIR"; its first words name the positional ones */
     const char *example;        /* a whole command line that works */
     const dele_option *options;  /* ends with {0} */
     const char **positional;    /* [n_positional] out: their values, all required */
     int n_positional;
+    const char *list_title;          /* NULL: no list */
+    const dele_usage_entry *list;    /* ends with {0} */
 } dele_usage;
 
 /* What every command has. */
@@ -55,6 +65,14 @@ typedef struct {
  * values point into argv or into the arena. */
 dele_status dele_options_parse(dele_common *common, const dele_usage *usage, int argc, char **argv, dele_arena *arena,
                              dele_err *err);
+
+/* The option after o (first: of the table), over the groups' titles; NULL at the end. */
+const dele_option *dele_option_next(const dele_option *o);
+const dele_option *dele_option_first(const dele_option *table);
+
+/* The k-th of our names for an option that other programs call `theirs` (transformers, PEFT, lm-evaluation-harness,
+ * open-unlearning, ROME; - and _ are the same), or NULL.  A name in capitals is a positional word. */
+const char *dele_option_ours(const char *theirs, size_t k);
 
 /* The one of names[n] that `word` probably meant: few letters away; or NULL. */
 const char *dele_nearest(const char *word, const char *const *names, size_t n);
