@@ -1,5 +1,6 @@
 #include "trace/corrupt.h"
 
+#include <float.h>
 #include <gsl/gsl_linalg.h>
 #include <math.h>
 #include <stdlib.h>
@@ -191,6 +192,7 @@ dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_
     dele_arena scratch = {0};
     double *noise = DELE_NEW(&scratch, double, dim, err), *z = DELE_NEW(&scratch, double, dim, err);
     dele_numpy_rng rng, chi;
+    bool overflows = false;
     dele_numpy_seed(&rng, (uint32_t)seed);
     dele_numpy_seed(&chi, chi_seed(c, seed));
     for (int s = 0; s < first + n_samples && noise && z; s++)
@@ -199,8 +201,17 @@ dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_
             draw(noise, z, c, dim, stretch, &rng);
             if (s < first) continue;
             const float *x = model->embed + (size_t)ids[t] * dim;
-            for (size_t i = 0; i < dim; i++) *out++ = (float)((c->replace ? 0 : (double)x[i]) + noise[i]);
+            double squares = 0; /* what the first norm forms, in float32 */
+            for (size_t i = 0; i < dim; i++) {
+                double v = (c->replace ? 0 : (double)x[i]) + noise[i];
+                squares += v * v;
+                *out++ = squares < (double)FLT_MAX ? (float)v : 0;
+            }
+            overflows |= !(squares < (double)FLT_MAX);
         }
     dele_arena_release(&scratch);
+    if (overflows)
+        return dele_fail(err, DELE_ERR_USAGE, "the noise is too strong: the squares of a corrupted embedding overflow "
+                         "float32; choose a smaller --noise");
     return z ? DELE_OK : DELE_ERR_MEMORY;
 }

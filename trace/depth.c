@@ -139,7 +139,7 @@ static dele_status batch_run(batch *b, work *w, const dele_model *model, dele_er
         double sum = 0;
         for (int k = 0; k < b->of[i]->n_entity; k++) sum += b->logp[at++];
         b->mean[i] = sum / b->of[i]->n_entity;
-        if (isnan(b->mean[i]))
+        if (!isfinite(b->mean[i]))
             return dele_fail(err, DELE_ERR_DATA, "%s gives NaN for a log-probability: a model is broken",
                             model->path ? model->path : "the model");
     }

@@ -62,6 +62,13 @@ dele_status dele_measure(double *out, const float *states, const dele_case *cons
                             places[at + r].k);
         }
     }
-    for (size_t i = 0; i < n; i++) out[i * DELE_N_METRICS + DELE_PROB] = exp(out[i * DELE_N_METRICS + DELE_LOGP]);
+    for (size_t i = 0; i < n; i++) {
+        double *metric = out + i * DELE_N_METRICS;
+        metric[DELE_PROB] = exp(metric[DELE_LOGP]);
+        if (!isfinite(metric[DELE_LOGP]))
+            return dele_fail(err, DELE_ERR_DATA, "%s gives a probability that is not a number in a corrupted or patched "
+                             "run: the noise is too strong for float32, or the model is broken",
+                             model->path ? model->path : "the model");
+    }
     return DELE_OK;
 }

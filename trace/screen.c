@@ -129,6 +129,7 @@ static dele_status clean_run(work *w, dele_err *err)
                        .wanted = &last, .n_wanted = 1};
     if (dele_forward(w->run, w->model, &batch, err)) return err->code;
     dele_logits(w->logits, w->model, w->run->final, 1);
+    if (dele_logits_check(w->logits, 1, w->model, err)) return DELE_ERR_DATA;
     size_t best = 0;
     for (size_t j = 1; j < w->vocab; j++)
         if (w->logits[j] > w->logits[best]) best = j;
@@ -163,6 +164,7 @@ static dele_status corrupted_runs(double *logp, work *w, size_t from, size_t n, 
                        .wanted = w->wanted, .n_wanted = n, .keep_for_backward = true};
     if (dele_forward(w->run, w->model, &batch, err)) return err->code;
     dele_logits(w->logits, w->model, w->run->final, n);
+    if (dele_logits_check(w->logits, n, w->model, err)) return DELE_ERR_DATA;
     for (size_t i = 0; i < n; i++) logp[i] = answer_slope(w->logits + i * w->vocab, w->vocab, w->screen->answer);
     dele_grads grads = {.reads = w->slope_reads, .n_reads = N_SLOPES * cells};
     return dele_backward(w->run, w->model, &batch, w->logits, &grads, err);

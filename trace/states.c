@@ -152,6 +152,7 @@ static dele_status clean_distribution(dele_case *c, const float *state, dele_err
     c->clean_p = dele_alloc_raw(c->scratch, vocab, sizeof(float), err);
     if (!logits || !c->clean_p) return err->code;
     dele_logits(logits, c->model, state, 1);
+    if (dele_logits_check(logits, 1, c->model, err)) return DELE_ERR_DATA;
     double lse = log_sum_exp(logits, vocab), entropy = 0;
     for (size_t v = 0; v < vocab; v++) {
         double logp = (double)logits[v] - lse, p = exp(logp);
@@ -230,6 +231,7 @@ static dele_status find_foil(dele_case *c, const float *state, dele_err *err)
     float *logits = dele_alloc_raw(c->drawn, vocab, sizeof *logits, err);
     if (!logits) return err->code;
     dele_logits(logits, c->model, state, 1);
+    if (dele_logits_check(logits, 1, c->model, err)) return DELE_ERR_DATA;
     c->grid->foil = likeliest(logits, vocab, c->grid->answer[0]);
     return DELE_OK;
 }

@@ -53,6 +53,9 @@ dele_status dele_health_check(dele_health *h, dele_train_report *r, dele_err *er
     const size_t update = r->done;
     const bool two = o->objective->needs_forget;
     if (update == 0) keep(h, r);
+    if (!is_finite(h, r) && update == 0)
+        return dele_fail(err, DELE_ERR_DATA, "the loss or its gradient is not finite before any update: the model is "
+                         "broken (deleatur eval shows on which rows), or a weight of the loss is too large");
     if (!is_finite(h, r)) {
         go_back(h, r);
         return dele_fail(err, DELE_ERR_DIVERGED, "training diverged at update %zu of %zu: loss or gradient is no longer "

@@ -79,6 +79,9 @@ dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, i
 /* logits [n, vocab] = states [n, dim] headᵀ */
 void dele_logits(float *logits, const dele_model *model, const float *states, size_t n);
 
+/* An error that says that the model is broken where one of the logits [n, vocab] is NaN or infinite. */
+dele_status dele_logits_check(const float *logits, size_t n, const dele_model *model, dele_err *err);
+
 /* Log-probability of targets[i] after states[i], and whether it is the greedy choice (greedy may be NULL); logits
  * are formed a few hundred rows at a time and never kept. */
 dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_model *model, const float *states,

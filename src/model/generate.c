@@ -83,6 +83,7 @@ static dele_status step(job *j, dele_err *err)
     dele_status status = dele_forward(j->run, j->model, &batch, err);
     if (status) return status;
     dele_logits(j->logits, j->model, j->run->final, j->n_active);
+    if ((status = dele_logits_check(j->logits, j->n_active, j->model, err))) return status;
     size_t vocab = (size_t)j->model->config.vocab;
     for (size_t i = 0; i < j->n_active; i++) {
         const float *row = j->logits + i * vocab;

@@ -10,6 +10,13 @@ void dele_logits(float *logits, const dele_model *model, const float *states, si
         gemm_nt(logits, vocab, states, dim, model->head, dim, n, vocab, dim, 0.0f);
 }
 
+dele_status dele_logits_check(const float *logits, size_t n, const dele_model *model, dele_err *err)
+{
+    if (all_finite(logits, n * (size_t)model->config.vocab)) return DELE_OK;
+    return dele_fail(err, DELE_ERR_DATA, "%s gives logits that are not finite (NaN or infinite): the model is broken",
+                     model->path ? model->path : "the model");
+}
+
 dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_model *model, const float *states,
                         const int *targets, size_t n, dele_err *err)
 {

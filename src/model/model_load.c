@@ -88,18 +88,25 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
     return DELE_OK;
 }
 
+/* A weight that is NaN or infinite makes every result of the model meaningless, and some of them look sound: the argmax
+ * of NaN is id 0.  So such a file is refused here, where every command reads its model. */
+static dele_status read_finite(float *out, const dele_stored *stored, size_t n, dele_err *err)
+{
+    if (dele_dtype_read(out, stored->data, stored->dtype, n)) return DELE_OK;
+    return dele_fail(err, DELE_ERR_DATA,
+                     "%s: %.100s holds a weight that is not finite (NaN or infinite): the model is broken",
+                     stored->file, stored->name);
+}
+
 static dele_status read_tensor(dele_tensor *t, const dele_stored *stored, const dele_config *c, bool gguf,
                               dele_arena *scratch, dele_err *err)
 {
     size_t n = t->rows * t->cols;
-    if (!gguf || (t->slot != DELE_SLOT_Q && t->slot != DELE_SLOT_K)) {
-        dele_dtype_read(t->data, stored->data, stored->dtype, n);
-        return DELE_OK;
-    }
+    if (!gguf || (t->slot != DELE_SLOT_Q && t->slot != DELE_SLOT_K)) return read_finite(t->data, stored, n, err);
     dele_arena_reset(scratch);
     float *pairs = dele_alloc_raw(scratch, n, sizeof *pairs, err);
     if (!pairs) return DELE_ERR_MEMORY;
-    dele_dtype_read(pairs, stored->data, stored->dtype, n);
+    if (read_finite(pairs, stored, n, err)) return DELE_ERR_DATA;
     size_t n_heads = (size_t)(t->slot == DELE_SLOT_Q ? c->n_heads : c->n_kv_heads);
     dele_gguf_unpermute(t->data, pairs, n_heads, (size_t)c->head_dim, t->cols);
     return DELE_OK;

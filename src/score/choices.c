@@ -175,6 +175,7 @@ static dele_status run_pass(pass *p, job *j, dele_err *err)
         double log_sum[LOGIT_ROWS];
         int top[LOGIT_ROWS];
         dele_logits(logits, j->model, j->run->final + begin * dim, n);
+        if ((status = dele_logits_check(logits, n, j->model, err))) return status;
 #pragma omp parallel for
         for (size_t i = 0; i < n; i++) log_sum[i] = log_sum_exp(logits + i * vocab, vocab, &top[i]);
         for (size_t i = 0; i < p->n_asks; i++) {
@@ -232,11 +233,6 @@ static dele_status score_batch(job *j, dele_question *questions, size_t n, dele_
     if (!status) status = run_pass(&one, j, err);
     for (size_t i = 0; i < n && !status; i++) add_tails(&two, &questions[i], kv[i]);
     if (!status) status = run_pass(&two, j, err);
-    for (size_t i = 0; i < n && !status; i++)
-        for (int c = 0; c < questions[i].n_choices; c++)
-            if (isnan(questions[i].choice[c].logp))
-                status = dele_fail(err, DELE_ERR_DATA, "%s gives NaN for a log-probability: the model is broken",
-                                  j->model->path ? j->model->path : "the model");
     return status;
 }
 

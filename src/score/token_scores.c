@@ -70,16 +70,13 @@ static dele_status score_batch(dele_scored_text *texts, size_t n, dele_run *run,
     for (size_t begin = 0; begin < b.n_wanted && !status; begin += LOGIT_ROWS) {
         size_t rows = b.n_wanted - begin < LOGIT_ROWS ? b.n_wanted - begin : LOGIT_ROWS;
         dele_logits(logits, model, run->final + begin * dim, rows);
+        if ((status = dele_logits_check(logits, rows, model, err))) break;
 #pragma omp parallel for
         for (size_t i = 0; i < rows; i++) {
             const place *at = &b.places[begin + i];
             read_row(&texts[at->text], at->at, logits + i * vocab, vocab);
         }
     }
-    for (size_t i = 0; i < n && !status; i++)
-        if (isnan(dele_scored_loss(&texts[i])))
-            status = dele_fail(err, DELE_ERR_DATA, "%s gives NaN for a log-probability: the model is broken",
-                              model->path ? model->path : "the model");
     return status;
 }
 

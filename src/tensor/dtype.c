@@ -14,6 +14,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "tensor/ops.h"
+
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "model files are little-endian, and so must the machine be");
 
 static const dele_dtype_info infos[] = {
@@ -188,16 +190,20 @@ static void read_some(float *out, const uint8_t *stored, dele_dtype type, size_t
         for (size_t i = 0; i < n / info->items; i++) read_block(out + i * info->items, stored + i * info->bytes, type);
 }
 
-void dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n)
+/* Each chunk is checked while it is in the cache. */
+bool dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n)
 {
     const dele_dtype_info *info = dele_dtype_of(type);
     assert(n % info->items == 0);
     size_t n_chunks = (n + CHUNK - 1) / CHUNK;
-#pragma omp parallel for if (n_chunks > 1)
+    bool finite = true;
+#pragma omp parallel for reduction(&& : finite) if (n_chunks > 1)
     for (size_t c = 0; c < n_chunks; c++) {
         size_t first = c * CHUNK, count = n - first < CHUNK ? n - first : CHUNK;
         read_some(out + first, (const uint8_t *)stored + first / info->items * info->bytes, type, count);
+        finite = all_finite(out + first, count) && finite;
     }
+    return finite;
 }
 
 bool dele_dtype_writable(dele_dtype type)

@@ -45,8 +45,9 @@ uint16_t dele_f32_to_f16(float x);    /* to nearest, ties to even; too large bec
 float dele_bf16_to_f32(uint16_t b);   /* exact */
 uint16_t dele_f32_to_bf16(float x);   /* to nearest, ties to even */
 
-/* out[0..n) from stored data; n is a multiple of the block's items. */
-void dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n);
+/* out[0..n) from stored data; n is a multiple of the block's items.  False when a number that was read is NaN or infinite
+ * (a block with a scale that is not finite has such numbers); all of out is written in either case. */
+bool dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n);
 /* The other way, for the types that dele_dtype_writable names.  False when a finite number became infinite, or when what
  * is to be put into blocks is not finite.  n is a multiple of the block's items. */
 bool dele_dtype_write(void *stored, const float *in, dele_dtype type, size_t n);

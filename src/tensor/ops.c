@@ -200,3 +200,15 @@ FOR_EACH_CPU double log_sum_exp(const float *x, size_t n)
     for (size_t i = 0; i < n; i++) sum += (double)exp_poly(x[i] - top);
     return top + log(sum);
 }
+
+/* The exponent of all ones marks both kinds; in bits, so that the loop becomes vector code. */
+FOR_EACH_CPU bool all_finite(const float *x, size_t n)
+{
+    uint32_t bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bad |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    return !bad;
+}

@@ -4,6 +4,7 @@
 #ifndef DELE_OPS_H
 #define DELE_OPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* RMSNorm      y = w ⊙ x r,          r = 1 / sqrt(mean(x²) + eps)            w NULL: ones
@@ -37,5 +38,8 @@ void softmax(float *x, size_t n, float scale);
 
 /* log Σ exp x, in double. */
 double log_sum_exp(const float *x, size_t n);
+
+/* Is no x NaN or infinite? */
+bool all_finite(const float *x, size_t n);
 
 #endif
