@@ -44,9 +44,10 @@ static dele_status generate(const char *path, const settings *s, bool json, dele
     if (dele_chat_parse(&chat, s->chat, model->tokenizer, err)) return err->code;
     dele_ids ids;
     if (dele_encode_prompt(&ids, model->tokenizer, chat, s->prompt, arena, err)) return err->code;
-    int *out = DELE_NEW(arena, int, (size_t)s->max_new, err), stop = dele_tokenizer_eos(model->tokenizer);
+    int *out = DELE_NEW(arena, int, (size_t)s->max_new, err);
+    const dele_ends ends = dele_ends_of(model, chat);
     size_t n = 0;
-    if (!out || dele_generate(out, &n, run, model, ids.id, ids.n, (size_t)s->max_new, &stop, stop >= 0, err)) return err->code;
+    if (!out || dele_generate(out, &n, run, model, ids.id, ids.n, (size_t)s->max_new, ends.id, ends.n, err)) return err->code;
     char *said = dele_decode_behind(model->tokenizer, ids.id, ids.n, out, n, true, arena, err);
     if (!said) return err->code;
     speak(s, json, &ids, out, n, said);

@@ -9,6 +9,7 @@
  *            without it would give wrong numbers quietly. */
 #include "model/config.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,17 +21,29 @@ static const char *const read_keys[] = {
     "model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "head_dim", "vocab_size", "max_position_embeddings", "rms_norm_eps", "rope_theta",
     "rope_parameters", "rope_scaling", "clip_qkv", "tie_word_embeddings", "hidden_act", "attention_bias", "mlp_bias",
-    "attention_dropout", "bos_token_id", "eos_token_id", "pad_token_id", "partial_rotary_factor", "layer_types"};
+    "attention_dropout", "bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id",
+    "decoder_start_token_id", "partial_rotary_factor", "layer_types"};
 
-static const char *const inert_keys[] = {
-    "architectures", "torch_dtype", "dtype", "transformers_version", "use_cache", "initializer_range",
-    "pretraining_tp", "auto_map", "name_or_path", "is_llama_config", "rope_interleaved", "chunk_size_feed_forward",
-    "output_attentions", "output_hidden_states", "return_dict", "return_dict_in_generate", "torchscript",
-    "attn_implementation", "use_flash_attention_2", "transformers.js_config", "tf_legacy_loss", "id2label", "label2id",
-    "problem_type", "task_specific_params", "finetuning_task", "tokenizer_class", "unk_token_id", "sep_token_id",
-    "decoder_start_token_id", "max_length", "min_length", "do_sample", "temperature", "top_k", "top_p",
-    "repetition_penalty", "length_penalty", "num_beams", "num_return_sequences", "layer_norm_eps", "weight_tying",
-    "use_bfloat16", "max_window_layers", "output_router_logits", "gradient_checkpointing"};
+typedef enum { TEXT, FLAG, NUMBER, LIST, OBJECT, ANYTHING } value_type;
+
+typedef struct {
+    const char *key;
+    value_type type; /* ANYTHING: several types are in use */
+} inert;
+
+static const inert inert_keys[] = {
+    {"architectures", LIST}, {"torch_dtype", TEXT}, {"dtype", TEXT}, {"transformers_version", TEXT},
+    {"use_cache", FLAG}, {"initializer_range", NUMBER}, {"pretraining_tp", NUMBER}, {"auto_map", OBJECT},
+    {"name_or_path", TEXT}, {"is_llama_config", FLAG}, {"rope_interleaved", FLAG}, {"chunk_size_feed_forward", NUMBER},
+    {"output_attentions", FLAG}, {"output_hidden_states", FLAG}, {"return_dict", FLAG},
+    {"return_dict_in_generate", FLAG}, {"torchscript", FLAG}, {"attn_implementation", ANYTHING},
+    {"use_flash_attention_2", FLAG}, {"transformers.js_config", OBJECT}, {"tf_legacy_loss", FLAG}, {"id2label", OBJECT},
+    {"label2id", OBJECT}, {"problem_type", TEXT}, {"task_specific_params", ANYTHING}, {"finetuning_task", TEXT},
+    {"tokenizer_class", TEXT}, {"max_length", NUMBER}, {"min_length", NUMBER}, {"do_sample", FLAG},
+    {"temperature", NUMBER}, {"top_k", NUMBER}, {"top_p", NUMBER}, {"repetition_penalty", NUMBER},
+    {"length_penalty", NUMBER}, {"num_beams", NUMBER}, {"num_return_sequences", NUMBER}, {"layer_norm_eps", NUMBER},
+    {"weight_tying", FLAG}, {"use_bfloat16", FLAG}, {"max_window_layers", NUMBER}, {"output_router_logits", FLAG},
+    {"gradient_checkpointing", FLAG}};
 
 /* Words that make an unknown key suspect. */
 static const char *const maths_words[] = {
@@ -96,11 +109,13 @@ static int read_int(const reader *r, const char *key, int fallback)
 static float read_positive(const reader *r, const char *key, const cJSON *item, float fallback)
 {
     if (!item) return fallback;
-    if (!cJSON_IsNumber(item) || !(item->valuedouble > 0) || !isfinite(item->valuedouble)) {
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a positive number", r->where, key);
+    double x = cJSON_IsNumber(item) ? item->valuedouble : 0;
+    if (!(x >= (double)FLT_MIN && x <= (double)FLT_MAX)) {
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a positive number (in the range of float32)", r->where,
+                  key);
         return fallback;
     }
-    return (float)item->valuedouble;
+    return (float)x;
 }
 
 static bool read_bool(const reader *r, const char *key, bool fallback)
@@ -111,87 +126,252 @@ static bool read_bool(const reader *r, const char *key, bool fallback)
     return item ? cJSON_IsTrue(item) : fallback;
 }
 
-/* A token id: number, list of numbers (the first counts), or null. */
-static int read_token(const reader *r, const char *key)
+/* A token id of a model with c->vocab rows; -1 where it is absent, null or -1. */
+static int read_id(const reader *r, const dele_config *c, const char *key, const cJSON *item)
 {
-    const cJSON *item = field(r, key);
-    if (cJSON_IsArray(item)) item = item->child;
     if (!item) return -1;
-    double x = cJSON_IsNumber(item) ? item->valuedouble : NAN;
-    if (!(x >= -1 && x < 1 << 30 && x == floor(x))) {
+    if (!cJSON_IsNumber(item)) {
         dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a token id or null", r->where, key);
         return -1;
     }
-    return (int)x;
+    return dele_config_check_id(c, item->valuedouble, r->where, key, r->err) ? -1 : (int)item->valuedouble;
+}
+
+/* eos_token_id: one id, a list of ids, or null.  All of them are ends of text; the first is returned. */
+static int read_ends(const reader *r, dele_config *c)
+{
+    const cJSON *value = field(r, "eos_token_id"), *item = cJSON_IsArray(value) ? value->child : value;
+    int first = -1;
+    for (; item; item = cJSON_IsArray(value) ? item->next : NULL) {
+        int id = read_id(r, c, "eos_token_id", item);
+        if (id >= 0) dele_config_add_end(c, id, r->where, r->err);
+        if (first < 0) first = id;
+    }
+    return first;
+}
+
+dele_status dele_config_check_id(const dele_config *c, double id, const char *where, const char *name, dele_err *err)
+{
+    if (id == floor(id) && id >= -1 && id < c->vocab) return DELE_OK;
+    if (id == floor(id) && id >= 0)
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: \"%s\" is %.0f, which lies beyond the vocabulary: the model has ids 0 to %d", where, name,
+                         id, c->vocab - 1);
+    return dele_fail(err, DELE_ERR_FORMAT, "%s: \"%s\" is %g, which is no token id", where, name, id);
+}
+
+dele_status dele_config_add_end(dele_config *c, int id, const char *where, dele_err *err)
+{
+    for (int i = 0; i < c->n_ends; i++)
+        if (c->ends[i] == id) return DELE_OK;
+    if (c->n_ends == DELE_MAX_ENDS)
+        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: more than %d ids end a text", where, DELE_MAX_ENDS);
+    c->ends[c->n_ends++] = id;
+    return DELE_OK;
+}
+
+dele_status dele_config_read_generation(dele_config *config, const cJSON *json, const char *where, dele_err *err)
+{
+    dele_err mine = {0};
+    const reader r = {json, where, &mine};
+    dele_config c = *config;
+    if (!cJSON_IsObject(json)) return dele_fail(err, DELE_ERR_FORMAT, "%s: not a JSON object", where);
+    read_id(&r, &c, "bos_token_id", field(&r, "bos_token_id"));
+    read_id(&r, &c, "pad_token_id", field(&r, "pad_token_id"));
+    read_id(&r, &c, "decoder_start_token_id", field(&r, "decoder_start_token_id"));
+    c.n_ends = 0;
+    read_ends(&r, &c);
+    if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
+    if (c.n_ends) *config = c;
+    return DELE_OK;
 }
 
 /* ---- what must have the one value that we compute with --------------------------------------------------------- */
 
-static const char *rope_kind(const cJSON *rope)
+/* Where a value of the rotation was found: its name in the file, for messages. */
+typedef struct {
+    const cJSON *value;
+    const char *name;
+} found;
+
+/* One value that several keys may hold: the same number or text in each, or the file contradicts itself. */
+static void agree(found *f, const cJSON *value, const char *name, const reader *r)
 {
-    const cJSON *kind = cJSON_GetObjectItemCaseSensitive(rope, "rope_type");
-    if (!kind) kind = cJSON_GetObjectItemCaseSensitive(rope, "type");
-    return cJSON_IsString(kind) ? kind->valuestring : NULL;
+    if (!value || cJSON_IsNull(value)) return;
+    if (f->value && !cJSON_Compare(f->value, value, true))
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" and \"%s\" disagree; keep one", r->where, f->name, name);
+    if (!f->value) *f = (found){value, name};
 }
 
+/* What all spellings say together. */
+typedef struct {
+    found theta, type, partial;
+    bool null_theta; /* some spelling has it, as null */
+} rotation;
+
+/* One object of rotation parameters: rope_scaling or rope_parameters (names[0]), or the one inside it that belongs to
+ * the full-attention layers, which are all there are here.  names: the object's own name, and its theta's, types' and
+ * share's in messages. */
+static void read_rotation(rotation *out, const cJSON *rope, const char *const names[5], bool nested, const reader *r)
+{
+    if (!rope || cJSON_IsNull(rope)) return;
+    if (!cJSON_IsObject(rope)) {
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be an object or null", r->where, names[0]);
+        return;
+    }
+    for (const cJSON *item = rope->child; item; item = item->next) {
+        const char *key = item->string;
+        if (strcmp(key, "rope_theta") == 0) {
+            agree(&out->theta, item, names[1], r);
+            out->null_theta |= cJSON_IsNull(item);
+        } else if (strcmp(key, "rope_type") == 0) {
+            agree(&out->type, item, names[2], r);
+        } else if (strcmp(key, "type") == 0) {
+            agree(&out->type, item, names[3], r);
+        } else if (strcmp(key, "partial_rotary_factor") == 0) {
+            agree(&out->partial, item, names[4], r);
+        } else if (!nested && strcmp(key, "full_attention") == 0) {
+            static const char *const inner[] = {"full_attention", "full_attention.rope_theta",
+                                                "full_attention.rope_type", "full_attention.type",
+                                                "full_attention.partial_rotary_factor"};
+            read_rotation(out, item, inner, true, r);
+        } else if (strcmp(key, "factor") == 0 && cJSON_IsNumber(item) && item->valuedouble == 1) {
+            continue; /* scaling by one */
+        } else if (!cJSON_IsNull(item)) {
+            dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: \"%s.%.60s\" is not supported", r->where, names[0], key);
+        }
+    }
+}
+
+/* The rotation of all spellings: v4's rope_theta beside rope_scaling {rope_type or type, rope_theta}, and v5's
+ * rope_parameters {rope_type, rope_theta}, flat or under "full_attention".  transformers 5.23 (RotaryEmbeddingConfigMixin,
+ * modeling_rope_utils.py) lets the objects win over rope_theta, and rope_scaling over rope_parameters; its theta is 10000
+ * where no key has one.  Here keys that contradict each other are refused, so that there is nothing to win. */
 static void read_rope(dele_config *c, const reader *r)
 {
-    const cJSON *scaling = field(r, "rope_scaling"), *rope = field(r, "rope_parameters"),
-                *theta = field(r, "rope_theta");
-    const char *scaling_kind = rope_kind(scaling), *kind = rope_kind(rope);
-    if (!is_off(scaling) && !(scaling_kind && strcmp(scaling_kind, "default") == 0))
-        refuse(r->where, "rope_scaling", "changes the positions and is not supported; only null is", r->err);
-    if (rope && !cJSON_IsObject(rope)) refuse(r->where, "rope_parameters", "must be an object", r->err);
-    if (kind && strcmp(kind, "default") != 0)
-        refuse(r->where, "rope_parameters", "has a rope_type other than \"default\", which is not supported", r->err);
-    for (const cJSON *item = rope ? rope->child : NULL; item; item = item->next) {
-        static const char *const known[] = {"rope_theta", "rope_type", "type", "partial_rotary_factor"};
-        if (!is_off(item) && !LISTED(known, item->string))
-            dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: \"rope_parameters.%s\" is not supported", r->where,
-                     item->string);
-    }
-    const cJSON *partial = cJSON_GetObjectItemCaseSensitive(rope, "partial_rotary_factor");
-    if (!partial) partial = field(r, "partial_rotary_factor");
-    if (partial && !(cJSON_IsNumber(partial) && partial->valuedouble == 1))
-        refuse(r->where, "partial_rotary_factor", "other than 1 is not supported", r->err);
+    static const char *const scaling[] = {"rope_scaling", "rope_scaling.rope_theta", "rope_scaling.rope_type",
+                                          "rope_scaling.type", "rope_scaling.partial_rotary_factor"};
+    static const char *const parameters[] = {"rope_parameters", "rope_parameters.rope_theta",
+                                             "rope_parameters.rope_type", "rope_parameters.type",
+                                             "rope_parameters.partial_rotary_factor"};
+    const cJSON *theta = cJSON_GetObjectItemCaseSensitive(r->json, "rope_theta");
+    rotation all = {.null_theta = cJSON_IsNull(theta)};
+    agree(&all.theta, theta, "rope_theta", r);
+    agree(&all.partial, field(r, "partial_rotary_factor"), "partial_rotary_factor", r);
+    read_rotation(&all, field(r, "rope_scaling"), scaling, false, r);
+    read_rotation(&all, field(r, "rope_parameters"), parameters, false, r);
 
-    const cJSON *inner = cJSON_GetObjectItemCaseSensitive(rope, "rope_theta");
-    if (inner && theta && inner->valuedouble != theta->valuedouble)
-        refuse(r->where, "rope_theta", "and rope_parameters.rope_theta disagree; keep one", r->err);
-    c->rope_theta = read_positive(r, "rope_theta", inner ? inner : theta, 10000);
+    const cJSON *type = all.type.value, *partial = all.partial.value;
+    if (type && !(cJSON_IsString(type) && strcmp(type->valuestring, "default") == 0))
+        refuse(r->where, all.type.name, "is not \"default\", the only rotation supported", r->err);
+    if (partial && !(cJSON_IsNumber(partial) && partial->valuedouble == 1))
+        refuse(r->where, all.partial.name, "other than 1 is not supported", r->err);
+    if (!all.theta.value && all.null_theta)
+        refuse(r->where, "rope_theta", "is null, and no other key holds the base of the rotation", r->err);
+    c->rope_theta = read_positive(r, all.theta.name, all.theta.value, 10000);
 }
 
-static void read_fixed(const reader *r)
+static void want_false(const reader *r, const char *key)
+{
+    if (read_bool(r, key, false)) refuse(r->where, key, "is not supported", r->err);
+}
+
+static void read_layer_types(const dele_config *c, const reader *r)
+{
+    const char *key = "layer_types";
+    const cJSON *types = field(r, key);
+    if (!types) return;
+    if (!cJSON_IsArray(types) || cJSON_GetArraySize(types) != c->n_layers)
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a list with one name a layer", r->where, key);
+    for (const cJSON *type = cJSON_IsArray(types) ? types->child : NULL; type; type = type->next)
+        if (!cJSON_IsString(type) || strcmp(type->valuestring, "full_attention") != 0)
+            refuse(r->where, key, "names a layer other than \"full_attention\"", r->err);
+}
+
+static void read_fixed(const dele_config *c, const reader *r)
 {
     const cJSON *act = field(r, "hidden_act");
     if (act && !(cJSON_IsString(act) && strcmp(act->valuestring, "silu") == 0))
         refuse(r->where, "hidden_act", "is not \"silu\", the only activation supported", r->err);
-    if (!is_off(field(r, "attention_bias"))) refuse(r->where, "attention_bias", "is not supported", r->err);
-    if (!is_off(field(r, "mlp_bias"))) refuse(r->where, "mlp_bias", "is not supported", r->err);
+    want_false(r, "attention_bias");
+    want_false(r, "mlp_bias");
     const cJSON *dropout = field(r, "attention_dropout");
     if (dropout && !(cJSON_IsNumber(dropout) && dropout->valuedouble == 0))
         refuse(r->where, "attention_dropout", "other than 0 is not supported", r->err);
-    const cJSON *types = field(r, "layer_types");
-    for (const cJSON *type = cJSON_IsArray(types) ? types->child : NULL; type; type = type->next)
-        if (!cJSON_IsString(type) || strcmp(type->valuestring, "full_attention") != 0)
-            refuse(r->where, "layer_types", "names a layer other than \"full_attention\"", r->err);
+    read_layer_types(c, r);
 }
 
-static void check_unknown(const reader *r)
+/* The other ids that a config may name; nothing is done with them. */
+static void check_other_ids(const dele_config *c, const reader *r)
 {
-    for (const cJSON *item = r->json->child; item; item = item->next) {
-        const char *key = item->string;
-        size_t n = strlen(key);
-        for (const cJSON *other = item->next; other; other = other->next)
-            if (strcmp(other->string, key) == 0)
-                dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" stands there twice", r->where, key);
-        if (key[0] == '_' || is_off(item) || LISTED(read_keys, key) || LISTED(inert_keys, key)) continue;
-        if (n > 8 && strcmp(key + n - 8, "_version") == 0) continue;
-        if (n > 8 && strcmp(key + n - 8, "_dropout") == 0 && cJSON_IsNumber(item) && item->valuedouble == 0) continue;
-        if (sounds_like_maths(key))
-            refuse(r->where, key, "is a key that may change the maths and is not known here; "
-                   "remove it from the file if you are sure that it does not", r->err);
+    static const char *const keys[] = {"unk_token_id", "sep_token_id", "decoder_start_token_id"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) read_id(r, c, keys[i], field(r, keys[i]));
+}
+
+/* ---- every key once --------------------------------------------------------------------------------------------- */
+
+/* Is the value of an inert key of the type that transformers writes there?  A file with another is not what it seems. */
+static bool right_type(const inert *known, const cJSON *item)
+{
+    switch (known->type) {
+    case TEXT: return cJSON_IsString(item);
+    case FLAG: return cJSON_IsBool(item);
+    case NUMBER: return cJSON_IsNumber(item) && isfinite(item->valuedouble);
+    case LIST: return cJSON_IsArray(item);
+    case OBJECT: return cJSON_IsObject(item);
+    case ANYTHING: break;
     }
+    return true;
+}
+
+static const inert *find_inert(const char *key)
+{
+    for (size_t i = 0; i < sizeof inert_keys / sizeof *inert_keys; i++)
+        if (strcmp(inert_keys[i].key, key) == 0) return &inert_keys[i];
+    return NULL;
+}
+
+static void check_key(const cJSON *item, const reader *r)
+{
+    static const char *const types[] = {"text", "true or false", "a number", "a list", "an object"};
+    const char *key = item->string;
+    const size_t n = strlen(key);
+    if (cJSON_IsNull(item) || LISTED(read_keys, key)) return;
+    const inert *known = find_inert(key);
+    if (known && !right_type(known, item))
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be %s or null", r->where, key, types[known->type]);
+    if (known || key[0] == '_' || is_off(item)) return;
+    if (n > 8 && strcmp(key + n - 8, "_version") == 0) return;
+    if (n > 8 && strcmp(key + n - 8, "_dropout") == 0 && cJSON_IsNumber(item) && item->valuedouble == 0) return;
+    if (sounds_like_maths(key))
+        dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: \"%.100s\" is a key that may change the maths and is not known here; "
+                  "remove it from the file if you are sure that it does not", r->where, key);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string);
+}
+
+/* Sorted, so that a file of many keys takes n log n. */
+static void check_twice(const reader *r)
+{
+    dele_arena scratch = {0};
+    const size_t n = (size_t)cJSON_GetArraySize(r->json);
+    const cJSON **key = DELE_NEW(&scratch, const cJSON *, n + 1, r->err);
+    size_t filled = 0;
+    for (const cJSON *item = key ? r->json->child : NULL; item; item = item->next) key[filled++] = item;
+    if (filled > 1) qsort(key, filled, sizeof *key, by_key);
+    for (size_t i = 1; i < filled; i++)
+        if (strcmp(key[i - 1]->string, key[i]->string) == 0)
+            dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%.100s\" stands there twice", r->where, key[i]->string);
+    dele_arena_release(&scratch);
+}
+
+static void check_keys(const reader *r)
+{
+    check_twice(r);
+    for (const cJSON *item = r->json->child; item; item = item->next) check_key(item, r);
 }
 
 /* ---- whole ------------------------------------------------------------------------------------------------------ */
@@ -199,7 +379,9 @@ static void check_unknown(const reader *r)
 static dele_status read_family(dele_config *c, const reader *r)
 {
     const cJSON *type = field(r, "model_type");
-    const char *name = cJSON_IsString(type) ? type->valuestring : "";
+    if (type && !cJSON_IsString(type))
+        return dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"model_type\" must be text", r->where);
+    const char *name = type ? type->valuestring : "";
     if (strcmp(name, "llama") == 0) {
         c->family = DELE_LLAMA, c->norm = DELE_RMSNORM;
         c->norm_eps = read_positive(r, "rms_norm_eps", field(r, "rms_norm_eps"), 1e-6f);
@@ -236,12 +418,13 @@ dele_status dele_config_parse(dele_config *config, const cJSON *json, const char
                      c.dim, c.n_heads);
         c.head_dim = read_int(&r, "head_dim", c.n_heads > 0 ? c.dim / c.n_heads : 0);
         c.tied = read_bool(&r, "tie_word_embeddings", false);
-        c.bos = read_token(&r, "bos_token_id");
-        c.eos = read_token(&r, "eos_token_id");
-        c.pad = read_token(&r, "pad_token_id");
+        c.bos = read_id(&r, &c, "bos_token_id", field(&r, "bos_token_id"));
+        c.eos = read_ends(&r, &c);
+        c.pad = read_id(&r, &c, "pad_token_id", field(&r, "pad_token_id"));
+        check_other_ids(&c, &r);
         read_rope(&c, &r);
-        read_fixed(&r);
-        check_unknown(&r);
+        read_fixed(&c, &r);
+        check_keys(&r);
         if (!mine.code) dele_config_check(&c, where, &mine);
     }
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
@@ -280,6 +463,17 @@ dele_status dele_config_check(const dele_config *c, const char *where, dele_err 
 /* ---- writing ---------------------------------------------------------------------------------------------------- */
 
 static cJSON *token_or_null(int id) { return id < 0 ? cJSON_CreateNull() : cJSON_CreateNumber(id); }
+
+/* The first of a list is what training appends. */
+static cJSON *ends_json(const dele_config *c)
+{
+    if (c->n_ends < 2) return token_or_null(c->eos);
+    cJSON *list = cJSON_CreateArray();
+    if (c->eos >= 0) cJSON_AddItemToArray(list, cJSON_CreateNumber(c->eos));
+    for (int i = 0; i < c->n_ends; i++)
+        if (c->ends[i] != c->eos) cJSON_AddItemToArray(list, cJSON_CreateNumber(c->ends[i]));
+    return list;
+}
 
 /* The shortest decimal that reads back as the same float, and that everybody reads as a float: 8.0, 1e-05.  It is raw
  * text to cJSON, which would print 8, and transformers takes no whole number where it wants a float. */
@@ -323,7 +517,7 @@ cJSON *dele_config_json(const dele_config *c)
     cJSON_AddItemToObject(json, "attention_dropout", float_number(0));
     cJSON_AddBoolToObject(json, "tie_word_embeddings", c->tied);
     cJSON_AddItemToObject(json, "bos_token_id", token_or_null(c->bos));
-    cJSON_AddItemToObject(json, "eos_token_id", token_or_null(c->eos));
+    cJSON_AddItemToObject(json, "eos_token_id", ends_json(c));
     cJSON_AddItemToObject(json, "pad_token_id", token_or_null(c->pad));
     cJSON_AddStringToObject(json, "torch_dtype", "float32");
     return json;

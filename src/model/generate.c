@@ -20,6 +20,23 @@ typedef struct {
     float *logits; /* [MAX_SLOTS, vocab] */
 } job;
 
+static void add_end(dele_ends *ends, int id)
+{
+    for (size_t i = 0; i < ends->n; i++)
+        if (ends->id[i] == id) return;
+    if (id >= 0) ends->id[ends->n++] = id;
+}
+
+dele_ends dele_ends_of(const dele_model *model, dele_chat chat)
+{
+    const dele_config *c = &model->config;
+    dele_ends ends = {0};
+    for (int i = 0; i < c->n_ends; i++) add_end(&ends, c->ends[i]);
+    if (!ends.n) add_end(&ends, c->eos >= 0 ? c->eos : dele_tokenizer_eos(model->tokenizer));
+    if (chat != DELE_CHAT_NONE) add_end(&ends, dele_token_id(model->tokenizer, dele_chat_end(chat)));
+    return ends;
+}
+
 static size_t slot_bytes(const dele_model *model, const dele_continuation *item, size_t max_new)
 {
     return (item->n_prompt + max_new) * (size_t)model->config.n_layers * dele_kv_dim(&model->config) * 2 * sizeof(float);

@@ -9,6 +9,17 @@
 
 #include "model/forward.h"
 
+/* The ids at which generation stops. */
+typedef struct {
+    int id[DELE_MAX_ENDS + 2];
+    size_t n;
+} dele_ends;
+
+/* Those that the model's files name (config->ends: eos_token_id of generation_config.json or config.json, the GGUF's
+ * eos, eot and eom), or its tokenizer's end of text where they name none; and, where a chat layout is used, the token that
+ * ends a turn in it.  The model must have a tokenizer. */
+dele_ends dele_ends_of(const dele_model *model, dele_chat chat);
+
 typedef struct {
     const int *prompt; /* [n_prompt] */
     size_t n_prompt;

@@ -365,6 +365,40 @@ static float arch_float(const dele_gguf *g, dele_family family, const char *name
     return (float)get_number(g, key_of(family, name).text, fallback, err);
 }
 
+/* A token id; fallback (taken where the vocabulary holds it) when the key is absent. */
+static int get_id(const dele_gguf *g, const dele_config *c, const char *key, int fallback, dele_err *err)
+{
+    if (!find_pair(g, key)) return fallback < c->vocab ? fallback : -1;
+    double x = get_number(g, key, -1, err);
+    return dele_config_check_id(c, x, g->file, key, err) ? -1 : (int)x;
+}
+
+/* What ends a text: the ids of eos, eot and eom, as in llama.cpp; but where the file was written here, those that the
+ * model had, of which there may be more (or fewer: deleatur.end_token_ids). */
+static void get_ends(dele_config *c, const dele_gguf *g, dele_err *err)
+{
+    static const char *const keys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+    static const char *const unused[] = {"tokenizer.ggml.unknown_token_id", "tokenizer.ggml.seperator_token_id",
+                                         "tokenizer.ggml.mask_token_id", "tokenizer.ggml.cls_token_id"};
+    const dele_gguf_pair *own = find_pair(g, DELE_GGUF_ENDS);
+    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++) get_id(g, c, unused[i], -1, err);
+    if (c->eos >= 0) dele_config_add_end(c, c->eos, g->file, err);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        int id = get_id(g, c, keys[i], -1, err);
+        if (id >= 0) dele_config_add_end(c, id, g->file, err);
+    }
+    if (!own) return;
+    c->n_ends = 0;
+    if (own->type != DELE_GGUF_ARRAY || own->item != DELE_GGUF_I32)
+        dele_fail(err, DELE_ERR_FORMAT, "%s: %s is not a list of ids", g->file, own->key);
+    for (uint64_t i = 0; !err->code && i < own->count; i++) {
+        int32_t id;
+        memcpy(&id, own->value + i * sizeof id, sizeof id);
+        if (!dele_config_check_id(c, id, g->file, own->key, err) && id >= 0)
+            dele_config_add_end(c, id, g->file, err);
+    }
+}
+
 dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *err)
 {
     const double required = __builtin_nan("");
@@ -394,9 +428,10 @@ dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *
     c.vocab = vocab_rows(g, &mine);
     c.tied = !dele_stored_find(g->tensor, g->n, "output.weight");
     bool spm = pair_is(g, "tokenizer.ggml.model", "llama");
-    c.bos = get_int(g, "tokenizer.ggml.bos_token_id", -1, spm ? 1 : -1, &mine);
-    c.eos = get_int(g, "tokenizer.ggml.eos_token_id", -1, spm ? 2 : -1, &mine);
-    c.pad = get_int(g, "tokenizer.ggml.padding_token_id", -1, -1, &mine);
+    c.bos = get_id(g, &c, "tokenizer.ggml.bos_token_id", spm ? 1 : -1, &mine);
+    c.eos = get_id(g, &c, "tokenizer.ggml.eos_token_id", spm ? 2 : -1, &mine);
+    c.pad = get_id(g, &c, "tokenizer.ggml.padding_token_id", -1, &mine);
+    get_ends(&c, g, &mine);
     if (!mine.code) dele_config_check(&c, g->file, &mine);
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     *config = c;
@@ -476,6 +511,22 @@ dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g,
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     *parts = p;
     return DELE_OK;
+}
+
+/* llama.cpp finds the ids of eot and eom by their texts where the keys are missing (llama-vocab.cpp, load).  Its list has
+ * <|endoftext|> as well, which we leave out: transformers does not stop there unless eos_token_id says so. */
+dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g, const dele_tokenizer_parts *parts, dele_err *err)
+{
+    static const char *const texts[] = {"<|eot_id|>", "<|im_end|>",          "<|end|>",    "<end_of_turn>",
+                                        "<EOT>",      "<end_of_utterance>", "<|eom_id|>"};
+    const size_t n_texts = sizeof texts / sizeof *texts;
+    dele_status status = DELE_OK;
+    if (find_pair(g, DELE_GGUF_ENDS)) return DELE_OK;
+    const bool has_eot = find_pair(g, "tokenizer.ggml.eot_token_id"), has_eom = find_pair(g, "tokenizer.ggml.eom_token_id");
+    for (size_t i = 0; i < parts->n_tokens && i < (size_t)config->vocab && !status; i++)
+        for (size_t k = has_eot ? n_texts - 1 : 0; k < n_texts - has_eom && !status; k++)
+            if (!strcmp(parts->tokens[i], texts[k])) status = dele_config_add_end(config, (int)i, g->file, err);
+    return status;
 }
 
 /* ---- row order ------------------------------------------------------------------------------------------------- */

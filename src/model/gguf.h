@@ -38,12 +38,18 @@ dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *
 /* parts->kind is NULL when the file holds no tokenizer.  Everything is copied into the arena. */
 dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g, dele_arena *arena, dele_err *err);
 
+/* The ends of text (config->ends) that a GGUF names by nothing but the text of the token, "<|eot_id|>" and the like. */
+dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g, const dele_tokenizer_parts *parts, dele_err *err);
+
 /* GGUF's llama files hold the rows of Q and K in pairs for interleaved rotation; back to the halves of Hugging Face:
  *   out[h, s hd/2 + i] = in[h, 2 i + s]      s in {0, 1}, i < hd/2,  rows of `cols` floats */
 void dele_gguf_unpermute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols);
 void dele_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols); /* the other way */
 
 /* ---- writing ---------------------------------------------------------------------------------------------------- */
+
+/* Our own key: every id at which generation stops, where a GGUF's eos, eot and eom would say something else. */
+#define DELE_GGUF_ENDS "deleatur.end_token_ids"
 
 const char *dele_gguf_arch(dele_family family); /* llama.cpp's name: "llama", "olmo" */
 const char *dele_gguf_norm_key(dele_family family); /* without the architecture */

@@ -152,6 +152,18 @@ static uint32_t file_type(dele_dtype type)
 
 static int first_id(int a, int b) { return a >= 0 ? a : b; }
 
+/* The first two ends beside eos stand under llama.cpp's keys, which know no more; ours has exactly them all. */
+static void put_ends(pairs *p, const dele_config *c)
+{
+    static const char *const keys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+    size_t n = 0;
+    for (int i = 0; i < c->n_ends && n < sizeof keys / sizeof *keys; i++)
+        if (c->ends[i] != c->eos) put_id(p, keys[n++], c->ends[i]);
+    if (!c->n_ends) return;
+    begin_list(p, DELE_GGUF_ENDS, DELE_GGUF_I32, (size_t)c->n_ends);
+    fwrite(c->ends, sizeof *c->ends, (size_t)c->n_ends, p->to);
+}
+
 /* parts NULL: no tokenizer; the ids of begin and end stand all the same. */
 static void put_pairs(pairs *p, const dele_model *model, dele_dtype type, const dele_tokenizer_parts *parts,
                       const dele_gguf_saved *saved)
@@ -169,6 +181,7 @@ static void put_pairs(pairs *p, const dele_model *model, dele_dtype type, const 
     put_config(p, c);
     put_id(p, "tokenizer.ggml.bos_token_id", first_id(c->bos, parts ? parts->bos : -1));
     put_id(p, "tokenizer.ggml.eos_token_id", first_id(c->eos, parts ? parts->eos : -1));
+    put_ends(p, c);
     put_id(p, "tokenizer.ggml.padding_token_id", first_id(c->pad, parts ? parts->pad : -1));
     if (parts) put_tokenizer(p, parts);
 }

@@ -138,6 +138,7 @@ static dele_status load_gguf(dele_model *model, const char *path, dele_arena *ar
     dele_status status = dele_gguf_open(&g, path, arena, err);
     if (!status) status = dele_gguf_config(&config, &g, err);
     if (!status) status = dele_gguf_tokenizer(&parts, &g, arena, err);
+    if (!status) status = dele_gguf_named_ends(&config, &g, &parts, err);
     if (!status) {
         source s = {g.tensor, g.n, true, path};
         status = read_model(model, &s, &config, arena, err);
@@ -166,12 +167,26 @@ static dele_status read_config(dele_config *config, char **text, const char *dir
     return status;
 }
 
+/* generation_config.json, where there is one. */
+static dele_status read_generation(dele_config *config, const char *dir, dele_arena *arena, dele_err *err)
+{
+    const char *file = dele_printf(arena, err, "%s/generation_config.json", dir);
+    if (!file) return DELE_ERR_MEMORY;
+    if (!dele_path_exists(file)) return DELE_OK;
+    cJSON *json = dele_json_load(file, err);
+    if (!json) return err ? err->code : DELE_ERR_FORMAT;
+    dele_status status = dele_config_read_generation(config, json, file, err);
+    cJSON_Delete(json);
+    return status;
+}
+
 static dele_status load_directory(dele_model *model, const char *dir, dele_arena *arena, dele_err *err)
 {
     dele_config config;
     char *text = NULL;
     dele_safetensors st = {0};
     dele_status status = read_config(&config, &text, dir, arena, err);
+    if (!status) status = read_generation(&config, dir, arena, err);
     if (!status) status = dele_safetensors_open(&st, dir, arena, err);
     if (!status) {
         source s = {st.tensor, st.n, false, dir};

@@ -50,9 +50,9 @@ static dele_status finished(void *data, size_t i, dele_err *err)
 
 static dele_status say_group(group *g, dele_run *run, dele_err *err)
 {
-    int stops[2] = {g->model->config.eos, dele_tokenizer_eos(g->model->tokenizer)};
+    const dele_ends ends = dele_ends_of(g->model, g->opts->chat);
     dele_many_opts many = {
-        .max_new = (size_t)g->opts->max_new, .stops = stops, .n_stops = 2, .finished = finished, .data = g};
+        .max_new = (size_t)g->opts->max_new, .stops = ends.id, .n_stops = ends.n, .finished = finished, .data = g};
     g->n_done = g->given = 0;
     memset(g->done, 0, sizeof g->done);
     dele_status status = DELE_OK;

@@ -29,6 +29,15 @@ const char *dele_chat_head(dele_chat chat)
     }
 }
 
+const char *dele_chat_end(dele_chat chat)
+{
+    switch (chat) {
+    case DELE_CHAT_OLMO: return "<|endoftext|>";
+    case DELE_CHAT_SMOLLM2: return "<|im_end|>";
+    default: return "";
+    }
+}
+
 char *dele_chat_prompt(dele_chat chat, const char *user, dele_arena *arena, dele_err *err)
 {
     const char *head = dele_chat_head(chat);

@@ -70,6 +70,9 @@ dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokeni
 /* The layout's own text before the user's words; "" for none. */
 const char *dele_chat_head(dele_chat chat);
 
+/* The token that ends a turn; "" for none. */
+const char *dele_chat_end(dele_chat chat);
+
 /* The text of one user turn up to where the assistant begins.  Encode with add_special = false. */
 char *dele_chat_prompt(dele_chat chat, const char *user, dele_arena *arena, dele_err *err);
 

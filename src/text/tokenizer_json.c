@@ -370,6 +370,19 @@ static dele_status read_added(reader *r, const cJSON *list, int n_vocab)
     return status ? status : dele_added_index(&t->normalized, t, true, r->arena, r->err);
 }
 
+/* The post-processor's ids are rows of the embedding: each must be a token's. */
+static dele_status check_template(reader *r)
+{
+    const dele_tokenizer *t = r->t;
+    for (int i = 0; i < t->n_prefix + t->n_suffix; i++) {
+        int id = i < t->n_prefix ? t->prefix[i] : t->suffix[i - t->n_prefix];
+        if (id >= t->size || !t->token[id].text)
+            return dele_fail(r->err, DELE_ERR_FORMAT, "%s: its post-processor adds the id %d, but no token has it",
+                             r->where, id);
+    }
+    return DELE_OK;
+}
+
 dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where, dele_arena *arena,
                                    dele_err *err)
 {
@@ -385,7 +398,8 @@ dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const
     if (!status) status = walk(&r, decoder, "decoders", read_decoder, 0);
     if (status) return status;
     find_byte_tokens(t);
-    return read_added(&r, get(json, "added_tokens"), cJSON_GetArraySize(get(get(json, "model"), "vocab")));
+    status = read_added(&r, get(json, "added_tokens"), cJSON_GetArraySize(get(get(json, "model"), "vocab")));
+    return status ? status : check_template(&r);
 }
 
 /* ---- the file, and what stands beside it ---------------------------------------------------------------------- */
