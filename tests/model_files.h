@@ -59,7 +59,7 @@ static inline dele_config tiny_config(dele_family family, bool tied)
     return (dele_config){.family = family, .norm = family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM, .n_layers = 2,
                         .dim = 8, .hidden = 12, .n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .vocab = 10,
                         .context = 32, .norm_eps = 1e-5f, .rope_theta = 10000, .tied = tied, .bos = 1, .eos = 2,
-                        .pad = -1};
+                        .pad = -1, .ends = {2}, .n_ends = 1};
 }
 
 static inline void tiny_model(dele_model *model, dele_family family, bool tied, dele_arena *arena)

@@ -596,7 +596,7 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
         size_t n;
         const char *words;
     } tokenizer_lies[] = {
-        {"tokenizer.ggml.bos_token_id", 31, &big, 4, "beyond the 10 tokens"},
+        {"tokenizer.ggml.bos_token_id", 31, &big, 4, "beyond the vocabulary"},
         {"tokenizer.ggml.tokens", 29, &huge, 8, "damaged"},
         {"tokenizer.ggml.tokens", 37, &huge, 8, "damaged"},
         {"tokenizer.ggml.tokens", 45, "\xff", 1, "valid UTF-8"},
