@@ -15,11 +15,12 @@
 
 enum { BYTES_EOS = 256 };
 
-static inline dele_tokenizer *bytes_only(dele_arena *arena)
+/* With one token more, of a GGUF's type (3 control, 4 user-defined), put before every text; NULL: none. */
+static inline dele_tokenizer *bytes_behind(const char *bos, int type, dele_arena *arena)
 {
-    static char text[257][20];
-    static const char *tokens[257];
-    static int types[257];
+    static char text[258][32];
+    static const char *tokens[258];
+    static int types[258];
     int next = 0x100, n = 0;
     for (int pass = 0; pass < 2; pass++)
         for (int b = 0; b < 256; b++) {
@@ -33,12 +34,19 @@ static inline dele_tokenizer *bytes_only(dele_arena *arena)
     strcpy(text[BYTES_EOS], "<|endoftext|>");
     types[BYTES_EOS] = 3;
     for (int i = 0; i < 257; i++) tokens[i] = text[i];
-    dele_tokenizer_parts parts = {.kind = "gpt2", .pre = "gpt-2", .tokens = tokens, .types = types, .n_tokens = 257,
-                                 .bos = -1, .eos = BYTES_EOS, .unk = -1, .pad = -1};
+    tokens[257] = bos;
+    types[257] = type;
+    dele_tokenizer_parts parts = {.kind = "gpt2", .pre = "gpt-2", .tokens = tokens, .types = types, .n_tokens = bos ? 258 : 257,
+                                 .bos = bos ? 257 : -1, .add_bos = bos != NULL, .eos = BYTES_EOS, .unk = -1, .pad = -1};
     dele_err err = {0};
     dele_tokenizer *t = dele_tokenizer_build(&parts, arena, &err);
     if (!t) fail_msg("%s", err.msg);
     return t;
+}
+
+static inline dele_tokenizer *bytes_only(dele_arena *arena)
+{
+    return bytes_behind(NULL, 0, arena);
 }
 
 #endif

@@ -324,10 +324,30 @@ static void a_chat_layouts_own_words_are_no_subject(void **state)
     dele_arena_release(&arena);
 }
 
+/* "<|text|>" before the prompt holds the subject's letters, whether it is special or an added token like others. */
+static void a_subject_is_not_found_in_a_token_that_stands_before_every_text(void **state)
+{
+    (void)state;
+    for (int type = 3; type <= 4; type++) {
+        dele_arena arena = {0};
+        dele_err err = {0};
+        dele_ids ids;
+        int begin, end;
+        dele_tokenizer *t = bytes_behind("<|text|>", type, &arena);
+        assert_int_equal(dele_encode(&ids, t, "a text is", 9, true, &arena, &err), DELE_OK);
+        if (dele_subject_range(&begin, &end, t, &ids, "text", &arena, &err)) fail_msg("%s", err.msg);
+        assert_int_equal(begin, 3);
+        assert_int_equal(end, 7);
+        dele_tokenizer_close(t);
+        dele_arena_release(&arena);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_and_parts_select_what_they_say),
+        cmocka_unit_test(a_subject_is_not_found_in_a_token_that_stands_before_every_text),
         cmocka_unit_test(a_selection_that_means_nothing_is_refused),
         cmocka_unit_test(a_mask_file_means_what_the_options_mean),
         cmocka_unit_test(patterns_select_the_tensors_whose_names_match),

@@ -270,17 +270,46 @@ dele_status dele_subject_range(int *begin, int *end, const dele_tokenizer *t, co
     return dele_subject_range_behind(begin, end, t, ids, "", subject, arena, err);
 }
 
+/* The ids that are text, and where each stands among all: "<|begin_of_text|>" holds no subject "text". */
+static dele_status drop_special(dele_ids *kept, int **place, const dele_tokenizer *t, const dele_ids *ids, dele_arena *arena,
+                                dele_err *err)
+{
+    *kept = (dele_ids){.id = DELE_NEW(arena, int, ids->n + 1, err)};
+    *place = DELE_NEW(arena, int, ids->n + 1, err);
+    if (!kept->id || !*place) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < ids->n; i++) {
+        if (dele_token_is_special(t, ids->id[i])) continue;
+        kept->id[kept->n] = ids->id[i];
+        (*place)[kept->n++] = (int)i;
+    }
+    return DELE_OK;
+}
+
+/* What the head says without its special tokens. */
+static char *text_of_head(const dele_tokenizer *t, const char *head, dele_arena *arena, dele_err *err)
+{
+    dele_ids ids, kept;
+    int *place;
+    if (!*head) return dele_strdup(arena, "", err);
+    if (dele_encode(&ids, t, head, strlen(head), false, arena, err) || drop_special(&kept, &place, t, &ids, arena, err))
+        return NULL;
+    return dele_decode(t, kept.id, kept.n, false, arena, err);
+}
+
 dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids, const char *head,
                                     const char *subject, dele_arena *arena, dele_err *err)
 {
-    char *text = dele_decode(t, ids->id, ids->n, false, arena, err);
-    reach *at = DELE_NEW(arena, reach, ids->n + 1, err);
-    if (!text || !at || find_reaches(at, text, t, ids, arena, err)) return err ? err->code : DELE_ERR_MEMORY;
-    const char *found = find_behind(text, head, subject);
+    dele_ids kept;
+    int *place;
+    if (drop_special(&kept, &place, t, ids, arena, err)) return DELE_ERR_MEMORY;
+    char *text = dele_decode(t, kept.id, kept.n, false, arena, err), *bare_head = text_of_head(t, head, arena, err);
+    reach *at = DELE_NEW(arena, reach, kept.n + 1, err);
+    if (!text || !bare_head || !at || find_reaches(at, text, t, &kept, arena, err)) return err ? err->code : DELE_ERR_MEMORY;
+    const char *found = find_behind(text, bare_head, subject);
     if (!found && subject[0]) { /* some decoders put blanks of their own between tokens, or take some away */
-        char *bare = dele_strdup(arena, subject, err), *bare_head = dele_strdup(arena, head, err);
-        if (!bare || !bare_head) return DELE_ERR_MEMORY;
-        drop_blanks(text, at, ids->n);
+        char *bare = dele_strdup(arena, subject, err);
+        if (!bare) return DELE_ERR_MEMORY;
+        drop_blanks(text, at, kept.n);
         drop_blanks(bare, NULL, 0);
         drop_blanks(bare_head, NULL, 0);
         found = find_behind(text, bare_head, subject = bare);
@@ -290,9 +319,9 @@ dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer
                         subject, text);
     const size_t first = (size_t)(found - text), past = first + strlen(subject);
     *begin = *end = -1;
-    for (size_t i = 0; i < ids->n && *end < 0; i++) {
-        if (*begin < 0 && (at[i].whole > first || (at[i].whole == first && at[i].part))) *begin = (int)i;
-        if (at[i].whole >= past) *end = (int)i + 1;
+    for (size_t i = 0; i < kept.n && *end < 0; i++) {
+        if (*begin < 0 && (at[i].whole > first || (at[i].whole == first && at[i].part))) *begin = place[i];
+        if (at[i].whole >= past) *end = place[i] + 1;
     }
     return DELE_OK;
 }

@@ -52,7 +52,8 @@ const char *dele_facts_note(const dele_facts *facts);
 /* The fact as a record in ROME's form.  The caller owns it (cJSON_Delete); NULL where memory ends. */
 cJSON *dele_fact_json(const dele_fact *fact);
 
-/* Tokens [*begin, *end) of ids that hold the subject's first occurrence in the text that they say, byte for byte: the
+/* Tokens [*begin, *end) of ids that hold the subject's first occurrence in the text that they say, special tokens left
+ * out (a begin-of-text token may hold the subject's letters), byte for byte: the
  * first token with a byte of it and the last, so that a character may be split between tokens.  ROME (causal_trace.py,
  * find_token_range) decodes each token alone; where it does not stop with an error over a split character or a blank
  * that a Llama-style tokenizer drops, it finds the same. */

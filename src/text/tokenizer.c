@@ -104,6 +104,17 @@ void dele_tokenizer_close(dele_tokenizer *t)
     }
 }
 
+bool dele_token_is_special(const dele_tokenizer *t, int id)
+{
+    if (id < 0 || id >= t->size) return false;
+    if ((t->added_of[id] && t->added_of[id]->special) || id == t->bos || id == t->eos) return true;
+    for (int i = 0; i < t->n_prefix; i++)
+        if (t->prefix[i] == id) return true;
+    for (int i = 0; i < t->n_suffix; i++)
+        if (t->suffix[i] == id) return true;
+    return false;
+}
+
 int dele_tokenizer_size(const dele_tokenizer *t) { return t->size; }
 
 int dele_token_id(const dele_tokenizer *t, const char *token)

@@ -49,6 +49,9 @@ dele_status dele_encode(dele_ids *out, const dele_tokenizer *t, const char *text
 /* As tokenizers' decode; skip_special drops special tokens.  Invalid UTF-8 becomes U+FFFD as there. */
 char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_special, dele_arena *arena, dele_err *err);
 
+/* Whether the id says nothing that a text holds: a special added token, what the post-processor puts around a text, the
+ * ids that begin and end one. */
+bool dele_token_is_special(const dele_tokenizer *t, int id);
 int dele_tokenizer_size(const dele_tokenizer *t); /* ids, added ones counted in */
 int dele_token_id(const dele_tokenizer *t, const char *token); /* exact vocabulary entry or added token; -1: none */
 const char *dele_token_text(const dele_tokenizer *t, int id);  /* vocabulary form ("Ġthe") */
