@@ -1,9 +1,9 @@
 #include "experiments/attack.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "score/pytext.h"
 #include "score/set_files.h"
 #include "text/behind.h"
 
@@ -219,10 +219,10 @@ static dele_status make_paraphrases(maker *k, const char *path, dele_err *err)
 
 /* ---- prefixes ----------------------------------------------------------------------------------------------------- */
 
-/* A letter or a digit; every letter outside ASCII counts as one. */
+/* A letter or a digit of any script. */
 static bool has_words(const char *text)
 {
-    while (*text && !isalnum((unsigned char)*text) && (unsigned char)*text < 0x80) text++;
+    while (*text && (*text == '_' || !dele_word_at(text))) text++; /* bytes within a character begin none */
     return *text;
 }
 

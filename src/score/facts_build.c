@@ -223,15 +223,23 @@ static dele_status cut(const building *b, dele_qa_row *row, size_t common)
 
 /* ---- copies ------------------------------------------------------------------------------------------------------ */
 
-static bool in_word(char c) { return isalnum((unsigned char)c) || (unsigned char)c >= 0x80; }
+/* A letter or a digit of any script at text. */
+static bool in_word(const char *text) { return *text != '_' && dele_word_at(text); }
+
+static const char *next_character(const char *text)
+{
+    do text++;
+    while (((unsigned char)*text & 0xc0) == 0x80);
+    return text;
+}
 
 /* The next word at or behind *at, in small letters; NULL at the end.  *capital: how it was written. */
 static const char *next_word(const char **at, bool *capital, dele_arena *arena, dele_err *err)
 {
     const char *begin = *at;
-    while (*begin && !in_word(*begin)) begin++;
+    while (*begin && !in_word(begin)) begin = next_character(begin);
     const char *end = begin;
-    while (in_word(*end)) end++;
+    while (in_word(end)) end = next_character(end);
     *at = end;
     *capital = isupper((unsigned char)*begin);
     const char *text = end > begin ? dele_strndup(arena, begin, (size_t)(end - begin), err) : NULL;

@@ -44,26 +44,99 @@ char *dele_strip(const char *text, dele_arena *arena, dele_err *err)
     return dele_strndup(arena, text + start, n - start, err);
 }
 
+/* ---- characters ------------------------------------------------------------------------------------------------ */
+
+/* The character at text, and its bytes; -1 and one byte where it is not UTF-8 or the text ends. */
+static utf8proc_int32_t character_at(const char *text, size_t n, size_t *used)
+{
+    utf8proc_int32_t c = -1;
+    utf8proc_ssize_t step = n ? utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &c) : -1;
+    *used = step > 0 ? (size_t)step : 1;
+    return step > 0 ? c : -1;
+}
+
+bool dele_is_word(int32_t c)
+{
+    switch (c < 0 ? UTF8PROC_CATEGORY_CN : utf8proc_category(c)) {
+    case UTF8PROC_CATEGORY_LU: case UTF8PROC_CATEGORY_LL: case UTF8PROC_CATEGORY_LT: case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO: case UTF8PROC_CATEGORY_ND: case UTF8PROC_CATEGORY_NL: case UTF8PROC_CATEGORY_NO:
+        return true;
+    default: return c == '_';
+    }
+}
+
+bool dele_word_at(const char *text)
+{
+    size_t used;
+    return dele_is_word(character_at(text, strnlen(text, 4), &used));
+}
+
+bool dele_word_before(const char *text, const char *at)
+{
+    const char *from = at;
+    while (from > text && at - from < 4 && ((unsigned char)*--from & 0xc0) == 0x80) {}
+    size_t used;
+    return from < at && dele_is_word(character_at(from, (size_t)(at - from), &used));
+}
+
+/* ---- str.lower --------------------------------------------------------------------------------------------------- */
+
+/* Cased and Case_Ignorable (Unicode 3.13): by category, and those of PropList.txt that are in no such category. */
+static bool is_cased(int32_t c)
+{
+    if (c < 0) return false;
+    utf8proc_category_t k = utf8proc_category(c);
+    return k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LL || k == UTF8PROC_CATEGORY_LT || c == 0xaa || c == 0xba ||
+           (c >= 0x2160 && c <= 0x217f) || (c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) ||
+           (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
+}
+
+static bool is_case_ignorable(int32_t c)
+{
+    static const int32_t others[] = {0x27, 0x2e, 0x3a, 0xb7, 0x387, 0x55f, 0x5f4, 0x2018, 0x2019, 0x2024, 0x2027,
+                                     0xfe13, 0xfe52, 0xfe55, 0xff07, 0xff0e, 0xff1a};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (c == others[i]) return true;
+    switch (c < 0 ? UTF8PROC_CATEGORY_CN : utf8proc_category(c)) {
+    case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_ME: case UTF8PROC_CATEGORY_CF: case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK: return true;
+    default: return false;
+    }
+}
+
+/* Whether the capital sigma at `at` ends a word: a cased character before it and none behind it, those that case
+ * ignores left out. */
+static bool is_final_sigma(const char *text, size_t n, size_t at, bool cased_before)
+{
+    size_t used;
+    for (size_t i = at + 2; cased_before && i < n; i += used) {
+        int32_t c = character_at(text + i, n - i, &used);
+        if (!is_case_ignorable(c)) return !is_cased(c);
+    }
+    return cased_before;
+}
+
 char *dele_lower(const char *text, dele_arena *arena, dele_err *err)
 {
-    size_t n = strlen(text), used = 0;
+    size_t n = strlen(text), used = 0, step;
     char *out = dele_alloc(arena, 2 * n + 4, 1, err); /* the widest growth is two bytes to three */
     if (!out) return NULL;
-    for (size_t i = 0; i < n;) {
-        utf8proc_int32_t c;
-        utf8proc_ssize_t step = utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(n - i), &c);
-        if (step < 0) {
-            out[used++] = text[i++];
+    bool cased_before = false; /* of the characters that case does not ignore, the last one */
+    for (size_t i = 0; i < n; i += step) {
+        int32_t c = character_at(text + i, n - i, &step);
+        if (c < 0) {
+            out[used++] = text[i];
+            cased_before = false;
             continue;
         }
-        i += (size_t)step;
+        int32_t small = utf8proc_tolower(c);
+        if (c == 0x3a3 && is_final_sigma(text, n, i, cased_before)) small = 0x3c2;
         if (c == 0x130) { /* the one letter whose lower case is two: i and a combining dot */
             out[used++] = 'i';
-            c = 0x307;
-        } else {
-            c = utf8proc_tolower(c);
+            small = 0x307;
         }
-        used += (size_t)utf8proc_encode_char(c, (utf8proc_uint8_t *)out + used);
+        if (!is_case_ignorable(c)) cased_before = is_cased(c);
+        used += (size_t)utf8proc_encode_char(small, (utf8proc_uint8_t *)out + used);
     }
     return out;
 }

@@ -45,21 +45,20 @@ dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, d
 
 /* ---- judging ----------------------------------------------------------------------------------------------------- */
 
-/* Part of a word, as Python's \w; every letter outside ASCII counts as one. */
-static bool in_word(char c) { return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80; }
-
 /* re.sub(r"\b(?:The |the |An |A |The |a |an )", "", text), in place */
 static void drop_articles(char *text)
 {
     static const char *const article[] = {"The ", "the ", "An ", "A ", "a ", "an "};
-    char *out = text, before = ' ';
+    char *out = text;
+    bool in_word = false; /* the character before ends in a word */
     for (const char *in = text; *in;) {
         size_t n = 0;
-        for (size_t k = 0; !in_word(before) && !n && k < sizeof article / sizeof *article; k++)
+        for (size_t k = 0; !in_word && !n && k < sizeof article / sizeof *article; k++)
             if (!strncmp(in, article[k], strlen(article[k]))) n = strlen(article[k]);
-        before = n ? ' ' : *in;
+        in_word = !n && dele_word_at(in);
         if (n) in += n;
-        else *out++ = *in++;
+        else do *out++ = *in++;
+            while (((unsigned char)*in & 0xc0) == 0x80);
     }
     *out = '\0';
 }
@@ -80,7 +79,7 @@ static bool holds(const char *text, const char *answer)
 {
     size_t n = strlen(answer);
     for (const char *at = text; n && (at = strstr(at, answer)); at++)
-        if ((at == text || !in_word(at[-1])) && !in_word(at[n])) return true;
+        if (!dele_word_before(text, at) && !dele_word_at(at + n)) return true;
     return false;
 }
 
