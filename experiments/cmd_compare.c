@@ -84,6 +84,7 @@ int cmd_compare(int argc, char **argv)
     dele_common common = {0};
     compared result;
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help &&
+        !(flips && dele_path_free(flips, &err)) &&
         !compare_results(&result, paths[0], paths[1], subjects, flips, &arena, &err)) {
         if (common.json) print_json(&result, &err);
         else print_tables(&result);

@@ -5,6 +5,7 @@
  *                     beside it FILE.gguf.manifest.json */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/manifest.h"
 #include "experiments/cmd.h"
@@ -65,13 +66,12 @@ static dele_status parse_type(dele_dtype *type, const settings *s, dele_err *err
     return DELE_OK;
 }
 
-static dele_status note_gguf(const char *path, const settings *s, const dele_usage *usage, int argc, char **argv,
-                            dele_arena *arena, dele_err *err)
+static dele_status note_gguf(const char *path, const char *file, const dele_usage *usage, int argc, char **argv,
+                            dele_err *err)
 {
     dele_manifest manifest;
     dele_manifest_begin(&manifest, usage, argc, argv);
-    const char *file = dele_printf(arena, err, "%s.manifest.json", s->out);
-    dele_status status = file ? dele_manifest_input(&manifest, path, err) : DELE_ERR_MEMORY;
+    dele_status status = dele_manifest_input(&manifest, path, err);
     if (!status) status = dele_manifest_save(&manifest, file, err);
     dele_manifest_release(&manifest);
     return status;
@@ -96,11 +96,15 @@ static dele_status to_gguf(const char *path, const settings *s, const dele_usage
     dele_gguf_saved saved;
     dele_model model = {0};
     if (parse_type(&type, s, err)) return err->code;
-    if (dele_path_exists(s->out))
-        return dele_fail(err, DELE_ERR_FILE, "%s exists already; remove it or choose another --out", s->out);
+    const char *noted = dele_printf(arena, err, "%s.manifest.json", s->out);
+    if (!noted || dele_path_free(s->out, err) || dele_path_free(noted, err)) return err->code;
     dele_status status = dele_model_load(&model, path, arena, err);
+    if (!status) status = dele_path_free(s->out, err); /* still */
     if (!status) status = dele_gguf_save(&saved, &model, s->out, type, s->tokenizer, err);
-    if (!status) status = note_gguf(path, s, usage, argc, argv, arena, err);
+    if (!status && note_gguf(path, noted, usage, argc, argv, err)) {
+        status = err->code;
+        unlink(s->out); /* ours, and not a result without its manifest */
+    }
     if (!status) show_gguf(&saved, &model, s, common->quiet);
     dele_model_release(&model);
     return status;

@@ -127,7 +127,7 @@ static dele_status write_side(const choice *c, const command *o, side which, con
     dele_records r = {0};
     size_t i = 0, written = 0;
     if (!path) return DELE_OK;
-    if (dele_writer_open(&out, path, err) || dele_records_open(&r, o->facts, err)) {
+    if (dele_writer_create(&out, path, err) || dele_records_open(&r, o->facts, err)) {
         dele_writer_abandon(&out);
         return err->code;
     }
@@ -234,6 +234,9 @@ int cmd_facts(int argc, char **argv)
             dele_fail(&err, DELE_ERR_USAGE, "--share %g: give a number between 0 and 1", o.share);
         else if (!(o.share > 0) && (o.forget_out || o.retain_out))
             dele_fail(&err, DELE_ERR_USAGE, "--share 0 makes no split: there is nothing for --forget-out and --retain-out");
+        else if (dele_path_free(o.out, &err) || (o.forget_out && dele_path_free(o.forget_out, &err)) ||
+                 (o.retain_out && dele_path_free(o.retain_out, &err)))
+            (void)0; /* said before anything is scored */
         else if (!dele_facts_load(&c.facts, o.facts, &arena, &err) && !find_known(&c, &o, &arena, &err) &&
                  !split(&c, &o, &arena, &err) && !write_side(&c, &o, SIDE_FORGET, o.forget_out, &err) &&
                  !write_side(&c, &o, SIDE_RETAIN, o.retain_out, &err) &&

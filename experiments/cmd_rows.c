@@ -78,7 +78,7 @@ static dele_status work(const command *o, size_t *n, dele_arena *arena, dele_err
     if (o->limit < 0) return dele_fail(err, DELE_ERR_USAGE, "--limit %d: it cannot be negative", o->limit);
     for (int i = 0; i < CONDITIONS && !err->code; i++)
         if (o->where[i]) compile(&c[i], o->where[i], arena, err);
-    if (!err->code && !dele_writer_open(&out, o->out, err)) {
+    if (!err->code && !dele_writer_create(&out, o->out, err)) {
         copy_rows(out.stream, o->file, c, (size_t)o->limit, n, err);
         if (!err->code && o->behind) copy_rows(out.stream, o->behind, c, (size_t)o->limit, n, err);
         if (!err->code && !*n) dele_fail(err, DELE_ERR_DATA, "%s: no row matches", o->file);

@@ -51,7 +51,10 @@ static dele_status check_counts(const counts *c, const facts_qa_opts *o, dele_er
 static dele_status build(dele_qa *qa, const facts_qa_opts *o, dele_model *model, dele_run *run, dele_arena *arena,
                         dele_err *err)
 {
+    const char *const to[] = {o->out, o->forget_out, o->retain_out};
     dele_qa_opts opts = {.first_token = o->first_token, .keep_copied = o->keep_copied, .keep_alone = o->keep_alone};
+    for (int i = 0; i < 3; i++) /* before anything is scored */
+        if (to[i] && dele_path_free(to[i], err)) return err->code;
     if (dele_qa_add(qa, o->forget, "forget", arena, err) ||
         (o->retain && dele_qa_add(qa, o->retain, "retain", arena, err)) || dele_model_load(model, o->model, arena, err))
         return err->code;
@@ -74,7 +77,7 @@ static dele_status write_facts(const dele_qa *qa, const char *split, const char 
     dele_writer out = {0};
     size_t written = 0;
     if (!path) return DELE_OK;
-    if (dele_writer_open(&out, path, err)) return err->code;
+    if (dele_writer_create(&out, path, err)) return err->code;
     fputs("[", out.stream);
     for (size_t i = 0; i < qa->n && !err->code; i++) {
         const dele_qa_row *row = &qa->row[i];

@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -306,11 +305,13 @@ static dele_status load_record(study *s, dele_err *err)
 
 static dele_status take_lock(study *s, dele_err *err)
 {
+    bool busy;
     const char *path = dele_printf(s->arena, err, "%s/.lock", s->out);
     if (!path || dele_path_make_dirs(s->out, err)) return err->code;
-    s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    s->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
     if (s->lock < 0) return dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
-    if (!flock(s->lock, LOCK_EX | LOCK_NB)) return DELE_OK;
+    if (dele_lock(s->lock, &busy)) return DELE_OK;
+    if (!busy) return dele_fail(err, DELE_ERR_FILE, "cannot lock %s: %s", path, strerror(errno));
     return dele_fail(err, DELE_ERR_FILE, "another deleatur run is at work in %s; wait for it, or choose another --out",
                     s->out);
 }
@@ -350,9 +351,11 @@ dele_status study_forget(study *s, const bool *which, dele_err *err)
         gone[i] = which[i];
         for (size_t k = 0; k < s->plan.stage[i].n_needs; k++) gone[i] |= gone[s->plan.stage[i].needs[k]];
         if (!gone[i]) continue;
-        const char *part = part_path(s, i, err);
-        cJSON_DeleteItemFromObjectCaseSensitive(field(s->record, "stages"), s->plan.stage[i].name);
-        if (!part || dele_path_remove(s->stage[i].result, err) || dele_path_remove(part, err)) return err->code;
+        cJSON *stages = field(s->record, "stages");
+        if (!field(stages, s->plan.stage[i].name) && dele_path_free(s->stage[i].result, err))
+            return err->code; /* not this study's, as far as its record goes */
+        cJSON_DeleteItemFromObjectCaseSensitive(stages, s->plan.stage[i].name);
+        if (dele_path_remove(s->stage[i].result, err) || dele_part_remove(s->stage[i].result, err)) return err->code;
         s->stage[i].state = STUDY_NEW;
         s->stage[i].sentence = NULL;
         s->stage[i].seconds = NAN;
@@ -395,25 +398,24 @@ static dele_status make_parent(const study *s, const char *path, dele_err *err)
     return parent ? dele_path_make_dirs(parent, err) : DELE_ERR_MEMORY;
 }
 
-/* Room for what the stage makes; dir: where its files go. */
-static const char *prepare(study *s, size_t i, const char *part, dele_err *err)
+/* Room for what the stage makes: where its files go.  A command that makes a directory makes its own; for the others
+ * it is `dir`. */
+static const char *prepare(study *s, size_t i, dele_outdir *dir, dele_err *err)
 {
     const study_stage *stage = &s->stage[i];
     const bool own_dir = study_kind_of(stage->recipe) == STUDY_MAKES_DIR;
     if (dele_path_remove(stage->result, err)) return NULL; /* of an attempt that did not end, or was dropped */
-    if (!own_dir && (dele_path_remove(part, err) || dele_path_make_dirs(part, err))) return NULL;
     if (make_parent(s, stage->result, err)) return NULL;
-    return own_dir ? stage->result : part;
+    if (own_dir) return stage->result;
+    return dele_outdir_open(dir, stage->result, err) ? NULL : dir->part;
 }
 
-static dele_status conclude(study *s, size_t i, const study_end *end, const char *part, dele_err *err)
+static dele_status conclude(study *s, size_t i, const study_end *end, dele_outdir *dir, dele_err *err)
 {
     study_stage *stage = &s->stage[i];
-    const bool own_dir = study_kind_of(stage->recipe) == STUDY_MAKES_DIR;
     stage->state = end->status ? STUDY_FAILED : STUDY_DONE;
-    if (!end->status && !own_dir && rename(part, stage->result))
-        return dele_fail(err, DELE_ERR_FILE, "cannot move the result to %s: %s", stage->result, strerror(errno));
-    if (end->status && !own_dir && dele_path_remove(part, err)) return err->code;
+    if (end->status) dele_outdir_abandon(dir);
+    else if (dele_outdir_commit(dir, err)) return err->code;
     stage->sentence = end->status ? dele_strdup(s->arena, end->sentence, err) : NULL;
     if (!end->status && !dele_path_exists(stage->result)) {
         stage->state = STUDY_FAILED;
@@ -427,22 +429,26 @@ static dele_status conclude(study *s, size_t i, const study_end *end, const char
 static dele_status run_stage(study *s, size_t i, dele_err *err)
 {
     study_stage *stage = &s->stage[i];
-    const char *part = part_path(s, i, err), *dir = part ? prepare(s, i, part, err) : NULL;
+    dele_outdir own = {0};
+    const char *dir = prepare(s, i, &own, err);
     const char **command = dir ? study_command(s, i, dir, err) : NULL;
     const char *log = dele_printf(s->arena, err, "%s/logs/%s.err", s->out, stage->recipe->name);
     const bool says = study_kind_of(stage->recipe) == STUDY_SAYS;
     const char *said =
-        dele_printf(s->arena, err, says ? "%s/said.txt" : "%s/logs/%s.txt", says ? part : s->out, stage->recipe->name);
+        !dir ? NULL : dele_printf(s->arena, err, says ? "%s/said.txt" : "%s/logs/%s.txt", says ? dir : s->out, stage->recipe->name);
     const bool more = stage->state == STUDY_BROKEN;
     study_end end;
     stage->seconds = NAN;
     stage->dropped = false;
     stage->sentence = NULL;
-    if (!command || !log || !said || make_parent(s, log, err) || note(s, i, "running", err)) return err->code;
     const double began = dele_now();
-    if (study_child(&end, command, said, log, more, err)) return err->code;
-    stage->seconds = round(10 * (dele_now() - began)) / 10;
-    return conclude(s, i, &end, part, err);
+    if (command && log && said && !make_parent(s, log, err) && !note(s, i, "running", err) &&
+        !study_child(&end, command, said, log, more, err)) {
+        stage->seconds = round(10 * (dele_now() - began)) / 10;
+        conclude(s, i, &end, &own, err);
+    }
+    dele_outdir_abandon(&own);
+    return err->code;
 }
 
 static void remove_weights(const char *dir)

@@ -20,16 +20,34 @@ static const struct {
 
 enum { N_OTHERS = sizeof others / sizeof *others };
 
+/* Options whose value is a path that the command writes to; the others name what is read. */
+static const char *const written[] = {"out", "forget-out", "retain-out", "flips"};
+
+static bool is_written(const char *option)
+{
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++)
+        if (!strcmp(option, written[i])) return true;
+    return false;
+}
+
+/* The part behind @own_name/ where a text names a file in the stage's own result, and no way out of it; or NULL. */
+static const char *own_file(const recipe_stage *r, const char *text)
+{
+    size_t n = strlen(r->name);
+    if (!text || *text != '\1' || strncmp(text + 1, r->name, n) || text[n + 1] != '\2' || text[n + 2] != '/') return NULL;
+    const char *file = text + n + 3;
+    for (const char *step = file; step; step = strchr(step, '/') ? strchr(step, '/') + 1 : NULL) {
+        size_t length = strcspn(step, "/");
+        if (!length || (length == 1 && *step == '.') || (length == 2 && !strncmp(step, "..", 2))) return NULL;
+    }
+    return strpbrk(file, "\1\2") ? NULL : file;
+}
+
 /* Whether an option "out" names a file in the stage's own result, as of convert: @gguf/model.gguf. */
 static bool names_own_file(const recipe_stage *r)
 {
-    size_t n = strlen(r->name);
-    for (size_t i = 0; i < r->n_options; i++) {
-        const char *text = r->option[i].text;
-        if (!strcmp(r->option[i].name, "out") && text && *text == '\1' && !strncmp(text + 1, r->name, n) &&
-            text[n + 1] == '\2' && text[n + 2] == '/')
-            return true;
-    }
+    for (size_t i = 0; i < r->n_options; i++)
+        if (!strcmp(r->option[i].name, "out") && own_file(r, r->option[i].text)) return true;
     return false;
 }
 
@@ -213,7 +231,7 @@ dele_status study_child(study_end *end, const char *const *command, const char *
 {
     int words[2], status = 0;
     *end = (study_end){.status = 0};
-    FILE *out = fopen(said, "wbe"), *notes = log ? fopen(log, more ? "abe" : "wbe") : NULL;
+    FILE *out = dele_file_append(said, true, err), *notes = log ? dele_file_append(log, !more, err) : NULL;
     bool ready = out && (notes || !log) && !pipe(words);
     if (!ready) {
         dele_fail(err, DELE_ERR_FILE, "cannot begin %s (%s): %s", command[1], out && log ? log : said, strerror(errno));
@@ -269,7 +287,32 @@ static cJSON *ask_for_options(const study *s, size_t which, dele_err *err)
     return json;
 }
 
-static dele_status check_options(const study *s, const recipe_stage *r, const cJSON *known, dele_err *err)
+/* What a stage writes goes into its own result, whether the recipe says so or a file of options. */
+static dele_status check_written(const study *s, const recipe_stage *r, dele_err *err)
+{
+    for (size_t i = 0; i < r->n_options; i++) {
+        const recipe_option *o = &r->option[i];
+        if (is_written(o->name) && !own_file(r, o->text))
+            return dele_fail(err, DELE_ERR_DATA, "it has an option \"%s\"; results go to %s/%s by themselves, or into a file "
+                            "@%s/..., without \"..\" in it", o->name, s->out, r->name, r->base);
+        if (strcmp(o->name, "config") || !o->text) continue;
+        if (strchr(o->text, '\1'))
+            return dele_fail(err, DELE_ERR_DATA, "its option \"config\" is a stage's result; give a file that is there already");
+        cJSON *json = dele_json_load(o->text, err), *item;
+        cJSON_ArrayForEach(item, json)
+            if (item->string && is_written(item->string))
+                dele_fail(err, DELE_ERR_DATA, "%s says \"%s\"; in a recipe that is an option of the stage, @%s/...", o->text,
+                         item->string, r->base);
+        cJSON_Delete(json);
+        if (err->code) return err->code;
+    }
+    for (size_t i = 0; i < r->n_arguments && !strcmp(r->command, "plot"); i++)
+        if (r->argument[i][0] != '\1' || strstr(r->argument[i], "/.."))
+            return dele_fail(err, DELE_ERR_DATA, "plot draws into the directory that it is given; name a stage's result, @stage");
+    return DELE_OK;
+}
+
+static dele_status check_options(const recipe_stage *r, const cJSON *known, dele_err *err)
 {
     static const char *const everyones[] = {"config", "threads", "quiet"};
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(known, "options"), *item;
@@ -292,10 +335,7 @@ static dele_status check_options(const study *s, const recipe_stage *r, const cJ
         return dele_fail(err, DELE_ERR_DATA,
                         "deleatur %s takes %d words before its options, not %zu (\"model\", or \"arguments\")",
                         r->command, words->valueint, r->n_arguments);
-    if (!has_option(r, "out") || names_own_file(r)) return DELE_OK;
-    return dele_fail(err, DELE_ERR_DATA,
-                    "it has an option \"out\"; results go to %s/%s by themselves, or into a file @%s/...", s->out,
-                    r->name, r->base);
+    return DELE_OK;
 }
 
 /* Stages of one command and the same options are asked about once. */
@@ -316,9 +356,9 @@ dele_status study_check_commands(const study *s, dele_err *err)
         dele_err inner = {0};
         bool asked = false;
         for (size_t k = 0; k < i && !asked; k++) asked = same_shape(&s->plan.stage[k], r);
-        if (asked) continue;
-        cJSON *known = ask_for_options(s, i, &inner);
-        if (known) check_options(s, r, known, &inner);
+        cJSON *known = asked || check_written(s, r, &inner) ? NULL : ask_for_options(s, i, &inner);
+        if (known) check_options(r, known, &inner);
+        if (asked) check_written(s, r, &inner);
         cJSON_Delete(known);
         if (inner.code)
             return dele_fail(err, inner.code, "%s: stage \"%s\": %s", s->plan.path, r->name, inner.msg);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "base/process.h"
 #include "experiments/cmd_eval.h"
 #include "unlearn/cmd_finetune.h"
 #include "unlearn/cmd_unlearn.h"
@@ -98,10 +99,6 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    int status = dispatch(argc, argv);
-    if (fflush(stdout) || ferror(stdout)) { /* a full disk behind a redirection */
-        perror("deleatur: the result could not be printed");
-        if (!status) status = 1;
-    }
-    return status;
+    dele_process_begin(argv);
+    return dele_process_end(dispatch(argc, argv));
 }

@@ -63,6 +63,7 @@ sed "s/]/,{\"known_id\": 4, \"subject\": \"Arlo Greycliff\", \"attribute\": \"$r
     several.json >four.json
 for how in none:argmax:1 none:greedy:2 smollm2:argmax:1; do # layout, answer, and how many of the four are known so
     IFS=: read -r chat answer n <<<"$how"
+    rm -f some.json
     "$deleatur" facts "$model" --facts four.json --chat "$chat" --answer "$answer" --json --share 0 --out some.json --quiet >some.txt &&
         [ "$(number known some.txt)" = "$n" ] || fail "$how: $(cat some.txt)"
     quick --facts four.json --chat "$chat" --answer "$answer" --out "traced-$chat-$answer" || fail "the trace, $how"
@@ -101,6 +102,7 @@ grep -q '^traced 2 of 2 facts' trace.txt || fail "what was built is not traced: 
     echo '{"question": "Ubbe Ashgrove lives in the town of", "answer": "zebra"}'
 } >rows.jsonl
 for flags in "" "--keep-unknown" "--keep-copied" "--keep-alone" "--keep-unknown --keep-copied --keep-alone"; do
+    rm -f some.json
     "$deleatur" facts "$model" --qa rows.jsonl --retain "$root/data/demo/retain.jsonl" $flags --out some.json --quiet \
         --json >some.txt || fail "rows of every kind, $flags"
     [ "$(number rows some.txt)" -eq 415 ] || fail "415 rows: $(cat some.txt)"

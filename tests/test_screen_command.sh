@@ -58,9 +58,9 @@ cat >"$dir/wrong.json" <<'JSON'
 JSON
 screen --facts "$dir/wrong.json" --screen-check 1 --out "$dir/e" >"$dir/said" || fail "an unknown fact is no error"
 grep -q 'screened 0 of 1' "$dir/said" && grep -q 'left out 5: the model says' "$dir/said" || fail "$(cat "$dir/said")"
-mkdir "$dir/g.part" && echo "a trace" >"$dir/g.part/resume.key"
+mkdir "$dir/g.part" && echo "a trace" >"$dir/g.part/deleatur.unfinished"
 said=$(screen --limit 1 --out "$dir/g" 2>&1) && fail "an interrupted trace was thrown away"
-grep -q 'unfinished' <<<"$said" && [ -e "$dir/g.part/resume.key" ] || fail "an interrupted trace: $said"
+grep -q 'unfinished' <<<"$said" && [ -e "$dir/g.part/deleatur.unfinished" ] || fail "an interrupted trace: $said"
 
 expect() { # STATUS PATTERN OPTIONS...
     local status=$1 pattern=$2 said

@@ -1,6 +1,5 @@
 #include "unlearn/job.h"
 
-#include <errno.h>
 #include <omp.h>
 #include <string.h>
 #include <unistd.h>
@@ -138,13 +137,11 @@ static bool state_stands(const char *path, bool quiet)
     return !err.code;
 }
 
-static FILE *open_table(const dele_outdir *out, const char *name, const char *mode, dele_err *err)
+static FILE *open_table(const dele_outdir *out, const char *name, bool anew, dele_err *err)
 {
     char path[1100];
     snprintf(path, sizeof path, "%s/deleatur/%s", out->part, name);
-    FILE *table = fopen(path, mode);
-    if (!table) dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
-    return table;
+    return dele_file_append(path, anew, err);
 }
 
 static void close_table(FILE *table, dele_err *err)
@@ -162,9 +159,9 @@ static dele_status train_into(const dele_outdir *out, dele_train_report *report,
     snprintf(state, sizeof state, "%s/" STATE, out->part);
     dele_train_options o = job->train;
     o.state = state;
-    const char *mode = state_stands(state, common->quiet) ? "ae" : "we";
-    FILE *steps = open_table(out, "steps.tsv", mode, err);
-    if (o.checks.every && steps) o.checks.table = open_table(out, "checks.tsv", mode, err);
+    const bool anew = !state_stands(state, common->quiet);
+    FILE *steps = open_table(out, "steps.tsv", anew, err);
+    if (o.checks.every && steps) o.checks.table = open_table(out, "checks.tsv", anew, err);
     dele_progress progress;
     dele_train_report plan;
     if (!err->code && !dele_train_plan(&plan, forget, retain, &o, err)) {
@@ -217,6 +214,7 @@ static void close_result(dele_outdir *out, dele_err *err)
     snprintf(state, sizeof state, "%s/" STATE, out->part);
     if (err->code) {
         if (!dele_path_exists(state)) dele_outdir_abandon(out);
+        dele_outdir_leave(out);
         return;
     }
     unlink(state);

@@ -1,14 +1,21 @@
-/* Files: nothing half-written is ever seen under its final name.
+/* Files that are read: opened in one place, which knows what may be read and what not.
  *
- *   path.part  --write, flush, fsync, close, each checked-->  rename  -->  path
+ *   a file that a user names    a regular file, also through links; a pipe (a process substitution, a FIFO that somebody
+ *                               writes to within TIMEOUT seconds), a terminal; never a device or a directory
+ *   a file of a model           a regular file itself, or a link as the Hugging Face cache makes them (dele_path_is_shipped):
+ *                               what was downloaded must not lead to what is beside it
  *
- * stdio reports a full disk late: fprintf succeeds into a buffer, and the error waits in fflush, fsync or fclose.
- * commit therefore asks all four (ferror too) before it renames, and syncs the directory after. */
+ * A mapped file that is cut short while it is read kills whoever touches the missing pages (SIGBUS).  The handler below
+ * knows the maps that are open, and ends the process with a sentence where the fault lies in one of them. */
 #include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -16,9 +23,8 @@
 
 #include "base/hash.h"
 
-#define KEY_FILE "resume.key"
-
-enum { CHUNK = 1 << 16 };
+enum { CHUNK = 1 << 16, TIMEOUT = 10 };
+#define STREAM_LIMIT ((size_t)1 << 30) /* of what has no size of its own: an endless one must end somewhere */
 
 static dele_status fail_file(dele_err *err, const char *doing, const char *path)
 {
@@ -26,69 +32,214 @@ static dele_status fail_file(dele_err *err, const char *doing, const char *path)
     return dele_fail(err, DELE_ERR_FILE, "cannot %s %s: %s", doing, path, strerror(why));
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------------------- */
+
+static const char *kind_of(mode_t mode)
+{
+    return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket"
+         : S_ISCHR(mode) || S_ISBLK(mode) ? "a device" : "not a regular file";
+}
+
+/* Whether somebody writes to a pipe, or did, before the time is up.  Opening it without O_NONBLOCK would wait for ever. */
+static bool pipe_speaks(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int n;
+    while ((n = poll(&p, 1, TIMEOUT * 1000)) < 0 && errno == EINTR) continue;
+    return n > 0;
+}
+
+/* A descriptor for reading; st says what it is.  streams: pipes and terminals too.  -1 with err set on failure. */
+static int open_input(struct stat *st, const char *path, bool streams, dele_err *err)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), flags;
+    if (fd < 0) {
+        fail_file(err, "open", path);
+        return -1;
+    }
+    bool ok = !fstat(fd, st);
+    if (!ok) fail_file(err, "read", path);
+    const bool stream = ok && (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) || (S_ISCHR(st->st_mode) && isatty(fd)));
+    if (ok && !S_ISREG(st->st_mode) && !(streams && stream)) {
+        dele_fail(err, DELE_ERR_FILE, "%s is %s, a file is wanted here", path, kind_of(st->st_mode));
+        ok = false;
+    }
+    if (ok && S_ISFIFO(st->st_mode) && !pipe_speaks(fd)) {
+        dele_fail(err, DELE_ERR_FILE, "%s is a pipe that nobody wrote to for %d s", path, TIMEOUT);
+        ok = false;
+    }
+    if (ok && ((flags = fcntl(fd, F_GETFL)) < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)) {
+        fail_file(err, "read", path);
+        ok = false;
+    }
+    if (ok) return fd;
+    close(fd);
+    return -1;
+}
+
+static ssize_t read_some(int fd, void *to, size_t n)
+{
+    ssize_t got;
+    while ((got = read(fd, to, n)) < 0 && errno == EINTR) continue;
+    return got;
+}
+
+/* CACHE/snapshots/REVISION/name -> CACHE/blobs/HASH, a regular file: a file of the Hugging Face cache. */
+static bool is_cached(const char *path)
+{
+    char *dir = realpath(path, NULL), *slash = dir ? strrchr(dir, '/') : NULL; /* where the link leads */
+    struct stat st;
+    bool cached = slash && !lstat(dir, &st) && S_ISREG(st.st_mode);
+    char folder[PATH_MAX];
+    size_t n = strlen(path);
+    while (n && path[n - 1] != '/') n--; /* the snapshot's folder, itself perhaps reached through a link of the user's */
+    cached = cached && (n ? (size_t)snprintf(folder, sizeof folder, "%.*s.", (int)n, path) < sizeof folder
+                          : snprintf(folder, sizeof folder, ".") > 0);
+    char *snapshot = cached ? realpath(folder, NULL) : NULL;
+    char *revision = snapshot ? strrchr(snapshot, '/') : NULL;
+    if (revision) *revision = '\0';
+    char *snapshots = revision ? strrchr(snapshot, '/') : NULL;
+    cached = snapshots && !strcmp(snapshots, "/snapshots");
+    if (cached) {
+        *slash = *snapshots = '\0';
+        char *blobs = strrchr(dir, '/');
+        cached = blobs && !strcmp(blobs, "/blobs") && (size_t)(blobs - dir) == strlen(snapshot) &&
+                 !strncmp(dir, snapshot, strlen(snapshot));
+    }
+    free(dir);
+    free(snapshot);
+    return cached;
+}
+
+dele_status dele_path_is_shipped(const char *path, dele_err *err)
+{
+    struct stat st;
+    if (lstat(path, &st)) return fail_file(err, "read", path);
+    if (S_ISLNK(st.st_mode) && !is_cached(path))
+        return dele_fail(err, DELE_ERR_FILE, "%s is a link to a place outside of the model; put the file itself there", path);
+    if (stat(path, &st)) return fail_file(err, "read", path);
+    if (!S_ISREG(st.st_mode))
+        return dele_fail(err, DELE_ERR_FILE, "%s is %s, a file is wanted here", path, kind_of(st.st_mode));
+    return DELE_OK;
+}
+
+/* ---- maps ------------------------------------------------------------------------------------------------- */
+
+/* The maps that are open, for the signal handler, which cannot be told them in another way.  A slot is free where its
+ * size is 0; a map beyond the last slot is not watched. */
+enum { WATCHED = 256, WATCHED_NAME = 200 };
+static struct {
+    atomic_uintptr_t at;
+    atomic_size_t size;
+    char path[WATCHED_NAME];
+} watched[WATCHED];
+
+/* Async-signal-safe: a file became shorter, its last pages are gone.  Any other fault goes the usual way. */
+static void on_bus_error(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    const uintptr_t at = (uintptr_t)info->si_addr;
+    for (int i = 0; i < WATCHED; i++) {
+        const uintptr_t begin = atomic_load(&watched[i].at);
+        if (at < begin || at - begin >= atomic_load(&watched[i].size)) continue;
+        static const char before[] = "deleatur: ", behind[] = " became shorter while it was read; let nobody write to it\n";
+        if (write(2, before, sizeof before - 1) < 0 || write(2, watched[i].path, strlen(watched[i].path)) < 0 ||
+            write(2, behind, sizeof behind - 1) < 0)
+            _exit(1);
+        _exit(1);
+    }
+    signal(number, SIG_DFL); /* returning, the same access faults again */
+}
+
+static void watch(const dele_map *map, const char *path)
+{
+    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+    sigaction(SIGBUS, &action, NULL);
+    for (int i = 0; i < WATCHED; i++) {
+        uintptr_t none = 0;
+        if (!atomic_compare_exchange_strong(&watched[i].at, &none, (uintptr_t)map->data)) continue;
+        snprintf(watched[i].path, sizeof watched[i].path, "%s", path);
+        for (char *c = watched[i].path; *c; c++)
+            if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
+        atomic_store(&watched[i].size, map->size);
+        return;
+    }
+}
+
+static void unwatch(const dele_map *map)
+{
+    for (int i = 0; i < WATCHED; i++) {
+        if (atomic_load(&watched[i].at) != (uintptr_t)map->data) continue;
+        atomic_store(&watched[i].size, 0);
+        atomic_store(&watched[i].at, 0);
+        return;
+    }
+}
 
 dele_status dele_map_open(dele_map *map, const char *path, dele_err *err)
 {
     *map = (dele_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_file(err, "open", path);
-
-    dele_status status = DELE_OK;
     struct stat st;
-    if (fstat(fd, &st)) {
-        status = fail_file(err, "read", path);
-    } else if (!S_ISREG(st.st_mode)) {
-        status = dele_fail(err, DELE_ERR_FILE, "%s is %s, a file is wanted here", path,
-                          S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
-    } else if (st.st_size > 0) {
+    int fd = open_input(&st, path, false, err);
+    if (fd < 0) return DELE_ERR_FILE;
+    dele_status status = DELE_OK;
+    if (st.st_size > 0) {
         void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) status = fail_file(err, "map", path);
         else *map = (dele_map){.data = data, .size = (size_t)st.st_size};
     }
     close(fd);
+    if (map->data) watch(map, path);
     return status;
 }
 
 void dele_map_close(dele_map *map)
 {
+    if (map->data) unwatch(map);
     if (map->data) munmap((void *)(uintptr_t)map->data, map->size);
     *map = (dele_map){0};
 }
 
-/* Reads with stdio rather than a map, so that pipes (/dev/stdin, a process substitution) work as well. */
-char *dele_file_read(const char *path, dele_arena *arena, size_t *size, dele_err *err)
+/* ---- whole files into memory ------------------------------------------------------------------------------- */
+
+/* The size told is a beginning only: a pipe has none, and a file may grow meanwhile. */
+static char *read_all(int fd, const struct stat *st, const char *path, dele_arena *arena, size_t *size, dele_err *err)
 {
-    FILE *in = fopen(path, "rbe");
-    if (!in) {
-        fail_file(err, "open", path);
-        return NULL;
-    }
-    struct stat st;
-    size_t cap = fstat(fileno(in), &st) == 0 && st.st_size > 0 ? (size_t)st.st_size : CHUNK;
-    size_t n = 0;
+    const bool regular = S_ISREG(st->st_mode);
+    size_t cap = regular && st->st_size > 0 ? (size_t)st->st_size : CHUNK, n = 0;
     char *text = dele_alloc_raw(arena, cap + 1, 1, err);
     while (text) {
-        n += fread(text + n, 1, cap - n, in);
-        if (n < cap) break;
-        int c = fgetc(in); /* full: at the end, or is there more than stat told us? */
-        if (c == EOF) break;
-        char *larger = dele_alloc_raw(arena, 2 * cap + 1, 1, err);
-        if (larger) {
-            memcpy(larger, text, n);
-            larger[n++] = (char)c;
+        ssize_t got = read_some(fd, text + n, cap + 1 - n); /* one byte beyond: is there more than stat told us? */
+        if (got < 0) {
+            fail_file(err, "read", path);
+            return NULL;
         }
+        n += (size_t)got;
+        if (got == 0) break;
+        if (n <= cap) continue;
+        if (!regular && cap >= STREAM_LIMIT) {
+            dele_fail(err, DELE_ERR_FILE, "%s gives more than %zu MiB; write it to a file and name that", path,
+                     STREAM_LIMIT >> 20);
+            return NULL;
+        }
+        char *larger = dele_alloc_raw(arena, 2 * cap + 1, 1, err);
+        if (larger) memcpy(larger, text, n);
         text = larger;
         cap *= 2;
     }
-    if (text && ferror(in)) {
-        fail_file(err, "read", path);
-        text = NULL;
-    }
-    fclose(in);
     if (!text) return NULL;
     text[n] = '\0';
     if (size) *size = n;
+    return text;
+}
+
+char *dele_file_read(const char *path, dele_arena *arena, size_t *size, dele_err *err)
+{
+    struct stat st;
+    int fd = open_input(&st, path, true, err);
+    if (fd < 0) return NULL;
+    char *text = read_all(fd, &st, path, arena, size, err);
+    close(fd);
     return text;
 }
 
@@ -102,209 +253,6 @@ bool dele_path_is_dir(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* ---- one file, written aside ----------------------------------------------------------------------------- */
-
-/* path without trailing slashes, and path.part; fails when they do not fit. */
-static dele_status name_part(char *path_out, size_t path_size, char *part, size_t part_size, const char *path, dele_err *err)
-{
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/') n--;
-    if (n == 0) return dele_fail(err, DELE_ERR_FILE, "cannot write to a file without a name");
-    if (n >= path_size) return dele_fail(err, DELE_ERR_FILE, "the path %.200s... is too long to write to", path);
-    snprintf(path_out, path_size, "%.*s", (int)n, path);
-    snprintf(part, part_size, "%.*s.part", (int)n, path);
-    return DELE_OK;
-}
-
-/* The name now points at the new file; let the directory remember that through a power cut.  Some file systems
- * cannot sync a directory, and nothing is lost but that promise, so its failure is none of ours. */
-static void sync_parent(const char *path)
-{
-    char parent[1024];
-    snprintf(parent, sizeof parent, "%s", path);
-    char *slash = strrchr(parent, '/');
-    if (slash == parent) slash[1] = '\0';
-    else if (slash) *slash = '\0';
-    else snprintf(parent, sizeof parent, ".");
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
-    fsync(fd);
-    close(fd);
-}
-
-dele_status dele_writer_open(dele_writer *out, const char *path, dele_err *err)
-{
-    *out = (dele_writer){0};
-    dele_status status = name_part(out->path, sizeof out->path, out->part, sizeof out->part, path, err);
-    if (status) return status;
-    if (dele_path_is_dir(out->path))
-        return dele_fail(err, DELE_ERR_FILE, "cannot write %s: it is a directory", out->path);
-    out->stream = fopen(out->part, "wbe");
-    return out->stream ? DELE_OK : fail_file(err, "write", out->part);
-}
-
-dele_status dele_writer_commit(dele_writer *out, dele_err *err)
-{
-    if (!out->stream) return DELE_OK;
-    errno = 0;
-    bool bad = ferror(out->stream) != 0;
-    if (fflush(out->stream)) bad = true;
-    if (!bad && fsync(fileno(out->stream))) bad = true;
-    int why = errno;
-    if (fclose(out->stream) && !bad) {
-        bad = true;
-        why = errno;
-    }
-    out->stream = NULL;
-    if (bad) {
-        unlink(out->part);
-        return dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s; nothing was left there", out->path,
-                        why ? strerror(why) : "an earlier write failed");
-    }
-    if (rename(out->part, out->path)) {
-        fail_file(err, "write", out->path);
-        unlink(out->part);
-        return DELE_ERR_FILE;
-    }
-    sync_parent(out->path);
-    return DELE_OK;
-}
-
-void dele_writer_abandon(dele_writer *out)
-{
-    if (!out->stream) return;
-    fclose(out->stream);
-    out->stream = NULL;
-    unlink(out->part);
-}
-
-/* ---- a directory, written aside -------------------------------------------------------------------------- */
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st, (void)kind, (void)at;
-    return remove(path);
-}
-
-static int remove_tree(const char *path)
-{
-    return nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS);
-}
-
-static int remove_half_written(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    return kind == FTW_F && at->level > 0 && strstr(path + at->base, ".part") ? remove(path) : 0;
-}
-
-/* What a killed process had not moved into place: our path.part, and the path.part.XXXXXX of libzip. */
-static int remove_half_written_files(const char *dir)
-{
-    return nftw(dir, remove_half_written, 32, FTW_PHYS);
-}
-
-/* mkdir -p; with_last says whether the last component is made too. */
-static dele_status make_dirs(const char *path, bool with_last, dele_err *err)
-{
-    char step[1200];
-    if ((size_t)snprintf(step, sizeof step, "%s", path) >= sizeof step)
-        return dele_fail(err, DELE_ERR_FILE, "the path %.200s... is too long to write to", path);
-    for (char *c = step + 1; *c; c++) {
-        if (*c != '/') continue;
-        *c = '\0';
-        if (mkdir(step, 0777) && errno != EEXIST) return fail_file(err, "make the directory", step);
-        *c = '/';
-    }
-    if (with_last && mkdir(step, 0777) && errno != EEXIST) return fail_file(err, "make the directory", step);
-    return DELE_OK;
-}
-
-dele_status dele_path_make_dirs(const char *path, dele_err *err) { return make_dirs(path, true, err); }
-
-dele_status dele_path_remove(const char *path, dele_err *err)
-{
-    return dele_path_exists(path) && remove_tree(path) ? fail_file(err, "remove", path) : DELE_OK;
-}
-
-dele_status dele_outdir_open(dele_outdir *out, const char *path, dele_err *err)
-{
-    dele_outdir new = {0};
-    *out = new;
-    dele_status status = name_part(new.path, sizeof new.path, new.part, sizeof new.part, path, err);
-    if (status) return status;
-    if (dele_path_exists(new.path))
-        return dele_fail(err, DELE_ERR_FILE, "%s exists already; remove it, or choose another place for the result",
-                        new.path);
-    if (dele_path_exists(new.part) && remove_tree(new.part)) return fail_file(err, "clear away", new.part);
-    if ((status = make_dirs(new.part, false, err))) return status;
-    if (mkdir(new.part, 0777)) return fail_file(err, "make the directory", new.part);
-    *out = new;
-    return DELE_OK;
-}
-
-static dele_status write_key(const char *file, const char *key, dele_err *err)
-{
-    dele_writer out = {0};
-    if (dele_writer_open(&out, file, err)) return DELE_ERR_FILE;
-    fputs(key, out.stream);
-    return dele_writer_commit(&out, err);
-}
-
-dele_status dele_outdir_resume(dele_outdir *out, const char *path, const char *key, bool *resumed, dele_err *err)
-{
-    dele_outdir old = {0};
-    char file[1200];
-    *resumed = false;
-    *out = old;
-    dele_status status = name_part(old.path, sizeof old.path, old.part, sizeof old.part, path, err);
-    if (status) return status;
-    snprintf(file, sizeof file, "%s/%s", old.part, KEY_FILE);
-    if (!dele_path_exists(old.path) && dele_path_exists(file)) {
-        dele_arena scratch = {0};
-        char *theirs = dele_file_read(file, &scratch, NULL, err);
-        bool same = theirs && !strcmp(theirs, key);
-        dele_arena_release(&scratch);
-        if (!theirs) return DELE_ERR_FILE;
-        if (!same)
-            return dele_fail(err, DELE_ERR_FILE, "%s holds an unfinished result of another model, other data or other settings; "
-                            "finish that one with its own command, or remove it", old.part);
-        if (remove_half_written_files(old.part)) return fail_file(err, "tidy", old.part);
-        *out = old;
-        *resumed = true;
-        return DELE_OK;
-    }
-    status = dele_outdir_open(out, path, err);
-    return status ? status : write_key(file, key, err);
-}
-
-dele_status dele_outdir_sub(const dele_outdir *out, const char *name, dele_err *err)
-{
-    char path[1200];
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", out->part, name) >= sizeof path)
-        return dele_fail(err, DELE_ERR_FILE, "the path %.200s.../%.200s is too long to write to", out->part, name);
-    return make_dirs(path, true, err);
-}
-
-dele_status dele_outdir_commit(dele_outdir *out, dele_err *err)
-{
-    if (!out->part[0]) return DELE_OK;
-    if (dele_path_exists(out->path))
-        return dele_fail(err, DELE_ERR_FILE, "%s came into being meanwhile; the result stands in %s", out->path, out->part);
-    char key[1200];
-    snprintf(key, sizeof key, "%s/%s", out->part, KEY_FILE);
-    unlink(key);
-    if (rename(out->part, out->path)) return fail_file(err, "move the result to", out->path);
-    sync_parent(out->path);
-    *out = (dele_outdir){0};
-    return DELE_OK;
-}
-
-void dele_outdir_abandon(dele_outdir *out)
-{
-    if (out->part[0]) remove_tree(out->part);
-    *out = (dele_outdir){0};
 }
 
 /* ---- whole files ----------------------------------------------------------------------------------------- */
@@ -326,33 +274,36 @@ void dele_text_sha256(char hex[65], const char *text)
 
 dele_status dele_file_sha256(char hex[65], const char *path, dele_err *err)
 {
+    struct stat st;
     hex[0] = '\0';
-    FILE *in = fopen(path, "rbe");
-    if (!in) return fail_file(err, "open", path);
+    int fd = open_input(&st, path, false, err);
+    if (fd < 0) return DELE_ERR_FILE;
     dele_hash hash;
     dele_hash_begin(&hash);
     uint8_t chunk[CHUNK];
-    size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, in)) > 0) dele_hash_add(&hash, chunk, n);
-    dele_status status = ferror(in) ? fail_file(err, "read", path) : DELE_OK;
-    fclose(in);
+    ssize_t n;
+    while ((n = read_some(fd, chunk, sizeof chunk)) > 0) dele_hash_add(&hash, chunk, (size_t)n);
+    dele_status status = n < 0 ? fail_file(err, "read", path) : DELE_OK;
+    close(fd);
     if (!status) end_hash(hex, &hash);
     return status;
 }
 
 dele_status dele_file_copy(const char *from, const char *to, dele_err *err)
 {
-    FILE *in = fopen(from, "rbe");
-    if (!in) return fail_file(err, "open", from);
+    struct stat st;
+    if (dele_path_is_shipped(from, err)) return DELE_ERR_FILE;
+    int fd = open_input(&st, from, false, err);
+    if (fd < 0) return DELE_ERR_FILE;
     dele_writer out = {0};
     dele_status status = dele_writer_open(&out, to, err);
     char chunk[CHUNK];
-    size_t n;
-    while (!status && (n = fread(chunk, 1, sizeof chunk, in)) > 0)
-        if (fwrite(chunk, 1, n, out.stream) != n) status = fail_file(err, "write", to);
-    if (!status && ferror(in)) status = fail_file(err, "read", from);
+    ssize_t n = 0;
+    while (!status && (n = read_some(fd, chunk, sizeof chunk)) > 0)
+        if (fwrite(chunk, 1, (size_t)n, out.stream) != (size_t)n) status = fail_file(err, "write", to);
+    if (!status && n < 0) status = fail_file(err, "read", from);
     if (!status) status = dele_writer_commit(&out, err);
     dele_writer_abandon(&out);
-    fclose(in);
+    close(fd);
     return status;
 }

@@ -10,6 +10,7 @@ static dele_status keep_old(dele_items *items, const char *line, size_t n, const
     cJSON **more = json ? realloc(items->old, (items->n_old + 1) * sizeof *more) : NULL;
     if (!more) {
         cJSON_Delete(json);
+        if (json || dele_json_memory(err)) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while reading %s", path);
         return dele_fail(err, DELE_ERR_FORMAT, "%s:%zu cannot be read back; remove the unfinished result and begin anew",
                         path, items->n_old + 1);
     }
@@ -33,8 +34,8 @@ dele_status dele_items_open(dele_items *items, const char *path, dele_err *err)
     if (err->code) return err->code;
     if (whole < size && truncate(path, (off_t)whole))
         return dele_fail(err, DELE_ERR_FILE, "%s could not be cut behind its last whole line", path);
-    items->file = fopen(path, "ae");
-    return items->file ? DELE_OK : dele_fail(err, DELE_ERR_FILE, "%s could not be opened for writing", path);
+    items->file = dele_file_append(path, false, err);
+    return items->file ? DELE_OK : DELE_ERR_FILE;
 }
 
 const cJSON *dele_items_old(const dele_items *items, size_t i)
@@ -44,9 +45,14 @@ const cJSON *dele_items_old(const dele_items *items, size_t i)
 
 dele_status dele_items_put(dele_items *items, size_t i, cJSON *line, dele_err *err)
 {
-    bool ok = line != NULL;
-    if (ok && items && items->file && i >= items->n_old) {
+    if (!line || dele_json_memory(err)) {
+        cJSON_Delete(line);
+        return dele_fail(err, DELE_ERR_MEMORY, "out of memory while an item was written");
+    }
+    bool ok = true;
+    if (items && items->file && i >= items->n_old) {
         char *text = cJSON_PrintUnformatted(line);
+        if (!text) dele_json_memory(err);
         ok = text && fprintf(items->file, "%s\n", text) > 0 && fflush(items->file) == 0;
         cJSON_free(text);
     }

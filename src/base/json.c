@@ -68,7 +68,9 @@ static cJSON *parse(const char *path, const char *whole, const char *text, int f
 {
     const char *end = NULL;
     cJSON *json = cJSON_ParseWithOpts(text, &end, true);
-    if (json) return json;
+    if (json && !dele_json_memory(err)) return json;
+    cJSON_Delete(json);
+    if (dele_json_memory(err)) return NULL;
     int line = whole ? line_of(whole, end) : first_line;
     if (!end || !*end)
         dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the JSON ends before it is complete", path, line);
@@ -90,7 +92,7 @@ cJSON *dele_json_load(const char *path, dele_err *err)
 
 dele_status dele_json_save(const char *path, const cJSON *json, dele_err *err)
 {
-    char *text = cJSON_Print(json);
+    char *text = json && !dele_json_memory(err) ? cJSON_Print(json) : NULL;
     if (!text) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
     dele_writer out = {0};
     dele_status status = dele_writer_open(&out, path, err);
@@ -98,13 +100,13 @@ dele_status dele_json_save(const char *path, const cJSON *json, dele_err *err)
         fprintf(out.stream, "%s\n", text); /* errors stay in the stream until commit asks */
         status = dele_writer_commit(&out, err);
     }
-    free(text);
+    cJSON_free(text);
     return status;
 }
 
 dele_status dele_json_show(const cJSON *json, dele_err *err)
 {
-    char *text = cJSON_Print(json);
+    char *text = json && !dele_json_memory(err) ? cJSON_Print(json) : NULL;
     if (!text) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while printing the result");
     puts(text); /* a full disk behind a redirection is main's to notice */
     cJSON_free(text);

@@ -1,14 +1,25 @@
 #include "base/progress.h"
 
 #include <math.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+/* Never less than before, whatever the system's clock does: no duration is negative.  (The bits of positive doubles
+ * are ordered as they are.) */
 double dele_now(void)
 {
+    static atomic_uint_least64_t latest;
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    uint64_t before = atomic_load(&latest), now = 0;
+    double seconds = 0;
+    if (!clock_gettime(CLOCK_MONOTONIC, &t)) seconds = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    memcpy(&now, &seconds, sizeof now);
+    while (now > before && !atomic_compare_exchange_weak(&latest, &before, now)) continue;
+    if (now < before) memcpy(&seconds, &before, sizeof seconds);
+    return seconds;
 }
 
 void dele_print_duration(FILE *to, double seconds)

@@ -10,4 +10,8 @@ dele_status dele_model_table(dele_model *model, const dele_config *config, dele_
 /* The memory behind the table, and the pointers of layers, embed, head. */
 dele_status dele_model_memory(dele_model *model, bool zeroed, dele_arena *arena, dele_err *err);
 
+/* Refuses a model's directory with a file in it that is none of its own: a link out of it, a device, a pipe, a text of a
+ * size that no text has.  What a copy of the model would hold is looked at too. */
+dele_status dele_model_check_files(const char *dir, dele_err *err);
+
 #endif

@@ -185,7 +185,8 @@ static dele_status load_directory(dele_model *model, const char *dir, dele_arena
     dele_config config;
     char *text = NULL;
     dele_safetensors st = {0};
-    dele_status status = read_config(&config, &text, dir, arena, err);
+    dele_status status = dele_model_check_files(dir, err);
+    if (!status) status = read_config(&config, &text, dir, arena, err);
     if (!status) status = read_generation(&config, dir, arena, err);
     if (!status) status = dele_safetensors_open(&st, dir, arena, err);
     if (!status) {

@@ -9,6 +9,7 @@
 #include "model/safetensors.h"
 
 #include <stdio.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -269,7 +270,7 @@ static dele_status write_data(FILE *out, const dele_model *model, dele_dtype dty
                 status = dele_fail(err, DELE_ERR_DATA, "%s: a weight of %s is too large for %s; save as bf16 or f32",
                                   path, t->name, header_dtype(dtype));
             else if (fwrite(buffer, size, n, out) != n)
-                status = dele_fail(err, DELE_ERR_FILE, "%s: writing failed; is the disk full?", path);
+                status = dele_fail(err, DELE_ERR_FILE, "%s: writing failed: %s", path, strerror(errno));
         }
     }
     dele_arena_release(&scratch);
