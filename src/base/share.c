@@ -6,14 +6,14 @@
 
 #include "base/file.h"
 
-/* PREFIX of the running program PREFIX/bin/deleatur; false where the system does not say. */
-static bool program_prefix(char *prefix, size_t size)
+/* The running program's directory, `up` levels higher; false where the system does not say. */
+static bool program_directory(char *dir, size_t size, int up)
 {
-    ssize_t n = readlink("/proc/self/exe", prefix, size - 1);
+    ssize_t n = readlink("/proc/self/exe", dir, size - 1);
     if (n <= 0) return false;
-    prefix[n] = '\0';
-    for (int up = 0; up < 2; up++) {
-        char *slash = strrchr(prefix, '/');
+    dir[n] = '\0';
+    for (; up >= 0; up--) {
+        char *slash = strrchr(dir, '/');
         if (!slash) return false;
         *slash = '\0';
     }
@@ -22,19 +22,18 @@ static bool program_prefix(char *prefix, size_t size)
 
 char *dele_share_path(const char *name, dele_arena *arena, dele_err *err)
 {
-    char prefix[1024];
+    char dir[1024];
     const char *told = getenv("DELEATUR_SHARE");
     char *path = NULL;
     if (told && told[0]) {
         path = dele_printf(arena, err, "%s/%s", told, name);
         if (!path || dele_path_exists(path)) return path;
     }
-    if (program_prefix(prefix, sizeof prefix)) {
-        path = dele_printf(arena, err, "%s/share/deleatur/%s", prefix, name);
+    for (int up = 1; up >= 0; up--) { /* PREFIX/bin/deleatur, build/deleatur */
+        if (!program_directory(dir, sizeof dir, up)) continue;
+        path = dele_printf(arena, err, "%s/share/deleatur/%s", dir, name);
         if (!path || dele_path_exists(path)) return path;
     }
-    path = dele_printf(arena, err, "%s/%s", DELE_SOURCE_DIR, name);
-    if (!path || dele_path_exists(path)) return path;
     dele_fail(err, DELE_ERR_FILE, "%s, which comes with deleatur, is missing; install deleatur again, or set DELEATUR_SHARE to its folder",
              name);
     return NULL;

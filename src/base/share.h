@@ -1,6 +1,7 @@
 /* Where the files that come with deleatur stand: plots/heatmap.gp, data/demo/...
  *
- * Looked for in $DELEATUR_SHARE, then in ../share/deleatur beside the program (installed), then in the source tree. */
+ * Looked for in $DELEATUR_SHARE, then in ../share/deleatur from the program's directory (installed), then in
+ * share/deleatur inside it (a build tree, where that is a link to the source tree). */
 #ifndef DELE_SHARE_H
 #define DELE_SHARE_H
 
