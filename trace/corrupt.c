@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/json.h"
 #include "base/random.h"
 
 /* ---- how strong ------------------------------------------------------------------------------------------------- */
@@ -136,7 +136,7 @@ static dele_status measure_covariance(dele_corruption *c, const dele_model *mode
     if (!m.mean || !m.covariance || !m.count) return err->code;
     if (*path) {
         size_t size;
-        char *text = dele_file_read(path, arena, &size, err);
+        char *text = dele_text_read(path, arena, &size, err);
         if (!text || count_tokens(&m, model, text, size, err)) return err->code;
     } else {
         for (size_t i = 0; i < facts->n; i++)

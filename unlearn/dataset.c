@@ -132,10 +132,8 @@ dele_status dele_dataset_add_text(dele_dataset *set, const char *path, const del
     dele_err own = {0};
     dele_err *e = err ? err : &own;
     if (check_options(t, o, e)) return e->code;
-    const char *text = dele_file_read(path, arena, &size, e);
+    const char *text = dele_text_read(path, arena, &size, e);
     if (!text) return e->code;
-    if (!dele_utf8_valid(text, size))
-        return dele_fail(e, DELE_ERR_DATA, "%s: not valid UTF-8; convert it (iconv) and try again", path);
     if (dele_encode(&ids, t, text, size, true, arena, e)) return e->code;
     if (ids.n < 2) return dele_fail(e, DELE_ERR_DATA, "%s:1: the set is empty; give at least two tokens of text", path);
     return append_stream(set, ids.id, ids.n, 0, o->max_tokens, arena, e);

@@ -29,10 +29,8 @@ dele_status dele_refusals_open(dele_refusals *r, const char *path, uint64_t seed
 {
     size_t size, most = 1;
     *r = (dele_refusals){.path = path};
-    char *text = dele_file_read(path, arena, &size, err);
+    char *text = dele_text_read(path, arena, &size, err);
     if (!text) return err->code;
-    if (!dele_utf8_valid(text, size) || memchr(text, '\0', size))
-        return dele_fail(err, DELE_ERR_DATA, "%s: not plain text in UTF-8; convert it (iconv) and try again", path);
     for (size_t i = 0; i < size; i++) most += text[i] == '\n';
     if (!(r->text = DELE_NEW(arena, const char *, most, err)) || !(r->line = DELE_NEW(arena, int, most, err)))
         return err->code;

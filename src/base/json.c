@@ -52,6 +52,25 @@ static int line_of(const char *text, const char *at)
     return line;
 }
 
+dele_status dele_text_mark(size_t *mark, const char *path, const char *text, size_t n, dele_err *err)
+{
+    static const struct {
+        const char *bytes, *name;
+        size_t n;
+    } marks[] = {{"\xef\xbb\xbf", NULL, 3}, {"\xff\xfe\0\0", "UTF-32", 4}, {"\0\0\xfe\xff", "UTF-32", 4},
+                 {"\xff\xfe", "UTF-16", 2}, {"\xfe\xff", "UTF-16", 2}};
+    *mark = 0;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        if (n < marks[i].n || memcmp(text, marks[i].bytes, marks[i].n)) continue;
+        if (marks[i].name)
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: a text in %s; convert it to UTF-8 (iconv -f %s -t UTF-8)", path,
+                            marks[i].name, marks[i].name);
+        *mark = marks[i].n;
+        break;
+    }
+    return DELE_OK;
+}
+
 static dele_status check_text(const char *path, const char *text, size_t n, dele_err *err)
 {
     size_t good = utf8_good_bytes(text, n);
@@ -61,6 +80,15 @@ static dele_status check_text(const char *path, const char *text, size_t n, dele
     const char *nul = memchr(text, '\0', n);
     if (nul) return dele_fail(err, DELE_ERR_FORMAT, "%s:%d: a zero byte; this is not text", path, line_of(text, nul));
     return DELE_OK;
+}
+
+char *dele_text_read(const char *path, dele_arena *arena, size_t *size, dele_err *err)
+{
+    size_t n = 0, mark = 0;
+    char *text = dele_file_read(path, arena, &n, err);
+    if (!text || dele_text_mark(&mark, path, text, n, err) || check_text(path, text, n, err)) return NULL;
+    if (size) *size = n - mark;
+    return text + mark;
 }
 
 /* Parses one whole value; on failure says at which line of `whole` (the text of the file) and near what. */
@@ -82,10 +110,8 @@ static cJSON *parse(const char *path, const char *whole, const char *text, int f
 cJSON *dele_json_load(const char *path, dele_err *err)
 {
     dele_arena arena = {0};
-    size_t n = 0;
-    char *text = dele_file_read(path, &arena, &n, err);
-    cJSON *json = NULL;
-    if (text && !check_text(path, text, n, err)) json = parse(path, text, text, 1, err);
+    char *text = dele_text_read(path, &arena, NULL, err);
+    cJSON *json = text ? parse(path, text, text, 1, err) : NULL;
     dele_arena_release(&arena);
     return json;
 }
@@ -139,11 +165,9 @@ dele_status dele_records_open(dele_records *r, const char *path, dele_err *err)
     *r = (dele_records){.path = path};
     struct dele_records_state *s = r->state = calloc(1, sizeof *s);
     if (!s) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while opening %s", path);
-    size_t n = 0;
-    char *text = dele_file_read(path, &s->arena, &n, err);
-    dele_status status = text ? check_text(path, text, n, err) : DELE_ERR_FILE;
+    char *text = dele_text_read(path, &s->arena, NULL, err);
+    dele_status status = text ? DELE_OK : DELE_ERR_FILE;
     if (!status) {
-        if (!strncmp(text, "\xef\xbb\xbf", 3)) text += 3; /* a byte order mark */
         const char *first = text + strspn(text, " \t\r\n");
         if (*first != '[') {
             s->cursor = text;

@@ -10,6 +10,12 @@
 /* The caller owns the result (cJSON_Delete); NULL with err set on failure.  Text must be valid UTF-8. */
 cJSON *dele_json_load(const char *path, dele_err *err);
 
+/* A whole text file in the arena, NUL-terminated; *size may be NULL.  It must be UTF-8 without zero bytes; UTF-8's byte
+ * order mark is left out, and a text in UTF-16 or UTF-32 is refused with the way to convert it. */
+char *dele_text_read(const char *path, dele_arena *arena, size_t *size, dele_err *err);
+/* The bytes of UTF-8's byte order mark at the text's beginning (3 or 0), or that refusal. */
+dele_status dele_text_mark(size_t *mark, const char *path, const char *text, size_t n, dele_err *err);
+
 /* Reads one record after another from JSONL, or from a JSON array of objects.  Blank lines are skipped.
  *   dele_records r = {0};
  *   if (!dele_records_open(&r, path, err)) while ((row = dele_records_next(&r, err))) ...

@@ -30,7 +30,7 @@ static int by_text(const void *a, const void *b)
 static dele_status ids_load(id_list *ids, const char *path, dele_arena *arena, dele_err *err)
 {
     size_t size = 0;
-    char *text = dele_file_read(path, arena, &size, err);
+    char *text = dele_text_read(path, arena, &size, err);
     ids->line = text ? DELE_NEW(arena, char *, size / 2 + 1, err) : NULL;
     if (!ids->line) return err->code;
     for (char *at = strtok_r(text, "\r\n", &text); at; at = strtok_r(NULL, "\r\n", &text)) ids->line[ids->n++] = at;

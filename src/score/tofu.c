@@ -42,19 +42,31 @@ double dele_extraction_strength(const bool *greedy, int n, double floor)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
+/* A text, a list of them, or nothing: null or "". */
+static dele_status read_paraphrase(dele_tofu_row *out, const cJSON *item, const dele_records *r, const cJSON *json,
+                                   dele_arena *arena, dele_err *err)
+{
+    const char *text = cJSON_GetStringValue(item);
+    if (!item || cJSON_IsNull(item) || (text && !text[0])) return DELE_OK;
+    if (!text) return dele_row_strings(&out->paraphrase, &out->n_paraphrases, r, json, item->string, arena, err);
+    out->paraphrase = DELE_NEW(arena, const char *, 1, err);
+    if (!out->paraphrase || !(out->paraphrase[0] = dele_strdup(arena, text, err))) return DELE_ERR_MEMORY;
+    out->n_paraphrases = 1;
+    return DELE_OK;
+}
+
 static dele_status read_row(void *row, const dele_records *r, const cJSON *json, dele_arena *arena, dele_err *err)
 {
     dele_tofu_row *out = row;
     const char *question = dele_record_string(r, json, "question", err);
     const char *answer = question ? dele_record_string(r, json, "answer", err) : NULL;
-    const char *paraphrase = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "paraphrased_answer"));
+    const cJSON *paraphrase = cJSON_GetObjectItemCaseSensitive(json, "paraphrased_answer");
     if (!answer) return err->code;
     if (!question[0] || !answer[0])
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: the question or the answer is empty", r->path, r->line);
     out->question = dele_strdup(arena, question, err);
     out->answer = dele_strdup(arena, answer, err);
-    if (paraphrase && paraphrase[0]) out->paraphrase = dele_strdup(arena, paraphrase, err);
-    if (err->code) return err->code;
+    if (err->code || read_paraphrase(out, paraphrase, r, json, arena, err)) return err->code;
     return dele_row_strings(&out->wrong, &out->n_wrong, r, json, "perturbed_answer", arena, err);
 }
 
@@ -182,7 +194,8 @@ static dele_status encode_answer(dele_scored_text *t, const char *prompt, const 
 static dele_status encode(scoring *s, dele_arena *arena, dele_err *err)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->data->n; i++) n += 2 + (size_t)s->data->row[i].n_wrong;
+    for (size_t i = 0; i < s->data->n; i++)
+        n += 1 + (size_t)s->data->row[i].n_paraphrases + (size_t)s->data->row[i].n_wrong;
     s->texts = DELE_NEW(arena, dele_scored_text, n, err);
     if (!s->texts) return DELE_ERR_MEMORY;
     n = 0;
@@ -191,7 +204,8 @@ static dele_status encode(scoring *s, dele_arena *arena, dele_err *err)
         s->first_text[i] = n;
         s->prompts[i] = make_prompt(row, s->opts, arena, err);
         if (!s->prompts[i] || encode_answer(&s->texts[n++], s->prompts[i], row->answer, s, arena, err)) return err->code;
-        if (row->paraphrase && encode_answer(&s->texts[n++], s->prompts[i], row->paraphrase, s, arena, err)) return err->code;
+        for (int k = 0; k < row->n_paraphrases; k++)
+            if (encode_answer(&s->texts[n++], s->prompts[i], row->paraphrase[k], s, arena, err)) return err->code;
         for (int k = 0; k < row->n_wrong; k++)
             if (encode_answer(&s->texts[n++], s->prompts[i], row->wrong[k], s, arena, err)) return err->code;
     }
@@ -210,7 +224,8 @@ static dele_status read_losses(scoring *s, size_t i, double **wrong, double *cor
     *wrong = DELE_NEW(&s->scratch, double, (size_t)row->n_wrong, err);
     if (!*wrong) return DELE_ERR_MEMORY;
     v->loss = dele_scored_loss(own);
-    *correct = row->paraphrase ? dele_scored_loss(next++) : v->loss;
+    *correct = row->n_paraphrases ? 0 : v->loss;
+    for (int k = 0; k < row->n_paraphrases; k++) *correct += dele_scored_loss(next++) / row->n_paraphrases;
     for (int k = 0; k < row->n_wrong; k++) {
         (*wrong)[k] = dele_scored_loss(&next[k]);
         sum += exp(-(*wrong)[k]);

@@ -4,7 +4,7 @@
  *
  * Sets are told by how their names begin: forget, retain, real_authors, world_facts; a directory has one of each at most.
  * With l(a) = the mean of -log p over an answer's tokens behind the question, a the answer, ã its paraphrase (a where
- * there is none), â the wrong ones:
+ * there is none; of a list the mean of l(ã), as open-unlearning's truth_ratio averages them), â the wrong ones:
  *
  *   probability            exp(-l(a));  of real_authors and world_facts  exp(-l(a)) / (exp(-l(a)) + Σ exp(-l(â)))
  *   rougeL_recall          of the answer in what the model says greedily, words stemmed
@@ -34,9 +34,9 @@ typedef enum { DELE_TOFU_PLAIN, DELE_TOFU_OPEN_UNLEARNING, DELE_TOFU_ORIGINAL } 
 
 typedef struct {
     dele_tofu_set set;
-    const char *question, *answer, *paraphrase; /* paraphrase: NULL where there is none */
-    const char **wrong;
-    int n_wrong;
+    const char *question, *answer;
+    const char **paraphrase, **wrong; /* one paraphrase, a list of them, or none */
+    int n_paraphrases, n_wrong;
 } dele_tofu_row;
 
 typedef struct {

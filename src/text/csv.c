@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/json.h"
 
 enum { CSV_BETWEEN_ROWS = 0 }; /* libcsv's pstate where no row has begun */
 
@@ -94,7 +94,9 @@ static void take_row(int end, void *reader)
 static dele_status parse(csv_reader *r, struct csv_parser *parser, const char *text, size_t size)
 {
     int line = 0;
-    for (size_t at = 0; at < size && !r->failed;) {
+    size_t mark;
+    if (dele_text_mark(&mark, r->path, text, size, r->err)) return r->err->code;
+    for (size_t at = mark; at < size && !r->failed;) {
         const char *newline = memchr(text + at, '\n', size - at);
         size_t n = newline ? (size_t)(newline - (text + at)) + 1 : size - at;
         if (line < INT_MAX) line++;

@@ -207,7 +207,7 @@ static dele_status read_chat_template(dele_tokenizer_parts *p, const dele_tokeni
     const char *config = dele_printf(arena, err, "%.*stokenizer_config.json", n_folder, t->path);
     if (!alone || !config) return DELE_ERR_MEMORY;
     if (dele_path_exists(alone)) {
-        p->chat_template = dele_file_read(alone, arena, NULL, err);
+        p->chat_template = dele_text_read(alone, arena, NULL, err);
         return p->chat_template ? DELE_OK : DELE_ERR_FILE;
     }
     if (!dele_path_exists(config)) return DELE_OK;
