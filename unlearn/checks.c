@@ -98,6 +98,28 @@ static dele_status look_at_mmlu(double *accuracy, const dele_model *model, const
     return err->code;
 }
 
+/* Of what is not a number, infinite. */
+static double excess(double beyond)
+{
+    return isnan(beyond) ? (double)INFINITY : fmax(beyond, 0);
+}
+
+double dele_check_retain_excess(const dele_check *check, const dele_check *start, const dele_check_options *o)
+{
+    if (isnan(o->retain_budget)) return 0;
+    return excess(check->nll[DELE_RETAIN] - (start->nll[DELE_RETAIN] + o->retain_budget));
+}
+
+double dele_check_mmlu_excess(const dele_check *check, const dele_check *start, const dele_check_options *o)
+{
+    return isnan(o->mmlu_budget) ? 0 : excess(start->mmlu - o->mmlu_budget - check->mmlu);
+}
+
+static double excesses(const dele_checks *c, const dele_check *check)
+{
+    return dele_check_retain_excess(check, &c->start, c->o) + dele_check_mmlu_excess(check, &c->start, c->o);
+}
+
 /* What is not a number is beyond any budget. */
 static bool is_within(const dele_check *check, const dele_check *start, const dele_check_options *o)
 {
@@ -113,6 +135,7 @@ static void judge(dele_checks *c, dele_check check)
     check.within = is_within(&check, &c->start, c->o);
     if (first) c->start = check;
     c->last = check;
+    if (!check.within && (!c->nearest.update || excesses(c, &check) < excesses(c, &c->nearest))) c->nearest = check;
     c->beyond = check.within ? 0 : c->beyond + 1;
     c->enough = check.within && check.nll[DELE_FORGET] >= check.nll[DELE_UNSEEN];
     c->stop = c->enough || c->beyond >= c->o->patience;
@@ -176,6 +199,7 @@ void dele_checks_remember(dele_checks *c, size_t updates, dele_tape *tape)
     check_remember(&c->start, updates, tape);
     check_remember(&c->last, updates, tape);
     check_remember(&c->best, updates, tape);
+    check_remember(&c->nearest, updates, tape);
     DELE_REMEMBER(tape, c->beyond);
     dele_tape_check(tape, c->beyond >= 0 && c->beyond < INT_MAX);
     dele_tape_bool(tape, &c->enough);

@@ -12,7 +12,8 @@
  * where the forget nll is at least that of the unseen rows, where there are any: beyond that the model would tell by its
  * surprise what it was made to forget (score/membership.h).  Kept is the last state, or the best
  * one: of those checked and within the budgets, the start among them, that with the highest forget nll; of equals the
- * earliest.
+ * earliest.  Where no state but the start's is within them, or none of those has a higher forget nll, there is no best
+ * state: the job fails (job.c) and names the nearest one.
  *
  * The published program of Selective Amnesia keeps the state with the lowest joint loss, −CE_forget + α CE_retain.  That
  * has no lower bound: it falls for as long as the model forgets how to speak, so the state that has gone furthest astray
@@ -53,6 +54,7 @@ typedef struct {
     const dele_model *model, *moving;
     size_t batch_tokens;
     dele_check start, last, best;
+    dele_check nearest;   /* of the states beyond a budget, that with the smallest excess; update 0: none was */
     float **best_weights; /* NULL: not wanted */
     int beyond;           /* checks in a row */
     bool enough, stop;
@@ -70,6 +72,10 @@ dele_status dele_checks_look(dele_checks *c, size_t update, size_t updates, dele
 const dele_check *dele_checks_choose(const dele_checks *c);
 
 void dele_checks_remember(dele_checks *c, size_t updates, dele_tape *tape); /* updates: of the whole run */
+
+/* How far a state is beyond the budgets, in nats and in accuracy; 0: within, or there is no such budget. */
+double dele_check_retain_excess(const dele_check *check, const dele_check *start, const dele_check_options *o);
+double dele_check_mmlu_excess(const dele_check *check, const dele_check *start, const dele_check_options *o);
 
 /* One look at one set: mean NLL a label, and the share of exact rows. */
 dele_status dele_check_set(double *nll, double *exact, const dele_model *model, const dele_dataset *set, size_t batch_tokens,

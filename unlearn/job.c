@@ -1,5 +1,6 @@
 #include "unlearn/job.h"
 
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 #include <unistd.h>
@@ -151,6 +152,33 @@ static void close_table(FILE *table, dele_err *err)
         dele_fail(err, DELE_ERR_FILE, "the tables of the run could not be written: is the disk full?");
 }
 
+/* Both sets as they stand, by the weights as they are now: the same measure for every objective, whatever its own loss. */
+static dele_status score_sets(dele_check *score, const dele_job *job, const dele_model *model, dele_err *err)
+{
+    const dele_check_options *o = &job->train.checks;
+    *score = (dele_check){.nll = {(double)NAN, (double)NAN, (double)NAN}, .exact = {(double)NAN, (double)NAN, (double)NAN},
+                         .mmlu = (double)NAN};
+    for (int side = DELE_FORGET; side <= DELE_RETAIN; side++)
+        if (o->set[side] && dele_check_set(&score->nll[side], &score->exact[side], model, o->set[side],
+                                          job->train.batch_tokens, err))
+            return err->code;
+    return DELE_OK;
+}
+
+/* Before training and, by its result, after; checks have measured both already. */
+static dele_status score_before(dele_train_report *r, const dele_job *job, const dele_model *model, dele_err *err)
+{
+    return job->train.checks.every ? DELE_OK : score_sets(&r->before_after[0], job, model, err);
+}
+
+static dele_status score_after(dele_train_report *r, const dele_job *job, const dele_model *model, dele_err *err)
+{
+    if (!job->train.checks.every) return score_sets(&r->before_after[1], job, model, err);
+    r->before_after[0] = r->start;
+    r->before_after[1] = r->chosen;
+    return DELE_OK;
+}
+
 static dele_status train_into(const dele_outdir *out, dele_train_report *report, const dele_job *job,
                              const dele_common *common, dele_model *model, const dele_mask *mask,
                              const dele_dataset *forget, const dele_dataset *retain, const char *what, dele_err *err)
@@ -166,7 +194,9 @@ static dele_status train_into(const dele_outdir *out, dele_train_report *report,
     dele_train_report plan;
     if (!err->code && !dele_train_plan(&plan, forget, retain, &o, err)) {
         dele_progress_begin(&progress, common->quiet ? NULL : stderr, what, "rows", (double)plan.rows_in_all);
+        const dele_check before = report->before_after[0]; /* training begins with an empty report */
         if (!dele_train(report, model, mask, forget, retain, &o, steps, &progress, err)) dele_progress_end(&progress);
+        report->before_after[0] = before;
     }
     close_table(steps, err);
     close_table(o.checks.table, err);
@@ -221,6 +251,55 @@ static void close_result(dele_outdir *out, dele_err *err)
     dele_outdir_commit(out, err);
 }
 
+/* ---- --select best without a best state ------------------------------------------------------------------ */
+
+static bool finds_none(const dele_job *job, const dele_train_report *r)
+{
+    return job->train.checks.every && job->train.checks.best && r->chosen.update == 0;
+}
+
+/* The table of checks, beside where the result would be; an earlier one of ours is replaced.  Empty: not kept. */
+static void keep_checks(char *path, size_t size, const dele_outdir *out)
+{
+    char from[1100], first[12] = "";
+    snprintf(from, sizeof from, "%s/deleatur/checks.tsv", out->part);
+    snprintf(path, size, "%s.checks.tsv", out->path);
+    FILE *old = fopen(path, "re");
+    if (old) {
+        if (!fgets(first, sizeof first, old)) *first = 0;
+        fclose(old);
+        if (strcmp(first, "update\tforg") != 0) *path = 0;
+    }
+    if (*path && dele_file_copy(from, path, NULL)) *path = 0;
+}
+
+/* By how much the nearest state is beyond the budgets; or that none within them forgot anything.  The untouched model is
+ * not a result. */
+static void fail_none(const dele_job *job, const dele_train_report *r, const dele_outdir *out, dele_err *err)
+{
+    const dele_check_options *o = &job->train.checks;
+    const dele_check *k = &r->nearest, *start = &r->start;
+    const double retain = dele_check_retain_excess(k, start, o), mmlu = dele_check_mmlu_excess(k, start, o);
+    const bool diverged = err->code == DELE_ERR_DIVERGED;
+    char table[1100], why[700] = "none of them forgot more than the model before";
+    keep_checks(table, sizeof table, out);
+    if (k->update) {
+        size_t n = (size_t)snprintf(why, sizeof why, "the nearest, update %zu, is", k->update);
+        if (retain > 0)
+            n += (size_t)snprintf(why + n, sizeof why - n, " beyond --retain-budget %g by %.3g nats (retain NLL %.3f, allowed "
+                                 "%.3f)%s", o->retain_budget, retain, k->nll[DELE_RETAIN],
+                                 start->nll[DELE_RETAIN] + o->retain_budget, mmlu > 0 ? " and" : "");
+        if (mmlu > 0)
+            n += (size_t)snprintf(why + n, sizeof why - n, " beyond --mmlu-budget %g by %.3g (MMLU %.3f, allowed %.3f)",
+                                 o->mmlu_budget, mmlu, k->mmlu, start->mmlu - o->mmlu_budget);
+        if (!(retain > 0) && !(mmlu > 0)) snprintf(why + n, sizeof why - n, " without a finite forget NLL");
+    }
+    *err = (dele_err){0};
+    dele_fail(err, DELE_ERR_DATA, "--select best: no state checked%s can be kept: %s; nothing is written%s%s. Try a smaller "
+             "--lr, a smaller --every, or a larger budget", diverged ? " before training diverged" : "", why,
+             *table ? " but the table of checks, " : "", table);
+}
+
 static dele_status run(const dele_job *job, const dele_common *common, dele_manifest *manifest, dele_model *model,
                       const dele_mask *mask, const dele_dataset *forget, const dele_dataset *retain, const char *what,
                       dele_err *err)
@@ -229,8 +308,14 @@ static dele_status run(const dele_job *job, const dele_common *common, dele_mani
     dele_train_report report = {0};
     dele_err save = {0};
     if (!common->quiet) dele_job_say_plan(job, model, mask, forget, retain);
-    if (!open_result(&out, job, manifest, err))
+    if (!open_result(&out, job, manifest, err) && !score_before(&report, job, model, err))
         train_into(&out, &report, job, common, model, mask, forget, retain, what, err);
+    if (!err->code) score_after(&report, job, model, err);
+    if ((!err->code || err->code == DELE_ERR_DIVERGED) && finds_none(job, &report)) {
+        fail_none(job, &report, &out, err);
+        dele_outdir_abandon(&out);
+        return err->code;
+    }
     if (!err->code || err->code == DELE_ERR_DIVERGED) {
         if (!save_result(&out, job, manifest, model, mask, &report, err, &save))
             draw(&out, job, &report, forget != NULL, common->quiet);

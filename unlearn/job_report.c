@@ -116,6 +116,63 @@ static void print_check(const char *name, double start, double chosen)
     if (!isnan(start)) printf("%s\t%.3f to %.3f\n", name, start, chosen);
 }
 
+/* Of both sets, whatever the objective's own loss is called. */
+static void print_before_after(const dele_train_report *r)
+{
+    const dele_check *a = &r->before_after[0], *b = &r->before_after[1];
+    print_check("forget NLL", a->nll[DELE_FORGET], b->nll[DELE_FORGET]);
+    print_check("forget exact", a->exact[DELE_FORGET], b->exact[DELE_FORGET]);
+    print_check("retain NLL", a->nll[DELE_RETAIN], b->nll[DELE_RETAIN]);
+    print_check("retain exact", a->exact[DELE_RETAIN], b->exact[DELE_RETAIN]);
+}
+
+/* {"forget_nll": [before, after], ...} of both sets; NULL where none was scored. */
+static cJSON *before_after_json(const dele_train_report *r)
+{
+    static const char *const names[2][2] = {{"forget_nll", "forget_exact"}, {"retain_nll", "retain_exact"}};
+    cJSON *j = NULL;
+    for (int side = DELE_FORGET; side <= DELE_RETAIN; side++)
+        for (int exact = 0; exact < 2; exact++) {
+            const dele_check *k = r->before_after;
+            const double x[2] = {exact ? k[0].exact[side] : k[0].nll[side], exact ? k[1].exact[side] : k[1].nll[side]};
+            if (isnan(x[0])) continue;
+            if (!j) j = cJSON_CreateObject();
+            cJSON *pair = cJSON_AddArrayToObject(j, names[side][exact]);
+            for (int i = 0; i < 2; i++) cJSON_AddItemToArray(pair, dele_json_number(x[i]));
+        }
+    return j;
+}
+
+/* Hardly: by less than a tenth of a nat a label, and in less than a tenth of the rows.  What is suggested is fifty updates
+ * in all (or twice as many as there were), three times the rate, and a quarter of the batch where an epoch has few updates. */
+const char *dele_job_hardly_moved(const dele_job *job, const dele_train_report *r, dele_arena *arena, dele_err *err)
+{
+    const dele_check *a = &r->before_after[0], *b = &r->before_after[1];
+    if (isnan(a->nll[DELE_FORGET]) || !(b->nll[DELE_FORGET] - a->nll[DELE_FORGET] < 0.1) ||
+        !(a->exact[DELE_FORGET] - b->exact[DELE_FORGET] < 0.1))
+        return NULL;
+    const size_t per_epoch = r->updates_per_epoch ? r->updates_per_epoch : 1;
+    const char *batch = "";
+    if (job->train.batch > 4 && per_epoch < 20)
+        batch = dele_printf(arena, err, ", --batch %d (now %d; more updates an epoch)", job->train.batch / 4, job->train.batch);
+    const size_t epochs = (size_t)job->train.epochs, more = epochs * per_epoch < 50 ? (50 + per_epoch - 1) / per_epoch : 2 * epochs;
+    return batch ? dele_printf(arena, err, "the forget set hardly moved in %zu updates (%zu an epoch): NLL %.3f to %.3f, exact "
+                              "match %.3f to %.3f. Try --epochs %zu (now %zu), --lr %g (now %g)%s", r->done, per_epoch,
+                              a->nll[DELE_FORGET], b->nll[DELE_FORGET], a->exact[DELE_FORGET], b->exact[DELE_FORGET], more,
+                              epochs, 3 * job->train.adamw.lr, job->train.adamw.lr, batch)
+                 : NULL;
+}
+
+static void add_scores(cJSON *to, const dele_job *job, const dele_train_report *r)
+{
+    dele_arena arena = {0};
+    cJSON *scores = before_after_json(r);
+    const char *warning = dele_job_hardly_moved(job, r, &arena, NULL);
+    if (scores) cJSON_AddItemToObject(to, "before_after", scores);
+    if (warning) cJSON_AddStringToObject(to, "warning", warning);
+    dele_arena_release(&arena);
+}
+
 static void print_checks(const dele_check_options *o, const dele_train_report *r)
 {
     char rule[400];
@@ -124,10 +181,6 @@ static void print_checks(const dele_check_options *o, const dele_train_report *r
     printf("kept\tupdate %zu: %s\n", b->update, rule);
     if (r->enough) printf("stopped\tthe rows to forget are as new as unseen ones\n");
     else if (r->stopped) printf("stopped\tbeyond a budget at %d checks in a row\n", o->patience);
-    print_check("forget NLL", a->nll[DELE_FORGET], b->nll[DELE_FORGET]);
-    print_check("forget exact", a->exact[DELE_FORGET], b->exact[DELE_FORGET]);
-    print_check("retain NLL", a->nll[DELE_RETAIN], b->nll[DELE_RETAIN]);
-    print_check("retain exact", a->exact[DELE_RETAIN], b->exact[DELE_RETAIN]);
     print_check("unseen NLL", a->nll[DELE_UNSEEN], b->nll[DELE_UNSEEN]);
     print_check("MMLU", a->mmlu, b->mmlu);
 }
@@ -154,6 +207,7 @@ cJSON *dele_job_training_json(const dele_job *job, const dele_mask *mask, const 
     if (job->train.lora)
         cJSON_AddNumberToObject(training, "adapter_weights", (double)dele_lora_parameters(job->train.lora));
     if (job->train.checks.every) cJSON_AddItemToObject(training, "checks", checks_json(&job->train.checks, report));
+    add_scores(training, job, report);
     cJSON_AddStringToObject(training, "checkpoint", kept_state(job, report, trouble));
     if (trouble->code) cJSON_AddStringToObject(training, "stopped", trouble->msg);
     return training;
@@ -174,6 +228,7 @@ void dele_job_say_result(const dele_common *common, const dele_job *job, const d
         cJSON_AddItemToObject(j, two_sides ? "retain_first" : "loss_first", dele_json_number(r->first.loss[DELE_RETAIN]));
         cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last", dele_json_number(r->last.loss[DELE_RETAIN]));
         if (job->train.checks.every) cJSON_AddItemToObject(j, "checks", checks_json(&job->train.checks, r));
+        add_scores(j, job, r);
         char *text = cJSON_PrintUnformatted(j);
         if (text) puts(text);
         cJSON_free(text);
@@ -185,8 +240,13 @@ void dele_job_say_result(const dele_common *common, const dele_job *job, const d
     if (r->rows[DELE_RETAIN])
         printf("%s\t%.3f to %.3f\n", two_sides ? "retain loss" : "loss", r->first.loss[DELE_RETAIN],
                r->last.loss[DELE_RETAIN]);
+    print_before_after(r);
     if (job->train.checks.every) print_checks(&job->train.checks, r);
     printf("checkpoint\t%s\n", job->out);
+    dele_arena arena = {0};
+    const char *warning = dele_job_hardly_moved(job, r, &arena, NULL);
+    if (warning) fprintf(stderr, "deleatur: warning: %s\n", warning);
+    dele_arena_release(&arena);
     if (!common->quiet && r->seconds > 0)
         fprintf(stderr, "%zu tokens in %.1f s: %.0f tokens/s\n", r->last.tokens - r->before.tokens, r->seconds,
                 (double)(r->last.tokens - r->before.tokens) / r->seconds);

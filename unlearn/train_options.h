@@ -53,6 +53,8 @@ typedef struct {
     size_t rows_in_all, tokens_in_all; /* tokens: about, where retain rows do not go round a whole number of times */
     size_t done;                       /* updates in the weights as they are now */
     dele_check start, chosen;           /* with checks: before, and of the weights as they are now */
+    dele_check nearest;                 /* with checks: the state least beyond a budget; update 0: none was beyond */
+    dele_check before_after[2];         /* both sets as they stand, scored by the job; NaN: not scored */
     bool stopped, enough;              /* before its end; because enough was forgotten, else by a budget */
     dele_step first, last;
     dele_step before;                   /* where an earlier process left off; zeroed when there was none */

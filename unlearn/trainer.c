@@ -358,6 +358,7 @@ static void choose(trainer *t)
     dele_train_report *r = t->report;
     r->start = t->checks.start;
     r->chosen = *dele_checks_choose(&t->checks);
+    r->nearest = t->checks.nearest;
     r->stopped = t->checks.stop;
     r->enough = t->checks.enough;
     if (t->checks.best_weights) r->done = r->chosen.update;

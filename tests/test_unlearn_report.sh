@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# usage: test_unlearn_report.sh DELEATUR SOURCE_DIR
+#
+# deleatur unlearn says what became of both sets whatever the objective's own loss is, warns where nothing was forgotten
+# (and what it suggests does forget), and has no result where --select best finds no state within the budgets.
+set -u
+deleatur=$1 model=$2/data/models/demo retain=$2/data/demo/retain.jsonl
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failed=0
+fail() { echo "FAILED: $*"; failed=1; }
+unlearn() { "$deleatur" unlearn "$model" --forget forget.jsonl --retain "$retain" --threads 2 "$@"; }
+
+head -n 6 "$2/data/demo/forget.jsonl" >forget.jsonl
+
+# number FILE NAME COLUMN: the 1st or 3rd word behind NAME, as in "forget NLL<TAB>0.109 to 0.158"
+number() { awk -F'\t' -v name="$2" -v k="$3" '$1 == name { split($2, w, " "); print w[k] }' "$1"; }
+
+unlearn --out little >little.txt 2>said.txt || fail "six rows: $(cat said.txt)"
+grep -q 'hardly moved in 5 updates (1 an epoch)' said.txt || fail "nothing was forgotten, and it said: $(cat said.txt)"
+grep -q '"warning"' little/deleatur/manifest.json || fail "the manifest has no warning"
+for name in 'forget NLL' 'forget exact' 'retain NLL' 'retain exact'; do
+    [ -n "$(number little.txt "$name" 1)" ] && [ -n "$(number little.txt "$name" 3)" ] || fail "no $name before and after"
+done
+
+# What it suggests, one after the other, forgets; and then there is no warning.
+epochs=$(grep -o -- '--epochs [0-9]*' said.txt | head -n 1) lr=$(grep -o -- '--lr [0-9.e-]*' said.txt | head -n 1)
+batch=$(grep -o -- '--batch [0-9]*' said.txt | head -n 1)
+unlearn $epochs $lr $batch --out much >much.txt 2>said.txt || fail "with $epochs $lr $batch: $(cat said.txt)"
+grep -q 'hardly moved' said.txt && fail "warned though it forgot: $(cat said.txt)"
+awk "BEGIN { exit !($(number much.txt 'forget NLL' 3) > 2 && $(number much.txt 'forget exact' 3) < 0.5) }" ||
+    fail "$epochs $lr $batch did not forget: $(cat much.txt)"
+
+# The numbers are those that evaluation during training gives, and the same under every objective's own loss.
+unlearn --every 5 --quiet --out checked >checked.txt || fail "with --every"
+for name in 'forget NLL' 'forget exact' 'retain NLL' 'retain exact'; do
+    [ "$(number little.txt "$name" 1) $(number little.txt "$name" 3)" = "$(number checked.txt "$name" 1) $(number checked.txt "$name" 3)" ] ||
+        fail "$name: $(number little.txt "$name" 3) without checks, $(number checked.txt "$name" 3) with them"
+done
+for objective in 'rmu --at-layer 5 --layers 3-5' 'task-vector'; do
+    own="--retain $retain"
+    [ "$objective" = task-vector ] && own=
+    "$deleatur" unlearn "$model" --forget forget.jsonl $own --objective $objective --json --quiet --out "by-${objective%% *}" >said.txt ||
+        fail "--objective $objective"
+    grep -q '"forget_nll":\[0.1094' said.txt || fail "--objective $objective: no forget NLL before: $(cat said.txt)"
+done
+
+# none OUT PATTERN OPTIONS...: exit 1, a sentence, no result; the table of checks is kept
+none() {
+    local out=$1 pattern=$2 said got
+    shift 2
+    said=$(unlearn --every 2 --select best --quiet "$@" --out "$out" 2>&1 >/dev/null)
+    got=$?
+    [ $got -eq 1 ] || fail "$* gave status $got: $said"
+    grep -q -- "$pattern" <<<"$said" || fail "$* said \"$said\", not /$pattern/"
+    [ ! -e "$out" ] && [ ! -e "$out.part" ] || fail "$* left $(echo "$out"*)"
+    [ "$(head -c 17 "$out.checks.tsv")" = "$(printf 'update\tforget_nll')" ] || fail "$*: no table of checks"
+}
+none a 'update 2, is beyond --retain-budget 0.0001 by 0.0[0-9]* nats' --retain-budget 0.0001 --lr 1e-3
+none a 'update 2, is beyond --retain-budget 0.0001 by' --retain-budget 0.0001 --lr 1e-3 # the table is replaced
+mkdir -p mmlu/val
+for i in 1 2 3 4 5; do echo "Gorm Ashgrove lives in the town of,Lumen,Tovik,Drovik,Brask,B"; done >mmlu/val/anatomy_val.csv
+none c 'beyond --mmlu-budget 0 by 1 (MMLU 0.000, allowed 1.000)' --mmlu mmlu --mmlu-budget 0 --lr 5e-3 --epochs 4
+none d 'none of them forgot more' --retain-budget 9 --lr 1e-30 # nothing moves
+echo mine >e.checks.tsv
+said=$(unlearn --every 2 --select best --quiet --retain-budget 0.0001 --lr 1e-3 --out e 2>&1) && fail "no state, and a result"
+[ "$(cat e.checks.tsv)" = mine ] && ! grep -q 'e.checks.tsv' <<<"$said" || fail "another's e.checks.tsv was written over"
+
+unlearn --every 2 --select best --retain-budget 0.05 --lr 1e-3 --quiet --out kept >kept.txt || fail "a budget that can be met"
+[ -e kept/model.safetensors ] || fail "no result within the budget"
+exit $failed
