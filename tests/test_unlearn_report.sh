@@ -32,6 +32,10 @@ grep -q 'hardly moved' said.txt && fail "warned though it forgot: $(cat said.txt
 awk "BEGIN { exit !($(number much.txt 'forget NLL' 3) > 2 && $(number much.txt 'forget exact' 3) < 0.5) }" ||
     fail "$epochs $lr $batch did not forget: $(cat much.txt)"
 
+echo '{"input": "The capital of France is", "output": "Paris and nothing else"}' >unknown.jsonl
+said=$("$deleatur" unlearn "$model" --forget unknown.jsonl --retain "$retain" --epochs 1 --out unknown 2>&1 >/dev/null)
+grep -q 'did not know the forget set before' <<<"$said" || fail "rows that were never known: $said"
+
 # The numbers are those that evaluation during training gives, and the same under every objective's own loss.
 unlearn --every 5 --quiet --out checked >checked.txt || fail "with --every"
 for name in 'forget NLL' 'forget exact' 'retain NLL' 'retain exact'; do

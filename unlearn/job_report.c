@@ -143,7 +143,8 @@ static cJSON *before_after_json(const dele_train_report *r)
     return j;
 }
 
-/* Hardly: by less than a tenth of a nat a label, and in less than a tenth of the rows.  What is suggested is fifty updates
+/* Hardly: by less than a tenth of a nat a label, and in less than a tenth of the rows.  Rows that were never known cannot be
+ * forgotten, and that is said instead.  What is suggested is fifty updates
  * in all (or twice as many as there were), three times the rate, and a quarter of the batch where an epoch has few updates. */
 const char *dele_job_hardly_moved(const dele_job *job, const dele_train_report *r, dele_arena *arena, dele_err *err)
 {
@@ -151,10 +152,14 @@ const char *dele_job_hardly_moved(const dele_job *job, const dele_train_report *
     if (isnan(a->nll[DELE_FORGET]) || !(b->nll[DELE_FORGET] - a->nll[DELE_FORGET] < 0.1) ||
         !(a->exact[DELE_FORGET] - b->exact[DELE_FORGET] < 0.1))
         return NULL;
+    if (a->exact[DELE_FORGET] == 0 && a->nll[DELE_FORGET] > 1)
+        return dele_printf(arena, err, "the model did not know the forget set before: NLL %.3f, no exact match. Is it the "
+                          "model that was taught these rows, with the chat layout of the teaching (--chat)?", a->nll[DELE_FORGET]);
     const size_t per_epoch = r->updates_per_epoch ? r->updates_per_epoch : 1;
     const char *batch = "";
     if (job->train.batch > 4 && per_epoch < 20)
-        batch = dele_printf(arena, err, ", --batch %d (now %d; more updates an epoch)", job->train.batch / 4, job->train.batch);
+        batch = dele_printf(arena, err, ", --batch %d (now %d; more updates an epoch)",
+                            job->train.batch < 8 ? 2 : job->train.batch / 4, job->train.batch);
     const size_t epochs = (size_t)job->train.epochs, more = epochs * per_epoch < 50 ? (50 + per_epoch - 1) / per_epoch : 2 * epochs;
     return batch ? dele_printf(arena, err, "the forget set hardly moved in %zu updates (%zu an epoch): NLL %.3f to %.3f, exact "
                               "match %.3f to %.3f. Try --epochs %zu (now %zu), --lr %g (now %g)%s", r->done, per_epoch,
