@@ -146,15 +146,15 @@ static cJSON *before_after_json(const dele_train_report *r)
 /* Hardly: by less than a tenth of a nat a label, and in less than a tenth of the rows.  Rows that were never known cannot be
  * forgotten, and that is said instead.  What is suggested is fifty updates
  * in all (or twice as many as there were), three times the rate, and a quarter of the batch where an epoch has few updates. */
-const char *dele_job_hardly_moved(const dele_job *job, const dele_train_report *r, dele_arena *arena, dele_err *err)
+const char *dele_job_warning(const dele_job *job, const dele_train_report *r, dele_arena *arena, dele_err *err)
 {
     const dele_check *a = &r->before_after[0], *b = &r->before_after[1];
-    if (isnan(a->nll[DELE_FORGET]) || !(b->nll[DELE_FORGET] - a->nll[DELE_FORGET] < 0.1) ||
-        !(a->exact[DELE_FORGET] - b->exact[DELE_FORGET] < 0.1))
-        return NULL;
+    if (isnan(a->nll[DELE_FORGET])) return NULL;
     if (a->exact[DELE_FORGET] == 0 && a->nll[DELE_FORGET] > 1)
         return dele_printf(arena, err, "the model did not know the forget set before: NLL %.3f, no exact match. Is it the "
                           "model that was taught these rows, with the chat layout of the teaching (--chat)?", a->nll[DELE_FORGET]);
+    if (!(b->nll[DELE_FORGET] - a->nll[DELE_FORGET] < 0.1) || !(a->exact[DELE_FORGET] - b->exact[DELE_FORGET] < 0.1))
+        return NULL;
     const size_t per_epoch = r->updates_per_epoch ? r->updates_per_epoch : 1;
     const char *batch = "";
     if (job->train.batch > 4 && per_epoch < 20)
@@ -172,7 +172,7 @@ static void add_scores(cJSON *to, const dele_job *job, const dele_train_report *
 {
     dele_arena arena = {0};
     cJSON *scores = before_after_json(r);
-    const char *warning = dele_job_hardly_moved(job, r, &arena, NULL);
+    const char *warning = dele_job_warning(job, r, &arena, NULL);
     if (scores) cJSON_AddItemToObject(to, "before_after", scores);
     if (warning) cJSON_AddStringToObject(to, "warning", warning);
     dele_arena_release(&arena);
@@ -249,7 +249,7 @@ void dele_job_say_result(const dele_common *common, const dele_job *job, const d
     if (job->train.checks.every) print_checks(&job->train.checks, r);
     printf("checkpoint\t%s\n", job->out);
     dele_arena arena = {0};
-    const char *warning = dele_job_hardly_moved(job, r, &arena, NULL);
+    const char *warning = dele_job_warning(job, r, &arena, NULL);
     if (warning) fprintf(stderr, "deleatur: warning: %s\n", warning);
     dele_arena_release(&arena);
     if (!common->quiet && r->seconds > 0)

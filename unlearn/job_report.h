@@ -11,8 +11,9 @@ void dele_job_say_plan(const dele_job *job, const dele_model *model, const dele_
 /* On stdout, as text or JSON. */
 void dele_job_say_result(const dele_common *common, const dele_job *job, const dele_train_report *r, bool two_sides);
 
-/* Why the forget set's loss says that nothing was forgotten, and what to change; in the arena, or NULL where it moved. */
-const char *dele_job_hardly_moved(const dele_job *job, const dele_train_report *r, dele_arena *arena, dele_err *err);
+/* That nothing was forgotten, by the forget set's loss, and what to change; or that there was nothing to forget.  In the
+ * arena; NULL: neither. */
+const char *dele_job_warning(const dele_job *job, const dele_train_report *r, dele_arena *arena, dele_err *err);
 
 /* Of the manifest; the caller owns it.  trouble: why it ended early, or no code. */
 cJSON *dele_job_training_json(const dele_job *job, const dele_mask *mask, const dele_train_report *report,
