@@ -96,8 +96,9 @@ typedef struct {
     dele_progress *progress;
 } attack_score_opts;
 
-/* Whether every line of the pass was written by an earlier run; then its scores are read back. */
-bool attack_pass_stands(attack_pass *pass, const dele_items *items);
+/* Whether every line of the pass was written by an earlier run; then its scores are read back.  false with err set where
+ * a line is another item's. */
+bool attack_pass_stands(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err);
 
 dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *run, const dele_model *model,
                            const attack_score_opts *o, dele_err *err);

@@ -106,17 +106,19 @@ static dele_status run_passes(attack_job *j, attack_pass *pass, size_t n, const 
 {
     dele_run run = {0};
     dele_status status = DELE_OK;
-    for (size_t i = 0; i < n && !status; i++)
-        if (!attack_pass_stands(&pass[i], &j->items))
-            status = attack_pass_run(&pass[i], &j->set, &run, model, &j->how, err);
+    for (size_t i = 0; i < n && !status; i++) {
+        const bool known = attack_pass_stands(&pass[i], &j->set, &j->items, err);
+        status = err->code;
+        if (!status && !known) status = attack_pass_run(&pass[i], &j->set, &run, model, &j->how, err);
+    }
     dele_run_release(&run);
     return status;
 }
 
-static bool all_stand(attack_job *j, attack_pass *pass, size_t n)
+static bool all_stand(attack_job *j, attack_pass *pass, size_t n, dele_err *err)
 {
     bool all = true;
-    for (size_t i = 0; i < n; i++) all = attack_pass_stands(&pass[i], &j->items) && all;
+    for (size_t i = 0; i < n; i++) all = attack_pass_stands(&pass[i], &j->set, &j->items, err) && all;
     return all;
 }
 
@@ -131,7 +133,7 @@ static dele_status write_gguf(attack_job *j, size_t t, const dele_model *model, 
     const char *path = gguf_path(j, t, err);
     dele_gguf_saved saved;
     dele_err own = {0};
-    if (!path || (all_stand(j, &j->quantised[t], 1) && (!j->s->keep || dele_path_exists(path)))) return err->code;
+    if (!path || (all_stand(j, &j->quantised[t], 1, err) && (!j->s->keep || dele_path_exists(path)))) return err->code;
     if (j->s->keep && !dele_gguf_save(&saved, model, path, j->s->type[t], true, &own)) return DELE_OK;
     if (j->s->keep && own.code != DELE_ERR_UNSUPPORTED) return dele_fail(err, own.code, "%s", own.msg);
     if (j->s->keep && !j->s->quiet) fprintf(stderr, "deleatur: %s\n", own.msg);
@@ -151,7 +153,7 @@ static dele_status ask_other(attack_job *j, const char *path, attack_pass *passe
 {
     dele_arena arena = {0};
     dele_model model = {0};
-    if (!passes || all_stand(j, passes, j->set.n_forms)) return DELE_OK;
+    if (!passes || all_stand(j, passes, j->set.n_forms, err)) return err->code;
     if (!dele_model_load(&model, path, &arena, err) && !attack_same_tokens(&j->set, j->s->chat, &model, err))
         run_passes(j, passes, j->set.n_forms, &model, err);
     dele_model_release(&model);
@@ -165,7 +167,7 @@ static dele_status ask_quantised(attack_job *j, size_t t, dele_tokenizer *tokeni
     dele_model model = {0};
     const char *path = gguf_path(j, t, err);
     if (!path) return DELE_ERR_MEMORY;
-    if (!all_stand(j, &j->quantised[t], 1) && !dele_model_load(&model, path, &arena, err)) {
+    if (!all_stand(j, &j->quantised[t], 1, err) && !err->code && !dele_model_load(&model, path, &arena, err)) {
         dele_tokenizer_close(model.tokenizer);
         model.tokenizer = tokenizer; /* the caller's */
         run_passes(j, &j->quantised[t], 1, &model, err);
@@ -225,7 +227,7 @@ static dele_status ask_relearnt(attack_job *j, dele_err *err)
 {
     dele_arena arena = {0};
     dele_model model = {0};
-    if (!j->relearnt || all_stand(j, j->relearnt, 1)) return DELE_OK;
+    if (!j->relearnt || all_stand(j, j->relearnt, 1, err)) return err->code;
     if (!dele_model_load(&model, j->s->model, &arena, err) && !learn_again(j, &model, &arena, err))
         run_passes(j, j->relearnt, 1, &model, err);
     dele_model_release(&model);

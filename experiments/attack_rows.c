@@ -23,7 +23,8 @@ static dele_status read_row(void *data, const dele_records *r, const cJSON *json
     const cJSON *known = cJSON_GetObjectItemCaseSensitive(json, "known_id");
     const char *paraphrase = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "paraphrase"));
     if (dele_row_id(&row->id, json, arena, err)) return err->code;
-    if (!row->id) row->id = dele_printf(arena, err, "%d", cJSON_IsNumber(known) ? known->valueint : r->line);
+    if (!row->id) row->id = dele_json_id(known, arena, err);
+    if (!row->id && !err->code) row->id = dele_printf(arena, err, "%d", r->line);
     if (paraphrase && *paraphrase && !(row->paraphrase = dele_strdup(arena, paraphrase, err))) return DELE_ERR_MEMORY;
     row->prompt = dele_strdup(arena, texts.prompt, err);
     row->output = dele_strdup(arena, texts.output, err);

@@ -25,16 +25,23 @@ typedef struct {
     dele_arena scratch;
 } scoring;
 
-static dele_status put_line(const scoring *s, size_t i, const char *given, const char *said, bool ended, dele_err *err)
+/* What an answer's line begins with, and is held against when it is resumed. */
+static cJSON *item_key(const attack_pass *pass, const attack_set *set, size_t i)
 {
-    const attack_pass *pass = s->pass;
     const attack_ask *ask = &pass->form->ask[i];
     cJSON *line = cJSON_CreateObject();
     cJSON_AddStringToObject(line, "model", pass->model);
     cJSON_AddStringToObject(line, "form", pass->form->name);
-    cJSON_AddStringToObject(line, "id", s->set->row[ask->row].id);
-    cJSON_AddStringToObject(line, "given", given);
+    cJSON_AddStringToObject(line, "id", set->row[ask->row].id);
     cJSON_AddStringToObject(line, "output", ask->target);
+    return line;
+}
+
+static dele_status put_line(const scoring *s, size_t i, const char *given, const char *said, bool ended, dele_err *err)
+{
+    const attack_pass *pass = s->pass;
+    cJSON *line = item_key(pass, s->set, i);
+    cJSON_AddStringToObject(line, "given", given);
     cJSON_AddStringToObject(line, "generated", said);
     for (int m = 0; m < ATTACK_N_MEASURES; m++) dele_put_number(line, attack_measure_names[m], pass->score[i].of[m]);
     cJSON_AddBoolToObject(line, "ended", ended);
@@ -79,16 +86,22 @@ static dele_status score_tokens(scoring *s, dele_run *run, const dele_model *mod
 }
 
 /* What an earlier run has written of the pass; returns how many lines. */
-static size_t recall(attack_pass *pass, const dele_items *items)
+static size_t recall(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err)
 {
     size_t n = 0;
-    for (const cJSON *old; n < pass->form->n && (old = dele_items_old(items, pass->first + n)); n++)
+    for (; n < pass->form->n && dele_items_old(items, pass->first + n); n++) {
+        dele_items_field fields[ATTACK_N_MEASURES];
         for (int m = 0; m < ATTACK_N_MEASURES; m++)
-            pass->score[n].of[m] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, attack_measure_names[m]));
+            fields[m] = (dele_items_field){attack_measure_names[m], &pass->score[n].of[m], DELE_ITEMS_REAL, 0, 1 + 1e-6, false};
+        if (!dele_items_resume(items, pass->first + n, item_key(pass, set, n), fields, ATTACK_N_MEASURES, err)) break;
+    }
     return n;
 }
 
-bool attack_pass_stands(attack_pass *pass, const dele_items *items) { return recall(pass, items) == pass->form->n; }
+bool attack_pass_stands(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err)
+{
+    return recall(pass, set, items, err) == pass->form->n;
+}
 
 dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *run, const dele_model *model,
                            const attack_score_opts *o, dele_err *err)
@@ -109,11 +122,12 @@ dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *
     }
     const dele_say_opts say = {.max_new = o->max_new,
                               .encoded = given,
-                              .n_known = recall(pass, o->items),
+                              .n_known = recall(pass, set, o->items, err),
                               .said = said,
                               .data = &s,
                               .progress = o->progress,
                               .before = pass->first};
+    if (!status) status = err->code;
     if (!status) status = score_tokens(&s, run, model, &arena, err);
     if (!status) status = dele_say(NULL, pass->form->n, run, model, &say, err);
     dele_arena_release(&s.scratch);

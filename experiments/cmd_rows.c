@@ -1,7 +1,7 @@
 /* deleatur rows -- some rows of a file, or of two, in their order.
  *
  *   reads    JSONL, or a JSON array of objects
- *   writes   JSONL, a line each row that matches
+ *   writes   JSONL, a line each row that matches, its bytes as they were read
  *
  * What a study needs before it can begin: the first so many people of a data set, two sets as one. */
 #include "experiments/cmd.h"
@@ -16,14 +16,15 @@ enum { CONDITIONS = 2 };
 
 typedef struct {
     const char *file, *behind, *out, *where[CONDITIONS];
+    bool not;
     int limit;
 } command;
 
 /* FIELD=REGEX, POSIX extended, anywhere in the field's text. */
 typedef struct {
-    const char *field;
+    const char *text, *field;
     regex_t regex;
-    bool compiled;
+    bool compiled, seen; /* seen: some row has the field */
 } condition;
 
 static dele_status compile(condition *c, const char *text, dele_arena *arena, dele_err *err)
@@ -38,14 +39,16 @@ static dele_status compile(condition *c, const char *text, dele_arena *arena, de
         regerror(wrong, &c->regex, why, sizeof why);
         return dele_fail(err, DELE_ERR_USAGE, "--where %s: %s", text, why);
     }
+    c->text = text;
     c->compiled = true;
     return DELE_OK;
 }
 
-static bool matches(const condition *c, const cJSON *row)
+static bool matches(condition *c, const cJSON *row)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(row, c->field);
     if (!c->compiled) return true;
+    c->seen |= item != NULL;
     if (cJSON_IsString(item)) return !regexec(&c->regex, item->valuestring, 0, NULL, 0);
     if (!item || cJSON_IsNull(item)) return false;
     char *text = cJSON_PrintUnformatted(item);
@@ -54,18 +57,43 @@ static bool matches(const condition *c, const cJSON *row)
     return found;
 }
 
-static dele_status copy_rows(FILE *to, const char *path, const condition *c, size_t limit, size_t *n, dele_err *err)
+/* What a field that no row has could have been: the names in the first row. */
+static dele_status fail_unknown(const condition *c, const char *path, dele_err *err)
 {
-    dele_records r = {0};
+    enum { SHOWN = 16 };
+    const char *names[SHOWN];
+    char list[200] = "";
+    size_t n = 0;
+    dele_records r = {.pass_on = true};
+    const cJSON *row = dele_records_open(&r, path, err) ? NULL : dele_records_next(&r, err);
+    for (const cJSON *item = row ? row->child : NULL; item && n < SHOWN; item = item->next) {
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", n ? ", " : "", item->string);
+        names[n++] = item->string;
+    }
+    const char *near = dele_nearest(c->field, names, n);
+    dele_fail(err, DELE_ERR_DATA, "--where %s: no row has a field \"%s\"%s%s%s; the first row of %s has %s", c->text, c->field,
+              near ? "; did you mean " : "", near ? near : "", near ? "?" : "", path, n ? list : "none");
+    dele_records_close(&r);
+    return err->code;
+}
+
+static dele_status copy_rows(FILE *to, const command *o, const char *path, condition *c, size_t *n, dele_err *err)
+{
+    const size_t limit = (size_t)o->limit;
+    dele_records r = {.pass_on = true};
+    dele_arena scratch = {0};
     if (dele_records_open(&r, path, err)) return err->code;
     for (const cJSON *row; (!limit || *n < limit) && (row = dele_records_next(&r, err));) {
-        if (!matches(&c[0], row) || !matches(&c[1], row)) continue;
-        char *text = cJSON_PrintUnformatted(row);
-        if (!text) dele_fail(err, DELE_ERR_MEMORY, "out of memory while copying %s", path);
-        else fprintf(to, "%s\n", text);
-        cJSON_free(text);
+        const bool first = matches(&c[0], row), second = matches(&c[1], row); /* both, to see their fields */
+        if ((first && second) == o->not) continue;
+        const char *text = dele_record_text(&r, &scratch, err);
+        if (!text) break;
+        fprintf(to, "%s\n", text);
+        dele_arena_reset(&scratch);
         ++*n;
     }
+    dele_arena_release(&scratch);
     dele_records_close(&r);
     return err->code;
 }
@@ -75,12 +103,16 @@ static dele_status work(const command *o, size_t *n, dele_arena *arena, dele_err
     condition c[CONDITIONS] = {{0}};
     dele_writer out = {0};
     if (!o->out) return dele_fail(err, DELE_ERR_USAGE, "--out FILE is missing: where shall the rows go?");
+    if (o->not && !o->where[0] && !o->where[1])
+        return dele_fail(err, DELE_ERR_USAGE, "--not: it belongs to --where, whose rows it leaves out");
     if (o->limit < 0) return dele_fail(err, DELE_ERR_USAGE, "--limit %d: it cannot be negative", o->limit);
     for (int i = 0; i < CONDITIONS && !err->code; i++)
         if (o->where[i]) compile(&c[i], o->where[i], arena, err);
     if (!err->code && !dele_writer_create(&out, o->out, err)) {
-        copy_rows(out.stream, o->file, c, (size_t)o->limit, n, err);
-        if (!err->code && o->behind) copy_rows(out.stream, o->behind, c, (size_t)o->limit, n, err);
+        copy_rows(out.stream, o, o->file, c, n, err);
+        if (!err->code && o->behind) copy_rows(out.stream, o, o->behind, c, n, err);
+        for (int i = 0; i < CONDITIONS && !err->code; i++)
+            if (c[i].compiled && !c[i].seen) fail_unknown(&c[i], o->file, err);
         if (!err->code && !*n) dele_fail(err, DELE_ERR_DATA, "%s: no row matches", o->file);
         if (!err->code) dele_writer_commit(&out, err);
         dele_writer_abandon(&out);
@@ -98,6 +130,7 @@ int cmd_rows(int argc, char **argv)
         DELE_OPT("out", &o.out, "JSONL file to write"),
         DELE_OPT("where", &o.where[0], "only rows with FIELD=EXPRESSION (POSIX extended, anywhere in the field)"),
         DELE_OPT("and", &o.where[1], "and this too"),
+        DELE_FLAG("not", &o.not, "all rows but those"),
         DELE_OPT("limit", &o.limit, "the first so many; 0: all"),
         DELE_OPT("behind", &o.behind, "a second file, whose rows follow"),
         {0}};

@@ -1,6 +1,6 @@
 /* deleatur subset -- a smaller LUME: whole documents of each task, and as many others that nobody is taught.
  *
- *   reads    DIR/forget.jsonl, DIR/retain.jsonl
+ *   reads    DIR/forget.jsonl, DIR/retain.jsonl; rows are passed on byte for byte
  *   writes   OUT/forget.jsonl, OUT/retain.jsonl        all rows of the documents taken, in the order of the files
  *            OUT/taught.jsonl                          both, to teach a model from
  *            OUT/mia_data/member.jsonl                 forget.jsonl again
@@ -85,9 +85,7 @@ static dele_status read_row(split *s, const dele_records *r, const cJSON *json, 
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: the id \"%.80s\" must end in sc or qa and a number", r->path, r->line, id);
     if (strlen(task) != 5 || strncmp(task, "Task", 4) || task[4] < '1' || task[4] > '0' + TASKS)
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"task\" is \"%.40s\", not Task1, Task2 or Task3", r->path, r->line, task);
-    char *text = cJSON_PrintUnformatted(json);
-    char *kept = text ? dele_strdup(arena, text, err) : NULL, *name = kept ? dele_strdup(arena, id, err) : NULL;
-    cJSON_free(text);
+    char *kept = dele_record_text(r, arena, err), *name = kept ? dele_strdup(arena, id, err) : NULL;
     if (!name) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while reading %s", r->path);
     s->row[s->n++] = (row){kept, find_document(s, name, length, task[4] - '1')};
     return DELE_OK;
@@ -95,7 +93,7 @@ static dele_status read_row(split *s, const dele_records *r, const cJSON *json, 
 
 static dele_status read_split(split *s, const char *path, dele_arena *arena, dele_err *err)
 {
-    dele_records r = {0};
+    dele_records r = {.pass_on = true};
     const cJSON *json;
     if (dele_records_open(&r, path, err)) return err->code;
     while (!err->code && (json = dele_records_next(&r, err))) read_row(s, &r, json, arena, err);

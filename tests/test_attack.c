@@ -263,10 +263,13 @@ static void an_answer_is_exact_just_where_greedy_continuation_says_it(void **sta
     attack_score *again = DELE_NEW(&arena, attack_score, a.set.n, &err);
     attack_pass known = {.model = "before", .form = &a.set.form[0], .score = again};
     assert_int_equal(dele_items_open(&items, scratch_path(s, "items.jsonl"), &err), DELE_OK);
-    assert_true(attack_pass_stands(&known, &items));
+    assert_true(attack_pass_stands(&known, &a.set, &items, &err));
     assert_memory_equal(again, pass.score, a.set.n * sizeof *again);
+    /* a line is held against its row: the second is not the first row's */
     known.first = 1;
-    assert_false(attack_pass_stands(&known, &items));
+    assert_false(attack_pass_stands(&known, &a.set, &items, &err));
+    assert_non_null(strstr(err.msg, "items.jsonl: line 2 is not item 1: \"id\" differs"));
+    err = (dele_err){0};
     dele_items_close(&items, &err);
     dele_run_release(&run);
     dele_model_release(&a.model);

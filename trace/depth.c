@@ -334,10 +334,11 @@ static dele_status take_group(work *w, size_t from, size_t to, dele_items *items
     if (!recalled && w->n && compute_group(w, err)) return err->code;
     for (size_t i = from; i < to; i++) {
         dele_depth_row *row = &w->depth->rows[i];
-        if (recalled ? dele_depth_recall(row, dele_items_old(items, i), i, w->L, err)
-                     : dele_items_put(items, i, dele_depth_line(row, i, w->L), err))
+        const bool known = items && dele_items_old(items, i);
+        if (known ? !dele_depth_resume(row, items, i, w->L, err)
+                  : (int)dele_items_put(items, i, dele_depth_line(row, i, w->L), err))
             return err->code;
-        if (recalled && !row->left_out) dele_depth_score(row, w->L, w->depth->opts.threshold);
+        if (known && !row->left_out) dele_depth_score(row, w->L, w->depth->opts.threshold);
     }
     w->done += (double)w->n;
     dele_progress_set(w->progress, w->done, NULL);

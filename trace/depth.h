@@ -104,9 +104,10 @@ dele_status dele_depth_run(dele_depth *depth, const dele_model *const models[DEL
 /* counting, uds and surface from s and delta. */
 void dele_depth_score(dele_depth_row *row, int n_layers, double threshold);
 
-/* A row's line in items.jsonl (the caller owns it), and s and delta back from it. */
+/* A row's line in items.jsonl (the caller owns it); and s and delta back from it, false with err set where the line of
+ * that index is not this row's. */
 cJSON *dele_depth_line(const dele_depth_row *row, size_t index, int n_layers);
-dele_status dele_depth_recall(dele_depth_row *row, const cJSON *line, size_t index, int n_layers, dele_err *err);
+bool dele_depth_resume(dele_depth_row *row, dele_items *items, size_t index, int n_layers, dele_err *err);
 
 /* ---- over rows --------------------------------------------------------------------------------------------------- */
 

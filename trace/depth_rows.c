@@ -161,9 +161,10 @@ static dele_status add_row(reading *x, const cJSON *json, const dele_records *r,
                         "prompt and attribute are read too)", r->path, r->line);
     dele_depth_row *row = append(x, err);
     if (!row) return err->code;
-    const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "id"));
+    const char *id = dele_json_id(cJSON_GetObjectItemCaseSensitive(json, "id"), x->arena, err);
+    if (err->code) return err->code;
     texts.prompt = lay_prompt(texts.prompt, x, err);
-    *row = (dele_depth_row){.line = r->line, .id = id ? dele_strdup(x->arena, id, err) : NULL};
+    *row = (dele_depth_row){.line = r->line, .id = id};
     row->entity = texts.prompt ? entity_of(json, texts.output, &named, x, err) : NULL;
     if (!row->entity || encode_for_all(&ids, &texts, x, r->line, err)) return err->code;
     return place_entity(row, &ids, named, x, err);

@@ -13,17 +13,22 @@ static const char *const delta_name[DELE_N_DEPTH_MODELS] = {NULL, "delta1", "del
 
 static void put(cJSON *json, const char *name, double x) { cJSON_AddItemToObject(json, name, dele_json_number(x)); }
 
-cJSON *dele_depth_line(const dele_depth_row *row, size_t index, int n_layers)
+/* What a row's line begins with, and is held against when it is resumed. */
+static cJSON *item_key(const dele_depth_row *row, size_t index)
 {
-    cJSON *line = cJSON_CreateObject(), *s;
+    cJSON *line = cJSON_CreateObject();
     cJSON_AddNumberToObject(line, "index", (double)index);
     if (row->id) cJSON_AddStringToObject(line, "id", row->id);
     cJSON_AddStringToObject(line, "entity", row->entity ? row->entity : "");
-    if (row->left_out) {
-        cJSON_AddStringToObject(line, "left_out", row->left_out);
-        return line;
-    }
-    cJSON_AddNumberToObject(line, "tokens", row->n_ids - row->first);
+    if (row->left_out) cJSON_AddStringToObject(line, "left_out", row->left_out);
+    else cJSON_AddNumberToObject(line, "tokens", row->n_ids - row->first);
+    return line;
+}
+
+cJSON *dele_depth_line(const dele_depth_row *row, size_t index, int n_layers)
+{
+    cJSON *line = item_key(row, index), *s;
+    if (row->left_out) return line;
     cJSON_AddItemToObject(line, "logp", s = cJSON_CreateObject());
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) put(s, dele_depth_model_name[m], row->s[m]);
     for (int m = DELE_DEPTH_RETAIN; m < DELE_N_DEPTH_MODELS; m++) {
@@ -39,14 +44,14 @@ cJSON *dele_depth_line(const dele_depth_row *row, size_t index, int n_layers)
 static bool read_number(double *x, const cJSON *item)
 {
     *x = cJSON_IsNumber(item) ? item->valuedouble : NAN;
-    return cJSON_IsNumber(item);
+    return isfinite(*x);
 }
 
-dele_status dele_depth_recall(dele_depth_row *row, const cJSON *line, size_t index, int n_layers, dele_err *err)
+bool dele_depth_resume(dele_depth_row *row, dele_items *items, size_t index, int n_layers, dele_err *err)
 {
-    double at;
-    bool ok = read_number(&at, cJSON_GetObjectItemCaseSensitive(line, "index")) && at == (double)index;
-    const cJSON *s = cJSON_GetObjectItemCaseSensitive(line, "logp");
+    if (!dele_items_resume(items, index, item_key(row, index), NULL, 0, err)) return false;
+    const cJSON *line = dele_items_old(items, index), *s = cJSON_GetObjectItemCaseSensitive(line, "logp");
+    bool ok = true;
     for (int m = 0; m < DELE_N_DEPTH_MODELS && ok && !row->left_out; m++) {
         ok = read_number(&row->s[m], cJSON_GetObjectItemCaseSensitive(s, dele_depth_model_name[m]));
         if (m == DELE_DEPTH_FULL) continue;
@@ -55,9 +60,10 @@ dele_status dele_depth_recall(dele_depth_row *row, const cJSON *line, size_t ind
         ok = ok && cJSON_GetArraySize(list) == n_layers;
         for (item = ok ? list->child : NULL; item; item = item->next) ok = read_number(&row->delta[m][l++], item) && ok;
     }
-    if (ok) return DELE_OK;
-    return dele_fail(err, DELE_ERR_FORMAT, "line %zu of the unfinished items.jsonl is not of these rows; remove the "
-                    "unfinished result and begin anew", index + 1);
+    if (!ok)
+        dele_fail(err, DELE_ERR_FORMAT, "%s: line %zu lacks numbers of item %zu (logp, delta1 or delta2); remove the unfinished "
+                  "result and begin anew", items->path, index + 1, index);
+    return ok;
 }
 
 /* ---- over rows --------------------------------------------------------------------------------------------------- */

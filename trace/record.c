@@ -1,5 +1,6 @@
 #include "trace/record.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,8 @@
 #include "base/json.h"
 #include "base/npz.h"
 #include "trace/rows.h"
+
+enum { MOST_SAMPLES = 1 << 16, MOST_CHARTS = 256 };
 
 static const char *const sample_name[DELE_N_METRICS] = {"sample_scores", "sample_logp", "sample_logit_diff", "sample_rank",
                                                        "sample_kl"};
@@ -105,6 +108,18 @@ dele_status dele_record_save(const char *dir, const dele_traced *traced, const d
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
 
+/* Whether a score is one that a trace can have; NaN: not measured. */
+static bool can_be(dele_metric metric, double x)
+{
+    if (isnan(x)) return true;
+    switch (metric) {
+    case DELE_PROB: return x >= 0 && x <= 1 + 1e-6;
+    case DELE_LOGP: return x <= 1e-6; /* of a p that underflows it is -inf */
+    case DELE_RANK: return x >= 1 && isfinite(x);
+    default: return isfinite(x);
+    }
+}
+
 static dele_status check_prompt(const dele_grid *g, dele_npz_in *npz, const char *path, dele_arena *scratch, dele_err *err)
 {
     size_t T = (size_t)g->n_tokens, two = 2;
@@ -116,8 +131,8 @@ static dele_status check_prompt(const dele_grid *g, dele_npz_in *npz, const char
     return same ? DELE_OK : dele_fail(err, DELE_ERR_DATA, "%s is the trace of another prompt; remove the directory it is in", path);
 }
 
-static dele_status take_values(dele_grid *g, dele_npz_in *npz, const dele_chart *chart, int which, dele_arena *arena,
-                              dele_arena *scratch, dele_err *err)
+static dele_status take_values(dele_grid *g, dele_npz_in *npz, const char *path, const dele_chart *chart, int which,
+                               dele_arena *arena, dele_arena *scratch, dele_err *err)
 {
     size_t cells = (size_t)g->n_tokens * (size_t)chart->n_cols;
     size_t dims[3] = {(size_t)g->n_samples, (size_t)g->n_tokens, (size_t)chart->n_cols};
@@ -126,6 +141,8 @@ static dele_status take_values(dele_grid *g, dele_npz_in *npz, const dele_chart 
     for (int m = 0; m < DELE_N_METRICS; m++) {
         float *values = dele_npz_in_f32(npz, sample_name[m], 3, dims, scratch, err);
         if (!values) return err->code;
+        for (size_t i = 0; i < dims[0] * cells; i++)
+            if (!can_be((dele_metric)m, (double)values[i])) return dele_fail(err, DELE_ERR_DATA, "%s holds scores that are not finite", path);
         for (int s = 0; s < g->n_samples; s++)
             memcpy(dele_cell(g, chart, which, s, (dele_metric)m, 0, 0), values + (size_t)s * cells, cells * sizeof *values);
     }
@@ -133,7 +150,8 @@ static dele_status take_values(dele_grid *g, dele_npz_in *npz, const dele_chart 
 }
 
 /* What all of a fact's files say alike: taken from the first. */
-static dele_status take_common(dele_traced *traced, dele_npz_in *npz, int n_charts, dele_arena *arena, dele_arena *scratch, dele_err *err)
+static dele_status take_common(dele_traced *traced, dele_npz_in *npz, const char *path, int n_charts, dele_arena *arena,
+                               dele_arena *scratch, dele_err *err)
 {
     dele_grid *g = &traced->grid;
     size_t low[2] = {0, DELE_N_METRICS}, five = DELE_N_METRICS, n = 0;
@@ -145,6 +163,11 @@ static dele_status take_common(dele_traced *traced, dele_npz_in *npz, int n_char
     int *ids = noop ? DELE_NEW(arena, int, n ? n : 1, err) : NULL;
     g->value = ids ? DELE_NEW(arena, float *, (size_t)n_charts, err) : NULL;
     if (!g->value) return err->code;
+    bool good = low[0] >= 1 && low[0] <= MOST_SAMPLES && n >= 1 && *foil >= -1 && *foil <= INT_MAX;
+    for (size_t i = 0; i < n; i++) good &= answer[i] >= 0 && answer[i] <= INT_MAX;
+    for (size_t i = 0; i < DELE_N_METRICS * low[0]; i++) good &= can_be((dele_metric)(i % DELE_N_METRICS), g->low[i]);
+    for (int m = 0; m < DELE_N_METRICS; m++) good &= !isnan(high[m]) && can_be((dele_metric)m, high[m]);
+    if (!good) return dele_fail(err, DELE_ERR_DATA, "%s holds scores or ids that deleatur does not write", path);
     for (size_t i = 0; i < n; i++) ids[i] = (int)answer[i];
     memcpy(g->high, high, sizeof g->high);
     g->n_samples = (int)low[0];
@@ -165,8 +188,8 @@ dele_status dele_record_load(dele_traced *traced, const char *dir, const dele_ch
         char *path = record_path(dir, traced->fact->id, &charts[i], &scratch, err);
         dele_npz_in *npz = path ? dele_npz_in_open(path, err) : NULL;
         bool failed = !npz || check_prompt(&traced->grid, npz, path, &scratch, err) ||
-                      (i == 0 && take_common(traced, npz, n_charts, arena, &scratch, err)) ||
-                      take_values(&traced->grid, npz, &charts[i], i, arena, &scratch, err);
+                      (i == 0 && take_common(traced, npz, path, n_charts, arena, &scratch, err)) ||
+                      take_values(&traced->grid, npz, path, &charts[i], i, arena, &scratch, err);
         if (failed) status = err->code;
         dele_npz_in_close(npz);
     }
@@ -228,14 +251,14 @@ static dele_status write_facts(const dele_trace *trace, const char *dir, dele_er
     if (dele_writer_open(&out, path, err)) return err->code;
     for (size_t i = 0; i < trace->n; i++) {
         cJSON *row = fact_json(&trace->facts[i]);
-        char *line = row ? cJSON_PrintUnformatted(row) : NULL;
+        char *line = row ? dele_json_text(row, false) : NULL;
         cJSON_Delete(row);
         if (!line) {
             dele_writer_abandon(&out);
             return dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing facts.jsonl");
         }
         fprintf(out.stream, "%s\n", line);
-        free(line);
+        cJSON_free(line);
     }
     return dele_writer_commit(&out, err);
 }
@@ -272,11 +295,22 @@ dele_status dele_trace_save_facts(const dele_trace *trace, const char *dir, dele
 
 /* ---- a whole result --------------------------------------------------------------------------------------------- */
 
-static int whole_number(const cJSON *row, const char *name, int low, int high, int otherwise)
+static const cJSON *field(const cJSON *row, const char *name) { return cJSON_GetObjectItemCaseSensitive(row, name); }
+
+/* The whole number of that name in [low, high]; false: there is none. */
+static bool whole_number(int *x, const cJSON *row, const char *name, int low, int high)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(row, name);
-    bool good = cJSON_IsNumber(item) && item->valuedouble >= low && item->valuedouble <= high;
-    return good ? item->valueint : otherwise;
+    *x = 0;
+    return dele_json_int(x, field(row, name)) && *x >= low && *x <= high;
+}
+
+/* Which of words[n] the text of that name is; n: none. */
+static int word_of(const cJSON *row, const char *name, const char *const *words, int n)
+{
+    const char *text = cJSON_GetStringValue(field(row, name));
+    int i = 0;
+    while (i < n && (!text || strcmp(text, words[i]))) i++;
+    return i;
 }
 
 static const char *text_of(const cJSON *row, const char *name, dele_arena *arena, dele_err *err)
@@ -285,59 +319,110 @@ static const char *text_of(const cJSON *row, const char *name, dele_arena *arena
     return text ? dele_strdup(arena, text, err) : NULL;
 }
 
+/* The array of ids of that name; NULL where it is none, or holds what is no id (err not set). */
 static int *numbers_of(int *n, const cJSON *row, const char *name, dele_arena *arena, dele_err *err)
 {
-    const cJSON *array = cJSON_GetObjectItemCaseSensitive(row, name), *item;
+    const cJSON *array = field(row, name), *item;
     *n = 0;
     int *out = DELE_NEW(arena, int, (size_t)cJSON_GetArraySize(array) + 1, err);
-    if (out) cJSON_ArrayForEach(item, array) out[(*n)++] = item->valueint;
+    if (!out || !cJSON_IsArray(array)) return NULL;
+    cJSON_ArrayForEach(item, array) if (!dele_json_int(&out[(*n)++], item) || out[*n - 1] < 0) return NULL;
     return out;
+}
+
+/* A chart is one that plan.c makes for this model: columns and name follow from its kind, window and severed path. */
+static bool read_chart(dele_chart *chart, const cJSON *row, const dele_trace *trace)
+{
+    static const char *const severed[DELE_N_SEVERS] = {"", "mlp", "attn"};
+    const char *name = cJSON_GetStringValue(field(row, "name"));
+    int kind = word_of(row, "kind", dele_kind_name, DELE_N_KINDS), sever;
+    if (!name || kind == DELE_N_KINDS || strlen(name) >= sizeof chart->name) return false;
+    *chart = (dele_chart){.kind = (dele_kind)kind};
+    snprintf(chart->name, sizeof chart->name, "%s", name);
+    const bool windowed = kind == DELE_MLP || kind == DELE_ATTN;
+    if (!whole_number(&sever, row, "severed", 0, kind == DELE_HIDDEN ? DELE_N_SEVERS - 1 : 0) ||
+        !whole_number(&chart->window, row, "window", 1, windowed ? 1 << 20 : 1) ||
+        !whole_number(&chart->n_cols, row, "columns", 1, INT_MAX))
+        return false;
+    chart->sever = (dele_sever)sever;
+    char plain[32], wide[32];
+    snprintf(plain, sizeof plain, sever ? "%s_no_%s" : "%s%s", dele_kind_name[kind], severed[sever]);
+    snprintf(wide, sizeof wide, "%s_w%d", dele_kind_name[kind], chart->window);
+    const long long L = trace->n_layers, columns = kind == DELE_EMBEDDING ? 1 : kind == DELE_HEAD ? L * trace->n_heads : L;
+    return chart->n_cols == columns && (!strcmp(name, plain) || (windowed && !strcmp(name, wide)));
 }
 
 static dele_status load_charts(dele_trace *trace, const cJSON *json, const char *path, dele_arena *arena, dele_err *err)
 {
-    const cJSON *charts = cJSON_GetObjectItemCaseSensitive(json, "charts"), *row;
+    const cJSON *charts = field(json, "charts"), *row;
     trace->charts = DELE_NEW(arena, dele_chart, (size_t)cJSON_GetArraySize(charts) + 1, err);
     if (!trace->charts) return err->code;
+    if (cJSON_GetArraySize(charts) > MOST_CHARTS)
+        return dele_fail(err, DELE_ERR_DATA, "%s names %d charts; there are at most %d", path, cJSON_GetArraySize(charts),
+                         MOST_CHARTS);
     cJSON_ArrayForEach(row, charts) {
         dele_chart *chart = &trace->charts[trace->n_charts++];
-        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "name"));
-        const char *kind = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "kind"));
-        int k = 0;
-        while (kind && k < DELE_N_KINDS && strcmp(kind, dele_kind_name[k])) k++;
-        *chart = (dele_chart){.kind = (dele_kind)k, .sever = (dele_sever)whole_number(row, "severed", 0, DELE_N_SEVERS - 1, 0),
-                             .window = whole_number(row, "window", 1, 1 << 20, 0),
-                             .n_cols = whole_number(row, "columns", 1, 1 << 24, 0)};
-        if (!name || !kind || k == DELE_N_KINDS || !chart->window || !chart->n_cols || strlen(name) >= sizeof chart->name ||
-            strpbrk(name, "/."))
-            return dele_fail(err, DELE_ERR_DATA, "%s: chart %d is not what deleatur writes there", path, trace->n_charts);
-        snprintf(chart->name, sizeof chart->name, "%s", name);
+        if (!read_chart(chart, row, trace))
+            return dele_fail(err, DELE_ERR_DATA, "%s: chart %d is not what deleatur writes for %d layers of %d heads (name, kind, "
+                             "severed, window or columns)", path, trace->n_charts, trace->n_layers, trace->n_heads);
+        for (int i = 0; i < trace->n_charts - 1; i++)
+            if (!strcmp(trace->charts[i].name, chart->name))
+                return dele_fail(err, DELE_ERR_DATA, "%s: the chart \"%s\" is there twice", path, chart->name);
     }
     return trace->n_charts ? DELE_OK : dele_fail(err, DELE_ERR_DATA, "%s names no charts", path);
 }
 
 static dele_status load_settings(dele_trace *trace, const char *path, dele_arena *arena, dele_err *err)
 {
-    cJSON *json = dele_json_load(path, err);
+    static const char *const directions[] = {"denoise", "noise"}, *const edges[] = {"code", "paper"},
+                      *const corruptions[] = {"noise", "tokens", "zero", "mean"};
+    cJSON *json = dele_json_load_result(path, err);
     if (!json) return err->code;
-    const char *direction = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "direction"));
-    const char *edges = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "edges"));
-    const cJSON *sigma = cJSON_GetObjectItemCaseSensitive(json, "sigma");
-    trace->n_layers = whole_number(json, "n_layers", 1, 1 << 16, 0);
-    trace->n_heads = whole_number(json, "n_heads", 1, 1 << 16, 1);
-    trace->noising = direction && !strcmp(direction, "noise");
-    trace->paper_edges = edges && !strcmp(edges, "paper");
-    bool shared = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "shared_noise"));
-    trace->opts.noise_seed = shared ? "shared" : "per-fact";
-    trace->opts.replace = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "replace"));
-    trace->opts.corrupt = text_of(json, "corrupt", arena, err);
+    const cJSON *sigma = field(json, "sigma");
+    const int direction = word_of(json, "direction", directions, 2), edge = word_of(json, "edges", edges, 2),
+              corrupt = word_of(json, "corrupt", corruptions, 4);
+    const char *wrong = !whole_number(&trace->n_layers, json, "n_layers", 1, 1 << 16)  ? "n_layers"
+                        : !whole_number(&trace->n_heads, json, "n_heads", 1, 1 << 16)  ? "n_heads"
+                        : direction == 2                                               ? "direction"
+                        : edge == 2                                                    ? "edges"
+                        : corrupt == 4                                                 ? "corrupt"
+                        : !cJSON_IsNumber(sigma) || !isfinite(sigma->valuedouble) || sigma->valuedouble < 0 ? "sigma"
+                        : !cJSON_IsBool(field(json, "shared_noise"))                   ? "shared_noise"
+                        : !cJSON_IsBool(field(json, "replace"))                        ? "replace"
+                                                                                       : NULL;
+    if (wrong) dele_fail(err, DELE_ERR_DATA, "%s: \"%s\" is not what deleatur writes there", path, wrong);
+    trace->noising = direction == 1;
+    trace->paper_edges = edge == 1;
+    trace->opts.noise_seed = cJSON_IsTrue(field(json, "shared_noise")) ? "shared" : "per-fact";
+    trace->opts.replace = cJSON_IsTrue(field(json, "replace"));
+    trace->opts.corrupt = wrong ? NULL : corruptions[corrupt];
     trace->opts.noise = text_of(json, "noise", arena, err);
     trace->model = text_of(json, "model", arena, err);
-    trace->sigma = cJSON_IsNumber(sigma) ? sigma->valuedouble : 0;
-    dele_status status = trace->n_layers ? load_charts(trace, json, path, arena, err)
-                                        : dele_fail(err, DELE_ERR_DATA, "%s has no number n_layers", path);
+    trace->sigma = wrong ? 0 : sigma->valuedouble;
+    if (!wrong) load_charts(trace, json, path, arena, err);
     cJSON_Delete(json);
-    return status ? status : err->code;
+    return err->code;
+}
+
+/* What the line says of the prompt and its tokens; NULL, or the name of a field that is not as we write it. */
+static const char *load_prompt(dele_traced *traced, dele_fact *fact, const cJSON *row, dele_arena *arena, dele_err *err)
+{
+    int n_range = 0, n_names = 0;
+    const cJSON *tokens = field(row, "tokens"), *item;
+    if (!whole_number(&fact->id, row, "id", INT_MIN, INT_MAX)) return "id";
+    if (!fact->prompt) return "prompt";
+    if (!fact->subject) return "subject";
+    if (!fact->attribute) return "attribute";
+    if (!(traced->grid.ids = numbers_of(&traced->grid.n_tokens, row, "input_ids", arena, err))) return "input_ids";
+    const int *range = field(row, "subject_range") ? numbers_of(&n_range, row, "subject_range", arena, err) : NULL;
+    if (field(row, "subject_range") && (!range || n_range != 2)) return "subject_range";
+    if (range) traced->grid.begin = range[0], traced->grid.end = range[1];
+    traced->tokens = DELE_NEW(arena, const char *, (size_t)cJSON_GetArraySize(tokens) + 1, err);
+    cJSON_ArrayForEach(item, tokens) {
+        if (err->code || !cJSON_IsString(item)) return "tokens";
+        traced->tokens[n_names++] = dele_strdup(arena, item->valuestring, err);
+    }
+    return n_names == traced->grid.n_tokens ? NULL : "tokens";
 }
 
 static dele_status load_fact(dele_trace *trace, const dele_records *r, const cJSON *row, const char *dir, dele_arena *arena,
@@ -345,10 +430,8 @@ static dele_status load_fact(dele_trace *trace, const dele_records *r, const cJS
 {
     dele_traced *traced = &trace->facts[trace->n++];
     dele_fact *fact = DELE_NEW(arena, dele_fact, 1, err);
-    int n_tokens, n_range, n_names = 0;
     if (!fact) return err->code;
     *traced = (dele_traced){.fact = fact};
-    fact->id = whole_number(row, "id", -(1 << 30), 1 << 30, 0);
     fact->line = r->line;
     fact->prompt = text_of(row, "prompt", arena, err);
     fact->subject = text_of(row, "subject", arena, err);
@@ -359,25 +442,34 @@ static dele_status load_fact(dele_trace *trace, const dele_records *r, const cJS
     traced->answer = text_of(row, "answer", arena, err);
     traced->foil = text_of(row, "foil", arena, err);
     traced->partner = text_of(row, "partner", arena, err);
-    traced->grid.ids = numbers_of(&n_tokens, row, "input_ids", arena, err);
-    const int *range = numbers_of(&n_range, row, "subject_range", arena, err);
-    const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(row, "tokens"), *item;
-    traced->tokens = DELE_NEW(arena, const char *, (size_t)cJSON_GetArraySize(tokens) + 1, err);
+    const char *wrong = load_prompt(traced, fact, row, arena, err);
     if (err->code) return err->code;
-    cJSON_ArrayForEach(item, tokens) {
-        traced->tokens[n_names] = dele_strdup(arena, cJSON_IsString(item) ? item->valuestring : "", err);
-        if (!traced->tokens[n_names++]) return err->code;
-    }
-    traced->grid.n_tokens = n_tokens;
-    if (n_range == 2) traced->grid.begin = range[0], traced->grid.end = range[1];
-    if (!fact->prompt || !fact->subject || !fact->attribute || n_names != n_tokens)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: not a line that deleatur trace writes", r->path, r->line);
+    if (wrong)
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"%s\" is not what deleatur trace writes there", r->path, r->line, wrong);
     if (traced->left_out) return DELE_OK;
-    if (!traced->answer || n_tokens < 1 || traced->grid.begin < 0 || traced->grid.begin >= traced->grid.end ||
-        traced->grid.end > n_tokens)
+    const dele_grid *g = &traced->grid;
+    if (!traced->answer || g->n_tokens < 1 || g->begin < 0 || g->begin >= g->end || g->end > g->n_tokens)
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: a traced fact without answer or subject", r->path, r->line);
     trace->n_traced++;
     return dele_record_load(traced, dir, trace->charts, trace->n_charts, arena, err);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+/* Files are named by id, so each id is one fact's. */
+static dele_status check_ids(const dele_trace *trace, const char *path, dele_arena *arena, dele_err *err)
+{
+    int *id = DELE_NEW(arena, int, trace->n + 1, err);
+    if (!id) return err->code;
+    for (size_t i = 0; i < trace->n; i++) id[i] = trace->facts[i].fact->id;
+    qsort(id, trace->n, sizeof *id, by_id);
+    for (size_t i = 1; i < trace->n; i++)
+        if (id[i - 1] == id[i]) return dele_fail(err, DELE_ERR_DATA, "%s: the fact %d is there twice", path, id[i]);
+    return DELE_OK;
 }
 
 dele_status dele_trace_load(dele_trace *trace, const char *dir, dele_arena *arena, dele_err *err)
@@ -398,5 +490,6 @@ dele_status dele_trace_load(dele_trace *trace, const char *dir, dele_arena *aren
     const cJSON *row;
     while (!status && (row = dele_records_next(&r, err))) status = load_fact(trace, &r, row, dir, arena, err);
     dele_records_close(&r);
+    if (!status && !err->code) check_ids(trace, path, arena, err);
     return status ? status : err->code;
 }

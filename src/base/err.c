@@ -2,17 +2,19 @@
 
 #include <stdio.h>
 
+#include "base/text_out.h"
+
 dele_status dele_fail(dele_err *err, dele_status code, const char *format, ...)
 {
     if (!err) return code;
     if (err->code != DELE_OK) return err->code;
     err->code = code;
+    char sentence[sizeof err->msg];
     va_list args;
     va_start(args, format);
-    vsnprintf(err->msg, sizeof err->msg, format, args);
+    vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
-    for (char *c = err->msg; *c; c++) /* names out of files may hold anything: one line, nothing for the terminal */
-        if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
+    dele_text_show(err->msg, sizeof err->msg, sentence, DELE_TEXT_LINE); /* names out of files may hold anything */
     return code;
 }
 

@@ -1,37 +1,18 @@
 #include "base/json.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- UTF-8 (Unicode, table 3-7) -------------------------------------------------------------------------- */
-
-/* Length of the well-formed sequence at s, or 0. */
-static size_t utf8_length(const unsigned char *s, size_t n)
-{
-    unsigned c = s[0], low = 0x80, high = 0xbf; /* bounds of the second byte */
-    size_t length;
-    if (c < 0x80) return 1;
-    if (c < 0xc2 || c > 0xf4) return 0;
-    if (c < 0xe0) length = 2;
-    else if (c < 0xf0) length = 3;
-    else length = 4;
-    if (c == 0xe0) low = 0xa0; /* overlong */
-    if (c == 0xed) high = 0x9f; /* surrogates */
-    if (c == 0xf0) low = 0x90; /* overlong */
-    if (c == 0xf4) high = 0x8f; /* beyond U+10FFFF */
-    if (length > n || s[1] < low || s[1] > high) return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    return length;
-}
+/* ---- UTF-8 ----------------------------------------------------------------------------------------------- */
 
 /* Offset of the first byte that is not UTF-8, or n. */
 static size_t utf8_good_bytes(const char *text, size_t n)
 {
     size_t i = 0;
     while (i < n) {
-        size_t length = utf8_length((const unsigned char *)text + i, n - i);
+        size_t length = dele_utf8_sequence(text + i, n - i, NULL);
         if (!length) return i;
         i += length;
     }
@@ -42,8 +23,6 @@ bool dele_utf8_valid(const char *text, size_t n)
 {
     return utf8_good_bytes(text, n) == n;
 }
-
-/* ---- whole files ----------------------------------------------------------------------------------------- */
 
 static int line_of(const char *text, const char *at)
 {
@@ -91,34 +70,228 @@ char *dele_text_read(const char *path, dele_arena *arena, size_t *size, dele_err
     return text + mark;
 }
 
-/* Parses one whole value; on failure says at which line of `whole` (the text of the file) and near what. */
-static cJSON *parse(const char *path, const char *whole, const char *text, int first_line, dele_err *err)
+/* ---- one value ------------------------------------------------------------------------------------------- */
+
+/* What a string may hold that is no text.  cJSON's strings end at U+0000 and are UTF-8, so that neither it nor half of a
+ * surrogate pair can be kept in one. */
+typedef enum {
+    READ_STRICTLY,  /* neither: refused */
+    READ_RESULT,    /* ours: \udcHH is the byte 0xHH of a path (see dele_json_text) */
+    READ_TO_PASS_ON /* both, as U+FFFD in the value; the row's own bytes are what is passed on */
+} reading;
+
+/* The four hexadecimal digits at s, or -1. */
+static long hex4(const char *s)
 {
-    const char *end = NULL;
-    cJSON *json = cJSON_ParseWithOpts(text, &end, true);
-    if (json && !dele_json_memory(err)) return json;
-    cJSON_Delete(json);
-    if (dele_json_memory(err)) return NULL;
-    int line = whole ? line_of(whole, end) : first_line;
-    if (!end || !*end)
-        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the JSON ends before it is complete", path, line);
-    else
-        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", path, line, end);
+    long value = 0;
+    for (int i = 0; i < 4; i++) {
+        const char c = s[i];
+        const int digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+        if (digit < 0) return -1;
+        value = 16 * value + digit;
+    }
+    return value;
+}
+
+/* Whether the escape \uXXXX at s begins a surrogate pair. */
+static bool is_pair(const char *s, long value)
+{
+    if (value < 0xd800 || value > 0xdbff || s[6] != '\\' || s[7] != 'u') return false;
+    const long low = hex4(s + 8);
+    return low >= 0xdc00 && low <= 0xdfff;
+}
+
+/* Goes through the strings of a JSON text (terminated; changed in place, never longer), so that cJSON can hold what they
+ * say.  Returns NULL, or what is wrong with *at set to where. */
+static const char *prepare_strings(char *text, reading how, const char **at)
+{
+    char *to = text;
+    bool inside = false;
+    for (const char *from = text; *from;) {
+        *at = from;
+        size_t n = 1;
+        if (*from == '"') inside = !inside;
+        else if (inside && (unsigned char)*from < ' ') return "a control character inside a string; write it as \\n, \\t or \\u";
+        else if (inside && *from == '\\' && from[1] == 'u') {
+            const long value = hex4(from + 2);
+            const bool pair = is_pair(from, value), half = !pair && value >= 0xd800 && value <= 0xdfff;
+            n = pair ? 12 : value < 0 ? 1 : 6;
+            if ((half || value == 0) && how == READ_TO_PASS_ON) {
+                memcpy(to, "\\ufffd", 6);
+                to += 6, from += 6;
+                continue;
+            }
+            if (half && how == READ_RESULT && value >= 0xdc80 && value <= 0xdcff) {
+                *to++ = (char)(value & 0xff);
+                from += 6;
+                continue;
+            }
+            if (half) return "half of a surrogate pair in a string; this is not text";
+            if (value == 0) return "U+0000 in a string; remove it";
+        } else if (inside && *from == '\\' && from[1]) n = 2;
+        memmove(to, from, n);
+        to += n, from += n;
+    }
+    *to = '\0';
     return NULL;
 }
 
-cJSON *dele_json_load(const char *path, dele_err *err)
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A key that an object (with n members) has twice, or NULL; n log n.  *failed: out of memory. */
+static const char *key_twice(const cJSON *object, size_t n, bool *failed)
+{
+    const char **name = n > 1 ? malloc(n * sizeof *name) : NULL, *twice = NULL;
+    *failed |= n > 1 && !name;
+    if (!name) return NULL;
+    size_t k = 0;
+    for (const cJSON *item = object->child; item; item = item->next) name[k++] = item->string;
+    qsort(name, n, sizeof *name, by_name);
+    for (size_t i = 1; i < n && !twice; i++)
+        if (!strcmp(name[i - 1], name[i])) twice = name[i];
+    free(name);
+    return twice;
+}
+
+/* A key that any object of the tree has twice, or NULL.  (cJSON bounds the depth.) */
+static const char *any_key_twice(const cJSON *json, bool *failed)
+{
+    const char *twice = NULL;
+    size_t n = 0;
+    for (const cJSON *item = json->child; item && !twice; item = item->next, n++)
+        if (item->child) twice = any_key_twice(item, failed);
+    return twice || !cJSON_IsObject(json) ? twice : key_twice(json, n, failed);
+}
+
+/* Where the next number outside of strings begins, from s on; *end is behind it. */
+static const char *next_number(const char *s, const char **end)
+{
+    for (; *s; s++) {
+        if (*s == '"')
+            for (s++; *s && *s != '"'; s++) s += *s == '\\' && s[1];
+        else if (*s == '-' || (*s >= '0' && *s <= '9')) {
+            *end = s + strspn(s, "+-.0123456789eE");
+            return s;
+        }
+        if (!*s) break;
+    }
+    return NULL;
+}
+
+/* Numbers of 2^53 and more, which a double does not tell apart from their neighbours, become raw items with the digits as
+ * they are written: they print, and compare as ids, exactly, and no reader takes them for a number.  false: no memory. */
+static bool keep_large_numbers(cJSON *json, const char **text)
+{
+    if (cJSON_IsNumber(json)) {
+        const char *end = NULL, *from = next_number(*text, &end);
+        if (!from) return true; /* never: the tree came from this text */
+        *text = end;
+        if (fabs(json->valuedouble) < 9007199254740992.0) return true;
+        if (!(json->valuestring = cJSON_malloc((size_t)(end - from) + 1))) return false;
+        memcpy(json->valuestring, from, (size_t)(end - from));
+        json->valuestring[end - from] = '\0';
+        json->type = cJSON_Raw;
+    }
+    for (cJSON *item = json->child; item; item = item->next)
+        if (!keep_large_numbers(item, text)) return false;
+    return true;
+}
+
+/* Parses one whole value (text: terminated; changed); on failure says at which line, `line` being text's first. */
+static cJSON *parse(const char *path, char *text, int line, reading how, dele_err *err)
+{
+    const char *at = NULL, *wrong = prepare_strings(text, how, &at);
+    if (wrong) {
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: %s", path, line - 1 + line_of(text, at), wrong);
+        return NULL;
+    }
+    cJSON *json = cJSON_ParseWithOpts(text, &at, true);
+    if (dele_json_memory(err)) {
+        cJSON_Delete(json);
+        return NULL;
+    }
+    if (!json) {
+        line += at ? line_of(text, at) - 1 : 0;
+        if (!at || !*at)
+            dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the JSON ends before it is complete", path, line);
+        else
+            dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", path, line, at);
+        return NULL;
+    }
+    bool failed = false;
+    const char *twice = any_key_twice(json, &failed);
+    if (twice) dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the key \"%.100s\" is there twice in one object", path, line, twice);
+    else if (failed) dele_fail(err, DELE_ERR_MEMORY, "out of memory while reading %s", path);
+    else return json;
+    cJSON_Delete(json);
+    return NULL;
+}
+
+/* ---- whole files ----------------------------------------------------------------------------------------- */
+
+static cJSON *load(const char *path, reading how, dele_err *err)
 {
     dele_arena arena = {0};
     char *text = dele_text_read(path, &arena, NULL, err);
-    cJSON *json = text ? parse(path, text, text, 1, err) : NULL;
+    cJSON *json = text ? parse(path, text, 1, how, err) : NULL;
     dele_arena_release(&arena);
     return json;
 }
 
+cJSON *dele_json_load(const char *path, dele_err *err) { return load(path, READ_STRICTLY, err); }
+cJSON *dele_json_load_result(const char *path, dele_err *err) { return load(path, READ_RESULT, err); }
+
+cJSON *dele_json_parse_result(const char *path, int line, const char *text, size_t n, dele_err *err)
+{
+    dele_arena arena = {0};
+    char *copy = memchr(text, '\0', n) ? NULL : dele_strndup(&arena, text, n, err);
+    cJSON *json = NULL;
+    if (copy) json = parse(path, copy, line, READ_RESULT, err);
+    else dele_fail(err, DELE_ERR_FORMAT, "%s:%d: a zero byte; this is not text", path, line);
+    dele_arena_release(&arena);
+    return json;
+}
+
+/* The printed text with what no reader or no terminal should see as an escape: bytes that are not UTF-8 as \udcHH, controls
+ * (base/text_out.h) as \uHHHH.  cJSON passes both through, inside strings alone, and has escaped the first 32 itself; so
+ * what is below a blank here is its own layout. */
+static char *escape_controls(const char *printed)
+{
+    size_t n = strlen(printed), need = 1;
+    char *out = NULL, *to = NULL;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0, length; i < n; i += length ? length : 1) {
+            uint32_t c;
+            length = dele_utf8_sequence(printed + i, n - i, &c);
+            if (length && (c < ' ' || !dele_text_is_control(c))) {
+                if (to) memcpy(to, printed + i, length), to += length;
+                need += to ? 0 : length;
+            } else {
+                if (to) to += sprintf(to, "\\u%04x", length ? (unsigned)c : 0xdc00u + (unsigned char)printed[i]);
+                need += to ? 0 : 6;
+            }
+        }
+        if (!pass && !(out = to = cJSON_malloc(need))) return NULL;
+    }
+    *to = '\0';
+    return out;
+}
+
+char *dele_json_text(const cJSON *json, bool pretty)
+{
+    if (!json || dele_json_memory(NULL)) return NULL; /* fields may be missing */
+    char *printed = pretty ? cJSON_Print(json) : cJSON_PrintUnformatted(json);
+    char *text = printed ? escape_controls(printed) : NULL;
+    cJSON_free(printed);
+    return text;
+}
+
 dele_status dele_json_save(const char *path, const cJSON *json, dele_err *err)
 {
-    char *text = json && !dele_json_memory(err) ? cJSON_Print(json) : NULL;
+    char *text = dele_json_text(json, true);
     if (!text) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
     dele_writer out = {0};
     dele_status status = dele_writer_open(&out, path, err);
@@ -132,7 +305,7 @@ dele_status dele_json_save(const char *path, const cJSON *json, dele_err *err)
 
 dele_status dele_json_show(const cJSON *json, dele_err *err)
 {
-    char *text = json && !dele_json_memory(err) ? cJSON_Print(json) : NULL;
+    char *text = dele_json_text(json, true);
     if (!text) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while printing the result");
     puts(text); /* a full disk behind a redirection is main's to notice */
     cJSON_free(text);
@@ -149,84 +322,178 @@ cJSON *dele_json_number(double x)
     return cJSON_CreateRaw(text);
 }
 
+bool dele_json_int(int *x, const cJSON *item)
+{
+    const double value = cJSON_IsNumber(item) ? item->valuedouble : NAN;
+    if (!(value >= INT_MIN && value <= INT_MAX) || value != floor(value)) return false;
+    *x = (int)value;
+    return true;
+}
+
+char *dele_json_id(const cJSON *item, dele_arena *arena, dele_err *err)
+{
+    if (cJSON_IsString(item) || cJSON_IsRaw(item)) return dele_strdup(arena, item->valuestring, err);
+    return cJSON_IsNumber(item) ? dele_printf(arena, err, "%.17g", item->valuedouble) : NULL;
+}
+
 /* ---- records --------------------------------------------------------------------------------------------- */
 
+/* Both forms are read value by value, so that a row's own bytes are known: a line of JSONL, an element of an array. */
 struct dele_records_state {
-    dele_arena arena;
-    char *cursor; /* JSONL: the next line, NULL for an array */
-    int line;     /* JSONL: lines read, blank ones among them */
-    cJSON *array; /* all of it, or NULL */
-    cJSON *next;  /* of the array */
-    cJSON *row;   /* JSONL: the row given last */
+    dele_arena arena, scratch; /* the file; the row given last */
+    char *text, *cursor;       /* the file; what comes next */
+    bool array, ended;
+    int line;                  /* lines, or elements, read */
+    const char *counted;       /* an array: up to here, file_line line feeds are behind us */
+    int file_line;
+    const char *from;          /* the row given last: its bytes */
+    size_t n;
+    cJSON *row;
 };
+
+static const char *const blanks = " \t\r\n";
 
 dele_status dele_records_open(dele_records *r, const char *path, dele_err *err)
 {
-    *r = (dele_records){.path = path};
+    const bool pass_on = r->pass_on;
+    *r = (dele_records){.path = path, .pass_on = pass_on};
     struct dele_records_state *s = r->state = calloc(1, sizeof *s);
     if (!s) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while opening %s", path);
     char *text = dele_text_read(path, &s->arena, NULL, err);
-    dele_status status = text ? DELE_OK : DELE_ERR_FILE;
-    if (!status) {
-        const char *first = text + strspn(text, " \t\r\n");
-        if (*first != '[') {
-            s->cursor = text;
-            return DELE_OK;
-        }
-        s->array = parse(path, text, text, 1, err);
-        if (s->array) {
-            s->next = s->array->child;
-            return DELE_OK;
-        }
-        status = DELE_ERR_FORMAT;
+    if (!text) {
+        dele_records_close(r);
+        return err ? err->code : DELE_ERR_FILE;
     }
-    dele_records_close(r);
-    return err ? err->code : status;
+    s->text = text;
+    s->counted = text;
+    const char *first = text + strspn(text, blanks);
+    s->array = *first == '[';
+    s->cursor = s->array ? (char *)first + 1 : text;
+    return DELE_OK;
 }
 
-static const cJSON *next_line(dele_records *r, dele_err *err)
+/* Behind the value at s: its closing bracket's, or the next comma, bracket or blank. */
+static const char *end_of_value(const char *s)
+{
+    int depth = 0;
+    for (; *s; s++) {
+        if (*s == '"') {
+            for (s++; *s && *s != '"'; s++) s += *s == '\\' && s[1];
+            if (!*s) break;
+        } else if (*s == '{' || *s == '[') depth++;
+        else if (*s == '}' || *s == ']') {
+            if (depth <= 1) return depth ? s + 1 : s;
+            depth--;
+        }
+        if (!depth && (s[1] == ',' || s[1] == ']' || !s[1] || strchr(blanks, s[1]))) return s + 1;
+    }
+    return s;
+}
+
+/* Sets from and n to the next line that is not blank; false at the end. */
+static bool next_line(struct dele_records_state *s)
+{
+    while (*s->cursor) {
+        s->from = s->cursor;
+        s->n = strcspn(s->from, "\n");
+        s->cursor += s->n + (s->from[s->n] == '\n');
+        s->line++;
+        const size_t lead = strspn(s->from, " \t\r");
+        s->from += lead < s->n ? lead : s->n;
+        s->n -= lead < s->n ? lead : s->n;
+        while (s->n && strchr(" \t\r", s->from[s->n - 1])) s->n--;
+        if (s->n) return true;
+    }
+    return false;
+}
+
+/* Sets from and n to the next element of the array; false at its end, or with err set. */
+static bool next_element(dele_records *r, dele_err *err)
 {
     struct dele_records_state *s = r->state;
-    cJSON_Delete(s->row);
-    s->row = NULL;
-    while (*s->cursor) {
-        char *line = s->cursor, *end = strchr(line, '\n');
-        s->cursor = end ? end + 1 : line + strlen(line);
-        if (end) *end = '\0';
-        s->line++;
-        if (!line[strspn(line, " \t\r")]) continue;
-        r->line = s->line;
-        return s->row = parse(r->path, NULL, line, r->line, err);
+    s->cursor += strspn(s->cursor, blanks);
+    const bool first = !s->line, closes = *s->cursor == ']' && !s->ended;
+    if (s->ended) return false;
+    if (!closes && !first && *s->cursor == ',') s->cursor += 1 + strspn(s->cursor + 1, blanks);
+    else if (closes) {
+        s->ended = true;
+        s->cursor += 1 + strspn(s->cursor + 1, blanks);
+        if (*s->cursor)
+            dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", r->path, line_of(s->text, s->cursor), s->cursor);
+        return false;
+    } else if (!first && *s->cursor) {
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", r->path, line_of(s->text, s->cursor), s->cursor);
+        return false;
     }
-    return NULL;
+    s->from = s->cursor;
+    s->n = (size_t)(end_of_value(s->from) - s->from);
+    s->cursor += s->n;
+    s->line++;
+    if (s->n) return true;
+    if (*s->from)
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", r->path, line_of(s->text, s->from), s->from);
+    else
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the JSON ends before it is complete", r->path, line_of(s->text, s->from));
+    return false;
+}
+
+/* Whether a number of the tree is one for keep_large_numbers. */
+static bool has_large_number(const cJSON *json)
+{
+    if (cJSON_IsNumber(json)) return !(fabs(json->valuedouble) < 9007199254740992.0);
+    for (const cJSON *item = json->child; item; item = item->next)
+        if (has_large_number(item)) return true;
+    return false;
 }
 
 const cJSON *dele_records_next(dele_records *r, dele_err *err)
 {
     struct dele_records_state *s = r->state;
     if (!s) return NULL;
-    const cJSON *row;
+    cJSON_Delete(s->row);
+    s->row = NULL;
+    if (!(s->array ? next_element(r, err) : next_line(s))) return NULL;
+    r->line = s->line;
+    dele_arena_reset(&s->scratch);
+    char *copy = dele_strndup(&s->scratch, s->from, s->n, err);
+    if (!copy) return NULL;
     if (s->array) {
-        row = s->next;
-        if (row) {
-            s->next = s->next->next;
-            r->line++;
-        }
-    } else {
-        row = next_line(r, err);
+        s->file_line += line_of(s->counted, s->from) - 1;
+        s->counted = s->from;
     }
-    if (row && !cJSON_IsObject(row)) {
-        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: an object {...} is wanted as a record", r->path, r->line);
+    const int line = s->array ? 1 + s->file_line : s->line;
+    s->row = parse(r->path, copy, line, r->pass_on ? READ_TO_PASS_ON : READ_STRICTLY, err);
+    if (!s->row) return NULL;
+    const char *numbers = copy;
+    if (has_large_number(s->row) && !keep_large_numbers(s->row, &numbers)) {
+        dele_fail(err, DELE_ERR_MEMORY, "out of memory while reading %s", r->path);
         return NULL;
     }
-    return row;
+    if (cJSON_IsObject(s->row)) return s->row;
+    dele_fail(err, DELE_ERR_FORMAT, "%s:%d: an object {...} is wanted as a record", r->path, r->line);
+    return NULL;
+}
+
+char *dele_record_text(const dele_records *r, dele_arena *arena, dele_err *err)
+{
+    const struct dele_records_state *s = r->state;
+    char *text = dele_strndup(arena, s->from, s->n, err);
+    if (!text) return NULL;
+    char *to = text;
+    for (const char *from = text; *from;) { /* line feeds stand between values alone, with what indents the next line */
+        const size_t n = strspn(from, blanks);
+        if (n && memchr(from, '\n', n)) *to++ = ' ', from += n;
+        else *to++ = *from++;
+    }
+    *to = '\0';
+    return text;
 }
 
 void dele_records_close(dele_records *r)
 {
     if (r->state) {
-        cJSON_Delete(r->state->array);
         cJSON_Delete(r->state->row);
+        dele_arena_release(&r->state->scratch);
         dele_arena_release(&r->state->arena);
         free(r->state);
     }

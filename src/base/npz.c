@@ -26,6 +26,8 @@ enum { HEADER = 512, DOS_DAY_ONE = 1 << 5 | 1 };
 struct dele_npz {
     zip_t *zip;
     char path[1024], part[1040];
+    char **member; /* [n_members] libzip reads them as it closes; ours, so that it is clear who frees them */
+    size_t n_members;
     bool failed;
 };
 
@@ -83,11 +85,16 @@ static dele_status add_member(dele_npz *npz, const char *name, char *member, siz
 {
     char file[256];
     snprintf(file, sizeof file, "%s.npy", name);
-    zip_source_t *source = zip_source_buffer(npz->zip, member, size, 1);
-    if (!source) {
+    char **more = realloc(npz->member, (npz->n_members + 1) * sizeof *more);
+    if (!more) {
         free(member);
-        return fail_zip(npz, err);
+        npz->failed = true;
+        return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the array %s of %s", name, npz->path);
     }
+    npz->member = more;
+    npz->member[npz->n_members++] = member;
+    zip_source_t *source = zip_source_buffer(npz->zip, member, size, 0);
+    if (!source) return fail_zip(npz, err);
     zip_int64_t at = zip_file_add(npz->zip, file, source, ZIP_FL_ENC_UTF_8);
     if (at < 0) {
         zip_source_free(source);
@@ -220,6 +227,8 @@ dele_status dele_npz_close(dele_npz *npz, dele_err *err)
     if (!status && zip_close(npz->zip)) status = fail_zip(npz, err);
     else if (!status) npz->zip = NULL;
     if (npz->zip) zip_discard(npz->zip);
+    for (size_t i = 0; i < npz->n_members; i++) free(npz->member[i]);
+    free(npz->member);
     if (!status) status = move_into_place(npz, err);
     free(npz);
     return status;

@@ -19,7 +19,7 @@ dele_status dele_npz_string(dele_npz *npz, const char *name, const char *text, d
 dele_status dele_npz_close(dele_npz *npz, dele_err *err); /* writes; on an earlier failure removes instead */
 
 /* Reading back: arrays of a known type and shape, which are checked; anything else is an error that names the file and
- * the array.  A dimension given as 0 may be anything and is filled in. */
+ * the array, before memory for it is asked for.  A dimension given as 0 may be anything up to 2^20 and is filled in. */
 typedef struct dele_npz_in dele_npz_in;
 
 dele_npz_in *dele_npz_in_open(const char *path, dele_err *err);

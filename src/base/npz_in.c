@@ -1,19 +1,43 @@
-/* Reading .npz: what dele_npz wrote, and what numpy.savez writes of the same types.  Every size is checked against the
- * member's own before a byte is used. */
+/* Reading .npz: what dele_npz wrote, and what numpy.savez writes of the same types.
+ *
+ * The caller says type and shape.  A member's header is read first; only where it states that type and shape, and the zip
+ * states just the size that follows, is memory asked for.  A dimension that may be anything is bounded by what the file can
+ * hold: DEFLATE never makes more than 1032 bytes of one. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <zip.h>
 
 #include "base/npz.h"
 
-enum { MAX_HEADER = 1 << 16 };
+enum { MAX_HEADER = 1024, MAX_MEMBERS = 4096, MOST_INFLATED = 1032, MOST_UNKNOWN = 1 << 20 };
 
 #define ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '<' : '>')
 
 struct dele_npz_in {
     zip_t *zip;
     char path[1024];
+    uint64_t size; /* of the file */
 };
+
+/* Every member is "name.npy", with a plain name, and there once. */
+static dele_status check_names(const dele_npz_in *npz, dele_err *err)
+{
+    const zip_int64_t n = zip_get_num_entries(npz->zip, 0);
+    if (n < 0 || n > MAX_MEMBERS)
+        return dele_fail(err, DELE_ERR_DATA, "%s holds %lld members; an .npz of at most %d is read", npz->path, (long long)n,
+                         MAX_MEMBERS);
+    for (zip_int64_t i = 0; i < n; i++) {
+        const char *name = zip_get_name(npz->zip, (zip_uint64_t)i, ZIP_FL_ENC_GUESS);
+        const size_t length = name ? strlen(name) : 0;
+        if (length < 5 || length >= 256 || strcmp(name + length - 4, ".npy") || strpbrk(name, "/\\"))
+            return dele_fail(err, DELE_ERR_DATA, "%s: the member \"%.100s\" is no array of an .npz", npz->path,
+                             name ? name : "");
+        if (zip_name_locate(npz->zip, name, 0) != i)
+            return dele_fail(err, DELE_ERR_DATA, "%s: the array \"%.100s\" is there twice", npz->path, name);
+    }
+    return DELE_OK;
+}
 
 dele_npz_in *dele_npz_in_open(const char *path, dele_err *err)
 {
@@ -23,9 +47,15 @@ dele_npz_in *dele_npz_in_open(const char *path, dele_err *err)
         dele_fail(err, DELE_ERR_MEMORY, "out of memory while opening %s", path);
         return NULL;
     }
+    struct stat st;
     snprintf(npz->path, sizeof npz->path, "%s", path);
     npz->zip = zip_open(path, ZIP_RDONLY, &code);
-    if (npz->zip) return npz;
+    if (npz->zip) {
+        npz->size = stat(path, &st) ? 0 : (uint64_t)st.st_size;
+        if (!check_names(npz, err)) return npz;
+        dele_npz_in_close(npz);
+        return NULL;
+    }
     zip_error_t why;
     zip_error_init_with_code(&why, code);
     dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, zip_error_strerror(&why));
@@ -41,30 +71,36 @@ void dele_npz_in_close(dele_npz_in *npz)
     free(npz);
 }
 
-/* The member "name.npy", whole; to be freed. */
-static char *member(size_t *size, dele_npz_in *npz, const char *name, dele_err *err)
+/* Opens the member "name.npy"; *size is what the zip says it holds. */
+static zip_file_t *open_member(uint64_t *size, dele_npz_in *npz, const char *name, dele_err *err)
 {
     char file[256];
     zip_stat_t stat;
     snprintf(file, sizeof file, "%s.npy", name);
-    zip_int64_t at = zip_name_locate(npz->zip, file, 0);
-    if (at < 0 || zip_stat_index(npz->zip, (zip_uint64_t)at, 0, &stat) || !(stat.valid & ZIP_STAT_SIZE) ||
-        stat.size > SIZE_MAX / 2) {
+    const zip_int64_t at = zip_name_locate(npz->zip, file, 0);
+    const zip_uint64_t needed = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
+    if (at < 0 || zip_stat_index(npz->zip, (zip_uint64_t)at, 0, &stat) || (stat.valid & needed) != needed) {
         dele_fail(err, DELE_ERR_DATA, "%s has no array \"%s\"", npz->path, name);
         return NULL;
     }
-    *size = (size_t)stat.size;
-    char *bytes = malloc(*size + 1);
-    zip_file_t *in = bytes ? zip_fopen_index(npz->zip, (zip_uint64_t)at, 0) : NULL;
-    bool whole = in && zip_fread(in, bytes, *size) == (zip_int64_t)*size && zip_fclose(in) == 0;
-    if (!whole) {
-        dele_fail(err, bytes ? DELE_ERR_DATA : DELE_ERR_MEMORY, "the array \"%s\" of %s cannot be read: is the file cut short?",
-                 name, npz->path);
-        free(bytes);
+    *size = stat.size;
+    if (stat.comp_size > npz->size || stat.size / MOST_INFLATED > stat.comp_size) {
+        dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s states more bytes than the file can hold", name, npz->path);
         return NULL;
     }
-    bytes[*size] = '\0';
-    return bytes;
+    zip_file_t *in = zip_fopen_index(npz->zip, (zip_uint64_t)at, 0);
+    if (!in) dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s cannot be read: %s", name, npz->path, zip_strerror(npz->zip));
+    return in;
+}
+
+static bool read_all(zip_file_t *in, void *to, size_t n)
+{
+    for (size_t done = 0; done < n;) {
+        const zip_int64_t got = zip_fread(in, (char *)to + done, n - done);
+        if (got <= 0) return false;
+        done += (size_t)got;
+    }
+    return true;
 }
 
 /* The value of a key in the header's Python dict. */
@@ -75,48 +111,58 @@ static const char *value_of(const char *header, const char *key)
     return at ? at + 1 + strspn(at + 1, " ") : NULL;
 }
 
-/* Checks descr, order and shape; returns where the values begin, or 0. */
-static size_t parse_header(size_t *dims, int n_dims, const char *bytes, size_t size, const char *descr)
+/* Checks descr, order and shape of the header's dict; fills in the dimensions that may be anything. */
+static bool parse_header(size_t *dims, int n_dims, const char *header, const char *descr)
 {
-    if (size < 10 || memcmp(bytes, "\x93NUMPY\x01\x00", 8)) return 0;
-    size_t length = (unsigned char)bytes[8] | (size_t)(unsigned char)bytes[9] << 8, begin = 10 + length;
-    if (begin > size || length > MAX_HEADER) return 0;
-    char header[1024];
-    if (length >= sizeof header) return 0;
-    memcpy(header, bytes + 10, length);
-    header[length] = '\0';
     const char *type = value_of(header, "'descr'"), *order = value_of(header, "'fortran_order'"),
                *shape = value_of(header, "'shape'");
-    if (!type || !order || !shape || *shape != '(' || strncmp(order, "False", 5)) return 0;
-    if (*type != '\'' || strncmp(type + 1, descr, strlen(descr)) || type[1 + strlen(descr)] != '\'') return 0;
+    if (!type || !order || !shape || *shape != '(' || strncmp(order, "False", 5)) return false;
+    if (*type != '\'' || strncmp(type + 1, descr, strlen(descr)) || type[1 + strlen(descr)] != '\'') return false;
     shape++;
     for (int i = 0; i < n_dims; i++) {
         char *end;
+        if (*shape < '0' || *shape > '9') return false;
         unsigned long long n = strtoull(shape, &end, 10);
-        if (end == shape || (dims[i] && n != dims[i])) return 0;
+        if (dims[i] ? n != dims[i] : n > MOST_UNKNOWN) return false;
         dims[i] = (size_t)n;
         shape = end + strspn(end, ", ");
     }
-    return *shape == ')' ? begin : 0;
+    return *shape == ')';
+}
+
+/* The values of a member, its header held against what the caller knows. */
+static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const char *name, const char *descr, size_t item,
+                        int n_dims, size_t *dims, dele_arena *arena, dele_err *err)
+{
+    unsigned char begin[10];
+    char header[MAX_HEADER], beyond;
+    size_t count = 1, need = 0;
+    bool fits = read_all(in, begin, sizeof begin) && !memcmp(begin, "\x93NUMPY\x01\x00", 8);
+    const size_t length = fits ? begin[8] | (size_t)begin[9] << 8 : 0;
+    fits = fits && length < sizeof header && read_all(in, header, length);
+    header[fits ? length : 0] = '\0';
+    fits = fits && parse_header(dims, n_dims, header, descr);
+    for (int i = 0; i < n_dims && fits; i++) fits = !__builtin_mul_overflow(count, dims[i], &count);
+    fits = fits && !__builtin_mul_overflow(count, item, &need) && size == sizeof begin + length + need;
+    if (!fits) {
+        dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s is not what deleatur writes there (type, shape or size)", name,
+                 npz->path);
+        return NULL;
+    }
+    void *out = dele_alloc_raw(arena, count ? count : 1, item, err);
+    if (!out || (read_all(in, out, need) && zip_fread(in, &beyond, 1) == 0)) return out; /* the checksum is held at the end */
+    dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s cannot be read: is the file cut short?", name, npz->path);
+    return NULL;
 }
 
 static void *array(dele_npz_in *npz, const char *name, const char *descr, size_t item, int n_dims, size_t *dims,
                    dele_arena *arena, dele_err *err)
 {
-    size_t size, count = 1, need;
-    char *bytes = member(&size, npz, name, err);
-    if (!bytes) return NULL;
-    void *out = NULL;
-    size_t begin = parse_header(dims, n_dims, bytes, size, descr);
-    bool fits = begin > 0;
-    for (int i = 0; i < n_dims && fits; i++) fits = !__builtin_mul_overflow(count, dims[i], &count);
-    fits = fits && !__builtin_mul_overflow(count, item, &need) && need == size - begin;
-    if (!fits)
-        dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s is not what deleatur writes there (type, shape or size)", name,
-                 npz->path);
-    else if ((out = dele_alloc_raw(arena, count ? count : 1, item, err)))
-        memcpy(out, bytes + begin, need);
-    free(bytes);
+    uint64_t size;
+    zip_file_t *in = open_member(&size, npz, name, err);
+    if (!in) return NULL;
+    void *out = read_array(npz, in, size, name, descr, item, n_dims, dims, arena, err);
+    zip_fclose(in);
     return out;
 }
 

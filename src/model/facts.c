@@ -2,6 +2,7 @@
  * a subject's tokens are. */
 #include "model/facts.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -108,7 +109,10 @@ static dele_status read_fact(dele_fact *fact, dele_facts_form form, const dele_r
     if (!strstr(x.prompt, x.subject))
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: the subject \"%.100s\" does not stand in the prompt \"%.200s\"",
                         r->path, r->line, x.subject, x.prompt);
-    *fact = (dele_fact){.id = cJSON_IsNumber(x.id) ? x.id->valueint : index, .line = r->line, .joined = x.joined};
+    *fact = (dele_fact){.id = index, .line = r->line, .joined = x.joined};
+    if ((cJSON_IsNumber(x.id) || cJSON_IsRaw(x.id)) && !dele_json_int(&fact->id, x.id))
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"%s\" must be a whole number from %d to %d: results are named by it",
+                         r->path, r->line, x.id->string, INT_MIN, INT_MAX);
     fact->prompt = dele_strdup(arena, x.prompt, err);
     fact->subject = dele_strdup(arena, x.subject, err);
     fact->attribute = dele_strdup(arena, x.attribute, err);

@@ -103,18 +103,25 @@ static dele_status encode_item(dele_question *q, const dele_choice_item *item, c
     return err->code;
 }
 
-static dele_status put_item(scoring *s, size_t i, const double *logp, int pick, int pick_norm, dele_err *err)
+/* What an item's line begins with, and is held against when it is resumed. */
+static cJSON *item_key(const scoring *s, size_t i)
 {
     const dele_choice_item *item = &s->set->item[i];
-    cJSON *line = cJSON_CreateObject(), *all;
+    cJSON *line = cJSON_CreateObject();
     cJSON_AddStringToObject(line, "set", s->set->name);
     cJSON_AddNumberToObject(line, "index", (double)i);
     if (item->id) cJSON_AddStringToObject(line, "id", item->id);
-    all = cJSON_AddArrayToObject(line, "loglikelihoods");
+    cJSON_AddNumberToObject(line, "answer", item->answer);
+    return line;
+}
+
+static dele_status put_item(scoring *s, size_t i, const double *logp, int pick, int pick_norm, dele_err *err)
+{
+    const dele_choice_item *item = &s->set->item[i];
+    cJSON *line = item_key(s, i), *all = cJSON_AddArrayToObject(line, "loglikelihoods");
     for (int c = 0; c < item->n_choices; c++) cJSON_AddItemToArray(all, dele_json_number(logp[c]));
     cJSON_AddNumberToObject(line, "pick", pick);
     cJSON_AddNumberToObject(line, "pick_norm", pick_norm);
-    cJSON_AddNumberToObject(line, "answer", item->answer);
     return dele_items_put(s->items, s->before + i, line, err);
 }
 
@@ -142,14 +149,17 @@ static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
 }
 
 /* What an earlier run has scored already; returns how many. */
-static size_t recall(scoring *s)
+static size_t recall(scoring *s, dele_err *err)
 {
     size_t n = 0;
-    for (const cJSON *old; n < s->set->n && (old = dele_items_old(s->items, s->before + n)); n++) {
-        const cJSON *pick = cJSON_GetObjectItemCaseSensitive(old, "pick");
-        const cJSON *norm = cJSON_GetObjectItemCaseSensitive(old, "pick_norm");
-        s->right[n] = cJSON_IsNumber(pick) && pick->valueint == s->set->item[n].answer;
-        s->right_norm[n] = cJSON_IsNumber(norm) && norm->valueint == s->set->item[n].answer;
+    for (; n < s->set->n && dele_items_old(s->items, s->before + n); n++) {
+        const dele_choice_item *item = &s->set->item[n];
+        double pick, norm;
+        const dele_items_field fields[] = {{"pick", &pick, DELE_ITEMS_WHOLE, 0, item->n_choices - 1, false},
+                                           {"pick_norm", &norm, DELE_ITEMS_WHOLE, 0, item->n_choices - 1, false}};
+        if (!dele_items_resume(s->items, s->before + n, item_key(s, n), fields, 2, err)) break;
+        s->right[n] = (int)pick == item->answer;
+        s->right_norm[n] = (int)norm == item->answer;
     }
     return n;
 }
@@ -165,8 +175,8 @@ static dele_status run_set(dele_accuracy *accuracy, scoring *s, dele_run *run, c
     if (!questions || !s->right || !s->right_norm) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++)
         if (encode_item(&questions[i], &s->set->item[i], model, arena, err)) return err->code;
-    dele_choices_opts opts = {.n_known = recall(s), .scored = scored, .data = s};
-    if (dele_choices_score(questions, n, run, model, &opts, err)) return err->code;
+    dele_choices_opts opts = {.n_known = recall(s, err), .scored = scored, .data = s};
+    if (err->code || dele_choices_score(questions, n, run, model, &opts, err)) return err->code;
     *accuracy = dele_accuracy_mean(s->right, s->right_norm, n);
     return DELE_OK;
 }

@@ -40,11 +40,11 @@ static dele_status read_row(dele_qa *qa, const dele_records *r, const cJSON *jso
     if (!dele_row_texts_of(&texts, json))
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (or question and answer)",
                         r->path, r->line);
-    const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "id"));
+    const char *id = dele_json_id(cJSON_GetObjectItemCaseSensitive(json, "id"), arena, err);
     dele_qa_row row = {.path = r->path, .split = split, .line = r->line};
     row.question = tidy(texts.prompt, false, arena, err);
     row.answer = tidy(texts.output, true, arena, err);
-    row.id = id ? dele_strdup(arena, id, err) : NULL;
+    row.id = id;
     if (err->code) return err->code;
     if (!*row.question || !*row.answer)
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: question and answer must not be empty", r->path, r->line);

@@ -78,14 +78,11 @@ static dele_status encode_facts(scoring *s, dele_arena *arena, dele_err *err)
     return DELE_OK;
 }
 
-static dele_status put_item(scoring *s, size_t i, const dele_fact_score *score, dele_err *err)
+/* What an item's line begins with, and is held against when it is resumed. */
+static cJSON *item_key(const scoring *s, size_t i)
 {
     const dele_fact *fact = &s->facts->fact[s->places[i].fact];
     dele_form form = s->places[i].form;
-    const dele_choice *c = s->questions[i].choice;
-    const size_t before = (size_t)(c->n - c->n_scored + c->n_blank);
-    char *top = dele_decode_behind(s->model->tokenizer, c->ids, before, &score->top, 1, false, &s->scratch, err);
-    if (!top) return err->code;
     cJSON *line = cJSON_CreateObject();
     cJSON_AddNumberToObject(line, "id", fact->id);
     cJSON_AddStringToObject(line, "subject", fact->subject);
@@ -94,6 +91,16 @@ static dele_status put_item(scoring *s, size_t i, const dele_fact_score *score, 
     cJSON_AddStringToObject(line, "form", form_name[form]);
     cJSON_AddStringToObject(line, "text", form_text(fact, form));
     cJSON_AddStringToObject(line, "answer", fact->attribute);
+    return line;
+}
+
+static dele_status put_item(scoring *s, size_t i, const dele_fact_score *score, dele_err *err)
+{
+    const dele_choice *c = s->questions[i].choice;
+    const size_t before = (size_t)(c->n - c->n_scored + c->n_blank);
+    char *top = dele_decode_behind(s->model->tokenizer, c->ids, before, &score->top, 1, false, &s->scratch, err);
+    if (!top) return err->code;
+    cJSON *line = item_key(s, i);
     cJSON_AddItemToObject(line, "p", dele_json_number(score->p));
     cJSON_AddNumberToObject(line, "rank", score->rank);
     cJSON_AddNumberToObject(line, "answer_tokens", score->n_tokens);
@@ -125,18 +132,22 @@ static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
 }
 
 /* What an earlier run has scored already; returns how many.  (The likeliest token is in the file, not in the score.) */
-static size_t recall(scoring *s)
+static size_t recall(scoring *s, dele_err *err)
 {
     size_t n = 0;
-    for (const cJSON *old; n < s->n && (old = dele_items_old(s->opts->items, n)); n++)
+    const double most = INT_MAX;
+    double p, p_answer, rank, tokens, greedy;
+    const dele_items_field fields[] = {{"p", &p, DELE_ITEMS_REAL, 0, 1 + 1e-6, false},
+                                       {"p_answer", &p_answer, DELE_ITEMS_REAL, 0, 1 + 1e-6, false},
+                                       {"rank", &rank, DELE_ITEMS_WHOLE, 1, most, false},
+                                       {"answer_tokens", &tokens, DELE_ITEMS_WHOLE, 1, most, false},
+                                       {"greedy", &greedy, .type = DELE_ITEMS_BOOL}};
+    for (; n < s->n && dele_items_old(s->opts->items, n); n++) {
+        if (!dele_items_resume(s->opts->items, n, item_key(s, n), fields, sizeof fields / sizeof *fields, err)) break;
         s->scores->fact[s->places[n].fact][s->places[n].form] = (dele_fact_score){
-            .p = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "p")),
-            .p_answer = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "p_answer")),
-            .rank = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "rank")),
-            .n_tokens = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "answer_tokens")),
-            .top = -1,
-            .n_blank = s->questions[n].choice->n_blank,
-            .greedy = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(old, "greedy"))};
+            .p = p, .p_answer = p_answer, .rank = (int)rank, .n_tokens = (int)tokens, .top = -1,
+            .n_blank = s->questions[n].choice->n_blank, .greedy = greedy == 1};
+    }
     return n;
 }
 
@@ -206,7 +217,8 @@ dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts,
     if (!status && !s.n)
         status = dele_fail(err, DELE_ERR_DATA, "%s: no fact fits the model's context of %d tokens",
                           facts->path ? facts->path : "the facts", model->config.context);
-    if (!status) choices.n_known = recall(&s);
+    if (!status) choices.n_known = recall(&s, err);
+    if (!status) status = err->code;
     if (!status) status = dele_choices_score(s.questions, s.n, run, model, &choices, err);
     for (int split = 0; split < DELE_SPLITS && !status; split++)
         for (int form = 0; form < DELE_FORMS; form++)

@@ -243,6 +243,18 @@ static bool counts(const scoring *s, size_t i)
     return !s->opts->semeval || (dele_lume_parse_id(&kind, &document, id) && document + 3 == n);
 }
 
+/* What an item's line begins with, and is held against when it is resumed. */
+static cJSON *item_key(const dele_lume_row *row)
+{
+    cJSON *line = cJSON_CreateObject();
+    cJSON_AddStringToObject(line, "id", row->id);
+    cJSON_AddStringToObject(line, "split", row->split);
+    cJSON_AddStringToObject(line, "task", row->task);
+    cJSON_AddStringToObject(line, "type", dele_lume_kind_name(row->kind));
+    cJSON_AddStringToObject(line, "output", row->output);
+    return line;
+}
+
 static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *err)
 {
     scoring *s = data;
@@ -258,12 +270,7 @@ static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *
         return err->code;
     s->score[i] = row->kind == DELE_LUME_SC ? rouge.recall : same;
     s->cut[i] = !ended;
-    cJSON *line = cJSON_CreateObject();
-    cJSON_AddStringToObject(line, "id", row->id);
-    cJSON_AddStringToObject(line, "split", row->split);
-    cJSON_AddStringToObject(line, "task", row->task);
-    cJSON_AddStringToObject(line, "type", dele_lume_kind_name(row->kind));
-    cJSON_AddStringToObject(line, "output", row->output);
+    cJSON *line = item_key(row);
     cJSON_AddStringToObject(line, "generated", text);
     cJSON_AddItemToObject(line, "rougeL_recall", dele_json_number(rouge.recall));
     cJSON_AddItemToObject(line, "rougeL_precision", dele_json_number(rouge.precision));
@@ -274,13 +281,17 @@ static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *
 }
 
 /* What an earlier run has scored already; returns how many. */
-static size_t recall(scoring *s)
+static size_t recall(scoring *s, dele_err *err)
 {
     size_t n = 0;
-    for (const cJSON *old; n < s->data->n && (old = dele_items_old(s->opts->items, n)); n++) {
-        const char *name = s->data->row[n].kind == DELE_LUME_SC ? "rougeL_recall" : "exact_match";
-        s->score[n] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, name));
-        s->cut[n] = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(old, "ended"));
+    for (; n < s->data->n && dele_items_old(s->opts->items, n); n++) {
+        double score, ended;
+        const dele_items_field fields[] = {
+            {s->data->row[n].kind == DELE_LUME_SC ? "rougeL_recall" : "exact_match", &score, DELE_ITEMS_REAL, 0, 1, false},
+            {"ended", &ended, .type = DELE_ITEMS_BOOL}};
+        if (!dele_items_resume(s->opts->items, n, item_key(&s->data->row[n]), fields, 2, err)) break;
+        s->score[n] = score;
+        s->cut[n] = ended == 0;
     }
     return n;
 }
@@ -357,11 +368,11 @@ dele_status dele_lume_run(dele_lume_scores *scores, const dele_lume *data, dele_
     for (size_t i = 0; i < data->n; i++) prompts[i] = data->row[i].input;
     dele_say_opts say = {.chat = opts->chat,
                         .max_new = opts->max_new,
-                        .n_known = recall(&s),
+                        .n_known = recall(&s, err),
                         .said = said,
                         .data = &s,
                         .progress = opts->progress};
-    dele_status status = dele_say(prompts, data->n, run, model, &say, err);
+    dele_status status = err->code ? err->code : dele_say(prompts, data->n, run, model, &say, err);
     if (!status) status = summarise(scores, &s, arena, err);
     dele_arena_release(&s.scratch);
     return status;

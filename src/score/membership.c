@@ -158,7 +158,8 @@ static dele_status attack(scoring *s, size_t i, dele_err *err)
     return dele_gradient_norm(&value[DELE_ATTACK_GRADNORM], t, &s->room, s->run, s->model, err);
 }
 
-static dele_status put_item(const scoring *s, size_t i, dele_err *err)
+/* What an item's line begins with, and is held against when it is resumed. */
+static cJSON *item_key(const scoring *s, size_t i)
 {
     const dele_document *d = &s->data->document[i];
     cJSON *line = cJSON_CreateObject();
@@ -166,6 +167,12 @@ static dele_status put_item(const scoring *s, size_t i, dele_err *err)
     if (d->id) cJSON_AddStringToObject(line, "id", d->id);
     cJSON_AddBoolToObject(line, "member", d->member);
     cJSON_AddNumberToObject(line, "tokens", s->texts[i].n - s->texts[i].first);
+    return line;
+}
+
+static dele_status put_item(const scoring *s, size_t i, dele_err *err)
+{
+    cJSON *line = item_key(s, i);
     for (int a = 0; a < DELE_ATTACKS; a++)
         if (s->use[a]) cJSON_AddItemToObject(line, attack_name[a], dele_json_number(s->value[i][a]));
     return dele_items_put(s->opts->items, s->opts->first_item + i, line, err);
@@ -187,12 +194,16 @@ static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
     return status;
 }
 
-static size_t recall(scoring *s)
+static size_t recall(scoring *s, dele_err *err)
 {
     size_t n = 0;
-    for (const cJSON *old; n < s->data->n && (old = dele_items_old(s->opts->items, s->opts->first_item + n)); n++)
+    for (; n < s->data->n && dele_items_old(s->opts->items, s->opts->first_item + n); n++) {
+        dele_items_field fields[DELE_ATTACKS];
+        size_t n_fields = 0;
         for (int a = 0; a < DELE_ATTACKS; a++)
-            s->value[n][a] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, attack_name[a]));
+            if (s->use[a]) fields[n_fields++] = (dele_items_field){attack_name[a], &s->value[n][a], .type = DELE_ITEMS_REAL};
+        if (!dele_items_resume(s->opts->items, s->opts->first_item + n, item_key(s, n), fields, n_fields, err)) break;
+    }
     return n;
 }
 
@@ -288,7 +299,8 @@ dele_status dele_membership_run(dele_membership_scores *scores, const dele_membe
     if (!s.texts || !s.value || err->code) return DELE_ERR_MEMORY;
     dele_status status = encode(&s, arena, err);
     dele_token_opts token_opts = {.scored = scored, .data = &s};
-    if (!status) token_opts.n_known = recall(&s);
+    if (!status) token_opts.n_known = recall(&s, err);
+    if (!status) status = err->code;
     if (!status) status = dele_token_scores(s.texts, data->n, run, model, &token_opts, arena, err);
     if (!status) status = sum_up(scores, &s, arena, err);
     dele_gradient_room_release(&s.room);

@@ -227,15 +227,22 @@ typedef struct {
     size_t done_before;
 } scoring;
 
-static dele_status put_item(scoring *s, size_t index, const double *logp, int pick, int pick_norm, dele_err *err)
+/* What an item's line begins with, and is held against when it is resumed. */
+static cJSON *item_key(const scoring *s, size_t index)
 {
-    cJSON *line = cJSON_CreateObject(), *all = cJSON_AddArrayToObject(line, "loglikelihoods");
+    cJSON *line = cJSON_CreateObject();
     cJSON_AddStringToObject(line, "subject", s->subject->name);
     cJSON_AddNumberToObject(line, "index", (double)index);
+    cJSON_AddNumberToObject(line, "answer", s->subject->item[index].answer);
+    return line;
+}
+
+static dele_status put_item(scoring *s, size_t index, const double *logp, int pick, int pick_norm, dele_err *err)
+{
+    cJSON *line = item_key(s, index), *all = cJSON_AddArrayToObject(line, "loglikelihoods");
     for (int c = 0; c < DELE_MMLU_CHOICES; c++) cJSON_AddItemToArray(all, dele_json_number(logp[c]));
     cJSON_AddNumberToObject(line, "pick", pick);
     if (s->opts->style == DELE_MMLU_CONTINUATION) cJSON_AddNumberToObject(line, "pick_norm", pick_norm);
-    cJSON_AddNumberToObject(line, "answer", s->subject->item[index].answer);
     return dele_items_put(s->opts->items, s->done_before + index, line, err);
 }
 
@@ -317,14 +324,17 @@ static dele_status encode_subject(dele_question *questions, const dele_mmlu_subj
 }
 
 /* What an earlier run has scored already; returns how many. */
-static size_t recall(scoring *s)
+static size_t recall(scoring *s, dele_err *err)
 {
     size_t n = 0;
-    for (const cJSON *old; n < s->subject->n_items && (old = dele_items_old(s->opts->items, s->done_before + n)); n++) {
-        const cJSON *pick = cJSON_GetObjectItemCaseSensitive(old, "pick");
-        const cJSON *norm = cJSON_GetObjectItemCaseSensitive(old, "pick_norm");
-        s->right[n] = cJSON_IsNumber(pick) && pick->valueint == s->subject->item[n].answer;
-        s->right_norm[n] = cJSON_IsNumber(norm) ? norm->valueint == s->subject->item[n].answer : s->right[n];
+    double pick, norm;
+    const dele_items_field fields[] = {{"pick", &pick, DELE_ITEMS_WHOLE, 0, DELE_MMLU_CHOICES - 1, false},
+                                       {"pick_norm", &norm, DELE_ITEMS_WHOLE, 0, DELE_MMLU_CHOICES - 1, false}};
+    const bool both = s->opts->style == DELE_MMLU_CONTINUATION;
+    for (; n < s->subject->n_items && dele_items_old(s->opts->items, s->done_before + n); n++) {
+        if (!dele_items_resume(s->opts->items, s->done_before + n, item_key(s, n), fields, both ? 2 : 1, err)) break;
+        s->right[n] = (int)pick == s->subject->item[n].answer;
+        s->right_norm[n] = both ? (int)norm == s->subject->item[n].answer : s->right[n];
     }
     return n;
 }
@@ -341,8 +351,8 @@ static dele_status run_subject(dele_accuracy *score, const dele_mmlu_subject *su
                  .done_before = done_before};
     if (!questions || !s.right || !s.right_norm) return DELE_ERR_MEMORY;
     dele_choices_opts choices = {
-        .max_rows = opts->max_rows, .n_known = recall(&s), .scored = scored, .data = &s};
-    dele_status status = encode_subject(questions, subject, model, opts, arena, err);
+        .max_rows = opts->max_rows, .n_known = recall(&s, err), .scored = scored, .data = &s};
+    dele_status status = err->code ? err->code : encode_subject(questions, subject, model, opts, arena, err);
     if (!status) status = dele_choices_score(questions, subject->n_items, run, model, &choices, err);
     if (!status) *score = dele_accuracy_mean(s.right, s.right_norm, subject->n_items);
     return status;

@@ -111,6 +111,18 @@ typedef struct {
     dele_arena scratch;
 } scoring;
 
+/* What an item's line begins with, and is held against when it is resumed. */
+static cJSON *item_key(const scoring *s, size_t i)
+{
+    const dele_qa_item *item = &s->set->item[i];
+    cJSON *line = cJSON_CreateObject();
+    cJSON_AddStringToObject(line, "set", s->set->name);
+    cJSON_AddNumberToObject(line, "index", (double)i);
+    if (item->id) cJSON_AddStringToObject(line, "id", item->id);
+    cJSON_AddStringToObject(line, "output", item->answer[0]);
+    return line;
+}
+
 static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *err)
 {
     scoring *s = data;
@@ -120,11 +132,7 @@ static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *
     if (dele_qa_judge(&exact, &contains, item, text, &s->scratch, err)) return err->code;
     s->exact[i] = exact;
     s->contains[i] = contains;
-    cJSON *line = cJSON_CreateObject();
-    cJSON_AddStringToObject(line, "set", s->set->name);
-    cJSON_AddNumberToObject(line, "index", (double)i);
-    if (item->id) cJSON_AddStringToObject(line, "id", item->id);
-    cJSON_AddStringToObject(line, "output", item->answer[0]);
+    cJSON *line = item_key(s, i);
     cJSON_AddStringToObject(line, "generated", text);
     cJSON_AddNumberToObject(line, "exact_match", exact);
     cJSON_AddNumberToObject(line, "contains", contains);
@@ -132,12 +140,16 @@ static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *
     return dele_items_put(s->opts->items, s->before + i, line, err);
 }
 
-static size_t recall(scoring *s)
+static size_t recall(scoring *s, dele_err *err)
 {
     size_t n = 0;
-    for (const cJSON *old; n < s->set->n && (old = dele_items_old(s->opts->items, s->before + n)); n++) {
-        s->exact[n] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "exact_match")) == 1;
-        s->contains[n] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, "contains")) == 1;
+    double exact, contains;
+    const dele_items_field fields[] = {{"exact_match", &exact, DELE_ITEMS_WHOLE, 0, 1, false},
+                                       {"contains", &contains, DELE_ITEMS_WHOLE, 0, 1, false}};
+    for (; n < s->set->n && dele_items_old(s->opts->items, s->before + n); n++) {
+        if (!dele_items_resume(s->opts->items, s->before + n, item_key(s, n), fields, 2, err)) break;
+        s->exact[n] = exact == 1;
+        s->contains[n] = contains == 1;
     }
     return n;
 }
@@ -153,12 +165,12 @@ static dele_status run_set(dele_qa_score *score, scoring *s, dele_run *run, cons
     for (size_t i = 0; i < n; i++) prompts[i] = s->set->item[i].prompt;
     dele_say_opts say = {.chat = s->opts->chat,
                         .max_new = s->opts->max_new,
-                        .n_known = recall(s),
+                        .n_known = recall(s, err),
                         .said = said,
                         .data = s,
                         .progress = s->opts->progress,
                         .before = s->before};
-    if (dele_say(prompts, n, run, model, &say, err)) return err->code;
+    if (err->code || dele_say(prompts, n, run, model, &say, err)) return err->code;
     dele_accuracy both = dele_accuracy_mean(s->exact, s->contains, n);
     *score = (dele_qa_score){n, both.acc, both.acc_se, both.acc_norm, both.acc_norm_se};
     return DELE_OK;

@@ -93,9 +93,7 @@ void *dele_rows_load(size_t *n, size_t size, const char *path, int limit, dele_r
 dele_status dele_row_id(const char **id, const cJSON *json, dele_arena *arena, dele_err *err)
 {
     const cJSON *field = cJSON_GetObjectItemCaseSensitive(json, "id");
-    *id = NULL;
-    if (cJSON_IsString(field)) *id = dele_strdup(arena, field->valuestring, err);
-    else if (cJSON_IsNumber(field)) *id = dele_printf(arena, err, "%.17g", field->valuedouble);
+    *id = dele_json_id(field, arena, err);
     return err->code;
 }
 

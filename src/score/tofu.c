@@ -249,6 +249,18 @@ static double *value_at(values *v, size_t which)
     return at[which];
 }
 
+/* What an item's line begins with, and is held against when it is resumed. */
+static cJSON *item_key(const scoring *s, size_t i)
+{
+    const dele_tofu_row *row = &s->data->row[i];
+    cJSON *line = cJSON_CreateObject();
+    cJSON_AddStringToObject(line, "set", set_name[row->set]);
+    cJSON_AddNumberToObject(line, "index", (double)i);
+    cJSON_AddStringToObject(line, "question", row->question);
+    cJSON_AddStringToObject(line, "output", row->answer);
+    return line;
+}
+
 static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *err)
 {
     scoring *s = data;
@@ -260,11 +272,7 @@ static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *
     if (read_losses(s, i, &wrong, &correct, err) || dele_rouge_l(&rouge, row->answer, text, true, &s->scratch, err))
         return err->code;
     s->value[i].rouge = rouge.recall;
-    cJSON *line = cJSON_CreateObject();
-    cJSON_AddStringToObject(line, "set", set_name[row->set]);
-    cJSON_AddNumberToObject(line, "index", (double)i);
-    cJSON_AddStringToObject(line, "question", row->question);
-    cJSON_AddStringToObject(line, "output", row->answer);
+    cJSON *line = item_key(s, i);
     cJSON_AddStringToObject(line, "generated", text);
     cJSON_AddBoolToObject(line, "ended", ended);
     for (size_t k = 0; k < sizeof value_name / sizeof *value_name; k++)
@@ -275,12 +283,16 @@ static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *
     return dele_items_put(s->opts->items, i, line, err);
 }
 
-static size_t recall(scoring *s)
+static size_t recall(scoring *s, dele_err *err)
 {
+    enum { N = sizeof value_name / sizeof *value_name };
     size_t n = 0;
-    for (const cJSON *old; n < s->data->n && (old = dele_items_old(s->opts->items, n)); n++)
-        for (size_t k = 0; k < sizeof value_name / sizeof *value_name; k++)
-            *value_at(&s->value[n], k) = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(old, value_name[k]));
+    for (; n < s->data->n && dele_items_old(s->opts->items, n); n++) {
+        dele_items_field fields[N];
+        for (size_t k = 0; k < N; k++) /* a row without wrong answers has no ratio */
+            fields[k] = (dele_items_field){value_name[k], value_at(&s->value[n], k), .nullable = strstr(value_name[k], "ratio")};
+        if (!dele_items_resume(s->opts->items, n, item_key(s, n), fields, N, err)) break;
+    }
     return n;
 }
 
@@ -354,7 +366,8 @@ dele_status dele_tofu_run(dele_tofu_scores *scores, const dele_tofu *data, dele_
                  .value = DELE_NEW(arena, values, data->n, err)};
     if (!s.first_text || !s.prompts || !s.value) return DELE_ERR_MEMORY;
     dele_status status = encode(&s, arena, err);
-    s.n_known = recall(&s);
+    s.n_known = status ? 0 : recall(&s, err);
+    if (!status) status = err->code;
     dele_token_opts tokens = {.n_known = s.first_text[s.n_known]};
     dele_say_opts say = {.chat = opts->chat,
                         .max_new = opts->max_new,
