@@ -444,13 +444,145 @@ static void a_bad_record_is_named_by_file_and_line(void **state)
         {"{\"subject\": \"a\"}\n17\n", "r.jsonl:2: an object", 1},
         {"{\"subject\": \"a\"} {\"subject\": \"b\"}\n", "r.jsonl:1: not JSON near", 0},
         {"{\"subject\": \"a\"}\n{\"subject\": \"caf\xe9\"}\n", "r.jsonl:2: byte 0xe9 is not UTF-8", -1},
-        {"[{\"subject\": \"a\"},\n\n {\"subject\" \"b\"}]", "r.jsonl:3: not JSON near", -1},
+        {"[{\"subject\": \"a\"},\n\n {\"subject\" \"b\"}]", "r.jsonl:3: not JSON near", 1},
         {"[{\"subject\": \"a\"}, 5]", "r.jsonl:2: an object", 1},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         dele_err err = {0};
         assert_int_equal(count_records(scratch_text(*state, "r.jsonl", wrong[i].text), &err), wrong[i].records);
         if (!strstr(err.msg, wrong[i].says)) fail_msg("%s: says \"%s\"", wrong[i].text, err.msg);
+    }
+}
+
+/* cJSON's strings end at U+0000 and a double is no id: what it cannot hold is refused, or passed on as it was read. */
+static void what_a_json_string_cannot_hold_is_refused(void **state)
+{
+    static const struct {
+        const char *text, *says;
+    } wrong[] = {
+        {"{\"a\": 1}\n{\"a\": \"x\\u0000y\"}\n", "r.jsonl:2: U+0000 in a string"},
+        {"{\"a\": \"\\udc80\"}", "r.jsonl:1: half of a surrogate pair"},
+        {"{\"a\": \"\\ud83d x\"}", "r.jsonl:1: half of a surrogate pair"},
+        {"{\"a\": \"x\ty\"}", "r.jsonl:1: a control character inside a string"},
+        {"{\"a\": 1, \"b\": 2, \"a\": 3}", "r.jsonl:1: the key \"a\" is there twice"},
+        {"{\"b\": [{\"c\": {\"x\": 1, \"\\u0078\": 2}}]}", "r.jsonl:1: the key \"x\" is there twice"},
+        {"[\n{\"a\": 1},\n{\"a\": \"\\u0000\"}]", "r.jsonl:3: U+0000 in a string"},
+        {"[{\"a\": 1} {\"a\": 2}]", "r.jsonl:1: not JSON near"},
+        {"[{\"a\": 1},]", "r.jsonl:1: not JSON near"},
+        {"[{\"a\": 1}] x", "r.jsonl:1: not JSON near"},
+        {"[{\"a\": 1}", "r.jsonl:1: the JSON ends before"},
+        {"[{\"a\": ]}", "r.jsonl:1: not JSON near"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        dele_err err = {0};
+        dele_records r = {0};
+        if (!dele_records_open(&r, scratch_text(*state, "r.jsonl", wrong[i].text), &err))
+            while (dele_records_next(&r, &err)) continue;
+        dele_records_close(&r);
+        if (!strstr(err.msg, wrong[i].says)) fail_msg("%s: says \"%s\"", wrong[i].text, err.msg);
+    }
+    dele_err err = {0};
+    assert_null(dele_json_load(scratch_text(*state, "c.json", "{\n\"a\": {\"k\": 1,\n\"k\": 2}}"), &err));
+    assert_non_null(strstr(err.msg, "the key \"k\" is there twice"));
+    /* a pair is a character, and an escaped backslash before u0000 is none */
+    err = (dele_err){0};
+    cJSON *json = dele_json_load(scratch_text(*state, "c.json", "{\"a\": \"\\ud83d\\ude00\", \"b\": \"\\\\u0000\"}"), &err);
+    assert_string_equal(cJSON_GetObjectItem(json, "a")->valuestring, "\xf0\x9f\x98\x80");
+    assert_string_equal(cJSON_GetObjectItem(json, "b")->valuestring, "\\u0000");
+    cJSON_Delete(json);
+}
+
+static void a_row_is_passed_on_byte_for_byte(void **state)
+{
+    static const char *const row[] = {"{\"id\":1161888007138312219,  \"x\": 0.30000000000000004, \"y\":1.0e2}",
+                                      "{\"a\":\"x\\u0000y\", \"half\": \"\\ud800\", \"slash\": \"\\/\", \"e\": \"caf\\u00e9\"}"};
+    char lines[512], array[512];
+    snprintf(lines, sizeof lines, "  %s \r\n\n%s", row[0], row[1]);
+    snprintf(array, sizeof array, " [ %s ,\n%s\n]\n", row[0], row[1]);
+    for (int form = 0; form < 2; form++) {
+        dele_err err = {0};
+        dele_arena arena = {0};
+        dele_records r = {.pass_on = true};
+        assert_int_equal(dele_records_open(&r, scratch_text(*state, "r", form ? array : lines), &err), DELE_OK);
+        for (int i = 0; i < 2; i++) {
+            const cJSON *json = dele_records_next(&r, &err);
+            if (!json) fail_msg("%s", err.msg);
+            assert_string_equal(dele_record_text(&r, &arena, &err), row[i]);
+            const cJSON *id = cJSON_GetObjectItem(json, "id");
+            if (id) assert_string_equal(dele_json_id(id, &arena, &err), "1161888007138312219");
+            if (i) assert_string_equal(cJSON_GetObjectItem(json, "a")->valuestring, "x\xef\xbf\xbdy");
+        }
+        assert_null(dele_records_next(&r, &err));
+        assert_int_equal(err.code, DELE_OK);
+        dele_records_close(&r);
+        dele_arena_release(&arena);
+    }
+}
+
+static void a_path_that_is_not_utf8_survives_json(void **state)
+{
+    static const char path[] = "a\xff\x9b" "b\xc3\xa9\xed\xb2\x80\xc2\x9b\x1b\xe2\x80\xae/c";
+    dele_err err = {0};
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "path", path);
+    assert_int_equal(dele_json_save(scratch_path(*state, "m.json"), json, &err), DELE_OK);
+    cJSON_Delete(json);
+    dele_arena arena = {0};
+    const char *text = dele_file_read(scratch_path(*state, "m.json"), &arena, NULL, &err);
+    assert_true(dele_utf8_valid(text, strlen(text)));
+    /* as Python's json.dumps(os.fsdecode(path)) has the bytes; controls escaped; é as it is */
+    assert_non_null(strstr(text, "a\\udcff\\udc9bb\xc3\xa9\\udced\\udcb2\\udc80\\u009b\\u001b\\u202e/c"));
+    json = dele_json_load_result(scratch_path(*state, "m.json"), &err);
+    if (!json) fail_msg("%s", err.msg);
+    assert_string_equal(cJSON_GetObjectItem(json, "path")->valuestring, path);
+    cJSON_Delete(json);
+    assert_null(dele_json_load(scratch_path(*state, "m.json"), &err)); /* somebody's text is UTF-8 */
+    dele_arena_release(&arena);
+}
+
+static void an_array_of_another_shape_is_refused_before_its_memory(void **state)
+{
+    /* 2^28 float32 of zeros deflate to a megabyte; the caller wants seven */
+    dele_err err = {0};
+    dele_arena arena = {.limit = 1 << 20};
+    const char *path = scratch_path(*state, "bomb.npz");
+    int code;
+    zip_t *zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, &code);
+    const size_t n = (size_t)1 << 26; /* a quarter of a gigabyte */
+    char *bytes = calloc(1, 128 + n);
+    assert_non_null(bytes);
+    memset(bytes, ' ', 128);
+    memcpy(bytes, "\x93NUMPY\x01\x00\x76\x00", 10);
+    char dict[100];
+    const int used = snprintf(dict, sizeof dict, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu,), }", n / 4);
+    memcpy(bytes + 10, dict, (size_t)used);
+    bytes[127] = '\n';
+    zip_file_add(zip, "scores.npy", zip_source_buffer(zip, bytes, 128 + n, 0), 0);
+    assert_int_equal(zip_close(zip), 0);
+    free(bytes);
+    dele_npz_in *npz = dele_npz_in_open(path, &err);
+    size_t seven = 7, any = 0;
+    assert_null(dele_npz_in_f32(npz, "scores", 1, &seven, &arena, &err));
+    assert_non_null(strstr(err.msg, "type, shape or size"));
+    err = (dele_err){0};
+    assert_null(dele_npz_in_f32(npz, "scores", 1, &any, &arena, &err)); /* more than any unknown dimension may be */
+    assert_non_null(strstr(err.msg, "type, shape or size"));
+    assert_int_equal(arena.used, 0);
+    dele_npz_in_close(npz);
+}
+
+static void members_of_an_npz_are_plain_names_once(void **state)
+{
+    static const char *const names[] = {"../evil.npy", "a/b.npy", "notes.txt", ".npy"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        dele_err err = {0};
+        int code;
+        const char *path = scratch_path(*state, "n.npz");
+        zip_t *zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, &code);
+        zip_file_add(zip, names[i], zip_source_buffer(zip, "x", 1, 0), 0);
+        assert_int_equal(zip_close(zip), 0);
+        assert_null(dele_npz_in_open(path, &err));
+        if (!strstr(err.msg, "is no array of an .npz") ) fail_msg("%s: %s", names[i], err.msg);
     }
 }
 
@@ -685,6 +817,11 @@ int main(void)
         cmocka_unit_test(utf8_is_told_from_what_is_not),
         SCRATCH(lines_and_arrays_give_the_same_records),
         SCRATCH(a_bad_record_is_named_by_file_and_line),
+        SCRATCH(what_a_json_string_cannot_hold_is_refused),
+        SCRATCH(a_row_is_passed_on_byte_for_byte),
+        SCRATCH(a_path_that_is_not_utf8_survives_json),
+        SCRATCH(an_array_of_another_shape_is_refused_before_its_memory),
+        SCRATCH(members_of_an_npz_are_plain_names_once),
         SCRATCH(a_bad_json_file_is_named_by_its_line),
         cmocka_unit_test(numbers_read_back_as_they_were),
         SCRATCH(what_is_saved_loads_again),

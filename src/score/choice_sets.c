@@ -111,7 +111,6 @@ static cJSON *item_key(const scoring *s, size_t i)
     cJSON_AddStringToObject(line, "set", s->set->name);
     cJSON_AddNumberToObject(line, "index", (double)i);
     if (item->id) cJSON_AddStringToObject(line, "id", item->id);
-    cJSON_AddNumberToObject(line, "answer", item->answer);
     return line;
 }
 
@@ -122,6 +121,7 @@ static dele_status put_item(scoring *s, size_t i, const double *logp, int pick, 
     for (int c = 0; c < item->n_choices; c++) cJSON_AddItemToArray(all, dele_json_number(logp[c]));
     cJSON_AddNumberToObject(line, "pick", pick);
     cJSON_AddNumberToObject(line, "pick_norm", pick_norm);
+    cJSON_AddNumberToObject(line, "answer", item->answer);
     return dele_items_put(s->items, s->before + i, line, err);
 }
 
@@ -157,7 +157,9 @@ static size_t recall(scoring *s, dele_err *err)
         double pick, norm;
         const dele_items_field fields[] = {{"pick", &pick, DELE_ITEMS_WHOLE, 0, item->n_choices - 1, false},
                                            {"pick_norm", &norm, DELE_ITEMS_WHOLE, 0, item->n_choices - 1, false}};
-        if (!dele_items_resume(s->items, s->before + n, item_key(s, n), fields, 2, err)) break;
+        cJSON *key = item_key(s, n);
+        cJSON_AddNumberToObject(key, "answer", item->answer);
+        if (!dele_items_resume(s->items, s->before + n, key, fields, 2, err)) break;
         s->right[n] = (int)pick == item->answer;
         s->right_norm[n] = (int)norm == item->answer;
     }

@@ -233,7 +233,6 @@ static cJSON *item_key(const scoring *s, size_t index)
     cJSON *line = cJSON_CreateObject();
     cJSON_AddStringToObject(line, "subject", s->subject->name);
     cJSON_AddNumberToObject(line, "index", (double)index);
-    cJSON_AddNumberToObject(line, "answer", s->subject->item[index].answer);
     return line;
 }
 
@@ -243,6 +242,7 @@ static dele_status put_item(scoring *s, size_t index, const double *logp, int pi
     for (int c = 0; c < DELE_MMLU_CHOICES; c++) cJSON_AddItemToArray(all, dele_json_number(logp[c]));
     cJSON_AddNumberToObject(line, "pick", pick);
     if (s->opts->style == DELE_MMLU_CONTINUATION) cJSON_AddNumberToObject(line, "pick_norm", pick_norm);
+    cJSON_AddNumberToObject(line, "answer", s->subject->item[index].answer);
     return dele_items_put(s->opts->items, s->done_before + index, line, err);
 }
 
@@ -332,7 +332,9 @@ static size_t recall(scoring *s, dele_err *err)
                                        {"pick_norm", &norm, DELE_ITEMS_WHOLE, 0, DELE_MMLU_CHOICES - 1, false}};
     const bool both = s->opts->style == DELE_MMLU_CONTINUATION;
     for (; n < s->subject->n_items && dele_items_old(s->opts->items, s->done_before + n); n++) {
-        if (!dele_items_resume(s->opts->items, s->done_before + n, item_key(s, n), fields, both ? 2 : 1, err)) break;
+        cJSON *key = item_key(s, n);
+        cJSON_AddNumberToObject(key, "answer", s->subject->item[n].answer);
+        if (!dele_items_resume(s->opts->items, s->done_before + n, key, fields, both ? 2 : 1, err)) break;
         s->right[n] = (int)pick == s->subject->item[n].answer;
         s->right_norm[n] = both ? (int)norm == s->subject->item[n].answer : s->right[n];
     }
