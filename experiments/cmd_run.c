@@ -7,6 +7,8 @@
  * Stages whose result stands are skipped, so the same command goes on behind a broken run. */
 #include "experiments/cmd.h"
 
+#include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/option.h"
@@ -20,6 +22,23 @@ typedef struct {
 
 /* ---- the recipe -------------------------------------------------------------------------------------------------- */
 
+/* The names of the recipes that come with deleatur, as "a, b, c"; "" where their folder is not found. */
+static const char *shipped_names(dele_arena *arena, dele_err *err)
+{
+    dele_err ignored = {0};
+    struct dirent **entry = NULL;
+    const char *folder = dele_share_path("experiments/recipes", arena, &ignored), *names = "";
+    int n = folder ? scandir(folder, &entry, NULL, alphasort) : 0;
+    for (int i = 0; i < n; i++) {
+        const char *dot = strrchr(entry[i]->d_name, '.');
+        if (names && dot && !strcmp(dot, ".json"))
+            names = dele_printf(arena, err, "%s%s%.*s", names, *names ? ", " : "", (int)(dot - entry[i]->d_name), entry[i]->d_name);
+        free(entry[i]);
+    }
+    free(entry);
+    return names ? names : "";
+}
+
 /* A file, or the name of a recipe that comes with deleatur. */
 static const char *find_recipe(const char *name, dele_arena *arena, dele_err *err)
 {
@@ -27,7 +46,8 @@ static const char *find_recipe(const char *name, dele_arena *arena, dele_err *er
     if (dele_path_exists(name) && !dele_path_is_dir(name)) return name;
     const char *inner = dele_printf(arena, err, "experiments/recipes/%s.json", name);
     const char *shipped = inner && !strchr(name, '/') ? dele_share_path(inner, arena, &ignored) : NULL;
-    if (!shipped) dele_fail(err, DELE_ERR_FILE, "%s is no file, and no recipe that comes with deleatur", name);
+    if (!shipped) dele_fail(err, DELE_ERR_FILE, "%s is no file, and no recipe that comes with deleatur; these do: %s", name,
+                            shipped_names(arena, err));
     return shipped;
 }
 

@@ -1,6 +1,6 @@
 /* deleatur trace -- where in the model does a fact live?
  *
- *   reads    a model, and facts in ROME's format
+ *   reads    a model, and facts in ROME's format; or one prompt, whose answer is the model's own, as in ROME's notebook
  *   writes   DIR/facts.jsonl, trace.json, traces/, summary.tsv, layers.tsv, mask.json, plots/, page.html, manifest.json
  *            (DIR.part until all is there; the same command goes on behind an interrupted one);
  *            with --screen only screen.tsv, screen_summary.tsv, screen_agreement.tsv, manifest.json
@@ -13,8 +13,11 @@
 #include <string.h>
 
 #include "base/manifest.h"
+#include "model/generate.h"
 #include "plots/gnuplot.h"
+#include "text/behind.h"
 #include "trace/page.h"
+#include "trace/partners.h"
 #include "trace/plan.h"
 #include "trace/record.h"
 #include "trace/screening.h"
@@ -23,6 +26,7 @@
 typedef struct {
     dele_trace_opts o;
     const char *facts, *out;
+    const char *prompt, *subject, *attribute; /* one fact without a file; attribute "": what the model says */
     int pictures, screen_check, reference_check;
 } command;
 
@@ -61,15 +65,33 @@ static void report_left_out(const dele_trace *trace)
     for (size_t i = 0, n; (why = next_reason(&i, &n, trace));) printf("  left out in all, %s: %zu\n", why, n);
 }
 
+/* Where facts were left out for what the model says, the ways to trace them all the same. */
+static void suggest_answer(const dele_trace *trace)
+{
+    bool other = false, part = false;
+    for (size_t i = 0; i < trace->n; i++)
+        if (trace->facts[i].why && !strncmp(trace->facts[i].why, "the model", 9)) other = true;
+    part = other && !strcmp(trace->opts.answer, "argmax");
+    if (part)
+        puts("  try --answer greedy, which takes answers of several tokens (argmax wants the whole attribute in one)");
+    if (other)
+        puts("  or --answer attribute, which traces the attribute whether the model says it or not; deleatur facts MODEL "
+             "--facts FILE\n  --out known.json keeps the facts that it knows");
+}
+
 static dele_status report(const dele_trace *trace, const dele_trace_stats *stats, dele_arena *arena, dele_err *err)
 {
     const dele_suggestion *s = &stats->suggestion;
-    printf("traced %zu of %zu facts; p(answer) clean %.3f", trace->n_traced, trace->n, stats->high[DELE_PROB]);
-    if (isfinite(stats->low[DELE_PROB])) printf(", corrupted %.3f", stats->low[DELE_PROB]);
+    printf("traced %zu of %zu facts", trace->n_traced, trace->n);
+    if (trace->n_traced) printf("; p(answer) clean %.3f", stats->high[DELE_PROB]);
+    if (trace->n_traced && isfinite(stats->low[DELE_PROB])) printf(", corrupted %.3f", stats->low[DELE_PROB]);
     if (trace->sigma > 0) printf(" (sigma %.6g)", trace->sigma);
     putchar('\n');
     report_left_out(trace);
-    if (!trace->n_traced) return DELE_OK;
+    if (!trace->n_traced) {
+        suggest_answer(trace);
+        return DELE_OK;
+    }
     const dele_traced *only = trace->n_traced == 1 ? trace->facts : NULL; /* its own map says more than its average */
     while (only && only->left_out) only++;
     if (only) printf("%s\n", only->fact->prompt);
@@ -170,15 +192,81 @@ static dele_status check(dele_trace_checked *checked, const command *c, const de
 static double facts_to_trace(const dele_facts *facts, const dele_trace_opts *o)
 {
     size_t n = 0;
-    for (size_t i = 0; i < facts->n; i++)
-        n += !*o->split || (facts->fact[i].split && !strcmp(facts->fact[i].split, o->split));
+    for (size_t i = 0; i < facts->n; i++) n += dele_trace_wants(o, &facts->fact[i]);
     return (double)(o->limit && n > (size_t)o->limit ? (size_t)o->limit : n);
 }
 
 static dele_status note_inputs(dele_manifest *manifest, const command *c, const char *model, dele_err *err)
 {
-    if (dele_manifest_input(manifest, model, err) || dele_manifest_input(manifest, c->facts, err)) return err->code;
+    if (dele_manifest_input(manifest, model, err) || (*c->facts && dele_manifest_input(manifest, c->facts, err)))
+        return err->code;
     return *c->o.noise_text ? dele_manifest_input(manifest, c->o.noise_text, err) : DELE_OK;
+}
+
+/* What the model says behind the fact's prompt, up to the first token with text: ROME's notebook traces that. */
+static dele_status own_answer(dele_fact *fact, const command *c, const dele_model *model, dele_arena *arena, dele_err *err)
+{
+    enum { MOST = 8 }; /* lone blanks and parts of a character come first at times */
+    int said[MOST];
+    size_t n, length = 0;
+    dele_chat chat;
+    dele_ids ids;
+    dele_run run = {0};
+    if (dele_chat_parse(&chat, c->o.chat, model->tokenizer, err) ||
+        dele_prompt_encode(&ids, fact, model->tokenizer, chat, arena, err))
+        return err->code;
+    if (!ids.n) return dele_fail(err, DELE_ERR_DATA, "--prompt: the prompt has no tokens");
+    dele_generate(said, &n, &run, model, ids.id, ids.n, MOST, NULL, 0, err);
+    dele_run_release(&run);
+    for (size_t k = 1; k <= n && !err->code && !length; k++) {
+        const char *text = dele_decode_behind(model->tokenizer, ids.id, ids.n, said, k, false, arena, err);
+        const char *stripped = text ? dele_stripped(&length, text) : "";
+        if (length && !strncmp(stripped, "\xef\xbf\xbd", 3)) length = 0; /* half a character */
+        fact->attribute = dele_strndup(arena, stripped, length, err);
+    }
+    if (!err->code && !length)
+        return dele_fail(err, DELE_ERR_DATA, "the model says nothing behind \"%.200s\"; give --attribute, and --answer attribute",
+                        fact->prompt);
+    return err->code;
+}
+
+/* The one fact that the line gives. */
+static dele_status prompt_fact(dele_facts *facts, const command *c, const dele_model *model, dele_arena *arena, dele_err *err)
+{
+    dele_fact *fact = DELE_NEW(arena, dele_fact, 1, err);
+    if (!fact) return err->code;
+    if (!model->tokenizer) return dele_fail(err, DELE_ERR_DATA, "the model holds no tokenizer");
+    *fact = (dele_fact){.prompt = c->prompt, .subject = c->subject, .attribute = c->attribute};
+    *facts = (dele_facts){.fact = fact, .n = 1, .path = "--prompt"};
+    if (!strstr(fact->prompt, fact->subject))
+        return dele_fail(err, DELE_ERR_DATA, "--subject: \"%.100s\" does not stand in the prompt \"%.200s\"", fact->subject,
+                        fact->prompt);
+    return *fact->attribute ? DELE_OK : own_answer(fact, c, model, arena, err);
+}
+
+/* The file's facts before the model, which takes longer; or the one of the line, which asks it. */
+static dele_status read_both(dele_facts *facts, dele_model *model, const command *c, const char *path, dele_arena *arena,
+                            dele_err *err)
+{
+    if ((*c->facts && dele_facts_load(facts, c->facts, arena, err)) || dele_model_load(model, path, arena, err)) return err->code;
+    return *c->facts ? DELE_OK : prompt_fact(facts, c, model, arena, err);
+}
+
+/* One prompt without --out: the maps are shown, and nothing is written. */
+static dele_status show(const command *c, const char *path, const dele_common *common, dele_model *model, dele_arena *arena,
+                       dele_err *err)
+{
+    dele_facts facts;
+    dele_trace trace;
+    dele_trace_stats stats;
+    if (dele_plan_check(&c->o, err) || read_both(&facts, model, c, path, arena, err) ||
+        dele_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err) ||
+        dele_trace_statistics(&stats, &trace, arena, err))
+        return err->code;
+    if (common->json) return report_json(&trace, &stats, NULL, err);
+    if (report(&trace, &stats, arena, err)) return err->code;
+    puts("nothing is written without --out DIR");
+    return DELE_OK;
 }
 
 static dele_status work(const command *c, const char *path, const dele_common *common, dele_manifest *manifest,
@@ -195,7 +283,7 @@ static dele_status work(const command *c, const char *path, const dele_common *c
         !(key = dele_manifest_key(manifest, "out,pictures,reference-check", arena, err)) ||
         dele_outdir_resume(out, c->out, key, &resumed, err) ||
         dele_outdir_sub(out, "traces", err) || dele_outdir_sub(out, "plots", err) ||
-        dele_facts_load(&facts, c->facts, arena, err) || dele_model_load(model, path, arena, err))
+        read_both(&facts, model, c, path, arena, err))
         return err->code;
     if ((double)dele_model_parameters(model) * sizeof(float) <= c->o.memory * 1048576.0) dele_model_pack(model);
     if (facts.note && !common->quiet) fprintf(stderr, "deleatur: %s\n", facts.note);
@@ -212,6 +300,9 @@ static dele_status work(const command *c, const char *path, const dele_common *c
     if (c->reference_check)
         printf("\nreference check: %d cells of %zu facts, and these facts' clean and corrupted runs, again from the tokens "
                "up: p differs by at most %.2g\n", checked.n_cells, checked.n_facts, checked.difference);
+    char page[1100];
+    snprintf(page, sizeof page, "%s/page.html", c->out);
+    if (dele_path_exists(page)) printf("\npage: %s (open it in a browser)\n", page);
     return DELE_OK;
 }
 
@@ -253,8 +344,8 @@ static dele_status screen(const command *c, const char *path, const dele_common 
     char file[1100], *key = NULL;
     if (dele_screening_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
         !(key = dele_manifest_key(manifest, "out,pictures", arena, err)) ||
-        dele_outdir_resume(out, c->out, key, &resumed, err) || dele_facts_load(&facts, c->facts, arena, err) ||
-        dele_model_load(model, path, arena, err) || dele_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
+        dele_outdir_resume(out, c->out, key, &resumed, err) || read_both(&facts, model, c, path, arena, err) ||
+        dele_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
         return err->code;
     if (facts.note && !common->quiet) fprintf(stderr, "deleatur: %s\n", facts.note);
     dele_progress_begin(&progress, common->quiet ? NULL : stderr, "screen", "facts", (double)trace.n_traced);
@@ -292,14 +383,33 @@ static bool asks_to_compare(int argc, char **argv)
     return false;
 }
 
+/* A file of facts, or one prompt. */
+static dele_status check_source(const command *c, dele_err *err)
+{
+    if (*c->prompt && *c->facts)
+        return dele_fail(err, DELE_ERR_USAGE, "--facts and --prompt both say what to trace; give one of them");
+    if (*c->prompt && !*c->subject)
+        return dele_fail(err, DELE_ERR_USAGE, "--prompt goes with --subject, the words of it whose embeddings are corrupted");
+    if (!*c->prompt && (*c->subject || *c->attribute))
+        return dele_fail(err, DELE_ERR_USAGE, "--%s goes with --prompt", *c->subject ? "subject" : "attribute");
+    if (!*c->prompt && !*c->facts)
+        return dele_fail(err, DELE_ERR_USAGE, "--facts FILE is missing, or --prompt TEXT with --subject TEXT");
+    if (!*c->out && (*c->facts || c->o.screen || c->reference_check))
+        return dele_fail(err, DELE_ERR_USAGE, "--out DIR is missing: where shall the result go?");
+    return DELE_OK;
+}
+
 int cmd_trace(int argc, char **argv)
 {
     if (asks_to_compare(argc, argv)) return cmd_trace_compare(argc, argv);
-    command c = {.o = DELE_TRACE_DEFAULTS, .facts = "", .out = "", .pictures = 20};
+    command c = {.o = DELE_TRACE_DEFAULTS, .facts = "", .out = "", .prompt = "", .subject = "", .attribute = "", .pictures = 20};
     const char *model_path = NULL;
     const dele_option options[] = {
         DELE_GROUP("data"),
         DELE_OPT("facts", &c.facts, "facts in ROME's format, JSON or JSONL"),
+        DELE_OPT("prompt", &c.prompt, "one prompt in place of a file; with --subject; --out may be left out then"),
+        DELE_OPT("subject", &c.subject, "the words of --prompt that are corrupted"),
+        DELE_OPT("attribute", &c.attribute, "the answer to --prompt; default: the model's own next token"),
         DELE_OPT("out", &c.out, "a new directory for the result"),
         DELE_GROUP("what is patched"),
         DELE_OPT("kinds", &c.o.kinds, "what is patched: any of hidden,mid,mlp,attn,head,embed"),
@@ -324,6 +434,7 @@ int cmd_trace(int argc, char **argv)
         DELE_GROUP("which facts"),
         DELE_OPT("shuffle", &c.o.shuffle, "facts in an order drawn by this seed, so that --limit samples; 0: the file's"),
         DELE_OPT("limit", &c.o.limit, "stop when so many facts are traced; 0: all"),
+        DELE_OPT("id", &c.o.ids, "only the facts of these ids, as 3 or 3,17; sigma is still measured on all"),
         DELE_OPT("split", &c.o.split, "only facts of this split, as in forget; sigma is still measured on all"),
         DELE_GROUP("answers"),
         DELE_OPT("answer", &c.o.answer, "argmax: the model's next token must be the attribute; greedy: all of it, several "
@@ -339,7 +450,7 @@ int cmd_trace(int argc, char **argv)
         DELE_FLAG("reference", &c.o.reference, "recompute every cell from the tokens up (slow; agrees to rounding)"),
         {0}};
     const dele_usage usage = {.command = "trace", .summary = "find the layers that carry a fact, by causal tracing",
-                             .synopsis = "MODEL --facts FILE --out DIR  (or: --compare BEFORE AFTER)",
+                             .synopsis = "MODEL --facts FILE --out DIR  (or: MODEL --prompt TEXT --subject TEXT; --compare BEFORE AFTER)",
                              .example = "deleatur trace models/olmo --facts facts.json --out trace-olmo --limit 20",
                              .options = options, .positional = &model_path, .n_positional = 1};
     dele_arena arena = {0};
@@ -349,15 +460,15 @@ int cmd_trace(int argc, char **argv)
     dele_outdir out = {0};
     dele_manifest manifest = {0};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
-        if (!*c.facts || !*c.out)
-            dele_fail(&err, DELE_ERR_USAGE, "trace needs --facts FILE and --out DIR (deleatur trace --help)");
+        if (check_source(&c, &err)) {}
         else if (c.screen_check < 0 || (c.screen_check && !c.o.screen))
             dele_fail(&err, DELE_ERR_USAGE, "--screen-check is a number of facts, and goes with --screen");
         else if (c.reference_check < 0 || (c.reference_check && c.o.screen))
             dele_fail(&err, DELE_ERR_USAGE, "--reference-check is a number of cells, and goes without --screen");
         else {
             dele_manifest_begin(&manifest, &usage, argc, argv);
-            (c.o.screen ? screen : work)(&c, model_path, &common, &manifest, &out, &model, &arena, &err);
+            if (!*c.out) show(&c, model_path, &common, &model, &arena, &err);
+            else (c.o.screen ? screen : work)(&c, model_path, &common, &manifest, &out, &model, &arena, &err);
         }
     }
     if (err.code && !anything_traced(&out)) dele_outdir_abandon(&out);

@@ -9,6 +9,7 @@
  * read back: a run that finds records of its own (the directory's key says so) goes on behind them. */
 #include <gsl/gsl_cdf.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/stat.h"
@@ -365,12 +366,41 @@ static dele_status check_id(const dele_trace *trace, const dele_facts *facts, co
     return DELE_OK;
 }
 
+/* Is the id one of "3,17"? */
+static bool listed(const char *list, int id)
+{
+    for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',')
+        if (strtol(at, NULL, 10) == id) return true;
+    return false;
+}
+
+/* Every id asked for is a number, and some fact's. */
+static dele_status check_listed(const dele_facts *facts, const char *list, dele_err *err)
+{
+    for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',') {
+        char *end;
+        long id = strtol(at, &end, 10);
+        bool known = false;
+        if (end == at || (*end && *end != ','))
+            return dele_fail(err, DELE_ERR_USAGE, "--id %s: give the ids of facts, as 3 or 3,17", list);
+        for (size_t i = 0; i < facts->n && !known; i++) known = facts->fact[i].id == id;
+        if (!known) return dele_fail(err, DELE_ERR_DATA, "--id %ld: %s has no fact of this known_id", id, facts->path);
+    }
+    return DELE_OK;
+}
+
+bool dele_trace_wants(const dele_trace_opts *o, const dele_fact *fact)
+{
+    if (o->split && *o->split && (!fact->split || strcmp(fact->split, o->split))) return false;
+    return !o->ids || !*o->ids || listed(o->ids, fact->id);
+}
+
 static dele_status trace_all(running *x, dele_err *err)
 {
     dele_trace *trace = x->trace;
     const dele_trace_opts *o = &trace->opts;
     size_t *order = DELE_NEW(x->arena, size_t, x->facts->n + 1, err);
-    if (!order) return err->code;
+    if (!order || (o->ids && check_listed(x->facts, o->ids, err))) return err->code;
     for (size_t i = 0; i < x->facts->n; i++) order[i] = i;
     if (o->shuffle > 0) {
         dele_rng rng;
@@ -380,7 +410,7 @@ static dele_status trace_all(running *x, dele_err *err)
     for (size_t at = 0; at < x->facts->n; at++) {
         size_t i = order[at];
         const dele_fact *fact = &x->facts->fact[i];
-        if (o->split && *o->split && (!fact->split || strcmp(fact->split, o->split))) continue;
+        if (!dele_trace_wants(o, fact)) continue;
         if (o->limit && trace->n_traced == (size_t)o->limit) break;
         if (check_id(trace, x->facts, fact, err)) return err->code;
         dele_traced *traced = &trace->facts[trace->n++];

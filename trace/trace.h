@@ -84,6 +84,7 @@ typedef struct {
     int shuffle;            /* > 0: facts in an order drawn by this seed, so that --limit takes a random sample */
     int limit;              /* stop when so many facts are traced; 0: all */
     const char *split;      /* only facts of this split; "" or NULL: all */
+    const char *ids;        /* only facts with one of these ids, as "3,17"; "" or NULL: all */
     const char *answer;     /* "argmax": the model's own next token, which must be the attribute (ROME's filter);
                              * "greedy": the whole attribute, each of its tokens the model's own choice;
                              * "attribute": the whole attribute, known or not, as for a fact that was unlearned */
@@ -96,7 +97,7 @@ typedef struct {
 #define DELE_TRACE_DEFAULTS                                                                                         \
     ((dele_trace_opts){.kinds = "hidden,mlp,attn", .windows = "10", .edges = "code", .sever = "", .tokens = "all",  \
                       .direction = "denoise", .corrupt = "noise", .noise = "s3", .noise_text = "", .samples = 10,  \
-                      .max_samples = 50, .noise_seed = "per-fact", .seed = 1, .compat = "", .split = "",           \
+                      .max_samples = 50, .noise_seed = "per-fact", .seed = 1, .compat = "", .split = "", .ids = "",           \
                       .answer = "argmax", .chat = "none", .memory = 1024})
 
 /* ---- one prompt's cells ------------------------------------------------------------------------------------------ */
@@ -157,6 +158,9 @@ typedef struct {
 
 /* How much a value says that the patched thing matters: towards high when denoising, away from it when noising. */
 double dele_effect_of(const dele_trace *trace, dele_metric metric, double value, double high, double low);
+
+/* Whether the options' split and ids take the fact in. */
+bool dele_trace_wants(const dele_trace_opts *o, const dele_fact *fact);
 
 /* Traces the facts.  dir (may be NULL) is where each fact's record is written as soon as it is there (traces/ must
  * exist), and where those of an earlier run are found. */

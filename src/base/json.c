@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/foreign.h"
 /* ---- UTF-8 ----------------------------------------------------------------------------------------------- */
 
 /* Offset of the first byte that is not UTF-8, or n. */
@@ -65,6 +66,11 @@ char *dele_text_read(const char *path, dele_arena *arena, size_t *size, dele_err
 {
     size_t n = 0, mark = 0;
     char *text = dele_file_read(path, arena, &n, err);
+    const char *foreign = text ? dele_foreign_data(text, n) : NULL;
+    if (foreign) {
+        dele_fail(err, DELE_ERR_FORMAT, "%s %s", path, foreign);
+        return NULL;
+    }
     if (!text || dele_text_mark(&mark, path, text, n, err) || check_text(path, text, n, err)) return NULL;
     if (size) *size = n - mark;
     return text + mark;

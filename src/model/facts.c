@@ -128,6 +128,18 @@ static dele_status read_fact(dele_fact *fact, dele_facts_form form, const dele_r
     return DELE_OK;
 }
 
+/* Rows of questions and answers, as LUME's and TOFU's, are taken for facts at times. */
+static dele_status fail_rows(const dele_records *r, const cJSON *row, dele_err *err)
+{
+    static const char *const pairs[][2] = {{"input", "output"}, {"question", "answer"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (!field(row, "prompt") && !field(row, "subject") && field(row, pairs[i][0]) && field(row, pairs[i][1]))
+            return dele_fail(err, DELE_ERR_DATA, "%s:%d: a row of \"%s\" and \"%s\", no fact with a subject; make facts of such "
+                            "rows: deleatur facts MODEL --qa %s --first-token --out facts.json", r->path, r->line, pairs[i][0],
+                            pairs[i][1], r->path);
+    return DELE_OK;
+}
+
 static dele_status push(dele_facts *facts, size_t *capacity, const dele_fact *fact, dele_arena *arena, dele_err *err)
 {
     if (facts->n == *capacity) {
@@ -153,6 +165,7 @@ dele_status dele_facts_load(dele_facts *facts, const char *path, dele_arena *are
     while (!status && (row = dele_records_next(&r, &mine))) {
         dele_fact fact;
         if (facts->n == 0) facts->form = form_of(row);
+        if ((status = fail_rows(&r, row, &mine))) break;
         status = read_fact(&fact, facts->form, &r, row, (int)facts->n, arena, &mine);
         if (!status) status = push(facts, &capacity, &fact, arena, &mine);
     }

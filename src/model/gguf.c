@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/foreign.h"
 #include "base/json.h"
 
 /* ---- cursor ---------------------------------------------------------------------------------------------------- */
@@ -269,6 +270,8 @@ dele_status dele_gguf_open(dele_gguf *g, const char *file, dele_arena *arena, de
 {
     *g = (dele_gguf){.file = file};
     dele_status status = dele_map_open(&g->map, file, err);
+    const char *foreign = status ? NULL : dele_foreign_model(g->map.data, g->map.size);
+    if (foreign) status = dele_fail(err, DELE_ERR_FORMAT, "%s %s", file, foreign);
     if (!status) status = read_all(g, arena, err);
     if (status) dele_gguf_close(g);
     return status;

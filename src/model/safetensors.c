@@ -205,8 +205,10 @@ dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_ar
         status = json ? open_shards(st, dir, index, json, arena, err) : DELE_ERR_FORMAT;
         cJSON_Delete(json);
     } else {
-        status = dele_fail(err, DELE_ERR_FILE,
-                          "%s: neither model.safetensors nor model.safetensors.index.json is there", dir);
+        const char *pickled = dele_printf(arena, err, "%s/pytorch_model.bin", dir);
+        status = dele_fail(err, DELE_ERR_FILE, "%s: neither model.safetensors nor model.safetensors.index.json is there%s", dir,
+                          !pickled || !dele_path_exists(pickled) ? "" : "; pytorch_model.bin is there, which is not read: "
+                          "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(OUT) makes safetensors of it");
     }
     if (!status) status = dele_stored_sort(st->tensor, st->n, err);
     if (status) dele_safetensors_close(st);

@@ -7,6 +7,8 @@
  * outside of any row starts the next one. */
 #include "text/csv.h"
 
+#include "base/foreign.h"
+
 #include <csv.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -119,6 +121,11 @@ dele_status dele_csv_load(dele_csv *csv, const char *path, size_t n_columns, del
     dele_map map = {0};
     dele_status status = dele_map_open(&map, path, r.err);
     if (status) return status;
+    const char *foreign = dele_foreign_data(map.data, map.size);
+    if (foreign) {
+        dele_map_close(&map);
+        return dele_fail(r.err, DELE_ERR_FORMAT, "%s %s", path, foreign);
+    }
 
     struct csv_parser parser;
     if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI)) {
