@@ -1,6 +1,7 @@
 /* deleatur plot DIR -- draw a result's pictures again: the tables in DIR/plots, DIR/deleatur/plots or DIR itself through
  * gnuplot, and of a trace its page, from trace.json, facts.jsonl and traces/.  No model is needed. */
 #include "base/file.h"
+#include "base/former.h"
 #include "base/option.h"
 #include "experiments/cmd.h"
 #include "plots/gnuplot.h"
@@ -30,6 +31,7 @@ static dele_status plot(const char *dir, const dele_common *common, dele_err *er
     char path[1200];
     dele_drawn drawn = {0};
     if (!dele_path_is_dir(dir)) return dele_fail(err, DELE_ERR_FILE, "%s is not a directory; give a result's", dir);
+    if (dele_former_refuse(dir, err)) return err->code;
     bool page = make_page(dir);
     for (size_t i = 0; i < 3 && !drawn.n; i++) {
         snprintf(path, sizeof path, "%s%s", dir, places[i]);

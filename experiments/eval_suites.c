@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/former.h"
 #include "base/progress.h"
 #include "score/choice_sets.h"
 #include "score/facts_suite.h"
@@ -76,7 +77,7 @@ static dele_status eval_mmlu(eval_job *j, dele_err *err)
 static cJSON *load_result(eval_job *j, const char *path, const char *suite, dele_err *err)
 {
     const char *file = dele_printf(&j->arena, err, dele_path_is_dir(path) ? "%s/eval.json" : "%s", path);
-    cJSON *json = file ? dele_json_load(file, err) : NULL;
+    cJSON *json = file && !dele_former_refuse(file, err) ? dele_json_load(file, err) : NULL;
     const char *theirs = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "suite"));
     if (!json || (theirs && !strcmp(theirs, suite))) return json;
     if (!theirs) theirs = "unknown";

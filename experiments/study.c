@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/former.h"
 #include "base/progress.h"
 
 const char *const study_state_words[] = {[STUDY_NEW] = "not begun",   [STUDY_BROKEN] = "interrupted",
@@ -287,6 +288,7 @@ static dele_status load_record(study *s, dele_err *err)
 {
     const char *path = dele_printf(s->arena, err, "%s/study.json", s->out);
     if (!path) return DELE_ERR_MEMORY;
+    if (dele_former_refuse(s->out, err)) return err->code;
     s->record = dele_path_exists(path) ? dele_json_load(path, err) : cJSON_CreateObject();
     if (!s->record) return dele_fail(err, DELE_ERR_MEMORY, "out of memory");
     if (!cJSON_IsObject(s->record)) return dele_fail(err, DELE_ERR_FORMAT, "%s is no record of a study", path);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/former.h"
 #include "base/json.h"
 #include "base/npz.h"
 #include "trace/rows.h"
@@ -476,7 +477,7 @@ dele_status dele_trace_load(dele_trace *trace, const char *dir, dele_arena *aren
 {
     *trace = (dele_trace){.opts = DELE_TRACE_DEFAULTS};
     char *settings = dele_printf(arena, err, "%s/trace.json", dir), *path = dele_printf(arena, err, "%s/facts.jsonl", dir);
-    if (!settings || !path || load_settings(trace, settings, arena, err)) return err->code;
+    if (!settings || !path || dele_former_refuse(dir, err) || load_settings(trace, settings, arena, err)) return err->code;
     dele_records r = {0};
     size_t n = 0;
     dele_status status = dele_records_open(&r, path, err);

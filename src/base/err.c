@@ -4,18 +4,34 @@
 
 #include "base/text_out.h"
 
+/* Names out of files may hold anything: one line, nothing for the terminal. */
+static void fill(char *out, size_t room, const char *format, va_list args)
+{
+    char sentence[sizeof((dele_err *)0)->msg];
+    vsnprintf(sentence, sizeof sentence, format, args);
+    dele_text_show(out, room, sentence, DELE_TEXT_LINE);
+}
+
 dele_status dele_fail(dele_err *err, dele_status code, const char *format, ...)
 {
     if (!err) return code;
     if (err->code != DELE_OK) return err->code;
     err->code = code;
-    char sentence[sizeof err->msg];
     va_list args;
     va_start(args, format);
-    vsnprintf(sentence, sizeof sentence, format, args);
+    fill(err->msg, sizeof err->msg, format, args);
     va_end(args);
-    dele_text_show(err->msg, sizeof err->msg, sentence, DELE_TEXT_LINE); /* names out of files may hold anything */
     return code;
+}
+
+void dele_remark(const char *format, ...)
+{
+    char text[768];
+    va_list args;
+    va_start(args, format);
+    fill(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, "deleatur: %s\n", text);
 }
 
 const char *dele_status_text(dele_status code)

@@ -2,7 +2,7 @@
  *
  * A function that can fail returns dele_status and writes one sentence into the caller's dele_err: what is
  * wrong, where, and what to do next.  The first failure wins; later ones do not overwrite it.  Nothing in
- * the library prints or exits: only a command speaks (dele_complain).  Bugs are asserts, not errors. */
+ * the library exits, and nothing prints but dele_remark: only a command speaks (dele_complain).  Bugs are asserts, not errors. */
 #ifndef DELE_ERR_H
 #define DELE_ERR_H
 
@@ -32,6 +32,9 @@ typedef struct {
 /* Records a failure, unless one is recorded already; returns the status recorded.  err may be NULL. */
 dele_status dele_fail(dele_err *err, dele_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* One line on stderr about something that is no error. */
+void dele_remark(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 const char *dele_status_text(dele_status code);
 

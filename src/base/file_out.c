@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/former.h"
 #include "base/json.h"
 
 #define MARK "deleatur.unfinished"
@@ -413,6 +414,7 @@ dele_status dele_outdir_resume(dele_outdir *out, const char *path, const char *k
     *out = new;
     dele_status status = name_part(new.path, sizeof new.path, new.part, sizeof new.part, path, err);
     if (!status) status = dele_path_free(new.path, err);
+    if (!status && dele_path_is_dir(new.part)) status = dele_former_refuse(new.part, err);
     if (!status) status = make_dirs(new.part, false, err);
     if (!status) status = claim(&new.claim, new.path, new.part, &fresh, err);
     if (status) return status;

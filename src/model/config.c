@@ -206,6 +206,7 @@ static void agree(found *f, const cJSON *value, const char *name, const reader *
 /* What all spellings say together. */
 typedef struct {
     found theta, type, partial;
+    found nested;    /* the theta under "full_attention" */
     bool null_theta; /* some spelling has it, as null */
 } rotation;
 
@@ -222,8 +223,8 @@ static void read_rotation(rotation *out, const cJSON *rope, const char *const na
     for (const cJSON *item = rope->child; item; item = item->next) {
         const char *key = item->string;
         if (strcmp(key, "rope_theta") == 0) {
-            agree(&out->theta, item, names[1], r);
-            out->null_theta |= cJSON_IsNull(item);
+            agree(nested ? &out->nested : &out->theta, item, names[1], r);
+            out->null_theta |= !nested && cJSON_IsNull(item);
         } else if (strcmp(key, "rope_type") == 0) {
             agree(&out->type, item, names[2], r);
         } else if (strcmp(key, "type") == 0) {
@@ -246,7 +247,8 @@ static void read_rotation(rotation *out, const cJSON *rope, const char *const na
 /* The rotation of all spellings: v4's rope_theta beside rope_scaling {rope_type or type, rope_theta}, and v5's
  * rope_parameters {rope_type, rope_theta}, flat or under "full_attention".  transformers 5.23 (RotaryEmbeddingConfigMixin,
  * modeling_rope_utils.py) lets the objects win over rope_theta, and rope_scaling over rope_parameters; its theta is 10000
- * where no key has one.  Here keys that contradict each other are refused, so that there is nothing to win. */
+ * where no key has one, and what stands under a layer type does not count for these families.  Here keys that contradict
+ * each other are refused, so that there is nothing to win. */
 static void read_rope(dele_config *c, const reader *r)
 {
     static const char *const scaling[] = {"rope_scaling", "rope_scaling.rope_theta", "rope_scaling.rope_type",
@@ -269,6 +271,10 @@ static void read_rope(dele_config *c, const reader *r)
     if (!all.theta.value && all.null_theta)
         refuse(r->where, "rope_theta", "is null, and no other key holds the base of the rotation", r->err);
     c->rope_theta = read_positive(r, all.theta.name, all.theta.value, 10000);
+    if (all.nested.value && read_positive(r, all.nested.name, all.nested.value, 0) != c->rope_theta)
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" is not the base of the rotation that the other keys give (%g where "
+                  "they have none), which transformers takes for this family; put it into rope_parameters itself", r->where,
+                  all.nested.name, (double)c->rope_theta);
 }
 
 static void want_false(const reader *r, const char *key)

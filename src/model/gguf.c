@@ -9,6 +9,7 @@
 #include "model/gguf.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/foreign.h"
@@ -99,11 +100,16 @@ static void take_value(dele_gguf_pair *pair, cursor *c)
         take(c, pair->count * type_size(pair->item));
 }
 
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const dele_gguf_pair *)a)->key, ((const dele_gguf_pair *)b)->key);
+}
+
+/* g->pair is sorted by key. */
 static const dele_gguf_pair *find_pair(const dele_gguf *g, const char *key)
 {
-    for (size_t i = 0; i < g->n_pairs; i++)
-        if (strcmp(g->pair[i].key, key) == 0) return &g->pair[i];
-    return NULL;
+    const dele_gguf_pair wanted = {.key = key};
+    return g->n_pairs ? bsearch(&wanted, g->pair, g->n_pairs, sizeof wanted, by_key) : NULL;
 }
 
 /* A number of any type; false for strings and arrays. */
@@ -225,7 +231,7 @@ static dele_status place_tensors(dele_gguf *g, const uint64_t *offset, const cur
                 err, DELE_ERR_FORMAT,
                 "%s: %.64s reaches beyond the end of the file, which is cut short or damaged; fetch it again", g->file,
                 t->name);
-        t->data = g->map.data + start + offset[i];
+        t->data = g->map.data + (t->n_bytes ? start + offset[i] : 0);
     }
     const dele_stored **order = DELE_NEW(arena, const dele_stored *, g->n, err);
     if (!order) return DELE_ERR_MEMORY;
@@ -235,7 +241,8 @@ static dele_status place_tensors(dele_gguf *g, const uint64_t *offset, const cur
 
 static dele_status read_all(dele_gguf *g, dele_arena *arena, dele_err *err)
 {
-    cursor c = {g->map.data, g->map.data + g->map.size, g->map.size < 24};
+    if (g->map.size < 24) return dele_fail(err, DELE_ERR_FORMAT, "%s: not a GGUF file", g->file); /* data may be NULL */
+    cursor c = {g->map.data, g->map.data + g->map.size, false};
     uint32_t magic = take_u32(&c), version = take_u32(&c);
     uint64_t n_tensors = take_u64(&c), n_pairs = take_u64(&c);
     if (c.broken || magic != 0x46554747)
@@ -253,9 +260,12 @@ static dele_status read_all(dele_gguf *g, dele_arena *arena, dele_err *err)
         dele_gguf_pair pair = {.key = key};
         if (key) take_value(&pair, &c);
         if (!key || c.broken) return damaged(g, "metadata", err);
-        if (find_pair(g, key)) return dele_fail(err, DELE_ERR_FORMAT, "%s: the key %.100s is there twice", g->file, key);
         g->pair[g->n_pairs++] = pair;
     }
+    if (n_pairs > 1) qsort(g->pair, g->n_pairs, sizeof *g->pair, by_key);
+    for (size_t i = 1; i < g->n_pairs; i++)
+        if (strcmp(g->pair[i - 1].key, g->pair[i].key) == 0)
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the key %.100s is there twice", g->file, g->pair[i].key);
     uint64_t *offset = DELE_NEW(arena, uint64_t, (size_t)n_tensors, err);
     g->tensor = DELE_NEW(arena, dele_stored, (size_t)n_tensors, err);
     if (!offset || !g->tensor) return DELE_ERR_MEMORY;
@@ -495,7 +505,15 @@ dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g,
         p.eos = get_int(g, "tokenizer.ggml.eos_token_id", -1, spm ? 2 : -1, &mine);
         p.unk = get_int(g, "tokenizer.ggml.unknown_token_id", -1, spm ? 0 : -1, &mine);
         p.pad = get_int(g, "tokenizer.ggml.padding_token_id", -1, -1, &mine);
-        p.add_bos = get_number(g, "tokenizer.ggml.add_bos_token", spm, &mine) != 0;
+        const bool adds_bos = spm || dele_pre_adds_bos(p.pre);
+        p.add_bos = get_number(g, "tokenizer.ggml.add_bos_token", adds_bos, &mine) != 0;
+        p.add_eos = get_number(g, "tokenizer.ggml.add_eos_token", 0, &mine) != 0;
+        if (p.add_bos && p.bos < 0)
+            dele_fail(&mine, DELE_ERR_FORMAT, "%s: its tokenizer puts a BOS before each text, but no "
+                      "tokenizer.ggml.bos_token_id says which", g->file);
+        if (p.add_eos && p.eos < 0)
+            dele_fail(&mine, DELE_ERR_FORMAT, "%s: its tokenizer puts an EOS behind each text, but no "
+                      "tokenizer.ggml.eos_token_id says which", g->file);
         p.add_space_prefix = get_number(g, "tokenizer.ggml.add_space_prefix", spm, &mine) != 0;
         p.chat_template = get_string(g, "tokenizer.chat_template", arena, &mine);
         if (!mine.code && (!p.tokens || p.n_tokens == 0))

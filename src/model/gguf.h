@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
     const char *file;
     dele_map map;
-    dele_gguf_pair *pair;
+    dele_gguf_pair *pair; /* sorted by key */
     size_t n_pairs;
     dele_stored *tensor; /* sorted by name */
     size_t n;

@@ -132,6 +132,7 @@ static void put_tokenizer(pairs *p, const dele_tokenizer_parts *t)
     if (t->n_merges) pair_texts(p, "tokenizer.ggml.merges", t->merges, t->n_merges);
     put_id(p, "tokenizer.ggml.unknown_token_id", t->unk);
     pair_bool(p, "tokenizer.ggml.add_bos_token", t->add_bos);
+    if (t->add_eos) pair_bool(p, "tokenizer.ggml.add_eos_token", true);
     pair_bool(p, "tokenizer.ggml.add_space_prefix", t->add_space_prefix);
     if (t->chat_template) pair_text(p, "tokenizer.chat_template", t->chat_template);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/former.h"
 #include "base/json.h"
 #include "model/gguf.h"
 #include "model/layout.h"
@@ -137,6 +138,11 @@ static dele_status load_gguf(dele_model *model, const char *path, dele_arena *ar
     dele_tokenizer_parts parts = {0};
     dele_status status = dele_gguf_open(&g, path, arena, err);
     if (!status) status = dele_gguf_config(&config, &g, err);
+    for (size_t i = 0; !status && i < g.n_pairs; i++)
+        if (!strncmp(g.pair[i].key, DELE_FORMER_NAME ".", sizeof DELE_FORMER_NAME)) {
+            dele_remark("%s was written by version 0.1; what its keys " DELE_FORMER_NAME ".* say of it is not read", path);
+            break;
+        }
     if (!status) status = dele_gguf_tokenizer(&parts, &g, arena, err);
     if (!status) status = dele_gguf_named_ends(&config, &g, &parts, err);
     if (!status) {
@@ -213,6 +219,8 @@ dele_status dele_model_load(dele_model *model, const char *path, dele_arena *are
                         "%s: no such file or directory; MODEL is a Hugging Face directory or a .gguf file", path);
     const char *kept = dele_strdup(arena, path, err);
     if (!kept) return DELE_ERR_MEMORY;
+    if (dele_former_checkpoint(path))
+        dele_remark("%s is a checkpoint of version 0.1; what its folder " DELE_FORMER_NAME "/ says of it is not read", path);
     dele_status status = dele_path_is_dir(path) ? load_directory(model, kept, arena, &mine)
                                               : load_gguf(model, kept, arena, &mine);
     if (!status && model->tokenizer) {

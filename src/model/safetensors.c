@@ -1,6 +1,6 @@
 /* safetensors (github.com/huggingface/safetensors):
  *
- *   [ u64 length n | n bytes of JSON | data ]
+ *   [ u64 length n | n bytes: JSON, padded with blanks | data ]
  *   {"__metadata__": {...}, "name": {"dtype": "BF16", "shape": [r, c], "data_offsets": [begin, end]}, ...}
  *
  * Offsets count from the start of the data.  The format asks that the tensors fill the data without holes and without
@@ -8,8 +8,9 @@
  * before it is compared with the file's size. */
 #include "model/safetensors.h"
 
-#include <stdio.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -42,6 +43,10 @@ static dele_status read_entry(dele_stored *t, const cJSON *item, const char *fil
     if (t->dtype > DELE_DTYPE_BF16)
         return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported",
                         file, t->name, dtype->valuestring);
+    for (const cJSON *key = item->child; key; key = key->next)
+        if (key != dtype && key != shape && key != offsets)
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the header entry of %.100s has a key \"%.60s\" that does not belong "
+                             "there, or has one twice", file, t->name, key->string);
     for (const cJSON *d = shape->child; d; d = d->next)
         if (t->n_dims == 4 || !read_count(&t->dims[t->n_dims++], d))
             return dele_fail(err, DELE_ERR_FORMAT, "%s: the shape of %.100s is not one to four sizes", file, t->name);
@@ -62,13 +67,25 @@ static dele_status read_entry(dele_stored *t, const cJSON *item, const char *fil
     return DELE_OK;
 }
 
+static bool is_metadata(const cJSON *item)
+{
+    if (!cJSON_IsObject(item)) return false;
+    for (const cJSON *text = item->child; text; text = text->next)
+        if (!cJSON_IsString(text)) return false;
+    return true;
+}
+
 static dele_status read_entries(dele_stored *list, size_t *n, const cJSON *json, const char *file, const uint8_t *data,
                                size_t data_size, dele_arena *arena, dele_err *err)
 {
-    size_t total = 0;
+    size_t total = 0, n_metadata = 0;
     dele_stored *t = list;
     for (const cJSON *item = json->child; item; item = item->next) {
-        if (strcmp(item->string, "__metadata__") == 0) continue;
+        if (strcmp(item->string, "__metadata__") == 0) {
+            if (n_metadata++ || !is_metadata(item))
+                return dele_fail(err, DELE_ERR_FORMAT, "%s: __metadata__ must be one object with text alone", file);
+            continue;
+        }
         dele_status status = read_entry(t, item, file, data, data_size, err);
         if (status) return status;
         total += t->n_bytes;
@@ -97,10 +114,15 @@ static dele_status read_header(dele_stored **list, size_t *n, const dele_map *ma
     const char *text = (const char *)map->data + 8;
     if (!dele_utf8_valid(text, length))
         return dele_fail(err, DELE_ERR_FORMAT, "%s: the safetensors header is not valid UTF-8", file);
-    cJSON *json = cJSON_ParseWithLength(text, length);
+    const char *end = NULL;
+    cJSON *json = text[0] == '{' ? cJSON_ParseWithLengthOpts(text, length, &end, false) : NULL;
     dele_status status = DELE_OK;
     if (!cJSON_IsObject(json))
         status = dele_fail(err, DELE_ERR_FORMAT, "%s: the safetensors header is not a JSON object", file);
+    for (; !status && end < text + length; end++)
+        if (*end != ' ')
+            status = dele_fail(err, DELE_ERR_FORMAT, "%s: something other than blanks stands behind the JSON of the "
+                               "safetensors header; the file is damaged", file);
     size_t room = json ? (size_t)cJSON_GetArraySize(json) : 0;
     if (!status && !(*list = DELE_NEW(arena, dele_stored, room, err))) status = DELE_ERR_MEMORY;
     if (!status)
@@ -127,28 +149,44 @@ static dele_status open_single(dele_safetensors *st, const char *file, dele_aren
     return open_file(st, file, &st->tensor, &st->n, arena, err);
 }
 
-/* The distinct files of a weight_map, in order of appearance; names must stay inside the directory. */
-static dele_status shard_names(const char **names, size_t *n, const cJSON *weight_map, const char *index, dele_err *err)
+/* One line of the index: a tensor and the shard that holds it. */
+typedef struct {
+    const char *name, *shard;
+} placed;
+
+static int by_shard_and_name(const void *a, const void *b)
 {
+    const placed *x = a, *y = b;
+    const int order = strcmp(x->shard, y->shard);
+    return order ? order : strcmp(x->name, y->name);
+}
+
+/* The weight_map by shard and name; shards must be names inside the directory. */
+static dele_status read_index(placed *entry, const cJSON *weight_map, const char *index, dele_err *err)
+{
+    size_t n = 0;
     for (const cJSON *item = weight_map->child; item; item = item->next) {
         if (!cJSON_IsString(item) || !item->valuestring[0] || strchr(item->valuestring, '/'))
             return dele_fail(err, DELE_ERR_FORMAT, "%s: the shard of %.100s is not a file name", index, item->string);
-        size_t i = 0;
-        while (i < *n && strcmp(names[i], item->valuestring) != 0) i++;
-        if (i == *n) names[(*n)++] = item->valuestring;
+        entry[n++] = (placed){item->string, item->valuestring};
     }
+    qsort(entry, n, sizeof *entry, by_shard_and_name);
+    for (size_t i = 1; i < n; i++)
+        if (by_shard_and_name(&entry[i - 1], &entry[i]) == 0)
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %.100s is there twice", index, entry[i].name);
     return DELE_OK;
 }
 
-/* A shard holds what the index says it does, no less and no more. */
-static dele_status check_shard(const dele_stored *list, size_t n, const char *shard, const cJSON *weight_map,
-                              const char *index, dele_err *err)
+/* A shard holds what the index says it does, no less and no more: entries[0 .. said) by name. */
+static dele_status check_shard(dele_stored *list, size_t n, const placed *entries, size_t said, const char *index,
+                              dele_err *err)
 {
-    size_t said = 0;
-    for (const cJSON *item = weight_map->child; item; item = item->next) said += strcmp(item->valuestring, shard) == 0;
-    for (size_t i = 0; i < n; i++) {
-        const cJSON *item = cJSON_GetObjectItemCaseSensitive(weight_map, list[i].name);
-        if (!item || strcmp(item->valuestring, shard) != 0)
+    const char *shard = entries->shard;
+    dele_status status = dele_stored_sort(list, n, err);
+    if (status) return status;
+    for (size_t i = 0, at = 0; i < n; i++) {
+        while (at < said && strcmp(entries[at].name, list[i].name) < 0) at++;
+        if (at == said || strcmp(entries[at].name, list[i].name))
             return dele_fail(err, DELE_ERR_FORMAT,
                             "%s: the tensor %.100s stands in %s, where the index does not place it", index,
                             list[i].name, shard);
@@ -159,32 +197,38 @@ static dele_status check_shard(const dele_stored *list, size_t n, const char *sh
     return DELE_OK;
 }
 
+static size_t count_shards(const placed *entry, size_t n)
+{
+    size_t count = n > 0;
+    for (size_t i = 1; i < n; i++) count += strcmp(entry[i - 1].shard, entry[i].shard) != 0;
+    return count;
+}
+
 static dele_status open_shards(dele_safetensors *st, const char *dir, const char *index, const cJSON *json,
                               dele_arena *arena, dele_err *err)
 {
     const cJSON *weight_map = cJSON_GetObjectItemCaseSensitive(json, "weight_map");
     if (!cJSON_IsObject(weight_map) || !weight_map->child)
         return dele_fail(err, DELE_ERR_FORMAT, "%s: no \"weight_map\" object", index);
-    size_t n_entries = (size_t)cJSON_GetArraySize(weight_map), n_shards = 0;
-    const char **names = DELE_NEW(arena, const char *, n_entries, err);
-    if (!names) return DELE_ERR_MEMORY;
-    dele_status status = shard_names(names, &n_shards, weight_map, index, err);
-    if (status) return status;
+    const size_t n_entries = (size_t)cJSON_GetArraySize(weight_map);
+    placed *entry = DELE_NEW(arena, placed, n_entries, err);
+    if (!entry || read_index(entry, weight_map, index, err)) return entry ? DELE_ERR_FORMAT : DELE_ERR_MEMORY;
+    const size_t n_shards = count_shards(entry, n_entries);
     st->map = DELE_NEW(arena, dele_map, n_shards, err);
     st->tensor = DELE_NEW(arena, dele_stored, n_entries, err);
     if (!st->map || !st->tensor) return DELE_ERR_MEMORY;
-    for (size_t i = 0; i < n_shards; i++) {
-        const char *file = dele_printf(arena, err, "%s/%s", dir, names[i]);
+    dele_status status = DELE_OK;
+    for (size_t i = 0, next; i < n_entries; i = next) {
+        const char *file = dele_printf(arena, err, "%s/%s", dir, entry[i].shard);
         dele_stored *list = NULL;
         size_t n = 0;
+        for (next = i + 1; next < n_entries && strcmp(entry[i].shard, entry[next].shard) == 0;) next++;
         if (!file) return DELE_ERR_MEMORY;
         if (!dele_path_exists(file))
             return dele_fail(err, DELE_ERR_FILE, "%s: this shard, one of %zu that the index names, is missing; fetch it",
                             file, n_shards);
         if ((status = open_file(st, file, &list, &n, arena, err))) return status;
-        if ((status = check_shard(list, n, names[i], weight_map, index, err))) return status;
-        if (st->n + n > n_entries)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the shards hold more tensors than the index names", index);
+        if ((status = check_shard(list, n, &entry[i], next - i, index, err))) return status;
         if (n) memcpy(st->tensor + st->n, list, n * sizeof *list);
         st->n += n;
     }

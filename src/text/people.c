@@ -171,9 +171,33 @@ static bool is_particle(const char *text, const word *w)
     return false;
 }
 
+/* Hashes of all beginnings and all ends of a text, so that the frame of each run costs nothing more: to hash it anew
+ * would take the square of a long question's length. */
+typedef struct {
+    uint64_t *before; /* [capacity] of text[0, i) */
+    uint64_t *behind; /* [capacity] of text[i, n), from its end */
+    size_t capacity;
+} frames;
+
+static dele_status hash_frames(frames *f, const char *text, dele_arena *arena, dele_err *err)
+{
+    const size_t n = strlen(text);
+    if (n + 1 > f->capacity) {
+        f->capacity = 2 * (n + 1);
+        f->before = DELE_NEW(arena, uint64_t, f->capacity, err);
+        f->behind = DELE_NEW(arena, uint64_t, f->capacity, err);
+        if (!f->before || !f->behind) return DELE_ERR_MEMORY;
+    }
+    f->before[0] = SEED;
+    f->behind[n] = SEED ^ 0x9e3779b97f4a7c15u;
+    for (size_t i = 0; i < n; i++) f->before[i + 1] = hash(f->before[i], text + i, 1);
+    for (size_t i = n; i > 0; i--) f->behind[i - 1] = hash(f->behind[i], text + i - 1, 1);
+    return DELE_OK;
+}
+
 /* Every run of question q that begins with its word number `from`. */
 static dele_status runs_from(runs *out, size_t q, size_t from, const words *w, const small_words *small,
-                            const char *text, dele_arena *arena, dele_err *err)
+                            const char *text, const frames *f, dele_arena *arena, dele_err *err)
 {
     if (!is_name(small, text, &w->word[from])) return DELE_OK;
     for (size_t i = from + 1; i < w->n && i < from + MAX_WORDS; i++) {
@@ -183,7 +207,7 @@ static dele_status runs_from(runs *out, size_t q, size_t from, const words *w, c
         if (!is_name(small, text, x)) break;
         run r = {.question = q, .begin = w->word[from].begin, .end = x->end};
         r.name = hash(SEED, text + r.begin, r.end - r.begin);
-        r.frame = hash(hash(SEED, text, r.begin) ^ 0x9e3779b97f4a7c15u, text + r.end, strlen(text + r.end));
+        r.frame = (f->before[r.begin] ^ f->behind[r.end]) * 0x9e3779b97f4a7c15u ^ f->behind[r.end];
         if (add_run(out, r, arena, err)) return DELE_ERR_MEMORY;
     }
     return DELE_OK;
@@ -249,13 +273,16 @@ dele_status dele_people_find(dele_person *person, const char *const *question, s
 {
     runs r = {0};
     small_words small = {0};
+    frames f = {0};
     words *w = DELE_NEW(arena, words, n ? n : 1, err);
     dele_status status = w ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t q = 0; q < n && !status; q++) status = split(&w[q], question[q], arena, err);
     if (!status) status = collect_small(&small, w, question, n, arena, err);
-    for (size_t q = 0; q < n && !status; q++)
+    for (size_t q = 0; q < n && !status; q++) {
+        status = hash_frames(&f, question[q], arena, err);
         for (size_t i = 0; i < w[q].n && !status; i++)
-            status = runs_from(&r, q, i, &w[q], &small, question[q], arena, err);
+            status = runs_from(&r, q, i, &w[q], &small, question[q], &f, arena, err);
+    }
     if (status) return status;
     memset(person, 0, n * sizeof *person);
     if (r.n == 0) return DELE_OK;

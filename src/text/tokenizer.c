@@ -49,10 +49,20 @@ static dele_status encode_raw(dele_encoder *e, const char *text, size_t n, void 
     return status ? status : dele_added_split(e, &e->t->normalized, made.text, made.n, encode_normalized, NULL);
 }
 
+/* Two BOS in a row are what no model was trained on. */
+static bool begins_with_bos(const dele_tokenizer *t, const char *text, size_t n)
+{
+    const int bos = t->bos >= 0 || !t->n_prefix ? t->bos : t->prefix[0];
+    const dele_span *token = bos >= 0 && bos < t->size ? &t->token[bos] : NULL;
+    return token && token->n && token->n <= n && !memcmp(text, token->text, token->n);
+}
+
 static dele_status encode(dele_encoder *e, const char *text, size_t n, dele_encode_part part, dele_arena *arena)
 {
-    const bool before = part == DELE_ENCODE_WHOLE || part == DELE_ENCODE_BEGIN, behind = part == DELE_ENCODE_WHOLE;
     const dele_tokenizer *t = e->t;
+    const bool alone = begins_with_bos(t, text, n); /* then the post-processor adds nothing */
+    const bool before = !alone && (part == DELE_ENCODE_WHOLE || part == DELE_ENCODE_BEGIN);
+    const bool behind = !alone && part == DELE_ENCODE_WHOLE;
     dele_status status = DELE_OK;
     e->border = part == DELE_ENCODE_MIDDLE ? text : NULL;
     for (int i = 0; before && i < t->n_prefix && !status; i++) status = dele_encoder_push(e, t->prefix[i]);

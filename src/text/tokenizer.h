@@ -25,7 +25,7 @@ typedef struct {
     const char *const *merges; /* [n_merges] "a b" */
     size_t n_tokens, n_merges;
     int bos, eos, unk, pad; /* -1: none */
-    bool add_bos, add_space_prefix;
+    bool add_bos, add_eos, add_space_prefix;
     const char *chat_template; /* or NULL */
 } dele_tokenizer_parts;
 
@@ -35,6 +35,10 @@ dele_tokenizer *dele_tokenizer_load(const char *tokenizer_json, dele_arena *aren
 dele_tokenizer *dele_tokenizer_build(const dele_tokenizer_parts *parts, dele_arena *arena, dele_err *err);
 void dele_tokenizer_close(dele_tokenizer *t);
 
+/* Does llama.cpp put a BOS before each text where a GGUF with this pre-tokenizer ("llama-bpe"; NULL: none is named) has
+ * no key add_bos_token?  (A "llama" vocabulary always has one there.) */
+bool dele_pre_adds_bos(const char *pre);
+
 /* The other way: the parts it was built of, or those that say in a GGUF what its tokenizer.json says.  n_tokens: at
  * least so many (a model's rows); ids that have no token are filled up with unused ones.  What comes out was built
  * again and compared; DELE_ERR_UNSUPPORTED names what a GGUF cannot express.  *note: what may differ all the same, where
@@ -42,7 +46,9 @@ void dele_tokenizer_close(dele_tokenizer *t);
 dele_status dele_tokenizer_parts_of(dele_tokenizer_parts *parts, const char **note, const dele_tokenizer *t, int n_tokens,
                                   dele_arena *arena, dele_err *err);
 
-/* add_special: what the post-processor adds (a BOS for some).  text may hold NUL bytes; must be valid UTF-8. */
+/* add_special: what the post-processor adds (a BOS for some), unless the text begins with the text of the BOS already:
+ * then nothing is added, as lm_eval has it (models/huggingface.py, tok_encode).  text may hold NUL bytes; must be valid
+ * UTF-8. */
 dele_status dele_encode(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n, bool add_special,
                       dele_arena *arena, dele_err *err);
 

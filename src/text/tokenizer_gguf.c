@@ -17,20 +17,36 @@
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                                             \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+/* bos: the fourth flag, whether llama.cpp adds a BOS where the file does not say; that, and which names share a pattern, is
+ * from its llama-vocab.cpp (llama_vocab::impl::load). */
 static const struct {
     const char *name;
-    bool digits, nfc, ignore_merges;
+    bool digits, nfc, ignore_merges, bos;
     const char *pattern; /* NULL: GPT-2's, ByteLevel's own */
 } pre_tokenizers[] = {
-    {"gpt-2", false, false, false, NULL},     {"gpt2", false, false, false, NULL},
-    {"olmo", false, true, false, NULL},       {"smollm", true, false, false, NULL},
-    {"starcoder", true, false, false, NULL},  {"refact", true, false, false, NULL},
-    {"command-r", true, false, false, NULL},  {"codeshell", true, false, false, NULL},
-    {"exaone", true, false, false, NULL},     {"dbrx", false, false, false, CL100K("\\p{N}{1,3}")},
-    {"llama-bpe", false, false, true, CL100K("\\p{N}{1,3}")},
-    {"llama3", false, false, true, CL100K("\\p{N}{1,3}")},
-    {"qwen2", false, true, false, CL100K("\\p{N}")},
+    {"gpt-2", false, false, false, false, NULL},     {"gpt2", false, false, false, false, NULL},
+    {"olmo", false, true, false, false, NULL},       {"smollm", true, false, false, false, NULL},
+    {"starcoder", true, false, false, false, NULL},  {"refact", true, false, false, false, NULL},
+    {"command-r", true, false, false, false, NULL},  {"codeshell", true, false, false, false, NULL},
+    {"exaone", true, false, false, false, NULL},     {"dbrx", false, false, false, false, CL100K("\\p{N}{1,3}")},
+    {"llama-bpe", false, false, true, true, CL100K("\\p{N}{1,3}")},
+    {"llama3", false, false, true, true, CL100K("\\p{N}{1,3}")},
+    {"llama-v3", false, false, true, true, CL100K("\\p{N}{1,3}")},
+    {"falcon3", false, false, true, true, CL100K("\\p{N}{1,3}")},
+    {"falcon-h1", false, false, true, true, CL100K("\\p{N}{1,3}")},
+    {"pixtral", false, false, true, true, CL100K("\\p{N}{1,3}")},
+    {"midm-2.0", false, false, true, true, CL100K("\\p{N}{1,3}")},
+    {"lfm2", false, false, true, true, CL100K("\\p{N}{1,3}")},
+    {"jina-v5-nano", false, false, true, true, CL100K("\\p{N}{1,3}")},
+    {"qwen2", false, true, false, false, CL100K("\\p{N}")},
 };
+
+bool dele_pre_adds_bos(const char *pre)
+{
+    for (size_t i = 0; pre && i < sizeof pre_tokenizers / sizeof *pre_tokenizers; i++)
+        if (!strcmp(pre_tokenizers[i].name, pre)) return pre_tokenizers[i].bos;
+    return false;
+}
 
 const char *dele_pre_name(bool digits, bool nfc, bool ignore_merges, const char *pattern)
 {
@@ -161,10 +177,29 @@ static void put_sentencepiece_steps(maker *m, cJSON *root)
     put(m, strip, "stop", cJSON_CreateNumber(0));
 }
 
+static void put_special(maker *m, cJSON *list, int id, int type)
+{
+    cJSON *token = put(m, put(m, list, NULL, cJSON_CreateObject()), "SpecialToken", cJSON_CreateObject());
+    put_text(m, token, "id", m->parts->tokens[id]);
+    put(m, token, "type_id", cJSON_CreateNumber(type));
+}
+
+static void put_special_ids(maker *m, cJSON *special, int id)
+{
+    const char *text = m->parts->tokens[id];
+    if (cJSON_GetObjectItemCaseSensitive(special, text)) return; /* begin and end are one token */
+    cJSON *token = put(m, special, text, cJSON_CreateObject());
+    put_text(m, token, "id", text);
+    put(m, put(m, token, "ids", cJSON_CreateArray()), NULL, cJSON_CreateNumber(id));
+    put(m, put(m, token, "tokens", cJSON_CreateArray()), NULL, cJSON_CreateString(text));
+}
+
+/* BOS, the text and EOS, as add_bos and add_eos say. */
 static void put_template(maker *m, cJSON *root)
 {
     const dele_tokenizer_parts *p = m->parts;
-    if (!p->add_bos || !is_valid(p, p->bos)) {
+    const bool bos = p->add_bos && is_valid(p, p->bos), eos = p->add_eos && is_valid(p, p->eos);
+    if (!bos && !eos) {
         put(m, root, "post_processor", cJSON_CreateNull());
         return;
     }
@@ -173,19 +208,16 @@ static void put_template(maker *m, cJSON *root)
     for (int pair = 0; pair < 2; pair++) {
         cJSON *list = put(m, template, pair ? "pair" : "single", cJSON_CreateArray());
         for (int i = 0; i <= pair; i++) {
-            cJSON *bos = put(m, put(m, list, NULL, cJSON_CreateObject()), "SpecialToken", cJSON_CreateObject());
-            put_text(m, bos, "id", p->tokens[p->bos]);
-            put(m, bos, "type_id", cJSON_CreateNumber(i));
+            if (bos) put_special(m, list, p->bos, i);
             cJSON *text = put(m, put(m, list, NULL, cJSON_CreateObject()), "Sequence", cJSON_CreateObject());
             put_text(m, text, "id", i ? "B" : "A");
             put(m, text, "type_id", cJSON_CreateNumber(i));
+            if (eos) put_special(m, list, p->eos, i);
         }
     }
     cJSON *special = put(m, template, "special_tokens", cJSON_CreateObject());
-    cJSON *bos = put(m, special, p->tokens[p->bos], cJSON_CreateObject());
-    put_text(m, bos, "id", p->tokens[p->bos]);
-    put(m, put(m, bos, "ids", cJSON_CreateArray()), NULL, cJSON_CreateNumber(p->bos));
-    put(m, put(m, bos, "tokens", cJSON_CreateArray()), NULL, cJSON_CreateString(p->tokens[p->bos]));
+    if (bos) put_special_ids(m, special, p->bos);
+    if (eos) put_special_ids(m, special, p->eos);
 }
 
 /* ---- merges from scores ----------------------------------------------------------------------------------------- */
@@ -212,26 +244,104 @@ static size_t characters(const char *text, size_t n)
     return count;
 }
 
-static dele_status put_scored_merges(maker *m, cJSON *list, const dele_span *token, const dele_vocab *vocab, dele_err *err)
+/* All cuts of a token are looked up, so the hashes of its beginnings and ends must not each be summed anew: that would
+ * take the square of its length.  With numbers modulo the prime 2^61 - 1,
+ *
+ *   h(0) = 0,   h(k + 1) = h(k) B + byte k + 1,         hash of [a, b) = h(b) - h(a) B^(b - a)
+ *
+ * every stretch costs one multiplication (Rabin and Karp).  What is found is compared byte for byte. */
+#define PRIME (((uint64_t)1 << 61) - 1)
+#define BASE ((uint64_t)0x0b1c3a55e7f12d39)
+
+static uint64_t times(uint64_t a, uint64_t b)
+{
+    __uint128_t x = (__uint128_t)a * b;
+    uint64_t sum = (uint64_t)(x & PRIME) + (uint64_t)(x >> 61);
+    return sum >= PRIME ? sum - PRIME : sum;
+}
+
+static uint64_t plus(uint64_t a, uint64_t b) { return a + b >= PRIME ? a + b - PRIME : a + b; }
+
+typedef struct {
+    int *slot; /* [mask + 1] id + 1, or 0 */
+    size_t mask;
+    uint64_t *of;    /* [n_tokens] the whole token's hash */
+    uint64_t *at;    /* [longest + 1] h of the token that is being cut */
+    uint64_t *power; /* [longest + 1] */
+} cut_table;
+
+static dele_status make_cut_table(cut_table *c, const dele_span *token, size_t n, dele_arena *arena, dele_err *err)
+{
+    size_t longest = 0, size = 16;
+    for (size_t i = 0; i < n; i++) longest = token[i].n > longest ? token[i].n : longest;
+    while (size < 2 * n + 2) size *= 2;
+    *c = (cut_table){.slot = DELE_NEW(arena, int, size, err), .mask = size - 1, .of = DELE_NEW(arena, uint64_t, n, err),
+                     .at = DELE_NEW(arena, uint64_t, longest + 1, err),
+                     .power = DELE_NEW(arena, uint64_t, longest + 1, err)};
+    if (!c->slot || !c->of || !c->at || !c->power) return DELE_ERR_MEMORY;
+    c->power[0] = 1;
+    for (size_t i = 0; i < longest; i++) c->power[i + 1] = times(c->power[i], BASE);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t h = 0;
+        for (size_t k = 0; k < token[i].n; k++) h = plus(times(h, BASE), (unsigned char)token[i].text[k] + 1u);
+        size_t at = h & c->mask;
+        while (c->slot[at] && (c->of[c->slot[at] - 1] != h || token[c->slot[at] - 1].n != token[i].n)) at = (at + 1) & c->mask;
+        if (!c->slot[at]) c->slot[at] = (int)i + 1; /* else it is there already: a token that stands twice */
+        c->of[i] = h;
+    }
+    return DELE_OK;
+}
+
+/* The token that stands at [from, to) of the token at hand, or -1. */
+static int find_stretch(const cut_table *c, const dele_span *token, const dele_span *whole, size_t from, size_t to)
+{
+    uint64_t h = plus(c->at[to], PRIME - times(c->at[from], c->power[to - from]));
+    if (h == PRIME) h = 0;
+    for (size_t at = h & c->mask; c->slot[at]; at = (at + 1) & c->mask) {
+        int id = c->slot[at] - 1;
+        if (c->of[id] == h && token[id].n == to - from && !memcmp(token[id].text, whole->text + from, to - from)) return id;
+    }
+    return -1;
+}
+
+/* A vocabulary of nested tokens (a, aa, aaa, ...) makes merges of more text than any machine holds: this is the most. */
+enum { MERGE_TEXT_LIMIT = 256 << 20 };
+
+static dele_status find_merges(void **array, size_t *n, const dele_tokenizer_parts *p, const dele_span *token,
+                               dele_arena *arena, dele_err *err)
+{
+    cut_table c;
+    size_t cap = 0, text = 0;
+    dele_status status = make_cut_table(&c, token, p->n_tokens, arena, err);
+    for (size_t i = 0; i < p->n_tokens && !status; i++) {
+        const dele_span *t = &token[i];
+        for (size_t k = 0; k < t->n; k++) c.at[k + 1] = plus(times(c.at[k], BASE), (unsigned char)t->text[k] + 1u);
+        for (size_t cut = 1; cut < t->n && !status; cut++) {
+            if ((t->text[cut] & 0xc0) == 0x80) continue;
+            int left = find_stretch(&c, token, t, 0, cut), right = left < 0 ? -1 : find_stretch(&c, token, t, cut, t->n);
+            if (right < 0) continue;
+            text += t->n;
+            if (text > MERGE_TEXT_LIMIT)
+                return dele_fail(err, DELE_ERR_UNSUPPORTED, "the GGUF's vocabulary makes merges of more than %d MiB; it is "
+                                 "damaged", MERGE_TEXT_LIMIT >> 20);
+            status = dele_encoder_reserve(array, &cap, *n + 1, sizeof(scored), err);
+            if (status) break;
+            ((scored *)*array)[*n] = (scored){p->scores[i], characters(t->text, cut),
+                                              characters(t->text + cut, t->n - cut), *n, left, right};
+            ++*n;
+        }
+    }
+    return status;
+}
+
+static dele_status put_scored_merges(maker *m, cJSON *list, const dele_span *token, dele_arena *arena, dele_err *err)
 {
     const dele_tokenizer_parts *p = m->parts;
     void *array = NULL;
-    size_t n = 0, cap = 0;
-    dele_status status = DELE_OK;
-    for (size_t i = 0; i < p->n_tokens && !status; i++)
-        for (size_t cut = 1; cut < token[i].n && !status; cut++) {
-            if ((token[i].text[cut] & 0xc0) == 0x80) continue;
-            int left = dele_vocab_find(vocab, token, token[i].text, cut);
-            int right = left < 0 ? -1 : dele_vocab_find(vocab, token, token[i].text + cut, token[i].n - cut);
-            if (right < 0) continue;
-            status = dele_encoder_reserve(&array, &cap, n + 1, sizeof(scored), err);
-            if (status) break;
-            ((scored *)array)[n] = (scored){p->scores[i], characters(token[i].text, cut),
-                                            characters(token[i].text + cut, token[i].n - cut), n, left, right};
-            n++;
-        }
+    size_t n = 0;
+    dele_status status = find_merges(&array, &n, p, token, arena, err);
     scored *merges = array;
-    if (n) qsort(merges, n, sizeof *merges, better_first);
+    if (n && !status) qsort(merges, n, sizeof *merges, better_first);
     for (size_t i = 0; i < n && !status; i++) {
         cJSON *pair = put(m, list, NULL, cJSON_CreateArray());
         put_text(m, pair, NULL, p->tokens[merges[i].left]);
@@ -241,21 +351,15 @@ static dele_status put_scored_merges(maker *m, cJSON *list, const dele_span *tok
     return status;
 }
 
-/* Merges by score need the vocabulary as a table. */
 static dele_status put_merges(maker *m, cJSON *list, dele_err *err)
 {
     const dele_tokenizer_parts *p = m->parts;
     for (size_t i = 0; i < p->n_merges; i++) put_text(m, list, NULL, p->merges[i]);
     if (p->n_merges || !p->scores) return DELE_OK;
     dele_arena scratch = {0};
-    dele_vocab vocab;
     dele_span *token = DELE_NEW(&scratch, dele_span, p->n_tokens + 1, err);
-    dele_status status = token ? dele_vocab_init(&vocab, p->n_tokens, &scratch, err) : DELE_ERR_MEMORY;
-    for (size_t i = 0; i < p->n_tokens && !status; i++) {
-        token[i] = (dele_span){p->tokens[i], strlen(p->tokens[i])};
-        dele_vocab_add(&vocab, token, (int)i);
-    }
-    if (!status) status = put_scored_merges(m, list, token, &vocab, err);
+    for (size_t i = 0; token && i < p->n_tokens; i++) token[i] = (dele_span){p->tokens[i], strlen(p->tokens[i])};
+    dele_status status = token ? put_scored_merges(m, list, token, &scratch, err) : DELE_ERR_MEMORY;
     dele_arena_release(&scratch);
     return status;
 }
@@ -298,6 +402,7 @@ static cJSON *make_config(maker *m)
     const dele_tokenizer_parts *p = m->parts;
     cJSON *root = cJSON_CreateObject();
     put_flag(m, root, "add_bos_token", p->add_bos);
+    if (p->add_eos) put_flag(m, root, "add_eos_token", true);
     put_named(m, root, "bos_token", p->bos);
     put_named(m, root, "eos_token", p->eos);
     put_named(m, root, "unk_token", p->unk);

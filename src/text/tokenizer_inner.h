@@ -38,7 +38,7 @@ typedef struct {
 #define DELE_DIGITS_PATTERN "\\p{IsNumeric}" /* our own name, for Digits */
 
 dele_status dele_vocab_init(dele_vocab *v, size_t n, dele_arena *arena, dele_err *err);
-void dele_vocab_add(dele_vocab *v, const dele_span *token, int id);
+bool dele_vocab_add(dele_vocab *v, const dele_span *token, int id); /* false: the string is there already */
 int dele_vocab_find(const dele_vocab *v, const dele_span *token, const char *text, size_t n); /* -1: none */
 
 dele_status dele_merges_init(dele_merges *m, size_t n, dele_arena *arena, dele_err *err);

@@ -250,7 +250,9 @@ static dele_status read_vocab(reader *r, const cJSON *vocab, const cJSON *added)
         if (status) break;
         if (t->token[item->valueint].text) return broken(r, "two entries of its vocabulary share one id");
         status = copy(r, &t->token[item->valueint], item->string);
-        if (!status) dele_vocab_add(&t->vocab, t->token, item->valueint);
+        if (!status && !dele_vocab_add(&t->vocab, t->token, item->valueint))
+            return dele_fail(r->err, DELE_ERR_FORMAT, "%s: the token \"%.60s\" stands twice in its vocabulary", r->where,
+                             item->string);
     }
     return status;
 }

@@ -236,6 +236,7 @@ static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, d
     p->unk = bpe ? -1 : t->unk;
     p->pad = -1;
     p->add_bos = t->n_prefix > 0;
+    p->add_eos = t->n_suffix > 0; /* with what it adds, as with the BOS, dele_tokenizer_build must give the same */
     p->add_space_prefix = !bpe && t->n_norm > 0 && t->norm[0].kind == DELE_NORM_PREPEND;
     if (bpe && !(p->pre = pre_name_of(t))) return refuse(t, "pre-tokenizer", err);
     if (!bpe && (p->bos < 0 || p->eos < 0)) return refuse(t, "lack of a begin or end token", err);

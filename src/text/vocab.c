@@ -28,11 +28,15 @@ dele_status dele_vocab_init(dele_vocab *v, size_t n, dele_arena *arena, dele_err
     return v->slot ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-void dele_vocab_add(dele_vocab *v, const dele_span *token, int id)
+bool dele_vocab_add(dele_vocab *v, const dele_span *token, int id)
 {
     size_t at = hash_bytes(token[id].text, token[id].n) & v->mask;
-    while (v->slot[at]) at = (at + 1) & v->mask;
+    for (; v->slot[at]; at = (at + 1) & v->mask) {
+        const dele_span *s = &token[v->slot[at] - 1];
+        if (s->n == token[id].n && !memcmp(s->text, token[id].text, s->n)) return false;
+    }
     v->slot[at] = id + 1;
+    return true;
 }
 
 int dele_vocab_find(const dele_vocab *v, const dele_span *token, const char *text, size_t n)
