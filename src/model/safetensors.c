@@ -184,16 +184,15 @@ static dele_status check_shard(dele_stored *list, size_t n, const placed *entrie
     const char *shard = entries->shard;
     dele_status status = dele_stored_sort(list, n, err);
     if (status) return status;
-    for (size_t i = 0, at = 0; i < n; i++) {
-        while (at < said && strcmp(entries[at].name, list[i].name) < 0) at++;
-        if (at == said || strcmp(entries[at].name, list[i].name))
+    if (said != n)
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: the index places %zu tensors in %s, which holds %zu", index, said,
+                        shard, n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(entries[i].name, list[i].name))
             return dele_fail(err, DELE_ERR_FORMAT,
                             "%s: the tensor %.100s stands in %s, where the index does not place it", index,
                             list[i].name, shard);
     }
-    if (said != n)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: the index places %zu tensors in %s, which holds %zu", index, said,
-                        shard, n);
     return DELE_OK;
 }
 
