@@ -12,13 +12,15 @@
 
 #include "text/tokenizer_inner.h"
 
-static int by_first_byte_then_longest(const void *pa, const void *pb)
+/* As in a dictionary: what begins alike lies together, the shorter first; of equal ones the lower id. */
+static int by_text(const void *pa, const void *pb)
 {
-    const dele_span *a = &(*(const dele_added *const *)pa)->pattern, *b = &(*(const dele_added *const *)pb)->pattern;
-    int difference = (unsigned char)a->text[0] - (unsigned char)b->text[0];
+    const dele_added *x = *(const dele_added *const *)pa, *y = *(const dele_added *const *)pb;
+    const dele_span *a = &x->pattern, *b = &y->pattern;
+    int difference = memcmp(a->text, b->text, a->n < b->n ? a->n : b->n);
     if (difference) return difference;
-    if (a->n != b->n) return a->n < b->n ? 1 : -1;
-    return memcmp(a->text, b->text, a->n);
+    if (a->n != b->n) return a->n < b->n ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
 }
 
 dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool normalized, dele_arena *arena, dele_err *err)
@@ -28,7 +30,7 @@ dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool 
     if (!set->token) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < t->n_added; i++)
         if (t->added[i].normalized == normalized && t->added[i].pattern.n) set->token[set->n++] = &t->added[i];
-    if (set->n) qsort(set->token, set->n, sizeof *set->token, by_first_byte_then_longest);
+    if (set->n) qsort(set->token, set->n, sizeof *set->token, by_text);
     for (size_t i = 0, b = 0; b <= 256; b++) {
         while (i < set->n && (unsigned char)set->token[i]->pattern.text[0] < b) i++;
         set->first[b] = i;
@@ -36,14 +38,32 @@ dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool 
     return DELE_OK;
 }
 
+/* The first of token[low, high), all alike up to byte k and longer, whose byte k is at least b. */
+static size_t first_from(const dele_added_set *set, size_t low, size_t high, size_t k, unsigned b)
+{
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if ((unsigned char)set->token[middle]->pattern.text[k] < b) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+/* The longest token that the text begins with.  The tokens that share its first k bytes are a stretch of the sorted set,
+ * which each further byte narrows: no more than a binary search a byte, however many tokens there are. */
 static const dele_added *match_at(const dele_added_set *set, const char *text, size_t n)
 {
     unsigned char b = (unsigned char)text[0];
-    for (size_t i = set->first[b]; i < set->first[b + 1]; i++) {
-        const dele_span *p = &set->token[i]->pattern;
-        if (p->n <= n && !memcmp(p->text, text, p->n)) return set->token[i];
+    size_t low = set->first[b], high = set->first[b + 1];
+    const dele_added *best = NULL;
+    for (size_t k = 1; low < high; k++) {
+        if (set->token[low]->pattern.n == k) best = set->token[low];
+        while (low < high && set->token[low]->pattern.n == k) low++;
+        if (k == n) break;
+        low = first_from(set, low, high, k, (unsigned char)text[k]);
+        high = first_from(set, low, high, k, (unsigned char)text[k] + 1u);
     }
-    return NULL;
+    return best;
 }
 
 /* Rust's \w: alphabetic, marks, decimal digits, connectors, joiners. */

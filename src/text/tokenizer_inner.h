@@ -54,7 +54,7 @@ typedef struct {
     bool single_word, lstrip, rstrip, normalized, special;
 } dele_added;
 
-/* A set of patterns; those that begin with byte b stand at [first[b], first[b + 1]), the longest first. */
+/* A set of patterns; those that begin with byte b stand at [first[b], first[b + 1]), sorted by text. */
 typedef struct {
     const dele_added **token;
     size_t n, first[257];
