@@ -22,11 +22,13 @@ static bool names_former(const char *dir, const char *name)
 
 static bool key_of_former(const char *dir)
 {
-    char path[1200], begin[sizeof DELE_FORMER_NAME] = "";
-    snprintf(path, sizeof path, "%s/resume.key", dir);
-    FILE *in = fopen(path, "rbe");
-    bool former = in && fread(begin, 1, sizeof begin, in) == sizeof begin && !memcmp(begin, DELE_FORMER_NAME " ", sizeof begin);
-    if (in) fclose(in);
+    char path[1200];
+    dele_err ignored = {0};
+    dele_arena scratch = {0};
+    if ((size_t)snprintf(path, sizeof path, "%s/resume.key", dir) >= sizeof path || !dele_path_exists(path)) return false;
+    const char *key = dele_file_read(path, &scratch, NULL, &ignored);
+    bool former = key && !strncmp(key, DELE_FORMER_NAME " ", sizeof DELE_FORMER_NAME);
+    dele_arena_release(&scratch);
     return former;
 }
 
