@@ -310,14 +310,16 @@ dele_status study_save_table(const study *s, const study_table *table, const cha
     dele_writer out = {0};
     const char *path = dele_printf(s->arena, err, "%s/table.tsv", dir);
     if (!path || dele_writer_open(&out, path, err)) return err->code;
+    if (!table->n_axes) fputs("row", out.stream); /* nothing is swept: the rows are numbered */
     for (size_t a = 0; a < table->n_axes; a++) fprintf(out.stream, "%s%s", a ? "\t" : "", table->axis[a]);
     for (size_t c = 0; c < table->n_columns; c++) {
         const char *title = table->column[c].title;
-        fprintf(out.stream, "%s%s\t%s stderr\t%s n", c || table->n_axes ? "\t" : "", title, title, title);
+        fprintf(out.stream, "\t%s\t%s stderr\t%s n", title, title, title);
     }
     fputc('\n', out.stream);
     for (size_t i = 0; i < table->n_rows; i++) {
         const study_row *row = &table->row[i];
+        if (!table->n_axes) fprintf(out.stream, "%zu", i + 1);
         for (size_t a = 0; a < table->n_axes; a++)
             fprintf(out.stream, "%s%s", a ? "\t" : "", row->at[a] ? row->at[a] : "");
         for (size_t c = 0; c < table->n_columns; c++) {

@@ -47,7 +47,7 @@ for objective in 'rmu --at-layer 5 --layers 3-5' 'task-vector'; do
     [ "$objective" = task-vector ] && own=
     "$deleatur" unlearn "$model" --forget forget.jsonl $own --objective $objective --json --quiet --out "by-${objective%% *}" >said.txt ||
         fail "--objective $objective"
-    grep -q '"forget_nll":\[0.1094' said.txt || fail "--objective $objective: no forget NLL before: $(cat said.txt)"
+    grep -q '"before":{"forget_nll":0.1094' said.txt || fail "--objective $objective: no forget NLL before: $(cat said.txt)"
 done
 
 # none OUT PATTERN OPTIONS...: exit 1, a sentence, no result; the table of checks is kept

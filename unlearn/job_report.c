@@ -126,20 +126,21 @@ static void print_before_after(const dele_train_report *r)
     print_check("retain exact", a->exact[DELE_RETAIN], b->exact[DELE_RETAIN]);
 }
 
-/* {"forget_nll": [before, after], ...} of both sets; NULL where none was scored. */
+/* {"before": {"forget_nll", "forget_exact", ...}, "after": {...}} of both sets; NULL where none was scored. */
 static cJSON *before_after_json(const dele_train_report *r)
 {
-    static const char *const names[2][2] = {{"forget_nll", "forget_exact"}, {"retain_nll", "retain_exact"}};
-    cJSON *j = NULL;
-    for (int side = DELE_FORGET; side <= DELE_RETAIN; side++)
-        for (int exact = 0; exact < 2; exact++) {
-            const dele_check *k = r->before_after;
-            const double x[2] = {exact ? k[0].exact[side] : k[0].nll[side], exact ? k[1].exact[side] : k[1].nll[side]};
-            if (isnan(x[0])) continue;
-            if (!j) j = cJSON_CreateObject();
-            cJSON *pair = cJSON_AddArrayToObject(j, names[side][exact]);
-            for (int i = 0; i < 2; i++) cJSON_AddItemToArray(pair, dele_json_number(x[i]));
+    static const char *const times[] = {"before", "after"}, *const names[2][2] = {{"forget_nll", "forget_exact"},
+                                                                               {"retain_nll", "retain_exact"}};
+    if (isnan(r->before_after[0].nll[DELE_FORGET]) && isnan(r->before_after[0].nll[DELE_RETAIN])) return NULL;
+    cJSON *j = cJSON_CreateObject();
+    for (int i = 0; i < 2; i++) {
+        cJSON *score = cJSON_AddObjectToObject(j, times[i]);
+        for (int side = DELE_FORGET; side <= DELE_RETAIN; side++) {
+            if (isnan(r->before_after[i].nll[side])) continue;
+            cJSON_AddItemToObject(score, names[side][0], dele_json_number(r->before_after[i].nll[side]));
+            cJSON_AddItemToObject(score, names[side][1], dele_json_number(r->before_after[i].exact[side]));
         }
+    }
     return j;
 }
 
@@ -173,7 +174,7 @@ static void add_scores(cJSON *to, const dele_job *job, const dele_train_report *
     dele_arena arena = {0};
     cJSON *scores = before_after_json(r);
     const char *warning = dele_job_warning(job, r, &arena, NULL);
-    if (scores) cJSON_AddItemToObject(to, "before_after", scores);
+    if (scores) cJSON_AddItemToObject(to, "scores", scores);
     if (warning) cJSON_AddStringToObject(to, "warning", warning);
     dele_arena_release(&arena);
 }
