@@ -609,6 +609,38 @@ static void a_hundred_thousand_tensors_of_an_index_take_no_time(void **state)
     dele_safetensors_close(&st);
 }
 
+/* 100,000 added tokens that begin alike, in a text of 100,000 bytes that all could begin one. */
+static void many_added_tokens_take_no_time_and_the_longest_wins(void **state)
+{
+    place *p = *state;
+    enum { N = 100000 };
+    FILE *f = fopen(in(p, "tokenizer.json"), "wb");
+    assert_non_null(f);
+    fputs("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"<\":0,\"x\":1,\"1\":2},\"merges\":[]},\"added_tokens\":[", f);
+    for (int i = 0; i < N; i++) fprintf(f, "%s{\"id\":%d,\"content\":\"<<<x%d>\",\"special\":true}", i ? "," : "", i + 3, i);
+    fprintf(f, ",{\"id\":%d,\"content\":\"<<\",\"special\":true},{\"id\":%d,\"content\":\"<<<x1\",\"special\":true}]}", N + 3, N + 4);
+    assert_int_equal(fclose(f), 0);
+    double began = seconds();
+    dele_tokenizer *t = dele_tokenizer_load(in(p, "tokenizer.json"), &p->arena, &p->err);
+    if (!t) fail_msg("%s", p->err.msg);
+    static const struct {
+        const char *text;
+        int ids[3];
+        size_t n;
+    } claims[] = {{"<<<x12>", {15}, 1}, {"<<<x1>", {4}, 1}, {"<<<x1", {N + 4}, 1}, {"<<<x1x", {N + 4, 1}, 2},
+                  {"<<<x", {N + 3, 0, 1}, 3}, {"<<<<", {N + 3, N + 3}, 2}, {"<", {0}, 1}, {"<<<x99999>", {N + 2}, 1}};
+    for (size_t i = 0; i < sizeof claims / sizeof *claims; i++) expect_ids(p, t, claims[i].text, claims[i].ids, claims[i].n);
+    char *text = malloc(N + 1);
+    assert_non_null(text);
+    memset(text, '<', N);
+    dele_ids out;
+    assert_int_equal(dele_encode(&out, t, text, N, true, &p->arena, &p->err), DELE_OK);
+    assert_int_equal(out.n, N / 2);
+    assert_true(seconds() - began < 4);
+    free(text);
+    dele_tokenizer_close(t);
+}
+
 static void a_question_of_100_kilobytes_takes_no_time(void **state)
 {
     place *p = *state;
@@ -816,6 +848,7 @@ int main(void)
         IN_PLACE(a_token_of_200_kilobytes_takes_no_time),
         IN_PLACE(a_hundred_thousand_keys_of_a_config_take_no_time),
         IN_PLACE(a_hundred_thousand_tensors_of_an_index_take_no_time),
+        IN_PLACE(many_added_tokens_take_no_time_and_the_longest_wins),
         IN_PLACE(a_question_of_100_kilobytes_takes_no_time),
         IN_PLACE(headers_of_safetensors_are_held_to_the_specification),
         IN_PLACE(a_weight_that_is_not_finite_is_refused_with_its_tensors_name),

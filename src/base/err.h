@@ -2,7 +2,8 @@
  *
  * A function that can fail returns dele_status and writes one sentence into the caller's dele_err: what is
  * wrong, where, and what to do next.  The first failure wins; later ones do not overwrite it.  Nothing in
- * the library exits, and nothing prints but dele_remark: only a command speaks (dele_complain).  Bugs are asserts, not errors. */
+ * the library exits, and nothing prints but dele_remark: only a command speaks (dele_complain).  Bugs are
+ * asserts, not errors. */
 #ifndef DELE_ERR_H
 #define DELE_ERR_H
 
