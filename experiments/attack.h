@@ -91,6 +91,7 @@ typedef struct {
 } attack_pass;
 
 typedef struct {
+    dele_chat chat; /* of the questions: the end of a turn ends an answer */
     int max_new;
     dele_items *items;
     dele_progress *progress;

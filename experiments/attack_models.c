@@ -94,7 +94,7 @@ static dele_status prepare(attack_job *j, const dele_model *model, dele_err *err
     int most = j->set.longest + 8 < MAX_NEW ? j->set.longest + 8 : MAX_NEW;
     if (most >= model->config.context) most = model->config.context - 1;
     j->how =
-        (attack_score_opts){.max_new = s->max_new ? s->max_new : most, .items = &j->items, .progress = &j->progress};
+        (attack_score_opts){.chat = s->chat, .max_new = s->max_new ? s->max_new : most, .items = &j->items, .progress = &j->progress};
     for (size_t t = 0; t < s->n_types; t++)
         for (size_t i = 0; i < model->n_tensors; i++) j->n_stored[t][dele_gguf_dtype(&model->tensors[i], s->type[t])]++;
     return DELE_OK;

@@ -120,7 +120,8 @@ dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *
         memcpy(ids, ask->ids, given[i].n * sizeof *ids);
         ids += ask->first;
     }
-    const dele_say_opts say = {.max_new = o->max_new,
+    const dele_say_opts say = {.chat = o->chat,
+                              .max_new = o->max_new,
                               .encoded = given,
                               .n_known = recall(pass, set, o->items, err),
                               .said = said,

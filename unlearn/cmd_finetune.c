@@ -27,11 +27,7 @@ static dele_status make_model(dele_model *model, const finetune *f, dele_arena *
     model->path = f->init;
     model->tokenizer = dele_tokenizer_load(f->tokenizer, arena, err);
     if (!model->tokenizer) return err->code;
-    if (config.eos >= 0 || config.bos >= 0) dele_tokenizer_set_ids(model->tokenizer, config.bos, config.eos);
-    if (dele_tokenizer_size(model->tokenizer) > config.vocab)
-        return dele_fail(err, DELE_ERR_DATA, "%s has %d tokens and %s a vocabulary of %d; raise vocab_size", f->tokenizer,
-                        dele_tokenizer_size(model->tokenizer), f->init, config.vocab);
-    return DELE_OK;
+    return dele_model_settle_tokenizer(model, f->tokenizer, err);
 }
 
 static dele_status read_data(dele_dataset *set, const finetune *f, const dele_model *model, dele_arena *arena, dele_err *err)

@@ -82,6 +82,10 @@ dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const
 dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err);
 void dele_model_release(dele_model *model);
 
+/* Gives the tokenizer the ids of begin and end that the config knows, and checks that the embedding has a row for each of
+ * its ids; the model has a tokenizer.  where: the model's or tokenizer's path. */
+dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, dele_err *err);
+
 /* Makes the copies of the matrices that products are quickest with, where the backend of gemm.h has such and there is
  * memory: as much again as the weights.  For a model that will not be trained: the copies do not follow. */
 void dele_model_pack(dele_model *model);

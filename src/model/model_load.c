@@ -210,6 +210,16 @@ static dele_status load_directory(dele_model *model, const char *dir, dele_arena
     return status;
 }
 
+dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, dele_err *err)
+{
+    const dele_config *c = &model->config;
+    dele_tokenizer *t = model->tokenizer;
+    dele_tokenizer_set_ids(t, c->bos >= 0 ? c->bos : dele_tokenizer_bos(t), c->eos >= 0 ? c->eos : dele_tokenizer_eos(t));
+    if (dele_tokenizer_size(t) <= c->vocab) return DELE_OK;
+    return dele_fail(err, DELE_ERR_FORMAT, "%s: the tokenizer has %d ids, but the embedding only %d rows", where,
+                     dele_tokenizer_size(t), c->vocab);
+}
+
 dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
 {
     dele_err mine = {0};
@@ -223,15 +233,7 @@ dele_status dele_model_load(dele_model *model, const char *path, dele_arena *are
         dele_remark("%s is a checkpoint of version 0.1; what its folder " DELE_FORMER_NAME "/ says of it is not read", path);
     dele_status status = dele_path_is_dir(path) ? load_directory(model, kept, arena, &mine)
                                               : load_gguf(model, kept, arena, &mine);
-    if (!status && model->tokenizer) {
-        const dele_config *c = &model->config;
-        dele_tokenizer_set_ids(model->tokenizer, c->bos >= 0 ? c->bos : dele_tokenizer_bos(model->tokenizer),
-                              c->eos >= 0 ? c->eos : dele_tokenizer_eos(model->tokenizer));
-        int n = dele_tokenizer_size(model->tokenizer);
-        if (n > model->config.vocab)
-            status = dele_fail(&mine, DELE_ERR_FORMAT, "%s: the tokenizer has %d ids, but the embedding only %d rows",
-                              path, n, model->config.vocab);
-    }
+    if (!status && model->tokenizer) status = dele_model_settle_tokenizer(model, path, &mine);
     if (status) {
         dele_model_release(model);
         *model = (dele_model){0};

@@ -9,7 +9,7 @@
 typedef struct {
     dele_chat chat; /* DELE_CHAT_NONE: the raw prompt */
     int max_new;   /* at most so many tokens */
-    const dele_ids *encoded; /* the prompts, encoded already: texts are not looked at, nor is the layout; NULL: they are */
+    const dele_ids *encoded; /* the prompts, encoded already: texts are not looked at, nor the layout but for the end of a turn; NULL: they are */
     size_t n_known; /* so many from the first on are known already: groups of nothing else are left out */
     /* Called in the order of the prompts; text (cleaned of nothing, special tokens left out) may be written to.
      * ended: at the end of text, not at max_new. */
