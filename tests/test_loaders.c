@@ -298,11 +298,12 @@ static void generation_stops_at_every_end_and_at_the_end_of_a_turn(void **state)
 static void ends_survive_a_gguf_and_the_way_back(void **state)
 {
     place *p = *state;
-    static const char *const lists[] = {"\"eos_token_id\":2", "\"eos_token_id\":[2,3]", "\"eos_token_id\":[2,3,4,5,6]"};
+    static const char *const lists[] = {"\"eos_token_id\":2", "\"eos_token_id\":[2,3]", "\"eos_token_id\":[2,3,4,5,6]",
+                                        "\"eos_token_id\":2"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         dele_model m, gguf, back;
         dele_gguf_saved saved;
-        write_model(p, lists[i], NULL);
+        write_model(p, lists[i], i == 3 ? "{\"eos_token_id\":[4,5]}" : NULL);
         load(p, &m, in(p, "m"));
         assert_int_equal(dele_gguf_save(&saved, &m, in(p, "m.gguf"), DELE_DTYPE_F32, false, &p->err), DELE_OK);
         load(p, &gguf, in(p, "m.gguf"));

@@ -180,6 +180,7 @@ dele_status dele_config_read_generation(dele_config *config, const cJSON *json, 
     read_id(&r, &c, "pad_token_id", field(&r, "pad_token_id"));
     read_id(&r, &c, "decoder_start_token_id", field(&r, "decoder_start_token_id"));
     c.n_ends = 0;
+    memset(c.ends, 0, sizeof c.ends);
     read_ends(&r, &c);
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     if (c.n_ends) *config = c;
@@ -470,10 +471,25 @@ dele_status dele_config_check(const dele_config *c, const char *where, dele_err 
 
 static cJSON *token_or_null(int id) { return id < 0 ? cJSON_CreateNull() : cJSON_CreateNumber(id); }
 
-/* The first of a list is what training appends. */
+/* Does the list of ends fit into config.json's eos_token_id?  The first one there is what training appends. */
+static bool ends_with_eos(const dele_config *c)
+{
+    for (int i = 0; i < c->n_ends; i++)
+        if (c->ends[i] == c->eos) return true;
+    return c->n_ends == 0;
+}
+
+cJSON *dele_config_generation_json(const dele_config *c)
+{
+    if (ends_with_eos(c)) return NULL;
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddItemToObject(json, "eos_token_id", cJSON_CreateIntArray(c->ends, c->n_ends));
+    return json;
+}
+
 static cJSON *ends_json(const dele_config *c)
 {
-    if (c->n_ends < 2) return token_or_null(c->eos);
+    if (c->n_ends < 2 || !ends_with_eos(c)) return token_or_null(c->eos);
     cJSON *list = cJSON_CreateArray();
     if (c->eos >= 0) cJSON_AddItemToArray(list, cJSON_CreateNumber(c->eos));
     for (int i = 0; i < c->n_ends; i++)

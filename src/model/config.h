@@ -43,6 +43,9 @@ dele_status dele_config_add_end(dele_config *config, int id, const char *where, 
  * none leaves them as they are; transformers would then stop at none. */
 dele_status dele_config_read_generation(dele_config *config, const cJSON *json, const char *where, dele_err *err);
 
+/* The generation_config.json that a config needs whose ends leave out eos; NULL: none.  The caller owns it. */
+cJSON *dele_config_generation_json(const dele_config *config);
+
 /* Checks that sizes are positive, divide, and multiply within range.  Both readers end with it. */
 dele_status dele_config_check(const dele_config *config, const char *where, dele_err *err);
 

@@ -402,6 +402,7 @@ static void get_ends(dele_config *c, const dele_gguf *g, dele_err *err)
     }
     if (!own) return;
     c->n_ends = 0;
+    memset(c->ends, 0, sizeof c->ends);
     if (own->type != DELE_GGUF_ARRAY || own->item != DELE_GGUF_I32)
         dele_fail(err, DELE_ERR_FORMAT, "%s: %s is not a list of ids", g->file, own->key);
     for (uint64_t i = 0; !err->code && i < own->count; i++) {

@@ -99,6 +99,17 @@ static dele_status copy_if_there(const dele_model *model, const char *name, cons
     return dele_path_exists(from) ? dele_file_copy(from, to, err) : DELE_OK;
 }
 
+/* generation_config.json of a model that did not come from a directory, where config.json alone would say other ends. */
+static dele_status save_generation(const dele_model *model, const char *dir, dele_arena *arena, dele_err *err)
+{
+    cJSON *json = model->config_text ? NULL : dele_config_generation_json(&model->config);
+    if (!json) return DELE_OK;
+    const char *path = dele_printf(arena, err, "%s/generation_config.json", dir);
+    dele_status status = path ? dele_json_save(path, json, err) : DELE_ERR_MEMORY;
+    cJSON_Delete(json);
+    return status;
+}
+
 dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype_name, dele_err *err)
 {
     dele_dtype dtype = dele_dtype_by_name(dtype_name);
@@ -114,6 +125,7 @@ dele_status dele_model_save(const dele_model *model, const char *dir, const char
     if (!status) status = dele_safetensors_save(model, weights, dtype, err);
     if (!status && model->tokenizer) status = dele_tokenizer_save(model->tokenizer, dir, err);
     if (!status) status = copy_if_there(model, "generation_config.json", dir, &arena, err);
+    if (!status) status = save_generation(model, dir, &arena, err);
     dele_arena_release(&arena);
     return status;
 }
