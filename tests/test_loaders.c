@@ -798,6 +798,20 @@ static void a_checkpoint_of_0_1_loads_and_its_results_are_refused(void **state)
     load(p, &m, in(p, "m"));
     dele_model_release(&m);
 
+    char *keys = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&keys, &size);
+    assert_non_null(f);
+    put_string(f, DELE_FORMER_NAME ".version", "0.1.0");
+    assert_int_equal(fclose(f), 0);
+    dele_model plain;
+    tiny_model(&plain, DELE_LLAMA, true, &p->arena);
+    write_gguf_with(in(p, "m.gguf"), &plain, keys, size, 1);
+    free(keys);
+    load(p, &m, in(p, "m.gguf"));
+    assert_same_weights(&m, &plain);
+    dele_model_release(&m);
+
     mkdir(in(p, "r"), 0777);
     put_file(p, "r/manifest.json", "{\"command\":[\"" DELE_FORMER_NAME "\",\"trace\"],\"versions\":{\"" DELE_FORMER_NAME "\":\"0.1.0\"}}");
     put_file(p, "r/trace.json", "{\"n_layers\":2}");
