@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "experiments/attack_job.h"
+#include "base/text_out.h"
 #include "plots/gnuplot.h"
 
 /* ---- outcomes ----------------------------------------------------------------------------------------------------- */
@@ -151,7 +152,9 @@ static dele_status save_table(attack_job *j, dele_err *err)
     dele_writer out = {0};
     const char *path = dele_printf(&j->arena, err, "%s/attack.tsv", j->dir->part);
     if (!path || dele_writer_open(&out, path, err)) return err->code;
-    fprintf(out.stream, "# plot attack.gp\n# title attacks on %s, %zu rows to forget\n", j->s->model, j->set.n);
+    fputs("# plot attack.gp\n# title Attacks on ", out.stream);
+    dele_text_put(out.stream, j->s->model, DELE_TEXT_LINE);
+    fprintf(out.stream, ", %zu rows of the forget set\n", j->set.n);
     attack_outcomes_table(out.stream, j->outcome, j->summary, j->n_outcomes);
     return dele_writer_commit(&out, err);
 }

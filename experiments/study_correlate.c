@@ -1,9 +1,11 @@
-/* Did tracing know it?  The traced effect of windows of layers, ranked against what training them gave. */
+/* Tracing against unlearning: the traced effect of windows of layers, ranked against what training them gave. */
 #include "experiments/study_scores.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/text_out.h"
 
 static const cJSON *field(const cJSON *object, const char *name)
 {
@@ -295,7 +297,9 @@ static bool is_new_tokens(const study_correlations *c, size_t i)
 /* Lines above 0 show the score, the others what was traced. */
 static void put_windows(FILE *to, const study_correlation *c, const char *name, int panel, int line)
 {
-    fprintf(to, "\n\n\"%s\"\n", name);
+    fputs("\n\n", to);
+    dele_text_put(to, name, DELE_TEXT_LINE);
+    fputc('\n', to);
     for (size_t i = 0; i < c->n; i++) {
         const study_window *w = &c->window[i];
         fprintf(to, "%.6g\t%.6g\t%d\t%d\n", 0.5 * (w->first + w->last), line > 0 ? w->score : w->effect, panel, line);
@@ -309,16 +313,24 @@ static dele_status save_windows(const study *s, const study_correlations *c, con
     dele_writer out = {0};
     const char *path = dele_printf(s->arena, err, "%s/windows.tsv", dir);
     if (!path || dele_writer_open(&out, path, err)) return err->code;
-    fprintf(out.stream, "# plot windows.gp\n# chart %s\n", c->chart);
-    int panel = 0, traced_line = 0, line = 0;
+    fputs("# plot windows.gp\n# title Causal tracing of windows of layers, and scores after training them\n# chart ", out.stream);
+    dele_text_put(out.stream, c->chart, DELE_TEXT_LINE);
+    fputc('\n', out.stream);
+    const char *by = text_field(field(s->plan.json, "correlate"), "by");
+    int panel = 0, traced_line = 0;
     for (size_t i = 0; i < c->n; i++)
-        if (is_new_score(c, i)) fprintf(out.stream, "# panel_%c %s\n", 'a' + panel++ % 26, c->line[i].score);
+        if (is_new_score(c, i)) {
+            fprintf(out.stream, "# panel_%c ", 'a' + panel++ % 26);
+            dele_text_put(out.stream, c->line[i].score, DELE_TEXT_LINE);
+            fputc('\n', out.stream);
+        }
     panel = -1;
     for (size_t i = 0; i < c->n; i++) {
         const study_correlation *at = &c->line[i];
-        if (is_new_score(c, i)) panel++, traced_line = 0, line = 0;
+        if (is_new_score(c, i)) panel++, traced_line = 0;
         if (is_new_tokens(c, i)) put_windows(out.stream, at, at->tokens, panel, traced_line--);
-        if (traced_line == -1) put_windows(out.stream, at, at->by ? at->by : "trained", panel, ++line);
+        const int line = 1 + (by && at->by ? (int)study_place_on(s, by, at->by) : 0);
+        if (traced_line == -1) put_windows(out.stream, at, at->by ? at->by : "trained", panel, line);
     }
     return dele_writer_commit(&out, err);
 }

@@ -296,6 +296,22 @@ size_t study_values_on(const char **value, const study_table *table, size_t axis
     return n;
 }
 
+size_t study_place_on(const study *s, const char *axis, const char *name)
+{
+    size_t place = 0;
+    for (size_t i = 0; i < s->plan.n_stages; i++) {
+        const char *at = recipe_coordinate(&s->plan.stage[i], axis);
+        bool is_new = at != NULL;
+        if (at && !strcmp(at, name)) return place;
+        for (size_t k = 0; k < i && is_new; k++) {
+            const char *before = recipe_coordinate(&s->plan.stage[k], axis);
+            is_new = !before || strcmp(before, at);
+        }
+        place += is_new;
+    }
+    return place;
+}
+
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
 void study_put_number(FILE *to, double x)

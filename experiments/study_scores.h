@@ -72,6 +72,10 @@ typedef struct {
     const char *chart, *trace, *axis;
 } study_correlations;
 
+/* The place of a name among those that the plan's stages have on an axis, from 0.  Pictures choose colours by it, so that
+ * a result that is missing does not change those of others. */
+size_t study_place_on(const study *s, const char *axis, const char *name);
+
 /* "last subject", "first subject", "last", or a sum of them. */
 bool study_tokens_known(const char *text);
 

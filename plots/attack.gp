@@ -1,55 +1,76 @@
-# What comes back under attack: for every attack and variant the attacked model's score with its interval, between the
-# unlearned model's (what was left) and the original's (what there was to forget).
+# What is recovered under attack: for every attack and variant the attacked model's score with its 95 % interval, between
+# the unlearned model's (what was left) and the original's (what there was to forget).  A panel a measure, a line a variant.
 #
-#   by hand   gnuplot -e "table='attack.tsv'" attack.gp                 -> attack.svg, .png, .pdf
-#   rows      behind two comments and the names of columns, four a variant: a measure each, in the order of the panels
-#   columns   attack, variant, n, measure, before, unlearned, never, attacked, low, high, comes back, low, high, beyond
-#             never, low, high; "-" is no number
-#   may set   out, title
-if (!exists("out")) out = table[1:strlen(table)-4]
-if (!exists("title")) title = ""
-
-set datafile separator tab
+#   rows      behind the names of columns, four a variant: a measure each, in the order of the panels
+#   columns   attack, variant, n, measure, before, unlearned, never, attacked, low, high, and more that is not drawn
+# texts 1 2 4
+#   may set   title, note
 set datafile missing "-"
-measures = "exact_match contains rougeL_recall p"
-stats table using 0 skip 3 nooutput
+stats table using 0 skip 1 nooutput
 rows = int(STATS_records) / 4
+head_of(k) = k == 0 ? "exact match" : k == 1 ? "contains the answer" : k == 2 ? "ROUGE-L recall" : "p(answer)"
+stats table using (strlen(strcol(1)) + strlen(strcol(2)) + 3) skip 1 nooutput
+longest = STATS_max
+stats table using (valid(7) ? 1 : 0) skip 1 nooutput
+never = STATS_max # 1: there is a model that was never trained on the rows
 
-set border 3
-set tics out nomirror
-set grid ytics linetype 1 linecolor "#e0e0e0"
-set yrange [-0.03:1.05]
-set ytics 0.25
-set xrange [-0.6:rows-0.4]
-set lmargin 9
-set xtics 1 format ""
-w = 200 + 30 * (rows > 16 ? rows : 16)
-h = 900
+panel = 180
+left = 30 + 7.2 * (longest > 70 ? 70 : longest)
+w = left + 4 * panel + 20
+top = 70 + 16 * newlines(heading(w))
+bottom = 52
+h = top + bottom + 26 * (rows > 3 ? rows : 3)
 
-formats = strstrt(GPVAL_TERMINALS, "pdfcairo") ? "svg png pdf" : "svg png"
+set border 1
+set grid xtics linetype 1 linecolor "#e0e0e0"
+set xrange [-0.04:1.04]
+set xtics 0, 0.25, 1 format "%g"
+set yrange [rows-0.4:-0.6]
+unset ytics
+unset key
+set bmargin at screen bottom * 1.0 / h
+set tmargin at screen 1 - top * 1.0 / h
+set style arrow 1 nohead linewidth 2.5 linecolor rgb okabe[1]
+set style arrow 2 nohead linewidth 2.5 linecolor rgb "#999999"
+set style arrow 3 nohead linewidth 1.5 dashtype 2 linecolor rgb "#000000"
+
 do for [format in formats] {
-    if (format eq "svg") { set terminal svg size w,h dynamic font "DejaVu Sans,11" background "white" }
-    if (format eq "png") { set terminal pngcairo size 2*w,2*h font "DejaVu Sans,11" fontscale 2 linewidth 2 background "white" }
-    if (format eq "pdf") { set terminal pdfcairo size w/72.0,h/72.0 font "DejaVu Sans,11" fontscale 1 background "white" }
-    set output out . "." . format
+    load "terminal.gp"
     set multiplot
     do for [k=0:3] {
-        m = word(measures, k + 1)
-        # four panels one above the other; the first also has title and key, the last the names
-        set origin 0, k == 0 ? 0.755 : k == 1 ? 0.59 : k == 2 ? 0.425 : 0.01
-        set size 1, k == 0 ? 0.235 : k == 3 ? 0.415 : 0.165
-        if (k == 0) { set title title noenhanced; set key above noenhanced } else { unset title; unset key }
-        set bmargin (k == 3 ? 13 : 0.8)
-        set ylabel m noenhanced
-        plot table skip 3 every 4::k using ($0-0.4):5:(0.8):(0) with vectors nohead linewidth 2 linecolor rgb "#0072b2" title "original", \
-             table skip 3 every 4::k using ($0-0.4):6:(0.8):(0) with vectors nohead linewidth 2 linecolor rgb "#999999" title "unlearned", \
-             table skip 3 every 4::k using ($0-0.4):7:(0.8):(0) with vectors nohead linewidth 1 dashtype 2 linecolor rgb "#000000" \
-                 title "never taught", \
-             table skip 3 every 4::k using 0:8:9:10 \
-                 with yerrorbars pointtype 7 pointsize 0.6 linecolor rgb "#d55e00" title "attacked", \
-             table skip 3 every 4::k using 0:(0):(k == 3 ? strcol(1) . ", " . strcol(2) : "") \
-                 with labels rotate by 50 right offset 0.5,-1.2 noenhanced notitle
+        set lmargin at screen (left + k * panel) * 1.0 / w
+        set rmargin at screen (left + k * panel + panel - 24.0) / w
+        unset label
+        set label 2 head_of(k) at graph 0.5, screen 1 - (top - 12.0) / h center
+        if (k == 0) {
+            set label 1 heading(w) at screen 0.5, screen 1 - 14.0 / h center
+        }
+        set xlabel "score"
+        plot table skip 1 every 4::k using 5:($0-0.36):(0):(0.72) with vectors arrowstyle 1, \
+             table skip 1 every 4::k using 6:($0-0.36):(0):(0.72) with vectors arrowstyle 2, \
+             for [i=1:never] table skip 1 every 4::k using 7:($0-0.36):(0):(0.72) with vectors arrowstyle 3, \
+             table skip 1 every 4::k using 8:0:9:10 with xerrorbars pointtype 7 pointsize 0.7 linewidth 1.5 \
+                 linecolor rgb okabe[2]
     }
+    # the names of the lines, left of the first panel, in pixels
+    unset border; unset xtics; unset grid; unset xlabel; unset label
+    set lmargin at screen 0
+    set rmargin at screen left * 1.0 / w
+    set xrange [0:left]
+    plot table skip 1 every 4 using (12):0:1 with labels left, \
+         table skip 1 every 4 using (left-12):0:2 with labels right
+    set xrange [-0.04:1.04]
+    # the legend, over all panels
+    set lmargin at screen 0.02
+    set rmargin at screen 0.98
+    set key at screen 0.5, screen 1 - (top - 36.0) / h center center horizontal
+    plot -9 notitle, keyentry with vectors arrowstyle 1 title "original", keyentry with vectors arrowstyle 2 title "unlearned", \
+         for [i=1:never] keyentry with vectors arrowstyle 3 title "never trained on it", \
+         keyentry with xerrorbars pointtype 7 pointsize 0.7 linewidth 1.5 linecolor rgb okabe[2] title "attacked, 95 % interval"
+    set border 1
+    set grid xtics linetype 1 linecolor "#e0e0e0"
+    set xtics 0, 0.25, 1 format "%g"
+    unset key
     unset multiplot
     unset output
 }

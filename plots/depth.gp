@@ -1,38 +1,28 @@
-# What a model loses, layer by layer, when another model's states are put in behind that layer: those of one that never
-# knew (orange), those of the one that shall have forgotten (blue).  Where the blue line lies on the orange one the fact is
-# gone; where it lies at zero it is still there.
+# Unlearning depth: the log-probability of the answer that the full model loses, layer by layer, when another model's
+# hidden states replace its own behind that layer: those of the retain model (orange), which never learnt the facts, and
+# those of the unlearned one (blue).  Blue on orange: erased.  Blue at zero: still there.
 #
-#   by hand   gnuplot -e "table='depth.tsv'" depth.gp                  -> depth.svg, .png, .pdf
 #   columns   layer, rows, delta1, low, high, delta2, low, high, share of rows counting, erased
-#   may set   out, title, note
-if (!exists("out")) out = table[1:strlen(table)-4]
-if (!exists("title")) title = ""
-if (exists("note")) title = title . "\n" . note
-
-set datafile separator tab
-set datafile missing "nan"
+#   may set   title, note
 stats table using 1 nooutput
-set title title noenhanced
 set xlabel "layer"
-set ylabel "log p lost, nats a token"
-set key top left reverse Left noenhanced
+set ylabel "loss of log p(answer)\n(nats per token)"
+set key below horizontal
 set xtics 0, (STATS_max > 19 ? 5 : 1)
-set tics out nomirror
-set border 3
+set xrange [-0.3:STATS_max+0.3]
 set xzeroaxis linetype 1 linecolor "#999999"
 set style fill transparent solid 0.15 noborder
+w = 760
+h = 400
 
-formats = strstrt(GPVAL_TERMINALS, "pdfcairo") ? "svg png pdf" : "svg png"
 do for [format in formats] {
-    if (format eq "svg") { set terminal svg size 760,380 dynamic font "DejaVu Sans,11" background "white" }
-    if (format eq "png") { set terminal pngcairo size 1520,760 font "DejaVu Sans,11" fontscale 2 linewidth 2 background "white" }
-    if (format eq "pdf") { set terminal pdfcairo size 760/72.0,380/72.0 font "DejaVu Sans,11" fontscale 1 background "white" }
-    set output out . "." . format
-    plot table using 1:4:5 with filledcurves linecolor rgb "#d55e00" notitle, \
-         table using 1:7:8 with filledcurves linecolor rgb "#0072b2" notitle, \
-         table using 1:3 with linespoints linecolor rgb "#d55e00" linewidth 1.5 pointtype 4 pointsize 0.5 \
-             title "with states of one that never knew", \
-         table using 1:6 with linespoints linecolor rgb "#0072b2" linewidth 1.5 pointtype 6 pointsize 0.5 \
-             title "with states of the unlearned one"
+    load "terminal.gp"
+    set title heading(w)
+    plot table using 1:4:5 with filledcurves linecolor rgb hue(1) notitle, \
+         table using 1:7:8 with filledcurves linecolor rgb hue(0) notitle, \
+         table using 1:3 with linespoints linecolor rgb hue(1) linewidth 1.5 pointtype 4 pointsize 0.5 \
+             title "states of the retain model", \
+         table using 1:6 with linespoints linecolor rgb hue(0) linewidth 1.5 pointtype 6 pointsize 0.5 \
+             title "states of the unlearned model"
     unset output
 }

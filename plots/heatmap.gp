@@ -1,8 +1,8 @@
 # A heatmap of causal tracing: tokens (or groups of tokens, or heads) down, layers across.
 #
-#   by hand   gnuplot -e "table='average_mlp.tsv'" heatmap.gp          -> average_mlp.svg, .png, .pdf
 #   rows      row <tab> label <tab> layer <tab> value                  rows and layers count from 0; nan: not measured
-#   may set   out, title, note, xlabel, ylabel, cblabel, colour (purple, green, red),
+# texts 2
+#   may set   title, note, xlabel, ylabel, cblabel, colour (purple, green, red),
 #             centre   the value at which nothing happened (0), side   where the effect lies: above or below it
 #             min, max of the scale (several maps may share one)
 #             pair     two maps beside each other on that scale, before and after: so many columns each, counted through
@@ -17,8 +17,6 @@ red_steps    = "#fcfbfd #fcbba1 #fb6a4a #cb181d #4d000a"
 orange_steps = "#fcfbfd #fdd0a2 #fd8d3c #bf4a02 #4a1a00"
 blue_steps   = "#fcfbfd #c6dbef #6baed6 #2171b5 #06204d"
 
-if (!exists("out")) out = table[1:strlen(table)-4]
-if (!exists("title")) title = ""
 if (!exists("xlabel")) xlabel = "layer"
 if (!exists("ylabel")) ylabel = ""
 if (!exists("cblabel")) cblabel = "p(answer)"
@@ -28,12 +26,12 @@ centre = exists("centre") ? real(centre) : 0
 pair = exists("pair") ? int(real(pair)) : 0
 at(column) = pair && column >= pair ? column + 1 : column # a column's room between the two
 
-set datafile separator tab
-set datafile missing "nan"
 stats table using 1:3 nooutput
 rows = STATS_max_y >= 0 ? STATS_max_x + 1 : 1
 cols = at(STATS_max_y) + 1
-stats table using 4 nooutput
+stats table using (strlen(strcol(2))) nooutput
+longest = STATS_max
+if (!exists("min") || !exists("max")) { stats table using 4 nooutput }
 low = exists("min") ? real(min) : STATS_min
 high = exists("max") ? real(max) : STATS_max
 if (low > centre) low = centre
@@ -52,28 +50,54 @@ between(steps, x, k) = x >= 1 ? part(steps, 5, k) : \
 shade(gray, k) = (d = (low + gray * (high - low) - centre) / reach, d < 0 ? between(below, -d, k) : between(above, d, k))
 set palette model RGB functions shade(gray, 1), shade(gray, 2), shade(gray, 3)
 other_side(v) = (side eq "above" ? centre - v : v - centre) > 0.05 * reach
+stats table using (valid(4) && other_side($4) ? 1 : 0) nooutput
+dashes = STATS_max # 1: there are such cells; gnuplot 5.4 may crash where there are none and it is asked to draw them
 
-# ---- frame ----
-if (exists("note")) title = title . "\n" . note
-set title title noenhanced
-set xlabel xlabel noenhanced
-set ylabel ylabel noenhanced
-set cblabel cblabel noenhanced
+# ---- frame: margins in pixels, so that the map has all the room that labels and scale leave ----
+cell = cols <= 10 ? 44 : cols <= 16 ? 32 : cols <= 26 ? 24 : cols <= 40 ? 18 : 14
+left = 7.2 * (longest > 60 ? 60 : longest) + (strlen(ylabel) ? 44 : 26)
+right = 112.0
+w = left + cell * cols + right
+if (w < 520) { cell = (520.0 - left - right) / cols; w = 520.0 }
+head = heading(w)
+top = 14 + 16 * newlines(head) + (pair ? 20 : 0)
+bottom = 58
+map = 24 * (rows > 6 ? rows : 6)
+h = top + map + bottom
+set lmargin at screen left / w
+set rmargin at screen 1 - right / w
+set bmargin at screen bottom * 1.0 / h
+set tmargin at screen 1 - top * 1.0 / h
+set label 1 head at screen 0.5, screen 1 - 14.0 / h center
+set xlabel xlabel
+set ylabel ylabel
+set cblabel cblabel
 set cbrange [low:high]
-rough = (high - low) / 3.5 # a step of 1, 2 or 5 times a power of ten
+set colorbox user origin screen 1 - (right - 14.0) / w, screen bottom * 1.0 / h size screen 14.0 / w, screen map * 1.0 / h
+
+# Both ends of the scale are named; between them steps of 1, 2 or 5 times a power of ten, where they keep clear of those.
+rough = (high - low) / 3.5
 power = 10 ** floor(log10(rough))
-set cbtics power * (rough < 1.5 * power ? 1 : rough < 3.5 * power ? 2 : rough < 7.5 * power ? 5 : 10) format "%.3g"
+step = power * (rough < 1.5 * power ? 1 : rough < 3.5 * power ? 2 : rough < 7.5 * power ? 5 : 10)
+apart(a, b) = abs(a - b) > 0.1 * (high - low)
+shown(v) = abs(v) < 1e-9 * reach ? "0" : sprintf("%.3g", v)
+set cbtics (shown(high) high)
+if (low == 0 || apart(low, 0)) { set cbtics add (shown(low) low) }
+do for [k=ceil(low/step):floor(high/step)] {
+    if (apart(k * step, high) && (apart(k * step, low) || k == 0)) { set cbtics add (shown(k * step) k * step) }
+}
 set xrange [-0.5:cols-0.5]
 set yrange [rows-0.5:-0.5]
 set xtics 0, (cols > 20 ? 5 : 1)
-set ytics noenhanced
 set tics out nomirror scale 0.5
+set border 15
 if (pair) {
     set xtics ()
     do for [c=0:pair-1:(pair > 20 ? 5 : 1)] { set xtics add (sprintf("%d", c) c, sprintf("%d", c) at(pair + c)) }
     set x2range [-0.5:cols-0.5]
     set x2tics ("before" 0.5*(pair-1), "after" 0.5*(pair-1)+pair+1) scale 0
     set border 0
+    set ytics scale 0
 }
 do for [k=1:(pair ? 2 : 1)] { # grey: not measured
     from = k == 1 ? -0.5 : pair + 0.5
@@ -81,16 +105,10 @@ do for [k=1:(pair ? 2 : 1)] { # grey: not measured
 }
 set style fill solid 1.0 noborder
 unset key
-w = 230 + 16 * (cols > 24 ? cols : 24)
-h = 130 + 24 * (rows > 5 ? rows : 5)
 
-formats = strstrt(GPVAL_TERMINALS, "pdfcairo") ? "svg png pdf" : "svg png"
 do for [format in formats] {
-    if (format eq "svg") { set terminal svg size w,h dynamic font "DejaVu Sans,11" background "white" }
-    if (format eq "png") { set terminal pngcairo size 2*w,2*h font "DejaVu Sans,11" fontscale 2 linewidth 2 background "white" }
-    if (format eq "pdf") { set terminal pdfcairo size w/72.0,h/72.0 font "DejaVu Sans,11" fontscale 1 background "white" }
-    set output out . "." . format
-    plot table using (at($3)):1:(at($3)-0.5):(at($3)+0.5):($1-0.5):($1+0.5):4:ytic(2) with boxxyerror fillcolor palette, \
-         table using (at($3)):(other_side($4) ? $1 : NaN) with points pointtype "–" linecolor "black"
+    load "terminal.gp"
+    plot table using (at($3)):1:(at($3)-0.5):(at($3)+0.5):($1-0.5):($1+0.5):4:ytic(strcol(2)) with boxxyerror fillcolor palette, \
+         for [i=1:dashes] table using (at($3)):(other_side($4) ? $1 : NaN) with points pointtype "–" linecolor "black"
     unset output
 }

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/share.h"
+#include "plots/shown.h"
 
 dele_status dele_page_write(const char *path, const char *template, const char *marker,
                           dele_status (*fill)(FILE *to, void *context, dele_err *err), void *context, dele_err *err)
@@ -29,11 +30,12 @@ dele_status dele_page_write(const char *path, const char *template, const char *
 
 void dele_html_text(FILE *to, const char *text)
 {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (strchr("&<>\"'", c)) fprintf(to, "&#%d;", c);
-        else if ((c < ' ' && c != '\n' && c != '\t') || c == 127) fputs("&#xFFFD;", to);
-        else fputc(c, to);
+    size_t used, length;
+    for (size_t n = strlen(text); n; text += used, n -= used) {
+        const char *bytes = dele_shown_next(&length, &used, text, n);
+        if (*text == '\n' || *text == '\t') fputc(*text, to);
+        else if (strchr("&<>\"'", *bytes)) fprintf(to, "&#%d;", *bytes);
+        else fwrite(bytes, 1, length, to);
     }
 }
 

@@ -12,7 +12,8 @@
 dele_status dele_page_write(const char *path, const char *template, const char *marker,
                           dele_status (*fill)(FILE *to, void *context, dele_err *err), void *context, dele_err *err);
 
-/* Text that stays text, in an element or in a quoted attribute; control characters become U+FFFD. */
+/* Text that stays text, in an element or in a quoted attribute; but for line feeds and tabs, what pictures do not show
+ * (plots/shown.h) becomes U+FFFD. */
 void dele_html_text(FILE *to, const char *text);
 
 void dele_base64(FILE *to, const uint8_t *bytes, size_t n);

@@ -27,7 +27,7 @@ static void text_cannot_become_markup_or_leave_an_attribute(void **state)
     put(out, sizeof out, write_text, "</td><script>alert(\"x\")</script> '&amp; \x01\x1b[31m é\n\tend");
     assert_null(strpbrk(out, "<>\"'\x01\x1b"));
     assert_string_equal(out, "&#60;/td&#62;&#60;script&#62;alert(&#34;x&#34;)&#60;/script&#62; &#39;&#38;amp; "
-                             "&#xFFFD;&#xFFFD;[31m é\n\tend");
+                             "\uFFFD\uFFFD[31m é\n\tend");
 }
 
 /* RFC 4648, section 10. */

@@ -327,8 +327,8 @@ static dele_status save_lines(const dele_saving *to, const dele_comparison *c, i
     dele_row_stat *stat = DELE_NEW(to->arena, dele_row_stat, (size_t)chart->n_cols, to->err);
     char *name = dele_printf(to->arena, to->err, "plots/compare_%s.tsv", chart->name);
     if (!stat || !name || dele_table_open(&out, to, name)) return to->err->code;
-    fprintf(out.stream, "# plot layers.gp\n# title %s before and after, at the last subject token\n", chart->name);
-    dele_picture_describe(out.stream, to->trace, chart, NULL);
+    fprintf(out.stream, "# plot layers.gp\n# title Causal tracing of %s before and after, last subject token\n", chart->name);
+    dele_picture_describe(out.stream, trace[0], trace[1], chart, NULL);
     for (int k = 0; k < 2; k++) {
         dele_fact_rows rows;
         if (dele_fact_rows_category(&rows, trace[k], &draws[k], c->charts[i][k], DELE_PROB, DELE_LAST_SUBJECT, to->arena,

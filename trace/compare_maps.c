@@ -47,7 +47,7 @@ static void scale_of(double *min, double *max, const maps *m)
 static void put_label(FILE *to, const maps *m, int row)
 {
     if (m->pair == AVERAGE) {
-        fprintf(to, "%s%s", dele_category_name[row], row <= DELE_LAST_SUBJECT ? "*" : "");
+        fputs(dele_category_name[row], to);
         return;
     }
     const dele_grid *g = &fact_of(m, 0)->grid;
@@ -60,13 +60,14 @@ static void put_title(FILE *to, const maps *m)
 {
     const dele_comparison *c = m->c;
     fputs("# title ", to);
-    if (m->pair == AVERAGE) fprintf(to, "mean over %zu facts", c->before.n);
+    if (m->pair == AVERAGE) fprintf(to, "Causal tracing, mean over %zu facts", c->before.n);
     else dele_picture_text(to, fact_of(m, 0)->fact->prompt);
     double before = m->pair == AVERAGE ? c->clean.before : fact_of(m, 0)->grid.high[DELE_PROB];
     double after = m->pair == AVERAGE ? c->clean.after : fact_of(m, 1)->grid.high[DELE_PROB];
-    fprintf(to, " (clean %.3f before, %.3f after)\n# cblabel effect on p(", before, after);
-    dele_picture_text(to, m->pair == AVERAGE ? "answer" : fact_of(m, 0)->answer);
-    fputs(")\n", to);
+    fprintf(to, " (clean %.3f before, %.3f after)\n# ylabel %s\n# cblabel indirect effect on ", before, after,
+            m->pair == AVERAGE ? "tokens" : "token (* subject)");
+    dele_picture_answer(to, m->pair == AVERAGE ? "answer" : fact_of(m, 0)->answer);
+    fputc('\n', to);
 }
 
 static dele_status save_chart(const dele_saving *to, const maps *m, int chart)
@@ -80,7 +81,7 @@ static dele_status save_chart(const dele_saving *to, const maps *m, int chart)
     scale_of(&min, &max, m);
     fprintf(out.stream, "# plot heatmap.gp\n# pair %d\n", own->n_cols);
     put_title(out.stream, m);
-    dele_picture_describe(out.stream, to->trace, own, m->pair == AVERAGE ? NULL : fact_of(m, 0));
+    dele_picture_describe(out.stream, &m->c->before, &m->c->after, own, m->pair == AVERAGE ? NULL : fact_of(m, 0));
     fprintf(out.stream, "# min %.9g\n# max %.9g\n#row\ttokens\tlayer, then layers after\teffect\n", min, max);
     for (int row = 0; row < rows_of(m); row++)
         for (int k = 0; k < 2 * own->n_cols; k++) {

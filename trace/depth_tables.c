@@ -178,9 +178,11 @@ dele_status dele_depth_save_table(const dele_depth *d, const dele_depth_stats *s
     int n = snprintf(path, sizeof path, "%s/plots/depth.tsv", dir);
     if (n < 0 || (size_t)n >= sizeof path) return dele_fail(err, DELE_ERR_FILE, "%s: too long a path", dir);
     if (dele_writer_open(&out, path, err)) return err->code;
-    fprintf(out.stream, "# plot depth.gp\n# title log p of the answer lost with another model's states behind a layer\n"
-                        "# note UDS %.3f [%.3f, %.3f], n = %zu rows; bands: 95 %%, bootstrap over rows\n",
-            stats->uds.stat.mean, stats->uds.ci.low, stats->uds.ci.high, stats->uds.stat.n);
+    fputs("# plot depth.gp\n# title Unlearning depth: log p(answer) lost with another model's states behind a layer\n", out.stream);
+    if (stats->uds.stat.n)
+        fprintf(out.stream, "# note UDS %.3f [%.3f, %.3f], n = %zu rows; bands: 95 %%, bootstrap over rows\n",
+                stats->uds.stat.mean, stats->uds.ci.low, stats->uds.ci.high, stats->uds.stat.n);
+    else fputs("# note no UDS: no row has a layer above the threshold; bands: 95 %, bootstrap over rows\n", out.stream);
     fputs("#layer\trows\tdelta1\tdelta1_low\tdelta1_high\tdelta2\tdelta2_low\tdelta2_high\tcounting\terased\n",
           out.stream);
     for (int l = 0; l < d->n_layers; l++) {

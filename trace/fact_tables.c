@@ -151,8 +151,8 @@ static dele_status save_histogram(const dele_saving *to, int which, const int *f
     dele_writer out = {0};
     char *name = dele_printf(to->arena, to->err, "plots/peaks_%s.tsv", chart->name);
     if (!name || dele_table_open(&out, to, name)) return to->err->code;
-    fprintf(out.stream, "# plot peaks.gp\n# title %s: peaks of %d facts at the last subject token\n", chart->name, n);
-    dele_picture_describe(out.stream, to->trace, chart, NULL);
+    fprintf(out.stream, "# plot peaks.gp\n# title Layer of the largest indirect effect, last subject token, %d facts (%s)\n", n, chart->name);
+    dele_picture_describe(out.stream, to->trace, NULL, chart, NULL);
     fputs("#layer\tfacts\tmean effect\n", out.stream);
     for (int l = 0; l < chart->n_cols; l++) {
         const dele_effect *e = dele_effect_at(to->stats, to->trace, which, DELE_PROB, DELE_LAST_SUBJECT, l);

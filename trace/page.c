@@ -24,7 +24,7 @@
  *   changes   [chart][metric][group][column] = [n, after - before, ci_low, ci_high], paired, for the first metrics alone
  *
  * Text comes from models and fact files and is never markup: it goes in as JSON strings, and "<" as \u003c, so that
- * nothing in it can end the script element that it stands in. */
+ * nothing in it can end the script element that it stands in; what cannot be shown (plots/shown.h) is U+FFFD. */
 #include "trace/page.h"
 
 #include <gsl/gsl_cdf.h>
@@ -32,6 +32,7 @@
 #include <string.h>
 
 #include "plots/page.h"
+#include "plots/shown.h"
 
 /* ---- JSON, a piece at a time -------------------------------------------------------------------------------------- */
 
@@ -42,10 +43,11 @@ static void put_text(FILE *to, const char *text)
         return;
     }
     fputc('"', to);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c < ' ' || c == '<' || c == '"' || c == '\\') fprintf(to, "\\u%04x", c);
-        else fputc(c, to);
+    size_t used, length;
+    for (size_t n = strlen(text); n; text += used, n -= used) {
+        const char *bytes = dele_shown_next(&length, &used, text, n);
+        if (strchr("\n\t<\"\\", *text)) fprintf(to, "\\u%04x", (unsigned)*text);
+        else fwrite(bytes, 1, length, to);
     }
     fputc('"', to);
 }

@@ -4,12 +4,30 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text_out.h"
 
 /* ---- what a picture says of itself ------------------------------------------------------------------------------ */
 
-void dele_picture_text(FILE *to, const char *text)
+void dele_picture_text(FILE *to, const char *text) { dele_text_put(to, text, DELE_TEXT_LINE); }
+
+void dele_picture_answer(FILE *to, const char *answer)
 {
-    for (; *text; text++) fputc((unsigned char)*text < ' ' ? ' ' : *text, to);
+    while (*answer == ' ') answer++;
+    fputs("p(", to);
+    dele_picture_text(to, answer);
+    fputc(')', to);
+}
+
+/* The model by the last part of its path. */
+static void put_model(FILE *to, const dele_trace *trace)
+{
+    const char *path = trace->model ? trace->model : "", *end = path + strlen(path);
+    while (end > path + 1 && end[-1] == '/') end--;
+    const char *begin = end;
+    while (begin > path && begin[-1] != '/') begin--;
+    char name[256];
+    snprintf(name, sizeof name, "%.*s", (int)(end - begin), begin);
+    dele_picture_text(to, name);
 }
 
 void dele_picture_number(FILE *to, double x)
@@ -50,21 +68,34 @@ void dele_picture_how(FILE *to, const dele_trace *trace, const dele_traced *only
     }
     fputs(trace->noising ? "noising, " : "denoising, ", to);
     corruption(to, trace, only);
-    if (fewest != most) fprintf(to, ", %d to %d draws a fact", fewest, most);
-    else if (most > 1) fprintf(to, ", %d draws%s", most, only ? "" : " a fact");
+    if (fewest != most) fprintf(to, ", %d to %d draws per fact", fewest, most);
+    else if (most > 1) fprintf(to, ", %d draws%s", most, only ? "" : " per fact");
     if (!only) fprintf(to, ", n = %zu facts", trace->n_traced);
 }
 
-void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_chart *chart, const dele_traced *only)
+/* What the columns of a chart stand for: "centre of 3 restored MLP layers". */
+static void put_columns(FILE *to, const dele_trace *trace, const dele_chart *chart)
+{
+    static const char *const site[] = {"hidden state", "MLP", "attention", "hidden state behind the attention", "head",
+                                       "embedding"};
+    const char *how = trace->noising ? "corrupted" : "restored";
+    if ((chart->kind == DELE_MLP || chart->kind == DELE_ATTN) && chart->window > 1)
+        fprintf(to, "centre of %d %s %s layers", chart->window, how, site[chart->kind]);
+    else if (chart->kind == DELE_EMBEDDING) fprintf(to, "%s embedding", how);
+    else fprintf(to, "layer of the %s %s", how, site[chart->kind]);
+    if (chart->sever) fprintf(to, ", %s severed", chart->sever == DELE_SEVER_MLP ? "MLP" : "attention");
+}
+
+void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *after, const dele_chart *chart,
+                           const dele_traced *only)
 {
     static const char *const colour[DELE_N_KINDS] = {"purple", "green", "red", "purple", "red", "purple"};
-    static const char *const patched[] = {"layer", "centre of the MLP layers", "centre of the attention layers",
-                                          "layer, between its halves,", "layer, one head", "embedding"};
-    fprintf(to, "# colour %s\n# xlabel %s %s", colour[chart->kind], patched[chart->kind],
-            trace->noising ? "corrupted" : "restored");
-    if (chart->kind == DELE_MLP || chart->kind == DELE_ATTN) fprintf(to, " (window %d)", chart->window);
-    if (chart->sever) fprintf(to, ", %s severed", chart->sever == DELE_SEVER_MLP ? "MLP" : "attention");
+    fprintf(to, "# colour %s\n# xlabel ", colour[chart->kind]);
+    put_columns(to, trace, chart);
     fputs("\n# note ", to);
+    put_model(to, trace);
+    if (after) fputs(" and ", to), put_model(to, after);
+    fputs("; ", to);
     dele_picture_how(to, trace, only);
     fputc('\n', to);
 }
@@ -153,9 +184,13 @@ static dele_status save_severed(const saving *to)
     if (plain < 0 || cut < 0 || !at_last_subject(to, plain)) return DELE_OK;
     dele_writer out = {0};
     if (open_table(&out, to, "severed")) return to->err->code;
-    fprintf(out.stream, "# plot severed.gp\n# title one state %s at the last subject token, with paths severed\n",
+    fprintf(out.stream, "# plot severed.gp\n# title Severed paths: one hidden state %s at the last subject token\n",
             to->trace->noising ? "corrupted" : "restored");
-    dele_picture_describe(out.stream, to->trace, &to->trace->charts[plain], NULL);
+    dele_picture_describe(out.stream, to->trace, NULL, &to->trace->charts[plain], NULL);
+    fputs("# hues", out.stream);
+    for (int s = 0; s < DELE_N_SEVERS; s++)
+        if (find_chart(to->trace, DELE_HIDDEN, (dele_sever)s) >= 0) fprintf(out.stream, " %d", s);
+    fputc('\n', out.stream);
     for (int s = 0; s < DELE_N_SEVERS; s++) {
         int chart = find_chart(to->trace, DELE_HIDDEN, (dele_sever)s);
         if (chart >= 0) put_block(out.stream, to, chart, name[s], s == 0);
@@ -174,9 +209,11 @@ static dele_status save_windows(const saving *to, dele_kind kind)
     char name[64];
     snprintf(name, sizeof name, "windows_%s", dele_kind_name[kind]);
     if (open_table(&out, to, name)) return to->err->code;
-    fprintf(out.stream, "# plot layers.gp\n# title %s in windows of several widths, at the last subject token\n"
-                        "# xlabel centre of the layers %s\n# note ", dele_kind_name[kind],
+    fprintf(out.stream, "# plot layers.gp\n# title Causal tracing of %s in windows of several widths, last subject token\n"
+                        "# xlabel centre of the %s layers\n# note ", dele_kind_name[kind],
             trace->noising ? "corrupted" : "restored");
+    put_model(out.stream, trace);
+    fputs("; ", out.stream);
     dele_picture_how(out.stream, trace, NULL);
     fputc('\n', out.stream);
     for (int i = 0; i < trace->n_charts; i++) {
@@ -219,20 +256,21 @@ static dele_status save_heads(const saving *to, int which, const dele_traced *tr
     if (traced) snprintf(name, sizeof name, "%d_head_%s", traced->fact->id, suffix);
     else snprintf(name, sizeof name, "average_head_%s", suffix);
     if (open_table(&out, to, name)) return to->err->code;
-    fprintf(out.stream, "# plot heatmap.gp\n# ylabel head\n# title at the last %s", subject ? "subject token" : "token");
+    const char *at = subject ? "last subject token" : "last token";
+    fputs("# plot heatmap.gp\n# ylabel head\n# title ", out.stream);
     if (traced) {
         dele_picture_scores(&min, &max, trace, traced, true);
-        fputs(": ", out.stream);
         dele_picture_text(out.stream, traced->fact->prompt);
-        fputs("\n# cblabel p(", out.stream);
-        dele_picture_text(out.stream, traced->answer);
-        fputs(")\n", out.stream);
+        fprintf(out.stream, " (heads at the %s)\n# cblabel ", at);
+        dele_picture_answer(out.stream, traced->answer);
+        fputc('\n', out.stream);
         dele_picture_centre(out.stream, trace, traced);
     } else {
         dele_picture_effects(&min, &max, trace, to->stats, true);
-        fputs(", mean\n# cblabel effect on p(answer)\n", out.stream);
+        fprintf(out.stream, "Causal tracing of heads at the %s, mean over %zu facts\n"
+                            "# cblabel indirect effect on p(answer)\n", at, trace->n_traced);
     }
-    dele_picture_describe(out.stream, trace, &trace->charts[which], traced);
+    dele_picture_describe(out.stream, trace, NULL, &trace->charts[which], traced);
     fprintf(out.stream, "# min %.9g\n# max %.9g\n", min, max);
     put_heads(out.stream, to, which, traced, tokens);
     return dele_writer_commit(&out, to->err);

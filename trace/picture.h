@@ -4,8 +4,11 @@
 
 #include "trace/stats.h"
 
-/* One line of text: control characters become spaces. */
+/* Text in a picture's table: one line, and what is no printing character shown by its number (base/text_out.h). */
 void dele_picture_text(FILE *to, const char *text);
+
+/* "p(Seoul)": the answer without the blank that it begins with. */
+void dele_picture_answer(FILE *to, const char *answer);
 
 /* A tab and a number; "nan", which gnuplot is told to leave out, for all that are not numbers. */
 void dele_picture_number(FILE *to, double x);
@@ -14,8 +17,10 @@ void dele_picture_number(FILE *to, double x);
  * where `only` is not NULL, with the subject that was put in its own's place. */
 void dele_picture_how(FILE *to, const dele_trace *trace, const dele_traced *only);
 
-/* The lines "# colour", "# xlabel" and "# note" of a chart's table. */
-void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_chart *chart, const dele_traced *only);
+/* The lines "# colour", "# xlabel" and "# note" of a chart's table; the note begins with the model's name, and that of
+ * the second model where `after` is not NULL. */
+void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *after, const dele_chart *chart,
+                           const dele_traced *only);
 
 /* "# centre" and "# side" of a map of a fact's scores: what p is where nothing was patched, and which way the effect goes. */
 void dele_picture_centre(FILE *to, const dele_trace *trace, const dele_traced *traced);

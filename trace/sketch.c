@@ -1,6 +1,6 @@
 /* Heatmaps that a terminal can show:
  *
- *   token \ layer    0  1  2  3        hidden: effect on p( Seoul), up to 0.890;  clean 0.930  corrupted 0.040
+ *   token \ layer    0  1  2  3        hidden: indirect effect on p( Seoul), up to 0.890;  clean 0.930  corrupted 0.040
  *   0 The*           ·  ░  ·  -
  *   1  tower*        █  ▓  ░  ·        <- last subject token
  *
@@ -44,9 +44,29 @@ static void label(FILE *to, const char *text, size_t width)
     while (n++ < width) fputc(' ', to);
 }
 
-static void header(FILE *to, const char *corner, size_t width, int n_layers)
+/* How many columns stand for one layer: 1, or the heads. */
+static int columns_a_layer(const dele_trace *trace, const dele_chart *chart)
+{
+    return chart->kind == DELE_HEAD ? trace->n_heads : 1;
+}
+
+static const char *corner(const dele_chart *chart, bool groups)
+{
+    if (chart->kind == DELE_HEAD) return groups ? "tokens \\ layer.head" : "token \\ layer.head";
+    return groups ? "tokens \\ layer" : "token \\ layer";
+}
+
+/* Of heads the first of each layer is named, as 3.0: layer 3, head 0. */
+static void header(FILE *to, const char *corner, size_t width, int n_layers, int heads)
 {
     label(to, corner, width);
+    for (int col = 0; heads > 1 && col < n_layers; col += heads) {
+        char name[32];
+        const int room = (n_layers <= 20 ? 3 : 2) * heads;
+        snprintf(name, sizeof name, "%s%d.0", n_layers <= 20 ? " " : "", col / heads);
+        fprintf(to, "%-*s", room, (int)strlen(name) < room ? name : "");
+    }
+    if (heads > 1) return;
     for (int l = 0; l < n_layers; l++) {
         if (n_layers <= 20)
             fprintf(to, " %2d", l);
@@ -60,7 +80,7 @@ static void row(FILE *to, const double *effect, int n_layers, double top)
     for (int l = 0; l < n_layers; l++) fprintf(to, n_layers <= 20 ? "  %s" : "%s ", shade(effect[l], top));
 }
 
-enum { MAX_SKETCH_LAYERS = 256, LABEL = 18 };
+enum { MAX_SKETCH_LAYERS = 256, LABEL = 20 };
 
 /* Whether a terminal can show the chart; says so where it cannot. */
 static bool fits(FILE *to, const dele_chart *chart)
@@ -82,8 +102,8 @@ void dele_trace_sketch(FILE *to, const dele_trace *trace, const dele_traced *tra
         if (columns(traced->tokens[t]) + 6 > width) width = columns(traced->tokens[t]) + 6;
     }
     if (width > 28) width = 28;
-    header(to, "token \\ layer", width, chart->n_cols);
-    fprintf(to, "   %s: effect on p(%s), up to %.3f;  clean %.3f", chart->name, traced->answer, top, g->high[DELE_PROB]);
+    header(to, corner(chart, false), width, chart->n_cols, columns_a_layer(trace, chart));
+    fprintf(to, "   %s: indirect effect on p(%s), up to %.3f;  clean %.3f", chart->name, traced->answer, top, g->high[DELE_PROB]);
     if (isfinite(low)) fprintf(to, "  corrupted %.3f", low);
     fputc('\n', to);
     for (int t = 0; t < g->n_tokens; t++) {
@@ -106,8 +126,8 @@ void dele_trace_sketch_average(FILE *to, const dele_trace *trace, const dele_tra
     for (int c = 0; c < DELE_N_CATEGORIES; c++)
         for (int col = 0; col < chart->n_cols; col++)
             widen(&top, dele_effect_at(stats, trace, which, DELE_PROB, (dele_category)c, col)->effect);
-    header(to, "tokens \\ layer", LABEL, chart->n_cols);
-    fprintf(to, "   %s: mean effect on p(answer), %zu facts, up to %.3f\n", chart->name, trace->n_traced, top);
+    header(to, corner(chart, true), LABEL, chart->n_cols, columns_a_layer(trace, chart));
+    fprintf(to, "   %s: mean indirect effect on p(answer), %zu facts, up to %.3f\n", chart->name, trace->n_traced, top);
     for (int c = 0; c < DELE_N_CATEGORIES; c++) {
         const dele_effect *e = dele_effect_at(stats, trace, which, DELE_PROB, (dele_category)c, 0);
         label(to, dele_category_name[c], LABEL);
@@ -133,11 +153,12 @@ void dele_comparison_sketch(FILE *to, const dele_comparison *c, size_t pair, int
     if (!fits(to, &c->before.charts[which[0]])) return;
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < T * C; i++) widen(&top, dele_cell_effect(trace[k], fact[k], which[k], i / C, i % C));
-    fprintf(to, "%s: effect on p(%s) of fact %d before | after, up to %.3f; clean %.3f | %.3f\n",
+    fprintf(to, "%s: indirect effect on p(%s) of fact %d before | after, up to %.3f; clean %.3f | %.3f\n",
             c->before.charts[which[0]].name, fact[0]->answer, fact[0]->fact->id, top, fact[0]->grid.high[DELE_PROB],
             fact[1]->grid.high[DELE_PROB]);
-    header(to, "token \\ layer", LABEL, C);
-    header(to, between, strlen(between), C);
+    const int heads = columns_a_layer(trace[0], &c->before.charts[which[0]]);
+    header(to, corner(&c->before.charts[which[0]], false), LABEL, C, heads);
+    header(to, between, strlen(between), C, heads);
     fputc('\n', to);
     for (int t = 0; t < T; t++) {
         char text[128];

@@ -165,11 +165,11 @@ static dele_status save_fact_table(const dele_saving *to, const dele_traced *tra
     dele_picture_text(out.stream, traced->fact->prompt);
     fprintf(out.stream, " (clean %.3f", g->high[DELE_PROB]);
     if (isfinite(dele_low_mean(g, DELE_PROB))) fprintf(out.stream, ", corrupted %.3f", dele_low_mean(g, DELE_PROB));
-    fputs(")\n# cblabel p(", out.stream);
-    dele_picture_text(out.stream, traced->answer);
-    fputs(")\n", out.stream);
+    fputs(")\n# ylabel token (* subject)\n# cblabel ", out.stream);
+    dele_picture_answer(out.stream, traced->answer);
+    fputc('\n', out.stream);
     dele_picture_centre(out.stream, to->trace, traced);
-    dele_picture_describe(out.stream, to->trace, chart, traced);
+    dele_picture_describe(out.stream, to->trace, NULL, chart, traced);
     fprintf(out.stream, "# min %.9g\n# max %.9g\n#row\ttoken\tlayer\tscore\n", low, top);
     for (int t = 0; t < g->n_tokens; t++)
         for (int col = 0; col < chart->n_cols; col++) {
@@ -191,16 +191,15 @@ static dele_status save_average_table(const dele_saving *to, int which)
     dele_picture_effects(&low, &top, trace, to->stats, false);
     char *name = dele_printf(to->arena, to->err, "plots/average_%s.tsv", chart->name);
     if (!name || dele_table_open(&out, to, name)) return to->err->code;
-    fprintf(out.stream, "# plot heatmap.gp\n# title mean over %zu facts (clean %.3f", trace->n_traced, to->stats->high[DELE_PROB]);
+    fprintf(out.stream, "# plot heatmap.gp\n# title Causal tracing, mean over %zu facts (clean %.3f", trace->n_traced, to->stats->high[DELE_PROB]);
     if (isfinite(to->stats->low[DELE_PROB])) fprintf(out.stream, ", corrupted %.3f", to->stats->low[DELE_PROB]);
-    fputs(")\n# cblabel effect on p(answer)\n", out.stream);
-    dele_picture_describe(out.stream, trace, chart, NULL);
+    fputs(")\n# ylabel tokens\n# cblabel indirect effect on p(answer)\n", out.stream);
+    dele_picture_describe(out.stream, trace, NULL, chart, NULL);
     fprintf(out.stream, "# min %.9g\n# max %.9g\n#row\ttokens\tlayer\teffect\n", low, top);
     for (int c = 0; c < DELE_N_CATEGORIES; c++)
         for (int col = 0; col < chart->n_cols; col++) {
             const dele_effect *e = dele_effect_at(to->stats, trace, which, DELE_PROB, (dele_category)c, col);
-            fprintf(out.stream, "%d\t%s%s%s\t%d", c, dele_category_name[c], c <= DELE_LAST_SUBJECT ? "*" : "",
-                    e->n ? "" : " (none)", col);
+            fprintf(out.stream, "%d\t%s%s\t%d", c, dele_category_name[c], e->n ? "" : " (none)", col);
             dele_picture_number(out.stream, e->n ? e->effect : NAN);
             fputc('\n', out.stream);
         }
@@ -239,9 +238,13 @@ static dele_status save_line_table(const dele_saving *to, int which)
     dele_writer out = {0};
     char *name = dele_printf(to->arena, to->err, "plots/lines_%s.tsv", chart->name);
     if (!name || dele_table_open(&out, to, name)) return to->err->code;
-    fprintf(out.stream, "# plot layers.gp\n# title %s: mean effect, 95 %% bootstrap intervals over facts\n", chart->name);
-    dele_picture_describe(out.stream, trace, chart, NULL);
+    fprintf(out.stream, "# plot layers.gp\n# title Causal tracing of %s: mean over facts, 95 %% bootstrap intervals\n", chart->name);
+    dele_picture_describe(out.stream, trace, NULL, chart, NULL);
     fprintf(out.stream, "# controls %d\n", n_control_lines(to));
+    fputs("# hues", out.stream); /* of the blocks that follow: a category has its colour whatever others are there */
+    for (int c = 0; c < DELE_N_CATEGORIES; c++)
+        if (dele_effect_at(to->stats, trace, which, DELE_PROB, (dele_category)c, 0)->n) fprintf(out.stream, " %d", c);
+    fputc('\n', out.stream);
     bool begun = false;
     for (int c = 0; c < DELE_N_CATEGORIES; c++) {
         if (!dele_effect_at(to->stats, trace, which, DELE_PROB, (dele_category)c, 0)->n) continue;

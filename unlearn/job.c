@@ -115,10 +115,10 @@ static void draw(const dele_outdir *out, const dele_job *job, const dele_train_r
     dele_err err = {0};
     snprintf(limit, sizeof limit, "%.9g", r->start.nll[DELE_RETAIN] + job->train.checks.retain_budget);
     snprintf(dir, sizeof dir, "%s/deleatur/plots", out->part);
-    if (two_sides) project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title unlearning\n", unlearning, NULL, &err);
-    else project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title learning\n", learning, NULL, &err);
+    if (two_sides) project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title Training loss\n", unlearning, NULL, &err);
+    else project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title Training loss\n", learning, NULL, &err);
     if (!err.code && job->train.checks.every)
-        project(out, "checks.tsv", "checks.tsv", "# plot checks.gp\n# title checks\n", checks, limit, &err);
+        project(out, "checks.tsv", "checks.tsv", "# plot checks.gp\n# title Evaluations during unlearning\n", checks, limit, &err);
     if (!err.code) dele_plots_draw(dir, NULL, &err);
     if (err.code && !quiet) fprintf(stderr, "deleatur: %s\n", err.msg);
 }
