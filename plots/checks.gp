@@ -3,7 +3,7 @@
 #   columns   update, forget NLL, retain NLL, forget exact, retain exact, MMLU, holdout NLL, retain budget
 #   may set   title, note
 set grid ytics linetype 1 linecolor "#e0e0e0"
-set key below horizontal
+set key below horizontal height 1
 set lmargin 9
 set style data linespoints
 w = 760

@@ -7,7 +7,7 @@
 stats table using 1 nooutput
 set xlabel "layer"
 set ylabel "loss of log p(answer)\n(nats per token)"
-set key below horizontal
+set key below horizontal height 1
 set xtics 0, (STATS_max > 19 ? 5 : 1)
 set xrange [-0.3:STATS_max+0.3]
 set xzeroaxis linetype 1 linecolor "#999999"

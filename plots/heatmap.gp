@@ -55,7 +55,7 @@ dashes = STATS_max # 1: there are such cells; gnuplot 5.4 may crash where there 
 
 # ---- frame: margins in pixels, so that the map has all the room that labels and scale leave ----
 cell = cols <= 10 ? 44 : cols <= 16 ? 32 : cols <= 26 ? 24 : cols <= 40 ? 18 : 14
-left = 7.2 * (longest > 60 ? 60 : longest) + (strlen(ylabel) ? 44 : 26)
+left = 6.9 * (longest > 60 ? 60 : longest) + (strlen(ylabel) ? 40 : 26)
 right = 112.0
 w = left + cell * cols + right
 if (w < 520) { cell = (520.0 - left - right) / cols; w = 520.0 }
@@ -70,7 +70,7 @@ set bmargin at screen bottom * 1.0 / h
 set tmargin at screen 1 - top * 1.0 / h
 set label 1 head at screen 0.5, screen 1 - 14.0 / h center
 set xlabel xlabel
-set ylabel ylabel
+set label 2 ylabel at screen 14.0 / w, graph 0.5 center rotate by 90
 set cblabel cblabel
 set cbrange [low:high]
 set colorbox user origin screen 1 - (right - 14.0) / w, screen bottom * 1.0 / h size screen 14.0 / w, screen map * 1.0 / h
@@ -79,7 +79,7 @@ set colorbox user origin screen 1 - (right - 14.0) / w, screen bottom * 1.0 / h 
 rough = (high - low) / 3.5
 power = 10 ** floor(log10(rough))
 step = power * (rough < 1.5 * power ? 1 : rough < 3.5 * power ? 2 : rough < 7.5 * power ? 5 : 10)
-apart(a, b) = abs(a - b) > 0.1 * (high - low)
+apart(a, b) = abs(a - b) > 19.0 / map * (high - low)
 shown(v) = abs(v) < 1e-9 * reach ? "0" : sprintf("%.3g", v)
 set cbtics (shown(high) high)
 if (low == 0 || apart(low, 0)) { set cbtics add (shown(low) low) }

@@ -12,7 +12,7 @@ blocks = STATS_blocks - controls
 
 set xlabel xlabel
 set ylabel ylabel
-set key below horizontal
+set key below horizontal height 1
 set xtics 0, (STATS_max_x > 19 ? 5 : 1)
 set xrange [-0.3:STATS_max_x+0.3]
 set xzeroaxis linetype 1 linecolor "#999999"

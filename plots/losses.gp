@@ -6,7 +6,7 @@
 stats table using 0 nooutput
 two = int(STATS_columns) > 2
 set grid ytics linetype 1 linecolor "#e0e0e0"
-set key below horizontal
+set key below horizontal height 1
 set lmargin 9
 w = 760
 h = two ? 520 : 400

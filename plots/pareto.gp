@@ -13,7 +13,7 @@ kinds = STATS_blocks - 1
 
 set xlabel xlabel
 set ylabel ylabel
-set key below horizontal
+set key below horizontal height 1
 set grid linetype 1 linecolor "#e8e8e8"
 if (exists("xmin") && exists("ymax")) {
     set xrange [real(xmin):real(xmax)]

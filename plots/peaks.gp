@@ -16,7 +16,7 @@ set xtics 0, (layers > 20 ? 5 : 1)
 set xrange [-0.6:layers-0.4]
 set style fill solid 1.0 noborder
 set xzeroaxis linetype 1 linecolor "#999999"
-set lmargin 10
+set lmargin 12
 unset key
 w = 300 + 24 * (layers > 20 ? layers : 20)
 h = 520

@@ -17,7 +17,7 @@ array shade[3] = ["#4b2e83", "#009e73", "#f0a848"]
 
 set xlabel xlabel
 set ylabel ylabel
-set key below horizontal
+set key below horizontal height 1
 set xtics 0, (layers > 20 ? 5 : 1)
 set xrange [-0.6:layers-0.4]
 set xzeroaxis linetype 1 linecolor "#999999"

@@ -34,7 +34,7 @@ set xrange [first_x-0.2:last_x+0.2]
 
 w = 860
 head = heading(w)
-above = strlen(head) ? 16 * newlines(head) : 0
+above = strlen(head) ? 10 + 16 * newlines(head) : 0
 entries = 0
 do for [b=0:blocks-1] { if (panel[b+1] == 0) { entries = entries + 1 } }
 legend = 10 + 18 * ceil(entries / 4.0)

@@ -241,9 +241,10 @@ static dele_status save_line_table(const dele_saving *to, int which)
     fprintf(out.stream, "# plot layers.gp\n# title Causal tracing of %s: mean over facts, 95 %% bootstrap intervals\n", chart->name);
     dele_picture_describe(out.stream, trace, NULL, chart, NULL);
     fprintf(out.stream, "# controls %d\n", n_control_lines(to));
-    fputs("# hues", out.stream); /* of the blocks that follow: a category has its colour whatever others are there */
+    static const int hue[DELE_N_CATEGORIES] = {0, 5, 1, 2, 3, 6}; /* a category has its own, whatever others are there */
+    fputs("# hues", out.stream);
     for (int c = 0; c < DELE_N_CATEGORIES; c++)
-        if (dele_effect_at(to->stats, trace, which, DELE_PROB, (dele_category)c, 0)->n) fprintf(out.stream, " %d", c);
+        if (dele_effect_at(to->stats, trace, which, DELE_PROB, (dele_category)c, 0)->n) fprintf(out.stream, " %d", hue[c]);
     fputc('\n', out.stream);
     bool begun = false;
     for (int c = 0; c < DELE_N_CATEGORIES; c++) {
