@@ -18,7 +18,7 @@ set xrange [-0.3:STATS_max_x+0.3]
 set xzeroaxis linetype 1 linecolor "#999999"
 set style fill transparent solid 0.15 noborder
 w = 760
-h = 440
+h = 400 + 18 * ceil(STATS_blocks / 3.0)
 
 do for [format in formats] {
     load "terminal.gp"

@@ -20,7 +20,7 @@ if (exists("xmin") && exists("ymax")) {
     set yrange [real(ymin):real(ymax)]
 } else { set offsets graph 0.06, graph 0.06, graph 0.06, graph 0.06 }
 w = 860
-h = 640
+h = 620 + 18 * ceil(kinds / 4.0)
 
 do for [format in formats] {
     load "terminal.gp"

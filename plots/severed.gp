@@ -23,7 +23,7 @@ set xrange [-0.6:layers-0.4]
 set xzeroaxis linetype 1 linecolor "#999999"
 set style fill solid 1.0 noborder
 w = 300 + 30 * (layers > 16 ? layers : 16)
-h = 420
+h = 400 + 18 * ceil(bars / 3.0)
 
 do for [format in formats] {
     load "terminal.gp"

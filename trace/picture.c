@@ -18,8 +18,8 @@ void dele_picture_answer(FILE *to, const char *answer)
     fputc(')', to);
 }
 
-/* The model by the last part of its path. */
-static void put_model(FILE *to, const dele_trace *trace)
+/* "; model demo": by the last part of its path. */
+static void put_model(FILE *to, const char *before, const dele_trace *trace)
 {
     const char *path = trace->model ? trace->model : "", *end = path + strlen(path);
     while (end > path + 1 && end[-1] == '/') end--;
@@ -27,6 +27,7 @@ static void put_model(FILE *to, const dele_trace *trace)
     while (begin > path && begin[-1] != '/') begin--;
     char name[256];
     snprintf(name, sizeof name, "%.*s", (int)(end - begin), begin);
+    fputs(before, to);
     dele_picture_text(to, name);
 }
 
@@ -93,10 +94,9 @@ void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *
     fprintf(to, "# colour %s\n# xlabel ", colour[chart->kind]);
     put_columns(to, trace, chart);
     fputs("\n# note ", to);
-    put_model(to, trace);
-    if (after) fputs(" and ", to), put_model(to, after);
-    fputs("; ", to);
     dele_picture_how(to, trace, only);
+    put_model(to, after ? "; models " : "; model ", trace);
+    if (after) put_model(to, " and ", after);
     fputc('\n', to);
 }
 
@@ -212,9 +212,8 @@ static dele_status save_windows(const saving *to, dele_kind kind)
     fprintf(out.stream, "# plot layers.gp\n# title Causal tracing of %s in windows of several widths, last subject token\n"
                         "# xlabel centre of the %s layers\n# note ", dele_kind_name[kind],
             trace->noising ? "corrupted" : "restored");
-    put_model(out.stream, trace);
-    fputs("; ", out.stream);
     dele_picture_how(out.stream, trace, NULL);
+    put_model(out.stream, "; model ", trace);
     fputc('\n', out.stream);
     for (int i = 0; i < trace->n_charts; i++) {
         char width[32];

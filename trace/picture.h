@@ -17,7 +17,7 @@ void dele_picture_number(FILE *to, double x);
  * where `only` is not NULL, with the subject that was put in its own's place. */
 void dele_picture_how(FILE *to, const dele_trace *trace, const dele_traced *only);
 
-/* The lines "# colour", "# xlabel" and "# note" of a chart's table; the note begins with the model's name, and that of
+/* The lines "# colour", "# xlabel" and "# note" of a chart's table; the note ends with the model's name, and that of
  * the second model where `after` is not NULL. */
 void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *after, const dele_chart *chart,
                            const dele_traced *only);

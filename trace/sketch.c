@@ -56,6 +56,11 @@ static const char *corner(const dele_chart *chart, bool groups)
     return groups ? "tokens \\ layer" : "token \\ layer";
 }
 
+enum { MAX_SKETCH_LAYERS = 256, LABEL = 18 };
+
+/* The labels' width: that of the corner at least. */
+static size_t label_width(const dele_chart *chart) { return chart->kind == DELE_HEAD ? LABEL + 2 : LABEL; }
+
 /* Of heads the first of each layer is named, as 3.0: layer 3, head 0. */
 static void header(FILE *to, const char *corner, size_t width, int n_layers, int heads)
 {
@@ -80,8 +85,6 @@ static void row(FILE *to, const double *effect, int n_layers, double top)
     for (int l = 0; l < n_layers; l++) fprintf(to, n_layers <= 20 ? "  %s" : "%s ", shade(effect[l], top));
 }
 
-enum { MAX_SKETCH_LAYERS = 256, LABEL = 20 };
-
 /* Whether a terminal can show the chart; says so where it cannot. */
 static bool fits(FILE *to, const dele_chart *chart)
 {
@@ -96,7 +99,7 @@ void dele_trace_sketch(FILE *to, const dele_trace *trace, const dele_traced *tra
     const dele_chart *chart = &trace->charts[which];
     if (traced->left_out || !fits(to, chart)) return;
     double top = 0, effect[MAX_SKETCH_LAYERS], low = dele_low_mean(g, DELE_PROB);
-    size_t width = LABEL;
+    size_t width = label_width(chart);
     for (int t = 0; t < g->n_tokens; t++) {
         for (int col = 0; col < chart->n_cols; col++) widen(&top, dele_cell_effect(trace, traced, which, t, col));
         if (columns(traced->tokens[t]) + 6 > width) width = columns(traced->tokens[t]) + 6;
@@ -126,11 +129,11 @@ void dele_trace_sketch_average(FILE *to, const dele_trace *trace, const dele_tra
     for (int c = 0; c < DELE_N_CATEGORIES; c++)
         for (int col = 0; col < chart->n_cols; col++)
             widen(&top, dele_effect_at(stats, trace, which, DELE_PROB, (dele_category)c, col)->effect);
-    header(to, corner(chart, true), LABEL, chart->n_cols, columns_a_layer(trace, chart));
+    header(to, corner(chart, true), label_width(chart), chart->n_cols, columns_a_layer(trace, chart));
     fprintf(to, "   %s: mean indirect effect on p(answer), %zu facts, up to %.3f\n", chart->name, trace->n_traced, top);
     for (int c = 0; c < DELE_N_CATEGORIES; c++) {
         const dele_effect *e = dele_effect_at(stats, trace, which, DELE_PROB, (dele_category)c, 0);
-        label(to, dele_category_name[c], LABEL);
+        label(to, dele_category_name[c], label_width(chart));
         for (int col = 0; col < chart->n_cols; col++) effect[col] = e[col].effect;
         if (e[0].n)
             row(to, effect, chart->n_cols, top);
@@ -157,14 +160,15 @@ void dele_comparison_sketch(FILE *to, const dele_comparison *c, size_t pair, int
             c->before.charts[which[0]].name, fact[0]->answer, fact[0]->fact->id, top, fact[0]->grid.high[DELE_PROB],
             fact[1]->grid.high[DELE_PROB]);
     const int heads = columns_a_layer(trace[0], &c->before.charts[which[0]]);
-    header(to, corner(&c->before.charts[which[0]], false), LABEL, C, heads);
+    const size_t width = label_width(&c->before.charts[which[0]]);
+    header(to, corner(&c->before.charts[which[0]], false), width, C, heads);
     header(to, between, strlen(between), C, heads);
     fputc('\n', to);
     for (int t = 0; t < T; t++) {
         char text[128];
         bool subject = t >= fact[0]->grid.begin && t < fact[0]->grid.end;
         snprintf(text, sizeof text, "%2d %.100s%s", t, fact[0]->tokens[t], subject ? "*" : "");
-        label(to, text, LABEL);
+        label(to, text, width);
         for (int k = 0; k < 2; k++) {
             for (int col = 0; col < C; col++) effect[col] = dele_cell_effect(trace[k], fact[k], which[k], t, col);
             if (k) fputs(between, to);
