@@ -11,7 +11,7 @@ set datafile commentschars ""
 set datafile missing "nan"
 
 title = ""
-known = "title note xlabel ylabel y2label cblabel colour side centre min max pair hues controls chart xmin xmax ymin ymax"
+known = "title note model xlabel ylabel y2label cblabel colour side centre min max pair hues controls chart xmin xmax ymin ymax"
 do for [p=0:25] { known = known . sprintf(" panel_%c", 97 + p) }
 do for [name in known] {
     found = 0
@@ -25,7 +25,8 @@ cut(s, n) = blank(s, n) > n / 2 ? blank(s, n) : n
 lines(s, n, most) = strlen(s) <= n ? s : most == 1 ? s[1:n-1] . "…" : \
     s[1:cut(s, n)] . "\n" . lines(s[cut(s, n)+1:strlen(s)], n, most - 1)
 # The title and, below it, the note, as wide as a picture of w pixels has room for.
-heading(w) = lines(title, int(w / 7.0), 3) . (exists("note") ? "\n" . lines(note, int(w / 7.0), 3) : "")
+noted = exists("note") && exists("model") ? note . "; " . model : exists("note") ? note : exists("model") ? model : ""
+heading(w) = lines(title, int(w / 7.0), 3) . (strlen(noted) ? "\n" . lines(noted, int(w / 7.0), 3) : "")
 # How many lines that is.
 newlines(s) = strlen(s) == 0 ? 1 : (strstrt(s, "\n") ? 1 + newlines(s[strstrt(s, "\n")+1:strlen(s)]) : 1)
 

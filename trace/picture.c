@@ -18,7 +18,7 @@ void dele_picture_answer(FILE *to, const char *answer)
     fputc(')', to);
 }
 
-/* "; model demo": by the last part of its path. */
+/* A line "# model demo", or a part of it: by the last part of its path. */
 static void put_model(FILE *to, const char *before, const dele_trace *trace)
 {
     const char *path = trace->model ? trace->model : "", *end = path + strlen(path);
@@ -95,7 +95,7 @@ void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *
     put_columns(to, trace, chart);
     fputs("\n# note ", to);
     dele_picture_how(to, trace, only);
-    put_model(to, after ? "; models " : "; model ", trace);
+    put_model(to, "\n# model ", trace);
     if (after) put_model(to, " and ", after);
     fputc('\n', to);
 }
@@ -213,7 +213,7 @@ static dele_status save_windows(const saving *to, dele_kind kind)
                         "# xlabel centre of the %s layers\n# note ", dele_kind_name[kind],
             trace->noising ? "corrupted" : "restored");
     dele_picture_how(out.stream, trace, NULL);
-    put_model(out.stream, "; model ", trace);
+    put_model(out.stream, "\n# model ", trace);
     fputc('\n', out.stream);
     for (int i = 0; i < trace->n_charts; i++) {
         char width[32];

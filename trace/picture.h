@@ -17,8 +17,8 @@ void dele_picture_number(FILE *to, double x);
  * where `only` is not NULL, with the subject that was put in its own's place. */
 void dele_picture_how(FILE *to, const dele_trace *trace, const dele_traced *only);
 
-/* The lines "# colour", "# xlabel" and "# note" of a chart's table; the note ends with the model's name, and that of
- * the second model where `after` is not NULL. */
+/* The lines "# colour", "# xlabel", "# note" and "# model" of a chart's table; the model by the last part of its path, and
+ * the second one too where `after` is not NULL. */
 void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *after, const dele_chart *chart,
                            const dele_traced *only);
 
