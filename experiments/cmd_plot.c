@@ -9,7 +9,7 @@
 #include "trace/record.h"
 
 /* A page that cannot be made is said and borne: older results lack what it needs, and their tables can still be drawn. */
-static bool make_page(const char *dir)
+static bool make_page(const char *dir, dele_err *trouble)
 {
     char path[1200];
     dele_trace trace;
@@ -20,7 +20,7 @@ static bool make_page(const char *dir)
     if (!dele_path_exists(path)) return false;
     bool made = !dele_trace_load(&trace, dir, &arena, &err) && !dele_trace_statistics(&stats, &trace, &arena, &err) &&
                 !dele_trace_page(&trace, &stats, dir, &err);
-    if (!made) fprintf(stderr, "deleatur: no page.html: %s\n", err.msg);
+    if (!made) dele_fail(trouble, err.code, "no page.html: %s", err.msg);
     dele_arena_release(&arena);
     return made;
 }
@@ -32,7 +32,8 @@ static dele_status plot(const char *dir, const dele_common *common, dele_err *er
     dele_drawn drawn = {0};
     if (!dele_path_is_dir(dir)) return dele_fail(err, DELE_ERR_FILE, "%s is not a directory; give a result's", dir);
     if (dele_former_refuse(dir, err)) return err->code;
-    bool page = make_page(dir);
+    dele_err no_page = {0}; /* the pictures are drawn all the same */
+    bool page = make_page(dir, &no_page);
     for (size_t i = 0; i < 3 && !drawn.n; i++) {
         snprintf(path, sizeof path, "%s%s", dir, places[i]);
         if (dele_path_is_dir(path) && dele_plots_draw(path, &drawn, err)) return err->code;
@@ -40,6 +41,7 @@ static dele_status plot(const char *dir, const dele_common *common, dele_err *er
     if (!drawn.n && !page)
         return dele_fail(err, DELE_ERR_DATA, "%s: no tables for pictures (.tsv beginning \"# plot\") in it or in its "
                         "plots/", dir);
+    if (no_page.code) return dele_fail(err, no_page.code, "%s", no_page.msg);
     if (common->json) {
         printf("{\"drawn\": %zu, \"page\": %s}\n", drawn.n, page ? "true" : "false");
         return DELE_OK;

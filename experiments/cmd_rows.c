@@ -6,6 +6,7 @@
  * What a study needs before it can begin: the first so many people of a data set, two sets as one. */
 #include "experiments/cmd.h"
 
+#include <errno.h>
 #include <regex.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@ static dele_status compile(condition *c, const char *text, dele_arena *arena, de
     if (!(c->field = dele_strndup(arena, text, (size_t)(equals - text), err))) return DELE_ERR_MEMORY;
     int wrong = regcomp(&c->regex, equals + 1, REG_EXTENDED | REG_NOSUB);
     if (wrong) {
+        if (wrong == REG_ESPACE) return dele_fail(err, DELE_ERR_MEMORY, "out of memory for --where %s", text);
         regerror(wrong, &c->regex, why, sizeof why);
         return dele_fail(err, DELE_ERR_USAGE, "--where %s: %s", text, why);
     }
@@ -44,17 +46,27 @@ static dele_status compile(condition *c, const char *text, dele_arena *arena, de
     return DELE_OK;
 }
 
-static bool matches(condition *c, const cJSON *row)
+/* Memory that ends while it is searched is no answer; glibc's regexec says "no match" then, and errno the truth. */
+static bool found(const condition *c, const char *text, dele_err *err)
+{
+    errno = 0;
+    const int status = text ? regexec(&c->regex, text, 0, NULL, 0) : REG_ESPACE;
+    if (status && (status != REG_NOMATCH || errno == ENOMEM))
+        dele_fail(err, DELE_ERR_MEMORY, "out of memory while rows were compared");
+    return !status;
+}
+
+static bool matches(condition *c, const cJSON *row, dele_err *err)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(row, c->field);
     if (!c->compiled) return true;
     c->seen |= item != NULL;
-    if (cJSON_IsString(item)) return !regexec(&c->regex, item->valuestring, 0, NULL, 0);
+    if (cJSON_IsString(item)) return found(c, item->valuestring, err);
     if (!item || cJSON_IsNull(item)) return false;
     char *text = cJSON_PrintUnformatted(item);
-    bool found = text && !regexec(&c->regex, text, 0, NULL, 0);
+    const bool yes = found(c, text, err);
     cJSON_free(text);
-    return found;
+    return yes;
 }
 
 /* What a field that no row has could have been: the names in the first row. */
@@ -85,7 +97,8 @@ static dele_status copy_rows(FILE *to, const command *o, const char *path, condi
     dele_arena scratch = {0};
     if (dele_records_open(&r, path, err)) return err->code;
     for (const cJSON *row; (!limit || *n < limit) && (row = dele_records_next(&r, err));) {
-        const bool first = matches(&c[0], row), second = matches(&c[1], row); /* both, to see their fields */
+        const bool first = matches(&c[0], row, err), second = matches(&c[1], row, err); /* both, to see their fields */
+        if (err->code) break;
         if ((first && second) == o->not) continue;
         const char *text = dele_record_text(&r, &scratch, err);
         if (!text) break;

@@ -9,6 +9,7 @@
 #include "trace/cmd_trace.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -370,7 +371,7 @@ static bool anything_traced(const dele_outdir *out)
     char path[1200];
     snprintf(path, sizeof path, "%s/traces", out->part);
     DIR *dir = *out->part ? opendir(path) : NULL;
-    bool any = false;
+    bool any = *out->part && !dir && errno != ENOENT; /* what cannot be read may hold some */
     for (const struct dirent *e; dir && (e = readdir(dir));) any |= strstr(e->d_name, ".npz") != NULL;
     if (dir) closedir(dir);
     return any;

@@ -238,7 +238,7 @@ static dele_status open_result(dele_outdir *out, const dele_job *job, const dele
 }
 
 /* Into place without the state; or, with trouble, the state and what belongs to it stay for the same command. */
-static void close_result(dele_outdir *out, dele_err *err)
+static void close_result(dele_outdir *out, const char *result, dele_err *err)
 {
     char state[1100];
     snprintf(state, sizeof state, "%s/" STATE, out->part);
@@ -247,8 +247,9 @@ static void close_result(dele_outdir *out, dele_err *err)
         dele_outdir_leave(out);
         return;
     }
-    unlink(state);
-    dele_outdir_commit(out, err);
+    if (dele_outdir_commit(out, err)) return;
+    snprintf(state, sizeof state, "%s/" STATE, result);
+    unlink(state); /* after: a result that cannot be moved into place is not begun anew */
 }
 
 /* ---- --select best without a best state ------------------------------------------------------------------ */
@@ -319,10 +320,10 @@ static dele_status run(const dele_job *job, const dele_common *common, dele_mani
     if (!err->code || err->code == DELE_ERR_DIVERGED) {
         if (!save_result(&out, job, manifest, model, mask, &report, err, &save))
             draw(&out, job, &report, forget != NULL, common->quiet);
-        close_result(&out, &save);
+        close_result(&out, job->out, &save);
         if (save.code && !err->code) *err = save;
     } else {
-        close_result(&out, err);
+        close_result(&out, job->out, err);
     }
     if (err->code == DELE_ERR_DIVERGED && !save.code) {
         size_t used = strlen(err->msg);

@@ -135,8 +135,10 @@ static bool remove_entries(int dir, which_entries which)
     return ok && !why;
 }
 
-/* Whether the directory holds nothing beside its mark; false where it cannot be read. */
-static bool holds_only_mark(int dir)
+typedef enum { ONLY_MARK, MORE, UNREADABLE } contents;
+
+/* Whether the directory holds anything beside its mark. */
+static contents contents_of(int dir)
 {
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = fd < 0 ? NULL : fdopendir(fd);
@@ -145,7 +147,7 @@ static bool holds_only_mark(int dir)
     for (const struct dirent *e; only && (e = readdir(list));)
         only = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || !strcmp(e->d_name, MARK);
     if (list) closedir(list);
-    return only;
+    return !list ? UNREADABLE : only ? ONLY_MARK : MORE;
 }
 
 /* ---- a claim on path.part ---------------------------------------------------------------------------------- */
@@ -209,6 +211,14 @@ static dele_status fail_busy(dele_err *err, const char *part)
 
 typedef enum { TAKEN, AGAIN, FAILED } attempt;
 
+/* An empty path.part goes again. */
+static attempt fail_new(const dele_claim *c, const char *part, const char *doing, dele_err *err)
+{
+    fail_file(err, doing, part);
+    unlinkat(c->above, last_name(part), AT_REMOVEDIR);
+    return FAILED;
+}
+
 /* One attempt at path.part, c->above open; *fresh: nobody began it before us.  AGAIN: it changed under our hands. */
 static attempt try_claim(dele_claim *c, const char *part, bool *fresh, dele_err *err)
 {
@@ -223,15 +233,13 @@ static attempt try_claim(dele_claim *c, const char *part, bool *fresh, dele_err 
     if (c->part < 0) return fail_file(err, "open", part), FAILED;
     c->mark = openat(c->part, MARK, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (c->mark < 0 && errno == ENOENT) {
-        if (!holds_only_mark(c->part)) return is_in_place(c->above, name, c->part) ? fail_foreign(err, part), FAILED : AGAIN;
+        const contents there = contents_of(c->part);
+        if (there == UNREADABLE) return fail_new(c, part, "read", err);
+        if (there == MORE) return is_in_place(c->above, name, c->part) ? fail_foreign(err, part), FAILED : AGAIN;
         c->mark = openat(c->part, MARK, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
         *fresh = c->mark >= 0;
         if (c->mark < 0 && (errno == EEXIST || errno == ENOENT)) return AGAIN;
-        if (c->mark < 0) {
-            fail_file(err, "write", part);
-            unlinkat(c->above, name, AT_REMOVEDIR);
-            return FAILED;
-        }
+        if (c->mark < 0) return fail_new(c, part, "write", err);
     }
     if (c->mark < 0 || fstat(c->mark, &st) || !S_ISREG(st.st_mode)) return fail_foreign(err, part), FAILED;
     if (!dele_lock(c->mark, &busy) && (busy || !*fresh)) { /* no locks on this file system: only what is new is surely ours */
@@ -287,7 +295,7 @@ static dele_status open_writer(dele_writer *out, const char *path, bool over, de
     if (!status && !over) status = dele_path_free(out->path, err);
     if (!status) status = claim(&out->claim, out->path, out->part, &fresh, err);
     if (status) return status;
-    if (!fresh && !holds_only_mark(out->claim.part)) {
+    if (!fresh && contents_of(out->claim.part) != ONLY_MARK) {
         release(&out->claim);
         return dele_fail(err, DELE_ERR_FILE, "%s holds an unfinished result; finish it with its own command, or remove it",
                         out->part);

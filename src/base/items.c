@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static dele_status keep_old(dele_items *items, const char *line, size_t n, const char *path, dele_err *err)
@@ -120,9 +121,7 @@ dele_status dele_items_close(dele_items *items, dele_err *err)
 bool dele_items_stand(const dele_outdir *dir)
 {
     char path[1200];
-    dele_map map = {0};
+    struct stat st;
     snprintf(path, sizeof path, "%s/items.jsonl", dir->part);
-    bool any = *dir->part && dele_path_exists(path) && !dele_map_open(&map, path, NULL) && map.size > 0;
-    dele_map_close(&map);
-    return any;
+    return *dir->part && !stat(path, &st) && st.st_size > 0;
 }

@@ -62,8 +62,10 @@ dele_status dele_json_save(const char *path, const cJSON *json, dele_err *err); 
 dele_status dele_json_show(const cJSON *json, dele_err *err);
 
 /* DELE_ERR_MEMORY once any allocation inside cJSON has failed (base/json_memory.c): what was built may lack fields.
- * Every way of a result out of the program asks this.  again forgets it, for tests. */
+ * Every way of a result out of the program asks this.  again forgets it, for
+ * tests. */
 dele_status dele_json_memory(dele_err *err);
+void dele_json_memory_failed(void); /* records one of our own: something that goes into a result could not be had */
 void dele_json_memory_again(void);
 
 /* Valid UTF-8 from first to last byte (no surrogates, no overlong forms)? */

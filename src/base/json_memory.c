@@ -31,4 +31,6 @@ dele_status dele_json_memory(dele_err *err)
     return dele_fail(err, DELE_ERR_MEMORY, "out of memory while a result was put together; nothing of it was kept");
 }
 
+void dele_json_memory_failed(void) { atomic_store(&failed, true); }
+
 void dele_json_memory_again(void) { atomic_store(&failed, false); }

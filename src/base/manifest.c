@@ -28,8 +28,10 @@ static cJSON *processor(void)
 {
     char line[300] = "", *name = NULL;
     FILE *f = fopen("/proc/cpuinfo", "re");
+    if (!f && errno == ENOMEM) dele_json_memory_failed();
     while (f && !name && fgets(line, sizeof line, f))
         if (!strncmp(line, "model name", 10)) name = strchr(line, ':');
+    if (f && ferror(f)) dele_json_memory_failed();
     if (f) fclose(f);
     if (!name) return cJSON_CreateNull();
     name += 1 + strspn(name + 1, " \t");
