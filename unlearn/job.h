@@ -52,7 +52,7 @@ typedef struct {
     DELE_OPT("clip", &(job).train.clip, "largest norm of the gradient; 0: any"),                                   \
     DELE_OPT("collapse", &(job).train.collapse, "stop when the kept loss rises by so many nats; 0: never"),        \
     DELE_OPT("batch", &(job).train.batch, "rows an update"),                                                       \
-    DELE_OPT("batch-tokens", &(job).batch_tokens, "tokens a forward pass (memory; results to rounding, 1e-5 of the change)"),\
+    DELE_OPT("batch-tokens", &(job).batch_tokens, "tokens a forward pass (memory; results change by rounding alone)"),\
     DELE_OPT("seed", &(job).train.seed, "of shuffling and of new weights"),                                        \
     DELE_GROUP("rows"),                                                                                            \
     DELE_OPT("max-length", &(job).max_length, "tokens a row; longer ones lose their end; 0: the model's context"), \
