@@ -215,6 +215,7 @@ dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, de
     const dele_config *c = &model->config;
     dele_tokenizer *t = model->tokenizer;
     dele_tokenizer_set_ids(t, c->bos >= 0 ? c->bos : dele_tokenizer_bos(t), c->eos >= 0 ? c->eos : dele_tokenizer_eos(t));
+    dele_tokenizer_limit(t, c->vocab);
     if (dele_tokenizer_size(t) <= c->vocab) return DELE_OK;
     return dele_fail(err, DELE_ERR_FORMAT, "%s: the tokenizer has %d ids, but the embedding only %d rows", where,
                      dele_tokenizer_size(t), c->vocab);

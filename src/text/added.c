@@ -23,6 +23,15 @@ static int by_text(const void *pa, const void *pb)
     return (x->id > y->id) - (x->id < y->id);
 }
 
+/* Where those of each first byte begin, in a sorted set. */
+static void set_firsts(dele_added_set *set)
+{
+    for (size_t i = 0, b = 0; b <= 256; b++) {
+        while (i < set->n && (unsigned char)set->token[i]->pattern.text[0] < b) i++;
+        set->first[b] = i;
+    }
+}
+
 dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool normalized, dele_arena *arena, dele_err *err)
 {
     set->n = 0;
@@ -31,11 +40,17 @@ dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool 
     for (size_t i = 0; i < t->n_added; i++)
         if (t->added[i].normalized == normalized && t->added[i].pattern.n) set->token[set->n++] = &t->added[i];
     if (set->n) qsort(set->token, set->n, sizeof *set->token, by_text);
-    for (size_t i = 0, b = 0; b <= 256; b++) {
-        while (i < set->n && (unsigned char)set->token[i]->pattern.text[0] < b) i++;
-        set->first[b] = i;
-    }
+    set_firsts(set);
     return DELE_OK;
+}
+
+void dele_added_limit(dele_added_set *set, int n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < set->n; i++)
+        if (!set->token[i]->beside || set->token[i]->id < n) set->token[kept++] = set->token[i];
+    set->n = kept;
+    set_firsts(set);
 }
 
 /* The first of token[low, high), all alike up to byte k and longer, whose byte k is at least b. */

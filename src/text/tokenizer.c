@@ -125,6 +125,23 @@ bool dele_token_is_special(const dele_tokenizer *t, int id)
     return false;
 }
 
+void dele_tokenizer_limit(dele_tokenizer *t, int n)
+{
+    if (t->size <= n) return;
+    dele_added_limit(&t->raw, n);
+    dele_added_limit(&t->normalized, n);
+    for (size_t i = 0; i < t->n_added; i++) {
+        dele_added *a = &t->added[i];
+        if (!a->beside || a->id < n) continue;
+        t->token[a->id] = (dele_span){0};
+        t->added_of[a->id] = NULL;
+        a->content = a->pattern = (dele_span){"", 0};
+    }
+    while (t->size > n && !t->token[t->size - 1].text) t->size--;
+    if (t->bos >= t->size) t->bos = -1;
+    if (t->eos >= t->size) t->eos = -1;
+}
+
 int dele_tokenizer_size(const dele_tokenizer *t) { return t->size; }
 
 int dele_token_id(const dele_tokenizer *t, const char *token)

@@ -58,6 +58,9 @@ char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_s
 /* Whether the id says nothing that a text holds: a special added token, what the post-processor puts around a text, the
  * ids that begin and end one. */
 bool dele_token_is_special(const dele_tokenizer *t, int id);
+/* Forgets the added tokens from id n on that only the files beside tokenizer.json have (a "<pad>" that is in no embedding):
+ * a text that holds one is encoded as any other text.  transformers gives them ids that its models cannot look up. */
+void dele_tokenizer_limit(dele_tokenizer *t, int n);
 int dele_tokenizer_size(const dele_tokenizer *t); /* ids, added ones counted in */
 int dele_token_id(const dele_tokenizer *t, const char *token); /* exact vocabulary entry or added token; -1: none */
 const char *dele_token_text(const dele_tokenizer *t, int id);  /* vocabulary form ("Ġthe") */

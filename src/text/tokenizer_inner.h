@@ -52,6 +52,7 @@ typedef struct {
     dele_span pattern; /* as looked for: normalised when `normalized` */
     int id;
     bool single_word, lstrip, rstrip, normalized, special;
+    bool beside; /* only the files beside tokenizer.json have it (tokenizer_beside.c) */
 } dele_added;
 
 /* A set of patterns; those that begin with byte b stand at [first[b], first[b + 1]), sorted by text. */
@@ -161,7 +162,12 @@ dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char 
 dele_status dele_normalize(dele_span *out, const dele_tokenizer *t, const char *text, size_t n, bool inside,
                            dele_arena *arena, dele_err *err);
 
+/* Writes into a document read from tokenizer.json what the files beside it say. */
+dele_status dele_tokenizer_beside(cJSON *json, const char *path, dele_err *err);
+
 dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool normalized, dele_arena *arena, dele_err *err);
+/* Takes out those from id n on that only the files beside tokenizer.json have. */
+void dele_added_limit(dele_added_set *set, int n);
 /* Calls between with each stretch that is no added token and pushes the ids of those that are. */
 dele_status dele_added_split(dele_encoder *e, const dele_added_set *set, const char *text, size_t n,
                            dele_status (*between)(dele_encoder *, const char *, size_t, void *), void *context);

@@ -318,8 +318,7 @@ static dele_status read_model(reader *r, const cJSON *json)
     dele_status status = read_vocab(r, get(model, "vocab"), get(json, "added_tokens"));
     if (!status) status = read_merges(r, get(model, "merges"));
     t->unk = -1;
-    if (!status && unk && (t->unk = dele_vocab_find(&t->vocab, t->token, unk, strlen(unk))) < 0)
-        return dele_fail(r->err, DELE_ERR_FORMAT, "%s: its unknown token \"%s\" is not in the vocabulary", r->where, unk);
+    if (!status && unk) t->unk = dele_vocab_find(&t->vocab, t->token, unk, strlen(unk));
     return status;
 }
 
@@ -330,6 +329,18 @@ static void find_byte_tokens(dele_tokenizer *t)
         size_t n = t->byte_level ? dele_utf8_put(name, dele_byte_to_char(b)) : (size_t)snprintf(name, sizeof name, "<0x%02X>", b);
         t->byte_id[b] = t->byte_level || t->byte_fallback ? dele_vocab_find(&t->vocab, t->token, name, n) : -1;
     }
+}
+
+/* The library looks for the unknown token among the model's own when a character has none; where every byte is a token
+ * that never happens, and it may be an added token alone, or nowhere. */
+static dele_status check_unknown(reader *r, const char *unk)
+{
+    const dele_tokenizer *t = r->t;
+    bool every_byte = t->byte_level || t->byte_fallback;
+    for (int b = 0; b < 256; b++) every_byte = every_byte && t->byte_id[b] >= 0;
+    if (!unk || t->unk >= 0 || every_byte) return DELE_OK;
+    return dele_fail(r->err, DELE_ERR_FORMAT, "%s: its unknown token \"%s\" is not in the vocabulary, and some bytes have no "
+                    "token", r->where, unk);
 }
 
 /* The id of an added token, as the library finds it: the model's own, or else the next free one behind the model's.
@@ -359,6 +370,7 @@ static dele_status read_added(reader *r, const cJSON *list, int n_vocab)
         a->lstrip = flag(item, "lstrip", false);
         a->rstrip = flag(item, "rstrip", false);
         a->special = flag(item, "special", false);
+        a->beside = flag(item, "beside", false);
         a->normalized = flag(item, "normalized", !a->special);
         status = added_id(r, a, n_vocab, &top);
         if (status) return status;
@@ -400,6 +412,7 @@ dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const
     if (!status) status = walk(&r, decoder, "decoders", read_decoder, 0);
     if (status) return status;
     find_byte_tokens(t);
+    if (check_unknown(&r, string(get(json, "model"), "unk_token"))) return err ? err->code : DELE_ERR_FORMAT;
     status = read_added(&r, get(json, "added_tokens"), cJSON_GetArraySize(get(get(json, "model"), "vocab")));
     return status ? status : check_template(&r);
 }
@@ -434,7 +447,8 @@ dele_tokenizer *dele_tokenizer_load(const char *tokenizer_json, dele_arena *aren
     dele_tokenizer *t = DELE_NEW(arena, dele_tokenizer, 1, err);
     cJSON *json = t ? dele_json_load(tokenizer_json, err) : NULL;
     if (!json) return NULL;
-    dele_status status = dele_tokenizer_from_json(t, json, tokenizer_json, arena, err);
+    dele_status status = dele_tokenizer_beside(json, tokenizer_json, err);
+    if (!status) status = dele_tokenizer_from_json(t, json, tokenizer_json, arena, err);
     cJSON_Delete(json);
     if (!status && !(t->path = dele_strdup(arena, tokenizer_json, err))) status = DELE_ERR_MEMORY;
     if (!status) status = read_neighbour(t, tokenizer_json, "tokenizer_config.json", arena, err);
