@@ -136,6 +136,7 @@ void dele_tokenizer_limit(dele_tokenizer *t, int n)
         t->token[a->id] = (dele_span){0};
         t->added_of[a->id] = NULL;
         a->content = a->pattern = (dele_span){"", 0};
+        a->id = -1;
     }
     while (t->size > n && !t->token[t->size - 1].text) t->size--;
     if (t->bos >= t->size) t->bos = -1;
