@@ -114,12 +114,13 @@ typedef struct {
     const attack_score *attacked;       /* [n] */
 } attack_outcome;
 
-/* A difference to the original of less than this, or with an interval that reaches 0, leaves a share of it undefined. */
+/* A difference to the original of less than this, or with an interval that reaches 0 (where there is one), leaves a share
+ * of it undefined. */
 #define ATTACK_LEAST_FORGOTTEN 0.02
 
 typedef struct {
     double share;    /* NaN: undefined, and why says so */
-    dele_interval ci; /* 95 %, bootstrap over rows; as all here */
+    dele_interval ci; /* 95 %, over rows, none of fewer than five; as all here */
     const char *why;
 } attack_share;
 

@@ -154,7 +154,8 @@ static dele_status save_table(attack_job *j, dele_err *err)
     if (!path || dele_writer_open(&out, path, err)) return err->code;
     fputs("# plot attack.gp\n# title Attacks on ", out.stream);
     dele_text_put(out.stream, j->s->model, DELE_TEXT_LINE);
-    fprintf(out.stream, ", %zu rows of the forget set\n", j->set.n);
+    fprintf(out.stream, ", %zu rows of the forget set%s\n", j->set.n,
+            j->set.n < DELE_LEAST_ITEMS ? " (no intervals: fewer than 5)" : "");
     attack_outcomes_table(out.stream, j->outcome, j->summary, j->n_outcomes);
     return dele_writer_commit(&out, err);
 }
@@ -169,6 +170,8 @@ dele_status attack_save(attack_job *j, dele_err *err)
         return err->code;
     }
     if (dele_plots_draw(j->dir->part, NULL, &drawing) && !j->s->quiet) fprintf(stderr, "deleatur: %s\n", drawing.msg);
+    if (j->set.n < DELE_LEAST_ITEMS && !j->s->quiet)
+        fprintf(stderr, "deleatur: %zu rows: no interval is given of fewer than %d\n", j->set.n, DELE_LEAST_ITEMS);
     if (j->s->json) dele_json_show(json, err);
     else attack_outcomes_table(stdout, j->outcome, j->summary, j->n_outcomes);
     cJSON_Delete(json);

@@ -3,12 +3,15 @@
  *   comes back   = Σ (attacked - unlearned) / Σ (before - unlearned)         over rows
  *   beyond never = Σ (attacked - never) / Σ (before - never)
  *
- * Ratios of means, with a percentile bootstrap interval: rows are drawn anew, all scores of a row together.  Where nothing,
- * or next to nothing, lies between the floor and the original a ratio says nothing: it is undefined, and the reason is
- * said. */
+ * Intervals are those of base/stat.h, and none of fewer than five rows.  A ratio's is BCa's: rows are drawn anew, all scores
+ * of a row together; where every row is 0 or 1, and what came back is part of what was forgotten, it is the Wilson interval
+ * of that part.  Where nothing, or next to nothing, lies between the floor and the original a ratio says nothing: it is
+ * undefined, and the reason is said. */
 #include "experiments/attack.h"
 
 #include <math.h>
+
+#include "base/stat_json.h"
 
 typedef struct {
     const attack_score *top, *floor, *attacked; /* those not needed may be NULL */
@@ -21,12 +24,6 @@ static double mean_of(const attack_score *score, const size_t *index, size_t n, 
     double sum = 0;
     for (size_t i = 0; i < n; i++) sum += score[index[i]].of[m];
     return sum / (double)n;
-}
-
-static double attacked(const size_t *index, size_t n, const void *data)
-{
-    const sample *s = data;
-    return mean_of(s->attacked, index, n, s->m);
 }
 
 static double above_floor(const size_t *index, size_t n, const void *data)
@@ -48,12 +45,51 @@ static double share(const size_t *index, size_t n, const void *data)
     return down > 0 ? up / down : up < 0 ? -INFINITY : INFINITY;
 }
 
-static dele_status interval(dele_interval *out, dele_statistic statistic, const sample *s, int resamples, uint64_t seed,
-                           dele_err *err)
+/* One measure of all rows, in the caller's arena. */
+static double *column(const attack_score *score, size_t n, attack_measure m, dele_arena *arena, dele_err *err)
+{
+    double *x = DELE_NEW(arena, double, n, err);
+    for (size_t i = 0; x && i < n; i++) x[i] = score[i].of[m];
+    return x;
+}
+
+/* Of the mean of `to`, or, where from is given, of to - from.  The same seed everywhere: the same draws. */
+static dele_status mean_interval(dele_interval *out, const attack_score *from, const attack_score *to, const sample *s,
+                                int resamples, uint64_t seed, dele_err *err)
+{
+    dele_arena arena = {0};
+    dele_rng rng;
+    dele_rng_seed(&rng, seed);
+    const double *x = from ? column(from, s->n, s->m, &arena, err) : NULL, *y = column(to, s->n, s->m, &arena, err);
+    dele_status status = !y || (from && !x) ? DELE_ERR_MEMORY
+                       : from ? dele_bootstrap_change(out, x, y, s->n, 0.95, resamples, &rng, err)
+                              : dele_bootstrap_share(out, y, s->n, 0.95, resamples, &rng, err);
+    dele_arena_release(&arena);
+    return status;
+}
+
+/* Every row is right or wrong, and right when attacked only where it was before, and where the floor is. */
+static bool is_part(const sample *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const double floor = s->floor[i].of[s->m], mid = s->attacked[i].of[s->m], top = s->top[i].of[s->m];
+        const bool binary = (floor == 0 || floor == 1) && (mid == 0 || mid == 1) && (top == 0 || top == 1);
+        if (!binary || floor > mid || mid > top) return false;
+    }
+    return true;
+}
+
+/* ratio: of the whole sample; whole: the mean height, above 0. */
+static dele_status share_interval(dele_interval *out, const sample *s, double ratio, double whole, int resamples,
+                                 uint64_t seed, dele_err *err)
 {
     dele_rng rng;
-    dele_rng_seed(&rng, seed); /* the same draws for every statistic */
-    return dele_bootstrap(out, statistic, s, s->n, 0.95, resamples, &rng, err);
+    dele_rng_seed(&rng, seed);
+    *out = (dele_interval){NAN, NAN};
+    if (s->n < DELE_LEAST_ITEMS) return DELE_OK;
+    if (!is_part(s)) return dele_bootstrap(out, share, s, s->n, 0.95, resamples, &rng, err);
+    *out = dele_proportion_interval(ratio, whole * (double)s->n, 0.95);
+    return DELE_OK;
 }
 
 static double mean_of_all(const attack_score *score, size_t n, attack_measure m)
@@ -81,13 +117,14 @@ static dele_status take_share(attack_share *out, const sample *s, const char *if
         out->why = "no --never model";
     if (out->why) return DELE_OK;
     const double full = mean_of_all(s->top, s->n, s->m) - mean_of_all(s->floor, s->n, s->m);
-    if (interval(&between, height, s, resamples, seed, err)) return err->code;
-    if (!(full >= ATTACK_LEAST_FORGOTTEN) || !(between.low > 0)) {
+    if (mean_interval(&between, s->floor, s->top, s, resamples, seed, err)) return err->code;
+    const bool told = dele_interval_known(between) ? between.low > 0 : true; /* few rows: by the mean alone */
+    if (!(full >= ATTACK_LEAST_FORGOTTEN) || !told) {
         out->why = if_flat;
         return DELE_OK;
     }
     out->share = (mean_of_all(s->attacked, s->n, s->m) - mean_of_all(s->floor, s->n, s->m)) / full;
-    return interval(&out->ci, share, s, resamples, seed, err);
+    return share_interval(&out->ci, s, out->share, full, resamples, seed, err);
 }
 
 dele_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_measure m, int resamples, uint64_t seed,
@@ -101,8 +138,8 @@ dele_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_
                           .attacked = mean_of_all(o->attacked, o->n, m)};
     s->attacked_se = standard_error(o->attacked, o->n, m, s->attacked);
     s->change = s->attacked - s->unlearned;
-    if (!interval(&s->attacked_ci, attacked, &back, resamples, seed, err) &&
-        !interval(&s->change_ci, above_floor, &back, resamples, seed, err) &&
+    if (!mean_interval(&s->attacked_ci, NULL, o->attacked, &back, resamples, seed, err) &&
+        !mean_interval(&s->change_ci, o->unlearned, o->attacked, &back, resamples, seed, err) &&
         !take_share(&s->comes_back, &back,
                     "asked so, the original says no more than the unlearned one asked plainly: nothing can come back",
                     resamples, seed, err))
@@ -113,14 +150,7 @@ dele_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_
 
 /* ---- showing ------------------------------------------------------------------------------------------------------ */
 
-static void put_interval(cJSON *object, const char *name, dele_interval x)
-{
-    cJSON *pair = cJSON_AddArrayToObject(object, name);
-    cJSON_AddItemToArray(pair, dele_json_number(x.low));
-    cJSON_AddItemToArray(pair, dele_json_number(x.high));
-}
-
-static void put_share(cJSON *object, const char *name, const attack_share *x)
+static void put_share(cJSON *object, const char *name, const attack_share *x, size_t n)
 {
     char whole[64];
     dele_put_number(object, name, x->share);
@@ -128,22 +158,22 @@ static void put_share(cJSON *object, const char *name, const attack_share *x)
     if (x->why)
         cJSON_AddStringToObject(object, whole, x->why);
     else
-        put_interval(object, whole, x->ci);
+        dele_json_interval(object, whole, x->ci, n);
 }
 
-static cJSON *measure_json(const attack_summary *s)
+static cJSON *measure_json(const attack_summary *s, size_t n)
 {
     cJSON *json = cJSON_CreateObject();
     dele_put_number(json, "before", s->before);
     dele_put_number(json, "unlearned", s->unlearned);
     dele_put_score(json, "attacked", s->attacked, s->attacked_se);
-    put_interval(json, "attacked_interval", s->attacked_ci);
+    dele_json_interval(json, "attacked_interval", s->attacked_ci, n);
     dele_put_number(json, "change", s->change);
-    put_interval(json, "change_interval", s->change_ci);
-    put_share(json, "comes_back", &s->comes_back);
+    dele_json_interval(json, "change_interval", s->change_ci, n);
+    put_share(json, "comes_back", &s->comes_back, n);
     if (isnan(s->never)) return json;
     dele_put_number(json, "never", s->never);
-    put_share(json, "beyond_never", &s->beyond_never);
+    put_share(json, "beyond_never", &s->beyond_never, n);
     return json;
 }
 
@@ -157,7 +187,7 @@ cJSON *attack_outcomes_json(const attack_outcome *o, const attack_summary *s, si
         cJSON_AddStringToObject(one, "variant", o[i].variant);
         cJSON_AddNumberToObject(one, "n", (double)o[i].n);
         for (int m = 0; m < ATTACK_N_MEASURES; m++)
-            cJSON_AddItemToObject(one, attack_measure_names[m], measure_json(s++));
+            cJSON_AddItemToObject(one, attack_measure_names[m], measure_json(s++, o[i].n));
     }
     return list;
 }

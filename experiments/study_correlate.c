@@ -79,7 +79,7 @@ dele_status study_rank_correlation(study_correlation *c, const double *effect, c
         c->rho = dele_spearman(effect, score, n, work);
     }
     c->apart = runs;
-    if (runs >= 4 && isfinite(c->rho)) {
+    if (runs >= DELE_LEAST_ITEMS && isfinite(c->rho)) {
         const size_t most = runs * longest;
         resampled r = {.effect = effect, .score = score, .begin = begin, .x = DELE_NEW(&arena, double, most, err),
                        .y = DELE_NEW(&arena, double, most, err), .work = DELE_NEW(&arena, double, 2 * most, err)};
@@ -343,7 +343,8 @@ dele_status study_save_correlations(const study *s, const study_correlations *c,
     if (!path || dele_writer_open(&out, path, err)) return err->code;
     fprintf(out.stream,
             "# Spearman's rho between the mean traced effect of a window's layers (chart %s of %s, at these tokens) "
-            "and a score; interval: 95 %%, bootstrap over runs of windows that share layers\n"
+            "and a score; interval: 95 %%, bootstrap over runs of windows that share layers, none where "
+            "fewer than five lie apart\n"
             "score\ttokens\tby\twindows\tapart\trho\tlow\thigh\n",
             c->chart, c->trace);
     for (size_t i = 0; i < c->n; i++) {

@@ -63,7 +63,7 @@ typedef struct {
     const study_window *window; /* [n] in order of their first layers, in the study's arena */
     size_t n, apart;
     double rho;
-    dele_interval interval; /* NaN with fewer than four runs */
+    dele_interval interval; /* NaN with fewer than five runs */
 } study_correlation;
 
 typedef struct {

@@ -49,8 +49,9 @@ do for [format in formats] {
         plot table skip 1 every 4::k using 5:($0-0.36):(0):(0.72) with vectors arrowstyle 1, \
              table skip 1 every 4::k using 6:($0-0.36):(0):(0.72) with vectors arrowstyle 2, \
              for [i=1:never] table skip 1 every 4::k using 7:($0-0.36):(0):(0.72) with vectors arrowstyle 3, \
-             table skip 1 every 4::k using 8:0:9:10 with xerrorbars pointtype 7 pointsize 0.7 linewidth 1.5 \
-                 linecolor rgb okabe[2]
+             table skip 1 every 4::k using 8:0:9:10 with xerrorbars pointtype 0 linewidth 1.5 \
+                 linecolor rgb okabe[2], \
+             table skip 1 every 4::k using 8:0 with points pointtype 7 pointsize 0.7 linecolor rgb okabe[2]
     }
     # the names of the lines, left of the first panel, in pixels
     unset border; unset xtics; unset grid; unset xlabel; unset label

@@ -59,6 +59,33 @@ static void of_what_was_forgotten_that_share_comes_back_which_the_attack_brought
     assert_true(isnan(x.beyond_never.share) && isnan(x.never));
 }
 
+/* Nine rows forgotten, none of which comes back: not "between 0 and 0", and of four rows nothing is said. */
+static void rows_that_are_all_alike_leave_no_point_and_few_leave_no_interval(void **state)
+{
+    (void)state;
+    for (size_t n = 4; n <= 9; n += 5)
+        for (int back = 0; back < 2; back++) {
+            scores s = {0};
+            for (int i = 0; i < N; i++) s.before[i].of[ATTACK_EXACT] = 1, s.attacked[i].of[ATTACK_EXACT] = back;
+            const attack_outcome o = {.attack = "prefix", .variant = "50", .n = n, .before = s.before, .unlearned = s.unlearned,
+                                      .attacked = s.attacked};
+            attack_summary x;
+            if (attack_summarise(&x, &o, ATTACK_EXACT, 500, 1, &err)) fail_msg("%s", err.msg);
+            assert_true(x.comes_back.share == back && !x.comes_back.why);
+            const dele_interval all[] = {x.attacked_ci, x.change_ci, x.comes_back.ci};
+            for (int k = 0; k < 3; k++) {
+                assert_int_equal(dele_interval_known(all[k]), n >= 5);
+                if (n >= 5) assert_true(all[k].low <= back && all[k].high >= back && all[k].high - all[k].low > .25);
+            }
+            attack_summary every[ATTACK_N_MEASURES] = {0};
+            every[ATTACK_EXACT] = x;
+            cJSON *json = attack_outcomes_json(&o, every, 1);
+            const cJSON *exact = cJSON_GetObjectItem(cJSON_GetArrayItem(json, 0), "exact_match");
+            assert_int_equal(cJSON_HasObjectItem(exact, "comes_back_interval_note"), n < 5);
+            cJSON_Delete(json);
+        }
+}
+
 static void an_attack_that_makes_it_worse_brings_back_less_than_nothing(void **state)
 {
     (void)state;
@@ -280,6 +307,7 @@ int main(void)
 #define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, fresh, scratch_close)
     const struct CMUnitTest tests[] = {
         IN_SCRATCH(of_what_was_forgotten_that_share_comes_back_which_the_attack_brought),
+        IN_SCRATCH(rows_that_are_all_alike_leave_no_point_and_few_leave_no_interval),
         IN_SCRATCH(an_attack_that_makes_it_worse_brings_back_less_than_nothing),
         IN_SCRATCH(where_nothing_was_forgotten_nothing_is_divided_by_zero_and_it_is_said),
         IN_SCRATCH(what_any_model_says_is_not_counted_beyond_the_one_that_never_saw_the_rows),

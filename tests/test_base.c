@@ -129,17 +129,17 @@ static void the_spread_of_a_sample_divides_by_n_minus_one(void **state)
 static void a_bootstrap_interval_of_a_constant_is_a_point(void **state)
 {
     (void)state;
-    const double x[] = {3, 3, 3, 3};
+    const double x[] = {3, 3, 3, 3, 3};
     dele_rng rng;
     dele_rng_seed(&rng, 1);
     dele_interval ci;
-    assert_int_equal(dele_bootstrap_mean(&ci, x, 4, 0.95, 200, &rng, NULL), DELE_OK);
+    assert_int_equal(dele_bootstrap_mean(&ci, x, 5, 0.95, 200, &rng, NULL), DELE_OK);
     assert_true(ci.low == 3 && ci.high == 3);
     assert_int_equal(dele_bootstrap_mean(&ci, x, 0, 0.95, 200, &rng, NULL), DELE_OK);
     assert_true(isnan(ci.low) && isnan(ci.high));
 }
 
-/* For a large sample the percentile bootstrap agrees with mean +- 1.96 standard errors. */
+/* For a large sample the bootstrap agrees with mean +- 1.96 standard errors. */
 static void a_bootstrap_interval_agrees_with_the_normal_one(void **state)
 {
     (void)state;

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "score/choices.h"
+#include "base/stat.h"
 #include "score/mmlu.h"
 #include "tests/scratch.h"
 
@@ -116,10 +117,36 @@ static void a_subjects_error_is_that_of_its_sample(void **state)
     assert_true(isnan(dele_accuracy_mean(right, norm, 1).acc_se));
 }
 
+/* All right: the standard error is 0, the interval is not. */
+static void accuracies_that_are_all_right_have_an_interval_and_few_have_none(void **state)
+{
+    (void)state;
+    const unsigned char right[5] = {1, 1, 1, 1, 1};
+    for (size_t n = 4; n <= 5; n++) {
+        const dele_accuracy a = dele_accuracy_mean(right, right, n), two[] = {a, a}, macro = dele_accuracy_macro(two, 2);
+        cJSON *json = dele_accuracy_json(&a, true), *both = dele_accuracy_json(&macro, false);
+        char *printed = cJSON_Print(json), *printed_both = cJSON_Print(both); /* numbers are raw until they are read */
+        cJSON_Delete(json);
+        cJSON_Delete(both);
+        json = cJSON_Parse(printed), both = cJSON_Parse(printed_both);
+        cJSON_free(printed);
+        cJSON_free(printed_both);
+        const cJSON *interval = cJSON_GetObjectItem(json, "acc_norm_interval");
+        assert_int_equal(cJSON_IsNull(interval), n < 5);
+        assert_int_equal(cJSON_HasObjectItem(json, "acc_interval_note"), n < 5);
+        if (n == 5) assert_true(fabs(cJSON_GetArrayItem(interval, 0)->valuedouble - .565518) < 1e-6); /* scipy's, 5 of 5 */
+        /* two subjects of n are as sure as 2 n questions */
+        const double low = cJSON_GetArrayItem(cJSON_GetObjectItem(both, "acc_interval"), 0)->valuedouble;
+        assert_true(fabs(low - dele_proportion_interval(1, 2. * (double)n, .95).low) < 1e-12);
+        cJSON_Delete(json);
+        cJSON_Delete(both);
+    }
+}
+
 static void groups_pool_as_the_harness_does(void **state)
 {
     (void)state;
-    const dele_accuracy s[] = {{100, .5, .05, .5, .05}, {20, .25, .1, .25, .1}, {350, .8, .02, .8, .02}};
+    const dele_accuracy s[] = {{100, .5, .05, .5, .05, 100}, {20, .25, .1, .25, .1, 20}, {350, .8, .02, .8, .02, 350}};
     dele_accuracy all = dele_accuracy_pool(s, 3), macro = dele_accuracy_macro(s, 3);
     double variance = (99 * .05 * .05 * 100 + 19 * .1 * .1 * 20 + 349 * .02 * .02 * 350) / (470 - 3);
     assert_int_equal(all.n, 470);
@@ -269,6 +296,7 @@ int main(void)
         cmocka_unit_test(quoted_line_breaks_and_padding_survive_reading),
         cmocka_unit_test_setup_teardown(bad_data_is_told_where, scratch_open, scratch_close),
         cmocka_unit_test(a_subjects_error_is_that_of_its_sample),
+        cmocka_unit_test(accuracies_that_are_all_right_have_an_interval_and_few_have_none),
         cmocka_unit_test(groups_pool_as_the_harness_does),
         cmocka_unit_test(shared_prefixes_change_nothing),
         cmocka_unit_test(a_shared_prefix_is_computed_once),

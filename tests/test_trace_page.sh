@@ -51,7 +51,7 @@ near() { # WHAT SHOWN EXPECTED TOLERANCE
         fail "$1: the page shows \"$2\", the tables say \"$3\""
 }
 
-trace --facts "$facts" --limit 2 --out "$dir/a" || fail "the trace itself"
+trace --facts "$facts" --limit 5 --out "$dir/a" || fail "the trace itself"
 tokens=$(sed -n 's/.*"tokens":\[\([^]]*\)\].*/\1/p' "$dir/a/facts.jsonl" | sed -n 2p | tr ',' '\n' | wc -l)
 id=$(sed -n '2s/.*"id":\([0-9]*\),.*/\1/p' "$dir/a/facts.jsonl")
 last=$((tokens - 1))
@@ -75,7 +75,7 @@ same "mean score" "$(noted 'mean p(answer)')" "$(summary 6)"
 same "mean effect" "$(noted 'mean effect')" "$(summary 9)"
 same "mean clean" "$(noted 'mean clean')" "$(summary 8)"
 same "mean corrupted" "$(noted 'mean corrupted')" "$(summary 7)"
-read -r from _ to <<<"$(noted 'mean 95 % over 2 facts')"
+read -r from _ to <<<"$(noted 'mean 95 % over 5 facts')"
 same "lower end" "$from" "$(summary 11)"
 same "upper end" "$to" "$(summary 12)"
 same "the part of the total effect" "$(noted 'mean of the total effect')" "$(summary 15)"
@@ -86,7 +86,7 @@ same "the part of the total effect" "$(noted 'mean of the total effect')" "$(sum
 [ "$(noted focus)" = "first subject token · layer 0" ] || fail "focus shows $(noted focus)"
 [ "$(noted key)" = "middle subject token · layer 0" ] || fail "an arrow key leads to $(noted key)"
 [ "$(noted fetched)" = 0 ] || fail "the page fetched something"
-[ "$(noted rows)" = 2 ] || fail "two facts make $(noted rows) rows"
+[ "$(noted rows)" = 5 ] || fail "five facts make $(noted rows) rows"
 
 # one fact's cell: the effect is the mean over three draws, its interval 4.3027 (Student's t) standard errors to each side
 effects() { awk -F'\t' -v id="$id" -v k="$1" '$1 == id && $2 == "hidden" && $3 == "last" && $4 == 6 { print $k }' "$dir/a/effects.tsv"; }
@@ -106,7 +106,7 @@ visit "$dir/cut/page.html" "" "note('bars', document.querySelectorAll('#average 
 [ "$(noted bars)" = 24 ] || fail "three charts of eight layers make: $(cat "$dir/notes")"
 
 # Before and after: the maps stand beside each other, and a cell of either shows both and their paired difference.
-trace --facts "$facts" --limit 3 --seed 2 --out "$dir/later" || fail "the trace after"
+trace --facts "$facts" --limit 5 --seed 2 --out "$dir/later" || fail "the trace after"
 "$deleatur" trace --compare "$dir/a" "$dir/later" --out "$dir/both" >/dev/null || fail "the comparison"
 visit "$dir/both/page.html" "chart=mlp&fact=$id" "
     point('#average .pair figure:nth-child(1)', '2,3'); noteTip('before');
@@ -120,7 +120,7 @@ same "the effect before" "$(noted 'before effect')" "$(change 6)"
 same "the effect after, from before" "$(noted 'before effect after')" "$(change 7)"
 same "the effect after" "$(noted 'after effect')" "$(change 7)"
 same "the difference" "$(noted 'after after − before')" "$(change 8)"
-read -r from _ to <<<"$(noted 'after 95 % over 2 facts, paired')"
+read -r from _ to <<<"$(noted 'after 95 % over 5 facts, paired')"
 same "its lower end" "$from" "$(change 10)"
 same "its upper end" "$to" "$(change 11)"
 near "a fact's change" "$(noted 'fact after − before')" \

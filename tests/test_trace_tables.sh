@@ -11,7 +11,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
 
-"$deleatur" trace "$model" --quiet --samples 3 --threads 2 --facts "$facts" --limit 8 --pictures 0 --window 1 \
+"$deleatur" trace "$model" --quiet --samples 5 --threads 2 --facts "$facts" --limit 8 --pictures 0 --window 1 \
     --out "$dir/a" >"$dir/said" || fail "the trace"
 a=$dir/a
 for file in summary controls effects peaks differences layers; do

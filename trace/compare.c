@@ -269,7 +269,7 @@ static dele_status save_changes(const dele_saving *to, const dele_comparison *c)
     dele_writer out = {0};
     if (dele_table_open(&out, to, "compare.tsv")) return to->err->code;
     fputs("# mean effects before and after over the facts in both that have such tokens; difference: after - before, "
-          "paired; ci: 95 %, bootstrap over facts; layer all: each fact's mean over layers\n"
+          "paired; ci: 95 %, bootstrap over facts, none of fewer than five; layer all: each fact's mean over layers\n"
           "chart\tmetric\ttokens\tlayer\tfacts\tbefore\tafter\tdifference\tse\tci_low\tci_high\n", out.stream);
     for (int i = 0; i < c->n_charts; i++)
         for (int m = 0; m < DELE_N_COMPARED; m++)
@@ -368,8 +368,9 @@ dele_status dele_comparison_save(const dele_comparison *c, const char *dir, dele
 static void print_change(FILE *to, const char *what, const char *of, const dele_change *x)
 {
     if (!x->n || !isfinite(x->before)) return;
-    fprintf(to, "%-18s %-15s %5zu  %7.4f  %7.4f  %+8.4f  [%+.4f, %+.4f]\n", what, of, x->n, x->before, x->after,
-            x->difference, x->ci.low, x->ci.high);
+    fprintf(to, "%-18s %-15s %5zu  %7.4f  %7.4f  %+8.4f  ", what, of, x->n, x->before, x->after, x->difference);
+    if (dele_interval_known(x->ci)) fprintf(to, "[%+.4f, %+.4f]\n", x->ci.low, x->ci.high);
+    else fprintf(to, "no interval: fewer than %d facts\n", DELE_LEAST_ITEMS);
 }
 
 static void print_changes(FILE *to, const dele_comparison *c)

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/stat_json.h"
 #include "trace/picture.h"
 #include "trace/rows.h"
 
@@ -68,8 +69,9 @@ bool dele_depth_resume(dele_depth_row *row, dele_items *items, size_t index, int
 
 /* ---- over rows --------------------------------------------------------------------------------------------------- */
 
-/* The mean of those of x[n] that are numbers; every mean draws the same rows where they have the same n. */
-static dele_status mean_of(dele_depth_mean *mean, double *x, size_t n, dele_err *err)
+/* The mean of those of x[n] that are numbers; every mean draws the same rows where they have the same n.  share: they lie
+ * between 0 and 1. */
+static dele_status mean_of(dele_depth_mean *mean, double *x, size_t n, bool share, dele_err *err)
 {
     dele_rng rng;
     size_t m = 0;
@@ -77,7 +79,7 @@ static dele_status mean_of(dele_depth_mean *mean, double *x, size_t n, dele_err 
         if (!isnan(x[i])) x[m++] = x[i];
     mean->stat = dele_stat_of(x, m);
     dele_rng_seed(&rng, 1);
-    return dele_bootstrap_mean(&mean->ci, x, m, 0.95, DELE_RESAMPLES, &rng, err);
+    return (share ? dele_bootstrap_share : dele_bootstrap_mean)(&mean->ci, x, m, 0.95, DELE_RESAMPLES, &rng, err);
 }
 
 static void count_layer(dele_depth_layer *layer, const dele_depth *d, int l)
@@ -112,7 +114,7 @@ static dele_status collect(dele_depth_mean *mean, const collecting *c, value_of 
     size_t n = 0;
     for (size_t i = 0; i < c->depth->n; i++)
         if (!c->depth->rows[i].left_out) c->x[n++] = value(&c->depth->rows[i], model, layer);
-    return mean_of(mean, c->x, n, c->err);
+    return mean_of(mean, c->x, n, value == uds_of || value == surface_of, c->err);
 }
 
 dele_status dele_depth_statistics(dele_depth_stats *stats, const dele_depth *d, dele_arena *arena, dele_err *err)
@@ -141,9 +143,7 @@ static void put_mean(cJSON *json, const char *name, const dele_depth_mean *mean)
     snprintf(whole, sizeof whole, "%s_stderr", name);
     put(json, whole, mean->stat.se);
     snprintf(whole, sizeof whole, "%s_interval", name);
-    cJSON *pair = cJSON_AddArrayToObject(json, whole);
-    cJSON_AddItemToArray(pair, dele_json_number(mean->ci.low));
-    cJSON_AddItemToArray(pair, dele_json_number(mean->ci.high));
+    dele_json_interval(json, whole, mean->ci, mean->stat.n);
 }
 
 cJSON *dele_depth_json(const dele_depth *d, const dele_depth_stats *stats)
@@ -171,18 +171,27 @@ static void put_delta(FILE *to, const dele_depth_mean *mean)
     dele_picture_number(to, mean->ci.high);
 }
 
+/* " [low, high]", or why there is none. */
+static const char *interval_text(char text[48], const dele_depth_mean *mean)
+{
+    if (dele_interval_known(mean->ci)) snprintf(text, 48, " [%.4f, %.4f]", mean->ci.low, mean->ci.high);
+    else snprintf(text, 48, " (no interval: fewer than %d rows)", DELE_LEAST_ITEMS);
+    return text;
+}
+
 dele_status dele_depth_save_table(const dele_depth *d, const dele_depth_stats *stats, const char *dir, dele_err *err)
 {
-    char path[1200];
+    char path[1200], interval[48], words[80];
     dele_writer out = {0};
     int n = snprintf(path, sizeof path, "%s/plots/depth.tsv", dir);
     if (n < 0 || (size_t)n >= sizeof path) return dele_fail(err, DELE_ERR_FILE, "%s: too long a path", dir);
     if (dele_writer_open(&out, path, err)) return err->code;
     fputs("# plot depth.gp\n# title Unlearning depth: log p(answer) lost with another model's states behind a layer\n", out.stream);
     if (stats->uds.stat.n)
-        fprintf(out.stream, "# note UDS %.3f [%.3f, %.3f], n = %zu rows; bands: 95 %%, bootstrap over rows\n",
-                stats->uds.stat.mean, stats->uds.ci.low, stats->uds.ci.high, stats->uds.stat.n);
-    else fputs("# note no UDS: no row has a layer above the threshold; bands: 95 %, bootstrap over rows\n", out.stream);
+        fprintf(out.stream, "# note UDS %.3f%s, n = %zu rows; ", stats->uds.stat.mean,
+                interval_text(interval, &stats->uds), stats->uds.stat.n);
+    else fputs("# note no UDS: no row has a layer above the threshold; ", out.stream);
+    fprintf(out.stream, "%s\n", dele_interval_words(words, stats->n_measured, "rows"));
     fputs("#layer\trows\tdelta1\tdelta1_low\tdelta1_high\tdelta2\tdelta2_low\tdelta2_high\tcounting\terased\n",
           out.stream);
     for (int l = 0; l < d->n_layers; l++) {
@@ -199,9 +208,9 @@ dele_status dele_depth_save_table(const dele_depth *d, const dele_depth_stats *s
 
 static void print_mean(FILE *to, const char *what, const dele_depth_mean *mean)
 {
+    char interval[48];
     if (mean->stat.n)
-        fprintf(to, "%-42s %.4f  [%.4f, %.4f]  of %zu rows\n", what, mean->stat.mean, mean->ci.low, mean->ci.high,
-                mean->stat.n);
+        fprintf(to, "%-42s %.4f %s  of %zu rows\n", what, mean->stat.mean, interval_text(interval, mean), mean->stat.n);
     else fprintf(to, "%-42s none: no row has one\n", what);
 }
 

@@ -84,7 +84,7 @@ dele_status dele_save_fact_effects(const dele_saving *to)
     bool failed = false;
     if (dele_table_open(&out, to, "effects.tsv")) return to->err->code;
     fputs("# per fact: effect (positive where the patched thing matters), mean over noise draws, and its standard error "
-          "over them; p_ci: 95 %, bootstrap over the fact's own draws; normalised: p / |high - low| of the fact\n"
+          "over them; p_ci: 95 %, bootstrap over the fact's own draws, none of fewer than five; normalised: p / |high - low| of the fact\n"
           "id\tchart\ttokens\tlayer\tsamples\tp\tp_se\tlogit_diff\tlogit_diff_se\tkl\tkl_se\tp_ci_low\tp_ci_high\t"
           "normalised\tlogp\trank\n", out.stream);
     for (int i = 0; i < to->trace->n_charts && !failed; i++)

@@ -5,7 +5,7 @@
 
 #include "tensor/gemm.h"
 
-enum { SEED_RANKING = 4 << 20, FEWEST = 4 };
+enum { SEED_RANKING = 4 << 20 };
 
 typedef struct {
     const dele_fact_rows *rows;
@@ -95,7 +95,7 @@ static dele_status tie(dele_ranking *ranking, const dele_fact_rows *rows, dele_a
     dele_rng_seed(&rng, SEED_RANKING);
     dele_resample_counts(w.count, DELE_RESAMPLES, n, &rng);
     for (size_t l = 0; l < C; l++) {
-        ranking->tied[l] = n < FEWEST || is_tied(&w, l, (size_t)ranking->best);
+        ranking->tied[l] = n < DELE_LEAST_ITEMS || is_tied(&w, l, (size_t)ranking->best);
         ranking->n_tied += ranking->tied[l];
     }
     return DELE_OK;

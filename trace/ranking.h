@@ -8,8 +8,8 @@
  *   l is told apart when t(b, l) exceeds the 95 % point of max over k of |t*(k, l)|          (max-t bootstrap)
  *
  * The maximum over all k, not over b alone, pays for b having been chosen by looking.  So of many facts sets in at least
- * 95 of 100 the truly best layer is among those tied (Hsu's comparisons with the best).  With three facts or fewer more
- * than 5 % of the resamples hold one fact alone and have no se: nothing can be told, and all layers are tied. */
+ * 95 of 100 the truly best layer is among those tied (Hsu's comparisons with the best).  With fewer than five facts nothing
+ * is told, as no interval is given (base/stat.h), and all layers are tied. */
 #ifndef DELE_TRACE_RANKING_H
 #define DELE_TRACE_RANKING_H
 

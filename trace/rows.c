@@ -1,6 +1,5 @@
 #include "trace/rows.h"
 
-#include <gsl/gsl_sort.h>
 #include <math.h>
 #include <string.h>
 
@@ -48,7 +47,9 @@ dele_status dele_draws_make(dele_draws *draws, const dele_trace *trace, dele_are
         draws->n += (size_t)fact->grid.n_samples;
         if (fact->grid.n_samples > most) most = fact->grid.n_samples;
     }
+    draws->first[trace->n] = draws->n;
     draws->several = most > 1;
+    draws->shared = shared;
     draws->weight = DELE_NEW(arena, float, DELE_RESAMPLES * (draws->n ? draws->n : 1), err);
     if (!draws->weight) return err->code;
     for (size_t r = 0; r < DELE_RESAMPLES; r++) {
@@ -219,64 +220,132 @@ dele_status dele_fact_rows_minus(dele_fact_rows *out, const dele_trace *trace, c
 
 /* ---- intervals --------------------------------------------------------------------------------------------------- */
 
-/* The 2.5 % and 97.5 % points of column c of x [DELE_RESAMPLES, cols], interpolated as GSL's quantiles are. */
-static dele_interval interval_of(const float *x, size_t cols, size_t c)
+/* Sums over resamples of one column, [DELE_RESAMPLES] each: written over by whoever takes points of them. */
+typedef struct {
+    double off[DELE_RESAMPLES], t[DELE_RESAMPLES];
+} resampled;
+
+/* The items of all columns in standard deviations about their mean, and squared: [n, 2C].  A column without spread is 0. */
+static void standardise(float *x, const dele_fact_rows *rows, const dele_row_stat *stat)
 {
-    enum { TAIL = DELE_RESAMPLES / 40 + 1 };
-    float low[TAIL], high[TAIL];
-    double at = 0.025 * (DELE_RESAMPLES - 1), part = at - floor(at);
-    size_t k = (size_t)at;
-    gsl_sort_float_smallest(low, TAIL, x + c, cols, DELE_RESAMPLES);
-    gsl_sort_float_largest(high, TAIL, x + c, cols, DELE_RESAMPLES);
-    return (dele_interval){(double)low[k] + part * ((double)low[k + 1] - (double)low[k]),
-                          (double)high[k] + part * ((double)high[k + 1] - (double)high[k])};
+    const size_t C = rows->cols;
+    const double root = sqrt((double)rows->n);
+    for (size_t i = 0; i < rows->n; i++)
+        for (size_t c = 0; c < C; c++) {
+            const double sd = stat[c].se * root, d = sd > 0 ? (rows->effect[i * C + c] - stat[c].mean) / sd : 0;
+            x[i * 2 * C + c] = (float)d;
+            x[i * 2 * C + C + c] = (float)(d * d);
+        }
 }
 
-static dele_status fact_intervals(dele_row_stat *out, const dele_fact_rows *rows, float *means, dele_arena *scratch,
-                                 dele_err *err)
+static double skew_of_column(const float *x, size_t n, size_t C, size_t c)
 {
-    size_t n = rows->n, C = rows->cols;
+    double squares = 0, cubes = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double d = (double)x[i * 2 * C + c];
+        squares += d * d;
+        cubes += d * d * d;
+    }
+    return squares > 0 ? cubes / pow(squares, 1.5) : 0;
+}
+
+/* Column c of the sums [DELE_RESAMPLES, 2C] as resampled means, in standard deviations, and what these are over their own
+ * standard errors; infinite where a resample is one item again and again, but for rounding. */
+static void take_column(resampled *r, const float *sum, size_t n, size_t C, size_t c)
+{
+    for (size_t k = 0; k < DELE_RESAMPLES; k++) {
+        const double mean = (double)sum[k * 2 * C + c] / (double)n;
+        const double variance = (double)sum[k * 2 * C + C + c] / (double)n - mean * mean;
+        r->off[k] = mean;
+        if (variance > 1e-5 * (1 + mean * mean)) r->t[k] = mean / sqrt(variance / (double)(n - 1));
+        else r->t[k] = fabs(mean) > 1e-3 ? copysign(INFINITY, mean) : 0;
+    }
+}
+
+static dele_status fact_intervals(dele_row_stat *out, const dele_fact_rows *rows, dele_arena *scratch, dele_err *err)
+{
+    const size_t n = rows->n, C = rows->cols;
     float *count = dele_alloc_raw(scratch, DELE_RESAMPLES * n, sizeof *count, err);
-    float *x = dele_alloc_raw(scratch, n * C, sizeof *x, err);
-    if (!count || !x) return err->code;
+    float *x = dele_alloc_raw(scratch, n * 2 * C, sizeof *x, err);
+    float *sum = dele_alloc_raw(scratch, DELE_RESAMPLES * 2 * C, sizeof *sum, err);
+    resampled *r = DELE_NEW(scratch, resampled, 1, err);
+    if (!count || !x || !sum || !r) return err->code;
     dele_rng rng;
     dele_rng_seed(&rng, SEED_FACTS); /* the same resamples wherever as many facts are averaged */
     dele_resample_counts(count, DELE_RESAMPLES, n, &rng);
-    for (size_t i = 0; i < n * C; i++) x[i] = (float)((rows->effect[i] - out[i % C].mean) / (double)n);
-    gemm_nn(means, C, count, n, x, C, DELE_RESAMPLES, C, n, 0);
+    standardise(x, rows, out);
+    gemm_nn(sum, 2 * C, count, n, x, 2 * C, DELE_RESAMPLES, 2 * C, n, 0);
     for (size_t c = 0; c < C; c++) {
-        dele_interval around = interval_of(means, C, c);
-        out[c].facts = (dele_interval){out[c].mean + around.low, out[c].mean + around.high};
+        const double sd = out[c].se * sqrt((double)n);
+        out[c].facts = (dele_interval){out[c].mean, out[c].mean};
+        if (!(sd > 0)) continue; /* all alike: by construction, as where nothing can be patched */
+        take_column(r, sum, n, C, c);
+        const dele_interval off = dele_bca(r->off, DELE_RESAMPLES, 0, skew_of_column(x, n, C, c), n, 0.95);
+        out[c].facts = dele_studentised(out[c].mean, out[c].se, r->t, DELE_RESAMPLES, 0.95,
+                                       (dele_interval){out[c].mean + sd * off.low, out[c].mean + sd * off.high});
     }
     return DELE_OK;
 }
 
-static void noise_intervals(dele_row_stat *out, const dele_fact_rows *rows, const dele_draws *draws, float *means)
+/* The points of column c of resampled sums over noise draws [DELE_RESAMPLES, cols]: `free` draws more than means, `samples`
+ * a fact. */
+static dele_interval noise_points(resampled *r, const float *x, size_t cols, size_t c, double free, double samples)
 {
-    size_t n = rows->n, C = rows->cols;
-    gemm_nn(means, C, draws->weight, draws->n, rows->sample, C, DELE_RESAMPLES, C, draws->n, 0);
+    for (size_t k = 0; k < DELE_RESAMPLES; k++) r->off[k] = (double)x[k * cols + c];
+    return dele_expanded(r->off, DELE_RESAMPLES, free, sqrt(samples / (samples - 1)), 0.95);
+}
+
+/* Independent draws: those of each fact less its mean are free.  Shared ones: those of the fact that has the most. */
+static double free_draws(double *fewest, const dele_fact_rows *rows, const dele_draws *draws)
+{
+    double sum = 0, most = 0;
+    *fewest = INFINITY;
+    for (size_t i = 0; i < rows->n; i++) {
+        const double S = (double)(draws->first[rows->fact[i] + 1] - draws->first[rows->fact[i]]);
+        sum += S - 1;
+        most = fmax(most, S - 1);
+        if (S > 1) *fewest = fmin(*fewest, S);
+    }
+    return draws->shared ? most : sum;
+}
+
+static dele_status noise_intervals(dele_row_stat *out, const dele_fact_rows *rows, const dele_draws *draws,
+                                  dele_arena *scratch, dele_err *err)
+{
+    const size_t n = rows->n, C = rows->cols;
+    double fewest;
+    const double free = free_draws(&fewest, rows, draws);
+    if (free < DELE_LEAST_ITEMS - 1) return DELE_OK;
+    float *sums = dele_alloc_raw(scratch, DELE_RESAMPLES * C, sizeof *sums, err);
+    resampled *r = DELE_NEW(scratch, resampled, 1, err);
+    if (!sums || !r) return err->code;
+    gemm_nn(sums, C, draws->weight, draws->n, rows->sample, C, DELE_RESAMPLES, C, draws->n, 0);
     for (size_t c = 0; c < C; c++) {
         double origin = 0;
         for (size_t i = 0; i < n; i++) origin += rows->origin[i * C + c];
-        dele_interval sum = interval_of(means, C, c);
+        const dele_interval sum = noise_points(r, sums, C, c, free, fewest);
         out[c].noise = (dele_interval){(origin + sum.low) / (double)n, (origin + sum.high) / (double)n};
     }
+    return DELE_OK;
 }
 
 dele_status dele_fact_row_noise(dele_interval *out, const dele_fact_rows *rows, size_t row, int n_samples,
                               const dele_draws *draws, dele_err *err)
 {
-    size_t C = rows->cols, first = draws->first[rows->fact[row]];
+    const size_t C = rows->cols, first = draws->first[rows->fact[row]];
+    for (size_t c = 0; c < C; c++) out[c] = (dele_interval){NAN, NAN};
+    if (n_samples < DELE_LEAST_ITEMS) return DELE_OK;
     dele_arena scratch = {0};
     float *means = dele_alloc_raw(&scratch, DELE_RESAMPLES * C, sizeof *means, err);
-    if (means && n_samples > 1)
+    resampled *r = DELE_NEW(&scratch, resampled, 1, err);
+    if (means && r)
         gemm_nn(means, C, draws->weight + first, draws->n, rows->sample + first * C, C, DELE_RESAMPLES, C, (size_t)n_samples, 0);
-    for (size_t c = 0; c < C && means; c++) {
-        dele_interval around = n_samples > 1 ? interval_of(means, C, c) : (dele_interval){NAN, NAN};
+    for (size_t c = 0; c < C && means && r; c++) {
+        const dele_interval around = noise_points(r, means, C, c, n_samples - 1, n_samples);
         out[c] = (dele_interval){rows->origin[row * C + c] + around.low, rows->origin[row * C + c] + around.high};
     }
     dele_arena_release(&scratch);
-    return means ? DELE_OK : err->code;
+    return means && r ? DELE_OK : err->code;
 }
 
 dele_status dele_fact_rows_stats(dele_row_stat *out, const dele_fact_rows *rows, const dele_draws *draws, dele_err *err)
@@ -286,15 +355,14 @@ dele_status dele_fact_rows_stats(dele_row_stat *out, const dele_fact_rows *rows,
     dele_arena scratch = {0};
     dele_status status = DELE_OK;
     double *column = DELE_NEW(&scratch, double, n ? n : 1, err);
-    float *means = dele_alloc_raw(&scratch, DELE_RESAMPLES * C, sizeof *means, err);
-    if (!column || !means) status = err->code;
+    if (!column) status = err->code;
     for (size_t c = 0; c < C && !status; c++) {
         for (size_t i = 0; i < n; i++) column[i] = rows->effect[i * C + c];
         dele_stat stat = dele_stat_of(column, n);
         out[c] = (dele_row_stat){.n = n, .mean = stat.mean, .se = stat.se, .facts = unknown, .noise = unknown};
     }
-    if (n && !status) status = fact_intervals(out, rows, means, &scratch, err);
-    if (n && !status && draws->several) noise_intervals(out, rows, draws, means);
+    if (n >= DELE_LEAST_ITEMS && !status) status = fact_intervals(out, rows, &scratch, err);
+    if (n && !status && draws->several) status = noise_intervals(out, rows, draws, &scratch, err);
     dele_arena_release(&scratch);
     return status;
 }

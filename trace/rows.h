@@ -4,11 +4,13 @@
  * fact with a hole in its row (tokens that it lacks, or that were not asked for) is left out whole, so that all columns
  * of a table speak of the same facts.
  *
- * Two things vary, and each has its interval (95 %, percentile bootstrap, DELE_RESAMPLES draws):
+ * Two things vary, and each has its interval (95 %, DELE_RESAMPLES draws; base/stat.h has the methods):
  *
- *   facts    n of the n rows are drawn with replacement, each with the mean of its own noise samples
+ *   facts    n of the n rows are drawn with replacement, each with the mean of its own noise samples; studentised.  None
+ *            of fewer than five facts
  *   noise    the rows stay; of each fact's S samples S are drawn with replacement: independently fact by fact, or the
- *            same ones for all facts where these share their noise (ROME's)
+ *            same ones for all facts where these share their noise (ROME's); percentiles at Student's points.  None where
+ *            fewer than four draws are free: S - 1 of each fact, together where they are independent
  *
  * A resample is a row of counts, so all resamples of all columns are one matrix product, [R, n] by [n, C].  Values
  * enter it less a reference (a fact's first sample; the mean over facts), so that float32's error is a millionth of
@@ -25,9 +27,10 @@ enum { DELE_RESAMPLES = 1000 };
 /* Which noise samples each resample takes, drawn once for a trace. */
 typedef struct {
     size_t n;      /* samples of all traced facts together */
-    size_t *first; /* [trace->n] where a fact's begin */
+    size_t *first; /* [trace->n + 1] where a fact's begin; the last is n */
     float *weight; /* [DELE_RESAMPLES, n] how often a sample is drawn, over its fact's number of samples */
     bool several;  /* some fact has two samples or more: else nothing is known of the noise */
+    bool shared;   /* sample s is the same noise for every fact */
 } dele_draws;
 
 /* Whether all facts of a trace got the same noise. */
@@ -70,7 +73,7 @@ typedef struct {
 /* One for each column. */
 dele_status dele_fact_rows_stats(dele_row_stat *out, const dele_fact_rows *rows, const dele_draws *draws, dele_err *err);
 
-/* One row's own intervals over its fact's noise draws, for each column; NaN where there is one draw. */
+/* One row's own intervals over its fact's noise draws, for each column; NaN where these are fewer than five. */
 dele_status dele_fact_row_noise(dele_interval *out, const dele_fact_rows *rows, size_t row, int n_samples,
                               const dele_draws *draws, dele_err *err);
 

@@ -21,7 +21,7 @@ static dele_status save_summary(const dele_saving *to)
     dele_writer out = {0};
     if (dele_table_open(&out, to, "summary.tsv")) return to->err->code;
     fprintf(out.stream, "# effect: what the patch brought back (denoising: score - low; noising: high - score; rank and kl the "
-                        "other way), mean over facts; se and ci (95 %%, bootstrap) over facts, noise_ci over noise draws; normalised: "
+                        "other way), mean over facts; se and ci (95 %%, bootstrap) over facts, noise_ci over noise draws, no interval of fewer than five; normalised: "
                         "effect / |high - low|\n"
                         "chart\tmetric\tlayer\ttokens\tfacts\tscore\tlow\thigh\teffect\tse\tci_low\tci_high\tnoise_ci_low\t"
                         "noise_ci_high\tnormalised\n");
@@ -104,7 +104,7 @@ static dele_status save_layers(const dele_saving *to)
         return to->err->code;
     }
     fprintf(out.stream, "# layers patched_from..patched_to together; effect on p and rank at the last subject token; weight: "
-                        "the layer's share once effects are spread over their windows; ci: 95 %%, bootstrap over facts\n"
+                        "the layer's share once effects are spread over their windows; ci: 95 %%, bootstrap over facts, none of fewer than five\n"
                         "# tied_with_best: 1 unless the paired difference to the best layer is told from 0 at a simultaneous "
                         "95 %% (max-t bootstrap over facts, all layers at once)\n"
                         "chart\tlayer\tpatched_from\tpatched_to\trank\teffect\tse\tfirst_subject\tlast\tweight\tsuggested\t"
@@ -238,7 +238,9 @@ static dele_status save_line_table(const dele_saving *to, int which)
     dele_writer out = {0};
     char *name = dele_printf(to->arena, to->err, "plots/lines_%s.tsv", chart->name);
     if (!name || dele_table_open(&out, to, name)) return to->err->code;
-    fprintf(out.stream, "# plot layers.gp\n# title Causal tracing of %s: mean over facts, 95 %% bootstrap intervals\n", chart->name);
+    char words[80];
+    fprintf(out.stream, "# plot layers.gp\n# title Causal tracing of %s: mean over facts, %s\n", chart->name,
+            dele_interval_words(words, trace->n_traced, "facts"));
     dele_picture_describe(out.stream, trace, NULL, chart, NULL);
     fprintf(out.stream, "# controls %d\n", n_control_lines(to));
     static const int hue[DELE_N_CATEGORIES] = {0, 5, 1, 2, 3, 6}; /* a category has its own, whatever others are there */

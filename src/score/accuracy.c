@@ -15,7 +15,8 @@ dele_accuracy dele_accuracy_mean(const unsigned char *right, const unsigned char
                           .acc = acc,
                           .acc_se = n > 1 ? sqrt(acc * (1 - acc) / (N - 1)) : NAN,
                           .acc_norm = norm,
-                          .acc_norm_se = n > 1 ? sqrt(norm * (1 - norm) / (N - 1)) : NAN};
+                          .acc_norm_se = n > 1 ? sqrt(norm * (1 - norm) / (N - 1)) : NAN,
+                          .n_effective = N};
 }
 
 /* A subject of one question adds 0 · se² = 0, whatever its se. */
@@ -38,6 +39,7 @@ dele_accuracy dele_accuracy_pool(const dele_accuracy *part, size_t n)
     }
     if (all.n == 0) return all;
     double N = (double)all.n, free = N - (double)n;
+    all.n_effective = N;
     all.acc = sum / N;
     all.acc_norm = sum_norm / N;
     all.acc_se = free > 0 ? sqrt(variance / free / N) : NAN;
@@ -48,14 +50,16 @@ dele_accuracy dele_accuracy_pool(const dele_accuracy *part, size_t n)
 dele_accuracy dele_accuracy_macro(const dele_accuracy *part, size_t n)
 {
     dele_accuracy all = {0};
-    double K = (double)n, variance = 0, variance_norm = 0;
+    double K = (double)n, variance = 0, variance_norm = 0, inverse = 0;
     for (size_t i = 0; i < n; i++) {
         all.n += part[i].n;
+        inverse += 1 / (double)part[i].n;
         all.acc += part[i].acc / K;
         all.acc_norm += part[i].acc_norm / K;
         variance += part[i].acc_se * part[i].acc_se;
         variance_norm += part[i].acc_norm_se * part[i].acc_norm_se;
     }
+    all.n_effective = K * K / inverse;
     all.acc_se = sqrt(variance) / K;
     all.acc_norm_se = sqrt(variance_norm) / K;
     return all;

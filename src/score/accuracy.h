@@ -14,6 +14,7 @@
 typedef struct {
     size_t n;
     double acc, acc_se, acc_norm, acc_norm_se;
+    double n_effective; /* questions of which a plain proportion would be as sure: n; of a macro mean K² / Σ 1/nᵢ */
 } dele_accuracy;
 
 /* From n questions of 0 or 1. */

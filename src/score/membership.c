@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/stat_json.h"
 #include "score/gradient_norm.h"
 #include "score/set_files.h"
 #include "score/two_samples.h"
@@ -275,6 +276,7 @@ static dele_status sum_up(dele_membership_scores *scores, const scoring *s, dele
         for (size_t i = 0; i < s->data->n; i++) x[i] = -s->value[i][a];
         if (dele_auc(&out->auc, x, n, x + n, m, arena, err)) return err->code;
         out->auc_se = auc_error(out->auc, (double)n, (double)m);
+        out->auc_interval = dele_auc_interval(out->auc, n, m, 0.95);
         out->score = 1 - 2 * fabs(out->auc - .5);
         out->priv_leak = dele_priv_leak(out->auc, .5);
     }
@@ -330,6 +332,8 @@ cJSON *dele_membership_json(const dele_membership_scores *scores)
         cJSON *one = cJSON_AddObjectToObject(attacks, attack_name[a]);
         cJSON_AddNumberToObject(one, "n", (double)(scores->n_members + scores->n_others));
         dele_put_score(one, "auc", s->auc, s->auc_se);
+        dele_json_interval(one, "auc_interval", s->auc_interval,
+                           scores->n_members < scores->n_others ? scores->n_members : scores->n_others);
         dele_put_number(one, "score", s->score);
         dele_put_number(one, "priv_leak", s->priv_leak);
     }

@@ -12,7 +12,8 @@
  *   priv_leak    100 (A - A₀)/A₀ with A = 1 - AUC, A₀ that of a model retrained without the members, or 0.5
  *                (MUSE, Shi et al. 2024); null where A₀ is 0
  *
- * The standard error of an AUC is Hanley and McNeil's (1982).
+ * The standard error of an AUC is Hanley and McNeil's (1982), 0 where the AUC is 1; its interval is Newcombe's, which is not
+ * a point there (base/stat.h).
  *
  * By default every token behind the first is scored and k is 0.2.  compat "open-unlearning" scores what that program's
  * labels are (locuslab/open-unlearning, src/data/utils.py and src/evals/metrics):
@@ -28,6 +29,7 @@
 #define DELE_MEMBERSHIP_H
 
 #include "base/progress.h"
+#include "base/stat.h"
 #include "model/forward.h"
 #include "score/report.h"
 
@@ -65,6 +67,7 @@ typedef struct {
 typedef struct {
     bool done;
     double auc, auc_se, score, priv_leak;
+    dele_interval auc_interval; /* 95 %; none with fewer than five members or others */
 } dele_attack_score;
 
 typedef struct {

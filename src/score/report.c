@@ -1,5 +1,9 @@
 #include "score/report.h"
 
+#include <math.h>
+
+#include "base/stat_json.h"
+
 void dele_put_number(cJSON *object, const char *name, double x)
 {
     cJSON_AddItemToObject(object, name, dele_json_number(x));
@@ -13,13 +17,11 @@ void dele_put_score(cJSON *object, const char *name, double x, double se)
     dele_put_number(object, whole, se);
 }
 
-static void put_interval(cJSON *object, const char *name, double mean, double se)
+/* Wilson's; of parts pooled it does not know that they were drawn by themselves, and is the wider for it. */
+static void put_interval(cJSON *object, const char *name, double mean, const dele_accuracy *a)
 {
-    cJSON *pair = cJSON_AddArrayToObject(object, name);
-    for (int side = -1; side <= 1; side += 2) {
-        double x = mean + side * 1.959963984540054 * se;
-        cJSON_AddItemToArray(pair, dele_json_number(x));
-    }
+    dele_json_interval(object, name, a->n < DELE_LEAST_ITEMS ? (dele_interval){NAN, NAN}
+                                                             : dele_proportion_interval(mean, a->n_effective, 0.95), a->n);
 }
 
 cJSON *dele_accuracy_json(const dele_accuracy *a, bool norm)
@@ -27,9 +29,9 @@ cJSON *dele_accuracy_json(const dele_accuracy *a, bool norm)
     cJSON *json = cJSON_CreateObject();
     cJSON_AddNumberToObject(json, "n", (double)a->n);
     dele_put_score(json, "acc", a->acc, a->acc_se);
-    put_interval(json, "acc_interval", a->acc, a->acc_se);
+    put_interval(json, "acc_interval", a->acc, a);
     if (!norm) return json;
     dele_put_score(json, "acc_norm", a->acc_norm, a->acc_norm_se);
-    put_interval(json, "acc_norm_interval", a->acc_norm, a->acc_norm_se);
+    put_interval(json, "acc_norm_interval", a->acc_norm, a);
     return json;
 }

@@ -13,7 +13,7 @@ void dele_put_number(cJSON *object, const char *name, double x);
 /* The same, and name_stderr: se. */
 void dele_put_score(cJSON *object, const char *name, double x, double se);
 
-/* n, acc with error and 95 % interval; acc_norm where so wished. */
+/* n, acc with error and 95 % interval (Wilson; none for fewer than five questions); acc_norm where so wished. */
 cJSON *dele_accuracy_json(const dele_accuracy *a, bool norm);
 
 #endif
