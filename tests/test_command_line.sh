@@ -48,7 +48,11 @@ fits trace --compare --help
 for heading in data 'what may change' training result; do expect 0 "^$heading\$" "$deleatur" unlearn --help; done
 expect 0 '^  npo  *-2/beta log sigma' "$deleatur" unlearn --help
 
-# The names that other programs have are answered with ours.
+# The names that other programs have are answered with ours, which all are options of some command.
+all=$(for command in $commands; do "$deleatur" "$command" --help | sed -n 's/^  --\([a-z0-9-]*\).*/\1/p'; done | sort -u)
+for ours in $(sed -n 's/^ *{"[^"]*", "\([^"]*\)"},$/\1/p' "$2/src/base/option_names.c"); do
+    [ "$ours" = MODEL ] || grep -qx -- "$ours" <<<"$all" || { echo "FAILED: option_names.c says --$ours, which no command has"; failed=1; }
+done
 expect 2 'say --lr$' "$deleatur" unlearn m --learning-rate 1e-4
 expect 2 'say --batch$' "$deleatur" finetune m --per_device_train_batch_size 8
 expect 2 'say --epochs$' "$deleatur" unlearn m --num-epochs 8
@@ -57,6 +61,7 @@ expect 2 'say --out$' "$deleatur" trace m --output-dir x
 expect 2 'say --shots$' "$deleatur" eval m --num_fewshot 5
 expect 2 'say --suite$' "$deleatur" eval m --tasks mmlu
 expect 2 'say --noise$' "$deleatur" trace m --noise_level s3
+expect 2 'say --\(eval-\)\?every$' "$deleatur" unlearn m --eval-steps 5
 expect 2 'MODEL is a word without an option' "$deleatur" eval --model m
 expect 2 '^deleatur: MODEL is missing' "$deleatur" trace
 expect 2 '^deleatur: AFTER is missing' "$deleatur" compare before
