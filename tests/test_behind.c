@@ -4,9 +4,10 @@
 #include "experiments/attack.h"
 #include "model/facts.h"
 #include "scratch.h"
+#include "score/choices.h"
 #include "score/facts_suite.h"
 #include "score/say.h"
-#include "score/tofu.h"
+#include "score/token_scores.h"
 #include "table_model.h"
 #include "text/behind.h"
 #include "trace/depth.h"
@@ -250,6 +251,24 @@ static void prompts_longer_than_the_context_are_left_out_of_the_facts_suite(void
     assert_int_equal(scores.fact[0][DELE_FORM_PROMPT].n_tokens, 0);
 }
 
+static void what_is_cut_at_the_context_says_so(void **state)
+{
+    fixture *f = *state;
+    const dele_tokenizer *t = f->model.tokenizer;
+    dele_choice c;
+    dele_scored_text text;
+    if (dele_choice_encode(&c, t, "the the the", " cat", 4, &f->arena, &f->err)) fail_msg("%s", f->err.msg);
+    assert_true(!c.cut && c.n == 5);
+    if (dele_choice_encode(&c, t, "the the the", " cat", 2, &f->arena, &f->err)) fail_msg("%s", f->err.msg);
+    assert_true(c.cut && c.n == 3 && c.n_scored == 1);
+    char long_text[400] = "the";
+    for (int i = 0; i < 70; i++) strcat(long_text, " the");
+    if (dele_scored_text_encode(&text, &f->model, long_text, &f->arena, &f->err)) fail_msg("%s", f->err.msg);
+    assert_true(text.cut && text.n == 64);
+    if (dele_scored_text_encode(&text, &f->model, "the cat", &f->arena, &f->err)) fail_msg("%s", f->err.msg);
+    assert_false(text.cut);
+}
+
 int main(void)
 {
 #define SPM(test) cmocka_unit_test_setup_teardown(test, open_spm, close_spm)
@@ -262,6 +281,7 @@ int main(void)
         SPM(a_token_that_straddles_the_border_is_split_and_no_text_is_lost),
         SPM(a_reply_behind_a_line_break_begins_without_a_blank),
         SPM(prompts_longer_than_the_context_are_left_out_of_the_facts_suite),
+        SPM(what_is_cut_at_the_context_says_so),
         cmocka_unit_test_setup_teardown(a_lone_blank_is_no_answer, scratch_open, scratch_close),
         cmocka_unit_test(a_character_cut_between_the_two_belongs_to_what_is_added),
     };

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "score/pytext.h"
 #include "text/behind.h"
 
@@ -259,7 +260,11 @@ dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run
 {
     job j = {.model = model, .run = run};
     dele_arena arena = {0};
-    size_t budget = row_budget(&model->config, opts->max_rows);
+    size_t budget = row_budget(&model->config, opts->max_rows), n_cut = 0;
+    for (size_t i = 0; i < n; i++) n_cut += questions[i].choice[0].cut;
+    if (n_cut)
+        dele_remark("%zu of %zu questions are longer than the model's context of %d tokens and lose their beginning, as in "
+                    "lm-evaluation-harness", n_cut, n, model->config.context);
     for (size_t i = 0; i < n; i++)
         for (int c = 0; c < questions[i].n_choices; c++) {
             questions[i].choice[c].logp = 0;
@@ -293,7 +298,7 @@ static dele_status encode(dele_choice *choice, const dele_tokenizer *t, const ch
         return dele_fail(err, DELE_ERR_DATA, "\"%.80s\" cannot be scored after its question: of its own it has %zu tokens "
                         "(one to %d are possible)", continuation, own, max_length);
     size_t cut = all.n > (size_t)max_length + 1 ? all.n - (size_t)max_length - 1 : 0;
-    *choice = (dele_choice){.ids = all.id + cut, .n = (int)(all.n - cut), .n_scored = (int)own};
+    *choice = (dele_choice){.ids = all.id + cut, .n = (int)(all.n - cut), .n_scored = (int)own, .cut = cut > 0};
     return DELE_OK;
 }
 

@@ -19,6 +19,7 @@ typedef struct {
     double first_logp; /* out: of the first of them, behind n_blank others */
     int first_rank;    /* out: 1 + how many ids were likelier there */
     int first_top;     /* out: the likeliest id there */
+    bool cut;          /* the context lost its beginning, being longer than the model's */
     bool greedy;       /* out: each of the last n_scored ids was the likeliest at its place */
 } dele_choice;
 
@@ -40,7 +41,8 @@ dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run
 
 /* Context and continuation as lm-evaluation-harness encodes them: trailing white space of the context goes to the
  * continuation; the whole and the context are encoded, and the continuation is what the whole has beyond the
- * context's length (text/behind.h, DELE_STRADDLE_LM_EVAL).  At most max_length + 1 ids are kept, the last ones. */
+ * context's length (text/behind.h, DELE_STRADDLE_LM_EVAL).  At most max_length + 1 ids are kept, the last ones, and cut says
+ * so (dele_choices_score counts such questions in a remark). */
 dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, const char *context, const char *continuation,
                              int max_length, dele_arena *arena, dele_err *err);
 

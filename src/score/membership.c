@@ -247,6 +247,11 @@ static dele_status encode(scoring *s, dele_arena *arena, dele_err *err)
         if (encode_one(&s->texts[i], s, i, s->model, arena, err) ||
             (s->reference && encode_one(&s->reference[i], s, i, s->opts->reference, arena, err)))
             return err->code;
+    size_t n_cut = 0;
+    for (size_t i = 0; i < s->data->n; i++) n_cut += s->texts[i].cut;
+    if (n_cut)
+        dele_remark("%zu of %zu texts are longer than the model's context of %d tokens and lose their end", n_cut, s->data->n,
+                    s->model->config.context);
     return DELE_OK;
 }
 

@@ -13,6 +13,7 @@ typedef struct {
     const char *const *prompts;
     dele_continuation items[GROUP];
     bool done[GROUP];
+    size_t n_cut; /* prompts that lost their beginning */
     size_t first, n, n_done, given; /* given: a prefix of the group has been handed on */
     dele_arena arena, scratch;
 } group;
@@ -27,6 +28,7 @@ static dele_status encode(dele_continuation *c, size_t i, group *g, dele_err *er
     if (!out) return DELE_ERR_MEMORY;
     if (!ids.n) return dele_fail(err, DELE_ERR_DATA, "a prompt is empty: nothing can follow it");
     size_t cut = ids.n > room ? ids.n - room : 0;
+    g->n_cut += cut > 0;
     *c = (dele_continuation){.prompt = ids.id + cut, .n_prompt = ids.n - cut, .out = out};
     return DELE_OK;
 }
@@ -80,6 +82,9 @@ dele_status dele_say(const char *const *prompts, size_t n, dele_run *run, const 
         g->n = n - g->first < GROUP ? n - g->first : GROUP;
         if (g->first + g->n > opts->n_known) status = say_group(g, run, err);
     }
+    if (!status && g->n_cut)
+        dele_remark("%zu of %zu prompts are longer than the model's context of %d tokens less %d new ones and lose their "
+                    "beginning", g->n_cut, n, model->config.context, opts->max_new);
     dele_arena_release(&g->arena);
     dele_arena_release(&g->scratch);
     dele_arena_release(&own);

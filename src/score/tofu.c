@@ -185,7 +185,7 @@ static dele_status encode_answer(dele_scored_text *t, const char *prompt, const 
         dele_choice c;
         const char *text = dele_printf(arena, err, "%s%s", dele_between(answer), answer);
         if (!text || dele_choice_encode(&c, tokenizer, prompt, text, most, arena, err)) return err->code;
-        *t = (dele_scored_text){.ids = c.ids, .n = c.n, .first = c.n - c.n_scored};
+        *t = (dele_scored_text){.ids = c.ids, .n = c.n, .first = c.n - c.n_scored, .cut = c.cut};
     }
     if (eos < 0) eos = dele_tokenizer_eos(tokenizer);
     return s->opts->compat != DELE_TOFU_PLAIN && eos >= 0 ? append(t, &eos, 1, arena, err) : DELE_OK;
@@ -210,6 +210,11 @@ static dele_status encode(scoring *s, dele_arena *arena, dele_err *err)
             if (encode_answer(&s->texts[n++], s->prompts[i], row->wrong[k], s, arena, err)) return err->code;
     }
     s->first_text[s->data->n] = n;
+    size_t n_cut = 0;
+    for (size_t i = 0; i < n; i++) n_cut += s->texts[i].cut;
+    if (n_cut)
+        dele_remark("%zu of %zu questions with an answer are longer than the model's context of %d tokens and lose their "
+                    "beginning", n_cut, n, s->model->config.context);
     return DELE_OK;
 }
 

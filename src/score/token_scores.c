@@ -117,7 +117,8 @@ dele_status dele_scored_text_encode(dele_scored_text *text, const dele_model *mo
     if (ids.n < 2)
         return dele_fail(err, DELE_ERR_DATA, "\"%.80s\" is one token or none: nothing of it can be predicted", whole);
     size_t most = (size_t)model->config.context;
-    *text = (dele_scored_text){.ids = ids.id, .n = (int)(ids.n < most ? ids.n : most), .first = 1};
+    *text = (dele_scored_text){.ids = ids.id, .n = (int)(ids.n < most ? ids.n : most), .first = 1,
+                                .cut = ids.n > most};
     return DELE_OK;
 }
 

@@ -13,6 +13,7 @@
 typedef struct {
     const int *ids;  /* [n] */
     int n, first;    /* the tokens first .. n - 1 are scored; first >= 1, n > first */
+    bool cut;        /* its end was cut where the model's context ends */
     double *logp;    /* out [n - first], in the caller's arena */
     bool *greedy;    /* out [n - first] */
     double *mean, *variance; /* out [n - first] */

@@ -6,14 +6,92 @@
  * SmolLM2's template inserts its system line where a conversation has none. */
 #include <string.h>
 
-#include "text/tokenizer.h"
+#include "base/json.h"
+#include "text/tokenizer_inner.h"
+
+/* The templates whose layouts these are, by the SHA-256 of their text: a template that differs in a byte may lay out
+ * another conversation, and nothing here can tell.  Sources: tokenizer_config.json of allenai/OLMo-7B-Instruct, and of
+ * HuggingFaceTB/SmolLM2-135M-Instruct (its GGUFs hold the same text). */
+static const struct {
+    const char *sha256;
+    dele_chat chat;
+} known_templates[] = {
+    {"1fd079953619577aaece0bf8136f037aedaadc70c8a813d81e6566cd3ef44601", DELE_CHAT_OLMO},
+    {"872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788", DELE_CHAT_SMOLLM2},
+};
+
+#define WAY_OUT "name the layout with --chat olmo or --chat smollm2, or --chat none for raw prompts"
+
+/* The template that a conversation gets: "default" of several under their names. */
+static const char *default_template(const cJSON *templates)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(templates, "default");
+    if (cJSON_IsString(templates)) return templates->valuestring;
+    if (item) return cJSON_GetStringValue(item);
+    cJSON_ArrayForEach(item, templates) {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "name"));
+        if (name && !strcmp(name, "default"))
+            return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "template"));
+    }
+    return NULL;
+}
+
+/* chat_template.jinja goes before tokenizer_config.json's chat_template, as in transformers.  *template is NULL where
+ * there is none; *some: there are templates, though none is the default. */
+dele_status dele_chat_template(const char **template, bool *some, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
+{
+    *template = t->parts.chat_template;
+    *some = *template != NULL;
+    if (*some || !t->path) return DELE_OK;
+    const char *slash = strrchr(t->path, '/');
+    const int n = slash ? (int)(slash - t->path) + 1 : 0;
+    const char *alone = dele_printf(arena, err, "%.*schat_template.jinja", n, t->path);
+    const char *config = dele_printf(arena, err, "%.*stokenizer_config.json", n, t->path);
+    if (!alone || !config) return DELE_ERR_MEMORY;
+    if (dele_path_exists(alone)) {
+        *template = dele_text_read(alone, arena, NULL, err);
+        *some = true;
+        return *template ? DELE_OK : DELE_ERR_FILE;
+    }
+    if (!dele_path_exists(config)) return DELE_OK;
+    cJSON *json = dele_json_load(config, err);
+    if (!json) return DELE_ERR_FORMAT;
+    const cJSON *templates = cJSON_GetObjectItemCaseSensitive(json, "chat_template");
+    const char *text = default_template(templates);
+    *some = templates && !cJSON_IsNull(templates);
+    *template = text ? dele_strdup(arena, text, err) : NULL;
+    cJSON_Delete(json);
+    return !text || *template ? DELE_OK : DELE_ERR_MEMORY;
+}
+
+/* The layout that the model's own template is known to be; any other template, and none, is refused: a guess would give
+ * wrong numbers in silence.  transformers refuses a tokenizer without a template too. */
+static dele_status parse_auto(dele_chat *chat, const dele_tokenizer *t, dele_err *err)
+{
+    dele_arena scratch = {0};
+    const char *template;
+    bool some;
+    char hex[65];
+    dele_status status = dele_chat_template(&template, &some, t, &scratch, err);
+    *chat = DELE_CHAT_NONE;
+    if (!status && template) dele_text_sha256(hex, template);
+    for (size_t i = 0; !status && template && i < sizeof known_templates / sizeof *known_templates; i++)
+        if (!strcmp(hex, known_templates[i].sha256)) *chat = known_templates[i].chat;
+    dele_arena_release(&scratch);
+    if (status || *chat != DELE_CHAT_NONE) return status;
+    return dele_fail(err, DELE_ERR_UNSUPPORTED, some ? "--chat auto: the model's chat template is none of those known here; "
+                     WAY_OUT : "--chat auto: the model has no chat template to go by; " WAY_OUT);
+}
 
 dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t, dele_err *err)
 {
     if (!strcmp(name, "none")) *chat = DELE_CHAT_NONE;
     else if (!strcmp(name, "olmo")) *chat = DELE_CHAT_OLMO;
     else if (!strcmp(name, "smollm2")) *chat = DELE_CHAT_SMOLLM2;
-    else if (!strcmp(name, "auto")) *chat = t && dele_token_id(t, "<|im_start|>") >= 0 ? DELE_CHAT_SMOLLM2 : DELE_CHAT_OLMO;
+    else if (!strcmp(name, "auto")) {
+        *chat = DELE_CHAT_NONE;
+        return t ? parse_auto(chat, t, err) : DELE_OK;
+    }
     else return dele_fail(err, DELE_ERR_USAGE, "no chat layout \"%s\"; choose none, auto, olmo or smollm2", name);
     return DELE_OK;
 }

@@ -76,7 +76,8 @@ dele_status dele_tokenizer_save(const dele_tokenizer *t, const char *dir, dele_e
 
 typedef enum { DELE_CHAT_NONE, DELE_CHAT_OLMO, DELE_CHAT_SMOLLM2 } dele_chat;
 
-/* By name: "none", "olmo", "smollm2", or "auto" (from the vocabulary: <|im_start|> -> smollm2, else olmo). */
+/* By name: "none", "olmo", "smollm2", or "auto": the layout of the model's own chat template, which must be a
+ * known one byte for byte, else DELE_ERR_UNSUPPORTED says what to do.  t NULL: the name alone is checked. */
 dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t, dele_err *err);
 
 /* The layout's own text before the user's words; "" for none. */

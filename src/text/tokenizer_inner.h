@@ -162,6 +162,9 @@ dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char 
 dele_status dele_normalize(dele_span *out, const dele_tokenizer *t, const char *text, size_t n, bool inside,
                            dele_arena *arena, dele_err *err);
 
+/* The model's chat template (chat.c); arena's, or NULL. */
+dele_status dele_chat_template(const char **text, bool *some, const dele_tokenizer *t, dele_arena *arena, dele_err *err);
+
 /* Writes into a document read from tokenizer.json what the files beside it say. */
 dele_status dele_tokenizer_beside(cJSON *json, const char *path, dele_err *err);
 

@@ -199,26 +199,6 @@ static const char *pre_name_of(const dele_tokenizer *t)
     return dele_pre_name(digits, nfc, t->ignore_merges, pattern);
 }
 
-static dele_status read_chat_template(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
-{
-    const char *slash = strrchr(t->path, '/');
-    const int n_folder = slash ? (int)(slash - t->path) + 1 : 0;
-    const char *alone = dele_printf(arena, err, "%.*schat_template.jinja", n_folder, t->path);
-    const char *config = dele_printf(arena, err, "%.*stokenizer_config.json", n_folder, t->path);
-    if (!alone || !config) return DELE_ERR_MEMORY;
-    if (dele_path_exists(alone)) {
-        p->chat_template = dele_text_read(alone, arena, NULL, err);
-        return p->chat_template ? DELE_OK : DELE_ERR_FILE;
-    }
-    if (!dele_path_exists(config)) return DELE_OK;
-    cJSON *json = dele_json_load(config, err);
-    if (!json) return DELE_ERR_FORMAT;
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "chat_template"));
-    if (text) p->chat_template = dele_strdup(arena, text, err);
-    cJSON_Delete(json);
-    return !text || p->chat_template ? DELE_OK : DELE_ERR_MEMORY;
-}
-
 static dele_status refuse(const dele_tokenizer *t, const char *what, dele_err *err)
 {
     return dele_fail(err, DELE_ERR_UNSUPPORTED,
@@ -242,7 +222,8 @@ static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, d
     if (!bpe && (p->bos < 0 || p->eos < 0)) return refuse(t, "lack of a begin or end token", err);
     dele_status status = fill_tokens(p, t, arena, err);
     if (!status) status = bpe ? fill_merges(p, t, arena, err) : fill_scores(p, t, arena, err);
-    if (!status && t->path) status = read_chat_template(p, t, arena, err);
+    bool some;
+    if (!status && t->path) status = dele_chat_template(&p->chat_template, &some, t, arena, err);
     return status;
 }
 
