@@ -13,6 +13,7 @@
 #define DELE_ATTACK_H
 
 #include "base/items.h"
+#include "base/table.h"
 #include "base/progress.h"
 #include "base/stat.h"
 #include "score/report.h"
@@ -135,6 +136,6 @@ dele_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_
 
 /* n outcomes as JSON (an array), and as a table that plots/attack.gp draws; s [n * ATTACK_N_MEASURES]. */
 cJSON *attack_outcomes_json(const attack_outcome *o, const attack_summary *s, size_t n);
-void attack_outcomes_table(FILE *to, const attack_outcome *o, const attack_summary *s, size_t n);
+void attack_outcomes_table(dele_table *t, const attack_outcome *o, const attack_summary *s, size_t n);
 
 #endif

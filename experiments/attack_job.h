@@ -17,7 +17,7 @@ typedef struct {
     uint64_t seed;
     bool keep, eos;
     /* resolved */
-    bool quantise, relearn, template, prefix, quiet, json;
+    bool quantise, relearn, template, prefix, quiet, json, csv;
     dele_chat chat;
     dele_dtype type[ATTACK_MAX_TYPES];
     size_t n_types;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "base/text_out.h"
 #include "experiments/attack_job.h"
 #include "model/gguf.h"
 #include "unlearn/trainer.h"
@@ -75,7 +76,7 @@ static dele_status check_prefixes(attack_job *j, dele_err *err)
     if (!s->prefix || j->set.form[j->set.n_forms - 1].kind == ATTACK_PREFIX) return DELE_OK;
     static const char why[] = "no answer has tokens enough for a beginning and a rest with a word in it";
     if (alone) return dele_fail(err, DELE_ERR_DATA, "%s: %s; choose other --attacks", s->forget, why);
-    if (!s->quiet) fprintf(stderr, "deleatur: the attack \"prefix\" is left out: %s\n", why);
+    if (!s->quiet) dele_note("the attack \"prefix\" is left out: %s", why);
     return DELE_OK;
 }
 
@@ -136,7 +137,7 @@ static dele_status write_gguf(attack_job *j, size_t t, const dele_model *model, 
     if (!path || (all_stand(j, &j->quantised[t], 1, err) && (!j->s->keep || dele_path_exists(path)))) return err->code;
     if (j->s->keep && !dele_gguf_save(&saved, model, path, j->s->type[t], true, &own)) return DELE_OK;
     if (j->s->keep && own.code != DELE_ERR_UNSUPPORTED) return dele_fail(err, own.code, "%s", own.msg);
-    if (j->s->keep && !j->s->quiet) fprintf(stderr, "deleatur: %s\n", own.msg);
+    if (j->s->keep && !j->s->quiet) dele_note("%s", own.msg);
     return dele_gguf_save(&saved, model, path, j->s->type[t], false, err);
 }
 
@@ -251,7 +252,7 @@ dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
         return err->code;
     }
     if (j->items.n_old && !s->quiet)
-        fprintf(stderr, "deleatur: going on behind %zu items that stand in %s\n", j->items.n_old, path);
+        dele_note("going on behind %zu items that stand in %s", j->items.n_old, path);
     dele_progress_begin(&j->progress, s->quiet ? NULL : stderr, "attack", "prompts", (double)j->n_asks);
     dele_progress_from(&j->progress, (double)j->items.n_old);
     if (!ask_unlearned(j, &model, err) && !ask_other(j, s->before, j->before, err) &&

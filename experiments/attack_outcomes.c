@@ -1,6 +1,7 @@
 /* The passes of a run side by side, and its files: attack.json, attack.tsv and the picture of it. */
 #include <string.h>
 
+#include "base/text_out.h"
 #include "experiments/attack_job.h"
 #include "base/text_out.h"
 #include "plots/gnuplot.h"
@@ -156,8 +157,12 @@ static dele_status save_table(attack_job *j, dele_err *err)
     dele_text_put(out.stream, j->s->model, DELE_TEXT_LINE);
     fprintf(out.stream, ", %zu rows of the forget set%s\n", j->set.n,
             j->set.n < DELE_LEAST_ITEMS ? " (no intervals: fewer than 5)" : "");
-    attack_outcomes_table(out.stream, j->outcome, j->summary, j->n_outcomes);
-    return dele_writer_commit(&out, err);
+    dele_table table = {0};
+    attack_outcomes_table(&table, j->outcome, j->summary, j->n_outcomes);
+    dele_table_print(&table, out.stream, DELE_TABLE_TSV, err);
+    dele_writer_commit(&out, err);
+    dele_writer_abandon(&out);
+    return err->code;
 }
 
 dele_status attack_save(attack_job *j, dele_err *err)
@@ -169,11 +174,15 @@ dele_status attack_save(attack_job *j, dele_err *err)
         cJSON_Delete(json);
         return err->code;
     }
-    if (dele_plots_draw(j->dir->part, NULL, &drawing) && !j->s->quiet) fprintf(stderr, "deleatur: %s\n", drawing.msg);
+    if (dele_plots_draw(j->dir->part, NULL, &drawing) && !j->s->quiet) dele_note("%s", drawing.msg);
     if (j->set.n < DELE_LEAST_ITEMS && !j->s->quiet)
-        fprintf(stderr, "deleatur: %zu rows: no interval is given of fewer than %d\n", j->set.n, DELE_LEAST_ITEMS);
+        dele_note("%zu rows: no interval is given of fewer than %d", j->set.n, DELE_LEAST_ITEMS);
     if (j->s->json) dele_json_show(json, err);
-    else attack_outcomes_table(stdout, j->outcome, j->summary, j->n_outcomes);
+    else {
+        dele_table table = {0};
+        attack_outcomes_table(&table, j->outcome, j->summary, j->n_outcomes);
+        dele_table_print(&table, stdout, dele_table_form_of(j->s->csv), err);
+    }
     cJSON_Delete(json);
     return err->code;
 }

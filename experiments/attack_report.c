@@ -192,19 +192,10 @@ cJSON *attack_outcomes_json(const attack_outcome *o, const attack_summary *s, si
     return list;
 }
 
-static void put_cell(FILE *to, double x)
+void attack_outcomes_table(dele_table *t, const attack_outcome *o, const attack_summary *s, size_t n)
 {
-    if (isfinite(x))
-        fprintf(to, "\t%.4f", x);
-    else
-        fputs(isnan(x) ? "\t-" : x > 0 ? "\tinf" : "\t-inf", to);
-}
-
-void attack_outcomes_table(FILE *to, const attack_outcome *o, const attack_summary *s, size_t n)
-{
-    fputs("attack\tvariant\tn\tmeasure\tbefore\tunlearned\tnever\tattacked\tlow\thigh\tcomes_back\tlow\thigh\t"
-          "beyond_never\tlow\thigh\n",
-          to);
+    dele_table_head(t, "attack\tvariant\tn\tmeasure\tbefore\tunlearned\tnever\tattacked\tattacked_low\tattacked_high\t"
+                       "comes_back\tcomes_back_low\tcomes_back_high\tbeyond_never\tbeyond_never_low\tbeyond_never_high");
     for (size_t i = 0; i < n; i++)
         for (int m = 0; m < ATTACK_N_MEASURES; m++) {
             const attack_summary *x = s++;
@@ -212,8 +203,13 @@ void attack_outcomes_table(FILE *to, const attack_outcome *o, const attack_summa
             const double cell[] = {x->before,          x->unlearned,        x->never,       x->attacked,
                                    x->attacked_ci.low, x->attacked_ci.high, back->share,    back->ci.low,
                                    back->ci.high,      beyond->share,       beyond->ci.low, beyond->ci.high};
-            fprintf(to, "%s\t%s\t%zu\t%s", o[i].attack, o[i].variant, o[i].n, attack_measure_names[m]);
-            for (size_t c = 0; c < sizeof cell / sizeof *cell; c++) put_cell(to, cell[c]);
-            fputc('\n', to);
+            dele_table_text(t, o[i].attack);
+            dele_table_text(t, o[i].variant);
+            dele_table_cell(t, "%zu", o[i].n);
+            dele_table_text(t, attack_measure_names[m]);
+            for (size_t c = 0; c < sizeof cell / sizeof *cell; c++)
+                if (isnan(cell[c])) dele_table_cell(t, "-");
+                else dele_table_real(t, "%.4f", cell[c]);
+            dele_table_row(t);
         }
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/share.h"
+#include "base/text_out.h"
 #include "experiments/attack_job.h"
 #include "experiments/cmd.h"
 
@@ -77,7 +78,7 @@ static void say_undefined(const attack_job *j)
     for (size_t i = 0; i < of; i++)
         if (j->summary[i].comes_back.why) why = j->summary[i].comes_back.why, n++;
     if (n && !j->s->quiet)
-        fprintf(stderr, "deleatur: %zu of %zu shares of what came back are undefined (-): %s\n", n, of, why);
+        dele_note("%zu of %zu shares of what came back are undefined (-): %s", n, of, why);
 }
 
 static dele_status note_inputs(dele_manifest *m, const attack_settings *s, dele_err *err)
@@ -164,13 +165,14 @@ int cmd_attack(int argc, char **argv)
                              .example = "deleatur attack unlearned --before model --forget forget.jsonl --out attacked",
                              .options = options,
                              .positional = &s.model,
-                             .n_positional = 1};
+                             .n_positional = 1, .tables = true};
     dele_arena arena = {0};
     dele_common common = {0};
     dele_err err = {0};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         s.quiet = common.quiet;
         s.json = common.json;
+        s.csv = common.csv;
         work(&s, &usage, argc, argv, &err);
     }
     dele_arena_release(&arena);

@@ -1,7 +1,7 @@
 /* deleatur compare -- two results of `deleatur eval` beside each other.
  *
  *   reads    BEFORE/eval.json and AFTER/eval.json, of the same suite
- *   prints   score  n  before  stderr  after  stderr  change       tab-separated
+ *   prints   score  n  before  before_stderr  after  after_stderr  change
  *            and, where both hold items.jsonl whose answers are right or wrong, an empty line and
  *            paired  n  turned_wrong  turned_right  p               p: McNemar's exact test, two-sided
  *
@@ -14,29 +14,43 @@
 #include <math.h>
 
 #include "base/option.h"
+#include "base/table.h"
 #include "experiments/compare_results.h"
 
-static void print_row(const compare_row *row)
+static void put(dele_table *t, const char *format, double x)
 {
-    const double x[] = {row->n, row->before, row->before_error, row->after, row->after_error, row->after - row->before};
-    printf("%s", row->score);
-    for (size_t i = 0; i < sizeof x / sizeof *x; i++) {
-        if (isnan(x[i])) printf("\t-");
-        else if (i == 0) printf("\t%.0f", x[i]);
-        else printf(i == 5 ? "\t%+.4f" : "\t%.4f", x[i]);
-    }
-    putchar('\n');
+    if (isnan(x)) dele_table_cell(t, "-");
+    else dele_table_real(t, format, x);
 }
 
-static void print_tables(const compared *result)
+static void print_tables(const compared *result, dele_table_form form, dele_err *err)
 {
-    puts("score\tn\tbefore\tstderr\tafter\tstderr\tchange");
-    for (size_t i = 0; i < result->n; i++) print_row(&result->row[i]);
-    if (result->items.n_rows) puts("\npaired\tn\tturned_wrong\tturned_right\tp");
+    dele_table scores = {0}, pairs = {0};
+    dele_table_head(&scores, "score\tn\tbefore\tbefore_stderr\tafter\tafter_stderr\tchange");
+    for (size_t i = 0; i < result->n; i++) {
+        const compare_row *row = &result->row[i];
+        dele_table_text(&scores, row->score);
+        put(&scores, "%.0f", row->n);
+        put(&scores, "%.4f", row->before);
+        put(&scores, "%.4f", row->before_error);
+        put(&scores, "%.4f", row->after);
+        put(&scores, "%.4f", row->after_error);
+        put(&scores, "%+.4f", row->after - row->before);
+        dele_table_row(&scores);
+    }
+    if (dele_table_print(&scores, stdout, form, err) || !result->items.n_rows) return;
+    putchar('\n');
+    dele_table_head(&pairs, "paired\tn\tturned_wrong\tturned_right\tp");
     for (size_t i = 0; i < result->items.n_rows; i++) {
         const paired_row *row = &result->items.row[i];
-        printf("%s\t%zu\t%zu\t%zu\t%.3g\n", row->name, row->n, row->turned_wrong, row->turned_right, row->p);
+        dele_table_text(&pairs, row->name);
+        dele_table_cell(&pairs, "%zu", row->n);
+        dele_table_cell(&pairs, "%zu", row->turned_wrong);
+        dele_table_cell(&pairs, "%zu", row->turned_right);
+        dele_table_real(&pairs, "%.3g", row->p);
+        dele_table_row(&pairs);
     }
+    dele_table_print(&pairs, stdout, form, err);
 }
 
 static void print_json(const compared *result, dele_err *err)
@@ -78,7 +92,7 @@ int cmd_compare(int argc, char **argv)
                                   {0}};
     const dele_usage usage = {.command = "compare", .summary = "two results of eval beside each other",
                              .synopsis = "BEFORE AFTER", .example = "deleatur compare results/before results/after",
-                             .options = options, .positional = paths, .n_positional = 2};
+                             .options = options, .positional = paths, .n_positional = 2, .tables = true};
     dele_arena arena = {0};
     dele_err err = {0};
     dele_common common = {0};
@@ -87,7 +101,7 @@ int cmd_compare(int argc, char **argv)
         !(flips && dele_path_free(flips, &err)) &&
         !compare_results(&result, paths[0], paths[1], subjects, flips, &arena, &err)) {
         if (common.json) print_json(&result, &err);
-        else print_tables(&result);
+        else print_tables(&result, dele_table_form_of(common.csv), &err);
     }
     dele_arena_release(&arena);
     return dele_complain(&err);

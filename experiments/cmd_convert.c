@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/manifest.h"
+#include "base/text_out.h"
 #include "experiments/cmd.h"
 #include "model/gguf.h"
 #include "model/model.h"
@@ -45,7 +46,7 @@ static dele_status to_directory(const char *path, const settings *s, const dele_
     if (!status) status = write_manifest(&dir, path, usage, argc, argv, arena, err);
     if (!status) status = dele_outdir_commit(&dir, err);
     if (!status)
-        printf("%s: %zu parameters in %zu tensors, %s%s\n", s->out, dele_model_parameters(&model), model.n_tensors,
+        dele_text_line(stdout, "%s: %zu parameters in %zu tensors, %s%s", s->out, dele_model_parameters(&model), model.n_tensors,
                s->dtype, model.tokenizer ? ", with its tokenizer" : ", no tokenizer");
     else
         dele_outdir_abandon(&dir);
@@ -79,14 +80,15 @@ static dele_status note_gguf(const char *path, const char *file, const dele_usag
 
 static void show_gguf(const dele_gguf_saved *saved, const dele_model *model, const settings *s, bool quiet)
 {
-    printf("%s: %zu parameters in %zu tensors:", s->out, dele_model_parameters(model), model->n_tensors);
+    dele_text_put(stdout, s->out, DELE_TEXT_LINE);
+    printf(": %zu parameters in %zu tensors:", dele_model_parameters(model), model->n_tensors);
     for (int type = 0, n = 0; type < DELE_N_DTYPES; type++)
         if (saved->n_of[type])
             printf("%s %zu %s", n++ ? "," : "", saved->n_of[type], dele_dtype_of((dele_dtype)type)->name);
     printf("; %.1f MB%s\n", (double)saved->n_bytes / 1e6, s->tokenizer ? ", with its tokenizer" : ", no tokenizer");
     if (quiet) return;
-    if (saved->fallback[0]) fprintf(stderr, "deleatur: %s\n", saved->fallback);
-    if (saved->note[0]) fprintf(stderr, "deleatur: %s\n", saved->note);
+    if (saved->fallback[0]) dele_note("%s", saved->fallback);
+    if (saved->note[0]) dele_note("%s", saved->note);
 }
 
 static dele_status to_gguf(const char *path, const settings *s, const dele_usage *usage, const dele_common *common,

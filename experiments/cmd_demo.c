@@ -14,6 +14,7 @@
 
 #include "base/option.h"
 #include "base/share.h"
+#include "base/text_out.h"
 #include "score/facts_suite.h"
 #include "trace/stats.h"
 #include "unlearn/trainer.h"
@@ -155,7 +156,7 @@ static dele_status keep(const demo *d, const dele_model *model, dele_err *err)
         dele_outdir_abandon(&out);
         return err->code;
     }
-    printf("the unlearned model is in %s\n", d->out);
+    dele_text_line(stdout, "the unlearned model is in %s", d->out);
     return DELE_OK;
 }
 

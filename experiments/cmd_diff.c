@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/option.h"
+#include "base/table.h"
 #include "experiments/cmd.h"
 #include "model/model.h"
 
@@ -87,17 +88,22 @@ static void layer_ranges(char *text, size_t room, const change *list, size_t n, 
     }
 }
 
-static void print_table(const change *list, size_t n)
+static void print_table(const change *list, size_t n, dele_table_form form, dele_err *err)
 {
-    printf("%-52s %10s %10s %10s %12s\n", "tensor", "change", "relative", "largest", "changed");
+    dele_table t = {0};
+    dele_table_head(&t, "tensor\tchange\trelative\tlargest\tchanged\tentries");
     for (size_t i = 0; i < n; i++) {
         const change *c = &list[i];
-        if (c->equal)
-            printf("%-52s %10s\n", c->a->name, "bit-equal");
-        else
-            printf("%-52s %10.4g %10.3g %10.3g %5zu of %zu\n", c->a->name, c->norm, c->relative, c->largest, c->changed,
-                   c->a->rows * c->a->cols);
+        dele_table_text(&t, c->a->name);
+        if (c->equal) dele_table_cell(&t, "bit-equal");
+        else dele_table_real(&t, "%.4g", c->norm);
+        dele_table_real(&t, "%.3g", c->equal ? NAN : c->relative);
+        dele_table_real(&t, "%.4g", c->equal ? NAN : c->largest);
+        dele_table_cell(&t, "%zu", c->changed);
+        dele_table_cell(&t, "%zu", c->a->rows * c->a->cols);
+        dele_table_row(&t);
     }
+    dele_table_print(&t, stdout, form, err);
 }
 
 static void print_summary(const change *list, size_t n, int n_layers)
@@ -151,7 +157,7 @@ static dele_status print_json(const change *list, size_t n, dele_err *err)
     return err->code;
 }
 
-static dele_status diff(const char *const path[2], bool json, dele_arena *arena, dele_err *err)
+static dele_status diff(const char *const path[2], const dele_common *common, dele_arena *arena, dele_err *err)
 {
     dele_model model[2] = {{.tensors = NULL}, {.tensors = NULL}};
     dele_arena scratch = {0};
@@ -163,11 +169,9 @@ static dele_status diff(const char *const path[2], bool json, dele_arena *arena,
     if (!status && !list) status = DELE_ERR_MEMORY;
     for (size_t i = 0; i < n && !status; i++)
         status = measure(&list[i], &model[0].tensors[i], &model[1].tensors[i], &scratch, err);
-    if (!status && json) status = print_json(list, n, err);
-    if (!status && !json) {
-        print_table(list, n);
-        print_summary(list, n, model[0].config.n_layers);
-    }
+    if (!status && common->json) status = print_json(list, n, err);
+    if (!status && !common->json) print_table(list, n, dele_table_form_of(common->csv), err);
+    if (!status && !common->json && !common->csv) print_summary(list, n, model[0].config.n_layers);
     dele_model_release(&model[0]);
     dele_model_release(&model[1]);
     dele_arena_release(&scratch);
@@ -180,12 +184,12 @@ int cmd_diff(int argc, char **argv)
     const dele_option options[] = {{0}};
     const dele_usage usage = {.command = "diff", .summary = "what moved between two models, tensor by tensor",
                              .synopsis = "MODEL_A MODEL_B", .example = "deleatur diff before after", .options = options,
-                             .positional = path, .n_positional = 2};
+                             .positional = path, .n_positional = 2, .tables = true};
     dele_common common = {0};
     dele_arena arena = {0};
     dele_err err = {0};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help)
-        diff((const char *const *)path, common.json, &arena, &err);
+        diff((const char *const *)path, &common, &arena, &err);
     dele_arena_release(&arena);
     return dele_complain(&err);
 }

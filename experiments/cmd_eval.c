@@ -2,6 +2,7 @@
  *
  *   reads    a model, and a suite's data    docs/formats.md, docs/scores.md
  *   writes   eval.json                      the suite's scores with n and standard errors
+ *            results_lm_eval.json           the same as lm-evaluation-harness has it
  *            items.jsonl                    a line an item, appended as it is scored
  *            manifest.json                  (DIR.part until all is there; the same command goes on behind a broken one)
  *   prints   the table, tab-separated; with --json, eval.json */
@@ -11,7 +12,9 @@
 #include <unistd.h>
 
 #include "base/option.h"
+#include "base/text_out.h"
 #include "experiments/eval_suites.h"
+#include "experiments/lm_eval_results.h"
 
 static const eval_suite *find_suite(const eval_job *j, dele_err *err)
 {
@@ -35,7 +38,7 @@ static dele_status run_suite(eval_job *j, const eval_suite *suite, const dele_ou
     if (!suite->resumes) unlink(path);
     if (dele_items_open(&j->items, path, err)) return err->code;
     if (j->items.n_old && !j->quiet)
-        fprintf(stderr, "deleatur: going on behind %zu items that stand in %s\n", j->items.n_old, path);
+        dele_note("going on behind %zu items that stand in %s", j->items.n_old, path);
     eval_add_text(j, "suite", j->suite);
     eval_add_text(j, "model", j->model_path);
     eval_add_text(j, "data", j->data);
@@ -51,6 +54,10 @@ static dele_status save(eval_job *j, dele_manifest *manifest, dele_outdir *dir, 
     char *manifest_path = dele_printf(&j->arena, err, "%s/manifest.json", dir->part);
     if (!eval || !manifest_path) return DELE_ERR_MEMORY;
     dele_status status = dele_json_save(eval, j->result, err);
+    char *shaped = dele_printf(&j->arena, err, "%s/results_lm_eval.json", dir->part);
+    cJSON *harness = shaped ? lm_eval_results(j->result) : NULL;
+    if (!status) status = shaped ? dele_json_save(shaped, harness, err) : err->code;
+    cJSON_Delete(harness);
     if (!status) status = dele_manifest_save(manifest, manifest_path, err);
     return status ? status : dele_outdir_commit(dir, err);
 }
@@ -113,6 +120,7 @@ int cmd_eval(int argc, char **argv)
         .options = options,
         .positional = &j.model_path,
         .n_positional = 1,
+        .tables = true,
     };
     dele_err err = {0};
     dele_common common = {0};
@@ -121,6 +129,7 @@ int cmd_eval(int argc, char **argv)
     if (!dele_options_parse(&common, &usage, argc, argv, &j.arena, &err) && !common.help) {
         j.quiet = common.quiet;
         j.json = common.json;
+        j.csv = common.csv;
         j.result = cJSON_CreateObject();
         dele_manifest_begin(&manifest, &usage, argc, argv);
         work(&j, &manifest, &dir, &err);

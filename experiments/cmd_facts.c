@@ -19,6 +19,7 @@
 
 #include "base/option.h"
 #include "base/random.h"
+#include "base/text_out.h"
 #include "experiments/facts_qa.h"
 #include "score/facts_suite.h"
 #include "score/pytext.h"
@@ -55,7 +56,7 @@ static dele_status find_known(choice *c, const command *o, dele_arena *arena, de
     dele_facts_scores scores;
     dele_progress progress;
     dele_facts_opts opts = {.progress = &progress};
-    if (c->facts.note) fprintf(stderr, "deleatur: %s: %s\n", o->facts, c->facts.note);
+    if (c->facts.note) dele_note("%s: %s", o->facts, c->facts.note);
     c->known = DELE_NEW(arena, bool, c->facts.n, err);
     c->forget = DELE_NEW(arena, bool, c->facts.n, err);
     if (!c->known || !c->forget) return err->code;
@@ -140,7 +141,7 @@ static dele_status write_side(const choice *c, const command *o, side which, con
         cJSON *copy = c->facts.form == DELE_FACTS_ROME ? cJSON_Duplicate(row, true) : dele_fact_json(&c->facts.fact[i]);
         cJSON_DeleteItemFromObjectCaseSensitive(copy, "split");
         if (o->share > 0) cJSON_AddStringToObject(copy, "split", c->forget[i] ? "forget" : "retain");
-        char *text = cJSON_PrintUnformatted(copy);
+        char *text = dele_json_text(copy, false);
         if (!text) dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
         else fprintf(out.stream, "%s\n%s", written++ ? "," : "", text);
         cJSON_free(text);

@@ -1,7 +1,9 @@
 /* deleatur generate -- what does the model say?  Greedy, so that the answer is always the same. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/json.h"
 #include "base/option.h"
 #include "experiments/cmd.h"
 #include "model/generate.h"
@@ -20,14 +22,20 @@ static cJSON *ids_json(const int *id, size_t n)
 static void speak(const settings *s, bool json, const dele_ids *prompt, const int *out, size_t n, const char *text)
 {
     if (!json) {
-        printf("%s%s\n", s->chat && strcmp(s->chat, "none") ? "" : s->prompt, text);
+        const bool plain = !s->chat || !strcmp(s->chat, "none"), terminal = isatty(STDOUT_FILENO);
+        for (int part = plain ? 0 : 1; part < 2; part++) { /* what the model says is shown to a terminal, raw to a pipe */
+            const char *own = part ? text : s->prompt;
+            if (terminal) dele_text_put(stdout, own, DELE_TEXT_LINES);
+            else fputs(own, stdout);
+        }
+        putchar('\n');
         return;
     }
     cJSON *object = cJSON_CreateObject();
     cJSON_AddItemToObject(object, "prompt_ids", ids_json(prompt->id, prompt->n));
     cJSON_AddItemToObject(object, "ids", ids_json(out, n));
     cJSON_AddStringToObject(object, "text", text);
-    char *line = cJSON_PrintUnformatted(object);
+    char *line = dele_json_text(object, false);
     if (line) puts(line);
     cJSON_free(line);
     cJSON_Delete(object);

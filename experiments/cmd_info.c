@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "base/text_out.h"
 #include "experiments/cmd.h"
 #include "unlearn/cost.h"
 
@@ -85,7 +86,7 @@ static size_t defaulted(const char *names[8], const dele_model *m)
 static void print_text(const dele_model *m, const need needs[N_NEEDS])
 {
     const dele_config *c = &m->config;
-    printf("model       %s\n", m->path);
+    dele_text_line(stdout, "model       %s", m->path);
     printf("family      %s, %s eps %g%s\n", c->family == DELE_LLAMA ? "llama" : "olmo",
            c->norm == DELE_RMSNORM ? "RMSNorm" : "LayerNorm without parameters,", (double)c->norm_eps,
            c->tied ? ", head tied to the embedding" : "");

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/former.h"
 #include "base/option.h"
+#include "base/text_out.h"
 #include "experiments/cmd.h"
 #include "plots/gnuplot.h"
 #include "trace/page.h"
@@ -46,10 +47,10 @@ static dele_status plot(const char *dir, const dele_common *common, dele_err *er
         printf("{\"drawn\": %zu, \"page\": %s}\n", drawn.n, page ? "true" : "false");
         return DELE_OK;
     }
-    printf("%zu pictures drawn in %s, as %s\n", drawn.n, path,
+    dele_text_line(stdout, "%zu pictures drawn in %s, as %s", drawn.n, path,
            drawn.no_pdf ? ".svg and .png (this gnuplot was built without its pdfcairo terminal: no .pdf)"
                         : ".svg, .png and .pdf");
-    if (page) printf("and all in one: %s/page.html, for a browser\n", dir);
+    if (page) dele_text_line(stdout, "and all in one: %s/page.html, for a browser", dir);
     return DELE_OK;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/option.h"
 #include "base/share.h"
+#include "base/text_out.h"
 #include "experiments/study_report.h"
 
 typedef struct {
@@ -84,9 +85,9 @@ static dele_status print_plan(const study *s, dele_err *err)
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         const char *line = s->stage[i].wanted ? study_command_line(s, i, err) : "";
         if (!line) return err->code;
-        if (*line) printf("# %s\n%s\n", s->plan.stage[i].name, line);
+        if (*line) printf("# %s\n%s\n", s->plan.stage[i].name, line); /* quoted for a shell, controls as $'\\x1b' */
     }
-    for (size_t i = 0; i < s->plan.n_left_out; i++) printf("# %s is left out\n", s->plan.left_out[i]);
+    for (size_t i = 0; i < s->plan.n_left_out; i++) dele_text_line(stdout, "# %s is left out", s->plan.left_out[i]);
     return DELE_OK;
 }
 
@@ -126,8 +127,12 @@ static dele_status run(study *s, const command *c, dele_err *err)
     }
     study_report(s, &report);
     if (report.code && !err->code) *err = report;
-    else if (report.code) fprintf(stderr, "deleatur: no report: %s\n", report.msg);
-    if (!report.code) printf("report\t%s/report.html\n", s->out);
+    else if (report.code) dele_note("no report: %s", report.msg);
+    if (!report.code) {
+        fputs("report\t", stdout);
+        dele_text_put(stdout, s->out, DELE_TEXT_CELL);
+        puts("/report.html");
+    }
     return err->code;
 }
 
@@ -136,7 +141,7 @@ static dele_status work(const command *c, const dele_common *common, const char 
 {
     study s = {.out = c->out ? c->out : "OUT", .quiet = common->quiet, .arena = arena, .lock = -1};
     const char *path = find_recipe(c->recipe, arena, err);
-    cJSON *json = path ? dele_json_load(path, err) : NULL;
+    cJSON *json = path ? dele_json_load_result(path, err) : NULL;
     if (common->threads) s.threads = dele_printf(arena, err, "%d", common->threads);
     if (json) add_share(json, arena);
     if (json && !recipe_read(&s.plan, json, path, set, n_set, arena, err) && !study_check_scores(&s.plan, arena, err) &&

@@ -80,7 +80,7 @@ static dele_status put_flip(FILE *to, const suite_items *s, const cJSON *a, cons
     }
     const cJSON *answer = field(a, "answer") ? field(a, "answer") : field(a, "output"); /* generated text has the latter */
     if (answer) cJSON_AddItemToObject(line, "answer", cJSON_Duplicate(answer, true));
-    char *text = cJSON_PrintUnformatted(line);
+    char *text = dele_json_text(line, false);
     bool ok = text && fprintf(to, "%s\n", text) > 0;
     cJSON_free(text);
     cJSON_Delete(line);

@@ -120,7 +120,7 @@ static dele_status walk(comparison *c, const char *path, const cJSON *a, const c
 static cJSON *load(const char *dir, dele_arena *arena, dele_err *err)
 {
     const char *path = dele_printf(arena, err, dele_path_is_dir(dir) ? "%s/eval.json" : "%s", dir);
-    return path && !dele_former_refuse(path, err) ? dele_json_load(path, err) : NULL;
+    return path && !dele_former_refuse(path, err) ? dele_json_load_result(path, err) : NULL;
 }
 
 static dele_status compare(comparison *c, const cJSON *a, const cJSON *b, const char *flips, dele_err *err)

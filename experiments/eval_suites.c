@@ -5,6 +5,7 @@
 
 #include "base/former.h"
 #include "base/progress.h"
+#include "base/text_out.h"
 #include "score/choice_sets.h"
 #include "score/facts_suite.h"
 #include "score/lume.h"
@@ -38,6 +39,15 @@ static int max_new(const eval_job *j, int usual) { return j->max_new ? j->max_ne
 static const char *style_of(const eval_job *j) { return j->style ? j->style : "harness"; }
 static const char *chat_of(const eval_job *j) { return j->chat ? j->chat : "none"; }
 
+/* Prints a table the way that was asked for, and releases it; behind another one stands an empty line. */
+static void print_table(eval_job *j, dele_table *table, dele_err *err)
+{
+    if (j->n_tables++ && !j->json) putchar('\n');
+    FILE *to = j->json ? NULL : stdout;
+    if (to) dele_table_print(table, to, dele_table_form_of(j->csv), err);
+    else dele_table_release(table);
+}
+
 static dele_status only_compat(const eval_job *j, const char *known, dele_err *err)
 {
     if (!j->compat || !strcmp(j->compat, known)) return DELE_OK;
@@ -69,15 +79,17 @@ static dele_status eval_mmlu(eval_job *j, dele_err *err)
     if (j->compat) eval_add_text(j, "compat", j->compat);
     cJSON_AddNumberToObject(j->result, "shots", opts.shots);
     add_scores(j, dele_mmlu_json(&scores, &data));
-    if (!j->json) dele_mmlu_table(stdout, &scores, &data);
-    return DELE_OK;
+    dele_table table = {0};
+    dele_mmlu_table(&table, &scores, &data);
+    print_table(j, &table, err);
+    return err->code;
 }
 
 /* What other result of eval is asked for, and of what suite it must be; NULL with err set. */
 static cJSON *load_result(eval_job *j, const char *path, const char *suite, dele_err *err)
 {
     const char *file = dele_printf(&j->arena, err, dele_path_is_dir(path) ? "%s/eval.json" : "%s", path);
-    cJSON *json = file && !dele_former_refuse(file, err) ? dele_json_load(file, err) : NULL;
+    cJSON *json = file && !dele_former_refuse(file, err) ? dele_json_load_result(file, err) : NULL;
     const char *theirs = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "suite"));
     if (!json || (theirs && !strcmp(theirs, suite))) return json;
     if (!theirs) theirs = "unknown";
@@ -145,8 +157,10 @@ static dele_status eval_membership(eval_job *j, dele_err *err)
     if (only_compat(j, "open-unlearning", err) || membership(&scores, j, 0, j->compat != NULL, err)) return err->code;
     eval_add_text(j, "compat", j->compat);
     add_scores(j, dele_membership_json(&scores));
-    if (!j->json) dele_membership_table(stdout, &scores);
-    return DELE_OK;
+    dele_table table = {0};
+    dele_membership_table(&table, &scores);
+    print_table(j, &table, err);
+    return err->code;
 }
 
 static const char *text_of(const cJSON *json, const char *name, dele_arena *arena, dele_err *err)
@@ -171,9 +185,9 @@ static dele_status load_mmlu(dele_semeval_mmlu *mmlu, eval_job *j, dele_err *err
                                .n = cJSON_IsNumber(n) ? (size_t)n->valuedouble : 0};
     cJSON_Delete(result);
     if (!err->code && !dele_semeval_mmlu_is_official(mmlu))
-        fprintf(stderr, "deleatur: --mmlu-result %s: %zu questions of the %s split in the style %s with %d examples, "
+        dele_note("--mmlu-result %s: %zu questions of the %s split in the style %s with %d examples, "
                         "where SemEval's final score has all %d of the test split in the style open-instruct with %d: "
-                        "the one that comes out cannot be set beside published ones\n",
+                        "the one that comes out cannot be set beside published ones",
                 j->mmlu_result, mmlu->n, mmlu->split, mmlu->style, mmlu->shots, DELE_SEMEVAL_MMLU_N,
                 DELE_SEMEVAL_MMLU_SHOTS);
     return err->code;
@@ -189,13 +203,17 @@ static dele_status add_semeval(eval_job *j, const dele_lume_scores *scores, size
         if (membership(&members, j, n_rows, false, err)) return err->code;
         auc = members.attack[DELE_ATTACK_LOSS].auc;
         cJSON_AddItemToObject(j->result, "membership", dele_membership_json(&members));
-        if (!j->json) dele_membership_table(stdout, &members);
+        dele_table table = {0};
+        dele_membership_table(&table, &members);
+        print_table(j, &table, err);
     }
     if (!scores->complete) return DELE_OK;
     dele_semeval semeval = dele_semeval_score(scores->aggregate, auc, mmlu);
     cJSON_AddItemToObject(j->result, "semeval", dele_semeval_json(&semeval));
-    if (!j->json) dele_semeval_table(stdout, &semeval);
-    return DELE_OK;
+    dele_table table = {0};
+    dele_semeval_table(&table, &semeval);
+    print_table(j, &table, err);
+    return err->code;
 }
 
 static dele_status eval_lume(eval_job *j, dele_err *err)
@@ -219,7 +237,9 @@ static dele_status eval_lume(eval_job *j, dele_err *err)
     eval_add_text(j, "chat", chat_of(j));
     cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, dele_lume_json(&scores));
-    if (!j->json) dele_lume_table(stdout, &scores);
+    dele_table table = {0};
+    dele_lume_table(&table, &scores);
+    print_table(j, &table, err);
     return add_semeval(j, &scores, data.n, &mmlu, err);
 }
 
@@ -240,8 +260,10 @@ static dele_status eval_qa(eval_job *j, dele_err *err)
     eval_add_text(j, "chat", chat_of(j));
     cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, dele_qa_sets_json(score, &data));
-    if (!j->json) dele_qa_sets_table(stdout, score, &data);
-    return DELE_OK;
+    dele_table table = {0};
+    dele_qa_sets_table(&table, score, &data);
+    print_table(j, &table, err);
+    return err->code;
 }
 
 /* --retrained as a log of open-unlearning's; NULL where it is none, or with err set. */
@@ -250,8 +272,8 @@ static cJSON *load_log(const eval_job *j, dele_err *err)
     cJSON *log = j->retrained && !dele_path_is_dir(j->retrained) ? dele_json_load(j->retrained, err) : NULL;
     bool is_log = log && dele_tofu_log_ratios(log);
     if (is_log && j->compat && !strcmp(j->compat, "open-unlearning")) {
-        fprintf(stderr, "deleatur: %s does not say around what template or in what chat its questions stood: --template "
-                        "or --chat have to be those that it was made with\n", j->retrained);
+        dele_note("%s does not say around what template or in what chat its questions stood: --template "
+                        "or --chat have to be those that it was made with", j->retrained);
         return log;
     }
     if (is_log)
@@ -293,8 +315,11 @@ static dele_status score_tofu(eval_job *j, const cJSON *log, dele_err *err)
     eval_add_text(j, "template", j->template);
     cJSON_AddNumberToObject(j->result, "max_new", opts.max_new);
     add_scores(j, dele_tofu_json(&scores));
-    if (!j->json) dele_tofu_table(stdout, &scores);
-    return DELE_OK;
+    dele_table table = {0};
+    dele_tofu_table(&table, &scores);
+    print_table(j, &table, err);
+    if (dele_tofu_summary_table(&table, &scores)) print_table(j, &table, err);
+    return err->code;
 }
 
 static dele_status eval_tofu(eval_job *j, dele_err *err)
@@ -313,7 +338,7 @@ static dele_status eval_facts(eval_job *j, dele_err *err)
     dele_facts_opts opts = {.items = &j->items, .progress = &progress};
     dele_status status = dele_facts_load(&facts, j->data, &j->arena, err);
     if (status) return status;
-    if (facts.note) fprintf(stderr, "deleatur: %s: %s\n", j->data, facts.note);
+    if (facts.note) dele_note("%s: %s", j->data, facts.note);
     if (j->limit && (size_t)j->limit < facts.n) facts.n = (size_t)j->limit;
     size_t n = facts.n;
     for (size_t i = 0; i < facts.n; i++) n += facts.fact[i].paraphrase != NULL;
@@ -322,12 +347,14 @@ static dele_status eval_facts(eval_job *j, dele_err *err)
     dele_progress_end(&progress);
     if (status) return status;
     if (scores.n_too_long)
-        fprintf(stderr, "deleatur: %s: %zu prompt%s left out: longer, with the answer, than the model's context of %d tokens\n",
+        dele_note("%s: %zu prompt%s left out: longer, with the answer, than the model's context of %d tokens",
                 j->data, scores.n_too_long, scores.n_too_long == 1 ? " is" : "s are", j->model.config.context);
     cJSON_AddNumberToObject(j->result, "n", (double)facts.n);
     add_scores(j, dele_facts_json(&scores));
-    if (!j->json) dele_facts_table(stdout, &scores);
-    return DELE_OK;
+    dele_table table = {0};
+    dele_facts_table(&table, &scores);
+    print_table(j, &table, err);
+    return err->code;
 }
 
 static dele_status eval_choices(eval_job *j, dele_err *err)
@@ -342,8 +369,10 @@ static dele_status eval_choices(eval_job *j, dele_err *err)
     dele_progress_end(&progress);
     if (status) return status;
     add_scores(j, dele_choice_sets_json(accuracy, &data));
-    if (!j->json) dele_choice_sets_table(stdout, accuracy, &data);
-    return DELE_OK;
+    dele_table table = {0};
+    dele_choice_sets_table(&table, accuracy, &data);
+    print_table(j, &table, err);
+    return err->code;
 }
 
 static const eval_suite suites[] = {

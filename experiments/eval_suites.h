@@ -13,7 +13,8 @@ typedef struct {
     const char *reference, *retrained, *mmlu_result, *compat, *template;
     int shots, limit, max_new; /* shots -1, the others 0 where not given */
     double min_k;
-    bool quiet, json, gradnorm;
+    bool quiet, json, csv, gradnorm;
+    int n_tables; /* printed so far */
     dele_model model;
     dele_run run;
     dele_arena arena;

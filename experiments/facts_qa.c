@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text_out.h"
 #include "score/facts_build.h"
 
 typedef struct {
@@ -83,7 +84,7 @@ static dele_status write_facts(const dele_qa *qa, const char *split, const char 
         const dele_qa_row *row = &qa->row[i];
         if (row->fate != DELE_QA_KEPT || (split && strcmp(row->split, split))) continue;
         cJSON *json = dele_qa_json(row);
-        char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+        char *text = json ? dele_json_text(json, false) : NULL;
         if (text) fprintf(out.stream, "%s\n%s", written++ ? "," : "", text);
         else dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
         cJSON_free(text);
@@ -101,7 +102,7 @@ static void report(const counts *c)
            c->kept[1], c->people);
     for (int f = DELE_QA_KEPT + 1; f < DELE_QA_N_FATES; f++)
         if (c->fate[f])
-            printf("left out   %6zu  %s; the first: %s:%d\n", c->fate[f], dele_qa_fate_reason((dele_qa_fate)f),
+            dele_text_line(stdout, "left out   %6zu  %s; the first: %s:%d", c->fate[f], dele_qa_fate_reason((dele_qa_fate)f),
                    c->example[f]->path, c->example[f]->line);
 }
 
@@ -122,7 +123,7 @@ static dele_status warn(const dele_qa *qa, const facts_qa_opts *o, dele_arena *a
     for (size_t i = 0; i < qa->n; i++)
         if (qa->row[i].fate == DELE_QA_KEPT) facts.fact[facts.n++] = qa->row[i].fact;
     const char *note = dele_facts_note(&facts);
-    if (note) fprintf(stderr, "deleatur: %s: %s\n", o->forget, note);
+    if (note) dele_note("%s: %s", o->forget, note);
     return DELE_OK;
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/former.h"
 #include "base/progress.h"
+#include "base/text_out.h"
 
 const char *const study_state_words[] = {[STUDY_NEW] = "not begun",   [STUDY_BROKEN] = "interrupted",
                                          [STUDY_DONE] = "done",       [STUDY_FAILED] = "failed",
@@ -273,7 +274,9 @@ static dele_status save_times(const study *s, dele_err *err)
         const study_stage *stage = &s->stage[i];
         fprintf(out.stream, "%s\t%s\t", s->plan.stage[i].name, study_state_words[stage->state]);
         if (isfinite(stage->seconds)) fprintf(out.stream, "%.1f", stage->seconds);
-        fprintf(out.stream, "\t%s\n", stage->line);
+        fputc('\t', out.stream);
+        dele_text_put(out.stream, stage->line, DELE_TEXT_CELL);
+        fputc('\n', out.stream);
     }
     return dele_writer_commit(&out, err);
 }
@@ -289,7 +292,7 @@ static dele_status load_record(study *s, dele_err *err)
     const char *path = dele_printf(s->arena, err, "%s/study.json", s->out);
     if (!path) return DELE_ERR_MEMORY;
     if (dele_former_refuse(s->out, err)) return err->code;
-    s->record = dele_path_exists(path) ? dele_json_load(path, err) : cJSON_CreateObject();
+    s->record = dele_path_exists(path) ? dele_json_load_result(path, err) : cJSON_CreateObject();
     if (!s->record) return dele_fail(err, DELE_ERR_MEMORY, "out of memory");
     if (!cJSON_IsObject(s->record)) return dele_fail(err, DELE_ERR_FORMAT, "%s is no record of a study", path);
     put(s->record, "deleatur", cJSON_CreateString(DELE_VERSION));
@@ -529,7 +532,7 @@ dele_status study_run(study *s, dele_err *err)
         n += s->stage[i].wanted;
         standing += s->stage[i].wanted && s->stage[i].state == STUDY_DONE;
     }
-    if (!s->quiet && standing) fprintf(stderr, "deleatur: %zu of %zu stages stand in %s\n", standing, n, s->out);
+    if (!s->quiet && standing) dele_note("%zu of %zu stages stand in %s", standing, n, s->out);
     if (save(s, err)) return err->code;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         study_stage *stage = &s->stage[i];
@@ -545,7 +548,7 @@ dele_status study_run(study *s, dele_err *err)
             if (run_stage(s, i, err) || drop_weights(s, err)) return err->code;
         }
         if (stage->state != STUDY_DONE && stage->state != STUDY_WAITING)
-            fprintf(stderr, "deleatur: stage %s %s: %s\n", s->plan.stage[i].name, study_state_words[stage->state],
+            dele_note("stage %s %s: %s", s->plan.stage[i].name, study_state_words[stage->state],
                     stage->sentence ? stage->sentence : "");
     }
     return save(s, err) ? err->code : sum_up(s, err);

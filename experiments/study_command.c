@@ -11,6 +11,7 @@
 #endif
 
 #include "base/option.h"
+#include "base/text_out.h"
 #include "experiments/study.h"
 
 static const struct {
@@ -118,40 +119,20 @@ const char **study_command(const study *s, size_t which, const char *dir, dele_e
     return word;
 }
 
-static bool needs_quotes(const char *word)
-{
-    for (const char *c = word; *c; c++)
-        if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') && !(*c >= '0' && *c <= '9') &&
-            !strchr("_-./=,:+@%", *c))
-            return true;
-    return !*word;
-}
-
-static void print_word(FILE *to, const char *word)
-{
-    if (!needs_quotes(word)) {
-        fputs(word, to);
-        return;
-    }
-    fputc('\'', to);
-    for (; *word; word++) fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, to);
-    fputc('\'', to);
-}
-
 static void print_line(FILE *to, const char *const *word, study_kind kind, const char *dir)
 {
     if (kind != STUDY_MAKES_DIR) {
         fputs("mkdir -p ", to);
-        print_word(to, dir);
+        dele_shell_put(to, dir);
         fputs(" && ", to);
     }
     for (size_t i = 0; word[i]; i++) {
         if (i) fputc(' ', to);
-        print_word(to, word[i]);
+        dele_shell_put(to, word[i]);
     }
     if (kind == STUDY_SAYS) {
         fputs(" > ", to);
-        print_word(to, dir);
+        dele_shell_put(to, dir);
         fputs("/said.txt", to);
     }
 }

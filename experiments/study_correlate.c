@@ -349,7 +349,12 @@ dele_status study_save_correlations(const study *s, const study_correlations *c,
             c->chart, c->trace);
     for (size_t i = 0; i < c->n; i++) {
         const study_correlation *line = &c->line[i];
-        fprintf(out.stream, "%s\t%s\t%s\t%zu\t%zu", line->score, line->tokens, line->by ? line->by : "", line->n,
+        dele_text_put(out.stream, line->score, DELE_TEXT_CELL);
+        fputc('\t', out.stream);
+        dele_text_put(out.stream, line->tokens, DELE_TEXT_CELL);
+        fputc('\t', out.stream);
+        dele_text_put(out.stream, line->by, DELE_TEXT_CELL);
+        fprintf(out.stream, "\t%zu\t%zu", line->n,
                 line->apart);
         study_put_number(out.stream, line->rho);
         study_put_number(out.stream, line->interval.low);

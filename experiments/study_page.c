@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/text_out.h"
 #include "plots/page.h"
 
 const cJSON *page_field(const cJSON *object, const char *name)
@@ -72,7 +73,10 @@ void page_tsv(FILE *to, const study_page *p, const char *path, size_t most)
         if (!*line || *line == '#') continue;
         if (!head && ++n > most) break;
         fputs("<tr>", to);
-        for (char *cell; (cell = strsep(&line, "\t"));) page_element(to, head ? "th" : "td", "", cell);
+        for (char *cell; (cell = strsep(&line, "\t"));) {
+            dele_text_from_cell(cell);
+            page_element(to, head ? "th" : "td", "", cell);
+        }
         fputs("</tr>\n", to);
         head = false;
     }

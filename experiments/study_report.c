@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "base/text_out.h"
 #include "experiments/compare_results.h"
 #include "experiments/study_page.h"
 #include "plots/gnuplot.h"
@@ -374,7 +375,7 @@ static cJSON *how_made(const study_page *p)
             dele_err ignored = {0};
             char words[300];
             const char *path = dele_printf(p->s->arena, &ignored, "%s/%s", p->s->stage[i].result, places[k]);
-            cJSON *manifest = path && dele_path_exists(path) ? dele_json_load(path, &ignored) : NULL;
+            cJSON *manifest = path && dele_path_exists(path) ? dele_json_load_result(path, &ignored) : NULL;
             const double threads = cJSON_GetNumberValue(page_field(manifest, "threads"));
             const char *cpu = page_text_field(manifest, "cpu");
             snprintf(words, sizeof words, "%.0f thread%s%s%.200s", threads, threads == 1 ? "" : "s", cpu ? ", " : "",
@@ -408,21 +409,31 @@ static void put_how_made(FILE *to, const cJSON *made)
           "give the same bytes, others the same numbers but for rounding.</p>\n", to);
 }
 
+/* A word of a command line, quoted for a shell. */
+static void put_word(FILE *to, const char *word)
+{
+    char *quoted = NULL;
+    size_t n = 0;
+    FILE *own = open_memstream(&quoted, &n);
+    if (!own) return;
+    dele_shell_put(own, word);
+    if (!fclose(own) && quoted) dele_html_text(to, quoted);
+    free(quoted);
+}
+
 static void put_reproduce(FILE *to, const study_page *p)
 {
     const study *s = p->s;
     cJSON *made = how_made(p);
     fputs("<section id=\"again\"><h2>To repeat it</h2>\n<pre>deleatur run ", to);
-    dele_html_text(to, s->plan.path);
+    put_word(to, s->plan.path);
     fputs(" --out ", to);
-    dele_html_text(to, s->out);
+    put_word(to, s->out);
     for (size_t i = 0; i < s->plan.n_vars; i++) {
         if (!s->plan.var[i].was_set) continue;
-        fputs(" --set '", to);
-        dele_html_text(to, s->plan.var[i].name);
-        fputs("=", to);
-        dele_html_text(to, s->plan.var[i].text);
-        fputs("'", to);
+        const char *set = dele_printf(s->arena, NULL, "%s=%s", s->plan.var[i].name, s->plan.var[i].text);
+        fputs(" --set ", to);
+        if (set) put_word(to, set);
     }
     put_threads_option(to, made);
     fprintf(to, "</pre>\n<p>deleatur %s, the program’s sha256 ", DELE_VERSION);
@@ -469,7 +480,7 @@ dele_status study_report(const study *s, dele_err *err)
     if (!dir || !path || study_table_read(&table, s, err)) return err->code;
     dele_err trouble = {0};
     if (study_correlate(&correlations, &table, s, &trouble)) {
-        fprintf(stderr, "deleatur: %s\n", trouble.msg); /* the rest of the page is none the worse for it */
+        dele_note("%s", trouble.msg); /* the rest of the page is none the worse for it */
         correlations.n = 0;
     }
     if (dele_path_remove(dir, err) || dele_path_make_dirs(dir, err) ||
@@ -477,7 +488,7 @@ dele_status study_report(const study *s, dele_err *err)
         study_save_correlations(s, &correlations, dir, err))
         return err->code;
     dele_err drawing = {0};
-    if (dele_plots_draw(dir, NULL, &drawing)) fprintf(stderr, "deleatur: %s\n", drawing.msg);
+    if (dele_plots_draw(dir, NULL, &drawing)) dele_note("%s", drawing.msg);
     study_page p = {.s = s, .table = &table, .correlations = &correlations, .dir = dir};
     return dele_page_write(path, "plots/report.html", "@STUDY@", fill, &p, err);
 }

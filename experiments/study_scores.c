@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text_out.h"
+
 static const cJSON *field(const cJSON *object, const char *name)
 {
     return cJSON_GetObjectItemCaseSensitive(object, name);
@@ -242,10 +244,10 @@ static dele_status read_number(study_number *number, const study *s, size_t stag
     dele_err inner = {0};
     if (s->stage[stage].state != STUDY_DONE) return DELE_OK;
     const char *path = dele_printf(s->arena, err, "%s/%s", s->stage[stage].result, column->file);
-    cJSON *json = path ? dele_json_load(path, &inner) : NULL;
+    cJSON *json = path ? dele_json_load_result(path, &inner) : NULL;
     if (!path) return DELE_ERR_MEMORY;
     if (json) *number = study_number_at(json, column->path);
-    else fprintf(stderr, "deleatur: no \"%s\" for the table: %s\n", column->title, inner.msg);
+    else dele_note("no \"%s\" for the table: %s", column->title, inner.msg);
     cJSON_Delete(json);
     return DELE_OK;
 }
@@ -320,6 +322,12 @@ void study_put_number(FILE *to, double x)
     else fputc('\t', to);
 }
 
+static void put_cell(FILE *to, bool tab, const char *text)
+{
+    if (tab) fputc('\t', to);
+    dele_text_put(to, text, DELE_TEXT_CELL);
+}
+
 dele_status study_save_table(const study *s, const study_table *table, const char *dir, dele_err *err)
 {
     if (!table->n_columns) return DELE_OK;
@@ -327,7 +335,7 @@ dele_status study_save_table(const study *s, const study_table *table, const cha
     const char *path = dele_printf(s->arena, err, "%s/table.tsv", dir);
     if (!path || dele_writer_open(&out, path, err)) return err->code;
     if (!table->n_axes) fputs("row", out.stream); /* nothing is swept: the rows are numbered */
-    for (size_t a = 0; a < table->n_axes; a++) fprintf(out.stream, "%s%s", a ? "\t" : "", table->axis[a]);
+    for (size_t a = 0; a < table->n_axes; a++) put_cell(out.stream, a > 0, table->axis[a]);
     for (size_t c = 0; c < table->n_columns; c++) {
         const char *title = table->column[c].title;
         fprintf(out.stream, "\t%s\t%s stderr\t%s n", title, title, title);
@@ -337,7 +345,7 @@ dele_status study_save_table(const study *s, const study_table *table, const cha
         const study_row *row = &table->row[i];
         if (!table->n_axes) fprintf(out.stream, "%zu", i + 1);
         for (size_t a = 0; a < table->n_axes; a++)
-            fprintf(out.stream, "%s%s", a ? "\t" : "", row->at[a] ? row->at[a] : "");
+            put_cell(out.stream, a > 0, row->at[a]);
         for (size_t c = 0; c < table->n_columns; c++) {
             study_put_number(out.stream, row->number[c].value);
             study_put_number(out.stream, row->number[c].error);

@@ -229,7 +229,7 @@ void page_depths(FILE *to, const study_page *p)
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         dele_err ignored = {0};
         const char *path = measures_depth(s, i) ? dele_printf(s->arena, &ignored, "%s/depth.json", s->stage[i].result) : NULL;
-        cJSON *depth = path ? dele_json_load(path, &ignored) : NULL;
+        cJSON *depth = path ? dele_json_load_result(path, &ignored) : NULL;
         if (!depth) continue;
         if (!n++)
             fputs("<section id=\"depth\"><h2>Gone, or only not said?</h2>\n<p>The depth score: 0, the model’s states behind "

@@ -6,6 +6,7 @@
 
 #include "base/option.h"
 #include "base/process.h"
+#include "base/text_out.h"
 #include "experiments/cmd_eval.h"
 #include "unlearn/cmd_finetune.h"
 #include "unlearn/cmd_unlearn.h"
@@ -73,8 +74,8 @@ static int fail_unknown(const char *name)
     for (const command *c = commands; c->name; c++)
         if (c->run) names[n++] = c->name;
     const char *near = dele_nearest(name, names, n);
-    if (near) fprintf(stderr, "deleatur: no command \"%s\"; did you mean %s?\n", name, near);
-    else fprintf(stderr, "deleatur: no command \"%s\" (deleatur --help lists them)\n", name);
+    if (near) dele_note("no command \"%s\"; did you mean %s?", name, near);
+    else dele_note("no command \"%s\" (deleatur --help lists them)", name);
     return 2;
 }
 

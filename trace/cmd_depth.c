@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/manifest.h"
+#include "base/text_out.h"
 #include "plots/gnuplot.h"
 #include "trace/depth.h"
 
@@ -57,7 +58,7 @@ static dele_status open_all(command *c, const dele_model *models[], const dele_c
     char *items = dele_printf(&c->arena, err, "%s/items.jsonl", c->dir.part);
     if (!items || dele_items_open(&c->items, items, err)) return err->code;
     if (c->items.n_old && !common->quiet)
-        fprintf(stderr, "deleatur: going on behind %zu rows that stand in %s\n", c->items.n_old, items);
+        dele_note("going on behind %zu rows that stand in %s", c->items.n_old, items);
     return DELE_OK;
 }
 
@@ -71,7 +72,7 @@ static dele_status save(command *c, const dele_depth *depth, const dele_depth_st
         return err->code;
     dele_err drawing = {0};
     if (dele_plots_draw(plots, NULL, &drawing))
-        fprintf(stderr, "deleatur: %s (everything else is in %s)\n", drawing.msg, c->dir.path);
+        dele_note("%s (everything else is in %s)", drawing.msg, c->dir.path);
     if (dele_manifest_save(&c->manifest, manifest, err)) return err->code;
     return dele_outdir_commit(&c->dir, err);
 }

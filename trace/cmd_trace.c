@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/manifest.h"
+#include "base/text_out.h"
 #include "model/generate.h"
 #include "plots/gnuplot.h"
 #include "text/behind.h"
@@ -61,9 +62,9 @@ static void report_left_out(const dele_trace *trace)
             printf("  more were left out%s\n", trace->opts.screen ? "" : ": facts.jsonl has the reasons");
             break;
         }
-        printf("  left out %d: %s\n", t->fact->id, t->left_out);
+        dele_text_line(stdout, "  left out %d: %s", t->fact->id, t->left_out);
     }
-    for (size_t i = 0, n; (why = next_reason(&i, &n, trace));) printf("  left out in all, %s: %zu\n", why, n);
+    for (size_t i = 0, n; (why = next_reason(&i, &n, trace));) dele_text_line(stdout, "  left out in all, %s: %zu", why, n);
 }
 
 /* Where facts were left out for what the model says, the ways to trace them all the same. */
@@ -95,7 +96,7 @@ static dele_status report(const dele_trace *trace, const dele_trace_stats *stats
     }
     const dele_traced *only = trace->n_traced == 1 ? trace->facts : NULL; /* its own map says more than its average */
     while (only && only->left_out) only++;
-    if (only) printf("%s\n", only->fact->prompt);
+    if (only) dele_text_line(stdout, "%s", only->fact->prompt);
     for (int i = 0; i < trace->n_charts; i++) {
         putchar('\n');
         if (only) dele_trace_sketch(stdout, trace, only, i);
@@ -160,10 +161,10 @@ static dele_status save(const dele_trace *trace, const dele_trace_stats *stats, 
         return err->code;
     dele_err drawing = {0}, page = {0};
     if (dele_trace_page(trace, stats, out->part, &page))
-        fprintf(stderr, "deleatur: %s (everything else is in %s)\n", page.msg, out->path);
+        dele_note("%s (everything else is in %s)", page.msg, out->path);
     dele_drawn drawn = {0};
     if (dele_plots_draw(plots, &drawn, &drawing))
-        fprintf(stderr, "deleatur: %s (everything else is in %s)\n", drawing.msg, out->path);
+        dele_note("%s (everything else is in %s)", drawing.msg, out->path);
     else if (drawn.no_pdf)
         fputs("deleatur: no pictures as .pdf: this gnuplot was built without its pdfcairo terminal\n", stderr);
     dele_manifest_set(manifest, "sigma", dele_json_number(trace->sigma));
@@ -287,8 +288,8 @@ static dele_status work(const command *c, const char *path, const dele_common *c
         read_both(&facts, model, c, path, arena, err))
         return err->code;
     if ((double)dele_model_parameters(model) * sizeof(float) <= c->o.memory * 1048576.0) dele_model_pack(model);
-    if (facts.note && !common->quiet) fprintf(stderr, "deleatur: %s\n", facts.note);
-    if (resumed && !common->quiet) fprintf(stderr, "deleatur: going on behind what stands in %s\n", out->part);
+    if (facts.note && !common->quiet) dele_note("%s", facts.note);
+    if (resumed && !common->quiet) dele_note("going on behind what stands in %s", out->part);
     dele_progress_begin(&progress, common->quiet ? NULL : stderr, "trace", "facts", facts_to_trace(&facts, &c->o));
     dele_status status = dele_trace_run(&trace, out->part, model, &facts, &c->o, &progress, arena, err);
     dele_progress_end(&progress);
@@ -348,7 +349,7 @@ static dele_status screen(const command *c, const char *path, const dele_common 
         dele_outdir_resume(out, c->out, key, &resumed, err) || read_both(&facts, model, c, path, arena, err) ||
         dele_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
         return err->code;
-    if (facts.note && !common->quiet) fprintf(stderr, "deleatur: %s\n", facts.note);
+    if (facts.note && !common->quiet) dele_note("%s", facts.note);
     dele_progress_begin(&progress, common->quiet ? NULL : stderr, "screen", "facts", (double)trace.n_traced);
     dele_status status = dele_screening_run(&screening, &trace, model, c->screen_check, &progress, arena, err);
     dele_progress_end(&progress);

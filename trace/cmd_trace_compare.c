@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/manifest.h"
+#include "base/text_out.h"
 #include "plots/gnuplot.h"
 #include "trace/page.h"
 #include "trace/record.h"
@@ -83,9 +84,9 @@ static dele_status save(const dele_comparison *c, size_t pair, const char *const
         return err->code;
     dele_err drawing = {0}, page = {0};
     if (dele_comparison_page(c, out->part, &page))
-        fprintf(stderr, "deleatur: %s (everything else is in %s)\n", page.msg, out->path);
+        dele_note("%s (everything else is in %s)", page.msg, out->path);
     if (dele_plots_draw(plots, NULL, &drawing))
-        fprintf(stderr, "deleatur: %s (everything else is in %s)\n", drawing.msg, out->path);
+        dele_note("%s (everything else is in %s)", drawing.msg, out->path);
     if (dele_manifest_save(manifest, path, err)) return err->code;
     return dele_outdir_commit(out, err);
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/text_out.h"
 #include "trace/picture.h"
 #include "trace/tables.h"
 
@@ -418,7 +419,7 @@ void dele_comparison_print(FILE *to, const dele_comparison *c)
     fprintf(to, "%zu facts in both (%zu before, %zu after", c->before.n, c->n_before, c->n_after);
     if (c->n_other_answer) fprintf(to, "; %zu left out, traced for other answers", c->n_other_answer);
     fputs(")\n", to);
-    for (int i = 0; i < c->n_warnings; i++) fprintf(to, "warning: %s\n", c->warnings[i]);
+    for (int i = 0; i < c->n_warnings; i++) dele_text_line(to, "warning: %s", c->warnings[i]);
     print_changes(to, c);
     print_facts(to, c);
 }

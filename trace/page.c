@@ -31,6 +31,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/text_out.h"
 #include "plots/page.h"
 #include "plots/shown.h"
 

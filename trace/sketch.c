@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/text_out.h"
 #include "trace/compare.h"
 #include "trace/stats.h"
 
@@ -39,7 +40,7 @@ static void label(FILE *to, const char *text, size_t width)
     size_t n = 0;
     for (; *text && (n < width || ((unsigned char)*text & 0xC0) == 0x80); text++) {
         n += ((unsigned char)*text & 0xC0) != 0x80;
-        fputc(*text == '\n' || *text == '\t' || *text == '\r' ? ' ' : *text, to);
+        fputc(*text, to);
     }
     while (n++ < width) fputc(' ', to);
 }
@@ -60,6 +61,15 @@ enum { MAX_SKETCH_LAYERS = 256, LABEL = 18 };
 
 /* The labels' width: that of the corner at least. */
 static size_t label_width(const dele_chart *chart) { return chart->kind == DELE_HEAD ? LABEL + 2 : LABEL; }
+
+/* A token as the label of a row: its number, itself, a star on the subject's. */
+static size_t name_token(char out[160], int t, const char *token, bool subject)
+{
+    char shown[128];
+    dele_text_show(shown, sizeof shown, token, DELE_TEXT_LINE);
+    snprintf(out, 160, "%2d %s%s", t, shown, subject ? "*" : "");
+    return columns(out);
+}
 
 /* Of heads the first of each layer is named, as 3.0: layer 3, head 0. */
 static void header(FILE *to, const char *corner, size_t width, int n_layers, int heads)
@@ -102,17 +112,20 @@ void dele_trace_sketch(FILE *to, const dele_trace *trace, const dele_traced *tra
     size_t width = label_width(chart);
     for (int t = 0; t < g->n_tokens; t++) {
         for (int col = 0; col < chart->n_cols; col++) widen(&top, dele_cell_effect(trace, traced, which, t, col));
-        if (columns(traced->tokens[t]) + 6 > width) width = columns(traced->tokens[t]) + 6;
+        char text[160];
+        const size_t own = name_token(text, t, traced->tokens[t], true) + 2;
+        if (own > width) width = own;
     }
     if (width > 28) width = 28;
     header(to, corner(chart, false), width, chart->n_cols, columns_a_layer(trace, chart));
-    fprintf(to, "   %s: indirect effect on p(%s), up to %.3f;  clean %.3f", chart->name, traced->answer, top, g->high[DELE_PROB]);
+    fprintf(to, "   %s: indirect effect on p(", chart->name);
+    dele_text_put(to, traced->answer, DELE_TEXT_LINE);
+    fprintf(to, "), up to %.3f;  clean %.3f", top, g->high[DELE_PROB]);
     if (isfinite(low)) fprintf(to, "  corrupted %.3f", low);
     fputc('\n', to);
     for (int t = 0; t < g->n_tokens; t++) {
-        char text[128];
-        bool subject = t >= g->begin && t < g->end;
-        snprintf(text, sizeof text, "%2d %.100s%s", t, traced->tokens[t], subject ? "*" : "");
+        char text[160];
+        name_token(text, t, traced->tokens[t], t >= g->begin && t < g->end);
         label(to, text, width);
         for (int col = 0; col < chart->n_cols; col++)
             effect[col] = dele_cell_effect(trace, traced, which, t, col);
@@ -156,18 +169,17 @@ void dele_comparison_sketch(FILE *to, const dele_comparison *c, size_t pair, int
     if (!fits(to, &c->before.charts[which[0]])) return;
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < T * C; i++) widen(&top, dele_cell_effect(trace[k], fact[k], which[k], i / C, i % C));
-    fprintf(to, "%s: indirect effect on p(%s) of fact %d before | after, up to %.3f; clean %.3f | %.3f\n",
-            c->before.charts[which[0]].name, fact[0]->answer, fact[0]->fact->id, top, fact[0]->grid.high[DELE_PROB],
-            fact[1]->grid.high[DELE_PROB]);
+    dele_text_line(to, "%s: indirect effect on p(%s) of fact %d before | after, up to %.3f; clean %.3f | %.3f",
+                   c->before.charts[which[0]].name, fact[0]->answer, fact[0]->fact->id, top, fact[0]->grid.high[DELE_PROB],
+                   fact[1]->grid.high[DELE_PROB]);
     const int heads = columns_a_layer(trace[0], &c->before.charts[which[0]]);
     const size_t width = label_width(&c->before.charts[which[0]]);
     header(to, corner(&c->before.charts[which[0]], false), width, C, heads);
     header(to, between, strlen(between), C, heads);
     fputc('\n', to);
     for (int t = 0; t < T; t++) {
-        char text[128];
-        bool subject = t >= fact[0]->grid.begin && t < fact[0]->grid.end;
-        snprintf(text, sizeof text, "%2d %.100s%s", t, fact[0]->tokens[t], subject ? "*" : "");
+        char text[160];
+        name_token(text, t, fact[0]->tokens[t], t >= fact[0]->grid.begin && t < fact[0]->grid.end);
         label(to, text, width);
         for (int k = 0; k < 2; k++) {
             for (int col = 0; col < C; col++) effect[col] = dele_cell_effect(trace[k], fact[k], which[k], t, col);

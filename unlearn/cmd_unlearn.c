@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/share.h"
+#include "base/text_out.h"
 #include "unlearn/borrow.h"
 #include "unlearn/job.h"
 
@@ -154,8 +155,8 @@ static void say_idle_multiplier(const task *t)
 {
     const double warmup = t->settings[DELE_DUAL_WARMUP];
     if (warmup >= t->job.train.epochs && t->settings[DELE_ETA] > 0)
-        fprintf(stderr, "deleatur: lambda stays %g throughout: it would move from epoch %g on (--dual-warmup), and the run "
-                "ends after %d (--epochs)\n", t->settings[DELE_LAMBDA], warmup, t->job.train.epochs);
+        dele_note("lambda stays %g throughout: it would move from epoch %g on (--dual-warmup), and the run "
+                "ends after %d (--epochs)", t->settings[DELE_LAMBDA], warmup, t->job.train.epochs);
 }
 
 static dele_status unlearn(task *t, const dele_common *common, const dele_usage *usage, int argc, char **argv,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text_out.h"
 #include "plots/gnuplot.h"
 #include "unlearn/job_report.h"
 
@@ -120,7 +121,7 @@ static void draw(const dele_outdir *out, const dele_job *job, const dele_train_r
     if (!err.code && job->train.checks.every)
         project(out, "checks.tsv", "checks.tsv", "# plot checks.gp\n# title Evaluations during unlearning\n", checks, limit, &err);
     if (!err.code) dele_plots_draw(dir, NULL, &err);
-    if (err.code && !quiet) fprintf(stderr, "deleatur: %s\n", err.msg);
+    if (err.code && !quiet) dele_note("%s", err.msg);
 }
 
 /* Whether an earlier run's state is there to go on from.  One that a power cut has damaged is said and dropped: the run
@@ -133,8 +134,8 @@ static bool state_stands(const char *path, bool quiet)
     dele_tape_play(&tape, path, &err);
     dele_tape_abandon(&tape);
     if (err.code) unlink(path);
-    if (err.code && !quiet) fprintf(stderr, "deleatur: %s; beginning anew\n", err.msg);
-    if (!err.code && !quiet) fprintf(stderr, "deleatur: going on from %s\n", path);
+    if (err.code && !quiet) dele_note("%s; beginning anew", err.msg);
+    if (!err.code && !quiet) dele_note("going on from %s", path);
     return !err.code;
 }
 

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/progress.h"
+#include "base/text_out.h"
 #include "tensor/gemm.h"
 #include "unlearn/cost.h"
 
@@ -51,7 +52,7 @@ void dele_job_say_plan(const dele_job *job, const dele_model *model, const dele_
     fprintf(stderr, "plan\n");
     if (forget) say_set("forget", forget);
     if (retain) say_set(forget ? "retain" : "data", retain);
-    if (job->answers) fprintf(stderr, "  answers   %s\n", job->answers);
+    if (job->answers) dele_text_line(stderr, "  answers   %s", job->answers);
     char chunks[40] = "";
     if (job->train.chunks > 1) snprintf(chunks, sizeof chunks, "%d chunks of about ", job->train.chunks);
     fprintf(stderr, "  updates   %zu = %s%d epochs of %zu, %zu rows, about %zu tokens\n", plan.updates, chunks,
@@ -235,7 +236,7 @@ void dele_job_say_result(const dele_common *common, const dele_job *job, const d
         cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last", dele_json_number(r->last.loss[DELE_RETAIN]));
         if (job->train.checks.every) cJSON_AddItemToObject(j, "checks", checks_json(&job->train.checks, r));
         add_scores(j, job, r);
-        char *text = cJSON_PrintUnformatted(j);
+        char *text = dele_json_text(j, false);
         if (text) puts(text);
         cJSON_free(text);
         cJSON_Delete(j);
@@ -248,10 +249,14 @@ void dele_job_say_result(const dele_common *common, const dele_job *job, const d
                r->last.loss[DELE_RETAIN]);
     print_before_after(r);
     if (job->train.checks.every) print_checks(&job->train.checks, r);
-    printf("checkpoint\t%s\n", job->out);
+    {
+        fputs("checkpoint\t", stdout);
+        dele_text_put(stdout, job->out, DELE_TEXT_CELL);
+        putchar('\n');
+    }
     dele_arena arena = {0};
     const char *warning = dele_job_warning(job, r, &arena, NULL);
-    if (warning) fprintf(stderr, "deleatur: warning: %s\n", warning);
+    if (warning) dele_note("warning: %s", warning);
     dele_arena_release(&arena);
     if (!common->quiet && r->seconds > 0)
         fprintf(stderr, "%zu tokens in %.1f s: %.0f tokens/s\n", r->last.tokens - r->before.tokens, r->seconds,

@@ -22,7 +22,7 @@ enum { MAX_OPTIONS = 128 };
 typedef struct {
     const dele_usage *usage;
     const char *config;
-    dele_option common[6];
+    dele_option common[7];
 } table;
 
 static void table_init(table *t, const dele_usage *usage, dele_common *common)
@@ -34,9 +34,10 @@ static void table_init(table *t, const dele_usage *usage, dele_common *common)
         DELE_FLAG("quiet", &common->quiet, "no progress on stderr"),
         DELE_FLAG("json", &common->json, "results on stdout as JSON"),
         DELE_FLAG("help", &common->help, "this page"),
-        {0},
     };
+    const size_t n = sizeof everyones / sizeof *everyones;
     memcpy(t->common, everyones, sizeof everyones);
+    if (usage->tables) t->common[n] = (dele_option)DELE_FLAG("csv", &common->csv, "tables on stdout as CSV");
 }
 
 const dele_option *dele_option_first(const dele_option *o)
@@ -324,6 +325,8 @@ dele_status dele_options_parse(dele_common *common, const dele_usage *usage, int
         status = dele_fail(err, DELE_ERR_USAGE, "%.*s is missing: deleatur %s %s (--help says more)", (int)length, missing,
                           usage->command, usage->synopsis);
     }
+    if (!status && common->json && common->csv)
+        status = dele_fail(err, DELE_ERR_USAGE, "--json and --csv: choose one of them");
     if (!status && common->threads < 0)
         status = dele_fail(err, DELE_ERR_USAGE, "--threads wants 0 or more, not %d", common->threads);
     if (!status && common->threads) omp_set_num_threads(common->threads); /* OpenBLAS draws on the same pool */

@@ -52,12 +52,13 @@ typedef struct {
     int n_positional;
     const char *list_title;          /* NULL: no list */
     const dele_usage_entry *list;    /* ends with {0} */
+    bool tables;                     /* it prints tables, and so has --csv */
 } dele_usage;
 
 /* What every command has. */
 typedef struct {
     int threads; /* 0: as OpenMP says */
-    bool quiet, json;
+    bool quiet, json, csv;
     bool help;   /* --help was given and printed: leave with 0 */
 } dele_common;
 

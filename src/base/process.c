@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/text_out.h"
 
 static void open_standard_descriptors(void)
 {
@@ -63,7 +64,7 @@ int dele_process_end(int status)
     const int flushed = fflush(stdout), why = errno;
     if (flushed || ferror(stdout)) { /* a full disk behind a redirection */
         if (!reader_left())
-            fprintf(stderr, "deleatur: the result could not be printed: %s\n", why ? strerror(why) : "an earlier write failed");
+            dele_note("the result could not be printed: %s", why ? strerror(why) : "an earlier write failed");
         return status ? status : 1;
     }
     if (!status && dele_json_memory(&err)) return dele_complain(&err);

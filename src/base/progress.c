@@ -1,4 +1,5 @@
 #include "base/progress.h"
+#include "base/text_out.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -44,7 +45,10 @@ static void print_line(dele_progress *p, const char *note, bool last)
         dele_print_duration(p->to, (p->total - p->done) / rate);
         fputs(" left", p->to);
     }
-    if (note && note[0]) fprintf(p->to, "   %s", note);
+    if (note && note[0]) {
+        fputs("   ", p->to);
+        dele_text_put(p->to, note, DELE_TEXT_LINE);
+    }
     if (last || !p->tty) fputc('\n', p->to);
     fflush(p->to);
 }

@@ -125,7 +125,12 @@ dele_status dele_table_print(dele_table *t, FILE *to, dele_table_form form, dele
         const bool last = i % t->columns + 1 == t->columns;
         fputs(!last ? form == DELE_TABLE_CSV ? "," : "\t" : form == DELE_TABLE_CSV ? "\r\n" : "\n", to);
     }
+    dele_table_release(t);
+    return status;
+}
+
+void dele_table_release(dele_table *t)
+{
     dele_arena_release(&t->arena);
     *t = (dele_table){0};
-    return status;
 }

@@ -1,5 +1,6 @@
 #include "base/text_out.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,6 +106,67 @@ char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, 
     char *out = DELE_NEW(arena, char, room, err);
     if (out) dele_text_show(out, room, text, form);
     return out;
+}
+
+/* Without memory for the whole the line is cut. */
+static void put_line(FILE *to, const char *format, va_list args)
+{
+    char some[1024], *whole = NULL;
+    va_list again;
+    va_copy(again, args);
+    if (vasprintf(&whole, format, args) < 0) {
+        whole = NULL;
+        vsnprintf(some, sizeof some, format, again);
+    }
+    va_end(again);
+    dele_text_put(to, whole ? whole : some, DELE_TEXT_LINE);
+    fputc('\n', to);
+    free(whole);
+}
+
+void dele_text_line(FILE *to, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    put_line(to, format, args);
+    va_end(args);
+}
+
+void dele_note(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("deleatur: ", stderr);
+    put_line(stderr, format, args);
+    va_end(args);
+}
+
+static bool is_plain(const char *word)
+{
+    const size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:+@%");
+    return n && !word[n];
+}
+
+void dele_shell_put(FILE *to, const char *word)
+{
+    bool controls = false;
+    for (size_t n = strlen(word), i = 0, length; i < n; i += length ? length : 1) {
+        uint32_t c;
+        length = dele_utf8_sequence(word + i, n - i, &c);
+        controls |= !length || dele_text_is_control(c);
+    }
+    if (is_plain(word)) {
+        fputs(word, to);
+        return;
+    }
+    fputs(controls ? "$'" : "'", to);
+    for (size_t n = strlen(word), i = 0, used; i < n; i += used) {
+        char one[8];
+        const size_t length = show_one(one, &used, word + i, n - i, controls ? DELE_TEXT_CELL : DELE_TEXT_LINE);
+        if (word[i] == '\'') fputs(controls ? "\\'" : "'\\''", to);
+        else fwrite(one, 1, length, to);
+    }
+    fputc('\'', to);
 }
 
 /* n hexadecimal digits, or -1. */

@@ -40,6 +40,14 @@ size_t dele_text_show(char *out, size_t room, const char *text, dele_text_form f
 void dele_text_put(FILE *to, const char *text, dele_text_form form);
 char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, dele_err *err);
 
+/* Formatted, shown as one line, a line feed behind it; note: on stderr, behind "deleatur: ". */
+void dele_text_line(FILE *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void dele_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A word of a shell's command line, quoted where it must be; one with a control as $'...' of bash and zsh, so that it can be
+ * shown and pasted. */
+void dele_shell_put(FILE *to, const char *word);
+
 /* What a cell says: undoes DELE_TEXT_CELL in place. */
 void dele_text_from_cell(char *cell);
 

@@ -217,15 +217,21 @@ cJSON *dele_choice_sets_json(const dele_accuracy *accuracy, const dele_choice_se
     return json;
 }
 
-static void table_row(FILE *to, const char *name, const dele_accuracy *a)
+static void table_row(dele_table *t, const char *name, const dele_accuracy *a)
 {
-    fprintf(to, "%s\t%zu\t%.4f\t%.4f\t%.4f\t%.4f\n", name, a->n, a->acc, a->acc_se, a->acc_norm, a->acc_norm_se);
+    dele_table_text(t, name);
+    dele_table_cell(t, "%zu", a->n);
+    dele_table_real(t, "%.4f", a->acc);
+    dele_table_real(t, "%.4f", a->acc_se);
+    dele_table_real(t, "%.4f", a->acc_norm);
+    dele_table_real(t, "%.4f", a->acc_norm_se);
+    dele_table_row(t);
 }
 
-void dele_choice_sets_table(FILE *to, const dele_accuracy *accuracy, const dele_choice_sets *data)
+void dele_choice_sets_table(dele_table *t, const dele_accuracy *accuracy, const dele_choice_sets *data)
 {
-    fprintf(to, "set\tn\tacc\tstderr\tacc_norm\tstderr\n");
-    for (size_t i = 0; i < data->n_sets; i++) table_row(to, data->set[i].name, &accuracy[i]);
+    dele_table_head(t, "set\tn\tacc\tacc_stderr\tacc_norm\tacc_norm_stderr");
+    for (size_t i = 0; i < data->n_sets; i++) table_row(t, data->set[i].name, &accuracy[i]);
     dele_accuracy macro = dele_accuracy_macro(accuracy, data->n_sets);
-    if (data->n_sets > 1) table_row(to, "macro", &macro);
+    if (data->n_sets > 1) table_row(t, "macro", &macro);
 }

@@ -13,6 +13,7 @@
 #define DELE_CHOICE_SETS_H
 
 #include "base/progress.h"
+#include "base/table.h"
 #include "model/forward.h"
 #include "score/accuracy.h"
 #include "score/report.h"
@@ -44,6 +45,6 @@ dele_status dele_choice_sets_run(dele_accuracy *accuracy, const dele_choice_sets
                                const dele_model *model, dele_items *items, dele_progress *progress, dele_err *err);
 
 cJSON *dele_choice_sets_json(const dele_accuracy *accuracy, const dele_choice_sets *data);
-void dele_choice_sets_table(FILE *to, const dele_accuracy *accuracy, const dele_choice_sets *data);
+void dele_choice_sets_table(dele_table *t, const dele_accuracy *accuracy, const dele_choice_sets *data);
 
 #endif

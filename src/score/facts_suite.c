@@ -252,14 +252,22 @@ cJSON *dele_facts_json(const dele_facts_scores *scores)
     return json;
 }
 
-void dele_facts_table(FILE *to, const dele_facts_scores *scores)
+void dele_facts_table(dele_table *t, const dele_facts_scores *scores)
 {
-    fprintf(to, "split\tform\tn\tp\tstderr\ttop1\tstderr\trank_median\tp_answer\n");
+    dele_table_head(t, "split\tform\tn\tp\tp_stderr\ttop1\ttop1_stderr\trank_median\tp_answer");
     for (int split = 0; split < DELE_SPLITS; split++)
         for (int form = 0; form < DELE_FORMS; form++) {
             const dele_facts_cell *c = &scores->cell[split][form];
-            if (c->n)
-                fprintf(to, "%s\t%s\t%zu\t%.4f\t%.4f\t%.4f\t%.4f\t%g\t%.4f\n", split_name[split], form_name[form], c->n,
-                        c->p, c->p_se, c->top1, c->top1_se, c->rank_median, c->p_answer);
+            if (!c->n) continue;
+            dele_table_text(t, split_name[split]);
+            dele_table_text(t, form_name[form]);
+            dele_table_cell(t, "%zu", c->n);
+            dele_table_real(t, "%.4f", c->p);
+            dele_table_real(t, "%.4f", c->p_se);
+            dele_table_real(t, "%.4f", c->top1);
+            dele_table_real(t, "%.4f", c->top1_se);
+            dele_table_real(t, "%g", c->rank_median);
+            dele_table_real(t, "%.4f", c->p_answer);
+            dele_table_row(t);
         }
 }

@@ -15,6 +15,7 @@
 #define DELE_FACTS_SUITE_H
 
 #include "base/progress.h"
+#include "base/table.h"
 #include "model/facts.h"
 #include "model/forward.h"
 #include "score/report.h"
@@ -51,6 +52,6 @@ dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts,
                            const dele_facts_opts *opts, dele_arena *arena, dele_err *err);
 
 cJSON *dele_facts_json(const dele_facts_scores *scores);
-void dele_facts_table(FILE *to, const dele_facts_scores *scores);
+void dele_facts_table(dele_table *t, const dele_facts_scores *scores);
 
 #endif

@@ -403,12 +403,18 @@ cJSON *dele_lume_json(const dele_lume_scores *scores)
     return json;
 }
 
-void dele_lume_table(FILE *to, const dele_lume_scores *scores)
+void dele_lume_table(dele_table *t, const dele_lume_scores *scores)
 {
-    fprintf(to, "split\ttask\ttype\tmeasure\tn\tscore\tstderr\n");
+    dele_table_head(t, "split\ttask\ttype\tmeasure\tn\tscore\tscore_stderr");
     for (size_t i = 0; i < scores->n_cells; i++) {
         const dele_lume_cell *c = &scores->cell[i];
-        fprintf(to, "%s\t%s\t%s\t%s\t%zu\t%.4f\t%.4f\n", c->split, c->task, dele_lume_kind_name(c->kind),
-                c->kind == DELE_LUME_SC ? "rougeL_recall" : "exact_match", c->n, c->score, c->se);
+        dele_table_text(t, c->split);
+        dele_table_text(t, c->task);
+        dele_table_text(t, dele_lume_kind_name(c->kind));
+        dele_table_text(t, c->kind == DELE_LUME_SC ? "rougeL_recall" : "exact_match");
+        dele_table_cell(t, "%zu", c->n);
+        dele_table_real(t, "%.4f", c->score);
+        dele_table_real(t, "%.4f", c->se);
+        dele_table_row(t);
     }
 }

@@ -14,6 +14,7 @@
 #define DELE_LUME_H
 
 #include "base/progress.h"
+#include "base/table.h"
 #include "model/forward.h"
 #include "score/report.h"
 
@@ -73,6 +74,6 @@ dele_status dele_exact_match(bool *same, const char *a, const char *b, dele_aren
 
 const char *dele_lume_kind_name(dele_lume_kind kind); /* "sc", "qa" */
 cJSON *dele_lume_json(const dele_lume_scores *scores);
-void dele_lume_table(FILE *to, const dele_lume_scores *scores);
+void dele_lume_table(dele_table *t, const dele_lume_scores *scores);
 
 #endif

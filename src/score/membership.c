@@ -345,13 +345,19 @@ cJSON *dele_membership_json(const dele_membership_scores *scores)
     return json;
 }
 
-void dele_membership_table(FILE *to, const dele_membership_scores *scores)
+void dele_membership_table(dele_table *t, const dele_membership_scores *scores)
 {
-    fprintf(to, "attack\tmembers\tnonmembers\tauc\tstderr\tscore\tpriv_leak\n");
+    dele_table_head(t, "attack\tmembers\tnonmembers\tauc\tauc_stderr\tscore\tpriv_leak");
     for (int a = 0; a < DELE_ATTACKS; a++) {
         const dele_attack_score *s = &scores->attack[a];
-        if (s->done)
-            fprintf(to, "%s\t%zu\t%zu\t%.4f\t%.4f\t%.4f\t%.2f\n", attack_name[a], scores->n_members, scores->n_others, s->auc,
-                    s->auc_se, s->score, s->priv_leak);
+        if (!s->done) continue;
+        dele_table_text(t, attack_name[a]);
+        dele_table_cell(t, "%zu", scores->n_members);
+        dele_table_cell(t, "%zu", scores->n_others);
+        dele_table_real(t, "%.4f", s->auc);
+        dele_table_real(t, "%.4f", s->auc_se);
+        dele_table_real(t, "%.4f", s->score);
+        dele_table_real(t, "%.2f", s->priv_leak);
+        dele_table_row(t);
     }
 }

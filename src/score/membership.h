@@ -30,6 +30,7 @@
 
 #include "base/progress.h"
 #include "base/stat.h"
+#include "base/table.h"
 #include "model/forward.h"
 #include "score/report.h"
 
@@ -96,6 +97,6 @@ double dele_priv_leak(double auc, double auc_retrained);
 void dele_membership_against(dele_membership_scores *scores, const cJSON *attacks);
 
 cJSON *dele_membership_json(const dele_membership_scores *scores);
-void dele_membership_table(FILE *to, const dele_membership_scores *scores);
+void dele_membership_table(dele_table *t, const dele_membership_scores *scores);
 
 #endif

@@ -24,6 +24,7 @@
 #define DELE_MMLU_H
 
 #include "base/progress.h"
+#include "base/table.h"
 #include "model/forward.h"
 #include "score/accuracy.h"
 #include "score/report.h"
@@ -102,6 +103,6 @@ dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_
                         const dele_mmlu_opts *opts, dele_arena *arena, dele_err *err);
 
 cJSON *dele_mmlu_json(const dele_mmlu_scores *scores, const dele_mmlu *data);
-void dele_mmlu_table(FILE *to, const dele_mmlu_scores *scores, const dele_mmlu *data);
+void dele_mmlu_table(dele_table *t, const dele_mmlu_scores *scores, const dele_mmlu *data);
 
 #endif

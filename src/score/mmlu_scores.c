@@ -24,21 +24,27 @@ cJSON *dele_mmlu_json(const dele_mmlu_scores *scores, const dele_mmlu *data)
     return json;
 }
 
-static void table_row(FILE *to, const char *name, const dele_accuracy *s, dele_mmlu_style style)
+static void table_row(dele_table *t, const char *name, const dele_accuracy *s, dele_mmlu_style style)
 {
-    fprintf(to, "%s\t%zu\t%.4f\t%.4f", name, s->n, s->acc, s->acc_se);
-    if (style == DELE_MMLU_CONTINUATION) fprintf(to, "\t%.4f\t%.4f", s->acc_norm, s->acc_norm_se);
-    fputc('\n', to);
+    dele_table_text(t, name);
+    dele_table_cell(t, "%zu", s->n);
+    dele_table_real(t, "%.4f", s->acc);
+    dele_table_real(t, "%.4f", s->acc_se);
+    if (style == DELE_MMLU_CONTINUATION) {
+        dele_table_real(t, "%.4f", s->acc_norm);
+        dele_table_real(t, "%.4f", s->acc_norm_se);
+    }
+    dele_table_row(t);
 }
 
-void dele_mmlu_table(FILE *to, const dele_mmlu_scores *scores, const dele_mmlu *data)
+void dele_mmlu_table(dele_table *t, const dele_mmlu_scores *scores, const dele_mmlu *data)
 {
-    fprintf(to, "subject\tn\tacc\tstderr%s\n", scores->style == DELE_MMLU_CONTINUATION ? "\tacc_norm\tstderr" : "");
+    dele_table_head(t, scores->style == DELE_MMLU_CONTINUATION ? "subject\tn\tacc\tacc_stderr\tacc_norm\tacc_norm_stderr"
+                                                              : "subject\tn\tacc\tacc_stderr");
     for (size_t i = 0; i < data->n_subjects; i++)
-        table_row(to, data->subject[i].name, &scores->subject[i], scores->style);
+        table_row(t, data->subject[i].name, &scores->subject[i], scores->style);
     for (int g = 0; g < DELE_MMLU_GROUPS; g++)
-        if (scores->group[g].n)
-            table_row(to, dele_mmlu_group_name((dele_mmlu_group)g), &scores->group[g], scores->style);
-    table_row(to, "macro", &scores->macro, scores->style);
-    table_row(to, "micro", &scores->micro, scores->style);
+        if (scores->group[g].n) table_row(t, dele_mmlu_group_name((dele_mmlu_group)g), &scores->group[g], scores->style);
+    table_row(t, "macro", &scores->macro, scores->style);
+    table_row(t, "micro", &scores->micro, scores->style);
 }

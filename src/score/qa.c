@@ -209,10 +209,16 @@ cJSON *dele_qa_sets_json(const dele_qa_score *score, const dele_qa_sets *data)
     return json;
 }
 
-void dele_qa_sets_table(FILE *to, const dele_qa_score *score, const dele_qa_sets *data)
+void dele_qa_sets_table(dele_table *t, const dele_qa_score *score, const dele_qa_sets *data)
 {
-    fprintf(to, "set\tn\texact_match\tstderr\tcontains\tstderr\n");
-    for (size_t i = 0; i < data->n_sets; i++)
-        fprintf(to, "%s\t%zu\t%.4f\t%.4f\t%.4f\t%.4f\n", data->set[i].name, score[i].n, score[i].exact, score[i].exact_se,
-                score[i].contains, score[i].contains_se);
+    dele_table_head(t, "set\tn\texact_match\texact_match_stderr\tcontains\tcontains_stderr");
+    for (size_t i = 0; i < data->n_sets; i++) {
+        dele_table_text(t, data->set[i].name);
+        dele_table_cell(t, "%zu", score[i].n);
+        dele_table_real(t, "%.4f", score[i].exact);
+        dele_table_real(t, "%.4f", score[i].exact_se);
+        dele_table_real(t, "%.4f", score[i].contains);
+        dele_table_real(t, "%.4f", score[i].contains_se);
+        dele_table_row(t);
+    }
 }

@@ -14,6 +14,7 @@
 #define DELE_QA_SCORE_H
 
 #include "base/progress.h"
+#include "base/table.h"
 #include "model/forward.h"
 #include "score/report.h"
 
@@ -60,6 +61,6 @@ dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item,
                         dele_err *err);
 
 cJSON *dele_qa_sets_json(const dele_qa_score *score, const dele_qa_sets *data);
-void dele_qa_sets_table(FILE *to, const dele_qa_score *score, const dele_qa_sets *data);
+void dele_qa_sets_table(dele_table *t, const dele_qa_score *score, const dele_qa_sets *data);
 
 #endif

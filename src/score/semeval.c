@@ -44,21 +44,29 @@ cJSON *dele_semeval_json(const dele_semeval *s)
     return json;
 }
 
-static void row(FILE *to, const char *name, double x)
+static void row(dele_table *t, const char *name, double x)
 {
-    if (isfinite(x)) fprintf(to, "%s\t%.4f\n", name, x);
-    else fprintf(to, "%s\t-\n", name);
+    dele_table_text(t, name);
+    dele_table_real(t, "%.4f", x);
+    dele_table_row(t);
 }
 
-void dele_semeval_table(FILE *to, const dele_semeval *s)
+void dele_semeval_table(dele_table *t, const dele_semeval *s)
 {
-    row(to, "task aggregate", s->task_aggregate);
-    row(to, "membership AUC", s->auc);
-    row(to, "membership score", s->membership);
-    if (isfinite(s->mmlu.acc))
-        fprintf(to, "MMLU\t%.4f\t%s, %s split, %zu questions, %d examples\n", s->mmlu.acc, s->mmlu.style, s->mmlu.split,
-                s->mmlu.n, s->mmlu.shots);
-    else
-        row(to, "MMLU", NAN);
-    row(to, "final score", s->final);
+    dele_table_head(t, "measure\tvalue\tof");
+    row(t, "task aggregate", s->task_aggregate);
+    row(t, "membership AUC", s->auc);
+    row(t, "membership score", s->membership);
+    if (isfinite(s->mmlu.acc)) {
+        dele_table_text(t, "MMLU");
+        dele_table_real(t, "%.4f", s->mmlu.acc);
+        char of[200]; /* style and split are another result's words */
+        snprintf(of, sizeof of, "%.40s, %.40s split, %zu questions, %d examples", s->mmlu.style, s->mmlu.split, s->mmlu.n,
+                 s->mmlu.shots);
+        dele_table_text(t, of);
+        dele_table_row(t);
+    } else {
+        row(t, "MMLU", NAN);
+    }
+    row(t, "final score", s->final);
 }

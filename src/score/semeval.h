@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "base/table.h"
 
 enum { DELE_SEMEVAL_MMLU_N = 14042, DELE_SEMEVAL_MMLU_SHOTS = 5 };
 
@@ -43,6 +44,6 @@ bool dele_semeval_mmlu_is_official(const dele_semeval_mmlu *mmlu);
 dele_semeval dele_semeval_score(double task_aggregate, double auc, const dele_semeval_mmlu *mmlu);
 
 cJSON *dele_semeval_json(const dele_semeval *s);
-void dele_semeval_table(FILE *to, const dele_semeval *s);
+void dele_semeval_table(dele_table *t, const dele_semeval *s);
 
 #endif

@@ -478,16 +478,33 @@ cJSON *dele_tofu_json(const dele_tofu_scores *scores)
     return json;
 }
 
-void dele_tofu_table(FILE *to, const dele_tofu_scores *scores)
+void dele_tofu_table(dele_table *t, const dele_tofu_scores *scores)
 {
-    fprintf(to, "set\tn\tprobability\trougeL_recall\ttruth_ratio\texact_memorization\textraction_strength\n");
+    dele_table_head(t, "set\tn\tprobability\trougeL_recall\ttruth_ratio\texact_memorization\textraction_strength");
     for (int set = 0; set < DELE_TOFU_SETS; set++) {
         const dele_tofu_cell *c = &scores->set[set];
-        if (c->n)
-            fprintf(to, "%s\t%zu\t%.4f\t%.4f\t%.4f\t%.4f\t%.4f\n", set_name[set], c->n, c->probability.mean, c->rouge.mean,
-                    c->truth_ratio.mean, c->memorization.mean, c->extraction.mean);
+        const double x[] = {c->probability.mean, c->rouge.mean, c->truth_ratio.mean, c->memorization.mean, c->extraction.mean};
+        if (!c->n) continue;
+        dele_table_text(t, set_name[set]);
+        dele_table_cell(t, "%zu", c->n);
+        for (size_t k = 0; k < sizeof x / sizeof *x; k++) dele_table_real(t, "%.4f", x[k]);
+        dele_table_row(t);
     }
-    if (isfinite(scores->utility)) fprintf(to, "model utility\t%.4f\n", scores->utility);
-    if (scores->n_retrained)
-        fprintf(to, "forget quality\t%.4g\tlog10 %.3f\n", exp(scores->quality.log_p), scores->quality.log_p / log(10));
+}
+
+bool dele_tofu_summary_table(dele_table *t, const dele_tofu_scores *scores)
+{
+    if (!isfinite(scores->utility) && !scores->n_retrained) return false;
+    dele_table_head(t, "measure\tvalue\tlog10");
+    if (isfinite(scores->utility)) {
+        dele_table_text(t, "model utility");
+        dele_table_real(t, "%.4f", scores->utility);
+        dele_table_row(t);
+    }
+    if (!scores->n_retrained) return true;
+    dele_table_text(t, "forget quality");
+    dele_table_real(t, "%.4g", exp(scores->quality.log_p));
+    dele_table_real(t, "%.3f", scores->quality.log_p / log(10));
+    dele_table_row(t);
+    return true;
 }

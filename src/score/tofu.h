@@ -25,6 +25,7 @@
 #define DELE_TOFU_H
 
 #include "base/progress.h"
+#include "base/table.h"
 #include "model/forward.h"
 #include "score/report.h"
 #include "score/two_samples.h"
@@ -94,6 +95,8 @@ double dele_truth_ratio(double correct, const double *wrong, int n, bool arithme
 double dele_extraction_strength(const bool *greedy, int n, double floor);
 
 cJSON *dele_tofu_json(const dele_tofu_scores *scores);
-void dele_tofu_table(FILE *to, const dele_tofu_scores *scores);
+void dele_tofu_table(dele_table *t, const dele_tofu_scores *scores);
+/* Model utility and forget quality, as far as they are there; false: neither is. */
+bool dele_tofu_summary_table(dele_table *t, const dele_tofu_scores *scores);
 
 #endif
