@@ -65,7 +65,7 @@ void dele_table_row(dele_table *t)
 {
     if (t->err.code) return;
     assert(t->columns && (t->n % t->columns || t->n > t->columns)); /* a row has a cell, and no more than the head */
-    while (t->n % t->columns && !t->err.code) put(t, (char[]){""}, false);
+    while (t->n % t->columns && !t->err.code) put(t, dele_strdup(&t->arena, "", &t->err), false);
 }
 
 dele_table_form dele_table_form_of(bool csv)
