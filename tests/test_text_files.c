@@ -27,7 +27,7 @@ static void a_byte_order_mark_is_no_part_of_a_text(void **state)
     cJSON_Delete(json);
     static const char *const records[] = {MARK "{\"a\": \"x\"}\n", MARK "[{\"a\": \"x\"}]"};
     for (int i = 0; i < 2; i++) {
-        dele_records r;
+        dele_records r = {0};
         assert_int_equal(dele_records_open(&r, scratch_text(s, "r.jsonl", records[i]), &err), DELE_OK);
         const cJSON *row = dele_records_next(&r, &err);
         assert_string_equal(dele_record_string(&r, row, "a", &err), "x");
@@ -66,7 +66,7 @@ static void utf_16_is_refused_with_the_way_to_convert_it(void **state)
         const char *path = scratch_write(s, "a.txt", texts[i].bytes, texts[i].n);
         dele_csv csv;
         dele_refusals refusals;
-        dele_records r;
+        dele_records r = {0};
         dele_err e[4] = {{0}};
         assert_null(dele_json_load(path, &e[0]));
         assert_int_not_equal(dele_records_open(&r, path, &e[1]), DELE_OK);
