@@ -31,7 +31,11 @@ static void put_about(FILE *to, const cJSON *about)
 static void put_top(FILE *to, const study_page *p)
 {
     const study *s = p->s;
-    const char *slash = strrchr(s->plan.path, '/');
+    const char *slash = strrchr(s->plan.path, '/'), *name = slash ? slash + 1 : s->plan.path, *dot = strrchr(name, '.');
+    char title[200];
+    snprintf(title, sizeof title, "Unlearning study: %.*s", (int)(dot && dot > name ? dot - name : (ptrdiff_t)strlen(name)), name);
+    for (char *c = title; *c; c++)
+        if (*c == '_') *c = ' ';
     size_t done = 0, failed = 0;
     double seconds = 0;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
@@ -40,7 +44,7 @@ static void put_top(FILE *to, const study_page *p)
         if (isfinite(s->stage[i].seconds)) seconds += s->stage[i].seconds;
     }
     fputs("<header>\n", to);
-    page_element(to, "h1", "", slash ? slash + 1 : s->plan.path);
+    page_element(to, "h1", "", title);
     put_about(to, page_field(s->plan.json, "about"));
     fprintf(to, "<p class=\"soft\">%zu of %zu stages done", done, s->plan.n_stages);
     if (failed) fprintf(to, ", %zu failed", failed);
@@ -111,7 +115,7 @@ static void put_correlations(FILE *to, const study_page *p)
 {
     const study_correlations *c = p->correlations;
     if (!c->n) return;
-    fputs("<section id=\"correlation\"><h2>Did tracing know it?</h2>\n", to);
+    fputs("<section id=\"correlation\"><h2>Tracing against unlearning</h2>\n", to);
     put_about(to, page_field(page_field(p->s->plan.json, "correlate"), "about"));
     fputs("<p>Spearman’s ρ between the traced effect of a window of layers (chart ", to);
     page_element(to, "code", "", c->chart);
@@ -243,7 +247,7 @@ static void put_pair(FILE *to, const study_page *p, pairs *so_far, size_t before
     dele_arena arena = {0};
     dele_err err = {0};
     compared result;
-    if (!so_far->n++) fputs("<section id=\"items\"><h2>What turned</h2>\n", to);
+    if (!so_far->n++) fputs("<section id=\"items\"><h2>Changed predictions</h2>\n", to);
     if (so_far->shown == MOST_PAIRS) return;
     so_far->shown++;
     const char *flips = dele_printf(&arena, &err, "%s/flips_%zu.jsonl", p->dir, so_far->shown);
@@ -425,7 +429,7 @@ static void put_reproduce(FILE *to, const study_page *p)
 {
     const study *s = p->s;
     cJSON *made = how_made(p);
-    fputs("<section id=\"again\"><h2>To repeat it</h2>\n<pre>deleatur run ", to);
+    fputs("<section id=\"again\"><h2>Reproduce</h2>\n<pre>deleatur run ", to);
     put_word(to, s->plan.path);
     fputs(" --out ", to);
     put_word(to, s->out);

@@ -77,7 +77,7 @@ void page_traces(FILE *to, const study_page *p)
     size_t n = 0;
     for (size_t i = 0; i < s->plan.n_stages && n < MOST_TRACES; i++) {
         if (strcmp(s->plan.stage[i].command, "trace") || s->stage[i].state != STUDY_DONE) continue;
-        if (!n++) fputs("<section id=\"trace\"><h2>Where facts lay</h2>\n", to);
+        if (!n++) fputs("<section id=\"trace\"><h2>Causal tracing</h2>\n", to);
         page_element(to, "h3", "", s->plan.stage[i].name);
         put_words_of_layers(to, p, s->stage[i].result);
         put_trace_pictures(to, s->stage[i].result);
@@ -168,9 +168,9 @@ void page_losses(FILE *to, const study_page *p)
             (s->stage[i].state != STUDY_DONE && s->stage[i].state != STUDY_FAILED))
             continue;
         if (!n)
-            fputs("<section id=\"losses\"><h2>How training went</h2>\n<p class=\"soft\">Loss by update: <span "
+            fputs("<section id=\"losses\"><h2>Training loss</h2>\n<p class=\"soft\">Loss by update: <span "
                   "style=\"color:"
-                  "var(--forget)\">to forget</span>, <span style=\"color:var(--retain)\">to keep, or to learn</span>. "
+                  "var(--forget)\">forget set</span>, <span style=\"color:var(--retain)\">retain set, or training set</span>. "
                   "Each has "
                   "a scale of its own.</p>\n<div class=\"figures\">\n",
                   to);
@@ -232,10 +232,10 @@ void page_depths(FILE *to, const study_page *p)
         cJSON *depth = path ? dele_json_load_result(path, &ignored) : NULL;
         if (!depth) continue;
         if (!n++)
-            fputs("<section id=\"depth\"><h2>Gone, or only not said?</h2>\n<p>The depth score: 0, the model’s states behind "
-                  "a layer serve to say the answers as well as those of the taught one; 1, as badly as those of one that "
-                  "never knew. Surface: the same at the models’ own outputs. A high surface with a low depth is a fact that "
-                  "is kept and not said. Intervals are 95 %, over rows.</p>\n<table>\n<tr><th></th><th class=\"n\">depth"
+            fputs("<section id=\"depth\"><h2>Unlearning depth</h2>\n<p>Unlearning depth score: 0, with the unlearned model’s hidden states the "
+                  "full model gives the answers as well as with its own; 1, as badly as with those of the retain model. "
+                  "Surface: the same at the models’ own outputs. A high surface score with a low depth score is a fact that "
+                  "is in the model and is not generated. Intervals are 95 %, over rows.</p>\n<table>\n<tr><th></th><th class=\"n\">depth"
                   "</th><th class=\"n\">95 %</th><th class=\"n\">rows</th><th class=\"n\">surface</th><th class=\"n\">95 %"
                   "</th><th class=\"n\">rows</th></tr>\n", to);
         put_depth_row(to, s->plan.stage[i].name, depth);

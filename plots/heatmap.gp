@@ -82,9 +82,9 @@ step = power * (rough < 1.5 * power ? 1 : rough < 3.5 * power ? 2 : rough < 7.5 
 apart(a, b) = abs(a - b) > 19.0 / map * (high - low)
 shown(v) = abs(v) < 1e-9 * reach ? "0" : sprintf("%.3g", v)
 set cbtics (shown(high) high)
-if (low == 0 || apart(low, 0)) { set cbtics add (shown(low) low) }
+if (low >= 0 || apart(low, 0)) { set cbtics add (shown(low) low) }
 do for [k=ceil(low/step):floor(high/step)] {
-    if (apart(k * step, high) && (apart(k * step, low) || k == 0)) { set cbtics add (shown(k * step) k * step) }
+    if (apart(k * step, high) && (apart(k * step, low) || (k == 0 && low < 0))) { set cbtics add (shown(k * step) k * step) }
 }
 set xrange [-0.5:cols-0.5]
 set yrange [rows-0.5:-0.5]
