@@ -58,7 +58,7 @@ printf '%s\n' '{"name": "x`touch $PWNED`\"; $(touch $PWNED) '"''"'", "template":
 drawn "${names[2]}z/attack.svg"
 cat >study.json <<JSON
 {"about": "<script>\u009b ' \" \`touch \$\$PWNED\`", "vars": {"model": "$model"},
- "stages": [{"name": "e", "run": "eval", "model": "\$model", "for": {"of": [{"name": "<b>'; system('touch \$\$PWNED'); '", "value": 2}, {"name": "\"\\\\n", "value": 3}]},
+ "stages": [{"name": "e", "run": "eval", "model": "\$model", "for": {"of": [{"name": "nan", "value": 2}, {"name": "b", "value": 3}]},
    "options": {"suite": "facts", "data": "$source/data/facts/demo_facts.json", "limit": "\$of"}}],
  "table": {"columns": {"p '' \" \\\\n": "e:all.prompt.p", "t\`": "e:all.prompt.top1"}},
  "pareto": {"x": "p '' \" \\\\n", "x_better": "low", "y": "t\`", "y_better": "high", "colour": "of", "label": "of"}}
