@@ -67,7 +67,7 @@ expect() { # STATUS PATTERN ARGUMENTS...
     [ $? -eq "$status" ] && grep -q -- "$pattern" <<<"$said" || fail "$* said: $said"
     [ ! -e "$dir/out" ] && [ ! -e "$dir/out.part" ] || fail "$* left something behind"
 }
-expect 2 'BEFORE is missing: deleatur trace --compare BEFORE AFTER' --compare "$dir/a"
+expect 2 'AFTER is missing: deleatur trace --compare BEFORE AFTER' --compare "$dir/a"
 expect 2 'one word too many' --compare "$dir/a" "$dir/b" "$dir/c"
 expect 2 'no option --facts' --compare "$dir/a" "$dir/b" --facts "$facts"
 expect 2 'wants the number of a fact' --compare "$dir/a" "$dir/b" --fact Arlo --out "$dir/out"

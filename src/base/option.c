@@ -99,14 +99,12 @@ const char *dele_nearest(const char *word, const char *const *names, size_t n)
     return best;
 }
 
-/* The k-th word of the synopsis, as "MODEL"; n its length. */
+/* The k-th word of the synopsis that is no option, as "MODEL"; n its length. */
 static const char *positional_name(const dele_usage *usage, int k, size_t *n)
 {
     const char *word = usage->synopsis + strspn(usage->synopsis, " ");
-    for (; k > 0; k--) {
-        word += strcspn(word, " ");
-        word += strspn(word, " ");
-    }
+    for (; *word; word += strcspn(word, " "), word += strspn(word, " "))
+        if (strncmp(word, "--", 2) && k-- == 0) break;
     *n = strcspn(word, " ");
     return word;
 }
