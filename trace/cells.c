@@ -100,6 +100,10 @@ static void first_row(float *x, const cell *k, size_t dim)
     const dele_case *c = k->of;
     const dele_restoration *r = k->what;
     const float *base, *value;
+    if (c->severed) { /* from the embedding up */
+        memcpy(x, dele_base(c, DELE_RESID_POST, k->s, -1, k->t), dim * sizeof *x);
+        return;
+    }
     switch (r->kind) {
     case DELE_MLP:
         base = dele_base(c, DELE_RESID_MID, k->s, r->from, k->t), value = dele_source(c, DELE_MLP_OUT, k->s, r->from, k->t);
@@ -161,7 +165,9 @@ static void add_patches(stack *k, const work *w, const cell *it, int join)
     }
     if (r->sever != DELE_SEVER_NOTHING)
         for (int l = join; l < w->config->n_layers; l++)
-            add_patch(k, w, it, l, site, 0, dele_base(c, site, it->s, l, it->t));
+            add_patch(k, w, it, l, site, 0, dele_base(c->severed ? c->severed : c, site, it->s, l, it->t));
+    if (c->severed)
+        add_patch(k, w, it, r->from, DELE_RESID_POST, 0, dele_source(c, DELE_RESID_POST, it->s, r->from, it->t));
 }
 
 /* A trunk's states at the layers where its branches leave it. */
@@ -363,6 +369,7 @@ static dele_status push_cells(work *w, dele_case *c, const dele_restoration *r, 
 {
     int from, to, first = dele_plan_first(c->plan, c->grid);
     dele_plan_tokens(&from, &to, c->plan, c->grid);
+    if (r->sever != DELE_SEVER_NOTHING && c->again) c = c->again;
     for (int t = from; t < to; t++)
         for (int s = c->first_sample; s < c->first_sample + c->n_samples; s++) {
             bool unread = r->join == w->config->n_layers && t < c->grid->n_tokens - 1;

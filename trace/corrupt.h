@@ -12,6 +12,10 @@
  * prefix of more.  Sums are made in double and rounded once: x = (float)((double)x + sigma z), as torch's in-place add
  * of a float64 array does; with that the published programs' corrupted embeddings come out bit for bit.
  *
+ * --compat rome --sever: severed cells start from noise drawn anew (the generator goes on: sample S + s), and keep the path's
+ * outputs of the first draw, as ROME's trace_with_repatch does.  Otherwise both are one draw, so that what the severed path
+ * keeps belongs to the run that it is put into, and a cell differs from the whole one by the cut alone.
+ *
  * --compat rome: m and tN add the mean as well, low is measured with added noise even under --replace, and all facts
  * share one seed.  (m and tN draw through a Cholesky factor where ROME takes an SVD: the same law, other numbers.) */
 #ifndef DELE_TRACE_CORRUPT_H

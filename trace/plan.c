@@ -137,6 +137,7 @@ static dele_restoration restoration_of(const dele_plan *plan, const dele_chart *
         break;
     default: r.join = col + 1;
     }
+    if (r.sever && plan->severs_anew) r.join = 0; /* the first draw's outputs change the token's keys below the patch too */
     /* The MLP reads its own row alone, so putting back the stream before it puts back the stream after it. */
     if (r.kind == DELE_MID && !dele_ablates(&plan->corruption)) r.kind = DELE_HIDDEN;
     return r;
@@ -234,6 +235,7 @@ static dele_status parse_words(dele_plan *plan, const dele_trace_opts *o, dele_e
     plan->corruption = (dele_corruption){.by = (dele_corrupt_by)by, .replace = o->replace, .rome = compat == 1,
                                        .shared = seeding == 1 || compat == 1};
     plan->noising = direction == 1 || dele_ablates(&plan->corruption);
+    plan->severs_anew = compat == 1 && by == DELE_CORRUPT_NOISE && !plan->noising && *o->sever;
     plan->reference = o->reference;
     plan->samples = by == DELE_CORRUPT_NOISE ? o->samples : 1;
     plan->memory = o->memory;
@@ -248,6 +250,9 @@ static dele_status parse_words(dele_plan *plan, const dele_trace_opts *o, dele_e
 dele_status dele_plan_make(dele_plan *plan, const dele_trace_opts *opts, const dele_config *config, dele_arena *arena, dele_err *err)
 {
     *plan = (dele_plan){.config = config};
+    if (*opts->sever && opts->until > 0 && !strcmp(opts->compat, "rome"))
+        return dele_fail(err, DELE_ERR_USAGE, "--until adds draws, and --compat rome --sever draws anew behind the last of "
+                        "--samples; give one of them");
     if (opts->samples < 1 || opts->max_samples < 1 || opts->limit < 0 || opts->memory < 1)
         return dele_fail(err, DELE_ERR_USAGE, "--samples, --max-samples and --memory must be at least 1, --limit at least 0");
     if (parse_words(plan, opts, err) || make_charts(plan, opts, arena, err) || make_restorations(plan, arena, err))

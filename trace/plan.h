@@ -40,6 +40,7 @@ typedef struct {
     int n_targets;
     dele_tokens tokens;
     bool noising, paper_edges, reference;
+    bool severs_anew;              /* --compat rome --sever: severed cells have a second draw of the noise (states.c) */
     dele_corruption corruption;     /* sigma is measured by dele_corruption_measure */
     int samples, memory;
     const dele_config *config;

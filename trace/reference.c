@@ -93,7 +93,8 @@ static dele_status run_cell(const plain *w, const dele_case *c, const dele_group
                            dele_err *err)
 {
     const dele_chart *chart = &c->plan->charts[which];
-    size_t n = c->plan->noising ? 0 : corrupt(w->patches, c);
+    const dele_case *start = chart->sever != DELE_SEVER_NOTHING && c->again ? c->again : c;
+    size_t n = c->plan->noising ? 0 : corrupt(w->patches, start);
     n += put_in(w->patches + n, c, chart, t, col);
     n += sever(w->patches + n, c, chart, t);
     return run_cells(w, c, group, n, err);

@@ -294,10 +294,30 @@ static dele_status grow(dele_case *c, int n, dele_arena *arena, dele_err *err)
     return DELE_OK;
 }
 
+/* The case's other runs, for severed cells: ROME's trace_with_repatch draws its second pass's noise where the first one's
+ * ended, so that sample s of pass 2 is sample S + s of one stream.  With what they measure unpatched. */
+static dele_status corrupt_again(dele_case *c, dele_run *run, dele_err *err)
+{
+    dele_case *again = DELE_NEW(c->drawn, dele_case, 1, err);
+    const dele_case **cases = DELE_NEW(c->drawn, const dele_case *, (size_t)c->n_samples, err);
+    if (!again || !cases) return err->code;
+    *again = *c;
+    again->again = NULL;
+    again->severed = c;
+    again->first_sample = c->plan->samples + c->first_sample; /* for the draw alone */
+    again->base = DELE_NEW(c->drawn, double, (size_t)c->n_samples * DELE_N_METRICS, err);
+    if (!again->base || run_corrupted(again, run, &c->plan->corruption, err)) return err->code;
+    again->first_sample = c->first_sample;
+    for (int s = 0; s < c->n_samples; s++) cases[s] = again;
+    c->again = again;
+    return dele_measure(again->base, run->final, cases, (size_t)c->n_samples, run, err);
+}
+
 dele_status dele_case_corrupt(dele_case *c, dele_run *run, int first, int n, dele_arena *arena, dele_err *err)
 {
     c->first_sample = first;
     c->n_samples = n;
+    c->again = NULL;
     if (grow(c, first + n, arena, err)) return err->code;
     if (dele_ablates(&c->plan->corruption)) {
         c->base = c->grid->high;
@@ -314,6 +334,7 @@ dele_status dele_case_corrupt(dele_case *c, dele_run *run, int first, int n, del
     if (!c->base) return err->code;
     for (size_t i = 0; i < n_base; i++)
         c->base[i] = c->plan->noising ? g->high[i % DELE_N_METRICS] : g->low[(size_t)first * DELE_N_METRICS + i];
+    if (c->plan->severs_anew && corrupt_again(c, run, err)) return err->code;
     return c->plan->corruption.rome && c->plan->corruption.replace ? rome_low(c, run, err) : DELE_OK;
 }
 
@@ -327,7 +348,7 @@ double dele_case_bytes(const dele_plan *plan, const dele_grid *grid, int n_sampl
         width += (double)dele_site_width(config, (dele_site)site);
         reads += site == DELE_HEAD_OUT ? config->n_heads : 1;
     }
-    int sets = plan->corruption.rome && plan->corruption.replace ? 2 : 1; /* see rome_low */
+    int sets = (plan->corruption.rome && plan->corruption.replace ? 2 : 1) + plan->severs_anew; /* see rome_low */
     if (!dele_ablates(&plan->corruption)) rows += sets * n_samples * (rows - grid->begin);
     return rows * config->n_layers * (width * sizeof(float) + reads * sizeof(dele_patch)) +
            2.0 * config->vocab * sizeof(float);

@@ -21,7 +21,7 @@ typedef struct {
     float *site[DELE_N_SITES]; /* [n_layers, width] */
 } dele_ablation;
 
-typedef struct {
+typedef struct dele_case {
     const dele_plan *plan;
     const dele_model *model;
     const dele_ablation *ablation; /* NULL unless the plan ablates */
@@ -33,6 +33,8 @@ typedef struct {
     double clean_entropy;         /* nats */
     int clean_second;             /* the likeliest token but the answer */
     double *base;                 /* [n_samples, DELE_N_METRICS] of the runs that cells start from */
+    struct dele_case *again;       /* --compat rome --sever: what severed cells start from, its noise drawn anew; or NULL */
+    const struct dele_case *severed; /* of such a one: the case whose outputs the severed path keeps; or NULL */
     dele_arena *scratch;           /* the caller's: holds all of this but what the corrupted runs bring */
     dele_arena *drawn;             /* the caller's too: their states, and base; emptied for other samples */
 } dele_case;
