@@ -147,7 +147,7 @@ status=$?
 
 # ---- waiting threads -----------------------------------------------------------------------------------------------------
 # The program sets passive waiting for itself, and never over a setting of the user's.
-shown() { env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=verbose "$@" "$deleatur" --version 2>&1 | grep "$key" | tail -n 1; }
+shown() { env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=verbose "$@" "$deleatur" info "$model" 2>&1 | grep "$key" | tail -n 1; }
 key=OMP_WAIT_POLICY
 [[ $(shown) == *PASSIVE* ]] || fail "threads spin by default: $(shown)"
 [[ $(shown OMP_WAIT_POLICY=active) == *ACTIVE* ]] || fail "the user's OMP_WAIT_POLICY is lost"

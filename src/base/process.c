@@ -46,7 +46,7 @@ static void wait_passively(char **argv)
 void dele_process_begin(char **argv)
 {
     open_standard_descriptors();
-    wait_passively(argv);
+    if (argv[0] && argv[1] && argv[2]) wait_passively(argv); /* one word (--version, --help) computes nothing */
     signal(SIGXFSZ, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
 }
