@@ -32,7 +32,7 @@ refused 'another deleatur is at work in y.part' "${two[@]}"
 refused 'another deleatur is at work in y.part' rows three.jsonl --out y
 wait $first || fail "the first of two"
 [ "$(wc -l <y/items.jsonl)" -eq 3000 ] || fail "items of two processes"
-[ "$(ls -A y | tr '\n' ' ')" = "eval.json items.jsonl manifest.json " ] || fail "left over in the result: $(ls -A y)"
+[ ! -e y/deleatur.unfinished ] && [ ! -e y.part ] || fail "left over in the result: $(ls -A y)"
 refused 'y exists already' "${two[@]}"
 taught=(finetune "$model" --data forget.jsonl --epochs 40 --out z --quiet)
 "$deleatur" "${taught[@]}" >/dev/null 2>&1 & first=$!
