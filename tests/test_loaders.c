@@ -269,10 +269,10 @@ static void ids_beyond_the_vocabulary_are_refused_whatever_file_names_them(void 
              "\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"a\"}},{\"Sequence\":{\"id\":\"A\"}}],"
              "\"special_tokens\":{\"a\":{\"ids\":[70000000]}}}}");
     expect_refusal(in(p, "m"), "no token has it");
-    /* the library gives an added token the first id behind the model's own, whatever id the file says */
+    /* an added token behind the ten of the model, whose embedding has ten rows */
     put_file(p, "m/tokenizer.json",
              "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"e\":4,\"f\":5,\"g\":6,"
-             "\"h\":7,\"i\":8,\"j\":9},\"merges\":[]},\"added_tokens\":[{\"id\":4,\"content\":\"<x>\"}]}");
+             "\"h\":7,\"i\":8,\"j\":9},\"merges\":[]},\"added_tokens\":[{\"id\":10,\"content\":\"<x>\"}]}");
     expect_refusal(in(p, "m"), "embedding only 10 rows");
 }
 
