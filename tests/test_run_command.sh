@@ -113,7 +113,7 @@ cat >deep.json <<JSON
    "options": {"forget": "$source/data/demo/forget.jsonl", "retain": "$source/data/demo/retain.jsonl", "limit": 16,
                "layers": "\$layers", "lr": 1e-3, "epochs": 3, "batch": 16, "eos": false}},
   {"name": "deep", "run": "depth", "model": "@made[layers=4-7]",
-   "options": {"full": "\$model", "retain": "@made[layers=never]", "data": "$source/data/demo/forget.jsonl", "limit": 4}},
+   "options": {"full": "\$model", "retain": "@made[layers=never]", "data": "$source/data/demo/forget.jsonl", "limit": 5}},
   {"name": "score", "run": "eval", "model": "\$of", "for": {"of": [{"name": "made", "value": "@made"}]},
    "options": {"suite": "facts", "data": "$source/data/facts/demo_facts.json", "limit": 4}}],
  "table": {"columns": {"p": "score:all.prompt.p", "depth": {"from": "deep/depth.json:uds", "at": {"of": "made", "layers": "4-7"}}}}}
