@@ -72,7 +72,7 @@ check() { # the Nth of a kind
         now=$(digest)
         [ "$now" = "$whole" ] || { grep -q '^deleatur: ' said && [ "$(but_pictures "$now")" = "$(but_pictures "$whole")" ]; } ||
             fail "other bytes with exit 0: $(diff <(echo "$whole") <(echo "$now") | head -n 3)"
-        [ -z "$prints" ] || cmp -s printed printed.whole || fail "other output with exit 0"
+        [ -z "$prints" ] || cmp -s printed printed.whole || grep -q '^deleatur: .*page.html' said || fail "other output with exit 0"
         return
     fi
     sentences=$((sentences + 1))

@@ -109,7 +109,7 @@ static dele_status project(const dele_outdir *out, const char *from, const char 
 }
 
 /* Trouble with the pictures is said and borne: a checkpoint without them is still a checkpoint. */
-static void draw(const dele_outdir *out, const dele_job *job, const dele_train_report *r, bool two_sides, bool quiet)
+static void draw(const dele_outdir *out, const dele_job *job, const dele_train_report *r, bool two_sides)
 {
     static const int learning[] = {0, 6, -1}, unlearning[] = {0, 6, 7, 8, -1}, checks[] = {0, 1, 3, 2, 4, 5, 7, -1};
     char dir[1100], limit[40];
@@ -121,7 +121,7 @@ static void draw(const dele_outdir *out, const dele_job *job, const dele_train_r
     if (!err.code && job->train.checks.every)
         project(out, "checks.tsv", "checks.tsv", "# plot checks.gp\n# title Evaluations during unlearning\n", checks, limit, &err);
     if (!err.code) dele_plots_draw(dir, NULL, &err);
-    if (err.code && !quiet) dele_note("%s", err.msg);
+    if (err.code) dele_note("%s", err.msg); /* --quiet is about progress, not about what is missing */
 }
 
 /* Whether an earlier run's state is there to go on from.  One that a power cut has damaged is said and dropped: the run
@@ -320,7 +320,7 @@ static dele_status run(const dele_job *job, const dele_common *common, dele_mani
     }
     if (!err->code || err->code == DELE_ERR_DIVERGED) {
         if (!save_result(&out, job, manifest, model, mask, &report, err, &save))
-            draw(&out, job, &report, forget != NULL, common->quiet);
+            draw(&out, job, &report, forget != NULL);
         close_result(&out, job->out, &save);
         if (save.code && !err->code) *err = save;
     } else {
