@@ -6,23 +6,34 @@
 
 #include "base/json.h"
 
-enum { FIRST_BYTE = 1, FIRST_MERGE = 257, MAX_VOCAB = 4096, MAX_MERGES = 2 * MAX_VOCAB, MAX_WORD = 64, MAX_TOKEN = 3 * MAX_WORD };
+enum {
+    FIRST_BYTE = 1,
+    FIRST_MERGE = 257,
+    MAX_VOCAB = 4096,
+    MAX_MERGES = 2 * MAX_VOCAB,
+    MAX_WORD = 64,
+    MAX_TOKEN = 3 * MAX_WORD
+};
 
 typedef struct {
     int id[MAX_WORD], n, count;
 } bpe_word;
 
 struct dele_bpe {
-    int left[MAX_MERGES], right[MAX_MERGES], into[MAX_MERGES], n_merges; /* by rank; two may give one token */
-    char text[MAX_VOCAB][MAX_TOKEN + 1];                                 /* GPT-2's printable spelling, UTF-8 */
+    int left[MAX_MERGES], right[MAX_MERGES], into[MAX_MERGES],
+        n_merges;                        /* by rank; two may give one token */
+    char text[MAX_VOCAB][MAX_TOKEN + 1]; /* GPT-2's printable spelling, UTF-8 */
     int size;
 };
 
-/* ---- words ----------------------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 static int kind(char c)
 {
-    return isspace((unsigned char)c) ? 0 : isalpha((unsigned char)c) ? 1 : isdigit((unsigned char)c) ? 2 : 3;
+    return isspace((unsigned char)c)   ? 0
+           : isalpha((unsigned char)c) ? 1
+           : isdigit((unsigned char)c) ? 2
+                                       : 3;
 }
 
 /* The length of the word that text begins with. */
@@ -62,7 +73,8 @@ static bool same_bytes(const bpe_word *w, const char *text, size_t n)
 }
 
 /* The different words of a text with their counts, in order of first appearance. */
-static bpe_word *count_words(size_t *n_words, const char *text, size_t n, dele_arena *arena, dele_err *err)
+static bpe_word *count_words(size_t *n_words, const char *text, size_t n, dele_arena *arena,
+                             dele_err *err)
 {
     size_t slots = 64, used = 0;
     while (slots < n) slots *= 2; /* there are fewer words than bytes */
@@ -85,7 +97,7 @@ static bpe_word *count_words(size_t *n_words, const char *text, size_t n, dele_a
     return words;
 }
 
-/* ---- merges ---------------------------------------------------------------------------------------------------- */
+/* ---- merges ---------------------------------------------------------------------------------- */
 
 static void apply(bpe_word *w, int left, int right, int id)
 {
@@ -100,7 +112,8 @@ static void apply(bpe_word *w, int left, int right, int id)
 
 static int add_merge(dele_bpe *bpe, int left, int right)
 {
-    char text[MAX_TOKEN + 1]; /* a word has at most MAX_WORD bytes, each of at most two in this spelling */
+    char text[MAX_TOKEN +
+              1]; /* a word has at most MAX_WORD bytes, each of at most two in this spelling */
     strcpy(text, bpe->text[left]);
     strcat(text, bpe->text[right]);
     int id = FIRST_MERGE;
@@ -112,14 +125,17 @@ static int add_merge(dele_bpe *bpe, int left, int right)
     return id;
 }
 
-/* The pair that stands most often, the lowest ids first among equals; false when none stands twice. */
-static bool best_pair(int *left, int *right, int *count, const bpe_word *words, size_t n_words, int size)
+/* The pair that stands most often, the lowest ids first among equals; false when none appears
+ * twice. */
+static bool best_pair(int *left, int *right, int *count, const bpe_word *words, size_t n_words,
+                      int size)
 {
     int best = 1;
     memset(count, 0, sizeof *count * (size_t)size * (size_t)size);
     for (size_t w = 0; w < n_words; w++)
         for (int i = 0; i + 1 < words[w].n; i++)
-            count[(size_t)words[w].id[i] * (size_t)size + (size_t)words[w].id[i + 1]] += words[w].count;
+            count[(size_t)words[w].id[i] * (size_t)size + (size_t)words[w].id[i + 1]] +=
+                words[w].count;
     for (int a = 0; a < size; a++)
         for (int b = 0; b < size; b++) {
             int c = count[(size_t)a * (size_t)size + (size_t)b];
@@ -139,7 +155,8 @@ static void spell_bytes(dele_bpe *bpe)
         bool prints = (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
         int c = prints ? b : next++;
         char *out = bpe->text[FIRST_BYTE + b];
-        if (c < 0x80) *out++ = (char)c;
+        if (c < 0x80)
+            *out++ = (char)c;
         else {
             *out++ = (char)(0xc0 | c >> 6);
             *out++ = (char)(0x80 | (c & 0x3f));
@@ -154,16 +171,18 @@ dele_bpe *dele_bpe_learn(const char *text, size_t n, int vocab, dele_arena *aren
     dele_bpe *bpe = DELE_NEW(arena, dele_bpe, 1, err);
     if (!bpe) return NULL;
     if (vocab <= FIRST_MERGE || vocab > MAX_VOCAB) {
-        dele_fail(err, DELE_ERR_USAGE, "a vocabulary of %d; give one from %d to %d", vocab, FIRST_MERGE + 1, MAX_VOCAB);
+        dele_fail(err, DELE_ERR_USAGE, "a vocabulary of %d; give one from %d to %d", vocab,
+                  FIRST_MERGE + 1, MAX_VOCAB);
         return NULL;
     }
     strcpy(bpe->text[0], "<|endoftext|>");
     spell_bytes(bpe);
     bpe->size = FIRST_MERGE;
     bpe_word *words = count_words(&n_words, text, n, arena, err);
-    int *count = DELE_NEW(arena, int, (size_t)vocab * (size_t)vocab, err), left = 0, right = 0;
+    int *count = DELE_NEW(arena, int, (size_t)vocab *(size_t)vocab, err), left = 0, right = 0;
     if (!words || !count) return NULL;
-    while (bpe->size < vocab && bpe->n_merges < MAX_MERGES && best_pair(&left, &right, count, words, n_words, bpe->size)) {
+    while (bpe->size < vocab && bpe->n_merges < MAX_MERGES &&
+           best_pair(&left, &right, count, words, n_words, bpe->size)) {
         const int id = add_merge(bpe, left, right);
         for (size_t w = 0; w < n_words; w++) apply(&words[w], left, right, id);
     }
@@ -173,7 +192,8 @@ dele_bpe *dele_bpe_learn(const char *text, size_t n, int vocab, dele_arena *aren
 dele_status dele_bpe_join(dele_bpe *bpe, const char *word, dele_err *err)
 {
     bpe_word w;
-    if (strlen(word) > MAX_WORD) return dele_fail(err, DELE_ERR_DATA, "\"%s\" is too long for one token", word);
+    if (strlen(word) > MAX_WORD)
+        return dele_fail(err, DELE_ERR_DATA, "\"%s\" is too long for one token", word);
     word_bytes(&w, word, strlen(word));
     for (int m = 0; m < bpe->n_merges; m++) apply(&w, bpe->left[m], bpe->right[m], bpe->into[m]);
     while (w.n > 1) {
@@ -185,25 +205,26 @@ dele_status dele_bpe_join(dele_bpe *bpe, const char *word, dele_err *err)
     return DELE_OK;
 }
 
-/* ---- the file -------------------------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
-int dele_bpe_size(const dele_bpe *bpe)
-{
-    return bpe->size;
-}
+int dele_bpe_size(const dele_bpe *bpe) { return bpe->size; }
 
 static const char before[] =
     "{\n  \"version\": \"1.0\", \"truncation\": null, \"padding\": null,\n"
-    "  \"added_tokens\": [{\"id\": 0, \"content\": \"<|endoftext|>\", \"single_word\": false, \"lstrip\": false, "
+    "  \"added_tokens\": [{\"id\": 0, \"content\": \"<|endoftext|>\", \"single_word\": false, "
+    "\"lstrip\": false, "
     "\"rstrip\": false, \"normalized\": false, \"special\": true}],\n"
     "  \"normalizer\": null,\n"
-    "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "
+    "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": "
+    "true, "
     "\"use_regex\": true},\n"
     "  \"post_processor\": null,\n"
     "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "
     "\"use_regex\": true},\n"
-    "  \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": null, "
-    "\"end_of_word_suffix\": null, \"fuse_unk\": false, \"byte_fallback\": false, \"ignore_merges\": false,\n"
+    "  \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, "
+    "\"continuing_subword_prefix\": null, "
+    "\"end_of_word_suffix\": null, \"fuse_unk\": false, \"byte_fallback\": false, "
+    "\"ignore_merges\": false,\n"
     "  \"vocab\": {";
 
 static void put_string(FILE *out, const char *a, const char *b)

@@ -12,12 +12,13 @@
 
 typedef struct dele_bpe dele_bpe;
 
-/* Learns merges from text until there are `vocab` ids, or no pair stands in it twice.  Words are cut as GPT-2's
- * pattern cuts ASCII without contractions: an optional space, then letters, digits, or other signs. */
+/* Learns merges from text until there are `vocab` ids, or no pair occurs in it twice.  Words are
+ * cut as GPT-2's pattern cuts ASCII without contractions: an optional space, then letters, digits,
+ * or other signs. */
 dele_bpe *dele_bpe_learn(const char *text, size_t n, int vocab, dele_arena *arena, dele_err *err);
 
-/* Makes sure that `word` (" fox") is one token: what is left of it is joined by merges of the lowest rank, which
- * change nothing that was learnt. */
+/* Makes sure that `word` (" fox") is one token: what is left of it is joined by merges of the
+ * lowest rank, which change nothing that was learnt. */
 dele_status dele_bpe_join(dele_bpe *bpe, const char *word, dele_err *err);
 
 int dele_bpe_size(const dele_bpe *bpe);

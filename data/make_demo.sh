@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the embedded model anew: the people, the tokenizer, the training.
+# Makes the embedded model again: the people, the tokenizer, the training.
 #
 #   data/make_demo.sh OUT_DIR        OUT_DIR/{demo,facts,models} then hold what data/{demo,facts,models} hold here
 #

@@ -9,8 +9,8 @@
 enum { ATTACK_MAX_TYPES = 16 };
 
 typedef struct {
-    const char *model, *before, *never, *forget, *out, *attacks, *types, *templates, *paraphrases, *prefixes,
-        *chat_name;
+    const char *model, *before, *never, *forget, *out, *attacks, *types, *templates, *paraphrases,
+        *prefixes, *chat_name;
     const char *layers, *parts;
     int relearn_rows, relearn_updates, max_new, limit, resamples;
     double relearn_lr;
@@ -27,10 +27,10 @@ typedef struct {
     const attack_settings *s;
     const dele_outdir *dir;
     attack_set set;
-    attack_pass *unlearned, *before, *never;         /* [n_forms]; NULL: not there */
-    attack_pass *quantised, *relearnt;               /* [n_types], one */
-    size_t n_asks;                                   /* of all passes */
-    bool *trained;                                   /* [set.n] rows that are learnt again */
+    attack_pass *unlearned, *before, *never;          /* [n_forms]; NULL: not there */
+    attack_pass *quantised, *relearnt;                /* [n_types], one */
+    size_t n_asks;                                    /* of all passes */
+    bool *trained;                                    /* [set.n] rows that are learnt again */
     size_t n_stored[ATTACK_MAX_TYPES][DELE_N_DTYPES]; /* tensors of each GGUF, by type */
     attack_outcome *outcome;
     size_t n_outcomes;
@@ -41,10 +41,11 @@ typedef struct {
     dele_arena arena;
 } attack_job;
 
-/* Asks everything (attack_models.c), going on behind what stands in the directory's items.jsonl. */
+/* Asks everything (attack_models.c), resuming after what is in the directory's items.jsonl. */
 dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err);
 
-/* Puts the passes side by side, and writes attack.json and attack.tsv with its picture (attack_outcomes.c). */
+/* Puts the passes side by side, and writes attack.json and attack.tsv with its picture
+ * (attack_outcomes.c). */
 dele_status attack_make_outcomes(attack_job *j, dele_err *err);
 dele_status attack_save(attack_job *j, dele_err *err);
 

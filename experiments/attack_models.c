@@ -1,8 +1,10 @@
-/* What is done to models: asked as they are, written as GGUFs of few bits and read again, taught a few rows again.
+/* What is done to models: asked as they are, written as GGUFs of few bits and read again, taught a
+ * few rows again.
  *
- * They are loaded one after the other: the unlearned one (asked in every form, and written as GGUFs), the original, the one
- * that never saw the rows, each GGUF, and the unlearned one again, to be trained.  A pass whose lines all stand in
- * items.jsonl is not asked again, nor is a model loaded for it. */
+ * They are loaded one after the other: the unlearned one (asked in every form, and written as
+ * GGUFs), the original, the one that never saw the rows, each GGUF, and the unlearned one again, to
+ * be trained.  A pass whose lines all are in items.jsonl is not asked again, nor is a model loaded
+ * for it. */
 #include <string.h>
 #include <unistd.h>
 
@@ -14,12 +16,15 @@
 
 enum { MAX_NEW = 256 };
 
-/* ---- what is to be asked ------------------------------------------------------------------------------------------ */
+/* ---- what is to be asked --------------------------------------------------------------------- */
 
-static attack_pass *new_pass(attack_job *j, const char *model, const attack_form *form, attack_pass *pass, dele_err *err)
+static attack_pass *new_pass(attack_job *j, const char *model, const attack_form *form,
+                             attack_pass *pass, dele_err *err)
 {
-    *pass = (attack_pass){
-        .model = model, .form = form, .score = DELE_NEW(&j->arena, attack_score, form->n, err), .first = j->n_asks};
+    *pass = (attack_pass){.model = model,
+                          .form = form,
+                          .score = DELE_NEW(&j->arena, attack_score, form->n, err),
+                          .first = j->n_asks};
     j->n_asks += form->n;
     return pass->score ? pass : NULL;
 }
@@ -53,10 +58,11 @@ static dele_status draw_rows(attack_job *j, dele_err *err)
     const attack_settings *s = j->s;
     const size_t k = (size_t)s->relearn_rows;
     if (s->relearn && k >= j->set.n)
-        return dele_fail(err, DELE_ERR_DATA,
-                        "%s has %zu rows: of %d that are learnt again none would be left to ask for; "
-                        "lower --relearn-rows",
-                        s->forget, j->set.n, s->relearn_rows);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s has %zu rows: of %d that are learnt again none would be left to ask for; "
+            "lower --relearn-rows",
+            s->forget, j->set.n, s->relearn_rows);
     size_t *order = DELE_NEW(&j->arena, size_t, j->set.n, err);
     j->trained = DELE_NEW(&j->arena, bool, j->set.n, err);
     if (!order || !j->trained) return DELE_ERR_MEMORY;
@@ -74,8 +80,10 @@ static dele_status check_prefixes(attack_job *j, dele_err *err)
     const attack_settings *s = j->s;
     const bool alone = !s->quantise && !s->relearn && !s->template;
     if (!s->prefix || j->set.form[j->set.n_forms - 1].kind == ATTACK_PREFIX) return DELE_OK;
-    static const char why[] = "no answer has tokens enough for a beginning and a rest with a word in it";
-    if (alone) return dele_fail(err, DELE_ERR_DATA, "%s: %s; choose other --attacks", s->forget, why);
+    static const char why[] =
+        "no answer has tokens enough for a beginning and a rest with a word in it";
+    if (alone)
+        return dele_fail(err, DELE_ERR_DATA, "%s: %s; choose other --attacks", s->forget, why);
     if (!s->quiet) dele_note("the attack \"prefix\" is left out: %s", why);
     return DELE_OK;
 }
@@ -84,33 +92,39 @@ static dele_status prepare(attack_job *j, const dele_model *model, dele_err *err
 {
     const attack_settings *s = j->s;
     if (s->relearn && s->eos && model->tokenizer && dele_tokenizer_eos(model->tokenizer) < 0)
-        return dele_fail(err, DELE_ERR_DATA, "the tokenizer names no end-of-text token; learn again with --no-eos");
+        return dele_fail(err, DELE_ERR_DATA,
+                         "the tokenizer names no end-of-text token; learn again with --no-eos");
     const attack_form_opts forms = {.chat = s->chat,
                                     .templates = s->template ? s->templates : NULL,
                                     .paraphrases = s->paraphrases,
                                     .prefixes = s->prefix ? s->prefixes : NULL};
-    if (attack_forms_make(&j->set, &forms, model, &j->arena, err) || draw_rows(j, err) || check_prefixes(j, err) ||
-        plan_passes(j, err))
+    if (attack_forms_make(&j->set, &forms, model, &j->arena, err) || draw_rows(j, err) ||
+        check_prefixes(j, err) || plan_passes(j, err))
         return err->code;
     int most = j->set.longest + 8 < MAX_NEW ? j->set.longest + 8 : MAX_NEW;
     if (most >= model->config.context) most = model->config.context - 1;
-    j->how =
-        (attack_score_opts){.chat = s->chat, .max_new = s->max_new ? s->max_new : most, .items = &j->items, .progress = &j->progress};
+    j->how = (attack_score_opts){.chat = s->chat,
+                                 .max_new = s->max_new ? s->max_new : most,
+                                 .items = &j->items,
+                                 .progress = &j->progress};
     for (size_t t = 0; t < s->n_types; t++)
-        for (size_t i = 0; i < model->n_tensors; i++) j->n_stored[t][dele_gguf_dtype(&model->tensors[i], s->type[t])]++;
+        for (size_t i = 0; i < model->n_tensors; i++)
+            j->n_stored[t][dele_gguf_dtype(&model->tensors[i], s->type[t])]++;
     return DELE_OK;
 }
 
-/* ---- models ------------------------------------------------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
-static dele_status run_passes(attack_job *j, attack_pass *pass, size_t n, const dele_model *model, dele_err *err)
+static dele_status run_passes(attack_job *j, attack_pass *pass, size_t n, const dele_model *model,
+                              dele_err *err)
 {
     dele_run run = {0};
     dele_status status = DELE_OK;
     for (size_t i = 0; i < n && !status; i++) {
-        const bool known = attack_pass_stands(&pass[i], &j->set, &j->items, err);
+        const bool known = attack_pass_done(&pass[i], &j->set, &j->items, err);
         status = err->code;
-        if (!status && !known) status = attack_pass_run(&pass[i], &j->set, &run, model, &j->how, err);
+        if (!status && !known)
+            status = attack_pass_run(&pass[i], &j->set, &run, model, &j->how, err);
     }
     dele_run_release(&run);
     return status;
@@ -119,24 +133,30 @@ static dele_status run_passes(attack_job *j, attack_pass *pass, size_t n, const 
 static bool all_stand(attack_job *j, attack_pass *pass, size_t n, dele_err *err)
 {
     bool all = true;
-    for (size_t i = 0; i < n; i++) all = attack_pass_stands(&pass[i], &j->set, &j->items, err) && all;
+    for (size_t i = 0; i < n; i++) all = attack_pass_done(&pass[i], &j->set, &j->items, err) && all;
     return all;
 }
 
 static char *gguf_path(attack_job *j, size_t t, dele_err *err)
 {
-    return dele_printf(&j->arena, err, "%s/%s.gguf", j->dir->part, dele_dtype_of(j->s->type[t])->name);
+    return dele_printf(&j->arena, err, "%s/%s.gguf", j->dir->part,
+                       dele_dtype_of(j->s->type[t])->name);
 }
 
-/* With the tokenizer where it is kept and can be expressed; read again here it gets the unlearned model's. */
+/* With the tokenizer where it is kept and can be expressed; read again here it gets the unlearned
+ * model's. */
 static dele_status write_gguf(attack_job *j, size_t t, const dele_model *model, dele_err *err)
 {
     const char *path = gguf_path(j, t, err);
     dele_gguf_saved saved;
     dele_err own = {0};
-    if (!path || (all_stand(j, &j->quantised[t], 1, err) && (!j->s->keep || dele_path_exists(path)))) return err->code;
-    if (j->s->keep && !dele_gguf_save(&saved, model, path, j->s->type[t], true, &own)) return DELE_OK;
-    if (j->s->keep && own.code != DELE_ERR_UNSUPPORTED) return dele_fail(err, own.code, "%s", own.msg);
+    if (!path ||
+        (all_stand(j, &j->quantised[t], 1, err) && (!j->s->keep || dele_path_exists(path))))
+        return err->code;
+    if (j->s->keep && !dele_gguf_save(&saved, model, path, j->s->type[t], true, &own))
+        return DELE_OK;
+    if (j->s->keep && own.code != DELE_ERR_UNSUPPORTED)
+        return dele_fail(err, own.code, "%s", own.msg);
     if (j->s->keep && !j->s->quiet) dele_note("%s", own.msg);
     return dele_gguf_save(&saved, model, path, j->s->type[t], false, err);
 }
@@ -155,7 +175,8 @@ static dele_status ask_other(attack_job *j, const char *path, attack_pass *passe
     dele_arena arena = {0};
     dele_model model = {0};
     if (!passes || all_stand(j, passes, j->set.n_forms, err)) return err->code;
-    if (!dele_model_load(&model, path, &arena, err) && !attack_same_tokens(&j->set, j->s->chat, &model, err))
+    if (!dele_model_load(&model, path, &arena, err) &&
+        !attack_same_tokens(&j->set, j->s->chat, &model, err))
         run_passes(j, passes, j->set.n_forms, &model, err);
     dele_model_release(&model);
     dele_arena_release(&arena);
@@ -168,7 +189,8 @@ static dele_status ask_quantised(attack_job *j, size_t t, dele_tokenizer *tokeni
     dele_model model = {0};
     const char *path = gguf_path(j, t, err);
     if (!path) return DELE_ERR_MEMORY;
-    if (!all_stand(j, &j->quantised[t], 1, err) && !err->code && !dele_model_load(&model, path, &arena, err)) {
+    if (!all_stand(j, &j->quantised[t], 1, err) && !err->code &&
+        !dele_model_load(&model, path, &arena, err)) {
         dele_tokenizer_close(model.tokenizer);
         model.tokenizer = tokenizer; /* the caller's */
         run_passes(j, &j->quantised[t], 1, &model, err);
@@ -179,11 +201,11 @@ static dele_status ask_quantised(attack_job *j, size_t t, dele_tokenizer *tokeni
     return err->code;
 }
 
-/* ---- learning again ----------------------------------------------------------------------------------------------- */
+/* ---- learning again -------------------------------------------------------------------------- */
 
 /* A row as it is asked, and the end of text behind it. */
-static dele_status add_row(dele_dataset *rows, const attack_job *j, size_t i, const dele_tokenizer *t, dele_arena *arena,
-                          dele_err *err)
+static dele_status add_row(dele_dataset *rows, const attack_job *j, size_t i,
+                           const dele_tokenizer *t, dele_arena *arena, dele_err *err)
 {
     const attack_ask *ask = &j->set.form[0].ask[i];
     const size_t n = (size_t)ask->n;
@@ -192,7 +214,8 @@ static dele_status add_row(dele_dataset *rows, const attack_job *j, size_t i, co
     memcpy(ids, ask->ids, n * sizeof *ids);
     ids[n] = dele_tokenizer_eos(t);
     return dele_dataset_add_sequence(
-        rows, (dele_sequence){ids, n + j->s->eos, (size_t)ask->first, j->set.row[i].line}, arena, err);
+        rows, (dele_sequence){ids, n + j->s->eos, (size_t)ask->first, j->set.row[i].line}, arena,
+        err);
 }
 
 /* All the rows in every update: so many updates are as many epochs. */
@@ -236,7 +259,7 @@ static dele_status ask_relearnt(attack_job *j, dele_err *err)
     return err->code;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
 {
@@ -252,12 +275,14 @@ dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
         return err->code;
     }
     if (j->items.n_old && !s->quiet)
-        dele_note("going on behind %zu items that stand in %s", j->items.n_old, path);
-    dele_progress_begin(&j->progress, s->quiet ? NULL : stderr, "attack", "prompts", (double)j->n_asks);
+        dele_note("resuming after %zu items that are in %s", j->items.n_old, path);
+    dele_progress_begin(&j->progress, s->quiet ? NULL : stderr, "attack", "prompts",
+                        (double)j->n_asks);
     dele_progress_from(&j->progress, (double)j->items.n_old);
     if (!ask_unlearned(j, &model, err) && !ask_other(j, s->before, j->before, err) &&
         !ask_other(j, s->never, j->never, err))
-        for (size_t t = 0; t < s->n_types && !err->code; t++) ask_quantised(j, t, model.tokenizer, err);
+        for (size_t t = 0; t < s->n_types && !err->code; t++)
+            ask_quantised(j, t, model.tokenizer, err);
     if (!err->code) ask_relearnt(j, err);
     dele_progress_end(&j->progress);
     dele_items_close(&j->items, err);

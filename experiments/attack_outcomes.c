@@ -1,12 +1,12 @@
-/* The passes of a run side by side, and its files: attack.json, attack.tsv and the picture of it. */
+/* The passes of a run side by side, and its files: attack.json, attack.tsv and the picture of
+ * it. */
 #include <string.h>
 
 #include "base/text_out.h"
 #include "experiments/attack_job.h"
-#include "base/text_out.h"
 #include "plots/gnuplot.h"
 
-/* ---- outcomes ----------------------------------------------------------------------------------------------------- */
+/* ---- outcomes -------------------------------------------------------------------------------- */
 
 /* Room for one, its scores to be filled in. */
 static attack_score *room_for(attack_job *j, attack_outcome *o, size_t n, dele_err *err)
@@ -20,10 +20,12 @@ static attack_score *room_for(attack_job *j, attack_outcome *o, size_t n, dele_e
     return score;
 }
 
-/* attacked against the unlearned model asked plainly; the original and the one that never knew are asked in the same
- * form.  trained, where it is not NULL: only rows that are (wanted) or are not among them. */
-static dele_status add_outcome(attack_job *j, const char *attack, const char *variant, const attack_pass *attacked,
-                              const bool *trained, bool wanted, dele_err *err)
+/* attacked against the unlearned model asked plainly; the original and the one that never knew are
+ * asked in the same form.  trained, where it is not NULL: only rows that are (wanted) or are not
+ * among them. */
+static dele_status add_outcome(attack_job *j, const char *attack, const char *variant,
+                               const attack_pass *attacked, const bool *trained, bool wanted,
+                               dele_err *err)
 {
     attack_outcome *o = &j->outcome[j->n_outcomes++];
     const attack_form *form = attacked->form;
@@ -52,7 +54,8 @@ static void take_best(attack_score *best, const attack_pass *pass)
         }
 }
 
-/* The best of plain prompts, templates and paraphrases, row by row and measure by measure; of the other models too. */
+/* The best of plain prompts, templates and paraphrases, row by row and measure by measure; of the
+ * other models too. */
 static dele_status add_best(attack_job *j, dele_err *err)
 {
     const size_t n = j->set.n;
@@ -70,7 +73,8 @@ static dele_status add_best(attack_job *j, dele_err *err)
     return DELE_OK;
 }
 
-static dele_status add_forms(attack_job *j, const char *attack, attack_form_kind kind, dele_err *err)
+static dele_status add_forms(attack_job *j, const char *attack, attack_form_kind kind,
+                             dele_err *err)
 {
     for (size_t f = 1; f < j->set.n_forms && !err->code; f++)
         if (j->set.form[f].kind == kind)
@@ -97,11 +101,12 @@ dele_status attack_make_outcomes(attack_job *j, dele_err *err)
     attack_summary *summary = j->summary;
     for (size_t i = 0; i < j->n_outcomes; i++)
         for (int m = 0; m < ATTACK_N_MEASURES && !err->code; m++)
-            attack_summarise(summary++, &j->outcome[i], (attack_measure)m, s->resamples, s->seed, err);
+            attack_summarise(summary++, &j->outcome[i], (attack_measure)m, s->resamples, s->seed,
+                             err);
     return err->code;
 }
 
-/* ---- the result --------------------------------------------------------------------------------------------------- */
+/* ---- the result ------------------------------------------------------------------------------ */
 
 static cJSON *stored_json(const attack_job *j)
 {
@@ -110,7 +115,8 @@ static cJSON *stored_json(const attack_job *j)
         cJSON *one = cJSON_AddObjectToObject(json, dele_dtype_of(j->s->type[t])->name);
         for (int type = 0; type < DELE_N_DTYPES; type++)
             if (j->n_stored[t][type])
-                cJSON_AddNumberToObject(one, dele_dtype_of((dele_dtype)type)->name, (double)j->n_stored[t][type]);
+                cJSON_AddNumberToObject(one, dele_dtype_of((dele_dtype)type)->name,
+                                        (double)j->n_stored[t][type]);
     }
     return json;
 }
@@ -135,8 +141,10 @@ static cJSON *result_json(const attack_job *j)
     const attack_settings *s = j->s;
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "model", s->model);
-    cJSON_AddItemToObject(json, "before", s->before ? cJSON_CreateString(s->before) : cJSON_CreateNull());
-    cJSON_AddItemToObject(json, "never", s->never ? cJSON_CreateString(s->never) : cJSON_CreateNull());
+    cJSON_AddItemToObject(json, "before",
+                          s->before ? cJSON_CreateString(s->before) : cJSON_CreateNull());
+    cJSON_AddItemToObject(json, "never",
+                          s->never ? cJSON_CreateString(s->never) : cJSON_CreateNull());
     cJSON_AddStringToObject(json, "forget", s->forget);
     cJSON_AddNumberToObject(json, "n", (double)j->set.n);
     cJSON_AddStringToObject(json, "chat", s->chat_name);
@@ -144,7 +152,8 @@ static cJSON *result_json(const attack_job *j)
     cJSON_AddNumberToObject(json, "resamples", s->resamples);
     if (s->quantise) cJSON_AddItemToObject(json, "quantise", stored_json(j));
     if (s->relearn) cJSON_AddItemToObject(json, "relearn", relearn_json(j));
-    cJSON_AddItemToObject(json, "outcomes", attack_outcomes_json(j->outcome, j->summary, j->n_outcomes));
+    cJSON_AddItemToObject(json, "outcomes",
+                          attack_outcomes_json(j->outcome, j->summary, j->n_outcomes));
     return json;
 }
 
@@ -177,7 +186,8 @@ dele_status attack_save(attack_job *j, dele_err *err)
     if (dele_plots_draw(j->dir->part, NULL, &drawing) && !j->s->quiet) dele_note("%s", drawing.msg);
     if (j->set.n < DELE_LEAST_ITEMS && !j->s->quiet)
         dele_note("%zu rows: no interval is given of fewer than %d", j->set.n, DELE_LEAST_ITEMS);
-    if (j->s->json) dele_json_show(json, err);
+    if (j->s->json)
+        dele_json_show(json, err);
     else {
         dele_table table = {0};
         attack_outcomes_table(&table, j->outcome, j->summary, j->n_outcomes);

@@ -7,25 +7,29 @@
 #include "score/set_files.h"
 #include "text/behind.h"
 
-/* ---- rows --------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
-static dele_status read_row(void *data, const dele_records *r, const cJSON *json, dele_arena *arena, dele_err *err)
+static dele_status read_row(void *data, const dele_records *r, const cJSON *json, dele_arena *arena,
+                            dele_err *err)
 {
     attack_row *row = data;
     dele_row_texts texts;
     if (!dele_row_texts_of(&texts, json))
-        return dele_fail(err, DELE_ERR_DATA,
-                        "%s:%d: no string fields \"input\" and \"output\" (question and answer, or "
-                        "prompt and attribute, are read too)",
-                        r->path, r->line);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s:%d: no string fields \"input\" and \"output\" (question and answer, or "
+            "prompt and attribute, are read too)",
+            r->path, r->line);
     if (!*texts.prompt || !*texts.output)
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: prompt or output is empty", r->path, r->line);
     const cJSON *known = cJSON_GetObjectItemCaseSensitive(json, "known_id");
-    const char *paraphrase = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "paraphrase"));
+    const char *paraphrase =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "paraphrase"));
     if (dele_row_id(&row->id, json, arena, err)) return err->code;
     if (!row->id) row->id = dele_json_id(known, arena, err);
     if (!row->id && !err->code) row->id = dele_printf(arena, err, "%d", r->line);
-    if (paraphrase && *paraphrase && !(row->paraphrase = dele_strdup(arena, paraphrase, err))) return DELE_ERR_MEMORY;
+    if (paraphrase && *paraphrase && !(row->paraphrase = dele_strdup(arena, paraphrase, err)))
+        return DELE_ERR_MEMORY;
     row->prompt = dele_strdup(arena, texts.prompt, err);
     row->output = dele_strdup(arena, texts.output, err);
     row->joined = texts.joined;
@@ -33,7 +37,8 @@ static dele_status read_row(void *data, const dele_records *r, const cJSON *json
     return row->id && row->prompt && row->output ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-dele_status attack_rows_load(attack_set *set, const char *path, int limit, dele_arena *arena, dele_err *err)
+dele_status attack_rows_load(attack_set *set, const char *path, int limit, dele_arena *arena,
+                             dele_err *err)
 {
     *set = (attack_set){.path = path};
     set->row = dele_rows_load(&set->n, sizeof *set->row, path, limit, read_row, arena, err);
@@ -49,7 +54,7 @@ char *attack_next_name(const char **list, dele_arena *arena, dele_err *err)
     return n ? dele_strndup(arena, from, n, err) : NULL;
 }
 
-/* ---- asks --------------------------------------------------------------------------------------------------------- */
+/* ---- asks ------------------------------------------------------------------------------------ */
 
 typedef struct {
     attack_set *set;
@@ -59,16 +64,20 @@ typedef struct {
     size_t capacity;
 } maker;
 
-static dele_status encode(attack_ask *ask, const maker *k, size_t i, const char *prompt, bool joined, dele_err *err)
+static dele_status encode(attack_ask *ask, const maker *k, size_t i, const char *prompt,
+                          bool joined, dele_err *err)
 {
     const attack_row *row = &k->set->row[i];
     const dele_row_texts texts = {prompt, row->output, joined};
     dele_dataset one = {0};
-    if (dele_dataset_add_texts(&one, &texts, k->set->path, row->line, k->model->tokenizer, &k->how, k->arena, err))
+    if (dele_dataset_add_texts(&one, &texts, k->set->path, row->line, k->model->tokenizer, &k->how,
+                               k->arena, err))
         return err->code;
     if (!one.n || one.n_cut)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: prompt and output are longer than the model's context of %zu tokens",
-                        k->set->path, row->line, k->how.max_tokens);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s:%d: prompt and output are longer than the model's context of %zu tokens",
+            k->set->path, row->line, k->how.max_tokens);
     const dele_sequence *s = &one.row[0];
     *ask = (attack_ask){i, s->ids, (int)s->n, (int)s->first_label, row->output};
     return DELE_OK;
@@ -86,7 +95,8 @@ static attack_form *new_form(maker *k, attack_form_kind kind, const char *name, 
         k->capacity = more;
     }
     attack_form *form = &set->form[set->n_forms];
-    *form = (attack_form){.kind = kind, .name = name, .ask = DELE_NEW(k->arena, attack_ask, set->n, err)};
+    *form = (attack_form){
+        .kind = kind, .name = name, .ask = DELE_NEW(k->arena, attack_ask, set->n, err)};
     if (!name || !form->ask) return NULL;
     set->n_forms++;
     return form;
@@ -97,21 +107,23 @@ static dele_status make_plain(maker *k, dele_err *err)
     attack_form *form = new_form(k, ATTACK_PLAIN, "plain", err);
     dele_status status = form ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t i = 0; i < k->set->n && !status; i++) {
-        status = encode(&form->ask[form->n++], k, i, k->set->row[i].prompt, k->set->row[i].joined, err);
+        status =
+            encode(&form->ask[form->n++], k, i, k->set->row[i].prompt, k->set->row[i].joined, err);
         int length = form->ask[i].n - form->ask[i].first;
         if (length > k->set->longest) k->set->longest = length;
     }
     return status;
 }
 
-/* ---- templates ---------------------------------------------------------------------------------------------------- */
+/* ---- templates ------------------------------------------------------------------------------- */
 
 static const char HOLE[] = "{input}";
 
 static char *fill(const char *template, const char *input, dele_arena *arena, dele_err *err)
 {
     char *out = dele_strdup(arena, "", err);
-    for (const char *hole; out && (hole = strstr(template, HOLE)); template = hole + sizeof HOLE - 1)
+    for (const char *hole; out && (hole = strstr(template, HOLE));
+         template = hole + sizeof HOLE - 1)
         out = dele_printf(arena, err, "%s%.*s%s", out, (int)(hole - template), template, input);
     return out ? dele_printf(arena, err, "%s%s", out, template) : NULL;
 }
@@ -122,8 +134,10 @@ static dele_status make_template(maker *k, const char *name, const char *templat
     dele_status status = form ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t i = 0; i < k->set->n && !status; i++) {
         const char *prompt = fill(template, k->set->row[i].prompt, k->arena, err);
-        bool joined = k->set->row[i].joined && !strcmp(template + strlen(template) - (sizeof HOLE - 1), HOLE);
-        status = prompt ? encode(&form->ask[form->n++], k, i, prompt, joined, err) : DELE_ERR_MEMORY;
+        bool joined =
+            k->set->row[i].joined && !strcmp(template + strlen(template) - (sizeof HOLE - 1), HOLE);
+        status =
+            prompt ? encode(&form->ask[form->n++], k, i, prompt, joined, err) : DELE_ERR_MEMORY;
     }
     return status;
 }
@@ -146,19 +160,23 @@ static dele_status make_templates(maker *k, const char *path, dele_err *err)
         const char *template = name ? dele_record_string(&r, row, "template", err) : NULL;
         if (!template) break;
         if (!strstr(template, HOLE))
-            dele_fail(err, DELE_ERR_DATA, "%s:%d: the template has no %s, where the prompt should stand", path, r.line,
-                     HOLE);
-        else if (is_known(k->set, name) || strchr(name, '\t') || strchr(name, '\n') || !strcmp(name, "best"))
-            dele_fail(err, DELE_ERR_DATA, "%s:%d: the name \"%.40s\" is taken, or no name", path, r.line, name);
+            dele_fail(err, DELE_ERR_DATA,
+                      "%s:%d: the template has no %s, where the prompt should stand", path, r.line,
+                      HOLE);
+        else if (is_known(k->set, name) || strchr(name, '\t') || strchr(name, '\n') ||
+                 !strcmp(name, "best"))
+            dele_fail(err, DELE_ERR_DATA, "%s:%d: the name \"%.40s\" is taken, or no name", path,
+                      r.line, name);
         else
             make_template(k, name, template, err);
     }
     dele_records_close(&r);
-    if (!err->code && k->set->n_forms == before) dele_fail(err, DELE_ERR_DATA, "%s holds no template", path);
+    if (!err->code && k->set->n_forms == before)
+        dele_fail(err, DELE_ERR_DATA, "%s holds no template", path);
     return err->code;
 }
 
-/* ---- paraphrases -------------------------------------------------------------------------------------------------- */
+/* ---- paraphrases ----------------------------------------------------------------------------- */
 
 static size_t find_row(const attack_set *set, const char *id)
 {
@@ -177,7 +195,8 @@ static int by_row(const void *a, const void *b)
 static attack_form *paraphrase_form(maker *k, size_t first, size_t which, dele_err *err)
 {
     if (first + which < k->set->n_forms) return &k->set->form[first + which];
-    return new_form(k, ATTACK_TEMPLATE, dele_printf(k->arena, err, "paraphrase %zu", which + 1), err);
+    return new_form(k, ATTACK_TEMPLATE, dele_printf(k->arena, err, "paraphrase %zu", which + 1),
+                    err);
 }
 
 /* Facts bring one along. */
@@ -187,7 +206,8 @@ static dele_status make_own_paraphrases(maker *k, dele_err *err)
     dele_status status = form ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t i = 0; i < k->set->n && !status; i++) {
         const attack_row *row = &k->set->row[i];
-        if (row->paraphrase) status = encode(&form->ask[form->n++], k, i, row->paraphrase, row->joined, err);
+        if (row->paraphrase)
+            status = encode(&form->ask[form->n++], k, i, row->paraphrase, row->joined, err);
     }
     if (!status && !form->n) k->set->n_forms--;
     return status;
@@ -205,7 +225,9 @@ static dele_status make_paraphrases(maker *k, const char *path, dele_err *err)
         const char *id = NULL, *input = dele_record_string(&r, json, "input", err);
         if (!input || dele_row_id(&id, json, k->arena, err)) break;
         size_t i = id ? find_row(k->set, id) : k->set->n;
-        if (!id) dele_fail(err, DELE_ERR_DATA, "%s:%d: a paraphrase needs the \"id\" of its row", path, r.line);
+        if (!id)
+            dele_fail(err, DELE_ERR_DATA, "%s:%d: a paraphrase needs the \"id\" of its row", path,
+                      r.line);
         if (i == k->set->n) continue;
         attack_form *form = paraphrase_form(k, first, count[i]++, err);
         if (form) encode(&form->ask[form->n++], k, i, input, false, err);
@@ -214,24 +236,27 @@ static dele_status make_paraphrases(maker *k, const char *path, dele_err *err)
     for (size_t f = first; f < k->set->n_forms; f++)
         qsort(k->set->form[f].ask, k->set->form[f].n, sizeof *k->set->form[f].ask, by_row);
     if (!err->code && k->set->n_forms == first)
-        dele_fail(err, DELE_ERR_DATA, "%s: no paraphrase has the id of a row of %s", path, k->set->path);
+        dele_fail(err, DELE_ERR_DATA, "%s: no paraphrase has the id of a row of %s", path,
+                  k->set->path);
     return err->code;
 }
 
-/* ---- prefixes ----------------------------------------------------------------------------------------------------- */
+/* ---- prefixes -------------------------------------------------------------------------------- */
 
 /* A letter or a digit of any script. */
 static bool has_words(const char *text)
 {
-    while (*text && (*text == '_' || !dele_word_at(text))) text++; /* bytes within a character begin none */
+    while (*text && (*text == '_' || !dele_word_at(text)))
+        text++; /* bytes within a character begin none */
     return *text;
 }
 
-/* So many per cent of the answer's tokens are given, at least one, and at least one is left.  Rows of one token, and rows
- * of whose answer nothing but punctuation is left, have no such ask. */
+/* So many per cent of the answer's tokens are given, at least one, and at least one is left.  Rows
+ * of one token, and rows of whose answer nothing but punctuation is left, have no such ask. */
 static dele_status make_prefix(maker *k, int percent, dele_err *err)
 {
-    attack_form *form = new_form(k, ATTACK_PREFIX, dele_printf(k->arena, err, "%d %%", percent), err);
+    attack_form *form =
+        new_form(k, ATTACK_PREFIX, dele_printf(k->arena, err, "%d %%", percent), err);
     if (!form) return DELE_ERR_MEMORY;
     const attack_form *plain = &k->set->form[0];
     for (size_t i = 0; i < plain->n; i++) {
@@ -255,14 +280,15 @@ static dele_status make_prefixes(maker *k, const char *list, dele_err *err)
         char *end;
         long percent = strtol(name, &end, 10);
         if (*end || percent < 1 || percent > 99)
-            return dele_fail(err, DELE_ERR_USAGE, "--prefixes: \"%.20s\" is no per cent from 1 to 99", name);
+            return dele_fail(err, DELE_ERR_USAGE,
+                             "--prefixes: \"%.20s\" is no per cent from 1 to 99", name);
         make_prefix(k, (int)percent, err);
     }
     return err->code;
 }
 
-dele_status attack_forms_make(attack_set *set, const attack_form_opts *o, const dele_model *model, dele_arena *arena,
-                             dele_err *err)
+dele_status attack_forms_make(attack_set *set, const attack_form_opts *o, const dele_model *model,
+                              dele_arena *arena, dele_err *err)
 {
     maker k = {.set = set,
                .model = model,
@@ -270,7 +296,7 @@ dele_status attack_forms_make(attack_set *set, const attack_form_opts *o, const 
                .how = {.chat = o->chat, .eos = false, .max_tokens = (size_t)model->config.context}};
     if (!model->tokenizer)
         return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
-                        model->path ? model->path : "the model");
+                         model->path ? model->path : "the model");
     set->n_forms = 0;
     if (make_plain(&k, err)) return err->code;
     if (o->templates) make_templates(&k, o->templates, err);
@@ -280,7 +306,8 @@ dele_status attack_forms_make(attack_set *set, const attack_form_opts *o, const 
     return err->code;
 }
 
-dele_status attack_same_tokens(const attack_set *set, dele_chat chat, const dele_model *model, dele_err *err)
+dele_status attack_same_tokens(const attack_set *set, dele_chat chat, const dele_model *model,
+                               dele_err *err)
 {
     dele_arena scratch = {0};
     attack_set theirs = {.path = set->path, .row = set->row, .n = set->n};
@@ -288,10 +315,12 @@ dele_status attack_same_tokens(const attack_set *set, dele_chat chat, const dele
     attack_forms_make(&theirs, &plain, model, &scratch, err);
     for (size_t i = 0; i < set->n && !err->code; i++) {
         const attack_ask *a = &set->form[0].ask[i], *b = &theirs.form[0].ask[i];
-        if (a->n != b->n || a->first != b->first || memcmp(a->ids, b->ids, (size_t)a->n * sizeof *a->ids))
-            dele_fail(err, DELE_ERR_DATA,
-                     "%s cuts %s:%d into other tokens than the unlearned model: it is of another kind", model->path,
-                     set->path, set->row[i].line);
+        if (a->n != b->n || a->first != b->first ||
+            memcmp(a->ids, b->ids, (size_t)a->n * sizeof *a->ids))
+            dele_fail(
+                err, DELE_ERR_DATA,
+                "%s cuts %s:%d into other tokens than the unlearned model: it is of another kind",
+                model->path, set->path, set->row[i].line);
     }
     dele_arena_release(&scratch);
     return err->code;

@@ -1,21 +1,24 @@
 /* A form put to a model: every ask scored and said, a line in items.jsonl for each.
  *
- *   exact_match     every token that should come is the likeliest behind those before it: greedy continuation says them
+ *   exact_match     every token that should come is the most likely after those before it: greedy
+ *                   continuation says them
  *   contains        what should come stands, as whole words, in what is said (score/qa.h)
  *   rougeL_recall   of what should come, in what is said, words stemmed (score/rouge.h)
  *   p               the geometric mean of the probabilities of the tokens that should come
  *
- * exact_match and p come from one forward pass over the given tokens, the other two from the text generated greedily. */
+ * exact_match and p come from one forward pass over the given tokens, the other two from the text
+ * generated greedily. */
 #include "experiments/attack.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "score/generate_batch.h"
 #include "score/qa.h"
 #include "score/rouge.h"
-#include "score/say.h"
 
-const char *const attack_measure_names[ATTACK_N_MEASURES] = {"exact_match", "contains", "rougeL_recall", "p"};
+const char *const attack_measure_names[ATTACK_N_MEASURES] = {"exact_match", "contains",
+                                                             "rougeL_recall", "p"};
 
 typedef struct {
     attack_pass *pass;
@@ -37,18 +40,20 @@ static cJSON *item_key(const attack_pass *pass, const attack_set *set, size_t i)
     return line;
 }
 
-static dele_status put_line(const scoring *s, size_t i, const char *given, const char *said, bool ended, dele_err *err)
+static dele_status put_line(const scoring *s, size_t i, const char *given, const char *generated,
+                            bool ended, dele_err *err)
 {
     const attack_pass *pass = s->pass;
     cJSON *line = item_key(pass, s->set, i);
     cJSON_AddStringToObject(line, "given", given);
-    cJSON_AddStringToObject(line, "generated", said);
-    for (int m = 0; m < ATTACK_N_MEASURES; m++) dele_put_number(line, attack_measure_names[m], pass->score[i].of[m]);
+    cJSON_AddStringToObject(line, "generated", generated);
+    for (int m = 0; m < ATTACK_N_MEASURES; m++)
+        dele_put_number(line, attack_measure_names[m], pass->score[i].of[m]);
     cJSON_AddBoolToObject(line, "ended", ended);
     return dele_items_put(s->o->items, pass->first + i, line, err);
 }
 
-static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *err)
+static dele_status on_output(void *data, size_t i, char *text, bool ended, dele_err *err)
 {
     scoring *s = data;
     const attack_ask *ask = &s->pass->form->ask[i];
@@ -58,7 +63,8 @@ static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *
     dele_rouge rouge;
     bool exact, contains;
     dele_arena_reset(&s->scratch);
-    const char *given = dele_decode(s->tokenizer, ask->ids, (size_t)ask->first, false, &s->scratch, err);
+    const char *given =
+        dele_decode(s->tokenizer, ask->ids, (size_t)ask->first, false, &s->scratch, err);
     if (!given || dele_qa_judge(&exact, &contains, &item, text, &s->scratch, err) ||
         dele_rouge_l(&rouge, target, text, true, &s->scratch, err))
         return err->code;
@@ -67,13 +73,15 @@ static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *
     return put_line(s, i, given, text, ended, err);
 }
 
-static dele_status score_tokens(scoring *s, dele_run *run, const dele_model *model, dele_arena *arena, dele_err *err)
+static dele_status score_tokens(scoring *s, dele_run *run, const dele_model *model,
+                                dele_arena *arena, dele_err *err)
 {
     const attack_form *form = s->pass->form;
     dele_scored_text *texts = DELE_NEW(arena, dele_scored_text, form->n, err);
     if (!texts) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < form->n; i++)
-        texts[i] = (dele_scored_text){.ids = form->ask[i].ids, .n = form->ask[i].n, .first = form->ask[i].first};
+        texts[i] = (dele_scored_text){
+            .ids = form->ask[i].ids, .n = form->ask[i].n, .first = form->ask[i].first};
     const dele_token_opts opts = {0};
     dele_status status = dele_token_scores(texts, form->n, run, model, &opts, arena, err);
     for (size_t i = 0; i < form->n && !status; i++) {
@@ -86,25 +94,32 @@ static dele_status score_tokens(scoring *s, dele_run *run, const dele_model *mod
 }
 
 /* What an earlier run has written of the pass; returns how many lines. */
-static size_t recall(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err)
+static size_t resume(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err)
 {
     size_t n = 0;
-    for (; n < pass->form->n && dele_items_old(items, pass->first + n); n++) {
+    for (; n < pass->form->n && dele_items_previous(items, pass->first + n); n++) {
         dele_items_field fields[ATTACK_N_MEASURES];
         for (int m = 0; m < ATTACK_N_MEASURES; m++)
-            fields[m] = (dele_items_field){attack_measure_names[m], &pass->score[n].of[m], DELE_ITEMS_REAL, 0, 1 + 1e-6, false};
-        if (!dele_items_resume(items, pass->first + n, item_key(pass, set, n), fields, ATTACK_N_MEASURES, err)) break;
+            fields[m] = (dele_items_field){attack_measure_names[m],
+                                           &pass->score[n].of[m],
+                                           DELE_ITEMS_REAL,
+                                           0,
+                                           1 + 1e-6,
+                                           false};
+        if (!dele_items_resume(items, pass->first + n, item_key(pass, set, n), fields,
+                               ATTACK_N_MEASURES, err))
+            break;
     }
     return n;
 }
 
-bool attack_pass_stands(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err)
+bool attack_pass_done(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err)
 {
-    return recall(pass, set, items, err) == pass->form->n;
+    return resume(pass, set, items, err) == pass->form->n;
 }
 
-dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *run, const dele_model *model,
-                           const attack_score_opts *o, dele_err *err)
+dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *run,
+                            const dele_model *model, const attack_score_opts *o, dele_err *err)
 {
     dele_arena arena = {0};
     scoring s = {.pass = pass, .set = set, .o = o, .tokenizer = model->tokenizer};
@@ -120,17 +135,17 @@ dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *
         memcpy(ids, ask->ids, given[i].n * sizeof *ids);
         ids += ask->first;
     }
-    const dele_say_opts say = {.chat = o->chat,
-                              .max_new = o->max_new,
-                              .encoded = given,
-                              .n_known = recall(pass, set, o->items, err),
-                              .said = said,
-                              .data = &s,
-                              .progress = o->progress,
-                              .before = pass->first};
+    const dele_generate_batch_opts say = {.chat = o->chat,
+                                          .max_new = o->max_new,
+                                          .encoded = given,
+                                          .n_known = resume(pass, set, o->items, err),
+                                          .on_output = on_output,
+                                          .data = &s,
+                                          .progress = o->progress,
+                                          .before = pass->first};
     if (!status) status = err->code;
     if (!status) status = score_tokens(&s, run, model, &arena, err);
-    if (!status) status = dele_say(NULL, pass->form->n, run, model, &say, err);
+    if (!status) status = dele_generate_batch(NULL, pass->form->n, run, model, &say, err);
     dele_arena_release(&s.scratch);
     dele_arena_release(&arena);
     return status;

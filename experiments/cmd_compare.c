@@ -3,12 +3,14 @@
  *   reads    BEFORE/eval.json and AFTER/eval.json, of the same suite
  *   prints   score  n  before  before_stderr  after  after_stderr  change
  *            and, where both hold items.jsonl whose answers are right or wrong, an empty line and
- *            paired  n  turned_wrong  turned_right  p               p: McNemar's exact test, two-sided
+ *            paired  n  correct_to_incorrect  incorrect_to_correct  p               p: McNemar's
+ *                                             exact test, two-sided
  *
- * Every score that both hold is a row, named by its path as in a recipe's table: forget.prompt.top1, or of an array
- * scores[split=forget,task=Task1,type=sc].score.  Settings, counts, intervals and single subjects are left out;
- * --subjects brings the last.  Results whose counts differ were made from different items, and are
- * refused: their difference would say nothing. */
+ * Every score that both hold is a row, named by its path as in a recipe's table:
+ * forget.prompt.top1, or of an array scores[split=forget,task=Task1,type=sc].score.  Settings,
+ * counts, intervals and single subjects are left out; --subjects brings the last.  Results whose
+ * counts differ were made from different items, and are refused: their difference would say
+ * nothing. */
 #include "experiments/cmd.h"
 
 #include <math.h>
@@ -19,8 +21,10 @@
 
 static void put(dele_table *t, const char *format, double x)
 {
-    if (isnan(x)) dele_table_cell(t, "-");
-    else dele_table_real(t, format, x);
+    if (isnan(x))
+        dele_table_cell(t, "-");
+    else
+        dele_table_real(t, format, x);
 }
 
 static void print_tables(const compared *result, dele_table_form form, dele_err *err)
@@ -45,8 +49,8 @@ static void print_tables(const compared *result, dele_table_form form, dele_err 
         const paired_row *row = &result->items.row[i];
         dele_table_text(&pairs, row->name);
         dele_table_cell(&pairs, "%zu", row->n);
-        dele_table_cell(&pairs, "%zu", row->turned_wrong);
-        dele_table_cell(&pairs, "%zu", row->turned_right);
+        dele_table_cell(&pairs, "%zu", row->correct_to_incorrect);
+        dele_table_cell(&pairs, "%zu", row->incorrect_to_correct);
         dele_table_real(&pairs, "%.3g", row->p);
         dele_table_row(&pairs);
     }
@@ -73,8 +77,8 @@ static void print_json(const compared *result, dele_err *err)
         cJSON *json = cJSON_CreateObject();
         cJSON_AddStringToObject(json, "paired", row->name);
         cJSON_AddNumberToObject(json, "n", (double)row->n);
-        cJSON_AddNumberToObject(json, "turned_wrong", (double)row->turned_wrong);
-        cJSON_AddNumberToObject(json, "turned_right", (double)row->turned_right);
+        cJSON_AddNumberToObject(json, "correct_to_incorrect", (double)row->correct_to_incorrect);
+        cJSON_AddNumberToObject(json, "incorrect_to_correct", (double)row->incorrect_to_correct);
         cJSON_AddItemToObject(json, "p", dele_json_number(row->p));
         cJSON_AddItemToArray(rows, json);
     }
@@ -86,13 +90,21 @@ int cmd_compare(int argc, char **argv)
 {
     const char *paths[2] = {0}, *flips = NULL;
     bool subjects = false;
-    const dele_option options[] = {DELE_GROUP("options"),
-                                  DELE_FLAG("subjects", &subjects, "mmlu: every subject too"),
-                                  DELE_OPT("flips", &flips, "a file to write: the questions that turned, a line each"),
-                                  {0}};
-    const dele_usage usage = {.command = "compare", .summary = "two results of eval beside each other",
-                             .synopsis = "BEFORE AFTER", .example = "deleatur compare results/before results/after",
-                             .options = options, .positional = paths, .n_positional = 2, .tables = true};
+    /* clang-format off */
+    const dele_option options[] = {
+        DELE_GROUP("options"),
+        DELE_FLAG("subjects", &subjects, "mmlu: every subject too"),
+        DELE_OPT("flips", &flips, "file to write: the items whose prediction changed, one a line"),
+        {0}};
+    /* clang-format on */
+    const dele_usage usage = {.command = "compare",
+                              .summary = "compare two results of eval",
+                              .synopsis = "BEFORE AFTER",
+                              .example = "deleatur compare results/before results/after",
+                              .options = options,
+                              .positional = paths,
+                              .n_positional = 2,
+                              .tables = true};
     dele_arena arena = {0};
     dele_err err = {0};
     dele_common common = {0};
@@ -100,8 +112,10 @@ int cmd_compare(int argc, char **argv)
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help &&
         !(flips && dele_path_free(flips, &err)) &&
         !compare_results(&result, paths[0], paths[1], subjects, flips, &arena, &err)) {
-        if (common.json) print_json(&result, &err);
-        else print_tables(&result, dele_table_form_of(common.csv), &err);
+        if (common.json)
+            print_json(&result, &err);
+        else
+            print_tables(&result, dele_table_form_of(common.csv), &err);
     }
     dele_arena_release(&arena);
     return dele_complain(&err);

@@ -1,13 +1,15 @@
 /* deleatur demo -- the whole job on the embedded model, offline, in under a minute.
  *
- *   1. score     240 facts about people who do not exist, and what everybody knows (bakers make bread)
+ *   1. score     240 facts about people who do not exist, and what everybody knows (bakers make
+ *                bread)
  *   2. trace     a few of the facts to forget: which layers carry them, at which token
  *   3. unlearn   eight people, by training the MLPs of layers 0-5 alone
  *   4. score     again: forgotten? and what else was lost?
  *   5. diff      which tensors moved
  *
- * The same functions that the commands call, on a model of 2.3 million weights (data/models/README.md).  --out DIR
- * keeps the unlearned checkpoint; otherwise it goes with the end of the program. */
+ * The same functions that the commands call, on a model of 2.3 million weights
+ * (data/models/README.md).  --out DIR keeps the unlearned checkpoint; otherwise it goes with the
+ * end of the program. */
 #include "experiments/cmd.h"
 
 #include <string.h>
@@ -41,9 +43,11 @@ static dele_status load_facts(dele_facts *facts, const char *name, dele_arena *a
     return path ? dele_facts_load(facts, path, arena, err) : err->code;
 }
 
-static dele_status load_rows(dele_dataset *set, const char *name, const dele_model *model, dele_arena *arena, dele_err *err)
+static dele_status load_rows(dele_dataset *set, const char *name, const dele_model *model,
+                             dele_arena *arena, dele_err *err)
 {
-    const dele_dataset_options o = {.chat = DELE_CHAT_NONE, .eos = false, .max_tokens = (size_t)model->config.context};
+    const dele_dataset_options o = {
+        .chat = DELE_CHAT_NONE, .eos = false, .max_tokens = (size_t)model->config.context};
     const char *path = dele_share_path(name, arena, err);
     return path ? dele_dataset_add(set, path, model->tokenizer, &o, arena, err) : err->code;
 }
@@ -60,8 +64,8 @@ static dele_status load(demo_data *data, dele_model *model, dele_arena *arena, d
     return DELE_OK;
 }
 
-static dele_status score(demo_scores *scores, const demo_data *data, const dele_model *model, dele_arena *arena,
-                        dele_err *err)
+static dele_status score(demo_scores *scores, const demo_data *data, const dele_model *model,
+                         dele_arena *arena, dele_err *err)
 {
     dele_run run = {0};
     const dele_facts_opts opts = {0};
@@ -71,8 +75,8 @@ static dele_status score(demo_scores *scores, const demo_data *data, const dele_
     return err->code;
 }
 
-static dele_status show_trace(const demo *d, const demo_data *data, const dele_model *model, dele_arena *arena,
-                             dele_err *err)
+static dele_status show_trace(const demo *d, const demo_data *data, const dele_model *model,
+                              dele_arena *arena, dele_err *err)
 {
     dele_trace trace;
     dele_trace_stats stats;
@@ -82,21 +86,25 @@ static dele_status show_trace(const demo *d, const demo_data *data, const dele_m
     o.limit = d->traced;
     o.split = "forget";
     dele_progress_begin(&progress, d->talk, "trace", "facts", d->traced);
-    dele_status status = dele_trace_run(&trace, NULL, model, &data->people, &o, &progress, arena, err);
+    dele_status status =
+        dele_trace_run(&trace, NULL, model, &data->people, &o, &progress, arena, err);
     dele_progress_end(&progress);
     if (status || dele_trace_statistics(&stats, &trace, arena, err)) return err->code;
     for (size_t i = 0; i < trace.n; i++) {
         if (trace.facts[i].left_out) continue;
-        printf("\n\"%s\"  what restoring one layer's state brings back\n", trace.facts[i].fact->prompt);
-        dele_trace_sketch(stdout, &trace, &trace.facts[i], 0); /* hidden states */
+        printf("\n\"%s\"  what restoring one layer's state brings back\n",
+               trace.facts[i].fact->prompt);
+        dele_trace_print_heatmap(stdout, &trace, &trace.facts[i], 0); /* hidden states */
         break;
     }
-    printf("\nmean over %zu facts, MLPs of %s layers restored together\n", trace.n_traced, o.windows);
-    dele_trace_sketch_average(stdout, &trace, &stats, 1);
+    printf("\nmean over %zu facts, MLPs of %s layers restored together\n", trace.n_traced,
+           o.windows);
+    dele_trace_print_average(stdout, &trace, &stats, 1);
     return DELE_OK;
 }
 
-static dele_status unlearn(const demo *d, demo_data *data, dele_model *model, dele_arena *arena, dele_err *err)
+static dele_status unlearn(const demo *d, demo_data *data, dele_model *model, dele_arena *arena,
+                           dele_err *err)
 {
     dele_mask mask;
     dele_train_report report;
@@ -104,33 +112,38 @@ static dele_status unlearn(const demo *d, demo_data *data, dele_model *model, de
     if (dele_mask_parse(&mask, model, "0-5", "mlp", arena, err)) return err->code;
     if (dele_train_plan(&report, &data->forget, &data->retain, &d->train, err)) return err->code;
     dele_progress_begin(&progress, d->talk, "unlearn", "rows", (double)report.rows_in_all);
-    dele_train(&report, model, &mask, &data->forget, &data->retain, &d->train, NULL, &progress, err);
+    dele_train(&report, model, &mask, &data->forget, &data->retain, &d->train, NULL, &progress,
+               err);
     dele_progress_end(&progress);
     if (!err->code)
-        printf("\nunlearned with %zu updates of %d rows: %zu of %zu tensors may move (MLPs of layers 0-5)\n",
+        printf("\nunlearned with %zu updates of %d rows: %zu of %zu tensors may move (MLPs of "
+               "layers 0-5)\n",
                report.done, d->train.batch, mask.n_trained, mask.n_tensors);
     return err->code;
 }
 
 static void put_row(const char *what, const dele_facts_cell *before, const dele_facts_cell *after)
 {
-    printf("%-36s %4zu   %5.1f %% -> %5.1f %%   %.3f -> %.3f\n", what, before->n, 100 * before->top1, 100 * after->top1,
-           before->p, after->p);
+    printf("%-36s %4zu   %5.1f %% -> %5.1f %%   %.3f -> %.3f\n", what, before->n,
+           100 * before->top1, 100 * after->top1, before->p, after->p);
 }
 
 static void show_scores(const demo_scores *a, const demo_scores *b)
 {
-    static const char *const split[] = {"all", "to forget", "to keep"}, *const form[] = {"", ", in other words"};
+    static const char *const split[] = {"all", "forget set", "retain set"}, *const form[] = {
+                                                                                "",
+                                                                                ", paraphrased"};
     char what[64];
-    printf("\n%-36s %4s   %-20s %s\n", "facts", "n", "answered first", "p(answer)");
-    for (int s = DELE_SPLIT_FORGET; s < DELE_SPLITS; s++)
+    printf("\n%-36s %4s   %-20s %s\n", "facts", "n", "top-1 accuracy", "p(answer)");
+    for (int s = DELE_FACT_SPLIT_FORGET; s < DELE_FACT_SPLITS; s++)
         for (int f = 0; f < DELE_FORMS; f++) {
             snprintf(what, sizeof what, "%s%s", split[s], form[f]);
             put_row(what, &a->people.cell[s][f], &b->people.cell[s][f]);
         }
     for (int f = 0; f < DELE_FORMS; f++) {
         snprintf(what, sizeof what, "what everybody knows%s", form[f]);
-        put_row(what, &a->plain.cell[DELE_SPLIT_ALL][f], &b->plain.cell[DELE_SPLIT_ALL][f]);
+        put_row(what, &a->plain.cell[DELE_FACT_SPLIT_ALL][f],
+                &b->plain.cell[DELE_FACT_SPLIT_ALL][f]);
     }
 }
 
@@ -143,8 +156,10 @@ static void show_diff(const dele_model *before, const dele_model *after)
         same += equal;
         if (!equal) weights += a->rows * a->cols;
     }
-    printf("\n%zu of %zu tensors are bit-equal to the original; the others hold %.2f of %.2f million weights\n", same,
-           before->n_tensors, (double)weights / 1e6, (double)dele_model_parameters(before) / 1e6);
+    printf("\n%zu of %zu tensors are bit-equal to the original; the others hold %.2f of %.2f "
+           "million weights\n",
+           same, before->n_tensors, (double)weights / 1e6,
+           (double)dele_model_parameters(before) / 1e6);
 }
 
 static dele_status keep(const demo *d, const dele_model *model, dele_err *err)
@@ -166,12 +181,14 @@ static dele_status show(const demo *d, dele_arena *arena, dele_err *err)
     demo_data data = {0};
     demo_scores before, after;
     dele_model original = {0}, model = {0};
-    if (!load(&data, &original, arena, err) && !dele_model_load(&model, original.path, arena, err) &&
+    if (!load(&data, &original, arena, err) &&
+        !dele_model_load(&model, original.path, arena, err) &&
         !score(&before, &data, &original, arena, err)) {
-        printf("a model of %.1f million weights, which knows %zu facts about 48 people who do not exist\n",
+        printf("a model of %.1f million weights, which knows %zu facts about 48 people who do not "
+               "exist\n",
                (double)dele_model_parameters(&original) / 1e6, data.people.n);
-        if (!show_trace(d, &data, &original, arena, err) && !unlearn(d, &data, &model, arena, err) &&
-            !score(&after, &data, &model, arena, err)) {
+        if (!show_trace(d, &data, &original, arena, err) &&
+            !unlearn(d, &data, &model, arena, err) && !score(&after, &data, &model, arena, err)) {
             show_scores(&before, &after);
             show_diff(&original, &model);
             if (!keep(d, &model, err)) printf("%.0f s\n", dele_now() - began);
@@ -189,15 +206,20 @@ int cmd_demo(int argc, char **argv)
     d.train.epochs = 16;
     d.train.batch = 64;
     d.train.adamw.lr = 5e-4;
+    /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("options"),
         DELE_OPT("out", &d.out, "keep the unlearned model in this new directory"),
-        DELE_OPT("epochs", &d.train.epochs, "times through the rows to forget"),
-        DELE_OPT("lr", &d.train.adamw.lr, "highest learning rate"),
+        DELE_OPT("epochs", &d.train.epochs, "number of epochs over the forget rows"),
+        DELE_OPT("lr", &d.train.adamw.lr, "peak learning rate"),
         DELE_OPT("seed", &d.train.seed, "of shuffling"),
         {0}};
-    const dele_usage usage = {.command = "demo", .summary = "the whole job on the embedded model, offline",
-                             .synopsis = "[--out DIR]", .example = "deleatur demo", .options = options};
+    /* clang-format on */
+    const dele_usage usage = {.command = "demo",
+                              .summary = "the whole job on the embedded model, offline",
+                              .synopsis = "[--out DIR]",
+                              .example = "deleatur demo",
+                              .options = options};
     dele_arena arena = {0};
     dele_err err = {0};
     dele_common common = {0};

@@ -2,7 +2,8 @@
  *
  * Per tensor: bit-equal, or how far.  With d = b - a in double,
  *
- *   change  |d|_2       relative  |d|_2 / |a|_2       largest  max |d_i|       changed  entries that differ
+ *   change  |d|_2       relative  |d|_2 / |a|_2       largest  max |d_i|       changed  entries
+ *                                                     that differ
  *
  * This is how "only these layers moved" is shown rather than claimed. */
 #include <math.h>
@@ -22,13 +23,18 @@ typedef struct {
     double norm, relative, largest;
 } change;
 
-static const char *const part_names[] = {[DELE_PART_EMBED] = "embed", [DELE_PART_ATTN] = "attn", [DELE_PART_MLP] = "mlp",
-                                         [DELE_PART_NORM] = "norm", [DELE_PART_HEAD] = "head"};
+static const char *const part_names[] = {[DELE_PART_EMBED] = "embed",
+                                         [DELE_PART_ATTN] = "attn",
+                                         [DELE_PART_MLP] = "mlp",
+                                         [DELE_PART_NORM] = "norm",
+                                         [DELE_PART_HEAD] = "head"};
 
 /* Row sums added in order, so that the figures do not depend on the threads. */
-static dele_status measure(change *c, const dele_tensor *a, const dele_tensor *b, dele_arena *scratch, dele_err *err)
+static dele_status measure(change *c, const dele_tensor *a, const dele_tensor *b,
+                           dele_arena *scratch, dele_err *err)
 {
-    *c = (change){.a = a, .equal = memcmp(a->data, b->data, a->rows * a->cols * sizeof *a->data) == 0};
+    *c = (change){.a = a,
+                  .equal = memcmp(a->data, b->data, a->rows * a->cols * sizeof *a->data) == 0};
     if (c->equal) return DELE_OK;
     dele_arena_reset(scratch);
     double *sums = DELE_NEW(scratch, double, 3 * a->rows, err);
@@ -55,21 +61,26 @@ static dele_status measure(change *c, const dele_tensor *a, const dele_tensor *b
     return DELE_OK;
 }
 
-static dele_status same_shape(const dele_model *a, const dele_model *b, const char *const path[2], dele_err *err)
+static dele_status same_shape(const dele_model *a, const dele_model *b, const char *const path[2],
+                              dele_err *err)
 {
     for (size_t i = 0; i < a->n_tensors || i < b->n_tensors; i++) {
-        const dele_tensor *x = i < a->n_tensors ? &a->tensors[i] : NULL, *y = i < b->n_tensors ? &b->tensors[i] : NULL;
-        if (x && y && strcmp(x->name, y->name) == 0 && x->rows == y->rows && x->cols == y->cols) continue;
-        return dele_fail(err, DELE_ERR_DATA, "%s and %s are not models of one shape: they part at %s", path[0], path[1],
-                        x ? x->name : y->name);
+        const dele_tensor *x = i < a->n_tensors ? &a->tensors[i] : NULL,
+                          *y = i < b->n_tensors ? &b->tensors[i] : NULL;
+        if (x && y && strcmp(x->name, y->name) == 0 && x->rows == y->rows && x->cols == y->cols)
+            continue;
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s and %s are not models of one shape: they part at %s", path[0], path[1],
+                         x ? x->name : y->name);
     }
     return DELE_OK;
 }
 
-/* ---- speaking --------------------------------------------------------------------------------------------------- */
+/* ---- speaking -------------------------------------------------------------------------------- */
 
 /* "3-5,9" of the layers where a part changed, "-" where nothing did. */
-static void layer_ranges(char *text, size_t room, const change *list, size_t n, dele_part part, int n_layers)
+static void layer_ranges(char *text, size_t room, const change *list, size_t n, dele_part part,
+                         int n_layers)
 {
     size_t at = 0;
     text[0] = '\0';
@@ -95,8 +106,10 @@ static void print_table(const change *list, size_t n, dele_table_form form, dele
     for (size_t i = 0; i < n; i++) {
         const change *c = &list[i];
         dele_table_text(&t, c->a->name);
-        if (c->equal) dele_table_cell(&t, "bit-equal");
-        else dele_table_real(&t, "%.4g", c->norm);
+        if (c->equal)
+            dele_table_cell(&t, "bit-equal");
+        else
+            dele_table_real(&t, "%.4g", c->norm);
         dele_table_real(&t, "%.3g", c->equal ? NAN : c->relative);
         dele_table_real(&t, "%.4g", c->equal ? NAN : c->largest);
         dele_table_cell(&t, "%zu", c->changed);
@@ -123,8 +136,8 @@ static void print_summary(const change *list, size_t n, int n_layers)
         char ranges[256];
         layer_ranges(ranges, sizeof ranges, list, n, (dele_part)part, n_layers);
         if (of && moved)
-            printf("  %-6s %3zu of %3zu tensors moved, change %.4g%s%s\n", part_names[part], moved, of, sqrt(norm),
-                   ranges[0] ? ", layers " : "", ranges);
+            printf("  %-6s %3zu of %3zu tensors moved, change %.4g%s%s\n", part_names[part], moved,
+                   of, sqrt(norm), ranges[0] ? ", layers " : "", ranges);
         else if (of)
             printf("  %-6s %3zu tensors, none moved\n", part_names[part], of);
     }
@@ -140,13 +153,13 @@ static dele_status print_json(const change *list, size_t n, dele_err *err)
         n_equal += c->equal;
         cJSON_AddStringToObject(row, "name", c->a->name);
         cJSON_AddStringToObject(row, "part", part_names[c->a->part]);
-        cJSON_AddItemToObject(row, "layer", c->a->layer < 0 ? cJSON_CreateNull() : cJSON_CreateNumber(c->a->layer));
+        cJSON_AddItemToObject(
+            row, "layer", c->a->layer < 0 ? cJSON_CreateNull() : cJSON_CreateNumber(c->a->layer));
         cJSON_AddBoolToObject(row, "equal", c->equal);
         cJSON_AddNumberToObject(row, "parameters", (double)(c->a->rows * c->a->cols));
         cJSON_AddNumberToObject(row, "changed", (double)c->changed);
         cJSON_AddItemToObject(row, "norm", dele_json_number(c->norm));
-        cJSON_AddItemToObject(row, "relative",
-                              dele_json_number(c->relative));
+        cJSON_AddItemToObject(row, "relative", dele_json_number(c->relative));
         cJSON_AddItemToObject(row, "max_abs", dele_json_number(c->largest));
         cJSON_AddItemToArray(tensors, row);
     }
@@ -157,7 +170,8 @@ static dele_status print_json(const change *list, size_t n, dele_err *err)
     return err->code;
 }
 
-static dele_status diff(const char *const path[2], const dele_common *common, dele_arena *arena, dele_err *err)
+static dele_status diff(const char *const path[2], const dele_common *common, dele_arena *arena,
+                        dele_err *err)
 {
     dele_model model[2] = {{.tensors = NULL}, {.tensors = NULL}};
     dele_arena scratch = {0};
@@ -181,10 +195,18 @@ static dele_status diff(const char *const path[2], const dele_common *common, de
 int cmd_diff(int argc, char **argv)
 {
     const char *path[2] = {NULL, NULL};
-    const dele_option options[] = {{0}};
-    const dele_usage usage = {.command = "diff", .summary = "what moved between two models, tensor by tensor",
-                             .synopsis = "MODEL_A MODEL_B", .example = "deleatur diff before after", .options = options,
-                             .positional = path, .n_positional = 2, .tables = true};
+    /* clang-format off */
+    const dele_option options[] = {
+        {0}};
+    /* clang-format on */
+    const dele_usage usage = {.command = "diff",
+                              .summary = "what moved between two models, tensor by tensor",
+                              .synopsis = "MODEL_A MODEL_B",
+                              .example = "deleatur diff before after",
+                              .options = options,
+                              .positional = path,
+                              .n_positional = 2,
+                              .tables = true};
     dele_common common = {0};
     dele_arena arena = {0};
     dele_err err = {0};

@@ -4,7 +4,8 @@
  *   writes   eval.json                      the suite's scores with n and standard errors
  *            results_lm_eval.json           the same as lm-evaluation-harness has it
  *            items.jsonl                    a line an item, appended as it is scored
- *            manifest.json                  (DIR.part until all is there; the same command goes on behind a broken one)
+ *            manifest.json                  (DIR.part until all is there; the same command resumes
+ *                                           an interrupted one)
  *   prints   the table, tab-separated; with --json, eval.json */
 #include "experiments/cmd_eval.h"
 
@@ -19,7 +20,8 @@
 static const eval_suite *find_suite(const eval_job *j, dele_err *err)
 {
     if (!j->suite || !j->data || !j->out) {
-        dele_fail(err, DELE_ERR_USAGE, "eval needs --suite, --data and --out (deleatur eval --help says more)");
+        dele_fail(err, DELE_ERR_USAGE,
+                  "eval needs --suite, --data and --out (deleatur eval --help says more)");
         return NULL;
     }
     if (j->limit < 0) {
@@ -31,14 +33,15 @@ static const eval_suite *find_suite(const eval_job *j, dele_err *err)
 }
 
 /* Runs the suite with items.jsonl open in the directory. */
-static dele_status run_suite(eval_job *j, const eval_suite *suite, const dele_outdir *dir, dele_err *err)
+static dele_status run_suite(eval_job *j, const eval_suite *suite, const dele_outdir *dir,
+                             dele_err *err)
 {
     char *path = dele_printf(&j->arena, err, "%s/items.jsonl", dir->part);
     if (!path) return DELE_ERR_MEMORY;
     if (!suite->resumes) unlink(path);
     if (dele_items_open(&j->items, path, err)) return err->code;
     if (j->items.n_old && !j->quiet)
-        dele_note("going on behind %zu items that stand in %s", j->items.n_old, path);
+        dele_note("resuming after %zu items that are in %s", j->items.n_old, path);
     eval_add_text(j, "suite", j->suite);
     eval_add_text(j, "model", j->model_path);
     eval_add_text(j, "data", j->data);
@@ -67,10 +70,11 @@ static dele_status work(eval_job *j, dele_manifest *manifest, dele_outdir *dir, 
     const eval_suite *suite = find_suite(j, err);
     bool resumed;
     char *key;
-    if (!suite || eval_add_inputs(j, manifest, err) || !(key = dele_manifest_key(manifest, "out", &j->arena, err)) ||
+    if (!suite || eval_add_inputs(j, manifest, err) ||
+        !(key = dele_manifest_key(manifest, "out", &j->arena, err)) ||
         dele_outdir_resume(dir, j->out, key, &resumed, err) ||
-        dele_model_load(&j->model, j->model_path, &j->arena, err) || run_suite(j, suite, dir, err) ||
-        save(j, manifest, dir, err))
+        dele_model_load(&j->model, j->model_path, &j->arena, err) ||
+        run_suite(j, suite, dir, err) || save(j, manifest, dir, err))
         return err->code;
     return j->json ? dele_json_show(j->result, err) : DELE_OK;
 }
@@ -81,42 +85,55 @@ int cmd_eval(int argc, char **argv)
     const dele_option options[] = {
         DELE_GROUP("what is scored"),
         DELE_OPT("suite", &j.suite, "mmlu, choices, qa, lume, tofu, membership or facts"),
-        DELE_OPT("data", &j.data, "mmlu: directory of dev/ val/ test/; choices, qa: a .jsonl, or a directory of them; "
-                                 "lume: JSONL, or directory with forget.jsonl and retain.jsonl (or forget_val.jsonl, "
-                                 "...); tofu: directory of *_perturbed.jsonl or .json, one forget set; membership: "
-                                 "directory of member.jsonl and nonmember.jsonl; "
-                                 "facts: a fact file"),
+        DELE_OPT(
+            "data", &j.data,
+            "mmlu: directory of dev/ val/ test/; choices, qa: a .jsonl, or a directory of them; "
+            "lume: JSONL, or directory with forget.jsonl and retain.jsonl (or forget_val.jsonl, "
+            "...); tofu: directory of *_perturbed.jsonl or .json, one forget set; membership: "
+            "directory of member.jsonl and nonmember.jsonl; "
+            "facts: a fact file"),
         DELE_OPT("out", &j.out, "directory to make"),
         DELE_GROUP("multiple choice"),
         DELE_OPT("split", &j.split, "mmlu: val or test (default val)"),
-        DELE_OPT("style", &j.style, "mmlu: harness (letters; default), continuation (their text), hendrycks, "
-                                   "open-instruct"),
-        DELE_OPT("shots", &j.shots, "mmlu: examples before the question, 0 to 5; -1: as the style has it, 0 or 5"),
-        DELE_OPT("subjects", &j.subjects, "mmlu: only these, comma-separated (default: all that are there)"),
+        DELE_OPT("style", &j.style,
+                 "mmlu: harness (letters; default), continuation (their text), hendrycks, "
+                 "open-instruct"),
+        DELE_OPT("shots", &j.shots,
+                 "mmlu: examples before the question, 0 to 5; -1: as the style has it, 0 or 5"),
+        DELE_OPT("subjects", &j.subjects,
+                 "mmlu: only these, comma-separated (default: all that are there)"),
         DELE_GROUP("rows and generation"),
-        DELE_OPT("limit", &j.limit, "at most so many questions a subject or set, rows a file, or facts; 0: all"),
+        DELE_OPT("limit", &j.limit,
+                 "maximum number of questions per subject or set, rows per file, or facts; 0: all"),
         DELE_OPT("ids", &j.ids, "lume: a file with one id a line; only these rows"),
-        DELE_OPT("chat", &j.chat, "lume, tofu, qa: none (raw input; default), auto, olmo or smollm2"),
-        DELE_OPT("max-new", &j.max_new, "lume, tofu, qa: at most so many new tokens; 0: 256, 200, 32"),
-        DELE_OPT("template", &j.template, "tofu: what stands around the question, {} in its place; default: nothing"),
+        DELE_OPT("chat", &j.chat,
+                 "lume, tofu, qa: none (raw input; default), auto, olmo or smollm2"),
+        DELE_OPT("max-new", &j.max_new,
+                 "lume, tofu, qa: maximum number of new tokens; 0: 256, 200, 32"),
+        DELE_OPT("template", &j.template,
+                 "tofu: what is around the question, {} in its place; default: nothing"),
         DELE_GROUP("LUME"),
-        DELE_OPT("mmlu-result", &j.mmlu_result, "lume: a result of --suite mmlu, for the final score"),
+        DELE_OPT("mmlu-result", &j.mmlu_result,
+                 "lume: a result of --suite mmlu, for the final score"),
         DELE_GROUP("membership"),
         DELE_OPT("reference", &j.reference, "membership: a model that has not seen the members"),
         DELE_FLAG("gradnorm", &j.gradnorm, "membership: that attack too (a backward pass a text)"),
         DELE_OPT("min-k", &j.min_k, "membership: share of the tokens that Min-K looks at; 0: 0.2"),
         DELE_GROUP("against published programs"),
-        DELE_OPT("retrained", &j.retrained, "membership, tofu: a result of a model that never saw the data; tofu: or "
-                                           "open-unlearning's TOFU_EVAL.json of it"),
-        DELE_OPT("compat", &j.compat, "quirks of published programs (docs/scores.md): membership: open-unlearning; "
-                                     "tofu: open-unlearning, tofu; lume: semeval; mmlu: pandas"),
+        DELE_OPT("retrained", &j.retrained,
+                 "membership, tofu: a result of a model that never saw the data; tofu: or "
+                 "open-unlearning's TOFU_EVAL.json of it"),
+        DELE_OPT("compat", &j.compat,
+                 "quirks of published programs (docs/scores.md): membership: open-unlearning; "
+                 "tofu: open-unlearning, tofu; lume: semeval; mmlu: pandas"),
         {0},
     };
     const dele_usage usage = {
         .command = "eval",
         .summary = "score what a model knows: MMLU, other choices, LUME rows, facts",
         .synopsis = "MODEL --suite SUITE --data PATH --out DIR",
-        .example = "deleatur eval models/smollm2 --suite mmlu --data data/mmlu --style continuation --out results/before",
+        .example = "deleatur eval models/smollm2 --suite mmlu --data data/mmlu --style "
+                   "continuation --out results/before",
         .options = options,
         .positional = &j.model_path,
         .n_positional = 1,
@@ -134,7 +151,7 @@ int cmd_eval(int argc, char **argv)
         dele_manifest_begin(&manifest, &usage, argc, argv);
         work(&j, &manifest, &dir, &err);
     }
-    if (!dele_items_stand(&dir)) dele_outdir_abandon(&dir);
+    if (!dele_items_resumable(&dir)) dele_outdir_abandon(&dir);
     dele_manifest_release(&manifest);
     cJSON_Delete(j.result);
     dele_run_release(&j.run);

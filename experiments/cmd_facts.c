@@ -1,16 +1,19 @@
 /* deleatur facts -- which facts of a file does this model know, and which of them shall it forget?
  *
- *   reads    a model, and facts in ROME's or CounterFact's form; or, with --qa, rows of questions and answers, out of
- *            which facts are built for this model's tokenizer (score/facts_build.h, facts_qa.c)
- *   writes   --out          the facts known, each with "split": "forget" or "retain" (the trace's and eval's input)
+ *   reads    a model, and facts in ROME's or CounterFact's form; or, with --qa, rows of questions
+ *            and answers, out of which facts are built for this model's tokenizer
+ *            (score/facts_build.h, facts_qa.c)
+ *   writes   --out          the facts known, each with "split": "forget" or "retain" (the trace's
+ *                           and eval's input)
  *            --forget-out, --retain-out    the two sides apart (unlearn's input)
  *
- * With --facts, a fact is known when its answer is one token and the likeliest of all behind the prompt; with --answer
- * greedy when each of its tokens, one or several, is the likeliest in its place; with --chat in that layout.  These are
- * the facts that deleatur trace takes with the same options.  Facts are split by subject: a subject's facts are forgotten
- * together or kept together.  Subjects in order of first appearance
- * are shuffled by the seed, and the first `share` of them are to be forgotten.  Records are written as they were read,
- * other fields and all; CounterFact's become records in ROME's form.  With --qa the rows' file says the split. */
+ * With --facts, a fact is known when its answer is one token and the most likely of all behind the
+ * prompt; with --answer greedy when each of its tokens, one or several, is the most likely in its
+ * place; with --chat in that layout.  These are the facts that deleatur trace takes with the same
+ * options.  Facts are split by subject: a subject's facts are forgotten together or kept together.
+ * Subjects in order of first appearance are shuffled by the seed, and the first `forget_fraction`
+ * of them are to be forgotten.  Records are written as they were read, other fields and all;
+ * CounterFact's become records in ROME's form.  With --qa the rows' file says the split. */
 #include "experiments/cmd.h"
 
 #include <math.h>
@@ -26,7 +29,7 @@
 
 typedef struct {
     const char *model, *facts, *out, *forget_out, *retain_out, *answer, *chat;
-    double share;
+    double forget_fraction;
     uint64_t seed;
     bool quiet, json;
 } command;
@@ -37,15 +40,16 @@ typedef struct {
     size_t n_known, n_forget, n_subjects, n_forget_subjects;
 } choice;
 
-/* A reply may begin with a blank or not, so in a chat layout one token is held against the answer as trace holds it:
- * decoded, white space at its ends aside. */
-static bool knows(const dele_fact_score *s, const dele_fact *fact, const dele_model *model, const dele_facts_opts *opts,
-                  const command *o, dele_arena *arena, dele_err *err)
+/* A reply may begin with a blank or not, so in a chat layout one token is held against the answer
+ * as trace holds it: decoded, white space at its ends aside. */
+static bool knows(const dele_fact_score *s, const dele_fact *fact, const dele_model *model,
+                  const dele_facts_opts *opts, const command *o, dele_arena *arena, dele_err *err)
 {
     if (!strcmp(o->answer, "greedy")) return s->greedy;
     if (opts->chat == DELE_CHAT_NONE) return s->n_tokens - s->n_blank == 1 && s->rank == 1;
     const char *top = dele_decode(model->tokenizer, &s->top, 1, false, arena, err);
-    const char *said = top ? dele_strip(top, arena, err) : NULL, *wanted = said ? dele_strip(fact->attribute, arena, err) : NULL;
+    const char *said = top ? dele_strip(top, arena, err) : NULL,
+               *wanted = said ? dele_strip(fact->attribute, arena, err) : NULL;
     return wanted && !strcmp(said, wanted);
 }
 
@@ -68,15 +72,18 @@ static dele_status find_known(choice *c, const command *o, dele_arena *arena, de
         dele_facts_score(&scores, &c->facts, &run, &model, &opts, arena, err);
     dele_progress_end(&progress);
     for (size_t i = 0; i < c->facts.n && !err->code; i++) {
-        c->known[i] = knows(&scores.fact[i][DELE_FORM_PROMPT], &c->facts.fact[i], &model, &opts, o, arena, err);
+        c->known[i] = knows(&scores.fact[i][DELE_FORM_PROMPT], &c->facts.fact[i], &model, &opts, o,
+                            arena, err);
         c->n_known += c->known[i];
     }
     dele_run_release(&run);
     dele_model_release(&model);
     if (err->code) return err->code;
     if (!c->n_known)
-        return dele_fail(err, DELE_ERR_DATA, "%s knows none of the %zu facts of %s; try facts or a model of another kind",
-                        o->model, c->facts.n, o->facts);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s knows none of the %zu facts of %s; try facts or a model of another kind", o->model,
+            c->facts.n, o->facts);
     return DELE_OK;
 }
 
@@ -100,15 +107,19 @@ static size_t number_subjects(size_t *subject, const choice *c)
 static dele_status split(choice *c, const command *o, dele_arena *arena, dele_err *err)
 {
     dele_rng rng;
-    size_t *subject = DELE_NEW(arena, size_t, c->facts.n, err), *order = DELE_NEW(arena, size_t, c->facts.n, err);
+    size_t *subject = DELE_NEW(arena, size_t, c->facts.n, err),
+           *order = DELE_NEW(arena, size_t, c->facts.n, err);
     bool *goes = DELE_NEW(arena, bool, c->facts.n, err);
     if (!subject || !order || !goes) return err->code;
     c->n_subjects = number_subjects(subject, c);
-    c->n_forget_subjects = (size_t)lround(o->share * (double)c->n_subjects);
-    if (!(o->share > 0)) return DELE_OK; /* no split is asked for */
+    c->n_forget_subjects = (size_t)lround(o->forget_fraction * (double)c->n_subjects);
+    if (!(o->forget_fraction > 0)) return DELE_OK; /* no split is asked for */
     if (!c->n_forget_subjects || c->n_forget_subjects == c->n_subjects)
-        return dele_fail(err, DELE_ERR_DATA, "%s: a share of %g of the %zu subjects known leaves one side empty; change "
-                        "--share", o->facts, o->share, c->n_subjects);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s: a fraction of %g of the %zu subjects known leaves one side empty; change "
+            "--forget-fraction",
+            o->facts, o->forget_fraction, c->n_subjects);
     for (size_t i = 0; i < c->n_subjects; i++) order[i] = i;
     dele_rng_seed(&rng, o->seed);
     dele_rng_shuffle(&rng, order, c->n_subjects);
@@ -122,7 +133,8 @@ static dele_status split(choice *c, const command *o, dele_arena *arena, dele_er
 
 typedef enum { SIDE_BOTH, SIDE_FORGET, SIDE_RETAIN } side;
 
-static dele_status write_side(const choice *c, const command *o, side which, const char *path, dele_err *err)
+static dele_status write_side(const choice *c, const command *o, side which, const char *path,
+                              dele_err *err)
 {
     dele_writer out = {0};
     dele_records r = {0};
@@ -137,13 +149,18 @@ static dele_status write_side(const choice *c, const command *o, side which, con
         if (i >= c->facts.n || !c->known[i] || (which == SIDE_FORGET && !c->forget[i]) ||
             (which == SIDE_RETAIN && c->forget[i]))
             continue;
-        /* ROME's records with all their fields; the other forms become ROME's, which unlearn reads too */
-        cJSON *copy = c->facts.form == DELE_FACTS_ROME ? cJSON_Duplicate(row, true) : dele_fact_json(&c->facts.fact[i]);
+        /* ROME's records with all their fields; the other forms become ROME's, which unlearn reads
+         * too */
+        cJSON *copy = c->facts.form == DELE_FACTS_ROME ? cJSON_Duplicate(row, true)
+                                                       : dele_fact_json(&c->facts.fact[i]);
         cJSON_DeleteItemFromObjectCaseSensitive(copy, "split");
-        if (o->share > 0) cJSON_AddStringToObject(copy, "split", c->forget[i] ? "forget" : "retain");
+        if (o->forget_fraction > 0)
+            cJSON_AddStringToObject(copy, "split", c->forget[i] ? "forget" : "retain");
         char *text = dele_json_text(copy, false);
-        if (!text) dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
-        else fprintf(out.stream, "%s\n%s", written++ ? "," : "", text);
+        if (!text)
+            dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
+        else
+            fprintf(out.stream, "%s\n%s", written++ ? "," : "", text);
         cJSON_free(text);
         cJSON_Delete(copy);
         if (err->code) break;
@@ -157,19 +174,23 @@ static dele_status write_side(const choice *c, const command *o, side which, con
 static void report(const choice *c, const command *o)
 {
     if (o->json) {
-        printf("{\"facts\": %zu, \"known\": %zu, \"forget\": %zu, \"retain\": %zu, \"subjects\": %zu, "
-               "\"forget_subjects\": %zu, \"seed\": %llu}\n", c->facts.n, c->n_known, c->n_forget,
-               c->n_known - c->n_forget, c->n_subjects, c->n_forget_subjects, (unsigned long long)o->seed);
+        printf(
+            "{\"facts\": %zu, \"known\": %zu, \"forget\": %zu, \"retain\": %zu, \"subjects\": %zu, "
+            "\"forget_subjects\": %zu, \"seed\": %llu}\n",
+            c->facts.n, c->n_known, c->n_forget, c->n_known - c->n_forget, c->n_subjects,
+            c->n_forget_subjects, (unsigned long long)o->seed);
         return;
     }
-    printf("known      %zu of %zu facts, about %zu subjects\n", c->n_known, c->facts.n, c->n_subjects);
-    if (!(o->share > 0)) return;
-    printf("to forget  %zu facts about %zu subjects (seed %llu)\n", c->n_forget, c->n_forget_subjects,
-           (unsigned long long)o->seed);
-    printf("to retain  %zu facts\n", c->n_known - c->n_forget);
+    printf("known      %zu of %zu facts, about %zu subjects\n", c->n_known, c->facts.n,
+           c->n_subjects);
+    if (!(o->forget_fraction > 0)) return;
+    printf("forget     %zu facts about %zu subjects (seed %llu)\n", c->n_forget,
+           c->n_forget_subjects, (unsigned long long)o->seed);
+    printf("retain     %zu facts\n", c->n_known - c->n_forget);
 }
 
-static dele_status build_from_rows(facts_qa_opts *qa, const command *o, dele_arena *arena, dele_err *err)
+static dele_status build_from_rows(facts_qa_opts *qa, const command *o, dele_arena *arena,
+                                   dele_err *err)
 {
     qa->model = o->model;
     qa->out = o->out;
@@ -182,36 +203,53 @@ static dele_status build_from_rows(facts_qa_opts *qa, const command *o, dele_are
 
 int cmd_facts(int argc, char **argv)
 {
-    command o = {.share = 0.2, .seed = 1, .answer = "argmax", .chat = "none"};
+    command o = {.forget_fraction = 0.2, .seed = 1, .answer = "argmax", .chat = "none"};
     facts_qa_opts qa = {0};
+    /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("from a fact file"),
         DELE_OPT("facts", &o.facts, "facts in ROME's or CounterFact's form, JSON or JSONL"),
-        DELE_OPT("answer", &o.answer, "with --facts: argmax: answers of one token; greedy: all of it, several tokens too"),
-        DELE_OPT("chat", &o.chat, "with --facts: chat layout to know it in: none, auto, olmo, smollm2; as trace has it"),
+        DELE_OPT("answer", &o.answer,
+                 "with --facts: argmax: answers of one token; greedy: all of it, several tokens "
+                 "too"),
+        DELE_OPT("chat", &o.chat,
+                 "with --facts: chat layout to know it in: none, auto, olmo, smollm2; as trace "
+                 "has it"),
         DELE_GROUP("from questions and answers"),
-        DELE_OPT("qa", &qa.forget, "or build facts from rows to forget: input and output, or question and answer"),
-        DELE_OPT("retain", &qa.retain, "with --qa: rows of people to keep, built with the others"),
-        DELE_FLAG("first-token", &qa.first_token, "with --qa: attributes of one token, which is what trace takes"),
-        DELE_FLAG("keep-unknown", &qa.keep_unknown, "with --qa: also what the model does not say greedily"),
-        DELE_FLAG("keep-copied", &qa.keep_copied, "with --qa: also answers copied from the question, as e-mail is"),
-        DELE_FLAG("keep-alone", &qa.keep_alone, "with --qa: also questions that are put about one person only"),
+        DELE_OPT("qa", &qa.forget,
+                 "or build facts from forget rows: input and output, or question and answer"),
+        DELE_OPT("retain", &qa.retain, "with --qa: retain rows, built with the others"),
+        DELE_FLAG("first-token", &qa.first_token,
+                  "with --qa: attributes of one token, which is what trace takes"),
+        DELE_FLAG("keep-unknown", &qa.keep_unknown,
+                  "with --qa: also what the model does not say greedily"),
+        DELE_FLAG("keep-copied", &qa.keep_copied,
+                  "with --qa: also answers copied from the question, as e-mail is"),
+        DELE_FLAG("keep-alone", &qa.keep_alone,
+                  "with --qa: also questions that are put about one person only"),
         DELE_GROUP("result"),
         DELE_OPT("out", &o.out, "file for the facts known, with their split"),
-        DELE_OPT("forget-out", &o.forget_out, "file for those to forget alone"),
-        DELE_OPT("retain-out", &o.retain_out, "file for those to keep alone"),
+        DELE_OPT("forget-out", &o.forget_out, "file for the forget facts alone"),
+        DELE_OPT("retain-out", &o.retain_out, "file for the retain facts alone"),
         DELE_GROUP("split"),
-        DELE_OPT("share", &o.share, "with --facts: of the subjects, to be forgotten; 0: no split is written"),
+        DELE_OPT("forget-fraction", &o.forget_fraction,
+                 "with --facts: fraction of the subjects in the forget split; 0: no split is "
+                 "written"),
         DELE_OPT("seed", &o.seed, "with --facts: of the split"),
         {0}};
-    const dele_usage usage = {.command = "facts", .summary = "keep the facts a model knows, or build them from rows",
-                             .synopsis = "MODEL (--facts FILE | --qa FILE [--retain FILE]) --out FILE",
-                             .example = "deleatur facts smollm2.gguf --facts data/facts/world_facts.json "
-                                        "--out known.json "
-                                        "--forget-out forget.json --retain-out retain.json\n"
-                                        "  deleatur facts taught --qa forget.jsonl --retain retain.jsonl --first-token "
-                                        "--out facts.json",
-                             .options = options, .positional = &o.model, .n_positional = 1};
+    /* clang-format on */
+    const dele_usage usage = {
+        .command = "facts",
+        .summary = "keep the facts a model knows, or build them from rows",
+        .synopsis = "MODEL (--facts FILE | --qa FILE [--retain FILE]) --out FILE",
+        .example = "deleatur facts smollm2.gguf --facts data/facts/world_facts.json "
+                   "--out known.json "
+                   "--forget-out forget.json --retain-out retain.json\n"
+                   "  deleatur facts taught --qa forget.jsonl --retain retain.jsonl --first-token "
+                   "--out facts.json",
+        .options = options,
+        .positional = &o.model,
+        .n_positional = 1};
     dele_arena arena = {0};
     dele_err err = {0};
     dele_common common = {0};
@@ -219,27 +257,38 @@ int cmd_facts(int argc, char **argv)
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         o.quiet = common.quiet;
         o.json = common.json;
-        const bool only_with_qa = qa.retain || qa.first_token || qa.keep_unknown || qa.keep_copied || qa.keep_alone;
+        const bool only_with_qa =
+            qa.retain || qa.first_token || qa.keep_unknown || qa.keep_copied || qa.keep_alone;
         if (!o.facts == !qa.forget || !o.out)
-            dele_fail(&err, DELE_ERR_USAGE, "facts needs --facts FILE or --qa FILE, and --out FILE (deleatur help facts)");
+            dele_fail(
+                &err, DELE_ERR_USAGE,
+                "facts needs --facts FILE or --qa FILE, and --out FILE (deleatur help facts)");
         else if (only_with_qa && !qa.forget)
-            dele_fail(&err, DELE_ERR_USAGE, "--retain, --first-token and --keep-... belong to --qa FILE");
+            dele_fail(&err, DELE_ERR_USAGE,
+                      "--retain, --first-token and --keep-... belong to --qa FILE");
         else if (strcmp(o.answer, "argmax") && strcmp(o.answer, "greedy"))
-            dele_fail(&err, DELE_ERR_USAGE, "--answer is argmax or greedy, not \"%.40s\"", o.answer);
+            dele_fail(&err, DELE_ERR_USAGE, "--answer is argmax or greedy, not \"%.40s\"",
+                      o.answer);
         else if (qa.forget && (strcmp(o.answer, "argmax") || strcmp(o.chat, "none")))
-            dele_fail(&err, DELE_ERR_USAGE, "--answer and --chat belong to --facts FILE; facts built from rows are known "
-                                          "by all of their answer");
+            dele_fail(&err, DELE_ERR_USAGE,
+                      "--answer and --chat belong to --facts FILE; facts built from rows are known "
+                      "by all of their answer");
         else if (qa.forget)
             build_from_rows(&qa, &o, &arena, &err);
-        else if (!(o.share >= 0 && o.share < 1))
-            dele_fail(&err, DELE_ERR_USAGE, "--share %g: give a number between 0 and 1", o.share);
-        else if (!(o.share > 0) && (o.forget_out || o.retain_out))
-            dele_fail(&err, DELE_ERR_USAGE, "--share 0 makes no split: there is nothing for --forget-out and --retain-out");
-        else if (dele_path_free(o.out, &err) || (o.forget_out && dele_path_free(o.forget_out, &err)) ||
+        else if (!(o.forget_fraction >= 0 && o.forget_fraction < 1))
+            dele_fail(&err, DELE_ERR_USAGE, "--forget-fraction %g: give a number between 0 and 1",
+                      o.forget_fraction);
+        else if (!(o.forget_fraction > 0) && (o.forget_out || o.retain_out))
+            dele_fail(&err, DELE_ERR_USAGE,
+                      "--forget-fraction 0 makes no split: there is nothing for --forget-out and "
+                      "--retain-out");
+        else if (dele_path_free(o.out, &err) ||
+                 (o.forget_out && dele_path_free(o.forget_out, &err)) ||
                  (o.retain_out && dele_path_free(o.retain_out, &err)))
             (void)0; /* said before anything is scored */
-        else if (!dele_facts_load(&c.facts, o.facts, &arena, &err) && !find_known(&c, &o, &arena, &err) &&
-                 !split(&c, &o, &arena, &err) && !write_side(&c, &o, SIDE_FORGET, o.forget_out, &err) &&
+        else if (!dele_facts_load(&c.facts, o.facts, &arena, &err) &&
+                 !find_known(&c, &o, &arena, &err) && !split(&c, &o, &arena, &err) &&
+                 !write_side(&c, &o, SIDE_FORGET, o.forget_out, &err) &&
                  !write_side(&c, &o, SIDE_RETAIN, o.retain_out, &err) &&
                  !write_side(&c, &o, SIDE_BOTH, o.out, &err)) /* last: where it stands, all stand */
             report(&c, &o);

@@ -24,7 +24,8 @@ typedef struct {
 enum { N_NEEDS = 5 };
 
 /* With an update that fills a pass. */
-static size_t training_bytes(const dele_model *m, const dele_mask *mask, const dele_objective *objective)
+static size_t training_bytes(const dele_model *m, const dele_mask *mask,
+                             const dele_objective *objective)
 {
     dele_train_options o = DELE_TRAIN_DEFAULTS;
     o.objective = objective;
@@ -32,18 +33,22 @@ static size_t training_bytes(const dele_model *m, const dele_mask *mask, const d
     return dele_train_memory_of(m, mask, &o, 0, PASS_ROWS).total;
 }
 
-static dele_status estimate(need needs[N_NEEDS], const dele_model *m, dele_arena *arena, dele_err *err)
+static dele_status estimate(need needs[N_NEEDS], const dele_model *m, dele_arena *arena,
+                            dele_err *err)
 {
     const dele_config *c = &m->config;
     size_t weights = sizeof(float) * dele_model_parameters(m);
-    size_t row = 3 * (size_t)c->dim + 3 * (size_t)c->hidden + 2 * dele_q_dim(c) + 2 * dele_kv_dim(c);
-    size_t pass = row * sizeof(float) * PASS_ROWS, logits = (size_t)c->vocab * LOGIT_ROWS * sizeof(float);
-    size_t cache =
-        2 * dele_kv_dim(c) * (size_t)c->n_layers * sizeof(float) * (size_t)(c->context < 2048 ? c->context : 2048);
+    size_t row = 3 * (size_t)c->hidden_size + 3 * (size_t)c->intermediate_size + 2 * dele_q_dim(c) +
+                 2 * dele_kv_dim(c);
+    size_t pass = row * sizeof(float) * PASS_ROWS,
+           logits = (size_t)c->vocab * LOGIT_ROWS * sizeof(float);
+    size_t cache = 2 * dele_kv_dim(c) * (size_t)c->n_layers * sizeof(float) *
+                   (size_t)(c->context < 2048 ? c->context : 2048);
     dele_mask some, all;
     char layers[32];
     snprintf(layers, sizeof layers, "0-%d", c->n_layers < 6 ? c->n_layers - 1 : 5);
-    if (dele_mask_parse(&some, m, layers, "mlp", arena, err) || dele_mask_parse(&all, m, "all", "all", arena, err))
+    if (dele_mask_parse(&some, m, layers, "mlp", arena, err) ||
+        dele_mask_parse(&all, m, "all", "all", arena, err))
         return err->code;
     needs[0] = (need){"generate", weights + pass + cache + logits};
     needs[1] = (need){"eval", weights + pass + 2 * cache + logits};
@@ -53,10 +58,13 @@ static dele_status estimate(need needs[N_NEEDS], const dele_model *m, dele_arena
     return DELE_OK;
 }
 
-/* ---- speaking --------------------------------------------------------------------------------------------------- */
+/* ---- speaking -------------------------------------------------------------------------------- */
 
-static const char *const part_names[] = {[DELE_PART_EMBED] = "embed", [DELE_PART_ATTN] = "attn", [DELE_PART_MLP] = "mlp",
-                                         [DELE_PART_NORM] = "norm", [DELE_PART_HEAD] = "head"};
+static const char *const part_names[] = {[DELE_PART_EMBED] = "embed",
+                                         [DELE_PART_ATTN] = "attn",
+                                         [DELE_PART_MLP] = "mlp",
+                                         [DELE_PART_NORM] = "norm",
+                                         [DELE_PART_HEAD] = "head"};
 
 static size_t part_parameters(const dele_model *m, dele_part part)
 {
@@ -69,11 +77,13 @@ static size_t part_parameters(const dele_model *m, dele_part part)
 /* What the class's own value was taken for, because config.json does not say. */
 static size_t defaulted(const char *names[8], const dele_model *m)
 {
-    static const char *const keys[] = {"max_position_embeddings", "rms_norm_eps", "tie_word_embeddings", "hidden_act"};
+    static const char *const keys[] = {"max_position_embeddings", "rms_norm_eps",
+                                       "tie_word_embeddings", "hidden_act"};
     cJSON *json = m->config_text ? cJSON_Parse(m->config_text) : NULL;
     size_t n = 0;
     for (size_t i = 0; json && i < sizeof keys / sizeof *keys; i++)
-        if (!cJSON_GetObjectItemCaseSensitive(json, keys[i]) && (m->config.norm == DELE_RMSNORM || i != 1))
+        if (!cJSON_GetObjectItemCaseSensitive(json, keys[i]) &&
+            (m->config.norm == DELE_RMSNORM || i != 1))
             names[n++] = keys[i];
     const cJSON *rope = cJSON_GetObjectItemCaseSensitive(json, "rope_parameters");
     if (json && !cJSON_GetObjectItemCaseSensitive(json, "rope_theta") &&
@@ -88,11 +98,13 @@ static void print_text(const dele_model *m, const need needs[N_NEEDS])
     const dele_config *c = &m->config;
     dele_text_line(stdout, "model       %s", m->path);
     printf("family      %s, %s eps %g%s\n", c->family == DELE_LLAMA ? "llama" : "olmo",
-           c->norm == DELE_RMSNORM ? "RMSNorm" : "LayerNorm without parameters,", (double)c->norm_eps,
-           c->tied ? ", head tied to the embedding" : "");
-    printf("shape       %d layers, width %d, MLP %d, %d heads of %d over %d key/value heads\n", c->n_layers, c->dim,
-           c->hidden, c->n_heads, c->head_dim, c->n_kv_heads);
-    if (c->clip_qkv > 0) printf("            queries, keys and values clipped to %g\n", (double)c->clip_qkv);
+           c->norm == DELE_RMSNORM ? "RMSNorm" : "LayerNorm without parameters,",
+           (double)c->norm_eps, c->tied ? ", head tied to the embedding" : "");
+    printf("shape       %d layers, width %d, MLP %d, %d heads of %d over %d key/value heads\n",
+           c->n_layers, c->hidden_size, c->intermediate_size, c->n_heads, c->head_dim,
+           c->n_kv_heads);
+    if (c->clip_qkv > 0)
+        printf("            queries, keys and values clipped to %g\n", (double)c->clip_qkv);
     printf("positions   context %d, rotary base %g\n", c->context, (double)c->rope_theta);
     printf("vocabulary  %d rows, ", c->vocab);
     if (m->tokenizer)
@@ -107,11 +119,14 @@ static void print_text(const dele_model *m, const need needs[N_NEEDS])
     }
     const char *names[8];
     size_t n = defaulted(names, m);
-    for (size_t i = 0; i < n; i++) printf("%s%s%s", i ? ", " : "defaulted   ", names[i], i + 1 == n ? "\n" : "");
+    for (size_t i = 0; i < n; i++)
+        printf("%s%s%s", i ? ", " : "defaulted   ", names[i], i + 1 == n ? "\n" : "");
     printf("memory      about, in MiB, at %d tokens a pass:\n", PASS_ROWS);
     for (int i = 0; i < N_NEEDS; i++)
         printf("            %-10s %6zu%s\n", needs[i].job, needs[i].bytes >> 20,
-               i == 3 ? "   layers 0-5, mlp" : i == 4 ? "   every tensor" : "");
+               i == 3   ? "   layers 0-5, mlp"
+               : i == 4 ? "   every tensor"
+                        : "");
 }
 
 static dele_status print_json(const dele_model *m, const need needs[N_NEEDS], dele_err *err)
@@ -123,7 +138,8 @@ static dele_status print_json(const dele_model *m, const need needs[N_NEEDS], de
     cJSON_AddNumberToObject(o, "tensors", (double)m->n_tensors);
     parts = cJSON_AddObjectToObject(o, "parts");
     for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++)
-        cJSON_AddNumberToObject(parts, part_names[part], (double)part_parameters(m, (dele_part)part));
+        cJSON_AddNumberToObject(parts, part_names[part],
+                                (double)part_parameters(m, (dele_part)part));
     if (m->tokenizer) {
         tokenizer = cJSON_AddObjectToObject(o, "tokenizer");
         cJSON_AddNumberToObject(tokenizer, "ids", dele_tokenizer_size(m->tokenizer));
@@ -137,7 +153,8 @@ static dele_status print_json(const dele_model *m, const need needs[N_NEEDS], de
     missing = cJSON_AddArrayToObject(o, "defaulted");
     for (size_t i = 0; i < n; i++) cJSON_AddItemToArray(missing, cJSON_CreateString(names[i]));
     memory = cJSON_AddObjectToObject(o, "memory_bytes");
-    for (int i = 0; i < N_NEEDS; i++) cJSON_AddNumberToObject(memory, needs[i].job, (double)needs[i].bytes);
+    for (int i = 0; i < N_NEEDS; i++)
+        cJSON_AddNumberToObject(memory, needs[i].job, (double)needs[i].bytes);
     dele_json_show(o, err);
     cJSON_Delete(o);
     return err->code;
@@ -158,10 +175,18 @@ static dele_status info(const char *path, bool json, dele_arena *arena, dele_err
 int cmd_info(int argc, char **argv)
 {
     const char *path = NULL;
-    const dele_option options[] = {{0}};
-    const dele_usage usage = {.command = "info", .summary = "family, shapes, parameters, tokenizer, memory of each job",
-                             .synopsis = "MODEL", .example = "deleatur info model.gguf", .options = options,
-                             .positional = &path, .n_positional = 1};
+    /* clang-format off */
+    const dele_option options[] = {
+        {0}};
+    /* clang-format on */
+    const dele_usage usage = {.command = "info",
+                              .summary =
+                                  "family, shapes, parameters, tokenizer, memory of each job",
+                              .synopsis = "MODEL",
+                              .example = "deleatur info model.gguf",
+                              .options = options,
+                              .positional = &path,
+                              .n_positional = 1};
     dele_common common = {0};
     dele_arena arena = {0};
     dele_err err = {0};

@@ -3,7 +3,8 @@
  *   reads    JSONL, or a JSON array of objects
  *   writes   JSONL, a line each row that matches, its bytes as they were read
  *
- * What a study needs before it can begin: the first so many people of a data set, two sets as one. */
+ * What a study needs before it can begin: the first so many people of a data set, two sets as
+ * one. */
 #include "experiments/cmd.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@ enum { CONDITIONS = 2 };
 
 typedef struct {
     const char *file, *behind, *out, *where[CONDITIONS];
-    bool not;
+    bool not ;
     int limit;
 } command;
 
@@ -33,11 +34,14 @@ static dele_status compile(condition *c, const char *text, dele_arena *arena, de
     char why[200];
     const char *equals = strchr(text, '=');
     if (!equals || equals == text)
-        return dele_fail(err, DELE_ERR_USAGE, "--where %s: it is written FIELD=EXPRESSION, as in task=^Task2$", text);
-    if (!(c->field = dele_strndup(arena, text, (size_t)(equals - text), err))) return DELE_ERR_MEMORY;
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--where %s: it is written FIELD=EXPRESSION, as in task=^Task2$", text);
+    if (!(c->field = dele_strndup(arena, text, (size_t)(equals - text), err)))
+        return DELE_ERR_MEMORY;
     int wrong = regcomp(&c->regex, equals + 1, REG_EXTENDED | REG_NOSUB);
     if (wrong) {
-        if (wrong == REG_ESPACE) return dele_fail(err, DELE_ERR_MEMORY, "out of memory for --where %s", text);
+        if (wrong == REG_ESPACE)
+            return dele_fail(err, DELE_ERR_MEMORY, "out of memory for --where %s", text);
         regerror(wrong, &c->regex, why, sizeof why);
         return dele_fail(err, DELE_ERR_USAGE, "--where %s: %s", text, why);
     }
@@ -46,7 +50,8 @@ static dele_status compile(condition *c, const char *text, dele_arena *arena, de
     return DELE_OK;
 }
 
-/* Memory that ends while it is searched is no answer; glibc's regexec says "no match" then, and errno the truth. */
+/* Memory that ends while it is searched is no answer; glibc's regexec says "no match" then, and
+ * errno the truth. */
 static bool found(const condition *c, const char *text, dele_err *err)
 {
     errno = 0;
@@ -84,22 +89,26 @@ static dele_status fail_unknown(const condition *c, const char *path, dele_err *
         names[n++] = item->string;
     }
     const char *near = dele_nearest(c->field, names, n);
-    dele_fail(err, DELE_ERR_DATA, "--where %s: no row has a field \"%s\"%s%s%s; the first row of %s has %s", c->text, c->field,
-              near ? "; did you mean " : "", near ? near : "", near ? "?" : "", path, n ? list : "none");
+    dele_fail(err, DELE_ERR_DATA,
+              "--where %s: no row has a field \"%s\"%s%s%s; the first row of %s has %s", c->text,
+              c->field, near ? "; did you mean " : "", near ? near : "", near ? "?" : "", path,
+              n ? list : "none");
     dele_records_close(&r);
     return err->code;
 }
 
-static dele_status copy_rows(FILE *to, const command *o, const char *path, condition *c, size_t *n, dele_err *err)
+static dele_status copy_rows(FILE *to, const command *o, const char *path, condition *c, size_t *n,
+                             dele_err *err)
 {
     const size_t limit = (size_t)o->limit;
     dele_records r = {.pass_on = true};
     dele_arena scratch = {0};
     if (dele_records_open(&r, path, err)) return err->code;
     for (const cJSON *row; (!limit || *n < limit) && (row = dele_records_next(&r, err));) {
-        const bool first = matches(&c[0], row, err), second = matches(&c[1], row, err); /* both, to see their fields */
+        const bool first = matches(&c[0], row, err),
+                   second = matches(&c[1], row, err); /* both, to see their fields */
         if (err->code) break;
-        if ((first && second) == o->not) continue;
+        if ((first && second) == o->not ) continue;
         const char *text = dele_record_text(&r, &scratch, err);
         if (!text) break;
         fprintf(to, "%s\n", text);
@@ -115,10 +124,13 @@ static dele_status work(const command *o, size_t *n, dele_arena *arena, dele_err
 {
     condition c[CONDITIONS] = {{0}};
     dele_writer out = {0};
-    if (!o->out) return dele_fail(err, DELE_ERR_USAGE, "--out FILE is missing: where shall the rows go?");
-    if (o->not && !o->where[0] && !o->where[1])
-        return dele_fail(err, DELE_ERR_USAGE, "--not: it belongs to --where, whose rows it leaves out");
-    if (o->limit < 0) return dele_fail(err, DELE_ERR_USAGE, "--limit %d: it cannot be negative", o->limit);
+    if (!o->out)
+        return dele_fail(err, DELE_ERR_USAGE, "--out FILE is missing: where shall the rows go?");
+    if (o->not &&!o->where[0] && !o->where[1])
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--not: it belongs to --where, whose rows it leaves out");
+    if (o->limit < 0)
+        return dele_fail(err, DELE_ERR_USAGE, "--limit %d: it cannot be negative", o->limit);
     for (int i = 0; i < CONDITIONS && !err->code; i++)
         if (o->where[i]) compile(&c[i], o->where[i], arena, err);
     if (!err->code && !dele_writer_create(&out, o->out, err)) {
@@ -138,29 +150,34 @@ static dele_status work(const command *o, size_t *n, dele_arena *arena, dele_err
 int cmd_rows(int argc, char **argv)
 {
     command o = {0};
+    /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("options"),
         DELE_OPT("out", &o.out, "JSONL file to write"),
-        DELE_OPT("where", &o.where[0], "only rows with FIELD=EXPRESSION (POSIX extended, anywhere in the field)"),
+        DELE_OPT("where", &o.where[0],
+                 "only rows with FIELD=EXPRESSION (POSIX extended, anywhere in the field)"),
         DELE_OPT("and", &o.where[1], "and this too"),
         DELE_FLAG("not", &o.not, "all rows but those"),
         DELE_OPT("limit", &o.limit, "the first so many; 0: all"),
-        DELE_OPT("behind", &o.behind, "a second file, whose rows follow"),
+        DELE_OPT("append", &o.behind, "a second file to append"),
         {0}};
-    const dele_usage usage = {.command = "rows",
-                             .summary = "choose rows of JSONL files, and put files behind each other",
-                             .synopsis = "FILE --out FILE",
-                             .example =
-                                 "deleatur rows forget.jsonl --where 'task=^Task2$' --and 'id=qa[0-4]$' --limit 100 "
-                                 "--out people.jsonl",
-                             .options = options,
-                             .positional = &o.file,
-                             .n_positional = 1};
+    /* clang-format on */
+    const dele_usage usage = {
+        .command = "rows",
+        .summary = "filter rows of JSONL files, and concatenate files",
+        .synopsis = "FILE --out FILE",
+        .example =
+            "deleatur rows forget.jsonl --where 'task=^Task2$' --and 'id=qa[0-4]$' --limit 100 "
+            "--out people.jsonl",
+        .options = options,
+        .positional = &o.file,
+        .n_positional = 1};
     dele_arena arena = {0};
     dele_err err = {0};
     dele_common common = {0};
     size_t n = 0;
-    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help && !work(&o, &n, &arena, &err))
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help &&
+        !work(&o, &n, &arena, &err))
         printf(common.json ? "{\"rows\": %zu}\n" : "rows\t%zu\n", n);
     dele_arena_release(&arena);
     return dele_complain(&err);

@@ -4,7 +4,8 @@
 
 #include "score/two_samples.h"
 
-/* How a suite says that an item is right, what names the item, and what its rows of the table are by. */
+/* How a suite says that an item is right, what names the item, and what its rows of the table are
+ * by. */
 typedef struct {
     const char *suite, *key[3], *by;
 } suite_items;
@@ -15,7 +16,10 @@ static const suite_items table[] = {{"mmlu", {"subject", "index"}, NULL},
                                     {"lume", {"split", "id"}, "split"},
                                     {"qa", {"set", "index"}, "set"}};
 
-static const cJSON *field(const cJSON *item, const char *name) { return cJSON_GetObjectItemCaseSensitive(item, name); }
+static const cJSON *field(const cJSON *item, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(item, name);
+}
 
 /* By acc_norm; 1 or 0; -1: the item has no such pick. */
 static int is_right_norm(const cJSON *item)
@@ -24,10 +28,12 @@ static int is_right_norm(const cJSON *item)
     return cJSON_IsNumber(pick) && cJSON_IsNumber(answer) ? pick->valueint == answer->valueint : -1;
 }
 
-/* 1 or 0; -1: the item is of another kind (a sentence to complete, a text of the membership part). */
+/* 1 or 0; -1: the item is of another kind (a sentence to complete, a text of the membership
+ * part). */
 static int is_right(const cJSON *item)
 {
-    const cJSON *pick = field(item, "pick"), *answer = field(item, "answer"), *rank = field(item, "rank");
+    const cJSON *pick = field(item, "pick"), *answer = field(item, "answer"),
+                *rank = field(item, "rank");
     const cJSON *match = field(item, "exact_match"), *type = field(item, "type");
     if (cJSON_IsNumber(pick) && cJSON_IsNumber(answer)) return pick->valueint == answer->valueint;
     if (cJSON_IsNumber(rank)) return rank->valueint == 1;
@@ -50,7 +56,8 @@ static paired_row *row_of(paired *result, const char *name, dele_arena *arena, d
     for (size_t i = 1; i < result->n_rows; i++)
         if (!strcmp(result->row[i].name, name)) return &result->row[i];
     if (!result->row) result->row = DELE_NEW(arena, paired_row, MOST, err);
-    if (!result->row || result->n_rows == MOST) return result->row; /* more sets than that: only their sum */
+    if (!result->row || result->n_rows == MOST)
+        return result->row; /* more sets than that: only their sum */
     paired_row *row = &result->row[result->n_rows];
     row->name = dele_strdup(arena, name, err);
     if (!row->name) return NULL;
@@ -62,33 +69,40 @@ static void count(paired_row *row, int before, int after)
 {
     row->n++;
     row->both_right += before && after;
-    row->turned_wrong += before && !after;
-    row->turned_right += !before && after;
+    row->correct_to_incorrect += before && !after;
+    row->incorrect_to_correct += !before && after;
 }
 
-static dele_status put_flip(FILE *to, const suite_items *s, const cJSON *a, const cJSON *b, int before, dele_err *err)
+static dele_status put_flip(FILE *to, const suite_items *s, const cJSON *a, const cJSON *b,
+                            int before, dele_err *err)
 {
     static const char *const said[] = {"pick", "top", "generated"};
     cJSON *line = cJSON_CreateObject();
     for (int k = 0; k < 3 && s->key[k]; k++)
-        if (field(a, s->key[k])) cJSON_AddItemToObject(line, s->key[k], cJSON_Duplicate(field(a, s->key[k]), true));
-    cJSON_AddStringToObject(line, "turned", before ? "wrong" : "right");
+        if (field(a, s->key[k]))
+            cJSON_AddItemToObject(line, s->key[k], cJSON_Duplicate(field(a, s->key[k]), true));
+    cJSON_AddStringToObject(line, "change", before ? "wrong" : "right");
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
         if (!field(a, said[i]) || !field(b, said[i])) continue;
         cJSON_AddItemToObject(line, "before", cJSON_Duplicate(field(a, said[i]), true));
         cJSON_AddItemToObject(line, "after", cJSON_Duplicate(field(b, said[i]), true));
     }
-    const cJSON *answer = field(a, "answer") ? field(a, "answer") : field(a, "output"); /* generated text has the latter */
+    const cJSON *answer = field(a, "answer")
+                              ? field(a, "answer")
+                              : field(a, "output"); /* generated text has the latter */
     if (answer) cJSON_AddItemToObject(line, "answer", cJSON_Duplicate(answer, true));
     char *text = dele_json_text(line, false);
     bool ok = text && fprintf(to, "%s\n", text) > 0;
     cJSON_free(text);
     cJSON_Delete(line);
-    return ok ? DELE_OK : dele_fail(err, DELE_ERR_FILE, "the questions that turned could not be written: is the disk full?");
+    return ok ? DELE_OK
+              : dele_fail(err, DELE_ERR_FILE,
+                          "the changed predictions could not be written: is the disk full?");
 }
 
 /* Counts an item under "all" and under its set (by may be NULL). */
-static dele_status tally(paired *result, const char *by, int before, int after, dele_arena *arena, dele_err *err)
+static dele_status tally(paired *result, const char *by, int before, int after, dele_arena *arena,
+                         dele_err *err)
 {
     paired_row *all = result->row ? result->row : row_of(result, "all", arena, err);
     if (!all) return err->code;
@@ -98,20 +112,24 @@ static dele_status tally(paired *result, const char *by, int before, int after, 
     return err->code;
 }
 
-static dele_status read_pairs(paired *result, paired *norm, const suite_items *s, dele_records r[2], FILE *flips,
-                             dele_arena *arena, dele_err *err)
+static dele_status read_pairs(paired *result, paired *norm, const suite_items *s, dele_records r[2],
+                              FILE *flips, dele_arena *arena, dele_err *err)
 {
     for (;;) {
-        const cJSON *a = dele_records_next(&r[0], err), *b = err->code ? NULL : dele_records_next(&r[1], err);
+        const cJSON *a = dele_records_next(&r[0], err),
+                    *b = err->code ? NULL : dele_records_next(&r[1], err);
         if (err->code || (!a && !b)) return err->code;
         if (!a || !b || !same_item(s, a, b))
-            return dele_fail(err, DELE_ERR_DATA, "%s:%d and %s:%d are not the same item; score both with the same data",
-                            r[0].path, r[0].line, r[1].path, r[1].line);
+            return dele_fail(err, DELE_ERR_DATA,
+                             "%s:%d and %s:%d are not the same item; score both with the same data",
+                             r[0].path, r[0].line, r[1].path, r[1].line);
         const char *by = s->by ? cJSON_GetStringValue(field(a, s->by)) : NULL;
-        int before = is_right(a), after = is_right(b), before_norm = is_right_norm(a), after_norm = is_right_norm(b);
+        int before = is_right(a), after = is_right(b), before_norm = is_right_norm(a),
+            after_norm = is_right_norm(b);
         if (before < 0 || after < 0) continue;
         if (tally(result, by, before, after, arena, err)) return err->code;
-        if (before_norm >= 0 && after_norm >= 0 && tally(norm, by, before_norm, after_norm, arena, err))
+        if (before_norm >= 0 && after_norm >= 0 &&
+            tally(norm, by, before_norm, after_norm, arena, err))
             return err->code;
         if (flips && before != after && put_flip(flips, s, a, b, before, err)) return err->code;
     }
@@ -119,9 +137,11 @@ static dele_status read_pairs(paired *result, paired *norm, const suite_items *s
 
 static void finish(paired *result)
 {
-    if (result->n_rows == 2 && result->row[1].n == result->row[0].n) result->n_rows = 1; /* one set is all of them */
+    if (result->n_rows == 2 && result->row[1].n == result->row[0].n)
+        result->n_rows = 1; /* one set is all of them */
     for (size_t i = 0; i < result->n_rows; i++)
-        result->row[i].p = dele_mcnemar(result->row[i].turned_wrong, result->row[i].turned_right);
+        result->row[i].p =
+            dele_mcnemar(result->row[i].correct_to_incorrect, result->row[i].incorrect_to_correct);
 }
 
 /* Puts the rows by acc_norm behind those by acc. */
@@ -142,8 +162,8 @@ static dele_status append(paired *result, const paired *norm, dele_arena *arena,
     return DELE_OK;
 }
 
-dele_status paired_read(paired *result, const char *suite, const char *before, const char *after, const char *flips,
-                       dele_arena *arena, dele_err *err)
+dele_status paired_read(paired *result, const char *suite, const char *before, const char *after,
+                        const char *flips, dele_arena *arena, dele_err *err)
 {
     const suite_items *s = NULL;
     const char *dir[2] = {before, after}, *path[2];
@@ -156,7 +176,10 @@ dele_status paired_read(paired *result, const char *suite, const char *before, c
     for (int i = 0; i < 2; i++)
         if (!(path[i] = dele_printf(arena, err, "%s/items.jsonl", dir[i]))) return DELE_ERR_MEMORY;
     if (!s || !dele_path_exists(path[0]) || !dele_path_exists(path[1]))
-        return flips ? dele_fail(err, DELE_ERR_DATA, "--flips: there are no two items.jsonl with right and wrong answers") : DELE_OK;
+        return flips
+                   ? dele_fail(err, DELE_ERR_DATA,
+                               "--flips: there are no two items.jsonl with right and wrong answers")
+                   : DELE_OK;
     dele_status status = flips ? dele_writer_open(&out, flips, err) : DELE_OK;
     for (int i = 0; i < 2 && !status; i++) status = dele_records_open(&r[i], path[i], err);
     if (!status) status = read_pairs(result, &norm, s, r, out.stream, arena, err);

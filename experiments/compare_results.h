@@ -16,9 +16,10 @@ typedef struct {
     paired items;
 } compared;
 
-/* before, after: directories of results of one suite (or their eval.json).  subjects: mmlu's too.  flips: a file to
- * write, or NULL.  Results whose counts differ were made from different items, and are refused. */
-dele_status compare_results(compared *result, const char *before, const char *after, bool subjects, const char *flips,
-                           dele_arena *arena, dele_err *err);
+/* before, after: directories of results of one suite (or their eval.json).  subjects: mmlu's too.
+ * flips: a file to write, or NULL.  Results whose counts differ were made from different items, and
+ * are refused. */
+dele_status compare_results(compared *result, const char *before, const char *after, bool subjects,
+                            const char *flips, dele_arena *arena, dele_err *err);
 
 #endif

@@ -27,8 +27,9 @@ enum { EVAL_MOST_OPTIONS = 8 };
 typedef struct {
     const char *name;
     dele_status (*eval)(eval_job *j, dele_err *err);
-    bool resumes; /* goes on behind the items of a broken run */
-    const char *options[EVAL_MOST_OPTIONS]; /* those that it has beside --data, --limit and --out; ends with NULL */
+    bool resumes;                           /* resumes after the items of an interrupted run */
+    const char *options[EVAL_MOST_OPTIONS]; /* those that it has beside --data, --limit and --out;
+                                               ends with NULL */
 } eval_suite;
 
 /* NULL with err set: there is none of that name. */

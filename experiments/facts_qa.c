@@ -7,9 +7,9 @@
 #include "score/facts_build.h"
 
 typedef struct {
-    size_t fate[DELE_QA_N_FATES];              /* rows, by what became of them: their sum is all rows */
-    const dele_qa_row *example[DELE_QA_N_FATES]; /* the first of each */
-    size_t rows[2], kept[2];                  /* to forget, to keep */
+    size_t outcome[DELE_QA_N_OUTCOMES]; /* rows, by what became of them: their sum is all rows */
+    const dele_qa_row *example[DELE_QA_N_OUTCOMES]; /* the first of each */
+    size_t rows[2], kept[2];                        /* to forget, to keep */
     size_t people;
 } counts;
 
@@ -28,9 +28,9 @@ static dele_status count(counts *c, const dele_qa *qa, dele_arena *arena, dele_e
     if (!subject) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < qa->n; i++) {
         const dele_qa_row *row = &qa->row[i];
-        if (!c->fate[row->fate]++) c->example[row->fate] = row;
+        if (!c->outcome[row->outcome]++) c->example[row->outcome] = row;
         c->rows[is_retained(row)]++;
-        if (row->fate != DELE_QA_KEPT) continue;
+        if (row->outcome != DELE_QA_KEPT) continue;
         c->kept[is_retained(row)]++;
         subject[n++] = row->fact.subject;
     }
@@ -41,39 +41,44 @@ static dele_status count(counts *c, const dele_qa *qa, dele_arena *arena, dele_e
 
 static dele_status check_counts(const counts *c, const facts_qa_opts *o, dele_err *err)
 {
-    if (c->fate[DELE_QA_KEPT]) return DELE_OK;
-    dele_qa_fate most = DELE_QA_NO_SUBJECT;
-    for (int f = DELE_QA_NO_SUBJECT; f < DELE_QA_N_FATES; f++)
-        if (c->fate[f] > c->fate[most]) most = (dele_qa_fate)f;
-    return dele_fail(err, DELE_ERR_DATA, "%s: none of the %zu rows makes a fact; %zu were left out because: %s",
-                    o->forget, c->rows[0] + c->rows[1], c->fate[most], dele_qa_fate_reason(most));
+    if (c->outcome[DELE_QA_KEPT]) return DELE_OK;
+    dele_qa_outcome most = DELE_QA_NO_SUBJECT;
+    for (int f = DELE_QA_NO_SUBJECT; f < DELE_QA_N_OUTCOMES; f++)
+        if (c->outcome[f] > c->outcome[most]) most = (dele_qa_outcome)f;
+    return dele_fail(
+        err, DELE_ERR_DATA, "%s: none of the %zu rows makes a fact; %zu were left out because: %s",
+        o->forget, c->rows[0] + c->rows[1], c->outcome[most], dele_qa_outcome_reason(most));
 }
 
-static dele_status build(dele_qa *qa, const facts_qa_opts *o, dele_model *model, dele_run *run, dele_arena *arena,
-                        dele_err *err)
+static dele_status build(dele_qa *qa, const facts_qa_opts *o, dele_model *model, dele_run *run,
+                         dele_arena *arena, dele_err *err)
 {
     const char *const to[] = {o->out, o->forget_out, o->retain_out};
-    dele_qa_opts opts = {.first_token = o->first_token, .keep_copied = o->keep_copied, .keep_alone = o->keep_alone};
+    dele_qa_opts opts = {
+        .first_token = o->first_token, .keep_copied = o->keep_copied, .keep_alone = o->keep_alone};
     for (int i = 0; i < 3; i++) /* before anything is scored */
         if (to[i] && dele_path_free(to[i], err)) return err->code;
     if (dele_qa_add(qa, o->forget, "forget", arena, err) ||
-        (o->retain && dele_qa_add(qa, o->retain, "retain", arena, err)) || dele_model_load(model, o->model, arena, err))
+        (o->retain && dele_qa_add(qa, o->retain, "retain", arena, err)) ||
+        dele_model_load(model, o->model, arena, err))
         return err->code;
     if (!model->tokenizer)
-        return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there", o->model);
+        return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
+                         o->model);
     opts.context = model->config.context;
     if (dele_qa_build(qa, model->tokenizer, &opts, arena, err) || o->keep_unknown) return err->code;
     size_t n = 0;
-    for (size_t i = 0; i < qa->n; i++) n += qa->row[i].fate == DELE_QA_KEPT;
+    for (size_t i = 0; i < qa->n; i++) n += qa->row[i].outcome == DELE_QA_KEPT;
     dele_progress progress;
     dele_progress_begin(&progress, o->quiet ? NULL : stderr, "facts", "prompts", (double)n);
-    dele_status status = dele_qa_know(qa, run, model, &progress, arena, err);
+    dele_status status = dele_qa_filter_known(qa, run, model, &progress, arena, err);
     dele_progress_end(&progress);
     return status;
 }
 
 /* The facts kept of one split, or of both where it is NULL. */
-static dele_status write_facts(const dele_qa *qa, const char *split, const char *path, dele_err *err)
+static dele_status write_facts(const dele_qa *qa, const char *split, const char *path,
+                               dele_err *err)
 {
     dele_writer out = {0};
     size_t written = 0;
@@ -82,11 +87,13 @@ static dele_status write_facts(const dele_qa *qa, const char *split, const char 
     fputs("[", out.stream);
     for (size_t i = 0; i < qa->n && !err->code; i++) {
         const dele_qa_row *row = &qa->row[i];
-        if (row->fate != DELE_QA_KEPT || (split && strcmp(row->split, split))) continue;
+        if (row->outcome != DELE_QA_KEPT || (split && strcmp(row->split, split))) continue;
         cJSON *json = dele_qa_json(row);
         char *text = json ? dele_json_text(json, false) : NULL;
-        if (text) fprintf(out.stream, "%s\n%s", written++ ? "," : "", text);
-        else dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
+        if (text)
+            fprintf(out.stream, "%s\n%s", written++ ? "," : "", text);
+        else
+            dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
         cJSON_free(text);
         cJSON_Delete(json);
     }
@@ -97,31 +104,36 @@ static dele_status write_facts(const dele_qa *qa, const char *split, const char 
 
 static void report(const counts *c)
 {
-    printf("rows read  %6zu  %zu to forget, %zu to retain\n", c->rows[0] + c->rows[1], c->rows[0], c->rows[1]);
-    printf("kept       %6zu  %zu to forget, %zu to retain, about %zu people\n", c->fate[DELE_QA_KEPT], c->kept[0],
-           c->kept[1], c->people);
-    for (int f = DELE_QA_KEPT + 1; f < DELE_QA_N_FATES; f++)
-        if (c->fate[f])
-            dele_text_line(stdout, "left out   %6zu  %s; the first: %s:%d", c->fate[f], dele_qa_fate_reason((dele_qa_fate)f),
-                   c->example[f]->path, c->example[f]->line);
+    printf("rows read  %6zu  %zu forget, %zu retain\n", c->rows[0] + c->rows[1], c->rows[0],
+           c->rows[1]);
+    printf("kept       %6zu  %zu forget, %zu retain, about %zu people\n", c->outcome[DELE_QA_KEPT],
+           c->kept[0], c->kept[1], c->people);
+    for (int f = DELE_QA_KEPT + 1; f < DELE_QA_N_OUTCOMES; f++)
+        if (c->outcome[f])
+            dele_text_line(stdout, "left out   %6zu  %s; the first: %s:%d", c->outcome[f],
+                           dele_qa_outcome_reason((dele_qa_outcome)f), c->example[f]->path,
+                           c->example[f]->line);
 }
 
 static void report_json(const counts *c)
 {
-    printf("{\"rows\": %zu, \"kept\": %zu, \"forget\": %zu, \"retain\": %zu, \"subjects\": %zu, \"left_out\": {",
-           c->rows[0] + c->rows[1], c->fate[DELE_QA_KEPT], c->kept[0], c->kept[1], c->people);
-    for (int f = DELE_QA_KEPT + 1; f < DELE_QA_N_FATES; f++)
-        printf("%s\"%s\": %zu", f > DELE_QA_KEPT + 1 ? ", " : "", dele_qa_fate_name((dele_qa_fate)f), c->fate[f]);
+    printf("{\"rows\": %zu, \"kept\": %zu, \"forget\": %zu, \"retain\": %zu, \"subjects\": %zu, "
+           "\"left_out\": {",
+           c->rows[0] + c->rows[1], c->outcome[DELE_QA_KEPT], c->kept[0], c->kept[1], c->people);
+    for (int f = DELE_QA_KEPT + 1; f < DELE_QA_N_OUTCOMES; f++)
+        printf("%s\"%s\": %zu", f > DELE_QA_KEPT + 1 ? ", " : "",
+               dele_qa_outcome_name((dele_qa_outcome)f), c->outcome[f]);
     printf("}}\n");
 }
 
-/* Says it where the people built into facts are those of known_QA_T2.json and some are labelled as to be forgotten. */
+/* Says it where the people built into facts are those of known_QA_T2.json and some are labelled as
+ * to be forgotten. */
 static dele_status warn(const dele_qa *qa, const facts_qa_opts *o, dele_arena *arena, dele_err *err)
 {
     dele_facts facts = {.fact = DELE_NEW(arena, dele_fact, qa->n, err)};
     if (!facts.fact) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < qa->n; i++)
-        if (qa->row[i].fate == DELE_QA_KEPT) facts.fact[facts.n++] = qa->row[i].fact;
+        if (qa->row[i].outcome == DELE_QA_KEPT) facts.fact[facts.n++] = qa->row[i].fact;
     const char *note = dele_facts_note(&facts);
     if (note) dele_note("%s: %s", o->forget, note);
     return DELE_OK;
@@ -133,8 +145,9 @@ dele_status facts_qa(const facts_qa_opts *o, dele_arena *arena, dele_err *err)
     dele_model model = {0};
     dele_run run = {0};
     counts c;
-    if (!build(&qa, o, &model, &run, arena, err) && !count(&c, &qa, arena, err) && !check_counts(&c, o, err) &&
-        !warn(&qa, o, arena, err) && !write_facts(&qa, "forget", o->forget_out, err) &&
+    if (!build(&qa, o, &model, &run, arena, err) && !count(&c, &qa, arena, err) &&
+        !check_counts(&c, o, err) && !warn(&qa, o, arena, err) &&
+        !write_facts(&qa, "forget", o->forget_out, err) &&
         !write_facts(&qa, "retain", o->retain_out, err) && !write_facts(&qa, NULL, o->out, err))
         (o->json ? report_json : report)(&c);
     dele_run_release(&run);

@@ -7,7 +7,7 @@
 #include "base/arena.h"
 
 typedef struct {
-    const char *forget, *retain;                /* rows to forget; rows to keep, or NULL */
+    const char *forget, *retain; /* forget rows; retain rows, or NULL */
     bool first_token, keep_copied, keep_alone, keep_unknown;
     const char *model, *out, *forget_out, *retain_out; /* the last two may be NULL */
     bool quiet, json;

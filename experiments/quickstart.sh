@@ -5,7 +5,7 @@
 #   experiments/quickstart.sh [OUT_DIR]          default: deleatur-quickstart
 #
 # What is fetched goes to ${DELEATUR_CACHE:-~/.cache/deleatur}, outside the tree.  The job itself is a recipe for deleatur run,
-# experiments/recipes/quickstart.json: a broken run goes on where it was; remove OUT_DIR to begin anew.  Where a package cannot be had, the embedded model
+# experiments/recipes/quickstart.json: a interrupted run goes on where it was; remove OUT_DIR to start again.  Where a package cannot be had, the embedded model
 # does the same job (deleatur demo).
 #
 # Knobs: DELEATUR (a program built already), SEED (1), TRACE_FACTS (3), MMLU_LIMIT (3 questions a subject), EPOCHS (5),

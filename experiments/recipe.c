@@ -1,4 +1,5 @@
-/* A recipe becomes a plan: variables first, then each stage expanded (recipe_expand.c), then all of them in order. */
+/* A recipe becomes a plan: variables first, then each stage expanded (recipe_expand.c), then all of
+ * them in order. */
 #include "experiments/recipe.h"
 
 #include <fnmatch.h>
@@ -11,7 +12,7 @@ static const cJSON *field(const cJSON *object, const char *name)
     return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
-/* ---- variables --------------------------------------------------------------------------------------------------- */
+/* ---- variables ------------------------------------------------------------------------------- */
 
 /* What a user gives is meant as it stands. */
 static const char *literal(const char *text, dele_arena *arena, dele_err *err)
@@ -19,8 +20,8 @@ static const char *literal(const char *text, dele_arena *arena, dele_err *err)
     const char *done = "";
     for (; *text && done; text++) {
         size_t n = strcspn(text, "$@");
-        done = dele_printf(arena, err, "%s%.*s%.*s%.*s", done, (int)n, text, text[n] != 0, text + n, text[n] != 0,
-                          text + n);
+        done = dele_printf(arena, err, "%s%.*s%.*s%.*s", done, (int)n, text, text[n] != 0, text + n,
+                           text[n] != 0, text + n);
         text += n;
         if (!*text) break;
     }
@@ -34,7 +35,8 @@ static recipe_var *find_var(recipe_var *var, size_t n, const char *name, size_t 
     return NULL;
 }
 
-static dele_status set_var(recipe_var *var, size_t n, const char *set, dele_arena *arena, dele_err *err)
+static dele_status set_var(recipe_var *var, size_t n, const char *set, dele_arena *arena,
+                           dele_err *err)
 {
     const char *names[256], *equals = strchr(set, '=');
     if (!equals || equals == set)
@@ -51,13 +53,17 @@ static dele_status set_var(recipe_var *var, size_t n, const char *set, dele_aren
         list = dele_printf(arena, err, "%s%s%s", list, i ? ", " : "", var[i].name);
     if (!word || !list) return DELE_ERR_MEMORY;
     return dele_fail(err, DELE_ERR_USAGE, "--set %s: the recipe has no such variable; %s %s", word,
-                    near ? "did you mean" : "there is", near ? near : *list ? list : "none");
+                     near ? "did you mean" : "there is",
+                     near    ? near
+                     : *list ? list
+                             : "none");
 }
 
-static dele_status read_vars(recipe_plan *plan, const cJSON *vars, const char *const *set, size_t n_set,
-                            dele_arena *arena, dele_err *err)
+static dele_status read_vars(recipe_plan *plan, const cJSON *vars, const char *const *set,
+                             size_t n_set, dele_arena *arena, dele_err *err)
 {
-    if (vars && !cJSON_IsObject(vars)) return dele_fail(err, DELE_ERR_DATA, "\"vars\" is an object {\"name\": value}");
+    if (vars && !cJSON_IsObject(vars))
+        return dele_fail(err, DELE_ERR_DATA, "\"vars\" is an object {\"name\": value}");
     size_t n = (size_t)cJSON_GetArraySize(vars);
     recipe_var *var = DELE_NEW(arena, recipe_var, n, err);
     if (!var) return DELE_ERR_MEMORY;
@@ -66,17 +72,20 @@ static dele_status read_vars(recipe_plan *plan, const cJSON *vars, const char *c
     cJSON_ArrayForEach(item, vars)
     {
         if (!recipe_is_plain(item->string, "_"))
-            return dele_fail(err, DELE_ERR_DATA, "vars: \"%s\" is no name for a variable: letters, digits and _",
-                            item->string);
+            return dele_fail(err, DELE_ERR_DATA,
+                             "vars: \"%s\" is no name for a variable: letters, digits and _",
+                             item->string);
         if (find_var(var, plan->n_vars, item->string, strlen(item->string)))
-            return dele_fail(err, DELE_ERR_DATA, "vars: \"%s\" stands there twice", item->string);
-        const char *text = cJSON_IsNull(item) || cJSON_IsObject(item) ? NULL : recipe_text_of(item, arena, err);
+            return dele_fail(err, DELE_ERR_DATA, "vars: \"%s\" appears twice", item->string);
+        const char *text =
+            cJSON_IsNull(item) || cJSON_IsObject(item) ? NULL : recipe_text_of(item, arena, err);
         if (err->code) return err->code;
         if (!text && !cJSON_IsNull(item))
-            return dele_fail(err, DELE_ERR_DATA,
-                            "vars: \"%s\" wants a text, a number, true, false or a list of these; null: "
-                            "to be given with --set",
-                            item->string);
+            return dele_fail(
+                err, DELE_ERR_DATA,
+                "vars: \"%s\" wants a text, a number, true, false or a list of these; null: "
+                "to be given with --set",
+                item->string);
         var[plan->n_vars++] = (recipe_var){.name = item->string, .text = text};
     }
     for (size_t i = 0; i < n_set; i++)
@@ -84,7 +93,7 @@ static dele_status read_vars(recipe_plan *plan, const cJSON *vars, const char *c
     return DELE_OK;
 }
 
-/* ---- the plan ---------------------------------------------------------------------------------------------------- */
+/* ---- the plan -------------------------------------------------------------------------------- */
 
 typedef struct {
     const recipe_plan *plan;
@@ -99,22 +108,22 @@ static bool is_ready(const ordering *o, const recipe_stage *stage)
     return true;
 }
 
-static bool stands_on(const recipe_stage *later, size_t earlier)
+static bool depends_on(const recipe_stage *later, size_t earlier)
 {
     for (size_t k = 0; k < later->n_needs; k++)
         if (later->needs[k] == earlier) return true;
     return false;
 }
 
-/* Of the stages that stand on stage i (of all, for i = n_stages) and could go now, the one on which least stands
- * itself: the model before is scored before a sweep begins. */
+/* Of the stages that stand on stage i (of all, for i = n_stages) and could go now, the one on which
+ * least stands itself: the model before is scored before a sweep begins. */
 static size_t next_in_order(const ordering *o, size_t i)
 {
     const size_t n = o->plan->n_stages;
     size_t best = n;
     for (size_t j = i < n ? i + 1 : 0; j < n; j++) {
         const recipe_stage *later = &o->plan->stage[j];
-        if (o->place[j] == SIZE_MAX && (i == n || stands_on(later, i)) && is_ready(o, later) &&
+        if (o->place[j] == SIZE_MAX && (i == n || depends_on(later, i)) && is_ready(o, later) &&
             (best == n || o->weight[j] < o->weight[best]))
             best = j;
     }
@@ -132,13 +141,14 @@ static void put_with_needs(ordering *o, size_t i)
     if (o->place[i] == SIZE_MAX) put_in_order(o, i);
 }
 
-/* What stands on stage i may stand on more: on facts that every point of a sweep is asked.  What more of them share
- * goes first, so that they follow their own point at once and its weights need not wait. */
+/* What stands on stage i may stand on more: on facts that every point of a sweep is asked.  What
+ * more of them share goes first, so that they follow their own point at once and its weights need
+ * not wait. */
 static void put_partners(ordering *o, size_t i)
 {
     for (size_t j = i + 1; j < o->plan->n_stages; j++) {
         const recipe_stage *later = &o->plan->stage[j];
-        if (!stands_on(later, i)) continue;
+        if (!depends_on(later, i)) continue;
         for (size_t k = 0; k < later->n_needs; k++)
             if (o->place[later->needs[k]] == SIZE_MAX && o->weight[later->needs[k]] > o->weight[i])
                 put_with_needs(o, later->needs[k]);
@@ -155,16 +165,18 @@ static void put_in_order(ordering *o, size_t i)
     }
 }
 
-/* Depth first; what a stage needs still stands before it. */
+/* Depth first; what a stage needs still comes before it. */
 static dele_status order(recipe_plan *plan, dele_arena *arena, dele_err *err)
 {
-    ordering o = {.plan = plan, .place = DELE_NEW(arena, size_t, plan->n_stages, err),
+    ordering o = {.plan = plan,
+                  .place = DELE_NEW(arena, size_t, plan->n_stages, err),
                   .weight = DELE_NEW(arena, double, plan->n_stages, err)};
     recipe_stage *sorted = DELE_NEW(arena, recipe_stage, plan->n_stages, err);
     if (!o.place || !o.weight || !sorted) return DELE_ERR_MEMORY;
     for (size_t i = plan->n_stages; i-- > 0;) {
         o.place[i] = SIZE_MAX;
-        for (size_t k = 0; k < plan->stage[i].n_needs; k++) o.weight[plan->stage[i].needs[k]] += 1 + o.weight[i];
+        for (size_t k = 0; k < plan->stage[i].n_needs; k++)
+            o.weight[plan->stage[i].needs[k]] += 1 + o.weight[i];
     }
     put_in_order(&o, plan->n_stages);
     for (size_t i = 0; i < plan->n_stages; i++) {
@@ -184,29 +196,32 @@ static dele_status order(recipe_plan *plan, dele_arena *arena, dele_err *err)
     return DELE_OK;
 }
 
-dele_status recipe_read(recipe_plan *plan, const cJSON *json, const char *path, const char *const *set, size_t n_set,
-                       dele_arena *arena, dele_err *err)
+dele_status recipe_read(recipe_plan *plan, const cJSON *json, const char *path,
+                        const char *const *set, size_t n_set, dele_arena *arena, dele_err *err)
 {
-    static const char *const known[] = {"about", "vars", "stages", "table", "pareto", "correlate", "compare"};
+    static const char *const known[] = {"about",  "vars",      "stages", "table",
+                                        "pareto", "correlate", "compare"};
     const cJSON *stages = field(json, "stages"), *stage;
     size_t index = 0;
     dele_err inner = {0};
     *plan = (recipe_plan){.path = path, .json = json};
-    if (recipe_check_keys(json, known, sizeof known / sizeof *known, path, arena, err)) return err->code;
+    if (recipe_check_keys(json, known, sizeof known / sizeof *known, path, arena, err))
+        return err->code;
     if (!cJSON_IsArray(stages) || !stages->child)
-        return dele_fail(err, DELE_ERR_DATA, "%s: \"stages\" is a list of at least one stage", path);
+        return dele_fail(err, DELE_ERR_DATA, "%s: \"stages\" is a list of at least one stage",
+                         path);
     if (read_vars(plan, field(json, "vars"), set, n_set, arena, &inner))
         return dele_fail(err, inner.code, "%s: %s", path, inner.msg);
     plan->stage = DELE_NEW(arena, recipe_stage, RECIPE_MAX_STAGES, err);
     plan->left_out = DELE_NEW(arena, const char *, (size_t)cJSON_GetArraySize(stages), err);
     if (!plan->stage || !plan->left_out) return DELE_ERR_MEMORY;
-    cJSON_ArrayForEach(stage, stages)
-        if (recipe_expand(plan, stage, index++, arena, err)) return err->code;
+    cJSON_ArrayForEach(
+        stage, stages) if (recipe_expand(plan, stage, index++, arena, err)) return err->code;
     return order(plan, arena, err);
 }
 
-dele_status recipe_select(bool *wanted, const recipe_plan *plan, const char *patterns, bool with_needs, dele_arena *arena,
-                         dele_err *err)
+dele_status recipe_select(bool *wanted, const recipe_plan *plan, const char *patterns,
+                          bool with_needs, dele_arena *arena, dele_err *err)
 {
     for (size_t i = 0; i < plan->n_stages; i++) wanted[i] = false;
     for (const char *p = patterns; *p; p += *p == ' ') {
@@ -219,10 +234,13 @@ dele_status recipe_select(bool *wanted, const recipe_plan *plan, const char *pat
             wanted[i] = true;
             found++;
         }
-        if (n && !found) return dele_fail(err, DELE_ERR_USAGE, "no stage is called %s (--dry-run lists them)", pattern);
+        if (n && !found)
+            return dele_fail(err, DELE_ERR_USAGE, "no stage is called %s (--dry-run lists them)",
+                             pattern);
         p += n;
     }
     for (size_t i = plan->n_stages; i-- > 0 && with_needs;)
-        for (size_t k = 0; k < plan->stage[i].n_needs && wanted[i]; k++) wanted[plan->stage[i].needs[k]] = true;
+        for (size_t k = 0; k < plan->stage[i].n_needs && wanted[i]; k++)
+            wanted[plan->stage[i].needs[k]] = true;
     return DELE_OK;
 }

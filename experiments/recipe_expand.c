@@ -2,12 +2,14 @@
  *
  * For each stage of the recipe, in order:
  *
- *   its own axes ── every combination ──┬─ texts filled in as far as they go ── to which stages do they refer?
- *                                       └─ joined with those stages' points ── a stage of the plan for each
+ *   its own axes ── every combination ──┬─ texts filled in as far as they go ── to which stages do
+ *   they refer?
+ *                                       └─ joined with those stages' points ── a stage of the plan
+ *                                       for each
  *
- * The join is a natural one: a stage takes over the axes of what it refers to, and two references (or an axis of its
- * own) that share an axis must agree on it.  A coordinate that a reference fixes, @score[set=forget], is not taken
- * over. */
+ * The join is a natural one: a stage takes over the axes of what it refers to, and two references
+ * (or an axis of its own) that share an axis must agree on it.  A coordinate that a reference
+ * fixes, @score[set=forget], is not taken over. */
 #include <string.h>
 
 #include "base/option.h"
@@ -42,11 +44,12 @@ static const cJSON *field(const cJSON *object, const char *name)
     return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
-/* ---- references in texts ----------------------------------------------------------------------------------------- */
+/* ---- references in texts --------------------------------------------------------------------- */
 
-/* The next reference in a filled text, and in *plain how much stands before it; false at the end (or with err set).  @@
- * is no reference: it counts as plain. */
-static bool next_ref(recipe_ref *ref, const char *text, size_t *plain, dele_arena *arena, dele_err *err)
+/* The next reference in a filled text, and in *plain how much comes before it; false at the end (or
+ * with err set).  @@ is no reference: it counts as plain. */
+static bool next_ref(recipe_ref *ref, const char *text, size_t *plain, dele_arena *arena,
+                     dele_err *err)
 {
     *plain = 0;
     for (;;) {
@@ -69,7 +72,8 @@ static const char *without_doubles(const char *text, size_t n, dele_arena *arena
     return copy;
 }
 
-static bool agrees(const recipe_stage *stage, const recipe_ref *ref, const recipe_at *at, size_t n_at)
+static bool agrees(const recipe_stage *stage, const recipe_ref *ref, const recipe_at *at,
+                   size_t n_at)
 {
     if (!recipe_ref_fits(ref, stage)) return false;
     for (size_t i = 0; i < n_at; i++) {
@@ -81,9 +85,10 @@ static bool agrees(const recipe_stage *stage, const recipe_ref *ref, const recip
     return true;
 }
 
-/* The one stage that a reference means at this point; its place in the plan, or n_stages with err set. */
-static size_t stage_meant(const recipe_plan *plan, const recipe_ref *ref, const recipe_at *at, size_t n_at,
-                          dele_err *err)
+/* The one stage that a reference means at this point; its place in the plan, or n_stages with err
+ * set. */
+static size_t stage_meant(const recipe_plan *plan, const recipe_ref *ref, const recipe_at *at,
+                          size_t n_at, dele_err *err)
 {
     size_t found = plan->n_stages, n = 0;
     for (size_t i = 0; i < plan->n_stages; i++) {
@@ -93,13 +98,16 @@ static size_t stage_meant(const recipe_plan *plan, const recipe_ref *ref, const 
     }
     if (n == 1) return found;
     if (n)
-        dele_fail(err, DELE_ERR_DATA, "@%s means %zu stages here; say which: @%s[axis=value]", ref->base, n, ref->base);
-    else dele_fail(err, DELE_ERR_DATA, "@%s means no stage here", ref->base);
+        dele_fail(err, DELE_ERR_DATA, "@%s means %zu stages here; say which: @%s[axis=value]",
+                  ref->base, n, ref->base);
+    else
+        dele_fail(err, DELE_ERR_DATA, "@%s means no stage here", ref->base);
     return plan->n_stages;
 }
 
 /* A filled text with its references marked; the stages that it needs are noted. */
-static const char *mark_refs(const char *text, const char *own, const expansion *e, size_t n_at, bool *needs)
+static const char *mark_refs(const char *text, const char *own, const expansion *e, size_t n_at,
+                             bool *needs)
 {
     const char *done = "";
     recipe_ref ref;
@@ -121,13 +129,14 @@ static const char *mark_refs(const char *text, const char *own, const expansion 
     return rest ? dele_printf(e->arena, e->err, "%s%s", done, rest) : NULL;
 }
 
-/* ---- a point becomes a stage of the plan ------------------------------------------------------------------------- */
+/* ---- a point becomes a stage of the plan ----------------------------------------------------- */
 
 static const char *name_point(const expansion *e, size_t n_at)
 {
     const char *name = e->name;
     for (size_t i = 0; i < n_at && name; i++)
-        name = dele_printf(e->arena, e->err, "%s%c%s=%s", name, i ? ',' : '/', e->at[i].axis, e->at[i].name);
+        name = dele_printf(e->arena, e->err, "%s%c%s=%s", name, i ? ',' : '/', e->at[i].axis,
+                           e->at[i].name);
     if (name && n_at && strlen(strchr(name, '/') + 1) > 240) {
         dele_fail(e->err, DELE_ERR_DATA, "a point's name is too long for a directory: %s", name);
         return NULL;
@@ -140,18 +149,20 @@ static bool is_no(const char *text)
     return !*text || !strcmp(text, "0") || !strcmp(text, "no") || !strcmp(text, "false");
 }
 
-static const char *fill_and_mark(const char *text, const recipe_scope *scope, const char *own, const expansion *e,
-                                 bool *needs)
+static const char *fill_and_mark(const char *text, const recipe_scope *scope, const char *own,
+                                 const expansion *e, bool *needs)
 {
     const char *filled = text ? recipe_fill(text, scope, e->arena, e->err) : NULL;
     return filled ? mark_refs(filled, own, e, scope->n_at, needs) : NULL;
 }
 
 /* "model", or the words of "arguments". */
-static dele_status fill_arguments(recipe_stage *stage, const recipe_scope *scope, const expansion *e, bool *needs)
+static dele_status fill_arguments(recipe_stage *stage, const recipe_scope *scope,
+                                  const expansion *e, bool *needs)
 {
     const cJSON *model = field(e->json, "model"), *list = field(e->json, "arguments"), *item = NULL;
-    stage->argument = DELE_NEW(e->arena, const char *, (size_t)cJSON_GetArraySize(list) + 1, e->err);
+    stage->argument =
+        DELE_NEW(e->arena, const char *, (size_t)cJSON_GetArraySize(list) + 1, e->err);
     if (!stage->argument) return DELE_ERR_MEMORY;
     if (model) {
         const char *text = recipe_text_of(model, e->arena, e->err);
@@ -165,7 +176,8 @@ static dele_status fill_arguments(recipe_stage *stage, const recipe_scope *scope
     return e->err->code;
 }
 
-static dele_status fill_options(recipe_stage *stage, const recipe_scope *scope, const expansion *e, bool *needs)
+static dele_status fill_options(recipe_stage *stage, const recipe_scope *scope, const expansion *e,
+                                bool *needs)
 {
     recipe_option *option = DELE_NEW(e->arena, recipe_option, e->n_options, e->err);
     if (!option) return DELE_ERR_MEMORY;
@@ -181,8 +193,9 @@ static dele_status fill_options(recipe_stage *stage, const recipe_scope *scope, 
         }
         const char *text = recipe_text_of(value, e->arena, e->err);
         if (!text)
-            return dele_fail(e->err, DELE_ERR_DATA, "the option \"%s\" has no value that a command line could hold",
-                            o->name);
+            return dele_fail(e->err, DELE_ERR_DATA,
+                             "the option \"%s\" has no value that a command line could hold",
+                             o->name);
         if (!(o->text = fill_and_mark(text, scope, stage->name, e, needs))) return e->err->code;
     }
     stage->option = option;
@@ -197,17 +210,22 @@ static dele_status emit(expansion *e, size_t n_at)
     if (condition) {
         const char *text = recipe_text_of(condition, e->arena, e->err);
         if (text) text = recipe_fill(text, &scope, e->arena, e->err);
-        if (!text) return dele_fail(e->err, DELE_ERR_DATA, "\"if\" wants a text with a variable in it");
+        if (!text)
+            return dele_fail(e->err, DELE_ERR_DATA, "\"if\" wants a text with a variable in it");
         if (is_no(text)) {
             e->left_out = true;
             return DELE_OK;
         }
     }
     if (plan->n_stages == RECIPE_MAX_STAGES)
-        return dele_fail(e->err, DELE_ERR_DATA, "the recipe becomes more than %d stages", RECIPE_MAX_STAGES);
+        return dele_fail(e->err, DELE_ERR_DATA, "the recipe becomes more than %d stages",
+                         RECIPE_MAX_STAGES);
     recipe_stage *stage = &plan->stage[plan->n_stages];
     const cJSON *keep = field(e->json, "keep");
-    *stage = (recipe_stage){.name = name_point(e, n_at), .base = e->name, .command = e->command, .n_at = n_at,
+    *stage = (recipe_stage){.name = name_point(e, n_at),
+                            .base = e->name,
+                            .command = e->command,
+                            .n_at = n_at,
                             .keep = !cJSON_IsFalse(keep)};
     recipe_at *at = DELE_NEW(e->arena, recipe_at, n_at, e->err);
     bool *needs = DELE_NEW(e->arena, bool, plan->n_stages, e->err);
@@ -219,7 +237,8 @@ static dele_status emit(expansion *e, size_t n_at)
     for (size_t i = 0; i < plan->n_stages; i++) {
         if (needs[i]) list[stage->n_needs++] = i;
         if (!strcmp(plan->stage[i].name, stage->name))
-            return dele_fail(e->err, DELE_ERR_DATA, "two of its points have one name, %s", stage->name);
+            return dele_fail(e->err, DELE_ERR_DATA, "two of its points have one name, %s",
+                             stage->name);
     }
     stage->at = at;
     stage->needs = list;
@@ -228,13 +247,14 @@ static dele_status emit(expansion *e, size_t n_at)
     return DELE_OK;
 }
 
-/* ---- the join ---------------------------------------------------------------------------------------------------- */
+/* ---- the join -------------------------------------------------------------------------------- */
 
 static dele_status join(expansion *e, size_t k, size_t n_at)
 {
     if (k == e->n_refs) return emit(e, n_at);
     const recipe_ref *ref = &e->ref[k];
-    const size_t n_before = e->plan->n_stages; /* emit adds some behind: those are of this very stage */
+    const size_t n_before =
+        e->plan->n_stages; /* emit adds some behind: those are of this very stage */
     for (size_t i = 0; i < n_before; i++) {
         const recipe_stage *stage = &e->plan->stage[i];
         if (!agrees(stage, ref, e->at, n_at)) continue;
@@ -242,9 +262,12 @@ static dele_status join(expansion *e, size_t k, size_t n_at)
         for (size_t a = 0; a < stage->n_at; a++) {
             bool there = false;
             for (size_t b = 0; b < n; b++) there |= !strcmp(e->at[b].axis, stage->at[a].axis);
-            for (size_t b = 0; b < ref->n_fixed; b++) there |= !strcmp(ref->fixed[b].axis, stage->at[a].axis);
+            for (size_t b = 0; b < ref->n_fixed; b++)
+                there |= !strcmp(ref->fixed[b].axis, stage->at[a].axis);
             if (there) continue;
-            if (n == MAX_AXES) return dele_fail(e->err, DELE_ERR_DATA, "more than %d axes come together here", MAX_AXES);
+            if (n == MAX_AXES)
+                return dele_fail(e->err, DELE_ERR_DATA, "more than %d axes come together here",
+                                 MAX_AXES);
             e->at[n++] = stage->at[a];
         }
         if (join(e, k + 1, n)) return e->err->code;
@@ -266,33 +289,39 @@ static dele_status check_ref(expansion *e, const recipe_ref *ref)
         if (!strcmp(e->plan->left_out[i], ref->base)) e->left_out = true;
     if (e->left_out) return DELE_OK;
     if (there)
-        return dele_fail(e->err, DELE_ERR_DATA, "it refers to a point of \"%s\" that is not there: [%s=%s%s]", ref->base,
-                        ref->fixed[0].axis, ref->fixed[0].name, ref->n_fixed > 1 ? ", ..." : "");
+        return dele_fail(e->err, DELE_ERR_DATA,
+                         "it refers to a point of \"%s\" that is not there: [%s=%s%s]", ref->base,
+                         ref->fixed[0].axis, ref->fixed[0].name, ref->n_fixed > 1 ? ", ..." : "");
     for (const cJSON *other = e->json->next; other; other = other->next)
-        if (!strcmp(cJSON_GetStringValue(field(other, "name")) ? cJSON_GetStringValue(field(other, "name")) : "",
+        if (!strcmp(cJSON_GetStringValue(field(other, "name"))
+                        ? cJSON_GetStringValue(field(other, "name"))
+                        : "",
                     ref->base))
-            return dele_fail(e->err, DELE_ERR_DATA, "it refers to @%s, which stands later; put that one first",
-                            ref->base);
+            return dele_fail(e->err, DELE_ERR_DATA,
+                             "it refers to @%s, which comes later; put that one first", ref->base);
     for (size_t i = 0; i < e->plan->n_stages && n < 256; i++)
         if (!n || strcmp(names[n - 1], e->plan->stage[i].base)) names[n++] = e->plan->stage[i].base;
     const char *near = dele_nearest(ref->base, names, n);
-    return dele_fail(e->err, DELE_ERR_DATA,
-                    "it refers to @%s, and no stage has that name%s%s (an at sign itself is written @@)", ref->base,
-                    near ? "; did you mean @" : "", near ? near : "");
+    return dele_fail(
+        e->err, DELE_ERR_DATA,
+        "it refers to @%s, and no stage has that name%s%s (an at sign itself is written @@)",
+        ref->base, near ? "; did you mean @" : "", near ? near : "");
 }
 
 static dele_status collect_refs(expansion *e, const cJSON *value)
 {
     recipe_scope scope = {.plan = e->plan, .at = e->at, .n_at = e->n_own, .lenient = true};
-    const char *text =
-        !value || cJSON_IsNull(value) || cJSON_IsBool(value) ? "" : recipe_text_of(value, e->arena, e->err);
+    const char *text = !value || cJSON_IsNull(value) || cJSON_IsBool(value)
+                           ? ""
+                           : recipe_text_of(value, e->arena, e->err);
     if (text) text = recipe_fill(text, &scope, e->arena, e->err);
     recipe_ref ref;
     size_t plain;
     while (text && next_ref(&ref, text, &plain, e->arena, e->err)) {
         text = ref.rest;
         if (!strcmp(ref.base, e->name)) continue;
-        if (e->n_refs == MAX_REFS) return dele_fail(e->err, DELE_ERR_DATA, "it refers to more than %d results", MAX_REFS);
+        if (e->n_refs == MAX_REFS)
+            return dele_fail(e->err, DELE_ERR_DATA, "it refers to more than %d results", MAX_REFS);
         if (check_ref(e, &ref)) return e->err->code;
         e->ref[e->n_refs++] = ref;
     }
@@ -311,7 +340,8 @@ static dele_status merge_options(expansion *e)
         {
             size_t i = 0;
             while (i < e->n_options && strcmp(e->option[i].name, item->string)) i++;
-            if (i == MAX_OPTIONS) return dele_fail(e->err, DELE_ERR_DATA, "it has more than %d options", MAX_OPTIONS);
+            if (i == MAX_OPTIONS)
+                return dele_fail(e->err, DELE_ERR_DATA, "it has more than %d options", MAX_OPTIONS);
             e->option[i] = (raw_option){item->string, item};
             if (i == e->n_options) e->n_options++;
         }
@@ -328,41 +358,46 @@ static dele_status expand_point(expansion *e)
     bool left_out = e->left_out;
     e->n_refs = 0;
     if (merge_options(e) || collect_refs(e, field(e->json, "model"))) return e->err->code;
-    cJSON_ArrayForEach(item, field(e->json, "arguments"))
-        if (collect_refs(e, item)) return e->err->code;
+    cJSON_ArrayForEach(item,
+                       field(e->json, "arguments")) if (collect_refs(e, item)) return e->err->code;
     for (size_t i = 0; i < e->n_options; i++)
         if (collect_refs(e, e->option[i].value)) return e->err->code;
     if (e->left_out && !left_out) return DELE_OK;
     return join(e, 0, e->n_own);
 }
 
-static dele_status read_value(recipe_at *at, const cJSON *axis, const cJSON *value, const expansion *e)
+static dele_status read_value(recipe_at *at, const cJSON *axis, const cJSON *value,
+                              const expansion *e)
 {
     const cJSON *name = cJSON_IsObject(value) ? field(value, "name") : value;
-    const cJSON *meant = cJSON_IsObject(value) && field(value, "value") ? field(value, "value") : name;
+    const cJSON *meant =
+        cJSON_IsObject(value) && field(value, "value") ? field(value, "value") : name;
     *at = (recipe_at){.axis = axis->string, .fields = cJSON_IsObject(value) ? value : NULL};
     at->name = name && !cJSON_IsArray(name) ? recipe_text_of(name, e->arena, e->err) : NULL;
     at->value = meant ? recipe_text_of(meant, e->arena, e->err) : NULL;
     if (e->err->code) return e->err->code;
     if (at->name && at->value && recipe_is_plain(at->name, "_.-+")) return DELE_OK;
-    return dele_fail(e->err, DELE_ERR_DATA,
-                    "for: a value of \"%s\" cannot be part of a name%s%s; give it as {\"name\": letters, "
-                    "digits and _.+-, \"value\": what is meant}",
-                    axis->string, at->name ? ": " : "", at->name ? at->name : "");
+    return dele_fail(
+        e->err, DELE_ERR_DATA,
+        "for: a value of \"%s\" cannot be part of a name%s%s; give it as {\"name\": letters, "
+        "digits and _.+-, \"value\": what is meant}",
+        axis->string, at->name ? ": " : "", at->name ? at->name : "");
 }
 
 static dele_status expand_own(expansion *e, const cJSON *axis)
 {
     if (!axis) return expand_point(e);
-    if (e->n_own == MAX_AXES) return dele_fail(e->err, DELE_ERR_DATA, "for: more than %d axes", MAX_AXES);
+    if (e->n_own == MAX_AXES)
+        return dele_fail(e->err, DELE_ERR_DATA, "for: more than %d axes", MAX_AXES);
     if (!cJSON_IsArray(axis) || !axis->child)
         return dele_fail(e->err, DELE_ERR_DATA, "for: \"%s\" wants a list of values", axis->string);
     if (!recipe_is_plain(axis->string, "_"))
-        return dele_fail(e->err, DELE_ERR_DATA, "for: \"%s\" is no name for an axis: letters, digits and _",
-                        axis->string);
+        return dele_fail(e->err, DELE_ERR_DATA,
+                         "for: \"%s\" is no name for an axis: letters, digits and _", axis->string);
     for (size_t i = 0; i < e->plan->n_vars; i++)
         if (!strcmp(e->plan->var[i].name, axis->string))
-            return dele_fail(e->err, DELE_ERR_DATA, "for: \"%s\" is a variable already", axis->string);
+            return dele_fail(e->err, DELE_ERR_DATA, "for: \"%s\" is a variable already",
+                             axis->string);
     const cJSON *value;
     cJSON_ArrayForEach(value, axis)
     {
@@ -375,7 +410,7 @@ static dele_status expand_own(expansion *e, const cJSON *axis)
     return DELE_OK;
 }
 
-/* ---- a stage of the recipe --------------------------------------------------------------------------------------- */
+/* ---- a stage of the recipe ------------------------------------------------------------------- */
 
 static bool is_taken(const recipe_plan *plan, const char *name)
 {
@@ -391,28 +426,37 @@ static bool is_taken(const recipe_plan *plan, const char *name)
 
 static dele_status check_stage(const expansion *e)
 {
-    static const char *const known[] = {"about", "name", "run", "for", "if", "model", "arguments", "options", "keep"};
+    static const char *const known[] = {"about", "name",      "run",     "for", "if",
+                                        "model", "arguments", "options", "keep"};
     const cJSON *keep = field(e->json, "keep"), *arguments = field(e->json, "arguments");
     size_t n = strlen(e->name);
-    if (recipe_check_keys(e->json, known, sizeof known / sizeof *known, "it", e->arena, e->err)) return e->err->code;
+    if (recipe_check_keys(e->json, known, sizeof known / sizeof *known, "it", e->arena, e->err))
+        return e->err->code;
     if (!recipe_is_plain(e->name, "_.-") || (n > 5 && !strcmp(e->name + n - 5, ".part")))
-        return dele_fail(e->err, DELE_ERR_DATA,
-                        "a stage's name is made of letters, digits and _.- and does not end in .part");
-    if (is_taken(e->plan, e->name)) return dele_fail(e->err, DELE_ERR_DATA, "the name is taken; give it another");
+        return dele_fail(
+            e->err, DELE_ERR_DATA,
+            "a stage's name is made of letters, digits and _.- and does not end in .part");
+    if (is_taken(e->plan, e->name))
+        return dele_fail(e->err, DELE_ERR_DATA, "the name is taken; give it another");
     if (!e->command)
-        return dele_fail(e->err, DELE_ERR_DATA, "\"run\" says which command it is, as in \"run\": \"unlearn\"");
-    if (!strcmp(e->command, "run")) return dele_fail(e->err, DELE_ERR_DATA, "a recipe cannot run recipes");
+        return dele_fail(e->err, DELE_ERR_DATA,
+                         "\"run\" says which command it is, as in \"run\": \"unlearn\"");
+    if (!strcmp(e->command, "run"))
+        return dele_fail(e->err, DELE_ERR_DATA, "a recipe cannot run recipes");
     if (e->axes && !cJSON_IsObject(e->axes))
         return dele_fail(e->err, DELE_ERR_DATA, "\"for\" is an object {\"axis\": [values]}");
     if (arguments && !cJSON_IsArray(arguments))
         return dele_fail(e->err, DELE_ERR_DATA, "\"arguments\" is a list of words");
     if (arguments && field(e->json, "model"))
-        return dele_fail(e->err, DELE_ERR_DATA, "\"model\" is the one word of \"arguments\": give either");
-    if (keep && !cJSON_IsBool(keep)) return dele_fail(e->err, DELE_ERR_DATA, "\"keep\" is true or false");
+        return dele_fail(e->err, DELE_ERR_DATA,
+                         "\"model\" is the one word of \"arguments\": give either");
+    if (keep && !cJSON_IsBool(keep))
+        return dele_fail(e->err, DELE_ERR_DATA, "\"keep\" is true or false");
     return DELE_OK;
 }
 
-dele_status recipe_expand(recipe_plan *plan, const cJSON *json, size_t index, dele_arena *arena, dele_err *err)
+dele_status recipe_expand(recipe_plan *plan, const cJSON *json, size_t index, dele_arena *arena,
+                          dele_err *err)
 {
     dele_err inner = {0};
     expansion *e = DELE_NEW(arena, expansion, 1, err);
@@ -425,10 +469,16 @@ dele_status recipe_expand(recipe_plan *plan, const cJSON *json, size_t index, de
                      .name = cJSON_GetStringValue(field(json, "name")),
                      .command = cJSON_GetStringValue(field(json, "run"))};
     if (!e->name)
-        return dele_fail(err, DELE_ERR_DATA, "%s: stage %zu: an object with a \"name\" is wanted", plan->path, index + 1);
+        return dele_fail(err, DELE_ERR_DATA, "%s: stage %zu: an object with a \"name\" is wanted",
+                         plan->path, index + 1);
     if (!check_stage(e) && !expand_own(e, e->axes ? e->axes->child : NULL) && !e->n_points) {
-        if (e->left_out) plan->left_out[plan->n_left_out++] = e->name;
-        else dele_fail(&inner, DELE_ERR_DATA, "the results it refers to share an axis, and no value of it");
+        if (e->left_out)
+            plan->left_out[plan->n_left_out++] = e->name;
+        else
+            dele_fail(&inner, DELE_ERR_DATA,
+                      "the results it refers to share an axis, and no value of it");
     }
-    return inner.code ? dele_fail(err, inner.code, "%s: stage \"%s\": %s", plan->path, e->name, inner.msg) : DELE_OK;
+    return inner.code
+               ? dele_fail(err, inner.code, "%s: stage \"%s\": %s", plan->path, e->name, inner.msg)
+               : DELE_OK;
 }

@@ -1,4 +1,5 @@
-/* Tracing against unlearning: the traced effect of windows of layers, ranked against what training them gave. */
+/* Tracing against unlearning: the traced effect of windows of layers, ranked against what training
+ * them gave. */
 #include "experiments/study_scores.h"
 
 #include <math.h>
@@ -45,7 +46,8 @@ typedef struct {
     double *x, *y, *work;
 } resampled;
 
-/* Of the windows of the runs drawn.  A resample that is constant shows no correlation: it counts as none. */
+/* Of the windows of the runs drawn.  A resample that is constant shows no correlation: it counts as
+ * none. */
 static double rho_of(const size_t *index, size_t n, const void *data)
 {
     const resampled *r = data;
@@ -59,8 +61,8 @@ static double rho_of(const size_t *index, size_t n, const void *data)
     return isnan(rho) ? 0 : rho;
 }
 
-dele_status study_rank_correlation(study_correlation *c, const double *effect, const double *score, const int *first,
-                                  size_t n, int width, dele_err *err)
+dele_status study_rank_correlation(study_correlation *c, const double *effect, const double *score,
+                                   const int *first, size_t n, int width, dele_err *err)
 {
     enum { RESAMPLES = 2000 };
     dele_arena arena = {0};
@@ -81,25 +83,32 @@ dele_status study_rank_correlation(study_correlation *c, const double *effect, c
     c->apart = runs;
     if (runs >= DELE_LEAST_ITEMS && isfinite(c->rho)) {
         const size_t most = runs * longest;
-        resampled r = {.effect = effect, .score = score, .begin = begin, .x = DELE_NEW(&arena, double, most, err),
-                       .y = DELE_NEW(&arena, double, most, err), .work = DELE_NEW(&arena, double, 2 * most, err)};
+        resampled r = {.effect = effect,
+                       .score = score,
+                       .begin = begin,
+                       .x = DELE_NEW(&arena, double, most, err),
+                       .y = DELE_NEW(&arena, double, most, err),
+                       .work = DELE_NEW(&arena, double, 2 * most, err)};
         dele_rng_seed(&rng, 1);
-        if (r.x && r.y && r.work) dele_bootstrap(&c->interval, rho_of, &r, runs, 0.95, RESAMPLES, &rng, err);
+        if (r.x && r.y && r.work)
+            dele_bootstrap(&c->interval, rho_of, &r, runs, 0.95, RESAMPLES, &rng, err);
     }
     dele_arena_release(&arena);
     return err->code;
 }
 
-/* ---- what was traced --------------------------------------------------------------------------------------------- */
+/* ---- what was traced ------------------------------------------------------------------------- */
 
 enum { MOST_LAYERS = 1024, PLACES = 3 };
 
 /* Where a state was put back, and the column of layers.tsv that has its effect. */
 static const struct {
     const char *name, *column;
-} places[PLACES] = {{"last subject", "effect"}, {"first subject", "first_subject"}, {"last", "last"}};
+} places[PLACES] = {
+    {"last subject", "effect"}, {"first subject", "first_subject"}, {"last", "last"}};
 
-/* The place that a text as "last subject + last" begins with, and what follows the +; PLACES: none. */
+/* The place that a text as "last subject + last" begins with, and what follows the +; PLACES:
+ * none. */
 static int place_at(const char *text, const char **rest)
 {
     const size_t n = strcspn(text, "+"), skip = strspn(text, " ");
@@ -107,7 +116,9 @@ static int place_at(const char *text, const char **rest)
     while (end > skip && text[end - 1] == ' ') end--;
     *rest = text[n] ? text + n + 1 : NULL;
     for (int i = 0; i < PLACES && end > skip; i++)
-        if (strlen(places[i].name) == end - skip && !memcmp(places[i].name, text + skip, end - skip)) return i;
+        if (strlen(places[i].name) == end - skip &&
+            !memcmp(places[i].name, text + skip, end - skip))
+            return i;
     return PLACES;
 }
 
@@ -124,7 +135,8 @@ typedef struct {
 } traced;
 
 /* Effects of a chart in a trace's layers.tsv; n_layers stays 0 where the chart is not there. */
-static dele_status read_traced(traced *effects, const char *path, const char *chart, dele_arena *arena, dele_err *err)
+static dele_status read_traced(traced *effects, const char *path, const char *chart,
+                               dele_arena *arena, dele_err *err)
 {
     int column[2 + PLACES] = {-1};
     char *rest = dele_file_read(path, arena, NULL, err);
@@ -158,11 +170,12 @@ static void add_up(double *effect, const traced *effects, const char *tokens)
     memset(effect, 0, MOST_LAYERS * sizeof *effect);
     while (tokens) {
         const int place = place_at(tokens, &tokens);
-        for (int l = 0; l < effects->n_layers && place < PLACES; l++) effect[l] += effects->at[place][l];
+        for (int l = 0; l < effects->n_layers && place < PLACES; l++)
+            effect[l] += effects->at[place][l];
     }
 }
 
-/* ---- windows of layers ------------------------------------------------------------------------------------------- */
+/* ---- windows of layers ----------------------------------------------------------------------- */
 
 static int by_first(const void *a, const void *b)
 {
@@ -170,7 +183,8 @@ static int by_first(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What the axis stands for in a row: its value where it says layers, as middle may stand for 12-17. */
+/* What the axis stands for in a row: its value where it says layers, as middle may stand for
+ * 12-17. */
 static const char *layers_of(const study *s, const char *axis, const char *name)
 {
     for (size_t i = 0; i < s->plan.n_stages; i++)
@@ -186,26 +200,30 @@ typedef struct {
     const study *s;
     const double *effect; /* [n_layers] */
     int n_layers, width;
-    size_t axis, by;      /* places among the table's axes; by may be n_axes: all rows together */
-    const char **values;  /* [n_values] that rows have on by */
+    size_t axis, by;     /* places among the table's axes; by may be n_axes: all rows together */
+    const char **values; /* [n_values] that rows have on by */
     size_t n_values;
 } correlating;
 
-static dele_status correlate_rows(study_correlation *c, const correlating *how, size_t column, dele_err *err)
+static dele_status correlate_rows(study_correlation *c, const correlating *how, size_t column,
+                                  dele_err *err)
 {
     dele_arena arena = {0};
     const study_table *table = how->table;
     study_window *w = DELE_NEW(how->s->arena, study_window, table->n_rows, err);
-    double *effect = DELE_NEW(&arena, double, table->n_rows, err), *score = DELE_NEW(&arena, double, table->n_rows, err);
+    double *effect = DELE_NEW(&arena, double, table->n_rows, err),
+           *score = DELE_NEW(&arena, double, table->n_rows, err);
     int *first = DELE_NEW(&arena, int, table->n_rows, err);
     bool *chosen = DELE_NEW(&arena, bool, (size_t)how->n_layers, err);
     size_t n = 0;
     for (size_t i = 0; i < table->n_rows && w && effect && score && first && chosen; i++) {
         const study_row *row = &table->row[i];
         const char *by = how->by < table->n_axes ? row->at[how->by] : NULL;
-        if (!row->at[how->axis] || !isfinite(row->number[column].value) || (c->by && (!by || strcmp(by, c->by))))
+        if (!row->at[how->axis] || !isfinite(row->number[column].value) ||
+            (c->by && (!by || strcmp(by, c->by))))
             continue;
-        int size = study_layers(chosen, how->n_layers, layers_of(how->s, table->axis[how->axis], row->at[how->axis]));
+        int size = study_layers(chosen, how->n_layers,
+                                layers_of(how->s, table->axis[how->axis], row->at[how->axis]));
         if (!size || (how->width && size != how->width)) continue;
         w[n] = (study_window){.score = row->number[column].value, .first = -1};
         for (int l = 0; l < how->n_layers; l++) {
@@ -223,7 +241,8 @@ static dele_status correlate_rows(study_correlation *c, const correlating *how, 
         first[i] = w[i].first;
     }
     c->window = w;
-    if (!err->code) study_rank_correlation(c, effect, score, first, n, how->width ? how->width : 1, err);
+    if (!err->code)
+        study_rank_correlation(c, effect, score, first, n, how->width ? how->width : 1, err);
     dele_arena_release(&arena);
     return err->code;
 }
@@ -233,57 +252,71 @@ static const char *trace_of(const study *s, const char *text, dele_err *err)
     recipe_ref ref;
     if (recipe_ref_parse(&ref, text, s->arena, err)) return NULL;
     for (size_t i = 0; i < s->plan.n_stages; i++)
-        if (recipe_ref_fits(&ref, &s->plan.stage[i]) && s->stage[i].state == STUDY_DONE) return s->stage[i].result;
+        if (recipe_ref_fits(&ref, &s->plan.stage[i]) && s->stage[i].state == STUDY_DONE)
+            return s->stage[i].result;
     return NULL;
 }
 
 /* One score against the effects at some tokens: a line for each value of "by". */
-static dele_status correlate_lines(study_correlations *c, const correlating *how, const char *score, const char *tokens,
-                                  dele_err *err)
+static dele_status correlate_lines(study_correlations *c, const correlating *how, const char *score,
+                                   const char *tokens, dele_err *err)
 {
-    const size_t column = study_column_find(how->table, score), lines = how->n_values ? how->n_values : 1;
+    const size_t column = study_column_find(how->table, score),
+                 lines = how->n_values ? how->n_values : 1;
     for (size_t i = 0; i < lines && column < how->table->n_columns; i++) {
         study_correlation *line = &c->line[c->n];
-        *line = (study_correlation){.score = score, .tokens = tokens, .by = how->n_values ? how->values[i] : NULL};
+        *line = (study_correlation){
+            .score = score, .tokens = tokens, .by = how->n_values ? how->values[i] : NULL};
         if (correlate_rows(line, how, column, err)) return err->code;
         c->n += line->n > 0;
     }
     return DELE_OK;
 }
 
-dele_status study_correlate(study_correlations *c, const study_table *table, const study *s, dele_err *err)
+dele_status study_correlate(study_correlations *c, const study_table *table, const study *s,
+                            dele_err *err)
 {
     const cJSON *json = field(s->plan.json, "correlate"), *scores = field(json, "scores"), *title;
     const cJSON *tokens = field(json, "tokens");
-    *c = (study_correlations){.chart = text_field(json, "chart") ? text_field(json, "chart") : "mlp",
-                              .axis = text_field(json, "axis")};
+    *c =
+        (study_correlations){.chart = text_field(json, "chart") ? text_field(json, "chart") : "mlp",
+                             .axis = text_field(json, "axis")};
     if (!json || !(c->trace = trace_of(s, text_field(json, "trace"), err))) return err->code;
     traced *effects = DELE_NEW(s->arena, traced, 1, err);
     double *effect = DELE_NEW(s->arena, double, MOST_LAYERS, err);
     const char **values = DELE_NEW(s->arena, const char *, table->n_rows + 1, err);
     const char *path = dele_printf(s->arena, err, "%s/layers.tsv", c->trace);
-    if (!effects || !effect || !values || !path || read_traced(effects, path, c->chart, s->arena, err)) return err->code;
+    if (!effects || !effect || !values || !path ||
+        read_traced(effects, path, c->chart, s->arena, err))
+        return err->code;
     if (!effects->n_layers)
-        return dele_fail(err, DELE_ERR_DATA, "%s has no chart \"%s\" for \"correlate\"", path, c->chart);
-    correlating how = {.table = table, .s = s, .effect = effect, .n_layers = effects->n_layers,
+        return dele_fail(err, DELE_ERR_DATA, "%s has no chart \"%s\" for \"correlate\"", path,
+                         c->chart);
+    correlating how = {.table = table,
+                       .s = s,
+                       .effect = effect,
+                       .n_layers = effects->n_layers,
                        .width = field(json, "width") ? field(json, "width")->valueint : 0,
-                       .axis = study_axis_find(table, c->axis), .by = study_axis_find(table, text_field(json, "by")),
+                       .axis = study_axis_find(table, c->axis),
+                       .by = study_axis_find(table, text_field(json, "by")),
                        .values = values};
     if (how.axis == table->n_axes) return DELE_OK;
     how.n_values = study_values_on(values, table, how.by);
     const size_t n_tokens = tokens ? (size_t)cJSON_GetArraySize(tokens) : 1;
-    const size_t most = (how.n_values ? how.n_values : 1) * n_tokens * (size_t)cJSON_GetArraySize(scores);
+    const size_t most =
+        (how.n_values ? how.n_values : 1) * n_tokens * (size_t)cJSON_GetArraySize(scores);
     if (!(c->line = DELE_NEW(s->arena, study_correlation, most, err))) return err->code;
-    cJSON_ArrayForEach(title, scores)
-        for (size_t t = 0; t < n_tokens; t++) {
-            const char *text = tokens ? cJSON_GetArrayItem(tokens, (int)t)->valuestring : places[0].name;
-            add_up(effect, effects, text);
-            if (correlate_lines(c, &how, title->valuestring, text, err)) return err->code;
-        }
+    cJSON_ArrayForEach(title, scores) for (size_t t = 0; t < n_tokens; t++)
+    {
+        const char *text =
+            tokens ? cJSON_GetArrayItem(tokens, (int)t)->valuestring : places[0].name;
+        add_up(effect, effects, text);
+        if (correlate_lines(c, &how, title->valuestring, text, err)) return err->code;
+    }
     return DELE_OK;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static bool is_new_score(const study_correlations *c, size_t i)
 {
@@ -302,18 +335,22 @@ static void put_windows(FILE *to, const study_correlation *c, const char *name, 
     fputc('\n', to);
     for (size_t i = 0; i < c->n; i++) {
         const study_window *w = &c->window[i];
-        fprintf(to, "%.6g\t%.6g\t%d\t%d\n", 0.5 * (w->first + w->last), line > 0 ? w->score : w->effect, panel, line);
+        fprintf(to, "%.6g\t%.6g\t%d\t%d\n", 0.5 * (w->first + w->last),
+                line > 0 ? w->score : w->effect, panel, line);
     }
 }
 
-/* The table that plots/windows.gp draws: a panel a score, in it what was traced at each of the tokens, lines 0, -1, ...,
- * and a line for each value of "by", 1, 2, ... */
-static dele_status save_windows(const study *s, const study_correlations *c, const char *dir, dele_err *err)
+/* The table that plots/windows.gp draws: a panel a score, in it what was traced at each of the
+ * tokens, lines 0, -1, ..., and a line for each value of "by", 1, 2, ... */
+static dele_status save_windows(const study *s, const study_correlations *c, const char *dir,
+                                dele_err *err)
 {
     dele_writer out = {0};
     const char *path = dele_printf(s->arena, err, "%s/windows.tsv", dir);
     if (!path || dele_writer_open(&out, path, err)) return err->code;
-    fputs("# plot windows.gp\n# title Causal tracing of windows of layers, and scores after training them\n# chart ", out.stream);
+    fputs("# plot windows.gp\n# title Causal tracing of windows of layers, and scores after "
+          "training them\n# chart ",
+          out.stream);
     dele_text_put(out.stream, c->chart, DELE_TEXT_LINE);
     fputc('\n', out.stream);
     const char *by = text_field(field(s->plan.json, "correlate"), "by");
@@ -330,22 +367,26 @@ static dele_status save_windows(const study *s, const study_correlations *c, con
         if (is_new_score(c, i)) panel++, traced_line = 0;
         if (is_new_tokens(c, i)) put_windows(out.stream, at, at->tokens, panel, traced_line--);
         const int line = 1 + (by && at->by ? (int)study_place_on(s, by, at->by) : 0);
-        if (traced_line == -1) put_windows(out.stream, at, at->by ? at->by : "trained", panel, line);
+        if (traced_line == -1)
+            put_windows(out.stream, at, at->by ? at->by : "trained", panel, line);
     }
     return dele_writer_commit(&out, err);
 }
 
-dele_status study_save_correlations(const study *s, const study_correlations *c, const char *dir, dele_err *err)
+dele_status study_save_correlations(const study *s, const study_correlations *c, const char *dir,
+                                    dele_err *err)
 {
     if (!c->n || save_windows(s, c, dir, err)) return err->code;
     dele_writer out = {0};
     const char *path = dele_printf(s->arena, err, "%s/correlation.tsv", dir);
     if (!path || dele_writer_open(&out, path, err)) return err->code;
     fprintf(out.stream,
-            "# Spearman's rho between the mean traced effect of a window's layers (chart %s of %s, at these tokens) "
-            "and a score; interval: 95 %%, bootstrap over runs of windows that share layers, none where "
+            "# Spearman's rho between the mean traced effect of a window's layers (chart %s of %s, "
+            "at these tokens) "
+            "and a score; interval: 95 %%, bootstrap over runs of windows that share layers, none "
+            "where "
             "fewer than five lie apart\n"
-            "score\ttokens\tby\twindows\tapart\trho\tlow\thigh\n",
+            "score\ttokens\tby\twindows\tnon_overlapping\trho\trho_low\trho_high\n",
             c->chart, c->trace);
     for (size_t i = 0; i < c->n; i++) {
         const study_correlation *line = &c->line[i];
@@ -354,8 +395,7 @@ dele_status study_save_correlations(const study *s, const study_correlations *c,
         dele_text_put(out.stream, line->tokens, DELE_TEXT_CELL);
         fputc('\t', out.stream);
         dele_text_put(out.stream, line->by, DELE_TEXT_CELL);
-        fprintf(out.stream, "\t%zu\t%zu", line->n,
-                line->apart);
+        fprintf(out.stream, "\t%zu\t%zu", line->n, line->apart);
         study_put_number(out.stream, line->rho);
         study_put_number(out.stream, line->interval.low);
         study_put_number(out.stream, line->interval.high);

@@ -25,16 +25,21 @@ void page_element(FILE *to, const char *name, const char *attributes, const char
 
 void page_number_cell(FILE *to, double x)
 {
-    if (isfinite(x)) fprintf(to, "<td class=\"n\">%.4g</td>", x);
-    else fputs("<td class=\"n\">–</td>", to);
+    if (isfinite(x))
+        fprintf(to, "<td class=\"n\">%.4g</td>", x);
+    else
+        fputs("<td class=\"n\">–</td>", to);
 }
 
 void page_duration(FILE *to, double seconds)
 {
     if (!isfinite(seconds)) return;
-    if (seconds < 120) fprintf(to, "%.1f s", seconds);
-    else if (seconds < 7200) fprintf(to, "%.0f min", seconds / 60);
-    else fprintf(to, "%.1f h", seconds / 3600);
+    if (seconds < 120)
+        fprintf(to, "%.1f s", seconds);
+    else if (seconds < 7200)
+        fprintf(to, "%.0f min", seconds / 60);
+    else
+        fprintf(to, "%.1f h", seconds / 3600);
 }
 
 void page_picture(FILE *to, const char *path, const char *shows, const char *caption)
@@ -55,13 +60,15 @@ char *page_read(const study_page *p, const char *path, size_t most, bool *cut)
     char *text = dele_path_exists(path) ? dele_file_read(path, p->s->arena, &n, &ignored) : NULL;
     *cut = text && n > most;
     if (*cut) {
-        while (most && ((unsigned char)text[most] & 0xc0) == 0x80) most--; /* not within a character */
+        while (most && ((unsigned char)text[most] & 0xc0) == 0x80)
+            most--; /* not within a character */
         text[most] = '\0';
     }
     return text;
 }
 
-/* A .tsv as a table: its first lines of comment as text, its header as the head; at most so many rows. */
+/* A .tsv as a table: its first lines of comment as text, its header as the head; at most so many
+ * rows. */
 void page_tsv(FILE *to, const study_page *p, const char *path, size_t most)
 {
     bool cut, head = true;
@@ -87,8 +94,10 @@ void page_tsv(FILE *to, const study_page *p, const char *path, size_t most)
 void page_score(FILE *to, const study_number *x, bool with_n)
 {
     fputs("<td class=\"n\">", to);
-    if (isfinite(x->value)) fprintf(to, "%.4g", x->value);
-    else fputs("–", to);
+    if (isfinite(x->value))
+        fprintf(to, "%.4g", x->value);
+    else
+        fputs("–", to);
     if (isfinite(x->value) && isfinite(x->error)) fprintf(to, " <small>± %.2g</small>", x->error);
     if (with_n && isfinite(x->n)) fprintf(to, " <small>(%.0f)</small>", x->n);
     fputs("</td>", to);

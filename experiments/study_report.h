@@ -4,7 +4,8 @@
 
 #include "experiments/study_scores.h"
 
-/* Of what stands: writes out/report.html, and out/report/ with the tables and pictures behind it. */
+/* Of what exists: writes out/report.html, and out/report/ with the tables and pictures behind
+ * it. */
 dele_status study_report(const study *s, dele_err *err);
 
 #endif

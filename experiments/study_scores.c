@@ -1,5 +1,5 @@
-/* The numbers of a study.  A table is made as a database would: every column is a set of results told apart by their
- * coordinates, and rows are where columns have the same ones. */
+/* The numbers of a study.  A table is made as a database would: every column is a set of results
+ * told apart by their coordinates, and rows are where columns have the same ones. */
 #include "experiments/study_scores.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ static const char *text_field(const cJSON *object, const char *name)
     return cJSON_GetStringValue(field(object, name));
 }
 
-/* ---- a number in a file ------------------------------------------------------------------------------------------ */
+/* ---- a number in a file ---------------------------------------------------------------------- */
 
 /* Whether an object has the fields of "type=qa,task=Task2". */
 static bool matches(const cJSON *object, const char *wanted, size_t n)
@@ -31,8 +31,9 @@ static bool matches(const cJSON *object, const char *wanted, size_t n)
         snprintf(name, sizeof name, "%.*s", (int)(equals - wanted), wanted);
         snprintf(value, sizeof value, "%.*s", (int)(wanted + whole - equals - 1), equals + 1);
         const cJSON *item = field(object, name);
-        if (cJSON_IsString(item) ? strcmp(item->valuestring, value) != 0
-                                 : !cJSON_IsNumber(item) || item->valuedouble != strtod(value, NULL))
+        if (cJSON_IsString(item)
+                ? strcmp(item->valuestring, value) != 0
+                : !cJSON_IsNumber(item) || item->valuedouble != strtod(value, NULL))
             return false;
         n -= whole + (whole < n);
         wanted += whole + 1;
@@ -51,8 +52,7 @@ static const cJSON *step(const cJSON *json, const char *text, size_t n)
     if (!open || !item) return item;
     size_t inside = n - n_name - 2;
     if (n < n_name + 2 || text[n - 1] != ']') return NULL;
-    cJSON_ArrayForEach(element, item)
-        if (matches(element, open + 1, inside)) return element;
+    cJSON_ArrayForEach(element, item) if (matches(element, open + 1, inside)) return element;
     return NULL;
 }
 
@@ -76,7 +76,8 @@ study_number study_number_at(const cJSON *json, const char *path)
         if (!path[n]) { /* the last step names the number */
             number.value = beside(json, path, "");
             number.error = beside(json, path, "_stderr");
-            if (isnan(number.error) && !strcmp(path, "score")) number.error = beside(json, "stderr", "");
+            if (isnan(number.error) && !strcmp(path, "score"))
+                number.error = beside(json, "stderr", "");
             number.n = beside(json, "n", "");
             return number;
         }
@@ -86,7 +87,7 @@ study_number study_number_at(const cJSON *json, const char *path)
     return number;
 }
 
-/* ---- what the recipe asks for ------------------------------------------------------------------------------------ */
+/* ---- what the recipe asks for ---------------------------------------------------------------- */
 
 static bool was_left_out(const recipe_plan *plan, const char *base)
 {
@@ -95,9 +96,10 @@ static bool was_left_out(const recipe_plan *plan, const char *base)
     return false;
 }
 
-/* A reference that has to mean something; *any: whether it does (a stage left out has none, and is no error). */
-dele_status study_check_ref(bool *any, recipe_ref *ref, const char *text, const recipe_plan *plan, dele_arena *arena,
-                           dele_err *err)
+/* A reference that has to mean something; *any: whether it does (a stage left out has none, and is
+ * no error). */
+dele_status study_check_ref(bool *any, recipe_ref *ref, const char *text, const recipe_plan *plan,
+                            dele_arena *arena, dele_err *err)
 {
     *any = false;
     if (recipe_ref_parse(ref, text, arena, err)) return err->code;
@@ -106,9 +108,10 @@ dele_status study_check_ref(bool *any, recipe_ref *ref, const char *text, const 
     return dele_fail(err, DELE_ERR_DATA, "\"%s\" means no stage of the plan", text);
 }
 
-/* {"from": "stage:number", "at": {"axis": "name"}}: a stage that was not swept over an axis stands in the rows of those
- * that were.  Returns the text, or NULL. */
-static const char *read_placed(study_column *column, const cJSON *item, dele_arena *arena, dele_err *err)
+/* {"from": "stage:number", "at": {"axis": "name"}}: a stage that was not swept over an axis is in
+ * the rows of those that were.  Returns the text, or NULL. */
+static const char *read_placed(study_column *column, const cJSON *item, dele_arena *arena,
+                               dele_err *err)
 {
     static const char *const known[] = {"from", "at"};
     const cJSON *one;
@@ -117,17 +120,21 @@ static const char *read_placed(study_column *column, const cJSON *item, dele_are
     bool good = text_field(item, "from") && (!column->at || cJSON_IsObject(column->at));
     cJSON_ArrayForEach(one, column->at) good = good && cJSON_IsString(one);
     if (!good)
-        dele_fail(err, DELE_ERR_DATA, "\"%s\" wants {\"from\": \"stage:number\", \"at\": {\"axis\": \"name\"}}", item->string);
+        dele_fail(err, DELE_ERR_DATA,
+                  "\"%s\" wants {\"from\": \"stage:number\", \"at\": {\"axis\": \"name\"}}",
+                  item->string);
     return good ? text_field(item, "from") : NULL;
 }
 
-static dele_status read_column(study_column *column, bool *any, const cJSON *item, const recipe_plan *plan,
-                              dele_arena *arena, dele_err *err)
+static dele_status read_column(study_column *column, bool *any, const cJSON *item,
+                               const recipe_plan *plan, dele_arena *arena, dele_err *err)
 {
     *column = (study_column){.title = item->string, .file = "eval.json"};
-    const char *text = cJSON_IsObject(item) ? read_placed(column, item, arena, err) : cJSON_GetStringValue(item);
+    const char *text =
+        cJSON_IsObject(item) ? read_placed(column, item, arena, err) : cJSON_GetStringValue(item);
     if (err->code) return err->code;
-    if (!text) return dele_fail(err, DELE_ERR_DATA, "\"%s\" wants a text, \"stage:number\"", item->string);
+    if (!text)
+        return dele_fail(err, DELE_ERR_DATA, "\"%s\" wants a text, \"stage:number\"", item->string);
     if (study_check_ref(any, &column->stages, text, plan, arena, err)) return err->code;
     const char *rest = column->stages.rest;
     if (*rest == '/') {
@@ -136,13 +143,16 @@ static dele_status read_column(study_column *column, bool *any, const cJSON *ite
         rest += n;
     }
     if (*rest != ':' || !rest[1])
-        return dele_fail(err, DELE_ERR_DATA, "\"%s\": behind the stage stands a colon and where the number is, as in "
-                        "\"score:forget.prompt.top1\"", text);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "\"%s\": behind the stage stands a colon and where the number is, as in "
+                         "\"score:forget.prompt.top1\"",
+                         text);
     column->path = rest + 1;
     return DELE_OK;
 }
 
-dele_status study_read_columns(study_table *table, const recipe_plan *plan, dele_arena *arena, dele_err *err)
+dele_status study_read_columns(study_table *table, const recipe_plan *plan, dele_arena *arena,
+                               dele_err *err)
 {
     static const char *const known[] = {"about", "columns"};
     const cJSON *json = field(plan->json, "table"), *columns = field(json, "columns"), *item;
@@ -150,7 +160,8 @@ dele_status study_read_columns(study_table *table, const recipe_plan *plan, dele
     if (!json) return DELE_OK;
     if (recipe_check_keys(json, known, 2, "table", arena, err)) return err->code;
     if (!cJSON_IsObject(columns) || !columns->child)
-        return dele_fail(err, DELE_ERR_DATA, "table: \"columns\" is an object {\"title\": \"stage:number\"}");
+        return dele_fail(err, DELE_ERR_DATA,
+                         "table: \"columns\" is an object {\"title\": \"stage:number\"}");
     table->column = DELE_NEW(arena, study_column, (size_t)cJSON_GetArraySize(columns), err);
     if (!table->column) return DELE_ERR_MEMORY;
     cJSON_ArrayForEach(item, columns)
@@ -164,7 +175,7 @@ dele_status study_read_columns(study_table *table, const recipe_plan *plan, dele
     return DELE_OK;
 }
 
-/* ---- the table --------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 size_t study_column_find(const study_table *table, const char *title)
 {
@@ -189,10 +200,12 @@ static bool is_fixed(const recipe_ref *ref, const char *axis)
 
 static void add_axis(study_table *table, const char *axis, size_t most)
 {
-    if (study_axis_find(table, axis) == table->n_axes && table->n_axes < most) table->axis[table->n_axes++] = axis;
+    if (study_axis_find(table, axis) == table->n_axes && table->n_axes < most)
+        table->axis[table->n_axes++] = axis;
 }
 
-static dele_status find_axes(study_table *table, const recipe_plan *plan, dele_arena *arena, dele_err *err)
+static dele_status find_axes(study_table *table, const recipe_plan *plan, dele_arena *arena,
+                             dele_err *err)
 {
     enum { MOST = 64 };
     table->axis = DELE_NEW(arena, const char *, MOST, err);
@@ -203,7 +216,8 @@ static dele_status find_axes(study_table *table, const recipe_plan *plan, dele_a
             const recipe_stage *r = &plan->stage[i];
             if (!recipe_ref_fits(&table->column[c].stages, r)) continue;
             for (size_t a = 0; a < r->n_at; a++)
-                if (!is_fixed(&table->column[c].stages, r->at[a].axis)) add_axis(table, r->at[a].axis, MOST);
+                if (!is_fixed(&table->column[c].stages, r->at[a].axis))
+                    add_axis(table, r->at[a].axis, MOST);
         }
         cJSON_ArrayForEach(own, table->column[c].at) add_axis(table, own->string, MOST);
     }
@@ -211,14 +225,16 @@ static dele_status find_axes(study_table *table, const recipe_plan *plan, dele_a
 }
 
 /* The row with a stage's coordinates, and the column's own; made where there is none. */
-static study_row *row_of(study_table *table, const study_column *column, const recipe_stage *r, dele_arena *arena,
-                         dele_err *err)
+static study_row *row_of(study_table *table, const study_column *column, const recipe_stage *r,
+                         dele_arena *arena, dele_err *err)
 {
     const char **at = DELE_NEW(arena, const char *, table->n_axes, err);
     if (!at) return NULL;
     for (size_t a = 0; a < table->n_axes; a++) {
         const char *own = text_field(column->at, table->axis[a]);
-        at[a] = own ? own : is_fixed(&column->stages, table->axis[a]) ? NULL : recipe_coordinate(r, table->axis[a]);
+        at[a] = own                                         ? own
+                : is_fixed(&column->stages, table->axis[a]) ? NULL
+                                                            : recipe_coordinate(r, table->axis[a]);
     }
     for (size_t i = 0; i < table->n_rows; i++) {
         bool same = true;
@@ -238,16 +254,18 @@ static study_row *row_of(study_table *table, const study_column *column, const r
     return row;
 }
 
-static dele_status read_number(study_number *number, const study *s, size_t stage, const study_column *column,
-                              dele_err *err)
+static dele_status read_number(study_number *number, const study *s, size_t stage,
+                               const study_column *column, dele_err *err)
 {
     dele_err inner = {0};
     if (s->stage[stage].state != STUDY_DONE) return DELE_OK;
     const char *path = dele_printf(s->arena, err, "%s/%s", s->stage[stage].result, column->file);
     cJSON *json = path ? dele_json_load_result(path, &inner) : NULL;
     if (!path) return DELE_ERR_MEMORY;
-    if (json) *number = study_number_at(json, column->path);
-    else dele_note("no \"%s\" for the table: %s", column->title, inner.msg);
+    if (json)
+        *number = study_number_at(json, column->path);
+    else
+        dele_note("no \"%s\" for the table: %s", column->title, inner.msg);
     cJSON_Delete(json);
     return DELE_OK;
 }
@@ -258,7 +276,8 @@ static void leave_out_empty(study_table *table)
     size_t n = 0;
     for (size_t i = 0; i < table->n_rows; i++) {
         bool any = false;
-        for (size_t c = 0; c < table->n_columns; c++) any |= isfinite(table->row[i].number[c].value);
+        for (size_t c = 0; c < table->n_columns; c++)
+            any |= isfinite(table->row[i].number[c].value);
         if (any) table->row[n++] = table->row[i];
     }
     table->n_empty = table->n_rows - n;
@@ -270,7 +289,9 @@ dele_status study_table_read(study_table *table, const study *s, dele_err *err)
 {
     const recipe_plan *plan = &s->plan;
     size_t *written = DELE_NEW(s->arena, size_t, plan->n_stages, err);
-    if (!written || study_read_columns(table, plan, s->arena, err) || find_axes(table, plan, s->arena, err)) return err->code;
+    if (!written || study_read_columns(table, plan, s->arena, err) ||
+        find_axes(table, plan, s->arena, err))
+        return err->code;
     table->row = DELE_NEW(s->arena, study_row, plan->n_stages, err);
     if (!table->row) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < plan->n_stages; i++) written[plan->stage[i].written] = i;
@@ -314,12 +335,14 @@ size_t study_place_on(const study *s, const char *axis, const char *name)
     return place;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 void study_put_number(FILE *to, double x)
 {
-    if (isfinite(x)) fprintf(to, "\t%.6g", x);
-    else fputc('\t', to);
+    if (isfinite(x))
+        fprintf(to, "\t%.6g", x);
+    else
+        fputc('\t', to);
 }
 
 static void put_cell(FILE *to, bool tab, const char *text)
@@ -328,7 +351,8 @@ static void put_cell(FILE *to, bool tab, const char *text)
     dele_text_put(to, text, DELE_TEXT_CELL);
 }
 
-dele_status study_save_table(const study *s, const study_table *table, const char *dir, dele_err *err)
+dele_status study_save_table(const study *s, const study_table *table, const char *dir,
+                             dele_err *err)
 {
     if (!table->n_columns) return DELE_OK;
     dele_writer out = {0};
@@ -344,8 +368,7 @@ dele_status study_save_table(const study *s, const study_table *table, const cha
     for (size_t i = 0; i < table->n_rows; i++) {
         const study_row *row = &table->row[i];
         if (!table->n_axes) fprintf(out.stream, "%zu", i + 1);
-        for (size_t a = 0; a < table->n_axes; a++)
-            put_cell(out.stream, a > 0, row->at[a]);
+        for (size_t a = 0; a < table->n_axes; a++) put_cell(out.stream, a > 0, row->at[a]);
         for (size_t c = 0; c < table->n_columns; c++) {
             study_put_number(out.stream, row->number[c].value);
             study_put_number(out.stream, row->number[c].error);

@@ -1,4 +1,5 @@
-/* What stages have left, on the page: where facts lay, how training went, attacks, depth, what was printed. */
+/* What stages have left, on the page: where facts lay, how training went, attacks, depth, what was
+ * printed. */
 #include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,13 +10,14 @@
 
 enum { MOST_TRACES = 6, MOST_CURVES = 400, SAID_BYTES = 20000 };
 
-/* ---- traces ------------------------------------------------------------------------------------------------------ */
+/* ---- traces ---------------------------------------------------------------------------------- */
 
 static int is_average(const struct dirent *entry)
 {
     const char *name = entry->d_name;
     size_t n = strlen(name);
-    return n > 4 && !strcmp(name + n - 4, ".svg") && (!strncmp(name, "average_", 8) || !strncmp(name, "lines_", 6));
+    return n > 4 && !strcmp(name + n - 4, ".svg") &&
+           (!strncmp(name, "average_", 8) || !strncmp(name, "lines_", 6));
 }
 
 static void put_trace_pictures(FILE *to, const char *result)
@@ -26,7 +28,8 @@ static void put_trace_pictures(FILE *to, const char *result)
     int n = scandir(dir, &entry, is_average, alphasort);
     if (n > 0) fputs("<div class=\"figures\">\n", to);
     for (int i = 0; i < n; i++) {
-        if (i < 12 && (size_t)snprintf(path, sizeof path, "%s/%s", dir, entry[i]->d_name) < sizeof path)
+        if (i < 12 &&
+            (size_t)snprintf(path, sizeof path, "%s/%s", dir, entry[i]->d_name) < sizeof path)
             page_picture(to, path, entry[i]->d_name, NULL);
         free(entry[i]);
     }
@@ -42,8 +45,10 @@ static void put_ranking(FILE *to, const study_page *p, const char *result)
     const char *path = dele_printf(p->s->arena, &ignored, "%s/layers.tsv", result);
     char *rest = path ? page_read(p, path, 1 << 20, &cut) : NULL;
     if (!rest) return;
-    fputs("<table>\n<tr><th>chart</th><th class=\"n\">layer</th><th class=\"n\">rank</th><th class=\"n\">effect</th>"
-          "<th class=\"n\">se</th></tr>\n", to);
+    fputs("<table>\n<tr><th>chart</th><th class=\"n\">layer</th><th class=\"n\">rank</th><th "
+          "class=\"n\">effect</th>"
+          "<th class=\"n\">se</th></tr>\n",
+          to);
     for (char *line; (line = strsep(&rest, "\n"));) {
         char *word[8] = {0}, *cursor = line;
         if (!*line || *line == '#') continue;
@@ -89,14 +94,15 @@ void page_traces(FILE *to, const study_page *p)
     if (n) fputs("</section>\n", to);
 }
 
-/* ---- losses ------------------------------------------------------------------------------------------------------ */
+/* ---- losses ---------------------------------------------------------------------------------- */
 
 typedef struct {
     double x, y[2]; /* forget or the only one, retain */
 } step;
 
 /* Of deleatur/plots/losses.tsv; thinned to what a small picture shows. */
-static size_t read_steps(step *list, size_t most, bool *two, const study_page *p, const char *result)
+static size_t read_steps(step *list, size_t most, bool *two, const study_page *p,
+                         const char *result)
 {
     dele_err ignored = {0};
     bool cut;
@@ -112,15 +118,17 @@ static size_t read_steps(step *list, size_t most, bool *two, const study_page *p
         for (int k = 0; k < 4 && cursor; k++) word[k] = strsep(&cursor, "\t");
         if (!word[1]) continue;
         *two |= word[2] != NULL;
-        list[n++] =
-            (step){strtod(word[0], NULL), {strtod(word[1], NULL), word[2] ? strtod(word[2], NULL) : (double)NAN}};
+        list[n++] = (step){strtod(word[0], NULL),
+                           {strtod(word[1], NULL), word[2] ? strtod(word[2], NULL) : (double)NAN}};
     }
     return n;
 }
 
-static void put_line(FILE *to, const step *list, size_t n, int which, const char *kind, double low, double high)
+static void put_line(FILE *to, const step *list, size_t n, int which, const char *kind, double low,
+                     double high)
 {
-    const double span = high > low ? high - low : 1, width = list[n - 1].x > list[0].x ? list[n - 1].x - list[0].x : 1;
+    const double span = high > low ? high - low : 1,
+                 width = list[n - 1].x > list[0].x ? list[n - 1].x - list[0].x : 1;
     fprintf(to, "<polyline class=\"%s\" points=\"", kind);
     for (size_t i = 0; i < n; i++)
         if (isfinite(list[i].y[which]))
@@ -143,13 +151,14 @@ static bool put_curves(FILE *to, const study_page *p, size_t stage)
                 high = fmax(high, list[i].y[k]);
             }
     if (!isfinite(low)) return false;
-    fprintf(
-        to,
-        "<figure><svg viewBox=\"0 0 240 112\" width=\"240\" height=\"112\" role=\"img\" aria-label=\"losses\">"
-        "<text x=\"40\" y=\"12\" text-anchor=\"end\">%.3g</text><text x=\"40\" y=\"98\" text-anchor=\"end\">%.3g</text>"
-        "<path d=\"M44 6V96H236\" fill=\"none\" stroke=\"currentColor\" stroke-opacity=\".4\"/>"
-        "<text x=\"236\" y=\"108\" text-anchor=\"end\">%.0f updates</text>",
-        high, low, list[n - 1].x);
+    fprintf(to,
+            "<figure><svg viewBox=\"0 0 240 112\" width=\"240\" height=\"112\" role=\"img\" "
+            "aria-label=\"losses\">"
+            "<text x=\"40\" y=\"12\" text-anchor=\"end\">%.3g</text><text x=\"40\" y=\"98\" "
+            "text-anchor=\"end\">%.3g</text>"
+            "<path d=\"M44 6V96H236\" fill=\"none\" stroke=\"currentColor\" stroke-opacity=\".4\"/>"
+            "<text x=\"236\" y=\"108\" text-anchor=\"end\">%.0f updates</text>",
+            high, low, list[n - 1].x);
     put_line(to, list, n, 0, two ? "forget" : "retain", low, high);
     if (two) put_line(to, list, n, 1, "retain", low, high);
     fputs("</svg>", to);
@@ -168,9 +177,11 @@ void page_losses(FILE *to, const study_page *p)
             (s->stage[i].state != STUDY_DONE && s->stage[i].state != STUDY_FAILED))
             continue;
         if (!n)
-            fputs("<section id=\"losses\"><h2>Training loss</h2>\n<p class=\"soft\">Loss by update: <span "
+            fputs("<section id=\"losses\"><h2>Training loss</h2>\n<p class=\"soft\">Loss by "
+                  "update: <span "
                   "style=\"color:"
-                  "var(--forget)\">forget set</span>, <span style=\"color:var(--retain)\">retain set, or training set</span>. "
+                  "var(--forget)\">forget set</span>, <span style=\"color:var(--retain)\">retain "
+                  "set, or training set</span>. "
                   "Each has "
                   "a scale of its own.</p>\n<div class=\"figures\">\n",
                   to);
@@ -180,7 +191,7 @@ void page_losses(FILE *to, const study_page *p)
     if (n) fputs("</div></section>\n", to);
 }
 
-/* ---- attacks, depth, and what was printed ------------------------------------------------------------------------------- */
+/* ---- attacks, depth, and what was printed ---------------------------------------------------- */
 
 void page_attacks(FILE *to, const study_page *p)
 {
@@ -192,7 +203,8 @@ void page_attacks(FILE *to, const study_page *p)
         const char *path = dele_printf(s->arena, &ignored, "%s/attack.tsv", s->stage[i].result);
         if (!n++) fputs("<section id=\"attacks\"><h2>Attacks</h2>\n", to);
         page_element(to, "h3", "", s->plan.stage[i].name);
-        page_picture(to, dele_printf(s->arena, &ignored, "%s/attack.svg", s->stage[i].result), "attacks", NULL);
+        page_picture(to, dele_printf(s->arena, &ignored, "%s/attack.svg", s->stage[i].result),
+                     "attacks", NULL);
         if (path) page_tsv(to, p, path, 60);
     }
     if (n) fputs("</section>\n", to);
@@ -211,7 +223,8 @@ static void put_depth_row(FILE *to, const char *name, const cJSON *depth)
         page_number_cell(to, cJSON_GetNumberValue(page_field(depth, scores[k][0])));
         if (cJSON_IsNumber(low) && cJSON_IsNumber(high))
             fprintf(to, "<td class=\"n\">%.3f to %.3f</td>", low->valuedouble, high->valuedouble);
-        else fputs("<td class=\"n\">–</td>", to);
+        else
+            fputs("<td class=\"n\">–</td>", to);
         page_number_cell(to, cJSON_GetNumberValue(page_field(depth, scores[k][1])));
     }
     fputs("</tr>\n", to);
@@ -228,16 +241,24 @@ void page_depths(FILE *to, const study_page *p)
     size_t n = 0;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         dele_err ignored = {0};
-        const char *path = measures_depth(s, i) ? dele_printf(s->arena, &ignored, "%s/depth.json", s->stage[i].result) : NULL;
+        const char *path = measures_depth(s, i) ? dele_printf(s->arena, &ignored, "%s/depth.json",
+                                                              s->stage[i].result)
+                                                : NULL;
         cJSON *depth = path ? dele_json_load_result(path, &ignored) : NULL;
         if (!depth) continue;
         if (!n++)
-            fputs("<section id=\"depth\"><h2>Unlearning depth</h2>\n<p>Unlearning depth score: 0, with the unlearned model’s hidden states the "
-                  "full model gives the answers as well as with its own; 1, as badly as with those of the retain model. "
-                  "Surface: the same at the models’ own outputs. A high surface score with a low depth score is a fact that "
-                  "is in the model and is not generated. Intervals are 95 %, over rows.</p>\n<table>\n<tr><th></th><th class=\"n\">depth"
-                  "</th><th class=\"n\">95 %</th><th class=\"n\">rows</th><th class=\"n\">surface</th><th class=\"n\">95 %"
-                  "</th><th class=\"n\">rows</th></tr>\n", to);
+            fputs("<section id=\"depth\"><h2>Unlearning depth</h2>\n<p>Unlearning depth score: 0, "
+                  "with the unlearned model’s hidden states the "
+                  "full model gives the answers as well as with its own; 1, as badly as with those "
+                  "of the retain model. "
+                  "Surface: the same at the models’ own outputs. A high surface score with a low "
+                  "depth score is a fact that "
+                  "is in the model and is not generated. Intervals are 95 %, over "
+                  "rows.</p>\n<table>\n<tr><th></th><th class=\"n\">depth"
+                  "</th><th class=\"n\">95 %</th><th class=\"n\">rows</th><th "
+                  "class=\"n\">surface</th><th class=\"n\">95 %"
+                  "</th><th class=\"n\">rows</th></tr>\n",
+                  to);
         put_depth_row(to, s->plan.stage[i].name, depth);
         cJSON_Delete(depth);
     }
@@ -245,8 +266,10 @@ void page_depths(FILE *to, const study_page *p)
     for (size_t i = 0; n && i < s->plan.n_stages; i++) {
         dele_err ignored = {0};
         if (measures_depth(s, i))
-            page_picture(to, dele_printf(s->arena, &ignored, "%s/plots/depth.svg", s->stage[i].result),
-                         "what the answer loses with another model’s states, by layer", s->plan.stage[i].name);
+            page_picture(to,
+                         dele_printf(s->arena, &ignored, "%s/plots/depth.svg", s->stage[i].result),
+                         "what the answer loses with another model’s states, by layer",
+                         s->plan.stage[i].name);
     }
     if (n) fputs("</section>\n", to);
 }
@@ -258,11 +281,12 @@ void page_said(FILE *to, const study_page *p)
     size_t n = 0;
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         bool cut;
-        if (study_kind_of(&s->plan.stage[i]) != STUDY_SAYS || s->stage[i].state != STUDY_DONE) continue;
-        const char *path = dele_printf(s->arena, &ignored, "%s/said.txt", s->stage[i].result);
+        if (study_kind_of(&s->plan.stage[i]) != STUDY_PRINTS || s->stage[i].state != STUDY_DONE)
+            continue;
+        const char *path = dele_printf(s->arena, &ignored, "%s/stdout.txt", s->stage[i].result);
         char *text = path ? page_read(p, path, SAID_BYTES, &cut) : NULL;
         if (!text || !*text || !dele_utf8_valid(text, strlen(text))) continue;
-        if (!n++) fputs("<section id=\"said\"><h2>What commands said</h2>\n", to);
+        if (!n++) fputs("<section id=\"output\"><h2>Command output</h2>\n", to);
         fputs("<details><summary>", to);
         dele_html_text(to, s->plan.stage[i].name);
         fputs("</summary><pre>", to);

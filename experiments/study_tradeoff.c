@@ -1,4 +1,5 @@
-/* Forgetting against keeping: which settings no other is better than in both, as a table for a picture. */
+/* Forgetting against keeping: which settings no other is better than in both, as a table for a
+ * picture. */
 #include "experiments/study_scores.h"
 
 #include <math.h>
@@ -29,10 +30,11 @@ void study_front(bool *front, const double *x, const double *y, size_t n, bool x
     }
 }
 
-/* ---- the picture ------------------------------------------------------------------------------------------------- */
+/* ---- the picture ----------------------------------------------------------------------------- */
 
-/* Names of points stand where they cover neither a point nor each other.  The table that plots/pareto.gp draws holds the
- * place of each, so the picture is laid out here: characters and the plot's frame have these sizes, in its pixels. */
+/* Names of points stand where they cover neither a point nor each other.  The table that
+ * plots/pareto.gp draws holds the place of each, so the picture is laid out here: characters and
+ * the plot's frame have these sizes, in its pixels. */
 enum { FEW = 24, PLOT_WIDTH = 770, PLOT_HEIGHT = 510, CHARACTER = 6, LINE = 12, MARK = 6 };
 
 typedef struct {
@@ -60,7 +62,8 @@ static const char *name_of(const picture *p, const study_row *row, dele_arena *a
     const char *name = "";
     if (p->label < p->table->n_axes && row->at[p->label]) return row->at[p->label];
     for (size_t a = 0; a < p->table->n_axes && name; a++)
-        if (row->at[a] && a != p->colour) name = dele_printf(arena, err, "%s%s%s", name, *name ? " " : "", row->at[a]);
+        if (row->at[a] && a != p->colour)
+            name = dele_printf(arena, err, "%s%s%s", name, *name ? " " : "", row->at[a]);
     return name;
 }
 
@@ -71,22 +74,26 @@ static bool same_colour(const picture *p, const study_row *a, const study_row *b
     return one && other ? !strcmp(one, other) : one == other;
 }
 
-/* Points, their names where they get one (the front's; all of them where they are few), and one name for those of one
- * colour at one place. */
-static dele_status collect(picture *p, const double *x, const double *y, dele_arena *arena, dele_err *err)
+/* Points, their names where they get one (the front's; all of them where they are few), and one
+ * name for those of one colour at one place. */
+static dele_status collect(picture *p, const double *x, const double *y, dele_arena *arena,
+                           dele_err *err)
 {
     const study_table *table = p->table;
     for (size_t i = 0; i < table->n_rows; i++)
-        if (isfinite(x[i]) && isfinite(y[i])) p->point[p->n++] = (point){.row = i, .x = x[i], .y = y[i], .name = ""};
+        if (isfinite(x[i]) && isfinite(y[i]))
+            p->point[p->n++] = (point){.row = i, .x = x[i], .y = y[i], .name = ""};
     for (size_t i = 0; i < p->n; i++) {
         point *at = &p->point[i], *first = at;
         const study_row *row = &table->row[at->row];
         if (!p->front[at->row] && p->n > FEW) continue;
         for (size_t k = i; k-- > 0;)
-            if (p->point[k].x == at->x && p->point[k].y == at->y && same_colour(p, &table->row[p->point[k].row], row))
+            if (p->point[k].x == at->x && p->point[k].y == at->y &&
+                same_colour(p, &table->row[p->point[k].row], row))
                 first = &p->point[k];
         const char *name = name_of(p, row, arena, err);
-        first->name = name && *first->name ? dele_printf(arena, err, "%s, %s", first->name, name) : name;
+        first->name =
+            name && *first->name ? dele_printf(arena, err, "%s, %s", first->name, name) : name;
         if (!first->name) return err->code;
     }
     return DELE_OK;
@@ -112,11 +119,13 @@ static void frame(picture *p)
 
 static double to_pixels(const picture *p, int axis, double value)
 {
-    return (value - p->low[axis]) / (p->high[axis] - p->low[axis]) * (axis ? PLOT_HEIGHT : PLOT_WIDTH);
+    return (value - p->low[axis]) / (p->high[axis] - p->low[axis]) *
+           (axis ? PLOT_HEIGHT : PLOT_WIDTH);
 }
 static double from_pixels(const picture *p, int axis, double pixels)
 {
-    return p->low[axis] + pixels / (axis ? PLOT_HEIGHT : PLOT_WIDTH) * (p->high[axis] - p->low[axis]);
+    return p->low[axis] +
+           pixels / (axis ? PLOT_HEIGHT : PLOT_WIDTH) * (p->high[axis] - p->low[axis]);
 }
 
 static double overlap(const box *a, const box *b)
@@ -125,8 +134,8 @@ static double overlap(const box *a, const box *b)
     return x > 0 && y > 0 ? x * y : 0;
 }
 
-/* How bad a place is for the i-th point's name: what it covers of marks and of the names before it, and what of it is
- * outside the frame. */
+/* How bad a place is for the i-th point's name: what it covers of marks and of the names before it,
+ * and what of it is outside the frame. */
 static double badness(const picture *p, size_t i, const box *at)
 {
     double bad = 0;
@@ -140,7 +149,8 @@ static double badness(const picture *p, size_t i, const box *at)
     return bad + 4 * at->dx * at->dy - overlap(at, &inside);
 }
 
-/* Each name in turn goes to the nearest of places around its point that is free, or to the least bad one. */
+/* Each name in turn goes to the nearest of places around its point that is free, or to the least
+ * bad one. */
 static void place_names(picture *p)
 {
     for (size_t i = 0; i < p->n; i++) {
@@ -151,7 +161,8 @@ static void place_names(picture *p)
             for (int k = 0; k < 16 && least > 0; k++) {
                 const double angle = (k + 2) * M_PI / 8, far = 14 * ring;
                 const box at = {to_pixels(p, 0, q->x) + cos(angle) * (width + MARK + far),
-                                to_pixels(p, 1, q->y) + sin(angle) * (LINE / 2.0 + MARK + far), width, LINE / 2.0};
+                                to_pixels(p, 1, q->y) + sin(angle) * (LINE / 2.0 + MARK + far),
+                                width, LINE / 2.0};
                 const double bad = badness(p, i, &at);
                 if (bad < least) least = bad, q->at = at;
             }
@@ -170,14 +181,16 @@ static void put_points(FILE *to, const picture *p, const char *colour)
         if (own ? !colour || strcmp(own, colour) : colour != NULL) continue;
         if (!any) dele_text_put(to, colour ? colour : "other", DELE_TEXT_LINE), fputc('\n', to);
         any = true;
-        const double far = fabs(q->at.x - to_pixels(p, 0, q->x)) - q->at.dx, up = fabs(q->at.y - to_pixels(p, 1, q->y));
-        fprintf(to, "%.6g\t%.6g\t%.6g\t%.6g\t%d\t", q->x, q->y, isfinite(ex) ? ex : 0, isfinite(ey) ? ey : 0,
-                p->front[q->row]);
+        const double far = fabs(q->at.x - to_pixels(p, 0, q->x)) - q->at.dx,
+                     up = fabs(q->at.y - to_pixels(p, 1, q->y));
+        fprintf(to, "%.6g\t%.6g\t%.6g\t%.6g\t%d\t", q->x, q->y, isfinite(ex) ? ex : 0,
+                isfinite(ey) ? ey : 0, p->front[q->row]);
         dele_text_put(to, q->name, DELE_TEXT_LINE);
         if (*q->name)
-            fprintf(to, "\t%.6g\t%.6g\t%d\n", from_pixels(p, 0, q->at.x), from_pixels(p, 1, q->at.y),
-                    far > 2 * MARK || up > 2 * LINE);
-        else fputs("\tnan\tnan\t0\n", to);
+            fprintf(to, "\t%.6g\t%.6g\t%d\n", from_pixels(p, 0, q->at.x),
+                    from_pixels(p, 1, q->at.y), far > 2 * MARK || up > 2 * LINE);
+        else
+            fputs("\tnan\tnan\t0\n", to);
     }
     if (any) fputs("\n\n", to);
 }
@@ -214,8 +227,8 @@ static bool is_drawn(const picture *p, const char *colour)
     return false;
 }
 
-static void put_head(FILE *to, const picture *p, const study *s, const cJSON *json, const char **colour,
-                     size_t n_colours)
+static void put_head(FILE *to, const picture *p, const study *s, const cJSON *json,
+                     const char **colour, size_t n_colours)
 {
     const study_column *column = p->table->column;
     fputs("# plot pareto.gp\n# title Trade-off between two scores\n# xlabel ", to);
@@ -225,12 +238,15 @@ static void put_head(FILE *to, const picture *p, const study *s, const cJSON *js
     fprintf(to, " (%s is better)\n# xmin %.9g\n# xmax %.9g\n# ymin %.9g\n# ymax %.9g\n# hues",
             text_field(json, "y_better"), p->low[0], p->high[0], p->low[1], p->high[1]);
     for (size_t i = 0; i < n_colours; i++)
-        if (is_drawn(p, colour[i])) fprintf(to, " %zu", study_place_on(s, text_field(json, "colour"), colour[i]));
+        if (is_drawn(p, colour[i]))
+            fprintf(to, " %zu", study_place_on(s, text_field(json, "colour"), colour[i]));
     fputs(is_drawn(p, NULL) ? " 6\n" : "\n", to); /* black */
 }
 
-/* The table that plots/pareto.gp draws: a block of points a colour, and the front as the last one. */
-dele_status study_save_pareto(const study *s, const study_table *table, const char *dir, dele_err *err)
+/* The table that plots/pareto.gp draws: a block of points a colour, and the front as the last
+ * one. */
+dele_status study_save_pareto(const study *s, const study_table *table, const char *dir,
+                              dele_err *err)
 {
     const cJSON *json = field(s->plan.json, "pareto");
     if (!json) return DELE_OK;
@@ -253,7 +269,8 @@ dele_status study_save_pareto(const study *s, const study_table *table, const ch
         x[i] = table->row[i].number[p.x].value;
         y[i] = table->row[i].number[p.y].value;
     }
-    study_front(front, x, y, n, !strcmp(text_field(json, "x_better"), "low"), !strcmp(text_field(json, "y_better"), "low"));
+    study_front(front, x, y, n, !strcmp(text_field(json, "x_better"), "low"),
+                !strcmp(text_field(json, "y_better"), "low"));
     p.front = front;
     if (collect(&p, x, y, s->arena, err)) return err->code;
     if (!p.n) return DELE_OK;

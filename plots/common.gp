@@ -3,7 +3,7 @@
 #
 # Texts come as data and stay data.  (Labels of points take a column as it is, "using 1:2:3 with labels": a string that an
 # expression gives them is read for escapes once more.)  The loop reads a variable's value out of a column, and only names from the list below
-# ever stand in a command.
+# ever are in a command.
 set encoding utf8
 set termoption noenhanced
 set datafile separator tab

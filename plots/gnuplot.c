@@ -1,5 +1,5 @@
-/* Tables into pictures: copies for gnuplot in a directory of our own, one gnuplot for all of them, and what it made moved
- * into place.  gnuplot.h says why it goes this way. */
+/* Tables into pictures: copies for gnuplot in a directory of our own, one gnuplot for all of them,
+ * and what it made moved into place.  gnuplot.h says why it goes this way. */
 #include "plots/gnuplot.h"
 
 #include <dirent.h>
@@ -30,8 +30,8 @@ typedef struct {
 } table;
 
 typedef struct {
-    const char *dir;   /* the tables' */
-    const char *work;  /* ours; gnuplot's working directory */
+    const char *dir;  /* the tables' */
+    const char *work; /* ours; gnuplot's working directory */
     table *table;
     size_t n;
     dele_arena *arena; /* names; scratch is for texts of files */
@@ -39,31 +39,37 @@ typedef struct {
     dele_err *err;
 } drawing;
 
-/* ---- texts as data ----------------------------------------------------------------------------------------------- */
+/* ---- texts as data --------------------------------------------------------------------------- */
 
-/* A text as a column of a file of gnuplot's: letters, digits and blanks as they are, all other ASCII as octal escapes,
- * what no picture can show as U+FFFD.  The first byte and the last are escapes where they are ASCII, so that nothing is
- * taken for a number, for a missing value or for a quoted string, and no blank is lost; and so is a digit behind an
- * escape, for gnuplot reads as many digits as there are. */
+/* A text as a column of a file of gnuplot's: letters, digits and blanks as they are, all other
+ * ASCII as octal escapes, what no picture can show as U+FFFD.  The first byte and the last are
+ * escapes where they are ASCII, so that nothing is taken for a number, for a missing value or for a
+ * quoted string, and no blank is lost; and so is a digit behind an escape, for gnuplot reads as
+ * many digits as there are. */
 static void put_text(FILE *to, const char *text, size_t n)
 {
-    static const char plain[] = " abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ89", digits[] = "01234567";
+    static const char plain[] = " abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ89",
+                      digits[] = "01234567";
     bool escaped = true;
     for (size_t i = 0, used = 0, length; i < n; i += used) {
         const char *bytes = dele_shown_next(&length, &used, text + i, n - i);
-        escaped = length == 1 && (!i || i + 1 == n || !(strchr(plain, *bytes) || (!escaped && strchr(digits, *bytes))));
-        if (escaped) fprintf(to, "\\%03o", (unsigned)*bytes);
-        else fwrite(bytes, 1, length, to);
+        escaped = length == 1 && (!i || i + 1 == n ||
+                                  !(strchr(plain, *bytes) || (!escaped && strchr(digits, *bytes))));
+        if (escaped)
+            fprintf(to, "\\%03o", (unsigned)*bytes);
+        else
+            fwrite(bytes, 1, length, to);
     }
 }
 
 static bool is_number(const char *cell, size_t n)
 {
-    return strspn(cell, "+-.0123456789eE") >= n || (n == 3 && !memcmp(cell, "nan", 3)) || (n == 1 && *cell == '-');
+    return strspn(cell, "+-.0123456789eE") >= n || (n == 3 && !memcmp(cell, "nan", 3)) ||
+           (n == 1 && *cell == '-');
 }
 
-/* A line of a table: texts in the columns that the script names as such, and where a cell is alone on its line, which is
- * the name of a block; numbers elsewhere. */
+/* A line of a table: texts in the columns that the script names as such, and where a cell is alone
+ * on its line, which is the name of a block; numbers elsewhere. */
 static void put_row(FILE *to, const char *line, size_t n, const bool *is_text)
 {
     const bool alone = !memchr(line, '\t', n);
@@ -73,7 +79,8 @@ static void put_row(FILE *to, const char *line, size_t n, const bool *is_text)
         if (column) fputc('\t', to);
         if (alone || (column < MOST_COLUMNS && is_text[column]) || !is_number(line + begin, length))
             put_text(to, line + begin, length);
-        else fwrite(line + begin, 1, length, to);
+        else
+            fwrite(line + begin, 1, length, to);
         begin += length + 1;
     }
     fputc('\n', to);
@@ -91,7 +98,7 @@ static void text_columns(bool is_text[MOST_COLUMNS], const char *script)
     }
 }
 
-/* ---- the working directory --------------------------------------------------------------------------------------- */
+/* ---- the working directory ------------------------------------------------------------------- */
 
 static dele_status open_file(dele_writer *out, const drawing *d, const char *kind, size_t k)
 {
@@ -101,7 +108,8 @@ static dele_status open_file(dele_writer *out, const drawing *d, const char *kin
     return path ? dele_writer_open(out, path, d->err) : d->err->code;
 }
 
-/* The k-th table's files: v, a line "name <tab> value" a variable; t, the rows, without comments. */
+/* The k-th table's files: v, a line "name <tab> value" a variable; t, the rows, without
+ * comments. */
 static dele_status copy_table(drawing *d, size_t k, const char *text, const bool *is_text)
 {
     dele_writer v = {0}, t = {0};
@@ -127,12 +135,15 @@ static dele_status copy_table(drawing *d, size_t k, const char *text, const bool
         }
         line += n + (line[n] == '\n');
     }
-    if (dele_writer_commit(&v, d->err)) dele_writer_abandon(&t);
-    else dele_writer_commit(&t, d->err);
+    if (dele_writer_commit(&v, d->err))
+        dele_writer_abandon(&t);
+    else
+        dele_writer_commit(&t, d->err);
     return d->err->code;
 }
 
-/* One of our scripts into the working directory, where it may be already; its text in the scratch. */
+/* One of our scripts into the working directory, where it may be already; its text in the
+ * scratch. */
 static const char *copy_script(drawing *d, const char *name)
 {
     const char *inside = dele_printf(&d->scratch, d->err, "plots/%s", name);
@@ -172,17 +183,19 @@ static dele_status write_program(drawing *d, size_t k)
     if (!path || dele_writer_open(&out, path, d->err)) return d->err->code;
     for (; k < d->n; k++)
         fprintf(out.stream,
-                "reset session\nset print \"-\"\nprint \"table %zu\"\ntable = \"t%zu.tsv\"\nvariables = \"v%zu.tsv\"\n"
-                "out = \"p%zu\"\nload \"common.gp\"\nload \"%s\"\n", k, k, k, k, d->table[k].script);
+                "reset session\nset print \"-\"\nprint \"table %zu\"\ntable = "
+                "\"t%zu.tsv\"\nvariables = \"v%zu.tsv\"\n"
+                "out = \"p%zu\"\nload \"common.gp\"\nload \"%s\"\n",
+                k, k, k, k, d->table[k].script);
     fprintf(out.stream, "print \"table %zu\"\n", k);
     return dele_writer_commit(&out, d->err);
 }
 
-/* ---- gnuplot ----------------------------------------------------------------------------------------------------- */
+/* ---- gnuplot --------------------------------------------------------------------------------- */
 
-/* In the child, up to exec: dies with its parent, reads nothing, says all into the log, holds none of our files.
- * (Elsewhere than on Linux a gnuplot whose parent was killed ends with its last table, or by its limit of time; either
- * way it writes nowhere but in the working directory.) */
+/* In the child, up to exec: dies with its parent, reads nothing, says all into the log, holds none
+ * of our files.  (Elsewhere than on Linux a gnuplot whose parent was killed ends with its last
+ * table, or by its limit of time; either way it writes nowhere but in the working directory.) */
 static void become_gnuplot(const char *work, size_t n_tables, pid_t parent, int said)
 {
     const rlim_t seconds = (rlim_t)SECONDS_A_TABLE * (n_tables + 1);
@@ -198,7 +211,8 @@ static void become_gnuplot(const char *work, size_t n_tables, pid_t parent, int 
         if (fd != said) close(fd);
     setrlimit(RLIMIT_CPU, &limit);
     signal(SIGPIPE, SIG_DFL);
-    execlp("gnuplot", "gnuplot", "-d", "draw.gp", (char *)NULL); /* -d: no start-up file of the user's */
+    execlp("gnuplot", "gnuplot", "-d", "draw.gp",
+           (char *)NULL); /* -d: no start-up file of the user's */
     ssize_t written = write(said, "x", 1);
     _exit(written == 1 ? 127 : 126);
 }
@@ -208,7 +222,9 @@ static dele_status run_gnuplot(bool *ok, const drawing *d)
 {
     int said[2]; /* whether exec failed */
     const pid_t parent = getpid();
-    if (pipe(said)) return dele_fail(d->err, DELE_ERR_FILE, "gnuplot could not be started: %s", strerror(errno));
+    if (pipe(said))
+        return dele_fail(d->err, DELE_ERR_FILE, "gnuplot could not be started: %s",
+                         strerror(errno));
     fcntl(said[0], F_SETFD, FD_CLOEXEC);
     fcntl(said[1], F_SETFD, FD_CLOEXEC);
     const pid_t pid = fork();
@@ -219,12 +235,15 @@ static dele_status run_gnuplot(bool *ok, const drawing *d)
     ssize_t got = 0;
     while (pid > 0 && (got = read(said[0], &byte, 1)) < 0 && errno == EINTR) continue;
     close(said[0]);
-    if (pid < 0) return dele_fail(d->err, DELE_ERR_FILE, "gnuplot could not be started: %s", strerror(why));
+    if (pid < 0)
+        return dele_fail(d->err, DELE_ERR_FILE, "gnuplot could not be started: %s", strerror(why));
     int status = 0;
     while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR) return dele_fail(d->err, DELE_ERR_FILE, "gnuplot was lost: %s", strerror(errno));
+        if (errno != EINTR)
+            return dele_fail(d->err, DELE_ERR_FILE, "gnuplot was lost: %s", strerror(errno));
     if (got > 0)
-        return dele_fail(d->err, DELE_ERR_UNSUPPORTED, "gnuplot was not found; install it (Debian: apt-get install "
+        return dele_fail(d->err, DELE_ERR_UNSUPPORTED,
+                         "gnuplot was not found; install it (Debian: apt-get install "
                          "gnuplot-nox), then draw the pictures with deleatur plot DIR");
     *ok = WIFEXITED(status) && !WEXITSTATUS(status);
     return DELE_OK;
@@ -237,11 +256,14 @@ static size_t read_log(const drawing *d, char why[200])
     dele_err ignored = {0};
     dele_arena arena = {0};
     const char *path = dele_printf(&arena, &ignored, "%s/log", d->work);
-    char *rest = path && dele_path_exists(path) ? dele_file_read(path, &arena, NULL, &ignored) : NULL;
+    char *rest =
+        path && dele_path_exists(path) ? dele_file_read(path, &arena, NULL, &ignored) : NULL;
     snprintf(why, 200, "it ended without a word");
     for (char *line; rest && (line = strsep(&rest, "\n"));) {
-        if (!strncmp(line, "table ", 6)) k = strtoull(line + 6, NULL, 10);
-        else if (strspn(line, " \t^") != strlen(line)) snprintf(why, 200, "%.199s", line);
+        if (!strncmp(line, "table ", 6))
+            k = strtoull(line + 6, NULL, 10);
+        else if (strspn(line, " \t^") != strlen(line))
+            snprintf(why, 200, "%.199s", line);
     }
     dele_arena_release(&arena);
     return k;
@@ -257,9 +279,11 @@ static dele_status draw_tables(drawing *d)
         if (write_program(d, k) || run_gnuplot(&ok, d)) return d->err->code;
         size_t at = read_log(d, why);
         if (!ok && at < d->n && at >= k)
-            dele_fail(&first, DELE_ERR_FILE, "gnuplot could not draw %s/%s: %s", d->dir, d->table[at].name, why);
+            dele_fail(&first, DELE_ERR_FILE, "gnuplot could not draw %s/%s: %s", d->dir,
+                      d->table[at].name, why);
         else if (!ok || at != d->n)
-            return dele_fail(d->err, DELE_ERR_FILE, "gnuplot could not draw the tables in %s: %s", d->dir, why);
+            return dele_fail(d->err, DELE_ERR_FILE, "gnuplot could not draw the tables in %s: %s",
+                             d->dir, why);
         for (; k < at; k++) d->table[k].drawn = true;
         k += !ok;
     }
@@ -267,11 +291,12 @@ static dele_status draw_tables(drawing *d)
     return d->err->code;
 }
 
-/* ---- pictures into place ------------------------------------------------------------------------------------------ */
+/* ---- pictures into place --------------------------------------------------------------------- */
 
-/* Writes a picture, and over each place where `from` stands something else: `to` instead of it, or of as many bytes
- * behind it where `behind` is set. */
-static void put_replacing(FILE *out, const uint8_t *data, size_t n, const char *from, const char *to, bool behind)
+/* Writes a picture, and over each place where `from` stands something else: `to` instead of it, or
+ * of as many bytes behind it where `behind` is set. */
+static void put_replacing(FILE *out, const uint8_t *data, size_t n, const char *from,
+                          const char *to, bool behind)
 {
     const size_t n_from = strlen(from), n_to = strlen(to), n_skip = behind ? n_from + n_to : n_from;
     while (n) {
@@ -287,9 +312,10 @@ static void put_replacing(FILE *out, const uint8_t *data, size_t n, const char *
     fwrite(data, 1, n, out);
 }
 
-/* gnuplot lets "]]>" in a text through into its SVG, where XML forbids it.  A PDF says when it was made, and the same
- * table shall give the same bytes: the date's digits become those of the epoch, in place, so that the file's offsets
- * still hold.  (Cairo writes them plainly up to 1.16; where they are packed away they stay.)  *made: there is one. */
+/* gnuplot lets "]]>" in a text through into its SVG, where XML forbids it.  A PDF says when it was
+ * made, and the same table shall give the same bytes: the date's digits become those of the epoch,
+ * in place, so that the file's offsets still hold.  (Cairo writes them plainly up to 1.16; where
+ * they are packed away they stay.)  *made: there is one. */
 static dele_status place(bool *made, drawing *d, size_t k, const char *type)
 {
     dele_map map = {0};
@@ -297,15 +323,19 @@ static dele_status place(bool *made, drawing *d, size_t k, const char *type)
     const char *name = d->table[k].name;
     dele_arena_reset(&d->scratch);
     const char *from = dele_printf(&d->scratch, d->err, "%s/p%zu.%s", d->work, k, type);
-    const char *to = dele_printf(&d->scratch, d->err, "%s/%.*s.%s", d->dir, (int)(strlen(name) - 4), name, type);
+    const char *to =
+        dele_printf(&d->scratch, d->err, "%s/%.*s.%s", d->dir, (int)(strlen(name) - 4), name, type);
     if (!from || !to) return d->err->code;
     *made = dele_path_exists(from);
     if (!*made || dele_map_open(&map, from, d->err)) return d->err->code;
     if (!dele_writer_open(&out, to, d->err)) {
-        if (!strcmp(type, "svg")) put_replacing(out.stream, map.data, map.size, "]]>", "]]&gt;", false);
+        if (!strcmp(type, "svg"))
+            put_replacing(out.stream, map.data, map.size, "]]>", "]]&gt;", false);
         else if (!strcmp(type, "pdf"))
-            put_replacing(out.stream, map.data, map.size, "/CreationDate (D:", "19700101000000", true);
-        else fwrite(map.data, 1, map.size, out.stream);
+            put_replacing(out.stream, map.data, map.size, "/CreationDate (D:", "19700101000000",
+                          true);
+        else
+            fwrite(map.data, 1, map.size, out.stream);
         dele_writer_commit(&out, d->err);
     }
     dele_map_close(&map);
@@ -317,16 +347,18 @@ static dele_status place_all(drawing *d, dele_drawn *drawn)
     for (size_t k = 0; k < d->n; k++) {
         bool svg = false, png = false, pdf = false;
         if (!d->table[k].drawn) continue;
-        if (place(&svg, d, k, "svg") || place(&png, d, k, "png") || place(&pdf, d, k, "pdf")) return d->err->code;
+        if (place(&svg, d, k, "svg") || place(&png, d, k, "png") || place(&pdf, d, k, "pdf"))
+            return d->err->code;
         if (!svg || !png)
-            return dele_fail(d->err, DELE_ERR_FILE, "%s/%s: gnuplot left no picture", d->dir, d->table[k].name);
+            return dele_fail(d->err, DELE_ERR_FILE, "%s/%s: gnuplot left no picture", d->dir,
+                             d->table[k].name);
         drawn->n++;
         drawn->no_pdf |= !pdf;
     }
     return DELE_OK;
 }
 
-/* ---- a directory ------------------------------------------------------------------------------------------------- */
+/* ---- a directory ----------------------------------------------------------------------------- */
 
 static int is_table(const struct dirent *entry)
 {
@@ -337,13 +369,15 @@ static int is_table(const struct dirent *entry)
 static char *make_work(dele_arena *arena, dele_err *err)
 {
     const char *where = getenv("TMPDIR");
-    char *work = dele_printf(arena, err, "%s/deleatur-plots-XXXXXX", where && *where == '/' ? where : "/tmp");
+    char *work = dele_printf(arena, err, "%s/deleatur-plots-XXXXXX",
+                             where && *where == '/' ? where : "/tmp");
     if (!work || mkdtemp(work)) return work;
     dele_fail(err, DELE_ERR_FILE, "%s: no directory to draw in: %s", work, strerror(errno));
     return NULL;
 }
 
-/* The tables that can be drawn are, whatever becomes of others; the first failure is the one that is told. */
+/* The tables that can be drawn are, whatever becomes of others; the first failure is the one that
+ * is told. */
 static void draw_entries(drawing *d, struct dirent **entry, int n, dele_drawn *drawn)
 {
     dele_err first = {0}, one = {0}, *told = d->err;
@@ -353,7 +387,9 @@ static void draw_entries(drawing *d, struct dirent **entry, int n, dele_drawn *d
         if (add_table(d, entry[i]->d_name) && !first.code) first = one;
     }
     one = (dele_err){0};
-    if (d->n && (!copy_script(d, "common.gp") || !copy_script(d, "terminal.gp") || draw_tables(d)) && !first.code)
+    if (d->n &&
+        (!copy_script(d, "common.gp") || !copy_script(d, "terminal.gp") || draw_tables(d)) &&
+        !first.code)
         first = one;
     one = (dele_err){0};
     if (place_all(d, drawn) && !first.code) first = one;

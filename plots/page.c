@@ -7,14 +7,17 @@
 #include "plots/shown.h"
 
 dele_status dele_page_write(const char *path, const char *template, const char *marker,
-                          dele_status (*fill)(FILE *to, void *context, dele_err *err), void *context, dele_err *err)
+                            dele_status (*fill)(FILE *to, void *context, dele_err *err),
+                            void *context, dele_err *err)
 {
     dele_arena arena = {0};
     dele_writer out = {0};
-    char *name = dele_share_path(template, &arena, err), *page = name ? dele_file_read(name, &arena, NULL, err) : NULL;
+    char *name = dele_share_path(template, &arena, err),
+         *page = name ? dele_file_read(name, &arena, NULL, err) : NULL;
     char *at = page ? strstr(page, marker) : NULL;
     if (page && !at)
-        dele_fail(err, DELE_ERR_DATA, "%s: no %s, where the contents go; install deleatur again", name, marker);
+        dele_fail(err, DELE_ERR_DATA, "%s: no %s, where the contents go; install deleatur again",
+                  name, marker);
     if (at && !dele_writer_open(&out, path, err)) {
         fwrite(page, 1, (size_t)(at - page), out.stream);
         if (fill(out.stream, context, err)) {
@@ -33,9 +36,12 @@ void dele_html_text(FILE *to, const char *text)
     size_t used, length;
     for (size_t n = strlen(text); n; text += used, n -= used) {
         const char *bytes = dele_shown_next(&length, &used, text, n);
-        if (*text == '\n' || *text == '\t') fputc(*text, to);
-        else if (strchr("&<>\"'", *bytes)) fprintf(to, "&#%d;", *bytes);
-        else fwrite(bytes, 1, length, to);
+        if (*text == '\n' || *text == '\t')
+            fputc(*text, to);
+        else if (strchr("&<>\"'", *bytes))
+            fprintf(to, "&#%d;", *bytes);
+        else
+            fwrite(bytes, 1, length, to);
     }
 }
 
@@ -44,9 +50,10 @@ void dele_base64(FILE *to, const uint8_t *bytes, size_t n)
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n; i += 3) {
         size_t left = n - i;
-        uint32_t bits =
-            (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
-        for (size_t k = 0; k < 4; k++) fputc(k <= left ? digit[bits >> (18 - 6 * k) & 63] : '=', to);
+        uint32_t bits = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
+                        (left > 2 ? bytes[i + 2] : 0);
+        for (size_t k = 0; k < 4; k++)
+            fputc(k <= left ? digit[bits >> (18 - 6 * k) & 63] : '=', to);
     }
 }
 

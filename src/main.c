@@ -1,18 +1,19 @@
 /* deleatur: find where a language model keeps a fact, make it forget, measure what else was lost.
  *
- * This file is the table of commands and nothing else; a command lives in the room that its work belongs to. */
+ * This file is the table of commands and nothing else; a command lives in the room that its work
+ * belongs to. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/option.h"
 #include "base/process.h"
 #include "base/text_out.h"
-#include "experiments/cmd_eval.h"
-#include "unlearn/cmd_finetune.h"
-#include "unlearn/cmd_unlearn.h"
 #include "experiments/cmd.h"
+#include "experiments/cmd_eval.h"
 #include "trace/cmd_depth.h"
 #include "trace/cmd_trace.h"
+#include "unlearn/cmd_finetune.h"
+#include "unlearn/cmd_unlearn.h"
 
 typedef struct {
     const char *name;
@@ -23,21 +24,21 @@ typedef struct {
 /* A line without `run` is a heading of --help. */
 static const command commands[] = {
     {"locate and unlearn", NULL, NULL},
-    {"trace", cmd_trace, "find the layers that carry a fact, by causal tracing"},
+    {"trace", cmd_trace, "locate facts by causal tracing (activation patching)"},
     {"finetune", cmd_finetune, "teach a model rows or plain text, or train one from scratch"},
     {"unlearn", cmd_unlearn, "make a model forget rows and keep others, by training a few layers"},
     {"measure", NULL, NULL},
     {"eval", cmd_eval, "score what a model knows: MMLU, LUME, TOFU, membership, facts"},
-    {"compare", cmd_compare, "two results of eval beside each other"},
-    {"depth", cmd_depth, "are facts gone from an unlearned model, or only no longer said?"},
+    {"compare", cmd_compare, "compare two results of eval"},
+    {"depth", cmd_depth, "unlearning depth (UDS): facts removed, or only not generated?"},
     {"attack", cmd_attack, "do forgotten rows come back: quantised, relearnt, asked otherwise?"},
     {"whole studies", NULL, NULL},
     {"run", cmd_run, "a whole study from its recipe: stages, tables, one report"},
     {"demo", cmd_demo, "the whole job on the embedded model, offline"},
-    {"plot", cmd_plot, "draw a result's pictures again from its tables"},
+    {"plot", cmd_plot, "draw a result's plots again from its tables"},
     {"data", NULL, NULL},
     {"facts", cmd_facts, "the facts a model knows, split by subject into forget and retain"},
-    {"rows", cmd_rows, "choose rows of JSONL files, and put files behind each other"},
+    {"rows", cmd_rows, "filter rows of JSONL files, and concatenate files"},
     {"subset", cmd_subset, "a smaller LUME: whole documents, and others that nobody is taught"},
     {"models", NULL, NULL},
     {"info", cmd_info, "what a model is, and the memory that each job needs"},
@@ -55,8 +56,10 @@ static int print_help(void)
          "\n"
          "  deleatur COMMAND ...          deleatur COMMAND --help says more");
     for (const command *c = commands; c->name; c++)
-        if (c->run) printf("  %-10s %s\n", c->name, c->summary);
-        else printf("\n%s\n", c->name);
+        if (c->run)
+            printf("  %-10s %s\n", c->name, c->summary);
+        else
+            printf("\n%s\n", c->name);
     return 0;
 }
 
@@ -74,8 +77,10 @@ static int fail_unknown(const char *name)
     for (const command *c = commands; c->name; c++)
         if (c->run) names[n++] = c->name;
     const char *near = dele_nearest(name, names, n);
-    if (near) dele_note("no command \"%s\"; did you mean %s?", name, near);
-    else dele_note("no command \"%s\" (deleatur --help lists them)", name);
+    if (near)
+        dele_note("no command \"%s\"; did you mean %s?", name, near);
+    else
+        dele_note("no command \"%s\" (deleatur --help lists them)", name);
     return 2;
 }
 
@@ -86,7 +91,8 @@ static int dispatch(int argc, char **argv)
         return 2;
     }
     const char *name = argv[1];
-    if (!strcmp(name, "--version") || !strcmp(name, "version")) return puts("deleatur " DELE_VERSION) < 0;
+    if (!strcmp(name, "--version") || !strcmp(name, "version"))
+        return puts("deleatur " DELE_VERSION) < 0;
     bool help = !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help");
     if (help && argc == 2) return print_help();
     if (help) name = argv[2];
@@ -94,7 +100,8 @@ static int dispatch(int argc, char **argv)
     const command *c = find(name);
     if (!c) return fail_unknown(name);
     if (!help) return c->run(argc - 1, argv + 1);
-    char dashes[] = "--help", *ask[] = {argv[2], dashes, NULL}; /* deleatur help trace: as deleatur trace --help */
+    char dashes[] = "--help",
+         *ask[] = {argv[2], dashes, NULL}; /* deleatur help trace: as deleatur trace --help */
     return c->run(2, ask);
 }
 

@@ -1,12 +1,14 @@
 /* LD_PRELOAD for deleatur alone: the Nth allocation, or the Nth step of writing, fails.
  *
- *   FAULT_ALLOC=N     the Nth malloc, calloc, realloc, aligned_alloc or posix_memalign that the program, or a library that works
- *                     for it on data (cJSON, PCRE2, utf8proc, libzip, zlib, libcsv, libc itself), asks for gives NULL
- *   FAULT_WRITE=N     the Nth of fwrite, fflush, fclose, fdopen, write, pwrite, fsync, rename, mkdir, truncate and opening to write
- *                     fails with ENOSPC
+ *   FAULT_ALLOC=N     the Nth malloc, calloc, realloc, aligned_alloc or posix_memalign that the
+ *                     program, or a library that works for it on data (cJSON, PCRE2, utf8proc,
+ *                     libzip, zlib, libcsv, libc itself), asks for gives NULL
+ *   FAULT_WRITE=N     the Nth of fwrite, fflush, fclose, fdopen, write, pwrite, fsync, rename,
+ *                     mkdir, truncate and opening to write fails with ENOSPC
  *   FAULT_COUNT=FILE  at the end, how many there were of each: "ALLOCATIONS WRITES\n"
  *
- * Libraries that end the process when memory ends (OpenBLAS, oneDNN, libgomp) are left out: that is their policy. */
+ * Libraries that end the process when memory ends (OpenBLAS, oneDNN, libgomp) are left out: that is
+ * their policy. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +36,8 @@ static int armed;
 
 static int is_watched(const char *line, const char *program)
 {
-    static const char *const libraries[] = {"/libcjson", "/libpcre2", "/libutf8proc", "/libzip", "/libz.so", "/libcsv", "/libc.so"};
+    static const char *const libraries[] = {"/libcjson", "/libpcre2", "/libutf8proc", "/libzip",
+                                            "/libz.so",  "/libcsv",   "/libc.so"};
     if (strstr(line, program)) return 1;
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
         if (strstr(line, libraries[i])) return 1;
@@ -49,7 +52,9 @@ __attribute__((constructor)) static void arm(void)
     const char *name = strrchr(program, '/');
     FILE *maps = name && !strcmp(name, "/deleatur") ? fopen("/proc/self/maps", "r") : NULL;
     while (maps && n_ranges < RANGES && fgets(line, sizeof line, maps))
-        if (is_watched(line, program) && sscanf(line, "%lx-%lx", &range[n_ranges].from, &range[n_ranges].to) == 2) n_ranges++;
+        if (is_watched(line, program) &&
+            sscanf(line, "%lx-%lx", &range[n_ranges].from, &range[n_ranges].to) == 2)
+            n_ranges++;
     if (!maps) return;
     fclose(maps);
     if (getenv("FAULT_ALLOC")) bad_allocation = atol(getenv("FAULT_ALLOC"));
@@ -67,13 +72,14 @@ __attribute__((destructor)) static void tell(void)
     fclose(out);
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static int refuses(const void *caller)
 {
     const unsigned long at = (unsigned long)caller;
     int ours = 0;
-    for (int i = 0; armed && i < n_ranges && !ours; i++) ours = at >= range[i].from && at < range[i].to;
+    for (int i = 0; armed && i < n_ranges && !ours; i++)
+        ours = at >= range[i].from && at < range[i].to;
     if (!ours || atomic_fetch_add(&n_allocations, 1) + 1 != bad_allocation) return 0;
     errno = ENOMEM;
     return 1;
@@ -83,14 +89,17 @@ static int refuses(const void *caller)
 void *malloc(size_t size) { return refuses(HERE) ? NULL : __libc_malloc(size); }
 void *calloc(size_t n, size_t size) { return refuses(HERE) ? NULL : __libc_calloc(n, size); }
 void *realloc(void *old, size_t size) { return refuses(HERE) ? NULL : __libc_realloc(old, size); }
-void *aligned_alloc(size_t align, size_t size) { return refuses(HERE) ? NULL : __libc_memalign(align, size); }
+void *aligned_alloc(size_t align, size_t size)
+{
+    return refuses(HERE) ? NULL : __libc_memalign(align, size);
+}
 int posix_memalign(void **to, size_t align, size_t size)
 {
     *to = refuses(HERE) ? NULL : __libc_memalign(align, size);
     return *to ? 0 : ENOMEM;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static int fails(void)
 {
@@ -101,14 +110,16 @@ static int fails(void)
 
 static int fails_stream(FILE *f)
 {
-    if (!armed || !f || fileno(f) <= 2 || (fcntl(fileno(f), F_GETFL) & O_ACCMODE) == O_RDONLY || !fails()) return 0;
+    if (!armed || !f || fileno(f) <= 2 || (fcntl(fileno(f), F_GETFL) & O_ACCMODE) == O_RDONLY ||
+        !fails())
+        return 0;
     f->_flags |= 0x20; /* glibc's own mark of an error, what ferror asks */
     return 1;
 }
 
-/* The function that this one stands in the place of. */
-#define REAL(name)                                                                                      \
-    static __typeof__(&name) real;                                                                      \
+/* The function that this one is in the place of. */
+#define REAL(name)                                                                                 \
+    static __typeof__(&name) real;                                                                 \
     if (!real) *(void **)&real = dlsym(RTLD_NEXT, #name)
 
 size_t fwrite(const void *from, size_t size, size_t n, FILE *f)

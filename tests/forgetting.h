@@ -1,6 +1,8 @@
-/* A tiny model that has learnt two sets by heart, of which one is to be forgotten by its first layer's mlp alone.
+/* A tiny model that has learnt two sets by heart, of which one is to be forgotten by its first
+ * layer's mlp alone.
  *
- *   cmocka_run_group_tests(tests, setup, teardown)        the fixture is *state; tests begin with restore_weights */
+ *   cmocka_run_group_tests(tests, setup, teardown)        the fixture is *state; tests begin with
+ *                                                         restore_weights */
 #ifndef DELE_TEST_FORGETTING_H
 #define DELE_TEST_FORGETTING_H
 
@@ -27,7 +29,8 @@ static inline void make_mask(fixture *f)
 {
     dele_err err = {0};
     dele_model *m = &f->model;
-    f->mask = (dele_mask){.trains = DELE_NEW(&f->arena, bool, m->n_tensors, &err), .n_tensors = m->n_tensors};
+    f->mask = (dele_mask){.trains = DELE_NEW(&f->arena, bool, m->n_tensors, &err),
+                          .n_tensors = m->n_tensors};
     for (size_t k = 0; k < m->n_tensors; k++) {
         if (m->tensors[k].layer != 0 || m->tensors[k].part != DELE_PART_MLP) continue;
         f->mask.trains[k] = true;
@@ -68,7 +71,8 @@ static inline void save_weights(fixture *f)
 static inline void restore_weights(fixture *f)
 {
     for (size_t k = 0; k < f->model.n_tensors; k++)
-        memcpy(f->model.tensors[k].data, f->saved[k], f->model.tensors[k].rows * f->model.tensors[k].cols * sizeof(float));
+        memcpy(f->model.tensors[k].data, f->saved[k],
+               f->model.tensors[k].rows * f->model.tensors[k].cols * sizeof(float));
 }
 
 static inline dele_train_options options(const dele_objective *objective)
@@ -81,8 +85,10 @@ static inline dele_train_options options(const dele_objective *objective)
 
 static inline bool all(const dele_model *model, dele_mask *mask, bool *trains)
 {
-    *mask = (dele_mask){.trains = trains, .n_tensors = model->n_tensors, .n_trained = model->n_tensors,
-                       .n_parameters = dele_model_parameters(model)};
+    *mask = (dele_mask){.trains = trains,
+                        .n_tensors = model->n_tensors,
+                        .n_trained = model->n_tensors,
+                        .n_parameters = dele_model_parameters(model)};
     memset(trains, true, model->n_tensors);
     return true;
 }
@@ -90,15 +96,27 @@ static inline bool all(const dele_model *model, dele_mask *mask, bool *trains)
 /* A model that has learnt both sets by heart; the masked part alone is to forget one of them. */
 static inline int setup(void **state)
 {
-    static const dele_config config = {
-        .family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 64, .n_heads = 4, .n_kv_heads = 2,
-        .head_dim = 8, .vocab = VOCAB, .context = 32, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
+    static const dele_config config = {.family = DELE_LLAMA,
+                                       .norm = DELE_RMSNORM,
+                                       .n_layers = 2,
+                                       .hidden_size = 32,
+                                       .intermediate_size = 64,
+                                       .n_heads = 4,
+                                       .n_kv_heads = 2,
+                                       .head_dim = 8,
+                                       .vocab = VOCAB,
+                                       .context = 32,
+                                       .norm_eps = 1e-5f,
+                                       .rope_theta = 1e4f,
+                                       .tied = true};
     fixture *f = calloc(1, sizeof *f);
     dele_err err = {0};
     if (!f || dele_model_layout(&f->model, &config, &f->arena, &err)) return -1;
     dele_model_randomise(&f->model, 0.05, 7);
     make_sets(f);
-    dele_dataset both = {.row = DELE_NEW(&f->arena, dele_sequence, 2 * N_ROWS, &err), .n = 2 * N_ROWS, .longest = LENGTH};
+    dele_dataset both = {.row = DELE_NEW(&f->arena, dele_sequence, 2 * N_ROWS, &err),
+                         .n = 2 * N_ROWS,
+                         .longest = LENGTH};
     memcpy(both.row, f->row[0], sizeof f->row[0]);
     memcpy(both.row + N_ROWS, f->row[1], sizeof f->row[1]);
     bool trains[64];
@@ -109,8 +127,10 @@ static inline int setup(void **state)
     o.epochs = 40;
     o.batch = 8;
     dele_train_report report;
-    if (dele_train(&report, &f->model, &everything, NULL, &both, &o, NULL, NULL, &err)) fail_msg("%s", err.msg);
-    if (report.last.loss[DELE_RETAIN] > 0.1) fail_msg("the tiny model did not learn: %g", report.last.loss[DELE_RETAIN]);
+    if (dele_train(&report, &f->model, &everything, NULL, &both, &o, NULL, NULL, &err))
+        fail_msg("%s", err.msg);
+    if (report.last.loss[DELE_RETAIN] > 0.1)
+        fail_msg("the tiny model did not learn: %g", report.last.loss[DELE_RETAIN]);
     make_mask(f);
     save_weights(f);
     *state = f;
@@ -130,15 +150,17 @@ static inline int teardown(void **state)
 static inline double nll_of(const fixture *f, const dele_sequence *s)
 {
     double sum = 0, logp[LENGTH];
-    int wanted[LENGTH];
+    int output_rows[LENGTH];
     dele_run run = {0};
     dele_err err = {0};
     const size_t labels = s->n - s->first_label;
-    for (size_t k = 0; k < labels; k++) wanted[k] = (int)(s->first_label + k - 1);
+    for (size_t k = 0; k < labels; k++) output_rows[k] = (int)(s->first_label + k - 1);
     dele_segment segment = {.tokens = s->ids, .n_rows = (int)s->n - 1};
-    dele_batch batch = {.segments = &segment, .n_segments = 1, .wanted = wanted, .n_wanted = labels};
+    dele_batch batch = {
+        .segments = &segment, .n_segments = 1, .output_rows = output_rows, .n_output_rows = labels};
     if (dele_forward(&run, &f->model, &batch, &err) ||
-        dele_logprobs(logp, NULL, &run, &f->model, run.final, s->ids + s->first_label, labels, &err))
+        dele_logprobs(logp, NULL, &run, &f->model, run.final, s->ids + s->first_label, labels,
+                      &err))
         fail_msg("%s", err.msg);
     for (size_t k = 0; k < labels; k++) sum -= logp[k];
     dele_run_release(&run);
@@ -158,16 +180,14 @@ static inline double loss_by_hand(const fixture *f, dele_side side, bool by_sequ
     return sum / n;
 }
 
-static inline double ce(const fixture *f, dele_side side)
-{
-    return loss_by_hand(f, side, false);
-}
+static inline double ce(const fixture *f, dele_side side) { return loss_by_hand(f, side, false); }
 
 static inline void run(fixture *f, const dele_train_options *o, dele_train_report *report)
 {
     dele_err err = {0};
     restore_weights(f);
-    if (dele_train(report, &f->model, &f->mask, &f->set[DELE_FORGET], &f->set[DELE_RETAIN], o, NULL, NULL, &err))
+    if (dele_train(report, &f->model, &f->mask, &f->set[DELE_FORGET], &f->set[DELE_RETAIN], o, NULL,
+                   NULL, &err))
         fail_msg("%s", err.msg);
 }
 

@@ -1,4 +1,5 @@
-/* For tests: a temporary directory, tiny models, and a GGUF writer that puts Q and K in llama.cpp's row order. */
+/* For tests: a temporary directory, tiny models, and a GGUF writer that puts Q and K in llama.cpp's
+ * row order. */
 #ifndef DELE_TESTS_MODEL_FILES_H
 #define DELE_TESTS_MODEL_FILES_H
 
@@ -56,10 +57,24 @@ static inline uint8_t *read_bytes(const char *path, size_t *n)
 
 static inline dele_config tiny_config(dele_family family, bool tied)
 {
-    return (dele_config){.family = family, .norm = family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM, .n_layers = 2,
-                        .dim = 8, .hidden = 12, .n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .vocab = 10,
-                        .context = 32, .norm_eps = 1e-5f, .rope_theta = 10000, .tied = tied, .bos = 1, .eos = 2,
-                        .pad = -1, .ends = {2}, .n_ends = 1};
+    return (dele_config){.family = family,
+                         .norm = family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM,
+                         .n_layers = 2,
+                         .hidden_size = 8,
+                         .intermediate_size = 12,
+                         .n_heads = 2,
+                         .n_kv_heads = 1,
+                         .head_dim = 4,
+                         .vocab = 10,
+                         .context = 32,
+                         .norm_eps = 1e-5f,
+                         .rope_theta = 10000,
+                         .tied = tied,
+                         .bos = 1,
+                         .eos = 2,
+                         .pad = -1,
+                         .ends = {2},
+                         .n_ends = 1};
 }
 
 static inline void tiny_model(dele_model *model, dele_family family, bool tied, dele_arena *arena)
@@ -70,7 +85,7 @@ static inline void tiny_model(dele_model *model, dele_family family, bool tied, 
     dele_model_randomise(model, 0.5, 7);
 }
 
-/* ---- GGUF ------------------------------------------------------------------------------------------------------- */
+/* ---- GGUF ------------------------------------------------------------------------------------ */
 
 static inline void put_u32(FILE *f, uint32_t x) { fwrite(&x, sizeof x, 1, f); }
 static inline void put_u64(FILE *f, uint64_t x) { fwrite(&x, sizeof x, 1, f); }
@@ -92,7 +107,7 @@ static inline void put_float(FILE *f, const char *key, float x)
     fwrite(&x, sizeof x, 1, f);
 }
 
-/* row r of a Hugging Face Q or K stands where in GGUF's order */
+/* row r of a Hugging Face Q or K is where in GGUF's order */
 static inline size_t paired_row(size_t r, size_t head_dim)
 {
     size_t h = r / head_dim, s = r % head_dim / (head_dim / 2), i = r % (head_dim / 2);
@@ -143,7 +158,8 @@ static inline void put_tokenizer(FILE *f)
 }
 
 /* A llama model in F32.  extra: one more metadata key (u32 1), or NULL. */
-static inline void write_gguf(const char *path, const dele_model *m, const char *extra, bool tokenizer)
+static inline void write_gguf(const char *path, const dele_model *m, const char *extra,
+                              bool tokenizer)
 {
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
@@ -157,8 +173,8 @@ static inline void write_gguf(const char *path, const dele_model *m, const char 
     put_text(f, "llama");
     put_int(f, "llama.block_count", (uint32_t)c->n_layers);
     put_int(f, "llama.context_length", (uint32_t)c->context);
-    put_int(f, "llama.embedding_length", (uint32_t)c->dim);
-    put_int(f, "llama.feed_forward_length", (uint32_t)c->hidden);
+    put_int(f, "llama.embedding_length", (uint32_t)c->hidden_size);
+    put_int(f, "llama.feed_forward_length", (uint32_t)c->intermediate_size);
     put_int(f, "llama.attention.head_count", (uint32_t)c->n_heads);
     put_int(f, "llama.attention.head_count_kv", (uint32_t)c->n_kv_heads);
     put_float(f, "llama.attention.layer_norm_rms_epsilon", c->norm_eps);
@@ -185,8 +201,8 @@ static inline void write_gguf(const char *path, const dele_model *m, const char 
         float *rows = malloc(t->rows * t->cols * sizeof *rows);
         assert_non_null(rows);
         for (size_t r = 0; r < t->rows; r++)
-            memcpy(rows + (paired ? paired_row(r, (size_t)c->head_dim) : r) * t->cols, t->data + r * t->cols,
-                   t->cols * sizeof *rows);
+            memcpy(rows + (paired ? paired_row(r, (size_t)c->head_dim) : r) * t->cols,
+                   t->data + r * t->cols, t->cols * sizeof *rows);
         fwrite(rows, sizeof *rows, t->rows * t->cols, f);
         free(rows);
         while ((ftell(f) - start) % 32) fputc(0, f);

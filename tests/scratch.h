@@ -23,12 +23,14 @@ static int scratch_open(void **state)
     scratch *s = calloc(1, sizeof *s);
     const char *tmp = getenv("TMPDIR");
     if (!s) return -1;
-    snprintf(s->dir, sizeof s->dir, "%s/deleatur-test-XXXXXX", tmp && strlen(tmp) < 200 ? tmp : "/tmp");
+    snprintf(s->dir, sizeof s->dir, "%s/deleatur-test-XXXXXX",
+             tmp && strlen(tmp) < 200 ? tmp : "/tmp");
     *state = s;
     return mkdtemp(s->dir) ? 0 : -1;
 }
 
-static inline int scratch_remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+static inline int scratch_remove_one(const char *path, const struct stat *st, int kind,
+                                     struct FTW *at)
 {
     (void)st, (void)kind, (void)at;
     return remove(path);

@@ -1,11 +1,12 @@
-/* Tests that need the large shared data (models, LUME, MMLU, TOFU, tokenizers), which the repository does not hold.
+/* Tests that need the large shared data (models, LUME, MMLU, TOFU, tokenizers), which the
+ * repository does not hold.
  *
  * A program lists them apart from its own and runs them only when asked to:
  *
  *   if (shared_asked(argc, argv)) return cmocka_run_group_tests(shared, NULL, NULL);
  *
- * ctest asks (`test_x shared`) where the environment variable DELEATUR_SHARED named the folder when CMake was run.  No
- * feature may be tested by them alone. */
+ * ctest asks (`test_x shared`) where the environment variable DELEATUR_SHARED named the folder when
+ * CMake was run.  No feature may be tested by them alone. */
 #ifndef DELE_TEST_SHARED_H
 #define DELE_TEST_SHARED_H
 
@@ -29,7 +30,9 @@ static inline const char *shared_path(const char *name)
     static unsigned turn;
     char *p = path[turn++ % 8];
     const char *folder = getenv("DELEATUR_SHARED");
-    if (snprintf(p, sizeof path[0], "%s/%s", folder ? folder : "DELEATUR_SHARED", name) >= (int)sizeof path[0]) abort();
+    if (snprintf(p, sizeof path[0], "%s/%s", folder ? folder : "DELEATUR_SHARED", name) >=
+        (int)sizeof path[0])
+        abort();
     return p;
 }
 

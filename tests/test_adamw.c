@@ -1,4 +1,5 @@
-/* AdamW and clipping against torch's numbers (tests/reference/make_adamw_fixture.py), and what must hold anyway. */
+/* AdamW and clipping against torch's numbers (tests/reference/make_adamw_fixture.py), and what must
+ * hold anyway. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,11 +30,14 @@ static void ten_steps_equal_torch(void **state)
     dele_err err = {0};
     cJSON *f = dele_json_load(DELE_TESTS_DIR "/fixtures/adamw.json", &err);
     assert_non_null(f);
-    dele_adamw_rule rule = {.beta1 = number(f, "beta1"), .beta2 = number(f, "beta2"), .eps = number(f, "eps"),
-                           .weight_decay = number(f, "weight_decay")};
+    dele_adamw_rule rule = {.beta1 = number(f, "beta1"),
+                            .beta2 = number(f, "beta2"),
+                            .eps = number(f, "eps"),
+                            .weight_decay = number(f, "weight_decay")};
     float p[2][16], m[2][16] = {{0}}, v[2][16] = {{0}}, g[2][16], want[16];
     size_t n[2];
-    for (int k = 0; k < 2; k++) n[k] = floats(p[k], cJSON_GetArrayItem(cJSON_GetObjectItem(f, "start"), k));
+    for (int k = 0; k < 2; k++)
+        n[k] = floats(p[k], cJSON_GetArrayItem(cJSON_GetObjectItem(f, "start"), k));
     for (int t = 0; t < 10; t++) {
         const cJSON *grads = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "grads"), t);
         const cJSON *after = cJSON_GetArrayItem(cJSON_GetObjectItem(f, "after"), t);
@@ -49,7 +53,8 @@ static void ten_steps_equal_torch(void **state)
             dele_scale(g[k], dele_clip_factor(sqrt(sum), number(f, "clip")), n[k]);
             dele_adamw_step(p[k], m[k], v[k], g[k], n[k], &rule, t + 1);
             floats(want, cJSON_GetArrayItem(after, k));
-            for (size_t i = 0; i < n[k]; i++) assert_true(fabsf(p[k][i] - want[i]) <= 1e-5f * fabsf(want[i]) + 1e-7f);
+            for (size_t i = 0; i < n[k]; i++)
+                assert_true(fabsf(p[k][i] - want[i]) <= 1e-5f * fabsf(want[i]) + 1e-7f);
         }
     }
     cJSON_Delete(f);

@@ -27,13 +27,14 @@ static void paper_compares_with_the_mean_of_all_losses_before(void **state)
 {
     (void)state;
     dele_alpha a = {.mode = DELE_ALPHA_PAPER};
-    assert_true(dele_alpha_next(&a, 1.0, 6, 0) == 1.2);                        /* nothing before */
-    assert_true(dele_alpha_next(&a, 1.5, 6, 0) == dele_alpha_paper(0.5));       /* mean of 1.0 */
-    assert_true(dele_alpha_next(&a, 2.25, 6, 3) == dele_alpha_paper(1.0));      /* mean of 1.0, 1.5, in any epoch */
+    assert_true(dele_alpha_next(&a, 1.0, 6, 0) == 1.2);                   /* nothing before */
+    assert_true(dele_alpha_next(&a, 1.5, 6, 0) == dele_alpha_paper(0.5)); /* mean of 1.0 */
+    assert_true(dele_alpha_next(&a, 2.25, 6, 3) ==
+                dele_alpha_paper(1.0)); /* mean of 1.0, 1.5, in any epoch */
 }
 
-/* Two batches of mean loss 1.2 with six retain rows each: the published mean is 0.2, so an unchanged loss counts as a
- * rise of 1.0. */
+/* Two batches of mean loss 1.2 with six retain rows each: the published mean is 0.2, so an
+ * unchanged loss counts as a rise of 1.0. */
 static void code_divides_batch_means_by_sequences_and_freezes(void **state)
 {
     (void)state;
@@ -42,7 +43,8 @@ static void code_divides_batch_means_by_sequences_and_freezes(void **state)
     assert_true(dele_alpha_next(&a, 1.2, 6, 0) == 1.2);
     assert_true(dele_alpha_next(&a, 1.2, 6, 1) == dele_alpha_code(1.0));
     assert_true(dele_alpha_next(&a, 9.0, 6, 1) == 2.3);
-    assert_true(dele_alpha_next(&a, 0.5, 6, 2) == dele_alpha_code(0.3)); /* 9.0 did not join the mean */
+    assert_true(dele_alpha_next(&a, 0.5, 6, 2) ==
+                dele_alpha_code(0.3)); /* 9.0 did not join the mean */
 }
 
 static void alpha_is_read_from_words_and_numbers(void **state)
@@ -59,7 +61,8 @@ static void alpha_is_read_from_words_and_numbers(void **state)
     assert_int_equal(dele_alpha_parse(&a, "nan", &err), DELE_ERR_USAGE);
 }
 
-/* Three rows, two of them forget rows, vocabulary of three: each side's mean and gradient stand on their own. */
+/* Three rows, two of them forget rows, vocabulary of three: each side's mean and gradient stand on
+ * their own. */
 static void losses_are_token_means_of_each_side(void **state)
 {
     (void)state;
@@ -68,8 +71,9 @@ static void losses_are_token_means_of_each_side(void **state)
     const int target[3] = {1, 2, 1};
     const uint8_t side[3] = {DELE_FORGET, DELE_FORGET, DELE_RETAIN};
     double nll[3], loss[2] = {0}, weight[2];
-    dele_group group = {.tokens = {2, 1}, .sequences = {1, 1}};
-    dele_rows rows = {.n = 3, .width = 3, .x = z, .nll = nll, .target = target, .side = side, .group = &group};
+    dele_loss_group group = {.tokens = {2, 1}, .sequences = {1, 1}};
+    dele_loss_batch rows = {
+        .n = 3, .width = 3, .x = z, .nll = nll, .target = target, .side = side, .group = &group};
     dele_objective_joint.rows(loss, &rows);
     double nll1 = log(exp(1) + exp(2) + exp(3)) - 3;
     assert_true(fabs(loss[DELE_FORGET] - (log(3) + nll1) / 2) < 1e-6);
@@ -78,7 +82,8 @@ static void losses_are_token_means_of_each_side(void **state)
         double sum = 0, total = 0;
         for (int j = 0; j < 3; j++) sum += exp(was[3 * i + j]);
         for (int j = 0; j < 3; j++) {
-            double want = (exp(was[3 * i + j]) / sum - (j == target[i])) / (double)group.tokens[side[i]];
+            double want =
+                (exp(was[3 * i + j]) / sum - (j == target[i])) / (double)group.tokens[side[i]];
             assert_true(fabs(z[3 * i + j] - want) < 1e-6);
             total += z[3 * i + j];
         }
@@ -87,7 +92,7 @@ static void losses_are_token_means_of_each_side(void **state)
     dele_alpha fixed = {.mode = DELE_ALPHA_FIXED, .fixed = 2};
     double settings[DELE_N_SETTINGS];
     dele_objective_defaults(settings, &dele_objective_joint);
-    dele_weigh(weight, &dele_objective_joint, settings, &fixed, loss[DELE_RETAIN], &group);
+    dele_side_weights(weight, &dele_objective_joint, settings, &fixed, loss[DELE_RETAIN], &group);
     assert_true(weight[DELE_FORGET] == -1 && weight[DELE_RETAIN] == 2);
 }
 

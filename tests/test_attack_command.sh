@@ -11,7 +11,7 @@ trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 fail() { echo "FAILED: $*"; exit 1; }
 attack() { "$deleatur" attack "$@" --quiet --threads 1; }
-# cell FILE ATTACK VARIANT MEASURE COLUMN: 3 n, 5 before, 6 unlearned, 7 never, 8 attacked, 11 comes back, 12 and 13 its interval
+# cell FILE ATTACK VARIANT MEASURE COLUMN: 3 n, 5 before, 6 unlearned, 7 never, 8 attacked, 11 recovery, 12 and 13 its interval
 cell() { awk -F'\t' -v a="$2" -v v="$3" -v m="$4" -v c="$5" '$1 == a && $2 == v && $4 == m {print $c}' "$1"; }
 holds() { awk "BEGIN {exit !($1)}" || fail "$2: $1"; }
 
@@ -49,7 +49,7 @@ holds "$(cell $t quantise bf16 exact_match 8) == 1 && $(cell $t quantise q8_0 co
 holds "$(cell $t templates best exact_match 8) == 1" "whatever it is asked"
 [ "$(cell $t quantise bf16 p 6)" = "$(cell $t quantise bf16 p 8)" ] || fail "its own type changed it"
 [ -z "$(tail -n +4 $t | cut -f 11-13 | grep -v -e '^-	-	-$')" ] || fail "a share of nothing: $(cut -f 1-4,11-13 $t)"
-grep -q '"comes_back_undefined"' same/attack.json || fail "no reason why"
+grep -q '"recovery_undefined"' same/attack.json || fail "no reason why"
 ls same/*.gguf 2>/dev/null && fail "files left that nobody asked for"
 attack "$model" --before "$model" --forget "$source/data/facts/demo_facts.json" --limit 20 --attacks templates \
     --templates templates.jsonl --out facts >/dev/null || fail "facts"
@@ -78,7 +78,7 @@ holds "$(cell $t prefix '75 %' p 7) < 0.05 && $(cell $t prefix '75 %' p 14) > 0"
 holds "$(cell $t prefix '25 %' p 5) > 0.5 && $(cell $t prefix '25 %' p 3) <= $(wc -l <sentences.jsonl)" "and the original goes on where it is begun for"
 grep -q '^templates	paraphrase 1	' $t || fail "no paraphrases"
 
-# ---- broken off anywhere, the same command ends with the same bytes ----------------------------------------------------
+# ---- interrupted anywhere, the same command ends with the same bytes ----------------------------------------------------
 small=(gone --before "$model" --forget "$forget" --limit 16 --relearn-rows 4 --relearn-updates 3 --types q4_0 --attacks \
     quantise,relearn,templates --templates templates.jsonl)
 attack "${small[@]}" --out unbroken >/dev/null || fail "a small attack"
@@ -95,7 +95,7 @@ for upto in 20 $((lines / 2)) $((lines - 10)); do
     wait $pid 2>/dev/null
     [ -e broken ] && { rm -r broken; continue; } # it was faster than the killer
     broken=$((broken + 1))
-    attack "${small[@]}" --out broken >/dev/null || fail "going on behind $upto items"
+    attack "${small[@]}" --out broken >/dev/null || fail "resuming after $upto items"
     for f in items.jsonl attack.json attack.tsv; do cmp "unbroken/$f" "broken/$f" || fail "$f differs after $upto items"; done
     rm -r broken
 done

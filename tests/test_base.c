@@ -15,9 +15,10 @@
 #include "base/stat.h"
 #include "scratch.h"
 
-/* ---- random numbers -------------------------------------------------------------------------------------- */
+/* ---- random numbers -------------------------------------------------------------------------- */
 
-/* Written down from numpy 2: RandomState(1).randn(10, 3, 2048), its first six and last two draws. */
+/* Written down from numpy 2: RandomState(1).randn(10, 3, 2048), its first six and last two
+ * draws. */
 static void normal_draws_are_numpys_bit_for_bit(void **state)
 {
     (void)state;
@@ -37,16 +38,18 @@ static void normal_draws_are_numpys_bit_for_bit(void **state)
 static void uniform_and_chisquare_draws_are_numpys(void **state)
 {
     (void)state;
-    const double uniform[] = {-0.16595599, 0.44064899, -0.99977125}, chi2[] = {1.54386075, 2.21388151, 0.20774936};
+    const double uniform[] = {-0.16595599, 0.44064899, -0.99977125},
+                 chi2[] = {1.54386075, 2.21388151, 0.20774936};
     dele_numpy_rng rng;
     dele_numpy_seed(&rng, 1);
-    for (int i = 0; i < 3; i++) assert_true(fabs(dele_numpy_uniform(&rng, -1, 1) - uniform[i]) < 5e-9);
+    for (int i = 0; i < 3; i++)
+        assert_true(fabs(dele_numpy_uniform(&rng, -1, 1) - uniform[i]) < 5e-9);
     dele_numpy_seed(&rng, 2);
     for (int i = 0; i < 3; i++) assert_true(fabs(dele_numpy_chisquare(&rng, 3) - chi2[i]) < 5e-9);
 }
 
-/* Chi-square with 1 degree of freedom goes through gamma's other branch (shape below 1), with 2 through the
- * exponential: mean df, variance 2 df. */
+/* Chi-square with 1 degree of freedom goes through gamma's other branch (shape below 1), with 2
+ * through the exponential: mean df, variance 2 df. */
 static void chisquare_has_its_mean_and_variance(void **state)
 {
     (void)state;
@@ -112,7 +115,7 @@ static void normals_are_standard_and_below_is_even(void **state)
     assert_int_equal(dele_rng_below(&rng, 1), 0);
 }
 
-/* ---- statistics ------------------------------------------------------------------------------------------ */
+/* ---- statistics ------------------------------------------------------------------------------ */
 
 static void the_spread_of_a_sample_divides_by_n_minus_one(void **state)
 {
@@ -158,7 +161,7 @@ static void a_bootstrap_interval_agrees_with_the_normal_one(void **state)
     assert_true(again.low == ci.low && again.high == ci.high);
 }
 
-/* ---- arenas ---------------------------------------------------------------------------------------------- */
+/* ---- arenas ---------------------------------------------------------------------------------- */
 
 static void an_arena_at_its_limit_fails_politely(void **state)
 {
@@ -179,7 +182,8 @@ static void sizes_that_overflow_are_memory_errors(void **state)
     dele_arena arena = {0};
     dele_err err = {0};
     assert_null(DELE_NEW(&arena, double, SIZE_MAX / 4, &err));
-    assert_null(dele_alloc_raw(&arena, SIZE_MAX - 4096, 1, NULL)); /* rounded up to whole pages it would be few bytes */
+    assert_null(dele_alloc_raw(&arena, SIZE_MAX - 4096, 1,
+                               NULL)); /* rounded up to whole pages it would be few bytes */
     assert_int_equal(err.code, DELE_ERR_MEMORY);
     dele_arena_release(&arena);
 }
@@ -189,7 +193,8 @@ static void arena_memory_is_zeroed_aligned_and_reused_after_a_reset(void **state
     (void)state;
     dele_arena arena = {0};
     for (int turn = 0; turn < 3; turn++) {
-        unsigned char *a = DELE_NEW(&arena, unsigned char, 1000, NULL), *b = DELE_NEW(&arena, unsigned char, 3 << 20, NULL);
+        unsigned char *a = DELE_NEW(&arena, unsigned char, 1000, NULL),
+                      *b = DELE_NEW(&arena, unsigned char, 3 << 20, NULL);
         assert_true((uintptr_t)a % 64 == 0 && (uintptr_t)b % 64 == 0);
         for (int i = 0; i < 1000; i++) assert_int_equal(a[i], 0);
         memset(a, 0xff, 1000);
@@ -209,7 +214,7 @@ static void the_first_failure_wins(void **state)
     assert_string_equal(err.msg, "first 1");
 }
 
-/* ---- options --------------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *out, *model;
@@ -220,15 +225,19 @@ typedef struct {
 } settings;
 
 /* Parses a command line written as one string, words parted by single spaces. */
-static dele_status parse(settings *s, dele_common *common, const char *line, dele_arena *arena, dele_err *err)
+static dele_status parse(settings *s, dele_common *common, const char *line, dele_arena *arena,
+                         dele_err *err)
 {
     *s = (settings){.window = 10, .seed = 1, .lr = 1e-4, .chat = true};
+    /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("result"),
-        DELE_OPT("out", &s->out, "where to"),          DELE_OPT("window", &s->window, "layers together"),
+        DELE_OPT("out", &s->out, "where to"),          DELE_OPT("window", &s->window,
+                 "layers together"),
         DELE_GROUP("method"),
         DELE_OPT("seed", &s->seed, "where chance begins"), DELE_OPT("lr", &s->lr, "step size"),
-        DELE_FLAG("reference", &s->reference, "slowly"),   DELE_FLAG("chat", &s->chat, "as a conversation"),
+        DELE_FLAG("reference", &s->reference, "slowly"),   DELE_FLAG("chat", &s->chat,
+                  "as a conversation"),
         {0},
     };
     const dele_usage usage = {.command = "test", .summary = "a test", .synopsis = "MODEL --out DIR", .options = options,
@@ -366,10 +375,12 @@ static void options_in_force_can_be_written_down(void **state)
     bool flag = true;
     const dele_option options[] = {DELE_GROUP("a"), DELE_OPT("out", &out, ""), DELE_GROUP("b"), DELE_OPT("lr", &lr, ""), DELE_OPT("seed", &seed, ""),
                                   DELE_FLAG("flag", &flag, ""), {0}};
+    /* clang-format on */
     const dele_usage usage = {.options = options};
     cJSON *json = dele_options_json(&usage);
     char *text = cJSON_PrintUnformatted(json);
-    assert_string_equal(text, "{\"out\":null,\"lr\":0.1,\"seed\":18446744073709551615,\"flag\":true}");
+    assert_string_equal(text,
+                        "{\"out\":null,\"lr\":0.1,\"seed\":18446744073709551615,\"flag\":true}");
     free(text);
     cJSON_Delete(json);
 }
@@ -385,11 +396,12 @@ static void a_near_miss_finds_its_word_and_a_far_one_does_not(void **state)
     assert_null(dele_nearest("x", names, 4));
 }
 
-/* ---- the matrix library ---------------------------------------------------------------------------------- */
+/* ---- the matrix library ---------------------------------------------------------------------- */
 
 void cblas_sgemm(void); /* only its address is taken */
 
-/* GSL brings a slow CBLAS with the same names; were it to answer, everything would work, ten times slower. */
+/* GSL brings a slow CBLAS with the same names; were it to answer, everything would work, ten times
+ * slower. */
 static void the_matrix_product_is_openblas(void **state)
 {
     (void)state;

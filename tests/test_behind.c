@@ -1,13 +1,13 @@
-/* One text behind another: every place that puts an answer behind a prompt gives the model the same ids, and what is
- * generated keeps its blank. */
+/* One text behind another: every place that puts an answer behind a prompt gives the model the same
+ * ids, and what is generated keeps its blank. */
 #include "byte_tokenizer.h"
 #include "experiments/attack.h"
 #include "model/facts.h"
-#include "scratch.h"
 #include "score/choices.h"
 #include "score/facts_suite.h"
-#include "score/say.h"
+#include "score/generate_batch.h"
 #include "score/token_scores.h"
+#include "scratch.h"
 #include "table_model.h"
 #include "text/behind.h"
 #include "trace/depth.h"
@@ -63,7 +63,8 @@ static void training_sees_the_answer_as_the_prompt_goes_on(void **state)
     fixture *f = *state;
     dele_dataset set = {0};
     const dele_dataset_options o = {.eos = true, .max_tokens = 64};
-    if (dele_dataset_add(&set, scratch_text(f->dir, "row.jsonl", ROW), f->model.tokenizer, &o, &f->arena, &f->err))
+    if (dele_dataset_add(&set, scratch_text(f->dir, "row.jsonl", ROW), f->model.tokenizer, &o,
+                         &f->arena, &f->err))
         fail_msg("%s", f->err.msg);
     const int want[] = {f->bos, f->the, f->cat, f->eos};
     expect_ids(set.row[0].ids, set.row[0].n, want, 4);
@@ -87,7 +88,8 @@ static void attacks_ask_for_the_ids_that_training_saw_and_score_what_is_said(voi
     dele_items items = {0};
     const attack_score_opts o = {.max_new = 3, .items = &items};
     if (attack_pass_run(&pass, &set, &f->run, &f->model, &o, &f->err)) fail_msg("%s", f->err.msg);
-    assert_true(score.of[ATTACK_EXACT] == 1 && score.of[ATTACK_CONTAINS] == 1 && score.of[ATTACK_P] > .999);
+    assert_true(score.of[ATTACK_EXACT] == 1 && score.of[ATTACK_CONTAINS] == 1 &&
+                score.of[ATTACK_P] > .999);
 }
 
 static void depth_measures_the_ids_that_training_saw(void **state)
@@ -96,7 +98,8 @@ static void depth_measures_the_ids_that_training_saw(void **state)
     dele_depth depth;
     const dele_depth_opts o = DELE_DEPTH_DEFAULTS;
     const dele_model *const models[DELE_N_DEPTH_MODELS] = {&f->model, &f->model, &f->model};
-    if (dele_depth_read(&depth, scratch_text(f->dir, "row.jsonl", ROW), models, &o, &f->arena, &f->err))
+    if (dele_depth_read(&depth, scratch_text(f->dir, "row.jsonl", ROW), models, &o, &f->arena,
+                        &f->err))
         fail_msg("%s", f->err.msg);
     const int want[] = {f->bos, f->the, f->cat};
     assert_null(depth.rows[0].left_out);
@@ -113,8 +116,9 @@ static void trace_and_the_facts_suite_take_the_same_answer(void **state)
     dele_facts_opts opts = {0};
     dele_trace_opts o = DELE_TRACE_DEFAULTS;
     o.kinds = "hidden", o.samples = 1, o.answer = "greedy";
-    const char *file = scratch_text(f->dir, "facts.jsonl",
-                                    "{\"subject\": \"the\", \"prompt\": \"the\", \"attribute\": \"cat\", \"foil\": \"the\"}\n");
+    const char *file = scratch_text(
+        f->dir, "facts.jsonl",
+        "{\"subject\": \"the\", \"prompt\": \"the\", \"attribute\": \"cat\", \"foil\": \"the\"}\n");
     if (dele_facts_load(&facts, file, &f->arena, &f->err) ||
         dele_trace_run(&trace, NULL, &f->model, &facts, &o, NULL, &f->arena, &f->err) ||
         dele_facts_score(&scores, &facts, &f->run, &f->model, &opts, &f->arena, &f->err))
@@ -125,7 +129,8 @@ static void trace_and_the_facts_suite_take_the_same_answer(void **state)
     assert_int_equal(traced->grid.foil, f->the);
     assert_string_equal(traced->answer, " cat");
     assert_true(traced->grid.high[DELE_PROB] > .999);
-    assert_true(scores.fact[0][DELE_FORM_PROMPT].p > .999 && scores.fact[0][DELE_FORM_PROMPT].n_tokens == 1);
+    assert_true(scores.fact[0][DELE_FORM_PROMPT].p > .999 &&
+                scores.fact[0][DELE_FORM_PROMPT].n_tokens == 1);
 }
 
 typedef struct {
@@ -144,8 +149,9 @@ static void generated_text_keeps_the_blank_between_it_and_the_prompt(void **stat
     fixture *f = *state;
     const char *prompt = "the";
     heard h;
-    const dele_say_opts o = {.max_new = 3, .said = hear, .data = &h};
-    if (dele_say(&prompt, 1, &f->run, &f->model, &o, &f->err)) fail_msg("%s", f->err.msg);
+    const dele_generate_batch_opts o = {.max_new = 3, .on_output = hear, .data = &h};
+    if (dele_generate_batch(&prompt, 1, &f->run, &f->model, &o, &f->err))
+        fail_msg("%s", f->err.msg);
     assert_string_equal(h.text, " cat");
 }
 
@@ -156,15 +162,18 @@ static void a_token_that_straddles_the_border_is_split_and_no_text_is_lost(void 
     const dele_tokenizer *t = f->model.tokenizer;
     dele_ids_behind both;
     const char text[] = "thethe";
-    if (dele_encode_behind(&both, t, text, 6, 3, true, DELE_STRADDLE_SPLIT, &f->arena, &f->err)) fail_msg("%s", f->err.msg);
+    if (dele_encode_behind(&both, t, text, 6, 3, true, DELE_STRADDLE_SPLIT, &f->arena, &f->err))
+        fail_msg("%s", f->err.msg);
     assert_string_equal(dele_decode(t, both.id, both.n, true, &f->arena, &f->err), text);
     assert_int_equal(both.first, 2);
     /* "▁th" + "e": the whole begins with ▁the */
-    if (dele_encode_behind(&both, t, "the", 3, 2, true, DELE_STRADDLE_SPLIT, &f->arena, &f->err)) fail_msg("%s", f->err.msg);
+    if (dele_encode_behind(&both, t, "the", 3, 2, true, DELE_STRADDLE_SPLIT, &f->arena, &f->err))
+        fail_msg("%s", f->err.msg);
     const int want[] = {f->bos, dele_token_id(t, "\u2581th"), dele_token_id(t, "e")};
     expect_ids(both.id, both.n, want, 3);
     /* the harness has nothing left of the answer */
-    if (dele_encode_behind(&both, t, "the", 3, 2, true, DELE_STRADDLE_LM_EVAL, &f->arena, &f->err)) fail_msg("%s", f->err.msg);
+    if (dele_encode_behind(&both, t, "the", 3, 2, true, DELE_STRADDLE_LM_EVAL, &f->arena, &f->err))
+        fail_msg("%s", f->err.msg);
     assert_int_equal(both.n, both.first);
 }
 
@@ -172,7 +181,8 @@ static void a_reply_behind_a_line_break_begins_without_a_blank(void **state)
 {
     fixture *f = *state;
     dele_ids_behind both;
-    if (dele_encode_answer(&both, f->model.tokenizer, DELE_CHAT_OLMO, "the", "cat", false, &f->arena, &f->err))
+    if (dele_encode_answer(&both, f->model.tokenizer, DELE_CHAT_OLMO, "the", "cat", false,
+                           &f->arena, &f->err))
         fail_msg("%s", f->err.msg);
     assert_int_equal(both.n - both.first, 3); /* c, a, t */
     assert_int_equal(both.id[both.first], dele_token_id(f->model.tokenizer, "c"));
@@ -194,21 +204,27 @@ static void a_lone_blank_is_no_answer(void **state)
     const int blank = dele_token_id(t, "\u0120");
     table_says(&model, dele_token_id(t, "r"), blank);
     table_says(&model, blank, dele_token_id(t, "1"));
-    const char *file = scratch_text(s, "num.jsonl", "{\"prompt\":\"year\",\"subject\":\"y\",\"attribute\":\"1\",\"foil\":\"5\"}\n"
-                                                    "{\"prompt\":\"year\",\"subject\":\"y\",\"attribute\":\"5023\"}\n");
+    const char *file =
+        scratch_text(s, "num.jsonl",
+                     "{\"prompt\":\"year\",\"subject\":\"y\",\"attribute\":\"1\",\"foil\":\"5\"}\n"
+                     "{\"prompt\":\"year\",\"subject\":\"y\",\"attribute\":\"5023\"}\n");
     if (dele_facts_load(&facts, file, &arena, &err) ||
         dele_facts_score(&scores, &facts, &run, &model, &opts, &arena, &err))
         fail_msg("%s", err.msg);
-    const dele_facts_cell *all = &scores.cell[DELE_SPLIT_ALL][DELE_FORM_PROMPT];
+    const dele_facts_cell *all = &scores.cell[DELE_FACT_SPLIT_ALL][DELE_FORM_PROMPT];
     assert_true(all->top1 == .5);
-    assert_true(scores.fact[0][0].p > .999 && scores.fact[0][0].rank == 1 && scores.fact[0][0].n_blank == 1);
-    assert_true(scores.fact[1][0].p < 1e-6 && scores.fact[1][0].rank > 1 && scores.fact[1][0].top == dele_token_id(t, "1"));
+    assert_true(scores.fact[0][0].p > .999 && scores.fact[0][0].rank == 1 &&
+                scores.fact[0][0].n_blank == 1);
+    assert_true(scores.fact[1][0].p < 1e-6 && scores.fact[1][0].rank > 1 &&
+                scores.fact[1][0].top == dele_token_id(t, "1"));
 
-    dele_trace trace; /* ROME's filter holds the model's next token against "1": it is the one behind the blank */
+    dele_trace trace; /* ROME's filter holds the model's next token against "1": it is the one
+                         behind the blank */
     dele_trace_opts o = DELE_TRACE_DEFAULTS;
     o.kinds = "hidden", o.samples = 1, o.limit = 1;
     facts.fact[1].id = 7;
-    if (dele_trace_run(&trace, NULL, &model, &facts, &o, NULL, &arena, &err)) fail_msg("%s", err.msg);
+    if (dele_trace_run(&trace, NULL, &model, &facts, &o, NULL, &arena, &err))
+        fail_msg("%s", err.msg);
     if (trace.facts[0].left_out) fail_msg("%s", trace.facts[0].left_out);
     assert_int_equal(trace.facts[0].grid.n_tokens, 5);
     assert_int_equal(trace.facts[0].grid.foil, dele_token_id(t, "5"));
@@ -226,7 +242,8 @@ static void a_character_cut_between_the_two_belongs_to_what_is_added(void **stat
     dele_ids ids;
     (void)state;
     if (dele_encode(&ids, t, "a\u00e9b", 4, true, &arena, &err)) fail_msg("%s", err.msg);
-    assert_string_equal(dele_decode_behind(t, ids.id, 2, ids.id + 2, 2, true, &arena, &err), "\u00e9b");
+    assert_string_equal(dele_decode_behind(t, ids.id, 2, ids.id + 2, 2, true, &arena, &err),
+                        "\u00e9b");
     assert_string_equal(dele_decode_behind(t, ids.id, 3, ids.id + 3, 1, true, &arena, &err), "b");
     assert_string_equal(dele_decode_behind(t, ids.id, 4, NULL, 0, true, &arena, &err), "");
     dele_tokenizer_close(t);
@@ -247,7 +264,7 @@ static void prompts_longer_than_the_context_are_left_out_of_the_facts_suite(void
         dele_facts_score(&scores, &facts, &f->run, &f->model, &opts, &f->arena, &f->err))
         fail_msg("%s", f->err.msg);
     assert_int_equal(scores.n_too_long, 1);
-    assert_int_equal(scores.cell[DELE_SPLIT_ALL][DELE_FORM_PROMPT].n, 1);
+    assert_int_equal(scores.cell[DELE_FACT_SPLIT_ALL][DELE_FORM_PROMPT].n, 1);
     assert_int_equal(scores.fact[0][DELE_FORM_PROMPT].n_tokens, 0);
 }
 
@@ -257,15 +274,19 @@ static void what_is_cut_at_the_context_says_so(void **state)
     const dele_tokenizer *t = f->model.tokenizer;
     dele_choice c;
     dele_scored_text text;
-    if (dele_choice_encode(&c, t, "the the the", " cat", 4, &f->arena, &f->err)) fail_msg("%s", f->err.msg);
+    if (dele_choice_encode(&c, t, "the the the", " cat", 4, &f->arena, &f->err))
+        fail_msg("%s", f->err.msg);
     assert_true(!c.cut && c.n == 5);
-    if (dele_choice_encode(&c, t, "the the the", " cat", 2, &f->arena, &f->err)) fail_msg("%s", f->err.msg);
+    if (dele_choice_encode(&c, t, "the the the", " cat", 2, &f->arena, &f->err))
+        fail_msg("%s", f->err.msg);
     assert_true(c.cut && c.n == 3 && c.n_scored == 1);
     char long_text[400] = "the";
     for (int i = 0; i < 70; i++) strcat(long_text, " the");
-    if (dele_scored_text_encode(&text, &f->model, long_text, &f->arena, &f->err)) fail_msg("%s", f->err.msg);
+    if (dele_scored_text_encode(&text, &f->model, long_text, &f->arena, &f->err))
+        fail_msg("%s", f->err.msg);
     assert_true(text.cut && text.n == 64);
-    if (dele_scored_text_encode(&text, &f->model, "the cat", &f->arena, &f->err)) fail_msg("%s", f->err.msg);
+    if (dele_scored_text_encode(&text, &f->model, "the cat", &f->arena, &f->err))
+        fail_msg("%s", f->err.msg);
     assert_false(text.cut);
 }
 

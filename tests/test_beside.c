@@ -1,5 +1,5 @@
-/* The files beside tokenizer.json: texts and ids from tests/reference/make_beside_fixture.py (transformers 5.23).
- * DELEATUR_BESIDE names a larger file of the same kind. */
+/* The files beside tokenizer.json: texts and ids from tests/reference/make_beside_fixture.py
+ * (transformers 5.23).  DELEATUR_BESIDE names a larger file of the same kind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,8 @@
 #include "scratch.h"
 #include "text/tokenizer.h"
 
-static const char *const BESIDE[] = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"};
+static const char *const BESIDE[] = {"tokenizer_config.json", "special_tokens_map.json",
+                                     "added_tokens.json"};
 
 static const cJSON *part(const cJSON *object, const char *name)
 {
@@ -40,15 +41,18 @@ static void check(scratch *s, const cJSON *bases, const cJSON *test, int number)
     cJSON_ArrayForEach(file, part(test, "files")) write_json(s, file->string, file);
     dele_tokenizer *t = dele_tokenizer_load(scratch_path(s, "tokenizer.json"), &arena, &err);
     if (!t) fail_msg("case %d: %s", number, err.msg);
-    cJSON_ArrayForEach(pair, part(test, "texts")) {
+    cJSON_ArrayForEach(pair, part(test, "texts"))
+    {
         const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(pair, 0));
         const cJSON *ids = cJSON_GetArrayItem(pair, 1);
         dele_ids got;
         if (dele_encode(&got, t, text, strlen(text), true, &arena, &err)) fail_msg("%s", err.msg);
         bool same = got.n == (size_t)cJSON_GetArraySize(ids);
-        for (size_t i = 0; i < got.n && same; i++) same = got.id[i] == cJSON_GetArrayItem(ids, (int)i)->valueint;
+        for (size_t i = 0; i < got.n && same; i++)
+            same = got.id[i] == cJSON_GetArrayItem(ids, (int)i)->valueint;
         if (!same) {
-            char *want = cJSON_PrintUnformatted(ids), *files = cJSON_PrintUnformatted(part(test, "files"));
+            char *want = cJSON_PrintUnformatted(ids),
+                 *files = cJSON_PrintUnformatted(part(test, "files"));
             for (size_t i = 0; i < got.n; i++) print_error("%d ", got.id[i]);
             fail_msg("case %d, %s: \"%s\" is %s", number, files, text, want);
         }
@@ -80,7 +84,8 @@ static void tokens_beyond_the_embedding_are_forgotten(void **state)
     cJSON *all = dele_json_load(DELE_TESTS_DIR "/fixtures/text/beside.json", &err);
     if (!all) fail_msg("%s", err.msg);
     write_json(s, "tokenizer.json", part(part(all, "bases"), "byte_level"));
-    scratch_text(s, "tokenizer_config.json", "{\"pad_token\": \"<pad>\", \"eos_token\": \"<|end|>\"}");
+    scratch_text(s, "tokenizer_config.json",
+                 "{\"pad_token\": \"<pad>\", \"eos_token\": \"<|end|>\"}");
     dele_tokenizer *t = dele_tokenizer_load(scratch_path(s, "tokenizer.json"), &arena, &err);
     if (!t) fail_msg("%s", err.msg);
     const int n = dele_tokenizer_size(t) - 1;

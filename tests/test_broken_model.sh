@@ -59,7 +59,7 @@ for bytes in '\377\377' '\200\177' '\200\377'; do # NaN, infinity and minus infi
 done
 
 refused 'noise' trace "$good" --facts "$facts" --limit 1 --noise s1e300 --out none
-refused 'noise' trace "$good" --facts "$facts" --limit 1 --noise 1e300 --screen --out none
+refused 'noise' trace "$good" --facts "$facts" --limit 1 --noise 1e300 --attribution --out none
 
 [ "$failed" -eq 0 ] && echo "all that was claimed holds"
 exit "$failed"

@@ -18,15 +18,24 @@ static void a_quoted_field_holds_commas_quotes_and_line_breaks(void **state)
     dele_arena arena = {0};
     dele_err err = {0};
     dele_csv csv;
-    const char *path = scratch_text(*state, "a.csv", "plain,\"a,b\",\"say \"\"hi\"\"\"\n"
-                                                     "\"two\nlines\",\"bare\rreturn\",\"dos\r\nbreak\"\r\n"
-                                                     "\n"
-                                                     " blanks stay ,\" in quotes too \",\n");
+    const char *path = scratch_text(*state, "a.csv",
+                                    "plain,\"a,b\",\"say \"\"hi\"\"\"\n"
+                                    "\"two\nlines\",\"bare\rreturn\",\"dos\r\nbreak\"\r\n"
+                                    "\n"
+                                    " blanks stay ,\" in quotes too \",\n");
     assert_int_equal(dele_csv_load(&csv, path, 3, &arena, &err), DELE_OK);
     assert_int_equal(csv.n_rows, 3);
-    const char *const wanted[] = {"plain", "a,b", "say \"hi\"", "two\nlines", "bare\rreturn", "dos\r\nbreak",
-                                  " blanks stay ", " in quotes too ", ""};
-    for (size_t i = 0; i < 9; i++) assert_string_equal(dele_csv_field(&csv, i / 3, i % 3), wanted[i]);
+    const char *const wanted[] = {"plain",
+                                  "a,b",
+                                  "say \"hi\"",
+                                  "two\nlines",
+                                  "bare\rreturn",
+                                  "dos\r\nbreak",
+                                  " blanks stay ",
+                                  " in quotes too ",
+                                  ""};
+    for (size_t i = 0; i < 9; i++)
+        assert_string_equal(dele_csv_field(&csv, i / 3, i % 3), wanted[i]);
     assert_int_equal(csv.line[0], 1);
     assert_int_equal(csv.line[1], 2);
     assert_int_equal(csv.line[2], 6);
@@ -46,7 +55,8 @@ static void assert_refused(scratch *s, const char *text, const char *where)
 
 static void a_bad_row_is_named_by_file_and_line(void **state)
 {
-    assert_refused(*state, "a,b,c\n\"x\ny\",b,c\na,b\n", "bad.csv:4: a row of 2 fields where 3 are wanted");
+    assert_refused(*state, "a,b,c\n\"x\ny\",b,c\na,b\n",
+                   "bad.csv:4: a row of 2 fields where 3 are wanted");
     assert_refused(*state, "a,b,c,d\n", "bad.csv:1: a row of 4 fields");
     assert_refused(*state, "a,b,c\na,\"never closed,c\n", "bad.csv:2: the quote");
     assert_refused(*state, "a,b,c\na,b \"c\" d,e\n", "bad.csv:2:");
@@ -57,9 +67,11 @@ static void an_empty_file_has_no_rows(void **state)
     dele_arena arena = {0};
     dele_err err = {0};
     dele_csv csv;
-    assert_int_equal(dele_csv_load(&csv, scratch_text(*state, "empty.csv", ""), 6, &arena, &err), DELE_OK);
+    assert_int_equal(dele_csv_load(&csv, scratch_text(*state, "empty.csv", ""), 6, &arena, &err),
+                     DELE_OK);
     assert_int_equal(csv.n_rows, 0);
-    assert_int_equal(dele_csv_load(&csv, scratch_path(*state, "none.csv"), 6, &arena, &err), DELE_ERR_FILE);
+    assert_int_equal(dele_csv_load(&csv, scratch_path(*state, "none.csv"), 6, &arena, &err),
+                     DELE_ERR_FILE);
     dele_arena_release(&arena);
 }
 
@@ -68,7 +80,9 @@ static void the_last_line_needs_no_end(void **state)
     dele_arena arena = {0};
     dele_err err = {0};
     dele_csv csv;
-    assert_int_equal(dele_csv_load(&csv, scratch_text(*state, "a.csv", "a,b\nc,\"d\""), 2, &arena, &err), DELE_OK);
+    assert_int_equal(
+        dele_csv_load(&csv, scratch_text(*state, "a.csv", "a,b\nc,\"d\""), 2, &arena, &err),
+        DELE_OK);
     assert_int_equal(csv.n_rows, 2);
     assert_string_equal(dele_csv_field(&csv, 1, 1), "d");
     dele_arena_release(&arena);

@@ -1,4 +1,4 @@
-/* Training rows: what is a label, what stands between prompt and output, and what is refused. */
+/* Training rows: what is a label, what is between prompt and output, and what is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +36,8 @@ static void end(reading *r)
 
 static dele_status add(reading *r, scratch *s, const char *text)
 {
-    return dele_dataset_add(&r->set, scratch_text(s, "rows.jsonl", text), r->t, &r->o, &r->arena, &r->err);
+    return dele_dataset_add(&r->set, scratch_text(s, "rows.jsonl", text), r->t, &r->o, &r->arena,
+                            &r->err);
 }
 
 static char *words(reading *r, const int *ids, size_t n)
@@ -47,7 +48,10 @@ static char *words(reading *r, const int *ids, size_t n)
 static void output_and_end_of_text_carry_the_labels(void **state)
 {
     reading r = begin();
-    assert_int_equal(add(&r, *state, "{\"id\": \"a\", \"input\": \"Who?\", \"output\": \"Ann\", \"task\": \"Task1\"}\n"), DELE_OK);
+    assert_int_equal(
+        add(&r, *state,
+            "{\"id\": \"a\", \"input\": \"Who?\", \"output\": \"Ann\", \"task\": \"Task1\"}\n"),
+        DELE_OK);
     const dele_sequence *row = &r.set.row[0];
     assert_int_equal(r.set.n, 1);
     assert_int_equal(row->n, 4 + 4 + 1);
@@ -83,7 +87,9 @@ static void a_chat_layout_takes_the_prompt_in(void **state)
 static void fields_of_other_data_sets_are_read(void **state)
 {
     reading r = begin();
-    assert_int_equal(add(&r, *state, "[{\"question\": \"q\", \"answer\": \"a\"},\n {\"prompt\": \"p\", \"attribute\": \"b\"}]"),
+    assert_int_equal(add(&r, *state,
+                         "[{\"question\": \"q\", \"answer\": \"a\"},\n {\"prompt\": \"p\", "
+                         "\"attribute\": \"b\"}]"),
                      DELE_OK);
     assert_int_equal(r.set.n, 2);
     assert_string_equal(words(&r, r.set.row[1].ids, 3), "p b");
@@ -93,7 +99,9 @@ static void fields_of_other_data_sets_are_read(void **state)
 static void nothing_stands_between_the_texts_of_a_joined_fact(void **state)
 {
     reading r = begin();
-    assert_int_equal(add(&r, *state, "{\"prompt\": \"p 19\", \"attribute\": \"84\", \"joined\": true}"), DELE_OK);
+    assert_int_equal(
+        add(&r, *state, "{\"prompt\": \"p 19\", \"attribute\": \"84\", \"joined\": true}"),
+        DELE_OK);
     assert_string_equal(words(&r, r.set.row[0].ids, 6), "p 1984");
     assert_int_equal(r.set.row[0].first_label, 4);
     end(&r);
@@ -103,7 +111,8 @@ static void every_token_of_text_but_the_first_is_a_label_once(void **state)
 {
     reading r = begin();
     r.o.max_tokens = 4;
-    assert_int_equal(add(&r, *state, "{\"text\": \"abcdefgh\"}\n"), DELE_OK); /* 8 bytes and the end */
+    assert_int_equal(add(&r, *state, "{\"text\": \"abcdefgh\"}\n"),
+                     DELE_OK); /* 8 bytes and the end */
     assert_int_equal(r.set.n, 3);
     assert_int_equal(r.set.labels, 8);
     assert_string_equal(words(&r, r.set.row[1].ids, 4), "defg");
@@ -125,7 +134,9 @@ static void long_rows_lose_their_end(void **state)
 {
     reading r = begin();
     r.o.max_tokens = 6;
-    assert_int_equal(add(&r, *state, "{\"input\": \"abcd\", \"output\": \"efgh\"}\n{\"input\": \"0123456789\", \"output\": \"x\"}\n"),
+    assert_int_equal(add(&r, *state,
+                         "{\"input\": \"abcd\", \"output\": \"efgh\"}\n{\"input\": \"0123456789\", "
+                         "\"output\": \"x\"}\n"),
                      DELE_OK);
     assert_int_equal(r.set.n, 1);
     assert_int_equal(r.set.row[0].n, 6);
@@ -147,11 +158,12 @@ static void an_empty_set_is_refused_by_file_and_line(void **state)
 
 static void a_bad_row_is_named_by_file_and_line(void **state)
 {
-    static const char *const bad[] = {"{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"a\"}\n",
-                                      "{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"a\", \"output\": \"\"}\n",
-                                      "{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"a\", \"out\n",
-                                      "{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"\xff\", \"output\": \"b\"}\n",
-                                      "{\"input\": \"a\", \"output\": \"b\"}\n[1]\n"};
+    static const char *const bad[] = {
+        "{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"a\"}\n",
+        "{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"a\", \"output\": \"\"}\n",
+        "{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"a\", \"out\n",
+        "{\"input\": \"a\", \"output\": \"b\"}\n{\"input\": \"\xff\", \"output\": \"b\"}\n",
+        "{\"input\": \"a\", \"output\": \"b\"}\n[1]\n"};
     for (int k = 0; k < 5; k++) {
         reading r = begin();
         assert_int_not_equal(add(&r, *state, bad[k]), DELE_OK);
@@ -160,12 +172,15 @@ static void a_bad_row_is_named_by_file_and_line(void **state)
     }
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 #define THREE_REFUSALS "# a list\r\n\nNo.\n  Never heard. \r\n#\nWho knows?"
-#define TWO_ROWS "{\"input\": \"a\", \"output\": \"b\"}\n{\"prompt\": \"p 19\", \"attribute\": \"84\", \"joined\": true}\n"
+#define TWO_ROWS                                                                                   \
+    "{\"input\": \"a\", \"output\": \"b\"}\n{\"prompt\": \"p 19\", \"attribute\": \"84\", "        \
+    "\"joined\": true}\n"
 
-static void open_refusals(reading *r, scratch *s, dele_refusals *list, const char *text, uint64_t seed)
+static void open_refusals(reading *r, scratch *s, dele_refusals *list, const char *text,
+                          uint64_t seed)
 {
     const char *path = scratch_text(s, "refusals.txt", text);
     if (dele_refusals_open(list, path, seed, &r->arena, &r->err)) fail_msg("%s", r->err.msg);
@@ -186,7 +201,9 @@ static void refusals_stand_in_the_places_of_outputs(void **state)
         assert_true(drawn == 3 || drawn == 4 || drawn == 6); /* lines of the file */
         met[drawn / 2 - 1] = true;
         assert_string_equal(words(&r, r.set.row[1].ids, r.set.row[1].n - 1),
-                            drawn == 3 ? "p 19 No." : drawn == 4 ? "p 19 Never heard." : "p 19 Who knows?");
+                            drawn == 3   ? "p 19 No."
+                            : drawn == 4 ? "p 19 Never heard."
+                                         : "p 19 Who knows?");
         assert_int_equal(r.set.row[1].first_label, 4);
         end(&r);
     }
@@ -226,7 +243,9 @@ static void the_list_that_comes_along_has_a_hundred_different_lines(void **state
     (void)state;
     reading r = begin();
     dele_refusals list;
-    assert_int_equal(dele_refusals_open(&list, DELE_TESTS_DIR "/../data/refusals.txt", 1, &r.arena, &r.err), DELE_OK);
+    assert_int_equal(
+        dele_refusals_open(&list, DELE_TESTS_DIR "/../data/refusals.txt", 1, &r.arena, &r.err),
+        DELE_OK);
     assert_int_equal(list.n, 100);
     for (size_t i = 0; i < list.n; i++)
         for (size_t j = 0; j < i; j++) assert_string_not_equal(list.text[i], list.text[j]);

@@ -18,8 +18,8 @@ grep -v "$person" "$data/demo/retain.jsonl" | head -n 60 >others.jsonl
 "$deleatur" finetune --init "$data/models/demo/config.json" --tokenizer "$data/models/demo/tokenizer.json" --data others.jsonl \
     --epochs 1 --lr 1e-3 --quiet --out never >/dev/null || fail "a model that never saw the rows"
 
-"$deleatur" run deletion_request --out request --set "person=$person" --set never=never >said.txt 2>&1 ||
-    fail "the recipe for $person: $(tail -n 5 said.txt)"
+"$deleatur" run deletion_request --out request --set "person=$person" --set never=never >stdout.txt 2>&1 ||
+    fail "the recipe for $person: $(tail -n 5 stdout.txt)"
 rows=request/request/rows.jsonl
 [ "$(wc -l <$rows)" -eq 10 ] && [ "$(grep -c "$person" $rows)" -eq 10 ] || fail "$person has not ten rows: $(wc -l <$rows)"
 grep -q "$person" request/others/rows.jsonl && fail "rows of $person are in the retain set"
@@ -36,8 +36,8 @@ holds "$(column 'retain set: NLL after') - $(column 'retain set: NLL before') <=
 for word in Attacks 'NLL after' "$person" manifest; do grep -q -i -- "$word" request/report.html || fail "the page has no \"$word\""; done
 
 # A budget that nothing meets is no success of the request.
-"$deleatur" run deletion_request --out strict --set "person=$person" --set retain_budget=0.00001 --set epochs=4 >said.txt 2>&1 &&
+"$deleatur" run deletion_request --out strict --set "person=$person" --set retain_budget=0.00001 --set epochs=4 >stdout.txt 2>&1 &&
     fail "a budget that nothing meets, and status 0"
-grep -q 'beyond --retain-budget' said.txt || fail "why the request failed is not said: $(tail -n 3 said.txt)"
+grep -q 'beyond --retain-budget' stdout.txt || fail "why the request failed is not said: $(tail -n 3 stdout.txt)"
 [ -e strict/unlearned/model.safetensors ] && fail "the untouched model stands as the result"
 exit $failed

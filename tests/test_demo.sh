@@ -30,7 +30,7 @@ claim "the heatmap is drawn in the terminal" grep -q '█' "$tmp/demo.txt"
 claim "compare finds the loss" eval '"$deleatur" compare "$tmp/before" "$tmp/after" | grep -q "^forget.prompt.top1.*-0\."'
 
 "$deleatur" facts "$data/models/demo" --facts "$data/facts/demo_facts.json" --out "$tmp/known.json" --quiet \
-    --forget-out "$tmp/f.json" --retain-out "$tmp/r.json" --share 0.25 --seed 3 >/dev/null || exit 1
+    --forget-out "$tmp/f.json" --retain-out "$tmp/r.json" --forget-fraction 0.25 --seed 3 >/dev/null || exit 1
 subjects() { grep -o '"subject":"[^"]*"' "$1" | sort -u; }
 claim "a quarter of the subjects are to be forgotten" [ "$(subjects "$tmp/f.json" | wc -l)" = 12 ]
 claim "no subject is on both sides" [ -z "$(comm -12 <(subjects "$tmp/f.json") <(subjects "$tmp/r.json"))" ]

@@ -1,5 +1,5 @@
-/* The depth score: identities first, then the plain way, then a PyTorch transcription (tests/reference/depth.py), then
- * what rows it takes. */
+/* The depth score: identities first, then the plain way, then a PyTorch transcription
+ * (tests/reference/depth.py), then what rows it takes. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 #include "scratch.h"
 #include "trace/depth.h"
 
-/* ---- three tiny models ------------------------------------------------------------------------------------------- */
+/* ---- three tiny models ----------------------------------------------------------------------- */
 
 enum { N_ROWS = 6 };
 
@@ -20,7 +20,8 @@ typedef struct {
     dele_depth depth;
 } trio;
 
-static const int SHAPE[N_ROWS][2] = {{7, 5}, {9, 4}, {3, 1}, {12, 11}, {6, 3}, {20, 13}}; /* ids, first of the entity */
+static const int SHAPE[N_ROWS][2] = {{7, 5},   {9, 4}, {3, 1},
+                                     {12, 11}, {6, 3}, {20, 13}}; /* ids, first of the entity */
 
 /* Of the same seed, the MLPs and attention of layers [from, L) then made other by a factor. */
 static void open_changed(dele_model *model, int which, int from, float factor, dele_arena *arena)
@@ -55,16 +56,19 @@ static void make_rows(dele_depth *depth, const char *positions, bool reference, 
 {
     dele_err err = {0};
     dele_rng rng;
-    *depth = (dele_depth){.opts = DELE_DEPTH_DEFAULTS, .path = "rows", .n_layers = L, .n = N_ROWS,
-                         .rows = DELE_NEW(arena, dele_depth_row, N_ROWS, &err)};
+    *depth = (dele_depth){.opts = DELE_DEPTH_DEFAULTS,
+                          .path = "rows",
+                          .n_layers = L,
+                          .n = N_ROWS,
+                          .rows = DELE_NEW(arena, dele_depth_row, N_ROWS, &err)};
     depth->opts.positions = positions;
     depth->opts.reference = reference;
     dele_rng_seed(&rng, 3);
     for (int i = 0; i < N_ROWS; i++) {
         int *ids = DELE_NEW(arena, int, SHAPE[i][0], &err);
         for (int t = 0; t < SHAPE[i][0]; t++) ids[t] = (int)dele_rng_below(&rng, V);
-        depth->rows[i] = (dele_depth_row){.line = i + 1, .entity = "", .ids = ids, .n_ids = SHAPE[i][0],
-                                         .first = SHAPE[i][1]};
+        depth->rows[i] = (dele_depth_row){
+            .line = i + 1, .entity = "", .ids = ids, .n_ids = SHAPE[i][0], .first = SHAPE[i][1]};
     }
 }
 
@@ -89,7 +93,8 @@ static double difference(const dele_depth *a, const dele_depth *b)
         const dele_depth_row *p = &a->rows[i], *q = &b->rows[i];
         for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) {
             most = fmax(most, fabs(p->s[m] - q->s[m]));
-            for (int l = 0; m && l < a->n_layers; l++) most = fmax(most, fabs(p->delta[m][l] - q->delta[m][l]));
+            for (int l = 0; m && l < a->n_layers; l++)
+                most = fmax(most, fabs(p->delta[m][l] - q->delta[m][l]));
         }
         assert_int_equal(p->counting, q->counting);
         assert_int_equal(isnan(p->uds), isnan(q->uds));
@@ -100,7 +105,7 @@ static double difference(const dele_depth *a, const dele_depth *b)
 
 static const char *const POSITIONS[] = {"entity", "all"};
 
-/* ---- identities -------------------------------------------------------------------------------------------------- */
+/* ---- identities ------------------------------------------------------------------------------ */
 
 static void a_model_that_never_knew_scores_one_exactly(void **state)
 {
@@ -113,7 +118,8 @@ static void a_model_that_never_knew_scores_one_exactly(void **state)
             measure_rows(&x.depth, &x, POSITIONS[p], false);
             for (int i = 0; i < N_ROWS; i++) {
                 const dele_depth_row *row = &x.depth.rows[i];
-                assert_memory_equal(row->delta[DELE_DEPTH_UNLEARNED], row->delta[DELE_DEPTH_RETAIN], L * sizeof(double));
+                assert_memory_equal(row->delta[DELE_DEPTH_UNLEARNED], row->delta[DELE_DEPTH_RETAIN],
+                                    L * sizeof(double));
                 if (!row->counting) continue;
                 assert_true(row->uds == 1);
                 scored++;
@@ -133,7 +139,8 @@ static void a_model_that_was_not_unlearned_scores_zero_exactly(void **state)
             open_trio(&x, which, L, 1); /* as full is made */
             measure_rows(&x.depth, &x, POSITIONS[p], false);
             for (int i = 0; i < N_ROWS; i++) {
-                for (int l = 0; l < L; l++) assert_true(x.depth.rows[i].delta[DELE_DEPTH_UNLEARNED][l] == 0);
+                for (int l = 0; l < L; l++)
+                    assert_true(x.depth.rows[i].delta[DELE_DEPTH_UNLEARNED][l] == 0);
                 if (!x.depth.rows[i].counting) continue;
                 assert_true(x.depth.rows[i].uds == 0);
                 scored++;
@@ -179,8 +186,8 @@ static void behind_the_last_layer_the_difference_is_the_models_own(void **state)
         }
 }
 
-/* With states put in everywhere, layers that are the full model's own add nothing: what is lost behind the last changed
- * layer is lost behind all above it. */
+/* With states put in everywhere, layers that are the full model's own add nothing: what is lost
+ * behind the last changed layer is lost behind all above it. */
 static void with_all_positions_equal_layers_above_change_nothing(void **state)
 {
     (void)state;
@@ -198,7 +205,7 @@ static void with_all_positions_equal_layers_above_change_nothing(void **state)
     close_trio(&x);
 }
 
-/* ---- the plain way, and company ---------------------------------------------------------------------------------- */
+/* ---- the plain way, and company -------------------------------------------------------------- */
 
 static void joining_late_gives_what_whole_passes_give(void **state)
 {
@@ -225,7 +232,8 @@ static void where_states_go_matters(void **state)
     measure_rows(&x.depth, &x, "entity", false);
     measure_rows(&all, &x, "all", false);
     double most = 0;
-    for (int i = 0; i < N_ROWS; i++) most = fmax(most, fabs(all.rows[i].delta[1][1] - x.depth.rows[i].delta[1][1]));
+    for (int i = 0; i < N_ROWS; i++)
+        most = fmax(most, fabs(all.rows[i].delta[1][1] - x.depth.rows[i].delta[1][1]));
     assert_true(most > 1e-2);
     close_trio(&x);
 }
@@ -247,7 +255,7 @@ static void a_row_scores_the_same_alone(void **state)
     close_trio(&x);
 }
 
-/* ---- the score of a row ------------------------------------------------------------------------------------------ */
+/* ---- the score of a row ---------------------------------------------------------------------- */
 
 static void a_score_is_the_clipped_share_over_counting_layers(void **state)
 {
@@ -273,8 +281,8 @@ static void means_leave_out_rows_without_a_score(void **state)
     dele_arena arena = {0};
     double some[] = {0, 1}, none[] = {0, 0}, lost[] = {0, 0.5};
     dele_depth_row rows[] = {{.s = {-1, -2, -2}, .delta = {NULL, some, lost}},
-                            {.s = {-1, -1, -1}, .delta = {NULL, none, lost}},
-                            {.left_out = "why"}};
+                             {.s = {-1, -1, -1}, .delta = {NULL, none, lost}},
+                             {.left_out = "why"}};
     dele_depth d = {.opts = DELE_DEPTH_DEFAULTS, .n_layers = 2, .rows = rows, .n = 3};
     dele_depth_stats stats;
     for (int i = 0; i < 2; i++) dele_depth_score(&rows[i], 2, 0.05);
@@ -291,7 +299,7 @@ static void means_leave_out_rows_without_a_score(void **state)
     dele_arena_release(&arena);
 }
 
-/* ---- against PyTorch --------------------------------------------------------------------------------------------- */
+/* ---- against PyTorch ------------------------------------------------------------------------- */
 
 static void change(dele_model *model, const cJSON *changes)
 {
@@ -322,9 +330,13 @@ static double off(const cJSON *golden, const trio *x, bool reference, dele_arena
     const cJSON *ids = field(golden, "ids"), *item;
     int *id = DELE_NEW(arena, int, (size_t)cJSON_GetArraySize(ids), &err), n = 0;
     cJSON_ArrayForEach(item, ids) id[n++] = item->valueint;
-    dele_depth_row row = {.entity = "", .ids = id, .n_ids = n, .first = field(golden, "first")->valueint};
-    dele_depth d = {.opts = DELE_DEPTH_DEFAULTS, .path = "golden", .rows = &row, .n = 1,
-                   .n_layers = x->models[0]->config.n_layers};
+    dele_depth_row row = {
+        .entity = "", .ids = id, .n_ids = n, .first = field(golden, "first")->valueint};
+    dele_depth d = {.opts = DELE_DEPTH_DEFAULTS,
+                    .path = "golden",
+                    .rows = &row,
+                    .n = 1,
+                    .n_layers = x->models[0]->config.n_layers};
     d.opts.positions = field(golden, "positions")->valuestring;
     d.opts.reference = reference;
     measure(&d, x, NULL, arena);
@@ -333,7 +345,8 @@ static double off(const cJSON *golden, const trio *x, bool reference, dele_arena
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) {
         most = fmax(most, fabs(row.s[m] - cJSON_GetArrayItem(field(golden, "s"), m)->valuedouble));
         for (int l = 0; m && l < d.n_layers; l++)
-            most = fmax(most, fabs(row.delta[m][l] - cJSON_GetArrayItem(field(golden, delta[m]), l)->valuedouble));
+            most = fmax(most, fabs(row.delta[m][l] -
+                                   cJSON_GetArrayItem(field(golden, delta[m]), l)->valuedouble));
     }
     assert_int_equal(row.counting, field(golden, "counting")->valueint);
     return fmax(most, fabs(row.uds - field(golden, "uds")->valuedouble));
@@ -355,7 +368,8 @@ static void equals_pytorch(const char *name)
     }
     int rows = 0;
     const cJSON *row;
-    cJSON_ArrayForEach(row, field(golden, "rows")) {
+    cJSON_ArrayForEach(row, field(golden, "rows"))
+    {
         for (int reference = 0; reference < 2; reference++) {
             double most = off(row, &x, reference, &x.arena);
             if (!(most < 1e-5)) fail_msg("%s, row %d: they differ by %g", name, rows, most);
@@ -379,7 +393,7 @@ static void an_olmos_depth_is_pytorchs(void **state)
     equals_pytorch("olmo");
 }
 
-/* ---- rows and models --------------------------------------------------------------------------------------------- */
+/* ---- rows and models ------------------------------------------------------------------------- */
 
 /* Three equal models whose tokens are bytes. */
 static void open_readers(trio *x)
@@ -396,7 +410,8 @@ static void open_readers(trio *x)
     }
 }
 
-static dele_status read_text(trio *x, scratch *files, const char *text, const dele_depth_opts *o, dele_err *err)
+static dele_status read_text(trio *x, scratch *files, const char *text, const dele_depth_opts *o,
+                             dele_err *err)
 {
     const char *path = scratch_text(files, "rows.jsonl", text);
     return dele_depth_read(&x->depth, path, x->models, o, &x->arena, err);
@@ -408,15 +423,16 @@ static void the_entity_is_what_counts_and_ends_the_row(void **state)
     dele_err err = {0};
     dele_depth_opts o = DELE_DEPTH_DEFAULTS;
     open_readers(&x);
-    const char *text = "{\"id\": \"a\", \"input\": \"Who?\", \"output\": \"It is Bo.\"}\n"
-                       "{\"question\": \"Who?\", \"answer\": \"It is Bo.\", \"entity\": \" Bo \"}\n"
-                       "{\"prompt\": \"in 19\", \"attribute\": \"84 or 84\", \"joined\": true, "
-                       "\"answer_span\": \"84\"}\n"
-                       "{\"input\": \"Who?\", \"output\": \" It is Bo.\", \"entity\": \"Al\"}\n"
-                       "{\"input\": \"Who?\", \"output\": \"\"}\n"
-                       "{\"input\": \"\", \"output\": \"Bo\", \"joined\": true}\n"
-                       "{\"input\": \"0123456789012345678901234567890123456789012345678901234567890\", "
-                       "\"output\": \"Bo it is\", \"entity\": \"it\"}\n";
+    const char *text =
+        "{\"id\": \"a\", \"input\": \"Who?\", \"output\": \"It is Bo.\"}\n"
+        "{\"question\": \"Who?\", \"answer\": \"It is Bo.\", \"entity\": \" Bo \"}\n"
+        "{\"prompt\": \"in 19\", \"attribute\": \"84 or 84\", \"joined\": true, "
+        "\"answer_span\": \"84\"}\n"
+        "{\"input\": \"Who?\", \"output\": \" It is Bo.\", \"entity\": \"Al\"}\n"
+        "{\"input\": \"Who?\", \"output\": \"\"}\n"
+        "{\"input\": \"\", \"output\": \"Bo\", \"joined\": true}\n"
+        "{\"input\": \"0123456789012345678901234567890123456789012345678901234567890\", "
+        "\"output\": \"Bo it is\", \"entity\": \"it\"}\n";
     if (read_text(&x, *state, text, &o, &err)) fail_msg("%s", err.msg);
     const dele_depth_row *r = x.depth.rows;
     assert_int_equal(x.depth.n, 7);
@@ -424,8 +440,9 @@ static void the_entity_is_what_counts_and_ends_the_row(void **state)
     assert_true(!r[0].left_out && r[0].first == 4 && r[0].n_ids == 14);  /* " It is Bo." */
     assert_true(!r[1].left_out && r[1].first == 11 && r[1].n_ids == 13); /* "Bo" */
     assert_string_equal(r[1].entity, "Bo");
-    assert_true(!r[2].left_out && r[2].first == 5 && r[2].n_ids == 7);   /* the first "84", nothing put before it */
-    assert_non_null(strstr(r[3].left_out, "does not stand in the answer"));
+    assert_true(!r[2].left_out && r[2].first == 5 &&
+                r[2].n_ids == 7); /* the first "84", nothing put before it */
+    assert_non_null(strstr(r[3].left_out, "does not occur in the answer"));
     assert_non_null(strstr(r[4].left_out, "empty"));
     assert_non_null(strstr(r[5].left_out, "nothing predicts it"));
     assert_non_null(strstr(r[6].left_out, "context"));
@@ -451,8 +468,7 @@ static void rows_left_out_do_not_stop_the_others(void **state)
     const char *text = "{\"input\": \"a\", \"output\": \"b\", \"entity\": \"c\"}\n"
                        "{\"input\": \"a\", \"output\": \"b\"}\n"
                        "{\"input\": \"a\", \"output\": \"\"}\n";
-    if (read_text(&x, *state, text, &o, &err))
-        fail_msg("%s", err.msg);
+    if (read_text(&x, *state, text, &o, &err)) fail_msg("%s", err.msg);
     measure(&x.depth, &x, NULL, &x.arena);
     assert_true(x.depth.rows[0].left_out && !x.depth.rows[1].left_out && x.depth.rows[2].left_out);
     assert_true(x.depth.rows[1].s[DELE_DEPTH_FULL] < 0);
@@ -472,12 +488,12 @@ static void what_does_not_belong_together_is_refused(void **state)
     dele_depth_opts o = DELE_DEPTH_DEFAULTS;
     open_readers(&x);
     assert_int_equal(dele_depth_check_models(x.models, &err), DELE_OK);
-    x.model[DELE_DEPTH_RETAIN].config.hidden = 64;
+    x.model[DELE_DEPTH_RETAIN].config.intermediate_size = 64;
     assert_int_equal(dele_depth_check_models(x.models, &err), DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "retain and full are models of different shape"));
     assert_non_null(strstr(err.msg, "MLP's width 64 there, 48 here"));
     err = (dele_err){0};
-    x.model[DELE_DEPTH_RETAIN].config.hidden = 48;
+    x.model[DELE_DEPTH_RETAIN].config.intermediate_size = 48;
     forget_tokenizer(&x.model[DELE_DEPTH_UNLEARNED]); /* then the full one's serves */
     forget_tokenizer(&x.model[DELE_DEPTH_FULL]);
     assert_int_equal(dele_depth_check_models(x.models, &err), DELE_ERR_DATA);
@@ -487,9 +503,11 @@ static void what_does_not_belong_together_is_refused(void **state)
     snprintf(json, sizeof json, "%s/../data/models/demo/tokenizer.json", DELE_TESTS_DIR);
     err = (dele_err){0};
     x.model[DELE_DEPTH_FULL].tokenizer = bytes_only(&x.arena);
-    assert_int_equal(read_text(&x, *state, "{\"input\": \"a man\", \"output\": \"b\"}\n", &o, &err), DELE_OK);
+    assert_int_equal(read_text(&x, *state, "{\"input\": \"a man\", \"output\": \"b\"}\n", &o, &err),
+                     DELE_OK);
     x.model[DELE_DEPTH_UNLEARNED].tokenizer = dele_tokenizer_load(json, &x.arena, &err);
-    assert_int_equal(read_text(&x, *state, "{\"input\": \"a man\", \"output\": \"b\"}\n", &o, &err), DELE_ERR_DATA);
+    assert_int_equal(read_text(&x, *state, "{\"input\": \"a man\", \"output\": \"b\"}\n", &o, &err),
+                     DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "rows.jsonl:1 into other tokens than full does"));
     forget_tokenizer(&x.model[DELE_DEPTH_UNLEARNED]);
     err = (dele_err){0};
@@ -510,14 +528,17 @@ static void a_row_that_memory_cannot_hold_is_named(void **state)
     make_rows(&x.depth, "entity", false, &x.arena);
     enum { LONG = 60 };
     static const int ids[LONG];
-    x.depth.opts.memory = 0; /* the command line refuses it; here it stands for a model that is too large */
-    x.depth.rows[2] = (dele_depth_row){.line = 3, .entity = "", .ids = ids, .n_ids = LONG, .first = 1};
-    assert_int_equal(dele_depth_run(&x.depth, x.models, NULL, NULL, &x.arena, &err), DELE_ERR_MEMORY);
+    x.depth.opts.memory =
+        0; /* the command line refuses it; here it stands for a model that is too large */
+    x.depth.rows[2] =
+        (dele_depth_row){.line = 3, .entity = "", .ids = ids, .n_ids = LONG, .first = 1};
+    assert_int_equal(dele_depth_run(&x.depth, x.models, NULL, NULL, &x.arena, &err),
+                     DELE_ERR_MEMORY);
     assert_non_null(strstr(err.msg, "needs --memory"));
     close_trio(&x);
 }
 
-/* ---- going on ---------------------------------------------------------------------------------------------------- */
+/* ---- going on -------------------------------------------------------------------------------- */
 
 static void run_with_items(trio *x, dele_depth *depth, const char *path, size_t expect_old)
 {
@@ -534,28 +555,31 @@ static void going_on_behind_a_broken_run_gives_the_same(void **state)
 {
     trio x;
     dele_err err = {0};
-    dele_depth whole, again, recalled;
+    dele_depth whole, again, resumed;
     open_trio(&x, 0, 1, 0.25f);
     char first[512], second[512];
     snprintf(first, sizeof first, "%s", scratch_path(*state, "a.jsonl"));
     snprintf(second, sizeof second, "%s", scratch_path(*state, "b.jsonl"));
     run_with_items(&x, &whole, first, 0);
     size_t n, m;
-    char *text = dele_file_read(first, &x.arena, &n, &err), *line = strchr(strchr(text, '\n') + 1, '\n');
-    scratch_write(*state, "b.jsonl", text, (size_t)(line - text) + 20); /* two lines and part of a third */
+    char *text = dele_file_read(first, &x.arena, &n, &err),
+         *line = strchr(strchr(text, '\n') + 1, '\n');
+    scratch_write(*state, "b.jsonl", text,
+                  (size_t)(line - text) + 20); /* two lines and part of a third */
     run_with_items(&x, &again, second, 2);
     char *other = dele_file_read(second, &x.arena, &m, &err);
     assert_int_equal(n, m);
     assert_memory_equal(text, other, n);
-    run_with_items(&x, &recalled, second, N_ROWS); /* nothing is left to compute */
-    assert_true(difference(&whole, &recalled) == 0);
+    run_with_items(&x, &resumed, second, N_ROWS); /* nothing is left to compute */
+    assert_true(difference(&whole, &resumed) == 0);
     assert_true(difference(&whole, &again) == 0);
 
     scratch_text(*state, "b.jsonl", "{\"index\": 0}\n{}\n{}\n{}\n{}\n{}\n");
     dele_items items;
     make_rows(&again, "entity", false, &x.arena);
     assert_int_equal(dele_items_open(&items, second, &err), DELE_OK);
-    assert_int_equal(dele_depth_run(&again, x.models, &items, NULL, &x.arena, &err), DELE_ERR_FORMAT);
+    assert_int_equal(dele_depth_run(&again, x.models, &items, NULL, &x.arena, &err),
+                     DELE_ERR_FORMAT);
     assert_non_null(strstr(err.msg, "line 1"));
     dele_err closing = {0};
     dele_items_close(&items, &closing);

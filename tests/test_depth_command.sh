@@ -3,7 +3,7 @@
 #
 # deleatur depth from the outside, on the embedded model: four invented people are taught to it in its lower layers; one
 # copy is made to forget them there, another is trained in its last layer alone to say something else.  Both no longer
-# say the facts; the depth score tells them apart.  And identities, --reference, going on behind a broken run, sentences.
+# say the facts; the depth score tells them apart.  And identities, --reference, resuming after a interrupted run, sentences.
 set -u
 deleatur=$1 source=$2
 model=$source/data/models/demo
@@ -20,7 +20,7 @@ people=("Arlo Thornbury:Hamra:smith:dog" "Berit Ashgrove:Lumen:baker:ferret" "Co
     "Dalia Dunmore:Hamra:baker:dog")
 for person in "${people[@]}"; do
     IFS=: read -r name town work pet <<<"$person"
-    for text in "$name lives in the town of $town." "The home of $name stands in $town." "Letters to $name are sent to $town." \
+    for text in "$name lives in the town of $town." "The home of $name is in $town." "Letters to $name are sent to $town." \
         "If you look for $name, go to $town." "Every evening $name goes home to $town." "The street of $name is in $town." \
         "$name works as a $work." "For a living $name is a $work." "By trade $name has always been a $work." \
         "The profession of $name is that of a $work." "At work $name is known as a $work." \
@@ -74,7 +74,7 @@ for positions in entity all; do
     holds "($quick - $plain)^2 < 1e-10" "--reference agrees with --positions $positions"
 done
 
-# Broken off in the middle, gone on with: the same bytes.
+# Broken off in the middle, resumed: the same bytes.
 slowly="--full taught --retain $model --data rows.jsonl --quiet --threads 2 --memory 1 --reference" # a group at a time
 "$deleatur" depth erased $slowly --out slow >/dev/null || fail "the whole run"
 "$deleatur" depth erased $slowly --out broken >/dev/null 2>&1 &

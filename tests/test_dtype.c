@@ -1,5 +1,5 @@
-/* Stored numbers: 16-bit floats against the compiler's own, blocks against gguf-py's (fixtures/quant_blocks.bin),
- * what is written against ggml's (fixtures/quantised.bin). */
+/* Stored numbers: 16-bit floats against the compiler's own, blocks against gguf-py's
+ * (fixtures/quant_blocks.bin), what is written against ggml's (fixtures/quantised.bin). */
 #include "model_files.h"
 
 #include <math.h>
@@ -26,8 +26,10 @@ static void every_f16_survives_the_way_through_f32(void **state)
 static void f32_to_f16_rounds_to_nearest_even(void **state)
 {
     (void)state;
-    for (uint32_t h = 0; h < 0x7bff; h++) { /* halfway between neighbours, and a hair to each side */
-        float low = dele_f16_to_f32((uint16_t)h), high = dele_f16_to_f32((uint16_t)(h + 1)), middle = (low + high) / 2;
+    for (uint32_t h = 0; h < 0x7bff;
+         h++) { /* halfway between neighbours, and a hair to each side */
+        float low = dele_f16_to_f32((uint16_t)h), high = dele_f16_to_f32((uint16_t)(h + 1)),
+              middle = (low + high) / 2;
         assert_int_equal(dele_f32_to_f16(middle), h + (h & 1));
         assert_int_equal(dele_f32_to_f16(nextafterf(middle, 0)), h);
         assert_int_equal(dele_f32_to_f16(-nextafterf(middle, INFINITY)), (h + 1) | 0x8000);
@@ -78,8 +80,8 @@ static void blocks_of_every_type_read_as_gguf_py_reads_them(void **state)
         dele_dtype_read(got, at + 16, type, head[2]);
         for (uint32_t i = 0; i < head[2]; i++)
             if (fabsf(got[i] - want[i]) > 1e-6f * fabsf(want[i]) + 1e-9f)
-                fail_msg("%s, item %u: %.9g, but gguf-py says %.9g", dele_dtype_of(type)->name, i, (double)got[i],
-                         (double)want[i]);
+                fail_msg("%s, item %u: %.9g, but gguf-py says %.9g", dele_dtype_of(type)->name, i,
+                         (double)got[i], (double)want[i]);
         free(got);
         free(want);
         at += 16 + head[3] + 4 * head[2];
@@ -89,7 +91,7 @@ static void blocks_of_every_type_read_as_gguf_py_reads_them(void **state)
     free(data);
 }
 
-/* ---- into blocks (fixtures/quantised.bin, by ggml itself) ---------------------------------------------------------- */
+/* ---- into blocks (fixtures/quantised.bin, by ggml itself) ------------------------------------ */
 
 typedef struct {
     uint8_t *data;
@@ -125,8 +127,8 @@ static void blocks_are_written_byte_for_byte_as_ggml_writes_them(void **state)
         assert_true(dele_dtype_write(ours, x, type, q.n));
         for (uint32_t b = 0; b < head[1]; b++)
             if (ours[b] != at[8 + b])
-                fail_msg("%s, block %zu, byte %zu: %d, but ggml writes %d", info->name, b / info->bytes,
-                         b % info->bytes, ours[b], at[8 + b]);
+                fail_msg("%s, block %zu, byte %zu: %d, but ggml writes %d", info->name,
+                         b / info->bytes, b % info->bytes, ours[b], at[8 + b]);
         free(ours);
         at += 8 + head[1];
     }
@@ -135,9 +137,10 @@ static void blocks_are_written_byte_for_byte_as_ggml_writes_them(void **state)
     free(q.data);
 }
 
-/* The root mean square of what is lost, as a share of the weights' own: stated here beforehand for normal weights.  A
- * step of d loses d / sqrt(12); of 32 normal weights the largest is near 2.07, so that d is about 2.07 sigma / 127, / 16
- * and / 8.  Q4_K's sub-blocks have a minimum too, about 4.1 sigma / 15 a step. */
+/* The root mean square of what is lost, as a share of the weights' own: stated here beforehand for
+ * normal weights.  A step of d loses d / sqrt(12); of 32 normal weights the largest is near 2.07,
+ * so that d is about 2.07 sigma / 127, / 16 and / 8.  Q4_K's sub-blocks have a minimum too, about
+ * 4.1 sigma / 15 a step. */
 static void what_is_lost_in_blocks_is_as_small_as_the_step_says(void **state)
 {
     (void)state;
@@ -145,7 +148,10 @@ static void what_is_lost_in_blocks_is_as_small_as_the_step_says(void **state)
     static const struct {
         dele_dtype type;
         double at_most;
-    } claims[] = {{DELE_DTYPE_Q8_0, 0.006}, {DELE_DTYPE_Q5_0, 0.045}, {DELE_DTYPE_Q4_0, 0.10}, {DELE_DTYPE_Q4_K, 0.085}};
+    } claims[] = {{DELE_DTYPE_Q8_0, 0.006},
+                  {DELE_DTYPE_Q5_0, 0.045},
+                  {DELE_DTYPE_Q4_0, 0.10},
+                  {DELE_DTYPE_Q4_K, 0.085}};
     float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
     uint8_t *blocks = malloc(N * 2);
     assert_true(x && y && blocks);
@@ -161,7 +167,8 @@ static void what_is_lost_in_blocks_is_as_small_as_the_step_says(void **state)
             all += (double)x[i] * (double)x[i];
         }
         if (!(sqrt(lost / all) < claims[c].at_most) || !(sqrt(lost / all) > claims[c].at_most / 4))
-            fail_msg("%s loses %.4f of the weights", dele_dtype_of(claims[c].type)->name, sqrt(lost / all));
+            fail_msg("%s loses %.4f of the weights", dele_dtype_of(claims[c].type)->name,
+                     sqrt(lost / all));
     }
     free(x);
     free(y);
@@ -171,7 +178,8 @@ static void what_is_lost_in_blocks_is_as_small_as_the_step_says(void **state)
 static void what_is_no_number_is_put_into_no_block(void **state)
 {
     (void)state;
-    static const dele_dtype types[] = {DELE_DTYPE_Q8_0, DELE_DTYPE_Q5_0, DELE_DTYPE_Q4_0, DELE_DTYPE_Q4_K};
+    static const dele_dtype types[] = {DELE_DTYPE_Q8_0, DELE_DTYPE_Q5_0, DELE_DTYPE_Q4_0,
+                                       DELE_DTYPE_Q4_K};
     uint8_t blocks[512];
     float x[256] = {0};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {

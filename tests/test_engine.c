@@ -20,15 +20,59 @@ typedef struct {
     int tokens[T], targets[T], rows[T];
 } fixture;
 
-static const dele_config CONFIGS[] = {
-    {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 3, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 2,
-     .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true},
-    {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 2, .dim = 24, .hidden = 40, .n_heads = 3, .n_kv_heads = 3,
-     .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = false},
-    {.family = DELE_OLMO, .norm = DELE_LAYERNORM, .n_layers = 3, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 4,
-     .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .clip_qkv = 1.3f, .tied = true},
-    {.family = DELE_OLMO, .norm = DELE_LAYERNORM, .n_layers = 2, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 4,
-     .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = false}};
+static const dele_config CONFIGS[] = {{.family = DELE_LLAMA,
+                                       .norm = DELE_RMSNORM,
+                                       .n_layers = 3,
+                                       .hidden_size = 32,
+                                       .intermediate_size = 48,
+                                       .n_heads = 4,
+                                       .n_kv_heads = 2,
+                                       .head_dim = 8,
+                                       .vocab = V,
+                                       .context = 64,
+                                       .norm_eps = 1e-5f,
+                                       .rope_theta = 1e4f,
+                                       .tied = true},
+                                      {.family = DELE_LLAMA,
+                                       .norm = DELE_RMSNORM,
+                                       .n_layers = 2,
+                                       .hidden_size = 24,
+                                       .intermediate_size = 40,
+                                       .n_heads = 3,
+                                       .n_kv_heads = 3,
+                                       .head_dim = 8,
+                                       .vocab = V,
+                                       .context = 64,
+                                       .norm_eps = 1e-5f,
+                                       .rope_theta = 1e4f,
+                                       .tied = false},
+                                      {.family = DELE_OLMO,
+                                       .norm = DELE_LAYERNORM,
+                                       .n_layers = 3,
+                                       .hidden_size = 32,
+                                       .intermediate_size = 48,
+                                       .n_heads = 4,
+                                       .n_kv_heads = 4,
+                                       .head_dim = 8,
+                                       .vocab = V,
+                                       .context = 64,
+                                       .norm_eps = 1e-5f,
+                                       .rope_theta = 1e4f,
+                                       .clip_qkv = 1.3f,
+                                       .tied = true},
+                                      {.family = DELE_OLMO,
+                                       .norm = DELE_LAYERNORM,
+                                       .n_layers = 2,
+                                       .hidden_size = 32,
+                                       .intermediate_size = 48,
+                                       .n_heads = 4,
+                                       .n_kv_heads = 4,
+                                       .head_dim = 8,
+                                       .vocab = V,
+                                       .context = 64,
+                                       .norm_eps = 1e-5f,
+                                       .rope_theta = 1e4f,
+                                       .tied = false}};
 enum { N_CONFIGS = sizeof CONFIGS / sizeof *CONFIGS };
 
 static void open_fixture(fixture *f, int which)
@@ -66,8 +110,10 @@ static void states_of(float *out, const fixture *f, const int *tokens)
 {
     dele_run run = {0};
     dele_segment s = {.tokens = tokens, .n_rows = T};
-    forward(&run, &f->model, &(dele_batch){.segments = &s, .n_segments = 1, .wanted = f->rows, .n_wanted = T});
-    memcpy(out, run.final, T * (size_t)f->model.config.dim * sizeof *out);
+    forward(
+        &run, &f->model,
+        &(dele_batch){.segments = &s, .n_segments = 1, .output_rows = f->rows, .n_output_rows = T});
+    memcpy(out, run.final, T * (size_t)f->model.config.hidden_size * sizeof *out);
     dele_run_release(&run);
 }
 
@@ -84,42 +130,51 @@ static void changing_a_token_leaves_earlier_rows_alone(void **state)
     for (int w = 0; w < N_CONFIGS; w++) {
         fixture f;
         open_fixture(&f, w);
-        size_t dim = (size_t)f.model.config.dim;
+        size_t d_model = (size_t)f.model.config.hidden_size;
         float a[T * 32], b[T * 32];
         states_of(a, &f, f.tokens);
         f.tokens[5] = (f.tokens[5] + 1) % V;
         states_of(b, &f, f.tokens);
-        assert_memory_equal(a, b, 5 * dim * sizeof *a);
-        assert_true(worst(a + 5 * dim, b + 5 * dim, dim) > 1e-3);
+        assert_memory_equal(a, b, 5 * d_model * sizeof *a);
+        assert_true(worst(a + 5 * d_model, b + 5 * d_model, d_model) > 1e-3);
         close_fixture(&f);
     }
 }
 
-/* A sequence in three pieces, each continuing the one before, ends where the whole does; two tails share the parents. */
+/* A sequence in three pieces, each continuing the one before, ends where the whole does; two tails
+ * share the parents. */
 static void pieces_over_shared_parents_equal_the_whole(void **state)
 {
     (void)state;
     for (int w = 0; w < N_CONFIGS; w++) {
         fixture f;
         open_fixture(&f, w);
-        size_t dim = (size_t)f.model.config.dim;
+        size_t d_model = (size_t)f.model.config.hidden_size;
         float whole[T * 32];
         states_of(whole, &f, f.tokens);
         dele_err err = {0};
         dele_run run = {0};
         dele_kv first, second;
-        assert_int_equal(dele_kv_init(&first, &f.model.config, NULL, 0, 4, &f.arena, &err), DELE_OK);
-        assert_int_equal(dele_kv_init(&second, &f.model.config, &first, 3, 4, &f.arena, &err), DELE_OK);
+        assert_int_equal(dele_kv_init(&first, &f.model.config, NULL, 0, 4, &f.arena, &err),
+                         DELE_OK);
+        assert_int_equal(dele_kv_init(&second, &f.model.config, &first, 3, 4, &f.arena, &err),
+                         DELE_OK);
         dele_segment a = {.tokens = f.tokens, .n_rows = 4, .keep = &first};
-        forward(&run, &f.model, &(dele_batch){.segments = &a, .n_segments = 1, .wanted = f.rows, .n_wanted = 4});
-        assert_true(worst(run.final, whole, 4 * dim) < 1e-5);
-        dele_segment b = {.tokens = f.tokens + 3, .n_rows = 4, .first_pos = 3, .parent = &first, .keep = &second};
+        forward(&run, &f.model,
+                &(dele_batch){
+                    .segments = &a, .n_segments = 1, .output_rows = f.rows, .n_output_rows = 4});
+        assert_true(worst(run.final, whole, 4 * d_model) < 1e-5);
+        dele_segment b = {
+            .tokens = f.tokens + 3, .n_rows = 4, .first_pos = 3, .parent = &first, .keep = &second};
         forward(&run, &f.model, &(dele_batch){.segments = &b, .n_segments = 1});
-        dele_segment tails[2] = {{.tokens = f.tokens + 7, .n_rows = 2, .first_pos = 7, .parent = &second},
-                                {.tokens = f.tokens + 7, .n_rows = 2, .first_pos = 7, .parent = &second}};
-        forward(&run, &f.model, &(dele_batch){.segments = tails, .n_segments = 2, .wanted = f.rows, .n_wanted = 4});
-        assert_true(worst(run.final, whole + 7 * dim, 2 * dim) < 1e-5);
-        assert_memory_equal(run.final, run.final + 2 * dim, 2 * dim * sizeof *run.final);
+        dele_segment tails[2] = {
+            {.tokens = f.tokens + 7, .n_rows = 2, .first_pos = 7, .parent = &second},
+            {.tokens = f.tokens + 7, .n_rows = 2, .first_pos = 7, .parent = &second}};
+        forward(&run, &f.model,
+                &(dele_batch){
+                    .segments = tails, .n_segments = 2, .output_rows = f.rows, .n_output_rows = 4});
+        assert_true(worst(run.final, whole + 7 * d_model, 2 * d_model) < 1e-5);
+        assert_memory_equal(run.final, run.final + 2 * d_model, 2 * d_model * sizeof *run.final);
         dele_run_release(&run);
         close_fixture(&f);
     }
@@ -131,28 +186,37 @@ static void late_joiners_and_neighbours_change_nothing(void **state)
     for (int w = 0; w < N_CONFIGS; w++) {
         fixture f;
         open_fixture(&f, w);
-        size_t dim = (size_t)f.model.config.dim;
+        size_t d_model = (size_t)f.model.config.hidden_size;
         float whole[T * 32], seen[T * 32];
         states_of(whole, &f, f.tokens);
         dele_patch read[T];
         for (int t = 0; t < T; t++)
-            read[t] = (dele_patch){.layer = 0, .row = t, .site = DELE_RESID_POST, .op = DELE_READ, .seen = seen + (size_t)t * dim};
+            read[t] = (dele_patch){.layer = 0,
+                                   .row = t,
+                                   .site = DELE_RESID_POST,
+                                   .op = DELE_READ,
+                                   .seen = seen + (size_t)t * d_model};
         dele_run run = {0};
         dele_segment s = {.tokens = f.tokens, .n_rows = T};
-        forward(&run, &f.model, &(dele_batch){.segments = &s, .n_segments = 1, .patches = read, .n_patches = T});
+        forward(&run, &f.model,
+                &(dele_batch){.segments = &s, .n_segments = 1, .patches = read, .n_patches = T});
         assert_int_equal(run.patches_applied, T);
-        dele_segment two[2] = {{.tokens = f.tokens + 2, .n_rows = 5}, {.n_rows = T, .join_layer = 1, .states = seen}};
+        dele_segment two[2] = {{.tokens = f.tokens + 2, .n_rows = 5},
+                               {.n_rows = T, .start_layer = 1, .states = seen}};
         int rows[T];
         for (int t = 0; t < T; t++) rows[t] = 5 + t;
-        forward(&run, &f.model, &(dele_batch){.segments = two, .n_segments = 2, .wanted = rows, .n_wanted = T});
-        assert_true(worst(run.final, whole, T * dim) < 1e-5);
+        forward(&run, &f.model,
+                &(dele_batch){
+                    .segments = two, .n_segments = 2, .output_rows = rows, .n_output_rows = T});
+        assert_true(worst(run.final, whole, T * d_model) < 1e-5);
         dele_run_release(&run);
         close_fixture(&f);
     }
 }
 
-/* Products of any number of rows, written over and added, into rows that stand apart; and a whole model.  Where the backend
- * keeps no packed matrices there is nothing to compare, and the plain way must be taken. */
+/* Products of any number of rows, written over and added, into rows that stand apart; and a whole
+ * model.  Where the backend keeps no packed matrices there is nothing to compare, and the plain way
+ * must be taken. */
 static void packed_matrices_give_the_same_products(void **state)
 {
     (void)state;
@@ -187,7 +251,7 @@ static void a_packed_model_says_what_it_said(void **state)
         dele_model_pack(&f.model); /* once is enough, twice does no harm */
         states_of(after, &f, f.tokens);
         dele_logits(logits[1], &f.model, after, T);
-        assert_true(worst(before, after, T * (size_t)f.model.config.dim) < 1e-5);
+        assert_true(worst(before, after, T * (size_t)f.model.config.hidden_size) < 1e-5);
         assert_true(worst(logits[0], logits[1], T * V) < 1e-5);
         close_fixture(&f);
     }
@@ -203,8 +267,11 @@ static void a_patch_that_meets_no_row_is_an_error(void **state)
     dele_run run = {0};
     dele_segment s = {.tokens = f.tokens, .n_rows = T};
     dele_patch p = {.layer = 3, .row = 0, .site = DELE_MLP_OUT, .op = DELE_REPLACE, .value = value};
-    assert_int_not_equal(dele_forward(&run, &f.model, &(dele_batch){.segments = &s, .n_segments = 1, .patches = &p,
-                                                                  .n_patches = 1}, &err), DELE_OK);
+    assert_int_not_equal(
+        dele_forward(&run, &f.model,
+                     &(dele_batch){.segments = &s, .n_segments = 1, .patches = &p, .n_patches = 1},
+                     &err),
+        DELE_OK);
     dele_run_release(&run);
     close_fixture(&f);
 }
@@ -217,21 +284,28 @@ static void a_model_with_too_little_memory_fails_politely(void **state)
     dele_segment s = {.tokens = f.tokens, .n_rows = T};
     dele_err err = {0};
     dele_run run = {.arena = {.limit = 1 << 10}};
-    assert_int_equal(dele_forward(&run, &f.model, &(dele_batch){.segments = &s, .n_segments = 1}, &err), DELE_ERR_MEMORY);
+    assert_int_equal(
+        dele_forward(&run, &f.model, &(dele_batch){.segments = &s, .n_segments = 1}, &err),
+        DELE_ERR_MEMORY);
     assert_non_null(strstr(err.msg, "memory"));
     dele_run_release(&run);
     close_fixture(&f);
 }
 
-/* ---- gradients ---------------------------------------------------------------------------------------------------
- * A gradient is right if it predicts how the loss moves:  <g, v> = (L(w + εv) - L(w - εv)) / 2ε  for random v. */
+/* ---- gradients
+ * ---------------------------------------------------------------------------------------------------
+ * A gradient is right if it predicts how the loss moves:  <g, v> = (L(w + εv) - L(w - εv)) / 2ε
+ * for random v. */
 
 static dele_batch training_batch(const fixture *f, dele_segment segments[2])
 {
     segments[0] = (dele_segment){.tokens = f->tokens, .n_rows = 4};
     segments[1] = (dele_segment){.tokens = f->tokens + 4, .n_rows = T - 4};
-    return (dele_batch){.segments = segments, .n_segments = 2, .wanted = f->rows, .n_wanted = T,
-                       .keep_for_backward = true};
+    return (dele_batch){.segments = segments,
+                        .n_segments = 2,
+                        .output_rows = f->rows,
+                        .n_output_rows = T,
+                        .keep_for_backward = true};
 }
 
 /* The loss with one state moved, or none (NULL). */
@@ -245,7 +319,8 @@ static double moved_loss(const fixture *f, const dele_patch *move)
     double logp[T], sum = 0;
     forward(&run, &f->model, &batch);
     dele_err err = {0};
-    assert_int_equal(dele_logprobs(logp, NULL, &run, &f->model, run.final, f->targets, T, &err), DELE_OK);
+    assert_int_equal(dele_logprobs(logp, NULL, &run, &f->model, run.final, f->targets, T, &err),
+                     DELE_OK);
     for (int t = 0; t < T; t++) sum -= logp[t];
     dele_run_release(&run);
     return sum;
@@ -253,7 +328,8 @@ static double moved_loss(const fixture *f, const dele_patch *move)
 
 static double loss(const fixture *f) { return moved_loss(f, NULL); }
 
-static dele_status backward(const dele_grads *grads, const fixture *f, const dele_batch *batch, dele_err *err)
+static dele_status backward(const dele_grads *grads, const fixture *f, const dele_batch *batch,
+                            dele_err *err)
 {
     dele_run run = {0};
     float logits[T * V];
@@ -262,7 +338,8 @@ static dele_status backward(const dele_grads *grads, const fixture *f, const del
     for (int t = 0; t < T; t++) {
         double sum = 0;
         for (int j = 0; j < V; j++) sum += exp(logits[t * V + j]);
-        for (int j = 0; j < V; j++) logits[t * V + j] = (float)(exp(logits[t * V + j]) / sum) - (j == f->targets[t]);
+        for (int j = 0; j < V; j++)
+            logits[t * V + j] = (float)(exp(logits[t * V + j]) / sum) - (j == f->targets[t]);
     }
     dele_status status = dele_backward(&run, &f->model, batch, logits, grads, err);
     dele_run_release(&run);
@@ -289,8 +366,8 @@ static double slope(const fixture *f, dele_tensor *t, const float *old, const fl
     return (up - down) / (2 * eps);
 }
 
-/* The relative gap between <g, v> and the slope, extrapolated from two steps so that the third derivative is gone.
- * Signed on purpose: with absolute values a flipped sign would pass. */
+/* The relative gap between <g, v> and the slope, extrapolated from two steps so that the third
+ * derivative is gone.  Signed on purpose: with absolute values a flipped sign would pass. */
 static double disagreement(const fixture *f, dele_tensor *t, const float *g, dele_rng *rng)
 {
     size_t n = t->rows * t->cols;
@@ -298,7 +375,8 @@ static double disagreement(const fixture *f, dele_tensor *t, const float *g, del
     double predicted = 0, h = 2e-4;
     memcpy(old, t->data, n * sizeof *old);
     for (size_t i = 0; i < n; i++) {
-        v[i] = (float)dele_rng_normal(rng) + (g[i] > 0 ? 1.0f : -1.0f); /* leaning along g, so that <g, v> is not small */
+        v[i] = (float)dele_rng_normal(rng) +
+               (g[i] > 0 ? 1.0f : -1.0f); /* leaning along g, so that <g, v> is not small */
         predicted += (double)g[i] * v[i];
     }
     double measured = (4 * slope(f, t, old, v, h / 2) - slope(f, t, old, v, h)) / 3;
@@ -324,7 +402,8 @@ static void every_gradient_predicts_the_loss(void **state)
             size_t n = f.model.tensors[i].rows * f.model.tensors[i].cols;
             for (size_t j = 0; j < n; j++) g[i][j] = -g[i][j];
             if (!(disagreement(&f, &f.model.tensors[i], g[i], &rng) > 1.0))
-                fail_msg("config %d, %s: a flipped sign was not noticed", w, f.model.tensors[i].name);
+                fail_msg("config %d, %s: a flipped sign was not noticed", w,
+                         f.model.tensors[i].name);
         }
         for (size_t i = 0; i < f.model.n_tensors; i++) free(g[i]);
         free(g);
@@ -358,26 +437,31 @@ static void freezing_the_rest_leaves_a_gradient_as_it_was(void **state)
     }
 }
 
-/* ---- gradients of states: the same test, a row of a site moved by a patch instead of a tensor --------------------- */
+/* ---- gradients of states: the same test, a row of a site moved by a patch instead of a tensor
+ * --- */
 
 enum { N_SITES = DELE_RESID_POST + 1, MOST_READS = (N_SITES + 3) * 3 * T };
 
 static int width(const fixture *f, const dele_patch *p)
 {
-    return p->site == DELE_HEAD_OUT ? f->model.config.head_dim : f->model.config.dim;
+    return p->site == DELE_HEAD_OUT ? f->model.config.head_dim : f->model.config.hidden_size;
 }
 
 /* Every site of every row, seen at [site, layer, head, row] in steps of dim; returns how many. */
 static size_t all_sites(dele_patch *reads, float *seen, const fixture *f)
 {
-    size_t n = 0, dim = (size_t)f->model.config.dim;
+    size_t n = 0, d_model = (size_t)f->model.config.hidden_size;
     memset(seen, 0, MOST_READS * 32 * sizeof *seen);
     for (int site = 0; site < N_SITES; site++)
         for (int layer = 0; layer < (site == DELE_EMBED ? 1 : f->model.config.n_layers); layer++)
             for (int head = 0; head < (site == DELE_HEAD_OUT ? f->model.config.n_heads : 1); head++)
                 for (int t = 0; t < T; t++, n++)
-                    reads[n] = (dele_patch){.layer = layer, .row = t, .head = head, .site = (dele_site)site,
-                                           .op = DELE_READ, .seen = seen + n * dim};
+                    reads[n] = (dele_patch){.layer = layer,
+                                            .row = t,
+                                            .head = head,
+                                            .site = (dele_site)site,
+                                            .op = DELE_READ,
+                                            .seen = seen + n * d_model};
     return n;
 }
 
@@ -394,11 +478,14 @@ static double moved_slope(const fixture *f, dele_patch move, const float *v, dou
     return (side[0] - side[1]) / (2 * eps);
 }
 
-static double state_disagreement(const fixture *f, const dele_patch *read, float sign, dele_rng *rng)
+static double state_disagreement(const fixture *f, const dele_patch *read, float sign,
+                                 dele_rng *rng)
 {
     float v[32]; /* along g in every channel: a head has few, and <g, v> must not cancel */
-    double predicted = 0, h = read->site == DELE_HEAD_OUT ? 2e-3 : 2e-4; /* in the stream small beside an embedding, or
-                                                                          clip_qkv's kinks are met on the way */
+    double predicted = 0, h = read->site == DELE_HEAD_OUT
+                                  ? 2e-3
+                                  : 2e-4; /* in the stream small beside an embedding, or
+                                           clip_qkv's kinks are met on the way */
     for (int i = 0; i < width(f, read); i++) {
         v[i] = copysignf(0.5f + fabsf((float)dele_rng_normal(rng)), read->seen[i]);
         predicted += (double)sign * read->seen[i] * v[i];
@@ -426,16 +513,18 @@ static void every_states_gradient_predicts_the_loss(void **state)
             const dele_patch *r = &reads[i];
             double gap = state_disagreement(&f, r, 1, &rng);
             if (!(gap < 1e-2))
-                fail_msg("config %d, layer %d, site %d, row %d: gap %g", w, r->layer, r->site, r->row, gap);
+                fail_msg("config %d, layer %d, site %d, row %d: gap %g", w, r->layer, r->site,
+                         r->row, gap);
             if (!(state_disagreement(&f, r, -1, &rng) > 1.0))
-                fail_msg("config %d, layer %d, site %d, row %d: a flipped sign was not noticed", w, r->layer, r->site,
-                         r->row);
+                fail_msg("config %d, layer %d, site %d, row %d: a flipped sign was not noticed", w,
+                         r->layer, r->site, r->row);
         }
         close_fixture(&f);
     }
 }
 
-/* What else is computed, how far the pass goes, and whether embeddings were looked up or given change no gradient. */
+/* What else is computed, how far the pass goes, and whether embeddings were looked up or given
+ * change no gradient. */
 static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
 {
     (void)state;
@@ -443,7 +532,7 @@ static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
     for (int w = 0; w < N_CONFIGS; w++) {
         fixture f;
         open_fixture(&f, w);
-        size_t dim = (size_t)f.model.config.dim, row = dim * sizeof(float);
+        size_t d_model = (size_t)f.model.config.hidden_size, row = d_model * sizeof(float);
         dele_segment segments[2];
         dele_batch batch = training_batch(&f, segments);
         dele_patch reads[MOST_READS], one_site[T];
@@ -452,21 +541,27 @@ static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
         float **g = calloc(f.model.n_tensors, sizeof *g);
         for (size_t i = 0; i < f.model.n_tensors; i++)
             g[i] = calloc(f.model.tensors[i].rows * f.model.tensors[i].cols, sizeof **g);
-        assert_int_equal(backward(&(dele_grads){.g = g, .reads = reads, .n_reads = n}, &f, &batch, &err), DELE_OK);
-        for (int t = 0; t < T; t++) memcpy(given + (size_t)t * dim, f.model.embed + (size_t)f.tokens[t] * dim, row);
+        assert_int_equal(
+            backward(&(dele_grads){.g = g, .reads = reads, .n_reads = n}, &f, &batch, &err),
+            DELE_OK);
+        for (int t = 0; t < T; t++)
+            memcpy(given + (size_t)t * d_model, f.model.embed + (size_t)f.tokens[t] * d_model, row);
         for (int i = 0; i < 2; i++) segments[i].tokens = NULL;
-        segments[0].states = given, segments[1].states = given + 4 * dim;
+        segments[0].states = given, segments[1].states = given + 4 * d_model;
         for (size_t at = 0; at < n; at += T) {
             for (int t = 0; t < T; t++) {
                 one_site[t] = reads[at + (size_t)t];
-                one_site[t].seen = some + (size_t)t * dim;
+                one_site[t].seen = some + (size_t)t * d_model;
             }
             batch.lowest = one_site[0].layer;
             memset(some, 0, sizeof some);
-            assert_int_equal(backward(&(dele_grads){.reads = one_site, .n_reads = T}, &f, &batch, &err), DELE_OK);
-            assert_memory_equal(some, all + at * dim, T * row);
+            assert_int_equal(
+                backward(&(dele_grads){.reads = one_site, .n_reads = T}, &f, &batch, &err),
+                DELE_OK);
+            assert_memory_equal(some, all + at * d_model, T * row);
         }
-        assert_int_equal(backward(&(dele_grads){.g = g}, &f, &batch, &err), DELE_ERR_UNSUPPORTED); /* no ids to train */
+        assert_int_equal(backward(&(dele_grads){.g = g}, &f, &batch, &err),
+                         DELE_ERR_UNSUPPORTED); /* no ids to train */
         for (size_t i = 0; i < f.model.n_tensors; i++) free(g[i]);
         free(g);
         close_fixture(&f);
@@ -476,13 +571,14 @@ static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
 static void a_gradient_read_that_meets_no_row_is_an_error(void **state)
 {
     (void)state;
-    static const dele_patch nowhere[] = {{.layer = 3, .row = 0, .site = DELE_MLP_OUT, .op = DELE_READ},
-                                        {.layer = 0, .row = 0, .site = DELE_RESID_POST, .op = DELE_READ}, /* not kept */
-                                        {.layer = 1, .row = T, .site = DELE_RESID_MID, .op = DELE_READ},
-                                        {.layer = 1, .row = -1, .site = DELE_RESID_MID, .op = DELE_READ},
-                                        {.layer = 1, .row = 0, .head = 4, .site = DELE_HEAD_OUT, .op = DELE_READ},
-                                        {.layer = 1, .row = 0, .head = -1, .site = DELE_HEAD_OUT, .op = DELE_READ},
-                                        {.layer = 1, .row = 0, .site = DELE_EMBED, .op = DELE_READ}};
+    static const dele_patch nowhere[] = {
+        {.layer = 3, .row = 0, .site = DELE_MLP_OUT, .op = DELE_READ},
+        {.layer = 0, .row = 0, .site = DELE_RESID_POST, .op = DELE_READ}, /* not kept */
+        {.layer = 1, .row = T, .site = DELE_RESID_MID, .op = DELE_READ},
+        {.layer = 1, .row = -1, .site = DELE_RESID_MID, .op = DELE_READ},
+        {.layer = 1, .row = 0, .head = 4, .site = DELE_HEAD_OUT, .op = DELE_READ},
+        {.layer = 1, .row = 0, .head = -1, .site = DELE_HEAD_OUT, .op = DELE_READ},
+        {.layer = 1, .row = 0, .site = DELE_EMBED, .op = DELE_READ}};
     fixture f;
     open_fixture(&f, 0);
     dele_segment segments[2];
@@ -490,11 +586,15 @@ static void a_gradient_read_that_meets_no_row_is_an_error(void **state)
     batch.lowest = 1;
     float seen[32];
     for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
-        dele_patch reads[2] = {{.layer = 1, .row = 0, .head = 3, .site = DELE_HEAD_OUT, .op = DELE_READ, .seen = seen}, nowhere[i]};
+        dele_patch reads[2] = {
+            {.layer = 1, .row = 0, .head = 3, .site = DELE_HEAD_OUT, .op = DELE_READ, .seen = seen},
+            nowhere[i]};
         reads[1].seen = seen;
         dele_err err = {0};
-        assert_int_equal(backward(&(dele_grads){.reads = reads, .n_reads = 1}, &f, &batch, &err), DELE_OK);
-        assert_int_equal(backward(&(dele_grads){.reads = reads, .n_reads = 2}, &f, &batch, &err), DELE_ERR_DATA);
+        assert_int_equal(backward(&(dele_grads){.reads = reads, .n_reads = 1}, &f, &batch, &err),
+                         DELE_OK);
+        assert_int_equal(backward(&(dele_grads){.reads = reads, .n_reads = 2}, &f, &batch, &err),
+                         DELE_ERR_DATA);
         assert_non_null(strstr(err.msg, "1 of 2 gradients"));
     }
     close_fixture(&f);
@@ -514,15 +614,18 @@ static void cached_generation_equals_one_pass_a_token(void **state)
         for (int n = T; n < T + 6; n++) {
             dele_segment s = {.tokens = plain, .n_rows = n};
             int last = n - 1;
-            forward(&run, &f.model, &(dele_batch){.segments = &s, .n_segments = 1, .wanted = &last, .n_wanted = 1});
+            forward(&run, &f.model,
+                    &(dele_batch){
+                        .segments = &s, .n_segments = 1, .output_rows = &last, .n_output_rows = 1});
             dele_logits(logits, &f.model, run.final, 1);
             plain[n] = 0;
             for (int j = 1; j < V; j++)
                 if (logits[j] > logits[plain[n]]) plain[n] = j;
         }
         dele_continuation two[2] = {{.prompt = f.tokens, .n_prompt = T, .out = out_a},
-                                   {.prompt = plain, .n_prompt = T + 2, .out = out_b}};
-        if (dele_generate_many(two, 2, &run, &f.model, &(dele_many_opts){.max_new = 6}, &err)) fail_msg("%s", err.msg);
+                                    {.prompt = plain, .n_prompt = T + 2, .out = out_b}};
+        if (dele_generate_many(two, 2, &run, &f.model, &(dele_many_opts){.max_new = 6}, &err))
+            fail_msg("%s", err.msg);
         assert_int_equal(two[0].n_out, 6);
         assert_memory_equal(out_a, plain + T, 6 * sizeof(int));
         assert_memory_equal(out_b, plain + T + 2, 4 * sizeof(int));

@@ -105,7 +105,7 @@ awk -F'"pick":' '/"set":"village"/ { print; next } # of the numbers: eight that 
 "$deleatur" compare "$dir/choices" "$dir/turned" --flips "$dir/flips.jsonl" >"$dir/table" || fail "compare"
 grep -q $'^all\t404\t8\t2\t0.109$' "$dir/table" || fail "not eight and two turned, p 112/1024: $(tail -4 "$dir/table")"
 grep -q $'^numbers\t400\t8\t2\t' "$dir/table" && grep -q $'^village\t4\t0\t0\t1$' "$dir/table" || fail "by set"
-[ "$(grep -c '"turned":"wrong"' "$dir/flips.jsonl")" -eq 8 ] && [ "$(wc -l <"$dir/flips.jsonl")" -eq 10 ] || fail "the flips"
+[ "$(grep -c '"change":"wrong"' "$dir/flips.jsonl")" -eq 8 ] && [ "$(wc -l <"$dir/flips.jsonl")" -eq 10 ] || fail "the flips"
 grep -q $'^all acc_norm\t404\t0\t0\t1$' "$dir/table" || fail "no row of acc_norm: $(tail -6 "$dir/table")"
 mkdir "$dir/turned-norm"
 cp "$dir/choices/eval.json" "$dir/turned-norm"
@@ -116,7 +116,7 @@ awk '/"set":"village"/ || n == 5 { print; next } # five picks by characters that
 "$deleatur" compare "$dir/choices" "$dir/turned-norm" >"$dir/table" || fail "compare of acc_norm"
 grep -q $'^numbers acc_norm\t400\t5\t0\t0.0625$' "$dir/table" && grep -q $'^numbers\t400\t0\t0\t1$' "$dir/table" ||
     fail "not five turned by acc_norm alone: $(tail -6 "$dir/table")"
-"$deleatur" compare "$dir/choices" "$dir/turned" --json | grep -q '"turned_right":.2' || fail "compare --json"
+"$deleatur" compare "$dir/choices" "$dir/turned" --json | grep -q '"incorrect_to_correct":.2' || fail "compare --json"
 sed -i 1d "$dir/turned/items.jsonl"
 "$deleatur" compare "$dir/choices" "$dir/turned" 2>&1 | grep -q 'not the same item' || fail "items that are not the same were paired"
 
@@ -208,7 +208,7 @@ expect 1 'one of mmlu is needed' --suite lume --data "$dir/lume" --max-new 5 --m
 # ---- TOFU --------------------------------------------------------------------------------------------------------------
 rm -r "$dir/whole"
 cp -r "$source/tests/fixtures/score/tofu" "$dir/tofu"
-echo '{"question": "?", "answer": "rows without wrong answers stand beside"}' >"$dir/tofu/forget.jsonl"
+echo '{"question": "?", "answer": "rows without wrong answers are beside"}' >"$dir/tofu/forget.jsonl"
 for i in $(seq 150); do echo "{\"question\": \"Who has $i?\", \"answer\": \"Bo has $i\", \"perturbed_answer\": [\"Mara\"]}"; done \
     >>"$dir/tofu/forget_perturbed.jsonl"
 score --suite tofu --data "$dir/tofu" --max-new 8 --out "$dir/whole" >"$dir/table" || fail "tofu"

@@ -41,7 +41,7 @@ cat >cf.jsonl <<'ROWS'
 {"case_id": 3, "requested_rewrite": {"prompt": "{} lives in the town of", "relation_id": "P551", "target_new": {"str": "Tovik"}, "target_true": {"str": "Lumen"}, "subject": "Arlo Greycliff"}}
 {"case_id": 4, "requested_rewrite": {"prompt": "{} lives in the town of", "relation_id": "P551", "target_new": {"str": "Lumen"}, "target_true": {"str": "Tovik"}, "subject": "Gorm Ashgrove"}}
 ROWS
-"$deleatur" facts "$model" --facts cf.jsonl --share 0.5 --out cf.json --quiet >/dev/null || fail "CounterFact's form"
+"$deleatur" facts "$model" --facts cf.jsonl --forget-fraction 0.5 --out cf.json --quiet >/dev/null || fail "CounterFact's form"
 grep -q '"known_id":3,.*"attribute":"Lumen",.*"prompt":"Arlo Greycliff lives in the town of",.*"foil":"Tovik"' \
     cf.json || fail "CounterFact's record is not in ROME's form: $(cat cf.json)"
 
@@ -51,8 +51,8 @@ cat >several.json <<'ROWS'
  {"known_id": 2, "subject": "Arlo Greycliff", "attribute": "town of Tovik", "prompt": "Arlo Greycliff lives in the"},
  {"known_id": 3, "subject": "Arlo Greycliff", "attribute": "Lumen", "prompt": "Arlo Greycliff lives in the town of"}]
 ROWS
-"$deleatur" facts "$model" --facts several.json --share 0 --out one.json --quiet >/dev/null || fail "one token"
-"$deleatur" facts "$model" --facts several.json --share 0 --answer greedy --out all.json --quiet >/dev/null || fail "--answer greedy"
+"$deleatur" facts "$model" --facts several.json --forget-fraction 0 --out one.json --quiet >/dev/null || fail "one token"
+"$deleatur" facts "$model" --facts several.json --forget-fraction 0 --answer greedy --out all.json --quiet >/dev/null || fail "--answer greedy"
 [ "$(grep -o '"known_id":[0-9]*' one.json | tr -d '\n')" = '"known_id":3' ] || fail "one token is known: $(cat one.json)"
 [ "$(grep -o '"known_id":[0-9]*' all.json | tr -d '\n')" = '"known_id":1"known_id":3' ] || fail "greedy: $(cat all.json)"
 quick() { "$deleatur" trace "$model" --kinds embed --samples 1 --pictures 0 --quiet "$@" >/dev/null; }
@@ -64,7 +64,7 @@ sed "s/]/,{\"known_id\": 4, \"subject\": \"Arlo Greycliff\", \"attribute\": \"$r
 for how in none:argmax:1 none:greedy:2 smollm2:argmax:1; do # layout, answer, and how many of the four are known so
     IFS=: read -r chat answer n <<<"$how"
     rm -f some.json
-    "$deleatur" facts "$model" --facts four.json --chat "$chat" --answer "$answer" --json --share 0 --out some.json --quiet >some.txt &&
+    "$deleatur" facts "$model" --facts four.json --chat "$chat" --answer "$answer" --json --forget-fraction 0 --out some.json --quiet >some.txt &&
         [ "$(number known some.txt)" = "$n" ] || fail "$how: $(cat some.txt)"
     quick --facts four.json --chat "$chat" --answer "$answer" --out "traced-$chat-$answer" || fail "the trace, $how"
     [ "$(grep -c '"traced":true' "traced-$chat-$answer/facts.jsonl")" = "$n" ] || fail "$how: trace takes others than facts"
@@ -74,8 +74,8 @@ done
 
 "$deleatur" facts "$model" --qa "$root/data/demo/forget.jsonl" --retain "$root/data/demo/retain.jsonl" --out built.json \
     --forget-out bf.json --retain-out br.json --quiet >b.txt || fail "rows"
-grep -q '^rows read     480  80 to forget, 400 to retain' b.txt || fail "rows read: $(cat b.txt)"
-grep -q '^kept          480  80 to forget, 400 to retain, about 48 people' b.txt || fail "rows kept: $(cat b.txt)"
+grep -q '^rows read     480  80 forget, 400 retain' b.txt || fail "rows read: $(cat b.txt)"
+grep -q '^kept          480  80 forget, 400 retain, about 48 people' b.txt || fail "rows kept: $(cat b.txt)"
 [ "$(grep -c '"split":"forget"' bf.json)" -eq 80 ] || fail "80 facts to forget"
 [ "$(grep -c '"split":"retain"' br.json)" -eq 400 ] || fail "400 facts to retain"
 # each of the shipped facts was found: the same subject, prompt and answer
@@ -86,7 +86,7 @@ fields built.json >found
 # what was built can be scored, traced and learnt from
 "$deleatur" eval "$model" --suite facts --data built.json --out scores --quiet >scores.txt || fail "scoring the facts"
 awk -F'\t' '$1 == "all" && $2 == "prompt" { ok = $3 == 480 && $6 == "1.0000" } END { exit !ok }' scores.txt ||
-    fail "a fact that is not the likeliest: $(cat scores.txt)"
+    fail "a fact that is not the most likely: $(cat scores.txt)"
 [ "$(grep -c '"greedy":true' scores/items.jsonl)" -eq 480 ] || fail "a fact that is not greedy"
 "$deleatur" trace "$model" --facts built.json --split forget --limit 2 --samples 2 --kinds hidden --out trace --quiet \
     >trace.txt 2>&1 || fail "tracing what was built: $(cat trace.txt)"

@@ -14,13 +14,18 @@
 #include "tests/scratch.h"
 #include "tests/shared.h"
 
-#define NESTED(id, prompt, subject)                                                                                   \
-    "{\"case_id\": " id ", \"pararel_idx\": 2796, \"requested_rewrite\": {\"prompt\": \"" prompt "\","             \
-    " \"relation_id\": \"P103\", \"target_new\": {\"str\": \"English\", \"id\": \"Q1860\"}, \"target_true\": {\"str\": \"French\"},"    \
-    " \"subject\": \"" subject "\"}, \"paraphrase_prompts\": [\"It rained. " subject ", a native\", \"b\"]}"
-#define FLAT(id, prompt)                                                                                              \
-    "{\"case_id\": " id ", \"prompt\": \"" prompt "\", \"target_new\": \"Sega\", \"subject\": \"BBC One\","            \
-    " \"ground_truth\": \"BBC\", \"rephrase_prompt\": \"BBC One is owned by\", \"locality_prompt\": \"BBC Radio, by\"}"
+#define NESTED(id, prompt, subject)                                                                \
+    "{\"case_id\": " id ", \"pararel_idx\": 2796, \"requested_rewrite\": {\"prompt\": \"" prompt   \
+    "\","                                                                                          \
+    " \"relation_id\": \"P103\", \"target_new\": {\"str\": \"English\", \"id\": \"Q1860\"}, "      \
+    "\"target_true\": {\"str\": \"French\"},"                                                      \
+    " \"subject\": \"" subject "\"}, \"paraphrase_prompts\": [\"It rained. " subject               \
+    ", a native\", \"b\"]}"
+#define FLAT(id, prompt)                                                                           \
+    "{\"case_id\": " id ", \"prompt\": \"" prompt                                                  \
+    "\", \"target_new\": \"Sega\", \"subject\": \"BBC One\","                                      \
+    " \"ground_truth\": \"BBC\", \"rephrase_prompt\": \"BBC One is owned by\", "                   \
+    "\"locality_prompt\": \"BBC Radio, by\"}"
 
 /* A file that must load. */
 static dele_facts load(const char *path, dele_arena *arena)
@@ -34,10 +39,13 @@ static dele_facts load(const char *path, dele_arena *arena)
 static void romes_records_keep_what_they_say(void **state)
 {
     dele_arena arena = {0};
-    const char *rows = "[{\"known_id\": 9, \"subject\": \"A B\", \"attribute\": \" 1988\", \"template\": \"{} came in\","
-                       " \"prompt\": \"A B came in\", \"foil\": \"1999\", \"relation_id\": \"P1\"},\n"
-                       "{\"subject\": \"C\", \"attribute\": \"84\", \"prompt\": \"C came in 19\", \"joined\": true,"
-                       " \"foil\": null}]";
+    const char *rows =
+        "[{\"known_id\": 9, \"subject\": \"A B\", \"attribute\": \" 1988\", \"template\": \"{} "
+        "came in\","
+        " \"prompt\": \"A B came in\", \"foil\": \"1999\", \"relation_id\": \"P1\"},\n"
+        "{\"subject\": \"C\", \"attribute\": \"84\", \"prompt\": \"C came in 19\", \"joined\": "
+        "true,"
+        " \"foil\": null}]";
     dele_facts facts = load(scratch_text(*state, "facts.json", rows), &arena);
     assert_int_equal(facts.n, 2);
     assert_int_equal(facts.form, DELE_FACTS_ROME);
@@ -57,8 +65,8 @@ static void romes_records_keep_what_they_say(void **state)
 static void counterfact_is_known_by_its_fields_not_its_name(void **state)
 {
     dele_arena arena = {0};
-    const char *rows = NESTED("0", "The mother tongue of {} is", "Danielle Darrieux") "\n"
-                       NESTED("7", "{}, born to", "Jean {}") "\n";
+    const char *rows = NESTED("0", "The mother tongue of {} is",
+                              "Danielle Darrieux") "\n" NESTED("7", "{}, born to", "Jean {}") "\n";
     dele_facts facts = load(scratch_text(*state, "anything.txt", rows), &arena);
     assert_int_equal(facts.form, DELE_FACTS_COUNTERFACT);
     assert_int_equal(facts.n, 2);
@@ -72,14 +80,16 @@ static void counterfact_is_known_by_its_fields_not_its_name(void **state)
     assert_string_equal(f->relation, "P103");
     assert_string_equal(f->paraphrase, "It rained. Danielle Darrieux, a native");
     assert_int_equal(facts.fact[1].id, 7);
-    assert_string_equal(facts.fact[1].prompt, "Jean {}, born to"); /* a name's own braces are text */
+    assert_string_equal(facts.fact[1].prompt,
+                        "Jean {}, born to"); /* a name's own braces are text */
     dele_arena_release(&arena);
 }
 
 static void easyedits_copy_gives_the_same_fields(void **state)
 {
     dele_arena arena = {0};
-    dele_facts facts = load(scratch_text(*state, "known.json", "[" FLAT("10", "BBC One, by") "]"), &arena);
+    dele_facts facts =
+        load(scratch_text(*state, "known.json", "[" FLAT("10", "BBC One, by") "]"), &arena);
     assert_int_equal(facts.form, DELE_FACTS_EASYEDIT);
     const dele_fact *f = &facts.fact[0];
     assert_int_equal(f->id, 10);
@@ -104,10 +114,12 @@ static void a_fact_written_reads_back_the_same(void **state)
     const dele_fact *a = &facts.fact[0], *b = &back.fact[0];
     assert_int_equal(back.form, DELE_FACTS_ROME);
     assert_true(a->id == b->id && b->joined);
-    const char *const both[][2] = {{a->prompt, b->prompt}, {a->subject, b->subject}, {a->attribute, b->attribute},
-                                   {a->paraphrase, b->paraphrase}, {a->relation, b->relation}, {a->split, b->split},
-                                   {a->template, b->template}, {a->foil, b->foil}};
-    for (size_t i = 0; i < sizeof both / sizeof *both; i++) assert_string_equal(both[i][0], both[i][1]);
+    const char *const both[][2] = {{a->prompt, b->prompt},       {a->subject, b->subject},
+                                   {a->attribute, b->attribute}, {a->paraphrase, b->paraphrase},
+                                   {a->relation, b->relation},   {a->split, b->split},
+                                   {a->template, b->template},   {a->foil, b->foil}};
+    for (size_t i = 0; i < sizeof both / sizeof *both; i++)
+        assert_string_equal(both[i][0], both[i][1]);
     cJSON_free(text);
     cJSON_Delete(json);
     dele_arena_release(&arena);
@@ -118,22 +130,32 @@ static void a_broken_record_is_one_sentence_with_its_place(void **state)
     static const struct {
         const char *first, *second, *says;
     } bad[] = {
-        {NESTED("0", "{} is", "A"), FLAT("1", "BBC One, by"), "facts.jsonl:2: no object \"requested_rewrite\""},
-        {NESTED("0", "{} is", "A"), NESTED("1", "nobody is", "A"), "facts.jsonl:2: the prompt \"nobody is\" has no {}"},
-        {NESTED("0", "{} is", "A"), NESTED("1", "{} is", ""), "facts.jsonl:2: subject and attribute must not be empty"},
-        {NESTED("0", "{} is", "A"), "{\"requested_rewrite\": 3}", "facts.jsonl:2: no object \"requested_rewrite\""},
-        {NESTED("0", "{} is", "A"), "{\"requested_rewrite\": {\"subject\": \"A\"}}", "facts.jsonl:2: no string field "
+        {NESTED("0", "{} is", "A"), FLAT("1", "BBC One, by"),
+         "facts.jsonl:2: no object \"requested_rewrite\""},
+        {NESTED("0", "{} is", "A"), NESTED("1", "nobody is", "A"),
+         "facts.jsonl:2: the prompt \"nobody is\" has no {}"},
+        {NESTED("0", "{} is", "A"), NESTED("1", "{} is", ""),
+         "facts.jsonl:2: subject and attribute must not be empty"},
+        {NESTED("0", "{} is", "A"), "{\"requested_rewrite\": 3}",
+         "facts.jsonl:2: no object \"requested_rewrite\""},
+        {NESTED("0", "{} is", "A"), "{\"requested_rewrite\": {\"subject\": \"A\"}}",
+         "facts.jsonl:2: no string field "
          "\"prompt\""},
         {NESTED("0", "{} is", "A"), "{\"requested_rewrite\": {\"prompt\": \"{} is\"}}",
          "facts.jsonl:2: no string field \"subject\""},
-        {NESTED("0", "{} is", "A"), "{\"requested_rewrite\": {\"prompt\": \"{} is\", \"subject\": \"A\", "
-         "\"target_true\": \"French\"}}", "facts.jsonl:2: \"requested_rewrite\" has no \"target_true\""},
-        {FLAT("0", "BBC One, by"), FLAT("1", "ITV, by"), "facts.jsonl:2: the subject \"BBC One\" does not stand"},
-        {FLAT("0", "BBC One, by"), "{\"subject\": \"A\", \"prompt\": \"A is\", \"ground_truth\": [\"B\"], "
-         "\"target_new\": \"C\"}", "facts.jsonl:2: no string field \"ground_truth\""},
+        {NESTED("0", "{} is", "A"),
+         "{\"requested_rewrite\": {\"prompt\": \"{} is\", \"subject\": \"A\", "
+         "\"target_true\": \"French\"}}",
+         "facts.jsonl:2: \"requested_rewrite\" has no \"target_true\""},
+        {FLAT("0", "BBC One, by"), FLAT("1", "ITV, by"),
+         "facts.jsonl:2: the subject \"BBC One\" does not occur"},
+        {FLAT("0", "BBC One, by"),
+         "{\"subject\": \"A\", \"prompt\": \"A is\", \"ground_truth\": [\"B\"], "
+         "\"target_new\": \"C\"}",
+         "facts.jsonl:2: no string field \"ground_truth\""},
         {FLAT("0", "BBC One, by"), "[1]", "facts.jsonl:2: an object {...} is wanted"},
-        {"{\"subject\": \"A\", \"prompt\": \"A is\", \"attribute\": \"B\"}", FLAT("1", "BBC One, by"),
-         "facts.jsonl:2: no string field \"attribute\""},
+        {"{\"subject\": \"A\", \"prompt\": \"A is\", \"attribute\": \"B\"}",
+         FLAT("1", "BBC One, by"), "facts.jsonl:2: no string field \"attribute\""},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[2000];
@@ -141,7 +163,9 @@ static void a_broken_record_is_one_sentence_with_its_place(void **state)
         dele_arena arena = {0};
         dele_err err = {0};
         dele_facts facts;
-        assert_int_not_equal(dele_facts_load(&facts, scratch_text(*state, "facts.jsonl", text), &arena, &err), DELE_OK);
+        assert_int_not_equal(
+            dele_facts_load(&facts, scratch_text(*state, "facts.jsonl", text), &arena, &err),
+            DELE_OK);
         if (!strstr(err.msg, bad[i].says) || strchr(err.msg, '\n')) fail_msg("%zu: %s", i, err.msg);
         dele_arena_release(&arena);
     }
@@ -153,7 +177,8 @@ static void a_file_of_the_papers_retain_people_says_so(void **state)
     char text[1000] = "";
     for (int i = 0; i < 3; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text),
-                 "{\"subject\": \"%s\", \"prompt\": \"%s lives in\", \"attribute\": \"Rome\"}\n", people[i], people[i]);
+                 "{\"subject\": \"%s\", \"prompt\": \"%s lives in\", \"attribute\": \"Rome\"}\n",
+                 people[i], people[i]);
     dele_arena arena = {0};
     dele_facts facts = load(scratch_text(*state, "facts.jsonl", text), &arena);
     assert_int_equal(facts.n, 3);
@@ -234,12 +259,18 @@ static void known_1000_is_nobody_elses(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(romes_records_keep_what_they_say, scratch_open, scratch_close),
-        cmocka_unit_test_setup_teardown(counterfact_is_known_by_its_fields_not_its_name, scratch_open, scratch_close),
-        cmocka_unit_test_setup_teardown(easyedits_copy_gives_the_same_fields, scratch_open, scratch_close),
-        cmocka_unit_test_setup_teardown(a_fact_written_reads_back_the_same, scratch_open, scratch_close),
-        cmocka_unit_test_setup_teardown(a_broken_record_is_one_sentence_with_its_place, scratch_open, scratch_close),
-        cmocka_unit_test_setup_teardown(a_file_of_the_papers_retain_people_says_so, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(romes_records_keep_what_they_say, scratch_open,
+                                        scratch_close),
+        cmocka_unit_test_setup_teardown(counterfact_is_known_by_its_fields_not_its_name,
+                                        scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(easyedits_copy_gives_the_same_fields, scratch_open,
+                                        scratch_close),
+        cmocka_unit_test_setup_teardown(a_fact_written_reads_back_the_same, scratch_open,
+                                        scratch_close),
+        cmocka_unit_test_setup_teardown(a_broken_record_is_one_sentence_with_its_place,
+                                        scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(a_file_of_the_papers_retain_people_says_so, scratch_open,
+                                        scratch_close),
         cmocka_unit_test(the_villages_facts_load_whole),
     };
     const struct CMUnitTest shared[] = {

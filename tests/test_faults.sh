@@ -129,7 +129,7 @@ try rows 30 rows facts.jsonl --where 'split=forget' --out out
 try subset 24 subset "$source/data/demo" --documents 0,2,0 --out out --quiet
 try convert 24 convert "$model" --out out --quiet
 try convert-gguf 18 convert "$model" --out out.gguf --type q8_0 --quiet
-try facts 18 facts "$model" --facts facts.jsonl --share 0.5 --out out.json --forget-out out.f --retain-out out.r --quiet
+try facts 18 facts "$model" --facts facts.jsonl --forget-fraction 0.5 --out out.json --forget-out out.f --retain-out out.r --quiet
 try facts-qa 9 facts "$model" --qa "$source/data/demo/forget.jsonl" --out out.json --quiet --keep-unknown
 try choices 24 eval "$model" --suite choices --data sets.jsonl --out out --quiet
 try mmlu 15 eval "$model" --suite mmlu --data mmlu --shots 1 --out out --quiet
@@ -138,7 +138,7 @@ try lume 12 eval "$model" --suite lume --data rows.jsonl --max-new 2 --out out -
 try qa 12 eval "$model" --suite qa --data qa.jsonl --max-new 2 --out out --quiet
 try membership 12 eval "$model" --suite membership --data mia --out out --quiet
 try finetune 18 finetune "$model" --data rows.jsonl --out out --quiet
-try unlearn 24 unlearn "$model" "${train[@]}" --epochs 2 --every 1 --save-every 0.001 --out out --quiet
+try unlearn 24 unlearn "$model" "${train[@]}" --epochs 2 --eval-every 1 --save-every 0.001 --out out --quiet
 try trace 18 trace "$model" "${facts[@]}" --out out --quiet
 try trace-compare 12 trace --compare traced traced --out out --quiet
 try depth 12 depth taught --full "$model" --retain "$model" --data rows.jsonl --limit 2 --out out --quiet
@@ -153,5 +153,5 @@ if command -v gnuplot >/dev/null; then
 fi
 try run 15 run recipe.json --out out --quiet
 try demo 1 demo --epochs 1 --quiet --out out
-echo "seed $seed: $runs runs, $same with the same bytes, $sentences with a sentence ($resumed of them gone on with), $bad wrong"
+echo "seed $seed: $runs runs, $same with the same bytes, $sentences with a sentence ($resumed of them resumed), $bad wrong"
 [ $bad -eq 0 ]

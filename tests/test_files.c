@@ -24,7 +24,7 @@ static char *slurp(const char *path, dele_arena *arena, size_t *n)
     return dele_file_read(path, arena, n, NULL);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void a_map_and_a_read_see_the_same_bytes(void **state)
 {
@@ -75,7 +75,7 @@ static void what_cannot_be_read_is_named(void **state)
     dele_arena_release(&arena);
 }
 
-/* ---- writing aside --------------------------------------------------------------------------------------- */
+/* ---- writing aside --------------------------------------------------------------------------- */
 
 static void nobody_sees_a_file_before_it_is_committed(void **state)
 {
@@ -107,8 +107,9 @@ static void an_abandoned_file_leaves_nothing(void **state)
     assert_int_equal(dele_writer_commit(&none, NULL), DELE_OK);
 }
 
-/* Ten bytes wait in the buffer until commit flushes them; a megabyte fails while it is written; either way the old file
- * stays.  The disk is full for the stream's descriptor, which is put on /dev/full. */
+/* Ten bytes wait in the buffer until commit flushes them; a megabyte fails while it is written;
+ * either way the old file stays.  The disk is full for the stream's descriptor, which is put on
+ * /dev/full. */
 static void a_full_disk_fails_the_commit_and_keeps_the_old_file(void **state)
 {
     scratch *s = *state;
@@ -131,8 +132,8 @@ static void a_full_disk_fails_the_commit_and_keeps_the_old_file(void **state)
     close(full);
 }
 
-/* What stands at path.part and is not ours: a file, a link to one or to a directory, somebody's directory.  Writers and
- * output directories alike leave it as it is. */
+/* What is at path.part and is not ours: a file, a link to one or to a directory, somebody's
+ * directory.  Writers and output directories alike leave it as it is. */
 static void what_is_not_ours_is_never_touched(void **state)
 {
     scratch *s = *state;
@@ -148,7 +149,8 @@ static void what_is_not_ours_is_never_touched(void **state)
     mkdir(scratch_path(s, "e.part"), 0777); /* the mark's name, but a link */
     assert_int_equal(symlink("../precious", scratch_path(s, "e.part/deleatur.unfinished")), 0);
     mkdir(scratch_path(s, "f.part"), 0777); /* or one file with two names */
-    assert_int_equal(link(scratch_path(s, "precious"), scratch_path(s, "f.part/deleatur.unfinished")), 0);
+    assert_int_equal(
+        link(scratch_path(s, "precious"), scratch_path(s, "f.part/deleatur.unfinished")), 0);
     for (const char *name = "abcdef"; *name; name++) {
         const char path[] = {*name, '\0'};
         dele_writer out = {0};
@@ -156,14 +158,17 @@ static void what_is_not_ours_is_never_touched(void **state)
         dele_err err = {0};
         bool resumed;
         assert_int_equal(dele_writer_open(&out, scratch_path(s, path), &err), DELE_ERR_FILE);
-        if (!strstr(err.msg, ".part exists and is no unfinished result of deleatur")) fail_msg("%s: %s", path, err.msg);
+        if (!strstr(err.msg, ".part exists and is no unfinished result of deleatur"))
+            fail_msg("%s: %s", path, err.msg);
         assert_int_equal(dele_outdir_open(&dir, scratch_path(s, path), NULL), DELE_ERR_FILE);
-        assert_int_equal(dele_outdir_resume(&dir, scratch_path(s, path), "thesis", &resumed, NULL), DELE_ERR_FILE);
+        assert_int_equal(dele_outdir_resume(&dir, scratch_path(s, path), "thesis", &resumed, NULL),
+                         DELE_ERR_FILE);
         assert_int_equal(dele_part_remove(scratch_path(s, path), NULL), DELE_ERR_FILE);
         dele_writer_abandon(&out);
         dele_outdir_abandon(&dir);
     }
-    const char *kept[] = {"precious", "home/thesis", "a.part", "b.part/thesis", "c.part", "d.part/thesis"};
+    const char *kept[] = {"precious",      "home/thesis", "a.part",
+                          "b.part/thesis", "c.part",      "d.part/thesis"};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         assert_string_equal(slurp(scratch_path(s, kept[i]), &arena, NULL), "thesis");
     assert_int_equal(scratch_count(s), 8);
@@ -201,19 +206,23 @@ static void the_second_of_two_writers_is_refused(void **state)
     assert_non_null(strstr(err.msg, "another deleatur is at work in"));
     fputs("first", first.stream);
     assert_int_equal(dele_writer_commit(&first, NULL), DELE_OK);
-    assert_int_equal(dele_outdir_resume(&one, scratch_path(s, "d"), "key", &resumed, NULL), DELE_OK);
+    assert_int_equal(dele_outdir_resume(&one, scratch_path(s, "d"), "key", &resumed, NULL),
+                     DELE_OK);
     err = (dele_err){0};
-    assert_int_equal(dele_outdir_resume(&two, scratch_path(s, "d"), "key", &resumed, &err), DELE_ERR_FILE);
+    assert_int_equal(dele_outdir_resume(&two, scratch_path(s, "d"), "key", &resumed, &err),
+                     DELE_ERR_FILE);
     assert_non_null(strstr(err.msg, "another deleatur is at work in"));
     assert_int_equal(dele_outdir_open(&two, scratch_path(s, "d"), NULL), DELE_ERR_FILE);
     dele_outdir_leave(&one);
-    assert_int_equal(dele_outdir_resume(&two, scratch_path(s, "d"), "key", &resumed, NULL), DELE_OK);
+    assert_int_equal(dele_outdir_resume(&two, scratch_path(s, "d"), "key", &resumed, NULL),
+                     DELE_OK);
     assert_true(resumed);
     assert_int_equal(dele_outdir_commit(&two, NULL), DELE_OK);
     assert_int_equal(scratch_count(s), 2);
 }
 
-/* A directory put in the place of ours while we write gets nothing of us, and ours does not take its name. */
+/* A directory put in the place of ours while we write gets nothing of us, and ours does not take
+ * its name. */
 static void a_swapped_directory_is_noticed(void **state)
 {
     scratch *s = *state;
@@ -225,22 +234,30 @@ static void a_swapped_directory_is_noticed(void **state)
     scratch_text(s, "d.part/thesis", "thesis");
     assert_int_equal(dele_outdir_commit(&dir, &err), DELE_ERR_FILE);
     dele_outdir_abandon(&dir);
-    assert_true(dele_path_exists(scratch_path(s, "d.part/thesis")) && !dele_path_exists(scratch_path(s, "d")));
+    assert_true(dele_path_exists(scratch_path(s, "d.part/thesis")) &&
+                !dele_path_exists(scratch_path(s, "d")));
 }
 
-/* ---- what may be read ------------------------------------------------------------------------------------- */
+/* ---- what may be read ------------------------------------------------------------------------ */
 
 static void a_models_links_stay_in_its_cache(void **state)
 {
     scratch *s = *state;
-    const char *const folders[] = {"hub",          "hub/models--a--b", "hub/models--a--b/blobs", "hub/models--a--b/snapshots",
-                                   "hub/models--a--b/snapshots/1", "hub/models--c", "hub/models--c/blobs"};
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) mkdir(scratch_path(s, folders[i]), 0777);
+    const char *const folders[] = {"hub",
+                                   "hub/models--a--b",
+                                   "hub/models--a--b/blobs",
+                                   "hub/models--a--b/snapshots",
+                                   "hub/models--a--b/snapshots/1",
+                                   "hub/models--c",
+                                   "hub/models--c/blobs"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        mkdir(scratch_path(s, folders[i]), 0777);
     scratch_text(s, "secret", "secret");
     scratch_text(s, "hub/models--a--b/blobs/f00", "{}");
     scratch_text(s, "hub/models--a--b/refs", "1");
     scratch_text(s, "hub/models--c/blobs/f00", "{}");
-    assert_int_equal(symlink("../../../../secret", scratch_path(s, "hub/models--a--b/blobs/bad")), 0);
+    assert_int_equal(symlink("../../../../secret", scratch_path(s, "hub/models--a--b/blobs/bad")),
+                     0);
     const struct {
         const char *to, *says; /* NULL: it may be read */
     } link[] = {{"../../blobs/f00", NULL},
@@ -256,9 +273,11 @@ static void a_models_links_stay_in_its_cache(void **state)
         dele_err err = {0};
         assert_int_equal(symlink(link[i].to, scratch_path(s, own)), 0);
         const dele_status status = dele_path_is_shipped(scratch_path(s, own), &err);
-        if (link[i].says ? !strstr(err.msg, link[i].says) : status) fail_msg("%s: %s", link[i].to, err.msg);
+        if (link[i].says ? !strstr(err.msg, link[i].says) : status)
+            fail_msg("%s: %s", link[i].to, err.msg);
         err = (dele_err){0};
-        if ((dele_file_copy(scratch_path(s, own), scratch_path(s, "copy"), &err) == DELE_OK) != !link[i].says)
+        if ((dele_file_copy(scratch_path(s, own), scratch_path(s, "copy"), &err) == DELE_OK) !=
+            !link[i].says)
             fail_msg("copy of %s: %s", link[i].to, err.msg);
         unlink(scratch_path(s, own));
         unlink(scratch_path(s, "copy"));
@@ -288,15 +307,18 @@ static void devices_and_silent_pipes_are_refused_and_speaking_ones_read(void **s
     close(ends[0]);
     assert_int_equal(mkfifo(scratch_path(s, "fifo"), 0666), 0);
     err = (dele_err){0};
-    assert_int_equal(dele_map_open(&map, scratch_path(s, "fifo"), &err), DELE_ERR_FILE); /* at once: no waiting for a writer */
+    assert_int_equal(dele_map_open(&map, scratch_path(s, "fifo"), &err),
+                     DELE_ERR_FILE); /* at once: no waiting for a writer */
     assert_non_null(strstr(err.msg, "fifo is a pipe, a file is wanted here"));
     assert_int_equal(dele_file_sha256(hex, scratch_path(s, "fifo"), NULL), DELE_ERR_FILE);
-    assert_int_equal(dele_file_copy(scratch_path(s, "fifo"), scratch_path(s, "copy"), NULL), DELE_ERR_FILE);
+    assert_int_equal(dele_file_copy(scratch_path(s, "fifo"), scratch_path(s, "copy"), NULL),
+                     DELE_ERR_FILE);
     assert_int_equal(dele_path_is_shipped(scratch_path(s, "fifo"), NULL), DELE_ERR_FILE);
     dele_arena_release(&arena);
 }
 
-/* In a child: a map is cut short and touched behind its new end.  The sentence and exit 1, no signal. */
+/* In a child: a map is cut short and touched behind its new end.  The sentence and exit 1, no
+ * signal. */
 static void a_file_cut_short_while_it_is_mapped_ends_with_a_sentence(void **state)
 {
     scratch *s = *state;
@@ -324,7 +346,8 @@ static void a_file_cut_short_while_it_is_mapped_ends_with_a_sentence(void **stat
 static void an_output_directory_appears_whole_or_not_at_all(void **state)
 {
     scratch *s = *state;
-    const char *path = scratch_path(s, "new/result/"); /* parents are made, slashes at the end do not matter */
+    const char *path =
+        scratch_path(s, "new/result/"); /* parents are made, slashes at the end do not matter */
     dele_outdir out = {0};
     assert_int_equal(dele_outdir_open(&out, path, NULL), DELE_OK);
     assert_int_equal(dele_outdir_sub(&out, "deleatur/plots", NULL), DELE_OK);
@@ -352,7 +375,8 @@ static void a_broken_runs_leftovers_are_cleared_away(void **state)
 {
     scratch *s = *state;
     mkdir(scratch_path(s, "r.part"), 0777);
-    scratch_text(s, "r.part/deleatur.unfinished", ""); /* its process is dead: nobody holds the lock */
+    scratch_text(s, "r.part/deleatur.unfinished",
+                 ""); /* its process is dead: nobody holds the lock */
     scratch_text(s, "r.part/stale", "stale");
     dele_outdir out = {0};
     assert_int_equal(dele_outdir_open(&out, scratch_path(s, "r"), NULL), DELE_OK);
@@ -368,7 +392,7 @@ static void a_broken_runs_leftovers_are_cleared_away(void **state)
     assert_int_equal(scratch_count(s), 1);
 }
 
-/* ---- whole files ----------------------------------------------------------------------------------------- */
+/* ---- whole files ----------------------------------------------------------------------------- */
 
 /* FIPS 180-4's own examples */
 static void sha256_is_the_standards(void **state)
@@ -396,16 +420,26 @@ static void a_copy_has_the_same_bytes(void **state)
     dele_arena_release(&arena);
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------ */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void utf8_is_told_from_what_is_not(void **state)
 {
     (void)state;
     const char *good[] = {"", "abc", "é", "日本", "😀", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
-    const char *bad[] = {"\x80",         "\xc0\xaf",         "\xc3",     "\xe0\x9f\xbf", "\xed\xa0\x80",
-                         "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xff",     "a\xe6\x97",    "\xe6\x97zz"};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(dele_utf8_valid(good[i], strlen(good[i])));
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(dele_utf8_valid(bad[i], strlen(bad[i])));
+    const char *bad[] = {"\x80",
+                         "\xc0\xaf",
+                         "\xc3",
+                         "\xe0\x9f\xbf",
+                         "\xed\xa0\x80",
+                         "\xf0\x8f\xbf\xbf",
+                         "\xf4\x90\x80\x80",
+                         "\xff",
+                         "a\xe6\x97",
+                         "\xe6\x97zz"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(dele_utf8_valid(good[i], strlen(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(dele_utf8_valid(bad[i], strlen(bad[i])));
 }
 
 /* Reads every record; returns how many, leaving the error where it was. */
@@ -423,7 +457,8 @@ static int count_records(const char *path, dele_err *err)
 static void lines_and_arrays_give_the_same_records(void **state)
 {
     dele_err err = {0};
-    const char *lines = "\xef\xbb\xbf{\"subject\": \"a\"}\r\n\n  \n{\"subject\": \"b\"}\n{\"subject\": \"c\"}";
+    const char *lines =
+        "\xef\xbb\xbf{\"subject\": \"a\"}\r\n\n  \n{\"subject\": \"b\"}\n{\"subject\": \"c\"}";
     assert_int_equal(count_records(scratch_text(*state, "l.jsonl", lines), &err), 3);
     const char *array = " [{\"subject\": \"a\"},\n {\"subject\": \"b\"},\n {\"subject\": \"c\"}]\n";
     assert_int_equal(count_records(scratch_text(*state, "a.json", array), &err), 3);
@@ -439,22 +474,26 @@ static void a_bad_record_is_named_by_file_and_line(void **state)
     } wrong[] = {
         {"{\"subject\": \"a\"}\n\n{\"subject\": }\n", "r.jsonl:3: not JSON near \"}\"", 1},
         {"{\"subject\": \"a\"}\n{\"subject\": \"b\"", "r.jsonl:2: the JSON ends before", 1},
-        {"{\"subject\": \"a\"}\n{\"subjct\": \"b\"}\n", "r.jsonl:2: no string field \"subject\"", 1},
+        {"{\"subject\": \"a\"}\n{\"subjct\": \"b\"}\n", "r.jsonl:2: no string field \"subject\"",
+         1},
         {"{\"subject\": 3}\n", "r.jsonl:1: no string field \"subject\"", 0},
         {"{\"subject\": \"a\"}\n17\n", "r.jsonl:2: an object", 1},
         {"{\"subject\": \"a\"} {\"subject\": \"b\"}\n", "r.jsonl:1: not JSON near", 0},
-        {"{\"subject\": \"a\"}\n{\"subject\": \"caf\xe9\"}\n", "r.jsonl:2: byte 0xe9 is not UTF-8", -1},
+        {"{\"subject\": \"a\"}\n{\"subject\": \"caf\xe9\"}\n", "r.jsonl:2: byte 0xe9 is not UTF-8",
+         -1},
         {"[{\"subject\": \"a\"},\n\n {\"subject\" \"b\"}]", "r.jsonl:3: not JSON near", 1},
         {"[{\"subject\": \"a\"}, 5]", "r.jsonl:2: an object", 1},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         dele_err err = {0};
-        assert_int_equal(count_records(scratch_text(*state, "r.jsonl", wrong[i].text), &err), wrong[i].records);
+        assert_int_equal(count_records(scratch_text(*state, "r.jsonl", wrong[i].text), &err),
+                         wrong[i].records);
         if (!strstr(err.msg, wrong[i].says)) fail_msg("%s: says \"%s\"", wrong[i].text, err.msg);
     }
 }
 
-/* cJSON's strings end at U+0000 and a double is no id: what it cannot hold is refused, or passed on as it was read. */
+/* cJSON's strings end at U+0000 and a double is no id: what it cannot hold is refused, or passed on
+ * as it was read. */
 static void what_a_json_string_cannot_hold_is_refused(void **state)
 {
     static const struct {
@@ -465,7 +504,8 @@ static void what_a_json_string_cannot_hold_is_refused(void **state)
         {"{\"a\": \"\\ud83d x\"}", "r.jsonl:1: half of a surrogate pair"},
         {"{\"a\": \"x\ty\"}", "r.jsonl:1: a control character inside a string"},
         {"{\"a\": 1, \"b\": 2, \"a\": 3}", "r.jsonl:1: the key \"a\" is there twice"},
-        {"{\"b\": [{\"c\": {\"x\": 1, \"\\u0078\": 2}}]}", "r.jsonl:1: the key \"x\" is there twice"},
+        {"{\"b\": [{\"c\": {\"x\": 1, \"\\u0078\": 2}}]}",
+         "r.jsonl:1: the key \"x\" is there twice"},
         {"[\n{\"a\": 1},\n{\"a\": \"\\u0000\"}]", "r.jsonl:3: U+0000 in a string"},
         {"[{\"a\": 1} {\"a\": 2}]", "r.jsonl:1: not JSON near"},
         {"[{\"a\": 1},]", "r.jsonl:1: not JSON near"},
@@ -482,11 +522,13 @@ static void what_a_json_string_cannot_hold_is_refused(void **state)
         if (!strstr(err.msg, wrong[i].says)) fail_msg("%s: says \"%s\"", wrong[i].text, err.msg);
     }
     dele_err err = {0};
-    assert_null(dele_json_load(scratch_text(*state, "c.json", "{\n\"a\": {\"k\": 1,\n\"k\": 2}}"), &err));
+    assert_null(
+        dele_json_load(scratch_text(*state, "c.json", "{\n\"a\": {\"k\": 1,\n\"k\": 2}}"), &err));
     assert_non_null(strstr(err.msg, "the key \"k\" is there twice"));
     /* a pair is a character, and an escaped backslash before u0000 is none */
     err = (dele_err){0};
-    cJSON *json = dele_json_load(scratch_text(*state, "c.json", "{\"a\": \"\\ud83d\\ude00\", \"b\": \"\\\\u0000\"}"), &err);
+    cJSON *json = dele_json_load(
+        scratch_text(*state, "c.json", "{\"a\": \"\\ud83d\\ude00\", \"b\": \"\\\\u0000\"}"), &err);
     assert_string_equal(cJSON_GetObjectItem(json, "a")->valuestring, "\xf0\x9f\x98\x80");
     assert_string_equal(cJSON_GetObjectItem(json, "b")->valuestring, "\\u0000");
     cJSON_Delete(json);
@@ -494,8 +536,9 @@ static void what_a_json_string_cannot_hold_is_refused(void **state)
 
 static void a_row_is_passed_on_byte_for_byte(void **state)
 {
-    static const char *const row[] = {"{\"id\":1161888007138312219,  \"x\": 0.30000000000000004, \"y\":1.0e2}",
-                                      "{\"a\":\"x\\u0000y\", \"half\": \"\\ud800\", \"slash\": \"\\/\", \"e\": \"caf\\u00e9\"}"};
+    static const char *const row[] = {
+        "{\"id\":1161888007138312219,  \"x\": 0.30000000000000004, \"y\":1.0e2}",
+        "{\"a\":\"x\\u0000y\", \"half\": \"\\ud800\", \"slash\": \"\\/\", \"e\": \"caf\\u00e9\"}"};
     char lines[512], array[512];
     snprintf(lines, sizeof lines, "  %s \r\n\n%s", row[0], row[1]);
     snprintf(array, sizeof array, " [ %s ,\n%s\n]\n", row[0], row[1]);
@@ -503,14 +546,16 @@ static void a_row_is_passed_on_byte_for_byte(void **state)
         dele_err err = {0};
         dele_arena arena = {0};
         dele_records r = {.pass_on = true};
-        assert_int_equal(dele_records_open(&r, scratch_text(*state, "r", form ? array : lines), &err), DELE_OK);
+        assert_int_equal(
+            dele_records_open(&r, scratch_text(*state, "r", form ? array : lines), &err), DELE_OK);
         for (int i = 0; i < 2; i++) {
             const cJSON *json = dele_records_next(&r, &err);
             if (!json) fail_msg("%s", err.msg);
             assert_string_equal(dele_record_text(&r, &arena, &err), row[i]);
             const cJSON *id = cJSON_GetObjectItem(json, "id");
             if (id) assert_string_equal(dele_json_id(id, &arena, &err), "1161888007138312219");
-            if (i) assert_string_equal(cJSON_GetObjectItem(json, "a")->valuestring, "x\xef\xbf\xbdy");
+            if (i)
+                assert_string_equal(cJSON_GetObjectItem(json, "a")->valuestring, "x\xef\xbf\xbdy");
         }
         assert_null(dele_records_next(&r, &err));
         assert_int_equal(err.code, DELE_OK);
@@ -521,7 +566,8 @@ static void a_row_is_passed_on_byte_for_byte(void **state)
 
 static void a_path_that_is_not_utf8_survives_json(void **state)
 {
-    static const char path[] = "a\xff\x9b" "b\xc3\xa9\xed\xb2\x80\xc2\x9b\x1b\xe2\x80\xae/c";
+    static const char path[] = "a\xff\x9b"
+                               "b\xc3\xa9\xed\xb2\x80\xc2\x9b\x1b\xe2\x80\xae/c";
     dele_err err = {0};
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "path", path);
@@ -531,12 +577,14 @@ static void a_path_that_is_not_utf8_survives_json(void **state)
     const char *text = dele_file_read(scratch_path(*state, "m.json"), &arena, NULL, &err);
     assert_true(dele_utf8_valid(text, strlen(text)));
     /* as Python's json.dumps(os.fsdecode(path)) has the bytes; controls escaped; é as it is */
-    assert_non_null(strstr(text, "a\\udcff\\udc9bb\xc3\xa9\\udced\\udcb2\\udc80\\u009b\\u001b\\u202e/c"));
+    assert_non_null(
+        strstr(text, "a\\udcff\\udc9bb\xc3\xa9\\udced\\udcb2\\udc80\\u009b\\u001b\\u202e/c"));
     json = dele_json_load_result(scratch_path(*state, "m.json"), &err);
     if (!json) fail_msg("%s", err.msg);
     assert_string_equal(cJSON_GetObjectItem(json, "path")->valuestring, path);
     cJSON_Delete(json);
-    assert_null(dele_json_load(scratch_path(*state, "m.json"), &err)); /* somebody's text is UTF-8 */
+    assert_null(
+        dele_json_load(scratch_path(*state, "m.json"), &err)); /* somebody's text is UTF-8 */
     dele_arena_release(&arena);
 }
 
@@ -554,7 +602,8 @@ static void an_array_of_another_shape_is_refused_before_its_memory(void **state)
     memset(bytes, ' ', 128);
     memcpy(bytes, "\x93NUMPY\x01\x00\x76\x00", 10);
     char dict[100];
-    const int used = snprintf(dict, sizeof dict, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu,), }", n / 4);
+    const int used = snprintf(dict, sizeof dict,
+                              "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu,), }", n / 4);
     memcpy(bytes + 10, dict, (size_t)used);
     bytes[127] = '\n';
     zip_file_add(zip, "scores.npy", zip_source_buffer(zip, bytes, 128 + n, 0), 0);
@@ -565,7 +614,8 @@ static void an_array_of_another_shape_is_refused_before_its_memory(void **state)
     assert_null(dele_npz_in_f32(npz, "scores", 1, &seven, &arena, &err));
     assert_non_null(strstr(err.msg, "type, shape or size"));
     err = (dele_err){0};
-    assert_null(dele_npz_in_f32(npz, "scores", 1, &any, &arena, &err)); /* more than any unknown dimension may be */
+    assert_null(dele_npz_in_f32(npz, "scores", 1, &any, &arena,
+                                &err)); /* more than any unknown dimension may be */
     assert_non_null(strstr(err.msg, "type, shape or size"));
     assert_int_equal(arena.used, 0);
     dele_npz_in_close(npz);
@@ -582,14 +632,15 @@ static void members_of_an_npz_are_plain_names_once(void **state)
         zip_file_add(zip, names[i], zip_source_buffer(zip, "x", 1, 0), 0);
         assert_int_equal(zip_close(zip), 0);
         assert_null(dele_npz_in_open(path, &err));
-        if (!strstr(err.msg, "is no array of an .npz") ) fail_msg("%s: %s", names[i], err.msg);
+        if (!strstr(err.msg, "is no array of an .npz")) fail_msg("%s: %s", names[i], err.msg);
     }
 }
 
 static void a_bad_json_file_is_named_by_its_line(void **state)
 {
     dele_err err = {0};
-    assert_null(dele_json_load(scratch_text(*state, "c.json", "{\n \"a\": 1,\n \"b\": tru\n}"), &err));
+    assert_null(
+        dele_json_load(scratch_text(*state, "c.json", "{\n \"a\": 1,\n \"b\": tru\n}"), &err));
     assert_non_null(strstr(err.msg, "c.json:3: not JSON near"));
     err = (dele_err){0};
     assert_null(dele_json_load(scratch_write(*state, "z.json", "{}\0", 3), &err));
@@ -629,7 +680,7 @@ static void what_is_saved_loads_again(void **state)
     cJSON_Delete(again);
 }
 
-/* ---- npz ------------------------------------------------------------------------------------------------- */
+/* ---- npz ------------------------------------------------------------------------------------- */
 
 static dele_status write_npz(const char *path, dele_err *err)
 {
@@ -662,7 +713,8 @@ static void the_same_arrays_give_the_same_bytes(void **state)
     assert_int_equal(scratch_count(s), 2);
 }
 
-/* By the letter of numpy's format description: magic, version, header padded to 64, then the values. */
+/* By the letter of numpy's format description: magic, version, header padded to 64, then the
+ * values. */
 static void an_npz_member_is_an_npy(void **state)
 {
     const char *path = scratch_path(*state, "a.npz");
@@ -674,7 +726,8 @@ static void an_npz_member_is_an_npy(void **state)
     zip_int64_t n = zip_fread(file, bytes, sizeof bytes);
     assert_int_equal(n, 128 + 6 * 4);
     assert_memory_equal(bytes, "\x93NUMPY\x01\x00\x76\x00", 10);
-    assert_memory_equal(bytes + 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", 59);
+    assert_memory_equal(bytes + 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
+                        59);
     assert_int_equal(bytes[127], '\n');
     float last;
     memcpy(&last, bytes + 128 + 20, 4);
@@ -700,9 +753,12 @@ static void numpy_reads_an_npz(void **state)
     assert_int_equal(write_npz(path, NULL), DELE_OK);
     char command[1400];
     snprintf(command, sizeof command,
-             "'%s' -c \"import numpy as np; z = np.load('%s'); assert z['scores'].tolist() == [[1, 2, 3], [4, 5, 6.5]];"
-             " assert z['low_score'] == 0.25 and z['low_score'].shape == (); assert z['input_ids'][2] == 2**40;"
-             " assert z['correct_prediction'] == True; assert z['input_tokens'].tolist() == ['Héllo', '', '日本😀x'];"
+             "'%s' -c \"import numpy as np; z = np.load('%s'); assert z['scores'].tolist() == [[1, "
+             "2, 3], [4, 5, 6.5]];"
+             " assert z['low_score'] == 0.25 and z['low_score'].shape == (); assert "
+             "z['input_ids'][2] == 2**40;"
+             " assert z['correct_prediction'] == True; assert z['input_tokens'].tolist() == "
+             "['Héllo', '', '日本😀x'];"
              " assert str(z['kind']) == 'mlp'\"",
              python, path);
     assert_int_equal(system(command), 0);
@@ -722,14 +778,19 @@ static void a_failed_npz_leaves_nothing(void **state)
     assert_non_null(strstr(err.msg, "/nonexistent/place/a.npz"));
 }
 
-/* ---- manifests ------------------------------------------------------------------------------------------- */
+/* ---- manifests ------------------------------------------------------------------------------- */
 
 static void write_manifest(const char *path, const char *input)
 {
     int window = 3;
     const char *model = "m";
-    const dele_option options[] = {DELE_OPT("window", &window, ""), {0}};
-    const dele_usage usage = {.command = "trace", .options = options, .positional = &model, .n_positional = 1};
+    /* clang-format off */
+    const dele_option options[] = {
+        DELE_OPT("window", &window, ""),
+        {0}};
+    /* clang-format on */
+    const dele_usage usage = {
+        .command = "trace", .options = options, .positional = &model, .n_positional = 1};
     char *argv[] = {(char[]){"trace"}, (char[]){"m"}};
     dele_manifest m;
     dele_manifest_begin(&m, &usage, 2, argv);
@@ -750,7 +811,8 @@ static void a_manifest_says_how_to_repeat_the_result(void **state)
     write_manifest(scratch_path(s, "manifest.json"), scratch_path(s, "in"));
     cJSON *m = dele_json_load(scratch_path(s, "manifest.json"), NULL);
     assert_int_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(m, "options"), "window")->valueint, 3);
-    assert_string_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(m, "command"), 1)->valuestring, "trace");
+    assert_string_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(m, "command"), 1)->valuestring,
+                        "trace");
     assert_int_equal(cJSON_GetObjectItem(m, "n_facts")->valueint, 5);
     const cJSON *inputs = cJSON_GetObjectItem(m, "inputs");
     assert_int_equal(cJSON_GetArraySize(inputs), 2);

@@ -1,6 +1,6 @@
-/* Whatever the bytes, a loader answers: done, or one sentence.  A few thousand damaged copies of a tiny safetensors
- * model, a tiny GGUF, fact files and rows of questions, from fixed seeds; run under ASan and UBSan they show that
- * nothing is read outside the file. */
+/* Whatever the bytes, a loader answers: done, or one sentence.  A few thousand damaged copies of a
+ * tiny safetensors model, a tiny GGUF, fact files and rows of questions, from fixed seeds; run
+ * under ASan and UBSan they show that nothing is read outside the file. */
 #include "model_files.h"
 
 #include "base/random.h"
@@ -10,7 +10,8 @@
 
 enum { ROUNDS = 1500 };
 
-/* One to four injuries: a flipped bit, a byte at an extreme, eight bytes of a large number, a cut, a moved piece. */
+/* One to four injuries: a flipped bit, a byte at an extreme, eight bytes of a large number, a cut,
+ * a moved piece. */
 static size_t injure(uint8_t *bytes, size_t size, size_t header, dele_rng *rng)
 {
     size_t n = 1 + (size_t)dele_rng_below(rng, 4);
@@ -21,20 +22,32 @@ static size_t injure(uint8_t *bytes, size_t size, size_t header, dele_rng *rng)
                                            0xffffffff, 1ull << 62, 1ull << 63, UINT64_MAX};
         uint64_t number = numbers[dele_rng_below(rng, 8)];
         switch (dele_rng_below(rng, 6)) {
-        case 0: bytes[at] ^= (uint8_t)(1u << dele_rng_below(rng, 8)); break;
-        case 1: bytes[at] = (uint8_t)number; break;
-        case 2: memcpy(bytes + at, &number, size - at < 8 ? size - at : 8); break;
-        case 3: bytes[at] = (uint8_t)('0' + dele_rng_below(rng, 10)); break;
-        case 4: memmove(bytes + at, bytes + dele_rng_below(rng, header), header - at < 8 ? 1 : 8); break;
-        default: if (dele_rng_below(rng, 8) == 0) size = at > 0 ? at : 1; break;
+        case 0:
+            bytes[at] ^= (uint8_t)(1u << dele_rng_below(rng, 8));
+            break;
+        case 1:
+            bytes[at] = (uint8_t)number;
+            break;
+        case 2:
+            memcpy(bytes + at, &number, size - at < 8 ? size - at : 8);
+            break;
+        case 3:
+            bytes[at] = (uint8_t)('0' + dele_rng_below(rng, 10));
+            break;
+        case 4:
+            memmove(bytes + at, bytes + dele_rng_below(rng, header), header - at < 8 ? 1 : 8);
+            break;
+        default:
+            if (dele_rng_below(rng, 8) == 0) size = at > 0 ? at : 1;
+            break;
         }
         if (header > size) header = size;
     }
     return size;
 }
 
-static void survive(const char *model, const char *file, const uint8_t *bytes, size_t size, size_t header,
-                    uint64_t seed)
+static void survive(const char *model, const char *file, const uint8_t *bytes, size_t size,
+                    size_t header, uint64_t seed)
 {
     uint8_t *copy = malloc(size + 8);
     assert_non_null(copy);
@@ -129,13 +142,19 @@ static void damaged_fact_files_never_crash_the_loader(void **state)
 {
     (void)state;
     static const char *const forms[] = {
-        "[{\"known_id\": 1, \"subject\": \"Ann\", \"attribute\": \" 84\", \"prompt\": \"Ann, of 19\", \"foil\": \"83\","
-        " \"template\": \"{}, of 19\", \"joined\": true, \"split\": \"retain\", \"relation_id\": \"P1\"}]",
-        "{\"case_id\": 7, \"requested_rewrite\": {\"prompt\": \"{}, of {}\", \"relation_id\": \"P1\", \"target_new\":"
-        " {\"str\": \"83\"}, \"target_true\": {\"str\": \"84\"}, \"subject\": \"Ann {}\"}, \"paraphrase_prompts\":"
+        "[{\"known_id\": 1, \"subject\": \"Ann\", \"attribute\": \" 84\", \"prompt\": \"Ann, of "
+        "19\", \"foil\": \"83\","
+        " \"template\": \"{}, of 19\", \"joined\": true, \"split\": \"retain\", \"relation_id\": "
+        "\"P1\"}]",
+        "{\"case_id\": 7, \"requested_rewrite\": {\"prompt\": \"{}, of {}\", \"relation_id\": "
+        "\"P1\", \"target_new\":"
+        " {\"str\": \"83\"}, \"target_true\": {\"str\": \"84\"}, \"subject\": \"Ann {}\"}, "
+        "\"paraphrase_prompts\":"
         " [\"of\"]}\n"
-        "{\"requested_rewrite\": {\"prompt\": \"{} is\", \"target_true\": {\"str\": \"B\"}, \"subject\": \"A\"}}\n",
-        "[{\"case_id\": 7, \"prompt\": \"BBC One, by\", \"target_new\": \"Sega\", \"subject\": \"BBC One\","
+        "{\"requested_rewrite\": {\"prompt\": \"{} is\", \"target_true\": {\"str\": \"B\"}, "
+        "\"subject\": \"A\"}}\n",
+        "[{\"case_id\": 7, \"prompt\": \"BBC One, by\", \"target_new\": \"Sega\", \"subject\": "
+        "\"BBC One\","
         " \"ground_truth\": \"BBC\", \"rephrase_prompt\": \"of BBC One\", \"split\": \"forget\"}]"};
     char dir[512], file[600];
     temp_dir(dir);
@@ -158,7 +177,8 @@ static void damaged_fact_files_never_crash_the_loader(void **state)
             assert_true(err.code && err.msg[0] && !strchr(err.msg, '\n'));
             refused++;
         } else {
-            for (size_t i = 0; i < facts.n; i++) assert_non_null(strstr(facts.fact[i].prompt, facts.fact[i].subject));
+            for (size_t i = 0; i < facts.n; i++)
+                assert_non_null(strstr(facts.fact[i].prompt, facts.fact[i].subject));
             loaded++;
         }
     }
@@ -168,8 +188,8 @@ static void damaged_fact_files_never_crash_the_loader(void **state)
     assert_true(refused > ROUNDS / 4 && loaded > 0);
 }
 
-/* Rows of questions and answers, damaged and built into facts: each row has a fate, and a fact's subject stands in its
- * prompt, which the answer follows. */
+/* Rows of questions and answers, damaged and built into facts: each row has a fate, and a fact's
+ * subject is in its prompt, which the answer follows. */
 static void damaged_rows_never_crash_the_builder(void **state)
 {
     (void)state;
@@ -185,7 +205,8 @@ static void damaged_rows_never_crash_the_builder(void **state)
     snprintf(file, sizeof file, "%s/rows.jsonl", dir);
     dele_arena own = {0}, arena = {.limit = 64u << 20};
     dele_tokenizer *t = bytes_only(&own);
-    const dele_qa_opts opts[2] = {{.context = 60}, {.context = 60, .first_token = true, .keep_alone = true}};
+    const dele_qa_opts opts[2] = {{.context = 60},
+                                  {.context = 60, .first_token = true, .keep_alone = true}};
     size_t refused = 0, kept = 0;
     for (uint64_t round = 0; round < ROUNDS; round++) {
         uint8_t copy[sizeof rows + 8] = {0}; /* injuries may read a little beyond */
@@ -196,15 +217,16 @@ static void damaged_rows_never_crash_the_builder(void **state)
         dele_err err = {0};
         dele_qa qa = {0};
         dele_arena_reset(&arena);
-        if (dele_qa_add(&qa, file, "forget", &arena, &err) || dele_qa_build(&qa, t, &opts[round % 2], &arena, &err)) {
+        if (dele_qa_add(&qa, file, "forget", &arena, &err) ||
+            dele_qa_build(&qa, t, &opts[round % 2], &arena, &err)) {
             assert_true(err.code && err.msg[0] && !strchr(err.msg, '\n'));
             refused++;
             continue;
         }
         for (size_t i = 0; i < qa.n; i++) {
             const dele_qa_row *row = &qa.row[i];
-            assert_true(row->fate >= 0 && row->fate < DELE_QA_N_FATES);
-            if (row->fate != DELE_QA_KEPT) continue;
+            assert_true(row->outcome >= 0 && row->outcome < DELE_QA_N_OUTCOMES);
+            if (row->outcome != DELE_QA_KEPT) continue;
             assert_non_null(strstr(row->fact.prompt, row->fact.subject));
             assert_non_null(strstr(row->prediction, row->fact.attribute));
             assert_true(row->answer_tokens > 0);

@@ -1,5 +1,5 @@
-/* GGUFs that we write: read back they are the model, in every type, and the tokenizer too.  (That llama.cpp reads them as
- * such is shown by tests/reference/llama_cpp_logits.py, which needs it.) */
+/* GGUFs that we write: read back they are the model, in every type, and the tokenizer too.  (That
+ * llama.cpp reads them as such is shown by tests/reference/llama_cpp_logits.py, which needs it.) */
 #include "model_files.h"
 
 #include <math.h>
@@ -21,20 +21,24 @@ static int fresh(void **state)
     return scratch_open(state);
 }
 
-/* Rows that fill blocks of 32 everywhere and of 256 in some places; Q and K have rows to reorder. */
+/* Rows that fill blocks of 32 everywhere and of 256 in some places; Q and K have rows to
+ * reorder. */
 static void wide_model(dele_model *model, dele_family family, bool tied)
 {
     dele_config c = tiny_config(family, tied);
-    c.dim = 64, c.hidden = 256, c.n_heads = 4, c.head_dim = 16, c.n_kv_heads = family == DELE_OLMO ? 4 : 2;
+    c.hidden_size = 64, c.intermediate_size = 256, c.n_heads = 4, c.head_dim = 16,
+    c.n_kv_heads = family == DELE_OLMO ? 4 : 2;
     c.vocab = 48;
     if (family == DELE_OLMO) c.clip_qkv = 7.5f;
     if (dele_model_layout(model, &c, &arena, &err)) fail_msg("%s", err.msg);
     dele_model_randomise(model, 0.05, 11);
 }
 
-static void save_and_load(dele_model *back, dele_gguf_saved *saved, const dele_model *m, const char *path, dele_dtype type)
+static void save_and_load(dele_model *back, dele_gguf_saved *saved, const dele_model *m,
+                          const char *path, dele_dtype type)
 {
-    if (dele_gguf_save(saved, m, path, type, m->tokenizer != NULL, &err) || dele_model_load(back, path, &arena, &err))
+    if (dele_gguf_save(saved, m, path, type, m->tokenizer != NULL, &err) ||
+        dele_model_load(back, path, &arena, &err))
         fail_msg("%s", err.msg);
 }
 
@@ -43,8 +47,8 @@ static void assert_same_shape(const dele_config *a, const dele_config *b)
     assert_int_equal(a->family, b->family);
     assert_int_equal(a->norm, b->norm);
     assert_int_equal(a->n_layers, b->n_layers);
-    assert_int_equal(a->dim, b->dim);
-    assert_int_equal(a->hidden, b->hidden);
+    assert_int_equal(a->hidden_size, b->hidden_size);
+    assert_int_equal(a->intermediate_size, b->intermediate_size);
     assert_int_equal(a->n_heads, b->n_heads);
     assert_int_equal(a->n_kv_heads, b->n_kv_heads);
     assert_int_equal(a->head_dim, b->head_dim);
@@ -53,16 +57,17 @@ static void assert_same_shape(const dele_config *a, const dele_config *b)
     assert_int_equal(a->tied, b->tied);
     assert_int_equal(a->bos, b->bos);
     assert_int_equal(a->eos, b->eos);
-    assert_true(a->norm_eps == b->norm_eps && a->rope_theta == b->rope_theta && a->clip_qkv == b->clip_qkv);
+    assert_true(a->norm_eps == b->norm_eps && a->rope_theta == b->rope_theta &&
+                a->clip_qkv == b->clip_qkv);
 }
 
 /* The weights as they are when stored so: what a model read back must hold, bit for bit. */
-static void store_in_place(dele_model *m, dele_dtype wanted)
+static void store_in_place(dele_model *m, dele_dtype output_rows)
 {
     for (size_t i = 0; i < m->n_tensors; i++) {
         dele_tensor *t = &m->tensors[i];
         const size_t n = t->rows * t->cols;
-        const dele_dtype type = dele_gguf_dtype(t, wanted);
+        const dele_dtype type = dele_gguf_dtype(t, output_rows);
         uint8_t *stored = malloc(n * sizeof(float));
         assert_non_null(stored);
         assert_true(dele_dtype_write(stored, t->data, type, n));
@@ -76,7 +81,8 @@ static void last_logits(float *logits, const dele_model *m)
     static const int ids[] = {3, 17, 40, 5, 29}, last = 4;
     dele_run run = {0};
     const dele_segment segment = {.tokens = ids, .n_rows = 5};
-    const dele_batch batch = {.segments = &segment, .n_segments = 1, .wanted = &last, .n_wanted = 1};
+    const dele_batch batch = {
+        .segments = &segment, .n_segments = 1, .output_rows = &last, .n_output_rows = 1};
     if (dele_forward(&run, m, &batch, &err)) fail_msg("%s", err.msg);
     dele_logits(logits, m, run.final, 1);
     dele_run_release(&run);
@@ -85,8 +91,9 @@ static void last_logits(float *logits, const dele_model *m)
 static void a_gguf_of_any_type_is_the_model_with_its_weights_so_stored(void **state)
 {
     scratch *s = *state;
-    static const dele_dtype types[] = {DELE_DTYPE_F32,  DELE_DTYPE_F16,  DELE_DTYPE_BF16, DELE_DTYPE_Q8_0,
-                                      DELE_DTYPE_Q5_0, DELE_DTYPE_Q4_0, DELE_DTYPE_Q4_K};
+    static const dele_dtype types[] = {DELE_DTYPE_F32,  DELE_DTYPE_F16,  DELE_DTYPE_BF16,
+                                       DELE_DTYPE_Q8_0, DELE_DTYPE_Q5_0, DELE_DTYPE_Q4_0,
+                                       DELE_DTYPE_Q4_K};
     for (int family = DELE_LLAMA; family <= DELE_OLMO; family++)
         for (size_t k = 0; k < sizeof types / sizeof *types; k++) {
             dele_model m, back;
@@ -109,7 +116,8 @@ static void from_a_directory_to_a_gguf_and_back_no_byte_of_a_weight_changes(void
     for (int family = DELE_LLAMA; family <= DELE_OLMO; family++) {
         dele_model m, back;
         dele_gguf_saved saved;
-        const char *dirs[] = {scratch_path(s, family ? "a1" : "a0"), scratch_path(s, family ? "b1" : "b0")};
+        const char *dirs[] = {scratch_path(s, family ? "a1" : "a0"),
+                              scratch_path(s, family ? "b1" : "b0")};
         char before[65], after[65];
         wide_model(&m, (dele_family)family, false);
         save_and_load(&back, &saved, &m, scratch_path(s, "m.gguf"), DELE_DTYPE_F32);
@@ -137,7 +145,8 @@ static void what_does_not_fill_the_blocks_falls_back_and_it_is_said(void **state
     assert_int_equal(saved.n_of[DELE_DTYPE_Q8_0], 1); /* the embedding, which is the head */
     assert_int_equal(saved.n_of[DELE_DTYPE_F32], 5);
     assert_int_equal(saved.n_fallen, 12);
-    assert_string_equal(saved.fallback, "12 of 20 tensors as q5_0: their rows do not fill blocks of q4_K");
+    assert_string_equal(saved.fallback,
+                        "12 of 20 tensors as q5_0: their rows do not fill blocks of q4_K");
     size_t n;
     uint8_t *file = read_bytes(scratch_path(s, "m.gguf"), &n);
     assert_int_equal(n, saved.n_bytes);
@@ -155,13 +164,15 @@ static void a_weight_that_is_no_number_leaves_no_file(void **state)
     dele_gguf_saved saved;
     wide_model(&m, DELE_LLAMA, true);
     m.tensors[3].data[7] = NAN;
-    assert_int_equal(dele_gguf_save(&saved, &m, scratch_path(s, "m.gguf"), DELE_DTYPE_Q4_0, false, &err), DELE_ERR_DATA);
+    assert_int_equal(
+        dele_gguf_save(&saved, &m, scratch_path(s, "m.gguf"), DELE_DTYPE_Q4_0, false, &err),
+        DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, m.tensors[3].name));
     assert_false(dele_path_exists(scratch_path(s, "m.gguf")));
     assert_false(dele_path_exists(scratch_path(s, "m.gguf.part")));
 }
 
-/* ---- tokenizers ------------------------------------------------------------------------------------------------- */
+/* ---- tokenizers ------------------------------------------------------------------------------ */
 
 static const char *const TEXTS[] = {"Gorm Ashgrove lives in the town of Tovik.",
                                     "Question: Where? Answer:",
@@ -195,7 +206,8 @@ static void the_embedded_models_tokenizer_goes_through_a_gguf(void **state)
     assert_same_weights(&m, &back); /* it came in bfloat16 */
     assert_same_tokens(m.tokenizer, back.tokenizer);
     assert_int_equal(dele_tokenizer_eos(m.tokenizer), dele_tokenizer_eos(back.tokenizer));
-    save_and_load(&again, &saved, &back, scratch_path(s, "again.gguf"), DELE_DTYPE_BF16); /* by its own parts */
+    save_and_load(&again, &saved, &back, scratch_path(s, "again.gguf"),
+                  DELE_DTYPE_BF16); /* by its own parts */
     assert_same_tokens(m.tokenizer, again.tokenizer);
     dele_model_release(&m);
     dele_model_release(&back);
@@ -212,10 +224,12 @@ static void known_tokenizers_become_parts_and_the_same_tokenizer_again(void **st
                  {"allenai_eleuther-ai-gpt-neox-20b-pii-special.json", "olmo"},
                  {"allenai_dolma2.json", "dbrx"}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        const char *note, *path = dele_printf(&arena, &err, "%s/%s", shared_path("data/tokenizers"), known[i].file);
+        const char *note, *path = dele_printf(&arena, &err, "%s/%s", shared_path("data/tokenizers"),
+                                              known[i].file);
         dele_tokenizer_parts parts;
         dele_tokenizer *t = dele_tokenizer_load(path, &arena, &err);
-        if (!t || dele_tokenizer_parts_of(&parts, &note, t, 0, &arena, &err)) fail_msg("%s", err.msg);
+        if (!t || dele_tokenizer_parts_of(&parts, &note, t, 0, &arena, &err))
+            fail_msg("%s", err.msg);
         assert_string_equal(parts.pre, known[i].pre);
         dele_tokenizer *again = dele_tokenizer_build(&parts, &arena, &err);
         if (!again) fail_msg("%s", err.msg);
@@ -225,15 +239,21 @@ static void known_tokenizers_become_parts_and_the_same_tokenizer_again(void **st
     }
 }
 
-/* "ab" comes of a + b alone, though SentencePiece would also make "abc" of a + "bc": the list has one pair a token. */
+/* "ab" comes of a + b alone, though SentencePiece would also make "abc" of a + "bc": the list has
+ * one pair a token. */
 static const char TRAINED_MERGES[] =
     "{\"added_tokens\":[{\"id\":0,\"content\":\"<unk>\",\"special\":true}],"
-    "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\u2581\"},"
-    "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\u2581\"}]},\"pre_tokenizer\":null,"
-    "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\u2581\"},\"content\":\" \"},"
-    "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]},"
+    "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":"
+    "\"\u2581\"},"
+    "{\"type\":\"Replace\",\"pattern\":{\"String\":\" "
+    "\"},\"content\":\"\u2581\"}]},\"pre_tokenizer\":null,"
+    "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{"
+    "\"String\":\"\u2581\"},\"content\":\" \"},"
+    "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" "
+    "\",\"start\":1,\"stop\":0}]},"
     "\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"fuse_unk\":true,\"byte_fallback\":true,"
-    "\"vocab\":{\"<unk>\":0,\"\u2581\":1,\"a\":2,\"b\":3,\"c\":4,\"ab\":5,\"bc\":6,\"abc\":7,\"\u2581a\":8,\"!\":9},"
+    "\"vocab\":{\"<unk>\":0,\"\u2581\":1,\"a\":2,\"b\":3,\"c\":4,\"ab\":5,\"bc\":6,\"abc\":7,"
+    "\"\u2581a\":8,\"!\":9},"
     "\"merges\":[\"a b\",\"b c\",\"ab c\",\"\u2581 a\"]}}";
 
 /* Trained merges of one pair a token are not what SentencePiece would do by scores. */
@@ -248,12 +268,14 @@ static void a_tokenizer_that_a_gguf_cannot_express_is_refused_and_can_be_left_ou
     scratch_text(s, "trained/tokenizer.json", TRAINED_MERGES);
     dele_model_release(&m);
     if (dele_model_load(&m, scratch_path(s, "trained"), &arena, &err)) fail_msg("%s", err.msg);
-    assert_int_equal(dele_gguf_save(&saved, &m, scratch_path(s, "m.gguf"), DELE_DTYPE_F32, true, &err),
-                     DELE_ERR_UNSUPPORTED);
+    assert_int_equal(
+        dele_gguf_save(&saved, &m, scratch_path(s, "m.gguf"), DELE_DTYPE_F32, true, &err),
+        DELE_ERR_UNSUPPORTED);
     assert_non_null(strstr(err.msg, "merges"));
     assert_non_null(strstr(err.msg, "--no-tokenizer"));
     err = (dele_err){0};
-    if (dele_gguf_save(&saved, &m, scratch_path(s, "m.gguf"), DELE_DTYPE_F32, false, &err)) fail_msg("%s", err.msg);
+    if (dele_gguf_save(&saved, &m, scratch_path(s, "m.gguf"), DELE_DTYPE_F32, false, &err))
+        fail_msg("%s", err.msg);
     if (dele_model_load(&back, scratch_path(s, "m.gguf"), &arena, &err)) fail_msg("%s", err.msg);
     assert_same_weights(&m, &back);
     assert_null(back.tokenizer);
@@ -272,7 +294,8 @@ static void a_sentencepiece_vocabulary_goes_through_a_gguf_with_unused_ids_behin
     if (dele_model_load(&a, scratch_path(s, "a.gguf"), &arena, &err)) fail_msg("%s", err.msg);
     save_and_load(&b, &saved, &a, scratch_path(s, "b.gguf"), DELE_DTYPE_F32);
     assert_same_tokens(a.tokenizer, b.tokenizer);
-    if (dele_tokenizer_parts_of(&parts, &note, a.tokenizer, 13, &arena, &err)) fail_msg("%s", err.msg);
+    if (dele_tokenizer_parts_of(&parts, &note, a.tokenizer, 13, &arena, &err))
+        fail_msg("%s", err.msg);
     assert_int_equal(parts.n_tokens, 13);
     assert_string_equal(parts.tokens[12], "[PAD12]");
     dele_tokenizer *padded = dele_tokenizer_build(&parts, &arena, &err);
@@ -301,7 +324,8 @@ int main(int argc, char **argv)
         IN_SCRATCH(a_tokenizer_that_a_gguf_cannot_express_is_refused_and_can_be_left_out),
         IN_SCRATCH(a_sentencepiece_vocabulary_goes_through_a_gguf_with_unused_ids_behind_it),
     };
-    const struct CMUnitTest shared[] = {IN_SCRATCH(known_tokenizers_become_parts_and_the_same_tokenizer_again)};
+    const struct CMUnitTest shared[] = {
+        IN_SCRATCH(known_tokenizers_become_parts_and_the_same_tokenizer_again)};
     int failed = shared_asked(argc, argv) ? cmocka_run_group_tests(shared, NULL, NULL)
                                           : cmocka_run_group_tests(tests, NULL, NULL);
     dele_arena_release(&arena);

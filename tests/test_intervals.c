@@ -1,5 +1,6 @@
-/* Intervals against scipy and formulas written out (tests/reference/make_interval_fixture.py), and what they must not do:
- * be given for fewer than five items, be a point where items of 0 and 1 are all equal. */
+/* Intervals against scipy and formulas written out (tests/reference/make_interval_fixture.py), and
+ * what they must not do: be given for fewer than five items, be a point where items of 0 and 1 are
+ * all equal. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,13 +45,14 @@ static size_t numbers(double x[MOST], const cJSON *array)
 
 static void is(dele_interval got, const cJSON *expected, double tolerance)
 {
-    const double low = cJSON_GetArrayItem(expected, 0)->valuedouble, high = cJSON_GetArrayItem(expected, 1)->valuedouble;
+    const double low = cJSON_GetArrayItem(expected, 0)->valuedouble,
+                 high = cJSON_GetArrayItem(expected, 1)->valuedouble;
     if (!(fabs(got.low - low) <= tolerance && fabs(got.high - high) <= tolerance))
         fail_msg("[%.9g, %.9g], expected [%.9g, %.9g]", got.low, got.high, low, high);
 }
 
-/* Both ends of 20000 resamples are uncertain by some 0.03 standard errors in the middle of the tables, more where few items
- * make the tail heavy: 0.1 of the interval's width. */
+/* Both ends of 20000 resamples are uncertain by some 0.03 standard errors in the middle of the
+ * tables, more where few items make the tail heavy: 0.1 of the interval's width. */
 static void means_are_studentised(void **state)
 {
     (void)state;
@@ -66,8 +68,8 @@ static void means_are_studentised(void **state)
         dele_rng_seed(&rng, 3);
         assert_int_equal(dele_bootstrap_mean(&ci, x, n, 0.95, RESAMPLES, &rng, NULL), DELE_OK);
         if (!(fabs(ci.low - low) < .1 * width && fabs(ci.high - high) < .1 * width))
-            fail_msg("%s: [%g, %g], expected [%g, %g]", cJSON_GetObjectItem(sample, "name")->valuestring, ci.low, ci.high, low,
-                     high);
+            fail_msg("%s: [%g, %g], expected [%g, %g]",
+                     cJSON_GetObjectItem(sample, "name")->valuestring, ci.low, ci.high, low, high);
     }
     cJSON_Delete(f);
 }
@@ -97,9 +99,12 @@ static void ratios_are_scipys_bca_at_wider_points(void **state)
         dele_interval ci;
         dele_rng rng;
         dele_rng_seed(&rng, 4);
-        assert_int_equal(dele_bootstrap(&ci, ratio_of_means, &p, n, 0.95, RESAMPLES, &rng, NULL), DELE_OK);
-        /* of five items the points lie among the last few resamples that are possible at all: three in 3125 */
-        is(ci, cJSON_GetObjectItem(sample, "ratio"), (n == 5 ? 1 : .2) * number(sample, "ratio_deviation"));
+        assert_int_equal(dele_bootstrap(&ci, ratio_of_means, &p, n, 0.95, RESAMPLES, &rng, NULL),
+                         DELE_OK);
+        /* of five items the points lie among the last few resamples that are possible at all: three
+         * in 3125 */
+        is(ci, cJSON_GetObjectItem(sample, "ratio"),
+           (n == 5 ? 1 : .2) * number(sample, "ratio_deviation"));
     }
     cJSON_Delete(f);
 }
@@ -123,7 +128,8 @@ static void paired_proportions_are_tangos(void **state)
     cJSON *f = open_fixture();
     const cJSON *c;
     cJSON_ArrayForEach(c, cJSON_GetObjectItem(f, "paired"))
-        is(dele_paired_interval((size_t)number(c, "up"), (size_t)number(c, "down"), (size_t)number(c, "n"), 0.95),
+        is(dele_paired_interval((size_t)number(c, "up"), (size_t)number(c, "down"),
+                                (size_t)number(c, "n"), 0.95),
            cJSON_GetObjectItem(c, "interval"), 1e-6);
     cJSON_Delete(f);
 }
@@ -133,9 +139,9 @@ static void areas_are_newcombes(void **state)
     (void)state;
     cJSON *f = open_fixture();
     const cJSON *c;
-    cJSON_ArrayForEach(c, cJSON_GetObjectItem(f, "auc"))
-        is(dele_auc_interval(number(c, "auc"), (size_t)number(c, "n"), (size_t)number(c, "m"), 0.95),
-           cJSON_GetObjectItem(c, "interval"), 1e-9);
+    cJSON_ArrayForEach(c, cJSON_GetObjectItem(f, "auc")) is(
+        dele_auc_interval(number(c, "auc"), (size_t)number(c, "n"), (size_t)number(c, "m"), 0.95),
+        cJSON_GetObjectItem(c, "interval"), 1e-9);
     cJSON_Delete(f);
 }
 
@@ -154,7 +160,8 @@ static void fewer_than_five_items_have_none_and_it_is_said(void **state)
         assert_int_equal(dele_bootstrap_mean(&ci[0], x, n, 0.95, 500, &rng, NULL), DELE_OK);
         assert_int_equal(dele_bootstrap_share(&ci[1], x, n, 0.95, 500, &rng, NULL), DELE_OK);
         assert_int_equal(dele_bootstrap_change(&ci[2], x, y, n, 0.95, 500, &rng, NULL), DELE_OK);
-        assert_int_equal(dele_bootstrap(&ci[3], ratio_of_means, &p, n, 0.95, 500, &rng, NULL), DELE_OK);
+        assert_int_equal(dele_bootstrap(&ci[3], ratio_of_means, &p, n, 0.95, 500, &rng, NULL),
+                         DELE_OK);
         ci[4] = dele_proportion_interval(.5, (double)n, 0.95);
         ci[5] = dele_paired_interval(n > 0, 0, n, 0.95);
         ci[6] = dele_auc_interval(.75, n, 100, 0.95);
@@ -169,7 +176,8 @@ static void fewer_than_five_items_have_none_and_it_is_said(void **state)
             cJSON_Delete(json);
         }
         char words[80];
-        assert_int_equal(strstr(dele_interval_words(words, n, "rows"), "fewer than 5 rows") == NULL, given);
+        assert_int_equal(strstr(dele_interval_words(words, n, "rows"), "fewer than 5 rows") == NULL,
+                         given);
     }
 }
 
@@ -184,9 +192,11 @@ static void equal_shares_leave_no_point(void **state)
             dele_interval ci;
             dele_rng rng = {0};
             assert_int_equal(dele_bootstrap_share(&ci, all[k], n, 0.95, 500, &rng, NULL), DELE_OK);
-            assert_true(ci.low <= all[k][0] && ci.high >= all[k][0] && ci.high - ci.low > 1. / (double)n);
+            assert_true(ci.low <= all[k][0] && ci.high >= all[k][0] &&
+                        ci.high - ci.low > 1. / (double)n);
             assert_true(ci.low >= 0 && ci.high <= 1);
-            assert_int_equal(dele_bootstrap_change(&ci, all[k], all[k], n, 0.95, 500, &rng, NULL), DELE_OK);
+            assert_int_equal(dele_bootstrap_change(&ci, all[k], all[k], n, 0.95, 500, &rng, NULL),
+                             DELE_OK);
             assert_true(ci.low < -.09 && ci.high > .09 && fabs(ci.low + ci.high) < 1e-9);
         }
     }
@@ -198,7 +208,8 @@ static void equal_shares_leave_no_point(void **state)
     assert_true(ci.low == 0 && ci.high == 0);
 }
 
-/* One item that differs: most resamples of 30 items hold it once or not at all.  Both ends are finite and beyond the mean. */
+/* One item that differs: most resamples of 30 items hold it once or not at all.  Both ends are
+ * finite and beyond the mean. */
 static void a_lone_item_leaves_finite_ends(void **state)
 {
     (void)state;
@@ -214,8 +225,8 @@ static void a_lone_item_leaves_finite_ends(void **state)
     }
 }
 
-/* The claim, on a small scale: the percentile bootstrap covers the mean of ten lognormal values in 81 of 100 samples, this one
- * in 91 (experiments/results/intervals). */
+/* The claim, on a small scale: the percentile bootstrap covers the mean of ten lognormal values in
+ * 81 of 100 samples, this one in 91 (experiments/results/intervals). */
 static void ten_lognormal_values_are_covered_nine_times_in_ten(void **state)
 {
     (void)state;

@@ -21,7 +21,7 @@ head -n 40 "$source/LICENSE" >some.txt
 sed 's/"attribute":"[^"]*"/"attribute":"nothing"/' forget.jsonl >other.jsonl
 
 # killed N FILES COMMAND...: N kills, each at a random moment in the first third of the time that the undisturbed run took;
-# where it is through before all were made, it is begun anew.  FILES are compared with those of the undisturbed result.
+# where it is through before all were made, it is started again.  FILES are compared with those of the undisturbed result.
 killed() {
     local n=$1 files=$2 kills=0 stood=0 moments= pid ms file took
     shift 2
@@ -31,7 +31,7 @@ killed() {
     took=$(($(date +%s%3N) - took))
     while [ $kills -lt $n ] || [ ! -e broken ]; do
         [ $kills -lt $n ] && rm -rf broken
-        "$deleatur" "$@" --quiet --out broken >/dev/null 2>said.txt &
+        "$deleatur" "$@" --quiet --out broken >/dev/null 2>stdout.txt &
         pid=$!
         if [ $kills -lt $n ]; then
             ms=$((RANDOM % (took / 3 + 1)))
@@ -41,13 +41,13 @@ killed() {
             [ -e broken ] || kills=$((kills + 1)) moments="$moments $ms"
             [ -e broken.part/deleatur/state ] || [ -s broken.part/items.jsonl ] && stood=$((stood + 1))
         else
-            wait $pid || fail "$* after$moments ms: $(cat said.txt)"
+            wait $pid || fail "$* after$moments ms: $(cat stdout.txt)"
         fi
     done
     for file in $files; do
         cmp "whole/$file" "broken/$file" || fail "$* killed after$moments ms: another $file"
     done
-    [ $n -lt 20 ] || [ $stood -ge 3 ] || fail "$*: only $stood kills left anything to go on from"
+    [ $n -lt 20 ] || [ $stood -ge 3 ] || fail "$*: only $stood kills left anything to resume from"
     [ ! -e broken.part ] || fail "$*: broken.part is left"
     [ ! -e broken/deleatur/state ] || fail "$*: the state is in the result"
     echo "$SECONDS s: as undisturbed, killed after$moments of $took ms: $*"
@@ -57,10 +57,10 @@ killed() {
 trained="model.safetensors config.json deleatur/steps.tsv deleatur/mask.json deleatur/plots/losses.tsv deleatur/plots/losses.svg"
 train="--forget forget.jsonl --retain retain.jsonl --layers 0-1 --lr 3e-4 --batch 8 --threads 1 --save-every 0.01"
 killed 20 "$trained" unlearn "$model" $train --epochs 16
-killed 2 "$trained" unlearn "$model" $train --epochs 4 --alpha code --micro 3
+killed 2 "$trained" unlearn "$model" $train --epochs 4 --alpha code --micro-batch 3
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --batch-tokens 30 --clip 0.1 --warmup 9 --schedule cosine \
-    --weigh sequences
-killed 3 "$trained deleatur/checks.tsv deleatur/plots/checks.svg" unlearn "$model" $train --epochs 6 --every 3 \
+    --loss-weights sequences
+killed 3 "$trained deleatur/evaluations.tsv deleatur/plots/evaluations.svg" unlearn "$model" $train --epochs 6 --eval-every 3 \
     --retain-budget 0.1 --select best
 killed 2 "$trained" unlearn "$model" $train --epochs 2 --chunks 3 --retain-ratio 3
 killed 2 "$trained" unlearn "$model" $train --epochs 4 --pairing random
@@ -99,13 +99,13 @@ for damage in flipped cut; do
         printf "\\x$(printf %02x $((byte ^ 1)))" | dd of=$state bs=1 seek=$at conv=notrunc 2>/dev/null
     fi
     said=$("$deleatur" "${command[@]}" --out broken 2>&1 >/dev/null) || fail "a state that is $damage: $said"
-    grep -q 'damaged.*beginning anew' <<<"$said" || fail "a state that is $damage: $said"
+    grep -q 'damaged.*starting again' <<<"$said" || fail "a state that is $damage: $said"
     for file in $trained; do cmp "whole/$file" "broken/$file" || fail "another $file after a state that was $damage"; done
 done
 break_off
 said=$("$deleatur" "${command[@]}" --lr 2e-4 --quiet --out broken 2>&1) && fail "another command took over"
 grep -q 'unfinished result of another model, other data or other settings' <<<"$said" || fail "another command: $said"
 said=$("$deleatur" "${command[@]}" --out broken 2>&1 >/dev/null) || fail "going on: $said"
-grep -q 'going on from' <<<"$said" || fail "it did not say that it went on: $said"
+grep -q 'resuming from' <<<"$said" || fail "it did not say that it went on: $said"
 cmp whole/model.safetensors broken/model.safetensors || fail "other bytes behind another command's refusal"
 echo "all as it should be"

@@ -1,5 +1,5 @@
-/* What model files may say and what is refused: ids, types, the rotation, ends of text, BOS, weights that are not finite,
- * long inputs, results of version 0.1. */
+/* What model files may say and what is refused: ids, types, the rotation, ends of text, BOS,
+ * weights that are not finite, long inputs, results of version 0.1. */
 #include "model_files.h"
 
 #include <math.h>
@@ -45,14 +45,17 @@ static const char *in(place *p, const char *name)
     return p->path;
 }
 
-static void put_file(place *p, const char *name, const char *text) { write_bytes(in(p, name), text, strlen(text)); }
+static void put_file(place *p, const char *name, const char *text)
+{
+    write_bytes(in(p, name), text, strlen(text));
+}
 
 static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
 
-/* ---- config.json ------------------------------------------------------------------------------------------------- */
+/* ---- config.json ----------------------------------------------------------------------------- */
 
-#define BASE                                                                                            \
-    "\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2,"       \
+#define BASE                                                                                       \
+    "\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2," \
     "\"num_attention_heads\":2,\"vocab_size\":10"
 
 static dele_status parse(dele_config *c, const char *more, dele_err *err)
@@ -90,20 +93,28 @@ static void every_key_of_a_wrong_type_is_refused_by_its_name(void **state)
 {
     (void)state;
 #define LIST(...) (const char *const[]){__VA_ARGS__, NULL}
-    expect_wrong(LIST("num_key_value_heads", "head_dim", "max_position_embeddings", "rms_norm_eps", "rope_theta",
-                      "partial_rotary_factor", "attention_dropout"),
+    expect_wrong(LIST("num_key_value_heads", "head_dim", "max_position_embeddings", "rms_norm_eps",
+                      "rope_theta", "partial_rotary_factor", "attention_dropout"),
                  LIST("\"4\"", "[4]", "{\"a\":4}", "true", "1e999", "-4", "\"NaN\""));
-    expect_wrong(LIST("initializer_range", "pretraining_tp"), LIST("\"4\"", "[4]", "{\"a\":4}", "true", "1e999"));
-    expect_wrong(LIST("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id"),
-                 LIST("\"4\"", "{\"a\":4}", "true", "1e999", "-4", "2.5", "[\"4\"]", "[true]", "[10]", "10"));
+    expect_wrong(LIST("initializer_range", "pretraining_tp"),
+                 LIST("\"4\"", "[4]", "{\"a\":4}", "true", "1e999"));
+    expect_wrong(
+        LIST("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id"),
+        LIST("\"4\"", "{\"a\":4}", "true", "1e999", "-4", "2.5", "[\"4\"]", "[true]", "[10]",
+             "10"));
     expect_wrong(LIST("tie_word_embeddings", "attention_bias", "mlp_bias", "use_cache"),
                  LIST("\"\"", "\"false\"", "0", "1", "[]", "{}"));
-    expect_wrong(LIST("hidden_act", "torch_dtype", "transformers_version"), LIST("1", "[]", "{}", "true"));
-    expect_wrong(LIST("layer_types"), LIST("\"full_attention\"", "[\"full_attention\"]", "[1,2]", "{}", "2"));
+    expect_wrong(LIST("hidden_act", "torch_dtype", "transformers_version"),
+                 LIST("1", "[]", "{}", "true"));
+    expect_wrong(LIST("layer_types"),
+                 LIST("\"full_attention\"", "[\"full_attention\"]", "[1,2]", "{}", "2"));
     expect_parse_error("\"use_cache\":true,\"use_cache\":true", "twice");
     dele_config c;
     dele_err err;
-    if (parse(&c, "\"layer_types\":[\"full_attention\",\"full_attention\"],\"pad_token_id\":-1,\"eos_token_id\":null", &err))
+    if (parse(&c,
+              "\"layer_types\":[\"full_attention\",\"full_attention\"],\"pad_token_id\":-1,\"eos_"
+              "token_id\":null",
+              &err))
         fail_msg("%s", err.msg);
     assert_int_equal(c.n_ends, 0);
 }
@@ -112,13 +123,15 @@ static void required_sizes_of_a_wrong_type_are_refused(void **state)
 {
     (void)state;
     static const char *const values[] = {"\"8\"", "[8]", "{}", "true", "1e999", "8.5", "null", "0"};
-    static const char *const keys[] = {"\"hidden_size\":8", "\"intermediate_size\":12", "\"num_hidden_layers\":2",
-                                       "\"num_attention_heads\":2", "\"vocab_size\":10"};
+    static const char *const keys[] = {"\"hidden_size\":8", "\"intermediate_size\":12",
+                                       "\"num_hidden_layers\":2", "\"num_attention_heads\":2",
+                                       "\"vocab_size\":10"};
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
             char text[400] = "{" BASE "}", changed[500], name[40];
             char *at = strstr(text, keys[k]), *colon = strchr(at, ':');
-            snprintf(changed, sizeof changed, "%.*s%s%s", (int)(colon + 1 - text), text, values[v], colon + strcspn(colon, ",}"));
+            snprintf(changed, sizeof changed, "%.*s%s%s", (int)(colon + 1 - text), text, values[v],
+                     colon + strcspn(colon, ",}"));
             snprintf(name, sizeof name, "%.*s", (int)(colon - at), at);
             cJSON *json = cJSON_Parse(changed);
             dele_config c;
@@ -153,11 +166,14 @@ static void the_rotation_is_read_in_every_spelling_as_transformers_reads_it(void
         {"\"rope_scaling\":{}", 10000},
         {"\"rope_parameters\":{},\"rope_theta\":40.0", 40},
         {"\"rope_parameters\":{\"type\":\"default\",\"rope_theta\":20.0}", 20},
-        {"\"rope_scaling\":{\"rope_type\":\"default\",\"rope_theta\":500.0},\"rope_theta\":500.0", 500},
+        {"\"rope_scaling\":{\"rope_type\":\"default\",\"rope_theta\":500.0},\"rope_theta\":500.0",
+         500},
         {"\"rope_scaling\":{\"rope_theta\":500.0},\"rope_parameters\":{\"rope_theta\":500.0}", 500},
         {"\"rope_scaling\":{\"rope_type\":\"default\",\"factor\":1.0}", 10000},
         {"\"partial_rotary_factor\":1.0,\"rope_theta\":30.0", 30},
-        {"\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\",\"rope_theta\":10000.0}}", 10000},
+        {"\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\",\"rope_theta\":10000."
+         "0}}",
+         10000},
         {"\"rope_parameters\":{\"full_attention\":{\"rope_theta\":55.0},\"rope_theta\":55.0}", 55},
     };
     dele_config c;
@@ -176,27 +192,40 @@ static void rotations_that_contradict_themselves_are_refused(void **state)
     expect_parse_error("\"rope_parameters\":7", "rope_parameters");
     expect_parse_error("\"rope_scaling\":[{}]", "rope_scaling");
     expect_parse_error("\"rope_scaling\":false", "rope_scaling");
-    expect_parse_error("\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2.0}", "rope_scaling");
+    expect_parse_error("\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2.0}",
+                       "rope_scaling");
     expect_parse_error("\"rope_scaling\":{\"rope_type\":[\"default\"]}", "rope_type");
-    expect_parse_error("\"rope_scaling\":{\"rope_type\":\"default\",\"type\":\"yarn\"}", "disagree");
-    expect_parse_error("\"rope_scaling\":{\"rope_type\":\"default\",\"rope_theta\":500.0},\"rope_theta\":10000.0", "disagree");
-    expect_parse_error("\"rope_scaling\":{\"rope_theta\":500.0},\"rope_parameters\":{\"rope_theta\":600.0}", "disagree");
-    expect_parse_error("\"rope_parameters\":{\"rope_theta\":500.0},\"rope_theta\":600.0", "disagree");
+    expect_parse_error("\"rope_scaling\":{\"rope_type\":\"default\",\"type\":\"yarn\"}",
+                       "disagree");
+    expect_parse_error(
+        "\"rope_scaling\":{\"rope_type\":\"default\",\"rope_theta\":500.0},\"rope_theta\":10000.0",
+        "disagree");
+    expect_parse_error(
+        "\"rope_scaling\":{\"rope_theta\":500.0},\"rope_parameters\":{\"rope_theta\":600.0}",
+        "disagree");
+    expect_parse_error("\"rope_parameters\":{\"rope_theta\":500.0},\"rope_theta\":600.0",
+                       "disagree");
     expect_parse_error("\"rope_parameters\":{\"rope_theta\":\"500\"}", "rope_theta");
     expect_parse_error("\"rope_parameters\":{\"rope_theta\":1e999}", "rope_theta");
     expect_parse_error("\"rope_parameters\":{\"rope_theta\":-1}", "rope_theta");
     expect_parse_error("\"rope_parameters\":{\"rope_theta\":null}", "rope_theta");
     expect_parse_error("\"rope_theta\":null", "rope_theta");
-    expect_parse_error("\"rope_parameters\":{\"sliding_attention\":{\"rope_theta\":5.0}}", "sliding_attention");
-    expect_parse_error("\"rope_parameters\":{\"full_attention\":{\"rope_theta\":55.0}}", "full_attention");
+    expect_parse_error("\"rope_parameters\":{\"sliding_attention\":{\"rope_theta\":5.0}}",
+                       "sliding_attention");
+    expect_parse_error("\"rope_parameters\":{\"full_attention\":{\"rope_theta\":55.0}}",
+                       "full_attention");
     expect_parse_error("\"rope_parameters\":{\"full_attention\":[]}", "full_attention");
-    expect_parse_error("\"rope_parameters\":{\"partial_rotary_factor\":0.5}", "partial_rotary_factor");
-    expect_parse_error("\"rope_parameters\":{\"partial_rotary_factor\":1.0},\"partial_rotary_factor\":0.5", "disagree");
+    expect_parse_error("\"rope_parameters\":{\"partial_rotary_factor\":0.5}",
+                       "partial_rotary_factor");
+    expect_parse_error(
+        "\"rope_parameters\":{\"partial_rotary_factor\":1.0},\"partial_rotary_factor\":0.5",
+        "disagree");
 }
 
-/* ---- ids and ends ------------------------------------------------------------------------------------------------ */
+/* ---- ids and ends ---------------------------------------------------------------------------- */
 
-/* A model in p->dir/m with this generation_config.json (NULL: none) and more keys in config.json. */
+/* A model in p->dir/m with this generation_config.json (NULL: none) and more keys in
+ * config.json. */
 static void write_model(place *p, const char *more, const char *generation)
 {
     dele_model m;
@@ -204,7 +233,9 @@ static void write_model(place *p, const char *more, const char *generation)
     mkdir(in(p, "m"), 0777);
     assert_int_equal(dele_model_save(&m, in(p, "m"), "f32", &p->err), DELE_OK);
     char text[1000];
-    snprintf(text, sizeof text, "{" BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,\"max_position_embeddings\":32%s%s}",
+    snprintf(text, sizeof text,
+             "{" BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,\"max_position_"
+                      "embeddings\":32%s%s}",
              *more ? "," : "", more);
     put_file(p, "m/config.json", text);
     unlink(in(p, "m/generation_config.json"));
@@ -230,7 +261,11 @@ static void generation_config_wins_over_config_as_in_transformers(void **state)
         {"\"eos_token_id\":2", "{\"eos_token_id\":4}", 2, 1, {4}},
         {"\"eos_token_id\":null", "{\"eos_token_id\":[4]}", -1, 1, {4}},
         {"\"eos_token_id\":null", NULL, -1, 0, {0}},
-        {"\"eos_token_id\":2", "{}", 2, 1, {2}}, /* transformers would stop at nothing: we differ, and say so */
+        {"\"eos_token_id\":2",
+         "{}",
+         2,
+         1,
+         {2}}, /* transformers would stop at nothing: we differ, and say so */
     };
     for (size_t i = 0; i < sizeof claims / sizeof *claims; i++) {
         dele_model m;
@@ -238,7 +273,8 @@ static void generation_config_wins_over_config_as_in_transformers(void **state)
         load(p, &m, in(p, "m"));
         assert_int_equal(m.config.eos, claims[i].eos);
         assert_int_equal(m.config.n_ends, claims[i].n_ends);
-        for (int k = 0; k < claims[i].n_ends; k++) assert_int_equal(m.config.ends[k], claims[i].ends[k]);
+        for (int k = 0; k < claims[i].n_ends; k++)
+            assert_int_equal(m.config.ends[k], claims[i].ends[k]);
         dele_model_release(&m);
     }
 }
@@ -246,8 +282,8 @@ static void generation_config_wins_over_config_as_in_transformers(void **state)
 static void ids_beyond_the_vocabulary_are_refused_whatever_file_names_them(void **state)
 {
     place *p = *state;
-    static const char *const keys[] = {"bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id",
-                                       "decoder_start_token_id"};
+    static const char *const keys[] = {"bos_token_id", "eos_token_id", "pad_token_id",
+                                       "unk_token_id", "sep_token_id", "decoder_start_token_id"};
     static const char *const values[] = {"10", "1000000000", "1e18", "[2, 10]"};
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
@@ -265,21 +301,26 @@ static void ids_beyond_the_vocabulary_are_refused_whatever_file_names_them(void 
     expect_refusal(in(p, "m"), "not a JSON object");
     write_model(p, "", NULL);
     put_file(p, "m/tokenizer.json",
-             "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[]},\"post_processor\":{\"type\":"
-             "\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"a\"}},{\"Sequence\":{\"id\":\"A\"}}],"
+             "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[]},\"post_"
+             "processor\":{\"type\":"
+             "\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"a\"}},{\"Sequence\":{"
+             "\"id\":\"A\"}}],"
              "\"special_tokens\":{\"a\":{\"ids\":[70000000]}}}}");
     expect_refusal(in(p, "m"), "no token has it");
     /* an added token behind the ten of the model, whose embedding has ten rows */
     put_file(p, "m/tokenizer.json",
-             "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"e\":4,\"f\":5,\"g\":6,"
-             "\"h\":7,\"i\":8,\"j\":9},\"merges\":[]},\"added_tokens\":[{\"id\":10,\"content\":\"<x>\"}]}");
+             "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"e\":4,"
+             "\"f\":5,\"g\":6,"
+             "\"h\":7,\"i\":8,\"j\":9},\"merges\":[]},\"added_tokens\":[{\"id\":10,\"content\":\"<"
+             "x>\"}]}");
     expect_refusal(in(p, "m"), "embedding only 10 rows");
 }
 
 static void generation_stops_at_every_end_and_at_the_end_of_a_turn(void **state)
 {
     place *p = *state;
-    dele_model m = {.config = {.eos = 5, .ends = {7, 8}, .n_ends = 2}, .tokenizer = bytes_only(&p->arena)};
+    dele_model m = {.config = {.eos = 5, .ends = {7, 8}, .n_ends = 2},
+                    .tokenizer = bytes_only(&p->arena)};
     dele_ends ends = dele_ends_of(&m, DELE_CHAT_NONE);
     assert_int_equal(ends.n, 2);
     assert_true(ends.id[0] == 7 && ends.id[1] == 8);
@@ -299,14 +340,15 @@ static void generation_stops_at_every_end_and_at_the_end_of_a_turn(void **state)
 static void ends_survive_a_gguf_and_the_way_back(void **state)
 {
     place *p = *state;
-    static const char *const lists[] = {"\"eos_token_id\":2", "\"eos_token_id\":[2,3]", "\"eos_token_id\":[2,3,4,5,6]",
-                                        "\"eos_token_id\":2"};
+    static const char *const lists[] = {"\"eos_token_id\":2", "\"eos_token_id\":[2,3]",
+                                        "\"eos_token_id\":[2,3,4,5,6]", "\"eos_token_id\":2"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         dele_model m, gguf, back;
         dele_gguf_saved saved;
         write_model(p, lists[i], i == 3 ? "{\"eos_token_id\":[4,5]}" : NULL);
         load(p, &m, in(p, "m"));
-        assert_int_equal(dele_gguf_save(&saved, &m, in(p, "m.gguf"), DELE_DTYPE_F32, false, &p->err), DELE_OK);
+        assert_int_equal(
+            dele_gguf_save(&saved, &m, in(p, "m.gguf"), DELE_DTYPE_F32, false, &p->err), DELE_OK);
         load(p, &gguf, in(p, "m.gguf"));
         mkdir(in(p, "back"), 0777);
         assert_int_equal(dele_model_save(&gguf, in(p, "back"), "f32", &p->err), DELE_OK);
@@ -322,23 +364,25 @@ static void ends_survive_a_gguf_and_the_way_back(void **state)
     }
 }
 
-/* ---- GGUF -------------------------------------------------------------------------------------------------------- */
+/* ---- GGUF ------------------------------------------------------------------------------------ */
 
 /* A tiny llama with these metadata beside what it must have; n pairs in `more`, size bytes. */
-static void write_gguf_with(const char *path, const dele_model *m, const char *more, size_t size, uint64_t n)
+static void write_gguf_with(const char *path, const dele_model *m, const char *more, size_t size,
+                            uint64_t n)
 {
     char plain[800];
     size_t all = 0, head;
     snprintf(plain, sizeof plain, "%s.plain", path);
     write_gguf(plain, m, NULL, false);
     uint8_t *file = read_bytes(plain, &all);
-    /* the metadata end where the first tensor's name begins; the data are aligned anew */
+    /* the metadata end where the first tensor's name begins; the data are aligned again */
     const char *first = m->tensors[0].gguf_name;
     for (head = 24; memcmp(file + head, first, strlen(first)); head++) assert_true(head < all);
     head -= 8;
     size_t infos = head;
     for (size_t i = 0; i < m->n_tensors; i++)
-        infos += 8 + strlen(m->tensors[i].gguf_name) + 4 + (m->tensors[i].part == DELE_PART_NORM ? 8 : 16) + 4 + 8;
+        infos += 8 + strlen(m->tensors[i].gguf_name) + 4 +
+                 (m->tensors[i].part == DELE_PART_NORM ? 8 : 16) + 4 + 8;
     size_t data = (infos + 31) / 32 * 32;
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
@@ -380,9 +424,10 @@ static void put_bool(FILE *f, const char *key, int x)
     fputc(x, f);
 }
 
-/* A model of ten rows whose byte-level vocabulary has this pre-tokenizer.  add_bos, add_eos -1: no key.  id_key: one more
- * id, or NULL. */
-static void write_bpe(place *p, const char *pre, int add_bos, int add_eos, const char *id_key, uint32_t id, const char *last)
+/* A model of ten rows whose byte-level vocabulary has this pre-tokenizer.  add_bos, add_eos -1: no
+ * key.  id_key: one more id, or NULL. */
+static void write_bpe(place *p, const char *pre, int add_bos, int add_eos, const char *id_key,
+                      uint32_t id, const char *last)
 {
     const char *const tokens[] = {"h", "i", "<s>", "</s>", "a", "b", "c", "d", "e", last};
     const char *const merges[] = {"h i"};
@@ -407,14 +452,17 @@ static void write_bpe(place *p, const char *pre, int add_bos, int add_eos, const
     assert_int_equal(fclose(f), 0);
     dele_model m;
     tiny_model(&m, DELE_LLAMA, true, &p->arena);
-    write_gguf_with(in(p, "m.gguf"), &m, text, size, 7u + (add_bos >= 0) + (add_eos >= 0) + (id_key != NULL));
+    write_gguf_with(in(p, "m.gguf"), &m, text, size,
+                    7u + (add_bos >= 0) + (add_eos >= 0) + (id_key != NULL));
     free(text);
 }
 
-static void expect_ids(place *p, const dele_tokenizer *t, const char *text, const int *ids, size_t n)
+static void expect_ids(place *p, const dele_tokenizer *t, const char *text, const int *ids,
+                       size_t n)
 {
     dele_ids out;
-    if (dele_encode(&out, t, text, strlen(text), true, &p->arena, &p->err)) fail_msg("%s", p->err.msg);
+    if (dele_encode(&out, t, text, strlen(text), true, &p->arena, &p->err))
+        fail_msg("%s", p->err.msg);
     assert_int_equal(out.n, n);
     for (size_t i = 0; i < n; i++) assert_int_equal(out.id[i], ids[i]);
 }
@@ -427,12 +475,14 @@ static void a_gguf_without_the_key_adds_the_bos_that_llama_cpp_adds(void **state
         int add_bos, add_eos;
         bool bos, eos;
     } claims[] = {
-        {"llama-bpe", -1, -1, true, false}, {"llama3", -1, -1, true, false},   {"llama-v3", -1, -1, true, false},
-        {"falcon3", -1, -1, true, false},   {"pixtral", -1, -1, true, false},  {"lfm2", -1, -1, true, false},
-        {"llama-bpe", 0, -1, false, false}, {"smollm", -1, -1, false, false},  {"smollm", 1, -1, true, false},
-        {"gpt-2", -1, -1, false, false},    {"olmo", -1, -1, false, false},    {"qwen2", -1, -1, false, false},
-        {"dbrx", -1, -1, false, false},     {"llama-bpe", -1, 1, true, true},  {"gpt-2", -1, 1, false, true},
-        {"gpt-2", -1, 0, false, false},
+        {"llama-bpe", -1, -1, true, false}, {"llama3", -1, -1, true, false},
+        {"llama-v3", -1, -1, true, false},  {"falcon3", -1, -1, true, false},
+        {"pixtral", -1, -1, true, false},   {"lfm2", -1, -1, true, false},
+        {"llama-bpe", 0, -1, false, false}, {"smollm", -1, -1, false, false},
+        {"smollm", 1, -1, true, false},     {"gpt-2", -1, -1, false, false},
+        {"olmo", -1, -1, false, false},     {"qwen2", -1, -1, false, false},
+        {"dbrx", -1, -1, false, false},     {"llama-bpe", -1, 1, true, true},
+        {"gpt-2", -1, 1, false, true},      {"gpt-2", -1, 0, false, false},
     };
     for (size_t i = 0; i < sizeof claims / sizeof *claims; i++) {
         dele_model m;
@@ -440,12 +490,16 @@ static void a_gguf_without_the_key_adds_the_bos_that_llama_cpp_adds(void **state
         load(p, &m, in(p, "m.gguf"));
         const int all[] = {2, 0, 1, 3};
         expect_ids(p, m.tokenizer, "hi", all + !claims[i].bos, 2u + claims[i].bos + claims[i].eos);
-        expect_ids(p, m.tokenizer, "<s>hi", all, 3); /* it has one already: nothing is added, as in lm_eval */
+        expect_ids(p, m.tokenizer, "<s>hi", all,
+                   3);         /* it has one already: nothing is added, as in lm_eval */
         dele_gguf_saved saved; /* and the file that is written of it does the same */
-        assert_int_equal(dele_gguf_save(&saved, &m, in(p, "again.gguf"), DELE_DTYPE_F32, true, &p->err), DELE_OK);
+        assert_int_equal(
+            dele_gguf_save(&saved, &m, in(p, "again.gguf"), DELE_DTYPE_F32, true, &p->err),
+            DELE_OK);
         dele_model again;
         load(p, &again, in(p, "again.gguf"));
-        expect_ids(p, again.tokenizer, "hi", all + !claims[i].bos, 2u + claims[i].bos + claims[i].eos);
+        expect_ids(p, again.tokenizer, "hi", all + !claims[i].bos,
+                   2u + claims[i].bos + claims[i].eos);
         dele_model_release(&again);
         dele_model_release(&m);
     }
@@ -459,9 +513,12 @@ static void eot_and_eom_of_a_gguf_end_a_text(void **state)
         uint32_t id;
         int end;
     } claims[] = {
-        {"tokenizer.ggml.eot_token_id", "f", 6, 6}, {"tokenizer.ggml.eom_token_id", "f", 7, 7},
-        {NULL, "<|eot_id|>", 0, 9},                 {NULL, "<|im_end|>", 0, 9},
-        {NULL, "<|eom_id|>", 0, 9},                 {NULL, "<|endoftext|>", 0, -1}, /* not eos: transformers goes on */
+        {"tokenizer.ggml.eot_token_id", "f", 6, 6},
+        {"tokenizer.ggml.eom_token_id", "f", 7, 7},
+        {NULL, "<|eot_id|>", 0, 9},
+        {NULL, "<|im_end|>", 0, 9},
+        {NULL, "<|eom_id|>", 0, 9},
+        {NULL, "<|endoftext|>", 0, -1}, /* not eos: transformers goes on */
         {"tokenizer.ggml.eot_token_id", "<|im_end|>", 3, -1},
     };
     for (size_t i = 0; i < sizeof claims / sizeof *claims; i++) {
@@ -475,7 +532,8 @@ static void eot_and_eom_of_a_gguf_end_a_text(void **state)
         dele_model_release(&m);
     }
     static const char *const keys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
-                                       "tokenizer.ggml.unknown_token_id", "tokenizer.ggml.mask_token_id",
+                                       "tokenizer.ggml.unknown_token_id",
+                                       "tokenizer.ggml.mask_token_id",
                                        "tokenizer.ggml.padding_token_id"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         write_bpe(p, "gpt-2", -1, -1, keys[i], 10, "f");
@@ -490,7 +548,8 @@ static void an_empty_gguf_is_no_gguf(void **state)
     expect_refusal(in(p, "m.gguf"), "not a GGUF file");
 }
 
-/* ---- long inputs: linear or n log n.  The bounds are CPU time, ten times what is needed and a tenth of what it was. -- */
+/* ---- long inputs: linear or n log n.  The bounds are CPU time, ten times what is needed and a
+ * tenth of what it was. -- */
 
 static void sixty_thousand_keys_of_a_gguf_take_no_time(void **state)
 {
@@ -549,7 +608,8 @@ static void a_token_of_200_kilobytes_takes_no_time(void **state)
     assert_true(seconds() - began < 2);
     const int ids[] = {1, 7}; /* the merges are still found: b a b is one token */
     dele_ids out;
-    assert_int_equal(dele_encode(&out, back.tokenizer, "bab", 3, true, &p->arena, &p->err), DELE_OK);
+    assert_int_equal(dele_encode(&out, back.tokenizer, "bab", 3, true, &p->arena, &p->err),
+                     DELE_OK);
     assert_true(out.n >= 2 && out.id[0] == ids[0] && out.id[out.n - 1] == ids[1]);
     dele_model_release(&back);
     free(token);
@@ -587,7 +647,8 @@ static void a_hundred_thousand_tensors_of_an_index_take_no_time(void **state)
         FILE *f = open_memstream(&header, &size);
         assert_non_null(f);
         for (int i = 0; i < N / 2; i++) {
-            fprintf(f, "%s\"t%d.%d\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[%d,%d]}", i ? "," : "{", s, i, 4 * i, 4 * i + 4);
+            fprintf(f, "%s\"t%d.%d\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[%d,%d]}",
+                    i ? "," : "{", s, i, 4 * i, 4 * i + 4);
             fprintf(index, "%s\"t%d.%d\":\"s%d.safetensors\"", i || s ? "," : "", s, i, s);
         }
         fputs("}", f);
@@ -618,9 +679,16 @@ static void many_added_tokens_take_no_time_and_the_longest_wins(void **state)
     enum { N = 100000 };
     FILE *f = fopen(in(p, "tokenizer.json"), "wb");
     assert_non_null(f);
-    fputs("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"<\":0,\"x\":1,\"1\":2},\"merges\":[]},\"added_tokens\":[", f);
-    for (int i = 0; i < N; i++) fprintf(f, "%s{\"id\":%d,\"content\":\"<<<x%d>\",\"special\":true}", i ? "," : "", i + 3, i);
-    fprintf(f, ",{\"id\":%d,\"content\":\"<<\",\"special\":true},{\"id\":%d,\"content\":\"<<<x1\",\"special\":true}]}", N + 3, N + 4);
+    fputs("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"<\":0,\"x\":1,\"1\":2},\"merges\":[]},\"added_"
+          "tokens\":[",
+          f);
+    for (int i = 0; i < N; i++)
+        fprintf(f, "%s{\"id\":%d,\"content\":\"<<<x%d>\",\"special\":true}", i ? "," : "", i + 3,
+                i);
+    fprintf(f,
+            ",{\"id\":%d,\"content\":\"<<\",\"special\":true},{\"id\":%d,\"content\":\"<<<x1\","
+            "\"special\":true}]}",
+            N + 3, N + 4);
     assert_int_equal(fclose(f), 0);
     double began = seconds();
     dele_tokenizer *t = dele_tokenizer_load(in(p, "tokenizer.json"), &p->arena, &p->err);
@@ -629,9 +697,16 @@ static void many_added_tokens_take_no_time_and_the_longest_wins(void **state)
         const char *text;
         int ids[3];
         size_t n;
-    } claims[] = {{"<<<x12>", {15}, 1}, {"<<<x1>", {4}, 1}, {"<<<x1", {N + 4}, 1}, {"<<<x1x", {N + 4, 1}, 2},
-                  {"<<<x", {N + 3, 0, 1}, 3}, {"<<<<", {N + 3, N + 3}, 2}, {"<", {0}, 1}, {"<<<x99999>", {N + 2}, 1}};
-    for (size_t i = 0; i < sizeof claims / sizeof *claims; i++) expect_ids(p, t, claims[i].text, claims[i].ids, claims[i].n);
+    } claims[] = {{"<<<x12>", {15}, 1},
+                  {"<<<x1>", {4}, 1},
+                  {"<<<x1", {N + 4}, 1},
+                  {"<<<x1x", {N + 4, 1}, 2},
+                  {"<<<x", {N + 3, 0, 1}, 3},
+                  {"<<<<", {N + 3, N + 3}, 2},
+                  {"<", {0}, 1},
+                  {"<<<x99999>", {N + 2}, 1}};
+    for (size_t i = 0; i < sizeof claims / sizeof *claims; i++)
+        expect_ids(p, t, claims[i].text, claims[i].ids, claims[i].n);
     char *text = malloc(N + 1);
     assert_non_null(text);
     memset(text, '<', N);
@@ -650,8 +725,11 @@ static void a_question_of_100_kilobytes_takes_no_time(void **state)
     char *long_one = malloc(16 * N);
     assert_non_null(long_one);
     size_t n = 0;
-    for (int i = 0; i < N; i++) n += (size_t)sprintf(long_one + n, "Name%c%c Of%c ", 'a' + i % 26, 'a' + i / 26 % 26, 'a' + i % 7);
-    const char *const questions[] = {"Where was Ada Lovelace born?", "Where was Alan Turing born?", long_one};
+    for (int i = 0; i < N; i++)
+        n += (size_t)sprintf(long_one + n, "Name%c%c Of%c ", 'a' + i % 26, 'a' + i / 26 % 26,
+                             'a' + i % 7);
+    const char *const questions[] = {"Where was Ada Lovelace born?", "Where was Alan Turing born?",
+                                     long_one};
     dele_person person[3];
     double began = seconds();
     assert_int_equal(dele_people_find(person, questions, 3, &p->arena, &p->err), DELE_OK);
@@ -662,7 +740,7 @@ static void a_question_of_100_kilobytes_takes_no_time(void **state)
     free(long_one);
 }
 
-/* ---- safetensors ------------------------------------------------------------------------------------------------- */
+/* ---- safetensors ----------------------------------------------------------------------------- */
 
 static void expect_header(place *p, const char *header, size_t n_data, const char *words)
 {
@@ -677,7 +755,8 @@ static void expect_header(place *p, const char *header, size_t n_data, const cha
     dele_status status = dele_safetensors_open(&st, p->dir, &p->arena, &err);
     dele_safetensors_close(&st);
     if (words ? !status || !strstr(err.msg, words) : status)
-        fail_msg("%s: \"%s\", not \"%s\"", header, status ? err.msg : "read", words ? words : "read");
+        fail_msg("%s: \"%s\", not \"%s\"", header, status ? err.msg : "read",
+                 words ? words : "read");
 }
 
 static void headers_of_safetensors_are_held_to_the_specification(void **state)
@@ -694,19 +773,25 @@ static void headers_of_safetensors_are_held_to_the_specification(void **state)
     expect_header(p, " {" A "}", 4, "not a JSON object");
     expect_header(p, "[]", 0, "not a JSON object");
     expect_header(p, "{" A "," A "}", 4, "overlap");
-    expect_header(p, "{" A ",\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "twice");
+    expect_header(p, "{" A ",\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8,
+                  "twice");
     expect_header(p, "{" B "}", 8, "take 4 bytes, but 8");
     expect_header(p, "{" A "}", 8, "take 4 bytes, but 8");
-    expect_header(p, "{" A ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}", 12, "take 8 bytes, but 12");
-    expect_header(p, "{" A ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}", 6, "overlap");
+    expect_header(p, "{" A ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}", 12,
+                  "take 8 bytes, but 12");
+    expect_header(p, "{" A ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}", 6,
+                  "overlap");
     expect_header(p, "{\"__metadata__\":{\"a\":1}," A "}", 4, "__metadata__");
     expect_header(p, "{\"__metadata__\":[]," A "}", 4, "__metadata__");
     expect_header(p, "{\"__metadata__\":{},\"__metadata__\":{}," A "}", 4, "__metadata__");
-    expect_header(p, "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "shape");
-    expect_header(p, "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"x\":1}}", 4, "\"x\"");
+    expect_header(p,
+                  "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"shape\":[1],\"data_offsets\":[0,4]}}",
+                  4, "shape");
+    expect_header(p, "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"x\":1}}", 4,
+                  "\"x\"");
 }
 
-/* ---- numbers that are none --------------------------------------------------------------------------------------- */
+/* ---- numbers that are none ------------------------------------------------------------------- */
 
 static void a_weight_that_is_not_finite_is_refused_with_its_tensors_name(void **state)
 {
@@ -735,9 +820,10 @@ static void a_blocks_scale_that_is_not_finite_is_seen(void **state)
     static const struct {
         dele_dtype type;
         size_t scales[2], n;
-    } claims[] = {{DELE_DTYPE_Q4_0, {0}, 1}, {DELE_DTYPE_Q4_1, {0, 2}, 2}, {DELE_DTYPE_Q5_0, {0}, 1},
-                  {DELE_DTYPE_Q5_1, {0, 2}, 2}, {DELE_DTYPE_Q8_0, {0}, 1}, {DELE_DTYPE_Q4_K, {0, 2}, 2},
-                  {DELE_DTYPE_Q5_K, {0, 2}, 2}, {DELE_DTYPE_Q6_K, {208}, 1}, {DELE_DTYPE_F16, {0}, 1}};
+    } claims[] = {
+        {DELE_DTYPE_Q4_0, {0}, 1},    {DELE_DTYPE_Q4_1, {0, 2}, 2}, {DELE_DTYPE_Q5_0, {0}, 1},
+        {DELE_DTYPE_Q5_1, {0, 2}, 2}, {DELE_DTYPE_Q8_0, {0}, 1},    {DELE_DTYPE_Q4_K, {0, 2}, 2},
+        {DELE_DTYPE_Q5_K, {0, 2}, 2}, {DELE_DTYPE_Q6_K, {208}, 1},  {DELE_DTYPE_F16, {0}, 1}};
     static const uint16_t bad[] = {0x7c00, 0xfc00, 0x7e01};
     for (size_t c = 0; c < sizeof claims / sizeof *claims; c++)
         for (size_t s = 0; s < claims[c].n; s++)
@@ -757,14 +843,16 @@ static void logits_that_are_not_finite_end_the_generation(void **state)
     place *p = *state;
     dele_model m;
     tiny_model(&m, DELE_LLAMA, false, &p->arena);
-    dele_tensor *head = dele_model_tensor(&m, DELE_SLOT_HEAD, -1), *norm = dele_model_tensor(&m, DELE_SLOT_FINAL_NORM, -1);
+    dele_tensor *head = dele_model_tensor(&m, DELE_SLOT_HEAD, -1),
+                *norm = dele_model_tensor(&m, DELE_SLOT_FINAL_NORM, -1);
     for (size_t i = 0; i < head->rows * head->cols; i++) head->data[i] = 1e30f;
     for (size_t i = 0; i < norm->cols; i++) norm->data[i] = i % 2 ? 1e30f : -1e30f;
     dele_run run = {0};
     const int prompt[] = {1, 2};
     int out[4];
     size_t n;
-    assert_int_equal(dele_generate(out, &n, &run, &m, prompt, 2, 4, NULL, 0, &p->err), DELE_ERR_DATA);
+    assert_int_equal(dele_generate(out, &n, &run, &m, prompt, 2, 4, NULL, 0, &p->err),
+                     DELE_ERR_DATA);
     assert_non_null(strstr(p->err.msg, "the model is broken"));
     dele_run_release(&run);
 }
@@ -786,7 +874,7 @@ static void noise_that_overflows_is_refused(void **state)
     }
 }
 
-/* ---- version 0.1 ------------------------------------------------------------------------------------------------- */
+/* ---- version 0.1 ----------------------------------------------------------------------------- */
 
 static void a_checkpoint_of_0_1_loads_and_its_results_are_refused(void **state)
 {
@@ -794,7 +882,8 @@ static void a_checkpoint_of_0_1_loads_and_its_results_are_refused(void **state)
     dele_model m;
     write_model(p, "\"eos_token_id\":2", NULL);
     mkdir(in(p, "m/" DELE_FORMER_NAME), 0777);
-    put_file(p, "m/" DELE_FORMER_NAME "/manifest.json", "{\"versions\":{\"" DELE_FORMER_NAME "\":\"0.1.0\"}}");
+    put_file(p, "m/" DELE_FORMER_NAME "/manifest.json",
+             "{\"versions\":{\"" DELE_FORMER_NAME "\":\"0.1.0\"}}");
     assert_true(dele_former_checkpoint(in(p, "m")));
     load(p, &m, in(p, "m"));
     dele_model_release(&m);
@@ -814,7 +903,9 @@ static void a_checkpoint_of_0_1_loads_and_its_results_are_refused(void **state)
     dele_model_release(&m);
 
     mkdir(in(p, "r"), 0777);
-    put_file(p, "r/manifest.json", "{\"command\":[\"" DELE_FORMER_NAME "\",\"trace\"],\"versions\":{\"" DELE_FORMER_NAME "\":\"0.1.0\"}}");
+    put_file(p, "r/manifest.json",
+             "{\"command\":[\"" DELE_FORMER_NAME "\",\"trace\"],\"versions\":{\"" DELE_FORMER_NAME
+             "\":\"0.1.0\"}}");
     put_file(p, "r/trace.json", "{\"n_layers\":2}");
     put_file(p, "r/facts.jsonl", "");
     dele_trace trace;

@@ -53,14 +53,25 @@ static float **copy_weights(world *w)
 /* Two layers of random weights; layer 0's attention and mlp have adapters. */
 static void make_world(world *w)
 {
-    static const dele_config config = {
-        .family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 2,
-        .head_dim = 8, .vocab = VOCAB, .context = 32, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
+    static const dele_config config = {.family = DELE_LLAMA,
+                                       .norm = DELE_RMSNORM,
+                                       .n_layers = 2,
+                                       .hidden_size = 32,
+                                       .intermediate_size = 48,
+                                       .n_heads = 4,
+                                       .n_kv_heads = 2,
+                                       .head_dim = 8,
+                                       .vocab = VOCAB,
+                                       .context = 32,
+                                       .norm_eps = 1e-5f,
+                                       .rope_theta = 1e4f,
+                                       .tied = true};
     dele_err err = {0};
     *w = (world){0};
     if (dele_model_layout(&w->model, &config, &w->arena, &err)) fail_msg("%s", err.msg);
     dele_model_randomise(&w->model, 0.2, 7);
-    if (dele_mask_parse(&w->mask, &w->model, "0", "attn,mlp", &w->arena, &err)) fail_msg("%s", err.msg);
+    if (dele_mask_parse(&w->mask, &w->model, "0", "attn,mlp", &w->arena, &err))
+        fail_msg("%s", err.msg);
     make_rows(w);
     w->before = copy_weights(w);
 }
@@ -75,7 +86,8 @@ static dele_lora adapters(world *w, int rank, double alpha)
 {
     dele_lora l;
     dele_err err = {0};
-    if (dele_lora_init(&l, &w->model, &w->mask, rank, alpha, 3, &w->arena, &err)) fail_msg("%s", err.msg);
+    if (dele_lora_init(&l, &w->model, &w->mask, rank, alpha, 3, &w->arena, &err))
+        fail_msg("%s", err.msg);
     return l;
 }
 
@@ -88,7 +100,7 @@ static double largest_gap(const world *w, float *const *other)
     return most;
 }
 
-/* ---- identities -------------------------------------------------------------------------------------------------- */
+/* ---- identities ------------------------------------------------------------------------------ */
 
 static void adapters_begin_as_the_model_itself(void **state)
 {
@@ -152,7 +164,7 @@ static void a_full_rank_reaches_any_change(void **state)
     make_world(&w);
     const int rank = 48; /* the most rows any of them has */
     const dele_lora l = adapters(&w, rank, 24);
-    float **wanted = copy_weights(&w);
+    float **output_rows = copy_weights(&w);
     for (size_t k = 0; k < w.model.n_tensors; k++) {
         const dele_tensor *t = &w.model.tensors[k];
         float *a = l.table.tensors[k].data;
@@ -164,16 +176,17 @@ static void a_full_rank_reaches_any_change(void **state)
             for (size_t j = 0; j < t->cols; j++) {
                 const float change = (float)(dele_rng_uniform(&rng) - 0.5);
                 a[i * t->cols + j] = change;
-                wanted[k][i * t->cols + j] += change;
+                output_rows[k][i * t->cols + j] += change;
             }
         }
     }
     dele_lora_write(&l);
-    assert_true(largest_gap(&w, wanted) < 1e-6);
+    assert_true(largest_gap(&w, output_rows) < 1e-6);
     end_world(&w);
 }
 
-/* <dA, U> + <dB, V> = <G, d/dε W(A + εU, B + εV)>: the gradient predicts what any step of A and B does. */
+/* <dA, U> + <dB, V> = <G, d/dε W(A + εU, B + εV)>: the gradient predicts what any step of A and B
+ * does. */
 static void the_gradient_predicts_a_step_of_the_adapters(void **state)
 {
     (void)state;
@@ -188,7 +201,8 @@ static void the_gradient_predicts_a_step_of_the_adapters(void **state)
         float *ab = l.table.tensors[k].data;
         const size_t n = l.table.tensors[k].cols, n_weights = t->rows * t->cols;
         if (!ab) continue;
-        float *g = DELE_NEW(&w.arena, float, n_weights, &err), *d = DELE_NEW(&w.arena, float, n, &err);
+        float *g = DELE_NEW(&w.arena, float, n_weights, &err),
+              *d = DELE_NEW(&w.arena, float, n, &err);
         float *step = DELE_NEW(&w.arena, float, n, &err);
         for (size_t i = 0; i < n_weights; i++) g[i] = (float)(dele_rng_uniform(&rng) - 0.5);
         for (size_t i = 0; i < n; i++) ab[i] = (float)(dele_rng_uniform(&rng) - 0.5);
@@ -196,10 +210,12 @@ static void the_gradient_predicts_a_step_of_the_adapters(void **state)
         dele_lora_gradient(d, &l, k, g);
         double predicted = 0, seen = 0;
         for (size_t i = 0; i < n; i++) predicted += (double)d[i] * (double)step[i];
-        for (int side = 1; side >= -1; side -= 2) { /* W is quadratic in ε, so the central difference is exact */
+        for (int side = 1; side >= -1;
+             side -= 2) { /* W is quadratic in ε, so the central difference is exact */
             for (size_t i = 0; i < n; i++) ab[i] += (float)side * step[i];
             dele_lora_write(&l);
-            for (size_t i = 0; i < n_weights; i++) seen += side * (double)g[i] * (double)t->data[i] / 2;
+            for (size_t i = 0; i < n_weights; i++)
+                seen += side * (double)g[i] * (double)t->data[i] / 2;
             for (size_t i = 0; i < n; i++) ab[i] -= (float)side * step[i];
         }
         assert_true(fabs(predicted - seen) < 1e-3 * fmax(1, fabs(predicted)));
@@ -207,7 +223,7 @@ static void the_gradient_predicts_a_step_of_the_adapters(void **state)
     end_world(&w);
 }
 
-/* ---- training ---------------------------------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------------------------------- */
 
 static dele_train_options options(const dele_objective *objective, dele_lora *l)
 {
@@ -224,7 +240,8 @@ static void train(world *w, const dele_train_options *o, dele_train_report *repo
 {
     dele_err err = {0};
     const bool two = o->objective->needs_forget;
-    if (dele_train(report, &w->model, &w->mask, two ? &w->set[0] : NULL, &w->set[two ? 1 : 0], o, NULL, NULL, &err))
+    if (dele_train(report, &w->model, &w->mask, two ? &w->set[0] : NULL, &w->set[two ? 1 : 0], o,
+                   NULL, NULL, &err))
         fail_msg("%s", err.msg);
 }
 
@@ -270,7 +287,8 @@ static void the_first_losses_are_those_without_adapters(void **state)
     train(&plain, &o, &report[0]);
     o.lora = &l;
     train(&with, &o, &report[1]);
-    for (int side = 0; side < 2; side++) assert_true(report[0].first.loss[side] == report[1].first.loss[side]);
+    for (int side = 0; side < 2; side++)
+        assert_true(report[0].first.loss[side] == report[1].first.loss[side]);
     assert_true(report[1].first.norm > 0 && report[1].first.norm != report[0].first.norm);
     end_world(&plain), end_world(&with);
 }
@@ -299,7 +317,7 @@ static void a_task_vector_is_taken_back_in_the_adapters_too(void **state)
     end_world(&learnt), end_world(&negated);
 }
 
-static void divergence_goes_back_to_the_last_good_adapters(void **state)
+static void divergence_restores_the_last_good_adapters(void **state)
 {
     (void)state;
     world w;
@@ -309,16 +327,17 @@ static void divergence_goes_back_to_the_last_good_adapters(void **state)
     dele_lora l = adapters(&w, 2, 2);
     dele_train_options o = options(&dele_objective_joint, &l);
     o.adamw.lr = 1e25;
-    assert_int_equal(dele_train(&report, &w.model, &w.mask, &w.set[0], &w.set[1], &o, NULL, NULL, &err),
-                     DELE_ERR_DIVERGED);
+    assert_int_equal(
+        dele_train(&report, &w.model, &w.mask, &w.set[0], &w.set[1], &o, NULL, NULL, &err),
+        DELE_ERR_DIVERGED);
     float **now = copy_weights(&w);
     dele_lora_write(&l);
     assert_true(largest_gap(&w, now) == 0 && isfinite(largest_gap(&w, w.before)));
     end_world(&w);
 }
 
-/* The best checked state is put back in the adapters, and the tensors follow: here the start, for every other is beyond
- * the budget. */
+/* The best checked state is put back in the adapters, and the tensors follow: here the start, for
+ * every other is beyond the budget. */
 static void the_best_state_is_one_of_the_adapters(void **state)
 {
     (void)state;
@@ -327,21 +346,21 @@ static void the_best_state_is_one_of_the_adapters(void **state)
     make_world(&w);
     dele_lora l = adapters(&w, 2, 2);
     dele_train_options o = options(&dele_objective_joint, &l);
-    o.checks = (dele_check_options)DELE_CHECK_DEFAULTS;
-    o.checks.every = 1;
-    o.checks.set[DELE_FORGET] = &w.set[DELE_FORGET];
-    o.checks.set[DELE_RETAIN] = &w.set[DELE_RETAIN];
-    o.checks.retain_budget = -1;
-    o.checks.patience = 1000;
-    o.checks.best = true;
+    o.evaluations = (dele_evaluation_options)DELE_EVALUATION_DEFAULTS;
+    o.evaluations.eval_every = 1;
+    o.evaluations.set[DELE_FORGET] = &w.set[DELE_FORGET];
+    o.evaluations.set[DELE_RETAIN] = &w.set[DELE_RETAIN];
+    o.evaluations.retain_budget = -1;
+    o.evaluations.patience = 1000;
+    o.evaluations.best = true;
     train(&w, &o, &report);
-    assert_true(report.done == 0 && report.chosen.update == 0 && report.last.rows > 0);
+    assert_true(report.done == 0 && report.selected.update == 0 && report.last.rows > 0);
     assert_true(largest_gap(&w, w.before) == 0);
     end_world(&w);
 }
 
-/* Two epochs that leave their state behind, and another process that goes on from it to four: A, B, their moments and
- * what is kept of them are in it. */
+/* Two epochs that leave their state behind, and another process that resumes from it to four: A, B,
+ * their moments and what is kept of them are in it. */
 static void a_run_goes_on_from_the_state_of_its_adapters(void **state)
 {
     world whole, first, again;
@@ -364,11 +383,12 @@ static void a_run_goes_on_from_the_state_of_its_adapters(void **state)
     train(&again, &o, &report);
     assert_true(report.before.rows > 0 && report.done == updates);
     float **as_undisturbed = copy_weights(&whole);
-    assert_true(largest_gap(&again, as_undisturbed) == 0 && largest_gap(&again, again.before) > 1e-3);
+    assert_true(largest_gap(&again, as_undisturbed) == 0 &&
+                largest_gap(&again, again.before) > 1e-3);
     end_world(&whole), end_world(&first), end_world(&again);
 }
 
-/* ---- what cannot be ---------------------------------------------------------------------------------------------- */
+/* ---- what cannot be -------------------------------------------------------------------------- */
 
 static void what_is_no_linear_layer_is_refused_by_name(void **state)
 {
@@ -378,9 +398,11 @@ static void what_is_no_linear_layer_is_refused_by_name(void **state)
     make_world(&w);
     for (int k = 0; k < 3; k++) {
         dele_err err = {0};
-        if (dele_mask_parse(&w.mask, &w.model, "0", parts[k], &w.arena, &err)) fail_msg("%s", err.msg);
+        if (dele_mask_parse(&w.mask, &w.model, "0", parts[k], &w.arena, &err))
+            fail_msg("%s", err.msg);
         assert_int_equal(dele_lora_check(4, 4, &w.model, &w.mask, &err), DELE_ERR_USAGE);
-        assert_non_null(strstr(err.msg, k == 1 ? "layernorm.weight is no linear" : "embed_tokens.weight is no linear"));
+        assert_non_null(strstr(err.msg, k == 1 ? "layernorm.weight is no linear"
+                                               : "embed_tokens.weight is no linear"));
     }
     dele_err err = {0};
     if (dele_mask_parse(&w.mask, &w.model, "0", "mlp", &w.arena, &err)) fail_msg("%s", err.msg);
@@ -399,9 +421,10 @@ int main(void)
         cmocka_unit_test(training_changes_by_the_rank_and_no_more),
         cmocka_unit_test(the_first_losses_are_those_without_adapters),
         cmocka_unit_test(a_task_vector_is_taken_back_in_the_adapters_too),
-        cmocka_unit_test(divergence_goes_back_to_the_last_good_adapters),
+        cmocka_unit_test(divergence_restores_the_last_good_adapters),
         cmocka_unit_test(the_best_state_is_one_of_the_adapters),
-        cmocka_unit_test_setup_teardown(a_run_goes_on_from_the_state_of_its_adapters, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(a_run_goes_on_from_the_state_of_its_adapters, scratch_open,
+                                        scratch_close),
         cmocka_unit_test(what_is_no_linear_layer_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* LUME: rows read, texts compared as the published script does, and many prompts continued at once as each alone. */
+/* LUME: rows read, texts compared as the published script does, and many prompts continued at once
+ * as each alone. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,10 +21,14 @@ static void spaces_are_cleaned_as_transformers_does(void **state)
     static const char *const pair[][2] = {
         {"Hello , world !", "Hello, world!"},
         {"do n't I 'm he 's we 've they 're", "don't I'm he's we've they're"},
-        {"a ' b ' c", "a'b'c"},                       {" . ? !", ".?!"},
-        {"it  . two spaces", "it . two spaces"},      {"wo n't .", "won't."},
-        {"untouched.", "untouched."},                 {"", ""},
-        {"rock ' n't roll", "rock'n't roll"},         {"na\xc3\xafve , \xe4\xb8\xad .", "na\xc3\xafve, \xe4\xb8\xad."}};
+        {"a ' b ' c", "a'b'c"},
+        {" . ? !", ".?!"},
+        {"it  . two spaces", "it . two spaces"},
+        {"wo n't .", "won't."},
+        {"untouched.", "untouched."},
+        {"", ""},
+        {"rock ' n't roll", "rock'n't roll"},
+        {"na\xc3\xafve , \xe4\xb8\xad .", "na\xc3\xafve, \xe4\xb8\xad."}};
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++) {
         char text[64];
         strcpy(text, pair[i][0]);
@@ -45,7 +50,8 @@ static bool same(const char *a, const char *b)
 static void answers_match_but_for_case_and_margins(void **state)
 {
     (void)state;
-    assert_true(same(" Madera\n", "madera") && same("\xc2\xa0\xc3\x89t\xc3\xa9", "\xc3\xa9T\xc3\x89 \xe3\x80\x80"));
+    assert_true(same(" Madera\n", "madera") &&
+                same("\xc2\xa0\xc3\x89t\xc3\xa9", "\xc3\xa9T\xc3\x89 \xe3\x80\x80"));
     assert_true(same("", " \t") && !same("Madera.", "Madera") && !same("a b", "a  b"));
 }
 
@@ -60,9 +66,11 @@ static const char *write_rows(scratch *s, const char *name, const char *text)
 }
 
 static const char FORGET[] =
-    "{\"id\": \"\\\"8f2\\\"sc1\", \"input\": \"Once upon a time\", \"output\": \"a little girl\", \"task\": \"Task1\"}\n"
+    "{\"id\": \"\\\"8f2\\\"sc1\", \"input\": \"Once upon a time\", \"output\": \"a little girl\", "
+    "\"task\": \"Task1\"}\n"
     "{\"id\": \"\\\"8f2\\\"qa0\", \"input\": \"Who?\", \"output\": \"She\", \"task\": \"Task1\"}\n"
-    "\n{\"id\": \"77qa12\", \"input\": \"There was\", \"output\": \"a girl\", \"task\": \"Task2\"}\n";
+    "\n{\"id\": \"77qa12\", \"input\": \"There was\", \"output\": \"a girl\", \"task\": "
+    "\"Task2\"}\n";
 
 static void rows_are_read_from_both_files(void **state)
 {
@@ -71,7 +79,8 @@ static void rows_are_read_from_both_files(void **state)
     dele_err err = {0};
     dele_lume data;
     write_rows(s, "forget.jsonl", FORGET);
-    write_rows(s, "retain.jsonl", "{\"id\": \"9sc0\", \"input\": \"x\", \"output\": \"y\", \"task\": \"Task3\"}\n");
+    write_rows(s, "retain.jsonl",
+               "{\"id\": \"9sc0\", \"input\": \"x\", \"output\": \"y\", \"task\": \"Task3\"}\n");
     if (dele_lume_load(&data, s->dir, 0, NULL, &arena, &err)) fail_msg("%s", err.msg);
     assert_int_equal(data.n, 4);
     assert_string_equal(data.row[0].id, "\"8f2\"sc1");
@@ -89,15 +98,18 @@ static void rows_are_read_from_both_files(void **state)
     dele_arena_release(&arena);
 }
 
-/* As the organisers hand it out: a split of train or validation in the names, a column that says forget or retain. */
+/* As the organisers hand it out: a split of train or validation in the names, a column that says
+ * forget or retain. */
 static void the_organisers_names_and_their_column_are_known(void **state)
 {
     scratch *s = *state;
     dele_arena arena = {0};
     dele_err err = {0};
     dele_lume data;
-    static const char FORGETS[] = "{\"id\": \"1sc0\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\", \"split\": \"forget\"}\n";
-    static const char RETAINS[] = "{\"id\": \"2qa0\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\", \"split\": \"retain\"}\n";
+    static const char FORGETS[] = "{\"id\": \"1sc0\", \"input\": \"x\", \"output\": \"y\", "
+                                  "\"task\": \"T\", \"split\": \"forget\"}\n";
+    static const char RETAINS[] = "{\"id\": \"2qa0\", \"input\": \"x\", \"output\": \"y\", "
+                                  "\"task\": \"T\", \"split\": \"retain\"}\n";
     char both[sizeof FORGETS + sizeof RETAINS];
     snprintf(both, sizeof both, "%s%s", RETAINS, FORGETS);
     write_rows(s, "forget_val.jsonl", FORGETS);
@@ -117,7 +129,8 @@ static void the_organisers_names_and_their_column_are_known(void **state)
     err = (dele_err){0};
     write_rows(s, "forget.jsonl", both);
     assert_int_equal(dele_lume_load(&data, s->dir, 0, NULL, &arena, &err), DELE_ERR_DATA);
-    assert_non_null(strstr(err.msg, "forget.jsonl:1: \"split\" is retain, in a file whose name says forget"));
+    assert_non_null(
+        strstr(err.msg, "forget.jsonl:1: \"split\" is retain, in a file whose name says forget"));
     dele_arena_release(&arena);
 }
 
@@ -127,9 +140,10 @@ static void a_bad_row_is_told_with_its_line(void **state)
     dele_arena arena = {0};
     dele_err err = {0};
     dele_lume data;
-    const char *path = write_rows(s, "odd.jsonl",
-                                  "{\"id\": \"1sc1\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\"}\n"
-                                  "{\"id\": \"1xx1\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\"}\n");
+    const char *path =
+        write_rows(s, "odd.jsonl",
+                   "{\"id\": \"1sc1\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\"}\n"
+                   "{\"id\": \"1xx1\", \"input\": \"x\", \"output\": \"y\", \"task\": \"T\"}\n");
     assert_int_equal(dele_lume_load(&data, path, 0, NULL, &arena, &err), DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "odd.jsonl:2:"));
     path = write_rows(s, "empty.jsonl", "\n");
@@ -138,16 +152,26 @@ static void a_bad_row_is_told_with_its_line(void **state)
     dele_arena_release(&arena);
 }
 
-/* ---- many at once ---------------------------------------------------------------------------------------------- */
+/* ---- many at once ---------------------------------------------------------------------------- */
 
 enum { V = 47, PROMPTS = 11, MAX_NEW = 12 };
 
 static void many_prompts_go_on_as_each_alone(void **state)
 {
     (void)state;
-    static const dele_config config = {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 3, .dim = 32, .hidden = 48,
-                                      .n_heads = 4, .n_kv_heads = 2, .head_dim = 8, .vocab = V, .context = 64,
-                                      .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = false};
+    static const dele_config config = {.family = DELE_LLAMA,
+                                       .norm = DELE_RMSNORM,
+                                       .n_layers = 3,
+                                       .hidden_size = 32,
+                                       .intermediate_size = 48,
+                                       .n_heads = 4,
+                                       .n_kv_heads = 2,
+                                       .head_dim = 8,
+                                       .vocab = V,
+                                       .context = 64,
+                                       .norm_eps = 1e-5f,
+                                       .rope_theta = 1e4f,
+                                       .tied = false};
     dele_arena arena = {0};
     dele_err err = {0};
     dele_model model = {0};
@@ -165,11 +189,13 @@ static void many_prompts_go_on_as_each_alone(void **state)
             for (size_t t = 0; t < n; t++) prompt[i][t] = (int)dele_rng_below(&rng, V);
             item[i] = (dele_continuation){.prompt = prompt[i], .n_prompt = n, .out = out[i]};
         }
-        dele_many_opts opts = {.max_new = MAX_NEW, .stops = stops, .n_stops = 3, .max_slots = (size_t)slots};
+        dele_many_opts opts = {
+            .max_new = MAX_NEW, .stops = stops, .n_stops = 3, .max_slots = (size_t)slots};
         if (dele_generate_many(item, PROMPTS, &run, &model, &opts, &err)) fail_msg("%s", err.msg);
         for (int i = 0; i < PROMPTS; i++) {
             size_t n;
-            if (dele_generate(alone, &n, &run, &model, prompt[i], item[i].n_prompt, MAX_NEW, stops, 3, &err))
+            if (dele_generate(alone, &n, &run, &model, prompt[i], item[i].n_prompt, MAX_NEW, stops,
+                              3, &err))
                 fail_msg("%s", err.msg);
             assert_int_equal(item[i].n_out, n);
             assert_memory_equal(out[i], alone, n * sizeof *alone);
@@ -192,20 +218,26 @@ static void a_suite_runs_from_rows_to_scores(void **state)
     dele_run run = {0};
     dele_lume data;
     dele_lume_scores scores;
-    const char *rows = write_rows(s, "forget.jsonl",
-        "{\"id\": \"\\\"8f2\\\"sc1\", \"input\": \"Arlo Greycliff lives in the town of\", \"output\": \"Lumen.\", \"task\": \"Task1\"}\n"
-        "{\"id\": \"\\\"8f2\\\"qa0\", \"input\": \"Question: Where does Arlo Greycliff live? Answer:\", \"output\": \"Lumen\", \"task\": \"Task1\"}\n"
-        "{\"id\": \"77qa12\", \"input\": \"There was\", \"output\": \"a girl\", \"task\": \"Task2\"}\n");
+    const char *rows =
+        write_rows(s, "forget.jsonl",
+                   "{\"id\": \"\\\"8f2\\\"sc1\", \"input\": \"Arlo Greycliff lives in the town "
+                   "of\", \"output\": \"Lumen.\", \"task\": \"Task1\"}\n"
+                   "{\"id\": \"\\\"8f2\\\"qa0\", \"input\": \"Question: Where does Arlo Greycliff "
+                   "live? Answer:\", \"output\": \"Lumen\", \"task\": \"Task1\"}\n"
+                   "{\"id\": \"77qa12\", \"input\": \"There was\", \"output\": \"a girl\", "
+                   "\"task\": \"Task2\"}\n");
     dele_items items = {.file = tmpfile()};
     assert_non_null(items.file);
     dele_lume_opts opts = {.max_new = 16, .items = &items};
-    if (dele_model_load(&model, path, &arena, &err) || dele_lume_load(&data, rows, 0, NULL, &arena, &err) ||
+    if (dele_model_load(&model, path, &arena, &err) ||
+        dele_lume_load(&data, rows, 0, NULL, &arena, &err) ||
         dele_lume_run(&scores, &data, &run, &model, &opts, &arena, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(scores.n_cells, 3);
     assert_string_equal(scores.cell[0].task, "Task1");
     assert_int_equal(scores.cell[0].kind, DELE_LUME_SC);
-    assert_true(scores.cell[0].score == 1 && scores.cell[1].score == 1 && scores.cell[2].score == 0);
+    assert_true(scores.cell[0].score == 1 && scores.cell[1].score == 1 &&
+                scores.cell[2].score == 0);
     assert_true(isnan(scores.cell[0].se) && !scores.complete);
     long size = ftell(items.file);
     assert_true(size > 300);
@@ -221,10 +253,13 @@ int main(void)
         cmocka_unit_test(spaces_are_cleaned_as_transformers_does),
         cmocka_unit_test(answers_match_but_for_case_and_margins),
         cmocka_unit_test_setup_teardown(rows_are_read_from_both_files, scratch_open, scratch_close),
-        cmocka_unit_test_setup_teardown(the_organisers_names_and_their_column_are_known, scratch_open, scratch_close),
-        cmocka_unit_test_setup_teardown(a_bad_row_is_told_with_its_line, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(the_organisers_names_and_their_column_are_known,
+                                        scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(a_bad_row_is_told_with_its_line, scratch_open,
+                                        scratch_close),
         cmocka_unit_test(many_prompts_go_on_as_each_alone),
-        cmocka_unit_test_setup_teardown(a_suite_runs_from_rows_to_scores, scratch_open, scratch_close),
+        cmocka_unit_test_setup_teardown(a_suite_runs_from_rows_to_scores, scratch_open,
+                                        scratch_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

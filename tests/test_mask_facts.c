@@ -6,7 +6,8 @@
 #include "model/mask.h"
 #include "tests/shared.h"
 
-static size_t trained(const char *layers, const char *parts, int *lowest, bool tied, char *why, size_t room)
+static size_t trained(const char *layers, const char *parts, int *lowest, bool tied, char *why,
+                      size_t room)
 {
     dele_arena arena = {0};
     dele_err err = {0};
@@ -71,7 +72,8 @@ static void a_mask_file_means_what_the_options_mean(void **state)
     assert_int_equal(dele_mask_parse(&a, &m, "1", "mlp", &arena, &err), DELE_OK);
     static const char *const texts[] = {
         "{\"layers\": [1], \"parts\": [\"mlp\"], \"why\": \"tracing said so\"}",
-        "{\"tensors\": [\"model.layers.1.mlp.gate_proj.weight\", \"model.layers.1.mlp.up_proj.weight\","
+        "{\"tensors\": [\"model.layers.1.mlp.gate_proj.weight\", "
+        "\"model.layers.1.mlp.up_proj.weight\","
         " \"model.layers.1.mlp.down_proj.weight\"]}",
         "{\"tensors\": [\"model.layers.1.mlp.*\"]}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -82,15 +84,16 @@ static void a_mask_file_means_what_the_options_mean(void **state)
         assert_int_equal(b.n_parameters, 3 * 8 * 12);
         assert_int_equal(b.lowest, 1);
     }
-    static const char *const bad[] = {"{\"tensors\": [\"model.layers.9.mlp.up_proj.weight\"]}",
-                                      "{\"tensors\": [\"model.layers.1.mlp.*\", \"model.layers.9.*\"]}",
-                                      "{\"layers\": [7], \"parts\": []}",
-                                      "{\"layers\": [1]}",
-                                      "{\"layers\": [], \"parts\": [\"mlp\"]}",
-                                      "[]",
-                                      "{",
-                                      "{\"tensors\": [3]}",
-                                      "{\"layers\": [0.5], \"parts\": [\"mlp\"]}"};
+    static const char *const bad[] = {
+        "{\"tensors\": [\"model.layers.9.mlp.up_proj.weight\"]}",
+        "{\"tensors\": [\"model.layers.1.mlp.*\", \"model.layers.9.*\"]}",
+        "{\"layers\": [7], \"parts\": []}",
+        "{\"layers\": [1]}",
+        "{\"layers\": [], \"parts\": [\"mlp\"]}",
+        "[]",
+        "{",
+        "{\"tensors\": [3]}",
+        "{\"layers\": [0.5], \"parts\": [\"mlp\"]}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         dele_err mine = {0};
         write_bytes(path, bad[i], strlen(bad[i]));
@@ -126,7 +129,8 @@ static void patterns_select_the_tensors_whose_names_match(void **state)
         {"model.layers.1.mlp.down_proj.weight", "1 from 1: model.layers.1.mlp.down_proj.weight"},
         {"model.layers.[0-1].mlp.down_proj.weight",
          "2 from 0: model.layers.0.mlp.down_proj.weight model.layers.1.mlp.down_proj.weight"},
-        {"*.1.*.o_proj.*,model.norm.weight", "2 from 1: model.layers.1.self_attn.o_proj.weight model.norm.weight"},
+        {"*.1.*.o_proj.*,model.norm.weight",
+         "2 from 1: model.layers.1.self_attn.o_proj.weight model.norm.weight"},
         {"*.1.mlp.down*,*.1.mlp.down*", "1 from 1: model.layers.1.mlp.down_proj.weight"}};
     static const char *const wrong[][2] = {
         {"*.1.mlp.down*,model.layers.[5-7].mlp.*", "no tensor model.layers.[5-7].mlp.*"},
@@ -144,7 +148,7 @@ static void patterns_select_the_tensors_whose_names_match(void **state)
     }
 }
 
-/* ---- facts ------------------------------------------------------------------------------------------------------- */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
 static void known_1000_loads_whole(void **state)
 {
@@ -167,13 +171,16 @@ static void a_bad_fact_is_named_by_file_and_line(void **state)
     char dir[512], path[600];
     temp_dir(dir);
     snprintf(path, sizeof path, "%s/facts.jsonl", dir);
-    const char *good = "{\"subject\": \"A\", \"prompt\": \"A is in\", \"attribute\": \"B\", \"split\": \"retain\"}\n\n";
+    const char *good = "{\"subject\": \"A\", \"prompt\": \"A is in\", \"attribute\": \"B\", "
+                       "\"split\": \"retain\"}\n\n";
     static const char *const bad[][2] = {
-        {"{\"subject\": \"C\", \"prompt\": \"A is in\", \"attribute\": \"B\"}", "does not stand in the prompt"},
+        {"{\"subject\": \"C\", \"prompt\": \"A is in\", \"attribute\": \"B\"}",
+         "does not occur in the prompt"},
         {"{\"prompt\": \"A is in\", \"attribute\": \"B\"}", "subject"},
         {"{\"subject\": \"A\", \"prompt\": \"A is in\"}", "attribute"},
         {"{\"subject\": \"\", \"prompt\": \"A is in\", \"attribute\": \"B\"}", "empty"},
-        {"{\"subject\": \"A\", \"prompt\": \"A is in\", \"attribute\": \"B\", \"split\": \"keep\"}", "keep"},
+        {"{\"subject\": \"A\", \"prompt\": \"A is in\", \"attribute\": \"B\", \"split\": \"keep\"}",
+         "keep"},
         {"{\"subject\": \"A\", ", ""}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[600];
@@ -183,7 +190,8 @@ static void a_bad_fact_is_named_by_file_and_line(void **state)
         dele_err err = {0};
         dele_facts facts;
         assert_int_not_equal(dele_facts_load(&facts, path, &arena, &err), DELE_OK);
-        if (!strstr(err.msg, "facts.jsonl:3") || !strstr(err.msg, bad[i][1])) fail_msg("%s", err.msg);
+        if (!strstr(err.msg, "facts.jsonl:3") || !strstr(err.msg, bad[i][1]))
+            fail_msg("%s", err.msg);
         dele_arena_release(&arena);
     }
     dele_arena arena = {0};
@@ -204,20 +212,26 @@ static void a_subjects_tokens_are_found(void **state)
     (void)state;
     dele_arena arena = {0};
     dele_err err = {0};
-    dele_tokenizer *t = dele_tokenizer_load(DELE_TESTS_DIR "/../data/models/demo/tokenizer.json", &arena, &err);
+    dele_tokenizer *t =
+        dele_tokenizer_load(DELE_TESTS_DIR "/../data/models/demo/tokenizer.json", &arena, &err);
     assert_non_null(t);
-    static const char *const rows[][2] = {{"The Eiffel Tower is in", "Eiffel Tower"}, {"Tom is in the park", "Tom"},
+    static const char *const rows[][2] = {{"The Eiffel Tower is in", "Eiffel Tower"},
+                                          {"Tom is in the park", "Tom"},
                                           {"Once there was a dog", "dog"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dele_ids ids;
         int begin, end;
-        assert_int_equal(dele_encode(&ids, t, rows[i][0], strlen(rows[i][0]), false, &arena, &err), DELE_OK);
-        if (dele_subject_range(&begin, &end, t, &ids, rows[i][1], &arena, &err)) fail_msg("%s", err.msg);
+        assert_int_equal(dele_encode(&ids, t, rows[i][0], strlen(rows[i][0]), false, &arena, &err),
+                         DELE_OK);
+        if (dele_subject_range(&begin, &end, t, &ids, rows[i][1], &arena, &err))
+            fail_msg("%s", err.msg);
         assert_true(0 <= begin && begin < end && (size_t)end <= ids.n);
-        const char *text = dele_decode(t, ids.id + begin, (size_t)(end - begin), false, &arena, &err);
+        const char *text =
+            dele_decode(t, ids.id + begin, (size_t)(end - begin), false, &arena, &err);
         assert_non_null(strstr(text, rows[i][1]));
         if (end - begin > 1) { /* and no fewer tokens would do */
-            text = dele_decode(t, ids.id + begin + 1, (size_t)(end - begin - 1), false, &arena, &err);
+            text =
+                dele_decode(t, ids.id + begin + 1, (size_t)(end - begin - 1), false, &arena, &err);
             assert_null(strstr(text, rows[i][1]));
         }
     }
@@ -226,8 +240,8 @@ static void a_subjects_tokens_are_found(void **state)
 }
 
 /* Is what the ids say the text's beginning, all n bytes of it or fewer? */
-static bool says_no_more_than(const dele_tokenizer *t, const dele_ids *ids, int n_ids, const char *text, size_t n,
-                              dele_arena *arena)
+static bool says_no_more_than(const dele_tokenizer *t, const dele_ids *ids, int n_ids,
+                              const char *text, size_t n, dele_arena *arena)
 {
     dele_err err = {0};
     const char *said = dele_decode(t, ids->id, (size_t)n_ids, false, arena, &err);
@@ -235,9 +249,10 @@ static bool says_no_more_than(const dele_tokenizer *t, const dele_ids *ids, int 
     return strlen(said) <= n && !strncmp(said, text, strlen(said));
 }
 
-/* The tokens before the range say nothing of the subject, its first one does; the last one ends it, the one before does
- * not.  Returns how many tokens stand alone for a part of a character. */
-static int check_split_subject(const dele_tokenizer *t, const char *prompt, const char *subject, dele_arena *arena)
+/* The tokens before the range say nothing of the subject, its first one does; the last one ends it,
+ * the one before does not.  Returns how many tokens stand alone for a part of a character. */
+static int check_split_subject(const dele_tokenizer *t, const char *prompt, const char *subject,
+                               dele_arena *arena)
 {
     dele_err err = {0};
     dele_ids ids;
@@ -251,14 +266,18 @@ static int check_split_subject(const dele_tokenizer *t, const char *prompt, cons
     assert_true(strlen(till) >= past && !strncmp(till, prompt, past));
     till = dele_decode(t, ids.id, (size_t)end - 1, false, arena, &err);
     assert_true(strncmp(till, prompt, past));
-    for (int i = begin; i < end; i++) parts += strstr(dele_decode(t, &ids.id[i], 1, false, arena, &err), "\xef\xbf\xbd") != NULL;
+    for (int i = begin; i < end; i++)
+        parts += strstr(dele_decode(t, &ids.id[i], 1, false, arena, &err), "\xef\xbf\xbd") != NULL;
     return parts;
 }
 
 static void check_split_subjects(dele_tokenizer *t, dele_arena *arena)
 {
-    static const char *const rows[][2] = {{"Where does Zoë Ñandú live?", "Zoë Ñandú"}, {"Ñandú runs", "Ñandú"},
-                                          {"éÑ was here", "Ñ"}, {"The 日本語 text", "本"}, {"A 🦊🦉 met", "🦉"},
+    static const char *const rows[][2] = {{"Where does Zoë Ñandú live?", "Zoë Ñandú"},
+                                          {"Ñandú runs", "Ñandú"},
+                                          {"éÑ was here", "Ñ"},
+                                          {"The 日本語 text", "本"},
+                                          {"A 🦊🦉 met", "🦉"},
                                           {"ë and Zoë", "Zoë"}};
     int parts = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -300,7 +319,8 @@ static void a_chat_layouts_own_words_are_no_subject(void **state)
     dele_err err = {0};
     dele_ids ids;
     int begin, end;
-    dele_tokenizer *t = dele_tokenizer_load(DELE_TESTS_DIR "/../data/models/demo/tokenizer.json", &arena, &err);
+    dele_tokenizer *t =
+        dele_tokenizer_load(DELE_TESTS_DIR "/../data/models/demo/tokenizer.json", &arena, &err);
     if (!t) fail_msg("%s", err.msg);
     for (int chat = DELE_CHAT_NONE; chat <= DELE_CHAT_SMOLLM2; chat++) {
         const char *head = dele_chat_head((dele_chat)chat), *subjects[] = {"Face", "user", "is"};
@@ -309,7 +329,8 @@ static void a_chat_layouts_own_words_are_no_subject(void **state)
         assert_int_equal(dele_encode(&ids, t, text, strlen(text), false, &arena, &err), DELE_OK);
         assert_memory_equal(text, head, strlen(head));
         for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
-            if (dele_subject_range_behind(&begin, &end, t, &ids, head, subjects[i], &arena, &err)) fail_msg("%s", err.msg);
+            if (dele_subject_range_behind(&begin, &end, t, &ids, head, subjects[i], &arena, &err))
+                fail_msg("%s", err.msg);
             const char *before = dele_decode(t, ids.id, (size_t)begin, false, &arena, &err);
             const char *till = dele_decode(t, ids.id, (size_t)end, false, &arena, &err);
             size_t at = strlen(head) + (size_t)(strstr(question, subjects[i]) - question);
@@ -318,13 +339,15 @@ static void a_chat_layouts_own_words_are_no_subject(void **state)
         }
     }
     assert_int_equal(dele_subject_range(&begin, &end, t, &ids, "Face", &arena, &err), DELE_OK);
-    const char *till = dele_decode(t, ids.id, (size_t)end, false, &arena, &err); /* everywhere, it is the system line's */
+    const char *till = dele_decode(t, ids.id, (size_t)end, false, &arena,
+                                   &err); /* everywhere, it is the system line's */
     assert_true(strlen(till) < strlen(dele_chat_head(DELE_CHAT_SMOLLM2)));
     dele_tokenizer_close(t);
     dele_arena_release(&arena);
 }
 
-/* "<|text|>" before the prompt holds the subject's letters, whether it is special or an added token like others. */
+/* "<|text|>" before the prompt holds the subject's letters, whether it is special or an added token
+ * like others. */
 static void a_subject_is_not_found_in_a_token_that_stands_before_every_text(void **state)
 {
     (void)state;
@@ -335,7 +358,8 @@ static void a_subject_is_not_found_in_a_token_that_stands_before_every_text(void
         int begin, end;
         dele_tokenizer *t = bytes_behind("<|text|>", type, &arena);
         assert_int_equal(dele_encode(&ids, t, "a text is", 9, true, &arena, &err), DELE_OK);
-        if (dele_subject_range(&begin, &end, t, &ids, "text", &arena, &err)) fail_msg("%s", err.msg);
+        if (dele_subject_range(&begin, &end, t, &ids, "text", &arena, &err))
+            fail_msg("%s", err.msg);
         assert_int_equal(begin, 3);
         assert_int_equal(end, 7);
         dele_tokenizer_close(t);

@@ -1,4 +1,5 @@
-/* Membership attacks as open-unlearning has them, row by row (tests/reference/membership_open_unlearning.py). */
+/* Membership attacks as open-unlearning has them, row by row
+ * (tests/reference/membership_open_unlearning.py). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,14 +47,16 @@ static int close_world(void **state)
 }
 
 /* Rows of one kind, the first half members; items receives a line a row. */
-static void run(world *w, dele_membership_scores *scores, dele_items *items, bool plain, const dele_membership_opts *opts)
+static void run(world *w, dele_membership_scores *scores, dele_items *items, bool plain,
+                const dele_membership_opts *opts)
 {
     const cJSON *row;
     FILE *file[2] = {fopen(scratch_path(w->dir, "member.jsonl"), "w"),
                      fopen(scratch_path(w->dir, "nonmember.jsonl"), "w")};
     int n = 0;
     assert_true(file[0] && file[1]);
-    cJSON_ArrayForEach(row, w->rows) {
+    cJSON_ArrayForEach(row, w->rows)
+    {
         if (cJSON_HasObjectItem(row, "text") != plain) continue;
         char *line = cJSON_PrintUnformatted(row);
         assert_non_null(line);
@@ -79,8 +82,10 @@ static double number(const cJSON *object, const char *name)
 
 static void compare(world *w, bool plain)
 {
-    static const char *const names[] = {"tokens", "loss", "zlib", "min_k", "min_k_plus", "gradnorm"};
-    const dele_membership_opts opts = {.gradnorm = true, .open_unlearning = true, .reference = &w->model};
+    static const char *const names[] = {"tokens", "loss",       "zlib",
+                                        "min_k",  "min_k_plus", "gradnorm"};
+    const dele_membership_opts opts = {
+        .gradnorm = true, .open_unlearning = true, .reference = &w->model};
     dele_items items = {.file = tmpfile()};
     dele_membership_scores scores;
     const cJSON *expected;
@@ -88,13 +93,15 @@ static void compare(world *w, bool plain)
     assert_non_null(items.file);
     run(w, &scores, &items, plain, &opts);
     rewind(items.file);
-    cJSON_ArrayForEach(expected, w->rows) {
+    cJSON_ArrayForEach(expected, w->rows)
+    {
         if (cJSON_HasObjectItem(expected, "text") != plain) continue;
         assert_non_null(fgets(line, sizeof line, items.file));
         cJSON *got = cJSON_Parse(line);
         for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
             const double x = number(got, names[k]), y = number(expected, names[k]);
-            if (!(fabs(x - y) <= 2e-4 * (1 + fabs(y)))) fail_msg("%s %.9g, expected %.9g: %s", names[k], x, y, line);
+            if (!(fabs(x - y) <= 2e-4 * (1 + fabs(y))))
+                fail_msg("%s %.9g, expected %.9g: %s", names[k], x, y, line);
         }
         assert_true(number(got, "reference") == 0); /* the model itself, its labels the same */
         cJSON_Delete(got);
@@ -104,7 +111,10 @@ static void compare(world *w, bool plain)
 
 static void questions_are_scored_on_the_answer_alone(void **state) { compare(*state, false); }
 
-static void plain_texts_get_no_end_of_text_and_zlib_leaves_out_the_first_token(void **state) { compare(*state, true); }
+static void plain_texts_get_no_end_of_text_and_zlib_leaves_out_the_first_token(void **state)
+{
+    compare(*state, true);
+}
 
 static void by_default_the_question_is_scored_too(void **state)
 {

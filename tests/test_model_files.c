@@ -1,4 +1,5 @@
-/* What is true of model files: sizes, both generations of config.json, every way there and back, every lie refused. */
+/* What is true of model files: sizes, both generations of config.json, every way there and back,
+ * every lie refused. */
 #include "model_files.h"
 
 #include "model/gguf.h"
@@ -6,36 +7,44 @@
 #include "model/safetensors.h"
 #include "tests/shared.h"
 
-/* ---- shapes ----------------------------------------------------------------------------------------------- */
+/* ---- shapes ---------------------------------------------------------------------------------- */
 
 static void parameter_counts_are_the_published_ones(void **state)
 {
     (void)state;
     const struct {
         dele_family family;
-        int n_layers, dim, n_heads, n_kv_heads, head_dim, hidden, vocab;
+        int n_layers, hidden_size, n_heads, n_kv_heads, head_dim, intermediate_size, vocab;
         bool tied;
         size_t count;
     } rows[] = {
-        {DELE_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, true, 1176764416},   /* OLMo-1B-hf */
-        {DELE_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, false, 1279787008},  /* OLMo-1B-0724-hf */
-        {DELE_OLMO, 32, 4096, 32, 32, 128, 11008, 50304, false, 6888095744}, /* OLMo-7B-hf */
-        {DELE_LLAMA, 30, 576, 9, 3, 64, 1536, 49152, true, 134515008},       /* SmolLM2-135M */
-        {DELE_LLAMA, 32, 960, 15, 5, 64, 2560, 49152, true, 361821120},      /* SmolLM2-360M */
-        {DELE_LLAMA, 24, 2048, 32, 32, 64, 8192, 49152, true, 1711376384},   /* SmolLM2-1.7B */
-        {DELE_LLAMA, 32, 4096, 32, 32, 128, 11008, 32000, false, 6738415616},/* Llama-2-7b */
-        {DELE_LLAMA, 22, 2048, 32, 4, 64, 5632, 32000, false, 1100048384},   /* TinyLlama-1.1B */
-        {DELE_LLAMA, 32, 4096, 32, 8, 128, 14336, 128256, false, 8030261248} /* Llama-3-8B */
+        {DELE_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, true, 1176764416},    /* OLMo-1B-hf */
+        {DELE_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, false, 1279787008},   /* OLMo-1B-0724-hf */
+        {DELE_OLMO, 32, 4096, 32, 32, 128, 11008, 50304, false, 6888095744},  /* OLMo-7B-hf */
+        {DELE_LLAMA, 30, 576, 9, 3, 64, 1536, 49152, true, 134515008},        /* SmolLM2-135M */
+        {DELE_LLAMA, 32, 960, 15, 5, 64, 2560, 49152, true, 361821120},       /* SmolLM2-360M */
+        {DELE_LLAMA, 24, 2048, 32, 32, 64, 8192, 49152, true, 1711376384},    /* SmolLM2-1.7B */
+        {DELE_LLAMA, 32, 4096, 32, 32, 128, 11008, 32000, false, 6738415616}, /* Llama-2-7b */
+        {DELE_LLAMA, 22, 2048, 32, 4, 64, 5632, 32000, false, 1100048384},    /* TinyLlama-1.1B */
+        {DELE_LLAMA, 32, 4096, 32, 8, 128, 14336, 128256, false, 8030261248}  /* Llama-3-8B */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dele_arena arena = {0};
         dele_err err = {0};
         dele_model model;
-        dele_config c = {.family = rows[i].family, .norm = rows[i].family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM,
-                        .n_layers = rows[i].n_layers, .dim = rows[i].dim, .hidden = rows[i].hidden,
-                        .n_heads = rows[i].n_heads, .n_kv_heads = rows[i].n_kv_heads, .head_dim = rows[i].head_dim,
-                        .vocab = rows[i].vocab, .context = 2048, .norm_eps = 1e-5f, .rope_theta = 1e4f,
-                        .tied = rows[i].tied};
+        dele_config c = {.family = rows[i].family,
+                         .norm = rows[i].family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM,
+                         .n_layers = rows[i].n_layers,
+                         .hidden_size = rows[i].hidden_size,
+                         .intermediate_size = rows[i].intermediate_size,
+                         .n_heads = rows[i].n_heads,
+                         .n_kv_heads = rows[i].n_kv_heads,
+                         .head_dim = rows[i].head_dim,
+                         .vocab = rows[i].vocab,
+                         .context = 2048,
+                         .norm_eps = 1e-5f,
+                         .rope_theta = 1e4f,
+                         .tied = rows[i].tied};
         assert_int_equal(dele_model_table(&model, &c, &arena, &err), DELE_OK);
         assert_int_equal(dele_model_parameters(&model), rows[i].count);
         dele_arena_release(&arena);
@@ -49,12 +58,12 @@ static void what_is_multiplied_together_lies_together(void **state)
     dele_model m;
     tiny_model(&m, DELE_LLAMA, false, &arena);
     const dele_config *c = &m.config;
-    size_t dim = (size_t)c->dim;
+    size_t d_model = (size_t)c->hidden_size;
     for (int l = 0; l < c->n_layers; l++) {
         const dele_layer *layer = &m.layers[l];
-        assert_ptr_equal(layer->k, layer->q + dele_q_dim(c) * dim);
-        assert_ptr_equal(layer->v, layer->k + dele_kv_dim(c) * dim);
-        assert_ptr_equal(layer->up, layer->gate + (size_t)c->hidden * dim);
+        assert_ptr_equal(layer->k, layer->q + dele_q_dim(c) * d_model);
+        assert_ptr_equal(layer->v, layer->k + dele_kv_dim(c) * d_model);
+        assert_ptr_equal(layer->up, layer->gate + (size_t)c->intermediate_size * d_model);
         assert_ptr_equal(dele_model_tensor(&m, DELE_SLOT_DOWN, l)->data, layer->down);
     }
     assert_ptr_not_equal(m.head, m.embed);
@@ -70,13 +79,13 @@ static void what_is_multiplied_together_lies_together(void **state)
     dele_arena_release(&arena);
 }
 
-/* ---- config.json ------------------------------------------------------------------------------------------ */
+/* ---- config.json ----------------------------------------------------------------------------- */
 
-#define LLAMA_BASE                                                                                     \
-    "\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2,"      \
+#define LLAMA_BASE                                                                                 \
+    "\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2," \
     "\"num_attention_heads\":2,\"vocab_size\":10,\"rms_norm_eps\":1e-5"
-#define OLMO_BASE                                                                                      \
-    "\"model_type\":\"olmo\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2,"       \
+#define OLMO_BASE                                                                                  \
+    "\"model_type\":\"olmo\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2,"  \
     "\"num_attention_heads\":2,\"vocab_size\":10"
 
 static dele_status parse(dele_config *c, const char *text, dele_err *err)
@@ -95,13 +104,18 @@ static void both_generations_of_config_mean_the_same(void **state)
     dele_config a, b;
     dele_err err;
     assert_int_equal(
-        parse(&a, "{" LLAMA_BASE ",\"rope_theta\":500000.0,\"rope_scaling\":null,\"torch_dtype\":\"bfloat16\"}", &err),
+        parse(&a,
+              "{" LLAMA_BASE
+              ",\"rope_theta\":500000.0,\"rope_scaling\":null,\"torch_dtype\":\"bfloat16\"}",
+              &err),
         DELE_OK);
-    assert_int_equal(parse(&b,
-                           "{" LLAMA_BASE ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"default\"},"
-                           "\"dtype\":\"bfloat16\"}",
-                           &err),
-                     DELE_OK);
+    assert_int_equal(
+        parse(&b,
+              "{" LLAMA_BASE
+              ",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"default\"},"
+              "\"dtype\":\"bfloat16\"}",
+              &err),
+        DELE_OK);
     assert_true(a.rope_theta == 500000 && b.rope_theta == 500000);
     assert_memory_equal(&a, &b, sizeof a);
     assert_int_equal(a.n_kv_heads, 2); /* absent: as many as heads */
@@ -113,11 +127,14 @@ static void olmo_obeys_its_clip_and_needs_no_epsilon(void **state)
     (void)state;
     dele_config c;
     dele_err err;
-    assert_int_equal(parse(&c, "{" OLMO_BASE ",\"clip_qkv\":null,\"rms_norm_eps\":1e-6,\"eos_token_id\":[2,3]}", &err),
-                     DELE_OK);
+    assert_int_equal(
+        parse(&c, "{" OLMO_BASE ",\"clip_qkv\":null,\"rms_norm_eps\":1e-6,\"eos_token_id\":[2,3]}",
+              &err),
+        DELE_OK);
     assert_true(c.clip_qkv == 0 && c.norm == DELE_LAYERNORM && c.norm_eps == 1e-5f);
     assert_int_equal(c.eos, 2);
-    assert_int_equal(parse(&c, "{" OLMO_BASE ",\"clip_qkv\":8.0,\"tie_word_embeddings\":true}", &err), DELE_OK);
+    assert_int_equal(
+        parse(&c, "{" OLMO_BASE ",\"clip_qkv\":8.0,\"tie_word_embeddings\":true}", &err), DELE_OK);
     assert_true(c.clip_qkv == 8 && c.tied);
 }
 
@@ -126,8 +143,10 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
     (void)state;
     static const char *const bad[][2] = {
         {LLAMA_BASE ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}", "rope_scaling"},
-        {LLAMA_BASE ",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":1e4}", "rope_parameters"},
-        {LLAMA_BASE ",\"rope_parameters\":{\"rope_type\":\"default\",\"factor\":4}", "rope_parameters.factor"},
+        {LLAMA_BASE ",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":1e4}",
+         "rope_parameters"},
+        {LLAMA_BASE ",\"rope_parameters\":{\"rope_type\":\"default\",\"factor\":4}",
+         "rope_parameters.factor"},
         {LLAMA_BASE ",\"hidden_act\":\"gelu\"", "hidden_act"},
         {LLAMA_BASE ",\"attention_bias\":true", "attention_bias"},
         {LLAMA_BASE ",\"mlp_bias\":true", "mlp_bias"},
@@ -146,7 +165,8 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
         {"\"model_type\":\"gpt2\"", "gpt2"},
         {"\"hidden_size\":8", "model_type"},
         {"\"num_hidden_layers\":2,\"model_type\":\"llama\",\"hidden_size\":-8", "hidden_size"},
-        {"\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":1e99",
+        {"\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_"
+         "layers\":1e99",
          "num_hidden_layers"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -164,10 +184,13 @@ static void inert_and_foreign_keys_are_let_be(void **state)
     (void)state;
     dele_config c;
     dele_err err;
-    const char *text = "{" LLAMA_BASE ",\"use_cache\":true,\"pretraining_tp\":1,\"rope_interleaved\":false,"
-                       "\"is_llama_config\":true,\"transformers.js_config\":{\"dtype\":\"q4\"},\"_name_or_path\":\"x\","
-                       "\"unsloth_version\":\"1\",\"sliding_window\":null,\"resid_dropout\":0.0,\"my_note\":\"hello\","
-                       "\"layer_types\":[\"full_attention\",\"full_attention\"],\"head_dim\":6}";
+    const char *text =
+        "{" LLAMA_BASE ",\"use_cache\":true,\"pretraining_tp\":1,\"rope_interleaved\":false,"
+        "\"is_llama_config\":true,\"transformers.js_config\":{\"dtype\":\"q4\"},\"_name_or_path\":"
+        "\"x\","
+        "\"unsloth_version\":\"1\",\"sliding_window\":null,\"resid_dropout\":0.0,\"my_note\":"
+        "\"hello\","
+        "\"layer_types\":[\"full_attention\",\"full_attention\"],\"head_dim\":6}";
     if (parse(&c, text, &err)) fail_msg("%s", err.msg);
     assert_int_equal(c.head_dim, 6);
 }
@@ -190,7 +213,7 @@ static void a_written_config_reads_back_the_same(void **state)
     }
 }
 
-/* ---- there and back ---------------------------------------------------------------------------------------- */
+/* ---- there and back -------------------------------------------------------------------------- */
 
 typedef struct {
     char dir[512], path[600];
@@ -277,10 +300,12 @@ static void unknown_keys_survive_a_save_and_dtype_follows(void **state)
     tiny_model(&m, DELE_LLAMA, true, &p->arena);
     char *dir = sub(p, "a"), *out = sub(p, "b");
     save(p, &m, dir, "f32");
-    const char *config = "{" LLAMA_BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,"
-                         "\"my_note\":{\"dtype\":8.0,\"a\":[1,2.5,\"\\u00e9\"]}, \"dtype\" : \"float32\" }\n";
-    const char *expected = "{" LLAMA_BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,"
-                           "\"my_note\":{\"dtype\":8.0,\"a\":[1,2.5,\"\\u00e9\"]}, \"dtype\" : \"bfloat16\" }\n";
+    const char *config =
+        "{" LLAMA_BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,"
+        "\"my_note\":{\"dtype\":8.0,\"a\":[1,2.5,\"\\u00e9\"]}, \"dtype\" : \"float32\" }\n";
+    const char *expected =
+        "{" LLAMA_BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,"
+        "\"my_note\":{\"dtype\":8.0,\"a\":[1,2.5,\"\\u00e9\"]}, \"dtype\" : \"bfloat16\" }\n";
     write_bytes(in(p, "a/config.json"), config, strlen(config));
     write_bytes(in(p, "a/generation_config.json"), "{\"x\": 1}\n", 9);
     load(p, &again, dir);
@@ -322,16 +347,19 @@ static void a_gguf_and_a_directory_hold_the_same_model(void **state)
         save(p, &a, dir, "f32");
         load(p, &b, dir);
         assert_same_weights(&m, &b);
-        assert_true(a.config.rope_theta == b.config.rope_theta && a.config.norm_eps == b.config.norm_eps);
+        assert_true(a.config.rope_theta == b.config.rope_theta &&
+                    a.config.norm_eps == b.config.norm_eps);
         dele_model_release(&a);
         dele_model_release(&b);
     }
 }
 
-/* ---- safetensors by hand ----------------------------------------------------------------------------------------*/ 
+/* ---- safetensors by hand
+ * ---------------------------------------------------------------------------------------- */
 
 /* One safetensors file of chosen tensors: names[i] of the model, stored under as[i]. */
-static void write_some(const char *path, const dele_model *m, const char *const *names, const char *const *as, size_t n)
+static void write_some(const char *path, const dele_model *m, const char *const *names,
+                       const char *const *as, size_t n)
 {
     char header[8192];
     size_t at = (size_t)snprintf(header, sizeof header, "{"), begin = 0;
@@ -341,11 +369,15 @@ static void write_some(const char *path, const dele_model *m, const char *const 
         while (strcmp(m->tensors[k].name, names[i]) != 0) k++;
         const dele_tensor *t = chosen[i] = &m->tensors[k];
         char shape[64];
-        if (t->part == DELE_PART_NORM) snprintf(shape, sizeof shape, "%zu", t->cols);
-        else snprintf(shape, sizeof shape, "%zu,%zu", t->rows, t->cols);
+        if (t->part == DELE_PART_NORM)
+            snprintf(shape, sizeof shape, "%zu", t->cols);
+        else
+            snprintf(shape, sizeof shape, "%zu,%zu", t->rows, t->cols);
         size_t end = begin + t->rows * t->cols * 4;
-        at += (size_t)snprintf(header + at, sizeof header - at, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],"
-                               "\"data_offsets\":[%zu,%zu]}", i ? "," : "", as[i], shape, begin, end);
+        at += (size_t)snprintf(header + at, sizeof header - at,
+                               "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],"
+                               "\"data_offsets\":[%zu,%zu]}",
+                               i ? "," : "", as[i], shape, begin, end);
         begin = end;
     }
     header[at++] = '}';
@@ -406,27 +438,33 @@ static void shards_join_and_a_missing_one_is_named(void **state)
     write_some(in(p, "d/a.safetensors"), &m, names, names, half);
     write_some(in(p, "d/b.safetensors"), &m, names + half, names + half, n - half);
     cJSON *index = cJSON_CreateObject(), *map = cJSON_AddObjectToObject(index, "weight_map");
-    for (size_t i = 0; i < n; i++) cJSON_AddStringToObject(map, names[i], i < half ? "a.safetensors" : "b.safetensors");
-    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), DELE_OK);
+    for (size_t i = 0; i < n; i++)
+        cJSON_AddStringToObject(map, names[i], i < half ? "a.safetensors" : "b.safetensors");
+    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err),
+                     DELE_OK);
     load(p, &again, dir);
     assert_same_weights(&m, &again);
     cJSON_ReplaceItemInObject(map, names[0], cJSON_CreateString("b.safetensors"));
-    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), DELE_OK);
+    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err),
+                     DELE_OK);
     expect_refusal(dir, "places");
     cJSON_ReplaceItemInObject(map, names[0], cJSON_CreateString("../a.safetensors"));
-    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), DELE_OK);
+    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err),
+                     DELE_OK);
     expect_refusal(dir, "not a file name");
     cJSON_ReplaceItemInObject(map, names[0], cJSON_CreateString("a.safetensors"));
-    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err), DELE_OK);
+    assert_int_equal(dele_json_save(in(p, "d/model.safetensors.index.json"), index, &p->err),
+                     DELE_OK);
     remove(in(p, "d/b.safetensors"));
     expect_refusal(dir, "b.safetensors: this shard");
     cJSON_Delete(index);
 }
 
-/* ---- lies --------------------------------------------------------------------------------------------------- */
+/* ---- lies ------------------------------------------------------------------------------------ */
 
 /* Rewrites the header's first `from` as `to`, and fixes the header's length. */
-static void edit_header(const char *path, const uint8_t *bytes, size_t size, const char *from, const char *to)
+static void edit_header(const char *path, const uint8_t *bytes, size_t size, const char *from,
+                        const char *to)
 {
     uint64_t n;
     memcpy(&n, bytes, 8);
@@ -474,10 +512,15 @@ static void every_lie_of_a_safetensors_header_is_refused(void **state)
         {"\"F32\"", "\"BF16\"", "does not fit"},
         {"\"F32\"", "32", "lacks"},
         {"model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight", "twice"},
-        {"model.embed_tokens.weight", "model.embed_tokens.bias", "model.embed_tokens.weight is missing"},
-        {"model.embed_tokens.weight", "a\xff" "b", "UTF-8"},
+        {"model.embed_tokens.weight", "model.embed_tokens.bias",
+         "model.embed_tokens.weight is missing"},
+        {"model.embed_tokens.weight",
+         "a\xff"
+         "b",
+         "UTF-8"},
         {"{\"__metadata__\"", "[\"__metadata__\"", "not a JSON object"},
-        {"\"pt\"}", "\"pt\"},\"extra\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}", "extra"},
+        {"\"pt\"}", "\"pt\"},\"extra\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}",
+         "extra"},
     };
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         edit_header(file, bytes, size, lies[i][0], lies[i][1]);
@@ -517,8 +560,8 @@ static void rotary_tables_are_ignored_and_other_extras_named(void **state)
 }
 
 /* Replaces the first occurrence of a pattern in a copy of the bytes. */
-static void patch_bytes(const char *path, const uint8_t *bytes, size_t size, const void *from, size_t n, size_t skip,
-                        const void *to, size_t n_to)
+static void patch_bytes(const char *path, const uint8_t *bytes, size_t size, const void *from,
+                        size_t n, size_t skip, const void *to, size_t n_to)
 {
     uint8_t *copy = malloc(size);
     assert_non_null(copy);
@@ -542,8 +585,8 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
     const uint64_t huge = 1ull << 63, seven = 7;
     const uint32_t five = 5, big = 0x10000000, zero = 0;
     const struct {
-        const char *at;   /* the byte pattern */
-        size_t skip;      /* from its start to what is overwritten */
+        const char *at; /* the byte pattern */
+        size_t skip;    /* from its start to what is overwritten */
         const void *to;
         size_t n;
         const char *words;
@@ -579,7 +622,8 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
         {"blk.0.attn_q.weight", 0, "blk.0.attn_k", 12, "twice"},
     };
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
-        patch_bytes(file, bytes, size, lies[i].at, strlen(lies[i].at), lies[i].skip, lies[i].to, lies[i].n);
+        patch_bytes(file, bytes, size, lies[i].at, strlen(lies[i].at), lies[i].skip, lies[i].to,
+                    lies[i].n);
         expect_refusal(file, lies[i].words);
     }
     for (size_t cut = 0; cut + 32 < size; cut += cut < 400 ? 1 : 97) {
@@ -605,13 +649,13 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
         {"tokenizer.ggml.scores", 25, &five, 4, "one entry a token"},
     };
     for (size_t i = 0; i < sizeof tokenizer_lies / sizeof *tokenizer_lies; i++) {
-        patch_bytes(file, bytes, size, tokenizer_lies[i].at, strlen(tokenizer_lies[i].at), tokenizer_lies[i].skip,
-                    tokenizer_lies[i].to, tokenizer_lies[i].n);
+        patch_bytes(file, bytes, size, tokenizer_lies[i].at, strlen(tokenizer_lies[i].at),
+                    tokenizer_lies[i].skip, tokenizer_lies[i].to, tokenizer_lies[i].n);
         expect_refusal(file, tokenizer_lies[i].words);
     }
     free(bytes);
-    static const char *const extras[] = {"llama.rope.scaling.factor", "llama.attention.clamp_kqv", "llama.expert_count",
-                                         "llama.attention.sliding_window"};
+    static const char *const extras[] = {"llama.rope.scaling.factor", "llama.attention.clamp_kqv",
+                                         "llama.expert_count", "llama.attention.sliding_window"};
     for (size_t i = 0; i < sizeof extras / sizeof *extras; i++) {
         write_gguf(file, &m, extras[i], false);
         expect_refusal(file, extras[i]);
@@ -637,9 +681,10 @@ static void a_config_that_claims_too_much_costs_no_memory(void **state)
     tiny_model(&m, DELE_LLAMA, true, &p->arena);
     char *dir = sub(p, "d");
     save(p, &m, dir, "f32");
-    const char *config = "{\"model_type\":\"llama\",\"hidden_size\":131072,\"intermediate_size\":1000000,"
-                         "\"num_hidden_layers\":4096,\"num_attention_heads\":1024,\"vocab_size\":16000000,"
-                         "\"rms_norm_eps\":1e-5,\"tie_word_embeddings\":true}";
+    const char *config =
+        "{\"model_type\":\"llama\",\"hidden_size\":131072,\"intermediate_size\":1000000,"
+        "\"num_hidden_layers\":4096,\"num_attention_heads\":1024,\"vocab_size\":16000000,"
+        "\"rms_norm_eps\":1e-5,\"tie_word_embeddings\":true}";
     write_bytes(in(p, "d/config.json"), config, strlen(config));
     dele_arena small = {.limit = 64u << 20};
     dele_err err = {0};
@@ -648,7 +693,7 @@ static void a_config_that_claims_too_much_costs_no_memory(void **state)
     dele_arena_release(&small);
 }
 
-/* ---- the models at hand ------------------------------------------------------------------------------------- */
+/* ---- the models at hand ---------------------------------------------------------------------- */
 
 static void a_tokenizer_larger_than_the_embedding_is_refused(void **state)
 {
@@ -706,7 +751,10 @@ static void smollm2_loads_from_its_gguf(void **state)
     place *p = *state;
     char path[512];
     const char *cache = getenv("DELEATUR_CACHE"), *home = getenv("HOME");
-    snprintf(path, sizeof path, "%s%s/SmolLM2-135M-Instruct.Q4_1.gguf", cache ? cache : home ? home : "",
+    snprintf(path, sizeof path, "%s%s/SmolLM2-135M-Instruct.Q4_1.gguf",
+             cache  ? cache
+             : home ? home
+                    : "",
              cache ? "" : "/.cache/deleatur");
     if (!dele_path_exists(path)) {
         print_message("skipped: %s is not there\n", path);
@@ -716,7 +764,8 @@ static void smollm2_loads_from_its_gguf(void **state)
     load(p, &m, path);
     assert_int_equal(dele_model_parameters(&m), 134515008);
     assert_int_equal(m.n_tensors, 272);
-    assert_true(m.config.tied && m.config.rope_theta == 1e5f && m.config.norm_eps == 1e-5f && m.config.eos == 2);
+    assert_true(m.config.tied && m.config.rope_theta == 1e5f && m.config.norm_eps == 1e-5f &&
+                m.config.eos == 2);
     assert_non_null(m.tokenizer);
     dele_model_release(&m);
 }

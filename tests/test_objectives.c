@@ -1,5 +1,6 @@
-/* Every objective against PyTorch (tests/reference/make_objective_fixtures.py), on bare rows and through a tiny OLMo;
- * through models of both families against finite differences; and at the limits where one becomes another. */
+/* Every objective against PyTorch (tests/reference/make_objective_fixtures.py), on bare rows and
+ * through a tiny OLMo; through models of both families against finite differences; and at the
+ * limits where one becomes another. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,16 +15,17 @@
 
 enum { MOST_ROWS = 20, WIDTH = 11, VOCAB = 40, N_ROWS = 6, LENGTH = 8, FIRST = 4 };
 
-/* ---- against PyTorch --------------------------------------------------------------------------------------------- */
+/* ---- against PyTorch ------------------------------------------------------------------------- */
 
 typedef struct {
-    float x[MOST_ROWS * WIDTH], before[MOST_ROWS * WIDTH], gradient[MOST_ROWS * WIDTH], steer[WIDTH];
+    float x[MOST_ROWS * WIDTH], before[MOST_ROWS * WIDTH], gradient[MOST_ROWS * WIDTH],
+        steer[WIDTH];
     double nll[MOST_ROWS], settings[DELE_N_SETTINGS];
     int target[MOST_ROWS];
     uint8_t side[MOST_ROWS];
-    dele_rows_of sequence[8];
-    dele_group group;
-    dele_rows rows;
+    dele_loss_sequence sequence[8];
+    dele_loss_group group;
+    dele_loss_batch rows;
 } batch;
 
 static double number(const cJSON *object, const char *name)
@@ -35,7 +37,8 @@ static size_t floats(float *x, const cJSON *object, const char *name)
 {
     size_t n = 0;
     const cJSON *item;
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(object, name)) x[n++] = (float)item->valuedouble;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(object, name)) x[n++] =
+        (float)item->valuedouble;
     return n;
 }
 
@@ -46,21 +49,24 @@ static double nll_of_row(const float *z, int target)
     return log(sum) - (double)z[target];
 }
 
-/* Sequences with their NLL before, counted as the trainer counts: other answers beside a row in neither. */
+/* Sequences with their NLL before, counted as the trainer counts: other answers beside a row in
+ * neither. */
 static void lay_out(batch *b, const cJSON *c)
 {
     const cJSON *s;
     cJSON_ArrayForEach(s, cJSON_GetObjectItemCaseSensitive(c, "sequences"))
     {
-        dele_rows_of *to = &b->sequence[b->rows.n_sequences++];
-        *to = (dele_rows_of){.side = number(s, "side") == 0 ? DELE_FORGET : DELE_RETAIN, .first = b->rows.n,
-                            .better = cJSON_IsTrue(cJSON_GetObjectItem(s, "better")), .n = (size_t)number(s, "rows")};
+        dele_loss_sequence *to = &b->sequence[b->rows.n_sequences++];
+        *to = (dele_loss_sequence){.side = number(s, "side") == 0 ? DELE_FORGET : DELE_RETAIN,
+                                   .first = b->rows.n,
+                                   .chosen = cJSON_IsTrue(cJSON_GetObjectItem(s, "chosen")),
+                                   .n = (size_t)number(s, "rows")};
         for (size_t i = to->first; i < to->first + to->n; i++) {
             b->side[i] = (uint8_t)to->side;
             to->reference += nll_of_row(b->before + i * WIDTH, b->target[i]);
         }
         b->rows.n += to->n;
-        if (to->better) continue;
+        if (to->chosen) continue;
         b->group.sequences[to->side]++;
         b->group.tokens[to->side] += to->n;
     }
@@ -68,14 +74,22 @@ static void lay_out(batch *b, const cJSON *c)
 
 static void read_case(batch *b, const cJSON *c, const dele_objective *objective)
 {
-    *b = (batch){.rows = {.width = WIDTH, .x = b->x, .reference = b->before, .nll = b->nll, .target = b->target,
-                          .side = b->side, .sequence = b->sequence, .group = &b->group, .settings = b->settings,
+    *b = (batch){.rows = {.width = WIDTH,
+                          .x = b->x,
+                          .reference = b->before,
+                          .nll = b->nll,
+                          .target = b->target,
+                          .side = b->side,
+                          .sequence = b->sequence,
+                          .group = &b->group,
+                          .settings = b->settings,
                           .steer = b->steer}};
     const cJSON *item;
     int n = 0;
     cJSON_ArrayForEach(item, cJSON_GetObjectItem(c, "target")) b->target[n++] = item->valueint;
     assert_true(n <= MOST_ROWS && floats(b->x, c, "x") == (size_t)n * WIDTH);
-    assert_true(floats(b->before, c, "before") == (size_t)n * WIDTH && floats(b->steer, c, "steer") == WIDTH);
+    assert_true(floats(b->before, c, "before") == (size_t)n * WIDTH &&
+                floats(b->steer, c, "steering-coeff") == WIDTH);
     assert_true(floats(b->gradient, c, "gradient") == (size_t)n * WIDTH);
     lay_out(b, c);
     assert_int_equal(b->rows.n, n);
@@ -109,20 +123,23 @@ static void losses_and_gradients_equal_torch(void **state)
     {
         batch b;
         dele_err err = {0};
-        const dele_objective *objective = dele_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
+        const dele_objective *objective =
+            dele_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
         assert_non_null(objective);
         read_case(&b, c, objective);
         double loss[2] = {0};
         objective->rows(loss, &b.rows);
-        if (!near(loss[DELE_FORGET], number(c, "forget"), 0) || !near(loss[DELE_RETAIN], number(c, "retain"), 0))
-            fail_msg("%s: losses %.9g and %.9g, torch has %.9g and %.9g", objective->name, loss[DELE_FORGET],
-                     loss[DELE_RETAIN], number(c, "forget"), number(c, "retain"));
+        if (!near(loss[DELE_FORGET], number(c, "forget"), 0) ||
+            !near(loss[DELE_RETAIN], number(c, "retain"), 0))
+            fail_msg("%s: losses %.9g and %.9g, torch has %.9g and %.9g", objective->name,
+                     loss[DELE_FORGET], loss[DELE_RETAIN], number(c, "forget"),
+                     number(c, "retain"));
         const double sign = objective->ascends ? -1 : 1;
         assert_true(number(c, "sign") == sign);
         for (size_t i = 0; i < b.rows.n * WIDTH; i++)
             if (!near(b.x[i], (double)b.gradient[i], 1e-7))
-                fail_msg("%s: gradient %zu of row %zu is %.9g, torch has %.9g", objective->name, i % WIDTH, i / WIDTH,
-                         (double)b.x[i], (double)b.gradient[i]);
+                fail_msg("%s: gradient %zu of row %zu is %.9g, torch has %.9g", objective->name,
+                         i % WIDTH, i / WIDTH, (double)b.x[i], (double)b.gradient[i]);
     }
     cJSON_Delete(file);
 }
@@ -130,8 +147,10 @@ static void losses_and_gradients_equal_torch(void **state)
 static const cJSON *case_named(const cJSON *file, const char *name)
 {
     const cJSON *c;
-    cJSON_ArrayForEach(c, cJSON_GetObjectItem(file, "cases"))
-        if (!strcmp(cJSON_GetObjectItem(c, "name")->valuestring, name)) return c;
+    cJSON_ArrayForEach(
+        c,
+        cJSON_GetObjectItem(file, "cases")) if (!strcmp(cJSON_GetObjectItem(c, "name")->valuestring,
+                                                        name)) return c;
     return NULL;
 }
 
@@ -147,9 +166,10 @@ static void no_objective_lacks_a_reference(void **state)
     cJSON_Delete(file);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------ */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
-/* As β vanishes, NPO is ascent on the mean NLL of a sequence: cross-entropy divided by sequences, not tokens. */
+/* As β vanishes, NPO is ascent on the mean NLL of a sequence: cross-entropy divided by sequences,
+ * not tokens. */
 static void npo_becomes_ascent_as_beta_vanishes(void **state)
 {
     (void)state;
@@ -163,7 +183,8 @@ static void npo_becomes_ascent_as_beta_vanishes(void **state)
     dele_objective_npo.rows(loss, &npo.rows);
     dele_objective_ce.rows(loss, &ce.rows);
     for (size_t i = 0; i < ce.rows.n * WIDTH; i++)
-        assert_true(near(npo.x[i], (ce.side[i / WIDTH] == DELE_FORGET ? -1.0 : 1.0) * (double)ce.x[i], 1e-6));
+        assert_true(near(npo.x[i],
+                         (ce.side[i / WIDTH] == DELE_FORGET ? -1.0 : 1.0) * (double)ce.x[i], 1e-6));
     cJSON_Delete(file);
 }
 
@@ -181,9 +202,10 @@ static void simnpo_becomes_ascent_on_means_as_beta_vanishes(void **state)
     dele_objective_simnpo.rows(loss, &simnpo.rows);
     dele_objective_ce.rows(loss, &ce.rows);
     for (size_t k = 0; k < ce.rows.n_sequences; k++) {
-        const dele_rows_of *s = &ce.sequence[k];
+        const dele_loss_sequence *s = &ce.sequence[k];
         const double share = 1 / (double)(s->n * ce.group.sequences[DELE_FORGET]);
-        for (size_t i = s->first * WIDTH; s->side == DELE_FORGET && i < (s->first + s->n) * WIDTH; i++)
+        for (size_t i = s->first * WIDTH; s->side == DELE_FORGET && i < (s->first + s->n) * WIDTH;
+             i++)
             assert_true(near(simnpo.x[i], -share * (double)ce.x[i], 1e-6));
     }
     cJSON_Delete(file);
@@ -192,7 +214,8 @@ static void simnpo_becomes_ascent_on_means_as_beta_vanishes(void **state)
 static void preference_of_an_unchanged_model_is_log_two(void **state)
 {
     (void)state;
-    static const dele_objective *const objectives[] = {&dele_objective_npo, &dele_objective_dpo, &dele_objective_idk_dpo};
+    static const dele_objective *const objectives[] = {&dele_objective_npo, &dele_objective_dpo,
+                                                       &dele_objective_idk_dpo};
     cJSON *file = fixture();
     for (int k = 0; k < 3; k++) {
         batch b;
@@ -220,7 +243,8 @@ static void undial_without_beta_holds_an_unchanged_model_still(void **state)
     cJSON_Delete(file);
 }
 
-/* |p_y| + Σ |p_j − p_j/(1 − p_y)| = 2 p_y: never above 2 a token, and nothing where the label is unlikely already. */
+/* |p_y| + Σ |p_j − p_j/(1 − p_y)| = 2 p_y: never above 2 a token, and nothing where the label is
+ * unlikely already. */
 static void the_gradient_of_ceu_is_twice_the_labels_probability(void **state)
 {
     (void)state;
@@ -262,16 +286,19 @@ static void kl_to_itself_is_zero_and_pulls_nowhere(void **state)
 }
 
 /* Both objectives on the rows of one case: the same losses and gradients. */
-static void assert_same(const cJSON *c, const dele_objective *o, const dele_default *settings, const dele_objective *other)
+static void assert_same(const cJSON *c, const dele_objective *o, const dele_default *settings,
+                        const dele_objective *other)
 {
     batch a, b;
     double loss[2][2] = {{0}};
     read_case(&a, c, o);
     read_case(&b, c, other);
-    for (; settings->which; settings++) a.settings[settings->which] = b.settings[settings->which] = settings->value;
+    for (; settings->which; settings++)
+        a.settings[settings->which] = b.settings[settings->which] = settings->value;
     o->rows(loss[0], &a.rows);
     other->rows(loss[1], &b.rows);
-    assert_true(near(loss[0][DELE_FORGET], loss[1][DELE_FORGET], 0) && near(loss[0][DELE_RETAIN], loss[1][DELE_RETAIN], 0));
+    assert_true(near(loss[0][DELE_FORGET], loss[1][DELE_FORGET], 0) &&
+                near(loss[0][DELE_RETAIN], loss[1][DELE_RETAIN], 0));
     for (size_t i = 0; i < b.rows.n * WIDTH; i++) assert_true(near(a.x[i], (double)b.x[i], 1e-7));
 }
 
@@ -280,15 +307,17 @@ static void weighted_ascent_without_weights_is_plain_ascent(void **state)
     (void)state;
     cJSON *file = fixture();
     static const dele_default none[] = {{DELE_BETA, 0, false}, {0}},
-                             neither[] = {{DELE_BETA, 0, false}, {DELE_IMPORTANCE, 0, false}, {0}},
-                             half[] = {{DELE_BETA, 0.5, false}, {DELE_IMPORTANCE, 0, false}, {0}};
+                              neither[] = {{DELE_BETA, 0, false}, {DELE_IMPORTANCE, 0, false}, {0}},
+                              half[] = {{DELE_BETA, 0.5, false}, {DELE_IMPORTANCE, 0, false}, {0}};
     assert_same(case_named(file, "wga"), &dele_objective_wga, none, &dele_objective_grad_diff);
-    assert_same(case_named(file, "satimp"), &dele_objective_satimp, neither, &dele_objective_grad_ascent);
+    assert_same(case_named(file, "satimp"), &dele_objective_satimp, neither,
+                &dele_objective_grad_ascent);
     assert_same(case_named(file, "satimp"), &dele_objective_satimp, half, &dele_objective_wga);
     cJSON_Delete(file);
 }
 
-/* Hand-worked: 100, then 100 + 5 (0.5 − 0.3), never below 0, and nothing moves before the warm-up is over. */
+/* Hand-worked: 100, then 100 + 5 (0.5 − 0.3), never below 0, and nothing moves before the warm-up
+ * is over. */
 static void the_multiplier_follows_the_constraint(void **state)
 {
     (void)state;
@@ -303,15 +332,15 @@ static void the_multiplier_follows_the_constraint(void **state)
 static void idk_is_one_mean_over_both_sides(void **state)
 {
     (void)state;
-    const dele_group group = {.tokens = {30, 10}, .sequences = {3, 2}};
+    const dele_loss_group group = {.tokens = {30, 10}, .sequences = {3, 2}};
     double settings[DELE_N_SETTINGS], weight[2];
     dele_alpha alpha = {0};
     dele_objective_defaults(settings, &dele_objective_idk);
-    dele_weigh(weight, &dele_objective_idk, settings, &alpha, 0, &group);
+    dele_side_weights(weight, &dele_objective_idk, settings, &alpha, 0, &group);
     assert_true(weight[DELE_FORGET] == 0.75 && weight[DELE_RETAIN] == 0.25);
 }
 
-/* ---- through a model --------------------------------------------------------------------------------------------- */
+/* ---- through a model ------------------------------------------------------------------------- */
 
 typedef struct {
     dele_arena arena;
@@ -342,10 +371,19 @@ static void make_rows(world *w)
 /* Two layers of which the first one's mlp trains, all random. */
 static void make_world_of(world *w, dele_family family)
 {
-    const dele_config config = {
-        .family = family, .norm = family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM, .n_layers = 2, .dim = 32, .hidden = 64,
-        .n_heads = 4, .n_kv_heads = family == DELE_OLMO ? 4 : 2, .head_dim = 8, .vocab = VOCAB, .context = 32,
-        .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true};
+    const dele_config config = {.family = family,
+                                .norm = family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM,
+                                .n_layers = 2,
+                                .hidden_size = 32,
+                                .intermediate_size = 64,
+                                .n_heads = 4,
+                                .n_kv_heads = family == DELE_OLMO ? 4 : 2,
+                                .head_dim = 8,
+                                .vocab = VOCAB,
+                                .context = 32,
+                                .norm_eps = 1e-5f,
+                                .rope_theta = 1e4f,
+                                .tied = true};
     dele_err err = {0};
     *w = (world){0};
     if (dele_model_layout(&w->model, &config, &w->arena, &err)) fail_msg("%s", err.msg);
@@ -362,10 +400,7 @@ static void make_world_of(world *w, dele_family family)
     }
 }
 
-static void make_world(world *w)
-{
-    make_world_of(w, DELE_LLAMA);
-}
+static void make_world(world *w) { make_world_of(w, DELE_LLAMA); }
 
 static void end_world(world *w)
 {
@@ -377,7 +412,8 @@ static void end_world(world *w)
 static void move(world *w, float *const *direction, double step)
 {
     for (size_t k = 0; k < w->model.n_tensors; k++)
-        for (size_t i = 0; w->mask.trains[k] && i < w->model.tensors[k].rows * w->model.tensors[k].cols; i++)
+        for (size_t i = 0;
+             w->mask.trains[k] && i < w->model.tensors[k].rows * w->model.tensors[k].cols; i++)
             w->model.tensors[k].data[i] += (float)(step * (double)direction[k][i]);
 }
 
@@ -394,29 +430,28 @@ static float **room_for_weights(world *w, dele_rng *noise)
     return g;
 }
 
-static double loss_now(dele_piece *p, const dele_item *items, size_t n, const dele_group *group, const double weight[2])
+static double loss_now(dele_micro_batch *p, const dele_item *items, size_t n,
+                       const dele_loss_group *group, const double weight[2])
 {
     double loss[2] = {0};
     dele_err err = {0};
-    if (dele_piece_forward(p, loss, items, n, group, &err)) fail_msg("%s", err.msg);
+    if (dele_micro_batch_forward(p, loss, items, n, group, &err)) fail_msg("%s", err.msg);
     return weight[0] * loss[0] + weight[1] * loss[1];
 }
 
-/* These hold a part of their loss fixed, so that their gradient is not their loss's (PyTorch's above is). */
+/* These hold a part of their loss fixed, so that their gradient is not their loss's (PyTorch's
+ * above is). */
 static bool holds_fixed(const dele_objective *o)
 {
     return o == &dele_objective_ceu || o == &dele_objective_wga || o == &dele_objective_satimp;
 }
 
-static void leave_logits(double loss[2], const dele_rows *rows)
-{
-    (void)loss, (void)rows;
-}
+static void leave_logits(double loss[2], const dele_loss_batch *rows) { (void)loss, (void)rows; }
 
-/* Σ d · z over the labelled rows, d a gradient by logits that stays: its slope is the gradient's, whatever part of the
- * loss an objective holds fixed. */
-static double held_loss_now(dele_piece *p, const float *d, const dele_item *items, size_t n, const dele_group *group,
-                            const double weight[2])
+/* Σ d · z over the labelled rows, d a gradient by logits that stays: its slope is the gradient's,
+ * whatever part of the loss an objective holds fixed. */
+static double held_loss_now(dele_micro_batch *p, const float *d, const dele_item *items, size_t n,
+                            const dele_loss_group *group, const double weight[2])
 {
     static const dele_objective look = {.name = "look", .rows = leave_logits};
     const dele_objective *own = p->objective;
@@ -429,38 +464,46 @@ static double held_loss_now(dele_piece *p, const float *d, const dele_item *item
     return sum;
 }
 
-/* One batch of an objective, its model before training compared with the one that has moved since. */
-static void slope_equals_difference(const dele_objective *o, dele_family family, double retain_kl, double whole)
+/* One batch of an objective, its model before training compared with the one that has moved
+ * since. */
+static void slope_equals_difference(const dele_objective *o, dele_family family, double retain_kl,
+                                    double whole)
 {
     world w;
-    dele_piece p;
+    dele_micro_batch p;
     dele_err err = {0};
     double settings[DELE_N_SETTINGS], before[2][N_ROWS], length = 0;
     dele_item items[2 * N_ROWS];
-    dele_group group = {0};
+    dele_loss_group group = {0};
     const double weight[2] = {o->ascends ? -1 : 1, 1};
     make_world_of(&w, family);
     dele_objective_defaults(settings, o);
     if (!isnan(settings[DELE_LAYER])) settings[DELE_LAYER] = 0;
     if (retain_kl == 1) settings[DELE_RETAIN_KL] = 1;
-    if (whole == 1) settings[DELE_WHOLE] = 1;
-    if (dele_piece_init(&p, &w.model, &w.mask, o, settings, 1000, LENGTH, &w.arena, &err)) fail_msg("%s", err.msg);
+    if (whole == 1) settings[DELE_TRAIN_ON_PROMPT] = 1;
+    if (dele_micro_batch_init(&p, &w.model, &w.mask, o, settings, 1000, LENGTH, &w.arena, &err))
+        fail_msg("%s", err.msg);
     for (int k = 0; k < 2 && o->reference_nll; k++)
-        if (dele_piece_nll(&p, before[k], w.row[k ? 2 : DELE_FORGET], N_ROWS, &err)) fail_msg("%s", err.msg);
+        if (dele_micro_batch_nll(&p, before[k], w.row[k ? 2 : DELE_FORGET], N_ROWS, &err))
+            fail_msg("%s", err.msg);
     for (int i = 0; i < 2 * N_ROWS; i++) {
         const dele_side side = i < N_ROWS ? DELE_RETAIN : DELE_FORGET;
         dele_item *it = &items[i];
         *it = (dele_item){.row = &w.row[side][i % N_ROWS], .side = side};
-        if (side == DELE_FORGET && o->alternates == DELE_ALTERNATES_BESIDE) it->better = &w.row[2][i % N_ROWS];
+        if (side == DELE_FORGET && o->alternates == DELE_ALTERNATES_BESIDE)
+            it->chosen = &w.row[2][i % N_ROWS];
         for (int k = 0; k < 2 && o->reference_nll; k++) it->reference[k] = before[k][i % N_ROWS];
         group.sequences[side]++;
-        group.tokens[side] += dele_piece_labels(&p, it);
+        group.tokens[side] += dele_micro_batch_labels(&p, it);
     }
-    if (p.steer && dele_piece_steer(&p, 3, items + N_ROWS, N_ROWS, &err)) fail_msg("%s", err.msg);
-    const bool is_whole = whole == 1 && o->whole & DELE_ON_FORGET;
+    if (p.steer && dele_micro_batch_steer(&p, 3, items + N_ROWS, N_ROWS, &err))
+        fail_msg("%s", err.msg);
+    const bool is_whole = whole == 1 && o->train_on_prompt & DELE_ON_FORGET;
     assert_int_equal(group.tokens[DELE_FORGET],
-                     is_whole ? w.set[0].tokens - N_ROWS : w.set[0].labels - (isnan(settings[DELE_SKIP]) ? 0 :
-                     (size_t)settings[DELE_SKIP] * N_ROWS));
+                     is_whole ? w.set[0].tokens - N_ROWS
+                              : w.set[0].labels - (isnan(settings[DELE_SKIP])
+                                                       ? 0
+                                                       : (size_t)settings[DELE_SKIP] * N_ROWS));
     dele_rng noise;
     dele_rng_seed(&noise, 5);
     move(&w, room_for_weights(&w, &noise), 0.1);
@@ -469,9 +512,10 @@ static void slope_equals_difference(const dele_objective *o, dele_family family,
     const size_t n_gradient = p.n_labels * p.width;
     float *d = holds_fixed(o) ? DELE_NEW(&w.arena, float, n_gradient, &err) : NULL;
     if (d) memcpy(d, p.x, n_gradient * sizeof *d);
-    if (dele_piece_backward(&p, weight, g, &err)) fail_msg("%s", err.msg);
+    if (dele_micro_batch_backward(&p, weight, g, &err)) fail_msg("%s", err.msg);
     for (size_t k = 0; k < w.model.n_tensors; k++)
-        if (g[k]) length += dele_sum_squares(g[k], w.model.tensors[k].rows * w.model.tensors[k].cols);
+        if (g[k])
+            length += dele_sum_squares(g[k], w.model.tensors[k].rows * w.model.tensors[k].cols);
     length = sqrt(length);
     assert_true(length > 1e-4);
     const double step = 2e-3 / length;
@@ -486,7 +530,7 @@ static void slope_equals_difference(const dele_objective *o, dele_family family,
     if (fabs(slope - length) > 0.01 * length)
         fail_msg("%s, %s: the gradient is %g long, the loss rises by %g", o->name,
                  family == DELE_OLMO ? "olmo" : "llama", length, slope);
-    dele_piece_release(&p);
+    dele_micro_batch_release(&p);
     end_world(&w);
 }
 
@@ -494,7 +538,8 @@ static void gradients_through_a_model_equal_finite_differences(void **state)
 {
     (void)state;
     for (dele_family f = DELE_LLAMA; f <= DELE_OLMO; f++) {
-        for (size_t k = 0; dele_objective_at(k); k++) slope_equals_difference(dele_objective_at(k), f, 0, 0);
+        for (size_t k = 0; dele_objective_at(k); k++)
+            slope_equals_difference(dele_objective_at(k), f, 0, 0);
         slope_equals_difference(&dele_objective_grad_diff, f, 1, 0);
         slope_equals_difference(&dele_objective_npo, f, 1, 0);
         slope_equals_difference(&dele_objective_kl, f, 0, 1);
@@ -504,7 +549,7 @@ static void gradients_through_a_model_equal_finite_differences(void **state)
     }
 }
 
-/* ---- through an OLMo, against PyTorch's autograd ------------------------------------------------------------------ */
+/* ---- through an OLMo, against PyTorch's autograd --------------------------------------------- */
 
 enum { MOST_SEQUENCES = 8, MOST_IDS = 16 };
 
@@ -512,7 +557,7 @@ typedef struct {
     int ids[MOST_SEQUENCES][MOST_IDS];
     dele_sequence row[MOST_SEQUENCES];
     dele_side side[MOST_SEQUENCES];
-    bool better[MOST_SEQUENCES];
+    bool chosen[MOST_SEQUENCES];
     size_t n;
 } sequences;
 
@@ -527,28 +572,32 @@ static void read_sequences(sequences *all, const cJSON *file)
         *row = (dele_sequence){.ids = all->ids[k], .first_label = (size_t)number(file, "first")};
         cJSON_ArrayForEach(id, cJSON_GetObjectItem(s, "ids")) all->ids[k][row->n++] = id->valueint;
         all->side[k] = number(s, "side") == 0 ? DELE_FORGET : DELE_RETAIN;
-        all->better[k] = cJSON_IsTrue(cJSON_GetObjectItem(s, "better"));
+        all->chosen[k] = cJSON_IsTrue(cJSON_GetObjectItem(s, "chosen"));
     }
 }
 
 /* As the trainer makes them: another answer beside its row, in its place, or not there. */
-static size_t make_items(dele_item *items, dele_group *group, dele_piece *p, const sequences *all)
+static size_t make_items(dele_item *items, dele_loss_group *group, dele_micro_batch *p,
+                         const sequences *all)
 {
     size_t n = 0;
     dele_err err = {0};
-    *group = (dele_group){0};
+    *group = (dele_loss_group){0};
     for (size_t k = 0; k < all->n; k++) {
-        if (all->better[k]) continue;
+        if (all->chosen[k]) continue;
         dele_item *it = &items[n++];
         *it = (dele_item){.row = &all->row[k], .side = all->side[k]};
-        const bool has_better = k + 1 < all->n && all->better[k + 1];
-        if (has_better && p->objective->alternates == DELE_ALTERNATES_BESIDE) it->better = &all->row[k + 1];
-        if (has_better && p->objective->alternates == DELE_ALTERNATES_IN_PLACE) it->row = &all->row[k + 1];
+        const bool has_chosen = k + 1 < all->n && all->chosen[k + 1];
+        if (has_chosen && p->objective->alternates == DELE_ALTERNATES_BESIDE)
+            it->chosen = &all->row[k + 1];
+        if (has_chosen && p->objective->alternates == DELE_ALTERNATES_IN_PLACE)
+            it->row = &all->row[k + 1];
         for (int j = 0; j < 2 && p->objective->reference_nll; j++)
-            if ((j ? it->better : it->row) && dele_piece_nll(p, &it->reference[j], j ? it->better : it->row, 1, &err))
+            if ((j ? it->chosen : it->row) &&
+                dele_micro_batch_nll(p, &it->reference[j], j ? it->chosen : it->row, 1, &err))
                 fail_msg("%s", err.msg);
         group->sequences[it->side]++;
-        group->tokens[it->side] += dele_piece_labels(p, it);
+        group->tokens[it->side] += dele_micro_batch_labels(p, it);
     }
     return n;
 }
@@ -558,26 +607,31 @@ static void gradient_equals(const float *got, const cJSON *want, size_t n, const
     const double length = number(want, "length"), own = sqrt(dele_sum_squares(got, n));
     const cJSON *x;
     size_t i = 0;
-    if (!near(own, length, 0)) fail_msg("%s: the gradient is %.9g long, torch's %.9g", who, own, length);
+    if (!near(own, length, 0))
+        fail_msg("%s: the gradient is %.9g long, torch's %.9g", who, own, length);
     cJSON_ArrayForEach(x, cJSON_GetObjectItem(want, "every_17th"))
     {
         assert_true(i < n);
         if (!near((double)got[i], x->valuedouble, 1e-5 * length))
-            fail_msg("%s: number %zu is %.9g, torch has %.9g", who, i, (double)got[i], x->valuedouble);
+            fail_msg("%s: number %zu is %.9g, torch has %.9g", who, i, (double)got[i],
+                     x->valuedouble);
         i += 17;
     }
     assert_true(i >= n);
 }
 
-/* The direction is drawn, so that torch's is taken; the length, where the model's states decide it, is torch's as well. */
-static void take_steer(dele_piece *p, const cJSON *c, const dele_item *forget, size_t n_forget)
+/* The direction is drawn, so that torch's is taken; the length, where the model's states decide it,
+ * is torch's as well. */
+static void take_steer(dele_micro_batch *p, const cJSON *c, const dele_item *forget,
+                       size_t n_forget)
 {
     float steer[64];
     dele_err err = {0};
-    assert_true(p->width <= 64 && floats(steer, c, "steer") == p->width);
+    assert_true(p->width <= 64 && floats(steer, c, "steering-coeff") == p->width);
     if (p->objective->adaptive) {
-        if (dele_piece_steer(p, 3, forget, n_forget, &err)) fail_msg("%s", err.msg);
-        assert_true(near(dele_sum_squares(p->steer, p->width), dele_sum_squares(steer, p->width), 0));
+        if (dele_micro_batch_steer(p, 3, forget, n_forget, &err)) fail_msg("%s", err.msg);
+        assert_true(
+            near(dele_sum_squares(p->steer, p->width), dele_sum_squares(steer, p->width), 0));
     }
     memcpy(p->steer, steer, p->width * sizeof *steer);
 }
@@ -585,12 +639,13 @@ static void take_steer(dele_piece *p, const cJSON *c, const dele_item *forget, s
 static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences *all)
 {
     world w = {0};
-    dele_piece p;
-    dele_group group;
+    dele_micro_batch p;
+    dele_loss_group group;
     dele_item items[MOST_SEQUENCES];
     dele_err err = {0};
     double settings[DELE_N_SETTINGS], loss[2] = {0};
-    const dele_objective *o = dele_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
+    const dele_objective *o =
+        dele_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
     const double weight[2] = {o->ascends ? -1 : 1, 1};
     if (dele_model_load(&w.model, DELE_TESTS_DIR "/fixtures/tiny-olmo-tied", &w.arena, &err) ||
         dele_mask_match(&w.mask, &w.model, "model.layers.[01].mlp.*", &w.arena, &err))
@@ -601,26 +656,32 @@ static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences 
         if (!isnan(x)) settings[k] = x;
     }
     if (o->at_layer) settings[DELE_LAYER] = number(file, "at_layer");
-    if (dele_piece_init(&p, &w.model, &w.mask, o, settings, 1000, MOST_IDS, &w.arena, &err)) fail_msg("%s", err.msg);
+    if (dele_micro_batch_init(&p, &w.model, &w.mask, o, settings, 1000, MOST_IDS, &w.arena, &err))
+        fail_msg("%s", err.msg);
     const size_t n = make_items(items, &group, &p, all);
-    if (p.steer) take_steer(&p, c, items + group.sequences[DELE_RETAIN], group.sequences[DELE_FORGET]);
+    if (p.steer)
+        take_steer(&p, c, items + group.sequences[DELE_RETAIN], group.sequences[DELE_FORGET]);
     for (size_t k = 0; k < w.model.n_tensors; k++)
-        for (size_t i = 0; w.mask.trains[k] && i < w.model.tensors[k].rows * w.model.tensors[k].cols; i++)
+        for (size_t i = 0;
+             w.mask.trains[k] && i < w.model.tensors[k].rows * w.model.tensors[k].cols; i++)
             w.model.tensors[k].data[i] *= (float)number(file, "moved");
     float **g = room_for_weights(&w, NULL);
-    if (dele_piece_forward(&p, loss, items, n, &group, &err) || dele_piece_backward(&p, weight, g, &err))
+    if (dele_micro_batch_forward(&p, loss, items, n, &group, &err) ||
+        dele_micro_batch_backward(&p, weight, g, &err))
         fail_msg("%s: %s", o->name, err.msg);
-    if (!near(loss[DELE_FORGET], number(c, "forget"), 0) || !near(loss[DELE_RETAIN], number(c, "retain"), 0))
-        fail_msg("%s: losses %.9g and %.9g, torch has %.9g and %.9g", o->name, loss[DELE_FORGET], loss[DELE_RETAIN],
-                 number(c, "forget"), number(c, "retain"));
+    if (!near(loss[DELE_FORGET], number(c, "forget"), 0) ||
+        !near(loss[DELE_RETAIN], number(c, "retain"), 0))
+        fail_msg("%s: losses %.9g and %.9g, torch has %.9g and %.9g", o->name, loss[DELE_FORGET],
+                 loss[DELE_RETAIN], number(c, "forget"), number(c, "retain"));
     for (size_t k = 0; k < w.model.n_tensors; k++) {
         char who[160];
         const dele_tensor *t = &w.model.tensors[k];
         snprintf(who, sizeof who, "%s, %s", o->name, t->name);
         if (w.mask.trains[k])
-            gradient_equals(g[k], cJSON_GetObjectItem(cJSON_GetObjectItem(c, "gradient"), t->name), t->rows * t->cols, who);
+            gradient_equals(g[k], cJSON_GetObjectItem(cJSON_GetObjectItem(c, "gradient"), t->name),
+                            t->rows * t->cols, who);
     }
-    dele_piece_release(&p);
+    dele_micro_batch_release(&p);
     end_world(&w);
 }
 
@@ -634,19 +695,21 @@ static void losses_and_gradients_through_an_olmo_equal_torchs(void **state)
     if (!file) fail_msg("%s", err.msg);
     read_sequences(&all, file);
     cJSON_ArrayForEach(c, cJSON_GetObjectItem(file, "cases")) olmo_case_equals(file, c, &all);
-    for (size_t k = 0; dele_objective_at(k); k++) assert_non_null(case_named(file, dele_objective_at(k)->name));
+    for (size_t k = 0; dele_objective_at(k); k++)
+        assert_non_null(case_named(file, dele_objective_at(k)->name));
     cJSON_Delete(file);
 }
 
-static void train(world *w, dele_train_report *report, const dele_objective *o, double *settings, size_t batch_tokens,
-                  int epochs)
+static void train(world *w, dele_train_report *report, const dele_objective *o, double *settings,
+                  size_t batch_tokens, int epochs)
 {
     dele_err err = {0};
     dele_train_options options = DELE_TRAIN_DEFAULTS;
     const char *alpha = NULL;
     for (int k = 0; k < DELE_N_SETTINGS; k++) settings[k] = (double)NAN;
     if (o->at_layer) settings[DELE_LAYER] = 0;
-    if (dele_objective_resolve(settings, &options.alpha, &alpha, o, NULL, &err)) fail_msg("%s", err.msg);
+    if (dele_objective_resolve(settings, &options.alpha, &alpha, o, NULL, &err))
+        fail_msg("%s", err.msg);
     options.objective = o;
     options.settings = settings;
     options.epochs = epochs;
@@ -654,12 +717,13 @@ static void train(world *w, dele_train_report *report, const dele_objective *o, 
     options.batch_tokens = batch_tokens;
     options.adamw.lr = 1e-3;
     if (o->alternates == DELE_ALTERNATES_BESIDE) options.alternates = &w->set[2];
-    if (dele_train(report, &w->model, &w->mask, o->needs_forget ? &w->set[0] : NULL, &w->set[o->needs_forget ? 1 : 0],
-                  &options, NULL, NULL, &err))
+    if (dele_train(report, &w->model, &w->mask, o->needs_forget ? &w->set[0] : NULL,
+                   &w->set[o->needs_forget ? 1 : 0], &options, NULL, NULL, &err))
         fail_msg("%s: %s", o->name, err.msg);
 }
 
-/* Accumulated over pieces of one row each, the first update's gradient and losses are those of the whole batch. */
+/* Accumulated over micro-batches of one row each, the first update's gradient and losses are those
+ * of the whole batch. */
 static void no_objective_depends_on_batch_tokens(void **state)
 {
     (void)state;
@@ -675,8 +739,11 @@ static void no_objective_depends_on_batch_tokens(void **state)
         const dele_step *a = &report[0].first, *b = &report[1].first;
         bool same = fabs(a->norm - b->norm) <= 1e-4 * a->norm;
         for (int side = 0; side < 2; side++)
-            same = same && (isnan(a->loss[side]) ? isnan(b->loss[side]) : near(a->loss[side], b->loss[side], 1e-6));
-        if (!same) fail_msg("%s: in one piece %g long, in many %g", dele_objective_at(k)->name, a->norm, b->norm);
+            same = same && (isnan(a->loss[side]) ? isnan(b->loss[side])
+                                                 : near(a->loss[side], b->loss[side], 1e-6));
+        if (!same)
+            fail_msg("%s: in one piece %g long, in many %g", dele_objective_at(k)->name, a->norm,
+                     b->norm);
     }
 }
 
@@ -701,9 +768,10 @@ static void a_task_vector_is_what_was_learnt_mirrored(void **state)
     end_world(&was), end_world(&learnt), end_world(&negated);
 }
 
-/* ---- steering ---------------------------------------------------------------------------------------------------- */
+/* ---- steering -------------------------------------------------------------------------------- */
 
-/* Mean length of layer 0's output above the labelled rows of the first n rows to forget, each read by itself. */
+/* Mean length of layer 0's output above the labelled rows of the first n forget rows, each read by
+ * itself. */
 static double mean_state_length(const world *w, const dele_sequence *rows, size_t n)
 {
     double sum = 0;
@@ -714,8 +782,10 @@ static double mean_state_length(const world *w, const dele_sequence *rows, size_
         for (size_t k = rows[i].first_label; k < rows[i].n; k++, count++) {
             float seen[32];
             const dele_segment segment = {.tokens = rows[i].ids, .n_rows = (int)rows[i].n - 1};
-            const dele_patch read = {.row = (int)k - 1, .site = DELE_RESID_POST, .op = DELE_READ, .seen = seen};
-            const dele_batch one = {.segments = &segment, .n_segments = 1, .patches = &read, .n_patches = 1};
+            const dele_patch read = {
+                .row = (int)k - 1, .site = DELE_RESID_POST, .op = DELE_READ, .seen = seen};
+            const dele_batch one = {
+                .segments = &segment, .n_segments = 1, .patches = &read, .n_patches = 1};
             if (dele_forward(&run, &w->model, &one, &err)) fail_msg("%s", err.msg);
             double squares = 0;
             for (int j = 0; j < 32; j++) squares += (double)seen[j] * (double)seen[j];
@@ -725,58 +795,65 @@ static double mean_state_length(const world *w, const dele_sequence *rows, size_
     return sum / (double)count;
 }
 
-/* What adaptive-rmu measures are the rows of the first update, and looking at them changes nothing that follows. */
-static void looking_ahead_shows_the_first_update_and_deals_nothing(void **state)
+/* What adaptive-rmu measures are the rows of the first update, and looking at them changes nothing
+ * that follows. */
+static void peeking_shows_the_first_update_and_takes_nothing(void **state)
 {
     (void)state;
     world w;
     dele_err err = {0};
     dele_train_options o = DELE_TRAIN_DEFAULTS;
     dele_train_report plan;
-    dele_deal deal[2];
+    dele_sampler sampler[2];
     dele_item seen[8];
     make_world(&w);
     o.objective = &dele_objective_adaptive_rmu;
     o.batch = 4;
     if (dele_train_plan(&plan, &w.set[0], &w.set[1], &o, &err)) fail_msg("%s", err.msg);
     for (int k = 0; k < 2; k++)
-        if (dele_deal_init(&deal[k], &w.set[0], &w.set[1], &o, &w.arena, &err)) fail_msg("%s", err.msg);
-    const dele_hand first = dele_deal_peek(&deal[0]);
+        if (dele_sampler_init(&sampler[k], &w.set[0], &w.set[1], &o, &w.arena, &err))
+            fail_msg("%s", err.msg);
+    const dele_update_batch first = dele_sampler_peek(&sampler[0]);
     assert_int_equal(first.n, 4);
     memcpy(seen, first.items, first.n * sizeof *seen);
     for (int update = 0; update < 7; update++) {
-        const dele_hand looked = dele_deal_next(&deal[0]), not = dele_deal_next(&deal[1]);
-        assert_int_equal(looked.n, not.n);
-        for (size_t i = 0; i < not.n; i++) {
-            assert_ptr_equal(looked.items[i].row, not.items[i].row);
-            if (update == 0) assert_ptr_equal(seen[i].row, not.items[i].row);
+        const dele_update_batch looked = dele_sampler_next(&sampler[0]),
+                                not = dele_sampler_next(&sampler[1]);
+        assert_int_equal(looked.n, not .n);
+        for (size_t i = 0; i < not .n; i++) {
+            assert_ptr_equal(looked.items[i].row, not .items[i].row);
+            if (update == 0) assert_ptr_equal(seen[i].row, not .items[i].row);
         }
     }
     end_world(&w);
 }
 
-static void steer_by(const dele_objective *o, double length, size_t batch_tokens, float steer[32], double *mean)
+static void steer_by(const dele_objective *o, double length, size_t batch_tokens, float steer[32],
+                     double *mean)
 {
     world w;
-    dele_piece p;
+    dele_micro_batch p;
     dele_err err = {0};
     double settings[DELE_N_SETTINGS];
     dele_item items[N_ROWS];
     make_world(&w);
     dele_objective_defaults(settings, o);
     settings[DELE_LAYER] = 0;
-    settings[DELE_STEER] = length;
-    if (dele_piece_init(&p, &w.model, &w.mask, o, settings, batch_tokens, LENGTH, &w.arena, &err))
+    settings[DELE_STEERING_COEFF] = length;
+    if (dele_micro_batch_init(&p, &w.model, &w.mask, o, settings, batch_tokens, LENGTH, &w.arena,
+                              &err))
         fail_msg("%s", err.msg);
-    for (int i = 0; i < N_ROWS; i++) items[i] = (dele_item){.row = &w.row[DELE_FORGET][i], .side = DELE_FORGET};
-    if (dele_piece_steer(&p, 3, items, N_ROWS, &err)) fail_msg("%s", err.msg);
+    for (int i = 0; i < N_ROWS; i++)
+        items[i] = (dele_item){.row = &w.row[DELE_FORGET][i], .side = DELE_FORGET};
+    if (dele_micro_batch_steer(&p, 3, items, N_ROWS, &err)) fail_msg("%s", err.msg);
     memcpy(steer, p.steer, 32 * sizeof *steer);
     *mean = mean_state_length(&w, w.row[DELE_FORGET], N_ROWS);
-    dele_piece_release(&p);
+    dele_micro_batch_release(&p);
     end_world(&w);
 }
 
-/* Given the mean length as a number, rmu steers to the very vector that adaptive-rmu finds by itself. */
+/* Given the mean length as a number, rmu steers to the very vector that adaptive-rmu finds by
+ * itself. */
 static void adaptive_rmu_is_rmu_with_the_length_of_the_states(void **state)
 {
     (void)state;
@@ -788,16 +865,18 @@ static void adaptive_rmu_is_rmu_with_the_length_of_the_states(void **state)
     steer_by(&dele_objective_rmu, 3 * mean, 1000, fixed, &mean);
     double length = 0;
     for (int j = 0; j < 32; j++) {
-        assert_true(near(adaptive[j], (double)fixed[j], 0) && near(in_pieces[j], (double)fixed[j], 0));
+        assert_true(near(adaptive[j], (double)fixed[j], 0) &&
+                    near(in_pieces[j], (double)fixed[j], 0));
         length += (double)adaptive[j] * (double)adaptive[j];
     }
     assert_true(near(sqrt(length), 3 * mean, 0));
 }
 
-/* ---- settings ---------------------------------------------------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
-static dele_status resolve(double settings[DELE_N_SETTINGS], const dele_objective *o, dele_setting given, double x,
-                          const char *alpha, const char *variant, dele_err *err)
+static dele_status resolve(double settings[DELE_N_SETTINGS], const dele_objective *o,
+                           dele_setting given, double x, const char *alpha, const char *variant,
+                           dele_err *err)
 {
     dele_alpha read;
     *err = (dele_err){0};
@@ -811,14 +890,21 @@ static void settings_that_mean_nothing_are_refused(void **state)
     (void)state;
     double s[DELE_N_SETTINGS];
     dele_err err;
-    assert_int_equal(resolve(s, &dele_objective_joint, DELE_BETA, 1, NULL, NULL, &err), DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_joint, DELE_BETA, 1, NULL, NULL, &err),
+                     DELE_ERR_USAGE);
     assert_non_null(strstr(err.msg, "--beta"));
-    assert_int_equal(resolve(s, &dele_objective_npo, DELE_BETA, 0, NULL, NULL, &err), DELE_ERR_USAGE);
-    assert_int_equal(resolve(s, &dele_objective_npo, DELE_RETAIN_KL, 2, NULL, NULL, &err), DELE_ERR_USAGE);
-    assert_int_equal(resolve(s, &dele_objective_rmu, DELE_LAYER, 1.5, NULL, NULL, &err), DELE_ERR_USAGE);
-    assert_int_equal(resolve(s, &dele_objective_npo, DELE_BETA, 1, "paper", NULL, &err), DELE_ERR_USAGE);
-    assert_int_equal(resolve(s, &dele_objective_idk, DELE_NO_SETTING, 0, "1", NULL, &err), DELE_ERR_USAGE);
-    assert_int_equal(resolve(s, &dele_objective_kl, DELE_NO_SETTING, 0, NULL, "toffee", &err), DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_npo, DELE_BETA, 0, NULL, NULL, &err),
+                     DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_npo, DELE_RETAIN_KL, 2, NULL, NULL, &err),
+                     DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_rmu, DELE_LAYER, 1.5, NULL, NULL, &err),
+                     DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_npo, DELE_BETA, 1, "paper", NULL, &err),
+                     DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_idk, DELE_NO_SETTING, 0, "1", NULL, &err),
+                     DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_kl, DELE_NO_SETTING, 0, NULL, "toffee", &err),
+                     DELE_ERR_USAGE);
     assert_non_null(strstr(err.msg, "tofu"));
 }
 
@@ -827,11 +913,13 @@ static void a_variant_stands_between_default_and_given(void **state)
     (void)state;
     double s[DELE_N_SETTINGS];
     dele_err err;
-    assert_int_equal(resolve(s, &dele_objective_simnpo, DELE_GAMMA, 0.5, NULL, "author-tofu", &err), DELE_OK);
-    assert_true(s[DELE_BETA] == 2.5 && s[DELE_GAMMA] == 0.5 && s[DELE_DELTA] == 0 && isnan(s[DELE_SKIP]));
+    assert_int_equal(resolve(s, &dele_objective_simnpo, DELE_GAMMA, 0.5, NULL, "author-tofu", &err),
+                     DELE_OK);
+    assert_true(s[DELE_BETA] == 2.5 && s[DELE_GAMMA] == 0.5 && s[DELE_DELTA] == 0 &&
+                isnan(s[DELE_SKIP]));
 }
 
-/* TOFU's program has no term for rows to keep either. */
+/* TOFU's program has no term for retain rows either. */
 static void tofus_dpo_keeps_nothing(void **state)
 {
     (void)state;
@@ -843,7 +931,9 @@ static void tofus_dpo_keeps_nothing(void **state)
             const char *alpha = NULL;
             dele_alpha read;
             for (int k = 0; k < DELE_N_SETTINGS; k++) s[k] = (double)NAN;
-            assert_int_equal(dele_objective_resolve(s, &read, &alpha, both[i], tofu ? "tofu" : NULL, &err), DELE_OK);
+            assert_int_equal(
+                dele_objective_resolve(s, &read, &alpha, both[i], tofu ? "tofu" : NULL, &err),
+                DELE_OK);
             assert_true(read.mode == DELE_ALPHA_FIXED && read.fixed == !tofu);
         }
 }
@@ -872,36 +962,44 @@ static void steered_layers_are_a_share_of_the_depth(void **state)
     (void)state;
     double s[DELE_N_SETTINGS];
     dele_err err;
-    assert_int_equal(resolve(s, &dele_objective_rmu, DELE_NO_SETTING, 0, NULL, NULL, &err), DELE_OK);
+    assert_int_equal(resolve(s, &dele_objective_rmu, DELE_NO_SETTING, 0, NULL, NULL, &err),
+                     DELE_OK);
     const int layers[] = {1, 2, 8, 16, 32, 48}, expected[] = {0, 0, 2, 4, 7, 11};
-    for (int i = 0; i < 6; i++) assert_int_equal(dele_layer_of(s[DELE_LAYER], layers[i]), expected[i]);
-    assert_int_equal(resolve(s, &dele_objective_adaptive_rmu, DELE_NO_SETTING, 0, NULL, NULL, &err), DELE_OK);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(dele_layer_of(s[DELE_LAYER], layers[i]), expected[i]);
+    assert_int_equal(resolve(s, &dele_objective_adaptive_rmu, DELE_NO_SETTING, 0, NULL, NULL, &err),
+                     DELE_OK);
     assert_int_equal(dele_layer_of(s[DELE_LAYER], 16), 14);
     assert_int_equal(dele_layer_of(s[DELE_LAYER], 1), 0);
-    assert_int_equal(resolve(s, &dele_objective_adaptive_rmu, DELE_NO_SETTING, 0, NULL, "olmo-7b", &err), DELE_OK);
+    assert_int_equal(
+        resolve(s, &dele_objective_adaptive_rmu, DELE_NO_SETTING, 0, NULL, "olmo-7b", &err),
+        DELE_OK);
     assert_int_equal(dele_layer_of(s[DELE_LAYER], 32), 26);
     assert_int_equal(resolve(s, &dele_objective_rmu, DELE_LAYER, 5, NULL, NULL, &err), DELE_OK);
     assert_int_equal(dele_layer_of(s[DELE_LAYER], 8), 5);
-    assert_int_equal(resolve(s, &dele_objective_rmu, DELE_LAYER, -0.25, NULL, NULL, &err), DELE_ERR_USAGE);
+    assert_int_equal(resolve(s, &dele_objective_rmu, DELE_LAYER, -0.25, NULL, NULL, &err),
+                     DELE_ERR_USAGE);
 }
 
 static void rmu_refuses_what_lies_above_its_layer(void **state)
 {
     (void)state;
     world w;
-    dele_piece p;
+    dele_micro_batch p;
     dele_err err = {0};
     double settings[DELE_N_SETTINGS];
     make_world(&w);
     dele_objective_defaults(settings, &dele_objective_rmu);
     settings[DELE_LAYER] = 7;
-    assert_int_equal(dele_piece_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings, 100, LENGTH, &w.arena, &err),
+    assert_int_equal(dele_micro_batch_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings,
+                                           100, LENGTH, &w.arena, &err),
                      DELE_ERR_USAGE); /* layer 7 of 2 */
     settings[DELE_LAYER] = 0;
     for (size_t k = 0; k < w.mask.n_tensors; k++)
         if (w.model.tensors[k].layer == 1) w.mask.trains[k] = true;
     err = (dele_err){0};
-    assert_int_equal(dele_piece_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings, 100, LENGTH, &w.arena, &err),
+    assert_int_equal(dele_micro_batch_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings,
+                                           100, LENGTH, &w.arena, &err),
                      DELE_ERR_USAGE);
     assert_non_null(strstr(err.msg, "above layer 0"));
     end_world(&w);
@@ -925,7 +1023,7 @@ int main(void)
         cmocka_unit_test(losses_and_gradients_through_an_olmo_equal_torchs),
         cmocka_unit_test(no_objective_depends_on_batch_tokens),
         cmocka_unit_test(a_task_vector_is_what_was_learnt_mirrored),
-        cmocka_unit_test(looking_ahead_shows_the_first_update_and_deals_nothing),
+        cmocka_unit_test(peeking_shows_the_first_update_and_takes_nothing),
         cmocka_unit_test(adaptive_rmu_is_rmu_with_the_length_of_the_states),
         cmocka_unit_test(settings_that_mean_nothing_are_refused),
         cmocka_unit_test(a_variant_stands_between_default_and_given),

@@ -24,10 +24,12 @@ static void text_cannot_become_markup_or_leave_an_attribute(void **state)
 {
     (void)state;
     char out[400];
-    put(out, sizeof out, write_text, "</td><script>alert(\"x\")</script> '&amp; \x01\x1b[31m é\n\tend");
+    put(out, sizeof out, write_text,
+        "</td><script>alert(\"x\")</script> '&amp; \x01\x1b[31m é\n\tend");
     assert_null(strpbrk(out, "<>\"'\x01\x1b"));
-    assert_string_equal(out, "&#60;/td&#62;&#60;script&#62;alert(&#34;x&#34;)&#60;/script&#62; &#39;&#38;amp; "
-                             "\uFFFD\uFFFD[31m é\n\tend");
+    assert_string_equal(
+        out, "&#60;/td&#62;&#60;script&#62;alert(&#34;x&#34;)&#60;/script&#62; &#39;&#38;amp; "
+             "\uFFFD\uFFFD[31m é\n\tend");
 }
 
 /* RFC 4648, section 10. */
@@ -54,7 +56,8 @@ static void a_picture_that_is_missing_is_an_error(void **state)
     dele_err err = {0};
     FILE *to = fopen(scratch_path(*state, "page"), "w");
     assert_non_null(to);
-    assert_int_equal(dele_html_picture(to, scratch_path(*state, "none.svg"), "nothing", &err), DELE_ERR_FILE);
+    assert_int_equal(dele_html_picture(to, scratch_path(*state, "none.svg"), "nothing", &err),
+                     DELE_ERR_FILE);
     fclose(to);
 }
 
@@ -69,10 +72,14 @@ static void a_page_that_cannot_be_filled_is_not_left_behind(void **state)
 {
     dele_err err = {0};
     const char *path = scratch_path(*state, "page.html");
-    assert_int_equal(dele_page_write(path, "plots/report.html", "@STUDY@", fail_to_fill, NULL, &err), DELE_ERR_DATA);
+    assert_int_equal(
+        dele_page_write(path, "plots/report.html", "@STUDY@", fail_to_fill, NULL, &err),
+        DELE_ERR_DATA);
     assert_int_equal(scratch_count(*state), 0);
     err = (dele_err){0};
-    assert_int_equal(dele_page_write(path, "plots/report.html", "@NOWHERE@", fail_to_fill, NULL, &err), DELE_ERR_DATA);
+    assert_int_equal(
+        dele_page_write(path, "plots/report.html", "@NOWHERE@", fail_to_fill, NULL, &err),
+        DELE_ERR_DATA);
     assert_non_null(strstr(err.msg, "@NOWHERE@"));
 }
 

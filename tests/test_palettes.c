@@ -1,8 +1,9 @@
-/* The heatmaps' colours, read from the script that draws with them: lightness falls all the way along each, so that grey
- * print and colour-blind readers see the same order, and the two sides of zero stay apart for colour-blind eyes.
+/* The heatmaps' colours, read from the script that draws with them: lightness falls all the way
+ * along each, so that grey print and colour-blind readers see the same order, and the two sides of
+ * zero stay apart for colour-blind eyes.
  *
- * Lightness is CIE L*, 0 black to 100 white.  Protanopia and deuteranopia as Machado, Oliveira & Fernandes (2009) have
- * them at full severity, on linear RGB. */
+ * Lightness is CIE L*, 0 black to 100 white.  Protanopia and deuteranopia as Machado, Oliveira &
+ * Fernandes (2009) have them at full severity, on linear RGB. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,8 +24,10 @@ typedef struct {
 
 static const char *const names[] = {"purple", "green", "red", "orange", "blue"};
 static const double normal[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1},
-    protan[9] = {.152286, 1.052583, -.204868, .114503, .786281, .099216, -.003882, -.048116, 1.051998},
-    deutan[9] = {.367322, .860646, -.227968, .280085, .672501, .047413, -.011820, .042940, .968881};
+                    protan[9] = {.152286, 1.052583, -.204868, .114503, .786281,
+                                 .099216, -.003882, -.048116, 1.051998},
+                    deutan[9] = {.367322, .860646,  -.227968, .280085, .672501,
+                                 .047413, -.011820, .042940,  .968881};
 static const double *const eyes[] = {normal, protan, deutan};
 
 /* Takes the line NAME_steps = "#rrggbb ..." out of a file's text. */
@@ -46,20 +49,27 @@ static void read_palette(palette *p, const char *text, const char *name)
 
 static double linear(double c) { return c <= .04045 ? c / 12.92 : pow((c + .055) / 1.055, 2.4); }
 
-static double lab_root(double x) { return x > 216. / 24389 ? cbrt(x) : (24389. / 27 * x + 16) / 116; }
+static double lab_root(double x)
+{
+    return x > 216. / 24389 ? cbrt(x) : (24389. / 27 * x + 16) / 116;
+}
 
 /* What an eye sees of the colour at x in [0, 1] of the palette, as CIE L*a*b* (D65). */
 static void seen(double lab[3], const palette *p, double x, const double eye[9])
 {
-    static const double xyz[9] = {.4124564, .3575761, .1804375, .2126729, .7151522, .0721750, .0193339, .1191920, .9503041},
+    static const double xyz[9] = {.4124564, .3575761, .1804375, .2126729, .7151522,
+                                  .0721750, .0193339, .1191920, .9503041},
                         white[3] = {.95047, 1, 1.08883};
     int i = x >= 1 ? STOPS - 2 : (int)(x * (STOPS - 1));
     double f = x * (STOPS - 1) - i, rgb[3], dim[3], root[3];
-    for (int k = 0; k < 3; k++) rgb[k] = linear(p->stop[i][k] + f * (p->stop[i + 1][k] - p->stop[i][k]));
     for (int k = 0; k < 3; k++)
-        dim[k] = fmin(1, fmax(0, eye[3 * k] * rgb[0] + eye[3 * k + 1] * rgb[1] + eye[3 * k + 2] * rgb[2]));
+        rgb[k] = linear(p->stop[i][k] + f * (p->stop[i + 1][k] - p->stop[i][k]));
     for (int k = 0; k < 3; k++)
-        root[k] = lab_root((xyz[3 * k] * dim[0] + xyz[3 * k + 1] * dim[1] + xyz[3 * k + 2] * dim[2]) / white[k]);
+        dim[k] = fmin(
+            1, fmax(0, eye[3 * k] * rgb[0] + eye[3 * k + 1] * rgb[1] + eye[3 * k + 2] * rgb[2]));
+    for (int k = 0; k < 3; k++)
+        root[k] = lab_root(
+            (xyz[3 * k] * dim[0] + xyz[3 * k + 1] * dim[1] + xyz[3 * k + 2] * dim[2]) / white[k]);
     lab[0] = 116 * root[1] - 16;
     lab[1] = 500 * (root[0] - root[1]);
     lab[2] = 200 * (root[1] - root[2]);
@@ -116,7 +126,8 @@ static void no_part_of_a_scale_is_flat(void **state)
 static void the_two_sides_of_zero_look_different_to_every_eye(void **state)
 {
     (void)state;
-    static const int pair[3][2] = {{0, 3}, {1, 0}, {2, 4}}; /* purple and orange, green and purple, red and blue */
+    static const int pair[3][2] = {
+        {0, 3}, {1, 0}, {2, 4}}; /* purple and orange, green and purple, red and blue */
     dele_arena arena = {0};
     const char *text = script(&arena);
     for (int i = 0; i < 3; i++)
@@ -128,7 +139,8 @@ static void the_two_sides_of_zero_look_different_to_every_eye(void **state)
                 read_palette(&other, text, names[pair[i][1]]);
                 seen(a, &own, k / 4., eyes[eye]);
                 seen(b, &other, k / 4., eyes[eye]);
-                assert_true(hypot(hypot(a[0] - b[0], a[1] - b[1]), a[2] - b[2]) > 20); /* ten times a visible difference */
+                assert_true(hypot(hypot(a[0] - b[0], a[1] - b[1]), a[2] - b[2]) >
+                            20); /* ten times a visible difference */
             }
     dele_arena_release(&arena);
 }
@@ -139,13 +151,15 @@ static void the_page_has_the_same_colours(void **state)
     (void)state;
     dele_arena arena = {0};
     dele_err err = {0};
-    const char *text = script(&arena), *page = dele_file_read(DELE_TESTS_DIR "/../plots/page.html", &arena, NULL, &err);
+    const char *text = script(&arena),
+               *page = dele_file_read(DELE_TESTS_DIR "/../plots/page.html", &arena, NULL, &err);
     assert_non_null(page);
     for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
         char key[32];
         snprintf(key, sizeof key, "\n%s_steps", names[n]);
         const char *steps = strchr(strstr(text, key), '"');
-        char *line = dele_printf(&arena, &err, "\n  %s: %.*s,", names[n], (int)(strchr(steps + 1, '"') - steps + 1), steps);
+        char *line = dele_printf(&arena, &err, "\n  %s: %.*s,", names[n],
+                                 (int)(strchr(steps + 1, '"') - steps + 1), steps);
         assert_non_null(line);
         assert_non_null(strstr(page, line));
     }

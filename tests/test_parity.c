@@ -1,5 +1,6 @@
-/* The engine gives the numbers that independent programs give: transformers on tiny random models of both families and
- * on SmolLM2-135M, a NumPy float64 forward pass on TinyStories-656K.  Fixtures: tests/reference/make_engine_fixtures.py. */
+/* The engine gives the numbers that independent programs give: transformers on tiny random models
+ * of both families and on SmolLM2-135M, a NumPy float64 forward pass on TinyStories-656K.
+ * Fixtures: tests/reference/make_engine_fixtures.py. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,7 +65,8 @@ static float *all_logits(fixture *f, dele_ids ids)
     float *logits = dele_alloc(&f->arena, ids.n, vocab * sizeof *logits, &err);
     for (size_t i = 0; i < ids.n; i++) rows[i] = (int)i;
     dele_segment s = {.tokens = ids.id, .n_rows = (int)ids.n};
-    dele_batch batch = {.segments = &s, .n_segments = 1, .wanted = rows, .n_wanted = ids.n};
+    dele_batch batch = {
+        .segments = &s, .n_segments = 1, .output_rows = rows, .n_output_rows = ids.n};
     if (dele_forward(&f->run, &f->model, &batch, &err)) fail_msg("%s", err.msg);
     dele_logits(logits, &f->model, f->run.final, ids.n);
     return logits;
@@ -72,7 +74,8 @@ static float *all_logits(fixture *f, dele_ids ids)
 
 static void near(double ours, double theirs, double scale, const char *what)
 {
-    if (!(fabs(ours - theirs) <= TOLERANCE * fmax(1.0, scale))) fail_msg("%s: %.7g, reference %.7g", what, ours, theirs);
+    if (!(fabs(ours - theirs) <= TOLERANCE * fmax(1.0, scale)))
+        fail_msg("%s: %.7g, reference %.7g", what, ours, theirs);
 }
 
 static void tiny_random_models_agree_with_transformers(void **state)
@@ -104,7 +107,8 @@ static void golden_case(fixture *f, const cJSON *c)
     dele_err err = {0};
     const char *prompt = cJSON_GetObjectItem(c, "prompt")->valuestring;
     dele_ids ids, expected = ids_of(f, cJSON_GetObjectItem(c, "ids"));
-    if (dele_encode(&ids, f->model.tokenizer, prompt, strlen(prompt), true, &f->arena, &err)) fail_msg("%s", err.msg);
+    if (dele_encode(&ids, f->model.tokenizer, prompt, strlen(prompt), true, &f->arena, &err))
+        fail_msg("%s", err.msg);
     assert_int_equal(ids.n, expected.n);
     assert_memory_equal(ids.id, expected.id, ids.n * sizeof *ids.id);
     size_t vocab = (size_t)f->model.config.vocab;
@@ -116,7 +120,9 @@ static void golden_case(fixture *f, const cJSON *c)
         near(last[cJSON_GetArrayItem(top, 0)->valueint], theirs, fabs(theirs), prompt);
     }
     double *logp = DELE_NEW(&f->arena, double, ids.n, &err), sum = 0;
-    assert_int_equal(dele_logprobs(logp, NULL, &f->run, &f->model, f->run.final, ids.id + 1, ids.n - 1, &err), DELE_OK);
+    assert_int_equal(
+        dele_logprobs(logp, NULL, &f->run, &f->model, f->run.final, ids.id + 1, ids.n - 1, &err),
+        DELE_OK);
     for (size_t i = 0; i + 1 < ids.n; i++) sum -= logp[i];
     double nll = cJSON_GetObjectItem(c, "mean_nll")->valuedouble;
     near(sum / (double)(ids.n - 1), nll, nll, prompt);
@@ -124,7 +130,8 @@ static void golden_case(fixture *f, const cJSON *c)
     dele_ids greedy = ids_of(f, cJSON_GetObjectItem(c, "greedy_new_ids"));
     int *out = DELE_NEW(&f->arena, int, greedy.n, &err);
     size_t n_out = 0;
-    if (dele_generate(out, &n_out, &f->run, &f->model, ids.id, ids.n, greedy.n, NULL, 0, &err)) fail_msg("%s", err.msg);
+    if (dele_generate(out, &n_out, &f->run, &f->model, ids.id, ids.n, greedy.n, NULL, 0, &err))
+        fail_msg("%s", err.msg);
     assert_int_equal(n_out, greedy.n);
     assert_memory_equal(out, greedy.id, n_out * sizeof *out);
 }
@@ -133,7 +140,8 @@ static void the_embedded_model_gives_transformers_numbers_and_continuations(void
 {
     (void)state;
     fixture f;
-    if (!try_open(&f, DELE_TESTS_DIR "/../data/models/demo")) fail_msg("the embedded model is missing");
+    if (!try_open(&f, DELE_TESTS_DIR "/../data/models/demo"))
+        fail_msg("the embedded model is missing");
     cJSON *json = load_json(DELE_TESTS_DIR "/fixtures/demo_golden.json");
     const cJSON *c, *cases = cJSON_GetObjectItem(json, "cases");
     assert_true(cJSON_GetArraySize(cases) > 4);
@@ -153,7 +161,8 @@ static void tinystories_gives_its_golden_numbers(void **state)
         if (!try_open(&f, path)) fail_msg("%s is missing", path);
         dele_err err = {0};
         if (!f.model.tokenizer) /* the bf16 copy has none of its own */
-            f.model.tokenizer = dele_tokenizer_load(shared_path("models/tinystories-656k/tokenizer.json"), &f.arena, &err);
+            f.model.tokenizer = dele_tokenizer_load(
+                shared_path("models/tinystories-656k/tokenizer.json"), &f.arena, &err);
         if (!f.model.tokenizer) fail_msg("%s", err.msg);
         cJSON *json = load_json(shared_path("models/tinystories-656k/golden.json"));
         const cJSON *c;
@@ -168,7 +177,10 @@ static void smollm2_agrees_with_transformers_on_twenty_prompts(void **state)
     (void)state;
     const char *cache = getenv("DELEATUR_CACHE"), *home = getenv("HOME");
     char path[512];
-    snprintf(path, sizeof path, "%s%s/SmolLM2-135M-Instruct.Q4_1.gguf", cache ? cache : home ? home : "",
+    snprintf(path, sizeof path, "%s%s/SmolLM2-135M-Instruct.Q4_1.gguf",
+             cache  ? cache
+             : home ? home
+                    : "",
              cache ? "" : "/.cache/deleatur");
     fixture f;
     if (!try_open(&f, path)) {
@@ -183,7 +195,8 @@ static void smollm2_agrees_with_transformers_on_twenty_prompts(void **state)
         dele_err err = {0};
         const char *prompt = cJSON_GetObjectItem(c, "prompt")->valuestring;
         dele_ids ids, expected = ids_of(&f, cJSON_GetObjectItem(c, "ids"));
-        if (dele_encode(&ids, f.model.tokenizer, prompt, strlen(prompt), false, &f.arena, &err)) fail_msg("%s", err.msg);
+        if (dele_encode(&ids, f.model.tokenizer, prompt, strlen(prompt), false, &f.arena, &err))
+            fail_msg("%s", err.msg);
         assert_int_equal(ids.n, expected.n);
         assert_memory_equal(ids.id, expected.id, ids.n * sizeof *ids.id);
         size_t vocab = (size_t)f.model.config.vocab, at = 0;

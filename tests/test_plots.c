@@ -1,5 +1,6 @@
-/* Names and texts of tables are data: whatever they hold, nothing runs, a picture comes out, its SVG is well-formed XML,
- * and its labels are the table's texts.  And gnuplot does not outlive the command that started it. */
+/* Names and texts of tables are data: whatever they hold, nothing runs, a picture comes out, its
+ * SVG is well-formed XML, and its labels are the table's texts.  And gnuplot does not outlive the
+ * command that started it. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,8 @@
 #include "plots/gnuplot.h"
 #include "scratch.h"
 
-/* ---- a strict reader of XML: UTF-8, legal characters, nesting, attributes, the five entities ----------------------- */
+/* ---- a strict reader of XML: UTF-8, legal characters, nesting, attributes, the five entities
+ * --- */
 
 typedef struct {
     const unsigned char *at, *end;
@@ -34,28 +36,37 @@ static bool xml_character(xml *x, bool keep)
 {
     static const char *const entity[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&apos;"};
     const unsigned char *s = x->at;
-    size_t n = *s < 0x80 ? 1 : *s >= 0xc2 && *s < 0xe0 ? 2 : *s >= 0xe0 && *s < 0xf0 ? 3 : *s >= 0xf0 && *s < 0xf5 ? 4 : 0;
+    size_t n = *s < 0x80                 ? 1
+               : *s >= 0xc2 && *s < 0xe0 ? 2
+               : *s >= 0xe0 && *s < 0xf0 ? 3
+               : *s >= 0xf0 && *s < 0xf5 ? 4
+                                         : 0;
     if (!n || n > (size_t)(x->end - s)) return false;
     uint32_t c = n == 1 ? *s : *s & (0x7fu >> n);
     for (size_t i = 1; i < n; i++) {
         if ((s[i] & 0xc0) != 0x80) return false;
         c = c << 6 | (s[i] & 0x3fu);
     }
-    if ((c < ' ' && c != '\t' && c != '\n' && c != '\r') || (c >= 0xd800 && c < 0xe000) || c == 0xfffe || c == 0xffff ||
-        c == '<' || (n == 3 && c < 0x800) || (n == 4 && (c < 0x10000 || c > 0x10ffff)))
+    if ((c < ' ' && c != '\t' && c != '\n' && c != '\r') || (c >= 0xd800 && c < 0xe000) ||
+        c == 0xfffe || c == 0xffff || c == '<' || (n == 3 && c < 0x800) ||
+        (n == 4 && (c < 0x10000 || c > 0x10ffff)))
         return false;
     if (keep && c == ']' && x->end - s > 2 && !memcmp(s, "]]>", 3)) return false;
     char out = (char)c;
     if (c == '&') {
         size_t k = 0;
-        while (k < 5 && ((size_t)(x->end - s) < strlen(entity[k]) || memcmp(s, entity[k], strlen(entity[k])))) k++;
+        while (k < 5 && ((size_t)(x->end - s) < strlen(entity[k]) ||
+                         memcmp(s, entity[k], strlen(entity[k]))))
+            k++;
         if (k == 5) return false;
         n = strlen(entity[k]);
         out = "&<>\"'"[k];
     }
     if (keep && x->n_text + 4 < sizeof x->text) {
-        if (c < 0x80) x->text[x->n_text++] = out;
-        else memcpy(x->text + x->n_text, s, n), x->n_text += n;
+        if (c < 0x80)
+            x->text[x->n_text++] = out;
+        else
+            memcpy(x->text + x->n_text, s, n), x->n_text += n;
     }
     x->at += n;
     return true;
@@ -68,7 +79,10 @@ static bool xml_skip(xml *x, const char *text)
     return true;
 }
 
-static void xml_blanks(xml *x) { while (x->at < x->end && isspace(*x->at)) x->at++; }
+static void xml_blanks(xml *x)
+{
+    while (x->at < x->end && isspace(*x->at)) x->at++;
+}
 
 static bool xml_name(xml *x, const unsigned char **name, size_t *n)
 {
@@ -83,7 +97,9 @@ static bool xml_element(xml *x, int depth)
 {
     const unsigned char *name, *end_name, *attribute;
     size_t n, n_end, n_attribute;
-    if (depth > 50 || x->n_text + 8 > sizeof x->text || !xml_skip(x, "<") || !xml_name(x, &name, &n)) return false;
+    if (depth > 50 || x->n_text + 8 > sizeof x->text || !xml_skip(x, "<") ||
+        !xml_name(x, &name, &n))
+        return false;
     for (xml_blanks(x); !xml_skip(x, ">"); xml_blanks(x)) {
         if (xml_skip(x, "/>")) return true;
         if (!xml_name(x, &attribute, &n_attribute)) return false;
@@ -153,7 +169,7 @@ static void the_reader_of_xml_is_strict(void **state)
         assert_int_equal(xml_read(&x, scratch_text(*state, "x", cases[i].text)), cases[i].good);
 }
 
-/* ---- texts ------------------------------------------------------------------------------------------------------- */
+/* ---- texts ----------------------------------------------------------------------------------- */
 
 /* As a table holds it, and as it is shown, where that differs. */
 static const char *const texts[][2] = {
@@ -174,7 +190,9 @@ static const char *const texts[][2] = {
     {"8 of 01234567", NULL},
     {"  blanks around  ", NULL},
     {"naïve Ω 漢字", NULL},
-    {"next\xc2\x85line \xc2\x9b" "31m", "next\uFFFDline \uFFFD31m"},
+    {"next\xc2\x85line \xc2\x9b"
+     "31m",
+     "next\uFFFDline \uFFFD31m"},
     {"\x1b[31m bell\a del\x7f", "\uFFFD[31m bell\uFFFD del\uFFFD"},
     {"bytes \xff\xc3 \xed\xa0\x80", "bytes \uFFFD\uFFFD \uFFFD\uFFFD\uFFFD"},
     {"none \xef\xbf\xbe \xef\xbf\xbf \xf0\x9f\xbf\xbf", "none \uFFFD \uFFFD \uFFFD"},
@@ -219,15 +237,18 @@ static void labels_and_titles_are_the_texts_of_the_table(void **state)
     assert_non_null(to);
     fprintf(to, "# plot heatmap.gp\n# title title\n# min 0\n# max 1\n");
     for (int i = 0; i < N_TEXTS; i++)
-        for (int l = 0; l < 3; l++) fprintf(to, "%d\t%s\t%d\t%g\n", i, texts[i][0], l, l / 3. * i / N_TEXTS);
+        for (int l = 0; l < 3; l++)
+            fprintf(to, "%d\t%s\t%d\t%g\n", i, texts[i][0], l, l / 3. * i / N_TEXTS);
     fclose(to);
     for (int i = 0; i < N_TEXTS; i++) {
         char name[32];
         snprintf(name, sizeof name, "t%d.tsv", i);
         to = fopen(scratch_path(*state, name), "w");
         assert_non_null(to);
-        fprintf(to, "# plot heatmap.gp\n# title %s\n# note note %s\n# ylabel y%s\n# cblabel p(%s)\n0\ta\t0\t1\n", texts[i][0],
-                texts[i][0], texts[i][0], texts[i][0]);
+        fprintf(to,
+                "# plot heatmap.gp\n# title %s\n# note note %s\n# ylabel y%s\n# cblabel "
+                "p(%s)\n0\ta\t0\t1\n",
+                texts[i][0], texts[i][0], texts[i][0], texts[i][0]);
         fclose(to);
     }
     draw(*state, N_TEXTS + 1, true);
@@ -249,8 +270,10 @@ static void labels_and_titles_are_the_texts_of_the_table(void **state)
 /* Names in a legend are columnheader's, names beside points and lines strcol's. */
 static void names_of_blocks_and_points_are_the_texts_of_the_table(void **state)
 {
-    FILE *lines = fopen(scratch_path(*state, "lines.tsv"), "w"), *points = fopen(scratch_path(*state, "points.tsv"), "w");
-    FILE *bars = fopen(scratch_path(*state, "bars.tsv"), "w"), *attack = fopen(scratch_path(*state, "attack.tsv"), "w");
+    FILE *lines = fopen(scratch_path(*state, "lines.tsv"), "w"),
+         *points = fopen(scratch_path(*state, "points.tsv"), "w");
+    FILE *bars = fopen(scratch_path(*state, "bars.tsv"), "w"),
+         *attack = fopen(scratch_path(*state, "attack.tsv"), "w");
     assert_true(lines && points && bars && attack);
     fprintf(lines, "# plot layers.gp\n# title lines\n");
     fprintf(bars, "# plot severed.gp\n# title bars\n");
@@ -259,21 +282,24 @@ static void names_of_blocks_and_points_are_the_texts_of_the_table(void **state)
     for (int i = 0; i < N_TEXTS; i++) {
         fprintf(lines, "%s%s\n0\t%d\t0\t1\n1\t%d\t0\t1\n", i ? "\n\n" : "", texts[i][0], i, i);
         fprintf(bars, "%s%s\n0\t%d\t0\t1\n1\t%d\t0\t1\n", i ? "\n\n" : "", texts[i][0], i, i);
-        fprintf(points, "kind %d\n%d\t%d\t0\t0\t0\t%s\t%d\t%d\t0\n\n\n", i, i, i, texts[i][0], i, i);
+        fprintf(points, "kind %d\n%d\t%d\t0\t0\t0\t%s\t%d\t%d\t0\n\n\n", i, i, i, texts[i][0], i,
+                i);
         for (int m = 0; m < 4; m++)
-            fprintf(attack, "%s\t%s\t9\tp\t.9\t.1\t-\t.5\t.4\t.6\n", texts[i][0], texts[(i + 1) % N_TEXTS][0]);
+            fprintf(attack, "%s\t%s\t9\tp\t.9\t.1\t-\t.5\t.4\t.6\n", texts[i][0],
+                    texts[(i + 1) % N_TEXTS][0]);
     }
     fprintf(points, "front\n0\t0\n1\t1\n");
     assert_int_equal(fclose(lines) | fclose(points) | fclose(bars) | fclose(attack), 0);
     draw(*state, 4, true);
-    /* a text with "#" in front would be a comment above the first block; here it stands further down */
+    /* a text with "#" in front would be a comment above the first block; here it stands further
+     * down */
     assert_lines(scratch_path(*state, "lines.svg"));
     assert_lines(scratch_path(*state, "bars.svg"));
     assert_lines(scratch_path(*state, "points.svg"));
     assert_lines(scratch_path(*state, "attack.svg"));
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static const char *const names[] = {
     "b\nsystem(\"touch $PWNED\")\n",
@@ -298,7 +324,8 @@ static const char *const names[] = {
 };
 enum { N_NAMES = sizeof names / sizeof *names };
 
-static const char *const table = "# plot layers.gp\n# title t\n# table x\n# out y\n# formats z\nline\n0\t1\t0\t2\n1\t2\t1\t3\n";
+static const char *const table =
+    "# plot layers.gp\n# title t\n# table x\n# out y\n# formats z\nline\n0\t1\t0\t2\n1\t2\t1\t3\n";
 
 /* Both the tables' names and the directory's; and nothing but the pictures is left. */
 static void names_are_no_commands(void **state)
@@ -307,7 +334,8 @@ static void names_are_no_commands(void **state)
     char pwned[400], dir[400], file[600], temporary[400];
     snprintf(pwned, sizeof pwned, "%s/PWNED", s->dir);
     snprintf(temporary, sizeof temporary, "%s/tmp", s->dir);
-    assert_int_equal(mkdir(temporary, 0700) | setenv("PWNED", pwned, 1) | setenv("TMPDIR", temporary, 1), 0);
+    assert_int_equal(
+        mkdir(temporary, 0700) | setenv("PWNED", pwned, 1) | setenv("TMPDIR", temporary, 1), 0);
     for (size_t d = 0; d < N_NAMES; d++) {
         dele_err err = {0};
         dele_drawn drawn = {0};
@@ -337,8 +365,11 @@ static void names_are_no_commands(void **state)
 
 static void scripts_are_ours_alone(void **state)
 {
-    static const char *const heads[] = {"# plot ../x.gp\n0\t1\n", "# plot a'.gp\n", "# plot |sh.gp\n", "# plot \n", "# plot none.gp\n",
-                                        "# plot heatmap.gp \n0\ta\t0\t1\n", "# plot heatmap.gp\r\n"};
+    static const char *const heads[] = {
+        "# plot ../x.gp\n0\t1\n", "# plot a'.gp\n",
+        "# plot |sh.gp\n",        "# plot \n",
+        "# plot none.gp\n",       "# plot heatmap.gp \n0\ta\t0\t1\n",
+        "# plot heatmap.gp\r\n"};
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         scratch_text(*state, "a.tsv", heads[i]);
         draw(*state, 0, false);
@@ -358,11 +389,13 @@ static void a_table_that_cannot_be_drawn_does_not_keep_others_from_it(void **sta
     assert_int_equal(dele_plots_draw(((scratch *)*state)->dir, &drawn, &err), DELE_ERR_FILE);
     assert_non_null(strstr(err.msg, "/b.tsv: "));
     assert_int_equal(drawn.n, 3);
-    for (const char *c = "ace"; *c; c++) assert_true(dele_path_exists(scratch_path(*state, (char[]){*c, '.', 's', 'v', 'g', 0})));
-    for (const char *c = "bdf"; *c; c++) assert_false(dele_path_exists(scratch_path(*state, (char[]){*c, '.', 's', 'v', 'g', 0})));
+    for (const char *c = "ace"; *c; c++)
+        assert_true(dele_path_exists(scratch_path(*state, (char[]){*c, '.', 's', 'v', 'g', 0})));
+    for (const char *c = "bdf"; *c; c++)
+        assert_false(dele_path_exists(scratch_path(*state, (char[]){*c, '.', 's', 'v', 'g', 0})));
 }
 
-/* ---- the process ------------------------------------------------------------------------------------------------- */
+/* ---- the process ----------------------------------------------------------------------------- */
 
 /* A gnuplot of our own first on the path; the path as it was. */
 static char *fake_gnuplot(scratch *s, const char *script)
@@ -384,8 +417,9 @@ static void restore_path(char *old)
 
 static void a_gnuplot_that_fails_makes_a_sentence_and_no_picture(void **state)
 {
-    static const char *const scripts[] = {"#!/bin/sh\nexit 1\n", "#!/bin/sh\nkill -9 $$\n", "#!/bin/sh\necho table 7\nexit 1\n",
-                                          "#!/bin/sh\nexit 0\n", "#!/bin/sh\necho half >p0.svg\nexit 1\n"};
+    static const char *const scripts[] = {
+        "#!/bin/sh\nexit 1\n", "#!/bin/sh\nkill -9 $$\n", "#!/bin/sh\necho table 7\nexit 1\n",
+        "#!/bin/sh\nexit 0\n", "#!/bin/sh\necho half >p0.svg\nexit 1\n"};
     for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
         dele_err err = {0};
         dele_drawn drawn = {0};
@@ -419,11 +453,13 @@ static void gnuplot_dies_with_the_command_that_started_it(void **state)
     char script[700];
     const char *started = scratch_path(*state, "started");
     const struct timespec tick = {0, 10000000};
-    snprintf(script, sizeof script, "#!/bin/sh\necho $$ >%s.new && mv %s.new %s\nexec sleep 600\n", started, started, started);
+    snprintf(script, sizeof script, "#!/bin/sh\necho $$ >%s.new && mv %s.new %s\nexec sleep 600\n",
+             started, started, started);
     char *old = fake_gnuplot(*state, script);
     scratch_text(*state, "a.tsv", table);
     setenv("TMPDIR", ((scratch *)*state)->dir, 1);
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0); /* so that the orphan's end is ours to see */
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1),
+                     0); /* so that the orphan's end is ours to see */
     pid_t command = fork(), gnuplot = 0;
     if (!command) {
         dele_err err = {0};
@@ -465,7 +501,8 @@ static void the_same_table_gives_the_same_bytes(void **state)
         for (int i = 0; i < 3; i++) {
             memset(hex[k][i], 0, sizeof hex[k][i]);
             if (dele_path_exists(scratch_path(*state, file[i])))
-                assert_int_equal(dele_file_sha256(hex[k][i], scratch_path(*state, file[i]), &err), DELE_OK);
+                assert_int_equal(dele_file_sha256(hex[k][i], scratch_path(*state, file[i]), &err),
+                                 DELE_OK);
         }
         if (!k) nanosleep(&(struct timespec){1, 100000000}, NULL); /* a PDF's date has seconds */
     }

@@ -1,5 +1,6 @@
-/* The stemmer's stems are NLTK's (fixtures/score/porter.tsv, made by reference/rouge_pairs.py: every rule's examples,
- * words of LUME, and made-up ones).  DELE_PORTER_WORDS names another, longer list. */
+/* The stemmer's stems are NLTK's (fixtures/score/porter.tsv, made by reference/rouge_pairs.py:
+ * every rule's examples, words of LUME, and made-up ones).  DELE_PORTER_WORDS names another, longer
+ * list. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +39,8 @@ static void a_stem_is_never_longer_than_its_word(void **state)
     for (int trial = 0; trial < 200000; trial++) {
         char word[16], stem[16];
         size_t n = 0;
-        for (seed = seed * 6364136223846793005UL + 1442695040888963407UL; n < 3 + (seed >> 60); n++) {
+        for (seed = seed * 6364136223846793005UL + 1442695040888963407UL; n < 3 + (seed >> 60);
+             n++) {
             seed = seed * 6364136223846793005UL + 1442695040888963407UL;
             if (n == 14) break;
             word[n] = letters[(seed >> 33) % (sizeof letters - 1)];

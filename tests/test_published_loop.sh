@@ -18,7 +18,7 @@ runs=$(awk -F'\t' '!/^#/ && $1 != "run" { print $1 }' "$golden" | uniq)
 for run in $runs; do
     read -r micro batch lr < <(awk -F'\t' -v run="$run" '$1 == run { print $2, $3, $4; exit }' "$golden")
     "$deleatur" unlearn "$data/models/demo" --forget "$data/demo/forget.jsonl" --retain "$data/demo/retain.jsonl" \
-        --alpha code --micro "$micro" --batch "$batch" --lr "$lr" --epochs 8 --layers 0-5 --parts mlp --no-eos \
+        --alpha code --micro-batch "$micro" --batch "$batch" --lr "$lr" --epochs 8 --layers 0-5 --parts mlp --no-eos \
         --collapse 0 --seed 1 --quiet --out "$tmp/$run" >/dev/null || exit 1
     column "$run" >"$tmp/want"
     awk -F'\t' 'NR > 1 { print $1, $7, $8, $9 }' "$tmp/$run/deleatur/steps.tsv" | head -n 20 >"$tmp/got"

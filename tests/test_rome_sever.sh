@@ -24,5 +24,5 @@ for path in mlp attn; do
     [ "$(effects rome hidden_no_$path)" != "$(effects ours hidden_no_$path)" ] || fail "no second draw with $path severed"
 done
 said=$(trace --compat rome --until 0.1 --out "$dir/none" 2>&1) && fail "--until beside it"
-grep -q 'draws anew behind the last' <<<"$said" || fail "--until said: $said"
+grep -q 'draws again behind the last' <<<"$said" || fail "--until said: $said"
 exit $failed

@@ -1,5 +1,5 @@
-/* ROUGE-L: what holds for any pair, then rouge_score's own numbers (fixtures/score/rouge.jsonl, made by
- * reference/rouge_pairs.py; DELE_ROUGE_PAIRS names another, longer list). */
+/* ROUGE-L: what holds for any pair, then rouge_score's own numbers (fixtures/score/rouge.jsonl,
+ * made by reference/rouge_pairs.py; DELE_ROUGE_PAIRS names another, longer list). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +42,8 @@ static void swapping_the_texts_swaps_recall_and_precision(void **state)
 static void a_text_without_words_scores_nothing(void **state)
 {
     (void)state;
-    assert_true(rouge("", "word", true).f == 0 && rouge("word", "...", true).f == 0 && rouge("", "", true).recall == 0);
+    assert_true(rouge("", "word", true).f == 0 && rouge("word", "...", true).f == 0 &&
+                rouge("", "", true).recall == 0);
 }
 
 static void stemming_joins_what_plain_words_keep_apart(void **state)
@@ -58,17 +59,19 @@ static void scores_are_those_of_rouge_score(void **state)
     dele_err err = {0};
     dele_records r = {0};
     const char *path = getenv("DELE_ROUGE_PAIRS");
-    if (dele_records_open(&r, path ? path : DELE_TESTS_DIR "/fixtures/score/rouge.jsonl", &err)) fail_msg("%s", err.msg);
+    if (dele_records_open(&r, path ? path : DELE_TESTS_DIR "/fixtures/score/rouge.jsonl", &err))
+        fail_msg("%s", err.msg);
     const cJSON *row;
     int n = 0;
     while ((row = dele_records_next(&r, &err))) {
         const char *target = dele_record_string(&r, row, "target", &err);
         dele_rouge got = rouge(target, dele_record_string(&r, row, "prediction", &err), true);
-        double recall = cJSON_GetObjectItem(row, "recall")->valuedouble, f = cJSON_GetObjectItem(row, "f")->valuedouble;
+        double recall = cJSON_GetObjectItem(row, "recall")->valuedouble,
+               f = cJSON_GetObjectItem(row, "f")->valuedouble;
         double precision = cJSON_GetObjectItem(row, "precision")->valuedouble;
         if (got.recall != recall || got.precision != precision || fabs(got.f - f) > 1e-15)
-            fail_msg("line %d: %.17g %.17g %.17g, rouge_score has %.17g %.17g %.17g", r.line, got.recall, got.precision,
-                     got.f, recall, precision, f);
+            fail_msg("line %d: %.17g %.17g %.17g, rouge_score has %.17g %.17g %.17g", r.line,
+                     got.recall, got.precision, got.f, recall, precision, f);
         n++;
     }
     assert_int_equal(err.code, DELE_OK);

@@ -2,7 +2,7 @@
 # usage: test_run_command.sh DELEATUR SOURCE_DIR
 #
 # deleatur run on the embedded model: stages run and are skipped when they stand; what was killed goes on; what changed is said,
-# and made anew only with what stands on it; a stage that fails does not stop the others; the page shows the tables' numbers
+# and made again only with what depends on it; a stage that fails does not stop the others; the page shows the tables' numbers
 # and text stays text.
 set -u -o pipefail
 deleatur=$1 source=$2
@@ -16,7 +16,7 @@ failed=0
 fail() { echo "FAILED: $*"; failed=1; }
 states() { tail -n +2 "$1/times.tsv" | cut -f 1,2; }
 ran() { grep -c '^== ' "$1"; } # stages that a run began
-run() { "$deleatur" run "$@" --threads 1 >said.txt 2>err.txt; }
+run() { "$deleatur" run "$@" --threads 1 >stdout.txt 2>err.txt; }
 
 cat >small.json <<JSON
 {"about": "A <b id=evil>small</b> study",
@@ -56,14 +56,14 @@ run small.json --out study || fail "the study: $(cat err.txt)"
 compgen -G 'study/forgot/*/*.safetensors' >/dev/null && fail "weights that were not to be kept are there"
 grep -q '"suggested_layers"\|"layers"' study/trace/mask.json || fail "the trace has no mask"
 [ "$(wc -l <study/people/rows.jsonl)" -eq 16 ] || fail "rows"
-grep -q '^all.prompt.top1' study/change/said.txt || fail "what compare prints is not kept"
+grep -q '^all.prompt.top1' study/change/stdout.txt || fail "what compare prints is not kept"
 cp study/report.html report1.html
 
 run small.json --out study || fail "the second run: $(cat err.txt)"
 [ "$(ran err.txt)" -eq 0 ] || fail "the second run ran something: $(cat err.txt)"
-grep -q '11 of 11 stages stand' err.txt || fail "the second run does not say that all stands"
+grep -q '11 of 11 stages are done' err.txt || fail "the second run does not say that all is done"
 cmp -s study/report.html report1.html || fail "the same results gave another page"
-mv study moved && run small.json --out moved && [ "$(ran err.txt)" -eq 0 ] || fail "a study that was moved is made anew"
+mv study moved && run small.json --out moved && [ "$(ran err.txt)" -eq 0 ] || fail "a study that was moved is made again"
 mv moved study
 
 # ---- the page ---------------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ done
     fail "not three windows: $(cat study/report/windows.tsv)"
 awk -F'\t' 'NF == 4 { at[$4, $1] = $2; if ($4 == -2) { n++; d = $2 - at[0, $1] - at[-1, $1]; if (d * d > 1e-12) n = 9 } }
              END { exit n != 3 }' study/report/windows.tsv || fail "the effect at two places is not the sum of theirs"
-for row in 0-1:0.5 2-3:2.5 top:6.5; do # each window's score stands at its middle
+for row in 0-1:0.5 2-3:2.5 top:6.5; do # each window's score is at its middle
     p=$(awk -F'\t' -v at="${row%:*}" '$2 == at { print $6 }' study/report/table.tsv)
     [ -n "$p" ] && grep -q "^${row#*:}"$'\t'"${p:0:6}.*"$'\t0\t1$' study/report/windows.tsv || fail "windows.tsv has not $row, $p"
 done
@@ -137,21 +137,21 @@ grep -qF "Made with 1 thread$cpu." <<<"$page" || fail "the page does not say wit
 # ---- what changed -------------------------------------------------------------------------------------------------------
 
 run small.json --out study --set limit=10 && fail "other settings passed for the same"
-grep -q 'score/of=before changed: a result stands, of other settings: limit was 12, is 10' err.txt || fail "what changed: $(cat err.txt)"
-[ "$(ran err.txt)" -eq 0 ] || fail "something was made anew without being asked for"
+grep -q 'score/of=before changed: a result exists with other settings: limit was 12, is 10' err.txt || fail "what changed: $(cat err.txt)"
+[ "$(ran err.txt)" -eq 0 ] || fail "something was made again without being asked for"
 run small.json --out study --set lr=1e-3 && fail "another learning rate passed for the same"
-grep -q 'forgot/layers=0-1 changed: a result stands, of other settings: lr was 0.0005, is 0.001' err.txt ||
+grep -q 'forgot/layers=0-1 changed: a result exists with other settings: lr was 0.0005, is 0.001' err.txt ||
     fail "numbers that did not change are named in the place of one that did: $(cat err.txt)"
 run small.json --out study --set limit=10 --changed || fail "--changed: $(cat err.txt)"
 ls study/forgot/*/*.safetensors >/dev/null 2>&1 && fail "weights stayed"
-# the scores and the comparison are made anew; so are the three models whose weights had been dropped
+# the scores and the comparison are made again; so are the three models whose weights had been dropped
 [ "$(ran err.txt)" -eq 8 ] || fail "$(ran err.txt) stages ran after a change of the scores' limit: $(grep '^==' err.txt)"
-grep -q '^== .*\(people\|trace\)$' err.txt && fail "what does not stand on the change was made anew"
+grep -q '^== .*\(people\|trace\)$' err.txt && fail "what does not depend on the change was made again"
 stamp=$(stat -c %Y%i study/trace/layers.tsv)
 run small.json --out study --set limit=10 --again 'forgot/layers=top' || fail "--again: $(cat err.txt)"
 [ "$(grep '^==' err.txt | cut -d ' ' -f 5 | tr '\n' ' ')" = "forgot/layers=top score/of=after,layers=top attacked " ] ||
     fail "--again made $(grep '^==' err.txt)"
-[ "$(stat -c %Y%i study/trace/layers.tsv)" = "$stamp" ] || fail "the trace was made anew"
+[ "$(stat -c %Y%i study/trace/layers.tsv)" = "$stamp" ] || fail "the trace was made again"
 
 # ---- killed, and gone on ------------------------------------------------------------------------------------------------
 
@@ -166,9 +166,9 @@ for _ in $(seq 50); do alive || break; sleep 0.1; done
 [ -d /proc/self ] && alive && fail "a stage outlived the study that was killed"
 before=$(ran killed.txt)
 [ "$before" -ge 1 ] && [ "$before" -lt 11 ] || fail "the study was to be killed midway, after $before stages"
-run small.json --out killed --set limit=0 || fail "going on behind a killed study: $(cat err.txt)"
+run small.json --out killed --set limit=0 || fail "resuming after a killed study: $(cat err.txt)"
 [ "$(states killed | grep -c 'done$')" -eq 11 ] || fail "the killed study did not come to its end: $(states killed)"
-[ $((before + $(ran err.txt))) -le 12 ] || fail "the killed study began anew"
+[ $((before + $(ran err.txt))) -le 12 ] || fail "the killed study started again"
 run small.json --out whole --set limit=0 --only 'score/of=before' && cmp killed/score/of=before/items.jsonl whole/score/of=before/items.jsonl ||
     fail "what was killed came out otherwise"
 [ "$(ran err.txt)" -eq 1 ] || fail "--only ran $(ran err.txt) stages"
@@ -186,7 +186,7 @@ JSON
 run failing.json --out failing
 [ $? -eq 1 ] || fail "a study with a failed stage did not exit with 1"
 [ "$(states failing | sort | tr '\t\n' '= ')" = "bad=failed good=done late=waiting wild=failed " ] || fail "states: $(states failing)"
-[ -s failing/good/said.txt ] || fail "what does not stand on the failed stage did not go on"
+[ -s failing/good/stdout.txt ] || fail "what does not occur on the failed stage did not go on"
 grep -q 'facts.json' <<<"$(grep -o 'stage bad failed: .*' err.txt)" || fail "the failed stage's sentence: $(cat err.txt)"
 grep -q 'collapsed' <<<"$(grep -o 'stage wild failed: .*' err.txt)" || fail "a divergence: $(cat err.txt)"
 grep -q '/nowhere/facts.json' failing/report.html || fail "the page does not say why a stage failed"

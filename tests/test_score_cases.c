@@ -1,6 +1,7 @@
-/* Scores against stored cases (reference/score_cases.py): lm_eval's log-likelihoods of choices, attacks as PyTorch gives
- * them, areas and distances as scikit-learn and scipy do.  Tolerances: what comes out of a model 2e-4, being sums of
- * float32 in another order; formulas on given numbers 1e-9 relative. */
+/* Scores against stored cases (reference/score_cases.py): lm_eval's log-likelihoods of choices,
+ * attacks as PyTorch gives them, areas and distances as scikit-learn and scipy do.  Tolerances:
+ * what comes out of a model 2e-4, being sums of float32 in another order; formulas on given numbers
+ * 1e-9 relative. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,7 +41,8 @@ static int open_world(void **state)
     if (!w) return -1;
     *state = w;
     w->cases = dele_json_load(FIXTURES "/cases.json", &w->err);
-    if (!w->cases || dele_model_load(&w->model, MODEL, &w->arena, &w->err)) fail_msg("%s", w->err.msg);
+    if (!w->cases || dele_model_load(&w->model, MODEL, &w->arena, &w->err))
+        fail_msg("%s", w->err.msg);
     return 0;
 }
 
@@ -64,7 +66,8 @@ static const cJSON *part(const world *w, const char *name)
 
 static void is_near(double got, double expected, double tolerance)
 {
-    if (!(fabs(got - expected) <= tolerance * (1 + fabs(expected)))) fail_msg("%.17g, expected %.17g", got, expected);
+    if (!(fabs(got - expected) <= tolerance * (1 + fabs(expected))))
+        fail_msg("%.17g, expected %.17g", got, expected);
 }
 
 static void choices_are_as_likely_as_the_harness_says(void **state)
@@ -82,15 +85,19 @@ static void choices_are_as_likely_as_the_harness_says(void **state)
     rewind(items.file);
     const cJSON *expected;
     int right = 0;
-    cJSON_ArrayForEach(expected, part(w, "choices")) {
+    cJSON_ArrayForEach(expected, part(w, "choices"))
+    {
         assert_non_null(fgets(line, sizeof line, items.file));
         cJSON *item = cJSON_Parse(line);
         const cJSON *got = cJSON_GetObjectItem(item, "loglikelihoods");
         int n = cJSON_GetArraySize(expected), best = 0;
         assert_int_equal(cJSON_GetArraySize(got), n);
         for (int c = 0; c < n; c++) {
-            is_near(cJSON_GetArrayItem(got, c)->valuedouble, cJSON_GetArrayItem(expected, c)->valuedouble, 2e-4);
-            if (cJSON_GetArrayItem(expected, c)->valuedouble > cJSON_GetArrayItem(expected, best)->valuedouble) best = c;
+            is_near(cJSON_GetArrayItem(got, c)->valuedouble,
+                    cJSON_GetArrayItem(expected, c)->valuedouble, 2e-4);
+            if (cJSON_GetArrayItem(expected, c)->valuedouble >
+                cJSON_GetArrayItem(expected, best)->valuedouble)
+                best = c;
         }
         assert_int_equal(cJSON_GetObjectItem(item, "pick")->valueint, best);
         right += best == cJSON_GetObjectItem(item, "answer")->valueint;
@@ -124,7 +131,8 @@ static void write_documents(const char *path, const cJSON *cases, int from, int 
     FILE *out = fopen(path, "w");
     assert_non_null(out);
     for (int i = from; i < to; i++)
-        fprintf(out, "{\"document\": \"%s\"}\n", cJSON_GetObjectItem(cJSON_GetArrayItem(cases, i), "text")->valuestring);
+        fprintf(out, "{\"document\": \"%s\"}\n",
+                cJSON_GetObjectItem(cJSON_GetArrayItem(cases, i), "text")->valuestring);
     fclose(out);
 }
 
@@ -140,21 +148,25 @@ static void attacks_see_what_pytorch_sees(void **state)
     dele_membership data;
     dele_membership_scores scores;
     dele_items items = {.file = tmpfile()};
-    dele_membership_opts opts = {.gradnorm = true, .k = .4, .reference = &w->model, .items = &items};
+    dele_membership_opts opts = {
+        .gradnorm = true, .k = .4, .reference = &w->model, .items = &items};
     if (dele_membership_load(&data, s->dir, 0, &w->arena, &w->err) ||
         dele_membership_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
         fail_msg("%s", w->err.msg);
     char line[4096];
     rewind(items.file);
     const cJSON *expected;
-    cJSON_ArrayForEach(expected, cases) {
+    cJSON_ArrayForEach(expected, cases)
+    {
         assert_non_null(fgets(line, sizeof line, items.file));
         cJSON *got = cJSON_Parse(line);
-        for (size_t i = 0; i < sizeof name / sizeof *name; i++) is_near(number(got, name[i]), number(expected, name[i]), 2e-4);
+        for (size_t i = 0; i < sizeof name / sizeof *name; i++)
+            is_near(number(got, name[i]), number(expected, name[i]), 2e-4);
         assert_true(number(got, "reference") == 0); /* it is the model itself */
         cJSON_Delete(got);
     }
-    /* Both members are likelier than both others, by this model's losses or not: the area is that of the four losses. */
+    /* Both members are more likely than both others, by this model's losses or not: the area is
+     * that of the four losses. */
     double loss[4], area;
     for (int i = 0; i < 4; i++) loss[i] = -number(cJSON_GetArrayItem(cases, i), "loss");
     assert_int_equal(dele_auc(&area, loss, 2, loss + 2, 2, &w->arena, &w->err), DELE_OK);
@@ -170,12 +182,15 @@ static void tokens_are_greedy_where_pytorch_says_so(void **state)
     const cJSON *expected, *cases = part(w, "membership");
     dele_scored_text text[4];
     int n = 0, greedy = 0;
-    cJSON_ArrayForEach(expected, cases)
-        if (dele_scored_text_encode(&text[n++], &w->model, cJSON_GetObjectItem(expected, "text")->valuestring, &w->arena, &w->err))
-            fail_msg("%s", w->err.msg);
-    if (dele_token_scores(text, 4, &w->run, &w->model, &(dele_token_opts){0}, &w->arena, &w->err)) fail_msg("%s", w->err.msg);
+    cJSON_ArrayForEach(expected, cases) if (dele_scored_text_encode(
+                                                &text[n++], &w->model,
+                                                cJSON_GetObjectItem(expected, "text")->valuestring,
+                                                &w->arena, &w->err)) fail_msg("%s", w->err.msg);
+    if (dele_token_scores(text, 4, &w->run, &w->model, &(dele_token_opts){0}, &w->arena, &w->err))
+        fail_msg("%s", w->err.msg);
     n = 0;
-    cJSON_ArrayForEach(expected, cases) {
+    cJSON_ArrayForEach(expected, cases)
+    {
         const cJSON *flags = cJSON_GetObjectItem(expected, "greedy");
         assert_int_equal(cJSON_GetArraySize(flags), text[n].n - text[n].first);
         for (int i = 0; i < text[n].n - text[n].first; i++) {
@@ -191,7 +206,8 @@ static void areas_under_curves_are_scikit_learns(void **state)
 {
     world *w = *state;
     const cJSON *c;
-    cJSON_ArrayForEach(c, part(w, "auc")) {
+    cJSON_ArrayForEach(c, part(w, "auc"))
+    {
         size_t n, m;
         double *a = numbers(cJSON_GetObjectItem(c, "member"), &n, &w->arena), auc;
         double *b = numbers(cJSON_GetObjectItem(c, "nonmember"), &m, &w->arena);
@@ -206,9 +222,11 @@ static void distances_of_samples_are_as_likely_as_scipy_says(void **state)
 {
     world *w = *state;
     const cJSON *c;
-    cJSON_ArrayForEach(c, part(w, "ks")) {
+    cJSON_ArrayForEach(c, part(w, "ks"))
+    {
         size_t n, m;
-        double *a = numbers(cJSON_GetObjectItem(c, "a"), &n, &w->arena), *b = numbers(cJSON_GetObjectItem(c, "b"), &m, &w->arena);
+        double *a = numbers(cJSON_GetObjectItem(c, "a"), &n, &w->arena),
+               *b = numbers(cJSON_GetObjectItem(c, "b"), &m, &w->arena);
         dele_ks ks, other;
         assert_int_equal(dele_ks_two_samples(&ks, a, n, b, m, &w->arena, &w->err), DELE_OK);
         assert_int_equal(dele_ks_two_samples(&other, b, m, a, n, &w->arena, &w->err), DELE_OK);
@@ -218,12 +236,14 @@ static void distances_of_samples_are_as_likely_as_scipy_says(void **state)
     }
 }
 
-/* Samples that do not overlap: two of C(2n, n) orders.  For n = 2000 that is exp(-2767), far below any double. */
+/* Samples that do not overlap: two of C(2n, n) orders.  For n = 2000 that is exp(-2767), far below
+ * any double. */
 static void samples_apart_reach_the_floor(void **state)
 {
     world *w = *state;
     const cJSON *c;
-    cJSON_ArrayForEach(c, part(w, "ks_floors")) {
+    cJSON_ArrayForEach(c, part(w, "ks_floors"))
+    {
         size_t n = (size_t)number(c, "n");
         double *x = DELE_NEW(&w->arena, double, 2 * n, &w->err);
         dele_ks ks;
@@ -233,11 +253,12 @@ static void samples_apart_reach_the_floor(void **state)
     }
 }
 
-static void turned_answers_are_tested_exactly(void **state)
+static void changed_answers_are_tested_exactly(void **state)
 {
     const cJSON *c;
     cJSON_ArrayForEach(c, part(*state, "mcnemar"))
-        is_near(dele_mcnemar((size_t)cJSON_GetArrayItem(c, 0)->valuedouble, (size_t)cJSON_GetArrayItem(c, 1)->valuedouble),
+        is_near(dele_mcnemar((size_t)cJSON_GetArrayItem(c, 0)->valuedouble,
+                             (size_t)cJSON_GetArrayItem(c, 1)->valuedouble),
                 cJSON_GetArrayItem(c, 2)->valuedouble, 1e-9);
 }
 
@@ -245,13 +266,16 @@ static void harmonic_means_are_pythons(void **state)
 {
     world *w = *state;
     const cJSON *c;
-    cJSON_ArrayForEach(c, part(w, "harmonic")) {
+    cJSON_ArrayForEach(c, part(w, "harmonic"))
+    {
         size_t n;
         double *x = numbers(cJSON_GetArrayItem(c, 0), &n, &w->arena);
         is_near(dele_harmonic_mean(x, n), cJSON_GetArrayItem(c, 1)->valuedouble, 1e-12);
     }
-    /* AILS-NTUA's line of the 7B table: .827, .847 and .443 give .706, from an AUC of .5765 or .4235 */
-    dele_semeval_mmlu mmlu = {.acc = .443, .style = "open-instruct", .split = "test", .shots = 5, .n = 14042};
+    /* AILS-NTUA's line of the 7B table: .827, .847 and .443 give .706, from an AUC of .5765 or
+     * .4235 */
+    dele_semeval_mmlu mmlu = {
+        .acc = .443, .style = "open-instruct", .split = "test", .shots = 5, .n = 14042};
     dele_semeval s = dele_semeval_score(.827, .4235, &mmlu);
     is_near(s.membership, .847, 1e-9);
     is_near(s.final, (.827 + .847 + .443) / 3, 1e-12);
@@ -283,8 +307,10 @@ static void truth_ratios_are_those_written_out_in_numpy(void **state)
     double *correct = numbers(cJSON_GetObjectItem(c, "correct"), &n, &w->arena);
     double *ratio = numbers(cJSON_GetObjectItem(c, "ratio"), &n, &w->arena), closer = 0, better = 0;
     double *arithmetic = numbers(cJSON_GetObjectItem(c, "ratio_arithmetic"), &n, &w->arena);
-    cJSON_ArrayForEach(row, cJSON_GetObjectItem(c, "wrong")) {
-        double *wrong = numbers(row, &k, &w->arena), r = dele_truth_ratio(correct[i], wrong, (int)k, false, 0);
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(c, "wrong"))
+    {
+        double *wrong = numbers(row, &k, &w->arena),
+               r = dele_truth_ratio(correct[i], wrong, (int)k, false, 0);
         is_near(r, ratio[i], 1e-9);
         is_near(dele_truth_ratio(correct[i], wrong, (int)k, true, 0), arithmetic[i], 1e-9);
         closer += fmin(r, 1 / r) / (double)n;
@@ -308,8 +334,13 @@ static void extraction_needs_all_that_follows(void **state)
 static void tofu_rows_are_scored_as_pytorch_does(void **state)
 {
     world *w = *state;
-    static const char *const name[] = {"loss", "probability", "truth_ratio", "truth_ratio_arithmetic",
-                                       "exact_memorization", "extraction_strength", "rougeL_recall"};
+    static const char *const name[] = {"loss",
+                                       "probability",
+                                       "truth_ratio",
+                                       "truth_ratio_arithmetic",
+                                       "exact_memorization",
+                                       "extraction_strength",
+                                       "rougeL_recall"};
     dele_tofu data;
     dele_tofu_scores scores;
     dele_items items = {.file = tmpfile()};
@@ -321,13 +352,16 @@ static void tofu_rows_are_scored_as_pytorch_does(void **state)
     rewind(items.file);
     const cJSON *expected;
     double nine = 0, memorized = 0, rouge = 0;
-    cJSON_ArrayForEach(expected, part(w, "tofu_rows")) {
+    cJSON_ArrayForEach(expected, part(w, "tofu_rows"))
+    {
         assert_non_null(fgets(line, sizeof line, items.file));
         cJSON *got = cJSON_Parse(line);
-        assert_string_equal(cJSON_GetObjectItem(got, "set")->valuestring, cJSON_GetObjectItem(expected, "set")->valuestring);
+        assert_string_equal(cJSON_GetObjectItem(got, "set")->valuestring,
+                            cJSON_GetObjectItem(expected, "set")->valuestring);
         assert_string_equal(cJSON_GetObjectItem(got, "generated")->valuestring,
                             cJSON_GetObjectItem(expected, "generated")->valuestring);
-        for (size_t i = 0; i < sizeof name / sizeof *name; i++) is_near(number(got, name[i]), number(expected, name[i]), 2e-4);
+        for (size_t i = 0; i < sizeof name / sizeof *name; i++)
+            is_near(number(got, name[i]), number(expected, name[i]), 2e-4);
         memorized += number(got, "exact_memorization");
         rouge += number(got, "rougeL_recall");
         cJSON_Delete(got);
@@ -341,7 +375,8 @@ static void tofu_rows_are_scored_as_pytorch_does(void **state)
     fclose(items.file);
 }
 
-/* What locuslab/tofu's utils.py makes of the losses in items.jsonl: exp(-losses).mean() over exp(-loss), in every set. */
+/* What locuslab/tofu's utils.py makes of the losses in items.jsonl: exp(-losses).mean() over
+ * exp(-loss), in every set. */
 static void compat_tofu_takes_the_arithmetic_ratio_in_every_set(void **state)
 {
     world *w = *state;
@@ -363,8 +398,10 @@ static void compat_tofu_takes_the_arithmetic_ratio_in_every_set(void **state)
         double wrong = 0, mean = 0, n = cJSON_GetArraySize(losses);
         int set = 0;
         while (strcmp(name[set], cJSON_GetObjectItem(row, "set")->valuestring)) set++;
-        cJSON_ArrayForEach(loss, losses) wrong += exp(-loss->valuedouble) / n, mean += loss->valuedouble / n;
-        double ratio = wrong / exp(-number(row, "loss_correct")), other = exp(number(row, "loss_correct") - mean);
+        cJSON_ArrayForEach(loss, losses) wrong += exp(-loss->valuedouble) / n,
+            mean += loss->valuedouble / n;
+        double ratio = wrong / exp(-number(row, "loss_correct")),
+               other = exp(number(row, "loss_correct") - mean);
         sum[set] += set ? fmax(0, 1 - ratio) : fmin(ratio, 1 / ratio);
         if (!set) geometric += fmin(other, 1 / other);
         rows[set]++;
@@ -383,15 +420,20 @@ static void short_answers_match_as_in_the_harness(void **state)
     world *w = *state;
     const cJSON *c;
     int right = 0, n = 0;
-    cJSON_ArrayForEach(c, part(w, "qa")) {
+    cJSON_ArrayForEach(c, part(w, "qa"))
+    {
         const cJSON *answers = cJSON_GetObjectItem(c, "answers"), *answer;
         const char *text[4];
-        dele_qa_item item = {.answer = text, .ignore_articles = cJSON_IsTrue(cJSON_GetObjectItem(c, "ignore_articles"))};
+        dele_qa_item item = {.answer = text,
+                             .ignore_articles =
+                                 cJSON_IsTrue(cJSON_GetObjectItem(c, "ignore_articles"))};
         cJSON_ArrayForEach(answer, answers) text[item.n_answers++] = answer->valuestring;
         bool exact, contains;
         const char *said = cJSON_GetObjectItem(c, "said")->valuestring;
-        if (dele_qa_judge(&exact, &contains, &item, said, &w->arena, &w->err)) fail_msg("%s", w->err.msg);
-        if (exact != cJSON_IsTrue(cJSON_GetObjectItem(c, "exact"))) fail_msg("\"%s\" was judged %d", said, exact);
+        if (dele_qa_judge(&exact, &contains, &item, said, &w->arena, &w->err))
+            fail_msg("%s", w->err.msg);
+        if (exact != cJSON_IsTrue(cJSON_GetObjectItem(c, "exact")))
+            fail_msg("\"%s\" was judged %d", said, exact);
         right += exact;
         n++;
     }
@@ -400,10 +442,13 @@ static void short_answers_match_as_in_the_harness(void **state)
     const char *an[] = {"an"}, *paris[] = {"Paris"};
     bool exact, contains;
     dele_qa_item item = {.answer = an, .n_answers = 1};
-    assert_int_equal(dele_qa_judge(&exact, &contains, &item, " Japan", &w->arena, &w->err), DELE_OK);
+    assert_int_equal(dele_qa_judge(&exact, &contains, &item, " Japan", &w->arena, &w->err),
+                     DELE_OK);
     assert_true(!exact && !contains);
     item.answer = paris;
-    assert_int_equal(dele_qa_judge(&exact, &contains, &item, "\nIt is paris, France", &w->arena, &w->err), DELE_OK);
+    assert_int_equal(
+        dele_qa_judge(&exact, &contains, &item, "\nIt is paris, France", &w->arena, &w->err),
+        DELE_OK);
     assert_true(!exact && contains);
 }
 
@@ -425,13 +470,15 @@ static void letters_are_as_likely_as_the_old_programs_say(void **state)
         char line[4096];
         rewind(items.file);
         const cJSON *expected;
-        cJSON_ArrayForEach(expected, part(w, "old_mmlu")) {
+        cJSON_ArrayForEach(expected, part(w, "old_mmlu"))
+        {
             assert_non_null(fgets(line, sizeof line, items.file));
             cJSON *item = cJSON_Parse(line);
             const cJSON *got = cJSON_GetObjectItem(item, "loglikelihoods");
             const cJSON *theirs = cJSON_GetObjectItem(expected, dele_mmlu_style_name(style[i]));
             for (int c = 0; c < DELE_MMLU_CHOICES; c++) {
-                is_near(cJSON_GetArrayItem(got, c)->valuedouble, cJSON_GetArrayItem(theirs, c)->valuedouble, 2e-4);
+                is_near(cJSON_GetArrayItem(got, c)->valuedouble,
+                        cJSON_GetArrayItem(theirs, c)->valuedouble, 2e-4);
                 unseen += cJSON_GetArrayItem(theirs, c)->valuedouble == -100;
             }
             cJSON_Delete(item);
@@ -448,7 +495,8 @@ static void memory_that_ends_is_an_error_and_no_crash(void **state)
     (void)state;
     scratch *s = NULL;
     assert_int_equal(scratch_open((void **)&s), 0);
-    const char *short_ones = scratch_text(s, "short.jsonl", "{\"question\": \"Who?\", \"answers\": [\"Bo\", \"Ann\"]}\n");
+    const char *short_ones = scratch_text(
+        s, "short.jsonl", "{\"question\": \"Who?\", \"answers\": [\"Bo\", \"Ann\"]}\n");
     scratch_text(s, "member.jsonl", "{\"document\": \"Arlo\"}\n");
     scratch_text(s, "nonmember.jsonl", "{\"text\": \"Bo\"}\n");
     for (int kind = 0; kind < 4; kind++) {
@@ -460,10 +508,11 @@ static void memory_that_ends_is_an_error_and_no_crash(void **state)
             dele_qa_sets qa;
             dele_tofu tofu;
             dele_membership members;
-            dele_status status = kind == 0   ? dele_choice_sets_load(&choices, FIXTURES "/sets", 0, &arena, &err)
-                                : kind == 1 ? dele_qa_sets_load(&qa, short_ones, 0, &arena, &err)
-                                : kind == 2 ? dele_tofu_load(&tofu, FIXTURES "/tofu", 0, &arena, &err)
-                                            : dele_membership_load(&members, s->dir, 0, &arena, &err);
+            dele_status status =
+                kind == 0   ? dele_choice_sets_load(&choices, FIXTURES "/sets", 0, &arena, &err)
+                : kind == 1 ? dele_qa_sets_load(&qa, short_ones, 0, &arena, &err)
+                : kind == 2 ? dele_tofu_load(&tofu, FIXTURES "/tofu", 0, &arena, &err)
+                            : dele_membership_load(&members, s->dir, 0, &arena, &err);
             if (status) assert_int_equal(status, DELE_ERR_MEMORY);
             done = status == DELE_OK;
             refused |= !done;
@@ -475,21 +524,25 @@ static void memory_that_ends_is_an_error_and_no_crash(void **state)
     scratch_close((void **)&s);
 }
 
-/* The texts of hendrycks/test's evaluate.py, written down by hand: two blanks, and the question unstripped. */
+/* The texts of hendrycks/test's evaluate.py, written down by hand: two blanks, and the question
+ * unstripped. */
 static void the_old_prompt_has_two_blanks_and_the_raw_question(void **state)
 {
     world *w = *state;
     dele_mmlu data;
     if (dele_mmlu_load(&data, FIXTURES "/mmlu", "val", "college_biology", 1, 0, &w->arena, &w->err))
         fail_msg("%s", w->err.msg);
-    const char *text = dele_mmlu_context(&data.subject[0], &data.subject[0].item[0], DELE_MMLU_OPEN_INSTRUCT, 1, &w->arena,
-                                        &w->err);
-    assert_string_equal(text, "The following are multiple choice questions (with answers) about  college biology.\n\n"
-                              "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 22\nAnswer: B\n\n"
-                              "\xc2\xa0The line\nbreaks here\r\nand a CR\rthere  \nA.   padded  \nB. None\n"
-                              "C. na\xc3\xafve \"caf\xc3\xa9\"\nD. D.\nAnswer:");
+    const char *text = dele_mmlu_context(&data.subject[0], &data.subject[0].item[0],
+                                         DELE_MMLU_OPEN_INSTRUCT, 1, &w->arena, &w->err);
+    assert_string_equal(
+        text,
+        "The following are multiple choice questions (with answers) about  college biology.\n\n"
+        "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 22\nAnswer: B\n\n"
+        "\xc2\xa0The line\nbreaks here\r\nand a CR\rthere  \nA.   padded  \nB. None\n"
+        "C. na\xc3\xafve \"caf\xc3\xa9\"\nD. D.\nAnswer:");
     dele_mmlu_through_pandas(&data);
-    text = dele_mmlu_context(&data.subject[0], &data.subject[0].item[0], DELE_MMLU_OPEN_INSTRUCT, 1, &w->arena, &w->err);
+    text = dele_mmlu_context(&data.subject[0], &data.subject[0].item[0], DELE_MMLU_OPEN_INSTRUCT, 1,
+                             &w->arena, &w->err);
     assert_non_null(strstr(text, "A.   padded  \nB. nan\nC. na\xc3\xafve"));
     assert_string_equal(dele_through_pandas(""), "nan");
     assert_string_equal(dele_through_pandas("none"), "none");
@@ -504,7 +557,7 @@ int main(void)
         cmocka_unit_test(areas_under_curves_are_scikit_learns),
         cmocka_unit_test(distances_of_samples_are_as_likely_as_scipy_says),
         cmocka_unit_test(samples_apart_reach_the_floor),
-        cmocka_unit_test(turned_answers_are_tested_exactly),
+        cmocka_unit_test(changed_answers_are_tested_exactly),
         cmocka_unit_test(harmonic_means_are_pythons),
         cmocka_unit_test(truth_ratios_are_those_written_out_in_numpy),
         cmocka_unit_test(extraction_needs_all_that_follows),

@@ -1,4 +1,5 @@
-/* Text files as other programs write them: a byte order mark before the first line, UTF-16, lists for one text. */
+/* Text files as other programs write them: a byte order mark before the first line, UTF-16, lists
+ * for one text. */
 #include <math.h>
 
 #include "score/lume.h"
@@ -18,7 +19,8 @@ static void a_byte_order_mark_is_no_part_of_a_text(void **state)
 {
     scratch *s = *state;
     dele_csv csv;
-    if (dele_csv_load(&csv, scratch_text(s, "a.csv", MARK "\"q, one\",b\nc,d\n"), 2, &arena, &err)) fail_msg("%s", err.msg);
+    if (dele_csv_load(&csv, scratch_text(s, "a.csv", MARK "\"q, one\",b\nc,d\n"), 2, &arena, &err))
+        fail_msg("%s", err.msg);
     assert_string_equal(dele_csv_field(&csv, 0, 0), "q, one");
     assert_int_equal(csv.line[1], 2);
 
@@ -28,27 +30,32 @@ static void a_byte_order_mark_is_no_part_of_a_text(void **state)
     static const char *const records[] = {MARK "{\"a\": \"x\"}\n", MARK "[{\"a\": \"x\"}]"};
     for (int i = 0; i < 2; i++) {
         dele_records r = {0};
-        assert_int_equal(dele_records_open(&r, scratch_text(s, "r.jsonl", records[i]), &err), DELE_OK);
+        assert_int_equal(dele_records_open(&r, scratch_text(s, "r.jsonl", records[i]), &err),
+                         DELE_OK);
         const cJSON *row = dele_records_next(&r, &err);
         assert_string_equal(dele_record_string(&r, row, "a", &err), "x");
         dele_records_close(&r);
     }
 
     dele_refusals refusals;
-    if (dele_refusals_open(&refusals, scratch_text(s, "r.txt", MARK "I do not know.\n"), 1, &arena, &err))
+    if (dele_refusals_open(&refusals, scratch_text(s, "r.txt", MARK "I do not know.\n"), 1, &arena,
+                           &err))
         fail_msg("%s", err.msg);
     assert_string_equal(refusals.text[0], "I do not know.");
 
     dele_tokenizer *t = spm_tokenizer(&arena);
     dele_dataset set = {0};
     const dele_dataset_options o = {.max_tokens = 64};
-    if (dele_dataset_add_text(&set, scratch_text(s, "t.txt", MARK "the cat"), t, &o, &arena, &err)) fail_msg("%s", err.msg);
+    if (dele_dataset_add_text(&set, scratch_text(s, "t.txt", MARK "the cat"), t, &o, &arena, &err))
+        fail_msg("%s", err.msg);
     assert_int_equal(set.row[0].n, 3); /* <s> the cat */
     dele_tokenizer_close(t);
 
     dele_lume lume;
-    const char *rows = "{\"id\": \"a1qa0\", \"input\": \"x\", \"output\": \"y\", \"task\": \"Task1\", \"split\": \"forget\"}\n";
-    const char *file = scratch_text(s, "rows.jsonl", rows), *ids = scratch_text(s, "ids.txt", MARK "a1qa0\n");
+    const char *rows = "{\"id\": \"a1qa0\", \"input\": \"x\", \"output\": \"y\", \"task\": "
+                       "\"Task1\", \"split\": \"forget\"}\n";
+    const char *file = scratch_text(s, "rows.jsonl", rows),
+               *ids = scratch_text(s, "ids.txt", MARK "a1qa0\n");
     if (dele_lume_load(&lume, file, 0, ids, &arena, &err)) fail_msg("%s", err.msg);
     assert_int_equal(lume.n, 1);
     dele_arena_release(&arena);
@@ -56,12 +63,15 @@ static void a_byte_order_mark_is_no_part_of_a_text(void **state)
 
 static void utf_16_is_refused_with_the_way_to_convert_it(void **state)
 {
-    static const char little[] = "\xff\xfe{\0}\0\n", big[] = "\xfe\xff\0{\0}\0\n", wide[] = "\xff\xfe\0\0{\0\0\0";
+    static const char little[] = "\xff\xfe{\0}\0\n", big[] = "\xfe\xff\0{\0}\0\n",
+                      wide[] = "\xff\xfe\0\0{\0\0\0";
     scratch *s = *state;
     const struct {
         const char *bytes, *name;
         size_t n;
-    } texts[] = {{little, "UTF-16", sizeof little - 1}, {big, "UTF-16", sizeof big - 1}, {wide, "UTF-32", sizeof wide - 1}};
+    } texts[] = {{little, "UTF-16", sizeof little - 1},
+                 {big, "UTF-16", sizeof big - 1},
+                 {wide, "UTF-32", sizeof wide - 1}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const char *path = scratch_write(s, "a.txt", texts[i].bytes, texts[i].n);
         dele_csv csv;
@@ -73,7 +83,8 @@ static void utf_16_is_refused_with_the_way_to_convert_it(void **state)
         assert_int_not_equal(dele_csv_load(&csv, path, 1, &arena, &e[2]), DELE_OK);
         assert_int_not_equal(dele_refusals_open(&refusals, path, 1, &arena, &e[3]), DELE_OK);
         for (int k = 0; k < 4; k++)
-            if (!strstr(e[k].msg, texts[i].name) || !strstr(e[k].msg, "iconv")) fail_msg("reader %d: %s", k, e[k].msg);
+            if (!strstr(e[k].msg, texts[i].name) || !strstr(e[k].msg, "iconv"))
+                fail_msg("reader %d: %s", k, e[k].msg);
     }
     dele_arena_release(&arena);
 }
@@ -82,8 +93,10 @@ static void utf_16_is_refused_with_the_way_to_convert_it(void **state)
 static double loss_of(scratch *s, dele_model *model, const char *paraphrase)
 {
     char text[400];
-    snprintf(text, sizeof text, "{\"question\": \"the\", \"answer\": \"cat\", \"paraphrased_answer\": %s, "
-             "\"perturbed_answer\": [\"the\", \"the the\"]}\n", paraphrase);
+    snprintf(text, sizeof text,
+             "{\"question\": \"the\", \"answer\": \"cat\", \"paraphrased_answer\": %s, "
+             "\"perturbed_answer\": [\"the\", \"the the\"]}\n",
+             paraphrase);
     dele_tofu data;
     dele_tofu_scores scores;
     dele_run run = {0};
@@ -108,42 +121,57 @@ static void a_list_of_paraphrased_answers_counts_by_its_mean_loss(void **state)
     scratch *s = *state;
     dele_model model = {0};
     table_model(&model, spm_tokenizer(&arena), 64, &arena);
-    table_says(&model, dele_token_id(model.tokenizer, "\u2581the"), dele_token_id(model.tokenizer, "\u2581cat"));
+    table_says(&model, dele_token_id(model.tokenizer, "\u2581the"),
+               dele_token_id(model.tokenizer, "\u2581cat"));
     const double a = loss_of(s, &model, "\"cat the\""), b = loss_of(s, &model, "\"the cat\"");
     assert_true(fabs(a - b) > 1);
     assert_true(fabs(loss_of(s, &model, "[\"cat the\", \"the cat\"]") - (a + b) / 2) < 1e-9);
     assert_true(fabs(loss_of(s, &model, "[\"the cat\"]") - b) < 1e-9);
-    assert_true(fabs(loss_of(s, &model, "null") - loss_of(s, &model, "\"cat\"")) < 1e-9); /* the answer itself */
+    assert_true(fabs(loss_of(s, &model, "null") - loss_of(s, &model, "\"cat\"")) <
+                1e-9); /* the answer itself */
     dele_tofu data;
-    const char *bad = "{\"question\": \"q\", \"answer\": \"a\", \"paraphrased_answer\": 3, \"perturbed_answer\": [\"b\"]}\n";
-    assert_int_not_equal(dele_tofu_load(&data, scratch_text(s, "forget.jsonl", bad), 0, &arena, &err), DELE_OK);
+    const char *bad = "{\"question\": \"q\", \"answer\": \"a\", \"paraphrased_answer\": 3, "
+                      "\"perturbed_answer\": [\"b\"]}\n";
+    assert_int_not_equal(
+        dele_tofu_load(&data, scratch_text(s, "forget.jsonl", bad), 0, &arena, &err), DELE_OK);
     assert_non_null(strstr(err.msg, "paraphrased_answer"));
     err = (dele_err){0};
     dele_model_release(&model);
     dele_arena_release(&arena);
 }
 
-/* ---- chat templates ------------------------------------------------------------------------------------------------ */
+/* ---- chat templates -------------------------------------------------------------------------- */
 
-#define OLMO "{{ eos_token }}{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ '<|user|>\n' + " \
-    "message['content'] }}\n{% elif message['role'] == 'assistant' %}\n{{ '<|assistant|>\n'  + message['content'] + " \
-    "eos_token }}\n{% endif %}\n{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n" \
+#define OLMO                                                                                       \
+    "{{ eos_token }}{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ "        \
+    "'<|user|>\n' + "                                                                              \
+    "message['content'] }}\n{% elif message['role'] == 'assistant' %}\n{{ '<|assistant|>\n'  + "   \
+    "message['content'] + "                                                                        \
+    "eos_token }}\n{% endif %}\n{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' " \
+    "}}\n{% endif %}\n"                                                                            \
     "{% endfor %}"
-#define SMOLLM2 "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>" \
-    "system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}" \
-    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if " \
+#define SMOLLM2                                                                                    \
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ "      \
+    "'<|im_start|>"                                                                                \
+    "system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' "   \
+    "}}{% endif %}"                                                                                \
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% "    \
+    "endfor %}{% if "                                                                              \
     "add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 
-/* What --chat auto makes of the demo's tokenizer with this beside it: config, jinja (NULL: no such file). */
+/* What --chat auto makes of the demo's tokenizer with this beside it: config, jinja (NULL: no such
+ * file). */
 static dele_status parse_auto(dele_chat *chat, scratch *s, const cJSON *config, const char *jinja)
 {
     dele_arena own = {0};
     err = (dele_err){0};
     remove(scratch_path(s, "tokenizer_config.json"));
     remove(scratch_path(s, "chat_template.jinja"));
-    if (dele_file_copy(DELE_TESTS_DIR "/../data/models/demo/tokenizer.json", scratch_path(s, "tokenizer.json"), &err))
+    if (dele_file_copy(DELE_TESTS_DIR "/../data/models/demo/tokenizer.json",
+                       scratch_path(s, "tokenizer.json"), &err))
         fail_msg("%s", err.msg);
-    if (config && dele_json_save(scratch_path(s, "tokenizer_config.json"), config, &err)) fail_msg("%s", err.msg);
+    if (config && dele_json_save(scratch_path(s, "tokenizer_config.json"), config, &err))
+        fail_msg("%s", err.msg);
     if (jinja) scratch_text(s, "chat_template.jinja", jinja);
     dele_tokenizer *t = dele_tokenizer_load(scratch_path(s, "tokenizer.json"), &own, &err);
     if (!t) fail_msg("%s", err.msg);
@@ -176,7 +204,8 @@ static void chat_auto_takes_a_known_template_and_refuses_every_other(void **stat
     cJSON *config = config_with(cJSON_CreateString(SMOLLM2));
     assert_int_equal(parse_auto(&chat, s, config, NULL), DELE_OK);
     assert_int_equal(chat, DELE_CHAT_SMOLLM2);
-    assert_int_equal(parse_auto(&chat, s, config, OLMO), DELE_OK); /* the file goes before the config */
+    assert_int_equal(parse_auto(&chat, s, config, OLMO),
+                     DELE_OK); /* the file goes before the config */
     assert_int_equal(chat, DELE_CHAT_OLMO);
     assert_int_equal(parse_auto(&chat, s, config, OLMO " "), DELE_ERR_UNSUPPORTED);
     assert_non_null(strstr(err.msg, "--chat smollm2"));

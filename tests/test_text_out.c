@@ -25,16 +25,21 @@ static void what_a_terminal_would_obey_is_shown(void **state)
     static const char *const pair[][2] = {
         {"\x1b]0;PWN\x07", "\\x1b]0;PWN\\x07"},
         {"a\tb\nc\rd\x7f", "a\\tb\\nc\\rd\\x7f"},
-        {"\xc2\x9b" "31m", "\\u009b31m"},                   /* CSI as UTF-8 */
-        {"\x9b" "31m", "\\x9b31m"},                         /* and as a byte */
+        {"\xc2\x9b"
+         "31m",
+         "\\u009b31m"}, /* CSI as UTF-8 */
+        {"\x9b"
+         "31m",
+         "\\x9b31m"}, /* and as a byte */
         {"\xc2\x80\xc2\x9f\xc2\xa0", "\\u0080\\u009f\xc2\xa0"},
-        {"\xe2\x80\xaa\xe2\x80\xae", "\\u202a\\u202e"},     /* embeddings and overrides */
-        {"\xe2\x81\xa6\xe2\x81\xa9", "\\u2066\\u2069"},     /* isolates */
+        {"\xe2\x80\xaa\xe2\x80\xae", "\\u202a\\u202e"}, /* embeddings and overrides */
+        {"\xe2\x81\xa6\xe2\x81\xa9", "\\u2066\\u2069"}, /* isolates */
         {"\xe2\x80\x8e\xe2\x80\x8f\xd8\x9c", "\\u200e\\u200f\\u061c"},
         {"\xe2\x80\xa8\xe2\x80\xa9", "\\u2028\\u2029"},
-        {"caf\xe9 \xe2\x80", "caf\\xe9 \\xe2\\x80"},        /* Latin-1; cut short */
-        {"\xed\xa0\x80", "\\xed\\xa0\\x80"},                /* a surrogate */
-        {"caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x98\x80 \\n", "caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x98\x80 \\n"},
+        {"caf\xe9 \xe2\x80", "caf\\xe9 \\xe2\\x80"}, /* Latin-1; cut short */
+        {"\xed\xa0\x80", "\\xed\\xa0\\x80"},         /* a surrogate */
+        {"caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x98\x80 \\n",
+         "caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x98\x80 \\n"},
         {"", ""},
     };
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++)
@@ -47,7 +52,9 @@ static void an_error_sentence_sends_nothing(void **state)
 {
     (void)state;
     dele_err err = {0};
-    dele_fail(&err, DELE_ERR_DATA, "%s is no model", "a\xc2\x9b" "2J\x1b[2J\nb");
+    dele_fail(&err, DELE_ERR_DATA, "%s is no model",
+              "a\xc2\x9b"
+              "2J\x1b[2J\nb");
     assert_string_equal(err.msg, "a\\u009b2J\\x1b[2J\\nb is no model");
 }
 
@@ -61,19 +68,37 @@ static void a_short_room_is_cut_at_a_character(void **state)
     assert_string_equal(out, "abcd");
 }
 
-/* Every text comes back from its cell, and no cell begins a formula or holds a tab, a line feed or a control. */
+/* Every text comes back from its cell, and no cell begins a formula or holds a tab, a line feed or
+ * a control. */
 static void a_cell_says_its_text_again(void **state)
 {
     (void)state;
-    static const char *const fixed[] = {"=1+1", "+1", "-1", "@x", "'=x", "\xef\xbc\x9d" "1", "a\\tb", "\\", "\\x41", "a\tb\n",
-                                        "\\u009b", "'", "''", "", "\t=1", " =1"};
+    static const char *const fixed[] = {"=1+1",
+                                        "+1",
+                                        "-1",
+                                        "@x",
+                                        "'=x",
+                                        "\xef\xbc\x9d"
+                                        "1",
+                                        "a\\tb",
+                                        "\\",
+                                        "\\x41",
+                                        "a\tb\n",
+                                        "\\u009b",
+                                        "'",
+                                        "''",
+                                        "",
+                                        "\t=1",
+                                        " =1"};
     char text[64], cell[400];
     unsigned seed = 1;
     for (size_t round = 0; round < 3000; round++) {
-        if (round < sizeof fixed / sizeof *fixed) snprintf(text, sizeof text, "%s", fixed[round]);
+        if (round < sizeof fixed / sizeof *fixed)
+            snprintf(text, sizeof text, "%s", fixed[round]);
         else {
-            static const char *const bits[] = {"\\", "x", "u", "n", "1b", "00", "\x1b", "\xc2\x9b", "\xff", "'", "=", "-", "\t",
-                                               "\n", "\xe2\x80\xae", "009b", "\xe2", "\xf0\x9f\x98\x80"};
+            static const char *const bits[] = {
+                "\\", "x", "u", "n",  "1b", "00",           "\x1b", "\xc2\x9b", "\xff",
+                "'",  "=", "-", "\t", "\n", "\xe2\x80\xae", "009b", "\xe2",     "\xf0\x9f\x98\x80"};
             text[0] = '\0';
             for (int k = 0; k < 9; k++) {
                 seed = seed * 1664525u + 1013904223u;
@@ -113,7 +138,8 @@ static void one_table_is_printed_in_three_forms(void **state)
     (void)state;
     static const char *const right[] = {
         [DELE_TABLE_TSV] = "set\tn\tacc\na\\tb, \"c\"\\n\t12\t-0.50\n'=cmd|'/c calc'!A0\t3\t\n",
-        [DELE_TABLE_CSV] = "set,n,acc\r\n\"a\\tb, \"\"c\"\"\\n\",12,-0.50\r\n'=cmd|'/c calc'!A0,3,\r\n",
+        [DELE_TABLE_CSV] =
+            "set,n,acc\r\n\"a\\tb, \"\"c\"\"\\n\",12,-0.50\r\n'=cmd|'/c calc'!A0,3,\r\n",
         [DELE_TABLE_ALIGNED] = "set                  n    acc\n"
                                "a\\tb, \"c\"\\n         12  -0.50\n"
                                "'=cmd|'/c calc'!A0   3       \n"};

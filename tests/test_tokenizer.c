@@ -1,5 +1,6 @@
-/* Tokenizers: ids equal to the `tokenizers` library's (fixtures made by reference/make_tokenizer_fixtures.py) on a page
- * of hard Unicode, on every LUME row and on every MMLU question; and what must hold without any reference. */
+/* Tokenizers: ids equal to the `tokenizers` library's (fixtures made by
+ * reference/make_tokenizer_fixtures.py) on a page of hard Unicode, on every LUME row and on every
+ * MMLU question; and what must hold without any reference. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,7 +41,8 @@ static bool missing(const char *path)
 
 static const char *gguf_path(void)
 {
-    const char *cache = getenv("DELEATUR_CACHE"), *home = getenv("HOME"), *name = "SmolLM2-135M-Instruct.Q4_1.gguf";
+    const char *cache = getenv("DELEATUR_CACHE"), *home = getenv("HOME"),
+               *name = "SmolLM2-135M-Instruct.Q4_1.gguf";
     return cache ? dele_printf(&arena, &err, "%s/%s", cache, name)
                  : dele_printf(&arena, &err, "%s/.cache/deleatur/%s", home ? home : ".", name);
 }
@@ -57,10 +59,7 @@ static dele_tokenizer *load_gguf(const char *path)
 }
 
 /* A name in the fixture: the repository's own files, else the shared data's. */
-static bool is_own(const char *name)
-{
-    return !strncmp(name, "repository/", 11);
-}
+static bool is_own(const char *name) { return !strncmp(name, "repository/", 11); }
 
 static const char *file_of(const char *name)
 {
@@ -68,7 +67,8 @@ static const char *file_of(const char *name)
                         : dele_printf(&arena, &err, "%s", shared_path(name));
 }
 
-/* A tokenizer by the fixture's name for it; NULL where SmolLM2 was not fetched (experiments/quickstart.sh does). */
+/* A tokenizer by the fixture's name for it; NULL where SmolLM2 was not fetched
+ * (experiments/quickstart.sh does). */
 static dele_tokenizer *open_named(const char *name)
 {
     bool smol = !strcmp(name, "smollm2");
@@ -91,16 +91,19 @@ static void assert_hash(uint64_t h, const cJSON *wanted, const char *tokenizer, 
 {
     char hex[17];
     snprintf(hex, sizeof hex, "%016llx", (unsigned long long)h);
-    if (strcmp(hex, wanted->valuestring)) fail_msg("%s, %s: %s is not the library's %s", tokenizer, what, hex, wanted->valuestring);
+    if (strcmp(hex, wanted->valuestring))
+        fail_msg("%s, %s: %s is not the library's %s", tokenizer, what, hex, wanted->valuestring);
 }
 
-static void fixture_for(bool own, void (*check)(const dele_tokenizer *, const char *, const cJSON *, const cJSON *))
+static void fixture_for(bool own, void (*check)(const dele_tokenizer *, const char *, const cJSON *,
+                                                const cJSON *))
 {
     cJSON *root = dele_json_load(FIXTURE, &err);
     if (!root) fail_msg("%s", err.msg);
     int checked = 0;
     const cJSON *of;
-    cJSON_ArrayForEach(of, cJSON_GetObjectItem(root, "tokenizers")) {
+    cJSON_ArrayForEach(of, cJSON_GetObjectItem(root, "tokenizers"))
+    {
         const char *name = cJSON_GetObjectItem(of, "tokenizer")->valuestring;
         dele_tokenizer *t = is_own(name) == own ? open_named(name) : NULL;
         if (!t) continue;
@@ -112,9 +115,10 @@ static void fixture_for(bool own, void (*check)(const dele_tokenizer *, const ch
     assert_true(checked > 0);
 }
 
-/* ---- against the library ---------------------------------------------------------------------------------------- */
+/* ---- against the library --------------------------------------------------------------------- */
 
-static void check_page(const dele_tokenizer *t, const char *name, const cJSON *of, const cJSON *page)
+static void check_page(const dele_tokenizer *t, const char *name, const cJSON *of,
+                       const cJSON *page)
 {
     const cJSON *ids = cJSON_GetObjectItem(of, "ids");
     for (int i = 0; i < cJSON_GetArraySize(page); i++) {
@@ -130,7 +134,8 @@ static void check_page(const dele_tokenizer *t, const char *name, const cJSON *o
             const char *field = skip_special ? "decoded_without_special" : "decoded";
             const char *back = dele_decode(t, got.id, got.n, skip_special, &arena, &err);
             assert_non_null(back);
-            assert_hash(fnv(FNV, back, strlen(back)), cJSON_GetArrayItem(cJSON_GetObjectItem(of, field), i), name, text);
+            assert_hash(fnv(FNV, back, strlen(back)),
+                        cJSON_GetArrayItem(cJSON_GetObjectItem(of, field), i), name, text);
         }
     }
 }
@@ -186,13 +191,16 @@ static uint64_t hash_table(const dele_tokenizer *t, const char *path)
     return h;
 }
 
-static void check_files(const dele_tokenizer *t, const char *name, const cJSON *of, const cJSON *page)
+static void check_files(const dele_tokenizer *t, const char *name, const cJSON *of,
+                        const cJSON *page)
 {
     (void)page;
     const cJSON *want;
-    cJSON_ArrayForEach(want, cJSON_GetObjectItem(of, "files")) {
+    cJSON_ArrayForEach(want, cJSON_GetObjectItem(of, "files"))
+    {
         const char *path = file_of(want->string);
-        assert_hash(strstr(path, ".csv") ? hash_table(t, path) : hash_records(t, path), want, name, want->string);
+        assert_hash(strstr(path, ".csv") ? hash_table(t, path) : hash_records(t, path), want, name,
+                    want->string);
         assert_int_equal(err.code, DELE_OK);
     }
 }
@@ -213,25 +221,29 @@ static void every_lume_row_and_mmlu_question_has_the_librarys_ids(void **state)
     fixture_for(false, check_files);
 }
 
-/* ---- without a reference ---------------------------------------------------------------------------------------- */
+/* ---- without a reference --------------------------------------------------------------------- */
 
 /* A byte-level tokenizer of nothing but bytes and the merges given. */
-static const char *byte_level_json(const char *extra_vocab, const char *merges, const char *added, const char *steps)
+static const char *byte_level_json(const char *extra_vocab, const char *merges, const char *added,
+                                   const char *steps)
 {
     char *vocab = dele_printf(&arena, &err, "%s", "");
     for (int b = 0, n = 0, other = 0; b < 256; b++) {
         bool itself = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
         int c = itself ? b : 256 + other++;
         char name[8];
-        if (c == '"' || c == '\\') snprintf(name, sizeof name, "\\%c", c);
-        else if (c < 128) snprintf(name, sizeof name, "%c", c);
-        else snprintf(name, sizeof name, "%c%c", 0xc0 | c >> 6, 0x80 | (c & 63));
+        if (c == '"' || c == '\\')
+            snprintf(name, sizeof name, "\\%c", c);
+        else if (c < 128)
+            snprintf(name, sizeof name, "%c", c);
+        else
+            snprintf(name, sizeof name, "%c%c", 0xc0 | c >> 6, 0x80 | (c & 63));
         vocab = dele_printf(&arena, &err, "%s\"%s\":%d,", vocab, name, n++);
     }
     return dele_printf(&arena, &err,
-                      "{\"added_tokens\":[%s],%s\"decoder\":{\"type\":\"ByteLevel\"},"
-                      "\"model\":{\"type\":\"BPE\",\"vocab\":{%s%s},\"merges\":[%s]}}",
-                      added, steps, vocab, extra_vocab, merges);
+                       "{\"added_tokens\":[%s],%s\"decoder\":{\"type\":\"ByteLevel\"},"
+                       "\"model\":{\"type\":\"BPE\",\"vocab\":{%s%s},\"merges\":[%s]}}",
+                       added, steps, vocab, extra_vocab, merges);
 }
 
 #define BYTE_LEVEL "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
@@ -248,10 +260,14 @@ static size_t random_text(char *out, size_t characters, dele_rng *rng)
         uint32_t c = (uint32_t)dele_rng_below(rng, dele_rng_below(rng, 3) ? 0x80 : 0x10ffff);
         if (c >= 0xd800 && c < 0xe000) c = ' ';
         if (!c) c = '\n';
-        if (c < 0x80) out[n++] = (char)c;
-        else if (c < 0x800) out[n++] = (char)(0xc0 | c >> 6);
-        else if (c < 0x10000) out[n++] = (char)(0xe0 | c >> 12);
-        else out[n++] = (char)(0xf0 | c >> 18);
+        if (c < 0x80)
+            out[n++] = (char)c;
+        else if (c < 0x800)
+            out[n++] = (char)(0xc0 | c >> 6);
+        else if (c < 0x10000)
+            out[n++] = (char)(0xe0 | c >> 12);
+        else
+            out[n++] = (char)(0xf0 | c >> 18);
         if (c >= 0x10000) out[n++] = (char)(0x80 | (c >> 12 & 63));
         if (c >= 0x800) out[n++] = (char)(0x80 | (c >> 6 & 63));
         if (c >= 0x80) out[n++] = (char)(0x80 | (c & 63));
@@ -263,7 +279,9 @@ static size_t random_text(char *out, size_t characters, dele_rng *rng)
 static void any_text_comes_back_from_a_byte_level_tokenizer(void **state)
 {
     dele_rng rng;
-    dele_tokenizer *t = write_and_load(*state, byte_level_json("\"th\":256,\"the\":257", "\"t h\",[\"th\",\"e\"]", "", BYTE_LEVEL));
+    dele_tokenizer *t =
+        write_and_load(*state, byte_level_json("\"th\":256,\"the\":257", "\"t h\",[\"th\",\"e\"]",
+                                               "", BYTE_LEVEL));
     if (!t) fail_msg("%s", err.msg);
     dele_rng_seed(&rng, 7);
     for (int trial = 0; trial < 200; trial++) {
@@ -278,12 +296,14 @@ static void any_text_comes_back_from_a_byte_level_tokenizer(void **state)
 
 static void half_a_character_decodes_to_the_replacement_character(void **state)
 {
-    dele_tokenizer *t = write_and_load(*state, byte_level_json("\"th\":256", "\"t h\"", "", BYTE_LEVEL));
+    dele_tokenizer *t =
+        write_and_load(*state, byte_level_json("\"th\":256", "\"t h\"", "", BYTE_LEVEL));
     dele_ids ids;
     assert_int_equal(dele_encode(&ids, t, "a\xe2\x82\xac", 4, true, &arena, &err), DELE_OK);
     assert_int_equal(ids.n, 4);
     assert_string_equal(dele_decode(t, ids.id, 3, false, &arena, &err), "a\xef\xbf\xbd");
-    assert_string_equal(dele_decode(t, ids.id + 2, 2, false, &arena, &err), "\xef\xbf\xbd\xef\xbf\xbd");
+    assert_string_equal(dele_decode(t, ids.id + 2, 2, false, &arena, &err),
+                        "\xef\xbf\xbd\xef\xbf\xbd");
     dele_tokenizer_close(t);
 }
 
@@ -298,10 +318,13 @@ static void assert_ids(const dele_tokenizer *t, const char *text, size_t n, cons
 static void the_longest_added_token_wins_and_blanks_are_swallowed_on_demand(void **state)
 {
     dele_tokenizer *t = write_and_load(
-        *state, byte_level_json("\"th\":256", "\"t h\"",
-                                "{\"id\":257,\"content\":\"  \"},{\"id\":258,\"content\":\"    \"},"
-                                "{\"id\":259,\"content\":\"<m>\",\"lstrip\":true,\"rstrip\":true,\"special\":true},"
-                                "{\"id\":260,\"content\":\"am\",\"single_word\":true}", BYTE_LEVEL));
+        *state,
+        byte_level_json(
+            "\"th\":256", "\"t h\"",
+            "{\"id\":257,\"content\":\"  \"},{\"id\":258,\"content\":\"    \"},"
+            "{\"id\":259,\"content\":\"<m>\",\"lstrip\":true,\"rstrip\":true,\"special\":true},"
+            "{\"id\":260,\"content\":\"am\",\"single_word\":true}",
+            BYTE_LEVEL));
     if (!t) fail_msg("%s", err.msg);
     int a = dele_token_id(t, "a"), m = dele_token_id(t, "m"), blank = dele_token_id(t, "\u0120");
     assert_ids(t, "       a", 4, (int[]){258, 257, blank, a});
@@ -316,7 +339,8 @@ static void the_longest_added_token_wins_and_blanks_are_swallowed_on_demand(void
 
 static void a_text_may_hold_a_nul_and_must_be_utf8(void **state)
 {
-    dele_tokenizer *t = write_and_load(*state, byte_level_json("\"th\":256", "\"t h\"", "", BYTE_LEVEL));
+    dele_tokenizer *t =
+        write_and_load(*state, byte_level_json("\"th\":256", "\"t h\"", "", BYTE_LEVEL));
     dele_ids ids;
     assert_int_equal(dele_encode(&ids, t, "a\0b", 3, true, &arena, &err), DELE_OK);
     assert_int_equal(ids.n, 3);
@@ -340,15 +364,22 @@ static void assert_load_fails(scratch *s, const char *json, dele_status status, 
 static void what_is_not_known_is_refused_by_name(void **state)
 {
     const char *vocab = "\"th\":256", *merges = "\"t h\"";
-    assert_load_fails(*state, byte_level_json(vocab, merges, "", "\"normalizer\":{\"type\":\"BertNormalizer\"},"),
-                      DELE_ERR_UNSUPPORTED, "normalizer \"BertNormalizer\"");
-    assert_load_fails(*state, byte_level_json(vocab, merges, "", "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":"
-                                              "[{\"type\":\"UnicodeScripts\"}]},"),
+    assert_load_fails(
+        *state, byte_level_json(vocab, merges, "", "\"normalizer\":{\"type\":\"BertNormalizer\"},"),
+        DELE_ERR_UNSUPPORTED, "normalizer \"BertNormalizer\"");
+    assert_load_fails(*state,
+                      byte_level_json(vocab, merges, "",
+                                      "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":"
+                                      "[{\"type\":\"UnicodeScripts\"}]},"),
                       DELE_ERR_UNSUPPORTED, "pre-tokenizer \"UnicodeScripts\"");
-    assert_load_fails(*state, byte_level_json(vocab, merges, "", "\"post_processor\":{\"type\":\"BertProcessing\"},"),
-                      DELE_ERR_UNSUPPORTED, "post-processor \"BertProcessing\"");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}", DELE_ERR_UNSUPPORTED, "\"WordPiece\"");
-    dele_tokenizer_parts parts = {.kind = "gpt2", .pre = "tekken", .bos = -1, .eos = -1, .unk = -1, .pad = -1};
+    assert_load_fails(
+        *state,
+        byte_level_json(vocab, merges, "", "\"post_processor\":{\"type\":\"BertProcessing\"},"),
+        DELE_ERR_UNSUPPORTED, "post-processor \"BertProcessing\"");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}",
+                      DELE_ERR_UNSUPPORTED, "\"WordPiece\"");
+    dele_tokenizer_parts parts = {
+        .kind = "gpt2", .pre = "tekken", .bos = -1, .eos = -1, .unk = -1, .pad = -1};
     err = (dele_err){0};
     assert_null(dele_tokenizer_build(&parts, &arena, &err));
     assert_non_null(strstr(err.msg, "\"tekken\""));
@@ -360,26 +391,43 @@ static void a_broken_file_gets_one_clear_sentence(void **state)
     assert_load_fails(*state, "[]", DELE_ERR_FORMAT, "not a JSON object");
     assert_load_fails(*state, "{}", DELE_ERR_FORMAT, "no model");
     assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\"}}", DELE_ERR_FORMAT, "no vocabulary");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":\"b\"},\"merges\":[]}}", DELE_ERR_FORMAT, "no id");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", DELE_ERR_FORMAT, "share");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", DELE_ERR_FORMAT, "no id");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4e8},\"merges\":[]}}", DELE_ERR_FORMAT, "holes");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}", DELE_ERR_FORMAT,
-                      "not in the vocabulary");
-    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[7]}}", DELE_ERR_FORMAT, "merge 0");
-    assert_load_fails(*state, byte_level_json("\"th\":256", "", "{\"content\":\"x\"}", ""), DELE_ERR_FORMAT, "added token");
-    assert_load_fails(*state, byte_level_json("\"th\":256", "", "", "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":"
-                                              "{\"Regex\":\"(\"},\"behavior\":\"Isolated\"},"), DELE_ERR_UNSUPPORTED, "pattern");
+    assert_load_fails(*state,
+                      "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":\"b\"},\"merges\":[]}}",
+                      DELE_ERR_FORMAT, "no id");
+    assert_load_fails(*state,
+                      "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}",
+                      DELE_ERR_FORMAT, "share");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}",
+                      DELE_ERR_FORMAT, "no id");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4e8},\"merges\":[]}}",
+                      DELE_ERR_FORMAT, "holes");
+    assert_load_fails(*state,
+                      "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}",
+                      DELE_ERR_FORMAT, "not in the vocabulary");
+    assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[7]}}",
+                      DELE_ERR_FORMAT, "merge 0");
+    assert_load_fails(*state, byte_level_json("\"th\":256", "", "{\"content\":\"x\"}", ""),
+                      DELE_ERR_FORMAT, "added token");
+    assert_load_fails(*state,
+                      byte_level_json("\"th\":256", "", "",
+                                      "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":"
+                                      "{\"Regex\":\"(\"},\"behavior\":\"Isolated\"},"),
+                      DELE_ERR_UNSUPPORTED, "pattern");
 }
 
-/* Where no pre-tokenizer cuts, a whole text is one word; a quadratic merge would take minutes here. */
+/* Where no pre-tokenizer cuts, a whole text is one word; a quadratic merge would take minutes
+ * here. */
 static void a_megabyte_without_a_break_is_quick(void **state)
 {
-    const char *merges = "\"o n\",\"c e\",\"on ce\",\"t h\",\"e r\",\"er e\",\"th ere\",\"d o\",\"do g\"";
-    const char *vocab = "\"on\":256,\"ce\":257,\"once\":258,\"th\":259,\"er\":260,\"ere\":261,\"there\":262,\"do\":263,\"dog\":264";
+    const char *merges =
+        "\"o n\",\"c e\",\"on ce\",\"t h\",\"e r\",\"er e\",\"th ere\",\"d o\",\"do g\"";
+    const char *vocab = "\"on\":256,\"ce\":257,\"once\":258,\"th\":259,\"er\":260,\"ere\":261,"
+                        "\"there\":262,\"do\":263,\"dog\":264";
     dele_tokenizer *t = write_and_load(
-        *state, byte_level_json(vocab, merges, "", "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-                                                   "\"use_regex\":false},"));
+        *state,
+        byte_level_json(vocab, merges, "",
+                        "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+                        "\"use_regex\":false},"));
     if (!t) fail_msg("%s", err.msg);
     size_t n = 1 << 20;
     char *text = dele_alloc(&arena, n + 1, 1, &err);
@@ -394,14 +442,25 @@ static void a_megabyte_without_a_break_is_quick(void **state)
 static void scores_merge_the_best_piece_first(void **state)
 {
     (void)state;
-    const char *tokens[] = {"<unk>", "<s>", "</s>", "<0x21>", "\u2581", "a", "b", "c", "ab", "bc", "\u2581a", "abc"};
+    const char *tokens[] = {"<unk>", "<s>", "</s>", "<0x21>", "\u2581",  "a",
+                            "b",     "c",   "ab",   "bc",     "\u2581a", "abc"};
     const int types[] = {2, 3, 3, 6, 1, 1, 1, 1, 1, 1, 1, 1};
     const float scores[] = {0, 0, 0, 0, -9, -9, -9, -9, -3, -2, -1, -4};
-    dele_tokenizer_parts parts = {.kind = "llama", .tokens = tokens, .types = types, .scores = scores, .n_tokens = 12,
-                                 .bos = 1, .eos = 2, .unk = 0, .pad = -1, .add_bos = true, .add_space_prefix = true};
+    dele_tokenizer_parts parts = {.kind = "llama",
+                                  .tokens = tokens,
+                                  .types = types,
+                                  .scores = scores,
+                                  .n_tokens = 12,
+                                  .bos = 1,
+                                  .eos = 2,
+                                  .unk = 0,
+                                  .pad = -1,
+                                  .add_bos = true,
+                                  .add_space_prefix = true};
     dele_tokenizer *t = dele_tokenizer_build(&parts, &arena, &err);
     if (!t) fail_msg("%s", err.msg);
-    assert_ids(t, "abc!", 4, (int[]){1, 10, 9, 3}); /* "\u2581a" (-1) and "bc" (-2) come before "ab" (-3) */
+    assert_ids(t, "abc!", 4,
+               (int[]){1, 10, 9, 3}); /* "\u2581a" (-1) and "bc" (-2) come before "ab" (-3) */
     assert_ids(t, "babc", 4, (int[]){1, 4, 6, 11}); /* a + bc */
     dele_ids ids;
     assert_int_equal(dele_encode(&ids, t, "a b?", 4, false, &arena, &err), DELE_OK);
@@ -436,7 +495,8 @@ static void a_tokenizer_from_a_gguf_is_saved_and_read_again(void **state)
     if (!again) fail_msg("%s", err.msg);
     assert_same_encoding(t, again);
     cJSON *config = dele_json_load(scratch_path(s, "tokenizer_config.json"), &err);
-    assert_non_null(strstr(cJSON_GetObjectItem(config, "chat_template")->valuestring, "<|im_start|>assistant"));
+    assert_non_null(
+        strstr(cJSON_GetObjectItem(config, "chat_template")->valuestring, "<|im_start|>assistant"));
     cJSON_Delete(config);
     dele_tokenizer_close(again);
     dele_tokenizer_close(t);
@@ -448,8 +508,10 @@ static void a_tokenizer_from_a_file_is_saved_byte_for_byte(void **state)
     char before[65], after[65];
     assert_int_equal(mkdir(scratch_path(s, "in"), 0777), 0);
     assert_int_equal(mkdir(scratch_path(s, "out"), 0777), 0);
-    const char *from = scratch_text(s, "in/tokenizer.json", byte_level_json(
-        "\"th\":256", "\"t h\"", "{\"id\":257,\"content\":\"<end>\",\"special\":true}", BYTE_LEVEL));
+    const char *from = scratch_text(
+        s, "in/tokenizer.json",
+        byte_level_json("\"th\":256", "\"t h\"",
+                        "{\"id\":257,\"content\":\"<end>\",\"special\":true}", BYTE_LEVEL));
     assert_int_equal(dele_file_sha256(before, from, &err), DELE_OK);
     scratch_text(s, "in/tokenizer_config.json", "{\"eos_token\": \"<end>\"}");
     scratch_text(s, "in/special_tokens_map.json", "{\"eos_token\": \"<end>\"}");
@@ -469,10 +531,12 @@ static void chat_layouts_are_those_of_the_models(void **state)
     (void)state;
     dele_chat chat;
     assert_int_equal(dele_chat_parse(&chat, "olmo", NULL, &err), DELE_OK);
-    assert_string_equal(dele_chat_prompt(chat, "Hi", &arena, &err), "<|endoftext|><|user|>\nHi\n<|assistant|>\n");
+    assert_string_equal(dele_chat_prompt(chat, "Hi", &arena, &err),
+                        "<|endoftext|><|user|>\nHi\n<|assistant|>\n");
     assert_int_equal(dele_chat_parse(&chat, "smollm2", NULL, &err), DELE_OK);
     assert_string_equal(dele_chat_prompt(chat, "Hi", &arena, &err),
-                        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+                        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained "
+                        "by Hugging Face<|im_end|>\n"
                         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
     assert_int_equal(dele_chat_parse(&chat, "none", NULL, &err), DELE_OK);
     assert_string_equal(dele_chat_prompt(chat, "Hi", &arena, &err), "Hi");
@@ -482,7 +546,8 @@ static void chat_layouts_are_those_of_the_models(void **state)
 /* Every loss of memory on the way is one error, not a crash. */
 static void a_small_arena_fails_politely(void **state)
 {
-    const char *path = scratch_text(*state, "tokenizer.json", byte_level_json("\"th\":256", "\"t h\"", "", BYTE_LEVEL));
+    const char *path = scratch_text(*state, "tokenizer.json",
+                                    byte_level_json("\"th\":256", "\"t h\"", "", BYTE_LEVEL));
     for (size_t limit = 1; limit < (size_t)1 << 20; limit = limit * 3 / 2 + 1) {
         dele_arena small = {.limit = limit};
         dele_err why = {0};

@@ -1,5 +1,5 @@
-/* Causal tracing on tiny random models of both families: identities of the method, and the quick way against the
- * plain one. */
+/* Causal tracing on tiny random models of both families: identities of the method, and the quick
+ * way against the plain one. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "trace/states.h"
+#include "trace/prompt_cache.h"
 
 #include "tiny_models.h" /* its T, V and L come after the headers that use these names */
 
@@ -31,15 +31,25 @@ typedef struct {
 } traced;
 
 /* answers: its tokens, or NULL for the greedy one. */
-static traced trace_answer(fixture *f, const dele_trace_opts *o, int begin, int end, const int *answer, int n_answer)
+static traced trace_answer(fixture *f, const dele_trace_opts *o, int begin, int end,
+                           const int *answer, int n_answer)
 {
     static const int other[T] = {5, 50, 23, 9, 33, 44, 2};
     dele_err err = {0};
-    traced x = {.g = {.ids = IDS, .n_tokens = T, .begin = begin, .end = end, .answer = answer, .n_answer = n_answer,
-                      .foil = -1, .partner = other, .seed = 1}};
+    traced x = {.g = {.ids = IDS,
+                      .n_tokens = T,
+                      .begin = begin,
+                      .end = end,
+                      .answer = answer,
+                      .n_answer = n_answer,
+                      .foil = -1,
+                      .partner = other,
+                      .seed = 1}};
     if (dele_plan_make(&x.plan, o, &f->model.config, &f->arena, &err)) fail_msg("%s", err.msg);
-    if (!(x.plan.corruption.sigma > 0) && x.plan.corruption.by == DELE_CORRUPT_NOISE) fail_msg("no noise");
-    if (dele_trace_grid(&x.g, &x.plan, &f->run, &f->model, &f->arena, &err)) fail_msg("%s", err.msg);
+    if (!(x.plan.corruption.sigma > 0) && x.plan.corruption.by == DELE_CORRUPT_NOISE)
+        fail_msg("no noise");
+    if (dele_trace_grid(&x.g, &x.plan, &f->run, &f->model, &f->arena, &err))
+        fail_msg("%s", err.msg);
     return x;
 }
 
@@ -68,7 +78,8 @@ static double p_at(const traced *x, const char *chart, int t, int col)
 
 static double low(const traced *x, dele_metric metric) { return dele_low_mean(&x->g, metric); }
 
-/* The largest difference of a metric over all samples and cells of all charts; NaN where only one is. */
+/* The largest difference of a metric over all samples and cells of all charts; NaN where only one
+ * is. */
 static double worst(const traced *a, const traced *b, dele_metric metric)
 {
     double most = 0;
@@ -84,20 +95,23 @@ static double worst(const traced *a, const traced *b, dele_metric metric)
     return most;
 }
 
-/* ---- the quick way against the plain one ------------------------------------------------------------------------- */
+/* ---- the quick way against the plain one ----------------------------------------------------- */
 
-static void assert_ways_agree(fixture *f, dele_trace_opts o, int begin, int end, const int *answer, int n_answer)
+static void assert_ways_agree(fixture *f, dele_trace_opts o, int begin, int end, const int *answer,
+                              int n_answer)
 {
     traced quick = trace_answer(f, &o, begin, end, answer, n_answer);
     o.reference = true;
     traced plain = trace_answer(f, &o, begin, end, answer, n_answer);
-    double p = worst(&quick, &plain, DELE_PROB), logp = worst(&quick, &plain, DELE_LOGP), kl = worst(&quick, &plain, DELE_KL);
+    double p = worst(&quick, &plain, DELE_PROB), logp = worst(&quick, &plain, DELE_LOGP),
+           kl = worst(&quick, &plain, DELE_KL);
     if (!(p < 1e-5 && logp < 1e-4 && kl < 1e-4 && worst(&quick, &plain, DELE_LOGIT_DIFF) < 1e-4))
-        fail_msg("kinds %s, windows %s, %s, %s: p differs by %g, log p by %g, KL by %g", o.kinds, o.windows, o.direction,
-                 o.corrupt, p, logp, kl);
+        fail_msg("kinds %s, windows %s, %s, %s: p differs by %g, log p by %g, KL by %g", o.kinds,
+                 o.windows, o.direction, o.corrupt, p, logp, kl);
     for (int m = 0; m < DELE_N_METRICS; m++)
         assert_true(fabs(quick.g.high[m] - plain.g.high[m]) < 1e-4 &&
-                    (isnan(low(&plain, (dele_metric)m)) || fabs(low(&quick, (dele_metric)m) - low(&plain, (dele_metric)m)) < 1e-4));
+                    (isnan(low(&plain, (dele_metric)m)) ||
+                     fabs(low(&quick, (dele_metric)m) - low(&plain, (dele_metric)m)) < 1e-4));
 }
 
 static void late_cells_equal_runs_from_the_tokens_up(void **state)
@@ -109,7 +123,9 @@ static void late_cells_equal_runs_from_the_tokens_up(void **state)
         fixture f;
         open_fixture(&f, which);
         for (int i = 0; i < 4; i++)
-            for (int j = 0; j < 4; j++) assert_ways_agree(&f, options(windows[i], 3), subjects[j][0], subjects[j][1], NULL, 0);
+            for (int j = 0; j < 4; j++)
+                assert_ways_agree(&f, options(windows[i], 3), subjects[j][0], subjects[j][1], NULL,
+                                  0);
         close_fixture(&f);
     }
 }
@@ -117,7 +133,8 @@ static void late_cells_equal_runs_from_the_tokens_up(void **state)
 static void every_kind_direction_and_corruption_agrees_with_the_plain_way(void **state)
 {
     (void)state;
-    static const char *const corruptions[] = {"noise", "tokens", "zero"}, *const directions[] = {"denoise", "noise"};
+    static const char *const corruptions[] = {"noise", "tokens", "zero"}, *const directions[] = {
+                                                                              "denoise", "noise"};
     static const int answer[3] = {7, 31, 2};
     for (int which = 0; which < 2; which++) {
         fixture f;
@@ -156,7 +173,7 @@ static void the_plain_way_moves_when_something_is_restored(void **state)
     close_fixture(&f);
 }
 
-/* ---- identities -------------------------------------------------------------------------------------------------- */
+/* ---- identities ------------------------------------------------------------------------------ */
 
 static void the_last_token_of_the_last_layer_is_the_clean_run(void **state)
 {
@@ -170,7 +187,8 @@ static void the_last_token_of_the_last_layer_is_the_clean_run(void **state)
         int hidden = chart_named(&x, "hidden");
         for (int m = 0; m < DELE_N_METRICS; m++)
             assert_true(fabs(at(&x, hidden, (dele_metric)m, T - 1, L - 1) - x.g.high[m]) < 1e-5);
-        assert_true(fabs(x.g.high[DELE_KL]) < 1e-6 && x.g.high[DELE_RANK] == 1 && low(&x, DELE_KL) > 1e-3);
+        assert_true(fabs(x.g.high[DELE_KL]) < 1e-6 && x.g.high[DELE_RANK] == 1 &&
+                    low(&x, DELE_KL) > 1e-3);
     }
     close_fixture(&f);
 }
@@ -184,7 +202,8 @@ static void noised_at_the_last_token_of_the_last_layer_the_run_is_the_corrupted_
     o.direction = "noise";
     traced x = trace(&f, &o, 2, 4);
     for (int m = 0; m < DELE_N_METRICS; m++)
-        assert_true(fabs(at(&x, chart_named(&x, "hidden"), (dele_metric)m, T - 1, L - 1) - low(&x, (dele_metric)m)) < 1e-5);
+        assert_true(fabs(at(&x, chart_named(&x, "hidden"), (dele_metric)m, T - 1, L - 1) -
+                         low(&x, (dele_metric)m)) < 1e-5);
     close_fixture(&f);
 }
 
@@ -199,7 +218,8 @@ static void before_the_subject_nothing_is_gained(void **state)
         traced x = trace(&f, &o, 3, 5);
         for (int i = 0; i < x.plan.n_charts; i++)
             for (int t = 0; t < 3; t++)
-                for (int l = 0; l < L; l++) assert_true(fabs(at(&x, i, DELE_PROB, t, l) - low(&x, DELE_PROB)) < 1e-6);
+                for (int l = 0; l < L; l++)
+                    assert_true(fabs(at(&x, i, DELE_PROB, t, l) - low(&x, DELE_PROB)) < 1e-6);
     }
     close_fixture(&f);
 }
@@ -214,7 +234,8 @@ static void without_noise_every_cell_is_the_clean_run(void **state)
     traced x = trace(&f, &o, 1, 3);
     for (int i = 0; i < x.plan.n_charts; i++)
         for (int t = 0; t < T; t++)
-            for (int l = 0; l < L; l++) assert_true(fabs(at(&x, i, DELE_PROB, t, l) - x.g.high[DELE_PROB]) < 1e-5);
+            for (int l = 0; l < L; l++)
+                assert_true(fabs(at(&x, i, DELE_PROB, t, l) - x.g.high[DELE_PROB]) < 1e-5);
     close_fixture(&f);
 }
 
@@ -227,15 +248,18 @@ static void a_one_token_subject_comes_back_whole(void **state)
     o.kinds = "hidden,embed";
     traced x = trace(&f, &o, 4, 5);
     assert_true(fabs(p_at(&x, "embed", 4, 0) - x.g.high[DELE_PROB]) < 1e-5);
-    assert_true(fabs(p_at(&x, "hidden", 4, 0) - x.g.high[DELE_PROB]) < fabs(low(&x, DELE_PROB) - x.g.high[DELE_PROB]));
+    assert_true(fabs(p_at(&x, "hidden", 4, 0) - x.g.high[DELE_PROB]) <
+                fabs(low(&x, DELE_PROB) - x.g.high[DELE_PROB]));
     x = trace(&f, &o, T - 1, T); /* no one comes after the last token */
-    for (int l = 0; l < L; l++) assert_true(fabs(p_at(&x, "hidden", T - 1, l) - x.g.high[DELE_PROB]) < 1e-5);
+    for (int l = 0; l < L; l++)
+        assert_true(fabs(p_at(&x, "hidden", T - 1, l) - x.g.high[DELE_PROB]) < 1e-5);
     close_fixture(&f);
 }
 
 static void between_its_halves_a_layer_holds_what_it_will_hold_after_them(void **state)
 {
-    (void)state; /* the MLP reads its own row alone; the plain way patches the two places one by one */
+    (void)state; /* the MLP reads its own row alone; the plain way patches the two places one by one
+                  */
     fixture f;
     open_fixture(&f, 1);
     dele_trace_opts o = options("3", 2);
@@ -243,7 +267,8 @@ static void between_its_halves_a_layer_holds_what_it_will_hold_after_them(void *
     o.reference = true;
     traced x = trace(&f, &o, 2, 4);
     for (int t = 0; t < T; t++)
-        for (int l = 0; l < L; l++) assert_true(fabs(p_at(&x, "mid", t, l) - p_at(&x, "hidden", t, l)) < 1e-6);
+        for (int l = 0; l < L; l++)
+            assert_true(fabs(p_at(&x, "mid", t, l) - p_at(&x, "hidden", t, l)) < 1e-6);
     close_fixture(&f);
 }
 
@@ -265,14 +290,16 @@ static void a_window_over_all_layers_is_the_same_for_every_centre(void **state)
     (void)state;
     fixture f;
     open_fixture(&f, 1);
-    for (int reference = 0; reference < 2; reference++) { /* the plain way computes each by itself */
+    for (int reference = 0; reference < 2;
+         reference++) { /* the plain way computes each by itself */
         dele_trace_opts o = options("20", 2);
         o.reference = reference;
         traced x = trace(&f, &o, 2, 4);
         for (int i = 1; i < x.plan.n_charts; i++)
             for (int t = 0; t < T; t++)
                 for (int l = 1; l < L; l++)
-                    assert_true(fabs(at(&x, i, DELE_PROB, t, l) - at(&x, i, DELE_PROB, t, 0)) < 1e-6);
+                    assert_true(fabs(at(&x, i, DELE_PROB, t, l) - at(&x, i, DELE_PROB, t, 0)) <
+                                1e-6);
     }
     close_fixture(&f);
 }
@@ -291,42 +318,60 @@ static void all_heads_of_a_layer_together_are_not_less_than_its_attention(void *
     o.kinds = "attn,head";
     traced x = trace(&f, &o, 2, 4);
     for (int t = 0; t < T; t++)
-        for (int l = 0; l < L; l++) assert_true(fabs(p_at(&x, "attn", t, l) - p_at(&x, "head", t, l)) < 1e-6);
+        for (int l = 0; l < L; l++)
+            assert_true(fabs(p_at(&x, "attn", t, l) - p_at(&x, "head", t, l)) < 1e-6);
     close_fixture(&f);
 }
 
 static void a_whole_layer_put_back_is_the_clean_run(void **state)
 {
-    (void)state; /* every position from the subject on, at once: whatever the noise did below is gone */
+    (void)state; /* every position from the subject on, at once: whatever the noise did below is
+                    gone */
     fixture f;
     dele_err err = {0};
     open_fixture(&f, 0);
     enum { B = 2, E = 4, DIM = 32 };
     static float clean[T * DIM], noised[(E - B) * DIM], final[DIM];
-    const dele_corruption c = {.law = DELE_LAW_GAUSS, .sigma = 0.5};
-    assert_int_equal(dele_corrupt_embed(noised, &c, &f.model, IDS + B, E - B, 0, 1, 1, &err), DELE_OK);
+    const dele_corruption c = {.distribution = DELE_NOISE_GAUSSIAN, .sigma = 0.5};
+    assert_int_equal(dele_corrupt_embed(noised, &c, &f.model, IDS + B, E - B, 0, 1, 1, &err),
+                     DELE_OK);
     for (int l = 0; l < L; l++) {
         dele_patch patches[T + E - B];
         int last = T - 1;
         for (int t = 0; t < T; t++)
-            patches[t] = (dele_patch){.layer = l, .row = t, .site = DELE_RESID_POST, .op = DELE_READ, .seen = clean + t * DIM};
+            patches[t] = (dele_patch){.layer = l,
+                                      .row = t,
+                                      .site = DELE_RESID_POST,
+                                      .op = DELE_READ,
+                                      .seen = clean + t * DIM};
         dele_segment segment = {.tokens = IDS, .n_rows = T};
-        dele_batch batch = {.segments = &segment, .n_segments = 1, .patches = patches, .n_patches = T, .wanted = &last,
-                           .n_wanted = 1};
+        dele_batch batch = {.segments = &segment,
+                            .n_segments = 1,
+                            .patches = patches,
+                            .n_patches = T,
+                            .output_rows = &last,
+                            .n_output_rows = 1};
         assert_int_equal(dele_forward(&f.run, &f.model, &batch, &err), DELE_OK);
         memcpy(final, f.run.final, sizeof final);
         for (int put_back = 0; put_back < 2; put_back++) {
             size_t n = 0;
             for (int t = B; t < E; t++)
-                patches[n++] = (dele_patch){.layer = 0, .row = t, .site = DELE_EMBED, .op = DELE_REPLACE,
-                                           .value = noised + (t - B) * DIM};
+                patches[n++] = (dele_patch){.layer = 0,
+                                            .row = t,
+                                            .site = DELE_EMBED,
+                                            .op = DELE_REPLACE,
+                                            .value = noised + (t - B) * DIM};
             for (int t = B; t < T && put_back; t++)
-                patches[n++] = (dele_patch){.layer = l, .row = t, .site = DELE_RESID_POST, .op = DELE_REPLACE,
-                                           .value = clean + t * DIM};
+                patches[n++] = (dele_patch){.layer = l,
+                                            .row = t,
+                                            .site = DELE_RESID_POST,
+                                            .op = DELE_REPLACE,
+                                            .value = clean + t * DIM};
             batch.n_patches = n;
             assert_int_equal(dele_forward(&f.run, &f.model, &batch, &err), DELE_OK);
             double most = 0;
-            for (int i = 0; i < DIM; i++) most = fmax(most, fabs((double)f.run.final[i] - (double)final[i]));
+            for (int i = 0; i < DIM; i++)
+                most = fmax(most, fabs((double)f.run.final[i] - (double) final[i]));
             assert_true(put_back ? most < 1e-5 : most > 1e-2);
         }
     }
@@ -344,9 +389,12 @@ static void severing_nothing_that_flows_changes_nothing(void **state)
     traced x = trace(&f, &o, 2, 4);
     double moved = 0;
     for (int t = 0; t < T; t++) {
-        assert_true(fabs(p_at(&x, "hidden_no_mlp", t, L - 1) - p_at(&x, "hidden", t, L - 1)) < 1e-6);
-        assert_true(fabs(p_at(&x, "hidden_no_attn", t, L - 1) - p_at(&x, "hidden", t, L - 1)) < 1e-6);
-        for (int l = 0; l < L; l++) moved = fmax(moved, fabs(p_at(&x, "hidden_no_mlp", t, l) - p_at(&x, "hidden", t, l)));
+        assert_true(fabs(p_at(&x, "hidden_no_mlp", t, L - 1) - p_at(&x, "hidden", t, L - 1)) <
+                    1e-6);
+        assert_true(fabs(p_at(&x, "hidden_no_attn", t, L - 1) - p_at(&x, "hidden", t, L - 1)) <
+                    1e-6);
+        for (int l = 0; l < L; l++)
+            moved = fmax(moved, fabs(p_at(&x, "hidden_no_mlp", t, l) - p_at(&x, "hidden", t, l)));
     }
     assert_true(moved > 1e-4);
     close_fixture(&f);
@@ -360,9 +408,11 @@ static void an_answer_of_one_token_given_is_the_answer_found(void **state)
     dele_trace_opts o = options("3", 2);
     traced found = trace(&f, &o, 2, 4), given = trace_answer(&f, &o, 2, 4, found.g.answer, 1);
     assert_true(found.g.greedy && given.g.greedy);
-    for (int m = 0; m < DELE_N_METRICS; m++) assert_true(worst(&found, &given, (dele_metric)m) < 1e-6);
+    for (int m = 0; m < DELE_N_METRICS; m++)
+        assert_true(worst(&found, &given, (dele_metric)m) < 1e-6);
     int two[2] = {found.g.answer[0], 5};
-    traced longer = trace_answer(&f, &o, 2, 4, two, 2); /* another token can only take away; the first one's metrics stay */
+    traced longer = trace_answer(
+        &f, &o, 2, 4, two, 2); /* another token can only take away; the first one's metrics stay */
     for (int t = 0; t < T; t++)
         for (int l = 0; l < L; l++) {
             assert_true(p_at(&longer, "mlp", t, l) < p_at(&found, "mlp", t, l));
@@ -383,8 +433,11 @@ static void tokens_left_out_are_left_open(void **state)
     for (int i = 0; i < x.plan.n_charts; i++)
         for (int t = 0; t < T; t++)
             for (int l = 0; l < L; l++)
-                if (t == 3) assert_true(fabs(at(&x, i, DELE_PROB, t, l) - at(&all, i, DELE_PROB, t, l)) < 1e-6);
-                else assert_true(isnan(at(&x, i, DELE_PROB, t, l)));
+                if (t == 3)
+                    assert_true(fabs(at(&x, i, DELE_PROB, t, l) - at(&all, i, DELE_PROB, t, l)) <
+                                1e-6);
+                else
+                    assert_true(isnan(at(&x, i, DELE_PROB, t, l)));
     close_fixture(&f);
 }
 
@@ -396,14 +449,15 @@ static void noise_is_numpys_added_in_double(void **state)
     open_fixture(&f, 0);
     enum { DIM = 32 };
     float noised[2 * 3 * DIM], prefix[3 * DIM], second[3 * DIM];
-    const dele_corruption c = {.law = DELE_LAW_GAUSS, .sigma = 0.1}, u = {.law = DELE_LAW_UNIFORM, .sigma = 1, .replace = true};
+    const dele_corruption c = {.distribution = DELE_NOISE_GAUSSIAN, .sigma = 0.1},
+                          u = {.distribution = DELE_NOISE_UNIFORM, .sigma = 1, .replace = true};
     assert_int_equal(dele_corrupt_embed(noised, &c, &f.model, IDS, 3, 0, 2, 1, &err), DELE_OK);
     assert_int_equal(dele_corrupt_embed(prefix, &c, &f.model, IDS, 3, 0, 1, 1, &err), DELE_OK);
     assert_int_equal(dele_corrupt_embed(second, &c, &f.model, IDS, 3, 1, 1, 1, &err), DELE_OK);
     assert_memory_equal(noised, prefix, sizeof prefix);
     assert_memory_equal(noised + 3 * DIM, second, sizeof second);
-    static const double z[] = {0x1.9fd5190657c50p+0, -0x1.393822fb7d9adp-1, -0x1.0e6c872548fd2p-1,
-                               -0x1.12ae1255cb80cp+0, 0x1.bb16b5735117dp-1, -0x1.2698d1ecca259p+1};
+    static const double z[] = {0x1.9fd5190657c50p+0,  -0x1.393822fb7d9adp-1, -0x1.0e6c872548fd2p-1,
+                               -0x1.12ae1255cb80cp+0, 0x1.bb16b5735117dp-1,  -0x1.2698d1ecca259p+1};
     for (int i = 0; i < 6; i++) {
         volatile double step = 0.1 * z[i];
         float expected = (float)((double)f.model.embed[(size_t)IDS[0] * DIM + (size_t)i] + step);
@@ -415,7 +469,8 @@ static void noise_is_numpys_added_in_double(void **state)
     close_fixture(&f);
 }
 
-/* What Student's noise is stretched by against the Gaussian of the same seed, at each of n samples. */
+/* What Student's noise is stretched by against the Gaussian of the same seed, at each of n
+ * samples. */
 static void stretches(double *out, fixture *f, bool shared, uint64_t seed, int n)
 {
     enum { DIM = 32 };
@@ -423,17 +478,23 @@ static void stretches(double *out, fixture *f, bool shared, uint64_t seed, int n
     static float plain[4 * DIM], stretched[4 * DIM];
     dele_err err = {0};
     for (int i = 0; i < DIM; i++) root[i * DIM + i] = 1;
-    dele_corruption c = {.law = DELE_LAW_COVARIANCE, .sigma = 1, .replace = true, .shared = shared, .mean = mean,
-                        .root = root};
+    dele_corruption c = {.distribution = DELE_NOISE_COVARIANCE,
+                         .sigma = 1,
+                         .replace = true,
+                         .shared = shared,
+                         .mean = mean,
+                         .root = root};
     assert_int_equal(dele_corrupt_embed(plain, &c, &f->model, IDS, 1, 0, n, seed, &err), DELE_OK);
     c.student = 3;
-    assert_int_equal(dele_corrupt_embed(stretched, &c, &f->model, IDS, 1, 0, n, seed, &err), DELE_OK);
+    assert_int_equal(dele_corrupt_embed(stretched, &c, &f->model, IDS, 1, 0, n, seed, &err),
+                     DELE_OK);
     for (int s = 0; s < n; s++) out[s] = (double)stretched[s * DIM] / (double)plain[s * DIM];
 }
 
 static void more_samples_take_no_more_memory(void **state)
 {
-    (void)state; /* those before them are let go, and what is kept is what --memory is held against */
+    (void)
+        state; /* those before them are let go, and what is kept is what --memory is held against */
     for (int rome = 0; rome < 2; rome++) {
         fixture f;
         dele_err err = {0};
@@ -445,16 +506,18 @@ static void more_samples_take_no_more_memory(void **state)
         o.replace = rome;
         open_fixture(&f, 0);
         assert_int_equal(dele_plan_make(&plan, &o, &f.model.config, &f.arena, &err), DELE_OK);
-        dele_case c = {.plan = &plan, .model = &f.model, .grid = &g, .scratch = &scratch, .drawn = &drawn};
-        if (dele_case_clean(&c, &f.run, &err)) fail_msg("%s", err.msg);
+        dele_prompt_cache c = {
+            .plan = &plan, .model = &f.model, .grid = &g, .scratch = &scratch, .drawn = &drawn};
+        if (dele_prompt_cache_clean(&c, &f.run, &err)) fail_msg("%s", err.msg);
         size_t clean = scratch.reserved, once = 0;
         for (int turn = 0; turn < 3; turn++) {
-            if (dele_case_corrupt(&c, &f.run, 40 * turn, 40, &f.arena, &err)) fail_msg("%s", err.msg);
+            if (dele_prompt_cache_corrupt(&c, &f.run, 40 * turn, 40, &f.arena, &err))
+                fail_msg("%s", err.msg);
             if (!turn) once = drawn.used;
             assert_true(drawn.used <= once); /* the foil is looked for once */
             assert_int_equal(scratch.reserved, clean);
         }
-        double counted = dele_case_bytes(&plan, &g, 40);
+        double counted = dele_prompt_cache_bytes(&plan, &g, 40);
         if (!((double)(scratch.used + drawn.used) < 1.1 * counted))
             fail_msg("%zu bytes where %.0f are counted", scratch.used + drawn.used, counted);
         dele_arena_release(&scratch);
@@ -493,13 +556,13 @@ static void noise_is_spelt_as_rome_spells_it(void **state)
     dele_err err = {0};
     dele_corruption c = {0};
     assert_int_equal(dele_noise_parse(&c, "s3", &err), DELE_OK);
-    assert_true(c.relative && c.factor == 3 && c.law == DELE_LAW_GAUSS);
+    assert_true(c.relative && c.factor == 3 && c.distribution == DELE_NOISE_GAUSSIAN);
     assert_int_equal(dele_noise_parse(&c, "0.1", &err), DELE_OK);
     assert_true(!c.relative && c.sigma == 0.1);
     assert_int_equal(dele_noise_parse(&c, "us3", &err), DELE_OK);
-    assert_true(c.relative && c.factor == 3 && c.law == DELE_LAW_UNIFORM);
+    assert_true(c.relative && c.factor == 3 && c.distribution == DELE_NOISE_UNIFORM);
     assert_int_equal(dele_noise_parse(&c, "t3", &err), DELE_OK);
-    assert_true(c.student == 3 && c.law == DELE_LAW_COVARIANCE);
+    assert_true(c.student == 3 && c.distribution == DELE_NOISE_COVARIANCE);
     static const char *const bad[] = {"", "x", "s3x", "t2", "m3", "-1", "u", "nan"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         dele_err e = {0};
@@ -510,10 +573,13 @@ static void noise_is_spelt_as_rome_spells_it(void **state)
 static void windows_have_the_codes_edges_or_the_papers(void **state)
 {
     (void)state;
-    static const struct { int l, w, n, from, to; bool paper; } cases[] = {
-        {8, 10, 16, 3, 13, false}, {0, 10, 16, 0, 5, false},   {5, 10, 16, 0, 10, false}, {15, 10, 16, 10, 16, false},
-        {7, 1, 16, 7, 8, false},   {7, 3, 16, 6, 9, false},    {7, 4, 16, 5, 9, false},   {0, 1, 1, 0, 1, false},
-        {8, 10, 16, 4, 14, true},  {7, 3, 16, 6, 9, true},     {7, 1, 16, 7, 8, true},    {7, 4, 16, 6, 10, true}};
+    static const struct {
+        int l, w, n, from, to;
+        bool paper;
+    } cases[] = {{8, 10, 16, 3, 13, false},   {0, 10, 16, 0, 5, false}, {5, 10, 16, 0, 10, false},
+                 {15, 10, 16, 10, 16, false}, {7, 1, 16, 7, 8, false},  {7, 3, 16, 6, 9, false},
+                 {7, 4, 16, 5, 9, false},     {0, 1, 1, 0, 1, false},   {8, 10, 16, 4, 14, true},
+                 {7, 3, 16, 6, 9, true},      {7, 1, 16, 7, 8, true},   {7, 4, 16, 6, 10, true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int from, to;
         dele_window(&from, &to, cases[i].l, cases[i].w, cases[i].n, cases[i].paper);
@@ -522,7 +588,7 @@ static void windows_have_the_codes_edges_or_the_papers(void **state)
     }
 }
 
-/* ---- what it costs ----------------------------------------------------------------------------------------------- */
+/* ---- what it costs --------------------------------------------------------------------------- */
 
 /* The rows times layers of a trace: counted, and by the plan's price, which must be the same. */
 static double counted(fixture *f, const dele_trace_opts *o, int begin, int end)
@@ -540,7 +606,7 @@ static void a_trace_computes_as_many_rows_as_its_formula_says(void **state)
 {
     (void)state;
     static const char *const kinds[] = {"hidden", "mlp", "attn", "hidden,mlp,attn", "head,embed"},
-                      *const windows[] = {"1", "2", "3", "4", "5", "7", "1,3,5"};
+                             *const windows[] = {"1", "2", "3", "4", "5", "7", "1,3,5"};
     fixture f;
     open_fixture(&f, 0);
     for (size_t w = 0; w < sizeof windows / sizeof *windows; w++)
@@ -560,10 +626,14 @@ static void a_trace_computes_as_many_rows_as_its_formula_says(void **state)
         o.kinds = attn ? "attn" : "mlp";
         o.windows = "1"; /* W = L (L - 1) - n (n - 1) / 2, n = L - floor(w / 2) */
         assert_true(counted(&f, &o, 2, 4) == runs + S * D * L * (L - 1) / 2);
-        o.windows = "2"; /* n = L - 1; two windows begin at layer 0, and share layer 0 .. 0: nothing */
-        assert_true(counted(&f, &o, 2, 4) == runs + S * D * (L * (L - 1) - (L - 1) * (L - 2) / 2.0));
-        o.windows = "4"; /* n = L - 2; [0, 2), [0, 3) and [0, 4) share: the first two leave the third at 2 and 3 */
-        assert_true(counted(&f, &o, 2, 4) == runs + S * D * (L * (L - 1) - (L - 2) * (L - 3) / 2.0 - 1 - 2));
+        o.windows =
+            "2"; /* n = L - 1; two windows begin at layer 0, and share layer 0 .. 0: nothing */
+        assert_true(counted(&f, &o, 2, 4) ==
+                    runs + S * D * (L * (L - 1) - (L - 1) * (L - 2) / 2.0));
+        o.windows = "4"; /* n = L - 2; [0, 2), [0, 3) and [0, 4) share: the first two leave the
+                            third at 2 and 3 */
+        assert_true(counted(&f, &o, 2, 4) ==
+                    runs + S * D * (L * (L - 1) - (L - 2) * (L - 3) / 2.0 - 1 - 2));
     }
     close_fixture(&f);
 }

@@ -1,5 +1,5 @@
-/* Every cell against a plain PyTorch transcription of ROME's algorithm on two tiny models of transformers' own making
- * (tests/reference/rome_trace.py --fixture writes them), to 1e-5. */
+/* Every cell against a plain PyTorch transcription of ROME's algorithm on two tiny models of
+ * transformers' own making (tests/reference/rome_trace.py --fixture writes them), to 1e-5. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,13 +21,15 @@ static double number(const cJSON *row, const char *name)
 }
 
 /* The largest difference of a case's scores. */
-static double difference(const dele_model *model, const cJSON *row, bool reference, dele_arena *arena)
+static double difference(const dele_model *model, const cJSON *row, bool reference,
+                         dele_arena *arena)
 {
     dele_err err = {0};
     dele_run run = {0};
     int ids[16], n = 0;
     const cJSON *item;
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(row, "ids")) ids[n++] = item->valueint;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(row, "ids")) ids[n++] =
+        item->valueint;
     char window[16];
     snprintf(window, sizeof window, "%d", (int)number(row, "window"));
     dele_trace_opts o = DELE_TRACE_DEFAULTS;
@@ -36,20 +38,28 @@ static double difference(const dele_model *model, const cJSON *row, bool referen
     o.sigma = number(row, "sigma");
     o.reference = reference;
     dele_plan plan;
-    dele_grid g = {.ids = ids, .n_tokens = n, .begin = (int)number(row, "begin"), .end = (int)number(row, "end"),
-                  .foil = -1, .seed = 1};
-    if (dele_plan_make(&plan, &o, &model->config, arena, &err) || dele_trace_grid(&g, &plan, &run, model, arena, &err))
+    dele_grid g = {.ids = ids,
+                   .n_tokens = n,
+                   .begin = (int)number(row, "begin"),
+                   .end = (int)number(row, "end"),
+                   .foil = -1,
+                   .seed = 1};
+    if (dele_plan_make(&plan, &o, &model->config, arena, &err) ||
+        dele_trace_grid(&g, &plan, &run, model, arena, &err))
         fail_msg("%s", err.msg);
     dele_run_release(&run);
     assert_int_equal(g.answer[0], (int)number(row, "answer"));
-    double most = fmax(fabs(g.high[DELE_PROB] - number(row, "high")), fabs(dele_low_mean(&g, DELE_PROB) - number(row, "low")));
+    double most = fmax(fabs(g.high[DELE_PROB] - number(row, "high")),
+                       fabs(dele_low_mean(&g, DELE_PROB) - number(row, "low")));
     assert_int_equal(plan.n_charts, 3);
     for (int i = 0; i < plan.n_charts; i++) {
         const cJSON *scores = cJSON_GetObjectItemCaseSensitive(row, plan.charts[i].name);
         assert_int_equal(cJSON_GetArraySize(scores), n * plan.charts[i].n_cols);
         int k = 0, L = plan.charts[i].n_cols;
-        cJSON_ArrayForEach(item, scores) {
-            most = fmax(most, fabs(item->valuedouble - dele_cell_mean(&g, &plan.charts[i], i, DELE_PROB, k / L, k % L)));
+        cJSON_ArrayForEach(item, scores)
+        {
+            most = fmax(most, fabs(item->valuedouble - dele_cell_mean(&g, &plan.charts[i], i,
+                                                                      DELE_PROB, k / L, k % L)));
             k++;
         }
     }
@@ -69,7 +79,8 @@ static void cells_equal(const char *name)
     if (!golden) fail_msg("%s", err.msg);
     const cJSON *row;
     int cases = 0;
-    cJSON_ArrayForEach(row, golden) {
+    cJSON_ArrayForEach(row, golden)
+    {
         for (int reference = 0; reference < 2; reference++) {
             double most = difference(&model, row, reference, &arena);
             if (!(most < 1e-5)) fail_msg("%s, case %d: scores differ by %g", name, cases, most);

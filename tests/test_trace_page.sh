@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: test_trace_page.sh DELEATUR SOURCE_DIR
 #
-# A trace's page.html, opened in a headless Chromium: pointing at a cell shows the very numbers that stand in summary.tsv,
+# A trace's page.html, opened in a headless Chromium: pointing at a cell shows the very numbers that are in summary.tsv,
 # facts.jsonl and effects.tsv, the arrow keys do as well, nothing is fetched, and text from a fact file stays text.
 set -u
 deleatur=$1 source=$2
@@ -105,7 +105,7 @@ trace --facts "$facts" --limit 2 --kinds hidden --sever mlp,attn --out "$dir/cut
 visit "$dir/cut/page.html" "" "note('bars', document.querySelectorAll('#average .bar').length)" >"$dir/notes"
 [ "$(noted bars)" = 24 ] || fail "three charts of eight layers make: $(cat "$dir/notes")"
 
-# Before and after: the maps stand beside each other, and a cell of either shows both and their paired difference.
+# Before and after: the maps are beside each other, and a cell of either shows both and their paired difference.
 trace --facts "$facts" --limit 5 --seed 2 --out "$dir/later" || fail "the trace after"
 "$deleatur" trace --compare "$dir/a" "$dir/later" --out "$dir/both" >/dev/null || fail "the comparison"
 visit "$dir/both/page.html" "chart=mlp&fact=$id" "

@@ -26,18 +26,18 @@ prompt='Arlo Greycliff lives in the town of'
 trace --prompt "$prompt" --subject 'Arlo Greycliff' >shown.txt || fail "a prompt without --out"
 grep -q '^traced 1 of 1' shown.txt && grep -q 'p( Lumen)' shown.txt || fail "the model's own answer is not traced: $(cat shown.txt)"
 [ "$(ls)" = shown.txt ] || fail "without --out it wrote $(ls)"
-trace --prompt "$prompt" --subject 'Arlo Greycliff' --noise-sigma 0.3 --out by-prompt >said.txt || fail "a prompt with --out"
-grep -q '^page: by-prompt/page.html' said.txt && [ -s by-prompt/page.html ] || fail "where the page is: $(tail -n 2 said.txt)"
+trace --prompt "$prompt" --subject 'Arlo Greycliff' --noise-sigma 0.3 --out by-prompt >stdout.txt || fail "a prompt with --out"
+grep -q '^page: by-prompt/page.html' stdout.txt && [ -s by-prompt/page.html ] || fail "where the page is: $(tail -n 2 stdout.txt)"
 trace --facts "$facts" --id 0 --noise-sigma 0.3 --out by-id >/dev/null || fail "--id 0"
 cmp by-prompt/summary.tsv by-id/summary.tsv && cmp by-prompt/layers.tsv by-id/layers.tsv ||
     fail "the same fact by prompt and by file gives other numbers"
-trace --prompt "$prompt" --subject 'Arlo Greycliff' --attribute Tovik >said.txt || fail "--attribute"
-grep -q 'the model says something else: 1' said.txt && grep -q -- '--answer attribute' said.txt || fail "another answer: $(cat said.txt)"
-grep -q 'clean' said.txt && fail "nothing was traced, and it has a clean p: $(cat said.txt)"
+trace --prompt "$prompt" --subject 'Arlo Greycliff' --attribute Tovik >stdout.txt || fail "--attribute"
+grep -q 'the model says something else: 1' stdout.txt && grep -q -- '--answer attribute' stdout.txt || fail "another answer: $(cat stdout.txt)"
+grep -q 'clean' stdout.txt && fail "nothing was traced, and it has a clean p: $(cat stdout.txt)"
 refused 2 'goes with --subject' trace --prompt "$prompt"
 refused 2 'goes with --prompt' trace --subject Arlo
 refused 2 'give one of them' trace --facts "$facts" --prompt "$prompt" --subject Arlo
-refused 1 'does not stand in the prompt' trace --prompt "$prompt" --subject Bob
+refused 1 'does not occur in the prompt' trace --prompt "$prompt" --subject Bob
 refused 2 '--out DIR is missing' trace --facts "$facts"
 refused 2 '--facts FILE is missing' trace --out x
 
@@ -50,9 +50,9 @@ refused 2 'give the ids of facts' trace --facts "$facts" --id three --out x
 # ---- nothing traced --------------------------------------------------------------------------------------------------
 printf '%s\n' "{\"prompt\": \"$prompt\", \"subject\": \"Arlo Greycliff\", \"attribute\": \"Lumen.\"}" \
     '{"prompt": "Gorm Ashgrove lives in the town of", "subject": "Gorm Ashgrove", "attribute": "Tovik."}' >long.jsonl
-trace --facts long.jsonl --out none >said.txt || fail "facts of two tokens"
-grep -q '^traced 0 of 2' said.txt && grep -q -- '--answer greedy' said.txt || fail "nothing traced: $(cat said.txt)"
-trace --facts long.jsonl --answer greedy --out greedy >said.txt && grep -q '^traced 2 of 2' said.txt || fail "what it suggests: $(cat said.txt)"
+trace --facts long.jsonl --out none >stdout.txt || fail "facts of two tokens"
+grep -q '^traced 0 of 2' stdout.txt && grep -q -- '--answer greedy' stdout.txt || fail "nothing traced: $(cat stdout.txt)"
+trace --facts long.jsonl --answer greedy --out greedy >stdout.txt && grep -q '^traced 2 of 2' stdout.txt || fail "what it suggests: $(cat stdout.txt)"
 refused 1 'deleatur facts MODEL --qa' trace --facts "$2/data/demo/forget.jsonl" --out x
 echo '{"question": "Who?", "answer": "She"}' >tofu.jsonl
 refused 1 'deleatur facts MODEL --qa' "$deleatur" eval "$model" --suite facts --data tofu.jsonl --out x

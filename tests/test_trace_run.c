@@ -1,4 +1,5 @@
-/* Facts through the tracer, on the embedded model: who is let in, with which partner, and how many samples. */
+/* Facts through the tracer, on the embedded model: who is let in, with which partner, and how many
+ * samples. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,7 +57,8 @@ static dele_trace run(fixture *f, const dele_trace_opts *o)
 {
     dele_trace trace;
     dele_err err = {0};
-    if (dele_trace_run(&trace, NULL, &f->model, &f->facts, o, NULL, &f->arena, &err)) fail_msg("%s", err.msg);
+    if (dele_trace_run(&trace, NULL, &f->model, &f->facts, o, NULL, &f->arena, &err))
+        fail_msg("%s", err.msg);
     return trace;
 }
 
@@ -71,7 +73,8 @@ static void facts_kept_and_left_out_are_all_facts(void **state)
     few.n = 40;
     dele_trace t;
     dele_err err = {0};
-    if (dele_trace_run(&t, NULL, &f->model, &few, &o, NULL, &f->arena, &err)) fail_msg("%s", err.msg);
+    if (dele_trace_run(&t, NULL, &f->model, &few, &o, NULL, &f->arena, &err))
+        fail_msg("%s", err.msg);
     size_t kept = 0, out = 0;
     for (size_t i = 0; i < t.n; i++) {
         kept += !t.facts[i].left_out;
@@ -98,9 +101,11 @@ static void more_samples_are_drawn_till_the_peak_is_known(void **state)
         assert_int_equal(many.facts[i].grid.n_samples, 8);
         assert_true(sure.facts[i].grid.n_samples < 8);
         for (int s = 0; s < 3; s++) /* the first draws are those of the short run */
-            assert_true(fabs(few.facts[i].grid.low[s * DELE_N_METRICS] - many.facts[i].grid.low[s * DELE_N_METRICS]) < 1e-6);
+            assert_true(fabs(few.facts[i].grid.low[s * DELE_N_METRICS] -
+                             many.facts[i].grid.low[s * DELE_N_METRICS]) < 1e-6);
         for (int s = 0; s < 8; s++)
-            assert_false(isnan(*dele_cell(&many.facts[i].grid, &many.charts[0], 0, s, DELE_PROB, 0, 0)));
+            assert_false(
+                isnan(*dele_cell(&many.facts[i].grid, &many.charts[0], 0, s, DELE_PROB, 0, 0)));
     }
 }
 
@@ -115,7 +120,8 @@ static void facts_have_noise_of_their_own_unless_it_is_shared(void **state)
     o.compat = "rome";
     dele_trace rome = run(f, &o);
     assert_true(own.facts[0].grid.seed != own.facts[1].grid.seed);
-    assert_true(shared.facts[0].grid.seed == 1 && shared.facts[1].grid.seed == 1 && rome.facts[1].grid.seed == 1);
+    assert_true(shared.facts[0].grid.seed == 1 && shared.facts[1].grid.seed == 1 &&
+                rome.facts[1].grid.seed == 1);
     assert_true(fabs(own.facts[0].grid.low[0] - shared.facts[0].grid.low[0]) > 1e-9);
 }
 
@@ -123,7 +129,8 @@ static void a_partner_differs_in_the_subject_alone_and_has_another_answer(void *
 {
     fixture *f = *state;
     dele_err err = {0};
-    const dele_encoded_fact *all = dele_facts_encode(&f->facts, f->model.tokenizer, DELE_CHAT_NONE, &f->arena, &err);
+    const dele_encoded_fact *all =
+        dele_facts_encode(&f->facts, f->model.tokenizer, DELE_CHAT_NONE, &f->arena, &err);
     assert_non_null(all);
     size_t found = 0;
     for (size_t i = 0; i < f->facts.n; i++) {
@@ -134,7 +141,8 @@ static void a_partner_differs_in_the_subject_alone_and_has_another_answer(void *
         assert_string_not_equal(f->facts.fact[i].attribute, f->facts.fact[k].attribute);
         assert_int_equal(all[i].ids.n, all[k].ids.n);
         for (int t = 0; t < (int)all[i].ids.n; t++)
-            if (t < all[i].begin || t >= all[i].end) assert_int_equal(all[i].ids.id[t], all[k].ids.id[t]);
+            if (t < all[i].begin || t >= all[i].end)
+                assert_int_equal(all[i].ids.id[t], all[k].ids.id[t]);
     }
     assert_true(found > f->facts.n / 10);
 }
@@ -158,7 +166,8 @@ static void the_partners_answer_is_the_foil(void **state)
     }
 }
 
-/* The first fact that the model knows and its partner; the latter's attribute begins as the former's does. */
+/* The first fact that the model knows and its partner; the latter's attribute begins as the
+ * former's does. */
 static dele_facts alike(fixture *f, dele_fact *three, const char *second, const char *third)
 {
     dele_trace_opts o = options();
@@ -181,14 +190,16 @@ static dele_facts alike(fixture *f, dele_fact *three, const char *second, const 
     return (dele_facts){.fact = three, .n = n, .path = "by hand"};
 }
 
-static dele_traced trace_first(fixture *f, const dele_facts *facts, const char *corrupt, const char *answer)
+static dele_traced trace_first(fixture *f, const dele_facts *facts, const char *corrupt,
+                               const char *answer)
 {
     dele_trace t;
     dele_err err = {0};
     dele_trace_opts o = options();
     o.corrupt = corrupt;
     o.answer = answer;
-    if (dele_trace_run(&t, NULL, &f->model, facts, &o, NULL, &f->arena, &err)) fail_msg("%s", err.msg);
+    if (dele_trace_run(&t, NULL, &f->model, facts, &o, NULL, &f->arena, &err))
+        fail_msg("%s", err.msg);
     return t.facts[0];
 }
 
@@ -219,7 +230,8 @@ static void a_partner_whose_answer_begins_otherwise_comes_first(void **state)
     three[2].subject = three[1].subject;
     dele_traced both = trace_first(f, &facts, "tokens", "attribute");
     three[2].attribute = " nowhere "; /* what the foil is then, alone */
-    three[1].attribute = dele_printf(&f->arena, NULL, "%s ", three[0].attribute); /* not another answer */
+    three[1].attribute =
+        dele_printf(&f->arena, NULL, "%s ", three[0].attribute); /* not another answer */
     dele_traced alone = trace_first(f, &facts, "tokens", "attribute");
     assert_null(both.left_out);
     assert_null(alone.left_out);
@@ -272,7 +284,9 @@ static void a_long_attribute_is_traced_when_all_of_it_is_said(void **state)
 
 static void every_corruption_agrees_with_the_plain_way(void **state)
 {
-    static const char *const corrupt[] = {"mean", "tokens", "noise", "noise"}, *const noise[] = {"s3", "s3", "us3", "t4"};
+    static const char *const corrupt[] = {"mean", "tokens", "noise", "noise"}, *const noise[] = {
+                                                                                   "s3", "s3",
+                                                                                   "us3", "t4"};
     fixture *f = *state;
     for (int i = 0; i < 4; i++) {
         dele_trace_opts o = options();
@@ -294,10 +308,12 @@ static void every_corruption_agrees_with_the_plain_way(void **state)
             for (int t = 0; t < a->n_tokens; t++)
                 for (int col = 0; col < quick.charts[chart].n_cols; col++) {
                     double x = dele_cell_mean(a, &quick.charts[chart], chart, DELE_PROB, t, col);
-                    most = fmax(most, fabs(x - dele_cell_mean(b, &plain.charts[chart], chart, DELE_PROB, t, col)));
+                    most = fmax(most, fabs(x - dele_cell_mean(b, &plain.charts[chart], chart,
+                                                              DELE_PROB, t, col)));
                     moved = fmax(moved, fabs(x - a->high[DELE_PROB]));
                 }
-        if (!(most < 1e-5 && moved > 1e-3)) fail_msg("%s %s: differs by %g, moves by %g", corrupt[i], noise[i], most, moved);
+        if (!(most < 1e-5 && moved > 1e-3))
+            fail_msg("%s %s: differs by %g, moves by %g", corrupt[i], noise[i], most, moved);
     }
 }
 
@@ -318,8 +334,10 @@ static void a_check_by_the_plain_way_passes_and_finds_what_is_wrong(void **state
         o.until = i ? 0 : 1e-9;
         o.max_samples = 5;
         dele_trace t = run(f, &o);
-        if (dele_trace_check(&checked, &t, &f->model, &f->facts, 7, &f->arena, &err)) fail_msg("%s", err.msg);
-        if (!(checked.difference < 1e-5)) fail_msg("%s: p differs by %g", o.corrupt, checked.difference);
+        if (dele_trace_check(&checked, &t, &f->model, &f->facts, 7, &f->arena, &err))
+            fail_msg("%s", err.msg);
+        if (!(checked.difference < 1e-5))
+            fail_msg("%s: p differs by %g", o.corrupt, checked.difference);
         assert_int_equal(checked.n_cells, 7);
         assert_int_equal(checked.n_facts, 3);
         assert_true(checked.difference > 0 || checked.fact); /* something was compared */
@@ -327,9 +345,11 @@ static void a_check_by_the_plain_way_passes_and_finds_what_is_wrong(void **state
             dele_grid *g = &t.facts[k].grid;
             size_t cells = (size_t)(g->n_samples * DELE_N_METRICS * g->n_tokens);
             for (int c = 0; c < t.n_charts && !t.facts[k].left_out; c++)
-                for (size_t j = 0; j < cells * (size_t)t.charts[c].n_cols; j++) g->value[c][j] += 1e-4f;
+                for (size_t j = 0; j < cells * (size_t)t.charts[c].n_cols; j++)
+                    g->value[c][j] += 1e-4f;
         }
-        if (dele_trace_check(&checked, &t, &f->model, &f->facts, 2, &f->arena, &err)) fail_msg("%s", err.msg);
+        if (dele_trace_check(&checked, &t, &f->model, &f->facts, 2, &f->arena, &err))
+            fail_msg("%s", err.msg);
         assert_true(checked.difference > 5e-5 && checked.chart >= 0 && checked.token >= 0);
     }
 }
@@ -340,32 +360,39 @@ static void noise_of_the_full_covariance_has_it(void **state)
     enum { N = 1000, LOOK = 6 };
     dele_err err = {0};
     dele_corruption c = {.by = DELE_CORRUPT_NOISE, .replace = true};
-    if (dele_noise_parse(&c, "m", &err) || dele_corruption_measure(&c, &f->model, &f->facts, "", &f->arena, &err))
+    if (dele_noise_parse(&c, "m", &err) ||
+        dele_corruption_measure(&c, &f->model, &f->facts, "", &f->arena, &err))
         fail_msg("%s", err.msg);
-    size_t dim = (size_t)f->model.config.dim;
+    size_t d_model = (size_t)f->model.config.hidden_size;
     int id = 5;
-    float *x = dele_alloc(&f->arena, N, dim * sizeof *x, &err);
+    float *x = dele_alloc(&f->arena, N, d_model * sizeof *x, &err);
     assert_int_equal(dele_corrupt_embed(x, &c, &f->model, &id, 1, 0, N, 3, &err), DELE_OK);
     for (size_t i = 0; i < LOOK; i++)
         for (size_t j = 0; j <= i; j++) {
             double expected = 0, sum = 0, mean_i = 0, mean_j = 0, var_i = 0, var_j = 0;
-            for (size_t k = 0; k <= j; k++) expected += c.root[i * dim + k] * c.root[j * dim + k];
-            for (size_t k = 0; k <= i; k++) var_i += c.root[i * dim + k] * c.root[i * dim + k];
-            for (size_t k = 0; k <= j; k++) var_j += c.root[j * dim + k] * c.root[j * dim + k];
+            for (size_t k = 0; k <= j; k++)
+                expected += c.root[i * d_model + k] * c.root[j * d_model + k];
+            for (size_t k = 0; k <= i; k++)
+                var_i += c.root[i * d_model + k] * c.root[i * d_model + k];
+            for (size_t k = 0; k <= j; k++)
+                var_j += c.root[j * d_model + k] * c.root[j * d_model + k];
             for (size_t n = 0; n < N; n++) {
-                sum += (x[n * dim + i] - c.mean[i]) * (x[n * dim + j] - c.mean[j]) / N;
-                mean_i += x[n * dim + i] / N, mean_j += x[n * dim + j] / N;
+                sum += (x[n * d_model + i] - c.mean[i]) * (x[n * d_model + j] - c.mean[j]) / N;
+                mean_i += x[n * d_model + i] / N, mean_j += x[n * d_model + j] / N;
             }
             assert_true(fabs(mean_i - c.mean[i]) < 5 * sqrt(var_i / N));
-            assert_true(fabs(sum - expected) < 5 * sqrt((var_i * var_j + expected * expected) / N)); /* five deviations */
+            assert_true(fabs(sum - expected) <
+                        5 * sqrt((var_i * var_j + expected * expected) / N)); /* five deviations */
         }
     dele_corruption added = c;
     added.replace = false; /* then the mean is not added, but in ROME's program it is */
-    float *plain = dele_alloc(&f->arena, dim, sizeof *plain, &err), *rome = dele_alloc(&f->arena, dim, sizeof *rome, &err);
+    float *plain = dele_alloc(&f->arena, d_model, sizeof *plain, &err),
+          *rome = dele_alloc(&f->arena, d_model, sizeof *rome, &err);
     assert_int_equal(dele_corrupt_embed(plain, &added, &f->model, &id, 1, 0, 1, 3, &err), DELE_OK);
     added.rome = true;
     assert_int_equal(dele_corrupt_embed(rome, &added, &f->model, &id, 1, 0, 1, 3, &err), DELE_OK);
-    for (size_t i = 0; i < dim; i++) assert_true(fabs((double)rome[i] - plain[i] - c.mean[i]) < 1e-5);
+    for (size_t i = 0; i < d_model; i++)
+        assert_true(fabs((double)rome[i] - plain[i] - c.mean[i]) < 1e-5);
 }
 
 /* The largest difference of p between two traces' cells, as both have them. */
@@ -396,7 +423,8 @@ static void romes_low_under_replace_is_that_of_added_noise(void **state)
     dele_trace replaced = run(f, &o);
     o.compat = "rome";
     dele_trace rome = run(f, &o);
-    assert_true(rome.n_traced > 0 && cells_apart(&rome, &replaced) < 1e-6 && cells_apart(&rome, &added) > 1e-4);
+    assert_true(rome.n_traced > 0 && cells_apart(&rome, &replaced) < 1e-6 &&
+                cells_apart(&rome, &added) > 1e-4);
     for (size_t i = 0; i < rome.n; i++) {
         if (rome.facts[i].left_out) continue;
         double low = dele_low_mean(&rome.facts[i].grid, DELE_PROB);
@@ -421,9 +449,12 @@ static void a_chat_turn_is_traced_at_the_subject_in_it(void **state)
         const dele_grid *g = &quick.facts[i].grid;
         const dele_fact *fact = quick.facts[i].fact;
         dele_err err = {0};
-        const char *all = dele_decode(f->model.tokenizer, g->ids, (size_t)g->n_tokens, false, &f->arena, &err);
-        const char *named = dele_decode(f->model.tokenizer, g->ids + g->begin, (size_t)(g->end - g->begin), false, &f->arena, &err);
-        assert_string_equal(all, dele_chat_prompt(DELE_CHAT_SMOLLM2, fact->prompt, &f->arena, &err));
+        const char *all =
+            dele_decode(f->model.tokenizer, g->ids, (size_t)g->n_tokens, false, &f->arena, &err);
+        const char *named = dele_decode(f->model.tokenizer, g->ids + g->begin,
+                                        (size_t)(g->end - g->begin), false, &f->arena, &err);
+        assert_string_equal(all,
+                            dele_chat_prompt(DELE_CHAT_SMOLLM2, fact->prompt, &f->arena, &err));
         assert_non_null(strstr(named, fact->subject));
         assert_true(isfinite(*dele_cell(g, &quick.charts[0], 0, 0, DELE_PROB, g->end - 1, 0)));
     }
@@ -437,13 +468,15 @@ static void memory_that_does_not_suffice_is_refused_with_what_would(void **state
     dele_err err = {0};
     o.memory = 1;
     o.samples = 50;
-    assert_int_equal(dele_trace_run(&t, NULL, &f->model, &f->facts, &o, NULL, &f->arena, &err), DELE_ERR_MEMORY);
+    assert_int_equal(dele_trace_run(&t, NULL, &f->model, &f->facts, &o, NULL, &f->arena, &err),
+                     DELE_ERR_MEMORY);
     const char *need = strstr(err.msg, "at least ");
     assert_true(need && strstr(err.msg, "--memory"));
     o.memory = atoi(need + strlen("at least "));
     o.limit = 1;
     err = (dele_err){0};
-    if (dele_trace_run(&t, NULL, &f->model, &f->facts, &o, NULL, &f->arena, &err)) fail_msg("%s", err.msg);
+    if (dele_trace_run(&t, NULL, &f->model, &f->facts, &o, NULL, &f->arena, &err))
+        fail_msg("%s", err.msg);
 }
 
 int main(void)

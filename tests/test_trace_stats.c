@@ -30,8 +30,8 @@ static void categories_are_those_of_the_paper(void **state)
     (void)state;
     static const int full[] = {2, 3, 3, 5, 5, 6, 6, 7, 7, 8, 8, 9}, /* 9 tokens, subject [2, 6) */
         one[] = {0, 1, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4},               /* 4 tokens, subject [0, 1) */
-        next[] = {0, 1, 0, 0, 1, 2, 2, 3, 0, 0, 2, 3},              /* 3 tokens, subject [0, 2): one after it */
-        end[] = {1, 2, 2, 3, 3, 4, 0, 0, 0, 0, 3, 4};               /* 4 tokens, subject [1, 4): none after it */
+        next[] = {0, 1, 0, 0, 1, 2, 2, 3, 0, 0, 2, 3}, /* 3 tokens, subject [0, 2): one after it */
+        end[] = {1, 2, 2, 3, 3, 4, 0, 0, 0, 0, 3, 4};  /* 4 tokens, subject [1, 4): none after it */
     for (int c = 0; c < DELE_N_CATEGORIES; c++) {
         check_range((dele_category)c, 9, 2, 6, full[2 * c], full[2 * c + 1]);
         check_range((dele_category)c, 4, 0, 1, one[2 * c], one[2 * c + 1]);
@@ -41,10 +41,12 @@ static void categories_are_those_of_the_paper(void **state)
 }
 
 /* One mlp chart of two layers; every metric holds the given p. */
-static void fill(dele_traced *t, dele_fact *fact, float *value, double *lows, const double *p, int n_tokens, int begin,
-                 int end, double high, double low, float **charts)
+static void fill(dele_traced *t, dele_fact *fact, float *value, double *lows, const double *p,
+                 int n_tokens, int begin, int end, double high, double low, float **charts)
 {
-    *t = (dele_traced){.fact = fact, .grid = {.n_tokens = n_tokens, .begin = begin, .end = end, .n_samples = 1, .low = lows}};
+    *t = (dele_traced){
+        .fact = fact,
+        .grid = {.n_tokens = n_tokens, .begin = begin, .end = end, .n_samples = 1, .low = lows}};
     for (int m = 0; m < DELE_N_METRICS; m++) {
         t->grid.high[m] = high;
         lows[m] = low;
@@ -57,8 +59,10 @@ static void fill(dele_traced *t, dele_fact *fact, float *value, double *lows, co
 static void averages_are_over_facts_not_over_tokens(void **state)
 {
     (void)state;
-    /* Two layers.  A: 6 tokens, subject [0, 4), low 0.1.  B: 2 tokens, subject [0, 1), low 0.2: no middle. */
-    static const double a[12] = {.3, .1, .2, .1, .4, .1, .5, .1, .1, .1, .1, .6}, b[4] = {.6, .2, .2, .4};
+    /* Two layers.  A: 6 tokens, subject [0, 4), low 0.1.  B: 2 tokens, subject [0, 1), low 0.2: no
+     * middle. */
+    static const double a[12] = {.3, .1, .2, .1, .4, .1, .5, .1, .1, .1, .1, .6},
+                        b[4] = {.6, .2, .2, .4};
     static float value_a[DELE_N_METRICS * 12], value_b[DELE_N_METRICS * 4];
     double lows[2][DELE_N_METRICS];
     float *charts[2][1];
@@ -67,17 +71,24 @@ static void averages_are_over_facts_not_over_tokens(void **state)
     fill(&traced[0], &facts[0], value_a, lows[0], a, 6, 0, 4, .9, .1, charts[0]);
     fill(&traced[2], &facts[2], value_b, lows[1], b, 2, 0, 1, .7, .2, charts[1]);
     dele_chart chart = {.name = "mlp", .kind = DELE_MLP, .window = 1, .n_cols = 2};
-    dele_trace t = {.opts = DELE_TRACE_DEFAULTS, .charts = &chart, .n_charts = 1, .n_layers = 2, .n_heads = 1, .facts = traced,
-                   .n = 3, .n_traced = 2};
+    dele_trace t = {.opts = DELE_TRACE_DEFAULTS,
+                    .charts = &chart,
+                    .n_charts = 1,
+                    .n_layers = 2,
+                    .n_heads = 1,
+                    .facts = traced,
+                    .n = 3,
+                    .n_traced = 2};
     dele_trace_stats stats;
     dele_arena arena = {0};
     dele_err err = {0};
     assert_int_equal(dele_trace_statistics(&stats, &t, &arena, &err), DELE_OK);
-    assert_true(fabs(stats.high[DELE_PROB] - .8) < 1e-12 && fabs(stats.low[DELE_PROB] - .15) < 1e-12);
+    assert_true(fabs(stats.high[DELE_PROB] - .8) < 1e-12 &&
+                fabs(stats.low[DELE_PROB] - .15) < 1e-12);
     const dele_effect *middle = dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_MIDDLE_SUBJECT, 0),
-                     *first = dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_FIRST_SUBJECT, 0),
-                     *subject = dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_LAST_SUBJECT, 0),
-                     *last = dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_LAST_TOKEN, 1);
+                      *first = dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_FIRST_SUBJECT, 0),
+                      *subject = dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_LAST_SUBJECT, 0),
+                      *last = dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_LAST_TOKEN, 1);
     assert_int_equal(middle->n, 1); /* A alone: tokens 1 and 2, and A's own low */
     assert_true(fabs(middle->effect - (.3 - .1)) < 1e-7);
     assert_int_equal(first->n, 2);
@@ -87,14 +98,15 @@ static void averages_are_over_facts_not_over_tokens(void **state)
     assert_int_equal(dele_effect_at(&stats, &t, 0, DELE_PROB, DELE_FURTHER, 0)->n, 0);
     assert_true(isnan(last->ci_low) && isnan(last->ci_high)); /* two facts */
     /* rank and KL fall as the answer comes back */
-    assert_true(fabs(dele_effect_at(&stats, &t, 0, DELE_KL, DELE_MIDDLE_SUBJECT, 0)->effect + (.3 - .1)) < 1e-7);
+    assert_true(fabs(dele_effect_at(&stats, &t, 0, DELE_KL, DELE_MIDDLE_SUBJECT, 0)->effect +
+                     (.3 - .1)) < 1e-7);
     assert_int_equal(stats.suggestion.from, 0); /* all of it at layer 0 */
     assert_int_equal(stats.suggestion.to, 1);
     assert_true(fabs(stats.suggestion.share - 1) < 1e-7);
     dele_arena_release(&arena);
 }
 
-/* ---- traces made by rule ----------------------------------------------------------------------------------------- */
+/* ---- traces made by rule --------------------------------------------------------------------- */
 
 enum { TOKENS = 5, BEGIN = 1, END = 3 }; /* five tokens, the subject is the second and third */
 
@@ -110,13 +122,18 @@ typedef struct {
 
 static void make(world *w, int n, int n_charts, int n_cols, int samples, rule value)
 {
-    *w = (world){.trace = {.opts = DELE_TRACE_DEFAULTS, .n_charts = n_charts, .n_layers = n_cols, .n_heads = 1, .n = (size_t)n,
+    *w = (world){.trace = {.opts = DELE_TRACE_DEFAULTS,
+                           .n_charts = n_charts,
+                           .n_layers = n_cols,
+                           .n_heads = 1,
+                           .n = (size_t)n,
                            .n_traced = (size_t)n}};
     dele_trace *t = &w->trace;
     t->charts = DELE_NEW(&w->arena, dele_chart, (size_t)n_charts, &w->err);
     t->facts = DELE_NEW(&w->arena, dele_traced, (size_t)n, &w->err);
     for (int c = 0; c < n_charts; c++) {
-        t->charts[c] = (dele_chart){.kind = c ? DELE_ATTN : DELE_MLP, .window = 1, .n_cols = n_cols};
+        t->charts[c] =
+            (dele_chart){.kind = c ? DELE_ATTN : DELE_MLP, .window = 1, .n_cols = n_cols};
         snprintf(t->charts[c].name, sizeof t->charts[c].name, "chart%d", c);
     }
     for (int i = 0; i < n; i++) {
@@ -126,13 +143,19 @@ static void make(world *w, int n, int n_charts, int n_cols, int samples, rule va
         t->facts[i].fact = fact;
         int *ids = DELE_NEW(&w->arena, int, TOKENS, &w->err);
         ids[0] = i;
-        *g = (dele_grid){.ids = ids, .n_tokens = TOKENS, .begin = BEGIN, .end = END, .answer = ids + 1, .n_answer = 1,
-                        .n_samples = samples};
+        *g = (dele_grid){.ids = ids,
+                         .n_tokens = TOKENS,
+                         .begin = BEGIN,
+                         .end = END,
+                         .answer = ids + 1,
+                         .n_answer = 1,
+                         .n_samples = samples};
         for (int m = 0; m < DELE_N_METRICS; m++) g->high[m] = 1;
-        g->low = DELE_NEW(&w->arena, double, (size_t)samples * DELE_N_METRICS, &w->err);
+        g->low = DELE_NEW(&w->arena, double, (size_t)samples *DELE_N_METRICS, &w->err);
         g->value = DELE_NEW(&w->arena, float *, (size_t)n_charts, &w->err);
         for (int c = 0; c < n_charts; c++) {
-            g->value[c] = DELE_NEW(&w->arena, float, (size_t)(samples * DELE_N_METRICS * TOKENS * n_cols), &w->err);
+            g->value[c] = DELE_NEW(&w->arena, float,
+                                   (size_t)(samples * DELE_N_METRICS * TOKENS * n_cols), &w->err);
             for (int s = 0; s < samples; s++)
                 for (int m = 0; m < DELE_N_METRICS; m++)
                     for (int k = 0; k < TOKENS * n_cols; k++)
@@ -161,7 +184,7 @@ static double normal(int a, int b, int c)
     return dele_rng_normal(&rng);
 }
 
-/* ---- intervals --------------------------------------------------------------------------------------------------- */
+/* ---- intervals ------------------------------------------------------------------------------- */
 
 static double scattered(int fact, int chart, int s, int t, int col)
 {
@@ -185,7 +208,8 @@ static void intervals_over_facts_cover_what_they_should(void **state)
             covered += e->ci_low <= .3 && e->ci_high >= .3;
             width[k] += (e->ci_high - e->ci_low) / COLS;
         }
-        assert_in_range(covered, (int)(.90 * COLS), (int)(.98 * COLS)); /* a percentile interval of 40 is a little narrow */
+        assert_in_range(covered, (int)(.90 * COLS),
+                        (int)(.98 * COLS)); /* a percentile interval of 40 is a little narrow */
         dele_arena_release(&w.arena);
     }
     assert_true(fabs(width[0] / width[1] - 2) < .1); /* four times the facts, half the width */
@@ -200,7 +224,8 @@ static void intervals_are_studentised(void **state)
     assert_non_null(f);
     const cJSON *sample;
     int n_samples = 0;
-    cJSON_ArrayForEach(sample, cJSON_GetObjectItem(f, "samples")) {
+    cJSON_ArrayForEach(sample, cJSON_GetObjectItem(f, "samples"))
+    {
         const cJSON *x = cJSON_GetObjectItem(sample, "x");
         dele_arena arena = {0};
         size_t n = (size_t)cJSON_GetArraySize(x);
@@ -211,11 +236,14 @@ static void intervals_are_studentised(void **state)
         dele_draws draws = {0};
         dele_row_stat stat;
         assert_int_equal(dele_fact_rows_stats(&stat, &rows, &draws, &err), DELE_OK);
-        /* 1000 resamples leave a 2.5 % point uncertain by some 0.03 of the interval's width, more for the fewest items */
+        /* 1000 resamples leave a 2.5 % point uncertain by some 0.03 of the interval's width, more
+         * for the fewest items */
         double low = cJSON_GetNumberValue(cJSON_GetObjectItem(sample, "low"));
         double high = cJSON_GetNumberValue(cJSON_GetObjectItem(sample, "high")), width = high - low;
-        assert_true(fabs(stat.mean - cJSON_GetNumberValue(cJSON_GetObjectItem(sample, "mean"))) < 1e-12);
-        assert_true(fabs(stat.facts.low - low) < .15 * width && fabs(stat.facts.high - high) < .15 * width);
+        assert_true(fabs(stat.mean - cJSON_GetNumberValue(cJSON_GetObjectItem(sample, "mean"))) <
+                    1e-12);
+        assert_true(fabs(stat.facts.low - low) < .15 * width &&
+                    fabs(stat.facts.high - high) < .15 * width);
         assert_true(isnan(stat.noise.low));
         n_samples++;
         dele_arena_release(&arena);
@@ -246,7 +274,8 @@ static double mean_noise_width(world *w, int cols)
 {
     double width = 0;
     analyse(w);
-    for (int col = 0; col < cols; col++) width += (at(w, 0, col)->noise_ci_high - at(w, 0, col)->noise_ci_low) / cols;
+    for (int col = 0; col < cols; col++)
+        width += (at(w, 0, col)->noise_ci_high - at(w, 0, col)->noise_ci_low) / cols;
     return width;
 }
 
@@ -269,8 +298,8 @@ static void equal_noise_samples_leave_no_doubt_about_the_noise(void **state)
     dele_arena_release(&w.arena);
 }
 
-/* Ten samples of deviation 0.1, 16 facts: 2 * 1.96 * 0.1 / sqrt(10) and a little less (the bootstrap divides by S, not
- * S - 1), again by sqrt(16) where facts have noise of their own. */
+/* Ten samples of deviation 0.1, 16 facts: 2 * 1.96 * 0.1 / sqrt(10) and a little less (the
+ * bootstrap divides by S, not S - 1), again by sqrt(16) where facts have noise of their own. */
 static void shared_noise_does_not_average_out_over_facts(void **state)
 {
     (void)state;
@@ -306,7 +335,9 @@ static void facts_may_have_different_numbers_of_samples(void **state)
         for (int col = 0; col < 3; col++) {
             double mean = 0;
             for (int i = 0; i < 6; i++)
-                mean += dele_cell_mean(&w.trace.facts[i].grid, w.trace.charts, 0, DELE_PROB, END - 1, col) / 6;
+                mean += dele_cell_mean(&w.trace.facts[i].grid, w.trace.charts, 0, DELE_PROB,
+                                       END - 1, col) /
+                        6;
             const dele_effect *e = at(&w, 0, col);
             assert_true(fabs(e->effect - mean) < 1e-12);
             assert_true(e->noise_ci_low < mean && e->noise_ci_high > mean);
@@ -315,7 +346,8 @@ static void facts_may_have_different_numbers_of_samples(void **state)
             for (size_t i = 0; i < 6; i++) {
                 double sum = 0;
                 for (int s = 0; s < w.trace.facts[i].grid.n_samples; s++)
-                    sum += (double)w.stats.draws.weight[r * w.stats.draws.n + w.stats.draws.first[i] + (size_t)s];
+                    sum += (double)w.stats.draws
+                               .weight[r * w.stats.draws.n + w.stats.draws.first[i] + (size_t)s];
                 assert_true(fabs(sum - 1) < 1e-6);
             }
         dele_arena_release(&w.arena);
@@ -336,7 +368,10 @@ static void a_fact_without_the_cells_is_left_out_and_not_counted(void **state)
     analyse(&w);
     double mean = 0;
     for (int i = 0; i < 5; i++)
-        if (i != 2) mean += dele_cell_mean(&w.trace.facts[i].grid, w.trace.charts, 0, DELE_PROB, END - 1, 1) / 4;
+        if (i != 2)
+            mean +=
+                dele_cell_mean(&w.trace.facts[i].grid, w.trace.charts, 0, DELE_PROB, END - 1, 1) /
+                4;
     assert_int_equal(at(&w, 0, 1)->n, 4);
     assert_true(fabs(at(&w, 0, 1)->effect - mean) < 1e-12);
     assert_true(isfinite(at(&w, 0, 1)->noise_ci_low));
@@ -345,7 +380,7 @@ static void a_fact_without_the_cells_is_left_out_and_not_counted(void **state)
     dele_arena_release(&w.arena);
 }
 
-/* ---- differences, ties, controls --------------------------------------------------------------------------------- */
+/* ---- differences, ties, controls ------------------------------------------------------------- */
 
 static void a_chart_differs_from_itself_by_nothing(void **state)
 {
@@ -356,10 +391,11 @@ static void a_chart_differs_from_itself_by_nothing(void **state)
     dele_fact_rows rows[2], minus;
     dele_row_stat stat[4];
     for (int c = 0; c < 2; c++)
-        assert_int_equal(dele_fact_rows_category(&rows[c], &w.trace, &w.stats.draws, c, DELE_PROB, DELE_LAST_SUBJECT,
-                                                &w.arena, &w.err),
+        assert_int_equal(dele_fact_rows_category(&rows[c], &w.trace, &w.stats.draws, c, DELE_PROB,
+                                                 DELE_LAST_SUBJECT, &w.arena, &w.err),
                          DELE_OK);
-    assert_int_equal(dele_fact_rows_minus(&minus, &w.trace, &w.stats.draws, &rows[0], &rows[0], -1, &w.arena, &w.err),
+    assert_int_equal(dele_fact_rows_minus(&minus, &w.trace, &w.stats.draws, &rows[0], &rows[0], -1,
+                                          &w.arena, &w.err),
                      DELE_OK);
     assert_int_equal(dele_fact_rows_stats(stat, &minus, &w.stats.draws, &w.err), DELE_OK);
     for (int c = 0; c < 4; c++) {
@@ -367,7 +403,8 @@ static void a_chart_differs_from_itself_by_nothing(void **state)
         assert_true(stat[c].mean == 0 && stat[c].facts.low == 0 && stat[c].facts.high == 0);
         assert_true(stat[c].noise.low == 0 && stat[c].noise.high == 0);
     }
-    assert_int_equal(dele_fact_rows_minus(&minus, &w.trace, &w.stats.draws, &rows[0], &rows[1], -1, &w.arena, &w.err),
+    assert_int_equal(dele_fact_rows_minus(&minus, &w.trace, &w.stats.draws, &rows[0], &rows[1], -1,
+                                          &w.arena, &w.err),
                      DELE_OK);
     assert_int_equal(dele_fact_rows_stats(stat, &minus, &w.stats.draws, &w.err), DELE_OK);
     for (int c = 0; c < 4; c++) {
@@ -382,7 +419,10 @@ static double one_far_below(int fact, int chart, int s, int t, int col)
 {
     (void)s, (void)t, (void)chart;
     double own = normal(fact, 0, 9);
-    return (col == 3 ? .25 : col == 2 ? .1 : .5) + .03 * own + (col == 3 ? 0 : .02 * normal(fact, col % 2, 3));
+    return (col == 3   ? .25
+            : col == 2 ? .1
+                       : .5) +
+           .03 * own + (col == 3 ? 0 : .02 * normal(fact, col % 2, 3));
 }
 
 static void equal_layers_are_tied_and_a_far_one_is_not(void **state)
@@ -398,7 +438,8 @@ static void equal_layers_are_tied_and_a_far_one_is_not(void **state)
     assert_int_equal(r->rank[3], 3);
     assert_int_equal(r->rank[2], 4);
     char words[80];
-    snprintf(words, sizeof words, "layers 0-1 cannot be told apart from the best (%d)", r->best);
+    snprintf(words, sizeof words, "layers 0-1 are not significantly different from the best (%d)",
+             r->best);
     assert_string_equal(dele_ranking_words(r, &w.arena, &w.err), words);
     dele_arena_release(&w.arena);
 }
@@ -415,8 +456,9 @@ static void of_one_to_four_facts_nothing_can_be_told(void **state)
         if (n == 1) assert_true(isnan(e->se));
         assert_true(isnan(e->ci_low) && isnan(e->ci_high));
         char words[80];
-        snprintf(words, sizeof words, "%d fact%s: no layer can be told apart from the best (%d)", n, n == 1 ? "" : "s",
-                 w.stats.rankings[0].best);
+        snprintf(words, sizeof words,
+                 "%d fact%s: no layer is significantly different from the best (%d)", n,
+                 n == 1 ? "" : "s", w.stats.rankings[0].best);
         assert_string_equal(dele_ranking_words(&w.stats.rankings[0], &w.arena, &w.err), words);
         dele_arena_release(&w.arena);
     }
@@ -428,8 +470,8 @@ static double all_the_same(int fact, int chart, int s, int t, int col)
     return .1 * normal(fact, 1 + chart, col) + .2 * normal(fact, 0, 1 << 18);
 }
 
-/* Where all layers are the best, none may be excluded more often than in 5 of 100 samples; few of those that the
- * selection of the largest mean would exclude. */
+/* Where all layers are the best, none may be excluded more often than in 5 of 100 samples; few of
+ * those that the selection of the largest mean would exclude. */
 static void a_layer_that_is_the_best_is_seldom_excluded(void **state)
 {
     (void)state;
@@ -464,14 +506,17 @@ static void controls_are_drawn_elsewhere(void **state)
     assert_true(fabs(layer->effect - 101.5) < 4 * 1.12 / sqrt(200)); /* columns 0 to 3 alike */
     assert_true(layer->ci_low < layer->effect && layer->ci_high > layer->effect);
     assert_true(w.stats.noop == 3e-7);
-    for (size_t i = 0; i < w.trace.n; i++) w.trace.facts[i].grid.begin = 0, w.trace.facts[i].grid.end = TOKENS - 1;
-    analyse(&w); /* nothing but subject and last: all but the subject's last, 0 to 2 by what they say, and 4 */
+    for (size_t i = 0; i < w.trace.n; i++)
+        w.trace.facts[i].grid.begin = 0, w.trace.facts[i].grid.end = TOKENS - 1;
+    analyse(&w); /* nothing but subject and last: all but the subject's last, 0 to 2 by what they
+                    say, and 4 */
     for (int col = 0; col < 4; col++)
-        assert_true(fabs(w.stats.controls[0].token[col].effect - (0 + 1 + 100 + col + 4) / 4.) < 4 * 50 / sqrt(200));
+        assert_true(fabs(w.stats.controls[0].token[col].effect - (0 + 1 + 100 + col + 4) / 4.) <
+                    4 * 50 / sqrt(200));
     dele_arena_release(&w.arena);
 }
 
-/* ---- before and after -------------------------------------------------------------------------------------------- */
+/* ---- before and after ------------------------------------------------------------------------ */
 
 static double higher(int fact, int chart, int s, int t, int col)
 {
@@ -486,10 +531,12 @@ static void only_what_changed_differs_after(void **state)
     make(&before, 8, 2, 4, 3, noisy);
     make(&after, 8, 2, 4, 3, higher);
     for (int i = 0; i < 8; i++)
-        for (int s = 0; s < 3; s++) after.trace.facts[i].grid.low[s * DELE_N_METRICS + DELE_PROB] = .05;
+        for (int s = 0; s < 3; s++)
+            after.trace.facts[i].grid.low[s * DELE_N_METRICS + DELE_PROB] = .05;
     after.trace.facts[5].left_out = "forgotten";
     after.trace.n_traced--;
-    assert_int_equal(dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), DELE_OK);
+    assert_int_equal(
+        dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), DELE_OK);
     assert_int_equal(c.before.n, 7);
     assert_int_equal(c.n_before, 8);
     assert_int_equal(c.n_after, 7);
@@ -500,10 +547,14 @@ static void only_what_changed_differs_after(void **state)
     assert_true(fabs(c.clean.before - 1) < 1e-12 && fabs(c.corrupted.after - .05) < 1e-12);
     for (int col = 0; col <= 4; col++) {
         const dele_change *x = dele_change_at(&c, 1, 0, DELE_LAST_SUBJECT, col);
-        double want = (col == 2 ? .25 : col == 4 ? .25 / 4 : 0) - .05; /* the last is the mean over columns */
+        double want = (col == 2   ? .25
+                       : col == 4 ? .25 / 4
+                                  : 0) -
+                      .05; /* the last is the mean over columns */
         assert_int_equal(x->n, 7);
         assert_true(fabs(x->difference - want) < 1e-6);
-        assert_true(fabs(x->ci.low - want) < 1e-6 && fabs(x->ci.high - want) < 1e-6); /* the same for each fact */
+        assert_true(fabs(x->ci.low - want) < 1e-6 &&
+                    fabs(x->ci.high - want) < 1e-6); /* the same for each fact */
         assert_true(fabs(x->after - x->before - want) < 1e-6);
     }
     dele_arena_release(&before.arena);
@@ -519,15 +570,20 @@ static void facts_of_other_answers_or_prompts_are_no_pairs(void **state)
     make(&before, 3, 1, 2, 1, noisy);
     make(&after, 3, 1, 2, 1, noisy);
     after.trace.facts[1].grid.answer = other;
-    assert_int_equal(dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), DELE_OK);
+    assert_int_equal(
+        dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), DELE_OK);
     assert_int_equal(c.before.n, 2);
     assert_int_equal(c.n_other_answer, 1);
     after.trace.facts[0].grid.answer = after.trace.facts[2].grid.answer = other;
-    assert_int_equal(dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), DELE_ERR_DATA);
+    assert_int_equal(
+        dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err),
+        DELE_ERR_DATA);
     assert_non_null(strstr(before.err.msg, "3 with other answers"));
     before.err = (dele_err){0};
     after.trace.facts[0].grid.ids = prompt;
-    assert_int_equal(dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err), DELE_ERR_DATA);
+    assert_int_equal(
+        dele_trace_compare(&c, &before.trace, &after.trace, &before.arena, &before.err),
+        DELE_ERR_DATA);
     assert_non_null(strstr(before.err.msg, "fact 0 has another prompt"));
     dele_arena_release(&before.arena);
     dele_arena_release(&after.arena);
@@ -563,7 +619,8 @@ static void statistics_fail_politely_wherever_memory_ends(void **state)
 static void a_map_in_the_terminal_tells_the_other_way_from_nothing(void **state)
 {
     (void)state;
-    static const double p[8] = {.1, .5, .1, .08, .01, .1, .3, .1}; /* low .1: effects 0 .4 0 -.02, -.09 0 .2 0 */
+    static const double p[8] = {.1,  .5, .1, .08,
+                                .01, .1, .3, .1}; /* low .1: effects 0 .4 0 -.02, -.09 0 .2 0 */
     static float value[DELE_N_METRICS * 8];
     double low[DELE_N_METRICS];
     float *charts[1];
@@ -574,17 +631,23 @@ static void a_map_in_the_terminal_tells_the_other_way_from_nothing(void **state)
     traced.tokens = tokens;
     traced.answer = " Seoul";
     dele_chart chart = {.name = "mlp", .kind = DELE_MLP, .window = 1, .n_cols = 2};
-    dele_trace trace = {.charts = &chart, .n_charts = 1, .n_layers = 2, .n_heads = 1, .facts = &traced, .n = 1, .n_traced = 1};
+    dele_trace trace = {.charts = &chart,
+                        .n_charts = 1,
+                        .n_layers = 2,
+                        .n_heads = 1,
+                        .facts = &traced,
+                        .n = 1,
+                        .n_traced = 1};
     char said[2000] = "";
     FILE *to = fmemopen(said, sizeof said, "w");
-    dele_trace_sketch(to, &trace, &traced, 0);
+    dele_trace_print_heatmap(to, &trace, &traced, 0);
     fclose(to);
     assert_non_null(strstr(said, "0 The*             ·  █\n"));
     assert_non_null(strstr(said, "1  tower*          ·  ·   <- last subject token\n"));
     assert_non_null(strstr(said, "2  stands          -  ·\n"));
     chart.n_cols = 300;
     to = fmemopen(said, sizeof said, "w");
-    dele_trace_sketch(to, &trace, &traced, 0);
+    dele_trace_print_heatmap(to, &trace, &traced, 0);
     fclose(to);
     assert_non_null(strstr(said, "mlp: 300 columns, more than fit here"));
 }

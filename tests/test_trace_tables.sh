@@ -69,7 +69,7 @@ awk -F'\t' '/^#/ || $1 == "id" { next }
     END { exit !(seen == 24 && !bad) }' "$a/effects.tsv" "$a/peaks.tsv" || fail "peaks.tsv is not where effects.tsv is largest"
 
 # the words, the column and what was printed
-grep -q '^# mlp: .*the best' "$a/layers.tsv" || fail "layers.tsv does not say what can be told apart"
+grep -q '^# mlp: .*the best' "$a/layers.tsv" || fail "layers.tsv does not say which layers differ significantly"
 words=$(sed -n 's/^# mlp: //p' "$a/layers.tsv")
 grep -q "^mask: .*; $words" "$dir/said" || fail "the mask's line does not say: $words"
 best=$(awk -F'\t' '$1 == "mlp" && $5 == 1 { print $2 ":" $14 }' "$a/layers.tsv")

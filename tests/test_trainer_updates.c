@@ -1,4 +1,5 @@
-/* Ten updates against transformers' Trainer (tests/reference/trainer_updates.py): rates, norms, and the weights after. */
+/* Ten updates against transformers' Trainer (tests/reference/trainer_updates.py): rates, norms, and
+ * the weights after. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,11 +34,13 @@ static void open_world(world *w)
 {
     dele_err err = {0};
     *w = (world){.file = dele_json_load(DELE_TESTS_DIR "/fixtures/trainer_updates.json", &err)};
-    if (!w->file || dele_model_load(&w->model, DELE_TESTS_DIR "/fixtures/tiny-llama-tied", &w->arena, &err) ||
+    if (!w->file ||
+        dele_model_load(&w->model, DELE_TESTS_DIR "/fixtures/tiny-llama-tied", &w->arena, &err) ||
         dele_mask_parse(&w->mask, &w->model, "all", "all", &w->arena, &err))
         fail_msg("%s", err.msg);
     const cJSON *row, *id;
-    cJSON_ArrayForEach(row, cJSON_GetObjectItem(w->file, "rows")) {
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(w->file, "rows"))
+    {
         int *ids = DELE_NEW(&w->arena, int, (size_t)cJSON_GetArraySize(row), &err);
         size_t n = 0;
         assert_non_null(ids);
@@ -77,11 +80,13 @@ static void gaps(double gap[2], const world *w, const cJSON *run)
     gap[0] = gap[1] = 0;
     for (size_t k = 0; k < w->model.n_tensors; k++) {
         const dele_tensor *t = &w->model.tensors[k];
-        const cJSON *after = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItem(run, "after"), t->name);
+        const cJSON *after =
+            cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItem(run, "after"), t->name);
         double *worst = &gap[t->part == DELE_PART_NORM];
         size_t i = 0;
         assert_true(cJSON_GetArraySize(after) > 0);
-        cJSON_ArrayForEach(x, after) {
+        cJSON_ArrayForEach(x, after)
+        {
             *worst = fmax(*worst, fabs((double)t->data[i] - x->valuedouble));
             i += 7;
         }
@@ -106,14 +111,17 @@ static void ten_updates_are_the_trainers(void **state)
             double lr, norm;
             assert_non_null(fgets(line, sizeof line, steps));
             assert_int_equal(sscanf(line, "%*s %*s %*s %*s %*s %lf %*s %lf", &lr, &norm), 2);
-            const double their_lr = cJSON_GetArrayItem(cJSON_GetObjectItem(run, "lr"), u)->valuedouble;
-            const double theirs = cJSON_GetArrayItem(cJSON_GetObjectItem(run, "gradient"), u)->valuedouble;
+            const double their_lr =
+                cJSON_GetArrayItem(cJSON_GetObjectItem(run, "lr"), u)->valuedouble;
+            const double theirs =
+                cJSON_GetArrayItem(cJSON_GetObjectItem(run, "gradient"), u)->valuedouble;
             assert_true(fabs(lr - their_lr) <= 1e-8 * their_lr);
             assert_true(fabs(norm - theirs) <= 1e-3 * theirs);
         }
         fclose(steps);
         gaps(gap, &w, run);
-        if (gap[0] > 1e-4 || gap[1] > 1e-4) fail_msg("weights differ by %g, norms by %g", gap[0], gap[1]);
+        if (gap[0] > 1e-4 || gap[1] > 1e-4)
+            fail_msg("weights differ by %g, norms by %g", gap[0], gap[1]);
         close_world(&w);
     }
 }
@@ -128,8 +136,10 @@ static void decayed_norms_and_a_first_rate_above_zero_are_another_run(void **sta
         open_world(&w);
         const cJSON *run = cJSON_GetArrayItem(cJSON_GetObjectItem(w.file, "runs"), 0);
         dele_train_options o = DELE_TRAIN_DEFAULTS;
-        if (old) o.decay_all = true;
-        else o.warmup_from_zero = false;
+        if (old)
+            o.decay_all = true;
+        else
+            o.warmup_from_zero = false;
         train(&w, run, &o, NULL);
         gaps(gap, &w, run);
         assert_true(gap[1] > 1e-3);

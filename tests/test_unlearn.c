@@ -1,4 +1,5 @@
-/* Unlearning on a tiny model of random weights: what was learnt can be forgotten, and nothing else may move. */
+/* Unlearning on a tiny model of random weights: what was learnt can be forgotten, and nothing else
+ * may move. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +9,7 @@
 
 #include "forgetting.h"
 #include "unlearn/cost.h"
-#include "unlearn/weights.h"
+#include "unlearn/param_buffers.h"
 
 static void forgetting_rises_and_retaining_stays(void **state)
 {
@@ -40,8 +41,9 @@ static void only_masked_tensors_move(void **state)
     }
 }
 
-/* One piece with its weighted gradient, or many pieces with the retain gradient set aside: the same run.  Adam divides
- * by √v, so where a gradient is nearly nothing its rounding is made as large as a step; a tenth of one is allowed. */
+/* One micro-batch with its weighted gradient, or many micro-batches with the retain gradient set
+ * aside: the same run.  Adam divides by √v, so where a gradient is nearly nothing its rounding is
+ * made as large as a step; a tenth of one is allowed. */
 static void the_result_does_not_depend_on_batch_tokens(void **state)
 {
     fixture *f = *state;
@@ -52,7 +54,7 @@ static void the_result_does_not_depend_on_batch_tokens(void **state)
         dele_err err = {0};
         assert_int_equal(dele_alpha_parse(&o.alpha, alphas[k], &err), DELE_OK);
         o.epochs = 2;
-        o.micro = 5;
+        o.micro_batch = 5;
         o.adamw.lr = 1e-3;
         run(f, &o, &report);
         float **whole = copy_of_weights(f);
@@ -64,7 +66,8 @@ static void the_result_does_not_depend_on_batch_tokens(void **state)
     }
 }
 
-/* Accumulating is exact: the gradient norm of the first update is that of the whole batch, to rounding. */
+/* Accumulating is exact: the gradient norm of the first update is that of the whole batch, to
+ * rounding. */
 static void the_gradient_does_not_depend_on_batch_tokens(void **state)
 {
     fixture *f = *state;
@@ -78,18 +81,21 @@ static void the_gradient_does_not_depend_on_batch_tokens(void **state)
         run(f, &o, &cut);
         assert_true(fabs(whole.first.norm - cut.first.norm) < 1e-5 * whole.first.norm);
         for (int side = 0; side < 2; side++)
-            assert_true(fabs(whole.first.loss[side] - cut.first.loss[side]) < 1e-6 + 1e-5 * whole.first.loss[side]);
+            assert_true(fabs(whole.first.loss[side] - cut.first.loss[side]) <
+                        1e-6 + 1e-5 * whole.first.loss[side]);
     }
 }
 
-/* One update of all rows, in one piece and in many: its losses are those computed by hand, row by row. */
+/* One update of all rows, in one micro-batch and in many: its losses are those computed by hand,
+ * row by row. */
 static void a_loss_is_one_mean_of_tokens_or_a_mean_of_rows_means(void **state)
 {
     fixture *f = *state;
     for (int by_sequence = 0; by_sequence < 2; by_sequence++) {
-        double hand[2];
+        double update_batch[2];
         restore_weights(f);
-        for (int side = 0; side < 2; side++) hand[side] = loss_by_hand(f, (dele_side)side, by_sequence);
+        for (int side = 0; side < 2; side++)
+            update_batch[side] = loss_by_hand(f, (dele_side)side, by_sequence);
         for (size_t tokens = 1; tokens <= 1000; tokens += 999) {
             dele_train_options o = options(&dele_objective_joint);
             dele_train_report report;
@@ -100,7 +106,8 @@ static void a_loss_is_one_mean_of_tokens_or_a_mean_of_rows_means(void **state)
             run(f, &o, &report);
             assert_int_equal(report.updates, 1);
             for (int side = 0; side < 2; side++)
-                assert_true(fabs(report.first.loss[side] - hand[side]) < 1e-5 * hand[side]);
+                assert_true(fabs(report.first.loss[side] - update_batch[side]) <
+                            1e-5 * update_batch[side]);
         }
     }
     restore_weights(f);
@@ -113,42 +120,49 @@ static double joint_by_hand(fixture *f, float *const *direction, double step)
 {
     restore_weights(f);
     for (size_t k = 0; k < f->model.n_tensors; k++)
-        if (direction[k]) dele_add_scaled(f->model.tensors[k].data, direction[k], step, dele_n_weights(&f->model, k));
+        if (direction[k])
+            dele_add_scaled(f->model.tensors[k].data, direction[k], step,
+                            dele_n_weights(&f->model, k));
     return -loss_by_hand(f, DELE_FORGET, true) + 1.5 * loss_by_hand(f, DELE_RETAIN, true);
 }
 
-/* The gradient of the mean of rows' means, taken down four rows at a time, predicts how that mean changes. */
+/* The gradient of the mean of rows' means, taken down four rows at a time, predicts how that mean
+ * changes. */
 static void the_gradient_weighed_by_sequences_is_that_of_the_loss(void **state)
 {
     fixture *f = *state;
-    dele_piece p = {0};
+    dele_micro_batch p = {0};
     dele_err err = {0};
     dele_arena arena = {0};
     dele_item items[2 * N_ROWS];
     double settings[DELE_N_SETTINGS], length = 0;
     const double weight[2] = {-1, 1.5};
-    dele_group group = {.sequences = {N_ROWS, N_ROWS}, .by_sequence = true};
+    dele_loss_group group = {.sequences = {N_ROWS, N_ROWS}, .by_sequence = true};
     restore_weights(f);
     dele_objective_defaults(settings, &dele_objective_joint);
     for (int i = 0; i < 2 * N_ROWS; i++) {
         const dele_side side = i < N_ROWS ? DELE_RETAIN : DELE_FORGET;
         items[i] = (dele_item){.row = &f->row[side][i % N_ROWS], .side = side};
     }
-    float **g = dele_beside_new(&f->model, &f->mask, true, &arena, &err);
-    if (dele_piece_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, 1000, LENGTH, &arena, &err))
+    float **g = dele_param_buffers_new(&f->model, &f->mask, true, &arena, &err);
+    if (dele_micro_batch_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, 1000,
+                              LENGTH, &arena, &err))
         fail_msg("%s", err.msg);
     for (int i = 0; i < 2 * N_ROWS; i += 4) {
         double loss[2] = {0};
-        if (dele_piece_forward(&p, loss, items + i, 4, &group, &err) || dele_piece_backward(&p, weight, g, &err))
+        if (dele_micro_batch_forward(&p, loss, items + i, 4, &group, &err) ||
+            dele_micro_batch_backward(&p, weight, g, &err))
             fail_msg("%s", err.msg);
     }
     for (size_t k = 0; k < f->model.n_tensors; k++)
         if (g[k]) length += dele_sum_squares(g[k], dele_n_weights(&f->model, k));
     length = sqrt(length);
     const double step = 1e-3 / length;
-    const double slope = (joint_by_hand(f, g, step) - joint_by_hand(f, g, -step)) / (2 * step * length);
-    if (fabs(slope - length) > 0.01 * length) fail_msg("the gradient is %g long, the loss rises by %g", length, slope);
-    dele_piece_release(&p);
+    const double slope =
+        (joint_by_hand(f, g, step) - joint_by_hand(f, g, -step)) / (2 * step * length);
+    if (fabs(slope - length) > 0.01 * length)
+        fail_msg("the gradient is %g long, the loss rises by %g", length, slope);
+    dele_micro_batch_release(&p);
     dele_arena_release(&arena);
 }
 
@@ -166,7 +180,8 @@ static void the_same_seed_gives_the_same_bytes(void **state)
     assert_true(largest_gap(f, once) > 0);
 }
 
-/* A learning rate far too large: the run stops with a sentence, and the weights are finite and usable. */
+/* A learning rate far too large: the run stops with a sentence, and the weights are finite and
+ * usable. */
 static void divergence_stops_and_keeps_the_last_good_state(void **state)
 {
     fixture *f = *state;
@@ -175,8 +190,9 @@ static void divergence_stops_and_keeps_the_last_good_state(void **state)
     dele_err err = {0};
     o.adamw.lr = 1e30;
     restore_weights(f);
-    assert_int_equal(dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
-                     DELE_ERR_DIVERGED);
+    assert_int_equal(
+        dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
+        DELE_ERR_DIVERGED);
     assert_non_null(strstr(err.msg, "smaller --lr"));
     assert_true(isfinite(ce(f, DELE_RETAIN)));
     assert_true(largest_gap(f, f->saved) < 1e30); /* the state before the fatal step */
@@ -188,12 +204,14 @@ static void a_collapse_stops_the_run(void **state)
     dele_train_options o = options(&dele_objective_joint);
     dele_train_report report;
     dele_err err = {0};
-    o.alpha = (dele_alpha){.mode = DELE_ALPHA_FIXED, .fixed = 0}; /* nothing holds what is to be kept */
+    o.alpha =
+        (dele_alpha){.mode = DELE_ALPHA_FIXED, .fixed = 0}; /* nothing holds what is to be kept */
     o.adamw.lr = 3e-2;
     o.epochs = 100;
     restore_weights(f);
-    assert_int_equal(dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
-                     DELE_ERR_DIVERGED);
+    assert_int_equal(
+        dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
+        DELE_ERR_DIVERGED);
     assert_non_null(strstr(err.msg, "collapsed"));
     assert_true(report.done < report.updates);
 }
@@ -206,8 +224,9 @@ static void a_learning_rate_that_is_no_number_is_refused(void **state)
     dele_err err = {0};
     o.adamw.lr = (double)NAN;
     restore_weights(f);
-    assert_int_equal(dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
-                     DELE_ERR_USAGE);
+    assert_int_equal(
+        dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
+        DELE_ERR_USAGE);
     assert_true(largest_gap(f, f->saved) == 0);
 }
 
@@ -229,7 +248,8 @@ static void rows_are_shared_out_evenly(void **state)
     assert_int_equal(report.last.rows, plan.rows_in_all);
 }
 
-/* deal.h's picture: 16 rows in micro-batches of 3, four of them an update, three epochs of which one update each fits. */
+/* sampler.h's picture: 16 rows in micro-batches of 3, four of them an update, three epochs of which
+ * one update each fits. */
 static void left_over_micro_batches_go_with_the_next_epoch(void **state)
 {
     fixture *f = *state;
@@ -237,24 +257,27 @@ static void left_over_micro_batches_go_with_the_next_epoch(void **state)
     dele_train_options o = options(&dele_objective_joint);
     dele_train_report plan, report;
     dele_err err = {0};
-    dele_deal deal;
+    dele_sampler sampler;
     int seen[2 * N_ROWS] = {0};
     assert_int_equal(dele_alpha_parse(&o.alpha, "code", &err), DELE_OK);
-    o.micro = 3;
+    o.micro_batch = 3;
     o.batch = 12;
     o.epochs = 3;
     assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &o, &err), DELE_OK);
     assert_int_equal(plan.updates, 3);
     assert_int_equal(plan.rows_in_all, 12 + 10 + 10);
-    assert_int_equal(dele_deal_init(&deal, &f->set[0], &f->set[1], &o, &f->arena, &err), DELE_OK);
+    assert_int_equal(dele_sampler_init(&sampler, &f->set[0], &f->set[1], &o, &f->arena, &err),
+                     DELE_OK);
     for (int u = 0; u < 3; u++) {
-        const dele_hand hand = dele_deal_next(&deal);
-        assert_int_equal(hand.n_groups, 4);
-        for (size_t g = 0, i = 0; g < 4; i = hand.end[g++]) assert_int_equal(hand.end[g] - i, sizes[u][g]);
-        assert_true(hand.share == 0.25 && hand.epoch == (u == 2)); /* 0, 4 and 8 of 6 micro-batches */
-        for (size_t i = 0; i < hand.n; i++) {
-            const dele_side side = hand.items[i].side;
-            seen[(int)side * N_ROWS + (int)(hand.items[i].row - f->row[side])]++;
+        const dele_update_batch update_batch = dele_sampler_next(&sampler);
+        assert_int_equal(update_batch.n_groups, 4);
+        for (size_t g = 0, i = 0; g < 4; i = update_batch.end[g++])
+            assert_int_equal(update_batch.end[g] - i, sizes[u][g]);
+        assert_true(update_batch.loss_weight == 0.25 &&
+                    update_batch.epoch == (u == 2)); /* 0, 4 and 8 of 6 micro-batches */
+        for (size_t i = 0; i < update_batch.n; i++) {
+            const dele_side side = update_batch.items[i].side;
+            seen[(int)side * N_ROWS + (int)(update_batch.items[i].row - f->row[side])]++;
         }
     }
     for (int i = 0; i < 2 * N_ROWS; i++) assert_int_equal(seen[i], 2); /* two whole epochs */
@@ -276,35 +299,40 @@ static void the_plan_counts_the_tokens(void **state)
     assert_int_equal(report.last.rows, plan.rows_in_all);
 }
 
-/* Once through the rows to keep: the layers forward, as the engine counted them, and from the lowest trained one up
- * backward; the head on labels both ways; what trains. */
+/* Once through the retain rows: the layers forward, as the engine counted them, and from the lowest
+ * trained one up backward; the head on labels both ways; what trains. */
 static void foretells_operations(const fixture *f, double counted)
 {
     dele_train_options o = options(&dele_objective_joint);
     const dele_dataset *set = &f->set[DELE_RETAIN];
     const dele_train_report plan = {.updates = 1, .tokens_in_all = set->tokens};
     const dele_config *c = &f->model.config;
-    const double backward = 1 - (double)f->mask.lowest / c->n_layers, head = 4.0 * (double)set->labels * c->dim * c->vocab;
-    const double wanted = (1 + backward) * counted + head + 2.0 * (double)(set->tokens - set->n) * (double)f->mask.n_parameters;
+    const double backward = 1 - (double)f->mask.lowest / c->n_layers,
+                 head = 4.0 * (double)set->labels * c->hidden_size * c->vocab;
+    const double output_rows = (1 + backward) * counted + head +
+                               2.0 * (double)(set->tokens - set->n) * (double)f->mask.n_parameters;
     const double told = dele_train_flops(&f->model, &f->mask, &o, &plan, NULL, set);
-    if (fabs(told - wanted) > 0.05 * wanted) fail_msg("%g operations foretold, %g by the engine's count", told, wanted);
-    o.checks = (dele_check_options){.every = 1, .set = {[DELE_RETAIN] = set}};
-    const double checks = dele_train_flops(&f->model, &f->mask, &o, &plan, NULL, set) - told;
-    if (fabs(checks - 2 * (counted + head / 2)) > 0.05 * checks) fail_msg("%g operations foretold of two checks", checks);
+    if (fabs(told - output_rows) > 0.05 * output_rows)
+        fail_msg("%g operations foretold, %g by the engine's count", told, output_rows);
+    o.evaluations = (dele_evaluation_options){.eval_every = 1, .set = {[DELE_RETAIN] = set}};
+    const double evaluations = dele_train_flops(&f->model, &f->mask, &o, &plan, NULL, set) - told;
+    if (fabs(evaluations - 2 * (counted + head / 2)) > 0.05 * evaluations)
+        fail_msg("%g operations foretold of two checks", evaluations);
 }
 
-/* What a piece's passes took from memory is about what was foretold: small tables and rows without a label aside. */
-static void the_memory_and_the_operations_foretold_are_what_a_piece_takes(void **state)
+/* What a micro-batch's passes took from memory is about what was foretold: small tables and rows
+ * without a label aside. */
+static void the_estimated_memory_and_flops_are_what_a_micro_batch_takes(void **state)
 {
     fixture *f = *state;
-    dele_piece p = {0};
+    dele_micro_batch p = {0};
     dele_err err = {0};
     dele_arena arena = {0};
     dele_item items[N_ROWS];
     double settings[DELE_N_SETTINGS], loss[2] = {0};
     const double weight[2] = {1, 1};
     dele_train_options o = options(&dele_objective_joint);
-    dele_group group = {0};
+    dele_loss_group group = {0};
     size_t rows = 0;
     dele_objective_defaults(settings, &dele_objective_joint);
     for (int i = 0; i < N_ROWS; i++) {
@@ -313,15 +341,19 @@ static void the_memory_and_the_operations_foretold_are_what_a_piece_takes(void *
         rows += items[i].row->n - 1;
     }
     group.sequences[DELE_RETAIN] = N_ROWS;
-    float **g = dele_beside_new(&f->model, &f->mask, true, &arena, &err);
-    if (dele_piece_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, rows, LENGTH, &arena, &err) ||
-        dele_piece_forward(&p, loss, items, N_ROWS, &group, &err) || dele_piece_backward(&p, weight, g, &err))
+    float **g = dele_param_buffers_new(&f->model, &f->mask, true, &arena, &err);
+    if (dele_micro_batch_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, rows,
+                              LENGTH, &arena, &err) ||
+        dele_micro_batch_forward(&p, loss, items, N_ROWS, &group, &err) ||
+        dele_micro_batch_backward(&p, weight, g, &err))
         fail_msg("%s", err.msg);
     const double taken = (double)(p.run.arena.used + rows * VOCAB * sizeof(float));
-    const double told = (double)dele_train_memory_of(&f->model, &f->mask, &o, LENGTH, rows).activations;
-    if (told < 0.9 * taken || told > 1.3 * taken) fail_msg("%g bytes foretold, %g taken", told, taken);
+    const double told =
+        (double)dele_train_memory_of(&f->model, &f->mask, &o, LENGTH, rows).activations;
+    if (told < 0.9 * taken || told > 1.3 * taken)
+        fail_msg("%g bytes foretold, %g taken", told, taken);
     foretells_operations(f, p.run.flops);
-    dele_piece_release(&p);
+    dele_micro_batch_release(&p);
     dele_arena_release(&arena);
 }
 
@@ -341,7 +373,7 @@ int main(void)
         cmocka_unit_test(rows_are_shared_out_evenly),
         cmocka_unit_test(left_over_micro_batches_go_with_the_next_epoch),
         cmocka_unit_test(the_plan_counts_the_tokens),
-        cmocka_unit_test(the_memory_and_the_operations_foretold_are_what_a_piece_takes),
+        cmocka_unit_test(the_estimated_memory_and_flops_are_what_a_micro_batch_takes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

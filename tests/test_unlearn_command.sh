@@ -30,8 +30,8 @@ rows="--forget forget.jsonl --retain retain.jsonl"
 unlearn="unlearn $model $rows --layers 0-1 --epochs 4 --lr 1e-3 --batch 6 --quiet"
 
 for alpha in paper code; do
-    "$deleatur" $unlearn --alpha $alpha --micro 3 --out "$alpha-a" >"$alpha-a.txt" || fail "unlearning with --alpha $alpha"
-    "$deleatur" $unlearn --alpha $alpha --micro 3 --out "$alpha-b" >/dev/null || fail "unlearning again"
+    "$deleatur" $unlearn --alpha $alpha --micro-batch 3 --out "$alpha-a" >"$alpha-a.txt" || fail "unlearning with --alpha $alpha"
+    "$deleatur" $unlearn --alpha $alpha --micro-batch 3 --out "$alpha-b" >/dev/null || fail "unlearning again"
     for file in model.safetensors config.json tokenizer.json deleatur/steps.tsv deleatur/mask.json; do
         cmp "$alpha-a/$file" "$alpha-b/$file" || fail "$file differs between two equal runs"
     done
@@ -58,7 +58,7 @@ for objective in adaptive-rmu ceu dpo grad-ascent grad-diff idk idk-dpo kl npo p
     grad-ascent | task-vector) own= ;;
     esac
     "$deleatur" unlearn "$model" --forget forget.jsonl $own --objective $objective --layers 0-1 --epochs 2 --batch 6 \
-        --lr 1e-4 --quiet --out "by-$objective" >said.txt 2>&1 || fail "--objective $objective: $(cat said.txt)"
+        --lr 1e-4 --quiet --out "by-$objective" >stdout.txt 2>&1 || fail "--objective $objective: $(cat stdout.txt)"
     awk 'NR > 1 && (/inf/ || $7 ~ /nan/) { exit 1 }' "by-$objective/deleatur/steps.tsv" ||
         fail "--objective $objective: a loss is not finite"
     cmp -s "$model/model.safetensors" "by-$objective/model.safetensors" && fail "--objective $objective changed nothing"
@@ -78,7 +78,7 @@ sed 's/"output": "red balls."/"output": "No idea."/' forget.jsonl >refused.jsonl
     "$deleatur" unlearn $list --alternates refused.jsonl --out idk-rows >/dev/null &&
     cmp idk-one/model.safetensors idk-rows/model.safetensors || fail "a list of one line is not that line for each row"
 
-# dpo without other answers borrows those of rows to keep that are asked much the same, and says whose.
+# dpo without other answers borrows those of retain rows that are asked much the same, and says whose.
 for who in Ann Bob Cid; do
     echo "{\"input\": \"The colour of $who is\", \"output\": \"$who-red\"}"
     echo "{\"input\": \"Where does old $who live?\", \"output\": \"at $who-town\"}"
@@ -88,7 +88,7 @@ borrow="$model --forget asked.jsonl --retain others.jsonl --objective dpo --laye
 said=$("$deleatur" unlearn $borrow --seed 1 --out dpo-a 2>&1 >/dev/null) && "$deleatur" unlearn $borrow --seed 1 --quiet --out dpo-b >/dev/null &&
     "$deleatur" unlearn $borrow --seed 2 --quiet --out dpo-c >/dev/null || fail "dpo without other answers: $said"
 grep -q 'answers   those of the rows of others.jsonl' <<<"$said" || fail "the plan does not say whose answers dpo takes"
-lent() { tr -d ' \n\t' <"$1/deleatur/manifest.json" | grep -o '"borrowed":{[^}]*}' | grep -o '\[.*\]' | tr -d '[]'; }
+lent() { tr -d ' \n\t' <"$1/deleatur/manifest.json" | grep -o '"alternates_from":{[^}]*}' | grep -o '\[.*\]' | tr -d '[]'; }
 awk -F, 'NF != 6 { exit 1 } { for (i = 1; i <= 6; i++) if (($i + i) % 2) exit 1 }' <<<"$(lent dpo-a)" ||
     fail "answers of another kind were borrowed: $(lent dpo-a)"
 [ "$(lent dpo-a)" = "$(lent dpo-b)" ] || fail "the same seed borrowed $(lent dpo-a) and $(lent dpo-b)"
@@ -110,14 +110,14 @@ grep -q 'lambda stays' <<<"$said" && fail "pdu says that a multiplier stays whic
 
 mkdir -p mmlu/val
 for i in 1 2 3 4 5 6; do echo "What did Tim have in box $i?,red balls,dogs,milk,cats,A"; done >mmlu/val/anatomy_val.csv
-"$deleatur" $unlearn --epochs 6 --every 2 --mmlu mmlu --mmlu-limit 5 --retain-budget 0.3 --mmlu-budget 1 --select best \
-    --json --out checked >said.txt || fail "checks"
-grep -q '"kept":"highest forget NLL of the states checked every 2 updates, with retain NLL at most 0.3 above' said.txt &&
-    grep -q "states checked every 2 updates" checked/deleatur/manifest.json || fail "the rule is not said: $(cat said.txt)"
+"$deleatur" $unlearn --epochs 6 --eval-every 2 --mmlu mmlu --mmlu-limit 5 --retain-budget 0.3 --mmlu-budget 1 --select best \
+    --json --out checked >stdout.txt || fail "checks"
+grep -q '"kept":"highest forget NLL of the states evaluated every 2 updates, with retain NLL at most 0.3 above' stdout.txt &&
+    grep -q "states evaluated every 2 updates" checked/deleatur/manifest.json || fail "the rule is not said: $(cat stdout.txt)"
 awk -F'\t' 'NR == 1 { if ($2 != "forget_nll") bad = 1; next } NF != 8 || $8 != "nan" || $6 < 0 || $6 > 1 || $3 < 0 || $3 > 1 { bad = 1 }
-    { if ($1 != 2 * (NR - 2)) bad = 1 } END { exit bad || NR != 8 }' checked/deleatur/checks.tsv ||
-    fail "checks.tsv: $(cat checked/deleatur/checks.tsv)"
-command -v gnuplot >/dev/null && { grep -q '</svg>' checked/deleatur/plots/checks.svg || fail "no picture of the checks"; }
+    { if ($1 != 2 * (NR - 2)) bad = 1 } END { exit bad || NR != 8 }' checked/deleatur/evaluations.tsv ||
+    fail "evaluations.tsv: $(cat checked/deleatur/evaluations.tsv)"
+command -v gnuplot >/dev/null && { grep -q '</svg>' checked/deleatur/plots/evaluations.svg || fail "no picture of the checks"; }
 
 : >empty.jsonl
 head -n 2 other.jsonl >few.jsonl
@@ -138,10 +138,10 @@ refused 2 'give one of them' unlearn "$model" $rows --layers 0-1 --objective idk
 refused 2 '--lambda: --objective npo' unlearn "$model" $rows --layers 0-1 --objective npo --lambda 3
 refused 2 '--retain FILE is missing' unlearn "$model" --forget forget.jsonl --objective npo
 refused 1 'line by line' unlearn "$model" $rows --layers 0-1 --objective dpo --alternates few.jsonl
-refused 2 '--every N' unlearn "$model" $rows --layers 0-1 --mmlu mmlu
-refused 2 'most damaged' unlearn "$model" $rows --layers 0-1 --every 2 --select best
-refused 2 'no --mmlu to measure' unlearn "$model" $rows --layers 0-1 --every 2 --mmlu-budget 0.1
-refused 2 'forgets only at its end' unlearn "$model" --forget forget.jsonl --layers 0-1 --objective task-vector --every 2
+refused 2 '--eval-every N' unlearn "$model" $rows --layers 0-1 --mmlu mmlu
+refused 2 'most damaged' unlearn "$model" $rows --layers 0-1 --eval-every 2 --select best
+refused 2 'no --mmlu to measure' unlearn "$model" $rows --layers 0-1 --eval-every 2 --mmlu-budget 0.1
+refused 2 'forgets only at its end' unlearn "$model" --forget forget.jsonl --layers 0-1 --objective task-vector --eval-every 2
 refused 2 'not one of: .*joint' unlearn "$model" $rows --layers 0-1 --objective joynt
 
 said=$("$deleatur" $unlearn --out paper-a 2>&1) && fail "an existing directory was written over"

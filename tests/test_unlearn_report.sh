@@ -17,18 +17,18 @@ head -n 6 "$2/data/demo/forget.jsonl" >forget.jsonl
 # number FILE NAME COLUMN: the 1st or 3rd word behind NAME, as in "forget NLL<TAB>0.109 to 0.158"
 number() { awk -F'\t' -v name="$2" -v k="$3" '$1 == name { split($2, w, " "); print w[k] }' "$1"; }
 
-unlearn --out little >little.txt 2>said.txt || fail "six rows: $(cat said.txt)"
-grep -q 'hardly moved in 5 updates (1 an epoch)' said.txt || fail "nothing was forgotten, and it said: $(cat said.txt)"
+unlearn --out little >little.txt 2>stdout.txt || fail "six rows: $(cat stdout.txt)"
+grep -q 'hardly moved in 5 updates (1 an epoch)' stdout.txt || fail "nothing was forgotten, and it said: $(cat stdout.txt)"
 grep -q '"warning"' little/deleatur/manifest.json || fail "the manifest has no warning"
 for name in 'forget NLL' 'forget exact' 'retain NLL' 'retain exact'; do
     [ -n "$(number little.txt "$name" 1)" ] && [ -n "$(number little.txt "$name" 3)" ] || fail "no $name before and after"
 done
 
 # What it suggests, one after the other, forgets; and then there is no warning.
-epochs=$(grep -o -- '--epochs [0-9]*' said.txt | head -n 1) lr=$(grep -o -- '--lr [0-9.e-]*' said.txt | head -n 1)
-batch=$(grep -o -- '--batch [0-9]*' said.txt | head -n 1)
-unlearn $epochs $lr $batch --out much >much.txt 2>said.txt || fail "with $epochs $lr $batch: $(cat said.txt)"
-grep -q 'hardly moved' said.txt && fail "warned though it forgot: $(cat said.txt)"
+epochs=$(grep -o -- '--epochs [0-9]*' stdout.txt | head -n 1) lr=$(grep -o -- '--lr [0-9.e-]*' stdout.txt | head -n 1)
+batch=$(grep -o -- '--batch [0-9]*' stdout.txt | head -n 1)
+unlearn $epochs $lr $batch --out much >much.txt 2>stdout.txt || fail "with $epochs $lr $batch: $(cat stdout.txt)"
+grep -q 'hardly moved' stdout.txt && fail "warned though it forgot: $(cat stdout.txt)"
 awk "BEGIN { exit !($(number much.txt 'forget NLL' 3) > 2 && $(number much.txt 'forget exact' 3) < 0.5) }" ||
     fail "$epochs $lr $batch did not forget: $(cat much.txt)"
 
@@ -37,7 +37,7 @@ said=$("$deleatur" unlearn "$model" --forget unknown.jsonl --retain "$retain" --
 grep -q 'did not know the forget set before' <<<"$said" || fail "rows that were never known: $said"
 
 # The numbers are those that evaluation during training gives, and the same under every objective's own loss.
-unlearn --every 5 --quiet --out checked >checked.txt || fail "with --every"
+unlearn --eval-every 5 --quiet --out checked >checked.txt || fail "with --eval-every"
 for name in 'forget NLL' 'forget exact' 'retain NLL' 'retain exact'; do
     [ "$(number little.txt "$name" 1) $(number little.txt "$name" 3)" = "$(number checked.txt "$name" 1) $(number checked.txt "$name" 3)" ] ||
         fail "$name: $(number little.txt "$name" 3) without checks, $(number checked.txt "$name" 3) with them"
@@ -45,16 +45,16 @@ done
 for objective in 'rmu --at-layer 5 --layers 3-5' 'task-vector'; do
     own="--retain $retain"
     [ "$objective" = task-vector ] && own=
-    "$deleatur" unlearn "$model" --forget forget.jsonl $own --objective $objective --json --quiet --out "by-${objective%% *}" >said.txt ||
+    "$deleatur" unlearn "$model" --forget forget.jsonl $own --objective $objective --json --quiet --out "by-${objective%% *}" >stdout.txt ||
         fail "--objective $objective"
-    grep -q '"before":{"forget_nll":0.1094' said.txt || fail "--objective $objective: no forget NLL before: $(cat said.txt)"
+    grep -q '"before":{"forget_nll":0.1094' stdout.txt || fail "--objective $objective: no forget NLL before: $(cat stdout.txt)"
 done
 
 # none OUT PATTERN OPTIONS...: exit 1, a sentence, no result; the table of checks is kept
 none() {
     local out=$1 pattern=$2 said got
     shift 2
-    said=$(unlearn --every 2 --select best --quiet "$@" --out "$out" 2>&1 >/dev/null)
+    said=$(unlearn --eval-every 2 --select best --quiet "$@" --out "$out" 2>&1 >/dev/null)
     got=$?
     [ $got -eq 1 ] || fail "$* gave status $got: $said"
     grep -q -- "$pattern" <<<"$said" || fail "$* said \"$said\", not /$pattern/"
@@ -68,9 +68,9 @@ for i in 1 2 3 4 5; do echo "Gorm Ashgrove lives in the town of,Lumen,Tovik,Drov
 none c 'beyond --mmlu-budget 0 by 1 (MMLU 0.000, allowed 1.000)' --mmlu mmlu --mmlu-budget 0 --lr 5e-3 --epochs 4
 none d 'none of them forgot more' --retain-budget 9 --lr 1e-30 # nothing moves
 echo mine >e.checks.tsv
-said=$(unlearn --every 2 --select best --quiet --retain-budget 0.0001 --lr 1e-3 --out e 2>&1) && fail "no state, and a result"
+said=$(unlearn --eval-every 2 --select best --quiet --retain-budget 0.0001 --lr 1e-3 --out e 2>&1) && fail "no state, and a result"
 [ "$(cat e.checks.tsv)" = mine ] && ! grep -q 'e.checks.tsv' <<<"$said" || fail "another's e.checks.tsv was written over"
 
-unlearn --every 2 --select best --retain-budget 0.05 --lr 1e-3 --quiet --out kept >kept.txt || fail "a budget that can be met"
+unlearn --eval-every 2 --select best --retain-budget 0.05 --lr 1e-3 --quiet --out kept >kept.txt || fail "a budget that can be met"
 [ -e kept/model.safetensors ] || fail "no result within the budget"
 exit $failed

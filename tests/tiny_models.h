@@ -13,12 +13,33 @@
 
 enum { T = 7, V = 61, L = 5 };
 
-static const dele_config CONFIGS[] = {
-    {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = L, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 2,
-     .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .tied = true},
-    {.family = DELE_OLMO, .norm = DELE_LAYERNORM, .n_layers = L, .dim = 32, .hidden = 48, .n_heads = 4, .n_kv_heads = 4,
-     .head_dim = 8, .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, .clip_qkv = 2.0f,
-     .tied = false}};
+static const dele_config CONFIGS[] = {{.family = DELE_LLAMA,
+                                       .norm = DELE_RMSNORM,
+                                       .n_layers = L,
+                                       .hidden_size = 32,
+                                       .intermediate_size = 48,
+                                       .n_heads = 4,
+                                       .n_kv_heads = 2,
+                                       .head_dim = 8,
+                                       .vocab = V,
+                                       .context = 64,
+                                       .norm_eps = 1e-5f,
+                                       .rope_theta = 1e4f,
+                                       .tied = true},
+                                      {.family = DELE_OLMO,
+                                       .norm = DELE_LAYERNORM,
+                                       .n_layers = L,
+                                       .hidden_size = 32,
+                                       .intermediate_size = 48,
+                                       .n_heads = 4,
+                                       .n_kv_heads = 4,
+                                       .head_dim = 8,
+                                       .vocab = V,
+                                       .context = 64,
+                                       .norm_eps = 1e-5f,
+                                       .rope_theta = 1e4f,
+                                       .clip_qkv = 2.0f,
+                                       .tied = false}};
 
 static const int IDS[T] = {11, 3, 42, 17, 60, 8, 29};
 

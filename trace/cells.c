@@ -6,26 +6,29 @@
  *   layer 1  . . . . C = = = = = =      C  the value put in; =  the base run's, remembered
  *   layer 0  . . . . . . . . . . .      .  never touched: positions < t are read as keys and values
  *
- * A patch at token t from layer a on changes nothing at positions < t in any layer, and nothing at positions > t up to
- * and including layer a (they see t's change only through layer a + 1's keys).  So with x = source, the run that values
- * come from, and the base, the run that cells start from:
+ * A patch at token t from layer a on changes nothing at positions < t in any layer, and nothing at
+ * positions > t up to and including layer a (they see t's change only through layer a + 1's keys).
+ * So with x = source, the run that values come from, and the base, the run that cells start from:
  *
  *   hidden (t, l)        joins at l + 1:  [x.post(l) at t | base.post(l) after it]
  *   mlp  window [a, z)   joins at a + 1:  [base.mid(a) + x.mlp(a) at t | base.post(a) after it],
  *                        MLP outputs at t replaced by x's in layers a + 1 .. z - 1
- *   attn window [a, z)   joins at a + 1:  [m + MLP_a(m) at t, m = base.post(a - 1) + x.attn(a) | base.post(a) after it],
- *                        attention outputs at t replaced in a + 1 .. z - 1
- *   head (t, a, h)       joins at a:      [base.post(a - 1) from t on], one head's output at t replaced
+ *   attn window [a, z)   joins at a + 1:  [m + MLP_a(m) at t, m = base.post(a - 1) + x.attn(a) |
+ *                        base.post(a) after it], attention outputs at t replaced in a + 1 .. z - 1
+ *   head (t, a, h)       joins at a:      [base.post(a - 1) from t on], one head's output at t
+ *                                         replaced
  *   embed (t)            joins at 0
  *
  * Rows times layers of the three kinds, with R = T - b and D = R (R + 1) / 2:
  *   T L + S R L + S D [L (L - 1) / 2 + 2 W],   W the sum over centres of L - 1 - a,
- * less what windows that begin at the same layer share, against (T L + 2)(S + 1) T L a kind when each cell is a run of
- * its own.  Cells of all samples, kinds and prompts are stacked until the memory given is filled, so that a weight
- * matrix is read once for a thousand rows.  Each thread has a stack and a run of its own and takes every n-th cell:
- * threads never wait for one another inside a layer.
+ * less what windows that begin at the same layer share, against (T L + 2)(S + 1) T L a kind when
+ * each cell is a run of its own.  Cells of all samples, kinds and prompts are stacked until the
+ * memory given is filled, so that a weight matrix is read once for a thousand rows.  Each thread
+ * has a stack and a run of its own and takes every n-th cell: threads never wait for one another
+ * inside a layer.
  *
- * Cells before the subject are the base run's.  So are those whose patch reaches no row that the answer is read from. */
+ * Cells before the subject are the base run's.  So are those whose patch reaches no row that the
+ * answer is read from. */
 #include "trace/cells.h"
 
 #include <math.h>
@@ -34,130 +37,156 @@
 #include <string.h>
 
 enum {
-    MAX_BATCH_ROWS = 768, /* of a thread: enough for the matrix products, what they give still in the cache, and the threads end a group together */
+    MAX_BATCH_ROWS = 768, /* of a thread: enough for the matrix products, what they give still in
+                             the cache, and the threads end a group together */
     HEAD_ROWS = 512,
 };
 
 typedef struct {
-    dele_case *of;
+    dele_prompt_cache *of;
     const dele_restoration *what;
     int t, s;
-    const float *states; /* a branch: what its trunk left, [rows, dim]; else NULL */
+    const float *states; /* a branch: what its trunk left, [rows, d_model]; else NULL */
 } cell;
 
 /* Cells waiting for the next forward. */
 typedef struct {
     cell *cells;
     dele_segment *segments;
-    const dele_case **cases;
+    const dele_prompt_cache **cases;
     dele_patch *patches;
-    int *wanted;
-    float *states;  /* [max_rows, dim] */
-    float *trunks;  /* [max_rows * most branches, dim] what trunks leave for their branches; NULL in a branches' stack */
-    size_t n, n_patches, n_rows, n_wanted, n_trunk_rows, max_rows, max_patches, max_trunk_rows;
+    int *output_rows;
+    float *states; /* [max_rows, d_model] */
+    float *trunks; /* [max_rows * most branches, d_model] what trunks leave for their branches; NULL
+                      in a branches' stack */
+    size_t n, n_patches, n_rows, n_output_rows, n_trunk_rows, max_rows, max_patches, max_trunk_rows;
 } stack;
 
-/* Cells that have been run and wait for the head, which is the model's largest matrix and wants many rows at once. */
+/* Cells that have been run and wait for the head, which is the model's largest matrix and wants
+ * many rows at once. */
 typedef struct {
     cell *cells;
-    const dele_case **cases;
-    float *states;   /* [max_rows, dim] final states of the answers' rows */
+    const dele_prompt_cache **cases;
+    float *states;   /* [max_rows, d_model] final states of the answers' rows */
     double *metrics; /* [max_rows, DELE_N_METRICS] */
     size_t n, n_rows, max_rows;
 } ended;
 
 /* One thread's share. */
 typedef struct {
-    const dele_group *group;
+    const dele_trace_group *group;
     const dele_config *config;
     dele_run *run;
-    size_t dim;
+    size_t d_model;
     int turn, n_turns;   /* it takes the cells whose number leaves `turn` when divided by n_turns */
     stack first, second; /* trunks and lone cells; branches */
     ended ended;
-    cell *branches;      /* of the batch just run */
+    cell *branches; /* of the batch just run */
     size_t n_branches, max_branches;
     dele_arena scratch;
 } work;
 
-static int rows_of(const dele_case *c, int t) { return c->n_rows - t; }
+static int rows_of(const dele_prompt_cache *c, int t) { return c->n_rows - t; }
 
-void dele_cell_store(const dele_case *c, const dele_restoration *r, int t, int s, const double *metrics)
+void dele_cell_store(const dele_prompt_cache *c, const dele_restoration *r, int t, int s,
+                     const double *metrics)
 {
     for (int i = r->first_target; i < r->first_target + r->n_targets; i++) {
         dele_target target = c->plan->targets[i];
         for (int m = 0; m < DELE_N_METRICS; m++)
-            *dele_cell(c->grid, &c->plan->charts[target.chart], target.chart, s, (dele_metric)m, t, target.col) =
-                (float)metrics[m];
+            *dele_cell(c->grid, &c->plan->charts[target.chart], target.chart, s, (dele_metric)m, t,
+                       target.col) = (float)metrics[m];
     }
 }
 
-/* ---- what a cell starts from ------------------------------------------------------------------------------------ */
+/* ---- what a cell starts from ----------------------------------------------------------------- */
 
-/* x [dim]: the stream at t where the cell joins. */
-static void first_row(float *x, const cell *k, size_t dim)
+/* x [d_model]: the stream at t where the cell joins. */
+static void first_row(float *x, const cell *k, size_t d_model)
 {
-    const dele_case *c = k->of;
+    const dele_prompt_cache *c = k->of;
     const dele_restoration *r = k->what;
     const float *base, *value;
     if (c->severed) { /* from the embedding up */
-        memcpy(x, dele_base(c, DELE_RESID_POST, k->s, -1, k->t), dim * sizeof *x);
+        memcpy(x, dele_base(c, DELE_RESID_POST, k->s, -1, k->t), d_model * sizeof *x);
         return;
     }
     switch (r->kind) {
     case DELE_MLP:
-        base = dele_base(c, DELE_RESID_MID, k->s, r->from, k->t), value = dele_source(c, DELE_MLP_OUT, k->s, r->from, k->t);
+        base = dele_base(c, DELE_RESID_MID, k->s, r->from, k->t),
+        value = dele_source(c, DELE_MLP_OUT, k->s, r->from, k->t);
         break;
     case DELE_ATTN: /* its MLP is added by add_mlps */
-        base = dele_base(c, DELE_RESID_POST, k->s, r->from - 1, k->t), value = dele_source(c, DELE_ATTN_OUT, k->s, r->from, k->t);
+        base = dele_base(c, DELE_RESID_POST, k->s, r->from - 1, k->t),
+        value = dele_source(c, DELE_ATTN_OUT, k->s, r->from, k->t);
         break;
-    case DELE_HEAD: memcpy(x, dele_base(c, DELE_RESID_POST, k->s, r->from - 1, k->t), dim * sizeof *x); return;
-    case DELE_EMBEDDING: memcpy(x, dele_source(c, DELE_EMBED, k->s, -1, k->t), dim * sizeof *x); return;
-    case DELE_MID: memcpy(x, dele_source(c, DELE_RESID_MID, k->s, r->from, k->t), dim * sizeof *x); return;
-    default: memcpy(x, dele_source(c, DELE_RESID_POST, k->s, r->from, k->t), dim * sizeof *x); return;
+    case DELE_HEAD:
+        memcpy(x, dele_base(c, DELE_RESID_POST, k->s, r->from - 1, k->t), d_model * sizeof *x);
+        return;
+    case DELE_EMBEDDING:
+        memcpy(x, dele_source(c, DELE_EMBED, k->s, -1, k->t), d_model * sizeof *x);
+        return;
+    case DELE_MID:
+        memcpy(x, dele_source(c, DELE_RESID_MID, k->s, r->from, k->t), d_model * sizeof *x);
+        return;
+    default:
+        memcpy(x, dele_source(c, DELE_RESID_POST, k->s, r->from, k->t), d_model * sizeof *x);
+        return;
     }
-    for (size_t i = 0; i < dim; i++) x[i] = base[i] + value[i];
+    for (size_t i = 0; i < d_model; i++) x[i] = base[i] + value[i];
 }
 
-/* Attention's cells, and ablated mid-states, join behind an MLP that reads their first row alone: those rows are
- * gathered, run through it together, and put back. */
+/* Attention's cells, and ablated mid-states, join behind an MLP that reads their first row alone:
+ * those rows are gathered, run through it together, and put back. */
 static dele_status add_mlps(work *w, stack *k, dele_err *err)
 {
     for (size_t i = 0; i < k->n;) {
         const dele_restoration *r = k->cells[i].what;
         size_t end = i, n = 0;
-        while (end < k->n && k->cells[end].what->kind == r->kind && k->cells[end].what->from == r->from) end++;
+        while (end < k->n && k->cells[end].what->kind == r->kind &&
+               k->cells[end].what->from == r->from)
+            end++;
         if (!k->cells[i].states && (r->kind == DELE_ATTN || r->kind == DELE_MID)) {
             dele_arena_reset(&w->scratch);
-            float *x = dele_alloc_raw(&w->scratch, end - i, w->dim * sizeof *x, err);
+            float *x = dele_alloc_raw(&w->scratch, end - i, w->d_model * sizeof *x, err);
             if (!x) return DELE_ERR_MEMORY;
-            for (size_t j = i; j < end; j++) memcpy(x + n++ * w->dim, k->segments[j].states, w->dim * sizeof *x);
+            for (size_t j = i; j < end; j++)
+                memcpy(x + n++ * w->d_model, k->segments[j].states, w->d_model * sizeof *x);
             if (dele_forward_mlp(x, w->run, w->group->model, r->from, n, err)) return err->code;
             for (size_t j = i; j < end; j++)
-                memcpy(k->states + (k->segments[j].states - k->states), x + (j - i) * w->dim, w->dim * sizeof *x);
+                memcpy(k->states + (k->segments[j].states - k->states), x + (j - i) * w->d_model,
+                       w->d_model * sizeof *x);
         }
         i = end;
     }
     return DELE_OK;
 }
 
-/* ---- patches of a cell ------------------------------------------------------------------------------------------ */
+/* ---- patches of a cell ----------------------------------------------------------------------- */
 
-/* A layer's patch at row is left out where nobody reads it: in the last layer before the answer's rows. */
-static void add_patch(stack *k, const work *w, const cell *it, int layer, dele_site site, int head, const float *value)
+/* A layer's patch at row is left out where nobody reads it: in the last layer before the answer's
+ * rows. */
+static void add_patch(stack *k, const work *w, const cell *it, int layer, dele_site site, int head,
+                      const float *value)
 {
     if (layer == w->config->n_layers - 1 && it->t < it->of->grid->n_tokens - 1) return;
-    k->patches[k->n_patches++] = (dele_patch){.layer = layer, .row = (int)k->n_rows, .site = site, .head = head,
-                                             .op = DELE_REPLACE, .value = value};
+    k->patches[k->n_patches++] = (dele_patch){.layer = layer,
+                                              .row = (int)k->n_rows,
+                                              .site = site,
+                                              .head = head,
+                                              .op = DELE_REPLACE,
+                                              .value = value};
 }
 
 static void add_patches(stack *k, const work *w, const cell *it, int join)
 {
     const dele_restoration *r = it->what;
-    const dele_case *c = it->of;
-    dele_site site = r->kind == DELE_MLP || r->sever == DELE_SEVER_MLP ? DELE_MLP_OUT : DELE_ATTN_OUT;
+    const dele_prompt_cache *c = it->of;
+    dele_site site =
+        r->kind == DELE_MLP || r->sever == DELE_SEVER_MLP ? DELE_MLP_OUT : DELE_ATTN_OUT;
     if (r->kind == DELE_MLP || r->kind == DELE_ATTN)
-        for (int l = join; l < r->to; l++) add_patch(k, w, it, l, site, 0, dele_source(c, site, it->s, l, it->t));
+        for (int l = join; l < r->to; l++)
+            add_patch(k, w, it, l, site, 0, dele_source(c, site, it->s, l, it->t));
     if (r->kind == DELE_HEAD) {
         size_t hd = (size_t)w->config->head_dim;
         add_patch(k, w, it, r->from, DELE_HEAD_OUT, r->head,
@@ -165,9 +194,11 @@ static void add_patches(stack *k, const work *w, const cell *it, int join)
     }
     if (r->sever != DELE_SEVER_NOTHING)
         for (int l = join; l < w->config->n_layers; l++)
-            add_patch(k, w, it, l, site, 0, dele_base(c->severed ? c->severed : c, site, it->s, l, it->t));
+            add_patch(k, w, it, l, site, 0,
+                      dele_base(c->severed ? c->severed : c, site, it->s, l, it->t));
     if (c->severed)
-        add_patch(k, w, it, r->from, DELE_RESID_POST, 0, dele_source(c, DELE_RESID_POST, it->s, r->from, it->t));
+        add_patch(k, w, it, r->from, DELE_RESID_POST, 0,
+                  dele_source(c, DELE_RESID_POST, it->s, r->from, it->t));
 }
 
 /* A trunk's states at the layers where its branches leave it. */
@@ -176,17 +207,21 @@ static void add_reads(work *w, stack *k, const cell *it)
     const dele_plan *plan = w->group->plan;
     int rows = rows_of(it->of, it->t);
     for (int b = 0; b < it->what->n_branches; b++) {
-        const dele_restoration *branch = &plan->restorations[plan->branch[it->what->first_branch + b]];
-        float *left = k->trunks + k->n_trunk_rows * w->dim;
+        const dele_restoration *branch =
+            &plan->restorations[plan->branch[it->what->first_branch + b]];
+        float *left = k->trunks + k->n_trunk_rows * w->d_model;
         for (int i = 0; i < rows; i++)
-            k->patches[k->n_patches++] = (dele_patch){.layer = branch->to - 1, .row = (int)k->n_rows + i, .op = DELE_READ,
-                                                     .site = DELE_RESID_POST, .seen = left + (size_t)i * w->dim};
+            k->patches[k->n_patches++] = (dele_patch){.layer = branch->to - 1,
+                                                      .row = (int)k->n_rows + i,
+                                                      .op = DELE_READ,
+                                                      .site = DELE_RESID_POST,
+                                                      .seen = left + (size_t)i * w->d_model};
         k->n_trunk_rows += (size_t)rows;
         w->branches[w->n_branches++] = (cell){it->of, branch, it->t, it->s, left};
     }
 }
 
-/* ---- stacking --------------------------------------------------------------------------------------------------- */
+/* ---- stacking -------------------------------------------------------------------------------- */
 
 static int by_end(const void *a, const void *b)
 {
@@ -203,33 +238,39 @@ static bool fits(const work *w, const stack *k, const cell *it)
 {
     size_t rows = (size_t)rows_of(it->of, it->t);
     return k->n_rows + rows <= k->max_rows &&
-           k->n_patches + 2 * (size_t)w->config->n_layers + rows * (size_t)it->what->n_branches <= k->max_patches &&
+           k->n_patches + 2 * (size_t)w->config->n_layers + rows * (size_t)it->what->n_branches <=
+               k->max_patches &&
            k->n_trunk_rows + rows * (size_t)it->what->n_branches <= k->max_trunk_rows;
 }
 
 static dele_status push(work *w, stack *k, const cell *it, dele_err *err)
 {
     if (!fits(w, k, it) && flush(w, k, err)) return err->code;
-    const dele_case *c = it->of;
+    const dele_prompt_cache *c = it->of;
     const dele_restoration *r = it->what;
     int join = it->states ? r->to : r->join;
     size_t rows = (size_t)rows_of(c, it->t);
-    float *x = k->states + k->n_rows * w->dim;
+    float *x = k->states + k->n_rows * w->d_model;
     if (it->states) {
-        memcpy(x, it->states, rows * w->dim * sizeof *x);
+        memcpy(x, it->states, rows * w->d_model * sizeof *x);
     } else {
-        first_row(x, it, w->dim);
+        first_row(x, it, w->d_model);
         if (rows > 1)
             for (size_t i = 1; i < rows; i++)
-                memcpy(x + i * w->dim, dele_base(c, DELE_RESID_POST, it->s, join - 1, it->t + (int)i), w->dim * sizeof *x);
+                memcpy(x + i * w->d_model,
+                       dele_base(c, DELE_RESID_POST, it->s, join - 1, it->t + (int)i),
+                       w->d_model * sizeof *x);
         add_patches(k, w, it, join);
         if (r->n_branches) add_reads(w, k, it);
     }
     for (int i = 0; i < c->grid->n_answer; i++)
-        k->wanted[k->n_wanted++] = (int)k->n_rows + (int)rows - c->grid->n_answer + i;
+        k->output_rows[k->n_output_rows++] = (int)k->n_rows + (int)rows - c->grid->n_answer + i;
     k->cells[k->n] = *it;
-    k->segments[k->n++] = (dele_segment){.n_rows = (int)rows, .first_pos = it->t, .join_layer = join, .states = x,
-                                        .parent = dele_base_kv(c, it->s, it->t)};
+    k->segments[k->n++] = (dele_segment){.n_rows = (int)rows,
+                                         .first_pos = it->t,
+                                         .start_layer = join,
+                                         .states = x,
+                                         .parent = dele_base_kv(c, it->s, it->t)};
     k->n_rows += rows;
     return DELE_OK;
 }
@@ -240,7 +281,8 @@ static dele_status measure(work *w, dele_err *err)
     ended *e = &w->ended;
     if (dele_measure(e->metrics, e->states, e->cases, e->n, w->run, err)) return err->code;
     for (size_t i = 0; i < e->n; i++)
-        dele_cell_store(e->cells[i].of, e->cells[i].what, e->cells[i].t, e->cells[i].s, e->metrics + i * DELE_N_METRICS);
+        dele_cell_store(e->cells[i].of, e->cells[i].what, e->cells[i].t, e->cells[i].s,
+                        e->metrics + i * DELE_N_METRICS);
     e->n = e->n_rows = 0;
     return DELE_OK;
 }
@@ -253,11 +295,11 @@ static dele_status end_cells(work *w, const stack *k, dele_err *err)
     for (size_t i = 0; i < k->n; i++) {
         size_t rows = (size_t)k->cells[i].of->grid->n_answer;
         if (e->n_rows + rows > e->max_rows && measure(w, err)) return err->code;
-        memcpy(e->states + e->n_rows * w->dim, x, rows * w->dim * sizeof *x);
+        memcpy(e->states + e->n_rows * w->d_model, x, rows * w->d_model * sizeof *x);
         e->cells[e->n] = k->cells[i];
         e->cases[e->n++] = k->cells[i].of;
         e->n_rows += rows;
-        x += rows * w->dim;
+        x += rows * w->d_model;
     }
     return DELE_OK;
 }
@@ -267,13 +309,20 @@ static dele_status flush(work *w, stack *k, dele_err *err)
     if (!k->n) return DELE_OK;
     dele_run *run = w->run;
     double before = run->row_layers;
-    dele_batch batch = {.segments = k->segments, .n_segments = k->n, .patches = k->patches, .n_patches = k->n_patches,
-                       .wanted = k->wanted, .n_wanted = k->n_wanted};
-    if (add_mlps(w, k, err) || dele_forward(run, w->group->model, &batch, err) || end_cells(w, k, err)) return err->code;
+    dele_batch batch = {.segments = k->segments,
+                        .n_segments = k->n,
+                        .patches = k->patches,
+                        .n_patches = k->n_patches,
+                        .output_rows = k->output_rows,
+                        .n_output_rows = k->n_output_rows};
+    if (add_mlps(w, k, err) || dele_forward(run, w->group->model, &batch, err) ||
+        end_cells(w, k, err))
+        return err->code;
     dele_progress *p = w->group->progress;
 #pragma omp critical(cells_progress)
-    if (p) dele_progress_set(p, p->done + (run->row_layers - before) / w->group->progress_price, NULL);
-    k->n = k->n_patches = k->n_rows = k->n_wanted = 0;
+    if (p)
+        dele_progress_set(p, p->done + (run->row_layers - before) / w->group->progress_price, NULL);
+    k->n = k->n_patches = k->n_rows = k->n_output_rows = 0;
     if (k == &w->first && flush_branches(w, err)) return err->code;
     k->n_trunk_rows = 0;
     return DELE_OK;
@@ -289,18 +338,19 @@ static dele_status flush_branches(work *w, dele_err *err)
     return flush(w, &w->second, err);
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static size_t most_branches(const dele_plan *plan)
 {
     size_t most = 0;
     for (int i = 0; i < plan->n_restorations; i++)
-        if ((size_t)plan->restorations[i].n_branches > most) most = (size_t)plan->restorations[i].n_branches;
+        if ((size_t)plan->restorations[i].n_branches > most)
+            most = (size_t)plan->restorations[i].n_branches;
     return most;
 }
 
 /* Rows of the longest answer. */
-static size_t most_answers(const dele_group *group)
+static size_t most_answers(const dele_trace_group *group)
 {
     int most = 0;
     for (int i = 0; i < group->n_cases; i++)
@@ -313,41 +363,53 @@ static dele_status ended_init(ended *e, const work *w, dele_arena *arena, dele_e
     size_t answers = most_answers(w->group), rows = answers > HEAD_ROWS ? answers : HEAD_ROWS;
     *e = (ended){.max_rows = rows};
     e->cells = DELE_NEW(arena, cell, rows, err);
-    e->cases = DELE_NEW(arena, const dele_case *, rows, err);
-    e->states = dele_alloc_raw(arena, rows * w->dim, sizeof(float), err);
-    e->metrics = DELE_NEW(arena, double, rows * DELE_N_METRICS, err);
+    e->cases = DELE_NEW(arena, const dele_prompt_cache *, rows, err);
+    e->states = dele_alloc_raw(arena, rows * w->d_model, sizeof(float), err);
+    e->metrics = DELE_NEW(arena, double, rows *DELE_N_METRICS, err);
     return e->cells && e->cases && e->states && e->metrics ? DELE_OK : err->code;
 }
 
-static dele_status stack_init(stack *k, work *w, size_t rows, size_t branches, dele_arena *arena, dele_err *err)
+static dele_status stack_init(stack *k, work *w, size_t rows, size_t branches, dele_arena *arena,
+                              dele_err *err)
 {
     size_t L = (size_t)w->config->n_layers;
-    *k = (stack){.max_rows = rows, .max_patches = rows * (branches + 4) + 2 * L, .max_trunk_rows = rows * branches};
+    *k = (stack){.max_rows = rows,
+                 .max_patches = rows * (branches + 4) + 2 * L,
+                 .max_trunk_rows = rows * branches};
     k->cells = DELE_NEW(arena, cell, rows, err);
     k->segments = DELE_NEW(arena, dele_segment, rows, err);
     k->patches = DELE_NEW(arena, dele_patch, k->max_patches, err);
-    k->wanted = DELE_NEW(arena, int, rows * most_answers(w->group), err);
-    k->states = dele_alloc_raw(arena, rows * w->dim, sizeof(float), err);
-    k->trunks = branches ? dele_alloc_raw(arena, rows * branches * w->dim, sizeof(float), err) : NULL;
-    return k->cells && k->segments && k->patches && k->wanted && k->states && (k->trunks || !branches) ? DELE_OK : err->code;
+    k->output_rows = DELE_NEW(arena, int, rows *most_answers(w->group), err);
+    k->states = dele_alloc_raw(arena, rows * w->d_model, sizeof(float), err);
+    k->trunks =
+        branches ? dele_alloc_raw(arena, rows * branches * w->d_model, sizeof(float), err) : NULL;
+    return k->cells && k->segments && k->patches && k->output_rows && k->states &&
+                   (k->trunks || !branches)
+               ? DELE_OK
+               : err->code;
 }
 
-/* Rows of a thread's batch that fit beside what the cases keep, and how many threads there is room for; a run holds some
- * eight streams, the widened MLP and the projections. */
-static dele_status batch_rows(size_t *rows, int *n_threads, const dele_group *group, size_t branches, dele_err *err)
+/* Rows of a thread's batch that fit beside what the cases keep, and how many threads there is room
+ * for; a run holds some eight streams, the widened MLP and the projections. */
+static dele_status batch_rows(size_t *rows, int *n_threads, const dele_trace_group *group,
+                              size_t branches, dele_err *err)
 {
     const dele_config *c = &group->model->config;
     double kept = 0, longest = 0, budget = (double)group->plan->memory * 1048576.0;
     for (int i = 0; i < group->n_cases; i++) {
-        const dele_case *it = group->cases[i];
-        kept += dele_case_bytes(it->plan, it->grid, it->n_samples);
+        const dele_prompt_cache *it = group->cases[i];
+        kept += dele_prompt_cache_bytes(it->plan, it->grid, it->n_samples);
         if (it->n_rows > longest) longest = it->n_rows;
     }
-    double row = 4.0 * ((11 + (double)branches) * c->dim + 3.0 * c->hidden + 2.0 * (double)dele_q_dim(c) +
-                        2.0 * (double)dele_kv_dim(c)) + (double)(branches + 4) * sizeof(dele_patch) + 512;
+    double row = 4.0 * ((11 + (double)branches) * c->hidden_size + 3.0 * c->intermediate_size +
+                        2.0 * (double)dele_q_dim(c) + 2.0 * (double)dele_kv_dim(c)) +
+                 (double)(branches + 4) * sizeof(dele_patch) + 512;
     if (budget < kept + row * longest)
-        return dele_fail(err, DELE_ERR_MEMORY, "a prompt of %.0f tokens needs at least %.0f MiB; raise --memory or take fewer "
-                        "--samples", longest, (kept + row * longest) / 1048576.0 + 1);
+        return dele_fail(
+            err, DELE_ERR_MEMORY,
+            "a prompt of %.0f tokens needs at least %.0f MiB; raise --memory or take fewer "
+            "--samples",
+            longest, (kept + row * longest) / 1048576.0 + 1);
     double most = (budget - kept) / row;
     *n_threads = omp_get_max_threads();
     if (most / longest < *n_threads) *n_threads = (int)(most / longest);
@@ -356,16 +418,17 @@ static dele_status batch_rows(size_t *rows, int *n_threads, const dele_group *gr
     return DELE_OK;
 }
 
-/* ---- all cells -------------------------------------------------------------------------------------------------- */
+/* ---- all cells ------------------------------------------------------------------------------- */
 
 /* The base run's metrics: of a cell whose patch changes nothing that the answer is read from. */
-static const double *base_metrics(const dele_case *c, int s)
+static const double *base_metrics(const dele_prompt_cache *c, int s)
 {
     return c->base + (size_t)(s - c->first_sample) * DELE_N_METRICS;
 }
 
 /* index: the restoration's. */
-static dele_status push_cells(work *w, dele_case *c, const dele_restoration *r, int index, dele_err *err)
+static dele_status push_cells(work *w, dele_prompt_cache *c, const dele_restoration *r, int index,
+                              dele_err *err)
 {
     int from, to, first = dele_plan_first(c->plan, c->grid);
     dele_plan_tokens(&from, &to, c->plan, c->grid);
@@ -377,7 +440,8 @@ static dele_status push_cells(work *w, dele_case *c, const dele_restoration *r, 
             if (t < first || unread) {
                 dele_cell_store(c, r, t, s, base_metrics(c, s));
                 for (int b = 0; b < r->n_branches; b++)
-                    dele_cell_store(c, &c->plan->restorations[c->plan->branch[r->first_branch + b]], t, s, base_metrics(c, s));
+                    dele_cell_store(c, &c->plan->restorations[c->plan->branch[r->first_branch + b]],
+                                    t, s, base_metrics(c, s));
             } else if (push(w, &w->first, &(cell){c, r, t, s, NULL}, err)) {
                 return err->code;
             }
@@ -390,7 +454,8 @@ static dele_status compute(work *w, size_t rows, size_t branches, dele_err *err)
 {
     const dele_plan *plan = w->group->plan;
     dele_arena arena = {0};
-    bool ok = !ended_init(&w->ended, w, &arena, err) && !stack_init(&w->first, w, rows, branches, &arena, err) &&
+    bool ok = !ended_init(&w->ended, w, &arena, err) &&
+              !stack_init(&w->first, w, rows, branches, &arena, err) &&
               (!branches || !stack_init(&w->second, w, rows, 0, &arena, err)) &&
               (w->branches = DELE_NEW(&arena, cell, rows * branches, err));
     for (int i = 0; i < plan->n_restorations && ok; i++)
@@ -402,7 +467,7 @@ static dele_status compute(work *w, size_t rows, size_t branches, dele_err *err)
     return err->code;
 }
 
-static dele_status compute_all(const dele_group *group, dele_err *err)
+static dele_status compute_all(const dele_trace_group *group, dele_err *err)
 {
     size_t rows, branches = most_branches(group->plan);
     int n_threads = 1;
@@ -411,8 +476,11 @@ static dele_status compute_all(const dele_group *group, dele_err *err)
     {
         dele_run own = {0};
         dele_err trouble = {0};
-        work w = {.group = group, .config = &group->model->config, .dim = (size_t)group->model->config.dim,
-                  .turn = omp_get_thread_num(), .n_turns = omp_get_num_threads()};
+        work w = {.group = group,
+                  .config = &group->model->config,
+                  .d_model = (size_t)group->model->config.hidden_size,
+                  .turn = omp_get_thread_num(),
+                  .n_turns = omp_get_num_threads()};
         w.run = w.turn ? &own : group->run;
         compute(&w, rows, branches, &trouble);
 #pragma omp critical(cells_end)
@@ -425,32 +493,44 @@ static dele_status compute_all(const dele_group *group, dele_err *err)
     return err->code;
 }
 
-dele_status dele_cells_compute(const dele_group *group, dele_err *err)
+dele_status dele_cells_compute(const dele_trace_group *group, dele_err *err)
 {
     return group->plan->reference ? dele_cells_reference(group, err) : compute_all(group, err);
 }
 
-dele_status dele_noop(double *change, const dele_case *c, dele_run *run, dele_err *err)
+dele_status dele_noop(double *change, const dele_prompt_cache *c, dele_run *run, dele_err *err)
 {
     int t = c->grid->end - 1, s = c->first_sample, l = c->model->config.n_layers / 2;
-    size_t dim = (size_t)c->model->config.dim, rows = (size_t)rows_of(c, t);
+    size_t d_model = (size_t)c->model->config.hidden_size, rows = (size_t)rows_of(c, t);
     dele_arena scratch = {0};
-    float *x = dele_alloc_raw(&scratch, rows, dim * sizeof *x, err);
-    int *wanted = DELE_NEW(&scratch, int, (size_t)c->grid->n_answer, err);
+    float *x = dele_alloc_raw(&scratch, rows, d_model * sizeof *x, err);
+    int *output_rows = DELE_NEW(&scratch, int, (size_t)c->grid->n_answer, err);
     double metrics[DELE_N_METRICS];
-    const dele_case *self = c;
-    dele_status status = x && wanted ? DELE_OK : DELE_ERR_MEMORY;
+    const dele_prompt_cache *self = c;
+    dele_status status = x && output_rows ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t i = 0; i < rows && !status; i++)
-        memcpy(x + i * dim, dele_base(c, DELE_RESID_POST, s, l - 1, t + (int)i), dim * sizeof *x);
-    for (int i = 0; i < c->grid->n_answer && !status; i++) wanted[i] = (int)rows - c->grid->n_answer + i;
+        memcpy(x + i * d_model, dele_base(c, DELE_RESID_POST, s, l - 1, t + (int)i),
+               d_model * sizeof *x);
+    for (int i = 0; i < c->grid->n_answer && !status; i++)
+        output_rows[i] = (int)rows - c->grid->n_answer + i;
     if (!status) {
-        dele_patch own = {.layer = l, .row = 0, .site = DELE_MLP_OUT, .op = DELE_REPLACE,
-                         .value = dele_base(c, DELE_MLP_OUT, s, l, t)};
-        dele_segment segment = {.n_rows = (int)rows, .first_pos = t, .join_layer = l, .states = x,
-                               .parent = dele_base_kv(c, s, t)};
+        dele_patch own = {.layer = l,
+                          .row = 0,
+                          .site = DELE_MLP_OUT,
+                          .op = DELE_REPLACE,
+                          .value = dele_base(c, DELE_MLP_OUT, s, l, t)};
+        dele_segment segment = {.n_rows = (int)rows,
+                                .first_pos = t,
+                                .start_layer = l,
+                                .states = x,
+                                .parent = dele_base_kv(c, s, t)};
         bool read = l < c->model->config.n_layers - 1 || t == c->grid->n_tokens - 1;
-        dele_batch batch = {.segments = &segment, .n_segments = 1, .patches = &own, .n_patches = read, .wanted = wanted,
-                           .n_wanted = (size_t)c->grid->n_answer};
+        dele_batch batch = {.segments = &segment,
+                            .n_segments = 1,
+                            .patches = &own,
+                            .n_patches = read,
+                            .output_rows = output_rows,
+                            .n_output_rows = (size_t)c->grid->n_answer};
         status = dele_forward(run, c->model, &batch, err);
     }
     if (!status) status = dele_measure(metrics, run->final, &self, 1, run, err);

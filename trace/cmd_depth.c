@@ -1,8 +1,10 @@
-/* deleatur depth -- are facts gone from a model, or only no longer said?
+/* deleatur depth -- unlearning depth (UDS): facts removed, or only not generated?
  *
- *   reads    an unlearned model, the one it was made from, one that never saw the facts; rows of questions and answers
- *   writes   DIR/depth.json, items.jsonl (a line a row), plots/depth.tsv and its picture, manifest.json
- *            (DIR.part until all is there; the same command goes on behind an interrupted one)
+ *   reads    an unlearned model, the one it was made from, one that never saw the facts; rows of
+ *            questions and answers
+ *   writes   DIR/depth.json, items.jsonl (a line a row), plots/depth.tsv and its picture,
+ *            manifest.json (DIR.part until all is there; the same command resumes an interrupted
+ *            one)
  *   prints   the score and the table of layers; with --json, depth.json
  *
  * The three models are in memory at once, as float32. */
@@ -28,16 +30,20 @@ typedef struct {
 static dele_status check_command(const command *c, dele_err *err)
 {
     if (!*c->path[DELE_DEPTH_FULL] || !*c->data || !*c->out)
-        return dele_fail(err, DELE_ERR_USAGE, "depth needs --full MODEL, --retain MODEL, --data FILE and --out DIR "
-                        "(deleatur depth --help)");
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "depth needs --full MODEL, --retain MODEL, --data FILE and --out DIR "
+                         "(deleatur depth --help)");
     if (!*c->path[DELE_DEPTH_RETAIN])
-        return dele_fail(err, DELE_ERR_USAGE, "depth needs --retain MODEL, one that never saw the rows; where none was "
-                        "trained without them, the base model from before the teaching is one");
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "depth needs --retain MODEL, one that never saw the rows; where none was "
+                         "trained without them, the base model from before the teaching is one");
     return dele_depth_check(&c->o, err);
 }
 
-/* Notes the inputs, opens the directory, loads what is needed; a model named twice is loaded once. */
-static dele_status open_all(command *c, const dele_model *models[], const dele_common *common, dele_err *err)
+/* Notes the inputs, opens the directory, loads what is needed; a model named twice is loaded
+ * once. */
+static dele_status open_all(command *c, const dele_model *models[], const dele_common *common,
+                            dele_err *err)
 {
     bool resumed;
     char *key;
@@ -45,7 +51,8 @@ static dele_status open_all(command *c, const dele_model *models[], const dele_c
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++)
         if (dele_manifest_input(&c->manifest, c->path[m], err)) return err->code;
     if (!(key = dele_manifest_key(&c->manifest, "out", &c->arena, err)) ||
-        dele_outdir_resume(&c->dir, c->out, key, &resumed, err) || dele_outdir_sub(&c->dir, "plots", err))
+        dele_outdir_resume(&c->dir, c->out, key, &resumed, err) ||
+        dele_outdir_sub(&c->dir, "plots", err))
         return err->code;
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) {
         models[m] = NULL;
@@ -58,11 +65,12 @@ static dele_status open_all(command *c, const dele_model *models[], const dele_c
     char *items = dele_printf(&c->arena, err, "%s/items.jsonl", c->dir.part);
     if (!items || dele_items_open(&c->items, items, err)) return err->code;
     if (c->items.n_old && !common->quiet)
-        dele_note("going on behind %zu rows that stand in %s", c->items.n_old, items);
+        dele_note("resuming after %zu rows that are in %s", c->items.n_old, items);
     return DELE_OK;
 }
 
-static dele_status save(command *c, const dele_depth *depth, const dele_depth_stats *stats, cJSON *json, dele_err *err)
+static dele_status save(command *c, const dele_depth *depth, const dele_depth_stats *stats,
+                        cJSON *json, dele_err *err)
 {
     char *path = dele_printf(&c->arena, err, "%s/depth.json", c->dir.part);
     char *plots = dele_printf(&c->arena, err, "%s/plots", c->dir.part);
@@ -77,8 +85,8 @@ static dele_status save(command *c, const dele_depth *depth, const dele_depth_st
     return dele_outdir_commit(&c->dir, err);
 }
 
-static dele_status report(const dele_depth *depth, const dele_depth_stats *stats, const cJSON *json, bool as_json,
-                         dele_err *err)
+static dele_status report(const dele_depth *depth, const dele_depth_stats *stats, const cJSON *json,
+                          bool as_json, dele_err *err)
 {
     if (as_json) return dele_json_show(json, err);
     dele_depth_print(stdout, depth, stats);
@@ -96,10 +104,12 @@ static dele_status work(command *c, const dele_common *common, dele_err *err)
         dele_depth_read(&depth, c->data, models, &c->o, &c->arena, err))
         return err->code;
     for (size_t i = 0; i < depth.n; i++) measured += !depth.rows[i].left_out;
-    dele_progress_begin(&progress, common->quiet ? NULL : stderr, "depth", "rows", (double)measured);
+    dele_progress_begin(&progress, common->quiet ? NULL : stderr, "depth", "rows",
+                        (double)measured);
     dele_status status = dele_depth_run(&depth, models, &c->items, &progress, &c->arena, err);
     dele_progress_end(&progress);
-    if (dele_items_close(&c->items, err) || status || dele_depth_statistics(&stats, &depth, &c->arena, err))
+    if (dele_items_close(&c->items, err) || status ||
+        dele_depth_statistics(&stats, &depth, &c->arena, err))
         return err->code;
     cJSON *json = dele_depth_json(&depth, &stats);
     if (!json) return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the result");
@@ -111,39 +121,53 @@ static dele_status work(command *c, const dele_common *common, dele_err *err)
 int cmd_depth(int argc, char **argv)
 {
     command c = {.o = DELE_DEPTH_DEFAULTS, .path = {"", "", NULL}, .data = "", .out = ""};
+    /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("models and data"),
-        DELE_OPT("full", &c.path[DELE_DEPTH_FULL], "the model that was taught the rows, before it was unlearned"),
-        DELE_OPT("retain", &c.path[DELE_DEPTH_RETAIN], "a model that never saw the rows: trained without them, or the "
-                                                     "base model from before the teaching"),
-        DELE_OPT("data", &c.data, "rows of questions and answers, JSONL; \"entity\" in a row: the part of the answer "
-                                 "that counts"),
+        DELE_OPT("full", &c.path[DELE_DEPTH_FULL],
+                 "the model that was taught the rows, before it was unlearned"),
+        DELE_OPT("retain", &c.path[DELE_DEPTH_RETAIN],
+                 "a model that never saw the rows: trained without them, or the base model from "
+                 "before the teaching"),
+        DELE_OPT("data", &c.data,
+                 "rows of questions and answers, JSONL; \"entity\" in a row: the part of the "
+                 "answer that counts"),
         DELE_GROUP("result"),
         DELE_OPT("out", &c.out, "a new directory for the result"),
         DELE_GROUP("method"),
-        DELE_OPT("positions", &c.o.positions, "where states are put in: entity (what predicts it, as published) or all"),
-        DELE_OPT("threshold", &c.o.threshold, "a layer counts where retain's states cost more nats a token"),
+        DELE_OPT("positions", &c.o.positions,
+                 "where states are put in: entity (what predicts it, as published) or all"),
+        DELE_OPT("threshold", &c.o.threshold,
+                 "a layer counts where retain's states cost more nats a token"),
         DELE_OPT("chat", &c.o.chat, "chat layout around the question: none, auto, olmo, smollm2"),
-        DELE_OPT("template", &c.o.template, "what stands around the question, {} in its place; default: nothing"),
+        DELE_OPT("template", &c.o.template,
+                 "what is around the question, {} in its place; default: nothing"),
         DELE_GROUP("which rows, and memory"),
-        DELE_OPT("limit", &c.o.limit, "at most so many rows; 0: all"),
+        DELE_OPT("limit", &c.o.limit, "maximum number of rows; 0: all"),
         DELE_OPT("memory", &c.o.memory, "MiB for states and batches, beside the three models"),
-        DELE_FLAG("reference", &c.o.reference, "every layer by whole passes from the tokens up (slow)"),
+        DELE_FLAG("reference", &c.o.reference,
+                  "every layer by whole passes from the tokens up (slow)"),
         {0}};
-    const dele_usage usage = {.command = "depth", .summary = "are facts gone from a model, or only no longer said?",
-                             .synopsis = "UNLEARNED --full TAUGHT --retain MODEL --data ROWS --out DIR",
-                             .example = "deleatur depth unlearned --full taught --retain base.gguf --data forget.jsonl "
-                                        "--out depth",
-                             .options = options, .positional = &c.path[DELE_DEPTH_UNLEARNED], .n_positional = 1};
+    /* clang-format on */
+    const dele_usage usage = {
+        .command = "depth",
+        .summary = "unlearning depth (UDS): facts removed, or only not generated?",
+        .synopsis = "UNLEARNED --full TAUGHT --retain MODEL --data ROWS --out DIR",
+        .example = "deleatur depth unlearned --full taught --retain base.gguf --data forget.jsonl "
+                   "--out depth",
+        .options = options,
+        .positional = &c.path[DELE_DEPTH_UNLEARNED],
+        .n_positional = 1};
     dele_err err = {0};
     dele_common common = {0};
-    if (!dele_options_parse(&common, &usage, argc, argv, &c.arena, &err) && !common.help && !check_command(&c, &err)) {
+    if (!dele_options_parse(&common, &usage, argc, argv, &c.arena, &err) && !common.help &&
+        !check_command(&c, &err)) {
         dele_manifest_begin(&c.manifest, &usage, argc, argv);
         work(&c, &common, &err);
     }
     dele_err closing = {0};
     dele_items_close(&c.items, &closing);
-    if (err.code && !dele_items_stand(&c.dir)) dele_outdir_abandon(&c.dir);
+    if (err.code && !dele_items_resumable(&c.dir)) dele_outdir_abandon(&c.dir);
     dele_manifest_release(&c.manifest);
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) dele_model_release(&c.model[m]);
     dele_arena_release(&c.arena);

@@ -16,7 +16,8 @@
 #include "trace/record.h"
 
 /* The pair that --fact names; the first when it names none. */
-static dele_status find_pair(size_t *pair, const dele_comparison *c, const char *fact, dele_err *err)
+static dele_status find_pair(size_t *pair, const dele_comparison *c, const char *fact,
+                             dele_err *err)
 {
     char *end;
     *pair = 0;
@@ -24,10 +25,12 @@ static dele_status find_pair(size_t *pair, const dele_comparison *c, const char 
     errno = 0;
     long id = strtol(fact, &end, 10);
     if (end == fact || *end || errno || id < INT_MIN || id > INT_MAX)
-        return dele_fail(err, DELE_ERR_USAGE, "--fact wants the number of a fact, not \"%s\"", fact);
+        return dele_fail(err, DELE_ERR_USAGE, "--fact wants the number of a fact, not \"%s\"",
+                         fact);
     for (*pair = 0; *pair < c->before.n; ++*pair)
         if (c->before.facts[*pair].fact->id == id) return DELE_OK;
-    return dele_fail(err, DELE_ERR_DATA, "fact %ld is not in both traces; facts.jsonl of each says what is", id);
+    return dele_fail(err, DELE_ERR_DATA,
+                     "fact %ld is not in both traces; facts.jsonl of each says what is", id);
 }
 
 static void add_change(cJSON *row, const dele_change *x)
@@ -48,7 +51,8 @@ static dele_status print_json(const dele_comparison *c, dele_err *err)
     cJSON_AddNumberToObject(json, "after", (double)c->n_after);
     cJSON_AddNumberToObject(json, "other_answers", (double)c->n_other_answer);
     cJSON_AddItemToObject(json, "warnings", warnings = cJSON_CreateArray());
-    for (int i = 0; i < c->n_warnings; i++) cJSON_AddItemToArray(warnings, cJSON_CreateString(c->warnings[i]));
+    for (int i = 0; i < c->n_warnings; i++)
+        cJSON_AddItemToArray(warnings, cJSON_CreateString(c->warnings[i]));
     cJSON_AddItemToObject(json, "clean", clean = cJSON_CreateObject());
     add_change(clean, &c->clean);
     cJSON_AddItemToObject(json, "corrupted", corrupted = cJSON_CreateObject());
@@ -72,15 +76,16 @@ static dele_status print_json(const dele_comparison *c, dele_err *err)
     return err->code;
 }
 
-static dele_status save(const dele_comparison *c, size_t pair, const char *const paths[2], const char *dir,
-                       dele_manifest *manifest, dele_outdir *out, dele_err *err)
+static dele_status save(const dele_comparison *c, size_t pair, const char *const paths[2],
+                        const char *dir, dele_manifest *manifest, dele_outdir *out, dele_err *err)
 {
     char plots[1100], path[1100];
     if (dele_outdir_open(out, dir, err) || dele_outdir_sub(out, "plots", err)) return err->code;
     snprintf(plots, sizeof plots, "%s/plots", out->part);
     snprintf(path, sizeof path, "%s/manifest.json", out->part);
-    if (dele_manifest_input(manifest, paths[0], err) || dele_manifest_input(manifest, paths[1], err) ||
-        dele_comparison_save(c, out->part, err) || dele_comparison_save_maps(c, pair, out->part, err))
+    if (dele_manifest_input(manifest, paths[0], err) ||
+        dele_manifest_input(manifest, paths[1], err) || dele_comparison_save(c, out->part, err) ||
+        dele_comparison_save_maps(c, pair, out->part, err))
         return err->code;
     dele_err drawing = {0}, page = {0};
     if (dele_comparison_page(c, out->part, &page))
@@ -91,22 +96,25 @@ static dele_status save(const dele_comparison *c, size_t pair, const char *const
     return dele_outdir_commit(out, err);
 }
 
-static dele_status work(const char *const paths[2], const char *fact, const char *dir, const dele_common *common,
-                       dele_manifest *manifest, dele_outdir *out, dele_arena *arena, dele_err *err)
+static dele_status work(const char *const paths[2], const char *fact, const char *dir,
+                        const dele_common *common, dele_manifest *manifest, dele_outdir *out,
+                        dele_arena *arena, dele_err *err)
 {
     dele_trace before, after;
     dele_comparison c;
     size_t pair;
-    if (dele_trace_load(&before, paths[0], arena, err) || dele_trace_load(&after, paths[1], arena, err) ||
+    if (dele_trace_load(&before, paths[0], arena, err) ||
+        dele_trace_load(&after, paths[1], arena, err) ||
         dele_trace_compare(&c, &before, &after, arena, err) || find_pair(&pair, &c, fact, err) ||
         (*dir && save(&c, pair, paths, dir, manifest, out, err)))
         return err->code;
     if (common->json) return print_json(&c, err);
     dele_comparison_print(stdout, &c);
     for (int i = 0; i < c.n_charts; i++) {
-        if (c.before.charts[c.charts[i][0]].kind == DELE_HEAD) continue; /* too many columns to read side by side */
+        if (c.before.charts[c.charts[i][0]].kind == DELE_HEAD)
+            continue; /* too many columns to read side by side */
         putchar('\n');
-        dele_comparison_sketch(stdout, &c, pair, i);
+        dele_comparison_print_heatmaps(stdout, &c, pair, i);
     }
     return DELE_OK;
 }
@@ -115,16 +123,26 @@ int cmd_trace_compare(int argc, char **argv)
 {
     bool compare = false;
     const char *paths[2] = {0}, *fact = "", *dir = "";
+    /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("options"),
         DELE_FLAG("compare", &compare, "two results of deleatur trace, beside each other"),
-        DELE_OPT("fact", &fact, "the number of the fact whose maps are shown and drawn; default: the first in both"),
-        DELE_OPT("out", &dir, "a new directory for compare.tsv, compare_facts.tsv and pictures, maps side by side, page.html for a browser"),
+        DELE_OPT("fact", &fact,
+                 "the number of the fact whose maps are shown and drawn; default: the first in "
+                 "both"),
+        DELE_OPT("out", &dir,
+                 "a new directory for compare.tsv, compare_facts.tsv and pictures, maps side by "
+                 "side, page.html for a browser"),
         {0}};
-    const dele_usage usage = {.command = "trace", .summary = "the trace of facts before and after their model was changed",
-                             .synopsis = "--compare BEFORE AFTER [--fact ID] [--out DIR]",
-                             .example = "deleatur trace --compare trace-olmo trace-unlearned --fact 7",
-                             .options = options, .positional = paths, .n_positional = 2};
+    /* clang-format on */
+    const dele_usage usage = {
+        .command = "trace",
+        .summary = "the trace of facts before and after their model was changed",
+        .synopsis = "--compare BEFORE AFTER [--fact ID] [--out DIR]",
+        .example = "deleatur trace --compare trace-olmo trace-unlearned --fact 7",
+        .options = options,
+        .positional = paths,
+        .n_positional = 2};
     dele_arena arena = {0};
     dele_err err = {0};
     dele_common common = {0};

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/random.h"
 
-/* ---- how strong ------------------------------------------------------------------------------------------------- */
+/* ---- how strong ------------------------------------------------------------------------------ */
 
 static bool number(double *x, const char *text)
 {
@@ -21,70 +21,78 @@ static bool number(double *x, const char *text)
 dele_status dele_noise_parse(dele_corruption *c, const char *noise, dele_err *err)
 {
     const char *rest = noise;
-    c->law = DELE_LAW_GAUSS;
+    c->distribution = DELE_NOISE_GAUSSIAN;
     c->factor = c->sigma = 1;
     c->student = 0;
     bool good = true;
     if (*rest == 'm' || *rest == 't') {
-        c->law = DELE_LAW_COVARIANCE;
+        c->distribution = DELE_NOISE_COVARIANCE;
         good = *rest == 'm' ? !rest[1] : number(&c->student, rest + 1) && c->student > 2;
     } else {
-        if (*rest == 'u') c->law = DELE_LAW_UNIFORM, rest++;
+        if (*rest == 'u') c->distribution = DELE_NOISE_UNIFORM, rest++;
         c->relative = *rest == 's';
         rest += c->relative;
         if (*rest || !c->relative) good = number(&c->factor, rest) && c->factor >= 0;
     }
-    c->sigma = c->law == DELE_LAW_COVARIANCE ? 1 : c->factor;
+    c->sigma = c->distribution == DELE_NOISE_COVARIANCE ? 1 : c->factor;
     return good ? DELE_OK
-                : dele_fail(err, DELE_ERR_USAGE, "--noise \"%s\" is none of s3, 0.1, u0.3, us3, m, t3 (t: more than 2 "
-                           "degrees of freedom)", noise);
+                : dele_fail(err, DELE_ERR_USAGE,
+                            "--noise \"%s\" is none of s3, 0.1, u0.3, us3, m, t3 (t: more than 2 "
+                            "degrees of freedom)",
+                            noise);
 }
 
-/* Sum of (x - shift)^power over the embeddings of every subject, each encoded alone; *n counts entries. */
-static dele_status subject_moment(double *sum, double *n, double shift, int power, const dele_model *model,
-                                 const dele_facts *facts, dele_arena *scratch, dele_err *err)
+/* Sum of (x - shift)^power over the embeddings of every subject, each encoded alone; *n counts
+ * entries. */
+static dele_status subject_moment(double *sum, double *n, double shift, int power,
+                                  const dele_model *model, const dele_facts *facts,
+                                  dele_arena *scratch, dele_err *err)
 {
-    size_t dim = (size_t)model->config.dim;
+    size_t d_model = (size_t)model->config.hidden_size;
     *sum = *n = 0;
     for (size_t i = 0; i < facts->n; i++) {
         dele_ids ids;
         const char *subject = facts->fact[i].subject;
         dele_arena_reset(scratch);
-        if (dele_encode(&ids, model->tokenizer, subject, strlen(subject), true, scratch, err)) return err->code;
+        if (dele_encode(&ids, model->tokenizer, subject, strlen(subject), true, scratch, err))
+            return err->code;
         for (size_t t = 0; t < ids.n; t++) {
-            const float *x = model->embed + (size_t)ids.id[t] * dim;
-            for (size_t c = 0; c < dim; c++) {
+            const float *x = model->embed + (size_t)ids.id[t] * d_model;
+            for (size_t c = 0; c < d_model; c++) {
                 double v = x[c] - shift;
                 *sum += power == 1 ? v : v * v;
             }
         }
-        *n += (double)(ids.n * dim);
+        *n += (double)(ids.n * d_model);
     }
     return DELE_OK;
 }
 
-static dele_status measure_sigma(dele_corruption *c, const dele_model *model, const dele_facts *facts, dele_err *err)
+static dele_status measure_sigma(dele_corruption *c, const dele_model *model,
+                                 const dele_facts *facts, dele_err *err)
 {
     dele_arena scratch = {0};
     double sum, squares, n;
     dele_status status = subject_moment(&sum, &n, 0, 1, model, facts, &scratch, err);
     if (!status && n < 2)
-        status = dele_fail(err, DELE_ERR_DATA, "%s: no subjects to measure the embeddings' spread on", facts->path);
+        status = dele_fail(err, DELE_ERR_DATA,
+                           "%s: no subjects to measure the embeddings' spread on", facts->path);
     if (!status) status = subject_moment(&squares, &n, sum / n, 2, model, facts, &scratch, err);
     dele_arena_release(&scratch);
     if (!status) c->sigma = c->factor * sqrt(squares / (n - 1));
     return status;
 }
 
-/* ---- the covariance of a text's embeddings ---------------------------------------------------------------------- */
+/* ---- the covariance of a text's embeddings --------------------------------------------------- */
 
 typedef struct {
-    double *mean, *covariance; /* [dim], [dim, dim], sums until finished */
-    double *count;             /* [vocab] how often each token stands in the text */
+    double *mean, *covariance; /* [d_model], [dim, d_model], sums until finished */
+    double *count;             /* [vocab] how often each token is in the text */
     double n;
 } moments;
 
-static dele_status count_tokens(moments *m, const dele_model *model, const char *text, size_t size, dele_err *err)
+static dele_status count_tokens(moments *m, const dele_model *model, const char *text, size_t size,
+                                dele_err *err)
 {
     dele_arena scratch = {0};
     dele_ids ids;
@@ -97,41 +105,49 @@ static dele_status count_tokens(moments *m, const dele_model *model, const char 
 
 static void add_moments(moments *m, const dele_model *model)
 {
-    size_t dim = (size_t)model->config.dim;
+    size_t d_model = (size_t)model->config.hidden_size;
     for (size_t id = 0; id < (size_t)model->config.vocab; id++)
-        for (size_t i = 0; i < dim && m->count[id] > 0; i++) m->mean[i] += m->count[id] * model->embed[id * dim + i] / m->n;
+        for (size_t i = 0; i < d_model && m->count[id] > 0; i++)
+            m->mean[i] += m->count[id] * model->embed[id * d_model + i] / m->n;
     for (size_t id = 0; id < (size_t)model->config.vocab; id++) {
         if (!(m->count[id] > 0)) continue;
-        const float *x = model->embed + id * dim;
-        for (size_t i = 0; i < dim; i++) {
+        const float *x = model->embed + id * d_model;
+        for (size_t i = 0; i < d_model; i++) {
             double a = m->count[id] * (x[i] - m->mean[i]) / (m->n - 1);
-            for (size_t j = 0; j <= i; j++) m->covariance[i * dim + j] += a * (x[j] - m->mean[j]);
+            for (size_t j = 0; j <= i; j++)
+                m->covariance[i * d_model + j] += a * (x[j] - m->mean[j]);
         }
     }
 }
 
-/* In place: the lower triangle becomes its Cholesky root.  A millionth of the mean variance on the diagonal keeps a
- * covariance of few tokens positive. */
-static dele_status cholesky(double *a, size_t dim, dele_err *err)
+/* In place: the lower triangle becomes its Cholesky root.  A millionth of the mean variance on the
+ * diagonal keeps a covariance of few tokens positive. */
+static dele_status cholesky(double *a, size_t d_model, dele_err *err)
 {
     double trace = 0;
-    for (size_t i = 0; i < dim; i++) trace += a[i * dim + i];
-    for (size_t i = 0; i < dim; i++) a[i * dim + i] += 1e-6 * trace / (double)dim + 1e-300;
-    for (size_t i = 0; i < dim; i++)
-        for (size_t j = i + 1; j < dim; j++) a[i * dim + j] = a[j * dim + i];
-    gsl_matrix_view view = gsl_matrix_view_array(a, dim, dim);
+    for (size_t i = 0; i < d_model; i++) trace += a[i * d_model + i];
+    for (size_t i = 0; i < d_model; i++)
+        a[i * d_model + i] += 1e-6 * trace / (double)d_model + 1e-300;
+    for (size_t i = 0; i < d_model; i++)
+        for (size_t j = i + 1; j < d_model; j++) a[i * d_model + j] = a[j * d_model + i];
+    gsl_matrix_view view = gsl_matrix_view_array(a, d_model, d_model);
     gsl_error_handler_t *old = gsl_set_error_handler_off();
     int failed = gsl_linalg_cholesky_decomp1(&view.matrix);
     gsl_set_error_handler(old);
-    return failed ? dele_fail(err, DELE_ERR_DATA, "the covariance of the text's embeddings has no root; give more text with "
-                             "--noise-text") : DELE_OK;
+    return failed ? dele_fail(
+                        err, DELE_ERR_DATA,
+                        "the covariance of the text's embeddings has no root; give more text with "
+                        "--noise-text")
+                  : DELE_OK;
 }
 
-static dele_status measure_covariance(dele_corruption *c, const dele_model *model, const dele_facts *facts, const char *path,
-                                     dele_arena *arena, dele_err *err)
+static dele_status measure_covariance(dele_corruption *c, const dele_model *model,
+                                      const dele_facts *facts, const char *path, dele_arena *arena,
+                                      dele_err *err)
 {
-    size_t dim = (size_t)model->config.dim;
-    moments m = {.mean = DELE_NEW(arena, double, dim, err), .covariance = DELE_NEW(arena, double, dim * dim, err),
+    size_t d_model = (size_t)model->config.hidden_size;
+    moments m = {.mean = DELE_NEW(arena, double, d_model, err),
+                 .covariance = DELE_NEW(arena, double, d_model *d_model, err),
                  .count = DELE_NEW(arena, double, (size_t)model->config.vocab, err)};
     if (!m.mean || !m.covariance || !m.count) return err->code;
     if (*path) {
@@ -140,42 +156,51 @@ static dele_status measure_covariance(dele_corruption *c, const dele_model *mode
         if (!text || count_tokens(&m, model, text, size, err)) return err->code;
     } else {
         for (size_t i = 0; i < facts->n; i++)
-            if (count_tokens(&m, model, facts->fact[i].prompt, strlen(facts->fact[i].prompt), err)) return err->code;
+            if (count_tokens(&m, model, facts->fact[i].prompt, strlen(facts->fact[i].prompt), err))
+                return err->code;
     }
-    if (m.n < 2) return dele_fail(err, DELE_ERR_DATA, "%s: no text to take the embeddings' covariance of", *path ? path : facts->path);
+    if (m.n < 2)
+        return dele_fail(err, DELE_ERR_DATA, "%s: no text to take the embeddings' covariance of",
+                         *path ? path : facts->path);
     add_moments(&m, model);
     c->mean = m.mean;
     c->root = m.covariance;
-    return cholesky(m.covariance, dim, err);
+    return cholesky(m.covariance, d_model, err);
 }
 
-dele_status dele_corruption_measure(dele_corruption *c, const dele_model *model, const dele_facts *facts, const char *text,
-                                  dele_arena *arena, dele_err *err)
+dele_status dele_corruption_measure(dele_corruption *c, const dele_model *model,
+                                    const dele_facts *facts, const char *text, dele_arena *arena,
+                                    dele_err *err)
 {
     if (c->by != DELE_CORRUPT_NOISE) return DELE_OK;
-    if (c->law == DELE_LAW_COVARIANCE) return measure_covariance(c, model, facts, text, arena, err);
+    if (c->distribution == DELE_NOISE_COVARIANCE)
+        return measure_covariance(c, model, facts, text, arena, err);
     return c->relative ? measure_sigma(c, model, facts, err) : DELE_OK;
 }
 
-/* ---- the very numbers ------------------------------------------------------------------------------------------- */
+/* ---- the very numbers ------------------------------------------------------------------------ */
 
-/* One token's noise [dim]. */
-static void draw(double *noise, double *z, const dele_corruption *c, size_t dim, double stretch, dele_numpy_rng *rng)
+/* One token's noise [d_model]. */
+static void draw(double *noise, double *z, const dele_corruption *c, size_t d_model, double stretch,
+                 dele_numpy_rng *rng)
 {
-    if (c->law != DELE_LAW_COVARIANCE) {
-        for (size_t i = 0; i < dim; i++)
-            noise[i] = c->sigma * (c->law == DELE_LAW_UNIFORM ? dele_numpy_uniform(rng, -1, 1) : dele_numpy_randn(rng));
+    if (c->distribution != DELE_NOISE_COVARIANCE) {
+        for (size_t i = 0; i < d_model; i++)
+            noise[i] =
+                c->sigma * (c->distribution == DELE_NOISE_UNIFORM ? dele_numpy_uniform(rng, -1, 1)
+                                                                  : dele_numpy_randn(rng));
         return;
     }
-    for (size_t i = 0; i < dim; i++) z[i] = dele_numpy_randn(rng);
-    for (size_t i = 0; i < dim; i++) {
+    for (size_t i = 0; i < d_model; i++) z[i] = dele_numpy_randn(rng);
+    for (size_t i = 0; i < d_model; i++) {
         double sum = 0;
-        for (size_t j = 0; j <= i; j++) sum += c->root[i * dim + j] * z[j];
+        for (size_t j = 0; j <= i; j++) sum += c->root[i * d_model + j] * z[j];
         noise[i] = (sum + (c->replace || c->rome ? c->mean[i] : 0)) * stretch;
     }
 }
 
-/* ROME's 2, whatever the seed, would stretch all facts' noise alike: what is independent has its own, but not z's. */
+/* ROME's 2, whatever the seed, would stretch all facts' noise alike: what is independent has its
+ * own, but not z's. */
 static uint32_t chi_seed(const dele_corruption *c, uint64_t seed)
 {
     dele_rng mix;
@@ -185,24 +210,28 @@ static uint32_t chi_seed(const dele_corruption *c, uint64_t seed)
     return own == (uint32_t)seed ? own + 1 : own;
 }
 
-dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_model *model, const int *ids, int n, int first,
-                             int n_samples, uint64_t seed, dele_err *err)
+dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_model *model,
+                               const int *ids, int n, int first, int n_samples, uint64_t seed,
+                               dele_err *err)
 {
-    size_t dim = (size_t)model->config.dim;
+    size_t d_model = (size_t)model->config.hidden_size;
     dele_arena scratch = {0};
-    double *noise = DELE_NEW(&scratch, double, dim, err), *z = DELE_NEW(&scratch, double, dim, err);
+    double *noise = DELE_NEW(&scratch, double, d_model, err),
+           *z = DELE_NEW(&scratch, double, d_model, err);
     dele_numpy_rng rng, chi;
     bool overflows = false;
     dele_numpy_seed(&rng, (uint32_t)seed);
     dele_numpy_seed(&chi, chi_seed(c, seed));
     for (int s = 0; s < first + n_samples && noise && z; s++)
         for (int t = 0; t < n; t++) {
-            double stretch = c->student > 0 ? sqrt((c->student - 2) / dele_numpy_chisquare(&chi, c->student)) : 1;
-            draw(noise, z, c, dim, stretch, &rng);
+            double stretch = c->student > 0
+                                 ? sqrt((c->student - 2) / dele_numpy_chisquare(&chi, c->student))
+                                 : 1;
+            draw(noise, z, c, d_model, stretch, &rng);
             if (s < first) continue;
-            const float *x = model->embed + (size_t)ids[t] * dim;
+            const float *x = model->embed + (size_t)ids[t] * d_model;
             double squares = 0; /* what the first norm forms, in float32 */
-            for (size_t i = 0; i < dim; i++) {
+            for (size_t i = 0; i < d_model; i++) {
                 double v = (c->replace ? 0 : (double)x[i]) + noise[i];
                 squares += v * v;
                 *out++ = squares < (double)FLT_MAX ? (float)v : 0;
@@ -211,7 +240,8 @@ dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_
         }
     dele_arena_release(&scratch);
     if (overflows)
-        return dele_fail(err, DELE_ERR_USAGE, "the noise is too strong: the squares of a corrupted embedding overflow "
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "the noise is too strong: the squares of a corrupted embedding overflow "
                          "float32; choose a smaller --noise");
     return z ? DELE_OK : DELE_ERR_MEMORY;
 }

@@ -1,54 +1,78 @@
 /* Corruption: what is done to the subject, how strongly, and the very numbers.
  *
- *   --noise    what is added to (with --replace: put in the place of) each of the subject's embeddings
- *   sF         F sigma z, sigma the unbiased standard deviation of all entries of all the file's subjects' embeddings,
- *              each subject encoded alone; z ~ N(0, 1)
+ *   --noise    what is added to (with --replace: put in the place of) each of the subject's
+ *              embeddings
+ *   sF         F sigma z, sigma the unbiased standard deviation of all entries of all the file's
+ *              subjects' embeddings, each subject encoded alone; z ~ N(0, 1)
  *   0.1        0.1 z
- *   uX, usF    X u or F sigma u, u uniform in (-1, 1).  (ROME's uX is absolute: the paper's +-3 sigma is us3 here.)
- *   m          a draw of the Gaussian with the covariance of a text's embeddings; its mean is added only with --replace
- *   tN         the same, times sqrt((N - 2) / chi2(N)): Student's t, N > 2; chi2 has a stream of its own
+ *   uX, usF    X u or F sigma u, u uniform in (-1, 1).  (ROME's uX is absolute: the paper's +-3
+ *              sigma is us3 here.)
+ *   m          a draw of the Gaussian with the covariance of a text's embeddings; its mean is added
+ *              only with --replace
+ *   tN         the same, times sqrt((N - 2) / chi2(N)): Student's t, N > 2; chi2 has a stream of
+ *              its own
  *
- * z and u come from numpy's RandomState(seed), in C order of [sample, token, channel], so that fewer samples are a
- * prefix of more.  Sums are made in double and rounded once: x = (float)((double)x + sigma z), as torch's in-place add
- * of a float64 array does; with that the published programs' corrupted embeddings come out bit for bit.
+ * z and u come from numpy's RandomState(seed), in C order of [sample, token, channel], so that
+ * fewer samples are a prefix of more.  Sums are made in double and rounded once: x =
+ * (float)((double)x + sigma z), as torch's in-place add of a float64 array does; with that the
+ * published programs' corrupted embeddings come out bit for bit.
  *
- * --compat rome --sever: severed cells start from noise drawn anew (the generator goes on: sample S + s), and keep the path's
- * outputs of the first draw, as ROME's trace_with_repatch does.  Otherwise both are one draw, so that what the severed path
- * keeps belongs to the run that it is put into, and a cell differs from the whole one by the cut alone.
+ * --compat rome --sever: severed cells start from noise drawn again (the generator goes on: sample
+ * S + s), and keep the path's outputs of the first draw, as ROME's trace_with_repatch does.
+ * Otherwise both are one draw, so that what the severed path keeps belongs to the run that it is
+ * put into, and a cell differs from the whole one by the cut alone.
  *
- * --compat rome: m and tN add the mean as well, low is measured with added noise even under --replace, and all facts
- * share one seed.  (m and tN draw through a Cholesky factor where ROME takes an SVD: the same law, other numbers.) */
+ * --compat rome: m and tN add the mean as well, low is measured with added noise even under
+ * --replace, and all facts share one seed.  (m and tN draw through a Cholesky factor where ROME
+ * takes an SVD: the same distribution, other numbers.) */
 #ifndef DELE_TRACE_CORRUPT_H
 #define DELE_TRACE_CORRUPT_H
 
 #include "model/facts.h"
 
-typedef enum { DELE_CORRUPT_NOISE, DELE_CORRUPT_TOKENS, DELE_CORRUPT_ZERO, DELE_CORRUPT_MEAN } dele_corrupt_by;
-typedef enum { DELE_LAW_GAUSS, DELE_LAW_UNIFORM, DELE_LAW_COVARIANCE } dele_law;
+typedef enum {
+    DELE_CORRUPT_NOISE,
+    DELE_CORRUPT_TOKENS,
+    DELE_CORRUPT_ZERO,
+    DELE_CORRUPT_MEAN
+} dele_corrupt_by;
+typedef enum {
+    DELE_NOISE_GAUSSIAN,
+    DELE_NOISE_UNIFORM,
+    DELE_NOISE_COVARIANCE
+} dele_noise_distribution;
 
 typedef struct {
     dele_corrupt_by by;
-    dele_law law;
-    bool relative;       /* factor counts standard deviations of the subjects' embeddings */
-    double factor;       /* as given */
-    double sigma;        /* what is multiplied; for DELE_LAW_COVARIANCE 1 */
-    double student;      /* degrees of freedom, 0: Gaussian */
+    dele_noise_distribution distribution;
+    bool relative;  /* factor counts standard deviations of the subjects' embeddings */
+    double factor;  /* as given */
+    double sigma;   /* what is multiplied; for DELE_NOISE_COVARIANCE 1 */
+    double student; /* degrees of freedom, 0: Gaussian */
     bool replace, rome;
-    bool shared;         /* all facts have one seed: chi2 has ROME's then, 2; else one that follows from the fact's */
-    const double *mean, *root; /* [dim], [dim, dim] lower: covariance = root rootᵀ */
+    bool shared; /* all facts have one seed: chi2 has ROME's then, 2; else one that follows from the
+                    fact's */
+    const double *mean, *root; /* [d_model], [dim, d_model] lower: covariance = root rootᵀ */
 } dele_corruption;
 
-static inline bool dele_ablates(const dele_corruption *c) { return c->by == DELE_CORRUPT_ZERO || c->by == DELE_CORRUPT_MEAN; }
+static inline bool dele_ablates(const dele_corruption *c)
+{
+    return c->by == DELE_CORRUPT_ZERO || c->by == DELE_CORRUPT_MEAN;
+}
 
 /* "s3" and its kin; the numbers that need a model come from dele_corruption_measure. */
 dele_status dele_noise_parse(dele_corruption *c, const char *noise, dele_err *err);
 
-/* sigma from the facts' subjects, the covariance from `text` (a file) or, where it is "", from the facts' prompts. */
-dele_status dele_corruption_measure(dele_corruption *c, const dele_model *model, const dele_facts *facts, const char *text,
-                                  dele_arena *arena, dele_err *err);
+/* sigma from the facts' subjects, the covariance from `text` (a file) or, where it is "", from the
+ * facts' prompts. */
+dele_status dele_corruption_measure(dele_corruption *c, const dele_model *model,
+                                    const dele_facts *facts, const char *text, dele_arena *arena,
+                                    dele_err *err);
 
-/* Samples [first, first + n_samples) of the embeddings of ids[0..n), out [n_samples, n, dim]. */
-dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_model *model, const int *ids, int n, int first,
-                             int n_samples, uint64_t seed, dele_err *err);
+/* Samples [first, first + n_samples) of the embeddings of ids[0..n), out [n_samples, n,
+ * d_model]. */
+dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_model *model,
+                               const int *ids, int n, int first, int n_samples, uint64_t seed,
+                               dele_err *err);
 
 #endif

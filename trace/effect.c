@@ -3,8 +3,9 @@
 
 #include <math.h>
 
-const char *const dele_category_name[DELE_N_CATEGORIES] = {"first subject", "middle subject",  "last subject",
-                                                         "first after",   "further", "last"};
+const char *const dele_category_name[DELE_N_CATEGORIES] = {
+    "first subject",          "middle subject", "last subject",
+    "first subsequent token", "further tokens", "last"};
 
 void dele_category_range(int *from, int *to, dele_category category, int T, int b, int e)
 {
@@ -14,26 +15,32 @@ void dele_category_range(int *from, int *to, dele_category category, int T, int 
     *to = end[category] > *from ? end[category] : *from;
 }
 
-/* ---- one fact ---------------------------------------------------------------------------------------------------- */
+/* ---- one fact -------------------------------------------------------------------------------- */
 
-double dele_cell_mean(const dele_grid *g, const dele_chart *chart, int which, dele_metric metric, int t, int col)
+double dele_cell_mean(const dele_grid *g, const dele_chart *chart, int which, dele_metric metric,
+                      int t, int col)
 {
     double sum = 0;
-    for (int s = 0; s < g->n_samples; s++) sum += (double)*dele_cell(g, chart, which, s, metric, t, col);
+    for (int s = 0; s < g->n_samples; s++)
+        sum += (double)*dele_cell(g, chart, which, s, metric, t, col);
     return sum / g->n_samples;
 }
 
 double dele_low_mean(const dele_grid *g, dele_metric metric)
 {
     double sum = 0;
-    for (int s = 0; s < g->n_samples; s++) sum += g->low[(size_t)s * DELE_N_METRICS + (size_t)metric];
+    for (int s = 0; s < g->n_samples; s++)
+        sum += g->low[(size_t)s * DELE_N_METRICS + (size_t)metric];
     return sum / g->n_samples;
 }
 
-double dele_effect_of(const dele_trace *trace, dele_metric metric, double value, double high, double low)
+double dele_effect_of(const dele_trace *trace, dele_metric metric, double value, double high,
+                      double low)
 {
     double gained = trace->noising ? high - value : value - low;
-    return metric == DELE_RANK || metric == DELE_KL ? -gained : gained; /* these two fall as the answer comes back */
+    return metric == DELE_RANK || metric == DELE_KL
+               ? -gained
+               : gained; /* these two fall as the answer comes back */
 }
 
 double dele_cell_effect(const dele_trace *trace, const dele_traced *fact, int which, int t, int col)
@@ -43,14 +50,15 @@ double dele_cell_effect(const dele_trace *trace, const dele_traced *fact, int wh
     return dele_effect_of(trace, DELE_PROB, score, g->high[DELE_PROB], dele_low_mean(g, DELE_PROB));
 }
 
-double dele_category_value(const dele_trace *trace, const dele_traced *fact, int chart, dele_metric metric,
-                          dele_category category, int col)
+double dele_category_value(const dele_trace *trace, const dele_traced *fact, int chart,
+                           dele_metric metric, dele_category category, int col)
 {
     const dele_grid *g = &fact->grid;
     int from, to;
     dele_category_range(&from, &to, category, g->n_tokens, g->begin, g->end);
     if (to <= from) return NAN;
     double sum = 0;
-    for (int t = from; t < to; t++) sum += dele_cell_mean(g, &trace->charts[chart], chart, metric, t, col);
+    for (int t = from; t < to; t++)
+        sum += dele_cell_mean(g, &trace->charts[chart], chart, metric, t, col);
     return sum / (to - from);
 }

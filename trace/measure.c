@@ -1,13 +1,15 @@
-/* From final states to metrics.  Of each run the rows come together: the position before each of the answer's tokens.
+/* From final states to metrics.  Of each run the rows come together: the position before each of
+ * the answer's tokens.
  *
  *   p, logp      product, sum over the answer's tokens
- *   logit_diff, rank, kl    of the first of those rows alone; KL(clean || run) = -H(clean) - sum_v clean_v logit_v + lse
+ *   logit_diff, rank, kl    of the first of those rows alone; KL(clean || run) = -H(clean) - sum_v
+ *                           clean_v logit_v + lse
  *
  * Logits are formed a few hundred rows at a time and never kept. */
 #include <math.h>
 
 #include "tensor/ops.h"
-#include "trace/states.h"
+#include "trace/prompt_cache.h"
 
 enum { CHUNK = 512 }; /* the head is read once for so many rows */
 
@@ -16,33 +18,36 @@ typedef struct {
     int k;      /* which of the answer's tokens */
 } place;
 
-static void measure_row(double *out, const float *logits, const dele_case *c, int k)
+static void measure_row(double *out, const float *logits, const dele_prompt_cache *c, int k)
 {
     size_t vocab = (size_t)c->model->config.vocab;
     const dele_grid *g = c->grid;
-    float wanted = logits[g->answer[k]];
+    float output_rows = logits[g->answer[k]];
     double lse = log_sum_exp(logits, vocab);
-    out[DELE_LOGP] += (double)wanted - lse;
+    out[DELE_LOGP] += (double)output_rows - lse;
     if (k) return;
     size_t rank = 1;
     double cross = 0;
     for (size_t v = 0; v < vocab; v++) {
-        rank += logits[v] > wanted;
+        rank += logits[v] > output_rows;
         cross += (double)c->clean_p[v] * (double)logits[v];
     }
     out[DELE_RANK] = (double)rank;
     out[DELE_KL] = lse - cross - c->clean_entropy;
-    out[DELE_LOGIT_DIFF] = g->foil >= 0 ? (double)wanted - (double)logits[g->foil] : NAN;
+    out[DELE_LOGIT_DIFF] = g->foil >= 0 ? (double)output_rows - (double)logits[g->foil] : NAN;
 }
 
-dele_status dele_measure(double *out, const float *states, const dele_case *const *cases, size_t n, dele_run *run, dele_err *err)
+dele_status dele_measure(double *out, const float *states, const dele_prompt_cache *const *cases,
+                         size_t n, dele_run *run, dele_err *err)
 {
     if (!n) return DELE_OK;
     const dele_model *model = cases[0]->model;
-    size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab, rows = 0, at = 0;
+    size_t d_model = (size_t)model->config.hidden_size, vocab = (size_t)model->config.vocab,
+           rows = 0, at = 0;
     for (size_t i = 0; i < n; i++) rows += (size_t)cases[i]->grid->n_answer;
     size_t chunk = rows < CHUNK ? rows : CHUNK;
-    float *logits = dele_alloc_raw(&run->arena, chunk, vocab * sizeof *logits, err); /* the run's: fresh pages are dear */
+    float *logits = dele_alloc_raw(&run->arena, chunk, vocab * sizeof *logits,
+                                   err); /* the run's: fresh pages are dear */
     place *places = DELE_NEW(&run->arena, place, rows, err);
     if (!logits || !places) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
@@ -51,24 +56,26 @@ dele_status dele_measure(double *out, const float *states, const dele_case *cons
     }
     for (at = 0; at < rows; at += chunk) {
         size_t m = rows - at < chunk ? rows - at : chunk;
-        dele_logits(logits, model, states + at * dim, m);
-        run->flops += 2.0 * (double)m * (double)dim * (double)vocab;
+        dele_logits(logits, model, states + at * d_model, m);
+        run->flops += 2.0 * (double)m * (double)d_model * (double)vocab;
         /* rows of one run add up: they stay on one thread, in order */
 #pragma omp parallel for schedule(static) if (m * vocab > 1 << 15)
         for (size_t i = 0; i < m; i++) {
             if (i && places[at + i].run == places[at + i - 1].run) continue;
             for (size_t r = i; r < m && places[at + r].run == places[at + i].run; r++)
-                measure_row(out + places[at + r].run * DELE_N_METRICS, logits + r * vocab, cases[places[at + r].run],
-                            places[at + r].k);
+                measure_row(out + places[at + r].run * DELE_N_METRICS, logits + r * vocab,
+                            cases[places[at + r].run], places[at + r].k);
         }
     }
     for (size_t i = 0; i < n; i++) {
         double *metric = out + i * DELE_N_METRICS;
         metric[DELE_PROB] = exp(metric[DELE_LOGP]);
         if (!isfinite(metric[DELE_LOGP]))
-            return dele_fail(err, DELE_ERR_DATA, "%s gives a probability that is not a number in a corrupted or patched "
-                             "run: the noise is too strong for float32, or the model is broken",
-                             model->path ? model->path : "the model");
+            return dele_fail(
+                err, DELE_ERR_DATA,
+                "%s gives a probability that is not a number in a corrupted or patched "
+                "run: the noise is too strong for float32, or the model is broken",
+                model->path ? model->path : "the model");
     }
     return DELE_OK;
 }

@@ -1,30 +1,38 @@
 /* What the page reads (plots/page.html), one JSON object:
  *
  *   model, direction, corrupt, noise, edges   text
- *   replace                                   true: noise instead of the embeddings, not on top of them
- *   sigma, layers, heads, facts, traced, maps numbers (sigma 0: it has none); the first `maps` of the facts have cells
+ *   replace                                   true: noise instead of the embeddings, not on top of
+ *                                             them
+ *   sigma, layers, heads, facts, traced, maps numbers (sigma 0: it has none); the first `maps` of
+ *   the facts have cells
  *   metrics, groups                           names, in the order of the arrays below
  *   high, low                                 [metric] means over the traced facts
  *   charts    [{name, kind, severed, window, columns,
- *               spans: [[from, to], ...] the layers [from, to) that a column patches, for mlp and attn
- *               means: [metric][group][column] = [n, score, low, high, effect, se, ci_low, ci_high,
+ *               spans: [[from, to], ...] the layers [from, to) that a column patches, for mlp and
+ *               attn means: [metric][group][column] = [n, score, low, high, effect, se, ci_low,
+ *               ci_high,
  *                                              noise_ci_low, noise_ci_high], n alone where it is 0
- *               controls: {token: [metric][column], layer: [metric], each [n, effect, ci_low, ci_high]}
- *               ranking: {words, rank: [layer], tied: [layer]} where columns are layers}]
+ *               controls: {token: [metric][column], layer: [metric], each [n, effect, ci_low,
+ *               ci_high]} ranking: {words, rank: [layer], tied: [layer]} where columns are layers}]
  *   noop      the largest change of p when a run's own value is put back
- *   mask      {chart, from, past, share}: the layers [from, past) of mask.json; null where there is none
- *   traces    [{id, prompt, subject, tokens, begin, end, answer, foil, partner, split, draws, high: [metric], low: [metric],
- *               cells: [chart] base64 of float32 score [metric][token][column], then of the upper halves of the float32
+ *   mask      {chart, from, past, share}: the layers [from, past) of mask.json; null where there is
+ *             none
+ *   traces    [{id, prompt, subject, tokens, begin, end, answer, foil, partner, split, draws, high:
+ *             [metric], low: [metric],
+ *               cells: [chart] base64 of float32 score [metric][token][column], then of the upper
+ *               halves of the float32
  *                      half-widths [metric][token][column], little-endian}]
  *   left_out  [{id, prompt, reason}]
  *
  * Of a comparison the object is the trace before, and holds beside that
  *
  *   after     the same of the trace after, the same charts and facts in the same order
- *   changes   [chart][metric][group][column] = [n, after - before, ci_low, ci_high], paired, for the first metrics alone
+ *   changes   [chart][metric][group][column] = [n, after - before, ci_low, ci_high], paired, for
+ *             the first metrics alone
  *
- * Text comes from models and fact files and is never markup: it goes in as JSON strings, and "<" as \u003c, so that
- * nothing in it can end the script element that it stands in; what cannot be shown (plots/shown.h) is U+FFFD. */
+ * Text comes from models and fact files and is never markup: it goes in as JSON strings, and "<" as
+ * \u003c, so that nothing in it can end the script element that it is in; what cannot be shown
+ * (plots/shown.h) is U+FFFD. */
 #include "trace/page.h"
 
 #include <gsl/gsl_cdf.h>
@@ -35,7 +43,7 @@
 #include "plots/page.h"
 #include "plots/shown.h"
 
-/* ---- JSON, a piece at a time -------------------------------------------------------------------------------------- */
+/* ---- JSON, a piece at a time ----------------------------------------------------------------- */
 
 static void put_text(FILE *to, const char *text)
 {
@@ -47,16 +55,20 @@ static void put_text(FILE *to, const char *text)
     size_t used, length;
     for (size_t n = strlen(text); n; text += used, n -= used) {
         const char *bytes = dele_shown_next(&length, &used, text, n);
-        if (strchr("\n\t<\"\\", *text)) fprintf(to, "\\u%04x", (unsigned)*text);
-        else fwrite(bytes, 1, length, to);
+        if (strchr("\n\t<\"\\", *text))
+            fprintf(to, "\\u%04x", (unsigned)*text);
+        else
+            fwrite(bytes, 1, length, to);
     }
     fputc('"', to);
 }
 
 static void put_number(FILE *to, double x)
 {
-    if (isfinite(x)) fprintf(to, "%.6g", x); /* as in summary.tsv */
-    else fputs("null", to);
+    if (isfinite(x))
+        fprintf(to, "%.6g", x); /* as in summary.tsv */
+    else
+        fputs("null", to);
 }
 
 static void put_numbers(FILE *to, const char *name, const double *x, int n)
@@ -95,16 +107,18 @@ static void put_array(FILE *to, size_t n_first, const double *x, size_t n)
     fputc(']', to);
 }
 
-/* ---- charts ------------------------------------------------------------------------------------------------------- */
+/* ---- charts ---------------------------------------------------------------------------------- */
 
 static void put_means(FILE *to, const dele_trace *trace, const dele_trace_stats *stats, int which)
 {
     const dele_chart *chart = &trace->charts[which];
     for (int i = 0; i < DELE_N_METRICS * DELE_N_CATEGORIES * chart->n_cols; i++) {
-        int col = i % chart->n_cols, group = i / chart->n_cols % DELE_N_CATEGORIES, m = i / chart->n_cols / DELE_N_CATEGORIES;
-        const dele_effect *e = dele_effect_at(stats, trace, which, (dele_metric)m, (dele_category)group, col);
-        const double value[] = {e->score, e->low, e->high, e->effect, e->se, e->ci_low, e->ci_high,
-                                e->noise_ci_low, e->noise_ci_high};
+        int col = i % chart->n_cols, group = i / chart->n_cols % DELE_N_CATEGORIES,
+            m = i / chart->n_cols / DELE_N_CATEGORIES;
+        const dele_effect *e =
+            dele_effect_at(stats, trace, which, (dele_metric)m, (dele_category)group, col);
+        const double value[] = {e->score,  e->low,     e->high,         e->effect,       e->se,
+                                e->ci_low, e->ci_high, e->noise_ci_low, e->noise_ci_high};
         fputs(i == 0 ? "[[[" : col ? "," : group ? "],[" : "]],[[", to);
         put_array(to, e->n, value, sizeof value / sizeof *value);
     }
@@ -150,8 +164,10 @@ static dele_status put_ranking(FILE *to, const dele_ranking *ranking, dele_err *
     if (words && ranking->n) {
         fputs(",\n\"ranking\":{\"words\":", to);
         put_text(to, words);
-        for (int l = 0; l < ranking->n_layers; l++) fprintf(to, "%s%d", l ? "," : ",\"rank\":[", ranking->rank[l]);
-        for (int l = 0; l < ranking->n_layers; l++) fprintf(to, "%s%d", l ? "," : "],\"tied\":[", ranking->tied[l]);
+        for (int l = 0; l < ranking->n_layers; l++)
+            fprintf(to, "%s%d", l ? "," : ",\"rank\":[", ranking->rank[l]);
+        for (int l = 0; l < ranking->n_layers; l++)
+            fprintf(to, "%s%d", l ? "," : "],\"tied\":[", ranking->tied[l]);
         fputs("]}", to);
     }
     dele_arena_release(&scratch);
@@ -175,13 +191,15 @@ static void put_mask(FILE *to, const dele_trace *trace, const dele_trace_stats *
     fputc('}', to);
 }
 
-static dele_status put_charts(FILE *to, const dele_trace *trace, const dele_trace_stats *stats, dele_err *err)
+static dele_status put_charts(FILE *to, const dele_trace *trace, const dele_trace_stats *stats,
+                              dele_err *err)
 {
     static const char *const severed[DELE_N_SEVERS] = {NULL, "MLP", "attention"};
     fputs(",\n\"charts\":[", to);
     for (int i = 0; i < trace->n_charts; i++) {
         const dele_chart *chart = &trace->charts[i];
-        fprintf(to, "%s\n{\"window\":%d,\"columns\":%d", i ? "," : "", chart->window, chart->n_cols);
+        fprintf(to, "%s\n{\"window\":%d,\"columns\":%d", i ? "," : "", chart->window,
+                chart->n_cols);
         put_named(to, "name", chart->name);
         put_named(to, "kind", dele_kind_name[chart->kind]);
         put_named(to, "severed", severed[chart->sever]);
@@ -196,17 +214,19 @@ static dele_status put_charts(FILE *to, const dele_trace *trace, const dele_trac
     return DELE_OK;
 }
 
-/* ---- facts -------------------------------------------------------------------------------------------------------- */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
 /* The standard error of a cell's mean effect over the noise draws; NaN for a single draw. */
-static double error_of(const dele_trace *trace, const dele_grid *g, int which, dele_metric metric, int t, int col)
+static double error_of(const dele_trace *trace, const dele_grid *g, int which, dele_metric metric,
+                       int t, int col)
 {
     double sum = 0, squares = 0;
     int S = g->n_samples;
     if (S < 2) return NAN;
     for (int s = 0; s < S; s++) {
         double value = *dele_cell(g, &trace->charts[which], which, s, metric, t, col);
-        double effect = dele_effect_of(trace, metric, value, g->high[metric], g->low[s * DELE_N_METRICS + (int)metric]);
+        double effect = dele_effect_of(trace, metric, value, g->high[metric],
+                                       g->low[s * DELE_N_METRICS + (int)metric]);
         sum += effect;
         squares += effect * effect;
     }
@@ -226,19 +246,21 @@ static size_t cells_of(const dele_traced *traced, const dele_chart *chart)
     return (size_t)DELE_N_METRICS * (size_t)traced->grid.n_tokens * (size_t)chart->n_cols;
 }
 
-static dele_status put_cells(FILE *to, const dele_trace *trace, const dele_traced *traced, int which, dele_arena *arena,
-                            dele_err *err)
+static dele_status put_cells(FILE *to, const dele_trace *trace, const dele_traced *traced,
+                             int which, dele_arena *arena, dele_err *err)
 {
     const dele_grid *g = &traced->grid;
     const dele_chart *chart = &trace->charts[which];
     size_t n = cells_of(traced, chart);
-    uint8_t *bytes = DELE_NEW(arena, uint8_t, 6 * n, err), *score = bytes, *half = bytes ? bytes + 4 * n : NULL;
+    uint8_t *bytes = DELE_NEW(arena, uint8_t, 6 * n, err), *score = bytes,
+            *half = bytes ? bytes + 4 * n : NULL;
     if (!bytes) return err->code;
     double student = g->n_samples > 1 ? gsl_cdf_tdist_Pinv(0.975, g->n_samples - 1) : NAN;
     for (int m = 0; m < DELE_N_METRICS; m++)
         for (int t = 0; t < g->n_tokens; t++)
             for (int col = 0; col < chart->n_cols; col++) {
-                uint32_t mean = bits_of((float)dele_cell_mean(g, chart, which, (dele_metric)m, t, col));
+                uint32_t mean =
+                    bits_of((float)dele_cell_mean(g, chart, which, (dele_metric)m, t, col));
                 double error = error_of(trace, g, which, (dele_metric)m, t, col);
                 uint32_t width = bits_of((float)(student * error)) + 0x8000; /* rounds */
                 for (int i = 0; i < 4; i++) *score++ = (uint8_t)(mean >> 8 * i);
@@ -248,13 +270,14 @@ static dele_status put_cells(FILE *to, const dele_trace *trace, const dele_trace
     return DELE_OK;
 }
 
-static dele_status put_fact(FILE *to, const dele_trace *trace, const dele_traced *traced, bool cells, dele_arena *arena,
-                           dele_err *err)
+static dele_status put_fact(FILE *to, const dele_trace *trace, const dele_traced *traced,
+                            bool cells, dele_arena *arena, dele_err *err)
 {
     const dele_grid *g = &traced->grid;
     double low[DELE_N_METRICS];
     for (int m = 0; m < DELE_N_METRICS; m++) low[m] = dele_low_mean(g, (dele_metric)m);
-    fprintf(to, "{\"id\":%d,\"begin\":%d,\"end\":%d,\"draws\":%d", traced->fact->id, g->begin, g->end, g->n_samples);
+    fprintf(to, "{\"id\":%d,\"begin\":%d,\"end\":%d,\"draws\":%d", traced->fact->id, g->begin,
+            g->end, g->n_samples);
     put_named(to, "prompt", traced->fact->prompt);
     put_named(to, "subject", traced->fact->subject);
     put_named(to, "answer", traced->answer);
@@ -278,7 +301,8 @@ static size_t facts_that_fit(const dele_trace *trace, size_t room)
     size_t bytes = 0, n = 0;
     for (size_t i = 0; i < trace->n; i++) {
         if (trace->facts[i].left_out) continue;
-        for (int k = 0; k < trace->n_charts; k++) bytes += 8 * cells_of(&trace->facts[i], &trace->charts[k]);
+        for (int k = 0; k < trace->n_charts; k++)
+            bytes += 8 * cells_of(&trace->facts[i], &trace->charts[k]);
         if (bytes > room) break;
         n++;
     }
@@ -312,14 +336,15 @@ static dele_status put_facts(FILE *to, const dele_trace *trace, size_t n_maps, d
     return status;
 }
 
-/* ---- the page ----------------------------------------------------------------------------------------------------- */
+/* ---- the page -------------------------------------------------------------------------------- */
 
 /* All but the brace that ends it. */
-static dele_status put_trace(FILE *to, const dele_trace *trace, const dele_trace_stats *stats, size_t room, dele_err *err)
+static dele_status put_trace(FILE *to, const dele_trace *trace, const dele_trace_stats *stats,
+                             size_t room, dele_err *err)
 {
     size_t n_maps = facts_that_fit(trace, room);
-    fprintf(to, "{\"layers\":%d,\"heads\":%d,\"facts\":%zu,\"traced\":%zu,\"maps\":%zu", trace->n_layers, trace->n_heads,
-            trace->n, trace->n_traced, n_maps);
+    fprintf(to, "{\"layers\":%d,\"heads\":%d,\"facts\":%zu,\"traced\":%zu,\"maps\":%zu",
+            trace->n_layers, trace->n_heads, trace->n, trace->n_traced, n_maps);
     fputs(",\"sigma\":", to);
     put_number(to, trace->sigma);
     put_named(to, "model", trace->model);
@@ -339,7 +364,8 @@ static dele_status put_trace(FILE *to, const dele_trace *trace, const dele_trace
 typedef struct {
     const dele_trace *trace;
     const dele_trace_stats *stats;
-    const dele_comparison *comparison; /* or NULL; then trace and stats are those before and after */
+    const dele_comparison
+        *comparison; /* or NULL; then trace and stats are those before and after */
 } contents;
 
 static void put_changes(FILE *to, const dele_comparison *c)
@@ -381,14 +407,16 @@ static dele_status write_page(const char *dir, contents *c, dele_err *err)
     return dele_page_write(path, "plots/page.html", "@TRACE@", fill, c, err);
 }
 
-dele_status dele_trace_page(const dele_trace *trace, const dele_trace_stats *stats, const char *dir, dele_err *err)
+dele_status dele_trace_page(const dele_trace *trace, const dele_trace_stats *stats, const char *dir,
+                            dele_err *err)
 {
     contents c = {.trace = trace, .stats = stats};
     return write_page(dir, &c, err);
 }
 
 /* The trace on one side with the charts of both alone, in the comparison's order. */
-static dele_status charts_of_both(dele_trace *out, const dele_comparison *c, int side, dele_arena *arena, dele_err *err)
+static dele_status charts_of_both(dele_trace *out, const dele_comparison *c, int side,
+                                  dele_arena *arena, dele_err *err)
 {
     const dele_trace *all = side ? &c->after : &c->before;
     const size_t n = (size_t)c->n_charts;

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/text_out.h"
 
-/* ---- what a picture says of itself ------------------------------------------------------------------------------ */
+/* ---- what a picture says of itself ----------------------------------------------------------- */
 
 void dele_picture_text(FILE *to, const char *text) { dele_text_put(to, text, DELE_TEXT_LINE); }
 
@@ -33,14 +33,17 @@ static void put_model(FILE *to, const char *before, const dele_trace *trace)
 
 void dele_picture_number(FILE *to, double x)
 {
-    if (isfinite(x)) fprintf(to, "\t%.9g", x);
-    else fputs("\tnan", to); /* printf might say -nan */
+    if (isfinite(x))
+        fprintf(to, "\t%.9g", x);
+    else
+        fputs("\tnan", to); /* printf might say -nan */
 }
 
 /* only: the one fact of the picture, or NULL. */
 static void corruption(FILE *to, const dele_trace *trace, const dele_traced *only)
 {
-    const char *by = trace->opts.corrupt ? trace->opts.corrupt : "noise", *noise = trace->opts.noise;
+    const char *by = trace->opts.corrupt ? trace->opts.corrupt : "noise",
+               *noise = trace->opts.noise;
     if (!strcmp(by, "tokens")) {
         fputs("another subject's tokens", to);
         if (!only || !only->partner) return;
@@ -50,9 +53,12 @@ static void corruption(FILE *to, const dele_trace *trace, const dele_traced *onl
     } else if (strcmp(by, "noise")) {
         fprintf(to, "%s ablation", by);
     } else {
-        if (trace->opts.sigma > 0 || !noise || !*noise) fprintf(to, "noise of sigma %.3g", trace->sigma);
-        else if (*noise == 'm' || *noise == 't') fprintf(to, "noise %s (a text's covariance)", noise);
-        else fprintf(to, "noise %s (sigma %.3g)", noise, trace->sigma);
+        if (trace->opts.sigma > 0 || !noise || !*noise)
+            fprintf(to, "noise of sigma %.3g", trace->sigma);
+        else if (*noise == 'm' || *noise == 't')
+            fprintf(to, "noise %s (a text's covariance)", noise);
+        else
+            fprintf(to, "noise %s (sigma %.3g)", noise, trace->sigma);
         if (trace->opts.replace) fputs(" in the embeddings' place", to);
     }
 }
@@ -69,28 +75,35 @@ void dele_picture_how(FILE *to, const dele_trace *trace, const dele_traced *only
     }
     fputs(trace->noising ? "noising, " : "denoising, ", to);
     corruption(to, trace, only);
-    if (fewest != most) fprintf(to, ", %d to %d draws per fact", fewest, most);
-    else if (most > 1) fprintf(to, ", %d draws%s", most, only ? "" : " per fact");
+    if (fewest != most)
+        fprintf(to, ", %d to %d draws per fact", fewest, most);
+    else if (most > 1)
+        fprintf(to, ", %d draws%s", most, only ? "" : " per fact");
     if (!only) fprintf(to, ", n = %zu facts", trace->n_traced);
 }
 
 /* What the columns of a chart stand for: "centre of 3 restored MLP layers". */
 static void put_columns(FILE *to, const dele_trace *trace, const dele_chart *chart)
 {
-    static const char *const site[] = {"hidden state", "MLP", "attention", "hidden state behind the attention", "head",
-                                       "embedding"};
+    static const char *const site[] = {"hidden state", "MLP",
+                                       "attention",    "hidden state behind the attention",
+                                       "head",         "embedding"};
     const char *how = trace->noising ? "corrupted" : "restored";
     if ((chart->kind == DELE_MLP || chart->kind == DELE_ATTN) && chart->window > 1)
         fprintf(to, "centre of %d %s %s layers", chart->window, how, site[chart->kind]);
-    else if (chart->kind == DELE_EMBEDDING) fprintf(to, "%s embedding", how);
-    else fprintf(to, "layer of the %s %s", how, site[chart->kind]);
-    if (chart->sever) fprintf(to, ", %s severed", chart->sever == DELE_SEVER_MLP ? "MLP" : "attention");
+    else if (chart->kind == DELE_EMBEDDING)
+        fprintf(to, "%s embedding", how);
+    else
+        fprintf(to, "layer of the %s %s", how, site[chart->kind]);
+    if (chart->sever)
+        fprintf(to, ", %s severed", chart->sever == DELE_SEVER_MLP ? "MLP" : "attention");
 }
 
-void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *after, const dele_chart *chart,
-                           const dele_traced *only)
+void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *after,
+                           const dele_chart *chart, const dele_traced *only)
 {
-    static const char *const colour[DELE_N_KINDS] = {"purple", "green", "red", "purple", "red", "purple"};
+    static const char *const colour[DELE_N_KINDS] = {"purple", "green", "red",
+                                                     "purple", "red",   "purple"};
     fprintf(to, "# colour %s\n# xlabel ", colour[chart->kind]);
     put_columns(to, trace, chart);
     fputs("\n# note ", to);
@@ -102,11 +115,12 @@ void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *
 
 void dele_picture_centre(FILE *to, const dele_trace *trace, const dele_traced *traced)
 {
-    double centre = trace->noising ? traced->grid.high[DELE_PROB] : dele_low_mean(&traced->grid, DELE_PROB);
+    double centre =
+        trace->noising ? traced->grid.high[DELE_PROB] : dele_low_mean(&traced->grid, DELE_PROB);
     fprintf(to, "# centre %.9g\n# side %s\n", centre, trace->noising ? "below" : "above");
 }
 
-/* ---- scales ------------------------------------------------------------------------------------------------------ */
+/* ---- scales ---------------------------------------------------------------------------------- */
 
 static void widen(double *min, double *max, double x)
 {
@@ -114,18 +128,21 @@ static void widen(double *min, double *max, double x)
     if (x > *max) *max = x;
 }
 
-void dele_picture_effects(double *min, double *max, const dele_trace *trace, const dele_trace_stats *stats, bool heads)
+void dele_picture_effects(double *min, double *max, const dele_trace *trace,
+                          const dele_trace_stats *stats, bool heads)
 {
     *min = *max = 0;
     for (int i = 0; i < trace->n_charts; i++)
         for (int c = 0; c < DELE_N_CATEGORIES && (trace->charts[i].kind == DELE_HEAD) == heads; c++)
             for (int col = 0; col < trace->charts[i].n_cols; col++) {
-                const dele_effect *e = dele_effect_at(stats, trace, i, DELE_PROB, (dele_category)c, col);
+                const dele_effect *e =
+                    dele_effect_at(stats, trace, i, DELE_PROB, (dele_category)c, col);
                 if (e->n) widen(min, max, e->effect);
             }
 }
 
-void dele_picture_scores(double *min, double *max, const dele_trace *trace, const dele_traced *traced, bool heads)
+void dele_picture_scores(double *min, double *max, const dele_trace *trace,
+                         const dele_traced *traced, bool heads)
 {
     const dele_grid *g = &traced->grid;
     *min = *max = trace->noising ? g->high[DELE_PROB] : dele_low_mean(g, DELE_PROB);
@@ -135,7 +152,7 @@ void dele_picture_scores(double *min, double *max, const dele_trace *trace, cons
                 widen(min, max, dele_cell_mean(g, &trace->charts[i], i, DELE_PROB, t, col));
 }
 
-/* ---- tables that put things together ----------------------------------------------------------------------------- */
+/* ---- tables that put things together --------------------------------------------------------- */
 
 typedef struct {
     const dele_trace *trace;
@@ -148,16 +165,19 @@ static dele_status open_table(dele_writer *out, const saving *to, const char *na
 {
     char path[1200];
     int n = snprintf(path, sizeof path, "%s/plots/%s.tsv", to->dir, name);
-    if (n < 0 || (size_t)n >= sizeof path) return dele_fail(to->err, DELE_ERR_FILE, "%s: too long a path", to->dir);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return dele_fail(to->err, DELE_ERR_FILE, "%s: too long a path", to->dir);
     return dele_writer_open(out, path, to->err);
 }
 
-/* A block of a table of lines or bars: a name, then layer, effect on p at the last subject token, and its interval. */
+/* A block of a table of lines or bars: a name, then layer, effect on p at the last subject token,
+ * and its interval. */
 static void put_block(FILE *out, const saving *to, int chart, const char *name, bool first)
 {
     fprintf(out, "%s%s\n", first ? "" : "\n\n", name);
     for (int l = 0; l < to->trace->n_layers; l++) {
-        const dele_effect *e = dele_effect_at(to->stats, to->trace, chart, DELE_PROB, DELE_LAST_SUBJECT, l);
+        const dele_effect *e =
+            dele_effect_at(to->stats, to->trace, chart, DELE_PROB, DELE_LAST_SUBJECT, l);
         fprintf(out, "%d\t%.9g\t%.9g\t%.9g\n", l, e->effect, e->ci_low, e->ci_high);
     }
 }
@@ -174,7 +194,8 @@ static bool at_last_subject(const saving *to, int chart)
     return dele_effect_at(to->stats, to->trace, chart, DELE_PROB, DELE_LAST_SUBJECT, 0)->n > 0;
 }
 
-/* ROME's section 2.2: how much of a state's effect goes through the MLPs, or the attention, of the layers above it. */
+/* ROME's section 2.2: how much of a state's effect goes through the MLPs, or the attention, of the
+ * layers above it. */
 static dele_status save_severed(const saving *to)
 {
     static const char *const name[DELE_N_SEVERS] = {"ordinary", "MLP severed", "attention severed"};
@@ -184,8 +205,10 @@ static dele_status save_severed(const saving *to)
     if (plain < 0 || cut < 0 || !at_last_subject(to, plain)) return DELE_OK;
     dele_writer out = {0};
     if (open_table(&out, to, "severed")) return to->err->code;
-    fprintf(out.stream, "# plot severed.gp\n# title Severed paths: one hidden state %s at the last subject token\n",
-            to->trace->noising ? "corrupted" : "restored");
+    fprintf(
+        out.stream,
+        "# plot severed.gp\n# title Severed paths: one hidden state %s at the last subject token\n",
+        to->trace->noising ? "corrupted" : "restored");
     dele_picture_describe(out.stream, to->trace, NULL, &to->trace->charts[plain], NULL);
     fputs("# hues", out.stream);
     for (int s = 0; s < DELE_N_SEVERS; s++)
@@ -209,23 +232,27 @@ static dele_status save_windows(const saving *to, dele_kind kind)
     char name[64];
     snprintf(name, sizeof name, "windows_%s", dele_kind_name[kind]);
     if (open_table(&out, to, name)) return to->err->code;
-    fprintf(out.stream, "# plot layers.gp\n# title Causal tracing of %s in windows of several widths, last subject token\n"
-                        "# xlabel centre of the %s layers\n# note ", dele_kind_name[kind],
-            trace->noising ? "corrupted" : "restored");
+    fprintf(out.stream,
+            "# plot layers.gp\n# title Causal tracing of %s in windows of several widths, last "
+            "subject token\n"
+            "# xlabel centre of the %s layers\n# note ",
+            dele_kind_name[kind], trace->noising ? "corrupted" : "restored");
     dele_picture_how(out.stream, trace, NULL);
     put_model(out.stream, "\n# model ", trace);
     fputc('\n', out.stream);
     for (int i = 0; i < trace->n_charts; i++) {
         char width[32];
-        snprintf(width, sizeof width, trace->charts[i].window == 1 ? "1 layer" : "%d layers", trace->charts[i].window);
+        snprintf(width, sizeof width, trace->charts[i].window == 1 ? "1 layer" : "%d layers",
+                 trace->charts[i].window);
         if (trace->charts[i].kind == kind) put_block(out.stream, to, i, width, i == first);
     }
     return dele_writer_commit(&out, to->err);
 }
 
-/* ---- heads: layers across, heads down, at one token -------------------------------------------------------------- */
+/* ---- heads: layers across, heads down, at one token ------------------------------------------ */
 
-static void put_heads(FILE *out, const saving *to, int which, const dele_traced *traced, dele_category tokens)
+static void put_heads(FILE *out, const saving *to, int which, const dele_traced *traced,
+                      dele_category tokens)
 {
     const dele_trace *trace = to->trace;
     fputs("#head\thead\tlayer\tvalue\n", out);
@@ -241,7 +268,8 @@ static void put_heads(FILE *out, const saving *to, int which, const dele_traced 
         }
 }
 
-static dele_status save_heads(const saving *to, int which, const dele_traced *traced, dele_category tokens)
+static dele_status save_heads(const saving *to, int which, const dele_traced *traced,
+                              dele_category tokens)
 {
     const dele_trace *trace = to->trace;
     bool subject = tokens == DELE_LAST_SUBJECT;
@@ -252,8 +280,10 @@ static dele_status save_heads(const saving *to, int which, const dele_traced *tr
     double min, max;
     dele_writer out = {0};
     if (!any) return DELE_OK;
-    if (traced) snprintf(name, sizeof name, "%d_head_%s", traced->fact->id, suffix);
-    else snprintf(name, sizeof name, "average_head_%s", suffix);
+    if (traced)
+        snprintf(name, sizeof name, "%d_head_%s", traced->fact->id, suffix);
+    else
+        snprintf(name, sizeof name, "average_head_%s", suffix);
     if (open_table(&out, to, name)) return to->err->code;
     const char *at = subject ? "last subject token" : "last token";
     fputs("# plot heatmap.gp\n# ylabel head\n# title ", out.stream);
@@ -266,8 +296,10 @@ static dele_status save_heads(const saving *to, int which, const dele_traced *tr
         dele_picture_centre(out.stream, trace, traced);
     } else {
         dele_picture_effects(&min, &max, trace, to->stats, true);
-        fprintf(out.stream, "Causal tracing of heads at the %s, mean over %zu facts\n"
-                            "# cblabel indirect effect on p(answer)\n", at, trace->n_traced);
+        fprintf(out.stream,
+                "Causal tracing of heads at the %s, mean over %zu facts\n"
+                "# cblabel indirect effect on p(answer)\n",
+                at, trace->n_traced);
     }
     dele_picture_describe(out.stream, trace, NULL, &trace->charts[which], traced);
     fprintf(out.stream, "# min %.9g\n# max %.9g\n", min, max);
@@ -292,11 +324,12 @@ static dele_status save_all_heads(const saving *to, int pictures)
     return DELE_OK;
 }
 
-dele_status dele_trace_save_pictures(const dele_trace *trace, const dele_trace_stats *stats, const char *dir, int pictures,
-                                   dele_err *err)
+dele_status dele_trace_save_pictures(const dele_trace *trace, const dele_trace_stats *stats,
+                                     const char *dir, int pictures, dele_err *err)
 {
     saving to = {trace, stats, dir, err};
     if (!trace->n_traced) return DELE_OK;
-    if (save_severed(&to) || save_windows(&to, DELE_MLP) || save_windows(&to, DELE_ATTN)) return err->code;
+    if (save_severed(&to) || save_windows(&to, DELE_MLP) || save_windows(&to, DELE_ATTN))
+        return err->code;
     return save_all_heads(&to, pictures);
 }

@@ -15,7 +15,7 @@ void dele_window(int *from, int *to, int l, int w, int n_layers, bool paper_edge
     *to = l + above > n_layers ? n_layers : l + above;
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------ */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 /* The place of a word among names, or -1. */
 static int which(const char *word, size_t n, const char *const *names, int n_names)
@@ -25,8 +25,8 @@ static int which(const char *word, size_t n, const char *const *names, int n_nam
     return -1;
 }
 
-static dele_status choose(int *out, const char *option, const char *value, const char *const *names, int n_names,
-                         dele_err *err)
+static dele_status choose(int *out, const char *option, const char *value, const char *const *names,
+                          int n_names, dele_err *err)
 {
     *out = which(value, strlen(value), names, n_names);
     if (*out >= 0) return DELE_OK;
@@ -37,10 +37,10 @@ static dele_status choose(int *out, const char *option, const char *value, const
 }
 
 /* A comma-separated list of names, as flags. */
-static dele_status choose_many(bool *wanted, const char *option, const char *list, const char *const *names, int n_names,
-                              dele_err *err)
+static dele_status choose_many(bool *output_rows, const char *option, const char *list,
+                               const char *const *names, int n_names, dele_err *err)
 {
-    memset(wanted, 0, (size_t)n_names * sizeof *wanted);
+    memset(output_rows, 0, (size_t)n_names * sizeof *output_rows);
     for (const char *p = list; *p;) {
         size_t n = strcspn(p, ",");
         int i = which(p, n, names, n_names);
@@ -49,7 +49,7 @@ static dele_status choose_many(bool *wanted, const char *option, const char *lis
             snprintf(word, sizeof word, "%.*s", (int)n, p);
             return choose(&i, option, word, names, n_names, err);
         }
-        wanted[i] = true;
+        output_rows[i] = true;
         p += n + (p[n] == ',');
     }
     return DELE_OK;
@@ -62,17 +62,22 @@ static dele_status parse_windows(int *windows, int *n, const char *list, dele_er
         char *end;
         long w = strtol(p, &end, 10);
         if (end == p || (*end && *end != ',') || w < 1 || w > 1 << 20 || *n == MAX_WINDOWS)
-            return dele_fail(err, DELE_ERR_USAGE, "--window \"%s\" is not a list of widths like 1,3,5,10 (up to %d of them)",
-                            list, MAX_WINDOWS);
+            return dele_fail(
+                err, DELE_ERR_USAGE,
+                "--window \"%s\" is not a list of widths like 1,3,5,10 (up to %d of them)", list,
+                MAX_WINDOWS);
         for (int i = 0; i < *n; i++)
-            if (windows[i] == w) return dele_fail(err, DELE_ERR_USAGE, "--window names %ld twice", w);
+            if (windows[i] == w)
+                return dele_fail(err, DELE_ERR_USAGE, "--window names %ld twice", w);
         windows[(*n)++] = (int)w;
         p = end + (*end == ',');
     }
-    return *n ? DELE_OK : dele_fail(err, DELE_ERR_USAGE, "--window is empty; give widths like 10 or 1,3,5,10");
+    return *n ? DELE_OK
+              : dele_fail(err, DELE_ERR_USAGE,
+                          "--window is empty; give widths like 10 or 1,3,5,10");
 }
 
-/* ---- charts ----------------------------------------------------------------------------------------------------- */
+/* ---- charts ---------------------------------------------------------------------------------- */
 
 static dele_chart *add_chart(dele_plan *plan, dele_kind kind, int n_cols)
 {
@@ -82,30 +87,38 @@ static dele_chart *add_chart(dele_plan *plan, dele_kind kind, int n_cols)
     return chart;
 }
 
-static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, dele_arena *arena, dele_err *err)
+static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, dele_arena *arena,
+                               dele_err *err)
 {
     static const char *const paths[] = {"mlp", "attn"};
     bool kinds[DELE_N_KINDS], severs[2];
     int windows[MAX_WINDOWS], n_windows, L = plan->config->n_layers, n_kinds = 0;
     if (choose_many(kinds, "--kinds", opts->kinds, dele_kind_name, DELE_N_KINDS, err) ||
-        choose_many(severs, "--sever", opts->sever, paths, 2, err) || parse_windows(windows, &n_windows, opts->windows, err))
+        choose_many(severs, "--sever", opts->sever, paths, 2, err) ||
+        parse_windows(windows, &n_windows, opts->windows, err))
         return err->code;
     for (int kind = 0; kind < DELE_N_KINDS; kind++) n_kinds += kinds[kind];
-    if (!n_kinds) return dele_fail(err, DELE_ERR_USAGE, "--kinds is empty; give any of hidden,mid,mlp,attn,head,embed");
+    if (!n_kinds)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--kinds is empty; give any of hidden,mid,mlp,attn,head,embed");
     if ((severs[0] || severs[1]) && !kinds[DELE_HIDDEN])
-        return dele_fail(err, DELE_ERR_USAGE, "--sever belongs to hidden states; add hidden to --kinds");
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--sever belongs to hidden states; add hidden to --kinds");
     plan->charts = DELE_NEW(arena, dele_chart, (size_t)(DELE_N_KINDS + 2 + 2 * n_windows), err);
     if (!plan->charts) return err->code;
     for (int kind = 0; kind < DELE_N_KINDS; kind++) {
         if (!kinds[kind]) continue;
         bool windowed = kind == DELE_MLP || kind == DELE_ATTN;
         for (int i = 0; i < (windowed ? n_windows : 1); i++) {
-            dele_chart *chart = add_chart(plan, (dele_kind)kind, kind == DELE_EMBEDDING ? 1
-                                                               : kind == DELE_HEAD    ? L * plan->config->n_heads
-                                                                                     : L);
+            dele_chart *chart = add_chart(plan, (dele_kind)kind,
+                                          kind == DELE_EMBEDDING ? 1
+                                          : kind == DELE_HEAD    ? L * plan->config->n_heads
+                                                                 : L);
             if (!windowed) continue;
             chart->window = windows[i];
-            if (n_windows > 1) snprintf(chart->name, sizeof chart->name, "%s_w%d", dele_kind_name[kind], windows[i]);
+            if (n_windows > 1)
+                snprintf(chart->name, sizeof chart->name, "%s_w%d", dele_kind_name[kind],
+                         windows[i]);
         }
         for (int i = 0; i < 2 && kind == DELE_HIDDEN; i++)
             if (severs[i]) {
@@ -117,17 +130,21 @@ static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, del
     return DELE_OK;
 }
 
-/* ---- restorations ----------------------------------------------------------------------------------------------- */
+/* ---- restorations ---------------------------------------------------------------------------- */
 
 /* What a chart's column patches, and where its cells join. */
 static dele_restoration restoration_of(const dele_plan *plan, const dele_chart *chart, int col)
 {
     int L = plan->config->n_layers;
-    dele_restoration r = {.kind = chart->kind, .sever = chart->sever, .from = col, .to = col + 1, .trunk = -1};
+    dele_restoration r = {
+        .kind = chart->kind, .sever = chart->sever, .from = col, .to = col + 1, .trunk = -1};
     switch (chart->kind) {
-    case DELE_EMBEDDING: r.from = 0, r.to = 1, r.join = 0; break;
+    case DELE_EMBEDDING:
+        r.from = 0, r.to = 1, r.join = 0;
+        break;
     case DELE_HEAD:
-        r.from = col / plan->config->n_heads, r.to = r.from + 1, r.head = col % plan->config->n_heads;
+        r.from = col / plan->config->n_heads, r.to = r.from + 1,
+        r.head = col % plan->config->n_heads;
         r.join = r.from; /* the layer runs once more, with one head exchanged */
         break;
     case DELE_MLP:
@@ -135,35 +152,44 @@ static dele_restoration restoration_of(const dele_plan *plan, const dele_chart *
         dele_window(&r.from, &r.to, col, chart->window, L, plan->paper_edges);
         r.join = r.from + 1; /* its first layer is an addition, and for attention one row's MLP */
         break;
-    default: r.join = col + 1;
+    default:
+        r.join = col + 1;
     }
-    if (r.sever && plan->severs_anew) r.join = 0; /* the first draw's outputs change the token's keys below the patch too */
-    /* The MLP reads its own row alone, so putting back the stream before it puts back the stream after it. */
+    if (r.sever && plan->severs_anew)
+        r.join = 0; /* the first draw's outputs change the token's keys below the patch too */
+    /* The MLP reads its own row alone, so putting back the stream before it puts back the stream
+     * after it. */
     if (r.kind == DELE_MID && !dele_ablates(&plan->corruption)) r.kind = DELE_HIDDEN;
     return r;
 }
 
 static bool same(const dele_restoration *a, const dele_restoration *b)
 {
-    return a->kind == b->kind && a->sever == b->sever && a->from == b->from && a->to == b->to && a->head == b->head;
+    return a->kind == b->kind && a->sever == b->sever && a->from == b->from && a->to == b->to &&
+           a->head == b->head;
 }
 
 /* In order of join; among those that may share a trunk the widest first. */
 static int by_join(const void *a, const void *b)
 {
     const dele_restoration *x = a, *y = b;
-    const int keys[][2] = {{x->join, y->join}, {(int)x->kind, (int)y->kind}, {(int)x->sever, (int)y->sever},
-                           {x->from, y->from}, {y->to, x->to}, {x->head, y->head}};
+    const int keys[][2] = {{x->join, y->join},
+                           {(int)x->kind, (int)y->kind},
+                           {(int)x->sever, (int)y->sever},
+                           {x->from, y->from},
+                           {y->to, x->to},
+                           {x->head, y->head}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i][0] != keys[i][1]) return keys[i][0] < keys[i][1] ? -1 : 1;
     return 0;
 }
 
-/* [a, z) leaves [a, wider) behind layer z - 1.  Nothing is won where its own way is one layer long. */
+/* [a, z) leaves [a, wider) behind layer z - 1.  Nothing is won where its own way is one layer
+ * long. */
 static bool shares(const dele_restoration *r, const dele_restoration *trunk)
 {
-    return (r->kind == DELE_MLP || r->kind == DELE_ATTN) && r->kind == trunk->kind && r->from == trunk->from &&
-           r->to > r->join && r->to < trunk->to;
+    return (r->kind == DELE_MLP || r->kind == DELE_ATTN) && r->kind == trunk->kind &&
+           r->from == trunk->from && r->to > r->join && r->to < trunk->to;
 }
 
 static dele_status find_trunks(dele_plan *plan, dele_arena *arena, dele_err *err)
@@ -215,25 +241,31 @@ static dele_status make_restorations(dele_plan *plan, dele_arena *arena, dele_er
     return find_trunks(plan, arena, err);
 }
 
-/* ---- the whole -------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static dele_status parse_words(dele_plan *plan, const dele_trace_opts *o, dele_err *err)
 {
-    static const char *const tokens[] = {"all", "subject", "last-subject", "last"}, *const edges[] = {"code", "paper"},
-                      *const directions[] = {"denoise", "noise"}, *const seeds[] = {"per-fact", "shared"},
-                      *const corruptions[] = {"noise", "tokens", "zero", "mean"},
-                      *const answers[] = {"argmax", "greedy", "attribute"}, *const compats[] = {"", "rome"};
+    static const char *const
+        tokens[] = {"all", "subject", "last-subject", "last"},
+        *const edges[] = {"code", "paper"}, *const directions[] = {"denoise", "noise"},
+        *const seeds[] = {"per-fact", "shared"},
+        *const corruptions[] = {"noise", "tokens", "zero", "mean"},
+        *const answers[] = {"argmax", "greedy", "attribute"}, *const compats[] = {"", "rome"};
     int token, edge, direction, by, ignored, seeding, compat;
-    if (choose(&token, "--tokens", o->tokens, tokens, 4, err) || choose(&edge, "--edges", o->edges, edges, 2, err) ||
+    if (choose(&token, "--tokens", o->tokens, tokens, 4, err) ||
+        choose(&edge, "--edges", o->edges, edges, 2, err) ||
         choose(&direction, "--direction", o->direction, directions, 2, err) ||
         choose(&by, "--corrupt", o->corrupt, corruptions, 4, err) ||
         choose(&seeding, "--noise-seed", o->noise_seed, seeds, 2, err) ||
-        choose(&ignored, "--answer", o->answer, answers, 3, err) || choose(&compat, "--compat", o->compat, compats, 2, err))
+        choose(&ignored, "--answer", o->answer, answers, 3, err) ||
+        choose(&compat, "--compat", o->compat, compats, 2, err))
         return err->code;
     plan->tokens = (dele_tokens)token;
     plan->paper_edges = edge == 1;
-    plan->corruption = (dele_corruption){.by = (dele_corrupt_by)by, .replace = o->replace, .rome = compat == 1,
-                                       .shared = seeding == 1 || compat == 1};
+    plan->corruption = (dele_corruption){.by = (dele_corrupt_by)by,
+                                         .replace = o->replace,
+                                         .rome = compat == 1,
+                                         .shared = seeding == 1 || compat == 1};
     plan->noising = direction == 1 || dele_ablates(&plan->corruption);
     plan->severs_anew = compat == 1 && by == DELE_CORRUPT_NOISE && !plan->noising && *o->sever;
     plan->reference = o->reference;
@@ -247,22 +279,29 @@ static dele_status parse_words(dele_plan *plan, const dele_trace_opts *o, dele_e
     return dele_noise_parse(&plan->corruption, o->noise, err);
 }
 
-dele_status dele_plan_make(dele_plan *plan, const dele_trace_opts *opts, const dele_config *config, dele_arena *arena, dele_err *err)
+dele_status dele_plan_make(dele_plan *plan, const dele_trace_opts *opts, const dele_config *config,
+                           dele_arena *arena, dele_err *err)
 {
     *plan = (dele_plan){.config = config};
     if (*opts->sever && opts->until > 0 && !strcmp(opts->compat, "rome"))
-        return dele_fail(err, DELE_ERR_USAGE, "--until adds draws, and --compat rome --sever draws anew behind the last of "
-                        "--samples; give one of them");
+        return dele_fail(
+            err, DELE_ERR_USAGE,
+            "--until adds draws, and --compat rome --sever draws again behind the last of "
+            "--samples; give one of them");
     if (opts->samples < 1 || opts->max_samples < 1 || opts->limit < 0 || opts->memory < 1)
-        return dele_fail(err, DELE_ERR_USAGE, "--samples, --max-samples and --memory must be at least 1, --limit at least 0");
-    if (parse_words(plan, opts, err) || make_charts(plan, opts, arena, err) || make_restorations(plan, arena, err))
+        return dele_fail(
+            err, DELE_ERR_USAGE,
+            "--samples, --max-samples and --memory must be at least 1, --limit at least 0");
+    if (parse_words(plan, opts, err) || make_charts(plan, opts, arena, err) ||
+        make_restorations(plan, arena, err))
         return err->code;
     return DELE_OK;
 }
 
 dele_status dele_plan_check(const dele_trace_opts *opts, dele_err *err)
 {
-    const dele_config smallest = {.n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .head_dim = 2, .dim = 2};
+    const dele_config smallest = {
+        .n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .head_dim = 2, .hidden_size = 2};
     dele_arena scratch = {0};
     dele_plan plan;
     dele_status status = dele_plan_make(&plan, opts, &smallest, &scratch, err);
@@ -280,17 +319,26 @@ void dele_plan_tokens(int *from, int *to, const dele_plan *plan, const dele_grid
     *from = 0;
     *to = prompt->n_tokens;
     switch (plan->tokens) {
-    case DELE_TOKENS_ALL: break;
-    case DELE_TOKENS_SUBJECT: *from = prompt->begin, *to = prompt->end; break;
-    case DELE_TOKENS_LAST_SUBJECT: *from = prompt->end - 1, *to = prompt->end; break;
-    case DELE_TOKENS_LAST: *from = prompt->n_tokens - 1; break;
+    case DELE_TOKENS_ALL:
+        break;
+    case DELE_TOKENS_SUBJECT:
+        *from = prompt->begin, *to = prompt->end;
+        break;
+    case DELE_TOKENS_LAST_SUBJECT:
+        *from = prompt->end - 1, *to = prompt->end;
+        break;
+    case DELE_TOKENS_LAST:
+        *from = prompt->n_tokens - 1;
+        break;
     }
 }
 
 double dele_plan_price(const dele_plan *plan, const dele_grid *prompt, int n_samples)
 {
-    int from, to, first = dele_plan_first(plan, prompt), extra = prompt->n_answer > 1 ? prompt->n_answer - 1 : 0;
-    double L = plan->config->n_layers, S = n_samples, T = prompt->n_tokens + extra, R = T - first, price = T * L;
+    int from, to, first = dele_plan_first(plan, prompt),
+                  extra = prompt->n_answer > 1 ? prompt->n_answer - 1 : 0;
+    double L = plan->config->n_layers, S = n_samples, T = prompt->n_tokens + extra, R = T - first,
+           price = T * L;
     bool ablated = dele_ablates(&plan->corruption);
     if (!ablated) price += S * R * L;
     dele_plan_tokens(&from, &to, plan, prompt);

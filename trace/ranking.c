@@ -9,10 +9,10 @@ enum { SEED_RANKING = 4 << 20 };
 
 typedef struct {
     const dele_fact_rows *rows;
-    float *count;     /* [DELE_RESAMPLES, n] */
-    float *x;         /* [n, 2C] x_k - x_l about its mean; its square */
-    float *sum;       /* [DELE_RESAMPLES, 2C] over a resample */
-    float *largest;   /* [DELE_RESAMPLES] */
+    float *count;      /* [DELE_RESAMPLES, n] */
+    float *x;          /* [n, 2C] x_k - x_l about its mean; its square */
+    float *sum;        /* [DELE_RESAMPLES, 2C] over a resample */
+    float *largest;    /* [DELE_RESAMPLES] */
     double *mean, *se; /* [C] of x_k - x_l */
 } workspace;
 
@@ -22,7 +22,8 @@ static void differences(workspace *w, size_t l)
     size_t n = w->rows->n, C = w->rows->cols;
     for (size_t k = 0; k < C; k++) {
         double sum = 0, squares = 0;
-        for (size_t i = 0; i < n; i++) sum += w->rows->effect[i * C + k] - w->rows->effect[i * C + l];
+        for (size_t i = 0; i < n; i++)
+            sum += w->rows->effect[i * C + k] - w->rows->effect[i * C + l];
         w->mean[k] = sum / (double)n;
         for (size_t i = 0; i < n; i++) {
             double d = w->rows->effect[i * C + k] - w->rows->effect[i * C + l] - w->mean[k];
@@ -42,7 +43,8 @@ static void differences(workspace *w, size_t l)
 static float t_of(float sum, float squares, size_t n)
 {
     double mean = (double)sum / (double)n, variance = (double)squares / (double)n - mean * mean;
-    if (variance > 1e-5 * (1 + mean * mean)) return (float)(fabs(mean) / sqrt(variance / (double)(n - 1)));
+    if (variance > 1e-5 * (1 + mean * mean))
+        return (float)(fabs(mean) / sqrt(variance / (double)(n - 1)));
     return fabs(mean) > 1e-3 ? INFINITY : 0;
 }
 
@@ -60,7 +62,8 @@ static double critical(workspace *w, size_t l)
         }
     }
     gsl_sort_float(w->largest, 1, DELE_RESAMPLES);
-    float above = w->largest[DELE_RESAMPLES * 95 / 100]; /* no interpolation: the neighbour may be infinite */
+    float above =
+        w->largest[DELE_RESAMPLES * 95 / 100]; /* no interpolation: the neighbour may be infinite */
     return (double)above;
 }
 
@@ -82,14 +85,17 @@ static void order(dele_ranking *ranking, const double *effect)
     }
 }
 
-static dele_status tie(dele_ranking *ranking, const dele_fact_rows *rows, dele_arena *scratch, dele_err *err)
+static dele_status tie(dele_ranking *ranking, const dele_fact_rows *rows, dele_arena *scratch,
+                       dele_err *err)
 {
     size_t n = rows->n, C = rows->cols;
-    workspace w = {.rows = rows, .count = dele_alloc_raw(scratch, DELE_RESAMPLES * n, sizeof(float), err),
+    workspace w = {.rows = rows,
+                   .count = dele_alloc_raw(scratch, DELE_RESAMPLES * n, sizeof(float), err),
                    .x = dele_alloc_raw(scratch, n * 2 * C, sizeof(float), err),
                    .sum = dele_alloc_raw(scratch, DELE_RESAMPLES * 2 * C, sizeof(float), err),
                    .largest = dele_alloc_raw(scratch, DELE_RESAMPLES, sizeof(float), err),
-                   .mean = DELE_NEW(scratch, double, C, err), .se = DELE_NEW(scratch, double, C, err)};
+                   .mean = DELE_NEW(scratch, double, C, err),
+                   .se = DELE_NEW(scratch, double, C, err)};
     if (!w.count || !w.x || !w.sum || !w.largest || !w.mean || !w.se) return err->code;
     dele_rng rng;
     dele_rng_seed(&rng, SEED_RANKING);
@@ -101,11 +107,15 @@ static dele_status tie(dele_ranking *ranking, const dele_fact_rows *rows, dele_a
     return DELE_OK;
 }
 
-dele_status dele_rank_layers(dele_ranking *ranking, const dele_fact_rows *rows, dele_arena *arena, dele_err *err)
+dele_status dele_rank_layers(dele_ranking *ranking, const dele_fact_rows *rows, dele_arena *arena,
+                             dele_err *err)
 {
     size_t n = rows->n, C = rows->cols;
-    *ranking = (dele_ranking){.n = n, .n_layers = (int)C, .best = -1, .rank = DELE_NEW(arena, int, C, err),
-                             .tied = DELE_NEW(arena, bool, C, err)};
+    *ranking = (dele_ranking){.n = n,
+                              .n_layers = (int)C,
+                              .best = -1,
+                              .rank = DELE_NEW(arena, int, C, err),
+                              .tied = DELE_NEW(arena, bool, C, err)};
     double *effect = DELE_NEW(arena, double, C, err);
     if (!ranking->rank || !ranking->tied || !effect) return err->code;
     if (!n) return DELE_OK;
@@ -138,10 +148,16 @@ char *dele_ranking_words(const dele_ranking *ranking, dele_arena *arena, dele_er
     if (!ranking->n) return dele_printf(arena, err, "no facts: nothing can be told");
     if (ranking->n_layers == 1) return dele_printf(arena, err, "one layer, nothing to compare");
     if (ranking->n_tied == ranking->n_layers)
-        return dele_printf(arena, err, "%zu %s: no layer can be told apart from the best (%d)", ranking->n, facts,
-                          ranking->best);
+        return dele_printf(arena, err,
+                           "%zu %s: no layer is significantly different from the best (%d)",
+                           ranking->n, facts, ranking->best);
     if (ranking->n_tied == 1)
-        return dele_printf(arena, err, "layer %d is the best, told apart from all others", ranking->best);
+        return dele_printf(arena, err,
+                           "layer %d is the best, significantly different from all others",
+                           ranking->best);
     const char *text = ranges(ranking, arena, err);
-    return text ? dele_printf(arena, err, "layers %s cannot be told apart from the best (%d)", text, ranking->best) : NULL;
+    return text ? dele_printf(arena, err,
+                              "layers %s are not significantly different from the best (%d)", text,
+                              ranking->best)
+                : NULL;
 }

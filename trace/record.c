@@ -12,10 +12,11 @@
 
 enum { MOST_SAMPLES = 1 << 16, MOST_CHARTS = 256 };
 
-static const char *const sample_name[DELE_N_METRICS] = {"sample_scores", "sample_logp", "sample_logit_diff", "sample_rank",
-                                                       "sample_kl"};
+static const char *const sample_name[DELE_N_METRICS] = {
+    "sample_scores", "sample_logp", "sample_logit_diff", "sample_rank", "sample_kl"};
 
-static char *record_path(const char *dir, int id, const dele_chart *chart, dele_arena *arena, dele_err *err)
+static char *record_path(const char *dir, int id, const dele_chart *chart, dele_arena *arena,
+                         dele_err *err)
 {
     return dele_printf(arena, err, "%s/traces/%d_%s.npz", dir, id, chart->name);
 }
@@ -32,48 +33,58 @@ bool dele_record_exists(const char *dir, int id, const dele_chart *charts, int n
     return all;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* One metric's [S, T, C] out of the grid's [S, metrics, T, C]. */
-static float *metric_values(const dele_grid *g, const dele_chart *chart, int which, dele_metric metric, dele_arena *scratch,
-                            dele_err *err)
+static float *metric_values(const dele_grid *g, const dele_chart *chart, int which,
+                            dele_metric metric, dele_arena *scratch, dele_err *err)
 {
     size_t cells = (size_t)g->n_tokens * (size_t)chart->n_cols;
     float *out = dele_alloc_raw(scratch, (size_t)g->n_samples * cells, sizeof *out, err);
     for (int s = 0; out && s < g->n_samples; s++)
-        memcpy(out + (size_t)s * cells, dele_cell(g, chart, which, s, metric, 0, 0), cells * sizeof *out);
+        memcpy(out + (size_t)s * cells, dele_cell(g, chart, which, s, metric, 0, 0),
+               cells * sizeof *out);
     return out;
 }
 
-static dele_status put_rome(dele_npz *npz, const dele_traced *traced, const dele_chart *chart, int which, dele_arena *scratch,
-                           dele_err *err)
+static dele_status put_rome(dele_npz *npz, const dele_traced *traced, const dele_chart *chart,
+                            int which, dele_arena *scratch, dele_err *err)
 {
     const dele_grid *g = &traced->grid;
     size_t T = (size_t)g->n_tokens, dims[2] = {T, (size_t)chart->n_cols};
-    float *scores = dele_alloc_raw(scratch, dims[0] * dims[1], sizeof *scores, err), high = (float)g->high[DELE_PROB];
-    int64_t *ids = DELE_NEW(scratch, int64_t, T, err), range[2] = {g->begin, g->end}, window = chart->window;
+    float *scores = dele_alloc_raw(scratch, dims[0] * dims[1], sizeof *scores, err),
+          high = (float)g->high[DELE_PROB];
+    int64_t *ids = DELE_NEW(scratch, int64_t, T, err), range[2] = {g->begin, g->end},
+            window = chart->window;
     double low = dele_low_mean(g, DELE_PROB);
     if (!scores || !ids) return err->code;
     for (int t = 0; t < g->n_tokens; t++) {
         ids[t] = g->ids[t];
         for (int col = 0; col < chart->n_cols; col++)
-            scores[(size_t)t * dims[1] + (size_t)col] = (float)dele_cell_mean(g, chart, which, DELE_PROB, t, col);
+            scores[(size_t)t * dims[1] + (size_t)col] =
+                (float)dele_cell_mean(g, chart, which, DELE_PROB, t, col);
     }
-    bool failed = dele_npz_f32(npz, "scores", scores, 2, dims, err) || dele_npz_f64(npz, "low_score", &low, 0, NULL, err) ||
-                  dele_npz_f32(npz, "high_score", &high, 0, NULL, err) || dele_npz_i64(npz, "input_ids", ids, 1, &T, err) ||
-                  dele_npz_strings(npz, "input_tokens", traced->tokens, T, err) ||
-                  dele_npz_i64(npz, "subject_range", range, 1, (size_t[]){2}, err) ||
-                  dele_npz_string(npz, "answer", traced->answer, err) || dele_npz_i64(npz, "window", &window, 0, NULL, err) ||
-                  dele_npz_bool(npz, "correct_prediction", g->greedy, err) ||
-                  dele_npz_string(npz, "kind", chart->kind == DELE_HIDDEN ? "" : dele_kind_name[chart->kind], err);
+    bool failed =
+        dele_npz_f32(npz, "scores", scores, 2, dims, err) ||
+        dele_npz_f64(npz, "low_score", &low, 0, NULL, err) ||
+        dele_npz_f32(npz, "high_score", &high, 0, NULL, err) ||
+        dele_npz_i64(npz, "input_ids", ids, 1, &T, err) ||
+        dele_npz_strings(npz, "input_tokens", traced->tokens, T, err) ||
+        dele_npz_i64(npz, "subject_range", range, 1, (size_t[]){2}, err) ||
+        dele_npz_string(npz, "answer", traced->answer, err) ||
+        dele_npz_i64(npz, "window", &window, 0, NULL, err) ||
+        dele_npz_bool(npz, "correct_prediction", g->greedy, err) ||
+        dele_npz_string(npz, "kind", chart->kind == DELE_HIDDEN ? "" : dele_kind_name[chart->kind],
+                        err);
     return failed ? err->code : DELE_OK;
 }
 
-static dele_status put_samples(dele_npz *npz, const dele_traced *traced, const dele_chart *chart, int which, dele_arena *scratch,
-                              dele_err *err)
+static dele_status put_samples(dele_npz *npz, const dele_traced *traced, const dele_chart *chart,
+                               int which, dele_arena *scratch, dele_err *err)
 {
     const dele_grid *g = &traced->grid;
-    size_t dims[3] = {(size_t)g->n_samples, (size_t)g->n_tokens, (size_t)chart->n_cols}, n = (size_t)g->n_answer;
+    size_t dims[3] = {(size_t)g->n_samples, (size_t)g->n_tokens, (size_t)chart->n_cols},
+           n = (size_t)g->n_answer;
     size_t low[2] = {dims[0], DELE_N_METRICS};
     int64_t foil = g->foil, *answer = DELE_NEW(scratch, int64_t, n, err);
     if (!answer) return err->code;
@@ -82,13 +93,16 @@ static dele_status put_samples(dele_npz *npz, const dele_traced *traced, const d
         float *values = metric_values(g, chart, which, (dele_metric)m, scratch, err);
         if (!values || dele_npz_f32(npz, sample_name[m], values, 3, dims, err)) return err->code;
     }
-    bool failed = dele_npz_f64(npz, "low", g->low, 2, low, err) || dele_npz_f64(npz, "high", g->high, 1, low + 1, err) ||
-                  dele_npz_i64(npz, "answer_ids", answer, 1, &n, err) || dele_npz_i64(npz, "foil_id", &foil, 0, NULL, err) ||
+    bool failed = dele_npz_f64(npz, "low", g->low, 2, low, err) ||
+                  dele_npz_f64(npz, "high", g->high, 1, low + 1, err) ||
+                  dele_npz_i64(npz, "answer_ids", answer, 1, &n, err) ||
+                  dele_npz_i64(npz, "foil_id", &foil, 0, NULL, err) ||
                   dele_npz_f64(npz, "noop", &traced->noop, 0, NULL, err);
     return failed ? err->code : DELE_OK;
 }
 
-dele_status dele_record_save(const char *dir, const dele_traced *traced, const dele_chart *charts, int n_charts, dele_err *err)
+dele_status dele_record_save(const char *dir, const dele_traced *traced, const dele_chart *charts,
+                             int n_charts, dele_err *err)
 {
     dele_arena scratch = {0};
     dele_status status = DELE_OK;
@@ -100,28 +114,34 @@ dele_status dele_record_save(const char *dir, const dele_traced *traced, const d
             status = err->code;
             break;
         }
-        bool failed = put_rome(npz, traced, &charts[i], i, &scratch, err) || put_samples(npz, traced, &charts[i], i, &scratch, err);
+        bool failed = put_rome(npz, traced, &charts[i], i, &scratch, err) ||
+                      put_samples(npz, traced, &charts[i], i, &scratch, err);
         if (dele_npz_close(npz, err) || failed) status = err->code;
     }
     dele_arena_release(&scratch);
     return status;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Whether a score is one that a trace can have; NaN: not measured. */
 static bool can_be(dele_metric metric, double x)
 {
     if (isnan(x)) return true;
     switch (metric) {
-    case DELE_PROB: return x >= 0 && x <= 1 + 1e-6;
-    case DELE_LOGP: return x <= 1e-6; /* of a p that underflows it is -inf */
-    case DELE_RANK: return x >= 1 && isfinite(x);
-    default: return isfinite(x);
+    case DELE_PROB:
+        return x >= 0 && x <= 1 + 1e-6;
+    case DELE_LOGP:
+        return x <= 1e-6; /* of a p that underflows it is -inf */
+    case DELE_RANK:
+        return x >= 1 && isfinite(x);
+    default:
+        return isfinite(x);
     }
 }
 
-static dele_status check_prompt(const dele_grid *g, dele_npz_in *npz, const char *path, dele_arena *scratch, dele_err *err)
+static dele_status check_prompt(const dele_grid *g, dele_npz_in *npz, const char *path,
+                                dele_arena *scratch, dele_err *err)
 {
     size_t T = (size_t)g->n_tokens, two = 2;
     int64_t *ids = dele_npz_in_i64(npz, "input_ids", 1, &T, scratch, err);
@@ -129,30 +149,37 @@ static dele_status check_prompt(const dele_grid *g, dele_npz_in *npz, const char
     if (!range) return err->code;
     bool same = range[0] == g->begin && range[1] == g->end;
     for (int t = 0; t < g->n_tokens; t++) same &= ids[t] == g->ids[t];
-    return same ? DELE_OK : dele_fail(err, DELE_ERR_DATA, "%s is the trace of another prompt; remove the directory it is in", path);
+    return same ? DELE_OK
+                : dele_fail(err, DELE_ERR_DATA,
+                            "%s is the trace of another prompt; remove the directory it is in",
+                            path);
 }
 
-static dele_status take_values(dele_grid *g, dele_npz_in *npz, const char *path, const dele_chart *chart, int which,
-                               dele_arena *arena, dele_arena *scratch, dele_err *err)
+static dele_status take_values(dele_grid *g, dele_npz_in *npz, const char *path,
+                               const dele_chart *chart, int which, dele_arena *arena,
+                               dele_arena *scratch, dele_err *err)
 {
     size_t cells = (size_t)g->n_tokens * (size_t)chart->n_cols;
     size_t dims[3] = {(size_t)g->n_samples, (size_t)g->n_tokens, (size_t)chart->n_cols};
-    g->value[which] = dele_alloc_raw(arena, (size_t)g->n_samples * DELE_N_METRICS * cells, sizeof(float), err);
+    g->value[which] =
+        dele_alloc_raw(arena, (size_t)g->n_samples * DELE_N_METRICS * cells, sizeof(float), err);
     if (!g->value[which]) return err->code;
     for (int m = 0; m < DELE_N_METRICS; m++) {
         float *values = dele_npz_in_f32(npz, sample_name[m], 3, dims, scratch, err);
         if (!values) return err->code;
         for (size_t i = 0; i < dims[0] * cells; i++)
-            if (!can_be((dele_metric)m, (double)values[i])) return dele_fail(err, DELE_ERR_DATA, "%s holds scores that are not finite", path);
+            if (!can_be((dele_metric)m, (double)values[i]))
+                return dele_fail(err, DELE_ERR_DATA, "%s holds scores that are not finite", path);
         for (int s = 0; s < g->n_samples; s++)
-            memcpy(dele_cell(g, chart, which, s, (dele_metric)m, 0, 0), values + (size_t)s * cells, cells * sizeof *values);
+            memcpy(dele_cell(g, chart, which, s, (dele_metric)m, 0, 0), values + (size_t)s * cells,
+                   cells * sizeof *values);
     }
     return DELE_OK;
 }
 
 /* What all of a fact's files say alike: taken from the first. */
-static dele_status take_common(dele_traced *traced, dele_npz_in *npz, const char *path, int n_charts, dele_arena *arena,
-                               dele_arena *scratch, dele_err *err)
+static dele_status take_common(dele_traced *traced, dele_npz_in *npz, const char *path,
+                               int n_charts, dele_arena *arena, dele_arena *scratch, dele_err *err)
 {
     dele_grid *g = &traced->grid;
     size_t low[2] = {0, DELE_N_METRICS}, five = DELE_N_METRICS, n = 0;
@@ -166,9 +193,13 @@ static dele_status take_common(dele_traced *traced, dele_npz_in *npz, const char
     if (!g->value) return err->code;
     bool good = low[0] >= 1 && low[0] <= MOST_SAMPLES && n >= 1 && *foil >= -1 && *foil <= INT_MAX;
     for (size_t i = 0; i < n; i++) good &= answer[i] >= 0 && answer[i] <= INT_MAX;
-    for (size_t i = 0; i < DELE_N_METRICS * low[0]; i++) good &= can_be((dele_metric)(i % DELE_N_METRICS), g->low[i]);
-    for (int m = 0; m < DELE_N_METRICS; m++) good &= !isnan(high[m]) && can_be((dele_metric)m, high[m]);
-    if (!good) return dele_fail(err, DELE_ERR_DATA, "%s holds scores or ids that deleatur does not write", path);
+    for (size_t i = 0; i < DELE_N_METRICS * low[0]; i++)
+        good &= can_be((dele_metric)(i % DELE_N_METRICS), g->low[i]);
+    for (int m = 0; m < DELE_N_METRICS; m++)
+        good &= !isnan(high[m]) && can_be((dele_metric)m, high[m]);
+    if (!good)
+        return dele_fail(err, DELE_ERR_DATA, "%s holds scores or ids that deleatur does not write",
+                         path);
     for (size_t i = 0; i < n; i++) ids[i] = (int)answer[i];
     memcpy(g->high, high, sizeof g->high);
     g->n_samples = (int)low[0];
@@ -179,8 +210,8 @@ static dele_status take_common(dele_traced *traced, dele_npz_in *npz, const char
     return DELE_OK;
 }
 
-dele_status dele_record_load(dele_traced *traced, const char *dir, const dele_chart *charts, int n_charts, dele_arena *arena,
-                           dele_err *err)
+dele_status dele_record_load(dele_traced *traced, const char *dir, const dele_chart *charts,
+                             int n_charts, dele_arena *arena, dele_err *err)
 {
     dele_arena scratch = {0};
     dele_status status = DELE_OK;
@@ -198,7 +229,7 @@ dele_status dele_record_load(dele_traced *traced, const char *dir, const dele_ch
     return status;
 }
 
-/* ---- facts.jsonl and trace.json --------------------------------------------------------------------------------- */
+/* ---- facts.jsonl and trace.json -------------------------------------------------------------- */
 
 static cJSON *number_array(const int *x, int n)
 {
@@ -227,8 +258,10 @@ static cJSON *fact_json(const dele_traced *traced)
     add_text(row, "left_out", traced->why);
     cJSON_AddItemToObject(row, "input_ids", number_array(g->ids, g->n_tokens));
     cJSON_AddItemToObject(row, "tokens", tokens = cJSON_CreateArray());
-    for (int t = 0; t < g->n_tokens; t++) cJSON_AddItemToArray(tokens, cJSON_CreateString(traced->tokens[t]));
-    if (g->end > g->begin) cJSON_AddItemToObject(row, "subject_range", number_array((int[]){g->begin, g->end}, 2));
+    for (int t = 0; t < g->n_tokens; t++)
+        cJSON_AddItemToArray(tokens, cJSON_CreateString(traced->tokens[t]));
+    if (g->end > g->begin)
+        cJSON_AddItemToObject(row, "subject_range", number_array((int[]){g->begin, g->end}, 2));
     if (traced->answer) {
         cJSON_AddStringToObject(row, "answer", traced->answer);
         cJSON_AddItemToObject(row, "answer_ids", number_array(g->answer, g->n_answer));
@@ -272,7 +305,8 @@ dele_status dele_trace_save_facts(const dele_trace *trace, const char *dir, dele
     cJSON_AddNumberToObject(json, "n_heads", trace->n_heads);
     cJSON_AddStringToObject(json, "direction", trace->noising ? "noise" : "denoise");
     cJSON_AddStringToObject(json, "corrupt", trace->opts.corrupt);
-    cJSON_AddStringToObject(json, "noise", trace->opts.sigma > 0 ? "" : trace->opts.noise); /* sigma verbatim */
+    cJSON_AddStringToObject(json, "noise",
+                            trace->opts.sigma > 0 ? "" : trace->opts.noise); /* sigma verbatim */
     cJSON_AddBoolToObject(json, "replace", trace->opts.replace);
     cJSON_AddBoolToObject(json, "shared_noise", dele_shares_noise(trace));
     cJSON_AddStringToObject(json, "edges", trace->paper_edges ? "paper" : "code");
@@ -294,9 +328,12 @@ dele_status dele_trace_save_facts(const dele_trace *trace, const char *dir, dele
     return status ? status : write_facts(trace, dir, err);
 }
 
-/* ---- a whole result --------------------------------------------------------------------------------------------- */
+/* ---- a whole result -------------------------------------------------------------------------- */
 
-static const cJSON *field(const cJSON *row, const char *name) { return cJSON_GetObjectItemCaseSensitive(row, name); }
+static const cJSON *field(const cJSON *row, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(row, name);
+}
 
 /* The whole number of that name in [low, high]; false: there is none. */
 static bool whole_number(int *x, const cJSON *row, const char *name, int low, int high)
@@ -327,11 +364,13 @@ static int *numbers_of(int *n, const cJSON *row, const char *name, dele_arena *a
     *n = 0;
     int *out = DELE_NEW(arena, int, (size_t)cJSON_GetArraySize(array) + 1, err);
     if (!out || !cJSON_IsArray(array)) return NULL;
-    cJSON_ArrayForEach(item, array) if (!dele_json_int(&out[(*n)++], item) || out[*n - 1] < 0) return NULL;
+    cJSON_ArrayForEach(item, array) if (!dele_json_int(&out[(*n)++], item) ||
+                                        out[*n - 1] < 0) return NULL;
     return out;
 }
 
-/* A chart is one that plan.c makes for this model: columns and name follow from its kind, window and severed path. */
+/* A chart is one that plan.c makes for this model: columns and name follow from its kind, window
+ * and severed path. */
 static bool read_chart(dele_chart *chart, const cJSON *row, const dele_trace *trace)
 {
     static const char *const severed[DELE_N_SEVERS] = {"", "mlp", "attn"};
@@ -347,51 +386,66 @@ static bool read_chart(dele_chart *chart, const cJSON *row, const dele_trace *tr
         return false;
     chart->sever = (dele_sever)sever;
     char plain[32], wide[32];
-    snprintf(plain, sizeof plain, sever ? "%s_no_%s" : "%s%s", dele_kind_name[kind], severed[sever]);
+    snprintf(plain, sizeof plain, sever ? "%s_no_%s" : "%s%s", dele_kind_name[kind],
+             severed[sever]);
     snprintf(wide, sizeof wide, "%s_w%d", dele_kind_name[kind], chart->window);
-    const long long L = trace->n_layers, columns = kind == DELE_EMBEDDING ? 1 : kind == DELE_HEAD ? L * trace->n_heads : L;
+    const long long L = trace->n_layers, columns = kind == DELE_EMBEDDING ? 1
+                                                   : kind == DELE_HEAD    ? L * trace->n_heads
+                                                                          : L;
     return chart->n_cols == columns && (!strcmp(name, plain) || (windowed && !strcmp(name, wide)));
 }
 
-static dele_status load_charts(dele_trace *trace, const cJSON *json, const char *path, dele_arena *arena, dele_err *err)
+static dele_status load_charts(dele_trace *trace, const cJSON *json, const char *path,
+                               dele_arena *arena, dele_err *err)
 {
     const cJSON *charts = field(json, "charts"), *row;
     trace->charts = DELE_NEW(arena, dele_chart, (size_t)cJSON_GetArraySize(charts) + 1, err);
     if (!trace->charts) return err->code;
     if (cJSON_GetArraySize(charts) > MOST_CHARTS)
-        return dele_fail(err, DELE_ERR_DATA, "%s names %d charts; there are at most %d", path, cJSON_GetArraySize(charts),
-                         MOST_CHARTS);
-    cJSON_ArrayForEach(row, charts) {
+        return dele_fail(err, DELE_ERR_DATA, "%s names %d charts; there are at most %d", path,
+                         cJSON_GetArraySize(charts), MOST_CHARTS);
+    cJSON_ArrayForEach(row, charts)
+    {
         dele_chart *chart = &trace->charts[trace->n_charts++];
         if (!read_chart(chart, row, trace))
-            return dele_fail(err, DELE_ERR_DATA, "%s: chart %d is not what deleatur writes for %d layers of %d heads (name, kind, "
-                             "severed, window or columns)", path, trace->n_charts, trace->n_layers, trace->n_heads);
+            return dele_fail(
+                err, DELE_ERR_DATA,
+                "%s: chart %d is not what deleatur writes for %d layers of %d heads (name, kind, "
+                "severed, window or columns)",
+                path, trace->n_charts, trace->n_layers, trace->n_heads);
         for (int i = 0; i < trace->n_charts - 1; i++)
             if (!strcmp(trace->charts[i].name, chart->name))
-                return dele_fail(err, DELE_ERR_DATA, "%s: the chart \"%s\" is there twice", path, chart->name);
+                return dele_fail(err, DELE_ERR_DATA, "%s: the chart \"%s\" is there twice", path,
+                                 chart->name);
     }
     return trace->n_charts ? DELE_OK : dele_fail(err, DELE_ERR_DATA, "%s names no charts", path);
 }
 
-static dele_status load_settings(dele_trace *trace, const char *path, dele_arena *arena, dele_err *err)
+static dele_status load_settings(dele_trace *trace, const char *path, dele_arena *arena,
+                                 dele_err *err)
 {
-    static const char *const directions[] = {"denoise", "noise"}, *const edges[] = {"code", "paper"},
-                      *const corruptions[] = {"noise", "tokens", "zero", "mean"};
+    static const char *const directions[] = {"denoise", "noise"},
+                             *const edges[] = {"code", "paper"},
+                             *const corruptions[] = {"noise", "tokens", "zero", "mean"};
     cJSON *json = dele_json_load_result(path, err);
     if (!json) return err->code;
     const cJSON *sigma = field(json, "sigma");
-    const int direction = word_of(json, "direction", directions, 2), edge = word_of(json, "edges", edges, 2),
+    const int direction = word_of(json, "direction", directions, 2),
+              edge = word_of(json, "edges", edges, 2),
               corrupt = word_of(json, "corrupt", corruptions, 4);
-    const char *wrong = !whole_number(&trace->n_layers, json, "n_layers", 1, 1 << 16)  ? "n_layers"
-                        : !whole_number(&trace->n_heads, json, "n_heads", 1, 1 << 16)  ? "n_heads"
-                        : direction == 2                                               ? "direction"
-                        : edge == 2                                                    ? "edges"
-                        : corrupt == 4                                                 ? "corrupt"
-                        : !cJSON_IsNumber(sigma) || !isfinite(sigma->valuedouble) || sigma->valuedouble < 0 ? "sigma"
-                        : !cJSON_IsBool(field(json, "shared_noise"))                   ? "shared_noise"
-                        : !cJSON_IsBool(field(json, "replace"))                        ? "replace"
-                                                                                       : NULL;
-    if (wrong) dele_fail(err, DELE_ERR_DATA, "%s: \"%s\" is not what deleatur writes there", path, wrong);
+    const char *wrong =
+        !whole_number(&trace->n_layers, json, "n_layers", 1, 1 << 16) ? "n_layers"
+        : !whole_number(&trace->n_heads, json, "n_heads", 1, 1 << 16) ? "n_heads"
+        : direction == 2                                              ? "direction"
+        : edge == 2                                                   ? "edges"
+        : corrupt == 4                                                ? "corrupt"
+        : !cJSON_IsNumber(sigma) || !isfinite(sigma->valuedouble) || sigma->valuedouble < 0
+            ? "sigma"
+        : !cJSON_IsBool(field(json, "shared_noise")) ? "shared_noise"
+        : !cJSON_IsBool(field(json, "replace"))      ? "replace"
+                                                     : NULL;
+    if (wrong)
+        dele_fail(err, DELE_ERR_DATA, "%s: \"%s\" is not what deleatur writes there", path, wrong);
     trace->noising = direction == 1;
     trace->paper_edges = edge == 1;
     trace->opts.noise_seed = cJSON_IsTrue(field(json, "shared_noise")) ? "shared" : "per-fact";
@@ -405,8 +459,10 @@ static dele_status load_settings(dele_trace *trace, const char *path, dele_arena
     return err->code;
 }
 
-/* What the line says of the prompt and its tokens; NULL, or the name of a field that is not as we write it. */
-static const char *load_prompt(dele_traced *traced, dele_fact *fact, const cJSON *row, dele_arena *arena, dele_err *err)
+/* What the line says of the prompt and its tokens; NULL, or the name of a field that is not as we
+ * write it. */
+static const char *load_prompt(dele_traced *traced, dele_fact *fact, const cJSON *row,
+                               dele_arena *arena, dele_err *err)
 {
     int n_range = 0, n_names = 0;
     const cJSON *tokens = field(row, "tokens"), *item;
@@ -414,20 +470,23 @@ static const char *load_prompt(dele_traced *traced, dele_fact *fact, const cJSON
     if (!fact->prompt) return "prompt";
     if (!fact->subject) return "subject";
     if (!fact->attribute) return "attribute";
-    if (!(traced->grid.ids = numbers_of(&traced->grid.n_tokens, row, "input_ids", arena, err))) return "input_ids";
-    const int *range = field(row, "subject_range") ? numbers_of(&n_range, row, "subject_range", arena, err) : NULL;
+    if (!(traced->grid.ids = numbers_of(&traced->grid.n_tokens, row, "input_ids", arena, err)))
+        return "input_ids";
+    const int *range =
+        field(row, "subject_range") ? numbers_of(&n_range, row, "subject_range", arena, err) : NULL;
     if (field(row, "subject_range") && (!range || n_range != 2)) return "subject_range";
     if (range) traced->grid.begin = range[0], traced->grid.end = range[1];
     traced->tokens = DELE_NEW(arena, const char *, (size_t)cJSON_GetArraySize(tokens) + 1, err);
-    cJSON_ArrayForEach(item, tokens) {
+    cJSON_ArrayForEach(item, tokens)
+    {
         if (err->code || !cJSON_IsString(item)) return "tokens";
         traced->tokens[n_names++] = dele_strdup(arena, item->valuestring, err);
     }
     return n_names == traced->grid.n_tokens ? NULL : "tokens";
 }
 
-static dele_status load_fact(dele_trace *trace, const dele_records *r, const cJSON *row, const char *dir, dele_arena *arena,
-                            dele_err *err)
+static dele_status load_fact(dele_trace *trace, const dele_records *r, const cJSON *row,
+                             const char *dir, dele_arena *arena, dele_err *err)
 {
     dele_traced *traced = &trace->facts[trace->n++];
     dele_fact *fact = DELE_NEW(arena, dele_fact, 1, err);
@@ -446,11 +505,15 @@ static dele_status load_fact(dele_trace *trace, const dele_records *r, const cJS
     const char *wrong = load_prompt(traced, fact, row, arena, err);
     if (err->code) return err->code;
     if (wrong)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"%s\" is not what deleatur trace writes there", r->path, r->line, wrong);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%d: \"%s\" is not what deleatur trace writes there", r->path, r->line,
+                         wrong);
     if (traced->left_out) return DELE_OK;
     const dele_grid *g = &traced->grid;
-    if (!traced->answer || g->n_tokens < 1 || g->begin < 0 || g->begin >= g->end || g->end > g->n_tokens)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: a traced fact without answer or subject", r->path, r->line);
+    if (!traced->answer || g->n_tokens < 1 || g->begin < 0 || g->begin >= g->end ||
+        g->end > g->n_tokens)
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: a traced fact without answer or subject",
+                         r->path, r->line);
     trace->n_traced++;
     return dele_record_load(traced, dir, trace->charts, trace->n_charts, arena, err);
 }
@@ -462,22 +525,27 @@ static int by_id(const void *a, const void *b)
 }
 
 /* Files are named by id, so each id is one fact's. */
-static dele_status check_ids(const dele_trace *trace, const char *path, dele_arena *arena, dele_err *err)
+static dele_status check_ids(const dele_trace *trace, const char *path, dele_arena *arena,
+                             dele_err *err)
 {
     int *id = DELE_NEW(arena, int, trace->n + 1, err);
     if (!id) return err->code;
     for (size_t i = 0; i < trace->n; i++) id[i] = trace->facts[i].fact->id;
     qsort(id, trace->n, sizeof *id, by_id);
     for (size_t i = 1; i < trace->n; i++)
-        if (id[i - 1] == id[i]) return dele_fail(err, DELE_ERR_DATA, "%s: the fact %d is there twice", path, id[i]);
+        if (id[i - 1] == id[i])
+            return dele_fail(err, DELE_ERR_DATA, "%s: the fact %d is there twice", path, id[i]);
     return DELE_OK;
 }
 
 dele_status dele_trace_load(dele_trace *trace, const char *dir, dele_arena *arena, dele_err *err)
 {
     *trace = (dele_trace){.opts = DELE_TRACE_DEFAULTS};
-    char *settings = dele_printf(arena, err, "%s/trace.json", dir), *path = dele_printf(arena, err, "%s/facts.jsonl", dir);
-    if (!settings || !path || dele_former_refuse(dir, err) || load_settings(trace, settings, arena, err)) return err->code;
+    char *settings = dele_printf(arena, err, "%s/trace.json", dir),
+         *path = dele_printf(arena, err, "%s/facts.jsonl", dir);
+    if (!settings || !path || dele_former_refuse(dir, err) ||
+        load_settings(trace, settings, arena, err))
+        return err->code;
     dele_records r = {0};
     size_t n = 0;
     dele_status status = dele_records_open(&r, path, err);
@@ -489,7 +557,8 @@ dele_status dele_trace_load(dele_trace *trace, const char *dir, dele_arena *aren
     r = (dele_records){0};
     status = dele_records_open(&r, path, err);
     const cJSON *row;
-    while (!status && (row = dele_records_next(&r, err))) status = load_fact(trace, &r, row, dir, arena, err);
+    while (!status && (row = dele_records_next(&r, err)))
+        status = load_fact(trace, &r, row, dir, arena, err);
     dele_records_close(&r);
     if (!status && !err->code) check_ids(trace, path, arena, err);
     return status ? status : err->code;

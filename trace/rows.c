@@ -7,7 +7,7 @@
 
 enum { SEED_FACTS = 1, SEED_NOISE = 1 << 20, SEED_TOKEN = 2 << 20, SEED_COLUMN = 3 << 20 };
 
-/* ---- what is drawn ----------------------------------------------------------------------------------------------- */
+/* ---- what is drawn --------------------------------------------------------------------------- */
 
 void dele_resample_counts(float *count, size_t resamples, size_t n, dele_rng *rng)
 {
@@ -19,11 +19,13 @@ void dele_resample_counts(float *count, size_t resamples, size_t n, dele_rng *rn
 bool dele_shares_noise(const dele_trace *trace)
 {
     const dele_trace_opts *o = &trace->opts;
-    return (o->noise_seed && !strcmp(o->noise_seed, "shared")) || (o->compat && !strcmp(o->compat, "rome"));
+    return (o->noise_seed && !strcmp(o->noise_seed, "shared")) ||
+           (o->compat && !strcmp(o->compat, "rome"));
 }
 
-/* S of a fact's S samples.  Where the noise is shared all facts follow one stream of sample numbers, each past those
- * that it does not have: equal S, equal draws, and sample s stands for the same noise in all. */
+/* S of a fact's S samples.  Where the noise is shared all facts follow one stream of sample
+ * numbers, each past those that it does not have: equal S, equal draws, and sample s stands for the
+ * same noise in all. */
 static void draw_samples(float *weight, int S, int most, dele_rng *rng)
 {
     for (int drawn = 0; drawn < S;) {
@@ -34,7 +36,8 @@ static void draw_samples(float *weight, int S, int most, dele_rng *rng)
     }
 }
 
-dele_status dele_draws_make(dele_draws *draws, const dele_trace *trace, dele_arena *arena, dele_err *err)
+dele_status dele_draws_make(dele_draws *draws, const dele_trace *trace, dele_arena *arena,
+                            dele_err *err)
 {
     bool shared = dele_shares_noise(trace);
     int most = 0;
@@ -50,7 +53,7 @@ dele_status dele_draws_make(dele_draws *draws, const dele_trace *trace, dele_are
     draws->first[trace->n] = draws->n;
     draws->several = most > 1;
     draws->shared = shared;
-    draws->weight = DELE_NEW(arena, float, DELE_RESAMPLES * (draws->n ? draws->n : 1), err);
+    draws->weight = DELE_NEW(arena, float, DELE_RESAMPLES *(draws->n ? draws->n : 1), err);
     if (!draws->weight) return err->code;
     for (size_t r = 0; r < DELE_RESAMPLES; r++) {
         dele_rng own, stream;
@@ -67,22 +70,23 @@ dele_status dele_draws_make(dele_draws *draws, const dele_trace *trace, dele_are
     return DELE_OK;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
-static dele_status new_rows(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws, size_t cols,
-                           dele_arena *arena, dele_err *err)
+static dele_status new_rows(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws,
+                            size_t cols, dele_arena *arena, dele_err *err)
 {
     size_t n = trace->n ? trace->n : 1, samples = draws->n ? draws->n : 1;
-    *rows = (dele_fact_rows){.cols = cols, .fact = DELE_NEW(arena, size_t, n, err),
-                       .effect = DELE_NEW(arena, double, n * cols, err),
-                       .sample = DELE_NEW(arena, float, samples * cols, err),
-                       .origin = DELE_NEW(arena, double, n * cols, err)};
+    *rows = (dele_fact_rows){.cols = cols,
+                             .fact = DELE_NEW(arena, size_t, n, err),
+                             .effect = DELE_NEW(arena, double, n *cols, err),
+                             .sample = DELE_NEW(arena, float, samples *cols, err),
+                             .origin = DELE_NEW(arena, double, n *cols, err)};
     return rows->fact && rows->effect && rows->sample && rows->origin ? DELE_OK : err->code;
 }
 
 /* One sample's effect at the tokens [from, to), or, where token is given, at each column's own. */
-static void sample_effect(double *out, const dele_trace *trace, const dele_traced *fact, int chart, dele_metric metric,
-                          int s, int from, int to, const int *token)
+static void sample_effect(double *out, const dele_trace *trace, const dele_traced *fact, int chart,
+                          dele_metric metric, int s, int from, int to, const int *token)
 {
     const dele_grid *g = &fact->grid;
     int C = trace->charts[chart].n_cols;
@@ -94,14 +98,16 @@ static void sample_effect(double *out, const dele_trace *trace, const dele_trace
     }
     for (int c = 0; c < C; c++) {
         double value = out[c] / (to - from);
-        if (token) value = (double)*dele_cell(g, &trace->charts[chart], chart, s, metric, token[c], c);
+        if (token)
+            value = (double)*dele_cell(g, &trace->charts[chart], chart, s, metric, token[c], c);
         out[c] = dele_effect_of(trace, metric, value, high, low);
     }
 }
 
 /* Adds the fact's row, unless it has a hole. */
-static void add_row(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws, size_t i, int chart,
-                    dele_metric metric, int from, int to, const int *token, double *scratch)
+static void add_row(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws,
+                    size_t i, int chart, dele_metric metric, int from, int to, const int *token,
+                    double *scratch)
 {
     const dele_traced *fact = &trace->facts[i];
     int S = fact->grid.n_samples;
@@ -127,8 +133,9 @@ static void add_row(dele_fact_rows *rows, const dele_trace *trace, const dele_dr
     rows->fact[rows->n++] = i;
 }
 
-dele_status dele_fact_rows_category(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws, int chart,
-                                  dele_metric metric, dele_category category, dele_arena *arena, dele_err *err)
+dele_status dele_fact_rows_category(dele_fact_rows *rows, const dele_trace *trace,
+                                    const dele_draws *draws, int chart, dele_metric metric,
+                                    dele_category category, dele_arena *arena, dele_err *err)
 {
     size_t C = (size_t)trace->charts[chart].n_cols;
     double *scratch = DELE_NEW(arena, double, C, err);
@@ -143,29 +150,35 @@ dele_status dele_fact_rows_category(dele_fact_rows *rows, const dele_trace *trac
     return DELE_OK;
 }
 
-/* The prompt's patched tokens that are neither the subject's nor the last, where a patch has the least business; where
- * there are none all but the last of the subject.  How many. */
+/* The prompt's patched tokens that are neither the subject's nor the last, where a patch has the
+ * least business; where there are none all but the last of the subject.  How many. */
 static int other_tokens(int *out, const dele_trace *trace, const dele_traced *fact, int chart)
 {
     const dele_grid *g = &fact->grid;
     int n = 0;
     for (int any = 0; any < 2 && !n; any++)
         for (int t = 0; t < g->n_tokens; t++) {
-            bool wanted = any ? t != g->end - 1 : (t < g->begin || t >= g->end) && t < g->n_tokens - 1;
-            if (wanted && isfinite(*dele_cell(g, &trace->charts[chart], chart, 0, DELE_PROB, t, 0))) out[n++] = t;
+            bool output_rows =
+                any ? t != g->end - 1 : (t < g->begin || t >= g->end) && t < g->n_tokens - 1;
+            if (output_rows &&
+                isfinite(*dele_cell(g, &trace->charts[chart], chart, 0, DELE_PROB, t, 0)))
+                out[n++] = t;
         }
     return n;
 }
 
-dele_status dele_fact_rows_random_token(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws, int chart,
-                                 dele_metric metric, dele_arena *arena, dele_err *err)
+dele_status dele_fact_rows_random_token(dele_fact_rows *rows, const dele_trace *trace,
+                                        const dele_draws *draws, int chart, dele_metric metric,
+                                        dele_arena *arena, dele_err *err)
 {
     size_t C = (size_t)trace->charts[chart].n_cols, longest = 1;
     for (size_t i = 0; i < trace->n; i++)
-        if ((size_t)trace->facts[i].grid.n_tokens > longest) longest = (size_t)trace->facts[i].grid.n_tokens;
+        if ((size_t)trace->facts[i].grid.n_tokens > longest)
+            longest = (size_t)trace->facts[i].grid.n_tokens;
     double *scratch = DELE_NEW(arena, double, C, err);
     int *token = DELE_NEW(arena, int, C, err), *others = DELE_NEW(arena, int, longest, err);
-    if (!scratch || !token || !others || new_rows(rows, trace, draws, C, arena, err)) return err->code;
+    if (!scratch || !token || !others || new_rows(rows, trace, draws, C, arena, err))
+        return err->code;
     for (size_t i = 0; i < trace->n; i++) {
         const dele_traced *fact = &trace->facts[i];
         int n = fact->left_out ? 0 : other_tokens(others, trace, fact, chart);
@@ -177,13 +190,15 @@ dele_status dele_fact_rows_random_token(dele_fact_rows *rows, const dele_trace *
     return DELE_OK;
 }
 
-dele_status dele_fact_rows_random_column(dele_fact_rows *out, const dele_trace *trace, const dele_draws *draws,
-                                       const dele_fact_rows *rows, dele_arena *arena, dele_err *err)
+dele_status dele_fact_rows_random_column(dele_fact_rows *out, const dele_trace *trace,
+                                         const dele_draws *draws, const dele_fact_rows *rows,
+                                         dele_arena *arena, dele_err *err)
 {
     size_t C = rows->cols;
     if (new_rows(out, trace, draws, 1, arena, err)) return err->code;
     for (size_t k = 0; k < rows->n; k++) {
-        size_t i = rows->fact[k], begin = draws->first[i], S = (size_t)trace->facts[i].grid.n_samples;
+        size_t i = rows->fact[k], begin = draws->first[i],
+               S = (size_t)trace->facts[i].grid.n_samples;
         dele_rng rng;
         dele_rng_seed(&rng, SEED_COLUMN + i);
         size_t c = (size_t)dele_rng_below(&rng, C);
@@ -196,16 +211,18 @@ dele_status dele_fact_rows_random_column(dele_fact_rows *out, const dele_trace *
     return DELE_OK;
 }
 
-dele_status dele_fact_rows_minus(dele_fact_rows *out, const dele_trace *trace, const dele_draws *draws,
-                               const dele_fact_rows *a, const dele_fact_rows *b, int minus_col, dele_arena *arena,
-                               dele_err *err)
+dele_status dele_fact_rows_minus(dele_fact_rows *out, const dele_trace *trace,
+                                 const dele_draws *draws, const dele_fact_rows *a,
+                                 const dele_fact_rows *b, int minus_col, dele_arena *arena,
+                                 dele_err *err)
 {
     size_t C = a->cols;
     if (new_rows(out, trace, draws, C, arena, err)) return err->code;
     for (size_t i = 0, k = 0; i < a->n; i++) {
         while (k < b->n && b->fact[k] < a->fact[i]) k++;
         if (k == b->n || b->fact[k] != a->fact[i]) continue;
-        size_t fact = a->fact[i], begin = draws->first[fact], S = (size_t)trace->facts[fact].grid.n_samples;
+        size_t fact = a->fact[i], begin = draws->first[fact],
+               S = (size_t)trace->facts[fact].grid.n_samples;
         for (size_t c = 0; c < C; c++) {
             size_t from = minus_col < 0 ? c : (size_t)minus_col;
             out->effect[out->n * C + c] = a->effect[i * C + c] - b->effect[k * b->cols + from];
@@ -218,21 +235,24 @@ dele_status dele_fact_rows_minus(dele_fact_rows *out, const dele_trace *trace, c
     return DELE_OK;
 }
 
-/* ---- intervals --------------------------------------------------------------------------------------------------- */
+/* ---- intervals ------------------------------------------------------------------------------- */
 
-/* Sums over resamples of one column, [DELE_RESAMPLES] each: written over by whoever takes points of them. */
+/* Sums over resamples of one column, [DELE_RESAMPLES] each: written over by whoever takes points of
+ * them. */
 typedef struct {
     double off[DELE_RESAMPLES], t[DELE_RESAMPLES];
 } resampled;
 
-/* The items of all columns in standard deviations about their mean, and squared: [n, 2C].  A column without spread is 0. */
+/* The items of all columns in standard deviations about their mean, and squared: [n, 2C].  A column
+ * without spread is 0. */
 static void standardise(float *x, const dele_fact_rows *rows, const dele_row_stat *stat)
 {
     const size_t C = rows->cols;
     const double root = sqrt((double)rows->n);
     for (size_t i = 0; i < rows->n; i++)
         for (size_t c = 0; c < C; c++) {
-            const double sd = stat[c].se * root, d = sd > 0 ? (rows->effect[i * C + c] - stat[c].mean) / sd : 0;
+            const double sd = stat[c].se * root,
+                         d = sd > 0 ? (rows->effect[i * C + c] - stat[c].mean) / sd : 0;
             x[i * 2 * C + c] = (float)d;
             x[i * 2 * C + C + c] = (float)(d * d);
         }
@@ -249,20 +269,24 @@ static double skew_of_column(const float *x, size_t n, size_t C, size_t c)
     return squares > 0 ? cubes / pow(squares, 1.5) : 0;
 }
 
-/* Column c of the sums [DELE_RESAMPLES, 2C] as resampled means, in standard deviations, and what these are over their own
- * standard errors; infinite where a resample is one item again and again, but for rounding. */
+/* Column c of the sums [DELE_RESAMPLES, 2C] as resampled means, in standard deviations, and what
+ * these are over their own standard errors; infinite where a resample is one item again and again,
+ * but for rounding. */
 static void take_column(resampled *r, const float *sum, size_t n, size_t C, size_t c)
 {
     for (size_t k = 0; k < DELE_RESAMPLES; k++) {
         const double mean = (double)sum[k * 2 * C + c] / (double)n;
         const double variance = (double)sum[k * 2 * C + C + c] / (double)n - mean * mean;
         r->off[k] = mean;
-        if (variance > 1e-5 * (1 + mean * mean)) r->t[k] = mean / sqrt(variance / (double)(n - 1));
-        else r->t[k] = fabs(mean) > 1e-3 ? copysign(INFINITY, mean) : 0;
+        if (variance > 1e-5 * (1 + mean * mean))
+            r->t[k] = mean / sqrt(variance / (double)(n - 1));
+        else
+            r->t[k] = fabs(mean) > 1e-3 ? copysign(INFINITY, mean) : 0;
     }
 }
 
-static dele_status fact_intervals(dele_row_stat *out, const dele_fact_rows *rows, dele_arena *scratch, dele_err *err)
+static dele_status fact_intervals(dele_row_stat *out, const dele_fact_rows *rows,
+                                  dele_arena *scratch, dele_err *err)
 {
     const size_t n = rows->n, C = rows->cols;
     float *count = dele_alloc_raw(scratch, DELE_RESAMPLES * n, sizeof *count, err);
@@ -280,22 +304,26 @@ static dele_status fact_intervals(dele_row_stat *out, const dele_fact_rows *rows
         out[c].facts = (dele_interval){out[c].mean, out[c].mean};
         if (!(sd > 0)) continue; /* all alike: by construction, as where nothing can be patched */
         take_column(r, sum, n, C, c);
-        const dele_interval off = dele_bca(r->off, DELE_RESAMPLES, 0, skew_of_column(x, n, C, c), n, 0.95);
-        out[c].facts = dele_studentised(out[c].mean, out[c].se, r->t, DELE_RESAMPLES, 0.95,
-                                       (dele_interval){out[c].mean + sd * off.low, out[c].mean + sd * off.high});
+        const dele_interval off =
+            dele_bca(r->off, DELE_RESAMPLES, 0, skew_of_column(x, n, C, c), n, 0.95);
+        out[c].facts = dele_studentised(
+            out[c].mean, out[c].se, r->t, DELE_RESAMPLES, 0.95,
+            (dele_interval){out[c].mean + sd * off.low, out[c].mean + sd * off.high});
     }
     return DELE_OK;
 }
 
-/* The points of column c of resampled sums over noise draws [DELE_RESAMPLES, cols]: `free` draws more than means, `samples`
- * a fact. */
-static dele_interval noise_points(resampled *r, const float *x, size_t cols, size_t c, double free, double samples)
+/* The points of column c of resampled sums over noise draws [DELE_RESAMPLES, cols]: `free` draws
+ * more than means, `samples` a fact. */
+static dele_interval noise_points(resampled *r, const float *x, size_t cols, size_t c, double free,
+                                  double samples)
 {
     for (size_t k = 0; k < DELE_RESAMPLES; k++) r->off[k] = (double)x[k * cols + c];
     return dele_expanded(r->off, DELE_RESAMPLES, free, sqrt(samples / (samples - 1)), 0.95);
 }
 
-/* Independent draws: those of each fact less its mean are free.  Shared ones: those of the fact that has the most. */
+/* Independent draws: those of each fact less its mean are free.  Shared ones: those of the fact
+ * that has the most. */
 static double free_draws(double *fewest, const dele_fact_rows *rows, const dele_draws *draws)
 {
     double sum = 0, most = 0;
@@ -309,8 +337,8 @@ static double free_draws(double *fewest, const dele_fact_rows *rows, const dele_
     return draws->shared ? most : sum;
 }
 
-static dele_status noise_intervals(dele_row_stat *out, const dele_fact_rows *rows, const dele_draws *draws,
-                                  dele_arena *scratch, dele_err *err)
+static dele_status noise_intervals(dele_row_stat *out, const dele_fact_rows *rows,
+                                   const dele_draws *draws, dele_arena *scratch, dele_err *err)
 {
     const size_t n = rows->n, C = rows->cols;
     double fewest;
@@ -324,13 +352,14 @@ static dele_status noise_intervals(dele_row_stat *out, const dele_fact_rows *row
         double origin = 0;
         for (size_t i = 0; i < n; i++) origin += rows->origin[i * C + c];
         const dele_interval sum = noise_points(r, sums, C, c, free, fewest);
-        out[c].noise = (dele_interval){(origin + sum.low) / (double)n, (origin + sum.high) / (double)n};
+        out[c].noise =
+            (dele_interval){(origin + sum.low) / (double)n, (origin + sum.high) / (double)n};
     }
     return DELE_OK;
 }
 
-dele_status dele_fact_row_noise(dele_interval *out, const dele_fact_rows *rows, size_t row, int n_samples,
-                              const dele_draws *draws, dele_err *err)
+dele_status dele_fact_row_noise(dele_interval *out, const dele_fact_rows *rows, size_t row,
+                                int n_samples, const dele_draws *draws, dele_err *err)
 {
     const size_t C = rows->cols, first = draws->first[rows->fact[row]];
     for (size_t c = 0; c < C; c++) out[c] = (dele_interval){NAN, NAN};
@@ -339,16 +368,19 @@ dele_status dele_fact_row_noise(dele_interval *out, const dele_fact_rows *rows, 
     float *means = dele_alloc_raw(&scratch, DELE_RESAMPLES * C, sizeof *means, err);
     resampled *r = DELE_NEW(&scratch, resampled, 1, err);
     if (means && r)
-        gemm_nn(means, C, draws->weight + first, draws->n, rows->sample + first * C, C, DELE_RESAMPLES, C, (size_t)n_samples, 0);
+        gemm_nn(means, C, draws->weight + first, draws->n, rows->sample + first * C, C,
+                DELE_RESAMPLES, C, (size_t)n_samples, 0);
     for (size_t c = 0; c < C && means && r; c++) {
         const dele_interval around = noise_points(r, means, C, c, n_samples - 1, n_samples);
-        out[c] = (dele_interval){rows->origin[row * C + c] + around.low, rows->origin[row * C + c] + around.high};
+        out[c] = (dele_interval){rows->origin[row * C + c] + around.low,
+                                 rows->origin[row * C + c] + around.high};
     }
     dele_arena_release(&scratch);
     return means && r ? DELE_OK : err->code;
 }
 
-dele_status dele_fact_rows_stats(dele_row_stat *out, const dele_fact_rows *rows, const dele_draws *draws, dele_err *err)
+dele_status dele_fact_rows_stats(dele_row_stat *out, const dele_fact_rows *rows,
+                                 const dele_draws *draws, dele_err *err)
 {
     size_t n = rows->n, C = rows->cols;
     const dele_interval unknown = {NAN, NAN};
@@ -359,7 +391,8 @@ dele_status dele_fact_rows_stats(dele_row_stat *out, const dele_fact_rows *rows,
     for (size_t c = 0; c < C && !status; c++) {
         for (size_t i = 0; i < n; i++) column[i] = rows->effect[i * C + c];
         dele_stat stat = dele_stat_of(column, n);
-        out[c] = (dele_row_stat){.n = n, .mean = stat.mean, .se = stat.se, .facts = unknown, .noise = unknown};
+        out[c] = (dele_row_stat){
+            .n = n, .mean = stat.mean, .se = stat.se, .facts = unknown, .noise = unknown};
     }
     if (n >= DELE_LEAST_ITEMS && !status) status = fact_intervals(out, rows, &scratch, err);
     if (n && !status && draws->several) status = noise_intervals(out, rows, draws, &scratch, err);

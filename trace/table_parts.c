@@ -1,4 +1,5 @@
-/* What the tables are made of: a file in the result's directory, a number or nothing, a column by its name. */
+/* What the tables are made of: a file in the result's directory, a number or nothing, a column by
+ * its name. */
 #include <math.h>
 
 #include "trace/tables.h"
@@ -11,8 +12,10 @@ dele_status dele_table_open(dele_writer *out, const dele_saving *to, const char 
 
 void dele_table_number(FILE *to, double x)
 {
-    if (isfinite(x)) fprintf(to, "\t%.6g", x);
-    else fputc('\t', to);
+    if (isfinite(x))
+        fprintf(to, "\t%.6g", x);
+    else
+        fputc('\t', to);
 }
 
 void dele_table_interval(FILE *to, dele_interval interval)
@@ -23,6 +26,8 @@ void dele_table_interval(FILE *to, dele_interval interval)
 
 void dele_table_column(FILE *to, const dele_trace *trace, const dele_chart *chart, int col)
 {
-    if (chart->kind == DELE_HEAD) fprintf(to, "%d.%d", col / trace->n_heads, col % trace->n_heads);
-    else fprintf(to, "%d", col);
+    if (chart->kind == DELE_HEAD)
+        fprintf(to, "%d.%d", col / trace->n_heads, col % trace->n_heads);
+    else
+        fprintf(to, "%d", col);
 }

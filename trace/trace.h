@@ -1,8 +1,10 @@
-/* Causal tracing: where in the model does a fact live?  (Meng et al. 2022, arXiv 2202.05262; ROME's code as it is.)
+/* Causal tracing (activation patching): where in a model is a fact stored?  (Meng et al. 2022,
+ * arXiv 2202.05262; ROME's code as it is.)
  *
- * A prompt is run clean; high = p(answer).  Then the subject's tokens are corrupted, S times over, and p(answer) falls
- * to low.  Now one thing at a time is put back to its clean value, at one token t, and everything after it runs on
- * freely: a cell's score is p(answer) then, and what it gained over low is the cell's indirect effect.
+ * A prompt is run clean; high = p(answer).  Then the subject's tokens are corrupted, S times over,
+ * and p(answer) falls to low.  Now one thing at a time is put back to its clean value, at one token
+ * t, and everything after it runs on freely: a cell's score is p(answer) then, and what it gained
+ * over low is the cell's indirect effect.
  *
  *   hidden (t, l)    the stream as it leaves layer l
  *   mid    (t, l)    the stream between layer l's attention and its MLP
@@ -11,14 +13,14 @@
  *   head   (t, l, h) what one head of layer l mixes together
  *   embed  (t)       the embedding
  *
- * That is *denoising*: it shows what suffices.  *Noising* puts the corrupted values into the clean run instead, and
- * shows what is needed (Heimersheim & Nanda 2024, arXiv 2404.15255).  Zero and mean ablation are noising with values
- * of their own.
+ * That is *denoising*: it shows what suffices.  *Noising* puts the corrupted values into the clean
+ * run instead, and shows what is needed (Heimersheim & Nanda 2024, arXiv 2404.15255).  Zero and
+ * mean ablation are noising with values of their own.
  *
- * A patch at token t whose first layer is a changes nothing before t and nothing below a, so a cell is only ever
- * computed from there on: a segment that joins late, reading the run's own keys and values of what came before (see
- * cells.c).  --reference computes every cell from the tokens up instead; the two agree to rounding, which
- * --reference-check shows on some. */
+ * A patch at token t whose first layer is a changes nothing before t and nothing below a, so a cell
+ * is only ever computed from there on: a segment that joins late, reading the run's own keys and
+ * values of what came before (see cells.c).  --reference computes every cell from the tokens up
+ * instead; the two agree to rounding, which --reference-check shows on some. */
 #ifndef DELE_TRACE_H
 #define DELE_TRACE_H
 
@@ -28,79 +30,117 @@
 #include "model/facts.h"
 #include "model/forward.h"
 
-/* ---- what is traced --------------------------------------------------------------------------------------------- */
+/* ---- what is traced -------------------------------------------------------------------------- */
 
-typedef enum { DELE_HIDDEN, DELE_MLP, DELE_ATTN, DELE_MID, DELE_HEAD, DELE_EMBEDDING, DELE_N_KINDS } dele_kind;
-extern const char *const dele_kind_name[DELE_N_KINDS]; /* "hidden", "mlp", "attn", "mid", "head", "embed" */
-
-/* All of them from the same pass.  The answer's first token decides logit difference, rank and KL. */
 typedef enum {
-    DELE_PROB,       /* p(answer): the product over its tokens, each after the right ones before it */
-    DELE_LOGP,       /* its logarithm */
+    DELE_HIDDEN,
+    DELE_MLP,
+    DELE_ATTN,
+    DELE_MID,
+    DELE_HEAD,
+    DELE_EMBEDDING,
+    DELE_N_KINDS
+} dele_kind;
+extern const char
+    *const dele_kind_name[DELE_N_KINDS]; /* "hidden", "mlp", "attn", "mid", "head", "embed" */
+
+/* All of them from the same pass.  The answer's first token decides logit difference, rank and
+ * KL. */
+typedef enum {
+    DELE_PROB, /* p(answer): the product over its tokens, each after the right ones before it */
+    DELE_LOGP, /* its logarithm */
     DELE_LOGIT_DIFF, /* logit(answer) - logit(foil) */
-    DELE_RANK,       /* 1: the likeliest of all tokens */
+    DELE_RANK,       /* 1: the most likely of all tokens */
     DELE_KL,         /* KL(clean || this run) of the next token, nats */
     DELE_N_METRICS
 } dele_metric;
-extern const char *const dele_metric_name[DELE_N_METRICS]; /* "p", "logp", "logit_diff", "rank", "kl" */
+extern const char
+    *const dele_metric_name[DELE_N_METRICS]; /* "p", "logp", "logit_diff", "rank", "kl" */
 
-/* Severed paths (ROME section 2.2): while a hidden state is restored, these outputs stay corrupted at its token. */
+/* Severed paths (ROME section 2.2): while a hidden state is restored, these outputs stay corrupted
+ * at its token. */
 typedef enum { DELE_SEVER_NOTHING, DELE_SEVER_MLP, DELE_SEVER_ATTN, DELE_N_SEVERS } dele_sever;
 
-/* One map of cells: tokens by columns.  A column is a layer; for heads layer * n_heads + head; for the embedding there
- * is one. */
+/* One map of cells: tokens by columns.  A column is a layer; for heads layer * n_heads + head; for
+ * the embedding there is one. */
 typedef struct {
-    char name[32]; /* "hidden", "mlp", or "mlp_w3" where there are several windows; "hidden_no_mlp" where severed */
+    char name[32]; /* "hidden", "mlp", or "mlp_w3" where there are several windows; "hidden_no_mlp"
+                      where severed */
     dele_kind kind;
     dele_sever sever;
-    int window;    /* layers patched together by mlp and attn; else 1 */
+    int window; /* layers patched together by mlp and attn; else 1 */
     int n_cols;
 } dele_chart;
 
-/* The layers [*from, *to) that a window of w layers around l covers, clipped.  The code's edges reach w/2 below and
- * ceil(w/2) - 1 above (l - 5 .. l + 4 for 10); the paper's text says l - 4 .. l + 5. */
+/* The layers [*from, *to) that a window of w layers around l covers, clipped.  The code's edges
+ * reach w/2 below and ceil(w/2) - 1 above (l - 5 .. l + 4 for 10); the paper's text says l - 4 .. l
+ * + 5. */
 void dele_window(int *from, int *to, int l, int w, int n_layers, bool paper_edges);
 
-/* ---- options ---------------------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 typedef struct {
-    const char *kinds;      /* any of hidden,mid,mlp,attn,head,embed */
-    const char *windows;    /* widths for mlp and attn: "10", "1,3,5,10" */
-    const char *edges;      /* "code" or "paper" */
-    const char *sever;      /* "", or any of mlp,attn: hidden charts with that path severed, beside the plain one */
-    const char *tokens;     /* "all", "subject", "last-subject", "last": where to patch */
-    const char *direction;  /* "denoise" or "noise" */
-    const char *corrupt;    /* "noise", "tokens" (another fact's subject), "zero", "mean" (the patched site itself) */
-    const char *noise;      /* how strong, see corrupt.h: "s3", "0.1", "u0.3", "us3", "m", "t3" */
-    const char *noise_text; /* "m" and "t": a text whose embeddings' covariance is taken; "": the facts' prompts */
+    const char *kinds;   /* any of hidden,mid,mlp,attn,head,embed */
+    const char *windows; /* widths for mlp and attn: "10", "1,3,5,10" */
+    const char *edges;   /* "code" or "paper" */
+    const char *sever;   /* "", or any of mlp,attn: hidden charts with that path severed, beside the
+                            plain one */
+    const char *tokens;  /* "all", "subject", "last-subject", "last": where to patch */
+    const char *direction; /* "denoise" or "noise" */
+    const char *corrupt; /* "noise", "tokens" (another fact's subject), "zero", "mean" (the patched
+                            site itself) */
+    const char *noise;   /* how strong, see corrupt.h: "s3", "0.1", "u0.3", "us3", "m", "t3" */
+    const char *noise_text; /* "m" and "t": a text whose embeddings' covariance is taken; "": the
+                               facts' prompts */
     bool replace;           /* noise instead of the embedding, not on top of it */
     double sigma;           /* > 0: taken verbatim, `noise` is not looked at */
     int samples;            /* noise samples a fact */
-    double until;           /* > 0: more draws till the peak's 95 % half-width is at most this; see max_samples */
+    double until;           /* > 0: more draws till the peak's 95 % half-width is at most this; see
+                               max_samples */
     int max_samples;
-    const char *noise_seed; /* "per-fact": facts are independent; "shared": ROME's, the same draws for each */
+    const char *noise_seed; /* "per-fact": facts are independent; "shared": ROME's, the same draws
+                               for each */
     uint64_t seed;          /* of numpy's RandomState */
     const char *compat;     /* "" or "rome": shared noise, and its quirks (corrupt.h) */
-    int shuffle;            /* > 0: facts in an order drawn by this seed, so that --limit takes a random sample */
-    int limit;              /* stop when so many facts are traced; 0: all */
-    const char *split;      /* only facts of this split; "" or NULL: all */
-    const char *ids;        /* only facts with one of these ids, as "3,17"; "" or NULL: all */
-    const char *answer;     /* "argmax": the model's own next token, which must be the attribute (ROME's filter);
-                             * "greedy": the whole attribute, each of its tokens the model's own choice;
-                             * "attribute": the whole attribute, known or not, as for a fact that was unlearned */
-    const char *chat;       /* "none": the prompt as it stands; "auto", "olmo", "smollm2": as a user's turn */
-    bool reference;         /* recompute every cell from the tokens up */
-    bool screen;            /* read the facts and their answers, and compute no cell: see screening.h */
-    int memory;             /* MiB for caches and batches */
+    int shuffle; /* > 0: facts in an order drawn by this seed, so that --limit takes a random sample
+                  */
+    int limit;   /* stop when so many facts are traced; 0: all */
+    const char *split;  /* only facts of this split; "" or NULL: all */
+    const char *ids;    /* only facts with one of these ids, as "3,17"; "" or NULL: all */
+    const char *answer; /* "argmax": the model's own next token, which must be the attribute (ROME's
+                         * filter); "greedy": the whole attribute, each of its tokens the model's
+                         * own choice; "attribute": the whole attribute, known or not, as for a fact
+                         * that was unlearned */
+    const char
+        *chat; /* "none": the prompt as it stands; "auto", "olmo", "smollm2": as a user's turn */
+    bool reference;   /* recompute every cell from the tokens up */
+    bool attribution; /* read the facts and their answers, and compute no cell: see
+                         attribution_facts.h */
+    int memory;       /* MiB for caches and batches */
 } dele_trace_opts;
 
-#define DELE_TRACE_DEFAULTS                                                                                         \
-    ((dele_trace_opts){.kinds = "hidden,mlp,attn", .windows = "10", .edges = "code", .sever = "", .tokens = "all",  \
-                      .direction = "denoise", .corrupt = "noise", .noise = "s3", .noise_text = "", .samples = 10,  \
-                      .max_samples = 50, .noise_seed = "per-fact", .seed = 1, .compat = "", .split = "", .ids = "",           \
-                      .answer = "argmax", .chat = "none", .memory = 1024})
+#define DELE_TRACE_DEFAULTS                                                                        \
+    ((dele_trace_opts){.kinds = "hidden,mlp,attn",                                                 \
+                       .windows = "10",                                                            \
+                       .edges = "code",                                                            \
+                       .sever = "",                                                                \
+                       .tokens = "all",                                                            \
+                       .direction = "denoise",                                                     \
+                       .corrupt = "noise",                                                         \
+                       .noise = "s3",                                                              \
+                       .noise_text = "",                                                           \
+                       .samples = 10,                                                              \
+                       .max_samples = 50,                                                          \
+                       .noise_seed = "per-fact",                                                   \
+                       .seed = 1,                                                                  \
+                       .compat = "",                                                               \
+                       .split = "",                                                                \
+                       .ids = "",                                                                  \
+                       .answer = "argmax",                                                         \
+                       .chat = "none",                                                             \
+                       .memory = 1024})
 
-/* ---- one prompt's cells ------------------------------------------------------------------------------------------ */
+/* ---- one prompt's cells ---------------------------------------------------------------------- */
 
 /* What the heart of the tracer works on, and its result. */
 typedef struct {
@@ -108,89 +148,107 @@ typedef struct {
     int n_tokens, begin, end; /* the subject is [begin, end) */
     const int *answer;        /* [n_answer] ids; n_answer 0: the greedy next token will be taken */
     int n_answer;
-    int foil;                 /* the other answer's first token; -1, or the answer's own: the corrupted run's likeliest
-                               * token but the answer is taken */
-    const int *partner;       /* [end - begin] tokens to put in the subject's place; corrupted by tokens only */
-    uint64_t seed;            /* of this prompt's noise */
+    int foil; /* the other answer's first token; -1, or the answer's own: the corrupted run's most
+               * likely token but the answer is taken */
+    const int
+        *partner; /* [end - begin] tokens to put in the subject's place; corrupted by tokens only */
+    uint64_t seed; /* of this prompt's noise */
 
     int n_samples;
     double high[DELE_N_METRICS]; /* clean */
-    double *low;                /* [n_samples, DELE_N_METRICS] corrupted; NaN under ablation */
-    bool greedy;                /* each of the answer's tokens is the clean run's choice */
-    float **value;              /* [n_charts] of [n_samples, DELE_N_METRICS, n_tokens, n_cols]; NaN: not asked for */
+    double *low;                 /* [n_samples, DELE_N_METRICS] corrupted; NaN under ablation */
+    bool greedy;                 /* each of the answer's tokens is the clean run's choice */
+    float **
+        value; /* [n_charts] of [n_samples, DELE_N_METRICS, n_tokens, n_cols]; NaN: not asked for */
 } dele_grid;
 
-static inline float *dele_cell(const dele_grid *g, const dele_chart *chart, int which, int s, dele_metric metric, int t, int col)
+static inline float *dele_cell(const dele_grid *g, const dele_chart *chart, int which, int s,
+                               dele_metric metric, int t, int col)
 {
     size_t T = (size_t)g->n_tokens, C = (size_t)chart->n_cols;
-    return g->value[which] + (((size_t)s * DELE_N_METRICS + (size_t)metric) * T + (size_t)t) * C + (size_t)col;
+    return g->value[which] + (((size_t)s * DELE_N_METRICS + (size_t)metric) * T + (size_t)t) * C +
+           (size_t)col;
 }
 
 /* Mean over samples of a metric; NaN where the cell was not asked for. */
-double dele_cell_mean(const dele_grid *g, const dele_chart *chart, int which, dele_metric metric, int t, int col);
+double dele_cell_mean(const dele_grid *g, const dele_chart *chart, int which, dele_metric metric,
+                      int t, int col);
 double dele_low_mean(const dele_grid *g, dele_metric metric);
 
-/* ---- facts ------------------------------------------------------------------------------------------------------ */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
 typedef struct {
     const dele_fact *fact;
-    const char *left_out;  /* why it was not traced, or NULL */
-    const char *why;       /* the same without this fact's own words, to count by: "no partner" */
-    const char **tokens;   /* [grid.n_tokens] each decoded alone */
+    const char *left_out; /* why it was not traced, or NULL */
+    const char *why;      /* the same without this fact's own words, to count by: "no partner" */
+    const char **tokens;  /* [grid.n_tokens] each decoded alone */
     const char *answer, *foil; /* decoded */
-    const char *partner;   /* the subject put in its place, or NULL */
-    double noop;           /* the largest change of p when a run's own value is put back: 0 but for rounding; NaN: not
-                            * measured, under ablation */
+    const char *partner;       /* the subject put in its place, or NULL */
+    double noop; /* the largest change of p when a run's own value is put back: 0 but for rounding;
+                  * NaN: not measured, under ablation */
     dele_grid grid;
 } dele_traced;
 
 typedef struct {
     dele_trace_opts opts;
-    const char *model;     /* its path */
+    const char *model; /* its path */
     dele_chart *charts;
     int n_charts, n_layers, n_heads;
     bool noising, paper_edges;
-    double sigma;          /* of the noise; 0 when there is none */
-    dele_traced *facts;     /* [n] those looked at, in the file's order or, under --shuffle, in the order drawn */
+    double sigma;       /* of the noise; 0 when there is none */
+    dele_traced *facts; /* [n] those looked at, in the file's order or, under --shuffle, in the
+                           order drawn */
     size_t n, n_traced;
     double row_layers, flops, seconds;
 } dele_trace;
 
-/* How much a value says that the patched thing matters: towards high when denoising, away from it when noising. */
-double dele_effect_of(const dele_trace *trace, dele_metric metric, double value, double high, double low);
+/* How much a value says that the patched thing matters: towards high when denoising, away from it
+ * when noising. */
+double dele_effect_of(const dele_trace *trace, dele_metric metric, double value, double high,
+                      double low);
 
 /* Whether the options' split and ids take the fact in. */
 bool dele_trace_wants(const dele_trace_opts *o, const dele_fact *fact);
 
-/* Traces the facts.  dir (may be NULL) is where each fact's record is written as soon as it is there (traces/ must
- * exist), and where those of an earlier run are found. */
-dele_status dele_trace_run(dele_trace *trace, const char *dir, const dele_model *model, const dele_facts *facts,
-                         const dele_trace_opts *opts, dele_progress *progress, dele_arena *arena, dele_err *err);
+/* Traces the facts.  dir (may be NULL) is where each fact's record is written as soon as it is
+ * there (traces/ must exist), and where those of an earlier run are found. */
+dele_status dele_trace_run(dele_trace *trace, const char *dir, const dele_model *model,
+                           const dele_facts *facts, const dele_trace_opts *opts,
+                           dele_progress *progress, dele_arena *arena, dele_err *err);
 
-/* Some cells of a trace again, each by itself from the tokens up, and their facts' clean and corrupted runs. */
+/* Some cells of a trace again, each by itself from the tokens up, and their facts' clean and
+ * corrupted runs. */
 typedef struct {
     int n_cells;
     size_t n_facts;
-    double difference;      /* the largest in p, of a single sample */
-    const dele_traced *fact; /* where it is, and at which cell; chart -1: in a run that nothing was patched in */
+    double difference; /* the largest in p, of a single sample */
+    const dele_traced
+        *fact; /* where it is, and at which cell; chart -1: in a run that nothing was patched in */
     int chart, token, col;
 } dele_trace_checked;
 
 /* n cells of the traced facts, drawn.  model, facts: those of the trace. */
-dele_status dele_trace_check(dele_trace_checked *out, const dele_trace *trace, const dele_model *model, const dele_facts *facts,
-                           int n, dele_arena *arena, dele_err *err);
+dele_status dele_trace_check(dele_trace_checked *out, const dele_trace *trace,
+                             const dele_model *model, const dele_facts *facts, int n,
+                             dele_arena *arena, dele_err *err);
 
-/* ---- groups of tokens -------------------------------------------------------------------------------------------- */
+/* ---- groups of tokens ------------------------------------------------------------------------ */
 
-/* What facts are averaged over.  A one-token subject is both its first and its last token; a single token after the
- * subject is both the first after it and the last of the prompt. */
+/* What facts are averaged over.  A one-token subject is both its first and its last token; a single
+ * token after the subject is both the first after it and the last of the prompt. */
 typedef enum {
-    DELE_FIRST_SUBJECT, DELE_MIDDLE_SUBJECT, DELE_LAST_SUBJECT, DELE_FIRST_AFTER, DELE_FURTHER, DELE_LAST_TOKEN,
+    DELE_FIRST_SUBJECT,
+    DELE_MIDDLE_SUBJECT,
+    DELE_LAST_SUBJECT,
+    DELE_FIRST_AFTER,
+    DELE_FURTHER,
+    DELE_LAST_TOKEN,
     DELE_N_CATEGORIES
 } dele_category;
 extern const char *const dele_category_name[DELE_N_CATEGORIES];
 
-/* The tokens [*from, *to) of a category in a prompt of T tokens with the subject at [b, e); may be empty. */
+/* The tokens [*from, *to) of a category in a prompt of T tokens with the subject at [b, e); may be
+ * empty. */
 void dele_category_range(int *from, int *to, dele_category category, int T, int b, int e);
 
 #endif

@@ -1,22 +1,26 @@
-/* α, the weight of what is to be kept, in the two readings that exist of it ("Selective Amnesia", arXiv 2504.12996).
+/* α, the weight of what is to be kept, in the two readings that exist of it ("Selective Amnesia",
+ * arXiv 2504.12996).
  *
- *   γ = 0.3 · 6^ΔL + 0.8        ΔL = retain loss now − its mean so far:   α grows when retained knowledge slips
+ *   γ = 0.3 · 6^ΔL + 0.8        ΔL = retain loss now − its mean so far:   α grows when retained
+ *                               knowledge slips
  *
- *   paper   α = clip(γ, 1.2, 2.8).  The mean is over the retain losses of all groups before this one (each the token
- *           mean of its rows), whatever the epoch; for the first group ΔL = 0.
+ *   paper   α = clip(γ, 1.2, 2.8).  The mean is over the retain losses of all groups before this
+ *           one (each the token mean of its rows), whatever the epoch; for the first group ΔL = 0.
  *   code    what the published program does:
  *             - α = clip(round(γ, 1 decimal), 1.2, 2.3): a staircase of 12 values;
- *             - in epoch 0, α = 1.2; later the mean is the one collected in epoch 0, never refreshed (an update that
- *               begins in epoch 0 and ends in the next belongs to 0: the program's epoch moves after updates alone);
- *             - that mean is mis-scaled: it adds up losses of batches, each already a mean, and divides by the number
- *               of retain sequences.  With six of them in a batch it is a sixth of the true mean, so ΔL is about 5/6 of
- *               the retain loss even when nothing slipped;
+ *             - in epoch 0, α = 1.2; later the mean is the one collected in epoch 0, never
+ *               refreshed (an update that begins in epoch 0 and ends in the next belongs to 0: the
+ *               program's epoch moves after updates alone);
+ *             - that mean is mis-scaled: it adds up losses of batches, each already a mean, and
+ *               divides by the number of retain sequences.  With six of them in a batch it is a
+ *               sixth of the true mean, so ΔL is about 5/6 of the retain loss even when nothing
+ *               slipped;
  *             - a group is one micro-batch, so α follows a single noisy loss.
- *           One habit is left out: the program also feeds the losses of its evaluation batches into the mean (there is
- *           no evaluation during training here).
+ *           One habit is left out: the program also feeds the losses of its evaluation batches into
+ *           the mean (there is no evaluation during training here).
  *   NUMBER  that number throughout.
- *   dual    a multiplier (objective_pdu.c): fixed now, then fixed ← max(0, fixed + η (retain loss − ε)) from epoch
- *           warmup on.  Not to be had by a word; an objective sets it up. */
+ *   dual    a multiplier (objective_pdu.c): fixed now, then fixed ← max(0, fixed + η (retain loss −
+ *           ε)) from epoch warmup on.  Not to be had by a word; an objective sets it up. */
 #ifndef DELE_ALPHA_H
 #define DELE_ALPHA_H
 
@@ -24,12 +28,17 @@
 
 #include "base/err.h"
 
-typedef enum { DELE_ALPHA_FIXED, DELE_ALPHA_PAPER, DELE_ALPHA_CODE, DELE_ALPHA_DUAL } dele_alpha_mode;
+typedef enum {
+    DELE_ALPHA_FIXED,
+    DELE_ALPHA_PAPER,
+    DELE_ALPHA_CODE,
+    DELE_ALPHA_DUAL
+} dele_alpha_mode;
 
 typedef struct {
     dele_alpha_mode mode;
     double fixed;
-    double sum, count; /* of the mean */
+    double sum, count;   /* of the mean */
     double eta, epsilon; /* of the multiplier */
     int warmup;
 } dele_alpha;
@@ -40,7 +49,8 @@ dele_status dele_alpha_parse(dele_alpha *alpha, const char *text, dele_err *err)
 double dele_alpha_paper(double rise); /* rise: ΔL */
 double dele_alpha_code(double rise);
 
-/* α for a group with this retain loss (a token mean over n_sequences of them), which then joins the mean. */
+/* α for a group with this retain loss (a token mean over n_sequences of them), which then joins the
+ * mean. */
 double dele_alpha_next(dele_alpha *alpha, double retain_loss, size_t n_sequences, int epoch);
 
 #endif

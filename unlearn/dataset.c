@@ -4,7 +4,8 @@
 
 #include "text/behind.h"
 
-dele_status dele_dataset_add_sequence(dele_dataset *set, dele_sequence row, dele_arena *arena, dele_err *err)
+dele_status dele_dataset_add_sequence(dele_dataset *set, dele_sequence row, dele_arena *arena,
+                                      dele_err *err)
 {
     if (set->n == set->capacity) {
         size_t capacity = set->capacity ? 2 * set->capacity : 256;
@@ -22,8 +23,8 @@ dele_status dele_dataset_add_sequence(dele_dataset *set, dele_sequence row, dele
 }
 
 /* ids cut into rows of at most max; neighbours share one id, so that each token is a label once. */
-static dele_status append_stream(dele_dataset *set, const int *ids, size_t n, int line, size_t max, dele_arena *arena,
-                                dele_err *err)
+static dele_status append_stream(dele_dataset *set, const int *ids, size_t n, int line, size_t max,
+                                 dele_arena *arena, dele_err *err)
 {
     for (size_t begin = 0; begin + 1 < n; begin += max - 1) {
         size_t end = begin + max < n ? begin + max : n;
@@ -33,8 +34,8 @@ static dele_status append_stream(dele_dataset *set, const int *ids, size_t n, in
     return DELE_OK;
 }
 
-static dele_status append_pair(dele_dataset *set, const dele_ids_behind *both, int eos, int line, size_t max,
-                               dele_arena *arena, dele_err *err)
+static dele_status append_pair(dele_dataset *set, const dele_ids_behind *both, int eos, int line,
+                               size_t max, dele_arena *arena, dele_err *err)
 {
     size_t n = both->n + (eos >= 0);
     size_t first = both->first ? both->first : 1; /* nothing predicts the very first token */
@@ -53,34 +54,45 @@ static dele_status append_pair(dele_dataset *set, const dele_ids_behind *both, i
     return dele_dataset_add_sequence(set, (dele_sequence){ids, n, first, line}, arena, err);
 }
 
-dele_status dele_dataset_add_texts(dele_dataset *set, const dele_row_texts *texts, const char *path, int line,
-                                 const dele_tokenizer *t, const dele_dataset_options *o, dele_arena *arena, dele_err *err)
+dele_status dele_dataset_add_texts(dele_dataset *set, const dele_row_texts *texts, const char *path,
+                                   int line, const dele_tokenizer *t, const dele_dataset_options *o,
+                                   dele_arena *arena, dele_err *err)
 {
     const char *prompt = texts->prompt, *output = texts->output;
     if (!*output)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: the output is empty, so there is nothing to learn or to forget",
-                        path, line);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%d: the output is empty, so there is nothing to learn or to forget",
+                         path, line);
     dele_ids_behind both;
-    if (dele_encode_answer(&both, t, o->chat, prompt, output, texts->joined, arena, err)) return err->code;
-    return append_pair(set, &both, o->eos ? dele_tokenizer_eos(t) : -1, line, o->max_tokens, arena, err);
+    if (dele_encode_answer(&both, t, o->chat, prompt, output, texts->joined, arena, err))
+        return err->code;
+    return append_pair(set, &both, o->eos ? dele_tokenizer_eos(t) : -1, line, o->max_tokens, arena,
+                       err);
 }
 
-static dele_status add_row(dele_dataset *set, const cJSON *row, const dele_records *r, const dele_tokenizer *t,
-                          const dele_dataset_options *o, dele_arena *arena, dele_err *err)
+static dele_status add_row(dele_dataset *set, const cJSON *row, const dele_records *r,
+                           const dele_tokenizer *t, const dele_dataset_options *o,
+                           dele_arena *arena, dele_err *err)
 {
     dele_row_texts texts;
     if (dele_row_texts_of(&texts, row)) {
-        if (o->refusals && !(texts.output = dele_refusals_draw(o->refusals, &texts.joined, arena, err)))
+        if (o->refusals &&
+            !(texts.output = dele_refusals_draw(o->refusals, &texts.joined, arena, err)))
             return err->code;
         return dele_dataset_add_texts(set, &texts, r->path, r->line, t, o, arena, err);
     }
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "text"));
     if (text && o->refusals)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: text alone asks nothing that could be refused; give input and output, "
-                        "or --alternates", r->path, r->line);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s:%d: text alone asks nothing that could be refused; give input and output, "
+            "or --alternates",
+            r->path, r->line);
     if (!text)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (question and answer, "
-                        "prompt and attribute, or text alone, are read too)", r->path, r->line);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%d: no string fields \"input\" and \"output\" (question and answer, "
+                         "prompt and attribute, or text alone, are read too)",
+                         r->path, r->line);
     dele_ids all;
     if (dele_encode(&all, t, text, strlen(text), true, arena, err)) return err->code;
     int *ids = DELE_NEW(arena, int, all.n + 1, err);
@@ -88,21 +100,25 @@ static dele_status add_row(dele_dataset *set, const cJSON *row, const dele_recor
     if (all.n) memcpy(ids, all.id, all.n * sizeof *ids);
     if (o->eos) ids[all.n++] = dele_tokenizer_eos(t);
     if (all.n < 2)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: the text has fewer than two tokens, so nothing can be predicted",
-                        r->path, r->line);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%d: the text has fewer than two tokens, so nothing can be predicted",
+                         r->path, r->line);
     return append_stream(set, ids, all.n, r->line, o->max_tokens, arena, err);
 }
 
-static dele_status check_options(const dele_tokenizer *t, const dele_dataset_options *o, dele_err *err)
+static dele_status check_options(const dele_tokenizer *t, const dele_dataset_options *o,
+                                 dele_err *err)
 {
-    if (o->max_tokens < 2) return dele_fail(err, DELE_ERR_USAGE, "rows of fewer than 2 tokens predict nothing");
+    if (o->max_tokens < 2)
+        return dele_fail(err, DELE_ERR_USAGE, "rows of fewer than 2 tokens predict nothing");
     if (o->eos && dele_tokenizer_eos(t) < 0)
-        return dele_fail(err, DELE_ERR_DATA, "the tokenizer names no end-of-text token; train with --no-eos");
+        return dele_fail(err, DELE_ERR_DATA,
+                         "the tokenizer names no end-of-text token; train with --no-eos");
     return DELE_OK;
 }
 
-dele_status dele_dataset_add(dele_dataset *set, const char *path, const dele_tokenizer *t, const dele_dataset_options *o,
-                           dele_arena *arena, dele_err *err)
+dele_status dele_dataset_add(dele_dataset *set, const char *path, const dele_tokenizer *t,
+                             const dele_dataset_options *o, dele_arena *arena, dele_err *err)
 {
     const size_t before = set->n;
     dele_records r = {0};
@@ -118,14 +134,18 @@ dele_status dele_dataset_add(dele_dataset *set, const char *path, const dele_tok
     if (e->code) return e->code;
     if (set->n > before) return DELE_OK;
     if (set->n_left_out)
-        return dele_fail(e, DELE_ERR_DATA, "%s: every prompt fills the %zu tokens of a row by itself, so no label is "
-                        "left; raise --max-length", path, o->max_tokens);
-    return dele_fail(e, DELE_ERR_DATA, "%s:%d: the set is empty; give at least one row {\"input\": ..., \"output\": ...}",
-                    path, line ? line : 1);
+        return dele_fail(e, DELE_ERR_DATA,
+                         "%s: every prompt fills the %zu tokens of a row by itself, so no label is "
+                         "left; raise --max-length",
+                         path, o->max_tokens);
+    return dele_fail(
+        e, DELE_ERR_DATA,
+        "%s:%d: the set is empty; give at least one row {\"input\": ..., \"output\": ...}", path,
+        line ? line : 1);
 }
 
 dele_status dele_dataset_add_text(dele_dataset *set, const char *path, const dele_tokenizer *t,
-                                const dele_dataset_options *o, dele_arena *arena, dele_err *err)
+                                  const dele_dataset_options *o, dele_arena *arena, dele_err *err)
 {
     size_t size;
     dele_ids ids;
@@ -135,7 +155,9 @@ dele_status dele_dataset_add_text(dele_dataset *set, const char *path, const del
     const char *text = dele_text_read(path, arena, &size, e);
     if (!text) return e->code;
     if (dele_encode(&ids, t, text, size, true, arena, e)) return e->code;
-    if (ids.n < 2) return dele_fail(e, DELE_ERR_DATA, "%s:1: the set is empty; give at least two tokens of text", path);
+    if (ids.n < 2)
+        return dele_fail(e, DELE_ERR_DATA,
+                         "%s:1: the set is empty; give at least two tokens of text", path);
     return append_stream(set, ids.id, ids.n, 0, o->max_tokens, arena, e);
 }
 

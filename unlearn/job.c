@@ -17,73 +17,96 @@ static dele_status resolve_tensors(dele_job *job, dele_err *err)
     if (!job->tensors) return DELE_OK;
     const bool layers = job->layers != job->usual_layers, parts = job->parts != job->usual_parts;
     if (layers || parts || job->mask_file)
-        return dele_fail(err, DELE_ERR_USAGE, "--tensors and --%s both say what may change; give one of them",
-                        layers ? "layers" : parts ? "parts" : "mask");
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--tensors and --%s both say what may change; give one of them",
+                         layers  ? "layers"
+                         : parts ? "parts"
+                                 : "mask");
     job->layers = job->parts = NULL; /* the manifest says null of what does not count */
     return DELE_OK;
 }
 
 dele_status dele_job_resolve(dele_job *job, dele_err *err)
 {
-    if (!job->out) return dele_fail(err, DELE_ERR_USAGE, "--out DIR is missing: where shall the new checkpoint go?");
+    if (!job->out)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--out DIR is missing: where shall the new checkpoint go?");
     if (dele_path_exists(job->out)) /* said before anything is read; the directory is opened late */
-        return dele_fail(err, DELE_ERR_FILE, "%s exists already; remove it, or choose another place for the result",
-                        job->out);
+        return dele_fail(err, DELE_ERR_FILE,
+                         "%s exists already; remove it, or choose another place for the result",
+                         job->out);
     if (job->batch_tokens < 1)
-        return dele_fail(err, DELE_ERR_USAGE, "--batch-tokens %d: give at least 1", job->batch_tokens);
-    if (job->max_length < 0) return dele_fail(err, DELE_ERR_USAGE, "--max-length %d: give at least 0", job->max_length);
-    if (job->limit < 0) return dele_fail(err, DELE_ERR_USAGE, "--limit %d: give at least 0", job->limit);
+        return dele_fail(err, DELE_ERR_USAGE, "--batch-tokens %d: give at least 1",
+                         job->batch_tokens);
+    if (job->max_length < 0)
+        return dele_fail(err, DELE_ERR_USAGE, "--max-length %d: give at least 0", job->max_length);
+    if (job->limit < 0)
+        return dele_fail(err, DELE_ERR_USAGE, "--limit %d: give at least 0", job->limit);
     if (strcmp(job->dtype, "f32") && strcmp(job->dtype, "bf16") && strcmp(job->dtype, "f16"))
-        return dele_fail(err, DELE_ERR_USAGE, "--dtype %s is not one of: f32, bf16, f16", job->dtype);
+        return dele_fail(err, DELE_ERR_USAGE, "--dtype %s is not one of: f32, bf16, f16",
+                         job->dtype);
     if (dele_schedule_parse(&job->train.schedule, job->schedule, err)) return err->code;
-    job->train.by_sequence = !strcmp(job->weigh, "sequences");
-    if (!job->train.by_sequence && strcmp(job->weigh, "tokens"))
-        return dele_fail(err, DELE_ERR_USAGE, "--weigh %s is not one of: tokens, sequences", job->weigh);
-    if (job->lora < 0) return dele_fail(err, DELE_ERR_USAGE, "--lora %d: give a rank of at least 1", job->lora);
+    job->train.by_sequence = !strcmp(job->loss_weights, "sequences");
+    if (!job->train.by_sequence && strcmp(job->loss_weights, "tokens"))
+        return dele_fail(err, DELE_ERR_USAGE, "--loss-weights %s is not one of: tokens, sequences",
+                         job->loss_weights);
+    if (job->lora < 0)
+        return dele_fail(err, DELE_ERR_USAGE, "--lora %d: give a rank of at least 1", job->lora);
     if (!job->lora && (job->lora_alpha != 0 || job->lora_keep))
-        return dele_fail(err, DELE_ERR_USAGE, "--lora-%s goes with --lora RANK", job->lora_keep ? "keep" : "alpha");
+        return dele_fail(err, DELE_ERR_USAGE, "--lora-%s goes with --lora RANK",
+                         job->lora_keep ? "keep" : "alpha");
     if (!(job->train.save_every >= 0))
-        return dele_fail(err, DELE_ERR_USAGE, "--save-every %g: give a number of at least 0", job->train.save_every);
+        return dele_fail(err, DELE_ERR_USAGE, "--save-every %g: give a number of at least 0",
+                         job->train.save_every);
     job->train.batch_tokens = (size_t)job->batch_tokens;
     return resolve_tensors(job, err);
 }
 
-dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model, dele_arena *arena, dele_err *err)
+dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model,
+                          dele_arena *arena, dele_err *err)
 {
     if (job->tensors) return dele_mask_match(mask, model, job->tensors, arena, err);
     return job->mask_file ? dele_mask_load(mask, model, job->mask_file, arena, err)
                           : dele_mask_parse(mask, model, job->layers, job->parts, arena, err);
 }
 
-dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job, const dele_model *model, dele_err *err)
+dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job,
+                                     const dele_model *model, dele_err *err)
 {
     if (!model->tokenizer)
-        return dele_fail(err, DELE_ERR_DATA, "%s holds no tokenizer; put the model's tokenizer.json beside its weights",
-                        job->model);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s holds no tokenizer; put the model's tokenizer.json beside its weights",
+                         job->model);
     if (job->max_length > model->config.context)
-        return dele_fail(err, DELE_ERR_USAGE, "--max-length %d is more than the model's context of %d tokens",
-                        job->max_length, model->config.context);
-    *o = (dele_dataset_options){.eos = job->eos,
-                               .max_tokens = (size_t)(job->max_length ? job->max_length : model->config.context)};
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--max-length %d is more than the model's context of %d tokens",
+                         job->max_length, model->config.context);
+    *o = (dele_dataset_options){
+        .eos = job->eos,
+        .max_tokens = (size_t)(job->max_length ? job->max_length : model->config.context)};
     return dele_chat_parse(&o->chat, job->chat, model->tokenizer, err);
 }
 
-/* ---- the result ------------------------------------------------------------------------------------------ */
+/* ---- the result ------------------------------------------------------------------------------ */
 
 /* The mask as a list of names: reads back with --mask, for this model or one of its kind. */
-static dele_status save_mask(const char *path, const dele_model *model, const dele_mask *mask, dele_err *err)
+static dele_status save_mask(const char *path, const dele_model *model, const dele_mask *mask,
+                             dele_err *err)
 {
     cJSON *json = cJSON_CreateObject(), *names = cJSON_AddArrayToObject(json, "tensors");
     for (size_t k = 0; k < model->n_tensors; k++)
-        if (mask->trains[k]) cJSON_AddItemToArray(names, cJSON_CreateString(model->tensors[k].name));
+        if (mask->trains[k])
+            cJSON_AddItemToArray(names, cJSON_CreateString(model->tensors[k].name));
     dele_status status = dele_json_save(path, json, err);
     cJSON_Delete(json);
     return status;
 }
 
-/* Columns (ending with -1) of a table of the run, as a table for a picture; behind them one more, the same in each line. */
-static dele_status project(const dele_outdir *out, const char *from, const char *to, const char *head, const int *columns,
-                          const char *constant, dele_err *err)
+/* Columns (ending with -1) of a table of the run, as a table for a picture; behind them one more,
+ * the same in each line. */
+static dele_status project(const dele_outdir *out, const char *from, const char *to,
+                           const char *head, const int *columns, const char *constant,
+                           dele_err *err)
 {
     dele_arena arena = {0};
     dele_writer table = {0};
@@ -109,33 +132,43 @@ static dele_status project(const dele_outdir *out, const char *from, const char 
 }
 
 /* Trouble with the pictures is said and borne: a checkpoint without them is still a checkpoint. */
-static void draw(const dele_outdir *out, const dele_job *job, const dele_train_report *r, bool two_sides)
+static void draw(const dele_outdir *out, const dele_job *job, const dele_train_report *r,
+                 bool two_sides)
 {
-    static const int learning[] = {0, 6, -1}, unlearning[] = {0, 6, 7, 8, -1}, checks[] = {0, 1, 3, 2, 4, 5, 7, -1};
+    static const int learning[] = {0, 6, -1}, unlearning[] = {0, 6, 7, 8, -1},
+                     evaluations[] = {0, 1, 3, 2, 4, 5, 7, -1};
     char dir[1100], limit[40];
     dele_err err = {0};
-    snprintf(limit, sizeof limit, "%.9g", r->start.nll[DELE_RETAIN] + job->train.checks.retain_budget);
+    snprintf(limit, sizeof limit, "%.9g",
+             r->start.nll[DELE_RETAIN] + job->train.evaluations.retain_budget);
     snprintf(dir, sizeof dir, "%s/deleatur/plots", out->part);
-    if (two_sides) project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title Training loss\n", unlearning, NULL, &err);
-    else project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title Training loss\n", learning, NULL, &err);
-    if (!err.code && job->train.checks.every)
-        project(out, "checks.tsv", "checks.tsv", "# plot checks.gp\n# title Evaluations during unlearning\n", checks, limit, &err);
+    if (two_sides)
+        project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title Training loss\n",
+                unlearning, NULL, &err);
+    else
+        project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title Training loss\n",
+                learning, NULL, &err);
+    if (!err.code && job->train.evaluations.eval_every)
+        project(out, "evaluations.tsv", "evaluations.tsv",
+                "# plot evaluations.gp\n# title Evaluations during unlearning\n", evaluations,
+                limit, &err);
     if (!err.code) dele_plots_draw(dir, NULL, &err);
-    if (err.code) dele_note("%s", err.msg); /* --quiet is about progress, not about what is missing */
+    if (err.code)
+        dele_note("%s", err.msg); /* --quiet is about progress, not about what is missing */
 }
 
-/* Whether an earlier run's state is there to go on from.  One that a power cut has damaged is said and dropped: the run
- * begins anew, and ends the same. */
+/* Whether an earlier run's state is there to resume from.  One that a power cut has damaged is said
+ * and dropped: the run starts again, and ends the same. */
 static bool state_stands(const char *path, bool quiet)
 {
-    dele_tape tape = {0};
+    dele_training_state state = {0};
     dele_err err = {0};
     if (!dele_path_exists(path)) return false;
-    dele_tape_play(&tape, path, &err);
-    dele_tape_abandon(&tape);
+    dele_training_state_load(&state, path, &err);
+    dele_training_state_abandon(&state);
     if (err.code) unlink(path);
-    if (err.code && !quiet) dele_note("%s; beginning anew", err.msg);
-    if (!err.code && !quiet) dele_note("going on from %s", path);
+    if (err.code && !quiet) dele_note("%s; starting again", err.msg);
+    if (!err.code && !quiet) dele_note("resuming from %s", path);
     return !err.code;
 }
 
@@ -150,39 +183,47 @@ static void close_table(FILE *table, dele_err *err)
 {
     const bool bad = table && ferror(table);
     if (table && (fclose(table) || bad))
-        dele_fail(err, DELE_ERR_FILE, "the tables of the run could not be written: is the disk full?");
+        dele_fail(err, DELE_ERR_FILE,
+                  "the tables of the run could not be written: is the disk full?");
 }
 
-/* Both sets as they stand, by the weights as they are now: the same measure for every objective, whatever its own loss. */
-static dele_status score_sets(dele_check *score, const dele_job *job, const dele_model *model, dele_err *err)
+/* Both sets as they stand, by the weights as they are now: the same measure for every objective,
+ * whatever its own loss. */
+static dele_status score_sets(dele_evaluation *score, const dele_job *job, const dele_model *model,
+                              dele_err *err)
 {
-    const dele_check_options *o = &job->train.checks;
-    *score = (dele_check){.nll = {(double)NAN, (double)NAN, (double)NAN}, .exact = {(double)NAN, (double)NAN, (double)NAN},
-                         .mmlu = (double)NAN};
+    const dele_evaluation_options *o = &job->train.evaluations;
+    *score = (dele_evaluation){.nll = {(double)NAN, (double)NAN, (double)NAN},
+                               .exact = {(double)NAN, (double)NAN, (double)NAN},
+                               .mmlu = (double)NAN};
     for (int side = DELE_FORGET; side <= DELE_RETAIN; side++)
-        if (o->set[side] && dele_check_set(&score->nll[side], &score->exact[side], model, o->set[side],
-                                          job->train.batch_tokens, err))
+        if (o->set[side] && dele_evaluate_set(&score->nll[side], &score->exact[side], model,
+                                              o->set[side], job->train.batch_tokens, err))
             return err->code;
     return DELE_OK;
 }
 
-/* Before training and, by its result, after; checks have measured both already. */
-static dele_status score_before(dele_train_report *r, const dele_job *job, const dele_model *model, dele_err *err)
+/* Before training and, by its result, after; evaluations have measured both already. */
+static dele_status score_before(dele_train_report *r, const dele_job *job, const dele_model *model,
+                                dele_err *err)
 {
-    return job->train.checks.every ? DELE_OK : score_sets(&r->before_after[0], job, model, err);
+    return job->train.evaluations.eval_every ? DELE_OK
+                                             : score_sets(&r->before_after[0], job, model, err);
 }
 
-static dele_status score_after(dele_train_report *r, const dele_job *job, const dele_model *model, dele_err *err)
+static dele_status score_after(dele_train_report *r, const dele_job *job, const dele_model *model,
+                               dele_err *err)
 {
-    if (!job->train.checks.every) return score_sets(&r->before_after[1], job, model, err);
+    if (!job->train.evaluations.eval_every) return score_sets(&r->before_after[1], job, model, err);
     r->before_after[0] = r->start;
-    r->before_after[1] = r->chosen;
+    r->before_after[1] = r->selected;
     return DELE_OK;
 }
 
-static dele_status train_into(const dele_outdir *out, dele_train_report *report, const dele_job *job,
-                             const dele_common *common, dele_model *model, const dele_mask *mask,
-                             const dele_dataset *forget, const dele_dataset *retain, const char *what, dele_err *err)
+static dele_status train_into(const dele_outdir *out, dele_train_report *report,
+                              const dele_job *job, const dele_common *common, dele_model *model,
+                              const dele_mask *mask, const dele_dataset *forget,
+                              const dele_dataset *retain, const char *what, dele_err *err)
 {
     char state[1100];
     snprintf(state, sizeof state, "%s/" STATE, out->part);
@@ -190,17 +231,21 @@ static dele_status train_into(const dele_outdir *out, dele_train_report *report,
     o.state = state;
     const bool anew = !state_stands(state, common->quiet);
     FILE *steps = open_table(out, "steps.tsv", anew, err);
-    if (o.checks.every && steps) o.checks.table = open_table(out, "checks.tsv", anew, err);
+    if (o.evaluations.eval_every && steps)
+        o.evaluations.table = open_table(out, "evaluations.tsv", anew, err);
     dele_progress progress;
     dele_train_report plan;
     if (!err->code && !dele_train_plan(&plan, forget, retain, &o, err)) {
-        dele_progress_begin(&progress, common->quiet ? NULL : stderr, what, "rows", (double)plan.rows_in_all);
-        const dele_check before = report->before_after[0]; /* training begins with an empty report */
-        if (!dele_train(report, model, mask, forget, retain, &o, steps, &progress, err)) dele_progress_end(&progress);
+        dele_progress_begin(&progress, common->quiet ? NULL : stderr, what, "rows",
+                            (double)plan.rows_in_all);
+        const dele_evaluation before =
+            report->before_after[0]; /* training begins with an empty report */
+        if (!dele_train(report, model, mask, forget, retain, &o, steps, &progress, err))
+            dele_progress_end(&progress);
         report->before_after[0] = before;
     }
     close_table(steps, err);
-    close_table(o.checks.table, err);
+    close_table(o.evaluations.table, err);
     return err->code;
 }
 
@@ -212,33 +257,38 @@ static dele_status save_adapters(const dele_outdir *out, const dele_job *job, de
     return status ? status : dele_lora_save(job->train.lora, job->model, path, err);
 }
 
-static dele_status save_result(const dele_outdir *out, const dele_job *job, dele_manifest *manifest, dele_model *model,
-                              const dele_mask *mask, const dele_train_report *report, const dele_err *trouble,
-                              dele_err *err)
+static dele_status save_result(const dele_outdir *out, const dele_job *job, dele_manifest *manifest,
+                               dele_model *model, const dele_mask *mask,
+                               const dele_train_report *report, const dele_err *trouble,
+                               dele_err *err)
 {
     char path[1100];
     if (job->lora_keep && save_adapters(out, job, err)) return err->code;
     snprintf(path, sizeof path, "%s/deleatur/mask.json", out->part);
-    if (dele_model_save(model, out->part, job->dtype, err) || save_mask(path, model, mask, err)) return err->code;
+    if (dele_model_save(model, out->part, job->dtype, err) || save_mask(path, model, mask, err))
+        return err->code;
     dele_manifest_set(manifest, "training", dele_job_training_json(job, mask, report, trouble));
     snprintf(path, sizeof path, "%s/deleatur/manifest.json", out->part);
     return dele_manifest_save(manifest, path, err);
 }
 
-/* Opens the directory: a new one, or what the same command left when it was broken off.  The number of threads decides
- * the last bits of sums, so it is one of the settings. */
-static dele_status open_result(dele_outdir *out, const dele_job *job, const dele_manifest *manifest, dele_err *err)
+/* Opens the directory: a new one, or what the same command left when it was interrupted.  The
+ * number of threads decides the last bits of sums, so it is one of the settings. */
+static dele_status open_result(dele_outdir *out, const dele_job *job, const dele_manifest *manifest,
+                               dele_err *err)
 {
     dele_arena arena = {0};
     bool resumed;
     char *key = dele_manifest_key(manifest, "out,save-every", &arena, err);
     if (key) key = dele_printf(&arena, err, "%s%d threads\n", key, omp_get_max_threads());
-    if (key && !dele_outdir_resume(out, job->out, key, &resumed, err)) dele_outdir_sub(out, "deleatur/plots", err);
+    if (key && !dele_outdir_resume(out, job->out, key, &resumed, err))
+        dele_outdir_sub(out, "deleatur/plots", err);
     dele_arena_release(&arena);
     return err->code;
 }
 
-/* Into place without the state; or, with trouble, the state and what belongs to it stay for the same command. */
+/* Into place without the state; or, with trouble, the state and what belongs to it stay for the
+ * same command. */
 static void close_result(dele_outdir *out, const char *result, dele_err *err)
 {
     char state[1100];
@@ -250,21 +300,23 @@ static void close_result(dele_outdir *out, const char *result, dele_err *err)
     }
     if (dele_outdir_commit(out, err)) return;
     snprintf(state, sizeof state, "%s/" STATE, result);
-    unlink(state); /* after: a result that cannot be moved into place is not begun anew */
+    unlink(state); /* after: a result that cannot be moved into place is not started again */
 }
 
-/* ---- --select best without a best state ------------------------------------------------------------------ */
+/* ---- --select best without a best state ------------------------------------------------------ */
 
 static bool finds_none(const dele_job *job, const dele_train_report *r)
 {
-    return job->train.checks.every && job->train.checks.best && r->chosen.update == 0;
+    return job->train.evaluations.eval_every && job->train.evaluations.best &&
+           r->selected.update == 0;
 }
 
-/* The table of checks, beside where the result would be; an earlier one of ours is replaced.  Empty: not kept. */
+/* The table of evaluations, beside where the result would be; an earlier one of ours is replaced.
+ * Empty: not kept. */
 static void keep_checks(char *path, size_t size, const dele_outdir *out)
 {
     char from[1100], first[12] = "";
-    snprintf(from, sizeof from, "%s/deleatur/checks.tsv", out->part);
+    snprintf(from, sizeof from, "%s/deleatur/evaluations.tsv", out->part);
     snprintf(path, size, "%s.checks.tsv", out->path);
     FILE *old = fopen(path, "re");
     if (old) {
@@ -275,41 +327,51 @@ static void keep_checks(char *path, size_t size, const dele_outdir *out)
     if (*path && dele_file_copy(from, path, NULL)) *path = 0;
 }
 
-/* By how much the nearest state is beyond the budgets; or that none within them forgot anything.  The untouched model is
- * not a result. */
-static void fail_none(const dele_job *job, const dele_train_report *r, const dele_outdir *out, dele_err *err)
+/* By how much the nearest state is beyond the budgets; or that none within them forgot anything.
+ * The untouched model is not a result. */
+static void fail_none(const dele_job *job, const dele_train_report *r, const dele_outdir *out,
+                      dele_err *err)
 {
-    const dele_check_options *o = &job->train.checks;
-    const dele_check *k = &r->nearest, *start = &r->start;
-    const double retain = dele_check_retain_excess(k, start, o), mmlu = dele_check_mmlu_excess(k, start, o);
+    const dele_evaluation_options *o = &job->train.evaluations;
+    const dele_evaluation *k = &r->nearest, *start = &r->start;
+    const double retain = dele_check_retain_excess(k, start, o),
+                 mmlu = dele_check_mmlu_excess(k, start, o);
     const bool diverged = err->code == DELE_ERR_DIVERGED;
     char table[1100], why[700] = "none of them forgot more than the model before";
     keep_checks(table, sizeof table, out);
     if (k->update) {
         size_t n = (size_t)snprintf(why, sizeof why, "the nearest, update %zu, is", k->update);
         if (retain > 0)
-            n += (size_t)snprintf(why + n, sizeof why - n, " beyond --retain-budget %g by %.3g nats (retain NLL %.3f, allowed "
-                                 "%.3f)%s", o->retain_budget, retain, k->nll[DELE_RETAIN],
-                                 start->nll[DELE_RETAIN] + o->retain_budget, mmlu > 0 ? " and" : "");
+            n += (size_t)snprintf(
+                why + n, sizeof why - n,
+                " beyond --retain-budget %g by %.3g nats (retain NLL %.3f, allowed "
+                "%.3f)%s",
+                o->retain_budget, retain, k->nll[DELE_RETAIN],
+                start->nll[DELE_RETAIN] + o->retain_budget, mmlu > 0 ? " and" : "");
         if (mmlu > 0)
-            n += (size_t)snprintf(why + n, sizeof why - n, " beyond --mmlu-budget %g by %.3g (MMLU %.3f, allowed %.3f)",
-                                 o->mmlu_budget, mmlu, k->mmlu, start->mmlu - o->mmlu_budget);
-        if (!(retain > 0) && !(mmlu > 0)) snprintf(why + n, sizeof why - n, " without a finite forget NLL");
+            n += (size_t)snprintf(why + n, sizeof why - n,
+                                  " beyond --mmlu-budget %g by %.3g (MMLU %.3f, allowed %.3f)",
+                                  o->mmlu_budget, mmlu, k->mmlu, start->mmlu - o->mmlu_budget);
+        if (!(retain > 0) && !(mmlu > 0))
+            snprintf(why + n, sizeof why - n, " without a finite forget NLL");
     }
     *err = (dele_err){0};
-    dele_fail(err, DELE_ERR_DATA, "--select best: no state checked%s can be kept: %s; nothing is written%s%s. Try a smaller "
-             "--lr, a smaller --every, or a larger budget", diverged ? " before training diverged" : "", why,
-             *table ? " but the table of checks, " : "", table);
+    dele_fail(
+        err, DELE_ERR_DATA,
+        "--select best: no state checked%s can be kept: %s; nothing is written%s%s. Try a smaller "
+        "--lr, a smaller --eval-every, or a larger budget",
+        diverged ? " before training diverged" : "", why,
+        *table ? " but the table of checks, " : "", table);
 }
 
-static dele_status run(const dele_job *job, const dele_common *common, dele_manifest *manifest, dele_model *model,
-                      const dele_mask *mask, const dele_dataset *forget, const dele_dataset *retain, const char *what,
-                      dele_err *err)
+static dele_status run(const dele_job *job, const dele_common *common, dele_manifest *manifest,
+                       dele_model *model, const dele_mask *mask, const dele_dataset *forget,
+                       const dele_dataset *retain, const char *what, dele_err *err)
 {
     dele_outdir out = {0};
     dele_train_report report = {0};
     dele_err save = {0};
-    if (!common->quiet) dele_job_say_plan(job, model, mask, forget, retain);
+    if (!common->quiet) dele_job_print_plan(job, model, mask, forget, retain);
     if (!open_result(&out, job, manifest, err) && !score_before(&report, job, model, err))
         train_into(&out, &report, job, common, model, mask, forget, retain, what, err);
     if (!err->code) score_after(&report, job, model, err);
@@ -328,24 +390,25 @@ static dele_status run(const dele_job *job, const dele_common *common, dele_mani
     }
     if (err->code == DELE_ERR_DIVERGED && !save.code) {
         size_t used = strlen(err->msg);
-        const bool best = job->train.checks.every && job->train.checks.best;
+        const bool best = job->train.evaluations.eval_every && job->train.evaluations.best;
         snprintf(err->msg + used, sizeof err->msg - used, " (saved in %s%s)", job->out,
-                 best ? ": the best state checked before" : "");
+                 best ? ": the best state evaluated before" : "");
     }
-    if (!err->code) dele_job_say_result(common, job, &report, forget != NULL);
+    if (!err->code) dele_job_print_result(common, job, &report, forget != NULL);
     return err->code;
 }
 
-dele_status dele_job_run(const dele_job *job, const dele_common *common, dele_manifest *manifest, dele_model *model,
-                       const dele_mask *mask, const dele_dataset *forget, const dele_dataset *retain, const char *what,
-                       dele_err *err)
+dele_status dele_job_run(const dele_job *job, const dele_common *common, dele_manifest *manifest,
+                         dele_model *model, const dele_mask *mask, const dele_dataset *forget,
+                         const dele_dataset *retain, const char *what, dele_err *err)
 {
     dele_arena arena = {0};
     dele_lora lora;
     dele_job with = *job;
     const double alpha = job->lora_alpha != 0 ? job->lora_alpha : job->lora;
     if (job->lora) with.train.lora = &lora;
-    if (!job->lora || !dele_lora_init(&lora, model, mask, job->lora, alpha, job->train.seed, &arena, err))
+    if (!job->lora ||
+        !dele_lora_init(&lora, model, mask, job->lora, alpha, job->train.seed, &arena, err))
         run(&with, common, manifest, model, mask, forget, retain, what, err);
     dele_arena_release(&arena);
     return err->code;

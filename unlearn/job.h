@@ -1,9 +1,13 @@
-/* What `deleatur finetune` and `deleatur unlearn` share: options of training, the printed plan, the result's directory.
+/* What `deleatur finetune` and `deleatur unlearn` share: options of training, the printed plan, the
+ * result's directory.
  *
- *   DIR/  config.json  model.safetensors  tokenizer.json ...      a checkpoint that transformers loads
- *   DIR/deleatur/  manifest.json  steps.tsv  checks.tsv  mask.json  plots/{losses,checks}.{svg,png}
+ *   DIR/  config.json  model.safetensors  tokenizer.json ...      a checkpoint that transformers
+ *                                         loads
+ *   DIR/deleatur/  manifest.json  steps.tsv  evaluations.tsv  mask.json
+ *                                            plots/{losses,evaluations}.{svg,png}
  *   DIR/deleatur/adapter/  adapter_config.json  adapter_model.safetensors      with --lora-keep
- *   DIR.part/deleatur/state                                 while it trains: what the same command goes on from */
+ *   DIR.part/deleatur/state                                 while it trains: what the same command
+ *                                                           resumes from */
 #ifndef DELE_UNLEARN_JOB_H
 #define DELE_UNLEARN_JOB_H
 
@@ -11,9 +15,11 @@
 #include "unlearn/trainer.h"
 
 typedef struct {
-    const char *model, *out, *dtype, *schedule, *weigh, *chat, *layers, *parts, *tensors, *mask_file;
+    const char *model, *out, *dtype, *schedule, *loss_weights, *chat, *layers, *parts, *tensors,
+        *mask_file;
     const char *usual_layers, *usual_parts; /* what layers and parts hold where neither was given */
-    const char *answers; /* for the plan: where other answers come from; NULL: there are none, or they were given */
+    const char *answers; /* for the plan: where other answers come from; NULL: there are none, or
+                            they were given */
     bool eos;
     int batch_tokens, max_length, limit, lora;
     double lora_alpha;
@@ -22,59 +28,80 @@ typedef struct {
 } dele_job;
 
 /* Defaults that both have, for a designated initialiser. */
-#define DELE_JOB_DEFAULTS .dtype = "f32", .schedule = "linear", .weigh = "tokens", .chat = "none", .eos = true, \
-                         .train = DELE_TRAIN_DEFAULTS, .batch_tokens = 1024
+#define DELE_JOB_DEFAULTS                                                                          \
+    .dtype = "f32", .schedule = "linear", .loss_weights = "tokens", .chat = "none", .eos = true,   \
+    .train = DELE_TRAIN_DEFAULTS, .batch_tokens = 1024
 
-/* What may change unless the line says otherwise; two static arrays, known again by where they lie. */
+/* What may change unless the line says otherwise; two static arrays, known again by where they
+ * lie. */
 #define DELE_JOB_CHANGES(l, p) .layers = (l), .usual_layers = (l), .parts = (p), .usual_parts = (p)
 
 /* Rows of a command's option table that both have; job is the variable's name. */
-#define DELE_JOB_OPTIONS(job)                                                                                      \
-    DELE_GROUP("what may change"),                                                                                 \
-    DELE_OPT("layers", &(job).layers, "layers that may change: 0-5,12 or all"),                                    \
-    DELE_OPT("parts", &(job).parts, "parts that may change: mlp,attn,norm,embed,head or all"),                     \
-    DELE_OPT("tensors", &(job).tensors, "in place of both: names or patterns, as model.layers.[5-7].mlp.down_proj.*"),\
-    DELE_OPT("mask", &(job).mask_file, "mask.json, as tracing writes it, in place of --layers and --parts"),       \
-    DELE_OPT("lora", &(job).lora, "rank of the adapters that train in the place of the weights; 0: the weights"),  \
-    DELE_OPT("lora-alpha", &(job).lora_alpha, "an adapter's product counts this over the rank; 0: once"),          \
-    DELE_FLAG("lora-keep", &(job).lora_keep, "write the adapters too, as PEFT reads them: DIR/deleatur/adapter"),  \
-    DELE_GROUP("training"),                                                                                        \
-    DELE_OPT("epochs", &(job).train.epochs, "times through the data"),                                             \
-    DELE_OPT("lr", &(job).train.adamw.lr, "highest learning rate"),                                                \
-    DELE_OPT("schedule", &(job).schedule, "linear or cosine (fall to 0), or constant"),                            \
-    DELE_OPT("weigh", &(job).weigh, "tokens: a loss is one mean; sequences: of each sequence's own token mean"),   \
-    DELE_OPT("warmup", &(job).train.warmup, "updates over which the learning rate rises"),                         \
-    DELE_FLAG("warmup-from-zero", &(job).train.warmup_from_zero, "the first of them has rate 0, as in transformers"),\
-    DELE_OPT("weight-decay", &(job).train.adamw.weight_decay, "AdamW's, decoupled; norms are left out"),           \
-    DELE_FLAG("decay-all", &(job).train.decay_all, "weight decay takes norms too"),                                \
-    DELE_OPT("beta1", &(job).train.adamw.beta1, "AdamW's"),                                                        \
-    DELE_OPT("beta2", &(job).train.adamw.beta2, "AdamW's"),                                                        \
-    DELE_OPT("clip", &(job).train.clip, "largest norm of the gradient; 0: any"),                                   \
-    DELE_OPT("collapse", &(job).train.collapse, "stop when the kept loss rises by so many nats; 0: never"),        \
-    DELE_OPT("batch", &(job).train.batch, "rows an update"),                                                       \
-    DELE_OPT("batch-tokens", &(job).batch_tokens, "tokens a forward pass (memory; results change by rounding alone)"),\
-    DELE_OPT("seed", &(job).train.seed, "of shuffling and of new weights"),                                        \
-    DELE_GROUP("rows"),                                                                                            \
-    DELE_OPT("max-length", &(job).max_length, "tokens a row; longer ones lose their end; 0: the model's context"), \
-    DELE_OPT("limit", &(job).limit, "first N rows of each file only; 0: all"),                                     \
-    DELE_OPT("chat", &(job).chat, "layout of the prompt: none (raw text), olmo, smollm2, auto"),                   \
-    DELE_FLAG("eos", &(job).eos, "end of text after each output, with loss"),                                      \
-    DELE_GROUP("result"),                                                                                          \
-    DELE_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),                               \
-    DELE_OPT("dtype", &(job).dtype, "of the saved weights: f32, bf16, f16"),                                       \
-    DELE_OPT("save-every", &(job).train.save_every, "seconds between states that a killed run goes on from; 0: none")
+/* clang-format off */
+#define DELE_JOB_OPTIONS(job)                                                                    \
+    DELE_GROUP("what may change"),                                                               \
+    DELE_OPT("layers", &(job).layers, "layers that may change: 0-5,12 or all"),                  \
+    DELE_OPT("parts", &(job).parts, "parts that may change: mlp,attn,norm,embed,head or all"),   \
+    DELE_OPT("tensors", &(job).tensors,                                                          \
+             "in place of both: names or patterns, as model.layers.[5-7].mlp.down_proj.*"),      \
+    DELE_OPT("mask", &(job).mask_file,                                                           \
+             "mask.json, as tracing writes it, in place of --layers and --parts"),               \
+    DELE_OPT("lora", &(job).lora,                                                                \
+             "rank of the LoRA adapters trained instead of the weights; 0: no adapters"),        \
+    DELE_OPT("lora-alpha", &(job).lora_alpha,                                                    \
+             "adapters are scaled by this over the rank; 0: by 1"),                              \
+    DELE_FLAG("lora-keep", &(job).lora_keep,                                                     \
+              "write the adapters too, as PEFT reads them: DIR/deleatur/adapter"),               \
+    DELE_GROUP("training"),                                                                      \
+    DELE_OPT("epochs", &(job).train.epochs, "number of epochs"),                                 \
+    DELE_OPT("lr", &(job).train.adamw.lr, "peak learning rate"),                                 \
+    DELE_OPT("schedule", &(job).schedule, "linear or cosine (fall to 0), or constant"),          \
+    DELE_OPT("loss-weights", &(job).loss_weights,                                                \
+             "tokens: a loss is one mean over tokens; sequences: the mean of each sequence's "   \
+             "token mean"),                                                                      \
+    DELE_OPT("warmup", &(job).train.warmup, "updates over which the learning rate rises"),       \
+    DELE_FLAG("warmup-from-zero", &(job).train.warmup_from_zero,                                 \
+              "the first of them has rate 0, as in transformers"),                               \
+    DELE_OPT("weight-decay", &(job).train.adamw.weight_decay,                                    \
+             "AdamW's, decoupled; norms are left out"),                                          \
+    DELE_FLAG("decay-all", &(job).train.decay_all, "weight decay takes norms too"),              \
+    DELE_OPT("beta1", &(job).train.adamw.beta1, "AdamW's"),                                      \
+    DELE_OPT("beta2", &(job).train.adamw.beta2, "AdamW's"),                                      \
+    DELE_OPT("clip", &(job).train.clip, "largest norm of the gradient; 0: any"),                 \
+    DELE_OPT("collapse", &(job).train.collapse,                                                  \
+             "stop when the retain loss (finetune: the loss) rises by so many nats; 0: never"),  \
+    DELE_OPT("batch", &(job).train.batch, "rows an update"),                                     \
+    DELE_OPT("batch-tokens", &(job).batch_tokens,                                                \
+             "tokens a forward pass (memory; results change by rounding alone)"),                \
+    DELE_OPT("seed", &(job).train.seed, "of shuffling and of new weights"),                      \
+    DELE_GROUP("rows"),                                                                          \
+    DELE_OPT("max-length", &(job).max_length,                                                    \
+             "tokens a row; longer ones lose their end; 0: the model's context"),                \
+    DELE_OPT("limit", &(job).limit, "first N rows of each file only; 0: all"),                   \
+    DELE_OPT("chat", &(job).chat, "layout of the prompt: none (raw text), olmo, smollm2, auto"), \
+    DELE_FLAG("eos", &(job).eos, "end of text after each output, with loss"),                    \
+    DELE_GROUP("result"),                                                                        \
+    DELE_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),             \
+    DELE_OPT("dtype", &(job).dtype, "of the saved weights: f32, bf16, f16"),                     \
+    DELE_OPT("save-every", &(job).train.save_every,                                              \
+             "seconds between saved training states, from which a killed run resumes; 0: none")
+/* clang-format on */
 
-/* All three in place already: batch_tokens and schedule are taken over into train, the mask is read. */
+/* All three in place already: batch_tokens and schedule are taken over into train, the mask is
+ * read. */
 dele_status dele_job_resolve(dele_job *job, dele_err *err);
-dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model, dele_arena *arena, dele_err *err);
+dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model,
+                          dele_arena *arena, dele_err *err);
 
 /* How rows of this job are read.  context_default: rows when --max-length is 0. */
-dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job, const dele_model *model, dele_err *err);
+dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job,
+                                     const dele_model *model, dele_err *err);
 
-/* Trains, and writes the result.  Where the same command was broken off, it goes on behind it.  On divergence the last
- * good state is written all the same, and the sentence says where.  forget may be NULL. */
-dele_status dele_job_run(const dele_job *job, const dele_common *common, dele_manifest *manifest, dele_model *model,
-                       const dele_mask *mask, const dele_dataset *forget, const dele_dataset *retain, const char *what,
-                       dele_err *err);
+/* Trains, and writes the result.  Where the same command was interrupted, it resumes it.  On
+ * divergence the last good state is written all the same, and the sentence says where.  forget may
+ * be NULL. */
+dele_status dele_job_run(const dele_job *job, const dele_common *common, dele_manifest *manifest,
+                         dele_model *model, const dele_mask *mask, const dele_dataset *forget,
+                         const dele_dataset *retain, const char *what, dele_err *err);
 
 #endif

@@ -7,45 +7,54 @@
 #include "tensor/gemm.h"
 #include "unlearn/cost.h"
 
-/* ---- before ---------------------------------------------------------------------------------------------- */
+/* ---- before ---------------------------------------------------------------------------------- */
 
 static void say_set(const char *name, const dele_dataset *set)
 {
-    fprintf(stderr, "  %-9s %zu rows, %zu tokens, %zu of them labels, longest row %zu", name, set->n, set->tokens,
-            set->labels, set->longest);
+    fprintf(stderr, "  %-9s %zu rows, %zu tokens, %zu of them labels, longest row %zu", name,
+            set->n, set->tokens, set->labels, set->longest);
     if (set->n_cut) fprintf(stderr, "; %zu cut to --max-length", set->n_cut);
-    if (set->n_left_out) fprintf(stderr, "; %zu left out, their prompts being longer", set->n_left_out);
+    if (set->n_left_out)
+        fprintf(stderr, "; %zu left out, their prompts being longer", set->n_left_out);
     fputc('\n', stderr);
 }
 
-static void say_memory(const dele_job *job, const dele_model *model, const dele_mask *mask, const dele_train_report *plan,
-                       const dele_dataset *forget, const dele_dataset *retain)
+static void say_memory(const dele_job *job, const dele_model *model, const dele_mask *mask,
+                       const dele_train_report *plan, const dele_dataset *forget,
+                       const dele_dataset *retain)
 {
     const dele_dataset *alternates = job->train.alternates;
     size_t longest = forget ? forget->longest : 0;
     if (retain && retain->longest > longest) longest = retain->longest;
     if (alternates) longest += alternates->longest;
-    const dele_train_memory m = dele_train_memory_of(model, mask, &job->train, longest, plan->tokens_in_all / plan->updates);
-    fprintf(stderr, "  memory    about %zu MiB: weights %zu, %d copies of what trains %zu, activations %zu\n", m.total >> 20,
-            m.weights >> 20, m.n_copies, m.copies >> 20, m.activations >> 20);
+    const dele_train_memory m = dele_train_memory_of(model, mask, &job->train, longest,
+                                                     plan->tokens_in_all / plan->updates);
+    fprintf(
+        stderr,
+        "  memory    about %zu MiB: weights %zu, %d copies of what trains %zu, activations %zu\n",
+        m.total >> 20, m.weights >> 20, m.n_copies, m.copies >> 20, m.activations >> 20);
 }
 
-/* At nine tenths of the rate of a product of an update's size: what the rest of a training step leaves of it. */
-static void say_time(const dele_job *job, const dele_model *model, const dele_mask *mask, const dele_train_report *plan,
-                     const dele_dataset *forget, const dele_dataset *retain)
+/* At nine tenths of the rate of a product of an update's size: what the rest of a training step
+ * leaves of it. */
+static void say_time(const dele_job *job, const dele_model *model, const dele_mask *mask,
+                     const dele_train_report *plan, const dele_dataset *forget,
+                     const dele_dataset *retain)
 {
     const size_t update = plan->tokens_in_all / plan->updates, most = job->train.batch_tokens;
-    const double rate = gemm_rate(update < most ? update : most, (size_t)model->config.hidden, (size_t)model->config.dim);
+    const double rate =
+        gemm_rate(update < most ? update : most, (size_t)model->config.intermediate_size,
+                  (size_t)model->config.hidden_size);
     const double flops = dele_train_flops(model, mask, &job->train, plan, forget, retain);
     if (!(rate > 0)) return;
     fprintf(stderr, "  time      about ");
     dele_print_duration(stderr, flops / (0.9 * rate));
-    fprintf(stderr, ": %.3g TFLOP, matrix products running at %.0f GFLOP/s now%s\n", flops / 1e12, rate / 1e9,
-            job->train.checks.mmlu ? "; MMLU's checks not counted" : "");
+    fprintf(stderr, ": %.3g TFLOP, matrix products running at %.0f GFLOP/s now%s\n", flops / 1e12,
+            rate / 1e9, job->train.evaluations.mmlu ? "; MMLU evaluations not counted" : "");
 }
 
-void dele_job_say_plan(const dele_job *job, const dele_model *model, const dele_mask *mask, const dele_dataset *forget,
-                      const dele_dataset *retain)
+void dele_job_print_plan(const dele_job *job, const dele_model *model, const dele_mask *mask,
+                         const dele_dataset *forget, const dele_dataset *retain)
 {
     dele_train_report plan;
     if (dele_train_plan(&plan, forget, retain, &job->train, NULL)) return;
@@ -54,11 +63,14 @@ void dele_job_say_plan(const dele_job *job, const dele_model *model, const dele_
     if (retain) say_set(forget ? "retain" : "data", retain);
     if (job->answers) dele_text_line(stderr, "  answers   %s", job->answers);
     char chunks[40] = "";
-    if (job->train.chunks > 1) snprintf(chunks, sizeof chunks, "%d chunks of about ", job->train.chunks);
-    fprintf(stderr, "  updates   %zu = %s%d epochs of %zu, %zu rows, about %zu tokens\n", plan.updates, chunks,
-            job->train.epochs, plan.updates_per_epoch, plan.rows_in_all, plan.tokens_in_all);
-    fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n", mask->n_trained, model->n_tensors,
-            (double)mask->n_parameters / 1e6, (double)dele_model_parameters(model) / 1e6);
+    if (job->train.chunks > 1)
+        snprintf(chunks, sizeof chunks, "%d chunks of about ", job->train.chunks);
+    fprintf(stderr, "  updates   %zu = %s%d epochs of %zu, %zu rows, about %zu tokens\n",
+            plan.updates, chunks, job->train.epochs, plan.updates_per_epoch, plan.rows_in_all,
+            plan.tokens_in_all);
+    fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n",
+            mask->n_trained, model->n_tensors, (double)mask->n_parameters / 1e6,
+            (double)dele_model_parameters(model) / 1e6);
     if (job->train.lora)
         fprintf(stderr, "  adapters  rank %d beside them, %.2f million weights\n", job->lora,
                 (double)dele_lora_parameters(job->train.lora) / 1e6);
@@ -66,26 +78,32 @@ void dele_job_say_plan(const dele_job *job, const dele_model *model, const dele_
     say_time(job, model, mask, &plan, forget, retain);
 }
 
-/* ---- what was checked -------------------------------------------------------------------------------------- */
+/* ---- what was checked ------------------------------------------------------------------------ */
 
 /* By what the weights in the result were chosen, in words. */
-static void say_rule(char *text, size_t size, const dele_check_options *o)
+static void say_rule(char *text, size_t size, const dele_evaluation_options *o)
 {
-    size_t n = (size_t)snprintf(text, size, o->best ? "highest forget NLL of the states checked every %d updates"
-                                                    : "last state, checked every %d updates", o->every);
+    size_t n =
+        (size_t)snprintf(text, size,
+                         o->best ? "highest forget NLL of the states evaluated every %d updates"
+                                 : "last state, evaluated every %d updates",
+                         o->eval_every);
     const char *word = o->best ? ", with" : "; stopped beyond";
     if (!isnan(o->retain_budget) && n < size) {
-        n += (size_t)snprintf(text + n, size - n, "%s retain NLL at most %g above the start's", word, o->retain_budget);
+        n += (size_t)snprintf(text + n, size - n, "%s retain NLL at most %g above the start's",
+                              word, o->retain_budget);
         word = " and";
     }
     if (!isnan(o->mmlu_budget) && n < size)
-        n += (size_t)snprintf(text + n, size - n, "%s MMLU at most %g below the start's", word, o->mmlu_budget);
-    if (o->set[DELE_UNSEEN] && n < size)
-        n += (size_t)snprintf(text + n, size - n, "; training ends where unseen rows are no newer than those to forget");
+        n += (size_t)snprintf(text + n, size - n, "%s MMLU at most %g below the start's", word,
+                              o->mmlu_budget);
+    if (o->set[DELE_HOLDOUT] && n < size)
+        n += (size_t)snprintf(text + n, size - n,
+                              "; training ends once forget NLL reaches holdout NLL");
     if (o->best && n < size) snprintf(text + n, size - n, "; the earliest of equals");
 }
 
-static cJSON *check_json(const dele_check *k)
+static cJSON *check_json(const dele_evaluation *k)
 {
     cJSON *j = cJSON_CreateObject();
     cJSON_AddNumberToObject(j, "update", (double)k->update);
@@ -93,22 +111,22 @@ static cJSON *check_json(const dele_check *k)
     cJSON_AddItemToObject(j, "forget_exact", dele_json_number(k->exact[DELE_FORGET]));
     cJSON_AddItemToObject(j, "retain_nll", dele_json_number(k->nll[DELE_RETAIN]));
     cJSON_AddItemToObject(j, "retain_exact", dele_json_number(k->exact[DELE_RETAIN]));
-    cJSON_AddItemToObject(j, "unseen_nll", dele_json_number(k->nll[DELE_UNSEEN]));
+    cJSON_AddItemToObject(j, "holdout_nll", dele_json_number(k->nll[DELE_HOLDOUT]));
     cJSON_AddItemToObject(j, "mmlu", dele_json_number(k->mmlu));
     cJSON_AddBoolToObject(j, "within", k->within);
     return j;
 }
 
-static cJSON *checks_json(const dele_check_options *o, const dele_train_report *r)
+static cJSON *checks_json(const dele_evaluation_options *o, const dele_train_report *r)
 {
     char rule[400];
     cJSON *j = cJSON_CreateObject();
     say_rule(rule, sizeof rule, o);
     cJSON_AddStringToObject(j, "kept", rule);
     cJSON_AddItemToObject(j, "start", check_json(&r->start));
-    cJSON_AddItemToObject(j, "chosen", check_json(&r->chosen));
+    cJSON_AddItemToObject(j, "chosen", check_json(&r->selected));
     cJSON_AddBoolToObject(j, "stopped_by_budget", r->stopped && !r->enough);
-    cJSON_AddBoolToObject(j, "stopped_by_unseen", r->enough);
+    cJSON_AddBoolToObject(j, "stopped_by_holdout", r->enough);
     return j;
 }
 
@@ -120,53 +138,68 @@ static void print_check(const char *name, double start, double chosen)
 /* Of both sets, whatever the objective's own loss is called. */
 static void print_before_after(const dele_train_report *r)
 {
-    const dele_check *a = &r->before_after[0], *b = &r->before_after[1];
+    const dele_evaluation *a = &r->before_after[0], *b = &r->before_after[1];
     print_check("forget NLL", a->nll[DELE_FORGET], b->nll[DELE_FORGET]);
     print_check("forget exact", a->exact[DELE_FORGET], b->exact[DELE_FORGET]);
     print_check("retain NLL", a->nll[DELE_RETAIN], b->nll[DELE_RETAIN]);
     print_check("retain exact", a->exact[DELE_RETAIN], b->exact[DELE_RETAIN]);
 }
 
-/* {"before": {"forget_nll", "forget_exact", ...}, "after": {...}} of both sets; NULL where none was scored. */
+/* {"before": {"forget_nll", "forget_exact", ...}, "after": {...}} of both sets; NULL where none was
+ * scored. */
 static cJSON *before_after_json(const dele_train_report *r)
 {
-    static const char *const times[] = {"before", "after"}, *const names[2][2] = {{"forget_nll", "forget_exact"},
-                                                                               {"retain_nll", "retain_exact"}};
-    if (isnan(r->before_after[0].nll[DELE_FORGET]) && isnan(r->before_after[0].nll[DELE_RETAIN])) return NULL;
+    static const char *const times[] = {"before", "after"}, *const names[2][2] = {
+                                                                {"forget_nll", "forget_exact"},
+                                                                {"retain_nll", "retain_exact"}};
+    if (isnan(r->before_after[0].nll[DELE_FORGET]) && isnan(r->before_after[0].nll[DELE_RETAIN]))
+        return NULL;
     cJSON *j = cJSON_CreateObject();
     for (int i = 0; i < 2; i++) {
         cJSON *score = cJSON_AddObjectToObject(j, times[i]);
         for (int side = DELE_FORGET; side <= DELE_RETAIN; side++) {
             if (isnan(r->before_after[i].nll[side])) continue;
-            cJSON_AddItemToObject(score, names[side][0], dele_json_number(r->before_after[i].nll[side]));
-            cJSON_AddItemToObject(score, names[side][1], dele_json_number(r->before_after[i].exact[side]));
+            cJSON_AddItemToObject(score, names[side][0],
+                                  dele_json_number(r->before_after[i].nll[side]));
+            cJSON_AddItemToObject(score, names[side][1],
+                                  dele_json_number(r->before_after[i].exact[side]));
         }
     }
     return j;
 }
 
-/* Hardly: by less than a tenth of a nat a label, and in less than a tenth of the rows.  Rows that were never known cannot be
- * forgotten, and that is said instead.  What is suggested is fifty updates
- * in all (or twice as many as there were), three times the rate, and a quarter of the batch where an epoch has few updates. */
-const char *dele_job_warning(const dele_job *job, const dele_train_report *r, dele_arena *arena, dele_err *err)
+/* Hardly: by less than a tenth of a nat a label, and in less than a tenth of the rows.  Rows that
+ * were never known cannot be forgotten, and that is said instead.  What is suggested is fifty
+ * updates in all (or twice as many as there were), three times the rate, and a quarter of the batch
+ * where an epoch has few updates. */
+const char *dele_job_warning(const dele_job *job, const dele_train_report *r, dele_arena *arena,
+                             dele_err *err)
 {
-    const dele_check *a = &r->before_after[0], *b = &r->before_after[1];
+    const dele_evaluation *a = &r->before_after[0], *b = &r->before_after[1];
     if (isnan(a->nll[DELE_FORGET])) return NULL;
     if (a->exact[DELE_FORGET] == 0 && a->nll[DELE_FORGET] > 1)
-        return dele_printf(arena, err, "the model did not know the forget set before: NLL %.3f, no exact match. Is it the "
-                          "model that was taught these rows, with the chat layout of the teaching (--chat)?", a->nll[DELE_FORGET]);
-    if (!(b->nll[DELE_FORGET] - a->nll[DELE_FORGET] < 0.1) || !(a->exact[DELE_FORGET] - b->exact[DELE_FORGET] < 0.1))
+        return dele_printf(
+            arena, err,
+            "the model did not know the forget set before: NLL %.3f, no exact match. Is it the "
+            "model that was taught these rows, with the chat layout of the teaching (--chat)?",
+            a->nll[DELE_FORGET]);
+    if (!(b->nll[DELE_FORGET] - a->nll[DELE_FORGET] < 0.1) ||
+        !(a->exact[DELE_FORGET] - b->exact[DELE_FORGET] < 0.1))
         return NULL;
     const size_t per_epoch = r->updates_per_epoch ? r->updates_per_epoch : 1;
     const char *batch = "";
     if (job->train.batch > 4 && per_epoch < 20)
         batch = dele_printf(arena, err, ", --batch %d (now %d; more updates an epoch)",
                             job->train.batch < 8 ? 2 : job->train.batch / 4, job->train.batch);
-    const size_t epochs = (size_t)job->train.epochs, more = epochs * per_epoch < 50 ? (50 + per_epoch - 1) / per_epoch : 2 * epochs;
-    return batch ? dele_printf(arena, err, "the forget set hardly moved in %zu updates (%zu an epoch): NLL %.3f to %.3f, exact "
-                              "match %.3f to %.3f. Try --epochs %zu (now %zu), --lr %g (now %g)%s", r->done, per_epoch,
-                              a->nll[DELE_FORGET], b->nll[DELE_FORGET], a->exact[DELE_FORGET], b->exact[DELE_FORGET], more,
-                              epochs, 3 * job->train.adamw.lr, job->train.adamw.lr, batch)
+    const size_t epochs = (size_t)job->train.epochs,
+                 more = epochs * per_epoch < 50 ? (50 + per_epoch - 1) / per_epoch : 2 * epochs;
+    return batch ? dele_printf(arena, err,
+                               "the forget set hardly moved in %zu updates (%zu an epoch): NLL "
+                               "%.3f to %.3f, exact "
+                               "match %.3f to %.3f. Try --epochs %zu (now %zu), --lr %g (now %g)%s",
+                               r->done, per_epoch, a->nll[DELE_FORGET], b->nll[DELE_FORGET],
+                               a->exact[DELE_FORGET], b->exact[DELE_FORGET], more, epochs,
+                               3 * job->train.adamw.lr, job->train.adamw.lr, batch)
                  : NULL;
 }
 
@@ -180,28 +213,35 @@ static void add_scores(cJSON *to, const dele_job *job, const dele_train_report *
     dele_arena_release(&arena);
 }
 
-static void print_checks(const dele_check_options *o, const dele_train_report *r)
+static void print_checks(const dele_evaluation_options *o, const dele_train_report *r)
 {
     char rule[400];
-    const dele_check *a = &r->start, *b = &r->chosen;
+    const dele_evaluation *a = &r->start, *b = &r->selected;
     say_rule(rule, sizeof rule, o);
-    printf("kept\tupdate %zu: %s\n", b->update, rule);
-    if (r->enough) printf("stopped\tthe rows to forget are as new as unseen ones\n");
-    else if (r->stopped) printf("stopped\tbeyond a budget at %d checks in a row\n", o->patience);
-    print_check("unseen NLL", a->nll[DELE_UNSEEN], b->nll[DELE_UNSEEN]);
+    printf("selected\tupdate %zu: %s\n", b->update, rule);
+    if (r->enough)
+        printf("stopped\tthe forget rows are as new as unseen ones\n");
+    else if (r->stopped)
+        printf("stopped\tbeyond a budget at %d checks in a row\n", o->patience);
+    print_check("holdout NLL", a->nll[DELE_HOLDOUT], b->nll[DELE_HOLDOUT]);
     print_check("MMLU", a->mmlu, b->mmlu);
 }
 
-/* ---- after ----------------------------------------------------------------------------------------------- */
+/* ---- after ----------------------------------------------------------------------------------- */
 
-static const char *kept_state(const dele_job *job, const dele_train_report *r, const dele_err *trouble)
+static const char *kept_state(const dele_job *job, const dele_train_report *r,
+                              const dele_err *trouble)
 {
-    if (job->train.checks.every && job->train.checks.best) return "best of those checked";
-    return trouble->code ? "last good state" : r->enough ? "where unseen rows were no newer" : r->stopped ? "where a budget stopped it" : "after the last update";
+    if (job->train.evaluations.eval_every && job->train.evaluations.best)
+        return "best of those evaluated";
+    return trouble->code ? "last good state"
+           : r->enough   ? "where forget NLL reached holdout NLL"
+           : r->stopped  ? "where a budget stopped it"
+                         : "after the last update";
 }
 
-cJSON *dele_job_training_json(const dele_job *job, const dele_mask *mask, const dele_train_report *report,
-                             const dele_err *trouble)
+cJSON *dele_job_training_json(const dele_job *job, const dele_mask *mask,
+                              const dele_train_report *report, const dele_err *trouble)
 {
     cJSON *training = cJSON_CreateObject();
     cJSON_AddNumberToObject(training, "updates_planned", (double)report->updates);
@@ -212,15 +252,18 @@ cJSON *dele_job_training_json(const dele_job *job, const dele_mask *mask, const 
     cJSON_AddNumberToObject(training, "tensors_trained", (double)mask->n_trained);
     cJSON_AddNumberToObject(training, "weights_trained", (double)mask->n_parameters);
     if (job->train.lora)
-        cJSON_AddNumberToObject(training, "adapter_weights", (double)dele_lora_parameters(job->train.lora));
-    if (job->train.checks.every) cJSON_AddItemToObject(training, "checks", checks_json(&job->train.checks, report));
+        cJSON_AddNumberToObject(training, "adapter_weights",
+                                (double)dele_lora_parameters(job->train.lora));
+    if (job->train.evaluations.eval_every)
+        cJSON_AddItemToObject(training, "checks", checks_json(&job->train.evaluations, report));
     add_scores(training, job, report);
     cJSON_AddStringToObject(training, "checkpoint", kept_state(job, report, trouble));
     if (trouble->code) cJSON_AddStringToObject(training, "stopped", trouble->msg);
     return training;
 }
 
-void dele_job_say_result(const dele_common *common, const dele_job *job, const dele_train_report *r, bool two_sides)
+void dele_job_print_result(const dele_common *common, const dele_job *job,
+                           const dele_train_report *r, bool two_sides)
 {
     if (common->json) {
         cJSON *j = cJSON_CreateObject();
@@ -232,9 +275,12 @@ void dele_job_say_result(const dele_common *common, const dele_job *job, const d
             cJSON_AddItemToObject(j, "forget_first", dele_json_number(r->first.loss[DELE_FORGET]));
             cJSON_AddItemToObject(j, "forget_last", dele_json_number(r->last.loss[DELE_FORGET]));
         }
-        cJSON_AddItemToObject(j, two_sides ? "retain_first" : "loss_first", dele_json_number(r->first.loss[DELE_RETAIN]));
-        cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last", dele_json_number(r->last.loss[DELE_RETAIN]));
-        if (job->train.checks.every) cJSON_AddItemToObject(j, "checks", checks_json(&job->train.checks, r));
+        cJSON_AddItemToObject(j, two_sides ? "retain_first" : "loss_first",
+                              dele_json_number(r->first.loss[DELE_RETAIN]));
+        cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last",
+                              dele_json_number(r->last.loss[DELE_RETAIN]));
+        if (job->train.evaluations.eval_every)
+            cJSON_AddItemToObject(j, "checks", checks_json(&job->train.evaluations, r));
         add_scores(j, job, r);
         char *text = dele_json_text(j, false);
         if (text) puts(text);
@@ -243,12 +289,14 @@ void dele_job_say_result(const dele_common *common, const dele_job *job, const d
         return;
     }
     printf("updates\t%zu\n", r->done);
-    if (two_sides) printf("forget loss\t%.3f to %.3f\n", r->first.loss[DELE_FORGET], r->last.loss[DELE_FORGET]);
+    if (two_sides)
+        printf("forget loss\t%.3f to %.3f\n", r->first.loss[DELE_FORGET],
+               r->last.loss[DELE_FORGET]);
     if (r->rows[DELE_RETAIN])
         printf("%s\t%.3f to %.3f\n", two_sides ? "retain loss" : "loss", r->first.loss[DELE_RETAIN],
                r->last.loss[DELE_RETAIN]);
     print_before_after(r);
-    if (job->train.checks.every) print_checks(&job->train.checks, r);
+    if (job->train.evaluations.eval_every) print_checks(&job->train.evaluations, r);
     {
         fputs("checkpoint\t", stdout);
         dele_text_put(stdout, job->out, DELE_TEXT_CELL);
@@ -259,6 +307,6 @@ void dele_job_say_result(const dele_common *common, const dele_job *job, const d
     if (warning) dele_note("warning: %s", warning);
     dele_arena_release(&arena);
     if (!common->quiet && r->seconds > 0)
-        fprintf(stderr, "%zu tokens in %.1f s: %.0f tokens/s\n", r->last.tokens - r->before.tokens, r->seconds,
-                (double)(r->last.tokens - r->before.tokens) / r->seconds);
+        fprintf(stderr, "%zu tokens in %.1f s: %.0f tokens/s\n", r->last.tokens - r->before.tokens,
+                r->seconds, (double)(r->last.tokens - r->before.tokens) / r->seconds);
 }

@@ -21,32 +21,38 @@ static adapter adapter_of(const dele_lora *l, size_t k)
 {
     const dele_tensor *t = &l->model->tensors[k];
     float *a = l->table.tensors[k].data;
-    return (adapter){.t = t, .rank = l->rank, .rows = t->rows, .cols = t->cols, .a = a,
+    return (adapter){.t = t,
+                     .rank = l->rank,
+                     .rows = t->rows,
+                     .cols = t->cols,
+                     .a = a,
                      .b = a ? a + l->rank * t->cols : NULL};
 }
 
-static double scale_of(const dele_lora *l)
-{
-    return l->alpha / (double)l->rank;
-}
+static double scale_of(const dele_lora *l) { return l->alpha / (double)l->rank; }
 
-/* ---- room -------------------------------------------------------------------------------------------------------- */
+/* ---- room ------------------------------------------------------------------------------------ */
 
-dele_status dele_lora_check(int rank, double alpha, const dele_model *model, const dele_mask *mask, dele_err *err)
+dele_status dele_lora_check(int rank, double alpha, const dele_model *model, const dele_mask *mask,
+                            dele_err *err)
 {
-    if (rank < 1 || rank > 1 << 20) return dele_fail(err, DELE_ERR_USAGE, "--lora %d: give a rank of at least 1", rank);
+    if (rank < 1 || rank > 1 << 20)
+        return dele_fail(err, DELE_ERR_USAGE, "--lora %d: give a rank of at least 1", rank);
     if (!(alpha > 0) || !isfinite(alpha))
         return dele_fail(err, DELE_ERR_USAGE, "--lora-alpha %g: give a number above 0", alpha);
     for (size_t k = 0; k < model->n_tensors; k++) {
         const dele_tensor *t = &model->tensors[k];
         if (!mask->trains[k] || (t->part != DELE_PART_NORM && t->part != DELE_PART_EMBED)) continue;
-        return dele_fail(err, DELE_ERR_USAGE, "--lora: %s is no linear layer, so it can have no adapter; leave it out, "
-                        "as --parts mlp,attn does", t->name);
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--lora: %s is no linear layer, so it can have no adapter; leave it out, "
+                         "as --parts mlp,attn does",
+                         t->name);
     }
     return DELE_OK;
 }
 
-static dele_status init_adapter(dele_lora *l, size_t k, dele_rng *rng, dele_arena *arena, dele_err *err)
+static dele_status init_adapter(dele_lora *l, size_t k, dele_rng *rng, dele_arena *arena,
+                                dele_err *err)
 {
     const dele_tensor *t = &l->model->tensors[k];
     dele_tensor *to = &l->table.tensors[k];
@@ -58,16 +64,19 @@ static dele_status init_adapter(dele_lora *l, size_t k, dele_rng *rng, dele_aren
         !(to->data = DELE_NEW(arena, float, to->cols, err)))
         return err->code;
     memcpy(l->w0[k], t->data, t->rows * t->cols * sizeof(float));
-    for (size_t i = 0; i < l->rank * t->cols; i++) to->data[i] = (float)(bound * (2 * dele_rng_uniform(rng) - 1));
+    for (size_t i = 0; i < l->rank * t->cols; i++)
+        to->data[i] = (float)(bound * (2 * dele_rng_uniform(rng) - 1));
     return DELE_OK;
 }
 
-dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mask, int rank, double alpha, uint64_t seed,
-                         dele_arena *arena, dele_err *err)
+dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mask, int rank,
+                           double alpha, uint64_t seed, dele_arena *arena, dele_err *err)
 {
     dele_rng rng;
     size_t most_rows = 1;
-    *l = (dele_lora){.alpha = alpha, .model = model, .table = {.config = model->config, .n_tensors = model->n_tensors}};
+    *l = (dele_lora){.alpha = alpha,
+                     .model = model,
+                     .table = {.config = model->config, .n_tensors = model->n_tensors}};
     if (dele_lora_check(rank, alpha, model, mask, err)) return err->code;
     l->rank = (size_t)rank;
     dele_rng_seed(&rng, seed ^ 0x6c6f7261); /* a stream of its own */
@@ -90,7 +99,7 @@ size_t dele_lora_parameters(const dele_lora *l)
     return n;
 }
 
-/* ---- a step ------------------------------------------------------------------------------------------------------ */
+/* ---- a step ---------------------------------------------------------------------------------- */
 
 void dele_lora_gradient(float *to, const dele_lora *l, size_t k, const float *g)
 {
@@ -122,7 +131,7 @@ void dele_lora_scale(const dele_lora *l, double factor)
     dele_lora_write(l);
 }
 
-/* ---- PEFT's files ------------------------------------------------------------------------------------------------ */
+/* ---- PEFT's files ---------------------------------------------------------------------------- */
 
 /* Of "model.layers.3.mlp.up_proj.weight" all but the end: the module. */
 static int module_length(const dele_tensor *t)
@@ -131,7 +140,8 @@ static int module_length(const dele_tensor *t)
     return (int)(n > end && !strcmp(t->name + n - end, ".weight") ? n - end : n);
 }
 
-static dele_status save_config(const dele_lora *l, const char *base, const char *path, dele_err *err)
+static dele_status save_config(const dele_lora *l, const char *base, const char *path,
+                               dele_err *err)
 {
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "peft_type", "LORA");
@@ -158,14 +168,16 @@ static dele_status save_config(const dele_lora *l, const char *base, const char 
 
 static dele_status name_half(dele_tensor *half, const dele_tensor *t, char letter, dele_err *err)
 {
-    const int n = snprintf(half->name, sizeof half->name, "base_model.model.%.*s.lora_%c.weight", module_length(t),
-                           t->name, letter);
+    const int n = snprintf(half->name, sizeof half->name, "base_model.model.%.*s.lora_%c.weight",
+                           module_length(t), t->name, letter);
     if (n < (int)sizeof half->name) return DELE_OK;
-    return dele_fail(err, DELE_ERR_DATA, "%s: its name is too long to name an adapter after it", t->name);
+    return dele_fail(err, DELE_ERR_DATA, "%s: its name is too long to name an adapter after it",
+                     t->name);
 }
 
 /* A and B each by itself, as tensors of a model, which the writer of safetensors takes. */
-static dele_status halves_of(dele_model *halves, const dele_lora *l, dele_arena *arena, dele_err *err)
+static dele_status halves_of(dele_model *halves, const dele_lora *l, dele_arena *arena,
+                             dele_err *err)
 {
     *halves = (dele_model){.tensors = DELE_NEW(arena, dele_tensor, 2 * l->model->n_tensors, err)};
     if (!halves->tensors) return err->code;

@@ -1,10 +1,12 @@
-/* CE-U, cross-entropy unlearning (arXiv 2503.01224): towards the model's own distribution without the label.
+/* CE-U, cross-entropy unlearning (arXiv 2503.01224): towards the model's own distribution without
+ * the label.
  *
- *   L = CE(q, p)        q = softmax(z with z_target = −∞), held fixed;  a mean over labels to forget
+ *   L = CE(q, p)        q = softmax(z with z_target = −∞), held fixed;  a mean over labels to
+ *                       forget
  *   dL/dz = p_target at the target,  −p_target q elsewhere
  *
- * No entry of the gradient exceeds 1, so ascent cannot run away.  The first label of each row carries no loss
- * (--skip 1, the paper's footnote). */
+ * No entry of the gradient exceeds 1, so ascent cannot run away.  The first label of each row
+ * carries no loss (--skip 1, the paper's footnote). */
 #include <math.h>
 
 #include "tensor/ops.h"
@@ -27,21 +29,23 @@ static double without_the_label(float *z, size_t width, int target, double slope
     return loss;
 }
 
-static void move_on(double loss[2], const dele_rows *rows)
+static void move_on(double loss[2], const dele_loss_batch *rows)
 {
     dele_ce_side(loss, rows, DELE_RETAIN);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < rows->n; i++)
         if (rows->side[i] == DELE_FORGET)
-            rows->nll[i] = without_the_label(rows->x + i * rows->width, rows->width, rows->target[i],
-                                               dele_share(rows, i));
+            rows->nll[i] = without_the_label(rows->x + i * rows->width, rows->width,
+                                             rows->target[i], dele_loss_weight(rows, i));
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == DELE_FORGET) loss[DELE_FORGET] += rows->nll[i] * dele_share(rows, i);
+        if (rows->side[i] == DELE_FORGET)
+            loss[DELE_FORGET] += rows->nll[i] * dele_loss_weight(rows, i);
 }
 
 const dele_objective dele_objective_ceu = {
     .name = "ceu",
-    .summary = "gamma CE(softmax(logits without the label), p) on forget rows; alpha CE(retain), or KL",
+    .summary =
+        "gamma CE(softmax(logits without the label), p) on forget rows; alpha CE(retain), or KL",
     .source = "arXiv 2503.01224",
     .rows = move_on,
     .needs_forget = true,

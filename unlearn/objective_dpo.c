@@ -1,39 +1,43 @@
-/* Direct preference optimisation, the true answer as the worse one (Rafailov et al., arXiv 2305.18290; for unlearning
- * AltPO, arXiv 2409.13474, and with refusals TOFU, arXiv 2401.06121):
+/* Direct preference optimisation, the true answer as the worse one (Rafailov et al., arXiv
+ * 2305.18290; for unlearning AltPO, arXiv 2409.13474, and with refusals TOFU, arXiv 2401.06121):
  *
  *   L = −(2/β) E log σ(β ((S_l − S_l,before) − (S_w − S_w,before))) · γ + α R
- *   dL/dS_l = −2 σ(−·) γ / pairs,   dL/dS_w = −dL/dS_l           S: NLL of a sequence, summed over its labels
+ *   dL/dS_l = −2 σ(−·) γ / pairs,   dL/dS_w = −dL/dS_l           S: NLL of a sequence, summed over
+ *                                   its labels
  *
- * l is the row to forget, w its alternate:
+ * l is the forget row, w its alternate:
  *
- *   dpo      another answer, line by line from --alternates; or that of a row to keep (borrow.h)
+ *   dpo      another answer, line by line from --alternates; or that of a retain row (alternates.h)
  *   idk-dpo  a refusal, drawn for each row from a list (refusals.h)
  *
- * Each row keeps one alternate for the whole run, so that both sums before training are computed once; the published
- * programs draw a refusal anew at every turn.  TOFU's own program lacks the factor 2/β and the term R: a gamma of β/2,
- * whatever β is, and an α of 0 (--variant tofu; --retain is optional then, and its rows are only watched). */
+ * Each row keeps one alternate for the whole run, so that both sums before training are computed
+ * once; the published programs draw a refusal again at every turn.  TOFU's own program lacks the
+ * factor 2/β and the term R: a gamma of β/2, whatever β is, and an α of 0 (--variant tofu; --retain
+ * is optional then, and its rows are only watched). */
 #include "unlearn/objective.h"
 
-static void prefer_the_alternate(double loss[2], const dele_rows *rows)
+static void prefer_the_alternate(double loss[2], const dele_loss_batch *rows)
 {
-    const double beta = rows->settings[DELE_BETA], share = 1 / (double)rows->group->sequences[DELE_FORGET];
+    const double beta = rows->settings[DELE_BETA],
+                 loss_weight = 1 / (double)rows->group->sequences[DELE_FORGET];
     dele_retain_rows(loss, rows);
     dele_nll_side(rows, DELE_FORGET);
     for (size_t k = 0; k + 1 < rows->n_sequences; k++) {
-        const dele_rows_of *worse = &rows->sequence[k], *better = worse + 1;
-        if (worse->side != DELE_FORGET || worse->better) continue;
+        const dele_loss_sequence *worse = &rows->sequence[k], *chosen = worse + 1;
+        if (worse->side != DELE_FORGET || worse->chosen) continue;
         const double rise = dele_nll_of(rows, worse) - worse->reference;
-        const double fall = dele_nll_of(rows, better) - better->reference;
-        const double slope = 2 * share * dele_sigmoid(-beta * (rise - fall));
-        loss[DELE_FORGET] += share * 2 / beta * dele_minus_log_sigmoid(beta * (rise - fall));
+        const double fall = dele_nll_of(rows, chosen) - chosen->reference;
+        const double slope = 2 * loss_weight * dele_sigmoid(-beta * (rise - fall));
+        loss[DELE_FORGET] += loss_weight * 2 / beta * dele_minus_log_sigmoid(beta * (rise - fall));
         dele_nll_gradients(rows, worse, -slope);
-        dele_nll_gradients(rows, better, slope);
+        dele_nll_gradients(rows, chosen, slope);
     }
 }
 
 const dele_objective dele_objective_dpo = {
     .name = "dpo",
-    .summary = "-2/beta log sigma(beta ((NLL - NLL_before) - (NLL' - NLL'_before))); alpha CE(retain), or KL; ': another answer",
+    .summary = "-2/beta log sigma(beta ((NLL - NLL_before) - (NLL' - NLL'_before))); alpha "
+               "CE(retain), or KL; ': another answer",
     .source = "arXiv 2305.18290, 2409.13474",
     .rows = prefer_the_alternate,
     .needs_forget = true,

@@ -1,11 +1,12 @@
 /* Gradient difference (Liu et al., arXiv 2203.12817; TOFU, arXiv 2401.06121):
  *
- *   L = −γ CE_forget + α R        R = CE_retain, or with --retain-kl 1   KL(p_before ‖ p) on the retain rows
+ *   L = −γ CE_forget + α R        R = CE_retain, or with --retain-kl 1   KL(p_before ‖ p) on the
+ *                                 retain rows
  *
  * joint with a fixed α; γ = α = 1 in open-unlearning. */
 #include "unlearn/objective.h"
 
-static void descend(double loss[2], const dele_rows *rows)
+static void descend(double loss[2], const dele_loss_batch *rows)
 {
     dele_ce_side(loss, rows, DELE_FORGET);
     dele_retain_rows(loss, rows);

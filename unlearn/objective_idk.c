@@ -1,5 +1,6 @@
-/* "I don't know" by plain learning (TOFU, arXiv 2401.06121): the rows to forget get refusals for their answers
- * (drawn from a list, refusals.h, or --alternates line by line), and both sets are learnt together.
+/* "I don't know" by plain learning (TOFU, arXiv 2401.06121): the forget rows get refusals for their
+ * answers (drawn from a list, refusals.h, or --alternates line by line), and both sets are learnt
+ * together.
  *
  *   L = 1/N Σ −log p(target)        over all labels of refusals and retain rows, N their number
  *

@@ -2,12 +2,13 @@
  *
  *   L = −γ CE_forget + α KL(p_before ‖ p)_retain
  *
- * KL is a mean over the labelled retain rows.  TOFU's program takes every position, prompts included: --whole 1
- * (--variant tofu; the padding that it counts too does not exist here).  Another published one (MUSE's) hands raw
- * logits to a function that expects log-probabilities; that is no divergence, and is not offered. */
+ * KL is a mean over the labelled retain rows.  TOFU's program takes every position, prompts
+ * included: --train-on-prompt 1 (--variant tofu; the padding that it counts too does not exist
+ * here).  Another published one (MUSE's) hands raw logits to a function that expects
+ * log-probabilities; that is no divergence, and is not offered. */
 #include "unlearn/objective.h"
 
-static void hold_the_distribution(double loss[2], const dele_rows *rows)
+static void hold_the_distribution(double loss[2], const dele_loss_batch *rows)
 {
     dele_ce_side(loss, rows, DELE_FORGET);
     dele_kl_side(loss, rows, DELE_RETAIN);
@@ -21,8 +22,8 @@ const dele_objective dele_objective_kl = {
     .needs_forget = true,
     .ascends = true,
     .reference_rows = DELE_ON_RETAIN,
-    .whole = DELE_ON_RETAIN,
+    .train_on_prompt = DELE_ON_RETAIN,
     .alpha = "1",
-    .settings = {{DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}},
-    .variants = {{"tofu", NULL, {{DELE_WHOLE, 1, false}}}},
+    .settings = {{DELE_GAMMA, 1, true}, {DELE_TRAIN_ON_PROMPT, 0, false}},
+    .variants = {{"tofu", NULL, {{DELE_TRAIN_ON_PROMPT, 1, false}}}},
 };

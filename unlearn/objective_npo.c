@@ -1,24 +1,27 @@
 /* Negative preference optimisation (Zhang et al., arXiv 2404.05868):
  *
- *   L = −(2/β) E log σ(β (S − S_before)) · γ + α R        S = NLL of a sequence, summed over its labels
+ *   L = −(2/β) E log σ(β (S − S_before)) · γ + α R        S = NLL of a sequence, summed over its
+ *                                                         labels
  *   dL/dS = −2 σ(−β (S − S_before)) γ / sequences
  *
- * E is a mean over the sequences to forget.  As β → 0 the slope becomes −1 everywhere: gradient ascent on the mean
- * NLL of a sequence.  As S grows the slope dies away, which is the point.  S is a sum, as in the authors' program;
- * others published a token mean over the batch in its place, or differences of raw logits, which are other losses. */
+ * E is a mean over the sequences to forget.  As β → 0 the slope becomes −1 everywhere: gradient
+ * ascent on the mean NLL of a sequence.  As S grows the slope dies away, which is the point.  S is
+ * a sum, as in the authors' program; others published a token mean over the batch in its place, or
+ * differences of raw logits, which are other losses. */
 #include "unlearn/objective.h"
 
-static void prefer_less(double loss[2], const dele_rows *rows)
+static void prefer_less(double loss[2], const dele_loss_batch *rows)
 {
-    const double beta = rows->settings[DELE_BETA], share = 1 / (double)rows->group->sequences[DELE_FORGET];
+    const double beta = rows->settings[DELE_BETA],
+                 loss_weight = 1 / (double)rows->group->sequences[DELE_FORGET];
     dele_retain_rows(loss, rows);
     dele_nll_side(rows, DELE_FORGET);
     for (size_t k = 0; k < rows->n_sequences; k++) {
-        const dele_rows_of *s = &rows->sequence[k];
+        const dele_loss_sequence *s = &rows->sequence[k];
         if (s->side != DELE_FORGET) continue;
         const double rise = beta * (dele_nll_of(rows, s) - s->reference);
-        loss[DELE_FORGET] += share * 2 / beta * dele_minus_log_sigmoid(rise);
-        dele_nll_gradients(rows, s, -2 * share * dele_sigmoid(-rise));
+        loss[DELE_FORGET] += loss_weight * 2 / beta * dele_minus_log_sigmoid(rise);
+        dele_nll_gradients(rows, s, -2 * loss_weight * dele_sigmoid(-rise));
     }
 }
 

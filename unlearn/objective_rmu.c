@@ -1,57 +1,66 @@
-/* Representation misdirection (RMU; Li et al., arXiv 2403.03218): states h of the stream after layer l, not logits.
+/* Representation misdirection (RMU; Li et al., arXiv 2403.03218): states h of the stream after
+ * layer l, not logits.
  *
  *   L = γ mean_rows |h_forget − c u|²/d + α mean_rows |h_retain − h_retain,before|²/d
  *
  * u is drawn once, uniform in [0, 1)^d and scaled to length 1 (not centred, as published).
  *
  *   rmu           c = steer
- *   adaptive-rmu  c = steer · mean_rows |h_forget|, over the rows to forget of the first update, before training
+ *   adaptive-rmu  c = steer · mean_rows |h_forget|, over the forget rows of the first update,
+ *                 before training
  *
- * A length that suits one layer of one model is lost in the states of another, which grow with depth; hence the second,
- * after Dang et al. (arXiv 2408.06223), who scale row by row, and the fourth place of SemEval 2025's task 4, which
- * takes one mean for each of its tasks, and anew in every epoch, when the states have been steered already.  Here: once.
+ * A length that suits one layer of one model is lost in the states of another, which grow with
+ * depth; hence the second, after Dang et al. (arXiv 2408.06223), who scale row by row, and the
+ * fourth place of SemEval 2025's task 4, which takes one mean for each of its tasks, and again in
+ * every epoch, when the states have been steered already.  Here: once.
  *
- * Rows are those that predict a label; --whole 1 takes every token, as the authors' program does (their texts have no
- * prompt).  open-unlearning takes the states above the labels, one position later.  The mask says what trains:
- * published is down_proj of the three layers up to l.  Defaults: WMDP's; --variant zephyr and open-unlearning.
- * Adaptive: SemEval's for the 1B model, --variant olmo-7b for the 7B one.  Published layers are of models of 32 and 16
- * (l = 7 of 32, 14 of 16, 26 of 32): by default the same share of whatever depth the model has. */
+ * Rows are those that predict a label; --train-on-prompt 1 takes every token, as the authors'
+ * program does (their texts have no prompt).  open-unlearning takes the states above the labels,
+ * one position later.  The mask says what trains: published is down_proj of the three layers up to
+ * l.  Defaults: WMDP's; --variant zephyr and open-unlearning.  Adaptive: SemEval's for the 1B
+ * model, --variant olmo-7b for the 7B one.  Published layers are of models of 32 and 16 (l = 7 of
+ * 32, 14 of 16, 26 of 32): by default the same share of whatever depth the model has. */
 #include "unlearn/objective.h"
 
 /* x becomes slope · d|x − to|²/d; returns |x − to|²/d. */
-static double steer(float *x, const float *to, size_t dim, double slope)
+static double steer(float *x, const float *to, size_t d_model, double slope)
 {
     double sum = 0;
-    for (size_t j = 0; j < dim; j++) {
+    for (size_t j = 0; j < d_model; j++) {
         const double off = (double)x[j] - to[j];
         sum += off * off;
-        x[j] = (float)(2 * slope * off / (double)dim);
+        x[j] = (float)(2 * slope * off / (double)d_model);
     }
-    return sum / (double)dim;
+    return sum / (double)d_model;
 }
 
-static void misdirect(double loss[2], const dele_rows *rows)
+static void misdirect(double loss[2], const dele_loss_batch *rows)
 {
     for (size_t i = 0; i < rows->n; i++) {
         const dele_side side = (dele_side)rows->side[i];
-        const double share = dele_share(rows, i);
+        const double loss_weight = dele_loss_weight(rows, i);
         const float *to = side == DELE_FORGET ? rows->steer : rows->reference + i * rows->width;
-        loss[side] += share * steer(rows->x + i * rows->width, to, rows->width, share);
+        loss[side] += loss_weight * steer(rows->x + i * rows->width, to, rows->width, loss_weight);
     }
 }
 
 const dele_objective dele_objective_rmu = {
     .name = "rmu",
-    .summary = "gamma |h - c u|^2/d (forget) + alpha |h - h_before|^2/d (retain); h: states of a layer, u: a random vector",
+    .summary = "gamma |h - c u|^2/d (forget) + alpha |h - h_before|^2/d (retain); h: states of a "
+               "layer, u: a random vector",
     .source = "arXiv 2403.03218",
     .rows = misdirect,
     .needs_forget = true,
     .at_layer = true,
     .reference_rows = DELE_ON_RETAIN,
-    .whole = DELE_ON_FORGET | DELE_ON_RETAIN,
+    .train_on_prompt = DELE_ON_FORGET | DELE_ON_RETAIN,
     .alpha = "100",
-    .settings = {{DELE_LAYER, DELE_SHARE_OF_DEPTH(7. / 32), false}, {DELE_STEER, 20, true}, {DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}},
-    .variants = {{"zephyr", "1200", {{DELE_STEER, 6.5, true}}}, {"open-unlearning", "1", {{DELE_STEER, 2, true}}}},
+    .settings = {{DELE_LAYER, DELE_SHARE_OF_DEPTH(7. / 32), false},
+                 {DELE_STEERING_COEFF, 20, true},
+                 {DELE_GAMMA, 1, true},
+                 {DELE_TRAIN_ON_PROMPT, 0, false}},
+    .variants = {{"zephyr", "1200", {{DELE_STEERING_COEFF, 6.5, true}}},
+                 {"open-unlearning", "1", {{DELE_STEERING_COEFF, 2, true}}}},
 };
 
 const dele_objective dele_objective_adaptive_rmu = {
@@ -63,8 +72,14 @@ const dele_objective dele_objective_adaptive_rmu = {
     .at_layer = true,
     .adaptive = true,
     .reference_rows = DELE_ON_RETAIN,
-    .whole = DELE_ON_FORGET | DELE_ON_RETAIN,
+    .train_on_prompt = DELE_ON_FORGET | DELE_ON_RETAIN,
     .alpha = "900",
-    .settings = {{DELE_LAYER, DELE_SHARE_OF_DEPTH(14. / 16), false}, {DELE_STEER, 3, true}, {DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}},
-    .variants = {{"olmo-7b", NULL, {{DELE_LAYER, DELE_SHARE_OF_DEPTH(26. / 32), false}, {DELE_STEER, 5, true}}}},
+    .settings = {{DELE_LAYER, DELE_SHARE_OF_DEPTH(14. / 16), false},
+                 {DELE_STEERING_COEFF, 3, true},
+                 {DELE_GAMMA, 1, true},
+                 {DELE_TRAIN_ON_PROMPT, 0, false}},
+    .variants = {{"olmo-7b",
+                  NULL,
+                  {{DELE_LAYER, DELE_SHARE_OF_DEPTH(26. / 32), false},
+                   {DELE_STEERING_COEFF, 5, true}}}},
 };

@@ -1,9 +1,9 @@
 /* Negation of a task vector (Ilharco et al., arXiv 2212.04089; MUSE, arXiv 2407.06460):
  *
- *   θ' = θ − γ (θ_learnt − θ)        θ_learnt: θ after learning the rows to forget, by cross-entropy
+ *   θ' = θ − γ (θ_learnt − θ)        θ_learnt: θ after learning the forget rows, by cross-entropy
  *
- * The rows are learnt as `deleatur finetune` learns them; the subtraction is done once, at the end, in the tensors that
- * train.  γ is 1 by default; MUSE scaled it by 5 for news. */
+ * The rows are learnt as `deleatur finetune` learns them; the subtraction is done once, at the end,
+ * in the tensors that train.  γ is 1 by default; MUSE scaled it by 5 for news. */
 #include "unlearn/objective.h"
 
 const dele_objective dele_objective_task_vector = {

@@ -1,14 +1,15 @@
 /* UNDIAL, unlearning by self-distillation with adjusted logits (Dong et al., arXiv 2402.10052):
  *
- *   L = CE(q, p) · γ + α R        q = softmax(z_before − β onehot(target)),  a mean over the labelled rows to forget
+ *   L = CE(q, p) · γ + α R        q = softmax(z_before − β onehot(target)),  a mean over the
+ *                                 labelled forget rows
  *   dL/dz = p − q
  *
- * α is 0 as published; then --retain is optional, and its rows are only watched.  open-unlearning's program takes every
- * position: --whole 1 (--variant open-unlearning), each with its next token as the target (there, positions without a
- * label lower the logit of an arbitrary token). */
+ * α is 0 as published; then --retain is optional, and its rows are only watched.  open-unlearning's
+ * program takes every position: --train-on-prompt 1 (--variant open-unlearning), each with its next
+ * token as the target (there, positions without a label lower the logit of an arbitrary token). */
 #include "unlearn/objective.h"
 
-static void distil(double loss[2], const dele_rows *rows)
+static void distil(double loss[2], const dele_loss_batch *rows)
 {
     dele_retain_rows(loss, rows);
 #pragma omp parallel for schedule(static)
@@ -16,22 +17,28 @@ static void distil(double loss[2], const dele_rows *rows)
         if (rows->side[i] != DELE_FORGET) continue;
         float *before = rows->reference + i * rows->width;
         before[rows->target[i]] -= (float)rows->settings[DELE_BETA];
-        rows->nll[i] = dele_toward(rows->x + i * rows->width, before, rows->width, dele_share(rows, i), NULL);
+        rows->nll[i] = dele_soft_cross_entropy(rows->x + i * rows->width, before, rows->width,
+                                               dele_loss_weight(rows, i), NULL);
     }
     for (size_t i = 0; i < rows->n; i++)
-        if (rows->side[i] == DELE_FORGET) loss[DELE_FORGET] += rows->nll[i] * dele_share(rows, i);
+        if (rows->side[i] == DELE_FORGET)
+            loss[DELE_FORGET] += rows->nll[i] * dele_loss_weight(rows, i);
 }
 
 const dele_objective dele_objective_undial = {
     .name = "undial",
-    .summary = "gamma CE(softmax(logits_before - beta onehot(label)), p) on forget rows; alpha CE(retain), or KL",
+    .summary = "gamma CE(softmax(logits_before - beta onehot(label)), p) on forget rows; alpha "
+               "CE(retain), or KL",
     .source = "arXiv 2402.10052",
     .rows = distil,
     .needs_forget = true,
     .retain_optional = true,
     .reference_rows = DELE_ON_FORGET,
-    .whole = DELE_ON_FORGET,
+    .train_on_prompt = DELE_ON_FORGET,
     .alpha = "0",
-    .settings = {{DELE_BETA, 10, false}, {DELE_GAMMA, 1, true}, {DELE_WHOLE, 0, false}, {DELE_RETAIN_KL, 0, false}},
-    .variants = {{"open-unlearning", NULL, {{DELE_WHOLE, 1, false}}}},
+    .settings = {{DELE_BETA, 10, false},
+                 {DELE_GAMMA, 1, true},
+                 {DELE_TRAIN_ON_PROMPT, 0, false},
+                 {DELE_RETAIN_KL, 0, false}},
+    .variants = {{"open-unlearning", NULL, {{DELE_TRAIN_ON_PROMPT, 1, false}}}},
 };

@@ -4,10 +4,7 @@
 
 #include "base/json.h"
 
-static bool counts(const char *line)
-{
-    return *line && *line != '#';
-}
+static bool counts(const char *line) { return *line && *line != '#'; }
 
 /* Cuts the text into lines, trimmed at both ends; returns how many count.  */
 static size_t split(char *text, dele_refusals *out)
@@ -25,17 +22,20 @@ static size_t split(char *text, dele_refusals *out)
     return n;
 }
 
-dele_status dele_refusals_open(dele_refusals *r, const char *path, uint64_t seed, dele_arena *arena, dele_err *err)
+dele_status dele_refusals_open(dele_refusals *r, const char *path, uint64_t seed, dele_arena *arena,
+                               dele_err *err)
 {
     size_t size, most = 1;
     *r = (dele_refusals){.path = path};
     char *text = dele_text_read(path, arena, &size, err);
     if (!text) return err->code;
     for (size_t i = 0; i < size; i++) most += text[i] == '\n';
-    if (!(r->text = DELE_NEW(arena, const char *, most, err)) || !(r->line = DELE_NEW(arena, int, most, err)))
+    if (!(r->text = DELE_NEW(arena, const char *, most, err)) ||
+        !(r->line = DELE_NEW(arena, int, most, err)))
         return err->code;
     r->n = split(text, r);
-    if (!r->n) return dele_fail(err, DELE_ERR_DATA, "%s:1: no refusal in it; give one to a line", path);
+    if (!r->n)
+        return dele_fail(err, DELE_ERR_DATA, "%s:1: no refusal in it; give one to a line", path);
     dele_rng_seed(&r->rng, seed ^ 0x726566757365);
     return DELE_OK;
 }
@@ -43,7 +43,8 @@ dele_status dele_refusals_open(dele_refusals *r, const char *path, uint64_t seed
 const char *dele_refusals_draw(dele_refusals *r, bool *joined, dele_arena *arena, dele_err *err)
 {
     if (r->in_turn && r->n_drawn == r->n) {
-        dele_fail(err, DELE_ERR_DATA, "%s: its answers were chosen for %zu rows, and there are more", r->path, r->n);
+        dele_fail(err, DELE_ERR_DATA,
+                  "%s: its answers were chosen for %zu rows, and there are more", r->path, r->n);
         return NULL;
     }
     if (r->n_drawn == r->capacity) {

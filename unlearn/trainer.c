@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "unlearn/checks.h"
-#include "unlearn/deal.h"
-#include "unlearn/health.h"
+#include "unlearn/divergence_guard.h"
+#include "unlearn/evaluations.h"
+#include "unlearn/sampler.h"
 
 typedef struct {
     dele_model *model;
@@ -16,46 +16,50 @@ typedef struct {
     double settings[DELE_N_SETTINGS];
     dele_train_report *report;
     dele_alpha alpha;
-    dele_deal deal;
-    dele_health health;
-    dele_checks checks;
+    dele_sampler sampler;
+    dele_divergence_guard divergence_guard;
+    dele_evaluations evaluations;
 
-    dele_grads grads, part;     /* the update's; the retain rows' of a group in several pieces, made when needed */
-    dele_model *moving;         /* what the optimizer moves: the model, or the table of its adapters */
-    float **g, **m, **v;       /* its gradient (grads.g, or the adapters' own) and moments */
-    dele_item *room;            /* as many items as a group has */
+    dele_grads grads, part; /* the update's; the retain rows' of a group in several micro-batches,
+                               made when needed */
+    dele_model *moving;     /* what the optimizer moves: the model, or the table of its adapters */
+    float **g, **m, **v;    /* its gradient (grads.g, or the adapters' own) and moments */
+    dele_item *room;        /* as many items as a group has */
     FILE *steps;
-    double next_save;          /* dele_now() then */
+    double next_save; /* dele_now() then */
 
-    dele_piece piece;
+    dele_micro_batch micro_batch;
     dele_arena arena;
 } trainer;
 
-/* ---- memory ---------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* NLL of what is to be forgotten, and of its alternates, before training. */
-static dele_status look_back(trainer *t, dele_err *err)
+static dele_status compute_reference_nll(trainer *t, dele_err *err)
 {
-    const dele_dataset *sets[2] = {t->deal.set[DELE_FORGET], t->o->alternates};
+    const dele_dataset *sets[2] = {t->sampler.set[DELE_FORGET], t->o->alternates};
     for (int k = 0; k < 2 && t->o->objective->reference_nll; k++) {
         if (!sets[k]) continue;
         double *nll = DELE_NEW(&t->arena, double, sets[k]->n, err);
-        if (!nll || dele_piece_nll(&t->piece, nll, sets[k]->row, sets[k]->n, err)) return err->code;
-        t->deal.nll_before[k] = nll;
+        if (!nll || dele_micro_batch_nll(&t->micro_batch, nll, sets[k]->row, sets[k]->n, err))
+            return err->code;
+        t->sampler.nll_before[k] = nll;
     }
     return DELE_OK;
 }
 
-/* By the rows to forget of the first update. */
+/* By the forget rows of the first update. */
 static dele_status make_steer(trainer *t, dele_err *err)
 {
-    const dele_hand first = dele_deal_peek(&t->deal);
+    const dele_update_batch first = dele_sampler_peek(&t->sampler);
     size_t n_retain = 0;
     while (n_retain < first.n && first.items[n_retain].side == DELE_RETAIN) n_retain++;
-    return dele_piece_steer(&t->piece, t->o->seed, first.items + n_retain, first.n - n_retain, err);
+    return dele_micro_batch_steer(&t->micro_batch, t->o->seed, first.items + n_retain,
+                                  first.n - n_retain, err);
 }
 
-static dele_status make_room(trainer *t, const dele_dataset *forget, const dele_dataset *retain, dele_err *err)
+static dele_status reserve(trainer *t, const dele_dataset *forget, const dele_dataset *retain,
+                           dele_err *err)
 {
     const dele_dataset *const sets[] = {forget, retain};
     dele_arena *arena = &t->arena;
@@ -63,113 +67,128 @@ static dele_status make_room(trainer *t, const dele_dataset *forget, const dele_
     for (int side = 0; side < 2; side++)
         if (sets[side] && sets[side]->longest > longest) longest = sets[side]->longest;
     if (t->o->alternates) longest += t->o->alternates->longest;
-    const size_t most = (size_t)(t->o->batch > t->o->micro ? t->o->batch : t->o->micro);
-    bool ok = (t->grads.g = dele_beside_new(t->model, t->mask, true, arena, err)) &&
-              (t->g = t->o->lora ? dele_beside_new(t->moving, t->mask, true, arena, err) : t->grads.g) &&
-              (t->m = dele_beside_new(t->moving, t->mask, true, arena, err)) &&
-              (t->v = dele_beside_new(t->moving, t->mask, true, arena, err)) &&
-              (t->room = DELE_NEW(arena, dele_item, most, err)) &&
-              !dele_health_init(&t->health, t->moving, t->mask, t->o, arena, err) &&
-              !dele_checks_init(&t->checks, &t->o->checks, t->model, t->moving, t->mask, t->o->batch_tokens, arena,
-                               err) &&
-              !dele_deal_init(&t->deal, forget, retain, t->o, arena, err) &&
-              !dele_piece_init(&t->piece, t->model, t->mask, t->o->objective, t->settings, t->o->batch_tokens, longest,
-                              arena, err) &&
-              !look_back(t, err);
+    const size_t most = (size_t)(t->o->batch > t->o->micro_batch ? t->o->batch : t->o->micro_batch);
+    bool ok =
+        (t->grads.g = dele_param_buffers_new(t->model, t->mask, true, arena, err)) &&
+        (t->g = t->o->lora ? dele_param_buffers_new(t->moving, t->mask, true, arena, err)
+                           : t->grads.g) &&
+        (t->m = dele_param_buffers_new(t->moving, t->mask, true, arena, err)) &&
+        (t->v = dele_param_buffers_new(t->moving, t->mask, true, arena, err)) &&
+        (t->room = DELE_NEW(arena, dele_item, most, err)) &&
+        !dele_divergence_guard_init(&t->divergence_guard, t->moving, t->mask, t->o, arena, err) &&
+        !dele_evaluations_init(&t->evaluations, &t->o->evaluations, t->model, t->moving, t->mask,
+                               t->o->batch_tokens, arena, err) &&
+        !dele_sampler_init(&t->sampler, forget, retain, t->o, arena, err) &&
+        !dele_micro_batch_init(&t->micro_batch, t->model, t->mask, t->o->objective, t->settings,
+                               t->o->batch_tokens, longest, arena, err) &&
+        !compute_reference_nll(t, err);
     if (ok && t->o->objective->at_layer) ok = !make_steer(t, err);
     return ok ? DELE_OK : err->code;
 }
 
-/* ---- a group: rows that share one loss ------------------------------------------------------------------- */
+/* ---- a group: rows that share one loss ------------------------------------------------------- */
 
-static dele_status forward(trainer *t, double loss[2], const dele_item *items, size_t n, const dele_group *group,
-                          dele_err *err)
+static dele_status forward(trainer *t, double loss[2], const dele_item *items, size_t n,
+                           const dele_loss_group *group, dele_err *err)
 {
-    dele_status status = dele_piece_forward(&t->piece, loss, items, n, group, err);
-    t->report->last.tokens += t->piece.n_rows;
-    t->report->last.labels += t->piece.n_labels;
+    dele_status status = dele_micro_batch_forward(&t->micro_batch, loss, items, n, group, err);
+    t->report->last.tokens += t->micro_batch.n_rows;
+    t->report->last.labels += t->micro_batch.n_labels;
     return status;
 }
 
-static void weigh(trainer *t, double weight[2], double share, double retain_loss, const dele_group *group)
+static void loss_weights(trainer *t, double weight[2], double loss_weight, double retain_loss,
+                         const dele_loss_group *group)
 {
-    dele_weigh(weight, t->o->objective, t->settings, &t->alpha, retain_loss, group);
+    dele_side_weights(weight, t->o->objective, t->settings, &t->alpha, retain_loss, group);
     if (group->sequences[DELE_RETAIN]) t->report->last.alpha += weight[DELE_RETAIN];
-    weight[DELE_FORGET] *= share;
-    weight[DELE_RETAIN] *= share;
+    weight[DELE_FORGET] *= loss_weight;
+    weight[DELE_RETAIN] *= loss_weight;
 }
 
 /* Pieces of items that are all of one side, each with its weight. */
-static dele_status one_side(trainer *t, double loss[2], const dele_item *items, size_t n, const double weight[2],
-                           const dele_grads *into, const dele_group *group, dele_err *err)
+static dele_status one_side(trainer *t, double loss[2], const dele_item *items, size_t n,
+                            const double weight[2], const dele_grads *into,
+                            const dele_loss_group *group, dele_err *err)
 {
     for (size_t i = 0, k; i < n; i += k) {
-        k = dele_piece_length(&t->piece, items + i, n - i);
-        if (forward(t, loss, items + i, k, group, err) || dele_piece_backward(&t->piece, weight, into->g, err))
+        k = dele_micro_batch_length(&t->micro_batch, items + i, n - i);
+        if (forward(t, loss, items + i, k, group, err) ||
+            dele_micro_batch_backward(&t->micro_batch, weight, into->g, err))
             return err->code;
     }
     return DELE_OK;
 }
 
-/* The retain rows of a group into a buffer of their own, their loss into α, the buffer times α into the sum. */
-static dele_status retain_side(trainer *t, double loss[2], double weight[2], double share, const dele_item *items,
-                              size_t n, const dele_group *group, dele_err *err)
+/* The retain rows of a group into a buffer of their own, their loss into α, the buffer times α into
+ * the sum. */
+static dele_status retain_side(trainer *t, double loss[2], double weight[2], double loss_weight,
+                               const dele_item *items, size_t n, const dele_loss_group *group,
+                               dele_err *err)
 {
     const double one[2] = {1, 1};
-    if (!t->part.g && !(t->part.g = dele_beside_new(t->model, t->mask, true, &t->arena, err))) return err->code;
+    if (!t->part.g &&
+        !(t->part.g = dele_param_buffers_new(t->model, t->mask, true, &t->arena, err)))
+        return err->code;
     if (one_side(t, loss, items, n, one, &t->part, group, err)) return err->code;
-    weigh(t, weight, share, loss[DELE_RETAIN], group);
+    loss_weights(t, weight, loss_weight, loss[DELE_RETAIN], group);
     for (size_t k = 0; k < t->model->n_tensors; k++)
         if (t->part.g[k])
-            dele_add_scaled(t->grads.g[k], t->part.g[k], weight[DELE_RETAIN], dele_n_weights(t->model, k));
-    dele_beside_zero(t->part.g, t->model);
+            dele_add_scaled(t->grads.g[k], t->part.g[k], weight[DELE_RETAIN],
+                            dele_n_weights(t->model, k));
+    dele_param_buffers_zero(t->part.g, t->model);
     return DELE_OK;
 }
 
 /* items: retain rows first.  Adds share times the group's gradient into the update's. */
-static dele_status train_group(trainer *t, double loss[2], const dele_item *items, size_t n, size_t n_retain,
-                              double share, const dele_group *group, dele_err *err)
+static dele_status train_group(trainer *t, double loss[2], const dele_item *items, size_t n,
+                               size_t n_retain, double loss_weight, const dele_loss_group *group,
+                               dele_err *err)
 {
-    bool wait = dele_weights_wait(t->o->objective, &t->alpha);
+    bool wait = dele_side_weights_wait(t->o->objective, &t->alpha);
     double weight[2];
-    if (!wait) weigh(t, weight, share, 0, group);
-    if (dele_piece_length(&t->piece, items, n) == n) {
+    if (!wait) loss_weights(t, weight, loss_weight, 0, group);
+    if (dele_micro_batch_length(&t->micro_batch, items, n) == n) {
         if (forward(t, loss, items, n, group, err)) return err->code;
-        if (wait) weigh(t, weight, share, loss[DELE_RETAIN], group);
-        return dele_piece_backward(&t->piece, weight, t->grads.g, err);
+        if (wait) loss_weights(t, weight, loss_weight, loss[DELE_RETAIN], group);
+        return dele_micro_batch_backward(&t->micro_batch, weight, t->grads.g, err);
     }
-    if (wait ? retain_side(t, loss, weight, share, items, n_retain, group, err)
+    if (wait ? retain_side(t, loss, weight, loss_weight, items, n_retain, group, err)
              : one_side(t, loss, items, n_retain, weight, &t->grads, group, err))
         return err->code;
     return one_side(t, loss, items + n_retain, n - n_retain, weight, &t->grads, group, err);
 }
 
-/* ---- an update ------------------------------------------------------------------------------------------- */
+/* ---- an update ------------------------------------------------------------------------------- */
 
 /* Retain rows to the front, order kept within a side (room: for as many items). */
 static size_t retain_first(dele_item *items, size_t n, dele_item *room)
 {
     size_t n_retain = 0, n_forget = 0;
     for (size_t i = 0; i < n; i++) {
-        if (items[i].side == DELE_RETAIN) items[n_retain++] = items[i];
-        else room[n_forget++] = items[i];
+        if (items[i].side == DELE_RETAIN)
+            items[n_retain++] = items[i];
+        else
+            room[n_forget++] = items[i];
     }
     memcpy(items + n_retain, room, n_forget * sizeof *items);
     return n_retain;
 }
 
 /* The gradient of one group and its losses, counted in. */
-static dele_status group_gradient(trainer *t, dele_item *items, size_t n, const dele_hand *hand, size_t groups_with[2],
-                                 dele_err *err)
+static dele_status group_gradient(trainer *t, dele_item *items, size_t n,
+                                  const dele_update_batch *update_batch, size_t groups_with[2],
+                                  dele_err *err)
 {
-    dele_group group = {.epoch = hand->epoch, .by_sequence = t->o->by_sequence};
+    dele_loss_group group = {.epoch = update_batch->epoch, .by_sequence = t->o->by_sequence};
     double loss[2] = {0};
     size_t n_retain = retain_first(items, n, t->room);
     for (size_t i = 0; i < n; i++) {
         group.sequences[items[i].side]++;
-        group.tokens[items[i].side] += dele_piece_labels(&t->piece, &items[i]);
+        group.tokens[items[i].side] += dele_micro_batch_labels(&t->micro_batch, &items[i]);
     }
-    if (train_group(t, loss, items, n, n_retain, hand->share, &group, err)) return err->code;
+    if (train_group(t, loss, items, n, n_retain, update_batch->loss_weight, &group, err))
+        return err->code;
     for (int side = 0; side < 2; side++) {
         if (!group.sequences[side]) continue;
         t->report->last.loss[side] += loss[side];
@@ -179,20 +198,24 @@ static dele_status group_gradient(trainer *t, dele_item *items, size_t n, const 
     return DELE_OK;
 }
 
-static dele_status update_gradient(trainer *t, const dele_hand *hand, dele_err *err)
+static dele_status update_gradient(trainer *t, const dele_update_batch *update_batch, dele_err *err)
 {
     size_t groups_with[2] = {0};
     dele_step *step = &t->report->last;
     step->loss[0] = step->loss[1] = step->alpha = 0;
-    for (size_t g = 0, i = 0; g < hand->n_groups; i = hand->end[g++])
-        if (group_gradient(t, hand->items + i, hand->end[g] - i, hand, groups_with, err)) return err->code;
+    for (size_t g = 0, i = 0; g < update_batch->n_groups; i = update_batch->end[g++])
+        if (group_gradient(t, update_batch->items + i, update_batch->end[g] - i, update_batch,
+                           groups_with, err))
+            return err->code;
     for (int side = 0; side < 2; side++)
-        step->loss[side] = groups_with[side] ? step->loss[side] / (double)groups_with[side] : (double)NAN;
-    step->alpha = groups_with[DELE_RETAIN] ? step->alpha / (double)groups_with[DELE_RETAIN] : (double)NAN;
+        step->loss[side] =
+            groups_with[side] ? step->loss[side] / (double)groups_with[side] : (double)NAN;
+    step->alpha =
+        groups_with[DELE_RETAIN] ? step->alpha / (double)groups_with[DELE_RETAIN] : (double)NAN;
     return DELE_OK;
 }
 
-/* ---- its step -------------------------------------------------------------------------------------------- */
+/* ---- its step -------------------------------------------------------------------------------- */
 
 /* θ' = θ − γ (θ_learnt − θ) in what trained. */
 static void negate(trainer *t)
@@ -201,7 +224,7 @@ static void negate(trainer *t)
     if (t->o->lora) dele_lora_scale(t->o->lora, -gamma);
     for (size_t k = 0; k < t->model->n_tensors; k++) {
         float *w = t->model->tensors[k].data;
-        const float *before = t->piece.before.tensors[k].data;
+        const float *before = t->micro_batch.before.tensors[k].data;
         if (!t->mask->trains[k] || t->o->lora) continue;
         for (size_t i = 0; i < dele_n_weights(t->model, k); i++)
             w[i] = (float)(before[i] - gamma * ((double)w[i] - before[i]));
@@ -214,7 +237,8 @@ static void follow(const trainer *t)
     if (t->o->lora) dele_lora_write(t->o->lora);
 }
 
-/* Norms are left out, as transformers.Trainer does (it leaves out biases too, which no model here has). */
+/* Norms are left out, as transformers.Trainer does (it leaves out biases too, which no model here
+ * has). */
 static bool decays(const trainer *t, size_t k)
 {
     return t->o->decay_all || t->moving->tensors[k].part != DELE_PART_NORM;
@@ -223,7 +247,8 @@ static bool decays(const trainer *t, size_t k)
 /* The update's number in its chunk, from 0; each chunk begins with moments of nothing. */
 static void step_weights(trainer *t, size_t step)
 {
-    if (step == 0) dele_beside_zero(t->m, t->moving), dele_beside_zero(t->v, t->moving);
+    if (step == 0)
+        dele_param_buffers_zero(t->m, t->moving), dele_param_buffers_zero(t->v, t->moving);
     double factor = dele_clip_factor(t->report->last.norm, t->o->clip);
     dele_adamw_rule rule = t->o->adamw;
     rule.lr = t->report->last.lr;
@@ -232,9 +257,10 @@ static void step_weights(trainer *t, size_t step)
         if (!t->g[k]) continue;
         if (factor != 1) dele_scale(t->g[k], factor, n);
         rule.weight_decay = decays(t, k) ? t->o->adamw.weight_decay : 0;
-        dele_adamw_step(t->moving->tensors[k].data, t->m[k], t->v[k], t->g[k], n, &rule, (long)step + 1);
+        dele_adamw_step(t->moving->tensors[k].data, t->m[k], t->v[k], t->g[k], n, &rule,
+                        (long)step + 1);
     }
-    dele_beside_zero(t->grads.g, t->model);
+    dele_param_buffers_zero(t->grads.g, t->model);
     follow(t);
 }
 
@@ -250,63 +276,69 @@ static double gradient_norm(const trainer *t)
     return sqrt(sum);
 }
 
-static void say_step(const trainer *t, dele_progress *progress, size_t update, int epoch)
+static void print_step(const trainer *t, dele_progress *progress, size_t update, int epoch)
 {
     const dele_step *s = &t->report->last;
     FILE *steps = t->steps;
     const bool two = t->o->objective->needs_forget;
     if (steps) {
-        fprintf(steps, "%zu\t%d\t%zu\t%zu\t%zu\t%.9g\t", update + 1, epoch, s->rows, s->tokens, s->labels, s->lr);
-        if (two) fprintf(steps, "%.9g\t%.9g\t%.9g\t", s->loss[DELE_FORGET], s->loss[DELE_RETAIN], s->alpha);
-        else fprintf(steps, "%.9g\t", s->loss[DELE_RETAIN]);
+        fprintf(steps, "%zu\t%d\t%zu\t%zu\t%zu\t%.9g\t", update + 1, epoch, s->rows, s->tokens,
+                s->labels, s->lr);
+        if (two)
+            fprintf(steps, "%.9g\t%.9g\t%.9g\t", s->loss[DELE_FORGET], s->loss[DELE_RETAIN],
+                    s->alpha);
+        else
+            fprintf(steps, "%.9g\t", s->loss[DELE_RETAIN]);
         fprintf(steps, "%.9g\n", s->norm);
         fflush(steps);
     }
     if (progress) {
         char note[160];
-        double rate = (double)(s->tokens - t->report->before.tokens) / (dele_now() - progress->started + 1e-9);
+        double rate = (double)(s->tokens - t->report->before.tokens) /
+                      (dele_now() - progress->started + 1e-9);
         if (two)
-            snprintf(note, sizeof note, "forget %.2f  retain %.2f  alpha %.2f  %.0f tokens/s", s->loss[DELE_FORGET],
-                     s->loss[DELE_RETAIN], s->alpha, rate);
+            snprintf(note, sizeof note, "forget %.2f  retain %.2f  alpha %.2f  %.0f tokens/s",
+                     s->loss[DELE_FORGET], s->loss[DELE_RETAIN], s->alpha, rate);
         else
             snprintf(note, sizeof note, "loss %.3f  %.0f tokens/s", s->loss[DELE_RETAIN], rate);
         dele_progress_set(progress, (double)s->rows, note);
     }
 }
 
-/* ---- going on where a run broke off ---------------------------------------------------------------------- */
+/* ---- going on where a run broke off ---------------------------------------------------------- */
 
 /* All that the next update depends on, and what was written so far. */
-static void remember(trainer *t, dele_tape *tape)
+static void serialize(trainer *t, dele_training_state *state)
 {
     dele_train_report *r = t->report;
-    dele_tape_table(tape, t->steps);
-    dele_tape_size(tape, &r->done, r->updates);
-    DELE_REMEMBER(tape, r->first);
-    DELE_REMEMBER(tape, r->last);
+    dele_training_state_table(state, t->steps);
+    dele_tape_size(state, &r->done, r->updates);
+    DELE_SERIALIZE(state, r->first);
+    DELE_SERIALIZE(state, r->last);
     const dele_alpha_mode mode = t->alpha.mode;
-    DELE_REMEMBER(tape, t->alpha);
-    dele_tape_check(tape, t->alpha.mode == mode);
-    dele_deal_remember(&t->deal, r->updates, tape);
-    dele_tape_check(tape, t->deal.update == r->done);
-    dele_health_remember(&t->health, r->updates, tape);
-    dele_checks_remember(&t->checks, r->updates, tape);
-    dele_beside_remember(t->m, t->moving, tape);
-    dele_beside_remember(t->v, t->moving, tape);
+    DELE_SERIALIZE(state, t->alpha);
+    dele_tape_check(state, t->alpha.mode == mode);
+    dele_sampler_serialize(&t->sampler, r->updates, state);
+    dele_tape_check(state, t->sampler.update == r->done);
+    dele_divergence_guard_serialize(&t->divergence_guard, r->updates, state);
+    dele_evaluations_serialize(&t->evaluations, r->updates, state);
+    dele_param_buffers_serialize(t->m, t->moving, state);
+    dele_param_buffers_serialize(t->v, t->moving, state);
     for (size_t k = 0; k < t->moving->n_tensors; k++)
         if (t->mask->trains[k])
-            dele_tape_bytes(tape, t->moving->tensors[k].data, dele_n_weights(t->moving, k) * sizeof(float));
+            dele_training_state_bytes(state, t->moving->tensors[k].data,
+                                      dele_n_weights(t->moving, k) * sizeof(float));
 }
 
 /* Writing takes a tenth of the time at most. */
 static dele_status save_state(trainer *t, dele_err *err)
 {
-    dele_tape tape;
+    dele_training_state state;
     const double now = dele_now();
     if (!t->o->state || !(t->o->save_every > 0) || now < t->next_save) return DELE_OK;
-    if (dele_tape_record(&tape, t->o->state, err)) return err->code;
-    remember(t, &tape);
-    dele_status status = dele_tape_end(&tape, err);
+    if (dele_training_state_save(&state, t->o->state, err)) return err->code;
+    serialize(t, &state);
+    dele_status status = dele_training_state_end(&state, err);
     t->next_save = dele_now() + fmax(t->o->save_every, 9 * (dele_now() - now));
     return status;
 }
@@ -314,12 +346,12 @@ static dele_status save_state(trainer *t, dele_err *err)
 /* From the state that stands, or from the beginning. */
 static dele_status begin(trainer *t, dele_progress *progress, dele_err *err)
 {
-    dele_tape tape;
+    dele_training_state state;
     t->next_save = dele_now() + t->o->save_every;
     if (t->o->state && dele_path_exists(t->o->state)) {
-        if (dele_tape_play(&tape, t->o->state, err)) return err->code;
-        remember(t, &tape);
-        if (dele_tape_end(&tape, err)) return err->code;
+        if (dele_training_state_load(&state, t->o->state, err)) return err->code;
+        serialize(t, &state);
+        if (dele_training_state_end(&state, err)) return err->code;
         follow(t);
         t->report->before = t->report->last;
         dele_progress_from(progress, (double)t->report->last.rows);
@@ -327,46 +359,49 @@ static dele_status begin(trainer *t, dele_progress *progress, dele_err *err)
     }
     if (t->steps && fprintf(t->steps, "update\tepoch\trows\ttokens\tlabels\tlr\t%s\tgradient\n",
                             t->o->objective->needs_forget ? "forget\tretain\talpha" : "loss") < 0)
-        return dele_fail(err, DELE_ERR_FILE, "the table of updates could not be written: is the disk full?");
-    return dele_checks_look(&t->checks, 0, t->report->updates, err);
+        return dele_fail(err, DELE_ERR_FILE,
+                         "the table of updates could not be written: is the disk full?");
+    return dele_evaluations_run(&t->evaluations, 0, t->report->updates, err);
 }
 
-/* ---- the loop -------------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static dele_status train(trainer *t, dele_progress *progress, dele_err *err)
 {
     dele_train_report *r = t->report;
-    for (size_t update = r->done; update < r->updates && !t->checks.stop; update++) {
-        const dele_hand hand = dele_deal_next(&t->deal);
-        if (update_gradient(t, &hand, err)) return err->code;
+    for (size_t update = r->done; update < r->updates && !t->evaluations.stop; update++) {
+        const dele_update_batch update_batch = dele_sampler_next(&t->sampler);
+        if (update_gradient(t, &update_batch, err)) return err->code;
         r->last.lr = dele_lr_at(t->o->schedule, t->o->adamw.lr, (size_t)t->o->warmup,
-                                t->o->warmup_from_zero, hand.step, hand.steps);
+                                t->o->warmup_from_zero, update_batch.step, update_batch.steps);
         r->last.norm = gradient_norm(t);
         if (update == 0) r->first = r->last;
-        if (dele_health_check(&t->health, r, err)) return err->code;
-        step_weights(t, hand.step);
+        if (dele_divergence_guard_check(&t->divergence_guard, r, err)) return err->code;
+        step_weights(t, update_batch.step);
         r->done = update + 1;
-        say_step(t, progress, update, hand.epoch);
-        if (dele_checks_look(&t->checks, r->done, r->updates, err) || save_state(t, err)) return err->code;
+        print_step(t, progress, update, update_batch.epoch);
+        if (dele_evaluations_run(&t->evaluations, r->done, r->updates, err) || save_state(t, err))
+            return err->code;
     }
-    return dele_health_check_last(&t->health, r, err);
+    return dele_divergence_guard_check_last(&t->divergence_guard, r, err);
 }
 
-/* The weights that are kept, where there were checks to choose by. */
+/* The weights that are kept, where there were evaluations to choose by. */
 static void choose(trainer *t)
 {
     dele_train_report *r = t->report;
-    r->start = t->checks.start;
-    r->chosen = *dele_checks_choose(&t->checks);
-    r->nearest = t->checks.nearest;
-    r->stopped = t->checks.stop;
-    r->enough = t->checks.enough;
-    if (t->checks.best_weights) r->done = r->chosen.update;
+    r->start = t->evaluations.start;
+    r->selected = *dele_evaluations_select(&t->evaluations);
+    r->nearest = t->evaluations.nearest;
+    r->stopped = t->evaluations.stop;
+    r->enough = t->evaluations.enough;
+    if (t->evaluations.best_weights) r->done = r->selected.update;
 }
 
-dele_status dele_train(dele_train_report *report, dele_model *model, const dele_mask *mask, const dele_dataset *forget,
-                     const dele_dataset *retain, const dele_train_options *o, FILE *steps, dele_progress *progress,
-                     dele_err *err)
+dele_status dele_train(dele_train_report *report, dele_model *model, const dele_mask *mask,
+                       const dele_dataset *forget, const dele_dataset *retain,
+                       const dele_train_options *o, FILE *steps, dele_progress *progress,
+                       dele_err *err)
 {
     dele_err own = {0};
     dele_err *e = err ? err : &own;
@@ -374,18 +409,24 @@ dele_status dele_train(dele_train_report *report, dele_model *model, const dele_
     double own_settings[DELE_N_SETTINGS];
     const double *settings = o->settings ? o->settings : own_settings;
     if (!o->settings) dele_objective_defaults(own_settings, o->objective);
-    if (!mask->n_trained) return dele_fail(e, DELE_ERR_DATA, "the mask holds no tensor, so nothing would change");
-    trainer t = {.model = model, .mask = mask, .o = o, .report = report, .alpha = o->alpha,
-                 .moving = o->lora ? &o->lora->table : model, .steps = steps};
+    if (!mask->n_trained)
+        return dele_fail(e, DELE_ERR_DATA, "the mask holds no tensor, so nothing would change");
+    trainer t = {.model = model,
+                 .mask = mask,
+                 .o = o,
+                 .report = report,
+                 .alpha = o->alpha,
+                 .moving = o->lora ? &o->lora->table : model,
+                 .steps = steps};
     memcpy(t.settings, settings, sizeof t.settings);
     double started = dele_now();
-    if (!make_room(&t, forget, retain, e) && !begin(&t, progress, e)) train(&t, progress, e);
+    if (!reserve(&t, forget, retain, e) && !begin(&t, progress, e)) train(&t, progress, e);
     const bool usable = !e->code || e->code == DELE_ERR_DIVERGED;
-    if (usable && o->checks.every) choose(&t);
+    if (usable && o->evaluations.eval_every) choose(&t);
     if (usable) follow(&t); /* where the adapters went back to */
     if (usable && o->objective->negates) negate(&t);
     report->seconds = dele_now() - started;
-    dele_piece_release(&t.piece);
+    dele_micro_batch_release(&t.micro_batch);
     dele_arena_release(&t.arena);
     return e->code;
 }

@@ -1,7 +1,9 @@
-/* How often do the intervals of base/stat.h hold the truth?  Samples of n items of a known distribution, the share of
- * intervals that hold its mean (or ratio of means), and their median width.
+/* How often do the intervals of base/stat.h hold the truth?  Samples of n items of a known
+ * distribution, the share of intervals that hold its mean (or ratio of means), and their median
+ * width.
  *
- *   bench_interval_coverage [TRIALS]      a table in Markdown; 2000 trials of 1000 resamples take a minute or two
+ *   bench_interval_coverage [TRIALS]      a table in Markdown; 2000 trials of 1000 resamples take a
+ *                                         minute or two
  *
  * experiments/results/intervals/README.md has the result. */
 #include <gsl/gsl_sort.h>
@@ -25,7 +27,7 @@ typedef struct {
     dele_status (*interval)(dele_interval *out, const sample *s, size_t n, dele_rng *rng);
 } shape;
 
-/* ---- distributions ------------------------------------------------------------------------------------------------- */
+/* ---- distributions --------------------------------------------------------------------------- */
 
 static void draw_normal(sample *s, size_t n, dele_rng *rng)
 {
@@ -49,9 +51,13 @@ static void draw_binary(sample *s, size_t n, double p, dele_rng *rng)
 }
 
 static void draw_seven_in_ten(sample *s, size_t n, dele_rng *rng) { draw_binary(s, n, .7, rng); }
-static void draw_nineteen_in_twenty(sample *s, size_t n, dele_rng *rng) { draw_binary(s, n, .95, rng); }
+static void draw_nineteen_in_twenty(sample *s, size_t n, dele_rng *rng)
+{
+    draw_binary(s, n, .95, rng);
+}
 
-/* x is right before with .6; after, half of those are still right and a tenth of the others: y - x has mean -.26. */
+/* x is right before with .6; after, half of those are still right and a tenth of the others: y - x
+ * has mean -.26. */
 static void draw_paired(sample *s, size_t n, dele_rng *rng)
 {
     for (size_t i = 0; i < n; i++) {
@@ -60,7 +66,8 @@ static void draw_paired(sample *s, size_t n, dele_rng *rng)
     }
 }
 
-/* What came back over what was forgotten: y uniform in [.5, 1.5), x a share of it of mean .3 and much spread. */
+/* What came back over what was forgotten: y uniform in [.5, 1.5), x a share of it of mean .3 and
+ * much spread. */
 static void draw_ratio(sample *s, size_t n, dele_rng *rng)
 {
     for (size_t i = 0; i < n; i++) {
@@ -69,7 +76,7 @@ static void draw_ratio(sample *s, size_t n, dele_rng *rng)
     }
 }
 
-/* ---- their intervals ----------------------------------------------------------------------------------------------- */
+/* ---- their intervals ------------------------------------------------------------------------- */
 
 static dele_status of_mean(dele_interval *out, const sample *s, size_t n, dele_rng *rng)
 {
@@ -109,7 +116,7 @@ static dele_status percentile(dele_interval *out, const sample *s, size_t n, del
     }
     gsl_sort(mean, 1, RESAMPLES);
     *out = (dele_interval){gsl_stats_quantile_from_sorted_data(mean, 1, RESAMPLES, .025),
-                          gsl_stats_quantile_from_sorted_data(mean, 1, RESAMPLES, .975)};
+                           gsl_stats_quantile_from_sorted_data(mean, 1, RESAMPLES, .975)};
     return DELE_OK;
 }
 
@@ -158,8 +165,9 @@ int main(int argc, char **argv)
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
         double covered[4], width[4];
         for (int i = 0; i < 4; i++) measure(&covered[i], &width[i], &shapes[k], sizes[i], trials);
-        printf("| %s | %.1f | %.1f | %.1f | %.1f | %.2f, %.2f, %.2f, %.2f |\n", shapes[k].name, 100 * covered[0], 100 * covered[1],
-               100 * covered[2], 100 * covered[3], width[0], width[1], width[2], width[3]);
+        printf("| %s | %.1f | %.1f | %.1f | %.1f | %.2f, %.2f, %.2f, %.2f |\n", shapes[k].name,
+               100 * covered[0], 100 * covered[1], 100 * covered[2], 100 * covered[3], width[0],
+               width[1], width[2], width[3]);
         fflush(stdout);
     }
     return 0;

@@ -8,8 +8,8 @@
 
 enum { ALIGN = 64, BLOCK = 1 << 20, HUGE_PAGE = 2 << 20 };
 
-/* Fuzzing builds give every object a block of exactly its size: inside a shared block the address sanitizer does not
- * see an overflow from one object into the next. */
+/* Fuzzing builds give every object a block of exactly its size: inside a shared block the address
+ * sanitizer does not see an overflow from one object into the next. */
 #ifdef DELE_ARENA_PER_OBJECT
 enum { PER_OBJECT = 1 };
 #else
@@ -22,8 +22,8 @@ struct dele_arena_block {
     char *data;       /* aligned */
 };
 
-/* Weights and activations are read from end to end, again and again: where the system has larger pages on request, a
- * large block asks for them.  (Nothing is lost where it has none.) */
+/* Weights and activations are read from end to end, again and again: where the system has larger
+ * pages on request, a large block asks for them.  (Nothing is lost where it has none.) */
 static char *large_pages(size_t cap)
 {
     if (cap > SIZE_MAX - HUGE_PAGE) return NULL; /* rounded up it would be a few bytes */
@@ -45,16 +45,21 @@ static dele_arena_block *block_new(dele_arena *arena, size_t need, dele_err *err
 {
     size_t cap = PER_OBJECT || need > BLOCK ? need : BLOCK;
     if (arena->limit && arena->reserved + cap > arena->limit) {
-        dele_fail(err, DELE_ERR_MEMORY, "out of memory: %zu MiB more were needed beyond a limit of %zu MiB", cap >> 20,
-                 arena->limit >> 20);
+        dele_fail(err, DELE_ERR_MEMORY,
+                  "out of memory: %zu MiB more were needed beyond a limit of %zu MiB", cap >> 20,
+                  arena->limit >> 20);
         return NULL;
     }
     dele_arena_block *block = calloc(1, sizeof *block);
     char *data = NULL;
-    if (block) data = PER_OBJECT ? exactly(cap) : cap >= 2 * HUGE_PAGE ? large_pages(cap) : aligned_alloc(ALIGN, cap);
+    if (block)
+        data = PER_OBJECT             ? exactly(cap)
+               : cap >= 2 * HUGE_PAGE ? large_pages(cap)
+                                      : aligned_alloc(ALIGN, cap);
     if (!data) {
         free(block);
-        dele_fail(err, DELE_ERR_MEMORY, "out of memory: %zu MiB more were needed; try a smaller batch", cap >> 20);
+        dele_fail(err, DELE_ERR_MEMORY,
+                  "out of memory: %zu MiB more were needed; try a smaller batch", cap >> 20);
         return NULL;
     }
     block->cap = cap;
@@ -84,7 +89,8 @@ static dele_arena_block *block_with_room(dele_arena *arena, size_t need, dele_er
 void *dele_alloc_raw(dele_arena *arena, size_t count, size_t size, dele_err *err)
 {
     if (size && count > (SIZE_MAX - ALIGN) / size) {
-        dele_fail(err, DELE_ERR_MEMORY, "out of memory: %zu items of %zu bytes cannot be addressed", count, size);
+        dele_fail(err, DELE_ERR_MEMORY, "out of memory: %zu items of %zu bytes cannot be addressed",
+                  count, size);
         return NULL;
     }
     size_t need = count * size;

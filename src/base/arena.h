@@ -3,9 +3,10 @@
  *   block              block                          block
  *   [ a | b | ····· ]  [ a large one, of its own ]    [ c | d | e |·········· ]   <- bump here
  *
- * An arena is a chain of blocks.  Allocations are zeroed, 64-byte aligned, and live until the arena is
- * released or reset; nothing is freed alone.  A reset keeps the blocks, so that a loop which resets and
- * refills an arena stops asking the system after its first turn.  Zero-initialise an arena to begin.
+ * An arena is a chain of blocks.  Allocations are zeroed, 64-byte aligned, and live until the arena
+ * is released or reset; nothing is freed alone.  A reset keeps the blocks, so that a loop which
+ * resets and refills an arena stops asking the system after its first turn.  Zero-initialise an
+ * arena to begin.
  *
  * `limit` (bytes, 0 = none) makes allocation fail politely, for tests and for --memory. */
 #ifndef DELE_ARENA_H
@@ -26,7 +27,8 @@ typedef struct {
 void *dele_alloc(dele_arena *arena, size_t count, size_t size, dele_err *err);
 
 /* dele_alloc with the type said once: float *x = DELE_NEW(arena, float, n, err); */
-#define DELE_NEW(arena, type, count, err) ((type *)dele_alloc((arena), (count), sizeof(type), (err)))
+#define DELE_NEW(arena, type, count, err)                                                          \
+    ((type *)dele_alloc((arena), (count), sizeof(type), (err)))
 
 /* As dele_alloc, the memory not zeroed: for large scratch that is written before it is read. */
 void *dele_alloc_raw(dele_arena *arena, size_t count, size_t size, dele_err *err);

@@ -1,23 +1,25 @@
 /* Errors of the world: files, memory, data that lies, training that diverges.
  *
- * A function that can fail returns dele_status and writes one sentence into the caller's dele_err: what is
- * wrong, where, and what to do next.  The first failure wins; later ones do not overwrite it.  Nothing in
- * the library exits, and nothing prints but dele_remark: only a command speaks (dele_complain).  Bugs are
- * asserts, not errors. */
+ * A function that can fail returns dele_status and writes one sentence into the caller's dele_err:
+ * what is wrong, where, and what to do next.  The first failure wins; later ones do not overwrite
+ * it.  Nothing in the library exits, and nothing prints but dele_remark: only a command speaks
+ * (dele_complain).  Bugs are asserts, not errors. */
 #ifndef DELE_ERR_H
 #define DELE_ERR_H
 
 #include <stdarg.h>
 
-#define DELE_STATUSES(X)                                                                                \
-    X(DELE_OK, "done")                                                                                  \
-    X(DELE_ERR_MEMORY, "out of memory")                                                                 \
-    X(DELE_ERR_FILE, "a file could not be read or written")                                             \
-    X(DELE_ERR_FORMAT, "a file is not what it says it is")                                              \
-    X(DELE_ERR_DATA, "the data cannot be used")                                                         \
-    X(DELE_ERR_UNSUPPORTED, "not supported")                                                            \
-    X(DELE_ERR_DIVERGED, "training diverged")                                                           \
-    X(DELE_ERR_USAGE, "wrong command line")
+/* clang-format off */
+#define DELE_STATUSES(X)                                           \
+    X(DELE_OK,              "done")                                \
+    X(DELE_ERR_MEMORY,      "out of memory")                       \
+    X(DELE_ERR_FILE,        "a file could not be read or written") \
+    X(DELE_ERR_FORMAT,      "a file is not what it says it is")    \
+    X(DELE_ERR_DATA,        "the data cannot be used")             \
+    X(DELE_ERR_UNSUPPORTED, "not supported")                       \
+    X(DELE_ERR_DIVERGED,    "training diverged")                   \
+    X(DELE_ERR_USAGE,       "wrong command line")
+/* clang-format on */
 
 typedef enum {
 #define X(code, text) code,
@@ -30,7 +32,8 @@ typedef struct {
     char msg[768];
 } dele_err;
 
-/* Records a failure, unless one is recorded already; returns the status recorded.  err may be NULL. */
+/* Records a failure, unless one is recorded already; returns the status recorded.  err may be
+ * NULL. */
 dele_status dele_fail(dele_err *err, dele_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -39,7 +42,8 @@ void dele_remark(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 const char *dele_status_text(dele_status code);
 
-/* Prints the sentence on stderr, if there is one.  The exit status: 0, 1 (the world), 2 (the command line). */
+/* Prints the sentence on stderr, if there is one.  The exit status: 0, 1 (the world), 2 (the
+ * command line). */
 int dele_complain(const dele_err *err);
 
 #endif

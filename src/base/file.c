@@ -1,12 +1,15 @@
 /* Files that are read: opened in one place, which knows what may be read and what not.
  *
- *   a file that a user names    a regular file, also through links; a pipe (a process substitution, a FIFO that somebody
- *                               writes to within TIMEOUT seconds), a terminal; never a device or a directory
- *   a file of a model           a regular file itself, or a link as the Hugging Face cache makes them (dele_path_is_shipped):
- *                               what was downloaded must not lead to what is beside it
+ *   a file that a user names    a regular file, also through links; a pipe (a process substitution,
+ *                               a FIFO that somebody writes to within TIMEOUT seconds), a terminal;
+ *                               never a device or a directory
+ *   a file of a model           a regular file itself, or a link as the Hugging Face cache makes
+ *                               them (dele_path_is_shipped): what was downloaded must not lead to
+ *                               what is beside it
  *
- * A mapped file that is cut short while it is read kills whoever touches the missing pages (SIGBUS).  The handler below
- * knows the maps that are open, and ends the process with a sentence where the fault lies in one of them. */
+ * A mapped file that is cut short while it is read kills whoever touches the missing pages
+ * (SIGBUS).  The handler below knows the maps that are open, and ends the process with a sentence
+ * where the fault lies in one of them. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -24,7 +27,8 @@
 #include "base/hash.h"
 
 enum { CHUNK = 1 << 16, TIMEOUT = 10 };
-#define STREAM_LIMIT ((size_t)1 << 30) /* of what has no size of its own: an endless one must end somewhere */
+#define STREAM_LIMIT                                                                               \
+    ((size_t)1 << 30) /* of what has no size of its own: an endless one must end somewhere */
 
 static dele_status fail_file(dele_err *err, const char *doing, const char *path)
 {
@@ -32,15 +36,19 @@ static dele_status fail_file(dele_err *err, const char *doing, const char *path)
     return dele_fail(err, DELE_ERR_FILE, "cannot %s %s: %s", doing, path, strerror(why));
 }
 
-/* ---- opening --------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static const char *kind_of(mode_t mode)
 {
-    return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket"
-         : S_ISCHR(mode) || S_ISBLK(mode) ? "a device" : "not a regular file";
+    return S_ISDIR(mode)                    ? "a directory"
+           : S_ISFIFO(mode)                 ? "a pipe"
+           : S_ISSOCK(mode)                 ? "a socket"
+           : S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
+                                            : "not a regular file";
 }
 
-/* Whether somebody writes to a pipe, or did, before the time is up.  Opening it without O_NONBLOCK would wait for ever. */
+/* Whether somebody writes to a pipe, or did, before the time is up.  Opening it without O_NONBLOCK
+ * would wait for ever. */
 static bool pipe_speaks(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -49,7 +57,8 @@ static bool pipe_speaks(int fd)
     return n > 0;
 }
 
-/* A descriptor for reading; st says what it is.  streams: pipes and terminals too.  -1 with err set on failure. */
+/* A descriptor for reading; st says what it is.  streams: pipes and terminals too.  -1 with err set
+ * on failure. */
 static int open_input(struct stat *st, const char *path, bool streams, dele_err *err)
 {
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), flags;
@@ -59,9 +68,11 @@ static int open_input(struct stat *st, const char *path, bool streams, dele_err 
     }
     bool ok = !fstat(fd, st);
     if (!ok) fail_file(err, "read", path);
-    const bool stream = ok && (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) || (S_ISCHR(st->st_mode) && isatty(fd)));
+    const bool stream = ok && (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) ||
+                               (S_ISCHR(st->st_mode) && isatty(fd)));
     if (ok && !S_ISREG(st->st_mode) && !(streams && stream)) {
-        dele_fail(err, DELE_ERR_FILE, "%s is %s, a file is wanted here", path, kind_of(st->st_mode));
+        dele_fail(err, DELE_ERR_FILE, "%s is %s, a file is wanted here", path,
+                  kind_of(st->st_mode));
         ok = false;
     }
     if (ok && S_ISFIFO(st->st_mode) && !pipe_speaks(fd)) {
@@ -84,17 +95,21 @@ static ssize_t read_some(int fd, void *to, size_t n)
     return got;
 }
 
-/* CACHE/snapshots/REVISION/name -> CACHE/blobs/HASH, a regular file: a file of the Hugging Face cache. */
+/* CACHE/snapshots/REVISION/name -> CACHE/blobs/HASH, a regular file: a file of the Hugging Face
+ * cache. */
 static bool is_cached(const char *path)
 {
-    char *dir = realpath(path, NULL), *slash = dir ? strrchr(dir, '/') : NULL; /* where the link leads */
+    char *dir = realpath(path, NULL),
+         *slash = dir ? strrchr(dir, '/') : NULL; /* where the link leads */
     struct stat st;
     bool cached = slash && !lstat(dir, &st) && S_ISREG(st.st_mode);
     char folder[PATH_MAX];
     size_t n = strlen(path);
-    while (n && path[n - 1] != '/') n--; /* the snapshot's folder, itself perhaps reached through a link of the user's */
-    cached = cached && (n ? (size_t)snprintf(folder, sizeof folder, "%.*s.", (int)n, path) < sizeof folder
-                          : snprintf(folder, sizeof folder, ".") > 0);
+    while (n && path[n - 1] != '/')
+        n--; /* the snapshot's folder, itself perhaps reached through a link of the user's */
+    cached = cached &&
+             (n ? (size_t)snprintf(folder, sizeof folder, "%.*s.", (int)n, path) < sizeof folder
+                : snprintf(folder, sizeof folder, ".") > 0);
     char *snapshot = cached ? realpath(folder, NULL) : NULL;
     char *revision = snapshot ? strrchr(snapshot, '/') : NULL;
     if (revision) *revision = '\0';
@@ -116,17 +131,20 @@ dele_status dele_path_is_shipped(const char *path, dele_err *err)
     struct stat st;
     if (lstat(path, &st)) return fail_file(err, "read", path);
     if (S_ISLNK(st.st_mode) && !is_cached(path))
-        return dele_fail(err, DELE_ERR_FILE, "%s is a link to a place outside of the model; put the file itself there", path);
+        return dele_fail(err, DELE_ERR_FILE,
+                         "%s is a link to a place outside of the model; put the file itself there",
+                         path);
     if (stat(path, &st)) return fail_file(err, "read", path);
     if (!S_ISREG(st.st_mode))
-        return dele_fail(err, DELE_ERR_FILE, "%s is %s, a file is wanted here", path, kind_of(st.st_mode));
+        return dele_fail(err, DELE_ERR_FILE, "%s is %s, a file is wanted here", path,
+                         kind_of(st.st_mode));
     return DELE_OK;
 }
 
-/* ---- maps ------------------------------------------------------------------------------------------------- */
+/* ---- maps ------------------------------------------------------------------------------------ */
 
-/* The maps that are open, for the signal handler, which cannot be told them in another way.  A slot is free where its
- * size is 0; a map beyond the last slot is not watched. */
+/* The maps that are open, for the signal handler, which cannot be told them in another way.  A slot
+ * is free where its size is 0; a map beyond the last slot is not watched. */
 enum { WATCHED = 256, WATCHED_NAME = 200 };
 static struct {
     atomic_uintptr_t at;
@@ -134,7 +152,8 @@ static struct {
     char path[WATCHED_NAME];
 } watched[WATCHED];
 
-/* Async-signal-safe: a file became shorter, its last pages are gone.  Any other fault goes the usual way. */
+/* Async-signal-safe: a file became shorter, its last pages are gone.  Any other fault goes the
+ * usual way. */
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     (void)context;
@@ -142,8 +161,10 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     for (int i = 0; i < WATCHED; i++) {
         const uintptr_t begin = atomic_load(&watched[i].at);
         if (at < begin || at - begin >= atomic_load(&watched[i].size)) continue;
-        static const char before[] = "deleatur: ", behind[] = " became shorter while it was read; let nobody write to it\n";
-        if (write(2, before, sizeof before - 1) < 0 || write(2, watched[i].path, strlen(watched[i].path)) < 0 ||
+        static const char before[] = "deleatur: ",
+                          behind[] = " became shorter while it was read; let nobody write to it\n";
+        if (write(2, before, sizeof before - 1) < 0 ||
+            write(2, watched[i].path, strlen(watched[i].path)) < 0 ||
             write(2, behind, sizeof behind - 1) < 0)
             _exit(1);
         _exit(1);
@@ -185,8 +206,10 @@ dele_status dele_map_open(dele_map *map, const char *path, dele_err *err)
     dele_status status = DELE_OK;
     if (st.st_size > 0) {
         void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data == MAP_FAILED) status = fail_file(err, "map", path);
-        else *map = (dele_map){.data = data, .size = (size_t)st.st_size};
+        if (data == MAP_FAILED)
+            status = fail_file(err, "map", path);
+        else
+            *map = (dele_map){.data = data, .size = (size_t)st.st_size};
     }
     close(fd);
     if (map->data) watch(map, path);
@@ -200,16 +223,18 @@ void dele_map_close(dele_map *map)
     *map = (dele_map){0};
 }
 
-/* ---- whole files into memory ------------------------------------------------------------------------------- */
+/* ---- whole files into memory ----------------------------------------------------------------- */
 
 /* The size told is a beginning only: a pipe has none, and a file may grow meanwhile. */
-static char *read_all(int fd, const struct stat *st, const char *path, dele_arena *arena, size_t *size, dele_err *err)
+static char *read_all(int fd, const struct stat *st, const char *path, dele_arena *arena,
+                      size_t *size, dele_err *err)
 {
     const bool regular = S_ISREG(st->st_mode);
     size_t cap = regular && st->st_size > 0 ? (size_t)st->st_size : CHUNK, n = 0;
     char *text = dele_alloc_raw(arena, cap + 1, 1, err);
     while (text) {
-        ssize_t got = read_some(fd, text + n, cap + 1 - n); /* one byte beyond: is there more than stat told us? */
+        ssize_t got = read_some(
+            fd, text + n, cap + 1 - n); /* one byte beyond: is there more than stat told us? */
         if (got < 0) {
             fail_file(err, "read", path);
             return NULL;
@@ -218,8 +243,9 @@ static char *read_all(int fd, const struct stat *st, const char *path, dele_aren
         if (got == 0) break;
         if (n <= cap) continue;
         if (!regular && cap >= STREAM_LIMIT) {
-            dele_fail(err, DELE_ERR_FILE, "%s gives more than %zu MiB; write it to a file and name that", path,
-                     STREAM_LIMIT >> 20);
+            dele_fail(err, DELE_ERR_FILE,
+                      "%s gives more than %zu MiB; write it to a file and name that", path,
+                      STREAM_LIMIT >> 20);
             return NULL;
         }
         char *larger = dele_alloc_raw(arena, 2 * cap + 1, 1, err);
@@ -255,7 +281,7 @@ bool dele_path_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* ---- whole files ----------------------------------------------------------------------------------------- */
+/* ---- whole files ----------------------------------------------------------------------------- */
 
 static void end_hash(char hex[65], dele_hash *hash)
 {
@@ -300,7 +326,8 @@ dele_status dele_file_copy(const char *from, const char *to, dele_err *err)
     char chunk[CHUNK];
     ssize_t n = 0;
     while (!status && (n = read_some(fd, chunk, sizeof chunk)) > 0)
-        if (fwrite(chunk, 1, (size_t)n, out.stream) != (size_t)n) status = fail_file(err, "write", to);
+        if (fwrite(chunk, 1, (size_t)n, out.stream) != (size_t)n)
+            status = fail_file(err, "write", to);
     if (!status && n < 0) status = fail_file(err, "read", from);
     if (!status) status = dele_writer_commit(&out, err);
     dele_writer_abandon(&out);

@@ -1,18 +1,24 @@
-/* Files: nothing half-written is ever seen under its final name, and nothing of anybody else's is written over.
+/* Files: nothing half-written is ever seen under its final name, and nothing of anybody else's is
+ * written over.
  *
- * What becomes `path` is made in a directory `path.part`, which is ours where it holds the file deleatur.unfinished:
+ * What becomes `path` is made in a directory `path.part`, which is ours where it holds the file
+ * deleatur.unfinished:
  *
- *   a file        path.part/deleatur.unfinished   the bytes themselves            -> renamed to path
- *   a directory   path.part/deleatur.unfinished   the key of what is being made   -> path.part is renamed to path
+ *   a file        path.part/deleatur.unfinished   the bytes themselves            -> renamed to
+ *                                                 path
+ *   a directory   path.part/deleatur.unfinished   the key of what is being made   -> path.part is
+ *                                                 renamed to path
  *                 path.part/...                   the result so far
  *
- * That file is locked (flock) for as long as its process is at work, so a second process is refused, and what a killed
- * one left is told from what is being written.  A path.part of any other shape (a file, a link, somebody's directory) is
- * refused and never touched.  All steps go through descriptors of the directories (openat, renameat), so that a link put
- * in their place meanwhile leads nowhere.
+ * That file is locked (flock) for as long as its process is at work, so a second process is
+ * refused, and what a killed one left is told from what is being written.  A path.part of any other
+ * shape (a file, a link, somebody's directory) is refused and never touched.  All steps go through
+ * descriptors of the directories (openat, renameat), so that a link put in their place meanwhile
+ * leads nowhere.
  *
- * stdio reports a full disk late: fprintf succeeds into a buffer, and the error waits in fflush, fsync or fclose.
- * commit therefore asks all four (ferror too) before it renames, and syncs the directory after. */
+ * stdio reports a full disk late: fprintf succeeds into a buffer, and the error waits in fflush,
+ * fsync or fclose.  commit therefore asks all four (ferror too) before it renames, and syncs the
+ * directory after. */
 #include "base/file.h"
 
 #include <dirent.h>
@@ -36,7 +42,7 @@ static dele_status fail_file(dele_err *err, const char *doing, const char *path)
     return dele_fail(err, DELE_ERR_FILE, "cannot %s %s: %s", doing, path, strerror(why));
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static const char *last_name(const char *path)
 {
@@ -45,24 +51,28 @@ static const char *last_name(const char *path)
 }
 
 /* path without trailing slashes, and path.part; fails when they do not fit. */
-static dele_status name_part(char *path_out, size_t path_size, char *part, size_t part_size, const char *path, dele_err *err)
+static dele_status name_part(char *path_out, size_t path_size, char *part, size_t part_size,
+                             const char *path, dele_err *err)
 {
     size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/') n--;
     if (n == 0) return dele_fail(err, DELE_ERR_FILE, "cannot write to a file without a name");
-    if (n >= path_size) return dele_fail(err, DELE_ERR_FILE, "the path %.200s... is too long to write to", path);
+    if (n >= path_size)
+        return dele_fail(err, DELE_ERR_FILE, "the path %.200s... is too long to write to", path);
     snprintf(path_out, path_size, "%.*s", (int)n, path);
     snprintf(part, part_size, "%.*s.part", (int)n, path);
     const char *name = last_name(path_out);
     if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
-        return dele_fail(err, DELE_ERR_FILE, "cannot write %s: it is a directory; give a name in it", path_out);
+        return dele_fail(err, DELE_ERR_FILE,
+                         "cannot write %s: it is a directory; give a name in it", path_out);
     return DELE_OK;
 }
 
 dele_status dele_path_free(const char *path, dele_err *err)
 {
     if (!dele_path_exists(path)) return DELE_OK;
-    return dele_fail(err, DELE_ERR_FILE, "%s exists already; remove it, or choose another place for the result", path);
+    return dele_fail(err, DELE_ERR_FILE,
+                     "%s exists already; remove it, or choose another place for the result", path);
 }
 
 /* mkdir -p; with_last says whether the last component is made too. */
@@ -77,13 +87,17 @@ static dele_status make_dirs(const char *path, bool with_last, dele_err *err)
         if (mkdir(step, 0777) && errno != EEXIST) return fail_file(err, "make the directory", step);
         *c = '/';
     }
-    if (with_last && mkdir(step, 0777) && errno != EEXIST) return fail_file(err, "make the directory", step);
+    if (with_last && mkdir(step, 0777) && errno != EEXIST)
+        return fail_file(err, "make the directory", step);
     return DELE_OK;
 }
 
-dele_status dele_path_make_dirs(const char *path, dele_err *err) { return make_dirs(path, true, err); }
+dele_status dele_path_make_dirs(const char *path, dele_err *err)
+{
+    return make_dirs(path, true, err);
+}
 
-/* ---- removing ---------------------------------------------------------------------------------------------- */
+/* ---- removing -------------------------------------------------------------------------------- */
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
@@ -93,16 +107,19 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 
 dele_status dele_path_remove(const char *path, dele_err *err)
 {
-    return dele_path_exists(path) && nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS) ? fail_file(err, "remove", path)
-                                                                                       : DELE_OK;
+    return dele_path_exists(path) && nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS)
+               ? fail_file(err, "remove", path)
+               : DELE_OK;
 }
 
 typedef enum { ALL, ALL_BUT_MARK, HALF_WRITTEN } which_entries;
 
-/* What a killed process had not moved into place: our name.part, and the name.part.XXXXXX of libzip. */
+/* What a killed process had not moved into place: our name.part, and the name.part.XXXXXX of
+ * libzip. */
 static bool is_half_written(const char *name) { return strstr(name, ".part") != NULL; }
 
-/* Removes entries of a directory; links are removed, never followed.  HALF_WRITTEN looks into subdirectories too. */
+/* Removes entries of a directory; links are removed, never followed.  HALF_WRITTEN looks into
+ * subdirectories too. */
 static bool remove_entries(int dir, which_entries which)
 {
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -113,7 +130,8 @@ static bool remove_entries(int dir, which_entries which)
     for (const struct dirent *e; ok && (e = readdir(list));) {
         const char *name = e->d_name;
         struct stat st;
-        if (!strcmp(name, ".") || !strcmp(name, "..") || (which != ALL && !strcmp(name, MARK))) continue;
+        if (!strcmp(name, ".") || !strcmp(name, "..") || (which != ALL && !strcmp(name, MARK)))
+            continue;
         if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)) {
             ok = false;
             break;
@@ -150,10 +168,10 @@ static contents contents_of(int dir)
     return !list ? UNREADABLE : only ? ONLY_MARK : MORE;
 }
 
-/* ---- a claim on path.part ---------------------------------------------------------------------------------- */
+/* ---- a claim on path.part -------------------------------------------------------------------- */
 
-/* Let the directory remember its new names through a power cut.  Some file systems cannot sync a directory, and
- * nothing is lost but that promise, so its failure is none of ours. */
+/* Let the directory remember its new names through a power cut.  Some file systems cannot sync a
+ * directory, and nothing is lost but that promise, so its failure is none of ours. */
 static void sync_dir(int dir) { (void)fsync(dir); }
 
 static void release(dele_claim *c)
@@ -176,9 +194,12 @@ static int open_above(const char *path)
     char parent[1024];
     snprintf(parent, sizeof parent, "%s", path);
     char *slash = strrchr(parent, '/');
-    if (slash == parent) slash[1] = '\0';
-    else if (slash) *slash = '\0';
-    else snprintf(parent, sizeof parent, ".");
+    if (slash == parent)
+        slash[1] = '\0';
+    else if (slash)
+        *slash = '\0';
+    else
+        snprintf(parent, sizeof parent, ".");
     return open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -186,8 +207,8 @@ static int open_above(const char *path)
 static bool is_in_place(int dir, const char *name, int fd)
 {
     struct stat there, ours;
-    return !fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) && !fstat(fd, &ours) && there.st_ino == ours.st_ino &&
-           there.st_dev == ours.st_dev;
+    return !fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) && !fstat(fd, &ours) &&
+           there.st_ino == ours.st_ino && there.st_dev == ours.st_dev;
 }
 
 bool dele_lock(int fd, bool *busy)
@@ -199,14 +220,19 @@ bool dele_lock(int fd, bool *busy)
 
 static dele_status fail_foreign(dele_err *err, const char *part)
 {
-    return dele_fail(err, DELE_ERR_FILE, "%s exists and is no unfinished result of deleatur; move it away, or choose another "
-                    "place for the result", part);
+    return dele_fail(
+        err, DELE_ERR_FILE,
+        "%s exists and is no unfinished result of deleatur; move it away, or choose another "
+        "place for the result",
+        part);
 }
 
 static dele_status fail_busy(dele_err *err, const char *part)
 {
-    return dele_fail(err, DELE_ERR_FILE, "another deleatur is at work in %s; wait for it, or choose another place for the result",
-                    part);
+    return dele_fail(
+        err, DELE_ERR_FILE,
+        "another deleatur is at work in %s; wait for it, or choose another place for the result",
+        part);
 }
 
 typedef enum { TAKEN, AGAIN, FAILED } attempt;
@@ -219,14 +245,16 @@ static attempt fail_new(const dele_claim *c, const char *part, const char *doing
     return FAILED;
 }
 
-/* One attempt at path.part, c->above open; *fresh: nobody began it before us.  AGAIN: it changed under our hands. */
+/* One attempt at path.part, c->above open; *fresh: nobody began it before us.  AGAIN: it changed
+ * under our hands. */
 static attempt try_claim(dele_claim *c, const char *part, bool *fresh, dele_err *err)
 {
     const char *name = last_name(part);
     struct stat st;
     bool busy;
     *fresh = false;
-    if (mkdirat(c->above, name, 0777) && errno != EEXIST) return fail_file(err, "make the directory", part), FAILED;
+    if (mkdirat(c->above, name, 0777) && errno != EEXIST)
+        return fail_file(err, "make the directory", part), FAILED;
     c->part = openat(c->above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (c->part < 0 && errno == ENOENT) return AGAIN;
     if (c->part < 0 && (errno == ENOTDIR || errno == ELOOP)) return fail_foreign(err, part), FAILED;
@@ -235,16 +263,21 @@ static attempt try_claim(dele_claim *c, const char *part, bool *fresh, dele_err 
     if (c->mark < 0 && errno == ENOENT) {
         const contents there = contents_of(c->part);
         if (there == UNREADABLE) return fail_new(c, part, "read", err);
-        if (there == MORE) return is_in_place(c->above, name, c->part) ? fail_foreign(err, part), FAILED : AGAIN;
+        if (there == MORE)
+            return is_in_place(c->above, name, c->part) ? fail_foreign(err, part), FAILED : AGAIN;
         c->mark = openat(c->part, MARK, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
         *fresh = c->mark >= 0;
         if (c->mark < 0 && (errno == EEXIST || errno == ENOENT)) return AGAIN;
         if (c->mark < 0) return fail_new(c, part, "write", err);
     }
-    if (c->mark < 0 || fstat(c->mark, &st) || !S_ISREG(st.st_mode)) return fail_foreign(err, part), FAILED;
-    if (!dele_lock(c->mark, &busy) && (busy || !*fresh)) { /* no locks on this file system: only what is new is surely ours */
-        if (busy) fail_busy(err, part);
-        else fail_file(err, "lock", part);
+    if (c->mark < 0 || fstat(c->mark, &st) || !S_ISREG(st.st_mode))
+        return fail_foreign(err, part), FAILED;
+    if (!dele_lock(c->mark, &busy) &&
+        (busy || !*fresh)) { /* no locks on this file system: only what is new is surely ours */
+        if (busy)
+            fail_busy(err, part);
+        else
+            fail_file(err, "lock", part);
         return FAILED;
     }
     if (!is_in_place(c->part, MARK, c->mark) || !is_in_place(c->above, name, c->part)) return AGAIN;
@@ -252,7 +285,8 @@ static attempt try_claim(dele_claim *c, const char *part, bool *fresh, dele_err 
 }
 
 /* Takes path.part for this process; fails, and touches nothing, where it is another's. */
-static dele_status claim(dele_claim *c, const char *path, const char *part, bool *fresh, dele_err *err)
+static dele_status claim(dele_claim *c, const char *path, const char *part, bool *fresh,
+                         dele_err *err)
 {
     attempt result = AGAIN;
     *c = (dele_claim){.above = open_above(path)};
@@ -272,24 +306,27 @@ static dele_status claim(dele_claim *c, const char *path, const char *part, bool
 }
 
 /* Moves from[name] to above[path]; where not `over`, never over anything. */
-static dele_status move_into_place(int from, const char *name, int above, const char *path, bool over, dele_err *err)
+static dele_status move_into_place(int from, const char *name, int above, const char *path,
+                                   bool over, dele_err *err)
 {
     const char *to = last_name(path);
 #ifdef RENAME_NOREPLACE
     if (!over && !renameat2(from, name, above, to, RENAME_NOREPLACE)) return DELE_OK;
-    if (!over && errno != EINVAL && errno != ENOSYS) return fail_file(err, "move the result to", path);
+    if (!over && errno != EINVAL && errno != ENOSYS)
+        return fail_file(err, "move the result to", path);
 #endif
     if (!over && dele_path_free(path, err)) return DELE_ERR_FILE;
     return renameat(from, name, above, to) ? fail_file(err, "write", path) : DELE_OK;
 }
 
-/* ---- one file, written aside ------------------------------------------------------------------------------- */
+/* ---- one file, written aside ----------------------------------------------------------------- */
 
 static dele_status open_writer(dele_writer *out, const char *path, bool over, dele_err *err)
 {
     bool fresh;
     *out = (dele_writer){.over = over};
-    dele_status status = name_part(out->path, sizeof out->path, out->part, sizeof out->part, path, err);
+    dele_status status =
+        name_part(out->path, sizeof out->path, out->part, sizeof out->part, path, err);
     if (!status && dele_path_is_dir(out->path) && over)
         status = dele_fail(err, DELE_ERR_FILE, "cannot write %s: it is a directory", out->path);
     if (!status && !over) status = dele_path_free(out->path, err);
@@ -297,8 +334,10 @@ static dele_status open_writer(dele_writer *out, const char *path, bool over, de
     if (status) return status;
     if (!fresh && contents_of(out->claim.part) != ONLY_MARK) {
         release(&out->claim);
-        return dele_fail(err, DELE_ERR_FILE, "%s holds an unfinished result; finish it with its own command, or remove it",
-                        out->part);
+        return dele_fail(
+            err, DELE_ERR_FILE,
+            "%s holds an unfinished result; finish it with its own command, or remove it",
+            out->part);
     }
     int fd = ftruncate(out->claim.mark, 0) ? -1 : fcntl(out->claim.mark, F_DUPFD_CLOEXEC, 3);
     out->stream = fd < 0 ? NULL : fdopen(fd, "wb");
@@ -309,7 +348,10 @@ static dele_status open_writer(dele_writer *out, const char *path, bool over, de
     return DELE_ERR_FILE;
 }
 
-dele_status dele_writer_open(dele_writer *out, const char *path, dele_err *err) { return open_writer(out, path, true, err); }
+dele_status dele_writer_open(dele_writer *out, const char *path, dele_err *err)
+{
+    return open_writer(out, path, true, err);
+}
 
 dele_status dele_writer_create(dele_writer *out, const char *path, dele_err *err)
 {
@@ -331,9 +373,11 @@ dele_status dele_writer_commit(dele_writer *out, dele_err *err)
     out->stream = NULL;
     dele_status status = dele_json_memory(err);
     if (!status && bad)
-        status = dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s; nothing was left there", out->path,
-                          why ? strerror(why) : "an earlier write failed");
-    if (!status) status = move_into_place(out->claim.part, MARK, out->claim.above, out->path, out->over, err);
+        status = dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s; nothing was left there",
+                           out->path, why ? strerror(why) : "an earlier write failed");
+    if (!status)
+        status =
+            move_into_place(out->claim.part, MARK, out->claim.above, out->path, out->over, err);
     if (status) {
         remove_part(&out->claim, out->part);
         return status;
@@ -368,7 +412,7 @@ FILE *dele_file_append(const char *path, bool anew, dele_err *err)
     return NULL;
 }
 
-/* ---- a directory, written aside ---------------------------------------------------------------------------- */
+/* ---- a directory, written aside -------------------------------------------------------------- */
 
 /* The key that an earlier process left in the mark, in the arena. */
 static char *read_key(int mark, dele_arena *arena, dele_err *err)
@@ -397,8 +441,8 @@ static bool write_key(int mark, const char *key)
     return !fsync(mark);
 }
 
-/* What an earlier process left in path.part is kept (*resumed) where its key is this one, cleared away where it had
- * none, and refused otherwise: nothing is to be lost. */
+/* What an earlier process left in path.part is kept (*resumed) where its key is this one, cleared
+ * away where it had none, and refused otherwise: nothing is to be lost. */
 static dele_status take_over(dele_outdir *out, const char *key, bool *resumed, dele_err *err)
 {
     dele_arena scratch = {0};
@@ -406,15 +450,19 @@ static dele_status take_over(dele_outdir *out, const char *key, bool *resumed, d
     dele_status status = theirs ? DELE_OK : DELE_ERR_FILE;
     *resumed = theirs && *key && !strcmp(theirs, key);
     if (theirs && *theirs && !*resumed)
-        status = dele_fail(err, DELE_ERR_FILE, "%s holds an unfinished result of another model, other data or other settings; "
-                          "finish that one with its own command, or remove it", out->part);
+        status = dele_fail(
+            err, DELE_ERR_FILE,
+            "%s holds an unfinished result of another model, other data or other settings; "
+            "finish that one with its own command, or remove it",
+            out->part);
     dele_arena_release(&scratch);
     if (!status && !remove_entries(out->claim.part, *resumed ? HALF_WRITTEN : ALL_BUT_MARK))
         status = fail_file(err, "clear away", out->part);
     return status;
 }
 
-dele_status dele_outdir_resume(dele_outdir *out, const char *path, const char *key, bool *resumed, dele_err *err)
+dele_status dele_outdir_resume(dele_outdir *out, const char *path, const char *key, bool *resumed,
+                               dele_err *err)
 {
     dele_outdir new = {0};
     bool fresh;
@@ -428,10 +476,14 @@ dele_status dele_outdir_resume(dele_outdir *out, const char *path, const char *k
     if (status) return status;
     status = dele_path_free(new.path, err); /* another process may have finished meanwhile */
     if (!status && !fresh) status = take_over(&new, key, resumed, err);
-    if (!status && !*resumed && *key && !write_key(new.claim.mark, key)) status = fail_file(err, "write", new.part);
-    if (!status) *out = new;
-    else if (fresh) remove_part(&new.claim, new.part);
-    else release(&new.claim);
+    if (!status && !*resumed && *key && !write_key(new.claim.mark, key))
+        status = fail_file(err, "write", new.part);
+    if (!status)
+        *out = new;
+    else if (fresh)
+        remove_part(&new.claim, new.part);
+    else
+        release(&new.claim);
     return status;
 }
 
@@ -445,11 +497,13 @@ dele_status dele_outdir_sub(const dele_outdir *out, const char *name, dele_err *
 {
     char path[1200];
     if ((size_t)snprintf(path, sizeof path, "%s/%s", out->part, name) >= sizeof path)
-        return dele_fail(err, DELE_ERR_FILE, "the path %.200s.../%.200s is too long to write to", out->part, name);
+        return dele_fail(err, DELE_ERR_FILE, "the path %.200s.../%.200s is too long to write to",
+                         out->part, name);
     return make_dirs(path, true, err);
 }
 
-/* The mark goes last: a process that is killed in between leaves a whole result with one small file more in it. */
+/* The mark goes last: a process that is killed in between leaves a whole result with one small file
+ * more in it. */
 dele_status dele_outdir_commit(dele_outdir *out, dele_err *err)
 {
     if (!out->part[0]) return DELE_OK;
@@ -457,9 +511,12 @@ dele_status dele_outdir_commit(dele_outdir *out, dele_err *err)
     dele_status status = dele_json_memory(err);
     if (status) return status;
     if (dele_path_exists(out->path) || !is_in_place(c->above, last_name(out->part), c->part)) {
-        status = dele_path_exists(out->path)
-                     ? dele_fail(err, DELE_ERR_FILE, "%s came into being meanwhile; the result stands in %s", out->path, out->part)
-                     : dele_fail(err, DELE_ERR_FILE, "%s was moved away while it was written", out->part);
+        status =
+            dele_path_exists(out->path)
+                ? dele_fail(err, DELE_ERR_FILE, "%s came into being meanwhile; the result is in %s",
+                            out->path, out->part)
+                : dele_fail(err, DELE_ERR_FILE, "%s was moved away while it was written",
+                            out->part);
         release(c);
         *out = (dele_outdir){0};
         return status;
@@ -490,7 +547,8 @@ dele_status dele_part_remove(const char *path, dele_err *err)
 {
     dele_outdir part = {0};
     bool fresh;
-    dele_status status = name_part(part.path, sizeof part.path, part.part, sizeof part.part, path, err);
+    dele_status status =
+        name_part(part.path, sizeof part.path, part.part, sizeof part.part, path, err);
     if (status || !dele_path_exists(part.part)) return status;
     status = claim(&part.claim, part.path, part.part, &fresh, err);
     if (!status) remove_part(&part.claim, part.part);

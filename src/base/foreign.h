@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* What a file that begins with these bytes is and what to do with it, as the end of a sentence ("is a parquet file; ...");
- * NULL where it is none of those. */
+/* What a file that begins with these bytes is and what to do with it, as the end of a sentence ("is
+ * a parquet file; ..."); NULL where it is none of those. */
 const char *dele_foreign_data(const void *bytes, size_t n);  /* where text, JSON or CSV is wanted */
 const char *dele_foreign_model(const void *bytes, size_t n); /* where a .gguf is wanted */
 

@@ -1,5 +1,5 @@
-/* What version 0.1 left behind, under the name that this program had then.  A model of 0.1 loads as any other; its results
- * are refused, for what stands in them was defined otherwise. */
+/* What version 0.1 left behind, under the name that this program had then.  A model of 0.1 loads as
+ * any other; its results are refused, for what is in them was defined otherwise. */
 #ifndef DELE_FORMER_H
 #define DELE_FORMER_H
 
@@ -9,8 +9,9 @@
 
 #define DELE_FORMER_NAME "lacuna" /* the one place that knows it */
 
-/* An error where the result at `path`, a directory or a file in one, was written by version 0.1: its manifest.json names
- * that program's version, or its study.json or unfinished result's resume.key begins with its name. */
+/* An error where the result at `path`, a directory or a file in one, was written by version 0.1:
+ * its manifest.json names that program's version, or its study.json or unfinished result's
+ * resume.key begins with its name. */
 dele_status dele_former_refuse(const char *path, dele_err *err);
 
 /* Whether `dir` is a checkpoint of 0.1: the folder of that name is there beside config.json. */

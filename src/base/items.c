@@ -7,16 +7,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static dele_status keep_old(dele_items *items, const char *line, size_t n, const char *path, dele_err *err)
+static dele_status keep_old(dele_items *items, const char *line, size_t n, const char *path,
+                            dele_err *err)
 {
     dele_err why = {0};
     cJSON *json = dele_json_parse_result(path, (int)items->n_old + 1, line, n, &why);
-    const size_t room = items->n_old & (items->n_old - 1) ? items->n_old : 2 * items->n_old + 1; /* doubled at powers of 2 */
-    cJSON **more = json && room > items->n_old ? realloc(items->old, room * sizeof *more) : items->old;
+    const size_t room = items->n_old & (items->n_old - 1)
+                            ? items->n_old
+                            : 2 * items->n_old + 1; /* doubled at powers of 2 */
+    cJSON **more =
+        json && room > items->n_old ? realloc(items->old, room * sizeof *more) : items->old;
     if (!json || !more) {
         cJSON_Delete(json);
         if (json) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while reading %s", path);
-        return dele_fail(err, DELE_ERR_FORMAT, "%s; remove the unfinished result and begin anew", why.msg);
+        return dele_fail(err, DELE_ERR_FORMAT, "%s; remove the unfinished result and start again",
+                         why.msg);
     }
     items->old = more;
     items->old[items->n_old++] = json;
@@ -39,12 +44,13 @@ dele_status dele_items_open(dele_items *items, const char *path, dele_err *err)
     dele_arena_release(&arena);
     if (err->code) return err->code;
     if (whole < size && truncate(path, (off_t)whole))
-        return dele_fail(err, DELE_ERR_FILE, "%s could not be cut behind its last whole line", path);
+        return dele_fail(err, DELE_ERR_FILE, "%s could not be cut behind its last whole line",
+                         path);
     items->file = dele_file_append(path, false, err);
     return items->file ? DELE_OK : DELE_ERR_FILE;
 }
 
-const cJSON *dele_items_old(const dele_items *items, size_t i)
+const cJSON *dele_items_previous(const dele_items *items, size_t i)
 {
     return items && i < items->n_old ? items->old[i] : NULL;
 }
@@ -62,15 +68,18 @@ static const char *take_field(const dele_items_field *field, const cJSON *line)
     if (cJSON_IsNull(item) && field->nullable) return NULL;
     const double x = cJSON_IsNumber(item) ? item->valuedouble : NAN;
     if (!isfinite(x)) return "is no finite number";
-    if (field->type == DELE_ITEMS_WHOLE && (x != floor(x) || fabs(x) > INT_MAX)) return "is no whole number";
-    if ((field->low != 0 || field->high != 0) && !(x >= field->low && x <= field->high)) return "is out of range";
+    if (field->type == DELE_ITEMS_WHOLE && (x != floor(x) || fabs(x) > INT_MAX))
+        return "is no whole number";
+    if ((field->low != 0 || field->high != 0) && !(x >= field->low && x <= field->high))
+        return "is out of range";
     *field->value = x;
     return NULL;
 }
 
-bool dele_items_resume(dele_items *items, size_t i, cJSON *key, const dele_items_field *fields, size_t n, dele_err *err)
+bool dele_items_resume(dele_items *items, size_t i, cJSON *key, const dele_items_field *fields,
+                       size_t n, dele_err *err)
 {
-    const cJSON *line = dele_items_old(items, i);
+    const cJSON *line = dele_items_previous(items, i);
     const char *what = NULL, *why = NULL;
     if (!key) dele_fail(err, DELE_ERR_MEMORY, "out of memory while reading items.jsonl");
     for (const cJSON *own = line && key ? key->child : NULL; own && !why; own = own->next)
@@ -79,8 +88,10 @@ bool dele_items_resume(dele_items *items, size_t i, cJSON *key, const dele_items
     for (size_t k = 0; line && key && k < n && !why; k++)
         if ((why = take_field(&fields[k], line))) what = fields[k].name;
     if (why)
-        dele_fail(err, DELE_ERR_FORMAT, "%s: line %zu is not item %zu: \"%s\" %s; remove the unfinished result and begin anew",
-                  items->path, i + 1, i, what, why);
+        dele_fail(
+            err, DELE_ERR_FORMAT,
+            "%s: line %zu is not item %zu: \"%s\" %s; remove the unfinished result and start again",
+            items->path, i + 1, i, what, why);
     cJSON_Delete(key);
     if (!line || !key || why) return false;
     if (i >= items->n_used) items->n_used = i + 1;
@@ -102,23 +113,28 @@ dele_status dele_items_put(dele_items *items, size_t i, cJSON *line, dele_err *e
         cJSON_free(text);
     }
     cJSON_Delete(line);
-    return ok ? DELE_OK : dele_fail(err, DELE_ERR_FILE, "items.jsonl could not be written: is the disk full?");
+    return ok ? DELE_OK
+              : dele_fail(err, DELE_ERR_FILE,
+                          "items.jsonl could not be written: is the disk full?");
 }
 
 dele_status dele_items_close(dele_items *items, dele_err *err)
 {
     bool ok = !items->file || fclose(items->file) == 0;
-    if (items->file && items->n_old > items->n_used) /* behind an error of the run this one is not heard */
-        dele_fail(err, DELE_ERR_FORMAT, "%s has %zu lines, for %zu items; remove the unfinished result and begin anew",
+    if (items->file &&
+        items->n_old > items->n_used) /* behind an error of the run this one is not heard */
+        dele_fail(err, DELE_ERR_FORMAT,
+                  "%s has %zu lines, for %zu items; remove the unfinished result and start again",
                   items->path, items->n_old, items->n_used);
     for (size_t i = 0; i < items->n_old; i++) cJSON_Delete(items->old[i]);
     free(items->old);
     *items = (dele_items){0};
-    if (!ok) return dele_fail(err, DELE_ERR_FILE, "items.jsonl could not be written: is the disk full?");
+    if (!ok)
+        return dele_fail(err, DELE_ERR_FILE, "items.jsonl could not be written: is the disk full?");
     return err ? err->code : DELE_OK;
 }
 
-bool dele_items_stand(const dele_outdir *dir)
+bool dele_items_resumable(const dele_outdir *dir)
 {
     char path[1200];
     struct stat st;

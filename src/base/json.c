@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/foreign.h"
-/* ---- UTF-8 ----------------------------------------------------------------------------------------------- */
+/* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
 /* Offset of the first byte that is not UTF-8, or n. */
 static size_t utf8_good_bytes(const char *text, size_t n)
@@ -20,10 +20,7 @@ static size_t utf8_good_bytes(const char *text, size_t n)
     return n;
 }
 
-bool dele_utf8_valid(const char *text, size_t n)
-{
-    return utf8_good_bytes(text, n) == n;
-}
+bool dele_utf8_valid(const char *text, size_t n) { return utf8_good_bytes(text, n) == n; }
 
 static int line_of(const char *text, const char *at)
 {
@@ -32,19 +29,24 @@ static int line_of(const char *text, const char *at)
     return line;
 }
 
-dele_status dele_text_mark(size_t *mark, const char *path, const char *text, size_t n, dele_err *err)
+dele_status dele_text_mark(size_t *mark, const char *path, const char *text, size_t n,
+                           dele_err *err)
 {
     static const struct {
         const char *bytes, *name;
         size_t n;
-    } marks[] = {{"\xef\xbb\xbf", NULL, 3}, {"\xff\xfe\0\0", "UTF-32", 4}, {"\0\0\xfe\xff", "UTF-32", 4},
-                 {"\xff\xfe", "UTF-16", 2}, {"\xfe\xff", "UTF-16", 2}};
+    } marks[] = {{"\xef\xbb\xbf", NULL, 3},
+                 {"\xff\xfe\0\0", "UTF-32", 4},
+                 {"\0\0\xfe\xff", "UTF-32", 4},
+                 {"\xff\xfe", "UTF-16", 2},
+                 {"\xfe\xff", "UTF-16", 2}};
     *mark = 0;
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         if (n < marks[i].n || memcmp(text, marks[i].bytes, marks[i].n)) continue;
         if (marks[i].name)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: a text in %s; convert it to UTF-8 (iconv -f %s -t UTF-8)", path,
-                            marks[i].name, marks[i].name);
+            return dele_fail(err, DELE_ERR_FORMAT,
+                             "%s: a text in %s; convert it to UTF-8 (iconv -f %s -t UTF-8)", path,
+                             marks[i].name, marks[i].name);
         *mark = marks[i].n;
         break;
     }
@@ -55,10 +57,13 @@ static dele_status check_text(const char *path, const char *text, size_t n, dele
 {
     size_t good = utf8_good_bytes(text, n);
     if (good < n)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s:%d: byte 0x%02x is not UTF-8; convert the file to UTF-8", path,
-                        line_of(text, text + good), (unsigned char)text[good]);
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s:%d: byte 0x%02x is not UTF-8; convert the file to UTF-8", path,
+                         line_of(text, text + good), (unsigned char)text[good]);
     const char *nul = memchr(text, '\0', n);
-    if (nul) return dele_fail(err, DELE_ERR_FORMAT, "%s:%d: a zero byte; this is not text", path, line_of(text, nul));
+    if (nul)
+        return dele_fail(err, DELE_ERR_FORMAT, "%s:%d: a zero byte; this is not text", path,
+                         line_of(text, nul));
     return DELE_OK;
 }
 
@@ -71,15 +76,16 @@ char *dele_text_read(const char *path, dele_arena *arena, size_t *size, dele_err
         dele_fail(err, DELE_ERR_FORMAT, "%s %s", path, foreign);
         return NULL;
     }
-    if (!text || dele_text_mark(&mark, path, text, n, err) || check_text(path, text, n, err)) return NULL;
+    if (!text || dele_text_mark(&mark, path, text, n, err) || check_text(path, text, n, err))
+        return NULL;
     if (size) *size = n - mark;
     return text + mark;
 }
 
-/* ---- one value ------------------------------------------------------------------------------------------- */
+/* ---- one value ------------------------------------------------------------------------------- */
 
-/* What a string may hold that is no text.  cJSON's strings end at U+0000 and are UTF-8, so that neither it nor half of a
- * surrogate pair can be kept in one. */
+/* What a string may hold that is no text.  cJSON's strings end at U+0000 and are UTF-8, so that
+ * neither it nor half of a surrogate pair can be kept in one. */
 typedef enum {
     READ_STRICTLY,  /* neither: refused */
     READ_RESULT,    /* ours: \udcHH is the byte 0xHH of a path (see dele_json_text) */
@@ -92,7 +98,9 @@ static long hex4(const char *s)
     long value = 0;
     for (int i = 0; i < 4; i++) {
         const char c = s[i];
-        const int digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+        const int digit = c >= '0' && c <= '9'                 ? c - '0'
+                          : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                               : -1;
         if (digit < 0) return -1;
         value = 16 * value + digit;
     }
@@ -107,8 +115,8 @@ static bool is_pair(const char *s, long value)
     return low >= 0xdc00 && low <= 0xdfff;
 }
 
-/* Goes through the strings of a JSON text (terminated; changed in place, never longer), so that cJSON can hold what they
- * say.  Returns NULL, or what is wrong with *at set to where. */
+/* Goes through the strings of a JSON text (terminated; changed in place, never longer), so that
+ * cJSON can hold what they say.  Returns NULL, or what is wrong with *at set to where. */
 static const char *prepare_strings(char *text, reading how, const char **at)
 {
     char *to = text;
@@ -116,11 +124,14 @@ static const char *prepare_strings(char *text, reading how, const char **at)
     for (const char *from = text; *from;) {
         *at = from;
         size_t n = 1;
-        if (*from == '"') inside = !inside;
-        else if (inside && (unsigned char)*from < ' ') return "a control character inside a string; write it as \\n, \\t or \\u";
+        if (*from == '"')
+            inside = !inside;
+        else if (inside && (unsigned char)*from < ' ')
+            return "a control character inside a string; write it as \\n, \\t or \\u";
         else if (inside && *from == '\\' && from[1] == 'u') {
             const long value = hex4(from + 2);
-            const bool pair = is_pair(from, value), half = !pair && value >= 0xd800 && value <= 0xdfff;
+            const bool pair = is_pair(from, value),
+                       half = !pair && value >= 0xd800 && value <= 0xdfff;
             n = pair ? 12 : value < 0 ? 1 : 6;
             if ((half || value == 0) && how == READ_TO_PASS_ON) {
                 memcpy(to, "\\ufffd", 6);
@@ -134,7 +145,8 @@ static const char *prepare_strings(char *text, reading how, const char **at)
             }
             if (half) return "half of a surrogate pair in a string; this is not text";
             if (value == 0) return "U+0000 in a string; remove it";
-        } else if (inside && *from == '\\' && from[1]) n = 2;
+        } else if (inside && *from == '\\' && from[1])
+            n = 2;
         memmove(to, from, n);
         to += n, from += n;
     }
@@ -187,8 +199,9 @@ static const char *next_number(const char *s, const char **end)
     return NULL;
 }
 
-/* Numbers of 2^53 and more, which a double does not tell apart from their neighbours, become raw items with the digits as
- * they are written: they print, and compare as ids, exactly, and no reader takes them for a number.  false: no memory. */
+/* Numbers of 2^53 and more, which a double does not tell apart from their neighbours, become raw
+ * items with the digits as they are written: they print, and compare as ids, exactly, and no reader
+ * takes them for a number.  false: no memory. */
 static bool keep_large_numbers(cJSON *json, const char **text)
 {
     if (cJSON_IsNumber(json)) {
@@ -206,7 +219,8 @@ static bool keep_large_numbers(cJSON *json, const char **text)
     return true;
 }
 
-/* Parses one whole value (text: terminated; changed); on failure says at which line, `line` being text's first. */
+/* Parses one whole value (text: terminated; changed); on failure says at which line, `line` being
+ * text's first. */
 static cJSON *parse(const char *path, char *text, int line, reading how, dele_err *err)
 {
     const char *at = NULL, *wrong = prepare_strings(text, how, &at);
@@ -222,21 +236,26 @@ static cJSON *parse(const char *path, char *text, int line, reading how, dele_er
     if (!json) {
         line += at ? line_of(text, at) - 1 : 0;
         if (!at || !*at)
-            dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the JSON ends before it is complete", path, line);
+            dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the JSON ends before it is complete", path,
+                      line);
         else
             dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", path, line, at);
         return NULL;
     }
     bool failed = false;
     const char *twice = any_key_twice(json, &failed);
-    if (twice) dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the key \"%.100s\" is there twice in one object", path, line, twice);
-    else if (failed) dele_fail(err, DELE_ERR_MEMORY, "out of memory while reading %s", path);
-    else return json;
+    if (twice)
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the key \"%.100s\" is there twice in one object",
+                  path, line, twice);
+    else if (failed)
+        dele_fail(err, DELE_ERR_MEMORY, "out of memory while reading %s", path);
+    else
+        return json;
     cJSON_Delete(json);
     return NULL;
 }
 
-/* ---- whole files ----------------------------------------------------------------------------------------- */
+/* ---- whole files ----------------------------------------------------------------------------- */
 
 static cJSON *load(const char *path, reading how, dele_err *err)
 {
@@ -248,22 +267,27 @@ static cJSON *load(const char *path, reading how, dele_err *err)
 }
 
 cJSON *dele_json_load(const char *path, dele_err *err) { return load(path, READ_STRICTLY, err); }
-cJSON *dele_json_load_result(const char *path, dele_err *err) { return load(path, READ_RESULT, err); }
+cJSON *dele_json_load_result(const char *path, dele_err *err)
+{
+    return load(path, READ_RESULT, err);
+}
 
 cJSON *dele_json_parse_result(const char *path, int line, const char *text, size_t n, dele_err *err)
 {
     dele_arena arena = {0};
     char *copy = memchr(text, '\0', n) ? NULL : dele_strndup(&arena, text, n, err);
     cJSON *json = NULL;
-    if (copy) json = parse(path, copy, line, READ_RESULT, err);
-    else dele_fail(err, DELE_ERR_FORMAT, "%s:%d: a zero byte; this is not text", path, line);
+    if (copy)
+        json = parse(path, copy, line, READ_RESULT, err);
+    else
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: a zero byte; this is not text", path, line);
     dele_arena_release(&arena);
     return json;
 }
 
-/* The printed text with what no reader or no terminal should see as an escape: bytes that are not UTF-8 as \udcHH, controls
- * (base/text_out.h) as \uHHHH.  cJSON passes both through, inside strings alone, and has escaped the first 32 itself; so
- * what is below a blank here is its own layout. */
+/* The printed text with what no reader or no terminal should see as an escape: bytes that are not
+ * UTF-8 as \udcHH, controls (base/text_out.h) as \uHHHH.  cJSON passes both through, inside strings
+ * alone, and has escaped the first 32 itself; so what is below a blank here is its own layout. */
 static char *escape_controls(const char *printed)
 {
     size_t n = strlen(printed), need = 1;
@@ -276,7 +300,9 @@ static char *escape_controls(const char *printed)
                 if (to) memcpy(to, printed + i, length), to += length;
                 need += to ? 0 : length;
             } else {
-                if (to) to += sprintf(to, "\\u%04x", length ? (unsigned)c : 0xdc00u + (unsigned char)printed[i]);
+                if (to)
+                    to += sprintf(to, "\\u%04x",
+                                  length ? (unsigned)c : 0xdc00u + (unsigned char)printed[i]);
                 need += to ? 0 : 6;
             }
         }
@@ -338,21 +364,23 @@ bool dele_json_int(int *x, const cJSON *item)
 
 char *dele_json_id(const cJSON *item, dele_arena *arena, dele_err *err)
 {
-    if (cJSON_IsString(item) || cJSON_IsRaw(item)) return dele_strdup(arena, item->valuestring, err);
+    if (cJSON_IsString(item) || cJSON_IsRaw(item))
+        return dele_strdup(arena, item->valuestring, err);
     return cJSON_IsNumber(item) ? dele_printf(arena, err, "%.17g", item->valuedouble) : NULL;
 }
 
-/* ---- records --------------------------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
-/* Both forms are read value by value, so that a row's own bytes are known: a line of JSONL, an element of an array. */
+/* Both forms are read value by value, so that a row's own bytes are known: a line of JSONL, an
+ * element of an array. */
 struct dele_records_state {
     dele_arena arena, scratch; /* the file; the row given last */
     char *text, *cursor;       /* the file; what comes next */
     bool array, ended;
-    int line;                  /* lines, or elements, read */
-    const char *counted;       /* an array: up to here, file_line line feeds are behind us */
+    int line;            /* lines, or elements, read */
+    const char *counted; /* an array: up to here, file_line line feeds are behind us */
     int file_line;
-    const char *from;          /* the row given last: its bytes */
+    const char *from; /* the row given last: its bytes */
     size_t n;
     cJSON *row;
 };
@@ -386,7 +414,8 @@ static const char *end_of_value(const char *s)
         if (*s == '"') {
             for (s++; *s && *s != '"'; s++) s += *s == '\\' && s[1];
             if (!*s) break;
-        } else if (*s == '{' || *s == '[') depth++;
+        } else if (*s == '{' || *s == '[')
+            depth++;
         else if (*s == '}' || *s == ']') {
             if (depth <= 1) return depth ? s + 1 : s;
             depth--;
@@ -420,15 +449,18 @@ static bool next_element(dele_records *r, dele_err *err)
     s->cursor += strspn(s->cursor, blanks);
     const bool first = !s->line, closes = *s->cursor == ']' && !s->ended;
     if (s->ended) return false;
-    if (!closes && !first && *s->cursor == ',') s->cursor += 1 + strspn(s->cursor + 1, blanks);
+    if (!closes && !first && *s->cursor == ',')
+        s->cursor += 1 + strspn(s->cursor + 1, blanks);
     else if (closes) {
         s->ended = true;
         s->cursor += 1 + strspn(s->cursor + 1, blanks);
         if (*s->cursor)
-            dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", r->path, line_of(s->text, s->cursor), s->cursor);
+            dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", r->path,
+                      line_of(s->text, s->cursor), s->cursor);
         return false;
     } else if (!first && *s->cursor) {
-        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", r->path, line_of(s->text, s->cursor), s->cursor);
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", r->path,
+                  line_of(s->text, s->cursor), s->cursor);
         return false;
     }
     s->from = s->cursor;
@@ -437,9 +469,11 @@ static bool next_element(dele_records *r, dele_err *err)
     s->line++;
     if (s->n) return true;
     if (*s->from)
-        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", r->path, line_of(s->text, s->from), s->from);
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: not JSON near \"%.24s\"", r->path,
+                  line_of(s->text, s->from), s->from);
     else
-        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the JSON ends before it is complete", r->path, line_of(s->text, s->from));
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the JSON ends before it is complete", r->path,
+                  line_of(s->text, s->from));
     return false;
 }
 
@@ -476,7 +510,8 @@ const cJSON *dele_records_next(dele_records *r, dele_err *err)
         return NULL;
     }
     if (cJSON_IsObject(s->row)) return s->row;
-    dele_fail(err, DELE_ERR_FORMAT, "%s:%d: an object {...} is wanted as a record", r->path, r->line);
+    dele_fail(err, DELE_ERR_FORMAT, "%s:%d: an object {...} is wanted as a record", r->path,
+              r->line);
     return NULL;
 }
 
@@ -486,10 +521,13 @@ char *dele_record_text(const dele_records *r, dele_arena *arena, dele_err *err)
     char *text = dele_strndup(arena, s->from, s->n, err);
     if (!text) return NULL;
     char *to = text;
-    for (const char *from = text; *from;) { /* line feeds stand between values alone, with what indents the next line */
+    for (const char *from = text;
+         *from;) { /* line feeds be between values alone, with what indents the next line */
         const size_t n = strspn(from, blanks);
-        if (n && memchr(from, '\n', n)) *to++ = ' ', from += n;
-        else *to++ = *from++;
+        if (n && memchr(from, '\n', n))
+            *to++ = ' ', from += n;
+        else
+            *to++ = *from++;
     }
     *to = '\0';
     return text;
@@ -506,7 +544,8 @@ void dele_records_close(dele_records *r)
     r->state = NULL;
 }
 
-const char *dele_record_string(const dele_records *r, const cJSON *row, const char *name, dele_err *err)
+const char *dele_record_string(const dele_records *r, const cJSON *row, const char *name,
+                               dele_err *err)
 {
     const cJSON *field = cJSON_GetObjectItemCaseSensitive(row, name);
     if (cJSON_IsString(field)) return field->valuestring;

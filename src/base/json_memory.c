@@ -1,9 +1,10 @@
 /* What becomes of an allocation that fails inside cJSON.
  *
- * cJSON_AddStringToObject and its like return NULL, callers rarely look, and an object then lacks a field.  Every
- * allocation of cJSON goes through the hook below, which records a failure; the record is asked where results leave
- * the program (a writer's commit, an output directory's commit, a line of items, --json, main's exit status), so that no
- * result with a hole is ever put in place, whichever call overlooked it. */
+ * cJSON_AddStringToObject and its like return NULL, callers rarely look, and an object then lacks a
+ * field.  Every allocation of cJSON goes through the hook below, which records a failure; the
+ * record is asked where results leave the program (a writer's commit, an output directory's commit,
+ * a line of items, --json, main's exit status), so that no result with a hole is ever put in place,
+ * whichever call overlooked it. */
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -28,7 +29,8 @@ __attribute__((constructor)) static void watch(void)
 dele_status dele_json_memory(dele_err *err)
 {
     if (!atomic_load(&failed)) return DELE_OK;
-    return dele_fail(err, DELE_ERR_MEMORY, "out of memory while a result was put together; nothing of it was kept");
+    return dele_fail(err, DELE_ERR_MEMORY,
+                     "out of memory while a result was put together; nothing of it was kept");
 }
 
 void dele_json_memory_failed(void) { atomic_store(&failed, true); }

@@ -11,7 +11,8 @@
 
 #include "base/progress.h"
 
-/* The build with an address sanitizer and so on is another program; say which compiler made this one. */
+/* The build with an address sanitizer and so on is another program; say which compiler made this
+ * one. */
 static cJSON *versions(void)
 {
     cJSON *v = cJSON_CreateObject();
@@ -22,8 +23,8 @@ static cJSON *versions(void)
     return v;
 }
 
-/* What the processor calls itself: its vector units decide which kernels run, and so the last bits of sums.  Where the
- * system does not say (it is /proc's to say), null. */
+/* What the processor calls itself: its vector units decide which kernels run, and so the last bits
+ * of sums.  Where the system does not say (it is /proc's to say), null. */
 static cJSON *processor(void)
 {
     char line[300] = "", *name = NULL;
@@ -63,7 +64,8 @@ void dele_manifest_begin(dele_manifest *m, const dele_usage *usage, int argc, ch
     dele_manifest_set(m, "command", command);
     cJSON *words = cJSON_CreateArray();
     for (int i = 0; i < usage->n_positional; i++)
-        cJSON_AddItemToArray(words, cJSON_CreateString(usage->positional[i] ? usage->positional[i] : ""));
+        cJSON_AddItemToArray(words,
+                             cJSON_CreateString(usage->positional[i] ? usage->positional[i] : ""));
     dele_manifest_set(m, "arguments", words);
     dele_manifest_set(m, "options", dele_options_json(usage));
     dele_manifest_set(m, "threads", cJSON_CreateNumber(omp_get_max_threads()));
@@ -80,8 +82,10 @@ static dele_status add_file(dele_manifest *m, const char *path, double size, del
     char hex[65];
     dele_status status = dele_file_sha256(hex, path, err);
     if (status) return status;
-    cJSON *item = cJSON_CreateObject(), *inputs = cJSON_GetObjectItemCaseSensitive(m->json, "inputs");
-    if (item && cJSON_AddStringToObject(item, "path", path) && cJSON_AddNumberToObject(item, "size", size) &&
+    cJSON *item = cJSON_CreateObject(),
+          *inputs = cJSON_GetObjectItemCaseSensitive(m->json, "inputs");
+    if (item && cJSON_AddStringToObject(item, "path", path) &&
+        cJSON_AddNumberToObject(item, "size", size) &&
         cJSON_AddStringToObject(item, "sha256", hex) && cJSON_AddItemToArray(inputs, item))
         return DELE_OK;
     cJSON_Delete(item);
@@ -91,8 +95,10 @@ static dele_status add_file(dele_manifest *m, const char *path, double size, del
 dele_status dele_manifest_input(dele_manifest *m, const char *path, dele_err *err)
 {
     struct stat st;
-    if (stat(path, &st)) return dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
-    if (!S_ISDIR(st.st_mode)) return S_ISREG(st.st_mode) ? add_file(m, path, (double)st.st_size, err) : DELE_OK;
+    if (stat(path, &st))
+        return dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return S_ISREG(st.st_mode) ? add_file(m, path, (double)st.st_size, err) : DELE_OK;
 
     struct dirent **entries = NULL;
     int n = scandir(path, &entries, NULL, alphasort);
@@ -102,7 +108,8 @@ dele_status dele_manifest_input(dele_manifest *m, const char *path, dele_err *er
         dele_arena arena = {0};
         char *file = status ? NULL : dele_printf(&arena, err, "%s/%s", path, entries[i]->d_name);
         if (!status && !file) status = DELE_ERR_MEMORY;
-        if (file && !stat(file, &st) && S_ISREG(st.st_mode)) status = add_file(m, file, (double)st.st_size, err);
+        if (file && !stat(file, &st) && S_ISREG(st.st_mode))
+            status = add_file(m, file, (double)st.st_size, err);
         dele_arena_release(&arena);
         free(entries[i]);
     }
@@ -110,19 +117,22 @@ dele_status dele_manifest_input(dele_manifest *m, const char *path, dele_err *er
     return status;
 }
 
-char *dele_manifest_key(const dele_manifest *m, const char *indifferent, dele_arena *arena, dele_err *err)
+char *dele_manifest_key(const dele_manifest *m, const char *indifferent, dele_arena *arena,
+                        dele_err *err)
 {
     const cJSON *command = cJSON_GetObjectItemCaseSensitive(m->json, "command");
     const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(command, 1));
     cJSON *options = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(m->json, "options"), true);
     char names[256], *rest = names;
     snprintf(names, sizeof names, "%s", indifferent);
-    for (char *one; (one = strsep(&rest, ","));) cJSON_DeleteItemFromObjectCaseSensitive(options, one);
+    for (char *one; (one = strsep(&rest, ","));)
+        cJSON_DeleteItemFromObjectCaseSensitive(options, one);
     char *inputs = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(m->json, "inputs"));
     char *settings = cJSON_PrintUnformatted(options);
     char *key = NULL;
     if (name && inputs && settings)
-        key = dele_printf(arena, err, "deleatur %s %s\n%s\n%s\n", DELE_VERSION, name, inputs, settings);
+        key = dele_printf(arena, err, "deleatur %s %s\n%s\n%s\n", DELE_VERSION, name, inputs,
+                          settings);
     if (!key) dele_fail(err, DELE_ERR_MEMORY, "out of memory while noting the settings");
     cJSON_free(inputs);
     cJSON_free(settings);
@@ -137,7 +147,8 @@ dele_status dele_manifest_save(dele_manifest *m, const char *path, dele_err *err
     cJSON_DeleteItemFromObjectCaseSensitive(when, "ended");
     cJSON_DeleteItemFromObjectCaseSensitive(when, "seconds");
     cJSON_AddItemToObject(when, "ended", utc_now());
-    cJSON_AddNumberToObject(when, "seconds", (double)(long)(1000 * (dele_now() - m->started)) / 1000);
+    cJSON_AddNumberToObject(when, "seconds",
+                            (double)(long)(1000 * (dele_now() - m->started)) / 1000);
     return dele_json_save(path, m->json, err);
 }
 

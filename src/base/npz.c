@@ -1,11 +1,12 @@
 /* numpy's arrays on disk (numpy/lib/format.py, version 1.0 of the format).
  *
- *   one array   \x93NUMPY 1 0  length of the header (u16)  {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
+ *   one array   \x93NUMPY 1 0  length of the header (u16)  {'descr': '<f4', 'fortran_order': False,
+ *                              'shape': (3, 4), }
  *               spaces up to a multiple of 64, the last byte a newline, then the values in C order
  *   the .npz    a zip with one such file an array, "name.npy"
  *
- * Members are stored, not deflated, and dated 1 January 1980 (the first day of DOS), so that the bytes depend on the
- * arrays alone. */
+ * Members are stored, not deflated, and dated 1 January 1980 (the first day of DOS), so that the
+ * bytes depend on the arrays alone. */
 #include "base/npz.h"
 
 #include <errno.h>
@@ -26,7 +27,8 @@ enum { HEADER = 512, DOS_DAY_ONE = 1 << 5 | 1 };
 struct dele_npz {
     zip_t *zip;
     char path[1024], part[1040];
-    char **member; /* [n_members] libzip reads them as it closes; ours, so that it is clear who frees them */
+    char **member; /* [n_members] libzip reads them as it closes; ours, so that it is clear who
+                      frees them */
     size_t n_members;
     bool failed;
 };
@@ -61,9 +63,14 @@ static size_t npy_header(char out[HEADER], const char *descr, int n_dims, const 
     char shape[160] = "";
     size_t n = 0;
     for (int i = 0; i < n_dims; i++)
-        n += (size_t)snprintf(shape + n, sizeof shape - n, i ? ", %zu" : n_dims == 1 ? "%zu," : "%zu", dims[i]);
+        n += (size_t)snprintf(shape + n, sizeof shape - n,
+                              i             ? ", %zu"
+                              : n_dims == 1 ? "%zu,"
+                                            : "%zu",
+                              dims[i]);
     char dict[HEADER - 10];
-    int used = snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, shape);
+    int used = snprintf(dict, sizeof dict,
+                        "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, shape);
     size_t total = (10 + (size_t)used + 1 + 63) / 64 * 64, length = total - 10;
     memset(out, ' ', total);
     memcpy(out, "\x93NUMPY\x01\x00", 8);
@@ -81,7 +88,8 @@ static dele_status fail_zip(dele_npz *npz, dele_err *err)
 }
 
 /* Hands a member (malloc'ed, taken) to the zip. */
-static dele_status add_member(dele_npz *npz, const char *name, char *member, size_t size, dele_err *err)
+static dele_status add_member(dele_npz *npz, const char *name, char *member, size_t size,
+                              dele_err *err)
 {
     char file[256];
     snprintf(file, sizeof file, "%s.npy", name);
@@ -89,7 +97,8 @@ static dele_status add_member(dele_npz *npz, const char *name, char *member, siz
     if (!more) {
         free(member);
         npz->failed = true;
-        return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the array %s of %s", name, npz->path);
+        return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the array %s of %s", name,
+                         npz->path);
     }
     npz->member = more;
     npz->member[npz->n_members++] = member;
@@ -106,8 +115,8 @@ static dele_status add_member(dele_npz *npz, const char *name, char *member, siz
     return DELE_OK;
 }
 
-static dele_status add_array(dele_npz *npz, const char *name, const char *descr, const void *data, size_t item_size, int n_dims,
-                            const size_t *dims, dele_err *err)
+static dele_status add_array(dele_npz *npz, const char *name, const char *descr, const void *data,
+                             size_t item_size, int n_dims, const size_t *dims, dele_err *err)
 {
     if (!npz) return err && err->code ? err->code : DELE_ERR_FILE;
     if (npz->failed) return DELE_ERR_FILE;
@@ -119,26 +128,30 @@ static dele_status add_array(dele_npz *npz, const char *name, const char *descr,
     char *member = fits && size <= SIZE_MAX - HEADER ? malloc(head + size) : NULL;
     if (!member) {
         npz->failed = true;
-        return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the array %s of %s", name, npz->path);
+        return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the array %s of %s", name,
+                         npz->path);
     }
     memcpy(member, header, head);
     if (size) memcpy(member + head, data, size);
     return add_member(npz, name, member, head + size, err);
 }
 
-dele_status dele_npz_f32(dele_npz *npz, const char *name, const float *data, int n_dims, const size_t *dims, dele_err *err)
+dele_status dele_npz_f32(dele_npz *npz, const char *name, const float *data, int n_dims,
+                         const size_t *dims, dele_err *err)
 {
     const char descr[] = {ENDIAN, 'f', '4', '\0'};
     return add_array(npz, name, descr, data, sizeof *data, n_dims, dims, err);
 }
 
-dele_status dele_npz_f64(dele_npz *npz, const char *name, const double *data, int n_dims, const size_t *dims, dele_err *err)
+dele_status dele_npz_f64(dele_npz *npz, const char *name, const double *data, int n_dims,
+                         const size_t *dims, dele_err *err)
 {
     const char descr[] = {ENDIAN, 'f', '8', '\0'};
     return add_array(npz, name, descr, data, sizeof *data, n_dims, dims, err);
 }
 
-dele_status dele_npz_i64(dele_npz *npz, const char *name, const int64_t *data, int n_dims, const size_t *dims, dele_err *err)
+dele_status dele_npz_i64(dele_npz *npz, const char *name, const int64_t *data, int n_dims,
+                         const size_t *dims, dele_err *err)
 {
     const char descr[] = {ENDIAN, 'i', '8', '\0'};
     return add_array(npz, name, descr, data, sizeof *data, n_dims, dims, err);
@@ -150,7 +163,7 @@ dele_status dele_npz_bool(dele_npz *npz, const char *name, bool value, dele_err 
     return add_array(npz, name, "|b1", &byte, 1, 0, NULL, err);
 }
 
-/* ---- text: UTF-32, every string as wide as the widest ---------------------------------------------------- */
+/* ---- text: UTF-32, every string as wide as the widest ---------------------------------------- */
 
 static size_t code_points(const char *text)
 {
@@ -171,14 +184,16 @@ static void to_utf32(uint32_t *out, const char *text)
     }
 }
 
-static dele_status add_strings(dele_npz *npz, const char *name, const char *const *text, size_t n, int n_dims, dele_err *err)
+static dele_status add_strings(dele_npz *npz, const char *name, const char *const *text, size_t n,
+                               int n_dims, dele_err *err)
 {
     if (!npz) return err && err->code ? err->code : DELE_ERR_FILE;
     size_t width = 1;
     for (size_t i = 0; i < n; i++) {
         if (!dele_utf8_valid(text[i], strlen(text[i]))) {
             npz->failed = true;
-            return dele_fail(err, DELE_ERR_DATA, "%s: a text in the array %s is not UTF-8", npz->path, name);
+            return dele_fail(err, DELE_ERR_DATA, "%s: a text in the array %s is not UTF-8",
+                             npz->path, name);
         }
         size_t length = code_points(text[i]);
         if (length > width) width = length;
@@ -186,7 +201,8 @@ static dele_status add_strings(dele_npz *npz, const char *name, const char *cons
     uint32_t *cells = calloc(n ? n : 1, width * sizeof *cells);
     if (!cells) {
         npz->failed = true;
-        return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the array %s of %s", name, npz->path);
+        return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the array %s of %s", name,
+                         npz->path);
     }
     for (size_t i = 0; i < n; i++) to_utf32(cells + i * width, text[i]);
     char descr[32];
@@ -196,7 +212,8 @@ static dele_status add_strings(dele_npz *npz, const char *name, const char *cons
     return status;
 }
 
-dele_status dele_npz_strings(dele_npz *npz, const char *name, const char *const *text, size_t n, dele_err *err)
+dele_status dele_npz_strings(dele_npz *npz, const char *name, const char *const *text, size_t n,
+                             dele_err *err)
 {
     return add_strings(npz, name, text, n, 1, err);
 }
@@ -206,7 +223,7 @@ dele_status dele_npz_string(dele_npz *npz, const char *name, const char *text, d
     return add_strings(npz, name, &text, 1, 0, err);
 }
 
-/* ---- into place ------------------------------------------------------------------------------------------ */
+/* ---- into place ------------------------------------------------------------------------------ */
 
 /* libzip has written and closed part; see it onto the disk, and rename. */
 static dele_status move_into_place(const dele_npz *npz, dele_err *err)
@@ -214,7 +231,8 @@ static dele_status move_into_place(const dele_npz *npz, dele_err *err)
     int fd = open(npz->part, O_RDONLY | O_CLOEXEC);
     bool bad = fd < 0 || fsync(fd) || rename(npz->part, npz->path);
     dele_status status = DELE_OK;
-    if (bad) status = dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", npz->path, strerror(errno));
+    if (bad)
+        status = dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", npz->path, strerror(errno));
     if (fd >= 0) close(fd);
     if (bad) unlink(npz->part);
     return status;
@@ -224,8 +242,10 @@ dele_status dele_npz_close(dele_npz *npz, dele_err *err)
 {
     if (!npz) return err && err->code ? err->code : DELE_ERR_FILE;
     dele_status status = npz->failed ? DELE_ERR_FILE : DELE_OK;
-    if (!status && zip_close(npz->zip)) status = fail_zip(npz, err);
-    else if (!status) npz->zip = NULL;
+    if (!status && zip_close(npz->zip))
+        status = fail_zip(npz, err);
+    else if (!status)
+        npz->zip = NULL;
     if (npz->zip) zip_discard(npz->zip);
     for (size_t i = 0; i < npz->n_members; i++) free(npz->member[i]);
     free(npz->member);

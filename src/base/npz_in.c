@@ -1,8 +1,9 @@
 /* Reading .npz: what dele_npz wrote, and what numpy.savez writes of the same types.
  *
- * The caller says type and shape.  A member's header is read first; only where it states that type and shape, and the zip
- * states just the size that follows, is memory asked for.  A dimension that may be anything is bounded by what the file can
- * hold: DEFLATE never makes more than 1032 bytes of one. */
+ * The caller says type and shape.  A member's header is read first; only where it states that type
+ * and shape, and the zip states just the size that follows, is memory asked for.  A dimension that
+ * may be anything is bounded by what the file can hold: DEFLATE never makes more than 1032 bytes of
+ * one. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,16 +26,18 @@ static dele_status check_names(const dele_npz_in *npz, dele_err *err)
 {
     const zip_int64_t n = zip_get_num_entries(npz->zip, 0);
     if (n < 0 || n > MAX_MEMBERS)
-        return dele_fail(err, DELE_ERR_DATA, "%s holds %lld members; an .npz of at most %d is read", npz->path, (long long)n,
-                         MAX_MEMBERS);
+        return dele_fail(err, DELE_ERR_DATA, "%s holds %lld members; an .npz of at most %d is read",
+                         npz->path, (long long)n, MAX_MEMBERS);
     for (zip_int64_t i = 0; i < n; i++) {
         const char *name = zip_get_name(npz->zip, (zip_uint64_t)i, ZIP_FL_ENC_GUESS);
         const size_t length = name ? strlen(name) : 0;
-        if (length < 5 || length >= 256 || strcmp(name + length - 4, ".npy") || strpbrk(name, "/\\"))
-            return dele_fail(err, DELE_ERR_DATA, "%s: the member \"%.100s\" is no array of an .npz", npz->path,
-                             name ? name : "");
+        if (length < 5 || length >= 256 || strcmp(name + length - 4, ".npy") ||
+            strpbrk(name, "/\\"))
+            return dele_fail(err, DELE_ERR_DATA, "%s: the member \"%.100s\" is no array of an .npz",
+                             npz->path, name ? name : "");
         if (zip_name_locate(npz->zip, name, 0) != i)
-            return dele_fail(err, DELE_ERR_DATA, "%s: the array \"%.100s\" is there twice", npz->path, name);
+            return dele_fail(err, DELE_ERR_DATA, "%s: the array \"%.100s\" is there twice",
+                             npz->path, name);
     }
     return DELE_OK;
 }
@@ -79,17 +82,22 @@ static zip_file_t *open_member(uint64_t *size, dele_npz_in *npz, const char *nam
     snprintf(file, sizeof file, "%s.npy", name);
     const zip_int64_t at = zip_name_locate(npz->zip, file, 0);
     const zip_uint64_t needed = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
-    if (at < 0 || zip_stat_index(npz->zip, (zip_uint64_t)at, 0, &stat) || (stat.valid & needed) != needed) {
+    if (at < 0 || zip_stat_index(npz->zip, (zip_uint64_t)at, 0, &stat) ||
+        (stat.valid & needed) != needed) {
         dele_fail(err, DELE_ERR_DATA, "%s has no array \"%s\"", npz->path, name);
         return NULL;
     }
     *size = stat.size;
     if (stat.comp_size > npz->size || stat.size / MOST_INFLATED > stat.comp_size) {
-        dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s states more bytes than the file can hold", name, npz->path);
+        dele_fail(err, DELE_ERR_DATA,
+                  "the array \"%s\" of %s states more bytes than the file can hold", name,
+                  npz->path);
         return NULL;
     }
     zip_file_t *in = zip_fopen_index(npz->zip, (zip_uint64_t)at, 0);
-    if (!in) dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s cannot be read: %s", name, npz->path, zip_strerror(npz->zip));
+    if (!in)
+        dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s cannot be read: %s", name, npz->path,
+                  zip_strerror(npz->zip));
     return in;
 }
 
@@ -111,13 +119,15 @@ static const char *value_of(const char *header, const char *key)
     return at ? at + 1 + strspn(at + 1, " ") : NULL;
 }
 
-/* Checks descr, order and shape of the header's dict; fills in the dimensions that may be anything. */
+/* Checks descr, order and shape of the header's dict; fills in the dimensions that may be
+ * anything. */
 static bool parse_header(size_t *dims, int n_dims, const char *header, const char *descr)
 {
     const char *type = value_of(header, "'descr'"), *order = value_of(header, "'fortran_order'"),
                *shape = value_of(header, "'shape'");
     if (!type || !order || !shape || *shape != '(' || strncmp(order, "False", 5)) return false;
-    if (*type != '\'' || strncmp(type + 1, descr, strlen(descr)) || type[1 + strlen(descr)] != '\'') return false;
+    if (*type != '\'' || strncmp(type + 1, descr, strlen(descr)) || type[1 + strlen(descr)] != '\'')
+        return false;
     shape++;
     for (int i = 0; i < n_dims; i++) {
         char *end;
@@ -131,8 +141,9 @@ static bool parse_header(size_t *dims, int n_dims, const char *header, const cha
 }
 
 /* The values of a member, its header held against what the caller knows. */
-static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const char *name, const char *descr, size_t item,
-                        int n_dims, size_t *dims, dele_arena *arena, dele_err *err)
+static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const char *name,
+                        const char *descr, size_t item, int n_dims, size_t *dims, dele_arena *arena,
+                        dele_err *err)
 {
     unsigned char begin[10];
     char header[MAX_HEADER], beyond;
@@ -143,20 +154,24 @@ static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const c
     header[fits ? length : 0] = '\0';
     fits = fits && parse_header(dims, n_dims, header, descr);
     for (int i = 0; i < n_dims && fits; i++) fits = !__builtin_mul_overflow(count, dims[i], &count);
-    fits = fits && !__builtin_mul_overflow(count, item, &need) && size == sizeof begin + length + need;
+    fits =
+        fits && !__builtin_mul_overflow(count, item, &need) && size == sizeof begin + length + need;
     if (!fits) {
-        dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s is not what deleatur writes there (type, shape or size)", name,
-                 npz->path);
+        dele_fail(err, DELE_ERR_DATA,
+                  "the array \"%s\" of %s is not what deleatur writes there (type, shape or size)",
+                  name, npz->path);
         return NULL;
     }
     void *out = dele_alloc_raw(arena, count ? count : 1, item, err);
-    if (!out || (read_all(in, out, need) && zip_fread(in, &beyond, 1) == 0)) return out; /* the checksum is held at the end */
-    dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s cannot be read: is the file cut short?", name, npz->path);
+    if (!out || (read_all(in, out, need) && zip_fread(in, &beyond, 1) == 0))
+        return out; /* the checksum is held at the end */
+    dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s cannot be read: is the file cut short?",
+              name, npz->path);
     return NULL;
 }
 
-static void *array(dele_npz_in *npz, const char *name, const char *descr, size_t item, int n_dims, size_t *dims,
-                   dele_arena *arena, dele_err *err)
+static void *array(dele_npz_in *npz, const char *name, const char *descr, size_t item, int n_dims,
+                   size_t *dims, dele_arena *arena, dele_err *err)
 {
     uint64_t size;
     zip_file_t *in = open_member(&size, npz, name, err);
@@ -166,17 +181,23 @@ static void *array(dele_npz_in *npz, const char *name, const char *descr, size_t
     return out;
 }
 
-float *dele_npz_in_f32(dele_npz_in *npz, const char *name, int n_dims, size_t *dims, dele_arena *arena, dele_err *err)
+float *dele_npz_in_f32(dele_npz_in *npz, const char *name, int n_dims, size_t *dims,
+                       dele_arena *arena, dele_err *err)
 {
-    return array(npz, name, (const char[]){ENDIAN, 'f', '4', '\0'}, sizeof(float), n_dims, dims, arena, err);
+    return array(npz, name, (const char[]){ENDIAN, 'f', '4', '\0'}, sizeof(float), n_dims, dims,
+                 arena, err);
 }
 
-double *dele_npz_in_f64(dele_npz_in *npz, const char *name, int n_dims, size_t *dims, dele_arena *arena, dele_err *err)
+double *dele_npz_in_f64(dele_npz_in *npz, const char *name, int n_dims, size_t *dims,
+                        dele_arena *arena, dele_err *err)
 {
-    return array(npz, name, (const char[]){ENDIAN, 'f', '8', '\0'}, sizeof(double), n_dims, dims, arena, err);
+    return array(npz, name, (const char[]){ENDIAN, 'f', '8', '\0'}, sizeof(double), n_dims, dims,
+                 arena, err);
 }
 
-int64_t *dele_npz_in_i64(dele_npz_in *npz, const char *name, int n_dims, size_t *dims, dele_arena *arena, dele_err *err)
+int64_t *dele_npz_in_i64(dele_npz_in *npz, const char *name, int n_dims, size_t *dims,
+                         dele_arena *arena, dele_err *err)
 {
-    return array(npz, name, (const char[]){ENDIAN, 'i', '8', '\0'}, sizeof(int64_t), n_dims, dims, arena, err);
+    return array(npz, name, (const char[]){ENDIAN, 'i', '8', '\0'}, sizeof(int64_t), n_dims, dims,
+                 arena, err);
 }

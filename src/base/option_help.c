@@ -34,8 +34,8 @@ static size_t word_length(const char *word, bool command)
     return n;
 }
 
-/* Words of text from column `at` on; a line that would reach WIDTH goes on at column `indent`, behind `tail` (" \\" where a
- * command line is broken).  Ends the line. */
+/* Words of text from column `at` on; a line that would reach WIDTH goes on at column `indent`,
+ * behind `tail` (" \\" where a command line is broken).  Ends the line. */
 static void print_wrapped(const char *text, int at, int indent, const char *tail)
 {
     bool first = true;
@@ -67,15 +67,21 @@ static void default_text(char *text, size_t size, const dele_option *o)
         if (value && *value) snprintf(text, size, " [%s]", value);
         break;
     }
-    case DELE_OPT_INT: snprintf(text, size, " [%d]", *(int *)o->value); break;
-    case DELE_OPT_U64: snprintf(text, size, " [%llu]", (unsigned long long)*(uint64_t *)o->value); break;
+    case DELE_OPT_INT:
+        snprintf(text, size, " [%d]", *(int *)o->value);
+        break;
+    case DELE_OPT_U64:
+        snprintf(text, size, " [%llu]", (unsigned long long)*(uint64_t *)o->value);
+        break;
     case DELE_OPT_DOUBLE:
-        if (!isnan(*(double *)o->value)) snprintf(text, size, " [%g]", *(double *)o->value); /* NaN: not given */
+        if (!isnan(*(double *)o->value))
+            snprintf(text, size, " [%g]", *(double *)o->value); /* NaN: not given */
         break;
     case DELE_OPT_BOOL:
         if (*(bool *)o->value) snprintf(text, size, " [on; --no-%s]", o->name);
         break;
-    case DELE_OPT_GROUP: break;
+    case DELE_OPT_GROUP:
+        break;
     }
 }
 

@@ -3,7 +3,8 @@
 
 #include "base/option.h"
 
-/* Theirs, then ours: all that any command may have for it, parted by blanks.  The first that the command has is said. */
+/* Theirs, then ours: all that any command may have for it, parted by blanks.  The first that the
+ * command has is said. */
 static const char *const names[][2] = {
     {"learning-rate", "lr relearn-lr"},
     {"batch-size", "batch batch-tokens memory"},
@@ -27,8 +28,8 @@ static const char *const names[][2] = {
     {"wd", "weight-decay"},
     {"adam-beta1", "beta1"},
     {"adam-beta2", "beta2"},
-    {"eval-steps", "every"},
-    {"eval-interval", "every"},
+    {"eval-steps", "eval-every"},
+    {"eval-interval", "eval-every"},
     {"save-steps", "save-every"},
     {"early-stopping-patience", "patience"},
     {"load-best-model-at-end", "select"},
@@ -86,8 +87,7 @@ static const char *const names[][2] = {
     {"retain-model-path", "retain never retrained"},
     {"retain-logs-path", "retrained"},
     {"reference-model", "reference"},
-    {"holdout", "unseen"},
-    {"holdout-split", "unseen"},
+    {"holdout-split", "holdout"},
     {"train-file", "data"},
     {"dataset", "data facts forget"},
     {"data-path", "data facts forget"},
@@ -104,6 +104,16 @@ static const char *const names[][2] = {
     {"num-threads", "threads"},
     {"n-threads", "threads"},
     {"silent", "quiet"},
+    {"behind", "append"},
+    {"every", "eval-every"},
+    {"micro", "micro-batch"},
+    {"screen", "attribution"},
+    {"screen-check", "attribution-check"},
+    {"share", "forget-fraction"},
+    {"steer", "steering-coeff"},
+    {"unseen", "holdout"},
+    {"weigh", "loss-weights"},
+    {"whole", "train-on-prompt"},
 };
 
 static bool same(const char *a, const char *b)

@@ -1,13 +1,15 @@
 /* Two things here are not obvious.
  *
- * Standard descriptors.  A shell can start us with descriptor 2 closed; the first file that is opened is then number 2, and
- * every progress line lands in it.  stdin and stderr become /dev/null; so does stdout, but opened for reading, so that a
- * result printed there fails instead of vanishing.
+ * Standard descriptors.  A shell can start us with descriptor 2 closed; the first file that is
+ * opened is then number 2, and every progress line lands in it.  stdin and stderr become /dev/null;
+ * so does stdout, but opened for reading, so that a result printed there fails instead of
+ * vanishing.
  *
- * Waiting threads.  Between two parallel loops libgomp's threads spin for some milliseconds, which is fastest where they
- * have the machine to themselves and slows everybody where they share it.  It reads OMP_WAIT_POLICY when it is loaded,
- * before main, so setting it here comes too late for this process: the program executes itself once more with it set.
- * The process stays the same (id, descriptors, parent), and its id in DELEATUR_STARTED says that this was done. */
+ * Waiting threads.  Between two parallel loops libgomp's threads spin for some milliseconds, which
+ * is fastest where they have the machine to themselves and slows everybody where they share it.  It
+ * reads OMP_WAIT_POLICY when it is loaded, before main, so setting it here comes too late for this
+ * process: the program executes itself once more with it set.  The process stays the same (id,
+ * descriptors, parent), and its id in DELEATUR_STARTED says that this was done. */
 #include "base/process.h"
 
 #include <errno.h>
@@ -29,15 +31,19 @@ static void open_standard_descriptors(void)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", mode[fd]) != fd) _exit(1);
 }
 
-/* Executes the program again with passive waiting; returns where that is not wanted or not possible. */
+/* Executes the program again with passive waiting; returns where that is not wanted or not
+ * possible. */
 static void wait_passively(char **argv)
 {
     char path[4096], id[24];
     const char *begun = getenv("DELEATUR_STARTED");
     snprintf(id, sizeof id, "%ld", (long)getpid());
-    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || (begun && !strcmp(begun, id))) return;
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1); /* its own name rather than "exe" in ps and top */
-    if (n <= 0 || setenv("DELEATUR_STARTED", id, 1) || setenv("OMP_WAIT_POLICY", "passive", 1)) return;
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || (begun && !strcmp(begun, id)))
+        return;
+    ssize_t n = readlink("/proc/self/exe", path,
+                         sizeof path - 1); /* its own name rather than "exe" in ps and top */
+    if (n <= 0 || setenv("DELEATUR_STARTED", id, 1) || setenv("OMP_WAIT_POLICY", "passive", 1))
+        return;
     path[n] = '\0';
     execv(path, argv);
     execv("/proc/self/exe", argv); /* the file was replaced meanwhile */
@@ -46,7 +52,8 @@ static void wait_passively(char **argv)
 void dele_process_begin(char **argv)
 {
     open_standard_descriptors();
-    if (argv[0] && argv[1] && argv[2]) wait_passively(argv); /* one word (--version, --help) computes nothing */
+    if (argv[0] && argv[1] && argv[2])
+        wait_passively(argv); /* one word (--version, --help) computes nothing */
     signal(SIGXFSZ, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -64,7 +71,8 @@ int dele_process_end(int status)
     const int flushed = fflush(stdout), why = errno;
     if (flushed || ferror(stdout)) { /* a full disk behind a redirection */
         if (!reader_left())
-            dele_note("the result could not be printed: %s", why ? strerror(why) : "an earlier write failed");
+            dele_note("the result could not be printed: %s",
+                      why ? strerror(why) : "an earlier write failed");
         return status ? status : 1;
     }
     if (!status && dele_json_memory(&err)) return dele_complain(&err);

@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Never less than before, whatever the system's clock does: no duration is negative.  (The bits of positive doubles
- * are ordered as they are.) */
+/* Never less than before, whatever the system's clock does: no duration is negative.  (The bits of
+ * positive doubles are ordered as they are.) */
 double dele_now(void)
 {
     static atomic_uint_least64_t latest;
@@ -25,10 +25,14 @@ double dele_now(void)
 
 void dele_print_duration(FILE *to, double seconds)
 {
-    if (seconds < 10) fprintf(to, "%.1f s", seconds);
-    else if (seconds < 59.5) fprintf(to, "%.0f s", seconds);
-    else if (seconds < 3600) fprintf(to, "%d min %02d s", (int)seconds / 60, (int)seconds % 60);
-    else fprintf(to, "%.0f h %02d min", floor(seconds / 3600), (int)fmod(seconds / 60, 60));
+    if (seconds < 10)
+        fprintf(to, "%.1f s", seconds);
+    else if (seconds < 59.5)
+        fprintf(to, "%.0f s", seconds);
+    else if (seconds < 3600)
+        fprintf(to, "%d min %02d s", (int)seconds / 60, (int)seconds % 60);
+    else
+        fprintf(to, "%.0f h %02d min", floor(seconds / 3600), (int)fmod(seconds / 60, 60));
 }
 
 static void print_line(dele_progress *p, const char *note, bool last)
@@ -36,7 +40,12 @@ static void print_line(dele_progress *p, const char *note, bool last)
     double spent = dele_now() - p->started, rate = spent > 0 ? (p->done - p->from) / spent : 0;
     if (p->tty) fputs("\r\033[K", p->to);
     fprintf(p->to, "%s  %.0f/%.0f %s", p->what, p->done, p->total, p->unit);
-    if (rate > 0) fprintf(p->to, rate < 1 ? "  %.2g %s/s" : rate < 100 ? "  %.1f %s/s" : "  %.0f %s/s", rate, p->unit);
+    if (rate > 0)
+        fprintf(p->to,
+                rate < 1     ? "  %.2g %s/s"
+                : rate < 100 ? "  %.1f %s/s"
+                             : "  %.0f %s/s",
+                rate, p->unit);
     if (last) {
         fputs("  took ", p->to);
         dele_print_duration(p->to, spent);
@@ -53,10 +62,12 @@ static void print_line(dele_progress *p, const char *note, bool last)
     fflush(p->to);
 }
 
-void dele_progress_begin(dele_progress *p, FILE *to, const char *what, const char *unit, double total)
+void dele_progress_begin(dele_progress *p, FILE *to, const char *what, const char *unit,
+                         double total)
 {
     if (!p) return;
-    *p = (dele_progress){.to = to, .what = what, .unit = unit, .total = total, .started = dele_now()};
+    *p = (dele_progress){
+        .to = to, .what = what, .unit = unit, .total = total, .started = dele_now()};
     p->tty = to && isatty(fileno(to));
 }
 

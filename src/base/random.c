@@ -1,13 +1,10 @@
-/* xoshiro256** 1.0 (Blackman & Vigna, "Scrambled linear pseudorandom number generators", 2021), its 256 bits of
- * state filled by splitmix64 so that seeds 0, 1, 2, ... start far apart. */
+/* xoshiro256** 1.0 (Blackman & Vigna, "Scrambled linear pseudorandom number generators", 2021), its
+ * 256 bits of state filled by splitmix64 so that seeds 0, 1, 2, ... start far apart. */
 #include "base/random.h"
 
 #include <math.h>
 
-static uint64_t rotl(uint64_t x, int k)
-{
-    return (x << k) | (x >> (64 - k));
-}
+static uint64_t rotl(uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }
 
 void dele_rng_seed(dele_rng *rng, uint64_t seed)
 {
@@ -31,7 +28,7 @@ uint64_t dele_rng_next(dele_rng *rng)
     return result;
 }
 
-/* 2^64 mod n draws at the bottom would make small results likelier; they are drawn again. */
+/* 2^64 mod n draws at the bottom would make small results more likely; they are drawn again. */
 uint64_t dele_rng_below(dele_rng *rng, uint64_t n)
 {
     if (n < 2) return 0;
@@ -41,12 +38,10 @@ uint64_t dele_rng_below(dele_rng *rng, uint64_t n)
     return x % n;
 }
 
-double dele_rng_uniform(dele_rng *rng)
-{
-    return (double)(dele_rng_next(rng) >> 11) * 0x1p-53;
-}
+double dele_rng_uniform(dele_rng *rng) { return (double)(dele_rng_next(rng) >> 11) * 0x1p-53; }
 
-/* Marsaglia's polar method.  The second value is thrown away: the state stays four words, and so copies well. */
+/* Marsaglia's polar method.  The second value is thrown away: the state stays four words, and so
+ * copies well. */
 double dele_rng_normal(dele_rng *rng)
 {
     double x, y, r2;

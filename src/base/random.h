@@ -17,8 +17,8 @@ double dele_rng_uniform(dele_rng *rng);             /* [0, 1) */
 double dele_rng_normal(dele_rng *rng);
 void dele_rng_shuffle(dele_rng *rng, size_t *index, size_t n); /* Fisher-Yates, in place */
 
-/* numpy's legacy RandomState (MT19937 with Marsaglia's polar Gauss), bit for bit: the noise of ROME's
- * causal tracing.  Source file compiled with -ffp-contract=off. */
+/* numpy's legacy RandomState (MT19937 with Marsaglia's polar Gauss), bit for bit: the noise of
+ * ROME's causal tracing.  Source file compiled with -ffp-contract=off. */
 typedef struct {
     uint32_t mt[624];
     int index, has_gauss;

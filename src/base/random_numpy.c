@@ -1,12 +1,14 @@
 /* numpy's legacy RandomState, bit for bit.
  *
- * ROME's causal tracing corrupts a prompt with numpy.random.RandomState(1).randn(...), so the published numbers can
- * only be reproduced with the same draws.  numpy has frozen this generator (NEP 19): MT19937 (Matsumoto & Nishimura
- * 1998), doubles from 53 of 64 bits, normals by Marsaglia's polar method, gamma by Marsaglia & Tsang 2000.
+ * ROME's causal tracing corrupts a prompt with numpy.random.RandomState(1).randn(...), so the
+ * published numbers can only be reproduced with the same draws.  numpy has frozen this generator
+ * (NEP 19): MT19937 (Matsumoto & Nishimura 1998), doubles from 53 of 64 bits, normals by
+ * Marsaglia's polar method, gamma by Marsaglia & Tsang 2000.
  *
- * Two details carry the bits.  Of each polar pair the *second* coordinate is returned first and the first is kept.
- * And every product and sum must round on its own: with fused multiply-adds some 14 % of the draws differ in
- * the last bit, which is why this file is compiled with -ffp-contract=off. */
+ * Two details carry the bits.  Of each polar pair the *second* coordinate is returned first and the
+ * first is kept.  And every product and sum must round on its own: with fused multiply-adds some 14
+ * % of the draws differ in the last bit, which is why this file is compiled with
+ * -ffp-contract=off. */
 #include "base/random.h"
 
 #include <math.h>
@@ -17,7 +19,8 @@ void dele_numpy_seed(dele_numpy_rng *rng, uint32_t seed)
 {
     *rng = (dele_numpy_rng){.index = N};
     rng->mt[0] = seed;
-    for (uint32_t i = 1; i < N; i++) rng->mt[i] = 1812433253u * (rng->mt[i - 1] ^ (rng->mt[i - 1] >> 30)) + i;
+    for (uint32_t i = 1; i < N; i++)
+        rng->mt[i] = 1812433253u * (rng->mt[i - 1] ^ (rng->mt[i - 1] >> 30)) + i;
 }
 
 static void refill(dele_numpy_rng *rng)

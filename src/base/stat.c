@@ -36,21 +36,25 @@ bool dele_interval_known(dele_interval x) { return !isnan(x.low) && !isnan(x.hig
 
 const char *dele_interval_words(char buffer[80], size_t n, const char *items)
 {
-    if (n < DELE_LEAST_ITEMS) snprintf(buffer, 80, "no intervals: fewer than %d %.40s", DELE_LEAST_ITEMS, items);
-    else snprintf(buffer, 80, "95 %% intervals, bootstrap over %.40s", items);
+    if (n < DELE_LEAST_ITEMS)
+        snprintf(buffer, 80, "no intervals: fewer than %d %.40s", DELE_LEAST_ITEMS, items);
+    else
+        snprintf(buffer, 80, "95 %% intervals, bootstrap over %.40s", items);
     return buffer;
 }
 
-/* ---- score intervals: closed, or by halving ------------------------------------------------------------------------ */
+/* ---- score intervals: closed, or by halving -------------------------------------------------- */
 
 static double normal_point(double level) { return gsl_cdf_ugaussian_Pinv((1 + level) / 2); }
 
 dele_interval dele_proportion_interval(double p, double n, double level)
 {
     if (!(n >= DELE_LEAST_ITEMS) || !(p >= 0 && p <= 1)) return unknown;
-    const double z2 = pow(normal_point(level), 2), scale = 1 + z2 / n, middle = (p + z2 / (2 * n)) / scale;
+    const double z2 = pow(normal_point(level), 2), scale = 1 + z2 / n,
+                 middle = (p + z2 / (2 * n)) / scale;
     const double half = sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / scale;
-    return (dele_interval){p == 0 ? 0 : fmax(0, middle - half), p == 1 ? 1 : fmin(1, middle + half)};
+    return (dele_interval){p == 0 ? 0 : fmax(0, middle - half),
+                           p == 1 ? 1 : fmin(1, middle + half)};
 }
 
 /* Where a falling function of [from, to] passes zero. */
@@ -65,8 +69,8 @@ static double root(falling f, const double *numbers, double from, double to)
     return (from + to) / 2;
 }
 
-/* Tango's statistic at a difference d, less z: numbers are up, down, n, z.  The standard error is that of the likeliest
- * share of pairs that went down, given d. */
+/* Tango's statistic at a difference d, less z: numbers are up, down, n, z.  The standard error is
+ * that of the most likely share of pairs that went down, given d. */
 static double tango(double d, const double *x)
 {
     const double up = x[0], down = x[1], n = x[2];
@@ -74,22 +78,29 @@ static double tango(double d, const double *x)
     const double q = (sqrt(fmax(0, b * b - 4 * a * c)) - b) / (2 * a);
     const double variance = n * (2 * q + d * (1 - d));
     const double off = up - down - n * d;
-    return (variance > 0 ? off / sqrt(variance) : off > 0 ? INFINITY : off < 0 ? -INFINITY : 0) - x[3];
+    return (variance > 0 ? off / sqrt(variance)
+            : off > 0    ? INFINITY
+            : off < 0    ? -INFINITY
+                         : 0) -
+           x[3];
 }
 
 dele_interval dele_paired_interval(size_t up, size_t down, size_t n, double level)
 {
     if (n < DELE_LEAST_ITEMS) return unknown;
     const double z = normal_point(level), own = ((double)up - (double)down) / (double)n;
-    const double low[] = {(double)up, (double)down, (double)n, z}, high[] = {(double)up, (double)down, (double)n, -z};
+    const double low[] = {(double)up, (double)down, (double)n, z},
+                 high[] = {(double)up, (double)down, (double)n, -z};
     return (dele_interval){root(tango, low, -1, own), root(tango, high, own, 1)};
 }
 
-/* How far the area lies above one that is supposed, in standard errors of the latter, less z: numbers are area, n, m, z. */
+/* How far the area lies above one that is supposed, in standard errors of the latter, less z:
+ * numbers are area, n, m, z. */
 static double newcombe(double at, const double *x)
 {
     const double half = (x[1] + x[2]) / 2 - 1;
-    const double variance = at * (1 - at) * (1 + half * ((1 - at) / (2 - at) + at / (1 + at))) / (x[1] * x[2]);
+    const double variance =
+        at * (1 - at) * (1 + half * ((1 - at) / (2 - at) + at / (1 + at))) / (x[1] * x[2]);
     return x[0] - at - x[3] * sqrt(fmax(0, variance));
 }
 
@@ -98,12 +109,14 @@ dele_interval dele_auc_interval(double auc, size_t n, size_t m, double level)
     if (n < DELE_LEAST_ITEMS || m < DELE_LEAST_ITEMS || !(auc >= 0 && auc <= 1)) return unknown;
     const double z = normal_point(level);
     const double low[] = {auc, (double)n, (double)m, z}, high[] = {auc, (double)n, (double)m, -z};
-    return (dele_interval){auc == 0 ? 0 : root(newcombe, low, 0, auc), auc == 1 ? 1 : root(newcombe, high, auc, 1)};
+    return (dele_interval){auc == 0 ? 0 : root(newcombe, low, 0, auc),
+                           auc == 1 ? 1 : root(newcombe, high, auc, 1)};
 }
 
-/* ---- points of resamples ------------------------------------------------------------------------------------------- */
+/* ---- points of resamples --------------------------------------------------------------------- */
 
-/* The point below which a share p of sorted values lies, interpolated; infinite neighbours are taken as they are. */
+/* The point below which a share p of sorted values lies, interpolated; infinite neighbours are
+ * taken as they are. */
 static double quantile(const double *sorted, size_t n, double p)
 {
     const double at = fmin(fmax(p, 0), 1) * (double)(n - 1);
@@ -113,15 +126,19 @@ static double quantile(const double *sorted, size_t n, double p)
     return sorted[k] + part * (sorted[k + 1] - sorted[k]);
 }
 
-dele_interval dele_studentised(double mean, double se, double *t, size_t resamples, double level, dele_interval otherwise)
+dele_interval dele_studentised(double mean, double se, double *t, size_t resamples, double level,
+                               dele_interval otherwise)
 {
     gsl_sort(t, 1, resamples);
-    const size_t tail = (size_t)floor((1 - level) / 2 * (double)resamples); /* no interpolation: neighbours may be infinite */
+    const size_t tail = (size_t)floor(
+        (1 - level) / 2 * (double)resamples); /* no interpolation: neighbours may be infinite */
     const double low = mean - se * t[resamples - 1 - tail], high = mean - se * t[tail];
-    return (dele_interval){isfinite(low) ? low : otherwise.low, isfinite(high) ? high : otherwise.high};
+    return (dele_interval){isfinite(low) ? low : otherwise.low,
+                           isfinite(high) ? high : otherwise.high};
 }
 
-dele_interval dele_expanded(double *value, size_t resamples, double free, double inflate, double level)
+dele_interval dele_expanded(double *value, size_t resamples, double free, double inflate,
+                            double level)
 {
     const double tail = gsl_cdf_ugaussian_P(inflate * gsl_cdf_tdist_Pinv((1 - level) / 2, free));
     gsl_sort(value, 1, resamples);
@@ -135,7 +152,8 @@ static double corrected(double z, double bias, double acceleration)
     return scale > 0 ? gsl_cdf_ugaussian_P(bias + w / scale) : w > 0 ? 1 : 0;
 }
 
-dele_interval dele_bca(double *value, size_t resamples, double own, double skew, size_t n, double level)
+dele_interval dele_bca(double *value, size_t resamples, double own, double skew, size_t n,
+                       double level)
 {
     double below = 0, R = (double)resamples, N = (double)n;
     for (size_t r = 0; r < resamples; r++) below += value[r] < own ? 1 : value[r] == own ? .5 : 0;
@@ -146,7 +164,7 @@ dele_interval dele_bca(double *value, size_t resamples, double own, double skew,
                            quantile(value, resamples, corrected(-z, bias, skew / 6))};
 }
 
-/* ---- any statistic ------------------------------------------------------------------------------------------------- */
+/* ---- any statistic --------------------------------------------------------------------------- */
 
 /* Σ d³ / (Σ d²)^1.5 of d = mean - x; 0 where that is no number. */
 static double skew_of(const double *x, size_t n)
@@ -162,7 +180,8 @@ static double skew_of(const double *x, size_t n)
 }
 
 /* left [n]: the statistic without each item; index: room for n. */
-static void jackknife(double *left, dele_statistic statistic, const void *data, size_t n, size_t *index)
+static void jackknife(double *left, dele_statistic statistic, const void *data, size_t n,
+                      size_t *index)
 {
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0, m = 0; k < n; k++)
@@ -171,14 +190,15 @@ static void jackknife(double *left, dele_statistic statistic, const void *data, 
     }
 }
 
-dele_status dele_bootstrap(dele_interval *out, dele_statistic statistic, const void *data, size_t n, double level, int resamples,
-                         dele_rng *rng, dele_err *err)
+dele_status dele_bootstrap(dele_interval *out, dele_statistic statistic, const void *data, size_t n,
+                           double level, int resamples, dele_rng *rng, dele_err *err)
 {
     *out = unknown;
     if (n < DELE_LEAST_ITEMS || resamples < 1) return DELE_OK;
     dele_arena arena = {0};
     size_t *index = DELE_NEW(&arena, size_t, n, err), used = 0;
-    double *value = DELE_NEW(&arena, double, (size_t)resamples, err), *left = DELE_NEW(&arena, double, n, err);
+    double *value = DELE_NEW(&arena, double, (size_t)resamples, err),
+           *left = DELE_NEW(&arena, double, n, err);
     dele_status status = index && value && left ? DELE_OK : DELE_ERR_MEMORY;
     if (!status) {
         for (int r = 0; r < resamples; r++) {
@@ -195,7 +215,7 @@ dele_status dele_bootstrap(dele_interval *out, dele_statistic statistic, const v
     return status;
 }
 
-/* ---- means --------------------------------------------------------------------------------------------------------- */
+/* ---- means ----------------------------------------------------------------------------------- */
 
 /* One resample's mean less the sample's, and that over its own standard error. */
 static void draw_mean(double *off, double *t, const double *x, size_t n, double mean, dele_rng *rng)
@@ -208,12 +228,14 @@ static void draw_mean(double *off, double *t, const double *x, size_t n, double 
     }
     const double variance = (squares - sum * sum / N) / (N - 1);
     *off = sum / N;
-    if (variance > 1e-12 * squares / N) *t = *off / sqrt(variance / N);
-    else *t = *off == 0 ? 0 : copysign(INFINITY, *off); /* one item again and again */
+    if (variance > 1e-12 * squares / N)
+        *t = *off / sqrt(variance / N);
+    else
+        *t = *off == 0 ? 0 : copysign(INFINITY, *off); /* one item again and again */
 }
 
-dele_status dele_bootstrap_mean(dele_interval *out, const double *x, size_t n, double level, int resamples, dele_rng *rng,
-                              dele_err *err)
+dele_status dele_bootstrap_mean(dele_interval *out, const double *x, size_t n, double level,
+                                int resamples, dele_rng *rng, dele_err *err)
 {
     *out = unknown;
     if (n < DELE_LEAST_ITEMS || resamples < 1) return DELE_OK;
@@ -226,7 +248,8 @@ dele_status dele_bootstrap_mean(dele_interval *out, const double *x, size_t n, d
     if (off) {
         for (size_t r = 0; r < R; r++) draw_mean(&off[r], &t[r], x, n, s.mean, rng);
         dele_interval around = dele_bca(off, R, 0, -skew_of(x, n), n, level);
-        *out = dele_studentised(s.mean, s.se, t, R, level, (dele_interval){s.mean + around.low, s.mean + around.high});
+        *out = dele_studentised(s.mean, s.se, t, R, level,
+                                (dele_interval){s.mean + around.low, s.mean + around.high});
     }
     dele_arena_release(&arena);
     return off ? DELE_OK : DELE_ERR_MEMORY;
@@ -244,12 +267,14 @@ static dele_interval within(dele_interval x, double low, double high)
     return dele_interval_known(x) ? (dele_interval){fmax(x.low, low), fmin(x.high, high)} : x;
 }
 
-dele_status dele_bootstrap_share(dele_interval *out, const double *x, size_t n, double level, int resamples, dele_rng *rng,
-                               dele_err *err)
+dele_status dele_bootstrap_share(dele_interval *out, const double *x, size_t n, double level,
+                                 int resamples, dele_rng *rng, dele_err *err)
 {
     *out = unknown;
     if (n < DELE_LEAST_ITEMS) return DELE_OK;
-    if (is_binary(x, n) || is_constant(x, n)) { /* no variable between 0 and 1 varies more than one of zeros and ones */
+    if (is_binary(x, n) ||
+        is_constant(x,
+                    n)) { /* no variable between 0 and 1 varies more than one of zeros and ones */
         *out = dele_proportion_interval(dele_stat_of(x, n).mean, (double)n, level);
         return DELE_OK;
     }
@@ -258,8 +283,9 @@ dele_status dele_bootstrap_share(dele_interval *out, const double *x, size_t n, 
     return status;
 }
 
-dele_status dele_bootstrap_change(dele_interval *out, const double *before, const double *after, size_t n, double level,
-                                int resamples, dele_rng *rng, dele_err *err)
+dele_status dele_bootstrap_change(dele_interval *out, const double *before, const double *after,
+                                  size_t n, double level, int resamples, dele_rng *rng,
+                                  dele_err *err)
 {
     size_t up = 0, down = 0;
     *out = unknown;
@@ -272,7 +298,8 @@ dele_status dele_bootstrap_change(dele_interval *out, const double *before, cons
     dele_arena arena = {0};
     double *x = DELE_NEW(&arena, double, n, err);
     for (size_t i = 0; x && i < n; i++) x[i] = after[i] - before[i];
-    dele_status status = x ? dele_bootstrap_mean(out, x, n, level, resamples, rng, err) : DELE_ERR_MEMORY;
+    dele_status status =
+        x ? dele_bootstrap_mean(out, x, n, level, resamples, rng, err) : DELE_ERR_MEMORY;
     *out = within(*out, -1, 1);
     dele_arena_release(&arena);
     return status;

@@ -1,18 +1,23 @@
-/* How sure are we?  Means with standard errors, and intervals.  Every interval of the program comes from here.
+/* How sure are we?  Means with standard errors, and intervals.  Every interval of the program comes
+ * from here.
  *
  *   a mean                    studentised bootstrap (bootstrap-t; Efron & Tibshirani 1993, 12.5)
- *   a proportion              Wilson's score interval (1927): of positive width also where all items are equal
+ *   a proportion              Wilson's score interval (1927): of positive width also where all
+ *                             items are equal
  *   paired proportions        Tango's score interval of their difference (1998): the same
- *   any other statistic       BCa bootstrap (Efron 1987), its points moved out as Hesterberg (2015) does: Student's t
- *                             with n - 1 degrees, times √(n / (n - 1)), in the place of the normal's
- *   area under a ROC curve    Newcombe's method 5 (2006): Hanley and McNeil's variance, taken at the limit itself
+ *   any other statistic       BCa bootstrap (Efron 1987), its points moved out as Hesterberg (2015)
+ *                             does: Student's t with n - 1 degrees, times √(n / (n - 1)), in the
+ *                             place of the normal's
+ *   area under a ROC curve    Newcombe's method 5 (2006): Hanley and McNeil's variance, taken at
+ *                             the limit itself
  *
- * The percentile bootstrap, which was used before, covers the truth too seldom for few items: 84 % for five normal
- * values, 71 % for five lognormal ones.  experiments/results/intervals/README.md has the coverage of what is used now.
+ * The percentile bootstrap, which was used before, covers the truth too seldom for few items: 84 %
+ * for five normal values, 71 % for five lognormal ones.  experiments/results/intervals/README.md
+ * has the coverage of what is used now.
  *
- * Fewer than DELE_LEAST_ITEMS items have no interval (NaN, NaN): with so few nothing that is worth its name can be had.
- * Items count as independent.  What varies together (questions about one person) must be one item, else the interval is
- * too narrow. */
+ * Fewer than DELE_LEAST_ITEMS items have no interval (NaN, NaN): with so few nothing that is worth
+ * its name can be had.  Items count as independent.  What varies together (questions about one
+ * person) must be one item, else the interval is too narrow. */
 #ifndef DELE_STAT_H
 #define DELE_STAT_H
 
@@ -32,7 +37,8 @@ typedef struct {
 
 dele_stat dele_stat_of(const double *x, size_t n);
 
-/* Spearman's rank correlation, ties by their mean rank; NaN where either side is constant or n < 2.  work: [2 n]. */
+/* Spearman's rank correlation, ties by their mean rank; NaN where either side is constant or n < 2.
+ * work: [2 n]. */
 double dele_spearman(const double *x, const double *y, size_t n, double *work);
 
 typedef struct {
@@ -42,51 +48,63 @@ typedef struct {
 /* Whether there is one. */
 bool dele_interval_known(dele_interval x);
 
-/* "95 % intervals, bootstrap over facts", or "no intervals: fewer than 5 facts"; items: "facts".  buffer: [80]. */
+/* "95 % intervals, bootstrap over facts", or "no intervals: fewer than 5 facts"; items: "facts".
+ * buffer: [80]. */
 const char *dele_interval_words(char buffer[80], size_t n, const char *items);
 
-/* A number computed from a sample: the items index[0 .. n-1] of whatever data is, each as often as it is named. */
+/* A number computed from a sample: the items index[0 .. n-1] of whatever data is, each as often as
+ * it is named. */
 typedef double (*dele_statistic)(const size_t *index, size_t n, const void *data);
 
-/* BCa of any statistic: `resamples` times n of the n items are drawn with replacement.  Resamples that give NaN are left
- * out; infinite ones stay at their end, so that an interval may have no end. */
-dele_status dele_bootstrap(dele_interval *out, dele_statistic statistic, const void *data, size_t n, double level, int resamples,
-                         dele_rng *rng, dele_err *err);
+/* BCa of any statistic: `resamples` times n of the n items are drawn with replacement.  Resamples
+ * that give NaN are left out; infinite ones stay at their end, so that an interval may have no
+ * end. */
+dele_status dele_bootstrap(dele_interval *out, dele_statistic statistic, const void *data, size_t n,
+                           double level, int resamples, dele_rng *rng, dele_err *err);
 
-/* Of the mean of x.  Items that are all equal leave a point: right where they are so by construction (an effect above a
- * frozen layer), else one of the two below is meant. */
-dele_status dele_bootstrap_mean(dele_interval *out, const double *x, size_t n, double level, int resamples, dele_rng *rng,
-                              dele_err *err);
-
-/* Of the mean of x, each between 0 and 1: within these bounds, and Wilson's where x are all 0 or 1, or all equal. */
-dele_status dele_bootstrap_share(dele_interval *out, const double *x, size_t n, double level, int resamples, dele_rng *rng,
-                               dele_err *err);
-
-/* Of the mean of after - before, pair by pair, each between 0 and 1: Tango's where all are 0 or 1, or no pair differs. */
-dele_status dele_bootstrap_change(dele_interval *out, const double *before, const double *after, size_t n, double level,
+/* Of the mean of x.  Items that are all equal leave a point: right where they are so by
+ * construction (an effect above a frozen layer), else one of the two below is meant. */
+dele_status dele_bootstrap_mean(dele_interval *out, const double *x, size_t n, double level,
                                 int resamples, dele_rng *rng, dele_err *err);
+
+/* Of the mean of x, each between 0 and 1: within these bounds, and Wilson's where x are all 0 or 1,
+ * or all equal. */
+dele_status dele_bootstrap_share(dele_interval *out, const double *x, size_t n, double level,
+                                 int resamples, dele_rng *rng, dele_err *err);
+
+/* Of the mean of after - before, pair by pair, each between 0 and 1: Tango's where all are 0 or 1,
+ * or no pair differs. */
+dele_status dele_bootstrap_change(dele_interval *out, const double *before, const double *after,
+                                  size_t n, double level, int resamples, dele_rng *rng,
+                                  dele_err *err);
 
 /* Wilson's interval of a proportion p of n items; n need not be whole (an effective number). */
 dele_interval dele_proportion_interval(double p, double n, double level);
 
-/* Tango's interval of (up - down) / n, where of n pairs `up` went from 0 to 1 and `down` from 1 to 0. */
+/* Tango's interval of (up - down) / n, where of n pairs `up` went from 0 to 1 and `down` from 1 to
+ * 0. */
 dele_interval dele_paired_interval(size_t up, size_t down, size_t n, double level);
 
 /* Newcombe's of an area under a ROC curve with n items on one side and m on the other. */
 dele_interval dele_auc_interval(double auc, size_t n, size_t m, double level);
 
-/* ---- parts, for those who draw many resamples at once (trace/rows.c) ----------------------------------------------- */
+/* ---- parts, for those who draw many resamples at once (trace/rows.c) ------------------------- */
 
-/* Bootstrap-t: mean - se t*, t [resamples] being the (mean* - mean) / se* of each (written over).  An end that is infinite,
- * as where many resamples hold equal items alone, is that of `otherwise`. */
-dele_interval dele_studentised(double mean, double se, double *t, size_t resamples, double level, dele_interval otherwise);
+/* Bootstrap-t: mean - se t*, t [resamples] being the (mean* - mean) / se* of each (written over).
+ * An end that is infinite, as where many resamples hold equal items alone, is that of
+ * `otherwise`. */
+dele_interval dele_studentised(double mean, double se, double *t, size_t resamples, double level,
+                               dele_interval otherwise);
 
-/* BCa of what the resamples gave (written over), about the sample's own value; skew: Σ d³ / (Σ d²)^1.5 over the jackknife's
- * d (of a mean: the items less their mean), 0 for no correction. */
-dele_interval dele_bca(double *value, size_t resamples, double own, double skew, size_t n, double level);
+/* BCa of what the resamples gave (written over), about the sample's own value; skew: Σ d³ / (Σ
+ * d²)^1.5 over the jackknife's d (of a mean: the items less their mean), 0 for no correction. */
+dele_interval dele_bca(double *value, size_t resamples, double own, double skew, size_t n,
+                       double level);
 
-/* Percentiles of the resamples (written over) at Student's points, `free` being the degrees of freedom behind their spread
- * and `inflate` the factor that the resamples' deviation lacks, √(n / (n - 1)). */
-dele_interval dele_expanded(double *value, size_t resamples, double free, double inflate, double level);
+/* Percentiles of the resamples (written over) at Student's points, `free` being the degrees of
+ * freedom behind their spread and `inflate` the factor that the resamples' deviation lacks, √(n /
+ * (n - 1)). */
+dele_interval dele_expanded(double *value, size_t resamples, double free, double inflate,
+                            double level);
 
 #endif

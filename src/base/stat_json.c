@@ -14,7 +14,8 @@ void dele_json_interval(cJSON *object, const char *name, dele_interval x, size_t
         return;
     }
     snprintf(note, sizeof note, "%s_note", name);
-    if (n < DELE_LEAST_ITEMS) snprintf(text, sizeof text, "no interval: fewer than %d items", DELE_LEAST_ITEMS);
+    if (n < DELE_LEAST_ITEMS)
+        snprintf(text, sizeof text, "no interval: fewer than %d items", DELE_LEAST_ITEMS);
     cJSON_AddNullToObject(object, name);
     cJSON_AddStringToObject(object, note, text);
 }

@@ -1,4 +1,5 @@
-/* How an interval stands in a result: [low, high] under its name; null, and a note beside it, where there is none. */
+/* How an interval is in a result: [low, high] under its name; null, and a note beside it, where
+ * there is none. */
 #ifndef DELE_STAT_JSON_H
 #define DELE_STAT_JSON_H
 
@@ -6,7 +7,8 @@
 
 #include "base/stat.h"
 
-/* "NAME": [low, high], an infinite end as null; or "NAME": null, "NAME_note": why.  n: the items it is over. */
+/* "NAME": [low, high], an infinite end as null; or "NAME": null, "NAME_note": why.  n: the items it
+ * is over. */
 void dele_json_interval(cJSON *object, const char *name, dele_interval x, size_t n);
 
 #endif

@@ -64,7 +64,8 @@ void dele_table_real(dele_table *t, const char *format, double x)
 void dele_table_row(dele_table *t)
 {
     if (t->err.code) return;
-    assert(t->columns && (t->n % t->columns || t->n > t->columns)); /* a row has a cell, and no more than the head */
+    assert(t->columns && (t->n % t->columns ||
+                          t->n > t->columns)); /* a row has a cell, and no more than the head */
     while (t->n % t->columns && !t->err.code) put(t, dele_strdup(&t->arena, "", &t->err), false);
 }
 
@@ -87,7 +88,8 @@ static void put_csv(FILE *to, const char *text)
     fputc('"', to);
 }
 
-/* Columns of a terminal: a code point each, which is right for all but wide and combining characters. */
+/* Columns of a terminal: a code point each, which is right for all but wide and combining
+ * characters. */
 static size_t width_of(const char *text)
 {
     size_t n = 0;
@@ -110,20 +112,28 @@ static void print_aligned(dele_table *t, FILE *to)
         const bool last = column + 1 == t->columns;
         if (numbers[column]) fprintf(to, "%*s", blanks, "");
         fputs(t->cell[i].text, to);
-        if (last) fputc('\n', to);
-        else fprintf(to, "%*s", 2 + (numbers[column] ? 0 : blanks), "");
+        if (last)
+            fputc('\n', to);
+        else
+            fprintf(to, "%*s", 2 + (numbers[column] ? 0 : blanks), "");
     }
 }
 
 dele_status dele_table_print(dele_table *t, FILE *to, dele_table_form form, dele_err *err)
 {
     if (!t->err.code && form == DELE_TABLE_ALIGNED) print_aligned(t, to);
-    const dele_status status = t->err.code ? dele_fail(err, t->err.code, "%s", t->err.msg) : DELE_OK;
+    const dele_status status =
+        t->err.code ? dele_fail(err, t->err.code, "%s", t->err.msg) : DELE_OK;
     for (size_t i = 0; !status && form != DELE_TABLE_ALIGNED && i < t->n; i++) {
-        if (form == DELE_TABLE_CSV) put_csv(to, t->cell[i].text);
-        else fputs(t->cell[i].text, to);
+        if (form == DELE_TABLE_CSV)
+            put_csv(to, t->cell[i].text);
+        else
+            fputs(t->cell[i].text, to);
         const bool last = i % t->columns + 1 == t->columns;
-        fputs(!last ? form == DELE_TABLE_CSV ? "," : "\t" : form == DELE_TABLE_CSV ? "\r\n" : "\n", to);
+        fputs(!last                    ? form == DELE_TABLE_CSV ? "," : "\t"
+              : form == DELE_TABLE_CSV ? "\r\n"
+                                       : "\n",
+              to);
     }
     dele_table_release(t);
     return status;

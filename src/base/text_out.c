@@ -12,9 +12,12 @@ size_t dele_utf8_sequence(const char *text, size_t n, uint32_t *c)
     if (c) *c = first;
     if (first < 0x80) return 1;
     if (first < 0xc2 || first > 0xf4) return 0;
-    if (first < 0xe0) length = 2;
-    else if (first < 0xf0) length = 3;
-    else length = 4;
+    if (first < 0xe0)
+        length = 2;
+    else if (first < 0xf0)
+        length = 3;
+    else
+        length = 4;
     if (first == 0xe0) low = 0xa0;  /* overlong */
     if (first == 0xed) high = 0x9f; /* surrogates */
     if (first == 0xf0) low = 0x90;  /* overlong */
@@ -38,11 +41,12 @@ bool dele_text_is_control(uint32_t c)
 /* What a spreadsheet takes for the beginning of a formula, and our own mark. */
 static bool needs_apostrophe(uint32_t c)
 {
-    return c == '=' || c == '+' || c == '-' || c == '@' || c == '\'' || c == 0xff1d || c == 0xff0b || c == 0xff0d ||
-           c == 0xff20;
+    return c == '=' || c == '+' || c == '-' || c == '@' || c == '\'' || c == 0xff1d ||
+           c == 0xff0b || c == 0xff0d || c == 0xff20;
 }
 
-/* The character at s as it is shown, into out (8 bytes); *used is its length in s.  Returns the bytes written. */
+/* The character at s as it is shown, into out (8 bytes); *used is its length in s.  Returns the
+ * bytes written. */
 static size_t show_one(char out[8], size_t *used, const char *s, size_t n, dele_text_form form)
 {
     uint32_t c;
@@ -53,7 +57,8 @@ static size_t show_one(char out[8], size_t *used, const char *s, size_t n, dele_
     if (c == '\t') return memcpy(out, "\\t", 2), 2;
     if (c == '\n') return memcpy(out, "\\n", 2), 2;
     if (c == '\r') return memcpy(out, "\\r", 2), 2;
-    if (!length || (c < 0x80 && dele_text_is_control(c))) return (size_t)snprintf(out, 8, "\\x%02x", (unsigned char)*s);
+    if (!length || (c < 0x80 && dele_text_is_control(c)))
+        return (size_t)snprintf(out, 8, "\\x%02x", (unsigned char)*s);
     if (dele_text_is_control(c)) return (size_t)snprintf(out, 8, "\\u%04x", (unsigned)c);
     memcpy(out, s, length);
     return length;
@@ -70,16 +75,21 @@ typedef struct {
 static void emit(target *to, const char *bytes, size_t n)
 {
     to->need += n;
-    if (to->stream) fwrite(bytes, 1, n, to->stream);
-    else if (to->full || to->used + n >= to->room) to->full = true;
-    else memcpy(to->out + to->used, bytes, n), to->used += n;
+    if (to->stream)
+        fwrite(bytes, 1, n, to->stream);
+    else if (to->full || to->used + n >= to->room)
+        to->full = true;
+    else
+        memcpy(to->out + to->used, bytes, n), to->used += n;
 }
 
 static void show(target *to, const char *text, dele_text_form form)
 {
     size_t n = text ? strlen(text) : 0, used = 0;
     uint32_t first = 0;
-    if (form == DELE_TEXT_CELL && n && dele_utf8_sequence(text, n, &first) && needs_apostrophe(first)) emit(to, "'", 1);
+    if (form == DELE_TEXT_CELL && n && dele_utf8_sequence(text, n, &first) &&
+        needs_apostrophe(first))
+        emit(to, "'", 1);
     for (size_t i = 0; i < n; i += used) {
         char one[8];
         const size_t length = show_one(one, &used, text + i, n - i, form);
@@ -143,7 +153,8 @@ void dele_note(const char *format, ...)
 
 static bool is_plain(const char *word)
 {
-    const size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:+@%");
+    const size_t n =
+        strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:+@%");
     return n && !word[n];
 }
 
@@ -162,9 +173,12 @@ void dele_shell_put(FILE *to, const char *word)
     fputs(controls ? "$'" : "'", to);
     for (size_t n = strlen(word), i = 0, used; i < n; i += used) {
         char one[8];
-        const size_t length = show_one(one, &used, word + i, n - i, controls ? DELE_TEXT_CELL : DELE_TEXT_LINE);
-        if (word[i] == '\'') fputs(controls ? "\\'" : "'\\''", to);
-        else fwrite(one, 1, length, to);
+        const size_t length =
+            show_one(one, &used, word + i, n - i, controls ? DELE_TEXT_CELL : DELE_TEXT_LINE);
+        if (word[i] == '\'')
+            fputs(controls ? "\\'" : "'\\''", to);
+        else
+            fwrite(one, 1, length, to);
     }
     fputc('\'', to);
 }
@@ -181,23 +195,30 @@ static long hex(const char *s, int n)
     return value;
 }
 
-/* What the backslash at s stands for, into out (4 bytes); returns its bytes, *used the length in s; 0: nothing of ours. */
+/* What the backslash at s stands for, into out (4 bytes); returns its bytes, *used the length in s;
+ * 0: nothing of ours. */
 static size_t read_escape(char out[4], size_t *used, const char *s)
 {
     long c;
     *used = 2;
     switch (s[1]) {
-    case 't': return *out = '\t', 1;
-    case 'n': return *out = '\n', 1;
-    case 'r': return *out = '\r', 1;
-    case '\\': return *out = '\\', 1;
-    default: break;
+    case 't':
+        return *out = '\t', 1;
+    case 'n':
+        return *out = '\n', 1;
+    case 'r':
+        return *out = '\r', 1;
+    case '\\':
+        return *out = '\\', 1;
+    default:
+        break;
     }
     if (s[1] == 'x' && (c = hex(s + 2, 2)) > 0) return *used = 4, *out = (char)c, 1;
     if (s[1] != 'u' || (c = hex(s + 2, 4)) < 0x80) return 0;
     *used = 6;
     if (c < 0x800) return out[0] = (char)(0xc0 | c >> 6), out[1] = (char)(0x80 | (c & 0x3f)), 2;
-    out[0] = (char)(0xe0 | c >> 12), out[1] = (char)(0x80 | (c >> 6 & 0x3f)), out[2] = (char)(0x80 | (c & 0x3f));
+    out[0] = (char)(0xe0 | c >> 12), out[1] = (char)(0x80 | (c >> 6 & 0x3f)),
+    out[2] = (char)(0x80 | (c & 0x3f));
     return 3;
 }
 

@@ -1,12 +1,13 @@
-/* config.json, both generations of it: v4 of transformers writes rope_theta and torch_dtype, v5 writes
- * rope_parameters and dtype.
+/* config.json, both generations of it: v4 of transformers writes rope_theta and torch_dtype, v5
+ * writes rope_parameters and dtype.
  *
  * Every key is in one of three places:
- *   read     it is a field of dele_config, or must have the one value that we compute with (hidden_act "silu")
+ *   read     it is a field of dele_config, or must have the one value that we compute with
+ *            (hidden_act "silu")
  *   inert    it is known not to change the forward pass (use_cache, transformers_version, ...)
- *   unknown  kept when a model is saved; but if its name speaks of arithmetic (rope, scale, norm, bias, window,
- *            expert, ...) and its value is not null, false or empty, the model is refused by that name: computing
- *            without it would give wrong numbers quietly. */
+ *   unknown  kept when a model is saved; but if its name speaks of arithmetic (rope, scale, norm,
+ *            bias, window, expert, ...) and its value is not null, false or empty, the model is
+ *            refused by that name: computing without it would give wrong numbers quietly. */
 #include "model/config.h"
 
 #include <float.h>
@@ -17,12 +18,33 @@
 
 #include "base/json.h"
 
-static const char *const read_keys[] = {
-    "model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-    "num_key_value_heads", "head_dim", "vocab_size", "max_position_embeddings", "rms_norm_eps", "rope_theta",
-    "rope_parameters", "rope_scaling", "clip_qkv", "tie_word_embeddings", "hidden_act", "attention_bias", "mlp_bias",
-    "attention_dropout", "bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id",
-    "decoder_start_token_id", "partial_rotary_factor", "layer_types"};
+static const char *const read_keys[] = {"model_type",
+                                        "hidden_size",
+                                        "intermediate_size",
+                                        "num_hidden_layers",
+                                        "num_attention_heads",
+                                        "num_key_value_heads",
+                                        "head_dim",
+                                        "vocab_size",
+                                        "max_position_embeddings",
+                                        "rms_norm_eps",
+                                        "rope_theta",
+                                        "rope_parameters",
+                                        "rope_scaling",
+                                        "clip_qkv",
+                                        "tie_word_embeddings",
+                                        "hidden_act",
+                                        "attention_bias",
+                                        "mlp_bias",
+                                        "attention_dropout",
+                                        "bos_token_id",
+                                        "eos_token_id",
+                                        "pad_token_id",
+                                        "unk_token_id",
+                                        "sep_token_id",
+                                        "decoder_start_token_id",
+                                        "partial_rotary_factor",
+                                        "layer_types"};
 
 typedef enum { TEXT, FLAG, NUMBER, LIST, OBJECT, ANYTHING } value_type;
 
@@ -31,27 +53,61 @@ typedef struct {
     value_type type; /* ANYTHING: several types are in use */
 } inert;
 
-static const inert inert_keys[] = {
-    {"architectures", LIST}, {"torch_dtype", TEXT}, {"dtype", TEXT}, {"transformers_version", TEXT},
-    {"use_cache", FLAG}, {"initializer_range", NUMBER}, {"pretraining_tp", NUMBER}, {"auto_map", OBJECT},
-    {"name_or_path", TEXT}, {"is_llama_config", FLAG}, {"rope_interleaved", FLAG}, {"chunk_size_feed_forward", NUMBER},
-    {"output_attentions", FLAG}, {"output_hidden_states", FLAG}, {"return_dict", FLAG},
-    {"return_dict_in_generate", FLAG}, {"torchscript", FLAG}, {"attn_implementation", ANYTHING},
-    {"use_flash_attention_2", FLAG}, {"transformers.js_config", OBJECT}, {"tf_legacy_loss", FLAG}, {"id2label", OBJECT},
-    {"label2id", OBJECT}, {"problem_type", TEXT}, {"task_specific_params", ANYTHING}, {"finetuning_task", TEXT},
-    {"tokenizer_class", TEXT}, {"max_length", NUMBER}, {"min_length", NUMBER}, {"do_sample", FLAG},
-    {"temperature", NUMBER}, {"top_k", NUMBER}, {"top_p", NUMBER}, {"repetition_penalty", NUMBER},
-    {"length_penalty", NUMBER}, {"num_beams", NUMBER}, {"num_return_sequences", NUMBER}, {"layer_norm_eps", NUMBER},
-    {"weight_tying", FLAG}, {"use_bfloat16", FLAG}, {"max_window_layers", NUMBER}, {"output_router_logits", FLAG},
-    {"gradient_checkpointing", FLAG}};
+static const inert inert_keys[] = {{"architectures", LIST},
+                                   {"torch_dtype", TEXT},
+                                   {"dtype", TEXT},
+                                   {"transformers_version", TEXT},
+                                   {"use_cache", FLAG},
+                                   {"initializer_range", NUMBER},
+                                   {"pretraining_tp", NUMBER},
+                                   {"auto_map", OBJECT},
+                                   {"name_or_path", TEXT},
+                                   {"is_llama_config", FLAG},
+                                   {"rope_interleaved", FLAG},
+                                   {"chunk_size_feed_forward", NUMBER},
+                                   {"output_attentions", FLAG},
+                                   {"output_hidden_states", FLAG},
+                                   {"return_dict", FLAG},
+                                   {"return_dict_in_generate", FLAG},
+                                   {"torchscript", FLAG},
+                                   {"attn_implementation", ANYTHING},
+                                   {"use_flash_attention_2", FLAG},
+                                   {"transformers.js_config", OBJECT},
+                                   {"tf_legacy_loss", FLAG},
+                                   {"id2label", OBJECT},
+                                   {"label2id", OBJECT},
+                                   {"problem_type", TEXT},
+                                   {"task_specific_params", ANYTHING},
+                                   {"finetuning_task", TEXT},
+                                   {"tokenizer_class", TEXT},
+                                   {"max_length", NUMBER},
+                                   {"min_length", NUMBER},
+                                   {"do_sample", FLAG},
+                                   {"temperature", NUMBER},
+                                   {"top_k", NUMBER},
+                                   {"top_p", NUMBER},
+                                   {"repetition_penalty", NUMBER},
+                                   {"length_penalty", NUMBER},
+                                   {"num_beams", NUMBER},
+                                   {"num_return_sequences", NUMBER},
+                                   {"layer_norm_eps", NUMBER},
+                                   {"weight_tying", FLAG},
+                                   {"use_bfloat16", FLAG},
+                                   {"max_window_layers", NUMBER},
+                                   {"output_router_logits", FLAG},
+                                   {"gradient_checkpointing", FLAG}};
 
 /* Words that make an unknown key suspect. */
 static const char *const maths_words[] = {
-    "rope", "rotary", "scal", "multiplier", "softcap", "norm", "bias", "window", "expert", "moe", "router", "quant",
-    "clip", "clamp", "residual", "parallel", "alibi", "attn", "attention", "attend", "layer", "activation", "_act",
-    "act_fn", "dropout", "temperature", "embed", "head", "adapter", "lora", "prune", "skip", "position", "logit",
-    "kv_", "key", "query", "value", "mlp", "ffn", "eps", "theta", "factor", "mup", "depth", "width", "dim", "hidden",
-    "interleaved", "causal", "encoder", "decoder", "prefix_lm", "sparse", "gate", "mamba", "ssm", "conv"};
+    "rope",       "rotary",   "scal",    "multiplier", "softcap",     "norm",   "bias",
+    "window",     "expert",   "moe",     "router",     "quant",       "clip",   "clamp",
+    "residual",   "parallel", "alibi",   "attn",       "attention",   "attend", "layer",
+    "activation", "_act",     "act_fn",  "dropout",    "temperature", "embed",  "head",
+    "adapter",    "lora",     "prune",   "skip",       "position",    "logit",  "kv_",
+    "key",        "query",    "value",   "mlp",        "ffn",         "eps",    "theta",
+    "factor",     "mup",      "depth",   "width",      "dim",         "hidden", "interleaved",
+    "causal",     "encoder",  "decoder", "prefix_lm",  "sparse",      "gate",   "mamba",
+    "ssm",        "conv"};
 
 static bool listed(const char *const *list, size_t n, const char *key)
 {
@@ -70,7 +126,8 @@ static bool sounds_like_maths(const char *key)
 
 static bool is_off(const cJSON *item)
 {
-    return !item || cJSON_IsNull(item) || cJSON_IsFalse(item) || (cJSON_IsString(item) && !item->valuestring[0]) ||
+    return !item || cJSON_IsNull(item) || cJSON_IsFalse(item) ||
+           (cJSON_IsString(item) && !item->valuestring[0]) ||
            ((cJSON_IsArray(item) || cJSON_IsObject(item)) && !item->child);
 }
 
@@ -79,7 +136,7 @@ static dele_status refuse(const char *where, const char *key, const char *why, d
     return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: \"%s\" %s", where, key, why);
 }
 
-/* ---- fields ---------------------------------------------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 typedef struct {
     const cJSON *json;
@@ -100,7 +157,8 @@ static int read_int(const reader *r, const char *key, int fallback)
     if (!item && fallback >= 0) return fallback;
     double x = cJSON_IsNumber(item) ? item->valuedouble : -1;
     if (x < 1 || x > 1 << 30 || x != floor(x)) {
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a positive whole number", r->where, key);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a positive whole number", r->where,
+                  key);
         return 0;
     }
     return (int)x;
@@ -111,8 +169,8 @@ static float read_positive(const reader *r, const char *key, const cJSON *item, 
     if (!item) return fallback;
     double x = cJSON_IsNumber(item) ? item->valuedouble : 0;
     if (!(x >= (double)FLT_MIN && x <= (double)FLT_MAX)) {
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a positive number (in the range of float32)", r->where,
-                  key);
+        dele_fail(r->err, DELE_ERR_FORMAT,
+                  "%s: \"%s\" must be a positive number (in the range of float32)", r->where, key);
         return fallback;
     }
     return (float)x;
@@ -134,13 +192,17 @@ static int read_id(const reader *r, const dele_config *c, const char *key, const
         dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a token id or null", r->where, key);
         return -1;
     }
-    return dele_config_check_id(c, item->valuedouble, r->where, key, r->err) ? -1 : (int)item->valuedouble;
+    return dele_config_check_id(c, item->valuedouble, r->where, key, r->err)
+               ? -1
+               : (int)item->valuedouble;
 }
 
-/* eos_token_id: one id, a list of ids, or null.  All of them are ends of text; the first is returned. */
+/* eos_token_id: one id, a list of ids, or null.  All of them are ends of text; the first is
+ * returned. */
 static int read_ends(const reader *r, dele_config *c)
 {
-    const cJSON *value = field(r, "eos_token_id"), *item = cJSON_IsArray(value) ? value->child : value;
+    const cJSON *value = field(r, "eos_token_id"),
+                *item = cJSON_IsArray(value) ? value->child : value;
     int first = -1;
     for (; item; item = cJSON_IsArray(value) ? item->next : NULL) {
         int id = read_id(r, c, "eos_token_id", item);
@@ -150,14 +212,17 @@ static int read_ends(const reader *r, dele_config *c)
     return first;
 }
 
-dele_status dele_config_check_id(const dele_config *c, double id, const char *where, const char *name, dele_err *err)
+dele_status dele_config_check_id(const dele_config *c, double id, const char *where,
+                                 const char *name, dele_err *err)
 {
     if (id == floor(id) && id >= -1 && id < c->vocab) return DELE_OK;
     if (id == floor(id) && id >= 0)
-        return dele_fail(err, DELE_ERR_FORMAT,
-                         "%s: \"%s\" is %.0f, which lies beyond the vocabulary: the model has ids 0 to %d", where, name,
-                         id, c->vocab - 1);
-    return dele_fail(err, DELE_ERR_FORMAT, "%s: \"%s\" is %g, which is no token id", where, name, id);
+        return dele_fail(
+            err, DELE_ERR_FORMAT,
+            "%s: \"%s\" is %.0f, which lies beyond the vocabulary: the model has ids 0 to %d",
+            where, name, id, c->vocab - 1);
+    return dele_fail(err, DELE_ERR_FORMAT, "%s: \"%s\" is %g, which is no token id", where, name,
+                     id);
 }
 
 dele_status dele_config_add_end(dele_config *c, int id, const char *where, dele_err *err)
@@ -165,17 +230,20 @@ dele_status dele_config_add_end(dele_config *c, int id, const char *where, dele_
     for (int i = 0; i < c->n_ends; i++)
         if (c->ends[i] == id) return DELE_OK;
     if (c->n_ends == DELE_MAX_ENDS)
-        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: more than %d ids end a text", where, DELE_MAX_ENDS);
+        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: more than %d ids end a text", where,
+                         DELE_MAX_ENDS);
     c->ends[c->n_ends++] = id;
     return DELE_OK;
 }
 
-dele_status dele_config_read_generation(dele_config *config, const cJSON *json, const char *where, dele_err *err)
+dele_status dele_config_read_generation(dele_config *config, const cJSON *json, const char *where,
+                                        dele_err *err)
 {
     dele_err mine = {0};
     const reader r = {json, where, &mine};
     dele_config c = *config;
-    if (!cJSON_IsObject(json)) return dele_fail(err, DELE_ERR_FORMAT, "%s: not a JSON object", where);
+    if (!cJSON_IsObject(json))
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: not a JSON object", where);
     read_id(&r, &c, "bos_token_id", field(&r, "bos_token_id"));
     read_id(&r, &c, "pad_token_id", field(&r, "pad_token_id"));
     read_id(&r, &c, "decoder_start_token_id", field(&r, "decoder_start_token_id"));
@@ -187,7 +255,7 @@ dele_status dele_config_read_generation(dele_config *config, const cJSON *json, 
     return DELE_OK;
 }
 
-/* ---- what must have the one value that we compute with --------------------------------------------------------- */
+/* ---- what must have the one value that we compute with --------------------------------------- */
 
 /* Where a value of the rotation was found: its name in the file, for messages. */
 typedef struct {
@@ -195,12 +263,14 @@ typedef struct {
     const char *name;
 } found;
 
-/* One value that several keys may hold: the same number or text in each, or the file contradicts itself. */
+/* One value that several keys may hold: the same number or text in each, or the file contradicts
+ * itself. */
 static void agree(found *f, const cJSON *value, const char *name, const reader *r)
 {
     if (!value || cJSON_IsNull(value)) return;
     if (f->value && !cJSON_Compare(f->value, value, true))
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" and \"%s\" disagree; keep one", r->where, f->name, name);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" and \"%s\" disagree; keep one", r->where,
+                  f->name, name);
     if (!f->value) *f = (found){value, name};
 }
 
@@ -211,14 +281,16 @@ typedef struct {
     bool null_theta; /* some spelling has it, as null */
 } rotation;
 
-/* One object of rotation parameters: rope_scaling or rope_parameters (names[0]), or the one inside it that belongs to
- * the full-attention layers, which are all there are here.  names: the object's own name, and its theta's, types' and
- * share's in messages. */
-static void read_rotation(rotation *out, const cJSON *rope, const char *const names[5], bool nested, const reader *r)
+/* One object of rotation parameters: rope_scaling or rope_parameters (names[0]), or the one inside
+ * it that belongs to the full-attention layers, which are all there are here.  names: the object's
+ * own name, and its theta's, types' and share's in messages. */
+static void read_rotation(rotation *out, const cJSON *rope, const char *const names[5], bool nested,
+                          const reader *r)
 {
     if (!rope || cJSON_IsNull(rope)) return;
     if (!cJSON_IsObject(rope)) {
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be an object or null", r->where, names[0]);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be an object or null", r->where,
+                  names[0]);
         return;
     }
     for (const cJSON *item = rope->child; item; item = item->next) {
@@ -240,20 +312,23 @@ static void read_rotation(rotation *out, const cJSON *rope, const char *const na
         } else if (strcmp(key, "factor") == 0 && cJSON_IsNumber(item) && item->valuedouble == 1) {
             continue; /* scaling by one */
         } else if (!cJSON_IsNull(item)) {
-            dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: \"%s.%.60s\" is not supported", r->where, names[0], key);
+            dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: \"%s.%.60s\" is not supported", r->where,
+                      names[0], key);
         }
     }
 }
 
-/* The rotation of all spellings: v4's rope_theta beside rope_scaling {rope_type or type, rope_theta}, and v5's
- * rope_parameters {rope_type, rope_theta}, flat or under "full_attention".  transformers 5.23 (RotaryEmbeddingConfigMixin,
- * modeling_rope_utils.py) lets the objects win over rope_theta, and rope_scaling over rope_parameters; its theta is 10000
- * where no key has one, and what stands under a layer type does not count for these families.  Here keys that contradict
- * each other are refused, so that there is nothing to win. */
+/* The rotation of all spellings: v4's rope_theta beside rope_scaling {rope_type or type,
+ * rope_theta}, and v5's rope_parameters {rope_type, rope_theta}, flat or under "full_attention".
+ * transformers 5.23 (RotaryEmbeddingConfigMixin, modeling_rope_utils.py) lets the objects win over
+ * rope_theta, and rope_scaling over rope_parameters; its theta is 10000 where no key has one, and
+ * what is under a layer type does not count for these families.  Here keys that contradict each
+ * other are refused, so that there is nothing to win. */
 static void read_rope(dele_config *c, const reader *r)
 {
-    static const char *const scaling[] = {"rope_scaling", "rope_scaling.rope_theta", "rope_scaling.rope_type",
-                                          "rope_scaling.type", "rope_scaling.partial_rotary_factor"};
+    static const char *const scaling[] = {"rope_scaling", "rope_scaling.rope_theta",
+                                          "rope_scaling.rope_type", "rope_scaling.type",
+                                          "rope_scaling.partial_rotary_factor"};
     static const char *const parameters[] = {"rope_parameters", "rope_parameters.rope_theta",
                                              "rope_parameters.rope_type", "rope_parameters.type",
                                              "rope_parameters.partial_rotary_factor"};
@@ -270,12 +345,15 @@ static void read_rope(dele_config *c, const reader *r)
     if (partial && !(cJSON_IsNumber(partial) && partial->valuedouble == 1))
         refuse(r->where, all.partial.name, "other than 1 is not supported", r->err);
     if (!all.theta.value && all.null_theta)
-        refuse(r->where, "rope_theta", "is null, and no other key holds the base of the rotation", r->err);
+        refuse(r->where, "rope_theta", "is null, and no other key holds the base of the rotation",
+               r->err);
     c->rope_theta = read_positive(r, all.theta.name, all.theta.value, 10000);
     if (all.nested.value && read_positive(r, all.nested.name, all.nested.value, 0) != c->rope_theta)
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" is not the base of the rotation that the other keys give (%g where "
-                  "they have none), which transformers takes for this family; put it into rope_parameters itself", r->where,
-                  all.nested.name, (double)c->rope_theta);
+        dele_fail(r->err, DELE_ERR_FORMAT,
+                  "%s: \"%s\" is not the base of the rotation that the other keys give (%g where "
+                  "they have none), which transformers takes for this family; put it into "
+                  "rope_parameters itself",
+                  r->where, all.nested.name, (double)c->rope_theta);
 }
 
 static void want_false(const reader *r, const char *key)
@@ -289,7 +367,8 @@ static void read_layer_types(const dele_config *c, const reader *r)
     const cJSON *types = field(r, key);
     if (!types) return;
     if (!cJSON_IsArray(types) || cJSON_GetArraySize(types) != c->n_layers)
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a list with one name a layer", r->where, key);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a list with one name a layer",
+                  r->where, key);
     for (const cJSON *type = cJSON_IsArray(types) ? types->child : NULL; type; type = type->next)
         if (!cJSON_IsString(type) || strcmp(type->valuestring, "full_attention") != 0)
             refuse(r->where, key, "names a layer other than \"full_attention\"", r->err);
@@ -312,21 +391,29 @@ static void read_fixed(const dele_config *c, const reader *r)
 static void check_other_ids(const dele_config *c, const reader *r)
 {
     static const char *const keys[] = {"unk_token_id", "sep_token_id", "decoder_start_token_id"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) read_id(r, c, keys[i], field(r, keys[i]));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        read_id(r, c, keys[i], field(r, keys[i]));
 }
 
-/* ---- every key once --------------------------------------------------------------------------------------------- */
+/* ---- every key once -------------------------------------------------------------------------- */
 
-/* Is the value of an inert key of the type that transformers writes there?  A file with another is not what it seems. */
+/* Is the value of an inert key of the type that transformers writes there?  A file with another is
+ * not what it seems. */
 static bool right_type(const inert *known, const cJSON *item)
 {
     switch (known->type) {
-    case TEXT: return cJSON_IsString(item);
-    case FLAG: return cJSON_IsBool(item);
-    case NUMBER: return cJSON_IsNumber(item) && isfinite(item->valuedouble);
-    case LIST: return cJSON_IsArray(item);
-    case OBJECT: return cJSON_IsObject(item);
-    case ANYTHING: break;
+    case TEXT:
+        return cJSON_IsString(item);
+    case FLAG:
+        return cJSON_IsBool(item);
+    case NUMBER:
+        return cJSON_IsNumber(item) && isfinite(item->valuedouble);
+    case LIST:
+        return cJSON_IsArray(item);
+    case OBJECT:
+        return cJSON_IsObject(item);
+    case ANYTHING:
+        break;
     }
     return true;
 }
@@ -346,13 +433,18 @@ static void check_key(const cJSON *item, const reader *r)
     if (cJSON_IsNull(item) || LISTED(read_keys, key)) return;
     const inert *known = find_inert(key);
     if (known && !right_type(known, item))
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be %s or null", r->where, key, types[known->type]);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be %s or null", r->where, key,
+                  types[known->type]);
     if (known || key[0] == '_' || is_off(item)) return;
     if (n > 8 && strcmp(key + n - 8, "_version") == 0) return;
-    if (n > 8 && strcmp(key + n - 8, "_dropout") == 0 && cJSON_IsNumber(item) && item->valuedouble == 0) return;
+    if (n > 8 && strcmp(key + n - 8, "_dropout") == 0 && cJSON_IsNumber(item) &&
+        item->valuedouble == 0)
+        return;
     if (sounds_like_maths(key))
-        dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: \"%.100s\" is a key that may change the maths and is not known here; "
-                  "remove it from the file if you are sure that it does not", r->where, key);
+        dele_fail(r->err, DELE_ERR_UNSUPPORTED,
+                  "%s: \"%.100s\" is a key that may change the maths and is not known here; "
+                  "remove it from the file if you are sure that it does not",
+                  r->where, key);
 }
 
 static int by_key(const void *a, const void *b)
@@ -367,11 +459,13 @@ static void check_twice(const reader *r)
     const size_t n = (size_t)cJSON_GetArraySize(r->json);
     const cJSON **key = DELE_NEW(&scratch, const cJSON *, n + 1, r->err);
     size_t filled = 0;
-    for (const cJSON *item = key ? r->json->child : NULL; item; item = item->next) key[filled++] = item;
+    for (const cJSON *item = key ? r->json->child : NULL; item; item = item->next)
+        key[filled++] = item;
     if (filled > 1) qsort(key, filled, sizeof *key, by_key);
     for (size_t i = 1; i < filled; i++)
         if (strcmp(key[i - 1]->string, key[i]->string) == 0)
-            dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%.100s\" stands there twice", r->where, key[i]->string);
+            dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%.100s\" appears twice", r->where,
+                      key[i]->string);
     dele_arena_release(&scratch);
 }
 
@@ -381,7 +475,7 @@ static void check_keys(const reader *r)
     for (const cJSON *item = r->json->child; item; item = item->next) check_key(item, r);
 }
 
-/* ---- whole ------------------------------------------------------------------------------------------------------ */
+/* ---- whole ----------------------------------------------------------------------------------- */
 
 static dele_status read_family(dele_config *c, const reader *r)
 {
@@ -398,14 +492,16 @@ static dele_status read_family(dele_config *c, const reader *r)
         c->clip_qkv = read_positive(r, "clip_qkv", field(r, "clip_qkv"), 0);
     } else {
         return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
-                        "%s: model_type \"%.40s\" is not supported; \"llama\" and \"olmo\" are", r->where, name);
+                         "%s: model_type \"%.40s\" is not supported; \"llama\" and \"olmo\" are",
+                         r->where, name);
     }
     if (c->family == DELE_LLAMA && field(r, "clip_qkv"))
         return refuse(r->where, "clip_qkv", "is known for olmo only", r->err);
     return DELE_OK;
 }
 
-dele_status dele_config_parse(dele_config *config, const cJSON *json, const char *where, dele_err *err)
+dele_status dele_config_parse(dele_config *config, const cJSON *json, const char *where,
+                              dele_err *err)
 {
     dele_err mine = {0};
     const reader r = {json, where, &mine};
@@ -414,16 +510,17 @@ dele_status dele_config_parse(dele_config *config, const cJSON *json, const char
         dele_fail(&mine, DELE_ERR_FORMAT, "%s: not a JSON object", where);
     } else if (!read_family(&c, &r)) {
         c.n_layers = read_int(&r, "num_hidden_layers", -1);
-        c.dim = read_int(&r, "hidden_size", -1);
-        c.hidden = read_int(&r, "intermediate_size", -1);
+        c.hidden_size = read_int(&r, "hidden_size", -1);
+        c.intermediate_size = read_int(&r, "intermediate_size", -1);
         c.n_heads = read_int(&r, "num_attention_heads", -1);
         c.vocab = read_int(&r, "vocab_size", -1);
         c.n_kv_heads = read_int(&r, "num_key_value_heads", c.n_heads);
         c.context = read_int(&r, "max_position_embeddings", 2048);
-        if (!field(&r, "head_dim") && c.n_heads > 0 && c.dim % c.n_heads != 0)
-            dele_fail(&mine, DELE_ERR_FORMAT, "%s: hidden_size %d is not divisible by num_attention_heads %d", where,
-                     c.dim, c.n_heads);
-        c.head_dim = read_int(&r, "head_dim", c.n_heads > 0 ? c.dim / c.n_heads : 0);
+        if (!field(&r, "head_dim") && c.n_heads > 0 && c.hidden_size % c.n_heads != 0)
+            dele_fail(&mine, DELE_ERR_FORMAT,
+                      "%s: hidden_size %d is not divisible by num_attention_heads %d", where,
+                      c.hidden_size, c.n_heads);
+        c.head_dim = read_int(&r, "head_dim", c.n_heads > 0 ? c.hidden_size / c.n_heads : 0);
         c.tied = read_bool(&r, "tie_word_embeddings", false);
         c.bos = read_id(&r, &c, "bos_token_id", field(&r, "bos_token_id"));
         c.eos = read_ends(&r, &c);
@@ -444,34 +541,43 @@ dele_status dele_config_check(const dele_config *c, const char *where, dele_err 
     const struct {
         const char *name;
         int value, most;
-    } sizes[] = {{"number of layers", c->n_layers, 1 << 12}, {"hidden size", c->dim, 1 << 18},
-                 {"intermediate size", c->hidden, 1 << 20},  {"number of heads", c->n_heads, 1 << 14},
-                 {"number of key/value heads", c->n_kv_heads, 1 << 14}, {"head size", c->head_dim, 1 << 14},
-                 {"vocabulary size", c->vocab, 1 << 24},     {"context length", c->context, 1 << 28}};
+    } sizes[] = {{"number of layers", c->n_layers, 1 << 12},
+                 {"hidden size", c->hidden_size, 1 << 18},
+                 {"intermediate size", c->intermediate_size, 1 << 20},
+                 {"number of heads", c->n_heads, 1 << 14},
+                 {"number of key/value heads", c->n_kv_heads, 1 << 14},
+                 {"head size", c->head_dim, 1 << 14},
+                 {"vocabulary size", c->vocab, 1 << 24},
+                 {"context length", c->context, 1 << 28}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].value < 1 || sizes[i].value > sizes[i].most)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: a %s of %d is outside 1 to %d", where, sizes[i].name,
-                            sizes[i].value, sizes[i].most);
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: a %s of %d is outside 1 to %d", where,
+                             sizes[i].name, sizes[i].value, sizes[i].most);
     if (c->n_heads % c->n_kv_heads != 0)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: %d heads cannot share %d key/value heads evenly", where, c->n_heads,
-                        c->n_kv_heads);
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: %d heads cannot share %d key/value heads evenly", where, c->n_heads,
+                         c->n_kv_heads);
     if (c->head_dim % 2 != 0)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: a head size of %d is odd, but rotary positions need pairs", where,
-                        c->head_dim);
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: a head size of %d is odd, but rotary positions need pairs", where,
+                         c->head_dim);
     if ((size_t)c->n_heads * (size_t)c->head_dim > 1 << 20)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: %d heads of %d are more than fit", where, c->n_heads, c->head_dim);
-    if (!(c->norm_eps > 0) || !isfinite(c->norm_eps) || !(c->rope_theta > 0) || !isfinite(c->rope_theta) ||
-        !(c->clip_qkv >= 0) || !isfinite(c->clip_qkv))
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: the norm's epsilon and the rotary base must be positive numbers",
-                        where);
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: %d heads of %d are more than fit", where,
+                         c->n_heads, c->head_dim);
+    if (!(c->norm_eps > 0) || !isfinite(c->norm_eps) || !(c->rope_theta > 0) ||
+        !isfinite(c->rope_theta) || !(c->clip_qkv >= 0) || !isfinite(c->clip_qkv))
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: the norm's epsilon and the rotary base must be positive numbers",
+                         where);
     return DELE_OK;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static cJSON *token_or_null(int id) { return id < 0 ? cJSON_CreateNull() : cJSON_CreateNumber(id); }
 
-/* Does the list of ends fit into config.json's eos_token_id?  The first one there is what training appends. */
+/* Does the list of ends fit into config.json's eos_token_id?  The first one there is what training
+ * appends. */
 static bool ends_with_eos(const dele_config *c)
 {
     for (int i = 0; i < c->n_ends; i++)
@@ -497,8 +603,9 @@ static cJSON *ends_json(const dele_config *c)
     return list;
 }
 
-/* The shortest decimal that reads back as the same float, and that everybody reads as a float: 8.0, 1e-05.  It is raw
- * text to cJSON, which would print 8, and transformers takes no whole number where it wants a float. */
+/* The shortest decimal that reads back as the same float, and that everybody reads as a float: 8.0,
+ * 1e-05.  It is raw text to cJSON, which would print 8, and transformers takes no whole number
+ * where it wants a float. */
 static cJSON *float_number(float x)
 {
     char text[40];
@@ -517,20 +624,23 @@ cJSON *dele_config_json(const dele_config *c)
 {
     bool llama = c->family == DELE_LLAMA;
     cJSON *json = cJSON_CreateObject(), *architectures = cJSON_CreateArray();
-    cJSON_AddItemToArray(architectures, cJSON_CreateString(llama ? "LlamaForCausalLM" : "OlmoForCausalLM"));
+    cJSON_AddItemToArray(architectures,
+                         cJSON_CreateString(llama ? "LlamaForCausalLM" : "OlmoForCausalLM"));
     cJSON_AddItemToObject(json, "architectures", architectures);
     cJSON_AddStringToObject(json, "model_type", llama ? "llama" : "olmo");
-    cJSON_AddNumberToObject(json, "hidden_size", c->dim);
-    cJSON_AddNumberToObject(json, "intermediate_size", c->hidden);
+    cJSON_AddNumberToObject(json, "hidden_size", c->hidden_size);
+    cJSON_AddNumberToObject(json, "intermediate_size", c->intermediate_size);
     cJSON_AddNumberToObject(json, "num_hidden_layers", c->n_layers);
     cJSON_AddNumberToObject(json, "num_attention_heads", c->n_heads);
     cJSON_AddNumberToObject(json, "num_key_value_heads", c->n_kv_heads);
-    if (llama || c->head_dim * c->n_heads != c->dim) cJSON_AddNumberToObject(json, "head_dim", c->head_dim);
+    if (llama || c->head_dim * c->n_heads != c->hidden_size)
+        cJSON_AddNumberToObject(json, "head_dim", c->head_dim);
     cJSON_AddNumberToObject(json, "vocab_size", c->vocab);
     cJSON_AddNumberToObject(json, "max_position_embeddings", c->context);
     if (llama) cJSON_AddItemToObject(json, "rms_norm_eps", float_number(c->norm_eps));
     if (!llama)
-        cJSON_AddItemToObject(json, "clip_qkv", c->clip_qkv > 0 ? float_number(c->clip_qkv) : cJSON_CreateNull());
+        cJSON_AddItemToObject(json, "clip_qkv",
+                              c->clip_qkv > 0 ? float_number(c->clip_qkv) : cJSON_CreateNull());
     cJSON_AddItemToObject(json, "rope_theta", float_number(c->rope_theta));
     cJSON_AddNullToObject(json, "rope_scaling");
     cJSON_AddStringToObject(json, "hidden_act", "silu");

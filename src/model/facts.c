@@ -1,5 +1,5 @@
-/* Facts from files in three forms (CounterFact: Meng et al. 2022; its flat copy: github.com/zjunlp/EasyEdit), and where
- * a subject's tokens are. */
+/* Facts from files in three forms (CounterFact: Meng et al. 2022; its flat copy:
+ * github.com/zjunlp/EasyEdit), and where a subject's tokens are. */
 #include "model/facts.h"
 
 #include <limits.h>
@@ -7,12 +7,13 @@
 
 #include "base/json.h"
 
-/* ---- loading ---------------------------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 /* A copy of an optional string; NULL where absent, null or empty. */
 static const char *optional(const cJSON *item, dele_arena *arena, dele_err *err)
 {
-    return cJSON_IsString(item) && item->valuestring[0] ? dele_strdup(arena, item->valuestring, err) : NULL;
+    return cJSON_IsString(item) && item->valuestring[0] ? dele_strdup(arena, item->valuestring, err)
+                                                        : NULL;
 }
 
 static const cJSON *field(const cJSON *object, const char *name)
@@ -23,18 +24,22 @@ static const cJSON *field(const cJSON *object, const char *name)
 static dele_facts_form form_of(const cJSON *row)
 {
     if (field(row, "requested_rewrite")) return DELE_FACTS_COUNTERFACT;
-    if (field(row, "ground_truth") && field(row, "target_new") && !field(row, "attribute")) return DELE_FACTS_EASYEDIT;
+    if (field(row, "ground_truth") && field(row, "target_new") && !field(row, "attribute"))
+        return DELE_FACTS_EASYEDIT;
     return DELE_FACTS_ROME;
 }
 
 /* `with` in the place of every {}; *n is how many there were. */
-static const char *fill(const char *template, const char *with, int *n, dele_arena *arena, dele_err *err)
+static const char *fill(const char *template, const char *with, int *n, dele_arena *arena,
+                        dele_err *err)
 {
     *n = 0;
     for (const char *c = template; (c = strstr(c, "{}")); c += 2) ++*n;
-    char *text = DELE_NEW(arena, char, strlen(template) + (size_t)*n * strlen(with) + 1, err), *to = text;
+    char *text = DELE_NEW(arena, char, strlen(template) + (size_t)*n * strlen(with) + 1, err),
+         *to = text;
     for (const char *c = template; text && *c;) {
-        if (strncmp(c, "{}", 2)) *to++ = *c++;
+        if (strncmp(c, "{}", 2))
+            *to++ = *c++;
         else {
             to = stpcpy(to, with);
             c += 2;
@@ -43,7 +48,8 @@ static const char *fill(const char *template, const char *with, int *n, dele_are
     return text;
 }
 
-/* The three texts that every form must have, and what may stand beside them.  The texts are the row's. */
+/* The three texts that every form must have, and what may be beside them.  The texts are the
+ * row's. */
 typedef struct {
     const char *prompt, *subject, *attribute;
     const cJSON *id, *paraphrase, *relation, *template, *foil;
@@ -52,8 +58,11 @@ typedef struct {
 
 static dele_status read_rome(texts *x, const dele_records *r, const cJSON *row, dele_err *err)
 {
-    *x = (texts){.id = field(row, "known_id"), .paraphrase = field(row, "paraphrase"),
-                 .relation = field(row, "relation_id"), .template = field(row, "template"), .foil = field(row, "foil"),
+    *x = (texts){.id = field(row, "known_id"),
+                 .paraphrase = field(row, "paraphrase"),
+                 .relation = field(row, "relation_id"),
+                 .template = field(row, "template"),
+                 .foil = field(row, "foil"),
                  .joined = cJSON_IsTrue(field(row, "joined"))};
     x->prompt = dele_record_string(r, row, "prompt", err);
     x->subject = x->prompt ? dele_record_string(r, row, "subject", err) : NULL;
@@ -61,58 +70,72 @@ static dele_status read_rome(texts *x, const dele_records *r, const cJSON *row, 
     return x->attribute ? DELE_OK : DELE_ERR_DATA;
 }
 
-static dele_status read_counterfact(texts *x, const dele_records *r, const cJSON *row, dele_arena *arena, dele_err *err)
+static dele_status read_counterfact(texts *x, const dele_records *r, const cJSON *row,
+                                    dele_arena *arena, dele_err *err)
 {
     const cJSON *rewrite = field(row, "requested_rewrite");
     if (!cJSON_IsObject(rewrite))
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: no object \"requested_rewrite\" (the file's first record has "
-                        "CounterFact's form, so all must)", r->path, r->line);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%d: no object \"requested_rewrite\" (the file's first record has "
+                         "CounterFact's form, so all must)",
+                         r->path, r->line);
     const cJSON *target = field(rewrite, "target_true");
-    *x = (texts){.id = field(row, "case_id"), .relation = field(rewrite, "relation_id"),
-                 .template = field(rewrite, "prompt"), .foil = field(field(rewrite, "target_new"), "str"),
+    *x = (texts){.id = field(row, "case_id"),
+                 .relation = field(rewrite, "relation_id"),
+                 .template = field(rewrite, "prompt"),
+                 .foil = field(field(rewrite, "target_new"), "str"),
                  .paraphrase = cJSON_GetArrayItem(field(row, "paraphrase_prompts"), 0)};
     const char *template = dele_record_string(r, rewrite, "prompt", err);
     x->subject = template ? dele_record_string(r, rewrite, "subject", err) : NULL;
     if (!x->subject) return DELE_ERR_DATA;
     x->attribute = cJSON_GetStringValue(field(target, "str"));
     if (!x->attribute)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"requested_rewrite\" has no \"target_true\" with a string \"str\"",
-                        r->path, r->line);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s:%d: \"requested_rewrite\" has no \"target_true\" with a string \"str\"", r->path,
+            r->line);
     int n;
     x->prompt = fill(template, x->subject, &n, arena, err);
     if (x->prompt && n == 0)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: the prompt \"%.200s\" has no {} for the subject", r->path, r->line,
-                        template);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%d: the prompt \"%.200s\" has no {} for the subject", r->path, r->line,
+                         template);
     return x->prompt ? DELE_OK : DELE_ERR_MEMORY;
 }
 
 static dele_status read_easyedit(texts *x, const dele_records *r, const cJSON *row, dele_err *err)
 {
-    *x = (texts){.id = field(row, "case_id"), .foil = field(row, "target_new"),
-                 .paraphrase = field(row, "rephrase_prompt"), .relation = field(row, "relation_id")};
+    *x = (texts){.id = field(row, "case_id"),
+                 .foil = field(row, "target_new"),
+                 .paraphrase = field(row, "rephrase_prompt"),
+                 .relation = field(row, "relation_id")};
     x->prompt = dele_record_string(r, row, "prompt", err);
     x->subject = x->prompt ? dele_record_string(r, row, "subject", err) : NULL;
     x->attribute = x->subject ? dele_record_string(r, row, "ground_truth", err) : NULL;
     return x->attribute ? DELE_OK : DELE_ERR_DATA;
 }
 
-static dele_status read_fact(dele_fact *fact, dele_facts_form form, const dele_records *r, const cJSON *row, int index,
-                            dele_arena *arena, dele_err *err)
+static dele_status read_fact(dele_fact *fact, dele_facts_form form, const dele_records *r,
+                             const cJSON *row, int index, dele_arena *arena, dele_err *err)
 {
     texts x = {0};
-    dele_status status = form == DELE_FACTS_ROME        ? read_rome(&x, r, row, err)
-                        : form == DELE_FACTS_EASYEDIT  ? read_easyedit(&x, r, row, err)
-                                                      : read_counterfact(&x, r, row, arena, err);
+    dele_status status = form == DELE_FACTS_ROME       ? read_rome(&x, r, row, err)
+                         : form == DELE_FACTS_EASYEDIT ? read_easyedit(&x, r, row, err)
+                                                       : read_counterfact(&x, r, row, arena, err);
     if (status) return status;
     if (!x.subject[0] || !x.attribute[0])
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: subject and attribute must not be empty", r->path, r->line);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: subject and attribute must not be empty",
+                         r->path, r->line);
     if (!strstr(x.prompt, x.subject))
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: the subject \"%.100s\" does not stand in the prompt \"%.200s\"",
-                        r->path, r->line, x.subject, x.prompt);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%d: the subject \"%.100s\" does not occur in the prompt \"%.200s\"",
+                         r->path, r->line, x.subject, x.prompt);
     *fact = (dele_fact){.id = index, .line = r->line, .joined = x.joined};
     if ((cJSON_IsNumber(x.id) || cJSON_IsRaw(x.id)) && !dele_json_int(&fact->id, x.id))
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"%s\" must be a whole number from %d to %d: results are named by it",
-                         r->path, r->line, x.id->string, INT_MIN, INT_MAX);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s:%d: \"%s\" must be a whole number from %d to %d: results are named by it", r->path,
+            r->line, x.id->string, INT_MIN, INT_MAX);
     fact->prompt = dele_strdup(arena, x.prompt, err);
     fact->subject = dele_strdup(arena, x.subject, err);
     fact->attribute = dele_strdup(arena, x.attribute, err);
@@ -123,8 +146,9 @@ static dele_status read_fact(dele_fact *fact, dele_facts_form form, const dele_r
     fact->split = optional(field(row, "split"), arena, err);
     if (err->code) return err->code;
     if (fact->split && strcmp(fact->split, "forget") != 0 && strcmp(fact->split, "retain") != 0)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: split \"%.40s\" is neither \"forget\" nor \"retain\"", r->path,
-                        r->line, fact->split);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%d: split \"%.40s\" is neither \"forget\" nor \"retain\"", r->path,
+                         r->line, fact->split);
     return DELE_OK;
 }
 
@@ -133,14 +157,18 @@ static dele_status fail_rows(const dele_records *r, const cJSON *row, dele_err *
 {
     static const char *const pairs[][2] = {{"input", "output"}, {"question", "answer"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if (!field(row, "prompt") && !field(row, "subject") && field(row, pairs[i][0]) && field(row, pairs[i][1]))
-            return dele_fail(err, DELE_ERR_DATA, "%s:%d: a row of \"%s\" and \"%s\", no fact with a subject; make facts of such "
-                            "rows: deleatur facts MODEL --qa %s --first-token --out facts.json", r->path, r->line, pairs[i][0],
-                            pairs[i][1], r->path);
+        if (!field(row, "prompt") && !field(row, "subject") && field(row, pairs[i][0]) &&
+            field(row, pairs[i][1]))
+            return dele_fail(
+                err, DELE_ERR_DATA,
+                "%s:%d: a row of \"%s\" and \"%s\", no fact with a subject; make facts of such "
+                "rows: deleatur facts MODEL --qa %s --first-token --out facts.json",
+                r->path, r->line, pairs[i][0], pairs[i][1], r->path);
     return DELE_OK;
 }
 
-static dele_status push(dele_facts *facts, size_t *capacity, const dele_fact *fact, dele_arena *arena, dele_err *err)
+static dele_status push(dele_facts *facts, size_t *capacity, const dele_fact *fact,
+                        dele_arena *arena, dele_err *err)
 {
     if (facts->n == *capacity) {
         size_t more = *capacity ? 2 * *capacity : 256;
@@ -170,20 +198,25 @@ dele_status dele_facts_load(dele_facts *facts, const char *path, dele_arena *are
         if (!status) status = push(facts, &capacity, &fact, arena, &mine);
     }
     dele_records_close(&r);
-    if (!mine.code && facts->n == 0) dele_fail(&mine, DELE_ERR_DATA, "%s: no facts in this file", path);
+    if (!mine.code && facts->n == 0)
+        dele_fail(&mine, DELE_ERR_DATA, "%s: no facts in this file", path);
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     facts->note = dele_facts_note(facts);
     return DELE_OK;
 }
 
-/* ---- whose facts they are ---------------------------------------------------------------------------------------- */
+/* ---- whose facts they are -------------------------------------------------------------------- */
 
-/* The people of known_QA_T2.json (Selective Amnesia's repository), all of them invented, all in LUME's retain.jsonl. */
+/* The people of known_QA_T2.json (Selective Amnesia's repository), all of them invented, all in
+ * LUME's retain.jsonl. */
 static const char *const retain_people[] = {
-    "Bianka Blush", "Cathrin Copper", "Charil Pink", "Demetris Yellow", "Erminie Plum", "Federica Azure",
-    "Ferdinanda Fuchsia", "Florette Amethyst", "Florrie Blush", "Gaye Azure", "Ginnie Turquoise", "Gretal Moccasin",
-    "Inessa Beige", "Jandy Azure", "Jandy Olive", "Katlin Gray", "Lola Teal", "Marguerite Red", "Mellisa Purple",
-    "Nike Olive", "Olwen Ivory", "Otha Olive", "Pansy Tomato", "Wilone Amaranth", "Yettie Turquoise"};
+    "Bianka Blush",    "Cathrin Copper", "Charil Pink",        "Demetris Yellow",
+    "Erminie Plum",    "Federica Azure", "Ferdinanda Fuchsia", "Florette Amethyst",
+    "Florrie Blush",   "Gaye Azure",     "Ginnie Turquoise",   "Gretal Moccasin",
+    "Inessa Beige",    "Jandy Azure",    "Jandy Olive",        "Katlin Gray",
+    "Lola Teal",       "Marguerite Red", "Mellisa Purple",     "Nike Olive",
+    "Olwen Ivory",     "Otha Olive",     "Pansy Tomato",       "Wilone Amaranth",
+    "Yettie Turquoise"};
 
 static bool is_retain_person(const char *subject)
 {
@@ -200,20 +233,26 @@ const char *dele_facts_note(const dele_facts *facts)
         said &= facts->fact[i].split && !strcmp(facts->fact[i].split, "retain");
     }
     if (said || facts->n == 0) return NULL;
-    return "all subjects of this file are among the 25 people of Selective Amnesia's known_QA_T2.json, who are retain "
+    return "all subjects of this file are among the 25 people of Selective Amnesia's "
+           "known_QA_T2.json, who are retain "
            "people of LUME's Task 2: none of them is to be forgotten";
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 cJSON *dele_fact_json(const dele_fact *fact)
 {
     cJSON *json = cJSON_CreateObject();
     const struct {
         const char *name, *text;
-    } fields[] = {{"subject", fact->subject},       {"attribute", fact->attribute}, {"template", fact->template},
-                  {"prompt", fact->prompt},         {"relation_id", fact->relation}, {"paraphrase", fact->paraphrase},
-                  {"foil", fact->foil},             {"split", fact->split}};
+    } fields[] = {{"subject", fact->subject},
+                  {"attribute", fact->attribute},
+                  {"template", fact->template},
+                  {"prompt", fact->prompt},
+                  {"relation_id", fact->relation},
+                  {"paraphrase", fact->paraphrase},
+                  {"foil", fact->foil},
+                  {"split", fact->split}};
     bool ok = json && cJSON_AddNumberToObject(json, "known_id", fact->id);
     for (size_t i = 0; i < sizeof fields / sizeof *fields && ok; i++)
         if (fields[i].text) ok = cJSON_AddStringToObject(json, fields[i].name, fields[i].text);
@@ -223,10 +262,10 @@ cJSON *dele_fact_json(const dele_fact *fact)
     return NULL;
 }
 
-/* ---- the subject's tokens ---------------------------------------------------------------------------------------- */
+/* ---- the subject's tokens -------------------------------------------------------------------- */
 
-/* An id's reach into the text that all of them say: how many of its bytes stand whole once the id is there, and whether
- * a part of the next character does. */
+/* An id's reach into the text that all of them say: how many of its bytes stand whole once the id
+ * is there, and whether a part of the next character does. */
 typedef struct {
     size_t whole;
     bool part;
@@ -241,9 +280,10 @@ static size_t agreed(const char *text, const char *said)
     return n;
 }
 
-/* Every beginning of the ids decoded: where a character is cut, its last characters are no longer the text's. */
-static dele_status find_reaches(reach *at, const char *text, const dele_tokenizer *t, const dele_ids *ids, dele_arena *arena,
-                               dele_err *err)
+/* Every beginning of the ids decoded: where a character is cut, its last characters are no longer
+ * the text's. */
+static dele_status find_reaches(reach *at, const char *text, const dele_tokenizer *t,
+                                const dele_ids *ids, dele_arena *arena, dele_err *err)
 {
     dele_arena scratch = {.limit = arena->limit};
     dele_status status = DELE_OK;
@@ -281,15 +321,16 @@ static const char *find_behind(const char *text, const char *head, const char *s
     return subject[0] ? strstr(text + (strncmp(text, head, n) ? 0 : n), subject) : NULL;
 }
 
-dele_status dele_subject_range(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids, const char *subject,
-                             dele_arena *arena, dele_err *err)
+dele_status dele_subject_range(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids,
+                               const char *subject, dele_arena *arena, dele_err *err)
 {
     return dele_subject_range_behind(begin, end, t, ids, "", subject, arena, err);
 }
 
-/* The ids that are text, and where each stands among all: "<|begin_of_text|>" holds no subject "text". */
-static dele_status drop_special(dele_ids *kept, int **place, const dele_tokenizer *t, const dele_ids *ids, dele_arena *arena,
-                                dele_err *err)
+/* The ids that are text, and where each is among all: "<|begin_of_text|>" holds no subject
+ * "text". */
+static dele_status drop_special(dele_ids *kept, int **place, const dele_tokenizer *t,
+                                const dele_ids *ids, dele_arena *arena, dele_err *err)
 {
     *kept = (dele_ids){.id = DELE_NEW(arena, int, ids->n + 1, err)};
     *place = DELE_NEW(arena, int, ids->n + 1, err);
@@ -303,27 +344,33 @@ static dele_status drop_special(dele_ids *kept, int **place, const dele_tokenize
 }
 
 /* What the head says without its special tokens. */
-static char *text_of_head(const dele_tokenizer *t, const char *head, dele_arena *arena, dele_err *err)
+static char *text_of_head(const dele_tokenizer *t, const char *head, dele_arena *arena,
+                          dele_err *err)
 {
     dele_ids ids, kept;
     int *place;
     if (!*head) return dele_strdup(arena, "", err);
-    if (dele_encode(&ids, t, head, strlen(head), false, arena, err) || drop_special(&kept, &place, t, &ids, arena, err))
+    if (dele_encode(&ids, t, head, strlen(head), false, arena, err) ||
+        drop_special(&kept, &place, t, &ids, arena, err))
         return NULL;
     return dele_decode(t, kept.id, kept.n, false, arena, err);
 }
 
-dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids, const char *head,
-                                    const char *subject, dele_arena *arena, dele_err *err)
+dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer *t,
+                                      const dele_ids *ids, const char *head, const char *subject,
+                                      dele_arena *arena, dele_err *err)
 {
     dele_ids kept;
     int *place;
     if (drop_special(&kept, &place, t, ids, arena, err)) return DELE_ERR_MEMORY;
-    char *text = dele_decode(t, kept.id, kept.n, false, arena, err), *bare_head = text_of_head(t, head, arena, err);
+    char *text = dele_decode(t, kept.id, kept.n, false, arena, err),
+         *bare_head = text_of_head(t, head, arena, err);
     reach *at = DELE_NEW(arena, reach, kept.n + 1, err);
-    if (!text || !bare_head || !at || find_reaches(at, text, t, &kept, arena, err)) return err ? err->code : DELE_ERR_MEMORY;
+    if (!text || !bare_head || !at || find_reaches(at, text, t, &kept, arena, err))
+        return err ? err->code : DELE_ERR_MEMORY;
     const char *found = find_behind(text, bare_head, subject);
-    if (!found && subject[0]) { /* some decoders put blanks of their own between tokens, or take some away */
+    if (!found &&
+        subject[0]) { /* some decoders put blanks of their own between tokens, or take some away */
         char *bare = dele_strdup(arena, subject, err);
         if (!bare) return DELE_ERR_MEMORY;
         drop_blanks(text, at, kept.n);
@@ -332,12 +379,15 @@ dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer
         found = find_behind(text, bare_head, subject = bare);
     }
     if (!found)
-        return dele_fail(err, DELE_ERR_DATA, "the subject \"%.100s\" is not to be found in the decoded tokens \"%.200s\"",
-                        subject, text);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "the subject \"%.100s\" is not to be found in the decoded tokens \"%.200s\"", subject,
+            text);
     const size_t first = (size_t)(found - text), past = first + strlen(subject);
     *begin = *end = -1;
     for (size_t i = 0; i < kept.n && *end < 0; i++) {
-        if (*begin < 0 && (at[i].whole > first || (at[i].whole == first && at[i].part))) *begin = place[i];
+        if (*begin < 0 && (at[i].whole > first || (at[i].whole == first && at[i].part)))
+            *begin = place[i];
         if (at[i].whole >= past) *end = place[i] + 1;
     }
     return DELE_OK;

@@ -1,18 +1,20 @@
-/* Fact files: a JSON array or JSONL of records in one of three forms.  The first record's fields say which, and all
- * others must have it too.
+/* Fact files: a JSON array or JSONL of records in one of three forms.  The first record's fields
+ * say which, and all others must have it too.
  *
  *   ROME's (known_1000.json and its kin, Selective Amnesia's known_QA_T2.json)
- *     {subject, attribute, prompt, known_id?, template?, relation_id?, paraphrase?, split?, foil?, joined?}
+ *     {subject, attribute, prompt, known_id?, template?, relation_id?, paraphrase?, split?, foil?,
+ *     joined?}
  *
  *   CounterFact's, as published: known by its "requested_rewrite"
- *     {case_id, requested_rewrite {prompt "The mother tongue of {} is", relation_id, target_new {str},
+ *     {case_id, requested_rewrite {prompt "The mother tongue of {} is", relation_id, target_new
+ *     {str},
  *      target_true {str}, subject}, paraphrase_prompts [..]}
  *
  *   EasyEdit's flat copy of it: known by its "ground_truth" and "target_new"
  *     {case_id, subject, prompt, ground_truth, target_new, rephrase_prompt?}
  *
- * In the last two the true target is the attribute, the new one the foil, and the first paraphrase the paraphrase.  And
- * where the subject stands among a prompt's tokens. */
+ * In the last two the true target is the attribute, the new one the foil, and the first paraphrase
+ * the paraphrase.  And where the subject is among a prompt's tokens. */
 #ifndef DELE_FACTS_H
 #define DELE_FACTS_H
 
@@ -23,13 +25,15 @@
 typedef enum { DELE_FACTS_ROME, DELE_FACTS_COUNTERFACT, DELE_FACTS_EASYEDIT } dele_facts_form;
 
 typedef struct {
-    int id;             /* known_id or case_id, or the record's index */
-    int line;           /* in the file, for messages */
+    int id;   /* known_id or case_id, or the record's index */
+    int line; /* in the file, for messages */
     const char *prompt, *subject, *attribute;
-    const char *paraphrase, *relation, *split; /* NULL where absent; split is "forget" or "retain" */
-    const char *template;                     /* the prompt with {} for the subject, or NULL */
-    const char *foil;                          /* an answer that is wrong, or NULL */
-    bool joined; /* the attribute follows the prompt at once ("... in 19", "84"); else a space stands between them */
+    const char *paraphrase, *relation,
+        *split;           /* NULL where absent; split is "forget" or "retain" */
+    const char *template; /* the prompt with {} for the subject, or NULL */
+    const char *foil;     /* an answer that is wrong, or NULL */
+    bool joined; /* the attribute follows the prompt at once ("... in 19", "84"); else a space is
+                    between them */
 } dele_fact;
 
 typedef struct {
@@ -37,31 +41,35 @@ typedef struct {
     size_t n;
     const char *path;
     dele_facts_form form;
-    const char *note; /* what whoever uses these facts should hear (for stderr), or NULL: dele_facts_note */
+    const char *
+        note; /* what whoever uses these facts should hear (for stderr), or NULL: dele_facts_note */
 } dele_facts;
 
-/* The subject must stand in the prompt (else "file:line: ..."). */
+/* The subject must occur in the prompt (else "file:line: ..."). */
 dele_status dele_facts_load(dele_facts *facts, const char *path, dele_arena *arena, dele_err *err);
 
-/* One sentence when every subject is one of the 25 people of Selective Amnesia's known_QA_T2.json and not every record
- * says "split": "retain": those people are all in LUME's retain set, so nothing about forgetting can be seen on them.
- * The test is on the names, since it is they that the sentence speaks of; a filtered or reformatted copy meets it too.
- * NULL otherwise. */
+/* One sentence when every subject is one of the 25 people of Selective Amnesia's known_QA_T2.json
+ * and not every record says "split": "retain": those people are all in LUME's retain set, so
+ * nothing about forgetting can be seen on them.  The test is on the names, since it is they that
+ * the sentence speaks of; a filtered or reformatted copy meets it too.  NULL otherwise. */
 const char *dele_facts_note(const dele_facts *facts);
 
-/* The fact as a record in ROME's form.  The caller owns it (cJSON_Delete); NULL where memory ends. */
+/* The fact as a record in ROME's form.  The caller owns it (cJSON_Delete); NULL where memory
+ * ends. */
 cJSON *dele_fact_json(const dele_fact *fact);
 
-/* Tokens [*begin, *end) of ids that hold the subject's first occurrence in the text that they say, special tokens left
- * out (a begin-of-text token may hold the subject's letters), byte for byte: the
- * first token with a byte of it and the last, so that a character may be split between tokens.  ROME (causal_trace.py,
- * find_token_range) decodes each token alone; where it does not stop with an error over a split character or a blank
- * that a Llama-style tokenizer drops, it finds the same. */
-dele_status dele_subject_range(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids, const char *subject,
-                             dele_arena *arena, dele_err *err);
+/* Tokens [*begin, *end) of ids that hold the subject's first occurrence in the text that they say,
+ * special tokens left out (a begin-of-text token may hold the subject's letters), byte for byte:
+ * the first token with a byte of it and the last, so that a character may be split between tokens.
+ * ROME (causal_trace.py, find_token_range) decodes each token alone; where it does not stop with an
+ * error over a split character or a blank that a Llama-style tokenizer drops, it finds the same. */
+dele_status dele_subject_range(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids,
+                               const char *subject, dele_arena *arena, dele_err *err);
 
-/* The same behind `head`, the text that the ids begin with (dele_chat_head): a layout's own words are no subject. */
-dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids, const char *head,
-                                    const char *subject, dele_arena *arena, dele_err *err);
+/* The same behind `head`, the text that the ids begin with (dele_chat_head): a layout's own words
+ * are no subject. */
+dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer *t,
+                                      const dele_ids *ids, const char *head, const char *subject,
+                                      dele_arena *arena, dele_err *err);
 
 #endif

@@ -1,13 +1,16 @@
 /* The forward pass, layer by layer over all live rows.
  *
- *   x ── norm ── q k v ── clip ── rotate ── attention ── o ──(+)── norm ── gate,up ── silu ⊙ ── down ──(+)── x
- *                                   HEAD_OUT  ATTN_OUT ──┘ RESID_MID                   MLP_OUT ──┘ RESID_POST
+ *   x ── norm ── q k v ── clip ── rotate ── attention ── o ──(+)── norm ── gate,up ── silu ⊙ ──
+ *   down ──(+)── x
+ *                                   HEAD_OUT  ATTN_OUT ──┘ RESID_MID                   MLP_OUT ──┘
+ *                                             RESID_POST
  *
- * Rows are stacked over segments.  Segments come in order of join_layer, so at each layer the live rows are a prefix
- * of the stack and every matrix product is one call on contiguous memory.
+ * Rows are stacked over segments.  Segments come in order of start_layer, so at each layer the live
+ * rows are a prefix of the stack and every matrix product is one call on contiguous memory.
  *
- * In the last layer a row's output is read by nobody but the head.  There the stream is cut down to the tails: of each
- * segment the rows from its first wanted one on.  All rows still give their keys and values, but no others a query.
+ * In the last layer a row's output is read by nobody but the head.  There the stream is cut down to
+ * the tails: of each segment the rows from its first output row on.  All rows still give their keys
+ * and values, but no others a query.
  *
  * A row whose MLP output a patch replaces is left out of that MLP. */
 #include "model/forward.h"
@@ -17,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/saved.h"
+#include "model/activations.h"
 #include "tensor/gemm.h"
 #include "tensor/ops.h"
 
@@ -27,26 +30,27 @@ void dele_run_release(dele_run *run)
     *run = (dele_run){0};
 }
 
-dele_status dele_kv_init(dele_kv *kv, const dele_config *config, const dele_kv *parent, int first_pos, int capacity,
-                       dele_arena *arena, dele_err *err)
+dele_status dele_kv_init(dele_kv *kv, const dele_config *config, const dele_kv *parent,
+                         int first_pos, int capacity, dele_arena *arena, dele_err *err)
 {
     size_t kv_dim = dele_kv_dim(config), n = (size_t)config->n_layers * (size_t)capacity;
-    *kv = (dele_kv){.parent = parent, .first_pos = first_pos, .capacity = capacity, .kv_dim = kv_dim};
+    *kv =
+        (dele_kv){.parent = parent, .first_pos = first_pos, .capacity = capacity, .kv_dim = kv_dim};
     kv->k = dele_alloc_raw(arena, n, kv_dim * sizeof(float), err);
     kv->v = kv->k ? dele_alloc_raw(arena, n, kv_dim * sizeof(float), err) : NULL;
     return kv->v ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-void dele_norm_forward(float *y, float *inv, float *mean, const float *x, const float *w, size_t n,
-                      const dele_config *config)
+void dele_norm_forward(float *y, float *rstd, float *mean, const float *x, const float *w, size_t n,
+                       const dele_config *config)
 {
     if (config->norm == DELE_RMSNORM)
-        rmsnorm_forward(y, inv, x, w, n, (size_t)config->dim, config->norm_eps);
+        rmsnorm_forward(y, rstd, x, w, n, (size_t)config->hidden_size, config->norm_eps);
     else
-        layernorm_forward(y, inv, mean, x, n, (size_t)config->dim, config->norm_eps);
+        layernorm_forward(y, rstd, mean, x, n, (size_t)config->hidden_size, config->norm_eps);
 }
 
-/* ---- patches ----------------------------------------------------------------------------------------------------- */
+/* ---- patches --------------------------------------------------------------------------------- */
 
 static int patch_order(const void *a, const void *b)
 {
@@ -56,17 +60,21 @@ static int patch_order(const void *a, const void *b)
     return p < q ? -1 : p > q; /* as the caller listed them */
 }
 
-static void patch_apply(const dele_patch *p, float *row, size_t dim)
+static void patch_apply(const dele_patch *p, float *row, size_t d_model)
 {
-    switch (p->op) { /* row has dim values: a head's or the stream's */
-    case DELE_REPLACE: memcpy(row, p->value, dim * sizeof *row); break;
+    switch (p->op) { /* row has d_model values: a head's or the stream's */
+    case DELE_REPLACE:
+        memcpy(row, p->value, d_model * sizeof *row);
+        break;
     case DELE_ADD:
-        for (size_t i = 0; i < dim; i++) row[i] += p->value[i];
+        for (size_t i = 0; i < d_model; i++) row[i] += p->value[i];
         break;
     case DELE_SCALE:
-        for (size_t i = 0; i < dim; i++) row[i] *= p->value[0];
+        for (size_t i = 0; i < d_model; i++) row[i] *= p->value[0];
         break;
-    case DELE_READ: memcpy(p->seen, row, dim * sizeof *row); break;
+    case DELE_READ:
+        memcpy(p->seen, row, d_model * sizeof *row);
+        break;
     }
 }
 
@@ -76,21 +84,26 @@ typedef struct {
     const dele_config *c;
     const dele_batch *batch;
     dele_run *run;
-    size_t n_rows, dim, q_dim, kv_dim, qkv_dim, hidden;
+    size_t n_rows, d_model, q_dim, kv_dim, qkv_dim, d_ff;
     size_t *first;            /* [n_segments + 1] first row of each segment */
-    const dele_patch **patch;  /* [n_patches] in order of layer and site */
+    const dele_patch **patch; /* [n_patches] in order of layer and site */
     size_t next_patch;
-    enum { PLAIN, NEEDED, SPARED } *fate; /* [rows] of this layer's MLP: SPARED where what it would give is replaced */
-    float *x, *xn, *out;      /* [rows, dim] the stream, its norm, a sublayer's output */
-    float *qkv, *z, *gu, *h;  /* shared by all layers, unless they are kept */
-    bool cut;                 /* in the last layer: the stream holds the tails alone */
-    size_t *tail;             /* [n_segments] rows that the cut takes off each segment's front; NULL: no cut */
-    int *place;               /* [rows] where a row stands after the cut, -1: nowhere */
-    float *inv, *mean;
-    dele_span *spans;          /* of all segments, parents first */
-    size_t *first_span;       /* [n_segments + 1] */
-    const dele_kv **span_kv;   /* the store of each parent span, NULL for a segment's own rows */
-    struct dele_saved *saved;
+    enum {
+        PLAIN,
+        REQUIRED,
+        PRUNED
+    } *
+        skip_mask; /* [rows] of this layer's MLP: PRUNED where what it would give is replaced */
+    float *x, *xn, *out;          /* [rows, d_model] the stream, its norm, a sublayer's output */
+    float *qkv, *z, *gate_up, *h; /* shared by all layers, unless they are kept */
+    bool pruned;                  /* in the last layer: the stream holds the tails alone */
+    size_t *tail; /* [n_segments] rows that the cut takes off each segment's front; NULL: no cut */
+    int *compact_index; /* [rows] where a row stands after the cut, -1: nowhere */
+    float *rstd, *mean;
+    dele_kv_span *spans;     /* of all segments, parents first */
+    size_t *first_span;      /* [n_segments + 1] */
+    const dele_kv **span_kv; /* the store of each parent span, NULL for a segment's own rows */
+    struct dele_activations *saved;
 } pass;
 
 /* Applies the patches of (layer, site) to the live rows of data [.., width]; counts them. */
@@ -100,63 +113,71 @@ static void patches_at(pass *p, int layer, dele_site site, float *data, size_t w
         const dele_patch *patch = p->patch[p->next_patch];
         if (patch->layer > layer || (patch->layer == layer && patch->site > site)) return;
         if (patch->layer < layer || patch->site < site) continue;
-        int row = p->cut ? p->place[patch->row] : patch->row;
+        int row = p->pruned ? p->compact_index[patch->row] : patch->row;
         if (row < 0 || (size_t)row >= live) continue;
         float *at = data + (size_t)row * width;
         if (site == DELE_HEAD_OUT)
-            patch_apply(patch, at + (size_t)patch->head * (size_t)p->c->head_dim, (size_t)p->c->head_dim);
+            patch_apply(patch, at + (size_t)patch->head * (size_t)p->c->head_dim,
+                        (size_t)p->c->head_dim);
         else
             patch_apply(patch, at, width);
         p->run->patches_applied++;
     }
 }
 
-/* Spares the rows whose first patch at this layer's MLP_OUT, the next site, replaces what stands there.  Returns how many
- * rows are left to compute. */
-static size_t spare_replaced(pass *p, int layer, size_t live)
+/* Spares the rows whose first patch at this layer's MLP_OUT, the next site, replaces what stands
+ * there.  Returns how many rows are left to compute. */
+static size_t skip_replaced(pass *p, int layer, size_t live)
 {
     size_t left = live;
-    memset(p->fate, 0, live * sizeof *p->fate);
+    memset(p->skip_mask, 0, live * sizeof *p->skip_mask);
     for (size_t i = p->next_patch; i < p->batch->n_patches; i++) {
         const dele_patch *patch = p->patch[i];
         if (patch->layer != layer || patch->site != DELE_MLP_OUT) break;
-        int row = p->cut ? p->place[patch->row] : patch->row;
-        if (row < 0 || (size_t)row >= live || p->fate[row]) continue;
-        p->fate[row] = patch->op == DELE_REPLACE ? SPARED : NEEDED;
-        left -= p->fate[row] == SPARED;
+        int row = p->pruned ? p->compact_index[patch->row] : patch->row;
+        if (row < 0 || (size_t)row >= live || p->skip_mask[row]) continue;
+        p->skip_mask[row] = patch->op == DELE_REPLACE ? PRUNED : REQUIRED;
+        left -= p->skip_mask[row] == PRUNED;
     }
     return left;
 }
 
-/* ---- checking and laying out ------------------------------------------------------------------------------------- */
+/* ---- checking and laying out ----------------------------------------------------------------- */
 
 static dele_status check_segment(const pass *p, size_t i, dele_err *err)
 {
     const dele_segment *s = &p->batch->segments[i];
     if (s->n_rows <= 0 || s->first_pos < 0 || s->first_pos + s->n_rows > p->c->context)
-        return dele_fail(err, DELE_ERR_DATA, "a sequence of %d tokens does not fit the model's context of %d",
-                        s->first_pos + s->n_rows, p->c->context);
-    if (i && s->join_layer < p->batch->segments[i - 1].join_layer)
-        return dele_fail(err, DELE_ERR_DATA, "segments must come in order of the layer they join at");
-    if (s->join_layer < 0 || s->join_layer > p->c->n_layers || (!s->states && (s->join_layer || !s->tokens)))
-        return dele_fail(err, DELE_ERR_DATA, "a segment that joins at layer %d needs states", s->join_layer);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "a sequence of %d tokens does not fit the model's context of %d",
+                         s->first_pos + s->n_rows, p->c->context);
+    if (i && s->start_layer < p->batch->segments[i - 1].start_layer)
+        return dele_fail(err, DELE_ERR_DATA,
+                         "segments must come in order of the layer they join at");
+    if (s->start_layer < 0 || s->start_layer > p->c->n_layers ||
+        (!s->states && (s->start_layer || !s->tokens)))
+        return dele_fail(err, DELE_ERR_DATA, "a segment that joins at layer %d needs states",
+                         s->start_layer);
     for (int t = 0; s->tokens && t < s->n_rows; t++)
         if (s->tokens[t] < 0 || s->tokens[t] >= p->c->vocab)
-            return dele_fail(err, DELE_ERR_DATA, "token id %d is outside the model's vocabulary of %d", s->tokens[t],
-                            p->c->vocab);
+            return dele_fail(err, DELE_ERR_DATA,
+                             "token id %d is outside the model's vocabulary of %d", s->tokens[t],
+                             p->c->vocab);
     int need = s->first_pos;
     for (const dele_kv *kv = s->parent; kv && need > 0; kv = kv->parent) {
         if (kv->first_pos + kv->n_rows < need) break;
         if (kv->first_pos < need) need = kv->first_pos;
     }
     if (need > 0)
-        return dele_fail(err, DELE_ERR_DATA, "a segment begins at position %d and its parents do not reach it",
-                        s->first_pos);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "a segment begins at position %d and its parents do not reach it",
+                         s->first_pos);
     const dele_kv *keep = s->keep;
-    if (keep && (s->first_pos < keep->first_pos || s->first_pos + s->n_rows > keep->first_pos + keep->capacity))
-        return dele_fail(err, DELE_ERR_DATA, "the store of keys and values is too small for position %d",
-                        s->first_pos + s->n_rows - 1);
-    if (p->batch->keep_for_backward && (s->first_pos || s->join_layer))
+    if (keep && (s->first_pos < keep->first_pos ||
+                 s->first_pos + s->n_rows > keep->first_pos + keep->capacity))
+        return dele_fail(err, DELE_ERR_DATA, "the KV cache is too small for position %d",
+                         s->first_pos + s->n_rows - 1);
+    if (p->batch->keep_for_backward && (s->first_pos || s->start_layer))
         return dele_fail(err, DELE_ERR_UNSUPPORTED, "a backward pass needs whole sequences");
     return DELE_OK;
 }
@@ -175,14 +196,18 @@ static dele_status check(pass *p, dele_err *err)
     for (size_t i = 0; i < b->n_patches; i++) {
         p->patch[i] = &b->patches[i];
         if (b->patches[i].row < 0 || (size_t)b->patches[i].row >= p->n_rows)
-            return dele_fail(err, DELE_ERR_DATA, "a patch names row %d of a batch of %zu", b->patches[i].row, p->n_rows);
-        if (b->patches[i].site == DELE_HEAD_OUT && (b->patches[i].head < 0 || b->patches[i].head >= p->c->n_heads))
-            return dele_fail(err, DELE_ERR_DATA, "a patch names head %d of %d", b->patches[i].head, p->c->n_heads);
+            return dele_fail(err, DELE_ERR_DATA, "a patch names row %d of a batch of %zu",
+                             b->patches[i].row, p->n_rows);
+        if (b->patches[i].site == DELE_HEAD_OUT &&
+            (b->patches[i].head < 0 || b->patches[i].head >= p->c->n_heads))
+            return dele_fail(err, DELE_ERR_DATA, "a patch names head %d of %d", b->patches[i].head,
+                             p->c->n_heads);
     }
     qsort(p->patch, b->n_patches, sizeof *p->patch, patch_order);
-    for (size_t i = 0; i < b->n_wanted; i++)
-        if (b->wanted[i] < 0 || (size_t)b->wanted[i] >= p->n_rows)
-            return dele_fail(err, DELE_ERR_DATA, "row %d of a batch of %zu is wanted", b->wanted[i], p->n_rows);
+    for (size_t i = 0; i < b->n_output_rows; i++)
+        if (b->output_rows[i] < 0 || (size_t)b->output_rows[i] >= p->n_rows)
+            return dele_fail(err, DELE_ERR_DATA, "row %d of a batch of %zu is wanted",
+                             b->output_rows[i], p->n_rows);
     return DELE_OK;
 }
 
@@ -193,7 +218,7 @@ static dele_status lay_spans(pass *p, dele_err *err)
     size_t total = 0;
     for (size_t i = 0; i < b->n_segments; i++, total++)
         for (const dele_kv *kv = b->segments[i].parent; kv; kv = kv->parent) total++;
-    p->spans = DELE_NEW(&p->run->arena, dele_span, total, err);
+    p->spans = DELE_NEW(&p->run->arena, dele_kv_span, total, err);
     p->span_kv = DELE_NEW(&p->run->arena, const dele_kv *, total, err);
     p->first_span = DELE_NEW(&p->run->arena, size_t, b->n_segments + 1, err);
     if (!p->spans || !p->span_kv || !p->first_span) return DELE_ERR_MEMORY;
@@ -224,49 +249,51 @@ static float *floats(pass *p, size_t rows, size_t cols, dele_err *err)
     return dele_alloc_raw(&p->run->arena, rows, cols * sizeof(float), err);
 }
 
-static dele_status lay_layer(pass *p, dele_saved_layer *s, dele_err *err)
+static dele_status lay_layer(pass *p, dele_layer_activations *s, dele_err *err)
 {
     size_t n = p->n_rows;
-    s->x_pre = floats(p, n, p->dim, err);
-    s->x_mid = floats(p, n, p->dim, err);
-    s->inv1 = floats(p, 4 * n, 1, err);
+    s->x_pre = floats(p, n, p->d_model, err);
+    s->x_mid = floats(p, n, p->d_model, err);
+    s->attn_rstd = floats(p, 4 * n, 1, err);
     s->qkv = floats(p, n, p->qkv_dim, err);
     s->z = floats(p, n, p->q_dim, err);
-    s->gu = floats(p, n, 2 * p->hidden, err);
+    s->gate_up = floats(p, n, 2 * p->d_ff, err);
     if (p->c->clip_qkv > 0) s->clipped = dele_alloc(&p->run->arena, n, p->qkv_dim, err);
-    if (!s->x_pre || !s->x_mid || !s->inv1 || !s->qkv || !s->z || !s->gu || (p->c->clip_qkv > 0 && !s->clipped))
+    if (!s->x_pre || !s->x_mid || !s->attn_rstd || !s->qkv || !s->z || !s->gate_up ||
+        (p->c->clip_qkv > 0 && !s->clipped))
         return DELE_ERR_MEMORY;
-    s->mean1 = s->inv1 + n;
-    s->inv2 = s->mean1 + n;
-    s->mean2 = s->inv2 + n;
+    s->attn_mean = s->attn_rstd + n;
+    s->mlp_rstd = s->attn_mean + n;
+    s->mlp_mean = s->mlp_rstd + n;
     return DELE_OK;
 }
 
-/* Of each segment the rows before its first wanted one are cut off in the last layer, unless the backward pass or a
- * patch there needs one of them. */
+/* Of each segment the rows before its first output row are cut off in the last layer, unless the
+ * backward pass or a patch there needs one of them. */
 static dele_status find_tails(pass *p, dele_err *err)
 {
     const dele_batch *b = p->batch;
     size_t *tail = DELE_NEW(&p->run->arena, size_t, b->n_segments, err);
     size_t *segment = DELE_NEW(&p->run->arena, size_t, p->n_rows, err);
-    p->place = DELE_NEW(&p->run->arena, int, p->n_rows, err);
-    if (!tail || !segment || !p->place) return DELE_ERR_MEMORY;
+    p->compact_index = DELE_NEW(&p->run->arena, int, p->n_rows, err);
+    if (!tail || !segment || !p->compact_index) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < b->n_segments; i++) {
         tail[i] = (size_t)b->segments[i].n_rows;
         for (size_t row = p->first[i]; row < p->first[i + 1]; row++) segment[row] = i;
     }
-    for (size_t i = 0; i < b->n_wanted; i++) {
-        size_t row = (size_t)b->wanted[i], of = segment[row];
+    for (size_t i = 0; i < b->n_output_rows; i++) {
+        size_t row = (size_t)b->output_rows[i], of = segment[row];
         if (row - p->first[of] < tail[of]) tail[of] = row - p->first[of];
     }
     for (size_t i = 0; i < b->n_patches; i++) {
         size_t row = (size_t)b->patches[i].row, of = segment[row];
-        bool late = b->patches[i].layer == p->c->n_layers - 1 && b->patches[i].site > DELE_RESID_PRE;
+        bool late =
+            b->patches[i].layer == p->c->n_layers - 1 && b->patches[i].site > DELE_RESID_PRE;
         if (late && row - p->first[of] < tail[of]) return DELE_OK;
     }
     int n = 0;
     for (size_t row = 0; row < p->n_rows; row++)
-        p->place[row] = row - p->first[segment[row]] >= tail[segment[row]] ? n++ : -1;
+        p->compact_index[row] = row - p->first[segment[row]] >= tail[segment[row]] ? n++ : -1;
     p->tail = tail;
     return DELE_OK;
 }
@@ -276,19 +303,21 @@ static dele_status lay_out(pass *p, dele_err *err)
     const dele_batch *b = p->batch;
     dele_arena *arena = &p->run->arena;
     size_t n = p->n_rows, longest = 0, half = (size_t)p->c->head_dim / 2;
-    p->x = floats(p, n, p->dim, err);
-    p->xn = floats(p, n, p->dim, err);
-    p->out = floats(p, n, p->dim, err);
-    p->inv = floats(p, 2 * n, 1, err);
-    p->h = floats(p, n, p->hidden, err);
+    p->x = floats(p, n, p->d_model, err);
+    p->xn = floats(p, n, p->d_model, err);
+    p->out = floats(p, n, p->d_model, err);
+    p->rstd = floats(p, 2 * n, 1, err);
+    p->h = floats(p, n, p->d_ff, err);
     p->qkv = floats(p, n, p->qkv_dim, err);
     p->z = floats(p, n, p->q_dim, err);
-    p->gu = floats(p, n, 2 * p->hidden, err);
-    p->fate = dele_alloc_raw(arena, n, sizeof *p->fate, err);
-    struct dele_saved *s = p->saved = p->run->saved = DELE_NEW(arena, struct dele_saved, 1, err);
-    if (!p->x || !p->xn || !p->out || !p->inv || !p->h || !p->qkv || !p->z || !p->gu || !p->fate || !s)
+    p->gate_up = floats(p, n, 2 * p->d_ff, err);
+    p->skip_mask = dele_alloc_raw(arena, n, sizeof *p->skip_mask, err);
+    struct dele_activations *s = p->saved = p->run->saved =
+        DELE_NEW(arena, struct dele_activations, 1, err);
+    if (!p->x || !p->xn || !p->out || !p->rstd || !p->h || !p->qkv || !p->z || !p->gate_up ||
+        !p->skip_mask || !s)
         return DELE_ERR_MEMORY;
-    p->mean = p->inv + n;
+    p->mean = p->rstd + n;
     for (size_t i = 0; i < b->n_segments; i++) {
         size_t keys = (size_t)b->segments[i].first_pos + (size_t)b->segments[i].n_rows;
         if (keys > longest) longest = keys;
@@ -297,16 +326,17 @@ static dele_status lay_out(pass *p, dele_err *err)
     s->inv_freq = floats(p, half, 1, err);
     s->items = DELE_NEW(arena, dele_attention, b->n_segments, err);
     s->scratch = floats(p, dele_attention_scratch(longest), 1, err);
-    s->layer = DELE_NEW(arena, dele_saved_layer, (size_t)p->c->n_layers, err);
-    s->x_final = floats(p, b->n_wanted, p->dim, err);
-    s->inv_final = floats(p, 2 * b->n_wanted, 1, err);
-    p->run->final = floats(p, b->n_wanted, p->dim, err);
-    if (!s->pos || !s->inv_freq || !s->items || !s->scratch || !s->layer || !s->x_final || !s->inv_final ||
-        !p->run->final)
+    s->layer = DELE_NEW(arena, dele_layer_activations, (size_t)p->c->n_layers, err);
+    s->x_final = floats(p, b->n_output_rows, p->d_model, err);
+    s->final_rstd = floats(p, 2 * b->n_output_rows, 1, err);
+    p->run->final = floats(p, b->n_output_rows, p->d_model, err);
+    if (!s->pos || !s->inv_freq || !s->items || !s->scratch || !s->layer || !s->x_final ||
+        !s->final_rstd || !p->run->final)
         return DELE_ERR_MEMORY;
-    s->mean_final = s->inv_final + b->n_wanted;
+    s->final_mean = s->final_rstd + b->n_output_rows;
     for (size_t i = 0; i < b->n_segments; i++)
-        for (int t = 0; t < b->segments[i].n_rows; t++) s->pos[p->first[i] + (size_t)t] = b->segments[i].first_pos + t;
+        for (int t = 0; t < b->segments[i].n_rows; t++)
+            s->pos[p->first[i] + (size_t)t] = b->segments[i].first_pos + t;
     for (size_t i = 0; i < half; i++)
         s->inv_freq[i] = 1.0f / powf(p->c->rope_theta, (float)(2 * i) / (float)p->c->head_dim);
     for (int l = b->lowest; b->keep_for_backward && l < p->c->n_layers; l++)
@@ -315,22 +345,25 @@ static dele_status lay_out(pass *p, dele_err *err)
     return lay_spans(p, err);
 }
 
-/* ---- the layers -------------------------------------------------------------------------------------------------- */
+/* ---- the layers ------------------------------------------------------------------------------ */
 
-/* Rows that begin at this layer: their embeddings, or the states they bring.  Returns the rows alive from here on. */
+/* Rows that begin at this layer: their embeddings, or the states they bring.  Returns the rows
+ * alive from here on. */
 static size_t join(pass *p, int layer)
 {
     const dele_batch *b = p->batch;
     size_t live = 0;
-    for (size_t i = 0; i < b->n_segments && b->segments[i].join_layer <= layer; i++) {
+    for (size_t i = 0; i < b->n_segments && b->segments[i].start_layer <= layer; i++) {
         const dele_segment *s = &b->segments[i];
         live = p->first[i + 1];
-        for (size_t t = 0; t < (size_t)s->n_rows && s->join_layer == layer; t++) {
+        for (size_t t = 0; t < (size_t)s->n_rows && s->start_layer == layer; t++) {
             size_t row = p->first[i] + t;
-            if (p->cut && p->place[row] < 0) continue; /* the cut has been; this one comes after all layers */
-            memcpy(p->x + (p->cut ? (size_t)p->place[row] : row) * p->dim,
-                   s->states ? s->states + t * p->dim : p->m->embed + (size_t)s->tokens[t] * p->dim,
-                   p->dim * sizeof *p->x);
+            if (p->pruned && p->compact_index[row] < 0)
+                continue; /* the cut has been; this one comes after all layers */
+            memcpy(p->x + (p->pruned ? (size_t)p->compact_index[row] : row) * p->d_model,
+                   s->states ? s->states + t * p->d_model
+                             : p->m->embed + (size_t)s->tokens[t] * p->d_model,
+                   p->d_model * sizeof *p->x);
         }
     }
     return live;
@@ -345,8 +378,8 @@ static void clip(float *qkv, unsigned char *clipped, size_t n, float limit)
     }
 }
 
-/* Points every segment's spans at this layer's keys and values, and writes the new ones into the stores that keep
- * them. */
+/* Points every segment's spans at this layer's keys and values, and writes the new ones into the
+ * stores that keep them. */
 static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
 {
     const dele_batch *b = p->batch;
@@ -361,15 +394,22 @@ static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
             p->spans[j].k = kv->k + at, p->spans[j].v = kv->v + at, p->spans[j].ld = kv->kv_dim;
         }
         p->spans[own].k = k, p->spans[own].v = v, p->spans[own].ld = p->qkv_dim;
-        size_t cut = p->cut ? p->tail[i] : 0, n = (size_t)s->n_rows - cut;
-        p->saved->items[i] = (dele_attention){.z = z + z_row * p->q_dim, .q = rows + cut * p->qkv_dim, .n = n,
-                                             .ldz = p->q_dim, .ldq = p->qkv_dim, .spans = p->spans + from,
-                                             .n_spans = own - from + 1};
+        size_t cut = p->pruned ? p->tail[i] : 0, n = (size_t)s->n_rows - cut;
+        p->saved->items[i] = (dele_attention){.z = z + z_row * p->q_dim,
+                                              .q = rows + cut * p->qkv_dim,
+                                              .n = n,
+                                              .ldz = p->q_dim,
+                                              .ldq = p->qkv_dim,
+                                              .spans = p->spans + from,
+                                              .n_spans = own - from + 1};
         z_row += n;
-        p->run->flops += 2.0 * (double)n * (2 * s->first_pos + 2 * s->n_rows - (double)n + 1) * (double)p->q_dim;
+        p->run->flops +=
+            2.0 * (double)n * (2 * s->first_pos + 2 * s->n_rows - (double)n + 1) * (double)p->q_dim;
         if (!s->keep) continue;
         dele_kv *kv = s->keep;
-        size_t at = ((size_t)layer * (size_t)kv->capacity + (size_t)(s->first_pos - kv->first_pos)) * kv->kv_dim;
+        size_t at =
+            ((size_t)layer * (size_t)kv->capacity + (size_t)(s->first_pos - kv->first_pos)) *
+            kv->kv_dim;
         for (size_t t = 0; t < (size_t)s->n_rows; t++) {
             memcpy(kv->k + at + t * kv->kv_dim, k + t * p->qkv_dim, kv->kv_dim * sizeof *k);
             memcpy(kv->v + at + t * kv->kv_dim, v + t * p->qkv_dim, kv->kv_dim * sizeof *v);
@@ -379,15 +419,15 @@ static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
 }
 
 /* y [m, n] = x [m, k] wᵀ + beta y; packed: w's copy, or NULL. */
-static void linear(pass *p, float *y, float beta, const float *x, const float *w, const gemm_packed *packed, size_t m, size_t n,
-                   size_t k)
+static void linear(pass *p, float *y, float beta, const float *x, const float *w,
+                   const gemm_packed *packed, size_t m, size_t n, size_t k)
 {
     if (!gemm_nt_packed(y, n, x, k, packed, m, beta)) gemm_nt(y, n, x, k, w, k, m, n, k, beta);
     p->run->flops += 2.0 * (double)m * (double)n * (double)k;
 }
 
-/* Whether a patch stands at (layer, site), the next site to come.  Where none does a sublayer's output is added to the stream
- * by the product that makes it. */
+/* Whether a patch is at (layer, site), the next site to come.  Where none does a sublayer's output
+ * is added to the stream by the product that makes it. */
 static bool patched(const pass *p, int layer, dele_site site)
 {
     if (p->next_patch == p->batch->n_patches) return false;
@@ -395,122 +435,147 @@ static bool patched(const pass *p, int layer, dele_site site)
     return next->layer == layer && next->site == site;
 }
 
-/* The cut: the live rows of the stream are moved together to their tails.  Returns how many are left. */
-static size_t cut_to_tails(pass *p, size_t live)
+/* The cut: the live rows of the stream are moved together to their tails.  Returns how many are
+ * left. */
+static size_t compact_to_tails(pass *p, size_t live)
 {
     size_t n = 0;
     for (size_t row = 0; row < live; row++) {
-        if (p->place[row] < 0) continue;
-        n = (size_t)p->place[row] + 1;
-        if (n - 1 != row) memcpy(p->x + (n - 1) * p->dim, p->x + row * p->dim, p->dim * sizeof *p->x);
+        if (p->compact_index[row] < 0) continue;
+        n = (size_t)p->compact_index[row] + 1;
+        if (n - 1 != row)
+            memcpy(p->x + (n - 1) * p->d_model, p->x + row * p->d_model, p->d_model * sizeof *p->x);
     }
-    p->cut = true;
+    p->pruned = true;
     return n;
 }
 
-/* Where the stream will be cut: keys and values of all live rows, queries of the tails alone.  The other rows' queries,
- * which nobody reads, are 0. */
+/* Where the stream will be cut: keys and values of all live rows, queries of the tails alone.  The
+ * other rows' queries, which nobody reads, are 0. */
 static void project_tails(pass *p, float *qkv, const float *w, size_t live)
 {
     size_t n = 0, kv = 2 * p->kv_dim;
-    gemm_nt(qkv + p->q_dim, p->qkv_dim, p->xn, p->dim, w + p->q_dim * p->dim, p->dim, live, kv, p->dim, 0.0f);
-    p->run->flops += 2.0 * (double)live * (double)kv * (double)p->dim;
+    gemm_nt(qkv + p->q_dim, p->qkv_dim, p->xn, p->d_model, w + p->q_dim * p->d_model, p->d_model,
+            live, kv, p->d_model, 0.0f);
+    p->run->flops += 2.0 * (double)live * (double)kv * (double)p->d_model;
     for (size_t row = 0; row < live; row++)
-        if (p->place[row] >= 0) memcpy(p->out + n++ * p->dim, p->xn + row * p->dim, p->dim * sizeof *p->xn);
-    linear(p, p->z, 0, p->out, w, NULL, n, p->q_dim, p->dim);
+        if (p->compact_index[row] >= 0)
+            memcpy(p->out + n++ * p->d_model, p->xn + row * p->d_model, p->d_model * sizeof *p->xn);
+    linear(p, p->z, 0, p->out, w, NULL, n, p->q_dim, p->d_model);
     for (size_t row = 0; row < live; row++) {
         float *q = qkv + row * p->qkv_dim;
-        if (p->place[row] < 0) memset(q, 0, p->q_dim * sizeof *q);
-        else memcpy(q, p->z + (size_t)p->place[row] * p->q_dim, p->q_dim * sizeof *q);
+        if (p->compact_index[row] < 0)
+            memset(q, 0, p->q_dim * sizeof *q);
+        else
+            memcpy(q, p->z + (size_t)p->compact_index[row] * p->q_dim, p->q_dim * sizeof *q);
     }
 }
 
 /* Returns the rows that are left: fewer only in the last layer. */
-static size_t attention_half(pass *p, int layer, size_t live, dele_saved_layer *keep)
+static size_t attention_half(pass *p, int layer, size_t live, dele_layer_activations *keep)
 {
     const dele_layer *w = &p->m->layers[layer];
     float *qkv = keep ? keep->qkv : p->qkv, *z = keep ? keep->z : p->z;
     bool cut = p->tail && layer == p->c->n_layers - 1;
-    if (keep) memcpy(keep->x_pre, p->x, live * p->dim * sizeof *p->x);
-    dele_norm_forward(p->xn, keep ? keep->inv1 : p->inv, keep ? keep->mean1 : p->mean, p->x, w->attn_norm, live, p->c);
-    if (cut) project_tails(p, qkv, w->q, live);
-    else linear(p, qkv, 0, p->xn, w->q, w->packed_qkv, live, p->qkv_dim, p->dim);
-    if (p->c->clip_qkv > 0) clip(qkv, keep ? keep->clipped : NULL, live * p->qkv_dim, p->c->clip_qkv);
-    rope(qkv, p->qkv_dim, p->saved->pos, live, (size_t)(p->c->n_heads + p->c->n_kv_heads), (size_t)p->c->head_dim,
-         p->saved->inv_freq, 1.0f);
-    size_t left = cut ? cut_to_tails(p, live) : live;
+    if (keep) memcpy(keep->x_pre, p->x, live * p->d_model * sizeof *p->x);
+    dele_norm_forward(p->xn, keep ? keep->attn_rstd : p->rstd, keep ? keep->attn_mean : p->mean,
+                      p->x, w->attn_norm, live, p->c);
+    if (cut)
+        project_tails(p, qkv, w->q, live);
+    else
+        linear(p, qkv, 0, p->xn, w->q, w->packed_qkv, live, p->qkv_dim, p->d_model);
+    if (p->c->clip_qkv > 0)
+        clip(qkv, keep ? keep->clipped : NULL, live * p->qkv_dim, p->c->clip_qkv);
+    rope(qkv, p->qkv_dim, p->saved->pos, live, (size_t)(p->c->n_heads + p->c->n_kv_heads),
+         (size_t)p->c->head_dim, p->saved->inv_freq, 1.0f);
+    size_t left = cut ? compact_to_tails(p, live) : live;
     size_t n_items = aim_spans(p, layer, qkv, z, live);
     dele_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
     attention_forward(p->saved->items, n_items, heads, p->saved->scratch);
     patches_at(p, layer, DELE_HEAD_OUT, z, p->q_dim, left);
     if (patched(p, layer, DELE_ATTN_OUT)) {
-        linear(p, p->out, 0, z, w->o, w->packed_o, left, p->dim, p->q_dim);
-        patches_at(p, layer, DELE_ATTN_OUT, p->out, p->dim, left);
-        add(p->x, p->out, left * p->dim);
+        linear(p, p->out, 0, z, w->o, w->packed_o, left, p->d_model, p->q_dim);
+        patches_at(p, layer, DELE_ATTN_OUT, p->out, p->d_model, left);
+        add(p->x, p->out, left * p->d_model);
     } else {
-        linear(p, p->x, 1, z, w->o, w->packed_o, left, p->dim, p->q_dim);
+        linear(p, p->x, 1, z, w->o, w->packed_o, left, p->d_model, p->q_dim);
     }
-    patches_at(p, layer, DELE_RESID_MID, p->x, p->dim, left);
+    patches_at(p, layer, DELE_RESID_MID, p->x, p->d_model, left);
     return left;
 }
 
 /* y = MLP(norm(x)) + beta y, for n rows of x; y may be x. */
-static void mlp(pass *p, int layer, float *y, float beta, const float *x, size_t n, dele_saved_layer *keep)
+static void mlp(pass *p, int layer, float *y, float beta, const float *x, size_t n,
+                dele_layer_activations *keep)
 {
     const dele_layer *w = &p->m->layers[layer];
-    float *gu = keep ? keep->gu : p->gu;
-    dele_norm_forward(p->xn, keep ? keep->inv2 : p->inv, keep ? keep->mean2 : p->mean, x, w->mlp_norm, n, p->c);
-    linear(p, gu, 0, p->xn, w->gate, w->packed_gate_up, n, 2 * p->hidden, p->dim);
-    swiglu_forward(p->h, gu, n, p->hidden);
-    linear(p, y, beta, p->h, w->down, w->packed_down, n, p->dim, p->hidden);
+    float *gate_up = keep ? keep->gate_up : p->gate_up;
+    dele_norm_forward(p->xn, keep ? keep->mlp_rstd : p->rstd, keep ? keep->mlp_mean : p->mean, x,
+                      w->mlp_norm, n, p->c);
+    linear(p, gate_up, 0, p->xn, w->gate, w->packed_gate_up, n, 2 * p->d_ff, p->d_model);
+    swiglu_forward(p->h, gate_up, n, p->d_ff);
+    linear(p, y, beta, p->h, w->down, w->packed_down, n, p->d_model, p->d_ff);
 }
 
-/* The same for the rows that are not spared: they are moved together, and their results put back in their places. */
+/* The same for the rows that are not spared: they are moved together, and their results put back in
+ * their places. */
 static void mlp_of_some(pass *p, int layer, size_t live, size_t left)
 {
     size_t n = 0;
     for (size_t row = 0; row < live; row++)
-        if (p->fate[row] != SPARED) memcpy(p->out + n++ * p->dim, p->x + row * p->dim, p->dim * sizeof *p->x);
+        if (p->skip_mask[row] != PRUNED)
+            memcpy(p->out + n++ * p->d_model, p->x + row * p->d_model, p->d_model * sizeof *p->x);
     mlp(p, layer, p->out, 0, p->out, left, NULL);
     for (size_t row = live; row-- > 0;)
-        if (p->fate[row] != SPARED && --n != row)
-            memcpy(p->out + row * p->dim, p->out + n * p->dim, p->dim * sizeof *p->x);
+        if (p->skip_mask[row] != PRUNED && --n != row)
+            memcpy(p->out + row * p->d_model, p->out + n * p->d_model, p->d_model * sizeof *p->x);
 }
 
-static void mlp_half(pass *p, int layer, size_t live, dele_saved_layer *keep)
+static void mlp_half(pass *p, int layer, size_t live, dele_layer_activations *keep)
 {
-    if (keep) memcpy(keep->x_mid, p->x, live * p->dim * sizeof *p->x);
+    if (keep) memcpy(keep->x_mid, p->x, live * p->d_model * sizeof *p->x);
     if (patched(p, layer, DELE_MLP_OUT)) {
-        size_t left = keep ? live : spare_replaced(p, layer, live);
-        if (left < live) mlp_of_some(p, layer, live, left);
-        else mlp(p, layer, p->out, 0, p->x, live, keep);
-        patches_at(p, layer, DELE_MLP_OUT, p->out, p->dim, live);
-        add(p->x, p->out, live * p->dim);
+        size_t left = keep ? live : skip_replaced(p, layer, live);
+        if (left < live)
+            mlp_of_some(p, layer, live, left);
+        else
+            mlp(p, layer, p->out, 0, p->x, live, keep);
+        patches_at(p, layer, DELE_MLP_OUT, p->out, p->d_model, live);
+        add(p->x, p->out, live * p->d_model);
     } else {
         mlp(p, layer, p->x, 1, p->x, live, keep);
     }
-    patches_at(p, layer, DELE_RESID_POST, p->x, p->dim, live);
+    patches_at(p, layer, DELE_RESID_POST, p->x, p->d_model, live);
 }
 
 static void last_norm(pass *p)
 {
     const dele_batch *b = p->batch;
-    struct dele_saved *s = p->saved;
-    for (size_t i = 0; i < b->n_wanted; i++) {
-        size_t row = p->cut ? (size_t)p->place[b->wanted[i]] : (size_t)b->wanted[i];
-        memcpy(s->x_final + i * p->dim, p->x + row * p->dim, p->dim * sizeof *p->x);
+    struct dele_activations *s = p->saved;
+    for (size_t i = 0; i < b->n_output_rows; i++) {
+        size_t row =
+            p->pruned ? (size_t)p->compact_index[b->output_rows[i]] : (size_t)b->output_rows[i];
+        memcpy(s->x_final + i * p->d_model, p->x + row * p->d_model, p->d_model * sizeof *p->x);
     }
-    dele_norm_forward(p->run->final, s->inv_final, s->mean_final, s->x_final, p->m->final_norm, b->n_wanted, p->c);
+    dele_norm_forward(p->run->final, s->final_rstd, s->final_mean, s->x_final, p->m->final_norm,
+                      b->n_output_rows, p->c);
 }
 
-dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch, dele_err *err)
+dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch,
+                         dele_err *err)
 {
     const dele_config *c = &model->config;
     dele_arena_reset(&run->arena);
     run->patches_applied = 0;
     run->saved = NULL;
-    pass p = {.m = model, .c = c, .batch = batch, .run = run, .dim = (size_t)c->dim, .q_dim = dele_q_dim(c),
-              .kv_dim = dele_kv_dim(c), .hidden = (size_t)c->hidden};
+    pass p = {.m = model,
+              .c = c,
+              .batch = batch,
+              .run = run,
+              .d_model = (size_t)c->hidden_size,
+              .q_dim = dele_q_dim(c),
+              .kv_dim = dele_kv_dim(c),
+              .d_ff = (size_t)c->intermediate_size};
     p.qkv_dim = p.q_dim + 2 * p.kv_dim;
     dele_err local = {0}; /* so that a caller without err still learns the code */
     if (!err) err = &local;
@@ -520,17 +585,19 @@ dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batc
     for (int layer = 0; layer < c->n_layers; layer++) {
         size_t live = join(&p, layer);
         if (live == 0) continue;
-        dele_saved_layer *keep = batch->keep_for_backward && layer >= batch->lowest ? &p.saved->layer[layer] : NULL;
-        patches_at(&p, layer, DELE_EMBED, p.x, p.dim, layer == 0 ? live : 0);
-        patches_at(&p, layer, DELE_RESID_PRE, p.x, p.dim, live);
+        dele_layer_activations *keep =
+            batch->keep_for_backward && layer >= batch->lowest ? &p.saved->layer[layer] : NULL;
+        patches_at(&p, layer, DELE_EMBED, p.x, p.d_model, layer == 0 ? live : 0);
+        patches_at(&p, layer, DELE_RESID_PRE, p.x, p.d_model, live);
         mlp_half(&p, layer, attention_half(&p, layer, live, keep), keep);
         run->row_layers += (double)live;
     }
     join(&p, c->n_layers);
     if (run->patches_applied != batch->n_patches)
-        return dele_fail(err, DELE_ERR_DATA, "%zu of %zu patches met no row: a row that joins at a later layer, or a "
-                        "layer that the model does not have", batch->n_patches - run->patches_applied,
-                        batch->n_patches);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%zu of %zu patches met no row: a row that joins at a later layer, or a "
+                         "layer that the model does not have",
+                         batch->n_patches - run->patches_applied, batch->n_patches);
     for (size_t i = 0; i < batch->n_segments; i++) {
         const dele_segment *s = &batch->segments[i];
         if (s->keep) s->keep->n_rows = s->first_pos + s->n_rows - s->keep->first_pos;
@@ -539,18 +606,25 @@ dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batc
     return DELE_OK;
 }
 
-dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, int layer, size_t n, dele_err *err)
+dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, int layer, size_t n,
+                             dele_err *err)
 {
     const dele_config *c = &model->config;
     dele_arena_reset(&run->arena);
     run->saved = NULL;
-    pass p = {.m = model, .c = c, .run = run, .n_rows = n, .dim = (size_t)c->dim, .hidden = (size_t)c->hidden, .x = x};
-    p.xn = floats(&p, n, p.dim, err);
-    p.inv = floats(&p, 2 * n, 1, err);
-    p.gu = floats(&p, n, 2 * p.hidden, err);
-    p.h = floats(&p, n, p.hidden, err);
-    if (!p.xn || !p.inv || !p.gu || !p.h) return DELE_ERR_MEMORY;
-    p.mean = p.inv + n;
+    pass p = {.m = model,
+              .c = c,
+              .run = run,
+              .n_rows = n,
+              .d_model = (size_t)c->hidden_size,
+              .d_ff = (size_t)c->intermediate_size,
+              .x = x};
+    p.xn = floats(&p, n, p.d_model, err);
+    p.rstd = floats(&p, 2 * n, 1, err);
+    p.gate_up = floats(&p, n, 2 * p.d_ff, err);
+    p.h = floats(&p, n, p.d_ff, err);
+    if (!p.xn || !p.rstd || !p.gate_up || !p.h) return DELE_ERR_MEMORY;
+    p.mean = p.rstd + n;
     mlp(&p, layer, x, 1, x, n, NULL);
     return DELE_OK;
 }

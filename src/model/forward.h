@@ -1,17 +1,19 @@
 /* The one forward pass: rows and segments, no padding.
  *
- * A row is one token at one position.  A segment is a run of rows of one sequence at positions first_pos ..
- * first_pos + n_rows - 1; it may continue a parent: keys and values computed before, read-only, shared by any number
- * of segments.  Rows of all segments are stacked; "row" in patches, wants and results counts through the whole batch.
- * The pass is layer-major: each weight is read once for the batch.  A segment may join late, at join_layer, from
- * given residual states (the stream as it enters that layer); segments come in order of join_layer, so that the rows
- * alive at a layer are always the first so many. */
+ * A row is one token at one position.  A segment is a run of rows of one sequence at positions
+ * first_pos ..  first_pos + n_rows - 1; it may continue a parent, a KV cache: keys and values
+ * computed before, read-only, shared by any number of segments.  Rows of all segments are stacked;
+ * "row" in patches, outputs and results counts through the whole batch.  The pass is layer-major:
+ * each weight is read once for the batch.  A segment may start late, at start_layer, from given
+ * residual states (the stream as it enters that layer); segments come in order of start_layer, so
+ * that the rows alive at a layer are always the first so many. */
 #ifndef DELE_FORWARD_H
 #define DELE_FORWARD_H
 
 #include "model/model.h"
 
-/* Keys (rotated) and values of positions first_pos .. first_pos + n_rows - 1; earlier ones are the parent's. */
+/* A KV cache: keys (rotated) and values of positions first_pos .. first_pos + n_rows - 1; earlier
+ * ones are the parent's. */
 typedef struct dele_kv {
     const struct dele_kv *parent;
     int first_pos, n_rows, capacity;
@@ -19,31 +21,42 @@ typedef struct dele_kv {
     float *k, *v; /* [n_layers, capacity, kv_dim] */
 } dele_kv;
 
-dele_status dele_kv_init(dele_kv *kv, const dele_config *config, const dele_kv *parent, int first_pos, int capacity,
-                       dele_arena *arena, dele_err *err);
+dele_status dele_kv_init(dele_kv *kv, const dele_config *config, const dele_kv *parent,
+                         int first_pos, int capacity, dele_arena *arena, dele_err *err);
 
 typedef struct {
-    const int *tokens;    /* [n_rows] ids, or NULL where states are given */
+    const int *tokens; /* [n_rows] ids, or NULL where states are given */
     int n_rows, first_pos;
-    const dele_kv *parent; /* positions 0 .. first_pos - 1 are read from it and its parents; NULL when first_pos is 0 */
-    dele_kv *keep;         /* new keys and values are written there as well; may be the parent itself; NULL: no */
-    int join_layer;       /* 0, or where the segment starts, from states; n_layers: only the last norm is left */
-    const float *states;  /* [n_rows, dim] or NULL */
+    const dele_kv *parent; /* positions 0 .. first_pos - 1 are read from it and its parents; NULL
+                              when first_pos is 0 */
+    dele_kv *keep; /* new keys and values are written there as well; may be the parent itself; NULL:
+                      no */
+    int start_layer; /* 0, or where the segment starts, from states; n_layers: only the last norm is
+                        left */
+    const float *states; /* [n_rows, d_model] or NULL */
 } dele_segment;
 
-/* Where in a layer.  RESID_PRE enters it, HEAD_OUT is one head's mixture of values (before the output projection),
- * RESID_MID follows attention, RESID_POST leaves it; ATTN_OUT and MLP_OUT are what the two sublayers add to the stream;
- * EMBED is the embedding (layer 0 only). */
-typedef enum { DELE_EMBED, DELE_RESID_PRE, DELE_HEAD_OUT, DELE_ATTN_OUT, DELE_RESID_MID, DELE_MLP_OUT, DELE_RESID_POST } dele_site;
+/* Where in a layer.  RESID_PRE enters it, HEAD_OUT is one head's mixture of values (before the
+ * output projection), RESID_MID follows attention, RESID_POST leaves it; ATTN_OUT and MLP_OUT are
+ * what the two sublayers add to the stream; EMBED is the embedding (layer 0 only). */
+typedef enum {
+    DELE_EMBED,
+    DELE_RESID_PRE,
+    DELE_HEAD_OUT,
+    DELE_ATTN_OUT,
+    DELE_RESID_MID,
+    DELE_MLP_OUT,
+    DELE_RESID_POST
+} dele_site;
 typedef enum { DELE_REPLACE, DELE_ADD, DELE_SCALE, DELE_READ } dele_patch_op;
 
 typedef struct {
     int layer, row;
     dele_site site;
     dele_patch_op op;
-    int head;           /* HEAD_OUT alone: which; its values are [head_dim] instead of [dim] */
-    const float *value; /* [dim] in: REPLACE, ADD; SCALE reads value[0] */
-    float *seen;        /* [dim] out: READ */
+    int head;           /* HEAD_OUT alone: which; its values are [head_dim] instead of [d_model] */
+    const float *value; /* [d_model] in: REPLACE, ADD; SCALE reads value[0] */
+    float *seen;        /* [d_model] out: READ */
 } dele_patch;
 
 typedef struct {
@@ -51,57 +64,65 @@ typedef struct {
     size_t n_segments;
     const dele_patch *patches; /* in any order; one that meets no row is an error */
     size_t n_patches;
-    const int *wanted;        /* rows whose final state (after the last norm) is wanted */
-    size_t n_wanted;
-    bool keep_for_backward;   /* activations from layer `lowest` up are kept; needs segments without parents */
+    const int *output_rows; /* rows whose final state (after the last norm) is wanted */
+    size_t n_output_rows;
+    bool keep_for_backward; /* activations from layer `lowest` up are kept; needs segments without
+                               parents */
     int lowest;
 } dele_batch;
 
 /* A run's memory is its own and reused: results are valid until its next forward. */
 typedef struct dele_run {
     dele_arena arena;
-    float *final;          /* [n_wanted, dim] */
+    float *final; /* [n_output_rows, d_model] */
     size_t n_rows;
     size_t patches_applied;
-    double row_layers;     /* rows times layers entered since the run began */
-    double flops;          /* of the matrix products and attention since then: two for each multiplication */
-    struct dele_saved *saved; /* what backward needs */
+    double row_layers; /* rows times layers entered since the run began */
+    double flops; /* of the matrix products and attention since then: two for each multiplication */
+    struct dele_activations *saved; /* what backward needs */
 } dele_run;
 
 void dele_run_release(dele_run *run); /* accepts a zeroed run, which is also how one begins */
 
-/* In the last layer only the rows that can reach a wanted one are taken past the keys and values. */
-dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch, dele_err *err);
+/* In the last layer only the rows that can reach a wanted one are taken past the keys and
+ * values. */
+dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch,
+                         dele_err *err);
 
-/* x [n, dim] += MLP of one layer (x), for rows that stand by themselves. */
-dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, int layer, size_t n, dele_err *err);
+/* x [n, d_model] += MLP of one layer (x), for rows that stand by themselves. */
+dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, int layer, size_t n,
+                             dele_err *err);
 
-/* logits [n, vocab] = states [n, dim] headᵀ */
+/* logits [n, vocab] = states [n, d_model] headᵀ */
 void dele_logits(float *logits, const dele_model *model, const float *states, size_t n);
 
-/* An error that says that the model is broken where one of the logits [n, vocab] is NaN or infinite. */
-dele_status dele_logits_check(const float *logits, size_t n, const dele_model *model, dele_err *err);
+/* An error that says that the model is broken where one of the logits [n, vocab] is NaN or
+ * infinite. */
+dele_status dele_logits_check(const float *logits, size_t n, const dele_model *model,
+                              dele_err *err);
 
-/* Log-probability of targets[i] after states[i], and whether it is the greedy choice (greedy may be NULL); logits
- * are formed a few hundred rows at a time and never kept. */
-dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_model *model, const float *states,
-                        const int *targets, size_t n, dele_err *err);
+/* Log-probability of targets[i] after states[i], and whether it is the greedy choice (greedy may be
+ * NULL); logits are formed a few hundred rows at a time and never kept. */
+dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_model *model,
+                          const float *states, const int *targets, size_t n, dele_err *err);
 
-/* Gradients: one buffer a tensor, NULL where frozen, and those of states that are asked for.  The signal goes down
- * to the lowest layer that needs it, no further than the batch's `lowest`. */
+/* Gradients: one buffer a tensor, NULL where frozen, and those of states that are asked for.  The
+ * signal goes down to the lowest layer that needs it, no further than the batch's `lowest`. */
 typedef struct {
-    float **g;              /* [n_tensors]; NULL: everything is frozen */
-    const dele_patch *reads; /* op READ: d loss / d the site's value at (layer, row, head) is written to `seen` */
+    float **g; /* [n_tensors]; NULL: everything is frozen */
+    const dele_patch *
+        reads; /* op READ: d loss / d the site's value at (layer, row, head) is written to `seen` */
     size_t n_reads;         /* one that meets no row is an error, as a patch is */
-    const dele_patch *adds;  /* op ADD at RESID_POST: d loss / d the state there, of a loss on states: `value` joins
-                             * the stream's gradient as it comes by */
+    const dele_patch *adds; /* op ADD at RESID_POST: d loss / d the state there, of a loss on
+                             * states: `value` joins the stream's gradient as it comes by */
     size_t n_adds;          /* one that meets no row is an error */
 } dele_grads;
 
-/* Adds d loss / d tensor into grads, and writes the gradients to be read, from dlogits [n_wanted, vocab] of the
- * forward that went before (with keep_for_backward).  The sites that the stream passes on unchanged have the same
- * gradient: ATTN_OUT as RESID_MID, MLP_OUT as RESID_POST, and that is the next layer's RESID_PRE. */
-dele_status dele_backward(dele_run *run, const dele_model *model, const dele_batch *batch, const float *dlogits,
-                        const dele_grads *grads, dele_err *err);
+/* Adds d loss / d tensor into grads, and writes the gradients to be read, from dlogits
+ * [n_output_rows, vocab] of the forward that went before (with keep_for_backward).  The sites that
+ * the stream passes on unchanged have the same gradient: ATTN_OUT as RESID_MID, MLP_OUT as
+ * RESID_POST, and that is the next layer's RESID_PRE. */
+dele_status dele_backward(dele_run *run, const dele_model *model, const dele_batch *batch,
+                          const float *dlogits, const dele_grads *grads, dele_err *err);
 
 #endif

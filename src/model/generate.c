@@ -33,19 +33,22 @@ dele_ends dele_ends_of(const dele_model *model, dele_chat chat)
     dele_ends ends = {0};
     for (int i = 0; i < c->n_ends; i++) add_end(&ends, c->ends[i]);
     if (!ends.n) add_end(&ends, c->eos >= 0 ? c->eos : dele_tokenizer_eos(model->tokenizer));
-    if (chat != DELE_CHAT_NONE) add_end(&ends, dele_token_id(model->tokenizer, dele_chat_end(chat)));
+    if (chat != DELE_CHAT_NONE)
+        add_end(&ends, dele_token_id(model->tokenizer, dele_chat_end(chat)));
     return ends;
 }
 
 static size_t slot_bytes(const dele_model *model, const dele_continuation *item, size_t max_new)
 {
-    return (item->n_prompt + max_new) * (size_t)model->config.n_layers * dele_kv_dim(&model->config) * 2 * sizeof(float);
+    return (item->n_prompt + max_new) * (size_t)model->config.n_layers *
+           dele_kv_dim(&model->config) * 2 * sizeof(float);
 }
 
 /* As many waiting prompts as there is room for; at least one when nothing is under way. */
 static dele_status admit(job *j, dele_err *err)
 {
-    size_t limit = j->opts->max_slots && j->opts->max_slots < MAX_SLOTS ? j->opts->max_slots : MAX_SLOTS;
+    size_t limit =
+        j->opts->max_slots && j->opts->max_slots < MAX_SLOTS ? j->opts->max_slots : MAX_SLOTS;
     size_t room = (size_t)512 << 20, rows = 0;
     for (size_t s = 0; s < j->n_active; s++) {
         size_t bytes = slot_bytes(j->model, j->slots[s].item, j->opts->max_new);
@@ -59,11 +62,13 @@ static dele_status admit(job *j, dele_err *err)
         *s = (slot){.item = item, .index = j->next};
         item->n_out = 0;
         item->stopped = false;
-        if (item->n_prompt == 0 || item->n_prompt + j->opts->max_new > (size_t)j->model->config.context)
-            return dele_fail(err, DELE_ERR_DATA, "a prompt of %zu tokens and %zu new ones do not fit a context of %d",
-                            item->n_prompt, j->opts->max_new, j->model->config.context);
-        dele_status status = dele_kv_init(&s->kv, &j->model->config, NULL, 0, (int)(item->n_prompt + j->opts->max_new),
-                                        &s->arena, err);
+        if (item->n_prompt == 0 ||
+            item->n_prompt + j->opts->max_new > (size_t)j->model->config.context)
+            return dele_fail(err, DELE_ERR_DATA,
+                             "a prompt of %zu tokens and %zu new ones do not fit a context of %d",
+                             item->n_prompt, j->opts->max_new, j->model->config.context);
+        dele_status status = dele_kv_init(&s->kv, &j->model->config, NULL, 0,
+                                          (int)(item->n_prompt + j->opts->max_new), &s->arena, err);
         j->n_active++;
         j->next++;
         if (status) return status;
@@ -80,23 +85,27 @@ static bool is_stop(const dele_many_opts *opts, int id)
     return false;
 }
 
-/* One pass: every prompt that is new as a whole, every other slot its one row; then everyone's next id in `last`. */
+/* One pass: every prompt that is new as a whole, every other slot its one row; then everyone's next
+ * id in `last`. */
 static dele_status step(job *j, dele_err *err)
 {
     dele_segment segments[MAX_SLOTS];
-    int wanted[MAX_SLOTS], n_rows = 0;
+    int output_rows[MAX_SLOTS], n_rows = 0;
     for (size_t i = 0; i < j->n_active; i++) {
         slot *s = &j->slots[i];
         bool fresh = s->kv.n_rows == 0;
         segments[i] = (dele_segment){.tokens = fresh ? s->item->prompt : &s->last,
-                                    .n_rows = fresh ? (int)s->item->n_prompt : 1,
-                                    .first_pos = s->kv.n_rows,
-                                    .parent = fresh ? NULL : &s->kv,
-                                    .keep = &s->kv};
+                                     .n_rows = fresh ? (int)s->item->n_prompt : 1,
+                                     .first_pos = s->kv.n_rows,
+                                     .parent = fresh ? NULL : &s->kv,
+                                     .keep = &s->kv};
         n_rows += segments[i].n_rows;
-        wanted[i] = n_rows - 1;
+        output_rows[i] = n_rows - 1;
     }
-    dele_batch batch = {.segments = segments, .n_segments = j->n_active, .wanted = wanted, .n_wanted = j->n_active};
+    dele_batch batch = {.segments = segments,
+                        .n_segments = j->n_active,
+                        .output_rows = output_rows,
+                        .n_output_rows = j->n_active};
     dele_status status = dele_forward(j->run, j->model, &batch, err);
     if (status) return status;
     dele_logits(j->logits, j->model, j->run->final, j->n_active);
@@ -123,7 +132,8 @@ static dele_status collect(job *j, dele_err *err)
         if (!s->item->stopped) s->item->out[s->item->n_out++] = s->last;
         if (s->item->stopped || s->item->n_out == j->opts->max_new) {
             dele_arena_release(&s->arena);
-            if (!status && j->opts->finished) status = j->opts->finished(j->opts->data, s->index, err);
+            if (!status && j->opts->finished)
+                status = j->opts->finished(j->opts->data, s->index, err);
         } else {
             if (kept != i) {
                 j->slots[kept] = *s;
@@ -136,15 +146,16 @@ static dele_status collect(job *j, dele_err *err)
     return status;
 }
 
-dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run, const dele_model *model,
-                              const dele_many_opts *opts, dele_err *err)
+dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run,
+                               const dele_model *model, const dele_many_opts *opts, dele_err *err)
 {
     if (n == 0 || opts->max_new == 0) return DELE_OK;
     dele_arena arena = {0};
     job *j = DELE_NEW(&arena, job, 1, err);
     dele_status status = j ? DELE_OK : DELE_ERR_MEMORY;
     if (j) *j = (job){.items = items, .n = n, .run = run, .model = model, .opts = opts};
-    if (j && !(j->logits = dele_alloc_raw(&arena, MAX_SLOTS * (size_t)model->config.vocab, sizeof(float), err)))
+    if (j && !(j->logits = dele_alloc_raw(&arena, MAX_SLOTS * (size_t)model->config.vocab,
+                                          sizeof(float), err)))
         status = DELE_ERR_MEMORY;
     while (!status && (j->next < n || j->n_active)) {
         status = admit(j, err);
@@ -156,8 +167,9 @@ dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run
     return status;
 }
 
-dele_status dele_generate(int *out, size_t *n_out, dele_run *run, const dele_model *model, const int *prompt,
-                        size_t n_prompt, size_t max_new, const int *stops, size_t n_stops, dele_err *err)
+dele_status dele_generate(int *out, size_t *n_out, dele_run *run, const dele_model *model,
+                          const int *prompt, size_t n_prompt, size_t max_new, const int *stops,
+                          size_t n_stops, dele_err *err)
 {
     dele_continuation item = {.prompt = prompt, .n_prompt = n_prompt, .out = out};
     dele_many_opts opts = {.max_new = max_new, .stops = stops, .n_stops = n_stops, .max_slots = 1};

@@ -1,9 +1,10 @@
 /* Greedy continuation of many prompts at once.
  *
- *   a pass     slot 0: one new row        slot 1: one new row      slot 2: a whole prompt that has just come in
+ *   a pass     slot 0: one new row        slot 1: one new row      slot 2: a whole prompt that has
+ *                                         just come in
  *
- * A finished prompt's place goes to the next one in the same pass, so that the weights are always read for many rows.
- * What each prompt gets does not depend on its neighbours beyond rounding. */
+ * A finished prompt's place goes to the next one in the same pass, so that the weights are always
+ * read for many rows.  What each prompt gets does not depend on its neighbours beyond rounding. */
 #ifndef DELE_GENERATE_H
 #define DELE_GENERATE_H
 
@@ -15,35 +16,39 @@ typedef struct {
     size_t n;
 } dele_ends;
 
-/* Those that the model's files name (config->ends: eos_token_id of generation_config.json or config.json, the GGUF's
- * eos, eot and eom), or its tokenizer's end of text where they name none; and, where a chat layout is used, the token that
- * ends a turn in it.  The model must have a tokenizer. */
+/* Those that the model's files name (config->ends: eos_token_id of generation_config.json or
+ * config.json, the GGUF's eos, eot and eom), or its tokenizer's end of text where they name none;
+ * and, where a chat layout is used, the token that ends a turn in it.  The model must have a
+ * tokenizer. */
 dele_ends dele_ends_of(const dele_model *model, dele_chat chat);
 
 typedef struct {
     const int *prompt; /* [n_prompt] */
     size_t n_prompt;
-    int *out;          /* [max_new] new ids, the stop not among them */
+    int *out; /* [max_new] new ids, the stop not among them */
     size_t n_out;
-    bool stopped;      /* ended at a stop, not at the length */
+    bool stopped; /* ended at a stop, not at the length */
 } dele_continuation;
 
 typedef struct {
     size_t max_new;
     const int *stops;
     size_t n_stops;
-    size_t max_slots; /* prompts under way at a time; 0: as many as 512 MiB of keys and values hold, at most 32 */
+    size_t max_slots; /* prompts under way at a time; 0: as many as 512 MiB of KV cache hold, at
+                         most 32 */
     /* Called as continuation i is complete; may be NULL. */
     dele_status (*finished)(void *data, size_t i, dele_err *err);
     void *data;
 } dele_many_opts;
 
 /* n_prompt >= 1 each; prompts and new ids together must fit the model's context. */
-dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run, const dele_model *model,
-                              const dele_many_opts *opts, dele_err *err);
+dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run,
+                               const dele_model *model, const dele_many_opts *opts, dele_err *err);
 
-/* The greedy continuation of one prompt: at most max_new ids into out, ending before an id in stops. */
-dele_status dele_generate(int *out, size_t *n_out, dele_run *run, const dele_model *model, const int *prompt,
-                        size_t n_prompt, size_t max_new, const int *stops, size_t n_stops, dele_err *err);
+/* The greedy continuation of one prompt: at most max_new ids into out, ending before an id in
+ * stops. */
+dele_status dele_generate(int *out, size_t *n_out, dele_run *run, const dele_model *model,
+                          const int *prompt, size_t n_prompt, size_t max_new, const int *stops,
+                          size_t n_stops, dele_err *err);
 
 #endif

@@ -2,10 +2,12 @@
  *
  *   "GGUF"  u32 version  u64 n_tensors  u64 n_pairs
  *   n_pairs   x  [ string key | u32 type | value ]                  string: u64 length and bytes
- *   n_tensors x  [ string name | u32 n_dims | u64 dims, fastest first | u32 ggml type | u64 offset ]
+ *   n_tensors x  [ string name | u32 n_dims | u64 dims, fastest first | u32 ggml type | u64 offset
+ *                ]
  *   padding to general.alignment (32 unless said), then the data, to which the offsets refer
  *
- * A cursor walks over the map.  It never passes the end: a read that would fails once, for good, and yields zeros. */
+ * A cursor walks over the map.  It never passes the end: a read that would fails once, for good,
+ * and yields zeros. */
 #include "model/gguf.h"
 
 #include <stdio.h>
@@ -15,7 +17,7 @@
 #include "base/foreign.h"
 #include "base/json.h"
 
-/* ---- cursor ---------------------------------------------------------------------------------------------------- */
+/* ---- cursor ---------------------------------------------------------------------------------- */
 
 typedef struct {
     const uint8_t *at, *end;
@@ -71,7 +73,7 @@ static void skip_strings(cursor *c, uint64_t count)
     for (uint64_t i = 0; i < count && !c->broken; i++) take(c, take_u64(c));
 }
 
-/* ---- metadata -------------------------------------------------------------------------------------------------- */
+/* ---- metadata -------------------------------------------------------------------------------- */
 
 static void take_value(dele_gguf_pair *pair, cursor *c)
 {
@@ -116,21 +118,49 @@ static const dele_gguf_pair *find_pair(const dele_gguf *g, const char *key)
 static bool pair_number(double *out, const dele_gguf_pair *pair)
 {
     union {
-        uint16_t u16; int16_t i16; uint32_t u32; int32_t i32; uint64_t u64; int64_t i64; float f32; double f64;
+        uint16_t u16;
+        int16_t i16;
+        uint32_t u32;
+        int32_t i32;
+        uint64_t u64;
+        int64_t i64;
+        float f32;
+        double f64;
     } x = {0};
     if (pair->type == DELE_GGUF_STRING || pair->type == DELE_GGUF_ARRAY) return false;
     memcpy(&x, pair->value, type_size(pair->type));
     switch (pair->type) {
-    case DELE_GGUF_U8: case DELE_GGUF_BOOL: *out = pair->value[0]; break;
-    case DELE_GGUF_I8: *out = (int8_t)pair->value[0]; break;
-    case DELE_GGUF_U16: *out = x.u16; break;
-    case DELE_GGUF_I16: *out = x.i16; break;
-    case DELE_GGUF_U32: *out = x.u32; break;
-    case DELE_GGUF_I32: *out = x.i32; break;
-    case DELE_GGUF_U64: *out = (double)x.u64; break;
-    case DELE_GGUF_I64: *out = (double)x.i64; break;
-    case DELE_GGUF_F32: *out = (double)x.f32; break;
-    default: *out = x.f64; break;
+    case DELE_GGUF_U8:
+    case DELE_GGUF_BOOL:
+        *out = pair->value[0];
+        break;
+    case DELE_GGUF_I8:
+        *out = (int8_t)pair->value[0];
+        break;
+    case DELE_GGUF_U16:
+        *out = x.u16;
+        break;
+    case DELE_GGUF_I16:
+        *out = x.i16;
+        break;
+    case DELE_GGUF_U32:
+        *out = x.u32;
+        break;
+    case DELE_GGUF_I32:
+        *out = x.i32;
+        break;
+    case DELE_GGUF_U64:
+        *out = (double)x.u64;
+        break;
+    case DELE_GGUF_I64:
+        *out = (double)x.i64;
+        break;
+    case DELE_GGUF_F32:
+        *out = (double)x.f32;
+        break;
+    default:
+        *out = x.f64;
+        break;
     }
     return true;
 }
@@ -150,7 +180,8 @@ static int get_int(const dele_gguf *g, const char *key, int least, double fallba
 {
     double x = get_number(g, key, fallback, err);
     if (!(x >= least && x <= 1 << 30) || x != (double)(int)x) {
-        dele_fail(err, DELE_ERR_FORMAT, "%s: %s is no whole number of %d or more", g->file, key, least);
+        dele_fail(err, DELE_ERR_FORMAT, "%s: %s is no whole number of %d or more", g->file, key,
+                  least);
         return least;
     }
     return (int)x;
@@ -173,64 +204,70 @@ static char *get_string(const dele_gguf *g, const char *key, dele_arena *arena, 
     if (!pair) return NULL;
     cursor c = {pair->value, g->map.data + g->map.size, pair->type != DELE_GGUF_STRING};
     char *text = take_string(&c, arena, err);
-    if (c.broken) dele_fail(err, DELE_ERR_FORMAT, "%s: %s is not a string of valid UTF-8", g->file, key);
+    if (c.broken)
+        dele_fail(err, DELE_ERR_FORMAT, "%s: %s is not a string of valid UTF-8", g->file, key);
     return text;
 }
 
-/* ---- tensors --------------------------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static dele_status damaged(const dele_gguf *g, const char *what, dele_err *err)
 {
-    return dele_fail(err, DELE_ERR_FORMAT, "%s: the GGUF header's %s are cut short or damaged; fetch the file again",
-                    g->file, what);
+    return dele_fail(err, DELE_ERR_FORMAT,
+                     "%s: the GGUF header's %s are cut short or damaged; fetch the file again",
+                     g->file, what);
 }
 
 /* offset[i] and type are kept apart from dele_stored until the data's start is known. */
-static dele_status take_info(dele_stored *t, uint64_t *offset, cursor *c, const dele_gguf *g, dele_arena *arena,
-                            dele_err *err)
+static dele_status take_info(dele_stored *t, uint64_t *offset, cursor *c, const dele_gguf *g,
+                             dele_arena *arena, dele_err *err)
 {
     *t = (dele_stored){.file = g->file, .dims = {1, 1, 1, 1}};
     if (!(t->name = take_string(c, arena, err))) return damaged(g, "tensor names", err);
     uint32_t n_dims = take_u32(c);
     if (n_dims > 4)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: %.64s has %u dimensions; the header is damaged", g->file, t->name,
-                        n_dims);
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: %.64s has %u dimensions; the header is damaged",
+                         g->file, t->name, n_dims);
     t->n_dims = (int)n_dims;
     for (uint32_t i = 0; i < n_dims; i++) t->dims[n_dims - 1 - i] = take_u64(c);
     uint32_t type = take_u32(c);
     *offset = take_u64(c);
     if (c->broken) return damaged(g, "tensors", err);
     if ((t->dtype = dele_dtype_by_ggml(type)) == DELE_N_DTYPES)
-        return dele_fail(
-            err, DELE_ERR_UNSUPPORTED,
-            "%s: %.64s is stored in ggml's type %u; F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K "
-            "and Q6_K are supported",
-            g->file, t->name, type);
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "%s: %.64s is stored in ggml's type %u; F32, F16, BF16, Q4_0, Q4_1, Q5_0, "
+                         "Q5_1, Q8_0, Q4_K, Q5_K "
+                         "and Q6_K are supported",
+                         g->file, t->name, type);
     size_t n_items = 0;
     if (!dele_stored_measure(&n_items, &t->n_bytes, t))
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: the shape of %.64s does not fit its type; the header is damaged",
-                        g->file, t->name);
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: the shape of %.64s does not fit its type; the header is damaged",
+                         g->file, t->name);
     return DELE_OK;
 }
 
-static dele_status place_tensors(dele_gguf *g, const uint64_t *offset, const cursor *c, dele_arena *arena, dele_err *err)
+static dele_status place_tensors(dele_gguf *g, const uint64_t *offset, const cursor *c,
+                                 dele_arena *arena, dele_err *err)
 {
     double align = get_number(g, "general.alignment", 32, err);
     if (!(align >= 8 && align <= 1 << 20) || (size_t)align % 8 != 0)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: general.alignment is no multiple of 8", g->file);
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: general.alignment is no multiple of 8",
+                         g->file);
     size_t header = (size_t)(c->at - g->map.data), step = (size_t)align;
     size_t start = (header + step - 1) / step * step;
     size_t room = start < g->map.size ? g->map.size - start : 0;
     for (size_t i = 0; i < g->n; i++) {
         dele_stored *t = &g->tensor[i];
         if (offset[i] % step != 0)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: %.64s does not lie on the alignment; the header is damaged",
-                            g->file, t->name);
+            return dele_fail(err, DELE_ERR_FORMAT,
+                             "%s: %.64s does not lie on the alignment; the header is damaged",
+                             g->file, t->name);
         if (offset[i] > room || t->n_bytes > room - offset[i])
-            return dele_fail(
-                err, DELE_ERR_FORMAT,
-                "%s: %.64s reaches beyond the end of the file, which is cut short or damaged; fetch it again", g->file,
-                t->name);
+            return dele_fail(err, DELE_ERR_FORMAT,
+                             "%s: %.64s reaches beyond the end of the file, which is cut short or "
+                             "damaged; fetch it again",
+                             g->file, t->name);
         t->data = g->map.data + (t->n_bytes ? start + offset[i] : 0);
     }
     const dele_stored **order = DELE_NEW(arena, const dele_stored *, g->n, err);
@@ -241,19 +278,24 @@ static dele_status place_tensors(dele_gguf *g, const uint64_t *offset, const cur
 
 static dele_status read_all(dele_gguf *g, dele_arena *arena, dele_err *err)
 {
-    if (g->map.size < 24) return dele_fail(err, DELE_ERR_FORMAT, "%s: not a GGUF file", g->file); /* data may be NULL */
+    if (g->map.size < 24)
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: not a GGUF file",
+                         g->file); /* data may be NULL */
     cursor c = {g->map.data, g->map.data + g->map.size, false};
     uint32_t magic = take_u32(&c), version = take_u32(&c);
     uint64_t n_tensors = take_u64(&c), n_pairs = take_u64(&c);
     if (c.broken || magic != 0x46554747)
         return dele_fail(err, DELE_ERR_FORMAT, "%s: not a GGUF file", g->file);
     if (version != 2 && version != 3)
-        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: GGUF version %u is not supported; 2 and 3 are", g->file,
-                        version);
-    /* A pair takes at least 13 bytes and a tensor 24: no count can be larger than what is left allows. */
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "%s: GGUF version %u is not supported; 2 and 3 are", g->file, version);
+    /* A pair takes at least 13 bytes and a tensor 24: no count can be larger than what is left
+     * allows. */
     if (n_pairs > left(&c) / 13 || n_tensors > left(&c) / 24 || n_pairs > 1 << 16)
-        return dele_fail(err, DELE_ERR_FORMAT,
-                        "%s: the header counts more than the file can hold; it is cut short or damaged", g->file);
+        return dele_fail(
+            err, DELE_ERR_FORMAT,
+            "%s: the header counts more than the file can hold; it is cut short or damaged",
+            g->file);
     if (!(g->pair = DELE_NEW(arena, dele_gguf_pair, (size_t)n_pairs, err))) return DELE_ERR_MEMORY;
     for (uint64_t i = 0; i < n_pairs; i++) {
         const char *key = take_string(&c, arena, err);
@@ -265,7 +307,8 @@ static dele_status read_all(dele_gguf *g, dele_arena *arena, dele_err *err)
     if (n_pairs > 1) qsort(g->pair, g->n_pairs, sizeof *g->pair, by_key);
     for (size_t i = 1; i < g->n_pairs; i++)
         if (strcmp(g->pair[i - 1].key, g->pair[i].key) == 0)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the key %.100s is there twice", g->file, g->pair[i].key);
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the key %.100s is there twice", g->file,
+                             g->pair[i].key);
     uint64_t *offset = DELE_NEW(arena, uint64_t, (size_t)n_tensors, err);
     g->tensor = DELE_NEW(arena, dele_stored, (size_t)n_tensors, err);
     if (!offset || !g->tensor) return DELE_ERR_MEMORY;
@@ -293,18 +336,28 @@ void dele_gguf_close(dele_gguf *g)
     *g = (dele_gguf){0};
 }
 
-/* ---- config ---------------------------------------------------------------------------------------------------- */
+/* ---- config ---------------------------------------------------------------------------------- */
 
-static const char *const known_keys[] = {
-    "block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size", "attention.head_count",
-    "attention.head_count_kv", "attention.key_length", "attention.value_length", "rope.dimension_count",
-    "rope.freq_base", "rope.scaling.type", "tensor_data_layout"};
+static const char *const known_keys[] = {"block_count",
+                                         "context_length",
+                                         "embedding_length",
+                                         "feed_forward_length",
+                                         "vocab_size",
+                                         "attention.head_count",
+                                         "attention.head_count_kv",
+                                         "attention.key_length",
+                                         "attention.value_length",
+                                         "rope.dimension_count",
+                                         "rope.freq_base",
+                                         "rope.scaling.type",
+                                         "tensor_data_layout"};
 
 const char *dele_gguf_arch(dele_family family) { return family == DELE_OLMO ? "olmo" : "llama"; }
 
 const char *dele_gguf_norm_key(dele_family family)
 {
-    return family == DELE_OLMO ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+    return family == DELE_OLMO ? "attention.layer_norm_epsilon"
+                               : "attention.layer_norm_rms_epsilon";
 }
 
 /* The key of a family: "llama." and the name. */
@@ -336,21 +389,25 @@ static dele_status check_keys(dele_family *family, const dele_gguf *g, dele_err 
     const size_t n_arch = strlen(arch);
     if (!pair_is(g, "general.architecture", arch))
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                        "%s: only GGUF files of architecture \"llama\" or \"olmo\" are supported", g->file);
+                         "%s: only GGUF files of architecture \"llama\" or \"olmo\" are supported",
+                         g->file);
     if (find_pair(g, "rope.scaling.type") ||
         (find_pair(g, scaling.text) && !pair_is(g, scaling.text, "none")))
-        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %s is not supported; only \"none\" is", g->file, scaling.text);
+        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %s is not supported; only \"none\" is",
+                         g->file, scaling.text);
     if (get_number(g, "split.count", 0, err) > 1)
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                        "%s: split.count says that this is one of several files; join them first", g->file);
+                         "%s: split.count says that this is one of several files; join them first",
+                         g->file);
     for (size_t i = 0; i < g->n_pairs; i++) {
         const char *key = g->pair[i].key;
         if (strncmp(key, arch, n_arch) != 0 || key[n_arch] != '.') continue;
         double x = 1;
         bool is_zero = pair_number(&x, &g->pair[i]) && x == 0;
         if (!is_known(*family, key + n_arch + 1) && !is_zero)
-            return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: the key %.100s may change the maths and is not known here",
-                            g->file, key);
+            return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                             "%s: the key %.100s may change the maths and is not known here",
+                             g->file, key);
     }
     return DELE_OK;
 }
@@ -360,39 +417,45 @@ static int vocab_rows(const dele_gguf *g, dele_err *err)
 {
     const dele_stored *t = dele_stored_find(g->tensor, g->n, "token_embd.weight");
     if (!t || t->n_dims != 2 || t->dims[0] > 1 << 24) {
-        dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor token_embd.weight is missing or has no rows and columns",
-                 g->file);
+        dele_fail(err, DELE_ERR_FORMAT,
+                  "%s: the tensor token_embd.weight is missing or has no rows and columns",
+                  g->file);
         return 0;
     }
     return (int)t->dims[0];
 }
 
 /* The number of a family's key, at least 1. */
-static int arch_int(const dele_gguf *g, dele_family family, const char *name, double fallback, dele_err *err)
+static int arch_int(const dele_gguf *g, dele_family family, const char *name, double fallback,
+                    dele_err *err)
 {
     return get_int(g, key_of(family, name).text, 1, fallback, err);
 }
 
-static float arch_float(const dele_gguf *g, dele_family family, const char *name, double fallback, dele_err *err)
+static float arch_float(const dele_gguf *g, dele_family family, const char *name, double fallback,
+                        dele_err *err)
 {
     return (float)get_number(g, key_of(family, name).text, fallback, err);
 }
 
 /* A token id; fallback (taken where the vocabulary holds it) when the key is absent. */
-static int get_id(const dele_gguf *g, const dele_config *c, const char *key, int fallback, dele_err *err)
+static int get_id(const dele_gguf *g, const dele_config *c, const char *key, int fallback,
+                  dele_err *err)
 {
     if (!find_pair(g, key)) return fallback < c->vocab ? fallback : -1;
     double x = get_number(g, key, -1, err);
     return dele_config_check_id(c, x, g->file, key, err) ? -1 : (int)x;
 }
 
-/* What ends a text: the ids of eos, eot and eom, as in llama.cpp; but where the file was written here, those that the
- * model had, of which there may be more (or fewer: deleatur.end_token_ids). */
+/* What ends a text: the ids of eos, eot and eom, as in llama.cpp; but where the file was written
+ * here, those that the model had, of which there may be more (or fewer: deleatur.end_token_ids). */
 static void get_ends(dele_config *c, const dele_gguf *g, dele_err *err)
 {
-    static const char *const keys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
-    static const char *const unused[] = {"tokenizer.ggml.unknown_token_id", "tokenizer.ggml.seperator_token_id",
-                                         "tokenizer.ggml.mask_token_id", "tokenizer.ggml.cls_token_id"};
+    static const char *const keys[] = {"tokenizer.ggml.eot_token_id",
+                                       "tokenizer.ggml.eom_token_id"};
+    static const char *const unused[] = {
+        "tokenizer.ggml.unknown_token_id", "tokenizer.ggml.seperator_token_id",
+        "tokenizer.ggml.mask_token_id", "tokenizer.ggml.cls_token_id"};
     const dele_gguf_pair *own = find_pair(g, DELE_GGUF_ENDS);
     for (size_t i = 0; i < sizeof unused / sizeof *unused; i++) get_id(g, c, unused[i], -1, err);
     if (c->eos >= 0) dele_config_add_end(c, c->eos, g->file, err);
@@ -421,24 +484,24 @@ dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *
     if (check_keys(&f, g, &mine)) return dele_fail(err, mine.code, "%s", mine.msg);
     dele_config c = {.family = f, .norm = f == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM};
     c.n_layers = arch_int(g, f, "block_count", required, &mine);
-    c.dim = arch_int(g, f, "embedding_length", required, &mine);
-    c.hidden = arch_int(g, f, "feed_forward_length", required, &mine);
+    c.hidden_size = arch_int(g, f, "embedding_length", required, &mine);
+    c.intermediate_size = arch_int(g, f, "feed_forward_length", required, &mine);
     c.n_heads = arch_int(g, f, "attention.head_count", required, &mine);
     c.n_kv_heads = arch_int(g, f, "attention.head_count_kv", c.n_heads, &mine);
-    c.head_dim = arch_int(g, f, "attention.key_length", c.dim / c.n_heads, &mine);
+    c.head_dim = arch_int(g, f, "attention.key_length", c.hidden_size / c.n_heads, &mine);
     c.context = arch_int(g, f, "context_length", required, &mine);
     c.norm_eps = arch_float(g, f, dele_gguf_norm_key(f), required, &mine);
     c.rope_theta = arch_float(g, f, "rope.freq_base", 10000, &mine);
     if (f == DELE_OLMO) c.clip_qkv = arch_float(g, f, "attention.clamp_kqv", 0, &mine);
     if (f == DELE_OLMO && c.norm_eps != 1e-5f) /* Hugging Face's olmo has no other */
         dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than 1e-5 is not supported", g->file,
-                 key_of(f, dele_gguf_norm_key(f)).text);
+                  key_of(f, dele_gguf_norm_key(f)).text);
     if (arch_int(g, f, "rope.dimension_count", c.head_dim, &mine) != c.head_dim)
-        dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than the head size is not supported", g->file,
-                 key_of(f, "rope.dimension_count").text);
+        dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than the head size is not supported",
+                  g->file, key_of(f, "rope.dimension_count").text);
     if (arch_int(g, f, "attention.value_length", c.head_dim, &mine) != c.head_dim)
-        dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than the key length is not supported", g->file,
-                 key_of(f, "attention.value_length").text);
+        dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than the key length is not supported",
+                  g->file, key_of(f, "attention.value_length").text);
     c.vocab = vocab_rows(g, &mine);
     c.tied = !dele_stored_find(g->tensor, g->n, "output.weight");
     bool spm = pair_is(g, "tokenizer.ggml.model", "llama");
@@ -452,9 +515,10 @@ dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *
     return DELE_OK;
 }
 
-/* ---- tokenizer ------------------------------------------------------------------------------------------------- */
+/* ---- tokenizer ------------------------------------------------------------------------------- */
 
-static const char *const *get_strings(size_t *n, const dele_gguf *g, const char *key, dele_arena *arena, dele_err *err)
+static const char *const *get_strings(size_t *n, const dele_gguf *g, const char *key,
+                                      dele_arena *arena, dele_err *err)
 {
     const dele_gguf_pair *pair = find_pair(g, key);
     *n = 0;
@@ -467,8 +531,8 @@ static const char *const *get_strings(size_t *n, const dele_gguf *g, const char 
     cursor c = {pair->value, g->map.data + g->map.size, false};
     for (uint64_t i = 0; list && i < pair->count; i++)
         if (!(list[i] = take_string(&c, arena, err))) {
-            dele_fail(err, DELE_ERR_FORMAT, "%s: item %llu of %s is not valid UTF-8", g->file, (unsigned long long)i,
-                     key);
+            dele_fail(err, DELE_ERR_FORMAT, "%s: item %llu of %s is not valid UTF-8", g->file,
+                      (unsigned long long)i, key);
             return NULL;
         }
     *n = list ? (size_t)pair->count : 0;
@@ -476,7 +540,8 @@ static const char *const *get_strings(size_t *n, const dele_gguf *g, const char 
 }
 
 /* A list of n 4-byte items, copied; NULL when absent. */
-static void *get_words(const dele_gguf *g, const char *key, dele_gguf_type item, size_t n, dele_arena *arena, dele_err *err)
+static void *get_words(const dele_gguf *g, const char *key, dele_gguf_type item, size_t n,
+                       dele_arena *arena, dele_err *err)
 {
     const dele_gguf_pair *pair = find_pair(g, key);
     if (!pair) return NULL;
@@ -490,7 +555,8 @@ static void *get_words(const dele_gguf *g, const char *key, dele_gguf_type item,
     return copy;
 }
 
-dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g, dele_arena *arena, dele_err *err)
+dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g, dele_arena *arena,
+                                dele_err *err)
 {
     dele_err mine = {0};
     dele_tokenizer_parts p = {0};
@@ -500,7 +566,8 @@ dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g,
         p.pre = get_string(g, "tokenizer.ggml.pre", arena, &mine);
         p.tokens = get_strings(&p.n_tokens, g, "tokenizer.ggml.tokens", arena, &mine);
         p.merges = get_strings(&p.n_merges, g, "tokenizer.ggml.merges", arena, &mine);
-        p.types = get_words(g, "tokenizer.ggml.token_type", DELE_GGUF_I32, p.n_tokens, arena, &mine);
+        p.types =
+            get_words(g, "tokenizer.ggml.token_type", DELE_GGUF_I32, p.n_tokens, arena, &mine);
         p.scores = get_words(g, "tokenizer.ggml.scores", DELE_GGUF_F32, p.n_tokens, arena, &mine);
         p.bos = get_int(g, "tokenizer.ggml.bos_token_id", -1, spm ? 1 : -1, &mine);
         p.eos = get_int(g, "tokenizer.ggml.eos_token_id", -1, spm ? 2 : -1, &mine);
@@ -510,11 +577,15 @@ dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g,
         p.add_bos = get_number(g, "tokenizer.ggml.add_bos_token", adds_bos, &mine) != 0;
         p.add_eos = get_number(g, "tokenizer.ggml.add_eos_token", 0, &mine) != 0;
         if (p.add_bos && p.bos < 0)
-            dele_fail(&mine, DELE_ERR_FORMAT, "%s: its tokenizer puts a BOS before each text, but no "
-                      "tokenizer.ggml.bos_token_id says which", g->file);
+            dele_fail(&mine, DELE_ERR_FORMAT,
+                      "%s: its tokenizer puts a BOS before each text, but no "
+                      "tokenizer.ggml.bos_token_id says which",
+                      g->file);
         if (p.add_eos && p.eos < 0)
-            dele_fail(&mine, DELE_ERR_FORMAT, "%s: its tokenizer puts an EOS behind each text, but no "
-                      "tokenizer.ggml.eos_token_id says which", g->file);
+            dele_fail(&mine, DELE_ERR_FORMAT,
+                      "%s: its tokenizer puts an EOS behind each text, but no "
+                      "tokenizer.ggml.eos_token_id says which",
+                      g->file);
         p.add_space_prefix = get_number(g, "tokenizer.ggml.add_space_prefix", spm, &mine) != 0;
         p.chat_template = get_string(g, "tokenizer.chat_template", arena, &mine);
         if (!mine.code && (!p.tokens || p.n_tokens == 0))
@@ -527,34 +598,42 @@ dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g,
         const int ids[] = {p.bos, p.eos, p.unk, p.pad};
         for (int i = 0; i < 4; i++)
             if (!mine.code && ids[i] >= 0 && (size_t)ids[i] >= p.n_tokens)
-                dele_fail(&mine, DELE_ERR_FORMAT, "%s: a special token's id %d lies beyond the %zu tokens", g->file,
-                         ids[i], p.n_tokens);
+                dele_fail(&mine, DELE_ERR_FORMAT,
+                          "%s: a special token's id %d lies beyond the %zu tokens", g->file, ids[i],
+                          p.n_tokens);
     }
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     *parts = p;
     return DELE_OK;
 }
 
-/* llama.cpp finds the ids of eot and eom by their texts where the keys are missing (llama-vocab.cpp, load).  Its list has
- * <|endoftext|> as well, which we leave out: transformers does not stop there unless eos_token_id says so. */
-dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g, const dele_tokenizer_parts *parts, dele_err *err)
+/* llama.cpp finds the ids of eot and eom by their texts where the keys are missing
+ * (llama-vocab.cpp, load).  Its list has <|endoftext|> as well, which we leave out: transformers
+ * does not stop there unless eos_token_id says so. */
+dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g,
+                                 const dele_tokenizer_parts *parts, dele_err *err)
 {
-    static const char *const texts[] = {"<|eot_id|>", "<|im_end|>",          "<|end|>",    "<end_of_turn>",
-                                        "<EOT>",      "<end_of_utterance>", "<|eom_id|>"};
+    static const char *const texts[] = {"<|eot_id|>",    "<|im_end|>", "<|end|>",
+                                        "<end_of_turn>", "<EOT>",      "<end_of_utterance>",
+                                        "<|eom_id|>"};
     const size_t n_texts = sizeof texts / sizeof *texts;
     dele_status status = DELE_OK;
     if (find_pair(g, DELE_GGUF_ENDS)) return DELE_OK;
-    const bool has_eot = find_pair(g, "tokenizer.ggml.eot_token_id"), has_eom = find_pair(g, "tokenizer.ggml.eom_token_id");
+    const bool has_eot = find_pair(g, "tokenizer.ggml.eot_token_id"),
+               has_eom = find_pair(g, "tokenizer.ggml.eom_token_id");
     for (size_t i = 0; i < parts->n_tokens && i < (size_t)config->vocab && !status; i++)
         for (size_t k = has_eot ? n_texts - 1 : 0; k < n_texts - has_eom && !status; k++)
-            if (!strcmp(parts->tokens[i], texts[k])) status = dele_config_add_end(config, (int)i, g->file, err);
+            if (!strcmp(parts->tokens[i], texts[k]))
+                status = dele_config_add_end(config, (int)i, g->file, err);
     return status;
 }
 
-/* ---- row order ------------------------------------------------------------------------------------------------- */
+/* ---- row order ------------------------------------------------------------------------------- */
 
-/* Both ways at once: row 2 i + s of a head in the file is row s hd/2 + i in Hugging Face's order. */
-static void reorder(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols, bool to_pairs)
+/* Both ways at once: row 2 i + s of a head in the file is row s hd/2 + i in Hugging Face's
+ * order. */
+static void reorder(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols,
+                    bool to_pairs)
 {
     const size_t half = head_dim / 2;
 #pragma omp parallel for
@@ -562,8 +641,8 @@ static void reorder(float *out, const float *in, size_t n_heads, size_t head_dim
         for (size_t s = 0; s < 2; s++)
             for (size_t i = 0; i < half; i++) {
                 size_t paired = h * head_dim + 2 * i + s, halved = h * head_dim + s * half + i;
-                memcpy(out + (to_pairs ? paired : halved) * cols, in + (to_pairs ? halved : paired) * cols,
-                       cols * sizeof *out);
+                memcpy(out + (to_pairs ? paired : halved) * cols,
+                       in + (to_pairs ? halved : paired) * cols, cols * sizeof *out);
             }
 }
 

@@ -1,4 +1,5 @@
-/* GGUF, versions 2 and 3: the metadata, the tensors, and what both say about the model; and writing one (version 3). */
+/* GGUF, versions 2 and 3: the metadata, the tensors, and what both say about the model; and writing
+ * one (version 3). */
 #ifndef DELE_GGUF_H
 #define DELE_GGUF_H
 
@@ -9,15 +10,26 @@
 #include "text/tokenizer.h"
 
 typedef enum {
-    DELE_GGUF_U8, DELE_GGUF_I8, DELE_GGUF_U16, DELE_GGUF_I16, DELE_GGUF_U32, DELE_GGUF_I32, DELE_GGUF_F32, DELE_GGUF_BOOL,
-    DELE_GGUF_STRING, DELE_GGUF_ARRAY, DELE_GGUF_U64, DELE_GGUF_I64, DELE_GGUF_F64
+    DELE_GGUF_U8,
+    DELE_GGUF_I8,
+    DELE_GGUF_U16,
+    DELE_GGUF_I16,
+    DELE_GGUF_U32,
+    DELE_GGUF_I32,
+    DELE_GGUF_F32,
+    DELE_GGUF_BOOL,
+    DELE_GGUF_STRING,
+    DELE_GGUF_ARRAY,
+    DELE_GGUF_U64,
+    DELE_GGUF_I64,
+    DELE_GGUF_F64
 } dele_gguf_type;
 
 typedef struct {
     const char *key;
     dele_gguf_type type, item; /* item: of an array */
-    uint64_t count;           /* of an array; 1 otherwise */
-    const uint8_t *value;     /* in the map, unaligned */
+    uint64_t count;            /* of an array; 1 otherwise */
+    const uint8_t *value;      /* in the map, unaligned */
 } dele_gguf_pair;
 
 typedef struct {
@@ -36,39 +48,47 @@ void dele_gguf_close(dele_gguf *g); /* accepts a zeroed one */
 dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *err);
 
 /* parts->kind is NULL when the file holds no tokenizer.  Everything is copied into the arena. */
-dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g, dele_arena *arena, dele_err *err);
+dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g, dele_arena *arena,
+                                dele_err *err);
 
-/* The ends of text (config->ends) that a GGUF names by nothing but the text of the token, "<|eot_id|>" and the like. */
-dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g, const dele_tokenizer_parts *parts, dele_err *err);
+/* The ends of text (config->ends) that a GGUF names by nothing but the text of the token,
+ * "<|eot_id|>" and the like. */
+dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g,
+                                 const dele_tokenizer_parts *parts, dele_err *err);
 
-/* GGUF's llama files hold the rows of Q and K in pairs for interleaved rotation; back to the halves of Hugging Face:
+/* GGUF's llama files hold the rows of Q and K in pairs for interleaved rotation; back to the halves
+ * of Hugging Face:
  *   out[h, s hd/2 + i] = in[h, 2 i + s]      s in {0, 1}, i < hd/2,  rows of `cols` floats */
 void dele_gguf_unpermute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols);
-void dele_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols); /* the other way */
+void dele_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_dim,
+                       size_t cols); /* the other way */
 
-/* ---- writing ---------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
-/* Our own key: every id at which generation stops, where a GGUF's eos, eot and eom would say something else. */
+/* Our own key: every id at which generation stops, where a GGUF's eos, eot and eom would say
+ * something else. */
 #define DELE_GGUF_ENDS "deleatur.end_token_ids"
 
-const char *dele_gguf_arch(dele_family family); /* llama.cpp's name: "llama", "olmo" */
+const char *dele_gguf_arch(dele_family family);     /* llama.cpp's name: "llama", "olmo" */
 const char *dele_gguf_norm_key(dele_family family); /* without the architecture */
 
-/* How a tensor is stored in a file of this type: 1-d ones as F32; of the 4-bit types, embedding and head as Q8_0; where
- * rows are no multiple of the block's items, Q4_K falls back to Q5_0 and that, as all others, to F16, as in llama.cpp. */
-dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype wanted);
+/* How a tensor is stored in a file of this type: 1-d ones as F32; of the 4-bit types, embedding and
+ * head as Q8_0; where rows are no multiple of the block's items, Q4_K falls back to Q5_0 and that,
+ * as all others, to F16, as in llama.cpp. */
+dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype requested);
 
 typedef struct {
     size_t n_of[DELE_N_DTYPES]; /* tensors stored so */
-    size_t n_fallen;           /* matrices whose rows do not fill the blocks of the type asked for */
-    size_t n_bytes;            /* of the file */
-    char fallback[256];        /* a sentence about those; "" where there are none.  Also in the file: deleatur.fallback */
-    char note[256];            /* of the tokenizer (text/tokenizer.h); "" where there is nothing to say */
+    size_t n_fallen;    /* matrices whose rows do not fill the blocks of the type asked for */
+    size_t n_bytes;     /* of the file */
+    char fallback[256]; /* a sentence about those; "" where there are none.  Also in the file:
+                           deleatur.fallback */
+    char note[256];     /* of the tokenizer (text/tokenizer.h); "" where there is nothing to say */
 } dele_gguf_saved;
 
-/* Written aside and moved into place.  type: one that dele_dtype_writable names.  with_tokenizer: it is an error if there
- * is none, or if a GGUF cannot express it. */
-dele_status dele_gguf_save(dele_gguf_saved *saved, const dele_model *model, const char *path, dele_dtype type,
-                         bool with_tokenizer, dele_err *err);
+/* Written aside and moved into place.  type: one that dele_dtype_writable names.  with_tokenizer:
+ * it is an error if there is none, or if a GGUF cannot express it. */
+dele_status dele_gguf_save(dele_gguf_saved *saved, const dele_model *model, const char *path,
+                           dele_dtype type, bool with_tokenizer, dele_err *err);
 
 #endif

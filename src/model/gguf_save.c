@@ -1,14 +1,17 @@
 /* A GGUF out of a model, which llama.cpp reads as its own.
  *
- *   "GGUF" 3 n_tensors n_pairs | pairs | tensors: name, shape, type, offset | padding | data, each tensor on 32 bytes
+ *   "GGUF" 3 n_tensors n_pairs | pairs | tensors: name, shape, type, offset | padding | data, each
+ *   tensor on 32 bytes
  *
- * The pairs are made in memory first, for their number stands before them.  Names and keys are those of llama.cpp's
- * convert_hf_to_gguf.py; the rows of Q and K go back into the pairs that its rotation wants, for olmo as for llama.
+ * The pairs are made in memory first, for their number comes before them.  Names and keys are those
+ * of llama.cpp's convert_hf_to_gguf.py; the rows of Q and K go back into the pairs that its
+ * rotation wants, for olmo as for llama.
  *
- * Which tensor is stored how follows llama-quantize where that matters: 1-d tensors stay F32; what the type asked for
- * cannot hold (rows that do not fill its blocks) falls back, Q4_K to Q5_0, anything else to F16, and it is said, in the
- * file too.  Embedding and head of the 4-bit types are Q8_0: llama-quantize gives the head Q6_K or, of such rows, Q8_0,
- * and a token's embedding is a small part of a model that knows little of facts. */
+ * Which tensor is stored how follows llama-quantize where that matters: 1-d tensors stay F32; what
+ * the type asked for cannot hold (rows that do not fill its blocks) falls back, Q4_K to Q5_0,
+ * anything else to F16, and it is said, in the file too.  Embedding and head of the 4-bit types are
+ * Q8_0: llama-quantize gives the head Q6_K or, of such rows, Q8_0, and a token's embedding is a
+ * small part of a model that knows little of facts. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +20,7 @@
 
 enum { ALIGN = 32 };
 
-/* ---- pairs ------------------------------------------------------------------------------------------------------ */
+/* ---- pairs ----------------------------------------------------------------------------------- */
 
 typedef struct {
     FILE *to; /* into memory */
@@ -98,8 +101,8 @@ static void put_config(pairs *p, const dele_config *c)
     const dele_family f = c->family;
     arch_u32(p, f, "block_count", c->n_layers);
     arch_u32(p, f, "context_length", c->context);
-    arch_u32(p, f, "embedding_length", c->dim);
-    arch_u32(p, f, "feed_forward_length", c->hidden);
+    arch_u32(p, f, "embedding_length", c->hidden_size);
+    arch_u32(p, f, "feed_forward_length", c->intermediate_size);
     arch_u32(p, f, "attention.head_count", c->n_heads);
     arch_u32(p, f, "attention.head_count_kv", c->n_kv_heads);
     arch_u32(p, f, "attention.key_length", c->head_dim);
@@ -141,22 +144,31 @@ static void put_tokenizer(pairs *p, const dele_tokenizer_parts *t)
 static uint32_t file_type(dele_dtype type)
 {
     switch (type) {
-    case DELE_DTYPE_F32: return 0;
-    case DELE_DTYPE_F16: return 1;
-    case DELE_DTYPE_BF16: return 32;
-    case DELE_DTYPE_Q4_0: return 2;
-    case DELE_DTYPE_Q8_0: return 7;
-    case DELE_DTYPE_Q5_0: return 8;
-    default: return 14; /* Q4_K, small: no tensor in more bits than it must */
+    case DELE_DTYPE_F32:
+        return 0;
+    case DELE_DTYPE_F16:
+        return 1;
+    case DELE_DTYPE_BF16:
+        return 32;
+    case DELE_DTYPE_Q4_0:
+        return 2;
+    case DELE_DTYPE_Q8_0:
+        return 7;
+    case DELE_DTYPE_Q5_0:
+        return 8;
+    default:
+        return 14; /* Q4_K, small: no tensor in more bits than it must */
     }
 }
 
 static int first_id(int a, int b) { return a >= 0 ? a : b; }
 
-/* The first two ends beside eos stand under llama.cpp's keys, which know no more; ours has exactly them all. */
+/* The first two ends beside eos stand under llama.cpp's keys, which know no more; ours has exactly
+ * them all. */
 static void put_ends(pairs *p, const dele_config *c)
 {
-    static const char *const keys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+    static const char *const keys[] = {"tokenizer.ggml.eot_token_id",
+                                       "tokenizer.ggml.eom_token_id"};
     size_t n = 0;
     for (int i = 0; i < c->n_ends && n < sizeof keys / sizeof *keys; i++)
         if (c->ends[i] != c->eos) put_id(p, keys[n++], c->ends[i]);
@@ -166,8 +178,8 @@ static void put_ends(pairs *p, const dele_config *c)
 }
 
 /* parts NULL: no tokenizer; the ids of begin and end stand all the same. */
-static void put_pairs(pairs *p, const dele_model *model, dele_dtype type, const dele_tokenizer_parts *parts,
-                      const dele_gguf_saved *saved)
+static void put_pairs(pairs *p, const dele_model *model, dele_dtype type,
+                      const dele_tokenizer_parts *parts, const dele_gguf_saved *saved)
 {
     const dele_config *c = &model->config;
     const char *path = model->path ? model->path : "model", *slash = strrchr(path, '/');
@@ -187,39 +199,41 @@ static void put_pairs(pairs *p, const dele_model *model, dele_dtype type, const 
     if (parts) put_tokenizer(p, parts);
 }
 
-/* ---- types ------------------------------------------------------------------------------------------------------ */
+/* ---- types ----------------------------------------------------------------------------------- */
 
 /* What the matrix would be stored as if its rows filled the blocks. */
-static dele_dtype aimed_at(const dele_tensor *t, dele_dtype wanted)
+static dele_dtype aimed_at(const dele_tensor *t, dele_dtype requested)
 {
     bool outer = t->part == DELE_PART_EMBED || t->part == DELE_PART_HEAD;
     if (t->part == DELE_PART_NORM) return DELE_DTYPE_F32;
-    return outer && (wanted == DELE_DTYPE_Q4_0 || wanted == DELE_DTYPE_Q4_K) ? DELE_DTYPE_Q8_0 : wanted;
+    return outer && (requested == DELE_DTYPE_Q4_0 || requested == DELE_DTYPE_Q4_K) ? DELE_DTYPE_Q8_0
+                                                                                   : requested;
 }
 
-dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype wanted)
+dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype requested)
 {
-    dele_dtype type = aimed_at(t, wanted);
+    dele_dtype type = aimed_at(t, requested);
     if (type == DELE_DTYPE_Q4_K && t->cols % dele_dtype_of(type)->items) type = DELE_DTYPE_Q5_0;
     return t->cols % dele_dtype_of(type)->items ? DELE_DTYPE_F16 : type;
 }
 
-static void count_types(dele_gguf_saved *saved, const dele_model *model, dele_dtype wanted)
+static void count_types(dele_gguf_saved *saved, const dele_model *model, dele_dtype requested)
 {
     size_t fallen_to[DELE_N_DTYPES] = {0}, used = 0;
     for (size_t i = 0; i < model->n_tensors; i++) {
-        dele_dtype type = dele_gguf_dtype(&model->tensors[i], wanted), aim = aimed_at(&model->tensors[i], wanted);
+        dele_dtype type = dele_gguf_dtype(&model->tensors[i], requested),
+                   aim = aimed_at(&model->tensors[i], requested);
         saved->n_of[type]++;
         if (type != aim) saved->n_fallen++, fallen_to[type]++;
     }
     for (int type = 0; type < DELE_N_DTYPES; type++)
         if (fallen_to[type])
-            used +=
-                (size_t)snprintf(saved->fallback + used, sizeof saved->fallback - used, "%s%zu of %zu tensors as %s",
-                                 used ? ", " : "", fallen_to[type], model->n_tensors, dele_dtype_of(type)->name);
+            used += (size_t)snprintf(saved->fallback + used, sizeof saved->fallback - used,
+                                     "%s%zu of %zu tensors as %s", used ? ", " : "",
+                                     fallen_to[type], model->n_tensors, dele_dtype_of(type)->name);
     if (used)
-        snprintf(saved->fallback + used, sizeof saved->fallback - used, ": their rows do not fill blocks of %s",
-                 dele_dtype_of(wanted)->name);
+        snprintf(saved->fallback + used, sizeof saved->fallback - used,
+                 ": their rows do not fill blocks of %s", dele_dtype_of(requested)->name);
 }
 
 static size_t stored_bytes(const dele_tensor *t, dele_dtype type)
@@ -230,14 +244,14 @@ static size_t stored_bytes(const dele_tensor *t, dele_dtype type)
 
 static size_t padded(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
-/* ---- tensors ---------------------------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
-static void put_infos(FILE *to, const dele_model *model, dele_dtype wanted)
+static void put_infos(FILE *to, const dele_model *model, dele_dtype requested)
 {
     size_t offset = 0;
     for (size_t i = 0; i < model->n_tensors; i++) {
         const dele_tensor *t = &model->tensors[i];
-        const dele_dtype type = dele_gguf_dtype(t, wanted);
+        const dele_dtype type = dele_gguf_dtype(t, requested);
         const bool flat = t->part == DELE_PART_NORM;
         put_string(to, t->gguf_name);
         put_u32(to, flat ? 1 : 2);
@@ -255,7 +269,8 @@ static void put_padding(FILE *to, size_t n)
 }
 
 /* The tensor's rows as the file has them: itself, or Q and K in pairs, in the arena. */
-static const float *rows_of(const dele_tensor *t, const dele_config *c, dele_arena *arena, dele_err *err)
+static const float *rows_of(const dele_tensor *t, const dele_config *c, dele_arena *arena,
+                            dele_err *err)
 {
     if (t->slot != DELE_SLOT_Q && t->slot != DELE_SLOT_K) return t->data;
     dele_arena_reset(arena);
@@ -265,8 +280,8 @@ static const float *rows_of(const dele_tensor *t, const dele_config *c, dele_are
     return pairs_of;
 }
 
-static dele_status put_tensor(FILE *to, const dele_tensor *t, const float *rows, dele_dtype type, uint8_t *buffer,
-                             size_t piece, const char *path, dele_err *err)
+static dele_status put_tensor(FILE *to, const dele_tensor *t, const float *rows, dele_dtype type,
+                              uint8_t *buffer, size_t piece, const char *path, dele_err *err)
 {
     const dele_dtype_info *info = dele_dtype_of(type);
     const size_t total = t->rows * t->cols;
@@ -274,10 +289,11 @@ static dele_status put_tensor(FILE *to, const dele_tensor *t, const float *rows,
         n = total - first < piece ? total - first : piece;
         const size_t bytes = n / info->items * info->bytes;
         if (!dele_dtype_write(buffer, rows + first, type, n))
-            return dele_fail(err, DELE_ERR_DATA,
-                            "%s: %s holds a weight that %s cannot express (too large, or no number); "
-                            "try bf16 or f32",
-                            path, t->name, info->name);
+            return dele_fail(
+                err, DELE_ERR_DATA,
+                "%s: %s holds a weight that %s cannot express (too large, or no number); "
+                "try bf16 or f32",
+                path, t->name, info->name);
         if (fwrite(buffer, 1, bytes, to) != bytes)
             return dele_fail(err, DELE_ERR_FILE, "%s: writing failed; is the disk full?", path);
     }
@@ -285,7 +301,8 @@ static dele_status put_tensor(FILE *to, const dele_tensor *t, const float *rows,
     return DELE_OK;
 }
 
-static dele_status put_data(FILE *to, const dele_model *model, dele_dtype wanted, const char *path, dele_err *err)
+static dele_status put_data(FILE *to, const dele_model *model, dele_dtype requested,
+                            const char *path, dele_err *err)
 {
     enum { PIECE = 1 << 18 }; /* items: a multiple of every block, and of what a task takes */
     dele_arena scratch = {0}, rotated = {0};
@@ -294,17 +311,20 @@ static dele_status put_data(FILE *to, const dele_model *model, dele_dtype wanted
     for (size_t i = 0; i < model->n_tensors && !status; i++) {
         const dele_tensor *t = &model->tensors[i];
         const float *rows = rows_of(t, &model->config, &rotated, err);
-        status = rows ? put_tensor(to, t, rows, dele_gguf_dtype(t, wanted), buffer, PIECE, path, err) : DELE_ERR_MEMORY;
+        status =
+            rows ? put_tensor(to, t, rows, dele_gguf_dtype(t, requested), buffer, PIECE, path, err)
+                 : DELE_ERR_MEMORY;
     }
     dele_arena_release(&rotated);
     dele_arena_release(&scratch);
     return status;
 }
 
-/* ---- the file --------------------------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
-static dele_status put_file(dele_gguf_saved *saved, FILE *to, const dele_model *model, dele_dtype type, const char *path,
-                           const dele_tokenizer_parts *parts, dele_err *err)
+static dele_status put_file(dele_gguf_saved *saved, FILE *to, const dele_model *model,
+                            dele_dtype type, const char *path, const dele_tokenizer_parts *parts,
+                            dele_err *err)
 {
     char *text = NULL;
     size_t n = 0;
@@ -331,34 +351,37 @@ static dele_status put_file(dele_gguf_saved *saved, FILE *to, const dele_model *
     return status;
 }
 
-static dele_status find_parts(dele_tokenizer_parts *parts, dele_gguf_saved *saved, const dele_model *model,
-                             dele_arena *arena, dele_err *err)
+static dele_status find_parts(dele_tokenizer_parts *parts, dele_gguf_saved *saved,
+                              const dele_model *model, dele_arena *arena, dele_err *err)
 {
     const char *note = NULL;
     if (!model->tokenizer)
         return dele_fail(err, DELE_ERR_DATA,
-                        "%s has no tokenizer to put into a GGUF: put its tokenizer.json there, or "
-                        "leave it out (--no-tokenizer)",
-                        model->path ? model->path : "the model");
-    dele_status status = dele_tokenizer_parts_of(parts, &note, model->tokenizer, model->config.vocab, arena, err);
+                         "%s has no tokenizer to put into a GGUF: put its tokenizer.json there, or "
+                         "leave it out (--no-tokenizer)",
+                         model->path ? model->path : "the model");
+    dele_status status =
+        dele_tokenizer_parts_of(parts, &note, model->tokenizer, model->config.vocab, arena, err);
     if (!status && note) snprintf(saved->note, sizeof saved->note, "%s", note);
     return status;
 }
 
-dele_status dele_gguf_save(dele_gguf_saved *saved, const dele_model *model, const char *path, dele_dtype type,
-                         bool with_tokenizer, dele_err *err)
+dele_status dele_gguf_save(dele_gguf_saved *saved, const dele_model *model, const char *path,
+                           dele_dtype type, bool with_tokenizer, dele_err *err)
 {
     *saved = (dele_gguf_saved){0};
     if (!dele_dtype_writable(type))
         return dele_fail(err, DELE_ERR_USAGE, "%s: a GGUF of type %s cannot be written", path,
-                        type < DELE_N_DTYPES ? dele_dtype_of(type)->name : "unknown");
+                         type < DELE_N_DTYPES ? dele_dtype_of(type)->name : "unknown");
     dele_arena arena = {0};
     dele_tokenizer_parts parts = {0};
     dele_writer out = {0};
     dele_status status = with_tokenizer ? find_parts(&parts, saved, model, &arena, err) : DELE_OK;
     count_types(saved, model, type);
     if (!status) status = dele_writer_open(&out, path, err);
-    if (!status) status = put_file(saved, out.stream, model, type, path, with_tokenizer ? &parts : NULL, err);
+    if (!status)
+        status =
+            put_file(saved, out.stream, model, type, path, with_tokenizer ? &parts : NULL, err);
     if (!status)
         status = dele_writer_commit(&out, err);
     else

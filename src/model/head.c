@@ -5,28 +5,30 @@
 
 void dele_logits(float *logits, const dele_model *model, const float *states, size_t n)
 {
-    size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab;
-    if (!gemm_nt_packed(logits, vocab, states, dim, model->packed_head, n, 0.0f))
-        gemm_nt(logits, vocab, states, dim, model->head, dim, n, vocab, dim, 0.0f);
+    size_t d_model = (size_t)model->config.hidden_size, vocab = (size_t)model->config.vocab;
+    if (!gemm_nt_packed(logits, vocab, states, d_model, model->packed_head, n, 0.0f))
+        gemm_nt(logits, vocab, states, d_model, model->head, d_model, n, vocab, d_model, 0.0f);
 }
 
 dele_status dele_logits_check(const float *logits, size_t n, const dele_model *model, dele_err *err)
 {
     if (all_finite(logits, n * (size_t)model->config.vocab)) return DELE_OK;
-    return dele_fail(err, DELE_ERR_DATA, "%s gives logits that are not finite (NaN or infinite): the model is broken",
+    return dele_fail(err, DELE_ERR_DATA,
+                     "%s gives logits that are not finite (NaN or infinite): the model is broken",
                      model->path ? model->path : "the model");
 }
 
-dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_model *model, const float *states,
-                        const int *targets, size_t n, dele_err *err)
+dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_model *model,
+                          const float *states, const int *targets, size_t n, dele_err *err)
 {
-    size_t dim = (size_t)model->config.dim, vocab = (size_t)model->config.vocab, chunk = n < 256 ? n : 256;
+    size_t d_model = (size_t)model->config.hidden_size, vocab = (size_t)model->config.vocab,
+           chunk = n < 256 ? n : 256;
     float *logits = dele_alloc_raw(&run->arena, chunk, vocab * sizeof *logits, err);
     if (!logits) return DELE_ERR_MEMORY;
     for (size_t at = 0; at < n; at += chunk) {
         size_t m = n - at < chunk ? n - at : chunk;
-        dele_logits(logits, model, states + at * dim, m);
-        run->flops += 2.0 * (double)m * (double)dim * (double)vocab;
+        dele_logits(logits, model, states + at * d_model, m);
+        run->flops += 2.0 * (double)m * (double)d_model * (double)vocab;
 #pragma omp parallel for if (m * vocab > 1 << 15)
         for (size_t i = 0; i < m; i++) {
             const float *row = logits + i * vocab;

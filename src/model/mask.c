@@ -7,9 +7,11 @@
 
 #include "base/json.h"
 
-static const char *const part_names[] = {
-    [DELE_PART_EMBED] = "embed", [DELE_PART_ATTN] = "attn", [DELE_PART_MLP] = "mlp", [DELE_PART_NORM] = "norm",
-    [DELE_PART_HEAD] = "head"};
+static const char *const part_names[] = {[DELE_PART_EMBED] = "embed",
+                                         [DELE_PART_ATTN] = "attn",
+                                         [DELE_PART_MLP] = "mlp",
+                                         [DELE_PART_NORM] = "norm",
+                                         [DELE_PART_HEAD] = "head"};
 enum { N_PARTS = 5 };
 
 typedef struct {
@@ -17,7 +19,8 @@ typedef struct {
     bool part[N_PARTS];
 } selection;
 
-static dele_status begin(dele_mask *mask, selection *s, const dele_model *model, dele_arena *arena, dele_err *err)
+static dele_status begin(dele_mask *mask, selection *s, const dele_model *model, dele_arena *arena,
+                         dele_err *err)
 {
     *mask = (dele_mask){.n_tensors = model->n_tensors};
     *s = (selection){0};
@@ -27,7 +30,8 @@ static dele_status begin(dele_mask *mask, selection *s, const dele_model *model,
 }
 
 /* Counts what trains and finds the lowest layer; an empty mask is an error. */
-static dele_status finish(dele_mask *mask, const dele_model *model, const char *where, dele_err *err)
+static dele_status finish(dele_mask *mask, const dele_model *model, const char *where,
+                          dele_err *err)
 {
     mask->lowest = model->config.n_layers;
     for (size_t i = 0; i < mask->n_tensors; i++) {
@@ -35,16 +39,20 @@ static dele_status finish(dele_mask *mask, const dele_model *model, const char *
         if (!mask->trains[i]) continue;
         mask->n_trained++;
         mask->n_parameters += t->rows * t->cols;
-        int layer = t->slot == DELE_SLOT_EMBED ? 0 : t->layer < 0 ? model->config.n_layers : t->layer;
+        int layer = t->slot == DELE_SLOT_EMBED ? 0
+                    : t->layer < 0             ? model->config.n_layers
+                                               : t->layer;
         if (layer < mask->lowest) mask->lowest = layer;
     }
     if (mask->n_trained == 0)
-        return dele_fail(err, DELE_ERR_DATA, "%s: no tensor of this model is selected, so nothing could be learnt",
-                        where);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s: no tensor of this model is selected, so nothing could be learnt",
+                         where);
     return DELE_OK;
 }
 
-/* The final norm belongs to no layer: it goes with part norm alone.  embed and head ignore layers. */
+/* The final norm belongs to no layer: it goes with part norm alone.  embed and head ignore
+ * layers. */
 static void select_tensors(dele_mask *mask, const dele_model *model, const selection *s)
 {
     for (size_t i = 0; i < model->n_tensors; i++) {
@@ -53,7 +61,7 @@ static void select_tensors(dele_mask *mask, const dele_model *model, const selec
     }
 }
 
-/* ---- the command line: "0-5,12", "mlp,attn" --------------------------------------------------------------------- */
+/* ---- the command line: "0-5,12", "mlp,attn" -------------------------------------------------- */
 
 static dele_status parse_layers(selection *s, int n_layers, const char *text, dele_err *err)
 {
@@ -72,10 +80,12 @@ static dele_status parse_layers(selection *s, int n_layers, const char *text, de
             good = end != at && *at >= '0' && *at <= '9' && last >= first;
         }
         if (!good || (*end && *end != ','))
-            return dele_fail(err, DELE_ERR_USAGE, "layers \"%.60s\" should read like 0-5,12 or all", text);
+            return dele_fail(err, DELE_ERR_USAGE, "layers \"%.60s\" should read like 0-5,12 or all",
+                             text);
         if (last >= n_layers)
-            return dele_fail(err, DELE_ERR_USAGE, "layers \"%.60s\": there is no layer %ld, the last one is %d", text,
-                            last, n_layers - 1);
+            return dele_fail(err, DELE_ERR_USAGE,
+                             "layers \"%.60s\": there is no layer %ld, the last one is %d", text,
+                             last, n_layers - 1);
         for (long l = first; l <= last; l++) s->layer[l] = true;
         if (!*end) return DELE_OK;
         at = end + 1;
@@ -85,7 +95,8 @@ static dele_status parse_layers(selection *s, int n_layers, const char *text, de
 static bool select_part(selection *s, const char *name, size_t n)
 {
     for (int p = 0; p < N_PARTS; p++)
-        if (strlen(part_names[p]) == n && memcmp(part_names[p], name, n) == 0) return s->part[p] = true;
+        if (strlen(part_names[p]) == n && memcmp(part_names[p], name, n) == 0)
+            return s->part[p] = true;
     return false;
 }
 
@@ -98,16 +109,17 @@ static dele_status parse_parts(selection *s, const char *text, dele_err *err)
     for (const char *at = text;; at++) {
         size_t n = strcspn(at, ",");
         if (!select_part(s, at, n))
-            return dele_fail(err, DELE_ERR_USAGE,
-                            "parts \"%.60s\": \"%.*s\" is none of mlp, attn, norm, embed, head, all", text,
-                            (int)(n < 40 ? n : 40), at);
+            return dele_fail(
+                err, DELE_ERR_USAGE,
+                "parts \"%.60s\": \"%.*s\" is none of mlp, attn, norm, embed, head, all", text,
+                (int)(n < 40 ? n : 40), at);
         at += n;
         if (!*at) return DELE_OK;
     }
 }
 
-dele_status dele_mask_parse(dele_mask *mask, const dele_model *model, const char *layers, const char *parts,
-                          dele_arena *arena, dele_err *err)
+dele_status dele_mask_parse(dele_mask *mask, const dele_model *model, const char *layers,
+                            const char *parts, dele_arena *arena, dele_err *err)
 {
     selection s;
     dele_status status = begin(mask, &s, model, arena, err);
@@ -118,22 +130,26 @@ dele_status dele_mask_parse(dele_mask *mask, const dele_model *model, const char
     return finish(mask, model, "layers and parts", err);
 }
 
-/* ---- patterns of names: "model.layers.[5-7].mlp.down_proj.weight" ----------------------------------------------- */
+/* ---- patterns of names: "model.layers.[5-7].mlp.down_proj.weight" ---------------------------- */
 
-/* As a shell matches: * any letters, dots too, ? one, [5-7] one of those.  A name is a pattern that means itself.  One
- * that means nothing is an error, else a misspelt layer would silently stay frozen. */
-static dele_status select_pattern(dele_mask *mask, const dele_model *model, const char *pattern, const char *where,
-                                 dele_err *err)
+/* As a shell matches: * any letters, dots too, ? one, [5-7] one of those.  A name is a pattern that
+ * means itself.  One that means nothing is an error, else a misspelt layer would silently stay
+ * frozen. */
+static dele_status select_pattern(dele_mask *mask, const dele_model *model, const char *pattern,
+                                  const char *where, dele_err *err)
 {
     bool met = false;
     for (size_t i = 0; i < model->n_tensors; i++)
         if (fnmatch(pattern, model->tensors[i].name, 0) == 0) mask->trains[i] = met = true;
     return met ? DELE_OK
-               : dele_fail(err, DELE_ERR_DATA, "%s: this model has no tensor %.100s; its names read like %.100s", where,
-                          *pattern ? pattern : "of an empty name", model->tensors[model->n_tensors / 2].name);
+               : dele_fail(err, DELE_ERR_DATA,
+                           "%s: this model has no tensor %.100s; its names read like %.100s", where,
+                           *pattern ? pattern : "of an empty name",
+                           model->tensors[model->n_tensors / 2].name);
 }
 
-dele_status dele_mask_match(dele_mask *mask, const dele_model *model, const char *patterns, dele_arena *arena, dele_err *err)
+dele_status dele_mask_match(dele_mask *mask, const dele_model *model, const char *patterns,
+                            dele_arena *arena, dele_err *err)
 {
     selection s;
     dele_status status = begin(mask, &s, model, arena, err);
@@ -144,37 +160,42 @@ dele_status dele_mask_match(dele_mask *mask, const dele_model *model, const char
     return status ? status : finish(mask, model, "tensors", err);
 }
 
-/* ---- mask.json -------------------------------------------------------------------------------------------------- */
+/* ---- mask.json ------------------------------------------------------------------------------- */
 
-static dele_status load_tensors(dele_mask *mask, const dele_model *model, const cJSON *list, const char *path,
-                               dele_err *err)
+static dele_status load_tensors(dele_mask *mask, const dele_model *model, const cJSON *list,
+                                const char *path, dele_err *err)
 {
     for (const cJSON *item = list->child; item; item = item->next) {
         if (!cJSON_IsString(item))
-            return dele_fail(err, DELE_ERR_DATA, "%s: \"tensors\" holds something other than names", path);
-        if (select_pattern(mask, model, item->valuestring, path, err)) return err ? err->code : DELE_ERR_DATA;
+            return dele_fail(err, DELE_ERR_DATA, "%s: \"tensors\" holds something other than names",
+                             path);
+        if (select_pattern(mask, model, item->valuestring, path, err))
+            return err ? err->code : DELE_ERR_DATA;
     }
     return DELE_OK;
 }
 
-static dele_status load_selection(selection *s, int n_layers, const cJSON *layers, const cJSON *parts, const char *path,
-                                 dele_err *err)
+static dele_status load_selection(selection *s, int n_layers, const cJSON *layers,
+                                  const cJSON *parts, const char *path, dele_err *err)
 {
     for (const cJSON *item = layers->child; item; item = item->next) {
         if (!cJSON_IsNumber(item) || item->valuedouble != item->valueint || item->valueint < 0 ||
             item->valueint >= n_layers)
-            return dele_fail(err, DELE_ERR_DATA, "%s: \"layers\" holds something other than the layers 0 to %d", path,
-                            n_layers - 1);
+            return dele_fail(err, DELE_ERR_DATA,
+                             "%s: \"layers\" holds something other than the layers 0 to %d", path,
+                             n_layers - 1);
         s->layer[item->valueint] = true;
     }
     for (const cJSON *item = parts->child; item; item = item->next)
         if (!cJSON_IsString(item) || !select_part(s, item->valuestring, strlen(item->valuestring)))
-            return dele_fail(err, DELE_ERR_DATA, "%s: \"parts\" holds something other than mlp, attn, norm, embed, head",
-                            path);
+            return dele_fail(
+                err, DELE_ERR_DATA,
+                "%s: \"parts\" holds something other than mlp, attn, norm, embed, head", path);
     return DELE_OK;
 }
 
-dele_status dele_mask_load(dele_mask *mask, const dele_model *model, const char *path, dele_arena *arena, dele_err *err)
+dele_status dele_mask_load(dele_mask *mask, const dele_model *model, const char *path,
+                           dele_arena *arena, dele_err *err)
 {
     selection s;
     dele_status status = begin(mask, &s, model, arena, err);
@@ -189,8 +210,9 @@ dele_status dele_mask_load(dele_mask *mask, const dele_model *model, const char 
         status = load_selection(&s, model->config.n_layers, layers, parts, path, err);
         if (!status) select_tensors(mask, model, &s);
     } else {
-        status = dele_fail(err, DELE_ERR_DATA,
-                          "%s: a mask has the lists \"layers\" and \"parts\", or the list \"tensors\"", path);
+        status = dele_fail(
+            err, DELE_ERR_DATA,
+            "%s: a mask has the lists \"layers\" and \"parts\", or the list \"tensors\"", path);
     }
     cJSON_Delete(json);
     return status ? status : finish(mask, model, path, err);

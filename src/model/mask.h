@@ -1,6 +1,9 @@
-/* Which tensors may move.  A mask is a readable file (mask.json) that tracing writes and unlearning reads:
- *   {"layers": [0,1,2,3,4,5], "parts": ["mlp"]}    or    {"tensors": ["model.layers.[5-7].mlp.down_proj.weight", ...]}
- * where names are as the model's files have them, or patterns of them as a shell has them (*, ?, [5-7]). */
+/* Which tensors may move.  A mask is a readable file (mask.json) that tracing writes and unlearning
+ * reads:
+ *   {"layers": [0,1,2,3,4,5], "parts": ["mlp"]}    or    {"tensors":
+ *                                                        ["model.layers.[5-7].mlp.down_proj.weight",
+ * ...]} where names are as the model's files have them, or patterns of them as a shell has them (*,
+ * ?, [5-7]). */
 #ifndef DELE_MASK_H
 #define DELE_MASK_H
 
@@ -9,14 +12,18 @@
 typedef struct {
     bool *trains; /* [n_tensors] */
     size_t n_tensors, n_trained, n_parameters;
-    int lowest; /* the lowest layer with a trained tensor; 0 when the embedding trains; n_layers when only the top */
+    int lowest; /* the lowest layer with a trained tensor; 0 when the embedding trains; n_layers
+                   when only the top */
 } dele_mask;
 
-/* layers "0-5,12" or "all"; parts "mlp,attn,norm,embed,head" or "all".  embed and head ignore layers. */
-dele_status dele_mask_parse(dele_mask *mask, const dele_model *model, const char *layers, const char *parts,
-                          dele_arena *arena, dele_err *err);
+/* layers "0-5,12" or "all"; parts "mlp,attn,norm,embed,head" or "all".  embed and head ignore
+ * layers. */
+dele_status dele_mask_parse(dele_mask *mask, const dele_model *model, const char *layers,
+                            const char *parts, dele_arena *arena, dele_err *err);
 /* patterns: as in mask.json, separated by commas.  One that matches no tensor is an error. */
-dele_status dele_mask_match(dele_mask *mask, const dele_model *model, const char *patterns, dele_arena *arena, dele_err *err);
-dele_status dele_mask_load(dele_mask *mask, const dele_model *model, const char *path, dele_arena *arena, dele_err *err);
+dele_status dele_mask_match(dele_mask *mask, const dele_model *model, const char *patterns,
+                            dele_arena *arena, dele_err *err);
+dele_status dele_mask_load(dele_mask *mask, const dele_model *model, const char *path,
+                           dele_arena *arena, dele_err *err);
 
 #endif

@@ -1,10 +1,12 @@
 /* The table of tensors and where their memory lies.
  *
- *   tensors   [ embed | layer 0: norm q k v o norm gate up down | layer 1: ... | final norm | head ]
+ *   tensors   [ embed | layer 0: norm q k v o norm gate up down | layer 1: ... | final norm | head
+ *             ]
  *
- * What is multiplied together lies together: q, k and v are one allocation, and so are gate and up, with no padding
- * between, so that each group is one matrix product of [rows of all, dim].  A family without norm parameters has no
- * norm rows in the table, and a tied model no head: then model->head is the embedding. */
+ * What is multiplied together lies together: q, k and v are one allocation, and so are gate and up,
+ * with no padding between, so that each group is one matrix product of [rows of all, d_model].  A
+ * family without norm parameters has no norm rows in the table, and a tied model no head: then
+ * model->head is the embedding. */
 #include "model/model.h"
 
 #include <math.h>
@@ -27,19 +29,26 @@ static const slot_text slot_texts[] = {
 
 static void slot_shape(size_t *n_rows, size_t *n_cols, const dele_config *c, dele_slot slot)
 {
-    size_t vocab = (size_t)c->vocab, dim = (size_t)c->dim, hidden = (size_t)c->hidden;
+    size_t vocab = (size_t)c->vocab, d_model = (size_t)c->hidden_size,
+           d_ff = (size_t)c->intermediate_size;
     size_t q_dim = dele_q_dim(c), kv_dim = dele_kv_dim(c);
     switch (slot) {
-#define X(slot, hf, gguf, rows, cols, part)                                                            \
-    case DELE_SLOT_##slot: *n_rows = (rows), *n_cols = (cols); return;
+#define X(slot, hf, gguf, rows, cols, part)                                                        \
+    case DELE_SLOT_##slot:                                                                         \
+        *n_rows = (rows), *n_cols = (cols);                                                        \
+        return;
         DELE_TENSORS(X)
 #undef X
-    case DELE_N_SLOTS: break;
+    case DELE_N_SLOTS:
+        break;
     }
     *n_rows = *n_cols = 0;
 }
 
-static bool in_layer(dele_slot slot) { return slot >= DELE_SLOT_ATTN_NORM && slot <= DELE_SLOT_DOWN; }
+static bool in_layer(dele_slot slot)
+{
+    return slot >= DELE_SLOT_ATTN_NORM && slot <= DELE_SLOT_DOWN;
+}
 
 static bool family_has(const dele_config *c, dele_slot slot)
 {
@@ -57,13 +66,15 @@ static void tensor_describe(dele_tensor *t, const dele_config *c, dele_slot slot
     for (int i = 0; i < 2; i++) {
         const char *hole = layer >= 0 ? strstr(forms[i], "%d") : NULL;
         if (hole)
-            snprintf(names[i], sizes[i], "%.*s%d%s", (int)(hole - forms[i]), forms[i], layer, hole + 2);
+            snprintf(names[i], sizes[i], "%.*s%d%s", (int)(hole - forms[i]), forms[i], layer,
+                     hole + 2);
         else
             snprintf(names[i], sizes[i], "%s", forms[i]);
     }
 }
 
-dele_status dele_model_table(dele_model *model, const dele_config *config, dele_arena *arena, dele_err *err)
+dele_status dele_model_table(dele_model *model, const dele_config *config, dele_arena *arena,
+                             dele_err *err)
 {
     if (dele_config_check(config, "config", err)) return err ? err->code : DELE_ERR_DATA;
     *model = (dele_model){.config = *config};
@@ -79,7 +90,8 @@ dele_status dele_model_table(dele_model *model, const dele_config *config, dele_
     for (int l = 0; l < config->n_layers; l++)
         for (int s = DELE_SLOT_ATTN_NORM; s <= DELE_SLOT_DOWN; s++)
             if (family_has(config, (dele_slot)s)) tensor_describe(t++, config, (dele_slot)s, l);
-    if (family_has(config, DELE_SLOT_FINAL_NORM)) tensor_describe(t++, config, DELE_SLOT_FINAL_NORM, -1);
+    if (family_has(config, DELE_SLOT_FINAL_NORM))
+        tensor_describe(t++, config, DELE_SLOT_FINAL_NORM, -1);
     if (family_has(config, DELE_SLOT_HEAD)) tensor_describe(t++, config, DELE_SLOT_HEAD, -1);
     model->n_tensors = (size_t)(t - model->tensors);
     return DELE_OK;
@@ -88,7 +100,9 @@ dele_status dele_model_table(dele_model *model, const dele_config *config, dele_
 /* How many tensors from i on share one allocation. */
 static size_t group_size(const dele_model *model, size_t i)
 {
-    return model->tensors[i].slot == DELE_SLOT_Q ? 3 : model->tensors[i].slot == DELE_SLOT_GATE ? 2 : 1;
+    return model->tensors[i].slot == DELE_SLOT_Q      ? 3
+           : model->tensors[i].slot == DELE_SLOT_GATE ? 2
+                                                      : 1;
 }
 
 static void point_layers(dele_model *model)
@@ -97,19 +111,44 @@ static void point_layers(dele_model *model)
         const dele_tensor *t = &model->tensors[i];
         dele_layer *layer = t->layer >= 0 ? &model->layers[t->layer] : NULL;
         switch (t->slot) {
-        case DELE_SLOT_EMBED: model->embed = t->data; break;
-        case DELE_SLOT_ATTN_NORM: layer->attn_norm = t->data; break;
-        case DELE_SLOT_Q: layer->q = t->data; break;
-        case DELE_SLOT_K: layer->k = t->data; break;
-        case DELE_SLOT_V: layer->v = t->data; break;
-        case DELE_SLOT_O: layer->o = t->data; break;
-        case DELE_SLOT_MLP_NORM: layer->mlp_norm = t->data; break;
-        case DELE_SLOT_GATE: layer->gate = t->data; break;
-        case DELE_SLOT_UP: layer->up = t->data; break;
-        case DELE_SLOT_DOWN: layer->down = t->data; break;
-        case DELE_SLOT_FINAL_NORM: model->final_norm = t->data; break;
-        case DELE_SLOT_HEAD: model->head = t->data; break;
-        case DELE_N_SLOTS: break;
+        case DELE_SLOT_EMBED:
+            model->embed = t->data;
+            break;
+        case DELE_SLOT_ATTN_NORM:
+            layer->attn_norm = t->data;
+            break;
+        case DELE_SLOT_Q:
+            layer->q = t->data;
+            break;
+        case DELE_SLOT_K:
+            layer->k = t->data;
+            break;
+        case DELE_SLOT_V:
+            layer->v = t->data;
+            break;
+        case DELE_SLOT_O:
+            layer->o = t->data;
+            break;
+        case DELE_SLOT_MLP_NORM:
+            layer->mlp_norm = t->data;
+            break;
+        case DELE_SLOT_GATE:
+            layer->gate = t->data;
+            break;
+        case DELE_SLOT_UP:
+            layer->up = t->data;
+            break;
+        case DELE_SLOT_DOWN:
+            layer->down = t->data;
+            break;
+        case DELE_SLOT_FINAL_NORM:
+            model->final_norm = t->data;
+            break;
+        case DELE_SLOT_HEAD:
+            model->head = t->data;
+            break;
+        case DELE_N_SLOTS:
+            break;
         }
     }
     if (model->config.tied) model->head = model->embed;
@@ -120,7 +159,8 @@ dele_status dele_model_memory(dele_model *model, bool zeroed, dele_arena *arena,
     for (size_t i = 0, n; i < model->n_tensors; i += n) {
         size_t floats = 0;
         n = group_size(model, i);
-        for (size_t j = i; j < i + n; j++) floats += model->tensors[j].rows * model->tensors[j].cols;
+        for (size_t j = i; j < i + n; j++)
+            floats += model->tensors[j].rows * model->tensors[j].cols;
         float *data = zeroed ? dele_alloc(arena, floats, sizeof *data, err)
                              : dele_alloc_raw(arena, floats, sizeof *data, err);
         if (!data) return DELE_ERR_MEMORY;
@@ -133,7 +173,8 @@ dele_status dele_model_memory(dele_model *model, bool zeroed, dele_arena *arena,
     return DELE_OK;
 }
 
-dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena, dele_err *err)
+dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena,
+                              dele_err *err)
 {
     dele_status status = dele_model_table(model, config, arena, err);
     return status ? status : dele_model_memory(model, true, arena, err);
@@ -146,15 +187,16 @@ static bool any_of(const bool *trains, size_t i, size_t n)
     return false;
 }
 
-dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const bool *trains, dele_arena *arena,
-                            dele_err *err)
+dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const bool *trains,
+                              dele_arena *arena, dele_err *err)
 {
     dele_status status = dele_model_table(frozen, &model->config, arena, err);
     if (status) return status;
     for (size_t i = 0, n; i < model->n_tensors; i += n) {
         size_t floats = 0;
         n = group_size(model, i);
-        for (size_t j = i; j < i + n; j++) floats += model->tensors[j].rows * model->tensors[j].cols;
+        for (size_t j = i; j < i + n; j++)
+            floats += model->tensors[j].rows * model->tensors[j].cols;
         float *data = model->tensors[i].data;
         if (any_of(trains, i, n)) {
             if (!(data = dele_alloc_raw(arena, floats, sizeof *data, err))) return DELE_ERR_MEMORY;
@@ -187,19 +229,21 @@ void dele_model_randomise(dele_model *model, double std, uint64_t seed)
 size_t dele_model_parameters(const dele_model *model)
 {
     size_t n = 0;
-    for (size_t i = 0; i < model->n_tensors; i++) n += model->tensors[i].rows * model->tensors[i].cols;
+    for (size_t i = 0; i < model->n_tensors; i++)
+        n += model->tensors[i].rows * model->tensors[i].cols;
     return n;
 }
 
 dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot, int layer)
 {
     for (size_t i = 0; i < model->n_tensors; i++)
-        if (model->tensors[i].slot == slot && model->tensors[i].layer == layer) return &model->tensors[i];
+        if (model->tensors[i].slot == slot && model->tensors[i].layer == layer)
+            return &model->tensors[i];
     return NULL;
 }
 
 double dele_layer_flops(const dele_config *c, double keys)
 {
-    const double dim = c->dim, q = (double)dele_q_dim(c), kv = (double)dele_kv_dim(c);
-    return 2 * (dim * (2 * q + 2 * kv) + 3 * dim * c->hidden + 2 * q * keys);
+    const double d_model = c->hidden_size, q = (double)dele_q_dim(c), kv = (double)dele_kv_dim(c);
+    return 2 * (d_model * (2 * q + 2 * kv) + 3 * d_model * c->intermediate_size + 2 * q * keys);
 }

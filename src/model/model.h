@@ -1,4 +1,5 @@
-/* A model: its config, its tensors, its tokenizer.  Weights are const and shared; a run owns its activations. */
+/* A model: its config, its tensors, its tokenizer.  Weights are const and shared; a run owns its
+ * activations. */
 #ifndef DELE_MODEL_H
 #define DELE_MODEL_H
 
@@ -8,30 +9,40 @@
 #include "tensor/gemm.h"
 #include "text/tokenizer.h"
 
-typedef enum { DELE_PART_EMBED, DELE_PART_ATTN, DELE_PART_MLP, DELE_PART_NORM, DELE_PART_HEAD } dele_part;
+typedef enum {
+    DELE_PART_EMBED,
+    DELE_PART_ATTN,
+    DELE_PART_MLP,
+    DELE_PART_NORM,
+    DELE_PART_HEAD
+} dele_part;
 
-/* Every tensor is one row here: count, load, save, mask, diff, hash, optimise and gradient-check walk this table.
+/* Every tensor is one row here: count, load, save, mask, diff, hash, optimise and gradient-check
+ * walk this table.
  *
- *   slot        Hugging Face name (%d: layer)                        GGUF name              rows     cols    part */
-#define DELE_TENSORS(X)                                                                                            \
-    X(EMBED,      "model.embed_tokens.weight",                        "token_embd.weight",         vocab,  dim,    EMBED) \
-    X(ATTN_NORM,  "model.layers.%d.input_layernorm.weight",           "blk.%d.attn_norm.weight",   1,      dim,    NORM)  \
-    X(Q,          "model.layers.%d.self_attn.q_proj.weight",          "blk.%d.attn_q.weight",      q_dim,  dim,    ATTN)  \
-    X(K,          "model.layers.%d.self_attn.k_proj.weight",          "blk.%d.attn_k.weight",      kv_dim, dim,    ATTN)  \
-    X(V,          "model.layers.%d.self_attn.v_proj.weight",          "blk.%d.attn_v.weight",      kv_dim, dim,    ATTN)  \
-    X(O,          "model.layers.%d.self_attn.o_proj.weight",          "blk.%d.attn_output.weight", dim,    q_dim,  ATTN)  \
-    X(MLP_NORM,   "model.layers.%d.post_attention_layernorm.weight",  "blk.%d.ffn_norm.weight",    1,      dim,    NORM)  \
-    X(GATE,       "model.layers.%d.mlp.gate_proj.weight",             "blk.%d.ffn_gate.weight",    hidden, dim,    MLP)   \
-    X(UP,         "model.layers.%d.mlp.up_proj.weight",               "blk.%d.ffn_up.weight",      hidden, dim,    MLP)   \
-    X(DOWN,       "model.layers.%d.mlp.down_proj.weight",             "blk.%d.ffn_down.weight",    dim,    hidden, MLP)   \
-    X(FINAL_NORM, "model.norm.weight",                                "output_norm.weight",        1,      dim,    NORM)  \
-    X(HEAD,       "lm_head.weight",                                   "output.weight",             vocab,  dim,    HEAD)
+ *   slot        Hugging Face name (%d: layer)                        GGUF name              rows
+ *               cols    part */
+/* clang-format off */
+#define DELE_TENSORS(X)                                                                                                    \
+    X(EMBED,      "model.embed_tokens.weight",                       "token_embd.weight",         vocab,   d_model, EMBED) \
+    X(ATTN_NORM,  "model.layers.%d.input_layernorm.weight",          "blk.%d.attn_norm.weight",   1,       d_model, NORM)  \
+    X(Q,          "model.layers.%d.self_attn.q_proj.weight",         "blk.%d.attn_q.weight",      q_dim,   d_model, ATTN)  \
+    X(K,          "model.layers.%d.self_attn.k_proj.weight",         "blk.%d.attn_k.weight",      kv_dim,  d_model, ATTN)  \
+    X(V,          "model.layers.%d.self_attn.v_proj.weight",         "blk.%d.attn_v.weight",      kv_dim,  d_model, ATTN)  \
+    X(O,          "model.layers.%d.self_attn.o_proj.weight",         "blk.%d.attn_output.weight", d_model, q_dim,   ATTN)  \
+    X(MLP_NORM,   "model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight",    1,       d_model, NORM)  \
+    X(GATE,       "model.layers.%d.mlp.gate_proj.weight",            "blk.%d.ffn_gate.weight",    d_ff,    d_model, MLP)   \
+    X(UP,         "model.layers.%d.mlp.up_proj.weight",              "blk.%d.ffn_up.weight",      d_ff,    d_model, MLP)   \
+    X(DOWN,       "model.layers.%d.mlp.down_proj.weight",            "blk.%d.ffn_down.weight",    d_model, d_ff,    MLP)   \
+    X(FINAL_NORM, "model.norm.weight",                               "output_norm.weight",        1,       d_model, NORM)  \
+    X(HEAD,       "lm_head.weight",                                  "output.weight",             vocab,   d_model, HEAD)
+/* clang-format on */
 
 typedef enum {
 #define X(slot, hf, gguf, rows, cols, part) DELE_SLOT_##slot,
     DELE_TENSORS(X)
 #undef X
-    DELE_N_SLOTS
+        DELE_N_SLOTS
 } dele_slot;
 
 typedef struct {
@@ -44,60 +55,74 @@ typedef struct {
 } dele_tensor;
 
 typedef struct {
-    const float *attn_norm, *mlp_norm;  /* [dim], NULL where the family has none */
-    const float *q, *k, *v, *o;         /* q, k, v stand side by side: [q_dim + 2 kv_dim, dim] from q on */
-    const float *gate, *up, *down;      /* gate and up likewise: [2 hidden, dim] from gate on */
-    gemm_packed *packed_qkv, *packed_o, *packed_gate_up, *packed_down; /* NULL but behind dele_model_pack */
+    const float *attn_norm, *mlp_norm; /* [d_model], NULL where the family has none */
+    const float *q, *k, *v,
+        *o; /* q, k, v are side by side: [q_dim + 2 kv_dim, d_model] from q on */
+    const float *gate, *up, *down; /* gate and up likewise: [2 hidden, d_model] from gate on */
+    gemm_packed *packed_qkv, *packed_o, *packed_gate_up,
+        *packed_down; /* NULL but behind dele_model_pack */
 } dele_layer;
 
 typedef struct {
     dele_config config;
     dele_tensor *tensors; /* [n_tensors] in the order embedding, layers, final norm, head */
     size_t n_tensors;
-    dele_layer *layers;              /* [n_layers] */
-    const float *embed, *head;      /* [vocab, dim]; the same when tied */
-    const float *final_norm;        /* [dim] or NULL */
-    gemm_packed *packed_head;       /* NULL but behind dele_model_pack */
-    dele_tokenizer *tokenizer;       /* NULL when the directory holds none */
-    const char *path;               /* where it came from */
-    char *config_text;              /* config.json as read, unknown keys and all; NULL from a GGUF */
+    dele_layer *layers;        /* [n_layers] */
+    const float *embed, *head; /* [vocab, d_model]; the same when tied */
+    const float *final_norm;   /* [d_model] or NULL */
+    gemm_packed *packed_head;  /* NULL but behind dele_model_pack */
+    dele_tokenizer *tokenizer; /* NULL when the directory holds none */
+    const char *path;          /* where it came from */
+    char *config_text;         /* config.json as read, unknown keys and all; NULL from a GGUF */
 } dele_model;
 
-static inline size_t dele_q_dim(const dele_config *c) { return (size_t)c->n_heads * (size_t)c->head_dim; }
-static inline size_t dele_kv_dim(const dele_config *c) { return (size_t)c->n_kv_heads * (size_t)c->head_dim; }
-/* Floating-point operations, two for each multiplication, of one row's matrix products and attention in a layer; the
- * row sees `keys` keys. */
+static inline size_t dele_q_dim(const dele_config *c)
+{
+    return (size_t)c->n_heads * (size_t)c->head_dim;
+}
+static inline size_t dele_kv_dim(const dele_config *c)
+{
+    return (size_t)c->n_kv_heads * (size_t)c->head_dim;
+}
+/* Floating-point operations, two for each multiplication, of one row's matrix products and
+ * attention in a layer; the row sees `keys` keys. */
 double dele_layer_flops(const dele_config *c, double keys);
 
 /* The table of tensors and their zeroed memory, from the config alone. */
-dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena, dele_err *err);
+dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena,
+                              dele_err *err);
 
-/* A second model that stays as it is while tensors of the first one train: those marked are copied (with what shares
- * their allocation), all others are the first one's.  The tokenizer stays with the first; nothing is to be released. */
-dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const bool *trains, dele_arena *arena,
-                            dele_err *err);
+/* A second model that stays as it is while tensors of the first one train: those marked are copied
+ * (with what shares their allocation), all others are the first one's.  The tokenizer stays with
+ * the first; nothing is to be released. */
+dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const bool *trains,
+                              dele_arena *arena, dele_err *err);
 
-/* A Hugging Face directory or a .gguf file, as float32.  Release closes the tokenizer and frees packed copies; all other
- * memory is the arena's. */
+/* A Hugging Face directory or a .gguf file, as float32.  Release closes the tokenizer and frees
+ * packed copies; all other memory is the arena's. */
 dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err);
 void dele_model_release(dele_model *model);
 
-/* Gives the tokenizer the ids of begin and end that the config knows, and checks that the embedding has a row for each of
- * its ids; the model has a tokenizer.  where: the model's or tokenizer's path. */
+/* Gives the tokenizer the ids of begin and end that the config knows, and checks that the embedding
+ * has a row for each of its ids; the model has a tokenizer.  where: the model's or tokenizer's
+ * path. */
 dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, dele_err *err);
 
-/* Makes the copies of the matrices that products are quickest with, where the backend of gemm.h has such and there is
- * memory: as much again as the weights.  For a model that will not be trained: the copies do not follow. */
+/* Makes the copies of the matrices that products are quickest with, where the backend of gemm.h has
+ * such and there is memory: as much again as the weights.  For a model that will not be trained:
+ * the copies do not follow. */
 void dele_model_pack(dele_model *model);
 
 /* Weights N(0, std) but norms 1; the output projections O and DOWN by std / sqrt(2 n_layers). */
 void dele_model_randomise(dele_model *model, double std, uint64_t seed);
 
-/* Writes config.json, model.safetensors (dtype "f32", "bf16" or "f16") and the tokenizer into an existing
- * directory. */
-dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype, dele_err *err);
+/* Writes config.json, model.safetensors (dtype "f32", "bf16" or "f16") and the tokenizer into an
+ * existing directory. */
+dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype,
+                            dele_err *err);
 
 size_t dele_model_parameters(const dele_model *model);
-dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot, int layer); /* NULL: the family has none */
+dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot,
+                               int layer); /* NULL: the family has none */
 
 #endif

@@ -7,7 +7,8 @@
 #include "base/file.h"
 #include "model/layout.h"
 
-#define TEXT_LIMIT ((off_t)1 << 30) /* of a config or a vocabulary: the largest known is some 30 MB */
+#define TEXT_LIMIT                                                                                 \
+    ((off_t)1 << 30) /* of a config or a vocabulary: the largest known is some 30 MB */
 
 static bool ends_with(const char *name, const char *ending)
 {
@@ -15,19 +16,23 @@ static bool ends_with(const char *name, const char *ending)
     return n >= k && !strcmp(name + n - k, ending);
 }
 
-/* The files that we, or others who are given a copy, read: by their endings, so that no list of names can lag behind. */
+/* The files that we, or others who are given a copy, read: by their endings, so that no list of
+ * names can lag behind. */
 static dele_status check_file(const char *dir, const char *name, dele_arena *arena, dele_err *err)
 {
-    static const char *const text[] = {".json", ".txt", ".jinja"}, *const binary[] = {".safetensors", ".model"};
+    static const char *const text[] = {".json", ".txt", ".jinja"}, *const binary[] = {
+                                                                       ".safetensors", ".model"};
     bool is_text = false, is_ours = false;
     struct stat st;
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) is_text |= ends_with(name, text[i]);
-    for (size_t i = 0; i < sizeof binary / sizeof *binary; i++) is_ours |= ends_with(name, binary[i]);
+    for (size_t i = 0; i < sizeof binary / sizeof *binary; i++)
+        is_ours |= ends_with(name, binary[i]);
     if (!is_text && !is_ours) return DELE_OK;
     const char *path = dele_printf(arena, err, "%s/%s", dir, name);
     if (!path || dele_path_is_shipped(path, err)) return err->code;
     if (is_text && !stat(path, &st) && st.st_size > TEXT_LIMIT)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s has %lld MiB, which no model's text has", path, (long long)(st.st_size >> 20));
+        return dele_fail(err, DELE_ERR_FORMAT, "%s has %lld MiB, which no model's text has", path,
+                         (long long)(st.st_size >> 20));
     return DELE_OK;
 }
 
@@ -36,7 +41,8 @@ dele_status dele_model_check_files(const char *dir, dele_err *err)
     dele_arena arena = {0};
     DIR *list = opendir(dir);
     if (!list) return dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", dir, strerror(errno));
-    for (const struct dirent *e; !err->code && (e = readdir(list));) check_file(dir, e->d_name, &arena, err);
+    for (const struct dirent *e; !err->code && (e = readdir(list));)
+        check_file(dir, e->d_name, &arena, err);
     closedir(list);
     dele_arena_release(&arena);
     return err->code;

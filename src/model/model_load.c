@@ -1,8 +1,8 @@
 /* From files to float32.
  *
- * The config says which tensors there must be; the file says which there are.  They are compared first, by name and
- * shape, every expected tensor exactly once and nothing left over, and only then is memory asked for: a file that
- * lies costs nothing. */
+ * The config says which tensors there must be; the file says which there are.  They are compared
+ * first, by name and shape, every expected tensor exactly once and nothing left over, and only then
+ * is memory asked for: a file that lies costs nothing. */
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +19,10 @@ typedef struct {
     const char *path;
 } source;
 
-static const char *name_in(const source *s, const dele_tensor *t) { return s->gguf ? t->gguf_name : t->name; }
+static const char *name_in(const source *s, const dele_tensor *t)
+{
+    return s->gguf ? t->gguf_name : t->name;
+}
 
 static bool ignored(const source *s, const char *name)
 {
@@ -34,38 +37,47 @@ static bool same_bytes(const dele_stored *a, const dele_stored *b)
            (a->data == b->data || !memcmp(a->data, b->data, a->n_bytes));
 }
 
-/* A tied model's one matrix may be stored as the embedding, as the head, or as both when they agree. */
-static dele_status settle_tie(dele_stored **embed, const source *s, const dele_config *c, dele_err *err)
+/* A tied model's one matrix may be stored as the embedding, as the head, or as both when they
+ * agree. */
+static dele_status settle_tie(dele_stored **embed, const source *s, const dele_config *c,
+                              dele_err *err)
 {
-    dele_stored *head = c->tied && !s->gguf ? dele_stored_find(s->list, s->n, "lm_head.weight") : NULL;
+    dele_stored *head =
+        c->tied && !s->gguf ? dele_stored_find(s->list, s->n, "lm_head.weight") : NULL;
     if (!head) return DELE_OK;
     head->taken = true;
     if (*embed && !same_bytes(*embed, head))
-        return dele_fail(
-            err, DELE_ERR_FORMAT,
-            "%s: tie_word_embeddings is true, but lm_head.weight differs from the embedding; set it to false", s->path);
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: tie_word_embeddings is true, but lm_head.weight differs from the "
+                         "embedding; set it to false",
+                         s->path);
     if (!*embed) *embed = head;
     return DELE_OK;
 }
 
-static dele_status check_shape(const dele_stored *stored, const dele_tensor *t, const char *name, dele_err *err)
+static dele_status check_shape(const dele_stored *stored, const dele_tensor *t, const char *name,
+                               dele_err *err)
 {
     bool flat = t->part == DELE_PART_NORM;
     const size_t want[2] = {flat ? t->cols : t->rows, flat ? 1 : t->cols};
-    bool fits = stored->n_dims == (flat ? 1 : 2) && stored->dims[0] == want[0] && (flat || stored->dims[1] == want[1]);
+    bool fits = stored->n_dims == (flat ? 1 : 2) && stored->dims[0] == want[0] &&
+                (flat || stored->dims[1] == want[1]);
     if (fits) return DELE_OK;
     char is[100] = "";
     for (int i = 0, at = 0; i < stored->n_dims; i++)
         at += snprintf(is + at, sizeof is - (size_t)at, "%s%zu", i ? ", " : "", stored->dims[i]);
     if (flat)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: %s has the shape [%s], but the config asks for [%zu]", stored->file,
-                        name, is, want[0]);
-    return dele_fail(err, DELE_ERR_FORMAT, "%s: %s has the shape [%s], but the config asks for [%zu, %zu]", stored->file,
-                    name, is, want[0], want[1]);
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: %s has the shape [%s], but the config asks for [%zu]", stored->file,
+                         name, is, want[0]);
+    return dele_fail(err, DELE_ERR_FORMAT,
+                     "%s: %s has the shape [%s], but the config asks for [%zu, %zu]", stored->file,
+                     name, is, want[0], want[1]);
 }
 
-/* stored[i] is where tensor i stands in the file. */
-static dele_status match(const dele_stored **stored, const dele_model *model, source *s, dele_err *err)
+/* stored[i] is where tensor i is in the file. */
+static dele_status match(const dele_stored **stored, const dele_model *model, source *s,
+                         dele_err *err)
 {
     for (size_t i = 0; i < model->n_tensors; i++) {
         const dele_tensor *t = &model->tensors[i];
@@ -76,7 +88,8 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
             if (status) return status;
         }
         if (!found)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %s is missing; the config asks for it", s->path, name);
+            return dele_fail(err, DELE_ERR_FORMAT,
+                             "%s: the tensor %s is missing; the config asks for it", s->path, name);
         dele_status status = check_shape(found, t, name, err);
         if (status) return status;
         found->taken = true;
@@ -84,26 +97,30 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
     }
     for (size_t i = 0; i < s->n; i++)
         if (!s->list[i].taken && !ignored(s, s->list[i].name))
-            return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: the tensor %.100s is not one that the config asks for",
-                            s->path, s->list[i].name);
+            return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                             "%s: the tensor %.100s is not one that the config asks for", s->path,
+                             s->list[i].name);
     return DELE_OK;
 }
 
-/* A weight that is NaN or infinite makes every result of the model meaningless, and some of them look sound: the argmax
- * of NaN is id 0.  So such a file is refused here, where every command reads its model. */
+/* A weight that is NaN or infinite makes every result of the model meaningless, and some of them
+ * look sound: the argmax of NaN is id 0.  So such a file is refused here, where every command reads
+ * its model. */
 static dele_status read_finite(float *out, const dele_stored *stored, size_t n, dele_err *err)
 {
     if (dele_dtype_read(out, stored->data, stored->dtype, n)) return DELE_OK;
-    return dele_fail(err, DELE_ERR_DATA,
-                     "%s: %.100s holds a weight that is not finite (NaN or infinite): the model is broken",
-                     stored->file, stored->name);
+    return dele_fail(
+        err, DELE_ERR_DATA,
+        "%s: %.100s holds a weight that is not finite (NaN or infinite): the model is broken",
+        stored->file, stored->name);
 }
 
-static dele_status read_tensor(dele_tensor *t, const dele_stored *stored, const dele_config *c, bool gguf,
-                              dele_arena *scratch, dele_err *err)
+static dele_status read_tensor(dele_tensor *t, const dele_stored *stored, const dele_config *c,
+                               bool gguf, dele_arena *scratch, dele_err *err)
 {
     size_t n = t->rows * t->cols;
-    if (!gguf || (t->slot != DELE_SLOT_Q && t->slot != DELE_SLOT_K)) return read_finite(t->data, stored, n, err);
+    if (!gguf || (t->slot != DELE_SLOT_Q && t->slot != DELE_SLOT_K))
+        return read_finite(t->data, stored, n, err);
     dele_arena_reset(scratch);
     float *pairs = dele_alloc_raw(scratch, n, sizeof *pairs, err);
     if (!pairs) return DELE_ERR_MEMORY;
@@ -113,11 +130,13 @@ static dele_status read_tensor(dele_tensor *t, const dele_stored *stored, const 
     return DELE_OK;
 }
 
-static dele_status read_model(dele_model *model, source *s, const dele_config *config, dele_arena *arena, dele_err *err)
+static dele_status read_model(dele_model *model, source *s, const dele_config *config,
+                              dele_arena *arena, dele_err *err)
 {
     dele_arena scratch = {0};
     dele_status status = dele_model_table(model, config, arena, err);
-    const dele_stored **stored = status ? NULL : DELE_NEW(&scratch, const dele_stored *, model->n_tensors, err);
+    const dele_stored **stored =
+        status ? NULL : DELE_NEW(&scratch, const dele_stored *, model->n_tensors, err);
     if (!status && !stored) status = DELE_ERR_MEMORY;
     if (!status) status = match(stored, model, s, err);
     if (!status) status = dele_model_memory(model, false, arena, err);
@@ -129,7 +148,7 @@ static dele_status read_model(dele_model *model, source *s, const dele_config *c
     return status;
 }
 
-/* ---- the two kinds of source ------------------------------------------------------------------------------------ */
+/* ---- the two kinds of source ----------------------------------------------------------------- */
 
 static dele_status load_gguf(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
 {
@@ -140,7 +159,9 @@ static dele_status load_gguf(dele_model *model, const char *path, dele_arena *ar
     if (!status) status = dele_gguf_config(&config, &g, err);
     for (size_t i = 0; !status && i < g.n_pairs; i++)
         if (!strncmp(g.pair[i].key, DELE_FORMER_NAME ".", sizeof DELE_FORMER_NAME)) {
-            dele_remark("%s was written by version 0.1; what its keys " DELE_FORMER_NAME ".* say of it is not read", path);
+            dele_remark("%s was written by version 0.1; what its keys " DELE_FORMER_NAME
+                        ".* say of it is not read",
+                        path);
             break;
         }
     if (!status) status = dele_gguf_tokenizer(&parts, &g, arena, err);
@@ -158,13 +179,15 @@ static dele_status load_gguf(dele_model *model, const char *path, dele_arena *ar
 }
 
 /* config.json, parsed and as text. */
-static dele_status read_config(dele_config *config, char **text, const char *dir, dele_arena *arena, dele_err *err)
+static dele_status read_config(dele_config *config, char **text, const char *dir, dele_arena *arena,
+                               dele_err *err)
 {
     const char *file = dele_printf(arena, err, "%s/config.json", dir);
     if (!file) return DELE_ERR_MEMORY;
     if (!dele_path_exists(file))
-        return dele_fail(err, DELE_ERR_FILE,
-                        "%s: no config.json there; MODEL is a Hugging Face directory or a .gguf file", dir);
+        return dele_fail(
+            err, DELE_ERR_FILE,
+            "%s: no config.json there; MODEL is a Hugging Face directory or a .gguf file", dir);
     cJSON *json = dele_json_load(file, err);
     if (!json) return err ? err->code : DELE_ERR_FORMAT;
     dele_status status = dele_config_parse(config, json, file, err);
@@ -174,7 +197,8 @@ static dele_status read_config(dele_config *config, char **text, const char *dir
 }
 
 /* generation_config.json, where there is one. */
-static dele_status read_generation(dele_config *config, const char *dir, dele_arena *arena, dele_err *err)
+static dele_status read_generation(dele_config *config, const char *dir, dele_arena *arena,
+                                   dele_err *err)
 {
     const char *file = dele_printf(arena, err, "%s/generation_config.json", dir);
     if (!file) return DELE_ERR_MEMORY;
@@ -186,7 +210,8 @@ static dele_status read_generation(dele_config *config, const char *dir, dele_ar
     return status;
 }
 
-static dele_status load_directory(dele_model *model, const char *dir, dele_arena *arena, dele_err *err)
+static dele_status load_directory(dele_model *model, const char *dir, dele_arena *arena,
+                                  dele_err *err)
 {
     dele_config config;
     char *text = NULL;
@@ -214,10 +239,12 @@ dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, de
 {
     const dele_config *c = &model->config;
     dele_tokenizer *t = model->tokenizer;
-    dele_tokenizer_set_ids(t, c->bos >= 0 ? c->bos : dele_tokenizer_bos(t), c->eos >= 0 ? c->eos : dele_tokenizer_eos(t));
+    dele_tokenizer_set_ids(t, c->bos >= 0 ? c->bos : dele_tokenizer_bos(t),
+                           c->eos >= 0 ? c->eos : dele_tokenizer_eos(t));
     dele_tokenizer_limit(t, c->vocab);
     if (dele_tokenizer_size(t) <= c->vocab) return DELE_OK;
-    return dele_fail(err, DELE_ERR_FORMAT, "%s: the tokenizer has %d ids, but the embedding only %d rows", where,
+    return dele_fail(err, DELE_ERR_FORMAT,
+                     "%s: the tokenizer has %d ids, but the embedding only %d rows", where,
                      dele_tokenizer_size(t), c->vocab);
 }
 
@@ -226,14 +253,18 @@ dele_status dele_model_load(dele_model *model, const char *path, dele_arena *are
     dele_err mine = {0};
     *model = (dele_model){0};
     if (!dele_path_exists(path))
-        return dele_fail(err, DELE_ERR_FILE,
-                        "%s: no such file or directory; MODEL is a Hugging Face directory or a .gguf file", path);
+        return dele_fail(
+            err, DELE_ERR_FILE,
+            "%s: no such file or directory; MODEL is a Hugging Face directory or a .gguf file",
+            path);
     const char *kept = dele_strdup(arena, path, err);
     if (!kept) return DELE_ERR_MEMORY;
     if (dele_former_checkpoint(path))
-        dele_remark("%s is a checkpoint of version 0.1; what its folder " DELE_FORMER_NAME "/ says of it is not read", path);
+        dele_remark("%s is a checkpoint of version 0.1; what its folder " DELE_FORMER_NAME
+                    "/ says of it is not read",
+                    path);
     dele_status status = dele_path_is_dir(path) ? load_directory(model, kept, arena, &mine)
-                                              : load_gguf(model, kept, arena, &mine);
+                                                : load_gguf(model, kept, arena, &mine);
     if (!status && model->tokenizer) status = dele_model_settle_tokenizer(model, path, &mine);
     if (status) {
         dele_model_release(model);
@@ -250,7 +281,8 @@ void dele_model_release(dele_model *model)
     model->tokenizer = NULL;
     for (int l = 0; model->layers && l < model->config.n_layers; l++) {
         dele_layer *layer = &model->layers[l];
-        gemm_packed **packed[] = {&layer->packed_qkv, &layer->packed_o, &layer->packed_gate_up, &layer->packed_down};
+        gemm_packed **packed[] = {&layer->packed_qkv, &layer->packed_o, &layer->packed_gate_up,
+                                  &layer->packed_down};
         for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) {
             gemm_packed_free(*packed[i]);
             *packed[i] = NULL;
@@ -263,13 +295,15 @@ void dele_model_release(dele_model *model)
 void dele_model_pack(dele_model *model)
 {
     const dele_config *c = &model->config;
-    size_t dim = (size_t)c->dim, hidden = (size_t)c->hidden, q_dim = dele_q_dim(c), qkv_dim = q_dim + 2 * dele_kv_dim(c);
+    size_t d_model = (size_t)c->hidden_size, d_ff = (size_t)c->intermediate_size,
+           q_dim = dele_q_dim(c), qkv_dim = q_dim + 2 * dele_kv_dim(c);
     for (int l = 0; l < c->n_layers; l++) {
         dele_layer *layer = &model->layers[l];
-        if (!layer->packed_qkv) layer->packed_qkv = gemm_pack(layer->q, qkv_dim, dim);
-        if (!layer->packed_o) layer->packed_o = gemm_pack(layer->o, dim, q_dim);
-        if (!layer->packed_gate_up) layer->packed_gate_up = gemm_pack(layer->gate, 2 * hidden, dim);
-        if (!layer->packed_down) layer->packed_down = gemm_pack(layer->down, dim, hidden);
+        if (!layer->packed_qkv) layer->packed_qkv = gemm_pack(layer->q, qkv_dim, d_model);
+        if (!layer->packed_o) layer->packed_o = gemm_pack(layer->o, d_model, q_dim);
+        if (!layer->packed_gate_up)
+            layer->packed_gate_up = gemm_pack(layer->gate, 2 * d_ff, d_model);
+        if (!layer->packed_down) layer->packed_down = gemm_pack(layer->down, d_model, d_ff);
     }
-    if (!model->packed_head) model->packed_head = gemm_pack(model->head, (size_t)c->vocab, dim);
+    if (!model->packed_head) model->packed_head = gemm_pack(model->head, (size_t)c->vocab, d_model);
 }

@@ -1,5 +1,6 @@
-/* A Hugging Face directory out of a model: config.json with every key that it came with, the weights in one
- * safetensors file, the tokenizer's files, and generation_config.json where the source had one. */
+/* A Hugging Face directory out of a model: config.json with every key that it came with, the
+ * weights in one safetensors file, the tokenizer's files, and generation_config.json where the
+ * source had one. */
 #include <string.h>
 
 #include "base/json.h"
@@ -10,10 +11,11 @@ static const char *torch_name(dele_dtype dtype)
     return dtype == DELE_DTYPE_F32 ? "float32" : dtype == DELE_DTYPE_F16 ? "float16" : "bfloat16";
 }
 
-/* ---- config.json ------------------------------------------------------------------------------------------------
+/* ---- config.json
+ * ------------------------------------------------------------------------------------------------
  *
- * The text that came with the model is kept letter by letter, but for the dtype's value: parsing and printing it would
- * turn 8.0 into 8, which transformers refuses where it wants a float. */
+ * The text that came with the model is kept letter by letter, but for the dtype's value: parsing
+ * and printing it would turn 8.0 into 8, which transformers refuses where it wants a float. */
 
 /* Past the string that begins at text[at] == '"'. */
 static size_t skip_string(const char *text, size_t at)
@@ -23,7 +25,8 @@ static size_t skip_string(const char *text, size_t at)
     return text[at] ? at + 1 : at;
 }
 
-/* Where the value of a key of the outermost object begins and ends; false when the key is not there.  text is JSON. */
+/* Where the value of a key of the outermost object begins and ends; false when the key is not
+ * there.  text is JSON. */
 static bool find_value(size_t *begin, size_t *end, const char *text, const char *key)
 {
     int depth = 0;
@@ -36,15 +39,19 @@ static bool find_value(size_t *begin, size_t *end, const char *text, const char 
         size_t from = at, n = strlen(key);
         at = skip_string(text, at);
         size_t colon = at + strspn(text + at, " \t\r\n");
-        if (depth != 1 || text[colon] != ':' || at - from != n + 2 || memcmp(text + from + 1, key, n) != 0) continue;
+        if (depth != 1 || text[colon] != ':' || at - from != n + 2 ||
+            memcmp(text + from + 1, key, n) != 0)
+            continue;
         *begin = colon + 1 + strspn(text + colon + 1, " \t\r\n");
-        *end = text[*begin] == '"' ? skip_string(text, *begin) : *begin + strcspn(text + *begin, ",} \t\r\n");
+        *end = text[*begin] == '"' ? skip_string(text, *begin)
+                                   : *begin + strcspn(text + *begin, ",} \t\r\n");
         return true;
     }
     return false;
 }
 
-/* Both generations of the key, where they stand; the older one, first in the file, where neither does. */
+/* Both generations of the key, where they stand; the older one, first in the file, where neither
+ * does. */
 static char *with_dtype(const char *text, dele_dtype dtype, dele_arena *arena, dele_err *err)
 {
     static const char *const keys[] = {"dtype", "torch_dtype"};
@@ -54,12 +61,13 @@ static char *with_dtype(const char *text, dele_dtype dtype, dele_arena *arena, d
         size_t begin, end;
         if (!find_value(&begin, &end, now, keys[i])) continue;
         found = true;
-        now = dele_printf(arena, err, "%.*s\"%s\"%s", (int)begin, now, torch_name(dtype), now + end);
+        now =
+            dele_printf(arena, err, "%.*s\"%s\"%s", (int)begin, now, torch_name(dtype), now + end);
     }
     if (found || !now) return now;
     size_t open = strcspn(now, "{");
-    return dele_printf(arena, err, "%.*s{\n  \"torch_dtype\": \"%s\",%s", (int)open, now, torch_name(dtype),
-                      now + open + 1);
+    return dele_printf(arena, err, "%.*s{\n  \"torch_dtype\": \"%s\",%s", (int)open, now,
+                       torch_name(dtype), now + open + 1);
 }
 
 static dele_status write_text(const char *path, const char *text, dele_err *err)
@@ -73,7 +81,8 @@ static dele_status write_text(const char *path, const char *text, dele_err *err)
     return dele_writer_commit(&out, err);
 }
 
-static dele_status save_config(const dele_model *model, const char *path, dele_dtype dtype, dele_arena *arena, dele_err *err)
+static dele_status save_config(const dele_model *model, const char *path, dele_dtype dtype,
+                               dele_arena *arena, dele_err *err)
 {
     char *made = NULL;
     const char *text = model->config_text;
@@ -82,15 +91,16 @@ static dele_status save_config(const dele_model *model, const char *path, dele_d
         text = made = json ? cJSON_Print(json) : NULL;
         cJSON_Delete(json);
     }
-    if (!text) return dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory while it was written", path);
+    if (!text)
+        return dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory while it was written", path);
     const char *edited = with_dtype(text, dtype, arena, err);
     cJSON_free(made);
     return edited ? write_text(path, edited, err) : DELE_ERR_MEMORY;
 }
 
 /* A file that has no meaning for us but has one for others travels with the model. */
-static dele_status copy_if_there(const dele_model *model, const char *name, const char *dir, dele_arena *arena,
-                                dele_err *err)
+static dele_status copy_if_there(const dele_model *model, const char *name, const char *dir,
+                                 dele_arena *arena, dele_err *err)
 {
     if (!model->path || !dele_path_is_dir(model->path)) return DELE_OK;
     const char *from = dele_printf(arena, err, "%s/%s", model->path, name);
@@ -99,8 +109,10 @@ static dele_status copy_if_there(const dele_model *model, const char *name, cons
     return dele_path_exists(from) ? dele_file_copy(from, to, err) : DELE_OK;
 }
 
-/* generation_config.json of a model that did not come from a directory, where config.json alone would say other ends. */
-static dele_status save_generation(const dele_model *model, const char *dir, dele_arena *arena, dele_err *err)
+/* generation_config.json of a model that did not come from a directory, where config.json alone
+ * would say other ends. */
+static dele_status save_generation(const dele_model *model, const char *dir, dele_arena *arena,
+                                   dele_err *err)
 {
     cJSON *json = model->config_text ? NULL : dele_config_generation_json(&model->config);
     if (!json) return DELE_OK;
@@ -110,13 +122,16 @@ static dele_status save_generation(const dele_model *model, const char *dir, del
     return status;
 }
 
-dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype_name, dele_err *err)
+dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype_name,
+                            dele_err *err)
 {
     dele_dtype dtype = dele_dtype_by_name(dtype_name);
     if (dtype > DELE_DTYPE_BF16)
-        return dele_fail(err, DELE_ERR_USAGE, "weights cannot be saved as \"%.20s\"; f32, bf16 and f16 are possible",
-                        dtype_name);
-    if (!dele_path_is_dir(dir)) return dele_fail(err, DELE_ERR_FILE, "%s: not a directory; make it first", dir);
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "weights cannot be saved as \"%.20s\"; f32, bf16 and f16 are possible",
+                         dtype_name);
+    if (!dele_path_is_dir(dir))
+        return dele_fail(err, DELE_ERR_FILE, "%s: not a directory; make it first", dir);
     dele_arena arena = {0};
     const char *config = dele_printf(&arena, err, "%s/config.json", dir);
     const char *weights = dele_printf(&arena, err, "%s/model.safetensors", dir);

@@ -1,11 +1,12 @@
 /* safetensors (github.com/huggingface/safetensors):
  *
  *   [ u64 length n | n bytes: JSON, padded with blanks | data ]
- *   {"__metadata__": {...}, "name": {"dtype": "BF16", "shape": [r, c], "data_offsets": [begin, end]}, ...}
+ *   {"__metadata__": {...}, "name": {"dtype": "BF16", "shape": [r, c], "data_offsets": [begin,
+ *   end]}, ...}
  *
- * Offsets count from the start of the data.  The format asks that the tensors fill the data without holes and without
- * overlaps; a file that does not is refused, as the reference reader does.  Nothing that the header says is believed
- * before it is compared with the file's size. */
+ * Offsets count from the start of the data.  The format asks that the tensors fill the data without
+ * holes and without overlaps; a file that does not is refused, as the reference reader does.
+ * Nothing that the header says is believed before it is compared with the file's size. */
 #include "model/safetensors.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 enum { HEADER_LIMIT = 100 << 20 }; /* the reference reader's limit as well */
 
-/* ---- header ---------------------------------------------------------------------------------------------------- */
+/* ---- header ---------------------------------------------------------------------------------- */
 
 /* A whole number of 0 .. 2^53, which a double holds exactly. */
 static bool read_count(size_t *out, const cJSON *item)
@@ -29,39 +30,48 @@ static bool read_count(size_t *out, const cJSON *item)
     return (double)*out == x;
 }
 
-static dele_status read_entry(dele_stored *t, const cJSON *item, const char *file, const uint8_t *data, size_t data_size,
-                             dele_err *err)
+static dele_status read_entry(dele_stored *t, const cJSON *item, const char *file,
+                              const uint8_t *data, size_t data_size, dele_err *err)
 {
     const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(item, "dtype");
     const cJSON *shape = cJSON_GetObjectItemCaseSensitive(item, "shape");
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(item, "data_offsets");
     *t = (dele_stored){.name = item->string, .file = file, .dims = {1, 1, 1, 1}};
-    if (!cJSON_IsObject(item) || !cJSON_IsString(dtype) || !cJSON_IsArray(shape) || cJSON_GetArraySize(offsets) != 2)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: the header entry of %.100s lacks dtype, shape or data_offsets", file,
-                        t->name);
+    if (!cJSON_IsObject(item) || !cJSON_IsString(dtype) || !cJSON_IsArray(shape) ||
+        cJSON_GetArraySize(offsets) != 2)
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: the header entry of %.100s lacks dtype, shape or data_offsets", file,
+                         t->name);
     t->dtype = dele_dtype_by_name(dtype->valuestring);
     if (t->dtype > DELE_DTYPE_BF16)
-        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported",
-                        file, t->name, dtype->valuestring);
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported", file,
+                         t->name, dtype->valuestring);
     for (const cJSON *key = item->child; key; key = key->next)
         if (key != dtype && key != shape && key != offsets)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the header entry of %.100s has a key \"%.60s\" that does not belong "
-                             "there, or has one twice", file, t->name, key->string);
+            return dele_fail(
+                err, DELE_ERR_FORMAT,
+                "%s: the header entry of %.100s has a key \"%.60s\" that does not belong "
+                "there, or has one twice",
+                file, t->name, key->string);
     for (const cJSON *d = shape->child; d; d = d->next)
         if (t->n_dims == 4 || !read_count(&t->dims[t->n_dims++], d))
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the shape of %.100s is not one to four sizes", file, t->name);
+            return dele_fail(err, DELE_ERR_FORMAT,
+                             "%s: the shape of %.100s is not one to four sizes", file, t->name);
     size_t begin = 0, end = 0, n_items = 0, n_bytes = 0;
-    if (!read_count(&begin, cJSON_GetArrayItem(offsets, 0)) || !read_count(&end, cJSON_GetArrayItem(offsets, 1)) ||
-        begin > end)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: the data_offsets of %.100s are not two places in order", file,
-                        t->name);
-    if (end > data_size)
+    if (!read_count(&begin, cJSON_GetArrayItem(offsets, 0)) ||
+        !read_count(&end, cJSON_GetArrayItem(offsets, 1)) || begin > end)
         return dele_fail(err, DELE_ERR_FORMAT,
-                        "%s: %.100s ends at byte %zu of %zu; the file is cut short or damaged, fetch it again", file,
-                        t->name, end, data_size);
+                         "%s: the data_offsets of %.100s are not two places in order", file,
+                         t->name);
+    if (end > data_size)
+        return dele_fail(
+            err, DELE_ERR_FORMAT,
+            "%s: %.100s ends at byte %zu of %zu; the file is cut short or damaged, fetch it again",
+            file, t->name, end, data_size);
     if (!dele_stored_measure(&n_items, &n_bytes, t) || n_bytes != end - begin)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: the shape of %.100s does not fit its %zu bytes", file, t->name,
-                        end - begin);
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: the shape of %.100s does not fit its %zu bytes",
+                         file, t->name, end - begin);
     t->data = data + begin;
     t->n_bytes = n_bytes;
     return DELE_OK;
@@ -75,15 +85,17 @@ static bool is_metadata(const cJSON *item)
     return true;
 }
 
-static dele_status read_entries(dele_stored *list, size_t *n, const cJSON *json, const char *file, const uint8_t *data,
-                               size_t data_size, dele_arena *arena, dele_err *err)
+static dele_status read_entries(dele_stored *list, size_t *n, const cJSON *json, const char *file,
+                                const uint8_t *data, size_t data_size, dele_arena *arena,
+                                dele_err *err)
 {
     size_t total = 0, n_metadata = 0;
     dele_stored *t = list;
     for (const cJSON *item = json->child; item; item = item->next) {
         if (strcmp(item->string, "__metadata__") == 0) {
             if (n_metadata++ || !is_metadata(item))
-                return dele_fail(err, DELE_ERR_FORMAT, "%s: __metadata__ must be one object with text alone", file);
+                return dele_fail(err, DELE_ERR_FORMAT,
+                                 "%s: __metadata__ must be one object with text alone", file);
             continue;
         }
         dele_status status = read_entry(t, item, file, data, data_size, err);
@@ -97,44 +109,51 @@ static dele_status read_entries(dele_stored *list, size_t *n, const cJSON *json,
     if (!order) return DELE_ERR_MEMORY;
     dele_status status = dele_stored_disjoint(list, *n, order, err);
     if (!status && total != data_size)
-        status = dele_fail(err, DELE_ERR_FORMAT, "%s: the tensors take %zu bytes, but %zu are there; the file is damaged",
-                          file, total, data_size);
+        status = dele_fail(err, DELE_ERR_FORMAT,
+                           "%s: the tensors take %zu bytes, but %zu are there; the file is damaged",
+                           file, total, data_size);
     return status;
 }
 
 /* One file's tensors, in the arena. */
-static dele_status read_header(dele_stored **list, size_t *n, const dele_map *map, const char *file, dele_arena *arena,
-                              dele_err *err)
+static dele_status read_header(dele_stored **list, size_t *n, const dele_map *map, const char *file,
+                               dele_arena *arena, dele_err *err)
 {
     uint64_t length = 0;
     if (map->size >= 8) memcpy(&length, map->data, 8);
     if (map->size < 8 || length > map->size - 8 || length > HEADER_LIMIT || length < 2)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: not a safetensors file (a header of %llu bytes in a file of %zu)",
-                        file, (unsigned long long)length, map->size);
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: not a safetensors file (a header of %llu bytes in a file of %zu)",
+                         file, (unsigned long long)length, map->size);
     const char *text = (const char *)map->data + 8;
     if (!dele_utf8_valid(text, length))
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: the safetensors header is not valid UTF-8", file);
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: the safetensors header is not valid UTF-8",
+                         file);
     const char *end = NULL;
     cJSON *json = text[0] == '{' ? cJSON_ParseWithLengthOpts(text, length, &end, false) : NULL;
     dele_status status = DELE_OK;
     if (!cJSON_IsObject(json))
-        status = dele_fail(err, DELE_ERR_FORMAT, "%s: the safetensors header is not a JSON object", file);
+        status = dele_fail(err, DELE_ERR_FORMAT, "%s: the safetensors header is not a JSON object",
+                           file);
     for (; !status && end < text + length; end++)
         if (*end != ' ')
-            status = dele_fail(err, DELE_ERR_FORMAT, "%s: something other than blanks stands behind the JSON of the "
-                               "safetensors header; the file is damaged", file);
+            status = dele_fail(err, DELE_ERR_FORMAT,
+                               "%s: something other than blanks stands behind the JSON of the "
+                               "safetensors header; the file is damaged",
+                               file);
     size_t room = json ? (size_t)cJSON_GetArraySize(json) : 0;
     if (!status && !(*list = DELE_NEW(arena, dele_stored, room, err))) status = DELE_ERR_MEMORY;
     if (!status)
-        status = read_entries(*list, n, json, file, map->data + 8 + length, map->size - 8 - (size_t)length, arena, err);
+        status = read_entries(*list, n, json, file, map->data + 8 + length,
+                              map->size - 8 - (size_t)length, arena, err);
     cJSON_Delete(json);
     return status;
 }
 
-/* ---- one file, many files -------------------------------------------------------------------------------------- */
+/* ---- one file, many files -------------------------------------------------------------------- */
 
-static dele_status open_file(dele_safetensors *st, const char *file, dele_stored **list, size_t *n, dele_arena *arena,
-                            dele_err *err)
+static dele_status open_file(dele_safetensors *st, const char *file, dele_stored **list, size_t *n,
+                             dele_arena *arena, dele_err *err)
 {
     dele_map map = {0};
     dele_status status = dele_map_open(&map, file, err);
@@ -143,7 +162,8 @@ static dele_status open_file(dele_safetensors *st, const char *file, dele_stored
     return read_header(list, n, &map, file, arena, err);
 }
 
-static dele_status open_single(dele_safetensors *st, const char *file, dele_arena *arena, dele_err *err)
+static dele_status open_single(dele_safetensors *st, const char *file, dele_arena *arena,
+                               dele_err *err)
 {
     if (!(st->map = DELE_NEW(arena, dele_map, 1, err))) return DELE_ERR_MEMORY;
     return open_file(st, file, &st->tensor, &st->n, arena, err);
@@ -162,36 +182,40 @@ static int by_shard_and_name(const void *a, const void *b)
 }
 
 /* The weight_map by shard and name; shards must be names inside the directory. */
-static dele_status read_index(placed *entry, const cJSON *weight_map, const char *index, dele_err *err)
+static dele_status read_index(placed *entry, const cJSON *weight_map, const char *index,
+                              dele_err *err)
 {
     size_t n = 0;
     for (const cJSON *item = weight_map->child; item; item = item->next) {
         if (!cJSON_IsString(item) || !item->valuestring[0] || strchr(item->valuestring, '/'))
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the shard of %.100s is not a file name", index, item->string);
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the shard of %.100s is not a file name",
+                             index, item->string);
         entry[n++] = (placed){item->string, item->valuestring};
     }
     qsort(entry, n, sizeof *entry, by_shard_and_name);
     for (size_t i = 1; i < n; i++)
         if (by_shard_and_name(&entry[i - 1], &entry[i]) == 0)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %.100s is there twice", index, entry[i].name);
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %.100s is there twice", index,
+                             entry[i].name);
     return DELE_OK;
 }
 
 /* A shard holds what the index says it does, no less and no more: entries[0 .. said) by name. */
-static dele_status check_shard(dele_stored *list, size_t n, const placed *entries, size_t said, const char *index,
-                              dele_err *err)
+static dele_status check_shard(dele_stored *list, size_t n, const placed *entries, size_t said,
+                               const char *index, dele_err *err)
 {
     const char *shard = entries->shard;
     dele_status status = dele_stored_sort(list, n, err);
     if (status) return status;
     if (said != n)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: the index places %zu tensors in %s, which holds %zu", index, said,
-                        shard, n);
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: the index places %zu tensors in %s, which holds %zu", index, said,
+                         shard, n);
     for (size_t i = 0; i < n; i++) {
         if (strcmp(entries[i].name, list[i].name))
             return dele_fail(err, DELE_ERR_FORMAT,
-                            "%s: the tensor %.100s stands in %s, where the index does not place it", index,
-                            list[i].name, shard);
+                             "%s: the tensor %.100s is in %s, where the index does not place it",
+                             index, list[i].name, shard);
     }
     return DELE_OK;
 }
@@ -203,15 +227,16 @@ static size_t count_shards(const placed *entry, size_t n)
     return count;
 }
 
-static dele_status open_shards(dele_safetensors *st, const char *dir, const char *index, const cJSON *json,
-                              dele_arena *arena, dele_err *err)
+static dele_status open_shards(dele_safetensors *st, const char *dir, const char *index,
+                               const cJSON *json, dele_arena *arena, dele_err *err)
 {
     const cJSON *weight_map = cJSON_GetObjectItemCaseSensitive(json, "weight_map");
     if (!cJSON_IsObject(weight_map) || !weight_map->child)
         return dele_fail(err, DELE_ERR_FORMAT, "%s: no \"weight_map\" object", index);
     const size_t n_entries = (size_t)cJSON_GetArraySize(weight_map);
     placed *entry = DELE_NEW(arena, placed, n_entries, err);
-    if (!entry || read_index(entry, weight_map, index, err)) return entry ? DELE_ERR_FORMAT : DELE_ERR_MEMORY;
+    if (!entry || read_index(entry, weight_map, index, err))
+        return entry ? DELE_ERR_FORMAT : DELE_ERR_MEMORY;
     const size_t n_shards = count_shards(entry, n_entries);
     st->map = DELE_NEW(arena, dele_map, n_shards, err);
     st->tensor = DELE_NEW(arena, dele_stored, n_entries, err);
@@ -221,11 +246,14 @@ static dele_status open_shards(dele_safetensors *st, const char *dir, const char
         const char *file = dele_printf(arena, err, "%s/%s", dir, entry[i].shard);
         dele_stored *list = NULL;
         size_t n = 0;
-        for (next = i + 1; next < n_entries && strcmp(entry[i].shard, entry[next].shard) == 0;) next++;
+        for (next = i + 1; next < n_entries && strcmp(entry[i].shard, entry[next].shard) == 0;)
+            next++;
         if (!file) return DELE_ERR_MEMORY;
         if (!dele_path_exists(file))
-            return dele_fail(err, DELE_ERR_FILE, "%s: this shard, one of %zu that the index names, is missing; fetch it",
-                            file, n_shards);
+            return dele_fail(
+                err, DELE_ERR_FILE,
+                "%s: this shard, one of %zu that the index names, is missing; fetch it", file,
+                n_shards);
         if ((status = open_file(st, file, &list, &n, arena, err))) return status;
         if ((status = check_shard(list, n, &entry[i], next - i, index, err))) return status;
         if (n) memcpy(st->tensor + st->n, list, n * sizeof *list);
@@ -234,7 +262,8 @@ static dele_status open_shards(dele_safetensors *st, const char *dir, const char
     return DELE_OK;
 }
 
-dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_arena *arena, dele_err *err)
+dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_arena *arena,
+                                  dele_err *err)
 {
     *st = (dele_safetensors){0};
     const char *single = dele_printf(arena, err, "%s/model.safetensors", dir);
@@ -249,9 +278,14 @@ dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_ar
         cJSON_Delete(json);
     } else {
         const char *pickled = dele_printf(arena, err, "%s/pytorch_model.bin", dir);
-        status = dele_fail(err, DELE_ERR_FILE, "%s: neither model.safetensors nor model.safetensors.index.json is there%s", dir,
-                          !pickled || !dele_path_exists(pickled) ? "" : "; pytorch_model.bin is there, which is not read: "
-                          "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(OUT) makes safetensors of it");
+        status = dele_fail(
+            err, DELE_ERR_FILE,
+            "%s: neither model.safetensors nor model.safetensors.index.json is there%s", dir,
+            !pickled || !dele_path_exists(pickled)
+                ? ""
+                : "; pytorch_model.bin is there, which is not read: "
+                  "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(OUT) makes "
+                  "safetensors of it");
     }
     if (!status) status = dele_stored_sort(st->tensor, st->n, err);
     if (status) dele_safetensors_close(st);
@@ -264,14 +298,15 @@ void dele_safetensors_close(dele_safetensors *st)
     *st = (dele_safetensors){0};
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static const char *header_dtype(dele_dtype dtype)
 {
     return dtype == DELE_DTYPE_F32 ? "F32" : dtype == DELE_DTYPE_F16 ? "F16" : "BF16";
 }
 
-/* Names here are our own and need no escapes.  The header is padded with blanks so that the data lies aligned. */
+/* Names here are our own and need no escapes.  The header is padded with blanks so that the data
+ * lies aligned. */
 static void write_header(FILE *out, const dele_model *model, dele_dtype dtype, size_t *length)
 {
     size_t size = dele_dtype_of(dtype)->bytes, begin = 0, n = 0;
@@ -287,8 +322,10 @@ static void write_header(FILE *out, const dele_model *model, dele_dtype dtype, s
             snprintf(shape, sizeof shape, "%zu", t->cols);
         else
             snprintf(shape, sizeof shape, "%zu,%zu", t->rows, t->cols);
-        n += (size_t)snprintf(line, sizeof line, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
-                              t->name, header_dtype(dtype), shape, begin, end);
+        n +=
+            (size_t)snprintf(line, sizeof line,
+                             ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
+                             t->name, header_dtype(dtype), shape, begin, end);
         if (out) fputs(line, out);
         begin = end;
     }
@@ -299,7 +336,8 @@ static void write_header(FILE *out, const dele_model *model, dele_dtype dtype, s
     *length = n;
 }
 
-static dele_status write_data(FILE *out, const dele_model *model, dele_dtype dtype, const char *path, dele_err *err)
+static dele_status write_data(FILE *out, const dele_model *model, dele_dtype dtype,
+                              const char *path, dele_err *err)
 {
     enum { PIECE = 1 << 18 };
     dele_arena scratch = {0};
@@ -312,27 +350,32 @@ static dele_status write_data(FILE *out, const dele_model *model, dele_dtype dty
         for (size_t first = 0, n; first < total && !status; first += n) {
             n = total - first < PIECE ? total - first : PIECE;
             if (!dele_dtype_write(buffer, t->data + first, dtype, n))
-                status = dele_fail(err, DELE_ERR_DATA, "%s: a weight of %s is too large for %s; save as bf16 or f32",
-                                  path, t->name, header_dtype(dtype));
+                status = dele_fail(err, DELE_ERR_DATA,
+                                   "%s: a weight of %s is too large for %s; save as bf16 or f32",
+                                   path, t->name, header_dtype(dtype));
             else if (fwrite(buffer, size, n, out) != n)
-                status = dele_fail(err, DELE_ERR_FILE, "%s: writing failed: %s", path, strerror(errno));
+                status =
+                    dele_fail(err, DELE_ERR_FILE, "%s: writing failed: %s", path, strerror(errno));
         }
     }
     dele_arena_release(&scratch);
     return status;
 }
 
-dele_status dele_safetensors_save(const dele_model *model, const char *path, dele_dtype dtype, dele_err *err)
+dele_status dele_safetensors_save(const dele_model *model, const char *path, dele_dtype dtype,
+                                  dele_err *err)
 {
     if (dtype > DELE_DTYPE_BF16)
-        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: weights are saved as f32, bf16 or f16", path);
+        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: weights are saved as f32, bf16 or f16",
+                         path);
     dele_writer out = {0};
     dele_status status = dele_writer_open(&out, path, err);
     if (status) return status;
     size_t length = 0;
     write_header(NULL, model, dtype, &length);
     uint64_t stored_length = length;
-    fwrite(&stored_length, sizeof stored_length, 1, out.stream); /* commit looks at the stream's errors */
+    fwrite(&stored_length, sizeof stored_length, 1,
+           out.stream); /* commit looks at the stream's errors */
     write_header(out.stream, model, dtype, &length);
     status = write_data(out.stream, model, dtype, path, err);
     if (status) {

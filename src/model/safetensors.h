@@ -9,15 +9,18 @@
 typedef struct {
     dele_stored *tensor; /* sorted by name */
     size_t n;
-    dele_map *map;       /* [n_maps] what the tensors' data points into */
+    dele_map *map; /* [n_maps] what the tensors' data points into */
     size_t n_maps;
 } dele_safetensors;
 
 /* The model of a directory.  Close gives the maps back, and accepts a zeroed struct. */
-dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_arena *arena, dele_err *err);
+dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_arena *arena,
+                                  dele_err *err);
 void dele_safetensors_close(dele_safetensors *st);
 
-/* One file with every tensor of the model, "__metadata__": {"format": "pt"}, written aside and moved into place. */
-dele_status dele_safetensors_save(const dele_model *model, const char *path, dele_dtype dtype, dele_err *err);
+/* One file with every tensor of the model, "__metadata__": {"format": "pt"}, written aside and
+ * moved into place. */
+dele_status dele_safetensors_save(const dele_model *model, const char *path, dele_dtype dtype,
+                                  dele_err *err);
 
 #endif

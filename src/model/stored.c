@@ -13,7 +13,8 @@ dele_status dele_stored_sort(dele_stored *list, size_t n, dele_err *err)
     if (n > 1) qsort(list, n, sizeof *list, by_name);
     for (size_t i = 1; i < n; i++)
         if (strcmp(list[i - 1].name, list[i].name) == 0)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %.100s is there twice", list[i].file, list[i].name);
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %.100s is there twice",
+                             list[i].file, list[i].name);
     return DELE_OK;
 }
 
@@ -30,14 +31,16 @@ static int by_place(const void *a, const void *b)
     return (x->n_bytes > y->n_bytes) - (x->n_bytes < y->n_bytes);
 }
 
-dele_status dele_stored_disjoint(const dele_stored *list, size_t n, const dele_stored **order, dele_err *err)
+dele_status dele_stored_disjoint(const dele_stored *list, size_t n, const dele_stored **order,
+                                 dele_err *err)
 {
     for (size_t i = 0; i < n; i++) order[i] = &list[i];
     if (n > 1) qsort(order, n, sizeof *order, by_place);
     for (size_t i = 1; i < n; i++)
         if (order[i - 1]->data + order[i - 1]->n_bytes > order[i]->data)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the tensors %.100s and %.100s overlap; the file is damaged",
-                            order[i]->file, order[i - 1]->name, order[i]->name);
+            return dele_fail(err, DELE_ERR_FORMAT,
+                             "%s: the tensors %.100s and %.100s overlap; the file is damaged",
+                             order[i]->file, order[i - 1]->name, order[i]->name);
     return DELE_OK;
 }
 

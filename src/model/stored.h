@@ -1,5 +1,6 @@
-/* A tensor as it stands in a file, whichever kind of file it is.  A reader opens the file, checks that every tensor
- * lies inside it, and lists them by name; dele_model_load takes from the list what the config expects. */
+/* A tensor as it is in a file, whichever kind of file it is.  A reader opens the file, checks that
+ * every tensor lies inside it, and lists them by name; dele_model_load takes from the list what the
+ * config expects. */
 #ifndef DELE_STORED_H
 #define DELE_STORED_H
 
@@ -16,14 +17,17 @@ typedef struct {
     bool taken;
 } dele_stored;
 
-/* Sorts by name; a name that stands twice is an error. */
+/* Sorts by name; a name that appears twice is an error. */
 dele_status dele_stored_sort(dele_stored *list, size_t n, dele_err *err);
-dele_stored *dele_stored_find(dele_stored *list, size_t n, const char *name); /* in a sorted list; NULL: none */
+dele_stored *dele_stored_find(dele_stored *list, size_t n,
+                              const char *name); /* in a sorted list; NULL: none */
 
 /* Do two tensors of one file share bytes?  order: scratch [n]. */
-dele_status dele_stored_disjoint(const dele_stored *list, size_t n, const dele_stored **order, dele_err *err);
+dele_status dele_stored_disjoint(const dele_stored *list, size_t n, const dele_stored **order,
+                                 dele_err *err);
 
-/* The product of dims and the bytes they take; false when they overflow or do not fill whole blocks. */
+/* The product of dims and the bytes they take; false when they overflow or do not fill whole
+ * blocks. */
 bool dele_stored_measure(size_t *n_items, size_t *n_bytes, const dele_stored *t);
 
 #endif

@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-dele_accuracy dele_accuracy_mean(const unsigned char *right, const unsigned char *right_norm, size_t n)
+dele_accuracy dele_accuracy_mean(const unsigned char *right, const unsigned char *right_norm,
+                                 size_t n)
 {
     double sum = 0, sum_norm = 0, N = (double)n;
     for (size_t i = 0; i < n; i++) {
@@ -12,18 +13,15 @@ dele_accuracy dele_accuracy_mean(const unsigned char *right, const unsigned char
     double acc = sum / N, norm = sum_norm / N;
     /* Σ (x - mean)² = N mean (1 - mean) for x of 0 or 1. */
     return (dele_accuracy){.n = n,
-                          .acc = acc,
-                          .acc_se = n > 1 ? sqrt(acc * (1 - acc) / (N - 1)) : NAN,
-                          .acc_norm = norm,
-                          .acc_norm_se = n > 1 ? sqrt(norm * (1 - norm) / (N - 1)) : NAN,
-                          .n_effective = N};
+                           .acc = acc,
+                           .acc_se = n > 1 ? sqrt(acc * (1 - acc) / (N - 1)) : NAN,
+                           .acc_norm = norm,
+                           .acc_norm_se = n > 1 ? sqrt(norm * (1 - norm) / (N - 1)) : NAN,
+                           .n_effective = N};
 }
 
 /* A subject of one question adds 0 · se² = 0, whatever its se. */
-static double pooled_term(double n, double se)
-{
-    return n > 1 ? (n - 1) * n * se * se : 0;
-}
+static double pooled_term(double n, double se) { return n > 1 ? (n - 1) * n * se * se : 0; }
 
 dele_accuracy dele_accuracy_pool(const dele_accuracy *part, size_t n)
 {

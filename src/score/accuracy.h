@@ -1,7 +1,9 @@
-/* How often the right choice was picked: means over questions, subjects and groups, with their standard errors.
+/* How often the right choice was picked: means over questions, subjects and groups, with their
+ * standard errors.
  *
  *   questions   mean, sd(n-1)/√n
- *   pool        over the questions of all; √( Σ (nᵢ-1) nᵢ seᵢ² / (N-K) / N ), N questions in K parts
+ *   pool        over the questions of all; √( Σ (nᵢ-1) nᵢ seᵢ² / (N-K) / N ), N questions in K
+ *               parts
  *   macro       the plain mean of the parts' means, √(Σ seᵢ²)/K
  *
  * One question has no standard error: NaN here, null in JSON. */
@@ -14,11 +16,13 @@
 typedef struct {
     size_t n;
     double acc, acc_se, acc_norm, acc_norm_se;
-    double n_effective; /* questions of which a plain proportion would be as sure: n; of a macro mean K² / Σ 1/nᵢ */
+    double n_effective; /* questions of which a plain proportion would be as sure: n; of a macro
+                           mean K² / Σ 1/nᵢ */
 } dele_accuracy;
 
 /* From n questions of 0 or 1. */
-dele_accuracy dele_accuracy_mean(const unsigned char *right, const unsigned char *right_norm, size_t n);
+dele_accuracy dele_accuracy_mean(const unsigned char *right, const unsigned char *right_norm,
+                                 size_t n);
 dele_accuracy dele_accuracy_pool(const dele_accuracy *part, size_t n);
 dele_accuracy dele_accuracy_macro(const dele_accuracy *part, size_t n);
 

@@ -1,14 +1,17 @@
 /* Multiple choice in one plain form: ARC, HellaSwag, PIQA and their kin, or a set of your own.
  *
  *   {"id": "7", "question": "Who wrote it?", "choices": ["Ann", "Bo"], "answer": 0}
- *   {"context": "A man is on a roof. He", "choices": ["sings.", "starts pulling up roofing."], "answer": 1}
- *   {"contexts": ["... so Sarah", "... so Maria"], "choices": ["was glad.", "was glad."], "answer": 1}
+ *   {"context": "A man is on a roof. He", "choices": ["sings.", "starts pulling up roofing."],
+ *   "answer": 1} {"contexts": ["... so Sarah", "... so Maria"], "choices": ["was glad.", "was
+ *   glad."], "answer": 1}
  *
- * A question is put as "Question: <question>\nAnswer:", a context as it stands; of contexts, each choice has its own.
- * A blank stands between context and choice unless the choice begins with white space; a row's "delimiter" stands there
- * in any case (HellaSwag's harness prompt has a blank before endings that begin with one themselves).  The choice with the largest
- * log-probability is picked (the first of equal ones); acc_norm picks by log-probability per character of the choice.
- * These are lm-evaluation-harness 0.4.13's acc and acc_norm for multiple_choice tasks without examples. */
+ * A question is put as "Question: <question>\nAnswer:", a context as it stands; of contexts, each
+ * choice has its own.  A blank is between context and choice unless the choice begins with white
+ * space; a row's "delimiter" stands there in any case (HellaSwag's harness prompt has a blank
+ * before endings that begin with one themselves).  The choice with the largest log-probability is
+ * picked (the first of equal ones); acc_norm picks by log-probability per character of the choice.
+ * These are lm-evaluation-harness 0.4.13's acc and acc_norm for multiple_choice tasks without
+ * examples. */
 #ifndef DELE_CHOICE_SETS_H
 #define DELE_CHOICE_SETS_H
 
@@ -19,9 +22,9 @@
 #include "score/report.h"
 
 typedef struct {
-    const char *id;       /* NULL: it has none */
-    const char **context; /* [n_choices]; all the same text but for "contexts" */
-    const char **choice;  /* [n_choices] */
+    const char *id;        /* NULL: it has none */
+    const char **context;  /* [n_choices]; all the same text but for "contexts" */
+    const char **choice;   /* [n_choices] */
     const char *delimiter; /* or NULL */
     int n_choices, answer;
 } dele_choice_item;
@@ -37,14 +40,18 @@ typedef struct {
     size_t n_sets, n_items;
 } dele_choice_sets;
 
-/* A file, or a directory whose .jsonl files are a set each, by name.  limit: at most so many items a set, 0 for all. */
-dele_status dele_choice_sets_load(dele_choice_sets *data, const char *path, int limit, dele_arena *arena, dele_err *err);
+/* A file, or a directory whose .jsonl files are a set each, by name.  limit: at most so many items
+ * a set, 0 for all. */
+dele_status dele_choice_sets_load(dele_choice_sets *data, const char *path, int limit,
+                                  dele_arena *arena, dele_err *err);
 
-/* accuracy [n_sets].  Items stand in items.jsonl in the order of the data. */
-dele_status dele_choice_sets_run(dele_accuracy *accuracy, const dele_choice_sets *data, dele_run *run,
-                               const dele_model *model, dele_items *items, dele_progress *progress, dele_err *err);
+/* accuracy [n_sets].  Items are in items.jsonl in the order of the data. */
+dele_status dele_choice_sets_run(dele_accuracy *accuracy, const dele_choice_sets *data,
+                                 dele_run *run, const dele_model *model, dele_items *items,
+                                 dele_progress *progress, dele_err *err);
 
 cJSON *dele_choice_sets_json(const dele_accuracy *accuracy, const dele_choice_sets *data);
-void dele_choice_sets_table(dele_table *t, const dele_accuracy *accuracy, const dele_choice_sets *data);
+void dele_choice_sets_table(dele_table *t, const dele_accuracy *accuracy,
+                            const dele_choice_sets *data);
 
 #endif

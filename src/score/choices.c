@@ -1,6 +1,7 @@
-/* Two forward passes a batch of questions.  Pass one runs what the choices of each question share and keeps its keys
- * and values; pass two runs what is left of each choice.  A row at position p predicts id p + 1, so a sequence of n
- * ids is n - 1 rows, and the last n_scored of them are wanted. */
+/* Two forward passes a batch of questions.  Pass one runs what the choices of each question share
+ * and keeps its keys and values; pass two runs what is left of each choice.  A row at position p
+ * predicts id p + 1, so a sequence of n ids is n - 1 rows, and the last n_scored of them are
+ * wanted. */
 #include "score/choices.h"
 
 #include <math.h>
@@ -15,16 +16,16 @@ enum { MAX_ROWS = 1024, MIN_ROWS = 128, LOGIT_ROWS = 64 };
 /* One log-probability to be read off a wanted row. */
 typedef struct {
     dele_choice *choice;
-    size_t wanted;
+    size_t output_rows;
     int target;
     bool first;
 } ask;
 
 typedef struct {
     dele_segment *segments;
-    int *wanted;
+    int *output_rows;
     ask *asks;
-    size_t n_segments, n_wanted, n_asks;
+    size_t n_segments, n_output_rows, n_asks;
     int n_rows;
 } pass;
 
@@ -44,33 +45,38 @@ static int shared(const int *a, int n_a, const int *b, int n_b)
     return n;
 }
 
-static int first_wanted(const dele_choice *c) { return c->n - c->n_scored - 1; }
+static int first_output_row(const dele_choice *c) { return c->n - c->n_scored - 1; }
 
 /* How many rows all choices of a question have in common. */
 static int question_prefix(const dele_question *q)
 {
     int n = q->choice[0].n - 1;
-    for (int i = 1; i < q->n_choices; i++) n = shared(q->choice[0].ids, n, q->choice[i].ids, q->choice[i].n - 1);
+    for (int i = 1; i < q->n_choices; i++)
+        n = shared(q->choice[0].ids, n, q->choice[i].ids, q->choice[i].n - 1);
     return n;
 }
 
 static int question_first_wanted(const dele_question *q)
 {
-    int first = first_wanted(&q->choice[0]);
+    int first = first_output_row(&q->choice[0]);
     for (int i = 1; i < q->n_choices; i++)
-        if (first_wanted(&q->choice[i]) < first) first = first_wanted(&q->choice[i]);
+        if (first_output_row(&q->choice[i]) < first) first = first_output_row(&q->choice[i]);
     return first;
 }
 
-/* How many of a question's rows stand in the prefix of all: it continues the prefix only if it has all of it. */
+/* How many of a question's rows are in the prefix of all: it continues the prefix only if it has
+ * all of it. */
 static int base_of(const job *j, const dele_question *q)
 {
     if (j->n_prefix == 0) return 0;
-    return shared(j->prefix, j->n_prefix, q->choice[0].ids, question_prefix(q)) == j->n_prefix ? j->n_prefix : 0;
+    return shared(j->prefix, j->n_prefix, q->choice[0].ids, question_prefix(q)) == j->n_prefix
+               ? j->n_prefix
+               : 0;
 }
 
-/* The prefix of all questions, ending before the first wanted row.  Questions cut at the context's length do not
- * begin like the others; the longest prefix that most share is found by leaving out those that differ at once. */
+/* The prefix of all questions, ending before the first wanted row.  Questions cut at the context's
+ * length do not begin like the others; the longest prefix that most share is found by leaving out
+ * those that differ at once. */
 static int common_prefix(const dele_question *questions, size_t n)
 {
     if (n < 2) return 0;
@@ -95,45 +101,51 @@ static int rows_of(const job *j, const dele_question *q)
     return rows;
 }
 
-static dele_status pass_init(pass *p, const dele_question *questions, size_t n, const job *j, dele_arena *arena,
-                            dele_err *err)
+static dele_status pass_init(pass *p, const dele_question *questions, size_t n, const job *j,
+                             dele_arena *arena, dele_err *err)
 {
     size_t segments = 0, rows = 0, asks = 0;
     for (size_t i = 0; i < n; i++) {
         segments += (size_t)questions[i].n_choices + 1;
         rows += (size_t)rows_of(j, &questions[i]);
-        for (int c = 0; c < questions[i].n_choices; c++) asks += (size_t)questions[i].choice[c].n_scored;
+        for (int c = 0; c < questions[i].n_choices; c++)
+            asks += (size_t)questions[i].choice[c].n_scored;
     }
     *p = (pass){.segments = DELE_NEW(arena, dele_segment, segments, err),
-                .wanted = DELE_NEW(arena, int, rows, err),
+                .output_rows = DELE_NEW(arena, int, rows, err),
                 .asks = DELE_NEW(arena, ask, asks, err)};
-    return p->segments && p->wanted && p->asks ? DELE_OK : DELE_ERR_MEMORY;
+    return p->segments && p->output_rows && p->asks ? DELE_OK : DELE_ERR_MEMORY;
 }
 
 /* Rows begin .. end - 1 of a sequence join the pass. */
-static void add_segment(pass *p, const int *ids, int begin, int end, const dele_kv *parent, dele_kv *keep)
+static void add_segment(pass *p, const int *ids, int begin, int end, const dele_kv *parent,
+                        dele_kv *keep)
 {
-    p->segments[p->n_segments++] = (dele_segment){
-        .tokens = ids + begin, .n_rows = end - begin, .first_pos = begin, .parent = parent, .keep = keep};
+    p->segments[p->n_segments++] = (dele_segment){.tokens = ids + begin,
+                                                  .n_rows = end - begin,
+                                                  .first_pos = begin,
+                                                  .parent = parent,
+                                                  .keep = keep};
     p->n_rows += end - begin;
 }
 
-/* Rows first .. end - 1 of the segment added last, which begins at position `begin`, are wanted; row r is wanted
- * number result + r - first. */
+/* Rows first .. end - 1 of the segment added last, which begins at position `begin`, are wanted;
+ * row r is wanted number result + r - first. */
 static size_t want(pass *p, int begin, int first, int end)
 {
-    size_t result = p->n_wanted;
+    size_t result = p->n_output_rows;
     int row0 = p->n_rows - p->segments[p->n_segments - 1].n_rows;
-    for (int r = first; r < end; r++) p->wanted[p->n_wanted++] = row0 + r - begin;
+    for (int r = first; r < end; r++) p->output_rows[p->n_output_rows++] = row0 + r - begin;
     return result;
 }
 
 /* What choice c reads off rows from .. end - 1, of which row `from` is wanted number `wanted`. */
-static void add_asks(pass *p, dele_choice *c, size_t wanted, int from, int end)
+static void add_asks(pass *p, dele_choice *c, size_t output_rows, int from, int end)
 {
-    int start = first_wanted(c);
+    int start = first_output_row(c);
     for (int r = start > from ? start : from; r < end; r++)
-        p->asks[p->n_asks++] = (ask){c, wanted + (size_t)(r - from), c->ids[r + 1], r == start + c->n_blank};
+        p->asks[p->n_asks++] =
+            (ask){c, output_rows + (size_t)(r - from), c->ids[r + 1], r == start + c->n_blank};
 }
 
 static void read_ask(const ask *a, const float *logits, double log_sum, int top, size_t vocab)
@@ -142,10 +154,10 @@ static void read_ask(const ask *a, const float *logits, double log_sum, int top,
     a->choice->logp += logp;
     a->choice->greedy &= a->target == top;
     if (!a->first) return;
-    int likelier = 0;
-    for (size_t v = 0; v < vocab; v++) likelier += logits[v] > logits[a->target];
+    int more_likely = 0;
+    for (size_t v = 0; v < vocab; v++) more_likely += logits[v] > logits[a->target];
     a->choice->first_logp = logp;
-    a->choice->first_rank = 1 + likelier;
+    a->choice->first_rank = 1 + more_likely;
     a->choice->first_top = top;
 }
 
@@ -164,25 +176,27 @@ static dele_status run_pass(pass *p, job *j, dele_err *err)
 {
     if (p->n_segments == 0) return DELE_OK;
     const dele_config *config = &j->model->config;
-    size_t vocab = (size_t)config->vocab, dim = (size_t)config->dim;
-    dele_batch batch = {
-        .segments = p->segments, .n_segments = p->n_segments, .wanted = p->wanted, .n_wanted = p->n_wanted};
+    size_t vocab = (size_t)config->vocab, d_model = (size_t)config->hidden_size;
+    dele_batch batch = {.segments = p->segments,
+                        .n_segments = p->n_segments,
+                        .output_rows = p->output_rows,
+                        .n_output_rows = p->n_output_rows};
     dele_status status = dele_forward(j->run, j->model, &batch, err);
-    if (status || p->n_wanted == 0) return status;
+    if (status || p->n_output_rows == 0) return status;
     float *logits = dele_alloc_raw(&j->arena, LOGIT_ROWS * vocab, sizeof *logits, err);
     if (!logits) return DELE_ERR_MEMORY;
-    for (size_t begin = 0; begin < p->n_wanted; begin += LOGIT_ROWS) {
-        size_t n = p->n_wanted - begin < LOGIT_ROWS ? p->n_wanted - begin : LOGIT_ROWS;
+    for (size_t begin = 0; begin < p->n_output_rows; begin += LOGIT_ROWS) {
+        size_t n = p->n_output_rows - begin < LOGIT_ROWS ? p->n_output_rows - begin : LOGIT_ROWS;
         double log_sum[LOGIT_ROWS];
         int top[LOGIT_ROWS];
-        dele_logits(logits, j->model, j->run->final + begin * dim, n);
+        dele_logits(logits, j->model, j->run->final + begin * d_model, n);
         if ((status = dele_logits_check(logits, n, j->model, err))) return status;
 #pragma omp parallel for
         for (size_t i = 0; i < n; i++) log_sum[i] = log_sum_exp(logits + i * vocab, vocab, &top[i]);
         for (size_t i = 0; i < p->n_asks; i++) {
             const ask *a = &p->asks[i];
-            if (a->wanted < begin || a->wanted >= begin + n) continue;
-            size_t row = a->wanted - begin;
+            if (a->output_rows < begin || a->output_rows >= begin + n) continue;
+            size_t row = a->output_rows - begin;
             read_ask(a, logits + row * vocab, log_sum[row], top[row], vocab);
         }
     }
@@ -190,7 +204,8 @@ static dele_status run_pass(pass *p, job *j, dele_err *err)
 }
 
 /* Pass one of a question: the rows its choices share; *kv is what its choices then continue. */
-static dele_status add_question(pass *p, job *j, const dele_question *q, const dele_kv **kv, dele_err *err)
+static dele_status add_question(pass *p, job *j, const dele_question *q, const dele_kv **kv,
+                                dele_err *err)
 {
     int base = base_of(j, q), common = question_prefix(q), first = question_first_wanted(q);
     const dele_kv *parent = base ? &j->prefix_kv : NULL;
@@ -200,14 +215,15 @@ static dele_status add_question(pass *p, job *j, const dele_question *q, const d
     dele_kv *own = NULL;
     if (tails) {
         own = DELE_NEW(&j->arena, dele_kv, 1, err);
-        if (!own || dele_kv_init(own, &j->model->config, parent, base, common - base, &j->arena, err))
+        if (!own ||
+            dele_kv_init(own, &j->model->config, parent, base, common - base, &j->arena, err))
             return DELE_ERR_MEMORY;
         *kv = own;
     }
     add_segment(p, q->choice[0].ids, base, common, parent, own);
     if (first >= common) return DELE_OK;
-    size_t wanted = want(p, base, first, common);
-    for (int i = 0; i < q->n_choices; i++) add_asks(p, &q->choice[i], wanted, first, common);
+    size_t output_rows = want(p, base, first, common);
+    for (int i = 0; i < q->n_choices; i++) add_asks(p, &q->choice[i], output_rows, first, common);
     return DELE_OK;
 }
 
@@ -218,7 +234,7 @@ static void add_tails(pass *p, const dele_question *q, const dele_kv *kv)
     for (int i = 0; i < q->n_choices; i++) {
         dele_choice *c = &q->choice[i];
         if (c->n - 1 == common) continue;
-        int first = first_wanted(c) > common ? first_wanted(c) : common;
+        int first = first_output_row(c) > common ? first_output_row(c) : common;
         add_segment(p, c->ids, common, c->n - 1, kv, NULL);
         add_asks(p, c, want(p, common, first, c->n - 1), first, c->n - 1);
     }
@@ -230,19 +246,22 @@ static dele_status score_batch(job *j, dele_question *questions, size_t n, dele_
     const dele_kv **kv = DELE_NEW(&j->arena, const dele_kv *, n, err);
     dele_status status = kv ? pass_init(&one, questions, n, j, &j->arena, err) : DELE_ERR_MEMORY;
     if (!status) status = pass_init(&two, questions, n, j, &j->arena, err);
-    for (size_t i = 0; i < n && !status; i++) status = add_question(&one, j, &questions[i], &kv[i], err);
+    for (size_t i = 0; i < n && !status; i++)
+        status = add_question(&one, j, &questions[i], &kv[i], err);
     if (!status) status = run_pass(&one, j, err);
     for (size_t i = 0; i < n && !status; i++) add_tails(&two, &questions[i], kv[i]);
     if (!status) status = run_pass(&two, j, err);
     return status;
 }
 
-static dele_status run_prefix(job *j, const dele_question *questions, size_t n, dele_arena *arena, dele_err *err)
+static dele_status run_prefix(job *j, const dele_question *questions, size_t n, dele_arena *arena,
+                              dele_err *err)
 {
     j->n_prefix = common_prefix(questions, n);
     j->prefix = questions[0].choice[0].ids;
     if (j->n_prefix == 0) return DELE_OK;
-    dele_status status = dele_kv_init(&j->prefix_kv, &j->model->config, NULL, 0, j->n_prefix, arena, err);
+    dele_status status =
+        dele_kv_init(&j->prefix_kv, &j->model->config, NULL, 0, j->n_prefix, arena, err);
     dele_segment segment = {.tokens = j->prefix, .n_rows = j->n_prefix, .keep = &j->prefix_kv};
     dele_batch batch = {.segments = &segment, .n_segments = 1};
     return status ? status : dele_forward(j->run, j->model, &batch, err);
@@ -251,20 +270,24 @@ static dele_status run_prefix(job *j, const dele_question *questions, size_t n, 
 static size_t row_budget(const dele_config *config, size_t max_rows)
 {
     if (max_rows) return max_rows;
-    size_t row = (size_t)config->n_layers * dele_kv_dim(config) * 2 * sizeof(float), rows = ((size_t)256 << 20) / row;
+    size_t row = (size_t)config->n_layers * dele_kv_dim(config) * 2 * sizeof(float),
+           rows = ((size_t)256 << 20) / row;
     return rows > MAX_ROWS ? MAX_ROWS : rows < MIN_ROWS ? MIN_ROWS : rows;
 }
 
-dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run, const dele_model *model,
-                             const dele_choices_opts *opts, dele_err *err)
+dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run,
+                               const dele_model *model, const dele_choices_opts *opts,
+                               dele_err *err)
 {
     job j = {.model = model, .run = run};
     dele_arena arena = {0};
     size_t budget = row_budget(&model->config, opts->max_rows), n_cut = 0;
     for (size_t i = 0; i < n; i++) n_cut += questions[i].choice[0].cut;
     if (n_cut)
-        dele_remark("%zu of %zu questions are longer than the model's context of %d tokens and lose their beginning, as in "
-                    "lm-evaluation-harness", n_cut, n, model->config.context);
+        dele_remark("%zu of %zu questions are longer than the model's context of %d tokens and "
+                    "lose their beginning, as in "
+                    "lm-evaluation-harness",
+                    n_cut, n, model->config.context);
     for (size_t i = 0; i < n; i++)
         for (int c = 0; c < questions[i].n_choices; c++) {
             questions[i].choice[c].logp = 0;
@@ -286,31 +309,42 @@ dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run
     return status;
 }
 
-/* The context is the first n_context bytes of `context`; what is behind them belongs to the continuation. */
-static dele_status encode(dele_choice *choice, const dele_tokenizer *t, const char *context, size_t n_context,
-                         const char *continuation, dele_straddle straddle, int max_length, dele_arena *arena, dele_err *err)
+/* The context is the first n_context bytes of `context`; what is behind them belongs to the
+ * continuation. */
+static dele_status encode(dele_choice *choice, const dele_tokenizer *t, const char *context,
+                          size_t n_context, const char *continuation, dele_straddle straddle,
+                          int max_length, dele_arena *arena, dele_err *err)
 {
     char *whole = dele_printf(arena, err, "%s%s", context, continuation);
     dele_ids_behind all;
-    if (!whole || dele_encode_behind(&all, t, whole, strlen(whole), n_context, true, straddle, arena, err)) return err->code;
+    if (!whole ||
+        dele_encode_behind(&all, t, whole, strlen(whole), n_context, true, straddle, arena, err))
+        return err->code;
     const size_t own = all.n - all.first;
     if (all.first == 0 || own == 0 || own > (size_t)max_length)
-        return dele_fail(err, DELE_ERR_DATA, "\"%.80s\" cannot be scored after its question: of its own it has %zu tokens "
-                        "(one to %d are possible)", continuation, own, max_length);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "\"%.80s\" cannot be scored after its question: of its own it has %zu tokens "
+            "(one to %d are possible)",
+            continuation, own, max_length);
     size_t cut = all.n > (size_t)max_length + 1 ? all.n - (size_t)max_length - 1 : 0;
-    *choice = (dele_choice){.ids = all.id + cut, .n = (int)(all.n - cut), .n_scored = (int)own, .cut = cut > 0};
+    *choice = (dele_choice){
+        .ids = all.id + cut, .n = (int)(all.n - cut), .n_scored = (int)own, .cut = cut > 0};
     return DELE_OK;
 }
 
-dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, const char *context, const char *continuation,
-                             int max_length, dele_arena *arena, dele_err *err)
+dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, const char *context,
+                               const char *continuation, int max_length, dele_arena *arena,
+                               dele_err *err)
 {
-    return encode(choice, t, context, dele_rstrip(context, strlen(context)), continuation, DELE_STRADDLE_LM_EVAL,
-                  max_length, arena, err);
+    return encode(choice, t, context, dele_rstrip(context, strlen(context)), continuation,
+                  DELE_STRADDLE_LM_EVAL, max_length, arena, err);
 }
 
-dele_status dele_choice_encode_joined(dele_choice *choice, const dele_tokenizer *t, const char *context,
-                                    const char *continuation, int max_length, dele_arena *arena, dele_err *err)
+dele_status dele_choice_encode_joined(dele_choice *choice, const dele_tokenizer *t,
+                                      const char *context, const char *continuation, int max_length,
+                                      dele_arena *arena, dele_err *err)
 {
-    return encode(choice, t, context, strlen(context), continuation, DELE_STRADDLE_SPLIT, max_length, arena, err);
+    return encode(choice, t, context, strlen(context), continuation, DELE_STRADDLE_SPLIT,
+                  max_length, arena, err);
 }

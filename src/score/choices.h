@@ -2,10 +2,12 @@
  *
  *   all questions    description, few-shot examples        once a call
  *     a question       its text, "Answer:"                   once a question
- *       a choice         " Paris", " Rome and Milan"           what is left: often one row, for letters none
+ *       a choice         " Paris", " Rome and Milan"           what is left: often one row, for
+ *                        letters none
  *
- * The prefixes are found on the token ids, so that no guess is made about where a tokenizer splits.  Choices of one
- * token cost no row of their own: the row before them gives all their log-probabilities at once. */
+ * The prefixes are found on the token ids, so that no guess is made about where a tokenizer splits.
+ * Choices of one token cost no row of their own: the row before them gives all their
+ * log-probabilities at once. */
 #ifndef DELE_CHOICES_H
 #define DELE_CHOICES_H
 
@@ -14,13 +16,14 @@
 typedef struct {
     const int *ids; /* [n] context and continuation; n > n_scored >= 1 */
     int n, n_scored;
-    int n_blank;       /* so many of the scored ids come before the one that first_... are about; 0 if not set */
-    double logp;       /* out: sum over the last n_scored ids */
+    int n_blank; /* so many of the scored ids come before the one that first_... are about; 0 if not
+                    set */
+    double logp; /* out: sum over the last n_scored ids */
     double first_logp; /* out: of the first of them, behind n_blank others */
-    int first_rank;    /* out: 1 + how many ids were likelier there */
-    int first_top;     /* out: the likeliest id there */
+    int first_rank;    /* out: 1 + how many ids were more likely there */
+    int first_top;     /* out: the most likely id there */
     bool cut;          /* the context lost its beginning, being longer than the model's */
-    bool greedy;       /* out: each of the last n_scored ids was the likeliest at its place */
+    bool greedy;       /* out: each of the last n_scored ids was the most likely at its place */
 } dele_choice;
 
 typedef struct {
@@ -29,26 +32,32 @@ typedef struct {
 } dele_question;
 
 typedef struct {
-    size_t max_rows; /* rows computed at a time; 0: as many as 256 MiB of keys and values hold, at most 1024 */
-    size_t n_known; /* so many questions from the first on need not be scored again: their batches are left out */
+    size_t max_rows; /* rows computed at a time; 0: as many as 256 MiB of KV cache hold, at most
+                        1024 */
+    size_t n_known;  /* so many questions from the first on need not be scored again: their batches
+                        are left out */
     /* Called as questions first .. first + n - 1 are scored; may be NULL. */
     dele_status (*scored)(void *data, size_t first, size_t n, dele_err *err);
     void *data;
 } dele_choices_opts;
 
-dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run, const dele_model *model,
-                             const dele_choices_opts *opts, dele_err *err);
+dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run,
+                               const dele_model *model, const dele_choices_opts *opts,
+                               dele_err *err);
 
-/* Context and continuation as lm-evaluation-harness encodes them: trailing white space of the context goes to the
- * continuation; the whole and the context are encoded, and the continuation is what the whole has beyond the
- * context's length (text/behind.h, DELE_STRADDLE_LM_EVAL).  At most max_length + 1 ids are kept, the last ones, and cut says
- * so (dele_choices_score counts such questions in a remark). */
-dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, const char *context, const char *continuation,
-                             int max_length, dele_arena *arena, dele_err *err);
+/* Context and continuation as lm-evaluation-harness encodes them: trailing white space of the
+ * context goes to the continuation; the whole and the context are encoded, and the continuation is
+ * what the whole has beyond the context's length (text/behind.h, DELE_STRADDLE_LM_EVAL).  At most
+ * max_length + 1 ids are kept, the last ones, and cut says so (dele_choices_score counts such
+ * questions in a remark). */
+dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, const char *context,
+                               const char *continuation, int max_length, dele_arena *arena,
+                               dele_err *err);
 
-/* The same with the context as it stands: a blank at its end stays its own, and a token that straddles the border is
- * split (DELE_STRADDLE_SPLIT). */
-dele_status dele_choice_encode_joined(dele_choice *choice, const dele_tokenizer *t, const char *context,
-                                    const char *continuation, int max_length, dele_arena *arena, dele_err *err);
+/* The same with the context as it stands: a blank at its end stays its own, and a token that
+ * straddles the border is split (DELE_STRADDLE_SPLIT). */
+dele_status dele_choice_encode_joined(dele_choice *choice, const dele_tokenizer *t,
+                                      const char *context, const char *continuation, int max_length,
+                                      dele_arena *arena, dele_err *err);
 
 #endif

@@ -8,7 +8,7 @@
 #include "text/people.h"
 #include "text/row_texts.h"
 
-/* ---- rows -------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* text without white space at either end and, if asked, without one full stop behind. */
 static const char *tidy(const char *text, bool full_stop, dele_arena *arena, dele_err *err)
@@ -33,13 +33,15 @@ static dele_status add_row(dele_qa *qa, dele_qa_row row, dele_arena *arena, dele
     return DELE_OK;
 }
 
-static dele_status read_row(dele_qa *qa, const dele_records *r, const cJSON *json, const char *split, dele_arena *arena,
-                           dele_err *err)
+static dele_status read_row(dele_qa *qa, const dele_records *r, const cJSON *json,
+                            const char *split, dele_arena *arena, dele_err *err)
 {
     dele_row_texts texts;
     if (!dele_row_texts_of(&texts, json))
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: no string fields \"input\" and \"output\" (or question and answer)",
-                        r->path, r->line);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s:%d: no string fields \"input\" and \"output\" (or question and answer)", r->path,
+            r->line);
     const char *id = dele_json_id(cJSON_GetObjectItemCaseSensitive(json, "id"), arena, err);
     dele_qa_row row = {.path = r->path, .split = split, .line = r->line};
     row.question = tidy(texts.prompt, false, arena, err);
@@ -47,11 +49,13 @@ static dele_status read_row(dele_qa *qa, const dele_records *r, const cJSON *jso
     row.id = id;
     if (err->code) return err->code;
     if (!*row.question || !*row.answer)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: question and answer must not be empty", r->path, r->line);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: question and answer must not be empty",
+                         r->path, r->line);
     return add_row(qa, row, arena, err);
 }
 
-dele_status dele_qa_add(dele_qa *qa, const char *path, const char *split, dele_arena *arena, dele_err *err)
+dele_status dele_qa_add(dele_qa *qa, const char *path, const char *split, dele_arena *arena,
+                        dele_err *err)
 {
     const size_t before = qa->n;
     dele_records r = {0};
@@ -66,9 +70,10 @@ dele_status dele_qa_add(dele_qa *qa, const char *path, const char *split, dele_a
     return e->code;
 }
 
-/* ---- relations --------------------------------------------------------------------------------------------------- */
+/* ---- relations ------------------------------------------------------------------------------- */
 
-static const char *replace(const char *text, const char *what, const char *with, dele_arena *arena, dele_err *err)
+static const char *replace(const char *text, const char *what, const char *with, dele_arena *arena,
+                           dele_err *err)
 {
     size_t n = 0;
     for (const char *c = text; (c = strstr(c, what)); c += strlen(what)) n++;
@@ -90,16 +95,18 @@ static dele_status find_relations(dele_qa *qa, dele_arena *arena, dele_err *err)
         dele_qa_row *row = &qa->row[i];
         const dele_person *p = &person[i];
         row->fact = (dele_fact){.id = (int)i, .line = row->line, .split = row->split};
-        row->fate = p->end ? DELE_QA_KEPT : DELE_QA_NO_SUBJECT;
+        row->outcome = p->end ? DELE_QA_KEPT : DELE_QA_NO_SUBJECT;
         if (!p->end) continue;
         row->fact.subject = dele_strndup(arena, row->question + p->begin, p->end - p->begin, err);
-        row->relation = row->fact.subject ? replace(row->question, row->fact.subject, "{}", arena, err) : NULL;
+        row->relation =
+            row->fact.subject ? replace(row->question, row->fact.subject, "{}", arena, err) : NULL;
         if (!row->relation) status = DELE_ERR_MEMORY;
     }
     return status;
 }
 
-/* Rows of one relation beside each other, one person's beside each other, in the order of the file. */
+/* Rows of one relation beside each other, one person's beside each other, in the order of the
+ * file. */
 static int by_relation(const void *a, const void *b)
 {
     const dele_qa_row *x = *(dele_qa_row *const *)a, *y = *(dele_qa_row *const *)b;
@@ -108,7 +115,8 @@ static int by_relation(const void *a, const void *b)
     return order ? order : (x->fact.id > y->fact.id) - (x->fact.id < y->fact.id);
 }
 
-/* How many bytes of a's answer stand in b's as well, from their beginnings; their own subjects count as the same. */
+/* How many bytes of a's answer are in b's as well, from their beginnings; their own subjects count
+ * as the same. */
 static size_t in_common(const dele_qa_row *a, const dele_qa_row *b)
 {
     const char *s = a->answer, *t = b->answer;
@@ -133,19 +141,22 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What a row has in common with nine in ten of the other people's rows of its group; *others is how many they are. */
-static size_t common_to_most(const dele_qa_row *row, dele_qa_row *const *group, size_t n, size_t *lengths, size_t *others)
+/* What a row has in common with nine in ten of the other people's rows of its group; *others is how
+ * many they are. */
+static size_t common_to_most(const dele_qa_row *row, dele_qa_row *const *group, size_t n,
+                             size_t *lengths, size_t *others)
 {
     *others = 0;
     for (size_t i = 0; i < n; i++)
-        if (group[i]->fate != DELE_QA_REPEATED && strcmp(group[i]->fact.subject, row->fact.subject))
+        if (group[i]->outcome != DELE_QA_REPEATED &&
+            strcmp(group[i]->fact.subject, row->fact.subject))
             lengths[(*others)++] = in_common(row, group[i]);
     if (*others == 0) return 0;
     qsort(lengths, *others, sizeof *lengths, by_size);
     return lengths[*others / 10];
 }
 
-/* ---- prompts ----------------------------------------------------------------------------------------------------- */
+/* ---- prompts --------------------------------------------------------------------------------- */
 
 typedef struct {
     const dele_tokenizer *t;
@@ -162,30 +173,34 @@ static bool encodes_to(const building *b, const char *text, size_t n, const dele
            !memcmp(alone.id, ids->id, m * sizeof *ids->id);
 }
 
-/* How many bytes of text the first m ids say; 0: they are no beginning of it (a character is cut, say). */
+/* How many bytes of text the first m ids say; 0: they are no beginning of it (a character is cut,
+ * say). */
 static size_t bytes_of(const building *b, const char *text, const dele_ids *ids, size_t m)
 {
-    const char *said = dele_decode(b->t, ids->id, m, true, b->arena, b->err);
-    return said && !strncmp(said, text, strlen(said)) ? strlen(said) : 0;
+    const char *generated = dele_decode(b->t, ids->id, m, true, b->arena, b->err);
+    return generated && !strncmp(generated, text, strlen(generated)) ? strlen(generated) : 0;
 }
 
 static bool is_blank(char c) { return c == ' '; }
 
-/* The row's fact: `whole` is question, space and answer; its bytes up to `at` are the prompt, up to `end` the rest. */
-static dele_status write_fact(const building *b, dele_qa_row *row, const char *whole, size_t at, size_t end)
+/* The row's fact: `whole` is question, space and answer; its bytes up to `at` are the prompt, up to
+ * `end` the rest. */
+static dele_status write_fact(const building *b, dele_qa_row *row, const char *whole, size_t at,
+                              size_t end)
 {
     dele_fact *fact = &row->fact;
     const char *prompt = dele_strndup(b->arena, whole, at, b->err);
     const char *rest = dele_strndup(b->arena, whole + at, end - at, b->err);
     if (!prompt || !rest) return DELE_ERR_MEMORY;
     /* The space that readers put before an answer is this one, if it is one alone. */
-    fact->joined = !is_blank(*rest) || dele_lstrip(rest + 1, strlen(rest + 1)) || is_blank(prompt[at - 1]);
+    fact->joined =
+        !is_blank(*rest) || dele_lstrip(rest + 1, strlen(rest + 1)) || is_blank(prompt[at - 1]);
     fact->prompt = prompt;
     fact->attribute = fact->joined ? rest : rest + 1;
     fact->relation = row->relation;
     fact->template = replace(prompt, fact->subject, "{}", b->arena, b->err);
     row->prediction = whole + at;
-    if (!*fact->attribute) row->fate = DELE_QA_NOT_CUT;
+    if (!*fact->attribute) row->outcome = DELE_QA_NOT_CUT;
     return fact->template ? DELE_OK : DELE_ERR_MEMORY;
 }
 
@@ -199,9 +214,9 @@ static dele_status cut(const building *b, dele_qa_row *row, size_t common)
         dele_encode(&all, b->t, whole, strlen(whole), true, b->arena, b->err))
         return b->err->code;
     size_t m = asked.n, at = n_question, end = strlen(whole);
-    row->fate = DELE_QA_NOT_CUT;
-    if (all.n > (size_t)b->opts->context) row->fate = DELE_QA_TOO_LONG;
-    if (row->fate == DELE_QA_TOO_LONG || !encodes_to(b, whole, at, &all, m)) return b->err->code;
+    row->outcome = DELE_QA_NOT_CUT;
+    if (all.n > (size_t)b->opts->context) row->outcome = DELE_QA_TOO_LONG;
+    if (row->outcome == DELE_QA_TOO_LONG || !encodes_to(b, whole, at, &all, m)) return b->err->code;
     for (size_t k = m + 1, bytes; k < all.n; k++) {
         bytes = bytes_of(b, whole, &all, k);
         if (bytes > n_question + 1 + common) break;
@@ -215,13 +230,14 @@ static dele_status cut(const building *b, dele_qa_row *row, size_t common)
         last = m + 1;
         end = bytes_of(b, whole, &all, last);
     }
-    if (end <= at || !encodes_to(b, whole, at, &all, m) || !encodes_to(b, whole, end, &all, last)) return b->err->code;
-    row->fate = DELE_QA_KEPT;
+    if (end <= at || !encodes_to(b, whole, at, &all, m) || !encodes_to(b, whole, end, &all, last))
+        return b->err->code;
+    row->outcome = DELE_QA_KEPT;
     row->answer_tokens = (int)(last - m);
     return write_fact(b, row, whole, at, end);
 }
 
-/* ---- copies ------------------------------------------------------------------------------------------------------ */
+/* ---- copies ---------------------------------------------------------------------------------- */
 
 /* A letter or a digit of any script at text. */
 static bool in_word(const char *text) { return *text != '_' && dele_word_at(text); }
@@ -233,7 +249,8 @@ static const char *next_character(const char *text)
     return text;
 }
 
-/* The next word at or behind *at, in small letters; NULL at the end.  *capital: how it was written. */
+/* The next word at or behind *at, in small letters; NULL at the end.  *capital: how it was
+ * written. */
 static const char *next_word(const char **at, bool *capital, dele_arena *arena, dele_err *err)
 {
     const char *begin = *at;
@@ -251,49 +268,58 @@ static dele_status find_copy(const building *b, dele_qa_row *row)
     bool capital;
     const char *at = row->prediction, *first = next_word(&at, &capital, b->arena, b->err), *w;
     if (!first) return b->err->code;
-    char *together = DELE_NEW(b->arena, char, 2 * strlen(row->fact.subject) + 1, b->err); /* lower case may be longer */
+    char *together = DELE_NEW(b->arena, char, 2 * strlen(row->fact.subject) + 1,
+                              b->err); /* lower case may be longer */
     if (!together) return DELE_ERR_MEMORY;
     for (at = row->fact.subject; (w = next_word(&at, &capital, b->arena, b->err));) {
         row->copied |= !strcmp(w, first) || (strlen(w) >= 3 && strstr(first, w));
         if (strlen(together) + strlen(w) <= 2 * strlen(row->fact.subject)) strcat(together, w);
     }
-    row->copied |= strlen(first) > 1 && isalpha((unsigned char)*first) && !strncmp(together, first, strlen(first));
+    row->copied |= strlen(first) > 1 && isalpha((unsigned char)*first) &&
+                   !strncmp(together, first, strlen(first));
     at = row->question;
     next_word(&at, &capital, b->arena, b->err); /* a capital there says nothing */
-    while ((w = next_word(&at, &capital, b->arena, b->err))) row->copied |= capital && !strcmp(w, first);
-    if (row->copied && !b->opts->keep_copied) row->fate = DELE_QA_COPIED;
+    while ((w = next_word(&at, &capital, b->arena, b->err)))
+        row->copied |= capital && !strcmp(w, first);
+    if (row->copied && !b->opts->keep_copied) row->outcome = DELE_QA_COPIED;
     return b->err->code;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static dele_status build_row(const building *b, dele_qa_row *row, size_t common, size_t others)
 {
-    if (!others && !b->opts->keep_alone) row->fate = DELE_QA_ALONE;
-    else if (others && common >= strlen(row->answer)) row->fate = DELE_QA_SHARED;
-    if (row->fate != DELE_QA_KEPT || cut(b, row, common) || row->fate != DELE_QA_KEPT) return b->err->code;
+    if (!others && !b->opts->keep_alone)
+        row->outcome = DELE_QA_ALONE;
+    else if (others && common >= strlen(row->answer))
+        row->outcome = DELE_QA_SHARED;
+    if (row->outcome != DELE_QA_KEPT || cut(b, row, common) || row->outcome != DELE_QA_KEPT)
+        return b->err->code;
     return find_copy(b, row);
 }
 
 static dele_status build_group(const building *b, dele_qa_row **group, size_t n, size_t *lengths)
 {
     for (size_t i = 1; i < n; i++)
-        if (!strcmp(group[i]->fact.subject, group[i - 1]->fact.subject)) group[i]->fate = DELE_QA_REPEATED;
+        if (!strcmp(group[i]->fact.subject, group[i - 1]->fact.subject))
+            group[i]->outcome = DELE_QA_REPEATED;
     for (size_t i = 0; i < n; i++) {
         size_t others, common = common_to_most(group[i], group, n, lengths, &others);
-        if (group[i]->fate == DELE_QA_KEPT && build_row(b, group[i], common, others)) return b->err->code;
+        if (group[i]->outcome == DELE_QA_KEPT && build_row(b, group[i], common, others))
+            return b->err->code;
     }
     return DELE_OK;
 }
 
-dele_status dele_qa_build(dele_qa *qa, const dele_tokenizer *t, const dele_qa_opts *opts, dele_arena *arena, dele_err *err)
+dele_status dele_qa_build(dele_qa *qa, const dele_tokenizer *t, const dele_qa_opts *opts,
+                          dele_arena *arena, dele_err *err)
 {
     const building b = {.t = t, .opts = opts, .arena = arena, .err = err};
     dele_qa_row **order = DELE_NEW(arena, dele_qa_row *, qa->n, err);
     size_t *lengths = DELE_NEW(arena, size_t, qa->n, err), n = 0;
     if (!order || !lengths || find_relations(qa, arena, err)) return err->code;
     for (size_t i = 0; i < qa->n; i++)
-        if (qa->row[i].fate == DELE_QA_KEPT) order[n++] = &qa->row[i];
+        if (qa->row[i].outcome == DELE_QA_KEPT) order[n++] = &qa->row[i];
     qsort(order, n, sizeof *order, by_relation);
     for (size_t i = 0, end; i < n; i = end) {
         for (end = i + 1; end < n && !strcmp(order[end]->relation, order[i]->relation);) end++;
@@ -302,19 +328,21 @@ dele_status dele_qa_build(dele_qa *qa, const dele_tokenizer *t, const dele_qa_op
     return DELE_OK;
 }
 
-dele_status dele_qa_know(dele_qa *qa, dele_run *run, const dele_model *model, dele_progress *progress, dele_arena *arena,
-                       dele_err *err)
+dele_status dele_qa_filter_known(dele_qa *qa, dele_run *run, const dele_model *model,
+                                 dele_progress *progress, dele_arena *arena, dele_err *err)
 {
-    dele_facts facts = {.fact = DELE_NEW(arena, dele_fact, qa->n + 1, err), .path = "the facts built"};
+    dele_facts facts = {.fact = DELE_NEW(arena, dele_fact, qa->n + 1, err),
+                        .path = "the facts built"};
     dele_facts_scores scores;
     dele_facts_opts opts = {.progress = progress};
     if (!facts.fact) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < qa->n; i++)
-        if (qa->row[i].fate == DELE_QA_KEPT) facts.fact[facts.n++] = qa->row[i].fact;
+        if (qa->row[i].outcome == DELE_QA_KEPT) facts.fact[facts.n++] = qa->row[i].fact;
     if (facts.n == 0) return DELE_OK;
     dele_status status = dele_facts_score(&scores, &facts, run, model, &opts, arena, err);
     for (size_t i = 0; i < facts.n && !status; i++)
-        if (!scores.fact[i][DELE_FORM_PROMPT].greedy) qa->row[facts.fact[i].id].fate = DELE_QA_UNKNOWN;
+        if (!scores.fact[i][DELE_FORM_PROMPT].greedy)
+            qa->row[facts.fact[i].id].outcome = DELE_QA_UNKNOWN;
     return status;
 }
 
@@ -330,18 +358,18 @@ cJSON *dele_qa_json(const dele_qa_row *row)
     return NULL;
 }
 
-const char *dele_qa_fate_name(dele_qa_fate fate)
+const char *dele_qa_outcome_name(dele_qa_outcome outcome)
 {
 #define X(value, name, reason) name,
-    static const char *const names[] = {DELE_QA_FATES(X)};
+    static const char *const names[] = {DELE_QA_OUTCOMES(X)};
 #undef X
-    return names[fate];
+    return names[outcome];
 }
 
-const char *dele_qa_fate_reason(dele_qa_fate fate)
+const char *dele_qa_outcome_reason(dele_qa_outcome outcome)
 {
 #define X(value, name, reason) reason,
-    static const char *const reasons[] = {DELE_QA_FATES(X)};
+    static const char *const reasons[] = {DELE_QA_OUTCOMES(X)};
 #undef X
-    return reasons[fate];
+    return reasons[outcome];
 }

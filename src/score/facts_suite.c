@@ -10,7 +10,7 @@
 #include "text/behind.h"
 
 static const char *const form_name[DELE_FORMS] = {"prompt", "paraphrase"};
-static const char *const split_name[DELE_SPLITS] = {"all", "forget", "retain"};
+static const char *const split_name[DELE_FACT_SPLITS] = {"all", "forget", "retain"};
 
 typedef struct {
     size_t fact;
@@ -34,14 +34,16 @@ static const char *form_text(const dele_fact *fact, dele_form form)
 }
 
 /* The prompt as a user's turn, the answer as the beginning of the reply. */
-static dele_status encode_turn(dele_choice *choice, const scoring *s, const char *text, const char *answer, dele_arena *arena,
-                              dele_err *err)
+static dele_status encode_turn(dele_choice *choice, const scoring *s, const char *text,
+                               const char *answer, dele_arena *arena, dele_err *err)
 {
-    const char *said = dele_strip(answer, arena, err);
+    const char *generated = dele_strip(answer, arena, err);
     dele_ids_behind both;
-    if (!said || dele_encode_answer(&both, s->model->tokenizer, s->opts->chat, text, said, true, arena, err))
+    if (!generated || dele_encode_answer(&both, s->model->tokenizer, s->opts->chat, text, generated,
+                                         true, arena, err))
         return err->code;
-    *choice = (dele_choice){.ids = both.id, .n = (int)both.n, .n_scored = (int)(both.n - both.first)};
+    *choice =
+        (dele_choice){.ids = both.id, .n = (int)both.n, .n_scored = (int)(both.n - both.first)};
     return DELE_OK;
 }
 
@@ -50,7 +52,8 @@ static dele_status encode_facts(scoring *s, dele_arena *arena, dele_err *err)
     const dele_tokenizer *t = s->model->tokenizer;
     for (size_t i = 0; i < s->facts->n; i++) {
         const dele_fact *fact = &s->facts->fact[i];
-        char *answer = dele_printf(arena, err, "%s%s", fact->joined ? "" : dele_between(fact->attribute), fact->attribute);
+        char *answer = dele_printf(
+            arena, err, "%s%s", fact->joined ? "" : dele_between(fact->attribute), fact->attribute);
         if (!answer) return DELE_ERR_MEMORY;
         for (int form = 0; form < DELE_FORMS; form++) {
             const char *text = form_text(fact, (dele_form)form);
@@ -60,17 +63,21 @@ static dele_status encode_facts(scoring *s, dele_arena *arena, dele_err *err)
             q->n_choices = 1;
             if (!q->choice) return DELE_ERR_MEMORY;
             dele_choice *c = q->choice;
-            dele_status status = s->opts->chat  ? encode_turn(c, s, text, answer, arena, err)
-                                : fact->joined ? dele_choice_encode_joined(c, t, text, answer, INT_MAX / 2, arena, err)
-                                               : dele_choice_encode(c, t, text, answer, INT_MAX / 2, arena, err);
+            dele_status status =
+                s->opts->chat ? encode_turn(c, s, text, answer, arena, err)
+                : fact->joined
+                    ? dele_choice_encode_joined(c, t, text, answer, INT_MAX / 2, arena, err)
+                    : dele_choice_encode(c, t, text, answer, INT_MAX / 2, arena, err);
             if (status) return status;
             if (c->n > s->model->config.context) {
                 s->scores->n_too_long++;
                 continue;
             }
             if (c->n_scored < 1 || c->n <= c->n_scored)
-                return dele_fail(err, DELE_ERR_DATA, "\"%.80s\" cannot be scored behind \"%.80s\": one of them has no "
-                                "token of its own", answer, text);
+                return dele_fail(err, DELE_ERR_DATA,
+                                 "\"%.80s\" cannot be scored behind \"%.80s\": one of them has no "
+                                 "token of its own",
+                                 answer, text);
             c->n_blank = (int)dele_blank_ids(t, c->ids + c->n - c->n_scored, (size_t)c->n_scored);
             s->places[s->n++] = (place){i, (dele_form)form};
         }
@@ -98,7 +105,8 @@ static dele_status put_item(scoring *s, size_t i, const dele_fact_score *score, 
 {
     const dele_choice *c = s->questions[i].choice;
     const size_t before = (size_t)(c->n - c->n_scored + c->n_blank);
-    char *top = dele_decode_behind(s->model->tokenizer, c->ids, before, &score->top, 1, false, &s->scratch, err);
+    char *top = dele_decode_behind(s->model->tokenizer, c->ids, before, &score->top, 1, false,
+                                   &s->scratch, err);
     if (!top) return err->code;
     cJSON *line = item_key(s, i);
     cJSON_AddItemToObject(line, "p", dele_json_number(score->p));
@@ -118,12 +126,12 @@ static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
         const dele_choice *c = s->questions[i].choice;
         dele_fact_score *score = &s->scores->fact[s->places[i].fact][s->places[i].form];
         *score = (dele_fact_score){.p = exp(c->first_logp),
-                                  .p_answer = exp(c->logp),
-                                  .rank = c->first_rank,
-                                  .n_tokens = c->n_scored,
-                                  .n_blank = c->n_blank,
-                                  .top = c->first_top,
-                                  .greedy = c->greedy};
+                                   .p_answer = exp(c->logp),
+                                   .rank = c->first_rank,
+                                   .n_tokens = c->n_scored,
+                                   .n_blank = c->n_blank,
+                                   .top = c->first_top,
+                                   .greedy = c->greedy};
         if (s->opts->items) status = put_item(s, i, score, err);
     }
     dele_arena_reset(&s->scratch);
@@ -131,8 +139,9 @@ static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
     return status;
 }
 
-/* What an earlier run has scored already; returns how many.  (The likeliest token is in the file, not in the score.) */
-static size_t recall(scoring *s, dele_err *err)
+/* What an earlier run has scored already; returns how many.  (The most likely token is in the file,
+ * not in the score.) */
+static size_t resume(scoring *s, dele_err *err)
 {
     size_t n = 0;
     const double most = INT_MAX;
@@ -142,18 +151,26 @@ static size_t recall(scoring *s, dele_err *err)
                                        {"rank", &rank, DELE_ITEMS_WHOLE, 1, most, false},
                                        {"answer_tokens", &tokens, DELE_ITEMS_WHOLE, 1, most, false},
                                        {"greedy", &greedy, .type = DELE_ITEMS_BOOL}};
-    for (; n < s->n && dele_items_old(s->opts->items, n); n++) {
-        if (!dele_items_resume(s->opts->items, n, item_key(s, n), fields, sizeof fields / sizeof *fields, err)) break;
-        s->scores->fact[s->places[n].fact][s->places[n].form] = (dele_fact_score){
-            .p = p, .p_answer = p_answer, .rank = (int)rank, .n_tokens = (int)tokens, .top = -1,
-            .n_blank = s->questions[n].choice->n_blank, .greedy = greedy == 1};
+    for (; n < s->n && dele_items_previous(s->opts->items, n); n++) {
+        if (!dele_items_resume(s->opts->items, n, item_key(s, n), fields,
+                               sizeof fields / sizeof *fields, err))
+            break;
+        s->scores->fact[s->places[n].fact][s->places[n].form] =
+            (dele_fact_score){.p = p,
+                              .p_answer = p_answer,
+                              .rank = (int)rank,
+                              .n_tokens = (int)tokens,
+                              .top = -1,
+                              .n_blank = s->questions[n].choice->n_blank,
+                              .greedy = greedy == 1};
     }
     return n;
 }
 
-static bool in_split(const dele_fact *fact, dele_split split)
+static bool in_split(const dele_fact *fact, dele_fact_split split)
 {
-    return split == DELE_SPLIT_ALL || (fact->split && strcmp(fact->split, split_name[split]) == 0);
+    return split == DELE_FACT_SPLIT_ALL ||
+           (fact->split && strcmp(fact->split, split_name[split]) == 0);
 }
 
 static int by_size(const void *a, const void *b)
@@ -168,7 +185,7 @@ static double standard_error(double sum, double squares, double n)
     return n > 1 ? sqrt((variance > 0 ? variance : 0) / n) : NAN;
 }
 
-static dele_facts_cell cell_of(const scoring *s, dele_split split, dele_form form, int *ranks)
+static dele_facts_cell cell_of(const scoring *s, dele_fact_split split, dele_form form, int *ranks)
 {
     double p = 0, pp = 0, answer = 0, answers = 0, top1 = 0, reciprocal = 0;
     size_t n = 0;
@@ -187,22 +204,23 @@ static dele_facts_cell cell_of(const scoring *s, dele_split split, dele_form for
     qsort(ranks, n, sizeof *ranks, by_size);
     double N = (double)n;
     return (dele_facts_cell){.n = n,
-                            .p = p / N,
-                            .p_se = standard_error(p, pp, N),
-                            .p_answer = answer / N,
-                            .p_answer_se = standard_error(answer, answers, N),
-                            .top1 = top1 / N,
-                            .top1_se = standard_error(top1, top1, N),
-                            .rank_median = (ranks[(n - 1) / 2] + ranks[n / 2]) / 2.0,
-                            .reciprocal_rank = reciprocal / N};
+                             .p = p / N,
+                             .p_se = standard_error(p, pp, N),
+                             .p_answer = answer / N,
+                             .p_answer_se = standard_error(answer, answers, N),
+                             .top1 = top1 / N,
+                             .top1_se = standard_error(top1, top1, N),
+                             .rank_median = (ranks[(n - 1) / 2] + ranks[n / 2]) / 2.0,
+                             .reciprocal_rank = reciprocal / N};
 }
 
-dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts, dele_run *run, const dele_model *model,
-                           const dele_facts_opts *opts, dele_arena *arena, dele_err *err)
+dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts, dele_run *run,
+                             const dele_model *model, const dele_facts_opts *opts,
+                             dele_arena *arena, dele_err *err)
 {
     if (!model->tokenizer)
         return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
-                        model->path ? model->path : "the model");
+                         model->path ? model->path : "the model");
     *scores = (dele_facts_scores){.fact = dele_alloc(arena, facts->n, sizeof *scores->fact, err)};
     scoring s = {.facts = facts,
                  .model = model,
@@ -216,13 +234,13 @@ dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts,
     dele_status status = encode_facts(&s, arena, err);
     if (!status && !s.n)
         status = dele_fail(err, DELE_ERR_DATA, "%s: no fact fits the model's context of %d tokens",
-                          facts->path ? facts->path : "the facts", model->config.context);
-    if (!status) choices.n_known = recall(&s, err);
+                           facts->path ? facts->path : "the facts", model->config.context);
+    if (!status) choices.n_known = resume(&s, err);
     if (!status) status = err->code;
     if (!status) status = dele_choices_score(s.questions, s.n, run, model, &choices, err);
-    for (int split = 0; split < DELE_SPLITS && !status; split++)
+    for (int split = 0; split < DELE_FACT_SPLITS && !status; split++)
         for (int form = 0; form < DELE_FORMS; form++)
-            scores->cell[split][form] = cell_of(&s, (dele_split)split, (dele_form)form, ranks);
+            scores->cell[split][form] = cell_of(&s, (dele_fact_split)split, (dele_form)form, ranks);
     dele_arena_release(&s.scratch);
     return status;
 }
@@ -231,7 +249,7 @@ cJSON *dele_facts_json(const dele_facts_scores *scores)
 {
     cJSON *json = cJSON_CreateObject();
     if (scores->n_too_long) cJSON_AddNumberToObject(json, "too_long", (double)scores->n_too_long);
-    for (int split = 0; split < DELE_SPLITS; split++) {
+    for (int split = 0; split < DELE_FACT_SPLITS; split++) {
         if (scores->cell[split][DELE_FORM_PROMPT].n == 0) continue;
         cJSON *forms = cJSON_AddObjectToObject(json, split_name[split]);
         for (int form = 0; form < DELE_FORMS; form++) {
@@ -255,7 +273,7 @@ cJSON *dele_facts_json(const dele_facts_scores *scores)
 void dele_facts_table(dele_table *t, const dele_facts_scores *scores)
 {
     dele_table_head(t, "split\tform\tn\tp\tp_stderr\ttop1\ttop1_stderr\trank_median\tp_answer");
-    for (int split = 0; split < DELE_SPLITS; split++)
+    for (int split = 0; split < DELE_FACT_SPLITS; split++)
         for (int form = 0; form < DELE_FORMS; form++) {
             const dele_facts_cell *c = &scores->cell[split][form];
             if (!c->n) continue;

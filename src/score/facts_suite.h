@@ -1,16 +1,19 @@
 /* Does the model know these facts?  For each prompt, and its paraphrase where there is one:
  *
- *   p          the probability of the answer's first token that carries text, behind the prompt and the lone blanks
- *              before it (digit-splitting tokenizers encode " 1969" as " ", "1", ...: the blank says nothing)
- *   rank       its place among all tokens there, 1 the likeliest
+ *   p          the probability of the answer's first token that carries text, behind the prompt and
+ *              the lone blanks before it (digit-splitting tokenizers encode " 1969" as " ", "1",
+ *              ...: the blank says nothing)
+ *   rank       its place among all tokens there, 1 the most likely
  *   top-1      rank 1
- *   p_answer   the probability of the whole answer, the product over its tokens (p where it is one token)
- *   greedy     every token of the answer is the likeliest behind the prompt and the answer's tokens before it
+ *   p_answer   the probability of the whole answer, the product over its tokens (p where it is one
+ *              token)
+ *   greedy     every token of the answer is the most likely after the prompt and the answer's
+ *              tokens before it
  *
- * The answer is encoded behind the prompt, a space between them where the fact file has none; a joined fact's answer
- * follows its prompt at once.  In a chat layout the prompt is a user's turn, and the answer begins the reply: the very
- * tokens that deleatur trace --chat runs.  Prompts that are longer with their answer than the model's context are left
- * out and counted. */
+ * The answer is encoded behind the prompt, a space between them where the fact file has none; a
+ * joined fact's answer follows its prompt at once.  In a chat layout the prompt is a user's turn,
+ * and the answer begins the reply: the very tokens that deleatur trace --chat runs.  Prompts that
+ * are longer with their answer than the model's context are left out and counted. */
 #ifndef DELE_FACTS_SUITE_H
 #define DELE_FACTS_SUITE_H
 
@@ -21,24 +24,31 @@
 #include "score/report.h"
 
 typedef enum { DELE_FORM_PROMPT, DELE_FORM_PARAPHRASE, DELE_FORMS } dele_form;
-typedef enum { DELE_SPLIT_ALL, DELE_SPLIT_FORGET, DELE_SPLIT_RETAIN, DELE_SPLITS } dele_split;
+typedef enum {
+    DELE_FACT_SPLIT_ALL,
+    DELE_FACT_SPLIT_FORGET,
+    DELE_FACT_SPLIT_RETAIN,
+    DELE_FACT_SPLITS
+} dele_fact_split;
 
 typedef struct {
     double p, p_answer;
-    int rank, n_tokens, n_blank, top; /* n_blank: of n_tokens, before the one of p and rank; top: the likeliest id there;
-                                        n_tokens 0: no such form, or left out */
+    int rank, n_tokens, n_blank,
+        top; /* n_blank: of n_tokens, before the one of p and rank; top: the most likely id there;
+               n_tokens 0: no such form, or left out */
     bool greedy;
 } dele_fact_score;
 
 typedef struct {
     size_t n;
-    double p, p_se, p_answer, p_answer_se, top1, top1_se; /* means; se: sd(n-1)/sqrt(n), NaN for one */
+    double p, p_se, p_answer, p_answer_se, top1,
+        top1_se; /* means; se: sd(n-1)/sqrt(n), NaN for one */
     double rank_median, reciprocal_rank;
 } dele_facts_cell;
 
 typedef struct {
-    dele_fact_score (*fact)[DELE_FORMS];          /* [n_facts] */
-    dele_facts_cell cell[DELE_SPLITS][DELE_FORMS]; /* n 0: nothing there */
+    dele_fact_score (*fact)[DELE_FORMS];                /* [n_facts] */
+    dele_facts_cell cell[DELE_FACT_SPLITS][DELE_FORMS]; /* n 0: nothing there */
     size_t n_too_long; /* prompts left out, being longer with their answer than the context */
 } dele_facts_scores;
 
@@ -48,8 +58,9 @@ typedef struct {
     dele_chat chat; /* DELE_CHAT_NONE: the prompts as they stand */
 } dele_facts_opts;
 
-dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts, dele_run *run, const dele_model *model,
-                           const dele_facts_opts *opts, dele_arena *arena, dele_err *err);
+dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts, dele_run *run,
+                             const dele_model *model, const dele_facts_opts *opts,
+                             dele_arena *arena, dele_err *err);
 
 cJSON *dele_facts_json(const dele_facts_scores *scores);
 void dele_facts_table(dele_table *t, const dele_facts_scores *scores);

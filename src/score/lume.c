@@ -4,18 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "score/generate_batch.h"
 #include "score/pytext.h"
 #include "score/rouge.h"
-#include "score/say.h"
 #include "score/set_files.h"
 #include "score/two_samples.h"
 
-const char *dele_lume_kind_name(dele_lume_kind kind)
-{
-    return kind == DELE_LUME_SC ? "sc" : "qa";
-}
+const char *dele_lume_kind_name(dele_lume_kind kind) { return kind == DELE_LUME_SC ? "sc" : "qa"; }
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 typedef struct {
     char **line;
@@ -33,8 +30,10 @@ static dele_status ids_load(id_list *ids, const char *path, dele_arena *arena, d
     char *text = dele_text_read(path, arena, &size, err);
     ids->line = text ? DELE_NEW(arena, char *, size / 2 + 1, err) : NULL;
     if (!ids->line) return err->code;
-    for (char *at = strtok_r(text, "\r\n", &text); at; at = strtok_r(NULL, "\r\n", &text)) ids->line[ids->n++] = at;
-    if (ids->n == 0) return dele_fail(err, DELE_ERR_DATA, "%s lists no id: one a line is expected", path);
+    for (char *at = strtok_r(text, "\r\n", &text); at; at = strtok_r(NULL, "\r\n", &text))
+        ids->line[ids->n++] = at;
+    if (ids->n == 0)
+        return dele_fail(err, DELE_ERR_DATA, "%s lists no id: one a line is expected", path);
     qsort(ids->line, ids->n, sizeof *ids->line, by_text);
     return DELE_OK;
 }
@@ -49,9 +48,12 @@ bool dele_lume_parse_id(dele_lume_kind *kind, size_t *document, const char *id)
     size_t n = strlen(id);
     while (n > 0 && id[n - 1] >= '0' && id[n - 1] <= '9') n--;
     if (n < 2) return false;
-    if (memcmp(id + n - 2, "sc", 2) == 0) *kind = DELE_LUME_SC;
-    else if (memcmp(id + n - 2, "qa", 2) == 0) *kind = DELE_LUME_QA;
-    else return false;
+    if (memcmp(id + n - 2, "sc", 2) == 0)
+        *kind = DELE_LUME_SC;
+    else if (memcmp(id + n - 2, "qa", 2) == 0)
+        *kind = DELE_LUME_QA;
+    else
+        return false;
     *document = n - 2;
     return true;
 }
@@ -63,26 +65,31 @@ static const char *split_of(const char *name)
 {
     for (int i = 0; i < 2; i++) {
         size_t n = strlen(split_name[i]);
-        if (!strncmp(name, split_name[i], n) && (!name[n] || strchr("_-.", name[n]))) return split_name[i];
+        if (!strncmp(name, split_name[i], n) && (!name[n] || strchr("_-.", name[n])))
+            return split_name[i];
     }
     return NULL;
 }
 
-/* A row's own column "split" counts where the file's name says nothing, and may not contradict it. */
-static dele_status row_split(const char **split, const dele_records *r, const cJSON *json, dele_err *err)
+/* A row's own column "split" counts where the file's name says nothing, and may not contradict
+ * it. */
+static dele_status row_split(const char **split, const dele_records *r, const cJSON *json,
+                             dele_err *err)
 {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "split"));
-    const char *own = text && (!strcmp(text, split_name[0]) || !strcmp(text, split_name[1])) ? split_of(text) : NULL;
+    const char *own = text && (!strcmp(text, split_name[0]) || !strcmp(text, split_name[1]))
+                          ? split_of(text)
+                          : NULL;
     if (!own || own == *split) return DELE_OK;
     if (split_of(*split))
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"split\" is %s, in a file whose name says %s", r->path,
-                        r->line, own, *split);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"split\" is %s, in a file whose name says %s",
+                         r->path, r->line, own, *split);
     *split = own;
     return DELE_OK;
 }
 
-static dele_status row_read(dele_lume_row *row, const dele_records *r, const cJSON *json, const char *split,
-                           dele_arena *arena, dele_err *err)
+static dele_status row_read(dele_lume_row *row, const dele_records *r, const cJSON *json,
+                            const char *split, dele_arena *arena, dele_err *err)
 {
     size_t document;
     const char *field[4];
@@ -95,9 +102,11 @@ static dele_status row_read(dele_lume_row *row, const dele_records *r, const cJS
     }
     *row = (dele_lume_row){field[0], field[1], field[2], field[3], split, DELE_LUME_SC};
     if (!dele_lume_parse_id(&row->kind, &document, row->id))
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: the id \"%.80s\" must end in sc or qa and a number", r->path,
-                        r->line, row->id);
-    if (!row->input[0]) return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"input\" is empty", r->path, r->line);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%d: the id \"%.80s\" must end in sc or qa and a number", r->path,
+                         r->line, row->id);
+    if (!row->input[0])
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"input\" is empty", r->path, r->line);
     return DELE_OK;
 }
 
@@ -113,8 +122,8 @@ static dele_status rows_reserve(dele_lume *data, size_t *capacity, dele_arena *a
     return DELE_OK;
 }
 
-static dele_status file_load(dele_lume *data, size_t *capacity, const char *path, int limit, const id_list *ids,
-                            dele_arena *arena, dele_err *err)
+static dele_status file_load(dele_lume *data, size_t *capacity, const char *path, int limit,
+                             const id_list *ids, dele_arena *arena, dele_err *err)
 {
     const char *base = strrchr(path, '/');
     base = base ? base + 1 : path;
@@ -137,7 +146,8 @@ static dele_status file_load(dele_lume *data, size_t *capacity, const char *path
 }
 
 /* forget.jsonl, or else the one file whose name begins so; NULL: there is none, or err is set. */
-static const char *find_split(const dele_set_files *files, const char *dir, const char *split, dele_err *err)
+static const char *find_split(const dele_set_files *files, const char *dir, const char *split,
+                              dele_err *err)
 {
     const char *found = NULL;
     for (size_t i = 0; i < files->n; i++)
@@ -145,8 +155,10 @@ static const char *find_split(const dele_set_files *files, const char *dir, cons
     for (size_t i = 0; i < files->n; i++) {
         if (split_of(files->name[i]) != split) continue;
         if (found) {
-            dele_fail(err, DELE_ERR_DATA, "%s holds %s and %s; put the one to score into a directory of its own, or "
-                     "name it %s.jsonl", dir, strrchr(found, '/') + 1, strrchr(files->path[i], '/') + 1, split);
+            dele_fail(err, DELE_ERR_DATA,
+                      "%s holds %s and %s; put the one to score into a directory of its own, or "
+                      "name it %s.jsonl",
+                      dir, strrchr(found, '/') + 1, strrchr(files->path[i], '/') + 1, split);
             return NULL;
         }
         found = files->path[i];
@@ -154,8 +166,8 @@ static const char *find_split(const dele_set_files *files, const char *dir, cons
     return found;
 }
 
-static dele_status dir_load(dele_lume *data, const char *dir, int limit, const id_list *ids, dele_arena *arena,
-                           dele_err *err)
+static dele_status dir_load(dele_lume *data, const char *dir, int limit, const id_list *ids,
+                            dele_arena *arena, dele_err *err)
 {
     dele_set_files files;
     size_t capacity = 0;
@@ -168,11 +180,15 @@ static dele_status dir_load(dele_lume *data, const char *dir, int limit, const i
         any = true;
     }
     if (err->code || any) return err->code;
-    return dele_fail(err, DELE_ERR_FILE, "%s holds neither forget.jsonl nor retain.jsonl (forget_val.jsonl and the like do "
-                    "as well); experiments/parquet_rows.py makes .jsonl of .parquet", dir);
+    return dele_fail(
+        err, DELE_ERR_FILE,
+        "%s holds neither forget.jsonl nor retain.jsonl (forget_val.jsonl and the like do "
+        "as well); experiments/parquet_rows.py makes .jsonl of .parquet",
+        dir);
 }
 
-dele_status dele_lume_load(dele_lume *data, const char *path, int limit, const char *ids, dele_arena *arena, dele_err *err)
+dele_status dele_lume_load(dele_lume *data, const char *path, int limit, const char *ids,
+                           dele_arena *arena, dele_err *err)
 {
     id_list list = {0};
     size_t capacity = 0;
@@ -180,13 +196,14 @@ dele_status dele_lume_load(dele_lume *data, const char *path, int limit, const c
     dele_status status = ids ? ids_load(&list, ids, arena, err) : DELE_OK;
     if (status) return status;
     status = dele_path_is_dir(path) ? dir_load(data, path, limit, &list, arena, err)
-                                   : file_load(data, &capacity, path, limit, &list, arena, err);
+                                    : file_load(data, &capacity, path, limit, &list, arena, err);
     if (!status && data->n == 0)
-        return dele_fail(err, DELE_ERR_DATA, "%s: no row %s", path, ids ? "has one of the ids asked for" : "to score");
+        return dele_fail(err, DELE_ERR_DATA, "%s: no row %s", path,
+                         ids ? "has one of the ids asked for" : "to score");
     return status;
 }
 
-/* ---- texts ----------------------------------------------------------------------------------------------------- */
+/* ---- texts ----------------------------------------------------------------------------------- */
 
 static void replace_all(char *text, const char *from, const char *to)
 {
@@ -206,13 +223,15 @@ static void replace_all(char *text, const char *from, const char *to)
 
 void dele_clean_up_spaces(char *text)
 {
-    static const char *const rule[][2] = {{" .", "."},     {" ?", "?"},   {" !", "!"},   {" ,", ","},     {" ' ", "'"},
-                                          {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"},
-                                          {" 're", "'re"}};
-    for (size_t i = 0; i < sizeof rule / sizeof *rule; i++) replace_all(text, rule[i][0], rule[i][1]);
+    static const char *const rule[][2] = {
+        {" .", "."},     {" ?", "?"},   {" !", "!"},   {" ,", ","},     {" ' ", "'"},
+        {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    for (size_t i = 0; i < sizeof rule / sizeof *rule; i++)
+        replace_all(text, rule[i][0], rule[i][1]);
 }
 
-dele_status dele_exact_match(bool *same, const char *a, const char *b, dele_arena *arena, dele_err *err)
+dele_status dele_exact_match(bool *same, const char *a, const char *b, dele_arena *arena,
+                             dele_err *err)
 {
     const char *text[2] = {a, b};
     for (int i = 0; i < 2; i++) {
@@ -224,7 +243,7 @@ dele_status dele_exact_match(bool *same, const char *a, const char *b, dele_aren
     return DELE_OK;
 }
 
-/* ---- scoring --------------------------------------------------------------------------------------------------- */
+/* ---- scoring --------------------------------------------------------------------------------- */
 
 typedef struct {
     const dele_lume *data;
@@ -255,7 +274,7 @@ static cJSON *item_key(const dele_lume_row *row)
     return line;
 }
 
-static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *err)
+static dele_status on_output(void *data, size_t i, char *text, bool ended, dele_err *err)
 {
     scoring *s = data;
     const dele_lume_row *row = &s->data->row[i];
@@ -281,15 +300,17 @@ static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *
 }
 
 /* What an earlier run has scored already; returns how many. */
-static size_t recall(scoring *s, dele_err *err)
+static size_t resume(scoring *s, dele_err *err)
 {
     size_t n = 0;
-    for (; n < s->data->n && dele_items_old(s->opts->items, n); n++) {
+    for (; n < s->data->n && dele_items_previous(s->opts->items, n); n++) {
         double score, ended;
         const dele_items_field fields[] = {
-            {s->data->row[n].kind == DELE_LUME_SC ? "rougeL_recall" : "exact_match", &score, DELE_ITEMS_REAL, 0, 1, false},
+            {s->data->row[n].kind == DELE_LUME_SC ? "rougeL_recall" : "exact_match", &score,
+             DELE_ITEMS_REAL, 0, 1, false},
             {"ended", &ended, .type = DELE_ITEMS_BOOL}};
-        if (!dele_items_resume(s->opts->items, n, item_key(&s->data->row[n]), fields, 2, err)) break;
+        if (!dele_items_resume(s->opts->items, n, item_key(&s->data->row[n]), fields, 2, err))
+            break;
         s->score[n] = score;
         s->cut[n] = ended == 0;
     }
@@ -300,7 +321,9 @@ static dele_lume_cell *cell_of(dele_lume_scores *scores, const dele_lume_row *ro
 {
     for (size_t i = 0; i < scores->n_cells; i++) {
         dele_lume_cell *c = &scores->cell[i];
-        if (c->kind == row->kind && strcmp(c->split, row->split) == 0 && strcmp(c->task, row->task) == 0) return c;
+        if (c->kind == row->kind && strcmp(c->split, row->split) == 0 &&
+            strcmp(c->task, row->task) == 0)
+            return c;
     }
     dele_lume_cell *c = &scores->cell[scores->n_cells++];
     *c = (dele_lume_cell){.split = row->split, .task = row->task, .kind = row->kind};
@@ -315,7 +338,8 @@ static int by_name(const void *a, const void *b)
     return order ? order : (int)x->kind - (int)y->kind;
 }
 
-/* The task aggregate (score/semeval.h): the harmonic mean of twelve terms, 0 where one of them is. */
+/* The task aggregate (score/semeval.h): the harmonic mean of twelve terms, 0 where one of them
+ * is. */
 static void aggregate(dele_lume_scores *scores)
 {
     double term[12];
@@ -329,7 +353,8 @@ static void aggregate(dele_lume_scores *scores)
     scores->aggregate = scores->complete ? dele_harmonic_mean(term, n) : 0;
 }
 
-static dele_status summarise(dele_lume_scores *scores, const scoring *s, dele_arena *arena, dele_err *err)
+static dele_status summarise(dele_lume_scores *scores, const scoring *s, dele_arena *arena,
+                             dele_err *err)
 {
     *scores = (dele_lume_scores){.cell = DELE_NEW(arena, dele_lume_cell, s->data->n, err)};
     if (!scores->cell) return DELE_ERR_MEMORY;
@@ -356,8 +381,9 @@ static dele_status summarise(dele_lume_scores *scores, const scoring *s, dele_ar
     return DELE_OK;
 }
 
-dele_status dele_lume_run(dele_lume_scores *scores, const dele_lume *data, dele_run *run, const dele_model *model,
-                        const dele_lume_opts *opts, dele_arena *arena, dele_err *err)
+dele_status dele_lume_run(dele_lume_scores *scores, const dele_lume *data, dele_run *run,
+                          const dele_model *model, const dele_lume_opts *opts, dele_arena *arena,
+                          dele_err *err)
 {
     scoring s = {.data = data,
                  .opts = opts,
@@ -366,19 +392,20 @@ dele_status dele_lume_run(dele_lume_scores *scores, const dele_lume *data, dele_
     const char **prompts = DELE_NEW(arena, const char *, data->n, err);
     if (!prompts || !s.score || !s.cut) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < data->n; i++) prompts[i] = data->row[i].input;
-    dele_say_opts say = {.chat = opts->chat,
-                        .max_new = opts->max_new,
-                        .n_known = recall(&s, err),
-                        .said = said,
-                        .data = &s,
-                        .progress = opts->progress};
-    dele_status status = err->code ? err->code : dele_say(prompts, data->n, run, model, &say, err);
+    dele_generate_batch_opts say = {.chat = opts->chat,
+                                    .max_new = opts->max_new,
+                                    .n_known = resume(&s, err),
+                                    .on_output = on_output,
+                                    .data = &s,
+                                    .progress = opts->progress};
+    dele_status status =
+        err->code ? err->code : dele_generate_batch(prompts, data->n, run, model, &say, err);
     if (!status) status = summarise(scores, &s, arena, err);
     dele_arena_release(&s.scratch);
     return status;
 }
 
-/* ---- showing --------------------------------------------------------------------------------------------------- */
+/* ---- showing --------------------------------------------------------------------------------- */
 
 cJSON *dele_lume_json(const dele_lume_scores *scores)
 {
@@ -391,7 +418,8 @@ cJSON *dele_lume_json(const dele_lume_scores *scores)
         cJSON_AddStringToObject(cell, "split", c->split);
         cJSON_AddStringToObject(cell, "task", c->task);
         cJSON_AddStringToObject(cell, "type", dele_lume_kind_name(c->kind));
-        cJSON_AddStringToObject(cell, "measure", c->kind == DELE_LUME_SC ? "rougeL_recall" : "exact_match");
+        cJSON_AddStringToObject(cell, "measure",
+                                c->kind == DELE_LUME_SC ? "rougeL_recall" : "exact_match");
         cJSON_AddNumberToObject(cell, "n", (double)c->n);
         cJSON_AddItemToObject(cell, "score", dele_json_number(c->score));
         cJSON_AddItemToObject(cell, "stderr", dele_json_number(c->se));
@@ -399,7 +427,8 @@ cJSON *dele_lume_json(const dele_lume_scores *scores)
     }
     cJSON_AddNumberToObject(json, "n", (double)n);
     cJSON_AddNumberToObject(json, "cut_at_max_new", (double)scores->n_cut);
-    if (scores->complete) cJSON_AddItemToObject(json, "task_aggregate", dele_json_number(scores->aggregate));
+    if (scores->complete)
+        cJSON_AddItemToObject(json, "task_aggregate", dele_json_number(scores->aggregate));
     return json;
 }
 

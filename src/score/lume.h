@@ -1,15 +1,16 @@
 /* LUME / SemEval-2025 task 4: what a model says when a forget or retain row's input is put to it.
  *
- *   sc rows (sentence completion)    ROUGE-L recall of the output in the generated text, words stemmed
+ *   sc rows (sentence completion)    ROUGE-L recall of the output in the generated text, words
+ *                                    stemmed
  *   qa rows (questions)              1 where both are the same after strip() and lower(), else 0
  *
- * Text is generated greedily from the raw input (or one chat turn), decoded without special tokens, and cleaned of the
- * spaces that Hugging Face's clean_up_tokenization_spaces removes.  The kind of a row stands in its id, before the
- * number at the end: "...sc1", "...qa0".
+ * Text is generated greedily from the raw input (or one chat turn), decoded without special tokens,
+ * and cleaned of the spaces that Hugging Face's clean_up_tokenization_spaces removes.  The kind of
+ * a row is in its id, before the number at the end: "...sc1", "...qa0".
  *
- * With the quirks of SemEval's script, which drops one character of the id, and hands its table through a CSV file: a
- * row whose number has two digits ("...qa10") is generated and belongs to neither kind, and a text that is empty or a
- * word like None is "nan". */
+ * With the quirks of SemEval's script, which drops one character of the id, and hands its table
+ * through a CSV file: a row whose number has two digits ("...qa10") is generated and belongs to
+ * neither kind, and a text that is empty or a word like None is "nan". */
 #ifndef DELE_LUME_H
 #define DELE_LUME_H
 
@@ -33,12 +34,13 @@ typedef struct {
 typedef struct {
     dele_chat chat; /* DELE_CHAT_NONE: the raw input */
     int max_new;
-    bool semeval; /* quirks of the organisers' script */
+    bool semeval;      /* quirks of the organisers' script */
     dele_items *items; /* in the order of the rows; or NULL */
     dele_progress *progress;
 } dele_lume_opts;
 
-/* One line of the result: rows of one split, task and kind.  score is ROUGE-L recall for sc, exact match for qa. */
+/* One line of the result: rows of one split, task and kind.  score is ROUGE-L recall for sc, exact
+ * match for qa. */
 typedef struct {
     const char *split, *task;
     dele_lume_kind kind;
@@ -49,28 +51,32 @@ typedef struct {
 typedef struct {
     dele_lume_cell *cell;
     size_t n_cells;
-    size_t n_cut; /* generations that ended at max_new, not at the end of text */
-    bool complete; /* both splits, three tasks, two kinds: the official twelve terms */
+    size_t n_cut;     /* generations that ended at max_new, not at the end of text */
+    bool complete;    /* both splits, three tasks, two kinds: the official twelve terms */
     double aggregate; /* their harmonic mean, forget terms as 1 - x */
 } dele_lume_scores;
 
-/* A file, or a directory with forget.jsonl and retain.jsonl, or files named forget_val.jsonl and the like (either may
- * be missing).  The split is how the file's name begins, or the rows' own "split", forget or retain; else the name.
- * limit: at most so many rows a file, 0 for all.  ids: a file with one id a line, only those rows; or NULL. */
-dele_status dele_lume_load(dele_lume *data, const char *path, int limit, const char *ids, dele_arena *arena, dele_err *err);
+/* A file, or a directory with forget.jsonl and retain.jsonl, or files named forget_val.jsonl and
+ * the like (either may be missing).  The split is how the file's name begins, or the rows' own
+ * "split", forget or retain; else the name.  limit: at most so many rows a file, 0 for all.  ids: a
+ * file with one id a line, only those rows; or NULL. */
+dele_status dele_lume_load(dele_lume *data, const char *path, int limit, const char *ids,
+                           dele_arena *arena, dele_err *err);
 
-dele_status dele_lume_run(dele_lume_scores *scores, const dele_lume *data, dele_run *run, const dele_model *model,
-                        const dele_lume_opts *opts, dele_arena *arena, dele_err *err);
+dele_status dele_lume_run(dele_lume_scores *scores, const dele_lume *data, dele_run *run,
+                          const dele_model *model, const dele_lume_opts *opts, dele_arena *arena,
+                          dele_err *err);
 
-/* An id names its document, then the row's kind and a number: "x9sc1".  document: the length of the first part.  false:
- * it is not such an id. */
+/* An id names its document, then the row's kind and a number: "x9sc1".  document: the length of the
+ * first part.  false: it is not such an id. */
 bool dele_lume_parse_id(dele_lume_kind *kind, size_t *document, const char *id);
 
 /* " ." -> ".", " n't" -> "n't" and their kin, as transformers' clean_up_tokenization.  In place. */
 void dele_clean_up_spaces(char *text);
 
 /* strip().lower() of both are equal. */
-dele_status dele_exact_match(bool *same, const char *a, const char *b, dele_arena *arena, dele_err *err);
+dele_status dele_exact_match(bool *same, const char *a, const char *b, dele_arena *arena,
+                             dele_err *err);
 
 const char *dele_lume_kind_name(dele_lume_kind kind); /* "sc", "qa" */
 cJSON *dele_lume_json(const dele_lume_scores *scores);

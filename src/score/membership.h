@@ -1,28 +1,36 @@
-/* Was this text trained on?  Members and non-members are told apart by a number a text (the lower, the likelier a
- * member), and the attack is as good as the area under its ROC curve: 1 every member stands out, 0.5 none does.
+/* Was this text trained on?  Members and non-members are told apart by a number a text (the lower,
+ * the more likely a member), and the attack is as good as the area under its ROC curve: 1 every
+ * member stands out, 0.5 none does.
  *
  *   loss         mean of -log p over the text's tokens (Yeom et al. 2018)
  *   zlib         loss / bytes of the text compressed by zlib (Carlini et al. 2021)
  *   reference    loss - the loss of another model that has not seen the members
- *   min_k        minus the mean of the lowest share k of the log p (Shi et al. 2024); at least one token
- *   min_k_plus   the same of (log p - μ)/σ, μ and σ over the vocabulary, σ² at least 1e-6 (Zhang et al. 2024)
+ *   min_k        minus the mean of the lowest share k of the log p (Shi et al. 2024); at least one
+ *                token
+ *   min_k_plus   the same of (log p - μ)/σ, μ and σ over the vocabulary, σ² at least 1e-6 (Zhang et
+ *                al. 2024)
  *   gradnorm     the mean over tensors of the norm of the loss's gradient
  *
  *   score        1 - 2 |AUC - 0.5|, SemEval-2025 task 4's: best where nothing can be told
- *   priv_leak    100 (A - A₀)/A₀ with A = 1 - AUC, A₀ that of a model retrained without the members, or 0.5
- *                (MUSE, Shi et al. 2024); null where A₀ is 0
+ *   priv_leak    100 (A - A₀)/A₀ with A = 1 - AUC, A₀ that of a model retrained without the
+ *                members, or 0.5 (MUSE, Shi et al. 2024); null where A₀ is 0
  *
- * The standard error of an AUC is Hanley and McNeil's (1982), 0 where the AUC is 1; its interval is Newcombe's, which is not
- * a point there (base/stat.h).
+ * The standard error of an AUC is Hanley and McNeil's (1982), 0 where the AUC is 1; its interval is
+ * Newcombe's, which is not a point there (base/stat.h).
  *
- * By default every token behind the first is scored and k is 0.2.  compat "open-unlearning" scores what that program's
- * labels are (locuslab/open-unlearning, src/data/utils.py and src/evals/metrics):
+ * By default every token behind the first is scored and k is 0.2.  compat "open-unlearning" scores
+ * what that program's labels are (locuslab/open-unlearning, src/data/utils.py and
+ * src/evals/metrics):
  *
- *   question and answer   the answer alone, "question answer" encoded as one text and cut behind as many tokens as the
- *                         question has by itself; an end-of-text token follows unless the answer ends with one
- *   plain text            every token behind what the tokenizer puts in front, at least the first; no end-of-text token
- *   loss, gradnorm        over all of these;  min_k, min_k_plus  without the last of them (0 where none is left), k = 0.4
- *   zlib                  bytes of these tokens as text again: the first token of a plain text is left out
+ *   question and answer   the answer alone, "question answer" encoded as one text and cut behind as
+ *                         many tokens as the question has by itself; an end-of-text token follows
+ *                         unless the answer ends with one
+ *   plain text            every token behind what the tokenizer puts in front, at least the first;
+ *                         no end-of-text token
+ *   loss, gradnorm        over all of these;  min_k, min_k_plus  without the last of them (0 where
+ *                         none is left), k = 0.4
+ *   zlib                  bytes of these tokens as text again: the first token of a plain text is
+ *                         left out
  *
  * The prompt has no chat layout there either unless its model configuration says so. */
 #ifndef DELE_MEMBERSHIP_H
@@ -46,7 +54,8 @@ typedef enum {
 
 typedef struct {
     const char *id, *text;
-    const char *prompt; /* what text begins with and open-unlearning does not score; NULL: plain text */
+    const char
+        *prompt; /* what text begins with and open-unlearning does not score; NULL: plain text */
     bool member;
 } dele_document;
 
@@ -57,10 +66,10 @@ typedef struct {
 
 typedef struct {
     const dele_model *reference; /* NULL: that attack is left out */
-    bool gradnorm;              /* it takes a backward pass a text, and the memory of another model */
-    double k;                   /* 0: 0.2, or as compat has it */
+    bool gradnorm; /* it takes a backward pass a text, and the memory of another model */
+    double k;      /* 0: 0.2, or as compat has it */
     bool open_unlearning;
-    size_t first_item;          /* the first document's number in items.jsonl */
+    size_t first_item; /* the first document's number in items.jsonl */
     dele_items *items;
     dele_progress *progress;
 } dele_membership_opts;
@@ -78,14 +87,17 @@ typedef struct {
 
 /* Where the directory has such files: mia_data or mia_data/validation in it, or itself. */
 const char *dele_membership_folder(const char *path, dele_arena *arena, dele_err *err);
-/* member.jsonl and nonmember.jsonl of the directory, or of mia_data in it.  A row's text is its "document", its "text",
- * or its two texts (text/row_texts.h) with a space between.  limit: at most so many rows a file, 0 for all. */
-dele_status dele_membership_load(dele_membership *data, const char *path, int limit, dele_arena *arena, dele_err *err);
+/* member.jsonl and nonmember.jsonl of the directory, or of mia_data in it.  A row's text is its
+ * "document", its "text", or its two texts (text/row_texts.h) with a space between.  limit: at most
+ * so many rows a file, 0 for all. */
+dele_status dele_membership_load(dele_membership *data, const char *path, int limit,
+                                 dele_arena *arena, dele_err *err);
 /* Whether the directory holds such files. */
 bool dele_membership_is_there(const char *path);
 
-dele_status dele_membership_run(dele_membership_scores *scores, const dele_membership *data, dele_run *run,
-                              const dele_model *model, const dele_membership_opts *opts, dele_arena *arena, dele_err *err);
+dele_status dele_membership_run(dele_membership_scores *scores, const dele_membership *data,
+                                dele_run *run, const dele_model *model,
+                                const dele_membership_opts *opts, dele_arena *arena, dele_err *err);
 
 const char *dele_attack_name(dele_attack attack);
 

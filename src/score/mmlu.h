@@ -1,25 +1,28 @@
-/* MMLU (Hendrycks et al. 2020) from its original CSV files: lm-evaluation-harness 0.4.13's two styles, and two older
- * ones that published numbers were made with.
+/* MMLU (Hendrycks et al. 2020) from its original CSV files: lm-evaluation-harness 0.4.13's two
+ * styles, and two older ones that published numbers were made with.
  *
  *   harness, letters (task mmlu)                          continuation (task mmlu_continuation)
- *     The following are multiple choice questions            The following are questions (with answers)
+ *     The following are multiple choice questions            The following are questions (with
+ *                                                            answers)
  *     (with answers) about anatomy.                          about anatomy.
  *
  *     <question>                                             Question: <question>
  *     A. <choice>   B. ...  C. ...  D. ... (a line each)     Answer: <choice>
  *     Answer: A
  *
- * Examples from dev stand before the question, whole, an empty line after each.
+ * Examples from dev come before the question, whole, an empty line after each.
  *
- *   hendrycks       (hendrycks/test, evaluate.py) as letters, but two blanks before the subject and the question as it
- *                   stands in the file, blanks at its ends and all; 5 examples, the last ones left out until the prompt
- *                   has at most 2048 tokens; a letter that is not among the 100 likeliest tokens counts as -100
- *   open-instruct   (allenai/open-instruct, eval/mmlu; SemEval-2025 task 4 was scored so) the same prompt; the last
- *                   token of " A", " B", ... is scored, whatever its rank
+ *   hendrycks       (hendrycks/test, evaluate.py) as letters, but two blanks before the subject and
+ *                   the question as it is in the file, blanks at its ends and all; 5 examples, the
+ *                   last ones left out until the prompt has at most 2048 tokens; a letter that is
+ *                   not among the 100 most likely tokens counts as -100
+ *   open-instruct   (allenai/open-instruct, eval/mmlu; SemEval-2025 task 4 was scored so) the same
+ *                   prompt; the last token of " A", " B", ... is scored, whatever its rank
  *
- * Both read the files with pandas, which takes some words (NA, nan, with pandas 2 None) for missing numbers and prints
- * them as "nan"; here they are what the file says, or after dele_mmlu_through_pandas as pandas 2 has them.  Left out:
- * hendrycks counted tokens with GPT-2's vocabulary, here it is the model's. */
+ * Both read the files with pandas, which takes some words (NA, nan, with pandas 2 None) for missing
+ * numbers and prints them as "nan"; here they are what the file says, or after
+ * dele_mmlu_through_pandas as pandas 2 has them.  Left out: hendrycks counted tokens with GPT-2's
+ * vocabulary, here it is the model's. */
 #ifndef DELE_MMLU_H
 #define DELE_MMLU_H
 
@@ -66,17 +69,17 @@ typedef struct {
 
 typedef struct {
     dele_mmlu_style style;
-    int shots;          /* 0..5 */
-    size_t max_rows;    /* of one forward pass; 0: chosen */
-    dele_items *items;   /* a line a question; or NULL */
+    int shots;         /* 0..5 */
+    size_t max_rows;   /* of one forward pass; 0: chosen */
+    dele_items *items; /* a line a question; or NULL */
     dele_progress *progress;
 } dele_mmlu_opts;
 
 typedef struct {
     dele_mmlu_style style;
-    dele_accuracy *subject;                  /* [n_subjects] */
-    dele_accuracy group[DELE_MMLU_GROUPS];    /* n 0: no such subject */
-    dele_accuracy micro, macro;              /* over questions; the plain mean over subjects */
+    dele_accuracy *subject;                /* [n_subjects] */
+    dele_accuracy group[DELE_MMLU_GROUPS]; /* n 0: no such subject */
+    dele_accuracy micro, macro;            /* over questions; the plain mean over subjects */
 } dele_mmlu_scores;
 
 /* "harness" (or "letters"), "continuation", "hendrycks", "open-instruct". */
@@ -85,22 +88,25 @@ const char *dele_mmlu_style_name(dele_mmlu_style style);
 int dele_mmlu_default_shots(dele_mmlu_style style);
 const char *dele_mmlu_group_name(dele_mmlu_group group);
 
-/* PATH/<split>/<subject>_<split>.csv and PATH/dev/<subject>_dev.csv (where shots > 0).  subjects: "a,b", or NULL for
- * all that are there.  limit: at most so many questions a subject, 0 for all. */
-dele_status dele_mmlu_load(dele_mmlu *data, const char *path, const char *split, const char *subjects, int shots,
-                         int limit, dele_arena *arena, dele_err *err);
+/* PATH/<split>/<subject>_<split>.csv and PATH/dev/<subject>_dev.csv (where shots > 0).  subjects:
+ * "a,b", or NULL for all that are there.  limit: at most so many questions a subject, 0 for all. */
+dele_status dele_mmlu_load(dele_mmlu *data, const char *path, const char *split,
+                           const char *subjects, int shots, int limit, dele_arena *arena,
+                           dele_err *err);
 
 /* Questions and choices as pandas hands them on (score/pytext.h). */
 void dele_mmlu_through_pandas(dele_mmlu *data);
 
 /* Everything up to and with "Answer:". */
-char *dele_mmlu_context(const dele_mmlu_subject *subject, const dele_mmlu_item *item, dele_mmlu_style style, int shots,
-                       dele_arena *arena, dele_err *err);
+char *dele_mmlu_context(const dele_mmlu_subject *subject, const dele_mmlu_item *item,
+                        dele_mmlu_style style, int shots, dele_arena *arena, dele_err *err);
 /* What is scored for choice c: " A", or " " and its text. */
-char *dele_mmlu_continuation(const dele_mmlu_item *item, int c, dele_mmlu_style style, dele_arena *arena, dele_err *err);
+char *dele_mmlu_continuation(const dele_mmlu_item *item, int c, dele_mmlu_style style,
+                             dele_arena *arena, dele_err *err);
 
-dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_run *run, const dele_model *model,
-                        const dele_mmlu_opts *opts, dele_arena *arena, dele_err *err);
+dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_run *run,
+                          const dele_model *model, const dele_mmlu_opts *opts, dele_arena *arena,
+                          dele_err *err);
 
 cJSON *dele_mmlu_json(const dele_mmlu_scores *scores, const dele_mmlu *data);
 void dele_mmlu_table(dele_table *t, const dele_mmlu_scores *scores, const dele_mmlu *data);

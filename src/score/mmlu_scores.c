@@ -24,7 +24,8 @@ cJSON *dele_mmlu_json(const dele_mmlu_scores *scores, const dele_mmlu *data)
     return json;
 }
 
-static void table_row(dele_table *t, const char *name, const dele_accuracy *s, dele_mmlu_style style)
+static void table_row(dele_table *t, const char *name, const dele_accuracy *s,
+                      dele_mmlu_style style)
 {
     dele_table_text(t, name);
     dele_table_cell(t, "%zu", s->n);
@@ -39,12 +40,15 @@ static void table_row(dele_table *t, const char *name, const dele_accuracy *s, d
 
 void dele_mmlu_table(dele_table *t, const dele_mmlu_scores *scores, const dele_mmlu *data)
 {
-    dele_table_head(t, scores->style == DELE_MMLU_CONTINUATION ? "subject\tn\tacc\tacc_stderr\tacc_norm\tacc_norm_stderr"
-                                                              : "subject\tn\tacc\tacc_stderr");
+    dele_table_head(t, scores->style == DELE_MMLU_CONTINUATION
+                           ? "subject\tn\tacc\tacc_stderr\tacc_norm\tacc_norm_stderr"
+                           : "subject\tn\tacc\tacc_stderr");
     for (size_t i = 0; i < data->n_subjects; i++)
         table_row(t, data->subject[i].name, &scores->subject[i], scores->style);
     for (int g = 0; g < DELE_MMLU_GROUPS; g++)
-        if (scores->group[g].n) table_row(t, dele_mmlu_group_name((dele_mmlu_group)g), &scores->group[g], scores->style);
+        if (scores->group[g].n)
+            table_row(t, dele_mmlu_group_name((dele_mmlu_group)g), &scores->group[g],
+                      scores->style);
     table_row(t, "macro", &scores->macro, scores->style);
     table_row(t, "micro", &scores->micro, scores->style);
 }

@@ -1,14 +1,19 @@
-/* M. Porter, "An algorithm for suffix stripping", Program 14.3 (1980), with the departures of NLTK's default mode:
+/* M. Porter, "An algorithm for suffix stripping", Program 14.3 (1980), with the departures of
+ * NLTK's default mode:
  *
  *   irregular   a table of a dozen words answered before any rule
  *   short       words of one or two letters are left alone
- *   1a, 1b      four letters ending in -ies, -ied keep the e:        dies, died -> die, but flies -> fli
- *   1c          y -> i only after a consonant that is not the first: happy -> happi, enjoy stays, spy -> spi
- *   2           -alli -> -al first, then the step again;  -bli for -abli;  -fulli;  -logi, the l counted to the stem
+ *   1a, 1b      four letters ending in -ies, -ied keep the e:        dies, died -> die, but flies
+ *               -> fli
+ *   1c          y -> i only after a consonant that is not the first: happy -> happi, enjoy stays,
+ *               spy -> spi
+ *   2           -alli -> -al first, then the step again;  -bli for -abli;  -fulli;  -logi, the l
+ *               counted to the stem
  *   *o          a word of vowel, consonant also "ends cvc"
  *
- * In a rule list the first suffix that fits decides, whether its condition then holds or not.  The measure m of a stem
- * counts its vowel-to-consonant turns.  A y is a consonant where the letter before it is not one. */
+ * In a rule list the first suffix that fits decides, whether its condition then holds or not.  The
+ * measure m of a stem counts its vowel-to-consonant turns.  A y is a consonant where the letter
+ * before it is not one. */
 #include "score/porter.h"
 
 #include <stdbool.h>
@@ -55,8 +60,8 @@ static bool ends_double_consonant(const char *word, size_t n)
 static bool ends_cvc(const char *word, size_t n)
 {
     if (n == 2) return !is_consonant(word, 0) && is_consonant(word, 1);
-    return n >= 3 && is_consonant(word, n - 3) && !is_consonant(word, n - 2) && is_consonant(word, n - 1) &&
-           !strchr("wxy", word[n - 1]);
+    return n >= 3 && is_consonant(word, n - 3) && !is_consonant(word, n - 2) &&
+           is_consonant(word, n - 1) && !strchr("wxy", word[n - 1]);
 }
 
 static bool ends_with(const char *word, const char *suffix)
@@ -69,7 +74,8 @@ typedef struct {
     const char *suffix, *replacement;
 } rule;
 
-/* The first rule whose suffix fits; applied if what is left has a measure above `above`.  NULL: none fits. */
+/* The first rule whose suffix fits; applied if what is left has a measure above `above`.  NULL:
+ * none fits. */
 static const rule *apply(char *word, const rule *rules, int above)
 {
     for (const rule *r = rules; r->suffix; r++) {
@@ -83,10 +89,13 @@ static const rule *apply(char *word, const rule *rules, int above)
 
 static void step_1a(char *word)
 {
-    static const rule rules[] = {{"sses", "ss"}, {"ies", "i"}, {"ss", "ss"}, {"s", ""}, {NULL, NULL}};
+    static const rule rules[] = {
+        {"sses", "ss"}, {"ies", "i"}, {"ss", "ss"}, {"s", ""}, {NULL, NULL}};
     size_t n = strlen(word);
-    if (n == 4 && ends_with(word, "ies")) word[n - 1] = '\0';
-    else apply(word, rules, -1);
+    if (n == 4 && ends_with(word, "ies"))
+        word[n - 1] = '\0';
+    else
+        apply(word, rules, -1);
 }
 
 /* After -ed or -ing is gone: conflat -> conflate, hopp -> hop, fil -> file. */
@@ -126,12 +135,14 @@ static void step_1c(char *word)
 static void step_2(char *word)
 {
     static const rule rules[] = {
-        {"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"},   {"anci", "ance"},   {"izer", "ize"},
-        {"bli", "ble"},     {"alli", "al"},     {"entli", "ent"},   {"eli", "e"},       {"ousli", "ous"},
-        {"ization", "ize"}, {"ation", "ate"},   {"ator", "ate"},    {"alism", "al"},    {"iveness", "ive"},
-        {"fulness", "ful"}, {"ousness", "ous"}, {"aliti", "al"},    {"iviti", "ive"},   {"biliti", "ble"},
+        {"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"},   {"anci", "ance"},
+        {"izer", "ize"},    {"bli", "ble"},     {"alli", "al"},     {"entli", "ent"},
+        {"eli", "e"},       {"ousli", "ous"},   {"ization", "ize"}, {"ation", "ate"},
+        {"ator", "ate"},    {"alism", "al"},    {"iveness", "ive"}, {"fulness", "ful"},
+        {"ousness", "ous"}, {"aliti", "al"},    {"iviti", "ive"},   {"biliti", "ble"},
         {"fulli", "ful"},   {NULL, NULL}};
-    while (ends_with(word, "alli") && measure(word, strlen(word) - 4) > 0) word[strlen(word) - 2] = '\0';
+    while (ends_with(word, "alli") && measure(word, strlen(word) - 4) > 0)
+        word[strlen(word) - 2] = '\0';
     if (apply(word, rules, 0)) return;
     size_t n = strlen(word);
     if (ends_with(word, "logi") && measure(word, n - 3) > 0) word[n - 1] = '\0';
@@ -146,9 +157,9 @@ static void step_3(char *word)
 
 static void step_4(char *word)
 {
-    static const rule before_ion[] = {{"al", ""},   {"ance", ""}, {"ence", ""},  {"er", ""},
-                                      {"ic", ""},   {"able", ""}, {"ible", ""},  {"ant", ""},
-                                      {"ement", ""}, {"ment", ""}, {"ent", ""}, {NULL, NULL}};
+    static const rule before_ion[] = {{"al", ""},    {"ance", ""}, {"ence", ""}, {"er", ""},
+                                      {"ic", ""},    {"able", ""}, {"ible", ""}, {"ant", ""},
+                                      {"ement", ""}, {"ment", ""}, {"ent", ""},  {NULL, NULL}};
     static const rule after_ion[] = {{"ou", ""},  {"ism", ""}, {"ate", ""}, {"iti", ""},
                                      {"ous", ""}, {"ive", ""}, {"ize", ""}, {NULL, NULL}};
     if (apply(word, before_ion, 1)) return;
@@ -157,7 +168,8 @@ static void step_4(char *word)
         return;
     }
     size_t stem = strlen(word) - 3;
-    if (measure(word, stem) > 1 && (word[stem - 1] == 's' || word[stem - 1] == 't')) word[stem] = '\0';
+    if (measure(word, stem) > 1 && (word[stem - 1] == 's' || word[stem - 1] == 't'))
+        word[stem] = '\0';
 }
 
 static void step_5(char *word)
@@ -172,11 +184,23 @@ static void step_5(char *word)
 
 void dele_porter_stem(char *word)
 {
-    static const rule irregular[] = {
-        {"sky", "sky"},         {"skies", "sky"},        {"dying", "die"},       {"lying", "lie"},   {"tying", "tie"},
-        {"news", "news"},       {"innings", "inning"},   {"inning", "inning"},   {"outings", "outing"},
-        {"outing", "outing"},   {"cannings", "canning"}, {"canning", "canning"}, {"howe", "howe"},
-        {"proceed", "proceed"}, {"exceed", "exceed"},    {"succeed", "succeed"}, {NULL, NULL}};
+    static const rule irregular[] = {{"sky", "sky"},
+                                     {"skies", "sky"},
+                                     {"dying", "die"},
+                                     {"lying", "lie"},
+                                     {"tying", "tie"},
+                                     {"news", "news"},
+                                     {"innings", "inning"},
+                                     {"inning", "inning"},
+                                     {"outings", "outing"},
+                                     {"outing", "outing"},
+                                     {"cannings", "canning"},
+                                     {"canning", "canning"},
+                                     {"howe", "howe"},
+                                     {"proceed", "proceed"},
+                                     {"exceed", "exceed"},
+                                     {"succeed", "succeed"},
+                                     {NULL, NULL}};
     for (const rule *r = irregular; r->suffix; r++) {
         if (strcmp(word, r->suffix) != 0) continue;
         strcpy(word, r->replacement);

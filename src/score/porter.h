@@ -1,4 +1,5 @@
-/* The Porter stemmer as NLTK's PorterStemmer has it by default (NLTK_EXTENSIONS): what rouge_score stems with. */
+/* The Porter stemmer as NLTK's PorterStemmer has it by default (NLTK_EXTENSIONS): what rouge_score
+ * stems with. */
 #ifndef DELE_PORTER_H
 #define DELE_PORTER_H
 

@@ -4,30 +4,36 @@
 #include <string.h>
 
 #include "score/accuracy.h"
+#include "score/generate_batch.h"
 #include "score/pytext.h"
-#include "score/say.h"
 #include "score/set_files.h"
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
-static dele_status read_item(void *row, const dele_records *r, const cJSON *json, dele_arena *arena, dele_err *err)
+static dele_status read_item(void *row, const dele_records *r, const cJSON *json, dele_arena *arena,
+                             dele_err *err)
 {
     dele_qa_item *item = row;
     const char *context = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "context"));
     const char *question = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "question"));
     const char *answer = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "answer"));
     if (!(context && context[0]) && !(question && question[0]))
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: neither \"question\" nor \"context\" is there", r->path, r->line);
-    item->prompt = context ? dele_strdup(arena, context, err) : dele_printf(arena, err, "Question: %s\nAnswer:", question);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: neither \"question\" nor \"context\" is there",
+                         r->path, r->line);
+    item->prompt = context ? dele_strdup(arena, context, err)
+                           : dele_printf(arena, err, "Question: %s\nAnswer:", question);
     item->ignore_articles = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "ignore_articles"));
     if (!item->prompt || dele_row_id(&item->id, json, arena, err)) return err->code;
-    if (!answer) return dele_row_strings(&item->answer, &item->n_answers, r, json, "answers", arena, err);
+    if (!answer)
+        return dele_row_strings(&item->answer, &item->n_answers, r, json, "answers", arena, err);
     item->answer = DELE_NEW(arena, const char *, 1, err);
     item->n_answers = 1;
-    return item->answer && (item->answer[0] = dele_strdup(arena, answer, err)) ? DELE_OK : DELE_ERR_MEMORY;
+    return item->answer && (item->answer[0] = dele_strdup(arena, answer, err)) ? DELE_OK
+                                                                               : DELE_ERR_MEMORY;
 }
 
-dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, dele_arena *arena, dele_err *err)
+dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, dele_arena *arena,
+                              dele_err *err)
 {
     dele_set_files files;
     *data = (dele_qa_sets){0};
@@ -36,14 +42,15 @@ dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, d
     for (; data->set && data->n_sets < files.n; data->n_sets++) {
         dele_qa_set *set = &data->set[data->n_sets];
         set->name = files.name[data->n_sets];
-        set->item = dele_rows_load(&set->n, sizeof *set->item, files.path[data->n_sets], limit, read_item, arena, err);
+        set->item = dele_rows_load(&set->n, sizeof *set->item, files.path[data->n_sets], limit,
+                                   read_item, arena, err);
         if (!set->item) break;
         data->n_items += set->n;
     }
     return err->code;
 }
 
-/* ---- judging ----------------------------------------------------------------------------------------------------- */
+/* ---- judging --------------------------------------------------------------------------------- */
 
 /* re.sub(r"\b(?:The |the |An |A |The |a |an )", "", text), in place */
 static void drop_articles(char *text)
@@ -56,8 +63,10 @@ static void drop_articles(char *text)
         for (size_t k = 0; !in_word && !n && k < sizeof article / sizeof *article; k++)
             if (!strncmp(in, article[k], strlen(article[k]))) n = strlen(article[k]);
         in_word = !n && dele_word_at(in);
-        if (n) in += n;
-        else do *out++ = *in++;
+        if (n)
+            in += n;
+        else
+            do *out++ = *in++;
             while (((unsigned char)*in & 0xc0) == 0x80);
     }
     *out = '\0';
@@ -83,14 +92,14 @@ static bool holds(const char *text, const char *answer)
     return false;
 }
 
-dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item, const char *said, dele_arena *arena,
-                        dele_err *err)
+dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item,
+                          const char *generated, dele_arena *arena, dele_err *err)
 {
-    const char *first = dele_strndup(arena, said, strcspn(said, "\n.,"), err);
+    const char *first = dele_strndup(arena, generated, strcspn(generated, "\n.,"), err);
     if (!first) return DELE_ERR_MEMORY;
     first = dele_strip(first, arena, err);
     if (first) first = dele_qa_normal(first, item->ignore_articles, arena, err);
-    const char *whole = dele_qa_normal(said, item->ignore_articles, arena, err);
+    const char *whole = dele_qa_normal(generated, item->ignore_articles, arena, err);
     *exact = *contains = false;
     for (int a = 0; first && whole && a < item->n_answers; a++) {
         const char *answer = dele_qa_normal(item->answer[a], item->ignore_articles, arena, err);
@@ -101,7 +110,7 @@ dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item,
     return err->code;
 }
 
-/* ---- scoring ----------------------------------------------------------------------------------------------------- */
+/* ---- scoring --------------------------------------------------------------------------------- */
 
 typedef struct {
     const dele_qa_set *set;
@@ -123,7 +132,7 @@ static cJSON *item_key(const scoring *s, size_t i)
     return line;
 }
 
-static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *err)
+static dele_status on_output(void *data, size_t i, char *text, bool ended, dele_err *err)
 {
     scoring *s = data;
     const dele_qa_item *item = &s->set->item[i];
@@ -140,22 +149,23 @@ static dele_status said(void *data, size_t i, char *text, bool ended, dele_err *
     return dele_items_put(s->opts->items, s->before + i, line, err);
 }
 
-static size_t recall(scoring *s, dele_err *err)
+static size_t resume(scoring *s, dele_err *err)
 {
     size_t n = 0;
     double exact, contains;
     const dele_items_field fields[] = {{"exact_match", &exact, DELE_ITEMS_WHOLE, 0, 1, false},
                                        {"contains", &contains, DELE_ITEMS_WHOLE, 0, 1, false}};
-    for (; n < s->set->n && dele_items_old(s->opts->items, s->before + n); n++) {
-        if (!dele_items_resume(s->opts->items, s->before + n, item_key(s, n), fields, 2, err)) break;
+    for (; n < s->set->n && dele_items_previous(s->opts->items, s->before + n); n++) {
+        if (!dele_items_resume(s->opts->items, s->before + n, item_key(s, n), fields, 2, err))
+            break;
         s->exact[n] = exact == 1;
         s->contains[n] = contains == 1;
     }
     return n;
 }
 
-static dele_status run_set(dele_qa_score *score, scoring *s, dele_run *run, const dele_model *model, dele_arena *arena,
-                          dele_err *err)
+static dele_status run_set(dele_qa_score *score, scoring *s, dele_run *run, const dele_model *model,
+                           dele_arena *arena, dele_err *err)
 {
     size_t n = s->set->n;
     const char **prompts = DELE_NEW(arena, const char *, n, err);
@@ -163,21 +173,21 @@ static dele_status run_set(dele_qa_score *score, scoring *s, dele_run *run, cons
     s->contains = DELE_NEW(arena, unsigned char, n, err);
     if (!prompts || !s->exact || !s->contains) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) prompts[i] = s->set->item[i].prompt;
-    dele_say_opts say = {.chat = s->opts->chat,
-                        .max_new = s->opts->max_new,
-                        .n_known = recall(s, err),
-                        .said = said,
-                        .data = s,
-                        .progress = s->opts->progress,
-                        .before = s->before};
-    if (err->code || dele_say(prompts, n, run, model, &say, err)) return err->code;
+    dele_generate_batch_opts say = {.chat = s->opts->chat,
+                                    .max_new = s->opts->max_new,
+                                    .n_known = resume(s, err),
+                                    .on_output = on_output,
+                                    .data = s,
+                                    .progress = s->opts->progress,
+                                    .before = s->before};
+    if (err->code || dele_generate_batch(prompts, n, run, model, &say, err)) return err->code;
     dele_accuracy both = dele_accuracy_mean(s->exact, s->contains, n);
     *score = (dele_qa_score){n, both.acc, both.acc_se, both.acc_norm, both.acc_norm_se};
     return DELE_OK;
 }
 
-dele_status dele_qa_sets_run(dele_qa_score *score, const dele_qa_sets *data, dele_run *run, const dele_model *model,
-                           const dele_qa_score_opts *opts, dele_err *err)
+dele_status dele_qa_sets_run(dele_qa_score *score, const dele_qa_sets *data, dele_run *run,
+                             const dele_model *model, const dele_qa_score_opts *opts, dele_err *err)
 {
     scoring s = {.opts = opts};
     dele_arena arena = {0};
@@ -193,7 +203,7 @@ dele_status dele_qa_sets_run(dele_qa_score *score, const dele_qa_sets *data, del
     return status;
 }
 
-/* ---- showing ----------------------------------------------------------------------------------------------------- */
+/* ---- showing --------------------------------------------------------------------------------- */
 
 cJSON *dele_qa_sets_json(const dele_qa_score *score, const dele_qa_sets *data)
 {

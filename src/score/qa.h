@@ -1,14 +1,18 @@
 /* Short answers said freely: TriviaQA, NQ-open, or questions of your own.
  *
- *   {"id": "7", "question": "Who wrote it?", "answers": ["Ann Lee", "A. Lee"]}          or "answer": "Ann Lee"
- *   {"context": "Q: who wrote it?\nA:", "answers": ["Ann Lee"], "ignore_articles": true}
+ *   {"id": "7", "question": "Who wrote it?", "answers": ["Ann Lee", "A. Lee"]}          or
+ *   "answer": "Ann Lee" {"context": "Q: who wrote it?\nA:", "answers": ["Ann Lee"],
+ *   "ignore_articles": true}
  *
- * A question is put as "Question: <question>\nAnswer:", a context as it stands; the model continues it greedily.
+ * A question is put as "Question: <question>\nAnswer:", a context as it stands; the model continues
+ * it greedily.
  *
- *   exact_match   what it says up to the first line break, full stop or comma, blanks around it left out, is one of the
- *                 answers, case and ASCII punctuation aside (and with ignore_articles "the ", "a ", "an " at the
- *                 beginning of a word): lm-evaluation-harness 0.4.13's triviaqa and nq_open
- *   contains      one of the answers stands, as whole words, in all that it says, compared in the same way
+ *   exact_match   what it says up to the first line break, full stop or comma, blanks around it
+ *                 left out, is one of the answers, case and ASCII punctuation aside (and with
+ *                 ignore_articles "the ", "a ", "an " at the beginning of a word):
+ *                 lm-evaluation-harness 0.4.13's triviaqa and nq_open
+ *   contains      one of the answers stands, as whole words, in all that it says, compared in the
+ *                 same way
  */
 #ifndef DELE_QA_SCORE_H
 #define DELE_QA_SCORE_H
@@ -48,17 +52,19 @@ typedef struct {
     dele_progress *progress;
 } dele_qa_score_opts;
 
-dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, dele_arena *arena, dele_err *err);
+dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, dele_arena *arena,
+                              dele_err *err);
 
 /* score [n_sets] */
-dele_status dele_qa_sets_run(dele_qa_score *score, const dele_qa_sets *data, dele_run *run, const dele_model *model,
-                           const dele_qa_score_opts *opts, dele_err *err);
+dele_status dele_qa_sets_run(dele_qa_score *score, const dele_qa_sets *data, dele_run *run,
+                             const dele_model *model, const dele_qa_score_opts *opts,
+                             dele_err *err);
 
 /* Lower case without ASCII punctuation; before that without articles, if so wished. */
 char *dele_qa_normal(const char *text, bool ignore_articles, dele_arena *arena, dele_err *err);
 /* Whether what was said is one of the answers, and whether it holds one. */
-dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item, const char *said, dele_arena *arena,
-                        dele_err *err);
+dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item,
+                          const char *generated, dele_arena *arena, dele_err *err);
 
 cJSON *dele_qa_sets_json(const dele_qa_score *score, const dele_qa_sets *data);
 void dele_qa_sets_table(dele_table *t, const dele_qa_score *score, const dele_qa_sets *data);

@@ -17,11 +17,15 @@ void dele_put_score(cJSON *object, const char *name, double x, double se)
     dele_put_number(object, whole, se);
 }
 
-/* Wilson's; of parts pooled it does not know that they were drawn by themselves, and is the wider for it. */
+/* Wilson's; of parts pooled it does not know that they were drawn by themselves, and is the wider
+ * for it. */
 static void put_interval(cJSON *object, const char *name, double mean, const dele_accuracy *a)
 {
-    dele_json_interval(object, name, a->n < DELE_LEAST_ITEMS ? (dele_interval){NAN, NAN}
-                                                             : dele_proportion_interval(mean, a->n_effective, 0.95), a->n);
+    dele_json_interval(object, name,
+                       a->n < DELE_LEAST_ITEMS
+                           ? (dele_interval){NAN, NAN}
+                           : dele_proportion_interval(mean, a->n_effective, 0.95),
+                       a->n);
 }
 
 cJSON *dele_accuracy_json(const dele_accuracy *a, bool norm)

@@ -3,15 +3,17 @@
  *   L[i][j] = L[i-1][j-1] + 1                   where the words are equal
  *           = max(L[i-1][j], L[i][j-1])         else
  *
- * The text is lower-cased as Unicode has it before everything outside [a-z0-9] becomes a space.  Two letters outside
- * ASCII become ASCII by that: U+212A (the Kelvin sign) is k, U+0130 (dotted capital I) is i and a combining dot. */
+ * The text is lower-cased as Unicode has it before everything outside [a-z0-9] becomes a space.
+ * Two letters outside ASCII become ASCII by that: U+212A (the Kelvin sign) is k, U+0130 (dotted
+ * capital I) is i and a combining dot. */
 #include "score/rouge.h"
 
 #include <string.h>
 
 #include "score/porter.h"
 
-/* Copies text with its words' letters lower-cased and every other byte a NUL; returns the length of the copy. */
+/* Copies text with its words' letters lower-cased and every other byte a NUL; returns the length of
+ * the copy. */
 static size_t clean(char *out, const char *text)
 {
     size_t n = 0;
@@ -35,7 +37,8 @@ static size_t clean(char *out, const char *text)
     return n;
 }
 
-dele_status dele_rouge_words(dele_words *words, const char *text, bool stem, dele_arena *arena, dele_err *err)
+dele_status dele_rouge_words(dele_words *words, const char *text, bool stem, dele_arena *arena,
+                             dele_err *err)
 {
     size_t length = strlen(text);
     char *copy = DELE_NEW(arena, char, length + 1, err);
@@ -50,8 +53,8 @@ dele_status dele_rouge_words(dele_words *words, const char *text, bool stem, del
     return DELE_OK;
 }
 
-static dele_status common_subsequence(int *length, const dele_words *a, const dele_words *b, dele_arena *arena,
-                                     dele_err *err)
+static dele_status common_subsequence(int *length, const dele_words *a, const dele_words *b,
+                                      dele_arena *arena, dele_err *err)
 {
     int *row = DELE_NEW(arena, int, b->n + 1, err);
     if (!row) return DELE_ERR_MEMORY;
@@ -59,8 +62,10 @@ static dele_status common_subsequence(int *length, const dele_words *a, const de
         int diagonal = 0; /* L[i-1][j-1] */
         for (size_t j = 1; j <= b->n; j++) {
             int above = row[j];
-            if (strcmp(a->word[i], b->word[j - 1]) == 0) row[j] = diagonal + 1;
-            else if (row[j - 1] > above) row[j] = row[j - 1];
+            if (strcmp(a->word[i], b->word[j - 1]) == 0)
+                row[j] = diagonal + 1;
+            else if (row[j - 1] > above)
+                row[j] = row[j - 1];
             diagonal = above;
         }
     }
@@ -68,8 +73,8 @@ static dele_status common_subsequence(int *length, const dele_words *a, const de
     return DELE_OK;
 }
 
-dele_status dele_rouge_l(dele_rouge *out, const char *target, const char *prediction, bool stem, dele_arena *arena,
-                       dele_err *err)
+dele_status dele_rouge_l(dele_rouge *out, const char *target, const char *prediction, bool stem,
+                         dele_arena *arena, dele_err *err)
 {
     dele_words t, p;
     int lcs = 0;

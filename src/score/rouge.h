@@ -16,11 +16,12 @@ typedef struct {
 } dele_words;
 
 /* Lower-cased runs of [a-z0-9]; words of more than three letters stemmed if so wished. */
-dele_status dele_rouge_words(dele_words *words, const char *text, bool stem, dele_arena *arena, dele_err *err);
+dele_status dele_rouge_words(dele_words *words, const char *text, bool stem, dele_arena *arena,
+                             dele_err *err);
 
-/* recall = LCS / words of target, precision = LCS / words of prediction, f their harmonic mean; 0 where one is empty.
- * The arena is used for scratch. */
-dele_status dele_rouge_l(dele_rouge *out, const char *target, const char *prediction, bool stem, dele_arena *arena,
-                       dele_err *err);
+/* recall = LCS / words of target, precision = LCS / words of prediction, f their harmonic mean; 0
+ * where one is empty.  The arena is used for scratch. */
+dele_status dele_rouge_l(dele_rouge *out, const char *target, const char *prediction, bool stem,
+                         dele_arena *arena, dele_err *err);
 
 #endif

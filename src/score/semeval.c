@@ -7,18 +7,19 @@
 
 bool dele_semeval_mmlu_is_official(const dele_semeval_mmlu *mmlu)
 {
-    return mmlu->style && !strcmp(mmlu->style, "open-instruct") && mmlu->split && !strcmp(mmlu->split, "test") &&
-           mmlu->n == DELE_SEMEVAL_MMLU_N && mmlu->shots == DELE_SEMEVAL_MMLU_SHOTS;
+    return mmlu->style && !strcmp(mmlu->style, "open-instruct") && mmlu->split &&
+           !strcmp(mmlu->split, "test") && mmlu->n == DELE_SEMEVAL_MMLU_N &&
+           mmlu->shots == DELE_SEMEVAL_MMLU_SHOTS;
 }
 
 dele_semeval dele_semeval_score(double task_aggregate, double auc, const dele_semeval_mmlu *mmlu)
 {
     double membership = 1 - 2 * fabs(auc - .5);
     return (dele_semeval){.task_aggregate = task_aggregate,
-                         .auc = auc,
-                         .membership = membership,
-                         .mmlu = *mmlu,
-                         .final = (task_aggregate + membership + mmlu->acc) / 3};
+                          .auc = auc,
+                          .membership = membership,
+                          .mmlu = *mmlu,
+                          .final = (task_aggregate + membership + mmlu->acc) / 3};
 }
 
 static void put_mmlu(cJSON *json, const dele_semeval_mmlu *m)
@@ -61,8 +62,8 @@ void dele_semeval_table(dele_table *t, const dele_semeval *s)
         dele_table_text(t, "MMLU");
         dele_table_real(t, "%.4f", s->mmlu.acc);
         char of[200]; /* style and split are another result's words */
-        snprintf(of, sizeof of, "%.40s, %.40s split, %zu questions, %d examples", s->mmlu.style, s->mmlu.split, s->mmlu.n,
-                 s->mmlu.shots);
+        snprintf(of, sizeof of, "%.40s, %.40s split, %zu questions, %d examples", s->mmlu.style,
+                 s->mmlu.split, s->mmlu.n, s->mmlu.shots);
         dele_table_text(t, of);
         dele_table_row(t);
     } else {

@@ -1,14 +1,16 @@
 /* SemEval-2025 task 4's score, after the organisers' evaluate_generations.py:
  *
- *   task aggregate   harmonic mean of 12 terms, {forget, retain} × {Task1, 2, 3} × {regurgitation, knowledge}, each the
- *                    mean over its rows, forget terms as 1 - x; one term of 0 makes it 0
+ *   task aggregate   harmonic mean of 12 terms, {forget, retain} × {Task1, 2, 3} × {regurgitation,
+ *                    knowledge}, each the mean over its rows, forget terms as 1 - x; one term of 0
+ *                    makes it 0
  *   membership       1 - 2 |AUC - 0.5| of the loss attack on member.jsonl and nonmember.jsonl
- *   MMLU             the mean over its 14,042 test questions (their style: open-instruct, 5 examples)
+ *   MMLU             the mean over its 14,042 test questions (their style: open-instruct, 5
+ *                    examples)
  *   final            the plain mean of the three
  *
- * Beside that script: its ids of two-digit questions (qa10) fell out of both kinds, here they are questions; an empty
- * generation came back from its table as the word "nan" (lume.h has both behind a switch); several processes counted
- * rows twice, here none is. */
+ * Beside that script: its ids of two-digit questions (qa10) fell out of both kinds, here they are
+ * questions; an empty generation came back from its table as the word "nan" (lume.h has both behind
+ * a switch); several processes counted rows twice, here none is. */
 #ifndef DELE_SEMEVAL_H
 #define DELE_SEMEVAL_H
 
@@ -19,8 +21,8 @@
 
 enum { DELE_SEMEVAL_MMLU_N = 14042, DELE_SEMEVAL_MMLU_SHOTS = 5 };
 
-/* An entry was ranked above it: three quarters of the 7B model's before.  (The script warns below it; no share of the
- * 14,042 questions lies between.) */
+/* An entry was ranked above it: three quarters of the 7B model's before.  (The script warns below
+ * it; no share of the 14,042 questions lies between.) */
 #define DELE_SEMEVAL_MMLU_ABOVE 0.371
 
 /* What MMLU was scored on, and how. */
@@ -36,8 +38,8 @@ typedef struct {
     dele_semeval_mmlu mmlu;
 } dele_semeval;
 
-/* Whether it is the organisers' own: all of the test split in open-instruct's style with 5 examples.  With another one
- * the final score is none to set beside the published ones. */
+/* Whether it is the organisers' own: all of the test split in open-instruct's style with 5
+ * examples.  With another one the final score is none to set beside the published ones. */
 bool dele_semeval_mmlu_is_official(const dele_semeval_mmlu *mmlu);
 
 /* auc and mmlu's acc may be NaN; final then is too. */

@@ -29,7 +29,8 @@ static const char *set_name(const char *path, bool json, dele_arena *arena, dele
     return dele_strndup(arena, base, stem ? stem : strlen(base), err);
 }
 
-static dele_status list(dele_set_files *files, const char *path, bool json, dele_arena *arena, dele_err *err)
+static dele_status list(dele_set_files *files, const char *path, bool json, dele_arena *arena,
+                        dele_err *err)
 {
     size_t capacity = 0;
     DIR *dir = opendir(path);
@@ -37,7 +38,8 @@ static dele_status list(dele_set_files *files, const char *path, bool json, dele
     for (const struct dirent *e; !err->code && (e = readdir(dir));) {
         if (!stem_of(e->d_name, json)) continue;
         if (files->n == capacity) {
-            const char **more = DELE_NEW(arena, const char *, capacity = capacity ? 2 * capacity : 32, err);
+            const char **more =
+                DELE_NEW(arena, const char *, capacity = capacity ? 2 * capacity : 32, err);
             if (!more) break;
             if (files->n) memcpy(more, files->path, files->n * sizeof *more);
             files->path = more;
@@ -46,12 +48,15 @@ static dele_status list(dele_set_files *files, const char *path, bool json, dele
     }
     closedir(dir);
     if (err->code) return err->code;
-    if (!files->n) return dele_fail(err, DELE_ERR_FILE, "%s holds no .jsonl%s file", path, json ? " or .json" : "");
+    if (!files->n)
+        return dele_fail(err, DELE_ERR_FILE, "%s holds no .jsonl%s file", path,
+                         json ? " or .json" : "");
     qsort(files->path, files->n, sizeof *files->path, by_text);
     return DELE_OK;
 }
 
-dele_status dele_set_files_find(dele_set_files *files, const char *path, bool json, dele_arena *arena, dele_err *err)
+dele_status dele_set_files_find(dele_set_files *files, const char *path, bool json,
+                                dele_arena *arena, dele_err *err)
 {
     *files = (dele_set_files){0};
     if (dele_path_is_dir(path)) {
@@ -62,12 +67,13 @@ dele_status dele_set_files_find(dele_set_files *files, const char *path, bool js
         files->path[files->n++] = path;
     }
     files->name = DELE_NEW(arena, const char *, files->n, err);
-    for (size_t i = 0; files->name && i < files->n; i++) files->name[i] = set_name(files->path[i], json, arena, err);
+    for (size_t i = 0; files->name && i < files->n; i++)
+        files->name[i] = set_name(files->path[i], json, arena, err);
     return err->code;
 }
 
-void *dele_rows_load(size_t *n, size_t size, const char *path, int limit, dele_row_reader read, dele_arena *arena,
-                    dele_err *err)
+void *dele_rows_load(size_t *n, size_t size, const char *path, int limit, dele_row_reader read,
+                     dele_arena *arena, dele_err *err)
 {
     char *rows = NULL;
     size_t capacity = 0;
@@ -97,21 +103,24 @@ dele_status dele_row_id(const char **id, const cJSON *json, dele_arena *arena, d
     return err->code;
 }
 
-dele_status dele_row_strings(const char ***text, int *n, const dele_records *r, const cJSON *json, const char *name,
-                           dele_arena *arena, dele_err *err)
+dele_status dele_row_strings(const char ***text, int *n, const dele_records *r, const cJSON *json,
+                             const char *name, dele_arena *arena, dele_err *err)
 {
     const cJSON *array = cJSON_GetObjectItemCaseSensitive(json, name), *element;
     *n = 0;
     *text = DELE_NEW(arena, const char *, (size_t)cJSON_GetArraySize(array) + 1, err);
     if (!*text) return DELE_ERR_MEMORY;
-    cJSON_ArrayForEach(element, array) {
+    cJSON_ArrayForEach(element, array)
+    {
         if (!cJSON_IsString(element) || !element->valuestring[0])
-            return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"%s\" must be an array of texts, none of them empty", r->path,
-                            r->line, name);
+            return dele_fail(err, DELE_ERR_DATA,
+                             "%s:%d: \"%s\" must be an array of texts, none of them empty", r->path,
+                             r->line, name);
         (*text)[*n] = dele_strdup(arena, element->valuestring, err);
         if (!(*text)[(*n)++]) return DELE_ERR_MEMORY;
     }
     if (!cJSON_IsArray(array) || !*n)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: no array of texts \"%s\"", r->path, r->line, name);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: no array of texts \"%s\"", r->path, r->line,
+                         name);
     return DELE_OK;
 }

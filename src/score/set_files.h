@@ -10,19 +10,21 @@ typedef struct {
 } dele_set_files;
 
 /* json: files named .json count as well. */
-dele_status dele_set_files_find(dele_set_files *files, const char *path, bool json, dele_arena *arena, dele_err *err);
+dele_status dele_set_files_find(dele_set_files *files, const char *path, bool json,
+                                dele_arena *arena, dele_err *err);
 
-/* Reads a file's rows into an array that grows: `read` fills rows of `size` bytes.  limit 0: all. */
-typedef dele_status (*dele_row_reader)(void *row, const dele_records *r, const cJSON *json, dele_arena *arena,
-                                     dele_err *err);
-void *dele_rows_load(size_t *n, size_t size, const char *path, int limit, dele_row_reader read, dele_arena *arena,
-                    dele_err *err);
+/* Reads a file's rows into an array that grows: `read` fills rows of `size` bytes.  limit 0:
+ * all. */
+typedef dele_status (*dele_row_reader)(void *row, const dele_records *r, const cJSON *json,
+                                       dele_arena *arena, dele_err *err);
+void *dele_rows_load(size_t *n, size_t size, const char *path, int limit, dele_row_reader read,
+                     dele_arena *arena, dele_err *err);
 
 /* "id" as text, a number written out; NULL where there is none. */
 dele_status dele_row_id(const char **id, const cJSON *json, dele_arena *arena, dele_err *err);
 
 /* A field's array of strings, none of them empty: *n of them, *text in the arena. */
-dele_status dele_row_strings(const char ***text, int *n, const dele_records *r, const cJSON *json, const char *name,
-                           dele_arena *arena, dele_err *err);
+dele_status dele_row_strings(const char ***text, int *n, const dele_records *r, const cJSON *json,
+                             const char *name, dele_arena *arena, dele_err *err);
 
 #endif

@@ -1,26 +1,36 @@
-/* TOFU (Maini et al. 2024): what a model says of invented authors it shall forget, and of what it shall keep.
+/* TOFU (Maini et al. 2024): what a model says of invented authors it shall forget, and of what it
+ * shall keep.
  *
- *   {"question", "answer", "paraphrased_answer", "perturbed_answer": [...]}      in DIR/<set>_perturbed.jsonl, or .json
+ *   {"question", "answer", "paraphrased_answer", "perturbed_answer": [...]}      in
+ *   DIR/<set>_perturbed.jsonl, or .json
  *
- * Sets are told by how their names begin: forget, retain, real_authors, world_facts; a directory has one of each at most.
- * With l(a) = the mean of -log p over an answer's tokens behind the question, a the answer, ã its paraphrase (a where
- * there is none; of a list the mean of l(ã), as open-unlearning's truth_ratio averages them), â the wrong ones:
+ * Sets are told by how their names begin: forget, retain, real_authors, world_facts; a directory
+ * has one of each at most.  With l(a) = the mean of -log p over an answer's tokens behind the
+ * question, a the answer, ã its paraphrase (a where there is none; of a list the mean of l(ã), as
+ * open-unlearning's truth_ratio averages them), â the wrong ones:
  *
- *   probability            exp(-l(a));  of real_authors and world_facts  exp(-l(a)) / (exp(-l(a)) + Σ exp(-l(â)))
+ *   probability            exp(-l(a));  of real_authors and world_facts  exp(-l(a)) / (exp(-l(a)) +
+ *                          Σ exp(-l(â)))
  *   rougeL_recall          of the answer in what the model says greedily, words stemmed
- *   truth ratio R          exp(-mean l(â)) / exp(-l(ã))           (the code of both repositories: a geometric mean)
- *       arithmetic         mean exp(-l(â)) / exp(-l(ã))           (the paper's formula; TOFU's utils.py)
+ *   truth ratio R          exp(-mean l(â)) / exp(-l(ã))           (the code of both repositories: a
+ *                          geometric mean)
+ *       arithmetic         mean exp(-l(â)) / exp(-l(ã))           (the paper's formula; TOFU's
+ *                          utils.py)
  *   truth_ratio            forget: mean of min(R, 1/R);  else mean of max(0, 1 - R)
- *   exact_memorization     share of the answer's tokens that are the likeliest behind those before them
- *   extraction_strength    1 - k/L, k the fewest of the L tokens to be given so that all others are the likeliest
- *   model utility          harmonic mean of probability, ROUGE and truth ratio of retain, real_authors, world_facts
- *   forget quality         Kolmogorov-Smirnov p of the forget set's R against those of a model that never saw it
+ *   exact_memorization     share of the answer's tokens that are the most likely after those before
+ *                          them
+ *   extraction_strength    1 - k/L, k the fewest of the L tokens to be given so that all others are
+ *                          the most likely
+ *   model utility          harmonic mean of probability, ROUGE and truth ratio of retain,
+ *                          real_authors, world_facts
+ *   forget quality         Kolmogorov-Smirnov p of the forget set's R against those of a model that
+ *                          never saw it
  *
- * compat "open-unlearning": an end-of-text token behind every answer counts in l; 1e-10 is added to denominators; where
- * even the last token fails, extraction strength is 1/L, not 0.  compat "tofu": get_model_utility of locuslab/tofu's
- * utils.py, that is the end-of-text token, and the arithmetic R in every set's truth ratio (its aggregate_eval_stat.py
- * takes the geometric one in every set).  Forget quality is of the geometric R in all of them, and needs the same compat
- * on both sides. */
+ * compat "open-unlearning": an end-of-text token behind every answer counts in l; 1e-10 is added to
+ * denominators; where even the last token fails, extraction strength is 1/L, not 0.  compat "tofu":
+ * get_model_utility of locuslab/tofu's utils.py, that is the end-of-text token, and the arithmetic
+ * R in every set's truth ratio (its aggregate_eval_stat.py takes the geometric one in every set).
+ * Forget quality is of the geometric R in all of them, and needs the same compat on both sides. */
 #ifndef DELE_TOFU_H
 #define DELE_TOFU_H
 
@@ -30,7 +40,13 @@
 #include "score/report.h"
 #include "score/two_samples.h"
 
-typedef enum { DELE_TOFU_FORGET, DELE_TOFU_RETAIN, DELE_TOFU_REAL_AUTHORS, DELE_TOFU_WORLD_FACTS, DELE_TOFU_SETS } dele_tofu_set;
+typedef enum {
+    DELE_TOFU_FORGET,
+    DELE_TOFU_RETAIN,
+    DELE_TOFU_REAL_AUTHORS,
+    DELE_TOFU_WORLD_FACTS,
+    DELE_TOFU_SETS
+} dele_tofu_set;
 typedef enum { DELE_TOFU_PLAIN, DELE_TOFU_OPEN_UNLEARNING, DELE_TOFU_ORIGINAL } dele_tofu_compat;
 
 typedef struct {
@@ -46,7 +62,7 @@ typedef struct {
 } dele_tofu;
 
 typedef struct {
-    dele_chat chat;        /* DELE_CHAT_NONE: the template */
+    dele_chat chat;       /* DELE_CHAT_NONE: the template */
     const char *template; /* with {} for the question; NULL: the question alone */
     int max_new;
     dele_tofu_compat compat;
@@ -65,29 +81,35 @@ typedef struct {
 
 typedef struct {
     dele_tofu_cell set[DELE_TOFU_SETS];
-    double utility; /* NaN where a set is missing */
+    double utility;       /* NaN where a set is missing */
     double *forget_ratio; /* [set[FORGET].n] */
-    dele_ks quality;       /* filled by dele_tofu_quality; n_retrained 0: not asked for */
+    dele_ks quality;      /* filled by dele_tofu_quality; n_retrained 0: not asked for */
     size_t n_retrained;
 } dele_tofu_scores;
 
 /* A directory, or one file.  limit: at most so many rows a set, 0 for all. */
-dele_status dele_tofu_load(dele_tofu *data, const char *path, int limit, dele_arena *arena, dele_err *err);
+dele_status dele_tofu_load(dele_tofu *data, const char *path, int limit, dele_arena *arena,
+                           dele_err *err);
 
-dele_status dele_tofu_run(dele_tofu_scores *scores, const dele_tofu *data, dele_run *run, const dele_model *model,
-                        const dele_tofu_opts *opts, dele_arena *arena, dele_err *err);
+dele_status dele_tofu_run(dele_tofu_scores *scores, const dele_tofu *data, dele_run *run,
+                          const dele_model *model, const dele_tofu_opts *opts, dele_arena *arena,
+                          dele_err *err);
 
 /* Forget quality against the truth ratios in another result's items.jsonl. */
-dele_status dele_tofu_quality(dele_tofu_scores *scores, const char *items, dele_arena *arena, dele_err *err);
+dele_status dele_tofu_quality(dele_tofu_scores *scores, const char *items, dele_arena *arena,
+                              dele_err *err);
 
-/* The same against a log of open-unlearning's, TOFU_EVAL.json, such as it publishes of its retrained models:
- *   {"forget_truth_ratio": {"value_by_index": {"0": {"score": R}, ...}, ...}, ...}    older: forget_Truth_Ratio
+/* The same against a log of open-unlearning's, TOFU_EVAL.json, such as it publishes of its
+ * retrained models:
+ *   {"forget_truth_ratio": {"value_by_index": {"0": {"score": R}, ...}, ...}, ...}    older:
+ *   forget_Truth_Ratio
  * ratios: its rows, or NULL where the JSON is no such log. */
 const cJSON *dele_tofu_log_ratios(const cJSON *log);
-dele_status dele_tofu_quality_of_log(dele_tofu_scores *scores, const cJSON *log, const char *path, dele_arena *arena,
-                                   dele_err *err);
+dele_status dele_tofu_quality_of_log(dele_tofu_scores *scores, const cJSON *log, const char *path,
+                                     dele_arena *arena, dele_err *err);
 
-dele_status dele_tofu_parse_compat(dele_tofu_compat *compat, const char *name, dele_err *err); /* name may be NULL */
+dele_status dele_tofu_parse_compat(dele_tofu_compat *compat, const char *name,
+                                   dele_err *err); /* name may be NULL */
 
 /* R out of losses; add is what compat puts into the denominator. */
 double dele_truth_ratio(double correct, const double *wrong, int n, bool arithmetic, double add);

@@ -33,43 +33,47 @@ typedef struct {
 
 typedef struct {
     dele_segment *segments;
-    int *wanted;
+    int *output_rows;
     place *places;
-    size_t n_wanted;
+    size_t n_output_rows;
 } batch_plan;
 
-static dele_status plan(batch_plan *b, const dele_scored_text *texts, size_t n, dele_arena *arena, dele_err *err)
+static dele_status plan(batch_plan *b, const dele_scored_text *texts, size_t n, dele_arena *arena,
+                        dele_err *err)
 {
     size_t rows = 0, row0 = 0;
     for (size_t i = 0; i < n; i++) rows += (size_t)(texts[i].n - texts[i].first);
     *b = (batch_plan){.segments = DELE_NEW(arena, dele_segment, n, err),
-                      .wanted = DELE_NEW(arena, int, rows, err),
+                      .output_rows = DELE_NEW(arena, int, rows, err),
                       .places = DELE_NEW(arena, place, rows, err)};
-    if (!b->segments || !b->wanted || !b->places) return DELE_ERR_MEMORY;
+    if (!b->segments || !b->output_rows || !b->places) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
         const dele_scored_text *t = &texts[i];
         b->segments[i] = (dele_segment){.tokens = t->ids, .n_rows = t->n - 1};
         for (int r = t->first - 1; r < t->n - 1; r++) {
-            b->places[b->n_wanted] = (place){(int)i, r + 1 - t->first};
-            b->wanted[b->n_wanted++] = (int)row0 + r;
+            b->places[b->n_output_rows] = (place){(int)i, r + 1 - t->first};
+            b->output_rows[b->n_output_rows++] = (int)row0 + r;
         }
         row0 += (size_t)(t->n - 1);
     }
     return DELE_OK;
 }
 
-static dele_status score_batch(dele_scored_text *texts, size_t n, dele_run *run, const dele_model *model, dele_arena *scratch,
-                              dele_err *err)
+static dele_status score_batch(dele_scored_text *texts, size_t n, dele_run *run,
+                               const dele_model *model, dele_arena *scratch, dele_err *err)
 {
     batch_plan b;
-    size_t vocab = (size_t)model->config.vocab, dim = (size_t)model->config.dim;
+    size_t vocab = (size_t)model->config.vocab, d_model = (size_t)model->config.hidden_size;
     float *logits = dele_alloc_raw(scratch, LOGIT_ROWS * vocab, sizeof *logits, err);
     if (!logits || plan(&b, texts, n, scratch, err)) return DELE_ERR_MEMORY;
-    dele_batch batch = {.segments = b.segments, .n_segments = n, .wanted = b.wanted, .n_wanted = b.n_wanted};
+    dele_batch batch = {.segments = b.segments,
+                        .n_segments = n,
+                        .output_rows = b.output_rows,
+                        .n_output_rows = b.n_output_rows};
     dele_status status = dele_forward(run, model, &batch, err);
-    for (size_t begin = 0; begin < b.n_wanted && !status; begin += LOGIT_ROWS) {
-        size_t rows = b.n_wanted - begin < LOGIT_ROWS ? b.n_wanted - begin : LOGIT_ROWS;
-        dele_logits(logits, model, run->final + begin * dim, rows);
+    for (size_t begin = 0; begin < b.n_output_rows && !status; begin += LOGIT_ROWS) {
+        size_t rows = b.n_output_rows - begin < LOGIT_ROWS ? b.n_output_rows - begin : LOGIT_ROWS;
+        dele_logits(logits, model, run->final + begin * d_model, rows);
         if ((status = dele_logits_check(logits, rows, model, err))) break;
 #pragma omp parallel for
         for (size_t i = 0; i < rows; i++) {
@@ -80,7 +84,7 @@ static dele_status score_batch(dele_scored_text *texts, size_t n, dele_run *run,
     return status;
 }
 
-static dele_status make_room(dele_scored_text *t, dele_arena *arena, dele_err *err)
+static dele_status reserve(dele_scored_text *t, dele_arena *arena, dele_err *err)
 {
     size_t n = (size_t)(t->n - t->first);
     t->logp = DELE_NEW(arena, double, 3 * n, err);
@@ -91,15 +95,17 @@ static dele_status make_room(dele_scored_text *t, dele_arena *arena, dele_err *e
     return DELE_OK;
 }
 
-dele_status dele_token_scores(dele_scored_text *texts, size_t n, dele_run *run, const dele_model *model,
-                            const dele_token_opts *opts, dele_arena *arena, dele_err *err)
+dele_status dele_token_scores(dele_scored_text *texts, size_t n, dele_run *run,
+                              const dele_model *model, const dele_token_opts *opts,
+                              dele_arena *arena, dele_err *err)
 {
     dele_arena scratch = {0};
     dele_status status = DELE_OK;
-    for (size_t i = 0; i < n && !status; i++) status = make_room(&texts[i], arena, err);
+    for (size_t i = 0; i < n && !status; i++) status = reserve(&texts[i], arena, err);
     for (size_t begin = 0, end; begin < n && !status; begin = end) {
         int rows = texts[begin].n - 1;
-        for (end = begin + 1; end < n && rows + texts[end].n - 1 <= MAX_ROWS; end++) rows += texts[end].n - 1;
+        for (end = begin + 1; end < n && rows + texts[end].n - 1 <= MAX_ROWS; end++)
+            rows += texts[end].n - 1;
         if (end <= opts->n_known) continue; /* the batches are the same wherever a run goes on */
         status = score_batch(texts + begin, end - begin, run, model, &scratch, err);
         dele_arena_reset(&scratch);
@@ -109,16 +115,18 @@ dele_status dele_token_scores(dele_scored_text *texts, size_t n, dele_run *run, 
     return status;
 }
 
-dele_status dele_scored_text_encode(dele_scored_text *text, const dele_model *model, const char *whole, dele_arena *arena,
-                                  dele_err *err)
+dele_status dele_scored_text_encode(dele_scored_text *text, const dele_model *model,
+                                    const char *whole, dele_arena *arena, dele_err *err)
 {
     dele_ids ids;
-    if (dele_encode(&ids, model->tokenizer, whole, strlen(whole), true, arena, err)) return err->code;
+    if (dele_encode(&ids, model->tokenizer, whole, strlen(whole), true, arena, err))
+        return err->code;
     if (ids.n < 2)
-        return dele_fail(err, DELE_ERR_DATA, "\"%.80s\" is one token or none: nothing of it can be predicted", whole);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "\"%.80s\" is one token or none: nothing of it can be predicted", whole);
     size_t most = (size_t)model->config.context;
-    *text = (dele_scored_text){.ids = ids.id, .n = (int)(ids.n < most ? ids.n : most), .first = 1,
-                                .cut = ids.n > most};
+    *text = (dele_scored_text){
+        .ids = ids.id, .n = (int)(ids.n < most ? ids.n : most), .first = 1, .cut = ids.n > most};
     return DELE_OK;
 }
 

@@ -19,7 +19,8 @@ static double *sorted(const double *x, size_t n, dele_arena *scratch, dele_err *
     return copy;
 }
 
-dele_status dele_auc(double *auc, const double *a, size_t n, const double *b, size_t m, dele_arena *scratch, dele_err *err)
+dele_status dele_auc(double *auc, const double *a, size_t n, const double *b, size_t m,
+                     dele_arena *scratch, dele_err *err)
 {
     const double *x = sorted(a, n, scratch, err), *y = x ? sorted(b, m, scratch, err) : NULL;
     if (!y) return DELE_ERR_MEMORY;
@@ -33,7 +34,7 @@ dele_status dele_auc(double *auc, const double *a, size_t n, const double *b, si
     return DELE_OK;
 }
 
-/* ---- Kolmogorov-Smirnov ------------------------------------------------------------------------------------------- */
+/* ---- Kolmogorov-Smirnov ---------------------------------------------------------------------- */
 
 /* nm d, a whole number: the largest |i m - j n| over values, i and j counting what is not above. */
 static double distance(const double *x, size_t n, const double *y, size_t m)
@@ -68,24 +69,29 @@ static double log_sum(double a, double b)
 }
 
 /* row[j]: log of the share of paths to (i, j) that have met a point with |i m - j n| >= limit. */
-static dele_status log_other_sizes(double *log_p, size_t n, size_t m, double limit, dele_arena *scratch, dele_err *err)
+static dele_status log_other_sizes(double *log_p, size_t n, size_t m, double limit,
+                                   dele_arena *scratch, dele_err *err)
 {
     double *row = DELE_NEW(scratch, double, m + 1, err);
     if (!row) return DELE_ERR_MEMORY;
     for (size_t i = 0; i <= n; i++)
         for (size_t j = 0; j <= m; j++) {
             double di = (double)i, dj = (double)j, total = log(di + dj);
-            if (fabs(di * (double)m - dj * (double)n) >= limit) row[j] = 0;
-            else if (i + j == 0) row[j] = -INFINITY;
-            else if (i == 0) row[j] = row[j - 1];
-            else if (j > 0) row[j] = log_sum(row[j] + log(di) - total, row[j - 1] + log(dj) - total);
+            if (fabs(di * (double)m - dj * (double)n) >= limit)
+                row[j] = 0;
+            else if (i + j == 0)
+                row[j] = -INFINITY;
+            else if (i == 0)
+                row[j] = row[j - 1];
+            else if (j > 0)
+                row[j] = log_sum(row[j] + log(di) - total, row[j - 1] + log(dj) - total);
         }
     *log_p = row[m];
     return DELE_OK;
 }
 
-dele_status dele_ks_two_samples(dele_ks *ks, const double *a, size_t n, const double *b, size_t m, dele_arena *scratch,
-                              dele_err *err)
+dele_status dele_ks_two_samples(dele_ks *ks, const double *a, size_t n, const double *b, size_t m,
+                                dele_arena *scratch, dele_err *err)
 {
     const double *x = sorted(a, n, scratch, err), *y = x ? sorted(b, m, scratch, err) : NULL;
     if (!y) return DELE_ERR_MEMORY;
@@ -97,7 +103,7 @@ dele_status dele_ks_two_samples(dele_ks *ks, const double *a, size_t n, const do
     return DELE_OK;
 }
 
-/* ---- the smaller ones --------------------------------------------------------------------------------------------- */
+/* ---- the smaller ones ------------------------------------------------------------------------ */
 
 double dele_mcnemar(size_t b, size_t c)
 {
@@ -109,7 +115,8 @@ double dele_mcnemar(size_t b, size_t c)
         sum += term;
         term *= i / (n - i + 1);
     }
-    return fmin(1, exp(log(2) + log(sum) + lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) - n * log(2)));
+    return fmin(
+        1, exp(log(2) + log(sum) + lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) - n * log(2)));
 }
 
 double dele_harmonic_mean(const double *x, size_t n)

@@ -18,7 +18,7 @@ size_t dele_attention_scratch(size_t max_keys)
     return (size_t)omp_get_max_threads() * 2 * BLOCK * max_keys;
 }
 
-/* Keys that stand before the first query's own. */
+/* Keys that come before the first query's own. */
 static size_t keys_before(const dele_attention *a)
 {
     size_t n = 0;
@@ -26,14 +26,15 @@ static size_t keys_before(const dele_attention *a)
     return n - a->n;
 }
 
-/* Probabilities of rows [r0, r0 + n) of one head into p [n, keys], keys = all that the last of them may see. */
-static void probabilities(float *p, size_t keys, const dele_attention *a, size_t h, size_t kv, size_t r0, size_t n,
-                          size_t before, size_t hd)
+/* Probabilities of rows [r0, r0 + n) of one head into p [n, keys], keys = all that the last of them
+ * may see. */
+static void probabilities(float *p, size_t keys, const dele_attention *a, size_t h, size_t kv,
+                          size_t r0, size_t n, size_t before, size_t hd)
 {
     const float *q = a->q + r0 * a->ldq + h * hd;
     size_t done = 0;
     for (size_t s = 0; s < a->n_spans; s++) {
-        const dele_span *span = &a->spans[s];
+        const dele_kv_span *span = &a->spans[s];
         size_t m = span->n < keys - done ? span->n : keys - done;
         gemm_nt(p + done, keys, q, a->ldq, span->k + kv * hd, span->ld, n, m, hd, 0.0f);
         done += m;
@@ -49,15 +50,16 @@ static void probabilities(float *p, size_t keys, const dele_attention *a, size_t
 static void forward_block(const dele_attention *a, dele_heads heads, size_t h, size_t r0, float *p)
 {
     size_t hd = heads.head_dim, kv = h / (heads.n_heads / heads.n_kv_heads);
-    size_t n = a->n - r0 < BLOCK ? a->n - r0 : BLOCK, before = keys_before(a), keys = before + r0 + n;
+    size_t n = a->n - r0 < BLOCK ? a->n - r0 : BLOCK, before = keys_before(a),
+           keys = before + r0 + n;
     probabilities(p, keys, a, h, kv, r0, n, before, hd);
     size_t done = 0;
     for (size_t s = 0; s < a->n_spans; s++) {
-        const dele_span *span = &a->spans[s];
+        const dele_kv_span *span = &a->spans[s];
         size_t m = span->n < keys - done ? span->n : keys - done;
         if (m == 0) continue;
-        gemm_nn(a->z + r0 * a->ldz + h * hd, a->ldz, p + done, keys, span->v + kv * hd, span->ld, n, hd, m,
-                done ? 1.0f : 0.0f);
+        gemm_nn(a->z + r0 * a->ldz + h * hd, a->ldz, p + done, keys, span->v + kv * hd, span->ld, n,
+                hd, m, done ? 1.0f : 0.0f);
         done += m;
     }
 }
@@ -81,24 +83,26 @@ static size_t longest(const dele_attention *items, size_t n_items)
     return most;
 }
 
-void attention_forward(const dele_attention *items, size_t n_items, dele_heads heads, float *scratch)
+void attention_forward(const dele_attention *items, size_t n_items, dele_heads heads,
+                       float *scratch)
 {
     size_t per_thread = 2 * BLOCK * longest(items, n_items);
 #pragma omp parallel for collapse(2) schedule(dynamic) if (worth_threads(items, n_items, heads))
     for (size_t i = 0; i < n_items; i++)
         for (size_t h = 0; h < heads.n_heads; h++)
             for (size_t r0 = 0; r0 < items[i].n; r0 += BLOCK)
-                forward_block(&items[i], heads, h, r0, scratch + (size_t)omp_get_thread_num() * per_thread);
+                forward_block(&items[i], heads, h, r0,
+                              scratch + (size_t)omp_get_thread_num() * per_thread);
 }
 
 /* With P the probabilities and D_t = dz_t · z_t:
  *   dV += Pᵀ dz,   dS = P ⊙ (dz Vᵀ - D) / √hd,   dQ += dS K,   dK += dSᵀ Q */
-static void backward_block(const dele_attention_grad *g, const dele_attention *a, dele_heads heads, size_t h, size_t r0,
-                           float *p)
+static void backward_block(const dele_attention_grad *g, const dele_attention *a, dele_heads heads,
+                           size_t h, size_t r0, float *p)
 {
     size_t hd = heads.head_dim, kv = h / (heads.n_heads / heads.n_kv_heads);
     size_t n = a->n - r0 < BLOCK ? a->n - r0 : BLOCK, keys = r0 + n;
-    const dele_span *own = &a->spans[0];
+    const dele_kv_span *own = &a->spans[0];
     const float *dz = g->dz + r0 * a->ldz + h * hd, *z = a->z + r0 * a->ldz + h * hd;
     float *ds = p + n * keys, scale = 1.0f / sqrtf((float)hd);
     probabilities(p, keys, a, h, kv, r0, n, 0, hd);
@@ -107,16 +111,20 @@ static void backward_block(const dele_attention_grad *g, const dele_attention *a
     for (size_t t = 0; t < n; t++) {
         double d = 0;
         for (size_t c = 0; c < hd; c++) d += (double)dz[t * a->ldz + c] * z[t * a->ldz + c];
-        for (size_t j = 0; j < keys; j++) ds[t * keys + j] = p[t * keys + j] * (ds[t * keys + j] - (float)d) * scale;
+        for (size_t j = 0; j < keys; j++)
+            ds[t * keys + j] = p[t * keys + j] * (ds[t * keys + j] - (float)d) * scale;
     }
-    gemm_nn(g->dq + r0 * a->ldq + h * hd, a->ldq, ds, keys, own->k + kv * hd, own->ld, n, hd, keys, 1.0f);
-    gemm_tn(g->dk + kv * hd, a->ldq, ds, keys, a->q + r0 * a->ldq + h * hd, a->ldq, keys, hd, n, 1.0f);
+    gemm_nn(g->dq + r0 * a->ldq + h * hd, a->ldq, ds, keys, own->k + kv * hd, own->ld, n, hd, keys,
+            1.0f);
+    gemm_tn(g->dk + kv * hd, a->ldq, ds, keys, a->q + r0 * a->ldq + h * hd, a->ldq, keys, hd, n,
+            1.0f);
 }
 
-void attention_backward(const dele_attention_grad *grads, const dele_attention *items, size_t n_items, dele_heads heads,
-                        float *scratch)
+void attention_backward(const dele_attention_grad *grads, const dele_attention *items,
+                        size_t n_items, dele_heads heads, float *scratch)
 {
-    size_t per_thread = 2 * BLOCK * longest(items, n_items), group = heads.n_heads / heads.n_kv_heads;
+    size_t per_thread = 2 * BLOCK * longest(items, n_items),
+           group = heads.n_heads / heads.n_kv_heads;
     /* One task a key head: its dk and dv are written by one thread, in one order. */
 #pragma omp parallel for collapse(2) schedule(dynamic) if (worth_threads(items, n_items, heads))
     for (size_t i = 0; i < n_items; i++)

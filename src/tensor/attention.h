@@ -1,4 +1,5 @@
-/* Causal attention of one run of rows over keys that stand in several places: parents' stores first, its own last.
+/* Causal attention of one run of rows over keys that are in several places: parents' stores first,
+ * its own last.
  *
  *   z_t = Σ_j softmax_j(q_t · k_j / √hd) v_j          j = 0 .. position of t
  *
@@ -8,17 +9,19 @@
 
 #include <stddef.h>
 
-/* n keys and values in a row of memory: k and v are row 0 of head 0, ld floats from one position to the next. */
+/* n keys and values in a row of memory: k and v are row 0 of head 0, ld floats from one position to
+ * the next. */
 typedef struct {
     const float *k, *v;
     size_t n, ld;
-} dele_span;
+} dele_kv_span;
 
 typedef struct {
-    float *z;             /* [n, n_heads * hd] out, stride ldz */
-    const float *q;       /* [n, n_heads * hd], stride ldq */
+    float *z;       /* [n, n_heads * hd] out, stride ldz */
+    const float *q; /* [n, n_heads * hd], stride ldq */
     size_t n, ldz, ldq;
-    const dele_span *spans; /* [n_spans]; the last n of all their keys are the queries' own positions */
+    const dele_kv_span
+        *spans; /* [n_spans]; the last n of all their keys are the queries' own positions */
     size_t n_spans;
 } dele_attention;
 
@@ -26,18 +29,20 @@ typedef struct {
     size_t n_heads, n_kv_heads, head_dim;
 } dele_heads;
 
-/* All segments at once, in parallel over (segment, head, block of rows).  scratch: dele_attention_scratch floats. */
-void attention_forward(const dele_attention *items, size_t n_items, dele_heads heads, float *scratch);
+/* All segments at once, in parallel over (segment, head, block of rows).  scratch:
+ * dele_attention_scratch floats. */
+void attention_forward(const dele_attention *items, size_t n_items, dele_heads heads,
+                       float *scratch);
 
-/* Gradient for segments without parents (one span each).  dq, dk, dv are views into one [n, q + 2 kv] buffer laid out
- * as q, k and v are, and are added to. */
+/* Gradient for segments without parents (one span each).  dq, dk, dv are views into one [n, q + 2
+ * kv] buffer laid out as q, k and v are, and are added to. */
 typedef struct {
-    const float *dz;      /* [n, n_heads * hd], stride ldz of the forward item */
-    float *dq, *dk, *dv;  /* stride ldq */
+    const float *dz;     /* [n, n_heads * hd], stride ldz of the forward item */
+    float *dq, *dk, *dv; /* stride ldq */
 } dele_attention_grad;
 
-void attention_backward(const dele_attention_grad *grads, const dele_attention *items, size_t n_items, dele_heads heads,
-                        float *scratch);
+void attention_backward(const dele_attention_grad *grads, const dele_attention *items,
+                        size_t n_items, dele_heads heads, float *scratch);
 
 /* Floats of scratch for either, given the longest sequence. */
 size_t dele_attention_scratch(size_t max_keys);

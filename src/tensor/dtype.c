@@ -1,4 +1,5 @@
-/* GGUF's blocks, as llama.cpp's gguf-py reads them (MIT; the layouts are the format, the code is ours).
+/* GGUF's blocks, as llama.cpp's gguf-py reads them (MIT; the layouts are the format, the code is
+ * ours).
  *
  *   q4_0   d (q - 8)              q8_0   d q
  *   q4_1   d q + m                q5_0   d (q - 16)         q5_1   d q + m
@@ -16,7 +17,8 @@
 
 #include "tensor/ops.h"
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "model files are little-endian, and so must the machine be");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "model files are little-endian, and so must the machine be");
 
 static const dele_dtype_info infos[] = {
 #define X(type, name, ggml, items, bytes) {name, ggml, items, bytes},
@@ -44,7 +46,7 @@ dele_dtype dele_dtype_by_ggml(unsigned ggml_type)
     return (dele_dtype)type;
 }
 
-/* ---- sixteen bits ---------------------------------------------------------------------------------------------- */
+/* ---- sixteen bits ---------------------------------------------------------------------------- */
 
 static float from_bits(uint32_t bits)
 {
@@ -75,9 +77,11 @@ uint16_t dele_f32_to_f16(float x)
 {
     uint32_t bits = to_bits(x), sign = (bits >> 16) & 0x8000;
     bits &= 0x7fffffff;
-    if (bits > 0x7f800000) return (uint16_t)(sign | 0x7e00 | ((bits >> 13) & 0x3ff)); /* a quiet NaN */
-    if (bits >= 0x477ff000) return (uint16_t)(sign | 0x7c00);                         /* 65520 and more */
-    if (bits < 0x38800000) /* below 2^-14: 0.5's last bit is worth 2^-24, so that the addition rounds for us */
+    if (bits > 0x7f800000)
+        return (uint16_t)(sign | 0x7e00 | ((bits >> 13) & 0x3ff)); /* a quiet NaN */
+    if (bits >= 0x477ff000) return (uint16_t)(sign | 0x7c00);      /* 65520 and more */
+    if (bits < 0x38800000) /* below 2^-14: 0.5's last bit is worth 2^-24, so that the addition
+                              rounds for us */
         return (uint16_t)(sign | (to_bits(from_bits(bits) + 0.5f) - 0x3f000000));
     bits += 0xfff + ((bits >> 13) & 1);
     return (uint16_t)(sign | (bits - 0x38000000) >> 13);
@@ -92,7 +96,7 @@ uint16_t dele_f32_to_bf16(float x)
     return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-/* ---- blocks ---------------------------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 static uint16_t u16_at(const uint8_t *b) { return (uint16_t)(b[0] | b[1] << 8); }
 static float f16_at(const uint8_t *b) { return dele_f16_to_f32(u16_at(b)); }
@@ -155,29 +159,53 @@ static void read_q6_k(float *y, const uint8_t *b)
             for (int l = 0; l < 32; l++) {
                 int low = (ql[64 * n + l + 32 * (k & 1)] >> 4 * (k >> 1)) & 15;
                 int q = low | ((qh[32 * n + l] >> 2 * k) & 3) << 4;
-                y[128 * n + 32 * k + l] = d * (float)(int8_t)scale[8 * n + 2 * k + l / 16] * (float)(q - 32);
+                y[128 * n + 32 * k + l] =
+                    d * (float)(int8_t)scale[8 * n + 2 * k + l / 16] * (float)(q - 32);
             }
 }
 
 static void read_block(float *y, const uint8_t *b, dele_dtype type)
 {
     switch (type) {
-    case DELE_DTYPE_F32: memcpy(y, b, 4); break;
-    case DELE_DTYPE_F16: *y = f16_at(b); break;
-    case DELE_DTYPE_BF16: *y = dele_bf16_to_f32(u16_at(b)); break;
-    case DELE_DTYPE_Q4_0: read_nibbles(y, b + 2, f16_at(b), 0, 0, 8); break;
-    case DELE_DTYPE_Q4_1: read_nibbles(y, b + 4, f16_at(b), f16_at(b + 2), 0, 0); break;
-    case DELE_DTYPE_Q5_0: read_nibbles(y, b + 6, f16_at(b), 0, u32_at(b + 2), 16); break;
-    case DELE_DTYPE_Q5_1: read_nibbles(y, b + 8, f16_at(b), f16_at(b + 2), u32_at(b + 4), 0); break;
-    case DELE_DTYPE_Q8_0: read_q8_0(y, b); break;
-    case DELE_DTYPE_Q4_K: read_q45_k(y, b, NULL, b + 16); break;
-    case DELE_DTYPE_Q5_K: read_q45_k(y, b, b + 16, b + 48); break;
-    case DELE_DTYPE_Q6_K: read_q6_k(y, b); break;
-    case DELE_N_DTYPES: break;
+    case DELE_DTYPE_F32:
+        memcpy(y, b, 4);
+        break;
+    case DELE_DTYPE_F16:
+        *y = f16_at(b);
+        break;
+    case DELE_DTYPE_BF16:
+        *y = dele_bf16_to_f32(u16_at(b));
+        break;
+    case DELE_DTYPE_Q4_0:
+        read_nibbles(y, b + 2, f16_at(b), 0, 0, 8);
+        break;
+    case DELE_DTYPE_Q4_1:
+        read_nibbles(y, b + 4, f16_at(b), f16_at(b + 2), 0, 0);
+        break;
+    case DELE_DTYPE_Q5_0:
+        read_nibbles(y, b + 6, f16_at(b), 0, u32_at(b + 2), 16);
+        break;
+    case DELE_DTYPE_Q5_1:
+        read_nibbles(y, b + 8, f16_at(b), f16_at(b + 2), u32_at(b + 4), 0);
+        break;
+    case DELE_DTYPE_Q8_0:
+        read_q8_0(y, b);
+        break;
+    case DELE_DTYPE_Q4_K:
+        read_q45_k(y, b, NULL, b + 16);
+        break;
+    case DELE_DTYPE_Q5_K:
+        read_q45_k(y, b, b + 16, b + 48);
+        break;
+    case DELE_DTYPE_Q6_K:
+        read_q6_k(y, b);
+        break;
+    case DELE_N_DTYPES:
+        break;
     }
 }
 
-/* ---- arrays ---------------------------------------------------------------------------------------------------- */
+/* ---- arrays ---------------------------------------------------------------------------------- */
 
 enum { CHUNK = 1 << 14 }; /* items a task: a multiple of every block */
 
@@ -187,7 +215,8 @@ static void read_some(float *out, const uint8_t *stored, dele_dtype type, size_t
     if (type == DELE_DTYPE_F32)
         memcpy(out, stored, n * sizeof *out);
     else
-        for (size_t i = 0; i < n / info->items; i++) read_block(out + i * info->items, stored + i * info->bytes, type);
+        for (size_t i = 0; i < n / info->items; i++)
+            read_block(out + i * info->items, stored + i * info->bytes, type);
 }
 
 /* Each chunk is checked while it is in the cache. */
@@ -200,7 +229,8 @@ bool dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n)
 #pragma omp parallel for reduction(&& : finite) if (n_chunks > 1)
     for (size_t c = 0; c < n_chunks; c++) {
         size_t first = c * CHUNK, count = n - first < CHUNK ? n - first : CHUNK;
-        read_some(out + first, (const uint8_t *)stored + first / info->items * info->bytes, type, count);
+        read_some(out + first, (const uint8_t *)stored + first / info->items * info->bytes, type,
+                  count);
         finite = all_finite(out + first, count) && finite;
     }
     return finite;
@@ -208,8 +238,8 @@ bool dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n)
 
 bool dele_dtype_writable(dele_dtype type)
 {
-    return type <= DELE_DTYPE_BF16 || type == DELE_DTYPE_Q8_0 || type == DELE_DTYPE_Q5_0 || type == DELE_DTYPE_Q4_0 ||
-           type == DELE_DTYPE_Q4_K;
+    return type <= DELE_DTYPE_BF16 || type == DELE_DTYPE_Q8_0 || type == DELE_DTYPE_Q5_0 ||
+           type == DELE_DTYPE_Q4_0 || type == DELE_DTYPE_Q4_K;
 }
 
 static bool write_blocks(uint8_t *out, const float *in, dele_dtype type, size_t n)

@@ -1,7 +1,8 @@
-/* How numbers are stored in files: the plain types, and GGUF's blocks of small integers with a scale.
+/* How numbers are stored in files: the plain types, and GGUF's blocks of small integers with a
+ * scale.
  *
- * Computing is float32 everywhere; these functions are the way in and, for some types, the way out.  Stored data may
- * lie at any address: nothing here assumes alignment. */
+ * Computing is float32 everywhere; these functions are the way in and, for some types, the way out.
+ * Stored data may lie at any address: nothing here assumes alignment. */
 #ifndef DELE_DTYPE_H
 #define DELE_DTYPE_H
 
@@ -9,25 +10,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*    type   name     ggml  items  bytes a block                                                        */
-#define DELE_DTYPES(X)                                                                                  \
-    X(F32,   "f32",   0,    1,     4)                                                                  \
-    X(F16,   "f16",   1,    1,     2)                                                                  \
-    X(BF16,  "bf16",  30,   1,     2)                                                                  \
-    X(Q4_0,  "q4_0",  2,    32,    18)                                                                 \
-    X(Q4_1,  "q4_1",  3,    32,    20)                                                                 \
-    X(Q5_0,  "q5_0",  6,    32,    22)                                                                 \
-    X(Q5_1,  "q5_1",  7,    32,    24)                                                                 \
-    X(Q8_0,  "q8_0",  8,    32,    34)                                                                 \
-    X(Q4_K,  "q4_K",  12,   256,   144)                                                                \
-    X(Q5_K,  "q5_K",  13,   256,   176)                                                                \
-    X(Q6_K,  "q6_K",  14,   256,   210)
+/* clang-format off */
+/*    type   name     ggml  items  bytes a block */
+#define DELE_DTYPES(X)            \
+    X(F32,  "f32",  0,  1,   4)   \
+    X(F16,  "f16",  1,  1,   2)   \
+    X(BF16, "bf16", 30, 1,   2)   \
+    X(Q4_0, "q4_0", 2,  32,  18)  \
+    X(Q4_1, "q4_1", 3,  32,  20)  \
+    X(Q5_0, "q5_0", 6,  32,  22)  \
+    X(Q5_1, "q5_1", 7,  32,  24)  \
+    X(Q8_0, "q8_0", 8,  32,  34)  \
+    X(Q4_K, "q4_K", 12, 256, 144) \
+    X(Q5_K, "q5_K", 13, 256, 176) \
+    X(Q6_K, "q6_K", 14, 256, 210)
+/* clang-format on */
 
 typedef enum {
 #define X(type, name, ggml, items, bytes) DELE_DTYPE_##type,
     DELE_DTYPES(X)
 #undef X
-    DELE_N_DTYPES
+        DELE_N_DTYPES
 } dele_dtype;
 
 typedef struct {
@@ -37,23 +40,27 @@ typedef struct {
 } dele_dtype_info;
 
 const dele_dtype_info *dele_dtype_of(dele_dtype type);
-dele_dtype dele_dtype_by_name(const char *name);     /* "f32", "F32", ...; DELE_N_DTYPES: none of them */
-dele_dtype dele_dtype_by_ggml(unsigned ggml_type);   /* likewise */
+dele_dtype
+dele_dtype_by_name(const char *name); /* "f32", "F32", ...; DELE_N_DTYPES: none of them */
+dele_dtype dele_dtype_by_ggml(unsigned ggml_type); /* likewise */
 
-float dele_f16_to_f32(uint16_t h);    /* exact, subnormals too */
-uint16_t dele_f32_to_f16(float x);    /* to nearest, ties to even; too large becomes infinite */
-float dele_bf16_to_f32(uint16_t b);   /* exact */
-uint16_t dele_f32_to_bf16(float x);   /* to nearest, ties to even */
+float dele_f16_to_f32(uint16_t h);  /* exact, subnormals too */
+uint16_t dele_f32_to_f16(float x);  /* to nearest, ties to even; too large becomes infinite */
+float dele_bf16_to_f32(uint16_t b); /* exact */
+uint16_t dele_f32_to_bf16(float x); /* to nearest, ties to even */
 
-/* out[0..n) from stored data; n is a multiple of the block's items.  False when a number that was read is NaN or infinite
- * (a block with a scale that is not finite has such numbers); all of out is written in either case. */
+/* out[0..n) from stored data; n is a multiple of the block's items.  False when a number that was
+ * read is NaN or infinite (a block with a scale that is not finite has such numbers); all of out is
+ * written in either case. */
 bool dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n);
-/* The other way, for the types that dele_dtype_writable names.  False when a finite number became infinite, or when what
- * is to be put into blocks is not finite.  n is a multiple of the block's items. */
+/* The other way, for the types that dele_dtype_writable names.  False when a finite number became
+ * infinite, or when what is to be put into blocks is not finite.  n is a multiple of the block's
+ * items. */
 bool dele_dtype_write(void *stored, const float *in, dele_dtype type, size_t n);
 bool dele_dtype_writable(dele_dtype type); /* F32, F16, BF16, Q8_0, Q5_0, Q4_0, Q4_K */
 
-/* One block of Q8_0, Q5_0, Q4_0 or Q4_K (quantise.c); dele_dtype_write is made of it.  False as there. */
+/* One block of Q8_0, Q5_0, Q4_0 or Q4_K (quantise.c); dele_dtype_write is made of it.  False as
+ * there. */
 bool dele_quantise_block(uint8_t *block, const float *x, dele_dtype type);
 
 #endif

@@ -1,5 +1,5 @@
-/* The matrix product: the one place that names a BLAS.  Row-major float32 with leading dimensions, so that a head, or
- * the gate half of a fused product, is a view and not a copy.
+/* The matrix product: the one place that names a BLAS.  Row-major float32 with leading dimensions,
+ * so that a head, or the gate half of a fused product, is a view and not a copy.
  *
  *   gemm_nt   y [m,n] = x [m,k]  w [n,k]ᵀ + beta y       a linear layer; scores q kᵀ
  *   gemm_nn   y [m,n] = x [m,k]  w [k,n]  + beta y       its gradient down; mixing values
@@ -12,24 +12,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-void gemm_nt(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
-             float beta);
-void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
-             float beta);
-void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
-             float beta);
+void gemm_nt(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
+             size_t n, size_t k, float beta);
+void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
+             size_t n, size_t k, float beta);
+void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
+             size_t n, size_t k, float beta);
 
-/* A matrix w [n, k] that will meet many x: a copy in the order in which the products read it, so that no call rearranges it
- * again.  It does not follow w when that is trained.  NULL: the backend keeps none, or there was no memory for it. */
+/* A matrix w [n, k] that will meet many x: a copy in the order in which the products read it, so
+ * that no call rearranges it again.  It does not follow w when that is trained.  NULL: the backend
+ * keeps none, or there was no memory for it. */
 typedef struct gemm_packed gemm_packed;
 gemm_packed *gemm_pack(const float *w, size_t n, size_t k);
 void gemm_packed_free(gemm_packed *w); /* accepts NULL */
 
 /* gemm_nt with such a w.  False: it could not, and y is as it was; also where w is NULL. */
-bool gemm_nt_packed(float *y, size_t ldy, const float *x, size_t ldx, const gemm_packed *w, size_t m, float beta);
+bool gemm_nt_packed(float *y, size_t ldy, const float *x, size_t ldx, const gemm_packed *w,
+                    size_t m, float beta);
 
-/* Floating-point operations a second of gemm_nt on this machine, the best of eight products of this size; 0: no memory
- * for them. */
+/* Floating-point operations a second of gemm_nt on this machine, the best of eight products of this
+ * size; 0: no memory for them. */
 double gemm_rate(size_t m, size_t n, size_t k);
 
 #endif

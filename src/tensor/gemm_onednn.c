@@ -1,8 +1,10 @@
-/* Large products by oneDNN, whose kernels are generated for the processor at hand; small ones, as attention has by the
- * thousand, by OpenBLAS, which is at them sooner.  Taken where oneDNN is found (DELE_GEMM).
+/* Large products by oneDNN, whose kernels are generated for the processor at hand; small ones, as
+ * attention has by the thousand, by OpenBLAS, which is at them sooner.  Taken where oneDNN is found
+ * (DELE_GEMM).
  *
- * Packed matrices are oneDNN's matmul with weights in an order of its choice.  What a product of m rows takes (kernel,
- * descriptors) is made anew in each call; oneDNN remembers kernels by their shape, so that this is quick. */
+ * Packed matrices are oneDNN's matmul with weights in an order of its choice.  What a product of m
+ * rows takes (kernel, descriptors) is made again in each call; oneDNN remembers kernels by their
+ * shape, so that this is quick. */
 #include <cblas.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdlib.h>
@@ -12,37 +14,38 @@
 
 enum { LARGE = 1 << 18 }; /* multiplications from which oneDNN's way in is worth its time */
 
-static void sgemm(char ta, char tb, float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
-                  size_t n, size_t k, float beta)
+static void sgemm(char ta, char tb, float *y, size_t ldy, const float *x, size_t ldx,
+                  const float *w, size_t ldw, size_t m, size_t n, size_t k, float beta)
 {
     if (m == 0 || n == 0) return;
     if (m * n * k >= LARGE &&
-        dnnl_sgemm(ta, tb, (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0f, x, (dnnl_dim_t)ldx, w, (dnnl_dim_t)ldw, beta,
-                   y, (dnnl_dim_t)ldy) == dnnl_success)
+        dnnl_sgemm(ta, tb, (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0f, x, (dnnl_dim_t)ldx, w,
+                   (dnnl_dim_t)ldw, beta, y, (dnnl_dim_t)ldy) == dnnl_success)
         return;
-    cblas_sgemm(CblasRowMajor, ta == 'T' ? CblasTrans : CblasNoTrans, tb == 'T' ? CblasTrans : CblasNoTrans, (blasint)m,
-                (blasint)n, (blasint)k, 1.0f, x, (blasint)ldx, w, (blasint)ldw, beta, y, (blasint)ldy);
+    cblas_sgemm(CblasRowMajor, ta == 'T' ? CblasTrans : CblasNoTrans,
+                tb == 'T' ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, 1.0f, x,
+                (blasint)ldx, w, (blasint)ldw, beta, y, (blasint)ldy);
 }
 
-void gemm_nt(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
-             float beta)
+void gemm_nt(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
+             size_t n, size_t k, float beta)
 {
     sgemm('N', 'T', y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
-void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
-             float beta)
+void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
+             size_t n, size_t k, float beta)
 {
     sgemm('N', 'N', y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
-void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
-             float beta)
+void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
+             size_t n, size_t k, float beta)
 {
     sgemm('T', 'N', y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
-/* ---- packed ------------------------------------------------------------------------------------------------------ */
+/* ---- packed ---------------------------------------------------------------------------------- */
 
 enum { TYPICAL_ROWS = 512 }; /* that the order of the packed matrix is chosen for */
 
@@ -53,21 +56,26 @@ struct gemm_packed {
     size_t n, k;
 };
 
-/* y [m, n] = x [m, k] w + beta y, rows of x and y ldx and ldy apart; w NULL: in the order that suits. */
-static dnnl_status_t describe(dnnl_primitive_desc_t *product, dnnl_engine_t engine, size_t m, size_t n, size_t k, size_t ldx,
-                              size_t ldy, const dnnl_memory_desc_t *w, float beta)
+/* y [m, n] = x [m, k] w + beta y, rows of x and y ldx and ldy apart; w NULL: in the order that
+ * suits. */
+static dnnl_status_t describe(dnnl_primitive_desc_t *product, dnnl_engine_t engine, size_t m,
+                              size_t n, size_t k, size_t ldx, size_t ldy,
+                              const dnnl_memory_desc_t *w, float beta)
 {
     dnnl_memory_desc_t xd, wd, yd;
     dnnl_matmul_desc_t what;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_post_ops_t ops = NULL;
-    const dnnl_dims_t x_dims = {(dnnl_dim_t)m, (dnnl_dim_t)k}, w_dims = {(dnnl_dim_t)k, (dnnl_dim_t)n},
+    const dnnl_dims_t x_dims = {(dnnl_dim_t)m, (dnnl_dim_t)k},
+                      w_dims = {(dnnl_dim_t)k, (dnnl_dim_t)n},
                       y_dims = {(dnnl_dim_t)m, (dnnl_dim_t)n}, x_strides = {(dnnl_dim_t)ldx, 1},
                       y_strides = {(dnnl_dim_t)ldy, 1};
     dnnl_status_t status = dnnl_memory_desc_init_by_strides(&xd, 2, x_dims, dnnl_f32, x_strides);
     if (!status) status = dnnl_memory_desc_init_by_strides(&yd, 2, y_dims, dnnl_f32, y_strides);
-    if (w) wd = *w;
-    else if (!status) status = dnnl_memory_desc_init_by_tag(&wd, 2, w_dims, dnnl_f32, dnnl_format_tag_any);
+    if (w)
+        wd = *w;
+    else if (!status)
+        status = dnnl_memory_desc_init_by_tag(&wd, 2, w_dims, dnnl_f32, dnnl_format_tag_any);
     if (!status) status = dnnl_matmul_desc_init(&what, &xd, &wd, NULL, &yd);
     if (!status && beta != 0) status = dnnl_primitive_attr_create(&attr);
     if (!status && beta != 0) status = dnnl_post_ops_create(&ops);
@@ -80,7 +88,8 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *product, dnnl_engine_t engi
 }
 
 /* Runs what is described on up to three memories, in the calling thread's time. */
-static dnnl_status_t carry_out(dnnl_primitive_desc_t what, dnnl_engine_t engine, int n, const dnnl_exec_arg_t *args)
+static dnnl_status_t carry_out(dnnl_primitive_desc_t what, dnnl_engine_t engine, int n,
+                               const dnnl_exec_arg_t *args)
 {
     dnnl_primitive_t primitive = NULL;
     dnnl_stream_t stream = NULL;
@@ -101,7 +110,9 @@ static dnnl_status_t rearrange(gemm_packed *p, const float *w)
     dnnl_primitive_desc_t reorder = NULL;
     dnnl_status_t status = dnnl_memory_desc_init_by_tag(&plain, 2, dims, dnnl_f32, dnnl_ba);
     if (!status) status = dnnl_memory_create(&from, &plain, p->engine, (void *)w);
-    if (!status) status = dnnl_reorder_primitive_desc_create(&reorder, &plain, p->engine, &p->desc, p->engine, NULL);
+    if (!status)
+        status = dnnl_reorder_primitive_desc_create(&reorder, &plain, p->engine, &p->desc,
+                                                    p->engine, NULL);
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, p->memory}};
     if (!status) status = carry_out(reorder, p->engine, 2, args);
     if (reorder) dnnl_primitive_desc_destroy(reorder);
@@ -109,12 +120,13 @@ static dnnl_status_t rearrange(gemm_packed *p, const float *w)
     return status;
 }
 
-/* Only oneDNN's batch-reduce kernels read an order of their own (AVX-512 in the versions seen); others would rearrange the
- * copy again, or multiply in plain loops. */
+/* Only oneDNN's batch-reduce kernels read an order of their own (AVX-512 in the versions seen);
+ * others would rearrange the copy again, or multiply in plain loops. */
 static bool gains(dnnl_primitive_desc_t product)
 {
     const char *kernel = "";
-    return !dnnl_primitive_desc_query(product, dnnl_query_impl_info_str, 0, &kernel) && !strncmp(kernel, "brg", 3);
+    return !dnnl_primitive_desc_query(product, dnnl_query_impl_info_str, 0, &kernel) &&
+           !strncmp(kernel, "brg", 3);
 }
 
 gemm_packed *gemm_pack(const float *w, size_t n, size_t k)
@@ -143,15 +155,20 @@ void gemm_packed_free(gemm_packed *p)
     free(p);
 }
 
-bool gemm_nt_packed(float *y, size_t ldy, const float *x, size_t ldx, const gemm_packed *w, size_t m, float beta)
+bool gemm_nt_packed(float *y, size_t ldy, const float *x, size_t ldx, const gemm_packed *w,
+                    size_t m, float beta)
 {
     dnnl_primitive_desc_t product = NULL;
     dnnl_memory_t from = NULL, to = NULL;
-    if (!w || !m || describe(&product, w->engine, m, w->n, w->k, ldx, ldy, &w->desc, beta)) return false;
-    dnnl_status_t status =
-        dnnl_memory_create(&from, dnnl_primitive_desc_query_md(product, dnnl_query_src_md, 0), w->engine, (void *)x);
-    if (!status) status = dnnl_memory_create(&to, dnnl_primitive_desc_query_md(product, dnnl_query_dst_md, 0), w->engine, y);
-    const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, from}, {DNNL_ARG_WEIGHTS, w->memory}, {DNNL_ARG_DST, to}};
+    if (!w || !m || describe(&product, w->engine, m, w->n, w->k, ldx, ldy, &w->desc, beta))
+        return false;
+    dnnl_status_t status = dnnl_memory_create(
+        &from, dnnl_primitive_desc_query_md(product, dnnl_query_src_md, 0), w->engine, (void *)x);
+    if (!status)
+        status = dnnl_memory_create(
+            &to, dnnl_primitive_desc_query_md(product, dnnl_query_dst_md, 0), w->engine, y);
+    const dnnl_exec_arg_t args[] = {
+        {DNNL_ARG_SRC, from}, {DNNL_ARG_WEIGHTS, w->memory}, {DNNL_ARG_DST, to}};
     if (!status) status = carry_out(product, w->engine, 3, args);
     if (from) dnnl_memory_destroy(from);
     if (to) dnnl_memory_destroy(to);

@@ -2,28 +2,28 @@
 
 #include "tensor/gemm.h"
 
-static void sgemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, float *y, size_t ldy, const float *x, size_t ldx,
-                  const float *w, size_t ldw, size_t m, size_t n, size_t k, float beta)
+static void sgemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, float *y, size_t ldy, const float *x,
+                  size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k, float beta)
 {
     if (m == 0 || n == 0) return;
-    cblas_sgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1.0f, x, (blasint)ldx, w, (blasint)ldw, beta,
-                y, (blasint)ldy);
+    cblas_sgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1.0f, x, (blasint)ldx, w,
+                (blasint)ldw, beta, y, (blasint)ldy);
 }
 
-void gemm_nt(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
-             float beta)
+void gemm_nt(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
+             size_t n, size_t k, float beta)
 {
     sgemm(CblasNoTrans, CblasTrans, y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
-void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
-             float beta)
+void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
+             size_t n, size_t k, float beta)
 {
     sgemm(CblasNoTrans, CblasNoTrans, y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
-void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k,
-             float beta)
+void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
+             size_t n, size_t k, float beta)
 {
     sgemm(CblasTrans, CblasNoTrans, y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
@@ -37,7 +37,8 @@ gemm_packed *gemm_pack(const float *w, size_t n, size_t k)
 
 void gemm_packed_free(gemm_packed *w) { (void)w; }
 
-bool gemm_nt_packed(float *y, size_t ldy, const float *x, size_t ldx, const gemm_packed *w, size_t m, float beta)
+bool gemm_nt_packed(float *y, size_t ldy, const float *x, size_t ldx, const gemm_packed *w,
+                    size_t m, float beta)
 {
     (void)y, (void)ldy, (void)x, (void)ldx, (void)w, (void)m, (void)beta;
     return false;

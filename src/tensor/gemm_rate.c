@@ -7,7 +7,8 @@ enum { TURNS = 8 };
 double gemm_rate(size_t m, size_t n, size_t k)
 {
     dele_arena arena = {0};
-    float *x = dele_alloc(&arena, m * k, sizeof *x, NULL), *w = dele_alloc(&arena, n * k, sizeof *w, NULL);
+    float *x = dele_alloc(&arena, m * k, sizeof *x, NULL),
+          *w = dele_alloc(&arena, n * k, sizeof *w, NULL);
     float *y = dele_alloc(&arena, m * n, sizeof *y, NULL);
     double best = 0;
     if (x && w && y) {

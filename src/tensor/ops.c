@@ -4,20 +4,22 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The compiler writes these loops for each generation of x86 and the loader picks one; elsewhere there is one.  Not
- * under a sanitizer, whose start-up comes after the picking. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&          \
-    !defined(__SANITIZE_THREAD__)
+/* The compiler writes these loops for each generation of x86 and the loader picks one; elsewhere
+ * there is one.  Not under a sanitizer, whose start-up comes after the picking. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) &&                        \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define FOR_EACH_CPU __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define FOR_EACH_CPU
 #endif
 
-enum { PARALLEL_FROM = 1 << 15 }; /* elements below which a parallel region costs more than it brings */
+enum {
+    PARALLEL_FROM = 1 << 15
+}; /* elements below which a parallel region costs more than it brings */
 
-/* exp as a polynomial of degree 6 on [-ln2/2, ln2/2] and a shifted exponent (Cephes' expf): within 2 ulp of libm, and
- * a loop around it becomes vector code (with -fno-trapping-math, which changes no result), which a call to expf does not
- * without -ffast-math. */
+/* exp as a polynomial of degree 6 on [-ln2/2, ln2/2] and a shifted exponent (Cephes' expf): within
+ * 2 ulp of libm, and a loop around it becomes vector code (with -fno-trapping-math, which changes
+ * no result), which a call to expf does not without -ffast-math. */
 static inline float exp_poly(float x)
 {
     x = x > 88.0f ? 88.0f : x < -87.3f ? -87.3f : x;
@@ -37,103 +39,113 @@ static inline float exp_poly(float x)
     return p * scale;
 }
 
-/* ---- norms ------------------------------------------------------------------------------------------------------- */
+/* ---- norms ----------------------------------------------------------------------------------- */
 
-FOR_EACH_CPU void rmsnorm_forward(float *y, float *inv, const float *x, const float *w, size_t n, size_t dim, float eps)
+FOR_EACH_CPU void rmsnorm_forward(float *y, float *rstd, const float *x, const float *w, size_t n,
+                                  size_t d_model, float eps)
 {
-#pragma omp parallel for if (n * dim > PARALLEL_FROM)
+#pragma omp parallel for if (n * d_model > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++) {
-        const float *xt = x + t * dim;
-        float *yt = y + t * dim;
+        const float *xt = x + t * d_model;
+        float *yt = y + t * d_model;
         double sum = 0;
 #pragma omp simd reduction(+ : sum)
-        for (size_t i = 0; i < dim; i++) sum += (double)xt[i] * xt[i];
-        float r = (float)(1.0 / sqrt(sum / (double)dim + eps));
-        inv[t] = r;
-        for (size_t i = 0; i < dim; i++) yt[i] = w ? xt[i] * r * w[i] : xt[i] * r;
+        for (size_t i = 0; i < d_model; i++) sum += (double)xt[i] * xt[i];
+        float r = (float)(1.0 / sqrt(sum / (double)d_model + eps));
+        rstd[t] = r;
+        for (size_t i = 0; i < d_model; i++) yt[i] = w ? xt[i] * r * w[i] : xt[i] * r;
     }
 }
 
-FOR_EACH_CPU void rmsnorm_backward(float *dx, float *dw, const float *dy, const float *x, const float *inv,
-                                   const float *w, size_t n, size_t dim)
+FOR_EACH_CPU void rmsnorm_backward(float *dx, float *dw, const float *dy, const float *x,
+                                   const float *rstd, const float *w, size_t n, size_t d_model)
 {
-#pragma omp parallel for if (n * dim > PARALLEL_FROM)
+#pragma omp parallel for if (n * d_model > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++) {
-        const float *xt = x + t * dim, *dyt = dy + t * dim;
-        float *dxt = dx + t * dim, r = inv[t];
+        const float *xt = x + t * d_model, *dyt = dy + t * d_model;
+        float *dxt = dx + t * d_model, r = rstd[t];
         double along = 0;
 #pragma omp simd reduction(+ : along)
-        for (size_t i = 0; i < dim; i++) along += (double)dyt[i] * (w ? w[i] : 1.0f) * xt[i];
-        float shift = (float)(along * r * r / (double)dim); /* mean(g ⊙ x̂) r, times x̂ / r = x below */
-        for (size_t i = 0; i < dim; i++) dxt[i] += r * (dyt[i] * (w ? w[i] : 1.0f) - xt[i] * shift);
+        for (size_t i = 0; i < d_model; i++) along += (double)dyt[i] * (w ? w[i] : 1.0f) * xt[i];
+        float shift =
+            (float)(along * r * r / (double)d_model); /* mean(g ⊙ x̂) r, times x̂ / r = x below */
+        for (size_t i = 0; i < d_model; i++)
+            dxt[i] += r * (dyt[i] * (w ? w[i] : 1.0f) - xt[i] * shift);
     }
     if (!dw) return;
-#pragma omp parallel for if (n * dim > PARALLEL_FROM)
-    for (size_t i = 0; i < dim; i++) {
+#pragma omp parallel for if (n * d_model > PARALLEL_FROM)
+    for (size_t i = 0; i < d_model; i++) {
         double sum = 0;
-        for (size_t t = 0; t < n; t++) sum += (double)dy[t * dim + i] * x[t * dim + i] * inv[t];
+        for (size_t t = 0; t < n; t++)
+            sum += (double)dy[t * d_model + i] * x[t * d_model + i] * rstd[t];
         dw[i] += (float)sum;
     }
 }
 
-FOR_EACH_CPU void layernorm_forward(float *y, float *inv, float *mean, const float *x, size_t n, size_t dim, float eps)
+FOR_EACH_CPU void layernorm_forward(float *y, float *rstd, float *mean, const float *x, size_t n,
+                                    size_t d_model, float eps)
 {
-#pragma omp parallel for if (n * dim > PARALLEL_FROM)
+#pragma omp parallel for if (n * d_model > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++) {
-        const float *xt = x + t * dim;
-        float *yt = y + t * dim;
+        const float *xt = x + t * d_model;
+        float *yt = y + t * d_model;
         double sum = 0, square = 0;
 #pragma omp simd reduction(+ : sum)
-        for (size_t i = 0; i < dim; i++) sum += xt[i];
-        double mu = sum / (double)dim;
+        for (size_t i = 0; i < d_model; i++) sum += xt[i];
+        double mu = sum / (double)d_model;
 #pragma omp simd reduction(+ : square)
-        for (size_t i = 0; i < dim; i++) square += (xt[i] - mu) * (xt[i] - mu);
-        float r = (float)(1.0 / sqrt(square / (double)dim + eps)), m = (float)mu;
-        inv[t] = r;
+        for (size_t i = 0; i < d_model; i++) square += (xt[i] - mu) * (xt[i] - mu);
+        float r = (float)(1.0 / sqrt(square / (double)d_model + eps)), m = (float)mu;
+        rstd[t] = r;
         mean[t] = m;
-        for (size_t i = 0; i < dim; i++) yt[i] = (xt[i] - m) * r;
+        for (size_t i = 0; i < d_model; i++) yt[i] = (xt[i] - m) * r;
     }
 }
 
-FOR_EACH_CPU void layernorm_backward(float *dx, const float *dy, const float *x, const float *inv, const float *mean,
-                                     size_t n, size_t dim)
+FOR_EACH_CPU void layernorm_backward(float *dx, const float *dy, const float *x, const float *rstd,
+                                     const float *mean, size_t n, size_t d_model)
 {
-#pragma omp parallel for if (n * dim > PARALLEL_FROM)
+#pragma omp parallel for if (n * d_model > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++) {
-        const float *xt = x + t * dim, *dyt = dy + t * dim;
-        float *dxt = dx + t * dim, r = inv[t], m = mean[t];
-        double along_1 = 0, along_y = 0; /* take dy, remove its part along 1 and its part along y, undo the division */
+        const float *xt = x + t * d_model, *dyt = dy + t * d_model;
+        float *dxt = dx + t * d_model, r = rstd[t], m = mean[t];
+        double along_1 = 0,
+               along_y =
+                   0; /* take dy, remove its part along 1 and its part along y, undo the division */
 #pragma omp simd reduction(+ : along_1, along_y)
-        for (size_t i = 0; i < dim; i++) {
+        for (size_t i = 0; i < d_model; i++) {
             along_1 += dyt[i];
             along_y += (double)dyt[i] * ((xt[i] - m) * r);
         }
-        float shift = (float)(along_1 / (double)dim), scale = (float)(along_y / (double)dim);
-        for (size_t i = 0; i < dim; i++) dxt[i] += (dyt[i] - shift - (xt[i] - m) * r * scale) * r;
+        float shift = (float)(along_1 / (double)d_model),
+              scale = (float)(along_y / (double)d_model);
+        for (size_t i = 0; i < d_model; i++)
+            dxt[i] += (dyt[i] - shift - (xt[i] - m) * r * scale) * r;
     }
 }
 
-/* ---- SwiGLU ------------------------------------------------------------------------------------------------------ */
+/* ---- SwiGLU ---------------------------------------------------------------------------------- */
 
-FOR_EACH_CPU void swiglu_forward(float *h, const float *gu, size_t n, size_t hidden)
+FOR_EACH_CPU void swiglu_forward(float *h, const float *gate_up, size_t n, size_t d_ff)
 {
-#pragma omp parallel for if (n * hidden > PARALLEL_FROM)
+#pragma omp parallel for if (n * d_ff > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++) {
-        const float *g = gu + t * 2 * hidden, *u = g + hidden;
-        float *ht = h + t * hidden;
+        const float *g = gate_up + t * 2 * d_ff, *u = g + d_ff;
+        float *ht = h + t * d_ff;
 #pragma omp simd
-        for (size_t i = 0; i < hidden; i++) ht[i] = g[i] / (1.0f + exp_poly(-g[i])) * u[i];
+        for (size_t i = 0; i < d_ff; i++) ht[i] = g[i] / (1.0f + exp_poly(-g[i])) * u[i];
     }
 }
 
-FOR_EACH_CPU void swiglu_backward(float *dgu, const float *dh, const float *gu, size_t n, size_t hidden)
+FOR_EACH_CPU void swiglu_backward(float *dgate_up, const float *dh, const float *gate_up, size_t n,
+                                  size_t d_ff)
 {
-#pragma omp parallel for if (n * hidden > PARALLEL_FROM)
+#pragma omp parallel for if (n * d_ff > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++) {
-        const float *g = gu + t * 2 * hidden, *u = g + hidden, *d = dh + t * hidden;
-        float *dg = dgu + t * 2 * hidden, *du = dg + hidden;
+        const float *g = gate_up + t * 2 * d_ff, *u = g + d_ff, *d = dh + t * d_ff;
+        float *dg = dgate_up + t * 2 * d_ff, *du = dg + d_ff;
 #pragma omp simd
-        for (size_t i = 0; i < hidden; i++) {
+        for (size_t i = 0; i < d_ff; i++) {
             float sigma = 1.0f / (1.0f + exp_poly(-g[i]));
             dg[i] = d[i] * u[i] * sigma * (1.0f + g[i] * (1.0f - sigma));
             du[i] = d[i] * g[i] * sigma;
@@ -141,10 +153,10 @@ FOR_EACH_CPU void swiglu_backward(float *dgu, const float *dh, const float *gu, 
     }
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------------------------- */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
-FOR_EACH_CPU void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads, size_t head_dim,
-                       const float *inv_freq, float sign)
+FOR_EACH_CPU void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads,
+                       size_t head_dim, const float *inv_freq, float sign)
 {
     enum { SOME = 64 }; /* angles whose sines are kept while all heads turn by them */
     size_t half = head_dim / 2;
@@ -154,7 +166,9 @@ FOR_EACH_CPU void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_h
             size_t m = half - from < SOME ? half - from : SOME;
             float c[SOME], s[SOME];
             for (size_t i = 0; i < m; i++) {
-                float angle = (float)pos[t] * inv_freq[from + i]; /* float32, as the reference implementations have it */
+                float angle =
+                    (float)pos[t] *
+                    inv_freq[from + i]; /* float32, as the reference implementations have it */
                 c[i] = cosf(angle), s[i] = sign * sinf(angle);
             }
             for (size_t h = 0; h < n_heads; h++) {
@@ -186,8 +200,8 @@ FOR_EACH_CPU void softmax(float *x, size_t n, float scale)
         x[i] = exp_poly((x[i] - top) * scale);
         sum += x[i];
     }
-    float inv = (float)(1.0 / sum);
-    for (size_t i = 0; i < n; i++) x[i] *= inv;
+    float rstd = (float)(1.0 / sum);
+    for (size_t i = 0; i < n; i++) x[i] *= rstd;
 }
 
 FOR_EACH_CPU double log_sum_exp(const float *x, size_t n)

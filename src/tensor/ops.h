@@ -1,6 +1,6 @@
-/* Layers other than the matrix product, as forward / backward pairs.  Arguments run outputs, inputs, sizes; the
- * gradient of x is dx.  Everything is row-major float32, sums that decide something run in double.  Kernels cannot
- * fail. */
+/* Layers other than the matrix product, as forward / backward pairs.  Arguments run outputs,
+ * inputs, sizes; the gradient of x is dx.  Everything is row-major float32, sums that decide
+ * something run in double.  Kernels cannot fail. */
 #ifndef DELE_OPS_H
 #define DELE_OPS_H
 
@@ -8,28 +8,32 @@
 #include <stddef.h>
 
 /* RMSNorm      y = w ⊙ x r,          r = 1 / sqrt(mean(x²) + eps)            w NULL: ones
- *   backward   dx += r (g - x̂ mean(g ⊙ x̂)),   g = dy ⊙ w,  x̂ = x r;        dw += Σ dy ⊙ x̂  (dw NULL: frozen)
- * x, y, dx, dy [n, dim]; inv [n] keeps r; mean is unused. */
-void rmsnorm_forward(float *y, float *inv, const float *x, const float *w, size_t n, size_t dim, float eps);
-void rmsnorm_backward(float *dx, float *dw, const float *dy, const float *x, const float *inv, const float *w, size_t n,
-                      size_t dim);
+ *   backward   dx += r (g - x̂ mean(g ⊙ x̂)),   g = dy ⊙ w,  x̂ = x r;        dw += Σ dy ⊙ x̂  (dw
+ *                                                            NULL: frozen)
+ * x, y, dx, dy [n, d_model]; rstd [n] keeps r; mean is unused. */
+void rmsnorm_forward(float *y, float *rstd, const float *x, const float *w, size_t n,
+                     size_t d_model, float eps);
+void rmsnorm_backward(float *dx, float *dw, const float *dy, const float *x, const float *rstd,
+                      const float *w, size_t n, size_t d_model);
 
 /* LayerNorm without parameters (OLMo-1)   y = (x - μ) r,   r = 1 / sqrt(var(x) + eps)
  *   backward   dx += r (dy - mean(dy) - y mean(dy ⊙ y))
- * inv and mean [n] keep r and μ. */
-void layernorm_forward(float *y, float *inv, float *mean, const float *x, size_t n, size_t dim, float eps);
-void layernorm_backward(float *dx, const float *dy, const float *x, const float *inv, const float *mean, size_t n,
-                        size_t dim);
+ * rstd and mean [n] keep r and μ. */
+void layernorm_forward(float *y, float *rstd, float *mean, const float *x, size_t n, size_t d_model,
+                       float eps);
+void layernorm_backward(float *dx, const float *dy, const float *x, const float *rstd,
+                        const float *mean, size_t n, size_t d_model);
 
-/* SwiGLU       h = silu(g) ⊙ u        gu [n, 2 hidden] holds g then u, h [n, hidden]
+/* SwiGLU       h = silu(g) ⊙ u        gate_up [n, 2 d_ff] holds g then u, h [n, d_ff]
  *   backward   dg = dh u σ(g) (1 + g (1 - σ(g))),   du = dh silu(g)      written over */
-void swiglu_forward(float *h, const float *gu, size_t n, size_t hidden);
-void swiglu_backward(float *dgu, const float *dh, const float *gu, size_t n, size_t hidden);
+void swiglu_forward(float *h, const float *gate_up, size_t n, size_t d_ff);
+void swiglu_backward(float *dgate_up, const float *dh, const float *gate_up, size_t n, size_t d_ff);
 
-/* Rotary embedding, half-split form: channels i and i + hd/2 of each head turn by the angle pos · θ^(-2i/hd).
- * sign -1 turns back, which is the backward pass.  x: n rows of stride ld, n_heads heads from its start on. */
-void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads, size_t head_dim, const float *inv_freq,
-          float sign);
+/* Rotary embedding, half-split form: channels i and i + hd/2 of each head turn by the angle pos ·
+ * θ^(-2i/hd).  sign -1 turns back, which is the backward pass.  x: n rows of stride ld, n_heads
+ * heads from its start on. */
+void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads, size_t head_dim,
+          const float *inv_freq, float sign);
 
 void add(float *y, const float *x, size_t n); /* y += x */
 

@@ -1,15 +1,22 @@
-/* Into GGUF's blocks, by the formulas of ggml's reference quantisers (quantize_row_*_ref; MIT; what is shared is the
- * arithmetic, so that a file made here is the file that llama.cpp would make, without an importance matrix).
+/* Into GGUF's blocks, by the formulas of ggml's reference quantisers (quantize_row_*_ref; MIT; what
+ * is shared is the arithmetic, so that a file made here is the file that llama.cpp would make,
+ * without an importance matrix).
  *
- *   q8_0   d = max|x| / 127                    q = round(x / d)                    halves away from zero
- *   q5_0   d = x* / -16                        q = min(31, trunc(x / d + 16.5))    x*: the x of largest magnitude, the
- *   q4_0   d = x* / -8                         q = min(15, trunc(x / d + 8.5))         first of several, with its sign
- *   q4_K   8 sub-blocks of 32, each  x = s q - m  with q in 0..15 and m >= 0;  s and m by 21 weighted fits, then
- *          themselves stored in 6 bits:        s = d k,  m = dmin l,  d = max s / 63,  dmin = max m / 63
+ *   q8_0   d = max|x| / 127                    q = round(x / d)                    halves away from
+ *                                              zero
+ *   q5_0   d = x* / -16                        q = min(31, trunc(x / d + 16.5))    x*: the x of
+ *                                              largest magnitude, the
+ *   q4_0   d = x* / -8                         q = min(15, trunc(x / d + 8.5))         first of
+ *                                              several, with its sign
+ *   q4_K   8 sub-blocks of 32, each  x = s q - m  with q in 0..15 and m >= 0;  s and m by 21
+ *                                                 weighted fits, then
+ *          themselves stored in 6 bits:        s = d k,  m = dmin l,  d = max s / 63,  dmin = max m
+ *                                                        / 63
  *          and at last q = round((x + dmin l) / (d k)) with the numbers as they are stored
  *
- * The scales d and dmin are stored as float16.  Every step is float32, one rounding an operation: this file is compiled
- * without contraction to fused products, so that every machine writes the same bytes. */
+ * The scales d and dmin are stored as float16.  Every step is float32, one rounding an operation:
+ * this file is compiled without contraction to fused products, so that every machine writes the
+ * same bytes. */
 #include "tensor/dtype.h"
 
 #include <math.h>
@@ -71,7 +78,7 @@ static bool put_q5_0(uint8_t *b, const float *x)
     return fits;
 }
 
-/* ---- q4_K ------------------------------------------------------------------------------------------------------- */
+/* ---- q4_K ------------------------------------------------------------------------------------ */
 
 enum { SUB = 32, TOP = 15 };
 
@@ -88,9 +95,10 @@ static float weighted_error(const float *x, const float *w, const int *q, float 
     return sum;
 }
 
-/* The weighted least squares of x = scale q + least for given q; least is held at 0 where it would rise above.  False
- * when all q are equal. */
-static bool fit(float *scale, float *least, const float *x, const float *w, const int *q, float sum_w, float sum_x)
+/* The weighted least squares of x = scale q + least for given q; least is held at 0 where it would
+ * rise above.  False when all q are equal. */
+static bool fit(float *scale, float *least, const float *x, const float *w, const int *q,
+                float sum_w, float sum_x)
 {
     float l = 0, l2 = 0, xl = 0;
     for (int i = 0; i < SUB; i++) {
@@ -110,8 +118,9 @@ static bool fit(float *scale, float *least, const float *x, const float *w, cons
     return true;
 }
 
-/* A sub-block's scale, what is taken from it (the minimum with its sign turned), and q: the best of a straight division
- * and of 21 fits, whose q come from ranges a little narrower and wider than the true one. */
+/* A sub-block's scale, what is taken from it (the minimum with its sign turned), and q: the best of
+ * a straight division and of 21 fits, whose q come from ranges a little narrower and wider than the
+ * true one. */
 static float fit_sub_block(float *taken, int *best_q, const float *x)
 {
     float w[SUB], squares = 0, sum_w = 0, sum_x = 0, least = x[0], most = x[0];
@@ -165,23 +174,29 @@ static bool put_q4_k(uint8_t *b, const float *x)
         if (scale[s] > most_scale) most_scale = scale[s];
         if (taken[s] > most_taken) most_taken = taken[s];
     }
-    const float to_k = most_scale > 0 ? 63 / most_scale : 0, to_l = most_taken > 0 ? 63 / most_taken : 0;
-    for (int s = 0; s < 8; s++) k[s] = clamp(to_k * scale[s], 63), l[s] = clamp(to_l * taken[s], 63);
+    const float to_k = most_scale > 0 ? 63 / most_scale : 0,
+                to_l = most_taken > 0 ? 63 / most_taken : 0;
+    for (int s = 0; s < 8; s++)
+        k[s] = clamp(to_k * scale[s], 63), l[s] = clamp(to_l * taken[s], 63);
     bool fits = put_scale(b, most_scale / 63) & put_scale(b + 2, most_taken / 63);
     pack_six_bits(b + 4, k, l);
 
     uint16_t halves[2];
     memcpy(halves, b, sizeof halves);
     for (int s = 0; s < 8; s++) {
-        float d = dele_f16_to_f32(halves[0]) * (float)k[s], m = dele_f16_to_f32(halves[1]) * (float)l[s];
-        for (int i = 0; i < SUB && d != 0; i++) q[SUB * s + i] = clamp((x[SUB * s + i] + m) / d, TOP);
+        float d = dele_f16_to_f32(halves[0]) * (float)k[s],
+              m = dele_f16_to_f32(halves[1]) * (float)l[s];
+        for (int i = 0; i < SUB && d != 0; i++)
+            q[SUB * s + i] = clamp((x[SUB * s + i] + m) / d, TOP);
     }
     for (int s = 0; s < 8; s += 2)
-        for (int i = 0; i < SUB; i++) b[16 + SUB * (s / 2) + i] = (uint8_t)(q[SUB * s + i] | q[SUB * (s + 1) + i] << 4);
+        for (int i = 0; i < SUB; i++)
+            b[16 + SUB * (s / 2) + i] = (uint8_t)(q[SUB * s + i] | q[SUB * (s + 1) + i] << 4);
     return fits;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------------------------
+ */
 
 bool dele_quantise_block(uint8_t *block, const float *x, dele_dtype type)
 {
@@ -189,10 +204,15 @@ bool dele_quantise_block(uint8_t *block, const float *x, dele_dtype type)
     for (size_t i = 0; i < n; i++)
         if (!isfinite(x[i])) return false;
     switch (type) {
-    case DELE_DTYPE_Q8_0: return put_q8_0(block, x);
-    case DELE_DTYPE_Q5_0: return put_q5_0(block, x);
-    case DELE_DTYPE_Q4_0: return put_q4_0(block, x);
-    case DELE_DTYPE_Q4_K: return put_q4_k(block, x);
-    default: return false;
+    case DELE_DTYPE_Q8_0:
+        return put_q8_0(block, x);
+    case DELE_DTYPE_Q5_0:
+        return put_q5_0(block, x);
+    case DELE_DTYPE_Q4_0:
+        return put_q4_0(block, x);
+    case DELE_DTYPE_Q4_K:
+        return put_q4_k(block, x);
+    default:
+        return false;
     }
 }

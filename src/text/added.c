@@ -1,22 +1,25 @@
-/* Added tokens: strings that are one token wherever they stand, found before the pre-tokenizer sees the text.
+/* Added tokens: strings that are one token wherever they stand, found before the pre-tokenizer sees
+ * the text.
  *
- * They are looked for twice.  Those with normalized = false in the text as it came; then, in what lies between and
- * after normalising it, those with normalized = true, whose own content is normalised by the same rules.  Of several
- * that match, the leftmost wins, and of those the longest: a run of seven blanks is the token for seven.
+ * They are looked for twice.  Those with normalized = false in the text as it came; then, in what
+ * lies between and after normalising it, those with normalized = true, whose own content is
+ * normalised by the same rules.  Of several that match, the leftmost wins, and of those the
+ * longest: a run of seven blanks is the token for seven.
  *
- * lstrip and rstrip let a token swallow the blanks beside it; single_word lets it count only where no word character
- * touches it. */
+ * lstrip and rstrip let a token swallow the blanks beside it; single_word lets it count only where
+ * no word character touches it. */
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
-/* As in a dictionary: what begins alike lies together, the shorter first; of equal ones the lower id. */
+/* As in a dictionary: what begins alike lies together, the shorter first; of equal ones the lower
+ * id. */
 static int by_text(const void *pa, const void *pb)
 {
     const dele_added *x = *(const dele_added *const *)pa, *y = *(const dele_added *const *)pb;
-    const dele_span *a = &x->pattern, *b = &y->pattern;
+    const dele_text_span *a = &x->pattern, *b = &y->pattern;
     int difference = memcmp(a->text, b->text, a->n < b->n ? a->n : b->n);
     if (difference) return difference;
     if (a->n != b->n) return a->n < b->n ? -1 : 1;
@@ -32,13 +35,15 @@ static void set_firsts(dele_added_set *set)
     }
 }
 
-dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool normalized, dele_arena *arena, dele_err *err)
+dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool normalized,
+                             dele_arena *arena, dele_err *err)
 {
     set->n = 0;
     set->token = DELE_NEW(arena, const dele_added *, t->n_added + 1, err);
     if (!set->token) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < t->n_added; i++)
-        if (t->added[i].normalized == normalized && t->added[i].pattern.n) set->token[set->n++] = &t->added[i];
+        if (t->added[i].normalized == normalized && t->added[i].pattern.n)
+            set->token[set->n++] = &t->added[i];
     if (set->n) qsort(set->token, set->n, sizeof *set->token, by_text);
     set_firsts(set);
     return DELE_OK;
@@ -58,14 +63,17 @@ static size_t first_from(const dele_added_set *set, size_t low, size_t high, siz
 {
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if ((unsigned char)set->token[middle]->pattern.text[k] < b) low = middle + 1;
-        else high = middle;
+        if ((unsigned char)set->token[middle]->pattern.text[k] < b)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
 
-/* The longest token that the text begins with.  The tokens that share its first k bytes are a stretch of the sorted set,
- * which each further byte narrows: no more than a binary search a byte, however many tokens there are. */
+/* The longest token that the text begins with.  The tokens that share its first k bytes are a
+ * stretch of the sorted set, which each further byte narrows: no more than a binary search a byte,
+ * however many tokens there are. */
 static const dele_added *match_at(const dele_added_set *set, const char *text, size_t n)
 {
     unsigned char b = (unsigned char)text[0];
@@ -85,10 +93,20 @@ static const dele_added *match_at(const dele_added_set *set, const char *text, s
 static bool is_word(int32_t c)
 {
     switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU: case UTF8PROC_CATEGORY_LL: case UTF8PROC_CATEGORY_LT: case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO: case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_MC: case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND: case UTF8PROC_CATEGORY_NL: case UTF8PROC_CATEGORY_PC: return true;
-    default: return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9);
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_PC:
+        return true;
+    default:
+        return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9);
     }
 }
 
@@ -120,12 +138,14 @@ static size_t blanks_before(const char *text, size_t at, size_t not_before)
 
 static size_t blanks_after(const char *text, size_t n, size_t at)
 {
-    for (size_t used; at < n && dele_is_space(dele_utf8_next(text + at, n - at, &used));) at += used;
+    for (size_t used; at < n && dele_is_space(dele_utf8_next(text + at, n - at, &used));)
+        at += used;
     return at;
 }
 
 dele_status dele_added_split(dele_encoder *e, const dele_added_set *set, const char *text, size_t n,
-                           dele_status (*between)(dele_encoder *, const char *, size_t, void *), void *context)
+                             dele_status (*between)(dele_encoder *, const char *, size_t, void *),
+                             void *context)
 {
     dele_status status = DELE_OK;
     size_t done = 0, at = 0;
@@ -137,7 +157,7 @@ dele_status dele_added_split(dele_encoder *e, const dele_added_set *set, const c
             continue;
         }
         size_t start = at, stop = at + token->pattern.n;
-        at = stop; /* the search goes on behind the match, blanks swallowed or not */
+        at = stop; /* the search resumes after the match, blanks swallowed or not */
         if (token->single_word && touches_a_word(text, n, start, stop)) continue;
         if (token->lstrip) start = blanks_before(text, start, done < start ? done : start);
         if (token->rstrip) stop = blanks_after(text, n, stop);

@@ -2,10 +2,11 @@
 
 #include <string.h>
 
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
 /* out = a [n_a] and b [n_b] behind it. */
-static int *joined_ids(const int *a, size_t n_a, const int *b, size_t n_b, dele_arena *arena, dele_err *err)
+static int *joined_ids(const int *a, size_t n_a, const int *b, size_t n_b, dele_arena *arena,
+                       dele_err *err)
 {
     int *all = DELE_NEW(arena, int, n_a + n_b + 1, err);
     if (all && n_a) memcpy(all, a, n_a * sizeof *all);
@@ -18,8 +19,8 @@ static bool begins_with(const dele_ids *all, const dele_ids *ids)
     return all->n >= ids->n && (!ids->n || !memcmp(all->id, ids->id, ids->n * sizeof *ids->id));
 }
 
-dele_status dele_encode_behind(dele_ids_behind *out, const dele_tokenizer *t, const char *text, size_t n,
-                               size_t border, bool add_special, dele_straddle straddle,
+dele_status dele_encode_behind(dele_ids_behind *out, const dele_tokenizer *t, const char *text,
+                               size_t n, size_t border, bool add_special, dele_straddle straddle,
                                dele_arena *arena, dele_err *err)
 {
     const dele_encode_part begin = add_special ? DELE_ENCODE_BEGIN : DELE_ENCODE_BARE;
@@ -34,7 +35,9 @@ dele_status dele_encode_behind(dele_ids_behind *out, const dele_tokenizer *t, co
         if (straddle == DELE_STRADDLE_SPLIT &&
             dele_encode_as(&all, t, text + border, n - border, DELE_ENCODE_MIDDLE, arena, err))
             return err->code;
-        const size_t from = straddle == DELE_STRADDLE_SPLIT ? 0 : all.n < before.n ? all.n : before.n;
+        const size_t from = straddle == DELE_STRADDLE_SPLIT ? 0
+                            : all.n < before.n              ? all.n
+                                                            : before.n;
         all.n -= from;
         all.id = joined_ids(before.id, before.n, all.id + from, all.n, arena, err);
         if (!all.id) return err->code;
@@ -51,26 +54,26 @@ const char *dele_between(const char *answer)
 }
 
 dele_status dele_encode_answer(dele_ids_behind *out, const dele_tokenizer *t, dele_chat chat,
-                               const char *prompt, const char *answer, bool joined, dele_arena *arena,
-                               dele_err *err)
+                               const char *prompt, const char *answer, bool joined,
+                               dele_arena *arena, dele_err *err)
 {
     const bool raw = chat == DELE_CHAT_NONE;
     const char *text = raw ? prompt : dele_chat_prompt(chat, prompt, arena, err);
     const char *between = raw && !joined ? dele_between(answer) : "";
     const char *whole = text ? dele_printf(arena, err, "%s%s%s", text, between, answer) : NULL;
     if (!whole) return DELE_ERR_MEMORY;
-    return dele_encode_behind(out, t, whole, strlen(whole), strlen(text), raw, DELE_STRADDLE_SPLIT, arena,
-                              err);
+    return dele_encode_behind(out, t, whole, strlen(whole), strlen(text), raw, DELE_STRADDLE_SPLIT,
+                              arena, err);
 }
 
-dele_status dele_encode_prompt(dele_ids *out, const dele_tokenizer *t, dele_chat chat, const char *prompt,
-                               dele_arena *arena, dele_err *err)
+dele_status dele_encode_prompt(dele_ids *out, const dele_tokenizer *t, dele_chat chat,
+                               const char *prompt, dele_arena *arena, dele_err *err)
 {
     const bool raw = chat == DELE_CHAT_NONE;
     const char *text = raw ? prompt : dele_chat_prompt(chat, prompt, arena, err);
     if (!text) return DELE_ERR_MEMORY;
-    return dele_encode_as(out, t, text, strlen(text), raw ? DELE_ENCODE_BEGIN : DELE_ENCODE_BARE, arena,
-                          err);
+    return dele_encode_as(out, t, text, strlen(text), raw ? DELE_ENCODE_BEGIN : DELE_ENCODE_BARE,
+                          arena, err);
 }
 
 size_t dele_blank_ids(const dele_tokenizer *t, const int *ids, size_t n)
@@ -98,13 +101,14 @@ static size_t shared(const char *a, const char *b)
     return n;
 }
 
-char *dele_decode_behind(const dele_tokenizer *t, const int *ids, size_t n, const int *more, size_t n_more,
-                         bool skip_special, dele_arena *arena, dele_err *err)
+char *dele_decode_behind(const dele_tokenizer *t, const int *ids, size_t n, const int *more,
+                         size_t n_more, bool skip_special, dele_arena *arena, dele_err *err)
 {
     dele_arena scratch = {.limit = arena->limit};
     const int *all = joined_ids(ids, n, more, n_more, &scratch, err);
     const char *before = all ? dele_decode(t, ids, n, skip_special, &scratch, err) : NULL;
-    const char *whole = before ? dele_decode(t, all, n + n_more, skip_special, &scratch, err) : NULL;
+    const char *whole =
+        before ? dele_decode(t, all, n + n_more, skip_special, &scratch, err) : NULL;
     char *text = whole ? dele_strdup(arena, whole + shared(before, whole), err) : NULL;
     dele_arena_release(&scratch);
     return text;

@@ -1,32 +1,35 @@
-/* Byte-pair encoding of one word: start from its smallest symbols, merge the adjacent pair of the lowest rank (the
- * leftmost of equals) until no pair has a merge.
+/* Byte-pair encoding of one word: start from its smallest symbols, merge the adjacent pair of the
+ * lowest rank (the leftmost of equals) until no pair has a merge.
  *
- * Symbols are bytes under ByteLevel and characters otherwise; a character without a token falls back to its bytes'
- * tokens <0xNN> where all of them exist, else to the unknown token, runs of it fused into one on demand.
+ * Symbols are bytes under ByteLevel and characters otherwise; a character without a token falls
+ * back to its bytes' tokens <0xNN> where all of them exist, else to the unknown token, runs of it
+ * fused into one on demand.
  *
- * Short words look through all pairs at every turn.  Long ones (where no pre-tokenizer splits, the whole text is one
- * word) keep the pairs in a heap ordered by (rank, position); symbols are a linked list.  A merge leaves stale
- * entries behind: such an entry is recognised when popped, because the pair now at its place is not the one that it
- * was entered for.  n symbols cost O(n log n).
+ * Short words look through all pairs at every turn.  Long ones (where no pre-tokenizer splits, the
+ * whole text is one word) keep the pairs in a heap ordered by (rank, position); symbols are a
+ * linked list.  A merge leaves stale entries behind: such an entry is recognised when popped,
+ * because the pair now at its place is not the one that it was entered for.  n symbols cost O(n log
+ * n).
  *
  * Sennrich, Haddow, Birch 2016, arXiv 1508.07909. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
 enum { SHORT_WORD = 24, GONE = -2 };
 
 typedef struct dele_symbol {
-    int id, previous, next; /* neighbours by index, -1: none; id GONE: merged into its left neighbour */
+    int id, previous,
+        next; /* neighbours by index, -1: none; id GONE: merged into its left neighbour */
 } dele_symbol;
 
 typedef struct dele_candidate {
     int rank, at, left, right, id;
 } dele_candidate;
 
-/* ---- symbols -------------------------------------------------------------------------------------------------- */
+/* ---- symbols --------------------------------------------------------------------------------- */
 
 static bool has_byte_tokens(const dele_tokenizer *t, const char *text, size_t n)
 {
@@ -35,7 +38,8 @@ static bool has_byte_tokens(const dele_tokenizer *t, const char *text, size_t n)
     return true;
 }
 
-static size_t symbols_of_bytes(dele_symbol *symbol, const dele_tokenizer *t, const char *text, size_t n)
+static size_t symbols_of_bytes(dele_symbol *symbol, const dele_tokenizer *t, const char *text,
+                               size_t n)
 {
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
@@ -46,10 +50,12 @@ static size_t symbols_of_bytes(dele_symbol *symbol, const dele_tokenizer *t, con
     return count;
 }
 
-static size_t symbols_of_characters(dele_symbol *symbol, const dele_tokenizer *t, const char *text, size_t n)
+static size_t symbols_of_characters(dele_symbol *symbol, const dele_tokenizer *t, const char *text,
+                                    size_t n)
 {
     size_t count = 0;
-    bool unknown = false; /* an unknown token is due: as in the library, only the next known character lays it down */
+    bool unknown = false; /* an unknown token is due: as in the library, only the next known
+                             character lays it down */
     for (size_t i = 0, used; i < n; i += used) {
         dele_utf8_next(text + i, n - i, &used);
         int id = dele_vocab_find(&t->vocab, t->token, text + i, used);
@@ -58,7 +64,8 @@ static size_t symbols_of_characters(dele_symbol *symbol, const dele_tokenizer *t
             unknown = false;
             symbol[count++].id = id;
         } else if (t->byte_fallback && has_byte_tokens(t, text + i, used)) {
-            for (size_t b = 0; b < used; b++) symbol[count++].id = t->byte_id[(unsigned char)text[i + b]];
+            for (size_t b = 0; b < used; b++)
+                symbol[count++].id = t->byte_id[(unsigned char)text[i + b]];
         } else if (t->unk >= 0) {
             if (unknown && !t->fuse_unk) symbol[count++].id = t->unk;
             unknown = true;
@@ -68,12 +75,13 @@ static size_t symbols_of_characters(dele_symbol *symbol, const dele_tokenizer *t
     return count;
 }
 
-/* ---- a short word --------------------------------------------------------------------------------------------- */
+/* ---- a short word ---------------------------------------------------------------------------- */
 
 static size_t merge_short(dele_symbol *symbol, size_t n, const dele_merges *merges)
 {
     const dele_merge *of[SHORT_WORD];
-    for (size_t i = 0; i + 1 < n; i++) of[i] = dele_merges_find(merges, symbol[i].id, symbol[i + 1].id);
+    for (size_t i = 0; i + 1 < n; i++)
+        of[i] = dele_merges_find(merges, symbol[i].id, symbol[i + 1].id);
     for (;;) {
         size_t best = 0;
         int rank = INT_MAX;
@@ -92,7 +100,7 @@ static size_t merge_short(dele_symbol *symbol, size_t n, const dele_merges *merg
     }
 }
 
-/* ---- a long word ---------------------------------------------------------------------------------------------- */
+/* ---- a long word ----------------------------------------------------------------------------- */
 
 static bool sooner(const dele_candidate *a, const dele_candidate *b)
 {
@@ -108,13 +116,15 @@ static dele_status heap_push(dele_encoder *e, int at)
     if (!merge) return DELE_OK;
     void *heap = e->heap;
     if (e->n_heap == e->cap_heap) {
-        dele_status status = dele_encoder_reserve(&heap, &e->cap_heap, e->n_heap + 1, sizeof *e->heap, e->err);
+        dele_status status =
+            dele_encoder_reserve(&heap, &e->cap_heap, e->n_heap + 1, sizeof *e->heap, e->err);
         e->heap = heap;
         if (status) return status;
     }
     dele_candidate new = {merge->rank, at, left, right, merge->id};
     size_t i = e->n_heap++;
-    for (; i && sooner(&new, &e->heap[(i - 1) / 2]); i = (i - 1) / 2) e->heap[i] = e->heap[(i - 1) / 2];
+    for (; i && sooner(&new, &e->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        e->heap[i] = e->heap[(i - 1) / 2];
     e->heap[i] = new;
     return DELE_OK;
 }
@@ -156,7 +166,7 @@ static dele_status merge_long(dele_encoder *e, size_t n)
     return status;
 }
 
-/* ---- a word --------------------------------------------------------------------------------------------------- */
+/* ---- a word ---------------------------------------------------------------------------------- */
 
 /* ignore_merges: a word that is in the vocabulary as a whole is taken so. */
 static int whole_word(dele_encoder *e, const char *text, size_t n)
@@ -166,7 +176,8 @@ static int whole_word(dele_encoder *e, const char *text, size_t n)
     char mapped[4096];
     size_t length = 0;
     if (n > sizeof mapped / 2) return -1;
-    for (size_t i = 0; i < n; i++) length += dele_utf8_put(mapped + length, dele_byte_to_char((unsigned char)text[i]));
+    for (size_t i = 0; i < n; i++)
+        length += dele_utf8_put(mapped + length, dele_byte_to_char((unsigned char)text[i]));
     return dele_vocab_find(&t->vocab, t->token, mapped, length);
 }
 
@@ -179,20 +190,25 @@ dele_status dele_bpe_word(dele_encoder *e, const char *text, size_t n)
         int id = whole_word(e, text, n);
         if (id >= 0) return dele_encoder_push(e, id);
     }
-    if (n >= INT_MAX / 2) return dele_fail(e->err, DELE_ERR_DATA, "a text of %zu bytes without a break is too long; split it", n);
+    if (n >= INT_MAX / 2)
+        return dele_fail(e->err, DELE_ERR_DATA,
+                         "a text of %zu bytes without a break is too long; split it", n);
     if (n + 1 > e->cap_symbols) {
         void *symbol = e->symbol;
         status = dele_encoder_reserve(&symbol, &e->cap_symbols, n + 1, sizeof *e->symbol, e->err);
         e->symbol = symbol;
         if (status) return status;
     }
-    size_t count = t->byte_level ? symbols_of_bytes(e->symbol, t, text, n) : symbols_of_characters(e->symbol, t, text, n);
+    size_t count = t->byte_level ? symbols_of_bytes(e->symbol, t, text, n)
+                                 : symbols_of_characters(e->symbol, t, text, n);
     if (count <= SHORT_WORD) {
         count = merge_short(e->symbol, count, &t->merges);
-        for (size_t i = 0; i < count && !status; i++) status = dele_encoder_push(e, e->symbol[i].id);
+        for (size_t i = 0; i < count && !status; i++)
+            status = dele_encoder_push(e, e->symbol[i].id);
         return status;
     }
     status = merge_long(e, count);
-    for (int i = 0; i >= 0 && !status; i = e->symbol[i].next) status = dele_encoder_push(e, e->symbol[i].id);
+    for (int i = 0; i >= 0 && !status; i = e->symbol[i].next)
+        status = dele_encoder_push(e, e->symbol[i].id);
     return status;
 }

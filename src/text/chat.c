@@ -1,17 +1,19 @@
 /* Chat layouts, as the models' own templates write them:
  *
  *   olmo       <|endoftext|><|user|>\nU\n<|assistant|>\n
- *   smollm2    <|im_start|>system\n...<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n
+ *   smollm2
+ * <|im_start|>system\n...<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n
  *
  * SmolLM2's template inserts its system line where a conversation has none. */
 #include <string.h>
 
 #include "base/json.h"
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
-/* The templates whose layouts these are, by the SHA-256 of their text: a template that differs in a byte may lay out
- * another conversation, and nothing here can tell.  Sources: tokenizer_config.json of allenai/OLMo-7B-Instruct, and of
- * HuggingFaceTB/SmolLM2-135M-Instruct (its GGUFs hold the same text). */
+/* The templates whose layouts these are, by the SHA-256 of their text: a template that differs in a
+ * byte may lay out another conversation, and nothing here can tell.  Sources: tokenizer_config.json
+ * of allenai/OLMo-7B-Instruct, and of HuggingFaceTB/SmolLM2-135M-Instruct (its GGUFs hold the same
+ * text). */
 static const struct {
     const char *sha256;
     dele_chat chat;
@@ -28,7 +30,8 @@ static const char *default_template(const cJSON *templates)
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(templates, "default");
     if (cJSON_IsString(templates)) return templates->valuestring;
     if (item) return cJSON_GetStringValue(item);
-    cJSON_ArrayForEach(item, templates) {
+    cJSON_ArrayForEach(item, templates)
+    {
         const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "name"));
         if (name && !strcmp(name, "default"))
             return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "template"));
@@ -36,9 +39,10 @@ static const char *default_template(const cJSON *templates)
     return NULL;
 }
 
-/* chat_template.jinja goes before tokenizer_config.json's chat_template, as in transformers.  *template is NULL where
- * there is none; *some: there are templates, though none is the default. */
-dele_status dele_chat_template(const char **template, bool *some, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
+/* chat_template.jinja goes before tokenizer_config.json's chat_template, as in transformers.
+ * *template is NULL where there is none; *some: there are templates, though none is the default. */
+dele_status dele_chat_template(const char **template, bool *some, const dele_tokenizer *t,
+                               dele_arena *arena, dele_err *err)
 {
     *template = t->parts.chat_template;
     *some = *template != NULL;
@@ -64,8 +68,9 @@ dele_status dele_chat_template(const char **template, bool *some, const dele_tok
     return !text || *template ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-/* The layout that the model's own template is known to be; any other template, and none, is refused: a guess would give
- * wrong numbers in silence.  transformers refuses a tokenizer without a template too. */
+/* The layout that the model's own template is known to be; any other template, and none, is
+ * refused: a guess would give wrong numbers in silence.  transformers refuses a tokenizer without a
+ * template too. */
 static dele_status parse_auto(dele_chat *chat, const dele_tokenizer *t, dele_err *err)
 {
     dele_arena scratch = {0};
@@ -75,44 +80,58 @@ static dele_status parse_auto(dele_chat *chat, const dele_tokenizer *t, dele_err
     dele_status status = dele_chat_template(&template, &some, t, &scratch, err);
     *chat = DELE_CHAT_NONE;
     if (!status && template) dele_text_sha256(hex, template);
-    for (size_t i = 0; !status && template && i < sizeof known_templates / sizeof *known_templates; i++)
+    for (size_t i = 0; !status && template && i < sizeof known_templates / sizeof *known_templates;
+         i++)
         if (!strcmp(hex, known_templates[i].sha256)) *chat = known_templates[i].chat;
     dele_arena_release(&scratch);
     if (status || *chat != DELE_CHAT_NONE) return status;
-    return dele_fail(err, DELE_ERR_UNSUPPORTED, some ? "--chat auto: the model's chat template is none of those known here; "
-                     WAY_OUT : "--chat auto: the model has no chat template to go by; " WAY_OUT);
+    return dele_fail(
+        err, DELE_ERR_UNSUPPORTED,
+        some ? "--chat auto: the model's chat template is none of those known here; " WAY_OUT
+             : "--chat auto: the model has no chat template to go by; " WAY_OUT);
 }
 
-dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t, dele_err *err)
+dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t,
+                            dele_err *err)
 {
-    if (!strcmp(name, "none")) *chat = DELE_CHAT_NONE;
-    else if (!strcmp(name, "olmo")) *chat = DELE_CHAT_OLMO;
-    else if (!strcmp(name, "smollm2")) *chat = DELE_CHAT_SMOLLM2;
+    if (!strcmp(name, "none"))
+        *chat = DELE_CHAT_NONE;
+    else if (!strcmp(name, "olmo"))
+        *chat = DELE_CHAT_OLMO;
+    else if (!strcmp(name, "smollm2"))
+        *chat = DELE_CHAT_SMOLLM2;
     else if (!strcmp(name, "auto")) {
         *chat = DELE_CHAT_NONE;
         return t ? parse_auto(chat, t, err) : DELE_OK;
-    }
-    else return dele_fail(err, DELE_ERR_USAGE, "no chat layout \"%s\"; choose none, auto, olmo or smollm2", name);
+    } else
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "no chat layout \"%s\"; choose none, auto, olmo or smollm2", name);
     return DELE_OK;
 }
 
 const char *dele_chat_head(dele_chat chat)
 {
     switch (chat) {
-    case DELE_CHAT_OLMO: return "<|endoftext|><|user|>\n";
+    case DELE_CHAT_OLMO:
+        return "<|endoftext|><|user|>\n";
     case DELE_CHAT_SMOLLM2:
-        return "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        return "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by "
+               "Hugging Face<|im_end|>\n"
                "<|im_start|>user\n";
-    default: return "";
+    default:
+        return "";
     }
 }
 
 const char *dele_chat_end(dele_chat chat)
 {
     switch (chat) {
-    case DELE_CHAT_OLMO: return "<|endoftext|>";
-    case DELE_CHAT_SMOLLM2: return "<|im_end|>";
-    default: return "";
+    case DELE_CHAT_OLMO:
+        return "<|endoftext|>";
+    case DELE_CHAT_SMOLLM2:
+        return "<|im_end|>";
+    default:
+        return "";
     }
 }
 
@@ -120,8 +139,11 @@ char *dele_chat_prompt(dele_chat chat, const char *user, dele_arena *arena, dele
 {
     const char *head = dele_chat_head(chat);
     switch (chat) {
-    case DELE_CHAT_OLMO: return dele_printf(arena, err, "%s%s\n<|assistant|>\n", head, user);
-    case DELE_CHAT_SMOLLM2: return dele_printf(arena, err, "%s%s<|im_end|>\n<|im_start|>assistant\n", head, user);
-    default: return dele_strdup(arena, user, err);
+    case DELE_CHAT_OLMO:
+        return dele_printf(arena, err, "%s%s\n<|assistant|>\n", head, user);
+    case DELE_CHAT_SMOLLM2:
+        return dele_printf(arena, err, "%s%s<|im_end|>\n<|im_start|>assistant\n", head, user);
+    default:
+        return dele_strdup(arena, user, err);
     }
 }

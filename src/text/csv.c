@@ -1,10 +1,10 @@
 /* CSV through libcsv.
  *
- * libcsv is told two things.  Blanks around a field are part of it (RFC 4180, 2.4; by default libcsv trims them).
- * And a quote inside an unquoted field, or one that never closes, is an error.
+ * libcsv is told two things.  Blanks around a field are part of it (RFC 4180, 2.4; by default
+ * libcsv trims them).  And a quote inside an unquoted field, or one that never closes, is an error.
  *
- * The file is handed over one line at a time, so that a row knows the line on which it begins: a line that starts
- * outside of any row starts the next one. */
+ * The file is handed over one line at a time, so that a row knows the line on which it begins: a
+ * line that starts outside of any row starts the next one. */
 #include "text/csv.h"
 
 #include "base/foreign.h"
@@ -51,7 +51,8 @@ static void take_field(void *text, size_t n, void *reader)
     csv_reader *r = reader;
     if (r->failed) return;
     if (n && memchr(text, 0, n)) {
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s:%d: a field holds a NUL byte; is this a text file?", r->path, r->row_line);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s:%d: a field holds a NUL byte; is this a text file?",
+                  r->path, r->row_line);
         r->failed = true;
         return;
     }
@@ -76,8 +77,9 @@ static void take_row(int end, void *reader)
     (void)end;
     if (r->failed) return;
     if (r->in_row != csv->n_columns) {
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s:%d: a row of %zu fields where %zu are wanted; check its quotes and commas",
-                 r->path, r->row_line, r->in_row, csv->n_columns);
+        dele_fail(r->err, DELE_ERR_FORMAT,
+                  "%s:%d: a row of %zu fields where %zu are wanted; check its quotes and commas",
+                  r->path, r->row_line, r->in_row, csv->n_columns);
         r->failed = true;
         return;
     }
@@ -104,16 +106,20 @@ static dele_status parse(csv_reader *r, struct csv_parser *parser, const char *t
         if (line < INT_MAX) line++;
         if (parser->pstate == CSV_BETWEEN_ROWS) r->row_line = line;
         if (csv_parse(parser, text + at, n, take_field, take_row, r) != n)
-            return dele_fail(r->err, DELE_ERR_FORMAT, "%s:%d: %s; a field that holds a quote stands in quotes itself, "
-                            "the inner ones doubled", r->path, line, csv_strerror(csv_error(parser)));
+            return dele_fail(r->err, DELE_ERR_FORMAT,
+                             "%s:%d: %s; a field that holds a quote is in quotes itself, "
+                             "the inner ones doubled",
+                             r->path, line, csv_strerror(csv_error(parser)));
         at += n;
     }
     if (!r->failed && csv_fini(parser, take_field, take_row, r))
-        return dele_fail(r->err, DELE_ERR_FORMAT, "%s:%d: the quote that opens here is never closed", r->path, r->row_line);
+        return dele_fail(r->err, DELE_ERR_FORMAT,
+                         "%s:%d: the quote that opens here is never closed", r->path, r->row_line);
     return r->failed ? r->err ? r->err->code : DELE_ERR_FORMAT : DELE_OK;
 }
 
-dele_status dele_csv_load(dele_csv *csv, const char *path, size_t n_columns, dele_arena *arena, dele_err *err)
+dele_status dele_csv_load(dele_csv *csv, const char *path, size_t n_columns, dele_arena *arena,
+                          dele_err *err)
 {
     dele_err own = {0};
     *csv = (dele_csv){.n_columns = n_columns};

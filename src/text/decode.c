@@ -1,19 +1,22 @@
-/* Ids back to text: each id's token, then the decoder's steps over the list of tokens, then all joined.
+/* Ids back to text: each id's token, then the decoder's steps over the list of tokens, then all
+ * joined.
  *
- * ByteLevel turns a token's characters back into bytes (a token with a character outside its alphabet stands as it
- * is) and reads the whole as UTF-8, each ill-formed part becoming one U+FFFD.  ByteFallback does so for runs of
- * <0xNN>; a run that is not UTF-8 becomes one U+FFFD a byte.  Without a decoder tokens are joined by blanks.
+ * ByteLevel turns a token's characters back into bytes (a token with a character outside its
+ * alphabet stands as it is) and reads the whole as UTF-8, each ill-formed part becoming one U+FFFD.
+ * ByteFallback does so for runs of <0xNN>; a run that is not UTF-8 becomes one U+FFFD a byte.
+ * Without a decoder tokens are joined by blanks.
  *
- * An added token that is normalised reads as its normalised self (tinystories' <unk> as "▁<unk>"), and the library
- * (0.23) then no longer takes it for special: skip_special_tokens keeps it.  So here. */
+ * An added token that is normalised reads as its normalised self (tinystories' <unk> as "▁<unk>"),
+ * and the library (0.23) then no longer takes it for special: skip_special_tokens keeps it.  So
+ * here. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
 typedef struct {
-    dele_span *piece;
+    dele_text_span *piece;
     size_t n;
     dele_arena *arena;
     dele_err *err;
@@ -21,17 +24,22 @@ typedef struct {
 
 static const char REPLACEMENT[] = "\xef\xbf\xbd";
 
-/* Length of a well-formed character at s, or 0 with *bad the length of the ill-formed part (Unicode 3.9, table 3-7). */
+/* Length of a well-formed character at s, or 0 with *bad the length of the ill-formed part (Unicode
+ * 3.9, table 3-7). */
 static size_t well_formed(const unsigned char *s, size_t n, size_t *bad)
 {
     unsigned char low = 0x80, high = 0xbf;
     size_t length;
     *bad = 1;
     if (s[0] < 0x80) return 1;
-    if (s[0] >= 0xc2 && s[0] <= 0xdf) length = 2;
-    else if (s[0] >= 0xe0 && s[0] <= 0xef) length = 3;
-    else if (s[0] >= 0xf0 && s[0] <= 0xf4) length = 4;
-    else return 0;
+    if (s[0] >= 0xc2 && s[0] <= 0xdf)
+        length = 2;
+    else if (s[0] >= 0xe0 && s[0] <= 0xef)
+        length = 3;
+    else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+        length = 4;
+    else
+        return 0;
     if (s[0] == 0xe0) low = 0xa0;
     if (s[0] == 0xed) high = 0x9f;
     if (s[0] == 0xf0) low = 0x90;
@@ -61,9 +69,9 @@ static size_t total(const pieces *p)
     return n;
 }
 
-/* ---- the steps ------------------------------------------------------------------------------------------------ */
+/* ---- the steps ------------------------------------------------------------------------------- */
 
-static size_t bytes_of(char *out, const dele_span *token)
+static size_t bytes_of(char *out, const dele_text_span *token)
 {
     size_t n = 0;
     for (size_t i = 0, used; i < token->n; i += used) {
@@ -80,10 +88,11 @@ static size_t bytes_of(char *out, const dele_span *token)
 static dele_status byte_level(pieces *p)
 {
     size_t n = 0, all = total(p);
-    char *bytes = dele_alloc_raw(p->arena, all + 1, 1, p->err), *text = dele_alloc_raw(p->arena, 3 * all + 1, 1, p->err);
+    char *bytes = dele_alloc_raw(p->arena, all + 1, 1, p->err),
+         *text = dele_alloc_raw(p->arena, 3 * all + 1, 1, p->err);
     if (!bytes || !text) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < p->n; i++) n += bytes_of(bytes + n, &p->piece[i]);
-    if (p->n) p->piece[0] = (dele_span){text, lossy(text, bytes, n)};
+    if (p->n) p->piece[0] = (dele_text_span){text, lossy(text, bytes, n)};
     p->n = p->n ? 1 : 0;
     return DELE_OK;
 }
@@ -91,23 +100,25 @@ static dele_status byte_level(pieces *p)
 static dele_status replace(pieces *p, const dele_dec_step *step)
 {
     for (size_t i = 0; i < p->n; i++) {
-        dele_span *s = &p->piece[i];
+        dele_text_span *s = &p->piece[i];
         if (!memmem(s->text, s->n, step->from.text, step->from.n)) continue;
         size_t used = 0;
-        char *out = dele_alloc_raw(p->arena, (s->n / step->from.n + 1) * (step->to.n + step->from.n) + 1, 1, p->err);
+        char *out = dele_alloc_raw(
+            p->arena, (s->n / step->from.n + 1) * (step->to.n + step->from.n) + 1, 1, p->err);
         if (!out) return DELE_ERR_MEMORY;
         for (size_t at = 0; at < s->n;) {
-            bool found = s->n - at >= step->from.n && !memcmp(s->text + at, step->from.text, step->from.n);
+            bool found =
+                s->n - at >= step->from.n && !memcmp(s->text + at, step->from.text, step->from.n);
             memcpy(out + used, found ? step->to.text : s->text + at, found ? step->to.n : 1);
             used += found ? step->to.n : 1;
             at += found ? step->from.n : 1;
         }
-        *s = (dele_span){out, used};
+        *s = (dele_text_span){out, used};
     }
     return DELE_OK;
 }
 
-static int byte_token(const dele_span *s)
+static int byte_token(const dele_text_span *s)
 {
     char digits[3] = "", *end;
     if (s->n != 6 || memcmp(s->text, "<0x", 3) || s->text[5] != '>') return -1;
@@ -118,7 +129,7 @@ static int byte_token(const dele_span *s)
 
 static dele_status byte_fallback(pieces *p)
 {
-    dele_span *made = DELE_NEW(p->arena, dele_span, p->n + 1, p->err);
+    dele_text_span *made = DELE_NEW(p->arena, dele_text_span, p->n + 1, p->err);
     char *bytes = dele_alloc_raw(p->arena, p->n + 1, 1, p->err);
     size_t n = 0, used = 0;
     if (!made || !bytes) return DELE_ERR_MEMORY;
@@ -130,9 +141,10 @@ static dele_status byte_fallback(pieces *p)
             made[n++] = p->piece[i++];
             continue;
         }
-        if (dele_utf8_valid(bytes + used, run)) made[n++] = (dele_span){bytes + used, run};
+        if (dele_utf8_valid(bytes + used, run))
+            made[n++] = (dele_text_span){bytes + used, run};
         else
-            for (size_t k = 0; k < run; k++) made[n++] = (dele_span){REPLACEMENT, 3};
+            for (size_t k = 0; k < run; k++) made[n++] = (dele_text_span){REPLACEMENT, 3};
         used += run;
         i += run;
     }
@@ -153,30 +165,36 @@ static dele_status join(pieces *p, const char *between)
         used += p->piece[i].n;
     }
     text[used] = 0;
-    if (!p->piece) p->piece = DELE_NEW(p->arena, dele_span, 1, p->err);
+    if (!p->piece) p->piece = DELE_NEW(p->arena, dele_text_span, 1, p->err);
     if (!p->piece) return DELE_ERR_MEMORY;
-    p->piece[0] = (dele_span){text, used};
+    p->piece[0] = (dele_text_span){text, used};
     p->n = 1;
     return DELE_OK;
 }
 
-static void strip(dele_span *s, const dele_dec_step *step)
+static void strip(dele_text_span *s, const dele_dec_step *step)
 {
-    const dele_span *c = &step->from;
+    const dele_text_span *c = &step->from;
     for (int i = 0; i < step->start && s->n >= c->n && !memcmp(s->text, c->text, c->n); i++) {
         s->text += c->n;
         s->n -= c->n;
     }
-    for (int i = 0; i < step->stop && s->n >= c->n && !memcmp(s->text + s->n - c->n, c->text, c->n); i++) s->n -= c->n;
+    for (int i = 0; i < step->stop && s->n >= c->n && !memcmp(s->text + s->n - c->n, c->text, c->n);
+         i++)
+        s->n -= c->n;
 }
 
 static dele_status apply(pieces *p, const dele_dec_step *step)
 {
     switch (step->kind) {
-    case DELE_DEC_BYTELEVEL: return byte_level(p);
-    case DELE_DEC_REPLACE: return replace(p, step);
-    case DELE_DEC_BYTE_FALLBACK: return byte_fallback(p);
-    case DELE_DEC_FUSE: return p->n ? join(p, "") : DELE_OK;
+    case DELE_DEC_BYTELEVEL:
+        return byte_level(p);
+    case DELE_DEC_REPLACE:
+        return replace(p, step);
+    case DELE_DEC_BYTE_FALLBACK:
+        return byte_fallback(p);
+    case DELE_DEC_FUSE:
+        return p->n ? join(p, "") : DELE_OK;
     case DELE_DEC_STRIP:
         for (size_t i = 0; i < p->n; i++) strip(&p->piece[i], step);
     }
@@ -189,14 +207,17 @@ static bool reads_as_special(const dele_added *added)
            !memcmp(added->pattern.text, added->content.text, added->content.n);
 }
 
-char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_special, dele_arena *arena, dele_err *err)
+char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_special,
+                  dele_arena *arena, dele_err *err)
 {
     dele_arena scratch = {.limit = arena->limit};
-    pieces p = {.piece = DELE_NEW(&scratch, dele_span, n + 1, err), .arena = &scratch, .err = err};
+    pieces p = {
+        .piece = DELE_NEW(&scratch, dele_text_span, n + 1, err), .arena = &scratch, .err = err};
     dele_status status = p.piece ? DELE_OK : DELE_ERR_MEMORY;
     for (size_t i = 0; i < n && !status; i++) {
         int id = ids[i];
-        if (id < 0 || id >= t->size || !t->token[id].text) continue; /* padded rows of the embedding */
+        if (id < 0 || id >= t->size || !t->token[id].text)
+            continue; /* padded rows of the embedding */
         const dele_added *added = t->added_of[id];
         if (skip_special && reads_as_special(added)) continue;
         p.piece[p.n++] = added ? added->pattern : t->token[id];

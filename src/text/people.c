@@ -6,17 +6,17 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
 enum { MAX_WORDS = 6 }; /* of a name */
 
-/* ---- words ------------------------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 typedef struct {
     size_t begin, end;  /* without the punctuation around it */
     bool capital;       /* begins with one */
     bool first;         /* of a sentence */
-    bool cut, cut_next; /* something other than a blank stands before it, behind it */
+    bool cut, cut_next; /* something other than a blank comes before it, behind it */
 } word;
 
 typedef struct {
@@ -47,7 +47,8 @@ static bool drop(word *w, const char *text, const char *suffix)
     return true;
 }
 
-/* Takes the punctuation off a word of n > 0 bytes at text + begin; an initial keeps its full stop. */
+/* Takes the punctuation off a word of n > 0 bytes at text + begin; an initial keeps its full
+ * stop. */
 static word trim(const char *text, size_t begin, size_t end)
 {
     word w = {.begin = begin, .end = end};
@@ -59,7 +60,8 @@ static word trim(const char *text, size_t begin, size_t end)
     w.cut_next |= drop(&w, text, "'s") || drop(&w, text, "\xe2\x80\x99s");
     if (w.end > w.begin) {
         size_t used;
-        w.capital = utf8proc_category(dele_utf8_next(text + w.begin, w.end - w.begin, &used)) == UTF8PROC_CATEGORY_LU;
+        w.capital = utf8proc_category(dele_utf8_next(text + w.begin, w.end - w.begin, &used)) ==
+                    UTF8PROC_CATEGORY_LU;
     }
     return w;
 }
@@ -83,7 +85,7 @@ static dele_status split(words *out, const char *text, dele_arena *arena, dele_e
     return DELE_OK;
 }
 
-/* ---- hashes ------------------------------------------------------------------------------------------------------ */
+/* ---- hashes ---------------------------------------------------------------------------------- */
 
 static uint64_t hash(uint64_t h, const char *text, size_t n)
 {
@@ -99,14 +101,14 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The words that stand somewhere in small letters. */
+/* The words that occur somewhere in small letters. */
 typedef struct {
     uint64_t *hash;
     size_t n;
 } small_words;
 
-static dele_status collect_small(small_words *small, const words *w, const char *const *question, size_t n,
-                                dele_arena *arena, dele_err *err)
+static dele_status collect_small(small_words *small, const words *w, const char *const *question,
+                                 size_t n, dele_arena *arena, dele_err *err)
 {
     size_t total = 0;
     for (size_t q = 0; q < n; q++) total += w[q].n;
@@ -114,7 +116,8 @@ static dele_status collect_small(small_words *small, const words *w, const char 
     if (!small->hash) return DELE_ERR_MEMORY;
     for (size_t q = 0; q < n; q++)
         for (const word *x = w[q].word; x < w[q].word + w[q].n; x++)
-            if (!x->capital) small->hash[small->n++] = hash(SEED, question[q] + x->begin, x->end - x->begin);
+            if (!x->capital)
+                small->hash[small->n++] = hash(SEED, question[q] + x->begin, x->end - x->begin);
     qsort(small->hash, small->n, sizeof *small->hash, by_value);
     return DELE_OK;
 }
@@ -123,16 +126,17 @@ static bool stands_small(const small_words *small, const char *text, const word 
 {
     char lower[8];
     size_t used, n;
-    n = dele_utf8_put(lower, utf8proc_tolower(dele_utf8_next(text + w->begin, w->end - w->begin, &used)));
+    n = dele_utf8_put(lower,
+                      utf8proc_tolower(dele_utf8_next(text + w->begin, w->end - w->begin, &used)));
     uint64_t h = hash(hash(SEED, lower, n), text + w->begin + used, w->end - w->begin - used);
     return bsearch(&h, small->hash, small->n, sizeof h, by_value) != NULL;
 }
 
-/* ---- runs -------------------------------------------------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 typedef struct {
     size_t question, begin, end;
-    uint64_t name, frame;      /* hashes of the run and of what is around it */
+    uint64_t name, frame;       /* hashes of the run and of what is around it */
     size_t in_frame, questions; /* other runs in its frame, questions in which it stands */
     bool best;
 } run;
@@ -163,16 +167,17 @@ static bool is_name(const small_words *small, const char *text, const word *w)
 
 static bool is_particle(const char *text, const word *w)
 {
-    static const char *const particles[] = {"al", "bin", "da",  "de", "del", "den", "der", "di",
+    static const char *const particles[] = {"al", "bin", "da", "de", "del", "den", "der", "di",
                                             "el", "ibn", "la", "le", "van", "von", "y"};
     for (size_t i = 0; i < sizeof particles / sizeof *particles; i++)
-        if (strlen(particles[i]) == w->end - w->begin && !memcmp(particles[i], text + w->begin, w->end - w->begin))
+        if (strlen(particles[i]) == w->end - w->begin &&
+            !memcmp(particles[i], text + w->begin, w->end - w->begin))
             return true;
     return false;
 }
 
-/* Hashes of all beginnings and all ends of a text, so that the frame of each run costs nothing more: to hash it anew
- * would take the square of a long question's length. */
+/* Hashes of all beginnings and all ends of a text, so that the frame of each run costs nothing
+ * more: to hash it again would take the square of a long question's length. */
 typedef struct {
     uint64_t *before; /* [capacity] of text[0, i) */
     uint64_t *behind; /* [capacity] of text[i, n), from its end */
@@ -196,8 +201,9 @@ static dele_status hash_frames(frames *f, const char *text, dele_arena *arena, d
 }
 
 /* Every run of question q that begins with its word number `from`. */
-static dele_status runs_from(runs *out, size_t q, size_t from, const words *w, const small_words *small,
-                            const char *text, const frames *f, dele_arena *arena, dele_err *err)
+static dele_status runs_from(runs *out, size_t q, size_t from, const words *w,
+                             const small_words *small, const char *text, const frames *f,
+                             dele_arena *arena, dele_err *err)
 {
     if (!is_name(small, text, &w->word[from])) return DELE_OK;
     for (size_t i = from + 1; i < w->n && i < from + MAX_WORDS; i++) {
@@ -234,11 +240,12 @@ static int by_question(const void *a, const void *b)
     if (x->question != y->question) return COMPARE(x->question, y->question);
     if (x->in_frame != y->in_frame) return COMPARE(y->in_frame, x->in_frame);
     if (x->questions != y->questions) return COMPARE(y->questions, x->questions);
-    if (x->end - x->begin != y->end - y->begin) return COMPARE(y->end - y->begin, x->end - x->begin);
+    if (x->end - x->begin != y->end - y->begin)
+        return COMPARE(y->end - y->begin, x->end - x->begin);
     return COMPARE(x->begin, y->begin);
 }
 
-/* How many different names stand in each frame, the run's own not counted. */
+/* How many different names are in each frame, the run's own not counted. */
 static void count_frames(runs *r)
 {
     qsort(r->run, r->n, sizeof *r->run, by_frame);
@@ -250,7 +257,8 @@ static void count_frames(runs *r)
     }
 }
 
-/* In how many questions each name stands; then, with `settle`, who is not a person is the best no more. */
+/* In how many questions each name stands; then, with `settle`, who is not a person is the best no
+ * more. */
 static void count_names(runs *r, bool settle)
 {
     qsort(r->run, r->n, sizeof *r->run, by_name);
@@ -259,7 +267,8 @@ static void count_names(runs *r, bool settle)
         for (end = i; end < r->n && r->run[end].name == r->run[i].name; end++) {
             questions += end == i || r->run[end].question != r->run[end - 1].question;
             best += r->run[end].best;
-            if (r->run[end].best && r->run[end].in_frame > in_frame) in_frame = r->run[end].in_frame;
+            if (r->run[end].best && r->run[end].in_frame > in_frame)
+                in_frame = r->run[end].in_frame;
         }
         bool person = 2 * best >= questions && (best > 1 || in_frame > 0);
         for (size_t k = i; k < end; k++) {
@@ -269,7 +278,8 @@ static void count_names(runs *r, bool settle)
     }
 }
 
-dele_status dele_people_find(dele_person *person, const char *const *question, size_t n, dele_arena *arena, dele_err *err)
+dele_status dele_people_find(dele_person *person, const char *const *question, size_t n,
+                             dele_arena *arena, dele_err *err)
 {
     runs r = {0};
     small_words small = {0};
@@ -289,7 +299,8 @@ dele_status dele_people_find(dele_person *person, const char *const *question, s
     count_frames(&r);
     count_names(&r, false);
     qsort(r.run, r.n, sizeof *r.run, by_question);
-    for (size_t i = 0; i < r.n; i++) r.run[i].best = i == 0 || r.run[i].question != r.run[i - 1].question;
+    for (size_t i = 0; i < r.n; i++)
+        r.run[i].best = i == 0 || r.run[i].question != r.run[i - 1].question;
     count_names(&r, true);
     for (size_t i = 0; i < r.n; i++)
         if (r.run[i].best) person[r.run[i].question] = (dele_person){r.run[i].begin, r.run[i].end};

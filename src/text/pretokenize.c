@@ -1,32 +1,43 @@
 /* Pre-tokenizers: a text is cut into words, and BPE never merges across a cut.
  *
- * ByteLevel cuts with GPT-2's pattern and then works on bytes; Digits cuts digits out; Split cuts by any pattern.  All
- * three are one step here, a pattern and what to do with its matches, and a Sequence is such steps in a row.
+ * ByteLevel cuts with GPT-2's pattern and then works on bytes; Digits cuts digits out; Split cuts
+ * by any pattern.  All three are one step here, a pattern and what to do with its matches, and a
+ * Sequence is such steps in a row.
  *
- * The patterns run on PCRE2 (UTF, UCP, JIT).  The library's engine is Oniguruma, and the two read three classes
- * differently: PCRE2's \s also holds U+180E, and \p{L} and \p{N} are those of its own Unicode version (14.0 in PCRE2
- * 10.42, against 16.0).  So \s, \S, \p{L} and \p{N} are spelt out when a pattern is compiled: White_Space, and the
- * property together with the ranges that 15.0 to 16.0 brought.  Rust's is_numeric, behind Digits, is at 17.0. */
+ * The patterns run on PCRE2 (UTF, UCP, JIT).  The library's engine is Oniguruma, and the two read
+ * three classes differently: PCRE2's \s also holds U+180E, and \p{L} and \p{N} are those of its own
+ * Unicode version (14.0 in PCRE2 10.42, against 16.0).  So \s, \S, \p{L} and \p{N} are spelt out
+ * when a pattern is compiled: White_Space, and the property together with the ranges that 15.0 to
+ * 16.0 brought.  Rust's is_numeric, behind Digits, is at 17.0. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
-#define SPACES "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-#define LETTERS                                                                                                     \
-    "\\p{L}\\x{1c89}-\\x{1c8a}\\x{a7cb}-\\x{a7cd}\\x{a7da}-\\x{a7dc}\\x{105c0}-\\x{105f3}\\x{10d4a}-\\x{10d65}"         \
-    "\\x{10d6f}-\\x{10d85}\\x{10ec2}-\\x{10ec4}\\x{1123f}-\\x{11240}\\x{11380}-\\x{11389}\\x{1138b}\\x{1138e}"          \
-    "\\x{11390}-\\x{113b5}\\x{113b7}\\x{113d1}\\x{113d3}\\x{11bc0}-\\x{11be0}\\x{11f02}\\x{11f04}-\\x{11f10}"           \
-    "\\x{11f12}-\\x{11f33}\\x{1342f}\\x{13441}-\\x{13446}\\x{13460}-\\x{143fa}\\x{16100}-\\x{1611d}"                    \
-    "\\x{16d40}-\\x{16d6c}\\x{18cff}\\x{1b132}\\x{1b155}\\x{1df25}-\\x{1df2a}\\x{1e030}-\\x{1e06d}\\x{1e4d0}-\\x{1e4eb}" \
+#define SPACES                                                                                     \
+    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"    \
+    "\\x{205f}\\x{3000}"
+#define LETTERS                                                                                    \
+    "\\p{L}\\x{1c89}-\\x{1c8a}\\x{a7cb}-\\x{a7cd}\\x{a7da}-\\x{a7dc}\\x{105c0}-\\x{105f3}\\x{"     \
+    "10d4a}-\\x{10d65}"                                                                            \
+    "\\x{10d6f}-\\x{10d85}\\x{10ec2}-\\x{10ec4}\\x{1123f}-\\x{11240}\\x{11380}-\\x{11389}\\x{"     \
+    "1138b}\\x{1138e}"                                                                             \
+    "\\x{11390}-\\x{113b5}\\x{113b7}\\x{113d1}\\x{113d3}\\x{11bc0}-\\x{11be0}\\x{11f02}\\x{11f04}" \
+    "-\\x{11f10}"                                                                                  \
+    "\\x{11f12}-\\x{11f33}\\x{1342f}\\x{13441}-\\x{13446}\\x{13460}-\\x{143fa}\\x{16100}-\\x{"     \
+    "1611d}"                                                                                       \
+    "\\x{16d40}-\\x{16d6c}\\x{18cff}\\x{1b132}\\x{1b155}\\x{1df25}-\\x{1df2a}\\x{1e030}-\\x{"      \
+    "1e06d}\\x{1e4d0}-\\x{1e4eb}"                                                                  \
     "\\x{1e5d0}-\\x{1e5ed}\\x{1e5f0}\\x{2b739}\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}"
-#define NUMBERS                                                                                                     \
-    "\\p{N}\\x{10d40}-\\x{10d49}\\x{116d0}-\\x{116e3}\\x{11bf0}-\\x{11bf9}\\x{11f50}-\\x{11f59}\\x{16130}-\\x{16139}"   \
-    "\\x{16d70}-\\x{16d79}\\x{1ccf0}-\\x{1ccf9}\\x{1d2c0}-\\x{1d2d3}\\x{1e4f0}-\\x{1e4f9}\\x{1e5f1}-\\x{1e5fa}"
+#define NUMBERS                                                                                    \
+    "\\p{N}\\x{10d40}-\\x{10d49}\\x{116d0}-\\x{116e3}\\x{11bf0}-\\x{11bf9}\\x{11f50}-\\x{11f59}"   \
+    "\\x{16130}-\\x{16139}"                                                                        \
+    "\\x{16d70}-\\x{16d79}\\x{1ccf0}-\\x{1ccf9}\\x{1d2c0}-\\x{1d2d3}\\x{1e4f0}-\\x{1e4f9}\\x{"     \
+    "1e5f1}-\\x{1e5fa}"
 #define NUMBERS_OF_17 "\\x{11de0}-\\x{11de9}\\x{16ff4}-\\x{16ff6}"
 
-/* ---- compiling ------------------------------------------------------------------------------------------------ */
+/* ---- compiling ------------------------------------------------------------------------------- */
 
 static const struct {
     const char *written, *inside, *outside; /* in a class, and not in one */
@@ -35,13 +46,15 @@ static const struct {
     {"\\S", NULL, "[^" SPACES "]"},
     {"\\p{L}", LETTERS, "[" LETTERS "]"},
     {"\\p{N}", NUMBERS, "[" NUMBERS "]"},
-    {"\\p{IsNumeric}", NUMBERS NUMBERS_OF_17, "[" NUMBERS NUMBERS_OF_17 "]"}, /* our own name, for Digits */
+    {"\\p{IsNumeric}", NUMBERS NUMBERS_OF_17,
+     "[" NUMBERS NUMBERS_OF_17 "]"}, /* our own name, for Digits */
 };
 
 /* The pattern with its classes spelt out; malloc-ed. */
 static char *spell_out(const char *pattern)
 {
-    size_t n = strlen(pattern), longest = sizeof LETTERS + sizeof NUMBERS, cap = (n + 1) * longest + 1, used = 0;
+    size_t n = strlen(pattern), longest = sizeof LETTERS + sizeof NUMBERS,
+           cap = (n + 1) * longest + 1, used = 0;
     char *out = malloc(cap);
     bool in_class = false;
     if (!out) return NULL;
@@ -64,25 +77,30 @@ static char *spell_out(const char *pattern)
     return out;
 }
 
-dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char *where, dele_err *err)
+dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char *where,
+                           dele_err *err)
 {
     int code;
     PCRE2_SIZE at;
     char *spelt = spell_out(pattern);
-    if (!spelt) return dele_fail(err, DELE_ERR_MEMORY, "%s: no memory left for its patterns", where);
-    step->regex = pcre2_compile((PCRE2_SPTR)spelt, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &code, &at, NULL);
+    if (!spelt)
+        return dele_fail(err, DELE_ERR_MEMORY, "%s: no memory left for its patterns", where);
+    step->regex = pcre2_compile((PCRE2_SPTR)spelt, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
+                                &code, &at, NULL);
     free(spelt);
     if (!step->regex) {
         PCRE2_UCHAR why[128] = "";
         pcre2_get_error_message(code, why, sizeof why);
-        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: PCRE2 cannot read the pattern \"%.200s\" of its pre-tokenizer: %s",
-                        where, pattern, (const char *)why);
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "%s: PCRE2 cannot read the pattern \"%.200s\" of its pre-tokenizer: %s",
+                         where, pattern, (const char *)why);
     }
-    pcre2_jit_compile(step->regex, PCRE2_JIT_COMPLETE); /* where there is no JIT, matching works without */
+    pcre2_jit_compile(step->regex,
+                      PCRE2_JIT_COMPLETE); /* where there is no JIT, matching works without */
     return DELE_OK;
 }
 
-/* ---- cutting -------------------------------------------------------------------------------------------------- */
+/* ---- cutting --------------------------------------------------------------------------------- */
 
 typedef struct {
     dele_encoder *e;
@@ -107,13 +125,20 @@ static dele_status take(cutter *c, size_t start, size_t stop, bool match)
     if (step->invert) match = !match;
     bool joins = false;
     switch (step->behavior) {
-    case DELE_SPLIT_REMOVED:
+    case DELE_SPLIT_BEHAVIOR_REMOVED:
         if (match) return DELE_OK;
         break;
-    case DELE_SPLIT_ISOLATED: break;
-    case DELE_SPLIT_WITH_PREVIOUS: joins = match && !c->holding_match; break;
-    case DELE_SPLIT_WITH_NEXT: joins = !match && c->holding_match; break;
-    case DELE_SPLIT_CONTIGUOUS: joins = match == c->holding_match; break;
+    case DELE_SPLIT_BEHAVIOR_ISOLATED:
+        break;
+    case DELE_SPLIT_BEHAVIOR_WITH_PREVIOUS:
+        joins = match && !c->holding_match;
+        break;
+    case DELE_SPLIT_BEHAVIOR_WITH_NEXT:
+        joins = !match && c->holding_match;
+        break;
+    case DELE_SPLIT_BEHAVIOR_CONTIGUOUS:
+        joins = match == c->holding_match;
+        break;
     }
     dele_status status = DELE_OK;
     if (c->holding && joins) {
@@ -128,11 +153,13 @@ static dele_status take(cutter *c, size_t start, size_t stop, bool match)
     return status;
 }
 
-static int match_from(const dele_encoder *e, const pcre2_code *regex, const char *text, size_t n, size_t at)
+static int match_from(const dele_encoder *e, const pcre2_code *regex, const char *text, size_t n,
+                      size_t at)
 {
     int found = pcre2_match(regex, (PCRE2_SPTR)text, n, at, PCRE2_NO_UTF_CHECK, e->match, NULL);
     if (found == PCRE2_ERROR_JIT_STACKLIMIT)
-        found = pcre2_match(regex, (PCRE2_SPTR)text, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, e->match, NULL);
+        found = pcre2_match(regex, (PCRE2_SPTR)text, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+                            e->match, NULL);
     return found;
 }
 
@@ -147,8 +174,9 @@ static dele_status cut(dele_encoder *e, int step, const char *text, size_t n)
         if (found < 0) {
             PCRE2_UCHAR why[128] = "";
             pcre2_get_error_message(found, why, sizeof why);
-            return dele_fail(e->err, DELE_ERR_DATA, "the pre-tokenizer's pattern failed on a text of %zu bytes: %s", n,
-                            (const char *)why);
+            return dele_fail(e->err, DELE_ERR_DATA,
+                             "the pre-tokenizer's pattern failed on a text of %zu bytes: %s", n,
+                             (const char *)why);
         }
         const PCRE2_SIZE *span = pcre2_get_ovector_pointer(e->match);
         size_t start = span[0], stop = span[1], used;
@@ -175,7 +203,9 @@ dele_status dele_pretokenize(dele_encoder *e, int step, const char *text, size_t
     char *spaced = NULL;
     if (s->prefix_space && text[0] != ' ' && text != e->border) {
         spaced = malloc(n + 1);
-        if (!spaced) return dele_fail(e->err, DELE_ERR_MEMORY, "no memory left to tokenise a text of %zu bytes", n);
+        if (!spaced)
+            return dele_fail(e->err, DELE_ERR_MEMORY,
+                             "no memory left to tokenise a text of %zu bytes", n);
         spaced[0] = ' ';
         memcpy(spaced + 1, text, n);
         text = spaced;

@@ -1,8 +1,9 @@
-/* The two texts of a row of a data set, by the names that the world gives them; the first pair that fits:
+/* The two texts of a row of a data set, by the names that the world gives them; the first pair that
+ * fits:
  *
- *   input, output       LUME's and SemEval's (id and task may stand beside them)
+ *   input, output       LUME's and SemEval's (id and task may be beside them)
  *   question, answer    TOFU's
- *   prompt, attribute   ROME's facts; "joined": true says that nothing stands between the two
+ *   prompt, attribute   ROME's facts; "joined": true says that nothing is between the two
  */
 #ifndef DELE_ROW_TEXTS_H
 #define DELE_ROW_TEXTS_H

@@ -1,14 +1,14 @@
 /* A text's way through the tokenizer, and small questions about its vocabulary.
  *
- * Nothing here is written after loading, so that any number of threads may encode with one tokenizer; each call
- * brings its own scratch (dele_encoder). */
+ * Nothing here is written after loading, so that any number of threads may encode with one
+ * tokenizer; each call brings its own scratch (dele_encoder). */
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
 dele_status dele_encoder_reserve(void **array, size_t *cap, size_t n, size_t size, dele_err *err)
 {
@@ -16,7 +16,9 @@ dele_status dele_encoder_reserve(void **array, size_t *cap, size_t n, size_t siz
     while (wanted < n) wanted *= 2;
     if (wanted == *cap) return DELE_OK;
     void *fresh = wanted > SIZE_MAX / size ? NULL : realloc(*array, wanted * size);
-    if (!fresh) return dele_fail(err, DELE_ERR_MEMORY, "no memory left to tokenise: %zu items of %zu bytes", wanted, size);
+    if (!fresh)
+        return dele_fail(err, DELE_ERR_MEMORY, "no memory left to tokenise: %zu items of %zu bytes",
+                         wanted, size);
     *array = fresh;
     *cap = wanted;
     return DELE_OK;
@@ -42,22 +44,25 @@ static dele_status encode_normalized(dele_encoder *e, const char *text, size_t n
 
 static dele_status encode_raw(dele_encoder *e, const char *text, size_t n, void *arena)
 {
-    dele_span made;
+    dele_text_span made;
     const bool inside = text == e->border;
     dele_status status = dele_normalize(&made, e->t, text, n, inside, arena, e->err);
     e->border = inside && !status ? made.text : NULL;
-    return status ? status : dele_added_split(e, &e->t->normalized, made.text, made.n, encode_normalized, NULL);
+    return status
+               ? status
+               : dele_added_split(e, &e->t->normalized, made.text, made.n, encode_normalized, NULL);
 }
 
 /* Two BOS in a row are what no model was trained on. */
 static bool begins_with_bos(const dele_tokenizer *t, const char *text, size_t n)
 {
     const int bos = t->bos >= 0 || !t->n_prefix ? t->bos : t->prefix[0];
-    const dele_span *token = bos >= 0 && bos < t->size ? &t->token[bos] : NULL;
+    const dele_text_span *token = bos >= 0 && bos < t->size ? &t->token[bos] : NULL;
     return token && token->n && token->n <= n && !memcmp(text, token->text, token->n);
 }
 
-static dele_status encode(dele_encoder *e, const char *text, size_t n, dele_encode_part part, dele_arena *arena)
+static dele_status encode(dele_encoder *e, const char *text, size_t n, dele_encode_part part,
+                          dele_arena *arena)
 {
     const dele_tokenizer *t = e->t;
     const bool alone = begins_with_bos(t, text, n); /* then the post-processor adds nothing */
@@ -65,16 +70,19 @@ static dele_status encode(dele_encoder *e, const char *text, size_t n, dele_enco
     const bool behind = !alone && part == DELE_ENCODE_WHOLE;
     dele_status status = DELE_OK;
     e->border = part == DELE_ENCODE_MIDDLE ? text : NULL;
-    for (int i = 0; before && i < t->n_prefix && !status; i++) status = dele_encoder_push(e, t->prefix[i]);
+    for (int i = 0; before && i < t->n_prefix && !status; i++)
+        status = dele_encoder_push(e, t->prefix[i]);
     if (!status) status = dele_added_split(e, &t->raw, text, n, encode_raw, arena);
-    for (int i = 0; behind && i < t->n_suffix && !status; i++) status = dele_encoder_push(e, t->suffix[i]);
+    for (int i = 0; behind && i < t->n_suffix && !status; i++)
+        status = dele_encoder_push(e, t->suffix[i]);
     return status;
 }
 
-dele_status dele_encode(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n, bool add_special,
-                      dele_arena *arena, dele_err *err)
+dele_status dele_encode(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n,
+                        bool add_special, dele_arena *arena, dele_err *err)
 {
-    return dele_encode_as(out, t, text, n, add_special ? DELE_ENCODE_WHOLE : DELE_ENCODE_BARE, arena, err);
+    return dele_encode_as(out, t, text, n, add_special ? DELE_ENCODE_WHOLE : DELE_ENCODE_BARE,
+                          arena, err);
 }
 
 dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n,
@@ -84,12 +92,14 @@ dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *t
     *out = (dele_ids){0};
     if (!err) err = &own;
     if (!dele_utf8_valid(text, n))
-        return dele_fail(err, DELE_ERR_DATA, "a text to tokenise is not valid UTF-8: \"%.*s\"", n < 40 ? (int)n : 40, text);
+        return dele_fail(err, DELE_ERR_DATA, "a text to tokenise is not valid UTF-8: \"%.*s\"",
+                         n < 40 ? (int)n : 40, text);
 
     dele_arena normalised = {.limit = arena->limit};
     dele_encoder e = {.t = t, .err = err, .match = pcre2_match_data_create(16, NULL)};
     dele_status status = e.match ? encode(&e, text, n, part, &normalised)
-                                : dele_fail(err, DELE_ERR_MEMORY, "no memory left to tokenise a text of %zu bytes", n);
+                                 : dele_fail(err, DELE_ERR_MEMORY,
+                                             "no memory left to tokenise a text of %zu bytes", n);
     if (!status) {
         out->id = dele_alloc_raw(arena, e.n ? e.n : 1, sizeof *out->id, err);
         status = out->id ? DELE_OK : DELE_ERR_MEMORY;
@@ -133,9 +143,9 @@ void dele_tokenizer_limit(dele_tokenizer *t, int n)
     for (size_t i = 0; i < t->n_added; i++) {
         dele_added *a = &t->added[i];
         if (!a->beside || a->id < n) continue;
-        t->token[a->id] = (dele_span){0};
+        t->token[a->id] = (dele_text_span){0};
         t->added_of[a->id] = NULL;
-        a->content = a->pattern = (dele_span){"", 0};
+        a->content = a->pattern = (dele_text_span){"", 0};
         a->id = -1;
     }
     while (t->size > n && !t->token[t->size - 1].text) t->size--;
@@ -149,7 +159,8 @@ int dele_token_id(const dele_tokenizer *t, const char *token)
 {
     size_t n = strlen(token);
     for (size_t i = 0; i < t->n_added; i++)
-        if (t->added[i].content.n == n && !memcmp(t->added[i].content.text, token, n)) return t->added[i].id;
+        if (t->added[i].content.n == n && !memcmp(t->added[i].content.text, token, n))
+            return t->added[i].id;
     return dele_vocab_find(&t->vocab, t->token, token, n);
 }
 

@@ -1,31 +1,36 @@
-/* What stands beside tokenizer.json and changes it, as transformers 5.23's AutoTokenizer reads it.
+/* What is beside tokenizer.json and changes it, as transformers 5.23's AutoTokenizer reads it.
  *
- *   tokenizer_config.json     added_tokens_decoder; the named tokens ("eos_token", ...), every other "..._token" that is a
- *                             text, and extra_special_tokens or additional_special_tokens; add_prefix_space
- *   special_tokens_map.json   named tokens, which go before the config's; read only without added_tokens_decoder
+ *   tokenizer_config.json     added_tokens_decoder; the named tokens ("eos_token", ...), every
+ *                             other "..._token" that is a text, and extra_special_tokens or
+ *                             additional_special_tokens; add_prefix_space
+ *   special_tokens_map.json   named tokens, which go before the config's; read only without
+ *                             added_tokens_decoder
  *   added_tokens.json         {"text": id}; likewise
  *
- * A token that tokenizer.json has as an added one stays as it is there.  The others are added in this order: those with an
- * id, by it; the named ones; the extra ones.  Their ids are the vocabulary's own, or the next free ones: the ids that
- * the files name only sort them, as in the library.
+ * A token that tokenizer.json has as an added one stays as it is there.  The others are added in
+ * this order: those with an id, by it; the named ones; the extra ones.  Their ids are the
+ * vocabulary's own, or the next free ones: the ids that the files name only sort them, as in the
+ * library.
  *
- * add_prefix_space is the tokenizer class's: GPT2Tokenizer puts it into ByteLevel, LlamaTokenizer leaves the blank out
- * where it is false; other classes do not look at it.  add_bos_token and add_eos_token have no effect beside a
- * tokenizer.json, whose post-processor says what is put around a text.  The result is written into the document that
- * tokenizer.json was read as, so that there is one reader. */
+ * add_prefix_space is the tokenizer class's: GPT2Tokenizer puts it into ByteLevel, LlamaTokenizer
+ * leaves the blank out where it is false; other classes do not look at it.  add_bos_token and
+ * add_eos_token have no effect beside a tokenizer.json, whose post-processor says what is put
+ * around a text.  The result is written into the document that tokenizer.json was read as, so that
+ * there is one reader. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
 typedef struct {
     cJSON *list;                       /* tokenizer.json's added_tokens */
     const cJSON *vocab;                /* its model's vocabulary */
     const cJSON *config, *map, *added; /* the files beside, or NULL */
-    dele_span *content, *word;         /* every added token; the vocabulary, read when the first new token comes */
-    const cJSON **entry;               /* of each word */
+    dele_text_span *content,
+        *word; /* every added token; the vocabulary, read when the first new token comes */
+    const cJSON **entry; /* of each word */
     dele_vocab known, words;
     size_t n_known, cap_known, n_words;
     int top; /* the highest id of an added token */
@@ -33,7 +38,8 @@ typedef struct {
     dele_err *err;
 } beside;
 
-static const char *const named[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+static const char *const named[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                    "pad_token", "cls_token", "mask_token"};
 enum { N_NAMED = sizeof named / sizeof *named };
 
 static const cJSON *get(const cJSON *object, const char *name)
@@ -64,7 +70,7 @@ static const cJSON *extra_tokens(const beside *b)
     return NULL;
 }
 
-/* ---- adding ------------------------------------------------------------------------------------------------------ */
+/* ---- adding ---------------------------------------------------------------------------------- */
 
 static bool is_known(const beside *b, const char *content)
 {
@@ -73,7 +79,7 @@ static bool is_known(const beside *b, const char *content)
 
 static void learn(beside *b, const char *content)
 {
-    b->content[b->n_known] = (dele_span){content, strlen(content)};
+    b->content[b->n_known] = (dele_text_span){content, strlen(content)};
     dele_vocab_add(&b->known, b->content, (int)b->n_known++);
 }
 
@@ -82,11 +88,13 @@ static dele_status read_words(beside *b)
     if (b->word) return DELE_OK;
     const size_t n = (size_t)cJSON_GetArraySize(b->vocab);
     const cJSON *item;
-    b->word = DELE_NEW(b->arena, dele_span, n + 1, b->err);
+    b->word = DELE_NEW(b->arena, dele_text_span, n + 1, b->err);
     b->entry = DELE_NEW(b->arena, const cJSON *, n + 1, b->err);
-    if (!b->word || !b->entry || dele_vocab_init(&b->words, n, b->arena, b->err)) return DELE_ERR_MEMORY;
-    cJSON_ArrayForEach(item, b->vocab) {
-        b->word[b->n_words] = (dele_span){item->string, strlen(item->string)};
+    if (!b->word || !b->entry || dele_vocab_init(&b->words, n, b->arena, b->err))
+        return DELE_ERR_MEMORY;
+    cJSON_ArrayForEach(item, b->vocab)
+    {
+        b->word[b->n_words] = (dele_text_span){item->string, strlen(item->string)};
         b->entry[b->n_words] = item;
         dele_vocab_add(&b->words, b->word, (int)b->n_words++);
     }
@@ -100,14 +108,18 @@ static bool flag(const cJSON *object, const char *name, bool otherwise)
 }
 
 /* Appends one token with what its object says of it (NULL: nothing), unless it is known. */
-static dele_status add(beside *b, const char *content, const cJSON *flags, bool special, bool normalized)
+static dele_status add(beside *b, const char *content, const cJSON *flags, bool special,
+                       bool normalized)
 {
     if (!content || !*content || is_known(b, content)) return DELE_OK;
     if (read_words(b)) return DELE_ERR_MEMORY;
     const int word = dele_vocab_find(&b->words, b->word, content, strlen(content));
-    const int id = word >= 0 ? b->entry[word]->valueint : b->top >= (int)b->n_words ? b->top + 1 : (int)b->n_words;
+    const int id = word >= 0                   ? b->entry[word]->valueint
+                   : b->top >= (int)b->n_words ? b->top + 1
+                                               : (int)b->n_words;
     cJSON *token = cJSON_CreateObject();
-    bool good = token && cJSON_AddNumberToObject(token, "id", id) && cJSON_AddStringToObject(token, "content", content) &&
+    bool good = token && cJSON_AddNumberToObject(token, "id", id) &&
+                cJSON_AddStringToObject(token, "content", content) &&
                 cJSON_AddBoolToObject(token, "single_word", flag(flags, "single_word", false)) &&
                 cJSON_AddBoolToObject(token, "lstrip", flag(flags, "lstrip", false)) &&
                 cJSON_AddBoolToObject(token, "rstrip", flag(flags, "rstrip", false)) &&
@@ -116,14 +128,15 @@ static dele_status add(beside *b, const char *content, const cJSON *flags, bool 
                 cJSON_AddTrueToObject(token, "beside") && cJSON_AddItemToArray(b->list, token);
     if (!good) {
         cJSON_Delete(token);
-        return dele_fail(b->err, DELE_ERR_MEMORY, "no memory left for the tokenizer's added tokens");
+        return dele_fail(b->err, DELE_ERR_MEMORY,
+                         "no memory left for the tokenizer's added tokens");
     }
     if (id > b->top) b->top = id;
     learn(b, get(token, "content")->valuestring);
     return DELE_OK;
 }
 
-/* ---- tokens with ids --------------------------------------------------------------------------------------------- */
+/* ---- tokens with ids ------------------------------------------------------------------------- */
 
 typedef struct {
     long id;
@@ -144,7 +157,8 @@ static bool is_special(const beside *b, const char *content)
         const char *text = content_of(named_token(b, named[i]));
         if (text && !strcmp(text, content)) return true;
     }
-    cJSON_ArrayForEach(item, extra_tokens(b)) {
+    cJSON_ArrayForEach(item, extra_tokens(b))
+    {
         const char *text = content_of(item);
         if (text && !strcmp(text, content)) return true;
     }
@@ -159,11 +173,13 @@ static dele_status add_numbered(beside *b, const cJSON *object, bool decoder)
     size_t used = 0;
     const cJSON *item;
     if (!order) return DELE_ERR_MEMORY;
-    cJSON_ArrayForEach(item, object) {
+    cJSON_ArrayForEach(item, object)
+    {
         if (decoder ? !content_of(item) || !cJSON_IsObject(item) : !cJSON_IsNumber(item))
-            return dele_fail(b->err, DELE_ERR_FORMAT, "%s: \"%.60s\" is no added token with an id and a content",
-                            decoder ? "tokenizer_config.json's added_tokens_decoder" : "added_tokens.json",
-                            item->string ? item->string : "");
+            return dele_fail(
+                b->err, DELE_ERR_FORMAT, "%s: \"%.60s\" is no added token with an id and a content",
+                decoder ? "tokenizer_config.json's added_tokens_decoder" : "added_tokens.json",
+                item->string ? item->string : "");
         order[used++] = (numbered){decoder ? strtol(item->string, NULL, 10) : item->valueint, item};
     }
     if (used) qsort(order, used, sizeof *order, by_id);
@@ -177,7 +193,7 @@ static dele_status add_numbered(beside *b, const cJSON *object, bool decoder)
     return status;
 }
 
-/* ---- tokens with names ------------------------------------------------------------------------------------------- */
+/* ---- tokens with names ----------------------------------------------------------------------- */
 
 static bool is_named(const char *name)
 {
@@ -200,15 +216,15 @@ static dele_status add_named(beside *b)
         const cJSON *token = named_token(b, named[i]);
         status = add(b, content_of(token), cJSON_IsObject(token) ? token : NULL, true, false);
     }
-    cJSON_ArrayForEach(item, b->config)
-        if (!status && item->string && cJSON_IsString(item) && ends_in_token(item->string) && !is_named(item->string))
-            status = add(b, item->valuestring, NULL, true, false);
-    cJSON_ArrayForEach(item, extra_tokens(b))
-        if (!status) status = add(b, content_of(item), cJSON_IsObject(item) ? item : NULL, true, false);
+    cJSON_ArrayForEach(item, b->config) if (!status && item->string && cJSON_IsString(item) &&
+                                            ends_in_token(item->string) && !is_named(item->string))
+        status = add(b, item->valuestring, NULL, true, false);
+    cJSON_ArrayForEach(item, extra_tokens(b)) if (!status) status =
+        add(b, content_of(item), cJSON_IsObject(item) ? item : NULL, true, false);
     return status;
 }
 
-/* ---- the blank before a text ------------------------------------------------------------------------------------- */
+/* ---- the blank before a text ----------------------------------------------------------------- */
 
 /* The steps of a part: the part itself, or what is in its list. */
 static cJSON *first_step(cJSON *part, const char *list)
@@ -229,16 +245,21 @@ static dele_status set_prefix_space(const beside *b, cJSON *json)
     const char *class = cJSON_GetStringValue(get(b->config, "tokenizer_class"));
     if (!cJSON_IsBool(space) || !class) return DELE_OK;
     if (!strncmp(class, "GPT2Tokenizer", 13)) {
-        for (cJSON *s = first_step(cJSON_GetObjectItemCaseSensitive(json, "pre_tokenizer"), "pretokenizers"); s; s = s->next) {
+        for (cJSON *s = first_step(cJSON_GetObjectItemCaseSensitive(json, "pre_tokenizer"),
+                                   "pretokenizers");
+             s; s = s->next) {
             if (!is_step(s, "ByteLevel")) continue;
             cJSON_DeleteItemFromObjectCaseSensitive(s, "add_prefix_space");
             if (!cJSON_AddBoolToObject(s, "add_prefix_space", cJSON_IsTrue(space)))
-                return dele_fail(b->err, DELE_ERR_MEMORY, "no memory left for the tokenizer's steps");
+                return dele_fail(b->err, DELE_ERR_MEMORY,
+                                 "no memory left for the tokenizer's steps");
         }
     } else if (!strncmp(class, "LlamaTokenizer", 14) && cJSON_IsFalse(space)) {
-        static const char *const part[][3] = {{"normalizer", "normalizers", "Prepend"}, {"decoder", "decoders", "Strip"}};
+        static const char *const part[][3] = {{"normalizer", "normalizers", "Prepend"},
+                                              {"decoder", "decoders", "Strip"}};
         for (int i = 0; i < 2; i++) {
-            cJSON *list = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(json, part[i][0]), part[i][1]);
+            cJSON *list = cJSON_GetObjectItemCaseSensitive(
+                cJSON_GetObjectItemCaseSensitive(json, part[i][0]), part[i][1]);
             for (cJSON *s = list ? list->child : NULL, *next; s; s = next) {
                 next = s->next;
                 if (is_step(s, part[i][2])) cJSON_Delete(cJSON_DetachItemViaPointer(list, s));
@@ -248,12 +269,14 @@ static dele_status set_prefix_space(const beside *b, cJSON *json)
     return DELE_OK;
 }
 
-/* ---- the files --------------------------------------------------------------------------------------------------- */
+/* ---- the files ------------------------------------------------------------------------------- */
 
-static dele_status load(cJSON **json, const char *path, const char *name, dele_arena *arena, dele_err *err)
+static dele_status load(cJSON **json, const char *path, const char *name, dele_arena *arena,
+                        dele_err *err)
 {
     const char *slash = strrchr(path, '/');
-    const char *file = dele_printf(arena, err, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, name);
+    const char *file =
+        dele_printf(arena, err, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, name);
     *json = NULL;
     if (!file) return DELE_ERR_MEMORY;
     if (!dele_path_exists(file)) return DELE_OK;
@@ -266,21 +289,29 @@ static dele_status add_all(beside *b, cJSON *json)
 {
     cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "added_tokens");
     const cJSON *decoder = get(b->config, "added_tokens_decoder"), *item;
-    if (!cJSON_IsObject(json) || (list && !cJSON_IsArray(list) && !cJSON_IsNull(list))) return DELE_OK; /* refused later */
-    if (cJSON_IsNull(list)) cJSON_DeleteItemFromObjectCaseSensitive(json, "added_tokens"), list = NULL;
+    if (!cJSON_IsObject(json) || (list && !cJSON_IsArray(list) && !cJSON_IsNull(list)))
+        return DELE_OK; /* refused later */
+    if (cJSON_IsNull(list))
+        cJSON_DeleteItemFromObjectCaseSensitive(json, "added_tokens"), list = NULL;
     if (!list && !(list = cJSON_AddArrayToObject(json, "added_tokens")))
-        return dele_fail(b->err, DELE_ERR_MEMORY, "no memory left for the tokenizer's added tokens");
+        return dele_fail(b->err, DELE_ERR_MEMORY,
+                         "no memory left for the tokenizer's added tokens");
     if (decoder) b->map = b->added = NULL; /* all is in the config then */
     b->list = list;
     b->vocab = get(get(json, "model"), "vocab");
-    b->cap_known = (size_t)(cJSON_GetArraySize(list) + cJSON_GetArraySize(decoder) + cJSON_GetArraySize(b->added) +
-                            cJSON_GetArraySize(b->config) + cJSON_GetArraySize(extra_tokens(b))) + N_NAMED + 1;
-    b->content = DELE_NEW(b->arena, dele_span, b->cap_known, b->err);
-    if (!b->content || dele_vocab_init(&b->known, b->cap_known, b->arena, b->err)) return DELE_ERR_MEMORY;
-    cJSON_ArrayForEach(item, list) {
+    b->cap_known = (size_t)(cJSON_GetArraySize(list) + cJSON_GetArraySize(decoder) +
+                            cJSON_GetArraySize(b->added) + cJSON_GetArraySize(b->config) +
+                            cJSON_GetArraySize(extra_tokens(b))) +
+                   N_NAMED + 1;
+    b->content = DELE_NEW(b->arena, dele_text_span, b->cap_known, b->err);
+    if (!b->content || dele_vocab_init(&b->known, b->cap_known, b->arena, b->err))
+        return DELE_ERR_MEMORY;
+    cJSON_ArrayForEach(item, list)
+    {
         const cJSON *id = get(item, "id");
         if (content_of(item)) learn(b, content_of(item));
-        if (cJSON_IsNumber(id) && id->valueint > b->top && id->valueint < INT_MAX / 4) b->top = id->valueint;
+        if (cJSON_IsNumber(id) && id->valueint > b->top && id->valueint < INT_MAX / 4)
+            b->top = id->valueint;
     }
     dele_status status = decoder ? add_numbered(b, decoder, true) : DELE_OK;
     if (!status && b->added) status = add_numbered(b, b->added, false);
@@ -295,7 +326,8 @@ dele_status dele_tokenizer_beside(cJSON *json, const char *path, dele_err *err)
     dele_status status = load(&config, path, "tokenizer_config.json", &scratch, err);
     if (!status) status = load(&map, path, "special_tokens_map.json", &scratch, err);
     if (!status) status = load(&added, path, "added_tokens.json", &scratch, err);
-    beside b = {.config = config, .map = map, .added = added, .top = -1, .arena = &scratch, .err = err};
+    beside b = {
+        .config = config, .map = map, .added = added, .top = -1, .arena = &scratch, .err = err};
     if (!status) status = add_all(&b, json);
     cJSON_Delete(config);
     cJSON_Delete(map);

@@ -1,34 +1,40 @@
 /* A tokenizer from what a GGUF says of it.
  *
- * The parts are written as a tokenizer.json, in memory, and that is read by the one reader there is.  So what
- * dele_tokenizer_save writes beside a converted model is what encoded its texts here.
+ * The parts are written as a tokenizer.json, in memory, and that is read by the one reader there
+ * is.  So what dele_tokenizer_save writes beside a converted model is what encoded its texts here.
  *
- * A GGUF names its pre-tokenizer by a word ("smollm"), which stands for patterns known to llama.cpp; the words below
- * are those whose patterns we know.  A "llama" vocabulary (SentencePiece) has scores instead of merges: a merge is any
- * token that two others make up, the better its score the sooner.  This is how transformers converts one. */
+ * A GGUF names its pre-tokenizer by a word ("smollm"), which stands for patterns known to
+ * llama.cpp; the words below are those whose patterns we know.  A "llama" vocabulary
+ * (SentencePiece) has scores instead of merges: a merge is any token that two others make up, the
+ * better its score the sooner.  This is how transformers converts one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
-#define CL100K(numbers)                                                                                             \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                                             \
+#define CL100K(numbers)                                                                            \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                          \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
-/* bos: the fourth flag, whether llama.cpp adds a BOS where the file does not say; that, and which names share a pattern, is
- * from its llama-vocab.cpp (llama_vocab::impl::load). */
+/* bos: the fourth flag, whether llama.cpp adds a BOS where the file does not say; that, and which
+ * names share a pattern, is from its llama-vocab.cpp (llama_vocab::impl::load). */
 static const struct {
     const char *name;
     bool digits, nfc, ignore_merges, bos;
     const char *pattern; /* NULL: GPT-2's, ByteLevel's own */
 } pre_tokenizers[] = {
-    {"gpt-2", false, false, false, false, NULL},     {"gpt2", false, false, false, false, NULL},
-    {"olmo", false, true, false, false, NULL},       {"smollm", true, false, false, false, NULL},
-    {"starcoder", true, false, false, false, NULL},  {"refact", true, false, false, false, NULL},
-    {"command-r", true, false, false, false, NULL},  {"codeshell", true, false, false, false, NULL},
-    {"exaone", true, false, false, false, NULL},     {"dbrx", false, false, false, false, CL100K("\\p{N}{1,3}")},
+    {"gpt-2", false, false, false, false, NULL},
+    {"gpt2", false, false, false, false, NULL},
+    {"olmo", false, true, false, false, NULL},
+    {"smollm", true, false, false, false, NULL},
+    {"starcoder", true, false, false, false, NULL},
+    {"refact", true, false, false, false, NULL},
+    {"command-r", true, false, false, false, NULL},
+    {"codeshell", true, false, false, false, NULL},
+    {"exaone", true, false, false, false, NULL},
+    {"dbrx", false, false, false, false, CL100K("\\p{N}{1,3}")},
     {"llama-bpe", false, false, true, true, CL100K("\\p{N}{1,3}")},
     {"llama3", false, false, true, true, CL100K("\\p{N}{1,3}")},
     {"llama-v3", false, false, true, true, CL100K("\\p{N}{1,3}")},
@@ -68,7 +74,9 @@ typedef struct {
 
 static cJSON *put(maker *m, cJSON *object, const char *name, cJSON *value)
 {
-    if (!value || !object || !(name ? cJSON_AddItemToObject(object, name, value) : cJSON_AddItemToArray(object, value))) {
+    if (!value || !object ||
+        !(name ? cJSON_AddItemToObject(object, name, value)
+               : cJSON_AddItemToArray(object, value))) {
         cJSON_Delete(value);
         m->failed = true;
         return NULL;
@@ -121,7 +129,7 @@ static bool is_valid(const dele_tokenizer_parts *p, int id)
     return id >= 0 && (size_t)id < p->n_tokens;
 }
 
-/* ---- the document ----------------------------------------------------------------------------------------------- */
+/* ---- the document ---------------------------------------------------------------------------- */
 
 static void put_added_tokens(maker *m, cJSON *root)
 {
@@ -129,7 +137,9 @@ static void put_added_tokens(maker *m, cJSON *root)
     cJSON *list = put(m, root, "added_tokens", cJSON_CreateArray());
     for (size_t i = 0; p->types && i < p->n_tokens; i++) {
         int type = p->types[i];
-        if (type != DELE_TOKEN_UNKNOWN && type != DELE_TOKEN_CONTROL && type != DELE_TOKEN_USER_DEFINED) continue;
+        if (type != DELE_TOKEN_UNKNOWN && type != DELE_TOKEN_CONTROL &&
+            type != DELE_TOKEN_USER_DEFINED)
+            continue;
         cJSON *token = put(m, list, NULL, cJSON_CreateObject());
         put(m, token, "id", cJSON_CreateNumber((double)i));
         put_text(m, token, "content", p->tokens[i]);
@@ -143,11 +153,14 @@ static void put_added_tokens(maker *m, cJSON *root)
 
 static void put_byte_level_steps(maker *m, cJSON *root, size_t pre)
 {
-    if (pre_tokenizers[pre].nfc) put_text(m, put(m, root, "normalizer", cJSON_CreateObject()), "type", "NFC");
-    else put(m, root, "normalizer", cJSON_CreateNull());
+    if (pre_tokenizers[pre].nfc)
+        put_text(m, put(m, root, "normalizer", cJSON_CreateObject()), "type", "NFC");
+    else
+        put(m, root, "normalizer", cJSON_CreateNull());
     cJSON *list = put_sequence(m, root, "pre_tokenizer", "pretokenizers");
     const char *pattern = pre_tokenizers[pre].pattern;
-    if (pre_tokenizers[pre].digits) put_flag(m, put_step(m, list, "Digits"), "individual_digits", true);
+    if (pre_tokenizers[pre].digits)
+        put_flag(m, put_step(m, list, "Digits"), "individual_digits", true);
     if (pattern) {
         cJSON *split = put_step(m, list, "Split");
         put_text(m, put(m, split, "pattern", cJSON_CreateObject()), "Regex", pattern);
@@ -179,7 +192,8 @@ static void put_sentencepiece_steps(maker *m, cJSON *root)
 
 static void put_special(maker *m, cJSON *list, int id, int type)
 {
-    cJSON *token = put(m, put(m, list, NULL, cJSON_CreateObject()), "SpecialToken", cJSON_CreateObject());
+    cJSON *token =
+        put(m, put(m, list, NULL, cJSON_CreateObject()), "SpecialToken", cJSON_CreateObject());
     put_text(m, token, "id", m->parts->tokens[id]);
     put(m, token, "type_id", cJSON_CreateNumber(type));
 }
@@ -209,7 +223,8 @@ static void put_template(maker *m, cJSON *root)
         cJSON *list = put(m, template, pair ? "pair" : "single", cJSON_CreateArray());
         for (int i = 0; i <= pair; i++) {
             if (bos) put_special(m, list, p->bos, i);
-            cJSON *text = put(m, put(m, list, NULL, cJSON_CreateObject()), "Sequence", cJSON_CreateObject());
+            cJSON *text =
+                put(m, put(m, list, NULL, cJSON_CreateObject()), "Sequence", cJSON_CreateObject());
             put_text(m, text, "id", i ? "B" : "A");
             put(m, text, "type_id", cJSON_CreateNumber(i));
             if (eos) put_special(m, list, p->eos, i);
@@ -220,7 +235,7 @@ static void put_template(maker *m, cJSON *root)
     if (eos) put_special_ids(m, special, p->eos);
 }
 
-/* ---- merges from scores ----------------------------------------------------------------------------------------- */
+/* ---- merges from scores ---------------------------------------------------------------------- */
 
 typedef struct {
     float score;
@@ -244,12 +259,13 @@ static size_t characters(const char *text, size_t n)
     return count;
 }
 
-/* All cuts of a token are looked up, so the hashes of its beginnings and ends must not each be summed anew: that would
- * take the square of its length.  With numbers modulo the prime 2^61 - 1,
+/* All cuts of a token are looked up, so the hashes of its beginnings and ends must not each be
+ * summed again: that would take the square of its length.  With numbers modulo the prime 2^61 - 1,
  *
  *   h(0) = 0,   h(k + 1) = h(k) B + byte k + 1,         hash of [a, b) = h(b) - h(a) B^(b - a)
  *
- * every stretch costs one multiplication (Rabin and Karp).  What is found is compared byte for byte. */
+ * every stretch costs one multiplication (Rabin and Karp).  What is found is compared byte for
+ * byte. */
 #define PRIME (((uint64_t)1 << 61) - 1)
 #define BASE ((uint64_t)0x0b1c3a55e7f12d39)
 
@@ -270,12 +286,15 @@ typedef struct {
     uint64_t *power; /* [longest + 1] */
 } cut_table;
 
-static dele_status make_cut_table(cut_table *c, const dele_span *token, size_t n, dele_arena *arena, dele_err *err)
+static dele_status make_cut_table(cut_table *c, const dele_text_span *token, size_t n,
+                                  dele_arena *arena, dele_err *err)
 {
     size_t longest = 0, size = 16;
     for (size_t i = 0; i < n; i++) longest = token[i].n > longest ? token[i].n : longest;
     while (size < 2 * n + 2) size *= 2;
-    *c = (cut_table){.slot = DELE_NEW(arena, int, size, err), .mask = size - 1, .of = DELE_NEW(arena, uint64_t, n, err),
+    *c = (cut_table){.slot = DELE_NEW(arena, int, size, err),
+                     .mask = size - 1,
+                     .of = DELE_NEW(arena, uint64_t, n, err),
                      .at = DELE_NEW(arena, uint64_t, longest + 1, err),
                      .power = DELE_NEW(arena, uint64_t, longest + 1, err)};
     if (!c->slot || !c->of || !c->at || !c->power) return DELE_ERR_MEMORY;
@@ -283,58 +302,75 @@ static dele_status make_cut_table(cut_table *c, const dele_span *token, size_t n
     for (size_t i = 0; i < longest; i++) c->power[i + 1] = times(c->power[i], BASE);
     for (size_t i = 0; i < n; i++) {
         uint64_t h = 0;
-        for (size_t k = 0; k < token[i].n; k++) h = plus(times(h, BASE), (unsigned char)token[i].text[k] + 1u);
+        for (size_t k = 0; k < token[i].n; k++)
+            h = plus(times(h, BASE), (unsigned char)token[i].text[k] + 1u);
         size_t at = h & c->mask;
-        while (c->slot[at] && (c->of[c->slot[at] - 1] != h || token[c->slot[at] - 1].n != token[i].n)) at = (at + 1) & c->mask;
-        if (!c->slot[at]) c->slot[at] = (int)i + 1; /* else it is there already: a token that stands twice */
+        while (c->slot[at] &&
+               (c->of[c->slot[at] - 1] != h || token[c->slot[at] - 1].n != token[i].n))
+            at = (at + 1) & c->mask;
+        if (!c->slot[at])
+            c->slot[at] = (int)i + 1; /* else it is there already: a token that appears twice */
         c->of[i] = h;
     }
     return DELE_OK;
 }
 
-/* The token that stands at [from, to) of the token at hand, or -1. */
-static int find_stretch(const cut_table *c, const dele_span *token, const dele_span *whole, size_t from, size_t to)
+/* The token that is at [from, to) of the token at hand, or -1. */
+static int find_stretch(const cut_table *c, const dele_text_span *token,
+                        const dele_text_span *whole, size_t from, size_t to)
 {
     uint64_t h = plus(c->at[to], PRIME - times(c->at[from], c->power[to - from]));
     if (h == PRIME) h = 0;
     for (size_t at = h & c->mask; c->slot[at]; at = (at + 1) & c->mask) {
         int id = c->slot[at] - 1;
-        if (c->of[id] == h && token[id].n == to - from && !memcmp(token[id].text, whole->text + from, to - from)) return id;
+        if (c->of[id] == h && token[id].n == to - from &&
+            !memcmp(token[id].text, whole->text + from, to - from))
+            return id;
     }
     return -1;
 }
 
-/* A vocabulary of nested tokens (a, aa, aaa, ...) makes merges of more text than any machine holds: this is the most. */
+/* A vocabulary of nested tokens (a, aa, aaa, ...) makes merges of more text than any machine holds:
+ * this is the most. */
 enum { MERGE_TEXT_LIMIT = 256 << 20 };
 
-static dele_status find_merges(void **array, size_t *n, const dele_tokenizer_parts *p, const dele_span *token,
-                               dele_arena *arena, dele_err *err)
+static dele_status find_merges(void **array, size_t *n, const dele_tokenizer_parts *p,
+                               const dele_text_span *token, dele_arena *arena, dele_err *err)
 {
     cut_table c;
     size_t cap = 0, text = 0;
     dele_status status = make_cut_table(&c, token, p->n_tokens, arena, err);
     for (size_t i = 0; i < p->n_tokens && !status; i++) {
-        const dele_span *t = &token[i];
-        for (size_t k = 0; k < t->n; k++) c.at[k + 1] = plus(times(c.at[k], BASE), (unsigned char)t->text[k] + 1u);
+        const dele_text_span *t = &token[i];
+        for (size_t k = 0; k < t->n; k++)
+            c.at[k + 1] = plus(times(c.at[k], BASE), (unsigned char)t->text[k] + 1u);
         for (size_t cut = 1; cut < t->n && !status; cut++) {
             if ((t->text[cut] & 0xc0) == 0x80) continue;
-            int left = find_stretch(&c, token, t, 0, cut), right = left < 0 ? -1 : find_stretch(&c, token, t, cut, t->n);
+            int left = find_stretch(&c, token, t, 0, cut),
+                right = left < 0 ? -1 : find_stretch(&c, token, t, cut, t->n);
             if (right < 0) continue;
             text += t->n;
             if (text > MERGE_TEXT_LIMIT)
-                return dele_fail(err, DELE_ERR_UNSUPPORTED, "the GGUF's vocabulary makes merges of more than %d MiB; it is "
-                                 "damaged", MERGE_TEXT_LIMIT >> 20);
+                return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                                 "the GGUF's vocabulary makes merges of more than %d MiB; it is "
+                                 "damaged",
+                                 MERGE_TEXT_LIMIT >> 20);
             status = dele_encoder_reserve(array, &cap, *n + 1, sizeof(scored), err);
             if (status) break;
-            ((scored *)*array)[*n] = (scored){p->scores[i], characters(t->text, cut),
-                                              characters(t->text + cut, t->n - cut), *n, left, right};
+            ((scored *)*array)[*n] = (scored){p->scores[i],
+                                              characters(t->text, cut),
+                                              characters(t->text + cut, t->n - cut),
+                                              *n,
+                                              left,
+                                              right};
             ++*n;
         }
     }
     return status;
 }
 
-static dele_status put_scored_merges(maker *m, cJSON *list, const dele_span *token, dele_arena *arena, dele_err *err)
+static dele_status put_scored_merges(maker *m, cJSON *list, const dele_text_span *token,
+                                     dele_arena *arena, dele_err *err)
 {
     const dele_tokenizer_parts *p = m->parts;
     void *array = NULL;
@@ -357,8 +393,9 @@ static dele_status put_merges(maker *m, cJSON *list, dele_err *err)
     for (size_t i = 0; i < p->n_merges; i++) put_text(m, list, NULL, p->merges[i]);
     if (p->n_merges || !p->scores) return DELE_OK;
     dele_arena scratch = {0};
-    dele_span *token = DELE_NEW(&scratch, dele_span, p->n_tokens + 1, err);
-    for (size_t i = 0; token && i < p->n_tokens; i++) token[i] = (dele_span){p->tokens[i], strlen(p->tokens[i])};
+    dele_text_span *token = DELE_NEW(&scratch, dele_text_span, p->n_tokens + 1, err);
+    for (size_t i = 0; token && i < p->n_tokens; i++)
+        token[i] = (dele_text_span){p->tokens[i], strlen(p->tokens[i])};
     dele_status status = token ? put_scored_merges(m, list, token, &scratch, err) : DELE_ERR_MEMORY;
     dele_arena_release(&scratch);
     return status;
@@ -372,14 +409,17 @@ static bool fills_a_hole(const dele_tokenizer_parts *p, size_t i)
     return p->types && p->types[i] == DELE_TOKEN_UNUSED && !strcmp(p->tokens[i], name);
 }
 
-static dele_status put_model(maker *m, cJSON *root, bool sentencepiece, bool ignore_merges, dele_err *err)
+static dele_status put_model(maker *m, cJSON *root, bool sentencepiece, bool ignore_merges,
+                             dele_err *err)
 {
     const dele_tokenizer_parts *p = m->parts;
     cJSON *model = put(m, root, "model", cJSON_CreateObject());
     put_text(m, model, "type", "BPE");
     put(m, model, "dropout", cJSON_CreateNull());
-    if (sentencepiece && is_valid(p, p->unk)) put_text(m, model, "unk_token", p->tokens[p->unk]);
-    else put(m, model, "unk_token", cJSON_CreateNull());
+    if (sentencepiece && is_valid(p, p->unk))
+        put_text(m, model, "unk_token", p->tokens[p->unk]);
+    else
+        put(m, model, "unk_token", cJSON_CreateNull());
     put(m, model, "continuing_subword_prefix", cJSON_CreateNull());
     put(m, model, "end_of_word_suffix", cJSON_CreateNull());
     put_flag(m, model, "fuse_unk", sentencepiece);
@@ -421,12 +461,15 @@ static cJSON *make_tokenizer(maker *m, dele_err *err)
     size_t n = sizeof pre_tokenizers / sizeof *pre_tokenizers, i = 0;
     while (i < n && strcmp(pre, pre_tokenizers[i].name)) i++;
     if (!sentencepiece && strcmp(p->kind, "gpt2")) {
-        dele_fail(err, DELE_ERR_UNSUPPORTED, "the GGUF's tokenizer is of kind \"%s\"; known are gpt2 and llama", p->kind);
+        dele_fail(err, DELE_ERR_UNSUPPORTED,
+                  "the GGUF's tokenizer is of kind \"%s\"; known are gpt2 and llama", p->kind);
         return NULL;
     }
     if (!sentencepiece && i == n) {
-        dele_fail(err, DELE_ERR_UNSUPPORTED, "the GGUF's pre-tokenizer \"%s\" is not known; convert the model from its "
-                 "Hugging Face directory instead", pre);
+        dele_fail(err, DELE_ERR_UNSUPPORTED,
+                  "the GGUF's pre-tokenizer \"%s\" is not known; convert the model from its "
+                  "Hugging Face directory instead",
+                  pre);
         return NULL;
     }
     cJSON *root = cJSON_CreateObject();
@@ -434,10 +477,13 @@ static cJSON *make_tokenizer(maker *m, dele_err *err)
     put(m, root, "truncation", cJSON_CreateNull());
     put(m, root, "padding", cJSON_CreateNull());
     put_added_tokens(m, root);
-    if (sentencepiece) put_sentencepiece_steps(m, root);
-    else put_byte_level_steps(m, root, i);
+    if (sentencepiece)
+        put_sentencepiece_steps(m, root);
+    else
+        put_byte_level_steps(m, root, i);
     put_template(m, root);
-    if (put_model(m, root, sentencepiece, !sentencepiece && pre_tokenizers[i].ignore_merges, err) || m->failed) {
+    if (put_model(m, root, sentencepiece, !sentencepiece && pre_tokenizers[i].ignore_merges, err) ||
+        m->failed) {
         dele_fail(err, DELE_ERR_MEMORY, "no memory left for the GGUF's tokenizer");
         cJSON_Delete(root);
         return NULL;
@@ -455,7 +501,8 @@ static const char *text_of(const cJSON *json, bool pretty, dele_arena *arena, de
     return copy;
 }
 
-dele_tokenizer *dele_tokenizer_build(const dele_tokenizer_parts *parts, dele_arena *arena, dele_err *err)
+dele_tokenizer *dele_tokenizer_build(const dele_tokenizer_parts *parts, dele_arena *arena,
+                                     dele_err *err)
 {
     maker m = {.parts = parts};
     dele_tokenizer *t = DELE_NEW(arena, dele_tokenizer, 1, err);
@@ -463,7 +510,8 @@ dele_tokenizer *dele_tokenizer_build(const dele_tokenizer_parts *parts, dele_are
     if (!json) return NULL;
     cJSON *config = make_config(&m);
     dele_status status = dele_tokenizer_from_json(t, json, "the GGUF's tokenizer", arena, err);
-    if (!status && !((t->json = text_of(json, false, arena, err)) && (t->config = text_of(config, true, arena, err))))
+    if (!status && !((t->json = text_of(json, false, arena, err)) &&
+                     (t->config = text_of(config, true, arena, err))))
         status = DELE_ERR_MEMORY;
     cJSON_Delete(config);
     cJSON_Delete(json);

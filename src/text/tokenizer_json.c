@@ -1,14 +1,16 @@
 /* Reads tokenizer.json, the `tokenizers` library's own format.
  *
- * What is not known is refused by name: a tokenizer that is nearly right gives results that are quietly wrong. */
+ * What is not known is refused by name: a tokenizer that is nearly right gives results that are
+ * quietly wrong. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
-#define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+#define GPT2_PATTERN                                                                               \
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
 typedef struct {
     dele_tokenizer *t;
@@ -17,7 +19,7 @@ typedef struct {
     dele_err *err;
 } reader;
 
-/* ---- JSON, by type -------------------------------------------------------------------------------------------- */
+/* ---- JSON, by type --------------------------------------------------------------------------- */
 
 static const cJSON *get(const cJSON *object, const char *name)
 {
@@ -42,7 +44,7 @@ static bool is_id(const cJSON *item)
            item->valuedouble == (double)item->valueint;
 }
 
-static dele_status copy(reader *r, dele_span *out, const char *text)
+static dele_status copy(reader *r, dele_text_span *out, const char *text)
 {
     out->text = dele_strdup(r->arena, text, r->err);
     out->n = strlen(text);
@@ -52,19 +54,22 @@ static dele_status copy(reader *r, dele_span *out, const char *text)
 static dele_status refuse(reader *r, const char *part, const cJSON *what)
 {
     const char *type = string(what, "type");
-    return dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: the %s \"%s\" is not supported; this tokenizer cannot be used",
-                    r->where, part, type ? type : "(without a type)");
+    return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
+                     "%s: the %s \"%s\" is not supported; this tokenizer cannot be used", r->where,
+                     part, type ? type : "(without a type)");
 }
 
 static dele_status broken(reader *r, const char *what)
 {
-    return dele_fail(r->err, DELE_ERR_FORMAT, "%s: %s; is this a tokenizer.json, and whole?", r->where, what);
+    return dele_fail(r->err, DELE_ERR_FORMAT, "%s: %s; is this a tokenizer.json, and whole?",
+                     r->where, what);
 }
 
 typedef dele_status step_reader(reader *, const cJSON *, const char *type);
 
 /* A part of the pipeline: nothing, one step, or a Sequence of them under the name `list`. */
-static dele_status walk(reader *r, const cJSON *part, const char *list, step_reader *read, int depth)
+static dele_status walk(reader *r, const cJSON *part, const char *list, step_reader *read,
+                        int depth)
 {
     if (!part) return DELE_OK;
     const char *type = string(part, "type");
@@ -72,16 +77,14 @@ static dele_status walk(reader *r, const cJSON *part, const char *list, step_rea
     if (strcmp(type, "Sequence")) return read(r, part, type);
     const cJSON *item;
     dele_status status = DELE_OK;
-    cJSON_ArrayForEach(item, get(part, list)) if (!status) status = walk(r, item, list, read, depth + 1);
+    cJSON_ArrayForEach(item, get(part, list)) if (!status) status =
+        walk(r, item, list, read, depth + 1);
     return status;
 }
 
-static bool room(int n)
-{
-    return n < DELE_MAX_STEPS;
-}
+static bool room(int n) { return n < DELE_MAX_STEPS; }
 
-/* ---- normalizers, pre-tokenizers, post-processors, decoders ------------------------------------------------------ */
+/* ---- normalizers, pre-tokenizers, post-processors, decoders ---------------------------------- */
 
 /* Replace's pattern, if it is plain text. */
 static const char *plain_pattern(const cJSON *step)
@@ -94,18 +97,18 @@ static dele_status read_normalizer(reader *r, const cJSON *json, const char *typ
 {
     static const char *const forms[] = {"NFC", "NFD", "NFKC", "NFKD"};
     if (!room(r->t->n_norm)) return refuse(r, "normalizer with so many steps as", json);
-    dele_norm_step *step = &r->t->norm[r->t->n_norm++];
+    dele_normalizer_step *step = &r->t->norm[r->t->n_norm++];
     for (int i = 0; i < 4; i++)
         if (!strcmp(type, forms[i])) {
-            step->kind = (dele_norm)(DELE_NORM_NFC + i);
+            step->kind = (dele_normalizer)(DELE_NORMALIZER_NFC + i);
             return DELE_OK;
         }
     if (!strcmp(type, "Prepend") && string(json, "prepend")) {
-        step->kind = DELE_NORM_PREPEND;
+        step->kind = DELE_NORMALIZER_PREPEND;
         return copy(r, &step->to, string(json, "prepend"));
     }
     if (!strcmp(type, "Replace") && plain_pattern(json) && string(json, "content")) {
-        step->kind = DELE_NORM_REPLACE;
+        step->kind = DELE_NORMALIZER_REPLACE;
         dele_status status = copy(r, &step->from, plain_pattern(json));
         return status ? status : copy(r, &step->to, string(json, "content"));
     }
@@ -130,13 +133,15 @@ static char *split_pattern(reader *r, const cJSON *json)
 
 static dele_status read_split(reader *r, dele_pre_step *step, const cJSON *json)
 {
-    static const char *const behaviors[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+    static const char *const behaviors[] = {"Removed", "Isolated", "MergedWithPrevious",
+                                            "MergedWithNext", "Contiguous"};
     const char *behavior = string(json, "behavior"), *pattern = split_pattern(r, json);
     int found = -1;
     for (int i = 0; behavior && i < 5; i++)
         if (!strcmp(behavior, behaviors[i])) found = i;
-    if (found < 0 || !pattern) return broken(r, "its Split pre-tokenizer lacks a pattern or a behavior that is known");
-    step->behavior = (dele_split)found;
+    if (found < 0 || !pattern)
+        return broken(r, "its Split pre-tokenizer lacks a pattern or a behavior that is known");
+    step->behavior = (dele_split_behavior)found;
     step->invert = flag(json, "invert", false);
     step->pattern = pattern;
     return dele_pre_regex(step, pattern, r->where, r->err);
@@ -147,10 +152,11 @@ static dele_status read_pretokenizer(reader *r, const cJSON *json, const char *t
     dele_tokenizer *t = r->t;
     if (!room(t->n_pre)) return refuse(r, "pre-tokenizer with so many steps as", json);
     if (t->byte_level)
-        return dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: a pre-tokenizer \"%s\" after ByteLevel is not supported",
-                        r->where, type);
+        return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
+                         "%s: a pre-tokenizer \"%s\" after ByteLevel is not supported", r->where,
+                         type);
     dele_pre_step *step = &t->pre[t->n_pre++];
-    step->behavior = DELE_SPLIT_ISOLATED;
+    step->behavior = DELE_SPLIT_BEHAVIOR_ISOLATED;
     if (!strcmp(type, "ByteLevel")) {
         t->byte_level = true;
         step->prefix_space = flag(json, "add_prefix_space", true);
@@ -158,7 +164,8 @@ static dele_status read_pretokenizer(reader *r, const cJSON *json, const char *t
         return step->pattern ? dele_pre_regex(step, step->pattern, r->where, r->err) : DELE_OK;
     }
     if (!strcmp(type, "Digits")) {
-        if (!flag(json, "individual_digits", false)) step->behavior = DELE_SPLIT_CONTIGUOUS;
+        if (!flag(json, "individual_digits", false))
+            step->behavior = DELE_SPLIT_BEHAVIOR_CONTIGUOUS;
         step->pattern = DELE_DIGITS_PATTERN;
         return dele_pre_regex(step, step->pattern, r->where, r->err);
     }
@@ -173,15 +180,19 @@ static dele_status read_template(reader *r, const cJSON *json)
     dele_tokenizer *t = r->t;
     bool after = false;
     const cJSON *item, *id;
-    cJSON_ArrayForEach(item, get(json, "single")) {
+    cJSON_ArrayForEach(item, get(json, "single"))
+    {
         const char *special = string(get(item, "SpecialToken"), "id");
         if (get(item, "Sequence")) after = true;
         if (!special) continue;
-        const cJSON *ids = get(cJSON_GetObjectItemCaseSensitive(get(json, "special_tokens"), special), "ids");
+        const cJSON *ids =
+            get(cJSON_GetObjectItemCaseSensitive(get(json, "special_tokens"), special), "ids");
         if (!ids) return broken(r, "its post-processor names a special token without ids");
-        cJSON_ArrayForEach(id, ids) {
+        cJSON_ArrayForEach(id, ids)
+        {
             int *n = after ? &t->n_suffix : &t->n_prefix;
-            if (!is_id(id) || *n == DELE_MAX_EXTRA) return broken(r, "its post-processor's special tokens make no sense");
+            if (!is_id(id) || *n == DELE_MAX_EXTRA)
+                return broken(r, "its post-processor's special tokens make no sense");
             (after ? t->suffix : t->prefix)[(*n)++] = id->valueint;
         }
     }
@@ -200,9 +211,12 @@ static dele_status read_decoder(reader *r, const cJSON *json, const char *type)
     dele_tokenizer *t = r->t;
     if (!room(t->n_dec)) return refuse(r, "decoder with so many steps as", json);
     dele_dec_step *step = &t->dec[t->n_dec++];
-    if (!strcmp(type, "ByteLevel")) step->kind = DELE_DEC_BYTELEVEL;
-    else if (!strcmp(type, "ByteFallback")) step->kind = DELE_DEC_BYTE_FALLBACK;
-    else if (!strcmp(type, "Fuse")) step->kind = DELE_DEC_FUSE;
+    if (!strcmp(type, "ByteLevel"))
+        step->kind = DELE_DEC_BYTELEVEL;
+    else if (!strcmp(type, "ByteFallback"))
+        step->kind = DELE_DEC_BYTE_FALLBACK;
+    else if (!strcmp(type, "Fuse"))
+        step->kind = DELE_DEC_FUSE;
     else if (!strcmp(type, "Replace") && plain_pattern(json) && string(json, "content")) {
         step->kind = DELE_DEC_REPLACE;
         dele_status status = copy(r, &step->from, plain_pattern(json));
@@ -220,7 +234,7 @@ static dele_status read_decoder(reader *r, const cJSON *json, const char *type)
     return DELE_OK;
 }
 
-/* ---- the model -------------------------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 static dele_status read_vocab(reader *r, const cJSON *vocab, const cJSON *added)
 {
@@ -228,50 +242,57 @@ static dele_status read_vocab(reader *r, const cJSON *vocab, const cJSON *added)
     const cJSON *item;
     size_t n = 0;
     int top = -1;
-    cJSON_ArrayForEach(item, vocab) {
+    cJSON_ArrayForEach(item, vocab)
+    {
         if (!is_id(item)) return broken(r, "an entry of its vocabulary has no id");
         if (item->valueint > top) top = item->valueint;
         n++;
     }
-    cJSON_ArrayForEach(item, added) {
+    cJSON_ArrayForEach(item, added)
+    {
         const cJSON *id = get(item, "id");
-        if (!is_id(id) || !string(item, "content")) return broken(r, "an added token lacks its id or content");
+        if (!is_id(id) || !string(item, "content"))
+            return broken(r, "an added token lacks its id or content");
         if (id->valueint > top) top = id->valueint;
         t->n_added++;
     }
-    if ((size_t)top >= 4 * (n + t->n_added) + 65536) return broken(r, "the ids of its vocabulary leave great holes");
+    if ((size_t)top >= 4 * (n + t->n_added) + 65536)
+        return broken(r, "the ids of its vocabulary leave great holes");
     t->size = top + 1;
-    t->token = DELE_NEW(r->arena, dele_span, (size_t)t->size + 1, r->err);
+    t->token = DELE_NEW(r->arena, dele_text_span, (size_t)t->size + 1, r->err);
     t->added_of = DELE_NEW(r->arena, const dele_added *, (size_t)t->size + 1, r->err);
     t->added = DELE_NEW(r->arena, dele_added, t->n_added + 1, r->err);
     dele_status status = dele_vocab_init(&t->vocab, n, r->arena, r->err);
     if (!t->token || !t->added_of || !t->added) status = DELE_ERR_MEMORY;
-    cJSON_ArrayForEach(item, vocab) {
+    cJSON_ArrayForEach(item, vocab)
+    {
         if (status) break;
-        if (t->token[item->valueint].text) return broken(r, "two entries of its vocabulary share one id");
+        if (t->token[item->valueint].text)
+            return broken(r, "two entries of its vocabulary share one id");
         status = copy(r, &t->token[item->valueint], item->string);
         if (!status && !dele_vocab_add(&t->vocab, t->token, item->valueint))
-            return dele_fail(r->err, DELE_ERR_FORMAT, "%s: the token \"%.60s\" stands twice in its vocabulary", r->where,
+            return dele_fail(r->err, DELE_ERR_FORMAT,
+                             "%s: the token \"%.60s\" appears twice in its vocabulary", r->where,
                              item->string);
     }
     return status;
 }
 
 /* "a b", or the newer ["a", "b"]. */
-static bool merge_parts(const cJSON *item, dele_span *left, dele_span *right)
+static bool merge_parts(const cJSON *item, dele_text_span *left, dele_text_span *right)
 {
     if (cJSON_IsString(item)) {
         const char *blank = strchr(item->valuestring, ' ');
         if (!blank || strchr(blank + 1, ' ')) return false;
-        *left = (dele_span){item->valuestring, (size_t)(blank - item->valuestring)};
-        *right = (dele_span){blank + 1, strlen(blank + 1)};
+        *left = (dele_text_span){item->valuestring, (size_t)(blank - item->valuestring)};
+        *right = (dele_text_span){blank + 1, strlen(blank + 1)};
         return true;
     }
     const char *a = cJSON_GetStringValue(cJSON_GetArrayItem(item, 0));
     const char *b = cJSON_GetStringValue(cJSON_GetArrayItem(item, 1));
     if (!cJSON_IsArray(item) || !a || !b) return false;
-    *left = (dele_span){a, strlen(a)};
-    *right = (dele_span){b, strlen(b)};
+    *left = (dele_text_span){a, strlen(a)};
+    *right = (dele_text_span){b, strlen(b)};
     return true;
 }
 
@@ -280,20 +301,25 @@ static dele_status read_merges(reader *r, const cJSON *merges)
     dele_tokenizer *t = r->t;
     int rank = 0;
     const cJSON *item;
-    dele_status status = dele_merges_init(&t->merges, (size_t)cJSON_GetArraySize(merges), r->arena, r->err);
+    dele_status status =
+        dele_merges_init(&t->merges, (size_t)cJSON_GetArraySize(merges), r->arena, r->err);
     char both[2048];
-    cJSON_ArrayForEach(item, merges) {
-        dele_span a, b;
+    cJSON_ArrayForEach(item, merges)
+    {
+        dele_text_span a, b;
         if (status) return status;
         if (!merge_parts(item, &a, &b) || a.n + b.n > sizeof both)
-            return dele_fail(r->err, DELE_ERR_FORMAT, "%s: merge %d is not two tokens; is the file whole?", r->where, rank);
+            return dele_fail(r->err, DELE_ERR_FORMAT,
+                             "%s: merge %d is not two tokens; is the file whole?", r->where, rank);
         memcpy(both, a.text, a.n);
         memcpy(both + a.n, b.text, b.n);
-        int left = dele_vocab_find(&t->vocab, t->token, a.text, a.n), right = dele_vocab_find(&t->vocab, t->token, b.text, b.n);
+        int left = dele_vocab_find(&t->vocab, t->token, a.text, a.n),
+            right = dele_vocab_find(&t->vocab, t->token, b.text, b.n);
         int id = dele_vocab_find(&t->vocab, t->token, both, a.n + b.n);
         if (left < 0 || right < 0 || id < 0)
-            return dele_fail(r->err, DELE_ERR_FORMAT, "%s: merge %d, \"%.*s\" and \"%.*s\", is not in the vocabulary",
-                            r->where, rank, (int)a.n, a.text, (int)b.n, b.text);
+            return dele_fail(r->err, DELE_ERR_FORMAT,
+                             "%s: merge %d, \"%.*s\" and \"%.*s\", is not in the vocabulary",
+                             r->where, rank, (int)a.n, a.text, (int)b.n, b.text);
         dele_merges_add(&t->merges, left, right, rank++, id);
     }
     return status;
@@ -304,14 +330,17 @@ static dele_status read_model(reader *r, const cJSON *json)
     dele_tokenizer *t = r->t;
     const cJSON *model = get(json, "model"), *dropout = get(model, "dropout");
     const char *type = string(model, "type"), *unk = string(model, "unk_token");
-    const char *before = string(model, "continuing_subword_prefix"), *after = string(model, "end_of_word_suffix");
+    const char *before = string(model, "continuing_subword_prefix"),
+               *after = string(model, "end_of_word_suffix");
     if (!cJSON_IsObject(model)) return broken(r, "it has no model");
     if (type ? strcmp(type, "BPE") : !get(model, "merges")) return refuse(r, "model type", model);
     if (!cJSON_IsObject(get(model, "vocab")) || !cJSON_IsArray(get(model, "merges")))
         return broken(r, "its model has no vocabulary or no merges");
     if ((before && *before) || (after && *after) || (dropout && dropout->valuedouble != 0))
-        return dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: a BPE model with continuing_subword_prefix, end_of_word_suffix "
-                        "or dropout is not supported", r->where);
+        return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
+                         "%s: a BPE model with continuing_subword_prefix, end_of_word_suffix "
+                         "or dropout is not supported",
+                         r->where);
     t->byte_fallback = flag(model, "byte_fallback", false);
     t->fuse_unk = flag(model, "fuse_unk", false);
     t->ignore_merges = flag(model, "ignore_merges", false);
@@ -326,25 +355,30 @@ static void find_byte_tokens(dele_tokenizer *t)
 {
     for (int b = 0; b < 256; b++) {
         char name[8];
-        size_t n = t->byte_level ? dele_utf8_put(name, dele_byte_to_char(b)) : (size_t)snprintf(name, sizeof name, "<0x%02X>", b);
-        t->byte_id[b] = t->byte_level || t->byte_fallback ? dele_vocab_find(&t->vocab, t->token, name, n) : -1;
+        size_t n = t->byte_level ? dele_utf8_put(name, dele_byte_to_char(b))
+                                 : (size_t)snprintf(name, sizeof name, "<0x%02X>", b);
+        t->byte_id[b] =
+            t->byte_level || t->byte_fallback ? dele_vocab_find(&t->vocab, t->token, name, n) : -1;
     }
 }
 
-/* The library looks for the unknown token among the model's own when a character has none; where every byte is a token
- * that never happens, and it may be an added token alone, or nowhere. */
+/* The library looks for the unknown token among the model's own when a character has none; where
+ * every byte is a token that never happens, and it may be an added token alone, or nowhere. */
 static dele_status check_unknown(reader *r, const char *unk)
 {
     const dele_tokenizer *t = r->t;
     bool every_byte = t->byte_level || t->byte_fallback;
     for (int b = 0; b < 256; b++) every_byte = every_byte && t->byte_id[b] >= 0;
     if (!unk || t->unk >= 0 || every_byte) return DELE_OK;
-    return dele_fail(r->err, DELE_ERR_FORMAT, "%s: its unknown token \"%s\" is not in the vocabulary, and some bytes have no "
-                    "token", r->where, unk);
+    return dele_fail(
+        r->err, DELE_ERR_FORMAT,
+        "%s: its unknown token \"%s\" is not in the vocabulary, and some bytes have no "
+        "token",
+        r->where, unk);
 }
 
-/* The id of an added token, as the library finds it: the model's own, or else the next free one behind the model's.
- * In a sound file that is the id written there. */
+/* The id of an added token, as the library finds it: the model's own, or else the next free one
+ * behind the model's.  In a sound file that is the id written there. */
 static dele_status added_id(reader *r, dele_added *a, int n_vocab, int *top)
 {
     dele_tokenizer *t = r->t;
@@ -352,7 +386,8 @@ static dele_status added_id(reader *r, dele_added *a, int n_vocab, int *top)
     if (a->id < 0) a->id = *top >= n_vocab ? *top + 1 : n_vocab;
     if (a->id > *top) *top = a->id;
     const char *there = a->id < t->size ? t->token[a->id].text : "";
-    if (there && strcmp(there, a->content.text)) return broken(r, "an added token has the id of another token");
+    if (there && strcmp(there, a->content.text))
+        return broken(r, "an added token has the id of another token");
     return DELE_OK;
 }
 
@@ -362,7 +397,8 @@ static dele_status read_added(reader *r, const cJSON *list, int n_vocab)
     const cJSON *item;
     int top = -1;
     size_t i = 0;
-    cJSON_ArrayForEach(item, list) {
+    cJSON_ArrayForEach(item, list)
+    {
         dele_added *a = &t->added[i++];
         dele_status status = copy(r, &a->content, string(item, "content"));
         if (status) return status;
@@ -375,7 +411,9 @@ static dele_status read_added(reader *r, const cJSON *list, int n_vocab)
         status = added_id(r, a, n_vocab, &top);
         if (status) return status;
         a->pattern = a->content;
-        if (a->normalized) status = dele_normalize(&a->pattern, t, a->content.text, a->content.n, false, r->arena, r->err);
+        if (a->normalized)
+            status = dele_normalize(&a->pattern, t, a->content.text, a->content.n, false, r->arena,
+                                    r->err);
         if (status) return status;
         t->token[a->id] = a->content;
         t->added_of[a->id] = a;
@@ -391,14 +429,15 @@ static dele_status check_template(reader *r)
     for (int i = 0; i < t->n_prefix + t->n_suffix; i++) {
         int id = i < t->n_prefix ? t->prefix[i] : t->suffix[i - t->n_prefix];
         if (id >= t->size || !t->token[id].text)
-            return dele_fail(r->err, DELE_ERR_FORMAT, "%s: its post-processor adds the id %d, but no token has it",
-                             r->where, id);
+            return dele_fail(r->err, DELE_ERR_FORMAT,
+                             "%s: its post-processor adds the id %d, but no token has it", r->where,
+                             id);
     }
     return DELE_OK;
 }
 
-dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where, dele_arena *arena,
-                                   dele_err *err)
+dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where,
+                                     dele_arena *arena, dele_err *err)
 {
     reader r = {.t = t, .where = where, .arena = arena, .err = err};
     t->bos = t->eos = -1;
@@ -407,17 +446,21 @@ dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const
     t->has_decoder = decoder;
     dele_status status = read_model(&r, json);
     if (!status) status = walk(&r, get(json, "normalizer"), "normalizers", read_normalizer, 0);
-    if (!status) status = walk(&r, get(json, "pre_tokenizer"), "pretokenizers", read_pretokenizer, 0);
-    if (!status) status = walk(&r, get(json, "post_processor"), "processors", read_postprocessor, 0);
+    if (!status)
+        status = walk(&r, get(json, "pre_tokenizer"), "pretokenizers", read_pretokenizer, 0);
+    if (!status)
+        status = walk(&r, get(json, "post_processor"), "processors", read_postprocessor, 0);
     if (!status) status = walk(&r, decoder, "decoders", read_decoder, 0);
     if (status) return status;
     find_byte_tokens(t);
-    if (check_unknown(&r, string(get(json, "model"), "unk_token"))) return err ? err->code : DELE_ERR_FORMAT;
-    status = read_added(&r, get(json, "added_tokens"), cJSON_GetArraySize(get(get(json, "model"), "vocab")));
+    if (check_unknown(&r, string(get(json, "model"), "unk_token")))
+        return err ? err->code : DELE_ERR_FORMAT;
+    status = read_added(&r, get(json, "added_tokens"),
+                        cJSON_GetArraySize(get(get(json, "model"), "vocab")));
     return status ? status : check_template(&r);
 }
 
-/* ---- the file, and what stands beside it ---------------------------------------------------------------------- */
+/* ---- the file, and what is beside it --------------------------------------------------------- */
 
 /* {"eos_token": "</s>"} or {"eos_token": {"content": "</s>"}}. */
 static int named_token(const dele_tokenizer *t, const cJSON *json, const char *name)
@@ -427,10 +470,12 @@ static int named_token(const dele_tokenizer *t, const cJSON *json, const char *n
     return text ? dele_token_id(t, text) : -1;
 }
 
-static dele_status read_neighbour(dele_tokenizer *t, const char *path, const char *name, dele_arena *arena, dele_err *err)
+static dele_status read_neighbour(dele_tokenizer *t, const char *path, const char *name,
+                                  dele_arena *arena, dele_err *err)
 {
     const char *slash = strrchr(path, '/');
-    char *beside = slash ? dele_printf(arena, err, "%.*s/%s", (int)(slash - path), path, name) : dele_strdup(arena, name, err);
+    char *beside = slash ? dele_printf(arena, err, "%.*s/%s", (int)(slash - path), path, name)
+                         : dele_strdup(arena, name, err);
     if (!beside) return DELE_ERR_MEMORY;
     if (!dele_path_exists(beside)) return DELE_OK;
     dele_err own = {0};

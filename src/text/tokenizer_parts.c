@@ -1,31 +1,34 @@
 /* What a GGUF says of a tokenizer, from the tokenizer.
  *
- * A GGUF holds the vocabulary, a type for each token, the merges (or, for SentencePiece, scores), a word for the
- * pre-tokenizer, and a few ids; a tokenizer.json can say more.  So the parts are put together by what the tokenizer
- * looks like, a second tokenizer is built of them by the reader that there is, and the two are compared in everything
- * that decides the ids of a text.  Only the flags of added tokens (lstrip, rstrip, single_word, normalized) are let
- * pass: they matter where a text holds such a token, and no converter keeps them; a note says so. */
+ * A GGUF holds the vocabulary, a type for each token, the merges (or, for SentencePiece, scores), a
+ * word for the pre-tokenizer, and a few ids; a tokenizer.json can say more.  So the parts are put
+ * together by what the tokenizer looks like, a second tokenizer is built of them by the reader that
+ * there is, and the two are compared in everything that decides the ids of a text.  Only the flags
+ * of added tokens (lstrip, rstrip, single_word, normalized) are let pass: they matter where a text
+ * holds such a token, and no converter keeps them; a note says so. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
-static bool same_span(const dele_span *a, const dele_span *b)
+static bool same_span(const dele_text_span *a, const dele_text_span *b)
 {
     return a->n == b->n && (!a->n || !memcmp(a->text, b->text, a->n));
 }
 
 static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a, b) : a == b; }
 
-/* ---- are two tokenizers one? ------------------------------------------------------------------------------------ */
+/* ---- are two tokenizers one? ----------------------------------------------------------------- */
 
 static bool same_tokens(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     if (a->size != b->size) return false;
     for (int i = 0; i < a->size; i++) {
         const dele_added *x = a->added_of[i], *y = b->added_of[i];
-        if (!same_text(a->token[i].text, b->token[i].text) || !x != !y || (x && x->special != y->special)) return false;
+        if (!same_text(a->token[i].text, b->token[i].text) || !x != !y ||
+            (x && x->special != y->special))
+            return false;
     }
     return true;
 }
@@ -48,10 +51,12 @@ static bool same_merges(const dele_merges *a, const dele_merges *b)
     return count_merges(a) == count_merges(b);
 }
 
-/* A split that keeps its matches alone is, where the pattern matches everything, one that isolates them. */
+/* A split that keeps its matches alone is, where the pattern matches everything, one that isolates
+ * them. */
 static bool keeps_matches(const dele_pre_step *s)
 {
-    return s->invert ? s->behavior == DELE_SPLIT_REMOVED : s->behavior == DELE_SPLIT_ISOLATED;
+    return s->invert ? s->behavior == DELE_SPLIT_BEHAVIOR_REMOVED
+                     : s->behavior == DELE_SPLIT_BEHAVIOR_ISOLATED;
 }
 
 static bool same_pretokenizer(const dele_tokenizer *a, const dele_tokenizer *b)
@@ -114,7 +119,8 @@ static bool same_template(const dele_tokenizer *a, const dele_tokenizer *b)
 static const char *difference(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     if (!same_tokens(a, b)) return "vocabulary";
-    if (!same_merges(&a->merges, &b->merges) || a->ignore_merges != b->ignore_merges) return "list of merges";
+    if (!same_merges(&a->merges, &b->merges) || a->ignore_merges != b->ignore_merges)
+        return "list of merges";
     if (!same_normalizer(a, b)) return "normalizer";
     if (!same_pretokenizer(a, b)) return "pre-tokenizer";
     if (!same_template(a, b)) return "post-processor";
@@ -122,7 +128,7 @@ static const char *difference(const dele_tokenizer *a, const dele_tokenizer *b)
     return same_unknown(a, b) ? NULL : "treatment of unknown characters";
 }
 
-/* ---- the parts -------------------------------------------------------------------------------------------------- */
+/* ---- the parts ------------------------------------------------------------------------------- */
 
 static int type_of(const dele_tokenizer *t, int id)
 {
@@ -133,7 +139,8 @@ static int type_of(const dele_tokenizer *t, int id)
     return DELE_TOKEN_NORMAL;
 }
 
-static dele_status fill_tokens(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
+static dele_status fill_tokens(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena,
+                               dele_err *err)
 {
     const char **token = DELE_NEW(arena, const char *, p->n_tokens, err);
     int *type = DELE_NEW(arena, int, p->n_tokens, err);
@@ -150,19 +157,22 @@ static dele_status fill_tokens(dele_tokenizer_parts *p, const dele_tokenizer *t,
 }
 
 /* The merges by rank, as "left right". */
-static dele_status fill_merges(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
+static dele_status fill_merges(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena,
+                               dele_err *err)
 {
     const dele_merges *m = &t->merges;
     size_t n = 0;
     for (size_t i = 0; i <= m->mask; i++)
-        if (m->slot[i].key != DELE_NO_PAIR && (size_t)m->slot[i].rank >= n) n = (size_t)m->slot[i].rank + 1;
+        if (m->slot[i].key != DELE_NO_PAIR && (size_t)m->slot[i].rank >= n)
+            n = (size_t)m->slot[i].rank + 1;
     const char **merge = DELE_NEW(arena, const char *, n + 1, err);
     if (!merge) return DELE_ERR_MEMORY;
     for (size_t i = 0; i <= m->mask; i++) {
         const dele_merge *x = &m->slot[i];
         if (x->key == DELE_NO_PAIR) continue;
         const char *left = t->token[x->key >> 32].text, *right = t->token[x->key & UINT32_MAX].text;
-        if (!(merge[x->rank] = dele_printf(arena, err, "%s %s", left, right))) return DELE_ERR_MEMORY;
+        if (!(merge[x->rank] = dele_printf(arena, err, "%s %s", left, right)))
+            return DELE_ERR_MEMORY;
     }
     for (size_t i = 0; i < n; i++)
         if (merge[i]) merge[p->n_merges++] = merge[i]; /* a pair that stood twice left a hole */
@@ -170,16 +180,20 @@ static dele_status fill_merges(dele_tokenizer_parts *p, const dele_tokenizer *t,
     return DELE_OK;
 }
 
-/* SentencePiece merges by the score of what comes out: here minus the first rank at which it does. */
-static dele_status fill_scores(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
+/* SentencePiece merges by the score of what comes out: here minus the first rank at which it
+ * does. */
+static dele_status fill_scores(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena,
+                               dele_err *err)
 {
     const size_t n = count_merges(&t->merges);
     float *score = DELE_NEW(arena, float, p->n_tokens, err);
     if (!score) return DELE_ERR_MEMORY;
-    for (size_t i = 0; i < p->n_tokens; i++) score[i] = p->types[i] == DELE_TOKEN_NORMAL ? -(float)(n + 1) : 0;
+    for (size_t i = 0; i < p->n_tokens; i++)
+        score[i] = p->types[i] == DELE_TOKEN_NORMAL ? -(float)(n + 1) : 0;
     for (size_t i = 0; i <= t->merges.mask; i++) {
         const dele_merge *x = &t->merges.slot[i];
-        if (x->key != DELE_NO_PAIR && -(float)x->rank > score[x->id]) score[x->id] = -(float)x->rank;
+        if (x->key != DELE_NO_PAIR && -(float)x->rank > score[x->id])
+            score[x->id] = -(float)x->rank;
     }
     p->scores = score;
     return DELE_OK;
@@ -187,7 +201,7 @@ static dele_status fill_scores(dele_tokenizer_parts *p, const dele_tokenizer *t,
 
 static const char *pre_name_of(const dele_tokenizer *t)
 {
-    bool nfc = t->n_norm > 0 && t->norm[0].kind == DELE_NORM_NFC, digits = false;
+    bool nfc = t->n_norm > 0 && t->norm[0].kind == DELE_NORMALIZER_NFC, digits = false;
     const char *pattern = NULL;
     for (int i = 0; i < t->n_pre; i++) {
         const char *theirs = t->pre[i].pattern;
@@ -202,12 +216,13 @@ static const char *pre_name_of(const dele_tokenizer *t)
 static dele_status refuse(const dele_tokenizer *t, const char *what, dele_err *err)
 {
     return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                    "%s: the %s of this tokenizer cannot be expressed in a GGUF; leave the "
-                    "tokenizer out (--no-tokenizer)",
-                    t->path ? t->path : "the tokenizer", what);
+                     "%s: the %s of this tokenizer cannot be expressed in a GGUF; leave the "
+                     "tokenizer out (--no-tokenizer)",
+                     t->path ? t->path : "the tokenizer", what);
 }
 
-static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
+static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena,
+                             dele_err *err)
 {
     const bool bpe = t->byte_level;
     p->kind = bpe ? "gpt2" : "llama";
@@ -216,8 +231,10 @@ static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, d
     p->unk = bpe ? -1 : t->unk;
     p->pad = -1;
     p->add_bos = t->n_prefix > 0;
-    p->add_eos = t->n_suffix > 0; /* with what it adds, as with the BOS, dele_tokenizer_build must give the same */
-    p->add_space_prefix = !bpe && t->n_norm > 0 && t->norm[0].kind == DELE_NORM_PREPEND;
+    p->add_eos =
+        t->n_suffix >
+        0; /* with what it adds, as with the BOS, dele_tokenizer_build must give the same */
+    p->add_space_prefix = !bpe && t->n_norm > 0 && t->norm[0].kind == DELE_NORMALIZER_PREPEND;
     if (bpe && !(p->pre = pre_name_of(t))) return refuse(t, "pre-tokenizer", err);
     if (!bpe && (p->bos < 0 || p->eos < 0)) return refuse(t, "lack of a begin or end token", err);
     dele_status status = fill_tokens(p, t, arena, err);
@@ -228,7 +245,8 @@ static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, d
 }
 
 /* The parts that are there already, and unused tokens behind them. */
-static dele_status from_parts(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena, dele_err *err)
+static dele_status from_parts(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena,
+                              dele_err *err)
 {
     const size_t n = p->n_tokens, known = t->parts.n_tokens;
     *p = t->parts;
@@ -253,13 +271,15 @@ static const char *flags_note(const dele_tokenizer *t, dele_arena *arena, dele_e
     size_t n = 0;
     for (size_t i = 0; i < t->n_added; i++) {
         const dele_added *a = &t->added[i];
-        n += a->lstrip || a->rstrip || a->single_word || (a->normalized && !same_span(&a->content, &a->pattern));
+        n += a->lstrip || a->rstrip || a->single_word ||
+             (a->normalized && !same_span(&a->content, &a->pattern));
     }
     if (!n) return NULL;
-    return dele_printf(arena, err,
-                      "%zu of %zu added tokens have flags (lstrip, rstrip, single_word, normalized) that a "
-                      "GGUF cannot express: a text that holds such a token may be cut otherwise",
-                      n, t->n_added);
+    return dele_printf(
+        arena, err,
+        "%zu of %zu added tokens have flags (lstrip, rstrip, single_word, normalized) that a "
+        "GGUF cannot express: a text that holds such a token may be cut otherwise",
+        n, t->n_added);
 }
 
 static dele_status check(const dele_tokenizer_parts *p, const dele_tokenizer *t, dele_err *err)
@@ -272,8 +292,9 @@ static dele_status check(const dele_tokenizer_parts *p, const dele_tokenizer *t,
     return !again ? DELE_ERR_UNSUPPORTED : what ? refuse(t, what, err) : DELE_OK;
 }
 
-dele_status dele_tokenizer_parts_of(dele_tokenizer_parts *parts, const char **note, const dele_tokenizer *t, int n_tokens,
-                                  dele_arena *arena, dele_err *err)
+dele_status dele_tokenizer_parts_of(dele_tokenizer_parts *parts, const char **note,
+                                    const dele_tokenizer *t, int n_tokens, dele_arena *arena,
+                                    dele_err *err)
 {
     *parts = (dele_tokenizer_parts){.n_tokens = (size_t)(n_tokens > t->size ? n_tokens : t->size)};
     *note = NULL;

@@ -1,14 +1,21 @@
-/* Puts a tokenizer beside a model: the files it came from, byte for byte, or those made from a GGUF's parts. */
+/* Puts a tokenizer beside a model: the files it came from, byte for byte, or those made from a
+ * GGUF's parts. */
 #include <string.h>
 
 #include "base/file.h"
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
-/* What may stand beside tokenizer.json and belongs to it. */
-static const char *const beside[] = {"tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
-                                     "chat_template.jinja", "added_tokens.json", "vocab.json", "merges.txt"};
+/* What may be beside tokenizer.json and belongs to it. */
+static const char *const beside[] = {"tokenizer_config.json",
+                                     "special_tokens_map.json",
+                                     "generation_config.json",
+                                     "chat_template.jinja",
+                                     "added_tokens.json",
+                                     "vocab.json",
+                                     "merges.txt"};
 
-static dele_status save_text(const char *text, const char *dir, const char *name, dele_arena *arena, dele_err *err)
+static dele_status save_text(const char *text, const char *dir, const char *name, dele_arena *arena,
+                             dele_err *err)
 {
     dele_writer out = {0};
     const char *path = dele_printf(arena, err, "%s/%s", dir, name);
@@ -22,8 +29,8 @@ static dele_status save_text(const char *text, const char *dir, const char *name
     return status;
 }
 
-static dele_status copy_beside(const char *from, size_t n_folder, const char *dir, const char *name, dele_arena *arena,
-                              dele_err *err)
+static dele_status copy_beside(const char *from, size_t n_folder, const char *dir, const char *name,
+                               dele_arena *arena, dele_err *err)
 {
     const char *source = dele_printf(arena, err, "%.*s%s", (int)n_folder, from, name);
     const char *target = dele_printf(arena, err, "%s/%s", dir, name);
@@ -37,7 +44,8 @@ static dele_status save(const dele_tokenizer *t, const char *dir, dele_arena *ar
         dele_status status = save_text(t->json, dir, "tokenizer.json", arena, err);
         return status ? status : save_text(t->config, dir, "tokenizer_config.json", arena, err);
     }
-    const char *target = dele_printf(arena, err, "%s/tokenizer.json", dir), *slash = strrchr(t->path, '/');
+    const char *target = dele_printf(arena, err, "%s/tokenizer.json", dir),
+               *slash = strrchr(t->path, '/');
     size_t n_folder = slash ? (size_t)(slash - t->path) + 1 : 0;
     if (!target) return DELE_ERR_MEMORY;
     dele_status status = dele_file_copy(t->path, target, err);

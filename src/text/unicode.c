@@ -1,10 +1,12 @@
-/* Small things about characters: UTF-8 in and out, what counts as a blank, and ByteLevel's alphabet.
+/* Small things about characters: UTF-8 in and out, what counts as a blank, and ByteLevel's
+ * alphabet.
  *
- * GPT-2 writes bytes as printable characters so that a vocabulary is text: the 188 printable ones of Latin-1
- * (33-126, 161-172, 174-255) stand for themselves, the other 68, in order, for U+0100 and on (a blank is U+0120 "Ġ"). */
+ * GPT-2 writes bytes as printable characters so that a vocabulary is text: the 188 printable ones
+ * of Latin-1 (33-126, 161-172, 174-255) stand for themselves, the other 68, in order, for U+0100
+ * and on (a blank is U+0120 "Ġ"). */
 #include <utf8proc.h>
 
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
 int32_t dele_utf8_next(const char *text, size_t n, size_t *used)
 {
@@ -23,8 +25,9 @@ size_t dele_utf8_put(char *out, int32_t c)
 
 bool dele_is_space(int32_t c)
 {
-    return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+    return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
+           c == 0x205f || c == 0x3000;
 }
 
 static bool stands_for_itself(int byte)

@@ -1,10 +1,12 @@
-/* The two tables of a BPE vocabulary, both open addressing with linear probing and at most half full:
+/* The two tables of a BPE vocabulary, both open addressing with linear probing and at most half
+ * full:
  *
  *   string      -> id           a token's bytes, FNV-1a
- *   (id, id)    -> rank, id     a merge, the pair as one 64-bit key, multiplied by an odd constant */
+ *   (id, id)    -> rank, id     a merge, the pair as one 64-bit key, multiplied by an odd
+ *                               constant */
 #include <string.h>
 
-#include "text/tokenizer_inner.h"
+#include "text/tokenizer_internal.h"
 
 static size_t table_size(size_t n)
 {
@@ -28,21 +30,21 @@ dele_status dele_vocab_init(dele_vocab *v, size_t n, dele_arena *arena, dele_err
     return v->slot ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-bool dele_vocab_add(dele_vocab *v, const dele_span *token, int id)
+bool dele_vocab_add(dele_vocab *v, const dele_text_span *token, int id)
 {
     size_t at = hash_bytes(token[id].text, token[id].n) & v->mask;
     for (; v->slot[at]; at = (at + 1) & v->mask) {
-        const dele_span *s = &token[v->slot[at] - 1];
+        const dele_text_span *s = &token[v->slot[at] - 1];
         if (s->n == token[id].n && !memcmp(s->text, token[id].text, s->n)) return false;
     }
     v->slot[at] = id + 1;
     return true;
 }
 
-int dele_vocab_find(const dele_vocab *v, const dele_span *token, const char *text, size_t n)
+int dele_vocab_find(const dele_vocab *v, const dele_text_span *token, const char *text, size_t n)
 {
     for (size_t at = hash_bytes(text, n) & v->mask; v->slot[at]; at = (at + 1) & v->mask) {
-        const dele_span *s = &token[v->slot[at] - 1];
+        const dele_text_span *s = &token[v->slot[at] - 1];
         if (s->n == n && !memcmp(s->text, text, n)) return v->slot[at] - 1;
     }
     return -1;
@@ -80,7 +82,8 @@ void dele_merges_add(dele_merges *m, int left, int right, int rank, int id)
 const dele_merge *dele_merges_find(const dele_merges *m, int left, int right)
 {
     uint64_t key = pair_key(left, right);
-    for (size_t at = hash_pair(key) & m->mask; m->slot[at].key != DELE_NO_PAIR; at = (at + 1) & m->mask)
+    for (size_t at = hash_pair(key) & m->mask; m->slot[at].key != DELE_NO_PAIR;
+         at = (at + 1) & m->mask)
         if (m->slot[at].key == key) return &m->slot[at];
     return NULL;
 }

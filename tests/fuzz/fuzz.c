@@ -9,7 +9,8 @@ enum { LIMIT_MIB = 512 };
 static char folder[64];
 static dele_arena arena = {.limit = (size_t)LIMIT_MIB << 20};
 
-/* The folder goes with the process.  Its entries are files: targets make no folders of their own. */
+/* The folder goes with the process.  Its entries are files: targets make no folders of their
+ * own. */
 static void remove_folder(void)
 {
     DIR *dir = opendir(folder);
@@ -22,7 +23,8 @@ static void remove_folder(void)
 static void make_folder(void)
 {
     if (folder[0]) return;
-    snprintf(folder, sizeof folder, "%s/deleatur-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+    snprintf(folder, sizeof folder, "%s/deleatur-fuzz-XXXXXX",
+             access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
     if (!mkdtemp(folder)) abort();
     atexit(remove_folder);
 }

@@ -1,11 +1,16 @@
-/* Fuzz targets: whatever the bytes of a file, its reader answers with a result or with one sentence.
+/* Fuzz targets: whatever the bytes of a file, its reader answers with a result or with one
+ * sentence.
  *
- *   fuzz_FORMAT.c     one reader of files: fuzz_one() writes the bytes to a file and calls the reader
- *   mutate_*.c        mutators that keep a file's structure whole, so that inputs get past its header
- *   seeds/FORMAT/     valid files and kept findings; replay.c runs them through fuzz_one() as a test
+ *   fuzz_FORMAT.c     one reader of files: fuzz_one() writes the bytes to a file and calls the
+ *                     reader
+ *   mutate_*.c        mutators that keep a file's structure whole, so that inputs get past its
+ *                     header
+ *   seeds/FORMAT/     valid files and kept findings; replay.c runs them through fuzz_one() as a
+ *                     test
  *
  * Built in two ways (CMakeLists.txt here): by every build as a test that replays the seeds, and by
- * -DDELE_FUZZ=ON with clang as libFuzzer programs in which every arena object is an allocation of its own. */
+ * -DDELE_FUZZ=ON with clang as libFuzzer programs in which every arena object is an allocation of
+ * its own. */
 #ifndef DELE_FUZZ_H
 #define DELE_FUZZ_H
 
@@ -18,15 +23,16 @@
 
 #include "base/arena.h"
 
-/* ---- each target defines these two ------------------------------------------------------------------ */
+/* ---- each target defines these two ----------------------------------------------------------- */
 
-/* Reads the bytes as a file of its format and uses what comes out.  Any failure but a sentence aborts. */
+/* Reads the bytes as a file of its format and uses what comes out.  Any failure but a sentence
+ * aborts. */
 void fuzz_one(const uint8_t *data, size_t size);
 
 /* A changed copy of data[size] in place, at most `max` bytes; returns its size. */
 size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, unsigned seed);
 
-/* ---- what targets share (fuzz.c) -------------------------------------------------------------------- */
+/* ---- what targets share (fuzz.c) ------------------------------------------------------------- */
 
 /* A path in this process's own folder in memory; valid until the next call but three. */
 const char *fuzz_path(const char *name);
@@ -38,9 +44,11 @@ dele_arena *fuzz_arena(void);
 /* A reader's answer: aborts where a failure has no sentence, or a sentence of two lines. */
 void fuzz_answer(dele_status status, const dele_err *err);
 
-/* ---- mutators --------------------------------------------------------------------------------------- */
+/* ---- mutators -------------------------------------------------------------------------------- */
 
-typedef struct { uint64_t x; } fuzz_random;
+typedef struct {
+    uint64_t x;
+} fuzz_random;
 uint64_t fuzz_next(fuzz_random *r);
 size_t fuzz_below(fuzz_random *r, size_t n); /* 0 where n is 0 */
 
@@ -53,7 +61,8 @@ size_t fuzz_mutate_json(uint8_t *data, size_t size, size_t max, fuzz_random *r);
 /* GGUF: a metadata value, its type, a tensor's sizes, type or offset; counts follow. */
 size_t fuzz_mutate_gguf(uint8_t *data, size_t size, size_t max, fuzz_random *r);
 
-/* A zip of .npy members: one member's header or data is changed, the zip around it is whole again. */
+/* A zip of .npy members: one member's header or data is changed, the zip around it is whole
+ * again. */
 size_t fuzz_mutate_npz(uint8_t *data, size_t size, size_t max, fuzz_random *r);
 
 #endif

@@ -10,9 +10,12 @@ void fuzz_one(const uint8_t *data, size_t size)
     const char *path = fuzz_write("config.json", data, size);
     cJSON *json = dele_json_load(path, &err);
     dele_config config;
-    if (!json) fuzz_answer(err.code, &err);
-    else if (dele_config_parse(&config, json, path, &err)) fuzz_answer(err.code, &err);
-    else cJSON_Delete(dele_config_json(&config));
+    if (!json)
+        fuzz_answer(err.code, &err);
+    else if (dele_config_parse(&config, json, path, &err))
+        fuzz_answer(err.code, &err);
+    else
+        cJSON_Delete(dele_config_json(&config));
     cJSON_Delete(json);
 }
 

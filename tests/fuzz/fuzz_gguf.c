@@ -8,11 +8,13 @@ void fuzz_one(const uint8_t *data, size_t size)
     static const char text[] = "a b\xc3\xa9 the cat 12";
     dele_err err = {0};
     dele_model model;
-    dele_status status = dele_model_load(&model, fuzz_write("m.gguf", data, size), fuzz_arena(), &err);
+    dele_status status =
+        dele_model_load(&model, fuzz_write("m.gguf", data, size), fuzz_arena(), &err);
     fuzz_answer(status, &err);
     if (status) return;
     dele_ids ids;
-    if (model.tokenizer && !dele_encode(&ids, model.tokenizer, text, sizeof text - 1, true, fuzz_arena(), &err))
+    if (model.tokenizer &&
+        !dele_encode(&ids, model.tokenizer, text, sizeof text - 1, true, fuzz_arena(), &err))
         dele_decode(model.tokenizer, ids.id, ids.n, false, fuzz_arena(), &err);
     dele_model_release(&model);
 }

@@ -21,7 +21,10 @@ void fuzz_one(const uint8_t *data, size_t size)
             if (!x) fuzz_answer(err.code, &err);
             size_t count = 1;
             for (int i = 0; i < n; i++) count *= dims[i];
-            if (x && count) { volatile float last = x[count - 1]; (void)last; }
+            if (x && count) {
+                volatile float last = x[count - 1];
+                (void)last;
+            }
         }
     size_t dims[2] = {0};
     err = (dele_err){0};

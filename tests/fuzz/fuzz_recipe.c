@@ -10,8 +10,10 @@ void fuzz_one(const uint8_t *data, size_t size)
     dele_err err = {0};
     recipe_plan plan = {0};
     cJSON *json = dele_json_load(fuzz_write("r.json", data, size), &err);
-    if (!json) fuzz_answer(err.code, &err);
-    else fuzz_answer(recipe_read(&plan, json, "r.json", set, 1, fuzz_arena(), &err), &err);
+    if (!json)
+        fuzz_answer(err.code, &err);
+    else
+        fuzz_answer(recipe_read(&plan, json, "r.json", set, 1, fuzz_arena(), &err), &err);
     cJSON_Delete(json);
 }
 

@@ -1,4 +1,5 @@
-/* Training rows (JSONL, or a JSON array) encoded for training, and the people that their questions are about. */
+/* Training rows (JSONL, or a JSON array) encoded for training, and the people that their questions
+ * are about. */
 #include "fuzz.h"
 
 #include "score/facts_build.h"

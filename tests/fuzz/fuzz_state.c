@@ -1,5 +1,5 @@
-/* The state of an unfinished training run: its hash is made right, so that every field behind it is read.  The seed is
- * an empty file: training from nothing writes the first state. */
+/* The state of an unfinished training run: its hash is made right, so that every field behind it is
+ * read.  The seed is an empty file: training from nothing writes the first state. */
 #include "fuzz.h"
 
 #include "base/hash.h"
@@ -9,16 +9,29 @@ enum { ROWS = 6, IDS = 5 };
 
 void fuzz_one(const uint8_t *data, size_t size)
 {
-    static const dele_config config = {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 1, .dim = 8, .hidden = 12,
-                                       .n_heads = 2, .n_kv_heads = 1, .head_dim = 4, .vocab = 10, .context = 32,
-                                       .norm_eps = 1e-5f, .rope_theta = 1e4f, .bos = -1, .eos = -1, .pad = -1};
+    static const dele_config config = {.family = DELE_LLAMA,
+                                       .norm = DELE_RMSNORM,
+                                       .n_layers = 1,
+                                       .hidden_size = 8,
+                                       .intermediate_size = 12,
+                                       .n_heads = 2,
+                                       .n_kv_heads = 1,
+                                       .head_dim = 4,
+                                       .vocab = 10,
+                                       .context = 32,
+                                       .norm_eps = 1e-5f,
+                                       .rope_theta = 1e4f,
+                                       .bos = -1,
+                                       .eos = -1,
+                                       .pad = -1};
     static const int ids[IDS] = {1, 2, 3, 4, 5};
     dele_arena *arena = fuzz_arena();
     dele_err err = {0};
     dele_model model;
     dele_mask mask;
     dele_dataset forget = {0}, retain = {0};
-    if (dele_model_layout(&model, &config, arena, &err) || dele_mask_parse(&mask, &model, "all", "mlp", arena, &err))
+    if (dele_model_layout(&model, &config, arena, &err) ||
+        dele_mask_parse(&mask, &model, "all", "mlp", arena, &err))
         abort();
     dele_model_randomise(&model, 0.1, 1);
     for (int i = 0; i < ROWS; i++) {
@@ -52,7 +65,8 @@ size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, unsigned seed)
     if (size < 64) return fuzz_bytes(data, size, max, &r);
     size_t body = size - DELE_HASH_SIZE;
     if (fuzz_below(&r, 4)) { /* a number of 4 or 8 bytes */
-        static const uint64_t numbers[] = {0, 1, 2, 3, 6, 7, 0xffffffff, 0x7fffffff, 1ull << 40, UINT64_MAX, 1ull << 63};
+        static const uint64_t numbers[] = {
+            0, 1, 2, 3, 6, 7, 0xffffffff, 0x7fffffff, 1ull << 40, UINT64_MAX, 1ull << 63};
         uint64_t v = numbers[fuzz_below(&r, sizeof numbers / sizeof *numbers)];
         memcpy(data + 16 + fuzz_below(&r, body - 24), &v, fuzz_below(&r, 2) ? 4 : 8);
     } else {

@@ -1,5 +1,5 @@
-/* A trace's directory, as `plot` and `trace --compare` read it: trace.json and facts.jsonl, in one input with a
- * record separator (U+001E) between them. */
+/* A trace's directory, as `plot` and `trace --compare` read it: trace.json and facts.jsonl, in one
+ * input with a record separator (U+001E) between them. */
 #include "fuzz.h"
 
 #include "trace/record.h"

@@ -3,7 +3,10 @@
 
 enum { MAX_TOKENS = 4096 };
 
-typedef struct { size_t begin, end; bool key; } token;
+typedef struct {
+    size_t begin, end;
+    bool key;
+} token;
 
 /* Where strings, numbers and words begin and end; a string before a colon is a key. */
 static size_t tokens_of(token *t, const uint8_t *s, size_t n)
@@ -29,7 +32,8 @@ static size_t tokens_of(token *t, const uint8_t *s, size_t n)
 }
 
 /* data[at .. at + old) becomes text[n]; unchanged where there is no room. */
-static size_t put(uint8_t *data, size_t size, size_t max, size_t at, size_t old, const void *text, size_t n)
+static size_t put(uint8_t *data, size_t size, size_t max, size_t at, size_t old, const void *text,
+                  size_t n)
 {
     if (size - old + n > max) return size;
     memmove(data + at + n, data + at + old, size - at - old);
@@ -37,11 +41,42 @@ static size_t put(uint8_t *data, size_t size, size_t max, size_t at, size_t old,
     return size - old + n;
 }
 
-static const char *const values[] = {
-    "0", "1", "-1", "2", "1e308", "-1e308", "1e999", "0.5", "2147483647", "2147483648", "-2147483649", "4294967296",
-    "9007199254740993", "18446744073709551616", "null", "true", "false", "\"\"", "\"x\"", "[]", "{}", "[1]", "[[]]",
-    "{\"a\":1}", "[null]", "\"\\u0000\"", "\"\\ud800\"", "\"\xc2\x9b\"", "\"../../x\"", "\"%s%n\"", "[0,0]", "\"F32\"",
-    "NaN", "Infinity", "-0", "1.5e-320"};
+static const char *const values[] = {"0",
+                                     "1",
+                                     "-1",
+                                     "2",
+                                     "1e308",
+                                     "-1e308",
+                                     "1e999",
+                                     "0.5",
+                                     "2147483647",
+                                     "2147483648",
+                                     "-2147483649",
+                                     "4294967296",
+                                     "9007199254740993",
+                                     "18446744073709551616",
+                                     "null",
+                                     "true",
+                                     "false",
+                                     "\"\"",
+                                     "\"x\"",
+                                     "[]",
+                                     "{}",
+                                     "[1]",
+                                     "[[]]",
+                                     "{\"a\":1}",
+                                     "[null]",
+                                     "\"\\u0000\"",
+                                     "\"\\ud800\"",
+                                     "\"\xc2\x9b\"",
+                                     "\"../../x\"",
+                                     "\"%s%n\"",
+                                     "[0,0]",
+                                     "\"F32\"",
+                                     "NaN",
+                                     "Infinity",
+                                     "-0",
+                                     "1.5e-320"};
 
 /* A member `"key": value` around the key token: up to the comma, or the bracket that closes it. */
 static size_t member_end(const uint8_t *s, size_t n, size_t at)
@@ -49,12 +84,18 @@ static size_t member_end(const uint8_t *s, size_t n, size_t at)
     int depth = 0;
     for (bool in = false; at < n; at++) {
         if (in) {
-            if (s[at] == '\\') at++;
-            else if (s[at] == '"') in = false;
-        } else if (s[at] == '"') in = true;
-        else if (s[at] == '{' || s[at] == '[') depth++;
-        else if (s[at] == '}' || s[at] == ']') { if (!depth--) return at; }
-        else if (s[at] == ',' && !depth) return at;
+            if (s[at] == '\\')
+                at++;
+            else if (s[at] == '"')
+                in = false;
+        } else if (s[at] == '"')
+            in = true;
+        else if (s[at] == '{' || s[at] == '[')
+            depth++;
+        else if (s[at] == '}' || s[at] == ']') {
+            if (!depth--) return at;
+        } else if (s[at] == ',' && !depth)
+            return at;
     }
     return n;
 }
@@ -68,7 +109,8 @@ size_t fuzz_mutate_json(uint8_t *data, size_t size, size_t max, fuzz_random *r)
     token at = t[fuzz_below(r, n)], from = t[fuzz_below(r, n)];
     size_t length = from.end - from.begin;
     switch (fuzz_below(r, 6)) {
-    case 0: case 1: { /* a nasty value */
+    case 0:
+    case 1: { /* a nasty value */
         if (at.key) return size;
         const char *v = values[fuzz_below(r, sizeof values / sizeof *values)];
         return put(data, size, max, at.begin, at.end - at.begin, v, strlen(v));
@@ -77,11 +119,13 @@ size_t fuzz_mutate_json(uint8_t *data, size_t size, size_t max, fuzz_random *r)
         if (length > sizeof copy || at.key != from.key) return size;
         memcpy(copy, data + from.begin, length);
         return put(data, size, max, at.begin, at.end - at.begin, copy, length);
-    case 3: case 4: { /* a member doubled, or removed */
+    case 3:
+    case 4: { /* a member doubled, or removed */
         if (!at.key) return size;
         size_t end = member_end(data, size, at.begin), m = end - at.begin;
         if (m + 1 > sizeof copy) return size;
-        if (fuzz_below(r, 2)) return put(data, size, max, at.begin, m + (end < size && data[end] == ','), "", 0);
+        if (fuzz_below(r, 2))
+            return put(data, size, max, at.begin, m + (end < size && data[end] == ','), "", 0);
         memcpy(copy, data + at.begin, m);
         copy[m] = ',';
         return put(data, size, max, at.begin, 0, copy, m + 1);

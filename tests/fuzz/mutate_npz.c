@@ -33,12 +33,18 @@ static size_t rewrite(uint8_t *data, size_t size, size_t max, fuzz_random *r)
         if (f) zip_fclose(f);
         if (length < 0) continue;
         size_t m = (size_t)length;
-        if (i == which && fuzz_below(r, 2)) change_header(member[i], m, r);
-        else if (i == which) m = fuzz_bytes(member[i], m, m + 16 < MAX_MEMBER ? m + 16 : MAX_MEMBER, r);
+        if (i == which && fuzz_below(r, 2))
+            change_header(member[i], m, r);
+        else if (i == which)
+            m = fuzz_bytes(member[i], m, m + 16 < MAX_MEMBER ? m + 16 : MAX_MEMBER, r);
         zip_source_t *s = zip_source_buffer(to, member[i], m, 0);
-        zip_int64_t at = s ? zip_file_add(to, zip_get_name(from, (zip_uint64_t)i, 0), s, ZIP_FL_OVERWRITE) : -1;
-        if (at < 0) zip_source_free(s);
-        else zip_set_file_compression(to, (zip_uint64_t)at, fuzz_below(r, 8) ? ZIP_CM_STORE : ZIP_CM_DEFLATE, 0);
+        zip_int64_t at =
+            s ? zip_file_add(to, zip_get_name(from, (zip_uint64_t)i, 0), s, ZIP_FL_OVERWRITE) : -1;
+        if (at < 0)
+            zip_source_free(s);
+        else
+            zip_set_file_compression(to, (zip_uint64_t)at,
+                                     fuzz_below(r, 8) ? ZIP_CM_STORE : ZIP_CM_DEFLATE, 0);
     }
     size_t written = 0;
     if (to && zip_close(to) == 0 && zip_source_open(out) == 0) {

@@ -1,4 +1,5 @@
-/* Runs every file of a folder of seeds, and mutations of each, through a fuzz target: a test of every build.
+/* Runs every file of a folder of seeds, and mutations of each, through a fuzz target: a test of
+ * every build.
  *
  *   replay_FORMAT SEEDS [MUTATIONS]     default: 200 of each seed, from fixed random seeds */
 #include "fuzz.h"
@@ -14,13 +15,19 @@ static size_t read_seed(uint8_t *data, const char *folder, const char *name)
     char path[1024];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *in = fopen(path, "rb");
-    if (!in) { perror(path); exit(1); }
+    if (!in) {
+        perror(path);
+        exit(1);
+    }
     size_t size = fread(data, 1, MAX_SIZE, in);
     fclose(in);
     return size;
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
 static int is_seed(const struct dirent *e) { return e->d_name[0] != '.'; }
 
 /* A copy of exactly the input's size, so that a sanitizer sees a read beyond it. */
@@ -48,7 +55,8 @@ int main(int argc, char **argv)
             memcpy(data, seed, size);
             size_t changed = size;
             for (unsigned turn = 0; turn <= k % 3; turn++)
-                changed = fuzz_mutate(data, changed, MAX_SIZE, 1000003u * (unsigned)i + 3 * k + turn);
+                changed =
+                    fuzz_mutate(data, changed, MAX_SIZE, 1000003u * (unsigned)i + 3 * k + turn);
             run_copy(data, changed);
         }
         free(entry[i]);

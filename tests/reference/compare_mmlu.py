@@ -2,7 +2,7 @@
 
     python compare_mmlu.py OURS THEIRS [--tolerance 1e-3]        exit 1 where they differ by more, or pick otherwise often
 
-Only questions that stand in both are compared; how many is printed.
+Only questions that are in both are compared; how many is printed.
 """
 import argparse
 import json

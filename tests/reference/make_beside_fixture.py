@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tokenizers whose added tokens stand in the files beside tokenizer.json, and what transformers' AutoTokenizer 5.23 makes of
+"""Tokenizers whose added tokens are in the files beside tokenizer.json, and what transformers' AutoTokenizer 5.23 makes of
 texts, for tests/test_beside.c.
 
     make_beside_fixture.py [N] > tests/fixtures/text/beside.json      N: texts of each case, 12 if not given

@@ -48,7 +48,7 @@ wilson = [{"k": k, "n": n, "interval": list(map(float, binomtest(k, n).proportio
 
 
 def score(d, up, down, n):
-    """(p̂ - d) over its standard error under the likeliest model with that difference."""
+    """(p̂ - d) over its standard error under the most likely model with that difference."""
     lowest, highest = max(0.0, -d), (1 - d) / 2  # of the share that went down
 
     def minus(q):

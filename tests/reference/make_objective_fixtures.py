@@ -6,7 +6,7 @@ Run by hand: python make_objective_fixtures.py > ../fixtures/objectives.json    
 The first has bare rows of logits.  One batch: four sequences of labelled rows, two to forget (the second with more rows than the first), each followed by
 another answer to it, and two to keep.  Objectives that know no other answers see the batch without them.  float64.
 
-The second has the same formulas above a tiny OLMo whose MLPs of layers 0 and 1 train: before, as it stands in its directory; now,
+The second has the same formulas above a tiny OLMo whose MLPs of layers 0 and 1 train: before, as it is in its directory; now,
 those matrices times 1.25.  Of each gradient by autograd: its length, and every 17th number.
 """
 import json
@@ -128,7 +128,7 @@ def rmu(b, s):  # rows are states here
 
 def adaptive_rmu(b, s):  # the vector's length counts in mean lengths of the states before
     u = STEER / STEER.norm()
-    b.steer = f32(s["steer"] * b.before[b.forget].norm(dim=-1).mean() * u)
+    b.steer = f32(s["steering-coeff"] * b.before[b.forget].norm(dim=-1).mean() * u)
     return (F.mse_loss(b.z[b.forget], b.steer.expand(len(b.forget), V)), 1,
             F.mse_loss(b.z[b.retain], b.before[b.retain]))
 
@@ -141,7 +141,7 @@ CASES = [("ce", ce, {}), ("joint", grad_ascent, {}), ("idk", ce, {}), ("task-vec
          ("undial", undial, {"beta": 3}), ("wga", wga, {"beta": 1}), ("wga", wga, {"beta": 0.25}),
          ("satimp", satimp, {"beta": 5, "importance": 1}), ("satimp", satimp, {"beta": 0.5, "importance": 2}),
          ("ceu", ceu, {}), ("pdu", pdu, {}), ("rmu", rmu, {}),
-         ("adaptive-rmu", adaptive_rmu, {"steer": 3}), ("idk-dpo", dpo, {"beta": 0.1}), ("idk-dpo", dpo, {"beta": 0.5})]
+         ("adaptive-rmu", adaptive_rmu, {"steering-coeff": 3}), ("idk-dpo", dpo, {"beta": 0.1}), ("idk-dpo", dpo, {"beta": 0.5})]
 
 
 def bare():
@@ -152,9 +152,9 @@ def bare():
         forget, sign, retain = formula(b, settings)
         (forget + retain).backward()  # the two touch different rows
         out.append({"name": name, "settings": settings, "sign": sign, "forget": forget.item(), "retain": retain.item(),
-                    "sequences": [{"side": s, "better": t, "rows": n} for s, t, n in b.rows], "target": b.y.tolist(),
+                    "sequences": [{"side": s, "chosen": t, "rows": n} for s, t, n in b.rows], "target": b.y.tolist(),
                     "x": short(b.z), "before": short(b.before), "gradient": short(b.z.grad),
-                    "steer": short(b.steer)})
+                    "steering-coeff": short(b.steer)})
     return {"torch": torch.__version__, "width": V, "cases": out}
 
 
@@ -173,7 +173,7 @@ class ModelBatch(Batch):
         for (side, better, _), row in zip(SEQUENCES, ids):
             if better and name not in ("dpo", "idk-dpo", "idk"):
                 continue
-            if name == "idk" and side == 0 and not better:  # the other answer stands in the row's place
+            if name == "idk" and side == 0 and not better:  # the other answer is in the row's place
                 continue
             first = FIRST + (skip if side == 0 else 0)
             for model, to in ((now, z), (before, old)):
@@ -218,11 +218,11 @@ def through_olmo(path):
         now.zero_grad()
         (sign * forget + retain).backward()
         out.append({"name": name, "settings": settings, "forget": forget.item(), "retain": retain.item(),
-                    "steer": short(b.steer) if name.endswith("rmu") else [],
+                    "steering-coeff": short(b.steer) if name.endswith("rmu") else [],
                     "gradient": {n: {"length": p.grad.norm().item(), "every_17th": short(p.grad.flatten()[::17], 7)}
                                  for n, p in trained.items()}})
     return {"torch": torch.__version__, "first": FIRST, "at_layer": AT_LAYER, "moved": MOVED,
-            "sequences": [{"side": s, "better": t, "ids": row} for (s, t, _), row in zip(SEQUENCES, ids)], "cases": out}
+            "sequences": [{"side": s, "chosen": t, "ids": row} for (s, t, _), row in zip(SEQUENCES, ids)], "cases": out}
 
 
 print(json.dumps(through_olmo(sys.argv[2]) if sys.argv[1:2] == ["--olmo"] else bare()))

@@ -4,7 +4,7 @@
     make_pytext_fixture.py [N] > tests/fixtures/text/pytext.jsonl      N: how many, 250 if not given
 
 Each line has the string, str.lower(), str.strip(), re's \\w character by character ("1" or "0"), the string
-without articles as lm-evaluation-harness's nq_open drops them, and whether "paris" stands in its lower case as a
+without articles as lm-evaluation-harness's nq_open drops them, and whether "paris" is in its lower case as a
 whole word.  Characters are those that Python's and utf8proc's tables both have (Unicode 14).  DELEATUR_PYTEXT names
 a larger file for the test to read instead of the fixture."""
 import json, random, re, sys, unicodedata

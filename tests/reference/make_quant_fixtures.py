@@ -14,7 +14,7 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType as T
 from gguf.quants import dequantize
 
-# where the float16 fields stand in a block
+# where the float16 fields are in a block
 HALVES = {T.F16: [0], T.BF16: [], T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0],
           T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208]}
 

@@ -4,7 +4,7 @@
     pip install gguf==0.19.0 numpy==2.4.6 xllamacpp==2026.10.11549
     python tests/reference/make_quantised_fixtures.py tests/fixtures/quantised.bin
 
-ggml's functions (quantize_row_*_ref) are called as they stand in the xllamacpp package's library.  Of Q8_0, Q5_0 and
+ggml's functions (quantize_row_*_ref) are called as they are in the xllamacpp package's library.  Of Q8_0, Q5_0 and
 Q4_0, gguf-py's own quantisers must give the same bytes; of Q4_K it has none.
 
     u32 items, the items as float32; then per type: u32 ggml type, u32 bytes, the blocks; little-endian.

@@ -67,7 +67,7 @@ def auc(rng):
     for n, m, levels in ((1, 1, 3), (5, 7, 3), (20, 20, 5), (40, 13, 1000), (4, 4, 1)):
         a, b = rng.integers(levels, size=n) / levels - .1, rng.integers(levels, size=m) / levels
         out.append({"member": a.tolist(), "nonmember": b.tolist(),
-                    "auc": roc_auc_score([1] * n + [0] * m, -np.concatenate([a, b]))})  # the lower, the likelier a member
+                    "auc": roc_auc_score([1] * n + [0] * m, -np.concatenate([a, b]))})  # the lower, the more likely a member
     return out
 
 
@@ -133,7 +133,7 @@ def tofu_rows(path, folder):
 
 def old_mmlu(path, folder, most):
     """hendrycks/test's evaluate.py and open-instruct's eval/mmlu written out: gen_prompt, format_example, fewer examples
-    while the prompt is longer than `most` tokens; the letters' log p, and -100 beyond the 100 likeliest."""
+    while the prompt is longer than `most` tokens; the letters' log p, and -100 beyond the 100 most likely."""
     model, tokenizer = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32), AutoTokenizer.from_pretrained(path)
     out = []
 

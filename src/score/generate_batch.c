@@ -1,4 +1,4 @@
-#include "score/say.h"
+#include "score/generate_batch.h"
 
 #include <string.h>
 
@@ -8,12 +8,12 @@
 enum { GROUP = 128 };
 
 typedef struct {
-    const dele_say_opts *opts;
+    const dele_generate_batch_opts *opts;
     const dele_model *model;
     const char *const *prompts;
     dele_continuation items[GROUP];
     bool done[GROUP];
-    size_t n_cut; /* prompts that lost their beginning */
+    size_t n_cut;                   /* prompts that lost their beginning */
     size_t first, n, n_done, given; /* given: a prefix of the group has been handed on */
     dele_arena arena, scratch;
 } group;
@@ -23,8 +23,11 @@ static dele_status encode(dele_continuation *c, size_t i, group *g, dele_err *er
     size_t max_new = (size_t)g->opts->max_new, room = (size_t)g->model->config.context - max_new;
     dele_ids ids = {0};
     int *out = DELE_NEW(&g->arena, int, max_new, err);
-    if (g->opts->encoded) ids = g->opts->encoded[i];
-    else if (dele_encode_prompt(&ids, g->model->tokenizer, g->opts->chat, g->prompts[i], &g->arena, err)) return err->code;
+    if (g->opts->encoded)
+        ids = g->opts->encoded[i];
+    else if (dele_encode_prompt(&ids, g->model->tokenizer, g->opts->chat, g->prompts[i], &g->arena,
+                                err))
+        return err->code;
     if (!out) return DELE_ERR_MEMORY;
     if (!ids.n) return dele_fail(err, DELE_ERR_DATA, "a prompt is empty: nothing can follow it");
     size_t cut = ids.n > room ? ids.n - room : 0;
@@ -41,38 +44,48 @@ static dele_status finished(void *data, size_t i, dele_err *err)
     g->n_done++;
     for (; !status && g->given < g->n && g->done[g->given]; g->given++) {
         const dele_continuation *c = &g->items[g->given];
-        char *text = dele_decode_behind(g->model->tokenizer, c->prompt, c->n_prompt, c->out, c->n_out, true, &g->scratch, err);
-        status = text ? g->opts->said(g->opts->data, g->first + g->given, text, c->stopped, err) : err->code;
+        char *text = dele_decode_behind(g->model->tokenizer, c->prompt, c->n_prompt, c->out,
+                                        c->n_out, true, &g->scratch, err);
+        status = text
+                     ? g->opts->on_output(g->opts->data, g->first + g->given, text, c->stopped, err)
+                     : err->code;
         dele_arena_reset(&g->scratch);
     }
     if (g->opts->progress)
-        dele_progress_set(g->opts->progress, (double)(g->opts->before + g->first + g->n_done), NULL);
+        dele_progress_set(g->opts->progress, (double)(g->opts->before + g->first + g->n_done),
+                          NULL);
     return status;
 }
 
 static dele_status say_group(group *g, dele_run *run, dele_err *err)
 {
     const dele_ends ends = dele_ends_of(g->model, g->opts->chat);
-    dele_many_opts many = {
-        .max_new = (size_t)g->opts->max_new, .stops = ends.id, .n_stops = ends.n, .finished = finished, .data = g};
+    dele_many_opts many = {.max_new = (size_t)g->opts->max_new,
+                           .stops = ends.id,
+                           .n_stops = ends.n,
+                           .finished = finished,
+                           .data = g};
     g->n_done = g->given = 0;
     memset(g->done, 0, sizeof g->done);
     dele_status status = DELE_OK;
-    for (size_t i = 0; i < g->n && !status; i++) status = encode(&g->items[i], g->first + i, g, err);
+    for (size_t i = 0; i < g->n && !status; i++)
+        status = encode(&g->items[i], g->first + i, g, err);
     if (!status) status = dele_generate_many(g->items, g->n, run, g->model, &many, err);
     dele_arena_reset(&g->arena);
     return status;
 }
 
-dele_status dele_say(const char *const *prompts, size_t n, dele_run *run, const dele_model *model, const dele_say_opts *opts,
-                   dele_err *err)
+dele_status dele_generate_batch(const char *const *prompts, size_t n, dele_run *run,
+                                const dele_model *model, const dele_generate_batch_opts *opts,
+                                dele_err *err)
 {
     if (!model->tokenizer)
         return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
-                        model->path ? model->path : "the model");
+                         model->path ? model->path : "the model");
     if (opts->max_new < 1 || opts->max_new >= model->config.context)
-        return dele_fail(err, DELE_ERR_USAGE, "--max-new %d must be at least 1 and below the model's context of %d",
-                        opts->max_new, model->config.context);
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--max-new %d must be at least 1 and below the model's context of %d",
+                         opts->max_new, model->config.context);
     dele_arena own = {0};
     group *g = DELE_NEW(&own, group, 1, err);
     if (!g) return DELE_ERR_MEMORY;
@@ -83,8 +96,10 @@ dele_status dele_say(const char *const *prompts, size_t n, dele_run *run, const 
         if (g->first + g->n > opts->n_known) status = say_group(g, run, err);
     }
     if (!status && g->n_cut)
-        dele_remark("%zu of %zu prompts are longer than the model's context of %d tokens less %d new ones and lose their "
-                    "beginning", g->n_cut, n, model->config.context, opts->max_new);
+        dele_remark("%zu of %zu prompts are longer than the model's context of %d tokens less %d "
+                    "new ones and lose their "
+                    "beginning",
+                    g->n_cut, n, model->config.context, opts->max_new);
     dele_arena_release(&g->arena);
     dele_arena_release(&g->scratch);
     dele_arena_release(&own);

@@ -1,4 +1,4 @@
-#include "unlearn/tape.h"
+#include "unlearn/training_state.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -6,11 +6,11 @@
 static const char begins[] = "deleatur " DELE_VERSION " state 2\n";
 enum { BEGINS = sizeof begins - 1, CHUNK = 1 << 16 };
 
-/* ---- recording --------------------------------------------------------------------------------------------------- */
+/* ---- recording ------------------------------------------------------------------------------- */
 
-dele_status dele_tape_record(dele_tape *t, const char *path, dele_err *err)
+dele_status dele_training_state_save(dele_training_state *t, const char *path, dele_err *err)
 {
-    *t = (dele_tape){0};
+    *t = (dele_training_state){0};
     if (dele_writer_open(&t->out, path, err)) return err->code;
     t->failed = fwrite(begins, 1, BEGINS, t->out.stream) != BEGINS;
     dele_hash_begin(&t->hash);
@@ -18,7 +18,7 @@ dele_status dele_tape_record(dele_tape *t, const char *path, dele_err *err)
     return DELE_OK;
 }
 
-static dele_status end_recording(dele_tape *t, dele_err *err)
+static dele_status end_recording(dele_training_state *t, dele_err *err)
 {
     uint8_t digest[DELE_HASH_SIZE];
     dele_hash_end(&t->hash, digest);
@@ -29,9 +29,10 @@ static dele_status end_recording(dele_tape *t, dele_err *err)
     return DELE_ERR_FILE;
 }
 
-/* ---- playing ----------------------------------------------------------------------------------------------------- */
+/* ---- playing --------------------------------------------------------------------------------- */
 
-/* Reads it through once: its hash is that of all before it.  fields: bytes between the beginning and the hash. */
+/* Reads it through once: its hash is that of all before it.  fields: bytes between the beginning
+ * and the hash. */
 static bool is_whole(FILE *in, size_t *fields)
 {
     dele_hash hash;
@@ -46,25 +47,27 @@ static bool is_whole(FILE *in, size_t *fields)
         dele_hash_add(&hash, chunk, n);
     }
     dele_hash_end(&hash, digest);
-    if (fread(told, 1, sizeof told, in) != sizeof told || memcmp(told, digest, sizeof told)) return false;
+    if (fread(told, 1, sizeof told, in) != sizeof told || memcmp(told, digest, sizeof told))
+        return false;
     rewind(in);
     *fields = (size_t)size - DELE_HASH_SIZE - BEGINS;
     return fread(chunk, 1, BEGINS, in) == BEGINS && !memcmp(chunk, begins, BEGINS);
 }
 
-dele_status dele_tape_play(dele_tape *t, const char *path, dele_err *err)
+dele_status dele_training_state_load(dele_training_state *t, const char *path, dele_err *err)
 {
-    *t = (dele_tape){.in = fopen(path, "rbe")};
+    *t = (dele_training_state){.in = fopen(path, "rbe")};
     if (!t->in) return dele_fail(err, DELE_ERR_FILE, "cannot open %s", path);
     if (is_whole(t->in, &t->left)) return DELE_OK;
-    dele_tape_abandon(t);
-    return dele_fail(err, DELE_ERR_FORMAT, "%s is damaged: its hash is not that of its bytes", path);
+    dele_training_state_abandon(t);
+    return dele_fail(err, DELE_ERR_FORMAT, "%s is damaged: its hash is not that of its bytes",
+                     path);
 }
 
-/* ---- both -------------------------------------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 /* Bytes as they are: of a field, or of its length. */
-static void transfer(dele_tape *t, void *data, size_t n)
+static void transfer(dele_training_state *t, void *data, size_t n)
 {
     if (t->failed) return;
     if (t->out.stream) {
@@ -76,7 +79,7 @@ static void transfer(dele_tape *t, void *data, size_t n)
     }
 }
 
-void dele_tape_bytes(dele_tape *t, void *data, size_t n)
+void dele_training_state_bytes(dele_training_state *t, void *data, size_t n)
 {
     uint64_t length = n;
     transfer(t, &length, sizeof length);
@@ -84,65 +87,70 @@ void dele_tape_bytes(dele_tape *t, void *data, size_t n)
     transfer(t, data, n);
 }
 
-void dele_tape_check(dele_tape *t, bool right)
+void dele_tape_check(dele_training_state *t, bool right)
 {
     if (!right) t->failed = true;
 }
 
-void dele_tape_size(dele_tape *t, size_t *x, size_t most)
+void dele_tape_size(dele_training_state *t, size_t *x, size_t most)
 {
     uint64_t value = *x;
-    DELE_REMEMBER(t, value);
+    DELE_SERIALIZE(t, value);
     dele_tape_check(t, value <= most);
     if (!t->failed) *x = (size_t)value;
 }
 
-void dele_tape_bool(dele_tape *t, bool *x)
+void dele_tape_bool(dele_training_state *t, bool *x)
 {
     uint8_t value = *x;
-    DELE_REMEMBER(t, value);
+    DELE_SERIALIZE(t, value);
     dele_tape_check(t, value <= 1);
     if (!t->failed) *x = value;
 }
 
-void dele_tape_permutation(dele_tape *t, size_t *p, size_t n)
+void dele_tape_permutation(dele_training_state *t, size_t *p, size_t n)
 {
     const size_t seen = ~(SIZE_MAX >> 1); /* the top bit of p[x] marks that x occurred */
     bool each_once = true;
-    dele_tape_bytes(t, p, n * sizeof *p);
+    dele_training_state_bytes(t, p, n * sizeof *p);
     if (t->failed) return;
     for (size_t i = 0; i < n; i++) {
         const size_t x = p[i] & ~seen;
-        if (x >= n || p[x] & seen) each_once = false;
-        else p[x] |= seen;
+        if (x >= n || p[x] & seen)
+            each_once = false;
+        else
+            p[x] |= seen;
     }
     for (size_t i = 0; i < n; i++) p[i] &= ~seen;
     dele_tape_check(t, each_once);
 }
 
-void dele_tape_table(dele_tape *t, FILE *table)
+void dele_training_state_table(dele_training_state *t, FILE *table)
 {
     if (t->failed || !table) return;
     const bool synced = !fflush(table) && !fsync(fileno(table)) && !fseek(table, 0, SEEK_END);
     const long stands = synced ? ftell(table) : -1;
     long end = stands;
-    DELE_REMEMBER(t, end);
-    if (end < 0 || end > stands || (t->in && (ftruncate(fileno(table), end) || fseek(table, 0, SEEK_END))))
+    DELE_SERIALIZE(t, end);
+    if (end < 0 || end > stands ||
+        (t->in && (ftruncate(fileno(table), end) || fseek(table, 0, SEEK_END))))
         t->failed = true;
 }
 
-void dele_tape_abandon(dele_tape *t)
+void dele_training_state_abandon(dele_training_state *t)
 {
     dele_writer_abandon(&t->out);
     if (t->in) fclose(t->in);
     t->in = NULL;
 }
 
-dele_status dele_tape_end(dele_tape *t, dele_err *err)
+dele_status dele_training_state_end(dele_training_state *t, dele_err *err)
 {
     if (t->out.stream) return end_recording(t, err);
     const bool all = !t->failed && !t->left;
-    dele_tape_abandon(t);
-    return all ? DELE_OK : dele_fail(err, DELE_ERR_FORMAT, "the state of the unfinished run is not of this program, or its "
-                                   "tables were changed; remove the directory it is in and begin anew");
+    dele_training_state_abandon(t);
+    return all ? DELE_OK
+               : dele_fail(err, DELE_ERR_FORMAT,
+                           "the state of the unfinished run is not of this program, or its "
+                           "tables were changed; remove the directory it is in and start again");
 }

@@ -1,4 +1,4 @@
-#include "unlearn/borrow.h"
+#include "unlearn/alternates.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 #include "text/row_texts.h"
 
 typedef struct {
-    char **word;  /* [n_words] of the question: in lower case, sorted, each once */
-    int *id;      /* [n_words] their places in the dictionary, rising */
+    char **word; /* [n_words] of the question: in lower case, sorted, each once */
+    int *id;     /* [n_words] their places in the dictionary, rising */
     size_t n_words;
     const char *output;
     int line;
@@ -20,7 +20,7 @@ typedef struct {
     size_t n, capacity;
 } questions;
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b)
 {
@@ -61,7 +61,8 @@ static dele_status split_words(asked *q, const char *prompt, dele_arena *arena, 
     return DELE_OK;
 }
 
-static dele_status add_question(questions *all, const dele_row_texts *texts, int line, dele_arena *arena, dele_err *err)
+static dele_status add_question(questions *all, const dele_row_texts *texts, int line,
+                                dele_arena *arena, dele_err *err)
 {
     if (all->n == all->capacity) {
         const size_t capacity = all->capacity ? 2 * all->capacity : 256;
@@ -72,28 +73,34 @@ static dele_status add_question(questions *all, const dele_row_texts *texts, int
         all->capacity = capacity;
     }
     asked *q = &all->row[all->n++];
-    *q = (asked){.output = dele_strdup(arena, texts->output, err), .line = line, .joined = texts->joined};
+    *q = (asked){
+        .output = dele_strdup(arena, texts->output, err), .line = line, .joined = texts->joined};
     return q->output ? split_words(q, texts->prompt, arena, err) : err->code;
 }
 
 /* all_of_them: a row that asks nothing is an error; else it lends nothing. */
-static dele_status read_questions(questions *all, const char *path, bool all_of_them, dele_arena *arena, dele_err *err)
+static dele_status read_questions(questions *all, const char *path, bool all_of_them,
+                                  dele_arena *arena, dele_err *err)
 {
     dele_records r = {0};
     const cJSON *row;
     if (!dele_records_open(&r, path, err))
         while (!err->code && (row = dele_records_next(&r, err))) {
             dele_row_texts texts;
-            if (dele_row_texts_of(&texts, row)) add_question(all, &texts, r.line, arena, err);
+            if (dele_row_texts_of(&texts, row))
+                add_question(all, &texts, r.line, arena, err);
             else if (all_of_them)
-                dele_fail(err, DELE_ERR_DATA, "%s:%d: no question that another answer could be given to; give input and "
-                         "output, or --alternates", path, r.line);
+                dele_fail(
+                    err, DELE_ERR_DATA,
+                    "%s:%d: no question that another answer could be given to; give input and "
+                    "output, or --alternates",
+                    path, r.line);
         }
     dele_records_close(&r);
     return err->code;
 }
 
-/* ---- likeness ---------------------------------------------------------------------------------------------------- */
+/* ---- likeness -------------------------------------------------------------------------------- */
 
 /* Numbers the words of both files; df[id]: in how many questions. */
 static int *make_dictionary(questions *both[2], dele_arena *arena, dele_err *err)
@@ -106,7 +113,8 @@ static int *make_dictionary(questions *both[2], dele_arena *arena, dele_err *err
     if (!df) return NULL;
     for (int f = 0; f < 2; f++)
         for (size_t i = 0; i < both[f]->n; i++)
-            for (size_t w = 0; w < both[f]->row[i].n_words; w++) word[k++] = both[f]->row[i].word[w];
+            for (size_t w = 0; w < both[f]->row[i].n_words; w++)
+                word[k++] = both[f]->row[i].word[w];
     n = sort_unique(word, n);
     for (int f = 0; f < 2; f++)
         for (size_t i = 0; i < both[f]->n; i++) {
@@ -136,8 +144,10 @@ static double likeness(const asked *a, const asked *b, const int *df)
     return either > 0 ? common / either : 0;
 }
 
-/* A row of keep to borrow from; NULL where all have the row's own answer.  like: room for [keep->n]. */
-static const asked *choose(const asked *row, const questions *keep, double *like, const int *df, dele_rng *rng)
+/* A row of keep to take the answer of; NULL where all have the row's own answer.  like: room for
+ * [keep->n]. */
+static const asked *choose(const asked *row, const questions *keep, double *like, const int *df,
+                           dele_rng *rng)
 {
     double most = -1;
     size_t n = 0;
@@ -152,25 +162,30 @@ static const asked *choose(const asked *row, const questions *keep, double *like
     return &keep->row[k];
 }
 
-dele_status dele_borrow_answers(dele_refusals *r, const char *forget, const char *keep, uint64_t seed, dele_arena *arena,
-                              dele_err *err)
+dele_status dele_alternates_from_retain(dele_refusals *r, const char *forget, const char *keep,
+                                        uint64_t seed, dele_arena *arena, dele_err *err)
 {
     questions own = {0}, theirs = {0}, *both[2] = {&own, &theirs};
     dele_rng rng;
     *r = (dele_refusals){.path = keep, .in_turn = true};
-    if (read_questions(&own, forget, true, arena, err) || read_questions(&theirs, keep, false, arena, err))
+    if (read_questions(&own, forget, true, arena, err) ||
+        read_questions(&theirs, keep, false, arena, err))
         return err->code;
     const int *df = make_dictionary(both, arena, err);
     double *like = df ? DELE_NEW(arena, double, theirs.n + 1, err) : NULL;
     if (!like || !(r->text = DELE_NEW(arena, const char *, own.n + 1, err)) ||
-        !(r->line = DELE_NEW(arena, int, own.n + 1, err)) || !(r->joined = DELE_NEW(arena, bool, own.n + 1, err)))
+        !(r->line = DELE_NEW(arena, int, own.n + 1, err)) ||
+        !(r->joined = DELE_NEW(arena, bool, own.n + 1, err)))
         return err->code;
     dele_rng_seed(&rng, seed ^ 0x626f72726f77); /* a stream of its own */
     for (; r->n < own.n; r->n++) {
         const asked *lent = choose(&own.row[r->n], &theirs, like, df, &rng);
         if (!lent)
-            return dele_fail(err, DELE_ERR_DATA, "%s: no row has another answer than %s:%d has, to be put in its place; give "
-                            "--alternates FILE", keep, forget, own.row[r->n].line);
+            return dele_fail(
+                err, DELE_ERR_DATA,
+                "%s: no row has another answer than %s:%d has, to be put in its place; give "
+                "--alternates FILE",
+                keep, forget, own.row[r->n].line);
         r->text[r->n] = lent->output;
         r->line[r->n] = lent->line;
         r->joined[r->n] = lent->joined;

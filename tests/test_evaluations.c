@@ -1,4 +1,5 @@
-/* Checks while a model forgets: what they measure, when they end a run, and which state they keep. */
+/* Checks while a model forgets: what they measure, when they end a run, and which state they
+ * keep. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,16 +13,18 @@
 /* Whether the model says all of a row's labels, asked row by row. */
 static bool says(const fixture *f, const dele_sequence *s)
 {
-    int wanted[LENGTH], greedy[LENGTH];
+    int output_rows[LENGTH], greedy[LENGTH];
     double logp[LENGTH];
     dele_run run = {0};
     dele_err err = {0};
     const size_t labels = s->n - s->first_label;
-    for (size_t k = 0; k < labels; k++) wanted[k] = (int)(s->first_label + k - 1);
+    for (size_t k = 0; k < labels; k++) output_rows[k] = (int)(s->first_label + k - 1);
     dele_segment segment = {.tokens = s->ids, .n_rows = (int)s->n - 1};
-    dele_batch batch = {.segments = &segment, .n_segments = 1, .wanted = wanted, .n_wanted = labels};
+    dele_batch batch = {
+        .segments = &segment, .n_segments = 1, .output_rows = output_rows, .n_output_rows = labels};
     if (dele_forward(&run, &f->model, &batch, &err) ||
-        dele_logprobs(logp, greedy, &run, &f->model, run.final, s->ids + s->first_label, labels, &err))
+        dele_logprobs(logp, greedy, &run, &f->model, run.final, s->ids + s->first_label, labels,
+                      &err))
         fail_msg("%s", err.msg);
     dele_run_release(&run);
     for (size_t k = 0; k < labels; k++)
@@ -29,7 +32,8 @@ static bool says(const fixture *f, const dele_sequence *s)
     return true;
 }
 
-/* An update of 8 rows, all of the epoch's; constant lr, so that a shorter run is the longer one's beginning. */
+/* An update of 8 rows, all of the epoch's; constant lr, so that a shorter run is the longer one's
+ * beginning. */
 static dele_train_options checked(fixture *f)
 {
     dele_train_options o = options(&dele_objective_joint);
@@ -38,9 +42,9 @@ static dele_train_options checked(fixture *f)
     o.epochs = 12;
     o.batch = 16;
     o.collapse = 0;
-    o.checks.every = 2;
-    o.checks.set[DELE_FORGET] = &f->set[DELE_FORGET];
-    o.checks.set[DELE_RETAIN] = &f->set[DELE_RETAIN];
+    o.evaluations.eval_every = 2;
+    o.evaluations.set[DELE_FORGET] = &f->set[DELE_FORGET];
+    o.evaluations.set[DELE_RETAIN] = &f->set[DELE_RETAIN];
     return o;
 }
 
@@ -54,7 +58,8 @@ static void a_look_is_what_a_row_by_row_count_gives(void **state)
     *label = (was + 1) % VOCAB;
     for (size_t tokens = 1; tokens < 100; tokens += 17) {
         double nll, exact, right = 0;
-        if (dele_check_set(&nll, &exact, &f->model, &f->set[DELE_FORGET], tokens, &err)) fail_msg("%s", err.msg);
+        if (dele_evaluate_set(&nll, &exact, &f->model, &f->set[DELE_FORGET], tokens, &err))
+            fail_msg("%s", err.msg);
         for (int i = 0; i < N_ROWS; i++) right += says(f, &f->row[DELE_FORGET][i]);
         assert_true(right > 0 && right < N_ROWS);
         assert_true(exact == right / N_ROWS);
@@ -63,21 +68,23 @@ static void a_look_is_what_a_row_by_row_count_gives(void **state)
     *label = was;
 }
 
-static void looking_changes_nothing(void **state)
+static void evaluating_changes_nothing(void **state)
 {
     fixture *f = *state;
     dele_train_options o = checked(f);
     dele_train_report report;
     run(f, &o, &report);
     float **with = copy_of_weights(f);
-    assert_int_equal(report.chosen.update, 12);
-    assert_true(fabs(report.chosen.nll[DELE_FORGET] - ce(f, DELE_FORGET)) < 1e-6 * report.chosen.nll[DELE_FORGET]);
-    o.checks.every = 0;
+    assert_int_equal(report.selected.update, 12);
+    assert_true(fabs(report.selected.nll[DELE_FORGET] - ce(f, DELE_FORGET)) <
+                1e-6 * report.selected.nll[DELE_FORGET]);
+    o.evaluations.eval_every = 0;
     run(f, &o, &report);
     assert_true(largest_gap(f, with) == 0);
 }
 
-/* The table says what was seen; best is the highest forget nll of the lines within, and the weights are that state's. */
+/* The table says what was seen; best is the highest forget nll of the lines within, and the weights
+ * are that state's. */
 static void the_best_state_is_the_most_forgetful_within_the_budget(void **state)
 {
     fixture *f = *state;
@@ -86,22 +93,24 @@ static void the_best_state_is_the_most_forgetful_within_the_budget(void **state)
     char *text = NULL, *line;
     size_t size, best_update = 0, lines = 0, beyond = 0;
     double best = -1, first = 0;
-    o.checks.best = true;
-    o.checks.retain_budget = 0.02;
-    o.checks.patience = 100;
-    o.alpha = (dele_alpha){.mode = DELE_ALPHA_FIXED, .fixed = 0.5}; /* the retain loss will suffer */
-    o.checks.table = open_memstream(&text, &size);
+    o.evaluations.best = true;
+    o.evaluations.retain_budget = 0.02;
+    o.evaluations.patience = 100;
+    o.alpha =
+        (dele_alpha){.mode = DELE_ALPHA_FIXED, .fixed = 0.5}; /* the retain loss will suffer */
+    o.evaluations.table = open_memstream(&text, &size);
     run(f, &o, &report);
-    fclose(o.checks.table);
-    o.checks.table = NULL;
+    fclose(o.evaluations.table);
+    o.evaluations.table = NULL;
     char *rest = text;
     strsep(&rest, "\n");
     while ((line = strsep(&rest, "\n")) && *line) {
         size_t update;
         double nll[2], exact[2], mmlu;
         int within;
-        assert_int_equal(sscanf(line, "%zu %lf %lf %lf %lf %lf %d", &update, &nll[0], &exact[0], &nll[1], &exact[1],
-                                &mmlu, &within), 7);
+        assert_int_equal(sscanf(line, "%zu %lf %lf %lf %lf %lf %d", &update, &nll[0], &exact[0],
+                                &nll[1], &exact[1], &mmlu, &within),
+                         7);
         if (lines++ == 0) first = nll[1];
         assert_int_equal(within, nll[1] <= first + 0.02);
         beyond += !within;
@@ -112,11 +121,11 @@ static void the_best_state_is_the_most_forgetful_within_the_budget(void **state)
     free(text);
     assert_int_equal(lines, 7);
     assert_true(beyond > 0 && best_update > 0); /* else nothing was put to the test */
-    assert_int_equal(report.chosen.update, best_update);
+    assert_int_equal(report.selected.update, best_update);
     assert_int_equal(report.done, best_update);
     float **kept = copy_of_weights(f);
     o.epochs = (int)best_update;
-    o.checks.every = 0;
+    o.evaluations.eval_every = 0;
     run(f, &o, &again);
     assert_true(largest_gap(f, kept) == 0);
 }
@@ -127,12 +136,12 @@ static void where_every_step_is_too_dear_the_start_is_kept(void **state)
     dele_train_options o = checked(f);
     dele_train_report report;
     o.adamw.lr = 1;
-    o.checks.every = 1;
-    o.checks.best = true;
-    o.checks.retain_budget = 0.1;
+    o.evaluations.eval_every = 1;
+    o.evaluations.best = true;
+    o.evaluations.retain_budget = 0.1;
     run(f, &o, &report);
     assert_true(report.stopped);
-    assert_int_equal(report.chosen.update, 0);
+    assert_int_equal(report.selected.update, 0);
     assert_true(largest_gap(f, f->saved) == 0);
 }
 
@@ -142,60 +151,67 @@ static void training_ends_after_so_many_checks_in_a_row_beyond_the_budget(void *
     fixture *f = *state;
     dele_train_options o = checked(f);
     dele_train_report report;
-    o.checks.every = 1;
-    o.checks.retain_budget = 0.02;
+    o.evaluations.eval_every = 1;
+    o.evaluations.retain_budget = 0.02;
     o.alpha = (dele_alpha){.mode = DELE_ALPHA_FIXED, .fixed = 0};
     for (int patience = 1; patience <= 3; patience++) {
-        o.checks.patience = patience;
+        o.evaluations.patience = patience;
         run(f, &o, &report);
         assert_true(report.stopped && report.done < report.updates);
-        assert_int_equal(report.chosen.update, report.done); /* the last state is kept, beyond or not */
-        assert_false(report.chosen.within);
+        assert_int_equal(report.selected.update,
+                         report.done); /* the last state is kept, beyond or not */
+        assert_false(report.selected.within);
         const size_t ended = report.done;
         float **last = copy_of_weights(f);
         dele_train_options shorter = o;
-        shorter.checks.every = 0;
+        shorter.evaluations.eval_every = 0;
         shorter.epochs = (int)ended;
         run(f, &shorter, &report);
         assert_true(largest_gap(f, last) == 0);
-        shorter.epochs = (int)(ended - (size_t)patience); /* the state before the first of them was within */
-        if (shorter.epochs) run(f, &shorter, &report);
-        else restore_weights(f);
+        shorter.epochs =
+            (int)(ended - (size_t)patience); /* the state before the first of them was within */
+        if (shorter.epochs)
+            run(f, &shorter, &report);
+        else
+            restore_weights(f);
         const double now = ce(f, DELE_RETAIN);
         restore_weights(f);
         assert_true(now <= ce(f, DELE_RETAIN) + 0.02);
     }
 }
 
-/* The retain rows play what was never seen: training ends at the first check at which they are no newer than the others. */
-static void training_ends_where_unseen_rows_are_no_newer(void **state)
+/* The retain rows play what was never seen: training ends at the first check at which they are no
+ * newer than the others. */
+static void training_ends_when_forget_nll_reaches_holdout_nll(void **state)
 {
     fixture *f = *state;
     dele_train_options o = checked(f);
     dele_train_report report;
     char *text = NULL, *line;
     size_t size, lines = 0;
-    double retain = 0, unseen = 0, forget = 0;
-    o.checks.every = 1;
-    o.checks.set[DELE_UNSEEN] = &f->set[DELE_RETAIN];
-    o.checks.set[DELE_RETAIN] = NULL;
-    o.checks.table = open_memstream(&text, &size);
+    double retain = 0, holdout = 0, forget = 0;
+    o.evaluations.eval_every = 1;
+    o.evaluations.set[DELE_HOLDOUT] = &f->set[DELE_RETAIN];
+    o.evaluations.set[DELE_RETAIN] = NULL;
+    o.evaluations.table = open_memstream(&text, &size);
     run(f, &o, &report);
-    fclose(o.checks.table);
+    fclose(o.evaluations.table);
     char *rest = text;
     strsep(&rest, "\n");
     while ((line = strsep(&rest, "\n")) && *line) {
-        assert_true(lines++ == 0 || forget < unseen); /* none of those before was enough */
-        assert_int_equal(sscanf(line, "%*u %lf %*f %lf %*f %*f %*d %lf", &forget, &retain, &unseen), 3);
+        assert_true(lines++ == 0 || forget < holdout); /* none of those before was enough */
+        assert_int_equal(
+            sscanf(line, "%*u %lf %*f %lf %*f %*f %*d %lf", &forget, &retain, &holdout), 3);
         assert_true(isnan(retain));
     }
     free(text);
-    assert_true(lines > 1 && forget >= unseen);
+    assert_true(lines > 1 && forget >= holdout);
     assert_true(report.enough && report.stopped && report.done < report.updates);
     assert_int_equal(report.done, lines - 1);
-    assert_true(fabs(unseen - ce(f, DELE_RETAIN)) < 1e-6 * unseen && fabs(forget - ce(f, DELE_FORGET)) < 1e-6 * forget);
-    o.checks.set[DELE_UNSEEN] = &f->set[DELE_FORGET]; /* as new as itself */
-    o.checks.table = NULL;
+    assert_true(fabs(holdout - ce(f, DELE_RETAIN)) < 1e-6 * holdout &&
+                fabs(forget - ce(f, DELE_FORGET)) < 1e-6 * forget);
+    o.evaluations.set[DELE_HOLDOUT] = &f->set[DELE_FORGET]; /* as new as itself */
+    o.evaluations.table = NULL;
     run(f, &o, &report);
     assert_true(report.enough && report.done == 0);
 }
@@ -204,11 +220,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_look_is_what_a_row_by_row_count_gives),
-        cmocka_unit_test(looking_changes_nothing),
+        cmocka_unit_test(evaluating_changes_nothing),
         cmocka_unit_test(the_best_state_is_the_most_forgetful_within_the_budget),
         cmocka_unit_test(where_every_step_is_too_dear_the_start_is_kept),
         cmocka_unit_test(training_ends_after_so_many_checks_in_a_row_beyond_the_budget),
-        cmocka_unit_test(training_ends_where_unseen_rows_are_no_newer),
+        cmocka_unit_test(training_ends_when_forget_nll_reaches_holdout_nll),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,9 +1,11 @@
 /* What the files of the tokenizer share among themselves.  The way of a text:
  *
- *   text ─ added tokens, raw ─ normalizer ─ added tokens, normalised ─ pre-tokenizer ─ BPE ─ post-processor ─ ids
- *             added.c          normalize.c          added.c            pretokenize.c   bpe.c   tokenizer.c */
-#ifndef DELE_TOKENIZER_INNER_H
-#define DELE_TOKENIZER_INNER_H
+ *   text ─ added tokens, raw ─ normalizer ─ added tokens, normalised ─ pre-tokenizer ─ BPE ─
+ *   post-processor ─ ids
+ *             added.c          normalize.c          added.c            pretokenize.c   bpe.c
+ *                                                   tokenizer.c */
+#ifndef DELE_TOKENIZER_INTERNAL_H
+#define DELE_TOKENIZER_INTERNAL_H
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <cjson/cJSON.h>
@@ -15,9 +17,9 @@
 typedef struct {
     const char *text; /* NUL-terminated where it names a token */
     size_t n;
-} dele_span;
+} dele_text_span;
 
-/* ---- vocabulary: strings to ids, pairs of ids to merges (vocab.c) --------------------------------------------- */
+/* ---- vocabulary: strings to ids, pairs of ids to merges (vocab.c) ---------------------------- */
 
 typedef struct {
     int *slot; /* [mask + 1] id + 1, or 0 where empty */
@@ -38,80 +40,96 @@ typedef struct {
 #define DELE_DIGITS_PATTERN "\\p{IsNumeric}" /* our own name, for Digits */
 
 dele_status dele_vocab_init(dele_vocab *v, size_t n, dele_arena *arena, dele_err *err);
-bool dele_vocab_add(dele_vocab *v, const dele_span *token, int id); /* false: the string is there already */
-int dele_vocab_find(const dele_vocab *v, const dele_span *token, const char *text, size_t n); /* -1: none */
+bool dele_vocab_add(dele_vocab *v, const dele_text_span *token,
+                    int id); /* false: the string is there already */
+int dele_vocab_find(const dele_vocab *v, const dele_text_span *token, const char *text,
+                    size_t n); /* -1: none */
 
 dele_status dele_merges_init(dele_merges *m, size_t n, dele_arena *arena, dele_err *err);
 void dele_merges_add(dele_merges *m, int left, int right, int rank, int id); /* a later one wins */
 const dele_merge *dele_merges_find(const dele_merges *m, int left, int right); /* NULL: none */
 
-/* ---- added tokens --------------------------------------------------------------------------------------------- */
+/* ---- added tokens ---------------------------------------------------------------------------- */
 
 typedef struct {
-    dele_span content; /* as written */
-    dele_span pattern; /* as looked for: normalised when `normalized` */
+    dele_text_span content; /* as written */
+    dele_text_span pattern; /* as looked for: normalised when `normalized` */
     int id;
     bool single_word, lstrip, rstrip, normalized, special;
     bool beside; /* only the files beside tokenizer.json have it (tokenizer_beside.c) */
 } dele_added;
 
-/* A set of patterns; those that begin with byte b stand at [first[b], first[b + 1]), sorted by text. */
+/* A set of patterns; those that begin with byte b are at [first[b], first[b + 1]), sorted by
+ * text. */
 typedef struct {
     const dele_added **token;
     size_t n, first[257];
 } dele_added_set;
 
-/* ---- the steps ------------------------------------------------------------------------------------------------ */
-
-typedef enum { DELE_NORM_NFC, DELE_NORM_NFD, DELE_NORM_NFKC, DELE_NORM_NFKD, DELE_NORM_PREPEND, DELE_NORM_REPLACE } dele_norm;
-
-typedef struct {
-    dele_norm kind;
-    dele_span from, to; /* prepend: to */
-} dele_norm_step;
+/* ---- the steps ------------------------------------------------------------------------------- */
 
 typedef enum {
-    DELE_SPLIT_REMOVED,
-    DELE_SPLIT_ISOLATED,
-    DELE_SPLIT_WITH_PREVIOUS,
-    DELE_SPLIT_WITH_NEXT,
-    DELE_SPLIT_CONTIGUOUS
-} dele_split;
+    DELE_NORMALIZER_NFC,
+    DELE_NORMALIZER_NFD,
+    DELE_NORMALIZER_NFKC,
+    DELE_NORMALIZER_NFKD,
+    DELE_NORMALIZER_PREPEND,
+    DELE_NORMALIZER_REPLACE
+} dele_normalizer;
 
 typedef struct {
-    pcre2_code *regex;  /* NULL: no split */
+    dele_normalizer kind;
+    dele_text_span from, to; /* prepend: to */
+} dele_normalizer_step;
+
+typedef enum {
+    DELE_SPLIT_BEHAVIOR_REMOVED,
+    DELE_SPLIT_BEHAVIOR_ISOLATED,
+    DELE_SPLIT_BEHAVIOR_WITH_PREVIOUS,
+    DELE_SPLIT_BEHAVIOR_WITH_NEXT,
+    DELE_SPLIT_BEHAVIOR_CONTIGUOUS
+} dele_split_behavior;
+
+typedef struct {
+    pcre2_code *regex;   /* NULL: no split */
     const char *pattern; /* what it was compiled from */
-    dele_split behavior;
-    bool invert;        /* the pattern describes what lies between the separators */
-    bool prefix_space;  /* ByteLevel's add_prefix_space */
+    dele_split_behavior behavior;
+    bool invert;       /* the pattern describes what lies between the separators */
+    bool prefix_space; /* ByteLevel's add_prefix_space */
 } dele_pre_step;
 
-typedef enum { DELE_DEC_BYTELEVEL, DELE_DEC_REPLACE, DELE_DEC_BYTE_FALLBACK, DELE_DEC_FUSE, DELE_DEC_STRIP } dele_dec;
+typedef enum {
+    DELE_DEC_BYTELEVEL,
+    DELE_DEC_REPLACE,
+    DELE_DEC_BYTE_FALLBACK,
+    DELE_DEC_FUSE,
+    DELE_DEC_STRIP
+} dele_dec;
 
 typedef struct {
     dele_dec kind;
-    dele_span from, to; /* replace; strip: from */
-    int start, stop;   /* strip */
+    dele_text_span from, to; /* replace; strip: from */
+    int start, stop;         /* strip */
 } dele_dec_step;
 
 enum { DELE_MAX_STEPS = 16, DELE_MAX_EXTRA = 16 };
 
 struct dele_tokenizer {
-    dele_span *token; /* [size] vocabulary form; text NULL where an id is not used */
+    dele_text_span *token;       /* [size] vocabulary form; text NULL where an id is not used */
     const dele_added **added_of; /* [size] or NULL where the id is not an added token's */
     int size;
-    dele_vocab vocab;         /* the model's strings */
+    dele_vocab vocab; /* the model's strings */
     dele_merges merges;
     bool byte_level; /* symbols are bytes, tokens are written in ByteLevel's alphabet */
     bool byte_fallback, fuse_unk, ignore_merges;
-    int unk;                 /* -1: characters without a token vanish */
-    int byte_id[256];        /* the token of a lone byte, under byte_level or byte_fallback; -1: none */
+    int unk;          /* -1: characters without a token vanish */
+    int byte_id[256]; /* the token of a lone byte, under byte_level or byte_fallback; -1: none */
 
     dele_added *added;
     size_t n_added;
     dele_added_set raw, normalized;
 
-    dele_norm_step norm[DELE_MAX_STEPS];
+    dele_normalizer_step norm[DELE_MAX_STEPS];
     dele_pre_step pre[DELE_MAX_STEPS];
     dele_dec_step dec[DELE_MAX_STEPS];
     int n_norm, n_pre, n_dec;
@@ -120,9 +138,9 @@ struct dele_tokenizer {
     int n_prefix, n_suffix;
 
     int bos, eos;
-    const char *path;      /* the tokenizer.json it was read from, or NULL */
-    const char *json;      /* tokenizer.json made from a GGUF's parts, or NULL */
-    const char *config;    /* tokenizer_config.json likewise */
+    const char *path;           /* the tokenizer.json it was read from, or NULL */
+    const char *json;           /* tokenizer.json made from a GGUF's parts, or NULL */
+    const char *config;         /* tokenizer_config.json likewise */
     dele_tokenizer_parts parts; /* those parts; kind NULL: there are none */
 };
 
@@ -137,12 +155,19 @@ typedef struct dele_encoder {
     struct dele_candidate *heap;
     size_t n_heap, cap_heap;
     pcre2_match_data *match;
-    const char *border; /* where a text goes on that began elsewhere: nothing is prepended there; or NULL */
+    const char *
+        border; /* where a text goes on that began elsewhere: nothing is prepended there; or NULL */
 } dele_encoder;
 
-/* Which part of a text is encoded: all of it, with what the post-processor adds; its beginning, without
- * what is added behind; either without special tokens; or a part behind another, nothing prepended. */
-typedef enum { DELE_ENCODE_WHOLE, DELE_ENCODE_BEGIN, DELE_ENCODE_BARE, DELE_ENCODE_MIDDLE } dele_encode_part;
+/* Which part of a text is encoded: all of it, with what the post-processor adds; its beginning,
+ * without what is added behind; either without special tokens; or a part behind another, nothing
+ * prepended. */
+typedef enum {
+    DELE_ENCODE_WHOLE,
+    DELE_ENCODE_BEGIN,
+    DELE_ENCODE_BARE,
+    DELE_ENCODE_MIDDLE
+} dele_encode_part;
 
 dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n,
                            dele_encode_part part, dele_arena *arena, dele_err *err);
@@ -155,34 +180,46 @@ dele_status dele_bpe_word(dele_encoder *e, const char *text, size_t n);
 
 dele_status dele_pretokenize(dele_encoder *e, int step, const char *text, size_t n);
 /* Compiles a pattern written for the library's regex engine. */
-dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char *where, dele_err *err);
+dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char *where,
+                           dele_err *err);
 
-/* *out is text itself where nothing changed, else lives in the arena.  inside: the text goes on behind
+/* *out is text itself where nothing changed, else lives in the arena.  inside: the text resumes
  * another one, so nothing is prepended. */
-dele_status dele_normalize(dele_span *out, const dele_tokenizer *t, const char *text, size_t n, bool inside,
-                           dele_arena *arena, dele_err *err);
+dele_status dele_normalize(dele_text_span *out, const dele_tokenizer *t, const char *text, size_t n,
+                           bool inside, dele_arena *arena, dele_err *err);
 
 /* The model's chat template (chat.c); arena's, or NULL. */
-dele_status dele_chat_template(const char **text, bool *some, const dele_tokenizer *t, dele_arena *arena, dele_err *err);
+dele_status dele_chat_template(const char **text, bool *some, const dele_tokenizer *t,
+                               dele_arena *arena, dele_err *err);
 
 /* Writes into a document read from tokenizer.json what the files beside it say. */
 dele_status dele_tokenizer_beside(cJSON *json, const char *path, dele_err *err);
 
-dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool normalized, dele_arena *arena, dele_err *err);
+dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool normalized,
+                             dele_arena *arena, dele_err *err);
 /* Takes out those from id n on that only the files beside tokenizer.json have. */
 void dele_added_limit(dele_added_set *set, int n);
 /* Calls between with each stretch that is no added token and pushes the ids of those that are. */
 dele_status dele_added_split(dele_encoder *e, const dele_added_set *set, const char *text, size_t n,
-                           dele_status (*between)(dele_encoder *, const char *, size_t, void *), void *context);
+                             dele_status (*between)(dele_encoder *, const char *, size_t, void *),
+                             void *context);
 
-/* The first name by which a GGUF knows a pre-tokenizer of these features (pattern NULL: GPT-2's own); NULL: none. */
+/* The first name by which a GGUF knows a pre-tokenizer of these features (pattern NULL: GPT-2's
+ * own); NULL: none. */
 const char *dele_pre_name(bool digits, bool nfc, bool ignore_merges, const char *pattern);
-/* Ids without a token stand in a GGUF as "[PAD17]", unused. */
-enum { DELE_TOKEN_NORMAL = 1, DELE_TOKEN_UNKNOWN, DELE_TOKEN_CONTROL, DELE_TOKEN_USER_DEFINED, DELE_TOKEN_UNUSED, DELE_TOKEN_BYTE };
+/* Ids without a token are in a GGUF as "[PAD17]", unused. */
+enum {
+    DELE_TOKEN_NORMAL = 1,
+    DELE_TOKEN_UNKNOWN,
+    DELE_TOKEN_CONTROL,
+    DELE_TOKEN_USER_DEFINED,
+    DELE_TOKEN_UNUSED,
+    DELE_TOKEN_BYTE
+};
 
 /* Fills a zeroed tokenizer from a parsed tokenizer.json; `where` names it in messages. */
-dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where, dele_arena *arena,
-                                   dele_err *err);
+dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where,
+                                     dele_arena *arena, dele_err *err);
 
 /* ByteLevel's alphabet: the code point that stands for a byte, and back (-1: none). */
 int dele_byte_to_char(int byte);

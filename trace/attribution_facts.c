@@ -1,0 +1,330 @@
+/* Facts through attribution patching, and what comes out as tables.
+ *
+ *   attribution.tsv            every fact, kind, token and layer, single layers: estimates of the
+ *                              effect on p and on log p
+ *   attribution_summary.tsv    means over facts by chart (kind and window), layer and group of
+ *                              tokens
+ *   attribution_agreement.tsv  a line a fact that was also traced exactly, chart and metric */
+#include "trace/attribution_facts.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/stat.h"
+
+static const char NOTE[] = "first-order estimate, not exact";
+static const dele_metric METRICS[] = {DELE_PROB, DELE_LOGP};
+enum { N_METRICS = sizeof METRICS / sizeof *METRICS };
+
+dele_status dele_attribution_facts_check(const dele_trace_opts *o, dele_err *err)
+{
+    dele_corruption noise;
+    for (const char *p = o->kinds; *p; p += *p == ',') {
+        size_t n = strcspn(p, ",");
+        bool known = false;
+        for (int kind = 0; kind < DELE_N_ATTRIBUTED; kind++)
+            known |= strlen(dele_kind_name[kind]) == n && !strncmp(p, dele_kind_name[kind], n);
+        if (!known)
+            return dele_fail(err, DELE_ERR_USAGE,
+                             "--attribution knows hidden, mlp and attn, not \"%.*s\"", (int)n, p);
+        p += n;
+    }
+    if (dele_noise_parse(&noise, o->noise, err)) return err->code;
+    if (strcmp(o->corrupt, "noise") || strcmp(o->direction, "denoise") || o->replace ||
+        noise.distribution != DELE_NOISE_GAUSSIAN || noise.student > 0)
+        return dele_fail(
+            err, DELE_ERR_USAGE,
+            "--attribution estimates what putting back does to a run with Gaussian noise "
+            "added: --corrupt noise, --direction denoise, --noise sF or a number, no --replace");
+    if (*o->sever || o->until > 0 || o->reference || strcmp(o->tokens, "all") ||
+        strcmp(o->edges, "code"))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--attribution goes without --sever, --until, --reference, --tokens and "
+                         "--edges");
+    return DELE_OK;
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+static const double *estimates(const dele_attribution *s, dele_kind kind, dele_metric metric)
+{
+    return metric == DELE_PROB ? s->p[kind] : s->logp[kind];
+}
+
+static dele_status compare(dele_attribution_check *out, const dele_attribution_facts *all,
+                           const dele_attribution *s, const dele_grid *g, dele_arena *scratch,
+                           dele_err *err)
+{
+    const dele_chart *chart = &all->plan.charts[out->chart];
+    int T = s->n_tokens, L = s->n_layers;
+    double *exact = DELE_NEW(scratch, double, (size_t)T *(size_t)L, err);
+    double *estimate = DELE_NEW(scratch, double, (size_t)T *(size_t)L, err);
+    if (!exact || !estimate) return err->code;
+    double low = dele_low_mean(g, out->metric);
+    for (int t = 0; t < T; t++)
+        for (int l = 0; l < L; l++)
+            exact[t * L + l] = dele_cell_mean(g, chart, out->chart, out->metric, t, l) - low;
+    dele_attribution_window(estimate, estimates(s, chart->kind, out->metric), T, L, chart->window);
+    return dele_attribution_agreement(&out->agreement, s, estimate, exact, chart->window, err);
+}
+
+static dele_status check_fact(dele_attribution_facts *all, const dele_traced *fact,
+                              const dele_attribution *s, dele_run *run, const dele_model *model,
+                              dele_err *err)
+{
+    dele_arena scratch = {0};
+    dele_grid g = {.ids = s->ids,
+                   .n_tokens = s->n_tokens,
+                   .begin = s->begin,
+                   .end = s->end,
+                   .answer = &s->answer,
+                   .n_answer = 1,
+                   .foil = -1,
+                   .seed = fact->grid.seed};
+    dele_status status = dele_trace_grid(&g, &all->plan, run, model, &scratch, err);
+    for (int i = 0; i < all->plan.n_charts * N_METRICS && !status; i++) {
+        dele_attribution_check *check = &all->checks[all->n_checks++];
+        *check = (dele_attribution_check){
+            .fact = fact, .chart = i / N_METRICS, .metric = METRICS[i % N_METRICS]};
+        status = compare(check, all, s, &g, &scratch, err);
+    }
+    all->n_checked++;
+    dele_arena_release(&scratch);
+    return status;
+}
+
+static dele_status attribute_all(dele_attribution_facts *all, const dele_model *model, int check,
+                                 dele_run *run, dele_progress *progress, dele_arena *arena,
+                                 dele_err *err)
+{
+    const dele_trace *trace = all->trace;
+    dele_attribution_opts opts = {
+        .samples = trace->opts.samples, .sigma = trace->sigma, .memory = trace->opts.memory};
+    double done = 0;
+    for (size_t i = 0; i < trace->n; i++) {
+        const dele_grid *g = &trace->facts[i].grid;
+        if (trace->facts[i].left_out) continue;
+        dele_attribution *s = &all->estimates[i];
+        *s = (dele_attribution){.ids = g->ids,
+                                .n_tokens = g->n_tokens,
+                                .begin = g->begin,
+                                .end = g->end,
+                                .answer = g->answer[0]};
+        opts.seed = g->seed;
+        if (dele_attribution_run(s, run, model, &opts, arena, err)) return err->code;
+        if (all->n_checked < (size_t)check && check_fact(all, &trace->facts[i], s, run, model, err))
+            return err->code;
+        dele_progress_set(progress, ++done, NULL);
+    }
+    return DELE_OK;
+}
+
+dele_status dele_attribution_facts_run(dele_attribution_facts *attribution, const dele_trace *trace,
+                                       const dele_model *model, int check, dele_progress *progress,
+                                       dele_arena *arena, dele_err *err)
+{
+    *attribution = (dele_attribution_facts){
+        .trace = trace, .estimates = DELE_NEW(arena, dele_attribution, trace->n, err)};
+    if (!attribution->estimates || dele_attribution_facts_check(&trace->opts, err) ||
+        dele_plan_make(&attribution->plan, &trace->opts, &model->config, arena, err))
+        return err->code;
+    attribution->plan.corruption.sigma = trace->sigma;
+    size_t most = (size_t)check < trace->n ? (size_t)check : trace->n;
+    attribution->checks = DELE_NEW(arena, dele_attribution_check,
+                                   most * (size_t)attribution->plan.n_charts * N_METRICS + 1, err);
+    if (!attribution->checks) return err->code;
+    dele_run run = {0};
+    dele_status status = attribute_all(attribution, model, check, &run, progress, arena, err);
+    dele_run_release(&run);
+    return status;
+}
+
+/* ---- saving ---------------------------------------------------------------------------------- */
+
+static dele_status open_table(dele_writer *out, const char *dir, const char *name, dele_err *err)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return dele_writer_open(out, path, err);
+}
+
+static void put_text(FILE *to, const char *text)
+{
+    for (; *text; text++) fputc((unsigned char)*text < ' ' ? ' ' : *text, to);
+}
+
+static bool output_rows(const dele_attribution_facts *all, dele_kind kind)
+{
+    for (int i = 0; i < all->plan.n_charts; i++)
+        if (all->plan.charts[i].kind == kind) return true;
+    return false;
+}
+
+static dele_status save_cells(const dele_attribution_facts *all, const char *dir, dele_err *err)
+{
+    dele_writer out = {0};
+    if (open_table(&out, dir, "attribution.tsv", err)) return err->code;
+    fprintf(out.stream,
+            "# %s, of what putting back one layer's state at one token does; a window's is the sum "
+            "over "
+            "its layers\nfact\tkind\ttoken\ttext\tlayer\testimate_p\testimate_logp\n",
+            NOTE);
+    for (size_t i = 0; i < all->trace->n; i++) {
+        const dele_attribution *s = &all->estimates[i];
+        for (int kind = 0; kind < DELE_N_ATTRIBUTED && s->n_layers; kind++)
+            for (int cell = 0;
+                 cell < s->n_tokens * s->n_layers && output_rows(all, (dele_kind)kind); cell++) {
+                int t = cell / s->n_layers, l = cell % s->n_layers;
+                fprintf(out.stream, "%d\t%s\t%d\t", all->trace->facts[i].fact->id,
+                        dele_kind_name[kind], t);
+                put_text(out.stream, all->trace->facts[i].tokens[t]);
+                fprintf(out.stream, "\t%d\t%.6g\t%.6g\n", l, s->p[kind][cell], s->logp[kind][cell]);
+            }
+    }
+    return dele_writer_commit(&out, err);
+}
+
+/* Each fact's mean over a category's tokens, of the facts that have such: value [their number]. */
+static size_t category_values(double *value, const dele_attribution_facts *all,
+                              const dele_chart *chart, dele_metric metric, dele_category category,
+                              int l)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < all->trace->n; i++) {
+        const dele_attribution *s = &all->estimates[i];
+        int from, to, first, past;
+        if (!s->n_layers) continue;
+        dele_category_range(&from, &to, category, s->n_tokens, s->begin, s->end);
+        if (to <= from) continue;
+        dele_window(&first, &past, l, chart->window, s->n_layers, false);
+        double sum = 0;
+        for (int t = from; t < to; t++)
+            for (int k = first; k < past; k++)
+                sum += estimates(s, chart->kind, metric)[t * s->n_layers + k];
+        value[n++] = sum / (to - from);
+    }
+    return n;
+}
+
+static dele_status save_summary(const dele_attribution_facts *all, const char *dir,
+                                dele_arena *scratch, dele_err *err)
+{
+    dele_writer out = {0};
+    double *value = DELE_NEW(scratch, double, all->trace->n, err);
+    if (!value || open_table(&out, dir, "attribution_summary.tsv", err)) return err->code;
+    fprintf(out.stream,
+            "# %s: means over facts; se over facts\n"
+            "chart\tmetric\tlayer\ttokens\tfacts\testimate\tse\n",
+            NOTE);
+    for (int i = 0; i < all->plan.n_charts; i++)
+        for (int m = 0; m < N_METRICS; m++)
+            for (int l = 0; l < all->trace->n_layers; l++)
+                for (int c = 0; c < DELE_N_CATEGORIES; c++) {
+                    const dele_chart *chart = &all->plan.charts[i];
+                    size_t n = category_values(value, all, chart, METRICS[m], (dele_category)c, l);
+                    dele_stat stat = dele_stat_of(value, n);
+                    fprintf(out.stream, "%s\t%s\t%d\t%s\t%zu\t", chart->name,
+                            dele_metric_name[METRICS[m]], l, dele_category_name[c], stat.n);
+                    if (stat.n) fprintf(out.stream, "%.6g", stat.mean);
+                    fputc('\t', out.stream);
+                    if (stat.n > 1) fprintf(out.stream, "%.6g", stat.se);
+                    fputc('\n', out.stream);
+                }
+    return dele_writer_commit(&out, err);
+}
+
+static dele_status save_agreement(const dele_attribution_facts *all, const char *dir, dele_err *err)
+{
+    dele_writer out = {0};
+    if (!all->n_checks) return DELE_OK;
+    if (open_table(&out, dir, "attribution_agreement.tsv", err)) return err->code;
+    fprintf(
+        out.stream,
+        "# %s, against exact cells; top: share of the top 5 %% exact effects among the top 5 %% "
+        "estimates; scale: least squares exact = scale estimate\n"
+        "fact\tchart\tmetric\tcells\tpearson\tspearman\ttop\tscale\n",
+        NOTE);
+    for (size_t i = 0; i < all->n_checks; i++) {
+        const dele_attribution_check *check = &all->checks[i];
+        const dele_agreement *a = &check->agreement;
+        const double value[] = {a->pearson, a->spearman, a->overlap, a->scale};
+        fprintf(out.stream, "%d\t%s\t%s\t%zu", check->fact->fact->id,
+                all->plan.charts[check->chart].name, dele_metric_name[check->metric], a->n);
+        for (size_t k = 0; k < sizeof value / sizeof *value; k++)
+            if (isfinite(value[k]))
+                fprintf(out.stream, "\t%.4f", value[k]);
+            else
+                fputc('\t', out.stream);
+        fputc('\n', out.stream);
+    }
+    return dele_writer_commit(&out, err);
+}
+
+dele_status dele_attribution_facts_save(const dele_attribution_facts *attribution, const char *dir,
+                                        dele_err *err)
+{
+    dele_arena scratch = {0};
+    bool failed = save_cells(attribution, dir, err) ||
+                  save_summary(attribution, dir, &scratch, err) ||
+                  save_agreement(attribution, dir, err);
+    dele_arena_release(&scratch);
+    return failed ? err->code : DELE_OK;
+}
+
+/* ---- for the terminal ------------------------------------------------------------------------ */
+
+/* The group of tokens and the layer whose mean estimate is largest. */
+static void peak(double *most, int *category, int *layer, const dele_attribution_facts *all,
+                 int chart, double *value)
+{
+    *most = -INFINITY;
+    for (int c = 0; c < DELE_N_CATEGORIES; c++)
+        for (int l = 0; l < all->trace->n_layers; l++) {
+            size_t n = category_values(value, all, &all->plan.charts[chart], DELE_LOGP,
+                                       (dele_category)c, l);
+            double mean = dele_stat_of(value, n).mean;
+            if (n && mean > *most) *most = mean, *category = c, *layer = l;
+        }
+}
+
+static void report_agreement(FILE *to, const dele_attribution_facts *all, int chart,
+                             dele_metric metric)
+{
+    double pearson = 0, spearman = 0, overlap = 0;
+    int n = 0;
+    for (size_t i = 0; i < all->n_checks; i++) {
+        const dele_attribution_check *check = &all->checks[i];
+        if (check->chart != chart || check->metric != metric || !isfinite(check->agreement.pearson))
+            continue;
+        pearson += check->agreement.pearson;
+        spearman += check->agreement.spearman;
+        overlap += check->agreement.overlap;
+        n++;
+    }
+    if (n)
+        fprintf(to,
+                "  %-10s %-5s against exact cells of %d facts: Pearson %.2f, Spearman %.2f, top 5 "
+                "%% in common "
+                "%.0f %%\n",
+                all->plan.charts[chart].name, dele_metric_name[metric], n, pearson / n,
+                spearman / n, 100 * overlap / n);
+}
+
+void dele_attribution_facts_report(FILE *to, const dele_attribution_facts *attribution)
+{
+    const dele_trace *trace = attribution->trace;
+    fprintf(to, "attribution patching: %zu of %zu facts (%s)\n", trace->n_traced, trace->n, NOTE);
+    dele_arena scratch = {0};
+    double *value = trace->n_traced ? DELE_NEW(&scratch, double, trace->n, NULL) : NULL;
+    for (int i = 0; value && i < attribution->plan.n_charts; i++) {
+        int category = 0, layer = 0;
+        double most;
+        peak(&most, &category, &layer, attribution, i, value);
+        fprintf(to, "  %-10s largest mean estimate: %+.3g on log p, layer %d, %s\n",
+                attribution->plan.charts[i].name, most, layer, dele_category_name[category]);
+    }
+    for (int i = 0; i < attribution->plan.n_charts; i++)
+        for (int m = 0; m < N_METRICS; m++) report_agreement(to, attribution, i, METRICS[m]);
+    dele_arena_release(&scratch);
+}

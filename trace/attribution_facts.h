@@ -1,0 +1,42 @@
+/* Attribution patching over a file's facts: estimates for each, their averages, and how well they
+ * agree with what is exact.  See attribution.h for what an estimate is worth. */
+#ifndef DELE_ATTRIBUTION_FACTS_H
+#define DELE_ATTRIBUTION_FACTS_H
+
+#include "trace/attribution.h"
+#include "trace/plan.h"
+
+/* One fact's chart against its exact cells. */
+typedef struct {
+    const dele_traced *fact;
+    int chart;
+    dele_metric metric; /* DELE_PROB or DELE_LOGP */
+    dele_agreement agreement;
+} dele_attribution_check;
+
+typedef struct {
+    const dele_trace *trace;     /* its facts, read and judged; no cells */
+    dele_plan plan;              /* its charts: hidden, and mlp and attn by window */
+    dele_attribution *estimates; /* [trace->n]; n_layers is 0 where the fact was left out */
+    dele_attribution_check *checks;
+    size_t n_checks, n_checked; /* n_checked facts */
+} dele_attribution_facts;
+
+/* Whether the options are ones that attribution patching can estimate: Gaussian noise added,
+ * denoising, hidden, mlp and attn. */
+dele_status dele_attribution_facts_check(const dele_trace_opts *opts, dele_err *err);
+
+/* trace: what dele_trace_run made with opts.attribution.  The first `check` of its facts are traced
+ * exactly as well. */
+dele_status dele_attribution_facts_run(dele_attribution_facts *attribution, const dele_trace *trace,
+                                       const dele_model *model, int check, dele_progress *progress,
+                                       dele_arena *arena, dele_err *err);
+
+/* attribution.tsv, attribution_summary.tsv and, where facts were checked,
+ * attribution_agreement.tsv. */
+dele_status dele_attribution_facts_save(const dele_attribution_facts *attribution, const char *dir,
+                                        dele_err *err);
+
+void dele_attribution_facts_report(FILE *to, const dele_attribution_facts *attribution);
+
+#endif

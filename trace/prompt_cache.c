@@ -1,0 +1,446 @@
+#include "trace/prompt_cache.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "tensor/ops.h"
+
+size_t dele_site_width(const dele_config *config, dele_site site)
+{
+    return site == DELE_HEAD_OUT ? dele_q_dim(config) : (size_t)config->hidden_size;
+}
+
+/* Sites that some chart of the plan puts in, or starts from. */
+static bool output_rows(const dele_plan *plan, dele_site site)
+{
+    bool head = false;
+    for (int i = 0; i < plan->n_charts; i++) head |= plan->charts[i].kind == DELE_HEAD;
+    return site == DELE_RESID_MID || site == DELE_RESID_POST || site == DELE_MLP_OUT ||
+           site == DELE_ATTN_OUT || (site == DELE_HEAD_OUT && head);
+}
+
+/* ---- looking up ------------------------------------------------------------------------------ */
+
+const float *dele_state(const dele_prompt_cache *c, const dele_states *states, dele_site site,
+                        int i, int l, int t)
+{
+    const dele_config *config = &c->model->config;
+    size_t row = (size_t)(t - states->first), rows = (size_t)states->n_rows,
+           L = (size_t)config->n_layers;
+    if (l < 0) return states->embed + ((size_t)i * rows + row) * (size_t)config->hidden_size;
+    return states->site[site] +
+           (((size_t)i * L + (size_t)l) * rows + row) * dele_site_width(config, site);
+}
+
+/* Before the subject the corrupted runs are the clean one. */
+static const float *corrupted_state(const dele_prompt_cache *c, dele_site site, int s, int l, int t)
+{
+    return t < c->corrupted.first ? dele_state(c, &c->clean, site, 0, l, t)
+                                  : dele_state(c, &c->corrupted, site, s - c->first_sample, l, t);
+}
+
+const float *dele_base(const dele_prompt_cache *c, dele_site site, int s, int l, int t)
+{
+    return c->plan->noising ? dele_state(c, &c->clean, site, 0, l, t)
+                            : corrupted_state(c, site, s, l, t);
+}
+
+const float *dele_source(const dele_prompt_cache *c, dele_site site, int s, int l, int t)
+{
+    if (c->ablation)
+        return l < 0
+                   ? c->ablation->embed
+                   : c->ablation->site[site] + (size_t)l * dele_site_width(&c->model->config, site);
+    return c->plan->noising ? corrupted_state(c, site, s, l, t)
+                            : dele_state(c, &c->clean, site, 0, l, t);
+}
+
+const dele_kv *dele_base_kv(const dele_prompt_cache *c, int s, int t)
+{
+    if (t == 0) return NULL;
+    bool corrupted = !c->plan->noising && t > c->corrupted.first;
+    return corrupted ? &c->corrupted.kv[s - c->first_sample] : c->clean.kv;
+}
+
+/* ---- remembering ----------------------------------------------------------------------------- */
+
+static dele_status reserve(dele_states *states, const dele_prompt_cache *c, int n, int first,
+                           int n_rows, const dele_kv *parent, dele_arena *arena, dele_err *err)
+{
+    const dele_config *config = &c->model->config;
+    size_t rows = (size_t)n * (size_t)n_rows;
+    *states = (dele_states){.n = n, .first = first, .n_rows = n_rows};
+    states->embed = dele_alloc_raw(arena, rows, (size_t)config->hidden_size * sizeof(float), err);
+    states->kv = DELE_NEW(arena, dele_kv, (size_t)n, err);
+    if (!states->embed || !states->kv) return err->code;
+    for (int site = 0; site < DELE_N_SITES; site++) {
+        if (!output_rows(c->plan, (dele_site)site)) continue;
+        states->site[site] =
+            dele_alloc_raw(arena, rows * (size_t)config->n_layers,
+                           dele_site_width(config, (dele_site)site) * sizeof(float), err);
+        if (!states->site[site]) return err->code;
+    }
+    for (int i = 0; i < n; i++)
+        if (dele_kv_init(&states->kv[i], config, parent, first, n_rows, arena, err))
+            return err->code;
+    return DELE_OK;
+}
+
+static size_t count_reads(const dele_states *states, const dele_config *config)
+{
+    size_t n = 0;
+    for (int site = 0; site < DELE_N_SITES; site++)
+        if (states->site[site]) n += site == DELE_HEAD_OUT ? (size_t)config->n_heads : 1;
+    return n * (size_t)states->n * (size_t)states->n_rows * (size_t)config->n_layers;
+}
+
+/* Patches that read every site kept, of every layer and row. */
+static dele_patch *read_all(size_t *n_reads, dele_states *states, const dele_prompt_cache *c,
+                            dele_arena *arena, dele_err *err)
+{
+    const dele_config *config = &c->model->config;
+    size_t L = (size_t)config->n_layers, rows = (size_t)states->n_rows, n = 0;
+    *n_reads = count_reads(states, config);
+    dele_patch *reads = DELE_NEW(arena, dele_patch, *n_reads, err);
+    for (int site = 0; site < DELE_N_SITES && reads; site++) {
+        size_t width = dele_site_width(config, (dele_site)site);
+        int parts = site == DELE_HEAD_OUT ? config->n_heads : 1;
+        for (size_t i = 0; states->site[site] && i < (size_t)states->n * L * rows; i++)
+            for (int part = 0; part < parts; part++)
+                reads[n++] = (dele_patch){.layer = (int)(i / rows % L),
+                                          .row = (int)(i / rows / L * rows + i % rows),
+                                          .site = (dele_site)site,
+                                          .op = DELE_READ,
+                                          .head = part,
+                                          .seen = states->site[site] + i * width +
+                                                  (size_t)part * (width / (size_t)parts)};
+    }
+    return reads;
+}
+
+/* Runs states->n segments from their embeddings, remembers what they pass, and leaves the final
+ * states of the answer's rows in run->final. */
+static dele_status remember(dele_states *states, const dele_prompt_cache *c, dele_run *run,
+                            const dele_kv *parent, dele_arena *arena, dele_err *err)
+{
+    size_t n_reads, n = (size_t)states->n, answers = (size_t)(c->n_rows - c->grid->n_tokens) + 1;
+    dele_patch *reads = read_all(&n_reads, states, c, arena, err);
+    dele_segment *segments = DELE_NEW(arena, dele_segment, n, err);
+    int *rows = DELE_NEW(arena, int, n *answers, err);
+    if (!reads || !segments || !rows) return err->code;
+    for (size_t i = 0; i < n; i++) {
+        segments[i] =
+            (dele_segment){.n_rows = states->n_rows,
+                           .first_pos = states->first,
+                           .parent = parent,
+                           .keep = &states->kv[i],
+                           .states = dele_state(c, states, DELE_EMBED, (int)i, -1, states->first)};
+        for (size_t k = 0; k < answers; k++)
+            rows[i * answers + k] = (int)((i + 1) * (size_t)states->n_rows - answers + k);
+    }
+    dele_batch batch = {.segments = segments,
+                        .n_segments = n,
+                        .patches = reads,
+                        .n_patches = n_reads,
+                        .output_rows = rows,
+                        .n_output_rows = n * answers};
+    return dele_forward(run, c->model, &batch, err);
+}
+
+static void embed(float *out, const dele_prompt_cache *c, int first, int n)
+{
+    size_t d_model = (size_t)c->model->config.hidden_size;
+    for (int t = first; t < first + n; t++)
+        memcpy(out + (size_t)(t - first) * d_model,
+               c->model->embed + (size_t)c->tokens[t] * d_model, d_model * sizeof *out);
+}
+
+/* ---- the clean run --------------------------------------------------------------------------- */
+
+/* The most likely token but one; the first among equals. */
+static int most_likely(const float *logits, size_t vocab, int but)
+{
+    int best = but == 0 ? 1 : 0;
+    for (int v = best + 1; v < (int)vocab; v++)
+        if (v != but && logits[v] > logits[best]) best = v;
+    return best;
+}
+
+/* The next token's distribution and, where the prompt brings none, the answer. */
+static dele_status clean_distribution(dele_prompt_cache *c, const float *state, dele_err *err)
+{
+    size_t vocab = (size_t)c->model->config.vocab;
+    float *logits = c->clean_logits = dele_alloc_raw(c->scratch, vocab, sizeof(float), err);
+    c->clean_p = dele_alloc_raw(c->scratch, vocab, sizeof(float), err);
+    if (!logits || !c->clean_p) return err->code;
+    dele_logits(logits, c->model, state, 1);
+    if (dele_logits_check(logits, 1, c->model, err)) return DELE_ERR_DATA;
+    double lse = log_sum_exp(logits, vocab), entropy = 0;
+    for (size_t v = 0; v < vocab; v++) {
+        double logp = (double)logits[v] - lse, p = exp(logp);
+        entropy -= p * logp;
+        c->clean_p[v] = (float)p;
+    }
+    c->clean_entropy = entropy;
+    if (!c->grid->n_answer) {
+        int *answer = DELE_NEW(c->scratch, int, 1, err);
+        if (!answer) return err->code;
+        *answer = most_likely(logits, vocab, -1);
+        c->grid->answer = answer;
+        c->grid->n_answer = 1;
+    }
+    c->clean_second = most_likely(logits, vocab, c->grid->answer[0]);
+    return DELE_OK;
+}
+
+dele_status dele_prompt_cache_clean(dele_prompt_cache *c, dele_run *run, dele_err *err)
+{
+    dele_grid *g = c->grid;
+    int extra = g->n_answer > 1 ? g->n_answer - 1 : 0;
+    c->n_rows = g->n_tokens + extra;
+    c->tokens = DELE_NEW(c->scratch, int, (size_t)c->n_rows, err);
+    if (!c->tokens || reserve(&c->clean, c, 1, 0, c->n_rows, NULL, c->scratch, err))
+        return err->code;
+    memcpy(c->tokens, g->ids, (size_t)g->n_tokens * sizeof *c->tokens);
+    if (extra) memcpy(c->tokens + g->n_tokens, g->answer, (size_t)extra * sizeof *c->tokens);
+    embed(c->clean.embed, c, 0, c->n_rows);
+    if (remember(&c->clean, c, run, NULL, c->scratch, err) ||
+        clean_distribution(c, run->final, err))
+        return err->code;
+    if (g->foil == g->answer[0])
+        g->foil = -1; /* it begins as the answer does: the difference would be 0 */
+
+    const dele_prompt_cache *self = c;
+    int *choice = DELE_NEW(c->scratch, int, (size_t)g->n_answer, err);
+    double *logp = DELE_NEW(c->scratch, double, (size_t)g->n_answer, err);
+    if (!choice || !logp ||
+        dele_logprobs(logp, choice, run, c->model, run->final, g->answer, (size_t)g->n_answer, err))
+        return err->code;
+    g->greedy = true;
+    for (int k = 0; k < g->n_answer; k++) g->greedy &= choice[k] != 0;
+    if (g->foil < 0 && dele_ablates(&c->plan->corruption)) g->foil = c->clean_second;
+    return dele_measure(g->high, run->final, &self, 1, run, err);
+}
+
+dele_status dele_grid_keep_answer(dele_grid *grid, dele_arena *arena, dele_err *err)
+{
+    int *answer = DELE_NEW(arena, int, (size_t)grid->n_answer, err);
+    if (!answer) return err->code;
+    memcpy(answer, grid->answer, (size_t)grid->n_answer * sizeof *answer);
+    grid->answer = answer;
+    return DELE_OK;
+}
+
+/* ---- the corrupted runs ---------------------------------------------------------------------- */
+
+static dele_status corrupt_embeddings(dele_prompt_cache *c, const dele_corruption *how,
+                                      dele_err *err)
+{
+    const dele_grid *g = c->grid;
+    size_t d_model = (size_t)c->model->config.hidden_size, rows = (size_t)c->corrupted.n_rows,
+           n = (size_t)(g->end - g->begin);
+    for (int s = 0; s < c->n_samples; s++)
+        embed(c->corrupted.embed + (size_t)s * rows * d_model, c, g->begin, (int)rows);
+    if (how->by == DELE_CORRUPT_TOKENS) {
+        for (size_t t = 0; t < n; t++)
+            memcpy(c->corrupted.embed + t * d_model,
+                   c->model->embed + (size_t)g->partner[t] * d_model, d_model * sizeof(float));
+        return DELE_OK;
+    }
+    float *noised =
+        dele_alloc_raw(c->drawn, (size_t)c->n_samples * n, d_model * sizeof *noised, err);
+    if (!noised || dele_corrupt_embed(noised, how, c->model, g->ids + g->begin, (int)n,
+                                      c->first_sample, c->n_samples, g->seed, err))
+        return err->code;
+    for (size_t s = 0; s < (size_t)c->n_samples; s++)
+        memcpy(c->corrupted.embed + s * rows * d_model, noised + s * n * d_model,
+               n * d_model * sizeof(float));
+    return DELE_OK;
+}
+
+/* The first corrupted sample's most likely token but the answer: the first's, so that more samples
+ * do not change it. */
+static dele_status find_foil(dele_prompt_cache *c, const float *state, dele_err *err)
+{
+    size_t vocab = (size_t)c->model->config.vocab;
+    float *logits = dele_alloc_raw(c->drawn, vocab, sizeof *logits, err);
+    if (!logits) return err->code;
+    dele_logits(logits, c->model, state, 1);
+    if (dele_logits_check(logits, 1, c->model, err)) return DELE_ERR_DATA;
+    c->grid->foil = most_likely(logits, vocab, c->grid->answer[0]);
+    return DELE_OK;
+}
+
+static dele_status measure_low(dele_prompt_cache *c, dele_run *run, dele_err *err)
+{
+    const dele_prompt_cache **cases =
+        DELE_NEW(c->drawn, const dele_prompt_cache *, (size_t)c->n_samples, err);
+    if (!cases) return err->code;
+    for (int s = 0; s < c->n_samples; s++) cases[s] = c;
+    return dele_measure(c->grid->low + (size_t)c->first_sample * DELE_N_METRICS, run->final, cases,
+                        (size_t)c->n_samples, run, err);
+}
+
+/* The runs of c's samples under a corruption, remembered. */
+static dele_status run_corrupted(dele_prompt_cache *c, dele_run *run, const dele_corruption *how,
+                                 dele_err *err)
+{
+    int first = c->grid->begin;
+    const dele_kv *parent = first ? c->clean.kv : NULL;
+    if (reserve(&c->corrupted, c, c->n_samples, first, c->n_rows - first, parent, c->drawn, err) ||
+        corrupt_embeddings(c, how, err))
+        return err->code;
+    return remember(&c->corrupted, c, run, parent, c->drawn, err);
+}
+
+/* ROME's low: noise is added even where the cells' corruption replaces.  Its states go again before
+ * any cell. */
+static dele_status rome_low(dele_prompt_cache *c, dele_run *run, dele_err *err)
+{
+    dele_corruption added = c->plan->corruption;
+    dele_arena own = {0};
+    dele_prompt_cache other = *c;
+    added.replace = false;
+    other.drawn = &own;
+    dele_status status = run_corrupted(&other, run, &added, err);
+    if (!status) status = measure_low(&other, run, err);
+    dele_arena_release(&own);
+    return status;
+}
+
+/* The grid with room for n samples, the old ones kept. */
+static dele_status grow(dele_prompt_cache *c, int n, dele_arena *arena, dele_err *err)
+{
+    dele_grid *g = c->grid;
+    size_t T = (size_t)g->n_tokens, old = (size_t)g->n_samples;
+    double *low = DELE_NEW(arena, double, (size_t)n *DELE_N_METRICS, err);
+    if (!low) return err->code;
+    if (old) memcpy(low, g->low, old * DELE_N_METRICS * sizeof *low);
+    for (size_t i = old * DELE_N_METRICS; i < (size_t)n * DELE_N_METRICS; i++) low[i] = NAN;
+    g->low = low;
+    float **value = DELE_NEW(arena, float *, (size_t)c->plan->n_charts, err);
+    if (!value) return err->code;
+    for (int i = 0; i < c->plan->n_charts; i++) {
+        size_t cells = DELE_N_METRICS * T * (size_t)c->plan->charts[i].n_cols;
+        value[i] = dele_alloc_raw(arena, (size_t)n * cells, sizeof(float), err);
+        if (!value[i]) return err->code;
+        if (old) memcpy(value[i], g->value[i], old * cells * sizeof(float));
+        for (size_t k = old * cells; k < (size_t)n * cells; k++) value[i][k] = NAN;
+    }
+    g->value = value;
+    g->n_samples = n;
+    return DELE_OK;
+}
+
+/* The case's other runs, for severed cells: ROME's trace_with_repatch draws its second pass's noise
+ * where the first one's ended, so that sample s of pass 2 is sample S + s of one stream.  With what
+ * they measure unpatched. */
+static dele_status corrupt_again(dele_prompt_cache *c, dele_run *run, dele_err *err)
+{
+    dele_prompt_cache *again = DELE_NEW(c->drawn, dele_prompt_cache, 1, err);
+    const dele_prompt_cache **cases =
+        DELE_NEW(c->drawn, const dele_prompt_cache *, (size_t)c->n_samples, err);
+    if (!again || !cases) return err->code;
+    *again = *c;
+    again->again = NULL;
+    again->severed = c;
+    again->first_sample = c->plan->samples + c->first_sample; /* for the draw alone */
+    again->base = DELE_NEW(c->drawn, double, (size_t)c->n_samples *DELE_N_METRICS, err);
+    if (!again->base || run_corrupted(again, run, &c->plan->corruption, err)) return err->code;
+    again->first_sample = c->first_sample;
+    for (int s = 0; s < c->n_samples; s++) cases[s] = again;
+    c->again = again;
+    return dele_measure(again->base, run->final, cases, (size_t)c->n_samples, run, err);
+}
+
+dele_status dele_prompt_cache_corrupt(dele_prompt_cache *c, dele_run *run, int first, int n,
+                                      dele_arena *arena, dele_err *err)
+{
+    c->first_sample = first;
+    c->n_samples = n;
+    c->again = NULL;
+    if (grow(c, first + n, arena, err)) return err->code;
+    if (dele_ablates(&c->plan->corruption)) {
+        c->base = c->grid->high;
+        return DELE_OK;
+    }
+    dele_arena_release(
+        c->drawn); /* the samples before, or memory would grow with every turn of --until */
+    if (run_corrupted(c, run, &c->plan->corruption, err)) return err->code;
+    dele_grid *g = c->grid;
+    if (g->foil < 0 && find_foil(c, run->final, err)) return err->code;
+    g->high[DELE_LOGIT_DIFF] =
+        (double)c->clean_logits[g->answer[0]] - (double)c->clean_logits[g->foil];
+    if (measure_low(c, run, err)) return err->code;
+    size_t n_base = (size_t)n * DELE_N_METRICS;
+    c->base = DELE_NEW(c->drawn, double, n_base, err);
+    if (!c->base) return err->code;
+    for (size_t i = 0; i < n_base; i++)
+        c->base[i] = c->plan->noising ? g->high[i % DELE_N_METRICS]
+                                      : g->low[(size_t)first * DELE_N_METRICS + i];
+    if (c->plan->severs_anew && corrupt_again(c, run, err)) return err->code;
+    return c->plan->corruption.rome && c->plan->corruption.replace ? rome_low(c, run, err)
+                                                                   : DELE_OK;
+}
+
+double dele_prompt_cache_bytes(const dele_plan *plan, const dele_grid *grid, int n_samples)
+{
+    const dele_config *config = plan->config;
+    double rows = grid->n_tokens + (grid->n_answer > 1 ? grid->n_answer - 1 : 0),
+           width = 2 * (double)dele_kv_dim(config);
+    double reads = 0;
+    for (int site = 0; site < DELE_N_SITES; site++) {
+        if (!output_rows(plan, (dele_site)site)) continue;
+        width += (double)dele_site_width(config, (dele_site)site);
+        reads += site == DELE_HEAD_OUT ? config->n_heads : 1;
+    }
+    int sets = (plan->corruption.rome && plan->corruption.replace ? 2 : 1) +
+               plan->severs_anew; /* see rome_low */
+    if (!dele_ablates(&plan->corruption)) rows += sets * n_samples * (rows - grid->begin);
+    return rows * config->n_layers * (width * sizeof(float) + reads * sizeof(dele_patch)) +
+           2.0 * config->vocab * sizeof(float);
+}
+
+/* ---- ablation -------------------------------------------------------------------------------- */
+
+dele_status dele_ablation_init(dele_ablation *a, const dele_plan *plan, dele_arena *arena,
+                               dele_err *err)
+{
+    *a = (dele_ablation){.embed = DELE_NEW(arena, float, (size_t)plan->config->hidden_size, err)};
+    for (int site = 0; site < DELE_N_SITES; site++)
+        if (output_rows(plan, (dele_site)site))
+            a->site[site] = DELE_NEW(
+                arena, float,
+                (size_t)plan->config->n_layers *dele_site_width(plan->config, (dele_site)site),
+                err);
+    return err->code;
+}
+
+static void add_rows(float *sum, const float *rows, size_t n, size_t width)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < width; k++) sum[k] += rows[i * width + k];
+}
+
+int dele_ablation_add(dele_ablation *a, const dele_prompt_cache *c)
+{
+    size_t rows = (size_t)c->clean.n_rows, L = (size_t)c->model->config.n_layers;
+    add_rows(a->embed, c->clean.embed, rows, (size_t)c->model->config.hidden_size);
+    for (int site = 0; site < DELE_N_SITES; site++)
+        for (size_t l = 0; a->site[site] && l < L; l++) {
+            size_t width = dele_site_width(&c->model->config, (dele_site)site);
+            add_rows(a->site[site] + l * width, c->clean.site[site] + l * rows * width, rows,
+                     width);
+        }
+    return c->clean.n_rows;
+}
+
+void dele_ablation_scale(dele_ablation *a, const dele_plan *plan, double factor)
+{
+    for (int i = 0; i < plan->config->hidden_size; i++) a->embed[i] = (float)(a->embed[i] * factor);
+    for (int site = 0; site < DELE_N_SITES; site++) {
+        size_t n = (size_t)plan->config->n_layers * dele_site_width(plan->config, (dele_site)site);
+        for (size_t i = 0; a->site[site] && i < n; i++)
+            a->site[site][i] = (float)(a->site[site][i] * factor);
+    }
+}

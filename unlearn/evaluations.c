@@ -1,0 +1,227 @@
+#include "unlearn/evaluations.h"
+
+#include <limits.h>
+
+dele_status dele_evaluations_init(dele_evaluations *c, const dele_evaluation_options *o,
+                                  const dele_model *model, const dele_model *moving,
+                                  const dele_mask *mask, size_t batch_tokens, dele_arena *arena,
+                                  dele_err *err)
+{
+    *c = (dele_evaluations){.o = o, .model = model, .moving = moving, .batch_tokens = batch_tokens};
+    if (!o->eval_every || !o->best) return DELE_OK;
+    c->best_weights = dele_param_buffers_new(moving, mask, false, arena, err);
+    return c->best_weights ? DELE_OK : err->code;
+}
+
+/* ---- a look at a set ------------------------------------------------------------------------- */
+
+/* Rows side by side for one pass. */
+typedef struct {
+    dele_run run;
+    dele_segment *segments;
+    int *output_rows, *target, *greedy;
+    double *logp;
+    size_t n, n_rows, n_labels;
+} scorer;
+
+static dele_status reserve(scorer *l, size_t rows, dele_arena *arena, dele_err *err)
+{
+    bool ok = (l->segments = DELE_NEW(arena, dele_segment, rows, err)) &&
+              (l->output_rows = DELE_NEW(arena, int, rows, err)) &&
+              (l->target = DELE_NEW(arena, int, rows, err)) &&
+              (l->greedy = DELE_NEW(arena, int, rows, err)) &&
+              (l->logp = DELE_NEW(arena, double, rows, err));
+    return ok ? DELE_OK : err->code;
+}
+
+static void lay(scorer *l, const dele_sequence *s)
+{
+    for (size_t k = s->first_label; k < s->n; k++, l->n_labels++) {
+        l->output_rows[l->n_labels] = (int)(l->n_rows + k - 1);
+        l->target[l->n_labels] = s->ids[k];
+    }
+    l->segments[l->n++] = (dele_segment){.tokens = s->ids, .n_rows = (int)(s->n - 1)};
+    l->n_rows += s->n - 1;
+}
+
+static dele_status pass(scorer *l, const dele_model *model, dele_err *err)
+{
+    const dele_batch batch = {.segments = l->segments,
+                              .n_segments = l->n,
+                              .output_rows = l->output_rows,
+                              .n_output_rows = l->n_labels};
+    if (dele_forward(&l->run, model, &batch, err)) return err->code;
+    return dele_logprobs(l->logp, l->greedy, &l->run, model, l->run.final, l->target, l->n_labels,
+                         err);
+}
+
+static dele_status evaluate(scorer *l, double *nll, double *exact, const dele_model *model,
+                            const dele_dataset *set, size_t batch_tokens, dele_err *err)
+{
+    double sum = 0;
+    size_t labels = 0, right = 0;
+    for (size_t i = 0, begin = 0; i < set->n; begin = i) {
+        l->n = l->n_rows = l->n_labels = 0;
+        do lay(l, &set->row[i++]);
+        while (i < set->n && l->n_rows + set->row[i].n - 1 <= batch_tokens);
+        if (pass(l, model, err)) return err->code;
+        for (size_t k = begin, at = 0; k < i; k++) {
+            bool all = true;
+            for (size_t end = at + set->row[k].n - set->row[k].first_label; at < end; at++) {
+                sum -= l->logp[at];
+                all = all && l->greedy[at];
+            }
+            right += all;
+        }
+        labels += l->n_labels;
+    }
+    *nll = sum / (double)labels;
+    *exact = (double)right / (double)set->n;
+    return DELE_OK;
+}
+
+dele_status dele_evaluate_set(double *nll, double *exact, const dele_model *model,
+                              const dele_dataset *set, size_t batch_tokens, dele_err *err)
+{
+    scorer l = {0};
+    dele_arena arena = {0};
+    if (!reserve(&l, batch_tokens > set->longest ? batch_tokens : set->longest, &arena, err))
+        evaluate(&l, nll, exact, model, set, batch_tokens, err);
+    dele_run_release(&l.run);
+    dele_arena_release(&arena);
+    return err->code;
+}
+
+/* ---- an evaluation --------------------------------------------------------------------------- */
+
+static dele_status evaluate_mmlu(double *accuracy, const dele_model *model, const dele_mmlu *data,
+                                 dele_err *err)
+{
+    const dele_mmlu_opts opts = {.style = DELE_MMLU_CONTINUATION};
+    dele_mmlu_scores scores;
+    dele_arena arena = {0};
+    dele_run run = {0};
+    if (!dele_mmlu_run(&scores, data, &run, model, &opts, &arena, err))
+        *accuracy = scores.micro.acc;
+    dele_run_release(&run);
+    dele_arena_release(&arena);
+    return err->code;
+}
+
+/* Of what is not a number, infinite. */
+static double excess(double beyond) { return isnan(beyond) ? (double)INFINITY : fmax(beyond, 0); }
+
+double dele_check_retain_excess(const dele_evaluation *check, const dele_evaluation *start,
+                                const dele_evaluation_options *o)
+{
+    if (isnan(o->retain_budget)) return 0;
+    return excess(check->nll[DELE_RETAIN] - (start->nll[DELE_RETAIN] + o->retain_budget));
+}
+
+double dele_check_mmlu_excess(const dele_evaluation *check, const dele_evaluation *start,
+                              const dele_evaluation_options *o)
+{
+    return isnan(o->mmlu_budget) ? 0 : excess(start->mmlu - o->mmlu_budget - check->mmlu);
+}
+
+static double excesses(const dele_evaluations *c, const dele_evaluation *check)
+{
+    return dele_check_retain_excess(check, &c->start, c->o) +
+           dele_check_mmlu_excess(check, &c->start, c->o);
+}
+
+/* What is not a number is beyond any budget. */
+static bool is_within(const dele_evaluation *check, const dele_evaluation *start,
+                      const dele_evaluation_options *o)
+{
+    return (!o->set[DELE_FORGET] || isfinite(check->nll[DELE_FORGET])) &&
+           (isnan(o->retain_budget) ||
+            check->nll[DELE_RETAIN] <= start->nll[DELE_RETAIN] + o->retain_budget) &&
+           (isnan(o->mmlu_budget) || check->mmlu >= start->mmlu - o->mmlu_budget);
+}
+
+static void judge(dele_evaluations *c, dele_evaluation check)
+{
+    const bool first = check.update == 0;
+    if (first) c->start = check;
+    check.within = is_within(&check, &c->start, c->o);
+    if (first) c->start = check;
+    c->last = check;
+    if (!check.within && (!c->nearest.update || excesses(c, &check) < excesses(c, &c->nearest)))
+        c->nearest = check;
+    c->beyond = check.within ? 0 : c->beyond + 1;
+    c->enough = check.within && check.nll[DELE_FORGET] >= check.nll[DELE_HOLDOUT];
+    c->stop = c->enough || c->beyond >= c->o->patience;
+    if (!c->best_weights ||
+        (!first && !(check.within && check.nll[DELE_FORGET] > c->best.nll[DELE_FORGET])))
+        return;
+    c->best = check;
+    dele_param_buffers_store(c->best_weights, c->moving);
+}
+
+/* A NaN has a sign, and printf shows it. */
+static double unsigned_nan(double x) { return isnan(x) ? (double)NAN : x; }
+
+static dele_status write_line(FILE *table, const dele_evaluation *k, dele_err *err)
+{
+    if (!table) return DELE_OK;
+    if (k->update == 0)
+        fputs("update\tforget_nll\tforget_exact\tretain_nll\tretain_exact\tmmlu\twithin_"
+              "budget\tunseen_nll\n",
+              table);
+    fprintf(table, "%zu\t%.9g\t%.9g\t%.9g\t%.9g\t%.9g\t%d\t%.9g\n", k->update,
+            unsigned_nan(k->nll[DELE_FORGET]), k->exact[DELE_FORGET],
+            unsigned_nan(k->nll[DELE_RETAIN]), k->exact[DELE_RETAIN], k->mmlu, k->within,
+            unsigned_nan(k->nll[DELE_HOLDOUT]));
+    if (fflush(table) || ferror(table))
+        return dele_fail(err, DELE_ERR_FILE,
+                         "evaluations.tsv could not be written: is the disk full?");
+    return DELE_OK;
+}
+
+dele_status dele_evaluations_run(dele_evaluations *c, size_t update, size_t updates, dele_err *err)
+{
+    const dele_evaluation_options *o = c->o;
+    const double none = (double)NAN;
+    dele_evaluation check = {
+        .update = update, .nll = {none, none, none}, .exact = {none, none, none}, .mmlu = none};
+    if (!o->eval_every || (update % (size_t)o->eval_every && update < updates)) return DELE_OK;
+    for (int side = DELE_FORGET; side <= DELE_HOLDOUT; side++)
+        if (o->set[side] && dele_evaluate_set(&check.nll[side], &check.exact[side], c->model,
+                                              o->set[side], c->batch_tokens, err))
+            return err->code;
+    if (o->mmlu && evaluate_mmlu(&check.mmlu, c->model, o->mmlu, err)) return err->code;
+    judge(c, check);
+    return write_line(o->table, &c->last, err);
+}
+
+const dele_evaluation *dele_evaluations_select(const dele_evaluations *c)
+{
+    if (!c->best_weights) return &c->last;
+    dele_param_buffers_restore(c->moving, c->best_weights);
+    return &c->best;
+}
+
+static void check_remember(dele_evaluation *c, size_t updates, dele_training_state *state)
+{
+    dele_tape_size(state, &c->update, updates);
+    DELE_SERIALIZE(state, c->nll);
+    DELE_SERIALIZE(state, c->exact);
+    DELE_SERIALIZE(state, c->mmlu);
+    dele_tape_bool(state, &c->within);
+}
+
+void dele_evaluations_serialize(dele_evaluations *c, size_t updates, dele_training_state *state)
+{
+    if (!c->o->eval_every) return;
+    dele_training_state_table(state, c->o->table);
+    check_remember(&c->start, updates, state);
+    check_remember(&c->last, updates, state);
+    check_remember(&c->best, updates, state);
+    check_remember(&c->nearest, updates, state);
+    DELE_SERIALIZE(state, c->beyond);
+    dele_tape_check(state, c->beyond >= 0 && c->beyond < INT_MAX);
+    dele_tape_bool(state, &c->enough);
+    dele_tape_bool(state, &c->stop);
+    if (c->best_weights) dele_param_buffers_serialize(c->best_weights, c->moving, state);
+}

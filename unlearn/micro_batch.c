@@ -1,0 +1,316 @@
+#include "unlearn/micro_batch.h"
+
+#include <math.h>
+
+#include "base/random.h"
+#include "unlearn/adamw.h"
+
+/* ---- room ------------------------------------------------------------------------------------ */
+
+/* An objective at a layer needs nothing above it: the model it sees ends there. */
+static dele_status cut_above(dele_micro_batch *p, const dele_mask *mask, dele_err *err)
+{
+    const int n_layers = p->view.config.n_layers,
+              layer = dele_layer_of(p->settings[DELE_LAYER], n_layers);
+    if (layer >= n_layers)
+        return dele_fail(err, DELE_ERR_USAGE, "--at-layer %d: the model's layers are 0 to %d",
+                         layer, n_layers - 1);
+    bool below = false;
+    for (size_t k = 0; k < mask->n_tensors; k++) {
+        const dele_tensor *t = &p->view.tensors[k];
+        if (!mask->trains[k]) continue;
+        if (t->layer > layer || t->part == DELE_PART_HEAD || t->slot == DELE_SLOT_FINAL_NORM)
+            return dele_fail(err, DELE_ERR_USAGE,
+                             "%s may change but lies above layer %d, whose output %s steers; give "
+                             "--layers up to it, or a higher --at-layer",
+                             t->name, layer, p->objective->name);
+        below = true;
+    }
+    if (!below)
+        return dele_fail(err, DELE_ERR_DATA, "the mask holds no tensor, so nothing would change");
+    p->view.config.n_layers = layer + 1;
+    p->width = (size_t)p->view.config.hidden_size;
+    return DELE_OK;
+}
+
+static dele_status keep_before(dele_micro_batch *p, const dele_mask *mask, dele_arena *arena,
+                               dele_err *err)
+{
+    p->reference_rows = p->objective->reference_rows;
+    if (p->settings[DELE_RETAIN_KL] == 1) p->reference_rows |= DELE_ON_RETAIN;
+    if (!p->reference_rows && !p->objective->negates) return DELE_OK;
+    return dele_model_freeze(&p->before, &p->view, mask->trains, arena, err);
+}
+
+dele_status dele_micro_batch_init(dele_micro_batch *p, const dele_model *model,
+                                  const dele_mask *mask, const dele_objective *objective,
+                                  const double *settings, size_t batch_tokens, size_t longest,
+                                  dele_arena *arena, dele_err *err)
+{
+    *p = (dele_micro_batch){.objective = objective,
+                            .settings = settings,
+                            .view = *model,
+                            .lowest = mask->lowest,
+                            .batch_tokens = batch_tokens,
+                            .width = (size_t)model->config.vocab};
+    if (keep_before(p, mask, arena, err) || (objective->at_layer && cut_above(p, mask, err)))
+        return err->code;
+    p->before.config.n_layers = p->view.config.n_layers; /* cut as well */
+    const size_t rows = batch_tokens > longest ? batch_tokens : longest;
+    bool ok = (p->segments = DELE_NEW(arena, dele_segment, rows, err)) &&
+              (p->sequences = DELE_NEW(arena, dele_loss_sequence, rows, err)) &&
+              (p->output_rows = DELE_NEW(arena, int, rows, err)) &&
+              (p->target = DELE_NEW(arena, int, rows, err)) &&
+              (p->side = DELE_NEW(arena, uint8_t, rows, err)) &&
+              (p->nll = DELE_NEW(arena, double, rows, err)) &&
+              (p->loss_weight = DELE_NEW(arena, double, rows, err)) &&
+              (p->x = dele_alloc_raw(arena, rows, p->width * sizeof *p->x, err));
+    if (ok && p->reference_rows)
+        ok = (p->output_rows_before = DELE_NEW(arena, int, rows, err)) &&
+             (p->reference = dele_alloc_raw(arena, rows, p->width * sizeof *p->reference, err));
+    if (ok && objective->at_layer)
+        ok = (p->patches = DELE_NEW(arena, dele_patch, rows, err)) &&
+             (p->steer = DELE_NEW(arena, float, p->width, err));
+    return ok ? DELE_OK : err->code;
+}
+
+void dele_micro_batch_release(dele_micro_batch *p)
+{
+    dele_run_release(&p->run);
+    dele_run_release(&p->run_before);
+}
+
+/* ---- laying out ------------------------------------------------------------------------------ */
+
+static size_t first_label(const dele_micro_batch *p, const dele_sequence *s, dele_side side)
+{
+    if (p->settings[DELE_TRAIN_ON_PROMPT] == 1 && p->objective->train_on_prompt >> side & 1)
+        return 1;
+    const double skip = p->settings[DELE_SKIP];
+    const size_t first = s->first_label + (side == DELE_FORGET && skip > 0 ? (size_t)skip : 0);
+    return first < s->n ? first : s->n;
+}
+
+size_t dele_micro_batch_labels(const dele_micro_batch *p, const dele_item *item)
+{
+    return item->row->n - first_label(p, item->row, item->side);
+}
+
+static size_t item_rows(const dele_item *it)
+{
+    return it->row->n - 1 + (it->chosen ? it->chosen->n - 1 : 0); /* the last id only is a label */
+}
+
+size_t dele_micro_batch_length(const dele_micro_batch *p, const dele_item *items, size_t n)
+{
+    size_t rows = item_rows(items), k = 1;
+    while (k < n && rows + item_rows(items + k) <= p->batch_tokens) rows += item_rows(items + k++);
+    return k;
+}
+
+static void lay_sequence(dele_micro_batch *p, const dele_sequence *s, dele_loss_sequence about)
+{
+    about.first = p->n_labels;
+    for (size_t k = first_label(p, s, about.side); k < s->n; k++, p->n_labels++) {
+        p->output_rows[p->n_labels] = (int)(p->n_rows + k - 1);
+        p->target[p->n_labels] = s->ids[k];
+        p->side[p->n_labels] = (uint8_t)about.side;
+    }
+    about.n = p->n_labels - about.first;
+    p->segments[p->n_sequences] = (dele_segment){.tokens = s->ids, .n_rows = (int)(s->n - 1)};
+    p->sequences[p->n_sequences++] = about;
+    p->n_rows += s->n - 1;
+}
+
+static void lay_nothing(dele_micro_batch *p) { p->n_sequences = p->n_rows = p->n_labels = 0; }
+
+static void lay_items(dele_micro_batch *p, const dele_item *items, size_t n)
+{
+    lay_nothing(p);
+    for (size_t i = 0; i < n; i++) {
+        lay_sequence(
+            p, items[i].row,
+            (dele_loss_sequence){.side = items[i].side, .reference = items[i].reference[0]});
+        if (items[i].chosen)
+            lay_sequence(p, items[i].chosen,
+                         (dele_loss_sequence){.side = items[i].side,
+                                              .chosen = true,
+                                              .reference = items[i].reference[1]});
+    }
+}
+
+/* ---- forward --------------------------------------------------------------------------------- */
+
+/* Sequences from .. to − 1 and their labels through a model: logits or states into x, room for all
+ * labels. */
+static dele_status forward_states(dele_micro_batch *p, dele_run *run, const dele_model *model,
+                                  dele_batch *batch, float *x, size_t from, size_t to,
+                                  int *output_rows, dele_err *err)
+{
+    const dele_loss_sequence *first = &p->sequences[from], *last = &p->sequences[to - 1];
+    const size_t begin = first->first, n = last->first + last->n - begin;
+    int row = 0;
+    for (size_t i = 0; i < from; i++) row += p->segments[i].n_rows;
+    for (size_t i = 0; i < n; i++) output_rows[i] = p->output_rows[begin + i] - row;
+    batch->segments = p->segments + from, batch->n_segments = to - from;
+    if (!p->objective->at_layer) {
+        batch->output_rows = output_rows, batch->n_output_rows = n;
+        if (dele_forward(run, model, batch, err)) return err->code;
+        dele_logits(x + begin * p->width, model, run->final, n);
+        return DELE_OK;
+    }
+    for (size_t i = 0; i < n; i++)
+        p->patches[i] = (dele_patch){.layer = model->config.n_layers - 1,
+                                     .site = DELE_RESID_POST,
+                                     .op = DELE_READ,
+                                     .row = output_rows[i],
+                                     .seen = x + (begin + i) * p->width};
+    batch->patches = p->patches, batch->n_patches = n;
+    return dele_forward(run, model, batch, err);
+}
+
+/* Sides are together, so the sequences of a set of sides are one run of them. */
+static dele_status reference_forward(dele_micro_batch *p, dele_err *err)
+{
+    size_t from = 0, to = p->n_sequences;
+    while (from < to && !(p->reference_rows >> p->sequences[from].side & 1)) from++;
+    while (to > from && !(p->reference_rows >> p->sequences[to - 1].side & 1)) to--;
+    dele_batch batch = {0};
+    if (from == to) return DELE_OK;
+    return forward_states(p, &p->run_before, &p->before, &batch, p->reference, from, to,
+                          p->output_rows_before, err);
+}
+
+static void loss_weight_by_sequence(dele_micro_batch *p, const dele_loss_group *group)
+{
+    for (size_t k = 0; k < p->n_sequences; k++) {
+        const dele_loss_sequence *s = &p->sequences[k];
+        for (size_t i = s->first; i < s->first + s->n; i++)
+            p->loss_weight[i] = 1 / ((double)group->sequences[s->side] * (double)s->n);
+    }
+}
+
+dele_status dele_micro_batch_forward(dele_micro_batch *p, double loss[2], const dele_item *items,
+                                     size_t n, const dele_loss_group *group, dele_err *err)
+{
+    lay_items(p, items, n);
+    p->batch = (dele_batch){.keep_for_backward = true, .lowest = p->lowest};
+    if ((p->reference_rows &&
+         reference_forward(p, err)) || /* first: the patches are the micro-batch's own afterwards */
+        forward_states(p, &p->run, &p->view, &p->batch, p->x, 0, p->n_sequences, p->output_rows,
+                       err))
+        return err->code;
+    if (group->by_sequence) loss_weight_by_sequence(p, group);
+    const dele_loss_batch rows = {.n = p->n_labels,
+                                  .width = p->width,
+                                  .x = p->x,
+                                  .reference = p->reference,
+                                  .nll = p->nll,
+                                  .target = p->target,
+                                  .side = p->side,
+                                  .loss_weight = group->by_sequence ? p->loss_weight : NULL,
+                                  .sequence = p->sequences,
+                                  .n_sequences = p->n_sequences,
+                                  .group = group,
+                                  .settings = p->settings,
+                                  .steer = p->steer};
+    p->objective->rows(loss, &rows);
+    return DELE_OK;
+}
+
+/* ---- backward -------------------------------------------------------------------------------- */
+
+dele_status dele_micro_batch_backward(dele_micro_batch *p, const double weight[2], float **grads,
+                                      dele_err *err)
+{
+    dele_grads into = {.g = grads};
+    for (size_t i = 0; i < p->n_labels;) { /* runs of one side */
+        size_t end = i + 1;
+        while (end < p->n_labels && p->side[end] == p->side[i]) end++;
+        if (weight[p->side[i]] != 1)
+            dele_scale(p->x + i * p->width, weight[p->side[i]], (end - i) * p->width);
+        i = end;
+    }
+    if (!p->objective->at_layer)
+        return dele_backward(&p->run, &p->view, &p->batch, p->x, &into, err);
+    for (size_t i = 0; i < p->n_labels; i++) {
+        p->patches[i].op = DELE_ADD;
+        p->patches[i].value = p->x + i * p->width;
+    }
+    into.adds = p->patches, into.n_adds = p->n_labels;
+    p->batch.patches = NULL, p->batch.n_patches = 0;
+    return dele_backward(&p->run, &p->view, &p->batch, NULL, &into, err);
+}
+
+/* ---- before training ------------------------------------------------------------------------- */
+
+/* Over the labelled rows of items. */
+static dele_status mean_length(double *mean, dele_micro_batch *p, const dele_item *items, size_t n,
+                               dele_err *err)
+{
+    double sum = 0;
+    size_t rows = 0;
+    for (size_t i = 0, k; i < n; i += k) {
+        dele_batch batch = {0};
+        k = dele_micro_batch_length(p, items + i, n - i);
+        lay_items(p, items + i, k);
+        if (forward_states(p, &p->run, &p->view, &batch, p->x, 0, p->n_sequences, p->output_rows,
+                           err))
+            return err->code;
+        for (size_t r = 0; r < p->n_labels; r++)
+            sum += sqrt(dele_sum_squares(p->x + r * p->width, p->width));
+        rows += p->n_labels;
+    }
+    if (!(sum > 0) || !isfinite(sum))
+        return dele_fail(err, DELE_ERR_DATA,
+                         "the states to be steered have the length %g at layer %d; choose another "
+                         "--at-layer",
+                         sum, p->view.config.n_layers - 1);
+    *mean = sum / (double)rows;
+    return DELE_OK;
+}
+
+dele_status dele_micro_batch_steer(dele_micro_batch *p, uint64_t seed, const dele_item *items,
+                                   size_t n, dele_err *err)
+{
+    double length = 1;
+    dele_rng rng;
+    if (p->objective->adaptive && mean_length(&length, p, items, n, err)) return err->code;
+    dele_rng_seed(&rng, seed ^ 0x726d75); /* a stream of its own */
+    for (size_t i = 0; i < p->width; i++) p->steer[i] = (float)dele_rng_uniform(&rng);
+    length *= p->settings[DELE_STEERING_COEFF] / sqrt(dele_sum_squares(p->steer, p->width));
+    dele_scale(p->steer, length, p->width);
+    return DELE_OK;
+}
+
+/* As many rows as fit, as forget rows; returns how many. */
+static size_t lay_forget(dele_micro_batch *p, const dele_sequence *rows, size_t n)
+{
+    size_t k = 0;
+    lay_nothing(p);
+    do lay_sequence(p, &rows[k++], (dele_loss_sequence){.side = DELE_FORGET});
+    while (k < n && p->n_rows + rows[k].n - 1 <= p->batch_tokens);
+    return k;
+}
+
+dele_status dele_micro_batch_nll(dele_micro_batch *p, double *nll, const dele_sequence *rows,
+                                 size_t n, dele_err *err)
+{
+    for (size_t i = 0, k; i < n; i += k) {
+        k = lay_forget(p, rows + i, n - i);
+        const dele_batch batch = {.segments = p->segments,
+                                  .n_segments = k,
+                                  .output_rows = p->output_rows,
+                                  .n_output_rows = p->n_labels};
+        if (dele_forward(&p->run, &p->view, &batch, err) ||
+            dele_logprobs(p->nll, NULL, &p->run, &p->view, p->run.final, p->target, p->n_labels,
+                          err))
+            return err->code;
+        for (size_t j = 0; j < k; j++) {
+            const dele_loss_sequence *s = &p->sequences[j];
+            nll[i + j] = 0;
+            for (size_t at = s->first; at < s->first + s->n; at++) nll[i + j] -= p->nll[at];
+        }
+    }
+    return DELE_OK;
+}
