@@ -49,10 +49,12 @@ const char *fuzz_write(const char *name, const void *data, size_t size)
 
 dele_arena *fuzz_arena(void) { return &arena; }
 
+/* FUZZ_SAY=1 prints the sentences: a seed has to be accepted. */
 void fuzz_answer(dele_status status, const dele_err *err)
 {
     if (!status) return;
     if (err->code == DELE_OK || !err->msg[0] || strchr(err->msg, '\n')) abort();
+    if (getenv("FUZZ_SAY")) fprintf(stderr, "refused: %s\n", err->msg);
 }
 
 uint64_t fuzz_next(fuzz_random *r) /* splitmix64 */

@@ -10,12 +10,12 @@
 void fuzz_one(const uint8_t *data, size_t size)
 {
     dele_arena *arena = fuzz_arena();
-    const char *path = fuzz_write("x.jsonl", data, size), *folder = fuzz_path(".");
     fuzz_write("forget.jsonl", data, size);
     fuzz_write("retain.jsonl", data, size);
     fuzz_write("member.jsonl", data, size);
     fuzz_write("nonmember.jsonl", data, size);
     fuzz_write("forget_perturbed.jsonl", data, size);
+    const char *path = fuzz_write("x.jsonl", data, size), *folder = fuzz_path(".");
     dele_err err = {0};
     fuzz_answer(dele_choice_sets_load(&(dele_choice_sets){0}, path, 0, arena, &err), &err);
     err = (dele_err){0};

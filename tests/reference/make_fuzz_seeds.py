@@ -93,23 +93,33 @@ def data():
             {"input": "Where is Bo Wang\u2019s house?", "output": "Bo Wang's is there"}]
     put("rows", "rows.jsonl", "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows[:3] + rows[4:]))
     put("rows", "text.jsonl", json.dumps([rows[3]]))
-    put("csv", "mmlu.csv", 'What is "x"?,1,2,3,4,A\n"a, ""b""\nc",NA,None,,,D\r\n')
+    put("csv", "mmlu.csv", '"What is ""x""?",1,2,3,4,A\n"a, ""b""\nc",NA,None,,,D\r\n')
     put("mask", "layers.json", '{"layers": [0, 2], "parts": ["mlp", "attn"]}')
     put("mask", "tensors.json", '{"tensors": ["model.layers.[0-1].mlp.down_proj.*", "lm_head.weight"]}')
-    sets = {"choices": {"id": 1, "context": "Q: x?\nA:", "choices": [" a", " b"], "gold": 1},
+    sets = {"choices": {"id": 1, "context": "Q: x?\nA:", "choices": [" a", " b"], "answer": 1},
             "qa": {"question": "x?", "answers": ["a", "b"], "prompt": "Q: x?\nA:"},
-            "lume": {"id": "i1", "input": "x?", "output": "y", "task": "Task1"},
+            "lume": {"id": "1qa1", "input": "x?", "output": "y", "task": "Task1"},
             "tofu": {"question": "x?", "answer": "y", "paraphrased_answer": "z", "perturbed_answer": ["p", "q"],
                      "paraphrased_question": "w?"},
             "text": {"text": "plain"}}
     for name, row in sets.items(): put("sets", f"{name}.jsonl", json.dumps(row) + "\n" + json.dumps(row))
     put("recipe", "sweep.json", json.dumps({
-        "name": "s", "vars": {"model": None, "lr": 1e-4}, "stages": [
+        "about": "a sweep", "vars": {"model": None, "lr": 1e-4}, "stages": [
             {"name": "forgot", "for": {"layers": ["0-1", "2-3"], "o": [{"name": "npo", "objective": "npo", "options": {"beta": 0.1}}]},
              "run": "unlearn", "model": "$model", "options": {"layers": "$layers", "objective": "${o.objective}", "lr": "$lr"}},
             {"name": "score", "run": "eval", "model": "@forgot", "options": {"suite": "facts", "data": "@forgot/x.json"}, "keep": False}],
         "table": [{"title": "top1", "file": "eval.json", "path": "forget.top1", "stages": "score"}]}))
     put("state", "none", "")
+    put("directory", "all", "\x1e".join(json.dumps(part) for part in (
+        {"eos_token_id": [2, 3], "bos_token_id": 4}, {"metadata": {"total_size": 1}, "weight_map": {
+            name: "model.safetensors" for name in ["model.embed_tokens.weight", "model.norm.weight"] + [
+                f"model.layers.0.{m}.weight" for m in ("input_layernorm", "self_attn.q_proj", "self_attn.k_proj",
+                    "self_attn.v_proj", "self_attn.o_proj", "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj",
+                    "mlp.down_proj")]}},
+        {"added_tokens_decoder": {"5": {"content": "<new>", "lstrip": True, "special": False}}, "bos_token": "<s>",
+         "add_prefix_space": False, "tokenizer_class": "GPT2Tokenizer", "eos_token": {"__type": "AddedToken", "content": "ab"}},
+        {"<pad>": 6}, {"pad_token": "<pad>", "additional_special_tokens": ["<x>"]})))
+    put("items", "three.jsonl", "".join(json.dumps({"index": i, "p": 0.5, "rank": i, "right": i > 0}) + "\n" for i in range(3)))
 
 
 def results():
@@ -119,6 +129,13 @@ def results():
                        check=True, stdout=subprocess.DEVNULL)
         out = pathlib.Path(folder) / "t"
         put("trace", "two_facts", (out / "trace.json").read_bytes() + b"\x1e" + (out / "facts.jsonl").read_bytes())
+        for suite, data in (("facts", "data/facts/demo_facts.json"), ("choices", f"{folder}/c.jsonl")):
+            pathlib.Path(f"{folder}/c.jsonl").write_text("".join(json.dumps(
+                {"id": i, "context": "the cat is", "choices": [" a", " b"], "answer": i % 2}) + "\n" for i in range(6)))
+            subprocess.run([program, "eval", "data/models/demo", "--suite", suite, "--data", data, "--limit", "6", "--quiet",
+                            "--out", f"{folder}/{suite}"], check=True, stdout=subprocess.DEVNULL)
+            result = pathlib.Path(folder) / suite
+            put("results", suite, (result / "eval.json").read_bytes() + b"\x1e" + (result / "items.jsonl").read_bytes())
         put("npz", "trace.npz", sorted((out / "traces").glob("*.npz"))[0].read_bytes())
 
 
