@@ -209,8 +209,9 @@ void attack_outcomes_table(dele_table *t, const attack_outcome *o, const attack_
 {
     dele_table_head(t, "attack\tvariant\tn\tmeasure\tbefore\tunlearned\tnever\tattacked\tattacked_"
                        "low\tattacked_high\t"
-                       "recovery\tcomes_back_low\tcomes_back_high\tbeyond_never\tbeyond_never_"
-                       "low\tbeyond_never_high");
+                       "recovery\trecovery_low\trecovery_high\t"
+                       "recovery_above_never_trained\trecovery_above_never_trained_low\t"
+                       "recovery_above_never_trained_high");
     for (size_t i = 0; i < n; i++)
         for (int m = 0; m < ATTACK_N_MEASURES; m++) {
             const attack_summary *x = s++;
