@@ -42,7 +42,8 @@ static void value(walk *w, uint64_t type)
         string(w);
     else if (type == 9) {
         uint64_t item = number(w, 4), n = number(w, 8);
-        for (uint64_t i = 0; i < n && w->at < w->size; i++) value(w, item == 9 ? 0 : item);
+        if (item == 9 || item > 12) return; /* arrays of arrays, or of no type, are skipped */
+        for (uint64_t i = 0; i < n && w->at < w->size; i++) value(w, item);
     } else if (type < 13)
         number(w, sizes[type]);
 }
