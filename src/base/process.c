@@ -52,8 +52,8 @@ static void wait_passively(char **argv)
 void dele_process_begin(char **argv)
 {
     open_standard_descriptors();
-    if (argv[0] && argv[1] && argv[2])
-        wait_passively(argv); /* one word (--version, --help) computes nothing */
+    if (argv[0] && argv[1] && argv[1][0] != '-')
+        wait_passively(argv); /* --version and --help compute nothing */
     signal(SIGXFSZ, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
 }
