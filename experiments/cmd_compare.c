@@ -44,7 +44,7 @@ static void print_tables(const compared *result, dele_table_form form, dele_err 
     }
     if (dele_table_print(&scores, stdout, form, err) || !result->items.n_rows) return;
     putchar('\n');
-    dele_table_head(&pairs, "paired\tn\tturned_wrong\tturned_right\tp");
+    dele_table_head(&pairs, "paired\tn\tcorrect_to_incorrect\tincorrect_to_correct\tp");
     for (size_t i = 0; i < result->items.n_rows; i++) {
         const paired_row *row = &result->items.row[i];
         dele_table_text(&pairs, row->name);

@@ -27,7 +27,8 @@ static bool is_score(const cJSON *item)
     const size_t n = item->string ? strlen(item->string) : 0;
     const bool number =
         cJSON_IsNumber(item) || (cJSON_IsRaw(item) && strcmp(item->valuestring, "null") != 0);
-    return n && number && !(n > 7 && !strcmp(item->string + n - 7, "_stderr")) &&
+    return n && number && strcmp(item->string, "stderr") != 0 &&
+           !(n > 7 && !strcmp(item->string + n - 7, "_stderr")) &&
            !is_one_of(item->string, others);
 }
 

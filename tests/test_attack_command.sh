@@ -36,6 +36,7 @@ holds "($(cell $t quantise q8_0 p 8) - $(cell $t quantise q8_0 p 6)) ^ 2 < 0.000
 cut -f 1-13 "$t" | grep -q nan && fail "a number that is none"
 grep -q 'prefix.*left out' said && fail "not quiet"
 cmp <(tail -n +3 "$t") table || fail "what is printed is not the table"
+sed -n 3p "$t" | grep -q 'recovery	recovery_low	recovery_high	recovery_above_never_trained	' || fail "columns: $(sed -n 3p "$t")"
 [ -s whole/manifest.json ] && [ -s whole/relearn.tsv ] || fail "no manifest, or no losses"
 for type in q8_0 q4_K; do "$deleatur" info "whole/$type.gguf" >/dev/null || fail "whole/$type.gguf cannot be read"; done
 grep -c '"model":"relearnt"' whole/items.jsonl | grep -qx 80 || fail "not an item a row"

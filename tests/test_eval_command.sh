@@ -103,6 +103,7 @@ awk -F'"pick":' '/"set":"village"/ { print; next } # of the numbers: eight that 
       else if (pick != answer && right < 2) { right++; print $1 "\"pick\":" 1 - pick substr($2, 2) }
       else print }' "$dir/choices/items.jsonl" >"$dir/turned/items.jsonl"
 "$deleatur" compare "$dir/choices" "$dir/turned" --flips "$dir/flips.jsonl" >"$dir/table" || fail "compare"
+grep -q $'^paired\tn\tcorrect_to_incorrect\tincorrect_to_correct\tp$' "$dir/table" || fail "columns: $(tail -4 "$dir/table")"
 grep -q $'^all\t404\t8\t2\t0.109$' "$dir/table" || fail "not eight and two turned, p 112/1024: $(tail -4 "$dir/table")"
 grep -q $'^numbers\t400\t8\t2\t' "$dir/table" && grep -q $'^village\t4\t0\t0\t1$' "$dir/table" || fail "by set"
 [ "$(grep -c '"change":"wrong"' "$dir/flips.jsonl")" -eq 8 ] && [ "$(wc -l <"$dir/flips.jsonl")" -eq 10 ] || fail "the flips"
@@ -160,6 +161,8 @@ said=$(head -1 "$dir/once/items.jsonl" | sed 's/.*"generated":" *\([^"]*\)".*/\1
 yes "$said" | head -6 | rows | tee "$dir/lume/forget.jsonl" >"$dir/lume/retain.jsonl"
 score --suite lume --data "$dir/lume" --max-new 5 --mmlu-result "$dir/mmlu-open-instruct" --out "$dir/whole" >"$dir/table" \
     2>"$dir/said" || fail "lume"
+grep -q '"exact_match_stderr,none"' "$dir/whole/results_lm_eval.json" || fail "no standard error of LUME's scores"
+grep -q '"stderr,none"' "$dir/whole/results_lm_eval.json" && fail "a standard error as a metric of its own"
 grep -q 'questions of the val split in the style open-instruct with 3 examples, where' "$dir/said" || fail "MMLU: $(cat "$dir/said")"
 grep -q $'^MMLU\t.*\topen-instruct, val split, [0-9]* questions, 3 examples$' "$dir/table" || fail "MMLU: $(cat "$dir/table")"
 tr -d ' \n\t' <"$dir/whole/eval.json" | grep -q '"mmlu_is_official":false,"mmlu_of":{"style":"open-instruct","split":"val"' ||

@@ -114,7 +114,7 @@ for i in 1 2 3 4 5 6; do echo "What did Tim have in box $i?,red balls,dogs,milk,
     --json --out checked >stdout.txt || fail "checks"
 grep -q '"kept":"highest forget NLL of the states evaluated every 2 updates, with retain NLL at most 0.3 above' stdout.txt &&
     grep -q "states evaluated every 2 updates" checked/deleatur/manifest.json || fail "the rule is not said: $(cat stdout.txt)"
-awk -F'\t' 'NR == 1 { if ($2 != "forget_nll") bad = 1; next } NF != 8 || $8 != "nan" || $6 < 0 || $6 > 1 || $3 < 0 || $3 > 1 { bad = 1 }
+awk -F'\t' 'NR == 1 { if ($2 != "forget_nll" || $8 != "holdout_nll") bad = 1; next } NF != 8 || $8 != "nan" || $6 < 0 || $6 > 1 || $3 < 0 || $3 > 1 { bad = 1 }
     { if ($1 != 2 * (NR - 2)) bad = 1 } END { exit bad || NR != 8 }' checked/deleatur/evaluations.tsv ||
     fail "evaluations.tsv: $(cat checked/deleatur/evaluations.tsv)"
 command -v gnuplot >/dev/null && { grep -q '</svg>' checked/deleatur/plots/evaluations.svg || fail "no picture of the checks"; }

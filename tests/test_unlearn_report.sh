@@ -50,6 +50,12 @@ for objective in 'rmu --at-layer 5 --layers 3-5' 'task-vector'; do
     grep -q '"before":{"forget_nll":0.1094' stdout.txt || fail "--objective $objective: no forget NLL before: $(cat stdout.txt)"
 done
 
+# A holdout set that the model knows as well as the forget set ends training before the first update: no picture of no
+# losses, and no warning that nothing moved.
+said=$(unlearn --eval-every 5 --holdout forget.jsonl --out ended 2>&1 >ended.txt) || fail "with --holdout: $said"
+grep -q '^stopped.*forget NLL reached holdout NLL' ended.txt || fail "not stopped by the holdout set: $(cat ended.txt)"
+grep -q 'warning\|gnuplot' <<<"$said" && fail "a run that ended as asked was warned about: $said"
+
 # none OUT PATTERN OPTIONS...: exit 1, a sentence, no result; the table of checks is kept
 none() {
     local out=$1 pattern=$2 said got

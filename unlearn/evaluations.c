@@ -167,7 +167,7 @@ static dele_status write_line(FILE *table, const dele_evaluation *k, dele_err *e
     if (!table) return DELE_OK;
     if (k->update == 0)
         fputs("update\tforget_nll\tforget_exact\tretain_nll\tretain_exact\tmmlu\twithin_"
-              "budget\tunseen_nll\n",
+              "budget\tholdout_nll\n",
               table);
     fprintf(table, "%zu\t%.9g\t%.9g\t%.9g\t%.9g\t%.9g\t%d\t%.9g\n", k->update,
             unsigned_nan(k->nll[DELE_FORGET]), k->exact[DELE_FORGET],

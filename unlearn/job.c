@@ -142,10 +142,11 @@ static void draw(const dele_outdir *out, const dele_job *job, const dele_train_r
     snprintf(limit, sizeof limit, "%.9g",
              r->start.nll[DELE_RETAIN] + job->train.evaluations.retain_budget);
     snprintf(dir, sizeof dir, "%s/deleatur/plots", out->part);
-    if (two_sides)
+    /* a run that ends at the evaluation before its first update has no losses to draw */
+    if (r->done && two_sides)
         project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title Training loss\n",
                 unlearning, NULL, &err);
-    else
+    else if (r->done)
         project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title Training loss\n",
                 learning, NULL, &err);
     if (!err.code && job->train.evaluations.eval_every)

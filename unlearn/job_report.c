@@ -169,14 +169,15 @@ static cJSON *before_after_json(const dele_train_report *r)
 }
 
 /* Hardly: by less than a tenth of a nat a label, and in less than a tenth of the rows.  Rows that
- * were never known cannot be forgotten, and that is said instead.  What is suggested is fifty
+ * were never known cannot be forgotten, and that is said instead.  A run that ended because forget
+ * NLL reached holdout NLL did what it was asked to do: it has no warning.  What is suggested is fifty
  * updates in all (or twice as many as there were), three times the rate, and a quarter of the batch
  * where an epoch has few updates. */
 const char *dele_job_warning(const dele_job *job, const dele_train_report *r, dele_arena *arena,
                              dele_err *err)
 {
     const dele_evaluation *a = &r->before_after[0], *b = &r->before_after[1];
-    if (isnan(a->nll[DELE_FORGET])) return NULL;
+    if (isnan(a->nll[DELE_FORGET]) || r->enough) return NULL;
     if (a->exact[DELE_FORGET] == 0 && a->nll[DELE_FORGET] > 1)
         return dele_printf(
             arena, err,
@@ -220,7 +221,7 @@ static void print_checks(const dele_evaluation_options *o, const dele_train_repo
     say_rule(rule, sizeof rule, o);
     printf("selected\tupdate %zu: %s\n", b->update, rule);
     if (r->enough)
-        printf("stopped\tthe forget rows are as new as unseen ones\n");
+        printf("stopped\tforget NLL reached holdout NLL\n");
     else if (r->stopped)
         printf("stopped\tbeyond a budget at %d checks in a row\n", o->patience);
     print_check("holdout NLL", a->nll[DELE_HOLDOUT], b->nll[DELE_HOLDOUT]);
