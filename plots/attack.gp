@@ -14,6 +14,9 @@ longest = STATS_max
 stats table using (valid(7) ? 1 : 0) skip 1 nooutput
 never = STATS_max # 1: there is a model that was never trained on the rows
 
+stats table using (valid(9) ? 1 : 0) skip 1 nooutput
+intervals = STATS_max # 0: fewer than five rows, no intervals
+
 panel = 180
 left = 30 + 7.2 * (longest > 70 ? 70 : longest)
 w = left + 4 * panel + 20
@@ -64,10 +67,10 @@ do for [format in formats] {
     # the legend, over all panels
     set lmargin at screen 0.02
     set rmargin at screen 0.98
-    set key at screen 0.5, screen 1 - (top - 36.0) / h center center horizontal
+    set key at screen 0.5, screen 1 - (top - 36.0) / h center center horizontal maxrows 1 samplen 2
     plot -9 notitle, keyentry with vectors arrowstyle 1 title "original", keyentry with vectors arrowstyle 2 title "unlearned", \
-         for [i=1:never] keyentry with vectors arrowstyle 3 title "never trained on it", \
-         keyentry with xerrorbars pointtype 7 pointsize 0.7 linewidth 1.5 linecolor rgb okabe[2] title "attacked, 95 % interval"
+         for [i=1:never] keyentry with vectors arrowstyle 3 title "never trained", \
+         keyentry with xerrorbars pointtype 7 pointsize 0.7 linewidth 1.5 linecolor rgb okabe[2] title intervals > 0 ? "attacked, 95 % interval" : "attacked"
     set border 1
     set grid xtics linetype 1 linecolor "#e0e0e0"
     set xtics 0, 0.25, 1 format "%g"

@@ -1,5 +1,5 @@
 # Unlearning depth: the log-probability of the answer that the full model loses, layer by layer, when another model's
-# hidden states replace its own behind that layer: those of the retain model (orange), which never learnt the facts, and
+# hidden states replace its own after that layer: those of the retain model (orange), which never learnt the facts, and
 # those of the unlearned one (blue).  Blue on orange: erased.  Blue at zero: still there.
 #
 #   columns   layer, rows, delta1, low, high, delta2, low, high, share of rows counting, erased

@@ -4,8 +4,10 @@
 #   may set   title, note
 set grid ytics linetype 1 linecolor "#e0e0e0"
 set key below horizontal height 1
-set lmargin 9
+set lmargin 10
 set style data linespoints
+stats table using 1 nooutput
+if (STATS_max <= STATS_min) { set xrange [STATS_min-0.5:STATS_max+0.5]; set xtics 1 } # one evaluation
 w = 760
 h = 600
 

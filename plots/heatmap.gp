@@ -54,15 +54,18 @@ stats table using (valid(4) && other_side($4) ? 1 : 0) nooutput
 dashes = STATS_max # 1: there are such cells; gnuplot 5.4 may crash where there are none and it is asked to draw them
 
 # ---- frame: margins in pixels, so that the map has all the room that labels and scale leave ----
+map = 24 * (rows > 6 ? rows : 6)
+for_label = 6.9 * (strlen(cblabel) > 40 ? 40 : strlen(cblabel)) # the scale's label lies along the map
+if (map < for_label) { map = for_label }
+scale = lines(cblabel, int(map / 6.4), 3)
+right = 96.0 + 16 * newlines(scale)
 cell = cols <= 10 ? 44 : cols <= 16 ? 32 : cols <= 26 ? 24 : cols <= 40 ? 18 : 14
 left = 6.9 * (longest > 60 ? 60 : longest) + (strlen(ylabel) ? 40 : 26)
-right = 112.0
 w = left + cell * cols + right
 if (w < 520) { cell = (520.0 - left - right) / cols; w = 520.0 }
 head = heading(w)
 top = 14 + 16 * newlines(head) + (pair ? 20 : 0)
 bottom = 58
-map = 24 * (rows > 6 ? rows : 6)
 h = top + map + bottom
 set lmargin at screen left / w
 set rmargin at screen 1 - right / w
@@ -71,16 +74,19 @@ set tmargin at screen 1 - top * 1.0 / h
 set label 1 head at screen 0.5, screen 1 - 14.0 / h center
 set xlabel xlabel
 set label 2 ylabel at screen 14.0 / w, graph 0.5 center rotate by 90
-set cblabel cblabel
+set label 3 scale at screen 1 - (8.0 + 8 * newlines(scale)) / w, graph 0.5 center rotate by 90
 set cbrange [low:high]
 set colorbox user origin screen 1 - (right - 14.0) / w, screen bottom * 1.0 / h size screen 14.0 / w, screen map * 1.0 / h
 
 # Both ends of the scale are named; between them steps of 1, 2 or 5 times a power of ten, where they keep clear of those.
+round(x) = floor(x + 0.5)
 rough = (high - low) / 3.5
 power = 10 ** floor(log10(rough))
 step = power * (rough < 1.5 * power ? 1 : rough < 3.5 * power ? 2 : rough < 7.5 * power ? 5 : 10)
 apart(a, b) = abs(a - b) > 19.0 / map * (high - low)
-shown(v) = abs(v) < 1e-9 * reach ? "0" : sprintf("%.3g", v)
+# three digits of the range, so that an end near 0 is not 0.000793 where the other is 0.914
+digits = 2 - floor(log10(high - low))
+shown(v) = abs(v) < 1e-9 * reach ? "0" : sprintf("%.4g", digits < 0 ? v : round(v * 10.0**digits) / 10.0**digits)
 set cbtics (shown(high) high)
 if (low >= 0 || apart(low, 0)) { set cbtics add (shown(low) low) }
 do for [k=ceil(low/step):floor(high/step)] {

@@ -2,12 +2,14 @@
 #
 #   columns   update <tab> loss                                        learning
 #             update <tab> forget <tab> retain <tab> alpha             unlearning
-#   may set   title, note
+#   may set   title, note, ylabel
+if (!exists("ylabel")) ylabel = "loss"
+
 stats table using 0 nooutput
 two = int(STATS_columns) > 2
 set grid ytics linetype 1 linecolor "#e0e0e0"
 set key below horizontal height 1
-set lmargin 9
+set lmargin 11
 w = 760
 h = two ? 520 : 400
 
@@ -19,7 +21,7 @@ do for [format in formats] {
         set origin 0,0.3
         set size 1,0.7
         unset xlabel
-        set ylabel "loss (nats per token)"
+        set ylabel ylabel
         plot table using 1:2 with lines linecolor rgb hue(1) linewidth 1.5 title "forget set", \
              table using 1:3 with lines linecolor rgb hue(0) linewidth 1.5 title "retain set"
         unset title
@@ -33,7 +35,7 @@ do for [format in formats] {
         unset multiplot
     } else {
         set xlabel "update"
-        set ylabel "loss (nats per token)"
+        set ylabel ylabel
         plot table using 1:2 with lines linecolor rgb hue(0) linewidth 1.5 notitle
     }
     unset output

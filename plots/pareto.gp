@@ -14,6 +14,7 @@ kinds = STATS_blocks - 1
 set xlabel xlabel
 set ylabel ylabel
 set key below horizontal height 1
+set style textbox opaque noborder fillcolor "white" margins 0.3, 0.1
 set grid linetype 1 linecolor "#e8e8e8"
 if (exists("xmin") && exists("ymax")) {
     set xrange [real(xmin):real(xmax)]
@@ -31,6 +32,6 @@ do for [format in formats] {
              linecolor rgb "#888888" notitle, \
          for [i=0:kinds-1] table index i using 1:2 with points pointtype shape(i) pointsize 0.9 \
              linecolor rgb hue(i) title columnheader(1), \
-         for [i=0:kinds-1] table index i using 7:8:6 with labels center font ",9" textcolor rgb hue(i) notitle
+         for [i=0:kinds-1] table index i using 7:8:6 with labels boxed center font ",9" textcolor rgb hue(i) notitle
     unset output
 }

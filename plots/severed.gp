@@ -30,7 +30,7 @@ do for [format in formats] {
     set title heading(w)
     plot for [i=0:bars-1] table index i using ($1+place(i)):2:(width) with boxes \
              linecolor rgb shade[number(i)%3+1] title columnheader(1), \
-         for [i=0:bars-1] table index i using ($1+place(i)):2:3:4 with yerrorbars pointtype 0 linewidth 0.7 \
-             linecolor rgb "#333333" notitle
+         for [i=0:bars-1] table index i using ($1+place(i)):3:(0):($4-$3) with vectors heads size screen 0.004,90 \
+             linewidth 0.7 linecolor rgb "#333333" notitle
     unset output
 }

@@ -58,7 +58,7 @@ do for [format in formats] {
         }
         set xlabel "layer at the centre of the window"
         set ylabel lines(titled(p), 34, 3)
-        set y2label "indirect effect (" . chart . ")"
+        set y2label "indirect effect on\np(answer) (" . chart . ")"
         plot for [b=0:blocks-1] table index b using (filled(b, p) ? $1 : NaN):2 axes x1y2 with filledcurves y2=0 \
                  linecolor rgb "#777777" title filled(b, p) ? "traced, " . columnheader(1) : "", \
              for [b=0:blocks-1] table index b using (dashed(b, p) ? $1 : NaN):2 axes x1y2 with lines linewidth 1.5 \

@@ -72,10 +72,10 @@ grep '^error' "$dir/notes" && fail "the page's script stumbled"
 summary() { awk -F'\t' -v k="$1" '$1 == "hidden" && $2 == "p" && $3 == 3 && $4 == "last" { print $k }' "$dir/a/summary.tsv"; }
 [ "$(noted mean)" = "last token · layer 3" ] || fail "pointing at the average: $(cat "$dir/notes")"
 same "mean score" "$(noted 'mean p(answer)')" "$(summary 6)"
-same "mean effect" "$(noted 'mean effect')" "$(summary 9)"
+same "mean effect" "$(noted 'mean indirect effect')" "$(summary 9)"
 same "mean clean" "$(noted 'mean clean')" "$(summary 8)"
 same "mean corrupted" "$(noted 'mean corrupted')" "$(summary 7)"
-read -r from _ to <<<"$(noted 'mean 95 % over 5 facts')"
+read -r from _ to <<<"$(noted 'mean 95 % interval over 5 facts')"
 same "lower end" "$from" "$(summary 11)"
 same "upper end" "$to" "$(summary 12)"
 same "the part of the total effect" "$(noted 'mean of the total effect')" "$(summary 15)"
@@ -91,11 +91,11 @@ same "the part of the total effect" "$(noted 'mean of the total effect')" "$(sum
 # one fact's cell: the effect is the mean over three draws, its interval 4.3027 (Student's t) standard errors to each side
 effects() { awk -F'\t' -v id="$id" -v k="$1" '$1 == id && $2 == "hidden" && $3 == "last" && $4 == 6 { print $k }' "$dir/a/effects.tsv"; }
 grep -q "^fact	$last “.*” (last) · layer 6$" "$dir/notes" || fail "pointing at a fact: $(noted fact)"
-near "a fact's effect" "$(noted 'fact effect')" "$(effects 6)" 1e-4
+near "a fact's effect" "$(noted 'fact indirect effect')" "$(effects 6)" 1e-4
 corrupted=$(sed -n '2s/.*"corrupted":\([0-9.e-]*\).*/\1/p' "$dir/a/facts.jsonl")
 near "a fact's corrupted p" "$(noted 'fact corrupted')" "$corrupted" 1e-4
 near "a fact's score" "$(noted 'fact p(answer)')" "$(awk -v a="$(effects 6)" -v b="$corrupted" 'BEGIN { print a + b }')" 1e-4
-read -r from _ to <<<"$(noted 'fact 95 % over 3 draws')"
+read -r from _ to <<<"$(noted 'fact 95 % interval over 3 draws')"
 half=$(awk -v se="$(effects 7)" 'BEGIN { print 4.302653 * se }')
 near "half of the interval" "$(awk -v a="$from" -v b="$to" 'BEGIN { print (b - a) / 2 }')" "$half" \
      "$(awk -v h="$half" 'BEGIN { print 0.005 * h + 1e-4 }')" # it is stored with eight bits
@@ -116,15 +116,15 @@ visit "$dir/both/page.html" "chart=mlp&fact=$id" "
 grep '^error' "$dir/notes" && fail "the script of the comparison's page stumbled"
 change() { awk -F'\t' -v k="$1" '$1 == "mlp" && $2 == "p" && $3 == "last subject" && $4 == 3 { print $k }' "$dir/both/compare.tsv"; }
 [ "$(noted title)" = "Causal trace: demo, then demo" ] && [ "$(noted fetched)" = 0 ] || fail "the comparison's page: $(cat "$dir/notes")"
-same "the effect before" "$(noted 'before effect')" "$(change 6)"
-same "the effect after, from before" "$(noted 'before effect after')" "$(change 7)"
-same "the effect after" "$(noted 'after effect')" "$(change 7)"
+same "the effect before" "$(noted 'before indirect effect')" "$(change 6)"
+same "the effect after, from before" "$(noted 'before indirect effect after')" "$(change 7)"
+same "the effect after" "$(noted 'after indirect effect')" "$(change 7)"
 same "the difference" "$(noted 'after after − before')" "$(change 8)"
-read -r from _ to <<<"$(noted 'after 95 % over 5 facts, paired')"
+read -r from _ to <<<"$(noted 'after 95 % interval over 5 facts, paired')"
 same "its lower end" "$from" "$(change 10)"
 same "its upper end" "$to" "$(change 11)"
 near "a fact's change" "$(noted 'fact after − before')" \
-     "$(awk -v a="$(noted 'fact effect')" -v b="$(noted 'fact effect before')" 'BEGIN { print a - b }')" 1e-4
+     "$(awk -v a="$(noted 'fact indirect effect')" -v b="$(noted 'fact indirect effect before')" 'BEGIN { print a - b }')" 1e-4
 
 # Text that would be markup stays text, in what was traced and in what was left out.
 cat >"$dir/hostile.json" <<'JSON'

@@ -215,12 +215,13 @@ dele_status dele_depth_save_table(const dele_depth *d, const dele_depth_stats *s
     if (n < 0 || (size_t)n >= sizeof path)
         return dele_fail(err, DELE_ERR_FILE, "%s: too long a path", dir);
     if (dele_writer_open(&out, path, err)) return err->code;
-    fputs("# plot depth.gp\n# title Unlearning depth: log p(answer) lost with another model's "
-          "states behind a layer\n",
+    fputs("# plot depth.gp\n# title Unlearning depth: log p(answer) lost when another model's "
+          "states replace those after a layer\n",
           out.stream);
     if (stats->uds.stat.n)
-        fprintf(out.stream, "# note UDS %.3f%s, n = %zu rows; ", stats->uds.stat.mean,
-                interval_text(interval, &stats->uds), stats->uds.stat.n);
+        fprintf(out.stream, "# note UDS %.4f%s, n = %zu rows; ", stats->uds.stat.mean,
+                stats->uds.stat.n < DELE_LEAST_ITEMS ? "" : interval_text(interval, &stats->uds),
+                stats->uds.stat.n);
     else
         fputs("# note no UDS: no row has a layer above the threshold; ", out.stream);
     fprintf(out.stream, "%s\n", dele_interval_words(words, stats->n_measured, "rows"));

@@ -204,11 +204,14 @@ static dele_status save_severed(const saving *to)
     if (cut < 0) cut = find_chart(to->trace, DELE_HIDDEN, DELE_SEVER_ATTN);
     if (plain < 0 || cut < 0 || !at_last_subject(to, plain)) return DELE_OK;
     dele_writer out = {0};
+    char words[80];
     if (open_table(&out, to, "severed")) return to->err->code;
     fprintf(
         out.stream,
-        "# plot severed.gp\n# title Severed paths: one hidden state %s at the last subject token\n",
-        to->trace->noising ? "corrupted" : "restored");
+        "# plot severed.gp\n# title Severed paths: one hidden state %s at the last subject token; "
+        "%s\n",
+        to->trace->noising ? "corrupted" : "restored",
+        dele_interval_words(words, to->trace->n_traced, "facts"));
     dele_picture_describe(out.stream, to->trace, NULL, &to->trace->charts[plain], NULL);
     fputs("# hues", out.stream);
     for (int s = 0; s < DELE_N_SEVERS; s++)
@@ -229,14 +232,16 @@ static dele_status save_windows(const saving *to, dele_kind kind)
     for (int i = 0; i < trace->n_charts; i++) n += trace->charts[i].kind == kind;
     if (n < 2 || !at_last_subject(to, first)) return DELE_OK;
     dele_writer out = {0};
-    char name[64];
+    char name[64], words[80];
     snprintf(name, sizeof name, "windows_%s", dele_kind_name[kind]);
     if (open_table(&out, to, name)) return to->err->code;
     fprintf(out.stream,
-            "# plot layers.gp\n# title Causal tracing of %s in windows of several widths, last "
-            "subject token\n"
+            "# plot layers.gp\n# title Causal tracing of %s by window width, last subject "
+            "token; %s\n"
             "# xlabel centre of the %s layers\n# note ",
-            dele_kind_name[kind], trace->noising ? "corrupted" : "restored");
+            kind == DELE_MLP ? "MLPs" : "attention",
+            dele_interval_words(words, trace->n_traced, "facts"),
+            trace->noising ? "corrupted" : "restored");
     dele_picture_how(out.stream, trace, NULL);
     put_model(out.stream, "\n# model ", trace);
     fputc('\n', out.stream);

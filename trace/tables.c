@@ -270,8 +270,8 @@ static dele_status save_line_table(const dele_saving *to, int which)
     char *name = dele_printf(to->arena, to->err, "plots/lines_%s.tsv", chart->name);
     if (!name || dele_table_open(&out, to, name)) return to->err->code;
     char words[80];
-    fprintf(out.stream, "# plot layers.gp\n# title Causal tracing of %s: mean over facts, %s\n",
-            chart->name, dele_interval_words(words, trace->n_traced, "facts"));
+    fprintf(out.stream, "# plot layers.gp\n# title Causal tracing, mean over facts; %s\n",
+            dele_interval_words(words, trace->n_traced, "facts"));
     dele_picture_describe(out.stream, trace, NULL, chart, NULL);
     fprintf(out.stream, "# controls %d\n", n_control_lines(to));
     static const int hue[DELE_N_CATEGORIES] = {
