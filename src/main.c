@@ -1,7 +1,7 @@
-/* deleatur: find where a language model keeps a fact, make it forget, measure what else was lost.
+/* deleatur: locate where a language model stores a fact, unlearn it, measure what else changed.
  *
- * This file is the table of commands and nothing else; a command lives in the room that its work
- * belongs to. */
+ * This file is the table of commands and nothing else.  Each command is in the module that does its
+ * work. */
 #include <stdio.h>
 #include <string.h>
 
@@ -25,26 +25,26 @@ typedef struct {
 static const command commands[] = {
     {"locate and unlearn", NULL, NULL},
     {"trace", cmd_trace, "locate facts by causal tracing (activation patching)"},
-    {"finetune", cmd_finetune, "teach a model rows or plain text, or train one from scratch"},
-    {"unlearn", cmd_unlearn, "make a model forget rows and keep others, by training a few layers"},
+    {"finetune", cmd_finetune, "finetune a model on rows or plain text, or train one from scratch"},
+    {"unlearn", cmd_unlearn, "unlearn a forget set, retain the rest, by training a few layers"},
     {"measure", NULL, NULL},
-    {"eval", cmd_eval, "score what a model knows: MMLU, LUME, TOFU, membership, facts"},
+    {"eval", cmd_eval, "score a model: MMLU, LUME, TOFU, membership inference, facts"},
     {"compare", cmd_compare, "compare two results of eval"},
     {"depth", cmd_depth, "unlearning depth (UDS): facts removed, or only not generated?"},
-    {"attack", cmd_attack, "do forgotten rows come back: quantised, relearnt, asked otherwise?"},
+    {"attack", cmd_attack, "attack an unlearned model: quantise, relearn, paraphrase, prefix"},
     {"whole studies", NULL, NULL},
-    {"run", cmd_run, "a whole study from its recipe: stages, tables, one report"},
-    {"demo", cmd_demo, "the whole job on the embedded model, offline"},
+    {"run", cmd_run, "run a whole study from a recipe: stages, tables, one report"},
+    {"demo", cmd_demo, "the whole pipeline on the embedded model, offline"},
     {"plot", cmd_plot, "draw a result's plots again from its tables"},
     {"data", NULL, NULL},
-    {"facts", cmd_facts, "the facts a model knows, split by subject into forget and retain"},
+    {"facts", cmd_facts, "find facts that a model knows, and split them by subject"},
     {"rows", cmd_rows, "filter rows of JSONL files, and concatenate files"},
-    {"subset", cmd_subset, "a smaller LUME: whole documents, and others that nobody is taught"},
+    {"subset", cmd_subset, "sample a smaller LUME by document, with a holdout set"},
     {"models", NULL, NULL},
-    {"info", cmd_info, "what a model is, and the memory that each job needs"},
-    {"generate", cmd_generate, "continue a prompt, greedily"},
-    {"diff", cmd_diff, "what moved between two models, tensor by tensor"},
-    {"convert", cmd_convert, "a model as a Hugging Face directory, or as a GGUF"},
+    {"info", cmd_info, "print a model's architecture, and the memory that each job needs"},
+    {"generate", cmd_generate, "continue a prompt by greedy decoding"},
+    {"diff", cmd_diff, "print the change between two models, tensor by tensor"},
+    {"convert", cmd_convert, "write a model as a Hugging Face directory, or as a GGUF"},
     {NULL, NULL, NULL},
 };
 
@@ -54,7 +54,7 @@ static int print_help(void)
 {
     puts("deleatur " DELE_VERSION " -- machine unlearning: locate facts, unlearn them, measure\n"
          "\n"
-         "  deleatur COMMAND ...          deleatur COMMAND --help says more");
+         "  deleatur COMMAND ...          deleatur COMMAND --help lists its options");
     for (const command *c = commands; c->name; c++)
         if (c->run)
             printf("  %-10s %s\n", c->name, c->summary);

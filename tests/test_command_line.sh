@@ -62,7 +62,7 @@ expect 2 'say --shots$' "$deleatur" eval m --num_fewshot 5
 expect 2 'say --suite$' "$deleatur" eval m --tasks mmlu
 expect 2 'say --noise$' "$deleatur" trace m --noise_level s3
 expect 2 'say --\(eval-\)\?every$' "$deleatur" unlearn m --eval-steps 5
-expect 2 'MODEL is a word without an option' "$deleatur" eval --model m
+expect 2 'MODEL is a positional argument' "$deleatur" eval --model m
 expect 2 '^deleatur: MODEL is missing' "$deleatur" trace
 expect 2 '^deleatur: AFTER is missing' "$deleatur" compare before
 if [ -w /dev/full ]; then # a full disk behind stdout is not a success

@@ -56,8 +56,8 @@ static void assert_refused(scratch *s, const char *text, const char *where)
 static void a_bad_row_is_named_by_file_and_line(void **state)
 {
     assert_refused(*state, "a,b,c\n\"x\ny\",b,c\na,b\n",
-                   "bad.csv:4: a row of 2 fields where 3 are wanted");
-    assert_refused(*state, "a,b,c,d\n", "bad.csv:1: a row of 4 fields");
+                   "bad.csv:4: a line has 2 fields instead of 3");
+    assert_refused(*state, "a,b,c,d\n", "bad.csv:1: a line has 4 fields");
     assert_refused(*state, "a,b,c\na,\"never closed,c\n", "bad.csv:2: the quote");
     assert_refused(*state, "a,b,c\na,b \"c\" d,e\n", "bad.csv:2:");
 }

@@ -62,7 +62,7 @@ expect 1 'none of them empty' --suite choices --data "$dir/bad.jsonl"
 bad '{"contexts": ["x"], "choices": ["a", "b"], "answer": 1}'
 expect 1 '1 contexts for 2 choices' --suite choices --data "$dir/bad.jsonl"
 bad '{"choices": ["a", "b"], "answer": 1}'
-expect 1 'neither "question"' --suite choices --data "$dir/bad.jsonl"
+expect 1 'there is no "question"' --suite choices --data "$dir/bad.jsonl"
 expect 2 'is not known: mmlu, choices' --suite arc --data "$dir/bad.jsonl"
 expect 2 '--style: --suite choices does not use it; it has --data, --limit and --out alone' --suite choices --data "$dir/sets" \
     --style harness

@@ -228,7 +228,7 @@ static void a_broken_row_is_named_by_file_and_line(void **state)
     static const char *const bad[][2] = {
         {"{\"input\": \"a\"}", "rows.jsonl:2: no string fields"},
         {"{\"input\": \" \", \"output\": \"b\"}", "rows.jsonl:2: question and answer"},
-        {"[]", "rows.jsonl:2: an object"},
+        {"[]", "rows.jsonl:2: a record must be an object"},
         {"{", "rows.jsonl:2: the JSON ends"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         building *b = begin();

@@ -129,7 +129,7 @@ printf '{"input": "a", "output": "b"}\n{"input": 5}\n' >bad.jsonl
 printf '{"input": "who knows?", "output": "b"}\n' >nobody.jsonl
 refused 1 'empty.jsonl: no rows in this file' "$model" --qa empty.jsonl
 refused 1 'bad.jsonl:2: no string fields' "$model" --qa bad.jsonl
-refused 1 'nobody.jsonl: none of the 1 rows makes a fact; 1 were left out because: nobody' "$model" --qa nobody.jsonl
+refused 1 'nobody.jsonl: none of the 1 rows makes a fact; 1 were left out because: no person' "$model" --qa nobody.jsonl
 refused 1 'cannot open nowhere.jsonl' "$model" --qa rows.jsonl --retain nowhere.jsonl
 refused 2 'facts needs --facts FILE or --qa FILE' "$model"
 refused 2 'facts needs --facts FILE or --qa FILE' "$model" --qa rows.jsonl --facts known.json

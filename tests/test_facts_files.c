@@ -153,7 +153,7 @@ static void a_broken_record_is_one_sentence_with_its_place(void **state)
          "{\"subject\": \"A\", \"prompt\": \"A is\", \"ground_truth\": [\"B\"], "
          "\"target_new\": \"C\"}",
          "facts.jsonl:2: no string field \"ground_truth\""},
-        {FLAT("0", "BBC One, by"), "[1]", "facts.jsonl:2: an object {...} is wanted"},
+        {FLAT("0", "BBC One, by"), "[1]", "facts.jsonl:2: a record must be an object {...}"},
         {"{\"subject\": \"A\", \"prompt\": \"A is\", \"attribute\": \"B\"}",
          FLAT("1", "BBC One, by"), "facts.jsonl:2: no string field \"attribute\""},
     };

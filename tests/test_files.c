@@ -158,7 +158,7 @@ static void what_is_not_ours_is_never_touched(void **state)
         dele_err err = {0};
         bool resumed;
         assert_int_equal(dele_writer_open(&out, scratch_path(s, path), &err), DELE_ERR_FILE);
-        if (!strstr(err.msg, ".part exists and is no unfinished result of deleatur"))
+        if (!strstr(err.msg, ".part exists and is not an unfinished result of deleatur"))
             fail_msg("%s: %s", path, err.msg);
         assert_int_equal(dele_outdir_open(&dir, scratch_path(s, path), NULL), DELE_ERR_FILE);
         assert_int_equal(dele_outdir_resume(&dir, scratch_path(s, path), "thesis", &resumed, NULL),
@@ -183,7 +183,7 @@ static void create_never_overwrites_and_open_does(void **state)
     dele_err err = {0};
     const char *path = scratch_text(s, "f", "old");
     assert_int_equal(dele_writer_create(&out, path, &err), DELE_ERR_FILE);
-    assert_non_null(strstr(err.msg, "f exists already; remove it, or choose another place"));
+    assert_non_null(strstr(err.msg, "f exists already; remove it, or choose another path"));
     assert_int_equal(dele_writer_create(&out, scratch_path(s, "g"), NULL), DELE_OK);
     fputs("mine", out.stream);
     scratch_text(s, "g", "came meanwhile");
@@ -203,7 +203,7 @@ static void the_second_of_two_writers_is_refused(void **state)
     bool resumed;
     assert_int_equal(dele_writer_open(&first, scratch_path(s, "f"), NULL), DELE_OK);
     assert_int_equal(dele_writer_open(&second, scratch_path(s, "f"), &err), DELE_ERR_FILE);
-    assert_non_null(strstr(err.msg, "another deleatur is at work in"));
+    assert_non_null(strstr(err.msg, "another deleatur is writing to"));
     fputs("first", first.stream);
     assert_int_equal(dele_writer_commit(&first, NULL), DELE_OK);
     assert_int_equal(dele_outdir_resume(&one, scratch_path(s, "d"), "key", &resumed, NULL),
@@ -211,7 +211,7 @@ static void the_second_of_two_writers_is_refused(void **state)
     err = (dele_err){0};
     assert_int_equal(dele_outdir_resume(&two, scratch_path(s, "d"), "key", &resumed, &err),
                      DELE_ERR_FILE);
-    assert_non_null(strstr(err.msg, "another deleatur is at work in"));
+    assert_non_null(strstr(err.msg, "another deleatur is writing to"));
     assert_int_equal(dele_outdir_open(&two, scratch_path(s, "d"), NULL), DELE_ERR_FILE);
     dele_outdir_leave(&one);
     assert_int_equal(dele_outdir_resume(&two, scratch_path(s, "d"), "key", &resumed, NULL),
@@ -262,12 +262,12 @@ static void a_models_links_stay_in_its_cache(void **state)
         const char *to, *says; /* NULL: it may be read */
     } link[] = {{"../../blobs/f00", NULL},
                 {"../../blobs/../blobs/f00", NULL},
-                {"../../blobs/bad", "outside of the model"},
-                {"../../refs", "outside of the model"},
-                {"../../../models--c/blobs/f00", "outside of the model"},
-                {"../../../../secret", "outside of the model"},
-                {"/dev/zero", "outside of the model"},
-                {"nothing", "outside of the model"}};
+                {"../../blobs/bad", "outside the model"},
+                {"../../refs", "outside the model"},
+                {"../../../models--c/blobs/f00", "outside the model"},
+                {"../../../../secret", "outside the model"},
+                {"/dev/zero", "outside the model"},
+                {"nothing", "outside the model"}};
     const char *own = "hub/models--a--b/snapshots/1/config.json";
     for (size_t i = 0; i < sizeof link / sizeof *link; i++) {
         dele_err err = {0};
@@ -309,7 +309,7 @@ static void devices_and_silent_pipes_are_refused_and_speaking_ones_read(void **s
     err = (dele_err){0};
     assert_int_equal(dele_map_open(&map, scratch_path(s, "fifo"), &err),
                      DELE_ERR_FILE); /* at once: no waiting for a writer */
-    assert_non_null(strstr(err.msg, "fifo is a pipe, a file is wanted here"));
+    assert_non_null(strstr(err.msg, "fifo is a pipe, not a regular file"));
     assert_int_equal(dele_file_sha256(hex, scratch_path(s, "fifo"), NULL), DELE_ERR_FILE);
     assert_int_equal(dele_file_copy(scratch_path(s, "fifo"), scratch_path(s, "copy"), NULL),
                      DELE_ERR_FILE);
@@ -477,12 +477,12 @@ static void a_bad_record_is_named_by_file_and_line(void **state)
         {"{\"subject\": \"a\"}\n{\"subjct\": \"b\"}\n", "r.jsonl:2: no string field \"subject\"",
          1},
         {"{\"subject\": 3}\n", "r.jsonl:1: no string field \"subject\"", 0},
-        {"{\"subject\": \"a\"}\n17\n", "r.jsonl:2: an object", 1},
+        {"{\"subject\": \"a\"}\n17\n", "r.jsonl:2: a record must be an object", 1},
         {"{\"subject\": \"a\"} {\"subject\": \"b\"}\n", "r.jsonl:1: not JSON near", 0},
         {"{\"subject\": \"a\"}\n{\"subject\": \"caf\xe9\"}\n", "r.jsonl:2: byte 0xe9 is not UTF-8",
          -1},
         {"[{\"subject\": \"a\"},\n\n {\"subject\" \"b\"}]", "r.jsonl:3: not JSON near", 1},
-        {"[{\"subject\": \"a\"}, 5]", "r.jsonl:2: an object", 1},
+        {"[{\"subject\": \"a\"}, 5]", "r.jsonl:2: a record must be an object", 1},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         dele_err err = {0};
@@ -503,9 +503,9 @@ static void what_a_json_string_cannot_hold_is_refused(void **state)
         {"{\"a\": \"\\udc80\"}", "r.jsonl:1: half of a surrogate pair"},
         {"{\"a\": \"\\ud83d x\"}", "r.jsonl:1: half of a surrogate pair"},
         {"{\"a\": \"x\ty\"}", "r.jsonl:1: a control character inside a string"},
-        {"{\"a\": 1, \"b\": 2, \"a\": 3}", "r.jsonl:1: the key \"a\" is there twice"},
+        {"{\"a\": 1, \"b\": 2, \"a\": 3}", "r.jsonl:1: the key \"a\" appears twice"},
         {"{\"b\": [{\"c\": {\"x\": 1, \"\\u0078\": 2}}]}",
-         "r.jsonl:1: the key \"x\" is there twice"},
+         "r.jsonl:1: the key \"x\" appears twice"},
         {"[\n{\"a\": 1},\n{\"a\": \"\\u0000\"}]", "r.jsonl:3: U+0000 in a string"},
         {"[{\"a\": 1} {\"a\": 2}]", "r.jsonl:1: not JSON near"},
         {"[{\"a\": 1},]", "r.jsonl:1: not JSON near"},
@@ -524,7 +524,7 @@ static void what_a_json_string_cannot_hold_is_refused(void **state)
     dele_err err = {0};
     assert_null(
         dele_json_load(scratch_text(*state, "c.json", "{\n\"a\": {\"k\": 1,\n\"k\": 2}}"), &err));
-    assert_non_null(strstr(err.msg, "the key \"k\" is there twice"));
+    assert_non_null(strstr(err.msg, "the key \"k\" appears twice"));
     /* a pair is a character, and an escaped backslash before u0000 is none */
     err = (dele_err){0};
     cJSON *json = dele_json_load(
@@ -632,7 +632,7 @@ static void members_of_an_npz_are_plain_names_once(void **state)
         zip_file_add(zip, names[i], zip_source_buffer(zip, "x", 1, 0), 0);
         assert_int_equal(zip_close(zip), 0);
         assert_null(dele_npz_in_open(path, &err));
-        if (!strstr(err.msg, "is no array of an .npz")) fail_msg("%s: %s", names[i], err.msg);
+        if (!strstr(err.msg, "is not an array of an .npz")) fail_msg("%s: %s", names[i], err.msg);
     }
 }
 

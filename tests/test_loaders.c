@@ -235,7 +235,7 @@ static void write_model(place *p, const char *more, const char *generation)
     char text[1000];
     snprintf(text, sizeof text,
              "{" BASE ",\"num_key_value_heads\":1,\"tie_word_embeddings\":true,\"max_position_"
-                      "embeddings\":32%s%s}",
+             "embeddings\":32%s%s}",
              *more ? "," : "", more);
     put_file(p, "m/config.json", text);
     unlink(in(p, "m/generation_config.json"));
@@ -291,7 +291,7 @@ static void ids_beyond_the_vocabulary_are_refused_whatever_file_names_them(void 
             char more[100];
             snprintf(more, sizeof more, "\"%s\":%s", keys[k], values[v]);
             write_model(p, more, NULL);
-            expect_refusal(in(p, "m"), "lies beyond the vocabulary: the model has ids 0 to 9");
+            expect_refusal(in(p, "m"), "is outside the vocabulary: the model has ids 0 to 9");
             if (k == 3 || k == 4) continue;
             snprintf(more, sizeof more, "{\"%s\":%s}", keys[k], values[v]);
             write_model(p, "", more);
@@ -537,7 +537,7 @@ static void eot_and_eom_of_a_gguf_end_a_text(void **state)
                                        "tokenizer.ggml.padding_token_id"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         write_bpe(p, "gpt-2", -1, -1, keys[i], 10, "f");
-        expect_refusal(in(p, "m.gguf"), "beyond the vocabulary");
+        expect_refusal(in(p, "m.gguf"), "outside the vocabulary");
     }
 }
 

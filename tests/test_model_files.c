@@ -491,9 +491,9 @@ static void every_lie_of_a_safetensors_header_is_refused(void **state)
     uint8_t *bytes = read_bytes(file, &size);
     static const char *const lies[][3] = {
         {"[10,8]", "[11,8]", "does not fit its"},
-        {"[10,8]", "[8,10]", "config asks for [10, 8]"},
-        {"[10,8]", "[2,5,8]", "config asks for [10, 8]"},
-        {"[10,8]", "[80]", "config asks for [10, 8]"},
+        {"[10,8]", "[8,10]", "config requires [10, 8]"},
+        {"[10,8]", "[2,5,8]", "config requires [10, 8]"},
+        {"[10,8]", "[80]", "config requires [10, 8]"},
         {"[10,8]", "[10,-8]", "shape"},
         {"[10,8]", "[10,8.5]", "shape"},
         {"[10,8]", "[9223372036854775808,8]", "shape"},
@@ -606,7 +606,7 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
         {"llama.block_count", 21, &zero, 4, "llama.block_count"},
         {"llama.block_count", 21, &five, 4, "blk.2"},
         {"llama.embedding_length", 26, &big, 4, "hidden size"},
-        {"llama.feed_forward_length", 29, &five, 4, "config asks for"},
+        {"llama.feed_forward_length", 29, &five, 4, "config requires"},
         {"llama.context_length", 6, "contexx", 7, "llama.contexx_length"},
         {"llama.attention.head_count_kv", 33, &five, 4, "key/value"},
         {"token_embd.weight", 17, &big, 4, "dimensions"},
@@ -616,7 +616,7 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
         {"token_embd.weight", 37, &big, 4, "ggml's type"},
         {"token_embd.weight", 37, "\x03", 1, "shape"},
         {"token_embd.weight", 41, &huge, 8, "beyond the end"},
-        {"token_embd.weight", 41, &seven, 8, "alignment"},
+        {"token_embd.weight", 41, &seven, 8, "is not aligned"},
         {"token_embd.weight", 41, "\x20", 1, "overlap"},
         {"token_embd.weight", 0, "token_emba", 10, "token_embd.weight is missing"},
         {"blk.0.attn_q.weight", 0, "blk.0.attn_k", 12, "twice"},
@@ -640,7 +640,7 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
         size_t n;
         const char *words;
     } tokenizer_lies[] = {
-        {"tokenizer.ggml.bos_token_id", 31, &big, 4, "beyond the vocabulary"},
+        {"tokenizer.ggml.bos_token_id", 31, &big, 4, "outside the vocabulary"},
         {"tokenizer.ggml.tokens", 29, &huge, 8, "damaged"},
         {"tokenizer.ggml.tokens", 37, &huge, 8, "damaged"},
         {"tokenizer.ggml.tokens", 45, "\xff", 1, "valid UTF-8"},
@@ -689,7 +689,7 @@ static void a_config_that_claims_too_much_costs_no_memory(void **state)
     dele_arena small = {.limit = 64u << 20};
     dele_err err = {0};
     assert_int_equal(dele_model_load(&m, dir, &small, &err), DELE_ERR_FORMAT);
-    assert_non_null(strstr(err.msg, "config asks for"));
+    assert_non_null(strstr(err.msg, "config requires"));
     dele_arena_release(&small);
 }
 

@@ -128,7 +128,7 @@ for change in 's/"n_layers":.*/"n_layers": 2000,/' 's/"n_heads":.*/"n_heads": 0,
     refused 'trace.json: .*is not what deleatur writes' "$deleatur" plot bad
 done
 rm -rf bad && cp -r t bad && sed 's/"id":1,/"id":1,"id":1,/' t/facts.jsonl >bad/facts.jsonl
-refused 'the key "id" is there twice' "$deleatur" plot bad
+refused 'the key "id" appears twice' "$deleatur" plot bad
 rm -rf bad && cp -r t bad && cat t/facts.jsonl t/facts.jsonl >bad/facts.jsonl
 refused 'the fact 1 is there twice' "$deleatur" plot bad
 echo "all claims hold"

@@ -28,8 +28,8 @@ done >numbers.jsonl
 two=(eval "$model" --suite choices --data numbers.jsonl --out y --quiet)
 "$deleatur" "${two[@]}" >/dev/null & first=$!
 for _ in $(seq 2000); do [ -s y.part/items.jsonl ] && break; sleep 0.005; done
-refused 'another deleatur is at work in y.part' "${two[@]}"
-refused 'another deleatur is at work in y.part' rows three.jsonl --out y
+refused 'another deleatur is writing to y.part' "${two[@]}"
+refused 'another deleatur is writing to y.part' rows three.jsonl --out y
 wait $first || fail "the first of two"
 [ "$(wc -l <y/items.jsonl)" -eq 3000 ] || fail "items of two processes"
 [ ! -e y/deleatur.unfinished ] && [ ! -e y.part ] || fail "left over in the result: $(ls -A y)"
@@ -37,7 +37,7 @@ refused 'y exists already' "${two[@]}"
 taught=(finetune "$model" --data forget.jsonl --epochs 40 --out z --quiet)
 "$deleatur" "${taught[@]}" >/dev/null 2>&1 & first=$!
 for _ in $(seq 2000); do [ -s z.part/deleatur/steps.tsv ] && break; sleep 0.005; done
-refused 'another deleatur is at work in z.part' "${taught[@]}"
+refused 'another deleatur is writing to z.part' "${taught[@]}"
 kill $first 2>/dev/null
 wait $first 2>/dev/null
 
@@ -45,8 +45,8 @@ wait $first 2>/dev/null
 mkdir work.part && echo mydata >work.part/thesis.txt
 echo precious >precious
 ln -s precious known.json.part
-refused 'work.part exists and is no unfinished result' convert "$model" --out work
-refused 'known.json.part exists and is no unfinished result' facts "$model" --facts "$source/data/facts/demo_facts.json" --out known.json --quiet
+refused 'work.part exists and is not an unfinished result' convert "$model" --out work
+refused 'known.json.part exists and is not an unfinished result' facts "$model" --facts "$source/data/facts/demo_facts.json" --out known.json --quiet
 refused 'known.json.part exists' rows three.jsonl --out known.json
 [ "$(cat work.part/thesis.txt precious)" = $'mydata\nprecious' ] && [ -L known.json.part ] || fail "what is not ours was touched"
 for option in out forget-out retain-out; do
@@ -95,7 +95,7 @@ refused 'exists already|does not say how it was made' run recipe.json --out stra
 echo '{"secret": 1}' >secret.txt
 for name in generation_config.json tokenizer.json config.json model.safetensors merges.txt chat_template.jinja; do
     rm -rf m && cp -r "$model" m && rm -f "m/$name" && ln -s ../secret.txt "m/$name"
-    refused "m/$name is a link to a place outside of the model" convert m --out ev
+    refused "m/$name is a link to a file outside the model" convert m --out ev
     rm "m/$name" && ln -s /dev/zero "m/$name"
     refused "m/$name is a link" info m
     rm "m/$name" && mkfifo "m/$name"

@@ -400,7 +400,7 @@ static void a_broken_file_gets_one_clear_sentence(void **state)
     assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}",
                       DELE_ERR_FORMAT, "no id");
     assert_load_fails(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4e8},\"merges\":[]}}",
-                      DELE_ERR_FORMAT, "holes");
+                      DELE_ERR_FORMAT, "gaps");
     assert_load_fails(*state,
                       "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}",
                       DELE_ERR_FORMAT, "not in the vocabulary");

@@ -68,7 +68,7 @@ expect() { # STATUS PATTERN ARGUMENTS...
     [ ! -e "$dir/out" ] && [ ! -e "$dir/out.part" ] || fail "$* left something behind"
 }
 expect 2 'AFTER is missing: deleatur trace --compare BEFORE AFTER' --compare "$dir/a"
-expect 2 'one word too many' --compare "$dir/a" "$dir/b" "$dir/c"
+expect 2 'one argument too many' --compare "$dir/a" "$dir/b" "$dir/c"
 expect 2 'no option --facts' --compare "$dir/a" "$dir/b" --facts "$facts"
 expect 2 'wants the number of a fact' --compare "$dir/a" "$dir/b" --fact Arlo --out "$dir/out"
 expect 1 'fact 4711 is not in both' --compare "$dir/a" "$dir/b" --fact 4711 --out "$dir/out"

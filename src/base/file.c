@@ -44,7 +44,7 @@ static const char *kind_of(mode_t mode)
            : S_ISFIFO(mode)                 ? "a pipe"
            : S_ISSOCK(mode)                 ? "a socket"
            : S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
-                                            : "not a regular file";
+                                            : "a special file";
 }
 
 /* Whether somebody writes to a pipe, or did, before the time is up.  Opening it without O_NONBLOCK
@@ -71,12 +71,12 @@ static int open_input(struct stat *st, const char *path, bool streams, dele_err 
     const bool stream = ok && (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) ||
                                (S_ISCHR(st->st_mode) && isatty(fd)));
     if (ok && !S_ISREG(st->st_mode) && !(streams && stream)) {
-        dele_fail(err, DELE_ERR_FILE, "%s is %s, a file is wanted here", path,
-                  kind_of(st->st_mode));
+        dele_fail(err, DELE_ERR_FILE, "%s is %s, not a regular file", path, kind_of(st->st_mode));
         ok = false;
     }
     if (ok && S_ISFIFO(st->st_mode) && !pipe_speaks(fd)) {
-        dele_fail(err, DELE_ERR_FILE, "%s is a pipe that nobody wrote to for %d s", path, TIMEOUT);
+        dele_fail(err, DELE_ERR_FILE, "%s is a pipe to which nothing was written for %d s", path,
+                  TIMEOUT);
         ok = false;
     }
     if (ok && ((flags = fcntl(fd, F_GETFL)) < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)) {
@@ -131,12 +131,13 @@ dele_status dele_path_is_shipped(const char *path, dele_err *err)
     struct stat st;
     if (lstat(path, &st)) return fail_file(err, "read", path);
     if (S_ISLNK(st.st_mode) && !is_cached(path))
-        return dele_fail(err, DELE_ERR_FILE,
-                         "%s is a link to a place outside of the model; put the file itself there",
-                         path);
+        return dele_fail(
+            err, DELE_ERR_FILE,
+            "%s is a link to a file outside the model's directory; replace the link by the file",
+            path);
     if (stat(path, &st)) return fail_file(err, "read", path);
     if (!S_ISREG(st.st_mode))
-        return dele_fail(err, DELE_ERR_FILE, "%s is %s, a file is wanted here", path,
+        return dele_fail(err, DELE_ERR_FILE, "%s is %s, not a regular file", path,
                          kind_of(st.st_mode));
     return DELE_OK;
 }
@@ -162,7 +163,8 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
         const uintptr_t begin = atomic_load(&watched[i].at);
         if (at < begin || at - begin >= atomic_load(&watched[i].size)) continue;
         static const char before[] = "deleatur: ",
-                          behind[] = " became shorter while it was read; let nobody write to it\n";
+                          behind[] =
+                              " became shorter while it was read; do not write to it meanwhile\n";
         if (write(2, before, sizeof before - 1) < 0 ||
             write(2, watched[i].path, strlen(watched[i].path)) < 0 ||
             write(2, behind, sizeof behind - 1) < 0)
@@ -244,7 +246,7 @@ static char *read_all(int fd, const struct stat *st, const char *path, dele_aren
         if (n <= cap) continue;
         if (!regular && cap >= STREAM_LIMIT) {
             dele_fail(err, DELE_ERR_FILE,
-                      "%s gives more than %zu MiB; write it to a file and name that", path,
+                      "%s gives more than %zu MiB; write it to a file and give that file", path,
                       STREAM_LIMIT >> 20);
             return NULL;
         }

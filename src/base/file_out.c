@@ -1,24 +1,22 @@
-/* Files: nothing half-written is ever seen under its final name, and nothing of anybody else's is
- * written over.
+/* Files that are written: a file appears under its final name only when it is complete, and
+ * nothing that deleatur did not make is overwritten.
  *
- * What becomes `path` is made in a directory `path.part`, which is ours where it holds the file
- * deleatur.unfinished:
+ * What becomes `path` is made in a directory `path.part`.  That directory is ours if it holds the
+ * file deleatur.unfinished (the mark):
  *
- *   a file        path.part/deleatur.unfinished   the bytes themselves            -> renamed to
- *                                                 path
- *   a directory   path.part/deleatur.unfinished   the key of what is being made   -> path.part is
- *                                                 renamed to path
- *                 path.part/...                   the result so far
+ *   a file        path.part/deleatur.unfinished   the bytes themselves; renamed to path
+ *   a directory   path.part/deleatur.unfinished   the key of the result that is being made
+ *                 path.part/...                   the result so far; path.part is renamed to path
  *
- * That file is locked (flock) for as long as its process is at work, so a second process is
- * refused, and what a killed one left is told from what is being written.  A path.part of any other
- * shape (a file, a link, somebody's directory) is refused and never touched.  All steps go through
- * descriptors of the directories (openat, renameat), so that a link put in their place meanwhile
- * leads nowhere.
+ * The mark is locked (flock) while its process runs.  So a second process is refused, and the rest
+ * of a killed process is distinguished from a result that is being written.  A path.part of any
+ * other form (a file, a link, a directory of somebody else) is refused and not changed.  All steps
+ * use descriptors of the directories (openat, renameat), so that a link put in their place
+ * meanwhile has no effect.
  *
- * stdio reports a full disk late: fprintf succeeds into a buffer, and the error waits in fflush,
- * fsync or fclose.  commit therefore asks all four (ferror too) before it renames, and syncs the
- * directory after. */
+ * stdio reports a full disk late: fprintf succeeds into a buffer, and the error appears in fflush,
+ * fsync or fclose.  commit therefore checks all of them (ferror too) before it renames, and syncs
+ * the directory afterwards. */
 #include "base/file.h"
 
 #include <dirent.h>
@@ -72,7 +70,7 @@ dele_status dele_path_free(const char *path, dele_err *err)
 {
     if (!dele_path_exists(path)) return DELE_OK;
     return dele_fail(err, DELE_ERR_FILE,
-                     "%s exists already; remove it, or choose another place for the result", path);
+                     "%s exists already; remove it, or choose another path for the result", path);
 }
 
 /* mkdir -p; with_last says whether the last component is made too. */
@@ -222,8 +220,8 @@ static dele_status fail_foreign(dele_err *err, const char *part)
 {
     return dele_fail(
         err, DELE_ERR_FILE,
-        "%s exists and is no unfinished result of deleatur; move it away, or choose another "
-        "place for the result",
+        "%s exists and is not an unfinished result of deleatur; move it away, or choose another "
+        "path for the result",
         part);
 }
 
@@ -231,7 +229,7 @@ static dele_status fail_busy(dele_err *err, const char *part)
 {
     return dele_fail(
         err, DELE_ERR_FILE,
-        "another deleatur is at work in %s; wait for it, or choose another place for the result",
+        "another deleatur is writing to %s; wait for it, or choose another path for the result",
         part);
 }
 
@@ -457,7 +455,7 @@ static dele_status take_over(dele_outdir *out, const char *key, bool *resumed, d
             out->part);
     dele_arena_release(&scratch);
     if (!status && !remove_entries(out->claim.part, *resumed ? HALF_WRITTEN : ALL_BUT_MARK))
-        status = fail_file(err, "clear away", out->part);
+        status = fail_file(err, "remove", out->part);
     return status;
 }
 
@@ -511,12 +509,12 @@ dele_status dele_outdir_commit(dele_outdir *out, dele_err *err)
     dele_status status = dele_json_memory(err);
     if (status) return status;
     if (dele_path_exists(out->path) || !is_in_place(c->above, last_name(out->part), c->part)) {
-        status =
-            dele_path_exists(out->path)
-                ? dele_fail(err, DELE_ERR_FILE, "%s came into being meanwhile; the result is in %s",
-                            out->path, out->part)
-                : dele_fail(err, DELE_ERR_FILE, "%s was moved away while it was written",
-                            out->part);
+        status = dele_path_exists(out->path)
+                     ? dele_fail(err, DELE_ERR_FILE,
+                                 "%s was created by another program meanwhile; the result is in %s",
+                                 out->path, out->part)
+                     : dele_fail(err, DELE_ERR_FILE, "%s was moved away while it was written",
+                                 out->part);
         release(c);
         *out = (dele_outdir){0};
         return status;

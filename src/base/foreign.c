@@ -39,9 +39,9 @@ static const format formats[] = {
 };
 
 static const char PICKLE_DATA[] =
-    "is a Python pickle, which is a program and is not run here; save the data as JSON lines";
+    "is a Python pickle, which can run code and is not loaded; save the data as JSON lines";
 static const char PICKLE_MODEL[] =
-    "is a Python pickle, as older pytorch_model.bin and .pt are: a program, which is not run here; "
+    "is a Python pickle (an older pytorch_model.bin or .pt), which can run code and is not loaded; "
     "save the model as safetensors: AutoModelForCausalLM.from_pretrained(DIR)"
     ".save_pretrained(OUT), and give OUT";
 static const char SAFETENSORS[] =

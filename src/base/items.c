@@ -44,8 +44,8 @@ dele_status dele_items_open(dele_items *items, const char *path, dele_err *err)
     dele_arena_release(&arena);
     if (err->code) return err->code;
     if (whole < size && truncate(path, (off_t)whole))
-        return dele_fail(err, DELE_ERR_FILE, "%s could not be cut behind its last whole line",
-                         path);
+        return dele_fail(err, DELE_ERR_FILE,
+                         "%s could not be truncated after its last complete line", path);
     items->file = dele_file_append(path, false, err);
     return items->file ? DELE_OK : DELE_ERR_FILE;
 }
@@ -67,9 +67,9 @@ static const char *take_field(const dele_items_field *field, const cJSON *line)
     }
     if (cJSON_IsNull(item) && field->nullable) return NULL;
     const double x = cJSON_IsNumber(item) ? item->valuedouble : NAN;
-    if (!isfinite(x)) return "is no finite number";
+    if (!isfinite(x)) return "is not a finite number";
     if (field->type == DELE_ITEMS_WHOLE && (x != floor(x) || fabs(x) > INT_MAX))
-        return "is no whole number";
+        return "is not an integer";
     if ((field->low != 0 || field->high != 0) && !(x >= field->low && x <= field->high))
         return "is out of range";
     *field->value = x;

@@ -245,7 +245,7 @@ static cJSON *parse(const char *path, char *text, int line, reading how, dele_er
     bool failed = false;
     const char *twice = any_key_twice(json, &failed);
     if (twice)
-        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the key \"%.100s\" is there twice in one object",
+        dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the key \"%.100s\" appears twice in one object",
                   path, line, twice);
     else if (failed)
         dele_fail(err, DELE_ERR_MEMORY, "out of memory while reading %s", path);
@@ -510,8 +510,7 @@ const cJSON *dele_records_next(dele_records *r, dele_err *err)
         return NULL;
     }
     if (cJSON_IsObject(s->row)) return s->row;
-    dele_fail(err, DELE_ERR_FORMAT, "%s:%d: an object {...} is wanted as a record", r->path,
-              r->line);
+    dele_fail(err, DELE_ERR_FORMAT, "%s:%d: a record must be an object {...}", r->path, r->line);
     return NULL;
 }
 

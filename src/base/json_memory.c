@@ -30,7 +30,7 @@ dele_status dele_json_memory(dele_err *err)
 {
     if (!atomic_load(&failed)) return DELE_OK;
     return dele_fail(err, DELE_ERR_MEMORY,
-                     "out of memory while a result was put together; nothing of it was kept");
+                     "out of memory while a result was built; nothing of it was written");
 }
 
 void dele_json_memory_failed(void) { atomic_store(&failed, true); }

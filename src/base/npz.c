@@ -1,9 +1,9 @@
 /* numpy's arrays on disk (numpy/lib/format.py, version 1.0 of the format).
  *
- *   one array   \x93NUMPY 1 0  length of the header (u16)  {'descr': '<f4', 'fortran_order': False,
- *                              'shape': (3, 4), }
+ *   one array   \x93NUMPY 1 0  length of the header (u16)
+ *               {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
  *               spaces up to a multiple of 64, the last byte a newline, then the values in C order
- *   the .npz    a zip with one such file an array, "name.npy"
+ *   the .npz    a zip with one such file for each array, "name.npy"
  *
  * Members are stored, not deflated, and dated 1 January 1980 (the first day of DOS), so that the
  * bytes depend on the arrays alone. */

@@ -33,10 +33,11 @@ static dele_status check_names(const dele_npz_in *npz, dele_err *err)
         const size_t length = name ? strlen(name) : 0;
         if (length < 5 || length >= 256 || strcmp(name + length - 4, ".npy") ||
             strpbrk(name, "/\\"))
-            return dele_fail(err, DELE_ERR_DATA, "%s: the member \"%.100s\" is no array of an .npz",
-                             npz->path, name ? name : "");
+            return dele_fail(err, DELE_ERR_DATA,
+                             "%s: the member \"%.100s\" is not an array of an .npz", npz->path,
+                             name ? name : "");
         if (zip_name_locate(npz->zip, name, 0) != i)
-            return dele_fail(err, DELE_ERR_DATA, "%s: the array \"%.100s\" is there twice",
+            return dele_fail(err, DELE_ERR_DATA, "%s: the array \"%.100s\" appears twice",
                              npz->path, name);
     }
     return DELE_OK;

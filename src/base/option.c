@@ -32,10 +32,10 @@ static void table_init(table *t, const dele_usage *usage, dele_common *common)
     const dele_option everyones[] = {
         DELE_OPT("config", &t->config,
                  "read options from this file first: a JSON object with the same names"),
-        DELE_OPT("threads", &common->threads, "threads to use; 0: one per core"),
+        DELE_OPT("threads", &common->threads, "number of threads; 0: one per core"),
         DELE_FLAG("quiet", &common->quiet, "no progress on stderr"),
         DELE_FLAG("json", &common->json, "results on stdout as JSON"),
-        DELE_FLAG("help", &common->help, "this page"),
+        DELE_FLAG("help", &common->help, "print this help"),
     };
     const size_t n = sizeof everyones / sizeof *everyones;
     memcpy(t->common, everyones, sizeof everyones);
@@ -123,8 +123,8 @@ static dele_status fail_foreign(const table *t, const char *where, const char *d
         if (isupper((unsigned char)*ours) && t->usage->n_positional &&
             !strncmp(positional_name(t->usage, 0, &n), ours, strlen(ours)))
             return dele_fail(err, DELE_ERR_USAGE,
-                             "%sno option %s%s: %s is a word without an option, deleatur %s %s",
-                             where, dashes, name, ours, t->usage->command, t->usage->synopsis);
+                             "%sno option %s%s: %s is a positional argument, deleatur %s %s", where,
+                             dashes, name, ours, t->usage->command, t->usage->synopsis);
     }
     return DELE_OK;
 }
@@ -308,8 +308,9 @@ static dele_status walk(table *t, int argc, char **argv, bool dry, int *n_positi
                 status =
                     dele_fail(err, DELE_ERR_USAGE, "no option %s; options are written --name", arg);
         } else if (*n_positional >= u->n_positional) {
-            status = dele_fail(err, DELE_ERR_USAGE, "\"%s\" is one word too many: deleatur %s %s",
-                               arg, u->command, u->synopsis);
+            status =
+                dele_fail(err, DELE_ERR_USAGE, "\"%s\" is one argument too many: deleatur %s %s",
+                          arg, u->command, u->synopsis);
         } else {
             u->positional[(*n_positional)++] = arg;
         }

@@ -41,8 +41,8 @@ typedef struct {
 } dele_option;
 
 #define DELE_OPT_TYPE(p)                                                                           \
-    _Generic((p), const char **: DELE_OPT_STRING, int *: DELE_OPT_INT, uint64_t *: DELE_OPT_U64,          \
-             double *: DELE_OPT_DOUBLE, bool *: DELE_OPT_BOOL)
+    _Generic((p), const char **: DELE_OPT_STRING, int *: DELE_OPT_INT,                             \
+             uint64_t *: DELE_OPT_U64, double *: DELE_OPT_DOUBLE, bool *: DELE_OPT_BOOL)
 #define DELE_OPT(name, p, help)                                                                    \
     {                                                                                              \
         (name), DELE_OPT_TYPE(p), (p), (help)                                                      \

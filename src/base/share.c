@@ -35,7 +35,7 @@ char *dele_share_path(const char *name, dele_arena *arena, dele_err *err)
         if (!path || dele_path_exists(path)) return path;
     }
     dele_fail(err, DELE_ERR_FILE,
-              "%s, which comes with deleatur, is missing; install deleatur again, or set "
+              "%s, a file of deleatur's installation, is missing; install deleatur again, or set "
               "DELEATUR_SHARE to its folder",
               name);
     return NULL;

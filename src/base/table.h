@@ -1,22 +1,23 @@
-/* A table for stdout: rows are collected, then printed in one of three forms.
+/* A table for stdout: lines are collected, then printed in one of three forms.
  *
- *   DELE_TABLE_TSV       cells separated by tabs, a line feed behind each row
- *   DELE_TABLE_CSV       RFC 4180: commas, CR LF behind each row; a cell with a comma or a quote is
- *                        quoted
- *   DELE_TABLE_ALIGNED   for a person at a terminal: columns padded, numbers to the right, two
- *                        blanks between
+ *   DELE_TABLE_TSV       cells separated by tabs, a line feed after each line
+ *   DELE_TABLE_CSV       RFC 4180: commas, CR LF after each line; a cell with a comma or a quote
+ *                        is quoted
+ *   DELE_TABLE_ALIGNED   for a terminal: columns padded, numbers right-aligned, two blanks between
  *
- * Text cells follow base/text_out.h's rule for cells in all three, so that no text can make a row
- * or a column, send anything to a terminal, or be taken for a formula.  Number cells are printed as
- * they are formatted.
+ * Text cells follow base/text_out.h's rule for cells in all three forms, so that a text cannot make
+ * a line or a column, send anything to a terminal, or be taken for a formula.  Number cells are
+ * printed as they are formatted.
  *
  *   dele_table t = {0};
  *   dele_table_head(&t, "set\tn\tacc");
- *   dele_table_text(&t, name), dele_table_cell(&t, "%zu", n), dele_table_real(&t, "%.4f", acc),
- *   dele_table_row(&t); dele_table_print(&t, stdout, dele_table_form_of(csv), err);      releases
- *   it, too
+ *   dele_table_text(&t, name);
+ *   dele_table_cell(&t, "%zu", n);
+ *   dele_table_real(&t, "%.4f", acc);
+ *   dele_table_row(&t);
+ *   dele_table_print(&t, stdout, dele_table_form_of(csv), err);      releases it, too
  *
- * Failures of memory are kept and reported by print. */
+ * Failures of memory are recorded, and reported by print. */
 #ifndef DELE_TABLE_H
 #define DELE_TABLE_H
 

@@ -1,4 +1,5 @@
-/* What a forward pass keeps for the backward pass.  Private to forward.c and backward.c. */
+/* The activations that a forward pass stores for the backward pass.  Private to forward.c and
+ * backward.c. */
 #ifndef DELE_ACTIVATIONS_H
 #define DELE_ACTIVATIONS_H
 
@@ -22,7 +23,7 @@ struct dele_activations {
     dele_attention *items;         /* [n_segments] of the current layer */
     float *scratch;                /* attention's */
     float *x_final, *final_rstd,
-        *final_mean; /* [n_output_rows, d_model], [n_output_rows]: what the last norm saw */
+        *final_mean; /* [n_output_rows, d_model], [n_output_rows]: the last norm's input */
 };
 
 /* The family's norm, forward; w may be NULL. */

@@ -1,16 +1,17 @@
-/* The backward pass: forward.c read from the bottom up.
+/* The backward pass: the steps of forward.c in reverse order.
  *
- *   dlogits ── head ── last norm ──┬── down, silu ⊙, gate/up, norm ──(+)── o, attention, rotation,
- *   clip, qkv, norm ──(+)── ...
- *                                  └───────────── the stream: its gradient passes both sublayers by
- *                                  ─────────────┘
+ *   dlogits ── head ── last norm ──┬── down, silu ⊙, gate/up, norm ──(+)─┬── o, attention, ...
+ *                                  └─────── the residual stream ──────┘  └── the stream ── ...
  *
- * A tensor whose gradient buffer is NULL is frozen: nothing is computed for it.  The signal stops
- * at the lowest layer that trains anything or whose states' gradient is to be read, and inside that
- * layer at the lowest half that does.
+ * The gradient of the residual stream passes each sublayer by and goes through it; the two are
+ * added at (+).  After the MLP follow o, attention, rotation, clip, qkv and norm of the same layer,
+ * then the layer below.
  *
- * Gradients of states are read off the stream's as it comes by: what a sublayer adds has the
- * gradient of the sum. */
+ * A tensor whose gradient buffer is NULL is frozen: nothing is computed for it.  The pass stops at
+ * the lowest layer that trains a tensor or whose states' gradients are requested, and inside that
+ * layer at the lowest sublayer that does.
+ *
+ * The gradient of a sublayer's output equals the gradient of the stream to which it is added. */
 #include <string.h>
 
 #include "model/activations.h"
@@ -261,12 +262,12 @@ static dele_status check(const pass *p, dele_err *err)
                              "a backward pass through patched states is not supported");
     for (size_t i = 0; i < p->grads->n_reads; i++)
         if (p->grads->reads[i].op != DELE_READ)
-            return dele_fail(err, DELE_ERR_UNSUPPORTED, "a gradient can be read, nothing else");
+            return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                             "a gradient can be read (DELE_READ), but not replaced or scaled");
     for (size_t i = 0; i < p->grads->n_adds; i++)
         if (p->grads->adds[i].op != DELE_ADD || p->grads->adds[i].site != DELE_RESID_POST)
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                             "a gradient can be added to the stream that leaves a layer, "
-                             "nowhere else");
+                             "a gradient can be added at DELE_RESID_POST only");
     for (size_t i = 0; i < b->n_segments && grad(p, DELE_SLOT_EMBED, -1); i++)
         if (b->segments[i].states)
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
@@ -308,14 +309,15 @@ dele_status dele_backward(dele_run *run, const dele_model *model, const dele_bat
     }
     if (dembed) embedding_backward(&p, dembed);
     if (p.reads_met != grads->n_reads)
-        return dele_fail(err, DELE_ERR_DATA,
-                         "%zu of %zu gradients met no row: a row or head that does not exist, or a "
-                         "layer below the lowest that was kept",
-                         grads->n_reads - p.reads_met, grads->n_reads);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%zu of %zu gradients apply to no row: a row or head that does not exist, or a "
+            "layer below the lowest that was kept",
+            grads->n_reads - p.reads_met, grads->n_reads);
     if (p.adds_met != grads->n_adds)
         return dele_fail(
             err, DELE_ERR_DATA,
-            "%zu of %zu gradients of states met no row: a row that does not exist, or a "
+            "%zu of %zu gradients of states apply to no row: a row that does not exist, or a "
             "layer below the lowest that was kept",
             grads->n_adds - p.adds_met, grads->n_adds);
     return DELE_OK;

@@ -2,12 +2,12 @@
  * writes rope_parameters and dtype.
  *
  * Every key is in one of three places:
- *   read     it is a field of dele_config, or must have the one value that we compute with
+ *   read     a field of dele_config, or it must have the only supported value
  *            (hidden_act "silu")
- *   inert    it is known not to change the forward pass (use_cache, transformers_version, ...)
- *   unknown  kept when a model is saved; but if its name speaks of arithmetic (rope, scale, norm,
+ *   inert    known not to change the forward pass (use_cache, transformers_version, ...)
+ *   unknown  kept when a model is saved; but if its name suggests arithmetic (rope, scale, norm,
  *            bias, window, expert, ...) and its value is not null, false or empty, the model is
- *            refused by that name: computing without it would give wrong numbers quietly. */
+ *            refused by that name: without it the numbers would silently be wrong. */
 #include "model/config.h"
 
 #include <float.h>
@@ -97,7 +97,7 @@ static const inert inert_keys[] = {{"architectures", LIST},
                                    {"output_router_logits", FLAG},
                                    {"gradient_checkpointing", FLAG}};
 
-/* Words that make an unknown key suspect. */
+/* An unknown key that contains one of these words is refused. */
 static const char *const maths_words[] = {
     "rope",       "rotary",   "scal",    "multiplier", "softcap",     "norm",   "bias",
     "window",     "expert",   "moe",     "router",     "quant",       "clip",   "clamp",
@@ -157,8 +157,7 @@ static int read_int(const reader *r, const char *key, int fallback)
     if (!item && fallback >= 0) return fallback;
     double x = cJSON_IsNumber(item) ? item->valuedouble : -1;
     if (x < 1 || x > 1 << 30 || x != floor(x)) {
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a positive whole number", r->where,
-                  key);
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a positive integer", r->where, key);
         return 0;
     }
     return (int)x;
@@ -197,8 +196,7 @@ static int read_id(const reader *r, const dele_config *c, const char *key, const
                : (int)item->valuedouble;
 }
 
-/* eos_token_id: one id, a list of ids, or null.  All of them are ends of text; the first is
- * returned. */
+/* eos_token_id: one id, a list of ids, or null.  All of them end a text; the first is returned. */
 static int read_ends(const reader *r, dele_config *c)
 {
     const cJSON *value = field(r, "eos_token_id"),
@@ -219,9 +217,9 @@ dele_status dele_config_check_id(const dele_config *c, double id, const char *wh
     if (id == floor(id) && id >= 0)
         return dele_fail(
             err, DELE_ERR_FORMAT,
-            "%s: \"%s\" is %.0f, which lies beyond the vocabulary: the model has ids 0 to %d",
-            where, name, id, c->vocab - 1);
-    return dele_fail(err, DELE_ERR_FORMAT, "%s: \"%s\" is %g, which is no token id", where, name,
+            "%s: \"%s\" is %.0f, which is outside the vocabulary: the model has ids 0 to %d", where,
+            name, id, c->vocab - 1);
+    return dele_fail(err, DELE_ERR_FORMAT, "%s: \"%s\" is %g, which is not a token id", where, name,
                      id);
 }
 
@@ -255,7 +253,7 @@ dele_status dele_config_read_generation(dele_config *config, const cJSON *json, 
     return DELE_OK;
 }
 
-/* ---- what must have the one value that we compute with --------------------------------------- */
+/* ---- keys with one supported value ----------------------------------------------------------- */
 
 /* Where a value of the rotation was found: its name in the file, for messages. */
 typedef struct {
@@ -274,16 +272,16 @@ static void agree(found *f, const cJSON *value, const char *name, const reader *
     if (!f->value) *f = (found){value, name};
 }
 
-/* What all spellings say together. */
+/* The rotation parameters, collected from all keys. */
 typedef struct {
     found theta, type, partial;
     found nested;    /* the theta under "full_attention" */
     bool null_theta; /* some spelling has it, as null */
 } rotation;
 
-/* One object of rotation parameters: rope_scaling or rope_parameters (names[0]), or the one inside
- * it that belongs to the full-attention layers, which are all there are here.  names: the object's
- * own name, and its theta's, types' and share's in messages. */
+/* One object of rotation parameters: rope_scaling or rope_parameters (names[0]), or the object
+ * inside it for full-attention layers, the only kind here.  names: for messages, those of the
+ * object, of its theta, of its types and of its rotated fraction. */
 static void read_rotation(rotation *out, const cJSON *rope, const char *const names[5], bool nested,
                           const reader *r)
 {
@@ -320,10 +318,10 @@ static void read_rotation(rotation *out, const cJSON *rope, const char *const na
 
 /* The rotation of all spellings: v4's rope_theta beside rope_scaling {rope_type or type,
  * rope_theta}, and v5's rope_parameters {rope_type, rope_theta}, flat or under "full_attention".
- * transformers 5.23 (RotaryEmbeddingConfigMixin, modeling_rope_utils.py) lets the objects win over
- * rope_theta, and rope_scaling over rope_parameters; its theta is 10000 where no key has one, and
- * what is under a layer type does not count for these families.  Here keys that contradict each
- * other are refused, so that there is nothing to win. */
+ * In transformers 5.23 (RotaryEmbeddingConfigMixin, modeling_rope_utils.py) the objects override
+ * rope_theta, and rope_scaling overrides rope_parameters; theta is 10000 where no key has it, and
+ * values under a layer type are ignored for these families.  Here contradicting keys are refused,
+ * so no order is needed. */
 static void read_rope(dele_config *c, const reader *r)
 {
     static const char *const scaling[] = {"rope_scaling", "rope_scaling.rope_theta",
@@ -367,7 +365,7 @@ static void read_layer_types(const dele_config *c, const reader *r)
     const cJSON *types = field(r, key);
     if (!types) return;
     if (!cJSON_IsArray(types) || cJSON_GetArraySize(types) != c->n_layers)
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a list with one name a layer",
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a list with one name for each layer",
                   r->where, key);
     for (const cJSON *type = cJSON_IsArray(types) ? types->child : NULL; type; type = type->next)
         if (!cJSON_IsString(type) || strcmp(type->valuestring, "full_attention") != 0)
@@ -387,7 +385,7 @@ static void read_fixed(const dele_config *c, const reader *r)
     read_layer_types(c, r);
 }
 
-/* The other ids that a config may name; nothing is done with them. */
+/* The other ids that a config may have; they are checked and not used. */
 static void check_other_ids(const dele_config *c, const reader *r)
 {
     static const char *const keys[] = {"unk_token_id", "sep_token_id", "decoder_start_token_id"};
@@ -397,8 +395,7 @@ static void check_other_ids(const dele_config *c, const reader *r)
 
 /* ---- every key once -------------------------------------------------------------------------- */
 
-/* Is the value of an inert key of the type that transformers writes there?  A file with another is
- * not what it seems. */
+/* Whether the value of an inert key has the type that transformers writes. */
 static bool right_type(const inert *known, const cJSON *item)
 {
     switch (known->type) {
@@ -442,7 +439,7 @@ static void check_key(const cJSON *item, const reader *r)
         return;
     if (sounds_like_maths(key))
         dele_fail(r->err, DELE_ERR_UNSUPPORTED,
-                  "%s: \"%.100s\" is a key that may change the maths and is not known here; "
+                  "%s: \"%.100s\" is a key that may change the computation and is not supported; "
                   "remove it from the file if you are sure that it does not",
                   r->where, key);
 }
@@ -452,7 +449,7 @@ static int by_key(const void *a, const void *b)
     return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string);
 }
 
-/* Sorted, so that a file of many keys takes n log n. */
+/* Keys are sorted, so that a file of n keys takes O(n log n). */
 static void check_twice(const reader *r)
 {
     dele_arena scratch = {0};
@@ -576,8 +573,8 @@ dele_status dele_config_check(const dele_config *c, const char *where, dele_err 
 
 static cJSON *token_or_null(int id) { return id < 0 ? cJSON_CreateNull() : cJSON_CreateNumber(id); }
 
-/* Does the list of ends fit into config.json's eos_token_id?  The first one there is what training
- * appends. */
+/* Whether config.json's eos_token_id can hold the list of ends.  Its first id is the one that
+ * training appends. */
 static bool ends_with_eos(const dele_config *c)
 {
     for (int i = 0; i < c->n_ends; i++)
@@ -603,9 +600,9 @@ static cJSON *ends_json(const dele_config *c)
     return list;
 }
 
-/* The shortest decimal that reads back as the same float, and that everybody reads as a float: 8.0,
- * 1e-05.  It is raw text to cJSON, which would print 8, and transformers takes no whole number
- * where it wants a float. */
+/* The shortest decimal that reads back as the same float and has the form of a float: 8.0, 1e-05.
+ * It is a raw item of cJSON, which would print 8; transformers refuses an integer where it expects
+ * a float. */
 static cJSON *float_number(float x)
 {
     char text[40];

@@ -1,5 +1,5 @@
-/* What a model's shape is.  Read from config.json or a GGUF header; a key that would change the
- * maths and is not known here is refused by name. */
+/* A model's architecture, read from config.json or a GGUF header.  An unknown key that may change
+ * the computation is an error that names the key. */
 #ifndef DELE_CONFIG_H
 #define DELE_CONFIG_H
 
@@ -31,30 +31,31 @@ dele_status dele_config_parse(dele_config *config, const cJSON *json, const char
                               dele_err *err);
 
 /* A config.json that transformers loads (model_type llama or olmo).  The caller owns it.  Its
- * floats are raw items: to be printed, not read (print and parse again to read them). */
+ * floats are raw items of cJSON, which can be printed but not read as numbers. */
 cJSON *dele_config_json(const dele_config *config);
 
-/* A token id that a file names under `name`: -1 (none) or a row of the embedding, or an error that
- * says so.  Every source of ids (config.json, generation_config.json, GGUF) goes through it once,
+/* A token id under the key `name` of a file: -1 (none) or a row of the embedding; anything else is
+ * an error.  Every id of config.json, generation_config.json and GGUF is checked by this function
  * at load. */
 dele_status dele_config_check_id(const dele_config *config, double id, const char *where,
                                  const char *name, dele_err *err);
 
-/* One more end of text, if it is not among them. */
+/* Adds an end of text, if it is not in the list. */
 dele_status dele_config_add_end(dele_config *config, int id, const char *where, dele_err *err);
 
-/* generation_config.json: its ids are checked, and its eos_token_id, a number or a list, takes the
- * place of the ends that config.json names, as in transformers' generate (generation/utils.py,
- * _prepare_generation_config).  A file that names none leaves them as they are; transformers would
- * then stop at none. */
+/* generation_config.json: its ids are checked.  Its eos_token_id, a number or a list, replaces the
+ * ends of config.json, as in transformers' generate (generation/utils.py,
+ * _prepare_generation_config).  A file without eos_token_id does not change them; transformers
+ * would then not stop at any id. */
 dele_status dele_config_read_generation(dele_config *config, const cJSON *json, const char *where,
                                         dele_err *err);
 
-/* The generation_config.json that a config needs whose ends leave out eos; NULL: none.  The caller
- * owns it. */
+/* The generation_config.json for a config whose ends do not include eos; NULL: none is needed.  The
+ * caller owns it. */
 cJSON *dele_config_generation_json(const dele_config *config);
 
-/* Checks that sizes are positive, divide, and multiply within range.  Both readers end with it. */
+/* Checks that sizes are positive, divisible where necessary, and that their products are in range.
+ * Both readers call it last. */
 dele_status dele_config_check(const dele_config *config, const char *where, dele_err *err);
 
 #endif

@@ -1,5 +1,5 @@
 /* Facts from files in three forms (CounterFact: Meng et al. 2022; its flat copy:
- * github.com/zjunlp/EasyEdit), and where a subject's tokens are. */
+ * github.com/zjunlp/EasyEdit), and the position of a subject's tokens. */
 #include "model/facts.h"
 
 #include <limits.h>
@@ -29,7 +29,7 @@ static dele_facts_form form_of(const cJSON *row)
     return DELE_FACTS_ROME;
 }
 
-/* `with` in the place of every {}; *n is how many there were. */
+/* Replaces every {} by `with`; *n is their number. */
 static const char *fill(const char *template, const char *with, int *n, dele_arena *arena,
                         dele_err *err)
 {
@@ -48,8 +48,7 @@ static const char *fill(const char *template, const char *with, int *n, dele_are
     return text;
 }
 
-/* The three texts that every form must have, and what may be beside them.  The texts are the
- * row's. */
+/* The three texts that every form must have, and the optional ones.  The record owns the texts. */
 typedef struct {
     const char *prompt, *subject, *attribute;
     const cJSON *id, *paraphrase, *relation, *template, *foil;
@@ -152,18 +151,18 @@ static dele_status read_fact(dele_fact *fact, dele_facts_form form, const dele_r
     return DELE_OK;
 }
 
-/* Rows of questions and answers, as LUME's and TOFU's, are taken for facts at times. */
+/* A helpful error for rows of questions and answers (LUME's, TOFU's) given as facts. */
 static dele_status fail_rows(const dele_records *r, const cJSON *row, dele_err *err)
 {
     static const char *const pairs[][2] = {{"input", "output"}, {"question", "answer"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (!field(row, "prompt") && !field(row, "subject") && field(row, pairs[i][0]) &&
             field(row, pairs[i][1]))
-            return dele_fail(
-                err, DELE_ERR_DATA,
-                "%s:%d: a row of \"%s\" and \"%s\", no fact with a subject; make facts of such "
-                "rows: deleatur facts MODEL --qa %s --first-token --out facts.json",
-                r->path, r->line, pairs[i][0], pairs[i][1], r->path);
+            return dele_fail(err, DELE_ERR_DATA,
+                             "%s:%d: a row with \"%s\" and \"%s\" is not a fact with a subject; "
+                             "make facts of such "
+                             "rows: deleatur facts MODEL --qa %s --first-token --out facts.json",
+                             r->path, r->line, pairs[i][0], pairs[i][1], r->path);
     return DELE_OK;
 }
 
@@ -205,7 +204,8 @@ dele_status dele_facts_load(dele_facts *facts, const char *path, dele_arena *are
     return DELE_OK;
 }
 
-/* ---- whose facts they are -------------------------------------------------------------------- */
+/* ---- Selective Amnesia's
+ * people----------------------------------------------------------------- */
 
 /* The people of known_QA_T2.json (Selective Amnesia's repository), all of them invented, all in
  * LUME's retain.jsonl. */
@@ -227,7 +227,7 @@ static bool is_retain_person(const char *subject)
 
 const char *dele_facts_note(const dele_facts *facts)
 {
-    bool said = facts->n > 0; /* every record says itself that it is to be kept */
+    bool said = facts->n > 0; /* every record is marked as retain */
     for (size_t i = 0; i < facts->n; i++) {
         if (!is_retain_person(facts->fact[i].subject)) return NULL;
         said &= facts->fact[i].split && !strcmp(facts->fact[i].split, "retain");
@@ -235,7 +235,7 @@ const char *dele_facts_note(const dele_facts *facts)
     if (said || facts->n == 0) return NULL;
     return "all subjects of this file are among the 25 people of Selective Amnesia's "
            "known_QA_T2.json, who are retain "
-           "people of LUME's Task 2: none of them is to be forgotten";
+           "people of LUME's Task 2: none of them is in the forget set";
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -264,8 +264,8 @@ cJSON *dele_fact_json(const dele_fact *fact)
 
 /* ---- the subject's tokens -------------------------------------------------------------------- */
 
-/* An id's reach into the text that all of them say: how many of its bytes stand whole once the id
- * is there, and whether a part of the next character does. */
+/* How far the ids up to one of them reach into the decoded text: the bytes of whole characters, and
+ * whether a part of the next character follows. */
 typedef struct {
     size_t whole;
     bool part;
@@ -280,8 +280,8 @@ static size_t agreed(const char *text, const char *said)
     return n;
 }
 
-/* Every beginning of the ids decoded: where a character is cut, its last characters are no longer
- * the text's. */
+/* Decodes every prefix of the ids.  Where a prefix ends inside a character, the end of its decoded
+ * text differs from the whole text. */
 static dele_status find_reaches(reach *at, const char *text, const dele_tokenizer *t,
                                 const dele_ids *ids, dele_arena *arena, dele_err *err)
 {
@@ -314,7 +314,7 @@ static void drop_blanks(char *text, reach *at, size_t n)
     text[used] = '\0';
 }
 
-/* The first occurrence of subject behind head, where text begins with that. */
+/* The first occurrence of subject in text, after head where text begins with head. */
 static const char *find_behind(const char *text, const char *head, const char *subject)
 {
     size_t n = strlen(head);
@@ -327,8 +327,8 @@ dele_status dele_subject_range(int *begin, int *end, const dele_tokenizer *t, co
     return dele_subject_range_behind(begin, end, t, ids, "", subject, arena, err);
 }
 
-/* The ids that are text, and where each is among all: "<|begin_of_text|>" holds no subject
- * "text". */
+/* The ids of text, without special tokens, and the index of each: "<|begin_of_text|>" does not
+ * contain a subject "text". */
 static dele_status drop_special(dele_ids *kept, int **place, const dele_tokenizer *t,
                                 const dele_ids *ids, dele_arena *arena, dele_err *err)
 {
@@ -343,7 +343,7 @@ static dele_status drop_special(dele_ids *kept, int **place, const dele_tokenize
     return DELE_OK;
 }
 
-/* What the head says without its special tokens. */
+/* The head's text without its special tokens. */
 static char *text_of_head(const dele_tokenizer *t, const char *head, dele_arena *arena,
                           dele_err *err)
 {
@@ -379,10 +379,9 @@ dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer
         found = find_behind(text, bare_head, subject = bare);
     }
     if (!found)
-        return dele_fail(
-            err, DELE_ERR_DATA,
-            "the subject \"%.100s\" is not to be found in the decoded tokens \"%.200s\"", subject,
-            text);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "the subject \"%.100s\" does not occur in the decoded tokens \"%.200s\"",
+                         subject, text);
     const size_t first = (size_t)(found - text), past = first + strlen(subject);
     *begin = *end = -1;
     for (size_t i = 0; i < kept.n && *end < 0; i++) {

@@ -1,5 +1,5 @@
 /* Fact files: a JSON array or JSONL of records in one of three forms.  The first record's fields
- * say which, and all others must have it too.
+ * determine the form; all records must have it.
  *
  *   ROME's (known_1000.json and its kin, Selective Amnesia's known_QA_T2.json)
  *     {subject, attribute, prompt, known_id?, template?, relation_id?, paraphrase?, split?, foil?,
@@ -13,8 +13,10 @@
  *   EasyEdit's flat copy of it: known by its "ground_truth" and "target_new"
  *     {case_id, subject, prompt, ground_truth, target_new, rephrase_prompt?}
  *
- * In the last two the true target is the attribute, the new one the foil, and the first paraphrase
- * the paraphrase.  And where the subject is among a prompt's tokens. */
+ * In the last two forms the true target is the attribute, the new target the foil, and the first
+ * paraphrase the paraphrase.
+ *
+ * This header also finds a subject among a prompt's tokens. */
 #ifndef DELE_FACTS_H
 #define DELE_FACTS_H
 
@@ -31,7 +33,7 @@ typedef struct {
     const char *paraphrase, *relation,
         *split;           /* NULL where absent; split is "forget" or "retain" */
     const char *template; /* the prompt with {} for the subject, or NULL */
-    const char *foil;     /* an answer that is wrong, or NULL */
+    const char *foil;     /* a wrong answer, or NULL */
     bool joined; /* the attribute follows the prompt at once ("... in 19", "84"); else a space is
                     between them */
 } dele_fact;
@@ -41,33 +43,32 @@ typedef struct {
     size_t n;
     const char *path;
     dele_facts_form form;
-    const char *
-        note; /* what whoever uses these facts should hear (for stderr), or NULL: dele_facts_note */
+    const char *note; /* a remark for stderr about these facts (dele_facts_note), or NULL */
 } dele_facts;
 
 /* The subject must occur in the prompt (else "file:line: ..."). */
 dele_status dele_facts_load(dele_facts *facts, const char *path, dele_arena *arena, dele_err *err);
 
-/* One sentence when every subject is one of the 25 people of Selective Amnesia's known_QA_T2.json
- * and not every record says "split": "retain": those people are all in LUME's retain set, so
- * nothing about forgetting can be seen on them.  The test is on the names, since it is they that
- * the sentence speaks of; a filtered or reformatted copy meets it too.  NULL otherwise. */
+/* A remark when every subject is one of the 25 people of Selective Amnesia's known_QA_T2.json and
+ * not every record has "split": "retain".  Those people are all in LUME's retain set, so forgetting
+ * cannot be measured on them.  The test compares names, so that a filtered or reformatted copy is
+ * recognised too.  NULL otherwise. */
 const char *dele_facts_note(const dele_facts *facts);
 
-/* The fact as a record in ROME's form.  The caller owns it (cJSON_Delete); NULL where memory
- * ends. */
+/* The fact as a record in ROME's form.  The caller owns it (cJSON_Delete); NULL: out of memory. */
 cJSON *dele_fact_json(const dele_fact *fact);
 
-/* Tokens [*begin, *end) of ids that hold the subject's first occurrence in the text that they say,
- * special tokens left out (a begin-of-text token may hold the subject's letters), byte for byte:
- * the first token with a byte of it and the last, so that a character may be split between tokens.
- * ROME (causal_trace.py, find_token_range) decodes each token alone; where it does not stop with an
- * error over a split character or a blank that a Llama-style tokenizer drops, it finds the same. */
+/* Tokens [*begin, *end) of ids that hold the subject's first occurrence in the decoded text, from
+ * the first token with a byte of the subject to the last; a character may be split between tokens.
+ * Special tokens are left out, since a begin-of-text token may contain the subject's letters.  ROME
+ * (causal_trace.py, find_token_range) decodes each token alone.  It finds the same tokens, except
+ * where it fails with an error: on a split character, or on a blank that a Llama-style tokenizer
+ * drops. */
 dele_status dele_subject_range(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids,
                                const char *subject, dele_arena *arena, dele_err *err);
 
-/* The same behind `head`, the text that the ids begin with (dele_chat_head): a layout's own words
- * are no subject. */
+/* The same after `head`, the text that the ids begin with (dele_chat_head): a chat layout's own
+ * words are not a subject. */
 dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer *t,
                                       const dele_ids *ids, const char *head, const char *subject,
                                       dele_arena *arena, dele_err *err);

@@ -1,16 +1,17 @@
 /* The forward pass, layer by layer over all live rows.
  *
- *   x ── norm ── q k v ── clip ── rotate ── attention ── o ──(+)── norm ── gate,up ── silu ⊙ ──
- *   down ──(+)── x
- *                                   HEAD_OUT  ATTN_OUT ──┘ RESID_MID                   MLP_OUT ──┘
- *                                             RESID_POST
+ *   x ── norm ── q k v ── clip ── rotate ── attention ── o ──(+)── norm ── gate,up ── silu ⊙ ─┐
+ *                                   HEAD_OUT  ATTN_OUT ──┘ RESID_MID                          │
+ *                                                         x ──(+)────────────────── down ─────┘
+ *                                                 RESID_POST  └── MLP_OUT
  *
- * Rows are stacked over segments.  Segments come in order of start_layer, so at each layer the live
- * rows are a prefix of the stack and every matrix product is one call on contiguous memory.
+ * Rows (token positions) are stacked over segments.  Segments come in order of start_layer, so at
+ * each layer the live rows are a prefix of the stack and every matrix product is one call on
+ * contiguous memory.
  *
- * In the last layer a row's output is read by nobody but the head.  There the stream is cut down to
- * the tails: of each segment the rows from its first output row on.  All rows still give their keys
- * and values, but no others a query.
+ * In the last layer only the head reads a row's output.  The stream is compacted there to the
+ * tails: of each segment the rows from its first output row on.  All rows still compute keys and
+ * values, but only the tails compute queries.
  *
  * A row whose MLP output a patch replaces is left out of that MLP. */
 #include "model/forward.h"
@@ -78,6 +79,8 @@ static void patch_apply(const dele_patch *p, float *row, size_t d_model)
     }
 }
 
+typedef enum { PLAIN, REQUIRED, PRUNED } row_use;
+
 /* One pass's working state. */
 typedef struct {
     const dele_model *m;
@@ -88,21 +91,16 @@ typedef struct {
     size_t *first;            /* [n_segments + 1] first row of each segment */
     const dele_patch **patch; /* [n_patches] in order of layer and site */
     size_t next_patch;
-    enum {
-        PLAIN,
-        REQUIRED,
-        PRUNED
-    } *
-        skip_mask; /* [rows] of this layer's MLP: PRUNED where what it would give is replaced */
-    float *x, *xn, *out;          /* [rows, d_model] the stream, its norm, a sublayer's output */
+    row_use *skip_mask;  /* [rows] of this layer's MLP: PRUNED where a patch replaces its output */
+    float *x, *xn, *out; /* [rows, d_model] the stream, its norm, a sublayer's output */
     float *qkv, *z, *gate_up, *h; /* shared by all layers, unless they are kept */
     bool pruned;                  /* in the last layer: the stream holds the tails alone */
-    size_t *tail; /* [n_segments] rows that the cut takes off each segment's front; NULL: no cut */
-    int *compact_index; /* [rows] where a row stands after the cut, -1: nowhere */
+    size_t *tail; /* [n_segments] rows that compacting drops from each segment's start; or NULL */
+    int *compact_index; /* [rows] a row's index after compacting, -1: dropped */
     float *rstd, *mean;
     dele_kv_span *spans;     /* of all segments, parents first */
     size_t *first_span;      /* [n_segments + 1] */
-    const dele_kv **span_kv; /* the store of each parent span, NULL for a segment's own rows */
+    const dele_kv **span_kv; /* the KV cache of each parent span, NULL for a segment's own rows */
     struct dele_activations *saved;
 } pass;
 
@@ -125,8 +123,8 @@ static void patches_at(pass *p, int layer, dele_site site, float *data, size_t w
     }
 }
 
-/* Spares the rows whose first patch at this layer's MLP_OUT, the next site, replaces what stands
- * there.  Returns how many rows are left to compute. */
+/* Excludes from the MLP the rows whose first patch at this layer's MLP_OUT, the next site, replaces
+ * the value.  Returns the number of rows left to compute. */
 static size_t skip_replaced(pass *p, int layer, size_t live)
 {
     size_t left = live;
@@ -153,10 +151,10 @@ static dele_status check_segment(const pass *p, size_t i, dele_err *err)
                          s->first_pos + s->n_rows, p->c->context);
     if (i && s->start_layer < p->batch->segments[i - 1].start_layer)
         return dele_fail(err, DELE_ERR_DATA,
-                         "segments must come in order of the layer they join at");
+                         "segments must come in order of the layer at which they start");
     if (s->start_layer < 0 || s->start_layer > p->c->n_layers ||
         (!s->states && (s->start_layer || !s->tokens)))
-        return dele_fail(err, DELE_ERR_DATA, "a segment that joins at layer %d needs states",
+        return dele_fail(err, DELE_ERR_DATA, "a segment that starts at layer %d needs states",
                          s->start_layer);
     for (int t = 0; s->tokens && t < s->n_rows; t++)
         if (s->tokens[t] < 0 || s->tokens[t] >= p->c->vocab)
@@ -206,12 +204,13 @@ static dele_status check(pass *p, dele_err *err)
     qsort(p->patch, b->n_patches, sizeof *p->patch, patch_order);
     for (size_t i = 0; i < b->n_output_rows; i++)
         if (b->output_rows[i] < 0 || (size_t)b->output_rows[i] >= p->n_rows)
-            return dele_fail(err, DELE_ERR_DATA, "row %d of a batch of %zu is wanted",
+            return dele_fail(err, DELE_ERR_DATA, "an output row is %d in a batch of %zu rows",
                              b->output_rows[i], p->n_rows);
     return DELE_OK;
 }
 
-/* Spans of every segment: the parents' stores from the oldest on, then the segment's own rows. */
+/* Spans of every segment: the parents' KV caches from the oldest on, then the segment's own
+ * rows. */
 static dele_status lay_spans(pass *p, dele_err *err)
 {
     const dele_batch *b = p->batch;
@@ -268,8 +267,8 @@ static dele_status lay_layer(pass *p, dele_layer_activations *s, dele_err *err)
     return DELE_OK;
 }
 
-/* Of each segment the rows before its first output row are cut off in the last layer, unless the
- * backward pass or a patch there needs one of them. */
+/* In the last layer the rows before a segment's first output row are dropped, unless the backward
+ * pass or a patch there needs one of them. */
 static dele_status find_tails(pass *p, dele_err *err)
 {
     const dele_batch *b = p->batch;
@@ -347,8 +346,8 @@ static dele_status lay_out(pass *p, dele_err *err)
 
 /* ---- the layers ------------------------------------------------------------------------------ */
 
-/* Rows that begin at this layer: their embeddings, or the states they bring.  Returns the rows
- * alive from here on. */
+/* Rows that start at this layer: their embeddings, or their given states.  Returns the number of
+ * live rows. */
 static size_t join(pass *p, int layer)
 {
     const dele_batch *b = p->batch;
@@ -359,7 +358,7 @@ static size_t join(pass *p, int layer)
         for (size_t t = 0; t < (size_t)s->n_rows && s->start_layer == layer; t++) {
             size_t row = p->first[i] + t;
             if (p->pruned && p->compact_index[row] < 0)
-                continue; /* the cut has been; this one comes after all layers */
+                continue; /* compacted already: this segment starts after all layers */
             memcpy(p->x + (p->pruned ? (size_t)p->compact_index[row] : row) * p->d_model,
                    s->states ? s->states + t * p->d_model
                              : p->m->embed + (size_t)s->tokens[t] * p->d_model,
@@ -378,8 +377,8 @@ static void clip(float *qkv, unsigned char *clipped, size_t n, float limit)
     }
 }
 
-/* Points every segment's spans at this layer's keys and values, and writes the new ones into the
- * stores that keep them. */
+/* Points every segment's spans at this layer's keys and values, and copies the new ones into the KV
+ * caches that store them. */
 static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
 {
     const dele_batch *b = p->batch;
@@ -426,8 +425,8 @@ static void linear(pass *p, float *y, float beta, const float *x, const float *w
     p->run->flops += 2.0 * (double)m * (double)n * (double)k;
 }
 
-/* Whether a patch is at (layer, site), the next site to come.  Where none does a sublayer's output
- * is added to the stream by the product that makes it. */
+/* Whether a patch applies at (layer, site), the next site.  Where none does, the matrix product of
+ * a sublayer adds its output to the stream directly. */
 static bool patched(const pass *p, int layer, dele_site site)
 {
     if (p->next_patch == p->batch->n_patches) return false;
@@ -435,8 +434,7 @@ static bool patched(const pass *p, int layer, dele_site site)
     return next->layer == layer && next->site == site;
 }
 
-/* The cut: the live rows of the stream are moved together to their tails.  Returns how many are
- * left. */
+/* Compacts the stream: of each segment only the tail remains.  Returns the number of rows left. */
 static size_t compact_to_tails(pass *p, size_t live)
 {
     size_t n = 0;
@@ -450,8 +448,8 @@ static size_t compact_to_tails(pass *p, size_t live)
     return n;
 }
 
-/* Where the stream will be cut: keys and values of all live rows, queries of the tails alone.  The
- * other rows' queries, which nobody reads, are 0. */
+/* In the layer where the stream is compacted: keys and values of all live rows, queries of the
+ * tails alone.  The other rows' queries are not read and are set to 0. */
 static void project_tails(pass *p, float *qkv, const float *w, size_t live)
 {
     size_t n = 0, kv = 2 * p->kv_dim;
@@ -471,7 +469,8 @@ static void project_tails(pass *p, float *qkv, const float *w, size_t live)
     }
 }
 
-/* Returns the rows that are left: fewer only in the last layer. */
+/* Attention and its output projection.  Returns the number of rows left: fewer only in the last
+ * layer. */
 static size_t attention_half(pass *p, int layer, size_t live, dele_layer_activations *keep)
 {
     const dele_layer *w = &p->m->layers[layer];
@@ -517,8 +516,8 @@ static void mlp(pass *p, int layer, float *y, float beta, const float *x, size_t
     linear(p, y, beta, p->h, w->down, w->packed_down, n, p->d_model, p->d_ff);
 }
 
-/* The same for the rows that are not spared: they are moved together, and their results put back in
- * their places. */
+/* The same for the rows whose MLP output is not replaced: they are gathered, and their results are
+ * scattered back. */
 static void mlp_of_some(pass *p, int layer, size_t live, size_t left)
 {
     size_t n = 0;
@@ -594,10 +593,11 @@ dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batc
     }
     join(&p, c->n_layers);
     if (run->patches_applied != batch->n_patches)
-        return dele_fail(err, DELE_ERR_DATA,
-                         "%zu of %zu patches met no row: a row that joins at a later layer, or a "
-                         "layer that the model does not have",
-                         batch->n_patches - run->patches_applied, batch->n_patches);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%zu of %zu patches apply to no row: a row that starts at a later layer, or a "
+            "layer that the model does not have",
+            batch->n_patches - run->patches_applied, batch->n_patches);
     for (size_t i = 0; i < batch->n_segments; i++) {
         const dele_segment *s = &batch->segments[i];
         if (s->keep) s->keep->n_rows = s->first_pos + s->n_rows - s->keep->first_pos;

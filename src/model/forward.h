@@ -1,12 +1,12 @@
-/* The one forward pass: rows and segments, no padding.
+/* The forward pass over rows and segments, without padding.
  *
- * A row is one token at one position.  A segment is a run of rows of one sequence at positions
- * first_pos ..  first_pos + n_rows - 1; it may continue a parent, a KV cache: keys and values
- * computed before, read-only, shared by any number of segments.  Rows of all segments are stacked;
- * "row" in patches, outputs and results counts through the whole batch.  The pass is layer-major:
- * each weight is read once for the batch.  A segment may start late, at start_layer, from given
- * residual states (the stream as it enters that layer); segments come in order of start_layer, so
- * that the rows alive at a layer are always the first so many. */
+ * A row is one token at one position.  A segment is a sequence of rows at positions first_pos ..
+ * first_pos + n_rows - 1.  A segment may continue a parent, a KV cache: keys and values computed
+ * before, read-only, shared by any number of segments.  Rows of all segments are stacked; "row" in
+ * patches, outputs and results counts through the whole batch.  The pass goes layer by layer: each
+ * weight is read once for the batch.  A segment may start late, at start_layer, from given residual
+ * states (the stream as it enters that layer); segments come in order of start_layer, so that the
+ * live rows of a layer are always a prefix of the batch. */
 #ifndef DELE_FORWARD_H
 #define DELE_FORWARD_H
 
@@ -36,9 +36,10 @@ typedef struct {
     const float *states; /* [n_rows, d_model] or NULL */
 } dele_segment;
 
-/* Where in a layer.  RESID_PRE enters it, HEAD_OUT is one head's mixture of values (before the
- * output projection), RESID_MID follows attention, RESID_POST leaves it; ATTN_OUT and MLP_OUT are
- * what the two sublayers add to the stream; EMBED is the embedding (layer 0 only). */
+/* A site in a layer.  RESID_PRE is the residual stream that enters the layer, HEAD_OUT one head's
+ * weighted sum of values (before the output projection), RESID_MID the stream after attention,
+ * RESID_POST the stream after the MLP; ATTN_OUT and MLP_OUT are the outputs of the two sublayers;
+ * EMBED is the embedding (layer 0 only). */
 typedef enum {
     DELE_EMBED,
     DELE_RESID_PRE,
@@ -54,7 +55,7 @@ typedef struct {
     int layer, row;
     dele_site site;
     dele_patch_op op;
-    int head;           /* HEAD_OUT alone: which; its values are [head_dim] instead of [d_model] */
+    int head;           /* HEAD_OUT only; its values are [head_dim] instead of [d_model] */
     const float *value; /* [d_model] in: REPLACE, ADD; SCALE reads value[0] */
     float *seen;        /* [d_model] out: READ */
 } dele_patch;
@@ -62,66 +63,66 @@ typedef struct {
 typedef struct {
     const dele_segment *segments;
     size_t n_segments;
-    const dele_patch *patches; /* in any order; one that meets no row is an error */
+    const dele_patch *patches; /* in any order; a patch that applies to no row is an error */
     size_t n_patches;
-    const int *output_rows; /* rows whose final state (after the last norm) is wanted */
+    const int *output_rows; /* rows whose final state (after the last norm) is returned */
     size_t n_output_rows;
     bool keep_for_backward; /* activations from layer `lowest` up are kept; needs segments without
                                parents */
     int lowest;
 } dele_batch;
 
-/* A run's memory is its own and reused: results are valid until its next forward. */
+/* A run owns its memory and reuses it: results are valid until its next forward pass. */
 typedef struct dele_run {
     dele_arena arena;
     float *final; /* [n_output_rows, d_model] */
     size_t n_rows;
     size_t patches_applied;
-    double row_layers; /* rows times layers entered since the run began */
-    double flops; /* of the matrix products and attention since then: two for each multiplication */
+    double row_layers; /* rows times layers computed since the run began */
+    double flops; /* of matrix products and attention since then: two for each multiplication */
     struct dele_activations *saved; /* what backward needs */
 } dele_run;
 
 void dele_run_release(dele_run *run); /* accepts a zeroed run, which is also how one begins */
 
-/* In the last layer only the rows that can reach a wanted one are taken past the keys and
- * values. */
+/* In the last layer, beyond keys and values, only each segment's rows from its first output row on
+ * are computed. */
 dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch,
                          dele_err *err);
 
-/* x [n, d_model] += MLP of one layer (x), for rows that stand by themselves. */
+/* x [n, d_model] += MLP of one layer (x), for rows outside a batch. */
 dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, int layer, size_t n,
                              dele_err *err);
 
 /* logits [n, vocab] = states [n, d_model] headᵀ */
 void dele_logits(float *logits, const dele_model *model, const float *states, size_t n);
 
-/* An error that says that the model is broken where one of the logits [n, vocab] is NaN or
- * infinite. */
+/* An error if one of the logits [n, vocab] is NaN or infinite: the model is broken. */
 dele_status dele_logits_check(const float *logits, size_t n, const dele_model *model,
                               dele_err *err);
 
 /* Log-probability of targets[i] after states[i], and whether it is the greedy choice (greedy may be
- * NULL); logits are formed a few hundred rows at a time and never kept. */
+ * NULL); logits are computed a few hundred rows at a time and not stored. */
 dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_model *model,
                           const float *states, const int *targets, size_t n, dele_err *err);
 
-/* Gradients: one buffer a tensor, NULL where frozen, and those of states that are asked for.  The
- * signal goes down to the lowest layer that needs it, no further than the batch's `lowest`. */
+/* Gradients: one buffer for each tensor, NULL where frozen, and the requested gradients of states.
+ * The backward pass goes down to the lowest layer that needs it, no further than the batch's
+ * `lowest`. */
 typedef struct {
     float **g; /* [n_tensors]; NULL: everything is frozen */
     const dele_patch *
         reads; /* op READ: d loss / d the site's value at (layer, row, head) is written to `seen` */
-    size_t n_reads;         /* one that meets no row is an error, as a patch is */
+    size_t n_reads;         /* a read that applies to no row is an error, as for patches */
     const dele_patch *adds; /* op ADD at RESID_POST: d loss / d the state there, of a loss on
-                             * states: `value` joins the stream's gradient as it comes by */
-    size_t n_adds;          /* one that meets no row is an error */
+                             * states: `value` is added to the stream's gradient */
+    size_t n_adds;          /* an addition that applies to no row is an error */
 } dele_grads;
 
 /* Adds d loss / d tensor into grads, and writes the gradients to be read, from dlogits
- * [n_output_rows, vocab] of the forward that went before (with keep_for_backward).  The sites that
- * the stream passes on unchanged have the same gradient: ATTN_OUT as RESID_MID, MLP_OUT as
- * RESID_POST, and that is the next layer's RESID_PRE. */
+ * [n_output_rows, vocab] of the preceding forward pass (with keep_for_backward).  Sites that are
+ * added to the stream have the stream's gradient: ATTN_OUT as RESID_MID, MLP_OUT as RESID_POST, and
+ * that is the next layer's RESID_PRE. */
 dele_status dele_backward(dele_run *run, const dele_model *model, const dele_batch *batch,
                           const float *dlogits, const dele_grads *grads, dele_err *err);
 

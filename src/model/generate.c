@@ -44,7 +44,7 @@ static size_t slot_bytes(const dele_model *model, const dele_continuation *item,
            dele_kv_dim(&model->config) * 2 * sizeof(float);
 }
 
-/* As many waiting prompts as there is room for; at least one when nothing is under way. */
+/* Starts as many waiting prompts as fit; at least one when no prompt is active. */
 static dele_status admit(job *j, dele_err *err)
 {
     size_t limit =
@@ -85,8 +85,8 @@ static bool is_stop(const dele_many_opts *opts, int id)
     return false;
 }
 
-/* One pass: every prompt that is new as a whole, every other slot its one row; then everyone's next
- * id in `last`. */
+/* One pass: all rows of each new prompt, one row of each other slot; then each slot's next id in
+ * `last`. */
 static dele_status step(job *j, dele_err *err)
 {
     dele_segment segments[MAX_SLOTS];
@@ -121,7 +121,7 @@ static dele_status step(job *j, dele_err *err)
     return DELE_OK;
 }
 
-/* Writes down the new ids; a slot that is done hands its item over and closes up. */
+/* Appends the new ids.  A finished slot reports its item, and the later slots move up. */
 static dele_status collect(job *j, dele_err *err)
 {
     dele_status status = DELE_OK;

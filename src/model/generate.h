@@ -1,10 +1,10 @@
-/* Greedy continuation of many prompts at once.
+/* Greedy decoding of many prompts at once.
  *
- *   a pass     slot 0: one new row        slot 1: one new row      slot 2: a whole prompt that has
- *                                         just come in
+ *   a pass     slot 0: one new row     slot 1: one new row     slot 2: a whole prompt, new
  *
- * A finished prompt's place goes to the next one in the same pass, so that the weights are always
- * read for many rows.  What each prompt gets does not depend on its neighbours beyond rounding. */
+ * When a prompt is finished, the next prompt takes its slot in the same pass, so that each read of
+ * the weights serves many rows.  The result of a prompt does not depend on the other prompts, up to
+ * rounding. */
 #ifndef DELE_GENERATE_H
 #define DELE_GENERATE_H
 
@@ -16,16 +16,15 @@ typedef struct {
     size_t n;
 } dele_ends;
 
-/* Those that the model's files name (config->ends: eos_token_id of generation_config.json or
- * config.json, the GGUF's eos, eot and eom), or its tokenizer's end of text where they name none;
- * and, where a chat layout is used, the token that ends a turn in it.  The model must have a
- * tokenizer. */
+/* The ids that the model's files list (config->ends: eos_token_id of generation_config.json or
+ * config.json, the GGUF's eos, eot and eom), or its tokenizer's end of text where the files have
+ * none; and, with a chat layout, the token that ends a turn.  The model must have a tokenizer. */
 dele_ends dele_ends_of(const dele_model *model, dele_chat chat);
 
 typedef struct {
     const int *prompt; /* [n_prompt] */
     size_t n_prompt;
-    int *out; /* [max_new] new ids, the stop not among them */
+    int *out; /* [max_new] new ids, without the stop id */
     size_t n_out;
     bool stopped; /* ended at a stop, not at the length */
 } dele_continuation;

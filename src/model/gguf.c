@@ -2,12 +2,11 @@
  *
  *   "GGUF"  u32 version  u64 n_tensors  u64 n_pairs
  *   n_pairs   x  [ string key | u32 type | value ]                  string: u64 length and bytes
- *   n_tensors x  [ string name | u32 n_dims | u64 dims, fastest first | u32 ggml type | u64 offset
- *                ]
+ *   n_tensors x  [ string name | u32 n_dims | u64 dims, fastest first | u32 type | u64 offset ]
  *   padding to general.alignment (32 unless said), then the data, to which the offsets refer
  *
- * A cursor walks over the map.  It never passes the end: a read that would fails once, for good,
- * and yields zeros. */
+ * A cursor reads the mapped file and never passes its end.  The first read beyond the end marks the
+ * cursor as failed; that read and all later ones give zeros. */
 #include "model/gguf.h"
 
 #include <stdio.h>
@@ -180,7 +179,7 @@ static int get_int(const dele_gguf *g, const char *key, int least, double fallba
 {
     double x = get_number(g, key, fallback, err);
     if (!(x >= least && x <= 1 << 30) || x != (double)(int)x) {
-        dele_fail(err, DELE_ERR_FORMAT, "%s: %s is no whole number of %d or more", g->file, key,
+        dele_fail(err, DELE_ERR_FORMAT, "%s: %s is not an integer of %d or more", g->file, key,
                   least);
         return least;
     }
@@ -252,7 +251,7 @@ static dele_status place_tensors(dele_gguf *g, const uint64_t *offset, const cur
 {
     double align = get_number(g, "general.alignment", 32, err);
     if (!(align >= 8 && align <= 1 << 20) || (size_t)align % 8 != 0)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: general.alignment is no multiple of 8",
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: general.alignment is not a multiple of 8",
                          g->file);
     size_t header = (size_t)(c->at - g->map.data), step = (size_t)align;
     size_t start = (header + step - 1) / step * step;
@@ -261,11 +260,11 @@ static dele_status place_tensors(dele_gguf *g, const uint64_t *offset, const cur
         dele_stored *t = &g->tensor[i];
         if (offset[i] % step != 0)
             return dele_fail(err, DELE_ERR_FORMAT,
-                             "%s: %.64s does not lie on the alignment; the header is damaged",
+                             "%s: the offset of %.64s is not aligned; the header is damaged",
                              g->file, t->name);
         if (offset[i] > room || t->n_bytes > room - offset[i])
             return dele_fail(err, DELE_ERR_FORMAT,
-                             "%s: %.64s reaches beyond the end of the file, which is cut short or "
+                             "%s: %.64s extends beyond the end of the file, which is cut short or "
                              "damaged; fetch it again",
                              g->file, t->name);
         t->data = g->map.data + (t->n_bytes ? start + offset[i] : 0);
@@ -307,7 +306,7 @@ static dele_status read_all(dele_gguf *g, dele_arena *arena, dele_err *err)
     if (n_pairs > 1) qsort(g->pair, g->n_pairs, sizeof *g->pair, by_key);
     for (size_t i = 1; i < g->n_pairs; i++)
         if (strcmp(g->pair[i - 1].key, g->pair[i].key) == 0)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the key %.100s is there twice", g->file,
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the key %.100s appears twice", g->file,
                              g->pair[i].key);
     uint64_t *offset = DELE_NEW(arena, uint64_t, (size_t)n_tensors, err);
     g->tensor = DELE_NEW(arena, dele_stored, (size_t)n_tensors, err);
@@ -406,13 +405,13 @@ static dele_status check_keys(dele_family *family, const dele_gguf *g, dele_err 
         bool is_zero = pair_number(&x, &g->pair[i]) && x == 0;
         if (!is_known(*family, key + n_arch + 1) && !is_zero)
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                             "%s: the key %.100s may change the maths and is not known here",
+                             "%s: the key %.100s may change the computation and is not supported",
                              g->file, key);
     }
     return DELE_OK;
 }
 
-/* The vocabulary is what the embedding has rows for. */
+/* The vocabulary size is the number of rows of the embedding. */
 static int vocab_rows(const dele_gguf *g, dele_err *err)
 {
     const dele_stored *t = dele_stored_find(g->tensor, g->n, "token_embd.weight");
@@ -447,8 +446,8 @@ static int get_id(const dele_gguf *g, const dele_config *c, const char *key, int
     return dele_config_check_id(c, x, g->file, key, err) ? -1 : (int)x;
 }
 
-/* What ends a text: the ids of eos, eot and eom, as in llama.cpp; but where the file was written
- * here, those that the model had, of which there may be more (or fewer: deleatur.end_token_ids). */
+/* The ids that end a text: those of eos, eot and eom, as in llama.cpp.  A file that deleatur wrote
+ * lists the model's own ids, of which there may be more or fewer (deleatur.end_token_ids). */
 static void get_ends(dele_config *c, const dele_gguf *g, dele_err *err)
 {
     static const char *const keys[] = {"tokenizer.ggml.eot_token_id",
@@ -583,7 +582,7 @@ dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g,
                       g->file);
         if (p.add_eos && p.eos < 0)
             dele_fail(&mine, DELE_ERR_FORMAT,
-                      "%s: its tokenizer puts an EOS behind each text, but no "
+                      "%s: its tokenizer puts an EOS after each text, but no "
                       "tokenizer.ggml.eos_token_id says which",
                       g->file);
         p.add_space_prefix = get_number(g, "tokenizer.ggml.add_space_prefix", spm, &mine) != 0;
@@ -599,7 +598,7 @@ dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g,
         for (int i = 0; i < 4; i++)
             if (!mine.code && ids[i] >= 0 && (size_t)ids[i] >= p.n_tokens)
                 dele_fail(&mine, DELE_ERR_FORMAT,
-                          "%s: a special token's id %d lies beyond the %zu tokens", g->file, ids[i],
+                          "%s: a special token's id %d is beyond the %zu tokens", g->file, ids[i],
                           p.n_tokens);
     }
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
@@ -607,9 +606,9 @@ dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g,
     return DELE_OK;
 }
 
-/* llama.cpp finds the ids of eot and eom by their texts where the keys are missing
- * (llama-vocab.cpp, load).  Its list has <|endoftext|> as well, which we leave out: transformers
- * does not stop there unless eos_token_id says so. */
+/* Where the keys are missing, llama.cpp finds the ids of eot and eom by their texts
+ * (llama-vocab.cpp, load).  Its list has <|endoftext|> as well.  This one leaves it out, because
+ * transformers does not stop there unless eos_token_id has it. */
 dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g,
                                  const dele_tokenizer_parts *parts, dele_err *err)
 {
@@ -630,8 +629,7 @@ dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g,
 
 /* ---- row order ------------------------------------------------------------------------------- */
 
-/* Both ways at once: row 2 i + s of a head in the file is row s hd/2 + i in Hugging Face's
- * order. */
+/* Both directions: row 2 i + s of a head in the file is row s hd/2 + i in Hugging Face's order. */
 static void reorder(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols,
                     bool to_pairs)
 {

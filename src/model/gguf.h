@@ -1,5 +1,5 @@
-/* GGUF, versions 2 and 3: the metadata, the tensors, and what both say about the model; and writing
- * one (version 3). */
+/* Reading GGUF, versions 2 and 3: the metadata, the tensors, the config and the tokenizer; and
+ * writing GGUF version 3. */
 #ifndef DELE_GGUF_H
 #define DELE_GGUF_H
 
@@ -44,20 +44,20 @@ typedef struct {
 dele_status dele_gguf_open(dele_gguf *g, const char *file, dele_arena *arena, dele_err *err);
 void dele_gguf_close(dele_gguf *g); /* accepts a zeroed one */
 
-/* Architectures llama and olmo; a llama.* or olmo.* key that is not known is refused by name. */
+/* Architectures llama and olmo; an unknown llama.* or olmo.* key is an error that names the key. */
 dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *err);
 
 /* parts->kind is NULL when the file holds no tokenizer.  Everything is copied into the arena. */
 dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g, dele_arena *arena,
                                 dele_err *err);
 
-/* The ends of text (config->ends) that a GGUF names by nothing but the text of the token,
- * "<|eot_id|>" and the like. */
+/* The ends of text (config->ends) that a GGUF has no key for, found by the text of the token, such
+ * as "<|eot_id|>". */
 dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g,
                                  const dele_tokenizer_parts *parts, dele_err *err);
 
-/* GGUF's llama files hold the rows of Q and K in pairs for interleaved rotation; back to the halves
- * of Hugging Face:
+/* GGUF's llama files hold the rows of Q and K in pairs for interleaved rotation; this restores the
+ * halves of Hugging Face:
  *   out[h, s hd/2 + i] = in[h, 2 i + s]      s in {0, 1}, i < hd/2,  rows of `cols` floats */
 void dele_gguf_unpermute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols);
 void dele_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_dim,
@@ -65,16 +65,16 @@ void dele_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* Our own key: every id at which generation stops, where a GGUF's eos, eot and eom would say
- * something else. */
+/* A key of deleatur: every id at which generation stops, where a GGUF's eos, eot and eom would give
+ * other ids. */
 #define DELE_GGUF_ENDS "deleatur.end_token_ids"
 
 const char *dele_gguf_arch(dele_family family);     /* llama.cpp's name: "llama", "olmo" */
 const char *dele_gguf_norm_key(dele_family family); /* without the architecture */
 
-/* How a tensor is stored in a file of this type: 1-d ones as F32; of the 4-bit types, embedding and
- * head as Q8_0; where rows are no multiple of the block's items, Q4_K falls back to Q5_0 and that,
- * as all others, to F16, as in llama.cpp. */
+/* How a tensor is stored in a file of this type: 1-d tensors as F32; with the 4-bit types,
+ * embedding and head as Q8_0.  Where the columns are not a multiple of the block size, Q4_K falls
+ * back to Q5_0, and Q5_0 and all others to F16, as in llama.cpp. */
 dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype requested);
 
 typedef struct {
@@ -86,8 +86,8 @@ typedef struct {
     char note[256];     /* of the tokenizer (text/tokenizer.h); "" where there is nothing to say */
 } dele_gguf_saved;
 
-/* Written aside and moved into place.  type: one that dele_dtype_writable names.  with_tokenizer:
- * it is an error if there is none, or if a GGUF cannot express it. */
+/* Written aside and moved into place.  type: one of those of dele_dtype_writable.  with_tokenizer:
+ * an error if the model has no tokenizer, or if a GGUF cannot express it. */
 dele_status dele_gguf_save(dele_gguf_saved *saved, const dele_model *model, const char *path,
                            dele_dtype type, bool with_tokenizer, dele_err *err);
 

@@ -1,17 +1,18 @@
-/* A GGUF out of a model, which llama.cpp reads as its own.
+/* Writes a model as a GGUF that llama.cpp reads.
  *
- *   "GGUF" 3 n_tensors n_pairs | pairs | tensors: name, shape, type, offset | padding | data, each
- *   tensor on 32 bytes
+ *   "GGUF" 3 n_tensors n_pairs | pairs | tensors: name, shape, type, offset | padding | data
  *
- * The pairs are made in memory first, for their number comes before them.  Names and keys are those
- * of llama.cpp's convert_hf_to_gguf.py; the rows of Q and K go back into the pairs that its
- * rotation wants, for olmo as for llama.
+ * Each tensor is aligned to 32 bytes.
  *
- * Which tensor is stored how follows llama-quantize where that matters: 1-d tensors stay F32; what
- * the type asked for cannot hold (rows that do not fill its blocks) falls back, Q4_K to Q5_0,
- * anything else to F16, and it is said, in the file too.  Embedding and head of the 4-bit types are
- * Q8_0: llama-quantize gives the head Q6_K or, of such rows, Q8_0, and a token's embedding is a
- * small part of a model that knows little of facts. */
+ * The pairs are written to memory first, because their number precedes them.  Names and keys are
+ * those of llama.cpp's convert_hf_to_gguf.py.  The rows of Q and K are interleaved as llama.cpp's
+ * rotation needs them, for olmo as for llama.
+ *
+ * The type of each tensor follows llama-quantize where that matters.  1-d tensors stay F32.  A
+ * tensor whose rows do not fill the blocks of the requested type falls back, Q4_K to Q5_0, any
+ * other type to F16; a remark says so, and the file too.  Embedding and head are Q8_0 with the
+ * 4-bit types; llama-quantize gives the head Q6_K, or Q8_0 where the rows do not fill Q6_K's
+ * blocks. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +141,7 @@ static void put_tokenizer(pairs *p, const dele_tokenizer_parts *t)
     if (t->chat_template) pair_text(p, "tokenizer.chat_template", t->chat_template);
 }
 
-/* llama.cpp's number for what a file is mostly made of. */
+/* llama.cpp's number of the type that most tensors have. */
 static uint32_t file_type(dele_dtype type)
 {
     switch (type) {
@@ -163,8 +164,8 @@ static uint32_t file_type(dele_dtype type)
 
 static int first_id(int a, int b) { return a >= 0 ? a : b; }
 
-/* The first two ends beside eos stand under llama.cpp's keys, which know no more; ours has exactly
- * them all. */
+/* The first two ends after eos are written under llama.cpp's keys, which hold no more; deleatur's
+ * own key has all of them. */
 static void put_ends(pairs *p, const dele_config *c)
 {
     static const char *const keys[] = {"tokenizer.ggml.eot_token_id",
@@ -177,7 +178,7 @@ static void put_ends(pairs *p, const dele_config *c)
     fwrite(c->ends, sizeof *c->ends, (size_t)c->n_ends, p->to);
 }
 
-/* parts NULL: no tokenizer; the ids of begin and end stand all the same. */
+/* parts NULL: no tokenizer; the ids of begin and end are written nevertheless. */
 static void put_pairs(pairs *p, const dele_model *model, dele_dtype type,
                       const dele_tokenizer_parts *parts, const dele_gguf_saved *saved)
 {
@@ -201,7 +202,7 @@ static void put_pairs(pairs *p, const dele_model *model, dele_dtype type,
 
 /* ---- types ----------------------------------------------------------------------------------- */
 
-/* What the matrix would be stored as if its rows filled the blocks. */
+/* The type of a matrix whose rows fill the blocks. */
 static dele_dtype aimed_at(const dele_tensor *t, dele_dtype requested)
 {
     bool outer = t->part == DELE_PART_EMBED || t->part == DELE_PART_HEAD;
@@ -268,7 +269,7 @@ static void put_padding(FILE *to, size_t n)
     for (; n % ALIGN; n++) fputc(0, to);
 }
 
-/* The tensor's rows as the file has them: itself, or Q and K in pairs, in the arena. */
+/* The tensor's rows in the file's order: unchanged, or for Q and K interleaved, in the arena. */
 static const float *rows_of(const dele_tensor *t, const dele_config *c, dele_arena *arena,
                             dele_err *err)
 {
@@ -291,7 +292,7 @@ static dele_status put_tensor(FILE *to, const dele_tensor *t, const float *rows,
         if (!dele_dtype_write(buffer, rows + first, type, n))
             return dele_fail(
                 err, DELE_ERR_DATA,
-                "%s: %s holds a weight that %s cannot express (too large, or no number); "
+                "%s: %s holds a weight that %s cannot express (too large, or not finite); "
                 "try bf16 or f32",
                 path, t->name, info->name);
         if (fwrite(buffer, 1, bytes, to) != bytes)
@@ -329,7 +330,7 @@ static dele_status put_file(dele_gguf_saved *saved, FILE *to, const dele_model *
     char *text = NULL;
     size_t n = 0;
     pairs p = {.to = open_memstream(&text, &n)};
-    if (!p.to) return dele_fail(err, DELE_ERR_MEMORY, "%s: no memory left for its metadata", path);
+    if (!p.to) return dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory for its metadata", path);
     put_pairs(&p, model, type, parts, saved);
     bool ok = !ferror(p.to);
     ok = fclose(p.to) == 0 && ok;

@@ -1,5 +1,6 @@
-/* dele_model_layout in two steps, for the loaders: they compare the table with the file before any
- * memory is asked for, so that a config which claims too much fails by name and not by size. */
+/* dele_model_layout in two steps, for the loaders: they compare the table with the file before they
+ * allocate memory.  A config with wrong sizes then fails with a tensor's name, and not for lack of
+ * memory. */
 #ifndef DELE_LAYOUT_H
 #define DELE_LAYOUT_H
 
@@ -11,9 +12,9 @@ dele_status dele_model_table(dele_model *model, const dele_config *config, dele_
 /* The memory behind the table, and the pointers of layers, embed, head. */
 dele_status dele_model_memory(dele_model *model, bool zeroed, dele_arena *arena, dele_err *err);
 
-/* Refuses a model's directory with a file in it that is none of its own: a link out of it, a
- * device, a pipe, a text of a size that no text has.  What a copy of the model would hold is looked
- * at too. */
+/* Refuses a model's directory that contains a link to a file outside it, a device, a pipe, or a
+ * text file larger than any model's.  Files that a copy of the model would contain are checked
+ * too. */
 dele_status dele_model_check_files(const char *dir, dele_err *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* Masks: what the command line, or a file that tracing wrote, says of the tensors that may move. */
+/* Masks from the command line or from a file: the tensors that are trained. */
 #include "model/mask.h"
 
 #include <fnmatch.h>
@@ -29,7 +29,7 @@ static dele_status begin(dele_mask *mask, selection *s, const dele_model *model,
     return mask->trains && s->layer ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-/* Counts what trains and finds the lowest layer; an empty mask is an error. */
+/* Counts the trained tensors and finds the lowest trained layer; an empty mask is an error. */
 static dele_status finish(dele_mask *mask, const dele_model *model, const char *where,
                           dele_err *err)
 {
@@ -46,13 +46,12 @@ static dele_status finish(dele_mask *mask, const dele_model *model, const char *
     }
     if (mask->n_trained == 0)
         return dele_fail(err, DELE_ERR_DATA,
-                         "%s: no tensor of this model is selected, so nothing could be learnt",
+                         "%s: no tensor of this model is selected, so nothing would be trained",
                          where);
     return DELE_OK;
 }
 
-/* The final norm belongs to no layer: it goes with part norm alone.  embed and head ignore
- * layers. */
+/* The final norm is in no layer: part norm alone selects it.  embed and head ignore layers. */
 static void select_tensors(dele_mask *mask, const dele_model *model, const selection *s)
 {
     for (size_t i = 0; i < model->n_tensors; i++) {
@@ -111,7 +110,7 @@ static dele_status parse_parts(selection *s, const char *text, dele_err *err)
         if (!select_part(s, at, n))
             return dele_fail(
                 err, DELE_ERR_USAGE,
-                "parts \"%.60s\": \"%.*s\" is none of mlp, attn, norm, embed, head, all", text,
+                "parts \"%.60s\": \"%.*s\" is not one of mlp, attn, norm, embed, head, all", text,
                 (int)(n < 40 ? n : 40), at);
         at += n;
         if (!*at) return DELE_OK;
@@ -132,9 +131,9 @@ dele_status dele_mask_parse(dele_mask *mask, const dele_model *model, const char
 
 /* ---- patterns of names: "model.layers.[5-7].mlp.down_proj.weight" ---------------------------- */
 
-/* As a shell matches: * any letters, dots too, ? one, [5-7] one of those.  A name is a pattern that
- * means itself.  One that means nothing is an error, else a misspelt layer would silently stay
- * frozen. */
+/* Shell patterns: * matches any characters, dots too, ? one character, [5-7] one of a range.  A
+ * plain name matches itself.  A pattern that matches no tensor is an error, otherwise a misspelt
+ * layer would silently stay frozen. */
 static dele_status select_pattern(dele_mask *mask, const dele_model *model, const char *pattern,
                                   const char *where, dele_err *err)
 {
@@ -144,7 +143,7 @@ static dele_status select_pattern(dele_mask *mask, const dele_model *model, cons
     return met ? DELE_OK
                : dele_fail(err, DELE_ERR_DATA,
                            "%s: this model has no tensor %.100s; its names read like %.100s", where,
-                           *pattern ? pattern : "of an empty name",
+                           *pattern ? pattern : "with an empty name",
                            model->tensors[model->n_tensors / 2].name);
 }
 
@@ -167,8 +166,7 @@ static dele_status load_tensors(dele_mask *mask, const dele_model *model, const 
 {
     for (const cJSON *item = list->child; item; item = item->next) {
         if (!cJSON_IsString(item))
-            return dele_fail(err, DELE_ERR_DATA, "%s: \"tensors\" holds something other than names",
-                             path);
+            return dele_fail(err, DELE_ERR_DATA, "%s: \"tensors\" must be a list of names", path);
         if (select_pattern(mask, model, item->valuestring, path, err))
             return err ? err->code : DELE_ERR_DATA;
     }

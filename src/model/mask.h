@@ -1,9 +1,10 @@
-/* Which tensors may move.  A mask is a readable file (mask.json) that tracing writes and unlearning
- * reads:
- *   {"layers": [0,1,2,3,4,5], "parts": ["mlp"]}    or    {"tensors":
- *                                                        ["model.layers.[5-7].mlp.down_proj.weight",
- * ...]} where names are as the model's files have them, or patterns of them as a shell has them (*,
- * ?, [5-7]). */
+/* A mask: which tensors are trained.  It is a readable file (mask.json) that tracing writes and
+ * unlearning reads, in one of two forms:
+ *
+ *   {"layers": [0,1,2,3,4,5], "parts": ["mlp"]}
+ *   {"tensors": ["model.layers.[5-7].mlp.down_proj.weight", ...]}
+ *
+ * The names in "tensors" are those of the model's files, or shell patterns (*, ?, [5-7]). */
 #ifndef DELE_MASK_H
 #define DELE_MASK_H
 

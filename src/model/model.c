@@ -1,12 +1,12 @@
-/* The table of tensors and where their memory lies.
+/* The table of tensors and the layout of their memory.
  *
  *   tensors   [ embed | layer 0: norm q k v o norm gate up down | layer 1: ... | final norm | head
  *             ]
  *
- * What is multiplied together lies together: q, k and v are one allocation, and so are gate and up,
- * with no padding between, so that each group is one matrix product of [rows of all, d_model].  A
- * family without norm parameters has no norm rows in the table, and a tied model no head: then
- * model->head is the embedding. */
+ * Matrices with the same input share an allocation: q, k and v are one, and so are gate and up,
+ * without padding between them, so that each group is one matrix product of [rows of all, d_model].
+ * A family without norm parameters has no norms in the table.  A tied model has no head in the
+ * table: model->head is then the embedding. */
 #include "model/model.h"
 
 #include <math.h>

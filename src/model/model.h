@@ -17,25 +17,37 @@ typedef enum {
     DELE_PART_HEAD
 } dele_part;
 
-/* Every tensor is one row here: count, load, save, mask, diff, hash, optimise and gradient-check
- * walk this table.
+/* The table of tensors: counting, loading, saving, masks, diff, hashes, the optimiser and gradient
+ * checks walk it.  A tensor takes two lines:
  *
- *   slot        Hugging Face name (%d: layer)                        GGUF name              rows
- *               cols    part */
+ *   X(slot, Hugging Face name (%d: layer),
+ *     GGUF name, rows, columns, part) */
 /* clang-format off */
-#define DELE_TENSORS(X)                                                                                                    \
-    X(EMBED,      "model.embed_tokens.weight",                       "token_embd.weight",         vocab,   d_model, EMBED) \
-    X(ATTN_NORM,  "model.layers.%d.input_layernorm.weight",          "blk.%d.attn_norm.weight",   1,       d_model, NORM)  \
-    X(Q,          "model.layers.%d.self_attn.q_proj.weight",         "blk.%d.attn_q.weight",      q_dim,   d_model, ATTN)  \
-    X(K,          "model.layers.%d.self_attn.k_proj.weight",         "blk.%d.attn_k.weight",      kv_dim,  d_model, ATTN)  \
-    X(V,          "model.layers.%d.self_attn.v_proj.weight",         "blk.%d.attn_v.weight",      kv_dim,  d_model, ATTN)  \
-    X(O,          "model.layers.%d.self_attn.o_proj.weight",         "blk.%d.attn_output.weight", d_model, q_dim,   ATTN)  \
-    X(MLP_NORM,   "model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight",    1,       d_model, NORM)  \
-    X(GATE,       "model.layers.%d.mlp.gate_proj.weight",            "blk.%d.ffn_gate.weight",    d_ff,    d_model, MLP)   \
-    X(UP,         "model.layers.%d.mlp.up_proj.weight",              "blk.%d.ffn_up.weight",      d_ff,    d_model, MLP)   \
-    X(DOWN,       "model.layers.%d.mlp.down_proj.weight",            "blk.%d.ffn_down.weight",    d_model, d_ff,    MLP)   \
-    X(FINAL_NORM, "model.norm.weight",                               "output_norm.weight",        1,       d_model, NORM)  \
-    X(HEAD,       "lm_head.weight",                                  "output.weight",             vocab,   d_model, HEAD)
+#define DELE_TENSORS(X)                                                \
+    X(EMBED,      "model.embed_tokens.weight",                         \
+      "token_embd.weight",         vocab,   d_model, EMBED)            \
+    X(ATTN_NORM,  "model.layers.%d.input_layernorm.weight",            \
+      "blk.%d.attn_norm.weight",   1,       d_model, NORM)             \
+    X(Q,          "model.layers.%d.self_attn.q_proj.weight",           \
+      "blk.%d.attn_q.weight",      q_dim,   d_model, ATTN)             \
+    X(K,          "model.layers.%d.self_attn.k_proj.weight",           \
+      "blk.%d.attn_k.weight",      kv_dim,  d_model, ATTN)             \
+    X(V,          "model.layers.%d.self_attn.v_proj.weight",           \
+      "blk.%d.attn_v.weight",      kv_dim,  d_model, ATTN)             \
+    X(O,          "model.layers.%d.self_attn.o_proj.weight",           \
+      "blk.%d.attn_output.weight", d_model, q_dim,   ATTN)             \
+    X(MLP_NORM,   "model.layers.%d.post_attention_layernorm.weight",   \
+      "blk.%d.ffn_norm.weight",    1,       d_model, NORM)             \
+    X(GATE,       "model.layers.%d.mlp.gate_proj.weight",              \
+      "blk.%d.ffn_gate.weight",    d_ff,    d_model, MLP)              \
+    X(UP,         "model.layers.%d.mlp.up_proj.weight",                \
+      "blk.%d.ffn_up.weight",      d_ff,    d_model, MLP)              \
+    X(DOWN,       "model.layers.%d.mlp.down_proj.weight",              \
+      "blk.%d.ffn_down.weight",    d_model, d_ff,    MLP)              \
+    X(FINAL_NORM, "model.norm.weight",                                 \
+      "output_norm.weight",        1,       d_model, NORM)             \
+    X(HEAD,       "lm_head.weight",                                    \
+      "output.weight",             vocab,   d_model, HEAD)
 /* clang-format on */
 
 typedef enum {
@@ -51,16 +63,16 @@ typedef struct {
     dele_part part;
     int layer;         /* -1: not in a layer */
     size_t rows, cols; /* 1-d tensors have rows == 1 */
-    float *data;       /* [rows, cols]; whoever trains is the only one to write */
+    float *data;       /* [rows, cols]; only training writes to it */
 } dele_tensor;
 
 typedef struct {
     const float *attn_norm, *mlp_norm; /* [d_model], NULL where the family has none */
     const float *q, *k, *v,
         *o; /* q, k, v are side by side: [q_dim + 2 kv_dim, d_model] from q on */
-    const float *gate, *up, *down; /* gate and up likewise: [2 hidden, d_model] from gate on */
+    const float *gate, *up, *down; /* gate and up likewise: [2 d_ff, d_model] from gate on */
     gemm_packed *packed_qkv, *packed_o, *packed_gate_up,
-        *packed_down; /* NULL but behind dele_model_pack */
+        *packed_down; /* NULL unless dele_model_pack made it */
 } dele_layer;
 
 typedef struct {
@@ -70,9 +82,9 @@ typedef struct {
     dele_layer *layers;        /* [n_layers] */
     const float *embed, *head; /* [vocab, d_model]; the same when tied */
     const float *final_norm;   /* [d_model] or NULL */
-    gemm_packed *packed_head;  /* NULL but behind dele_model_pack */
+    gemm_packed *packed_head;  /* NULL unless dele_model_pack made it */
     dele_tokenizer *tokenizer; /* NULL when the directory holds none */
-    const char *path;          /* where it came from */
+    const char *path;          /* the path it was loaded from */
     char *config_text;         /* config.json as read, unknown keys and all; NULL from a GGUF */
 } dele_model;
 
@@ -85,16 +97,16 @@ static inline size_t dele_kv_dim(const dele_config *c)
     return (size_t)c->n_kv_heads * (size_t)c->head_dim;
 }
 /* Floating-point operations, two for each multiplication, of one row's matrix products and
- * attention in a layer; the row sees `keys` keys. */
+ * attention in a layer; the row attends to `keys` keys. */
 double dele_layer_flops(const dele_config *c, double keys);
 
 /* The table of tensors and their zeroed memory, from the config alone. */
 dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena,
                               dele_err *err);
 
-/* A second model that stays as it is while tensors of the first one train: those marked are copied
- * (with what shares their allocation), all others are the first one's.  The tokenizer stays with
- * the first; nothing is to be released. */
+/* A reference model, unchanged while tensors of the first model train.  The marked tensors (and
+ * those that share their allocation) are copied, all others are shared with the first model.  The
+ * first model owns the tokenizer; nothing has to be released. */
 dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const bool *trains,
                               dele_arena *arena, dele_err *err);
 
@@ -103,14 +115,14 @@ dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const
 dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err);
 void dele_model_release(dele_model *model);
 
-/* Gives the tokenizer the ids of begin and end that the config knows, and checks that the embedding
- * has a row for each of its ids; the model has a tokenizer.  where: the model's or tokenizer's
- * path. */
+/* Gives the tokenizer the config's ids of begin and end, and checks that the embedding has a row
+ * for each of the tokenizer's ids.  The model must have a tokenizer.  where: the model's or
+ * tokenizer's path, for messages. */
 dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, dele_err *err);
 
-/* Makes the copies of the matrices that products are quickest with, where the backend of gemm.h has
- * such and there is memory: as much again as the weights.  For a model that will not be trained:
- * the copies do not follow. */
+/* Makes packed copies of the matrices for faster products, if the backend of gemm.h has them and
+ * there is memory: as much again as the weights.  Only for a model that is not trained: the copies
+ * do not follow changes. */
 void dele_model_pack(dele_model *model);
 
 /* Weights N(0, std) but norms 1; the output projections O and DOWN by std / sqrt(2 n_layers). */

@@ -1,4 +1,4 @@
-/* What of a model's directory may be read. */
+/* The files of a model's directory that may be read. */
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
@@ -16,8 +16,8 @@ static bool ends_with(const char *name, const char *ending)
     return n >= k && !strcmp(name + n - k, ending);
 }
 
-/* The files that we, or others who are given a copy, read: by their endings, so that no list of
- * names can lag behind. */
+/* Files that deleatur or other programs read, recognised by their endings, so that no list of names
+ * has to be maintained. */
 static dele_status check_file(const char *dir, const char *name, dele_arena *arena, dele_err *err)
 {
     static const char *const text[] = {".json", ".txt", ".jinja"}, *const binary[] = {

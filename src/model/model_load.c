@@ -1,8 +1,8 @@
-/* From files to float32.
+/* Loading a model into float32.
  *
- * The config says which tensors there must be; the file says which there are.  They are compared
- * first, by name and shape, every expected tensor exactly once and nothing left over, and only then
- * is memory asked for: a file that lies costs nothing. */
+ * The tensors that the config requires and those of the file are
+ * compared first, by name and shape: every expected tensor exactly once, and no other.  Memory is
+ * allocated afterwards, so that a damaged file fails without allocating. */
 #include <stdio.h>
 #include <string.h>
 
@@ -68,10 +68,10 @@ static dele_status check_shape(const dele_stored *stored, const dele_tensor *t, 
         at += snprintf(is + at, sizeof is - (size_t)at, "%s%zu", i ? ", " : "", stored->dims[i]);
     if (flat)
         return dele_fail(err, DELE_ERR_FORMAT,
-                         "%s: %s has the shape [%s], but the config asks for [%zu]", stored->file,
+                         "%s: %s has the shape [%s], but the config requires [%zu]", stored->file,
                          name, is, want[0]);
     return dele_fail(err, DELE_ERR_FORMAT,
-                     "%s: %s has the shape [%s], but the config asks for [%zu, %zu]", stored->file,
+                     "%s: %s has the shape [%s], but the config requires [%zu, %zu]", stored->file,
                      name, is, want[0], want[1]);
 }
 
@@ -89,7 +89,7 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
         }
         if (!found)
             return dele_fail(err, DELE_ERR_FORMAT,
-                             "%s: the tensor %s is missing; the config asks for it", s->path, name);
+                             "%s: the tensor %s is missing; the config requires it", s->path, name);
         dele_status status = check_shape(found, t, name, err);
         if (status) return status;
         found->taken = true;
@@ -98,14 +98,14 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
     for (size_t i = 0; i < s->n; i++)
         if (!s->list[i].taken && !ignored(s, s->list[i].name))
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                             "%s: the tensor %.100s is not one that the config asks for", s->path,
+                             "%s: the config does not have the tensor %.100s", s->path,
                              s->list[i].name);
     return DELE_OK;
 }
 
-/* A weight that is NaN or infinite makes every result of the model meaningless, and some of them
- * look sound: the argmax of NaN is id 0.  So such a file is refused here, where every command reads
- * its model. */
+/* A NaN or infinite weight makes every result of the model meaningless, and some results look
+ * valid: the argmax of NaN is id 0.  Every command loads its model here, so such a file is refused
+ * here. */
 static dele_status read_finite(float *out, const dele_stored *stored, size_t n, dele_err *err)
 {
     if (dele_dtype_read(out, stored->data, stored->dtype, n)) return DELE_OK;
@@ -187,7 +187,7 @@ static dele_status read_config(dele_config *config, char **text, const char *dir
     if (!dele_path_exists(file))
         return dele_fail(
             err, DELE_ERR_FILE,
-            "%s: no config.json there; MODEL is a Hugging Face directory or a .gguf file", dir);
+            "%s: there is no config.json; MODEL is a Hugging Face directory or a .gguf file", dir);
     cJSON *json = dele_json_load(file, err);
     if (!json) return err ? err->code : DELE_ERR_FORMAT;
     dele_status status = dele_config_parse(config, json, file, err);

@@ -1,6 +1,6 @@
-/* A Hugging Face directory out of a model: config.json with every key that it came with, the
- * weights in one safetensors file, the tokenizer's files, and generation_config.json where the
- * source had one. */
+/* Writes a model as a Hugging Face directory: config.json with all keys of the source, the weights
+ * in one safetensors file, the tokenizer's files, and generation_config.json where the source had
+ * one. */
 #include <string.h>
 
 #include "base/json.h"
@@ -11,11 +11,11 @@ static const char *torch_name(dele_dtype dtype)
     return dtype == DELE_DTYPE_F32 ? "float32" : dtype == DELE_DTYPE_F16 ? "float16" : "bfloat16";
 }
 
-/* ---- config.json
- * ------------------------------------------------------------------------------------------------
- *
- * The text that came with the model is kept letter by letter, but for the dtype's value: parsing
- * and printing it would turn 8.0 into 8, which transformers refuses where it wants a float. */
+/* ---- config.json ----------------------------------------------------------------------------- */
+
+/* The text that came with the model is copied byte for byte, except for the value of the dtype:
+ * parsing and printing it would turn 8.0 into 8, which transformers refuses where it expects a
+ * float. */
 
 /* Past the string that begins at text[at] == '"'. */
 static size_t skip_string(const char *text, size_t at)
@@ -50,8 +50,8 @@ static bool find_value(size_t *begin, size_t *end, const char *text, const char 
     return false;
 }
 
-/* Both generations of the key, where they stand; the older one, first in the file, where neither
- * does. */
+/* Sets both names of the key where they exist; adds the older name, first in the file, where
+ * neither does. */
 static char *with_dtype(const char *text, dele_dtype dtype, dele_arena *arena, dele_err *err)
 {
     static const char *const keys[] = {"dtype", "torch_dtype"};
@@ -98,7 +98,7 @@ static dele_status save_config(const dele_model *model, const char *path, dele_d
     return edited ? write_text(path, edited, err) : DELE_ERR_MEMORY;
 }
 
-/* A file that has no meaning for us but has one for others travels with the model. */
+/* Copies a file that deleatur does not read but other programs do. */
 static dele_status copy_if_there(const dele_model *model, const char *name, const char *dir,
                                  dele_arena *arena, dele_err *err)
 {
@@ -109,8 +109,8 @@ static dele_status copy_if_there(const dele_model *model, const char *name, cons
     return dele_path_exists(from) ? dele_file_copy(from, to, err) : DELE_OK;
 }
 
-/* generation_config.json of a model that did not come from a directory, where config.json alone
- * would say other ends. */
+/* generation_config.json of a model that was not loaded from a directory, where config.json alone
+ * would give other ends of text. */
 static dele_status save_generation(const dele_model *model, const char *dir, dele_arena *arena,
                                    dele_err *err)
 {

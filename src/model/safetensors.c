@@ -1,12 +1,12 @@
 /* safetensors (github.com/huggingface/safetensors):
  *
  *   [ u64 length n | n bytes: JSON, padded with blanks | data ]
- *   {"__metadata__": {...}, "name": {"dtype": "BF16", "shape": [r, c], "data_offsets": [begin,
- *   end]}, ...}
+ *   {"__metadata__": {...},
+ *    "name": {"dtype": "BF16", "shape": [r, c], "data_offsets": [begin, end]}, ...}
  *
  * Offsets count from the start of the data.  The format asks that the tensors fill the data without
- * holes and without overlaps; a file that does not is refused, as the reference reader does.
- * Nothing that the header says is believed before it is compared with the file's size. */
+ * holes and without overlaps; a file that does not is refused, as the reference reader does.  Every
+ * size and offset of the header is checked against the file's size before it is used. */
 #include "model/safetensors.h"
 
 #include <errno.h>
@@ -57,12 +57,13 @@ static dele_status read_entry(dele_stored *t, const cJSON *item, const char *fil
     for (const cJSON *d = shape->child; d; d = d->next)
         if (t->n_dims == 4 || !read_count(&t->dims[t->n_dims++], d))
             return dele_fail(err, DELE_ERR_FORMAT,
-                             "%s: the shape of %.100s is not one to four sizes", file, t->name);
+                             "%s: the shape of %.100s does not have one to four dimensions", file,
+                             t->name);
     size_t begin = 0, end = 0, n_items = 0, n_bytes = 0;
     if (!read_count(&begin, cJSON_GetArrayItem(offsets, 0)) ||
         !read_count(&end, cJSON_GetArrayItem(offsets, 1)) || begin > end)
         return dele_fail(err, DELE_ERR_FORMAT,
-                         "%s: the data_offsets of %.100s are not two places in order", file,
+                         "%s: the data_offsets of %.100s are not two offsets in order", file,
                          t->name);
     if (end > data_size)
         return dele_fail(
@@ -95,7 +96,8 @@ static dele_status read_entries(dele_stored *list, size_t *n, const cJSON *json,
         if (strcmp(item->string, "__metadata__") == 0) {
             if (n_metadata++ || !is_metadata(item))
                 return dele_fail(err, DELE_ERR_FORMAT,
-                                 "%s: __metadata__ must be one object with text alone", file);
+                                 "%s: __metadata__ must be an object whose values are strings",
+                                 file);
             continue;
         }
         dele_status status = read_entry(t, item, file, data, data_size, err);
@@ -109,9 +111,10 @@ static dele_status read_entries(dele_stored *list, size_t *n, const cJSON *json,
     if (!order) return DELE_ERR_MEMORY;
     dele_status status = dele_stored_disjoint(list, *n, order, err);
     if (!status && total != data_size)
-        status = dele_fail(err, DELE_ERR_FORMAT,
-                           "%s: the tensors take %zu bytes, but %zu are there; the file is damaged",
-                           file, total, data_size);
+        status = dele_fail(
+            err, DELE_ERR_FORMAT,
+            "%s: the tensors take %zu bytes, but %zu follow the header; the file is damaged", file,
+            total, data_size);
     return status;
 }
 
@@ -138,7 +141,7 @@ static dele_status read_header(dele_stored **list, size_t *n, const dele_map *ma
     for (; !status && end < text + length; end++)
         if (*end != ' ')
             status = dele_fail(err, DELE_ERR_FORMAT,
-                               "%s: something other than blanks stands behind the JSON of the "
+                               "%s: something other than blanks is behind the JSON of the "
                                "safetensors header; the file is damaged",
                                file);
     size_t room = json ? (size_t)cJSON_GetArraySize(json) : 0;
@@ -195,12 +198,13 @@ static dele_status read_index(placed *entry, const cJSON *weight_map, const char
     qsort(entry, n, sizeof *entry, by_shard_and_name);
     for (size_t i = 1; i < n; i++)
         if (by_shard_and_name(&entry[i - 1], &entry[i]) == 0)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %.100s is there twice", index,
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %.100s appears twice", index,
                              entry[i].name);
     return DELE_OK;
 }
 
-/* A shard holds what the index says it does, no less and no more: entries[0 .. said) by name. */
+/* Checks that a shard holds exactly the tensors that the index lists for it: entries[0 .. said),
+ * sorted by name. */
 static dele_status check_shard(dele_stored *list, size_t n, const placed *entries, size_t said,
                                const char *index, dele_err *err)
 {
@@ -280,12 +284,12 @@ dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_ar
         const char *pickled = dele_printf(arena, err, "%s/pytorch_model.bin", dir);
         status = dele_fail(
             err, DELE_ERR_FILE,
-            "%s: neither model.safetensors nor model.safetensors.index.json is there%s", dir,
+            "%s: there is neither model.safetensors nor model.safetensors.index.json%s", dir,
             !pickled || !dele_path_exists(pickled)
                 ? ""
-                : "; pytorch_model.bin is there, which is not read: "
+                : "; pytorch_model.bin is not read: "
                   "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(OUT) makes "
-                  "safetensors of it");
+                  "safetensors files of it");
     }
     if (!status) status = dele_stored_sort(st->tensor, st->n, err);
     if (status) dele_safetensors_close(st);
@@ -305,8 +309,8 @@ static const char *header_dtype(dele_dtype dtype)
     return dtype == DELE_DTYPE_F32 ? "F32" : dtype == DELE_DTYPE_F16 ? "F16" : "BF16";
 }
 
-/* Names here are our own and need no escapes.  The header is padded with blanks so that the data
- * lies aligned. */
+/* The names are the program's own and need no escapes.  The header is padded with blanks so that
+ * the data is aligned. */
 static void write_header(FILE *out, const dele_model *model, dele_dtype dtype, size_t *length)
 {
     size_t size = dele_dtype_of(dtype)->bytes, begin = 0, n = 0;

@@ -9,11 +9,11 @@
 typedef struct {
     dele_stored *tensor; /* sorted by name */
     size_t n;
-    dele_map *map; /* [n_maps] what the tensors' data points into */
+    dele_map *map; /* [n_maps] the mapped files that the tensors' data points into */
     size_t n_maps;
 } dele_safetensors;
 
-/* The model of a directory.  Close gives the maps back, and accepts a zeroed struct. */
+/* The tensors of a model's directory.  Close unmaps the files, and accepts a zeroed struct. */
 dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_arena *arena,
                                   dele_err *err);
 void dele_safetensors_close(dele_safetensors *st);

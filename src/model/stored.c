@@ -13,7 +13,7 @@ dele_status dele_stored_sort(dele_stored *list, size_t n, dele_err *err)
     if (n > 1) qsort(list, n, sizeof *list, by_name);
     for (size_t i = 1; i < n; i++)
         if (strcmp(list[i - 1].name, list[i].name) == 0)
-            return dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %.100s is there twice",
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %.100s appears twice",
                              list[i].file, list[i].name);
     return DELE_OK;
 }

@@ -1,6 +1,5 @@
-/* A tensor as it is in a file, whichever kind of file it is.  A reader opens the file, checks that
- * every tensor lies inside it, and lists them by name; dele_model_load takes from the list what the
- * config expects. */
+/* A tensor in a file of any format.  A reader opens the file, checks that every tensor is inside
+ * it, and lists the tensors by name; dele_model_load takes those that the config requires. */
 #ifndef DELE_STORED_H
 #define DELE_STORED_H
 
@@ -22,7 +21,7 @@ dele_status dele_stored_sort(dele_stored *list, size_t n, dele_err *err);
 dele_stored *dele_stored_find(dele_stored *list, size_t n,
                               const char *name); /* in a sorted list; NULL: none */
 
-/* Do two tensors of one file share bytes?  order: scratch [n]. */
+/* Whether two tensors of one file share bytes.  order: scratch [n]. */
 dele_status dele_stored_disjoint(const dele_stored *list, size_t n, const dele_stored **order,
                                  dele_err *err);
 

@@ -26,8 +26,8 @@ static dele_status read_contexts(dele_choice_item *item, const dele_records *r, 
     const char *text = cJSON_GetStringValue(cJSON_IsString(whole) ? whole : question);
     if (!text || !text[0])
         return dele_fail(err, DELE_ERR_DATA,
-                         "%s:%d: neither \"question\" nor \"context\" nor \"contexts\" is there",
-                         r->path, r->line);
+                         "%s:%d: there is no \"question\", \"context\" or \"contexts\"", r->path,
+                         r->line);
     text = cJSON_IsString(whole) ? dele_strdup(arena, text, err)
                                  : dele_printf(arena, err, "Question: %s\nAnswer:", text);
     item->context = DELE_NEW(arena, const char *, (size_t)item->n_choices, err);
@@ -58,7 +58,8 @@ static dele_status read_item(void *row, const dele_records *r, const cJSON *json
         return DELE_ERR_MEMORY;
     item->answer = read_answer(cJSON_GetObjectItemCaseSensitive(json, "answer"));
     if (item->n_choices < 2)
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: one choice is none", r->path, r->line);
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: an item needs at least two choices", r->path,
+                         r->line);
     if (item->answer < 0 || item->answer >= item->n_choices)
         return dele_fail(
             err, DELE_ERR_DATA,

@@ -1,17 +1,21 @@
-/* Multiple choice in one plain form: ARC, HellaSwag, PIQA and their kin, or a set of your own.
+/* Multiple choice in one plain form: ARC, HellaSwag, PIQA and similar sets, or a set of your own.
+ * One item a line, in one of three forms:
  *
  *   {"id": "7", "question": "Who wrote it?", "choices": ["Ann", "Bo"], "answer": 0}
- *   {"context": "A man is on a roof. He", "choices": ["sings.", "starts pulling up roofing."],
- *   "answer": 1} {"contexts": ["... so Sarah", "... so Maria"], "choices": ["was glad.", "was
- *   glad."], "answer": 1}
  *
- * A question is put as "Question: <question>\nAnswer:", a context as it stands; of contexts, each
- * choice has its own.  A blank is between context and choice unless the choice begins with white
- * space; a row's "delimiter" stands there in any case (HellaSwag's harness prompt has a blank
- * before endings that begin with one themselves).  The choice with the largest log-probability is
- * picked (the first of equal ones); acc_norm picks by log-probability per character of the choice.
- * These are lm-evaluation-harness 0.4.13's acc and acc_norm for multiple_choice tasks without
- * examples. */
+ *   {"context": "A man is on a roof. He",
+ *    "choices": ["sings.", "starts pulling up roofing."], "answer": 1}
+ *
+ *   {"contexts": ["... so Sarah", "... so Maria"],
+ *    "choices": ["was glad.", "was glad."], "answer": 1}
+ *
+ * The prompt of a question is "Question: <question>\nAnswer:", the prompt of a context is the
+ * context unchanged; with "contexts", each choice has its own.  A blank separates context and
+ * choice unless the choice begins with white space; an item's "delimiter" replaces that rule
+ * (HellaSwag's harness prompt has a blank before endings that begin with one themselves).  The
+ * choice with the largest log-probability is picked (the first of equal ones); acc_norm picks by
+ * log-probability per character of the choice.  These are lm-evaluation-harness 0.4.13's acc and
+ * acc_norm for multiple_choice tasks without examples. */
 #ifndef DELE_CHOICE_SETS_H
 #define DELE_CHOICE_SETS_H
 

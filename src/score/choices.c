@@ -324,7 +324,7 @@ static dele_status encode(dele_choice *choice, const dele_tokenizer *t, const ch
     if (all.first == 0 || own == 0 || own > (size_t)max_length)
         return dele_fail(
             err, DELE_ERR_DATA,
-            "\"%.80s\" cannot be scored after its question: of its own it has %zu tokens "
+            "\"%.80s\" cannot be scored after its question: it has %zu tokens of its own "
             "(one to %d are possible)",
             continuation, own, max_length);
     size_t cut = all.n > (size_t)max_length + 1 ? all.n - (size_t)max_length - 1 : 0;

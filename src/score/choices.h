@@ -1,12 +1,12 @@
-/* Log-probabilities of many continuations, with every shared prefix computed once.
+/* Log-probabilities of many continuations; every shared prefix is computed once.
  *
- *   all questions    description, few-shot examples        once a call
- *     a question       its text, "Answer:"                   once a question
- *       a choice         " Paris", " Rome and Milan"           what is left: often one row, for
- *                        letters none
+ *   all questions    description, few-shot examples        once per call
+ *     a question       its text, "Answer:"                   once per question
+ *       a choice         " Paris", " Rome and Milan"           the remaining tokens: often one row,
+ *                                                              for letters none
  *
- * The prefixes are found on the token ids, so that no guess is made about where a tokenizer splits.
- * Choices of one token cost no row of their own: the row before them gives all their
+ * Prefixes are compared as token ids, so that nothing is assumed about where a tokenizer splits.
+ * Choices of one token need no row of their own: the row before them gives all their
  * log-probabilities at once. */
 #ifndef DELE_CHOICES_H
 #define DELE_CHOICES_H

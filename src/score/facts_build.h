@@ -1,39 +1,39 @@
-/* Facts out of questions and answers, for the tokenizer in use.
+/* Facts made from questions and answers, for the tokenizer in use.
  *
- *   row         "What is the birth date of Ann Lee?"  "1984-12-31"      and as much of other people
- *   subject     "Ann Lee", whom the question is about (text/people.h)
- *   relation    "What is the birth date of {}?": rows with the same question ask for the same thing
- *   common      "19": what the answer has in common with at least nine in ten of the other
- *               people's, read from its beginning; where both name their own subject there, the two
- *               names count as the same
- *   prompt      the question, a space, and the answer's tokens as far as they lie within what is
- *               common
+ *   row         "What is the birth date of Ann Lee?"  "1984-12-31"   and the same of other people
+ *   subject     "Ann Lee", the person that the question is about (text/people.h)
+ *   relation    "What is the birth date of {}?": rows with the same question have one relation
+ *   common      "19": the longest beginning that the answer shares with at least nine in ten of the
+ *               other people's answers; where both contain their own subject there, the two names
+ *               count as equal
+ *   prompt      the question, a space, and the answer's tokens that lie within what is common
  *   attribute   the rest of the answer, "84-12-31": it begins with the first token at which people
  *               differ
  *
- * The answer is taken without white space around it and without one full stop at its end.  Which
- * tokens "19" is depends on the tokenizer: one that writes digit by digit goes on to "8", one with
- * years for tokens stays with " 1984".  Each prompt is checked to have just these tokens when it is
- * encoded alone.
+ * White space around the answer and one full stop at its end are removed.  The tokenizer decides
+ * which tokens "19" has: a tokenizer that splits digits continues with "8", a tokenizer with a
+ * token for each year gives the one token " 1984".  Each prompt is checked to encode to exactly
+ * these tokens.
  *
- * An attribute is copied when the first word behind the prompt is one of the subject's, or holds
- * one of three letters or more, or begins the subject's name written together, or is another
- * capitalised word of the question: an e-mail address made of the name tests no memory. */
+ * An attribute counts as copied when the first word after the prompt is a word of the subject, or
+ * contains such a word of three letters or more, or begins the subject's name written as one word,
+ * or is another capitalised word of the question.  An e-mail address made from the name does not
+ * test memory. */
 #ifndef DELE_FACTS_BUILD_H
 #define DELE_FACTS_BUILD_H
 
 #include "score/facts_suite.h"
 
-/* What became of a row: every row has one fate, and all but the first leave it out. */
+/* The outcome of each row: the first keeps the row, all others leave it out. */
 /* clang-format off */
-#define DELE_QA_OUTCOMES(X)                                                                       \
-    X(DELE_QA_KEPT,       "kept",       "kept")                                                   \
-    X(DELE_QA_NO_SUBJECT, "no_subject", "nobody found whom the question is about")                \
-    X(DELE_QA_REPEATED,   "repeated",   "the same question appears in an earlier row")            \
-    X(DELE_QA_ALONE,      "alone",      "nobody else is asked this")                              \
-    X(DELE_QA_SHARED,     "shared",     "nine in ten others have the same answer")                \
-    X(DELE_QA_TOO_LONG,   "too_long",   "longer than the model's context")                        \
-    X(DELE_QA_NOT_CUT,    "not_cut",    "the tokenizer cannot cut it where people differ")        \
+#define DELE_QA_OUTCOMES(X)                                                                      \
+    X(DELE_QA_KEPT,       "kept",       "kept")                                                  \
+    X(DELE_QA_NO_SUBJECT, "no_subject", "no person was found in the question")                   \
+    X(DELE_QA_REPEATED,   "repeated",   "an earlier row has the same question")                  \
+    X(DELE_QA_ALONE,      "alone",      "no other person has this question")                     \
+    X(DELE_QA_SHARED,     "shared",     "nine in ten others have the same answer")               \
+    X(DELE_QA_TOO_LONG,   "too_long",   "longer than the model's context")                       \
+    X(DELE_QA_NOT_CUT,    "not_cut",    "no token boundary where people's answers differ")       \
     X(DELE_QA_COPIED,     "copied",     "the answer is copied from the question (--keep-copied)") \
     X(DELE_QA_UNKNOWN,    "unknown",    "the model does not know it (--keep-unknown)")
 /* clang-format on */

@@ -74,10 +74,11 @@ static dele_status encode_facts(scoring *s, dele_arena *arena, dele_err *err)
                 continue;
             }
             if (c->n_scored < 1 || c->n <= c->n_scored)
-                return dele_fail(err, DELE_ERR_DATA,
-                                 "\"%.80s\" cannot be scored behind \"%.80s\": one of them has no "
-                                 "token of its own",
-                                 answer, text);
+                return dele_fail(
+                    err, DELE_ERR_DATA,
+                    "\"%.80s\" cannot be scored after \"%.80s\": one of the two texts has no "
+                    "token of its own",
+                    answer, text);
             c->n_blank = (int)dele_blank_ids(t, c->ids + c->n - c->n_scored, (size_t)c->n_scored);
             s->places[s->n++] = (place){i, (dele_form)form};
         }

@@ -33,7 +33,7 @@ static dele_status ids_load(id_list *ids, const char *path, dele_arena *arena, d
     for (char *at = strtok_r(text, "\r\n", &text); at; at = strtok_r(NULL, "\r\n", &text))
         ids->line[ids->n++] = at;
     if (ids->n == 0)
-        return dele_fail(err, DELE_ERR_DATA, "%s lists no id: one a line is expected", path);
+        return dele_fail(err, DELE_ERR_DATA, "%s lists no id; it must have one id a line", path);
     qsort(ids->line, ids->n, sizeof *ids->line, by_text);
     return DELE_OK;
 }

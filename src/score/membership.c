@@ -251,8 +251,8 @@ static dele_status encode_labels(dele_scored_text *t, const dele_document *d,
     if (n <= first)
         return dele_fail(
             err, DELE_ERR_DATA,
-            "\"%.80s\": open-unlearning scores no token of it, the first %zu being prompt "
-            "or none of the text's; leave the row out",
+            "\"%.80s\": open-unlearning scores none of its tokens, the first %zu being prompt "
+            "or special tokens; leave the row out",
             d->text, first);
     *t = (dele_scored_text){.ids = ids, .n = (int)n, .first = (int)first};
     return DELE_OK;
@@ -323,8 +323,8 @@ dele_status dele_membership_run(dele_membership_scores *scores, const dele_membe
         return dele_fail(err, DELE_ERR_DATA,
                          "a model has no tokenizer: put its tokenizer.json there");
     if (opts->k < 0 || opts->k > 1)
-        return dele_fail(err, DELE_ERR_USAGE, "--min-k %g: a share of the tokens, up to 1",
-                         opts->k);
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--min-k %g: must be a fraction of the tokens, up to 1", opts->k);
     scoring s = {.data = data,
                  .opts = opts,
                  .model = model,

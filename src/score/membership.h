@@ -1,34 +1,33 @@
-/* Was this text trained on?  Members and non-members are told apart by a number a text (the lower,
- * the more likely a member), and the attack is as good as the area under its ROC curve: 1 every
- * member stands out, 0.5 none does.
+/* Membership inference: was a text in the training set?  An attack gives each text one number (the
+ * lower, the more likely the text is a member).  Its quality is the area under the ROC curve: 1
+ * separates all members from all non-members, 0.5 is chance.
  *
  *   loss         mean of -log p over the text's tokens (Yeom et al. 2018)
  *   zlib         loss / bytes of the text compressed by zlib (Carlini et al. 2021)
- *   reference    loss - the loss of another model that has not seen the members
- *   min_k        minus the mean of the lowest share k of the log p (Shi et al. 2024); at least one
- *                token
+ *   reference    loss - the loss of another model that was not trained on the members
+ *   min_k        minus the mean of the lowest fraction k of the log p (Shi et al. 2024); at least
+ *                one token
  *   min_k_plus   the same of (log p - μ)/σ, μ and σ over the vocabulary, σ² at least 1e-6 (Zhang et
  *                al. 2024)
  *   gradnorm     the mean over tensors of the norm of the loss's gradient
  *
- *   score        1 - 2 |AUC - 0.5|, SemEval-2025 task 4's: best where nothing can be told
+ *   score        1 - 2 |AUC - 0.5|, SemEval-2025 task 4's: best where the attack is at chance
  *   priv_leak    100 (A - A₀)/A₀ with A = 1 - AUC, A₀ that of a model retrained without the
  *                members, or 0.5 (MUSE, Shi et al. 2024); null where A₀ is 0
  *
- * The standard error of an AUC is Hanley and McNeil's (1982), 0 where the AUC is 1; its interval is
- * Newcombe's, which is not a point there (base/stat.h).
+ * The standard error of an AUC is Hanley and McNeil's (1982), 0 where the AUC is 1.  Its interval
+ * is Newcombe's, which has a positive width there (base/stat.h).
  *
- * By default every token behind the first is scored and k is 0.2.  compat "open-unlearning" scores
- * what that program's labels are (locuslab/open-unlearning, src/data/utils.py and
- * src/evals/metrics):
+ * By default every token after the first is scored and k is 0.2.  compat "open-unlearning" scores
+ * that program's labels (locuslab/open-unlearning, src/data/utils.py and src/evals/metrics):
  *
- *   question and answer   the answer alone, "question answer" encoded as one text and cut behind as
- *                         many tokens as the question has by itself; an end-of-text token follows
- *                         unless the answer ends with one
- *   plain text            every token behind what the tokenizer puts in front, at least the first;
- *                         no end-of-text token
- *   loss, gradnorm        over all of these;  min_k, min_k_plus  without the last of them (0 where
- *                         none is left), k = 0.4
+ *   question and answer   the answer alone: "question answer" is encoded as one text and split
+ *                         after as many tokens as the question has by itself; an end-of-text token
+ *                         follows unless the answer ends with one
+ *   plain text            every token after those that the tokenizer puts in front, at least after
+ *                         the first; no end-of-text token
+ *   loss, gradnorm        over all of these
+ *   min_k, min_k_plus     without the last of them (0 where none is left), k = 0.4
  *   zlib                  bytes of these tokens as text again: the first token of a plain text is
  *                         left out
  *

@@ -194,9 +194,8 @@ static dele_status subject_load(dele_mmlu_subject *s, const char *path, const ch
     if (!status && shots)
         status = items_load(&s->shot, &s->n_shots, dev, (size_t)shots, arena, err);
     if (!status && s->n_shots < (size_t)shots)
-        status = dele_fail(err, DELE_ERR_DATA,
-                           "%s has %zu examples, %d are wanted: ask for fewer --shots", dev,
-                           s->n_shots, shots);
+        status = dele_fail(err, DELE_ERR_DATA, "%s has %zu examples, not %d: set fewer --shots",
+                           dev, s->n_shots, shots);
     return status;
 }
 
@@ -220,7 +219,7 @@ dele_status dele_mmlu_load(dele_mmlu *data, const char *path, const char *split,
     if (!status && data->n_subjects == 0)
         status =
             dele_fail(err, DELE_ERR_FILE,
-                      "%s holds no MMLU split \"%s\": files are looked for as %s/%s/anatomy_%s.csv",
+                      "%s holds no MMLU split \"%s\": a file is named like %s/%s/anatomy_%s.csv",
                       path, split, path, split, split);
     return status;
 }

@@ -1,28 +1,27 @@
-/* MMLU (Hendrycks et al. 2020) from its original CSV files: lm-evaluation-harness 0.4.13's two
- * styles, and two older ones that published numbers were made with.
+/* MMLU (Hendrycks et al. 2020) from its original CSV files: the two styles of
+ * lm-evaluation-harness 0.4.13, and two older ones that published numbers were made with.
  *
- *   harness, letters (task mmlu)                          continuation (task mmlu_continuation)
- *     The following are multiple choice questions            The following are questions (with
- *                                                            answers)
- *     (with answers) about anatomy.                          about anatomy.
+ *   harness, letters (task mmlu)                        continuation (task mmlu_continuation)
+ *     The following are multiple choice questions          The following are questions (with
+ *     (with answers) about anatomy.                        answers) about anatomy.
  *
- *     <question>                                             Question: <question>
- *     A. <choice>   B. ...  C. ...  D. ... (a line each)     Answer: <choice>
+ *     <question>                                           Question: <question>
+ *     A. <choice>   B. ...  C. ...  D. ... (a line each)   Answer: <choice>
  *     Answer: A
  *
- * Examples from dev come before the question, whole, an empty line after each.
+ * Few-shot examples from dev come before the question, in full, each followed by an empty line.
  *
  *   hendrycks       (hendrycks/test, evaluate.py) as letters, but two blanks before the subject and
- *                   the question as it is in the file, blanks at its ends and all; 5 examples, the
+ *                   the question as the file has it, blanks at its ends included; 5 examples, the
  *                   last ones left out until the prompt has at most 2048 tokens; a letter that is
  *                   not among the 100 most likely tokens counts as -100
  *   open-instruct   (allenai/open-instruct, eval/mmlu; SemEval-2025 task 4 was scored so) the same
  *                   prompt; the last token of " A", " B", ... is scored, whatever its rank
  *
  * Both read the files with pandas, which takes some words (NA, nan, with pandas 2 None) for missing
- * numbers and prints them as "nan"; here they are what the file says, or after
- * dele_mmlu_through_pandas as pandas 2 has them.  Left out: hendrycks counted tokens with GPT-2's
- * vocabulary, here it is the model's. */
+ * numbers and prints them as "nan".  Here the text is the file's, or after dele_mmlu_through_pandas
+ * what pandas 2 makes of it.  One difference: hendrycks counted tokens with GPT-2's vocabulary,
+ * this program with the model's. */
 #ifndef DELE_MMLU_H
 #define DELE_MMLU_H
 

@@ -1,19 +1,18 @@
-/* M. Porter, "An algorithm for suffix stripping", Program 14.3 (1980), with the departures of
+/* M. Porter, "An algorithm for suffix stripping", Program 14.3 (1980), with the differences of
  * NLTK's default mode:
  *
- *   irregular   a table of a dozen words answered before any rule
+ *   irregular   a table of a dozen words is looked up before any rule
  *   short       words of one or two letters are left alone
- *   1a, 1b      four letters ending in -ies, -ied keep the e:        dies, died -> die, but flies
- *               -> fli
- *   1c          y -> i only after a consonant that is not the first: happy -> happi, enjoy stays,
- *               spy -> spi
+ *   1a, 1b      four letters ending in -ies, -ied keep the e:   dies, died -> die, but flies -> fli
+ *   1c          y -> i only after a consonant that is not the first:
+ *               happy -> happi, spy -> spi, but enjoy -> enjoy
  *   2           -alli -> -al first, then the step again;  -bli for -abli;  -fulli;  -logi, the l
- *               counted to the stem
+ *               counted as part of the stem
  *   *o          a word of vowel, consonant also "ends cvc"
  *
- * In a rule list the first suffix that fits decides, whether its condition then holds or not.  The
- * measure m of a stem counts its vowel-to-consonant turns.  A y is a consonant where the letter
- * before it is not one. */
+ * In a list of rules the first suffix that matches decides, whether its condition holds or not.
+ * The measure m of a stem is the number of changes from vowel to consonant.  A y is a consonant
+ * where the letter before it is not one. */
 #include "score/porter.h"
 
 #include <stdbool.h>

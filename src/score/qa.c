@@ -18,7 +18,7 @@ static dele_status read_item(void *row, const dele_records *r, const cJSON *json
     const char *question = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "question"));
     const char *answer = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "answer"));
     if (!(context && context[0]) && !(question && question[0]))
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: neither \"question\" nor \"context\" is there",
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: there is neither \"question\" nor \"context\"",
                          r->path, r->line);
     item->prompt = context ? dele_strdup(arena, context, err)
                            : dele_printf(arena, err, "Question: %s\nAnswer:", question);

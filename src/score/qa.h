@@ -1,18 +1,17 @@
-/* Short answers said freely: TriviaQA, NQ-open, or questions of your own.
+/* Short generated answers: TriviaQA, NQ-open, or questions of your own.
  *
- *   {"id": "7", "question": "Who wrote it?", "answers": ["Ann Lee", "A. Lee"]}          or
- *   "answer": "Ann Lee" {"context": "Q: who wrote it?\nA:", "answers": ["Ann Lee"],
- *   "ignore_articles": true}
+ *   {"id": "7", "question": "Who wrote it?", "answers": ["Ann Lee", "A. Lee"]}
+ *   {"id": "8", "question": "Who wrote it?", "answer": "Ann Lee"}
+ *   {"context": "Q: who wrote it?\nA:", "answers": ["Ann Lee"], "ignore_articles": true}
  *
- * A question is put as "Question: <question>\nAnswer:", a context as it stands; the model continues
- * it greedily.
+ * The prompt of a question is "Question: <question>\nAnswer:", the prompt of a context is the
+ * context unchanged.  The continuation is decoded greedily.
  *
- *   exact_match   what it says up to the first line break, full stop or comma, blanks around it
- *                 left out, is one of the answers, case and ASCII punctuation aside (and with
+ *   exact_match   the text up to the first line break, full stop or comma, without blanks around
+ *                 it, equals one of the answers, ignoring case and ASCII punctuation (and with
  *                 ignore_articles "the ", "a ", "an " at the beginning of a word):
  *                 lm-evaluation-harness 0.4.13's triviaqa and nq_open
- *   contains      one of the answers stands, as whole words, in all that it says, compared in the
- *                 same way
+ *   contains      the text contains one of the answers as whole words, compared in the same way
  */
 #ifndef DELE_QA_SCORE_H
 #define DELE_QA_SCORE_H

@@ -115,8 +115,7 @@ static dele_status choose_files(dele_set_files *files, const char *path, dele_er
     files->n = n;
     if (n) return DELE_OK;
     return dele_fail(err, DELE_ERR_FILE,
-                     "%s holds no file named *_perturbed.jsonl: those have the wrong answers",
-                     path);
+                     "%s holds no file named *_perturbed.jsonl (with the wrong answers)", path);
 }
 
 static dele_status add_file(dele_tofu *data, const char *path, const char *name, int limit,
@@ -410,7 +409,7 @@ dele_status dele_tofu_run(dele_tofu_scores *scores, const dele_tofu *data, dele_
         return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
                          model->path ? model->path : "the model");
     if (opts->template && !strstr(opts->template, "{}"))
-        return dele_fail(err, DELE_ERR_USAGE, "--template \"%s\" has no {} where the question goes",
+        return dele_fail(err, DELE_ERR_USAGE, "--template \"%s\" has no {} for the question",
                          opts->template);
     scoring s = {.data = data,
                  .opts = opts,

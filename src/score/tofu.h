@@ -1,36 +1,36 @@
-/* TOFU (Maini et al. 2024): what a model says of invented authors it shall forget, and of what it
- * shall keep.
+/* TOFU (Maini et al. 2024): what a model generates about invented authors, in forget and retain
+ * sets.
  *
- *   {"question", "answer", "paraphrased_answer", "perturbed_answer": [...]}      in
- *   DIR/<set>_perturbed.jsonl, or .json
+ *   {"question", "answer", "paraphrased_answer", "perturbed_answer": [...]}
  *
- * Sets are told by how their names begin: forget, retain, real_authors, world_facts; a directory
- * has one of each at most.  With l(a) = the mean of -log p over an answer's tokens behind the
- * question, a the answer, ã its paraphrase (a where there is none; of a list the mean of l(ã), as
- * open-unlearning's truth_ratio averages them), â the wrong ones:
+ * a line in DIR/<set>_perturbed.jsonl, or .json.
  *
- *   probability            exp(-l(a));  of real_authors and world_facts  exp(-l(a)) / (exp(-l(a)) +
- *                          Σ exp(-l(â)))
- *   rougeL_recall          of the answer in what the model says greedily, words stemmed
- *   truth ratio R          exp(-mean l(â)) / exp(-l(ã))           (the code of both repositories: a
- *                          geometric mean)
- *       arithmetic         mean exp(-l(â)) / exp(-l(ã))           (the paper's formula; TOFU's
- *                          utils.py)
+ * The beginning of a file's name gives the set: forget, retain, real_authors, world_facts; a
+ * directory has at most one file of each.  l(a) is the mean of -log p over an answer's tokens after
+ * the question; a is the answer, ã its paraphrase (a where there is none; for a list the mean of
+ * l(ã), as open-unlearning's truth_ratio averages them), â the wrong answers:
+ *
+ *   probability            exp(-l(a));  of real_authors and world_facts
+ *                          exp(-l(a)) / (exp(-l(a)) + Σ exp(-l(â)))
+ *   rougeL_recall          of the answer in the greedy generation, words stemmed
+ *   truth ratio R          exp(-mean l(â)) / exp(-l(ã))      (geometric mean: the code of both
+ *                                                             repositories)
+ *       arithmetic         mean exp(-l(â)) / exp(-l(ã))      (the paper's formula; TOFU's utils.py)
  *   truth_ratio            forget: mean of min(R, 1/R);  else mean of max(0, 1 - R)
- *   exact_memorization     share of the answer's tokens that are the most likely after those before
- *                          them
- *   extraction_strength    1 - k/L, k the fewest of the L tokens to be given so that all others are
- *                          the most likely
+ *   exact_memorization     fraction of the answer's tokens that are top-1 given the tokens before
+ *   extraction_strength    1 - k/L, k the length of the shortest prefix of the L answer tokens
+ *                          after which all other tokens are top-1
  *   model utility          harmonic mean of probability, ROUGE and truth ratio of retain,
  *                          real_authors, world_facts
- *   forget quality         Kolmogorov-Smirnov p of the forget set's R against those of a model that
- *                          never saw it
+ *   forget quality         Kolmogorov-Smirnov p-value of the forget set's R against those of a
+ *                          retain model, one that was never trained on the forget set
  *
- * compat "open-unlearning": an end-of-text token behind every answer counts in l; 1e-10 is added to
- * denominators; where even the last token fails, extraction strength is 1/L, not 0.  compat "tofu":
- * get_model_utility of locuslab/tofu's utils.py, that is the end-of-text token, and the arithmetic
- * R in every set's truth ratio (its aggregate_eval_stat.py takes the geometric one in every set).
- * Forget quality is of the geometric R in all of them, and needs the same compat on both sides. */
+ * compat "open-unlearning": an end-of-text token after every answer counts in l; 1e-10 is added to
+ * denominators; where even the last token is not top-1, extraction strength is 1/L, not 0.  compat
+ * "tofu": get_model_utility of locuslab/tofu's utils.py, that is the end-of-text token, and the
+ * arithmetic R in every set's truth ratio (its aggregate_eval_stat.py takes the geometric one in
+ * every set).  Forget quality uses the geometric R in all of them, and needs the same compat on
+ * both sides. */
 #ifndef DELE_TOFU_H
 #define DELE_TOFU_H
 

@@ -123,7 +123,7 @@ dele_status dele_scored_text_encode(dele_scored_text *text, const dele_model *mo
         return err->code;
     if (ids.n < 2)
         return dele_fail(err, DELE_ERR_DATA,
-                         "\"%.80s\" is one token or none: nothing of it can be predicted", whole);
+                         "\"%.80s\" has fewer than two tokens, so there is none to predict", whole);
     size_t most = (size_t)model->config.context;
     *text = (dele_scored_text){
         .ids = ids.id, .n = (int)(ids.n < most ? ids.n : most), .first = 1, .cut = ids.n > most};

@@ -18,7 +18,7 @@
 #include "tensor/ops.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-              "model files are little-endian, and so must the machine be");
+              "model files are little-endian; deleatur needs a little-endian machine");
 
 static const dele_dtype_info infos[] = {
 #define X(type, name, ggml, items, bytes) {name, ggml, items, bytes},

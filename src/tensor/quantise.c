@@ -1,22 +1,19 @@
-/* Into GGUF's blocks, by the formulas of ggml's reference quantisers (quantize_row_*_ref; MIT; what
- * is shared is the arithmetic, so that a file made here is the file that llama.cpp would make,
- * without an importance matrix).
+/* Quantisation into GGUF's blocks, by the formulas of ggml's reference quantisers
+ * (quantize_row_*_ref; MIT).  Only the arithmetic is shared: the same weights give the same file as
+ * llama.cpp without an importance matrix.
  *
- *   q8_0   d = max|x| / 127                    q = round(x / d)                    halves away from
- *                                              zero
- *   q5_0   d = x* / -16                        q = min(31, trunc(x / d + 16.5))    x*: the x of
- *                                              largest magnitude, the
- *   q4_0   d = x* / -8                         q = min(15, trunc(x / d + 8.5))         first of
- *                                              several, with its sign
+ *   q8_0   d = max|x| / 127     q = round(x / d)                    halves away from zero
+ *   q5_0   d = x* / -16         q = min(31, trunc(x / d + 16.5))    x*: the x of largest magnitude
+ *   q4_0   d = x* / -8          q = min(15, trunc(x / d + 8.5))         (the first of several),
+ *                                                                       with its sign
  *   q4_K   8 sub-blocks of 32, each  x = s q - m  with q in 0..15 and m >= 0;  s and m by 21
- *                                                 weighted fits, then
- *          themselves stored in 6 bits:        s = d k,  m = dmin l,  d = max s / 63,  dmin = max m
- *                                                        / 63
+ *          weighted fits, then themselves stored in 6 bits:
+ *              s = d k,  m = dmin l,  d = max s / 63,  dmin = max m / 63
  *          and at last q = round((x + dmin l) / (d k)) with the numbers as they are stored
  *
- * The scales d and dmin are stored as float16.  Every step is float32, one rounding an operation:
- * this file is compiled without contraction to fused products, so that every machine writes the
- * same bytes. */
+ * The scales d and dmin are stored as float16.  Every step is float32 with one rounding per
+ * operation.  This file is compiled without contraction to fused multiply-adds, so that every
+ * machine writes the same bytes. */
 #include "tensor/dtype.h"
 
 #include <math.h>
@@ -195,8 +192,7 @@ static bool put_q4_k(uint8_t *b, const float *x)
     return fits;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- one block ------------------------------------------------------------------------------- */
 
 bool dele_quantise_block(uint8_t *block, const float *x, dele_dtype type)
 {

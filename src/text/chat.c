@@ -1,8 +1,8 @@
-/* Chat layouts, as the models' own templates write them:
+/* Chat layouts, as the models' own templates write them (U: the user's text):
  *
  *   olmo       <|endoftext|><|user|>\nU\n<|assistant|>\n
- *   smollm2
- * <|im_start|>system\n...<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n
+ *   smollm2    <|im_start|>system\n...<|im_end|>\n
+ *              <|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n
  *
  * SmolLM2's template inserts its system line where a conversation has none. */
 #include <string.h>
@@ -87,8 +87,8 @@ static dele_status parse_auto(dele_chat *chat, const dele_tokenizer *t, dele_err
     if (status || *chat != DELE_CHAT_NONE) return status;
     return dele_fail(
         err, DELE_ERR_UNSUPPORTED,
-        some ? "--chat auto: the model's chat template is none of those known here; " WAY_OUT
-             : "--chat auto: the model has no chat template to go by; " WAY_OUT);
+        some ? "--chat auto: the model's chat template is not one of the known ones; " WAY_OUT
+             : "--chat auto: the model has no chat template; " WAY_OUT);
 }
 
 dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t,

@@ -78,7 +78,7 @@ static void take_row(int end, void *reader)
     if (r->failed) return;
     if (r->in_row != csv->n_columns) {
         dele_fail(r->err, DELE_ERR_FORMAT,
-                  "%s:%d: a row of %zu fields where %zu are wanted; check its quotes and commas",
+                  "%s:%d: a line has %zu fields instead of %zu; check its quotes and commas",
                   r->path, r->row_line, r->in_row, csv->n_columns);
         r->failed = true;
         return;
@@ -136,7 +136,7 @@ dele_status dele_csv_load(dele_csv *csv, const char *path, size_t n_columns, del
     struct csv_parser parser;
     if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI)) {
         dele_map_close(&map);
-        return dele_fail(r.err, DELE_ERR_MEMORY, "%s: no memory left to read it", path);
+        return dele_fail(r.err, DELE_ERR_MEMORY, "%s: out of memory while reading it", path);
     }
     csv_set_space_func(&parser, no_blank_is_trimmed);
     status = parse(&r, &parser, (const char *)map.data, map.size);

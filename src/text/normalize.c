@@ -73,8 +73,8 @@ static dele_status put_normal(char **out, size_t *used, const char *text, size_t
     char *grown = realloc(*out, *used + (size_t)length + 1);
     if (!grown) {
         free(made);
-        return dele_fail(err, DELE_ERR_MEMORY, "no memory left to normalise a text of %zu bytes",
-                         n);
+        return dele_fail(err, DELE_ERR_MEMORY,
+                         "out of memory while normalising a text of %zu bytes", n);
     }
     memcpy(grown + *used, made, (size_t)length);
     free(made);

@@ -205,7 +205,7 @@ dele_status dele_pretokenize(dele_encoder *e, int step, const char *text, size_t
         spaced = malloc(n + 1);
         if (!spaced)
             return dele_fail(e->err, DELE_ERR_MEMORY,
-                             "no memory left to tokenise a text of %zu bytes", n);
+                             "out of memory while tokenising a text of %zu bytes", n);
         spaced[0] = ' ';
         memcpy(spaced + 1, text, n);
         text = spaced;

@@ -17,8 +17,8 @@ dele_status dele_encoder_reserve(void **array, size_t *cap, size_t n, size_t siz
     if (wanted == *cap) return DELE_OK;
     void *fresh = wanted > SIZE_MAX / size ? NULL : realloc(*array, wanted * size);
     if (!fresh)
-        return dele_fail(err, DELE_ERR_MEMORY, "no memory left to tokenise: %zu items of %zu bytes",
-                         wanted, size);
+        return dele_fail(err, DELE_ERR_MEMORY,
+                         "out of memory while tokenising: %zu items of %zu bytes", wanted, size);
     *array = fresh;
     *cap = wanted;
     return DELE_OK;
@@ -97,9 +97,10 @@ dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *t
 
     dele_arena normalised = {.limit = arena->limit};
     dele_encoder e = {.t = t, .err = err, .match = pcre2_match_data_create(16, NULL)};
-    dele_status status = e.match ? encode(&e, text, n, part, &normalised)
-                                 : dele_fail(err, DELE_ERR_MEMORY,
-                                             "no memory left to tokenise a text of %zu bytes", n);
+    dele_status status = e.match
+                             ? encode(&e, text, n, part, &normalised)
+                             : dele_fail(err, DELE_ERR_MEMORY,
+                                         "out of memory while tokenising a text of %zu bytes", n);
     if (!status) {
         out->id = dele_alloc_raw(arena, e.n ? e.n : 1, sizeof *out->id, err);
         status = out->id ? DELE_OK : DELE_ERR_MEMORY;

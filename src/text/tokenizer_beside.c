@@ -176,10 +176,11 @@ static dele_status add_numbered(beside *b, const cJSON *object, bool decoder)
     cJSON_ArrayForEach(item, object)
     {
         if (decoder ? !content_of(item) || !cJSON_IsObject(item) : !cJSON_IsNumber(item))
-            return dele_fail(
-                b->err, DELE_ERR_FORMAT, "%s: \"%.60s\" is no added token with an id and a content",
-                decoder ? "tokenizer_config.json's added_tokens_decoder" : "added_tokens.json",
-                item->string ? item->string : "");
+            return dele_fail(b->err, DELE_ERR_FORMAT,
+                             "%s: \"%.60s\" is not an added token with an id and a content",
+                             decoder ? "tokenizer_config.json's added_tokens_decoder"
+                                     : "added_tokens.json",
+                             item->string ? item->string : "");
         order[used++] = (numbered){decoder ? strtol(item->string, NULL, 10) : item->valueint, item};
     }
     if (used) qsort(order, used, sizeof *order, by_id);

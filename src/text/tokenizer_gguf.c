@@ -462,7 +462,7 @@ static cJSON *make_tokenizer(maker *m, dele_err *err)
     while (i < n && strcmp(pre, pre_tokenizers[i].name)) i++;
     if (!sentencepiece && strcmp(p->kind, "gpt2")) {
         dele_fail(err, DELE_ERR_UNSUPPORTED,
-                  "the GGUF's tokenizer is of kind \"%s\"; known are gpt2 and llama", p->kind);
+                  "the GGUF's tokenizer is of kind \"%s\"; gpt2 and llama are supported", p->kind);
         return NULL;
     }
     if (!sentencepiece && i == n) {

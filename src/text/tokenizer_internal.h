@@ -1,9 +1,9 @@
-/* What the files of the tokenizer share among themselves.  The way of a text:
+/* Declarations that the files of the tokenizer share.  The steps of encoding, and their files:
  *
- *   text ─ added tokens, raw ─ normalizer ─ added tokens, normalised ─ pre-tokenizer ─ BPE ─
- *   post-processor ─ ids
- *             added.c          normalize.c          added.c            pretokenize.c   bpe.c
- *                                                   tokenizer.c */
+ *   text ─ added tokens, raw ─ normalizer ─ added tokens, normalised ─ pre-tokenizer ─ BPE ─┐
+ *             added.c          normalize.c          added.c            pretokenize.c   bpe.c │
+ *                                                           ids ─ post-processor ────────────┘
+ *                                                                    tokenizer.c */
 #ifndef DELE_TOKENIZER_INTERNAL_H
 #define DELE_TOKENIZER_INTERNAL_H
 

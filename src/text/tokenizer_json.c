@@ -61,7 +61,7 @@ static dele_status refuse(reader *r, const char *part, const cJSON *what)
 
 static dele_status broken(reader *r, const char *what)
 {
-    return dele_fail(r->err, DELE_ERR_FORMAT, "%s: %s; is this a tokenizer.json, and whole?",
+    return dele_fail(r->err, DELE_ERR_FORMAT, "%s: %s; is this a complete tokenizer.json?",
                      r->where, what);
 }
 
@@ -96,7 +96,7 @@ static const char *plain_pattern(const cJSON *step)
 static dele_status read_normalizer(reader *r, const cJSON *json, const char *type)
 {
     static const char *const forms[] = {"NFC", "NFD", "NFKC", "NFKD"};
-    if (!room(r->t->n_norm)) return refuse(r, "normalizer with so many steps as", json);
+    if (!room(r->t->n_norm)) return refuse(r, "normalizer with too many steps:", json);
     dele_normalizer_step *step = &r->t->norm[r->t->n_norm++];
     for (int i = 0; i < 4; i++)
         if (!strcmp(type, forms[i])) {
@@ -140,7 +140,7 @@ static dele_status read_split(reader *r, dele_pre_step *step, const cJSON *json)
     for (int i = 0; behavior && i < 5; i++)
         if (!strcmp(behavior, behaviors[i])) found = i;
     if (found < 0 || !pattern)
-        return broken(r, "its Split pre-tokenizer lacks a pattern or a behavior that is known");
+        return broken(r, "its Split pre-tokenizer lacks a pattern or a supported behavior");
     step->behavior = (dele_split_behavior)found;
     step->invert = flag(json, "invert", false);
     step->pattern = pattern;
@@ -150,7 +150,7 @@ static dele_status read_split(reader *r, dele_pre_step *step, const cJSON *json)
 static dele_status read_pretokenizer(reader *r, const cJSON *json, const char *type)
 {
     dele_tokenizer *t = r->t;
-    if (!room(t->n_pre)) return refuse(r, "pre-tokenizer with so many steps as", json);
+    if (!room(t->n_pre)) return refuse(r, "pre-tokenizer with too many steps:", json);
     if (t->byte_level)
         return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
                          "%s: a pre-tokenizer \"%s\" after ByteLevel is not supported", r->where,
@@ -192,7 +192,7 @@ static dele_status read_template(reader *r, const cJSON *json)
         {
             int *n = after ? &t->n_suffix : &t->n_prefix;
             if (!is_id(id) || *n == DELE_MAX_EXTRA)
-                return broken(r, "its post-processor's special tokens make no sense");
+                return broken(r, "its post-processor's special tokens are not valid");
             (after ? t->suffix : t->prefix)[(*n)++] = id->valueint;
         }
     }
@@ -209,7 +209,7 @@ static dele_status read_postprocessor(reader *r, const cJSON *json, const char *
 static dele_status read_decoder(reader *r, const cJSON *json, const char *type)
 {
     dele_tokenizer *t = r->t;
-    if (!room(t->n_dec)) return refuse(r, "decoder with so many steps as", json);
+    if (!room(t->n_dec)) return refuse(r, "decoder with too many steps:", json);
     dele_dec_step *step = &t->dec[t->n_dec++];
     if (!strcmp(type, "ByteLevel"))
         step->kind = DELE_DEC_BYTELEVEL;
@@ -257,7 +257,7 @@ static dele_status read_vocab(reader *r, const cJSON *vocab, const cJSON *added)
         t->n_added++;
     }
     if ((size_t)top >= 4 * (n + t->n_added) + 65536)
-        return broken(r, "the ids of its vocabulary leave great holes");
+        return broken(r, "the ids of its vocabulary have large gaps");
     t->size = top + 1;
     t->token = DELE_NEW(r->arena, dele_text_span, (size_t)t->size + 1, r->err);
     t->added_of = DELE_NEW(r->arena, const dele_added *, (size_t)t->size + 1, r->err);
@@ -310,7 +310,8 @@ static dele_status read_merges(reader *r, const cJSON *merges)
         if (status) return status;
         if (!merge_parts(item, &a, &b) || a.n + b.n > sizeof both)
             return dele_fail(r->err, DELE_ERR_FORMAT,
-                             "%s: merge %d is not two tokens; is the file whole?", r->where, rank);
+                             "%s: merge %d is not two tokens; is the file complete?", r->where,
+                             rank);
         memcpy(both, a.text, a.n);
         memcpy(both + a.n, b.text, b.n);
         int left = dele_vocab_find(&t->vocab, t->token, a.text, a.n),

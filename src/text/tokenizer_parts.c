@@ -278,7 +278,7 @@ static const char *flags_note(const dele_tokenizer *t, dele_arena *arena, dele_e
     return dele_printf(
         arena, err,
         "%zu of %zu added tokens have flags (lstrip, rstrip, single_word, normalized) that a "
-        "GGUF cannot express: a text that holds such a token may be cut otherwise",
+        "GGUF cannot express: a text that holds such a token may be encoded differently",
         n, t->n_added);
 }
 
