@@ -895,7 +895,7 @@ static void settings_that_mean_nothing_are_refused(void **state)
     assert_non_null(strstr(err.msg, "--beta"));
     assert_int_equal(resolve(s, &dele_objective_npo, DELE_BETA, 0, NULL, NULL, &err),
                      DELE_ERR_USAGE);
-    assert_int_equal(resolve(s, &dele_objective_npo, DELE_RETAIN_KL, 2, NULL, NULL, &err),
+    assert_int_equal(resolve(s, &dele_objective_npo, DELE_RETAIN_KL, 3, NULL, NULL, &err),
                      DELE_ERR_USAGE);
     assert_int_equal(resolve(s, &dele_objective_rmu, DELE_LAYER, 1.5, NULL, NULL, &err),
                      DELE_ERR_USAGE);

@@ -27,7 +27,7 @@ dele_train_memory dele_train_memory_of(const dele_model *model, const dele_mask 
     if (!o->settings) dele_objective_defaults(own, o->objective);
     const double *settings = o->settings ? o->settings : own;
     const bool at_layer = o->objective->at_layer,
-               looks = o->objective->reference_rows || settings[DELE_RETAIN_KL] == 1;
+               looks = o->objective->reference_rows || settings[DELE_RETAIN_KL] >= 1;
     const size_t most = tokens < o->batch_tokens ? tokens : o->batch_tokens,
                  rows = most > longest ? most : longest;
     const size_t top = n_layers_run(&model->config, o->objective, settings);
@@ -87,7 +87,7 @@ double dele_train_flops(const dele_model *model, const dele_mask *mask, const de
                  down = 1 - below / (double)top;
     uint8_t twice =
         o->objective->reference_rows; /* sides that the model before training computes too */
-    if (settings[DELE_RETAIN_KL] == 1) twice |= DELE_ON_RETAIN;
+    if (settings[DELE_RETAIN_KL] >= 1) twice |= DELE_ON_RETAIN;
     for (int i = 0; i < 2; i++) {
         const dele_dataset *set = i == DELE_FORGET ? forget : retain;
         turn t = turn_of(c, set, top);

@@ -37,7 +37,7 @@ static dele_status keep_before(dele_micro_batch *p, const dele_mask *mask, dele_
                                dele_err *err)
 {
     p->reference_rows = p->objective->reference_rows;
-    if (p->settings[DELE_RETAIN_KL] == 1) p->reference_rows |= DELE_ON_RETAIN;
+    if (p->settings[DELE_RETAIN_KL] >= 1) p->reference_rows |= DELE_ON_RETAIN;
     if (!p->reference_rows && !p->objective->negates) return DELE_OK;
     return dele_model_freeze(&p->before, &p->view, mask->trains, arena, err);
 }
@@ -56,6 +56,10 @@ dele_status dele_micro_batch_init(dele_micro_batch *p, const dele_model *model,
     if (keep_before(p, mask, arena, err) || (objective->at_layer && cut_above(p, mask, err)))
         return err->code;
     p->before.config.n_layers = p->view.config.n_layers; /* cut as well */
+    if (settings[DELE_MASK_AS_LABEL] == 1 && model->config.vocab <= 100)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--mask-as-label 1: the model has %d tokens, and V - 100 is none of them",
+                         model->config.vocab);
     const size_t rows = batch_tokens > longest ? batch_tokens : longest;
     bool ok = (p->segments = DELE_NEW(arena, dele_segment, rows, err)) &&
               (p->sequences = DELE_NEW(arena, dele_loss_sequence, rows, err)) &&
@@ -82,10 +86,24 @@ void dele_micro_batch_release(dele_micro_batch *p)
 
 /* ---- laying out ------------------------------------------------------------------------------ */
 
+/* KL at every position of a retain row, as open-unlearning's: no label, no target. */
+static bool every_position(const dele_micro_batch *p, dele_side side)
+{
+    return side == DELE_RETAIN && p->settings[DELE_RETAIN_KL] == 2;
+}
+
+/* The loss of label k is taken at position k, not at k - 1 which predicts it. */
+static bool own_positions(const dele_micro_batch *p, dele_side side)
+{
+    return every_position(p, side) ||
+           (p->settings[DELE_SHIFT_LABELS] == 0 && p->objective->own_positions >> side & 1);
+}
+
 static size_t first_label(const dele_micro_batch *p, const dele_sequence *s, dele_side side)
 {
-    if (p->settings[DELE_TRAIN_ON_PROMPT] == 1 && p->objective->train_on_prompt >> side & 1)
-        return 1;
+    if (every_position(p, side) ||
+        (p->settings[DELE_TRAIN_ON_PROMPT] == 1 && p->objective->train_on_prompt >> side & 1))
+        return own_positions(p, side) ? 0 : 1;
     const double skip = p->settings[DELE_SKIP];
     const size_t first = s->first_label + (side == DELE_FORGET && skip > 0 ? (size_t)skip : 0);
     return first < s->n ? first : s->n;
@@ -96,30 +114,48 @@ size_t dele_micro_batch_labels(const dele_micro_batch *p, const dele_item *item)
     return item->row->n - first_label(p, item->row, item->side);
 }
 
-static size_t item_rows(const dele_item *it)
+/* Rows of a sequence: the last id is only a label, unless labels are taken at their own
+ * positions. */
+static size_t sequence_rows(const dele_micro_batch *p, const dele_sequence *s, dele_side side)
 {
-    return it->row->n - 1 + (it->chosen ? it->chosen->n - 1 : 0); /* the last id only is a label */
+    return s->n - (own_positions(p, side) ? 0 : 1);
+}
+
+static size_t item_rows(const dele_micro_batch *p, const dele_item *it)
+{
+    return sequence_rows(p, it->row, it->side) +
+           (it->chosen ? sequence_rows(p, it->chosen, it->side) : 0);
 }
 
 size_t dele_micro_batch_length(const dele_micro_batch *p, const dele_item *items, size_t n)
 {
-    size_t rows = item_rows(items), k = 1;
-    while (k < n && rows + item_rows(items + k) <= p->batch_tokens) rows += item_rows(items + k++);
+    size_t rows = item_rows(p, items), k = 1;
+    while (k < n && rows + item_rows(p, items + k) <= p->batch_tokens)
+        rows += item_rows(p, items + k++);
     return k;
+}
+
+/* The mask of open-unlearning's undial has the label -100 at the prompt; as an index that is token
+ * V - 100. */
+static int target_of(const dele_micro_batch *p, const dele_sequence *s, size_t k)
+{
+    const bool masked = p->settings[DELE_MASK_AS_LABEL] == 1 && k < s->first_label;
+    return masked ? p->view.config.vocab - 100 : s->ids[k];
 }
 
 static void lay_sequence(dele_micro_batch *p, const dele_sequence *s, dele_loss_sequence about)
 {
+    const size_t n_rows = sequence_rows(p, s, about.side);
     about.first = p->n_labels;
     for (size_t k = first_label(p, s, about.side); k < s->n; k++, p->n_labels++) {
-        p->output_rows[p->n_labels] = (int)(p->n_rows + k - 1);
-        p->target[p->n_labels] = s->ids[k];
+        p->output_rows[p->n_labels] = (int)(p->n_rows + k - (s->n - n_rows));
+        p->target[p->n_labels] = target_of(p, s, k);
         p->side[p->n_labels] = (uint8_t)about.side;
     }
     about.n = p->n_labels - about.first;
-    p->segments[p->n_sequences] = (dele_segment){.tokens = s->ids, .n_rows = (int)(s->n - 1)};
+    p->segments[p->n_sequences] = (dele_segment){.tokens = s->ids, .n_rows = (int)n_rows};
     p->sequences[p->n_sequences++] = about;
-    p->n_rows += s->n - 1;
+    p->n_rows += n_rows;
 }
 
 static void lay_nothing(dele_micro_batch *p) { p->n_sequences = p->n_rows = p->n_labels = 0; }
@@ -181,12 +217,21 @@ static dele_status reference_forward(dele_micro_batch *p, dele_err *err)
                           p->output_rows_before, err);
 }
 
-static void loss_weight_by_sequence(dele_micro_batch *p, const dele_loss_group *group)
+/* BROADCAST: open-unlearning divides the sums [b] of the sequences by their lengths [b, 1] and takes
+ * the mean of the [b, b] that come of it: (1/b Σ sums) (1/b Σ 1/length). */
+static bool own_loss_weights(const dele_micro_batch *p, const dele_loss_group *group)
 {
+    return group->by_sequence || p->settings[DELE_BROADCAST] == 1;
+}
+
+static void fill_loss_weights(dele_micro_batch *p, const dele_loss_group *group)
+{
+    const bool broadcast = p->settings[DELE_BROADCAST] == 1;
     for (size_t k = 0; k < p->n_sequences; k++) {
         const dele_loss_sequence *s = &p->sequences[k];
-        for (size_t i = s->first; i < s->first + s->n; i++)
-            p->loss_weight[i] = 1 / ((double)group->sequences[s->side] * (double)s->n);
+        const double b = (double)group->sequences[s->side],
+                     inverse = broadcast ? group->inverse_lengths[s->side] / b : 1 / (double)s->n;
+        for (size_t i = s->first; i < s->first + s->n; i++) p->loss_weight[i] = inverse / b;
     }
 }
 
@@ -200,7 +245,7 @@ dele_status dele_micro_batch_forward(dele_micro_batch *p, double loss[2], const 
         forward_states(p, &p->run, &p->view, &p->batch, p->x, 0, p->n_sequences, p->output_rows,
                        err))
         return err->code;
-    if (group->by_sequence) loss_weight_by_sequence(p, group);
+    if (own_loss_weights(p, group)) fill_loss_weights(p, group);
     const dele_loss_batch rows = {.n = p->n_labels,
                                   .width = p->width,
                                   .x = p->x,
@@ -208,7 +253,7 @@ dele_status dele_micro_batch_forward(dele_micro_batch *p, double loss[2], const 
                                   .nll = p->nll,
                                   .target = p->target,
                                   .side = p->side,
-                                  .loss_weight = group->by_sequence ? p->loss_weight : NULL,
+                                  .loss_weight = own_loss_weights(p, group) ? p->loss_weight : NULL,
                                   .sequence = p->sequences,
                                   .n_sequences = p->n_sequences,
                                   .group = group,
@@ -289,7 +334,7 @@ static size_t lay_forget(dele_micro_batch *p, const dele_sequence *rows, size_t 
     size_t k = 0;
     lay_nothing(p);
     do lay_sequence(p, &rows[k++], (dele_loss_sequence){.side = DELE_FORGET});
-    while (k < n && p->n_rows + rows[k].n - 1 <= p->batch_tokens);
+    while (k < n && p->n_rows + sequence_rows(p, &rows[k], DELE_FORGET) <= p->batch_tokens);
     return k;
 }
 

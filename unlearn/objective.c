@@ -76,11 +76,14 @@ static double in_force(const dele_default *d, const dele_variant *v, double give
 static dele_status check_setting(const dele_default *d, double x, dele_err *err)
 {
     const char *name = dele_setting_names[d->which];
-    const bool yes_no = d->which == DELE_TRAIN_ON_PROMPT || d->which == DELE_RETAIN_KL;
+    const bool yes_no = d->which == DELE_TRAIN_ON_PROMPT || d->which == DELE_SHIFT_LABELS ||
+                        d->which == DELE_BROADCAST || d->which == DELE_MASK_AS_LABEL;
     const bool counts =
         d->which == DELE_SKIP || d->which == DELE_LAYER || d->which == DELE_DUAL_WARMUP;
     if (yes_no && x != 0 && x != 1)
         return dele_fail(err, DELE_ERR_USAGE, "--%s %g: give 0 or 1", name, x);
+    if (d->which == DELE_RETAIN_KL && x != 0 && x != 1 && x != 2)
+        return dele_fail(err, DELE_ERR_USAGE, "--%s %g: give 0, 1 or 2", name, x);
     if (counts && !(x >= 0 && x < 1e6 && x == floor(x)))
         return dele_fail(err, DELE_ERR_USAGE, "--%s %g: give a whole number of at least 0", name,
                          x);

@@ -50,8 +50,16 @@ enum { DELE_ON_FORGET = 1, DELE_ON_RETAIN = 2 }; /* sets of sides */
     X(SKIP,            "skip",            "first labels of a forget row that carry no loss")       \
     X(TRAIN_ON_PROMPT, "train-on-prompt", "1: train on the prompt too, where the formula names "   \
                                           "no label; 0: on outputs alone")                         \
-    X(RETAIN_KL,       "retain-kl",       "1: the retain term is KL to the model before "          \
-                                          "training; 0: its own loss")                             \
+    X(SHIFT_LABELS,    "shift-labels",    "rmu, adaptive-rmu, pdu: 1: positions that predict the "  \
+                                          "labels; 0: the labels' own positions")                  \
+    X(BROADCAST,       "broadcast",       "rmu: 1: each token weighs the mean of 1/length over the "\
+                                          "sequences, as open-unlearning's division broadcasts; "  \
+                                          "0: --loss-weights")                                     \
+    X(MASK_AS_LABEL,   "mask-as-label",   "undial, with --train-on-prompt 1: 1: the prompt's "     \
+                                          "labels are token V-100, the mask's -100 as an index; "  \
+                                          "0: its tokens")                                         \
+    X(RETAIN_KL,       "retain-kl",       "the retain term; 0: its own loss; 1: KL to the model "  \
+                                          "before training; 2: KL at every position of a row")     \
     X(LAYER,           "at-layer",        "rmu, adaptive-rmu: the layer whose output is "          \
                                           "steered; default 7/32 or 7/8 of the model's layers; "   \
                                           "unless told, it and the two below may change")          \
@@ -86,12 +94,13 @@ typedef struct {
 /* Settings under a name: a published recipe that differs. */
 typedef struct {
     const char *name, *alpha; /* alpha NULL: as the objective */
-    dele_default settings[5]; /* ends with DELE_NO_SETTING */
+    dele_default settings[6]; /* ends with DELE_NO_SETTING */
 } dele_variant;
 
 typedef struct {
     size_t tokens[2], sequences[2]; /* by side; tokens are labelled ones; alternates beside are
                                        counted in neither */
+    double inverse_lengths[2];      /* sums of 1 / labels of a sequence, for BROADCAST */
     bool by_sequence; /* a side's mean is over its sequences' own token means; else over all its
                          tokens */
     int epoch;
@@ -143,9 +152,11 @@ typedef struct dele_objective {
     bool refuses; /* refusals will do for alternates; else answers of retain rows (alternates.h) */
     uint8_t reference_rows, train_on_prompt; /* sets of sides; whole: those that --train-on-prompt 1
                                                 takes with their prompts */
+    uint8_t own_positions; /* set of sides that --shift-labels 0 takes at the labels' own positions;
+                              their loss looks at no target */
     dele_alternates alternates;
     const char *alpha;        /* default weight of the retain loss; NULL: it has none */
-    dele_default settings[8]; /* those it has, as published; ends with DELE_NO_SETTING */
+    dele_default settings[10]; /* those it has, as published; ends with DELE_NO_SETTING */
     dele_variant variants[4]; /* ends with a NULL name */
 } dele_objective;
 

@@ -136,7 +136,7 @@ void dele_kl_side(double loss[2], const dele_loss_batch *rows, dele_side side)
 
 void dele_retain_rows(double loss[2], const dele_loss_batch *rows)
 {
-    if (rows->settings[DELE_RETAIN_KL] == 1)
+    if (rows->settings[DELE_RETAIN_KL] >= 1)
         dele_kl_side(loss, rows, DELE_RETAIN);
     else
         dele_ce_side(loss, rows, DELE_RETAIN);

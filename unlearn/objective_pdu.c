@@ -6,11 +6,10 @@
  *   `warm-up` on dL_forget/dz = 2 (max − mean) (onehot(argmax) − 1/V)
  *
  * λ is the weight α of the retain rows (alpha.h), shown as such.  The published program moves it
- * every micro-batch, we every update.  Its mask of labels is not shifted, so that the state that
- * predicts the first label is left out: about --skip 1 (the state above the last label, which
- * predicts nothing, is not computed here).  An earlier version took every position:
- * --train-on-prompt 1.  Published: λ 100, η 5, ε 0.3 for TOFU (taken here), 50, 1, 1.5 and 0.1 for
- * MUSE. */
+ * every micro-batch, we every update.  Its mask of labels is not shifted: it leaves out the state
+ * that predicts the first label and takes the one above the last label (--variant open-unlearning:
+ * --shift-labels 0).  An earlier version took every position: --train-on-prompt 1 beside it.
+ * Published: λ 100, η 5, ε 0.3 for TOFU (taken here), 50, 1, 1.5 and 0.1 for MUSE. */
 #include "unlearn/objective.h"
 
 /* One row; returns its loss. */
@@ -49,14 +48,17 @@ const dele_objective dele_objective_pdu = {
     .rows = flatten_rows,
     .needs_forget = true,
     .train_on_prompt = DELE_ON_FORGET,
+    .own_positions = DELE_ON_FORGET,
     .settings = {{DELE_GAMMA, 1, true},
                  {DELE_LAMBDA, 100, false},
                  {DELE_ETA, 5, false},
                  {DELE_EPSILON, 0.3, false},
                  {DELE_DUAL_WARMUP, 5, false},
                  {DELE_SKIP, 0, false},
-                 {DELE_TRAIN_ON_PROMPT, 0, false}},
-    .variants = {{"muse-news",
+                 {DELE_TRAIN_ON_PROMPT, 0, false},
+                 {DELE_SHIFT_LABELS, 1, false}},
+    .variants = {{"open-unlearning", NULL, {{DELE_SHIFT_LABELS, 0, false}}},
+                 {"muse-news",
                   NULL,
                   {{DELE_LAMBDA, 50, false},
                    {DELE_ETA, 1, false},

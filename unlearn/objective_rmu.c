@@ -14,12 +14,13 @@
  * fourth place of SemEval 2025's task 4, which takes one mean for each of its tasks, and again in
  * every epoch, when the states have been steered already.  Here: once.
  *
- * Rows are those that predict a label; --train-on-prompt 1 takes every token, as the authors'
- * program does (their texts have no prompt).  open-unlearning takes the states above the labels,
- * one position later.  The mask says what trains: published is down_proj of the three layers up to
- * l.  Defaults: WMDP's; --variant zephyr and open-unlearning.  Adaptive: SemEval's for the 1B
- * model, --variant olmo-7b for the 7B one.  Published layers are of models of 32 and 16 (l = 7 of
- * 32, 14 of 16, 26 of 32): by default the same share of whatever depth the model has. */
+ * Positions are those that predict a label.  The authors' program takes every token of its texts
+ * (--variant wmdp: --train-on-prompt 1 --shift-labels 0); open-unlearning takes the labels' own
+ * positions, each with a weight that a broadcast makes (--variant open-unlearning: --shift-labels 0
+ * --broadcast 1).  The mask says what trains: published is down_proj of the three layers up to l.
+ * Default numbers: WMDP's; adaptive: SemEval's for the 1B model, --variant olmo-7b for the 7B one.
+ * Published layers are of models of 32 and 16 (l = 7 of 32, 14 of 16, 26 of 32): the default is the
+ * same share of the model's depth. */
 #include "unlearn/objective.h"
 
 /* x becomes slope · d|x − to|²/d; returns |x − to|²/d. */
@@ -54,13 +55,23 @@ const dele_objective dele_objective_rmu = {
     .at_layer = true,
     .reference_rows = DELE_ON_RETAIN,
     .train_on_prompt = DELE_ON_FORGET | DELE_ON_RETAIN,
+    .own_positions = DELE_ON_FORGET | DELE_ON_RETAIN,
     .alpha = "100",
     .settings = {{DELE_LAYER, DELE_SHARE_OF_DEPTH(7. / 32), false},
                  {DELE_STEERING_COEFF, 20, true},
                  {DELE_GAMMA, 1, true},
-                 {DELE_TRAIN_ON_PROMPT, 0, false}},
-    .variants = {{"zephyr", "1200", {{DELE_STEERING_COEFF, 6.5, true}}},
-                 {"open-unlearning", "1", {{DELE_STEERING_COEFF, 2, true}}}},
+                 {DELE_TRAIN_ON_PROMPT, 0, false},
+                 {DELE_SHIFT_LABELS, 1, false},
+                 {DELE_BROADCAST, 0, false}},
+    .variants = {{"wmdp",
+                  NULL,
+                  {{DELE_TRAIN_ON_PROMPT, 1, false}, {DELE_SHIFT_LABELS, 0, false}}},
+                 {"zephyr", "1200", {{DELE_STEERING_COEFF, 6.5, true}}},
+                 {"open-unlearning",
+                  "1",
+                  {{DELE_STEERING_COEFF, 2, true},
+                   {DELE_SHIFT_LABELS, 0, false},
+                   {DELE_BROADCAST, 1, false}}}},
 };
 
 const dele_objective dele_objective_adaptive_rmu = {
@@ -73,11 +84,13 @@ const dele_objective dele_objective_adaptive_rmu = {
     .adaptive = true,
     .reference_rows = DELE_ON_RETAIN,
     .train_on_prompt = DELE_ON_FORGET | DELE_ON_RETAIN,
+    .own_positions = DELE_ON_FORGET | DELE_ON_RETAIN,
     .alpha = "900",
     .settings = {{DELE_LAYER, DELE_SHARE_OF_DEPTH(14. / 16), false},
                  {DELE_STEERING_COEFF, 3, true},
                  {DELE_GAMMA, 1, true},
-                 {DELE_TRAIN_ON_PROMPT, 0, false}},
+                 {DELE_TRAIN_ON_PROMPT, 0, false},
+                 {DELE_SHIFT_LABELS, 1, false}},
     .variants = {{"olmo-7b",
                   NULL,
                   {{DELE_LAYER, DELE_SHARE_OF_DEPTH(26. / 32), false},

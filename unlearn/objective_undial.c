@@ -5,8 +5,9 @@
  *   dL/dz = p − q
  *
  * α is 0 as published; then --retain is optional, and its rows are only watched.  open-unlearning's
- * program takes every position: --train-on-prompt 1 (--variant open-unlearning), each with its next
- * token as the target (there, positions without a label lower the logit of an arbitrary token). */
+ * program takes every position, and its mask's label -100 lowers the logit of token V - 100 at the
+ * positions of the prompt: --variant open-unlearning.  It pads the rows of a batch to one length and
+ * counts the padding too; here there is none. */
 #include "unlearn/objective.h"
 
 static void distil(double loss[2], const dele_loss_batch *rows)
@@ -39,6 +40,9 @@ const dele_objective dele_objective_undial = {
     .settings = {{DELE_BETA, 10, false},
                  {DELE_GAMMA, 1, true},
                  {DELE_TRAIN_ON_PROMPT, 0, false},
+                 {DELE_MASK_AS_LABEL, 0, false},
                  {DELE_RETAIN_KL, 0, false}},
-    .variants = {{"open-unlearning", NULL, {{DELE_TRAIN_ON_PROMPT, 1, false}}}},
+    .variants = {{"open-unlearning",
+                  NULL,
+                  {{DELE_TRAIN_ON_PROMPT, 1, false}, {DELE_MASK_AS_LABEL, 1, false}}}},
 };

@@ -185,7 +185,9 @@ static dele_status group_gradient(trainer *t, dele_item *items, size_t n,
     size_t n_retain = retain_first(items, n, t->room);
     for (size_t i = 0; i < n; i++) {
         group.sequences[items[i].side]++;
-        group.tokens[items[i].side] += dele_micro_batch_labels(&t->micro_batch, &items[i]);
+        const size_t labels = dele_micro_batch_labels(&t->micro_batch, &items[i]);
+        group.tokens[items[i].side] += labels;
+        if (labels) group.inverse_lengths[items[i].side] += 1 / (double)labels;
     }
     if (train_group(t, loss, items, n, n_retain, update_batch->loss_weight, &group, err))
         return err->code;
