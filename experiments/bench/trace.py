@@ -2,7 +2,7 @@
 """A causal trace by deleatur and by the published way, side by side on this machine: wall time, peak memory, and how near
 deleatur comes to the machine's sgemm.
 
-    experiments/bench/trace.py DELEATUR BENCH_ENGINE MODEL FACTS [--facts 10] [--eval-every 20] [--seed 1]
+    experiments/bench/trace.py DELEATUR BENCH_ENGINE MODEL FACTS [--facts 10] [--every 20] [--seed 1]
 
 Ten facts that the model knows, drawn by the seed; three kinds, window 10, ten samples, float32, OMP_NUM_THREADS threads
 (2).  The published way is tests/reference/rome_trace.py: PyTorch, 11 rows a cell, nothing cached.  It is timed on every
@@ -21,7 +21,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 for name in ("deleatur", "bench_engine", "model", "fact_file"):
     parser.add_argument(name)
 parser.add_argument("--facts", type=int, default=10)
-parser.add_argument("--eval-every", type=int, default=20)
+parser.add_argument("--every", type=int, default=20)
 parser.add_argument("--seed", type=int, default=1)
 args = parser.parse_args()
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -50,7 +50,7 @@ _, seconds, memory = run([args.deleatur, "trace", args.model, "--facts", facts, 
                           "shared", "--pictures", "0", "--out", out, "--quiet"])
 when = json.load(open(os.path.join(out, "manifest.json")))["when"]
 text, _, torch_memory = run([sys.executable, os.path.join(os.path.dirname(__file__), "../../tests/reference/rome_trace.py"),
-                             args.model, "--facts", facts, "--compare", out, "--eval-every", str(args.every)])
+                             args.model, "--facts", facts, "--compare", out, "--every", str(args.every)])
 published = [float(x) for x in re.findall(r"as published (\d+) s", text)]
 print(text)
 print(f"""| | deleatur | PyTorch, as published |

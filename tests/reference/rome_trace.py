@@ -11,7 +11,7 @@ copy 0's output.  Run by hand; the product needs no Python.
                                                       of deleatur trace --noise-seed shared on the same facts (the same
                                                       draws for each, as the published code has them).  Prints the
                                                       largest difference.
-        --eval-every 10    only every tenth cell           --ids 1,2,3    only these facts
+        --every 10    only every tenth cell           --ids 1,2,3    only these facts
         --out DIR     writes what it computed as .npz files with ROME's names
     rome_trace.py --olmo DIR --facts FILE --tokenizer TOKENIZER_JSON
                                                       writes a random 16-layer OLMo, and DIR/facts.json: ten of the facts
@@ -247,7 +247,7 @@ if __name__ == "__main__":
     parser.add_argument("--compare")
     parser.add_argument("--out")
     parser.add_argument("--ids")
-    parser.add_argument("--eval-every", type=int, default=1)
+    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--fixture")
     parser.add_argument("--olmo")
     parser.add_argument("--tokenizer")
