@@ -22,8 +22,8 @@ struct dele_arena_block {
     char *data;       /* aligned */
 };
 
-/* Weights and activations are read from end to end, again and again: where the system has larger
- * pages on request, a large block asks for them.  (Nothing is lost where it has none.) */
+/* Weights and activations are read repeatedly from end to end, so a large block requests large
+ * pages where the system has them. */
 static char *large_pages(size_t cap)
 {
     if (cap > SIZE_MAX - HUGE_PAGE) return NULL; /* rounded up it would be a few bytes */
@@ -68,7 +68,7 @@ static dele_arena_block *block_new(dele_arena *arena, size_t need, dele_err *err
     return block;
 }
 
-/* The next block behind `current` that has room, or a new one linked in there. */
+/* The next block after `current` with enough space, or a new one inserted there. */
 static dele_arena_block *block_with_room(dele_arena *arena, size_t need, dele_err *err)
 {
     dele_arena_block *block = arena->current;

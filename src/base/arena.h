@@ -1,14 +1,15 @@
-/* Memory with one owner and one goodbye.
+/* Memory with one owner, released at once.
  *
  *   block              block                          block
  *   [ a | b | ····· ]  [ a large one, of its own ]    [ c | d | e |·········· ]   <- bump here
  *
  * An arena is a chain of blocks.  Allocations are zeroed, 64-byte aligned, and live until the arena
  * is released or reset; nothing is freed alone.  A reset keeps the blocks, so that a loop which
- * resets and refills an arena stops asking the system after its first turn.  Zero-initialise an
- * arena to begin.
+ * resets and refills an arena allocates from the system only in its first iteration.  An arena is
+ * initialised to zero.
  *
- * `limit` (bytes, 0 = none) makes allocation fail politely, for tests and for --memory. */
+ * `limit` (bytes, 0 = none) makes larger allocations fail with an error, for tests and for
+ * --memory. */
 #ifndef DELE_ARENA_H
 #define DELE_ARENA_H
 
@@ -23,7 +24,8 @@ typedef struct {
     size_t used, reserved, limit;
 } dele_arena;
 
-/* count * size bytes, zeroed; NULL with err set when the product overflows or memory ends. */
+/* count * size bytes, zeroed; NULL with err set when the product overflows or memory is
+ * exhausted. */
 void *dele_alloc(dele_arena *arena, size_t count, size_t size, dele_err *err);
 
 /* dele_alloc with the type said once: float *x = DELE_NEW(arena, float, n, err); */
@@ -38,7 +40,7 @@ char *dele_strndup(dele_arena *arena, const char *s, size_t n, dele_err *err);
 char *dele_printf(dele_arena *arena, dele_err *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-void dele_arena_reset(dele_arena *arena);   /* everything in it is gone, the blocks stay */
+void dele_arena_reset(dele_arena *arena);   /* frees all allocations, keeps the blocks */
 void dele_arena_release(dele_arena *arena); /* accepts a zeroed arena */
 
 #endif

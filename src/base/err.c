@@ -4,7 +4,8 @@
 
 #include "base/text_out.h"
 
-/* Names out of files may hold anything: one line, nothing for the terminal. */
+/* Names from files may hold any bytes: the message is printed as one line without control
+ * characters. */
 static void fill(char *out, size_t room, const char *format, va_list args)
 {
     char sentence[sizeof((dele_err *)0)->msg];

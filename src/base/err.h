@@ -1,8 +1,8 @@
-/* Errors of the world: files, memory, data that lies, training that diverges.
+/* Run-time errors: files, memory, invalid data, training that diverges.
  *
  * A function that can fail returns dele_status and writes one sentence into the caller's dele_err:
  * what is wrong, where, and what to do next.  The first failure wins; later ones do not overwrite
- * it.  Nothing in the library exits, and nothing prints but dele_remark: only a command speaks
+ * it.  The library never exits, and only dele_remark prints: a command prints the error
  * (dele_complain).  Bugs are asserts, not errors. */
 #ifndef DELE_ERR_H
 #define DELE_ERR_H
@@ -37,13 +37,13 @@ typedef struct {
 dele_status dele_fail(dele_err *err, dele_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* One line on stderr about something that is no error. */
+/* Prints a remark, one line on stderr. */
 void dele_remark(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 const char *dele_status_text(dele_status code);
 
-/* Prints the sentence on stderr, if there is one.  The exit status: 0, 1 (the world), 2 (the
- * command line). */
+/* Prints the error on stderr, if there is one.  Returns the exit status: 0, 1 (run-time error), 2
+ * (wrong command line). */
 int dele_complain(const dele_err *err);
 
 #endif

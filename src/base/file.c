@@ -1,4 +1,4 @@
-/* Files that are read: opened in one place, which knows what may be read and what not.
+/* Files that are read: opened in one place, which checks what may be read.
  *
  *   a file that a user names    a regular file, also through links; a pipe (a process substitution,
  *                               a FIFO that somebody writes to within TIMEOUT seconds), a terminal;
@@ -7,9 +7,9 @@
  *                               them (dele_path_is_shipped): what was downloaded must not lead to
  *                               what is beside it
  *
- * A mapped file that is cut short while it is read kills whoever touches the missing pages
- * (SIGBUS).  The handler below knows the maps that are open, and ends the process with a sentence
- * where the fault lies in one of them. */
+ * If a mapped file is truncated while it is read, an access to the missing pages raises SIGBUS.
+ * The handler below has a list of the open maps, and ends the process with a message if the fault
+ * is in one of them. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -27,8 +27,7 @@
 #include "base/hash.h"
 
 enum { CHUNK = 1 << 16, TIMEOUT = 10 };
-#define STREAM_LIMIT                                                                               \
-    ((size_t)1 << 30) /* of what has no size of its own: an endless one must end somewhere */
+#define STREAM_LIMIT ((size_t)1 << 30) /* the limit for streams, which have no size */
 
 static dele_status fail_file(dele_err *err, const char *doing, const char *path)
 {
@@ -47,8 +46,8 @@ static const char *kind_of(mode_t mode)
                                             : "a special file";
 }
 
-/* Whether somebody writes to a pipe, or did, before the time is up.  Opening it without O_NONBLOCK
- * would wait for ever. */
+/* Whether a pipe has a writer or data before the time limit.  Opening a pipe without O_NONBLOCK
+ * would block for ever. */
 static bool pipe_speaks(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -57,8 +56,8 @@ static bool pipe_speaks(int fd)
     return n > 0;
 }
 
-/* A descriptor for reading; st says what it is.  streams: pipes and terminals too.  -1 with err set
- * on failure. */
+/* Opens a file for reading; st receives its type.  streams: pipes and terminals are allowed too.
+ * -1 with err set on failure. */
 static int open_input(struct stat *st, const char *path, bool streams, dele_err *err)
 {
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), flags;
@@ -144,8 +143,8 @@ dele_status dele_path_is_shipped(const char *path, dele_err *err)
 
 /* ---- maps ------------------------------------------------------------------------------------ */
 
-/* The maps that are open, for the signal handler, which cannot be told them in another way.  A slot
- * is free where its size is 0; a map beyond the last slot is not watched. */
+/* The open maps, for the signal handler, which has no arguments of its own.  A slot of size 0 is
+ * free; if no slot is free, a map is not watched. */
 enum { WATCHED = 256, WATCHED_NAME = 200 };
 static struct {
     atomic_uintptr_t at;
@@ -153,8 +152,8 @@ static struct {
     char path[WATCHED_NAME];
 } watched[WATCHED];
 
-/* Async-signal-safe: a file became shorter, its last pages are gone.  Any other fault goes the
- * usual way. */
+/* Async-signal-safe.  A file was truncated and its last pages are missing.  Any other fault has its
+ * default effect. */
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     (void)context;
@@ -227,7 +226,7 @@ void dele_map_close(dele_map *map)
 
 /* ---- whole files into memory ----------------------------------------------------------------- */
 
-/* The size told is a beginning only: a pipe has none, and a file may grow meanwhile. */
+/* The size from stat is only a first estimate: a pipe has none, and a file may grow meanwhile. */
 static char *read_all(int fd, const struct stat *st, const char *path, dele_arena *arena,
                       size_t *size, dele_err *err)
 {
@@ -236,7 +235,7 @@ static char *read_all(int fd, const struct stat *st, const char *path, dele_aren
     char *text = dele_alloc_raw(arena, cap + 1, 1, err);
     while (text) {
         ssize_t got = read_some(
-            fd, text + n, cap + 1 - n); /* one byte beyond: is there more than stat told us? */
+            fd, text + n, cap + 1 - n); /* one byte more: is the file longer than stat said? */
         if (got < 0) {
             fail_file(err, "read", path);
             return NULL;

@@ -20,7 +20,7 @@ void dele_map_close(dele_map *map); /* accepts a zeroed map */
 
 /* Whether a file of a model may be read: it is a regular file, or a link as the Hugging Face cache
  * has them (snapshots/REVISION/name -> ../../blobs/HASH in the same model's cache folder).
- * Anything else is an error that says so. */
+ * Anything else is an error. */
 dele_status dele_path_is_shipped(const char *path, dele_err *err);
 
 /* The whole file (or pipe) as a NUL-terminated string in the arena; *size (may be NULL) without the
@@ -35,27 +35,26 @@ dele_status
 dele_path_remove(const char *path,
                  dele_err *err); /* a file, or a directory with all in it; may be missing */
 
-/* Fails with a sentence where there is anything at path: commands never write over what they did
- * not make. */
+/* Fails if path exists: commands never overwrite what they did not make. */
 dele_status dele_path_free(const char *path, dele_err *err);
 
-/* flock(fd), exclusive, without waiting.  False where it could not be had; *busy says whether
- * another process has it. */
+/* flock(fd), exclusive, without waiting.  False if the lock was not taken; *busy says whether
+ * another process holds it. */
 bool dele_lock(int fd, bool *busy);
 
-/* This process's hold on path.part (base/file_out.c): the directory that it is in, itself, and its
- * locked mark. */
+/* This process's claim on path.part (base/file_out.c): its parent directory, the directory itself,
+ * and its locked mark. */
 typedef struct {
     int above, part, mark;
     bool held;
 } dele_claim;
 
-/* A file written aside (in `path.part`) and renamed into place by commit, so that nobody ever sees
- * half of it.  Write to out.stream with stdio.  open replaces what is at path, for files of our
- * own; create refuses where anything is there, for a path that a user gave.  A path.part that
- * another process writes, or that is not deleatur's, is refused.  commit flushes, syncs, checks
- * every error (a full disk, memory that ended in cJSON) and renames; abandon removes what was
- * written.  Both accept a zeroed writer. */
+/* A file written aside (in `path.part`) and renamed into place by commit, so that an incomplete
+ * file is never visible.  Write to out.stream with stdio.  open replaces the file at path, for
+ * files of deleatur's own; create fails if path exists, for a path that a user gave.  A path.part
+ * that another process writes, or that deleatur did not make, is refused.  commit flushes, syncs,
+ * checks every error (a full disk, a failed allocation in cJSON) and renames; abandon removes the
+ * written file.  Both accept a zeroed writer. */
 typedef struct {
     FILE *stream;
     char path[1024], part[1040];
@@ -68,14 +67,14 @@ dele_status dele_writer_create(dele_writer *out, const char *path, dele_err *err
 dele_status dele_writer_commit(dele_writer *out, dele_err *err);
 void dele_writer_abandon(dele_writer *out);
 
-/* A stream to the end of a regular file of our own (made if missing; emptied where `again`), never
- * through a link; the caller closes it.  NULL with err set on failure. */
+/* A stream that appends to a regular file of deleatur's own (created if missing; truncated if
+ * `again`), never through a link; the caller closes it.  NULL with err set on failure. */
 FILE *dele_file_append(const char *path, bool anew, dele_err *err);
 
-/* An output directory written aside (`path.part`) and renamed into place.  open fails when `path`
- * exists, when another process is at work in path.part, and when that is not deleatur's or holds an
- * unfinished result with a key; what a killed process left without one is cleared away.  Write the
- * files under out.part; sub-directories with dele_outdir_sub. */
+/* An output directory written aside (`path.part`) and renamed into place.  open fails if `path`
+ * exists, if another process is writing to path.part, if deleatur did not make path.part, and if
+ * path.part holds an unfinished result with a key.  The rest of a killed process without a key is
+ * removed.  Write the files under out.part; sub-directories with dele_outdir_sub. */
 typedef struct {
     char path[1024], part[1040];
     dele_claim claim;
@@ -83,10 +82,9 @@ typedef struct {
 
 dele_status dele_outdir_open(dele_outdir *out, const char *path, dele_err *err);
 
-/* As open, but a `path.part` that was begun with this very key is kept, and *resumed says so.  One
- * with another key is an unfinished result of other settings: an error that says so, for nothing is
- * to be lost.  Files that a killed process left half written (".part" in their names) are
- * removed. */
+/* As open, but a `path.part` that was begun with the same key is kept, and *resumed is set.  A
+ * path.part with another key is an unfinished result of other settings; it is kept, and the call
+ * fails.  Files that a killed process left half written (".part" in their names) are removed. */
 dele_status dele_outdir_resume(dele_outdir *out, const char *path, const char *key, bool *resumed,
                                dele_err *err);
 dele_status dele_outdir_sub(const dele_outdir *out, const char *name,
@@ -96,7 +94,7 @@ void dele_outdir_abandon(dele_outdir *out); /* removes the part directory; accep
 void dele_outdir_leave(
     dele_outdir *out); /* keeps it for the same command to resume from; accepts a zeroed one */
 
-/* Removes path.part with all in it, where it is deleatur's and no process is at work in it; it may
+/* Removes path.part and its contents, if deleatur made it and no process is writing to it; it may
  * be missing. */
 dele_status dele_part_remove(const char *path, dele_err *err);
 

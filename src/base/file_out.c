@@ -112,8 +112,8 @@ dele_status dele_path_remove(const char *path, dele_err *err)
 
 typedef enum { ALL, ALL_BUT_MARK, HALF_WRITTEN } which_entries;
 
-/* What a killed process had not moved into place: our name.part, and the name.part.XXXXXX of
- * libzip. */
+/* Whether a name is that of an incomplete file of a killed process: our name.part, and libzip's
+ * name.part.XXXXXX. */
 static bool is_half_written(const char *name) { return strstr(name, ".part") != NULL; }
 
 /* Removes entries of a directory; links are removed, never followed.  HALF_WRITTEN looks into
@@ -153,7 +153,7 @@ static bool remove_entries(int dir, which_entries which)
 
 typedef enum { ONLY_MARK, MORE, UNREADABLE } contents;
 
-/* Whether the directory holds anything beside its mark. */
+/* Whether the directory holds anything besides its mark. */
 static contents contents_of(int dir)
 {
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -168,8 +168,8 @@ static contents contents_of(int dir)
 
 /* ---- a claim on path.part -------------------------------------------------------------------- */
 
-/* Let the directory remember its new names through a power cut.  Some file systems cannot sync a
- * directory, and nothing is lost but that promise, so its failure is none of ours. */
+/* Syncs a directory, so that its new names survive a power cut.  Some file systems cannot sync a
+ * directory; a failure is ignored, since only this guarantee is lost. */
 static void sync_dir(int dir) { (void)fsync(dir); }
 
 static void release(dele_claim *c)
@@ -178,7 +178,7 @@ static void release(dele_claim *c)
     *c = (dele_claim){0};
 }
 
-/* Removes path.part with all in it, and gives the claim back. */
+/* Removes path.part with its contents, and releases the claim. */
 static void remove_part(dele_claim *c, const char *part)
 {
     if (!c->held) return;
@@ -201,7 +201,7 @@ static int open_above(const char *path)
     return open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Whether the name in dir still means what the descriptor means. */
+/* Whether the name in dir still refers to the same file as the descriptor. */
 static bool is_in_place(int dir, const char *name, int fd)
 {
     struct stat there, ours;
@@ -235,7 +235,7 @@ static dele_status fail_busy(dele_err *err, const char *part)
 
 typedef enum { TAKEN, AGAIN, FAILED } attempt;
 
-/* An empty path.part goes again. */
+/* Releases a claim; an empty path.part is removed. */
 static attempt fail_new(const dele_claim *c, const char *part, const char *doing, dele_err *err)
 {
     fail_file(err, doing, part);
@@ -243,8 +243,8 @@ static attempt fail_new(const dele_claim *c, const char *part, const char *doing
     return FAILED;
 }
 
-/* One attempt at path.part, c->above open; *fresh: nobody began it before us.  AGAIN: it changed
- * under our hands. */
+/* One attempt to claim path.part, c->above being open; *fresh: this process created it.  AGAIN: it
+ * changed during the attempt. */
 static attempt try_claim(dele_claim *c, const char *part, bool *fresh, dele_err *err)
 {
     const char *name = last_name(part);
@@ -271,7 +271,7 @@ static attempt try_claim(dele_claim *c, const char *part, bool *fresh, dele_err 
     if (c->mark < 0 || fstat(c->mark, &st) || !S_ISREG(st.st_mode))
         return fail_foreign(err, part), FAILED;
     if (!dele_lock(c->mark, &busy) &&
-        (busy || !*fresh)) { /* no locks on this file system: only what is new is surely ours */
+        (busy || !*fresh)) { /* a file system without locks: only a new directory is ours */
         if (busy)
             fail_busy(err, part);
         else
@@ -282,7 +282,7 @@ static attempt try_claim(dele_claim *c, const char *part, bool *fresh, dele_err 
     return st.st_nlink == 1 ? TAKEN : (fail_foreign(err, part), FAILED);
 }
 
-/* Takes path.part for this process; fails, and touches nothing, where it is another's. */
+/* Claims path.part for this process; fails without a change if another process has it. */
 static dele_status claim(dele_claim *c, const char *path, const char *part, bool *fresh,
                          dele_err *err)
 {
@@ -303,7 +303,7 @@ static dele_status claim(dele_claim *c, const char *path, const char *part, bool
     return err ? err->code : DELE_ERR_FILE;
 }
 
-/* Moves from[name] to above[path]; where not `over`, never over anything. */
+/* Moves from[name] to above[path]; without `over` it never replaces a file. */
 static dele_status move_into_place(int from, const char *name, int above, const char *path,
                                    bool over, dele_err *err)
 {
@@ -439,8 +439,8 @@ static bool write_key(int mark, const char *key)
     return !fsync(mark);
 }
 
-/* What an earlier process left in path.part is kept (*resumed) where its key is this one, cleared
- * away where it had none, and refused otherwise: nothing is to be lost. */
+/* The rest of an earlier process in path.part is kept (*resumed) if its key is equal, removed if it
+ * has no key, and otherwise refused. */
 static dele_status take_over(dele_outdir *out, const char *key, bool *resumed, dele_err *err)
 {
     dele_arena scratch = {0};
@@ -500,8 +500,8 @@ dele_status dele_outdir_sub(const dele_outdir *out, const char *name, dele_err *
     return make_dirs(path, true, err);
 }
 
-/* The mark goes last: a process that is killed in between leaves a whole result with one small file
- * more in it. */
+/* The mark is removed last: a process that is killed before leaves a complete result with one small
+ * file more. */
 dele_status dele_outdir_commit(dele_outdir *out, dele_err *err)
 {
     if (!out->part[0]) return DELE_OK;

@@ -6,7 +6,7 @@
 typedef struct {
     const char *magic;
     size_t n;
-    const char *data, *model; /* what to say where data, or a model, is wanted; NULL: nothing */
+    const char *data, *model; /* the advice where data, or a model, is expected; NULL: none */
 } format;
 
 #define UNPACK(name, command) name "; unpack it first: " command

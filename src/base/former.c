@@ -5,8 +5,8 @@
 
 #include "base/json.h"
 
-/* Does this JSON file of a result name the former program: at the top (study.json), or among the
- * versions of a manifest? */
+/* Whether this JSON file of a result names the former program: at the top (study.json), or among
+ * the versions of a manifest. */
 static bool names_former(const char *dir, const char *name)
 {
     char path[1200];
@@ -14,8 +14,8 @@ static bool names_former(const char *dir, const char *name)
     if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, name) >= sizeof path ||
         !dele_path_exists(path))
         return false;
-    cJSON *json = dele_json_load(
-        path, &ignored); /* one that cannot be read is for its own reader to refuse */
+    cJSON *json =
+        dele_json_load(path, &ignored); /* the file's own reader reports an unreadable file */
     const cJSON *versions = cJSON_GetObjectItemCaseSensitive(json, "versions");
     bool former = cJSON_GetObjectItemCaseSensitive(json, DELE_FORMER_NAME) ||
                   cJSON_GetObjectItemCaseSensitive(versions, DELE_FORMER_NAME);

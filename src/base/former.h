@@ -1,5 +1,5 @@
-/* What version 0.1 left behind, under the name that this program had then.  A model of 0.1 loads as
- * any other; its results are refused, for what is in them was defined otherwise. */
+/* Files of version 0.1, which had another name.  A model of 0.1 loads as any other; its results are
+ * refused, because their fields had other definitions. */
 #ifndef DELE_FORMER_H
 #define DELE_FORMER_H
 
@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 
-#define DELE_FORMER_NAME "lacuna" /* the one place that knows it */
+#define DELE_FORMER_NAME "lacuna" /* the only occurrence of the name */
 
 /* An error where the result at `path`, a directory or a file in one, was written by version 0.1:
  * its manifest.json names that program's version, or its study.json or unfinished result's

@@ -1,4 +1,4 @@
-/* sha256 of bytes as they come by. */
+/* Incremental sha256. */
 #ifndef DELE_HASH_H
 #define DELE_HASH_H
 

@@ -55,7 +55,7 @@ const cJSON *dele_items_previous(const dele_items *items, size_t i)
     return items && i < items->n_old ? items->old[i] : NULL;
 }
 
-/* What is wrong with a field of a line, or NULL; its value goes out. */
+/* The error of a field of a line, or NULL; stores the field's value. */
 static const char *take_field(const dele_items_field *field, const cJSON *line)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(line, field->name);

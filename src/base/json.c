@@ -84,12 +84,12 @@ char *dele_text_read(const char *path, dele_arena *arena, size_t *size, dele_err
 
 /* ---- one value ------------------------------------------------------------------------------- */
 
-/* What a string may hold that is no text.  cJSON's strings end at U+0000 and are UTF-8, so that
- * neither it nor half of a surrogate pair can be kept in one. */
+/* The treatment of escapes that cJSON's strings cannot hold.  These strings end at U+0000 and are
+ * UTF-8, so that they can hold neither U+0000 nor half of a surrogate pair. */
 typedef enum {
     READ_STRICTLY,  /* neither: refused */
-    READ_RESULT,    /* ours: \udcHH is the byte 0xHH of a path (see dele_json_text) */
-    READ_TO_PASS_ON /* both, as U+FFFD in the value; the row's own bytes are what is passed on */
+    READ_RESULT,    /* JSON of deleatur: \udcHH is the byte 0xHH of a path (dele_json_text) */
+    READ_TO_PASS_ON /* both become U+FFFD in the value; the row's own bytes are passed on */
 } reading;
 
 /* The four hexadecimal digits at s, or -1. */
@@ -115,8 +115,8 @@ static bool is_pair(const char *s, long value)
     return low >= 0xdc00 && low <= 0xdfff;
 }
 
-/* Goes through the strings of a JSON text (terminated; changed in place, never longer), so that
- * cJSON can hold what they say.  Returns NULL, or what is wrong with *at set to where. */
+/* Rewrites the strings of a JSON text (terminated; in place, never longer), so that cJSON can hold
+ * them.  Returns NULL, or the error with *at set to its place. */
 static const char *prepare_strings(char *text, reading how, const char **at)
 {
     char *to = text;
@@ -184,7 +184,7 @@ static const char *any_key_twice(const cJSON *json, bool *failed)
     return twice || !cJSON_IsObject(json) ? twice : key_twice(json, n, failed);
 }
 
-/* Where the next number outside of strings begins, from s on; *end is behind it. */
+/* The beginning of the next number outside of strings, from s on; *end is its end. */
 static const char *next_number(const char *s, const char **end)
 {
     for (; *s; s++) {
@@ -199,9 +199,9 @@ static const char *next_number(const char *s, const char **end)
     return NULL;
 }
 
-/* Numbers of 2^53 and more, which a double does not tell apart from their neighbours, become raw
- * items with the digits as they are written: they print, and compare as ids, exactly, and no reader
- * takes them for a number.  false: no memory. */
+/* Numbers of 2^53 and more, which a double cannot represent exactly, become raw items with their
+ * original digits: they print and compare exactly, and cJSON_IsNumber is false for them.  false:
+ * out of memory. */
 static bool keep_large_numbers(cJSON *json, const char **text)
 {
     if (cJSON_IsNumber(json)) {
@@ -219,8 +219,8 @@ static bool keep_large_numbers(cJSON *json, const char **text)
     return true;
 }
 
-/* Parses one whole value (text: terminated; changed); on failure says at which line, `line` being
- * text's first. */
+/* Parses one whole value (text: terminated; changed); on failure the message has the line, `line`
+ * being the first line of text. */
 static cJSON *parse(const char *path, char *text, int line, reading how, dele_err *err)
 {
     const char *at = NULL, *wrong = prepare_strings(text, how, &at);
@@ -285,9 +285,9 @@ cJSON *dele_json_parse_result(const char *path, int line, const char *text, size
     return json;
 }
 
-/* The printed text with what no reader or no terminal should see as an escape: bytes that are not
- * UTF-8 as \udcHH, controls (base/text_out.h) as \uHHHH.  cJSON passes both through, inside strings
- * alone, and has escaped the first 32 itself; so what is below a blank here is its own layout. */
+/* Escapes bytes that are not UTF-8 as \udcHH, and control characters (base/text_out.h) as \uHHHH,
+ * in printed JSON.  cJSON copies both, inside strings only, and escapes the first 32 characters
+ * itself; so a byte below a blank here is its own layout. */
 static char *escape_controls(const char *printed)
 {
     size_t n = strlen(printed), need = 1;
@@ -328,7 +328,7 @@ dele_status dele_json_save(const char *path, const cJSON *json, dele_err *err)
     dele_writer out = {0};
     dele_status status = dele_writer_open(&out, path, err);
     if (!status) {
-        fprintf(out.stream, "%s\n", text); /* errors stay in the stream until commit asks */
+        fprintf(out.stream, "%s\n", text); /* errors stay in the stream until commit checks them */
         status = dele_writer_commit(&out, err);
     }
     cJSON_free(text);
@@ -339,7 +339,7 @@ dele_status dele_json_show(const cJSON *json, dele_err *err)
 {
     char *text = dele_json_text(json, true);
     if (!text) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while printing the result");
-    puts(text); /* a full disk behind a redirection is main's to notice */
+    puts(text); /* main checks for a full disk behind a redirection */
     cJSON_free(text);
     return DELE_OK;
 }
@@ -371,16 +371,16 @@ char *dele_json_id(const cJSON *item, dele_arena *arena, dele_err *err)
 
 /* ---- records --------------------------------------------------------------------------------- */
 
-/* Both forms are read value by value, so that a row's own bytes are known: a line of JSONL, an
- * element of an array. */
+/* Both forms are read value by value, so that a row's own bytes are available: a line of JSONL, or
+ * an element of an array. */
 struct dele_records_state {
-    dele_arena arena, scratch; /* the file; the row given last */
-    char *text, *cursor;       /* the file; what comes next */
+    dele_arena arena, scratch; /* the file; the last row */
+    char *text, *cursor;       /* the file; the next position */
     bool array, ended;
     int line;            /* lines, or elements, read */
-    const char *counted; /* an array: up to here, file_line line feeds are behind us */
+    const char *counted; /* an array: the position up to which file_line line feeds are counted */
     int file_line;
-    const char *from; /* the row given last: its bytes */
+    const char *from; /* the last row's bytes */
     size_t n;
     cJSON *row;
 };
@@ -406,7 +406,7 @@ dele_status dele_records_open(dele_records *r, const char *path, dele_err *err)
     return DELE_OK;
 }
 
-/* Behind the value at s: its closing bracket's, or the next comma, bracket or blank. */
+/* The end of the value at s: after its closing bracket, or at the next comma, bracket or blank. */
 static const char *end_of_value(const char *s)
 {
     int depth = 0;

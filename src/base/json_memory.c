@@ -1,10 +1,10 @@
-/* What becomes of an allocation that fails inside cJSON.
+/* Failed allocations inside cJSON.
  *
- * cJSON_AddStringToObject and its like return NULL, callers rarely look, and an object then lacks a
- * field.  Every allocation of cJSON goes through the hook below, which records a failure; the
- * record is asked where results leave the program (a writer's commit, an output directory's commit,
- * a line of items, --json, main's exit status), so that no result with a hole is ever put in place,
- * whichever call overlooked it. */
+ * cJSON_AddStringToObject and similar functions return NULL on
+ * failure, and an object whose caller does not check lacks a field.  Every allocation of cJSON goes
+ * through the hook below, which records a failure.  The record is checked where results leave the
+ * program (a writer's commit, an output directory's commit, a line of items, --json, main's exit
+ * status), so that an incomplete result is never moved into place. */
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ static void *allocate(size_t size)
     return memory;
 }
 
-/* Before main: no object of cJSON's is older than its hooks. */
+/* Runs before main, so that the hooks exist before any object of cJSON. */
 __attribute__((constructor)) static void watch(void)
 {
     cJSON_Hooks hooks = {.malloc_fn = allocate, .free_fn = free};

@@ -11,8 +11,7 @@
 
 #include "base/progress.h"
 
-/* The build with an address sanitizer and so on is another program; say which compiler made this
- * one. */
+/* The compiler and the sanitizers of this build: a sanitizer changes the program. */
 static cJSON *versions(void)
 {
     cJSON *v = cJSON_CreateObject();
@@ -23,8 +22,8 @@ static cJSON *versions(void)
     return v;
 }
 
-/* What the processor calls itself: its vector units decide which kernels run, and so the last bits
- * of sums.  Where the system does not say (it is /proc's to say), null. */
+/* The processor's name: its vector units determine which kernels run, and so the last bits of sums.
+ * null where /proc/cpuinfo does not have it. */
 static cJSON *processor(void)
 {
     char line[300] = "", *name = NULL;

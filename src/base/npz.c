@@ -27,7 +27,7 @@ enum { HEADER = 512, DOS_DAY_ONE = 1 << 5 | 1 };
 struct dele_npz {
     zip_t *zip;
     char path[1024], part[1040];
-    char **member; /* [n_members] libzip reads them as it closes; ours, so that it is clear who
+    char **member; /* [n_members] libzip reads them as it closes; owned by dele_npz, which
                       frees them */
     size_t n_members;
     bool failed;
@@ -87,7 +87,7 @@ static dele_status fail_zip(dele_npz *npz, dele_err *err)
     return dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", npz->path, zip_strerror(npz->zip));
 }
 
-/* Hands a member (malloc'ed, taken) to the zip. */
+/* Adds a member (malloc'ed, ownership taken) to the zip. */
 static dele_status add_member(dele_npz *npz, const char *name, char *member, size_t size,
                               dele_err *err)
 {
@@ -225,7 +225,7 @@ dele_status dele_npz_string(dele_npz *npz, const char *name, const char *text, d
 
 /* ---- into place ------------------------------------------------------------------------------ */
 
-/* libzip has written and closed part; see it onto the disk, and rename. */
+/* libzip has written and closed part; sync it to the disk, and rename it. */
 static dele_status move_into_place(const dele_npz *npz, dele_err *err)
 {
     int fd = open(npz->part, O_RDONLY | O_CLOEXEC);

@@ -25,9 +25,9 @@ dele_status dele_npz_string(dele_npz *npz, const char *name, const char *text,
 dele_status dele_npz_close(dele_npz *npz,
                            dele_err *err); /* writes; on an earlier failure removes instead */
 
-/* Reading back: arrays of a known type and shape, which are checked; anything else is an error that
- * names the file and the array, before memory for it is asked for.  A dimension given as 0 may be
- * anything up to 2^20 and is filled in. */
+/* Reading arrays of a known type and shape, which are checked.  Anything else is an error that
+ * names the file and the array; memory is allocated after the check.  A dimension given as 0 may be
+ * any size up to 2^20 and is filled in. */
 typedef struct dele_npz_in dele_npz_in;
 
 dele_npz_in *dele_npz_in_open(const char *path, dele_err *err);

@@ -1,9 +1,8 @@
-/* Reading .npz: what dele_npz wrote, and what numpy.savez writes of the same types.
+/* Reading .npz files of dele_npz, and of numpy.savez with the same types.
  *
- * The caller says type and shape.  A member's header is read first; only where it states that type
- * and shape, and the zip states just the size that follows, is memory asked for.  A dimension that
- * may be anything is bounded by what the file can hold: DEFLATE never makes more than 1032 bytes of
- * one. */
+ * The caller gives type and shape.  A member's header is read first.  Memory is allocated only if
+ * the header has that type and shape and the zip has the size that follows from them.  A free
+ * dimension is bounded by the size of the file: DEFLATE expands a byte to at most 1032. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,7 +20,7 @@ struct dele_npz_in {
     uint64_t size; /* of the file */
 };
 
-/* Every member is "name.npy", with a plain name, and there once. */
+/* Checks that every member is "name.npy", with a plain name, and appears once. */
 static dele_status check_names(const dele_npz_in *npz, dele_err *err)
 {
     const zip_int64_t n = zip_get_num_entries(npz->zip, 0);
@@ -120,8 +119,7 @@ static const char *value_of(const char *header, const char *key)
     return at ? at + 1 + strspn(at + 1, " ") : NULL;
 }
 
-/* Checks descr, order and shape of the header's dict; fills in the dimensions that may be
- * anything. */
+/* Checks descr, order and shape of the header's dict; fills in the free dimensions. */
 static bool parse_header(size_t *dims, int n_dims, const char *header, const char *descr)
 {
     const char *type = value_of(header, "'descr'"), *order = value_of(header, "'fortran_order'"),
@@ -141,7 +139,7 @@ static bool parse_header(size_t *dims, int n_dims, const char *header, const cha
     return *shape == ')';
 }
 
-/* The values of a member, its header held against what the caller knows. */
+/* Reads the values of a member after checking its header against the caller's type and shape. */
 static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const char *name,
                         const char *descr, size_t item, int n_dims, size_t *dims, dele_arena *arena,
                         dele_err *err)
@@ -165,7 +163,7 @@ static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const c
     }
     void *out = dele_alloc_raw(arena, count ? count : 1, item, err);
     if (!out || (read_all(in, out, need) && zip_fread(in, &beyond, 1) == 0))
-        return out; /* the checksum is held at the end */
+        return out; /* the checksum is verified at the end */
     dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s cannot be read: is the file cut short?",
               name, npz->path);
     return NULL;

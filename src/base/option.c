@@ -1,8 +1,8 @@
 /* Options: one table, four readers (command line, config file, help, manifest).
  *
- * Order of authority: the value the variable holds, then --config FILE, then the command line.
- * Both sources end in set_text, so that "noise": "s3" in a file is --noise s3, and their errors
- * differ only in where they point. */
+ * Order of precedence, lowest first: the variable's initial value, --config FILE, the command line.
+ * Both sources use set_text, so that "noise": "s3" in a file is --noise s3, and their errors differ
+ * only in the place that they name. */
 #include "base/option.h"
 
 #include <ctype.h>
@@ -19,7 +19,7 @@
 
 enum { MAX_OPTIONS = 128 };
 
-/* The command's options and then everyone's, as one list. */
+/* The command's options followed by the common ones, as one list. */
 typedef struct {
     const dele_usage *usage;
     const char *config;
@@ -100,7 +100,7 @@ const char *dele_nearest(const char *word, const char *const *names, size_t n)
     return best;
 }
 
-/* The k-th word of the synopsis that is no option, as "MODEL"; n its length. */
+/* The k-th positional word of the synopsis, such as "MODEL"; n is its length. */
 static const char *positional_name(const dele_usage *usage, int k, size_t *n)
 {
     const char *word = usage->synopsis + strspn(usage->synopsis, " ");
@@ -110,7 +110,7 @@ static const char *positional_name(const dele_usage *usage, int k, size_t *n)
     return word;
 }
 
-/* Our option for a name that another program has, where this command has it. */
+/* This command's option for a name that another program uses. */
 static dele_status fail_foreign(const table *t, const char *where, const char *dashes,
                                 const char *name, dele_err *err)
 {
@@ -207,7 +207,7 @@ static const char *wants(dele_option_type type)
 
 /* ---- the config file ------------------------------------------------------------------------- */
 
-/* A scalar's text as it would stand on the command line, in the arena; a list becomes a,b,c. */
+/* A scalar's text as on the command line, in the arena; a list becomes a,b,c. */
 static const char *scalar_text(const cJSON *item, dele_arena *arena, dele_err *err)
 {
     if (cJSON_IsString(item)) return dele_strdup(arena, item->valuestring, err);
@@ -360,7 +360,7 @@ dele_status dele_options_parse(dele_common *common, const dele_usage *usage, int
         status =
             dele_fail(err, DELE_ERR_USAGE, "--threads wants 0 or more, not %d", common->threads);
     if (!status && common->threads)
-        omp_set_num_threads(common->threads); /* OpenBLAS draws on the same pool */
+        omp_set_num_threads(common->threads); /* OpenBLAS uses the same threads */
     return status;
 }
 

@@ -8,12 +8,12 @@
  *       DELE_FLAG("reference", &reference, "recompute every cell from scratch"),
  *       {0}};
  *
- * The type is read off the variable; its value beforehand is the default, which --help prints.  A
- * group is a heading over the options that follow it; a table may do without.  A flag needs no
- * argument (--no-NAME clears it).  --config FILE (JSON object, same names) is read before the
+ * The variable's type is the option's type, and its initial value is the default, which --help
+ * prints.  A group is a heading over the options that follow it; groups are optional.  A flag needs
+ * no argument (--no-NAME clears it).  --config FILE (JSON object, same names) is read before the
  * command line's other options.  Every command also has --help, --threads N, --quiet and --json
- * (--help --json: the table for programs).  A misspelt name gets the nearest one, and a name that
- * other programs have for it (--learning-rate) ours. */
+ * (--help --json: the table for programs).  The error for a misspelt name suggests the nearest
+ * name; the error for another program's name (--learning-rate) suggests deleatur's. */
 #ifndef DELE_OPTION_H
 #define DELE_OPTION_H
 
@@ -82,8 +82,8 @@ typedef struct {
     bool help; /* --help was given and printed: leave with 0 */
 } dele_common;
 
-/* Parses argv (argv[0] is the command's name).  A wrong command line is DELE_ERR_USAGE with its
- * sentence.  String values point into argv or into the arena. */
+/* Parses argv (argv[0] is the command's name).  A wrong command line is DELE_ERR_USAGE with a
+ * message.  String values point into argv or into the arena. */
 dele_status dele_options_parse(dele_common *common, const dele_usage *usage, int argc, char **argv,
                                dele_arena *arena, dele_err *err);
 
@@ -91,15 +91,15 @@ dele_status dele_options_parse(dele_common *common, const dele_usage *usage, int
 const dele_option *dele_option_next(const dele_option *o);
 const dele_option *dele_option_first(const dele_option *table);
 
-/* The k-th of our names for an option that other programs call `theirs` (transformers, PEFT,
+/* The k-th of deleatur's names for an option that other programs call `theirs` (transformers, PEFT,
  * lm-evaluation-harness, open-unlearning, ROME; - and _ are the same), or NULL.  A name in capitals
  * is a positional word. */
 const char *dele_option_ours(const char *theirs, size_t k);
 
-/* The one of names[n] that `word` probably meant: few letters away; or NULL. */
+/* The one of names[n] that is nearest to the misspelt `word`, or NULL. */
 const char *dele_nearest(const char *word, const char *const *names, size_t n);
 
-/* Every option with its value in force, for the manifest.  The caller owns the object
+/* Every option with its current value, for the manifest.  The caller owns the object
  * (cJSON_Delete). */
 cJSON *dele_options_json(const dele_usage *usage);
 

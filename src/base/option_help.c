@@ -18,7 +18,7 @@ static const char *argument(dele_option_type type)
     return words[type];
 }
 
-/* Columns of the first n bytes: a character is one. */
+/* Columns of the first n bytes: one for each character. */
 static int columns(const char *text, size_t n)
 {
     int wide = 0;
@@ -34,8 +34,8 @@ static size_t word_length(const char *word, bool command)
     return n;
 }
 
-/* Words of text from column `at` on; a line that would reach WIDTH goes on at column `indent`,
- * behind `tail` (" \\" where a command line is broken).  Ends the line. */
+/* Prints the words of text from column `at` on.  A line that would reach WIDTH ends with `tail` ("
+ * \\" in a command line) and continues at column `indent`.  Ends the line. */
 static void print_wrapped(const char *text, int at, int indent, const char *tail)
 {
     bool first = true;
@@ -85,7 +85,7 @@ static void default_text(char *text, size_t size, const dele_option *o)
     }
 }
 
-/* A term and its text, side by side or, where the term is long, one below the other. */
+/* Prints a term and its text, side by side or, if the term is long, one below the other. */
 static void print_entry(const char *term, const char *text)
 {
     int at = printf("  %s", term);

@@ -1,10 +1,10 @@
-/* What other programs call an option of ours, so that who comes from them is told our name. */
+/* Other programs' names for deleatur's options, for suggestions in error messages. */
 #include <string.h>
 
 #include "base/option.h"
 
-/* Theirs, then ours: all that any command may have for it, parted by blanks.  The first that the
- * command has is said. */
+/* The other program's name, then deleatur's names, separated by blanks.  The first one that the
+ * command has is suggested. */
 static const char *const names[][2] = {
     {"learning-rate", "lr relearn-lr"},
     {"batch-size", "batch batch-tokens memory"},

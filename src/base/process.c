@@ -1,15 +1,15 @@
-/* Two things here are not obvious.
+/* Process set-up.
  *
- * Standard descriptors.  A shell can start us with descriptor 2 closed; the first file that is
- * opened is then number 2, and every progress line lands in it.  stdin and stderr become /dev/null;
- * so does stdout, but opened for reading, so that a result printed there fails instead of
- * vanishing.
+ * Standard descriptors: a shell can start the program with descriptor 2 closed.
+ * The first file that is opened would then be number 2 and receive every progress line.  A closed
+ * stdin or stderr is opened as /dev/null; so is stdout, but for reading, so that printing a result
+ * fails instead of being lost.
  *
- * Waiting threads.  Between two parallel loops libgomp's threads spin for some milliseconds, which
- * is fastest where they have the machine to themselves and slows everybody where they share it.  It
- * reads OMP_WAIT_POLICY when it is loaded, before main, so setting it here comes too late for this
- * process: the program executes itself once more with it set.  The process stays the same (id,
- * descriptors, parent), and its id in DELEATUR_STARTED says that this was done. */
+ * Waiting threads: between two parallel loops libgomp's threads spin for some milliseconds.  That
+ * is fastest on an idle machine and slows all processes on a shared one.  libgomp reads
+ * OMP_WAIT_POLICY when it is loaded, before main, so the program executes itself once more with the
+ * variable set.  The process stays the same (id, descriptors, parent), and its id in
+ * DELEATUR_STARTED marks the second execution. */
 #include "base/process.h"
 
 #include <errno.h>
@@ -31,8 +31,8 @@ static void open_standard_descriptors(void)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", mode[fd]) != fd) _exit(1);
 }
 
-/* Executes the program again with passive waiting; returns where that is not wanted or not
- * possible. */
+/* Executes the program again with passive waiting; returns if the user set a policy, or if that is
+ * not possible. */
 static void wait_passively(char **argv)
 {
     char path[4096], id[24];

@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Never less than before, whatever the system's clock does: no duration is negative.  (The bits of
- * positive doubles are ordered as they are.) */
+/* Never less than before, so that no duration is negative.  (The bits of positive doubles have the
+ * order of their values.) */
 double dele_now(void)
 {
     static atomic_uint_least64_t latest;

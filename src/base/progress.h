@@ -1,9 +1,9 @@
-/* One line of progress for people: what, how far, how fast, how long still.
+/* One line of progress: task, amount done, speed, remaining time.
  *
  *   unlearn  120/400 rows  3.4 rows/s  1 min 22 s left   forget 3.91  retain 1.07
  *
  * Redrawn at most five times a second on a terminal; else a line each tenth of the way.  Goes to
- * stderr.  A NULL progress is silent, so that the library can take one and never cares. */
+ * stderr.  A NULL progress prints nothing, so that the library needs no check. */
 #ifndef DELE_PROGRESS_H
 #define DELE_PROGRESS_H
 
@@ -22,7 +22,7 @@ typedef struct {
 /* Starts the clock.  to == NULL gives a silent one. */
 void dele_progress_begin(dele_progress *p, FILE *to, const char *what, const char *unit,
                          double total);
-/* So much was done by an earlier process: the clock starts here.  p may be NULL. */
+/* Sets the amount that an earlier process did: the clock starts here.  p may be NULL. */
 void dele_progress_from(dele_progress *p, double done);
 /* Sets how much is done; note (may be NULL) is appended to the line. */
 void dele_progress_set(dele_progress *p, double done, const char *note);

@@ -28,7 +28,7 @@ uint64_t dele_rng_next(dele_rng *rng)
     return result;
 }
 
-/* 2^64 mod n draws at the bottom would make small results more likely; they are drawn again. */
+/* The lowest 2^64 mod n draws would make small results more likely; they are rejected. */
 uint64_t dele_rng_below(dele_rng *rng, uint64_t n)
 {
     if (n < 2) return 0;
@@ -40,8 +40,8 @@ uint64_t dele_rng_below(dele_rng *rng, uint64_t n)
 
 double dele_rng_uniform(dele_rng *rng) { return (double)(dele_rng_next(rng) >> 11) * 0x1p-53; }
 
-/* Marsaglia's polar method.  The second value is thrown away: the state stays four words, and so
- * copies well. */
+/* Marsaglia's polar method.  The second value is discarded, so that the state is four words
+ * only. */
 double dele_rng_normal(dele_rng *rng)
 {
     double x, y, r2;

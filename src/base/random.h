@@ -1,4 +1,4 @@
-/* Random numbers.  The state is passed in, never hidden. */
+/* Random numbers.  The caller owns the state. */
 #ifndef DELE_RANDOM_H
 #define DELE_RANDOM_H
 

@@ -5,9 +5,9 @@
  * (NEP 19): MT19937 (Matsumoto & Nishimura 1998), doubles from 53 of 64 bits, normals by
  * Marsaglia's polar method, gamma by Marsaglia & Tsang 2000.
  *
- * Two details carry the bits.  Of each polar pair the *second* coordinate is returned first and the
- * first is kept.  And every product and sum must round on its own: with fused multiply-adds some 14
- * % of the draws differ in the last bit, which is why this file is compiled with
+ * Two details matter for equal bits.  Of each polar pair the *second* coordinate is returned first
+ * and the first is stored.  Every product and sum must be rounded separately: with fused
+ * multiply-adds 14 % of the draws differ in the last bit, so this file is compiled with
  * -ffp-contract=off. */
 #include "base/random.h"
 

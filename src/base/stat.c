@@ -57,7 +57,7 @@ dele_interval dele_proportion_interval(double p, double n, double level)
                            p == 1 ? 1 : fmin(1, middle + half)};
 }
 
-/* Where a falling function of [from, to] passes zero. */
+/* The zero of a decreasing function on [from, to], by bisection. */
 typedef double (*falling)(double x, const double *numbers);
 
 static double root(falling f, const double *numbers, double from, double to)
@@ -70,7 +70,7 @@ static double root(falling f, const double *numbers, double from, double to)
 }
 
 /* Tango's statistic at a difference d, less z: numbers are up, down, n, z.  The standard error is
- * that of the most likely share of pairs that went down, given d. */
+ * taken at the maximum-likelihood fraction of pairs that went down, given d. */
 static double tango(double d, const double *x)
 {
     const double up = x[0], down = x[1], n = x[2];
@@ -94,7 +94,7 @@ dele_interval dele_paired_interval(size_t up, size_t down, size_t n, double leve
     return (dele_interval){root(tango, low, -1, own), root(tango, high, own, 1)};
 }
 
-/* How far the area lies above one that is supposed, in standard errors of the latter, less z:
+/* The distance of the area above a supposed area, in standard errors at the supposed area, less z:
  * numbers are area, n, m, z. */
 static double newcombe(double at, const double *x)
 {
@@ -115,8 +115,7 @@ dele_interval dele_auc_interval(double auc, size_t n, size_t m, double level)
 
 /* ---- points of resamples --------------------------------------------------------------------- */
 
-/* The point below which a share p of sorted values lies, interpolated; infinite neighbours are
- * taken as they are. */
+/* The p-quantile of sorted values, interpolated except between infinite neighbours. */
 static double quantile(const double *sorted, size_t n, double p)
 {
     const double at = fmin(fmax(p, 0), 1) * (double)(n - 1);
@@ -145,7 +144,7 @@ dele_interval dele_expanded(double *value, size_t resamples, double free, double
     return (dele_interval){quantile(value, resamples, tail), quantile(value, resamples, 1 - tail)};
 }
 
-/* The share of resamples below BCa's point, for a normal point z. */
+/* The fraction of resamples below BCa's point, for a normal quantile z. */
 static double corrected(double z, double bias, double acceleration)
 {
     const double w = bias + z, scale = 1 - acceleration * w;
@@ -217,7 +216,8 @@ dele_status dele_bootstrap(dele_interval *out, dele_statistic statistic, const v
 
 /* ---- means ----------------------------------------------------------------------------------- */
 
-/* One resample's mean less the sample's, and that over its own standard error. */
+/* The mean of one resample minus the sample's mean, and this difference divided by the resample's
+ * standard error. */
 static void draw_mean(double *off, double *t, const double *x, size_t n, double mean, dele_rng *rng)
 {
     double sum = 0, squares = 0, N = (double)n;
@@ -274,7 +274,7 @@ dele_status dele_bootstrap_share(dele_interval *out, const double *x, size_t n, 
     if (n < DELE_LEAST_ITEMS) return DELE_OK;
     if (is_binary(x, n) ||
         is_constant(x,
-                    n)) { /* no variable between 0 and 1 varies more than one of zeros and ones */
+                    n)) { /* of all variables between 0 and 1, one of zeros and ones varies most */
         *out = dele_proportion_interval(dele_stat_of(x, n).mean, (double)n, level);
         return DELE_OK;
     }

@@ -1,5 +1,5 @@
-/* How sure are we?  Means with standard errors, and intervals.  Every interval of the program comes
- * from here.
+/* Means with standard errors, and confidence intervals.  All intervals of the program are computed
+ * here.
  *
  *   a mean                    studentised bootstrap (bootstrap-t; Efron & Tibshirani 1993, 12.5)
  *   a proportion              Wilson's score interval (1927): of positive width also where all
@@ -11,13 +11,13 @@
  *   area under a ROC curve    Newcombe's method 5 (2006): Hanley and McNeil's variance, taken at
  *                             the limit itself
  *
- * The percentile bootstrap, which was used before, covers the truth too seldom for few items: 84 %
- * for five normal values, 71 % for five lognormal ones.  experiments/results/intervals/README.md
- * has the coverage of what is used now.
+ * The percentile bootstrap of version 0.1 has too low a coverage for few items: 84 % for five
+ * normal values, 71 % for five lognormal ones.  experiments/results/intervals/README.md has the
+ * coverage of the present intervals.
  *
- * Fewer than DELE_LEAST_ITEMS items have no interval (NaN, NaN): with so few nothing that is worth
- * its name can be had.  Items count as independent.  What varies together (questions about one
- * person) must be one item, else the interval is too narrow. */
+ * Fewer than DELE_LEAST_ITEMS items have no interval (NaN, NaN), because no method covers well with
+ * so few.  Items are treated as independent.  Observations that vary together (questions about one
+ * person) must be one item, otherwise the interval is too narrow. */
 #ifndef DELE_STAT_H
 #define DELE_STAT_H
 
@@ -45,35 +45,36 @@ typedef struct {
     double low, high;
 } dele_interval;
 
-/* Whether there is one. */
+/* Whether the interval exists. */
 bool dele_interval_known(dele_interval x);
 
 /* "95 % intervals, bootstrap over facts", or "no intervals: fewer than 5 facts"; items: "facts".
  * buffer: [80]. */
 const char *dele_interval_words(char buffer[80], size_t n, const char *items);
 
-/* A number computed from a sample: the items index[0 .. n-1] of whatever data is, each as often as
- * it is named. */
+/* A statistic of a sample: the items index[0 .. n-1] of data, each counted as often as its index
+ * occurs. */
 typedef double (*dele_statistic)(const size_t *index, size_t n, const void *data);
 
-/* BCa of any statistic: `resamples` times n of the n items are drawn with replacement.  Resamples
- * that give NaN are left out; infinite ones stay at their end, so that an interval may have no
- * end. */
+/* BCa interval of any statistic, from `resamples` resamples of n of the n items with replacement.
+ * Resamples that give NaN are left out; infinite ones are kept, so that an end of the interval may
+ * be infinite. */
 dele_status dele_bootstrap(dele_interval *out, dele_statistic statistic, const void *data, size_t n,
                            double level, int resamples, dele_rng *rng, dele_err *err);
 
-/* Of the mean of x.  Items that are all equal leave a point: right where they are so by
- * construction (an effect above a frozen layer), else one of the two below is meant. */
+/* Interval of the mean of x.  Items that are all equal give an interval of width 0.  That is right
+ * if they are equal by construction (an effect above a frozen layer); otherwise use one of the two
+ * functions below. */
 dele_status dele_bootstrap_mean(dele_interval *out, const double *x, size_t n, double level,
                                 int resamples, dele_rng *rng, dele_err *err);
 
-/* Of the mean of x, each between 0 and 1: within these bounds, and Wilson's where x are all 0 or 1,
- * or all equal. */
+/* Interval of the mean of x, each between 0 and 1: within these bounds, and Wilson's where all x
+ * are 0 or 1, or all equal. */
 dele_status dele_bootstrap_share(dele_interval *out, const double *x, size_t n, double level,
                                  int resamples, dele_rng *rng, dele_err *err);
 
-/* Of the mean of after - before, pair by pair, each between 0 and 1: Tango's where all are 0 or 1,
- * or no pair differs. */
+/* Interval of the mean of after - before over pairs, each value between 0 and 1: Tango's where all
+ * are 0 or 1, or no pair differs. */
 dele_status dele_bootstrap_change(dele_interval *out, const double *before, const double *after,
                                   size_t n, double level, int resamples, dele_rng *rng,
                                   dele_err *err);
@@ -88,15 +89,15 @@ dele_interval dele_paired_interval(size_t up, size_t down, size_t n, double leve
 /* Newcombe's of an area under a ROC curve with n items on one side and m on the other. */
 dele_interval dele_auc_interval(double auc, size_t n, size_t m, double level);
 
-/* ---- parts, for those who draw many resamples at once (trace/rows.c) ------------------------- */
+/* ---- parts for callers that draw many resamples at once (trace/rows.c) ----------------------- */
 
 /* Bootstrap-t: mean - se t*, t [resamples] being the (mean* - mean) / se* of each (written over).
- * An end that is infinite, as where many resamples hold equal items alone, is that of
+ * An infinite end (where many resamples hold only equal items) is replaced by that of
  * `otherwise`. */
 dele_interval dele_studentised(double mean, double se, double *t, size_t resamples, double level,
                                dele_interval otherwise);
 
-/* BCa of what the resamples gave (written over), about the sample's own value; skew: Σ d³ / (Σ
+/* BCa of the resamples' values (written over), around the sample's own value; skew: Σ d³ / (Σ
  * d²)^1.5 over the jackknife's d (of a mean: the items less their mean), 0 for no correction. */
 dele_interval dele_bca(double *value, size_t resamples, double own, double skew, size_t n,
                        double level);

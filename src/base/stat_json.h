@@ -1,5 +1,4 @@
-/* How an interval is in a result: [low, high] under its name; null, and a note beside it, where
- * there is none. */
+/* How a result holds an interval: [low, high] under its name, or null and a note beside it. */
 #ifndef DELE_STAT_JSON_H
 #define DELE_STAT_JSON_H
 

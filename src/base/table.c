@@ -64,8 +64,8 @@ void dele_table_real(dele_table *t, const char *format, double x)
 void dele_table_row(dele_table *t)
 {
     if (t->err.code) return;
-    assert(t->columns && (t->n % t->columns ||
-                          t->n > t->columns)); /* a row has a cell, and no more than the head */
+    assert(t->columns &&
+           (t->n % t->columns || t->n > t->columns)); /* one cell to as many as the head has */
     while (t->n % t->columns && !t->err.code) put(t, dele_strdup(&t->arena, "", &t->err), false);
 }
 
@@ -88,7 +88,7 @@ static void put_csv(FILE *to, const char *text)
     fputc('"', to);
 }
 
-/* Columns of a terminal: a code point each, which is right for all but wide and combining
+/* Columns of a terminal: one for each code point, which is right except for wide and combining
  * characters. */
 static size_t width_of(const char *text)
 {

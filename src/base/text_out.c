@@ -38,15 +38,16 @@ bool dele_text_is_control(uint32_t c)
            (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-/* What a spreadsheet takes for the beginning of a formula, and our own mark. */
+/* The characters that begin a formula in a spreadsheet, and the apostrophe that marks a quoted
+ * cell. */
 static bool needs_apostrophe(uint32_t c)
 {
     return c == '=' || c == '+' || c == '-' || c == '@' || c == '\'' || c == 0xff1d ||
            c == 0xff0b || c == 0xff0d || c == 0xff20;
 }
 
-/* The character at s as it is shown, into out (8 bytes); *used is its length in s.  Returns the
- * bytes written. */
+/* Writes the character at s as it is displayed into out (8 bytes); *used is its length in s.
+ * Returns the number of bytes written. */
 static size_t show_one(char out[8], size_t *used, const char *s, size_t n, dele_text_form form)
 {
     uint32_t c;
@@ -64,7 +65,7 @@ static size_t show_one(char out[8], size_t *used, const char *s, size_t n, dele_
     return length;
 }
 
-/* Where the shown text goes: into a stream, or as far as there is room. */
+/* The destination of displayed text: a stream, or a buffer of limited size. */
 typedef struct {
     FILE *stream;
     char *out;
@@ -118,7 +119,7 @@ char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, 
     return out;
 }
 
-/* Without memory for the whole the line is cut. */
+/* Without memory for the whole line it is truncated. */
 static void put_line(FILE *to, const char *format, va_list args)
 {
     char some[1024], *whole = NULL;
@@ -195,8 +196,8 @@ static long hex(const char *s, int n)
     return value;
 }
 
-/* What the backslash at s stands for, into out (4 bytes); returns its bytes, *used the length in s;
- * 0: nothing of ours. */
+/* Decodes the escape at s into out (4 bytes); returns the number of bytes, *used the length in s;
+ * 0: not an escape of deleatur's. */
 static size_t read_escape(char out[4], size_t *used, const char *s)
 {
     long c;

@@ -1,15 +1,15 @@
-/* Text from outside (a file, an argument, a model's output) where a person or a spreadsheet reads
- * it.
+/* Text from outside (a file, an argument, a model's output) in terminals and tables.
  *
- * A terminal obeys ESC and the C1 controls, a table splits at tabs and line feeds, bidirectional
- * controls reorder what is read, and a spreadsheet computes a cell that begins with "=".  So every
- * such text goes through here and is shown, not sent:
+ * A terminal
+ * executes ESC and the C1 controls, a table splits at tabs and line feeds, bidirectional controls
+ * reorder the displayed text, and a spreadsheet computes a cell that begins with "=".  So these
+ * functions escape every such text:
  *
  *   \t \n \r                tab, line feed, carriage return
  *   \xHH                    any other C0 control, DEL, and each byte that is not UTF-8
  *   \uHHHH                  U+0080..U+009F, U+061C, U+200E, U+200F, U+2028..U+202E, U+2066..U+2069
  *
- * In a cell of a table two rules more make this reversible (dele_text_from_cell): a backslash is
+ * In a cell of a table two more rules make this reversible (dele_text_from_cell): a backslash is
  * doubled, and a cell that begins with = + - @ (or their full-width forms) or with an apostrophe
  * gets an apostrophe in front. */
 #ifndef DELE_TEXT_OUT_H
@@ -34,16 +34,15 @@ size_t dele_utf8_sequence(const char *s, size_t n, uint32_t *c);
 /* Whether a code point is one of those above, U+0000..U+001F and U+007F included. */
 bool dele_text_is_control(uint32_t c);
 
-/* The text as it is shown, into out[room], always terminated: cut at a whole character where the
- * room ends.  Returns the bytes that the whole needs, without the terminator; text may be NULL,
- * which is empty. */
+/* Writes the escaped text into out[room], always terminated, truncated after a whole character.
+ * Returns the bytes that the whole text needs, without the terminator; a NULL text is empty. */
 size_t dele_text_show(char *out, size_t room, const char *text, dele_text_form form);
 
 /* The same into a stream (errors stay in the stream), and into the arena. */
 void dele_text_put(FILE *to, const char *text, dele_text_form form);
 char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, dele_err *err);
 
-/* Formatted, shown as one line, a line feed behind it; note: on stderr, behind "deleatur: ". */
+/* Formatted, escaped as one line, with a line feed; note: on stderr, after "deleatur: ". */
 void dele_text_line(FILE *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void dele_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -51,7 +50,7 @@ void dele_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * and zsh, so that it can be shown and pasted. */
 void dele_shell_put(FILE *to, const char *word);
 
-/* What a cell says: undoes DELE_TEXT_CELL in place. */
+/* The text of a cell: undoes DELE_TEXT_CELL in place. */
 void dele_text_from_cell(char *cell);
 
 #endif

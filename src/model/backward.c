@@ -55,8 +55,8 @@ static bool trains_attention(const pass *p, int layer)
 
 /* ---- gradients of states --------------------------------------------------------------------- */
 
-/* The places of a layer where a gradient stands still: three of the stream's, with the sites that
- * share it there, and that of the heads' mixtures. */
+/* The points of a layer at which gradients are read: three of the stream, with the sites that share
+ * the stream's gradient there, and one of the heads' outputs. */
 typedef enum { ENTERS, HEADS, BETWEEN, LEAVES } place;
 
 static bool stands_at(const dele_patch *read, int layer, place where)
@@ -92,7 +92,8 @@ static void read_gradients(pass *p, int layer, place where)
     }
 }
 
-/* What a loss says of states directly joins the gradient of the stream that leaves the layer. */
+/* Adds the gradients that a loss has for states directly to the gradient of the stream after the
+ * layer. */
 static void add_gradients(pass *p, int layer)
 {
     for (size_t i = 0; i < p->grads->n_adds; i++) {
@@ -103,7 +104,7 @@ static void add_gradients(pass *p, int layer)
     }
 }
 
-/* ---- the halves ------------------------------------------------------------------------------ */
+/* ---- the two sublayers ----------------------------------------------------------------------- */
 
 static void norm_backward(pass *p, float *dx, float *dw, const float *dy, const float *x,
                           const float *rstd, const float *mean, const float *w, size_t n)

@@ -20,7 +20,7 @@ dele_accuracy dele_accuracy_mean(const unsigned char *right, const unsigned char
                            .n_effective = N};
 }
 
-/* A subject of one question adds 0 · se² = 0, whatever its se. */
+/* A subject of one question adds 0 · se² = 0. */
 static double pooled_term(double n, double se) { return n > 1 ? (n - 1) * n * se * se : 0; }
 
 dele_accuracy dele_accuracy_pool(const dele_accuracy *part, size_t n)

@@ -1,10 +1,9 @@
-/* How often the right choice was picked: means over questions, subjects and groups, with their
- * standard errors.
+/* Accuracy: means over questions, subjects and groups, with their standard errors.
  *
  *   questions   mean, sd(n-1)/√n
  *   pool        over the questions of all; √( Σ (nᵢ-1) nᵢ seᵢ² / (N-K) / N ), N questions in K
  *               parts
- *   macro       the plain mean of the parts' means, √(Σ seᵢ²)/K
+ *   macro       the unweighted mean of the parts' means, √(Σ seᵢ²)/K
  *
  * One question has no standard error: NaN here, null in JSON. */
 #ifndef DELE_ACCURACY_H
@@ -16,7 +15,7 @@
 typedef struct {
     size_t n;
     double acc, acc_se, acc_norm, acc_norm_se;
-    double n_effective; /* questions of which a plain proportion would be as sure: n; of a macro
+    double n_effective; /* the effective number of questions: n; of a macro
                            mean K² / Σ 1/nᵢ */
 } dele_accuracy;
 

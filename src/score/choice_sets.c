@@ -9,7 +9,7 @@
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* Every choice's context: its own, or the one that all have. */
+/* Every choice's context: its own, or the common one. */
 static dele_status read_contexts(dele_choice_item *item, const dele_records *r, const cJSON *json,
                                  dele_arena *arena, dele_err *err)
 {
@@ -115,7 +115,7 @@ static dele_status encode_item(dele_question *q, const dele_choice_item *item,
     return err->code;
 }
 
-/* What an item's line begins with, and is held against when it is resumed. */
+/* The fields that identify an item's line; a resumed line is compared with them. */
 static cJSON *item_key(const scoring *s, size_t i)
 {
     const dele_choice_item *item = &s->set->item[i];
@@ -162,7 +162,7 @@ static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
     return status;
 }
 
-/* What an earlier run has scored already; returns how many. */
+/* Loads the scores of an earlier run; returns their number. */
 static size_t resume(scoring *s, dele_err *err)
 {
     size_t n = 0;

@@ -44,8 +44,8 @@ typedef struct {
     size_t n_sets, n_items;
 } dele_choice_sets;
 
-/* A file, or a directory whose .jsonl files are a set each, by name.  limit: at most so many items
- * a set, 0 for all. */
+/* A file, or a directory in which each .jsonl file is a set, in the order of their names.  limit:
+ * maximum number of items per set, 0 for all. */
 dele_status dele_choice_sets_load(dele_choice_sets *data, const char *path, int limit,
                                   dele_arena *arena, dele_err *err);
 

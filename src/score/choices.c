@@ -1,7 +1,7 @@
-/* Two forward passes a batch of questions.  Pass one runs what the choices of each question share
- * and keeps its keys and values; pass two runs what is left of each choice.  A row at position p
- * predicts id p + 1, so a sequence of n ids is n - 1 rows, and the last n_scored of them are
- * wanted. */
+/* Two forward passes for each batch of questions.  Pass one runs the tokens that the choices of
+ * each question share and stores their KV cache; pass two runs the remaining tokens of each choice.
+ * The row at position p predicts id p + 1, so a sequence of n ids has n - 1 rows, and the last
+ * n_scored of them are output rows. */
 #include "score/choices.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@
 
 enum { MAX_ROWS = 1024, MIN_ROWS = 128, LOGIT_ROWS = 64 };
 
-/* One log-probability to be read off a wanted row. */
+/* One log-probability to be computed from an output row. */
 typedef struct {
     dele_choice *choice;
     size_t output_rows;
@@ -47,7 +47,7 @@ static int shared(const int *a, int n_a, const int *b, int n_b)
 
 static int first_output_row(const dele_choice *c) { return c->n - c->n_scored - 1; }
 
-/* How many rows all choices of a question have in common. */
+/* The number of rows that all choices of a question share. */
 static int question_prefix(const dele_question *q)
 {
     int n = q->choice[0].n - 1;
@@ -64,8 +64,8 @@ static int question_first_wanted(const dele_question *q)
     return first;
 }
 
-/* How many of a question's rows are in the prefix of all: it continues the prefix only if it has
- * all of it. */
+/* The number of a question's rows that are in the common prefix: 0 unless the question begins with
+ * the whole prefix. */
 static int base_of(const job *j, const dele_question *q)
 {
     if (j->n_prefix == 0) return 0;
@@ -74,9 +74,8 @@ static int base_of(const job *j, const dele_question *q)
                : 0;
 }
 
-/* The prefix of all questions, ending before the first wanted row.  Questions cut at the context's
- * length do not begin like the others; the longest prefix that most share is found by leaving out
- * those that differ at once. */
+/* The common prefix of the questions, ending before the first output row.  Questions truncated to
+ * the context's length begin differently; those that differ at the first token are ignored. */
 static int common_prefix(const dele_question *questions, size_t n)
 {
     if (n < 2) return 0;
@@ -117,7 +116,7 @@ static dele_status pass_init(pass *p, const dele_question *questions, size_t n, 
     return p->segments && p->output_rows && p->asks ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-/* Rows begin .. end - 1 of a sequence join the pass. */
+/* Adds rows begin .. end - 1 of a sequence to the pass. */
 static void add_segment(pass *p, const int *ids, int begin, int end, const dele_kv *parent,
                         dele_kv *keep)
 {
@@ -129,8 +128,8 @@ static void add_segment(pass *p, const int *ids, int begin, int end, const dele_
     p->n_rows += end - begin;
 }
 
-/* Rows first .. end - 1 of the segment added last, which begins at position `begin`, are wanted;
- * row r is wanted number result + r - first. */
+/* Makes rows first .. end - 1 of the last segment, which begins at position `begin`, output rows;
+ * row r is output row number result + r - first. */
 static size_t want(pass *p, int begin, int first, int end)
 {
     size_t result = p->n_output_rows;
@@ -139,7 +138,8 @@ static size_t want(pass *p, int begin, int first, int end)
     return result;
 }
 
-/* What choice c reads off rows from .. end - 1, of which row `from` is wanted number `wanted`. */
+/* The log-probabilities of choice c from rows from .. end - 1, of which row `from` is output row
+ * number `wanted`. */
 static void add_asks(pass *p, dele_choice *c, size_t output_rows, int from, int end)
 {
     int start = first_output_row(c);
@@ -203,7 +203,8 @@ static dele_status run_pass(pass *p, job *j, dele_err *err)
     return DELE_OK;
 }
 
-/* Pass one of a question: the rows its choices share; *kv is what its choices then continue. */
+/* Pass one of a question: the rows that its choices share; *kv is the KV cache that its choices
+ * continue. */
 static dele_status add_question(pass *p, job *j, const dele_question *q, const dele_kv **kv,
                                 dele_err *err)
 {
@@ -227,7 +228,7 @@ static dele_status add_question(pass *p, job *j, const dele_question *q, const d
     return DELE_OK;
 }
 
-/* Pass two: what each choice has beyond. */
+/* Pass two: the remaining rows of each choice. */
 static void add_tails(pass *p, const dele_question *q, const dele_kv *kv)
 {
     int common = question_prefix(q);
@@ -300,7 +301,7 @@ dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run
             rows += (size_t)rows_of(&j, &questions[end]);
             if (rows > budget) break;
         }
-        if (end <= opts->n_known) continue; /* the batches are the same wherever a run goes on */
+        if (end <= opts->n_known) continue; /* the batches are the same wherever a run resumes */
         status = score_batch(&j, questions + begin, end - begin, err);
         if (!status && opts->scored) status = opts->scored(opts->data, begin, end - begin, err);
         dele_arena_release(&j.arena);
@@ -309,7 +310,7 @@ dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run
     return status;
 }
 
-/* The context is the first n_context bytes of `context`; what is behind them belongs to the
+/* The context is the first n_context bytes of `context`; the bytes after them belong to the
  * continuation. */
 static dele_status encode(dele_choice *choice, const dele_tokenizer *t, const char *context,
                           size_t n_context, const char *continuation, dele_straddle straddle,

@@ -16,14 +16,14 @@
 typedef struct {
     const int *ids; /* [n] context and continuation; n > n_scored >= 1 */
     int n, n_scored;
-    int n_blank; /* so many of the scored ids come before the one that first_... are about; 0 if not
-                    set */
-    double logp; /* out: sum over the last n_scored ids */
+    int n_blank;       /* number of scored ids before the one that first_... describe; 0 if not
+                          set */
+    double logp;       /* out: sum over the last n_scored ids */
     double first_logp; /* out: of the first of them, behind n_blank others */
-    int first_rank;    /* out: 1 + how many ids were more likely there */
+    int first_rank;    /* out: 1 + the number of ids that were more likely there */
     int first_top;     /* out: the most likely id there */
-    bool cut;          /* the context lost its beginning, being longer than the model's */
-    bool greedy;       /* out: each of the last n_scored ids was the most likely at its place */
+    bool cut;          /* the beginning was truncated: longer than the model's context */
+    bool greedy;       /* out: each of the last n_scored ids was the most likely at its position */
 } dele_choice;
 
 typedef struct {
@@ -34,7 +34,7 @@ typedef struct {
 typedef struct {
     size_t max_rows; /* rows computed at a time; 0: as many as 256 MiB of KV cache hold, at most
                         1024 */
-    size_t n_known;  /* so many questions from the first on need not be scored again: their batches
+    size_t n_known;  /* number of first questions that need not be scored again: their batches
                         are left out */
     /* Called as questions first .. first + n - 1 are scored; may be NULL. */
     dele_status (*scored)(void *data, size_t first, size_t n, dele_err *err);
@@ -47,15 +47,15 @@ dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run
 
 /* Context and continuation as lm-evaluation-harness encodes them: trailing white space of the
  * context goes to the continuation; the whole and the context are encoded, and the continuation is
- * what the whole has beyond the context's length (text/behind.h, DELE_STRADDLE_LM_EVAL).  At most
- * max_length + 1 ids are kept, the last ones, and cut says so (dele_choices_score counts such
- * questions in a remark). */
+ * the rest of the whole after as many ids as the context has (text/behind.h,
+ * DELE_STRADDLE_LM_EVAL).  At most the last max_length + 1 ids are kept; cut is set if ids were
+ * dropped (dele_choices_score counts such questions in a remark). */
 dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, const char *context,
                                const char *continuation, int max_length, dele_arena *arena,
                                dele_err *err);
 
-/* The same with the context as it stands: a blank at its end stays its own, and a token that
- * straddles the border is split (DELE_STRADDLE_SPLIT). */
+/* The same with the context unchanged: a blank at its end remains in the context, and a token that
+ * straddles the boundary is split (DELE_STRADDLE_SPLIT). */
 dele_status dele_choice_encode_joined(dele_choice *choice, const dele_tokenizer *t,
                                       const char *context, const char *continuation, int max_length,
                                       dele_arena *arena, dele_err *err);

@@ -10,7 +10,7 @@
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* text without white space at either end and, if asked, without one full stop behind. */
+/* text without white space at either end and, on request, without one full stop at its end. */
 static const char *tidy(const char *text, bool full_stop, dele_arena *arena, dele_err *err)
 {
     char *tidied = dele_strip(text, arena, err);
@@ -105,8 +105,7 @@ static dele_status find_relations(dele_qa *qa, dele_arena *arena, dele_err *err)
     return status;
 }
 
-/* Rows of one relation beside each other, one person's beside each other, in the order of the
- * file. */
+/* Sorts rows by relation, then by person, then by their order in the file. */
 static int by_relation(const void *a, const void *b)
 {
     const dele_qa_row *x = *(dele_qa_row *const *)a, *y = *(dele_qa_row *const *)b;
@@ -115,8 +114,8 @@ static int by_relation(const void *a, const void *b)
     return order ? order : (x->fact.id > y->fact.id) - (x->fact.id < y->fact.id);
 }
 
-/* How many bytes of a's answer are in b's as well, from their beginnings; their own subjects count
- * as the same. */
+/* The number of bytes at the beginning of a's answer that b's answer shares; their own subjects
+ * count as equal. */
 static size_t in_common(const dele_qa_row *a, const dele_qa_row *b)
 {
     const char *s = a->answer, *t = b->answer;
@@ -141,8 +140,8 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What a row has in common with nine in ten of the other people's rows of its group; *others is how
- * many they are. */
+/* The number of bytes that a row shares with nine in ten of the other people's rows of its group;
+ * *others is their number. */
 static size_t common_to_most(const dele_qa_row *row, dele_qa_row *const *group, size_t n,
                              size_t *lengths, size_t *others)
 {
@@ -165,7 +164,7 @@ typedef struct {
     dele_err *err;
 } building;
 
-/* Do the first n bytes of text, encoded alone, give the first m of ids? */
+/* Whether the first n bytes of text, encoded alone, give the first m of ids. */
 static bool encodes_to(const building *b, const char *text, size_t n, const dele_ids *ids, size_t m)
 {
     dele_ids alone;
@@ -173,8 +172,8 @@ static bool encodes_to(const building *b, const char *text, size_t n, const dele
            !memcmp(alone.id, ids->id, m * sizeof *ids->id);
 }
 
-/* How many bytes of text the first m ids say; 0: they are no beginning of it (a character is cut,
- * say). */
+/* The number of bytes of text that the first m ids decode to; 0: they are not a prefix of it (they
+ * end inside a character, for example). */
 static size_t bytes_of(const building *b, const char *text, const dele_ids *ids, size_t m)
 {
     const char *generated = dele_decode(b->t, ids->id, m, true, b->arena, b->err);
@@ -192,7 +191,7 @@ static dele_status write_fact(const building *b, dele_qa_row *row, const char *w
     const char *prompt = dele_strndup(b->arena, whole, at, b->err);
     const char *rest = dele_strndup(b->arena, whole + at, end - at, b->err);
     if (!prompt || !rest) return DELE_ERR_MEMORY;
-    /* The space that readers put before an answer is this one, if it is one alone. */
+    /* A reader puts exactly one space before an answer: check that the answer begins with one. */
     fact->joined =
         !is_blank(*rest) || dele_lstrip(rest + 1, strlen(rest + 1)) || is_blank(prompt[at - 1]);
     fact->prompt = prompt;
@@ -204,7 +203,7 @@ static dele_status write_fact(const building *b, dele_qa_row *row, const char *w
     return fact->template ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-/* Cuts the row behind the last token that lies within the first `common` bytes of its answer. */
+/* Splits the row after the last token that is within the first `common` bytes of its answer. */
 static dele_status cut(const building *b, dele_qa_row *row, size_t common)
 {
     dele_ids asked, all;
@@ -249,8 +248,8 @@ static const char *next_character(const char *text)
     return text;
 }
 
-/* The next word at or behind *at, in small letters; NULL at the end.  *capital: how it was
- * written. */
+/* The next word at or after *at, in lower case; NULL at the end.  *capital: whether it begins with
+ * a capital. */
 static const char *next_word(const char **at, bool *capital, dele_arena *arena, dele_err *err)
 {
     const char *begin = *at;
@@ -278,7 +277,7 @@ static dele_status find_copy(const building *b, dele_qa_row *row)
     row->copied |= strlen(first) > 1 && isalpha((unsigned char)*first) &&
                    !strncmp(together, first, strlen(first));
     at = row->question;
-    next_word(&at, &capital, b->arena, b->err); /* a capital there says nothing */
+    next_word(&at, &capital, b->arena, b->err); /* the first word always has a capital */
     while ((w = next_word(&at, &capital, b->arena, b->err)))
         row->copied |= capital && !strcmp(w, first);
     if (row->copied && !b->opts->keep_copied) row->outcome = DELE_QA_COPIED;

@@ -51,8 +51,8 @@ typedef struct {
     int line;
     dele_qa_outcome outcome;
     const char *relation;   /* NULL where no subject was found */
-    dele_fact fact;         /* from here on: where it was built; its id is the row's index */
-    const char *prediction; /* all that follows the prompt */
+    dele_fact fact;         /* from here on: only where it was built; its id is the row's index */
+    const char *prediction; /* the whole text after the prompt */
     int answer_tokens;      /* of the attribute */
     bool copied;
 } dele_qa_row;
@@ -72,11 +72,11 @@ typedef struct {
 dele_status dele_qa_add(dele_qa *qa, const char *path, const char *split, dele_arena *arena,
                         dele_err *err);
 
-/* Gives every row its fate, and those that are kept their fact. */
+/* Sets the outcome of every row, and the fact of the kept rows. */
 dele_status dele_qa_build(dele_qa *qa, const dele_tokenizer *t, const dele_qa_opts *opts,
                           dele_arena *arena, dele_err *err);
 
-/* Leaves out the facts whose attribute the model does not say greedily, token by token. */
+/* Leaves out the facts whose attribute is not the model's greedy continuation, token by token. */
 dele_status dele_qa_filter_known(dele_qa *qa, dele_run *run, const dele_model *model,
                                  dele_progress *progress, dele_arena *arena, dele_err *err);
 

@@ -86,7 +86,7 @@ static dele_status encode_facts(scoring *s, dele_arena *arena, dele_err *err)
     return DELE_OK;
 }
 
-/* What an item's line begins with, and is held against when it is resumed. */
+/* The fields that identify an item's line; a resumed line is compared with them. */
 static cJSON *item_key(const scoring *s, size_t i)
 {
     const dele_fact *fact = &s->facts->fact[s->places[i].fact];
@@ -140,7 +140,7 @@ static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
     return status;
 }
 
-/* What an earlier run has scored already; returns how many.  (The most likely token is in the file,
+/* Loads the scores of an earlier run; returns their number.  (The most likely token is in the file,
  * not in the score.) */
 static size_t resume(scoring *s, dele_err *err)
 {

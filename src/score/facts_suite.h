@@ -1,19 +1,17 @@
-/* Does the model know these facts?  For each prompt, and its paraphrase where there is one:
+/* Scores of facts.  For each prompt, and its paraphrase where there is one:
  *
- *   p          the probability of the answer's first token that carries text, behind the prompt and
- *              the lone blanks before it (digit-splitting tokenizers encode " 1969" as " ", "1",
- *              ...: the blank says nothing)
- *   rank       its place among all tokens there, 1 the most likely
- *   top-1      rank 1
- *   p_answer   the probability of the whole answer, the product over its tokens (p where it is one
+ *   p          the probability of the answer's first token that is not white space, after the
+ * prompt and the answer's leading blanks (tokenizers that split digits encode " 1969" as " ", "1",
+ * "9", ...) rank       the rank of that token in the vocabulary, 1 the most likely top-1      rank
+ * 1 p_answer   the probability of the whole answer, the product over its tokens (p where it is one
  *              token)
  *   greedy     every token of the answer is the most likely after the prompt and the answer's
  *              tokens before it
  *
- * The answer is encoded behind the prompt, a space between them where the fact file has none; a
- * joined fact's answer follows its prompt at once.  In a chat layout the prompt is a user's turn,
- * and the answer begins the reply: the very tokens that deleatur trace --chat runs.  Prompts that
- * are longer with their answer than the model's context are left out and counted. */
+ * The answer is encoded after the prompt, with a space between them unless the fact is joined.  In
+ * a chat layout the prompt is a user's turn and the answer begins the reply: the same tokens as in
+ * deleatur trace --chat.  Prompts that are longer with their answer than the model's context are
+ * left out and counted. */
 #ifndef DELE_FACTS_SUITE_H
 #define DELE_FACTS_SUITE_H
 
@@ -49,13 +47,13 @@ typedef struct {
 typedef struct {
     dele_fact_score (*fact)[DELE_FORMS];                /* [n_facts] */
     dele_facts_cell cell[DELE_FACT_SPLITS][DELE_FORMS]; /* n 0: nothing there */
-    size_t n_too_long; /* prompts left out, being longer with their answer than the context */
+    size_t n_too_long; /* prompts left out, longer with their answer than the context */
 } dele_facts_scores;
 
 typedef struct {
     dele_items *items; /* or NULL */
     dele_progress *progress;
-    dele_chat chat; /* DELE_CHAT_NONE: the prompts as they stand */
+    dele_chat chat; /* DELE_CHAT_NONE: the prompts unchanged */
 } dele_facts_opts;
 
 dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts, dele_run *run,

@@ -13,8 +13,8 @@ typedef struct {
     const char *const *prompts;
     dele_continuation items[GROUP];
     bool done[GROUP];
-    size_t n_cut;                   /* prompts that lost their beginning */
-    size_t first, n, n_done, given; /* given: a prefix of the group has been handed on */
+    size_t n_cut;                   /* prompts whose beginning was truncated */
+    size_t first, n, n_done, given; /* given: items of the group reported so far */
     dele_arena arena, scratch;
 } group;
 

@@ -1,6 +1,5 @@
-/* What a model goes on to say behind many prompts, greedily.  Prompts are taken in groups of a
- * fixed number, so that a run which resumes another one computes what is left in just the same
- * company. */
+/* Greedy continuations of many prompts.  Prompts are processed in groups of a fixed size, so that a
+ * resumed run computes the remaining prompts in the same groups. */
 #ifndef DELE_GENERATE_BATCH_H
 #define DELE_GENERATE_BATCH_H
 
@@ -10,20 +9,20 @@
 typedef struct {
     dele_chat chat;          /* DELE_CHAT_NONE: the raw prompt */
     int max_new;             /* at most so many tokens */
-    const dele_ids *encoded; /* the prompts, encoded already: texts are not looked at, nor the
-                                layout but for the end of a turn; NULL: they are */
-    size_t n_known; /* so many from the first on are known already: groups of nothing else are left
+    const dele_ids *encoded; /* the prompts as ids: the texts are not used, nor the
+                                layout except for the end of a turn; or NULL */
+    size_t n_known; /* number of first prompts that are known: groups of known prompts are left
                        out */
-    /* Called in the order of the prompts; text (cleaned of nothing, special tokens left out) may be
-     * written to.  ended: at the end of text, not at max_new. */
+    /* Called in the order of the prompts; text (without special tokens, otherwise unchanged) may be
+     * modified.  ended: at an end of text, not at max_new. */
     dele_status (*on_output)(void *data, size_t i, char *text, bool ended, dele_err *err);
     void *data;
     dele_progress *progress;
-    size_t before; /* done before these, for the progress */
+    size_t before; /* done before these prompts, for the progress */
 } dele_generate_batch_opts;
 
-/* prompts: NULL where they come encoded.  A prompt too long for the context and the new tokens
- * loses its beginning. */
+/* prompts: NULL if they are given as ids.  The beginning of a prompt that is too long for the
+ * context and the new tokens is truncated. */
 dele_status dele_generate_batch(const char *const *prompts, size_t n, dele_run *run,
                                 const dele_model *model, const dele_generate_batch_opts *opts,
                                 dele_err *err);

@@ -1,12 +1,12 @@
-/* How much a text pulls at the weights: the mean over tensors of ‖∂ loss / ∂ tensor‖₂, loss being
- * the mean over the text's scored tokens.  What a model was trained on pulls less (GradNorm; Wang
+/* The gradient norm of a text: the mean over tensors of ‖∂ loss / ∂ tensor‖₂, where loss is the
+ * mean over the text's scored tokens.  Texts of the training set have a lower norm (GradNorm; Wang
  * et al. 2024, as open-unlearning computes it). */
 #ifndef DELE_GRADIENT_NORM_H
 #define DELE_GRADIENT_NORM_H
 
 #include "score/token_scores.h"
 
-/* Gradients of all tensors: as much memory as the model has.  A zeroed one begins. */
+/* Gradients of all tensors, as large as the model.  Initialise to zero. */
 typedef struct {
     float **g; /* [n_tensors] */
     dele_arena arena, scratch;

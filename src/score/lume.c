@@ -60,7 +60,7 @@ bool dele_lume_parse_id(dele_lume_kind *kind, size_t *document, const char *id)
 
 static const char *const split_name[] = {"forget", "retain"};
 
-/* The split that a name says, "forget" or "forget_val"; NULL: none. */
+/* The split in a file's name, "forget" or "forget_val"; NULL: none. */
 static const char *split_of(const char *name)
 {
     for (int i = 0; i < 2; i++) {
@@ -71,8 +71,8 @@ static const char *split_of(const char *name)
     return NULL;
 }
 
-/* A row's own column "split" counts where the file's name says nothing, and may not contradict
- * it. */
+/* A row's own column "split" is used where the file's name has no split, and must not contradict
+ * the name. */
 static dele_status row_split(const char **split, const dele_records *r, const cJSON *json,
                              dele_err *err)
 {
@@ -145,7 +145,7 @@ static dele_status file_load(dele_lume *data, size_t *capacity, const char *path
     return status ? status : err->code;
 }
 
-/* forget.jsonl, or else the one file whose name begins so; NULL: there is none, or err is set. */
+/* forget.jsonl, or else the only file whose name begins so; NULL: there is none, or err is set. */
 static const char *find_split(const dele_set_files *files, const char *dir, const char *split,
                               dele_err *err)
 {
@@ -253,7 +253,7 @@ typedef struct {
     dele_arena scratch;
 } scoring;
 
-/* Whether the row belongs to a term: the organisers' script looks for the kind before one digit. */
+/* Whether the row belongs to a term: the organisers' script expects the kind before one digit. */
 static bool counts(const scoring *s, size_t i)
 {
     const char *id = s->data->row[i].id;
@@ -262,7 +262,7 @@ static bool counts(const scoring *s, size_t i)
     return !s->opts->semeval || (dele_lume_parse_id(&kind, &document, id) && document + 3 == n);
 }
 
-/* What an item's line begins with, and is held against when it is resumed. */
+/* The fields that identify an item's line; a resumed line is compared with them. */
 static cJSON *item_key(const dele_lume_row *row)
 {
     cJSON *line = cJSON_CreateObject();
@@ -299,7 +299,7 @@ static dele_status on_output(void *data, size_t i, char *text, bool ended, dele_
     return dele_items_put(s->opts->items, i, line, err);
 }
 
-/* What an earlier run has scored already; returns how many. */
+/* Loads the scores of an earlier run; returns their number. */
 static size_t resume(scoring *s, dele_err *err)
 {
     size_t n = 0;

@@ -1,4 +1,5 @@
-/* LUME / SemEval-2025 task 4: what a model says when a forget or retain row's input is put to it.
+/* LUME / SemEval-2025 task 4: scores of a model's greedy continuation of the inputs of forget and
+ * retain rows.
  *
  *   sc rows (sentence completion)    ROUGE-L recall of the output in the generated text, words
  *                                    stemmed
@@ -8,9 +9,9 @@
  * and cleaned of the spaces that Hugging Face's clean_up_tokenization_spaces removes.  The kind of
  * a row is in its id, before the number at the end: "...sc1", "...qa0".
  *
- * With the quirks of SemEval's script, which drops one character of the id, and hands its table
- * through a CSV file: a row whose number has two digits ("...qa10") is generated and belongs to
- * neither kind, and a text that is empty or a word like None is "nan". */
+ * With the option for the quirks of SemEval's script, which drops one character of the id and
+ * passes its table through a CSV file: a row whose number has two digits ("...qa10") is generated
+ * and belongs to neither kind, and an empty text or a word like None becomes "nan". */
 #ifndef DELE_LUME_H
 #define DELE_LUME_H
 
@@ -39,8 +40,8 @@ typedef struct {
     dele_progress *progress;
 } dele_lume_opts;
 
-/* One line of the result: rows of one split, task and kind.  score is ROUGE-L recall for sc, exact
- * match for qa. */
+/* One line of the result: the rows of one split, task and kind.  score is ROUGE-L recall for sc,
+ * exact match for qa. */
 typedef struct {
     const char *split, *task;
     dele_lume_kind kind;
@@ -57,9 +58,9 @@ typedef struct {
 } dele_lume_scores;
 
 /* A file, or a directory with forget.jsonl and retain.jsonl, or files named forget_val.jsonl and
- * the like (either may be missing).  The split is how the file's name begins, or the rows' own
- * "split", forget or retain; else the name.  limit: at most so many rows a file, 0 for all.  ids: a
- * file with one id a line, only those rows; or NULL. */
+ * the like (either may be missing).  The split is the beginning of the file's name, forget or
+ * retain, or else the rows' own "split", or else the name.  limit: maximum number of rows per file,
+ * 0 for all.  ids: a file with one id a line, to score only those rows; or NULL. */
 dele_status dele_lume_load(dele_lume *data, const char *path, int limit, const char *ids,
                            dele_arena *arena, dele_err *err);
 
@@ -67,11 +68,11 @@ dele_status dele_lume_run(dele_lume_scores *scores, const dele_lume *data, dele_
                           const dele_model *model, const dele_lume_opts *opts, dele_arena *arena,
                           dele_err *err);
 
-/* An id names its document, then the row's kind and a number: "x9sc1".  document: the length of the
- * first part.  false: it is not such an id. */
+/* An id consists of its document, the row's kind and a number: "x9sc1".  document: the length of
+ * the first part.  false: the id has another form. */
 bool dele_lume_parse_id(dele_lume_kind *kind, size_t *document, const char *id);
 
-/* " ." -> ".", " n't" -> "n't" and their kin, as transformers' clean_up_tokenization.  In place. */
+/* " ." -> ".", " n't" -> "n't" and so on, as transformers' clean_up_tokenization.  In place. */
 void dele_clean_up_spaces(char *text);
 
 /* strip().lower() of both are equal. */

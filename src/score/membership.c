@@ -173,7 +173,7 @@ static dele_status attack(scoring *s, size_t i, dele_err *err)
     return dele_gradient_norm(&value[DELE_ATTACK_GRADNORM], t, &s->room, s->run, s->model, err);
 }
 
-/* What an item's line begins with, and is held against when it is resumed. */
+/* The fields that identify an item's line; a resumed line is compared with them. */
 static cJSON *item_key(const scoring *s, size_t i)
 {
     const dele_document *d = &s->data->document[i];

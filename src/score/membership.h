@@ -64,11 +64,11 @@ typedef struct {
 } dele_membership;
 
 typedef struct {
-    const dele_model *reference; /* NULL: that attack is left out */
+    const dele_model *reference; /* NULL: the attack "reference" is left out */
     bool gradnorm; /* it takes a backward pass a text, and the memory of another model */
     double k;      /* 0: 0.2, or as compat has it */
     bool open_unlearning;
-    size_t first_item; /* the first document's number in items.jsonl */
+    size_t first_item; /* number of the first document in items.jsonl */
     dele_items *items;
     dele_progress *progress;
 } dele_membership_opts;
@@ -87,8 +87,8 @@ typedef struct {
 /* Where the directory has such files: mia_data or mia_data/validation in it, or itself. */
 const char *dele_membership_folder(const char *path, dele_arena *arena, dele_err *err);
 /* member.jsonl and nonmember.jsonl of the directory, or of mia_data in it.  A row's text is its
- * "document", its "text", or its two texts (text/row_texts.h) with a space between.  limit: at most
- * so many rows a file, 0 for all. */
+ * "document", its "text", or its two texts (text/row_texts.h) with a space between.  limit: maximum
+ * number of rows per file, 0 for all. */
 dele_status dele_membership_load(dele_membership *data, const char *path, int limit,
                                  dele_arena *arena, dele_err *err);
 /* Whether the directory holds such files. */
@@ -100,7 +100,7 @@ dele_status dele_membership_run(dele_membership_scores *scores, const dele_membe
 
 const char *dele_attack_name(dele_attack attack);
 
-/* Minus the mean of the lowest share k of x[n], at least one of them; x is sorted. */
+/* Minus the mean of the lowest fraction k of x[n], at least one of them; x is sorted. */
 double dele_min_k(double *x, size_t n, double k);
 double dele_priv_leak(double auc, double auc_retrained);
 

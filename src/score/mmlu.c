@@ -1,4 +1,4 @@
-/* The questions: files, prompts, and the log-probabilities of their choices.  Means are in
+/* MMLU's questions: files, prompts, and the log-probabilities of their choices.  Means are in
  * mmlu_scores.c.
  *
  * The texts are those of lm_eval/tasks/mmlu/{default,continuation}: description, question.strip(),
@@ -94,7 +94,7 @@ const char *dele_mmlu_group_name(dele_mmlu_group group)
 typedef struct {
     const char *name, *head; /* head: %s is the subject, its words apart */
     int shots;
-    bool raw; /* the question as the file has it; too many examples are left out; letters are one
+    bool raw; /* the question unchanged; too many examples are left out; letters are one
                  token */
 } style_row;
 
@@ -294,7 +294,7 @@ typedef struct {
     size_t done_before;
 } scoring;
 
-/* What an item's line begins with, and is held against when it is resumed. */
+/* The fields that identify an item's line; a resumed line is compared with them. */
 static cJSON *item_key(const scoring *s, size_t index)
 {
     cJSON *line = cJSON_CreateObject();
@@ -358,8 +358,8 @@ static dele_status encode_item(dele_question *q, const dele_mmlu_subject *s,
     return DELE_OK;
 }
 
-/* The older styles: the prompt alone, with as many examples as leave it short enough, and behind it
- * the last token of " A" and the others. */
+/* The older styles: the prompt, with as many examples as fit, followed by the last token of " A"
+ * and of the others. */
 static dele_status encode_raw(dele_question *q, const dele_mmlu_subject *s,
                               const dele_mmlu_item *item, const dele_model *model,
                               const dele_mmlu_opts *opts, dele_arena *arena, dele_err *err)
@@ -404,7 +404,7 @@ static dele_status encode_subject(dele_question *questions, const dele_mmlu_subj
     return DELE_OK;
 }
 
-/* What an earlier run has scored already; returns how many. */
+/* Loads the scores of an earlier run; returns their number. */
 static size_t resume(scoring *s, dele_err *err)
 {
     size_t n = 0;

@@ -69,8 +69,8 @@ typedef struct {
 typedef struct {
     dele_mmlu_style style;
     int shots;         /* 0..5 */
-    size_t max_rows;   /* of one forward pass; 0: chosen */
-    dele_items *items; /* a line a question; or NULL */
+    size_t max_rows;   /* of one forward pass; 0: automatic */
+    dele_items *items; /* one line for each question; or NULL */
     dele_progress *progress;
 } dele_mmlu_opts;
 
@@ -78,7 +78,7 @@ typedef struct {
     dele_mmlu_style style;
     dele_accuracy *subject;                /* [n_subjects] */
     dele_accuracy group[DELE_MMLU_GROUPS]; /* n 0: no such subject */
-    dele_accuracy micro, macro;            /* over questions; the plain mean over subjects */
+    dele_accuracy micro, macro;            /* mean over questions; unweighted mean over subjects */
 } dele_mmlu_scores;
 
 /* "harness" (or "letters"), "continuation", "hendrycks", "open-instruct". */
@@ -88,18 +88,18 @@ int dele_mmlu_default_shots(dele_mmlu_style style);
 const char *dele_mmlu_group_name(dele_mmlu_group group);
 
 /* PATH/<split>/<subject>_<split>.csv and PATH/dev/<subject>_dev.csv (where shots > 0).  subjects:
- * "a,b", or NULL for all that are there.  limit: at most so many questions a subject, 0 for all. */
+ * "a,b", or NULL for all that exist.  limit: maximum number of questions per subject, 0 for all. */
 dele_status dele_mmlu_load(dele_mmlu *data, const char *path, const char *split,
                            const char *subjects, int shots, int limit, dele_arena *arena,
                            dele_err *err);
 
-/* Questions and choices as pandas hands them on (score/pytext.h). */
+/* Changes questions and choices to what pandas reads (score/pytext.h). */
 void dele_mmlu_through_pandas(dele_mmlu *data);
 
-/* Everything up to and with "Answer:". */
+/* The prompt up to and including "Answer:". */
 char *dele_mmlu_context(const dele_mmlu_subject *subject, const dele_mmlu_item *item,
                         dele_mmlu_style style, int shots, dele_arena *arena, dele_err *err);
-/* What is scored for choice c: " A", or " " and its text. */
+/* The continuation that is scored for choice c: " A", or " " and its text. */
 char *dele_mmlu_continuation(const dele_mmlu_item *item, int c, dele_mmlu_style style,
                              dele_arena *arena, dele_err *err);
 

@@ -24,7 +24,7 @@ static bool is_plain_vowel(char c)
     return c == 'a' || c == 'e' || c == 'i' || c == 'o' || c == 'u';
 }
 
-/* A run of y's alternates, so count back to its start. */
+/* The letters of a run of y's alternate, so count back to its start. */
 static bool is_consonant(const char *word, size_t i)
 {
     bool negate = false;

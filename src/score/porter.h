@@ -1,5 +1,5 @@
-/* The Porter stemmer as NLTK's PorterStemmer has it by default (NLTK_EXTENSIONS): what rouge_score
- * stems with. */
+/* The Porter stemmer of NLTK's PorterStemmer in its default mode (NLTK_EXTENSIONS), which
+ * rouge_score uses. */
 #ifndef DELE_PORTER_H
 #define DELE_PORTER_H
 

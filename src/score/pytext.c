@@ -48,7 +48,7 @@ char *dele_strip(const char *text, dele_arena *arena, dele_err *err)
 
 /* ---- characters ------------------------------------------------------------------------------ */
 
-/* The character at text, and its bytes; -1 and one byte where it is not UTF-8 or the text ends. */
+/* The character at text and its size; -1 and one byte where it is not UTF-8 or the text ends. */
 static utf8proc_int32_t character_at(const char *text, size_t n, size_t *used)
 {
     utf8proc_int32_t c = -1;
@@ -122,8 +122,8 @@ static bool is_case_ignorable(int32_t c)
     }
 }
 
-/* Whether the capital sigma at `at` ends a word: a cased character before it and none behind it,
- * those that case ignores left out. */
+/* Whether the capital sigma at `at` ends a word: a cased character before it and none after it, not
+ * counting case-ignorable characters. */
 static bool is_final_sigma(const char *text, size_t n, size_t at, bool cased_before)
 {
     size_t used;
@@ -139,7 +139,7 @@ char *dele_lower(const char *text, dele_arena *arena, dele_err *err)
     size_t n = strlen(text), used = 0, step;
     char *out = dele_alloc(arena, 2 * n + 4, 1, err); /* the widest growth is two bytes to three */
     if (!out) return NULL;
-    bool cased_before = false; /* of the characters that case does not ignore, the last one */
+    bool cased_before = false; /* the last character that is not case-ignorable */
     for (size_t i = 0; i < n; i += step) {
         int32_t c = character_at(text + i, n - i, &step);
         if (c < 0) {
@@ -149,7 +149,7 @@ char *dele_lower(const char *text, dele_arena *arena, dele_err *err)
         }
         int32_t small = utf8proc_tolower(c);
         if (c == 0x3a3 && is_final_sigma(text, n, i, cased_before)) small = 0x3c2;
-        if (c == 0x130) { /* the one letter whose lower case is two: i and a combining dot */
+        if (c == 0x130) { /* the only letter with two in lower case: i and a combining dot */
             out[used++] = 'i';
             small = 0x307;
         }

@@ -1,5 +1,5 @@
-/* Python's str.strip(), str.lower() and re's \w on UTF-8, and what pandas makes of a cell: the
- * published scores are defined through them. */
+/* Python's str.strip(), str.lower() and re's \w on UTF-8, and pandas' reading of a cell: the
+ * definitions of published scores depend on them. */
 #ifndef DELE_PYTEXT_H
 #define DELE_PYTEXT_H
 
@@ -8,13 +8,13 @@
 
 #include "base/arena.h"
 
-/* How many of text's n bytes are left when Unicode white space at the end is dropped. */
+/* The number of text's n bytes without Unicode white space at the end. */
 size_t dele_rstrip(const char *text, size_t n);
-/* How many bytes of white space text begins with. */
+/* The number of bytes of white space at text's beginning. */
 size_t dele_lstrip(const char *text, size_t n);
 
 char *dele_strip(const char *text, dele_arena *arena, dele_err *err);
-/* As str.lower: the sigma that ends a word is its own letter, and the dotted capital I two
+/* As str.lower: a final sigma has its own lower case, and the dotted capital I becomes two
  * characters. */
 char *dele_lower(const char *text, dele_arena *arena, dele_err *err);
 
@@ -25,8 +25,8 @@ bool dele_is_word(int32_t c);
 bool dele_word_at(const char *at);
 bool dele_word_before(const char *text, const char *at);
 
-/* The text as it comes back from a CSV file through pandas 2: "nan" for an empty one and for the
- * words that it takes for a missing number (NA, None, null, ...). */
+/* The text as pandas 2 reads it from a CSV file: "nan" for an empty cell and for the words that it
+ * takes for a missing number (NA, None, null, ...). */
 const char *dele_through_pandas(const char *text);
 
 #endif

@@ -120,7 +120,7 @@ typedef struct {
     dele_arena scratch;
 } scoring;
 
-/* What an item's line begins with, and is held against when it is resumed. */
+/* The fields that identify an item's line; a resumed line is compared with them. */
 static cJSON *item_key(const scoring *s, size_t i)
 {
     const dele_qa_item *item = &s->set->item[i];

@@ -59,9 +59,9 @@ dele_status dele_qa_sets_run(dele_qa_score *score, const dele_qa_sets *data, del
                              const dele_model *model, const dele_qa_score_opts *opts,
                              dele_err *err);
 
-/* Lower case without ASCII punctuation; before that without articles, if so wished. */
+/* Lower case without ASCII punctuation; before that without articles, on request. */
 char *dele_qa_normal(const char *text, bool ignore_articles, dele_arena *arena, dele_err *err);
-/* Whether what was said is one of the answers, and whether it holds one. */
+/* Whether the generated text equals one of the answers, and whether it contains one. */
 dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item,
                           const char *generated, dele_arena *arena, dele_err *err);
 

@@ -17,8 +17,7 @@ void dele_put_score(cJSON *object, const char *name, double x, double se)
     dele_put_number(object, whole, se);
 }
 
-/* Wilson's; of parts pooled it does not know that they were drawn by themselves, and is the wider
- * for it. */
+/* Wilson's interval.  For pooled parts it ignores the stratification, and is therefore wider. */
 static void put_interval(cJSON *object, const char *name, double mean, const dele_accuracy *a)
 {
     dele_json_interval(object, name,

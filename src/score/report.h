@@ -1,5 +1,5 @@
-/* How scores are written: numbers that may be missing, and accuracies; item by item they go through
- * base/items.h. */
+/* Scores as JSON: numbers that may be missing, and accuracies.  Scores of single items are written
+ * by base/items.h. */
 #ifndef DELE_REPORT_H
 #define DELE_REPORT_H
 
@@ -14,8 +14,8 @@ void dele_put_number(cJSON *object, const char *name, double x);
 /* The same, and name_stderr: se. */
 void dele_put_score(cJSON *object, const char *name, double x, double se);
 
-/* n, acc with error and 95 % interval (Wilson; none for fewer than five questions); acc_norm where
- * so wished. */
+/* n, acc with standard error and 95 % interval (Wilson; none for fewer than five questions);
+ * acc_norm on request. */
 cJSON *dele_accuracy_json(const dele_accuracy *a, bool norm);
 
 #endif

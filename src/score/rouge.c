@@ -3,8 +3,8 @@
  *   L[i][j] = L[i-1][j-1] + 1                   where the words are equal
  *           = max(L[i-1][j], L[i][j-1])         else
  *
- * The text is lower-cased as Unicode has it before everything outside [a-z0-9] becomes a space.
- * Two letters outside ASCII become ASCII by that: U+212A (the Kelvin sign) is k, U+0130 (dotted
+ * The text is lower-cased by Unicode's rules before everything outside [a-z0-9] becomes a space.
+ * Two letters outside ASCII become ASCII thereby: U+212A (the Kelvin sign) is k, U+0130 (dotted
  * capital I) is i and a combining dot. */
 #include "score/rouge.h"
 

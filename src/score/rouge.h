@@ -1,4 +1,4 @@
-/* ROUGE-L as the rouge_score package computes it: what LUME's regurgitation score is made of. */
+/* ROUGE-L as the rouge_score package computes it, for LUME's regurgitation score. */
 #ifndef DELE_ROUGE_H
 #define DELE_ROUGE_H
 
@@ -15,7 +15,7 @@ typedef struct {
     size_t n;
 } dele_words;
 
-/* Lower-cased runs of [a-z0-9]; words of more than three letters stemmed if so wished. */
+/* Lower-cased words of [a-z0-9]; on request, words of more than three letters are stemmed. */
 dele_status dele_rouge_words(dele_words *words, const char *text, bool stem, dele_arena *arena,
                              dele_err *err);
 

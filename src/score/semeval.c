@@ -61,7 +61,7 @@ void dele_semeval_table(dele_table *t, const dele_semeval *s)
     if (isfinite(s->mmlu.acc)) {
         dele_table_text(t, "MMLU");
         dele_table_real(t, "%.4f", s->mmlu.acc);
-        char of[200]; /* style and split are another result's words */
+        char of[200]; /* style and split are texts of another result */
         snprintf(of, sizeof of, "%.40s, %.40s split, %zu questions, %d examples", s->mmlu.style,
                  s->mmlu.split, s->mmlu.n, s->mmlu.shots);
         dele_table_text(t, of);

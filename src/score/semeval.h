@@ -4,13 +4,13 @@
  *                    knowledge}, each the mean over its rows, forget terms as 1 - x; one term of 0
  *                    makes it 0
  *   membership       1 - 2 |AUC - 0.5| of the loss attack on member.jsonl and nonmember.jsonl
- *   MMLU             the mean over its 14,042 test questions (their style: open-instruct, 5
+ *   MMLU             the accuracy on its 14,042 test questions (style open-instruct, 5
  *                    examples)
- *   final            the plain mean of the three
+ *   final            the unweighted mean of the three
  *
- * Beside that script: its ids of two-digit questions (qa10) fell out of both kinds, here they are
- * questions; an empty generation came back from its table as the word "nan" (lume.h has both behind
- * a switch); several processes counted rows twice, here none is. */
+ * Differences from that script: it drops ids of two-digit questions (qa10) from both kinds, here
+ * they are questions; it reads an empty generation from its table as the word "nan" (lume.h has an
+ * option for both); with several processes it counts some rows twice, here no row is. */
 #ifndef DELE_SEMEVAL_H
 #define DELE_SEMEVAL_H
 
@@ -21,11 +21,11 @@
 
 enum { DELE_SEMEVAL_MMLU_N = 14042, DELE_SEMEVAL_MMLU_SHOTS = 5 };
 
-/* An entry was ranked above it: three quarters of the 7B model's before.  (The script warns below
- * it; no share of the 14,042 questions lies between.) */
+/* The least MMLU of a ranked entry: three quarters of the 7B model's MMLU before unlearning.  (The
+ * script warns below it.) */
 #define DELE_SEMEVAL_MMLU_ABOVE 0.371
 
-/* What MMLU was scored on, and how. */
+/* The MMLU questions and the style of scoring. */
 typedef struct {
     double acc; /* NaN: not known */
     const char *style, *split;
@@ -38,8 +38,8 @@ typedef struct {
     dele_semeval_mmlu mmlu;
 } dele_semeval;
 
-/* Whether it is the organisers' own: all of the test split in open-instruct's style with 5
- * examples.  With another one the final score is none to set beside the published ones. */
+/* Whether this is the organisers' MMLU: the whole test split in style open-instruct with 5
+ * examples.  With another one the final score is not comparable to the published scores. */
 bool dele_semeval_mmlu_is_official(const dele_semeval_mmlu *mmlu);
 
 /* auc and mmlu's acc may be NaN; final then is too. */

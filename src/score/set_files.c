@@ -9,7 +9,7 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* How long the name is without its ending; 0 where it has none of ours. */
+/* The length of the name without its ending; 0 for another ending. */
 static size_t stem_of(const char *name, bool json)
 {
     static const char *const ending[] = {".jsonl", ".json"};

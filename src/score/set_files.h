@@ -1,4 +1,4 @@
-/* Sets of items that come one a .jsonl file: a path is such a file, or a directory of them. */
+/* Sets of items, one for each .jsonl file: a path is such a file, or a directory of such files. */
 #ifndef DELE_SET_FILES_H
 #define DELE_SET_FILES_H
 
@@ -13,8 +13,8 @@ typedef struct {
 dele_status dele_set_files_find(dele_set_files *files, const char *path, bool json,
                                 dele_arena *arena, dele_err *err);
 
-/* Reads a file's rows into an array that grows: `read` fills rows of `size` bytes.  limit 0:
- * all. */
+/* Reads a file's rows into a growing array: `read` fills one element of `size` bytes.  limit 0: all
+ * rows. */
 typedef dele_status (*dele_row_reader)(void *row, const dele_records *r, const cJSON *json,
                                        dele_arena *arena, dele_err *err);
 void *dele_rows_load(size_t *n, size_t size, const char *path, int limit, dele_row_reader read,

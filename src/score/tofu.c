@@ -47,7 +47,7 @@ double dele_extraction_strength(const bool *greedy, int n, double floor)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* A text, a list of them, or nothing: null or "". */
+/* A text, a list of texts, or none: null or "". */
 static dele_status read_paraphrase(dele_tofu_row *out, const cJSON *item, const dele_records *r,
                                    const cJSON *json, dele_arena *arena, dele_err *err)
 {
@@ -93,8 +93,8 @@ static int set_of(const char *name)
     return set;
 }
 
-/* Of a directory only those with wrong answers; one of each set: forget01 is a part of forget05,
- * and both together are neither. */
+/* In a directory only the files with wrong answers are read, at most one for each set: forget01 is
+ * a part of forget05, so both together are no valid set. */
 static dele_status choose_files(dele_set_files *files, const char *path, dele_err *err)
 {
     const char *first[DELE_TOFU_SETS + 1] = {NULL};
@@ -190,7 +190,7 @@ static dele_status append(dele_scored_text *t, const int *ids, size_t n, dele_ar
     return DELE_OK;
 }
 
-/* The answer behind the prompt; in a chat it begins at once, else behind a blank. */
+/* The answer after the prompt; in a chat layout without a separator, else after a blank. */
 static dele_status encode_answer(dele_scored_text *t, const char *prompt, const char *answer,
                                  const scoring *s, dele_arena *arena, dele_err *err)
 {
@@ -251,7 +251,7 @@ static dele_status encode(scoring *s, dele_arena *arena, dele_err *err)
     return DELE_OK;
 }
 
-/* Everything that one row's losses say. */
+/* All scores that follow from one row's losses. */
 static dele_status read_losses(scoring *s, size_t i, double **wrong, double *correct, dele_err *err)
 {
     const dele_tofu_row *row = &s->data->row[i];
@@ -296,7 +296,7 @@ static double *value_at(values *v, size_t which)
     return at[which];
 }
 
-/* What an item's line begins with, and is held against when it is resumed. */
+/* The fields that identify an item's line; a resumed line is compared with them. */
 static cJSON *item_key(const scoring *s, size_t i)
 {
     const dele_tofu_row *row = &s->data->row[i];
@@ -347,8 +347,7 @@ static size_t resume(scoring *s, dele_err *err)
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
-/* The truth ratio as it counts in a set's mean.  TOFU's utils.py takes the arithmetic R in every
- * set. */
+/* The truth ratio's term in a set's mean.  TOFU's utils.py takes the arithmetic R in every set. */
 static double judged(const scoring *s, const values *v, dele_tofu_set set)
 {
     const double ratio = s->opts->compat == DELE_TOFU_ORIGINAL ? v->arithmetic : v->ratio;

@@ -87,7 +87,7 @@ typedef struct {
     size_t n_retrained;
 } dele_tofu_scores;
 
-/* A directory, or one file.  limit: at most so many rows a set, 0 for all. */
+/* A directory, or one file.  limit: maximum number of rows per set, 0 for all. */
 dele_status dele_tofu_load(dele_tofu *data, const char *path, int limit, dele_arena *arena,
                            dele_err *err);
 
@@ -99,11 +99,11 @@ dele_status dele_tofu_run(dele_tofu_scores *scores, const dele_tofu *data, dele_
 dele_status dele_tofu_quality(dele_tofu_scores *scores, const char *items, dele_arena *arena,
                               dele_err *err);
 
-/* The same against a log of open-unlearning's, TOFU_EVAL.json, such as it publishes of its
- * retrained models:
+/* The same against a log of open-unlearning, TOFU_EVAL.json, which it publishes for its retain
+ * models:
  *   {"forget_truth_ratio": {"value_by_index": {"0": {"score": R}, ...}, ...}, ...}    older:
  *   forget_Truth_Ratio
- * ratios: its rows, or NULL where the JSON is no such log. */
+ * ratios: its rows, or NULL where the JSON is not such a log. */
 const cJSON *dele_tofu_log_ratios(const cJSON *log);
 dele_status dele_tofu_quality_of_log(dele_tofu_scores *scores, const cJSON *log, const char *path,
                                      dele_arena *arena, dele_err *err);
@@ -111,14 +111,14 @@ dele_status dele_tofu_quality_of_log(dele_tofu_scores *scores, const cJSON *log,
 dele_status dele_tofu_parse_compat(dele_tofu_compat *compat, const char *name,
                                    dele_err *err); /* name may be NULL */
 
-/* R out of losses; add is what compat puts into the denominator. */
+/* R from losses; add is the term that compat adds to the denominator. */
 double dele_truth_ratio(double correct, const double *wrong, int n, bool arithmetic, double add);
-/* floor: 0, or 1/n as open-unlearning has it. */
+/* floor: 0, or 1/n as in open-unlearning. */
 double dele_extraction_strength(const bool *greedy, int n, double floor);
 
 cJSON *dele_tofu_json(const dele_tofu_scores *scores);
 void dele_tofu_table(dele_table *t, const dele_tofu_scores *scores);
-/* Model utility and forget quality, as far as they are there; false: neither is. */
+/* Model utility and forget quality, as far as they exist; false: neither does. */
 bool dele_tofu_summary_table(dele_table *t, const dele_tofu_scores *scores);
 
 #endif

@@ -5,7 +5,7 @@
 
 enum { MAX_ROWS = 1024, LOGIT_ROWS = 64 };
 
-/* One row of logits: everything about the token that follows. */
+/* One row of logits: all scores of the next token. */
 static void read_row(dele_scored_text *text, int at, const float *logits, size_t vocab)
 {
     size_t best = 0;
@@ -106,7 +106,7 @@ dele_status dele_token_scores(dele_scored_text *texts, size_t n, dele_run *run,
         int rows = texts[begin].n - 1;
         for (end = begin + 1; end < n && rows + texts[end].n - 1 <= MAX_ROWS; end++)
             rows += texts[end].n - 1;
-        if (end <= opts->n_known) continue; /* the batches are the same wherever a run goes on */
+        if (end <= opts->n_known) continue; /* the batches are the same wherever a run resumes */
         status = score_batch(texts + begin, end - begin, run, model, &scratch, err);
         dele_arena_reset(&scratch);
         if (!status && opts->scored) status = opts->scored(opts->data, begin, end - begin, err);

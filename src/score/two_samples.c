@@ -36,7 +36,8 @@ dele_status dele_auc(double *auc, const double *a, size_t n, const double *b, si
 
 /* ---- Kolmogorov-Smirnov ---------------------------------------------------------------------- */
 
-/* nm d, a whole number: the largest |i m - j n| over values, i and j counting what is not above. */
+/* nm d, an integer: the largest |i m - j n| over all values, i and j being the numbers of items not
+ * above the value. */
 static double distance(const double *x, size_t n, const double *y, size_t m)
 {
     double most = 0;
@@ -68,7 +69,7 @@ static double log_sum(double a, double b)
     return isinf(low) ? high : high + log1p(exp(low - high));
 }
 
-/* row[j]: log of the share of paths to (i, j) that have met a point with |i m - j n| >= limit. */
+/* row[j]: log of the fraction of paths to (i, j) that pass a point with |i m - j n| >= limit. */
 static dele_status log_other_sizes(double *log_p, size_t n, size_t m, double limit,
                                    dele_arena *scratch, dele_err *err)
 {
@@ -103,7 +104,7 @@ dele_status dele_ks_two_samples(dele_ks *ks, const double *a, size_t n, const do
     return DELE_OK;
 }
 
-/* ---- the smaller ones ------------------------------------------------------------------------ */
+/* ---- McNemar, harmonic mean ------------------------------------------------------------------ */
 
 double dele_mcnemar(size_t b, size_t c)
 {

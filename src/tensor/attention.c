@@ -18,7 +18,7 @@ size_t dele_attention_scratch(size_t max_keys)
     return (size_t)omp_get_max_threads() * 2 * BLOCK * max_keys;
 }
 
-/* Keys that come before the first query's own. */
+/* The number of keys before the first query's own key. */
 static size_t keys_before(const dele_attention *a)
 {
     size_t n = 0;
@@ -26,8 +26,8 @@ static size_t keys_before(const dele_attention *a)
     return n - a->n;
 }
 
-/* Probabilities of rows [r0, r0 + n) of one head into p [n, keys], keys = all that the last of them
- * may see. */
+/* Probabilities of rows [r0, r0 + n) of one head into p [n, keys]; keys is the number of keys that
+ * the last of these rows attends to. */
 static void probabilities(float *p, size_t keys, const dele_attention *a, size_t h, size_t kv,
                           size_t r0, size_t n, size_t before, size_t hd)
 {
@@ -125,7 +125,7 @@ void attention_backward(const dele_attention_grad *grads, const dele_attention *
 {
     size_t per_thread = 2 * BLOCK * longest(items, n_items),
            group = heads.n_heads / heads.n_kv_heads;
-    /* One task a key head: its dk and dv are written by one thread, in one order. */
+    /* One task for each key head: one thread writes its dk and dv, in a fixed order. */
 #pragma omp parallel for collapse(2) schedule(dynamic) if (worth_threads(items, n_items, heads))
     for (size_t i = 0; i < n_items; i++)
         for (size_t kv = 0; kv < heads.n_kv_heads; kv++)

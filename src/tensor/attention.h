@@ -1,5 +1,5 @@
-/* Causal attention of one run of rows over keys that are in several places: parents' stores first,
- * its own last.
+/* Causal attention of the rows of one segment over keys in several KV caches: the parents' first,
+ * the segment's own rows last.
  *
  *   z_t = Σ_j softmax_j(q_t · k_j / √hd) v_j          j = 0 .. position of t
  *
@@ -9,8 +9,8 @@
 
 #include <stddef.h>
 
-/* n keys and values in a row of memory: k and v are row 0 of head 0, ld floats from one position to
- * the next. */
+/* n keys and values that are contiguous in memory: k and v point to position 0 of head 0, ld floats
+ * from one position to the next. */
 typedef struct {
     const float *k, *v;
     size_t n, ld;
@@ -35,7 +35,7 @@ void attention_forward(const dele_attention *items, size_t n_items, dele_heads h
                        float *scratch);
 
 /* Gradient for segments without parents (one span each).  dq, dk, dv are views into one [n, q + 2
- * kv] buffer laid out as q, k and v are, and are added to. */
+ * kv] buffer with the layout of q, k and v; gradients are added to them. */
 typedef struct {
     const float *dz;     /* [n, n_heads * hd], stride ldz of the forward item */
     float *dq, *dk, *dv; /* stride ldq */

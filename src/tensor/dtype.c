@@ -1,5 +1,5 @@
-/* GGUF's blocks, as llama.cpp's gguf-py reads them (MIT; the layouts are the format, the code is
- * ours).
+/* GGUF's blocks, as llama.cpp's gguf-py reads them (MIT; only the layouts are the same, not the
+ * code).
  *
  *   q4_0   d (q - 8)              q8_0   d q
  *   q4_1   d q + m                q5_0   d (q - 16)         q5_1   d q + m
@@ -80,8 +80,8 @@ uint16_t dele_f32_to_f16(float x)
     if (bits > 0x7f800000)
         return (uint16_t)(sign | 0x7e00 | ((bits >> 13) & 0x3ff)); /* a quiet NaN */
     if (bits >= 0x477ff000) return (uint16_t)(sign | 0x7c00);      /* 65520 and more */
-    if (bits < 0x38800000) /* below 2^-14: 0.5's last bit is worth 2^-24, so that the addition
-                              rounds for us */
+    if (bits < 0x38800000) /* below 2^-14: the last bit of 0.5 is 2^-24, so that the addition
+                              rounds */
         return (uint16_t)(sign | (to_bits(from_bits(bits) + 0.5f) - 0x3f000000));
     bits += 0xfff + ((bits >> 13) & 1);
     return (uint16_t)(sign | (bits - 0x38000000) >> 13);
@@ -207,7 +207,7 @@ static void read_block(float *y, const uint8_t *b, dele_dtype type)
 
 /* ---- arrays ---------------------------------------------------------------------------------- */
 
-enum { CHUNK = 1 << 14 }; /* items a task: a multiple of every block */
+enum { CHUNK = 1 << 14 }; /* items per task: a multiple of every block size */
 
 static void read_some(float *out, const uint8_t *stored, dele_dtype type, size_t n)
 {

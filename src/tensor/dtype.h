@@ -1,8 +1,8 @@
 /* How numbers are stored in files: the plain types, and GGUF's blocks of small integers with a
  * scale.
  *
- * Computing is float32 everywhere; these functions are the way in and, for some types, the way out.
- * Stored data may lie at any address: nothing here assumes alignment. */
+ * All computation is in float32.  These functions convert stored data to float32 and, for some
+ * types, back.  Stored data may be at any address: no alignment is assumed. */
 #ifndef DELE_DTYPE_H
 #define DELE_DTYPE_H
 
@@ -53,13 +53,12 @@ uint16_t dele_f32_to_bf16(float x); /* to nearest, ties to even */
  * read is NaN or infinite (a block with a scale that is not finite has such numbers); all of out is
  * written in either case. */
 bool dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n);
-/* The other way, for the types that dele_dtype_writable names.  False when a finite number became
- * infinite, or when what is to be put into blocks is not finite.  n is a multiple of the block's
- * items. */
+/* The reverse, for the types of dele_dtype_writable.  False when a finite number became infinite,
+ * or when a number for a block type is not finite.  n is a multiple of the block's items. */
 bool dele_dtype_write(void *stored, const float *in, dele_dtype type, size_t n);
 bool dele_dtype_writable(dele_dtype type); /* F32, F16, BF16, Q8_0, Q5_0, Q4_0, Q4_K */
 
-/* One block of Q8_0, Q5_0, Q4_0 or Q4_K (quantise.c); dele_dtype_write is made of it.  False as
+/* Writes one block of Q8_0, Q5_0, Q4_0 or Q4_K (quantise.c), for dele_dtype_write.  False as
  * there. */
 bool dele_quantise_block(uint8_t *block, const float *x, dele_dtype type);
 

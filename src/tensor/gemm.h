@@ -1,4 +1,4 @@
-/* The matrix product: the one place that names a BLAS.  Row-major float32 with leading dimensions,
+/* The matrix product, and the only interface to a BLAS.  Row-major float32 with leading dimensions,
  * so that a head, or the gate half of a fused product, is a view and not a copy.
  *
  *   gemm_nt   y [m,n] = x [m,k]  w [n,k]ᵀ + beta y       a linear layer; scores q kᵀ
@@ -19,14 +19,14 @@ void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, s
 void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
              size_t n, size_t k, float beta);
 
-/* A matrix w [n, k] that will meet many x: a copy in the order in which the products read it, so
- * that no call rearranges it again.  It does not follow w when that is trained.  NULL: the backend
- * keeps none, or there was no memory for it. */
+/* A packed copy of a matrix w [n, k] for products with many x: it has the order in which the
+ * products read it, so that no call reorders it.  It does not follow changes of w.  NULL: the
+ * backend has no packed copies, or there was no memory for it. */
 typedef struct gemm_packed gemm_packed;
 gemm_packed *gemm_pack(const float *w, size_t n, size_t k);
 void gemm_packed_free(gemm_packed *w); /* accepts NULL */
 
-/* gemm_nt with such a w.  False: it could not, and y is as it was; also where w is NULL. */
+/* gemm_nt with a packed w.  False: it failed or w is NULL, and y is unchanged. */
 bool gemm_nt_packed(float *y, size_t ldy, const float *x, size_t ldx, const gemm_packed *w,
                     size_t m, float beta);
 

@@ -1,10 +1,9 @@
-/* Large products by oneDNN, whose kernels are generated for the processor at hand; small ones, as
- * attention has by the thousand, by OpenBLAS, which is at them sooner.  Taken where oneDNN is found
- * (DELE_GEMM).
+/* Large products by oneDNN, which generates kernels for the processor; small ones, of which
+ * attention has thousands, by OpenBLAS, which has less overhead per call.  Compiled where oneDNN is
+ * found (DELE_GEMM).
  *
- * Packed matrices are oneDNN's matmul with weights in an order of its choice.  What a product of m
- * rows takes (kernel, descriptors) is made again in each call; oneDNN remembers kernels by their
- * shape, so that this is quick. */
+ * Packed matrices are weights in an order that oneDNN's matmul chooses.  Kernel and descriptors of
+ * a product are created in each call, which is fast, because oneDNN caches kernels by shape. */
 #include <cblas.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdlib.h>
@@ -12,7 +11,7 @@
 
 #include "tensor/gemm.h"
 
-enum { LARGE = 1 << 18 }; /* multiplications from which oneDNN's way in is worth its time */
+enum { LARGE = 1 << 18 }; /* multiplications above which oneDNN's overhead per call pays off */
 
 static void sgemm(char ta, char tb, float *y, size_t ldy, const float *x, size_t ldx,
                   const float *w, size_t ldw, size_t m, size_t n, size_t k, float beta)
@@ -47,7 +46,7 @@ void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, s
 
 /* ---- packed ---------------------------------------------------------------------------------- */
 
-enum { TYPICAL_ROWS = 512 }; /* that the order of the packed matrix is chosen for */
+enum { TYPICAL_ROWS = 512 }; /* for which the order of the packed matrix is chosen */
 
 struct gemm_packed {
     dnnl_engine_t engine;
@@ -56,8 +55,8 @@ struct gemm_packed {
     size_t n, k;
 };
 
-/* y [m, n] = x [m, k] w + beta y, rows of x and y ldx and ldy apart; w NULL: in the order that
- * suits. */
+/* y [m, n] = x [m, k] w + beta y, with leading dimensions ldx and ldy; w NULL: in an order that
+ * oneDNN chooses. */
 static dnnl_status_t describe(dnnl_primitive_desc_t *product, dnnl_engine_t engine, size_t m,
                               size_t n, size_t k, size_t ldx, size_t ldy,
                               const dnnl_memory_desc_t *w, float beta)
@@ -87,7 +86,7 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *product, dnnl_engine_t engi
     return status;
 }
 
-/* Runs what is described on up to three memories, in the calling thread's time. */
+/* Executes a primitive on up to three memories and waits for it. */
 static dnnl_status_t carry_out(dnnl_primitive_desc_t what, dnnl_engine_t engine, int n,
                                const dnnl_exec_arg_t *args)
 {
@@ -120,8 +119,8 @@ static dnnl_status_t rearrange(gemm_packed *p, const float *w)
     return status;
 }
 
-/* Only oneDNN's batch-reduce kernels read an order of their own (AVX-512 in the versions seen);
- * others would rearrange the copy again, or multiply in plain loops. */
+/* Only oneDNN's batch-reduce kernels read a blocked order directly (AVX-512 in the tested
+ * versions); others would reorder the copy in each call, or multiply in plain loops. */
 static bool gains(dnnl_primitive_desc_t product)
 {
     const char *kernel = "";

@@ -28,7 +28,7 @@ void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, s
     sgemm(CblasTrans, CblasNoTrans, y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
-/* Its products rearrange both matrices in every call. */
+/* OpenBLAS reorders both matrices in every call, so a packed copy has no use. */
 gemm_packed *gemm_pack(const float *w, size_t n, size_t k)
 {
     (void)w, (void)n, (void)k;

@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The compiler writes these loops for each generation of x86 and the loader picks one; elsewhere
- * there is one.  Not under a sanitizer, whose start-up comes after the picking. */
+/* The compiler generates these loops for several generations of x86, and the loader selects one
+ * version.  Not with a sanitizer, which is initialised after this selection. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) &&                        \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define FOR_EACH_CPU __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
@@ -15,11 +15,11 @@
 
 enum {
     PARALLEL_FROM = 1 << 15
-}; /* elements below which a parallel region costs more than it brings */
+}; /* elements below which a parallel region costs more than it saves */
 
 /* exp as a polynomial of degree 6 on [-ln2/2, ln2/2] and a shifted exponent (Cephes' expf): within
- * 2 ulp of libm, and a loop around it becomes vector code (with -fno-trapping-math, which changes
- * no result), which a call to expf does not without -ffast-math. */
+ * 2 ulp of libm.  A loop around it is vectorised (with -fno-trapping-math, which changes no
+ * result); a loop around expf is not, without -ffast-math. */
 static inline float exp_poly(float x)
 {
     x = x > 88.0f ? 88.0f : x < -87.3f ? -87.3f : x;
@@ -158,7 +158,7 @@ FOR_EACH_CPU void swiglu_backward(float *dgate_up, const float *dh, const float 
 FOR_EACH_CPU void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads,
                        size_t head_dim, const float *inv_freq, float sign)
 {
-    enum { SOME = 64 }; /* angles whose sines are kept while all heads turn by them */
+    enum { SOME = 64 }; /* angles whose sines are stored while all heads are rotated */
     size_t half = head_dim / 2;
 #pragma omp parallel for if (n * n_heads * head_dim > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++)
@@ -166,9 +166,8 @@ FOR_EACH_CPU void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_h
             size_t m = half - from < SOME ? half - from : SOME;
             float c[SOME], s[SOME];
             for (size_t i = 0; i < m; i++) {
-                float angle =
-                    (float)pos[t] *
-                    inv_freq[from + i]; /* float32, as the reference implementations have it */
+                float angle = (float)pos[t] *
+                              inv_freq[from + i]; /* float32, as in the reference implementations */
                 c[i] = cosf(angle), s[i] = sign * sinf(angle);
             }
             for (size_t h = 0; h < n_heads; h++) {
@@ -215,7 +214,7 @@ FOR_EACH_CPU double log_sum_exp(const float *x, size_t n)
     return top + log(sum);
 }
 
-/* The exponent of all ones marks both kinds; in bits, so that the loop becomes vector code. */
+/* Both have an exponent of all ones.  The test is on the bits, so that the loop is vectorised. */
 FOR_EACH_CPU bool all_finite(const float *x, size_t n)
 {
     uint32_t bad = 0;

@@ -1,6 +1,6 @@
 /* Layers other than the matrix product, as forward / backward pairs.  Arguments run outputs,
- * inputs, sizes; the gradient of x is dx.  Everything is row-major float32, sums that decide
- * something run in double.  Kernels cannot fail. */
+ * inputs, sizes; the gradient of x is dx.  Everything is row-major float32; sums over a row are in
+ * double.  Kernels cannot fail. */
 #ifndef DELE_OPS_H
 #define DELE_OPS_H
 
@@ -29,21 +29,21 @@ void layernorm_backward(float *dx, const float *dy, const float *x, const float 
 void swiglu_forward(float *h, const float *gate_up, size_t n, size_t d_ff);
 void swiglu_backward(float *dgate_up, const float *dh, const float *gate_up, size_t n, size_t d_ff);
 
-/* Rotary embedding, half-split form: channels i and i + hd/2 of each head turn by the angle pos ·
- * θ^(-2i/hd).  sign -1 turns back, which is the backward pass.  x: n rows of stride ld, n_heads
- * heads from its start on. */
+/* Rotary embedding, half-split form: channels i and i + hd/2 of each head are rotated by the angle
+ * pos · θ^(-2i/hd).  sign -1 rotates back, which is the backward pass.  x: n rows of stride ld,
+ * each beginning with n_heads heads. */
 void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads, size_t head_dim,
           const float *inv_freq, float sign);
 
 void add(float *y, const float *x, size_t n); /* y += x */
 
-/* In place: softmax of each of n values times scale; what is left is exp(x·scale - max) / sum. */
+/* In place: softmax of n values times scale, exp(x·scale - max) / sum. */
 void softmax(float *x, size_t n, float scale);
 
 /* log Σ exp x, in double. */
 double log_sum_exp(const float *x, size_t n);
 
-/* Is no x NaN or infinite? */
+/* Whether no x is NaN or infinite. */
 bool all_finite(const float *x, size_t n);
 
 #endif

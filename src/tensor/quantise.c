@@ -19,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-/* A scale into the file; false when it does not fit into a float16. */
+/* Writes a scale; false if it does not fit into a float16. */
 static bool put_scale(uint8_t *at, float d)
 {
     uint16_t h = dele_f32_to_f16(d);
@@ -79,7 +79,7 @@ static bool put_q5_0(uint8_t *b, const float *x)
 
 enum { SUB = 32, TOP = 15 };
 
-/* To nearest, ties to even, within 0..most; 0 for what is no number. */
+/* Rounds to nearest, ties to even, within 0..most; 0 for NaN. */
 static int clamp(float x, int most) { return x >= (float)most ? most : x > 0 ? (int)lrintf(x) : 0; }
 
 static float weighted_error(const float *x, const float *w, const int *q, float scale, float least)
@@ -115,9 +115,8 @@ static bool fit(float *scale, float *least, const float *x, const float *w, cons
     return true;
 }
 
-/* A sub-block's scale, what is taken from it (the minimum with its sign turned), and q: the best of
- * a straight division and of 21 fits, whose q come from ranges a little narrower and wider than the
- * true one. */
+/* A sub-block's scale, its minimum with the sign inverted, and q: the best of a plain division and
+ * of 21 fits whose q come from slightly narrower and wider ranges. */
 static float fit_sub_block(float *taken, int *best_q, const float *x)
 {
     float w[SUB], squares = 0, sum_w = 0, sum_x = 0, least = x[0], most = x[0];
@@ -140,7 +139,7 @@ static float fit_sub_block(float *taken, int *best_q, const float *x)
     for (int i = 0; i < SUB; i++) best_q[i] = clamp(TOP / range * (x[i] - least), TOP);
     float best = weighted_error(x, w, best_q, scale, least);
     for (int step = 0; step <= 20; step++) {
-        /* as in the reference, the minimum is the best one so far, not the true one */
+        /* as in the reference, the minimum is the best one so far, not the actual one */
         float inverse_scale = (-1.0f + 0.1f * (float)step + TOP) / (most + *taken), s, m;
         for (int i = 0; i < SUB; i++) q[i] = clamp(inverse_scale * (x[i] + *taken), TOP);
         if (!fit(&s, &m, x, w, q, sum_w, sum_x)) continue;

@@ -1,21 +1,20 @@
-/* Added tokens: strings that are one token wherever they stand, found before the pre-tokenizer sees
- * the text.
+/* Added tokens: strings that are one token wherever they occur.  They are matched before the
+ * pre-tokenizer runs.
  *
- * They are looked for twice.  Those with normalized = false in the text as it came; then, in what
- * lies between and after normalising it, those with normalized = true, whose own content is
- * normalised by the same rules.  Of several that match, the leftmost wins, and of those the
- * longest: a run of seven blanks is the token for seven.
+ * Matching has two passes.  The first matches tokens with normalized = false in the original text.
+ * The second matches tokens with normalized = true in the normalised text between them; the content
+ * of these tokens is normalised by the same rules.  Of several matches the leftmost is taken, and
+ * of those the longest: a run of seven blanks is the token for seven blanks.
  *
- * lstrip and rstrip let a token swallow the blanks beside it; single_word lets it count only where
- * no word character touches it. */
+ * lstrip and rstrip extend a match over the blanks beside it.  single_word allows a match only
+ * where no word character is next to it. */
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
 #include "text/tokenizer_internal.h"
 
-/* As in a dictionary: what begins alike lies together, the shorter first; of equal ones the lower
- * id. */
+/* Lexicographic order, a prefix before its extensions; equal strings by id. */
 static int by_text(const void *pa, const void *pb)
 {
     const dele_added *x = *(const dele_added *const *)pa, *y = *(const dele_added *const *)pb;
@@ -26,7 +25,7 @@ static int by_text(const void *pa, const void *pb)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Where those of each first byte begin, in a sorted set. */
+/* The index of the first token for each first byte, in a sorted set. */
 static void set_firsts(dele_added_set *set)
 {
     for (size_t i = 0, b = 0; b <= 256; b++) {
@@ -71,9 +70,9 @@ static size_t first_from(const dele_added_set *set, size_t low, size_t high, siz
     return low;
 }
 
-/* The longest token that the text begins with.  The tokens that share its first k bytes are a
- * stretch of the sorted set, which each further byte narrows: no more than a binary search a byte,
- * however many tokens there are. */
+/* The longest token that is a prefix of the text.  The tokens that share the text's first k bytes
+ * are a range of the sorted set, and each further byte narrows it: at most one binary search for
+ * each byte. */
 static const dele_added *match_at(const dele_added_set *set, const char *text, size_t n)
 {
     unsigned char b = (unsigned char)text[0];
@@ -157,7 +156,7 @@ dele_status dele_added_split(dele_encoder *e, const dele_added_set *set, const c
             continue;
         }
         size_t start = at, stop = at + token->pattern.n;
-        at = stop; /* the search resumes after the match, blanks swallowed or not */
+        at = stop; /* the search resumes after the match itself, with or without its blanks */
         if (token->single_word && touches_a_word(text, n, start, stop)) continue;
         if (token->lstrip) start = blanks_before(text, start, done < start ? done : start);
         if (token->rstrip) stop = blanks_after(text, n, stop);

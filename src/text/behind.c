@@ -4,7 +4,7 @@
 
 #include "text/tokenizer_internal.h"
 
-/* out = a [n_a] and b [n_b] behind it. */
+/* out = a [n_a] followed by b [n_b]. */
 static int *joined_ids(const int *a, size_t n_a, const int *b, size_t n_b, dele_arena *arena,
                        dele_err *err)
 {

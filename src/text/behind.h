@@ -1,22 +1,22 @@
-/* One text behind another: the ids of an answer behind its prompt, and the text of new ids behind
- * older ones.
+/* Encoding and decoding a continuation: the ids of an answer after its prompt, and the text of new
+ * ids after earlier ids.
  *
- * A tokenizer encodes "cat" behind "the" and "cat" alone to different ids: SentencePiece
- * vocabularies prepend a blank to every text, byte-level ones do with add_prefix_space.  So prompt
- * and answer are encoded as one text, and the result is split by the number of ids of the prompt
- * alone, as lm-evaluation-harness does (lm_eval/api/model.py, _encode_pair):
+ * A tokenizer encodes "cat" after "the" and "cat" alone to different ids: SentencePiece
+ * vocabularies prepend a blank to every text, and so does byte-level BPE with add_prefix_space.  So
+ * prompt and answer are encoded as one text, and the result is split after as many ids as the
+ * prompt alone has, as in lm-evaluation-harness (lm_eval/api/model.py, _encode_pair):
  *
  *   ids     [ prompt's ids | answer's ids ]          [n], the answer's from `first` on
  *
- * A token straddles the border where the ids of the prompt alone do not begin those of the whole:
- * "in 19" and "84" have " 1984" in common.  Then DELE_STRADDLE_SPLIT takes the prompt's own ids and
- * encodes the answer as the middle of a text, nothing prepended: the ids still decode to the whole
- * text, and the model reads the prompt as it reads it before it generates.  DELE_STRADDLE_LM_EVAL
- * takes the prompt's own ids and the whole's ids from `first` on, as the harness does: text may be
- * lost or repeated, and `first` may be n.
+ * A token straddles the boundary if the ids of the prompt alone are not a prefix of those of the
+ * whole: the text "in 19" and "84" has the token " 1984".  DELE_STRADDLE_SPLIT then takes the ids
+ * of the prompt alone and encodes the answer as the continuation of a text, with nothing prepended.
+ * The ids still decode to the whole text, and the prompt has the same ids as in generation.
+ * DELE_STRADDLE_LM_EVAL takes the ids of the prompt alone and the ids of the whole from `first` on,
+ * as the harness does: text may be lost or repeated, and `first` may be n.
  *
- * What the post-processor puts before a text comes before the prompt (add_special); what it puts
- * behind a text is left out, since the text goes on. */
+ * The tokens that the post-processor puts before a text come before the prompt (add_special).
+ * Those that it puts after a text are left out, since a continuation may follow. */
 #ifndef DELE_BEHIND_H
 #define DELE_BEHIND_H
 
@@ -34,8 +34,8 @@ dele_status dele_encode_behind(dele_ids_behind *out, const dele_tokenizer *t, co
                                size_t n, size_t border, bool add_special, dele_straddle straddle,
                                dele_arena *arena, dele_err *err);
 
-/* The answer behind the prompt in its chat layout (DELE_STRADDLE_SPLIT).  Raw text gets one blank
- * between the two, unless the answer is joined or begins with white space. */
+/* The answer after the prompt in its chat layout (DELE_STRADDLE_SPLIT).  Without a chat layout one
+ * blank separates the two, unless the answer is joined or begins with white space. */
 dele_status dele_encode_answer(dele_ids_behind *out, const dele_tokenizer *t, dele_chat chat,
                                const char *prompt, const char *answer, bool joined,
                                dele_arena *arena, dele_err *err);
@@ -44,16 +44,16 @@ dele_status dele_encode_answer(dele_ids_behind *out, const dele_tokenizer *t, de
 dele_status dele_encode_prompt(dele_ids *out, const dele_tokenizer *t, dele_chat chat,
                                const char *prompt, dele_arena *arena, dele_err *err);
 
-/* "" or " ": what is between a prompt and an answer that is not joined. */
+/* "" or " ": the separator between a prompt and an answer that is not joined. */
 const char *dele_between(const char *answer);
 
-/* How many of the n ids that an answer begins with say white space only: digit-splitting tokenizers
- * give " 1969" a lone blank first.  At most n - 1. */
+/* The number of leading ids of an answer that are white space only: tokenizers that split digits
+ * begin " 1969" with a token for the blank.  At most n - 1. */
 size_t dele_blank_ids(const dele_tokenizer *t, const int *ids, size_t n);
 
-/* The text that `more` adds behind `ids`: decode(ids + more) without what it shares with
- * decode(ids).  A character whose bytes are split between the two belongs to what is added.
- * Special tokens are left out where skip_special says so. */
+/* The text that `more` adds after `ids`: decode(ids + more) without the prefix that it shares with
+ * decode(ids).  A character whose bytes are split between the two belongs to the added text.
+ * skip_special leaves out special tokens. */
 char *dele_decode_behind(const dele_tokenizer *t, const int *ids, size_t n, const int *more,
                          size_t n_more, bool skip_special, dele_arena *arena, dele_err *err);
 

@@ -1,15 +1,14 @@
-/* Byte-pair encoding of one word: start from its smallest symbols, merge the adjacent pair of the
- * lowest rank (the leftmost of equals) until no pair has a merge.
+/* Byte-pair encoding of one word: start from its smallest symbols and merge the adjacent pair of
+ * the lowest rank (of equal ranks the leftmost) until no pair has a merge.
  *
  * Symbols are bytes under ByteLevel and characters otherwise; a character without a token falls
- * back to its bytes' tokens <0xNN> where all of them exist, else to the unknown token, runs of it
- * fused into one on demand.
+ * back to its bytes' tokens <0xNN> where all of them exist, else to the unknown token; a run of
+ * unknown tokens becomes one if the tokenizer fuses them.
  *
- * Short words look through all pairs at every turn.  Long ones (where no pre-tokenizer splits, the
- * whole text is one word) keep the pairs in a heap ordered by (rank, position); symbols are a
- * linked list.  A merge leaves stale entries behind: such an entry is recognised when popped,
- * because the pair now at its place is not the one that it was entered for.  n symbols cost O(n log
- * n).
+ * For a short word all pairs are scanned for each merge.  For a long word (without a pre-tokenizer
+ * the whole text is one word) the pairs are in a heap ordered by (rank, position), and the symbols
+ * are a linked list.  A merge leaves stale entries in the heap.  A stale entry is recognised when
+ * it is popped, because the pair at its position has changed.  n symbols cost O(n log n).
  *
  * Sennrich, Haddow, Birch 2016, arXiv 1508.07909. */
 #include <limits.h>
@@ -54,8 +53,8 @@ static size_t symbols_of_characters(dele_symbol *symbol, const dele_tokenizer *t
                                     size_t n)
 {
     size_t count = 0;
-    bool unknown = false; /* an unknown token is due: as in the library, only the next known
-                             character lays it down */
+    bool unknown = false; /* an unknown token is pending: as in the library, the next known
+                             character emits it */
     for (size_t i = 0, used; i < n; i += used) {
         dele_utf8_next(text + i, n - i, &used);
         int id = dele_vocab_find(&t->vocab, t->token, text + i, used);
@@ -168,7 +167,7 @@ static dele_status merge_long(dele_encoder *e, size_t n)
 
 /* ---- a word ---------------------------------------------------------------------------------- */
 
-/* ignore_merges: a word that is in the vocabulary as a whole is taken so. */
+/* ignore_merges: a word that is itself in the vocabulary is one token. */
 static int whole_word(dele_encoder *e, const char *text, size_t n)
 {
     const dele_tokenizer *t = e->t;

@@ -10,10 +10,9 @@
 #include "base/json.h"
 #include "text/tokenizer_internal.h"
 
-/* The templates whose layouts these are, by the SHA-256 of their text: a template that differs in a
- * byte may lay out another conversation, and nothing here can tell.  Sources: tokenizer_config.json
- * of allenai/OLMo-7B-Instruct, and of HuggingFaceTB/SmolLM2-135M-Instruct (its GGUFs hold the same
- * text). */
+/* The templates of these layouts, by the SHA-256 of their text: a template that differs in one byte
+ * may have another layout.  Sources: tokenizer_config.json of allenai/OLMo-7B-Instruct, and of
+ * HuggingFaceTB/SmolLM2-135M-Instruct (its GGUFs hold the same text). */
 static const struct {
     const char *sha256;
     dele_chat chat;
@@ -24,7 +23,7 @@ static const struct {
 
 #define WAY_OUT "name the layout with --chat olmo or --chat smollm2, or --chat none for raw prompts"
 
-/* The template that a conversation gets: "default" of several under their names. */
+/* The template for a conversation: the one named "default" where there are several. */
 static const char *default_template(const cJSON *templates)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(templates, "default");
@@ -39,8 +38,8 @@ static const char *default_template(const cJSON *templates)
     return NULL;
 }
 
-/* chat_template.jinja goes before tokenizer_config.json's chat_template, as in transformers.
- * *template is NULL where there is none; *some: there are templates, though none is the default. */
+/* chat_template.jinja has precedence over tokenizer_config.json's chat_template, as in
+ * transformers.  *template is NULL if there is none; *some: there are templates, but no default. */
 dele_status dele_chat_template(const char **template, bool *some, const dele_tokenizer *t,
                                dele_arena *arena, dele_err *err)
 {
@@ -68,8 +67,8 @@ dele_status dele_chat_template(const char **template, bool *some, const dele_tok
     return !text || *template ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-/* The layout that the model's own template is known to be; any other template, and none, is
- * refused: a guess would give wrong numbers in silence.  transformers refuses a tokenizer without a
+/* The layout of the model's own template.  An unknown template and a missing template are errors,
+ * since a guess would give silently wrong numbers.  transformers refuses a tokenizer without a
  * template too. */
 static dele_status parse_auto(dele_chat *chat, const dele_tokenizer *t, dele_err *err)
 {

@@ -1,10 +1,11 @@
 /* CSV through libcsv.
  *
- * libcsv is told two things.  Blanks around a field are part of it (RFC 4180, 2.4; by default
- * libcsv trims them).  And a quote inside an unquoted field, or one that never closes, is an error.
+ * Two options of libcsv are set.  Blanks around a field are part of it (RFC 4180, 2.4; by default
+ * libcsv trims them).  A quote inside an unquoted field, or a quote that is never closed, is an
+ * error.
  *
- * The file is handed over one line at a time, so that a row knows the line on which it begins: a
- * line that starts outside of any row starts the next one. */
+ * The file is parsed one line at a time, so that the line on which a row begins is known: a line
+ * that starts outside of any row starts the next one. */
 #include "text/csv.h"
 
 #include "base/foreign.h"
@@ -35,7 +36,8 @@ static int no_blank_is_trimmed(unsigned char c)
     return 0;
 }
 
-/* Doubles an array in the arena; the old copy stays behind, which costs at most as much again. */
+/* Doubles an array in the arena.  The old copy stays in the arena and costs at most as much
+ * again. */
 static void *grown(csv_reader *r, const void *old, size_t n, size_t *cap, size_t size)
 {
     size_t wanted = *cap ? *cap * 2 : 1024;

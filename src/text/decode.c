@@ -2,13 +2,13 @@
  * joined.
  *
  * ByteLevel turns a token's characters back into bytes (a token with a character outside its
- * alphabet stands as it is) and reads the whole as UTF-8, each ill-formed part becoming one U+FFFD.
- * ByteFallback does so for runs of <0xNN>; a run that is not UTF-8 becomes one U+FFFD a byte.
- * Without a decoder tokens are joined by blanks.
+ * alphabet is not changed) and decodes the result as UTF-8, each ill-formed part becoming one
+ * U+FFFD.  ByteFallback does so for runs of <0xNN>; a run that is not UTF-8 becomes one U+FFFD a
+ * byte.  Without a decoder tokens are joined by blanks.
  *
- * An added token that is normalised reads as its normalised self (tinystories' <unk> as "▁<unk>"),
- * and the library (0.23) then no longer takes it for special: skip_special_tokens keeps it.  So
- * here. */
+ * An added token that is normalised is decoded to its normalised text (tinystories' <unk> to
+ * "▁<unk>").  The library (0.23) then does not treat it as special, and skip_special_tokens keeps
+ * it; the same holds here. */
 #include <stdlib.h>
 #include <string.h>
 

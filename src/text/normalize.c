@@ -1,19 +1,18 @@
-/* Normalizers: Unicode's normal forms through utf8proc, and the two of Llama-2's kin, Prepend and
- * Replace.
+/* Normalizers: Unicode's normal forms by utf8proc, and Prepend and Replace of Llama-2's tokenizers.
  *
- * ASCII is in every normal form already, so most texts pass untouched.
+ * ASCII is in every normal form already, so most texts are not copied.
  *
- * The library's tables are those of Unicode 9.0, utf8proc's are newer.  A character that came later
- * is to the library one that neither decomposes, composes nor trades places with its neighbours: a
- * wall.  Those for which this makes a difference are in a table below, and the text is normalised
- * from wall to wall. */
+ * The library's tables are those of Unicode 9.0, utf8proc's are newer.  To the library a later
+ * character neither decomposes, composes nor is reordered: a barrier.  The tables below list the
+ * characters for which this makes a difference, and the text between barriers is normalised
+ * separately. */
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
 #include "text/tokenizer_internal.h"
 
-/* ---- walls ----------------------------------------------------------------------------------- */
+/* ---- barriers -------------------------------------------------------------------------------- */
 
 /* Newer than Unicode 9.0, with a combining class or a canonical decomposition ... */
 static const int32_t newer[][2] = {
@@ -60,7 +59,7 @@ static bool is_ascii(const dele_text_span *s)
     return true;
 }
 
-/* One stretch without walls, put behind what `out` holds already (malloc-ed, *used bytes). */
+/* Normalises a part without barriers and appends it to `out` (malloc-ed, *used bytes). */
 static dele_status put_normal(char **out, size_t *used, const char *text, size_t n, int options,
                               dele_err *err)
 {
@@ -114,7 +113,7 @@ static dele_status normal_form(dele_text_span *s, dele_normalizer kind, dele_are
 static dele_status prepend(dele_text_span *s, const dele_text_span *what, dele_arena *arena,
                            dele_err *err)
 {
-    if (!s->n) return DELE_OK; /* nothing is put before nothing */
+    if (!s->n) return DELE_OK; /* nothing is prepended to an empty text */
     char *made = dele_alloc_raw(arena, s->n + what->n + 1, 1, err);
     if (!made) return DELE_ERR_MEMORY;
     memcpy(made, what->text, what->n);

@@ -47,7 +47,7 @@ static bool drop(word *w, const char *text, const char *suffix)
     return true;
 }
 
-/* Takes the punctuation off a word of n > 0 bytes at text + begin; an initial keeps its full
+/* Removes the punctuation around a word of n > 0 bytes at text + begin; an initial keeps its full
  * stop. */
 static word trim(const char *text, size_t begin, size_t end)
 {
@@ -101,7 +101,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The words that occur somewhere in small letters. */
+/* The words that occur in lower case somewhere. */
 typedef struct {
     uint64_t *hash;
     size_t n;
@@ -137,7 +137,7 @@ static bool stands_small(const small_words *small, const char *text, const word 
 typedef struct {
     size_t question, begin, end;
     uint64_t name, frame;       /* hashes of the run and of what is around it */
-    size_t in_frame, questions; /* other runs in its frame, questions in which it stands */
+    size_t in_frame, questions; /* other runs in its frame, questions in which it occurs */
     bool best;
 } run;
 
@@ -176,8 +176,8 @@ static bool is_particle(const char *text, const word *w)
     return false;
 }
 
-/* Hashes of all beginnings and all ends of a text, so that the frame of each run costs nothing
- * more: to hash it again would take the square of a long question's length. */
+/* Hashes of all prefixes and suffixes of a text, so that the hash of each run's frame takes
+ * constant time.  Hashing each frame from scratch would take the square of a question's length. */
 typedef struct {
     uint64_t *before; /* [capacity] of text[0, i) */
     uint64_t *behind; /* [capacity] of text[i, n), from its end */
@@ -200,7 +200,7 @@ static dele_status hash_frames(frames *f, const char *text, dele_arena *arena, d
     return DELE_OK;
 }
 
-/* Every run of question q that begins with its word number `from`. */
+/* Adds every run of question q that begins with word number `from`. */
 static dele_status runs_from(runs *out, size_t q, size_t from, const words *w,
                              const small_words *small, const char *text, const frames *f,
                              dele_arena *arena, dele_err *err)
@@ -233,7 +233,7 @@ static int by_name(const void *a, const void *b)
     return x->name != y->name ? COMPARE(x->name, y->name) : COMPARE(x->question, y->question);
 }
 
-/* The best of a question first. */
+/* Sorts the best run of a question first. */
 static int by_question(const void *a, const void *b)
 {
     const run *x = a, *y = b;
@@ -245,7 +245,7 @@ static int by_question(const void *a, const void *b)
     return COMPARE(x->begin, y->begin);
 }
 
-/* How many different names are in each frame, the run's own not counted. */
+/* Counts the different names in each frame, without the run's own. */
 static void count_frames(runs *r)
 {
     qsort(r->run, r->n, sizeof *r->run, by_frame);
@@ -257,8 +257,8 @@ static void count_frames(runs *r)
     }
 }
 
-/* In how many questions each name stands; then, with `settle`, who is not a person is the best no
- * more. */
+/* Counts the questions in which each name occurs; with `settle`, a name that is not a person is no
+ * longer a best run. */
 static void count_names(runs *r, bool settle)
 {
     qsort(r->run, r->n, sizeof *r->run, by_name);

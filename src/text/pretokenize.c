@@ -1,14 +1,14 @@
-/* Pre-tokenizers: a text is cut into words, and BPE never merges across a cut.
+/* Pre-tokenizers: a text is split into words, and BPE never merges across a split.
  *
- * ByteLevel cuts with GPT-2's pattern and then works on bytes; Digits cuts digits out; Split cuts
- * by any pattern.  All three are one step here, a pattern and what to do with its matches, and a
- * Sequence is such steps in a row.
+ * ByteLevel splits with GPT-2's pattern and then works on bytes; Digits isolates digits; Split
+ * splits by any pattern.  Each of the three is a step with a pattern and a behaviour for its
+ * matches, and a Sequence is a list of such steps.
  *
- * The patterns run on PCRE2 (UTF, UCP, JIT).  The library's engine is Oniguruma, and the two read
- * three classes differently: PCRE2's \s also holds U+180E, and \p{L} and \p{N} are those of its own
- * Unicode version (14.0 in PCRE2 10.42, against 16.0).  So \s, \S, \p{L} and \p{N} are spelt out
- * when a pattern is compiled: White_Space, and the property together with the ranges that 15.0 to
- * 16.0 brought.  Rust's is_numeric, behind Digits, is at 17.0. */
+ * The patterns run on PCRE2 (UTF, UCP, JIT).  The library's engine is Oniguruma, and the two differ
+ * in three classes: PCRE2's \s also contains U+180E, and its \p{L} and \p{N} are of Unicode 14.0
+ * (in PCRE2 10.42) instead of 16.0.  So \s, \S, \p{L} and \p{N} are expanded when a pattern is
+ * compiled: to White_Space, and to the property with the ranges that Unicode 15.0 to 16.0 added.
+ * Rust's is_numeric, which Digits uses, has Unicode 17.0. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,13 +100,13 @@ dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char 
     return DELE_OK;
 }
 
-/* ---- cutting --------------------------------------------------------------------------------- */
+/* ---- splitting ------------------------------------------------------------------------------- */
 
 typedef struct {
     dele_encoder *e;
     int step;
     const char *text;
-    size_t start, stop; /* a piece held back, for the behaviours that join neighbours */
+    size_t start, stop; /* a pending piece, for the behaviours that merge neighbours */
     bool holding, holding_match;
 } cutter;
 
@@ -117,7 +117,7 @@ static dele_status let_go(cutter *c)
     return dele_pretokenize(c->e, c->step + 1, c->text + c->start, c->stop - c->start);
 }
 
-/* One stretch of the text, a match or what lies between two. */
+/* One part of the text, a match or the text between two matches. */
 static dele_status take(cutter *c, size_t start, size_t stop, bool match)
 {
     const dele_pre_step *step = &c->e->t->pre[c->step];
@@ -181,7 +181,7 @@ static dele_status cut(dele_encoder *e, int step, const char *text, size_t n)
         const PCRE2_SIZE *span = pcre2_get_ovector_pointer(e->match);
         size_t start = span[0], stop = span[1], used;
         at = stop;
-        if (start == stop) { /* an empty match cuts nothing: look on from the next character */
+        if (start == stop) { /* an empty match splits nothing: continue at the next character */
             if (stop >= n) break;
             dele_utf8_next(text + stop, n - stop, &used);
             at = stop + used;

@@ -1,9 +1,8 @@
-/* The two texts of a row of a data set, by the names that the world gives them; the first pair that
- * fits:
+/* The two texts of a dataset example, by their common names; the first pair that exists is taken:
  *
  *   input, output       LUME's and SemEval's (id and task may be beside them)
  *   question, answer    TOFU's
- *   prompt, attribute   ROME's facts; "joined": true says that nothing is between the two
+ *   prompt, attribute   ROME's facts; "joined": true means no separator between the two
  */
 #ifndef DELE_ROW_TEXTS_H
 #define DELE_ROW_TEXTS_H
@@ -16,7 +15,7 @@ typedef struct {
     bool joined;
 } dele_row_texts;
 
-/* false: no pair fits. */
+/* false: there is no such pair. */
 bool dele_row_texts_of(dele_row_texts *texts, const cJSON *row);
 
 #endif

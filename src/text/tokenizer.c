@@ -1,7 +1,8 @@
-/* A text's way through the tokenizer, and small questions about its vocabulary.
+/* Encoding a text, and look-ups in the vocabulary.
  *
- * Nothing here is written after loading, so that any number of threads may encode with one
- * tokenizer; each call brings its own scratch (dele_encoder). */
+ * A tokenizer is not changed after loading, so
+ * that any number of threads may encode with it; each call has its own scratch memory
+ * (dele_encoder). */
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -53,7 +54,7 @@ static dele_status encode_raw(dele_encoder *e, const char *text, size_t n, void 
                : dele_added_split(e, &e->t->normalized, made.text, made.n, encode_normalized, NULL);
 }
 
-/* Two BOS in a row are what no model was trained on. */
+/* No model was trained on two BOS in a row. */
 static bool begins_with_bos(const dele_tokenizer *t, const char *text, size_t n)
 {
     const int bos = t->bos >= 0 || !t->n_prefix ? t->bos : t->prefix[0];

@@ -17,8 +17,8 @@ typedef struct {
     size_t n;
 } dele_ids;
 
-/* What a GGUF says of its tokenizer.  kind "gpt2" (byte-level BPE) or "llama" (SPM, scores instead
- * of merges). */
+/* A GGUF's metadata about its tokenizer.  kind "gpt2" (byte-level BPE) or "llama" (SentencePiece,
+ * scores instead of merges). */
 typedef struct {
     const char *kind, *pre;
     const char *const *tokens; /* [n_tokens] */
@@ -32,74 +32,75 @@ typedef struct {
     const char *chat_template; /* or NULL */
 } dele_tokenizer_parts;
 
-/* Lives in the arena (PCRE2's share is released by dele_tokenizer_close, which accepts NULL).  What
- * the parts point to must live as long as the tokenizer that was built of them. */
+/* The tokenizer is in the arena; dele_tokenizer_close, which accepts NULL, releases PCRE2's memory.
+ * The memory that the parts point to must live as long as the tokenizer. */
 dele_tokenizer *dele_tokenizer_load(const char *tokenizer_json, dele_arena *arena, dele_err *err);
 dele_tokenizer *dele_tokenizer_build(const dele_tokenizer_parts *parts, dele_arena *arena,
                                      dele_err *err);
 void dele_tokenizer_close(dele_tokenizer *t);
 
-/* Does llama.cpp put a BOS before each text where a GGUF with this pre-tokenizer ("llama-bpe";
- * NULL: none is named) has no key add_bos_token?  (A "llama" vocabulary always has one there.) */
+/* Whether llama.cpp puts a BOS before each text if a GGUF with this pre-tokenizer ("llama-bpe";
+ * NULL: none is named) has no key add_bos_token.  (A "llama" vocabulary always has a BOS then.) */
 bool dele_pre_adds_bos(const char *pre);
 
-/* The other way: the parts it was built of, or those that say in a GGUF what its tokenizer.json
- * says.  n_tokens: at least so many (a model's rows); ids that have no token are filled up with
- * unused ones.  What comes out was built again and compared; DELE_ERR_UNSUPPORTED names what a GGUF
- * cannot express.  *note: what may differ all the same, where a text holds added tokens, as a
- * sentence; NULL: nothing. */
+/* The reverse: the parts it was built of, or the parts that express its tokenizer.json in a GGUF.
+ * n_tokens: the least number of tokens (a model's rows); ids without a token become unused tokens.
+ * The parts are verified by building a tokenizer from them; DELE_ERR_UNSUPPORTED names what a GGUF
+ * cannot express.  *note: a sentence about what may differ for texts that hold added tokens; NULL:
+ * nothing. */
 dele_status dele_tokenizer_parts_of(dele_tokenizer_parts *parts, const char **note,
                                     const dele_tokenizer *t, int n_tokens, dele_arena *arena,
                                     dele_err *err);
 
-/* add_special: what the post-processor adds (a BOS for some), unless the text begins with the text
- * of the BOS already: then nothing is added, as lm_eval has it (models/huggingface.py, tok_encode).
- * text may hold NUL bytes; must be valid UTF-8. */
+/* add_special: add the post-processor's tokens (for some tokenizers a BOS), unless the text begins
+ * with the text of the BOS already, as in lm_eval (models/huggingface.py, tok_encode).  text may
+ * hold NUL bytes and must be valid UTF-8. */
 dele_status dele_encode(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n,
                         bool add_special, dele_arena *arena, dele_err *err);
 
-/* As tokenizers' decode; skip_special drops special tokens.  Invalid UTF-8 becomes U+FFFD as
- * there. */
+/* As decode of the `tokenizers` library; skip_special drops special tokens.  Invalid UTF-8 becomes
+ * U+FFFD. */
 char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_special,
                   dele_arena *arena, dele_err *err);
 
-/* Whether the id says nothing that a text holds: a special added token, what the post-processor
- * puts around a text, the ids that begin and end one. */
+/* Whether the id is special: a special added token, a token that the post-processor adds, the ids
+ * that begin and end a text. */
 bool dele_token_is_special(const dele_tokenizer *t, int id);
-/* Forgets the added tokens from id n on that only the files beside tokenizer.json have (a "<pad>"
- * that is in no embedding): a text that holds one is encoded as any other text.  transformers gives
- * them ids that its models cannot look up. */
+/* Removes the added tokens from id n on that only the files beside tokenizer.json have (a "<pad>"
+ * without a row in the embedding): their text is then encoded as any other text.  transformers
+ * gives them ids outside the embedding. */
 void dele_tokenizer_limit(dele_tokenizer *t, int n);
-int dele_tokenizer_size(const dele_tokenizer *t); /* ids, added ones counted in */
+int dele_tokenizer_size(const dele_tokenizer *t); /* number of ids, added tokens included */
 int dele_token_id(const dele_tokenizer *t,
                   const char *token); /* exact vocabulary entry or added token; -1: none */
 const char *dele_token_text(const dele_tokenizer *t, int id); /* vocabulary form ("Ġthe") */
 int dele_tokenizer_eos(const dele_tokenizer *t);              /* -1: unknown */
 int dele_tokenizer_bos(const dele_tokenizer *t);
 void dele_tokenizer_set_ids(dele_tokenizer *t, int bos,
-                            int eos); /* config.json knows them where tokenizer.json does not */
+                            int eos); /* from config.json, where tokenizer.json lacks them */
 
-/* Writes tokenizer.json (+ tokenizer_config.json) into a directory: the files it was loaded from,
- * or made from a GGUF's parts so that transformers loads them. */
+/* Writes tokenizer.json (and tokenizer_config.json) into a directory: the files it was loaded from,
+ * or files made from a GGUF's parts that transformers loads. */
 dele_status dele_tokenizer_save(const dele_tokenizer *t, const char *dir, dele_err *err);
 
 /* ---- chat layouts ---------------------------------------------------------------------------- */
 
 typedef enum { DELE_CHAT_NONE, DELE_CHAT_OLMO, DELE_CHAT_SMOLLM2 } dele_chat;
 
-/* By name: "none", "olmo", "smollm2", or "auto": the layout of the model's own chat template, which
- * must be a known one byte for byte, else DELE_ERR_UNSUPPORTED says what to do.  t NULL: the name
- * alone is checked. */
+/* By name: "none", "olmo", "smollm2", or "auto": the layout of the model's own chat template.  The
+ * template must equal a known one byte for byte, else the error is DELE_ERR_UNSUPPORTED.  t NULL:
+ * only the name is checked. */
 dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t,
                             dele_err *err);
 
-/* The layout's own text before the user's words; "" for none. */
+/* The layout's own text before the user's text; "" for none. */
 const char *dele_chat_head(dele_chat chat);
 
 /* The token that ends a turn; "" for none. */
 const char *dele_chat_end(dele_chat chat);
 
-/* The text of one user turn up to where the assistant begins.  Encode with add_special = false. */
+/* The text of one user turn up to the beginning of the assistant's reply.  Encode it with
+ * add_special = false. */
 char *dele_chat_prompt(dele_chat chat, const char *user, dele_arena *arena, dele_err *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* What is beside tokenizer.json and changes it, as transformers 5.23's AutoTokenizer reads it.
+/* The files beside tokenizer.json that change it, as transformers 5.23's AutoTokenizer reads them.
  *
  *   tokenizer_config.json     added_tokens_decoder; the named tokens ("eos_token", ...), every
  *                             other "..._token" that is a text, and extra_special_tokens or
@@ -7,16 +7,14 @@
  *                             added_tokens_decoder
  *   added_tokens.json         {"text": id}; likewise
  *
- * A token that tokenizer.json has as an added one stays as it is there.  The others are added in
- * this order: those with an id, by it; the named ones; the extra ones.  Their ids are the
- * vocabulary's own, or the next free ones: the ids that the files name only sort them, as in the
- * library.
+ * An added token of tokenizer.json is not changed.  The others are added in this order: tokens with
+ * an id, by id; named tokens; extra tokens.  A token that is in the vocabulary gets its id there,
+ * any other the next free id: the ids in the files only determine the order, as in the library.
  *
- * add_prefix_space is the tokenizer class's: GPT2Tokenizer puts it into ByteLevel, LlamaTokenizer
- * leaves the blank out where it is false; other classes do not look at it.  add_bos_token and
- * add_eos_token have no effect beside a tokenizer.json, whose post-processor says what is put
- * around a text.  The result is written into the document that tokenizer.json was read as, so that
- * there is one reader. */
+ * The tokenizer class determines the effect of add_prefix_space: GPT2Tokenizer sets it in
+ * ByteLevel, LlamaTokenizer omits the blank if it is false, other classes ignore it.  add_bos_token
+ * and add_eos_token have no effect beside a tokenizer.json, whose post-processor adds these tokens.
+ * The result is written into the parsed document of tokenizer.json, so that one reader suffices. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +105,7 @@ static bool flag(const cJSON *object, const char *name, bool otherwise)
     return item ? cJSON_IsTrue(item) : otherwise;
 }
 
-/* Appends one token with what its object says of it (NULL: nothing), unless it is known. */
+/* Appends one token with the flags of its object (NULL: none), unless it exists. */
 static dele_status add(beside *b, const char *content, const cJSON *flags, bool special,
                        bool normalized)
 {
@@ -149,7 +147,7 @@ static int by_id(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Named or extra: then added_tokens.json's token is special. */
+/* Whether a token of added_tokens.json is named or extra, and therefore special. */
 static bool is_special(const beside *b, const char *content)
 {
     const cJSON *item;
@@ -227,7 +225,7 @@ static dele_status add_named(beside *b)
 
 /* ---- the blank before a text ----------------------------------------------------------------- */
 
-/* The steps of a part: the part itself, or what is in its list. */
+/* The steps of a part: the part itself, or the items of its list. */
 static cJSON *first_step(cJSON *part, const char *list)
 {
     cJSON *steps = cJSON_GetObjectItemCaseSensitive(part, list);
@@ -297,7 +295,7 @@ static dele_status add_all(beside *b, cJSON *json)
     if (!list && !(list = cJSON_AddArrayToObject(json, "added_tokens")))
         return dele_fail(b->err, DELE_ERR_MEMORY,
                          "no memory left for the tokenizer's added tokens");
-    if (decoder) b->map = b->added = NULL; /* all is in the config then */
+    if (decoder) b->map = b->added = NULL; /* then the config has all tokens */
     b->list = list;
     b->vocab = get(get(json, "model"), "vocab");
     b->cap_known = (size_t)(cJSON_GetArraySize(list) + cJSON_GetArraySize(decoder) +

@@ -1,12 +1,13 @@
-/* A tokenizer from what a GGUF says of it.
+/* Builds a tokenizer from a GGUF's metadata.
  *
- * The parts are written as a tokenizer.json, in memory, and that is read by the one reader there
- * is.  So what dele_tokenizer_save writes beside a converted model is what encoded its texts here.
+ * The parts are written as a tokenizer.json in memory,
+ * which the reader of tokenizer.json then reads.  So dele_tokenizer_save writes the very tokenizer
+ * that encoded the texts.
  *
- * A GGUF names its pre-tokenizer by a word ("smollm"), which stands for patterns known to
- * llama.cpp; the words below are those whose patterns we know.  A "llama" vocabulary
- * (SentencePiece) has scores instead of merges: a merge is any token that two others make up, the
- * better its score the sooner.  This is how transformers converts one. */
+ * A GGUF names its pre-tokenizer by a word ("smollm"), for which llama.cpp has patterns.  The words
+ * below are the supported ones.  A "llama" vocabulary (SentencePiece) has scores instead of merges:
+ * a merge is any token that is the concatenation of two others, and better scores merge first.
+ * transformers converts such a vocabulary in the same way. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +67,7 @@ const char *dele_pre_name(bool digits, bool nfc, bool ignore_merges, const char 
     return NULL;
 }
 
-/* A cJSON document under construction: the first failed allocation is remembered. */
+/* A cJSON document under construction; a failed allocation is recorded. */
 typedef struct {
     const dele_tokenizer_parts *parts;
     bool failed;
@@ -259,12 +260,12 @@ static size_t characters(const char *text, size_t n)
     return count;
 }
 
-/* All cuts of a token are looked up, so the hashes of its beginnings and ends must not each be
- * summed again: that would take the square of its length.  With numbers modulo the prime 2^61 - 1,
+/* Every split of a token is looked up.  Hashing each prefix and suffix from scratch would take the
+ * square of the token's length.  With numbers modulo the prime 2^61 - 1,
  *
  *   h(0) = 0,   h(k + 1) = h(k) B + byte k + 1,         hash of [a, b) = h(b) - h(a) B^(b - a)
  *
- * every stretch costs one multiplication (Rabin and Karp).  What is found is compared byte for
+ * the hash of a substring costs one multiplication (Rabin and Karp).  A hit is compared byte for
  * byte. */
 #define PRIME (((uint64_t)1 << 61) - 1)
 #define BASE ((uint64_t)0x0b1c3a55e7f12d39)
@@ -282,7 +283,7 @@ typedef struct {
     int *slot; /* [mask + 1] id + 1, or 0 */
     size_t mask;
     uint64_t *of;    /* [n_tokens] the whole token's hash */
-    uint64_t *at;    /* [longest + 1] h of the token that is being cut */
+    uint64_t *at;    /* [longest + 1] h of the token that is being split */
     uint64_t *power; /* [longest + 1] */
 } cut_table;
 
@@ -309,13 +310,13 @@ static dele_status make_cut_table(cut_table *c, const dele_text_span *token, siz
                (c->of[c->slot[at] - 1] != h || token[c->slot[at] - 1].n != token[i].n))
             at = (at + 1) & c->mask;
         if (!c->slot[at])
-            c->slot[at] = (int)i + 1; /* else it is there already: a token that appears twice */
+            c->slot[at] = (int)i + 1; /* else it exists already: a token that appears twice */
         c->of[i] = h;
     }
     return DELE_OK;
 }
 
-/* The token that is at [from, to) of the token at hand, or -1. */
+/* The id of the token at [from, to) of the current token, or -1. */
 static int find_stretch(const cut_table *c, const dele_text_span *token,
                         const dele_text_span *whole, size_t from, size_t to)
 {
@@ -330,8 +331,8 @@ static int find_stretch(const cut_table *c, const dele_text_span *token,
     return -1;
 }
 
-/* A vocabulary of nested tokens (a, aa, aaa, ...) makes merges of more text than any machine holds:
- * this is the most. */
+/* The limit for the text of all merges: a vocabulary of nested tokens (a, aa, aaa, ...) would make
+ * more of it than memory holds. */
 enum { MERGE_TEXT_LIMIT = 256 << 20 };
 
 static dele_status find_merges(void **array, size_t *n, const dele_tokenizer_parts *p,
@@ -436,7 +437,7 @@ static void put_named(maker *m, cJSON *root, const char *name, int id)
     if (is_valid(m->parts, id)) put_text(m, root, name, m->parts->tokens[id]);
 }
 
-/* What transformers wants to know beside tokenizer.json. */
+/* tokenizer_config.json, which transformers needs beside tokenizer.json. */
 static cJSON *make_config(maker *m)
 {
     const dele_tokenizer_parts *p = m->parts;

@@ -28,7 +28,7 @@ typedef struct {
 
 typedef struct {
     uint64_t key; /* left << 32 | right, or DELE_NO_PAIR */
-    int rank, id; /* the lower the rank the sooner; id of the two together */
+    int rank, id; /* lower ranks merge first; id of the merged token */
 } dele_merge;
 
 typedef struct {
@@ -37,16 +37,17 @@ typedef struct {
 } dele_merges;
 
 #define DELE_NO_PAIR UINT64_MAX
-#define DELE_DIGITS_PATTERN "\\p{IsNumeric}" /* our own name, for Digits */
+#define DELE_DIGITS_PATTERN "\\p{IsNumeric}" /* a name of deleatur's, for Digits */
 
 dele_status dele_vocab_init(dele_vocab *v, size_t n, dele_arena *arena, dele_err *err);
 bool dele_vocab_add(dele_vocab *v, const dele_text_span *token,
-                    int id); /* false: the string is there already */
+                    int id); /* false: the string exists already */
 int dele_vocab_find(const dele_vocab *v, const dele_text_span *token, const char *text,
                     size_t n); /* -1: none */
 
 dele_status dele_merges_init(dele_merges *m, size_t n, dele_arena *arena, dele_err *err);
-void dele_merges_add(dele_merges *m, int left, int right, int rank, int id); /* a later one wins */
+/* Replaces an earlier entry of the same pair. */
+void dele_merges_add(dele_merges *m, int left, int right, int rank, int id);
 const dele_merge *dele_merges_find(const dele_merges *m, int left, int right); /* NULL: none */
 
 /* ---- added tokens ---------------------------------------------------------------------------- */
@@ -56,7 +57,7 @@ typedef struct {
     dele_text_span pattern; /* as looked for: normalised when `normalized` */
     int id;
     bool single_word, lstrip, rstrip, normalized, special;
-    bool beside; /* only the files beside tokenizer.json have it (tokenizer_beside.c) */
+    bool beside; /* only the files beside tokenizer.json have the token (tokenizer_beside.c) */
 } dele_added;
 
 /* A set of patterns; those that begin with byte b are at [first[b], first[b + 1]), sorted by
@@ -94,7 +95,7 @@ typedef struct {
     pcre2_code *regex;   /* NULL: no split */
     const char *pattern; /* what it was compiled from */
     dele_split_behavior behavior;
-    bool invert;       /* the pattern describes what lies between the separators */
+    bool invert;       /* the pattern matches the text between the separators */
     bool prefix_space; /* ByteLevel's add_prefix_space */
 } dele_pre_step;
 
@@ -155,13 +156,12 @@ typedef struct dele_encoder {
     struct dele_candidate *heap;
     size_t n_heap, cap_heap;
     pcre2_match_data *match;
-    const char *
-        border; /* where a text goes on that began elsewhere: nothing is prepended there; or NULL */
+    const char *border; /* where a continuation begins: nothing is prepended; or NULL */
 } dele_encoder;
 
-/* Which part of a text is encoded: all of it, with what the post-processor adds; its beginning,
- * without what is added behind; either without special tokens; or a part behind another, nothing
- * prepended. */
+/* Which part of a text is encoded: the whole text, with the post-processor's tokens; its beginning,
+ * without the tokens that are added at the end; either without special tokens; or a continuation,
+ * to which nothing is prepended. */
 typedef enum {
     DELE_ENCODE_WHOLE,
     DELE_ENCODE_BEGIN,
@@ -183,23 +183,24 @@ dele_status dele_pretokenize(dele_encoder *e, int step, const char *text, size_t
 dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char *where,
                            dele_err *err);
 
-/* *out is text itself where nothing changed, else lives in the arena.  inside: the text resumes
- * another one, so nothing is prepended. */
+/* *out is text itself where nothing changed, else in the arena.  inside: the text continues another
+ * one, so nothing is prepended. */
 dele_status dele_normalize(dele_text_span *out, const dele_tokenizer *t, const char *text, size_t n,
                            bool inside, dele_arena *arena, dele_err *err);
 
-/* The model's chat template (chat.c); arena's, or NULL. */
+/* The model's chat template (chat.c), in the arena, or NULL. */
 dele_status dele_chat_template(const char **text, bool *some, const dele_tokenizer *t,
                                dele_arena *arena, dele_err *err);
 
-/* Writes into a document read from tokenizer.json what the files beside it say. */
+/* Merges the files beside tokenizer.json into the document that was read from it. */
 dele_status dele_tokenizer_beside(cJSON *json, const char *path, dele_err *err);
 
 dele_status dele_added_index(dele_added_set *set, const dele_tokenizer *t, bool normalized,
                              dele_arena *arena, dele_err *err);
-/* Takes out those from id n on that only the files beside tokenizer.json have. */
+/* Removes the added tokens from id n on that only the files beside tokenizer.json have. */
 void dele_added_limit(dele_added_set *set, int n);
-/* Calls between with each stretch that is no added token and pushes the ids of those that are. */
+/* Calls between with each part of the text that is not an added token, and pushes the ids of the
+ * added tokens. */
 dele_status dele_added_split(dele_encoder *e, const dele_added_set *set, const char *text, size_t n,
                              dele_status (*between)(dele_encoder *, const char *, size_t, void *),
                              void *context);
@@ -217,7 +218,7 @@ enum {
     DELE_TOKEN_BYTE
 };
 
-/* Fills a zeroed tokenizer from a parsed tokenizer.json; `where` names it in messages. */
+/* Fills a zeroed tokenizer from a parsed tokenizer.json; `where` is its name in messages. */
 dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where,
                                      dele_arena *arena, dele_err *err);
 

@@ -1,7 +1,7 @@
 /* Reads tokenizer.json, the `tokenizers` library's own format.
  *
- * What is not known is refused by name: a tokenizer that is nearly right gives results that are
- * quietly wrong. */
+ * An unknown part is an error that names it: an almost right tokenizer would give silently wrong
+ * results. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -116,7 +116,7 @@ static dele_status read_normalizer(reader *r, const cJSON *json, const char *typ
     return refuse(r, "normalizer", json);
 }
 
-/* The pattern as a regular expression: as it is, or plain text with everything quoted. */
+/* The pattern as a regular expression: unchanged, or plain text with everything quoted. */
 static char *split_pattern(reader *r, const cJSON *json)
 {
     const cJSON *pattern = get(json, "pattern");
@@ -201,7 +201,7 @@ static dele_status read_template(reader *r, const cJSON *json)
 
 static dele_status read_postprocessor(reader *r, const cJSON *json, const char *type)
 {
-    if (!strcmp(type, "ByteLevel")) return DELE_OK; /* it mends offsets, not ids */
+    if (!strcmp(type, "ByteLevel")) return DELE_OK; /* it changes offsets, not ids */
     if (!strcmp(type, "TemplateProcessing")) return read_template(r, json);
     return refuse(r, "post-processor", json);
 }
@@ -363,8 +363,9 @@ static void find_byte_tokens(dele_tokenizer *t)
     }
 }
 
-/* The library looks for the unknown token among the model's own when a character has none; where
- * every byte is a token that never happens, and it may be an added token alone, or nowhere. */
+/* If a character has no token, the library looks for the unknown token in the model's vocabulary.
+ * Where every byte is a token this never happens, and the unknown token may be an added token only,
+ * or missing. */
 static dele_status check_unknown(reader *r, const char *unk)
 {
     const dele_tokenizer *t = r->t;
@@ -378,8 +379,8 @@ static dele_status check_unknown(reader *r, const char *unk)
         r->where, unk);
 }
 
-/* The id of an added token, as the library finds it: the model's own, or else the next free one
- * behind the model's.  In a sound file that is the id written there. */
+/* The id of an added token, as in the library: its id in the model's vocabulary, or else the next
+ * free id after the vocabulary.  In a valid file that is the id in the file. */
 static dele_status added_id(reader *r, dele_added *a, int n_vocab, int *top)
 {
     dele_tokenizer *t = r->t;
@@ -423,7 +424,7 @@ static dele_status read_added(reader *r, const cJSON *list, int n_vocab)
     return status ? status : dele_added_index(&t->normalized, t, true, r->arena, r->err);
 }
 
-/* The post-processor's ids are rows of the embedding: each must be a token's. */
+/* Every id that the post-processor adds must belong to a token. */
 static dele_status check_template(reader *r)
 {
     const dele_tokenizer *t = r->t;
@@ -461,7 +462,7 @@ dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const
     return status ? status : check_template(&r);
 }
 
-/* ---- the file, and what is beside it --------------------------------------------------------- */
+/* ---- the file and the files beside it -------------------------------------------------------- */
 
 /* {"eos_token": "</s>"} or {"eos_token": {"content": "</s>"}}. */
 static int named_token(const dele_tokenizer *t, const cJSON *json, const char *name)

@@ -1,11 +1,11 @@
-/* What a GGUF says of a tokenizer, from the tokenizer.
+/* Converts a tokenizer to the metadata of a GGUF.
  *
  * A GGUF holds the vocabulary, a type for each token, the merges (or, for SentencePiece, scores), a
- * word for the pre-tokenizer, and a few ids; a tokenizer.json can say more.  So the parts are put
- * together by what the tokenizer looks like, a second tokenizer is built of them by the reader that
- * there is, and the two are compared in everything that decides the ids of a text.  Only the flags
- * of added tokens (lstrip, rstrip, single_word, normalized) are let pass: they matter where a text
- * holds such a token, and no converter keeps them; a note says so. */
+ * word for the pre-tokenizer, and a few ids; a tokenizer.json can express more.  So a second
+ * tokenizer is built from the parts, and the two are compared in everything that determines the ids
+ * of a text.  Only the flags of added tokens (lstrip, rstrip, single_word, normalized) are not
+ * compared: no converter keeps them, and they matter only where a text holds such a token; a note
+ * says so. */
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +19,7 @@ static bool same_span(const dele_text_span *a, const dele_text_span *b)
 
 static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a, b) : a == b; }
 
-/* ---- are two tokenizers one? ----------------------------------------------------------------- */
+/* ---- comparing two tokenizers ---------------------------------------------------------------- */
 
 static bool same_tokens(const dele_tokenizer *a, const dele_tokenizer *b)
 {
@@ -51,8 +51,8 @@ static bool same_merges(const dele_merges *a, const dele_merges *b)
     return count_merges(a) == count_merges(b);
 }
 
-/* A split that keeps its matches alone is, where the pattern matches everything, one that isolates
- * them. */
+/* Where the pattern matches everything, a split that keeps only its matches equals a split that
+ * isolates them. */
 static bool keeps_matches(const dele_pre_step *s)
 {
     return s->invert ? s->behavior == DELE_SPLIT_BEHAVIOR_REMOVED
@@ -101,7 +101,7 @@ static bool knows_every_byte(const dele_tokenizer *t)
     return t->byte_level;
 }
 
-/* Of no moment where every byte is a token: nothing is unknown. */
+/* Irrelevant where every byte is a token: no character is unknown. */
 static bool same_unknown(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     if (knows_every_byte(a)) return true;
@@ -115,7 +115,7 @@ static bool same_template(const dele_tokenizer *a, const dele_tokenizer *b)
            !memcmp(a->suffix, b->suffix, (size_t)a->n_suffix * sizeof *a->suffix);
 }
 
-/* What differs, in words; NULL: nothing. */
+/* The name of the first difference; NULL: none. */
 static const char *difference(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     if (!same_tokens(a, b)) return "vocabulary";
@@ -175,13 +175,13 @@ static dele_status fill_merges(dele_tokenizer_parts *p, const dele_tokenizer *t,
             return DELE_ERR_MEMORY;
     }
     for (size_t i = 0; i < n; i++)
-        if (merge[i]) merge[p->n_merges++] = merge[i]; /* a pair that stood twice left a hole */
+        if (merge[i]) merge[p->n_merges++] = merge[i]; /* a pair that appeared twice left a gap */
     p->merges = merge;
     return DELE_OK;
 }
 
-/* SentencePiece merges by the score of what comes out: here minus the first rank at which it
- * does. */
+/* SentencePiece merges by the score of the merged token: here minus the lowest rank of its
+ * merges. */
 static dele_status fill_scores(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena,
                                dele_err *err)
 {
@@ -232,8 +232,7 @@ static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, d
     p->pad = -1;
     p->add_bos = t->n_prefix > 0;
     p->add_eos =
-        t->n_suffix >
-        0; /* with what it adds, as with the BOS, dele_tokenizer_build must give the same */
+        t->n_suffix > 0; /* dele_tokenizer_build must give the same added tokens, such as a BOS */
     p->add_space_prefix = !bpe && t->n_norm > 0 && t->norm[0].kind == DELE_NORMALIZER_PREPEND;
     if (bpe && !(p->pre = pre_name_of(t))) return refuse(t, "pre-tokenizer", err);
     if (!bpe && (p->bos < 0 || p->eos < 0)) return refuse(t, "lack of a begin or end token", err);
@@ -244,7 +243,7 @@ static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, d
     return status;
 }
 
-/* The parts that are there already, and unused tokens behind them. */
+/* The existing parts, padded with unused tokens. */
 static dele_status from_parts(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena,
                               dele_err *err)
 {

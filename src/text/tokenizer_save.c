@@ -1,11 +1,11 @@
-/* Puts a tokenizer beside a model: the files it came from, byte for byte, or those made from a
- * GGUF's parts. */
+/* Writes a tokenizer into a model's directory: the files it was loaded from, byte for byte, or
+ * files made from a GGUF's parts. */
 #include <string.h>
 
 #include "base/file.h"
 #include "text/tokenizer_internal.h"
 
-/* What may be beside tokenizer.json and belongs to it. */
+/* The files that may be beside tokenizer.json and belong to it. */
 static const char *const beside[] = {"tokenizer_config.json",
                                      "special_tokens_map.json",
                                      "generation_config.json",

@@ -1,9 +1,8 @@
-/* Small things about characters: UTF-8 in and out, what counts as a blank, and ByteLevel's
- * alphabet.
+/* Characters: UTF-8 decoding and encoding, white space, and ByteLevel's alphabet.
  *
  * GPT-2 writes bytes as printable characters so that a vocabulary is text: the 188 printable ones
- * of Latin-1 (33-126, 161-172, 174-255) stand for themselves, the other 68, in order, for U+0100
- * and on (a blank is U+0120 "Ġ"). */
+ * of Latin-1 (33-126, 161-172, 174-255) are unchanged, the other 68, in order, become U+0100 and
+ * following (a blank is U+0120 "Ġ"). */
 #include <utf8proc.h>
 
 #include "text/tokenizer_internal.h"
