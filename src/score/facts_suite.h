@@ -1,9 +1,11 @@
 /* Scores of facts.  For each prompt, and its paraphrase where there is one:
  *
  *   p          the probability of the answer's first token that is not white space, after the
- * prompt and the answer's leading blanks (tokenizers that split digits encode " 1969" as " ", "1",
- * "9", ...) rank       the rank of that token in the vocabulary, 1 the most likely top-1      rank
- * 1 p_answer   the probability of the whole answer, the product over its tokens (p where it is one
+ *              prompt and the answer's leading blanks (tokenizers that split digits encode " 1969"
+ *              as " ", "1", "9", ...)
+ *   rank       the rank of that token in the vocabulary, 1 the most likely
+ *   top-1      rank 1
+ *   p_answer   the probability of the whole answer, the product over its tokens (p where it is one
  *              token)
  *   greedy     every token of the answer is the most likely after the prompt and the answer's
  *              tokens before it
