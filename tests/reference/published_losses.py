@@ -214,6 +214,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=pathlib.Path, help="the project's data folder")
     parser.add_argument("--deleatur", help="the program: print how far it differs, not the fixture")
+    parser.add_argument("--only", nargs="*", default=list(CASES), help="cases, by name")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     tokenizer = Tokenizer.from_file(str(arguments.data / "models/demo/tokenizer.json"))
@@ -221,7 +222,8 @@ def main():
     print("# difference of the weights after ten updates, relative to the movement" if arguments.deleatur else
           "# losses of ten updates, in deleatur's sign: the forget loss of retain-kl is the NLL")
     print("case\trows\tpad\toptions\tdifference" if arguments.deleatur else "case\trows\tupdate\tforget\tretain\talpha\toptions")
-    for name, (make, options, batchings) in CASES.items():
+    for name in arguments.only:
+        make, options, batchings = CASES[name]
         for rows in ("even", "uneven"):
             sides = [read_rows(FIXTURES / f"{rows}_{side}.jsonl", tokenizer, eos=name != "rmu-wmdp")
                      for side in ("forget", "retain")]
