@@ -45,7 +45,7 @@ install_packages() {
 build() {
     say "building"
     cmake -S "$root" -B "$root/build/release" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF >/dev/null
-    cmake --build "$root/build/release" --target deleatur | tail -n 1 >&2
+    cmake --build "$root/build/release" | tail -n 1 >&2 # man pages too, so that it can be installed
 }
 
 # ---- the model and MMLU, from two Python packages -----------------------------------------------------------------

@@ -15,7 +15,11 @@ set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages=(build-essential cmake ninja-build pkg-config libopenblas-openmp-dev libgsl-dev libcjson-dev gnuplot-nox
-          libpcre2-dev libutf8proc-dev libcmocka-dev zlib1g-dev libzip-dev nettle-dev libcsv-dev libdnnl-dev)
+          libpcre2-dev libutf8proc-dev libcmocka-dev zlib1g-dev libzip-dev nettle-dev libcsv-dev libdnnl-dev
+          file unzip man-db zsh libxml2-utils)
+
+# Some tests check a part of their subject with one of these, and leave that part out where it is missing.
+tools=(gnuplot file unzip man zsh xmllint script dpkg-shlibdeps)
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -37,6 +41,12 @@ need_packages() {
     { apt-get update -q && apt-get install -y -q --no-install-recommends "${missing[@]}"; } >/dev/null && return 0
     echo "tests/run.sh: apt-get could not install ${missing[*]}" >&2
     return 1
+}
+
+missing_tools() {
+    local t missing=()
+    for t in "${tools[@]}"; do command -v "$t" >/dev/null || missing+=("$t"); done
+    [ ${#missing[@]} -eq 0 ] || echo "tests leave out the parts that need these programs, which are not installed: ${missing[*]}"
 }
 
 # A browser that cannot be had is no failure: its test says that it is skipped.
@@ -92,6 +102,7 @@ asan() {
 }
 
 need_packages || exit 1
+missing_tools
 want_browser
 mkdir -p build
 status=0

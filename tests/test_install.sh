@@ -50,8 +50,8 @@ if command -v man >/dev/null; then
     done
 fi
 
-# the Debian package, where this is Debian
-if command -v dpkg-deb >/dev/null && command -v dpkg-shlibdeps >/dev/null; then
+# the Debian package, where this is Debian (CPack finds the libraries it depends on with dpkg-shlibdeps and file)
+if command -v dpkg-deb >/dev/null && command -v dpkg-shlibdeps >/dev/null && command -v file >/dev/null; then
     (cd "$build" && cpack -G DEB -B "$dir/deb") >"$dir/log.txt" 2>&1 || { tail -20 "$dir/log.txt"; fail "cpack"; }
     deb=$(ls "$dir"/deb/*.deb)
     mkdir "$dir/root" && dpkg-deb -x "$deb" "$dir/root" || fail "the package cannot be unpacked"
