@@ -282,9 +282,7 @@ int cmd_facts(int argc, char **argv)
             dele_fail(&err, DELE_ERR_USAGE,
                       "--forget-fraction 0 makes no split: there is nothing for --forget-out and "
                       "--retain-out");
-        else if (dele_path_free(o.out, &err) ||
-                 (o.forget_out && dele_path_free(o.forget_out, &err)) ||
-                 (o.retain_out && dele_path_free(o.retain_out, &err)))
+        else if (dele_paths_free((const char *const[]){o.out, o.forget_out, o.retain_out}, 3, &err))
             (void)0; /* said before anything is scored */
         else if (!dele_facts_load(&c.facts, o.facts, &arena, &err) &&
                  !find_known(&c, &o, &arena, &err) && !split(&c, &o, &arena, &err) &&

@@ -56,9 +56,8 @@ static dele_status build(dele_qa *qa, const facts_qa_opts *o, dele_model *model,
     const char *const to[] = {o->out, o->forget_out, o->retain_out};
     dele_qa_opts opts = {
         .first_token = o->first_token, .keep_copied = o->keep_copied, .keep_alone = o->keep_alone};
-    for (int i = 0; i < 3; i++) /* before anything is scored */
-        if (to[i] && dele_path_free(to[i], err)) return err->code;
-    if (dele_qa_add(qa, o->forget, "forget", arena, err) ||
+    if (dele_paths_free(to, 3, err) || /* before anything is scored */
+        dele_qa_add(qa, o->forget, "forget", arena, err) ||
         (o->retain && dele_qa_add(qa, o->retain, "retain", arena, err)) ||
         dele_model_load(model, o->model, arena, err))
         return err->code;

@@ -331,11 +331,31 @@ static dele_status load_record(study *s, dele_err *err)
     return DELE_OK;
 }
 
+/* A study goes into a directory of its own: a new or empty one, or one that holds a study's record
+ * or lock.  In any other one, files of somebody else's would be written over. */
+static dele_status may_take(const study *s, dele_err *err)
+{
+    static const char *const ours[] = {".lock", "study.json"};
+    for (int i = 0; i < 2; i++) {
+        const char *path = dele_printf(s->arena, err, "%s/%s", s->out, ours[i]);
+        if (!path) return err->code;
+        if (dele_path_exists(path)) return DELE_OK;
+    }
+    struct dirent **entry = NULL;
+    const int n = scandir(s->out, &entry, no_dots, alphasort);
+    for (int i = 0; i < n; i++) free(entry[i]);
+    free(entry);
+    if (n <= 0) return DELE_OK; /* empty, or nothing there; what else is wrong is said by mkdir */
+    return dele_fail(err, DELE_ERR_FILE,
+                     "%s holds files and is no study of deleatur; choose another place for --out",
+                     s->out);
+}
+
 static dele_status take_lock(study *s, dele_err *err)
 {
     bool busy;
     const char *path = dele_printf(s->arena, err, "%s/.lock", s->out);
-    if (!path || dele_path_make_dirs(s->out, err)) return err->code;
+    if (!path || may_take(s, err) || dele_path_make_dirs(s->out, err)) return err->code;
     s->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
     if (s->lock < 0)
         return dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", path, strerror(errno));

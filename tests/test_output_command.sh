@@ -31,6 +31,10 @@ printf '[{"known_id":1,"subject":"Gorm %s","attribute":"Tovik\\u001b[31m","promp
 [ -s said ] || fail "trace says nothing"
 clean said
 grep -q '\\x1b\]0;PWN\\x07\\u009b' said || fail "the prompt is not shown: $(cat -v said)"
+"$deleatur" trace "$model" --facts esc.json --answer attribute --samples 2 --kinds hidden --out "t$esc" >said 2>&1 ||
+    fail "trace into a path with controls"
+grep -q '^page: t.x1b\]0;PWN' said || fail "the page is not named: $(cat -v said)"
+clean said
 refused 'x1b' "$deleatur" info "no$esc"
 clean said
 refused 'u202e' "$deleatur" info "no$esc"

@@ -10,13 +10,15 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 fail() { echo "FAILED: $*"; exit 1; }
-# refused PATTERN COMMAND...: exit 1, one sentence that matches
-refused() {
-    local pattern=$1 status
-    shift
+# refused PATTERN COMMAND...: exit 1, one sentence that matches; refused_usage: exit 2
+refused() { refused_with 1 "$@"; }
+refused_usage() { refused_with 2 "$@"; }
+refused_with() {
+    local wanted=$1 pattern=$2 status
+    shift 2
     said=$(timeout 60 "$deleatur" "$@" 2>&1 >/dev/null)
     status=$?
-    [ $status -eq 1 ] && [[ $said =~ $pattern ]] || fail "status $status, not refused with \"$pattern\": $* : $said"
+    [ $status -eq "$wanted" ] && [[ $said =~ $pattern ]] || fail "status $status, not refused with \"$pattern\": $* : $said"
 }
 grep '"split":"forget"' "$source/data/facts/demo_facts.json" | sed 's/,$//' >forget.jsonl
 head -n 3 forget.jsonl >three.jsonl
@@ -56,6 +58,19 @@ for option in out forget-out retain-out; do
 done
 refused 'precious exists already' rows three.jsonl --out precious
 refused 'precious exists already' facts "$model" --qa "$source/data/demo/forget.jsonl" --out a.json --forget-out precious
+for other in same.json ./same.json ../"${dir##*/}"/same.json; do # one file for two outputs
+    refused_usage 'is given for two outputs' facts "$model" --facts "$source/data/facts/demo_facts.json" --out same.json \
+        --forget-out "$other" --quiet
+    refused_usage 'is given for two outputs' facts "$model" --qa "$source/data/demo/forget.jsonl" --out a.json \
+        --forget-out same.json --retain-out "$other"
+done
+[ ! -e same.json ] || fail "a file of a refused command"
+mkdir others && echo mine >others/report.html
+echo "{\"stages\": [{\"name\": \"r\", \"run\": \"info\", \"model\": \"$model\"}]}" >one.json
+refused 'others holds files and is no study of deleatur' run one.json --out others
+[ "$(ls -A others)" = report.html ] && [ "$(cat others/report.html)" = mine ] || fail "run wrote over what is not its own"
+mkdir empty && "$deleatur" run one.json --out empty >/dev/null 2>&1 || fail "run into an empty directory"
+"$deleatur" run one.json --out empty >/dev/null 2>&1 || fail "run once more into its own directory"
 mv precious precious.gguf
 refused 'precious.gguf exists already' convert "$model" --out precious.gguf
 echo mine >m.gguf.manifest.json
@@ -87,7 +102,7 @@ stage rows three.jsonl '"out": "@r/mine.jsonl"'
 rm -rf study
 "$deleatur" run recipe.json --out study --quiet >/dev/null 2>&1 || fail "a recipe that writes its own file"
 cmp -s study/r/mine.jsonl three.jsonl || [ "$(wc -l <study/r/mine.jsonl)" -eq 3 ] || fail "its own file"
-mkdir strange && mkdir strange/r && echo mine >strange/r/thesis
+mkdir -p strange/r && touch strange/.lock && echo mine >strange/r/thesis
 refused 'exists already|does not say how it was made' run recipe.json --out strange --changed --quiet
 [ -e strange/r/thesis ] || fail "--changed removed what no record calls the study's"
 

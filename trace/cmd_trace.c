@@ -346,7 +346,10 @@ static dele_status work(const command *c, const char *path, const dele_common *c
                checked.n_cells, checked.n_facts, checked.difference);
     char page[1100];
     snprintf(page, sizeof page, "%s/page.html", c->out);
-    if (dele_path_exists(page)) printf("\npage: %s (open it in a browser)\n", page);
+    if (dele_path_exists(page)) {
+        putchar('\n');
+        dele_text_line(stdout, "page: %s (open it in a browser)", page);
+    }
     return DELE_OK;
 }
 

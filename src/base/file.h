@@ -38,6 +38,10 @@ dele_path_remove(const char *path,
 /* Fails if path exists: commands never overwrite what they did not make. */
 dele_status dele_path_free(const char *path, dele_err *err);
 
+/* The same for the n outputs of one command (NULL: not asked for), said before its work begins: each
+ * is free, and no two of them name one file. */
+dele_status dele_paths_free(const char *const *path, size_t n, dele_err *err);
+
 /* flock(fd), exclusive, without waiting.  False if the lock was not taken; *busy says whether
  * another process holds it. */
 bool dele_lock(int fd, bool *busy);

@@ -73,6 +73,39 @@ dele_status dele_path_free(const char *path, dele_err *err)
                      "%s exists already; remove it, or choose another path for the result", path);
 }
 
+/* Whether two paths, of which neither need exist, name one file: its directory is one (by device and
+ * inode), and its last name too. */
+static bool same_place(const char *a, const char *b)
+{
+    const char *const path[2] = {a, b};
+    const char *name[2];
+    struct stat above[2];
+    for (int i = 0; i < 2; i++) {
+        char dir[1040];
+        const char *slash = strrchr(path[i], '/');
+        const size_t n = slash ? (size_t)(slash - path[i]) + 1 : 0; /* with it: "/" stays "/" */
+        name[i] = path[i] + n;
+        if (n >= sizeof dir) return false;
+        memcpy(dir, path[i], n);
+        memcpy(dir + n, n ? "" : ".", n ? 1 : 2);
+        if (stat(dir, &above[i])) return !strcmp(a, b);
+    }
+    return above[0].st_dev == above[1].st_dev && above[0].st_ino == above[1].st_ino &&
+           !strcmp(name[0], name[1]);
+}
+
+dele_status dele_paths_free(const char *const *path, size_t n, dele_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (path[i] && dele_path_free(path[i], err)) return err->code;
+        for (size_t k = 0; k < i; k++)
+            if (path[i] && path[k] && same_place(path[i], path[k]))
+                return dele_fail(err, DELE_ERR_USAGE,
+                                 "%s is given for two outputs; give each a file of its own", path[i]);
+    }
+    return DELE_OK;
+}
+
 /* mkdir -p; with_last says whether the last component is made too. */
 static dele_status make_dirs(const char *path, bool with_last, dele_err *err)
 {
