@@ -98,7 +98,7 @@ static size_t resume(attack_pass *pass, const attack_set *set, dele_items *items
 {
     size_t n = 0;
     for (; n < pass->form->n && dele_items_previous(items, pass->first + n); n++) {
-        dele_items_field fields[ATTACK_N_MEASURES];
+        dele_items_field fields[ATTACK_N_MEASURES + 3];
         for (int m = 0; m < ATTACK_N_MEASURES; m++)
             fields[m] = (dele_items_field){attack_measure_names[m],
                                            &pass->score[n].of[m],
@@ -106,8 +106,11 @@ static size_t resume(attack_pass *pass, const attack_set *set, dele_items *items
                                            0,
                                            1 + 1e-6,
                                            false};
+        fields[ATTACK_N_MEASURES] = (dele_items_field){"given", .type = DELE_ITEMS_TEXT};
+        fields[ATTACK_N_MEASURES + 1] = (dele_items_field){"generated", .type = DELE_ITEMS_TEXT};
+        fields[ATTACK_N_MEASURES + 2] = (dele_items_field){"ended", .type = DELE_ITEMS_BOOL};
         if (!dele_items_resume(items, pass->first + n, item_key(pass, set, n), fields,
-                               ATTACK_N_MEASURES, err))
+                               ATTACK_N_MEASURES + 3, err))
             break;
     }
     return n;

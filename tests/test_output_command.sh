@@ -100,6 +100,10 @@ if part; then
     refused 'items.jsonl: line 2 is not item 1' "$deleatur" eval "$model" --suite choices --data sets --out o --quiet
     sed 's/"pick":[01]/"pick":7/' first >o.part/items.jsonl
     refused 'line 1 is not item 0: "pick" is out of range' "$deleatur" eval "$model" --suite choices --data sets --out o --quiet
+    sed 's/"loglikelihoods":[^]]*]/"loglikelihoods":"x"/' first >o.part/items.jsonl
+    refused '"loglikelihoods" is no list of numbers' "$deleatur" eval "$model" --suite choices --data sets --out o --quiet
+    sed 's/"loglikelihoods":[^]]*],//' first >o.part/items.jsonl
+    refused '"loglikelihoods" is missing' "$deleatur" eval "$model" --suite choices --data sets --out o --quiet
     sed 's/"pick":[01],//' first >o.part/items.jsonl
     refused 'line 1 is not item 0: "pick" is missing' "$deleatur" eval "$model" --suite choices --data sets --out o --quiet
     cat e/items.jsonl first >o.part/items.jsonl

@@ -58,11 +58,20 @@ const cJSON *dele_items_previous(const dele_items *items, size_t i)
 /* The error of a field of a line, or NULL; stores the field's value. */
 static const char *take_field(const dele_items_field *field, const cJSON *line)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(line, field->name);
-    *field->value = NAN;
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(line, field->name), *e;
+    double unused, *const value = field->value ? field->value : &unused;
+    *value = NAN;
     if (!item) return "is missing";
+    if (field->type == DELE_ITEMS_TEXT) return cJSON_IsString(item) ? NULL : "is no text";
+    if (field->type == DELE_ITEMS_NUMBERS) {
+        if (!cJSON_IsArray(item)) return "is no list of numbers";
+        cJSON_ArrayForEach(e, item) {
+            if (!cJSON_IsNumber(e) && !cJSON_IsNull(e)) return "is no list of numbers";
+        }
+        return NULL;
+    }
     if (field->type == DELE_ITEMS_BOOL) {
-        *field->value = cJSON_IsTrue(item);
+        *value = cJSON_IsTrue(item);
         return cJSON_IsBool(item) ? NULL : "is neither true nor false";
     }
     if (cJSON_IsNull(item) && field->nullable) return NULL;
@@ -72,7 +81,7 @@ static const char *take_field(const dele_items_field *field, const cJSON *line)
         return "is not an integer";
     if ((field->low != 0 || field->high != 0) && !(x >= field->low && x <= field->high))
         return "is out of range";
-    *field->value = x;
+    *value = x;
     return NULL;
 }
 

@@ -13,12 +13,19 @@ typedef struct {
     char path[1200];
 } dele_items;
 
-/* A number (whole: an integer in the range of int), or a truth value as 0 or 1, that a resumed line
- * must have. */
-typedef enum { DELE_ITEMS_REAL, DELE_ITEMS_WHOLE, DELE_ITEMS_BOOL } dele_items_type;
+/* A field that a resumed line must have, whether the score uses it or not: a number (whole: an
+ * integer in the range of int), a truth value as 0 or 1, a text, or an array of numbers (null where
+ * one is not finite). */
+typedef enum {
+    DELE_ITEMS_REAL,
+    DELE_ITEMS_WHOLE,
+    DELE_ITEMS_BOOL,
+    DELE_ITEMS_TEXT,
+    DELE_ITEMS_NUMBERS
+} dele_items_type;
 typedef struct {
     const char *name;
-    double *value; /* out */
+    double *value; /* out; NULL: only looked at, as texts and arrays are */
     dele_items_type type;
     double low, high; /* bounds, both included; both 0: any finite number */
     bool nullable;    /* null is NaN: a score that does not exist is written as null */

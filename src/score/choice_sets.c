@@ -171,10 +171,11 @@ static size_t resume(scoring *s, dele_err *err)
         double pick, norm;
         const dele_items_field fields[] = {
             {"pick", &pick, DELE_ITEMS_WHOLE, 0, item->n_choices - 1, false},
-            {"pick_norm", &norm, DELE_ITEMS_WHOLE, 0, item->n_choices - 1, false}};
+            {"pick_norm", &norm, DELE_ITEMS_WHOLE, 0, item->n_choices - 1, false},
+            {"loglikelihoods", .type = DELE_ITEMS_NUMBERS}};
         cJSON *key = item_key(s, n);
         cJSON_AddNumberToObject(key, "answer", item->answer);
-        if (!dele_items_resume(s->items, s->before + n, key, fields, 2, err)) break;
+        if (!dele_items_resume(s->items, s->before + n, key, fields, 3, err)) break;
         s->right[n] = (int)pick == item->answer;
         s->right_norm[n] = (int)norm == item->answer;
     }

@@ -151,7 +151,8 @@ static size_t resume(scoring *s, dele_err *err)
                                        {"p_answer", &p_answer, DELE_ITEMS_REAL, 0, 1 + 1e-6, false},
                                        {"rank", &rank, DELE_ITEMS_WHOLE, 1, most, false},
                                        {"answer_tokens", &tokens, DELE_ITEMS_WHOLE, 1, most, false},
-                                       {"greedy", &greedy, .type = DELE_ITEMS_BOOL}};
+                                       {"greedy", &greedy, .type = DELE_ITEMS_BOOL},
+                                       {"top", .type = DELE_ITEMS_TEXT}};
     for (; n < s->n && dele_items_previous(s->opts->items, n); n++) {
         if (!dele_items_resume(s->opts->items, n, item_key(s, n), fields,
                                sizeof fields / sizeof *fields, err))

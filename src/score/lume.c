@@ -305,11 +305,16 @@ static size_t resume(scoring *s, dele_err *err)
     size_t n = 0;
     for (; n < s->data->n && dele_items_previous(s->opts->items, n); n++) {
         double score, ended;
+        const bool sc = s->data->row[n].kind == DELE_LUME_SC; /* which of the scores counts */
         const dele_items_field fields[] = {
-            {s->data->row[n].kind == DELE_LUME_SC ? "rougeL_recall" : "exact_match", &score,
-             DELE_ITEMS_REAL, 0, 1, false},
+            {"generated", .type = DELE_ITEMS_TEXT},
+            {"rougeL_recall", sc ? &score : NULL, DELE_ITEMS_REAL, 0, 1, false},
+            {"rougeL_precision", NULL, DELE_ITEMS_REAL, 0, 1, false},
+            {"rougeL_f", NULL, DELE_ITEMS_REAL, 0, 1, false},
+            {"exact_match", sc ? NULL : &score, DELE_ITEMS_REAL, 0, 1, false},
             {"ended", &ended, .type = DELE_ITEMS_BOOL}};
-        if (!dele_items_resume(s->opts->items, n, item_key(&s->data->row[n]), fields, 2, err))
+        if (!dele_items_resume(s->opts->items, n, item_key(&s->data->row[n]), fields,
+                               sizeof fields / sizeof *fields, err))
             break;
         s->score[n] = score;
         s->cut[n] = ended == 0;

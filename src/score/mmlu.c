@@ -410,6 +410,7 @@ static size_t resume(scoring *s, dele_err *err)
     size_t n = 0;
     double pick, norm;
     const dele_items_field fields[] = {
+        {"loglikelihoods", .type = DELE_ITEMS_NUMBERS},
         {"pick", &pick, DELE_ITEMS_WHOLE, 0, DELE_MMLU_CHOICES - 1, false},
         {"pick_norm", &norm, DELE_ITEMS_WHOLE, 0, DELE_MMLU_CHOICES - 1, false}};
     const bool both = s->opts->style == DELE_MMLU_CONTINUATION;
@@ -417,7 +418,7 @@ static size_t resume(scoring *s, dele_err *err)
          n++) {
         cJSON *key = item_key(s, n);
         cJSON_AddNumberToObject(key, "answer", s->subject->item[n].answer);
-        if (!dele_items_resume(s->opts->items, s->done_before + n, key, fields, both ? 2 : 1, err))
+        if (!dele_items_resume(s->opts->items, s->done_before + n, key, fields, both ? 3 : 2, err))
             break;
         s->right[n] = (int)pick == s->subject->item[n].answer;
         s->right_norm[n] = both ? (int)norm == s->subject->item[n].answer : s->right[n];

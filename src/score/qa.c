@@ -154,9 +154,11 @@ static size_t resume(scoring *s, dele_err *err)
     size_t n = 0;
     double exact, contains;
     const dele_items_field fields[] = {{"exact_match", &exact, DELE_ITEMS_WHOLE, 0, 1, false},
-                                       {"contains", &contains, DELE_ITEMS_WHOLE, 0, 1, false}};
+                                       {"contains", &contains, DELE_ITEMS_WHOLE, 0, 1, false},
+                                       {"generated", .type = DELE_ITEMS_TEXT},
+                                       {"ended", .type = DELE_ITEMS_BOOL}};
     for (; n < s->set->n && dele_items_previous(s->opts->items, s->before + n); n++) {
-        if (!dele_items_resume(s->opts->items, s->before + n, item_key(s, n), fields, 2, err))
+        if (!dele_items_resume(s->opts->items, s->before + n, item_key(s, n), fields, 4, err))
             break;
         s->exact[n] = exact == 1;
         s->contains[n] = contains == 1;

@@ -1,5 +1,6 @@
 #include "score/tofu.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -336,11 +337,18 @@ static size_t resume(scoring *s, dele_err *err)
     enum { N = sizeof value_name / sizeof *value_name };
     size_t n = 0;
     for (; n < s->data->n && dele_items_previous(s->opts->items, n); n++) {
-        dele_items_field fields[N];
-        for (size_t k = 0; k < N; k++) /* a row without wrong answers has no ratio */
-            fields[k] = (dele_items_field){value_name[k], value_at(&s->value[n], k),
-                                           .nullable = strstr(value_name[k], "ratio")};
-        if (!dele_items_resume(s->opts->items, n, item_key(s, n), fields, N, err)) break;
+        dele_items_field fields[N + 4] = {
+            {"generated", .type = DELE_ITEMS_TEXT},
+            {"ended", .type = DELE_ITEMS_BOOL},
+            {"loss_correct", .low = 0, .high = DBL_MAX, .nullable = true},
+            {"loss_wrong", .type = DELE_ITEMS_NUMBERS}};
+        for (size_t k = 0; k < N; k++) { /* a row without wrong answers has no ratio */
+            const bool ratio = strstr(value_name[k], "ratio"), loss = !strcmp(value_name[k], "loss");
+            fields[4 + k] = (dele_items_field){value_name[k], value_at(&s->value[n], k),
+                                               .high = ratio || loss ? DBL_MAX : 1 + 1e-6,
+                                               .nullable = ratio};
+        }
+        if (!dele_items_resume(s->opts->items, n, item_key(s, n), fields, N + 4, err)) break;
     }
     return n;
 }
