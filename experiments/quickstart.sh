@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# The whole job on a real model, from a clean clone: build, fetch, find facts that SmolLM2-135M knows, trace some of
-# them, score facts and MMLU, unlearn a fifth of the facts in the MLPs of layers 0-5, score and trace again.
+# The whole pipeline on a real model, from a clean clone: build, fetch, find facts that SmolLM2-135M
+# knows, trace some of them, score facts and MMLU, unlearn a fifth of the facts in the MLPs of layers
+# 0-5, score and trace again.
 #
 #   experiments/quickstart.sh [OUT_DIR]          default: deleatur-quickstart
 #
-# What is fetched goes to ${DELEATUR_CACHE:-~/.cache/deleatur}, outside the tree.  The job itself is a recipe for deleatur run,
-# experiments/recipes/quickstart.json: a interrupted run goes on where it was; remove OUT_DIR to start again.  Where a package cannot be had, the embedded model
-# does the same job (deleatur demo).
+# Fetched files go to ${DELEATUR_CACHE:-~/.cache/deleatur}, outside the tree.  The pipeline is a
+# recipe for deleatur run, experiments/recipes/quickstart.json: the same command resumes an
+# interrupted run; remove OUT_DIR to start again.  Where a package cannot be fetched, the embedded
+# model is used instead (deleatur demo).
 #
-# Knobs: DELEATUR (a program built already), SEED (1), TRACE_FACTS (3), MMLU_LIMIT (3 questions a subject), EPOCHS (5),
-# LR (1e-4).
+# Environment: DELEATUR (a program built already), SEED (1), TRACE_FACTS (3), MMLU_LIMIT (3 questions
+# per subject), EPOCHS (5), LR (1e-4).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=${1:-deleatur-quickstart}
@@ -33,7 +35,7 @@ install_packages() {
     done
     [ ${#missing[@]} -eq 0 ] && return 0
     if [ "$(id -u)" -ne 0 ]; then
-        say "not installed by apt: ${missing[*]} (going on; if the build fails: sudo apt-get install ${missing[*]})"
+        say "not installed by apt: ${missing[*]} (continuing; if the build fails: sudo apt-get install ${missing[*]})"
         return 0
     fi
     say "installing ${missing[*]}"
@@ -93,7 +95,7 @@ report() {
     } >"$out/summary.tsv"
     say "before and after (facts: split, form, score; MMLU: validation split, $mmlu_limit questions a subject, continuation)"
     awk -F'\t' '{ printf "%-34s %5s %9s %8s %9s %8s %9s\n", $1, $2, $3, $4, $5, $6, $7 }' "$out/summary.tsv"
-    say "$((SECONDS - started)) s in all; tables, pictures and what turned are in $out/report.html"
+    say "$((SECONDS - started)) s in all; tables, pictures and changed predictions are in $out/report.html"
 }
 
 install_packages
@@ -103,6 +105,6 @@ if fetch_model && fetch_mmlu; then
     main_job
     report
 else
-    say "a package cannot be had here, so the embedded model does the job"
+    say "a package cannot be fetched here: running the demo on the embedded model"
     "$deleatur" demo
 fi

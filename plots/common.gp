@@ -1,9 +1,10 @@
-# What every picture begins with.  plots/gnuplot.c has set `table` (the rows), `variables` (lines "name <tab> value") and
-# `out` (the picture, without its ending); gnuplot works in a directory of ours, and knows no other name.
+# The common beginning of every picture.  plots/gnuplot.c has set `table` (the lines), `variables`
+# (lines "name <tab> value") and `out` (the picture, without its ending).  gnuplot works in a
+# temporary directory, and gets no other file name.
 #
-# Texts come as data and stay data.  (Labels of points take a column as it is, "using 1:2:3 with labels": a string that an
-# expression gives them is read for escapes once more.)  The loop reads a variable's value out of a column, and only names from the list below
-# ever are in a command.
+# Texts are data and never become commands.  (Labels of points must take a column directly, "using
+# 1:2:3 with labels", because gnuplot interprets escapes in the string of an expression once more.)
+# The loop reads a variable's value from a column; only names of the list below are in a command.
 set encoding utf8
 set termoption noenhanced
 set datafile separator tab
@@ -30,8 +31,8 @@ heading(w) = lines(title, int(w / 7.0), 3) . (strlen(noted) ? "\n" . lines(noted
 # How many lines that is.
 newlines(s) = strlen(s) == 0 ? 1 : (strstrt(s, "\n") ? 1 + newlines(s[strstrt(s, "\n")+1:strlen(s)]) : 1)
 
-# Okabe and Ito's colours, and a mark of its own for each, for grey printing and colour blindness.  A block's colour is
-# that of what it shows, "hues" says which, so that it stays the same where another block is missing.
+# Okabe and Ito's colours, each with its own mark, for grey printing and colour blindness.  "hues"
+# gives the colour of each block, so that a category keeps its colour where another is missing.
 array okabe[8] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31"]
 array okabe_mark[8] = [7, 5, 9, 11, 13, 4, 6, 8]
 number(i) = exists("hues") && i < words(hues) ? int(word(hues, i + 1)) : i

@@ -1,5 +1,6 @@
-# Severed paths (Meng et al. 2022, section 2.2): layer by layer, the effect of one hidden state, whole and with the MLPs
-# or the attention of its token cut; what a bar lacks beside the ordinary one went through the part that was cut.
+# Severed paths (Meng et al. 2022, section 2.2): for each layer the effect of one hidden state,
+# unmodified and with the MLPs or the attention of its token severed.  The difference to the
+# unmodified bar is the effect that passes through the severed part.
 #
 #   blocks    a line with the bars' name, then layer <tab> effect <tab> low <tab> high; two blank lines between
 #   may set   title, note, xlabel, ylabel; hues: which colour each block has

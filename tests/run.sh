@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # usage: tests/run.sh [release|asan|shared]
 #
-# Builds deleatur from this tree and runs its tests: the release build with every test, then the build with address and
-# undefined-behaviour sanitizers with the short ones; the first with oneDNN, the second with OpenBLAS alone.  With an
-# argument, only that part.  Fails when anything fails.
+# Builds deleatur from this tree and runs its tests: the release build with every test, then the
+# build with address and undefined-behaviour sanitizers with the short tests; the first with oneDNN,
+# the second with OpenBLAS alone.  With an argument, only that part.  Fails when anything fails.
 #
-# The repository is enough for these.  A few more tests read large published data (LUME, MMLU, TOFU, tokenizers): they are
-# registered where the environment variable DELEATUR_SHARED names their folder; "shared" runs only them.
+# These tests need only the repository.  A few more tests read large published data (LUME, MMLU,
+# TOFU, tokenizers).  They are registered if the environment variable DELEATUR_SHARED names the
+# folder of these data; "shared" runs only them.
 #
-# Needs Debian's packages below; installs what is missing when run as root, says what is missing otherwise.  The test that
-# opens a trace's page needs a browser too, and is skipped, saying so, without one: chromium is installed where CI=true and
-# run as root, since continuous integration should skip nothing, while nobody else is made to fetch a browser.
+# Needs the Debian packages below.  Missing packages are installed when run as root, and named
+# otherwise.  The test of a trace's page needs a browser and is skipped with a message without one;
+# chromium is installed only where CI=true and run as root.
 set -u -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -49,7 +50,7 @@ missing_tools() {
     [ ${#missing[@]} -eq 0 ] || echo "tests leave out the parts that need these programs, which are not installed: ${missing[*]}"
 }
 
-# A browser that cannot be had is no failure: its test says that it is skipped.
+# A missing browser is not a failure: its test is skipped with a message.
 want_browser() {
     [ "${CI:-}" = true ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null || return 0
     command -v chromium >/dev/null && return 0
