@@ -58,11 +58,10 @@ static dele_status draw_rows(attack_job *j, dele_err *err)
     const attack_settings *s = j->s;
     const size_t k = (size_t)s->relearn_rows;
     if (s->relearn && k >= j->set.n)
-        return dele_fail(
-            err, DELE_ERR_DATA,
-            "%s has %zu rows: of %d that are learnt again none would be left to ask for; "
-            "lower --relearn-rows",
-            s->forget, j->set.n, s->relearn_rows);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s has %zu rows: relearning %d leaves none to evaluate; "
+                         "lower --relearn-rows",
+                         s->forget, j->set.n, s->relearn_rows);
     size_t *order = DELE_NEW(&j->arena, size_t, j->set.n, err);
     j->trained = DELE_NEW(&j->arena, bool, j->set.n, err);
     if (!order || !j->trained) return DELE_ERR_MEMORY;
@@ -80,8 +79,7 @@ static dele_status check_prefixes(attack_job *j, dele_err *err)
     const attack_settings *s = j->s;
     const bool alone = !s->quantise && !s->relearn && !s->template;
     if (!s->prefix || j->set.form[j->set.n_forms - 1].kind == ATTACK_PREFIX) return DELE_OK;
-    static const char why[] =
-        "no answer has tokens enough for a beginning and a rest with a word in it";
+    static const char why[] = "no answer is long enough for a prefix and a rest with a word in it";
     if (alone)
         return dele_fail(err, DELE_ERR_DATA, "%s: %s; choose other --attacks", s->forget, why);
     if (!s->quiet) dele_note("the attack \"prefix\" is left out: %s", why);
@@ -93,7 +91,7 @@ static dele_status prepare(attack_job *j, const dele_model *model, dele_err *err
     const attack_settings *s = j->s;
     if (s->relearn && s->eos && model->tokenizer && dele_tokenizer_eos(model->tokenizer) < 0)
         return dele_fail(err, DELE_ERR_DATA,
-                         "the tokenizer names no end-of-text token; learn again with --no-eos");
+                         "the tokenizer has no end-of-text token; relearn with --no-eos");
     const attack_form_opts forms = {.chat = s->chat,
                                     .templates = s->template ? s->templates : NULL,
                                     .paraphrases = s->paraphrases,

@@ -121,7 +121,7 @@ static dele_status take_share(attack_share *out, const sample *s, const char *if
     dele_interval between = {NAN, NAN};
     *out = (attack_share){NAN, {NAN, NAN}, NULL};
     if (!s->top)
-        out->why = "no --before model: what there was to forget is not known";
+        out->why = "no --before model";
     else if (!s->floor)
         out->why = "no --never model";
     if (out->why) return DELE_OK;
@@ -151,11 +151,11 @@ dele_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_
     if (!mean_interval(&s->attacked_ci, NULL, o->attacked, &back, resamples, seed, err) &&
         !mean_interval(&s->change_ci, o->unlearned, o->attacked, &back, resamples, seed, err) &&
         !take_share(&s->recovery, &back,
-                    "asked so, the original says no more than the unlearned one asked plainly: "
-                    "nothing can be recovered",
+                    "with this form the original model scores no higher than the unlearned model "
+                    "on the plain prompt: nothing to recover",
                     resamples, seed, err))
         take_share(&s->recovery_above_never_trained, &beyond,
-                   "the original knows no more than the model that never saw the rows", resamples,
+                   "the original model scores no higher than the never-trained model", resamples,
                    seed, err);
     return err->code;
 }

@@ -160,13 +160,13 @@ static dele_status make_templates(maker *k, const char *path, dele_err *err)
         const char *template = name ? dele_record_string(&r, row, "template", err) : NULL;
         if (!template) break;
         if (!strstr(template, HOLE))
-            dele_fail(err, DELE_ERR_DATA,
-                      "%s:%d: the template has no %s, where the prompt should stand", path, r.line,
-                      HOLE);
+            dele_fail(err, DELE_ERR_DATA, "%s:%d: the template has no %s for the prompt", path,
+                      r.line, HOLE);
         else if (is_known(k->set, name) || strchr(name, '\t') || strchr(name, '\n') ||
                  !strcmp(name, "best"))
-            dele_fail(err, DELE_ERR_DATA, "%s:%d: the name \"%.40s\" is taken, or no name", path,
-                      r.line, name);
+            dele_fail(err, DELE_ERR_DATA,
+                      "%s:%d: the name \"%.40s\" is used already, or is not valid", path, r.line,
+                      name);
         else
             make_template(k, name, template, err);
     }
@@ -281,7 +281,7 @@ static dele_status make_prefixes(maker *k, const char *list, dele_err *err)
         long percent = strtol(name, &end, 10);
         if (*end || percent < 1 || percent > 99)
             return dele_fail(err, DELE_ERR_USAGE,
-                             "--prefixes: \"%.20s\" is no per cent from 1 to 99", name);
+                             "--prefixes: \"%.20s\" is not a percentage from 1 to 99", name);
         make_prefix(k, (int)percent, err);
     }
     return err->code;
@@ -317,10 +317,8 @@ dele_status attack_same_tokens(const attack_set *set, dele_chat chat, const dele
         const attack_ask *a = &set->form[0].ask[i], *b = &theirs.form[0].ask[i];
         if (a->n != b->n || a->first != b->first ||
             memcmp(a->ids, b->ids, (size_t)a->n * sizeof *a->ids))
-            dele_fail(
-                err, DELE_ERR_DATA,
-                "%s cuts %s:%d into other tokens than the unlearned model: it is of another kind",
-                model->path, set->path, set->row[i].line);
+            dele_fail(err, DELE_ERR_DATA, "%s tokenises %s:%d differently from the unlearned model",
+                      model->path, set->path, set->row[i].line);
     }
     dele_arena_release(&scratch);
     return err->code;

@@ -73,7 +73,7 @@ static dele_status resolve(attack_settings *s, dele_arena *arena, dele_err *err)
                          "--limit and --max-new cannot be negative, --resamples is at least 100");
     if (s->paraphrases && !s->template)
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--paraphrases belong to the attack \"templates\"; name it in --attacks");
+                         "--paraphrases needs the attack \"templates\" in --attacks");
     if (s->template && !s->templates)
         s->templates = dele_share_path("data/attacks/templates.jsonl", arena, err);
     return err->code;
@@ -89,7 +89,7 @@ static void say_undefined(const attack_job *j)
     for (size_t i = 0; i < of; i++)
         if (j->summary[i].recovery.why) why = j->summary[i].recovery.why, n++;
     if (n && !j->s->quiet)
-        dele_note("%zu of %zu shares of recovery are undefined (-): %s", n, of, why);
+        dele_note("%zu of %zu recovery fractions are undefined (-): %s", n, of, why);
 }
 
 static dele_status note_inputs(dele_manifest *m, const attack_settings *s, dele_err *err)
@@ -149,22 +149,21 @@ int cmd_attack(int argc, char **argv)
         DELE_OPT("before", &s.before, "the original model: recovery is a fraction of what it knew"),
         DELE_OPT("never", &s.never, "a never-trained model, one that never saw the rows"),
         DELE_GROUP("result"),
-        DELE_OPT("out", &s.out, "directory to make"),
+        DELE_OPT("out", &s.out, "directory for the result; must not exist"),
         DELE_GROUP("attacks"),
         DELE_OPT("attacks", &s.attacks,
-                 "which, comma-separated: quantise, relearn, templates, prefix"),
-        DELE_OPT("types", &s.types, "quantise: q8_0, q5_0, q4_0, q4_k, bf16, f16"),
-        DELE_FLAG("keep", &s.keep, "quantise: leave the .gguf files in the result"),
+                 "attacks, comma-separated: quantise, relearn, templates, prefix"),
+        DELE_OPT("types", &s.types, "quantise: any of q8_0, q5_0, q4_0, q4_k, bf16, f16"),
+        DELE_FLAG("keep", &s.keep, "quantise: keep the .gguf files in the result"),
         DELE_GROUP("relearn"),
         DELE_OPT("relearn-rows", &s.relearn_rows,
                  "relearn: number of rows trained on again, drawn by the seed"),
         DELE_OPT("relearn-updates", &s.relearn_updates,
                  "relearn: number of updates, each with all of those rows"),
         DELE_OPT("relearn-lr", &s.relearn_lr, "relearn: learning rate, constant"),
-        DELE_FLAG("eos", &s.eos, "relearn: end of text after each output, with loss"),
-        DELE_OPT("layers", &s.layers, "relearn: layers that may change: 0-5,12 or all"),
-        DELE_OPT("parts", &s.parts,
-                 "relearn: parts that may change: mlp,attn,norm,embed,head or all"),
+        DELE_FLAG("eos", &s.eos, "relearn: append end of text to each output, with loss"),
+        DELE_OPT("layers", &s.layers, "relearn: layers to train: 0-5,12 or all"),
+        DELE_OPT("parts", &s.parts, "relearn: modules to train: mlp,attn,norm,embed,head or all"),
         DELE_GROUP("templates and prefixes"),
         DELE_OPT("templates", &s.templates,
                  "templates: a file of them (default: data/attacks/templates.jsonl)"),
@@ -174,13 +173,13 @@ int cmd_attack(int argc, char **argv)
                  "prefix: percentage of the answer's tokens that is given"),
         DELE_GROUP("rows and generation"),
         DELE_OPT("chat", &s.chat_name,
-                 "layout of the prompt: none (raw text), olmo, smollm2, auto"),
+                 "chat template of the prompt: none (raw text), olmo, smollm2, auto"),
         DELE_OPT("max-new", &s.max_new,
                  "maximum number of new tokens; 0: the longest answer and 8 more, at most 256"),
-        DELE_OPT("limit", &s.limit, "first N rows only; 0: all"),
+        DELE_OPT("limit", &s.limit, "use the first N rows; 0: all"),
         DELE_GROUP("intervals"),
-        DELE_OPT("resamples", &s.resamples, "of the bootstrap"),
-        DELE_OPT("seed", &s.seed, "of the rows learnt again, and of the bootstrap"),
+        DELE_OPT("resamples", &s.resamples, "number of bootstrap samples"),
+        DELE_OPT("seed", &s.seed, "random seed of the relearned rows and of the bootstrap"),
         {0}};
     /* clang-format on */
     const dele_usage usage = {

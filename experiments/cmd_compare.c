@@ -93,8 +93,8 @@ int cmd_compare(int argc, char **argv)
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("options"),
-        DELE_FLAG("subjects", &subjects, "mmlu: every subject too"),
-        DELE_OPT("flips", &flips, "file to write: the items whose prediction changed, one a line"),
+        DELE_FLAG("subjects", &subjects, "mmlu: show every subject"),
+        DELE_OPT("flips", &flips, "file for the items whose prediction changed, one a line"),
         {0}};
     /* clang-format on */
     const dele_usage usage = {.command = "compare",

@@ -145,15 +145,15 @@ int cmd_convert(int argc, char **argv)
     const char *path = NULL;
     const dele_option options[] = {
         DELE_GROUP("options"),
-        DELE_OPT("out", &s.out, "the directory or .gguf file to make"),
-        DELE_OPT("dtype", &s.dtype, "of a directory, how the weights are stored: f32, bf16 or f16"),
+        DELE_OPT("out", &s.out, "directory or .gguf file for the result"),
+        DELE_OPT("dtype", &s.dtype, "directory: data type of the weights: f32, bf16 or f16"),
         DELE_OPT("type", &s.type,
-                 "of a GGUF: f32 (if nothing is said), f16, bf16, q8_0, q5_0, q4_0 or q4_k"),
-        DELE_FLAG("tokenizer", &s.tokenizer, "put the tokenizer in"),
+                 "GGUF: type of the weights: f32 (default), f16, bf16, q8_0, q5_0, q4_0 or q4_k"),
+        DELE_FLAG("tokenizer", &s.tokenizer, "include the tokenizer"),
         {0},
     };
     const dele_usage usage = {.command = "convert",
-                              .summary = "a model as a Hugging Face directory, or as a GGUF",
+                              .summary = "convert a model to a Hugging Face directory or a GGUF",
                               .synopsis = "MODEL --out DIR  (or --out FILE.gguf --type TYPE)",
                               .example = "deleatur convert model --out model.q4_k.gguf --type q4_k",
                               .options = options,

@@ -1,4 +1,4 @@
-/* deleatur demo -- the whole job on the embedded model, offline, in under a minute.
+/* deleatur demo -- demonstration on the embedded model, offline, in under a minute.
  *
  *   1. score     240 facts about people who do not exist, and what everybody knows (bakers make
  *                bread)
@@ -209,14 +209,14 @@ int cmd_demo(int argc, char **argv)
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("options"),
-        DELE_OPT("out", &d.out, "keep the unlearned model in this new directory"),
+        DELE_OPT("out", &d.out, "directory for the unlearned model; must not exist"),
         DELE_OPT("epochs", &d.train.epochs, "number of epochs over the forget rows"),
         DELE_OPT("lr", &d.train.adamw.lr, "peak learning rate"),
-        DELE_OPT("seed", &d.train.seed, "of shuffling"),
+        DELE_OPT("seed", &d.train.seed, "random seed of shuffling"),
         {0}};
     /* clang-format on */
     const dele_usage usage = {.command = "demo",
-                              .summary = "the whole job on the embedded model, offline",
+                              .summary = "demonstration on the embedded model, offline",
                               .synopsis = "[--out DIR]",
                               .example = "deleatur demo",
                               .options = options};

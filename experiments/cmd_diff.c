@@ -70,8 +70,8 @@ static dele_status same_shape(const dele_model *a, const dele_model *b, const ch
         if (x && y && strcmp(x->name, y->name) == 0 && x->rows == y->rows && x->cols == y->cols)
             continue;
         return dele_fail(err, DELE_ERR_DATA,
-                         "%s and %s are not models of one shape: they part at %s", path[0], path[1],
-                         x ? x->name : y->name);
+                         "%s and %s have different shapes: the first difference is %s", path[0],
+                         path[1], x ? x->name : y->name);
     }
     return DELE_OK;
 }
@@ -200,7 +200,7 @@ int cmd_diff(int argc, char **argv)
         {0}};
     /* clang-format on */
     const dele_usage usage = {.command = "diff",
-                              .summary = "what moved between two models, tensor by tensor",
+                              .summary = "compare the weights of two models, tensor by tensor",
                               .synopsis = "MODEL_A MODEL_B",
                               .example = "deleatur diff before after",
                               .options = options,

@@ -83,7 +83,7 @@ int cmd_eval(int argc, char **argv)
 {
     eval_job j = {.shots = -1};
     const dele_option options[] = {
-        DELE_GROUP("what is scored"),
+        DELE_GROUP("suite and data"),
         DELE_OPT("suite", &j.suite, "mmlu, choices, qa, lume, tofu, membership or facts"),
         DELE_OPT(
             "data", &j.data,
@@ -92,45 +92,47 @@ int cmd_eval(int argc, char **argv)
             "...); tofu: directory of *_perturbed.jsonl or .json, one forget set; membership: "
             "directory of member.jsonl and nonmember.jsonl; "
             "facts: a fact file"),
-        DELE_OPT("out", &j.out, "directory to make"),
+        DELE_OPT("out", &j.out, "directory for the result; must not exist"),
         DELE_GROUP("multiple choice"),
         DELE_OPT("split", &j.split, "mmlu: val or test (default val)"),
         DELE_OPT("style", &j.style,
                  "mmlu: harness (letters; default), continuation (their text), hendrycks, "
                  "open-instruct"),
         DELE_OPT("shots", &j.shots,
-                 "mmlu: examples before the question, 0 to 5; -1: as the style has it, 0 or 5"),
+                 "mmlu: number of few-shot examples, 0 to 5; -1: the style's own, 0 or 5"),
         DELE_OPT("subjects", &j.subjects,
-                 "mmlu: only these, comma-separated (default: all that are there)"),
+                 "mmlu: only these subjects, comma-separated (default: all)"),
         DELE_GROUP("rows and generation"),
         DELE_OPT("limit", &j.limit,
                  "maximum number of questions per subject or set, rows per file, or facts; 0: all"),
         DELE_OPT("ids", &j.ids, "lume: a file with one id a line; only these rows"),
         DELE_OPT("chat", &j.chat,
-                 "lume, tofu, qa: none (raw input; default), auto, olmo or smollm2"),
+                 "lume, tofu, qa: chat template: none (raw input; default), auto, olmo or smollm2"),
         DELE_OPT("max-new", &j.max_new,
                  "lume, tofu, qa: maximum number of new tokens; 0: 256, 200, 32"),
         DELE_OPT("template", &j.template,
-                 "tofu: what is around the question, {} in its place; default: nothing"),
+                 "tofu: text around the question, {} stands for it; default: none"),
         DELE_GROUP("LUME"),
         DELE_OPT("mmlu-result", &j.mmlu_result,
-                 "lume: a result of --suite mmlu, for the final score"),
+                 "lume: result of --suite mmlu, for the final score"),
         DELE_GROUP("membership"),
-        DELE_OPT("reference", &j.reference, "membership: a model that has not seen the members"),
-        DELE_FLAG("gradnorm", &j.gradnorm, "membership: that attack too (a backward pass a text)"),
-        DELE_OPT("min-k", &j.min_k, "membership: share of the tokens that Min-K looks at; 0: 0.2"),
-        DELE_GROUP("against published programs"),
+        DELE_OPT("reference", &j.reference,
+                 "membership: reference model that has not seen the members"),
+        DELE_FLAG("gradnorm", &j.gradnorm,
+                  "membership: also the GradNorm attack (one backward pass per text)"),
+        DELE_OPT("min-k", &j.min_k, "membership: fraction of the tokens for Min-K % Prob; 0: 0.2"),
+        DELE_GROUP("published programs"),
         DELE_OPT("retrained", &j.retrained,
-                 "membership, tofu: a result of a model that never saw the data; tofu: or "
-                 "open-unlearning's TOFU_EVAL.json of it"),
+                 "membership, tofu: result of a retrained model, which never saw the data; tofu: "
+                 "or its TOFU_EVAL.json of open-unlearning"),
         DELE_OPT("compat", &j.compat,
-                 "quirks of published programs (docs/scores.md): membership: open-unlearning; "
+                 "reproduce a published program (docs/scores.md): membership: open-unlearning; "
                  "tofu: open-unlearning, tofu; lume: semeval; mmlu: pandas"),
         {0},
     };
     const dele_usage usage = {
         .command = "eval",
-        .summary = "score what a model knows: MMLU, other choices, LUME rows, facts",
+        .summary = "evaluate a model: MMLU, multiple choice, LUME, TOFU, membership, facts",
         .synopsis = "MODEL --suite SUITE --data PATH --out DIR",
         .example = "deleatur eval models/smollm2 --suite mmlu --data data/mmlu --style "
                    "continuation --out results/before",

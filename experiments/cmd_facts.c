@@ -80,10 +80,9 @@ static dele_status find_known(choice *c, const command *o, dele_arena *arena, de
     dele_model_release(&model);
     if (err->code) return err->code;
     if (!c->n_known)
-        return dele_fail(
-            err, DELE_ERR_DATA,
-            "%s knows none of the %zu facts of %s; try facts or a model of another kind", o->model,
-            c->facts.n, o->facts);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s knows none of the %zu facts of %s; try other facts or another model",
+                         o->model, c->facts.n, o->facts);
     return DELE_OK;
 }
 
@@ -208,39 +207,38 @@ int cmd_facts(int argc, char **argv)
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("from a fact file"),
-        DELE_OPT("facts", &o.facts, "facts in ROME's or CounterFact's form, JSON or JSONL"),
+        DELE_OPT("facts", &o.facts, "facts in the format of ROME or CounterFact, JSON or JSONL"),
         DELE_OPT("answer", &o.answer,
-                 "with --facts: argmax: answers of one token; greedy: all of it, several tokens "
+                 "with --facts: argmax: answers of one token; greedy: answers of several tokens "
                  "too"),
         DELE_OPT("chat", &o.chat,
-                 "with --facts: chat layout to know it in: none, auto, olmo, smollm2; as trace "
-                 "has it"),
+                 "with --facts: chat template of the prompts, as in trace: none, auto, olmo, "
+                 "smollm2"),
         DELE_GROUP("from questions and answers"),
         DELE_OPT("qa", &qa.forget,
-                 "or build facts from forget rows: input and output, or question and answer"),
-        DELE_OPT("retain", &qa.retain, "with --qa: retain rows, built with the others"),
-        DELE_FLAG("first-token", &qa.first_token,
-                  "with --qa: attributes of one token, which is what trace takes"),
+                 "build facts from forget rows: input and output, or question and answer"),
+        DELE_OPT("retain", &qa.retain, "with --qa: retain rows"),
+        DELE_FLAG("first-token", &qa.first_token, "with --qa: attributes of one token, for trace"),
         DELE_FLAG("keep-unknown", &qa.keep_unknown,
-                  "with --qa: also what the model does not say greedily"),
+                  "with --qa: include answers that greedy decoding does not give"),
         DELE_FLAG("keep-copied", &qa.keep_copied,
-                  "with --qa: also answers copied from the question, as e-mail is"),
+                  "with --qa: include answers copied from the question, such as e-mail addresses"),
         DELE_FLAG("keep-alone", &qa.keep_alone,
-                  "with --qa: also questions that are put about one person only"),
+                  "with --qa: include questions asked about one person only"),
         DELE_GROUP("result"),
-        DELE_OPT("out", &o.out, "file for the facts known, with their split"),
+        DELE_OPT("out", &o.out, "file for the known facts, with their split"),
         DELE_OPT("forget-out", &o.forget_out, "file for the forget facts alone"),
         DELE_OPT("retain-out", &o.retain_out, "file for the retain facts alone"),
         DELE_GROUP("split"),
         DELE_OPT("forget-fraction", &o.forget_fraction,
                  "with --facts: fraction of the subjects in the forget split; 0: no split is "
                  "written"),
-        DELE_OPT("seed", &o.seed, "with --facts: of the split"),
+        DELE_OPT("seed", &o.seed, "with --facts: random seed of the split"),
         {0}};
     /* clang-format on */
     const dele_usage usage = {
         .command = "facts",
-        .summary = "keep the facts a model knows, or build them from rows",
+        .summary = "select the facts a model knows, or build facts from rows",
         .synopsis = "MODEL (--facts FILE | --qa FILE [--retain FILE]) --out FILE",
         .example = "deleatur facts smollm2.gguf --facts data/facts/world_facts.json "
                    "--out known.json "
@@ -265,14 +263,14 @@ int cmd_facts(int argc, char **argv)
                 "facts needs --facts FILE or --qa FILE, and --out FILE (deleatur help facts)");
         else if (only_with_qa && !qa.forget)
             dele_fail(&err, DELE_ERR_USAGE,
-                      "--retain, --first-token and --keep-... belong to --qa FILE");
+                      "--retain, --first-token and --keep-... need --qa FILE");
         else if (strcmp(o.answer, "argmax") && strcmp(o.answer, "greedy"))
             dele_fail(&err, DELE_ERR_USAGE, "--answer is argmax or greedy, not \"%.40s\"",
                       o.answer);
         else if (qa.forget && (strcmp(o.answer, "argmax") || strcmp(o.chat, "none")))
-            dele_fail(&err, DELE_ERR_USAGE,
-                      "--answer and --chat belong to --facts FILE; facts built from rows are known "
-                      "by all of their answer");
+            dele_fail(
+                &err, DELE_ERR_USAGE,
+                "--answer and --chat need --facts FILE; with --qa the whole answer is tested");
         else if (qa.forget)
             build_from_rows(&qa, &o, &arena, &err);
         else if (!(o.forget_fraction >= 0 && o.forget_fraction < 1))

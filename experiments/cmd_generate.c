@@ -74,14 +74,14 @@ int cmd_generate(int argc, char **argv)
     const char *path = NULL;
     const dele_option options[] = {
         DELE_GROUP("options"),
-        DELE_OPT("prompt", &s.prompt, "the text to continue"),
-        DELE_OPT("chat", &s.chat, "chat layout around it: none, auto, olmo, smollm2"),
-        DELE_OPT("max-new", &s.max_new, "maximum number of tokens to add"),
+        DELE_OPT("prompt", &s.prompt, "prompt text"),
+        DELE_OPT("chat", &s.chat, "chat template around the prompt: none, auto, olmo, smollm2"),
+        DELE_OPT("max-new", &s.max_new, "maximum number of new tokens"),
         {0},
     };
     const dele_usage usage = {
         .command = "generate",
-        .summary = "continue a prompt, greedily",
+        .summary = "greedy generation from a prompt",
         .synopsis = "MODEL --prompt TEXT",
         .example = "deleatur generate model.gguf --prompt 'The capital of France is' --max-new 8",
         .options = options,

@@ -181,7 +181,7 @@ int cmd_info(int argc, char **argv)
     /* clang-format on */
     const dele_usage usage = {.command = "info",
                               .summary =
-                                  "family, shapes, parameters, tokenizer, memory of each job",
+                                  "architecture, parameters, tokenizer, memory of each command",
                               .synopsis = "MODEL",
                               .example = "deleatur info model.gguf",
                               .options = options,

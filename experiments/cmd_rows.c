@@ -125,10 +125,9 @@ static dele_status work(const command *o, size_t *n, dele_arena *arena, dele_err
     condition c[CONDITIONS] = {{0}};
     dele_writer out = {0};
     if (!o->out)
-        return dele_fail(err, DELE_ERR_USAGE, "--out FILE is missing: where shall the rows go?");
+        return dele_fail(err, DELE_ERR_USAGE, "--out FILE is missing: the file for the rows");
     if (o->not &&!o->where[0] && !o->where[1])
-        return dele_fail(err, DELE_ERR_USAGE,
-                         "--not: it belongs to --where, whose rows it leaves out");
+        return dele_fail(err, DELE_ERR_USAGE, "--not needs --where");
     if (o->limit < 0)
         return dele_fail(err, DELE_ERR_USAGE, "--limit %d: it cannot be negative", o->limit);
     for (int i = 0; i < CONDITIONS && !err->code; i++)
@@ -155,10 +154,10 @@ int cmd_rows(int argc, char **argv)
         DELE_GROUP("options"),
         DELE_OPT("out", &o.out, "JSONL file to write"),
         DELE_OPT("where", &o.where[0],
-                 "only rows with FIELD=EXPRESSION (POSIX extended, anywhere in the field)"),
-        DELE_OPT("and", &o.where[1], "and this too"),
-        DELE_FLAG("not", &o.not, "all rows but those"),
-        DELE_OPT("limit", &o.limit, "the first so many; 0: all"),
+                 "select rows by FIELD=REGEX (POSIX extended, matched anywhere in the field)"),
+        DELE_OPT("and", &o.where[1], "a second condition that must hold too"),
+        DELE_FLAG("not", &o.not, "select all rows that do not match"),
+        DELE_OPT("limit", &o.limit, "use the first N rows; 0: all"),
         DELE_OPT("append", &o.behind, "a second file to append"),
         {0}};
     /* clang-format on */

@@ -53,7 +53,7 @@ static const char *find_recipe(const char *name, dele_arena *arena, dele_err *er
         inner && !strchr(name, '/') ? dele_share_path(inner, arena, &ignored) : NULL;
     if (!shipped)
         dele_fail(err, DELE_ERR_FILE,
-                  "%s is no file, and no recipe that comes with deleatur; these do: %s", name,
+                  "%s is not a file or an included recipe; included recipes: %s", name,
                   shipped_names(arena, err));
     return shipped;
 }
@@ -180,10 +180,10 @@ int cmd_run(int argc, char **argv)
     command c = {0};
     /* clang-format off */
     const dele_option options[] = {
-        DELE_GROUP("the study"),
-        DELE_OPT("out", &c.out, "directory of the study; made, or resumed"),
+        DELE_GROUP("study"),
+        DELE_OPT("out", &c.out, "directory of the study; an existing one is resumed"),
         DELE_OPT("set", &c.set, "NAME=VALUE: a variable of the recipe; may be given several times"),
-        DELE_GROUP("which stages"),
+        DELE_GROUP("stages"),
         DELE_OPT("only", &c.only,
                  "run these stages and what they depend on: names or patterns, as "
                  "'unlearned/*npo*'"),
@@ -196,8 +196,7 @@ int cmd_run(int argc, char **argv)
         {0}};
     /* clang-format on */
     const dele_usage usage = {.command = "run",
-                              .summary =
-                                  "a whole study from its recipe: stages, tables, one report",
+                              .summary = "run a study from a recipe: stages, tables, one report",
                               .synopsis = "RECIPE --out DIR [--set NAME=VALUE ...]",
                               .example = "deleatur run village_sweep --out sweep",
                               .options = options,
@@ -211,8 +210,7 @@ int cmd_run(int argc, char **argv)
     if (set) argc = take_settings(set, &n_set, argc, argv);
     if (set && !dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         if (!c.out && !c.dry_run)
-            dele_fail(&err, DELE_ERR_USAGE,
-                      "--out DIR is missing: where shall the study be written?");
+            dele_fail(&err, DELE_ERR_USAGE, "--out DIR is missing: the directory of the study");
         else
             work(&c, &common, set, n_set, &arena, &err);
     }

@@ -132,7 +132,7 @@ static dele_status parse_documents(size_t want[TASKS], const char *text, dele_er
             err, DELE_ERR_USAGE,
             "--documents %s: a number, or one for each of the three tasks as in 5,20,5", text);
     if (want[0] + want[1] + want[2] == 0)
-        return dele_fail(err, DELE_ERR_USAGE, "--documents %s: that is none", text);
+        return dele_fail(err, DELE_ERR_USAGE, "--documents %s: no documents", text);
     return DELE_OK;
 }
 
@@ -162,7 +162,7 @@ static dele_status take(split *s, const char *path, const size_t want[TASKS], bo
         if (taken[t] < want[t] * (beside ? 2 : 1))
             return dele_fail(err, DELE_ERR_DATA,
                              "%s has %zu documents of Task%d; %zu are asked for%s", path, taken[t],
-                             t + 1, want[t], beside ? ", and as many that stay untaught" : "");
+                             t + 1, want[t], beside ? ", and as many held-out ones" : "");
     return DELE_OK;
 }
 
@@ -214,7 +214,7 @@ static dele_status work(const command *o, dele_manifest *manifest, size_t n[3], 
     dele_outdir out = {0};
     char manifest_path[1100];
     if (!o->out)
-        return dele_fail(err, DELE_ERR_USAGE, "--out DIR is missing: where shall the rows go?");
+        return dele_fail(err, DELE_ERR_USAGE, "--out DIR is missing: the directory for the rows");
     if (o->seed < 0) return dele_fail(err, DELE_ERR_USAGE, "--seed %d: give at least 0", o->seed);
     if (parse_documents(want, o->documents, err)) return err->code;
     dele_rng_seed(&rng, (uint64_t)o->seed);
@@ -240,20 +240,19 @@ int cmd_subset(int argc, char **argv)
     const dele_option options[] = {
         DELE_GROUP("options"),
         DELE_OPT("documents", &o.documents,
-                 "how many of Task1, Task2, Task3, in each of forget and retain; or one number "
-                 "for all"),
-        DELE_OPT("seed", &o.seed, "draws the documents; 0: the first ones of each file"),
-        DELE_OPT("out", &o.out, "directory to make"),
+                 "number of documents of Task1, Task2, Task3 in each of forget and retain; or "
+                 "one number for all"),
+        DELE_OPT("seed", &o.seed, "random seed of the documents; 0: the first ones of each file"),
+        DELE_OPT("out", &o.out, "directory for the result; must not exist"),
         {0}};
     /* clang-format on */
-    const dele_usage usage = {
-        .command = "subset",
-        .summary = "a smaller LUME: whole documents, and others beside them that nobody is taught",
-        .synopsis = "LUME_DIR --out DIR",
-        .example = "deleatur subset data/lume --documents 5,20,5 --out small",
-        .options = options,
-        .positional = &o.from,
-        .n_positional = 1};
+    const dele_usage usage = {.command = "subset",
+                              .summary = "draw a smaller LUME: whole documents, and held-out ones",
+                              .synopsis = "LUME_DIR --out DIR",
+                              .example = "deleatur subset data/lume --documents 5,20,5 --out small",
+                              .options = options,
+                              .positional = &o.from,
+                              .n_positional = 1};
     dele_arena arena = {0};
     dele_err err = {0};
     dele_common common = {0};

@@ -54,7 +54,7 @@ static void print_table(eval_job *j, dele_table *table, dele_err *err)
 static dele_status only_compat(const eval_job *j, const char *known, dele_err *err)
 {
     if (!j->compat || !strcmp(j->compat, known)) return DELE_OK;
-    return dele_fail(err, DELE_ERR_USAGE, "--compat %s: --suite %s has %s alone", j->compat,
+    return dele_fail(err, DELE_ERR_USAGE, "--compat %s: --suite %s has %s only", j->compat,
                      j->suite, known);
 }
 
@@ -205,9 +205,9 @@ static dele_status load_mmlu(dele_semeval_mmlu *mmlu, eval_job *j, dele_err *err
     if (!err->code && !dele_semeval_mmlu_is_official(mmlu))
         dele_note(
             "--mmlu-result %s: %zu questions of the %s split in the style %s with %d examples, "
-            "where SemEval's final score has all %d of the test split in the style open-instruct "
+            "where SemEval's final score uses all %d of the test split in the style open-instruct "
             "with %d: "
-            "the one that comes out cannot be set beside published ones",
+            "this final score is not comparable with published ones",
             j->mmlu_result, mmlu->n, mmlu->split, mmlu->style, mmlu->shots, DELE_SEMEVAL_MMLU_N,
             DELE_SEMEVAL_MMLU_SHOTS);
     return err->code;
@@ -296,10 +296,9 @@ static cJSON *load_log(const eval_job *j, dele_err *err)
         j->retrained && !dele_path_is_dir(j->retrained) ? dele_json_load(j->retrained, err) : NULL;
     bool is_log = log && dele_tofu_log_ratios(log);
     if (is_log && j->compat && !strcmp(j->compat, "open-unlearning")) {
-        dele_note(
-            "%s does not say around what template or in what chat its questions stood: --template "
-            "or --chat have to be those that it was made with",
-            j->retrained);
+        dele_note("%s does not record the template or chat template of its questions; --template "
+                  "or --chat must be the same as for it",
+                  j->retrained);
         return log;
     }
     if (is_log)
@@ -379,7 +378,7 @@ static dele_status eval_facts(eval_job *j, dele_err *err)
     dele_progress_end(&progress);
     if (status) return status;
     if (scores.n_too_long)
-        dele_note("%s: %zu prompt%s left out: longer, with the answer, than the model's context of "
+        dele_note("%s: %zu prompt%s left out: with the answer, longer than the model's context of "
                   "%d tokens",
                   j->data, scores.n_too_long, scores.n_too_long == 1 ? " is" : "s are",
                   j->model.config.context);
@@ -449,7 +448,7 @@ dele_status eval_check_options(const eval_job *j, const eval_suite *suite, dele_
         if (option[i].given && !has_option(suite, option[i].name))
             return dele_fail(err, DELE_ERR_USAGE, "--%s: --suite %s does not use it; %s%s",
                              option[i].name, suite->name,
-                             *own ? "it has " : "it has --data, --limit and --out alone", own);
+                             *own ? "it has " : "it has --data, --limit and --out only", own);
     return DELE_OK;
 }
 

@@ -114,7 +114,7 @@ static void where_nothing_was_forgotten_nothing_is_divided_by_zero_and_it_is_sai
     }
     attack_summary x = summarise(&s, true, false);
     assert_true(isnan(x.recovery.share) && isnan(x.recovery.ci.low));
-    assert_non_null(strstr(x.recovery.why, "nothing can be recovered"));
+    assert_non_null(strstr(x.recovery.why, "nothing to recover"));
     x = summarise(&s, false, false);
     assert_true(isnan(x.recovery.share) && isnan(x.before));
     assert_non_null(strstr(x.recovery.why, "--before"));
@@ -247,12 +247,12 @@ static void what_cannot_be_asked_is_refused_with_its_line(void **state)
         const char *templates, *paraphrases, *prefixes, *words;
     } cases[] = {{"{\"name\": \"x\", \"template\": \"no hole\"}", NULL, NULL,
                   "t.jsonl:1: the template has no {input}"},
-                 {"{\"name\": \"plain\", \"template\": \"{input}\"}", NULL, NULL, "is taken"},
+                 {"{\"name\": \"plain\", \"template\": \"{input}\"}", NULL, NULL, "is used already"},
                  {"\n", NULL, NULL, "holds no template"},
                  {NULL, "{\"input\": \"x\"}", NULL, "p.jsonl:1: a paraphrase needs the \"id\""},
                  {NULL, "{\"id\": \"nobody\", \"input\": \"x\"}", NULL, "no paraphrase has the id"},
-                 {NULL, NULL, "25,100", "\"100\" is no per cent"},
-                 {NULL, NULL, "half", "\"half\" is no per cent"}};
+                 {NULL, NULL, "25,100", "\"100\" is not a percentage"},
+                 {NULL, NULL, "half", "\"half\" is not a percentage"}};
     dele_model model;
     attack_set set;
     if (dele_model_load(&model, DEMO, &arena, &err)) fail_msg("%s", err.msg);

@@ -113,8 +113,8 @@ expect() { # STATUS PATTERN OPTIONS...
 expect 2 '--forget and --out' gone
 expect 2 '"burn" is none of quantise' gone --forget "$forget" --attacks burn
 expect 2 '"q3_k" is none of' gone --forget "$forget" --types q3_k
-expect 2 '--paraphrases belong to' gone --forget "$forget" --paraphrases others.jsonl --attacks relearn
-expect 1 'none would be left' gone --forget "$forget" --limit 10
+expect 2 '--paraphrases needs' gone --forget "$forget" --paraphrases others.jsonl --attacks relearn
+expect 1 'leaves none to evaluate' gone --forget "$forget" --limit 10
 expect 1 'cannot read nowhere.jsonl' gone --forget nowhere.jsonl
 expect 1 'nowhere' gone --forget "$forget" --before nowhere --limit 12
 expect 1 'choose other --attacks' gone --forget "$forget" --attacks prefix

@@ -69,10 +69,10 @@ expect() { # STATUS PATTERN OPTIONS...
     [ $? -eq "$status" ] && grep -q -- "$pattern" <<<"$said" || fail "$* said: $said"
     [ ! -e "$dir/f" ] && [ ! -e "$dir/f.part" ] || fail "$* left something behind"
 }
-expect 2 'goes with --attribution' --attribution-check 2
+expect 2 'needs --attribution' --attribution-check 2
 expect 2 'not "head"' --attribution --kinds mlp,head
 expect 2 'Gaussian noise' --attribution --direction noise
 expect 2 'Gaussian noise' --attribution --noise u0.3
-expect 2 'goes without --sever' --attribution --sever mlp
+expect 2 'excludes --sever' --attribution --sever mlp
 expect 2 'at least 1' --attribution --samples 0
 echo "all as it should be"

@@ -45,7 +45,7 @@ for command in $commands; do
     expect 2 "did you mean $command?" "$deleatur" "${command}x"
 done
 fits trace --compare --help
-for heading in data 'what may change' training result; do expect 0 "^$heading\$" "$deleatur" unlearn --help; done
+for heading in data 'what is trained' training result; do expect 0 "^$heading\$" "$deleatur" unlearn --help; done
 expect 0 '^  npo  *-2/beta log sigma' "$deleatur" unlearn --help
 
 # The names that other programs have are answered with ours, which all are options of some command.

@@ -230,7 +230,7 @@ static void what_cannot_be_refused_is_said(void **state)
     dele_refusals list;
     open_refusals(&r, *state, &list, "No.\n", 1);
     assert_int_equal(add(&r, *state, "{\"text\": \"abcdefgh\"}\n"), DELE_ERR_DATA);
-    assert_non_null(strstr(r.err.msg, "rows.jsonl:1: text alone"));
+    assert_non_null(strstr(r.err.msg, "rows.jsonl:1: a row with text alone"));
     r.err = (dele_err){0};
     const char *empty = scratch_text(*state, "none.txt", "# nothing\n\n");
     assert_int_equal(dele_refusals_open(&list, empty, 1, &r.arena, &r.err), DELE_ERR_DATA);

@@ -508,7 +508,7 @@ static void what_does_not_belong_together_is_refused(void **state)
     x.model[DELE_DEPTH_UNLEARNED].tokenizer = dele_tokenizer_load(json, &x.arena, &err);
     assert_int_equal(read_text(&x, *state, "{\"input\": \"a man\", \"output\": \"b\"}\n", &o, &err),
                      DELE_ERR_DATA);
-    assert_non_null(strstr(err.msg, "rows.jsonl:1 into other tokens than full does"));
+    assert_non_null(strstr(err.msg, "rows.jsonl:1 differently from full"));
     forget_tokenizer(&x.model[DELE_DEPTH_UNLEARNED]);
     err = (dele_err){0};
     assert_int_equal(read_text(&x, *state, "", &o, &err), DELE_ERR_DATA);

@@ -3,7 +3,7 @@
 #
 # deleatur depth from the outside, on the embedded model: four invented people are taught to it in its lower layers; one
 # copy is made to forget them there, another is trained in its last layer alone to say something else.  Both no longer
-# say the facts; the depth score tells them apart.  And identities, --reference, resuming after a interrupted run, sentences.
+# say the facts; the depth score tells them apart.  And identities, --reference, resuming after an interrupted run, sentences.
 set -u
 deleatur=$1 source=$2
 model=$source/data/models/demo
@@ -46,7 +46,7 @@ quiet="--no-eos --quiet --threads 2"
 
 depth() { "$deleatur" depth "$1" --full taught --retain "$model" --data rows.jsonl --quiet --threads 2 "${@:2}"; }
 depth erased --out d-erased >said || fail "the depth of erasing"
-grep -q '^depth score' said && [ "$(grep -c '^ *[0-7]  ' said)" -eq 8 ] || fail "it said $(cat said)"
+grep -q '^UDS' said && [ "$(grep -c '^ *[0-7]  ' said)" -eq 8 ] || fail "it said $(cat said)"
 depth hidden --out d-hidden >/dev/null || fail "the depth of hiding"
 for k in erased hidden; do
     cat "d-$k/depth.json"
@@ -100,7 +100,7 @@ expect() { # STATUS PATTERN ARGUMENTS...
     [ ! -e none ] && [ ! -e none.part ] || fail "$* left something behind"
 }
 rest="--full taught --data rows.jsonl"
-expect 2 'the base model from before the teaching is one' erased $rest
+expect 2 'or the base model' erased $rest
 expect 2 'depth needs --full' erased --retain "$model" --data rows.jsonl
 expect 2 '--positions some: choose' erased $rest --retain "$model" --positions some
 expect 2 '--threshold -1' erased $rest --retain "$model" --threshold -1

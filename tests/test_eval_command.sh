@@ -64,7 +64,7 @@ expect 1 '1 contexts for 2 choices' --suite choices --data "$dir/bad.jsonl"
 bad '{"choices": ["a", "b"], "answer": 1}'
 expect 1 'there is no "question"' --suite choices --data "$dir/bad.jsonl"
 expect 2 'is not known: mmlu, choices' --suite arc --data "$dir/bad.jsonl"
-expect 2 '--style: --suite choices does not use it; it has --data, --limit and --out alone' --suite choices --data "$dir/sets" \
+expect 2 '--style: --suite choices does not use it; it has --data, --limit and --out only' --suite choices --data "$dir/sets" \
     --style harness
 expect 2 '--shots: --suite lume does not use it; it has --ids, --chat' --suite lume --data "$dir/sets" --shots 0
 expect 2 '--chat: --suite mmlu does not use it' --suite mmlu --data "$dir/sets" --chat none
@@ -82,7 +82,7 @@ for style in harness continuation hendrycks open-instruct; do
     grep -q "\"style\":.\"$style\"" "$dir/mmlu-$style/eval.json" || fail "the style $style is not said"
 done
 expect 2 'belongs to the styles hendrycks' --suite mmlu --data "$mmlu" --compat pandas
-expect 2 'has pandas alone' --suite mmlu --data "$mmlu" --compat tofu
+expect 2 'has pandas only' --suite mmlu --data "$mmlu" --compat tofu
 score --suite mmlu --data "$mmlu" --style open-instruct --shots 3 --compat pandas --out "$dir/pandas" >/dev/null || fail "--compat pandas"
 cmp -s "$dir/pandas/items.jsonl" "$dir/mmlu-open-instruct/items.jsonl" && fail "--compat pandas changes nothing"
 expect 2 'harness, continuation' --suite mmlu --data "$mmlu" --style letter
@@ -137,7 +137,7 @@ score --suite membership --data "$dir/mia" --compat open-unlearning --out "$dir/
 cmp -s "$dir/compat/items.jsonl" "$dir/again/items.jsonl" && fail "--compat changes nothing"
 expect 1 'scored without --compat, this model with --compat open-unlearning; score both with the same' \
     --suite membership --data "$dir/mia" --compat open-unlearning --retrained "$dir/again"
-expect 2 'has open-unlearning alone' --suite membership --data "$dir/mia" --compat tofu
+expect 2 'has open-unlearning only' --suite membership --data "$dir/mia" --compat tofu
 expect 1 'one of membership is needed' --suite membership --data "$dir/mia" --retrained "$dir/mmlu-harness"
 
 # ---- LUME as the organisers lay it out: twelve terms of one half, whatever the model says ---------------------------------
@@ -198,7 +198,7 @@ sed '0,/"n":.*2,/s//"n": 1,/' "$dir/whole/eval.json" >"$dir/fewer/eval.json"
 cmp -s "$dir/whole/eval.json" "$dir/fewer/eval.json" && fail "the count was not changed"
 "$deleatur" compare "$dir/whole" "$dir/fewer" 2>&1 | grep -q 'different items (scores.split=forget,task=Task1,type=sc.: 2 and 1)' ||
     fail "terms of other rows were compared"
-expect 2 '--compat open-unlearning: --suite lume has semeval alone' --suite lume --data "$dir/lume" --compat open-unlearning
+expect 2 '--compat open-unlearning: --suite lume has semeval only' --suite lume --data "$dir/lume" --compat open-unlearning
 mkdir "$dir/quirks" # the rows again, and as many questions with two digits, which belong to no term of the script's
 sed 's/qa1"/qa10"/; s/qa0"/qa11"/' "$dir/lume/forget.jsonl" | cat "$dir/lume/forget.jsonl" - >"$dir/quirks/forget.jsonl"
 cp "$dir/lume/retain.jsonl" "$dir/quirks"
@@ -244,7 +244,7 @@ for name in forget_truth_ratio forget_Truth_Ratio; do
     score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --template 'Question: {}' \
         --retrained "$dir/TOFU_EVAL.json" --out "$dir/ou-$name" >"$dir/table" 2>"$dir/said" || fail "a log: $(cat "$dir/said")"
     grep -q $'^forget quality\t1\t' "$dir/table" || fail "forget quality against a log of its own numbers: $(cat "$dir/table")"
-    grep -q 'around what template' "$dir/said" || fail "nothing is said of the template: $(cat "$dir/said")"
+    grep -q 'does not record the template' "$dir/said" || fail "nothing is said of the template: $(cat "$dir/said")"
 done
 log forget_truth_ratio 1e9 1e9
 score --suite tofu --data "$dir/tofu" --max-new 1 --limit 2 --compat open-unlearning --retrained "$dir/TOFU_EVAL.json" \

@@ -133,9 +133,9 @@ refused 1 'nobody.jsonl: none of the 1 rows makes a fact; 1 were left out becaus
 refused 1 'cannot open nowhere.jsonl' "$model" --qa rows.jsonl --retain nowhere.jsonl
 refused 2 'facts needs --facts FILE or --qa FILE' "$model"
 refused 2 'facts needs --facts FILE or --qa FILE' "$model" --qa rows.jsonl --facts known.json
-refused 2 'belong to --qa' "$model" --facts known.json --keep-copied
+refused 2 'need --qa' "$model" --facts known.json --keep-copied
 refused 2 '--answer is argmax or greedy' "$model" --facts known.json --answer attribute
-refused 2 'belong to --facts' "$model" --qa rows.jsonl --chat auto
+refused 2 'need --facts' "$model" --qa rows.jsonl --chat auto
 refused 2 'none of\|no chat\|layout' "$model" --facts known.json --chat loud
 printf '{"subject": "Charil Pink", "prompt": "Charil Pink is", "attribute": "B"}\n' >pink.jsonl
 refused 1 'knows none of the 1 facts' "$model" --facts pink.jsonl

@@ -54,7 +54,7 @@ refused() { # STATUS PATTERN ARGUMENTS...
     [ -e none ] || [ -e none.part ] && fail "$* left something"
 }
 refused 2 'embed_tokens.weight is no linear layer' finetune "$data/models/demo" --data "$fixtures/lora_rows.jsonl" --lora 4
-refused 2 '--lora-alpha goes with --lora' $teach --lora-alpha 3
-refused 2 '--lora-keep goes with --lora' $teach --lora-keep
+refused 2 '--lora-alpha needs --lora' $teach --lora-alpha 3
+refused 2 '--lora-keep needs --lora' $teach --lora-keep
 refused 2 '--lora -1' $teach --lora -1
 exit $failed

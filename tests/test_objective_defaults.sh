@@ -38,5 +38,5 @@ run two npo "" 0-1
 said=$("$deleatur" unlearn "$data/models/demo" $rows --objective idk-dpo --out none 2>&1) && fail "idk-dpo without --retain"
 grep -q -- '--retain FILE is missing' <<<"$said" || fail "idk-dpo without --retain said: $said"
 said=$("$deleatur" unlearn "$data/models/demo" $rows --objective dpo --variant tofu --out none 2>&1) && fail "dpo borrowed nothing"
-grep -q 'takes its other answers from it' <<<"$said" || fail "dpo without --retain said: $said"
+grep -q 'takes its alternate answers from it' <<<"$said" || fail "dpo without --retain said: $said"
 exit $failed

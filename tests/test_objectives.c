@@ -430,12 +430,12 @@ static float **room_for_weights(world *w, dele_rng *noise)
     return g;
 }
 
-static double loss_now(dele_micro_batch *p, const dele_item *items, size_t n,
+static double loss_now(dele_packed_batch *p, const dele_item *items, size_t n,
                        const dele_loss_group *group, const double weight[2])
 {
     double loss[2] = {0};
     dele_err err = {0};
-    if (dele_micro_batch_forward(p, loss, items, n, group, &err)) fail_msg("%s", err.msg);
+    if (dele_packed_batch_forward(p, loss, items, n, group, &err)) fail_msg("%s", err.msg);
     return weight[0] * loss[0] + weight[1] * loss[1];
 }
 
@@ -450,7 +450,7 @@ static void leave_logits(double loss[2], const dele_loss_batch *rows) { (void)lo
 
 /* Σ d · z over the labelled rows, d a gradient by logits that stays: its slope is the gradient's,
  * whatever part of the loss an objective holds fixed. */
-static double held_loss_now(dele_micro_batch *p, const float *d, const dele_item *items, size_t n,
+static double held_loss_now(dele_packed_batch *p, const float *d, const dele_item *items, size_t n,
                             const dele_loss_group *group, const double weight[2])
 {
     static const dele_objective look = {.name = "look", .rows = leave_logits};
@@ -470,7 +470,7 @@ static void slope_equals_difference(const dele_objective *o, dele_family family,
                                     double whole)
 {
     world w;
-    dele_micro_batch p;
+    dele_packed_batch p;
     dele_err err = {0};
     double settings[DELE_N_SETTINGS], before[2][N_ROWS], length = 0;
     dele_item items[2 * N_ROWS];
@@ -481,10 +481,10 @@ static void slope_equals_difference(const dele_objective *o, dele_family family,
     if (!isnan(settings[DELE_LAYER])) settings[DELE_LAYER] = 0;
     if (retain_kl == 1) settings[DELE_RETAIN_KL] = 1;
     if (whole == 1) settings[DELE_TRAIN_ON_PROMPT] = 1;
-    if (dele_micro_batch_init(&p, &w.model, &w.mask, o, settings, 1000, LENGTH, &w.arena, &err))
+    if (dele_packed_batch_init(&p, &w.model, &w.mask, o, settings, 1000, LENGTH, &w.arena, &err))
         fail_msg("%s", err.msg);
     for (int k = 0; k < 2 && o->reference_nll; k++)
-        if (dele_micro_batch_nll(&p, before[k], w.row[k ? 2 : DELE_FORGET], N_ROWS, &err))
+        if (dele_packed_batch_nll(&p, before[k], w.row[k ? 2 : DELE_FORGET], N_ROWS, &err))
             fail_msg("%s", err.msg);
     for (int i = 0; i < 2 * N_ROWS; i++) {
         const dele_side side = i < N_ROWS ? DELE_RETAIN : DELE_FORGET;
@@ -494,9 +494,9 @@ static void slope_equals_difference(const dele_objective *o, dele_family family,
             it->chosen = &w.row[2][i % N_ROWS];
         for (int k = 0; k < 2 && o->reference_nll; k++) it->reference[k] = before[k][i % N_ROWS];
         group.sequences[side]++;
-        group.tokens[side] += dele_micro_batch_labels(&p, it);
+        group.tokens[side] += dele_packed_batch_labels(&p, it);
     }
-    if (p.steer && dele_micro_batch_steer(&p, 3, items + N_ROWS, N_ROWS, &err))
+    if (p.steer && dele_packed_batch_steer(&p, 3, items + N_ROWS, N_ROWS, &err))
         fail_msg("%s", err.msg);
     const bool is_whole = whole == 1 && o->train_on_prompt & DELE_ON_FORGET;
     assert_int_equal(group.tokens[DELE_FORGET],
@@ -512,7 +512,7 @@ static void slope_equals_difference(const dele_objective *o, dele_family family,
     const size_t n_gradient = p.n_labels * p.width;
     float *d = holds_fixed(o) ? DELE_NEW(&w.arena, float, n_gradient, &err) : NULL;
     if (d) memcpy(d, p.x, n_gradient * sizeof *d);
-    if (dele_micro_batch_backward(&p, weight, g, &err)) fail_msg("%s", err.msg);
+    if (dele_packed_batch_backward(&p, weight, g, &err)) fail_msg("%s", err.msg);
     for (size_t k = 0; k < w.model.n_tensors; k++)
         if (g[k])
             length += dele_sum_squares(g[k], w.model.tensors[k].rows * w.model.tensors[k].cols);
@@ -530,7 +530,7 @@ static void slope_equals_difference(const dele_objective *o, dele_family family,
     if (fabs(slope - length) > 0.01 * length)
         fail_msg("%s, %s: the gradient is %g long, the loss rises by %g", o->name,
                  family == DELE_OLMO ? "olmo" : "llama", length, slope);
-    dele_micro_batch_release(&p);
+    dele_packed_batch_release(&p);
     end_world(&w);
 }
 
@@ -577,7 +577,7 @@ static void read_sequences(sequences *all, const cJSON *file)
 }
 
 /* As the trainer makes them: another answer beside its row, in its place, or not there. */
-static size_t make_items(dele_item *items, dele_loss_group *group, dele_micro_batch *p,
+static size_t make_items(dele_item *items, dele_loss_group *group, dele_packed_batch *p,
                          const sequences *all)
 {
     size_t n = 0;
@@ -594,10 +594,10 @@ static size_t make_items(dele_item *items, dele_loss_group *group, dele_micro_ba
             it->row = &all->row[k + 1];
         for (int j = 0; j < 2 && p->objective->reference_nll; j++)
             if ((j ? it->chosen : it->row) &&
-                dele_micro_batch_nll(p, &it->reference[j], j ? it->chosen : it->row, 1, &err))
+                dele_packed_batch_nll(p, &it->reference[j], j ? it->chosen : it->row, 1, &err))
                 fail_msg("%s", err.msg);
         group->sequences[it->side]++;
-        group->tokens[it->side] += dele_micro_batch_labels(p, it);
+        group->tokens[it->side] += dele_packed_batch_labels(p, it);
     }
     return n;
 }
@@ -622,14 +622,14 @@ static void gradient_equals(const float *got, const cJSON *want, size_t n, const
 
 /* The direction is drawn, so that torch's is taken; the length, where the model's states decide it,
  * is torch's as well. */
-static void take_steer(dele_micro_batch *p, const cJSON *c, const dele_item *forget,
+static void take_steer(dele_packed_batch *p, const cJSON *c, const dele_item *forget,
                        size_t n_forget)
 {
     float steer[64];
     dele_err err = {0};
     assert_true(p->width <= 64 && floats(steer, c, "steering-coeff") == p->width);
     if (p->objective->adaptive) {
-        if (dele_micro_batch_steer(p, 3, forget, n_forget, &err)) fail_msg("%s", err.msg);
+        if (dele_packed_batch_steer(p, 3, forget, n_forget, &err)) fail_msg("%s", err.msg);
         assert_true(
             near(dele_sum_squares(p->steer, p->width), dele_sum_squares(steer, p->width), 0));
     }
@@ -639,7 +639,7 @@ static void take_steer(dele_micro_batch *p, const cJSON *c, const dele_item *for
 static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences *all)
 {
     world w = {0};
-    dele_micro_batch p;
+    dele_packed_batch p;
     dele_loss_group group;
     dele_item items[MOST_SEQUENCES];
     dele_err err = {0};
@@ -656,7 +656,7 @@ static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences 
         if (!isnan(x)) settings[k] = x;
     }
     if (o->at_layer) settings[DELE_LAYER] = number(file, "at_layer");
-    if (dele_micro_batch_init(&p, &w.model, &w.mask, o, settings, 1000, MOST_IDS, &w.arena, &err))
+    if (dele_packed_batch_init(&p, &w.model, &w.mask, o, settings, 1000, MOST_IDS, &w.arena, &err))
         fail_msg("%s", err.msg);
     const size_t n = make_items(items, &group, &p, all);
     if (p.steer)
@@ -666,8 +666,8 @@ static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences 
              w.mask.trains[k] && i < w.model.tensors[k].rows * w.model.tensors[k].cols; i++)
             w.model.tensors[k].data[i] *= (float)number(file, "moved");
     float **g = room_for_weights(&w, NULL);
-    if (dele_micro_batch_forward(&p, loss, items, n, &group, &err) ||
-        dele_micro_batch_backward(&p, weight, g, &err))
+    if (dele_packed_batch_forward(&p, loss, items, n, &group, &err) ||
+        dele_packed_batch_backward(&p, weight, g, &err))
         fail_msg("%s: %s", o->name, err.msg);
     if (!near(loss[DELE_FORGET], number(c, "forget"), 0) ||
         !near(loss[DELE_RETAIN], number(c, "retain"), 0))
@@ -681,7 +681,7 @@ static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences 
             gradient_equals(g[k], cJSON_GetObjectItem(cJSON_GetObjectItem(c, "gradient"), t->name),
                             t->rows * t->cols, who);
     }
-    dele_micro_batch_release(&p);
+    dele_packed_batch_release(&p);
     end_world(&w);
 }
 
@@ -832,7 +832,7 @@ static void steer_by(const dele_objective *o, double length, size_t batch_tokens
                      double *mean)
 {
     world w;
-    dele_micro_batch p;
+    dele_packed_batch p;
     dele_err err = {0};
     double settings[DELE_N_SETTINGS];
     dele_item items[N_ROWS];
@@ -840,15 +840,15 @@ static void steer_by(const dele_objective *o, double length, size_t batch_tokens
     dele_objective_defaults(settings, o);
     settings[DELE_LAYER] = 0;
     settings[DELE_STEERING_COEFF] = length;
-    if (dele_micro_batch_init(&p, &w.model, &w.mask, o, settings, batch_tokens, LENGTH, &w.arena,
+    if (dele_packed_batch_init(&p, &w.model, &w.mask, o, settings, batch_tokens, LENGTH, &w.arena,
                               &err))
         fail_msg("%s", err.msg);
     for (int i = 0; i < N_ROWS; i++)
         items[i] = (dele_item){.row = &w.row[DELE_FORGET][i], .side = DELE_FORGET};
-    if (dele_micro_batch_steer(&p, 3, items, N_ROWS, &err)) fail_msg("%s", err.msg);
+    if (dele_packed_batch_steer(&p, 3, items, N_ROWS, &err)) fail_msg("%s", err.msg);
     memcpy(steer, p.steer, 32 * sizeof *steer);
     *mean = mean_state_length(&w, w.row[DELE_FORGET], N_ROWS);
-    dele_micro_batch_release(&p);
+    dele_packed_batch_release(&p);
     end_world(&w);
 }
 
@@ -985,20 +985,20 @@ static void rmu_refuses_what_lies_above_its_layer(void **state)
 {
     (void)state;
     world w;
-    dele_micro_batch p;
+    dele_packed_batch p;
     dele_err err = {0};
     double settings[DELE_N_SETTINGS];
     make_world(&w);
     dele_objective_defaults(settings, &dele_objective_rmu);
     settings[DELE_LAYER] = 7;
-    assert_int_equal(dele_micro_batch_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings,
+    assert_int_equal(dele_packed_batch_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings,
                                            100, LENGTH, &w.arena, &err),
                      DELE_ERR_USAGE); /* layer 7 of 2 */
     settings[DELE_LAYER] = 0;
     for (size_t k = 0; k < w.mask.n_tensors; k++)
         if (w.model.tensors[k].layer == 1) w.mask.trains[k] = true;
     err = (dele_err){0};
-    assert_int_equal(dele_micro_batch_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings,
+    assert_int_equal(dele_packed_batch_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings,
                                            100, LENGTH, &w.arena, &err),
                      DELE_ERR_USAGE);
     assert_non_null(strstr(err.msg, "above layer 0"));

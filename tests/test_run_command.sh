@@ -219,7 +219,7 @@ refused 1 'is no column of the table' "$(stage info '"model": "m"' ', "pareto": 
 refused 2 'no such variable' "$(stage info '"model": "m"')" --set x=1
 refused 2 'no stage is called b' "$(stage info '"model": "m"')" --only b --dry-run
 refused 1 'not JSON' '{"stages": [,]}'
-"$deleatur" run no_such_recipe --out none 2>err.txt; [ $? -eq 1 ] && grep -q 'no recipe that comes with deleatur' err.txt || fail "a missing recipe"
+"$deleatur" run no_such_recipe --out none 2>err.txt; [ $? -eq 1 ] && grep -q 'is not a file or an included recipe' err.txt || fail "a missing recipe"
 "$deleatur" run small.json 2>err.txt; [ $? -eq 2 ] || fail "without --out"
 
 "$deleatur" run village_sweep --dry-run >plan.txt && grep -q 'layers=0-5' plan.txt || fail "the recipe that comes with deleatur"

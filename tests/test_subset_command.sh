@@ -62,12 +62,12 @@ cmp -s drawn/taught.jsonl other/taught.jsonl && fail "another seed draws the sam
 2 2 Task3" ] || fail "drawn: $(documents drawn/forget.jsonl)"
 [ -z "$(comm -12 <(documents drawn/forget.jsonl) <(documents drawn/mia_data/nonmember.jsonl))" ] || fail "a document on both sides"
 
-refused 1 'has 6 documents of Task1; 4 are asked for, and as many that stay untaught' lume --documents 4
+refused 1 'has 6 documents of Task1; 4 are asked for, and as many held-out ones' lume --documents 4
 refused 2 'one for each of the three tasks' lume --documents 1,2
 refused 2 'one for each of the three tasks' lume --documents 1,2,3,4
 refused 2 'one for each of the three tasks' lume --documents many
 refused 2 'one for each of the three tasks' lume --documents 1,-2,3
-refused 2 'that is none' lume --documents 0
+refused 2 ': no documents' lume --documents 0
 refused 1 'nowhere/forget.jsonl' nowhere --documents 1
 "$deleatur" subset lume --documents 1 --out small 2>said && fail "it wrote over a result"
 sed -i '3s/"task": "Task1"/"task": "Task9"/' lume/retain.jsonl

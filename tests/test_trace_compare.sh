@@ -70,7 +70,7 @@ expect() { # STATUS PATTERN ARGUMENTS...
 expect 2 'AFTER is missing: deleatur trace --compare BEFORE AFTER' --compare "$dir/a"
 expect 2 'one argument too many' --compare "$dir/a" "$dir/b" "$dir/c"
 expect 2 'no option --facts' --compare "$dir/a" "$dir/b" --facts "$facts"
-expect 2 'wants the number of a fact' --compare "$dir/a" "$dir/b" --fact Arlo --out "$dir/out"
+expect 2 'takes the id of a fact' --compare "$dir/a" "$dir/b" --fact Arlo --out "$dir/out"
 expect 1 'fact 4711 is not in both' --compare "$dir/a" "$dir/b" --fact 4711 --out "$dir/out"
 expect 1 'trace.json' --compare "$dir/a" "$dir/absent" --out "$dir/out"
 expect 1 'the same options' --compare "$dir/a" "$dir/w" --out "$dir/out"
@@ -87,13 +87,13 @@ refused 'zero before, mean after.*same --corrupt' --corrupt zero -- --corrupt me
 refused 'noise before, tokens after.*same --corrupt' -- --corrupt tokens
 refused "the code's windows before, the paper's after.*same --edges" --window 2 -- --window 2 --edges paper
 refused 'Gaussian noise before, uniform noise after.*same --noise' -- --noise us3
-refused 'noise on top of the embeddings before, in their place after.*same --replace' -- --replace
+refused 'noise added to the embeddings before, instead of them after.*same --replace' -- --replace
 trace --limit 1 --kinds mlp --window 1 --edges paper --noise s2 --noise-seed shared --out "$dir/weak" || fail "weaker noise"
 compare "$dir/a" "$dir/weak" >"$dir/said" || fail "noise of another strength is refused"
-grep -q '^warning: the noise was not equally strong: sigma .* before' "$dir/said" || fail "no warning of weaker noise"
-grep -q "^warning: the noise was each fact's own before, shared by all facts after" "$dir/said" || fail "no warning of shared noise"
-compare "$dir/a" "$dir/weak" --json | grep -q 'not equally strong' || fail "--json does not warn"
+grep -q '^warning: the noise levels differ: sigma .* before' "$dir/said" || fail "no warning of weaker noise"
+grep -q "^warning: the noise was drawn for each fact before, shared by all facts after" "$dir/said" || fail "no warning of shared noise"
+compare "$dir/a" "$dir/weak" --json | grep -q 'noise levels differ' || fail "--json does not warn"
 expect 1 'same --direction' --compare "$dir/a" "$dir/n" --out "$dir/out"
-expect 1 'no chart in common' --compare "$dir/a" "$dir/e" --out "$dir/out"
+expect 1 'no patched activation in common' --compare "$dir/a" "$dir/e" --out "$dir/out"
 expect 1 'exists' --compare "$dir/a" "$dir/b" --out "$dir/ab"
 echo "all as it should be"

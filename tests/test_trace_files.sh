@@ -143,7 +143,7 @@ expect 1 'absent-file' --facts "$dir/absent-file.json"
 expect 2 'none of hidden, mlp, attn' --facts "$facts" --kinds heads
 expect 2 'none of s3' --facts "$facts" --noise loud
 expect 2 'at least 1' --facts "$facts" --samples 0
-expect 2 'goes without --attribution' --facts "$facts" --attribution --reference-check 2
+expect 2 'excludes --attribution' --facts "$facts" --attribution --reference-check 2
 expect 1 'no facts of split' --facts "$dir/wrong.json" --split forget
 said=$(trace --facts "$facts" --out "$dir/a" 2>&1) && fail "an --out that exists was taken"
 grep -q 'exists' <<<"$said" || fail "an --out that exists: $said"

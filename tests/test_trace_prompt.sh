@@ -34,8 +34,8 @@ cmp by-prompt/summary.tsv by-id/summary.tsv && cmp by-prompt/layers.tsv by-id/la
 trace --prompt "$prompt" --subject 'Arlo Greycliff' --attribute Tovik >stdout.txt || fail "--attribute"
 grep -q 'the model says something else: 1' stdout.txt && grep -q -- '--answer attribute' stdout.txt || fail "another answer: $(cat stdout.txt)"
 grep -q 'clean' stdout.txt && fail "nothing was traced, and it has a clean p: $(cat stdout.txt)"
-refused 2 'goes with --subject' trace --prompt "$prompt"
-refused 2 'goes with --prompt' trace --subject Arlo
+refused 2 'needs --subject' trace --prompt "$prompt"
+refused 2 'needs --prompt' trace --subject Arlo
 refused 2 'give one of them' trace --facts "$facts" --prompt "$prompt" --subject Arlo
 refused 1 'does not occur in the prompt' trace --prompt "$prompt" --subject Bob
 refused 2 '--out DIR is missing' trace --facts "$facts"
@@ -78,5 +78,5 @@ refused 1 'pickle' "$deleatur" rows old.pt --out x
 mkdir only_bin && cp pytorch_model.bin "$model/config.json" only_bin
 refused 1 'pytorch_model.bin is there.*save_pretrained' "$deleatur" info only_bin
 refused 1 'give the directory' "$deleatur" info "$model/model.safetensors"
-refused 1 'these do: .*quickstart' "$deleatur" run nope --out x
+refused 1 'included recipes: .*quickstart' "$deleatur" run nope --out x
 exit $failed

@@ -142,15 +142,15 @@ static void impossible_values_are_refused(void **state)
         memcpy(order, orders[k < 4 ? k : 0], sizeof order);
         assert_int_equal(dele_training_state_save(&saved, path, &err), DELE_OK);
         dele_training_state_bytes(&saved, order, sizeof order);
-        dele_tape_size(&saved, &n, 9);
+        dele_training_state_size(&saved, &n, 9);
         dele_training_state_bytes(&saved, &flag, sizeof flag);
         assert_int_equal(dele_training_state_end(&saved, &err), DELE_OK);
 
         assert_int_equal(dele_training_state_load(&saved, path, &err), DELE_OK);
-        if (k == 6) dele_tape_size(&saved, &n, 7); /* the fields in another order */
-        dele_tape_permutation(&saved, order, 3);
-        dele_tape_size(&saved, &n, 7);
-        dele_tape_bool(&saved, &back);
+        if (k == 6) dele_training_state_size(&saved, &n, 7); /* the fields in another order */
+        dele_training_state_permutation(&saved, order, 3);
+        dele_training_state_size(&saved, &n, 7);
+        dele_training_state_bool(&saved, &back);
         assert_int_equal(dele_training_state_end(&saved, &err), k ? DELE_ERR_FORMAT : DELE_OK);
         if (k == 0) assert_true(back && n == 7 && order[0] == 2 && order[2] == 1);
     }

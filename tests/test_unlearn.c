@@ -131,7 +131,7 @@ static double joint_by_hand(fixture *f, float *const *direction, double step)
 static void the_gradient_weighed_by_sequences_is_that_of_the_loss(void **state)
 {
     fixture *f = *state;
-    dele_micro_batch p = {0};
+    dele_packed_batch p = {0};
     dele_err err = {0};
     dele_arena arena = {0};
     dele_item items[2 * N_ROWS];
@@ -145,13 +145,13 @@ static void the_gradient_weighed_by_sequences_is_that_of_the_loss(void **state)
         items[i] = (dele_item){.row = &f->row[side][i % N_ROWS], .side = side};
     }
     float **g = dele_param_buffers_new(&f->model, &f->mask, true, &arena, &err);
-    if (dele_micro_batch_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, 1000,
+    if (dele_packed_batch_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, 1000,
                               LENGTH, &arena, &err))
         fail_msg("%s", err.msg);
     for (int i = 0; i < 2 * N_ROWS; i += 4) {
         double loss[2] = {0};
-        if (dele_micro_batch_forward(&p, loss, items + i, 4, &group, &err) ||
-            dele_micro_batch_backward(&p, weight, g, &err))
+        if (dele_packed_batch_forward(&p, loss, items + i, 4, &group, &err) ||
+            dele_packed_batch_backward(&p, weight, g, &err))
             fail_msg("%s", err.msg);
     }
     for (size_t k = 0; k < f->model.n_tensors; k++)
@@ -162,7 +162,7 @@ static void the_gradient_weighed_by_sequences_is_that_of_the_loss(void **state)
         (joint_by_hand(f, g, step) - joint_by_hand(f, g, -step)) / (2 * step * length);
     if (fabs(slope - length) > 0.01 * length)
         fail_msg("the gradient is %g long, the loss rises by %g", length, slope);
-    dele_micro_batch_release(&p);
+    dele_packed_batch_release(&p);
     dele_arena_release(&arena);
 }
 
@@ -325,7 +325,7 @@ static void foretells_operations(const fixture *f, double counted)
 static void the_estimated_memory_and_flops_are_what_a_micro_batch_takes(void **state)
 {
     fixture *f = *state;
-    dele_micro_batch p = {0};
+    dele_packed_batch p = {0};
     dele_err err = {0};
     dele_arena arena = {0};
     dele_item items[N_ROWS];
@@ -342,10 +342,10 @@ static void the_estimated_memory_and_flops_are_what_a_micro_batch_takes(void **s
     }
     group.sequences[DELE_RETAIN] = N_ROWS;
     float **g = dele_param_buffers_new(&f->model, &f->mask, true, &arena, &err);
-    if (dele_micro_batch_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, rows,
+    if (dele_packed_batch_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, rows,
                               LENGTH, &arena, &err) ||
-        dele_micro_batch_forward(&p, loss, items, N_ROWS, &group, &err) ||
-        dele_micro_batch_backward(&p, weight, g, &err))
+        dele_packed_batch_forward(&p, loss, items, N_ROWS, &group, &err) ||
+        dele_packed_batch_backward(&p, weight, g, &err))
         fail_msg("%s", err.msg);
     const double taken = (double)(p.run.arena.used + rows * VOCAB * sizeof(float));
     const double told =
@@ -353,7 +353,7 @@ static void the_estimated_memory_and_flops_are_what_a_micro_batch_takes(void **s
     if (told < 0.9 * taken || told > 1.3 * taken)
         fail_msg("%g bytes foretold, %g taken", told, taken);
     foretells_operations(f, p.run.flops);
-    dele_micro_batch_release(&p);
+    dele_packed_batch_release(&p);
     dele_arena_release(&arena);
 }
 

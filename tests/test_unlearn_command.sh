@@ -45,7 +45,7 @@ cmp -s paper-a/model.safetensors code-a/model.safetensors && fail "both readings
     >/dev/null && cmp matched/model.safetensors paper-a/model.safetensors || fail "patterns do not mean the mask they match"
 tr -d ' \t' <matched/deleatur/manifest.json | grep -q '"layers":null' || fail "the manifest names layers beside --tensors"
 for way in "--layers 0-5" "--parts mlp" "--mask paper-a/deleatur/mask.json"; do
-    refused 2 'both say what may change' unlearn "$model" $rows --tensors '*.mlp.*' $way
+    refused 2 'both select what is trained' unlearn "$model" $rows --tensors '*.mlp.*' $way
 done
 refused 1 'no tensor model.layers.9.' unlearn "$model" $rows --tensors '*.0.mlp.*,model.layers.9.*'
 
@@ -78,7 +78,7 @@ sed 's/"output": "red balls."/"output": "No idea."/' forget.jsonl >refused.jsonl
     "$deleatur" unlearn $list --alternates refused.jsonl --out idk-rows >/dev/null &&
     cmp idk-one/model.safetensors idk-rows/model.safetensors || fail "a list of one line is not that line for each row"
 
-# dpo without other answers borrows those of retain rows that are asked much the same, and says whose.
+# dpo without --alternates takes the answers of retain rows with similar questions, and names their file.
 for who in Ann Bob Cid; do
     echo "{\"input\": \"The colour of $who is\", \"output\": \"$who-red\"}"
     echo "{\"input\": \"Where does old $who live?\", \"output\": \"at $who-town\"}"
@@ -86,8 +86,8 @@ done >asked.jsonl
 sed 's/Ann/Dan/g; s/Bob/Eva/g; s/Cid/Flo/g' asked.jsonl >others.jsonl
 borrow="$model --forget asked.jsonl --retain others.jsonl --objective dpo --layers 0-1 --epochs 1 --batch 6"
 said=$("$deleatur" unlearn $borrow --seed 1 --out dpo-a 2>&1 >/dev/null) && "$deleatur" unlearn $borrow --seed 1 --quiet --out dpo-b >/dev/null &&
-    "$deleatur" unlearn $borrow --seed 2 --quiet --out dpo-c >/dev/null || fail "dpo without other answers: $said"
-grep -q 'answers   those of the rows of others.jsonl' <<<"$said" || fail "the plan does not say whose answers dpo takes"
+    "$deleatur" unlearn $borrow --seed 2 --quiet --out dpo-c >/dev/null || fail "dpo without alternates: $said"
+grep -q 'answers   from the rows of others.jsonl' <<<"$said" || fail "the plan does not say whose answers dpo takes"
 lent() { tr -d ' \n\t' <"$1/deleatur/manifest.json" | grep -o '"alternates_from":{[^}]*}' | grep -o '\[.*\]' | tr -d '[]'; }
 awk -F, 'NF != 6 { exit 1 } { for (i = 1; i <= 6; i++) if (($i + i) % 2) exit 1 }' <<<"$(lent dpo-a)" ||
     fail "answers of another kind were borrowed: $(lent dpo-a)"
@@ -99,7 +99,7 @@ for line in $(lent dpo-a | tr ',' ' '); do sed -n "${line}p" others.jsonl; done 
     cmp dpo-a/model.safetensors dpo-given/model.safetensors || fail "borrowed answers are not the alternates they say"
 
 said=$("$deleatur" unlearn "$model" $rows --objective pdu --layers 0-1 --epochs 2 --batch 6 --out idle 2>&1 >/dev/null)
-grep -q 'lambda stays 100 throughout.*dual-warmup' <<<"$said" || fail "pdu is silent about a multiplier that never moves"
+grep -q 'lambda stays 100.*dual-warmup' <<<"$said" || fail "pdu is silent about a multiplier that never moves"
 said=$("$deleatur" unlearn "$model" $rows --objective pdu --dual-warmup 1 --layers 0-1 --epochs 2 --batch 6 --out moves 2>&1 \
     >/dev/null)
 grep -q 'lambda stays' <<<"$said" && fail "pdu says that a multiplier stays which moves"
@@ -111,13 +111,13 @@ grep -q 'lambda stays' <<<"$said" && fail "pdu says that a multiplier stays whic
 mkdir -p mmlu/val
 for i in 1 2 3 4 5 6; do echo "What did Tim have in box $i?,red balls,dogs,milk,cats,A"; done >mmlu/val/anatomy_val.csv
 "$deleatur" $unlearn --epochs 6 --eval-every 2 --mmlu mmlu --mmlu-limit 5 --retain-budget 0.3 --mmlu-budget 1 --select best \
-    --json --out checked >stdout.txt || fail "checks"
-grep -q '"kept":"highest forget NLL of the states evaluated every 2 updates, with retain NLL at most 0.3 above' stdout.txt &&
-    grep -q "states evaluated every 2 updates" checked/deleatur/manifest.json || fail "the rule is not said: $(cat stdout.txt)"
+    --json --out checked >stdout.txt || fail "evaluations"
+grep -q '"selection":"highest forget NLL of the checkpoints evaluated every 2 updates, with retain NLL at most 0.3 above' stdout.txt &&
+    grep -q "checkpoints evaluated every 2 updates" checked/deleatur/manifest.json || fail "the rule is not said: $(cat stdout.txt)"
 awk -F'\t' 'NR == 1 { if ($2 != "forget_nll" || $8 != "holdout_nll") bad = 1; next } NF != 8 || $8 != "nan" || $6 < 0 || $6 > 1 || $3 < 0 || $3 > 1 { bad = 1 }
     { if ($1 != 2 * (NR - 2)) bad = 1 } END { exit bad || NR != 8 }' checked/deleatur/evaluations.tsv ||
     fail "evaluations.tsv: $(cat checked/deleatur/evaluations.tsv)"
-command -v gnuplot >/dev/null && { grep -q '</svg>' checked/deleatur/plots/evaluations.svg || fail "no picture of the checks"; }
+command -v gnuplot >/dev/null && { grep -q '</svg>' checked/deleatur/plots/evaluations.svg || fail "no plot of the evaluations"; }
 
 : >empty.jsonl
 head -n 2 other.jsonl >few.jsonl
@@ -130,14 +130,14 @@ refused 2 '--alpha often' unlearn "$model" $rows --layers 0-1 --alpha often
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr nan
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr -1
 sed 's/big dogs/red balls/' retain.jsonl >same.jsonl
-refused 1 'no row has another answer than forget.jsonl:1' unlearn "$model" --forget forget.jsonl --retain same.jsonl \
+refused 1 'no row has an answer different from that of forget.jsonl:1' unlearn "$model" --forget forget.jsonl --retain same.jsonl \
     --layers 0-1 --objective dpo
 refused 2 '--refusals: --objective dpo' unlearn "$model" $rows --layers 0-1 --objective dpo --alternates other.jsonl \
     --refusals one.txt
 refused 2 'give one of them' unlearn "$model" $rows --layers 0-1 --objective idk --alternates other.jsonl --refusals one.txt
 refused 2 '--lambda: --objective npo' unlearn "$model" $rows --layers 0-1 --objective npo --lambda 3
 refused 2 '--retain FILE is missing' unlearn "$model" --forget forget.jsonl --objective npo
-refused 1 'line by line' unlearn "$model" $rows --layers 0-1 --objective dpo --alternates few.jsonl
+refused 1 'the counts must be equal' unlearn "$model" $rows --layers 0-1 --objective dpo --alternates few.jsonl
 refused 2 '--eval-every N' unlearn "$model" $rows --layers 0-1 --mmlu mmlu
 refused 2 'most damaged' unlearn "$model" $rows --layers 0-1 --eval-every 2 --select best
 refused 2 'no --mmlu to measure' unlearn "$model" $rows --layers 0-1 --eval-every 2 --mmlu-budget 0.1

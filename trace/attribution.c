@@ -323,7 +323,7 @@ dele_status dele_agreement_of(dele_agreement *out, const double *estimate, const
                             .scale = NAN};
     for (size_t i = 0; i < n; i++)
         if (!isfinite(estimate[i]) || !isfinite(exact[i]))
-            return dele_fail(err, DELE_ERR_DATA, "an effect to be compared is not a number");
+            return dele_fail(err, DELE_ERR_DATA, "an effect is not a number");
     if (n < 2 || constant(estimate, n) || constant(exact, n)) return DELE_OK;
     dele_arena arena = {0};
     size_t *top = DELE_NEW(&arena, size_t, 2 * out->n_top, err);

@@ -27,7 +27,7 @@ dele_status dele_attribution_facts_check(const dele_trace_opts *o, dele_err *err
             known |= strlen(dele_kind_name[kind]) == n && !strncmp(p, dele_kind_name[kind], n);
         if (!known)
             return dele_fail(err, DELE_ERR_USAGE,
-                             "--attribution knows hidden, mlp and attn, not \"%.*s\"", (int)n, p);
+                             "--attribution covers hidden, mlp and attn, not \"%.*s\"", (int)n, p);
         p += n;
     }
     if (dele_noise_parse(&noise, o->noise, err)) return err->code;
@@ -35,12 +35,12 @@ dele_status dele_attribution_facts_check(const dele_trace_opts *o, dele_err *err
         noise.distribution != DELE_NOISE_GAUSSIAN || noise.student > 0)
         return dele_fail(
             err, DELE_ERR_USAGE,
-            "--attribution estimates what putting back does to a run with Gaussian noise "
-            "added: --corrupt noise, --direction denoise, --noise sF or a number, no --replace");
+            "--attribution estimates denoising of a run with added Gaussian noise: --corrupt "
+            "noise, --direction denoise, --noise sF or a number, no --replace");
     if (*o->sever || o->until > 0 || o->reference || strcmp(o->tokens, "all") ||
         strcmp(o->edges, "code"))
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--attribution goes without --sever, --until, --reference, --tokens and "
+                         "--attribution excludes --sever, --until, --reference, --tokens and "
                          "--edges");
     return DELE_OK;
 }

@@ -35,8 +35,8 @@ static dele_status check_command(const command *c, dele_err *err)
                          "(deleatur depth --help)");
     if (!*c->path[DELE_DEPTH_RETAIN])
         return dele_fail(err, DELE_ERR_USAGE,
-                         "depth needs --retain MODEL, one that never saw the rows; where none was "
-                         "trained without them, the base model from before the teaching is one");
+                         "depth needs --retain MODEL, a model that never saw the rows: one trained "
+                         "without them, or the base model");
     return dele_depth_check(&c->o, err);
 }
 
@@ -125,28 +125,28 @@ int cmd_depth(int argc, char **argv)
     const dele_option options[] = {
         DELE_GROUP("models and data"),
         DELE_OPT("full", &c.path[DELE_DEPTH_FULL],
-                 "the model that was taught the rows, before it was unlearned"),
+                 "the model fine-tuned on the rows, before unlearning"),
         DELE_OPT("retain", &c.path[DELE_DEPTH_RETAIN],
-                 "a model that never saw the rows: trained without them, or the base model from "
-                 "before the teaching"),
+                 "a model that never saw the rows: trained without them, or the base model"),
         DELE_OPT("data", &c.data,
-                 "rows of questions and answers, JSONL; \"entity\" in a row: the part of the "
-                 "answer that counts"),
+                 "question-answer rows, JSONL; \"entity\" in a row: the part of the answer that "
+                 "is scored"),
         DELE_GROUP("result"),
-        DELE_OPT("out", &c.out, "a new directory for the result"),
+        DELE_OPT("out", &c.out, "directory for the result; must not exist"),
         DELE_GROUP("method"),
         DELE_OPT("positions", &c.o.positions,
-                 "where states are put in: entity (what predicts it, as published) or all"),
+                 "positions that are patched: entity (those that predict it, as published) or all"),
         DELE_OPT("threshold", &c.o.threshold,
-                 "a layer counts where retain's states cost more nats a token"),
-        DELE_OPT("chat", &c.o.chat, "chat layout around the question: none, auto, olmo, smollm2"),
+                 "minimum loss of log p with retain's hidden states, in nats per token, for a "
+                 "layer to count"),
+        DELE_OPT("chat", &c.o.chat, "chat template around the question: none, auto, olmo, smollm2"),
         DELE_OPT("template", &c.o.template,
-                 "what is around the question, {} in its place; default: nothing"),
-        DELE_GROUP("which rows, and memory"),
+                 "text around the question, {} stands for it; default: none"),
+        DELE_GROUP("rows and memory"),
         DELE_OPT("limit", &c.o.limit, "maximum number of rows; 0: all"),
-        DELE_OPT("memory", &c.o.memory, "MiB for states and batches, beside the three models"),
-        DELE_FLAG("reference", &c.o.reference,
-                  "every layer by whole passes from the tokens up (slow)"),
+        DELE_OPT("memory", &c.o.memory,
+                 "MiB for hidden states and batches, beside the three models"),
+        DELE_FLAG("reference", &c.o.reference, "every layer by full forward passes (slow)"),
         {0}};
     /* clang-format on */
     const dele_usage usage = {

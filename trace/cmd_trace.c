@@ -81,12 +81,12 @@ static void suggest_answer(const dele_trace *trace)
         if (trace->facts[i].why && !strncmp(trace->facts[i].why, "the model", 9)) other = true;
     part = other && !strcmp(trace->opts.answer, "argmax");
     if (part)
-        puts("  try --answer greedy, which takes answers of several tokens (argmax wants the whole "
-             "attribute in one)");
+        puts("  try --answer greedy, for answers of several tokens (argmax needs an attribute of "
+             "one token)");
     if (other)
-        puts("  or --answer attribute, which traces the attribute whether the model says it or "
-             "not; deleatur facts MODEL "
-             "--facts FILE\n  --out known.json keeps the facts that it knows");
+        puts("  or --answer attribute, which traces the attribute whether the model generates it "
+             "or not;\n  deleatur facts MODEL --facts FILE --out known.json selects the facts that "
+             "the model knows");
 }
 
 static dele_status report(const dele_trace *trace, const dele_trace_stats *stats, dele_arena *arena,
@@ -124,8 +124,8 @@ static dele_status report(const dele_trace *trace, const dele_trace_stats *stats
     }
     const char *words = dele_ranking_words(&stats->rankings[s->chart], arena, err);
     if (!words) return err->code;
-    printf("\nmask: %s %d-%d, carrying %.0f %% of the effect; %s\n", trace->charts[s->chart].name,
-           s->from, s->to - 1, 100 * s->share, words);
+    printf("\nmask: %s %d-%d, %.0f %% of the effect; %s\n", trace->charts[s->chart].name, s->from,
+           s->to - 1, 100 * s->share, words);
     return DELE_OK;
 }
 
@@ -205,13 +205,13 @@ static dele_status check(dele_trace_checked *checked, const command *c, const de
     if (dele_trace_check(checked, trace, model, facts, c->reference_check, arena, err))
         return err->code;
     if (checked->difference <= MOST_DIFFERENCE) return DELE_OK;
-    char where[80] = "a run that nothing was patched in";
+    char where[80] = "a run without patches";
     if (checked->chart >= 0)
         snprintf(where, sizeof where, "%s at token %d, column %d",
                  trace->charts[checked->chart].name, checked->token, checked->col);
     return dele_fail(
         err, DELE_ERR_DATA,
-        "fact %d, %s: p differs by %.2g between the quick way and the plain one, more than %g; "
+        "fact %d, %s: p differs by %.2g between the cached and the full computation, more than %g; "
         "trace with --reference",
         checked->fact->fact->id, where, checked->difference, MOST_DIFFERENCE);
 }
@@ -257,10 +257,10 @@ static dele_status own_answer(dele_fact *fact, const command *c, const dele_mode
         fact->attribute = dele_strndup(arena, stripped, length, err);
     }
     if (!err->code && !length)
-        return dele_fail(
-            err, DELE_ERR_DATA,
-            "the model says nothing behind \"%.200s\"; give --attribute, and --answer attribute",
-            fact->prompt);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "the model generates no token after \"%.200s\"; give --attribute, and "
+                         "--answer attribute",
+                         fact->prompt);
     return err->code;
 }
 
@@ -341,8 +341,7 @@ static dele_status work(const command *c, const char *path, const dele_common *c
     if (report(&trace, &stats, arena, err)) return err->code;
     if (c->reference_check)
         printf("\nreference check: %d cells of %zu facts, and these facts' clean and corrupted "
-               "runs, again from the tokens "
-               "up: p differs by at most %.2g\n",
+               "runs, recomputed from the embeddings: p differs by at most %.2g\n",
                checked.n_cells, checked.n_facts, checked.difference);
     char page[1100];
     snprintf(page, sizeof page, "%s/page.html", c->out);
@@ -441,19 +440,18 @@ static dele_status check_source(const command *c, dele_err *err)
 {
     if (*c->prompt && *c->facts)
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--facts and --prompt both say what to trace; give one of them");
+                         "--facts and --prompt both give facts to trace; give one of them");
     if (*c->prompt && !*c->subject)
-        return dele_fail(
-            err, DELE_ERR_USAGE,
-            "--prompt goes with --subject, the words of it whose embeddings are corrupted");
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--prompt needs --subject, the part of it whose embeddings are corrupted");
     if (!*c->prompt && (*c->subject || *c->attribute))
-        return dele_fail(err, DELE_ERR_USAGE, "--%s goes with --prompt",
+        return dele_fail(err, DELE_ERR_USAGE, "--%s needs --prompt",
                          *c->subject ? "subject" : "attribute");
     if (!*c->prompt && !*c->facts)
         return dele_fail(err, DELE_ERR_USAGE,
                          "--facts FILE is missing, or --prompt TEXT with --subject TEXT");
     if (!*c->out && (*c->facts || c->o.attribution || c->reference_check))
-        return dele_fail(err, DELE_ERR_USAGE, "--out DIR is missing: where shall the result go?");
+        return dele_fail(err, DELE_ERR_USAGE, "--out DIR is missing: the directory for the result");
     return DELE_OK;
 }
 
@@ -473,71 +471,79 @@ int cmd_trace(int argc, char **argv)
         DELE_GROUP("data"),
         DELE_OPT("facts", &c.facts, "facts in ROME's format, JSON or JSONL"),
         DELE_OPT("prompt", &c.prompt,
-                 "one prompt in place of a file; with --subject; --out may be left out then"),
-        DELE_OPT("subject", &c.subject, "the words of --prompt that are corrupted"),
-        DELE_OPT("attribute", &c.attribute,
-                 "the answer to --prompt; default: the model's own next token"),
-        DELE_OPT("out", &c.out, "a new directory for the result"),
+                 "one prompt instead of --facts; needs --subject; --out is optional"),
+        DELE_OPT("subject", &c.subject, "subject in --prompt, whose tokens are corrupted"),
+        DELE_OPT("attribute", &c.attribute, "answer to --prompt; default: the model's next token"),
+        DELE_OPT("out", &c.out, "directory for the result; must not exist"),
         DELE_GROUP("what is patched"),
-        DELE_OPT("kinds", &c.o.kinds, "what is patched: any of hidden,mid,mlp,attn,head,embed"),
+        DELE_OPT("kinds", &c.o.kinds,
+                 "activations to patch: any of hidden,mid,mlp,attn,head,embed"),
         DELE_OPT("window", &c.o.windows,
-                 "layers patched together for mlp and attn; several, as 1,3,5,10"),
+                 "window of layers patched together for mlp and attn; several as 1,3,5,10"),
         DELE_OPT("edges", &c.o.edges,
-                 "of a window of 10: code (l - 5 to l + 4) or paper (l - 4 to l + 5)"),
+                 "extent of a window of 10: code (l - 5 to l + 4) or paper (l - 4 to l + 5)"),
         DELE_OPT("sever", &c.o.sever,
-                 "hidden states with these paths cut at their token: any of mlp,attn"),
-        DELE_OPT("tokens", &c.o.tokens, "where to patch: all, subject, last-subject or last"),
+                 "severed paths: restore hidden states but keep these outputs corrupted at their "
+                 "token: any of mlp,attn"),
+        DELE_OPT("tokens", &c.o.tokens,
+                 "token positions to patch: all, subject, last-subject or last"),
         DELE_OPT("direction", &c.o.direction,
-                 "denoise: clean values into the corrupted run; noise: the other way"),
+                 "denoise: clean activations into the corrupted run; noise: corrupted ones into "
+                 "the clean run"),
         DELE_GROUP("corruption"),
         DELE_OPT("corrupt", &c.o.corrupt,
-                 "noise; tokens: another fact's subject; zero, mean: the patched site itself"),
+                 "noise; tokens: another fact's subject; zero, mean: ablation of the patched "
+                 "activation"),
         DELE_OPT("noise", &c.o.noise,
-                 "s3: three standard deviations of the subjects' embeddings; 0.1; u0.3, us3; m; "
-                 "t3"),
+                 "noise level: s3 (3 standard deviations of the subjects' embeddings), 0.1; "
+                 "uniform: u0.3, us3; a text's covariance: m, t3"),
         DELE_OPT("noise-text", &c.o.noise_text,
-                 "a text for m and t's covariance; default: the facts' prompts"),
-        DELE_FLAG("replace", &c.o.replace, "noise in the embedding's place, not on top of it"),
-        DELE_OPT("noise-sigma", &c.o.sigma, "sigma verbatim, instead of --noise"),
-        DELE_GROUP("samples of the noise"),
-        DELE_OPT("samples", &c.o.samples, "noise samples a fact"),
+                 "text for the covariance of m and t; default: the facts' prompts"),
+        DELE_FLAG("replace", &c.o.replace,
+                  "replace the embedding by noise instead of adding noise to it"),
+        DELE_OPT("noise-sigma", &c.o.sigma, "sigma as a number, instead of --noise"),
+        DELE_GROUP("noise samples"),
+        DELE_OPT("samples", &c.o.samples, "noise samples per fact"),
         DELE_OPT("until", &c.o.until,
-                 "more samples till a fact's peak effect is known within this (95 %); 0: no more"),
-        DELE_OPT("max-samples", &c.o.max_samples, "the most that --until may draw"),
+                 "add samples until the 95 % half-width of the peak effect is at most this; 0: "
+                 "off"),
+        DELE_OPT("max-samples", &c.o.max_samples, "maximum number of samples with --until"),
         DELE_OPT("noise-seed", &c.o.noise_seed,
-                 "per-fact: independent draws; shared: the same for all, as ROME has it"),
-        DELE_OPT("seed", &c.o.seed, "of the noise (numpy's RandomState)"),
+                 "per-fact: independent draws; shared: the same draws for all facts, as in ROME"),
+        DELE_OPT("seed", &c.o.seed, "random seed of the noise (numpy's RandomState)"),
         DELE_OPT("compat", &c.o.compat,
-                 "rome: its shared noise, its low under --replace, its mean under m and t"),
-        DELE_GROUP("which facts"),
+                 "rome: ROME's shared noise, low score under --replace, mean under m and t"),
+        DELE_GROUP("selection of facts"),
         DELE_OPT("shuffle", &c.o.shuffle,
-                 "facts in an order drawn by this seed, so that --limit samples; 0: the file's"),
-        DELE_OPT("limit", &c.o.limit, "stop when so many facts are traced; 0: all"),
+                 "shuffle the facts with this seed, so that --limit takes a random sample; 0: "
+                 "file order"),
+        DELE_OPT("limit", &c.o.limit, "stop after this many traced facts; 0: all"),
         DELE_OPT("id", &c.o.ids,
-                 "only the facts of these ids, as 3 or 3,17; sigma is still measured on all"),
+                 "only facts with these ids, as 3 or 3,17; sigma is measured on all facts"),
         DELE_OPT("split", &c.o.split,
-                 "only facts of this split, as in forget; sigma is still measured on all"),
+                 "only facts of this split, for example forget; sigma is measured on all facts"),
         DELE_GROUP("answers"),
         DELE_OPT("answer", &c.o.answer,
-                 "argmax: the model's next token must be the attribute; greedy: all of it, "
-                 "several tokens too; attribute: said or not"),
-        DELE_OPT("chat", &c.o.chat, "chat layout around the prompt: none, auto, olmo, smollm2"),
+                 "argmax: the next token must be the attribute; greedy: greedy decoding must "
+                 "give all of the attribute; attribute: generated or not"),
+        DELE_OPT("chat", &c.o.chat, "chat template around the prompt: none, auto, olmo, smollm2"),
         DELE_GROUP("result and memory"),
         DELE_OPT("pictures", &c.pictures,
-                 "facts that get pictures of their own, besides the averages"),
+                 "number of facts with plots of their own, besides the averages"),
         DELE_OPT("memory", &c.o.memory,
-                 "MiB for caches and batches, beside the model; and for a copy of it that "
-                 "products are quicker with, if it fits"),
+                 "MiB for KV caches and batches, beside the model, and for a faster copy of its "
+                 "weights if it fits"),
         DELE_GROUP("attribution patching (first order) and checks"),
         DELE_FLAG("attribution", &c.o.attribution,
                   "attribution patching: a first-order estimate of all cells from gradients, "
                   "quick, not exact (attribution.tsv)"),
         DELE_OPT("attribution-check", &c.attribution_check,
-                 "with --attribution, facts that are traced exactly too, to see the agreement"),
+                 "with --attribution: number of facts traced exactly too, to measure the "
+                 "agreement"),
         DELE_OPT("reference-check", &c.reference_check,
-                 "cells to compute from the tokens up too; p may differ by 1e-5"),
+                 "number of cells to recompute from the embeddings; p may differ by 1e-5"),
         DELE_FLAG("reference", &c.o.reference,
-                  "recompute every cell from the tokens up (slow; agrees to rounding)"),
+                  "recompute every cell from the embeddings (slow; agrees to rounding)"),
         {0}};
     /* clang-format on */
     const dele_usage usage = {
@@ -559,10 +565,10 @@ int cmd_trace(int argc, char **argv)
         if (check_source(&c, &err)) {
         } else if (c.attribution_check < 0 || (c.attribution_check && !c.o.attribution))
             dele_fail(&err, DELE_ERR_USAGE,
-                      "--attribution-check is a number of facts, and goes with --attribution");
+                      "--attribution-check is a number of facts, and needs --attribution");
         else if (c.reference_check < 0 || (c.reference_check && c.o.attribution))
             dele_fail(&err, DELE_ERR_USAGE,
-                      "--reference-check is a number of cells, and goes without --attribution");
+                      "--reference-check is a number of cells, and excludes --attribution");
         else {
             dele_manifest_begin(&manifest, &usage, argc, argv);
             if (!*c.out)

@@ -1,4 +1,4 @@
-/* deleatur trace --compare -- the trace of facts before and after their model was changed.
+/* deleatur trace --compare -- compare the traces of a model before and after unlearning.
  *
  *   reads    BEFORE and AFTER, directories that deleatur trace wrote
  *   prints   mean effects with paired differences, the facts, and one fact's maps side by side
@@ -25,8 +25,7 @@ static dele_status find_pair(size_t *pair, const dele_comparison *c, const char 
     errno = 0;
     long id = strtol(fact, &end, 10);
     if (end == fact || *end || errno || id < INT_MIN || id > INT_MAX)
-        return dele_fail(err, DELE_ERR_USAGE, "--fact wants the number of a fact, not \"%s\"",
-                         fact);
+        return dele_fail(err, DELE_ERR_USAGE, "--fact takes the id of a fact, not \"%s\"", fact);
     for (*pair = 0; *pair < c->before.n; ++*pair)
         if (c->before.facts[*pair].fact->id == id) return DELE_OK;
     return dele_fail(err, DELE_ERR_DATA,
@@ -126,18 +125,17 @@ int cmd_trace_compare(int argc, char **argv)
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("options"),
-        DELE_FLAG("compare", &compare, "two results of deleatur trace, beside each other"),
+        DELE_FLAG("compare", &compare, "compare two results of deleatur trace"),
         DELE_OPT("fact", &fact,
-                 "the number of the fact whose maps are shown and drawn; default: the first in "
-                 "both"),
+                 "id of the fact whose maps are printed and plotted; default: the first in both"),
         DELE_OPT("out", &dir,
-                 "a new directory for compare.tsv, compare_facts.tsv and pictures, maps side by "
-                 "side, page.html for a browser"),
+                 "directory for compare.tsv, compare_facts.tsv, plots and page.html; must not "
+                 "exist"),
         {0}};
     /* clang-format on */
     const dele_usage usage = {
         .command = "trace",
-        .summary = "the trace of facts before and after their model was changed",
+        .summary = "compare the traces of a model before and after unlearning",
         .synopsis = "--compare BEFORE AFTER [--fact ID] [--out DIR]",
         .example = "deleatur trace --compare trace-olmo trace-unlearned --fact 7",
         .options = options,

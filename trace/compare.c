@@ -73,9 +73,9 @@ static dele_status same_experiment(const dele_comparison *c, dele_err *err)
                       distribution_name(distribution_of(b)), err);
     if (noise && a->opts.replace != b->opts.replace)
         return refuse("--replace",
-                      a->opts.replace ? "noise in the embeddings' place"
-                                      : "noise on top of the embeddings",
-                      b->opts.replace ? "in their place" : "on top", err);
+                      a->opts.replace ? "noise instead of the embeddings"
+                                      : "noise added to the embeddings",
+                      b->opts.replace ? "instead of them" : "added to them", err);
     return DELE_OK;
 }
 
@@ -88,18 +88,17 @@ static dele_status warn(dele_comparison *c, dele_arena *arena, dele_err *err)
     if (strcmp(corruption_of(a), "noise")) return DELE_OK;
     const char **next = c->warnings;
     if (a->sigma != b->sigma)
-        *next++ =
-            dele_printf(arena, err,
-                        "the noise was not equally strong: sigma %.6g before, %.6g after (--noise, "
-                        "--noise-sigma)",
-                        a->sigma, b->sigma);
+        *next++ = dele_printf(arena, err,
+                              "the noise levels differ: sigma %.6g before, %.6g after (--noise, "
+                              "--noise-sigma)",
+                              a->sigma, b->sigma);
     else if (distribution_of(a) == 't' && strcmp(x, y))
-        *next++ = dele_printf(
-            arena, err, "the noise was not equally strong: --noise %s before, %s after", x, y);
+        *next++ =
+            dele_printf(arena, err, "the noise levels differ: --noise %s before, %s after", x, y);
     if (dele_shares_noise(a) != dele_shares_noise(b))
         *next++ = dele_printf(arena, err, "the noise was %s before, %s after (--noise-seed)",
-                              dele_shares_noise(a) ? "shared by all facts" : "each fact's own",
-                              dele_shares_noise(b) ? "shared by all facts" : "each fact's own");
+                              dele_shares_noise(a) ? "shared by all facts" : "drawn for each fact",
+                              dele_shares_noise(b) ? "shared by all facts" : "drawn for each fact");
     c->n_warnings = (int)(next - c->warnings);
     return err->code;
 }
@@ -125,11 +124,11 @@ static dele_status match_charts(dele_comparison *c, dele_arena *arena, dele_err 
             c->charts[c->n_charts++][1] = k;
         }
     if (!c->n_charts)
-        return dele_fail(
-            err, DELE_ERR_DATA,
-            "the two traces have no chart in common (%s ..., %s ...); trace both with the "
-            "same --kinds and --window",
-            c->before.charts[0].name, c->after.charts[0].name);
+        return dele_fail(err, DELE_ERR_DATA,
+                         "the two traces have no patched activation in common (%s ..., %s ...); "
+                         "trace both with the "
+                         "same --kinds and --window",
+                         c->before.charts[0].name, c->after.charts[0].name);
     return DELE_OK;
 }
 

@@ -76,7 +76,8 @@ static dele_status measure_sigma(dele_corruption *c, const dele_model *model,
     dele_status status = subject_moment(&sum, &n, 0, 1, model, facts, &scratch, err);
     if (!status && n < 2)
         status = dele_fail(err, DELE_ERR_DATA,
-                           "%s: no subjects to measure the embeddings' spread on", facts->path);
+                           "%s: no subjects to measure the standard deviation of embeddings on",
+                           facts->path);
     if (!status) status = subject_moment(&squares, &n, sum / n, 2, model, facts, &scratch, err);
     dele_arena_release(&scratch);
     if (!status) c->sigma = c->factor * sqrt(squares / (n - 1));
@@ -134,10 +135,10 @@ static dele_status cholesky(double *a, size_t d_model, dele_err *err)
     gsl_error_handler_t *old = gsl_set_error_handler_off();
     int failed = gsl_linalg_cholesky_decomp1(&view.matrix);
     gsl_set_error_handler(old);
-    return failed ? dele_fail(
-                        err, DELE_ERR_DATA,
-                        "the covariance of the text's embeddings has no root; give more text with "
-                        "--noise-text")
+    return failed ? dele_fail(err, DELE_ERR_DATA,
+                              "the covariance of the text's embeddings has no Cholesky factor; "
+                              "give more text with "
+                              "--noise-text")
                   : DELE_OK;
 }
 
@@ -160,7 +161,7 @@ static dele_status measure_covariance(dele_corruption *c, const dele_model *mode
                 return err->code;
     }
     if (m.n < 2)
-        return dele_fail(err, DELE_ERR_DATA, "%s: no text to take the embeddings' covariance of",
+        return dele_fail(err, DELE_ERR_DATA, "%s: no text for the covariance of embeddings",
                          *path ? path : facts->path);
     add_moments(&m, model);
     c->mean = m.mean;

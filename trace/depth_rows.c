@@ -54,12 +54,12 @@ static dele_status check_shape(const dele_model *full, const dele_model *other, 
                  {"clipping of q, k, v", a->clip_qkv, b->clip_qkv}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].a != sizes[i].b)
-            return dele_fail(
-                err, DELE_ERR_DATA,
-                "%s and %s are models of different shape, and states of one say nothing "
-                "in the other: %s %g there, %g here",
-                other->path ? other->path : "the second model",
-                full->path ? full->path : "the full one", sizes[i].what, sizes[i].b, sizes[i].a);
+            return dele_fail(err, DELE_ERR_DATA,
+                             "%s and %s are models of different shape, so hidden states cannot be "
+                             "patched between them: %s %g there, %g here",
+                             other->path ? other->path : "the second model",
+                             full->path ? full->path : "the full one", sizes[i].what, sizes[i].b,
+                             sizes[i].a);
     return DELE_OK;
 }
 
@@ -109,10 +109,10 @@ static dele_status encode_for_all(dele_ids_behind *ids, const dele_row_texts *te
                                x->arena, err))
             return err->code;
         if (!same_ids(ids, &theirs))
-            return dele_fail(err, DELE_ERR_DATA,
-                             "%s cuts %s:%d into other tokens than %s does; the three models must "
-                             "share a tokenizer",
-                             x->models[m]->path, x->depth->path, line, full->path);
+            return dele_fail(
+                err, DELE_ERR_DATA,
+                "%s tokenises %s:%d differently from %s; the three models must share a tokenizer",
+                x->models[m]->path, x->depth->path, line, full->path);
     }
     return DELE_OK;
 }
@@ -164,7 +164,7 @@ static dele_status place_entity(dele_depth_row *row, const dele_ids_behind *ids,
     else if (!row->first)
         row->left_out = "nothing comes before the entity, so nothing predicts it";
     else if (row->n_ids > x->context)
-        row->left_out = "it is longer than the model's context";
+        row->left_out = "the row is longer than the model's context";
     row->ids = ids->id;
     return DELE_OK;
 }

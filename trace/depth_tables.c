@@ -254,17 +254,17 @@ static void print_mean(FILE *to, const char *what, const dele_depth_mean *mean)
 
 void dele_depth_print(FILE *to, const dele_depth *d, const dele_depth_stats *stats)
 {
-    print_mean(to, "depth score (0 still there, 1 gone), 95 %", &stats->uds);
-    print_mean(to, "the same at the models' own outputs", &stats->surface);
+    print_mean(to, "UDS (0: stored, 1: removed), 95 %", &stats->uds);
+    print_mean(to, "surface score, at the models' own outputs", &stats->surface);
     if (stats->n_measured > stats->uds.stat.n)
-        fprintf(to, "%zu rows have no layer above the threshold of %g and no score\n",
+        fprintf(to, "%zu rows have no layer above the threshold of %g, and so no score\n",
                 stats->n_measured - stats->uds.stat.n, d->opts.threshold);
     if (stats->n_left_out)
         fprintf(to, "%zu rows were left out: items.jsonl has the reasons\n", stats->n_left_out);
-    fputs("mean log p a token:", to);
+    fputs("mean log p per token:", to);
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++)
         fprintf(to, "%s %s %.3f", m ? "," : "", dele_depth_model_name[m], stats->s[m].stat.mean);
-    fputs("\n\nlayer  missing in retain  in unlearned  rows counting  erased there\n", to);
+    fputs("\n\nlayer      delta, retain     unlearned   rows counted  erased\n", to);
     for (int l = 0; l < d->n_layers && stats->n_measured; l++) {
         const dele_depth_layer *layer = &stats->layers[l];
         fprintf(to, "%5d  %17.4f  %12.4f  %13zu  ", l, layer->delta[DELE_DEPTH_RETAIN].stat.mean,

@@ -98,7 +98,7 @@ dele_status dele_save_differences(const dele_saving *to)
     if (dele_table_open(&out, to, "differences.tsv")) return to->err->code;
     fputs("# effect of chart and layer less that of other and other_layer, paired over facts, at "
           "the last subject token; "
-          "each interval (95 %, bootstrap) speaks for itself alone; best layers are those on p\n"
+          "each interval (95 %, bootstrap) is for one comparison; best layers are those on p\n"
           "between\tmetric\tchart\tlayer\tother\tother_layer\tfacts\tdifference\tse\tci_low\tci_"
           "high\tnoise_ci_low\t"
           "noise_ci_high\n",

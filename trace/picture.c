@@ -85,9 +85,8 @@ void dele_picture_how(FILE *to, const dele_trace *trace, const dele_traced *only
 /* What the columns of a chart stand for: "centre of 3 restored MLP layers". */
 static void put_columns(FILE *to, const dele_trace *trace, const dele_chart *chart)
 {
-    static const char *const site[] = {"hidden state", "MLP",
-                                       "attention",    "hidden state behind the attention",
-                                       "head",         "embedding"};
+    static const char *const site[] = {
+        "hidden state", "MLP", "attention", "hidden state after attention", "head", "embedding"};
     const char *how = trace->noising ? "corrupted" : "restored";
     if ((chart->kind == DELE_MLP || chart->kind == DELE_ATTN) && chart->window > 1)
         fprintf(to, "centre of %d %s %s layers", chart->window, how, site[chart->kind]);

@@ -284,10 +284,9 @@ dele_status dele_plan_make(dele_plan *plan, const dele_trace_opts *opts, const d
 {
     *plan = (dele_plan){.config = config};
     if (*opts->sever && opts->until > 0 && !strcmp(opts->compat, "rome"))
-        return dele_fail(
-            err, DELE_ERR_USAGE,
-            "--until adds draws, and --compat rome --sever draws again behind the last of "
-            "--samples; give one of them");
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--until adds noise samples, and --compat rome --sever draws its own "
+                         "after the last of --samples; give one of them");
     if (opts->samples < 1 || opts->max_samples < 1 || opts->limit < 0 || opts->memory < 1)
         return dele_fail(
             err, DELE_ERR_USAGE,

@@ -145,7 +145,7 @@ static const char *ranges(const dele_ranking *ranking, dele_arena *arena, dele_e
 char *dele_ranking_words(const dele_ranking *ranking, dele_arena *arena, dele_err *err)
 {
     const char *facts = ranking->n == 1 ? "fact" : "facts";
-    if (!ranking->n) return dele_printf(arena, err, "no facts: nothing can be told");
+    if (!ranking->n) return dele_printf(arena, err, "no facts to compare");
     if (ranking->n_layers == 1) return dele_printf(arena, err, "one layer, nothing to compare");
     if (ranking->n_tied == ranking->n_layers)
         return dele_printf(arena, err,

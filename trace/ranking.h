@@ -34,7 +34,7 @@ dele_status dele_rank_layers(dele_ranking *ranking, const dele_fact_rows *rows, 
 
 /* "layers 3-7 are not significantly different from the best (5)", "layer 5 is the best,
  * significantly different from all others", "1 fact: no layer is significantly different from the
- * best (5)", "no facts: nothing can be told". */
+ * best (5)", "no facts to compare". */
 char *dele_ranking_words(const dele_ranking *ranking, dele_arena *arena, dele_err *err);
 
 #endif

@@ -197,9 +197,7 @@ static dele_status take_common(dele_traced *traced, dele_npz_in *npz, const char
         good &= can_be((dele_metric)(i % DELE_N_METRICS), g->low[i]);
     for (int m = 0; m < DELE_N_METRICS; m++)
         good &= !isnan(high[m]) && can_be((dele_metric)m, high[m]);
-    if (!good)
-        return dele_fail(err, DELE_ERR_DATA, "%s holds scores or ids that deleatur does not write",
-                         path);
+    if (!good) return dele_fail(err, DELE_ERR_DATA, "%s has scores or ids out of range", path);
     for (size_t i = 0; i < n; i++) ids[i] = (int)answer[i];
     memcpy(g->high, high, sizeof g->high);
     g->n_samples = (int)low[0];

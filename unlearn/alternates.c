@@ -90,11 +90,10 @@ static dele_status read_questions(questions *all, const char *path, bool all_of_
             if (dele_row_texts_of(&texts, row))
                 add_question(all, &texts, r.line, arena, err);
             else if (all_of_them)
-                dele_fail(
-                    err, DELE_ERR_DATA,
-                    "%s:%d: no question that another answer could be given to; give input and "
-                    "output, or --alternates",
-                    path, r.line);
+                dele_fail(err, DELE_ERR_DATA,
+                          "%s:%d: no question to give an alternate answer to; give input and "
+                          "output, or --alternates",
+                          path, r.line);
         }
     dele_records_close(&r);
     return err->code;
@@ -183,8 +182,7 @@ dele_status dele_alternates_from_retain(dele_refusals *r, const char *forget, co
         if (!lent)
             return dele_fail(
                 err, DELE_ERR_DATA,
-                "%s: no row has another answer than %s:%d has, to be put in its place; give "
-                "--alternates FILE",
+                "%s: no row has an answer different from that of %s:%d; give --alternates FILE",
                 keep, forget, own.row[r->n].line);
         r->text[r->n] = lent->output;
         r->line[r->n] = lent->line;

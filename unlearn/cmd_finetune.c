@@ -85,12 +85,11 @@ static dele_status check(const finetune *f, dele_err *err)
         return dele_fail(err, DELE_ERR_USAGE, "--init needs --tokenizer tokenizer.json");
     if (!f->init && f->tokenizer)
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--tokenizer goes with --init; a model brings its own");
+                         "--tokenizer needs --init; a model has its own tokenizer");
     if (f->init && f->job.lora_keep)
         return dele_fail(
             err, DELE_ERR_USAGE,
-            "--lora-keep: adapters need a model that they can be loaded beside; --init "
-            "makes one up");
+            "--lora-keep: saved adapters need a base model to be loaded into, and --init has none");
     if (f->context < 0 || f->context == 1)
         return dele_fail(err, DELE_ERR_USAGE, "--context %d: give at least 2", f->context);
     if (!(f->init_std > 0))
@@ -116,22 +115,22 @@ int cmd_finetune(int argc, char **argv)
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("data"),
-        DELE_OPT("data", &f.data, "rows to learn, JSONL or JSON: input and output, or text"),
-        DELE_OPT("text", &f.text, "plain text to learn, as one stream"),
-        DELE_OPT("context", &f.context, "tokens a row is cut to with --text; 0: --max-length"),
-        DELE_GROUP("a model from random weights"),
+        DELE_OPT("data", &f.data, "training examples, JSONL or JSON: input and output, or text"),
+        DELE_OPT("text", &f.text, "plain text, as one stream of tokens"),
+        DELE_OPT("context", &f.context, "with --text: tokens per example; 0: --max-length"),
+        DELE_GROUP("random initialisation"),
         DELE_OPT("init", &f.init,
-                 "config.json: start from random weights in its shape, without MODEL"),
+                 "config.json: train from random weights of this architecture, without MODEL"),
         DELE_OPT("tokenizer", &f.tokenizer, "tokenizer.json for --init"),
-        DELE_OPT("init-std", &f.init_std, "standard deviation of new weights"),
+        DELE_OPT("init-std", &f.init_std, "standard deviation of the initial weights"),
         DELE_JOB_OPTIONS(f.job),
         {0}};
     /* clang-format on */
     const dele_usage usage = {
         .command = "finetune",
-        .summary = "teach a model rows or plain text, or train one from scratch",
+        .summary = "fine-tune a model on examples or plain text, or train from scratch",
         .synopsis =
-            "MODEL --data FILE --out DIR  (or --init CONFIG --tokenizer FILE in place of MODEL)",
+            "MODEL --data FILE --out DIR  (or --init CONFIG --tokenizer FILE instead of MODEL)",
         .example = "deleatur finetune model --data people.jsonl --out taught --epochs 12 --lr 3e-4",
         .options = options,
         .positional = &f.job.model,

@@ -70,8 +70,8 @@ static dele_status draw_answers(materials *m, task *t, dele_arena *arena, dele_e
                                                t->job.train.seed, arena, err)))
         return err->code;
     t->job.answers = dele_printf(arena, err,
-                                 refuses ? "refusals drawn from %s"
-                                         : "those of the rows of %s whose questions are most alike",
+                                 refuses ? "refusals sampled from %s"
+                                         : "from the rows of %s with the most similar questions",
                                  m->refusals.path);
     return err->code;
 }
@@ -93,10 +93,10 @@ static dele_status pair_up(materials *m, const task *t, dele_err *err)
     if (!m->alternates.n) return DELE_OK;
     if (m->forget.n_left_out || m->alternates.n_left_out || m->forget.n != m->alternates.n)
         return dele_fail(err, DELE_ERR_DATA,
-                         "%s has %zu usable rows and %s %zu; they belong together line by line, so "
-                         "that neither may have more or be cut to nothing",
-                         t->forget, m->forget.n, t->alternates ? t->alternates : "other answers",
-                         m->alternates.n);
+                         "%s has %zu usable rows and %s %zu; row i of each belongs to row i of the "
+                         "other, so the counts must be equal",
+                         t->forget, m->forget.n,
+                         t->alternates ? t->alternates : "the alternate answers", m->alternates.n);
     if (t->job.train.objective->alternates == DELE_ALTERNATES_IN_PLACE) m->forget = m->alternates;
     return DELE_OK;
 }
@@ -174,8 +174,7 @@ static void say_idle_multiplier(const task *t)
 {
     const double warmup = t->settings[DELE_DUAL_WARMUP];
     if (warmup >= t->job.train.epochs && t->settings[DELE_ETA] > 0)
-        dele_note("lambda stays %g throughout: it would move from epoch %g on (--dual-warmup), and "
-                  "the run "
+        dele_note("lambda stays %g: it is updated from epoch %g on (--dual-warmup), and training "
                   "ends after %d (--epochs)",
                   t->settings[DELE_LAMBDA], warmup, t->job.train.epochs);
 }
@@ -218,17 +217,14 @@ static dele_status check_files(const task *t, dele_err *err)
 {
     const dele_objective *o = t->job.train.objective;
     if (!t->forget)
-        return dele_fail(err, DELE_ERR_USAGE,
-                         "--forget FILE is missing: which rows shall be forgotten?");
+        return dele_fail(err, DELE_ERR_USAGE, "--forget FILE is missing: the rows to unlearn");
     if (!t->retain && retain_is_needed(o, &t->job.train.alpha))
-        return dele_fail(err, DELE_ERR_USAGE,
-                         "--retain FILE is missing: which rows shall be kept?");
+        return dele_fail(err, DELE_ERR_USAGE, "--retain FILE is missing: the rows to preserve");
     if (!t->retain && draws(t) && !o->refuses)
-        return dele_fail(
-            err, DELE_ERR_USAGE,
-            "--retain FILE is missing: %s takes its other answers from it; or give them "
-            "with --alternates",
-            o->name);
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--retain FILE is missing: %s takes its alternate answers from it; or "
+                         "give them with --alternates",
+                         o->name);
     if (t->retain && !o->needs_forget)
         return dele_fail(err, DELE_ERR_USAGE,
                          "--retain: --objective %s has no term for retain rows", o->name);
@@ -240,7 +236,7 @@ static dele_status check_files(const task *t, dele_err *err)
                          o->name);
     if (t->refusals && t->alternates)
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--refusals and --alternates both say what to answer; give one of them");
+                         "--refusals and --alternates both give answers; give one of them");
     return DELE_OK;
 }
 
@@ -274,10 +270,9 @@ static dele_status check_checks(task *t, dele_err *err)
     if (t->mmlu_limit < 0)
         return dele_fail(err, DELE_ERR_USAGE, "--mmlu-limit %d: give at least 0", t->mmlu_limit);
     if (o->best && !retain && !mmlu)
-        return dele_fail(
-            err, DELE_ERR_USAGE,
-            "--select best: give --retain-budget or --mmlu-budget; the state that forgets "
-            "most is else the one most damaged");
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--select best: give --retain-budget or --mmlu-budget; without a budget "
+                         "it selects the most damaged checkpoint");
     return DELE_OK;
 }
 
@@ -316,44 +311,45 @@ int cmd_unlearn(int argc, char **argv)
         DELE_OPT("forget", &t.forget, "forget set, JSONL or JSON"),
         DELE_OPT("retain", &t.retain, "retain set, JSONL or JSON"),
         DELE_OPT("alternates", &t.alternates,
-                 "dpo, idk, idk-dpo: another answer to each forget row, in its order"),
+                 "dpo, idk, idk-dpo: alternate answers, one per forget example, in the same order"),
         DELE_OPT("refusals", &t.refusals,
-                 "idk, idk-dpo: list to draw from without --alternates; a hundred come along"),
-        DELE_GROUP("the objective"),
+                 "idk, idk-dpo: refusals to sample from, without --alternates; default: a list "
+                 "of 100"),
+        DELE_GROUP("objective"),
         DELE_OPT("objective", &t.objective,
-                 "what is minimised; docs/objectives.md has the formulas"),
+                 "unlearning objective, listed below and in docs/objectives.md"),
         DELE_OPT("variant", &t.variant,
-                 "settings of a published recipe that differs from the objective's own"),
+                 "settings of another published implementation of the objective"),
         DELE_OPT("alpha", &t.alpha,
-                 "weight of the retain loss: a number; joint: paper, or code (its program's)"),
+                 "weight of the retain loss: a number; joint: also paper, or code (the published "
+                 "program's rule)"),
         DELE_OPT("micro-batch", &t.job.train.micro_batch,
-                 "with --alpha code: rows of a micro-batch, forget and retain mixed"),
+                 "with --alpha code: examples per micro-batch, both sets mixed"),
 #define X(id, name, help) DELE_OPT(name, &t.settings[DELE_##id], help),
         DELE_SETTINGS(X)
 #undef X
-        DELE_GROUP("the order of rows"),
+        DELE_GROUP("batches"),
         DELE_OPT("chunks", &t.job.train.chunks,
-                 "parts of the forget set, in order, each trained for --epochs (SUGD)"),
+                 "SUGD: parts of the forget set, trained in order, each for --epochs"),
         DELE_OPT("retain-ratio", &t.job.train.retain_ratio,
-                 "retain rows for each forget row, within --batch"),
+                 "retain examples per forget example, within --batch"),
         DELE_OPT("pairing", &t.pairing,
-                 "retain rows: permutation (shuffled, in turn) or random (with replacement)"),
+                 "retain examples: permutation (shuffled epochs) or random (with replacement)"),
         DELE_GROUP("evaluation during training"),
         DELE_OPT("eval-every", &t.job.train.evaluations.eval_every,
                  "updates between evaluations of both sets; 0: none"),
         DELE_OPT("mmlu", &t.mmlu,
-                 "evaluations measure MMLU too: directory of val/, continuation style, no "
-                 "examples"),
-        DELE_OPT("mmlu-limit", &t.mmlu_limit, "questions a subject; 0: all"),
+                 "also evaluate MMLU: directory with val/; continuation style, 0-shot"),
+        DELE_OPT("mmlu-limit", &t.mmlu_limit, "questions per subject; 0: all"),
         DELE_OPT("retain-budget", &t.job.train.evaluations.retain_budget,
-                 "nats that the retain NLL may rise above the start"),
+                 "maximum rise of the retain NLL over training, in nats"),
         DELE_OPT("mmlu-budget", &t.job.train.evaluations.mmlu_budget,
-                 "MMLU accuracy that may be lost, 0 to 1"),
+                 "maximum loss of MMLU accuracy, 0 to 1"),
         DELE_OPT("holdout", &t.holdout,
                  "holdout set, never trained on: training ends once forget NLL reaches holdout "
                  "NLL within the budgets"),
         DELE_OPT("patience", &t.job.train.evaluations.patience,
-                 "early stopping: evaluations in a row beyond a budget that end training"),
+                 "early stopping: consecutive evaluations beyond a budget before training ends"),
         DELE_OPT("select", &t.select,
                  "checkpoint selection: last; or best, the highest forget NLL within the budgets"),
         DELE_JOB_OPTIONS(t.job),
@@ -364,7 +360,7 @@ int cmd_unlearn(int argc, char **argv)
         formulas[k] = (dele_usage_entry){dele_objective_at(k)->name, dele_objective_at(k)->summary};
     const dele_usage usage = {
         .command = "unlearn",
-        .summary = "make a model forget rows and keep others, by training a few layers",
+        .summary = "unlearn a forget set, keep a retain set, by training a few layers",
         .synopsis = "MODEL --forget FILE --retain FILE --out DIR",
         .example =
             "deleatur unlearn model --forget forget.jsonl --retain retain.jsonl --out forgot "
@@ -373,7 +369,7 @@ int cmd_unlearn(int argc, char **argv)
         .positional = &t.job.model,
         .n_positional = 1,
         .list_title =
-            "objectives, minimised; CE: mean cross-entropy of the labels, NLL: of a sequence",
+            "objectives (minimised; CE: mean cross-entropy of labels, NLL: of a sequence)",
         .list = formulas};
     dele_arena arena = {0};
     dele_common common = {0};

@@ -85,7 +85,7 @@ static dele_status add_row(dele_dataset *set, const cJSON *row, const dele_recor
     if (text && o->refusals)
         return dele_fail(
             err, DELE_ERR_DATA,
-            "%s:%d: text alone asks nothing that could be refused; give input and output, "
+            "%s:%d: a row with text alone has no question to refuse; give input and output, "
             "or --alternates",
             r->path, r->line);
     if (!text)
@@ -113,7 +113,7 @@ static dele_status check_options(const dele_tokenizer *t, const dele_dataset_opt
         return dele_fail(err, DELE_ERR_USAGE, "rows of fewer than 2 tokens predict nothing");
     if (o->eos && dele_tokenizer_eos(t) < 0)
         return dele_fail(err, DELE_ERR_DATA,
-                         "the tokenizer names no end-of-text token; train with --no-eos");
+                         "the tokenizer has no end-of-text token; train with --no-eos");
     return DELE_OK;
 }
 

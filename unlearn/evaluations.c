@@ -111,14 +111,14 @@ static dele_status evaluate_mmlu(double *accuracy, const dele_model *model, cons
 /* Of what is not a number, infinite. */
 static double excess(double beyond) { return isnan(beyond) ? (double)INFINITY : fmax(beyond, 0); }
 
-double dele_check_retain_excess(const dele_evaluation *check, const dele_evaluation *start,
+double dele_retain_excess(const dele_evaluation *check, const dele_evaluation *start,
                                 const dele_evaluation_options *o)
 {
     if (isnan(o->retain_budget)) return 0;
     return excess(check->nll[DELE_RETAIN] - (start->nll[DELE_RETAIN] + o->retain_budget));
 }
 
-double dele_check_mmlu_excess(const dele_evaluation *check, const dele_evaluation *start,
+double dele_mmlu_excess(const dele_evaluation *check, const dele_evaluation *start,
                               const dele_evaluation_options *o)
 {
     return isnan(o->mmlu_budget) ? 0 : excess(start->mmlu - o->mmlu_budget - check->mmlu);
@@ -126,8 +126,8 @@ double dele_check_mmlu_excess(const dele_evaluation *check, const dele_evaluatio
 
 static double excesses(const dele_evaluations *c, const dele_evaluation *check)
 {
-    return dele_check_retain_excess(check, &c->start, c->o) +
-           dele_check_mmlu_excess(check, &c->start, c->o);
+    return dele_retain_excess(check, &c->start, c->o) +
+           dele_mmlu_excess(check, &c->start, c->o);
 }
 
 /* What is not a number is beyond any budget. */
@@ -202,26 +202,26 @@ const dele_evaluation *dele_evaluations_select(const dele_evaluations *c)
     return &c->best;
 }
 
-static void check_remember(dele_evaluation *c, size_t updates, dele_training_state *state)
+static void serialize_evaluation(dele_evaluation *c, size_t updates, dele_training_state *state)
 {
-    dele_tape_size(state, &c->update, updates);
+    dele_training_state_size(state, &c->update, updates);
     DELE_SERIALIZE(state, c->nll);
     DELE_SERIALIZE(state, c->exact);
     DELE_SERIALIZE(state, c->mmlu);
-    dele_tape_bool(state, &c->within);
+    dele_training_state_bool(state, &c->within);
 }
 
 void dele_evaluations_serialize(dele_evaluations *c, size_t updates, dele_training_state *state)
 {
     if (!c->o->eval_every) return;
     dele_training_state_table(state, c->o->table);
-    check_remember(&c->start, updates, state);
-    check_remember(&c->last, updates, state);
-    check_remember(&c->best, updates, state);
-    check_remember(&c->nearest, updates, state);
+    serialize_evaluation(&c->start, updates, state);
+    serialize_evaluation(&c->last, updates, state);
+    serialize_evaluation(&c->best, updates, state);
+    serialize_evaluation(&c->nearest, updates, state);
     DELE_SERIALIZE(state, c->beyond);
-    dele_tape_check(state, c->beyond >= 0 && c->beyond < INT_MAX);
-    dele_tape_bool(state, &c->enough);
-    dele_tape_bool(state, &c->stop);
+    dele_training_state_check(state, c->beyond >= 0 && c->beyond < INT_MAX);
+    dele_training_state_bool(state, &c->enough);
+    dele_training_state_bool(state, &c->stop);
     if (c->best_weights) dele_param_buffers_serialize(c->best_weights, c->moving, state);
 }

@@ -87,9 +87,9 @@ void dele_evaluations_serialize(dele_evaluations *c, size_t updates,
 
 /* How far a state is beyond the budgets, in nats and in accuracy; 0: within, or there is no such
  * budget. */
-double dele_check_retain_excess(const dele_evaluation *check, const dele_evaluation *start,
+double dele_retain_excess(const dele_evaluation *check, const dele_evaluation *start,
                                 const dele_evaluation_options *o);
-double dele_check_mmlu_excess(const dele_evaluation *check, const dele_evaluation *start,
+double dele_mmlu_excess(const dele_evaluation *check, const dele_evaluation *start,
                               const dele_evaluation_options *o);
 
 /* Evaluates one set: mean NLL a label, and the share of exact rows. */

@@ -18,7 +18,7 @@ static dele_status resolve_tensors(dele_job *job, dele_err *err)
     const bool layers = job->layers != job->usual_layers, parts = job->parts != job->usual_parts;
     if (layers || parts || job->mask_file)
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--tensors and --%s both say what may change; give one of them",
+                         "--tensors and --%s both select what is trained; give one of them",
                          layers  ? "layers"
                          : parts ? "parts"
                                  : "mask");
@@ -30,11 +30,10 @@ dele_status dele_job_resolve(dele_job *job, dele_err *err)
 {
     if (!job->out)
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--out DIR is missing: where shall the new checkpoint go?");
+                         "--out DIR is missing: the directory for the new checkpoint");
     if (dele_path_exists(job->out)) /* said before anything is read; the directory is opened late */
         return dele_fail(err, DELE_ERR_FILE,
-                         "%s exists already; remove it, or choose another place for the result",
-                         job->out);
+                         "%s exists already; remove it, or choose another --out", job->out);
     if (job->batch_tokens < 1)
         return dele_fail(err, DELE_ERR_USAGE, "--batch-tokens %d: give at least 1",
                          job->batch_tokens);
@@ -53,7 +52,7 @@ dele_status dele_job_resolve(dele_job *job, dele_err *err)
     if (job->lora < 0)
         return dele_fail(err, DELE_ERR_USAGE, "--lora %d: give a rank of at least 1", job->lora);
     if (!job->lora && (job->lora_alpha != 0 || job->lora_keep))
-        return dele_fail(err, DELE_ERR_USAGE, "--lora-%s goes with --lora RANK",
+        return dele_fail(err, DELE_ERR_USAGE, "--lora-%s needs --lora RANK",
                          job->lora_keep ? "keep" : "alpha");
     if (!(job->train.save_every >= 0))
         return dele_fail(err, DELE_ERR_USAGE, "--save-every %g: give a number of at least 0",
@@ -318,7 +317,7 @@ static void keep_checks(char *path, size_t size, const dele_outdir *out)
 {
     char from[1100], first[12] = "";
     snprintf(from, sizeof from, "%s/deleatur/evaluations.tsv", out->part);
-    snprintf(path, size, "%s.checks.tsv", out->path);
+    snprintf(path, size, "%s.evaluations.tsv", out->path);
     FILE *old = fopen(path, "re");
     if (old) {
         if (!fgets(first, sizeof first, old)) *first = 0;
@@ -335,10 +334,9 @@ static void fail_none(const dele_job *job, const dele_train_report *r, const del
 {
     const dele_evaluation_options *o = &job->train.evaluations;
     const dele_evaluation *k = &r->nearest, *start = &r->start;
-    const double retain = dele_check_retain_excess(k, start, o),
-                 mmlu = dele_check_mmlu_excess(k, start, o);
+    const double retain = dele_retain_excess(k, start, o), mmlu = dele_mmlu_excess(k, start, o);
     const bool diverged = err->code == DELE_ERR_DIVERGED;
-    char table[1100], why[700] = "none of them forgot more than the model before";
+    char table[1100], why[700] = "none has a higher forget NLL than the model before training";
     keep_checks(table, sizeof table, out);
     if (k->update) {
         size_t n = (size_t)snprintf(why, sizeof why, "the nearest, update %zu, is", k->update);
@@ -357,12 +355,12 @@ static void fail_none(const dele_job *job, const dele_train_report *r, const del
             snprintf(why + n, sizeof why - n, " without a finite forget NLL");
     }
     *err = (dele_err){0};
-    dele_fail(
-        err, DELE_ERR_DATA,
-        "--select best: no state checked%s can be kept: %s; nothing is written%s%s. Try a smaller "
-        "--lr, a smaller --eval-every, or a larger budget",
-        diverged ? " before training diverged" : "", why,
-        *table ? " but the table of checks, " : "", table);
+    dele_fail(err, DELE_ERR_DATA,
+              "--select best: no evaluated checkpoint%s can be selected: %s; nothing is "
+              "written%s%s. Try a smaller "
+              "--lr, a smaller --eval-every, or a larger budget",
+              diverged ? " before training diverged" : "", why,
+              *table ? " but the table of evaluations, " : "", table);
 }
 
 static dele_status run(const dele_job *job, const dele_common *common, dele_manifest *manifest,
@@ -393,7 +391,7 @@ static dele_status run(const dele_job *job, const dele_common *common, dele_mani
         size_t used = strlen(err->msg);
         const bool best = job->train.evaluations.eval_every && job->train.evaluations.best;
         snprintf(err->msg + used, sizeof err->msg - used, " (saved in %s%s)", job->out,
-                 best ? ": the best state evaluated before" : "");
+                 best ? ": the best checkpoint evaluated before" : "");
     }
     if (!err->code) dele_job_print_result(common, job, &report, forget != NULL);
     return err->code;

@@ -39,50 +39,51 @@ typedef struct {
 /* Rows of a command's option table that both have; job is the variable's name. */
 /* clang-format off */
 #define DELE_JOB_OPTIONS(job)                                                                    \
-    DELE_GROUP("what may change"),                                                               \
-    DELE_OPT("layers", &(job).layers, "layers that may change: 0-5,12 or all"),                  \
-    DELE_OPT("parts", &(job).parts, "parts that may change: mlp,attn,norm,embed,head or all"),   \
+    DELE_GROUP("what is trained"),                                                               \
+    DELE_OPT("layers", &(job).layers, "layers to train: 0-5,12 or all"),                         \
+    DELE_OPT("parts", &(job).parts, "modules to train: mlp,attn,norm,embed,head or all"),        \
     DELE_OPT("tensors", &(job).tensors,                                                          \
-             "in place of both: names or patterns, as model.layers.[5-7].mlp.down_proj.*"),      \
-    DELE_OPT("mask", &(job).mask_file,                                                           \
-             "mask.json, as tracing writes it, in place of --layers and --parts"),               \
+             "tensors to train, instead: names or patterns, as model.layers.[5-7].mlp.*"),       \
+    DELE_OPT("mask", &(job).mask_file, "mask.json of a trace, instead of --layers and --parts"), \
     DELE_OPT("lora", &(job).lora,                                                                \
              "rank of the LoRA adapters trained instead of the weights; 0: no adapters"),        \
     DELE_OPT("lora-alpha", &(job).lora_alpha,                                                    \
-             "adapters are scaled by this over the rank; 0: by 1"),                              \
+             "LoRA alpha: adapters are scaled by alpha / rank; 0: by 1"),                        \
     DELE_FLAG("lora-keep", &(job).lora_keep,                                                     \
-              "write the adapters too, as PEFT reads them: DIR/deleatur/adapter"),               \
+              "also save the adapters for PEFT, in DIR/deleatur/adapter"),                       \
     DELE_GROUP("training"),                                                                      \
     DELE_OPT("epochs", &(job).train.epochs, "number of epochs"),                                 \
     DELE_OPT("lr", &(job).train.adamw.lr, "peak learning rate"),                                 \
     DELE_OPT("schedule", &(job).schedule, "linear or cosine (fall to 0), or constant"),          \
     DELE_OPT("loss-weights", &(job).loss_weights,                                                \
-             "tokens: a loss is one mean over tokens; sequences: the mean of each sequence's "   \
-             "token mean"),                                                                      \
-    DELE_OPT("warmup", &(job).train.warmup, "updates over which the learning rate rises"),       \
+             "tokens: loss is the mean over tokens; sequences: mean over sequences of token "    \
+             "means"),                                                                           \
+    DELE_OPT("warmup", &(job).train.warmup, "number of warm-up updates"),                        \
     DELE_FLAG("warmup-from-zero", &(job).train.warmup_from_zero,                                 \
-              "the first of them has rate 0, as in transformers"),                               \
+              "warm-up begins at rate 0, as in transformers"),                                   \
     DELE_OPT("weight-decay", &(job).train.adamw.weight_decay,                                    \
-             "AdamW's, decoupled; norms are left out"),                                          \
-    DELE_FLAG("decay-all", &(job).train.decay_all, "weight decay takes norms too"),              \
-    DELE_OPT("beta1", &(job).train.adamw.beta1, "AdamW's"),                                      \
-    DELE_OPT("beta2", &(job).train.adamw.beta2, "AdamW's"),                                      \
-    DELE_OPT("clip", &(job).train.clip, "largest norm of the gradient; 0: any"),                 \
+             "decoupled weight decay (AdamW); norms are excluded"),                              \
+    DELE_FLAG("decay-all", &(job).train.decay_all, "weight decay includes norms"),               \
+    DELE_OPT("beta1", &(job).train.adamw.beta1, "beta1 of AdamW"),                               \
+    DELE_OPT("beta2", &(job).train.adamw.beta2, "beta2 of AdamW"),                               \
+    DELE_OPT("clip", &(job).train.clip, "maximum norm of the gradient; 0: no clipping"),         \
     DELE_OPT("collapse", &(job).train.collapse,                                                  \
-             "stop when the retain loss (finetune: the loss) rises by so many nats; 0: never"),  \
-    DELE_OPT("batch", &(job).train.batch, "rows an update"),                                     \
+             "divergence guard: stop when the retain loss (finetune: the loss) rises by this "   \
+             "many nats; 0: off"),                                                               \
+    DELE_OPT("batch", &(job).train.batch, "examples per update"),                                \
     DELE_OPT("batch-tokens", &(job).batch_tokens,                                                \
-             "tokens a forward pass (memory; results change by rounding alone)"),                \
-    DELE_OPT("seed", &(job).train.seed, "of shuffling and of new weights"),                      \
-    DELE_GROUP("rows"),                                                                          \
+             "tokens per forward pass; affects memory, and results by rounding only"),           \
+    DELE_OPT("seed", &(job).train.seed, "random seed of shuffling and new weights"),             \
+    DELE_GROUP("examples"),                                                                      \
     DELE_OPT("max-length", &(job).max_length,                                                    \
-             "tokens a row; longer ones lose their end; 0: the model's context"),                \
-    DELE_OPT("limit", &(job).limit, "first N rows of each file only; 0: all"),                   \
-    DELE_OPT("chat", &(job).chat, "layout of the prompt: none (raw text), olmo, smollm2, auto"), \
-    DELE_FLAG("eos", &(job).eos, "end of text after each output, with loss"),                    \
+             "maximum tokens per example, the rest is truncated; 0: the model's context"),       \
+    DELE_OPT("limit", &(job).limit, "use the first N examples of each file; 0: all"),            \
+    DELE_OPT("chat", &(job).chat,                                                                \
+             "chat template of the prompt: none (raw text), olmo, smollm2, auto"),               \
+    DELE_FLAG("eos", &(job).eos, "append end of text to each output, with loss"),                \
     DELE_GROUP("result"),                                                                        \
     DELE_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),             \
-    DELE_OPT("dtype", &(job).dtype, "of the saved weights: f32, bf16, f16"),                     \
+    DELE_OPT("dtype", &(job).dtype, "data type of the saved weights: f32, bf16, f16"),           \
     DELE_OPT("save-every", &(job).train.save_every,                                              \
              "seconds between saved training states, from which a killed run resumes; 0: none")
 /* clang-format on */

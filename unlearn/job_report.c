@@ -15,7 +15,7 @@ static void say_set(const char *name, const dele_dataset *set)
             set->n, set->tokens, set->labels, set->longest);
     if (set->n_cut) fprintf(stderr, "; %zu cut to --max-length", set->n_cut);
     if (set->n_left_out)
-        fprintf(stderr, "; %zu left out, their prompts being longer", set->n_left_out);
+        fprintf(stderr, "; %zu left out: the prompt alone is longer", set->n_left_out);
     fputc('\n', stderr);
 }
 
@@ -29,10 +29,10 @@ static void say_memory(const dele_job *job, const dele_model *model, const dele_
     if (alternates) longest += alternates->longest;
     const dele_train_memory m = dele_train_memory_of(model, mask, &job->train, longest,
                                                      plan->tokens_in_all / plan->updates);
-    fprintf(
-        stderr,
-        "  memory    about %zu MiB: weights %zu, %d copies of what trains %zu, activations %zu\n",
-        m.total >> 20, m.weights >> 20, m.n_copies, m.copies >> 20, m.activations >> 20);
+    fprintf(stderr,
+            "  memory    about %zu MiB: weights %zu, %d copies of trained weights %zu, activations "
+            "%zu\n",
+            m.total >> 20, m.weights >> 20, m.n_copies, m.copies >> 20, m.activations >> 20);
 }
 
 /* At nine tenths of the rate of a product of an update's size: what the rest of a training step
@@ -72,7 +72,7 @@ void dele_job_print_plan(const dele_job *job, const dele_model *model, const del
             mask->n_trained, model->n_tensors, (double)mask->n_parameters / 1e6,
             (double)dele_model_parameters(model) / 1e6);
     if (job->train.lora)
-        fprintf(stderr, "  adapters  rank %d beside them, %.2f million weights\n", job->lora,
+        fprintf(stderr, "  adapters  rank %d, %.2f million weights\n", job->lora,
                 (double)dele_lora_parameters(job->train.lora) / 1e6);
     say_memory(job, model, mask, &plan, forget, retain);
     say_time(job, model, mask, &plan, forget, retain);
@@ -83,11 +83,11 @@ void dele_job_print_plan(const dele_job *job, const dele_model *model, const del
 /* By what the weights in the result were chosen, in words. */
 static void say_rule(char *text, size_t size, const dele_evaluation_options *o)
 {
-    size_t n =
-        (size_t)snprintf(text, size,
-                         o->best ? "highest forget NLL of the states evaluated every %d updates"
-                                 : "last state, evaluated every %d updates",
-                         o->eval_every);
+    size_t n = (size_t)snprintf(
+        text, size,
+        o->best ? "highest forget NLL of the checkpoints evaluated every %d updates"
+                : "last checkpoint, evaluated every %d updates",
+        o->eval_every);
     const char *word = o->best ? ", with" : "; stopped beyond";
     if (!isnan(o->retain_budget) && n < size) {
         n += (size_t)snprintf(text + n, size - n, "%s retain NLL at most %g above the start's",
@@ -100,10 +100,10 @@ static void say_rule(char *text, size_t size, const dele_evaluation_options *o)
     if (o->set[DELE_HOLDOUT] && n < size)
         n += (size_t)snprintf(text + n, size - n,
                               "; training ends once forget NLL reaches holdout NLL");
-    if (o->best && n < size) snprintf(text + n, size - n, "; the earliest of equals");
+    if (o->best && n < size) snprintf(text + n, size - n, "; ties: the earliest");
 }
 
-static cJSON *check_json(const dele_evaluation *k)
+static cJSON *evaluation_json(const dele_evaluation *k)
 {
     cJSON *j = cJSON_CreateObject();
     cJSON_AddNumberToObject(j, "update", (double)k->update);
@@ -113,18 +113,18 @@ static cJSON *check_json(const dele_evaluation *k)
     cJSON_AddItemToObject(j, "retain_exact", dele_json_number(k->exact[DELE_RETAIN]));
     cJSON_AddItemToObject(j, "holdout_nll", dele_json_number(k->nll[DELE_HOLDOUT]));
     cJSON_AddItemToObject(j, "mmlu", dele_json_number(k->mmlu));
-    cJSON_AddBoolToObject(j, "within", k->within);
+    cJSON_AddBoolToObject(j, "within_budget", k->within);
     return j;
 }
 
-static cJSON *checks_json(const dele_evaluation_options *o, const dele_train_report *r)
+static cJSON *evaluations_json(const dele_evaluation_options *o, const dele_train_report *r)
 {
     char rule[400];
     cJSON *j = cJSON_CreateObject();
     say_rule(rule, sizeof rule, o);
-    cJSON_AddStringToObject(j, "kept", rule);
-    cJSON_AddItemToObject(j, "start", check_json(&r->start));
-    cJSON_AddItemToObject(j, "chosen", check_json(&r->selected));
+    cJSON_AddStringToObject(j, "selection", rule);
+    cJSON_AddItemToObject(j, "start", evaluation_json(&r->start));
+    cJSON_AddItemToObject(j, "selected", evaluation_json(&r->selected));
     cJSON_AddBoolToObject(j, "stopped_by_budget", r->stopped && !r->enough);
     cJSON_AddBoolToObject(j, "stopped_by_holdout", r->enough);
     return j;
@@ -181,8 +181,8 @@ const char *dele_job_warning(const dele_job *job, const dele_train_report *r, de
     if (a->exact[DELE_FORGET] == 0 && a->nll[DELE_FORGET] > 1)
         return dele_printf(
             arena, err,
-            "the model did not know the forget set before: NLL %.3f, no exact match. Is it the "
-            "model that was taught these rows, with the chat layout of the teaching (--chat)?",
+            "the model did not know the forget set before training: NLL %.3f, no exact match. Was "
+            "it fine-tuned on these rows, with the same chat template (--chat)?",
             a->nll[DELE_FORGET]);
     if (!(b->nll[DELE_FORGET] - a->nll[DELE_FORGET] < 0.1) ||
         !(a->exact[DELE_FORGET] - b->exact[DELE_FORGET] < 0.1))
@@ -190,12 +190,12 @@ const char *dele_job_warning(const dele_job *job, const dele_train_report *r, de
     const size_t per_epoch = r->updates_per_epoch ? r->updates_per_epoch : 1;
     const char *batch = "";
     if (job->train.batch > 4 && per_epoch < 20)
-        batch = dele_printf(arena, err, ", --batch %d (now %d; more updates an epoch)",
+        batch = dele_printf(arena, err, ", --batch %d (now %d; more updates per epoch)",
                             job->train.batch < 8 ? 2 : job->train.batch / 4, job->train.batch);
     const size_t epochs = (size_t)job->train.epochs,
                  more = epochs * per_epoch < 50 ? (50 + per_epoch - 1) / per_epoch : 2 * epochs;
     return batch ? dele_printf(arena, err,
-                               "the forget set hardly moved in %zu updates (%zu an epoch): NLL "
+                               "the forget loss hardly changed in %zu updates (%zu per epoch): NLL "
                                "%.3f to %.3f, exact "
                                "match %.3f to %.3f. Try --epochs %zu (now %zu), --lr %g (now %g)%s",
                                r->done, per_epoch, a->nll[DELE_FORGET], b->nll[DELE_FORGET],
@@ -223,7 +223,7 @@ static void print_checks(const dele_evaluation_options *o, const dele_train_repo
     if (r->enough)
         printf("stopped\tforget NLL reached holdout NLL\n");
     else if (r->stopped)
-        printf("stopped\tbeyond a budget at %d checks in a row\n", o->patience);
+        printf("stopped\tbeyond a budget at %d evaluations in a row\n", o->patience);
     print_check("holdout NLL", a->nll[DELE_HOLDOUT], b->nll[DELE_HOLDOUT]);
     print_check("MMLU", a->mmlu, b->mmlu);
 }
@@ -234,8 +234,8 @@ static const char *kept_state(const dele_job *job, const dele_train_report *r,
                               const dele_err *trouble)
 {
     if (job->train.evaluations.eval_every && job->train.evaluations.best)
-        return "best of those evaluated";
-    return trouble->code ? "last good state"
+        return "best of the evaluated checkpoints";
+    return trouble->code ? "last good weights"
            : r->enough   ? "where forget NLL reached holdout NLL"
            : r->stopped  ? "where a budget stopped it"
                          : "after the last update";
@@ -256,7 +256,8 @@ cJSON *dele_job_training_json(const dele_job *job, const dele_mask *mask,
         cJSON_AddNumberToObject(training, "adapter_weights",
                                 (double)dele_lora_parameters(job->train.lora));
     if (job->train.evaluations.eval_every)
-        cJSON_AddItemToObject(training, "checks", checks_json(&job->train.evaluations, report));
+        cJSON_AddItemToObject(training, "evaluations",
+                              evaluations_json(&job->train.evaluations, report));
     add_scores(training, job, report);
     cJSON_AddStringToObject(training, "checkpoint", kept_state(job, report, trouble));
     if (trouble->code) cJSON_AddStringToObject(training, "stopped", trouble->msg);
@@ -281,7 +282,7 @@ void dele_job_print_result(const dele_common *common, const dele_job *job,
         cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last",
                               dele_json_number(r->last.loss[DELE_RETAIN]));
         if (job->train.evaluations.eval_every)
-            cJSON_AddItemToObject(j, "checks", checks_json(&job->train.evaluations, r));
+            cJSON_AddItemToObject(j, "evaluations", evaluations_json(&job->train.evaluations, r));
         add_scores(j, job, r);
         char *text = dele_json_text(j, false);
         if (text) puts(text);

@@ -7,6 +7,6 @@
 
 const dele_objective dele_objective_ce = {
     .name = "ce",
-    .summary = "cross-entropy of every label: learning",
+    .summary = "cross-entropy of every label",
     .rows = dele_ce_rows,
 };

@@ -37,7 +37,7 @@ static void prefer_the_alternate(double loss[2], const dele_loss_batch *rows)
 const dele_objective dele_objective_dpo = {
     .name = "dpo",
     .summary = "-2/beta log sigma(beta ((NLL - NLL_before) - (NLL' - NLL'_before))); alpha "
-               "CE(retain), or KL; ': another answer",
+               "CE(retain), or KL; ': the alternate answer",
     .source = "arXiv 2305.18290, 2409.13474",
     .rows = prefer_the_alternate,
     .needs_forget = true,
@@ -51,7 +51,7 @@ const dele_objective dele_objective_dpo = {
 
 const dele_objective dele_objective_idk_dpo = {
     .name = "idk-dpo",
-    .summary = "dpo with a refusal for the other answer; alpha CE(retain), or KL",
+    .summary = "dpo with a refusal as the alternate answer; alpha CE(retain), or KL",
     .source = "arXiv 2305.18290, 2401.06121",
     .rows = prefer_the_alternate,
     .needs_forget = true,

@@ -7,7 +7,7 @@
 
 const dele_objective dele_objective_joint = {
     .name = "joint",
-    .summary = "-CE(forget) + alpha CE(retain), alpha following the retain loss",
+    .summary = "-CE(forget) + alpha CE(retain), alpha adapts to the retain loss",
     .source = "arXiv 2504.12996",
     .rows = dele_ce_rows,
     .needs_forget = true,

@@ -27,7 +27,7 @@ static void prefer_less(double loss[2], const dele_loss_batch *rows)
 
 const dele_objective dele_objective_npo = {
     .name = "npo",
-    .summary = "-2/beta log sigma(beta (NLL - NLL_before)), a sequence; alpha CE(retain), or KL",
+    .summary = "-2/beta log sigma(beta (NLL - NLL_before)), per sequence; alpha CE(retain), or KL",
     .source = "arXiv 2404.05868",
     .rows = prefer_less,
     .needs_forget = true,

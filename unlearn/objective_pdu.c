@@ -43,7 +43,8 @@ static void flatten_rows(double loss[2], const dele_loss_batch *rows)
 
 const dele_objective dele_objective_pdu = {
     .name = "pdu",
-    .summary = "gamma (max logit - mean logit)^2 + lambda (CE(retain) - epsilon), lambda following",
+    .summary =
+        "gamma (max logit - mean logit)^2 + lambda (CE(retain) - epsilon), lambda by dual ascent",
     .source = "arXiv 2506.05314",
     .rows = flatten_rows,
     .needs_forget = true,

@@ -47,8 +47,8 @@ static void misdirect(double loss[2], const dele_loss_batch *rows)
 
 const dele_objective dele_objective_rmu = {
     .name = "rmu",
-    .summary = "gamma |h - c u|^2/d (forget) + alpha |h - h_before|^2/d (retain); h: states of a "
-               "layer, u: a random vector",
+    .summary = "gamma |h - c u|^2/d (forget) + alpha |h - h_before|^2/d (retain); h: hidden states "
+               "of a layer, u: a random vector",
     .source = "arXiv 2403.03218",
     .rows = misdirect,
     .needs_forget = true,
@@ -57,7 +57,7 @@ const dele_objective dele_objective_rmu = {
     .train_on_prompt = DELE_ON_FORGET | DELE_ON_RETAIN,
     .own_positions = DELE_ON_FORGET | DELE_ON_RETAIN,
     .alpha = "100",
-    .settings = {{DELE_LAYER, DELE_SHARE_OF_DEPTH(7. / 32), false},
+    .settings = {{DELE_LAYER, DELE_FRACTION_OF_DEPTH(7. / 32), false},
                  {DELE_STEERING_COEFF, 20, true},
                  {DELE_GAMMA, 1, true},
                  {DELE_TRAIN_ON_PROMPT, 0, false},
@@ -76,7 +76,7 @@ const dele_objective dele_objective_rmu = {
 
 const dele_objective dele_objective_adaptive_rmu = {
     .name = "adaptive-rmu",
-    .summary = "rmu with c = steer times the mean |h_before| of forget rows",
+    .summary = "rmu with c = steering-coeff times the mean |h_before| of forget rows",
     .source = "arXiv 2408.06223, 2403.03218",
     .rows = misdirect,
     .needs_forget = true,
@@ -86,13 +86,13 @@ const dele_objective dele_objective_adaptive_rmu = {
     .train_on_prompt = DELE_ON_FORGET | DELE_ON_RETAIN,
     .own_positions = DELE_ON_FORGET | DELE_ON_RETAIN,
     .alpha = "900",
-    .settings = {{DELE_LAYER, DELE_SHARE_OF_DEPTH(14. / 16), false},
+    .settings = {{DELE_LAYER, DELE_FRACTION_OF_DEPTH(14. / 16), false},
                  {DELE_STEERING_COEFF, 3, true},
                  {DELE_GAMMA, 1, true},
                  {DELE_TRAIN_ON_PROMPT, 0, false},
                  {DELE_SHIFT_LABELS, 1, false}},
     .variants = {{"olmo-7b",
                   NULL,
-                  {{DELE_LAYER, DELE_SHARE_OF_DEPTH(26. / 32), false},
+                  {{DELE_LAYER, DELE_FRACTION_OF_DEPTH(26. / 32), false},
                    {DELE_STEERING_COEFF, 5, true}}}},
 };

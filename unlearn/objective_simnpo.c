@@ -26,7 +26,7 @@ static void prefer_less_by_the_token(double loss[2], const dele_loss_batch *rows
 
 const dele_objective dele_objective_simnpo = {
     .name = "simnpo",
-    .summary = "-2/beta log sigma(beta (NLL a token - delta)); alpha CE(retain), or KL",
+    .summary = "-2/beta log sigma(beta (NLL per token - delta)); alpha CE(retain), or KL",
     .source = "arXiv 2410.07163",
     .rows = prefer_less_by_the_token,
     .needs_forget = true,

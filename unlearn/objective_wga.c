@@ -38,7 +38,7 @@ static void ascend_by_weight(double loss[2], const dele_loss_batch *rows)
 
 const dele_objective dele_objective_wga = {
     .name = "wga",
-    .summary = "-gamma p^beta NLL, a token; alpha CE(retain), or KL",
+    .summary = "-gamma p^beta NLL, per token; alpha CE(retain), or KL",
     .source = "arXiv 2502.19301",
     .rows = ascend_by_weight,
     .needs_forget = true,
@@ -49,7 +49,7 @@ const dele_objective dele_objective_wga = {
 
 const dele_objective dele_objective_satimp = {
     .name = "satimp",
-    .summary = "-gamma p^beta (1 - p)^importance NLL, a token; alpha CE(retain), or KL",
+    .summary = "-gamma p^beta (1 - p)^importance NLL, per token; alpha CE(retain), or KL",
     .source = "arXiv 2505.11953",
     .rows = ascend_by_weight,
     .needs_forget = true,

@@ -43,8 +43,8 @@ dele_status dele_refusals_open(dele_refusals *r, const char *path, uint64_t seed
 const char *dele_refusals_draw(dele_refusals *r, bool *joined, dele_arena *arena, dele_err *err)
 {
     if (r->in_turn && r->n_drawn == r->n) {
-        dele_fail(err, DELE_ERR_DATA,
-                  "%s: its answers were chosen for %zu rows, and there are more", r->path, r->n);
+        dele_fail(err, DELE_ERR_DATA, "%s: there are answers for %zu rows, and the set has more",
+                  r->path, r->n);
         return NULL;
     }
     if (r->n_drawn == r->capacity) {

@@ -12,7 +12,7 @@ static bool is_joint(const dele_train_options *o)
 static size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
 
 /* Micro-batches an update in a pool. */
-static size_t pool_window(const dele_train_options *o)
+static size_t micro_batches_per_update(const dele_train_options *o)
 {
     size_t n = (size_t)o->batch / (size_t)o->micro_batch;
     return n ? n : 1;
@@ -26,7 +26,7 @@ static size_t joint_micros(const dele_train_options *o, size_t rows)
 
 static size_t joint_groups(const dele_train_options *o, size_t rows)
 {
-    const size_t micros = joint_micros(o, rows), window = pool_window(o);
+    const size_t micros = joint_micros(o, rows), window = micro_batches_per_update(o);
     return window < micros ? window : micros;
 }
 
@@ -87,17 +87,16 @@ static dele_status check_pairing(const dele_train_options *o, size_t n_main, siz
                          o->retain_ratio);
     if (two && !main_rows(o, n_retain))
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--batch %d holds no forget row beside its %d to keep (--retain-ratio); "
-                         "give at least %d",
+                         "--batch %d has no place for a forget example beside %d retain examples "
+                         "(--retain-ratio); give at least %d",
                          o->batch, o->retain_ratio, 1 + o->retain_ratio);
     if (o->chunks < 1 || (size_t)o->chunks > n_main)
         return dele_fail(err, DELE_ERR_USAGE, "--chunks %d of %zu rows: give 1 to %zu", o->chunks,
                          n_main, n_main);
     if (is_joint(o) && (o->chunks > 1 || o->retain_ratio > 1 || o->random_pairs))
-        return dele_fail(
-            err, DELE_ERR_USAGE,
-            "--alpha code deals both sets as one pool; it has no --chunks, --retain-ratio "
-            "or --pairing");
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--alpha code shuffles both sets together; --chunks, --retain-ratio and "
+                         "--pairing do not apply to it");
     return DELE_OK;
 }
 
@@ -216,7 +215,7 @@ dele_status dele_sampler_init(dele_sampler *d, const dele_dataset *forget,
                              rows_of(d, DELE_FORGET) + rows_of(d, DELE_RETAIN), arena, err)))
         return err->code;
     if (!(d->items = DELE_NEW(arena, dele_item, most, err))) return err->code;
-    d->end = DELE_NEW(arena, size_t, pool_window(o), err);
+    d->end = DELE_NEW(arena, size_t, micro_batches_per_update(o), err);
     return d->end ? DELE_OK : err->code;
 }
 
@@ -287,7 +286,7 @@ static dele_update_batch sample_joint(dele_sampler *d)
                                .n = n,
                                .end = d->end,
                                .n_groups = n_groups,
-                               .loss_weight = 1.0 / (double)pool_window(d->o),
+                               .loss_weight = 1.0 / (double)micro_batches_per_update(d->o),
                                .epoch = (int)(first / micros),
                                .step = d->update,
                                .steps = micros / n_groups * (size_t)d->o->epochs};
@@ -296,15 +295,15 @@ static dele_update_batch sample_joint(dele_sampler *d)
 void dele_sampler_serialize(dele_sampler *d, size_t updates, dele_training_state *state)
 {
     DELE_SERIALIZE(state, d->rng);
-    dele_tape_check(state, d->rng.s[0] | d->rng.s[1] | d->rng.s[2] |
-                               d->rng.s[3]); /* it would give zeros for ever */
+    dele_training_state_check(state, d->rng.s[0] | d->rng.s[1] | d->rng.s[2] |
+                                         d->rng.s[3]); /* it would give zeros for ever */
     DELE_SERIALIZE(state, d->drawn);
-    dele_tape_size(state, &d->update, updates);
+    dele_training_state_size(state, &d->update, updates);
     for (int side = 0; side < 2; side++)
-        dele_tape_permutation(state, d->permutation[side], rows_of(d, (dele_side)side));
+        dele_training_state_permutation(state, d->permutation[side], rows_of(d, (dele_side)side));
     if (d->joint_permutation)
-        dele_tape_permutation(state, d->joint_permutation,
-                              rows_of(d, DELE_FORGET) + rows_of(d, DELE_RETAIN));
+        dele_training_state_permutation(state, d->joint_permutation,
+                                        rows_of(d, DELE_FORGET) + rows_of(d, DELE_RETAIN));
 }
 
 dele_update_batch dele_sampler_next(dele_sampler *d)

@@ -20,42 +20,42 @@ typedef struct {
     dele_divergence_guard divergence_guard;
     dele_evaluations evaluations;
 
-    dele_grads grads, part; /* the update's; the retain rows' of a group in several micro-batches,
-                               made when needed */
-    dele_model *moving;     /* what the optimizer moves: the model, or the table of its adapters */
-    float **g, **m, **v;    /* its gradient (grads.g, or the adapters' own) and moments */
-    dele_item *room;        /* as many items as a group has */
+    dele_grads grads, part; /* of the update; of the retain rows of a group in several packed
+                               batches, allocated when needed */
+    dele_model *moving;  /* what the optimizer updates: the model, or the table of its adapters */
+    float **g, **m, **v; /* its gradient (grads.g, or the adapters') and moments */
+    dele_item *room;     /* scratch: the items of a group */
     FILE *steps;
     double next_save; /* dele_now() then */
 
-    dele_micro_batch micro_batch;
+    dele_packed_batch packed_batch;
     dele_arena arena;
 } trainer;
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-/* NLL of what is to be forgotten, and of its alternates, before training. */
+/* NLL of the forget rows, and of their alternates, before training. */
 static dele_status compute_reference_nll(trainer *t, dele_err *err)
 {
     const dele_dataset *sets[2] = {t->sampler.set[DELE_FORGET], t->o->alternates};
     for (int k = 0; k < 2 && t->o->objective->reference_nll; k++) {
         if (!sets[k]) continue;
         double *nll = DELE_NEW(&t->arena, double, sets[k]->n, err);
-        if (!nll || dele_micro_batch_nll(&t->micro_batch, nll, sets[k]->row, sets[k]->n, err))
+        if (!nll || dele_packed_batch_nll(&t->packed_batch, nll, sets[k]->row, sets[k]->n, err))
             return err->code;
         t->sampler.nll_before[k] = nll;
     }
     return DELE_OK;
 }
 
-/* By the forget rows of the first update. */
+/* RMU's control vector, from the forget rows of the first update. */
 static dele_status make_steer(trainer *t, dele_err *err)
 {
     const dele_update_batch first = dele_sampler_peek(&t->sampler);
     size_t n_retain = 0;
     while (n_retain < first.n && first.items[n_retain].side == DELE_RETAIN) n_retain++;
-    return dele_micro_batch_steer(&t->micro_batch, t->o->seed, first.items + n_retain,
-                                  first.n - n_retain, err);
+    return dele_packed_batch_steer(&t->packed_batch, t->o->seed, first.items + n_retain,
+                                   first.n - n_retain, err);
 }
 
 static dele_status reserve(trainer *t, const dele_dataset *forget, const dele_dataset *retain,
@@ -79,8 +79,8 @@ static dele_status reserve(trainer *t, const dele_dataset *forget, const dele_da
         !dele_evaluations_init(&t->evaluations, &t->o->evaluations, t->model, t->moving, t->mask,
                                t->o->batch_tokens, arena, err) &&
         !dele_sampler_init(&t->sampler, forget, retain, t->o, arena, err) &&
-        !dele_micro_batch_init(&t->micro_batch, t->model, t->mask, t->o->objective, t->settings,
-                               t->o->batch_tokens, longest, arena, err) &&
+        !dele_packed_batch_init(&t->packed_batch, t->model, t->mask, t->o->objective, t->settings,
+                                t->o->batch_tokens, longest, arena, err) &&
         !compute_reference_nll(t, err);
     if (ok && t->o->objective->at_layer) ok = !make_steer(t, err);
     return ok ? DELE_OK : err->code;
@@ -91,9 +91,9 @@ static dele_status reserve(trainer *t, const dele_dataset *forget, const dele_da
 static dele_status forward(trainer *t, double loss[2], const dele_item *items, size_t n,
                            const dele_loss_group *group, dele_err *err)
 {
-    dele_status status = dele_micro_batch_forward(&t->micro_batch, loss, items, n, group, err);
-    t->report->last.tokens += t->micro_batch.n_rows;
-    t->report->last.labels += t->micro_batch.n_labels;
+    dele_status status = dele_packed_batch_forward(&t->packed_batch, loss, items, n, group, err);
+    t->report->last.tokens += t->packed_batch.n_rows;
+    t->report->last.labels += t->packed_batch.n_labels;
     return status;
 }
 
@@ -106,22 +106,22 @@ static void loss_weights(trainer *t, double weight[2], double loss_weight, doubl
     weight[DELE_RETAIN] *= loss_weight;
 }
 
-/* Pieces of items that are all of one side, each with its weight. */
+/* Packed batches of items of one side: forward, loss, backward with the weight into `into`. */
 static dele_status one_side(trainer *t, double loss[2], const dele_item *items, size_t n,
                             const double weight[2], const dele_grads *into,
                             const dele_loss_group *group, dele_err *err)
 {
     for (size_t i = 0, k; i < n; i += k) {
-        k = dele_micro_batch_length(&t->micro_batch, items + i, n - i);
+        k = dele_packed_batch_length(&t->packed_batch, items + i, n - i);
         if (forward(t, loss, items + i, k, group, err) ||
-            dele_micro_batch_backward(&t->micro_batch, weight, into->g, err))
+            dele_packed_batch_backward(&t->packed_batch, weight, into->g, err))
             return err->code;
     }
     return DELE_OK;
 }
 
-/* The retain rows of a group into a buffer of their own, their loss into α, the buffer times α into
- * the sum. */
+/* The retain rows of a group: their gradient goes into a second buffer, their loss gives α, and
+ * the buffer times α is added to the gradient of the update. */
 static dele_status retain_side(trainer *t, double loss[2], double weight[2], double loss_weight,
                                const dele_item *items, size_t n, const dele_loss_group *group,
                                dele_err *err)
@@ -140,7 +140,8 @@ static dele_status retain_side(trainer *t, double loss[2], double weight[2], dou
     return DELE_OK;
 }
 
-/* items: retain rows first.  Adds share times the group's gradient into the update's. */
+/* Adds loss_weight times the group's gradient to the gradient of the update. items: retain rows
+ * first. */
 static dele_status train_group(trainer *t, double loss[2], const dele_item *items, size_t n,
                                size_t n_retain, double loss_weight, const dele_loss_group *group,
                                dele_err *err)
@@ -148,10 +149,10 @@ static dele_status train_group(trainer *t, double loss[2], const dele_item *item
     bool wait = dele_side_weights_wait(t->o->objective, &t->alpha);
     double weight[2];
     if (!wait) loss_weights(t, weight, loss_weight, 0, group);
-    if (dele_micro_batch_length(&t->micro_batch, items, n) == n) {
+    if (dele_packed_batch_length(&t->packed_batch, items, n) == n) {
         if (forward(t, loss, items, n, group, err)) return err->code;
         if (wait) loss_weights(t, weight, loss_weight, loss[DELE_RETAIN], group);
-        return dele_micro_batch_backward(&t->micro_batch, weight, t->grads.g, err);
+        return dele_packed_batch_backward(&t->packed_batch, weight, t->grads.g, err);
     }
     if (wait ? retain_side(t, loss, weight, loss_weight, items, n_retain, group, err)
              : one_side(t, loss, items, n_retain, weight, &t->grads, group, err))
@@ -161,7 +162,8 @@ static dele_status train_group(trainer *t, double loss[2], const dele_item *item
 
 /* ---- an update ------------------------------------------------------------------------------- */
 
-/* Retain rows to the front, order kept within a side (room: for as many items). */
+/* Moves retain rows to the front; the order within a side is unchanged (room: scratch for n
+ * items). Returns the number of retain rows. */
 static size_t retain_first(dele_item *items, size_t n, dele_item *room)
 {
     size_t n_retain = 0, n_forget = 0;
@@ -175,7 +177,7 @@ static size_t retain_first(dele_item *items, size_t n, dele_item *room)
     return n_retain;
 }
 
-/* The gradient of one group and its losses, counted in. */
+/* The gradient of one group; adds its losses and rows to the report. */
 static dele_status group_gradient(trainer *t, dele_item *items, size_t n,
                                   const dele_update_batch *update_batch, size_t groups_with[2],
                                   dele_err *err)
@@ -185,7 +187,7 @@ static dele_status group_gradient(trainer *t, dele_item *items, size_t n,
     size_t n_retain = retain_first(items, n, t->room);
     for (size_t i = 0; i < n; i++) {
         group.sequences[items[i].side]++;
-        const size_t labels = dele_micro_batch_labels(&t->micro_batch, &items[i]);
+        const size_t labels = dele_packed_batch_labels(&t->packed_batch, &items[i]);
         group.tokens[items[i].side] += labels;
         if (labels) group.inverse_lengths[items[i].side] += 1 / (double)labels;
     }
@@ -217,36 +219,37 @@ static dele_status update_gradient(trainer *t, const dele_update_batch *update_b
     return DELE_OK;
 }
 
-/* ---- its step -------------------------------------------------------------------------------- */
+/* ---- a step ---------------------------------------------------------------------------------- */
 
-/* θ' = θ − γ (θ_learnt − θ) in what trained. */
+/* Task vector: θ' = θ − γ (θ_learnt − θ) for the trained tensors. */
 static void negate(trainer *t)
 {
     const double gamma = t->settings[DELE_GAMMA];
     if (t->o->lora) dele_lora_scale(t->o->lora, -gamma);
     for (size_t k = 0; k < t->model->n_tensors; k++) {
         float *w = t->model->tensors[k].data;
-        const float *before = t->micro_batch.before.tensors[k].data;
+        const float *before = t->packed_batch.before.tensors[k].data;
         if (!t->mask->trains[k] || t->o->lora) continue;
         for (size_t i = 0; i < dele_n_weights(t->model, k); i++)
             w[i] = (float)(before[i] - gamma * ((double)w[i] - before[i]));
     }
 }
 
-/* The tensors after their adapters. */
+/* Computes the tensors from their adapters. */
 static void follow(const trainer *t)
 {
     if (t->o->lora) dele_lora_write(t->o->lora);
 }
 
-/* Norms are left out, as transformers.Trainer does (it leaves out biases too, which no model here
- * has). */
+/* Whether weight decay applies to tensor k: norms are excluded, as in transformers.Trainer
+ * (which excludes biases too; no model here has any). */
 static bool decays(const trainer *t, size_t k)
 {
     return t->o->decay_all || t->moving->tensors[k].part != DELE_PART_NORM;
 }
 
-/* The update's number in its chunk, from 0; each chunk begins with moments of nothing. */
+/* Clips the gradient and applies AdamW. step: index of the update in its chunk, from 0; each
+ * chunk begins with zero moments. */
 static void step_weights(trainer *t, size_t step)
 {
     if (step == 0)
@@ -266,7 +269,8 @@ static void step_weights(trainer *t, size_t step)
     follow(t);
 }
 
-/* Of what moves; its norm. */
+/* The gradient of what the optimizer updates (with LoRA computed from that of the tensors);
+ * returns its global norm. */
 static double gradient_norm(const trainer *t)
 {
     double sum = 0;
@@ -307,21 +311,21 @@ static void print_step(const trainer *t, dele_progress *progress, size_t update,
     }
 }
 
-/* ---- going on where a run broke off ---------------------------------------------------------- */
+/* ---- resuming an interrupted run ------------------------------------------------------------- */
 
-/* All that the next update depends on, and what was written so far. */
+/* Everything that the next update depends on, and the length of the tables written so far. */
 static void serialize(trainer *t, dele_training_state *state)
 {
     dele_train_report *r = t->report;
     dele_training_state_table(state, t->steps);
-    dele_tape_size(state, &r->done, r->updates);
+    dele_training_state_size(state, &r->done, r->updates);
     DELE_SERIALIZE(state, r->first);
     DELE_SERIALIZE(state, r->last);
     const dele_alpha_mode mode = t->alpha.mode;
     DELE_SERIALIZE(state, t->alpha);
-    dele_tape_check(state, t->alpha.mode == mode);
+    dele_training_state_check(state, t->alpha.mode == mode);
     dele_sampler_serialize(&t->sampler, r->updates, state);
-    dele_tape_check(state, t->sampler.update == r->done);
+    dele_training_state_check(state, t->sampler.update == r->done);
     dele_divergence_guard_serialize(&t->divergence_guard, r->updates, state);
     dele_evaluations_serialize(&t->evaluations, r->updates, state);
     dele_param_buffers_serialize(t->m, t->moving, state);
@@ -332,7 +336,7 @@ static void serialize(trainer *t, dele_training_state *state)
                                       dele_n_weights(t->moving, k) * sizeof(float));
 }
 
-/* Writing takes a tenth of the time at most. */
+/* Saves the state when it is due; saving takes at most a tenth of the run time. */
 static dele_status save_state(trainer *t, dele_err *err)
 {
     dele_training_state state;
@@ -345,7 +349,8 @@ static dele_status save_state(trainer *t, dele_err *err)
     return status;
 }
 
-/* From the state that stands, or from the beginning. */
+/* Loads the saved training state if there is one; otherwise writes the table header and runs the
+ * first evaluation. */
 static dele_status begin(trainer *t, dele_progress *progress, dele_err *err)
 {
     dele_training_state state;
@@ -388,7 +393,8 @@ static dele_status train(trainer *t, dele_progress *progress, dele_err *err)
     return dele_divergence_guard_check_last(&t->divergence_guard, r, err);
 }
 
-/* The weights that are kept, where there were evaluations to choose by. */
+/* Checkpoint selection: restores the selected weights and copies the evaluations into the
+ * report. */
 static void choose(trainer *t)
 {
     dele_train_report *r = t->report;
@@ -412,7 +418,8 @@ dele_status dele_train(dele_train_report *report, dele_model *model, const dele_
     const double *settings = o->settings ? o->settings : own_settings;
     if (!o->settings) dele_objective_defaults(own_settings, o->objective);
     if (!mask->n_trained)
-        return dele_fail(e, DELE_ERR_DATA, "the mask holds no tensor, so nothing would change");
+        return dele_fail(e, DELE_ERR_DATA,
+                         "the mask selects no tensor, so nothing would be trained");
     trainer t = {.model = model,
                  .mask = mask,
                  .o = o,
@@ -425,10 +432,10 @@ dele_status dele_train(dele_train_report *report, dele_model *model, const dele_
     if (!reserve(&t, forget, retain, e) && !begin(&t, progress, e)) train(&t, progress, e);
     const bool usable = !e->code || e->code == DELE_ERR_DIVERGED;
     if (usable && o->evaluations.eval_every) choose(&t);
-    if (usable) follow(&t); /* where the adapters went back to */
+    if (usable) follow(&t); /* the tensors of the selected or restored adapters */
     if (usable && o->objective->negates) negate(&t);
     report->seconds = dele_now() - started;
-    dele_micro_batch_release(&t.micro_batch);
+    dele_packed_batch_release(&t.packed_batch);
     dele_arena_release(&t.arena);
     return e->code;
 }

@@ -60,7 +60,7 @@ dele_status dele_training_state_load(dele_training_state *t, const char *path, d
     if (!t->in) return dele_fail(err, DELE_ERR_FILE, "cannot open %s", path);
     if (is_whole(t->in, &t->left)) return DELE_OK;
     dele_training_state_abandon(t);
-    return dele_fail(err, DELE_ERR_FORMAT, "%s is damaged: its hash is not that of its bytes",
+    return dele_fail(err, DELE_ERR_FORMAT, "%s is damaged: its hash does not match its content",
                      path);
 }
 
@@ -83,32 +83,32 @@ void dele_training_state_bytes(dele_training_state *t, void *data, size_t n)
 {
     uint64_t length = n;
     transfer(t, &length, sizeof length);
-    dele_tape_check(t, length == n);
+    dele_training_state_check(t, length == n);
     transfer(t, data, n);
 }
 
-void dele_tape_check(dele_training_state *t, bool right)
+void dele_training_state_check(dele_training_state *t, bool right)
 {
     if (!right) t->failed = true;
 }
 
-void dele_tape_size(dele_training_state *t, size_t *x, size_t most)
+void dele_training_state_size(dele_training_state *t, size_t *x, size_t most)
 {
     uint64_t value = *x;
     DELE_SERIALIZE(t, value);
-    dele_tape_check(t, value <= most);
+    dele_training_state_check(t, value <= most);
     if (!t->failed) *x = (size_t)value;
 }
 
-void dele_tape_bool(dele_training_state *t, bool *x)
+void dele_training_state_bool(dele_training_state *t, bool *x)
 {
     uint8_t value = *x;
     DELE_SERIALIZE(t, value);
-    dele_tape_check(t, value <= 1);
+    dele_training_state_check(t, value <= 1);
     if (!t->failed) *x = value;
 }
 
-void dele_tape_permutation(dele_training_state *t, size_t *p, size_t n)
+void dele_training_state_permutation(dele_training_state *t, size_t *p, size_t n)
 {
     const size_t seen = ~(SIZE_MAX >> 1); /* the top bit of p[x] marks that x occurred */
     bool each_once = true;
@@ -122,7 +122,7 @@ void dele_tape_permutation(dele_training_state *t, size_t *p, size_t n)
             p[x] |= seen;
     }
     for (size_t i = 0; i < n; i++) p[i] &= ~seen;
-    dele_tape_check(t, each_once);
+    dele_training_state_check(t, each_once);
 }
 
 void dele_training_state_table(dele_training_state *t, FILE *table)
@@ -151,6 +151,6 @@ dele_status dele_training_state_end(dele_training_state *t, dele_err *err)
     dele_training_state_abandon(t);
     return all ? DELE_OK
                : dele_fail(err, DELE_ERR_FORMAT,
-                           "the state of the unfinished run is not of this program, or its "
-                           "tables were changed; remove the directory it is in and start again");
+                           "the training state of the unfinished run belongs to another program, "
+                           "or its tables were changed; remove its directory and start again");
 }

@@ -1,4 +1,4 @@
-#include "unlearn/micro_batch.h"
+#include "unlearn/packed_batch.h"
 
 #include <math.h>
 
@@ -8,7 +8,7 @@
 /* ---- room ------------------------------------------------------------------------------------ */
 
 /* An objective at a layer needs nothing above it: the model it sees ends there. */
-static dele_status cut_above(dele_micro_batch *p, const dele_mask *mask, dele_err *err)
+static dele_status cut_above(dele_packed_batch *p, const dele_mask *mask, dele_err *err)
 {
     const int n_layers = p->view.config.n_layers,
               layer = dele_layer_of(p->settings[DELE_LAYER], n_layers);
@@ -21,19 +21,20 @@ static dele_status cut_above(dele_micro_batch *p, const dele_mask *mask, dele_er
         if (!mask->trains[k]) continue;
         if (t->layer > layer || t->part == DELE_PART_HEAD || t->slot == DELE_SLOT_FINAL_NORM)
             return dele_fail(err, DELE_ERR_USAGE,
-                             "%s may change but lies above layer %d, whose output %s steers; give "
+                             "%s is trained but lies above layer %d, whose output %s steers; give "
                              "--layers up to it, or a higher --at-layer",
                              t->name, layer, p->objective->name);
         below = true;
     }
     if (!below)
-        return dele_fail(err, DELE_ERR_DATA, "the mask holds no tensor, so nothing would change");
+        return dele_fail(err, DELE_ERR_DATA,
+                         "the mask selects no tensor, so nothing would be trained");
     p->view.config.n_layers = layer + 1;
     p->width = (size_t)p->view.config.hidden_size;
     return DELE_OK;
 }
 
-static dele_status keep_before(dele_micro_batch *p, const dele_mask *mask, dele_arena *arena,
+static dele_status keep_before(dele_packed_batch *p, const dele_mask *mask, dele_arena *arena,
                                dele_err *err)
 {
     p->reference_rows = p->objective->reference_rows;
@@ -42,17 +43,17 @@ static dele_status keep_before(dele_micro_batch *p, const dele_mask *mask, dele_
     return dele_model_freeze(&p->before, &p->view, mask->trains, arena, err);
 }
 
-dele_status dele_micro_batch_init(dele_micro_batch *p, const dele_model *model,
-                                  const dele_mask *mask, const dele_objective *objective,
-                                  const double *settings, size_t batch_tokens, size_t longest,
-                                  dele_arena *arena, dele_err *err)
+dele_status dele_packed_batch_init(dele_packed_batch *p, const dele_model *model,
+                                   const dele_mask *mask, const dele_objective *objective,
+                                   const double *settings, size_t batch_tokens, size_t longest,
+                                   dele_arena *arena, dele_err *err)
 {
-    *p = (dele_micro_batch){.objective = objective,
-                            .settings = settings,
-                            .view = *model,
-                            .lowest = mask->lowest,
-                            .batch_tokens = batch_tokens,
-                            .width = (size_t)model->config.vocab};
+    *p = (dele_packed_batch){.objective = objective,
+                             .settings = settings,
+                             .view = *model,
+                             .lowest = mask->lowest,
+                             .batch_tokens = batch_tokens,
+                             .width = (size_t)model->config.vocab};
     if (keep_before(p, mask, arena, err) || (objective->at_layer && cut_above(p, mask, err)))
         return err->code;
     p->before.config.n_layers = p->view.config.n_layers; /* cut as well */
@@ -78,7 +79,7 @@ dele_status dele_micro_batch_init(dele_micro_batch *p, const dele_model *model,
     return ok ? DELE_OK : err->code;
 }
 
-void dele_micro_batch_release(dele_micro_batch *p)
+void dele_packed_batch_release(dele_packed_batch *p)
 {
     dele_run_release(&p->run);
     dele_run_release(&p->run_before);
@@ -87,19 +88,19 @@ void dele_micro_batch_release(dele_micro_batch *p)
 /* ---- laying out ------------------------------------------------------------------------------ */
 
 /* KL at every position of a retain row, as open-unlearning's: no label, no target. */
-static bool every_position(const dele_micro_batch *p, dele_side side)
+static bool every_position(const dele_packed_batch *p, dele_side side)
 {
     return side == DELE_RETAIN && p->settings[DELE_RETAIN_KL] == 2;
 }
 
 /* The loss of label k is taken at position k, not at k - 1 which predicts it. */
-static bool own_positions(const dele_micro_batch *p, dele_side side)
+static bool own_positions(const dele_packed_batch *p, dele_side side)
 {
     return every_position(p, side) ||
            (p->settings[DELE_SHIFT_LABELS] == 0 && p->objective->own_positions >> side & 1);
 }
 
-static size_t first_label(const dele_micro_batch *p, const dele_sequence *s, dele_side side)
+static size_t first_label(const dele_packed_batch *p, const dele_sequence *s, dele_side side)
 {
     if (every_position(p, side) ||
         (p->settings[DELE_TRAIN_ON_PROMPT] == 1 && p->objective->train_on_prompt >> side & 1))
@@ -109,25 +110,25 @@ static size_t first_label(const dele_micro_batch *p, const dele_sequence *s, del
     return first < s->n ? first : s->n;
 }
 
-size_t dele_micro_batch_labels(const dele_micro_batch *p, const dele_item *item)
+size_t dele_packed_batch_labels(const dele_packed_batch *p, const dele_item *item)
 {
     return item->row->n - first_label(p, item->row, item->side);
 }
 
 /* Rows of a sequence: the last id is only a label, unless labels are taken at their own
  * positions. */
-static size_t sequence_rows(const dele_micro_batch *p, const dele_sequence *s, dele_side side)
+static size_t sequence_rows(const dele_packed_batch *p, const dele_sequence *s, dele_side side)
 {
     return s->n - (own_positions(p, side) ? 0 : 1);
 }
 
-static size_t item_rows(const dele_micro_batch *p, const dele_item *it)
+static size_t item_rows(const dele_packed_batch *p, const dele_item *it)
 {
     return sequence_rows(p, it->row, it->side) +
            (it->chosen ? sequence_rows(p, it->chosen, it->side) : 0);
 }
 
-size_t dele_micro_batch_length(const dele_micro_batch *p, const dele_item *items, size_t n)
+size_t dele_packed_batch_length(const dele_packed_batch *p, const dele_item *items, size_t n)
 {
     size_t rows = item_rows(p, items), k = 1;
     while (k < n && rows + item_rows(p, items + k) <= p->batch_tokens)
@@ -137,13 +138,13 @@ size_t dele_micro_batch_length(const dele_micro_batch *p, const dele_item *items
 
 /* The mask of open-unlearning's undial has the label -100 at the prompt; as an index that is token
  * V - 100. */
-static int target_of(const dele_micro_batch *p, const dele_sequence *s, size_t k)
+static int target_of(const dele_packed_batch *p, const dele_sequence *s, size_t k)
 {
     const bool masked = p->settings[DELE_MASK_AS_LABEL] == 1 && k < s->first_label;
     return masked ? p->view.config.vocab - 100 : s->ids[k];
 }
 
-static void lay_sequence(dele_micro_batch *p, const dele_sequence *s, dele_loss_sequence about)
+static void lay_sequence(dele_packed_batch *p, const dele_sequence *s, dele_loss_sequence about)
 {
     const size_t n_rows = sequence_rows(p, s, about.side);
     about.first = p->n_labels;
@@ -158,9 +159,9 @@ static void lay_sequence(dele_micro_batch *p, const dele_sequence *s, dele_loss_
     p->n_rows += n_rows;
 }
 
-static void lay_nothing(dele_micro_batch *p) { p->n_sequences = p->n_rows = p->n_labels = 0; }
+static void lay_nothing(dele_packed_batch *p) { p->n_sequences = p->n_rows = p->n_labels = 0; }
 
-static void lay_items(dele_micro_batch *p, const dele_item *items, size_t n)
+static void lay_items(dele_packed_batch *p, const dele_item *items, size_t n)
 {
     lay_nothing(p);
     for (size_t i = 0; i < n; i++) {
@@ -179,7 +180,7 @@ static void lay_items(dele_micro_batch *p, const dele_item *items, size_t n)
 
 /* Sequences from .. to − 1 and their labels through a model: logits or states into x, room for all
  * labels. */
-static dele_status forward_states(dele_micro_batch *p, dele_run *run, const dele_model *model,
+static dele_status forward_states(dele_packed_batch *p, dele_run *run, const dele_model *model,
                                   dele_batch *batch, float *x, size_t from, size_t to,
                                   int *output_rows, dele_err *err)
 {
@@ -206,7 +207,7 @@ static dele_status forward_states(dele_micro_batch *p, dele_run *run, const dele
 }
 
 /* Sides are together, so the sequences of a set of sides are one run of them. */
-static dele_status reference_forward(dele_micro_batch *p, dele_err *err)
+static dele_status reference_forward(dele_packed_batch *p, dele_err *err)
 {
     size_t from = 0, to = p->n_sequences;
     while (from < to && !(p->reference_rows >> p->sequences[from].side & 1)) from++;
@@ -217,14 +218,14 @@ static dele_status reference_forward(dele_micro_batch *p, dele_err *err)
                           p->output_rows_before, err);
 }
 
-/* BROADCAST: open-unlearning divides the sums [b] of the sequences by their lengths [b, 1] and takes
- * the mean of the [b, b] that come of it: (1/b Σ sums) (1/b Σ 1/length). */
-static bool own_loss_weights(const dele_micro_batch *p, const dele_loss_group *group)
+/* BROADCAST: open-unlearning divides the sums [b] of the sequences by their lengths [b, 1] and
+ * takes the mean of the [b, b] that come of it: (1/b Σ sums) (1/b Σ 1/length). */
+static bool own_loss_weights(const dele_packed_batch *p, const dele_loss_group *group)
 {
     return group->by_sequence || p->settings[DELE_BROADCAST] == 1;
 }
 
-static void fill_loss_weights(dele_micro_batch *p, const dele_loss_group *group)
+static void fill_loss_weights(dele_packed_batch *p, const dele_loss_group *group)
 {
     const bool broadcast = p->settings[DELE_BROADCAST] == 1;
     for (size_t k = 0; k < p->n_sequences; k++) {
@@ -235,8 +236,8 @@ static void fill_loss_weights(dele_micro_batch *p, const dele_loss_group *group)
     }
 }
 
-dele_status dele_micro_batch_forward(dele_micro_batch *p, double loss[2], const dele_item *items,
-                                     size_t n, const dele_loss_group *group, dele_err *err)
+dele_status dele_packed_batch_forward(dele_packed_batch *p, double loss[2], const dele_item *items,
+                                      size_t n, const dele_loss_group *group, dele_err *err)
 {
     lay_items(p, items, n);
     p->batch = (dele_batch){.keep_for_backward = true, .lowest = p->lowest};
@@ -265,8 +266,8 @@ dele_status dele_micro_batch_forward(dele_micro_batch *p, double loss[2], const 
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-dele_status dele_micro_batch_backward(dele_micro_batch *p, const double weight[2], float **grads,
-                                      dele_err *err)
+dele_status dele_packed_batch_backward(dele_packed_batch *p, const double weight[2], float **grads,
+                                       dele_err *err)
 {
     dele_grads into = {.g = grads};
     for (size_t i = 0; i < p->n_labels;) { /* runs of one side */
@@ -290,14 +291,14 @@ dele_status dele_micro_batch_backward(dele_micro_batch *p, const double weight[2
 /* ---- before training ------------------------------------------------------------------------- */
 
 /* Over the labelled rows of items. */
-static dele_status mean_length(double *mean, dele_micro_batch *p, const dele_item *items, size_t n,
+static dele_status mean_length(double *mean, dele_packed_batch *p, const dele_item *items, size_t n,
                                dele_err *err)
 {
     double sum = 0;
     size_t rows = 0;
     for (size_t i = 0, k; i < n; i += k) {
         dele_batch batch = {0};
-        k = dele_micro_batch_length(p, items + i, n - i);
+        k = dele_packed_batch_length(p, items + i, n - i);
         lay_items(p, items + i, k);
         if (forward_states(p, &p->run, &p->view, &batch, p->x, 0, p->n_sequences, p->output_rows,
                            err))
@@ -307,16 +308,16 @@ static dele_status mean_length(double *mean, dele_micro_batch *p, const dele_ite
         rows += p->n_labels;
     }
     if (!(sum > 0) || !isfinite(sum))
-        return dele_fail(err, DELE_ERR_DATA,
-                         "the states to be steered have the length %g at layer %d; choose another "
-                         "--at-layer",
-                         sum, p->view.config.n_layers - 1);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "the hidden states at layer %d to be steered have norm %g; choose another --at-layer",
+            p->view.config.n_layers - 1, sum);
     *mean = sum / (double)rows;
     return DELE_OK;
 }
 
-dele_status dele_micro_batch_steer(dele_micro_batch *p, uint64_t seed, const dele_item *items,
-                                   size_t n, dele_err *err)
+dele_status dele_packed_batch_steer(dele_packed_batch *p, uint64_t seed, const dele_item *items,
+                                    size_t n, dele_err *err)
 {
     double length = 1;
     dele_rng rng;
@@ -329,7 +330,7 @@ dele_status dele_micro_batch_steer(dele_micro_batch *p, uint64_t seed, const del
 }
 
 /* As many rows as fit, as forget rows; returns how many. */
-static size_t lay_forget(dele_micro_batch *p, const dele_sequence *rows, size_t n)
+static size_t lay_forget(dele_packed_batch *p, const dele_sequence *rows, size_t n)
 {
     size_t k = 0;
     lay_nothing(p);
@@ -338,8 +339,8 @@ static size_t lay_forget(dele_micro_batch *p, const dele_sequence *rows, size_t 
     return k;
 }
 
-dele_status dele_micro_batch_nll(dele_micro_batch *p, double *nll, const dele_sequence *rows,
-                                 size_t n, dele_err *err)
+dele_status dele_packed_batch_nll(dele_packed_batch *p, double *nll, const dele_sequence *rows,
+                                  size_t n, dele_err *err)
 {
     for (size_t i = 0, k; i < n; i += k) {
         k = lay_forget(p, rows + i, n - i);

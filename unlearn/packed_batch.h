@@ -1,0 +1,82 @@
+/* A packed batch: sequences laid end to end, without padding, for one forward and one backward pass
+ * of gradient accumulation.  Not to be confused with --micro-batch of --alpha code, which is a loss
+ * group (sampler.h); a loss group may need several packed batches.
+ *
+ *   items ─ rows and segments ─ forward ─┬─ logits, or hidden states of a layer ─ objective ─
+ *                                        │  gradient ─ backward
+ *                                        └─ the same of the model before training, where the
+ *                                           objective needs it
+ *
+ * Labelled rows are those that predict a label.  The first SKIP labels of forget outputs are left
+ * out.  With TRAIN_ON_PROMPT the prompt's tokens are labels too, on the sides that allow it. */
+#ifndef DELE_PACKED_BATCH_H
+#define DELE_PACKED_BATCH_H
+
+#include "model/forward.h"
+#include "model/mask.h"
+#include "unlearn/dataset.h"
+#include "unlearn/objective.h"
+
+/* A row of a data set with its side, and its alternate as a second sequence where the objective
+ * needs pairs. */
+typedef struct {
+    const dele_sequence *row, *chosen; /* chosen NULL: no alternate */
+    double reference[2];               /* their NLL before training */
+    dele_side side;
+} dele_item;
+
+typedef struct {
+    const dele_objective *objective;
+    const double *settings;
+    dele_model view;   /* the model, without the layers above at_layer */
+    dele_model before; /* the same before training; n_tensors 0: not needed */
+    int lowest;        /* lowest layer that is trained */
+    size_t batch_tokens, width;
+    uint8_t reference_rows; /* set of sides */
+    float *steer;           /* [d_model] at a layer */
+
+    dele_run run, run_before;
+    dele_batch batch;
+    dele_segment *segments;
+    dele_loss_sequence *sequences;
+    dele_patch *patches; /* [labels] at a layer: read states, add gradients */
+    int *output_rows, *output_rows_before, *target;
+    uint8_t *side;
+    double *nll, *loss_weight;
+    float *x, *reference;                 /* [labels, width] */
+    size_t n_sequences, n_rows, n_labels; /* of the current packed batch */
+} dele_packed_batch;
+
+/* Allocates for the largest packed batch: batch_tokens rows, or the longest item. The arena owns
+ * the tables; release frees the runs. Where the objective uses the model before training, the
+ * trained tensors are copied. */
+dele_status dele_packed_batch_init(dele_packed_batch *p, const dele_model *model,
+                                   const dele_mask *mask, const dele_objective *objective,
+                                   const double *settings, size_t batch_tokens, size_t longest,
+                                   dele_arena *arena, dele_err *err);
+void dele_packed_batch_release(dele_packed_batch *p);
+
+/* RMU's control vector: uniform in [0, 1)^d, scaled to norm STEERING_COEFF; for adaptive RMU
+ * times the mean norm of these items' hidden states. Call it before training. */
+dele_status dele_packed_batch_steer(dele_packed_batch *p, uint64_t seed, const dele_item *items,
+                                    size_t n, dele_err *err);
+
+size_t
+dele_packed_batch_labels(const dele_packed_batch *p,
+                         const dele_item *item); /* labels of the row, without its alternate */
+size_t dele_packed_batch_length(const dele_packed_batch *p, const dele_item *items,
+                                size_t n); /* number of items that fit; at least 1 */
+
+/* Forward pass and loss; x receives each side's gradient with weight 1. Items of one side must
+ * be adjacent. */
+dele_status dele_packed_batch_forward(dele_packed_batch *p, double loss[2], const dele_item *items,
+                                      size_t n, const dele_loss_group *group, dele_err *err);
+/* Multiplies that gradient by the side weights and adds its backward pass to grads. */
+dele_status dele_packed_batch_backward(dele_packed_batch *p, const double weight[2], float **grads,
+                                       dele_err *err);
+
+/* NLL of each sequence, summed over its labels. */
+dele_status dele_packed_batch_nll(dele_packed_batch *p, double *nll, const dele_sequence *rows,
+                                  size_t n, dele_err *err);
+
+#endif
