@@ -49,16 +49,16 @@ enum { DELE_ON_FORGET = 1, DELE_ON_RETAIN = 2 }; /* bits of a set of sides */
     X(SKIP,            "skip",            "labels skipped at the start of each forget output")     \
     X(TRAIN_ON_PROMPT, "train-on-prompt", "1: loss on prompt tokens too, where the objective "     \
                                           "needs no label; 0: on outputs only")                    \
-    X(SHIFT_LABELS,    "shift-labels",    "rmu, adaptive-rmu, pdu: 1: positions that predict the "  \
-                                          "labels; 0: the labels' own positions")                  \
+    X(SHIFT_LABELS,    "shift-labels",    "rmu, adaptive-rmu, pdu: 1: positions that predict "      \
+                                          "the labels; 0: the labels' own positions")              \
     X(BROADCAST,       "broadcast",       "rmu: 1: weight of a token: mean of 1/length over the "  \
                                           "sequences, as open-unlearning's division broadcasts; "  \
                                           "0: --loss-weights")                                     \
     X(MASK_AS_LABEL,   "mask-as-label",   "undial, with --train-on-prompt 1: 1: the prompt's "     \
                                           "labels are token V-100, the mask's -100 as an index; "  \
                                           "0: its tokens")                                         \
-    X(RETAIN_KL,       "retain-kl",       "retain term; 0: the objective's own; 1: KL to the model "\
-                                          "before training; 2: KL at every position of a row")     \
+    X(RETAIN_KL,       "retain-kl",       "retain term; 0: the objective's own; 1: KL to the "     \
+                                          "model before training; 2: KL at every position of a row")\
     X(LAYER,           "at-layer",        "rmu, adaptive-rmu: layer whose output is steered; "     \
                                           "default: 7/32 or 7/8 of the depth; by default, it "     \
                                           "and the two layers below are trained")                  \
