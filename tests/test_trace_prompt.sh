@@ -76,7 +76,7 @@ printf '\200\2}q\0(X\4\0\0\0' >old.pt
 refused 1 'pickle' "$deleatur" info old.pt
 refused 1 'pickle' "$deleatur" rows old.pt --out x
 mkdir only_bin && cp pytorch_model.bin "$model/config.json" only_bin
-refused 1 'pytorch_model.bin is there.*save_pretrained' "$deleatur" info only_bin
+refused 1 'pytorch_model.bin is not read.*save_pretrained' "$deleatur" info only_bin
 refused 1 'give the directory' "$deleatur" info "$model/model.safetensors"
 refused 1 'included recipes: .*quickstart' "$deleatur" run nope --out x
 exit $failed
