@@ -209,8 +209,8 @@ int cmd_facts(int argc, char **argv)
         DELE_GROUP("from a fact file"),
         DELE_OPT("facts", &o.facts, "facts in the format of ROME or CounterFact, JSON or JSONL"),
         DELE_OPT("answer", &o.answer,
-                 "with --facts: argmax: answers of one token; greedy: answers of several tokens "
-                 "too"),
+                 "with --facts: argmax: answers of one token that are top-1; greedy: answers of "
+                 "several tokens too"),
         DELE_OPT("chat", &o.chat,
                  "with --facts: chat template of the prompts, as in trace: none, auto, olmo, "
                  "smollm2"),

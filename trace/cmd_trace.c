@@ -524,7 +524,7 @@ int cmd_trace(int argc, char **argv)
                  "only facts of this split, for example forget; sigma is measured on all facts"),
         DELE_GROUP("answers"),
         DELE_OPT("answer", &c.o.answer,
-                 "argmax: the next token must be the attribute; greedy: greedy decoding must "
+                 "argmax: the attribute must be the top-1 next token; greedy: greedy decoding must "
                  "give all of the attribute; attribute: generated or not"),
         DELE_OPT("chat", &c.o.chat, "chat template around the prompt: none, auto, olmo, smollm2"),
         DELE_GROUP("result and memory"),

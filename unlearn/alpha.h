@@ -1,4 +1,4 @@
-/* α, the weight of what is to be kept, in the two readings that exist of it ("Selective Amnesia",
+/* α, the weight of the retain loss, in the two published readings of it ("Selective Amnesia",
  * arXiv 2504.12996).
  *
  *   γ = 0.3 · 6^ΔL + 0.8        ΔL = retain loss now − its mean so far:   α grows when retained

@@ -1,23 +1,36 @@
-/* The small files of a model directory: generation_config.json, model.safetensors.index.json, tokenizer_config.json,
- * added_tokens.json and special_tokens_map.json, in this order in one input with a record separator (U+001E) between
- * them; an empty part is no file.  The directory's config, weights and tokenizer.json are whole. */
+/* The small files of a model directory: generation_config.json, model.safetensors.index.json,
+ * tokenizer_config.json, added_tokens.json and special_tokens_map.json, in this order in one input
+ * with a record separator (U+001E) between them; an empty part is no file.  The directory's config,
+ * weights and tokenizer.json are whole. */
 #include "fuzz.h"
 
 #include <unistd.h>
 
 #include "model/model.h"
 
-static const char tokenizer[] =
-    "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 4, \"content\": \"<s>\", \"special\": true}], \"model\": {\"type\":"
-    " \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2, \" \": 3, \"<s>\": 4}, \"merges\": [[\"a\", \"b\"]]}}";
+static const char tokenizer[] = "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 4, "
+                                "\"content\": \"<s>\", \"special\": true}], \"model\": {\"type\":"
+                                " \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2, \" \": 3, "
+                                "\"<s>\": 4}, \"merges\": [[\"a\", \"b\"]]}}";
 
 static void make_directory(void)
 {
-    static const dele_config config = {.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = 1,
-                                       .hidden_size = 8, .intermediate_size = 12, .n_heads = 2,
-                                       .n_kv_heads = 1, .head_dim = 4, .vocab = 10, .context = 32,
-                                       .norm_eps = 1e-5f, .rope_theta = 1e4f, .bos = -1, .eos = -1,
-                                       .pad = -1, .tied = true};
+    static const dele_config config = {.family = DELE_LLAMA,
+                                       .norm = DELE_RMSNORM,
+                                       .n_layers = 1,
+                                       .hidden_size = 8,
+                                       .intermediate_size = 12,
+                                       .n_heads = 2,
+                                       .n_kv_heads = 1,
+                                       .head_dim = 4,
+                                       .vocab = 10,
+                                       .context = 32,
+                                       .norm_eps = 1e-5f,
+                                       .rope_theta = 1e4f,
+                                       .bos = -1,
+                                       .eos = -1,
+                                       .pad = -1,
+                                       .tied = true};
     dele_err err = {0};
     dele_model model;
     if (dele_model_layout(&model, &config, fuzz_arena(), &err)) abort();
@@ -28,8 +41,9 @@ static void make_directory(void)
 
 void fuzz_one(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"generation_config.json", "model.safetensors.index.json", "tokenizer_config.json",
-                                        "added_tokens.json", "special_tokens_map.json"};
+    static const char *const names[] = {"generation_config.json", "model.safetensors.index.json",
+                                        "tokenizer_config.json", "added_tokens.json",
+                                        "special_tokens_map.json"};
     static bool made;
     if (!made) make_directory();
     made = true;
@@ -48,7 +62,8 @@ void fuzz_one(const uint8_t *data, size_t size)
     fuzz_answer(status, &err);
     if (status) return;
     dele_ids ids;
-    if (model.tokenizer && !dele_encode(&ids, model.tokenizer, text, sizeof text - 1, true, fuzz_arena(), &err))
+    if (model.tokenizer &&
+        !dele_encode(&ids, model.tokenizer, text, sizeof text - 1, true, fuzz_arena(), &err))
         for (size_t i = 0; i < ids.n; i++)
             if (ids.id[i] < 0 || ids.id[i] >= model.config.vocab) abort();
     dele_model_release(&model);

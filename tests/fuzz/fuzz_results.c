@@ -1,5 +1,5 @@
-/* A result of `eval` as `compare` reads it: eval.json and items.jsonl in one input, with a record separator (U+001E)
- * between them; it is compared with itself. */
+/* A result of `eval` as `compare` reads it: eval.json and items.jsonl in one input, with a record
+ * separator (U+001E) between them; it is compared with itself. */
 #include "fuzz.h"
 
 #include "experiments/compare_results.h"
@@ -12,7 +12,9 @@ void fuzz_one(const uint8_t *data, size_t size)
     compared result = {0};
     fuzz_write("eval.json", data, n);
     fuzz_write("items.jsonl", data + n + (cut != NULL), size - n - (cut != NULL));
-    fuzz_answer(compare_results(&result, fuzz_path("."), fuzz_path("."), true, NULL, fuzz_arena(), &err), &err);
+    fuzz_answer(
+        compare_results(&result, fuzz_path("."), fuzz_path("."), true, NULL, fuzz_arena(), &err),
+        &err);
 }
 
 size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, unsigned seed)

@@ -31,7 +31,8 @@ static void put(writer *w, const void *data, size_t n)
 
 static void put_number(writer *w, uint64_t x, size_t bytes) { put(w, &x, bytes); }
 
-/* What a local header and an entry of the directory share: from the version needed to the lengths. */
+/* What a local header and an entry of the directory share: from the version needed to the lengths.
+ */
 static void put_entry(writer *w, const char *name, const uint8_t *member, size_t n)
 {
     put_number(w, 20, 2), put_number(w, 0, 2), put_number(w, 0, 2); /* version, flags, stored */
@@ -40,8 +41,9 @@ static void put_entry(writer *w, const char *name, const uint8_t *member, size_t
     put_number(w, strlen(name), 2), put_number(w, 0, 2);
 }
 
-/* Reads the archive with libzip, changes one member, and writes a stored zip by hand (libzip 1.7 crashes when it discards
- * some archives that it failed to write).  Returns 0 where the archive cannot be read or the result has no room. */
+/* Reads the archive with libzip, changes one member, and writes a stored zip by hand (libzip 1.7
+ * crashes when it discards some archives that it failed to write).  Returns 0 where the archive
+ * cannot be read or the result has no room. */
 static size_t rewrite(uint8_t *data, size_t size, size_t max, fuzz_random *r)
 {
     static uint8_t member[MAX_MEMBERS][MAX_MEMBER], directory[1 << 16];
@@ -61,20 +63,24 @@ static size_t rewrite(uint8_t *data, size_t size, size_t max, fuzz_random *r)
         if (f) zip_fclose(f);
         if (length < 0 || !name || strlen(name) > 200) continue;
         size_t m = (size_t)length;
-        if (i == which && fuzz_below(r, 2)) change_header(member[i], m, r);
-        else if (i == which) m = fuzz_bytes(member[i], m, m + 16 < MAX_MEMBER ? m + 16 : MAX_MEMBER, r);
+        if (i == which && fuzz_below(r, 2))
+            change_header(member[i], m, r);
+        else if (i == which)
+            m = fuzz_bytes(member[i], m, m + 16 < MAX_MEMBER ? m + 16 : MAX_MEMBER, r);
         const size_t offset = (size_t)(out.at - result);
         put(&out, "PK\3\4", 4), put_entry(&out, name, member[i], m);
         put(&out, name, strlen(name)), put(&out, member[i], m);
         put(&entries, "PK\1\2\24\0", 6), put_entry(&entries, name, member[i], m);
-        put_number(&entries, 0, 2), put_number(&entries, 0, 2), put_number(&entries, 0, 2), put_number(&entries, 0, 4);
+        put_number(&entries, 0, 2), put_number(&entries, 0, 2), put_number(&entries, 0, 2),
+            put_number(&entries, 0, 4);
         put_number(&entries, offset, 4), put(&entries, name, strlen(name));
         written++;
     }
     zip_discard(from);
     const size_t begin = (size_t)(out.at - result), length = (size_t)(entries.at - directory);
     put(&out, directory, length);
-    put(&out, "PK\5\6\0\0\0\0", 8), put_number(&out, (uint64_t)written, 2), put_number(&out, (uint64_t)written, 2);
+    put(&out, "PK\5\6\0\0\0\0", 8), put_number(&out, (uint64_t)written, 2),
+        put_number(&out, (uint64_t)written, 2);
     put_number(&out, length, 4), put_number(&out, begin, 4), put_number(&out, 0, 2);
     if (out.full || entries.full) return 0;
     memcpy(data, result, (size_t)(out.at - result));
