@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
+#include "model/config.h"
 
 /* ---- each target defines these two ----------------------------------------------------------- */
 
@@ -43,6 +43,9 @@ dele_arena *fuzz_arena(void);
 
 /* A reader's answer: aborts where a failure has no sentence, or a sentence of two lines. */
 void fuzz_answer(dele_status status, const dele_err *err);
+
+/* A tiny Llama: 10 tokens, 2 heads of 4; targets that need a model differ in its layers and head. */
+dele_config fuzz_config(int n_layers, bool tied);
 
 /* ---- mutators -------------------------------------------------------------------------------- */
 

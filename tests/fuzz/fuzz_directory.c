@@ -15,22 +15,7 @@ static const char tokenizer[] = "{\"version\": \"1.0\", \"added_tokens\": [{\"id
 
 static void make_directory(void)
 {
-    static const dele_config config = {.family = DELE_LLAMA,
-                                       .norm = DELE_RMSNORM,
-                                       .n_layers = 1,
-                                       .hidden_size = 8,
-                                       .intermediate_size = 12,
-                                       .n_heads = 2,
-                                       .n_kv_heads = 1,
-                                       .head_dim = 4,
-                                       .vocab = 10,
-                                       .context = 32,
-                                       .norm_eps = 1e-5f,
-                                       .rope_theta = 1e4f,
-                                       .bos = -1,
-                                       .eos = -1,
-                                       .pad = -1,
-                                       .tied = true};
+    const dele_config config = fuzz_config(1, true);
     dele_err err = {0};
     dele_model model;
     if (dele_model_layout(&model, &config, fuzz_arena(), &err)) abort();

@@ -5,21 +5,7 @@
 
 void fuzz_one(const uint8_t *data, size_t size)
 {
-    static const dele_config config = {.family = DELE_LLAMA,
-                                       .norm = DELE_RMSNORM,
-                                       .n_layers = 3,
-                                       .hidden_size = 8,
-                                       .intermediate_size = 12,
-                                       .n_heads = 2,
-                                       .n_kv_heads = 1,
-                                       .head_dim = 4,
-                                       .vocab = 10,
-                                       .context = 32,
-                                       .norm_eps = 1e-5f,
-                                       .rope_theta = 1e4f,
-                                       .bos = -1,
-                                       .eos = -1,
-                                       .pad = -1};
+    const dele_config config = fuzz_config(3, false);
     dele_err err = {0};
     dele_model model;
     dele_mask mask;
