@@ -174,13 +174,13 @@ static const char *key_twice(const cJSON *object, size_t n, bool *failed)
     return twice;
 }
 
-/* A key that any object of the tree has twice, or NULL.  (cJSON bounds the depth.) */
-static const char *any_key_twice(const cJSON *json, bool *failed)
+/* cJSON bounds the depth. */
+const char *dele_json_key_twice(const cJSON *json, bool *failed)
 {
     const char *twice = NULL;
     size_t n = 0;
     for (const cJSON *item = json->child; item && !twice; item = item->next, n++)
-        if (item->child) twice = any_key_twice(item, failed);
+        if (item->child) twice = dele_json_key_twice(item, failed);
     return twice || !cJSON_IsObject(json) ? twice : key_twice(json, n, failed);
 }
 
@@ -243,7 +243,7 @@ static cJSON *parse(const char *path, char *text, int line, reading how, dele_er
         return NULL;
     }
     bool failed = false;
-    const char *twice = any_key_twice(json, &failed);
+    const char *twice = dele_json_key_twice(json, &failed);
     if (twice)
         dele_fail(err, DELE_ERR_FORMAT, "%s:%d: the key \"%.100s\" appears twice in one object",
                   path, line, twice);

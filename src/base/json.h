@@ -79,6 +79,10 @@ dele_status dele_json_memory(dele_err *err);
 void dele_json_memory_failed(void); /* records a failed allocation of a result outside cJSON */
 void dele_json_memory_again(void);
 
+/* A key that any object of the tree has twice, or NULL; n log n in its keys.  *failed becomes true
+ * where memory ends.  What dele_json_load returns has none. */
+const char *dele_json_key_twice(const cJSON *json, bool *failed);
+
 /* Whether the bytes are valid UTF-8 (no surrogates, no overlong forms). */
 bool dele_utf8_valid(const char *text, size_t n);
 

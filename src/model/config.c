@@ -444,26 +444,13 @@ static void check_key(const cJSON *item, const reader *r)
                   r->where, key);
 }
 
-static int by_key(const void *a, const void *b)
-{
-    return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string);
-}
-
-/* Keys are sorted, so that a file of n keys takes O(n log n). */
+/* Callers of dele_config_parse may have their JSON from elsewhere than dele_json_load. */
 static void check_twice(const reader *r)
 {
-    dele_arena scratch = {0};
-    const size_t n = (size_t)cJSON_GetArraySize(r->json);
-    const cJSON **key = DELE_NEW(&scratch, const cJSON *, n + 1, r->err);
-    size_t filled = 0;
-    for (const cJSON *item = key ? r->json->child : NULL; item; item = item->next)
-        key[filled++] = item;
-    if (filled > 1) qsort(key, filled, sizeof *key, by_key);
-    for (size_t i = 1; i < filled; i++)
-        if (strcmp(key[i - 1]->string, key[i]->string) == 0)
-            dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%.100s\" appears twice", r->where,
-                      key[i]->string);
-    dele_arena_release(&scratch);
+    bool failed = false;
+    const char *twice = dele_json_key_twice(r->json, &failed);
+    if (failed) dele_fail(r->err, DELE_ERR_MEMORY, "%s: out of memory", r->where);
+    if (twice) dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%.100s\" appears twice", r->where, twice);
 }
 
 static void check_keys(const reader *r)
