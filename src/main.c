@@ -5,15 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/option.h"
 #include "base/process.h"
 #include "base/text_out.h"
-#include "experiments/cmd.h"
-#include "experiments/cmd_eval.h"
-#include "trace/cmd_depth.h"
-#include "trace/cmd_trace.h"
-#include "unlearn/cmd_finetune.h"
-#include "unlearn/cmd_unlearn.h"
+#include "cli/cmd.h"
+#include "cli/cmd_depth.h"
+#include "cli/cmd_eval.h"
+#include "cli/cmd_finetune.h"
+#include "cli/cmd_trace.h"
+#include "cli/cmd_unlearn.h"
+#include "option/option.h"
 
 typedef struct {
     const char *name;

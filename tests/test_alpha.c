@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "unlearn/objective.h"
+#include "unlearn/objectives/objective.h"
 
 static void paper_and_code_differ_as_published(void **state)
 {

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "experiments/attack.h"
+#include "experiments/attack/attack.h"
 #include "scratch.h"
 
 #define DEMO DELE_TESTS_DIR "/../data/models/demo"

@@ -10,9 +10,9 @@
 #include <math.h>
 #include <omp.h>
 
-#include "base/option.h"
 #include "base/random.h"
 #include "base/stat.h"
+#include "option/option.h"
 #include "scratch.h"
 
 /* ---- random numbers -------------------------------------------------------------------------- */

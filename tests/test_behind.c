@@ -1,7 +1,7 @@
 /* One text behind another: every place that puts an answer behind a prompt gives the model the same
  * ids, and what is generated keeps its blank. */
 #include "byte_tokenizer.h"
-#include "experiments/attack.h"
+#include "experiments/attack/attack.h"
 #include "model/facts.h"
 #include "score/choices.h"
 #include "score/facts_suite.h"
@@ -10,7 +10,7 @@
 #include "scratch.h"
 #include "table_model.h"
 #include "text/behind.h"
-#include "trace/depth.h"
+#include "trace/depth/depth.h"
 #include "trace/trace.h"
 #include "unlearn/dataset.h"
 

@@ -50,7 +50,7 @@ expect 0 '^  npo  *-2/beta log sigma' "$deleatur" unlearn --help
 
 # The names that other programs have are answered with ours, which all are options of some command.
 all=$(for command in $commands; do "$deleatur" "$command" --help | sed -n 's/^  --\([a-z0-9-]*\).*/\1/p'; done | sort -u)
-for ours in $(sed -n 's/^ *{"[^"]*", "\([^"]*\)"},$/\1/p' "$2/src/base/option_names.c"); do
+for ours in $(sed -n 's/^ *{"[^"]*", "\([^"]*\)"},$/\1/p' "$2/src/option/option_names.c"); do
     [ "$ours" = MODEL ] || grep -qx -- "$ours" <<<"$all" || { echo "FAILED: option_names.c says --$ours, which no command has"; failed=1; }
 done
 expect 2 'say --lr$' "$deleatur" unlearn m --learning-rate 1e-4

@@ -7,7 +7,7 @@
 
 #include "byte_tokenizer.h"
 #include "scratch.h"
-#include "trace/depth.h"
+#include "trace/depth/depth.h"
 
 /* ---- three tiny models ----------------------------------------------------------------------- */
 

@@ -14,9 +14,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/manifest.h"
 #include "base/npz.h"
 #include "base/share.h"
+#include "option/manifest.h"
 #include "scratch.h"
 
 static char *slurp(const char *path, dele_arena *arena, size_t *n)

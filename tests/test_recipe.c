@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "experiments/recipe.h"
+#include "experiments/study/recipe.h"
 
 typedef struct {
     dele_arena arena;

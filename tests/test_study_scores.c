@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-#include "experiments/study_scores.h"
+#include "experiments/study/study_scores.h"
 
 static study_number at(const char *json, const char *path)
 {

@@ -14,7 +14,7 @@
 
 #include "trace/corrupt.h"
 #include "trace/partners.h"
-#include "trace/stats.h"
+#include "trace/report/stats.h"
 
 typedef struct {
     dele_arena arena;

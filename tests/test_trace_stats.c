@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "trace/compare.h"
-#include "trace/stats.h"
+#include "trace/report/compare.h"
+#include "trace/report/stats.h"
 
 static void check_range(dele_category category, int n, int b, int e, int from, int to)
 {

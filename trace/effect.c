@@ -1,5 +1,5 @@
 /* One fact, read: its tokens' groups, a cell's mean over samples, and how much that says. */
-#include "trace/stats.h"
+#include "trace/trace.h"
 
 #include <math.h>
 

@@ -251,4 +251,12 @@ extern const char *const dele_category_name[DELE_N_CATEGORIES];
  * empty. */
 void dele_category_range(int *from, int *to, dele_category category, int T, int b, int e);
 
+/* A cell's mean effect on p over its fact's draws. */
+double dele_cell_effect(const dele_trace *trace, const dele_traced *fact, int chart, int t,
+                        int col);
+
+/* A fact's mean over a category's tokens; NaN where it has none, or they were not asked for. */
+double dele_category_value(const dele_trace *trace, const dele_traced *fact, int chart,
+                           dele_metric metric, dele_category category, int col);
+
 #endif

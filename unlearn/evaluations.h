@@ -28,7 +28,7 @@
 
 #include "score/mmlu.h"
 #include "unlearn/dataset.h"
-#include "unlearn/objective.h"
+#include "unlearn/objectives/objective.h"
 #include "unlearn/param_buffers.h"
 
 /* By side, and behind them rows like the forget rows that the model never saw. */

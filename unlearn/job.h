@@ -11,7 +11,7 @@
 #ifndef DELE_UNLEARN_JOB_H
 #define DELE_UNLEARN_JOB_H
 
-#include "base/manifest.h"
+#include "option/manifest.h"
 #include "unlearn/trainer.h"
 
 typedef struct {

@@ -15,7 +15,7 @@
 #include "model/forward.h"
 #include "model/mask.h"
 #include "unlearn/dataset.h"
-#include "unlearn/objective.h"
+#include "unlearn/objectives/objective.h"
 
 /* A row of a data set with its side, and its alternate as a second sequence where the objective
  * needs pairs. */

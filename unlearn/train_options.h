@@ -6,7 +6,7 @@
 #include "unlearn/dataset.h"
 #include "unlearn/evaluations.h"
 #include "unlearn/lora.h"
-#include "unlearn/objective.h"
+#include "unlearn/objectives/objective.h"
 #include "unlearn/schedule.h"
 
 typedef struct {

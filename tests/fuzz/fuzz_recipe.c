@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "base/json.h"
-#include "experiments/recipe.h"
+#include "experiments/study/recipe.h"
 
 void fuzz_one(const uint8_t *data, size_t size)
 {

@@ -2,7 +2,7 @@
  * separator (U+001E) between them; it is compared with itself. */
 #include "fuzz.h"
 
-#include "experiments/compare_results.h"
+#include "experiments/compare/compare_results.h"
 
 void fuzz_one(const uint8_t *data, size_t size)
 {

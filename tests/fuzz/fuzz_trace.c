@@ -3,7 +3,7 @@
 #include "fuzz.h"
 
 #include "trace/record.h"
-#include "trace/stats.h"
+#include "trace/report/stats.h"
 
 void fuzz_one(const uint8_t *data, size_t size)
 {

@@ -1,0 +1,52 @@
+/* One run of `deleatur attack`: what was asked for, the passes, and what came of them. */
+#ifndef DELE_ATTACK_JOB_H
+#define DELE_ATTACK_JOB_H
+
+#include "experiments/attack/attack.h"
+#include "option/manifest.h"
+#include "tensor/dtype.h"
+
+enum { ATTACK_MAX_TYPES = 16 };
+
+typedef struct {
+    const char *model, *before, *never, *forget, *out, *attacks, *types, *templates, *paraphrases,
+        *prefixes, *chat_name;
+    const char *layers, *parts;
+    int relearn_rows, relearn_updates, max_new, limit, resamples;
+    double relearn_lr;
+    uint64_t seed;
+    bool keep, eos;
+    /* resolved */
+    bool quantise, relearn, template, prefix, quiet, json, csv;
+    dele_chat chat;
+    dele_dtype type[ATTACK_MAX_TYPES];
+    size_t n_types;
+} attack_settings;
+
+typedef struct {
+    const attack_settings *s;
+    const dele_outdir *dir;
+    attack_set set;
+    attack_pass *unlearned, *before, *never;          /* [n_forms]; NULL: not there */
+    attack_pass *quantised, *relearnt;                /* [n_types], one */
+    size_t n_asks;                                    /* of all passes */
+    bool *trained;                                    /* [set.n] rows that are learnt again */
+    size_t n_stored[ATTACK_MAX_TYPES][DELE_N_DTYPES]; /* tensors of each GGUF, by type */
+    attack_outcome *outcome;
+    size_t n_outcomes;
+    attack_summary *summary; /* [n_outcomes * ATTACK_N_MEASURES] */
+    dele_items items;
+    dele_progress progress;
+    attack_score_opts how;
+    dele_arena arena;
+} attack_job;
+
+/* Asks everything (attack_models.c), resuming after what is in the directory's items.jsonl. */
+dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err);
+
+/* Puts the passes side by side, and writes attack.json and attack.tsv with its picture
+ * (attack_outcomes.c). */
+dele_status attack_make_outcomes(attack_job *j, dele_err *err);
+dele_status attack_save(attack_job *j, dele_err *err);
+
+#endif

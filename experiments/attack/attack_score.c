@@ -1,0 +1,155 @@
+/* A form put to a model: every ask scored and said, a line in items.jsonl for each.
+ *
+ *   exact_match     every token that should come is the most likely after those before it: greedy
+ *                   continuation says them
+ *   contains        what should come stands, as whole words, in what is said (score/qa.h)
+ *   rougeL_recall   of what should come, in what is said, words stemmed (score/rouge.h)
+ *   p               the geometric mean of the probabilities of the tokens that should come
+ *
+ * exact_match and p come from one forward pass over the given tokens, the other two from the text
+ * generated greedily. */
+#include "experiments/attack/attack.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "score/generate_batch.h"
+#include "score/qa.h"
+#include "score/rouge.h"
+
+const char *const attack_measure_names[ATTACK_N_MEASURES] = {"exact_match", "contains",
+                                                             "rougeL_recall", "p"};
+
+typedef struct {
+    attack_pass *pass;
+    const attack_set *set;
+    const attack_score_opts *o;
+    const dele_tokenizer *tokenizer;
+    dele_arena scratch;
+} scoring;
+
+/* What an answer's line begins with, and is held against when it is resumed. */
+static cJSON *item_key(const attack_pass *pass, const attack_set *set, size_t i)
+{
+    const attack_ask *ask = &pass->form->ask[i];
+    cJSON *line = cJSON_CreateObject();
+    cJSON_AddStringToObject(line, "model", pass->model);
+    cJSON_AddStringToObject(line, "form", pass->form->name);
+    cJSON_AddStringToObject(line, "id", set->row[ask->row].id);
+    cJSON_AddStringToObject(line, "output", ask->target);
+    return line;
+}
+
+static dele_status put_line(const scoring *s, size_t i, const char *given, const char *generated,
+                            bool ended, dele_err *err)
+{
+    const attack_pass *pass = s->pass;
+    cJSON *line = item_key(pass, s->set, i);
+    cJSON_AddStringToObject(line, "given", given);
+    cJSON_AddStringToObject(line, "generated", generated);
+    for (int m = 0; m < ATTACK_N_MEASURES; m++)
+        dele_put_number(line, attack_measure_names[m], pass->score[i].of[m]);
+    cJSON_AddBoolToObject(line, "ended", ended);
+    return dele_items_put(s->o->items, pass->first + i, line, err);
+}
+
+static dele_status on_output(void *data, size_t i, char *text, bool ended, dele_err *err)
+{
+    scoring *s = data;
+    const attack_ask *ask = &s->pass->form->ask[i];
+    double *score = s->pass->score[i].of;
+    const char *target = ask->target;
+    const dele_qa_item item = {.answer = &target, .n_answers = 1};
+    dele_rouge rouge;
+    bool exact, contains;
+    dele_arena_reset(&s->scratch);
+    const char *given =
+        dele_decode(s->tokenizer, ask->ids, (size_t)ask->first, false, &s->scratch, err);
+    if (!given || dele_qa_judge(&exact, &contains, &item, text, &s->scratch, err) ||
+        dele_rouge_l(&rouge, target, text, true, &s->scratch, err))
+        return err->code;
+    score[ATTACK_CONTAINS] = contains;
+    score[ATTACK_ROUGE] = rouge.recall;
+    return put_line(s, i, given, text, ended, err);
+}
+
+static dele_status score_tokens(scoring *s, dele_run *run, const dele_model *model,
+                                dele_arena *arena, dele_err *err)
+{
+    const attack_form *form = s->pass->form;
+    dele_scored_text *texts = DELE_NEW(arena, dele_scored_text, form->n, err);
+    if (!texts) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < form->n; i++)
+        texts[i] = (dele_scored_text){
+            .ids = form->ask[i].ids, .n = form->ask[i].n, .first = form->ask[i].first};
+    const dele_token_opts opts = {0};
+    dele_status status = dele_token_scores(texts, form->n, run, model, &opts, arena, err);
+    for (size_t i = 0; i < form->n && !status; i++) {
+        bool all = true;
+        for (int t = 0; t < texts[i].n - texts[i].first; t++) all = all && texts[i].greedy[t];
+        s->pass->score[i].of[ATTACK_EXACT] = all;
+        s->pass->score[i].of[ATTACK_P] = exp(-dele_scored_loss(&texts[i]));
+    }
+    return status;
+}
+
+/* What an earlier run has written of the pass; returns how many lines. */
+static size_t resume(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err)
+{
+    size_t n = 0;
+    for (; n < pass->form->n && dele_items_previous(items, pass->first + n); n++) {
+        dele_items_field fields[ATTACK_N_MEASURES + 3];
+        for (int m = 0; m < ATTACK_N_MEASURES; m++)
+            fields[m] = (dele_items_field){attack_measure_names[m],
+                                           &pass->score[n].of[m],
+                                           DELE_ITEMS_REAL,
+                                           0,
+                                           1 + 1e-6,
+                                           false};
+        fields[ATTACK_N_MEASURES] = (dele_items_field){"given", .type = DELE_ITEMS_TEXT};
+        fields[ATTACK_N_MEASURES + 1] = (dele_items_field){"generated", .type = DELE_ITEMS_TEXT};
+        fields[ATTACK_N_MEASURES + 2] = (dele_items_field){"ended", .type = DELE_ITEMS_BOOL};
+        if (!dele_items_resume(items, pass->first + n, item_key(pass, set, n), fields,
+                               ATTACK_N_MEASURES + 3, err))
+            break;
+    }
+    return n;
+}
+
+bool attack_pass_done(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err)
+{
+    return resume(pass, set, items, err) == pass->form->n;
+}
+
+dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *run,
+                            const dele_model *model, const attack_score_opts *o, dele_err *err)
+{
+    dele_arena arena = {0};
+    scoring s = {.pass = pass, .set = set, .o = o, .tokenizer = model->tokenizer};
+    dele_ids *given = DELE_NEW(&arena, dele_ids, pass->form->n, err);
+    int *ids = NULL;
+    size_t total = 0;
+    for (size_t i = 0; i < pass->form->n; i++) total += (size_t)pass->form->ask[i].first;
+    if (given) ids = DELE_NEW(&arena, int, total, err); /* dele_ids are the writer's */
+    dele_status status = ids ? DELE_OK : DELE_ERR_MEMORY;
+    for (size_t i = 0; i < pass->form->n && !status; i++) {
+        const attack_ask *ask = &pass->form->ask[i];
+        given[i] = (dele_ids){ids, (size_t)ask->first};
+        memcpy(ids, ask->ids, given[i].n * sizeof *ids);
+        ids += ask->first;
+    }
+    const dele_generate_batch_opts say = {.chat = o->chat,
+                                          .max_new = o->max_new,
+                                          .encoded = given,
+                                          .n_known = resume(pass, set, o->items, err),
+                                          .on_output = on_output,
+                                          .data = &s,
+                                          .progress = o->progress,
+                                          .before = pass->first};
+    if (!status) status = err->code;
+    if (!status) status = score_tokens(&s, run, model, &arena, err);
+    if (!status) status = dele_generate_batch(NULL, pass->form->n, run, model, &say, err);
+    dele_arena_release(&s.scratch);
+    dele_arena_release(&arena);
+    return status;
+}

@@ -1,0 +1,205 @@
+/* deleatur attack -- is what was forgotten really gone?
+ *
+ *   reads    the unlearned model, the rows it was to forget, (--before) the model that knew them,
+ *            and (--never) one that never saw them
+ *   attacks  quantise    the model written as a GGUF of few bits, and read again
+ *            relearn     a few of the rows trained again, for a few updates; the others are asked
+ *                        for
+ *            templates   the prompts paraphrased
+ *            prefix      the answer's beginning given
+ *   writes   attack.json, attack.tsv and its picture, items.jsonl (every answer), relearn.tsv (its
+ *            losses), manifest.json; TYPE.gguf with --keep.  DIR.part until all is there; the same
+ *            command resumes an interrupted one, attack by attack
+ *   prints   the table; with --json, attack.json */
+#include <string.h>
+
+#include "base/share.h"
+#include "base/text_out.h"
+#include "cli/cmd.h"
+#include "experiments/attack/attack_job.h"
+
+/* ---- the command line ------------------------------------------------------------------------ */
+
+static dele_status parse_attacks(attack_settings *s, dele_arena *arena, dele_err *err)
+{
+    static const char *const names[] = {"quantise", "relearn", "templates", "prefix"};
+    bool *const flags[] = {&s->quantise, &s->relearn, &s->template, &s->prefix};
+    const char *list = s->attacks;
+    for (char *name; !err->code && (name = attack_next_name(&list, arena, err));) {
+        size_t i = 0;
+        while (i < 4 && strcmp(name, names[i])) i++;
+        if (i == 4)
+            return dele_fail(err, DELE_ERR_USAGE,
+                             "--attacks: \"%.20s\" is none of quantise, relearn, templates, prefix",
+                             name);
+        *flags[i] = true;
+    }
+    if (!err->code && !s->quantise && !s->relearn && !s->template && !s->prefix)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--attacks names none; choose from quantise, relearn, templates, prefix");
+    return err->code;
+}
+
+static dele_status parse_types(attack_settings *s, dele_arena *arena, dele_err *err)
+{
+    const char *list = s->types;
+    for (char *name; s->quantise && !err->code && (name = attack_next_name(&list, arena, err));) {
+        dele_dtype type = dele_dtype_by_name(name);
+        if (type == DELE_N_DTYPES || !dele_dtype_writable(type))
+            return dele_fail(err, DELE_ERR_USAGE,
+                             "--types: \"%.20s\" is none of q8_0, q5_0, q4_0, q4_k, bf16, f16, f32",
+                             name);
+        for (size_t i = 0; i < s->n_types; i++)
+            if (s->type[i] == type)
+                return dele_fail(err, DELE_ERR_USAGE, "--types names %s twice", name);
+        if (s->n_types < ATTACK_MAX_TYPES) s->type[s->n_types++] = type;
+    }
+    if (s->quantise && !s->n_types && !err->code)
+        return dele_fail(err, DELE_ERR_USAGE, "--types names none");
+    return err->code;
+}
+
+static dele_status resolve(attack_settings *s, dele_arena *arena, dele_err *err)
+{
+    if (!s->forget || !s->out)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "attack needs --forget and --out (deleatur attack --help says more)");
+    if (parse_attacks(s, arena, err) || parse_types(s, arena, err)) return err->code;
+    if (s->relearn && (s->relearn_rows < 1 || s->relearn_updates < 1 || !(s->relearn_lr > 0)))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--relearn-rows, --relearn-updates and --relearn-lr must be above 0");
+    if (s->limit < 0 || s->max_new < 0 || s->resamples < 100)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--limit and --max-new cannot be negative, --resamples is at least 100");
+    if (s->paraphrases && !s->template)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--paraphrases needs the attack \"templates\" in --attacks");
+    if (s->template && !s->templates)
+        s->templates = dele_share_path("data/attacks/templates.jsonl", arena, err);
+    return err->code;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+/* Each undefined share is said once a reason, not once a row of the table. */
+static void say_undefined(const attack_job *j)
+{
+    size_t n = 0, of = j->n_outcomes * ATTACK_N_MEASURES;
+    const char *why = NULL;
+    for (size_t i = 0; i < of; i++)
+        if (j->summary[i].recovery.why) why = j->summary[i].recovery.why, n++;
+    if (n && !j->s->quiet)
+        dele_note("%zu of %zu recovery fractions are undefined (-): %s", n, of, why);
+}
+
+static dele_status note_inputs(dele_manifest *m, const attack_settings *s, dele_err *err)
+{
+    const char *const paths[] = {
+        s->model,      s->before, s->never, s->forget, s->template ? s->templates : NULL,
+        s->paraphrases};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i] && dele_manifest_input(m, paths[i], err)) return err->code;
+    return DELE_OK;
+}
+
+static dele_status save_manifest(attack_job *j, dele_manifest *manifest, dele_err *err)
+{
+    const char *path = dele_printf(&j->arena, err, "%s/manifest.json", j->dir->part);
+    return path ? dele_manifest_save(manifest, path, err) : DELE_ERR_MEMORY;
+}
+
+static dele_status work(attack_settings *s, const dele_usage *usage, int argc, char **argv,
+                        dele_err *err)
+{
+    dele_outdir dir = {0};
+    attack_job j = {.s = s, .dir = &dir};
+    dele_manifest manifest;
+    bool resumed;
+    char *key;
+    dele_manifest_begin(&manifest, usage, argc, argv);
+    if (!resolve(s, &j.arena, err) && !note_inputs(&manifest, s, err) &&
+        (key = dele_manifest_key(&manifest, "out", &j.arena, err)) &&
+        !dele_outdir_resume(&dir, s->out, key, &resumed, err) && !attack_run(&j, s, err) &&
+        !attack_make_outcomes(&j, err) && !attack_save(&j, err) &&
+        !save_manifest(&j, &manifest, err) && !dele_outdir_commit(&dir, err))
+        say_undefined(&j);
+    if (!dele_items_resumable(&dir)) dele_outdir_abandon(&dir);
+    dele_manifest_release(&manifest);
+    dele_arena_release(&j.arena);
+    return err->code;
+}
+
+int cmd_attack(int argc, char **argv)
+{
+    attack_settings s = {.attacks = "quantise,relearn,templates,prefix",
+                         .types = "q8_0,q4_0,q4_k",
+                         .prefixes = "25,50,75",
+                         .chat_name = "none",
+                         .layers = "all",
+                         .parts = "all",
+                         .eos = true,
+                         .relearn_rows = 10,
+                         .relearn_updates = 20,
+                         .relearn_lr = 1e-4,
+                         .resamples = 1000};
+    /* clang-format off */
+    const dele_option options[] = {
+        DELE_GROUP("data and models"),
+        DELE_OPT("forget", &s.forget, "forget set, JSONL or JSON: input and output"),
+        DELE_OPT("before", &s.before, "the original model: recovery is a fraction of what it knew"),
+        DELE_OPT("never", &s.never, "a never-trained model, one that never saw the rows"),
+        DELE_GROUP("result"),
+        DELE_OPT("out", &s.out, "directory for the result; must not exist"),
+        DELE_GROUP("attacks"),
+        DELE_OPT("attacks", &s.attacks,
+                 "attacks, comma-separated: quantise, relearn, templates, prefix"),
+        DELE_OPT("types", &s.types, "quantise: any of q8_0, q5_0, q4_0, q4_k, bf16, f16"),
+        DELE_FLAG("keep", &s.keep, "quantise: keep the .gguf files in the result"),
+        DELE_GROUP("relearn"),
+        DELE_OPT("relearn-rows", &s.relearn_rows,
+                 "relearn: number of rows trained on again, drawn by the seed"),
+        DELE_OPT("relearn-updates", &s.relearn_updates,
+                 "relearn: number of updates, each with all of those rows"),
+        DELE_OPT("relearn-lr", &s.relearn_lr, "relearn: learning rate, constant"),
+        DELE_FLAG("eos", &s.eos, "relearn: append end of text to each output, with loss"),
+        DELE_OPT("layers", &s.layers, "relearn: layers to train: 0-5,12 or all"),
+        DELE_OPT("parts", &s.parts, "relearn: modules to train: mlp,attn,norm,embed,head or all"),
+        DELE_GROUP("templates and prefixes"),
+        DELE_OPT("templates", &s.templates,
+                 "templates: a file of them (default: data/attacks/templates.jsonl)"),
+        DELE_OPT("paraphrases", &s.paraphrases,
+                 "templates: JSONL rows with the id of a row and another input"),
+        DELE_OPT("prefixes", &s.prefixes,
+                 "prefix: percentage of the answer's tokens that is given"),
+        DELE_GROUP("rows and generation"),
+        DELE_OPT("chat", &s.chat_name,
+                 "chat template of the prompt: none (raw text), olmo, smollm2, auto"),
+        DELE_OPT("max-new", &s.max_new,
+                 "maximum number of new tokens; 0: the longest answer and 8 more, at most 256"),
+        DELE_OPT("limit", &s.limit, "use the first N rows; 0: all"),
+        DELE_GROUP("intervals"),
+        DELE_OPT("resamples", &s.resamples, "number of bootstrap samples"),
+        DELE_OPT("seed", &s.seed, "random seed of the relearned rows and of the bootstrap"),
+        {0}};
+    /* clang-format on */
+    const dele_usage usage = {
+        .command = "attack",
+        .summary = "attack an unlearned model, and measure what is recovered",
+        .synopsis = "MODEL --forget FILE --out DIR [--before MODEL] [--never MODEL]",
+        .example = "deleatur attack unlearned --before model --forget forget.jsonl --out attacked",
+        .options = options,
+        .positional = &s.model,
+        .n_positional = 1,
+        .tables = true};
+    dele_arena arena = {0};
+    dele_common common = {0};
+    dele_err err = {0};
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
+        s.quiet = common.quiet;
+        s.json = common.json;
+        s.csv = common.csv;
+        work(&s, &usage, argc, argv, &err);
+    }
+    dele_arena_release(&arena);
+    return dele_complain(&err);
+}

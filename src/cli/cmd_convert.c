@@ -1,0 +1,169 @@
+/* deleatur convert -- a model in another form.
+ *
+ *   --out DIR         a Hugging Face directory that transformers loads, weights as --dtype says
+ *   --out FILE.gguf   a GGUF that llama.cpp loads, weights as --type says (model/gguf.h: what falls
+ *                     back to what); beside it FILE.gguf.manifest.json */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text_out.h"
+#include "cli/cmd.h"
+#include "model/gguf.h"
+#include "model/model.h"
+#include "option/manifest.h"
+
+typedef struct {
+    const char *out, *dtype, *type;
+    bool tokenizer;
+} settings;
+
+static dele_status write_manifest(const dele_outdir *dir, const char *path, const dele_usage *usage,
+                                  int argc, char **argv, dele_arena *arena, dele_err *err)
+{
+    dele_manifest manifest;
+    dele_manifest_begin(&manifest, usage, argc, argv);
+    const char *file = dele_printf(arena, err, "%s/deleatur/manifest.json", dir->part);
+    dele_status status = file ? dele_outdir_sub(dir, "deleatur", err) : DELE_ERR_MEMORY;
+    if (!status) status = dele_manifest_input(&manifest, path, err);
+    if (!status) status = dele_manifest_save(&manifest, file, err);
+    dele_manifest_release(&manifest);
+    return status;
+}
+
+static dele_status to_directory(const char *path, const settings *s, const dele_usage *usage,
+                                int argc, char **argv, dele_arena *arena, dele_err *err)
+{
+    if (strcmp(s->dtype, "f32") && strcmp(s->dtype, "bf16") && strcmp(s->dtype, "f16"))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "convert: --dtype \"%.20s\" is none of f32, bf16, f16", s->dtype);
+    if (s->type)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "convert: --type is for --out FILE.gguf; a directory has --dtype");
+    dele_model model = {0};
+    dele_outdir dir = {0};
+    dele_status status =
+        dele_outdir_open(&dir, s->out, err); /* before the long part: it may exist */
+    if (!status) status = dele_model_load(&model, path, arena, err);
+    if (!status && !s->tokenizer) dele_model_release(&model);
+    if (!status) status = dele_model_save(&model, dir.part, s->dtype, err);
+    if (!status) status = write_manifest(&dir, path, usage, argc, argv, arena, err);
+    if (!status) status = dele_outdir_commit(&dir, err);
+    if (!status)
+        dele_text_line(stdout, "%s: %zu parameters in %zu tensors, %s%s", s->out,
+                       dele_model_parameters(&model), model.n_tensors, s->dtype,
+                       model.tokenizer ? ", with its tokenizer" : ", no tokenizer");
+    else
+        dele_outdir_abandon(&dir);
+    dele_model_release(&model);
+    return status;
+}
+
+/* ---- GGUF ------------------------------------------------------------------------------------ */
+
+static dele_status parse_type(dele_dtype *type, const settings *s, dele_err *err)
+{
+    *type = s->type ? dele_dtype_by_name(s->type) : DELE_DTYPE_F32;
+    if (strcmp(s->dtype, "f32"))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "convert: --dtype is for a directory; a GGUF has --type");
+    if (*type == DELE_N_DTYPES || !dele_dtype_writable(*type))
+        return dele_fail(
+            err, DELE_ERR_USAGE,
+            "convert: --type \"%.20s\" is none of f32, f16, bf16, q8_0, q5_0, q4_0, q4_k", s->type);
+    return DELE_OK;
+}
+
+static dele_status note_gguf(const char *path, const char *file, const dele_usage *usage, int argc,
+                             char **argv, dele_err *err)
+{
+    dele_manifest manifest;
+    dele_manifest_begin(&manifest, usage, argc, argv);
+    dele_status status = dele_manifest_input(&manifest, path, err);
+    if (!status) status = dele_manifest_save(&manifest, file, err);
+    dele_manifest_release(&manifest);
+    return status;
+}
+
+static void show_gguf(const dele_gguf_saved *saved, const dele_model *model, const settings *s,
+                      bool quiet)
+{
+    dele_text_put(stdout, s->out, DELE_TEXT_LINE);
+    printf(": %zu parameters in %zu tensors:", dele_model_parameters(model), model->n_tensors);
+    for (int type = 0, n = 0; type < DELE_N_DTYPES; type++)
+        if (saved->n_of[type])
+            printf("%s %zu %s", n++ ? "," : "", saved->n_of[type],
+                   dele_dtype_of((dele_dtype)type)->name);
+    printf("; %.1f MB%s\n", (double)saved->n_bytes / 1e6,
+           s->tokenizer ? ", with its tokenizer" : ", no tokenizer");
+    if (quiet) return;
+    if (saved->fallback[0]) dele_note("%s", saved->fallback);
+    if (saved->note[0]) dele_note("%s", saved->note);
+}
+
+static dele_status to_gguf(const char *path, const settings *s, const dele_usage *usage,
+                           const dele_common *common, int argc, char **argv, dele_arena *arena,
+                           dele_err *err)
+{
+    dele_dtype type;
+    dele_gguf_saved saved;
+    dele_model model = {0};
+    if (parse_type(&type, s, err)) return err->code;
+    const char *noted = dele_printf(arena, err, "%s.manifest.json", s->out);
+    if (!noted || dele_path_free(s->out, err) || dele_path_free(noted, err)) return err->code;
+    dele_status status = dele_model_load(&model, path, arena, err);
+    if (!status) status = dele_path_free(s->out, err); /* still */
+    if (!status) status = dele_gguf_save(&saved, &model, s->out, type, s->tokenizer, err);
+    if (!status && note_gguf(path, noted, usage, argc, argv, err)) {
+        status = err->code;
+        unlink(s->out); /* ours, and not a result without its manifest */
+    }
+    if (!status) show_gguf(&saved, &model, s, common->quiet);
+    dele_model_release(&model);
+    return status;
+}
+
+static bool names_a_gguf(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 5 && !strcmp(path + n - 5, ".gguf");
+}
+
+static dele_status convert(const char *path, const settings *s, const dele_usage *usage,
+                           const dele_common *common, int argc, char **argv, dele_arena *arena,
+                           dele_err *err)
+{
+    if (!s->out)
+        return dele_fail(err, DELE_ERR_USAGE, "convert: --out DIR or --out FILE.gguf is needed");
+    return names_a_gguf(s->out) ? to_gguf(path, s, usage, common, argc, argv, arena, err)
+                                : to_directory(path, s, usage, argc, argv, arena, err);
+}
+
+int cmd_convert(int argc, char **argv)
+{
+    settings s = {.dtype = "f32", .tokenizer = true};
+    const char *path = NULL;
+    const dele_option options[] = {
+        DELE_GROUP("options"),
+        DELE_OPT("out", &s.out, "directory or .gguf file for the result"),
+        DELE_OPT("dtype", &s.dtype, "directory: data type of the weights: f32, bf16 or f16"),
+        DELE_OPT("type", &s.type,
+                 "GGUF: type of the weights: f32 (default), f16, bf16, q8_0, q5_0, q4_0 or q4_k"),
+        DELE_FLAG("tokenizer", &s.tokenizer, "include the tokenizer"),
+        {0},
+    };
+    const dele_usage usage = {.command = "convert",
+                              .summary = "convert a model to a Hugging Face directory or a GGUF",
+                              .synopsis = "MODEL --out DIR  (or --out FILE.gguf --type TYPE)",
+                              .example = "deleatur convert model --out model.q4_k.gguf --type q4_k",
+                              .options = options,
+                              .positional = &path,
+                              .n_positional = 1};
+    dele_common common = {0};
+    dele_arena arena = {0};
+    dele_err err = {0};
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help)
+        convert(path, &s, &usage, &common, argc, argv, &arena, &err);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
+}

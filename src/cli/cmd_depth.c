@@ -1,0 +1,175 @@
+/* deleatur depth -- unlearning depth (UDS): facts removed, or only not generated?
+ *
+ *   reads    an unlearned model, the one it was made from, one that never saw the facts; rows of
+ *            questions and answers
+ *   writes   DIR/depth.json, items.jsonl (a line a row), plots/depth.tsv and its picture,
+ *            manifest.json (DIR.part until all is there; the same command resumes an interrupted
+ *            one)
+ *   prints   the score and the table of layers; with --json, depth.json
+ *
+ * The three models are in memory at once, as float32. */
+#include "cli/cmd_depth.h"
+
+#include <string.h>
+
+#include "base/text_out.h"
+#include "option/manifest.h"
+#include "plots/gnuplot.h"
+#include "trace/depth/depth.h"
+
+typedef struct {
+    dele_depth_opts o;
+    const char *path[DELE_N_DEPTH_MODELS], *data, *out;
+    dele_model model[DELE_N_DEPTH_MODELS];
+    dele_items items;
+    dele_outdir dir;
+    dele_manifest manifest;
+    dele_arena arena;
+} command;
+
+static dele_status check_command(const command *c, dele_err *err)
+{
+    if (!*c->path[DELE_DEPTH_FULL] || !*c->data || !*c->out)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "depth needs --full MODEL, --retain MODEL, --data FILE and --out DIR "
+                         "(deleatur depth --help)");
+    if (!*c->path[DELE_DEPTH_RETAIN])
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "depth needs --retain MODEL, a model that never saw the rows: one trained "
+                         "without them, or the base model");
+    return dele_depth_check(&c->o, err);
+}
+
+/* Notes the inputs, opens the directory, loads what is needed; a model named twice is loaded
+ * once. */
+static dele_status open_all(command *c, const dele_model *models[], const dele_common *common,
+                            dele_err *err)
+{
+    bool resumed;
+    char *key;
+    if (dele_manifest_input(&c->manifest, c->data, err)) return err->code;
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++)
+        if (dele_manifest_input(&c->manifest, c->path[m], err)) return err->code;
+    if (!(key = dele_manifest_key(&c->manifest, "out", &c->arena, err)) ||
+        dele_outdir_resume(&c->dir, c->out, key, &resumed, err) ||
+        dele_outdir_sub(&c->dir, "plots", err))
+        return err->code;
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) {
+        models[m] = NULL;
+        for (int k = 0; k < m && !models[m]; k++)
+            if (!strcmp(c->path[k], c->path[m])) models[m] = models[k];
+        if (models[m]) continue;
+        if (dele_model_load(&c->model[m], c->path[m], &c->arena, err)) return err->code;
+        models[m] = &c->model[m];
+    }
+    char *items = dele_printf(&c->arena, err, "%s/items.jsonl", c->dir.part);
+    if (!items || dele_items_open(&c->items, items, err)) return err->code;
+    if (c->items.n_old && !common->quiet)
+        dele_note("resuming after %zu rows that are in %s", c->items.n_old, items);
+    return DELE_OK;
+}
+
+static dele_status save(command *c, const dele_depth *depth, const dele_depth_stats *stats,
+                        cJSON *json, dele_err *err)
+{
+    char *path = dele_printf(&c->arena, err, "%s/depth.json", c->dir.part);
+    char *plots = dele_printf(&c->arena, err, "%s/plots", c->dir.part);
+    char *manifest = dele_printf(&c->arena, err, "%s/manifest.json", c->dir.part);
+    if (!path || !plots || !manifest || dele_json_save(path, json, err) ||
+        dele_depth_save_table(depth, stats, c->dir.part, err))
+        return err->code;
+    dele_err drawing = {0};
+    if (dele_plots_draw(plots, NULL, &drawing))
+        dele_note("%s (everything else is in %s)", drawing.msg, c->dir.path);
+    if (dele_manifest_save(&c->manifest, manifest, err)) return err->code;
+    return dele_outdir_commit(&c->dir, err);
+}
+
+static dele_status report(const dele_depth *depth, const dele_depth_stats *stats, const cJSON *json,
+                          bool as_json, dele_err *err)
+{
+    if (as_json) return dele_json_show(json, err);
+    dele_depth_print(stdout, depth, stats);
+    return DELE_OK;
+}
+
+static dele_status work(command *c, const dele_common *common, dele_err *err)
+{
+    const dele_model *models[DELE_N_DEPTH_MODELS];
+    dele_depth depth;
+    dele_depth_stats stats;
+    dele_progress progress = {0};
+    size_t measured = 0;
+    if (open_all(c, models, common, err) || dele_depth_check_models(models, err) ||
+        dele_depth_read(&depth, c->data, models, &c->o, &c->arena, err))
+        return err->code;
+    for (size_t i = 0; i < depth.n; i++) measured += !depth.rows[i].left_out;
+    dele_progress_begin(&progress, common->quiet ? NULL : stderr, "depth", "rows",
+                        (double)measured);
+    dele_status status = dele_depth_run(&depth, models, &c->items, &progress, &c->arena, err);
+    dele_progress_end(&progress);
+    if (dele_items_close(&c->items, err) || status ||
+        dele_depth_statistics(&stats, &depth, &c->arena, err))
+        return err->code;
+    cJSON *json = dele_depth_json(&depth, &stats);
+    if (!json) return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the result");
+    if (!save(c, &depth, &stats, json, err)) report(&depth, &stats, json, common->json, err);
+    cJSON_Delete(json);
+    return err->code;
+}
+
+int cmd_depth(int argc, char **argv)
+{
+    command c = {.o = DELE_DEPTH_DEFAULTS, .path = {"", "", NULL}, .data = "", .out = ""};
+    /* clang-format off */
+    const dele_option options[] = {
+        DELE_GROUP("models and data"),
+        DELE_OPT("full", &c.path[DELE_DEPTH_FULL],
+                 "the model fine-tuned on the rows, before unlearning"),
+        DELE_OPT("retain", &c.path[DELE_DEPTH_RETAIN],
+                 "a model that never saw the rows: trained without them, or the base model"),
+        DELE_OPT("data", &c.data,
+                 "question-answer rows, JSONL; \"entity\" in a row: the part of the answer that "
+                 "is scored"),
+        DELE_GROUP("result"),
+        DELE_OPT("out", &c.out, "directory for the result; must not exist"),
+        DELE_GROUP("method"),
+        DELE_OPT("positions", &c.o.positions,
+                 "positions that are patched: entity (those that predict it, as published) or all"),
+        DELE_OPT("threshold", &c.o.threshold,
+                 "minimum loss of log p with retain's hidden states, in nats per token, for a "
+                 "layer to count"),
+        DELE_OPT("chat", &c.o.chat, "chat template around the question: none, auto, olmo, smollm2"),
+        DELE_OPT("template", &c.o.template,
+                 "text around the question, {} stands for it; default: none"),
+        DELE_GROUP("rows and memory"),
+        DELE_OPT("limit", &c.o.limit, "maximum number of rows; 0: all"),
+        DELE_OPT("memory", &c.o.memory,
+                 "MiB for hidden states and batches, beside the three models"),
+        DELE_FLAG("reference", &c.o.reference, "every layer by full forward passes (slow)"),
+        {0}};
+    /* clang-format on */
+    const dele_usage usage = {
+        .command = "depth",
+        .summary = "unlearning depth (UDS): facts removed, or only not generated?",
+        .synopsis = "UNLEARNED --full TAUGHT --retain MODEL --data ROWS --out DIR",
+        .example = "deleatur depth unlearned --full taught --retain base.gguf --data forget.jsonl "
+                   "--out depth",
+        .options = options,
+        .positional = &c.path[DELE_DEPTH_UNLEARNED],
+        .n_positional = 1};
+    dele_err err = {0};
+    dele_common common = {0};
+    if (!dele_options_parse(&common, &usage, argc, argv, &c.arena, &err) && !common.help &&
+        !check_command(&c, &err)) {
+        dele_manifest_begin(&c.manifest, &usage, argc, argv);
+        work(&c, &common, &err);
+    }
+    dele_err closing = {0};
+    dele_items_close(&c.items, &closing);
+    if (err.code && !dele_items_resumable(&c.dir)) dele_outdir_abandon(&c.dir);
+    dele_manifest_release(&c.manifest);
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) dele_model_release(&c.model[m]);
+    dele_arena_release(&c.arena);
+    return dele_complain(&err);
+}

@@ -1,0 +1,586 @@
+/* deleatur trace -- where in the model does a fact live?
+ *
+ *   reads    a model, and facts in ROME's format; or one prompt, whose answer is the model's own,
+ *            as in ROME's notebook
+ *   writes   DIR/facts.jsonl, trace.json, traces/, summary.tsv, layers.tsv, mask.json, plots/,
+ *            page.html, manifest.json (DIR.part until all is there; the same command resumes an
+ *            interrupted one); with --attribution only attribution.tsv, attribution_summary.tsv,
+ *            attribution_agreement.tsv, manifest.json
+ *   next     deleatur unlearn MODEL --mask DIR/mask.json ...; deleatur plot DIR;
+ *            deleatur trace --compare BEFORE AFTER (cmd_trace_compare.c) */
+#include "cli/cmd_trace.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/text_out.h"
+#include "model/generate.h"
+#include "option/manifest.h"
+#include "plots/gnuplot.h"
+#include "text/behind.h"
+#include "trace/attribution_facts.h"
+#include "trace/partners.h"
+#include "trace/plan.h"
+#include "trace/record.h"
+#include "trace/report/page.h"
+#include "trace/report/stats.h"
+
+typedef struct {
+    dele_trace_opts o;
+    const char *facts, *out;
+    const char *prompt, *subject,
+        *attribute; /* one fact without a file; attribute "": what the model says */
+    int pictures, attribution_check, reference_check;
+} command;
+
+/* In p.  Sums in another order differ by a tenth of it. */
+static const double MOST_DIFFERENCE = 1e-5;
+
+/* The next reason, behind fact *i, that no fact before has; *n facts share it.  NULL: that was
+ * all. */
+static const char *next_reason(size_t *i, size_t *n, const dele_trace *trace)
+{
+    for (; *i < trace->n; ++*i) {
+        const char *why = trace->facts[*i].why;
+        bool known = false;
+        *n = 0;
+        for (size_t k = 0; k < trace->n && why; k++) {
+            bool same = trace->facts[k].why && !strcmp(trace->facts[k].why, why);
+            known |= same && k < *i;
+            *n += same;
+        }
+        if (why && !known) return trace->facts[(*i)++].why;
+    }
+    return NULL;
+}
+
+static void report_left_out(const dele_trace *trace)
+{
+    const char *why;
+    for (size_t i = 0, shown = 0; i < trace->n; i++) {
+        const dele_traced *t = &trace->facts[i];
+        if (!t->left_out) continue;
+        if (shown++ == 5) {
+            printf("  more were left out%s\n",
+                   trace->opts.attribution ? "" : ": facts.jsonl has the reasons");
+            break;
+        }
+        dele_text_line(stdout, "  left out %d: %s", t->fact->id, t->left_out);
+    }
+    for (size_t i = 0, n; (why = next_reason(&i, &n, trace));)
+        dele_text_line(stdout, "  left out in all, %s: %zu", why, n);
+}
+
+/* Where facts were left out for what the model says, the ways to trace them all the same. */
+static void suggest_answer(const dele_trace *trace)
+{
+    bool other = false, part = false;
+    for (size_t i = 0; i < trace->n; i++)
+        if (trace->facts[i].why && !strncmp(trace->facts[i].why, "the model", 9)) other = true;
+    part = other && !strcmp(trace->opts.answer, "argmax");
+    if (part)
+        puts("  try --answer greedy, for answers of several tokens (argmax needs an attribute of "
+             "one token)");
+    if (other)
+        puts("  or --answer attribute, which traces the attribute whether the model generates it "
+             "or not;\n  deleatur facts MODEL --facts FILE --out known.json selects the facts that "
+             "the model knows");
+}
+
+static dele_status report(const dele_trace *trace, const dele_trace_stats *stats, dele_arena *arena,
+                          dele_err *err)
+{
+    const dele_suggestion *s = &stats->suggestion;
+    printf("traced %zu of %zu facts", trace->n_traced, trace->n);
+    if (trace->n_traced) printf("; p(answer) clean %.3f", stats->high[DELE_PROB]);
+    if (trace->n_traced && isfinite(stats->low[DELE_PROB]))
+        printf(", corrupted %.3f", stats->low[DELE_PROB]);
+    if (trace->sigma > 0) printf(" (sigma %.6g)", trace->sigma);
+    putchar('\n');
+    report_left_out(trace);
+    if (!trace->n_traced) {
+        suggest_answer(trace);
+        return DELE_OK;
+    }
+    const dele_traced *only =
+        trace->n_traced == 1 ? trace->facts : NULL; /* its own map says more than its average */
+    while (only && only->left_out) only++;
+    if (only) dele_text_line(stdout, "%s", only->fact->prompt);
+    for (int i = 0; i < trace->n_charts; i++) {
+        putchar('\n');
+        if (only)
+            dele_trace_print_heatmap(stdout, trace, only, i);
+        else
+            dele_trace_print_average(stdout, trace, stats, i);
+    }
+    if (s->to == s->from) {
+        printf("\nno mask: %s\n", s->chart < 0 ? "nothing was patched layer by layer"
+                                  : !stats->rankings[s->chart].n
+                                      ? "nothing was patched at the last subject token"
+                                      : "patching changed nothing at the last subject token");
+        return DELE_OK;
+    }
+    const char *words = dele_ranking_words(&stats->rankings[s->chart], arena, err);
+    if (!words) return err->code;
+    printf("\nmask: %s %d-%d, %.0f %% of the effect; %s\n", trace->charts[s->chart].name, s->from,
+           s->to - 1, 100 * s->share, words);
+    return DELE_OK;
+}
+
+static void add_left_out(cJSON *json, const dele_trace *trace)
+{
+    const char *why;
+    cJSON *counts = cJSON_AddObjectToObject(json, "left_out");
+    for (size_t i = 0, n; (why = next_reason(&i, &n, trace));)
+        cJSON_AddNumberToObject(counts, why, (double)n);
+}
+
+static dele_status report_json(const dele_trace *trace, const dele_trace_stats *stats,
+                               const dele_trace_checked *checked, dele_err *err)
+{
+    const dele_suggestion *s = &stats->suggestion;
+    cJSON *json = cJSON_CreateObject(), *layers;
+    cJSON_AddNumberToObject(json, "facts", (double)trace->n);
+    cJSON_AddNumberToObject(json, "traced", (double)trace->n_traced);
+    add_left_out(json, trace);
+    cJSON_AddItemToObject(json, "clean", dele_json_number(stats->high[DELE_PROB]));
+    if (isfinite(stats->low[DELE_PROB]))
+        cJSON_AddItemToObject(json, "corrupted", dele_json_number(stats->low[DELE_PROB]));
+    cJSON_AddItemToObject(json, "sigma", dele_json_number(trace->sigma));
+    cJSON_AddItemToObject(json, "suggested_layers", layers = cJSON_CreateArray());
+    for (int l = s->from; l < s->to; l++) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
+    cJSON_AddItemToObject(json, "share", dele_json_number(s->share));
+    const dele_ranking *r = s->chart >= 0 ? &stats->rankings[s->chart] : NULL;
+    cJSON_AddItemToObject(json, "tied_with_best", layers = cJSON_CreateArray());
+    for (int l = 0; r && r->n && l < r->n_layers; l++)
+        if (r->tied[l]) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
+    if (checked) {
+        cJSON *check = cJSON_AddObjectToObject(json, "reference_check");
+        cJSON_AddNumberToObject(check, "cells", checked->n_cells);
+        cJSON_AddNumberToObject(check, "facts", (double)checked->n_facts);
+        cJSON_AddItemToObject(check, "difference", dele_json_number(checked->difference));
+    }
+    dele_json_show(json, err);
+    cJSON_Delete(json);
+    return err->code;
+}
+
+static dele_status save(const dele_trace *trace, const dele_trace_stats *stats, const command *c,
+                        const dele_outdir *out, dele_manifest *manifest, dele_err *err)
+{
+    char path[1100], plots[1100];
+    snprintf(path, sizeof path, "%s/manifest.json", out->part);
+    snprintf(plots, sizeof plots, "%s/plots", out->part);
+    if (dele_trace_save_facts(trace, out->part, err) ||
+        dele_trace_save_tables(trace, stats, out->part, c->pictures, err))
+        return err->code;
+    dele_err drawing = {0}, page = {0};
+    if (dele_trace_page(trace, stats, out->part, &page))
+        dele_note("%s (everything else is in %s)", page.msg, out->path);
+    dele_drawn drawn = {0};
+    if (dele_plots_draw(plots, &drawn, &drawing))
+        dele_note("%s (everything else is in %s)", drawing.msg, out->path);
+    else if (drawn.no_pdf)
+        fputs(
+            "deleatur: no pictures as .pdf: this gnuplot was built without its pdfcairo terminal\n",
+            stderr);
+    dele_manifest_set(manifest, "sigma", dele_json_number(trace->sigma));
+    /* what was computed, so that a speed can be told; of this run alone where it went on behind
+     * another */
+    cJSON *when = cJSON_GetObjectItemCaseSensitive(manifest->json, "when");
+    cJSON_AddItemToObject(when, "trace_seconds", dele_json_number(trace->seconds));
+    cJSON_AddItemToObject(when, "row_layers", dele_json_number(trace->row_layers));
+    cJSON_AddItemToObject(when, "flops", dele_json_number(trace->flops));
+    return dele_manifest_save(manifest, path, err);
+}
+
+static dele_status check(dele_trace_checked *checked, const command *c, const dele_trace *trace,
+                         const dele_model *model, const dele_facts *facts, dele_arena *arena,
+                         dele_err *err)
+{
+    *checked = (dele_trace_checked){.chart = -1};
+    if (!c->reference_check) return DELE_OK;
+    if (dele_trace_check(checked, trace, model, facts, c->reference_check, arena, err))
+        return err->code;
+    if (checked->difference <= MOST_DIFFERENCE) return DELE_OK;
+    char where[80] = "a run without patches";
+    if (checked->chart >= 0)
+        snprintf(where, sizeof where, "%s at token %d, column %d",
+                 trace->charts[checked->chart].name, checked->token, checked->col);
+    return dele_fail(
+        err, DELE_ERR_DATA,
+        "fact %d, %s: p differs by %.2g between the cached and the full computation, more than %g; "
+        "trace with --reference",
+        checked->fact->fact->id, where, checked->difference, MOST_DIFFERENCE);
+}
+
+static double facts_to_trace(const dele_facts *facts, const dele_trace_opts *o)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < facts->n; i++) n += dele_trace_wants(o, &facts->fact[i]);
+    return (double)(o->limit && n > (size_t)o->limit ? (size_t)o->limit : n);
+}
+
+static dele_status note_inputs(dele_manifest *manifest, const command *c, const char *model,
+                               dele_err *err)
+{
+    if (dele_manifest_input(manifest, model, err) ||
+        (*c->facts && dele_manifest_input(manifest, c->facts, err)))
+        return err->code;
+    return *c->o.noise_text ? dele_manifest_input(manifest, c->o.noise_text, err) : DELE_OK;
+}
+
+/* What the model says behind the fact's prompt, up to the first token with text: ROME's notebook
+ * traces that. */
+static dele_status own_answer(dele_fact *fact, const command *c, const dele_model *model,
+                              dele_arena *arena, dele_err *err)
+{
+    enum { MOST = 8 }; /* lone blanks and parts of a character come first at times */
+    int said[MOST];
+    size_t n, length = 0;
+    dele_chat chat;
+    dele_ids ids;
+    dele_run run = {0};
+    if (dele_chat_parse(&chat, c->o.chat, model->tokenizer, err) ||
+        dele_prompt_encode(&ids, fact, model->tokenizer, chat, arena, err))
+        return err->code;
+    if (!ids.n) return dele_fail(err, DELE_ERR_DATA, "--prompt: the prompt has no tokens");
+    dele_generate(said, &n, &run, model, ids.id, ids.n, MOST, NULL, 0, err);
+    dele_run_release(&run);
+    for (size_t k = 1; k <= n && !err->code && !length; k++) {
+        const char *text =
+            dele_decode_behind(model->tokenizer, ids.id, ids.n, said, k, false, arena, err);
+        const char *stripped = text ? dele_stripped(&length, text) : "";
+        if (length && !strncmp(stripped, "\xef\xbf\xbd", 3)) length = 0; /* half a character */
+        fact->attribute = dele_strndup(arena, stripped, length, err);
+    }
+    if (!err->code && !length)
+        return dele_fail(err, DELE_ERR_DATA,
+                         "the model generates no token after \"%.200s\"; give --attribute, and "
+                         "--answer attribute",
+                         fact->prompt);
+    return err->code;
+}
+
+/* The one fact that the line gives. */
+static dele_status prompt_fact(dele_facts *facts, const command *c, const dele_model *model,
+                               dele_arena *arena, dele_err *err)
+{
+    dele_fact *fact = DELE_NEW(arena, dele_fact, 1, err);
+    if (!fact) return err->code;
+    if (!model->tokenizer) return dele_fail(err, DELE_ERR_DATA, "the model holds no tokenizer");
+    *fact = (dele_fact){.prompt = c->prompt, .subject = c->subject, .attribute = c->attribute};
+    *facts = (dele_facts){.fact = fact, .n = 1, .path = "--prompt"};
+    if (!strstr(fact->prompt, fact->subject))
+        return dele_fail(err, DELE_ERR_DATA,
+                         "--subject: \"%.100s\" does not occur in the prompt \"%.200s\"",
+                         fact->subject, fact->prompt);
+    return *fact->attribute ? DELE_OK : own_answer(fact, c, model, arena, err);
+}
+
+/* The file's facts before the model, which takes longer; or the one of the line, which asks it. */
+static dele_status read_both(dele_facts *facts, dele_model *model, const command *c,
+                             const char *path, dele_arena *arena, dele_err *err)
+{
+    if ((*c->facts && dele_facts_load(facts, c->facts, arena, err)) ||
+        dele_model_load(model, path, arena, err))
+        return err->code;
+    return *c->facts ? DELE_OK : prompt_fact(facts, c, model, arena, err);
+}
+
+/* One prompt without --out: the maps are shown, and nothing is written. */
+static dele_status show(const command *c, const char *path, const dele_common *common,
+                        dele_model *model, dele_arena *arena, dele_err *err)
+{
+    dele_facts facts;
+    dele_trace trace;
+    dele_trace_stats stats;
+    if (dele_plan_check(&c->o, err) || read_both(&facts, model, c, path, arena, err) ||
+        dele_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err) ||
+        dele_trace_statistics(&stats, &trace, arena, err))
+        return err->code;
+    if (common->json) return report_json(&trace, &stats, NULL, err);
+    if (report(&trace, &stats, arena, err)) return err->code;
+    puts("nothing is written without --out DIR");
+    return DELE_OK;
+}
+
+static dele_status work(const command *c, const char *path, const dele_common *common,
+                        dele_manifest *manifest, dele_outdir *out, dele_model *model,
+                        dele_arena *arena, dele_err *err)
+{
+    dele_facts facts;
+    dele_trace trace;
+    dele_trace_stats stats;
+    dele_trace_checked checked;
+    dele_progress progress = {0};
+    bool resumed;
+    char *key = NULL;
+    if (dele_plan_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
+        !(key = dele_manifest_key(manifest, "out,pictures,reference-check", arena, err)) ||
+        dele_outdir_resume(out, c->out, key, &resumed, err) ||
+        dele_outdir_sub(out, "traces", err) || dele_outdir_sub(out, "plots", err) ||
+        read_both(&facts, model, c, path, arena, err))
+        return err->code;
+    if ((double)dele_model_parameters(model) * sizeof(float) <= c->o.memory * 1048576.0)
+        dele_model_pack(model);
+    if (facts.note && !common->quiet) dele_note("%s", facts.note);
+    if (resumed && !common->quiet) dele_note("resuming after what is in %s", out->part);
+    dele_progress_begin(&progress, common->quiet ? NULL : stderr, "trace", "facts",
+                        facts_to_trace(&facts, &c->o));
+    dele_status status =
+        dele_trace_run(&trace, out->part, model, &facts, &c->o, &progress, arena, err);
+    dele_progress_end(&progress);
+    if (status || check(&checked, c, &trace, model, &facts, arena, err) ||
+        dele_trace_statistics(&stats, &trace, arena, err) ||
+        save(&trace, &stats, c, out, manifest, err) || dele_outdir_commit(out, err))
+        return err->code;
+    if (common->json) return report_json(&trace, &stats, c->reference_check ? &checked : NULL, err);
+    if (report(&trace, &stats, arena, err)) return err->code;
+    if (c->reference_check)
+        printf("\nreference check: %d cells of %zu facts, and these facts' clean and corrupted "
+               "runs, recomputed from the embeddings: p differs by at most %.2g\n",
+               checked.n_cells, checked.n_facts, checked.difference);
+    char page[1100];
+    snprintf(page, sizeof page, "%s/page.html", c->out);
+    if (dele_path_exists(page)) {
+        putchar('\n');
+        dele_text_line(stdout, "page: %s (open it in a browser)", page);
+    }
+    return DELE_OK;
+}
+
+/* ---- attribution patching -------------------------------------------------------------------- */
+
+static dele_status screen_json(const dele_attribution_facts *s, dele_err *err)
+{
+    cJSON *json = cJSON_CreateObject(), *agreement;
+    cJSON_AddStringToObject(json, "note", "first-order estimate, not exact");
+    cJSON_AddNumberToObject(json, "facts", (double)s->trace->n);
+    cJSON_AddNumberToObject(json, "attributed", (double)s->trace->n_traced);
+    add_left_out(json, s->trace);
+    cJSON_AddItemToObject(json, "sigma", dele_json_number(s->trace->sigma));
+    cJSON_AddItemToObject(json, "agreement", agreement = cJSON_CreateArray());
+    for (size_t i = 0; i < s->n_checks; i++) {
+        const dele_attribution_check *check = &s->checks[i];
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddNumberToObject(row, "fact", check->fact->fact->id);
+        cJSON_AddStringToObject(row, "chart", s->plan.charts[check->chart].name);
+        cJSON_AddStringToObject(row, "metric", dele_metric_name[check->metric]);
+        cJSON_AddItemToObject(row, "pearson", dele_json_number(check->agreement.pearson));
+        cJSON_AddItemToObject(row, "spearman", dele_json_number(check->agreement.spearman));
+        cJSON_AddItemToObject(row, "top", dele_json_number(check->agreement.overlap));
+        cJSON_AddItemToArray(agreement, row);
+    }
+    dele_json_show(json, err);
+    cJSON_Delete(json);
+    return err->code;
+}
+
+static dele_status attribution(const command *c, const char *path, const dele_common *common,
+                               dele_manifest *manifest, dele_outdir *out, dele_model *model,
+                               dele_arena *arena, dele_err *err)
+{
+    dele_facts facts;
+    dele_trace trace;
+    dele_attribution_facts attribution;
+    dele_progress progress = {0};
+    bool resumed; /* nothing is kept of an interrupted attribution; but an interrupted trace is not
+                     to be lost */
+    char file[1100], *key = NULL;
+    if (dele_attribution_facts_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
+        !(key = dele_manifest_key(manifest, "out,pictures", arena, err)) ||
+        dele_outdir_resume(out, c->out, key, &resumed, err) ||
+        read_both(&facts, model, c, path, arena, err) ||
+        dele_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
+        return err->code;
+    if (facts.note && !common->quiet) dele_note("%s", facts.note);
+    dele_progress_begin(&progress, common->quiet ? NULL : stderr, "attribution", "facts",
+                        (double)trace.n_traced);
+    dele_status status = dele_attribution_facts_run(&attribution, &trace, model,
+                                                    c->attribution_check, &progress, arena, err);
+    dele_progress_end(&progress);
+    snprintf(file, sizeof file, "%s/manifest.json", out->part);
+    dele_manifest_set(manifest, "sigma", dele_json_number(trace.sigma));
+    if (status || dele_attribution_facts_save(&attribution, out->part, err) ||
+        dele_manifest_save(manifest, file, err) || dele_outdir_commit(out, err))
+        return err->code;
+    if (common->json) return screen_json(&attribution, err);
+    dele_attribution_facts_report(stdout, &attribution);
+    report_left_out(&trace);
+    return DELE_OK;
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+
+/* Whether a run that failed leaves records that the next one can resume after. */
+static bool anything_traced(const dele_outdir *out)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/traces", out->part);
+    DIR *dir = *out->part ? opendir(path) : NULL;
+    bool any = *out->part && !dir && errno != ENOENT; /* what cannot be read may hold some */
+    for (const struct dirent *e; dir && (e = readdir(dir));)
+        any |= strstr(e->d_name, ".npz") != NULL;
+    if (dir) closedir(dir);
+    return any;
+}
+
+static bool asks_to_compare(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+        if (!strcmp(argv[i], "--compare")) return true;
+    return false;
+}
+
+/* A file of facts, or one prompt. */
+static dele_status check_source(const command *c, dele_err *err)
+{
+    if (*c->prompt && *c->facts)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--facts and --prompt both give facts to trace; give one of them");
+    if (*c->prompt && !*c->subject)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--prompt needs --subject, the part of it whose embeddings are corrupted");
+    if (!*c->prompt && (*c->subject || *c->attribute))
+        return dele_fail(err, DELE_ERR_USAGE, "--%s needs --prompt",
+                         *c->subject ? "subject" : "attribute");
+    if (!*c->prompt && !*c->facts)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--facts FILE is missing, or --prompt TEXT with --subject TEXT");
+    if (!*c->out && (*c->facts || c->o.attribution || c->reference_check))
+        return dele_fail(err, DELE_ERR_USAGE, "--out DIR is missing: the directory for the result");
+    return DELE_OK;
+}
+
+int cmd_trace(int argc, char **argv)
+{
+    if (asks_to_compare(argc, argv)) return cmd_trace_compare(argc, argv);
+    command c = {.o = DELE_TRACE_DEFAULTS,
+                 .facts = "",
+                 .out = "",
+                 .prompt = "",
+                 .subject = "",
+                 .attribute = "",
+                 .pictures = 20};
+    const char *model_path = NULL;
+    /* clang-format off */
+    const dele_option options[] = {
+        DELE_GROUP("data"),
+        DELE_OPT("facts", &c.facts, "facts in ROME's format, JSON or JSONL"),
+        DELE_OPT("prompt", &c.prompt,
+                 "one prompt instead of --facts; needs --subject; --out is optional"),
+        DELE_OPT("subject", &c.subject, "subject in --prompt, whose tokens are corrupted"),
+        DELE_OPT("attribute", &c.attribute, "answer to --prompt; default: the model's next token"),
+        DELE_OPT("out", &c.out, "directory for the result; must not exist"),
+        DELE_GROUP("what is patched"),
+        DELE_OPT("kinds", &c.o.kinds,
+                 "activations to patch: any of hidden,mid,mlp,attn,head,embed"),
+        DELE_OPT("window", &c.o.windows,
+                 "window of layers patched together for mlp and attn; several as 1,3,5,10"),
+        DELE_OPT("edges", &c.o.edges,
+                 "extent of a window of 10: code (l - 5 to l + 4) or paper (l - 4 to l + 5)"),
+        DELE_OPT("sever", &c.o.sever,
+                 "severed paths: restore hidden states but keep these outputs corrupted at their "
+                 "token: any of mlp,attn"),
+        DELE_OPT("tokens", &c.o.tokens,
+                 "token positions to patch: all, subject, last-subject or last"),
+        DELE_OPT("direction", &c.o.direction,
+                 "denoise: clean activations into the corrupted run; noise: corrupted ones into "
+                 "the clean run"),
+        DELE_GROUP("corruption"),
+        DELE_OPT("corrupt", &c.o.corrupt,
+                 "noise; tokens: another fact's subject; zero, mean: ablation of the patched "
+                 "activation"),
+        DELE_OPT("noise", &c.o.noise,
+                 "noise level: s3 (3 standard deviations of the subjects' embeddings), 0.1; "
+                 "uniform: u0.3, us3; a text's covariance: m, t3"),
+        DELE_OPT("noise-text", &c.o.noise_text,
+                 "text for the covariance of m and t; default: the facts' prompts"),
+        DELE_FLAG("replace", &c.o.replace,
+                  "replace the embedding by noise instead of adding noise to it"),
+        DELE_OPT("noise-sigma", &c.o.sigma, "sigma as a number, instead of --noise"),
+        DELE_GROUP("noise samples"),
+        DELE_OPT("samples", &c.o.samples, "noise samples per fact"),
+        DELE_OPT("until", &c.o.until,
+                 "add samples until the 95 % half-width of the peak effect is at most this; 0: "
+                 "off"),
+        DELE_OPT("max-samples", &c.o.max_samples, "maximum number of samples with --until"),
+        DELE_OPT("noise-seed", &c.o.noise_seed,
+                 "per-fact: independent draws; shared: the same draws for all facts, as in ROME"),
+        DELE_OPT("seed", &c.o.seed, "random seed of the noise (numpy's RandomState)"),
+        DELE_OPT("compat", &c.o.compat,
+                 "rome: ROME's shared noise, low score under --replace, mean under m and t"),
+        DELE_GROUP("selection of facts"),
+        DELE_OPT("shuffle", &c.o.shuffle,
+                 "shuffle the facts with this seed, so that --limit takes a random sample; 0: "
+                 "file order"),
+        DELE_OPT("limit", &c.o.limit, "stop after this many traced facts; 0: all"),
+        DELE_OPT("id", &c.o.ids,
+                 "only facts with these ids, as 3 or 3,17; sigma is measured on all facts"),
+        DELE_OPT("split", &c.o.split,
+                 "only facts of this split, for example forget; sigma is measured on all facts"),
+        DELE_GROUP("answers"),
+        DELE_OPT("answer", &c.o.answer,
+                 "argmax: the attribute must be the top-1 next token; greedy: greedy decoding must "
+                 "give all of the attribute; attribute: generated or not"),
+        DELE_OPT("chat", &c.o.chat, "chat template around the prompt: none, auto, olmo, smollm2"),
+        DELE_GROUP("result and memory"),
+        DELE_OPT("pictures", &c.pictures,
+                 "number of facts with plots of their own, besides the averages"),
+        DELE_OPT("memory", &c.o.memory,
+                 "MiB for KV caches and batches, beside the model, and for a faster copy of its "
+                 "weights if it fits"),
+        DELE_GROUP("attribution patching (first order) and checks"),
+        DELE_FLAG("attribution", &c.o.attribution,
+                  "attribution patching: a first-order estimate of all cells from gradients, "
+                  "quick, not exact (attribution.tsv)"),
+        DELE_OPT("attribution-check", &c.attribution_check,
+                 "with --attribution: number of facts traced exactly too, to measure the "
+                 "agreement"),
+        DELE_OPT("reference-check", &c.reference_check,
+                 "number of cells to recompute from the embeddings; p may differ by 1e-5"),
+        DELE_FLAG("reference", &c.o.reference,
+                  "recompute every cell from the embeddings (slow; agrees to rounding)"),
+        {0}};
+    /* clang-format on */
+    const dele_usage usage = {
+        .command = "trace",
+        .summary = "locate facts by causal tracing (activation patching)",
+        .synopsis = "MODEL --facts FILE --out DIR  (or: MODEL --prompt TEXT --subject TEXT; "
+                    "--compare BEFORE AFTER)",
+        .example = "deleatur trace models/olmo --facts facts.json --out trace-olmo --limit 20",
+        .options = options,
+        .positional = &model_path,
+        .n_positional = 1};
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_common common = {0};
+    dele_model model = {0};
+    dele_outdir out = {0};
+    dele_manifest manifest = {0};
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
+        if (check_source(&c, &err)) {
+        } else if (c.attribution_check < 0 || (c.attribution_check && !c.o.attribution))
+            dele_fail(&err, DELE_ERR_USAGE,
+                      "--attribution-check is a number of facts, and needs --attribution");
+        else if (c.reference_check < 0 || (c.reference_check && c.o.attribution))
+            dele_fail(&err, DELE_ERR_USAGE,
+                      "--reference-check is a number of cells, and excludes --attribution");
+        else {
+            dele_manifest_begin(&manifest, &usage, argc, argv);
+            if (!*c.out)
+                show(&c, model_path, &common, &model, &arena, &err);
+            else
+                (c.o.attribution ? attribution : work)(&c, model_path, &common, &manifest, &out,
+                                                       &model, &arena, &err);
+        }
+    }
+    if (err.code && !anything_traced(&out)) dele_outdir_abandon(&out);
+    dele_manifest_release(&manifest);
+    dele_model_release(&model);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
+}

@@ -1,0 +1,382 @@
+/* deleatur unlearn -- make a model forget one set of rows and keep another, by training a few of
+ * its tensors.
+ *
+ *   reads    a model; forget and retain rows (JSONL: input, output; or JSON); for some objectives
+ *            other answers, or a list of refusals, or the answers of retain rows
+ *   writes   a checkpoint, and deleatur/{manifest.json, steps.tsv, mask.json, plots/} in it
+ *   next     deleatur diff MODEL DIR, deleatur eval DIR --suite ... */
+#include "cli/cmd_unlearn.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/share.h"
+#include "base/text_out.h"
+#include "unlearn/alternates.h"
+#include "unlearn/job.h"
+
+typedef struct {
+    dele_job job;
+    const char *forget, *retain, *alternates, *refusals, *objective, *alpha, *variant;
+    const char *mmlu, *holdout, *select; /* of checks */
+    const char *pairing;
+    int mmlu_limit;
+    double settings[DELE_N_SETTINGS];
+} task;
+
+typedef struct {
+    dele_model model;
+    dele_mask mask;
+    dele_dataset forget, retain, alternates;
+    dele_dataset
+        checked; /* forget rows as they stand, where their answers are replaced in training */
+    dele_dataset holdout;
+    dele_mmlu mmlu;
+    dele_refusals refusals; /* or answers of retain rows; n 0: neither */
+} materials;
+
+static dele_status read_rows(dele_dataset *set, const char *path, const dele_model *model,
+                             const dele_job *job, const dele_dataset_options *o, dele_arena *arena,
+                             dele_err *err)
+{
+    if (path && !dele_dataset_add(set, path, model->tokenizer, o, arena, err))
+        dele_dataset_limit(set, (size_t)job->limit);
+    return err->code;
+}
+
+/* Whether other answers are wanted and none are given. */
+static bool draws(const task *t) { return t->job.train.objective->alternates && !t->alternates; }
+
+/* What is looked at while it trains. */
+static dele_status read_checks(materials *m, const task *t, const dele_dataset_options *rows,
+                               dele_arena *arena, dele_err *err)
+{
+    m->checked = m->forget;
+    if (read_rows(&m->holdout, t->holdout, &m->model, &t->job, rows, arena, err)) return err->code;
+    if (t->mmlu) dele_mmlu_load(&m->mmlu, t->mmlu, "val", NULL, 0, t->mmlu_limit, arena, err);
+    return err->code;
+}
+
+/* A refusal for each row; or, where those will not do, the answer of a retain row. */
+static dele_status draw_answers(materials *m, task *t, dele_arena *arena, dele_err *err)
+{
+    const bool refuses = t->job.train.objective->refuses;
+    const char *list =
+        t->refusals || !refuses ? t->refusals : dele_share_path("data/refusals.txt", arena, err);
+    if (err->code ||
+        (refuses ? dele_refusals_open(&m->refusals, list, t->job.train.seed, arena, err)
+                 : dele_alternates_from_retain(&m->refusals, t->forget, t->retain,
+                                               t->job.train.seed, arena, err)))
+        return err->code;
+    t->job.answers = dele_printf(arena, err,
+                                 refuses ? "refusals sampled from %s"
+                                         : "from the rows of %s with the most similar questions",
+                                 m->refusals.path);
+    return err->code;
+}
+
+/* Another answer to each row: line by line, or drawn. */
+static dele_status read_alternates(materials *m, task *t, const dele_dataset_options *rows,
+                                   dele_arena *arena, dele_err *err)
+{
+    dele_dataset_options o = *rows;
+    if (!draws(t))
+        return read_rows(&m->alternates, t->alternates, &m->model, &t->job, &o, arena, err);
+    if (draw_answers(m, t, arena, err)) return err->code;
+    o.refusals = &m->refusals;
+    return read_rows(&m->alternates, t->forget, &m->model, &t->job, &o, arena, err);
+}
+
+static dele_status pair_up(materials *m, const task *t, dele_err *err)
+{
+    if (!m->alternates.n) return DELE_OK;
+    if (m->forget.n_left_out || m->alternates.n_left_out || m->forget.n != m->alternates.n)
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s has %zu usable rows and %s %zu; row i of each belongs to row i of the "
+                         "other, so the counts must be equal",
+                         t->forget, m->forget.n,
+                         t->alternates ? t->alternates : "the alternate answers", m->alternates.n);
+    if (t->job.train.objective->alternates == DELE_ALTERNATES_IN_PLACE) m->forget = m->alternates;
+    return DELE_OK;
+}
+
+/* Defaults that depend on how deep the model is: the layer that is steered, and those that may
+ * change unless the line says otherwise: the published 0-5 as far as there are so many, or the
+ * steered one and the two below it. */
+static dele_status fit_to_depth(task *t, const dele_model *model, dele_arena *arena, dele_err *err)
+{
+    const bool steers = t->job.train.objective->at_layer,
+               usual = t->job.layers == t->job.usual_layers;
+    const int last = model->config.n_layers - 1;
+    int from = 0, to = 5;
+    if (steers) {
+        to = dele_layer_of(t->settings[DELE_LAYER], model->config.n_layers);
+        t->settings[DELE_LAYER] = to;
+        from = to > last ? 0
+               : to > 2  ? to - 2
+                         : 0; /* one that is too high is refused later, by its name */
+    }
+    if (!usual || t->job.tensors || t->job.mask_file) return DELE_OK;
+    t->job.layers = dele_printf(arena, err, "%d-%d", from, to < last ? to : last);
+    return t->job.layers ? DELE_OK : err->code;
+}
+
+static dele_status read_all(materials *m, task *t, dele_arena *arena, dele_err *err)
+{
+    dele_dataset_options rows;
+    if (dele_model_load(&m->model, t->job.model, arena, err) ||
+        fit_to_depth(t, &m->model, arena, err) ||
+        dele_job_mask(&m->mask, &t->job, &m->model, arena, err) ||
+        dele_job_dataset_options(&rows, &t->job, &m->model, err) ||
+        read_rows(&m->forget, t->forget, &m->model, &t->job, &rows, arena, err) ||
+        read_rows(&m->retain, t->retain, &m->model, &t->job, &rows, arena, err) ||
+        read_alternates(m, t, &rows, arena, err) || read_checks(m, t, &rows, arena, err))
+        return err->code;
+    return pair_up(m, t, err);
+}
+
+/* Which refusal, or whose answer, each row got: its line in the file. */
+static cJSON *answers_json(const dele_refusals *r, size_t n_rows)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "file", r->path);
+    if (!r->in_turn) cJSON_AddNumberToObject(json, "listed", (double)r->n);
+    cJSON_AddItemToObject(json, "lines", cJSON_CreateIntArray(r->drawn, (int)n_rows));
+    return json;
+}
+
+static dele_status note_inputs(dele_manifest *manifest, const task *t, const materials *m,
+                               dele_err *err)
+{
+    const char *const paths[] = {t->job.model,
+                                 t->forget,
+                                 t->retain,
+                                 t->alternates,
+                                 m->refusals.in_turn ? NULL : m->refusals.path,
+                                 t->holdout,
+                                 t->job.mask_file};
+    for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
+        if (paths[k] && dele_manifest_input(manifest, paths[k], err)) return err->code;
+    if (t->mmlu) {
+        char val[1100];
+        snprintf(val, sizeof val, "%s/val", t->mmlu);
+        if (dele_manifest_input(manifest, val, err)) return err->code;
+    }
+    if (m->refusals.n)
+        dele_manifest_set(manifest, m->refusals.in_turn ? "alternates_from" : "refusals",
+                          answers_json(&m->refusals, m->alternates.n));
+    return DELE_OK;
+}
+
+/* Published warm-ups are shorter than published runs; ours may not be. */
+static void say_idle_multiplier(const task *t)
+{
+    const double warmup = t->settings[DELE_DUAL_WARMUP];
+    if (warmup >= t->job.train.epochs && t->settings[DELE_ETA] > 0)
+        dele_note("lambda stays %g: it is updated from epoch %g on (--dual-warmup), and training "
+                  "ends after %d (--epochs)",
+                  t->settings[DELE_LAMBDA], warmup, t->job.train.epochs);
+}
+
+static dele_status unlearn(task *t, const dele_common *common, const dele_usage *usage, int argc,
+                           char **argv, dele_arena *arena, dele_err *err)
+{
+    materials m = {0};
+    dele_manifest manifest;
+    dele_manifest_begin(&manifest, usage, argc, argv);
+    if (!read_all(&m, t, arena, err) && !note_inputs(&manifest, t, &m, err)) {
+        const bool learns =
+            !t->job.train.objective->needs_forget; /* and takes back afterwards what it learnt */
+        dele_manifest_set(&manifest, "options",
+                          dele_options_json(usage)); /* what depends on the model is known now */
+        if (!common->quiet) say_idle_multiplier(t);
+        dele_evaluation_options *evaluations = &t->job.train.evaluations;
+        evaluations->set[DELE_FORGET] = &m.checked;
+        evaluations->set[DELE_RETAIN] = t->retain ? &m.retain : NULL;
+        evaluations->set[DELE_HOLDOUT] = t->holdout ? &m.holdout : NULL;
+        evaluations->mmlu = t->mmlu ? &m.mmlu : NULL;
+        t->job.train.alternates = m.alternates.n ? &m.alternates : NULL;
+        dele_job_run(&t->job, common, &manifest, &m.model, &m.mask, learns ? NULL : &m.forget,
+                     learns      ? &m.forget
+                     : t->retain ? &m.retain
+                                 : NULL,
+                     "unlearn", err);
+    }
+    dele_manifest_release(&manifest);
+    dele_model_release(&m.model);
+    return err->code;
+}
+
+static bool retain_is_needed(const dele_objective *o, const dele_alpha *alpha)
+{
+    return o->needs_forget && (!o->retain_optional || (o->alpha && alpha->fixed > 0));
+}
+
+static dele_status check_files(const task *t, dele_err *err)
+{
+    const dele_objective *o = t->job.train.objective;
+    if (!t->forget)
+        return dele_fail(err, DELE_ERR_USAGE, "--forget FILE is missing: the rows to unlearn");
+    if (!t->retain && retain_is_needed(o, &t->job.train.alpha))
+        return dele_fail(err, DELE_ERR_USAGE, "--retain FILE is missing: the rows to preserve");
+    if (!t->retain && draws(t) && !o->refuses)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--retain FILE is missing: %s takes its alternate answers from it; or "
+                         "give them with --alternates",
+                         o->name);
+    if (t->retain && !o->needs_forget)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--retain: --objective %s has no term for retain rows", o->name);
+    if (t->alternates && !o->alternates)
+        return dele_fail(err, DELE_ERR_USAGE, "--alternates: --objective %s does not use it",
+                         o->name);
+    if (t->refusals && !o->refuses)
+        return dele_fail(err, DELE_ERR_USAGE, "--refusals: --objective %s does not use it",
+                         o->name);
+    if (t->refusals && t->alternates)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--refusals and --alternates both give answers; give one of them");
+    return DELE_OK;
+}
+
+static dele_status check_checks(task *t, dele_err *err)
+{
+    dele_evaluation_options *o = &t->job.train.evaluations;
+    const bool retain = !isnan(o->retain_budget), mmlu = !isnan(o->mmlu_budget),
+               enough = t->holdout;
+    o->best = !strcmp(t->select, "best");
+    if (!o->best && strcmp(t->select, "last"))
+        return dele_fail(err, DELE_ERR_USAGE, "--select %s is not one of: last, best", t->select);
+    if (!o->eval_every && (retain || mmlu || enough || t->mmlu || o->best))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--%s: give --eval-every N, the updates between evaluations",
+                         t->mmlu || mmlu ? "mmlu"
+                         : retain        ? "retain-budget"
+                         : enough        ? "holdout"
+                                         : "select best");
+    if (o->eval_every && t->job.train.objective->negates)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--eval-every: --objective %s forgets only at its end", t->objective);
+    if (retain && !(o->retain_budget >= 0))
+        return dele_fail(err, DELE_ERR_USAGE, "--retain-budget %g: give at least 0",
+                         o->retain_budget);
+    if (mmlu && !(o->mmlu_budget >= 0))
+        return dele_fail(err, DELE_ERR_USAGE, "--mmlu-budget %g: give at least 0", o->mmlu_budget);
+    if (retain && !t->retain)
+        return dele_fail(err, DELE_ERR_USAGE, "--retain-budget: there is no --retain to measure");
+    if (mmlu && !t->mmlu)
+        return dele_fail(err, DELE_ERR_USAGE, "--mmlu-budget: there is no --mmlu to measure");
+    if (t->mmlu_limit < 0)
+        return dele_fail(err, DELE_ERR_USAGE, "--mmlu-limit %d: give at least 0", t->mmlu_limit);
+    if (o->best && !retain && !mmlu)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--select best: give --retain-budget or --mmlu-budget; without a budget "
+                         "it selects the most damaged checkpoint");
+    return DELE_OK;
+}
+
+/* Words become what they mean. */
+static dele_status resolve(task *t, dele_err *err)
+{
+    dele_train_options *train = &t->job.train;
+    if (!(train->objective = dele_objective_find(t->objective, err))) return err->code;
+    if (!train->objective->needs_forget && !train->objective->negates)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--objective %s learns, it does not forget; see deleatur finetune",
+                         t->objective);
+    if (dele_objective_resolve(t->settings, &train->alpha, &t->alpha, train->objective, t->variant,
+                               err) ||
+        check_files(t, err) || check_checks(t, err))
+        return err->code;
+    train->settings = t->settings;
+    train->random_pairs = !strcmp(t->pairing, "random");
+    if (!train->random_pairs && strcmp(t->pairing, "permutation"))
+        return dele_fail(err, DELE_ERR_USAGE, "--pairing %s is not one of: permutation, random",
+                         t->pairing);
+    return dele_job_resolve(&t->job, err);
+}
+
+int cmd_unlearn(int argc, char **argv)
+{
+    static const char layers[] = "0-5", parts[] = "mlp";
+    task t = {.objective = "joint",
+              .select = "last",
+              .pairing = "permutation",
+              .job = {DELE_JOB_DEFAULTS, DELE_JOB_CHANGES(layers, parts)}};
+    for (int k = 0; k < DELE_N_SETTINGS; k++) t.settings[k] = (double)NAN; /* not given */
+    /* clang-format off */
+    const dele_option options[] = {
+        DELE_GROUP("data"),
+        DELE_OPT("forget", &t.forget, "forget set, JSONL or JSON"),
+        DELE_OPT("retain", &t.retain, "retain set, JSONL or JSON"),
+        DELE_OPT("alternates", &t.alternates,
+                 "dpo, idk, idk-dpo: alternate answers, one per forget example, in the same order"),
+        DELE_OPT("refusals", &t.refusals,
+                 "idk, idk-dpo: refusals to sample from, without --alternates; default: a list "
+                 "of 100"),
+        DELE_GROUP("objective"),
+        DELE_OPT("objective", &t.objective,
+                 "unlearning objective, listed below and in docs/objectives.md"),
+        DELE_OPT("variant", &t.variant,
+                 "settings of another published implementation of the objective"),
+        DELE_OPT("alpha", &t.alpha,
+                 "weight of the retain loss: a number; joint: also paper, or code (the published "
+                 "program's rule)"),
+        DELE_OPT("micro-batch", &t.job.train.micro_batch,
+                 "with --alpha code: examples per micro-batch, both sets mixed"),
+#define X(id, name, help) DELE_OPT(name, &t.settings[DELE_##id], help),
+        DELE_SETTINGS(X)
+#undef X
+        DELE_GROUP("batches"),
+        DELE_OPT("chunks", &t.job.train.chunks,
+                 "SUGD: parts of the forget set, trained in order, each for --epochs"),
+        DELE_OPT("retain-ratio", &t.job.train.retain_ratio,
+                 "retain examples per forget example, within --batch"),
+        DELE_OPT("pairing", &t.pairing,
+                 "retain examples: permutation (shuffled epochs) or random (with replacement)"),
+        DELE_GROUP("evaluation during training"),
+        DELE_OPT("eval-every", &t.job.train.evaluations.eval_every,
+                 "updates between evaluations of both sets; 0: none"),
+        DELE_OPT("mmlu", &t.mmlu,
+                 "also evaluate MMLU: directory with val/; continuation style, 0-shot"),
+        DELE_OPT("mmlu-limit", &t.mmlu_limit, "questions per subject; 0: all"),
+        DELE_OPT("retain-budget", &t.job.train.evaluations.retain_budget,
+                 "maximum rise of the retain NLL over training, in nats"),
+        DELE_OPT("mmlu-budget", &t.job.train.evaluations.mmlu_budget,
+                 "maximum loss of MMLU accuracy, 0 to 1"),
+        DELE_OPT("holdout", &t.holdout,
+                 "holdout set, never trained on: training ends once forget NLL reaches holdout "
+                 "NLL within the budgets"),
+        DELE_OPT("patience", &t.job.train.evaluations.patience,
+                 "early stopping: consecutive evaluations beyond a budget before training ends"),
+        DELE_OPT("select", &t.select,
+                 "checkpoint selection: last; or best, the highest forget NLL within the budgets"),
+        DELE_JOB_OPTIONS(t.job),
+        {0}};
+    /* clang-format on */
+    dele_usage_entry formulas[DELE_N_OBJECTIVES + 1] = {0};
+    for (size_t k = 0; k < DELE_N_OBJECTIVES && dele_objective_at(k); k++)
+        formulas[k] = (dele_usage_entry){dele_objective_at(k)->name, dele_objective_at(k)->summary};
+    const dele_usage usage = {
+        .command = "unlearn",
+        .summary = "unlearn a forget set, keep a retain set, by training a few layers",
+        .synopsis = "MODEL --forget FILE --retain FILE --out DIR",
+        .example =
+            "deleatur unlearn model --forget forget.jsonl --retain retain.jsonl --out forgot "
+            "--layers 0-5 --lr 3e-4",
+        .options = options,
+        .positional = &t.job.model,
+        .n_positional = 1,
+        .list_title =
+            "objectives (minimised; CE: mean cross-entropy of labels, NLL: of a sequence)",
+        .list = formulas};
+    dele_arena arena = {0};
+    dele_common common = {0};
+    dele_err err = {0};
+    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help &&
+        !resolve(&t, &err))
+        unlearn(&t, &common, &usage, argc, argv, &arena, &err);
+    dele_arena_release(&arena);
+    return dele_complain(&err);
+}

@@ -1,0 +1,20 @@
+/* Between option.c and option_help.c. */
+#ifndef DELE_OPTION_INNER_H
+#define DELE_OPTION_INNER_H
+
+#include "option/option.h"
+
+/* A command's page on stdout, in 80 columns; common: the options that every command has. */
+void dele_options_help(const dele_usage *usage, const dele_option *common);
+
+/* The same for programs:
+ *   {"command", "summary", "synopsis", "example", "words": n, "options": {name: default},
+ *    "groups": [{"title", "options": [{"name", "argument", "default", "help"}]}], "list": {"title",
+ *    "entries": [...]}}
+ * where the last group is what every command has, and list is there for a command that has one. */
+void dele_options_help_json(const dele_usage *usage, const dele_option *common);
+
+/* The value in force; the caller owns it.  NULL: no memory. */
+cJSON *dele_option_value_json(const dele_option *o);
+
+#endif

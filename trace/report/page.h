@@ -1,0 +1,22 @@
+/* A trace as one HTML file that needs no network: page.html, made of plots/page.html and the
+ * result's numbers.
+ *
+ * The page holds every average of summary.tsv and, of as many facts as fit into DELE_PAGE_BYTES,
+ * every cell: its mean score over the noise draws as a float32, and the half-width of its effect's
+ * 95 % interval over them (Student's t) as the upper half of one.  The facts behind those are
+ * listed without maps, and the page says so. */
+#ifndef DELE_TRACE_PAGE_H
+#define DELE_TRACE_PAGE_H
+
+#include "trace/report/compare.h"
+
+enum { DELE_PAGE_BYTES = 10 << 20 }; /* of cells, as they are in the file */
+
+/* Writes dir/page.html. */
+dele_status dele_trace_page(const dele_trace *trace, const dele_trace_stats *stats, const char *dir,
+                            dele_err *err);
+
+/* The same of two traces, their maps side by side. */
+dele_status dele_comparison_page(const dele_comparison *comparison, const char *dir, dele_err *err);
+
+#endif

@@ -1,0 +1,87 @@
+/* From cells to statements: averages over facts with intervals, and the layers to change.
+ *
+ * Per fact, layer and metric a category's value is the mean of its tokens' scores, less the fact's
+ * own low; only then is the mean over facts taken, each counting once.  (ROME's notebook pools
+ * tokens over facts, subtracts the low of other facts and clips at zero.)  Effects are positive
+ * where the patched thing matters: see dele_effect_of. */
+#ifndef DELE_TRACE_STATS_H
+#define DELE_TRACE_STATS_H
+
+#include "trace/report/ranking.h"
+#include "trace/rows.h"
+
+/* Mean effect of a cell of the averaged map, over the facts that have such tokens. */
+typedef struct {
+    size_t n;
+    double score, low, high, effect, se, ci_low,
+        ci_high; /* of the same n facts; interval: bootstrap over facts, 95 % */
+    double noise_ci_low, noise_ci_high; /* facts fixed, bootstrap over noise draws; NaN where no
+                                           fact has two samples */
+    double normalised; /* effect over the mean total effect, |high - low| of the means; NaN under
+                          ablation */
+} dele_effect;
+
+/* What a patch does where nothing is to be expected.  On the same facts, metric by metric. */
+typedef struct {
+    dele_effect
+        *token; /* [DELE_N_METRICS, n_cols] at a token drawn for each fact and column, see rows.h */
+    dele_effect
+        *layer; /* [DELE_N_METRICS] at the last subject token, at a column drawn for each fact */
+} dele_controls;
+
+/* The shortest run of neighbouring layers with at least half of the effect. */
+typedef struct {
+    int chart;      /* index, or -1: no chart over layers */
+    int from, to;   /* layers [from, to); empty when nothing gained anything */
+    double share;   /* of the positive effect */
+    double *weight; /* [n_layers] each layer's part of it: cells spread over the layers that they
+                       restored */
+} dele_suggestion;
+
+typedef struct {
+    double high[DELE_N_METRICS], low[DELE_N_METRICS]; /* means over the traced facts */
+    dele_effect **effects;   /* [n_charts] of [DELE_N_METRICS, DELE_N_CATEGORIES, n_cols] */
+    dele_controls *controls; /* [n_charts] */
+    dele_ranking *rankings;  /* [n_charts] by effect on p at the last subject token; n_layers 0 for
+                                heads and embedding */
+    double noop; /* the largest change of p when a run's own value is put back; NaN: nowhere
+                    measured */
+    dele_draws draws;
+    dele_suggestion suggestion;
+} dele_trace_stats;
+
+dele_status dele_trace_statistics(dele_trace_stats *stats, const dele_trace *trace,
+                                  dele_arena *arena, dele_err *err);
+
+static inline const dele_effect *dele_effect_at(const dele_trace_stats *stats,
+                                                const dele_trace *trace, int chart,
+                                                dele_metric metric, dele_category category, int col)
+{
+    size_t C = (size_t)trace->charts[chart].n_cols;
+    return stats->effects[chart] + ((size_t)metric * DELE_N_CATEGORIES + (size_t)category) * C +
+           (size_t)col;
+}
+
+/* Whether a chart's columns are layers. */
+static inline bool dele_over_layers(const dele_chart *chart)
+{
+    return chart->kind != DELE_HEAD && chart->kind != DELE_EMBEDDING;
+}
+
+/* What the rows say, column by column, filled in as effects. */
+dele_status dele_effects_of_rows(dele_effect *out, const dele_trace *trace,
+                                 const dele_fact_rows *rows, const dele_draws *draws,
+                                 dele_metric metric, dele_err *err);
+
+/* summary.tsv, layers.tsv, mask.json and plots/ *.tsv (the first `pictures` facts and the averages)
+ * into an existing directory.  dele_plots_draw (plots/gnuplot.h) makes the pictures. */
+dele_status dele_trace_save_tables(const dele_trace *trace, const dele_trace_stats *stats,
+                                   const char *dir, int pictures, dele_err *err);
+
+/* Heatmaps for the terminal: of one traced fact, and of the averages. */
+void dele_trace_print_heatmap(FILE *to, const dele_trace *trace, const dele_traced *traced,
+                              int chart);
+void dele_trace_print_average(FILE *to, const dele_trace *trace, const dele_trace_stats *stats,
+                              int chart);
+
+#endif
