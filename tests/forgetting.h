@@ -96,8 +96,7 @@ static inline bool all(const dele_model *model, dele_mask *mask, bool *trains)
 /* A model that has learnt both sets by heart; the masked part alone is to forget one of them. */
 static inline int setup(void **state)
 {
-    static const dele_config config = {.family = DELE_LLAMA,
-                                       .norm = DELE_RMSNORM,
+    static const dele_config config = {.family = &dele_family_llama,
                                        .n_layers = 2,
                                        .hidden_size = 32,
                                        .intermediate_size = 64,

@@ -55,10 +55,9 @@ static inline uint8_t *read_bytes(const char *path, size_t *n)
     return data;
 }
 
-static inline dele_config tiny_config(dele_family family, bool tied)
+static inline dele_config tiny_config(const dele_family *family, bool tied)
 {
     return (dele_config){.family = family,
-                         .norm = family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM,
                          .n_layers = 2,
                          .hidden_size = 8,
                          .intermediate_size = 12,
@@ -77,7 +76,8 @@ static inline dele_config tiny_config(dele_family family, bool tied)
                          .n_ends = 1};
 }
 
-static inline void tiny_model(dele_model *model, dele_family family, bool tied, dele_arena *arena)
+static inline void tiny_model(dele_model *model, const dele_family *family, bool tied,
+                              dele_arena *arena)
 {
     dele_err err = {0};
     const dele_config config = tiny_config(family, tied);

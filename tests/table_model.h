@@ -20,8 +20,7 @@ static inline void table_model(dele_model *model, dele_tokenizer *t, int context
 {
     dele_err err = {0};
     const int vocab = dele_tokenizer_size(t), d_model = (vocab + 1) / 2 * 2;
-    const dele_config config = {.family = DELE_LLAMA,
-                                .norm = DELE_RMSNORM,
+    const dele_config config = {.family = &dele_family_llama,
                                 .n_layers = 1,
                                 .hidden_size = d_model,
                                 .intermediate_size = 4,

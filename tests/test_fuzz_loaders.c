@@ -86,7 +86,7 @@ static void damaged_safetensors_never_crash_the_loader(void **state)
     dele_arena arena = {0};
     dele_err err = {0};
     dele_model m;
-    tiny_model(&m, DELE_LLAMA, false, &arena);
+    tiny_model(&m, &dele_family_llama, false, &arena);
     assert_int_equal(dele_model_save(&m, dir, "bf16", &err), DELE_OK);
     snprintf(file, sizeof file, "%s/model.safetensors", dir);
     size_t size;
@@ -107,7 +107,7 @@ static void damaged_configs_never_crash_the_loader(void **state)
     dele_arena arena = {0};
     dele_err err = {0};
     dele_model m;
-    tiny_model(&m, DELE_OLMO, true, &arena);
+    tiny_model(&m, &dele_family_olmo, true, &arena);
     assert_int_equal(dele_model_save(&m, dir, "f32", &err), DELE_OK);
     snprintf(file, sizeof file, "%s/config.json", dir);
     size_t size;
@@ -125,7 +125,7 @@ static void damaged_ggufs_never_crash_the_loader(void **state)
     temp_dir(dir);
     dele_arena arena = {0};
     dele_model m;
-    tiny_model(&m, DELE_LLAMA, true, &arena);
+    tiny_model(&m, &dele_family_llama, true, &arena);
     snprintf(file, sizeof file, "%s/m.gguf", dir);
     write_gguf(file, &m, NULL, true);
     size_t size;

@@ -229,7 +229,7 @@ static void rotations_that_contradict_themselves_are_refused(void **state)
 static void write_model(place *p, const char *more, const char *generation)
 {
     dele_model m;
-    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
     mkdir(in(p, "m"), 0777);
     assert_int_equal(dele_model_save(&m, in(p, "m"), "f32", &p->err), DELE_OK);
     char text[1000];
@@ -451,7 +451,7 @@ static void write_bpe(place *p, const char *pre, int add_bos, int add_eos, const
     if (id_key) put_int(f, id_key, id);
     assert_int_equal(fclose(f), 0);
     dele_model m;
-    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
     write_gguf_with(in(p, "m.gguf"), &m, text, size,
                     7u + (add_bos >= 0) + (add_eos >= 0) + (id_key != NULL));
     free(text);
@@ -566,7 +566,7 @@ static void sixty_thousand_keys_of_a_gguf_take_no_time(void **state)
     }
     assert_int_equal(fclose(f), 0);
     dele_model m, back;
-    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
     write_gguf_with(in(p, "m.gguf"), &m, text, size, N);
     free(text);
     double began = seconds();
@@ -600,7 +600,7 @@ static void a_token_of_200_kilobytes_takes_no_time(void **state)
     }
     assert_int_equal(fclose(f), 0);
     dele_model m, back;
-    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
     write_gguf_with(in(p, "m.gguf"), &m, text, size, 3);
     free(text);
     double began = seconds();
@@ -799,7 +799,7 @@ static void a_weight_that_is_not_finite_is_refused_with_its_tensors_name(void **
     static const float bad[] = {NAN, INFINITY, -INFINITY};
     static const char *const dtypes[] = {"f32", "bf16", "f16"};
     dele_model m;
-    tiny_model(&m, DELE_LLAMA, false, &p->arena);
+    tiny_model(&m, &dele_family_llama, false, &p->arena);
     mkdir(in(p, "m"), 0777);
     for (size_t i = 0; i < m.n_tensors; i++) {
         dele_tensor *t = &m.tensors[i];
@@ -842,7 +842,7 @@ static void logits_that_are_not_finite_end_the_generation(void **state)
 {
     place *p = *state;
     dele_model m;
-    tiny_model(&m, DELE_LLAMA, false, &p->arena);
+    tiny_model(&m, &dele_family_llama, false, &p->arena);
     dele_tensor *head = dele_model_tensor(&m, DELE_SLOT_HEAD, -1),
                 *norm = dele_model_tensor(&m, DELE_SLOT_FINAL_NORM, -1);
     for (size_t i = 0; i < head->rows * head->cols; i++) head->data[i] = 1e30f;
@@ -862,7 +862,7 @@ static void noise_that_overflows_is_refused(void **state)
     place *p = *state;
     static const char *const strengths[] = {"1e300", "u1e300", "1e25"};
     dele_model m;
-    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
     const int id = 1;
     float out[8];
     for (size_t i = 0; i < sizeof strengths / sizeof *strengths; i++) {
@@ -895,7 +895,7 @@ static void a_checkpoint_of_0_1_loads_and_its_results_are_refused(void **state)
     put_string(f, DELE_FORMER_NAME ".version", "0.1.0");
     assert_int_equal(fclose(f), 0);
     dele_model plain;
-    tiny_model(&plain, DELE_LLAMA, true, &p->arena);
+    tiny_model(&plain, &dele_family_llama, true, &p->arena);
     write_gguf_with(in(p, "m.gguf"), &plain, keys, size, 1);
     free(keys);
     load(p, &m, in(p, "m.gguf"));

@@ -53,8 +53,7 @@ static float **copy_weights(world *w)
 /* Two layers of random weights; layer 0's attention and mlp have adapters. */
 static void make_world(world *w)
 {
-    static const dele_config config = {.family = DELE_LLAMA,
-                                       .norm = DELE_RMSNORM,
+    static const dele_config config = {.family = &dele_family_llama,
                                        .n_layers = 2,
                                        .hidden_size = 32,
                                        .intermediate_size = 48,

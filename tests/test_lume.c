@@ -159,8 +159,7 @@ enum { V = 47, PROMPTS = 11, MAX_NEW = 12 };
 static void many_prompts_go_on_as_each_alone(void **state)
 {
     (void)state;
-    static const dele_config config = {.family = DELE_LLAMA,
-                                       .norm = DELE_RMSNORM,
+    static const dele_config config = {.family = &dele_family_llama,
                                        .n_layers = 3,
                                        .hidden_size = 32,
                                        .intermediate_size = 48,

@@ -13,7 +13,7 @@ static size_t trained(const char *layers, const char *parts, int *lowest, bool t
     dele_err err = {0};
     dele_model m;
     dele_mask mask;
-    tiny_model(&m, DELE_LLAMA, tied, &arena);
+    tiny_model(&m, &dele_family_llama, tied, &arena);
     dele_status status = dele_mask_parse(&mask, &m, layers, parts, &arena, &err);
     if (why) snprintf(why, room, "%s", err.msg);
     if (lowest) *lowest = status ? -1 : mask.lowest;
@@ -64,7 +64,7 @@ static void a_mask_file_means_what_the_options_mean(void **state)
     dele_err err = {0};
     dele_model m;
     dele_mask a, b;
-    tiny_model(&m, DELE_LLAMA, true, &arena);
+    tiny_model(&m, &dele_family_llama, true, &arena);
     assert_int_equal(dele_mask_parse(&a, &m, "1", "mlp", &arena, &err), DELE_OK);
     static const char *const texts[] = {
         "{\"layers\": [1], \"parts\": [\"mlp\"], \"why\": \"tracing said so\"}",
@@ -107,7 +107,7 @@ static void matched(char *text, size_t room, const char *patterns)
     dele_err err = {0};
     dele_model m;
     dele_mask mask;
-    tiny_model(&m, DELE_LLAMA, true, &arena);
+    tiny_model(&m, &dele_family_llama, true, &arena);
     if (dele_mask_match(&mask, &m, patterns, &arena, &err)) {
         snprintf(text, room, "%s", err.msg);
     } else {

@@ -214,8 +214,7 @@ static void make_question(engine *e, int q, int shape, int n_prefix)
 
 static void open_engine(engine *e)
 {
-    static const dele_config config = {.family = DELE_LLAMA,
-                                       .norm = DELE_RMSNORM,
+    static const dele_config config = {.family = &dele_family_llama,
                                        .n_layers = 3,
                                        .hidden_size = 32,
                                        .intermediate_size = 48,

@@ -12,28 +12,28 @@
 static void parameter_counts_are_the_published_ones(void **state)
 {
     (void)state;
+    const dele_family *const olmo = &dele_family_olmo, *const llama = &dele_family_llama;
     const struct {
-        dele_family family;
+        const dele_family *family;
         int n_layers, hidden_size, n_heads, n_kv_heads, head_dim, intermediate_size, vocab;
         bool tied;
         size_t count;
     } rows[] = {
-        {DELE_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, true, 1176764416},    /* OLMo-1B-hf */
-        {DELE_OLMO, 16, 2048, 16, 16, 128, 8192, 50304, false, 1279787008},   /* OLMo-1B-0724-hf */
-        {DELE_OLMO, 32, 4096, 32, 32, 128, 11008, 50304, false, 6888095744},  /* OLMo-7B-hf */
-        {DELE_LLAMA, 30, 576, 9, 3, 64, 1536, 49152, true, 134515008},        /* SmolLM2-135M */
-        {DELE_LLAMA, 32, 960, 15, 5, 64, 2560, 49152, true, 361821120},       /* SmolLM2-360M */
-        {DELE_LLAMA, 24, 2048, 32, 32, 64, 8192, 49152, true, 1711376384},    /* SmolLM2-1.7B */
-        {DELE_LLAMA, 32, 4096, 32, 32, 128, 11008, 32000, false, 6738415616}, /* Llama-2-7b */
-        {DELE_LLAMA, 22, 2048, 32, 4, 64, 5632, 32000, false, 1100048384},    /* TinyLlama-1.1B */
-        {DELE_LLAMA, 32, 4096, 32, 8, 128, 14336, 128256, false, 8030261248}  /* Llama-3-8B */
+        {olmo, 16, 2048, 16, 16, 128, 8192, 50304, true, 1176764416},    /* OLMo-1B-hf */
+        {olmo, 16, 2048, 16, 16, 128, 8192, 50304, false, 1279787008},   /* OLMo-1B-0724-hf */
+        {olmo, 32, 4096, 32, 32, 128, 11008, 50304, false, 6888095744},  /* OLMo-7B-hf */
+        {llama, 30, 576, 9, 3, 64, 1536, 49152, true, 134515008},        /* SmolLM2-135M */
+        {llama, 32, 960, 15, 5, 64, 2560, 49152, true, 361821120},       /* SmolLM2-360M */
+        {llama, 24, 2048, 32, 32, 64, 8192, 49152, true, 1711376384},    /* SmolLM2-1.7B */
+        {llama, 32, 4096, 32, 32, 128, 11008, 32000, false, 6738415616}, /* Llama-2-7b */
+        {llama, 22, 2048, 32, 4, 64, 5632, 32000, false, 1100048384},    /* TinyLlama-1.1B */
+        {llama, 32, 4096, 32, 8, 128, 14336, 128256, false, 8030261248}  /* Llama-3-8B */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dele_arena arena = {0};
         dele_err err = {0};
         dele_model model;
         dele_config c = {.family = rows[i].family,
-                         .norm = rows[i].family == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM,
                          .n_layers = rows[i].n_layers,
                          .hidden_size = rows[i].hidden_size,
                          .intermediate_size = rows[i].intermediate_size,
@@ -56,7 +56,7 @@ static void what_is_multiplied_together_lies_together(void **state)
     (void)state;
     dele_arena arena = {0};
     dele_model m;
-    tiny_model(&m, DELE_LLAMA, false, &arena);
+    tiny_model(&m, &dele_family_llama, false, &arena);
     const dele_config *c = &m.config;
     size_t d_model = (size_t)c->hidden_size;
     for (int l = 0; l < c->n_layers; l++) {
@@ -71,7 +71,7 @@ static void what_is_multiplied_together_lies_together(void **state)
     assert_string_equal(m.tensors[m.n_tensors - 1].name, "lm_head.weight");
     dele_arena_release(&arena);
     arena = (dele_arena){0};
-    tiny_model(&m, DELE_OLMO, true, &arena);
+    tiny_model(&m, &dele_family_olmo, true, &arena);
     assert_ptr_equal(m.head, m.embed);
     assert_null(m.layers[0].attn_norm);
     assert_null(m.final_norm);
@@ -131,7 +131,7 @@ static void olmo_obeys_its_clip_and_needs_no_epsilon(void **state)
         parse(&c, "{" OLMO_BASE ",\"clip_qkv\":null,\"rms_norm_eps\":1e-6,\"eos_token_id\":[2,3]}",
               &err),
         DELE_OK);
-    assert_true(c.clip_qkv == 0 && c.norm == DELE_LAYERNORM && c.norm_eps == 1e-5f);
+    assert_true(c.clip_qkv == 0 && c.family->norm == DELE_LAYERNORM && c.norm_eps == 1e-5f);
     assert_int_equal(c.eos, 2);
     assert_int_equal(
         parse(&c, "{" OLMO_BASE ",\"clip_qkv\":8.0,\"tie_word_embeddings\":true}", &err), DELE_OK);
@@ -198,14 +198,16 @@ static void inert_and_foreign_keys_are_let_be(void **state)
 static void a_written_config_reads_back_the_same(void **state)
 {
     (void)state;
-    for (int family = DELE_LLAMA; family <= DELE_OLMO; family++) {
-        dele_config before = tiny_config((dele_family)family, family == DELE_OLMO), after;
-        before.clip_qkv = family == DELE_OLMO ? 8 : 0;
+    for (size_t f = 0; f < dele_n_families; f++) {
+        dele_config before = tiny_config(dele_families[f], dele_families[f] == &dele_family_olmo),
+                    after;
+        before.clip_qkv = dele_families[f] == &dele_family_olmo ? 8 : 0;
         dele_err err = {0};
         cJSON *json = dele_config_json(&before);
         char *text = cJSON_Print(json);
         assert_non_null(text);
-        assert_true(family == DELE_LLAMA || strstr(text, "\"clip_qkv\":\t8.0") != NULL);
+        assert_true(dele_families[f] == &dele_family_llama ||
+                    strstr(text, "\"clip_qkv\":\t8.0") != NULL);
         if (parse(&after, text, &err)) fail_msg("%s", err.msg);
         cJSON_free(text);
         cJSON_Delete(json);
@@ -281,7 +283,7 @@ static void what_is_saved_loads_and_saves_to_the_same_bytes(void **state)
     for (int kind = 0; kind < 4; kind++)
         for (int d = 0; d < 3; d++) {
             dele_model m, again;
-            tiny_model(&m, kind & 1 ? DELE_OLMO : DELE_LLAMA, kind & 2, &p->arena);
+            tiny_model(&m, kind & 1 ? &dele_family_olmo : &dele_family_llama, kind & 2, &p->arena);
             char *first = sub(p, "first"), *second = sub(p, "second");
             save(p, &m, first, dtypes[d]);
             load(p, &again, first);
@@ -297,7 +299,7 @@ static void unknown_keys_survive_a_save_and_dtype_follows(void **state)
 {
     place *p = *state;
     dele_model m, again;
-    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
     char *dir = sub(p, "a"), *out = sub(p, "b");
     save(p, &m, dir, "f32");
     const char *config =
@@ -336,7 +338,7 @@ static void a_gguf_and_a_directory_hold_the_same_model(void **state)
     place *p = *state;
     for (int tied = 0; tied < 2; tied++) {
         dele_model m, a, b;
-        tiny_model(&m, DELE_LLAMA, tied, &p->arena);
+        tiny_model(&m, &dele_family_llama, tied, &p->arena);
         write_gguf(in(p, "m.gguf"), &m, NULL, tied);
         load(p, &a, in(p, "m.gguf"));
         assert_same_weights(&m, &a);
@@ -400,7 +402,7 @@ static void a_tied_matrix_may_be_stored_under_either_name_or_both(void **state)
 {
     place *p = *state;
     dele_model m, again;
-    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
     char *dir = sub(p, "d");
     save(p, &m, dir, "f32");
     const char *names[64] = {0}, *as[64] = {0};
@@ -428,7 +430,7 @@ static void shards_join_and_a_missing_one_is_named(void **state)
 {
     place *p = *state;
     dele_model m, again;
-    tiny_model(&m, DELE_OLMO, false, &p->arena);
+    tiny_model(&m, &dele_family_olmo, false, &p->arena);
     char *dir = sub(p, "d");
     save(p, &m, dir, "f32");
     remove(in(p, "d/model.safetensors"));
@@ -484,7 +486,7 @@ static void every_lie_of_a_safetensors_header_is_refused(void **state)
 {
     place *p = *state;
     dele_model m;
-    tiny_model(&m, DELE_OLMO, true, &p->arena);
+    tiny_model(&m, &dele_family_olmo, true, &p->arena);
     char *dir = sub(p, "d"), *file = dele_printf(&p->arena, &p->err, "%s/model.safetensors", dir);
     save(p, &m, dir, "f32");
     size_t size;
@@ -543,7 +545,7 @@ static void rotary_tables_are_ignored_and_other_extras_named(void **state)
 {
     place *p = *state;
     dele_model m, again;
-    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
     char *dir = sub(p, "d"), *file = dele_printf(&p->arena, &p->err, "%s/model.safetensors", dir);
     save(p, &m, dir, "f32");
     const char *names[64] = {0}, *as[64] = {0};
@@ -577,7 +579,7 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
 {
     place *p = *state;
     dele_model m;
-    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
     char *file = dele_printf(&p->arena, &p->err, "%s/m.gguf", p->dir);
     write_gguf(file, &m, NULL, false);
     size_t size;
@@ -678,7 +680,7 @@ static void a_config_that_claims_too_much_costs_no_memory(void **state)
 {
     place *p = *state;
     dele_model m;
-    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
     char *dir = sub(p, "d");
     save(p, &m, dir, "f32");
     const char *config =
@@ -700,7 +702,7 @@ static void a_tokenizer_larger_than_the_embedding_is_refused(void **state)
     place *p = *state;
     const char *tokenizer = DELE_TESTS_DIR "/../data/models/demo/tokenizer.json";
     dele_model m;
-    tiny_model(&m, DELE_LLAMA, true, &p->arena);
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
     char *dir = sub(p, "d");
     save(p, &m, dir, "f32");
     assert_int_equal(dele_file_copy(tokenizer, in(p, "d/tokenizer.json"), &p->err), DELE_OK);

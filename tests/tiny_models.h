@@ -13,8 +13,7 @@
 
 enum { T = 7, V = 61, L = 5 };
 
-static const dele_config CONFIGS[] = {{.family = DELE_LLAMA,
-                                       .norm = DELE_RMSNORM,
+static const dele_config CONFIGS[] = {{.family = &dele_family_llama,
                                        .n_layers = L,
                                        .hidden_size = 32,
                                        .intermediate_size = 48,
@@ -26,8 +25,7 @@ static const dele_config CONFIGS[] = {{.family = DELE_LLAMA,
                                        .norm_eps = 1e-5f,
                                        .rope_theta = 1e4f,
                                        .tied = true},
-                                      {.family = DELE_OLMO,
-                                       .norm = DELE_LAYERNORM,
+                                      {.family = &dele_family_olmo,
                                        .n_layers = L,
                                        .hidden_size = 32,
                                        .intermediate_size = 48,

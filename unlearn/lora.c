@@ -42,7 +42,7 @@ dele_status dele_lora_check(int rank, double alpha, const dele_model *model, con
         return dele_fail(err, DELE_ERR_USAGE, "--lora-alpha %g: give a number above 0", alpha);
     for (size_t k = 0; k < model->n_tensors; k++) {
         const dele_tensor *t = &model->tensors[k];
-        if (!mask->trains[k] || (t->part != DELE_PART_NORM && t->part != DELE_PART_EMBED)) continue;
+        if (!mask->trains[k] || (!t->vector && t->part != DELE_PART_EMBED)) continue;
         return dele_fail(err, DELE_ERR_USAGE,
                          "--lora: %s is no linear layer, so it can have no adapter; leave it out, "
                          "as --parts mlp,attn does",

@@ -245,7 +245,7 @@ static void follow(const trainer *t)
  * (which excludes biases too; no model here has any). */
 static bool decays(const trainer *t, size_t k)
 {
-    return t->o->decay_all || t->moving->tensors[k].part != DELE_PART_NORM;
+    return t->o->decay_all || !t->moving->tensors[k].vector;
 }
 
 /* Clips the gradient and applies AdamW. step: index of the update in its chunk, from 0; each

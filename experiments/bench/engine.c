@@ -15,19 +15,17 @@
 #include "model/forward.h"
 #include "tensor/gemm.h"
 
-static const dele_config SMOLLM2 = {.family = DELE_LLAMA,
-                                    .norm = DELE_RMSNORM,
-                                    .n_layers = 30,
-                                    .hidden_size = 576,
-                                    .intermediate_size = 1536,
-                                    .n_heads = 9,
-                                    .n_kv_heads = 3,
-                                    .head_dim = 64,
-                                    .vocab = 49152,
-                                    .context = 8192,
-                                    .norm_eps = 1e-5f,
-                                    .rope_theta = 1e5f,
-                                    .tied = true};
+static const dele_config SMOLLM2_SHAPE = {.n_layers = 30,
+                                          .hidden_size = 576,
+                                          .intermediate_size = 1536,
+                                          .n_heads = 9,
+                                          .n_kv_heads = 3,
+                                          .head_dim = 64,
+                                          .vocab = 49152,
+                                          .context = 8192,
+                                          .norm_eps = 1e-5f,
+                                          .rope_theta = 1e5f,
+                                          .tied = true};
 
 /* Of one row through the layers. */
 static double row_flops(const dele_config *c, double keys)
@@ -104,9 +102,11 @@ int main(int argc, char **argv)
     dele_model model = {0};
     dele_run run = {0};
     dele_err err = {0};
+    dele_config config = SMOLLM2_SHAPE;
+    config.family = dele_families[0];
     int rows = argc > 2 ? atoi(argv[2]) : 2048;
     if (argc > 1 ? dele_model_load(&model, argv[1], &arena, &err)
-                 : dele_model_layout(&model, &SMOLLM2, &arena, &err))
+                 : dele_model_layout(&model, &config, &arena, &err))
         return dele_complain(&err);
     if (argc == 1) dele_model_randomise(&model, 0.02, 1);
     const dele_config *c = &model.config;

@@ -83,7 +83,7 @@ static size_t defaulted(const char *names[8], const dele_model *m)
     size_t n = 0;
     for (size_t i = 0; json && i < sizeof keys / sizeof *keys; i++)
         if (!cJSON_GetObjectItemCaseSensitive(json, keys[i]) &&
-            (m->config.norm == DELE_RMSNORM || i != 1))
+            (m->config.family->norm == DELE_RMSNORM || i != 1))
             names[n++] = keys[i];
     const cJSON *rope = cJSON_GetObjectItemCaseSensitive(json, "rope_parameters");
     if (json && !cJSON_GetObjectItemCaseSensitive(json, "rope_theta") &&
@@ -97,8 +97,7 @@ static void print_text(const dele_model *m, const need needs[N_NEEDS])
 {
     const dele_config *c = &m->config;
     dele_text_line(stdout, "model       %s", m->path);
-    printf("family      %s, %s eps %g%s\n", c->family == DELE_LLAMA ? "llama" : "olmo",
-           c->norm == DELE_RMSNORM ? "RMSNorm" : "LayerNorm without parameters,",
+    printf("family      %s, %s eps %g%s\n", c->family->hf, c->family->norm_text,
            (double)c->norm_eps, c->tied ? ", head tied to the embedding" : "");
     printf("shape       %d layers, width %d, MLP %d, %d heads of %d over %d key/value heads\n",
            c->n_layers, c->hidden_size, c->intermediate_size, c->n_heads, c->head_dim,

@@ -109,7 +109,7 @@ static void add_gradients(pass *p, int layer)
 static void norm_backward(pass *p, float *dx, float *dw, const float *dy, const float *x,
                           const float *rstd, const float *mean, const float *w, size_t n)
 {
-    if (p->c->norm == DELE_RMSNORM)
+    if (p->c->family->norm == DELE_RMSNORM)
         rmsnorm_backward(dx, dw, dy, x, rstd, w, n, p->d_model);
     else
         layernorm_backward(dx, dy, x, rstd, mean, n, p->d_model);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "model/families/families.h"
 
 static const char *const read_keys[] = {"model_type",
                                         "hidden_size",
@@ -468,10 +469,10 @@ static dele_status read_family(dele_config *c, const reader *r)
         return dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"model_type\" must be text", r->where);
     const char *name = type ? type->valuestring : "";
     if (strcmp(name, "llama") == 0) {
-        c->family = DELE_LLAMA, c->norm = DELE_RMSNORM;
+        c->family = &dele_family_llama;
         c->norm_eps = read_positive(r, "rms_norm_eps", field(r, "rms_norm_eps"), 1e-6f);
     } else if (strcmp(name, "olmo") == 0) {
-        c->family = DELE_OLMO, c->norm = DELE_LAYERNORM;
+        c->family = &dele_family_olmo;
         c->norm_eps = 1e-5f;
         c->clip_qkv = read_positive(r, "clip_qkv", field(r, "clip_qkv"), 0);
     } else {
@@ -479,7 +480,7 @@ static dele_status read_family(dele_config *c, const reader *r)
                          "%s: model_type \"%.40s\" is not supported; \"llama\" and \"olmo\" are",
                          r->where, name);
     }
-    if (c->family == DELE_LLAMA && field(r, "clip_qkv"))
+    if (c->family == &dele_family_llama && field(r, "clip_qkv"))
         return refuse(r->where, "clip_qkv", "is known for olmo only", r->err);
     return DELE_OK;
 }
@@ -606,7 +607,7 @@ static cJSON *float_number(float x)
 
 cJSON *dele_config_json(const dele_config *c)
 {
-    bool llama = c->family == DELE_LLAMA;
+    bool llama = c->family == &dele_family_llama;
     cJSON *json = cJSON_CreateObject(), *architectures = cJSON_CreateArray();
     cJSON_AddItemToArray(architectures,
                          cJSON_CreateString(llama ? "LlamaForCausalLM" : "OlmoForCausalLM"));

@@ -4,33 +4,15 @@
 #define DELE_CONFIG_H
 
 #include <cjson/cJSON.h>
-#include <stdbool.h>
 
 #include "base/arena.h"
-
-typedef enum { DELE_LLAMA, DELE_OLMO } dele_family;
-typedef enum {
-    DELE_RMSNORM,
-    DELE_LAYERNORM
-} dele_norm_type; /* LAYERNORM: OLMo-1's, without parameters */
-
-enum { DELE_MAX_ENDS = 32 };
-
-typedef struct {
-    dele_family family;
-    dele_norm_type norm;
-    int n_layers, hidden_size, intermediate_size, n_heads, n_kv_heads, head_dim, vocab, context;
-    float norm_eps, rope_theta, clip_qkv; /* clip_qkv 0: none */
-    bool tied;                            /* the head is the embedding */
-    int bos, eos, pad;                    /* -1: none; eos: the first, which training appends */
-    int ends[DELE_MAX_ENDS], n_ends;      /* generation stops at any of these; none: at eos */
-} dele_config;
+#include "model/families/family.h"
 
 /* json: a parsed config.json; where: its path, for messages. */
 dele_status dele_config_parse(dele_config *config, const cJSON *json, const char *where,
                               dele_err *err);
 
-/* A config.json that transformers loads (model_type llama or olmo).  The caller owns it.  Its
+/* A config.json that transformers loads.  The caller owns it.  Its
  * floats are raw items of cJSON, which can be printed but not read as numbers. */
 cJSON *dele_config_json(const dele_config *config);
 

@@ -45,7 +45,7 @@ dele_status dele_kv_init(dele_kv *kv, const dele_config *config, const dele_kv *
 void dele_norm_forward(float *y, float *rstd, float *mean, const float *x, const float *w, size_t n,
                        const dele_config *config)
 {
-    if (config->norm == DELE_RMSNORM)
+    if (config->family->norm == DELE_RMSNORM)
         rmsnorm_forward(y, rstd, x, w, n, (size_t)config->hidden_size, config->norm_eps);
     else
         layernorm_forward(y, rstd, mean, x, n, (size_t)config->hidden_size, config->norm_eps);

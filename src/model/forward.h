@@ -36,19 +36,6 @@ typedef struct {
     const float *states; /* [n_rows, d_model] or NULL */
 } dele_segment;
 
-/* A site in a layer.  RESID_PRE is the residual stream that enters the layer, HEAD_OUT one head's
- * weighted sum of values (before the output projection), RESID_MID the stream after attention,
- * RESID_POST the stream after the MLP; ATTN_OUT and MLP_OUT are the outputs of the two sublayers;
- * EMBED is the embedding (layer 0 only). */
-typedef enum {
-    DELE_EMBED,
-    DELE_RESID_PRE,
-    DELE_HEAD_OUT,
-    DELE_ATTN_OUT,
-    DELE_RESID_MID,
-    DELE_MLP_OUT,
-    DELE_RESID_POST
-} dele_site;
 typedef enum { DELE_REPLACE, DELE_ADD, DELE_SCALE, DELE_READ } dele_patch_op;
 
 typedef struct {

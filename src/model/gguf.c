@@ -15,6 +15,7 @@
 
 #include "base/foreign.h"
 #include "base/json.h"
+#include "model/families/families.h"
 
 /* ---- cursor ---------------------------------------------------------------------------------- */
 
@@ -351,12 +352,12 @@ static const char *const known_keys[] = {"block_count",
                                          "rope.scaling.type",
                                          "tensor_data_layout"};
 
-const char *dele_gguf_arch(dele_family family) { return family == DELE_OLMO ? "olmo" : "llama"; }
+const char *dele_gguf_arch(const dele_family *family) { return family->gguf; }
 
-const char *dele_gguf_norm_key(dele_family family)
+const char *dele_gguf_norm_key(const dele_family *family)
 {
-    return family == DELE_OLMO ? "attention.layer_norm_epsilon"
-                               : "attention.layer_norm_rms_epsilon";
+    return family == &dele_family_olmo ? "attention.layer_norm_epsilon"
+                                       : "attention.layer_norm_rms_epsilon";
 }
 
 /* The key of a family: "llama." and the name. */
@@ -364,25 +365,25 @@ typedef struct {
     char text[96];
 } arch_key;
 
-static arch_key key_of(dele_family family, const char *name)
+static arch_key key_of(const dele_family *family, const char *name)
 {
     arch_key key;
     snprintf(key.text, sizeof key.text, "%s.%s", dele_gguf_arch(family), name);
     return key;
 }
 
-static bool is_known(dele_family family, const char *name)
+static bool is_known(const dele_family *family, const char *name)
 {
     if (!strcmp(name, dele_gguf_norm_key(family))) return true;
-    if (family == DELE_OLMO && !strcmp(name, "attention.clamp_kqv")) return true;
+    if (family == &dele_family_olmo && !strcmp(name, "attention.clamp_kqv")) return true;
     for (size_t k = 0; k < sizeof known_keys / sizeof *known_keys; k++)
         if (strcmp(name, known_keys[k]) == 0) return true;
     return false;
 }
 
-static dele_status check_keys(dele_family *family, const dele_gguf *g, dele_err *err)
+static dele_status check_keys(const dele_family **family, const dele_gguf *g, dele_err *err)
 {
-    *family = pair_is(g, "general.architecture", "olmo") ? DELE_OLMO : DELE_LLAMA;
+    *family = pair_is(g, "general.architecture", "olmo") ? &dele_family_olmo : &dele_family_llama;
     const char *arch = dele_gguf_arch(*family);
     const arch_key scaling = key_of(*family, "rope.scaling.type");
     const size_t n_arch = strlen(arch);
@@ -425,14 +426,14 @@ static int vocab_rows(const dele_gguf *g, dele_err *err)
 }
 
 /* The number of a family's key, at least 1. */
-static int arch_int(const dele_gguf *g, dele_family family, const char *name, double fallback,
-                    dele_err *err)
+static int arch_int(const dele_gguf *g, const dele_family *family, const char *name,
+                    double fallback, dele_err *err)
 {
     return get_int(g, key_of(family, name).text, 1, fallback, err);
 }
 
-static float arch_float(const dele_gguf *g, dele_family family, const char *name, double fallback,
-                        dele_err *err)
+static float arch_float(const dele_gguf *g, const dele_family *family, const char *name,
+                        double fallback, dele_err *err)
 {
     return (float)get_number(g, key_of(family, name).text, fallback, err);
 }
@@ -479,9 +480,9 @@ dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *
 {
     const double required = __builtin_nan("");
     dele_err mine = {0};
-    dele_family f;
+    const dele_family *f;
     if (check_keys(&f, g, &mine)) return dele_fail(err, mine.code, "%s", mine.msg);
-    dele_config c = {.family = f, .norm = f == DELE_OLMO ? DELE_LAYERNORM : DELE_RMSNORM};
+    dele_config c = {.family = f};
     c.n_layers = arch_int(g, f, "block_count", required, &mine);
     c.hidden_size = arch_int(g, f, "embedding_length", required, &mine);
     c.intermediate_size = arch_int(g, f, "feed_forward_length", required, &mine);
@@ -491,8 +492,8 @@ dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *
     c.context = arch_int(g, f, "context_length", required, &mine);
     c.norm_eps = arch_float(g, f, dele_gguf_norm_key(f), required, &mine);
     c.rope_theta = arch_float(g, f, "rope.freq_base", 10000, &mine);
-    if (f == DELE_OLMO) c.clip_qkv = arch_float(g, f, "attention.clamp_kqv", 0, &mine);
-    if (f == DELE_OLMO && c.norm_eps != 1e-5f) /* Hugging Face's olmo has no other */
+    if (f == &dele_family_olmo) c.clip_qkv = arch_float(g, f, "attention.clamp_kqv", 0, &mine);
+    if (f == &dele_family_olmo && c.norm_eps != 1e-5f) /* Hugging Face's olmo has no other */
         dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than 1e-5 is not supported", g->file,
                   key_of(f, dele_gguf_norm_key(f)).text);
     if (arch_int(g, f, "rope.dimension_count", c.head_dim, &mine) != c.head_dim)

@@ -69,8 +69,8 @@ void dele_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_
  * other ids. */
 #define DELE_GGUF_ENDS "deleatur.end_token_ids"
 
-const char *dele_gguf_arch(dele_family family);     /* llama.cpp's name: "llama", "olmo" */
-const char *dele_gguf_norm_key(dele_family family); /* without the architecture */
+const char *dele_gguf_arch(const dele_family *family);     /* llama.cpp's name: "llama", "olmo" */
+const char *dele_gguf_norm_key(const dele_family *family); /* without the architecture */
 
 /* How a tensor is stored in a file of this type: 1-d tensors as F32; with the 4-bit types,
  * embedding and head as Q8_0.  Where the columns are not a multiple of the block size, Q4_K falls

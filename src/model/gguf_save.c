@@ -83,14 +83,14 @@ static void pair_texts(pairs *p, const char *key, const char *const *texts, size
 }
 
 /* Numbers of the family: "llama." before the name. */
-static void arch_u32(pairs *p, dele_family family, const char *name, int x)
+static void arch_u32(pairs *p, const dele_family *family, const char *name, int x)
 {
     char key[96];
     snprintf(key, sizeof key, "%s.%s", dele_gguf_arch(family), name);
     pair_u32(p, key, (uint32_t)x);
 }
 
-static void arch_f32(pairs *p, dele_family family, const char *name, float x)
+static void arch_f32(pairs *p, const dele_family *family, const char *name, float x)
 {
     char key[96];
     snprintf(key, sizeof key, "%s.%s", dele_gguf_arch(family), name);
@@ -99,7 +99,7 @@ static void arch_f32(pairs *p, dele_family family, const char *name, float x)
 
 static void put_config(pairs *p, const dele_config *c)
 {
-    const dele_family f = c->family;
+    const dele_family *f = c->family;
     arch_u32(p, f, "block_count", c->n_layers);
     arch_u32(p, f, "context_length", c->context);
     arch_u32(p, f, "embedding_length", c->hidden_size);
@@ -206,7 +206,7 @@ static void put_pairs(pairs *p, const dele_model *model, dele_dtype type,
 static dele_dtype aimed_at(const dele_tensor *t, dele_dtype requested)
 {
     bool outer = t->part == DELE_PART_EMBED || t->part == DELE_PART_HEAD;
-    if (t->part == DELE_PART_NORM) return DELE_DTYPE_F32;
+    if (t->vector) return DELE_DTYPE_F32;
     return outer && (requested == DELE_DTYPE_Q4_0 || requested == DELE_DTYPE_Q4_K) ? DELE_DTYPE_Q8_0
                                                                                    : requested;
 }
@@ -253,7 +253,7 @@ static void put_infos(FILE *to, const dele_model *model, dele_dtype requested)
     for (size_t i = 0; i < model->n_tensors; i++) {
         const dele_tensor *t = &model->tensors[i];
         const dele_dtype type = dele_gguf_dtype(t, requested);
-        const bool flat = t->part == DELE_PART_NORM;
+        const bool flat = t->vector;
         put_string(to, t->gguf_name);
         put_u32(to, flat ? 1 : 2);
         put_u64(to, t->cols);
@@ -273,7 +273,7 @@ static void put_padding(FILE *to, size_t n)
 static const float *rows_of(const dele_tensor *t, const dele_config *c, dele_arena *arena,
                             dele_err *err)
 {
-    if (t->slot != DELE_SLOT_Q && t->slot != DELE_SLOT_K) return t->data;
+    if (t->row->gguf_form != DELE_FORM_PAIRED) return t->data;
     dele_arena_reset(arena);
     float *pairs_of = dele_alloc_raw(arena, t->rows * t->cols, sizeof *pairs_of, err);
     size_t n_heads = (size_t)(t->slot == DELE_SLOT_Q ? c->n_heads : c->n_kv_heads);

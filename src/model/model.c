@@ -16,83 +16,103 @@
 #include "base/random.h"
 #include "model/layout.h"
 
-typedef struct {
-    const char *name, *gguf_name;
-    dele_part part;
-} slot_text;
-
-static const slot_text slot_texts[] = {
-#define X(slot, hf, gguf, rows, cols, part) {hf, gguf, DELE_PART_##part},
-    DELE_TENSORS(X)
-#undef X
-};
-
-static void slot_shape(size_t *n_rows, size_t *n_cols, const dele_config *c, dele_slot slot)
+static size_t dim_of(const dele_config *c, dele_dim dim)
 {
-    size_t vocab = (size_t)c->vocab, d_model = (size_t)c->hidden_size,
-           d_ff = (size_t)c->intermediate_size;
-    size_t q_dim = dele_q_dim(c), kv_dim = dele_kv_dim(c);
-    switch (slot) {
-#define X(slot, hf, gguf, rows, cols, part)                                                        \
-    case DELE_SLOT_##slot:                                                                         \
-        *n_rows = (rows), *n_cols = (cols);                                                        \
-        return;
-        DELE_TENSORS(X)
-#undef X
-    case DELE_N_SLOTS:
+    switch (dim) {
+    case DELE_DIM_ONE:
         break;
+    case DELE_DIM_VOCAB:
+        return (size_t)c->vocab;
+    case DELE_DIM_MODEL:
+        return (size_t)c->hidden_size;
+    case DELE_DIM_Q:
+        return dele_q_dim(c);
+    case DELE_DIM_KV:
+        return dele_kv_dim(c);
+    case DELE_DIM_FF:
+        return (size_t)c->intermediate_size;
     }
-    *n_rows = *n_cols = 0;
+    return 1;
 }
 
-static bool in_layer(dele_slot slot)
+static bool config_has(const dele_config *c, const dele_tensor_row *row)
 {
-    return slot >= DELE_SLOT_ATTN_NORM && slot <= DELE_SLOT_DOWN;
-}
-
-static bool family_has(const dele_config *c, dele_slot slot)
-{
-    if (slot == DELE_SLOT_HEAD) return !c->tied;
-    return slot_texts[slot].part != DELE_PART_NORM || c->norm == DELE_RMSNORM;
-}
-
-static void tensor_describe(dele_tensor *t, const dele_config *c, dele_slot slot, int layer)
-{
-    *t = (dele_tensor){.slot = slot, .part = slot_texts[slot].part, .layer = layer};
-    slot_shape(&t->rows, &t->cols, c, slot);
-    const char *forms[2] = {slot_texts[slot].name, slot_texts[slot].gguf_name};
-    char *names[2] = {t->name, t->gguf_name};
-    size_t sizes[2] = {sizeof t->name, sizeof t->gguf_name};
-    for (int i = 0; i < 2; i++) {
-        const char *hole = layer >= 0 ? strstr(forms[i], "%d") : NULL;
-        if (hole)
-            snprintf(names[i], sizes[i], "%.*s%d%s", (int)(hole - forms[i]), forms[i], layer,
-                     hole + 2);
-        else
-            snprintf(names[i], sizes[i], "%s", forms[i]);
+    switch (row->when) {
+    case DELE_ALWAYS:
+        break;
+    case DELE_IF_UNTIED:
+        return !c->tied;
+    case DELE_IF_ATTENTION_BIAS:
+        return c->attention_bias;
+    case DELE_IF_MLP_BIAS:
+        return c->mlp_bias;
     }
+    return true;
+}
+
+static bool in_layer(const dele_tensor_row *row) { return strstr(row->hf, "%d") != NULL; }
+
+/* form with the layer in the place of %d. */
+static void write_name(char *name, size_t size, const char *form, int layer)
+{
+    const char *hole = strstr(form, "%d");
+    if (hole)
+        snprintf(name, size, "%.*s%d%s", (int)(hole - form), form, layer, hole + 2);
+    else
+        snprintf(name, size, "%s", form);
+}
+
+static void describe(dele_tensor *t, const dele_config *c, const dele_tensor_row *row, int layer)
+{
+    *t = (dele_tensor){.row = row,
+                       .slot = row->slot,
+                       .part = row->part,
+                       .layer = layer,
+                       .vector = row->rows == DELE_DIM_ONE,
+                       .rows = dim_of(c, row->rows),
+                       .cols = dim_of(c, row->cols)};
+    write_name(t->name, sizeof t->name, row->hf, layer);
+    write_name(t->gguf_name, sizeof t->gguf_name, row->gguf, layer);
+}
+
+/* The rows [*from, end) that are in the layers, or outside: the run of the family's table that
+ * begins at `from`.  A family lists what is before the layers, the layer, what is after. */
+static size_t run_end(const dele_family *f, size_t from)
+{
+    size_t end = from;
+    while (end < f->n_tensors && in_layer(&f->tensors[end]) == in_layer(&f->tensors[from])) end++;
+    return end;
+}
+
+static size_t count_tensors(const dele_config *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->family->n_tensors; i++) {
+        const dele_tensor_row *row = &c->family->tensors[i];
+        if (config_has(c, row)) n += in_layer(row) ? (size_t)c->n_layers : 1;
+    }
+    return n;
 }
 
 dele_status dele_model_table(dele_model *model, const dele_config *config, dele_arena *arena,
                              dele_err *err)
 {
     if (dele_config_check(config, "config", err)) return err ? err->code : DELE_ERR_DATA;
+    const dele_family *f = config->family;
     *model = (dele_model){.config = *config};
-    size_t n_layers = (size_t)config->n_layers, in_each = 0, outside = 0;
-    for (int s = 0; s < DELE_N_SLOTS; s++)
-        if (family_has(config, (dele_slot)s)) *(in_layer((dele_slot)s) ? &in_each : &outside) += 1;
-    model->tensors = DELE_NEW(arena, dele_tensor, outside + in_each * n_layers, err);
-    model->layers = DELE_NEW(arena, dele_layer, n_layers, err);
+    model->tensors = DELE_NEW(arena, dele_tensor, count_tensors(config), err);
+    model->layers = DELE_NEW(arena, dele_layer, (size_t)config->n_layers, err);
     if (!model->tensors || !model->layers) return DELE_ERR_MEMORY;
 
     dele_tensor *t = model->tensors;
-    tensor_describe(t++, config, DELE_SLOT_EMBED, -1);
-    for (int l = 0; l < config->n_layers; l++)
-        for (int s = DELE_SLOT_ATTN_NORM; s <= DELE_SLOT_DOWN; s++)
-            if (family_has(config, (dele_slot)s)) tensor_describe(t++, config, (dele_slot)s, l);
-    if (family_has(config, DELE_SLOT_FINAL_NORM))
-        tensor_describe(t++, config, DELE_SLOT_FINAL_NORM, -1);
-    if (family_has(config, DELE_SLOT_HEAD)) tensor_describe(t++, config, DELE_SLOT_HEAD, -1);
+    for (size_t from = 0, end; from < f->n_tensors; from = end) {
+        end = run_end(f, from);
+        const bool layers = in_layer(&f->tensors[from]);
+        for (int l = 0; l < (layers ? config->n_layers : 1); l++)
+            for (size_t i = from; i < end; i++)
+                if (config_has(config, &f->tensors[i]))
+                    describe(t++, config, &f->tensors[i], layers ? l : -1);
+    }
     model->n_tensors = (size_t)(t - model->tensors);
     return DELE_OK;
 }
@@ -147,7 +167,7 @@ static void point_layers(dele_model *model)
         case DELE_SLOT_HEAD:
             model->head = t->data;
             break;
-        case DELE_N_SLOTS:
+        default:
             break;
         }
     }
@@ -219,10 +239,12 @@ void dele_model_randomise(dele_model *model, double std, uint64_t seed)
     for (size_t i = 0; i < model->n_tensors; i++) {
         dele_tensor *t = &model->tensors[i];
         size_t n = t->rows * t->cols;
-        bool output = t->slot == DELE_SLOT_O || t->slot == DELE_SLOT_DOWN;
-        double spread = output ? std / sqrt(2.0 * model->config.n_layers) : std;
+        const dele_init init = t->row->init;
+        double spread = init == DELE_INIT_OUTPUT ? std / sqrt(2.0 * model->config.n_layers) : std;
         for (size_t j = 0; j < n; j++)
-            t->data[j] = t->part == DELE_PART_NORM ? 1.0f : (float)(spread * dele_rng_normal(&rng));
+            t->data[j] = init == DELE_INIT_ONES    ? 1.0f
+                         : init == DELE_INIT_ZEROS ? 0.0f
+                                                   : (float)(spread * dele_rng_normal(&rng));
     }
 }
 

@@ -6,62 +6,17 @@
 #include <stdint.h>
 
 #include "model/config.h"
+#include "model/families/families.h"
 #include "tensor/gemm.h"
 #include "text/tokenizer.h"
 
-typedef enum {
-    DELE_PART_EMBED,
-    DELE_PART_ATTN,
-    DELE_PART_MLP,
-    DELE_PART_NORM,
-    DELE_PART_HEAD
-} dele_part;
-
-/* The table of tensors: counting, loading, saving, masks, diff, hashes, the optimiser and gradient
- * checks walk it.  A tensor takes two lines:
- *
- *   X(slot, Hugging Face name (%d: layer),
- *     GGUF name, rows, columns, part) */
-/* clang-format off */
-#define DELE_TENSORS(X)                                                \
-    X(EMBED,      "model.embed_tokens.weight",                         \
-      "token_embd.weight",         vocab,   d_model, EMBED)            \
-    X(ATTN_NORM,  "model.layers.%d.input_layernorm.weight",            \
-      "blk.%d.attn_norm.weight",   1,       d_model, NORM)             \
-    X(Q,          "model.layers.%d.self_attn.q_proj.weight",           \
-      "blk.%d.attn_q.weight",      q_dim,   d_model, ATTN)             \
-    X(K,          "model.layers.%d.self_attn.k_proj.weight",           \
-      "blk.%d.attn_k.weight",      kv_dim,  d_model, ATTN)             \
-    X(V,          "model.layers.%d.self_attn.v_proj.weight",           \
-      "blk.%d.attn_v.weight",      kv_dim,  d_model, ATTN)             \
-    X(O,          "model.layers.%d.self_attn.o_proj.weight",           \
-      "blk.%d.attn_output.weight", d_model, q_dim,   ATTN)             \
-    X(MLP_NORM,   "model.layers.%d.post_attention_layernorm.weight",   \
-      "blk.%d.ffn_norm.weight",    1,       d_model, NORM)             \
-    X(GATE,       "model.layers.%d.mlp.gate_proj.weight",              \
-      "blk.%d.ffn_gate.weight",    d_ff,    d_model, MLP)              \
-    X(UP,         "model.layers.%d.mlp.up_proj.weight",                \
-      "blk.%d.ffn_up.weight",      d_ff,    d_model, MLP)              \
-    X(DOWN,       "model.layers.%d.mlp.down_proj.weight",              \
-      "blk.%d.ffn_down.weight",    d_model, d_ff,    MLP)              \
-    X(FINAL_NORM, "model.norm.weight",                                 \
-      "output_norm.weight",        1,       d_model, NORM)             \
-    X(HEAD,       "lm_head.weight",                                    \
-      "output.weight",             vocab,   d_model, HEAD)
-/* clang-format on */
-
-typedef enum {
-#define X(slot, hf, gguf, rows, cols, part) DELE_SLOT_##slot,
-    DELE_TENSORS(X)
-#undef X
-        DELE_N_SLOTS
-} dele_slot;
-
 typedef struct {
     char name[96], gguf_name[64];
+    const dele_tensor_row *row; /* what the family says of it */
     dele_slot slot;
     dele_part part;
     int layer;         /* -1: not in a layer */
+    bool vector;       /* one dimension in files: a norm, a bias */
     size_t rows, cols; /* 1-d tensors have rows == 1 */
     float *data;       /* [rows, cols]; only training writes to it */
 } dele_tensor;
@@ -88,14 +43,6 @@ typedef struct {
     char *config_text;         /* config.json as read, unknown keys and all; NULL from a GGUF */
 } dele_model;
 
-static inline size_t dele_q_dim(const dele_config *c)
-{
-    return (size_t)c->n_heads * (size_t)c->head_dim;
-}
-static inline size_t dele_kv_dim(const dele_config *c)
-{
-    return (size_t)c->n_kv_heads * (size_t)c->head_dim;
-}
 /* Floating-point operations, two for each multiplication, of one row's matrix products and
  * attention in a layer; the row attends to `keys` keys. */
 double dele_layer_flops(const dele_config *c, double keys);

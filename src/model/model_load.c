@@ -58,7 +58,7 @@ static dele_status settle_tie(dele_stored **embed, const source *s, const dele_c
 static dele_status check_shape(const dele_stored *stored, const dele_tensor *t, const char *name,
                                dele_err *err)
 {
-    bool flat = t->part == DELE_PART_NORM;
+    bool flat = t->vector;
     const size_t want[2] = {flat ? t->cols : t->rows, flat ? 1 : t->cols};
     bool fits = stored->n_dims == (flat ? 1 : 2) && stored->dims[0] == want[0] &&
                 (flat || stored->dims[1] == want[1]);
@@ -119,8 +119,7 @@ static dele_status read_tensor(dele_tensor *t, const dele_stored *stored, const 
                                bool gguf, dele_arena *scratch, dele_err *err)
 {
     size_t n = t->rows * t->cols;
-    if (!gguf || (t->slot != DELE_SLOT_Q && t->slot != DELE_SLOT_K))
-        return read_finite(t->data, stored, n, err);
+    if (!gguf || t->row->gguf_form != DELE_FORM_PAIRED) return read_finite(t->data, stored, n, err);
     dele_arena_reset(scratch);
     float *pairs = dele_alloc_raw(scratch, n, sizeof *pairs, err);
     if (!pairs) return DELE_ERR_MEMORY;

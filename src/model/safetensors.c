@@ -322,7 +322,7 @@ static void write_header(FILE *out, const dele_model *model, dele_dtype dtype, s
         const dele_tensor *t = &model->tensors[i];
         size_t end = begin + t->rows * t->cols * size;
         char shape[64];
-        if (t->part == DELE_PART_NORM)
+        if (t->vector)
             snprintf(shape, sizeof shape, "%zu", t->cols);
         else
             snprintf(shape, sizeof shape, "%zu,%zu", t->rows, t->cols);

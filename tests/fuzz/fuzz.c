@@ -59,10 +59,21 @@ void fuzz_answer(dele_status status, const dele_err *err)
 
 dele_config fuzz_config(int n_layers, bool tied)
 {
-    return (dele_config){.family = DELE_LLAMA, .norm = DELE_RMSNORM, .n_layers = n_layers,
-                         .hidden_size = 8, .intermediate_size = 12, .n_heads = 2, .n_kv_heads = 1,
-                         .head_dim = 4, .vocab = 10, .context = 32, .norm_eps = 1e-5f,
-                         .rope_theta = 1e4f, .bos = -1, .eos = -1, .pad = -1, .tied = tied};
+    return (dele_config){.family = &dele_family_llama,
+                         .n_layers = n_layers,
+                         .hidden_size = 8,
+                         .intermediate_size = 12,
+                         .n_heads = 2,
+                         .n_kv_heads = 1,
+                         .head_dim = 4,
+                         .vocab = 10,
+                         .context = 32,
+                         .norm_eps = 1e-5f,
+                         .rope_theta = 1e4f,
+                         .bos = -1,
+                         .eos = -1,
+                         .pad = -1,
+                         .tied = tied};
 }
 
 uint64_t fuzz_next(fuzz_random *r) /* splitmix64 */

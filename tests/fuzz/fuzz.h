@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "model/config.h"
+#include "model/families/families.h"
 
 /* ---- each target defines these two ----------------------------------------------------------- */
 

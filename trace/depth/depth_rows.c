@@ -40,18 +40,22 @@ static dele_status check_shape(const dele_model *full, const dele_model *other, 
     const struct {
         const char *what;
         double a, b;
-    } sizes[] = {{"family (0 llama, 1 olmo)", a->family, b->family},
-                 {"number of layers", a->n_layers, b->n_layers},
+    } sizes[] = {{"number of layers", a->n_layers, b->n_layers},
                  {"width", a->hidden_size, b->hidden_size},
                  {"MLP's width", a->intermediate_size, b->intermediate_size},
                  {"number of heads", a->n_heads, b->n_heads},
                  {"number of key heads", a->n_kv_heads, b->n_kv_heads},
                  {"head's width", a->head_dim, b->head_dim},
                  {"vocabulary", a->vocab, b->vocab},
-                 {"norm", a->norm, b->norm},
                  {"norm's epsilon", a->norm_eps, b->norm_eps},
                  {"rotary base", a->rope_theta, b->rope_theta},
                  {"clipping of q, k, v", a->clip_qkv, b->clip_qkv}};
+    if (a->family != b->family)
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s and %s are models of different families, so hidden states cannot be "
+                         "patched between them: %s there, %s here",
+                         other->path ? other->path : "the second model",
+                         full->path ? full->path : "the full one", b->family->hf, a->family->hf);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].a != sizes[i].b)
             return dele_fail(err, DELE_ERR_DATA,

@@ -1,0 +1,152 @@
+/* A family of models as data: its block, the keys of its config, its tensors.
+ *
+ * A family is one file in this folder and one row in families.h.  Everything else asks the struct:
+ * no other code names a family.  The order of the tensors is that of the model's table
+ * (model/model.h), of saved files and of random initialisation. */
+#ifndef DELE_FAMILY_H
+#define DELE_FAMILY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct dele_family dele_family;
+
+enum { DELE_MAX_ENDS = 32 };
+
+/* A model's architecture, read from config.json or a GGUF header (model/config.h). */
+typedef struct {
+    const dele_family *family;
+    int n_layers, hidden_size, intermediate_size, n_heads, n_kv_heads, head_dim, vocab, context;
+    float norm_eps, rope_theta, clip_qkv; /* clip_qkv 0: none */
+    bool tied;                            /* the head is the embedding */
+    bool attention_bias, mlp_bias;        /* of families whose config has the key */
+    int bos, eos, pad;                    /* -1: none; eos: the first, which training appends */
+    int ends[DELE_MAX_ENDS], n_ends;      /* generation stops at any of these; none: at eos */
+} dele_config;
+
+static inline size_t dele_q_dim(const dele_config *c)
+{
+    return (size_t)c->n_heads * (size_t)c->head_dim;
+}
+static inline size_t dele_kv_dim(const dele_config *c)
+{
+    return (size_t)c->n_kv_heads * (size_t)c->head_dim;
+}
+
+/* ---- tensors --------------------------------------------------------------------------------- */
+
+typedef enum {
+    DELE_PART_EMBED,
+    DELE_PART_ATTN,
+    DELE_PART_MLP,
+    DELE_PART_NORM,
+    DELE_PART_HEAD
+} dele_part; /* the module that a mask selects */
+
+typedef enum {
+    DELE_SLOT_EMBED,
+    DELE_SLOT_ATTN_NORM,
+    DELE_SLOT_Q,
+    DELE_SLOT_K,
+    DELE_SLOT_V,
+    DELE_SLOT_Q_BIAS,
+    DELE_SLOT_K_BIAS,
+    DELE_SLOT_V_BIAS,
+    DELE_SLOT_O,
+    DELE_SLOT_O_BIAS,
+    DELE_SLOT_MLP_NORM,
+    DELE_SLOT_GATE,
+    DELE_SLOT_UP,
+    DELE_SLOT_GATE_BIAS,
+    DELE_SLOT_UP_BIAS,
+    DELE_SLOT_DOWN,
+    DELE_SLOT_DOWN_BIAS,
+    DELE_SLOT_FINAL_NORM,
+    DELE_SLOT_HEAD,
+    DELE_N_SLOTS
+} dele_slot; /* the tensor's role in the computation */
+
+/* A dimension in terms of the config.  A tensor whose rows are DELE_DIM_ONE is a vector: one
+ * dimension in files. */
+typedef enum {
+    DELE_DIM_ONE,
+    DELE_DIM_VOCAB,
+    DELE_DIM_MODEL, /* hidden_size */
+    DELE_DIM_Q,     /* n_heads * head_dim */
+    DELE_DIM_KV,    /* n_kv_heads * head_dim */
+    DELE_DIM_FF     /* intermediate_size */
+} dele_dim;
+
+/* Which configs of the family have the tensor. */
+typedef enum { DELE_ALWAYS, DELE_IF_UNTIED, DELE_IF_ATTENTION_BIAS, DELE_IF_MLP_BIAS } dele_when;
+
+typedef enum {
+    DELE_INIT_NORMAL, /* N(0, std) */
+    DELE_INIT_OUTPUT, /* N(0, std / sqrt(2 n_layers)): projections into the residual stream */
+    DELE_INIT_ONES,
+    DELE_INIT_ZEROS
+} dele_init;
+
+/* How a file holds a tensor [rows, cols], where it is not row after row under its own name. */
+typedef enum {
+    DELE_FORM_PLAIN,
+    DELE_FORM_TRANSPOSED, /* [cols, rows] (GPT-2's Conv1D) */
+    DELE_FORM_FUSED,      /* rows of a larger tensor: tensors with the same name follow one another
+                           * in it, in the order of the table (Phi-3's qkv_proj) */
+    DELE_FORM_PAIRED      /* the rows of a head interleaved for the other form of the rotation:
+                           * row 2 i + s is row s hd/2 + i here (GGUF's llama) */
+} dele_stored_form;
+
+typedef struct {
+    dele_slot slot;
+    const char *hf, *gguf; /* names; %d: the layer.  A name without %d is outside the layers */
+    dele_dim rows, cols;
+    dele_part part;
+    dele_init init;
+    dele_when when;
+    dele_stored_form hf_form, gguf_form;
+} dele_tensor_row;
+
+/* ---- the block ------------------------------------------------------------------------------- */
+
+typedef enum {
+    DELE_RMSNORM,
+    DELE_LAYERNORM /* without parameters */
+} dele_norm_type;
+
+/* A site in a layer, where states can be read and patched, in order of computation.  RESID_PRE is
+ * the residual stream that enters the layer, HEAD_OUT one head's weighted sum of values (before the
+ * output projection), RESID_MID the stream after attention, RESID_POST the stream after the MLP;
+ * ATTN_OUT and MLP_OUT are the outputs of the two sublayers; EMBED is the embedding (layer 0
+ * only). */
+typedef enum {
+    DELE_EMBED,
+    DELE_RESID_PRE,
+    DELE_HEAD_OUT,
+    DELE_ATTN_OUT,
+    DELE_RESID_MID,
+    DELE_MLP_OUT,
+    DELE_RESID_POST
+} dele_site;
+
+/* The sites of a block whose two sublayers follow one another. */
+#define DELE_SITES_SEQUENTIAL                                                                      \
+    {                                                                                              \
+        [DELE_EMBED] = true, [DELE_RESID_PRE] = true, [DELE_HEAD_OUT] = true,                      \
+        [DELE_ATTN_OUT] = true, [DELE_RESID_MID] = true, [DELE_MLP_OUT] = true,                    \
+        [DELE_RESID_POST] = true                                                                   \
+    }
+
+struct dele_family {
+    const char *hf;           /* model_type of config.json */
+    const char *architecture; /* transformers' class, for a new config.json */
+    const char *gguf;         /* general.architecture */
+    const char *source;       /* the paper and the reference implementation */
+    dele_norm_type norm;
+    const char *norm_text;          /* for people */
+    bool site[DELE_RESID_POST + 1]; /* those that the block has */
+    const dele_tensor_row *tensors;
+    size_t n_tensors;
+};
+
+#endif

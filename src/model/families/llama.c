@@ -1,0 +1,32 @@
+/* Llama 1 to 3 and what shares their block: RMSNorm before each sublayer, rotary positions, SwiGLU,
+ * optional biases. */
+#include "model/families/families.h"
+#include "model/families/rows.h"
+
+static const dele_tensor_row tensors[] = {
+    DELE_ROW_EMBED,
+    DELE_ROW_ATTN_NORM,
+    DELE_ROWS_QKV(DELE_FORM_PAIRED),
+    DELE_ROWS_QKV_BIAS(DELE_IF_ATTENTION_BIAS, DELE_FORM_PAIRED),
+    DELE_ROW_O,
+    DELE_ROW_O_BIAS(DELE_IF_ATTENTION_BIAS),
+    DELE_ROW_MLP_NORM,
+    DELE_ROWS_GATE_UP,
+    DELE_ROWS_GATE_UP_BIAS(DELE_IF_MLP_BIAS),
+    DELE_ROW_DOWN,
+    DELE_ROW_DOWN_BIAS(DELE_IF_MLP_BIAS),
+    DELE_ROW_FINAL_NORM,
+    DELE_ROW_HEAD,
+};
+
+const dele_family dele_family_llama = {
+    .hf = "llama",
+    .architecture = "LlamaForCausalLM",
+    .gguf = "llama",
+    .source = "arXiv 2302.13971; transformers' modeling_llama",
+    .norm = DELE_RMSNORM,
+    .norm_text = "RMSNorm",
+    .site = DELE_SITES_SEQUENTIAL,
+    .tensors = tensors,
+    .n_tensors = sizeof tensors / sizeof *tensors,
+};

@@ -1,0 +1,82 @@
+/* Rows of a family's table of tensors under the names that most families of transformers share.  A
+ * family lists those it has, in this order, and writes its own rows where it differs.
+ *
+ *   qk     the form of Q and K in a GGUF
+ *   when   which configs have the tensor */
+#ifndef DELE_FAMILY_ROWS_H
+#define DELE_FAMILY_ROWS_H
+
+#include "model/families/family.h"
+
+/* clang-format off */
+#define DELE_VECTOR_ROW(slot, hf, gguf, cols, part, init, when, form)                       \
+    {DELE_SLOT_##slot, hf, gguf, DELE_DIM_ONE, DELE_DIM_##cols, DELE_PART_##part,           \
+     DELE_INIT_##init, when, DELE_FORM_PLAIN, form}
+#define DELE_MATRIX_ROW(slot, hf, gguf, rows, cols, part, init, when, form)                 \
+    {DELE_SLOT_##slot, hf, gguf, DELE_DIM_##rows, DELE_DIM_##cols, DELE_PART_##part,        \
+     DELE_INIT_##init, when, DELE_FORM_PLAIN, form}
+
+#define DELE_ROW_EMBED                                                                      \
+    DELE_MATRIX_ROW(EMBED, "model.embed_tokens.weight", "token_embd.weight",                \
+                    VOCAB, MODEL, EMBED, NORMAL, DELE_ALWAYS, DELE_FORM_PLAIN)
+
+#define DELE_ROW_ATTN_NORM                                                                  \
+    DELE_VECTOR_ROW(ATTN_NORM, "model.layers.%d.input_layernorm.weight",                    \
+                    "blk.%d.attn_norm.weight", MODEL, NORM, ONES, DELE_ALWAYS, DELE_FORM_PLAIN)
+
+#define DELE_ROWS_QKV(qk)                                                                   \
+    DELE_MATRIX_ROW(Q, "model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight",   \
+                    Q, MODEL, ATTN, NORMAL, DELE_ALWAYS, qk),                               \
+    DELE_MATRIX_ROW(K, "model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight",   \
+                    KV, MODEL, ATTN, NORMAL, DELE_ALWAYS, qk),                              \
+    DELE_MATRIX_ROW(V, "model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight",   \
+                    KV, MODEL, ATTN, NORMAL, DELE_ALWAYS, DELE_FORM_PLAIN)
+
+#define DELE_ROWS_QKV_BIAS(when, qk)                                                        \
+    DELE_VECTOR_ROW(Q_BIAS, "model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias",  \
+                    Q, ATTN, ZEROS, when, qk),                                              \
+    DELE_VECTOR_ROW(K_BIAS, "model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias",  \
+                    KV, ATTN, ZEROS, when, qk),                                             \
+    DELE_VECTOR_ROW(V_BIAS, "model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias",  \
+                    KV, ATTN, ZEROS, when, DELE_FORM_PLAIN)
+
+#define DELE_ROW_O                                                                          \
+    DELE_MATRIX_ROW(O, "model.layers.%d.self_attn.o_proj.weight",                           \
+                    "blk.%d.attn_output.weight", MODEL, Q, ATTN, OUTPUT, DELE_ALWAYS,       \
+                    DELE_FORM_PLAIN)
+#define DELE_ROW_O_BIAS(when)                                                               \
+    DELE_VECTOR_ROW(O_BIAS, "model.layers.%d.self_attn.o_proj.bias",                        \
+                    "blk.%d.attn_output.bias", MODEL, ATTN, ZEROS, when, DELE_FORM_PLAIN)
+
+#define DELE_ROW_MLP_NORM                                                                   \
+    DELE_VECTOR_ROW(MLP_NORM, "model.layers.%d.post_attention_layernorm.weight",            \
+                    "blk.%d.ffn_norm.weight", MODEL, NORM, ONES, DELE_ALWAYS, DELE_FORM_PLAIN)
+
+#define DELE_ROWS_GATE_UP                                                                   \
+    DELE_MATRIX_ROW(GATE, "model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", \
+                    FF, MODEL, MLP, NORMAL, DELE_ALWAYS, DELE_FORM_PLAIN),                  \
+    DELE_MATRIX_ROW(UP, "model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight",       \
+                    FF, MODEL, MLP, NORMAL, DELE_ALWAYS, DELE_FORM_PLAIN)
+#define DELE_ROWS_GATE_UP_BIAS(when)                                                        \
+    DELE_VECTOR_ROW(GATE_BIAS, "model.layers.%d.mlp.gate_proj.bias", "blk.%d.ffn_gate.bias", \
+                    FF, MLP, ZEROS, when, DELE_FORM_PLAIN),                                 \
+    DELE_VECTOR_ROW(UP_BIAS, "model.layers.%d.mlp.up_proj.bias", "blk.%d.ffn_up.bias",      \
+                    FF, MLP, ZEROS, when, DELE_FORM_PLAIN)
+
+#define DELE_ROW_DOWN                                                                       \
+    DELE_MATRIX_ROW(DOWN, "model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", \
+                    MODEL, FF, MLP, OUTPUT, DELE_ALWAYS, DELE_FORM_PLAIN)
+#define DELE_ROW_DOWN_BIAS(when)                                                            \
+    DELE_VECTOR_ROW(DOWN_BIAS, "model.layers.%d.mlp.down_proj.bias", "blk.%d.ffn_down.bias", \
+                    MODEL, MLP, ZEROS, when, DELE_FORM_PLAIN)
+
+#define DELE_ROW_FINAL_NORM                                                                 \
+    DELE_VECTOR_ROW(FINAL_NORM, "model.norm.weight", "output_norm.weight", MODEL, NORM,     \
+                    ONES, DELE_ALWAYS, DELE_FORM_PLAIN)
+
+#define DELE_ROW_HEAD                                                                       \
+    DELE_MATRIX_ROW(HEAD, "lm_head.weight", "output.weight", VOCAB, MODEL, HEAD, NORMAL,    \
+                    DELE_IF_UNTIED, DELE_FORM_PLAIN)
+/* clang-format on */
+
+#endif
