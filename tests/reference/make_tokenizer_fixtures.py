@@ -8,7 +8,11 @@ its texts.  What is called repository/... is this repository's own, and the test
 
     python make_tokenizer_fixtures.py --own ../fixtures/text/tokenizers.json
 
-makes that part again and leaves the rest as it is.  A hash is 64-bit FNV-1a over the ids as little-endian 32-bit numbers, each text closed by 0xffffffff.
+makes that part again and leaves the rest as it is.  Of Qwen2 there is no published tokenizer at hand that is small:
+
+    python make_tokenizer_fixtures.py --train-qwen2 ../fixtures/text/qwen2_tokenizer.json
+
+trains one of 640 tokens with Qwen2's normalizer, pattern and special tokens on the page and the demo's rows.  A hash is 64-bit FNV-1a over the ids as little-endian 32-bit numbers, each text closed by 0xffffffff.
 """
 import csv
 import glob
@@ -16,9 +20,9 @@ import json
 import os
 import sys
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-OWN = "repository/data/models/demo/tokenizer.json"
+OWN = ["repository/data/models/demo/tokenizer.json", "repository/tests/fixtures/text/qwen2_tokenizer.json"]
 OWN_FILES = ["repository/data/demo/forget.jsonl", "repository/data/demo/retain.jsonl"]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
@@ -66,6 +70,27 @@ def smollm2(path):
     return t
 
 
+QWEN2_PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+                 r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def train_qwen2(out):
+    """The parts of Qwen2's tokenizer.json around a vocabulary of our own; the page twice, so that its words merge."""
+    t = Tokenizer(models.BPE())
+    t.normalizer = normalizers.NFC()
+    t.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(QWEN2_PATTERN), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)])
+    t.decoder = decoders.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
+    t.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
+    rows = [text for f in OWN_FILES for text in texts_of(os.path.join(ROOT, f.removeprefix("repository/")))]
+    t.train_from_iterator(PAGE * 2 + rows, trainers.BpeTrainer(
+        vocab_size=637, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False))
+    t.add_special_tokens([AddedToken(name, normalized=False, special=True)
+                          for name in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")])
+    t.save(out, pretty=False)
+
+
 def fnv(data, h=14695981039346656037):
     for b in data:
         h = (h ^ b) * 1099511628211 & 0xFFFFFFFFFFFFFFFF
@@ -99,9 +124,9 @@ def case(name, t, texts):
     }
 
 
-def own_case():
+def own_cases():
     at = lambda name: os.path.join(ROOT, name.removeprefix("repository/"))
-    return case(OWN, Tokenizer.from_file(at(OWN)), {f: texts_of(at(f)) for f in OWN_FILES})
+    return [case(own, Tokenizer.from_file(at(own)), {f: texts_of(at(f)) for f in OWN_FILES}) for own in OWN]
 
 
 def write(out, made):
@@ -116,7 +141,7 @@ def main(shared, gguf_file):
     for split in ("dev", "val", "test"):
         files += sorted(os.path.relpath(f, shared) for f in glob.glob(f"{shared}/data/mmlu/{split}/*.csv"))
     texts = {f: texts_of(os.path.join(shared, f)) for f in files}
-    made = [own_case()]
+    made = own_cases()
     for name in TOKENIZERS + ["smollm2"]:
         t = smollm2(gguf_file) if name == "smollm2" else Tokenizer.from_file(os.path.join(shared, name))
         made.append(case(name, t, texts))
@@ -125,9 +150,11 @@ def main(shared, gguf_file):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--own":
-        others = [m for m in json.load(open(sys.argv[2]))["tokenizers"] if m["tokenizer"] != OWN]
+    if sys.argv[1] == "--train-qwen2":
+        train_qwen2(sys.argv[2])
+    elif sys.argv[1] == "--own":
+        others = [m for m in json.load(open(sys.argv[2]))["tokenizers"] if m["tokenizer"] not in OWN]
         with open(sys.argv[2], "w") as out:
-            write(out, [own_case()] + others)
+            write(out, own_cases() + others)
     else:
         main(sys.argv[1], sys.argv[2])
