@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "base/file_out.h"
 
 enum {
     FIRST_BYTE = 1,

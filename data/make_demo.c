@@ -25,7 +25,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/json.h"
+#include "base/file_out.h"
 #include "base/random.h"
 #include "bpe_train.h"
 

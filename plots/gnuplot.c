@@ -17,6 +17,7 @@
 #endif
 
 #include "base/file.h"
+#include "base/file_out.h"
 #include "base/share.h"
 #include "plots/shown.h"
 

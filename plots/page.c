@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/file_out.h"
 #include "base/share.h"
 #include "plots/shown.h"
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "base/process.h"
 #include "base/text_out.h"
 #include "cli/cmd.h"
@@ -13,7 +14,6 @@
 #include "cli/cmd_finetune.h"
 #include "cli/cmd_trace.h"
 #include "cli/cmd_unlearn.h"
-#include "option/option.h"
 
 typedef struct {
     const char *name;

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <omp.h>
 
+#include "base/nearest.h"
 #include "base/random.h"
 #include "base/stat.h"
 #include "option/option.h"

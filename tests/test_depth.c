@@ -5,6 +5,7 @@
 
 #include "tiny_models.h"
 
+#include "base/file.h"
 #include "byte_tokenizer.h"
 #include "scratch.h"
 #include "trace/depth/depth.h"

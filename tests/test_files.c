@@ -13,7 +13,9 @@
 #include <zip.h>
 
 #include "base/file.h"
+#include "base/file_out.h"
 #include "base/json.h"
+#include "base/json_out.h"
 #include "base/npz.h"
 #include "base/share.h"
 #include "option/manifest.h"

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file_out.h"
 #include "base/former.h"
 #include "byte_tokenizer.h"
 #include "model/generate.h"

@@ -2,6 +2,8 @@
  * every lie refused. */
 #include "model_files.h"
 
+#include "base/file_out.h"
+#include "base/json_out.h"
 #include "model/gguf.h"
 #include "model/layout.h"
 #include "model/safetensors.h"

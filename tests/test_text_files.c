@@ -2,6 +2,7 @@
  * for one text. */
 #include <math.h>
 
+#include "base/json_out.h"
 #include "score/lume.h"
 #include "score/tofu.h"
 #include "scratch.h"

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/file_out.h"
 #include "base/stat.h"
 
 static const char NOTE[] = "first-order estimate, not exact";

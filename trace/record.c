@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/file_out.h"
 #include "base/former.h"
 #include "base/json.h"
+#include "base/json_out.h"
 #include "base/npz.h"
 #include "trace/rows.h"
 

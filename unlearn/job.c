@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_out.h"
 #include "base/text_out.h"
 #include "plots/gnuplot.h"
 #include "unlearn/job_report.h"

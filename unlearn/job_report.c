@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/json_out.h"
 #include "base/progress.h"
 #include "base/text_out.h"
 #include "tensor/gemm.h"

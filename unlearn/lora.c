@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "base/json_out.h"
 #include "base/random.h"
 #include "model/safetensors.h"
 #include "tensor/gemm.h"

@@ -17,7 +17,7 @@
 #ifndef DELE_TRAINING_STATE_H
 #define DELE_TRAINING_STATE_H
 
-#include "base/file.h"
+#include "base/file_out.h"
 #include "base/hash.h"
 
 typedef struct {

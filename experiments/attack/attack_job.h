@@ -2,6 +2,7 @@
 #ifndef DELE_ATTACK_JOB_H
 #define DELE_ATTACK_JOB_H
 
+#include "base/file_out.h"
 #include "experiments/attack/attack.h"
 #include "option/manifest.h"
 #include "tensor/dtype.h"

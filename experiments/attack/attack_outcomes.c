@@ -2,6 +2,7 @@
  * it. */
 #include <string.h>
 
+#include "base/json_out.h"
 #include "base/text_out.h"
 #include "experiments/attack/attack_job.h"
 #include "plots/gnuplot.h"

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "base/file.h"
+#include "base/file_out.h"
+#include "base/json_out.h"
 #include "score/two_samples.h"
 
 /* How a suite says that an item is right, what names the item, and what its rows of the table are

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/former.h"
 
 enum { MOST_ROWS = 4096 };

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/former.h"
 #include "base/progress.h"
 #include "base/text_out.h"

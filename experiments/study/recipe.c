@@ -5,7 +5,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
-#include "option/option.h"
+#include "base/nearest.h"
 
 static const cJSON *field(const cJSON *object, const char *name)
 {

@@ -12,8 +12,8 @@
  * fixes, @score[set=forget], is not taken over. */
 #include <string.h>
 
+#include "base/nearest.h"
 #include "experiments/study/recipe.h"
-#include "option/option.h"
 
 enum { MAX_AXES = 16, MAX_REFS = 64, MAX_OPTIONS = 128 };
 

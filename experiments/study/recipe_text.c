@@ -8,8 +8,9 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/json_out.h"
+#include "base/nearest.h"
 #include "experiments/study/recipe.h"
-#include "option/option.h"
 
 enum { MAX_DEPTH = 16 }; /* of variables that stand for variables */
 

@@ -15,7 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/file_out.h"
 #include "base/former.h"
+#include "base/json_out.h"
 #include "base/progress.h"
 #include "base/text_out.h"
 

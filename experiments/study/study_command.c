@@ -10,9 +10,10 @@
 #include <sys/prctl.h>
 #endif
 
+#include "base/file_out.h"
+#include "base/nearest.h"
 #include "base/text_out.h"
 #include "experiments/study/study.h"
-#include "option/option.h"
 
 static const struct {
     const char *command,

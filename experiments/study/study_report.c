@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/file_out.h"
 #include "base/text_out.h"
 #include "experiments/compare/compare_results.h"
 #include "experiments/study/study_page.h"
-#include "option/option.h"
 #include "plots/gnuplot.h"
 #include "plots/page.h"
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file_out.h"
 #include "base/text_out.h"
 
 static const cJSON *field(const cJSON *object, const char *name)

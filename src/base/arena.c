@@ -139,6 +139,14 @@ char *dele_printf(dele_arena *arena, dele_err *err, const char *format, ...)
     return text;
 }
 
+char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, dele_err *err)
+{
+    const size_t room = dele_text_show(NULL, 0, text, form) + 1;
+    char *out = DELE_NEW(arena, char, room, err);
+    if (out) dele_text_show(out, room, text, form);
+    return out;
+}
+
 void dele_arena_reset(dele_arena *arena)
 {
     if (PER_OBJECT) {

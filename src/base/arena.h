@@ -16,6 +16,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/text_out.h"
 
 typedef struct dele_arena_block dele_arena_block;
 
@@ -39,6 +40,9 @@ char *dele_strdup(dele_arena *arena, const char *s, dele_err *err);
 char *dele_strndup(dele_arena *arena, const char *s, size_t n, dele_err *err);
 char *dele_printf(dele_arena *arena, dele_err *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Text from outside, escaped as dele_text_show does it. */
+char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, dele_err *err);
 
 void dele_arena_reset(dele_arena *arena);   /* frees all allocations, keeps the blocks */
 void dele_arena_release(dele_arena *arena); /* accepts a zeroed arena */

@@ -315,23 +315,3 @@ dele_status dele_file_sha256(char hex[65], const char *path, dele_err *err)
     if (!status) end_hash(hex, &hash);
     return status;
 }
-
-dele_status dele_file_copy(const char *from, const char *to, dele_err *err)
-{
-    struct stat st;
-    if (dele_path_is_shipped(from, err)) return DELE_ERR_FILE;
-    int fd = open_input(&st, from, false, err);
-    if (fd < 0) return DELE_ERR_FILE;
-    dele_writer out = {0};
-    dele_status status = dele_writer_open(&out, to, err);
-    char chunk[CHUNK];
-    ssize_t n = 0;
-    while (!status && (n = read_some(fd, chunk, sizeof chunk)) > 0)
-        if (fwrite(chunk, 1, (size_t)n, out.stream) != (size_t)n)
-            status = fail_file(err, "write", to);
-    if (!status && n < 0) status = fail_file(err, "read", from);
-    if (!status) status = dele_writer_commit(&out, err);
-    dele_writer_abandon(&out);
-    close(fd);
-    return status;
-}

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 
 /* Whether this JSON file of a result names the former program: at the top (study.json), or among

@@ -7,6 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/json_memory.h"
+#include "base/json_out.h"
+
 static dele_status keep_old(dele_items *items, const char *line, size_t n, const char *path,
                             dele_err *err)
 {

@@ -4,6 +4,7 @@
 #ifndef DELE_ITEMS_H
 #define DELE_ITEMS_H
 
+#include "base/file_out.h"
 #include "base/json.h"
 
 typedef struct {

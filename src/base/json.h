@@ -1,5 +1,5 @@
-/* JSON by cJSON: files and lines are parsed with an error message, fields are fetched by type,
- * files are written aside.
+/* JSON that is read, by cJSON: files and lines are parsed with an error message, fields are fetched
+ * by type.
  *
  * Every file with one of these is refused: bytes that are not UTF-8, U+0000 in a string, half of a
  * surrogate pair, a control character inside a string, a key that appears twice in an object. */
@@ -9,8 +9,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-#include "base/file.h"
-#include "base/text_out.h"
+#include "base/arena.h"
 
 /* The caller owns the result (cJSON_Delete); NULL with err set on failure. */
 cJSON *dele_json_load(const char *path, dele_err *err);
@@ -30,12 +29,6 @@ cJSON *dele_json_load_result(const char *path, dele_err *err);
 /* Parses one value of n bytes; path and `line` are its place, for messages. */
 cJSON *dele_json_parse_result(const char *path, int line, const char *text, size_t n,
                               dele_err *err);
-
-/* JSON text, owned by the caller (cJSON_free); NULL: out of memory.  All JSON output goes through
- * this function.  A path need not be UTF-8: its other bytes are written as \udcHH, as by Python's
- * surrogateescape, so that json.loads and os.fsencode restore the path.  Control characters for
- * terminals are escaped (base/text_out.h). */
-char *dele_json_text(const cJSON *json, bool pretty);
 
 /* Reads one record after another from JSONL, or from a JSON array of objects.  Blank lines are
  * skipped.
@@ -66,19 +59,6 @@ char *dele_record_text(const dele_records *r, dele_arena *arena, dele_err *err);
 const char *dele_record_string(const dele_records *r, const cJSON *row, const char *name,
                                dele_err *err);
 
-dele_status dele_json_save(const char *path, const cJSON *json,
-                           dele_err *err); /* pretty-printed, newline at the end */
-
-/* A command's result for --json: on stdout, pretty-printed. */
-dele_status dele_json_show(const cJSON *json, dele_err *err);
-
-/* DELE_ERR_MEMORY after any allocation inside cJSON has failed (base/json_memory.c): an object may
- * lack fields.  It is checked wherever a result leaves the program.  `again` clears the record, for
- * tests. */
-dele_status dele_json_memory(dele_err *err);
-void dele_json_memory_failed(void); /* records a failed allocation of a result outside cJSON */
-void dele_json_memory_again(void);
-
 /* A key that any object of the tree has twice, or NULL; n log n in its keys.  *failed becomes true
  * where memory ends.  What dele_json_load returns has none. */
 const char *dele_json_key_twice(const cJSON *json, bool *failed);
@@ -92,9 +72,5 @@ bool dele_json_int(int *x, const cJSON *item);
 /* An id as text: a string unchanged, a number with all its digits; NULL for another type (err not
  * set), or on failure. */
 char *dele_json_id(const cJSON *item, dele_arena *arena, dele_err *err);
-
-/* A double printed so that it reads back the same (%.17g shortened), as a raw cJSON item; null
- * where it is not finite. */
-cJSON *dele_json_number(double x);
 
 #endif

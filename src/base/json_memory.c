@@ -1,14 +1,16 @@
 /* Failed allocations inside cJSON.
  *
- * cJSON_AddStringToObject and similar functions return NULL on
- * failure, and an object whose caller does not check lacks a field.  Every allocation of cJSON goes
- * through the hook below, which records a failure.  The record is checked where results leave the
- * program (a writer's commit, an output directory's commit, a line of items, --json, main's exit
- * status), so that an incomplete result is never moved into place. */
-#include <stdatomic.h>
-#include <stdlib.h>
+ * cJSON_AddStringToObject and similar functions return NULL on failure, and an object whose caller
+ * does not check lacks a field.  Every allocation of cJSON goes through the hook below, which
+ * records a failure.  The record is checked where results leave the program (a writer's commit, an
+ * output directory's commit, a line of items, --json, main's exit status), so that an incomplete
+ * result is never moved into place. */
+#include "base/json_memory.h"
 
-#include "base/json.h"
+#include <cjson/cJSON.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
 
 static atomic_bool failed;
 

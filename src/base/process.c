@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/json.h"
+#include "base/json_memory.h"
 #include "base/text_out.h"
 
 static void open_standard_descriptors(void)

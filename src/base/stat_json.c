@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "base/json.h"
+#include "base/json_out.h"
 
 void dele_json_interval(cJSON *object, const char *name, dele_interval x, size_t n)
 {

@@ -111,14 +111,6 @@ void dele_text_put(FILE *to, const char *text, dele_text_form form)
     show(&(target){.stream = to}, text, form);
 }
 
-char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, dele_err *err)
-{
-    const size_t room = dele_text_show(NULL, 0, text, form) + 1;
-    char *out = DELE_NEW(arena, char, room, err);
-    if (out) dele_text_show(out, room, text, form);
-    return out;
-}
-
 /* Without memory for the whole line it is truncated. */
 static void put_line(FILE *to, const char *format, va_list args)
 {

@@ -1,9 +1,8 @@
 /* Text from outside (a file, an argument, a model's output) in terminals and tables.
  *
- * A terminal
- * executes ESC and the C1 controls, a table splits at tabs and line feeds, bidirectional controls
- * reorder the displayed text, and a spreadsheet computes a cell that begins with "=".  So these
- * functions escape every such text:
+ * A terminal executes ESC and the C1 controls, a table splits at tabs and line feeds, bidirectional
+ * controls reorder the displayed text, and a spreadsheet computes a cell that begins with "=".  So
+ * these functions escape every such text:
  *
  *   \t \n \r                tab, line feed, carriage return
  *   \xHH                    any other C0 control, DEL, and each byte that is not UTF-8
@@ -16,10 +15,9 @@
 #define DELE_TEXT_OUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include "base/arena.h"
 
 typedef enum {
     DELE_TEXT_LINE,  /* one line of a terminal or of a message */
@@ -38,9 +36,8 @@ bool dele_text_is_control(uint32_t c);
  * Returns the bytes that the whole text needs, without the terminator; a NULL text is empty. */
 size_t dele_text_show(char *out, size_t room, const char *text, dele_text_form form);
 
-/* The same into a stream (errors stay in the stream), and into the arena. */
+/* The same into a stream (errors stay in the stream); dele_text_shown (arena.h): into an arena. */
 void dele_text_put(FILE *to, const char *text, dele_text_form form);
-char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, dele_err *err);
 
 /* Formatted, escaped as one line, with a line feed; note: on stderr, after "deleatur: ". */
 void dele_text_line(FILE *to, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -15,6 +15,8 @@
 
 #include <math.h>
 
+#include "base/file_out.h"
+#include "base/json_out.h"
 #include "base/table.h"
 #include "experiments/compare/compare_results.h"
 #include "option/option.h"

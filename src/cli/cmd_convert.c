@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file_out.h"
 #include "base/text_out.h"
 #include "cli/cmd.h"
 #include "model/gguf.h"

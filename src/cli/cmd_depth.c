@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "base/json_out.h"
 #include "base/text_out.h"
 #include "option/manifest.h"
 #include "plots/gnuplot.h"

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "base/json_out.h"
 #include "base/table.h"
 #include "cli/cmd.h"
 #include "model/model.h"

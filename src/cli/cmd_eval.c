@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_out.h"
 #include "base/text_out.h"
 #include "experiments/compare/lm_eval_results.h"
 #include "experiments/eval/eval_suites.h"

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_out.h"
 #include "base/random.h"
 #include "base/text_out.h"
 #include "cli/facts_qa.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/json.h"
+#include "base/json_out.h"
 #include "cli/cmd.h"
 #include "model/generate.h"
 #include "option/option.h"

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_out.h"
 #include "base/text_out.h"
 #include "cli/cmd.h"
 #include "option/option.h"

@@ -11,7 +11,9 @@
 #include <regex.h>
 #include <string.h>
 
+#include "base/file_out.h"
 #include "base/json.h"
+#include "base/nearest.h"
 #include "option/option.h"
 
 enum { CONDITIONS = 2 };

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/share.h"
 #include "base/text_out.h"
 #include "experiments/study/study_report.h"

@@ -15,6 +15,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/file_out.h"
+#include "base/json_out.h"
 #include "base/text_out.h"
 #include "model/generate.h"
 #include "option/manifest.h"

@@ -9,6 +9,8 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "base/file_out.h"
+#include "base/json_out.h"
 #include "base/text_out.h"
 #include "option/manifest.h"
 #include "plots/gnuplot.h"

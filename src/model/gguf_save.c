@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file_out.h"
 #include "model/gguf.h"
 
 enum { ALIGN = 32 };

@@ -3,7 +3,8 @@
  * one. */
 #include <string.h>
 
-#include "base/json.h"
+#include "base/file_out.h"
+#include "base/json_out.h"
 #include "model/safetensors.h"
 
 static const char *torch_name(dele_dtype dtype)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file_out.h"
 #include "base/json.h"
 
 enum { HEADER_LIMIT = 100 << 20 }; /* the reference reader's limit as well */

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/file.h"
+#include "base/json_memory.h"
+#include "base/json_out.h"
 #include "base/progress.h"
 
 /* The compiler and the sanitizers of this build: a sanitizer changes the program. */

@@ -15,7 +15,9 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "option/option_inner.h"
+#include "base/nearest.h"
+#include "option/option_help.h"
+#include "option/option_names.h"
 
 enum { MAX_OPTIONS = 128 };
 
@@ -43,14 +45,6 @@ static void table_init(table *t, const dele_usage *usage, dele_common *common)
         t->common[n] = (dele_option)DELE_FLAG("csv", &common->csv, "tables on stdout as CSV");
 }
 
-const dele_option *dele_option_first(const dele_option *o)
-{
-    while (o && o->name && o->type == DELE_OPT_GROUP) o++;
-    return o && o->name ? o : NULL;
-}
-
-const dele_option *dele_option_next(const dele_option *o) { return dele_option_first(o + 1); }
-
 static const dele_option *find_in(const dele_option *options, const char *name)
 {
     for (const dele_option *o = dele_option_first(options); o; o = dele_option_next(o))
@@ -65,40 +59,6 @@ static const dele_option *find(const table *t, const char *name)
 }
 
 /* ---- misspelt names -------------------------------------------------------------------------- */
-
-/* Letters to insert, delete or change to get from a to b (Levenshtein); at most 40 letters of b are
- * looked at. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[41], n = strnlen(b, 40);
-    for (size_t j = 0; j <= n; j++) row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 1; j <= n; j++) {
-            size_t above = row[j], best = diagonal + (a[i] != b[j - 1]);
-            if (above + 1 < best) best = above + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            diagonal = above;
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
-const char *dele_nearest(const char *word, const char *const *names, size_t n)
-{
-    const char *best = NULL;
-    size_t least = strlen(word) / 3 + 2; /* more than a third wrong is another word */
-    for (size_t i = 0; i < n; i++) {
-        size_t d = distance(word, names[i]);
-        if (d < least && d < strlen(names[i])) {
-            least = d;
-            best = names[i];
-        }
-    }
-    return best;
-}
 
 /* The k-th positional word of the synopsis, such as "MODEL"; n is its length. */
 static const char *positional_name(const dele_usage *usage, int k, size_t *n)
@@ -362,43 +322,4 @@ dele_status dele_options_parse(dele_common *common, const dele_usage *usage, int
     if (!status && common->threads)
         omp_set_num_threads(common->threads); /* OpenBLAS uses the same threads */
     return status;
-}
-
-cJSON *dele_option_value_json(const dele_option *o)
-{
-    switch (o->type) {
-    case DELE_OPT_STRING: {
-        const char *text = *(const char **)o->value;
-        return text ? cJSON_CreateString(text) : cJSON_CreateNull();
-    }
-    case DELE_OPT_INT:
-        return cJSON_CreateNumber(*(int *)o->value);
-    case DELE_OPT_U64: {
-        char text[24];
-        snprintf(text, sizeof text, "%llu", (unsigned long long)*(uint64_t *)o->value);
-        return cJSON_CreateRaw(text);
-    }
-    case DELE_OPT_DOUBLE:
-        return dele_json_number(*(double *)o->value);
-    case DELE_OPT_BOOL:
-        return cJSON_CreateBool(*(bool *)o->value);
-    case DELE_OPT_GROUP:
-        break;
-    }
-    return NULL;
-}
-
-cJSON *dele_options_json(const dele_usage *usage)
-{
-    cJSON *json = cJSON_CreateObject();
-    for (const dele_option *o = dele_option_first(usage->options); json && o;
-         o = dele_option_next(o)) {
-        cJSON *value = dele_option_value_json(o);
-        if (!cJSON_AddItemToObject(json, o->name, value)) {
-            cJSON_Delete(value);
-            cJSON_Delete(json);
-            return NULL;
-        }
-    }
-    return json;
 }

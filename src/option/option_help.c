@@ -1,11 +1,10 @@
 /* A command's help: the table of its options as a page of 80 columns, or as JSON. */
+#include "option/option_help.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/json.h"
-#include "option/option_inner.h"
 
 enum { WIDTH = 80, TEXT_COLUMN = 26 };
 

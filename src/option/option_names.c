@@ -1,7 +1,8 @@
 /* Other programs' names for deleatur's options, for suggestions in error messages. */
-#include <string.h>
+#include "option/option_names.h"
 
-#include "option/option.h"
+#include <stdbool.h>
+#include <string.h>
 
 /* The other program's name, then deleatur's names, separated by blanks.  The first one that the
  * command has is suggested. */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/json_out.h"
 #include "score/choices.h"
 #include "score/pytext.h"
 #include "score/set_files.h"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_out.h"
 #include "score/choices.h"
 #include "score/pytext.h"
 #include "text/behind.h"

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/json_out.h"
 #include "score/generate_batch.h"
 #include "score/pytext.h"
 #include "score/rouge.h"

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/file.h"
+#include "base/json_out.h"
 #include "base/stat_json.h"
 #include "score/gradient_norm.h"
 #include "score/set_files.h"

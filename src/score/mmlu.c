@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/json_out.h"
 #include "score/choices.h"
 #include "score/pytext.h"
 #include "text/csv.h"

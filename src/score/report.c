@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/json_out.h"
 #include "base/stat_json.h"
 
 void dele_put_number(cJSON *object, const char *name, double x)

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/json_out.h"
 #include "base/stat.h"
 #include "score/choices.h"
 #include "score/generate_batch.h"

@@ -7,6 +7,7 @@
  * SmolLM2's template inserts its system line where a conversation has none. */
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "text/tokenizer_internal.h"
 

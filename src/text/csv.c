@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 
 enum { CSV_BETWEEN_ROWS = 0 }; /* libcsv's pstate where no row has begun */

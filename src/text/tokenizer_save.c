@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/file_out.h"
 #include "text/tokenizer_internal.h"
 
 /* The files that may be beside tokenizer.json and belong to it. */

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/json_out.h"
 #include "base/stat_json.h"
 #include "trace/report/picture.h"
 #include "trace/rows.h"

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/file_out.h"
 #include "base/text_out.h"
 
 /* ---- what a picture says of itself ----------------------------------------------------------- */

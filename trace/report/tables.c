@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "base/json_out.h"
 #include "trace/report/picture.h"
 #include "trace/report/tables.h"
 

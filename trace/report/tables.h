@@ -4,7 +4,7 @@
 #ifndef DELE_TRACE_TABLES_H
 #define DELE_TRACE_TABLES_H
 
-#include "base/file.h"
+#include "base/file_out.h"
 #include "trace/report/stats.h"
 
 typedef struct {

@@ -1,8 +1,8 @@
-/* Between option.c and option_help.c. */
-#ifndef DELE_OPTION_INNER_H
-#define DELE_OPTION_INNER_H
+/* A command's help. */
+#ifndef DELE_OPTION_HELP_H
+#define DELE_OPTION_HELP_H
 
-#include "option/option.h"
+#include "option/option_table.h"
 
 /* A command's page on stdout, in 80 columns; common: the options that every command has. */
 void dele_options_help(const dele_usage *usage, const dele_option *common);
@@ -13,8 +13,5 @@ void dele_options_help(const dele_usage *usage, const dele_option *common);
  *    "entries": [...]}}
  * where the last group is what every command has, and list is there for a command that has one. */
 void dele_options_help_json(const dele_usage *usage, const dele_option *common);
-
-/* The value in force; the caller owns it.  NULL: no memory. */
-cJSON *dele_option_value_json(const dele_option *o);
 
 #endif

@@ -1,0 +1,52 @@
+#include "option/option_table.h"
+
+#include <stdio.h>
+
+#include "base/json_out.h"
+
+const dele_option *dele_option_first(const dele_option *o)
+{
+    while (o && o->name && o->type == DELE_OPT_GROUP) o++;
+    return o && o->name ? o : NULL;
+}
+
+const dele_option *dele_option_next(const dele_option *o) { return dele_option_first(o + 1); }
+
+cJSON *dele_option_value_json(const dele_option *o)
+{
+    switch (o->type) {
+    case DELE_OPT_STRING: {
+        const char *text = *(const char **)o->value;
+        return text ? cJSON_CreateString(text) : cJSON_CreateNull();
+    }
+    case DELE_OPT_INT:
+        return cJSON_CreateNumber(*(int *)o->value);
+    case DELE_OPT_U64: {
+        char text[24];
+        snprintf(text, sizeof text, "%llu", (unsigned long long)*(uint64_t *)o->value);
+        return cJSON_CreateRaw(text);
+    }
+    case DELE_OPT_DOUBLE:
+        return dele_json_number(*(double *)o->value);
+    case DELE_OPT_BOOL:
+        return cJSON_CreateBool(*(bool *)o->value);
+    case DELE_OPT_GROUP:
+        break;
+    }
+    return NULL;
+}
+
+cJSON *dele_options_json(const dele_usage *usage)
+{
+    cJSON *json = cJSON_CreateObject();
+    for (const dele_option *o = dele_option_first(usage->options); json && o;
+         o = dele_option_next(o)) {
+        cJSON *value = dele_option_value_json(o);
+        if (!cJSON_AddItemToObject(json, o->name, value)) {
+            cJSON_Delete(value);
+            cJSON_Delete(json);
+            return NULL;
+        }
+    }
+    return json;
+}

@@ -1,0 +1,72 @@
+/* The table of a command's options (option.h says how one is written), and its values as JSON. */
+#ifndef DELE_OPTION_TABLE_H
+#define DELE_OPTION_TABLE_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum {
+    DELE_OPT_STRING,
+    DELE_OPT_INT,
+    DELE_OPT_U64,
+    DELE_OPT_DOUBLE,
+    DELE_OPT_BOOL,
+    DELE_OPT_GROUP
+} dele_option_type;
+
+/* One line of a table; of a group, name is "", value NULL and help its title. */
+typedef struct {
+    const char *name;
+    dele_option_type type;
+    void *value;
+    const char *help;
+} dele_option;
+
+#define DELE_OPT_TYPE(p)                                                                           \
+    _Generic((p), const char **: DELE_OPT_STRING, int *: DELE_OPT_INT,                             \
+             uint64_t *: DELE_OPT_U64, double *: DELE_OPT_DOUBLE, bool *: DELE_OPT_BOOL)
+#define DELE_OPT(name, p, help)                                                                    \
+    {                                                                                              \
+        (name), DELE_OPT_TYPE(p), (p), (help)                                                      \
+    }
+#define DELE_FLAG(name, p, help)                                                                   \
+    {                                                                                              \
+        (name), DELE_OPT_BOOL, (p), (help)                                                         \
+    }
+#define DELE_GROUP(title)                                                                          \
+    {                                                                                              \
+        "", DELE_OPT_GROUP, NULL, (title)                                                          \
+    }
+
+/* A line of the list that a command's help may end with, as the objectives of unlearn. */
+typedef struct {
+    const char *name, *text;
+} dele_usage_entry;
+
+typedef struct {
+    const char *command; /* "trace" */
+    const char *summary; /* one line */
+    const char
+        *synopsis; /* "MODEL --facts FILE --out DIR"; its first words name the positional ones */
+    const char *example;        /* a whole command line that works */
+    const dele_option *options; /* ends with {0} */
+    const char **positional;    /* [n_positional] out: their values, all required */
+    int n_positional;
+    const char *list_title;       /* NULL: no list */
+    const dele_usage_entry *list; /* ends with {0} */
+    bool tables;                  /* it prints tables, and so has --csv */
+} dele_usage;
+
+/* The option after o (first: of the table), over the groups' titles; NULL at the end. */
+const dele_option *dele_option_next(const dele_option *o);
+const dele_option *dele_option_first(const dele_option *table);
+
+/* The value in force; the caller owns it.  NULL: no memory. */
+cJSON *dele_option_value_json(const dele_option *o);
+
+/* Every option with its current value, for the manifest.  The caller owns the object
+ * (cJSON_Delete). */
+cJSON *dele_options_json(const dele_usage *usage);
+
+#endif
