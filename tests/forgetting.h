@@ -21,6 +21,9 @@ typedef struct {
     int ids[2][N_ROWS][LENGTH];
     dele_sequence row[2][N_ROWS];
     dele_dataset set[2];
+    dele_trainable trainable; /* the masked tensors */
+    dele_train_data data;     /* both sets */
+    dele_train_output output; /* nowhere */
     float **saved;
 } fixture;
 
@@ -126,11 +129,14 @@ static inline int setup(void **state)
     o.epochs = 40;
     o.batch = 8;
     dele_train_report report;
-    if (dele_train(&report, &f->model, &everything, NULL, &both, &o, NULL, NULL, &err))
-        fail_msg("%s", err.msg);
+    const dele_trainable whole = {.model = &f->model, .mask = &everything};
+    const dele_train_data learnt = {.set = {[DELE_RETAIN] = &both}};
+    if (dele_train(&report, &whole, &learnt, &o, NULL, &err)) fail_msg("%s", err.msg);
     if (report.last.loss[DELE_RETAIN] > 0.1)
         fail_msg("the tiny model did not learn: %g", report.last.loss[DELE_RETAIN]);
     make_mask(f);
+    f->trainable = (dele_trainable){.model = &f->model, .mask = &f->mask};
+    f->data = (dele_train_data){.set = {&f->set[DELE_FORGET], &f->set[DELE_RETAIN]}};
     save_weights(f);
     *state = f;
     return 0;
@@ -185,9 +191,7 @@ static inline void run(fixture *f, const dele_train_options *o, dele_train_repor
 {
     dele_err err = {0};
     restore_weights(f);
-    if (dele_train(report, &f->model, &f->mask, &f->set[DELE_FORGET], &f->set[DELE_RETAIN], o, NULL,
-                   NULL, &err))
-        fail_msg("%s", err.msg);
+    if (dele_train(report, &f->trainable, &f->data, o, &f->output, &err)) fail_msg("%s", err.msg);
 }
 
 static inline double largest_gap(const fixture *f, float *const *other)

@@ -43,8 +43,8 @@ static dele_train_options checked(fixture *f)
     o.batch = 16;
     o.collapse = 0;
     o.evaluations.eval_every = 2;
-    o.evaluations.set[DELE_FORGET] = &f->set[DELE_FORGET];
-    o.evaluations.set[DELE_RETAIN] = &f->set[DELE_RETAIN];
+    f->data.evaluation =
+        (dele_evaluation_data){.set = {&f->set[DELE_FORGET], &f->set[DELE_RETAIN]}};
     return o;
 }
 
@@ -98,10 +98,10 @@ static void the_best_state_is_the_most_forgetful_within_the_budget(void **state)
     o.evaluations.patience = 100;
     o.alpha =
         (dele_alpha){.mode = DELE_ALPHA_FIXED, .fixed = 0.5}; /* the retain loss will suffer */
-    o.evaluations.table = open_memstream(&text, &size);
+    f->output.evaluations = open_memstream(&text, &size);
     run(f, &o, &report);
-    fclose(o.evaluations.table);
-    o.evaluations.table = NULL;
+    fclose(f->output.evaluations);
+    f->output.evaluations = NULL;
     char *rest = text;
     strsep(&rest, "\n");
     while ((line = strsep(&rest, "\n")) && *line) {
@@ -191,11 +191,12 @@ static void training_ends_when_forget_nll_reaches_holdout_nll(void **state)
     size_t size, lines = 0;
     double retain = 0, holdout = 0, forget = 0;
     o.evaluations.eval_every = 1;
-    o.evaluations.set[DELE_HOLDOUT] = &f->set[DELE_RETAIN];
-    o.evaluations.set[DELE_RETAIN] = NULL;
-    o.evaluations.table = open_memstream(&text, &size);
+    f->data.evaluation.set[DELE_HOLDOUT] = &f->set[DELE_RETAIN];
+    f->data.evaluation.set[DELE_RETAIN] = NULL;
+    f->output.evaluations = open_memstream(&text, &size);
     run(f, &o, &report);
-    fclose(o.evaluations.table);
+    fclose(f->output.evaluations);
+    f->output.evaluations = NULL;
     char *rest = text;
     strsep(&rest, "\n");
     while ((line = strsep(&rest, "\n")) && *line) {
@@ -210,8 +211,7 @@ static void training_ends_when_forget_nll_reaches_holdout_nll(void **state)
     assert_int_equal(report.done, lines - 1);
     assert_true(fabs(holdout - ce(f, DELE_RETAIN)) < 1e-6 * holdout &&
                 fabs(forget - ce(f, DELE_FORGET)) < 1e-6 * forget);
-    o.evaluations.set[DELE_HOLDOUT] = &f->set[DELE_FORGET]; /* as new as itself */
-    o.evaluations.table = NULL;
+    f->data.evaluation.set[DELE_HOLDOUT] = &f->set[DELE_FORGET]; /* as new as itself */
     run(f, &o, &report);
     assert_true(report.enough && report.done == 0);
 }

@@ -20,7 +20,10 @@ typedef struct {
     int ids[2][N_ROWS][LENGTH];
     dele_sequence row[2][N_ROWS];
     dele_dataset set[2];
-    float **before; /* [n_tensors] */
+    dele_trainable trainable; /* the masked tensors, until a test gives adapters */
+    dele_train_data data;     /* both sets */
+    dele_train_output output; /* nowhere */
+    float **before;           /* [n_tensors] */
 } world;
 
 static void make_rows(world *w)
@@ -72,6 +75,8 @@ static void make_world(world *w)
     if (dele_mask_parse(&w->mask, &w->model, "0", "attn,mlp", &w->arena, &err))
         fail_msg("%s", err.msg);
     make_rows(w);
+    w->trainable = (dele_trainable){.model = &w->model, .mask = &w->mask};
+    w->data = (dele_train_data){.set = {&w->set[DELE_FORGET], &w->set[DELE_RETAIN]}};
     w->before = copy_weights(w);
 }
 
@@ -224,11 +229,10 @@ static void the_gradient_predicts_a_step_of_the_adapters(void **state)
 
 /* ---- training -------------------------------------------------------------------------------- */
 
-static dele_train_options options(const dele_objective *objective, dele_lora *l)
+static dele_train_options options(const dele_objective *objective)
 {
     dele_train_options o = DELE_TRAIN_DEFAULTS;
     o.objective = objective;
-    o.lora = l;
     o.batch = 4;
     o.epochs = 4;
     o.adamw.lr = 1e-2;
@@ -239,9 +243,9 @@ static void train(world *w, const dele_train_options *o, dele_train_report *repo
 {
     dele_err err = {0};
     const bool two = o->objective->needs_forget;
-    if (dele_train(report, &w->model, &w->mask, two ? &w->set[0] : NULL, &w->set[two ? 1 : 0], o,
-                   NULL, NULL, &err))
-        fail_msg("%s", err.msg);
+    w->data.set[DELE_FORGET] = two ? &w->set[0] : NULL;
+    w->data.set[DELE_RETAIN] = &w->set[two ? 1 : 0];
+    if (dele_train(report, &w->trainable, &w->data, o, &w->output, &err)) fail_msg("%s", err.msg);
 }
 
 /* A matrix of rank 1 has no 2 by 2 block with a determinant. */
@@ -252,7 +256,8 @@ static void training_changes_by_the_rank_and_no_more(void **state)
     dele_train_report report;
     make_world(&w);
     dele_lora l = adapters(&w, 1, 1);
-    const dele_train_options o = options(&dele_objective_joint, &l);
+    const dele_train_options o = options(&dele_objective_joint);
+    w.trainable.lora = &l;
     train(&w, &o, &report);
     for (size_t k = 0; k < w.model.n_tensors; k++) {
         const dele_tensor *t = &w.model.tensors[k];
@@ -282,9 +287,9 @@ static void the_first_losses_are_those_without_adapters(void **state)
     dele_train_report report[2];
     make_world(&plain), make_world(&with);
     dele_lora l = adapters(&with, 2, 4);
-    dele_train_options o = options(&dele_objective_npo, NULL);
+    dele_train_options o = options(&dele_objective_npo);
     train(&plain, &o, &report[0]);
-    o.lora = &l;
+    with.trainable.lora = &l;
     train(&with, &o, &report[1]);
     for (int side = 0; side < 2; side++)
         assert_true(report[0].first.loss[side] == report[1].first.loss[side]);
@@ -300,10 +305,10 @@ static void a_task_vector_is_taken_back_in_the_adapters_too(void **state)
     dele_train_report report;
     make_world(&learnt), make_world(&negated);
     dele_lora a = adapters(&learnt, 2, 2), b = adapters(&negated, 2, 2);
-    dele_train_options o = options(&dele_objective_ce, &a);
+    dele_train_options o = options(&dele_objective_ce);
+    learnt.trainable.lora = &a, negated.trainable.lora = &b;
     train(&learnt, &o, &report);
     o.objective = &dele_objective_task_vector;
-    o.lora = &b;
     train(&negated, &o, &report);
     float **mirrored = copy_weights(&learnt);
     for (size_t k = 0; k < learnt.model.n_tensors; k++)
@@ -324,11 +329,10 @@ static void divergence_restores_the_last_good_adapters(void **state)
     dele_err err = {0};
     make_world(&w);
     dele_lora l = adapters(&w, 2, 2);
-    dele_train_options o = options(&dele_objective_joint, &l);
+    dele_train_options o = options(&dele_objective_joint);
+    w.trainable.lora = &l;
     o.adamw.lr = 1e25;
-    assert_int_equal(
-        dele_train(&report, &w.model, &w.mask, &w.set[0], &w.set[1], &o, NULL, NULL, &err),
-        DELE_ERR_DIVERGED);
+    assert_int_equal(dele_train(&report, &w.trainable, &w.data, &o, NULL, &err), DELE_ERR_DIVERGED);
     float **now = copy_weights(&w);
     dele_lora_write(&l);
     assert_true(largest_gap(&w, now) == 0 && isfinite(largest_gap(&w, w.before)));
@@ -344,11 +348,12 @@ static void the_best_state_is_one_of_the_adapters(void **state)
     dele_train_report report;
     make_world(&w);
     dele_lora l = adapters(&w, 2, 2);
-    dele_train_options o = options(&dele_objective_joint, &l);
+    dele_train_options o = options(&dele_objective_joint);
+    w.trainable.lora = &l;
     o.evaluations = (dele_evaluation_options)DELE_EVALUATION_DEFAULTS;
     o.evaluations.eval_every = 1;
-    o.evaluations.set[DELE_FORGET] = &w.set[DELE_FORGET];
-    o.evaluations.set[DELE_RETAIN] = &w.set[DELE_RETAIN];
+    w.data.evaluation.set[DELE_FORGET] = &w.set[DELE_FORGET];
+    w.data.evaluation.set[DELE_RETAIN] = &w.set[DELE_RETAIN];
     o.evaluations.retain_budget = -1;
     o.evaluations.patience = 1000;
     o.evaluations.best = true;
@@ -366,19 +371,19 @@ static void a_run_goes_on_from_the_state_of_its_adapters(void **state)
     dele_train_report report;
     make_world(&whole), make_world(&first), make_world(&again);
     dele_lora a = adapters(&whole, 2, 2), b = adapters(&first, 2, 2), c = adapters(&again, 2, 2);
-    dele_train_options o = options(&dele_objective_joint, &a);
+    dele_train_options o = options(&dele_objective_joint);
+    whole.trainable.lora = &a, first.trainable.lora = &b, again.trainable.lora = &c;
     o.schedule = DELE_CONSTANT;
     train(&whole, &o, &report);
     const size_t updates = report.done;
-    o.state = scratch_path(*state, "state");
+    const char *saved = scratch_path(*state, "state");
+    first.output.state = again.output.state = saved;
     o.save_every = 1e-9;
     o.epochs = 2;
-    o.lora = &b;
     train(&first, &o, &report);
-    assert_true(dele_path_exists(o.state) && report.done < updates);
+    assert_true(dele_path_exists(saved) && report.done < updates);
     o.save_every = 0;
     o.epochs = 4;
-    o.lora = &c;
     train(&again, &o, &report);
     assert_true(report.before.rows > 0 && report.done == updates);
     float **as_undisturbed = copy_weights(&whole);

@@ -459,7 +459,7 @@ static double held_loss_now(dele_packed_batch *p, const float *d, const dele_ite
     p->objective = own;
     double sum = 0;
     for (size_t i = 0; i < p->n_labels * p->width; i++)
-        sum += weight[p->side[i / p->width]] * (double)d[i] * (double)p->x[i];
+        sum += weight[p->side[i / p->width]] * (double)d[i] * (double)p->now.x[i];
     return sum;
 }
 
@@ -480,7 +480,8 @@ static void slope_equals_difference(const dele_objective *o, const dele_family *
     if (!isnan(settings[DELE_LAYER])) settings[DELE_LAYER] = 0;
     if (retain_kl == 1) settings[DELE_RETAIN_KL] = 1;
     if (whole == 1) settings[DELE_TRAIN_ON_PROMPT] = 1;
-    if (dele_packed_batch_init(&p, &w.model, &w.mask, o, settings, 1000, LENGTH, &w.arena, &err))
+    const dele_packed_batch_options packed = {o, settings, 1000, LENGTH};
+    if (dele_packed_batch_init(&p, &w.model, &w.mask, &packed, &w.arena, &err))
         fail_msg("%s", err.msg);
     for (int k = 0; k < 2 && o->reference_nll; k++)
         if (dele_packed_batch_nll(&p, before[k], w.row[k ? 2 : DELE_FORGET], N_ROWS, &err))
@@ -510,7 +511,7 @@ static void slope_equals_difference(const dele_objective *o, const dele_family *
     loss_now(&p, items, 2 * N_ROWS, &group, weight);
     const size_t n_gradient = p.n_labels * p.width;
     float *d = holds_fixed(o) ? DELE_NEW(&w.arena, float, n_gradient, &err) : NULL;
-    if (d) memcpy(d, p.x, n_gradient * sizeof *d);
+    if (d) memcpy(d, p.now.x, n_gradient * sizeof *d);
     if (dele_packed_batch_backward(&p, weight, g, &err)) fail_msg("%s", err.msg);
     for (size_t k = 0; k < w.model.n_tensors; k++)
         if (g[k])
@@ -655,7 +656,8 @@ static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences 
         if (!isnan(x)) settings[k] = x;
     }
     if (o->at_layer) settings[DELE_LAYER] = number(file, "at_layer");
-    if (dele_packed_batch_init(&p, &w.model, &w.mask, o, settings, 1000, MOST_IDS, &w.arena, &err))
+    const dele_packed_batch_options packed = {o, settings, 1000, MOST_IDS};
+    if (dele_packed_batch_init(&p, &w.model, &w.mask, &packed, &w.arena, &err))
         fail_msg("%s", err.msg);
     const size_t n = make_items(items, &group, &p, all);
     if (p.steer)
@@ -715,9 +717,11 @@ static void train(world *w, dele_train_report *report, const dele_objective *o, 
     options.batch = 8;
     options.batch_tokens = batch_tokens;
     options.adamw.lr = 1e-3;
-    if (o->alternates == DELE_ALTERNATES_BESIDE) options.alternates = &w->set[2];
-    if (dele_train(report, &w->model, &w->mask, o->needs_forget ? &w->set[0] : NULL,
-                   &w->set[o->needs_forget ? 1 : 0], &options, NULL, NULL, &err))
+    const bool two = o->needs_forget, pairs = o->alternates == DELE_ALTERNATES_BESIDE;
+    const dele_trainable trainable = {.model = &w->model, .mask = &w->mask};
+    const dele_train_data data = {.set = {two ? &w->set[0] : NULL, &w->set[two ? 1 : 0]},
+                                  .alternates = pairs ? &w->set[2] : NULL};
+    if (dele_train(report, &trainable, &data, &options, NULL, &err))
         fail_msg("%s: %s", o->name, err.msg);
 }
 
@@ -808,10 +812,10 @@ static void peeking_shows_the_first_update_and_takes_nothing(void **state)
     make_world(&w);
     o.objective = &dele_objective_adaptive_rmu;
     o.batch = 4;
-    if (dele_train_plan(&plan, &w.set[0], &w.set[1], &o, &err)) fail_msg("%s", err.msg);
+    const dele_train_data data = {.set = {&w.set[0], &w.set[1]}};
+    if (dele_train_plan(&plan, &data, &o, &err)) fail_msg("%s", err.msg);
     for (int k = 0; k < 2; k++)
-        if (dele_sampler_init(&sampler[k], &w.set[0], &w.set[1], &o, &w.arena, &err))
-            fail_msg("%s", err.msg);
+        if (dele_sampler_init(&sampler[k], &data, &o, &w.arena, &err)) fail_msg("%s", err.msg);
     const dele_update_batch first = dele_sampler_peek(&sampler[0]);
     assert_int_equal(first.n, 4);
     memcpy(seen, first.items, first.n * sizeof *seen);
@@ -839,8 +843,8 @@ static void steer_by(const dele_objective *o, double length, size_t batch_tokens
     dele_objective_defaults(settings, o);
     settings[DELE_LAYER] = 0;
     settings[DELE_STEERING_COEFF] = length;
-    if (dele_packed_batch_init(&p, &w.model, &w.mask, o, settings, batch_tokens, LENGTH, &w.arena,
-                              &err))
+    const dele_packed_batch_options packed = {o, settings, batch_tokens, LENGTH};
+    if (dele_packed_batch_init(&p, &w.model, &w.mask, &packed, &w.arena, &err))
         fail_msg("%s", err.msg);
     for (int i = 0; i < N_ROWS; i++)
         items[i] = (dele_item){.row = &w.row[DELE_FORGET][i], .side = DELE_FORGET};
@@ -987,18 +991,17 @@ static void rmu_refuses_what_lies_above_its_layer(void **state)
     dele_packed_batch p;
     dele_err err = {0};
     double settings[DELE_N_SETTINGS];
+    const dele_packed_batch_options packed = {&dele_objective_rmu, settings, 100, LENGTH};
     make_world(&w);
     dele_objective_defaults(settings, &dele_objective_rmu);
     settings[DELE_LAYER] = 7;
-    assert_int_equal(dele_packed_batch_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings,
-                                           100, LENGTH, &w.arena, &err),
+    assert_int_equal(dele_packed_batch_init(&p, &w.model, &w.mask, &packed, &w.arena, &err),
                      DELE_ERR_USAGE); /* layer 7 of 2 */
     settings[DELE_LAYER] = 0;
     for (size_t k = 0; k < w.mask.n_tensors; k++)
         if (w.model.tensors[k].layer == 1) w.mask.trains[k] = true;
     err = (dele_err){0};
-    assert_int_equal(dele_packed_batch_init(&p, &w.model, &w.mask, &dele_objective_rmu, settings,
-                                           100, LENGTH, &w.arena, &err),
+    assert_int_equal(dele_packed_batch_init(&p, &w.model, &w.mask, &packed, &w.arena, &err),
                      DELE_ERR_USAGE);
     assert_non_null(strstr(err.msg, "above layer 0"));
     end_world(&w);

@@ -16,8 +16,8 @@ static size_t sample_all(fixture *f, const dele_train_options *o, int (*seen)[2]
     dele_train_report plan;
     dele_sampler sampler;
     dele_err err = {0};
-    if (dele_train_plan(&plan, &f->set[0], &f->set[1], o, &err) ||
-        dele_sampler_init(&sampler, &f->set[0], &f->set[1], o, &f->arena, &err))
+    if (dele_train_plan(&plan, &f->data, o, &err) ||
+        dele_sampler_init(&sampler, &f->data, o, &f->arena, &err))
         fail_msg("%s", err.msg);
     size_t rows = 0;
     for (size_t u = 0; u < plan.updates; u++) {
@@ -143,9 +143,8 @@ static void two_chunks_are_two_runs_one_after_the_other(void **state)
         dele_dataset part = f->set[DELE_FORGET];
         part.row += half * N_ROWS / 2;
         part.n = N_ROWS / 2;
-        if (dele_train(&report, &f->model, &f->mask, &part, &f->set[DELE_RETAIN], &o, NULL, NULL,
-                       &err))
-            fail_msg("%s", err.msg);
+        const dele_train_data data = {.set = {&part, &f->set[DELE_RETAIN]}};
+        if (dele_train(&report, &f->trainable, &data, &o, NULL, &err)) fail_msg("%s", err.msg);
     }
     assert_true(largest_gap(f, chunked) <
                 0.1 * o.adamw.lr); /* sums in another order; a step is as large as lr */
@@ -158,14 +157,14 @@ static void what_cannot_be_sampled_is_refused(void **state)
     dele_train_report plan;
     dele_train_options o = options(&dele_objective_joint), bad = o;
     bad.chunks = N_ROWS + 1;
-    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), DELE_ERR_USAGE);
+    assert_int_equal(dele_train_plan(&plan, &f->data, &bad, NULL), DELE_ERR_USAGE);
     bad = o;
     bad.retain_ratio = o.batch;
-    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), DELE_ERR_USAGE);
+    assert_int_equal(dele_train_plan(&plan, &f->data, &bad, NULL), DELE_ERR_USAGE);
     bad = o;
     bad.chunks = 2;
     bad.alpha.mode = DELE_ALPHA_CODE;
-    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &bad, NULL), DELE_ERR_USAGE);
+    assert_int_equal(dele_train_plan(&plan, &f->data, &bad, NULL), DELE_ERR_USAGE);
 }
 
 int main(void)

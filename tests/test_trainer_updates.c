@@ -63,12 +63,15 @@ static void train(world *w, const cJSON *run, const dele_train_options *with, FI
     dele_train_options o = *with;
     dele_train_report report = {0};
     dele_err err = {0};
+    const dele_trainable trainable = {.model = &w->model, .mask = &w->mask};
+    const dele_train_data data = {.set = {[DELE_RETAIN] = &w->rows}};
+    const dele_train_output output = {.steps = steps};
     o.objective = &dele_objective_ce;
     o.epochs = UPDATES, o.batch = (int)w->rows.n, o.warmup = (int)number(w->file, "warmup");
     o.adamw.lr = number(w->file, "lr"), o.adamw.weight_decay = number(w->file, "weight_decay");
     o.clip = number(w->file, "clip");
     if (dele_schedule_parse(&o.schedule, cJSON_GetObjectItem(run, "name")->valuestring, &err) ||
-        dele_train(&report, &w->model, &w->mask, NULL, &w->rows, &o, steps, NULL, &err))
+        dele_train(&report, &trainable, &data, &o, &output, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(report.done, UPDATES);
 }

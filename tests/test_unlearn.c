@@ -144,9 +144,9 @@ static void the_gradient_weighed_by_sequences_is_that_of_the_loss(void **state)
         const dele_side side = i < N_ROWS ? DELE_RETAIN : DELE_FORGET;
         items[i] = (dele_item){.row = &f->row[side][i % N_ROWS], .side = side};
     }
+    const dele_packed_batch_options packed = {&dele_objective_joint, settings, 1000, LENGTH};
     float **g = dele_param_buffers_new(&f->model, &f->mask, true, &arena, &err);
-    if (dele_packed_batch_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, 1000,
-                              LENGTH, &arena, &err))
+    if (dele_packed_batch_init(&p, &f->model, &f->mask, &packed, &arena, &err))
         fail_msg("%s", err.msg);
     for (int i = 0; i < 2 * N_ROWS; i += 4) {
         double loss[2] = {0};
@@ -190,9 +190,8 @@ static void divergence_stops_and_keeps_the_last_good_state(void **state)
     dele_err err = {0};
     o.adamw.lr = 1e30;
     restore_weights(f);
-    assert_int_equal(
-        dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
-        DELE_ERR_DIVERGED);
+    assert_int_equal(dele_train(&report, &f->trainable, &f->data, &o, NULL, &err),
+                     DELE_ERR_DIVERGED);
     assert_non_null(strstr(err.msg, "smaller --lr"));
     assert_true(isfinite(ce(f, DELE_RETAIN)));
     assert_true(largest_gap(f, f->saved) < 1e30); /* the state before the fatal step */
@@ -209,9 +208,8 @@ static void a_collapse_stops_the_run(void **state)
     o.adamw.lr = 3e-2;
     o.epochs = 100;
     restore_weights(f);
-    assert_int_equal(
-        dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
-        DELE_ERR_DIVERGED);
+    assert_int_equal(dele_train(&report, &f->trainable, &f->data, &o, NULL, &err),
+                     DELE_ERR_DIVERGED);
     assert_non_null(strstr(err.msg, "collapsed"));
     assert_true(report.done < report.updates);
 }
@@ -224,9 +222,7 @@ static void a_learning_rate_that_is_no_number_is_refused(void **state)
     dele_err err = {0};
     o.adamw.lr = (double)NAN;
     restore_weights(f);
-    assert_int_equal(
-        dele_train(&report, &f->model, &f->mask, &f->set[0], &f->set[1], &o, NULL, NULL, &err),
-        DELE_ERR_USAGE);
+    assert_int_equal(dele_train(&report, &f->trainable, &f->data, &o, NULL, &err), DELE_ERR_USAGE);
     assert_true(largest_gap(f, f->saved) == 0);
 }
 
@@ -239,7 +235,7 @@ static void rows_are_shared_out_evenly(void **state)
     dele_err err = {0};
     o.batch = 6;
     o.epochs = 4;
-    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &o, &err), DELE_OK);
+    assert_int_equal(dele_train_plan(&plan, &f->data, &o, &err), DELE_OK);
     assert_int_equal(plan.updates_per_epoch, 3);
     assert_int_equal(plan.updates, 12);
     assert_int_equal(plan.rows_in_all, 4 * (8 + 3 * 3));
@@ -263,11 +259,10 @@ static void left_over_micro_batches_go_with_the_next_epoch(void **state)
     o.micro_batch = 3;
     o.batch = 12;
     o.epochs = 3;
-    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &o, &err), DELE_OK);
+    assert_int_equal(dele_train_plan(&plan, &f->data, &o, &err), DELE_OK);
     assert_int_equal(plan.updates, 3);
     assert_int_equal(plan.rows_in_all, 12 + 10 + 10);
-    assert_int_equal(dele_sampler_init(&sampler, &f->set[0], &f->set[1], &o, &f->arena, &err),
-                     DELE_OK);
+    assert_int_equal(dele_sampler_init(&sampler, &f->data, &o, &f->arena, &err), DELE_OK);
     for (int u = 0; u < 3; u++) {
         const dele_update_batch update_batch = dele_sampler_next(&sampler);
         assert_int_equal(update_batch.n_groups, 4);
@@ -293,7 +288,7 @@ static void the_plan_counts_the_tokens(void **state)
     dele_train_report plan, report;
     o.batch = 2 * N_ROWS;
     o.epochs = 3;
-    assert_int_equal(dele_train_plan(&plan, &f->set[0], &f->set[1], &o, NULL), DELE_OK);
+    assert_int_equal(dele_train_plan(&plan, &f->data, &o, NULL), DELE_OK);
     run(f, &o, &report);
     assert_int_equal(report.last.tokens, plan.tokens_in_all);
     assert_int_equal(report.last.rows, plan.rows_in_all);
@@ -306,16 +301,18 @@ static void foretells_operations(const fixture *f, double counted)
     dele_train_options o = options(&dele_objective_joint);
     const dele_dataset *set = &f->set[DELE_RETAIN];
     const dele_train_report plan = {.updates = 1, .tokens_in_all = set->tokens};
+    dele_train_data data = {.set = {[DELE_RETAIN] = set}};
     const dele_config *c = &f->model.config;
     const double backward = 1 - (double)f->mask.lowest / c->n_layers,
                  head = 4.0 * (double)set->labels * c->hidden_size * c->vocab;
     const double output_rows = (1 + backward) * counted + head +
                                2.0 * (double)(set->tokens - set->n) * (double)f->mask.n_parameters;
-    const double told = dele_train_flops(&f->model, &f->mask, &o, &plan, NULL, set);
+    const double told = dele_train_flops(&f->trainable, &data, &o, &plan);
     if (fabs(told - output_rows) > 0.05 * output_rows)
         fail_msg("%g operations foretold, %g by the engine's count", told, output_rows);
-    o.evaluations = (dele_evaluation_options){.eval_every = 1, .set = {[DELE_RETAIN] = set}};
-    const double evaluations = dele_train_flops(&f->model, &f->mask, &o, &plan, NULL, set) - told;
+    o.evaluations = (dele_evaluation_options){.eval_every = 1};
+    data.evaluation.set[DELE_RETAIN] = set;
+    const double evaluations = dele_train_flops(&f->trainable, &data, &o, &plan) - told;
     if (fabs(evaluations - 2 * (counted + head / 2)) > 0.05 * evaluations)
         fail_msg("%g operations foretold of two checks", evaluations);
 }
@@ -341,18 +338,17 @@ static void the_estimated_memory_and_flops_are_what_a_micro_batch_takes(void **s
         rows += items[i].row->n - 1;
     }
     group.sequences[DELE_RETAIN] = N_ROWS;
+    const dele_packed_batch_options packed = {&dele_objective_joint, settings, rows, LENGTH};
     float **g = dele_param_buffers_new(&f->model, &f->mask, true, &arena, &err);
-    if (dele_packed_batch_init(&p, &f->model, &f->mask, &dele_objective_joint, settings, rows,
-                              LENGTH, &arena, &err) ||
+    if (dele_packed_batch_init(&p, &f->model, &f->mask, &packed, &arena, &err) ||
         dele_packed_batch_forward(&p, loss, items, N_ROWS, &group, &err) ||
         dele_packed_batch_backward(&p, weight, g, &err))
         fail_msg("%s", err.msg);
-    const double taken = (double)(p.run.arena.used + rows * VOCAB * sizeof(float));
-    const double told =
-        (double)dele_train_memory_of(&f->model, &f->mask, &o, LENGTH, rows).activations;
+    const double taken = (double)(p.now.run.arena.used + rows * VOCAB * sizeof(float));
+    const double told = (double)dele_train_memory_of(&f->trainable, &o, LENGTH, rows).activations;
     if (told < 0.9 * taken || told > 1.3 * taken)
         fail_msg("%g bytes foretold, %g taken", told, taken);
-    foretells_operations(f, p.run.flops);
+    foretells_operations(f, p.now.run.flops);
     dele_packed_batch_release(&p);
     dele_arena_release(&arena);
 }

@@ -20,12 +20,16 @@ static size_t floats_a_row(const dele_config *c, size_t layers, bool at_layer)
     return pass + back + layers * kept + (at_layer ? d_model : (size_t)c->vocab);
 }
 
-dele_train_memory dele_train_memory_of(const dele_model *model, const dele_mask *mask,
-                                       const dele_train_options *o, size_t longest, size_t tokens)
+/* Follows the allocations of trainer.c: what it keeps per trained tensor is one of n_copies, and
+ * what a packed batch keeps per row is a number of floats. */
+dele_train_memory dele_train_memory_of(const dele_trainable *trainable, const dele_train_options *o,
+                                       size_t longest, size_t tokens)
 {
-    double own[DELE_N_SETTINGS];
-    if (!o->settings) dele_objective_defaults(own, o->objective);
-    const double *settings = o->settings ? o->settings : own;
+    const dele_model *model = trainable->model;
+    const dele_mask *mask = trainable->mask;
+    const dele_lora *lora = trainable->lora;
+    double settings[DELE_N_SETTINGS];
+    dele_train_settings(settings, o);
     const bool at_layer = o->objective->at_layer,
                looks = o->objective->reference_rows || settings[DELE_RETAIN_KL] >= 1;
     const size_t most = tokens < o->batch_tokens ? tokens : o->batch_tokens,
@@ -33,14 +37,13 @@ dele_train_memory dele_train_memory_of(const dele_model *model, const dele_mask 
     const size_t top = n_layers_run(&model->config, o->objective, settings);
     const size_t lowest = (size_t)mask->lowest, layers = top > lowest ? top - lowest : 0;
     const size_t width = at_layer ? (size_t)model->config.hidden_size : (size_t)model->config.vocab;
-    dele_train_memory m = {.weights = 4 * dele_model_parameters(model),
-                           .n_copies = o->lora ? 2 : 4};
+    dele_train_memory m = {.weights = 4 * dele_model_parameters(model), .n_copies = lora ? 2 : 4};
     m.n_copies += dele_side_weights_wait(o->objective, &o->alpha) && tokens > o->batch_tokens;
     m.n_copies += looks || o->objective->negates;
     const bool best = o->evaluations.eval_every && o->evaluations.best;
-    m.n_copies += best && !o->lora;
+    m.n_copies += best && !lora;
     m.copies = (size_t)m.n_copies * 4 * mask->n_parameters;
-    if (o->lora) m.copies += (best ? 6 : 5) * 4 * dele_lora_parameters(o->lora);
+    if (lora) m.copies += (best ? 6 : 5) * 4 * dele_lora_parameters(lora);
     m.activations = 4 * rows * floats_a_row(&model->config, layers, at_layer);
     if (looks) m.activations += 4 * rows * (width + floats_a_row(&model->config, 0, true));
     m.total = m.weights + m.copies + m.activations;
@@ -63,25 +66,28 @@ static turn turn_of(const dele_config *c, const dele_dataset *set, size_t layers
                   .head = 2 * (double)set->labels * c->hidden_size * c->vocab};
 }
 
-static double checks_flops(const dele_config *c, const dele_evaluation_options *o, size_t updates)
+static double evaluations_flops(const dele_config *c, const dele_train_data *data,
+                                const dele_train_options *o, size_t updates)
 {
+    const size_t every = (size_t)o->evaluations.eval_every;
     double each = 0;
-    if (!o->eval_every) return 0;
+    if (!every) return 0;
     for (int i = 0; i < DELE_EVALUATED_SETS; i++) {
-        const turn t = turn_of(c, o->set[i], (size_t)c->n_layers);
+        const turn t = turn_of(c, data->evaluation.set[i], (size_t)c->n_layers);
         each += t.layers + t.head;
     }
-    return each * (double)(1 + (updates + (size_t)o->eval_every - 1) / (size_t)o->eval_every);
+    return each * (double)(1 + (updates + every - 1) / every);
 }
 
-double dele_train_flops(const dele_model *model, const dele_mask *mask, const dele_train_options *o,
-                        const dele_train_report *plan, const dele_dataset *forget,
-                        const dele_dataset *retain)
+/* One epoch over both sets, scaled to the tokens of the plan: what a retain set costs depends on
+ * how often its rows are used, which the plan knows. */
+double dele_train_flops(const dele_trainable *trainable, const dele_train_data *data,
+                        const dele_train_options *o, const dele_train_report *plan)
 {
-    double own[DELE_N_SETTINGS], epoch = 0, tokens = 0, beforehand = 0;
-    if (!o->settings) dele_objective_defaults(own, o->objective);
-    const double *settings = o->settings ? o->settings : own;
-    const dele_config *c = &model->config;
+    const dele_mask *mask = trainable->mask;
+    double settings[DELE_N_SETTINGS], epoch = 0, tokens = 0, beforehand = 0;
+    dele_train_settings(settings, o);
+    const dele_config *c = &trainable->model->config;
     const size_t top = n_layers_run(c, o->objective, settings);
     const double below = mask->lowest > 0 ? (double)mask->lowest : 0,
                  down = 1 - below / (double)top;
@@ -89,7 +95,7 @@ double dele_train_flops(const dele_model *model, const dele_mask *mask, const de
         o->objective->reference_rows; /* sides that the model before training computes too */
     if (settings[DELE_RETAIN_KL] >= 1) twice |= DELE_ON_RETAIN;
     for (int i = 0; i < 2; i++) {
-        const dele_dataset *set = i == DELE_FORGET ? forget : retain;
+        const dele_dataset *set = data->set[i];
         turn t = turn_of(c, set, top);
         if (o->objective->at_layer) t.head = 0;
         const double forward = t.layers + t.head;
@@ -99,5 +105,5 @@ double dele_train_flops(const dele_model *model, const dele_mask *mask, const de
         tokens += set ? (double)set->tokens : 0;
     }
     if (tokens > 0) epoch *= (double)plan->tokens_in_all / tokens;
-    return beforehand + epoch + checks_flops(c, &o->evaluations, plan->updates);
+    return beforehand + epoch + evaluations_flops(c, data, o, plan->updates);
 }

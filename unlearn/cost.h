@@ -13,7 +13,6 @@
 #ifndef DELE_COST_H
 #define DELE_COST_H
 
-#include "model/mask.h"
 #include "unlearn/train_options.h"
 
 typedef struct {
@@ -22,15 +21,14 @@ typedef struct {
 } dele_train_memory;
 
 /* longest: ids of the longest item (a row and its alternate); tokens: mean per update. */
-dele_train_memory dele_train_memory_of(const dele_model *model, const dele_mask *mask,
-                                       const dele_train_options *o, size_t longest, size_t tokens);
+dele_train_memory dele_train_memory_of(const dele_trainable *trainable, const dele_train_options *o,
+                                       size_t longest, size_t tokens);
 
-/* Floating-point operations of a training run, two per multiplication: forward, backward down to
- * the lowest trained layer, gradients of trained tensors, the head on labelled rows, the model
- * before training where the objective uses it, and evaluations without MMLU. forget or retain
- * may be NULL. Element-wise operations are not counted. */
-double dele_train_flops(const dele_model *model, const dele_mask *mask, const dele_train_options *o,
-                        const dele_train_report *plan, const dele_dataset *forget,
-                        const dele_dataset *retain);
+/* Floating-point operations of a planned run, two per multiplication: forward, backward down to the
+ * lowest trained layer, gradients of trained tensors, the head on labelled rows, the model before
+ * training where the objective uses it, and evaluations without MMLU.  Element-wise operations are
+ * not counted. */
+double dele_train_flops(const dele_trainable *trainable, const dele_train_data *data,
+                        const dele_train_options *o, const dele_train_report *plan);
 
 #endif

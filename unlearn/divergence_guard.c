@@ -2,26 +2,25 @@
 
 #include <math.h>
 
-dele_status dele_divergence_guard_init(dele_divergence_guard *h, const dele_model *model,
-                                       const dele_mask *mask, const dele_train_options *o,
-                                       dele_arena *arena, dele_err *err)
+dele_status dele_divergence_guard_init(dele_divergence_guard *h, const dele_trainable *trainable,
+                                       const dele_train_options *o, dele_arena *arena,
+                                       dele_err *err)
 {
-    *h = (dele_divergence_guard){.model = model,
-                                 .o = o,
-                                 .last_good =
-                                     dele_param_buffers_new(model, mask, false, arena, err)};
+    const dele_model *params = dele_trainable_tensors(trainable);
+    *h = (dele_divergence_guard){.params = params, .o = o};
+    h->last_good = dele_param_buffers_new(params, trainable->mask, false, arena, err);
     return h->last_good ? DELE_OK : err->code;
 }
 
 static void store(dele_divergence_guard *h, const dele_train_report *report)
 {
-    dele_param_buffers_store(h->last_good, h->model);
+    dele_param_buffers_store(h->last_good, h->params);
     h->last_good_at = report->done;
 }
 
 static void restore(const dele_divergence_guard *h, dele_train_report *report)
 {
-    dele_param_buffers_restore(h->model, h->last_good);
+    dele_param_buffers_restore(h->params, h->last_good);
     report->done = h->last_good_at;
 }
 
@@ -93,21 +92,21 @@ void dele_divergence_guard_serialize(dele_divergence_guard *h, size_t updates,
 {
     dele_training_state_size(state, &h->last_good_at, updates);
     DELE_SERIALIZE(state, h->window);
-    dele_param_buffers_serialize(h->last_good, h->model, state);
+    dele_param_buffers_serialize(h->last_good, h->params, state);
 }
 
 dele_status dele_divergence_guard_check_last(dele_divergence_guard *h, dele_train_report *r,
                                              dele_err *err)
 {
-    for (size_t k = 0; k < h->model->n_tensors; k++) {
+    for (size_t k = 0; k < h->params->n_tensors; k++) {
         if (!h->last_good[k] ||
-            isfinite(dele_sum_squares(h->model->tensors[k].data, dele_n_weights(h->model, k))))
+            isfinite(dele_sum_squares(h->params->tensors[k].data, dele_n_weights(h->params, k))))
             continue;
         restore(h, r);
         return dele_fail(err, DELE_ERR_DIVERGED,
                          "training diverged in the last update: %s holds numbers that are not "
                          "finite; the weights from before it are kept; try a smaller --lr than %g",
-                         h->model->tensors[k].name, h->o->adamw.lr);
+                         h->params->tensors[k].name, h->o->adamw.lr);
     }
     return DELE_OK;
 }

@@ -12,16 +12,16 @@
 enum { DELE_DIVERGENCE_WINDOW = 8 }; /* updates in the mean that is compared */
 
 typedef struct {
-    const dele_model *model;
+    const dele_model *params; /* what is trained: the model, or the table of its adapters */
     const dele_train_options *o;
     float **last_good;                     /* per tensor; weights of the last finite loss */
     size_t last_good_at;                   /* updates done at that time */
     double window[DELE_DIVERGENCE_WINDOW]; /* retain losses of the last updates */
 } dele_divergence_guard;
 
-dele_status dele_divergence_guard_init(dele_divergence_guard *h, const dele_model *model,
-                                       const dele_mask *mask, const dele_train_options *o,
-                                       dele_arena *arena, dele_err *err);
+dele_status dele_divergence_guard_init(dele_divergence_guard *h, const dele_trainable *trainable,
+                                       const dele_train_options *o, dele_arena *arena,
+                                       dele_err *err);
 
 /* Checks the update just computed, report->last, before its step. If it is good, its weights are
  * stored; otherwise the weights and report->done return to the last good update. */

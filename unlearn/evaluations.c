@@ -2,26 +2,17 @@
 
 #include <limits.h>
 
-dele_status dele_evaluations_init(dele_evaluations *c, const dele_evaluation_options *o,
-                                  const dele_model *model, const dele_model *moving,
-                                  const dele_mask *mask, size_t batch_tokens, dele_arena *arena,
-                                  dele_err *err)
-{
-    *c = (dele_evaluations){.o = o, .model = model, .moving = moving, .batch_tokens = batch_tokens};
-    if (!o->eval_every || !o->best) return DELE_OK;
-    c->best_weights = dele_param_buffers_new(moving, mask, false, arena, err);
-    return c->best_weights ? DELE_OK : err->code;
-}
+/* ---- a data set ------------------------------------------------------------------------------ */
 
-/* ---- a look at a set ------------------------------------------------------------------------- */
-
-/* Rows side by side for one pass. */
+/* Scores sequences in packed forward passes.  Tables have room for the positions of one pass. */
 typedef struct {
+    const dele_model *model;
+    size_t batch_tokens; /* positions of a pass; a longer sequence has a pass of its own */
     dele_run run;
     dele_segment *segments;
-    int *output_rows, *target, *greedy;
-    double *logp;
-    size_t n, n_rows, n_labels;
+    int *output_rows, *target, *greedy; /* [labels] greedy: the target is the most likely token */
+    double *logp;                       /* [labels] of the target */
+    size_t n, n_rows, n_labels;         /* of the present pass: sequences, positions, labels */
 } scorer;
 
 static dele_status reserve(scorer *l, size_t rows, dele_arena *arena, dele_err *err)
@@ -44,27 +35,29 @@ static void lay(scorer *l, const dele_sequence *s)
     l->n_rows += s->n - 1;
 }
 
-static dele_status pass(scorer *l, const dele_model *model, dele_err *err)
+static dele_status pass(scorer *l, dele_err *err)
 {
     const dele_batch batch = {.segments = l->segments,
                               .n_segments = l->n,
                               .output_rows = l->output_rows,
                               .n_output_rows = l->n_labels};
-    if (dele_forward(&l->run, model, &batch, err)) return err->code;
-    return dele_logprobs(l->logp, l->greedy, &l->run, model, l->run.final, l->target, l->n_labels,
-                         err);
+    if (dele_forward(&l->run, l->model, &batch, err)) return err->code;
+    return dele_logprobs(l->logp, l->greedy, &l->run, l->model, l->run.final, l->target,
+                         l->n_labels, err);
 }
 
-static dele_status evaluate(scorer *l, double *nll, double *exact, const dele_model *model,
-                            const dele_dataset *set, size_t batch_tokens, dele_err *err)
+/* Packs as many rows as fit into a pass, and adds up their labels' NLL and the rows whose every
+ * label is the most likely token. */
+static dele_status evaluate(scorer *l, double *nll, double *exact, const dele_dataset *set,
+                            dele_err *err)
 {
     double sum = 0;
     size_t labels = 0, right = 0;
     for (size_t i = 0, begin = 0; i < set->n; begin = i) {
         l->n = l->n_rows = l->n_labels = 0;
         do lay(l, &set->row[i++]);
-        while (i < set->n && l->n_rows + set->row[i].n - 1 <= batch_tokens);
-        if (pass(l, model, err)) return err->code;
+        while (i < set->n && l->n_rows + set->row[i].n - 1 <= l->batch_tokens);
+        if (pass(l, err)) return err->code;
         for (size_t k = begin, at = 0; k < i; k++) {
             bool all = true;
             for (size_t end = at + set->row[k].n - set->row[k].first_label; at < end; at++) {
@@ -83,16 +76,47 @@ static dele_status evaluate(scorer *l, double *nll, double *exact, const dele_mo
 dele_status dele_evaluate_set(double *nll, double *exact, const dele_model *model,
                               const dele_dataset *set, size_t batch_tokens, dele_err *err)
 {
-    scorer l = {0};
+    scorer l = {.model = model, .batch_tokens = batch_tokens};
     dele_arena arena = {0};
     if (!reserve(&l, batch_tokens > set->longest ? batch_tokens : set->longest, &arena, err))
-        evaluate(&l, nll, exact, model, set, batch_tokens, err);
+        evaluate(&l, nll, exact, set, err);
     dele_run_release(&l.run);
     dele_arena_release(&arena);
     return err->code;
 }
 
+dele_evaluation dele_evaluation_none(size_t update)
+{
+    const double none = (double)NAN;
+    return (dele_evaluation){
+        .update = update, .nll = {none, none, none}, .exact = {none, none, none}, .mmlu = none};
+}
+
+dele_status dele_evaluate_sets(dele_evaluation *score, const dele_evaluation_data *data, int n_sets,
+                               const dele_model *model, size_t batch_tokens, dele_err *err)
+{
+    for (int k = 0; k < n_sets; k++)
+        if (data->set[k] && dele_evaluate_set(&score->nll[k], &score->exact[k], model, data->set[k],
+                                              batch_tokens, err))
+            return err->code;
+    return DELE_OK;
+}
+
 /* ---- an evaluation --------------------------------------------------------------------------- */
+
+dele_status dele_evaluations_init(dele_evaluations *c, const dele_evaluation_options *o,
+                                  const dele_evaluation_data *data, const dele_trainable *trainable,
+                                  size_t batch_tokens, dele_arena *arena, dele_err *err)
+{
+    *c = (dele_evaluations){.o = o,
+                            .data = data,
+                            .model = trainable->model,
+                            .params = dele_trainable_tensors(trainable),
+                            .batch_tokens = batch_tokens};
+    if (!o->eval_every || !o->best) return DELE_OK;
+    c->best_weights = dele_param_buffers_new(c->params, trainable->mask, false, arena, err);
+    return c->best_weights ? DELE_OK : err->code;
+}
 
 static dele_status evaluate_mmlu(double *accuracy, const dele_model *model, const dele_mmlu *data,
                                  dele_err *err)
@@ -112,39 +136,40 @@ static dele_status evaluate_mmlu(double *accuracy, const dele_model *model, cons
 static double excess(double beyond) { return isnan(beyond) ? (double)INFINITY : fmax(beyond, 0); }
 
 double dele_retain_excess(const dele_evaluation *check, const dele_evaluation *start,
-                                const dele_evaluation_options *o)
+                          const dele_evaluation_options *o)
 {
     if (isnan(o->retain_budget)) return 0;
     return excess(check->nll[DELE_RETAIN] - (start->nll[DELE_RETAIN] + o->retain_budget));
 }
 
 double dele_mmlu_excess(const dele_evaluation *check, const dele_evaluation *start,
-                              const dele_evaluation_options *o)
+                        const dele_evaluation_options *o)
 {
     return isnan(o->mmlu_budget) ? 0 : excess(start->mmlu - o->mmlu_budget - check->mmlu);
 }
 
 static double excesses(const dele_evaluations *c, const dele_evaluation *check)
 {
-    return dele_retain_excess(check, &c->start, c->o) +
-           dele_mmlu_excess(check, &c->start, c->o);
+    return dele_retain_excess(check, &c->start, c->o) + dele_mmlu_excess(check, &c->start, c->o);
 }
 
 /* What is not a number is beyond any budget. */
-static bool is_within(const dele_evaluation *check, const dele_evaluation *start,
-                      const dele_evaluation_options *o)
+static bool is_within(const dele_evaluations *c, const dele_evaluation *check)
 {
-    return (!o->set[DELE_FORGET] || isfinite(check->nll[DELE_FORGET])) &&
+    const dele_evaluation_options *o = c->o;
+    return (!c->data->set[DELE_FORGET] || isfinite(check->nll[DELE_FORGET])) &&
            (isnan(o->retain_budget) ||
-            check->nll[DELE_RETAIN] <= start->nll[DELE_RETAIN] + o->retain_budget) &&
-           (isnan(o->mmlu_budget) || check->mmlu >= start->mmlu - o->mmlu_budget);
+            check->nll[DELE_RETAIN] <= c->start.nll[DELE_RETAIN] + o->retain_budget) &&
+           (isnan(o->mmlu_budget) || check->mmlu >= c->start.mmlu - o->mmlu_budget);
 }
 
+/* Compares an evaluation with the budgets, counts, and stores the weights of a new best state.  The
+ * start is compared with itself: it is within the budgets unless a score is not a number. */
 static void judge(dele_evaluations *c, dele_evaluation check)
 {
     const bool first = check.update == 0;
     if (first) c->start = check;
-    check.within = is_within(&check, &c->start, c->o);
+    check.within = is_within(c, &check);
     if (first) c->start = check;
     c->last = check;
     if (!check.within && (!c->nearest.update || excesses(c, &check) < excesses(c, &c->nearest)))
@@ -156,7 +181,7 @@ static void judge(dele_evaluations *c, dele_evaluation check)
         (!first && !(check.within && check.nll[DELE_FORGET] > c->best.nll[DELE_FORGET])))
         return;
     c->best = check;
-    dele_param_buffers_store(c->best_weights, c->moving);
+    dele_param_buffers_store(c->best_weights, c->params);
 }
 
 /* A NaN has a sign, and printf shows it. */
@@ -181,24 +206,20 @@ static dele_status write_line(FILE *table, const dele_evaluation *k, dele_err *e
 
 dele_status dele_evaluations_run(dele_evaluations *c, size_t update, size_t updates, dele_err *err)
 {
-    const dele_evaluation_options *o = c->o;
-    const double none = (double)NAN;
-    dele_evaluation check = {
-        .update = update, .nll = {none, none, none}, .exact = {none, none, none}, .mmlu = none};
-    if (!o->eval_every || (update % (size_t)o->eval_every && update < updates)) return DELE_OK;
-    for (int side = DELE_FORGET; side <= DELE_HOLDOUT; side++)
-        if (o->set[side] && dele_evaluate_set(&check.nll[side], &check.exact[side], c->model,
-                                              o->set[side], c->batch_tokens, err))
-            return err->code;
-    if (o->mmlu && evaluate_mmlu(&check.mmlu, c->model, o->mmlu, err)) return err->code;
+    const size_t every = (size_t)c->o->eval_every;
+    dele_evaluation check = dele_evaluation_none(update);
+    if (!every || (update % every && update < updates)) return DELE_OK;
+    if (dele_evaluate_sets(&check, c->data, DELE_EVALUATED_SETS, c->model, c->batch_tokens, err) ||
+        (c->data->mmlu && evaluate_mmlu(&check.mmlu, c->model, c->data->mmlu, err)))
+        return err->code;
     judge(c, check);
-    return write_line(o->table, &c->last, err);
+    return write_line(c->table, &c->last, err);
 }
 
 const dele_evaluation *dele_evaluations_select(const dele_evaluations *c)
 {
     if (!c->best_weights) return &c->last;
-    dele_param_buffers_restore(c->moving, c->best_weights);
+    dele_param_buffers_restore(c->params, c->best_weights);
     return &c->best;
 }
 
@@ -214,7 +235,7 @@ static void serialize_evaluation(dele_evaluation *c, size_t updates, dele_traini
 void dele_evaluations_serialize(dele_evaluations *c, size_t updates, dele_training_state *state)
 {
     if (!c->o->eval_every) return;
-    dele_training_state_table(state, c->o->table);
+    dele_training_state_table(state, c->table);
     serialize_evaluation(&c->start, updates, state);
     serialize_evaluation(&c->last, updates, state);
     serialize_evaluation(&c->best, updates, state);
@@ -223,5 +244,5 @@ void dele_evaluations_serialize(dele_evaluations *c, size_t updates, dele_traini
     dele_training_state_check(state, c->beyond >= 0 && c->beyond < INT_MAX);
     dele_training_state_bool(state, &c->enough);
     dele_training_state_bool(state, &c->stop);
-    if (c->best_weights) dele_param_buffers_serialize(c->best_weights, c->moving, state);
+    if (c->best_weights) dele_param_buffers_serialize(c->best_weights, c->params, state);
 }

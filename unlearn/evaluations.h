@@ -1,47 +1,56 @@
-/* Evaluating a model while it trains, and checkpoint selection.
+/* Evaluation during training, early stopping and checkpoint selection.
  *
- * Before the first update, after every so many and after the last, both sets are scored as they are
- * in their files: no label is left out, whatever the objective skips.
+ * Before the first update, after every `eval_every` updates and after the last one, the data sets
+ * are scored as they are in their files: no label is left out, whatever the objective skips.
  *
  *   nll      mean over a set's labels of −log p
- *   exact    share of its rows whose every label is the most likely after the ones before it
- *   mmlu     accuracy, continuation style without examples
+ *   exact    fraction of a set's rows whose every label is the most likely token
+ *   mmlu     accuracy, continuation style, zero-shot
  *
- * A state is within the budgets when its forget nll is a number, its retain nll is at most
- * `retain_budget` above the start's, and its mmlu at most `mmlu_budget` below.  Training stops
- * after `patience` evaluations in a row beyond them, and at the first evaluation within them where
- * the forget nll is at least that of the holdout rows, where there are any: beyond that the model
- * would tell by its surprise what it was made to forget (score/membership.h).  Kept is the last
- * state, or the best one: of those checked and within the budgets, the start among them, that with
- * the highest forget nll; of equals the earliest.  Where no state but the start's is within them,
- * or none of those has a higher forget nll, there is no best state: the job fails (job.c) and names
- * the nearest one.
+ * A state is within the budgets when its forget NLL is a number, its retain NLL is at most
+ * `retain_budget` above that of the start, and its MMLU accuracy is at most `mmlu_budget` below.
  *
- * The published program of Selective Amnesia keeps the state with the lowest joint loss, −CE_forget
- * + α CE_retain.  That has no lower bound: it falls for as long as the model forgets how to speak,
- * so the state that has gone furthest astray wins, and α differs between the states that are
+ * Training stops early after `patience` consecutive evaluations beyond a budget.  It also stops at
+ * the first evaluation within the budgets whose forget NLL is at least the holdout NLL, where there
+ * is a holdout set: with a higher loss than on rows that were never trained on, the model would
+ * reveal by its loss which rows it was made to forget (score/membership.h).
+ *
+ * Checkpoint selection takes the last state, or the best one: of the evaluated states within the
+ * budgets, the start included, the one with the highest forget NLL (ties: the earliest).  Where no
+ * state after the start is within the budgets and has a higher forget NLL, there is no best state:
+ * the job fails (job.c) and names the nearest one.
+ *
+ * The published program of Selective Amnesia selects the state with the lowest joint loss,
+ * −CE_forget + α CE_retain.  That loss has no lower bound: it falls for as long as the model loses
+ * its language, so the most damaged state is selected, and α differs between the states that are
  * compared.  Here the damage is bounded first. */
 #ifndef DELE_EVALUATIONS_H
 #define DELE_EVALUATIONS_H
 
 #include <math.h>
+#include <stdio.h>
 
 #include "score/mmlu.h"
 #include "unlearn/dataset.h"
 #include "unlearn/objectives/objective.h"
 #include "unlearn/param_buffers.h"
+#include "unlearn/trainable.h"
 
-/* By side, and behind them rows like the forget rows that the model never saw. */
+/* The evaluated sets: those of the two sides, and the holdout set: rows like the forget rows, never
+ * trained on. */
 enum { DELE_HOLDOUT = DELE_RETAIN + 1, DELE_EVALUATED_SETS };
 
+/* What is evaluated; all of it belongs to the caller. */
 typedef struct {
-    int eval_every;                               /* updates; 0: never */
     const dele_dataset *set[DELE_EVALUATED_SETS]; /* NULL: not evaluated */
-    const dele_mmlu *mmlu;                        /* NULL: not asked */
-    double retain_budget, mmlu_budget; /* nats a token; of accuracy; NaN: no such budget */
-    int patience;
-    bool best;   /* else the last state is kept */
-    FILE *table; /* a line an evaluation; or NULL */
+    const dele_mmlu *mmlu;                        /* NULL: not evaluated */
+} dele_evaluation_data;
+
+typedef struct {
+    int eval_every;                    /* updates between evaluations; 0: no evaluations */
+    double retain_budget, mmlu_budget; /* in nats per token; in accuracy; NaN: no such budget */
+    int patience; /* consecutive evaluations beyond a budget after which training stops */
+    bool best;    /* the best state is selected; else the last one */
 } dele_evaluation_options;
 
 #define DELE_EVALUATION_DEFAULTS                                                                   \
@@ -57,43 +66,51 @@ typedef struct {
 
 typedef struct {
     const dele_evaluation_options *o;
-    const dele_model *model, *moving;
+    const dele_evaluation_data *data;
+    const dele_model *model;  /* what is evaluated */
+    const dele_model *params; /* what is trained: the model, or the table of its adapters */
     size_t batch_tokens;
+    FILE *table; /* a TSV line per evaluation; the caller sets it after init, or leaves it NULL */
     dele_evaluation start, last, best;
-    dele_evaluation nearest; /* of the states beyond a budget, that with the smallest excess; update
-                                0: none was */
-    float **best_weights;    /* NULL: not wanted */
-    int beyond;              /* evaluations in a row */
-    bool enough, stop;
+    dele_evaluation nearest; /* of the states beyond a budget, the one with the smallest excess;
+                                update 0: there is none */
+    float **best_weights;    /* of params; NULL: the last state is selected */
+    int beyond;              /* consecutive evaluations beyond a budget */
+    bool enough, stop;       /* the forget NLL reached the holdout NLL; training is to end */
 } dele_evaluations;
 
-/* moving: what of the model moves, itself or its adapters' table (lora.h); the best of that is
- * kept, in room of the arena's. */
+/* An evaluation without a score. */
+dele_evaluation dele_evaluation_none(size_t update);
+
+/* Evaluates `data` with forward passes of batch_tokens positions.  The arena owns the best weights;
+ * everything else belongs to the caller and must exist as long as c. */
 dele_status dele_evaluations_init(dele_evaluations *c, const dele_evaluation_options *o,
-                                  const dele_model *model, const dele_model *moving,
-                                  const dele_mask *mask, size_t batch_tokens, dele_arena *arena,
-                                  dele_err *err);
+                                  const dele_evaluation_data *data, const dele_trainable *trainable,
+                                  size_t batch_tokens, dele_arena *arena, dele_err *err);
 
 /* Evaluates the model after `update` of `updates`, where an evaluation is due; sets stop where
  * training is to end. */
 dele_status dele_evaluations_run(dele_evaluations *c, size_t update, size_t updates, dele_err *err);
 
-/* What the weights are to be in the end: the best ones are put back, into what moves, where they
- * are wanted. */
+/* The evaluation of the selected state.  Where that is the best one, its weights are restored. */
 const dele_evaluation *dele_evaluations_select(const dele_evaluations *c);
 
-void dele_evaluations_serialize(dele_evaluations *c, size_t updates,
-                                dele_training_state *state); /* updates: of the whole run */
+/* updates: of the whole run. */
+void dele_evaluations_serialize(dele_evaluations *c, size_t updates, dele_training_state *state);
 
-/* How far a state is beyond the budgets, in nats and in accuracy; 0: within, or there is no such
- * budget. */
+/* How far a state is beyond a budget, in nats and in accuracy; 0: within it, or there is no such
+ * budget; infinite for a score that is not a number. */
 double dele_retain_excess(const dele_evaluation *check, const dele_evaluation *start,
-                                const dele_evaluation_options *o);
+                          const dele_evaluation_options *o);
 double dele_mmlu_excess(const dele_evaluation *check, const dele_evaluation *start,
-                              const dele_evaluation_options *o);
+                        const dele_evaluation_options *o);
 
-/* Evaluates one set: mean NLL a label, and the share of exact rows. */
+/* Evaluates one set: mean NLL per label, and the fraction of exact rows. */
 dele_status dele_evaluate_set(double *nll, double *exact, const dele_model *model,
                               const dele_dataset *set, size_t batch_tokens, dele_err *err);
+
+/* Scores the sets [0, n_sets) of data, those that are not NULL. */
+dele_status dele_evaluate_sets(dele_evaluation *score, const dele_evaluation_data *data, int n_sets,
+                               const dele_model *model, size_t batch_tokens, dele_err *err);
 
 #endif

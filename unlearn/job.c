@@ -87,6 +87,16 @@ dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *jo
     return dele_chat_parse(&o->chat, job->chat, model->tokenizer, err);
 }
 
+/* A job that runs. */
+typedef struct {
+    const dele_job *job;
+    const dele_trainable *trainable;
+    const dele_train_data *data;
+    const dele_job_output *to;
+    dele_outdir out;
+    dele_train_report report;
+} job_run;
+
 /* ---- the result ------------------------------------------------------------------------------ */
 
 /* The mask as a list of names: reads back with --mask, for this model or one of its kind. */
@@ -131,26 +141,23 @@ static dele_status project(const dele_outdir *out, const char *from, const char 
     return err->code;
 }
 
-/* Trouble with the pictures is said and borne: a checkpoint without them is still a checkpoint. */
-static void draw(const dele_outdir *out, const dele_job *job, const dele_train_report *r,
-                 bool two_sides)
+/* Plots that cannot be drawn are reported, and the job goes on: a checkpoint without them is still
+ * a checkpoint.  A run that ended at the evaluation before its first update has no losses to plot.
+ */
+static void draw(const job_run *r)
 {
     static const int learning[] = {0, 6, -1}, unlearning[] = {0, 6, 7, 8, -1},
                      evaluations[] = {0, 1, 3, 2, 4, 5, 7, -1};
+    const dele_evaluation_options *o = &r->job->train.evaluations;
     char dir[1100], limit[40];
     dele_err err = {0};
-    snprintf(limit, sizeof limit, "%.9g",
-             r->start.nll[DELE_RETAIN] + job->train.evaluations.retain_budget);
-    snprintf(dir, sizeof dir, "%s/deleatur/plots", out->part);
-    /* a run that ends at the evaluation before its first update has no losses to draw */
-    if (r->done && two_sides)
-        project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title Training loss\n",
-                unlearning, NULL, &err);
-    else if (r->done)
-        project(out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title Training loss\n",
-                learning, NULL, &err);
-    if (!err.code && job->train.evaluations.eval_every)
-        project(out, "evaluations.tsv", "evaluations.tsv",
+    snprintf(limit, sizeof limit, "%.9g", r->report.start.nll[DELE_RETAIN] + o->retain_budget);
+    snprintf(dir, sizeof dir, "%s/deleatur/plots", r->out.part);
+    if (r->report.done)
+        project(&r->out, "steps.tsv", "losses.tsv", "# plot losses.gp\n# title Training loss\n",
+                r->data->set[DELE_FORGET] ? unlearning : learning, NULL, &err);
+    if (!err.code && o->eval_every)
+        project(&r->out, "evaluations.tsv", "evaluations.tsv",
                 "# plot evaluations.gp\n# title Evaluations during unlearning\n", evaluations,
                 limit, &err);
     if (!err.code) dele_plots_draw(dir, NULL, &err);
@@ -188,102 +195,100 @@ static void close_table(FILE *table, dele_err *err)
                   "the tables of the run could not be written: is the disk full?");
 }
 
-/* Both sets as they stand, by the weights as they are now: the same measure for every objective,
- * whatever its own loss. */
-static dele_status score_sets(dele_evaluation *score, const dele_job *job, const dele_model *model,
-                              dele_err *err)
+/* The NLL and exact match of both sets with the present weights: the same measure for every
+ * objective, whatever its own loss. */
+static dele_status score_sets(dele_evaluation *score, const job_run *r, dele_err *err)
 {
-    const dele_evaluation_options *o = &job->train.evaluations;
-    *score = (dele_evaluation){.nll = {(double)NAN, (double)NAN, (double)NAN},
-                               .exact = {(double)NAN, (double)NAN, (double)NAN},
-                               .mmlu = (double)NAN};
-    for (int side = DELE_FORGET; side <= DELE_RETAIN; side++)
-        if (o->set[side] && dele_evaluate_set(&score->nll[side], &score->exact[side], model,
-                                              o->set[side], job->train.batch_tokens, err))
-            return err->code;
-    return DELE_OK;
+    *score = dele_evaluation_none(0);
+    return dele_evaluate_sets(score, &r->data->evaluation, DELE_RETAIN + 1, r->trainable->model,
+                              r->job->train.batch_tokens, err);
 }
 
 /* Before training and, by its result, after; evaluations have measured both already. */
-static dele_status score_before(dele_train_report *r, const dele_job *job, const dele_model *model,
-                                dele_err *err)
+static dele_status score_before(job_run *r, dele_err *err)
 {
-    return job->train.evaluations.eval_every ? DELE_OK
-                                             : score_sets(&r->before_after[0], job, model, err);
+    return r->job->train.evaluations.eval_every ? DELE_OK
+                                                : score_sets(&r->report.before_after[0], r, err);
 }
 
-static dele_status score_after(dele_train_report *r, const dele_job *job, const dele_model *model,
-                               dele_err *err)
+static dele_status score_after(job_run *r, dele_err *err)
 {
-    if (!job->train.evaluations.eval_every) return score_sets(&r->before_after[1], job, model, err);
-    r->before_after[0] = r->start;
-    r->before_after[1] = r->selected;
+    dele_train_report *report = &r->report;
+    if (!r->job->train.evaluations.eval_every) return score_sets(&report->before_after[1], r, err);
+    report->before_after[0] = report->start;
+    report->before_after[1] = report->selected;
     return DELE_OK;
 }
 
-static dele_status train_into(const dele_outdir *out, dele_train_report *report,
-                              const dele_job *job, const dele_common *common, dele_model *model,
-                              const dele_mask *mask, const dele_dataset *forget,
-                              const dele_dataset *retain, const char *what, dele_err *err)
+/* dele_train begins with an empty report, so the scores before training are put back behind it. */
+static void train(job_run *r, dele_train_output *output, dele_err *err)
 {
-    char state[1100];
-    snprintf(state, sizeof state, "%s/" STATE, out->part);
-    dele_train_options o = job->train;
-    o.state = state;
-    const bool anew = !state_stands(state, common->quiet);
-    FILE *steps = open_table(out, "steps.tsv", anew, err);
-    if (o.evaluations.eval_every && steps)
-        o.evaluations.table = open_table(out, "evaluations.tsv", anew, err);
+    const dele_evaluation before = r->report.before_after[0];
+    const dele_train_options *o = &r->job->train;
     dele_progress progress;
     dele_train_report plan;
-    if (!err->code && !dele_train_plan(&plan, forget, retain, &o, err)) {
-        dele_progress_begin(&progress, common->quiet ? NULL : stderr, what, "rows",
-                            (double)plan.rows_in_all);
-        const dele_evaluation before =
-            report->before_after[0]; /* training begins with an empty report */
-        if (!dele_train(report, model, mask, forget, retain, &o, steps, &progress, err))
-            dele_progress_end(&progress);
-        report->before_after[0] = before;
-    }
-    close_table(steps, err);
-    close_table(o.evaluations.table, err);
+    if (dele_train_plan(&plan, r->data, o, err)) return;
+    dele_progress_begin(&progress, r->to->common->quiet ? NULL : stderr, r->to->title, "rows",
+                        (double)plan.rows_in_all);
+    output->progress = &progress;
+    if (!dele_train(&r->report, r->trainable, r->data, o, output, err))
+        dele_progress_end(&progress);
+    r->report.before_after[0] = before;
+}
+
+static dele_status train_into_tables(job_run *r, dele_err *err)
+{
+    char state[1100];
+    snprintf(state, sizeof state, "%s/" STATE, r->out.part);
+    dele_train_output output = {.state = state};
+    const bool anew = !state_stands(state, r->to->common->quiet);
+    output.steps = open_table(&r->out, "steps.tsv", anew, err);
+    if (r->job->train.evaluations.eval_every && output.steps)
+        output.evaluations = open_table(&r->out, "evaluations.tsv", anew, err);
+    if (!err->code) train(r, &output, err);
+    close_table(output.steps, err);
+    close_table(output.evaluations, err);
     return err->code;
 }
 
-static dele_status save_adapters(const dele_outdir *out, const dele_job *job, dele_err *err)
+static dele_status save_adapters(const job_run *r, dele_err *err)
 {
     char path[1100];
-    snprintf(path, sizeof path, "%s/deleatur/adapter", out->part);
-    dele_status status = dele_outdir_sub(out, "deleatur/adapter", err);
-    return status ? status : dele_lora_save(job->train.lora, job->model, path, err);
+    snprintf(path, sizeof path, "%s/deleatur/adapter", r->out.part);
+    dele_status status = dele_outdir_sub(&r->out, "deleatur/adapter", err);
+    return status ? status : dele_lora_save(r->trainable->lora, r->job->model, path, err);
 }
 
-static dele_status save_result(const dele_outdir *out, const dele_job *job, dele_manifest *manifest,
-                               dele_model *model, const dele_mask *mask,
-                               const dele_train_report *report, const dele_err *trouble,
-                               dele_err *err)
+static dele_job_result result_of(const job_run *r, const dele_err *trouble)
+{
+    return (dele_job_result){r->job, r->trainable, r->data, &r->report, trouble};
+}
+
+static dele_status save_result(const job_run *r, const dele_err *trouble, dele_err *err)
 {
     char path[1100];
-    if (job->lora_keep && save_adapters(out, job, err)) return err->code;
-    snprintf(path, sizeof path, "%s/deleatur/mask.json", out->part);
-    if (dele_model_save(model, out->part, job->dtype, err) || save_mask(path, model, mask, err))
+    const dele_model *model = r->trainable->model;
+    const dele_job_result result = result_of(r, trouble);
+    if (r->job->lora_keep && save_adapters(r, err)) return err->code;
+    snprintf(path, sizeof path, "%s/deleatur/mask.json", r->out.part);
+    if (dele_model_save(model, r->out.part, r->job->dtype, err) ||
+        save_mask(path, model, r->trainable->mask, err))
         return err->code;
-    dele_manifest_set(manifest, "training", dele_job_training_json(job, mask, report, trouble));
-    snprintf(path, sizeof path, "%s/deleatur/manifest.json", out->part);
-    return dele_manifest_save(manifest, path, err);
+    dele_manifest_set(r->to->manifest, "training", dele_job_training_json(&result));
+    snprintf(path, sizeof path, "%s/deleatur/manifest.json", r->out.part);
+    return dele_manifest_save(r->to->manifest, path, err);
 }
 
 /* Opens the directory: a new one, or what the same command left when it was interrupted.  The
  * number of threads decides the last bits of sums, so it is one of the settings. */
-static dele_status open_result(dele_outdir *out, const dele_job *job, const dele_manifest *manifest,
-                               dele_err *err)
+static dele_status open_result(job_run *r, dele_err *err)
 {
     dele_arena arena = {0};
     bool resumed;
-    char *key = dele_manifest_key(manifest, "out,save-every", &arena, err);
+    char *key = dele_manifest_key(r->to->manifest, "out,save-every", &arena, err);
     if (key) key = dele_printf(&arena, err, "%s%d threads\n", key, omp_get_max_threads());
-    if (key && !dele_outdir_resume(out, job->out, key, &resumed, err))
-        dele_outdir_sub(out, "deleatur/plots", err);
+    if (key && !dele_outdir_resume(&r->out, r->job->out, key, &resumed, err))
+        dele_outdir_sub(&r->out, "deleatur/plots", err);
     dele_arena_release(&arena);
     return err->code;
 }
@@ -306,10 +311,9 @@ static void close_result(dele_outdir *out, const char *result, dele_err *err)
 
 /* ---- --select best without a best state ------------------------------------------------------ */
 
-static bool finds_none(const dele_job *job, const dele_train_report *r)
+static bool selects_best(const dele_job *job)
 {
-    return job->train.evaluations.eval_every && job->train.evaluations.best &&
-           r->selected.update == 0;
+    return job->train.evaluations.eval_every && job->train.evaluations.best;
 }
 
 /* The table of evaluations, beside where the result would be; an earlier one of ours is replaced.
@@ -328,33 +332,38 @@ static void keep_checks(char *path, size_t size, const dele_outdir *out)
     if (*path && dele_file_copy(from, path, NULL)) *path = 0;
 }
 
-/* By how much the nearest state is beyond the budgets; or that none within them forgot anything.
- * The untouched model is not a result. */
-static void fail_none(const dele_job *job, const dele_train_report *r, const dele_outdir *out,
-                      dele_err *err)
+/* By how much the nearest state is beyond the budgets, in words; or that no state within them
+ * forgot anything. */
+static void say_why(char *why, size_t size, const job_run *r)
 {
-    const dele_evaluation_options *o = &job->train.evaluations;
-    const dele_evaluation *k = &r->nearest, *start = &r->start;
+    const dele_evaluation_options *o = &r->job->train.evaluations;
+    const dele_evaluation *k = &r->report.nearest, *start = &r->report.start;
     const double retain = dele_retain_excess(k, start, o), mmlu = dele_mmlu_excess(k, start, o);
-    const bool diverged = err->code == DELE_ERR_DIVERGED;
-    char table[1100], why[700] = "none has a higher forget NLL than the model before training";
-    keep_checks(table, sizeof table, out);
-    if (k->update) {
-        size_t n = (size_t)snprintf(why, sizeof why, "the nearest, update %zu, is", k->update);
-        if (retain > 0)
-            n += (size_t)snprintf(
-                why + n, sizeof why - n,
-                " beyond --retain-budget %g by %.3g nats (retain NLL %.3f, allowed "
-                "%.3f)%s",
-                o->retain_budget, retain, k->nll[DELE_RETAIN],
-                start->nll[DELE_RETAIN] + o->retain_budget, mmlu > 0 ? " and" : "");
-        if (mmlu > 0)
-            n += (size_t)snprintf(why + n, sizeof why - n,
-                                  " beyond --mmlu-budget %g by %.3g (MMLU %.3f, allowed %.3f)",
-                                  o->mmlu_budget, mmlu, k->mmlu, start->mmlu - o->mmlu_budget);
-        if (!(retain > 0) && !(mmlu > 0))
-            snprintf(why + n, sizeof why - n, " without a finite forget NLL");
+    if (!k->update) {
+        snprintf(why, size, "none has a higher forget NLL than the model before training");
+        return;
     }
+    size_t n = (size_t)snprintf(why, size, "the nearest, update %zu, is", k->update);
+    if (retain > 0)
+        n += (size_t)snprintf(why + n, size - n,
+                              " beyond --retain-budget %g by %.3g nats (retain NLL %.3f, allowed "
+                              "%.3f)%s",
+                              o->retain_budget, retain, k->nll[DELE_RETAIN],
+                              start->nll[DELE_RETAIN] + o->retain_budget, mmlu > 0 ? " and" : "");
+    if (mmlu > 0)
+        n += (size_t)snprintf(why + n, size - n,
+                              " beyond --mmlu-budget %g by %.3g (MMLU %.3f, allowed %.3f)",
+                              o->mmlu_budget, mmlu, k->mmlu, start->mmlu - o->mmlu_budget);
+    if (!(retain > 0) && !(mmlu > 0)) snprintf(why + n, size - n, " without a finite forget NLL");
+}
+
+/* The model before training is not a result: the job fails and says why no other state is one. */
+static void fail_none(const job_run *r, dele_err *err)
+{
+    const bool diverged = err->code == DELE_ERR_DIVERGED;
+    char table[1100], why[700];
+    keep_checks(table, sizeof table, &r->out);
+    say_why(why, sizeof why, r);
     *err = (dele_err){0};
     dele_fail(err, DELE_ERR_DATA,
               "--select best: no evaluated checkpoint%s can be selected: %s; nothing is "
@@ -364,52 +373,50 @@ static void fail_none(const dele_job *job, const dele_train_report *r, const del
               *table ? " but the table of evaluations, " : "", table);
 }
 
-static dele_status run(const dele_job *job, const dele_common *common, dele_manifest *manifest,
-                       dele_model *model, const dele_mask *mask, const dele_dataset *forget,
-                       const dele_dataset *retain, const char *what, dele_err *err)
+/* Writes the result: the trained model, or after divergence the last good weights.  An error while
+ * writing replaces no earlier one. */
+static void keep_result(job_run *r, dele_err *err)
 {
-    dele_outdir out = {0};
-    dele_train_report report = {0};
     dele_err save = {0};
-    if (!common->quiet) dele_job_print_plan(job, model, mask, forget, retain);
-    if (!open_result(&out, job, manifest, err) && !score_before(&report, job, model, err))
-        train_into(&out, &report, job, common, model, mask, forget, retain, what, err);
-    if (!err->code) score_after(&report, job, model, err);
-    if ((!err->code || err->code == DELE_ERR_DIVERGED) && finds_none(job, &report)) {
-        fail_none(job, &report, &out, err);
-        dele_outdir_abandon(&out);
-        return err->code;
-    }
-    if (!err->code || err->code == DELE_ERR_DIVERGED) {
-        if (!save_result(&out, job, manifest, model, mask, &report, err, &save))
-            draw(&out, job, &report, forget != NULL);
-        close_result(&out, job->out, &save);
-        if (save.code && !err->code) *err = save;
+    if (!save_result(r, err, &save)) draw(r);
+    close_result(&r->out, r->job->out, &save);
+    if (save.code && !err->code) *err = save;
+    if (err->code != DELE_ERR_DIVERGED || save.code) return;
+    const size_t used = strlen(err->msg);
+    snprintf(err->msg + used, sizeof err->msg - used, " (saved in %s%s)", r->job->out,
+             selects_best(r->job) ? ": the best checkpoint evaluated before" : "");
+}
+
+static dele_status run(job_run *r, dele_err *err)
+{
+    const dele_common *common = r->to->common;
+    if (!common->quiet) dele_job_print_plan(r->job, r->trainable, r->data);
+    if (!open_result(r, err) && !score_before(r, err)) train_into_tables(r, err);
+    if (!err->code) score_after(r, err);
+    if (err->code && err->code != DELE_ERR_DIVERGED) {
+        close_result(&r->out, r->job->out, err);
+    } else if (selects_best(r->job) && r->report.selected.update == 0) {
+        fail_none(r, err);
+        dele_outdir_abandon(&r->out);
     } else {
-        close_result(&out, job->out, err);
+        keep_result(r, err);
     }
-    if (err->code == DELE_ERR_DIVERGED && !save.code) {
-        size_t used = strlen(err->msg);
-        const bool best = job->train.evaluations.eval_every && job->train.evaluations.best;
-        snprintf(err->msg + used, sizeof err->msg - used, " (saved in %s%s)", job->out,
-                 best ? ": the best checkpoint evaluated before" : "");
-    }
-    if (!err->code) dele_job_print_result(common, job, &report, forget != NULL);
+    const dele_job_result result = result_of(r, err);
+    if (!err->code) dele_job_print_result(&result, common);
     return err->code;
 }
 
-dele_status dele_job_run(const dele_job *job, const dele_common *common, dele_manifest *manifest,
-                         dele_model *model, const dele_mask *mask, const dele_dataset *forget,
-                         const dele_dataset *retain, const char *what, dele_err *err)
+dele_status dele_job_run(const dele_job *job, const dele_job_input *in, const dele_job_output *to,
+                         dele_err *err)
 {
     dele_arena arena = {0};
     dele_lora lora;
-    dele_job with = *job;
+    const dele_trainable trainable = {in->model, in->mask, job->lora ? &lora : NULL};
     const double alpha = job->lora_alpha != 0 ? job->lora_alpha : job->lora;
-    if (job->lora) with.train.lora = &lora;
+    job_run r = {.job = job, .trainable = &trainable, .data = &in->data, .to = to};
     if (!job->lora ||
-        !dele_lora_init(&lora, model, mask, job->lora, alpha, job->train.seed, &arena, err))
-        run(&with, common, manifest, model, mask, forget, retain, what, err);
+        !dele_lora_init(&lora, in->model, in->mask, job->lora, alpha, job->train.seed, &arena, err))
+        run(&r, err);
     dele_arena_release(&arena);
     return err->code;
 }

@@ -88,21 +88,35 @@ typedef struct {
              "seconds between saved training states, from which a killed run resumes; 0: none")
 /* clang-format on */
 
-/* All three in place already: batch_tokens and schedule are taken over into train, the mask is
- * read. */
+/* Checks the options and turns words into what they mean, in place. */
 dele_status dele_job_resolve(dele_job *job, dele_err *err);
+
+/* The mask that --tensors, --mask or --layers and --parts select.  The arena owns its tables. */
 dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model,
                           dele_arena *arena, dele_err *err);
 
-/* How rows of this job are read.  context_default: rows when --max-length is 0. */
+/* How rows of this job are read: with the model's context where --max-length is 0. */
 dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job,
                                      const dele_model *model, dele_err *err);
 
-/* Trains, and writes the result.  Where the same command was interrupted, it resumes it.  On
- * divergence the last good state is written all the same, and the sentence says where.  forget may
- * be NULL. */
-dele_status dele_job_run(const dele_job *job, const dele_common *common, dele_manifest *manifest,
-                         dele_model *model, const dele_mask *mask, const dele_dataset *forget,
-                         const dele_dataset *retain, const char *what, dele_err *err);
+/* What a job works on.  It belongs to the caller; only the model changes. */
+typedef struct {
+    dele_model *model;
+    const dele_mask *mask;
+    dele_train_data data;
+} dele_job_input;
+
+/* Where a job's result goes, apart from its directory.  The manifest belongs to the caller, and the
+ * job adds what it measured. */
+typedef struct {
+    const dele_common *common; /* --quiet, --json */
+    dele_manifest *manifest;
+    const char *title; /* of the progress line */
+} dele_job_output;
+
+/* Trains, and writes the result.  Where the same command was interrupted, it is resumed.  On
+ * divergence the last good state is written all the same, and the error says where. */
+dele_status dele_job_run(const dele_job *job, const dele_job_input *in, const dele_job_output *to,
+                         dele_err *err);
 
 #endif

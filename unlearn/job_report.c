@@ -20,45 +20,41 @@ static void say_set(const char *name, const dele_dataset *set)
     fputc('\n', stderr);
 }
 
-static void say_memory(const dele_job *job, const dele_model *model, const dele_mask *mask,
-                       const dele_train_report *plan, const dele_dataset *forget,
-                       const dele_dataset *retain)
+static void say_memory(const dele_job *job, const dele_trainable *trainable,
+                       const dele_train_data *data, const dele_train_report *plan)
 {
-    const dele_dataset *alternates = job->train.alternates;
-    size_t longest = forget ? forget->longest : 0;
-    if (retain && retain->longest > longest) longest = retain->longest;
-    if (alternates) longest += alternates->longest;
-    const dele_train_memory m = dele_train_memory_of(model, mask, &job->train, longest,
-                                                     plan->tokens_in_all / plan->updates);
+    const dele_train_memory m = dele_train_memory_of(
+        trainable, &job->train, dele_longest_item(data), plan->tokens_in_all / plan->updates);
     fprintf(stderr,
             "  memory    about %zu MiB: weights %zu, %d copies of trained weights %zu, activations "
             "%zu\n",
             m.total >> 20, m.weights >> 20, m.n_copies, m.copies >> 20, m.activations >> 20);
 }
 
-/* At nine tenths of the rate of a product of an update's size: what the rest of a training step
- * leaves of it. */
-static void say_time(const dele_job *job, const dele_model *model, const dele_mask *mask,
-                     const dele_train_report *plan, const dele_dataset *forget,
-                     const dele_dataset *retain)
+/* At nine tenths of the rate of a matrix product of an update's size: what the rest of a training
+ * step leaves of it. */
+static void say_time(const dele_job *job, const dele_trainable *trainable,
+                     const dele_train_data *data, const dele_train_report *plan)
 {
+    const dele_config *c = &trainable->model->config;
     const size_t update = plan->tokens_in_all / plan->updates, most = job->train.batch_tokens;
-    const double rate =
-        gemm_rate(update < most ? update : most, (size_t)model->config.intermediate_size,
-                  (size_t)model->config.hidden_size);
-    const double flops = dele_train_flops(model, mask, &job->train, plan, forget, retain);
+    const double rate = gemm_rate(update < most ? update : most, (size_t)c->intermediate_size,
+                                  (size_t)c->hidden_size);
+    const double flops = dele_train_flops(trainable, data, &job->train, plan);
     if (!(rate > 0)) return;
     fprintf(stderr, "  time      about ");
     dele_print_duration(stderr, flops / (0.9 * rate));
     fprintf(stderr, ": %.3g TFLOP, matrix products running at %.0f GFLOP/s now%s\n", flops / 1e12,
-            rate / 1e9, job->train.evaluations.mmlu ? "; MMLU evaluations not counted" : "");
+            rate / 1e9, data->evaluation.mmlu ? "; MMLU evaluations not counted" : "");
 }
 
-void dele_job_print_plan(const dele_job *job, const dele_model *model, const dele_mask *mask,
-                         const dele_dataset *forget, const dele_dataset *retain)
+void dele_job_print_plan(const dele_job *job, const dele_trainable *trainable,
+                         const dele_train_data *data)
 {
+    const dele_dataset *forget = data->set[DELE_FORGET], *retain = data->set[DELE_RETAIN];
+    const dele_mask *mask = trainable->mask;
     dele_train_report plan;
-    if (dele_train_plan(&plan, forget, retain, &job->train, NULL)) return;
+    if (dele_train_plan(&plan, data, &job->train, NULL)) return;
     fprintf(stderr, "plan\n");
     if (forget) say_set("forget", forget);
     if (retain) say_set(forget ? "retain" : "data", retain);
@@ -70,20 +66,21 @@ void dele_job_print_plan(const dele_job *job, const dele_model *model, const del
             plan.updates, chunks, job->train.epochs, plan.updates_per_epoch, plan.rows_in_all,
             plan.tokens_in_all);
     fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n",
-            mask->n_trained, model->n_tensors, (double)mask->n_parameters / 1e6,
-            (double)dele_model_parameters(model) / 1e6);
-    if (job->train.lora)
+            mask->n_trained, trainable->model->n_tensors, (double)mask->n_parameters / 1e6,
+            (double)dele_model_parameters(trainable->model) / 1e6);
+    if (trainable->lora)
         fprintf(stderr, "  adapters  rank %d, %.2f million weights\n", job->lora,
-                (double)dele_lora_parameters(job->train.lora) / 1e6);
-    say_memory(job, model, mask, &plan, forget, retain);
-    say_time(job, model, mask, &plan, forget, retain);
+                (double)dele_lora_parameters(trainable->lora) / 1e6);
+    say_memory(job, trainable, data, &plan);
+    say_time(job, trainable, data, &plan);
 }
 
-/* ---- what was checked ------------------------------------------------------------------------ */
+/* ---- evaluations ----------------------------------------------------------------------------- */
 
-/* By what the weights in the result were chosen, in words. */
-static void say_rule(char *text, size_t size, const dele_evaluation_options *o)
+/* How the weights of the result were selected, in words. */
+static void say_rule(char *text, size_t size, const dele_job_result *result)
 {
+    const dele_evaluation_options *o = &result->job->train.evaluations;
     size_t n = (size_t)snprintf(
         text, size,
         o->best ? "highest forget NLL of the checkpoints evaluated every %d updates"
@@ -98,7 +95,7 @@ static void say_rule(char *text, size_t size, const dele_evaluation_options *o)
     if (!isnan(o->mmlu_budget) && n < size)
         n += (size_t)snprintf(text + n, size - n, "%s MMLU at most %g below the start's", word,
                               o->mmlu_budget);
-    if (o->set[DELE_HOLDOUT] && n < size)
+    if (result->data->evaluation.set[DELE_HOLDOUT] && n < size)
         n += (size_t)snprintf(text + n, size - n,
                               "; training ends once forget NLL reaches holdout NLL");
     if (o->best && n < size) snprintf(text + n, size - n, "; ties: the earliest");
@@ -118,11 +115,12 @@ static cJSON *evaluation_json(const dele_evaluation *k)
     return j;
 }
 
-static cJSON *evaluations_json(const dele_evaluation_options *o, const dele_train_report *r)
+static cJSON *evaluations_json(const dele_job_result *result)
 {
+    const dele_train_report *r = result->report;
     char rule[400];
     cJSON *j = cJSON_CreateObject();
-    say_rule(rule, sizeof rule, o);
+    say_rule(rule, sizeof rule, result);
     cJSON_AddStringToObject(j, "selection", rule);
     cJSON_AddItemToObject(j, "start", evaluation_json(&r->start));
     cJSON_AddItemToObject(j, "selected", evaluation_json(&r->selected));
@@ -169,13 +167,14 @@ static cJSON *before_after_json(const dele_train_report *r)
     return j;
 }
 
-/* Hardly: by less than a tenth of a nat a label, and in less than a tenth of the rows.  Rows that
- * were never known cannot be forgotten, and that is said instead.  A run that ended because forget
- * NLL reached holdout NLL did what it was asked to do: it has no warning.  What is suggested is fifty
- * updates in all (or twice as many as there were), three times the rate, and a quarter of the batch
- * where an epoch has few updates. */
-const char *dele_job_warning(const dele_job *job, const dele_train_report *r, dele_arena *arena,
-                             dele_err *err)
+/* A warning that hardly anything was forgotten: the NLL rose by less than a tenth of a nat per
+ * label, and exact match fell by less than a tenth.  Rows that were never known cannot be
+ * forgotten, and the warning says that instead.  A run that ended because forget NLL reached
+ * holdout NLL did what it was asked to do, and has no warning.  The suggestion is fifty updates in
+ * all (or twice as many as there were), three times the learning rate, and a quarter of the batch
+ * where an epoch has few updates.  In the arena; NULL: no warning. */
+static const char *warning_of(const dele_job *job, const dele_train_report *r, dele_arena *arena,
+                              dele_err *err)
 {
     const dele_evaluation *a = &r->before_after[0], *b = &r->before_after[1];
     if (isnan(a->nll[DELE_FORGET]) || r->enough) return NULL;
@@ -205,92 +204,98 @@ const char *dele_job_warning(const dele_job *job, const dele_train_report *r, de
                  : NULL;
 }
 
-static void add_scores(cJSON *to, const dele_job *job, const dele_train_report *r)
+static void add_scores(cJSON *to, const dele_job_result *result)
 {
     dele_arena arena = {0};
-    cJSON *scores = before_after_json(r);
-    const char *warning = dele_job_warning(job, r, &arena, NULL);
+    cJSON *scores = before_after_json(result->report);
+    const char *warning = warning_of(result->job, result->report, &arena, NULL);
     if (scores) cJSON_AddItemToObject(to, "scores", scores);
     if (warning) cJSON_AddStringToObject(to, "warning", warning);
     dele_arena_release(&arena);
 }
 
-static void print_checks(const dele_evaluation_options *o, const dele_train_report *r)
+static void print_checks(const dele_job_result *result)
 {
+    const dele_train_report *r = result->report;
     char rule[400];
     const dele_evaluation *a = &r->start, *b = &r->selected;
-    say_rule(rule, sizeof rule, o);
+    say_rule(rule, sizeof rule, result);
     printf("selected\tupdate %zu: %s\n", b->update, rule);
     if (r->enough)
         printf("stopped\tforget NLL reached holdout NLL\n");
     else if (r->stopped)
-        printf("stopped\tbeyond a budget at %d evaluations in a row\n", o->patience);
+        printf("stopped\tbeyond a budget at %d evaluations in a row\n",
+               result->job->train.evaluations.patience);
     print_check("holdout NLL", a->nll[DELE_HOLDOUT], b->nll[DELE_HOLDOUT]);
     print_check("MMLU", a->mmlu, b->mmlu);
 }
 
 /* ---- after ----------------------------------------------------------------------------------- */
 
-static const char *kept_state(const dele_job *job, const dele_train_report *r,
-                              const dele_err *trouble)
+static const char *kept_state(const dele_job_result *result)
 {
-    if (job->train.evaluations.eval_every && job->train.evaluations.best)
-        return "best of the evaluated checkpoints";
-    return trouble->code ? "last good weights"
-           : r->enough   ? "where forget NLL reached holdout NLL"
-           : r->stopped  ? "where a budget stopped it"
-                         : "after the last update";
+    const dele_train_report *r = result->report;
+    const dele_evaluation_options *o = &result->job->train.evaluations;
+    if (o->eval_every && o->best) return "best of the evaluated checkpoints";
+    return result->trouble->code ? "last good weights"
+           : r->enough           ? "where forget NLL reached holdout NLL"
+           : r->stopped          ? "where a budget stopped it"
+                                 : "after the last update";
 }
 
-cJSON *dele_job_training_json(const dele_job *job, const dele_mask *mask,
-                              const dele_train_report *report, const dele_err *trouble)
+cJSON *dele_job_training_json(const dele_job_result *result)
 {
+    const dele_train_report *report = result->report;
+    const dele_trainable *trainable = result->trainable;
     cJSON *training = cJSON_CreateObject();
     cJSON_AddNumberToObject(training, "updates_planned", (double)report->updates);
     cJSON_AddNumberToObject(training, "updates_done", (double)report->done);
     cJSON_AddNumberToObject(training, "rows", (double)report->last.rows);
     cJSON_AddNumberToObject(training, "tokens", (double)report->last.tokens);
     cJSON_AddNumberToObject(training, "labels", (double)report->last.labels);
-    cJSON_AddNumberToObject(training, "tensors_trained", (double)mask->n_trained);
-    cJSON_AddNumberToObject(training, "weights_trained", (double)mask->n_parameters);
-    if (job->train.lora)
+    cJSON_AddNumberToObject(training, "tensors_trained", (double)trainable->mask->n_trained);
+    cJSON_AddNumberToObject(training, "weights_trained", (double)trainable->mask->n_parameters);
+    if (trainable->lora)
         cJSON_AddNumberToObject(training, "adapter_weights",
-                                (double)dele_lora_parameters(job->train.lora));
-    if (job->train.evaluations.eval_every)
-        cJSON_AddItemToObject(training, "evaluations",
-                              evaluations_json(&job->train.evaluations, report));
-    add_scores(training, job, report);
-    cJSON_AddStringToObject(training, "checkpoint", kept_state(job, report, trouble));
-    if (trouble->code) cJSON_AddStringToObject(training, "stopped", trouble->msg);
+                                (double)dele_lora_parameters(trainable->lora));
+    if (result->job->train.evaluations.eval_every)
+        cJSON_AddItemToObject(training, "evaluations", evaluations_json(result));
+    add_scores(training, result);
+    cJSON_AddStringToObject(training, "checkpoint", kept_state(result));
+    if (result->trouble->code) cJSON_AddStringToObject(training, "stopped", result->trouble->msg);
     return training;
 }
 
-void dele_job_print_result(const dele_common *common, const dele_job *job,
-                           const dele_train_report *r, bool two_sides)
+static void print_json(const dele_job_result *result)
 {
-    if (common->json) {
-        cJSON *j = cJSON_CreateObject();
-        cJSON_AddStringToObject(j, "out", job->out);
-        cJSON_AddNumberToObject(j, "updates", (double)r->done);
-        cJSON_AddNumberToObject(j, "rows", (double)r->last.rows);
-        cJSON_AddNumberToObject(j, "tokens", (double)r->last.tokens);
-        if (two_sides) {
-            cJSON_AddItemToObject(j, "forget_first", dele_json_number(r->first.loss[DELE_FORGET]));
-            cJSON_AddItemToObject(j, "forget_last", dele_json_number(r->last.loss[DELE_FORGET]));
-        }
-        cJSON_AddItemToObject(j, two_sides ? "retain_first" : "loss_first",
-                              dele_json_number(r->first.loss[DELE_RETAIN]));
-        cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last",
-                              dele_json_number(r->last.loss[DELE_RETAIN]));
-        if (job->train.evaluations.eval_every)
-            cJSON_AddItemToObject(j, "evaluations", evaluations_json(&job->train.evaluations, r));
-        add_scores(j, job, r);
-        char *text = dele_json_text(j, false);
-        if (text) puts(text);
-        cJSON_free(text);
-        cJSON_Delete(j);
-        return;
+    const dele_train_report *r = result->report;
+    const bool two_sides = result->data->set[DELE_FORGET];
+    cJSON *j = cJSON_CreateObject();
+    cJSON_AddStringToObject(j, "out", result->job->out);
+    cJSON_AddNumberToObject(j, "updates", (double)r->done);
+    cJSON_AddNumberToObject(j, "rows", (double)r->last.rows);
+    cJSON_AddNumberToObject(j, "tokens", (double)r->last.tokens);
+    if (two_sides) {
+        cJSON_AddItemToObject(j, "forget_first", dele_json_number(r->first.loss[DELE_FORGET]));
+        cJSON_AddItemToObject(j, "forget_last", dele_json_number(r->last.loss[DELE_FORGET]));
     }
+    cJSON_AddItemToObject(j, two_sides ? "retain_first" : "loss_first",
+                          dele_json_number(r->first.loss[DELE_RETAIN]));
+    cJSON_AddItemToObject(j, two_sides ? "retain_last" : "loss_last",
+                          dele_json_number(r->last.loss[DELE_RETAIN]));
+    if (result->job->train.evaluations.eval_every)
+        cJSON_AddItemToObject(j, "evaluations", evaluations_json(result));
+    add_scores(j, result);
+    char *text = dele_json_text(j, false);
+    if (text) puts(text);
+    cJSON_free(text);
+    cJSON_Delete(j);
+}
+
+static void print_table(const dele_job_result *result)
+{
+    const dele_train_report *r = result->report;
+    const bool two_sides = result->data->set[DELE_FORGET];
     printf("updates\t%zu\n", r->done);
     if (two_sides)
         printf("forget loss\t%.3f to %.3f\n", r->first.loss[DELE_FORGET],
@@ -299,14 +304,22 @@ void dele_job_print_result(const dele_common *common, const dele_job *job,
         printf("%s\t%.3f to %.3f\n", two_sides ? "retain loss" : "loss", r->first.loss[DELE_RETAIN],
                r->last.loss[DELE_RETAIN]);
     print_before_after(r);
-    if (job->train.evaluations.eval_every) print_checks(&job->train.evaluations, r);
-    {
-        fputs("checkpoint\t", stdout);
-        dele_text_put(stdout, job->out, DELE_TEXT_CELL);
-        putchar('\n');
+    if (result->job->train.evaluations.eval_every) print_checks(result);
+    fputs("checkpoint\t", stdout);
+    dele_text_put(stdout, result->job->out, DELE_TEXT_CELL);
+    putchar('\n');
+}
+
+void dele_job_print_result(const dele_job_result *result, const dele_common *common)
+{
+    const dele_train_report *r = result->report;
+    if (common->json) {
+        print_json(result);
+        return;
     }
+    print_table(result);
     dele_arena arena = {0};
-    const char *warning = dele_job_warning(job, r, &arena, NULL);
+    const char *warning = warning_of(result->job, r, &arena, NULL);
     if (warning) dele_note("warning: %s", warning);
     dele_arena_release(&arena);
     if (!common->quiet && r->seconds > 0)

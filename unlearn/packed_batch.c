@@ -10,14 +10,14 @@
 /* An objective at a layer needs nothing above it: the model it sees ends there. */
 static dele_status cut_above(dele_packed_batch *p, const dele_mask *mask, dele_err *err)
 {
-    const int n_layers = p->view.config.n_layers,
+    const int n_layers = p->now.model.config.n_layers,
               layer = dele_layer_of(p->settings[DELE_LAYER], n_layers);
     if (layer >= n_layers)
         return dele_fail(err, DELE_ERR_USAGE, "--at-layer %d: the model's layers are 0 to %d",
                          layer, n_layers - 1);
     bool below = false;
     for (size_t k = 0; k < mask->n_tensors; k++) {
-        const dele_tensor *t = &p->view.tensors[k];
+        const dele_tensor *t = &p->now.model.tensors[k];
         if (!mask->trains[k]) continue;
         if (t->layer > layer || t->part == DELE_PART_HEAD || t->slot == DELE_SLOT_FINAL_NORM)
             return dele_fail(err, DELE_ERR_USAGE,
@@ -29,8 +29,8 @@ static dele_status cut_above(dele_packed_batch *p, const dele_mask *mask, dele_e
     if (!below)
         return dele_fail(err, DELE_ERR_DATA,
                          "the mask selects no tensor, so nothing would be trained");
-    p->view.config.n_layers = layer + 1;
-    p->width = (size_t)p->view.config.hidden_size;
+    p->now.model.config.n_layers = layer + 1;
+    p->width = (size_t)p->now.model.config.hidden_size;
     return DELE_OK;
 }
 
@@ -40,28 +40,19 @@ static dele_status keep_before(dele_packed_batch *p, const dele_mask *mask, dele
     p->reference_rows = p->objective->reference_rows;
     if (p->settings[DELE_RETAIN_KL] >= 1) p->reference_rows |= DELE_ON_RETAIN;
     if (!p->reference_rows && !p->objective->negates) return DELE_OK;
-    return dele_model_freeze(&p->before, &p->view, mask->trains, arena, err);
+    return dele_model_freeze(&p->before.model, &p->now.model, mask->trains, arena, err);
 }
 
-dele_status dele_packed_batch_init(dele_packed_batch *p, const dele_model *model,
-                                   const dele_mask *mask, const dele_objective *objective,
-                                   const double *settings, size_t batch_tokens, size_t longest,
-                                   dele_arena *arena, dele_err *err)
+static dele_status reserve_pass(dele_packed_pass *pass, size_t rows, size_t width,
+                                dele_arena *arena, dele_err *err)
 {
-    *p = (dele_packed_batch){.objective = objective,
-                             .settings = settings,
-                             .view = *model,
-                             .lowest = mask->lowest,
-                             .batch_tokens = batch_tokens,
-                             .width = (size_t)model->config.vocab};
-    if (keep_before(p, mask, arena, err) || (objective->at_layer && cut_above(p, mask, err)))
-        return err->code;
-    p->before.config.n_layers = p->view.config.n_layers; /* cut as well */
-    if (settings[DELE_MASK_AS_LABEL] == 1 && model->config.vocab <= 100)
-        return dele_fail(err, DELE_ERR_USAGE,
-                         "--mask-as-label 1: the model has %d tokens, and V - 100 is none of them",
-                         model->config.vocab);
-    const size_t rows = batch_tokens > longest ? batch_tokens : longest;
+    bool ok = (pass->output_rows = DELE_NEW(arena, int, rows, err)) &&
+              (pass->x = dele_alloc_raw(arena, rows, width * sizeof *pass->x, err));
+    return ok ? DELE_OK : err->code;
+}
+
+static dele_status reserve(dele_packed_batch *p, size_t rows, dele_arena *arena, dele_err *err)
+{
     bool ok = (p->segments = DELE_NEW(arena, dele_segment, rows, err)) &&
               (p->sequences = DELE_NEW(arena, dele_loss_sequence, rows, err)) &&
               (p->output_rows = DELE_NEW(arena, int, rows, err)) &&
@@ -69,20 +60,38 @@ dele_status dele_packed_batch_init(dele_packed_batch *p, const dele_model *model
               (p->side = DELE_NEW(arena, uint8_t, rows, err)) &&
               (p->nll = DELE_NEW(arena, double, rows, err)) &&
               (p->loss_weight = DELE_NEW(arena, double, rows, err)) &&
-              (p->x = dele_alloc_raw(arena, rows, p->width * sizeof *p->x, err));
-    if (ok && p->reference_rows)
-        ok = (p->output_rows_before = DELE_NEW(arena, int, rows, err)) &&
-             (p->reference = dele_alloc_raw(arena, rows, p->width * sizeof *p->reference, err));
-    if (ok && objective->at_layer)
+              !reserve_pass(&p->now, rows, p->width, arena, err);
+    if (ok && p->reference_rows) ok = !reserve_pass(&p->before, rows, p->width, arena, err);
+    if (ok && p->objective->at_layer)
         ok = (p->patches = DELE_NEW(arena, dele_patch, rows, err)) &&
              (p->steer = DELE_NEW(arena, float, p->width, err));
     return ok ? DELE_OK : err->code;
 }
 
+dele_status dele_packed_batch_init(dele_packed_batch *p, const dele_model *model,
+                                   const dele_mask *mask, const dele_packed_batch_options *o,
+                                   dele_arena *arena, dele_err *err)
+{
+    *p = (dele_packed_batch){.objective = o->objective,
+                             .settings = o->settings,
+                             .now.model = *model,
+                             .lowest = mask->lowest,
+                             .batch_tokens = o->batch_tokens,
+                             .width = (size_t)model->config.vocab};
+    if (keep_before(p, mask, arena, err) || (o->objective->at_layer && cut_above(p, mask, err)))
+        return err->code;
+    p->before.model.config.n_layers = p->now.model.config.n_layers; /* cut as well */
+    if (o->settings[DELE_MASK_AS_LABEL] == 1 && model->config.vocab <= 100)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--mask-as-label 1: the model has %d tokens, and V - 100 is none of them",
+                         model->config.vocab);
+    return reserve(p, o->batch_tokens > o->longest ? o->batch_tokens : o->longest, arena, err);
+}
+
 void dele_packed_batch_release(dele_packed_batch *p)
 {
-    dele_run_release(&p->run);
-    dele_run_release(&p->run_before);
+    dele_run_release(&p->now.run);
+    dele_run_release(&p->before.run);
 }
 
 /* ---- laying out ------------------------------------------------------------------------------ */
@@ -141,7 +150,7 @@ size_t dele_packed_batch_length(const dele_packed_batch *p, const dele_item *ite
 static int target_of(const dele_packed_batch *p, const dele_sequence *s, size_t k)
 {
     const bool masked = p->settings[DELE_MASK_AS_LABEL] == 1 && k < s->first_label;
-    return masked ? p->view.config.vocab - 100 : s->ids[k];
+    return masked ? p->now.model.config.vocab - 100 : s->ids[k];
 }
 
 static void lay_sequence(dele_packed_batch *p, const dele_sequence *s, dele_loss_sequence about)
@@ -178,35 +187,35 @@ static void lay_items(dele_packed_batch *p, const dele_item *items, size_t n)
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-/* Sequences from .. to − 1 and their labels through a model: logits or states into x, room for all
- * labels. */
-static dele_status forward_states(dele_packed_batch *p, dele_run *run, const dele_model *model,
-                                  dele_batch *batch, float *x, size_t from, size_t to,
-                                  int *output_rows, dele_err *err)
+/* The forward pass of sequences [from, to) and their labels: their logits or hidden states go into
+ * pass->x at the labels' places in the whole packed batch, so that both models' agree row by row.
+ * Read at a layer, states come by patches and nothing above the layer is computed. */
+static dele_status forward_states(dele_packed_batch *p, dele_packed_pass *pass, dele_batch *batch,
+                                  size_t from, size_t to, dele_err *err)
 {
     const dele_loss_sequence *first = &p->sequences[from], *last = &p->sequences[to - 1];
     const size_t begin = first->first, n = last->first + last->n - begin;
     int row = 0;
     for (size_t i = 0; i < from; i++) row += p->segments[i].n_rows;
-    for (size_t i = 0; i < n; i++) output_rows[i] = p->output_rows[begin + i] - row;
+    for (size_t i = 0; i < n; i++) pass->output_rows[i] = p->output_rows[begin + i] - row;
     batch->segments = p->segments + from, batch->n_segments = to - from;
     if (!p->objective->at_layer) {
-        batch->output_rows = output_rows, batch->n_output_rows = n;
-        if (dele_forward(run, model, batch, err)) return err->code;
-        dele_logits(x + begin * p->width, model, run->final, n);
+        batch->output_rows = pass->output_rows, batch->n_output_rows = n;
+        if (dele_forward(&pass->run, &pass->model, batch, err)) return err->code;
+        dele_logits(pass->x + begin * p->width, &pass->model, pass->run.final, n);
         return DELE_OK;
     }
     for (size_t i = 0; i < n; i++)
-        p->patches[i] = (dele_patch){.layer = model->config.n_layers - 1,
+        p->patches[i] = (dele_patch){.layer = pass->model.config.n_layers - 1,
                                      .site = DELE_RESID_POST,
                                      .op = DELE_READ,
-                                     .row = output_rows[i],
-                                     .seen = x + (begin + i) * p->width};
+                                     .row = pass->output_rows[i],
+                                     .seen = pass->x + (begin + i) * p->width};
     batch->patches = p->patches, batch->n_patches = n;
-    return dele_forward(run, model, batch, err);
+    return dele_forward(&pass->run, &pass->model, batch, err);
 }
 
-/* Sides are together, so the sequences of a set of sides are one run of them. */
+/* The sequences of a side are adjacent, so those of a set of sides are one range. */
 static dele_status reference_forward(dele_packed_batch *p, dele_err *err)
 {
     size_t from = 0, to = p->n_sequences;
@@ -214,8 +223,7 @@ static dele_status reference_forward(dele_packed_batch *p, dele_err *err)
     while (to > from && !(p->reference_rows >> p->sequences[to - 1].side & 1)) to--;
     dele_batch batch = {0};
     if (from == to) return DELE_OK;
-    return forward_states(p, &p->run_before, &p->before, &batch, p->reference, from, to,
-                          p->output_rows_before, err);
+    return forward_states(p, &p->before, &batch, from, to, err);
 }
 
 /* BROADCAST: open-unlearning divides the sums [b] of the sequences by their lengths [b, 1] and
@@ -241,16 +249,15 @@ dele_status dele_packed_batch_forward(dele_packed_batch *p, double loss[2], cons
 {
     lay_items(p, items, n);
     p->batch = (dele_batch){.keep_for_backward = true, .lowest = p->lowest};
-    if ((p->reference_rows &&
-         reference_forward(p, err)) || /* first: the patches are the micro-batch's own afterwards */
-        forward_states(p, &p->run, &p->view, &p->batch, p->x, 0, p->n_sequences, p->output_rows,
-                       err))
+    /* the reference first: backward needs the patches of the trained model's pass */
+    if ((p->reference_rows && reference_forward(p, err)) ||
+        forward_states(p, &p->now, &p->batch, 0, p->n_sequences, err))
         return err->code;
     if (own_loss_weights(p, group)) fill_loss_weights(p, group);
     const dele_loss_batch rows = {.n = p->n_labels,
                                   .width = p->width,
-                                  .x = p->x,
-                                  .reference = p->reference,
+                                  .x = p->now.x,
+                                  .reference = p->before.x,
                                   .nll = p->nll,
                                   .target = p->target,
                                   .side = p->side,
@@ -274,18 +281,18 @@ dele_status dele_packed_batch_backward(dele_packed_batch *p, const double weight
         size_t end = i + 1;
         while (end < p->n_labels && p->side[end] == p->side[i]) end++;
         if (weight[p->side[i]] != 1)
-            dele_scale(p->x + i * p->width, weight[p->side[i]], (end - i) * p->width);
+            dele_scale(p->now.x + i * p->width, weight[p->side[i]], (end - i) * p->width);
         i = end;
     }
     if (!p->objective->at_layer)
-        return dele_backward(&p->run, &p->view, &p->batch, p->x, &into, err);
+        return dele_backward(&p->now.run, &p->now.model, &p->batch, p->now.x, &into, err);
     for (size_t i = 0; i < p->n_labels; i++) {
         p->patches[i].op = DELE_ADD;
-        p->patches[i].value = p->x + i * p->width;
+        p->patches[i].value = p->now.x + i * p->width;
     }
     into.adds = p->patches, into.n_adds = p->n_labels;
     p->batch.patches = NULL, p->batch.n_patches = 0;
-    return dele_backward(&p->run, &p->view, &p->batch, NULL, &into, err);
+    return dele_backward(&p->now.run, &p->now.model, &p->batch, NULL, &into, err);
 }
 
 /* ---- before training ------------------------------------------------------------------------- */
@@ -300,18 +307,16 @@ static dele_status mean_length(double *mean, dele_packed_batch *p, const dele_it
         dele_batch batch = {0};
         k = dele_packed_batch_length(p, items + i, n - i);
         lay_items(p, items + i, k);
-        if (forward_states(p, &p->run, &p->view, &batch, p->x, 0, p->n_sequences, p->output_rows,
-                           err))
-            return err->code;
+        if (forward_states(p, &p->now, &batch, 0, p->n_sequences, err)) return err->code;
         for (size_t r = 0; r < p->n_labels; r++)
-            sum += sqrt(dele_sum_squares(p->x + r * p->width, p->width));
+            sum += sqrt(dele_sum_squares(p->now.x + r * p->width, p->width));
         rows += p->n_labels;
     }
     if (!(sum > 0) || !isfinite(sum))
         return dele_fail(
             err, DELE_ERR_DATA,
             "the hidden states at layer %d to be steered have norm %g; choose another --at-layer",
-            p->view.config.n_layers - 1, sum);
+            p->now.model.config.n_layers - 1, sum);
     *mean = sum / (double)rows;
     return DELE_OK;
 }
@@ -348,9 +353,9 @@ dele_status dele_packed_batch_nll(dele_packed_batch *p, double *nll, const dele_
                                   .n_segments = k,
                                   .output_rows = p->output_rows,
                                   .n_output_rows = p->n_labels};
-        if (dele_forward(&p->run, &p->view, &batch, err) ||
-            dele_logprobs(p->nll, NULL, &p->run, &p->view, p->run.final, p->target, p->n_labels,
-                          err))
+        if (dele_forward(&p->now.run, &p->now.model, &batch, err) ||
+            dele_logprobs(p->nll, NULL, &p->now.run, &p->now.model, p->now.run.final, p->target,
+                          p->n_labels, err))
             return err->code;
         for (size_t j = 0; j < k; j++) {
             const dele_loss_sequence *s = &p->sequences[j];

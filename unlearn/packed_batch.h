@@ -27,32 +27,45 @@ typedef struct {
 
 typedef struct {
     const dele_objective *objective;
-    const double *settings;
-    dele_model view;   /* the model, without the layers above at_layer */
-    dele_model before; /* the same before training; n_tensors 0: not needed */
-    int lowest;        /* lowest layer that is trained */
-    size_t batch_tokens, width;
-    uint8_t reference_rows; /* set of sides */
-    float *steer;           /* [d_model] at a layer */
+    const double *settings; /* [DELE_N_SETTINGS] resolved */
+    size_t batch_tokens;    /* token positions of a forward pass */
+    size_t longest;         /* ids of the longest item: a row and its alternate */
+} dele_packed_batch_options;
 
-    dele_run run, run_before;
+/* A model's forward pass over the sequences of a packed batch. */
+typedef struct {
+    dele_model model; /* without the layers above at_layer */
+    dele_run run;
+    int *output_rows; /* [labels] */
+    float *x;         /* [labels, width] logits, or hidden states of a layer */
+} dele_packed_pass;
+
+typedef struct {
+    const dele_objective *objective;
+    const double *settings;
+    size_t batch_tokens, width; /* width: of x; the vocabulary, or at a layer d_model */
+    int lowest;                 /* the lowest layer that is trained */
+    uint8_t reference_rows;     /* set of sides whose rows the model before training computes too */
+    float *steer;               /* [d_model] at a layer */
+
+    dele_packed_pass now;    /* of the model that is trained */
+    dele_packed_pass before; /* of the model before training; n_tensors 0: not needed */
     dele_batch batch;
     dele_segment *segments;
     dele_loss_sequence *sequences;
     dele_patch *patches; /* [labels] at a layer: read states, add gradients */
-    int *output_rows, *output_rows_before, *target;
+    int *output_rows, *target;
     uint8_t *side;
     double *nll, *loss_weight;
-    float *x, *reference;                 /* [labels, width] */
     size_t n_sequences, n_rows, n_labels; /* of the current packed batch */
 } dele_packed_batch;
 
-/* Allocates for the largest packed batch: batch_tokens rows, or the longest item. The arena owns
- * the tables; release frees the runs. Where the objective uses the model before training, the
- * trained tensors are copied. */
+/* Allocates for the largest packed batch: batch_tokens positions, or the longest item.  The arena
+ * owns the tables, release frees the runs; model and settings belong to the caller and must exist
+ * until then.  Where the objective uses the model before training, the trained tensors are
+ * copied. */
 dele_status dele_packed_batch_init(dele_packed_batch *p, const dele_model *model,
-                                   const dele_mask *mask, const dele_objective *objective,
-                                   const double *settings, size_t batch_tokens, size_t longest,
+                                   const dele_mask *mask, const dele_packed_batch_options *o,
                                    dele_arena *arena, dele_err *err);
 void dele_packed_batch_release(dele_packed_batch *p);
 
@@ -61,16 +74,17 @@ void dele_packed_batch_release(dele_packed_batch *p);
 dele_status dele_packed_batch_steer(dele_packed_batch *p, uint64_t seed, const dele_item *items,
                                     size_t n, dele_err *err);
 
-size_t
-dele_packed_batch_labels(const dele_packed_batch *p,
-                         const dele_item *item); /* labels of the row, without its alternate */
-size_t dele_packed_batch_length(const dele_packed_batch *p, const dele_item *items,
-                                size_t n); /* number of items that fit; at least 1 */
+/* Labels of an item's row, without its alternate. */
+size_t dele_packed_batch_labels(const dele_packed_batch *p, const dele_item *item);
 
-/* Forward pass and loss; x receives each side's gradient with weight 1. Items of one side must
- * be adjacent. */
+/* The number of items that fit into one packed batch; at least 1. */
+size_t dele_packed_batch_length(const dele_packed_batch *p, const dele_item *items, size_t n);
+
+/* Forward pass and loss; now.x receives each side's gradient with weight 1.  Items of one side must
+ * be adjacent.  loss [2] is added to. */
 dele_status dele_packed_batch_forward(dele_packed_batch *p, double loss[2], const dele_item *items,
                                       size_t n, const dele_loss_group *group, dele_err *err);
+
 /* Multiplies that gradient by the side weights and adds its backward pass to grads. */
 dele_status dele_packed_batch_backward(dele_packed_batch *p, const double weight[2], float **grads,
                                        dele_err *err);

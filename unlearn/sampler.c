@@ -138,32 +138,34 @@ static bool needs_retain(const dele_train_options *o)
     return weighed || !o->objective->retain_optional;
 }
 
-dele_status dele_train_plan(dele_train_report *plan, const dele_dataset *forget,
-                            const dele_dataset *retain, const dele_train_options *o, dele_err *err)
+/* Whether every set that the objective needs has rows, and each forget row its alternate. */
+static dele_status check_data(const dele_train_data *data, const dele_train_options *o,
+                              dele_err *err)
 {
-    const dele_dataset *set[2] = {forget, retain};
-    *plan = (dele_train_report){0};
-    dele_status status = check_options(o, err);
-    if (status) return status;
+    const dele_dataset *forget = data->set[DELE_FORGET], *alternates = data->alternates;
     for (int side = DELE_FORGET; side <= DELE_RETAIN; side++) {
         bool needed = side == DELE_RETAIN ? needs_retain(o) : o->objective->needs_forget;
-        if (needed && (!set[side] || !set[side]->n))
+        if (needed && (!data->set[side] || !data->set[side]->n))
             return dele_fail(err, DELE_ERR_DATA,
                              "the %s set is empty; there is nothing to train on",
                              side == DELE_FORGET          ? "forget"
                              : o->objective->needs_forget ? "retain"
                                                           : "training");
-        if (set[side]) plan->rows[side] = set[side]->n, plan->labels[side] = set[side]->labels;
     }
     if (o->objective->alternates == DELE_ALTERNATES_BESIDE &&
-        (!o->alternates || o->alternates->n != forget->n))
+        (!alternates || alternates->n != forget->n))
         return dele_fail(err, DELE_ERR_DATA,
                          "%zu forget rows and %zu alternates; --objective %s needs one for each",
-                         forget->n, o->alternates ? o->alternates->n : 0, o->objective->name);
+                         forget->n, alternates ? alternates->n : 0, o->objective->name);
+    return DELE_OK;
+}
+
+/* Updates, rows and tokens, from the numbers of rows f and r of the two sets. */
+static void count_run(dele_train_report *plan, const dele_train_data *data,
+                      const dele_train_options *o)
+{
     const size_t f = plan->rows[DELE_FORGET], r = plan->rows[DELE_RETAIN],
-                 epochs = (size_t)o->epochs;
-    const size_t n_main = o->objective->needs_forget ? f : r;
-    if (check_pairing(o, n_main, r, err)) return err ? err->code : DELE_ERR_USAGE;
+                 epochs = (size_t)o->epochs, n_main = o->objective->needs_forget ? f : r;
     plan->updates_per_epoch = place_of(o, n_main, r, 0).per_epoch;
     plan->updates = updates_in_all(o, n_main, r);
     if (is_joint(o)) {
@@ -175,18 +177,42 @@ dele_status dele_train_plan(dele_train_report *plan, const dele_dataset *forget,
                                 : r * epochs;
     plan->rows_in_all =
         is_joint(o) ? joint_rows_in_all(o, f + r, plan->updates) : f * epochs + retained;
-    plan->tokens_in_all =
-        epochs * rows_of_tokens(forget) + (r ? retained * rows_of_tokens(retain) / r : 0);
+    plan->tokens_in_all = epochs * rows_of_tokens(data->set[DELE_FORGET]) +
+                          (r ? retained * rows_of_tokens(data->set[DELE_RETAIN]) / r : 0);
     if (o->objective->alternates == DELE_ALTERNATES_BESIDE)
-        plan->tokens_in_all += epochs * rows_of_tokens(o->alternates);
-    return DELE_OK;
+        plan->tokens_in_all += epochs * rows_of_tokens(data->alternates);
+}
+
+dele_status dele_train_plan(dele_train_report *plan, const dele_train_data *data,
+                            const dele_train_options *o, dele_err *err)
+{
+    *plan = (dele_train_report){0};
+    dele_status status = check_options(o, err);
+    if (!status) status = check_data(data, o, err);
+    if (status) return status;
+    for (int side = DELE_FORGET; side <= DELE_RETAIN; side++)
+        if (data->set[side])
+            plan->rows[side] = data->set[side]->n, plan->labels[side] = data->set[side]->labels;
+    const size_t n_main = plan->rows[o->objective->needs_forget ? DELE_FORGET : DELE_RETAIN];
+    status = check_pairing(o, n_main, plan->rows[DELE_RETAIN], err);
+    if (!status) count_run(plan, data, o);
+    return status;
+}
+
+size_t dele_longest_item(const dele_train_data *data)
+{
+    size_t longest = 0;
+    for (int side = 0; side < 2; side++)
+        if (data->set[side] && data->set[side]->longest > longest)
+            longest = data->set[side]->longest;
+    return longest + (data->alternates ? data->alternates->longest : 0);
 }
 
 /* ---- sampling -------------------------------------------------------------------------------- */
 
 static size_t rows_of(const dele_sampler *d, dele_side side)
 {
-    return d->set[side] ? d->set[side]->n : 0;
+    return d->data->set[side] ? d->data->set[side]->n : 0;
 }
 
 static void sort_permutation(size_t *permutation, size_t n)
@@ -201,12 +227,11 @@ static size_t *make_permutation(size_t n, dele_arena *arena, dele_err *err)
     return permutation;
 }
 
-dele_status dele_sampler_init(dele_sampler *d, const dele_dataset *forget,
-                              const dele_dataset *retain, const dele_train_options *o,
-                              dele_arena *arena, dele_err *err)
+dele_status dele_sampler_init(dele_sampler *d, const dele_train_data *data,
+                              const dele_train_options *o, dele_arena *arena, dele_err *err)
 {
     const size_t most = (size_t)(o->batch > o->micro_batch ? o->batch : o->micro_batch);
-    *d = (dele_sampler){.o = o, .set = {forget, retain}};
+    *d = (dele_sampler){.o = o, .data = data};
     dele_rng_seed(&d->rng, o->seed);
     for (int side = 0; side < 2; side++)
         if (!(d->permutation[side] = make_permutation(rows_of(d, (dele_side)side), arena, err)))
@@ -221,10 +246,10 @@ dele_status dele_sampler_init(dele_sampler *d, const dele_dataset *forget,
 
 static dele_item item_of(const dele_sampler *d, dele_side side, size_t row)
 {
-    dele_item it = {.row = &d->set[side]->row[row], .side = side};
+    dele_item it = {.row = &d->data->set[side]->row[row], .side = side};
     if (side == DELE_RETAIN) return it;
     if (d->o->objective->alternates == DELE_ALTERNATES_BESIDE)
-        it.chosen = &d->o->alternates->row[row];
+        it.chosen = &d->data->alternates->row[row];
     for (int k = 0; k < 2; k++)
         if (d->nll_before[k]) it.reference[k] = d->nll_before[k][row];
     return it;

@@ -37,14 +37,16 @@
 #include "unlearn/train_options.h"
 #include "unlearn/training_state.h"
 
-/* Checks the options and counts sets, updates and rows without training. forget and retain are
- * those of dele_train. */
-dele_status dele_train_plan(dele_train_report *plan, const dele_dataset *forget,
-                            const dele_dataset *retain, const dele_train_options *o, dele_err *err);
+/* Checks the options and counts sets, updates and rows without training. */
+dele_status dele_train_plan(dele_train_report *plan, const dele_train_data *data,
+                            const dele_train_options *o, dele_err *err);
+
+/* Ids of the longest item: a row and its alternate. */
+size_t dele_longest_item(const dele_train_data *data);
 
 typedef struct {
     const dele_train_options *o;
-    const dele_dataset *set[2];  /* by side; forget may be NULL */
+    const dele_train_data *data;
     const double *nll_before[2]; /* [forget rows] NLL of the row and of its alternate before
                                     training; or NULL */
     dele_rng rng;
@@ -67,10 +69,10 @@ typedef struct {
     size_t step, steps; /* the update's index in its chunk, and the chunk's updates */
 } dele_update_batch;
 
-/* Sets and options must have passed dele_train_plan. The arena owns the tables. */
-dele_status dele_sampler_init(dele_sampler *d, const dele_dataset *forget,
-                              const dele_dataset *retain, const dele_train_options *o,
-                              dele_arena *arena, dele_err *err);
+/* Data and options must have passed dele_train_plan, and must exist as long as the sampler.  The
+ * arena owns the tables. */
+dele_status dele_sampler_init(dele_sampler *d, const dele_train_data *data,
+                              const dele_train_options *o, dele_arena *arena, dele_err *err);
 
 /* The rows of the next update; valid until the next call. */
 dele_update_batch dele_sampler_next(dele_sampler *d);

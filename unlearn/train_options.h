@@ -1,42 +1,64 @@
-/* What training is told, and what it tells. */
+/* A training run: its data, where its record goes, its options and its report.
+ *
+ * The structs only point.  Everything that they point to belongs to the caller and must exist until
+ * dele_train (trainer.h) returns. */
 #ifndef DELE_TRAIN_OPTIONS_H
 #define DELE_TRAIN_OPTIONS_H
 
+#include <stdio.h>
+
+#include "base/progress.h"
 #include "unlearn/adamw.h"
 #include "unlearn/dataset.h"
 #include "unlearn/evaluations.h"
-#include "unlearn/lora.h"
 #include "unlearn/objectives/objective.h"
 #include "unlearn/schedule.h"
 
+/* The data sets.  For finetune, the forget set is NULL and the retain set is the training set (for
+ * an objective that negates, the rows to forget). */
+typedef struct {
+    const dele_dataset *set[2];     /* by side; the retain set may be NULL where the objective has
+                                       no term for it */
+    const dele_dataset *alternates; /* row i is the alternate of forget row i, for an objective that
+                                       compares the two; else NULL */
+    dele_evaluation_data evaluation; /* what is evaluated during training */
+} dele_train_data;
+
+/* Where the record of a run goes.  Tables are written line by line.  When a training state is
+ * resumed, they are truncated to what that state had written, so they must be open for appending.
+ */
+typedef struct {
+    FILE *steps;       /* a TSV line per update; or NULL */
+    FILE *evaluations; /* a TSV line per evaluation; or NULL */
+    const char *state; /* file of the training state, which is resumed where it exists; or NULL */
+    dele_progress *progress; /* counts rows; or NULL */
+} dele_train_output;
+
 typedef struct {
     const dele_objective *objective;
-    const double *settings; /* [DELE_N_SETTINGS] resolved; NULL: the objective's own */
-    const dele_dataset
-        *alternates; /* row by row beside forget, for an objective that wants them so */
-    dele_lora
-        *lora; /* adapters that move in the place of the tensors they are beside; NULL: none */
-    dele_alpha alpha;
-    dele_adamw_rule adamw;  /* its lr is the highest */
-    dele_schedule schedule; /* of lr over the run */
-    bool by_sequence; /* a loss is the mean of its sequences' own token means; else of all tokens */
-    int warmup;       /* updates over which lr rises */
-    bool warmup_from_zero; /* the first of them has rate 0, as in transformers */
-    bool decay_all; /* weight decay takes norms too; else not, as transformers' Trainer has it */
-    int epochs;     /* of every chunk */
-    int chunks; /* the forget rows, in their order, in so many parts, one trained after the other */
-    int batch;  /* rows an update */
-    int retain_ratio;    /* retain rows a forget row */
-    bool random_pairs;   /* retain rows drawn with replacement; else in turn from a shuffled
-                            permutation */
-    int micro_batch;     /* --alpha code: rows a micro-batch */
-    size_t batch_tokens; /* rows of one forward pass */
-    double clip;         /* norm of the gradient; 0: not clipped */
-    double collapse;     /* nats; 0: never */
+    const double *settings; /* [DELE_N_SETTINGS] resolved; NULL: the objective's defaults */
+    dele_alpha alpha;       /* weight of the retain loss */
+    dele_adamw_rule adamw;  /* its lr is the peak learning rate */
+    dele_schedule schedule; /* of the learning rate over the run */
+    bool by_sequence; /* a loss is the mean over sequences of their token means; else the mean over
+                         all tokens */
+    int warmup;       /* updates in which the learning rate rises */
+    bool warmup_from_zero; /* the first of these updates has rate 0, as in transformers */
+    bool decay_all;        /* weight decay includes norms; transformers' Trainer excludes them */
+    int epochs;            /* of each chunk */
+    int chunks;            /* parts of the forget set, in file order, trained one after the other */
+    int batch;             /* rows per update */
+    int retain_ratio;      /* retain rows per forget row */
+    bool random_pairs;     /* retain rows are drawn with replacement; else taken in turn from a
+                              shuffled permutation */
+    int micro_batch;       /* with --alpha code: rows per micro-batch */
+    size_t batch_tokens;   /* token positions per forward pass */
+    double clip;           /* maximum norm of the gradient; 0: no clipping */
+    double collapse;       /* rise of the retain loss, in nats, that stops the run; 0: none does */
     dele_evaluation_options evaluations;
     uint64_t seed;
-    const char *state; /* file to resume from, and to write the state of the run to; NULL: none */
-    double save_every; /* seconds, or nine times what writing took if that is longer; 0: never */
+    double save_every; /* seconds between training states, or nine times what saving one took if
+                          that is longer; 0: none is saved */
 } dele_train_options;
 
 #define DELE_TRAIN_DEFAULTS                                                                        \
@@ -47,29 +69,39 @@ typedef struct {
         .evaluations = DELE_EVALUATION_DEFAULTS                                                    \
     }
 
+/* The settings in force: the options', or where they have none the objective's defaults. */
+static inline void dele_train_settings(double settings[DELE_N_SETTINGS],
+                                       const dele_train_options *o)
+{
+    if (!o->settings) dele_objective_defaults(settings, o->objective);
+    for (int k = 0; o->settings && k < DELE_N_SETTINGS; k++) settings[k] = o->settings[k];
+}
+
+/* An update, and the run up to it. */
 typedef struct {
-    size_t rows, tokens, labels; /* so far */
-    double lr, loss[2],
-        alpha;   /* of the update: means over its groups, NaN where none has the side */
+    size_t rows, tokens, labels; /* of the run so far */
+    double lr;
+    double loss[2],
+        alpha;   /* means over the update's loss groups; NaN where no group has the side */
     double norm; /* of the gradient, before clipping */
 } dele_step;
 
 typedef struct {
-    size_t rows[2], labels[2];         /* in the sets */
-    size_t updates_per_epoch, updates; /* (of the first chunk); in all */
-    size_t rows_in_all, tokens_in_all; /* tokens: about, where retain rows do not go round a whole
-                                          number of times */
-    size_t done;                       /* updates in the weights as they are now */
-    dele_evaluation start,
-        selected; /* with evaluations: before, and of the weights as they are now */
-    dele_evaluation
-        nearest; /* with evaluations: the state least beyond a budget; update 0: none was beyond */
-    dele_evaluation
-        before_after[2];  /* both sets as they stand, scored by the job; NaN: not scored */
-    bool stopped, enough; /* before its end; because enough was forgotten, else by a budget */
-    dele_step first, last;
-    dele_step before; /* where an earlier process left off; zeroed when there was none */
-    double seconds;   /* of this process */
+    size_t rows[2], labels[2];         /* in the data sets, by side */
+    size_t updates_per_epoch, updates; /* of the first chunk; of the run */
+    size_t rows_in_all, tokens_in_all; /* of the run; tokens are estimated where retain rows are not
+                                          used a whole number of times */
+    size_t done;                       /* updates in the present weights */
+    dele_evaluation start, selected; /* with evaluations: before training; of the present weights */
+    dele_evaluation nearest;         /* with evaluations: the state with the smallest excess over
+                                        a budget; update 0: none exceeded one */
+    dele_evaluation before_after[2]; /* both sets before and after training, scored by job.c; NaN:
+                                        not scored */
+    bool stopped, enough;  /* ended early; because the forget NLL reached the holdout NLL, otherwise
+                              by a budget */
+    dele_step first, last; /* the first update and the latest one */
+    dele_step before;      /* the update from which this process resumed; zeros: none */
+    double seconds;        /* of this process */
 } dele_train_report;
 
 #endif

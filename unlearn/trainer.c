@@ -10,9 +10,10 @@
 #include "unlearn/sampler.h"
 
 typedef struct {
-    dele_model *model;
-    const dele_mask *mask;
+    const dele_trainable *trainable;
+    const dele_train_data *data;
     const dele_train_options *o;
+    const dele_train_output *output;
     double settings[DELE_N_SETTINGS];
     dele_train_report *report;
     dele_alpha alpha;
@@ -22,11 +23,10 @@ typedef struct {
 
     dele_grads grads, part; /* of the update; of the retain rows of a group in several packed
                                batches, allocated when needed */
-    dele_model *moving;  /* what the optimizer updates: the model, or the table of its adapters */
+    dele_model *params;  /* what the optimizer updates: the model, or the table of its adapters */
     float **g, **m, **v; /* its gradient (grads.g, or the adapters') and moments */
     dele_item *room;     /* scratch: the items of a group */
-    FILE *steps;
-    double next_save; /* dele_now() then */
+    double next_save;    /* dele_now() then */
 
     dele_packed_batch packed_batch;
     dele_arena arena;
@@ -37,7 +37,7 @@ typedef struct {
 /* NLL of the forget rows, and of their alternates, before training. */
 static dele_status compute_reference_nll(trainer *t, dele_err *err)
 {
-    const dele_dataset *sets[2] = {t->sampler.set[DELE_FORGET], t->o->alternates};
+    const dele_dataset *sets[2] = {t->data->set[DELE_FORGET], t->data->alternates};
     for (int k = 0; k < 2 && t->o->objective->reference_nll; k++) {
         if (!sets[k]) continue;
         double *nll = DELE_NEW(&t->arena, double, sets[k]->n, err);
@@ -58,62 +58,79 @@ static dele_status make_steer(trainer *t, dele_err *err)
                                    first.n - n_retain, err);
 }
 
-static dele_status reserve(trainer *t, const dele_dataset *forget, const dele_dataset *retain,
-                           dele_err *err)
+/* Gradients of the model's tensors; gradients and moments of what the optimizer updates. */
+static dele_status reserve_buffers(trainer *t, dele_err *err)
 {
-    const dele_dataset *const sets[] = {forget, retain};
-    dele_arena *arena = &t->arena;
-    size_t longest = 0;
-    for (int side = 0; side < 2; side++)
-        if (sets[side] && sets[side]->longest > longest) longest = sets[side]->longest;
-    if (t->o->alternates) longest += t->o->alternates->longest;
+    const dele_mask *mask = t->trainable->mask;
     const size_t most = (size_t)(t->o->batch > t->o->micro_batch ? t->o->batch : t->o->micro_batch);
-    bool ok =
-        (t->grads.g = dele_param_buffers_new(t->model, t->mask, true, arena, err)) &&
-        (t->g = t->o->lora ? dele_param_buffers_new(t->moving, t->mask, true, arena, err)
-                           : t->grads.g) &&
-        (t->m = dele_param_buffers_new(t->moving, t->mask, true, arena, err)) &&
-        (t->v = dele_param_buffers_new(t->moving, t->mask, true, arena, err)) &&
-        (t->room = DELE_NEW(arena, dele_item, most, err)) &&
-        !dele_divergence_guard_init(&t->divergence_guard, t->moving, t->mask, t->o, arena, err) &&
-        !dele_evaluations_init(&t->evaluations, &t->o->evaluations, t->model, t->moving, t->mask,
-                               t->o->batch_tokens, arena, err) &&
-        !dele_sampler_init(&t->sampler, forget, retain, t->o, arena, err) &&
-        !dele_packed_batch_init(&t->packed_batch, t->model, t->mask, t->o->objective, t->settings,
-                                t->o->batch_tokens, longest, arena, err) &&
-        !compute_reference_nll(t, err);
-    if (ok && t->o->objective->at_layer) ok = !make_steer(t, err);
+    dele_arena *arena = &t->arena;
+    bool ok = (t->grads.g = dele_param_buffers_new(t->trainable->model, mask, true, arena, err)) &&
+              (t->g = t->trainable->lora ? dele_param_buffers_new(t->params, mask, true, arena, err)
+                                         : t->grads.g) &&
+              (t->m = dele_param_buffers_new(t->params, mask, true, arena, err)) &&
+              (t->v = dele_param_buffers_new(t->params, mask, true, arena, err)) &&
+              (t->room = DELE_NEW(arena, dele_item, most, err));
     return ok ? DELE_OK : err->code;
+}
+
+static dele_status reserve(trainer *t, dele_err *err)
+{
+    const dele_packed_batch_options packed = {.objective = t->o->objective,
+                                              .settings = t->settings,
+                                              .batch_tokens = t->o->batch_tokens,
+                                              .longest = dele_longest_item(t->data)};
+    dele_arena *arena = &t->arena;
+    if (reserve_buffers(t, err) ||
+        dele_divergence_guard_init(&t->divergence_guard, t->trainable, t->o, arena, err) ||
+        dele_evaluations_init(&t->evaluations, &t->o->evaluations, &t->data->evaluation,
+                              t->trainable, t->o->batch_tokens, arena, err) ||
+        dele_sampler_init(&t->sampler, t->data, t->o, arena, err) ||
+        dele_packed_batch_init(&t->packed_batch, t->trainable->model, t->trainable->mask, &packed,
+                               arena, err) ||
+        compute_reference_nll(t, err))
+        return err->code;
+    t->evaluations.table = t->output->evaluations;
+    return t->o->objective->at_layer ? make_steer(t, err) : DELE_OK;
 }
 
 /* ---- a group: rows that share one loss ------------------------------------------------------- */
 
-static dele_status forward(trainer *t, double loss[2], const dele_item *items, size_t n,
-                           const dele_loss_group *group, dele_err *err)
+typedef struct {
+    dele_item *items; /* [n] retain rows first */
+    size_t n, n_retain;
+    double update_weight;   /* of the group's gradient in the update */
+    dele_loss_group counts; /* of all its rows, whatever packed batch they are in */
+    double loss[2];         /* out: by side */
+    double weight[2];       /* of each side's gradient in the update, once alpha is known */
+} loss_group;
+
+static dele_status forward(trainer *t, loss_group *g, size_t from, size_t n, dele_err *err)
 {
-    dele_status status = dele_packed_batch_forward(&t->packed_batch, loss, items, n, group, err);
+    dele_status status =
+        dele_packed_batch_forward(&t->packed_batch, g->loss, g->items + from, n, &g->counts, err);
     t->report->last.tokens += t->packed_batch.n_rows;
     t->report->last.labels += t->packed_batch.n_labels;
     return status;
 }
 
-static void loss_weights(trainer *t, double weight[2], double loss_weight, double retain_loss,
-                         const dele_loss_group *group)
+/* The weights of both sides; where alpha depends on the group's retain loss, that must be known. */
+static void set_weights(trainer *t, loss_group *g)
 {
-    dele_side_weights(weight, t->o->objective, t->settings, &t->alpha, retain_loss, group);
-    if (group->sequences[DELE_RETAIN]) t->report->last.alpha += weight[DELE_RETAIN];
-    weight[DELE_FORGET] *= loss_weight;
-    weight[DELE_RETAIN] *= loss_weight;
+    dele_side_weights(g->weight, t->o->objective, t->settings, &t->alpha, g->loss[DELE_RETAIN],
+                      &g->counts);
+    if (g->counts.sequences[DELE_RETAIN]) t->report->last.alpha += g->weight[DELE_RETAIN];
+    g->weight[DELE_FORGET] *= g->update_weight;
+    g->weight[DELE_RETAIN] *= g->update_weight;
 }
 
-/* Packed batches of items of one side: forward, loss, backward with the weight into `into`. */
-static dele_status one_side(trainer *t, double loss[2], const dele_item *items, size_t n,
-                            const double weight[2], const dele_grads *into,
-                            const dele_loss_group *group, dele_err *err)
+/* Items [from, to) of one side in packed batches: forward, loss, and the backward pass of their
+ * gradient times the side's weight, added to `into`. */
+static dele_status one_side(trainer *t, loss_group *g, size_t from, size_t to,
+                            const double weight[2], const dele_grads *into, dele_err *err)
 {
-    for (size_t i = 0, k; i < n; i += k) {
-        k = dele_packed_batch_length(&t->packed_batch, items + i, n - i);
-        if (forward(t, loss, items + i, k, group, err) ||
+    for (size_t i = from, k; i < to; i += k) {
+        k = dele_packed_batch_length(&t->packed_batch, g->items + i, to - i);
+        if (forward(t, g, i, k, err) ||
             dele_packed_batch_backward(&t->packed_batch, weight, into->g, err))
             return err->code;
     }
@@ -122,42 +139,37 @@ static dele_status one_side(trainer *t, double loss[2], const dele_item *items, 
 
 /* The retain rows of a group: their gradient goes into a second buffer, their loss gives α, and
  * the buffer times α is added to the gradient of the update. */
-static dele_status retain_side(trainer *t, double loss[2], double weight[2], double loss_weight,
-                               const dele_item *items, size_t n, const dele_loss_group *group,
-                               dele_err *err)
+static dele_status retain_side(trainer *t, loss_group *g, dele_err *err)
 {
+    const dele_model *model = t->trainable->model;
     const double one[2] = {1, 1};
     if (!t->part.g &&
-        !(t->part.g = dele_param_buffers_new(t->model, t->mask, true, &t->arena, err)))
+        !(t->part.g = dele_param_buffers_new(model, t->trainable->mask, true, &t->arena, err)))
         return err->code;
-    if (one_side(t, loss, items, n, one, &t->part, group, err)) return err->code;
-    loss_weights(t, weight, loss_weight, loss[DELE_RETAIN], group);
-    for (size_t k = 0; k < t->model->n_tensors; k++)
+    if (one_side(t, g, 0, g->n_retain, one, &t->part, err)) return err->code;
+    set_weights(t, g);
+    for (size_t k = 0; k < model->n_tensors; k++)
         if (t->part.g[k])
-            dele_add_scaled(t->grads.g[k], t->part.g[k], weight[DELE_RETAIN],
-                            dele_n_weights(t->model, k));
-    dele_param_buffers_zero(t->part.g, t->model);
+            dele_add_scaled(t->grads.g[k], t->part.g[k], g->weight[DELE_RETAIN],
+                            dele_n_weights(model, k));
+    dele_param_buffers_zero(t->part.g, model);
     return DELE_OK;
 }
 
-/* Adds loss_weight times the group's gradient to the gradient of the update. items: retain rows
- * first. */
-static dele_status train_group(trainer *t, double loss[2], const dele_item *items, size_t n,
-                               size_t n_retain, double loss_weight, const dele_loss_group *group,
-                               dele_err *err)
+/* Adds the group's gradient to the gradient of the update.  A group that is one packed batch runs
+ * once: its rows' gradients wait in the packed batch until α is known. */
+static dele_status train_group(trainer *t, loss_group *g, dele_err *err)
 {
     bool wait = dele_side_weights_wait(t->o->objective, &t->alpha);
-    double weight[2];
-    if (!wait) loss_weights(t, weight, loss_weight, 0, group);
-    if (dele_packed_batch_length(&t->packed_batch, items, n) == n) {
-        if (forward(t, loss, items, n, group, err)) return err->code;
-        if (wait) loss_weights(t, weight, loss_weight, loss[DELE_RETAIN], group);
-        return dele_packed_batch_backward(&t->packed_batch, weight, t->grads.g, err);
+    if (!wait) set_weights(t, g);
+    if (dele_packed_batch_length(&t->packed_batch, g->items, g->n) == g->n) {
+        if (forward(t, g, 0, g->n, err)) return err->code;
+        if (wait) set_weights(t, g);
+        return dele_packed_batch_backward(&t->packed_batch, g->weight, t->grads.g, err);
     }
-    if (wait ? retain_side(t, loss, weight, loss_weight, items, n_retain, group, err)
-             : one_side(t, loss, items, n_retain, weight, &t->grads, group, err))
+    if (wait ? retain_side(t, g, err) : one_side(t, g, 0, g->n_retain, g->weight, &t->grads, err))
         return err->code;
-    return one_side(t, loss, items + n_retain, n - n_retain, weight, &t->grads, group, err);
+    return one_side(t, g, g->n_retain, g->n, g->weight, &t->grads, err);
 }
 
 /* ---- an update ------------------------------------------------------------------------------- */
@@ -178,39 +190,40 @@ static size_t retain_first(dele_item *items, size_t n, dele_item *room)
 }
 
 /* The gradient of one group; adds its losses and rows to the report. */
-static dele_status group_gradient(trainer *t, dele_item *items, size_t n,
-                                  const dele_update_batch *update_batch, size_t groups_with[2],
-                                  dele_err *err)
+static dele_status group_gradient(trainer *t, loss_group *g, size_t groups_with[2], dele_err *err)
 {
-    dele_loss_group group = {.epoch = update_batch->epoch, .by_sequence = t->o->by_sequence};
-    double loss[2] = {0};
-    size_t n_retain = retain_first(items, n, t->room);
-    for (size_t i = 0; i < n; i++) {
-        group.sequences[items[i].side]++;
-        const size_t labels = dele_packed_batch_labels(&t->packed_batch, &items[i]);
-        group.tokens[items[i].side] += labels;
-        if (labels) group.inverse_lengths[items[i].side] += 1 / (double)labels;
+    g->n_retain = retain_first(g->items, g->n, t->room);
+    for (size_t i = 0; i < g->n; i++) {
+        const dele_side side = g->items[i].side;
+        const size_t labels = dele_packed_batch_labels(&t->packed_batch, &g->items[i]);
+        g->counts.sequences[side]++;
+        g->counts.tokens[side] += labels;
+        if (labels) g->counts.inverse_lengths[side] += 1 / (double)labels;
     }
-    if (train_group(t, loss, items, n, n_retain, update_batch->loss_weight, &group, err))
-        return err->code;
+    if (train_group(t, g, err)) return err->code;
     for (int side = 0; side < 2; side++) {
-        if (!group.sequences[side]) continue;
-        t->report->last.loss[side] += loss[side];
+        if (!g->counts.sequences[side]) continue;
+        t->report->last.loss[side] += g->loss[side];
         groups_with[side]++;
     }
-    t->report->last.rows += n;
+    t->report->last.rows += g->n;
     return DELE_OK;
 }
 
+/* The gradient of an update is the sum of its groups'; the reported losses and alpha are means over
+ * the groups that have the side. */
 static dele_status update_gradient(trainer *t, const dele_update_batch *update_batch, dele_err *err)
 {
     size_t groups_with[2] = {0};
     dele_step *step = &t->report->last;
     step->loss[0] = step->loss[1] = step->alpha = 0;
-    for (size_t g = 0, i = 0; g < update_batch->n_groups; i = update_batch->end[g++])
-        if (group_gradient(t, update_batch->items + i, update_batch->end[g] - i, update_batch,
-                           groups_with, err))
-            return err->code;
+    for (size_t k = 0, i = 0; k < update_batch->n_groups; i = update_batch->end[k++]) {
+        loss_group g = {.items = update_batch->items + i,
+                        .n = update_batch->end[k] - i,
+                        .update_weight = update_batch->loss_weight,
+                        .counts = {.epoch = update_batch->epoch, .by_sequence = t->o->by_sequence}};
+        if (group_gradient(t, &g, groups_with, err)) return err->code;
+    }
     for (int side = 0; side < 2; side++)
         step->loss[side] =
             groups_with[side] ? step->loss[side] / (double)groups_with[side] : (double)NAN;
@@ -225,12 +238,12 @@ static dele_status update_gradient(trainer *t, const dele_update_batch *update_b
 static void negate(trainer *t)
 {
     const double gamma = t->settings[DELE_GAMMA];
-    if (t->o->lora) dele_lora_scale(t->o->lora, -gamma);
-    for (size_t k = 0; k < t->model->n_tensors; k++) {
-        float *w = t->model->tensors[k].data;
-        const float *before = t->packed_batch.before.tensors[k].data;
-        if (!t->mask->trains[k] || t->o->lora) continue;
-        for (size_t i = 0; i < dele_n_weights(t->model, k); i++)
+    if (t->trainable->lora) dele_lora_scale(t->trainable->lora, -gamma);
+    for (size_t k = 0; k < t->trainable->model->n_tensors; k++) {
+        float *w = t->trainable->model->tensors[k].data;
+        const float *before = t->packed_batch.before.model.tensors[k].data;
+        if (!t->trainable->mask->trains[k] || t->trainable->lora) continue;
+        for (size_t i = 0; i < dele_n_weights(t->trainable->model, k); i++)
             w[i] = (float)(before[i] - gamma * ((double)w[i] - before[i]));
     }
 }
@@ -238,14 +251,14 @@ static void negate(trainer *t)
 /* Computes the tensors from their adapters. */
 static void follow(const trainer *t)
 {
-    if (t->o->lora) dele_lora_write(t->o->lora);
+    if (t->trainable->lora) dele_lora_write(t->trainable->lora);
 }
 
 /* Whether weight decay applies to tensor k: norms are excluded, as in transformers.Trainer
  * (which excludes biases too; no model here has any). */
 static bool decays(const trainer *t, size_t k)
 {
-    return t->o->decay_all || !t->moving->tensors[k].vector;
+    return t->o->decay_all || !t->params->tensors[k].vector;
 }
 
 /* Clips the gradient and applies AdamW. step: index of the update in its chunk, from 0; each
@@ -253,19 +266,19 @@ static bool decays(const trainer *t, size_t k)
 static void step_weights(trainer *t, size_t step)
 {
     if (step == 0)
-        dele_param_buffers_zero(t->m, t->moving), dele_param_buffers_zero(t->v, t->moving);
+        dele_param_buffers_zero(t->m, t->params), dele_param_buffers_zero(t->v, t->params);
     double factor = dele_clip_factor(t->report->last.norm, t->o->clip);
     dele_adamw_rule rule = t->o->adamw;
     rule.lr = t->report->last.lr;
-    for (size_t k = 0; k < t->moving->n_tensors; k++) {
-        const size_t n = dele_n_weights(t->moving, k);
+    for (size_t k = 0; k < t->params->n_tensors; k++) {
+        const size_t n = dele_n_weights(t->params, k);
         if (!t->g[k]) continue;
         if (factor != 1) dele_scale(t->g[k], factor, n);
         rule.weight_decay = decays(t, k) ? t->o->adamw.weight_decay : 0;
-        dele_adamw_step(t->moving->tensors[k].data, t->m[k], t->v[k], t->g[k], n, &rule,
+        dele_adamw_step(t->params->tensors[k].data, t->m[k], t->v[k], t->g[k], n, &rule,
                         (long)step + 1);
     }
-    dele_param_buffers_zero(t->grads.g, t->model);
+    dele_param_buffers_zero(t->grads.g, t->trainable->model);
     follow(t);
 }
 
@@ -274,41 +287,43 @@ static void step_weights(trainer *t, size_t step)
 static double gradient_norm(const trainer *t)
 {
     double sum = 0;
-    for (size_t k = 0; k < t->moving->n_tensors; k++) {
+    for (size_t k = 0; k < t->params->n_tensors; k++) {
         if (!t->g[k]) continue;
-        if (t->o->lora) dele_lora_gradient(t->g[k], t->o->lora, k, t->grads.g[k]);
-        sum += dele_sum_squares(t->g[k], dele_n_weights(t->moving, k));
+        if (t->trainable->lora) dele_lora_gradient(t->g[k], t->trainable->lora, k, t->grads.g[k]);
+        sum += dele_sum_squares(t->g[k], dele_n_weights(t->params, k));
     }
     return sqrt(sum);
 }
 
-static void print_step(const trainer *t, dele_progress *progress, size_t update, int epoch)
+static void write_step(const trainer *t, size_t update, int epoch)
 {
     const dele_step *s = &t->report->last;
-    FILE *steps = t->steps;
-    const bool two = t->o->objective->needs_forget;
-    if (steps) {
-        fprintf(steps, "%zu\t%d\t%zu\t%zu\t%zu\t%.9g\t", update + 1, epoch, s->rows, s->tokens,
-                s->labels, s->lr);
-        if (two)
-            fprintf(steps, "%.9g\t%.9g\t%.9g\t", s->loss[DELE_FORGET], s->loss[DELE_RETAIN],
-                    s->alpha);
-        else
-            fprintf(steps, "%.9g\t", s->loss[DELE_RETAIN]);
-        fprintf(steps, "%.9g\n", s->norm);
-        fflush(steps);
-    }
-    if (progress) {
-        char note[160];
-        double rate = (double)(s->tokens - t->report->before.tokens) /
-                      (dele_now() - progress->started + 1e-9);
-        if (two)
-            snprintf(note, sizeof note, "forget %.2f  retain %.2f  alpha %.2f  %.0f tokens/s",
-                     s->loss[DELE_FORGET], s->loss[DELE_RETAIN], s->alpha, rate);
-        else
-            snprintf(note, sizeof note, "loss %.3f  %.0f tokens/s", s->loss[DELE_RETAIN], rate);
-        dele_progress_set(progress, (double)s->rows, note);
-    }
+    FILE *steps = t->output->steps;
+    if (!steps) return;
+    fprintf(steps, "%zu\t%d\t%zu\t%zu\t%zu\t%.9g\t", update + 1, epoch, s->rows, s->tokens,
+            s->labels, s->lr);
+    if (t->o->objective->needs_forget)
+        fprintf(steps, "%.9g\t%.9g\t%.9g\t", s->loss[DELE_FORGET], s->loss[DELE_RETAIN], s->alpha);
+    else
+        fprintf(steps, "%.9g\t", s->loss[DELE_RETAIN]);
+    fprintf(steps, "%.9g\n", s->norm);
+    fflush(steps);
+}
+
+static void show_step(const trainer *t)
+{
+    const dele_step *s = &t->report->last;
+    dele_progress *progress = t->output->progress;
+    char note[160];
+    if (!progress) return;
+    double rate =
+        (double)(s->tokens - t->report->before.tokens) / (dele_now() - progress->started + 1e-9);
+    if (t->o->objective->needs_forget)
+        snprintf(note, sizeof note, "forget %.2f  retain %.2f  alpha %.2f  %.0f tokens/s",
+                 s->loss[DELE_FORGET], s->loss[DELE_RETAIN], s->alpha, rate);
+    else
+        snprintf(note, sizeof note, "loss %.3f  %.0f tokens/s", s->loss[DELE_RETAIN], rate);
+    dele_progress_set(progress, (double)s->rows, note);
 }
 
 /* ---- resuming an interrupted run ------------------------------------------------------------- */
@@ -317,7 +332,7 @@ static void print_step(const trainer *t, dele_progress *progress, size_t update,
 static void serialize(trainer *t, dele_training_state *state)
 {
     dele_train_report *r = t->report;
-    dele_training_state_table(state, t->steps);
+    dele_training_state_table(state, t->output->steps);
     dele_training_state_size(state, &r->done, r->updates);
     DELE_SERIALIZE(state, r->first);
     DELE_SERIALIZE(state, r->last);
@@ -328,12 +343,12 @@ static void serialize(trainer *t, dele_training_state *state)
     dele_training_state_check(state, t->sampler.update == r->done);
     dele_divergence_guard_serialize(&t->divergence_guard, r->updates, state);
     dele_evaluations_serialize(&t->evaluations, r->updates, state);
-    dele_param_buffers_serialize(t->m, t->moving, state);
-    dele_param_buffers_serialize(t->v, t->moving, state);
-    for (size_t k = 0; k < t->moving->n_tensors; k++)
-        if (t->mask->trains[k])
-            dele_training_state_bytes(state, t->moving->tensors[k].data,
-                                      dele_n_weights(t->moving, k) * sizeof(float));
+    dele_param_buffers_serialize(t->m, t->params, state);
+    dele_param_buffers_serialize(t->v, t->params, state);
+    for (size_t k = 0; k < t->params->n_tensors; k++)
+        if (t->trainable->mask->trains[k])
+            dele_training_state_bytes(state, t->params->tensors[k].data,
+                                      dele_n_weights(t->params, k) * sizeof(float));
 }
 
 /* Saves the state when it is due; saving takes at most a tenth of the run time. */
@@ -341,8 +356,8 @@ static dele_status save_state(trainer *t, dele_err *err)
 {
     dele_training_state state;
     const double now = dele_now();
-    if (!t->o->state || !(t->o->save_every > 0) || now < t->next_save) return DELE_OK;
-    if (dele_training_state_save(&state, t->o->state, err)) return err->code;
+    if (!t->output->state || !(t->o->save_every > 0) || now < t->next_save) return DELE_OK;
+    if (dele_training_state_save(&state, t->output->state, err)) return err->code;
     serialize(t, &state);
     dele_status status = dele_training_state_end(&state, err);
     t->next_save = dele_now() + fmax(t->o->save_every, 9 * (dele_now() - now));
@@ -351,21 +366,22 @@ static dele_status save_state(trainer *t, dele_err *err)
 
 /* Loads the saved training state if there is one; otherwise writes the table header and runs the
  * first evaluation. */
-static dele_status begin(trainer *t, dele_progress *progress, dele_err *err)
+static dele_status begin(trainer *t, dele_err *err)
 {
     dele_training_state state;
     t->next_save = dele_now() + t->o->save_every;
-    if (t->o->state && dele_path_exists(t->o->state)) {
-        if (dele_training_state_load(&state, t->o->state, err)) return err->code;
+    if (t->output->state && dele_path_exists(t->output->state)) {
+        if (dele_training_state_load(&state, t->output->state, err)) return err->code;
         serialize(t, &state);
         if (dele_training_state_end(&state, err)) return err->code;
         follow(t);
         t->report->before = t->report->last;
-        dele_progress_from(progress, (double)t->report->last.rows);
+        dele_progress_from(t->output->progress, (double)t->report->last.rows);
         return DELE_OK;
     }
-    if (t->steps && fprintf(t->steps, "update\tepoch\trows\ttokens\tlabels\tlr\t%s\tgradient\n",
-                            t->o->objective->needs_forget ? "forget\tretain\talpha" : "loss") < 0)
+    if (t->output->steps &&
+        fprintf(t->output->steps, "update\tepoch\trows\ttokens\tlabels\tlr\t%s\tgradient\n",
+                t->o->objective->needs_forget ? "forget\tretain\talpha" : "loss") < 0)
         return dele_fail(err, DELE_ERR_FILE,
                          "the table of updates could not be written: is the disk full?");
     return dele_evaluations_run(&t->evaluations, 0, t->report->updates, err);
@@ -373,7 +389,9 @@ static dele_status begin(trainer *t, dele_progress *progress, dele_err *err)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static dele_status train(trainer *t, dele_progress *progress, dele_err *err)
+/* Updates until the last one, or until an evaluation stops training.  The divergence guard sees an
+ * update before its step, so that the weights it keeps are ones whose loss was finite. */
+static dele_status train(trainer *t, dele_err *err)
 {
     dele_train_report *r = t->report;
     for (size_t update = r->done; update < r->updates && !t->evaluations.stop; update++) {
@@ -386,7 +404,8 @@ static dele_status train(trainer *t, dele_progress *progress, dele_err *err)
         if (dele_divergence_guard_check(&t->divergence_guard, r, err)) return err->code;
         step_weights(t, update_batch.step);
         r->done = update + 1;
-        print_step(t, progress, update, update_batch.epoch);
+        write_step(t, update, update_batch.epoch);
+        show_step(t);
         if (dele_evaluations_run(&t->evaluations, r->done, r->updates, err) || save_state(t, err))
             return err->code;
     }
@@ -406,34 +425,37 @@ static void choose(trainer *t)
     if (t->evaluations.best_weights) r->done = r->selected.update;
 }
 
-dele_status dele_train(dele_train_report *report, dele_model *model, const dele_mask *mask,
-                       const dele_dataset *forget, const dele_dataset *retain,
-                       const dele_train_options *o, FILE *steps, dele_progress *progress,
-                       dele_err *err)
+/* What is left to do when the loop has ended: the selected weights, and the tensors that follow
+ * from them. */
+static void finish(trainer *t)
 {
+    if (t->o->evaluations.eval_every) choose(t);
+    follow(t); /* the tensors of the selected or restored adapters */
+    if (t->o->objective->negates) negate(t);
+}
+
+dele_status dele_train(dele_train_report *report, const dele_trainable *trainable,
+                       const dele_train_data *data, const dele_train_options *o,
+                       const dele_train_output *output, dele_err *err)
+{
+    static const dele_train_output nowhere = {0};
+    const double started = dele_now();
     dele_err own = {0};
     dele_err *e = err ? err : &own;
-    if (dele_train_plan(report, forget, retain, o, e)) return e->code;
-    double own_settings[DELE_N_SETTINGS];
-    const double *settings = o->settings ? o->settings : own_settings;
-    if (!o->settings) dele_objective_defaults(own_settings, o->objective);
-    if (!mask->n_trained)
+    if (dele_train_plan(report, data, o, e)) return e->code;
+    if (!trainable->mask->n_trained)
         return dele_fail(e, DELE_ERR_DATA,
                          "the mask selects no tensor, so nothing would be trained");
-    trainer t = {.model = model,
-                 .mask = mask,
+    trainer t = {.trainable = trainable,
+                 .data = data,
                  .o = o,
+                 .output = output ? output : &nowhere,
                  .report = report,
                  .alpha = o->alpha,
-                 .moving = o->lora ? &o->lora->table : model,
-                 .steps = steps};
-    memcpy(t.settings, settings, sizeof t.settings);
-    double started = dele_now();
-    if (!reserve(&t, forget, retain, e) && !begin(&t, progress, e)) train(&t, progress, e);
-    const bool usable = !e->code || e->code == DELE_ERR_DIVERGED;
-    if (usable && o->evaluations.eval_every) choose(&t);
-    if (usable) follow(&t); /* the tensors of the selected or restored adapters */
-    if (usable && o->objective->negates) negate(&t);
+                 .params = dele_trainable_tensors(trainable)};
+    dele_train_settings(t.settings, o);
+    if (!reserve(&t, e) && !begin(&t, e)) train(&t, e);
+    if (!e->code || e->code == DELE_ERR_DIVERGED) finish(&t);
     report->seconds = dele_now() - started;
     dele_packed_batch_release(&t.packed_batch);
     dele_arena_release(&t.arena);

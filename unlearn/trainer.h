@@ -30,18 +30,14 @@
 #ifndef DELE_TRAINER_H
 #define DELE_TRAINER_H
 
-#include <stdio.h>
-
-#include "base/progress.h"
 #include "unlearn/sampler.h"
+#include "unlearn/train_options.h"
 
-/* Trains the masked tensors of the model in place. forget is NULL for finetune: retain is then
- * the training set (for an objective that negates, the forget set). retain may be NULL where the
- * objective has no term for it. steps (may be NULL) receives one TSV line per update; when a
- * state is resumed, steps is truncated to what that state had written (open it for appending). */
-dele_status dele_train(dele_train_report *report, dele_model *model, const dele_mask *mask,
-                       const dele_dataset *forget, const dele_dataset *retain,
-                       const dele_train_options *o, FILE *steps, dele_progress *progress,
-                       dele_err *err);
+/* Trains the trainable parameters in place.  output may be NULL: then no record is written and
+ * nothing is resumed.  On DELE_ERR_DIVERGED the weights are the last good ones.  Everything that
+ * the arguments point to belongs to the caller. */
+dele_status dele_train(dele_train_report *report, const dele_trainable *trainable,
+                       const dele_train_data *data, const dele_train_options *o,
+                       const dele_train_output *output, dele_err *err);
 
 #endif

@@ -238,7 +238,10 @@ static dele_status learn_again(attack_job *j, dele_model *model, dele_arena *are
     if (err->code || dele_mask_parse(&mask, model, s->layers, s->parts, arena, err) ||
         dele_writer_open(&steps, path, err))
         return err->code;
-    if (dele_train(&report, model, &mask, NULL, &rows, &o, steps.stream, NULL, err))
+    const dele_trainable trainable = {.model = model, .mask = &mask};
+    const dele_train_data data = {.set = {[DELE_RETAIN] = &rows}};
+    const dele_train_output output = {.steps = steps.stream};
+    if (dele_train(&report, &trainable, &data, &o, &output, err))
         dele_writer_abandon(&steps);
     else
         dele_writer_commit(&steps, err);

@@ -110,10 +110,12 @@ static dele_status unlearn(const demo *d, demo_data *data, dele_model *model, de
     dele_train_report report;
     dele_progress progress;
     if (dele_mask_parse(&mask, model, "0-5", "mlp", arena, err)) return err->code;
-    if (dele_train_plan(&report, &data->forget, &data->retain, &d->train, err)) return err->code;
+    const dele_trainable trainable = {.model = model, .mask = &mask};
+    const dele_train_data sets = {.set = {&data->forget, &data->retain}};
+    const dele_train_output output = {.progress = &progress};
+    if (dele_train_plan(&report, &sets, &d->train, err)) return err->code;
     dele_progress_begin(&progress, d->talk, "unlearn", "rows", (double)report.rows_in_all);
-    dele_train(&report, model, &mask, &data->forget, &data->retain, &d->train, NULL, &progress,
-               err);
+    dele_train(&report, &trainable, &sets, &d->train, &output, err);
     dele_progress_end(&progress);
     if (!err->code)
         printf("\nunlearned with %zu updates of %d rows: %zu of %zu tensors may move (MLPs of "

@@ -58,20 +58,18 @@ static dele_status note_inputs(dele_manifest *m, const finetune *f, dele_err *er
     return DELE_OK;
 }
 
-static dele_status teach(const finetune *f, const dele_common *common, const dele_usage *usage,
-                         int argc, char **argv, dele_arena *arena, dele_err *err)
+static dele_status teach(const finetune *f, const dele_job_output *to, dele_arena *arena,
+                         dele_err *err)
 {
     dele_model model = {0};
     dele_mask mask = {0};
     dele_dataset set = {0};
-    dele_manifest manifest;
-    dele_manifest_begin(&manifest, usage, argc, argv);
+    const dele_job_input in = {&model, &mask, {.set = {[DELE_RETAIN] = &set}}};
     if (!(f->init ? make_model(&model, f, arena, err)
                   : dele_model_load(&model, f->job.model, arena, err)) &&
         !dele_job_mask(&mask, &f->job, &model, arena, err) &&
-        !read_data(&set, f, &model, arena, err) && !note_inputs(&manifest, f, err))
-        dele_job_run(&f->job, common, &manifest, &model, &mask, NULL, &set, "finetune", err);
-    dele_manifest_release(&manifest);
+        !read_data(&set, f, &model, arena, err) && !note_inputs(to->manifest, f, err))
+        dele_job_run(&f->job, &in, to, err);
     dele_model_release(&model);
     return err->code;
 }
@@ -138,9 +136,14 @@ int cmd_finetune(int argc, char **argv)
     dele_arena arena = {0};
     dele_common common = {0};
     dele_err err = {0};
+    dele_manifest manifest = {0};
+    const dele_job_output to = {&common, &manifest, "finetune"};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help &&
-        !check(&f, &err) && !dele_job_resolve(&f.job, &err))
-        teach(&f, &common, &usage, argc, argv, &arena, &err);
+        !check(&f, &err) && !dele_job_resolve(&f.job, &err)) {
+        dele_manifest_begin(&manifest, &usage, argc, argv);
+        teach(&f, &to, &arena, &err);
+    }
+    dele_manifest_release(&manifest);
     dele_arena_release(&arena);
     return dele_complain(&err);
 }

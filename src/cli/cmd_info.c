@@ -25,17 +25,16 @@ typedef struct {
 enum { N_NEEDS = 5 };
 
 /* With an update that fills a pass. */
-static size_t training_bytes(const dele_model *m, const dele_mask *mask,
-                             const dele_objective *objective)
+static size_t training_bytes(dele_model *m, const dele_mask *mask, const dele_objective *objective)
 {
+    const dele_trainable trainable = {.model = m, .mask = mask};
     dele_train_options o = DELE_TRAIN_DEFAULTS;
     o.objective = objective;
     o.batch_tokens = PASS_ROWS;
-    return dele_train_memory_of(m, mask, &o, 0, PASS_ROWS).total;
+    return dele_train_memory_of(&trainable, &o, 0, PASS_ROWS).total;
 }
 
-static dele_status estimate(need needs[N_NEEDS], const dele_model *m, dele_arena *arena,
-                            dele_err *err)
+static dele_status estimate(need needs[N_NEEDS], dele_model *m, dele_arena *arena, dele_err *err)
 {
     const dele_config *c = &m->config;
     size_t weights = sizeof(float) * dele_model_parameters(m);

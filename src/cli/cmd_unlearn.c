@@ -25,85 +25,92 @@ typedef struct {
     double settings[DELE_N_SETTINGS];
 } task;
 
+/* What is read for a task.  The arena owns all of it but the model. */
 typedef struct {
+    task *t;
+    dele_arena *arena;
     dele_model model;
     dele_mask mask;
+    dele_dataset_options rows; /* how rows are read */
     dele_dataset forget, retain, alternates;
-    dele_dataset
-        checked; /* forget rows as they stand, where their answers are replaced in training */
+    dele_dataset evaluated; /* the forget rows with their own answers, which training replaces for
+                               some objectives */
     dele_dataset holdout;
     dele_mmlu mmlu;
     dele_refusals refusals; /* or answers of retain rows; n 0: neither */
-} materials;
+} inputs;
 
-static dele_status read_rows(dele_dataset *set, const char *path, const dele_model *model,
-                             const dele_job *job, const dele_dataset_options *o, dele_arena *arena,
-                             dele_err *err)
+/* The first --limit rows of a file, read as `how` says; no path: none. */
+static dele_status read_rows(inputs *in, dele_dataset *set, const char *path,
+                             const dele_dataset_options *how, dele_err *err)
 {
-    if (path && !dele_dataset_add(set, path, model->tokenizer, o, arena, err))
-        dele_dataset_limit(set, (size_t)job->limit);
+    if (path && !dele_dataset_add(set, path, in->model.tokenizer, how, in->arena, err))
+        dele_dataset_limit(set, (size_t)in->t->job.limit);
     return err->code;
 }
 
-/* Whether other answers are wanted and none are given. */
+/* Whether alternate answers are needed and none are given. */
 static bool draws(const task *t) { return t->job.train.objective->alternates && !t->alternates; }
 
-/* What is looked at while it trains. */
-static dele_status read_checks(materials *m, const task *t, const dele_dataset_options *rows,
-                               dele_arena *arena, dele_err *err)
+/* What is evaluated during training. */
+static dele_status read_evaluated(inputs *in, dele_err *err)
 {
-    m->checked = m->forget;
-    if (read_rows(&m->holdout, t->holdout, &m->model, &t->job, rows, arena, err)) return err->code;
-    if (t->mmlu) dele_mmlu_load(&m->mmlu, t->mmlu, "val", NULL, 0, t->mmlu_limit, arena, err);
+    const task *t = in->t;
+    in->evaluated = in->forget;
+    if (read_rows(in, &in->holdout, t->holdout, &in->rows, err)) return err->code;
+    if (t->mmlu) dele_mmlu_load(&in->mmlu, t->mmlu, "val", NULL, 0, t->mmlu_limit, in->arena, err);
     return err->code;
 }
 
-/* A refusal for each row; or, where those will not do, the answer of a retain row. */
-static dele_status draw_answers(materials *m, task *t, dele_arena *arena, dele_err *err)
+/* A refusal for each row; or, where the objective cannot use refusals, the answer of a retain
+ * row. */
+static dele_status draw_answers(inputs *in, dele_err *err)
 {
+    task *t = in->t;
     const bool refuses = t->job.train.objective->refuses;
-    const char *list =
-        t->refusals || !refuses ? t->refusals : dele_share_path("data/refusals.txt", arena, err);
-    if (err->code ||
-        (refuses ? dele_refusals_open(&m->refusals, list, t->job.train.seed, arena, err)
-                 : dele_alternates_from_retain(&m->refusals, t->forget, t->retain,
-                                               t->job.train.seed, arena, err)))
+    const uint64_t seed = t->job.train.seed;
+    const char *list = t->refusals || !refuses
+                           ? t->refusals
+                           : dele_share_path("data/refusals.txt", in->arena, err);
+    if (err->code || (refuses ? dele_refusals_open(&in->refusals, list, seed, in->arena, err)
+                              : dele_alternates_from_retain(&in->refusals, t->forget, t->retain,
+                                                            seed, in->arena, err)))
         return err->code;
-    t->job.answers = dele_printf(arena, err,
+    t->job.answers = dele_printf(in->arena, err,
                                  refuses ? "refusals sampled from %s"
                                          : "from the rows of %s with the most similar questions",
-                                 m->refusals.path);
+                                 in->refusals.path);
     return err->code;
 }
 
-/* Another answer to each row: line by line, or drawn. */
-static dele_status read_alternates(materials *m, task *t, const dele_dataset_options *rows,
-                                   dele_arena *arena, dele_err *err)
+/* The alternate answer of each row: from a file, line by line, or sampled. */
+static dele_status read_alternates(inputs *in, dele_err *err)
 {
-    dele_dataset_options o = *rows;
-    if (!draws(t))
-        return read_rows(&m->alternates, t->alternates, &m->model, &t->job, &o, arena, err);
-    if (draw_answers(m, t, arena, err)) return err->code;
-    o.refusals = &m->refusals;
-    return read_rows(&m->alternates, t->forget, &m->model, &t->job, &o, arena, err);
+    dele_dataset_options how = in->rows;
+    const task *t = in->t;
+    if (!draws(t)) return read_rows(in, &in->alternates, t->alternates, &how, err);
+    if (draw_answers(in, err)) return err->code;
+    how.refusals = &in->refusals;
+    return read_rows(in, &in->alternates, t->forget, &how, err);
 }
 
-static dele_status pair_up(materials *m, const task *t, dele_err *err)
+static dele_status pair_up(inputs *in, dele_err *err)
 {
-    if (!m->alternates.n) return DELE_OK;
-    if (m->forget.n_left_out || m->alternates.n_left_out || m->forget.n != m->alternates.n)
+    const task *t = in->t;
+    if (!in->alternates.n) return DELE_OK;
+    if (in->forget.n_left_out || in->alternates.n_left_out || in->forget.n != in->alternates.n)
         return dele_fail(err, DELE_ERR_DATA,
                          "%s has %zu usable rows and %s %zu; row i of each belongs to row i of the "
                          "other, so the counts must be equal",
-                         t->forget, m->forget.n,
-                         t->alternates ? t->alternates : "the alternate answers", m->alternates.n);
-    if (t->job.train.objective->alternates == DELE_ALTERNATES_IN_PLACE) m->forget = m->alternates;
+                         t->forget, in->forget.n,
+                         t->alternates ? t->alternates : "the alternate answers", in->alternates.n);
+    if (t->job.train.objective->alternates == DELE_ALTERNATES_IN_PLACE) in->forget = in->alternates;
     return DELE_OK;
 }
 
-/* Defaults that depend on how deep the model is: the layer that is steered, and those that may
- * change unless the line says otherwise: the published 0-5 as far as there are so many, or the
- * steered one and the two below it. */
+/* Defaults that depend on the model's depth: the layer that is steered, and the layers that are
+ * trained where no option selects them: the published 0-5, as far as the model has them, or the
+ * steered layer and the two below it. */
 static dele_status fit_to_depth(task *t, const dele_model *model, dele_arena *arena, dele_err *err)
 {
     const bool steers = t->job.train.objective->at_layer,
@@ -122,18 +129,32 @@ static dele_status fit_to_depth(task *t, const dele_model *model, dele_arena *ar
     return t->job.layers ? DELE_OK : err->code;
 }
 
-static dele_status read_all(materials *m, task *t, dele_arena *arena, dele_err *err)
+static dele_status read_all(inputs *in, dele_err *err)
 {
-    dele_dataset_options rows;
-    if (dele_model_load(&m->model, t->job.model, arena, err) ||
-        fit_to_depth(t, &m->model, arena, err) ||
-        dele_job_mask(&m->mask, &t->job, &m->model, arena, err) ||
-        dele_job_dataset_options(&rows, &t->job, &m->model, err) ||
-        read_rows(&m->forget, t->forget, &m->model, &t->job, &rows, arena, err) ||
-        read_rows(&m->retain, t->retain, &m->model, &t->job, &rows, arena, err) ||
-        read_alternates(m, t, &rows, arena, err) || read_checks(m, t, &rows, arena, err))
+    task *t = in->t;
+    if (dele_model_load(&in->model, t->job.model, in->arena, err) ||
+        fit_to_depth(t, &in->model, in->arena, err) ||
+        dele_job_mask(&in->mask, &t->job, &in->model, in->arena, err) ||
+        dele_job_dataset_options(&in->rows, &t->job, &in->model, err) ||
+        read_rows(in, &in->forget, t->forget, &in->rows, err) ||
+        read_rows(in, &in->retain, t->retain, &in->rows, err) || read_alternates(in, err) ||
+        read_evaluated(in, err))
         return err->code;
-    return pair_up(m, t, err);
+    return pair_up(in, err);
+}
+
+/* The data of the job.  An objective that first learns the forget rows, to subtract what it learnt,
+ * has them as its one training set. */
+static dele_train_data train_data(const inputs *in)
+{
+    const task *t = in->t;
+    const dele_dataset *retain = t->retain ? &in->retain : NULL;
+    const bool learns = !t->job.train.objective->needs_forget;
+    return (dele_train_data){
+        .set = {learns ? NULL : &in->forget, learns ? &in->forget : retain},
+        .alternates = in->alternates.n ? &in->alternates : NULL,
+        .evaluation = {.set = {&in->evaluated, retain, t->holdout ? &in->holdout : NULL},
+                       .mmlu = t->mmlu ? &in->mmlu : NULL}};
 }
 
 /* Which refusal, or whose answer, each row got: its line in the file. */
@@ -146,16 +167,13 @@ static cJSON *answers_json(const dele_refusals *r, size_t n_rows)
     return json;
 }
 
-static dele_status note_inputs(dele_manifest *manifest, const task *t, const materials *m,
-                               dele_err *err)
+static dele_status note_inputs(dele_manifest *manifest, const inputs *in, dele_err *err)
 {
-    const char *const paths[] = {t->job.model,
-                                 t->forget,
-                                 t->retain,
-                                 t->alternates,
-                                 m->refusals.in_turn ? NULL : m->refusals.path,
-                                 t->holdout,
-                                 t->job.mask_file};
+    const task *t = in->t;
+    const dele_refusals *r = &in->refusals;
+    const char *const paths[] = {
+        t->job.model, t->forget,       t->retain, t->alternates, r->in_turn ? NULL : r->path,
+        t->holdout,   t->job.mask_file};
     for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
         if (paths[k] && dele_manifest_input(manifest, paths[k], err)) return err->code;
     if (t->mmlu) {
@@ -163,9 +181,9 @@ static dele_status note_inputs(dele_manifest *manifest, const task *t, const mat
         snprintf(val, sizeof val, "%s/val", t->mmlu);
         if (dele_manifest_input(manifest, val, err)) return err->code;
     }
-    if (m->refusals.n)
-        dele_manifest_set(manifest, m->refusals.in_turn ? "alternates_from" : "refusals",
-                          answers_json(&m->refusals, m->alternates.n));
+    if (r->n)
+        dele_manifest_set(manifest, r->in_turn ? "alternates_from" : "refusals",
+                          answers_json(r, in->alternates.n));
     return DELE_OK;
 }
 
@@ -179,33 +197,17 @@ static void say_idle_multiplier(const task *t)
                   t->settings[DELE_LAMBDA], warmup, t->job.train.epochs);
 }
 
-static dele_status unlearn(task *t, const dele_common *common, const dele_usage *usage, int argc,
-                           char **argv, dele_arena *arena, dele_err *err)
+/* The manifest's options are taken after reading: only then are those known that depend on the
+ * model. */
+static dele_status unlearn(inputs *in, const dele_usage *usage, const dele_job_output *to,
+                           dele_err *err)
 {
-    materials m = {0};
-    dele_manifest manifest;
-    dele_manifest_begin(&manifest, usage, argc, argv);
-    if (!read_all(&m, t, arena, err) && !note_inputs(&manifest, t, &m, err)) {
-        const bool learns =
-            !t->job.train.objective->needs_forget; /* and takes back afterwards what it learnt */
-        dele_manifest_set(&manifest, "options",
-                          dele_options_json(usage)); /* what depends on the model is known now */
-        if (!common->quiet) say_idle_multiplier(t);
-        dele_evaluation_options *evaluations = &t->job.train.evaluations;
-        evaluations->set[DELE_FORGET] = &m.checked;
-        evaluations->set[DELE_RETAIN] = t->retain ? &m.retain : NULL;
-        evaluations->set[DELE_HOLDOUT] = t->holdout ? &m.holdout : NULL;
-        evaluations->mmlu = t->mmlu ? &m.mmlu : NULL;
-        t->job.train.alternates = m.alternates.n ? &m.alternates : NULL;
-        dele_job_run(&t->job, common, &manifest, &m.model, &m.mask, learns ? NULL : &m.forget,
-                     learns      ? &m.forget
-                     : t->retain ? &m.retain
-                                 : NULL,
-                     "unlearn", err);
-    }
-    dele_manifest_release(&manifest);
-    dele_model_release(&m.model);
-    return err->code;
+    const task *t = in->t;
+    if (read_all(in, err) || note_inputs(to->manifest, in, err)) return err->code;
+    dele_manifest_set(to->manifest, "options", dele_options_json(usage));
+    if (!to->common->quiet) say_idle_multiplier(t);
+    const dele_job_input job = {&in->model, &in->mask, train_data(in)};
+    return dele_job_run(&t->job, &job, to, err);
 }
 
 static bool retain_is_needed(const dele_objective *o, const dele_alpha *alpha)
@@ -374,9 +376,16 @@ int cmd_unlearn(int argc, char **argv)
     dele_arena arena = {0};
     dele_common common = {0};
     dele_err err = {0};
+    dele_manifest manifest = {0};
+    inputs in = {.t = &t, .arena = &arena};
+    const dele_job_output to = {&common, &manifest, "unlearn"};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help &&
-        !resolve(&t, &err))
-        unlearn(&t, &common, &usage, argc, argv, &arena, &err);
+        !resolve(&t, &err)) {
+        dele_manifest_begin(&manifest, &usage, argc, argv);
+        unlearn(&in, &usage, &to, &err);
+    }
+    dele_manifest_release(&manifest);
+    dele_model_release(&in.model);
     dele_arena_release(&arena);
     return dele_complain(&err);
 }

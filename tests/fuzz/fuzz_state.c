@@ -30,9 +30,12 @@ void fuzz_one(const uint8_t *data, size_t size)
     o.epochs = 2;
     o.batch = 4;
     o.save_every = 1e-9;
-    o.state = size ? fuzz_write("state", data, size) : fuzz_path("state");
+    const dele_trainable trainable = {.model = &model, .mask = &mask};
+    const dele_train_data sets = {.set = {&forget, &retain}};
+    const dele_train_output output = {.state = size ? fuzz_write("state", data, size)
+                                                    : fuzz_path("state")};
     dele_train_report report;
-    fuzz_answer(dele_train(&report, &model, &mask, &forget, &retain, &o, NULL, NULL, &err), &err);
+    fuzz_answer(dele_train(&report, &trainable, &sets, &o, &output, &err), &err);
 }
 
 /* What the run before wrote: a valid state, whatever this version's format is. */
