@@ -5,6 +5,7 @@
 #include "model/facts.h"
 #include "model/mask.h"
 #include "tests/shared.h"
+#include "text/chat.h"
 
 static size_t trained(const char *layers, const char *parts, int *lowest, bool tied, char *why,
                       size_t room)

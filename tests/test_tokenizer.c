@@ -17,6 +17,7 @@
 #include "model/gguf.h"
 #include "tests/scratch.h"
 #include "tests/shared.h"
+#include "text/chat.h"
 #include "text/csv.h"
 #include "text/tokenizer.h"
 

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "trace/report/compare.h"
 #include "trace/report/stats.h"
+#include "trace/report/terminal_heatmap.h"
 
 static void check_range(dele_category category, int n, int b, int e, int from, int to)
 {

@@ -9,6 +9,7 @@
 #define DELE_TRACE_PARTNERS_H
 
 #include "model/facts.h"
+#include "text/chat.h"
 
 typedef struct {
     dele_ids ids;

@@ -16,6 +16,7 @@
 #define DELE_DATASET_H
 
 #include "base/json.h"
+#include "text/chat.h"
 #include "text/row_texts.h"
 #include "text/tokenizer.h"
 #include "unlearn/refusals.h"

@@ -20,6 +20,7 @@
 #include "base/table.h"
 #include "score/report.h"
 #include "score/token_scores.h"
+#include "text/chat.h"
 #include "unlearn/dataset.h"
 
 /* ---- rows and forms -------------------------------------------------------------------------- */

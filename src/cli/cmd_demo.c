@@ -19,6 +19,7 @@
 #include "option/option.h"
 #include "score/facts_suite.h"
 #include "trace/report/stats.h"
+#include "trace/report/terminal_heatmap.h"
 #include "unlearn/trainer.h"
 
 typedef struct {

@@ -29,6 +29,8 @@
 #include "trace/record.h"
 #include "trace/report/page.h"
 #include "trace/report/stats.h"
+#include "trace/report/tables.h"
+#include "trace/report/terminal_heatmap.h"
 
 typedef struct {
     dele_trace_opts o;

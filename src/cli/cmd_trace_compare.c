@@ -16,6 +16,7 @@
 #include "plots/gnuplot.h"
 #include "trace/record.h"
 #include "trace/report/page.h"
+#include "trace/report/terminal_heatmap.h"
 
 /* The pair that --fact names; the first when it names none. */
 static dele_status find_pair(size_t *pair, const dele_comparison *c, const char *fact,

@@ -9,6 +9,7 @@
 #define DELE_GENERATE_H
 
 #include "model/forward.h"
+#include "text/chat.h"
 
 /* The ids at which generation stops. */
 typedef struct {

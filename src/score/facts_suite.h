@@ -22,6 +22,7 @@
 #include "model/facts.h"
 #include "model/forward.h"
 #include "score/report.h"
+#include "text/chat.h"
 
 typedef enum { DELE_FORM_PROMPT, DELE_FORM_PARAPHRASE, DELE_FORMS } dele_form;
 typedef enum {

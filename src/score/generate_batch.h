@@ -5,6 +5,7 @@
 
 #include "base/progress.h"
 #include "model/forward.h"
+#include "text/chat.h"
 
 typedef struct {
     dele_chat chat;          /* DELE_CHAT_NONE: the raw prompt */

@@ -19,6 +19,7 @@
 #include "base/table.h"
 #include "model/forward.h"
 #include "score/report.h"
+#include "text/chat.h"
 
 typedef enum { DELE_LUME_SC, DELE_LUME_QA } dele_lume_kind;
 

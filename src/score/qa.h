@@ -20,6 +20,7 @@
 #include "base/table.h"
 #include "model/forward.h"
 #include "score/report.h"
+#include "text/chat.h"
 
 typedef struct {
     const char *id, *prompt; /* id: NULL where it has none */

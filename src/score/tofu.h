@@ -39,6 +39,7 @@
 #include "model/forward.h"
 #include "score/report.h"
 #include "score/two_samples.h"
+#include "text/chat.h"
 
 typedef enum {
     DELE_TOFU_FORGET,

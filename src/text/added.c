@@ -8,11 +8,13 @@
  *
  * lstrip and rstrip extend a match over the blanks beside it.  single_word allows a match only
  * where no word character is next to it. */
+#include "text/encoder.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
-#include "text/tokenizer_internal.h"
+#include "text/unicode.h"
 
 /* Lexicographic order, a prefix before its extensions; equal strings by id. */
 static int by_text(const void *pa, const void *pb)

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "text/tokenizer_internal.h"
+#include "text/unicode.h"
 
 /* out = a [n_a] followed by b [n_b]. */
 static int *joined_ids(const int *a, size_t n_a, const int *b, size_t n_b, dele_arena *arena,

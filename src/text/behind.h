@@ -20,6 +20,7 @@
 #ifndef DELE_BEHIND_H
 #define DELE_BEHIND_H
 
+#include "text/chat.h"
 #include "text/tokenizer.h"
 
 typedef struct {

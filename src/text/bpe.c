@@ -11,11 +11,13 @@
  * it is popped, because the pair at its position has changed.  n symbols cost O(n log n).
  *
  * Sennrich, Haddow, Birch 2016, arXiv 1508.07909. */
+#include "text/encoder.h"
+
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/tokenizer_internal.h"
+#include "text/unicode.h"
 
 enum { SHORT_WORD = 24, GONE = -2 };
 

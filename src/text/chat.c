@@ -5,11 +5,13 @@
  *              <|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n
  *
  * SmolLM2's template inserts its system line where a conversation has none. */
+#include "text/chat.h"
+
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
-#include "text/tokenizer_internal.h"
+#include "text/tokenizer_data.h"
 
 /* The templates of these layouts, by the SHA-256 of their text: a template that differs in one byte
  * may have another layout.  Sources: tokenizer_config.json of allenai/OLMo-7B-Instruct, and of

@@ -9,11 +9,14 @@
  * An added token that is normalised is decoded to its normalised text (tinystories' <unk> to
  * "▁<unk>").  The library (0.23) then does not treat it as special, and skip_special_tokens keeps
  * it; the same holds here. */
+#include "text/tokenizer.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "text/tokenizer_internal.h"
+#include "text/tokenizer_data.h"
+#include "text/unicode.h"
 
 typedef struct {
     dele_text_span *piece;

@@ -6,11 +6,13 @@
  * character neither decomposes, composes nor is reordered: a barrier.  The tables below list the
  * characters for which this makes a difference, and the text between barriers is normalised
  * separately. */
+#include "text/encoder.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
-#include "text/tokenizer_internal.h"
+#include "text/unicode.h"
 
 /* ---- barriers -------------------------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "text/tokenizer_internal.h"
+#include "text/unicode.h"
 
 enum { MAX_WORDS = 6 }; /* of a name */
 

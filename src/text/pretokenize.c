@@ -9,11 +9,13 @@
  * (in PCRE2 10.42) instead of 16.0.  So \s, \S, \p{L} and \p{N} are expanded when a pattern is
  * compiled: to White_Space, and to the property with the ranges that Unicode 15.0 to 16.0 added.
  * Rust's is_numeric, which Digits uses, has Unicode 17.0. */
+#include "text/encoder.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/tokenizer_internal.h"
+#include "text/unicode.h"
 
 #define SPACES                                                                                     \
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"    \

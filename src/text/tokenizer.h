@@ -6,31 +6,8 @@
 #ifndef DELE_TOKENIZER_H
 #define DELE_TOKENIZER_H
 
-#include <stdbool.h>
-
 #include "base/arena.h"
-
-typedef struct dele_tokenizer dele_tokenizer;
-
-typedef struct {
-    int *id;
-    size_t n;
-} dele_ids;
-
-/* A GGUF's metadata about its tokenizer.  kind "gpt2" (byte-level BPE) or "llama" (SentencePiece,
- * scores instead of merges). */
-typedef struct {
-    const char *kind, *pre;
-    const char *const *tokens; /* [n_tokens] */
-    const int
-        *types; /* [n_tokens] 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte */
-    const float *scores;       /* [n_tokens] or NULL */
-    const char *const *merges; /* [n_merges] "a b" */
-    size_t n_tokens, n_merges;
-    int bos, eos, unk, pad; /* -1: none */
-    bool add_bos, add_eos, add_space_prefix;
-    const char *chat_template; /* or NULL */
-} dele_tokenizer_parts;
+#include "text/tokenizer_types.h"
 
 /* The tokenizer is in the arena; dele_tokenizer_close, which accepts NULL, releases PCRE2's memory.
  * The memory that the parts point to must live as long as the tokenizer. */
@@ -58,6 +35,19 @@ dele_status dele_tokenizer_parts_of(dele_tokenizer_parts *parts, const char **no
 dele_status dele_encode(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n,
                         bool add_special, dele_arena *arena, dele_err *err);
 
+/* Which part of a text is encoded: the whole text, with the post-processor's tokens; its beginning,
+ * without the tokens that are added at the end; either without special tokens; or a continuation,
+ * to which nothing is prepended. */
+typedef enum {
+    DELE_ENCODE_WHOLE,
+    DELE_ENCODE_BEGIN,
+    DELE_ENCODE_BARE,
+    DELE_ENCODE_MIDDLE
+} dele_encode_part;
+
+dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n,
+                           dele_encode_part part, dele_arena *arena, dele_err *err);
+
 /* As decode of the `tokenizers` library; skip_special drops special tokens.  Invalid UTF-8 becomes
  * U+FFFD. */
 char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_special,
@@ -82,25 +72,5 @@ void dele_tokenizer_set_ids(dele_tokenizer *t, int bos,
 /* Writes tokenizer.json (and tokenizer_config.json) into a directory: the files it was loaded from,
  * or files made from a GGUF's parts that transformers loads. */
 dele_status dele_tokenizer_save(const dele_tokenizer *t, const char *dir, dele_err *err);
-
-/* ---- chat layouts ---------------------------------------------------------------------------- */
-
-typedef enum { DELE_CHAT_NONE, DELE_CHAT_OLMO, DELE_CHAT_SMOLLM2 } dele_chat;
-
-/* By name: "none", "olmo", "smollm2", or "auto": the layout of the model's own chat template.  The
- * template must equal a known one byte for byte, else the error is DELE_ERR_UNSUPPORTED.  t NULL:
- * only the name is checked. */
-dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t,
-                            dele_err *err);
-
-/* The layout's own text before the user's text; "" for none. */
-const char *dele_chat_head(dele_chat chat);
-
-/* The token that ends a turn; "" for none. */
-const char *dele_chat_end(dele_chat chat);
-
-/* The text of one user turn up to the beginning of the assistant's reply.  Encode it with
- * add_special = false. */
-char *dele_chat_prompt(dele_chat chat, const char *user, dele_arena *arena, dele_err *err);
 
 #endif

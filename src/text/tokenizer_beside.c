@@ -15,13 +15,15 @@
  * ByteLevel, LlamaTokenizer omits the blank if it is false, other classes ignore it.  add_bos_token
  * and add_eos_token have no effect beside a tokenizer.json, whose post-processor adds these tokens.
  * The result is written into the parsed document of tokenizer.json, so that one reader suffices. */
+#include "text/tokenizer_read.h"
+
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
-#include "text/tokenizer_internal.h"
+#include "text/vocab.h"
 
 typedef struct {
     cJSON *list;                       /* tokenizer.json's added_tokens */

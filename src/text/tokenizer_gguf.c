@@ -8,12 +8,15 @@
  * below are the supported ones.  A "llama" vocabulary (SentencePiece) has scores instead of merges:
  * a merge is any token that is the concatenation of two others, and better scores merge first.
  * transformers converts such a vocabulary in the same way. */
+#include "text/tokenizer_read.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "text/tokenizer_internal.h"
+#include "text/encoder.h"
+#include "text/tokenizer.h"
 
 #define CL100K(numbers)                                                                            \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                          \

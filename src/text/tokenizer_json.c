@@ -2,13 +2,17 @@
  *
  * An unknown part is an error that names it: an almost right tokenizer would give silently wrong
  * results. */
+#include "text/tokenizer_read.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
-#include "text/tokenizer_internal.h"
+#include "text/encoder.h"
+#include "text/tokenizer.h"
+#include "text/unicode.h"
 
 #define GPT2_PATTERN                                                                               \
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"

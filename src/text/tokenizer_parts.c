@@ -6,11 +6,15 @@
  * of a text.  Only the flags of added tokens (lstrip, rstrip, single_word, normalized) are not
  * compared: no converter keeps them, and they matter only where a text holds such a token; a note
  * says so. */
+#include "text/tokenizer_read.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "text/tokenizer_internal.h"
+#include "text/chat.h"
+#include "text/encoder.h"
+#include "text/tokenizer.h"
 
 static bool same_span(const dele_text_span *a, const dele_text_span *b)
 {

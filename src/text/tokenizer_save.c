@@ -1,10 +1,12 @@
 /* Writes a tokenizer into a model's directory: the files it was loaded from, byte for byte, or
  * files made from a GGUF's parts. */
+#include "text/tokenizer.h"
+
 #include <string.h>
 
 #include "base/file.h"
 #include "base/file_out.h"
-#include "text/tokenizer_internal.h"
+#include "text/tokenizer_data.h"
 
 /* The files that may be beside tokenizer.json and belong to it. */
 static const char *const beside[] = {"tokenizer_config.json",

@@ -3,9 +3,9 @@
  * GPT-2 writes bytes as printable characters so that a vocabulary is text: the 188 printable ones
  * of Latin-1 (33-126, 161-172, 174-255) are unchanged, the other 68, in order, become U+0100 and
  * following (a blank is U+0120 "Ġ"). */
-#include <utf8proc.h>
+#include "text/unicode.h"
 
-#include "text/tokenizer_internal.h"
+#include <utf8proc.h>
 
 int32_t dele_utf8_next(const char *text, size_t n, size_t *used)
 {

@@ -4,9 +4,9 @@
  *   string      -> id           a token's bytes, FNV-1a
  *   (id, id)    -> rank, id     a merge, the pair as one 64-bit key, multiplied by an odd
  *                               constant */
-#include <string.h>
+#include "text/vocab.h"
 
-#include "text/tokenizer_internal.h"
+#include <string.h>
 
 static size_t table_size(size_t n)
 {

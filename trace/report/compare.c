@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "base/text_out.h"
+#include "trace/report/fact_tables.h"
 #include "trace/report/picture.h"
-#include "trace/report/tables.h"
+#include "trace/report/table_parts.h"
 
 const dele_metric dele_compared_metric[DELE_N_COMPARED] = {DELE_PROB, DELE_LOGP};
 

@@ -54,10 +54,7 @@ dele_status dele_comparison_save(const dele_comparison *comparison, const char *
 dele_status dele_comparison_save_maps(const dele_comparison *comparison, size_t pair,
                                       const char *dir, dele_err *err);
 
-/* The means and the facts, for reading; and one pair's maps side by side on a common scale
- * (terminal_heatmap.c). */
+/* The means and the facts, for reading. */
 void dele_comparison_print(FILE *to, const dele_comparison *comparison);
-void dele_comparison_print_heatmaps(FILE *to, const dele_comparison *comparison, size_t pair,
-                                    int chart);
 
 #endif

@@ -1,10 +1,11 @@
 /* Maps before and after beside each other, on one scale: effects, each of its own trace, so that
  * white is no effect in both.  The mean by groups of tokens, and one fact's cells. */
+#include "trace/report/compare.h"
+
 #include <math.h>
 
-#include "trace/report/compare.h"
 #include "trace/report/picture.h"
-#include "trace/report/tables.h"
+#include "trace/report/table_parts.h"
 
 enum { AVERAGE = -1 };
 

@@ -7,8 +7,7 @@
  *
  * What facts share (a fact known well has large effects everywhere) falls out of a difference, so
  * its interval is narrower than those of the two means let one think. */
-
-#include "trace/report/tables.h"
+#include "trace/report/differences.h"
 
 static const dele_metric shown[] = {DELE_PROB, DELE_LOGIT_DIFF};
 

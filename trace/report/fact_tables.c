@@ -3,11 +3,12 @@
  *   effects.tsv               effect of each fact on every metric, group of tokens and column
  *   peaks.tsv                 where each fact's effect on p is largest
  *   plots/peaks_<chart>.tsv   how many facts peak at each layer, beside the mean effect */
+#include "trace/report/fact_tables.h"
+
 #include <math.h>
 #include <stddef.h>
 
 #include "trace/report/picture.h"
-#include "trace/report/tables.h"
 
 /* ---- effects.tsv ----------------------------------------------------------------------------- */
 

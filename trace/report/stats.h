@@ -73,15 +73,4 @@ dele_status dele_effects_of_rows(dele_effect *out, const dele_trace *trace,
                                  const dele_fact_rows *rows, const dele_draws *draws,
                                  dele_metric metric, dele_err *err);
 
-/* summary.tsv, layers.tsv, mask.json and plots/ *.tsv (the first `pictures` facts and the averages)
- * into an existing directory.  dele_plots_draw (plots/gnuplot.h) makes the pictures. */
-dele_status dele_trace_save_tables(const dele_trace *trace, const dele_trace_stats *stats,
-                                   const char *dir, int pictures, dele_err *err);
-
-/* Heatmaps for the terminal: of one traced fact, and of the averages. */
-void dele_trace_print_heatmap(FILE *to, const dele_trace *trace, const dele_traced *traced,
-                              int chart);
-void dele_trace_print_average(FILE *to, const dele_trace *trace, const dele_trace_stats *stats,
-                              int chart);
-
 #endif

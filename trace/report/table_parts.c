@@ -1,8 +1,8 @@
 /* What the tables are made of: a file in the result's directory, a number or nothing, a column by
  * its name. */
-#include <math.h>
+#include "trace/report/table_parts.h"
 
-#include "trace/report/tables.h"
+#include <math.h>
 
 dele_status dele_table_open(dele_writer *out, const dele_saving *to, const char *name)
 {

@@ -7,13 +7,17 @@
  *   mask.json                 the layers suggested to an unlearning run; none when nothing had an
  *                             effect
  *   plots/NAME.tsv            one table a picture */
+#include "trace/report/tables.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json_out.h"
+#include "trace/report/differences.h"
+#include "trace/report/fact_tables.h"
 #include "trace/report/picture.h"
-#include "trace/report/tables.h"
+#include "trace/report/table_parts.h"
 
 /* ---- summary.tsv, controls.tsv --------------------------------------------------------------- */
 

@@ -8,13 +8,13 @@
  * Five steps from zero effect to the map's largest, either way: what goes the other way by a fifth
  * of that or more is shown as "-", by three fifths or more as "=", as the pictures have a dash
  * there.  A map of too many columns for a terminal is named, with the way to see it. */
+#include "trace/report/terminal_heatmap.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/text_out.h"
-#include "trace/report/compare.h"
-#include "trace/report/stats.h"
 
 static const char *shade(double value, double top)
 {

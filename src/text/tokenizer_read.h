@@ -1,0 +1,31 @@
+/* Tokenizers from files: what those readers share (tokenizer_json.c, tokenizer_beside.c,
+ * tokenizer_gguf.c, tokenizer_parts.c). */
+#ifndef DELE_TOKENIZER_READ_H
+#define DELE_TOKENIZER_READ_H
+
+#include <cjson/cJSON.h>
+
+#include "base/arena.h"
+#include "text/tokenizer_data.h"
+
+/* Fills a zeroed tokenizer from a parsed tokenizer.json; `where` is its name in messages. */
+dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where,
+                                     dele_arena *arena, dele_err *err);
+
+/* Merges the files beside tokenizer.json into the document that was read from it. */
+dele_status dele_tokenizer_beside(cJSON *json, const char *path, dele_err *err);
+
+/* The first name by which a GGUF knows a pre-tokenizer of these features (pattern NULL: GPT-2's
+ * own); NULL: none. */
+const char *dele_pre_name(bool digits, bool nfc, bool ignore_merges, const char *pattern);
+/* Ids without a token are in a GGUF as "[PAD17]", unused. */
+enum {
+    DELE_TOKEN_NORMAL = 1,
+    DELE_TOKEN_UNKNOWN,
+    DELE_TOKEN_CONTROL,
+    DELE_TOKEN_USER_DEFINED,
+    DELE_TOKEN_UNUSED,
+    DELE_TOKEN_BYTE
+};
+
+#endif
