@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "tensor/dtype.h"
+#include "tensor/half.h"
 
 static void every_f16_survives_the_way_through_f32(void **state)
 {

@@ -15,7 +15,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "tensor/half.h"
 #include "tensor/ops.h"
+#include "tensor/quantise.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
               "model files are little-endian; deleatur needs a little-endian machine");
@@ -44,56 +46,6 @@ dele_dtype dele_dtype_by_ggml(unsigned ggml_type)
     int type = 0;
     while (type < DELE_N_DTYPES && infos[type].ggml != ggml_type) type++;
     return (dele_dtype)type;
-}
-
-/* ---- sixteen bits ---------------------------------------------------------------------------- */
-
-static float from_bits(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-static uint32_t to_bits(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-float dele_f16_to_f32(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 0x3ff;
-    if (exponent == 0) { /* subnormal: fraction * 2^-24 */
-        float x = (float)fraction * 0x1p-24f;
-        return sign ? -x : x;
-    }
-    uint32_t wide = exponent == 31 ? 255 : exponent + 112;
-    return from_bits(sign | wide << 23 | fraction << 13);
-}
-
-uint16_t dele_f32_to_f16(float x)
-{
-    uint32_t bits = to_bits(x), sign = (bits >> 16) & 0x8000;
-    bits &= 0x7fffffff;
-    if (bits > 0x7f800000)
-        return (uint16_t)(sign | 0x7e00 | ((bits >> 13) & 0x3ff)); /* a quiet NaN */
-    if (bits >= 0x477ff000) return (uint16_t)(sign | 0x7c00);      /* 65520 and more */
-    if (bits < 0x38800000) /* below 2^-14: the last bit of 0.5 is 2^-24, so that the addition
-                              rounds */
-        return (uint16_t)(sign | (to_bits(from_bits(bits) + 0.5f) - 0x3f000000));
-    bits += 0xfff + ((bits >> 13) & 1);
-    return (uint16_t)(sign | (bits - 0x38000000) >> 13);
-}
-
-float dele_bf16_to_f32(uint16_t b) { return from_bits((uint32_t)b << 16); }
-
-uint16_t dele_f32_to_bf16(float x)
-{
-    uint32_t bits = to_bits(x);
-    if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -242,6 +194,23 @@ bool dele_dtype_writable(dele_dtype type)
            type == DELE_DTYPE_Q4_0 || type == DELE_DTYPE_Q4_K;
 }
 
+static bool write_block(uint8_t *block, const float *x, dele_dtype type)
+{
+    if (!all_finite(x, infos[type].items)) return false;
+    switch (type) {
+    case DELE_DTYPE_Q8_0:
+        return quantise_q8_0(block, x);
+    case DELE_DTYPE_Q5_0:
+        return quantise_q5_0(block, x);
+    case DELE_DTYPE_Q4_0:
+        return quantise_q4_0(block, x);
+    case DELE_DTYPE_Q4_K:
+        return quantise_q4_k(block, x);
+    default:
+        return false;
+    }
+}
+
 static bool write_blocks(uint8_t *out, const float *in, dele_dtype type, size_t n)
 {
     const dele_dtype_info *info = &infos[type];
@@ -249,7 +218,7 @@ static bool write_blocks(uint8_t *out, const float *in, dele_dtype type, size_t 
     bool fits = true;
 #pragma omp parallel for reduction(&& : fits) if (n > CHUNK)
     for (size_t b = 0; b < n_blocks; b++)
-        fits = dele_quantise_block(out + b * info->bytes, in + b * info->items, type) && fits;
+        fits = write_block(out + b * info->bytes, in + b * info->items, type) && fits;
     return fits;
 }
 

@@ -44,11 +44,6 @@ dele_dtype
 dele_dtype_by_name(const char *name); /* "f32", "F32", ...; DELE_N_DTYPES: none of them */
 dele_dtype dele_dtype_by_ggml(unsigned ggml_type); /* likewise */
 
-float dele_f16_to_f32(uint16_t h);  /* exact, subnormals too */
-uint16_t dele_f32_to_f16(float x);  /* to nearest, ties to even; too large becomes infinite */
-float dele_bf16_to_f32(uint16_t b); /* exact */
-uint16_t dele_f32_to_bf16(float x); /* to nearest, ties to even */
-
 /* out[0..n) from stored data; n is a multiple of the block's items.  False when a number that was
  * read is NaN or infinite (a block with a scale that is not finite has such numbers); all of out is
  * written in either case. */
@@ -57,9 +52,5 @@ bool dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n);
  * or when a number for a block type is not finite.  n is a multiple of the block's items. */
 bool dele_dtype_write(void *stored, const float *in, dele_dtype type, size_t n);
 bool dele_dtype_writable(dele_dtype type); /* F32, F16, BF16, Q8_0, Q5_0, Q4_0, Q4_K */
-
-/* Writes one block of Q8_0, Q5_0, Q4_0 or Q4_K (quantise.c), for dele_dtype_write.  False as
- * there. */
-bool dele_quantise_block(uint8_t *block, const float *x, dele_dtype type);
 
 #endif

@@ -14,10 +14,12 @@
  * The scales d and dmin are stored as float16.  Every step is float32 with one rounding per
  * operation.  This file is compiled without contraction to fused multiply-adds, so that every
  * machine writes the same bytes. */
-#include "tensor/dtype.h"
+#include "tensor/quantise.h"
 
 #include <math.h>
 #include <string.h>
+
+#include "tensor/half.h"
 
 /* Writes a scale; false if it does not fit into a float16. */
 static bool put_scale(uint8_t *at, float d)
@@ -33,7 +35,7 @@ static float inverse(float d)
     return isfinite(id) ? id : 0; /* d is too small for float16 as well: the block is zero */
 }
 
-static bool put_q8_0(uint8_t *b, const float *x)
+bool quantise_q8_0(uint8_t *b, const float *x)
 {
     float most = 0;
     for (int j = 0; j < 32; j++) most = fmaxf(most, fabsf(x[j]));
@@ -56,7 +58,7 @@ static bool one_sided(uint8_t *scale, uint8_t *q, const float *x, int half)
     return put_scale(scale, d);
 }
 
-static bool put_q4_0(uint8_t *b, const float *x)
+bool quantise_q4_0(uint8_t *b, const float *x)
 {
     uint8_t q[32];
     bool fits = one_sided(b, q, x, 8);
@@ -64,7 +66,7 @@ static bool put_q4_0(uint8_t *b, const float *x)
     return fits;
 }
 
-static bool put_q5_0(uint8_t *b, const float *x)
+bool quantise_q5_0(uint8_t *b, const float *x)
 {
     uint8_t q[32];
     uint32_t fifth = 0;
@@ -161,7 +163,7 @@ static void pack_six_bits(uint8_t *b, const int *scale, const int *taken)
     }
 }
 
-static bool put_q4_k(uint8_t *b, const float *x)
+bool quantise_q4_k(uint8_t *b, const float *x)
 {
     float scale[8], taken[8], most_scale = 0, most_taken = 0;
     int k[8], l[8], q[8 * SUB];
@@ -189,25 +191,4 @@ static bool put_q4_k(uint8_t *b, const float *x)
         for (int i = 0; i < SUB; i++)
             b[16 + SUB * (s / 2) + i] = (uint8_t)(q[SUB * s + i] | q[SUB * (s + 1) + i] << 4);
     return fits;
-}
-
-/* ---- one block ------------------------------------------------------------------------------- */
-
-bool dele_quantise_block(uint8_t *block, const float *x, dele_dtype type)
-{
-    const size_t n = dele_dtype_of(type)->items;
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(x[i])) return false;
-    switch (type) {
-    case DELE_DTYPE_Q8_0:
-        return put_q8_0(block, x);
-    case DELE_DTYPE_Q5_0:
-        return put_q5_0(block, x);
-    case DELE_DTYPE_Q4_0:
-        return put_q4_0(block, x);
-    case DELE_DTYPE_Q4_K:
-        return put_q4_k(block, x);
-    default:
-        return false;
-    }
 }
