@@ -75,20 +75,10 @@ static size_t part_parameters(const dele_model *m, dele_part part)
 }
 
 /* What the class's own value was taken for, because config.json does not say. */
-static size_t defaulted(const char *names[8], const dele_model *m)
+static size_t defaulted(const char *names[DELE_MAX_DEFAULTED], const dele_model *m)
 {
-    static const char *const keys[] = {"max_position_embeddings", "rms_norm_eps",
-                                       "tie_word_embeddings", "hidden_act"};
     cJSON *json = m->config_text ? cJSON_Parse(m->config_text) : NULL;
-    size_t n = 0;
-    for (size_t i = 0; json && i < sizeof keys / sizeof *keys; i++)
-        if (!cJSON_GetObjectItemCaseSensitive(json, keys[i]) &&
-            (m->config.family->norm == DELE_RMSNORM || i != 1))
-            names[n++] = keys[i];
-    const cJSON *rope = cJSON_GetObjectItemCaseSensitive(json, "rope_parameters");
-    if (json && !cJSON_GetObjectItemCaseSensitive(json, "rope_theta") &&
-        !cJSON_GetObjectItemCaseSensitive(rope, "rope_theta"))
-        names[n++] = "rope_theta";
+    const size_t n = json ? dele_config_defaulted(names, &m->config, json) : 0;
     cJSON_Delete(json);
     return n;
 }
@@ -116,7 +106,7 @@ static void print_text(const dele_model *m, const need needs[N_NEEDS])
         size_t n = part_parameters(m, (dele_part)part);
         if (n) printf("            %-6s %zu\n", part_names[part], n);
     }
-    const char *names[8];
+    const char *names[DELE_MAX_DEFAULTED];
     size_t n = defaulted(names, m);
     for (size_t i = 0; i < n; i++)
         printf("%s%s%s", i ? ", " : "defaulted   ", names[i], i + 1 == n ? "\n" : "");
@@ -147,7 +137,7 @@ static dele_status print_json(const dele_model *m, const need needs[N_NEEDS], de
     } else {
         cJSON_AddNullToObject(o, "tokenizer");
     }
-    const char *names[8];
+    const char *names[DELE_MAX_DEFAULTED];
     size_t n = defaulted(names, m);
     missing = cJSON_AddArrayToObject(o, "defaulted");
     for (size_t i = 0; i < n; i++) cJSON_AddItemToArray(missing, cJSON_CreateString(names[i]));

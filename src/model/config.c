@@ -2,8 +2,8 @@
  * writes rope_parameters and dtype.
  *
  * Every key is in one of three places:
- *   read     a field of dele_config, or it must have the only supported value
- *            (hidden_act "silu")
+ *   read     a row of the family's table (families/keys.h): a field of dele_config, or it must have
+ *            the only supported value (hidden_act "silu")
  *   inert    known not to change the forward pass (use_cache, transformers_version, ...)
  *   unknown  kept when a model is saved; but if its name suggests arithmetic (rope, scale, norm,
  *            bias, window, expert, ...) and its value is not null, false or empty, the model is
@@ -19,33 +19,9 @@
 #include "base/json.h"
 #include "model/families/families.h"
 
-static const char *const read_keys[] = {"model_type",
-                                        "hidden_size",
-                                        "intermediate_size",
-                                        "num_hidden_layers",
-                                        "num_attention_heads",
-                                        "num_key_value_heads",
-                                        "head_dim",
-                                        "vocab_size",
-                                        "max_position_embeddings",
-                                        "rms_norm_eps",
-                                        "rope_theta",
-                                        "rope_parameters",
-                                        "rope_scaling",
-                                        "clip_qkv",
-                                        "tie_word_embeddings",
-                                        "hidden_act",
-                                        "attention_bias",
-                                        "mlp_bias",
-                                        "attention_dropout",
-                                        "bos_token_id",
-                                        "eos_token_id",
-                                        "pad_token_id",
-                                        "unk_token_id",
-                                        "sep_token_id",
-                                        "decoder_start_token_id",
-                                        "partial_rotary_factor",
-                                        "layer_types"};
+/* The keys of the rotation (read_rope) beside that of its row. */
+static const char *const rotation_keys[] = {"rope_scaling", "rope_parameters",
+                                            "partial_rotary_factor"};
 
 typedef enum { TEXT, FLAG, NUMBER, LIST, OBJECT, ANYTHING } value_type;
 
@@ -151,11 +127,10 @@ static const cJSON *field(const reader *r, const char *key)
     return cJSON_IsNull(item) ? NULL : item;
 }
 
-/* Absent or null: fallback, or an error when fallback is negative. */
-static int read_int(const reader *r, const char *key, int fallback)
+/* absent: the value where item is NULL; NAN: it is required. */
+static int read_size(const reader *r, const char *key, const cJSON *item, double absent)
 {
-    const cJSON *item = field(r, key);
-    if (!item && fallback >= 0) return fallback;
+    if (!item && !isnan(absent)) return (int)absent;
     double x = cJSON_IsNumber(item) ? item->valuedouble : -1;
     if (x < 1 || x > 1 << 30 || x != floor(x)) {
         dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a positive integer", r->where, key);
@@ -176,9 +151,8 @@ static float read_positive(const reader *r, const char *key, const cJSON *item, 
     return (float)x;
 }
 
-static bool read_bool(const reader *r, const char *key, bool fallback)
+static bool read_flag(const reader *r, const char *key, const cJSON *item, bool fallback)
 {
-    const cJSON *item = field(r, key);
     if (item && !cJSON_IsBool(item))
         dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be true or false", r->where, key);
     return item ? cJSON_IsTrue(item) : fallback;
@@ -197,14 +171,13 @@ static int read_id(const reader *r, const dele_config *c, const char *key, const
                : (int)item->valuedouble;
 }
 
-/* eos_token_id: one id, a list of ids, or null.  All of them end a text; the first is returned. */
-static int read_ends(const reader *r, dele_config *c)
+/* One id, a list of ids, or null.  All of them end a text; the first is returned. */
+static int read_ends(const reader *r, dele_config *c, const char *key, const cJSON *value)
 {
-    const cJSON *value = field(r, "eos_token_id"),
-                *item = cJSON_IsArray(value) ? value->child : value;
+    const cJSON *item = cJSON_IsArray(value) ? value->child : value;
     int first = -1;
     for (; item; item = cJSON_IsArray(value) ? item->next : NULL) {
-        int id = read_id(r, c, "eos_token_id", item);
+        int id = read_id(r, c, key, item);
         if (id >= 0) dele_config_add_end(c, id, r->where, r->err);
         if (first < 0) first = id;
     }
@@ -248,13 +221,13 @@ dele_status dele_config_read_generation(dele_config *config, const cJSON *json, 
     read_id(&r, &c, "decoder_start_token_id", field(&r, "decoder_start_token_id"));
     c.n_ends = 0;
     memset(c.ends, 0, sizeof c.ends);
-    read_ends(&r, &c);
+    read_ends(&r, &c, "eos_token_id", field(&r, "eos_token_id"));
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     if (c.n_ends) *config = c;
     return DELE_OK;
 }
 
-/* ---- keys with one supported value ----------------------------------------------------------- */
+/* ---- the rotation ---------------------------------------------------------------------------- */
 
 /* Where a value of the rotation was found: its name in the file, for messages. */
 typedef struct {
@@ -322,8 +295,8 @@ static void read_rotation(rotation *out, const cJSON *rope, const char *const na
  * In transformers 5.23 (RotaryEmbeddingConfigMixin, modeling_rope_utils.py) the objects override
  * rope_theta, and rope_scaling overrides rope_parameters; theta is 10000 where no key has it, and
  * values under a layer type are ignored for these families.  Here contradicting keys are refused,
- * so no order is needed. */
-static void read_rope(dele_config *c, const reader *r)
+ * so no order is needed.  Returns theta; absent: where no key has it. */
+static float read_rope(const reader *r, double absent)
 {
     static const char *const scaling[] = {"rope_scaling", "rope_scaling.rope_theta",
                                           "rope_scaling.rope_type", "rope_scaling.type",
@@ -346,52 +319,89 @@ static void read_rope(dele_config *c, const reader *r)
     if (!all.theta.value && all.null_theta)
         refuse(r->where, "rope_theta", "is null, and no other key holds the base of the rotation",
                r->err);
-    c->rope_theta = read_positive(r, all.theta.name, all.theta.value, 10000);
-    if (all.nested.value && read_positive(r, all.nested.name, all.nested.value, 0) != c->rope_theta)
+    const float base = read_positive(r, all.theta.name, all.theta.value, (float)absent);
+    if (all.nested.value && read_positive(r, all.nested.name, all.nested.value, 0) != base)
         dele_fail(r->err, DELE_ERR_FORMAT,
                   "%s: \"%s\" is not the base of the rotation that the other keys give (%g where "
                   "they have none), which transformers takes for this family; put it into "
                   "rope_parameters itself",
-                  r->where, all.nested.name, (double)c->rope_theta);
+                  r->where, all.nested.name, (double)base);
+    return base;
 }
 
-static void want_false(const reader *r, const char *key)
-{
-    if (read_bool(r, key, false)) refuse(r->where, key, "is not supported", r->err);
-}
+/* ---- the family's keys ----------------------------------------------------------------------- */
 
-static void read_layer_types(const dele_config *c, const reader *r)
+static void read_layer_types(const dele_config *c, const dele_key_row *row, const cJSON *types,
+                             const reader *r)
 {
-    const char *key = "layer_types";
-    const cJSON *types = field(r, key);
     if (!types) return;
     if (!cJSON_IsArray(types) || cJSON_GetArraySize(types) != c->n_layers)
         dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a list with one name for each layer",
-                  r->where, key);
+                  r->where, row->hf);
     for (const cJSON *type = cJSON_IsArray(types) ? types->child : NULL; type; type = type->next)
-        if (!cJSON_IsString(type) || strcmp(type->valuestring, "full_attention") != 0)
-            refuse(r->where, key, "names a layer other than \"full_attention\"", r->err);
+        if (!cJSON_IsString(type) || strcmp(type->valuestring, row->text) != 0)
+            refuse(r->where, row->hf, row->why, r->err);
 }
 
-static void read_fixed(const dele_config *c, const reader *r)
+static void check_per_head(const dele_config *c, const reader *r)
 {
-    const cJSON *act = field(r, "hidden_act");
-    if (act && !(cJSON_IsString(act) && strcmp(act->valuestring, "silu") == 0))
-        refuse(r->where, "hidden_act", "is not \"silu\", the only activation supported", r->err);
-    want_false(r, "attention_bias");
-    want_false(r, "mlp_bias");
-    const cJSON *dropout = field(r, "attention_dropout");
-    if (dropout && !(cJSON_IsNumber(dropout) && dropout->valuedouble == 0))
-        refuse(r->where, "attention_dropout", "other than 0 is not supported", r->err);
-    read_layer_types(c, r);
+    if (c->n_heads > 0 && c->hidden_size % c->n_heads != 0)
+        dele_fail(r->err, DELE_ERR_FORMAT,
+                  "%s: hidden_size %d is not divisible by num_attention_heads %d", r->where,
+                  c->hidden_size, c->n_heads);
 }
 
-/* The other ids that a config may have; they are checked and not used. */
-static void check_other_ids(const dele_config *c, const reader *r)
+/* Stores or checks one key.  A field without a key in config.json (row->hf NULL) is the row's
+ * value. */
+static void read_key(dele_config *c, const dele_key_row *row, const reader *r)
 {
-    static const char *const keys[] = {"unk_token_id", "sep_token_id", "decoder_start_token_id"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        read_id(r, c, keys[i], field(r, keys[i]));
+    void *out = dele_key_field(c, row);
+    const cJSON *item = row->hf ? field(r, row->hf) : NULL;
+    const double absent = row->hf ? dele_key_absent(c, row, row->hf_absent) : row->value;
+    if (!item && row->hf && row->hf_absent == DELE_PER_HEAD) check_per_head(c, r);
+    switch (row->kind) {
+    case DELE_HOLDS_SIZE:
+    case DELE_HOLDS_ROWS:
+        *(int *)out = read_size(r, row->hf, item, absent);
+        break;
+    case DELE_HOLDS_POSITIVE:
+    case DELE_HOLDS_POSITIVE_OR_NONE:
+        *(float *)out = read_positive(r, row->hf, item, (float)absent);
+        break;
+    case DELE_HOLDS_ROTATION:
+        *(float *)out = read_rope(r, absent);
+        break;
+    case DELE_HOLDS_FLAG:
+        *(bool *)out = read_flag(r, row->hf, item, absent != 0);
+        break;
+    case DELE_HOLDS_ID:
+        *(int *)out = read_id(r, c, row->hf, item);
+        break;
+    case DELE_HOLDS_ENDS:
+        *(int *)out = read_ends(r, c, row->hf, item);
+        break;
+    case DELE_HOLDS_OTHER_ID:
+        read_id(r, c, row->hf, item);
+        break;
+    case DELE_HOLDS_WORD:
+        if (item && !(cJSON_IsString(item) && strcmp(item->valuestring, row->text) == 0))
+            refuse(r->where, row->hf, row->why, r->err);
+        break;
+    case DELE_HOLDS_CONSTANT:
+        if (item && !(cJSON_IsNumber(item) && item->valuedouble == row->value))
+            refuse(r->where, row->hf, row->why, r->err);
+        if (row->field) *(float *)out = (float)row->value;
+        break;
+    case DELE_HOLDS_FALSE:
+        if (read_flag(r, row->hf, item, false)) refuse(r->where, row->hf, row->why, r->err);
+        break;
+    case DELE_HOLDS_LAYER_TYPES:
+        read_layer_types(c, row, item, r);
+        break;
+    case DELE_HOLDS_FIELD:
+    case DELE_HOLDS_NOTHING:
+        break;
+    }
 }
 
 /* ---- every key once -------------------------------------------------------------------------- */
@@ -423,12 +433,26 @@ static const inert *find_inert(const char *key)
     return NULL;
 }
 
-static void check_key(const cJSON *item, const reader *r)
+/* The families that compute with a key: "olmo". */
+static void owners(char *text, size_t size, const char *key)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < dele_n_families && used < size; i++) {
+        const dele_key_row *row = dele_family_key(dele_families[i], key);
+        if (row && row->kind != DELE_HOLDS_NOTHING)
+            used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " and " : "",
+                                     dele_families[i]->hf);
+    }
+}
+
+static void check_key(const dele_config *c, const cJSON *item, const reader *r)
 {
     static const char *const types[] = {"text", "true or false", "a number", "a list", "an object"};
     const char *key = item->string;
     const size_t n = strlen(key);
-    if (cJSON_IsNull(item) || LISTED(read_keys, key)) return;
+    char known_for[100];
+    if (cJSON_IsNull(item) || LISTED(rotation_keys, key) || dele_family_key(c->family, key)) return;
     const inert *known = find_inert(key);
     if (known && !right_type(known, item))
         dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be %s or null", r->where, key,
@@ -438,6 +462,10 @@ static void check_key(const cJSON *item, const reader *r)
     if (n > 8 && strcmp(key + n - 8, "_dropout") == 0 && cJSON_IsNumber(item) &&
         item->valuedouble == 0)
         return;
+    owners(known_for, sizeof known_for, key);
+    if (known_for[0])
+        dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: \"%s\" is known for %s only", r->where, key,
+                  known_for);
     if (sounds_like_maths(key))
         dele_fail(r->err, DELE_ERR_UNSUPPORTED,
                   "%s: \"%.100s\" is a key that may change the computation and is not supported; "
@@ -454,10 +482,10 @@ static void check_twice(const reader *r)
     if (twice) dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%.100s\" appears twice", r->where, twice);
 }
 
-static void check_keys(const reader *r)
+static void check_keys(const dele_config *c, const reader *r)
 {
     check_twice(r);
-    for (const cJSON *item = r->json->child; item; item = item->next) check_key(item, r);
+    for (const cJSON *item = r->json->child; item; item = item->next) check_key(c, item, r);
 }
 
 /* ---- whole ----------------------------------------------------------------------------------- */
@@ -468,21 +496,11 @@ static dele_status read_family(dele_config *c, const reader *r)
     if (type && !cJSON_IsString(type))
         return dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"model_type\" must be text", r->where);
     const char *name = type ? type->valuestring : "";
-    if (strcmp(name, "llama") == 0) {
-        c->family = &dele_family_llama;
-        c->norm_eps = read_positive(r, "rms_norm_eps", field(r, "rms_norm_eps"), 1e-6f);
-    } else if (strcmp(name, "olmo") == 0) {
-        c->family = &dele_family_olmo;
-        c->norm_eps = 1e-5f;
-        c->clip_qkv = read_positive(r, "clip_qkv", field(r, "clip_qkv"), 0);
-    } else {
-        return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
-                         "%s: model_type \"%.40s\" is not supported; \"llama\" and \"olmo\" are",
-                         r->where, name);
-    }
-    if (c->family == &dele_family_llama && field(r, "clip_qkv"))
-        return refuse(r->where, "clip_qkv", "is known for olmo only", r->err);
-    return DELE_OK;
+    char names[150];
+    if ((c->family = dele_family_by_hf(name))) return DELE_OK;
+    dele_family_names(names, sizeof names, false, "and");
+    return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
+                     "%s: model_type \"%.40s\" is not supported; %s are", r->where, name, names);
 }
 
 dele_status dele_config_parse(dele_config *config, const cJSON *json, const char *where,
@@ -494,31 +512,30 @@ dele_status dele_config_parse(dele_config *config, const cJSON *json, const char
     if (!cJSON_IsObject(json)) {
         dele_fail(&mine, DELE_ERR_FORMAT, "%s: not a JSON object", where);
     } else if (!read_family(&c, &r)) {
-        c.n_layers = read_int(&r, "num_hidden_layers", -1);
-        c.hidden_size = read_int(&r, "hidden_size", -1);
-        c.intermediate_size = read_int(&r, "intermediate_size", -1);
-        c.n_heads = read_int(&r, "num_attention_heads", -1);
-        c.vocab = read_int(&r, "vocab_size", -1);
-        c.n_kv_heads = read_int(&r, "num_key_value_heads", c.n_heads);
-        c.context = read_int(&r, "max_position_embeddings", 2048);
-        if (!field(&r, "head_dim") && c.n_heads > 0 && c.hidden_size % c.n_heads != 0)
-            dele_fail(&mine, DELE_ERR_FORMAT,
-                      "%s: hidden_size %d is not divisible by num_attention_heads %d", where,
-                      c.hidden_size, c.n_heads);
-        c.head_dim = read_int(&r, "head_dim", c.n_heads > 0 ? c.hidden_size / c.n_heads : 0);
-        c.tied = read_bool(&r, "tie_word_embeddings", false);
-        c.bos = read_id(&r, &c, "bos_token_id", field(&r, "bos_token_id"));
-        c.eos = read_ends(&r, &c);
-        c.pad = read_id(&r, &c, "pad_token_id", field(&r, "pad_token_id"));
-        check_other_ids(&c, &r);
-        read_rope(&c, &r);
-        read_fixed(&c, &r);
-        check_keys(&r);
+        for (size_t i = 0; i < c.family->n_keys; i++) read_key(&c, &c.family->keys[i], &r);
+        check_keys(&c, &r);
         if (!mine.code) dele_config_check(&c, where, &mine);
     }
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     *config = c;
     return DELE_OK;
+}
+
+/* The rotary base has no default where rope_parameters holds it. */
+static bool takes_default(const dele_key_row *row, const cJSON *json)
+{
+    const cJSON *rope = cJSON_GetObjectItemCaseSensitive(json, "rope_parameters");
+    return row->told && !cJSON_GetObjectItemCaseSensitive(json, row->hf) &&
+           !(row->kind == DELE_HOLDS_ROTATION && cJSON_GetObjectItemCaseSensitive(rope, row->hf));
+}
+
+size_t dele_config_defaulted(const char *names[DELE_MAX_DEFAULTED], const dele_config *c,
+                             const cJSON *json)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->family->n_keys && n < DELE_MAX_DEFAULTED; i++)
+        if (takes_default(&c->family->keys[i], json)) names[n++] = c->family->keys[i].hf;
+    return n;
 }
 
 dele_status dele_config_check(const dele_config *c, const char *where, dele_err *err)
@@ -605,37 +622,61 @@ static cJSON *float_number(float x)
     return cJSON_CreateRaw(text);
 }
 
+/* Whether config.json needs the key: without it, the field would be another. */
+static bool is_needed(const dele_config *c, const dele_key_row *row, const void *field)
+{
+    if (row->in_json == DELE_JSON_IF_NEEDED)
+        return *(const int *)field != dele_key_absent(c, row, row->hf_absent);
+    return row->in_json == DELE_JSON_ALWAYS;
+}
+
+/* The value of a row's key; NULL: it has no key, or none is needed. */
+static cJSON *key_json(const dele_config *c, const dele_key_row *row)
+{
+    const void *field = (const char *)c + row->field;
+    if (!row->hf || !is_needed(c, row, field)) return NULL;
+    switch (row->kind) {
+    case DELE_HOLDS_SIZE:
+    case DELE_HOLDS_ROWS:
+        return cJSON_CreateNumber(*(const int *)field);
+    case DELE_HOLDS_POSITIVE:
+    case DELE_HOLDS_ROTATION:
+        return float_number(*(const float *)field);
+    case DELE_HOLDS_POSITIVE_OR_NONE:
+        return *(const float *)field > 0 ? float_number(*(const float *)field) : cJSON_CreateNull();
+    case DELE_HOLDS_FLAG:
+        return cJSON_CreateBool(*(const bool *)field);
+    case DELE_HOLDS_ID:
+        return token_or_null(*(const int *)field);
+    case DELE_HOLDS_ENDS:
+        return ends_json(c);
+    case DELE_HOLDS_WORD:
+        return cJSON_CreateString(row->text);
+    case DELE_HOLDS_CONSTANT:
+        return float_number((float)row->value);
+    case DELE_HOLDS_FALSE:
+        return cJSON_CreateFalse();
+    case DELE_HOLDS_OTHER_ID:
+    case DELE_HOLDS_LAYER_TYPES:
+    case DELE_HOLDS_FIELD:
+    case DELE_HOLDS_NOTHING:
+        break;
+    }
+    return NULL;
+}
+
 cJSON *dele_config_json(const dele_config *c)
 {
-    bool llama = c->family == &dele_family_llama;
+    const dele_family *f = c->family;
     cJSON *json = cJSON_CreateObject(), *architectures = cJSON_CreateArray();
-    cJSON_AddItemToArray(architectures,
-                         cJSON_CreateString(llama ? "LlamaForCausalLM" : "OlmoForCausalLM"));
+    cJSON_AddItemToArray(architectures, cJSON_CreateString(f->architecture));
     cJSON_AddItemToObject(json, "architectures", architectures);
-    cJSON_AddStringToObject(json, "model_type", llama ? "llama" : "olmo");
-    cJSON_AddNumberToObject(json, "hidden_size", c->hidden_size);
-    cJSON_AddNumberToObject(json, "intermediate_size", c->intermediate_size);
-    cJSON_AddNumberToObject(json, "num_hidden_layers", c->n_layers);
-    cJSON_AddNumberToObject(json, "num_attention_heads", c->n_heads);
-    cJSON_AddNumberToObject(json, "num_key_value_heads", c->n_kv_heads);
-    if (llama || c->head_dim * c->n_heads != c->hidden_size)
-        cJSON_AddNumberToObject(json, "head_dim", c->head_dim);
-    cJSON_AddNumberToObject(json, "vocab_size", c->vocab);
-    cJSON_AddNumberToObject(json, "max_position_embeddings", c->context);
-    if (llama) cJSON_AddItemToObject(json, "rms_norm_eps", float_number(c->norm_eps));
-    if (!llama)
-        cJSON_AddItemToObject(json, "clip_qkv",
-                              c->clip_qkv > 0 ? float_number(c->clip_qkv) : cJSON_CreateNull());
-    cJSON_AddItemToObject(json, "rope_theta", float_number(c->rope_theta));
-    cJSON_AddNullToObject(json, "rope_scaling");
-    cJSON_AddStringToObject(json, "hidden_act", "silu");
-    cJSON_AddFalseToObject(json, "attention_bias");
-    if (llama) cJSON_AddFalseToObject(json, "mlp_bias");
-    cJSON_AddItemToObject(json, "attention_dropout", float_number(0));
-    cJSON_AddBoolToObject(json, "tie_word_embeddings", c->tied);
-    cJSON_AddItemToObject(json, "bos_token_id", token_or_null(c->bos));
-    cJSON_AddItemToObject(json, "eos_token_id", ends_json(c));
-    cJSON_AddItemToObject(json, "pad_token_id", token_or_null(c->pad));
+    cJSON_AddStringToObject(json, "model_type", f->hf);
+    for (size_t i = 0; i < f->n_keys; i++) {
+        cJSON *value = key_json(c, &f->keys[i]);
+        if (value) cJSON_AddItemToObject(json, f->keys[i].hf, value);
+        if (f->keys[i].kind == DELE_HOLDS_ROTATION) cJSON_AddNullToObject(json, "rope_scaling");
+    }
     cJSON_AddStringToObject(json, "torch_dtype", "float32");
     return json;
 }

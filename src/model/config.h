@@ -12,6 +12,12 @@
 dele_status dele_config_parse(dele_config *config, const cJSON *json, const char *where,
                               dele_err *err);
 
+/* The keys of json, a parsed config.json, whose default was taken because it lacks them.  Returns
+ * their number. */
+enum { DELE_MAX_DEFAULTED = 16 };
+size_t dele_config_defaulted(const char *names[DELE_MAX_DEFAULTED], const dele_config *config,
+                             const cJSON *json);
+
 /* A config.json that transformers loads.  The caller owns it.  Its
  * floats are raw items of cJSON, which can be printed but not read as numbers. */
 cJSON *dele_config_json(const dele_config *config);

@@ -9,6 +9,7 @@
  * cursor as failed; that read and all later ones give zeros. */
 #include "model/gguf.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,29 +339,7 @@ void dele_gguf_close(dele_gguf *g)
 
 /* ---- config ---------------------------------------------------------------------------------- */
 
-static const char *const known_keys[] = {"block_count",
-                                         "context_length",
-                                         "embedding_length",
-                                         "feed_forward_length",
-                                         "vocab_size",
-                                         "attention.head_count",
-                                         "attention.head_count_kv",
-                                         "attention.key_length",
-                                         "attention.value_length",
-                                         "rope.dimension_count",
-                                         "rope.freq_base",
-                                         "rope.scaling.type",
-                                         "tensor_data_layout"};
-
-const char *dele_gguf_arch(const dele_family *family) { return family->gguf; }
-
-const char *dele_gguf_norm_key(const dele_family *family)
-{
-    return family == &dele_family_olmo ? "attention.layer_norm_epsilon"
-                                       : "attention.layer_norm_rms_epsilon";
-}
-
-/* The key of a family: "llama." and the name. */
+/* A key of the architecture: "ARCH." and the name. */
 typedef struct {
     char text[96];
 } arch_key;
@@ -368,29 +347,42 @@ typedef struct {
 static arch_key key_of(const dele_family *family, const char *name)
 {
     arch_key key;
-    snprintf(key.text, sizeof key.text, "%s.%s", dele_gguf_arch(family), name);
+    snprintf(key.text, sizeof key.text, "%s.%s", family->gguf, name);
     return key;
+}
+
+static void refuse(const dele_gguf *g, const char *key, const char *why, dele_err *err)
+{
+    dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %s %s", g->file, key, why);
+}
+
+/* The first family whose architecture the file has, and whose gguf_key, where it needs one. */
+static const dele_family *find_family(const dele_gguf *g, dele_err *err)
+{
+    char names[150];
+    for (size_t i = 0; i < dele_n_families; i++) {
+        const dele_family *f = dele_families[i];
+        if (pair_is(g, "general.architecture", f->gguf) &&
+            (!f->gguf_key || find_pair(g, key_of(f, f->gguf_key).text)))
+            return f;
+    }
+    dele_family_names(names, sizeof names, true, "or");
+    dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: only GGUF files of architecture %s are supported",
+              g->file, names);
+    return NULL;
 }
 
 static bool is_known(const dele_family *family, const char *name)
 {
-    if (!strcmp(name, dele_gguf_norm_key(family))) return true;
-    if (family == &dele_family_olmo && !strcmp(name, "attention.clamp_kqv")) return true;
-    for (size_t k = 0; k < sizeof known_keys / sizeof *known_keys; k++)
-        if (strcmp(name, known_keys[k]) == 0) return true;
-    return false;
+    for (size_t i = 0; i < family->n_keys; i++)
+        if (family->keys[i].gguf && !strcmp(name, family->keys[i].gguf)) return true;
+    return !strcmp(name, "rope.scaling.type") || !strcmp(name, "tensor_data_layout");
 }
 
-static dele_status check_keys(const dele_family **family, const dele_gguf *g, dele_err *err)
+static dele_status check_keys(const dele_family *family, const dele_gguf *g, dele_err *err)
 {
-    *family = pair_is(g, "general.architecture", "olmo") ? &dele_family_olmo : &dele_family_llama;
-    const char *arch = dele_gguf_arch(*family);
-    const arch_key scaling = key_of(*family, "rope.scaling.type");
-    const size_t n_arch = strlen(arch);
-    if (!pair_is(g, "general.architecture", arch))
-        return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                         "%s: only GGUF files of architecture \"llama\" or \"olmo\" are supported",
-                         g->file);
+    const arch_key scaling = key_of(family, "rope.scaling.type");
+    const size_t n_arch = strlen(family->gguf);
     if (find_pair(g, "rope.scaling.type") ||
         (find_pair(g, scaling.text) && !pair_is(g, scaling.text, "none")))
         return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %s is not supported; only \"none\" is",
@@ -401,10 +393,10 @@ static dele_status check_keys(const dele_family **family, const dele_gguf *g, de
                          g->file);
     for (size_t i = 0; i < g->n_pairs; i++) {
         const char *key = g->pair[i].key;
-        if (strncmp(key, arch, n_arch) != 0 || key[n_arch] != '.') continue;
+        if (strncmp(key, family->gguf, n_arch) != 0 || key[n_arch] != '.') continue;
         double x = 1;
         bool is_zero = pair_number(&x, &g->pair[i]) && x == 0;
-        if (!is_known(*family, key + n_arch + 1) && !is_zero)
+        if (!is_known(family, key + n_arch + 1) && !is_zero)
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "%s: the key %.100s may change the computation and is not supported",
                              g->file, key);
@@ -412,30 +404,70 @@ static dele_status check_keys(const dele_family **family, const dele_gguf *g, de
     return DELE_OK;
 }
 
-/* The vocabulary size is the number of rows of the embedding. */
-static int vocab_rows(const dele_gguf *g, dele_err *err)
+/* The tensor of a slot; in layers, that of the first. */
+static const dele_stored *find_slot(const dele_gguf *g, const dele_family *family, dele_slot slot)
 {
-    const dele_stored *t = dele_stored_find(g->tensor, g->n, "token_embd.weight");
+    const dele_tensor_row *row = dele_family_tensor(family, slot);
+    char name[64];
+    if (row) dele_tensor_name(name, sizeof name, row->gguf, 0);
+    return row ? dele_stored_find(g->tensor, g->n, name) : NULL;
+}
+
+/* The vocabulary size is the number of rows of the embedding. */
+static int vocab_rows(const dele_gguf *g, const dele_family *family, dele_err *err)
+{
+    const dele_stored *t = find_slot(g, family, DELE_SLOT_EMBED);
     if (!t || t->n_dims != 2 || t->dims[0] > 1 << 24) {
-        dele_fail(err, DELE_ERR_FORMAT,
-                  "%s: the tensor token_embd.weight is missing or has no rows and columns",
-                  g->file);
+        dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %s is missing or has no rows and columns",
+                  g->file, dele_family_tensor(family, DELE_SLOT_EMBED)->gguf);
         return 0;
     }
     return (int)t->dims[0];
 }
 
-/* The number of a family's key, at least 1. */
-static int arch_int(const dele_gguf *g, const dele_family *family, const char *name,
-                    double fallback, dele_err *err)
+/* Stores or checks one key.  A field without a key in GGUF follows from the file's tensors, or is
+ * the row's value; the ids are read with those of the tokenizer (get_ids). */
+static void read_key(dele_config *c, const dele_key_row *row, const dele_gguf *g, dele_err *err)
 {
-    return get_int(g, key_of(family, name).text, 1, fallback, err);
-}
-
-static float arch_float(const dele_gguf *g, const dele_family *family, const char *name,
-                        double fallback, dele_err *err)
-{
-    return (float)get_number(g, key_of(family, name).text, fallback, err);
+    void *out = dele_key_field(c, row);
+    const arch_key key = key_of(c->family, row->gguf ? row->gguf : "");
+    const double absent = row->gguf ? dele_key_absent(c, row, row->gguf_absent) : row->value;
+    switch (row->kind) {
+    case DELE_HOLDS_SIZE:
+        *(int *)out = get_int(g, key.text, 1, floor(absent), err);
+        break;
+    case DELE_HOLDS_ROWS:
+        *(int *)out = vocab_rows(g, c->family, err);
+        break;
+    case DELE_HOLDS_POSITIVE:
+    case DELE_HOLDS_POSITIVE_OR_NONE:
+    case DELE_HOLDS_ROTATION:
+        *(float *)out = (float)get_number(g, key.text, absent, err);
+        break;
+    case DELE_HOLDS_FLAG:
+        *(bool *)out = row->tensor == DELE_TENSOR_NONE
+                           ? row->value != 0
+                           : (row->tensor == DELE_TENSOR_PRESENT) ==
+                                 (find_slot(g, c->family, row->slot) != NULL);
+        break;
+    case DELE_HOLDS_CONSTANT:
+        if (row->gguf && (float)get_number(g, key.text, absent, err) != (float)row->value)
+            refuse(g, key.text, row->why, err);
+        if (row->field) *(float *)out = (float)row->value;
+        break;
+    case DELE_HOLDS_FIELD:
+        if (get_int(g, key.text, 1, *(int *)out, err) != *(int *)out)
+            refuse(g, key.text, row->why, err);
+        break;
+    case DELE_HOLDS_ID:
+    case DELE_HOLDS_ENDS:
+    case DELE_HOLDS_OTHER_ID:
+    case DELE_HOLDS_WORD:
+    case DELE_HOLDS_FALSE:
+    case DELE_HOLDS_LAYER_TYPES:
+    case DELE_HOLDS_NOTHING:
+        break;
+    }
 }
 
 /* A token id; fallback (taken where the vocabulary holds it) when the key is absent. */
@@ -476,40 +508,24 @@ static void get_ends(dele_config *c, const dele_gguf *g, dele_err *err)
     }
 }
 
+static void get_ids(dele_config *c, const dele_gguf *g, dele_err *err)
+{
+    const bool spm = pair_is(g, "tokenizer.ggml.model", "llama");
+    c->bos = get_id(g, c, "tokenizer.ggml.bos_token_id", spm ? 1 : -1, err);
+    c->eos = get_id(g, c, "tokenizer.ggml.eos_token_id", spm ? 2 : -1, err);
+    c->pad = get_id(g, c, "tokenizer.ggml.padding_token_id", -1, err);
+    get_ends(c, g, err);
+}
+
 dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *err)
 {
-    const double required = __builtin_nan("");
     dele_err mine = {0};
-    const dele_family *f;
-    if (check_keys(&f, g, &mine)) return dele_fail(err, mine.code, "%s", mine.msg);
-    dele_config c = {.family = f};
-    c.n_layers = arch_int(g, f, "block_count", required, &mine);
-    c.hidden_size = arch_int(g, f, "embedding_length", required, &mine);
-    c.intermediate_size = arch_int(g, f, "feed_forward_length", required, &mine);
-    c.n_heads = arch_int(g, f, "attention.head_count", required, &mine);
-    c.n_kv_heads = arch_int(g, f, "attention.head_count_kv", c.n_heads, &mine);
-    c.head_dim = arch_int(g, f, "attention.key_length", c.hidden_size / c.n_heads, &mine);
-    c.context = arch_int(g, f, "context_length", required, &mine);
-    c.norm_eps = arch_float(g, f, dele_gguf_norm_key(f), required, &mine);
-    c.rope_theta = arch_float(g, f, "rope.freq_base", 10000, &mine);
-    if (f == &dele_family_olmo) c.clip_qkv = arch_float(g, f, "attention.clamp_kqv", 0, &mine);
-    if (f == &dele_family_olmo && c.norm_eps != 1e-5f) /* Hugging Face's olmo has no other */
-        dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than 1e-5 is not supported", g->file,
-                  key_of(f, dele_gguf_norm_key(f)).text);
-    if (arch_int(g, f, "rope.dimension_count", c.head_dim, &mine) != c.head_dim)
-        dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than the head size is not supported",
-                  g->file, key_of(f, "rope.dimension_count").text);
-    if (arch_int(g, f, "attention.value_length", c.head_dim, &mine) != c.head_dim)
-        dele_fail(&mine, DELE_ERR_UNSUPPORTED, "%s: %s other than the key length is not supported",
-                  g->file, key_of(f, "attention.value_length").text);
-    c.vocab = vocab_rows(g, &mine);
-    c.tied = !dele_stored_find(g->tensor, g->n, "output.weight");
-    bool spm = pair_is(g, "tokenizer.ggml.model", "llama");
-    c.bos = get_id(g, &c, "tokenizer.ggml.bos_token_id", spm ? 1 : -1, &mine);
-    c.eos = get_id(g, &c, "tokenizer.ggml.eos_token_id", spm ? 2 : -1, &mine);
-    c.pad = get_id(g, &c, "tokenizer.ggml.padding_token_id", -1, &mine);
-    get_ends(&c, g, &mine);
-    if (!mine.code) dele_config_check(&c, g->file, &mine);
+    dele_config c = {.family = find_family(g, &mine)};
+    if (c.family && !check_keys(c.family, g, &mine)) {
+        for (size_t i = 0; i < c.family->n_keys; i++) read_key(&c, &c.family->keys[i], g, &mine);
+        get_ids(&c, g, &mine);
+        if (!mine.code) dele_config_check(&c, g->file, &mine);
+    }
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     *config = c;
     return DELE_OK;

@@ -44,7 +44,8 @@ typedef struct {
 dele_status dele_gguf_open(dele_gguf *g, const char *file, dele_arena *arena, dele_err *err);
 void dele_gguf_close(dele_gguf *g); /* accepts a zeroed one */
 
-/* Architectures llama and olmo; an unknown llama.* or olmo.* key is an error that names the key. */
+/* The keys of the family's table; an unknown key under the architecture's name is an error that
+ * names the key. */
 dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *err);
 
 /* parts->kind is NULL when the file holds no tokenizer.  Everything is copied into the arena. */
@@ -68,9 +69,6 @@ void dele_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_
 /* A key of deleatur: every id at which generation stops, where a GGUF's eos, eot and eom would give
  * other ids. */
 #define DELE_GGUF_ENDS "deleatur.end_token_ids"
-
-const char *dele_gguf_arch(const dele_family *family);     /* llama.cpp's name: "llama", "olmo" */
-const char *dele_gguf_norm_key(const dele_family *family); /* without the architecture */
 
 /* How a tensor is stored in a file of this type: 1-d tensors as F32; with the 4-bit types,
  * embedding and head as Q8_0.  Where the columns are not a multiple of the block size, Q4_K falls

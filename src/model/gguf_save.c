@@ -6,7 +6,7 @@
  *
  * The pairs are written to memory first, because their number precedes them.  Names and keys are
  * those of llama.cpp's convert_hf_to_gguf.py.  The rows of Q and K are interleaved as llama.cpp's
- * rotation needs them, for olmo as for llama.
+ * rotation needs them, where the family's rows say so.
  *
  * The type of each tensor follows llama-quantize where that matters.  1-d tensors stay F32.  A
  * tensor whose rows do not fill the blocks of the requested type falls back, Q4_K to Q5_0, any
@@ -83,37 +83,48 @@ static void pair_texts(pairs *p, const char *key, const char *const *texts, size
     for (size_t i = 0; i < n; i++) put_string(p->to, texts[i]);
 }
 
-/* Numbers of the family: "llama." before the name. */
-static void arch_u32(pairs *p, const dele_family *family, const char *name, int x)
+/* Where a key stands in the file: the first sizes, the other sizes, the rotation, other numbers;
+ * N_PLACES: it is not written. */
+enum { N_PLACES = 4 };
+static int place_of(const dele_key_row *row)
 {
-    char key[96];
-    snprintf(key, sizeof key, "%s.%s", dele_gguf_arch(family), name);
-    pair_u32(p, key, (uint32_t)x);
+    switch (row->gguf ? row->kind : DELE_HOLDS_NOTHING) {
+    case DELE_HOLDS_SIZE:
+    case DELE_HOLDS_ROWS:
+    case DELE_HOLDS_FIELD:
+        return row->gguf_first ? 0 : 1;
+    case DELE_HOLDS_ROTATION:
+        return 2;
+    case DELE_HOLDS_POSITIVE:
+    case DELE_HOLDS_POSITIVE_OR_NONE:
+    case DELE_HOLDS_CONSTANT:
+        return 3;
+    default:
+        return N_PLACES;
+    }
 }
 
-static void arch_f32(pairs *p, const dele_family *family, const char *name, float x)
+/* A key of the architecture: "ARCH." before the name.  A number that is not there (0) is left
+ * out. */
+static void put_key(pairs *p, const dele_config *c, const dele_key_row *row)
 {
+    const void *field = (const char *)c + row->field;
+    const bool is_size = place_of(row) < 2;
+    const int size = is_size ? *(const int *)field : 0;
+    const float number = is_size ? 0 : *(const float *)field;
     char key[96];
-    snprintf(key, sizeof key, "%s.%s", dele_gguf_arch(family), name);
-    pair_f32(p, key, x);
+    snprintf(key, sizeof key, "%s.%s", c->family->gguf, row->gguf);
+    if (is_size)
+        pair_u32(p, key, (uint32_t)size);
+    else if (row->kind != DELE_HOLDS_POSITIVE_OR_NONE || number > 0)
+        pair_f32(p, key, number);
 }
 
 static void put_config(pairs *p, const dele_config *c)
 {
-    const dele_family *f = c->family;
-    arch_u32(p, f, "block_count", c->n_layers);
-    arch_u32(p, f, "context_length", c->context);
-    arch_u32(p, f, "embedding_length", c->hidden_size);
-    arch_u32(p, f, "feed_forward_length", c->intermediate_size);
-    arch_u32(p, f, "attention.head_count", c->n_heads);
-    arch_u32(p, f, "attention.head_count_kv", c->n_kv_heads);
-    arch_u32(p, f, "attention.key_length", c->head_dim);
-    arch_u32(p, f, "attention.value_length", c->head_dim);
-    arch_u32(p, f, "rope.dimension_count", c->head_dim);
-    arch_u32(p, f, "vocab_size", c->vocab);
-    arch_f32(p, f, "rope.freq_base", c->rope_theta);
-    arch_f32(p, f, dele_gguf_norm_key(f), c->norm_eps);
-    if (c->clip_qkv > 0) arch_f32(p, f, "attention.clamp_kqv", c->clip_qkv);
+    for (int place = 0; place < N_PLACES; place++)
+        for (size_t i = 0; i < c->family->n_keys; i++)
+            if (place_of(&c->family->keys[i]) == place) put_key(p, c, &c->family->keys[i]);
 }
 
 static void put_id(pairs *p, const char *key, int id)
@@ -185,7 +196,7 @@ static void put_pairs(pairs *p, const dele_model *model, dele_dtype type,
 {
     const dele_config *c = &model->config;
     const char *path = model->path ? model->path : "model", *slash = strrchr(path, '/');
-    pair_text(p, "general.architecture", dele_gguf_arch(c->family));
+    pair_text(p, "general.architecture", c->family->gguf);
     pair_text(p, "general.name", slash && slash[1] ? slash + 1 : path);
     pair_u32(p, "general.file_type", file_type(type));
     if (type > DELE_DTYPE_BF16) pair_u32(p, "general.quantization_version", 2);

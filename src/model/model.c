@@ -10,7 +10,6 @@
 #include "model/model.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/random.h"
@@ -52,16 +51,6 @@ static bool config_has(const dele_config *c, const dele_tensor_row *row)
 
 static bool in_layer(const dele_tensor_row *row) { return strstr(row->hf, "%d") != NULL; }
 
-/* form with the layer in the place of %d. */
-static void write_name(char *name, size_t size, const char *form, int layer)
-{
-    const char *hole = strstr(form, "%d");
-    if (hole)
-        snprintf(name, size, "%.*s%d%s", (int)(hole - form), form, layer, hole + 2);
-    else
-        snprintf(name, size, "%s", form);
-}
-
 static void describe(dele_tensor *t, const dele_config *c, const dele_tensor_row *row, int layer)
 {
     *t = (dele_tensor){.row = row,
@@ -71,8 +60,8 @@ static void describe(dele_tensor *t, const dele_config *c, const dele_tensor_row
                        .vector = row->rows == DELE_DIM_ONE,
                        .rows = dim_of(c, row->rows),
                        .cols = dim_of(c, row->cols)};
-    write_name(t->name, sizeof t->name, row->hf, layer);
-    write_name(t->gguf_name, sizeof t->gguf_name, row->gguf, layer);
+    dele_tensor_name(t->name, sizeof t->name, row->hf, layer);
+    dele_tensor_name(t->gguf_name, sizeof t->gguf_name, row->gguf, layer);
 }
 
 /* The rows [*from, end) that are in the layers, or outside: the run of the family's table that

@@ -107,6 +107,67 @@ typedef struct {
     dele_stored_form hf_form, gguf_form;
 } dele_tensor_row;
 
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+/* What a key holds.  The kinds from DELE_HOLDS_OTHER_ID on are checked and not stored. */
+typedef enum {
+    DELE_HOLDS_SIZE,             /* int, at least 1 */
+    DELE_HOLDS_ROWS,             /* the same; in a GGUF the number of rows of the embedding */
+    DELE_HOLDS_POSITIVE,         /* float */
+    DELE_HOLDS_POSITIVE_OR_NONE, /* float; 0: none, null in config.json */
+    DELE_HOLDS_ROTATION,         /* float: the rotary base, in all its spellings (config.c) */
+    DELE_HOLDS_FLAG,             /* bool */
+    DELE_HOLDS_ID,               /* int: a token id or -1 */
+    DELE_HOLDS_ENDS,             /* ids: eos, ends, n_ends */
+    DELE_HOLDS_OTHER_ID,
+    DELE_HOLDS_WORD,        /* only `text` is supported */
+    DELE_HOLDS_CONSTANT,    /* only `value` is; stored where there is a field, a float */
+    DELE_HOLDS_FALSE,       /* only false is */
+    DELE_HOLDS_LAYER_TYPES, /* a word for each layer; only `text` is */
+    DELE_HOLDS_FIELD,       /* a size of a GGUF that repeats a field; only the field's value is */
+    DELE_HOLDS_NOTHING      /* does not change the computation of this family */
+} dele_key_kind;
+
+/* What a field is where its key is absent or null. */
+typedef enum {
+    DELE_REQUIRED, /* an error */
+    DELE_DEFAULT,  /* `value` */
+    DELE_AS_OTHER, /* the int field `other` */
+    DELE_PER_HEAD  /* hidden_size / n_heads */
+} dele_absent;
+
+/* Whether a config.json that is made anew has the key. */
+typedef enum { DELE_JSON_ALWAYS, DELE_JSON_IF_NEEDED, DELE_JSON_NEVER } dele_in_json;
+
+/* How a flag without a key in GGUF follows from the tensors of the file. */
+typedef enum { DELE_TENSOR_NONE, DELE_TENSOR_PRESENT, DELE_TENSOR_ABSENT } dele_tensor_flag;
+
+/* A key of the config, for reading and writing config.json and GGUF.  Keys are read and written in
+ * the order of the table; a row that refers to a field stands behind the row that reads it. */
+typedef struct {
+    const char *hf;   /* in config.json; NULL: none, the field is `value` */
+    const char *gguf; /* in a GGUF, behind "ARCH."; NULL: none, likewise */
+    dele_key_kind kind;
+    size_t field; /* DELE_FIELD(name); 0: none */
+    dele_absent hf_absent, gguf_absent;
+    double value;     /* the default, or the constant */
+    size_t other;     /* DELE_FIELD(name) of DELE_AS_OTHER */
+    const char *text; /* the only word */
+    const char *why;  /* ends the sentence that refuses another value: "is not supported" */
+    dele_in_json in_json;
+    bool told;       /* `info` names the key where its default was taken */
+    bool gguf_first; /* written before the other sizes */
+    dele_tensor_flag tensor;
+    dele_slot slot; /* of `tensor` */
+} dele_key_row;
+
+#define DELE_FIELD(name) offsetof(dele_config, name)
+
+static inline void *dele_key_field(dele_config *c, const dele_key_row *row)
+{
+    return (char *)c + row->field;
+}
+
 /* ---- the block ------------------------------------------------------------------------------- */
 
 typedef enum {
@@ -141,12 +202,16 @@ struct dele_family {
     const char *hf;           /* model_type of config.json */
     const char *architecture; /* transformers' class, for a new config.json */
     const char *gguf;         /* general.architecture */
+    const char *gguf_key;     /* behind "ARCH.": only files that have it are of this family, where
+                               * several share an architecture; NULL: no key is needed */
     const char *source;       /* the paper and the reference implementation */
     dele_norm_type norm;
     const char *norm_text;          /* for people */
     bool site[DELE_RESID_POST + 1]; /* those that the block has */
     const dele_tensor_row *tensors;
     size_t n_tensors;
+    const dele_key_row *keys;
+    size_t n_keys;
 };
 
 #endif

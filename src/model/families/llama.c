@@ -1,7 +1,24 @@
 /* Llama 1 to 3 and what shares their block: RMSNorm before each sublayer, rotary positions, SwiGLU,
  * optional biases. */
 #include "model/families/families.h"
+#include "model/families/keys.h"
 #include "model/families/rows.h"
+
+static const dele_key_row keys[] = {
+    DELE_KEYS_SIZES,
+    DELE_KEYS_HEAD_DIM(DELE_JSON_ALWAYS),
+    DELE_KEY_VOCAB,
+    DELE_KEY_CONTEXT(2048),
+    DELE_KEY_RMS_NORM_EPS(1e-6),
+    DELE_KEY_ROTATION,
+    DELE_KEY_SILU,
+    DELE_KEY_NO_ATTENTION_BIAS,
+    DELE_KEY_NO_MLP_BIAS(DELE_JSON_ALWAYS),
+    DELE_KEY_NO_ATTENTION_DROPOUT,
+    DELE_KEY_TIED,
+    DELE_KEYS_IDS,
+    DELE_KEY_FULL_ATTENTION,
+};
 
 static const dele_tensor_row tensors[] = {
     DELE_ROW_EMBED,
@@ -29,4 +46,6 @@ const dele_family dele_family_llama = {
     .site = DELE_SITES_SEQUENTIAL,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
+    .keys = keys,
+    .n_keys = sizeof keys / sizeof *keys,
 };

@@ -1,6 +1,36 @@
 /* OLMo-1: LayerNorm without parameters, optional clipping of queries, keys and values. */
 #include "model/families/families.h"
+#include "model/families/keys.h"
 #include "model/families/rows.h"
+
+/* transformers has the epsilon in its code; a GGUF states it.  Some published config.json have an
+ * rms_norm_eps, which transformers does not read for this family. */
+static const dele_key_row keys[] = {
+    DELE_KEYS_SIZES,
+    DELE_KEYS_HEAD_DIM(DELE_JSON_IF_NEEDED),
+    DELE_KEY_VOCAB,
+    DELE_KEY_CONTEXT(2048),
+    {.gguf = "attention.layer_norm_epsilon",
+     .kind = DELE_HOLDS_CONSTANT,
+     .field = DELE_FIELD(norm_eps),
+     .value = 1e-5,
+     .why = "other than 1e-5 is not supported"},
+    {.hf = "clip_qkv",
+     .gguf = "attention.clamp_kqv",
+     .kind = DELE_HOLDS_POSITIVE_OR_NONE,
+     .field = DELE_FIELD(clip_qkv),
+     .hf_absent = DELE_DEFAULT,
+     .gguf_absent = DELE_DEFAULT},
+    DELE_KEY_ROTATION,
+    DELE_KEY_SILU,
+    DELE_KEY_NO_ATTENTION_BIAS,
+    DELE_KEY_NO_ATTENTION_DROPOUT,
+    DELE_KEY_TIED,
+    DELE_KEYS_IDS,
+    DELE_KEY_FULL_ATTENTION,
+    DELE_KEY_NO_MLP_BIAS(DELE_JSON_NEVER),
+    DELE_KEY_WITHOUT_EFFECT("rms_norm_eps"),
+};
 
 /* llama.cpp's olmo rotates in pairs, as its llama does. */
 static const dele_tensor_row tensors[] = {
@@ -18,4 +48,6 @@ const dele_family dele_family_olmo = {
     .site = DELE_SITES_SEQUENTIAL,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
+    .keys = keys,
+    .n_keys = sizeof keys / sizeof *keys,
 };
