@@ -9,11 +9,6 @@
 #include "base/process.h"
 #include "base/text_out.h"
 #include "cli/cmd.h"
-#include "cli/cmd_depth.h"
-#include "cli/cmd_eval.h"
-#include "cli/cmd_finetune.h"
-#include "cli/cmd_trace.h"
-#include "cli/cmd_unlearn.h"
 
 typedef struct {
     const char *name;

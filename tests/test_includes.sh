@@ -36,6 +36,9 @@ printf '%s\n' '#include "high/b.h"' '#include "low/gone.h"' >src/low/a.c
 printf '%s\n' '#include "low/d.h"' 'typedef struct {' '    int x;' '} twice;' 'typedef int (*call)(int x);' >src/low/c.h
 printf '%s\n' '#include "low/c.h"' 'typedef struct twice twice;' 'typedef void call(int x);' 'struct twice { int x; };' >src/low/d.h
 printf '%s\n' '#include "low/d.h"' >src/high/b.h
+printf '%s\n' '#include "high/f.h"' '#include "high/g.h"' >src/high/f.c
+printf '%s\n' '#include "high/g.h"' '#include "high/f.h"' >src/high/g.c
+printf '%s\n' 'int f(void);' | tee src/high/f.h >src/high/g.h
 printf '%s\n' 'int x;' >src/odd/e.c
 cat >expected <<'END'
 CMakeLists.txt: low uses high; ARCHITECTURE.md allows nothing
@@ -49,6 +52,8 @@ ARCHITECTURE.md: high may use lost, which is no module
 ARCHITECTURE.md: idle may use low, and does not
 ARCHITECTURE.md has a module idle, CMakeLists.txt has none
 headers in a circle: src/low/d.h -> src/low/c.h -> src/low/d.h
+units in a circle: src/low/d -> src/low/c -> src/low/d
+units in a circle: src/high/f -> src/high/g -> src/high/f
 END
 check >told && { echo "FAILED: a tree with faults passes"; exit 1; }
 diff -u expected told || { echo "FAILED: these faults were to be told"; exit 1; }

@@ -1,5 +1,4 @@
-/* What `deleatur finetune` and `deleatur unlearn` share: options of training, the printed plan, the
- * result's directory.
+/* What `deleatur finetune` and `deleatur unlearn` do: train, and write a directory.
  *
  *   DIR/  config.json  model.safetensors  tokenizer.json ...      a checkpoint that transformers
  *                                         loads
@@ -12,92 +11,8 @@
 #define DELE_UNLEARN_JOB_H
 
 #include "option/manifest.h"
+#include "unlearn/job_options.h"
 #include "unlearn/trainer.h"
-
-typedef struct {
-    const char *model, *out, *dtype, *schedule, *loss_weights, *chat, *layers, *parts, *tensors,
-        *mask_file;
-    const char *usual_layers, *usual_parts; /* what layers and parts hold where neither was given */
-    const char *answers; /* for the plan: where other answers come from; NULL: there are none, or
-                            they were given */
-    bool eos;
-    int batch_tokens, max_length, limit, lora;
-    double lora_alpha;
-    bool lora_keep;
-    dele_train_options train;
-} dele_job;
-
-/* Defaults that both have, for a designated initialiser. */
-#define DELE_JOB_DEFAULTS                                                                          \
-    .dtype = "f32", .schedule = "linear", .loss_weights = "tokens", .chat = "none", .eos = true,   \
-    .train = DELE_TRAIN_DEFAULTS, .batch_tokens = 1024
-
-/* What may change unless the line says otherwise; two static arrays, known again by where they
- * lie. */
-#define DELE_JOB_CHANGES(l, p) .layers = (l), .usual_layers = (l), .parts = (p), .usual_parts = (p)
-
-/* Rows of a command's option table that both have; job is the variable's name. */
-/* clang-format off */
-#define DELE_JOB_OPTIONS(job)                                                                    \
-    DELE_GROUP("what is trained"),                                                               \
-    DELE_OPT("layers", &(job).layers, "layers to train: 0-5,12 or all"),                         \
-    DELE_OPT("parts", &(job).parts, "modules to train: mlp,attn,norm,embed,head or all"),        \
-    DELE_OPT("tensors", &(job).tensors,                                                          \
-             "tensors to train, instead: names or patterns, as model.layers.[5-7].mlp.*"),       \
-    DELE_OPT("mask", &(job).mask_file, "mask.json of a trace, instead of --layers and --parts"), \
-    DELE_OPT("lora", &(job).lora,                                                                \
-             "rank of the LoRA adapters trained instead of the weights; 0: no adapters"),        \
-    DELE_OPT("lora-alpha", &(job).lora_alpha,                                                    \
-             "LoRA alpha: adapters are scaled by alpha / rank; 0: by 1"),                        \
-    DELE_FLAG("lora-keep", &(job).lora_keep,                                                     \
-              "also save the adapters for PEFT, in DIR/deleatur/adapter"),                       \
-    DELE_GROUP("training"),                                                                      \
-    DELE_OPT("epochs", &(job).train.epochs, "number of epochs"),                                 \
-    DELE_OPT("lr", &(job).train.adamw.lr, "peak learning rate"),                                 \
-    DELE_OPT("schedule", &(job).schedule, "linear or cosine (fall to 0), or constant"),          \
-    DELE_OPT("loss-weights", &(job).loss_weights,                                                \
-             "tokens: loss is the mean over tokens; sequences: mean over sequences of token "    \
-             "means"),                                                                           \
-    DELE_OPT("warmup", &(job).train.warmup, "number of warm-up updates"),                        \
-    DELE_FLAG("warmup-from-zero", &(job).train.warmup_from_zero,                                 \
-              "warm-up begins at rate 0, as in transformers"),                                   \
-    DELE_OPT("weight-decay", &(job).train.adamw.weight_decay,                                    \
-             "decoupled weight decay (AdamW); norms are excluded"),                              \
-    DELE_FLAG("decay-all", &(job).train.decay_all, "weight decay includes norms"),               \
-    DELE_OPT("beta1", &(job).train.adamw.beta1, "beta1 of AdamW"),                               \
-    DELE_OPT("beta2", &(job).train.adamw.beta2, "beta2 of AdamW"),                               \
-    DELE_OPT("clip", &(job).train.clip, "maximum norm of the gradient; 0: no clipping"),         \
-    DELE_OPT("collapse", &(job).train.collapse,                                                  \
-             "divergence guard: stop when the retain loss (finetune: the loss) rises by this "   \
-             "many nats; 0: off"),                                                               \
-    DELE_OPT("batch", &(job).train.batch, "examples per update"),                                \
-    DELE_OPT("batch-tokens", &(job).batch_tokens,                                                \
-             "tokens per forward pass; affects memory, and results by rounding only"),           \
-    DELE_OPT("seed", &(job).train.seed, "random seed of shuffling and new weights"),             \
-    DELE_GROUP("examples"),                                                                      \
-    DELE_OPT("max-length", &(job).max_length,                                                    \
-             "maximum tokens per example, the rest is truncated; 0: the model's context"),       \
-    DELE_OPT("limit", &(job).limit, "use the first N examples of each file; 0: all"),            \
-    DELE_OPT("chat", &(job).chat,                                                                \
-             "chat template of the prompt: none (raw text), olmo, smollm2, auto"),               \
-    DELE_FLAG("eos", &(job).eos, "append end of text to each output, with loss"),                \
-    DELE_GROUP("result"),                                                                        \
-    DELE_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),             \
-    DELE_OPT("dtype", &(job).dtype, "data type of the saved weights: f32, bf16, f16"),           \
-    DELE_OPT("save-every", &(job).train.save_every,                                              \
-             "seconds between saved training states, from which a killed run resumes; 0: none")
-/* clang-format on */
-
-/* Checks the options and turns words into what they mean, in place. */
-dele_status dele_job_resolve(dele_job *job, dele_err *err);
-
-/* The mask that --tensors, --mask or --layers and --parts select.  The arena owns its tables. */
-dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model,
-                          dele_arena *arena, dele_err *err);
-
-/* How rows of this job are read: with the model's context where --max-length is 0. */
-dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job,
-                                     const dele_model *model, dele_err *err);
 
 /* What a job works on.  It belongs to the caller; only the model changes. */
 typedef struct {

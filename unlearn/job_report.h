@@ -2,7 +2,8 @@
 #ifndef DELE_UNLEARN_JOB_REPORT_H
 #define DELE_UNLEARN_JOB_REPORT_H
 
-#include "unlearn/job.h"
+#include "unlearn/job_options.h"
+#include "unlearn/trainer.h"
 
 /* On stderr: sets, updates, tokens, what trains, memory. */
 void dele_job_print_plan(const dele_job *job, const dele_trainable *trainable,

@@ -8,7 +8,7 @@
  *   prints   the score and the table of layers; with --json, depth.json
  *
  * The three models are in memory at once, as float32. */
-#include "cli/cmd_depth.h"
+#include "cli/cmd.h"
 
 #include <string.h>
 

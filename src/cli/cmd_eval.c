@@ -7,7 +7,7 @@
  *            manifest.json                  (DIR.part until all is there; the same command resumes
  *                                           an interrupted one)
  *   prints   the table, tab-separated; with --json, eval.json */
-#include "cli/cmd_eval.h"
+#include "cli/cmd.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -2,7 +2,7 @@
  *
  *   reads    a model, or a config.json and a tokenizer.json; rows (JSONL), plain text, or both
  *   writes   a checkpoint, and deleatur/{manifest.json, steps.tsv, mask.json, plots/} in it */
-#include "cli/cmd_finetune.h"
+#include "cli/cmd.h"
 
 #include <string.h>
 

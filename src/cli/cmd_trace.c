@@ -8,7 +8,7 @@
  *            attribution_agreement.tsv, manifest.json
  *   next     deleatur unlearn MODEL --mask DIR/mask.json ...; deleatur plot DIR;
  *            deleatur trace --compare BEFORE AFTER (cmd_trace_compare.c) */
-#include "cli/cmd_trace.h"
+#include "cli/cmd.h"
 
 #include <dirent.h>
 #include <errno.h>

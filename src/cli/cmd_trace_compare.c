@@ -3,7 +3,7 @@
  *   reads    BEFORE and AFTER, directories that deleatur trace wrote
  *   prints   mean effects with paired differences, the facts, and one fact's maps side by side
  *   writes   with --out: compare.tsv, compare_facts.tsv, plots/, page.html, manifest.json */
-#include "cli/cmd_trace.h"
+#include "cli/cmd.h"
 
 #include <errno.h>
 #include <limits.h>

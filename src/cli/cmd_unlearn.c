@@ -5,7 +5,7 @@
  *            other answers, or a list of refusals, or the answers of retain rows
  *   writes   a checkpoint, and deleatur/{manifest.json, steps.tsv, mask.json, plots/} in it
  *   next     deleatur diff MODEL DIR, deleatur eval DIR --suite ... */
-#include "cli/cmd_unlearn.h"
+#include "cli/cmd.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,0 +1,80 @@
+#include "unlearn/job_options.h"
+
+#include <string.h>
+
+#include "base/file.h"
+
+/* Tensors are said in one way: layers and parts, patterns of names, or a file. */
+static dele_status resolve_tensors(dele_job *job, dele_err *err)
+{
+    if (!job->tensors) return DELE_OK;
+    const bool layers = job->layers != job->usual_layers, parts = job->parts != job->usual_parts;
+    if (layers || parts || job->mask_file)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--tensors and --%s both select what is trained; give one of them",
+                         layers  ? "layers"
+                         : parts ? "parts"
+                                 : "mask");
+    job->layers = job->parts = NULL; /* the manifest says null of what does not count */
+    return DELE_OK;
+}
+
+dele_status dele_job_resolve(dele_job *job, dele_err *err)
+{
+    if (!job->out)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--out DIR is missing: the directory for the new checkpoint");
+    if (dele_path_exists(job->out)) /* said before anything is read; the directory is opened late */
+        return dele_fail(err, DELE_ERR_FILE,
+                         "%s exists already; remove it, or choose another --out", job->out);
+    if (job->batch_tokens < 1)
+        return dele_fail(err, DELE_ERR_USAGE, "--batch-tokens %d: give at least 1",
+                         job->batch_tokens);
+    if (job->max_length < 0)
+        return dele_fail(err, DELE_ERR_USAGE, "--max-length %d: give at least 0", job->max_length);
+    if (job->limit < 0)
+        return dele_fail(err, DELE_ERR_USAGE, "--limit %d: give at least 0", job->limit);
+    if (strcmp(job->dtype, "f32") && strcmp(job->dtype, "bf16") && strcmp(job->dtype, "f16"))
+        return dele_fail(err, DELE_ERR_USAGE, "--dtype %s is not one of: f32, bf16, f16",
+                         job->dtype);
+    if (dele_schedule_parse(&job->train.schedule, job->schedule, err)) return err->code;
+    job->train.by_sequence = !strcmp(job->loss_weights, "sequences");
+    if (!job->train.by_sequence && strcmp(job->loss_weights, "tokens"))
+        return dele_fail(err, DELE_ERR_USAGE, "--loss-weights %s is not one of: tokens, sequences",
+                         job->loss_weights);
+    if (job->lora < 0)
+        return dele_fail(err, DELE_ERR_USAGE, "--lora %d: give a rank of at least 1", job->lora);
+    if (!job->lora && (job->lora_alpha != 0 || job->lora_keep))
+        return dele_fail(err, DELE_ERR_USAGE, "--lora-%s needs --lora RANK",
+                         job->lora_keep ? "keep" : "alpha");
+    if (!(job->train.save_every >= 0))
+        return dele_fail(err, DELE_ERR_USAGE, "--save-every %g: give a number of at least 0",
+                         job->train.save_every);
+    job->train.batch_tokens = (size_t)job->batch_tokens;
+    return resolve_tensors(job, err);
+}
+
+dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model,
+                          dele_arena *arena, dele_err *err)
+{
+    if (job->tensors) return dele_mask_match(mask, model, job->tensors, arena, err);
+    return job->mask_file ? dele_mask_load(mask, model, job->mask_file, arena, err)
+                          : dele_mask_parse(mask, model, job->layers, job->parts, arena, err);
+}
+
+dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job,
+                                     const dele_model *model, dele_err *err)
+{
+    if (!model->tokenizer)
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s holds no tokenizer; put the model's tokenizer.json beside its weights",
+                         job->model);
+    if (job->max_length > model->config.context)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--max-length %d is more than the model's context of %d tokens",
+                         job->max_length, model->config.context);
+    *o = (dele_dataset_options){
+        .eos = job->eos,
+        .max_tokens = (size_t)(job->max_length ? job->max_length : model->config.context)};
+    return dele_chat_parse(&o->chat, job->chat, model->tokenizer, err);
+}
