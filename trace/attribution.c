@@ -159,10 +159,7 @@ static dele_status clean_run(work *w, dele_err *err)
     if (dele_forward(w->run, w->model, &batch, err)) return err->code;
     dele_logits(w->logits, w->model, w->run->final, 1);
     if (dele_logits_check(w->logits, 1, w->model, err)) return DELE_ERR_DATA;
-    size_t best = 0;
-    for (size_t j = 1; j < w->vocab; j++)
-        if (w->logits[j] > w->logits[best]) best = j;
-    if (s->answer < 0) s->answer = (int)best;
+    if (s->answer < 0) s->answer = (int)argmax(w->logits, w->vocab);
     s->log_high = (double)w->logits[s->answer] - log_sum_exp(w->logits, w->vocab);
     s->high = exp(s->log_high);
     return DELE_OK;

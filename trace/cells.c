@@ -88,8 +88,9 @@ typedef struct {
 
 static int rows_of(const dele_prompt_cache *c, int t) { return c->n_rows - t; }
 
-void dele_cell_store(const dele_prompt_cache *c, const dele_restoration *r, int t, int s,
-                     const double *metrics)
+/* Writes a cell's metrics into every column that shows this restoration. */
+static void store_cell(const dele_prompt_cache *c, const dele_restoration *r, int t, int s,
+                       const double *metrics)
 {
     for (int i = r->first_target; i < r->first_target + r->n_targets; i++) {
         dele_target target = c->plan->targets[i];
@@ -281,8 +282,8 @@ static dele_status measure(work *w, dele_err *err)
     ended *e = &w->ended;
     if (dele_measure(e->metrics, e->states, e->cases, e->n, w->run, err)) return err->code;
     for (size_t i = 0; i < e->n; i++)
-        dele_cell_store(e->cells[i].of, e->cells[i].what, e->cells[i].t, e->cells[i].s,
-                        e->metrics + i * DELE_N_METRICS);
+        store_cell(e->cells[i].of, e->cells[i].what, e->cells[i].t, e->cells[i].s,
+                   e->metrics + i * DELE_N_METRICS);
     e->n = e->n_rows = 0;
     return DELE_OK;
 }
@@ -438,10 +439,10 @@ static dele_status push_cells(work *w, dele_prompt_cache *c, const dele_restorat
             bool unread = r->join == w->config->n_layers && t < c->grid->n_tokens - 1;
             if ((index + t + s) % w->n_turns != w->turn) continue;
             if (t < first || unread) {
-                dele_cell_store(c, r, t, s, base_metrics(c, s));
+                store_cell(c, r, t, s, base_metrics(c, s));
                 for (int b = 0; b < r->n_branches; b++)
-                    dele_cell_store(c, &c->plan->restorations[c->plan->branch[r->first_branch + b]],
-                                    t, s, base_metrics(c, s));
+                    store_cell(c, &c->plan->restorations[c->plan->branch[r->first_branch + b]], t,
+                               s, base_metrics(c, s));
             } else if (push(w, &w->first, &(cell){c, r, t, s, NULL}, err)) {
                 return err->code;
             }

@@ -30,10 +30,6 @@ dele_status dele_cell_reference(double *metrics, const dele_prompt_cache *c,
 dele_status dele_runs_reference(double *clean, double *corrupted, const dele_prompt_cache *c,
                                 const dele_trace_group *group, dele_err *err);
 
-/* Writes a cell's metrics into every column that shows this restoration. */
-void dele_cell_store(const dele_prompt_cache *c, const dele_restoration *r, int t, int s,
-                     const double *metrics);
-
 /* One cell by hand: what putting `site`'s own base value back changes of p, which is 0 but for
  * rounding. */
 dele_status dele_noop(double *change, const dele_prompt_cache *c, dele_run *run, dele_err *err);

@@ -5,7 +5,8 @@
 
 #include "tensor/ops.h"
 
-size_t dele_site_width(const dele_config *config, dele_site site)
+/* Values a site has a row: d_model, or q_dim for HEAD_OUT. */
+static size_t site_width(const dele_config *config, dele_site site)
 {
     return site == DELE_HEAD_OUT ? dele_q_dim(config) : (size_t)config->hidden_size;
 }
@@ -29,7 +30,7 @@ const float *dele_state(const dele_prompt_cache *c, const dele_states *states, d
            L = (size_t)config->n_layers;
     if (l < 0) return states->embed + ((size_t)i * rows + row) * (size_t)config->hidden_size;
     return states->site[site] +
-           (((size_t)i * L + (size_t)l) * rows + row) * dele_site_width(config, site);
+           (((size_t)i * L + (size_t)l) * rows + row) * site_width(config, site);
 }
 
 /* Before the subject the corrupted runs are the clean one. */
@@ -48,9 +49,8 @@ const float *dele_base(const dele_prompt_cache *c, dele_site site, int s, int l,
 const float *dele_source(const dele_prompt_cache *c, dele_site site, int s, int l, int t)
 {
     if (c->ablation)
-        return l < 0
-                   ? c->ablation->embed
-                   : c->ablation->site[site] + (size_t)l * dele_site_width(&c->model->config, site);
+        return l < 0 ? c->ablation->embed
+                     : c->ablation->site[site] + (size_t)l * site_width(&c->model->config, site);
     return c->plan->noising ? corrupted_state(c, site, s, l, t)
                             : dele_state(c, &c->clean, site, 0, l, t);
 }
@@ -77,7 +77,7 @@ static dele_status reserve(dele_states *states, const dele_prompt_cache *c, int 
         if (!output_rows(c->plan, (dele_site)site)) continue;
         states->site[site] =
             dele_alloc_raw(arena, rows * (size_t)config->n_layers,
-                           dele_site_width(config, (dele_site)site) * sizeof(float), err);
+                           site_width(config, (dele_site)site) * sizeof(float), err);
         if (!states->site[site]) return err->code;
     }
     for (int i = 0; i < n; i++)
@@ -103,7 +103,7 @@ static dele_patch *read_all(size_t *n_reads, dele_states *states, const dele_pro
     *n_reads = count_reads(states, config);
     dele_patch *reads = DELE_NEW(arena, dele_patch, *n_reads, err);
     for (int site = 0; site < DELE_N_SITES && reads; site++) {
-        size_t width = dele_site_width(config, (dele_site)site);
+        size_t width = site_width(config, (dele_site)site);
         int parts = site == DELE_HEAD_OUT ? config->n_heads : 1;
         for (size_t i = 0; states->site[site] && i < (size_t)states->n * L * rows; i++)
             for (int part = 0; part < parts; part++)
@@ -391,7 +391,7 @@ double dele_prompt_cache_bytes(const dele_plan *plan, const dele_grid *grid, int
     double reads = 0;
     for (int site = 0; site < DELE_N_SITES; site++) {
         if (!output_rows(plan, (dele_site)site)) continue;
-        width += (double)dele_site_width(config, (dele_site)site);
+        width += (double)site_width(config, (dele_site)site);
         reads += site == DELE_HEAD_OUT ? config->n_heads : 1;
     }
     int sets = (plan->corruption.rome && plan->corruption.replace ? 2 : 1) +
@@ -411,8 +411,7 @@ dele_status dele_ablation_init(dele_ablation *a, const dele_plan *plan, dele_are
         if (output_rows(plan, (dele_site)site))
             a->site[site] = DELE_NEW(
                 arena, float,
-                (size_t)plan->config->n_layers *dele_site_width(plan->config, (dele_site)site),
-                err);
+                (size_t)plan->config->n_layers *site_width(plan->config, (dele_site)site), err);
     return err->code;
 }
 
@@ -428,7 +427,7 @@ int dele_ablation_add(dele_ablation *a, const dele_prompt_cache *c)
     add_rows(a->embed, c->clean.embed, rows, (size_t)c->model->config.hidden_size);
     for (int site = 0; site < DELE_N_SITES; site++)
         for (size_t l = 0; a->site[site] && l < L; l++) {
-            size_t width = dele_site_width(&c->model->config, (dele_site)site);
+            size_t width = site_width(&c->model->config, (dele_site)site);
             add_rows(a->site[site] + l * width, c->clean.site[site] + l * rows * width, rows,
                      width);
         }
@@ -439,7 +438,7 @@ void dele_ablation_scale(dele_ablation *a, const dele_plan *plan, double factor)
 {
     for (int i = 0; i < plan->config->hidden_size; i++) a->embed[i] = (float)(a->embed[i] * factor);
     for (int site = 0; site < DELE_N_SITES; site++) {
-        size_t n = (size_t)plan->config->n_layers * dele_site_width(plan->config, (dele_site)site);
+        size_t n = (size_t)plan->config->n_layers * site_width(plan->config, (dele_site)site);
         for (size_t i = 0; a->site[site] && i < n; i++)
             a->site[site][i] = (float)(a->site[site][i] * factor);
     }

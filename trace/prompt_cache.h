@@ -44,9 +44,6 @@ typedef struct dele_prompt_cache {
     dele_arena *drawn;   /* the caller's too: their states, and base; emptied for other samples */
 } dele_prompt_cache;
 
-/* Values a site has a row: d_model, or q_dim for HEAD_OUT. */
-size_t dele_site_width(const dele_config *config, dele_site site);
-
 /* A remembered row: of run i, leaving `site` of layer l, at position t.  Layer -1 of RESID_POST is
  * the embedding. */
 const float *dele_state(const dele_prompt_cache *c, const dele_states *states, dele_site site,

@@ -331,22 +331,17 @@ dele_status dele_trace_save_facts(const dele_trace *trace, const char *dir, dele
 
 /* ---- a whole result -------------------------------------------------------------------------- */
 
-static const cJSON *field(const cJSON *row, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(row, name);
-}
-
 /* The whole number of that name in [low, high]; false: there is none. */
 static bool whole_number(int *x, const cJSON *row, const char *name, int low, int high)
 {
     *x = 0;
-    return dele_json_int(x, field(row, name)) && *x >= low && *x <= high;
+    return dele_json_int(x, dele_json_get(row, name)) && *x >= low && *x <= high;
 }
 
 /* Which of words[n] the text of that name is; n: none. */
 static int word_of(const cJSON *row, const char *name, const char *const *words, int n)
 {
-    const char *text = cJSON_GetStringValue(field(row, name));
+    const char *text = dele_json_string(row, name);
     int i = 0;
     while (i < n && (!text || strcmp(text, words[i]))) i++;
     return i;
@@ -354,14 +349,14 @@ static int word_of(const cJSON *row, const char *name, const char *const *words,
 
 static const char *text_of(const cJSON *row, const char *name, dele_arena *arena, dele_err *err)
 {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, name));
+    const char *text = dele_json_string(row, name);
     return text ? dele_strdup(arena, text, err) : NULL;
 }
 
 /* The array of ids of that name; NULL where it is none, or holds what is no id (err not set). */
 static int *numbers_of(int *n, const cJSON *row, const char *name, dele_arena *arena, dele_err *err)
 {
-    const cJSON *array = field(row, name), *item;
+    const cJSON *array = dele_json_get(row, name), *item;
     *n = 0;
     int *out = DELE_NEW(arena, int, (size_t)cJSON_GetArraySize(array) + 1, err);
     if (!out || !cJSON_IsArray(array)) return NULL;
@@ -375,7 +370,7 @@ static int *numbers_of(int *n, const cJSON *row, const char *name, dele_arena *a
 static bool read_chart(dele_chart *chart, const cJSON *row, const dele_trace *trace)
 {
     static const char *const severed[DELE_N_SEVERS] = {"", "mlp", "attn"};
-    const char *name = cJSON_GetStringValue(field(row, "name"));
+    const char *name = dele_json_string(row, "name");
     int kind = word_of(row, "kind", dele_kind_name, DELE_N_KINDS), sever;
     if (!name || kind == DELE_N_KINDS || strlen(name) >= sizeof chart->name) return false;
     *chart = (dele_chart){.kind = (dele_kind)kind};
@@ -399,7 +394,7 @@ static bool read_chart(dele_chart *chart, const cJSON *row, const dele_trace *tr
 static dele_status load_charts(dele_trace *trace, const cJSON *json, const char *path,
                                dele_arena *arena, dele_err *err)
 {
-    const cJSON *charts = field(json, "charts"), *row;
+    const cJSON *charts = dele_json_get(json, "charts"), *row;
     trace->charts = DELE_NEW(arena, dele_chart, (size_t)cJSON_GetArraySize(charts) + 1, err);
     if (!trace->charts) return err->code;
     if (cJSON_GetArraySize(charts) > MOST_CHARTS)
@@ -430,7 +425,7 @@ static dele_status load_settings(dele_trace *trace, const char *path, dele_arena
                              *const corruptions[] = {"noise", "tokens", "zero", "mean"};
     cJSON *json = dele_json_load_result(path, err);
     if (!json) return err->code;
-    const cJSON *sigma = field(json, "sigma");
+    const cJSON *sigma = dele_json_get(json, "sigma");
     const int direction = word_of(json, "direction", directions, 2),
               edge = word_of(json, "edges", edges, 2),
               corrupt = word_of(json, "corrupt", corruptions, 4);
@@ -442,15 +437,16 @@ static dele_status load_settings(dele_trace *trace, const char *path, dele_arena
         : corrupt == 4                                                ? "corrupt"
         : !cJSON_IsNumber(sigma) || !isfinite(sigma->valuedouble) || sigma->valuedouble < 0
             ? "sigma"
-        : !cJSON_IsBool(field(json, "shared_noise")) ? "shared_noise"
-        : !cJSON_IsBool(field(json, "replace"))      ? "replace"
-                                                     : NULL;
+        : !cJSON_IsBool(dele_json_get(json, "shared_noise")) ? "shared_noise"
+        : !cJSON_IsBool(dele_json_get(json, "replace"))      ? "replace"
+                                                             : NULL;
     if (wrong)
         dele_fail(err, DELE_ERR_DATA, "%s: \"%s\" is not what deleatur writes there", path, wrong);
     trace->noising = direction == 1;
     trace->paper_edges = edge == 1;
-    trace->opts.noise_seed = cJSON_IsTrue(field(json, "shared_noise")) ? "shared" : "per-fact";
-    trace->opts.replace = cJSON_IsTrue(field(json, "replace"));
+    trace->opts.noise_seed =
+        cJSON_IsTrue(dele_json_get(json, "shared_noise")) ? "shared" : "per-fact";
+    trace->opts.replace = cJSON_IsTrue(dele_json_get(json, "replace"));
     trace->opts.corrupt = wrong ? NULL : corruptions[corrupt];
     trace->opts.noise = text_of(json, "noise", arena, err);
     trace->model = text_of(json, "model", arena, err);
@@ -466,16 +462,17 @@ static const char *load_prompt(dele_traced *traced, dele_fact *fact, const cJSON
                                dele_arena *arena, dele_err *err)
 {
     int n_range = 0, n_names = 0;
-    const cJSON *tokens = field(row, "tokens"), *item;
+    const cJSON *tokens = dele_json_get(row, "tokens"), *item;
     if (!whole_number(&fact->id, row, "id", INT_MIN, INT_MAX)) return "id";
     if (!fact->prompt) return "prompt";
     if (!fact->subject) return "subject";
     if (!fact->attribute) return "attribute";
     if (!(traced->grid.ids = numbers_of(&traced->grid.n_tokens, row, "input_ids", arena, err)))
         return "input_ids";
-    const int *range =
-        field(row, "subject_range") ? numbers_of(&n_range, row, "subject_range", arena, err) : NULL;
-    if (field(row, "subject_range") && (!range || n_range != 2)) return "subject_range";
+    const int *range = dele_json_get(row, "subject_range")
+                           ? numbers_of(&n_range, row, "subject_range", arena, err)
+                           : NULL;
+    if (dele_json_get(row, "subject_range") && (!range || n_range != 2)) return "subject_range";
     if (range) traced->grid.begin = range[0], traced->grid.end = range[1];
     traced->tokens = DELE_NEW(arena, const char *, (size_t)cJSON_GetArraySize(tokens) + 1, err);
     cJSON_ArrayForEach(item, tokens)

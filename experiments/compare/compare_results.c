@@ -25,7 +25,7 @@ static bool is_setting(const char *name)
     return n > 7 && !strcmp(name + n - 7, "_stderr");
 }
 
-static double field(const cJSON *object, const char *name, const char *suffix)
+static double suffixed_number(const cJSON *object, const char *name, const char *suffix)
 {
     char whole[128];
     snprintf(whole, sizeof whole, "%s%s", name, suffix);
@@ -36,8 +36,8 @@ static double field(const cJSON *object, const char *name, const char *suffix)
 /* The error of x is x_stderr; of what an array calls a score, the stderr beside it. */
 static double error_of(const cJSON *object, const char *name)
 {
-    double error = field(object, name, "_stderr");
-    return isnan(error) && !strcmp(name, "score") ? field(object, "stderr", "") : error;
+    double error = suffixed_number(object, name, "_stderr");
+    return isnan(error) && !strcmp(name, "score") ? suffixed_number(object, "stderr", "") : error;
 }
 
 static dele_status add_row(comparison *c, const char *path, const cJSON *a, const cJSON *b,
@@ -47,10 +47,10 @@ static dele_status add_row(comparison *c, const char *path, const cJSON *a, cons
     if (r->n == MOST_ROWS) return DELE_OK;
     compare_row *row = &r->row[r->n];
     *row = (compare_row){.score = dele_strdup(c->arena, path, err),
-                         .n = field(a, "n", ""),
-                         .before = field(a, name, ""),
+                         .n = suffixed_number(a, "n", ""),
+                         .before = suffixed_number(a, name, ""),
                          .before_error = error_of(a, name),
-                         .after = field(b, name, ""),
+                         .after = suffixed_number(b, name, ""),
                          .after_error = error_of(b, name)};
     r->n += row->score != NULL;
     return row->score ? DELE_OK : DELE_ERR_MEMORY;
@@ -66,7 +66,7 @@ enum { TOLD_BY = sizeof told_by / sizeof *told_by };
 
 static const char *text_of(const cJSON *element, int k)
 {
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(element, told_by[k]));
+    return dele_json_string(element, told_by[k]);
 }
 
 static const cJSON *same_element(const cJSON *array, const cJSON *wanted)
@@ -110,7 +110,7 @@ static dele_status walk_array(comparison *c, const char *path, const cJSON *a, c
 static dele_status walk(comparison *c, const char *path, const cJSON *a, const cJSON *b,
                         dele_err *err)
 {
-    double n = field(a, "n", ""), m = field(b, "n", "");
+    double n = suffixed_number(a, "n", ""), m = suffixed_number(b, "n", "");
     if (!isnan(n) && !isnan(m) && n != m)
         return dele_fail(
             err, DELE_ERR_DATA,
@@ -143,8 +143,8 @@ static cJSON *load(const char *dir, dele_arena *arena, dele_err *err)
 static dele_status compare(comparison *c, const cJSON *a, const cJSON *b, const char *flips,
                            dele_err *err)
 {
-    const char *first = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(a, "suite"));
-    const char *second = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "suite"));
+    const char *first = dele_json_string(a, "suite");
+    const char *second = dele_json_string(b, "suite");
     if (!first || !second || strcmp(first, second))
         return dele_fail(
             err, DELE_ERR_DATA, "%s is a result of suite %s and %s of %s; compare two of one suite",

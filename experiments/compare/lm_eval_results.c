@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-static const cJSON *field(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
 static bool is_one_of(const char *name, const char *const *list)
 {
     for (; *list; list++)
@@ -67,18 +62,17 @@ static void put_metric(cJSON *task, cJSON *better, const char *metric, const cJS
 static void put_task(const writer *w, const char *name, const cJSON *object)
 {
     cJSON *task = cJSON_CreateObject(), *better = cJSON_CreateObject();
-    const char *measure =
-        cJSON_GetStringValue(field(object, "measure")); /* LUME's rows name theirs */
+    const char *measure = dele_json_string(object, "measure"); /* LUME's rows name theirs */
     cJSON_AddStringToObject(task, "alias", name);
     for (const cJSON *item = object->child; item; item = item->next) {
         char error[160];
         if (!is_score(item)) continue;
         snprintf(error, sizeof error, "%.120s_stderr", item->string);
         const char *metric = measure && !strcmp(item->string, "score") ? measure : item->string;
-        const cJSON *se = field(object, error);
-        put_metric(task, better, metric, item, se ? se : field(object, "stderr"));
+        const cJSON *se = dele_json_get(object, error);
+        put_metric(task, better, metric, item, se ? se : dele_json_get(object, "stderr"));
     }
-    const cJSON *n = field(object, "n"), *shots = field(w->eval, "shots");
+    const cJSON *n = dele_json_get(object, "n"), *shots = dele_json_get(w->eval, "shots");
     cJSON *config = cJSON_CreateObject(), *samples = cJSON_CreateObject();
     cJSON_AddStringToObject(config, "task", name);
     cJSON_AddItemToObject(config, "num_fewshot",
@@ -106,7 +100,8 @@ static void walk(const writer *w, const char *name, const cJSON *object, int dep
     bool any = false;
     if (depth > 8) return;
     for (const cJSON *item = object->child; item && !any; item = item->next) any = is_score(item);
-    if (any && cJSON_IsObject(object) && !field(w->results, name)) put_task(w, name, object);
+    if (any && cJSON_IsObject(object) && !dele_json_get(w->results, name))
+        put_task(w, name, object);
     for (const cJSON *item = object->child; item; item = item->next) {
         char inner[512];
         if (!cJSON_IsObject(item) && !cJSON_IsArray(item)) continue;
@@ -114,7 +109,7 @@ static void walk(const writer *w, const char *name, const cJSON *object, int dep
         int used = snprintf(inner, sizeof inner, "%.200s%s%.200s", name, plain ? "_" : "",
                             plain ? item->string : "");
         for (size_t k = 0; !item->string && by[k]; k++) {
-            const char *word = cJSON_GetStringValue(field(item, by[k]));
+            const char *word = dele_json_string(item, by[k]);
             if (word && used >= 0 && (size_t)used < sizeof inner)
                 used += snprintf(inner + used, sizeof inner - (size_t)used, "_%.60s", word);
         }
@@ -125,9 +120,8 @@ static void walk(const writer *w, const char *name, const cJSON *object, int dep
 cJSON *lm_eval_results(const cJSON *eval)
 {
     cJSON *json = cJSON_CreateObject();
-    const char *suite = cJSON_GetStringValue(field(eval, "suite")),
-               *model = cJSON_GetStringValue(field(eval, "model"));
-    const cJSON *limit = field(eval, "limit");
+    const char *suite = dele_json_string(eval, "suite"), *model = dele_json_string(eval, "model");
+    const cJSON *limit = dele_json_get(eval, "limit");
     writer w = {.results = cJSON_AddObjectToObject(json, "results"),
                 .configs = cJSON_AddObjectToObject(json, "configs"),
                 .versions = cJSON_AddObjectToObject(json, "versions"),

@@ -7,11 +7,6 @@
 
 #include "base/nearest.h"
 
-static const cJSON *field(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
 /* ---- variables ------------------------------------------------------------------------------- */
 
 /* What a user gives is meant as it stands. */
@@ -201,7 +196,7 @@ dele_status recipe_read(recipe_plan *plan, const cJSON *json, const char *path,
 {
     static const char *const known[] = {"about",  "vars",      "stages", "table",
                                         "pareto", "correlate", "compare"};
-    const cJSON *stages = field(json, "stages"), *stage;
+    const cJSON *stages = dele_json_get(json, "stages"), *stage;
     size_t index = 0;
     dele_err inner = {0};
     *plan = (recipe_plan){.path = path, .json = json};
@@ -210,7 +205,7 @@ dele_status recipe_read(recipe_plan *plan, const cJSON *json, const char *path,
     if (!cJSON_IsArray(stages) || !stages->child)
         return dele_fail(err, DELE_ERR_DATA, "%s: \"stages\" is a list of at least one stage",
                          path);
-    if (read_vars(plan, field(json, "vars"), set, n_set, arena, &inner))
+    if (read_vars(plan, dele_json_get(json, "vars"), set, n_set, arena, &inner))
         return dele_fail(err, inner.code, "%s: %s", path, inner.msg);
     plan->stage = DELE_NEW(arena, recipe_stage, RECIPE_MAX_STAGES, err);
     plan->left_out = DELE_NEW(arena, const char *, (size_t)cJSON_GetArraySize(stages), err);

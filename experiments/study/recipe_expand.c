@@ -39,11 +39,6 @@ typedef struct {
     dele_err *err;
 } expansion;
 
-static const cJSON *field(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
 /* ---- references in texts --------------------------------------------------------------------- */
 
 /* The next reference in a filled text, and in *plain how much comes before it; false at the end (or
@@ -160,7 +155,8 @@ static const char *fill_and_mark(const char *text, const recipe_scope *scope, co
 static dele_status fill_arguments(recipe_stage *stage, const recipe_scope *scope,
                                   const expansion *e, bool *needs)
 {
-    const cJSON *model = field(e->json, "model"), *list = field(e->json, "arguments"), *item = NULL;
+    const cJSON *model = dele_json_get(e->json, "model"),
+                *list = dele_json_get(e->json, "arguments"), *item = NULL;
     stage->argument =
         DELE_NEW(e->arena, const char *, (size_t)cJSON_GetArraySize(list) + 1, e->err);
     if (!stage->argument) return DELE_ERR_MEMORY;
@@ -206,7 +202,7 @@ static dele_status emit(expansion *e, size_t n_at)
 {
     recipe_plan *plan = e->plan;
     recipe_scope scope = {.plan = plan, .at = e->at, .n_at = n_at};
-    const cJSON *condition = field(e->json, "if");
+    const cJSON *condition = dele_json_get(e->json, "if");
     if (condition) {
         const char *text = recipe_text_of(condition, e->arena, e->err);
         if (text) text = recipe_fill(text, &scope, e->arena, e->err);
@@ -221,7 +217,7 @@ static dele_status emit(expansion *e, size_t n_at)
         return dele_fail(e->err, DELE_ERR_DATA, "the recipe becomes more than %d stages",
                          RECIPE_MAX_STAGES);
     recipe_stage *stage = &plan->stage[plan->n_stages];
-    const cJSON *keep = field(e->json, "keep");
+    const cJSON *keep = dele_json_get(e->json, "keep");
     *stage = (recipe_stage){.name = name_point(e, n_at),
                             .base = e->name,
                             .command = e->command,
@@ -293,9 +289,7 @@ static dele_status check_ref(expansion *e, const recipe_ref *ref)
                          "it refers to a point of \"%s\" that is not there: [%s=%s%s]", ref->base,
                          ref->fixed[0].axis, ref->fixed[0].name, ref->n_fixed > 1 ? ", ..." : "");
     for (const cJSON *other = e->json->next; other; other = other->next)
-        if (!strcmp(cJSON_GetStringValue(field(other, "name"))
-                        ? cJSON_GetStringValue(field(other, "name"))
-                        : "",
+        if (!strcmp(dele_json_string(other, "name") ? dele_json_string(other, "name") : "",
                     ref->base))
             return dele_fail(e->err, DELE_ERR_DATA,
                              "it refers to @%s, which comes later; put that one first", ref->base);
@@ -333,7 +327,7 @@ static dele_status merge_options(expansion *e)
 {
     e->n_options = 0;
     for (size_t a = 0; a <= e->n_own; a++) {
-        const cJSON *from = field(a ? e->at[a - 1].fields : e->json, "options"), *item;
+        const cJSON *from = dele_json_get(a ? e->at[a - 1].fields : e->json, "options"), *item;
         if (from && !cJSON_IsObject(from))
             return dele_fail(e->err, DELE_ERR_DATA, "\"options\" is an object {\"name\": value}");
         cJSON_ArrayForEach(item, from)
@@ -357,9 +351,9 @@ static dele_status expand_point(expansion *e)
     const cJSON *item;
     bool left_out = e->left_out;
     e->n_refs = 0;
-    if (merge_options(e) || collect_refs(e, field(e->json, "model"))) return e->err->code;
-    cJSON_ArrayForEach(item,
-                       field(e->json, "arguments")) if (collect_refs(e, item)) return e->err->code;
+    if (merge_options(e) || collect_refs(e, dele_json_get(e->json, "model"))) return e->err->code;
+    cJSON_ArrayForEach(
+        item, dele_json_get(e->json, "arguments")) if (collect_refs(e, item)) return e->err->code;
     for (size_t i = 0; i < e->n_options; i++)
         if (collect_refs(e, e->option[i].value)) return e->err->code;
     if (e->left_out && !left_out) return DELE_OK;
@@ -369,9 +363,10 @@ static dele_status expand_point(expansion *e)
 static dele_status read_value(recipe_at *at, const cJSON *axis, const cJSON *value,
                               const expansion *e)
 {
-    const cJSON *name = cJSON_IsObject(value) ? field(value, "name") : value;
-    const cJSON *meant =
-        cJSON_IsObject(value) && field(value, "value") ? field(value, "value") : name;
+    const cJSON *name = cJSON_IsObject(value) ? dele_json_get(value, "name") : value;
+    const cJSON *meant = cJSON_IsObject(value) && dele_json_get(value, "value")
+                             ? dele_json_get(value, "value")
+                             : name;
     *at = (recipe_at){.axis = axis->string, .fields = cJSON_IsObject(value) ? value : NULL};
     at->name = name && !cJSON_IsArray(name) ? recipe_text_of(name, e->arena, e->err) : NULL;
     at->value = meant ? recipe_text_of(meant, e->arena, e->err) : NULL;
@@ -428,7 +423,8 @@ static dele_status check_stage(const expansion *e)
 {
     static const char *const known[] = {"about", "name",      "run",     "for", "if",
                                         "model", "arguments", "options", "keep"};
-    const cJSON *keep = field(e->json, "keep"), *arguments = field(e->json, "arguments");
+    const cJSON *keep = dele_json_get(e->json, "keep"),
+                *arguments = dele_json_get(e->json, "arguments");
     size_t n = strlen(e->name);
     if (recipe_check_keys(e->json, known, sizeof known / sizeof *known, "it", e->arena, e->err))
         return e->err->code;
@@ -447,7 +443,7 @@ static dele_status check_stage(const expansion *e)
         return dele_fail(e->err, DELE_ERR_DATA, "\"for\" is an object {\"axis\": [values]}");
     if (arguments && !cJSON_IsArray(arguments))
         return dele_fail(e->err, DELE_ERR_DATA, "\"arguments\" is a list of words");
-    if (arguments && field(e->json, "model"))
+    if (arguments && dele_json_get(e->json, "model"))
         return dele_fail(e->err, DELE_ERR_DATA,
                          "\"model\" is the one word of \"arguments\": give either");
     if (keep && !cJSON_IsBool(keep))
@@ -465,9 +461,9 @@ dele_status recipe_expand(recipe_plan *plan, const cJSON *json, size_t index, de
                      .json = json,
                      .arena = arena,
                      .err = &inner,
-                     .axes = field(json, "for"),
-                     .name = cJSON_GetStringValue(field(json, "name")),
-                     .command = cJSON_GetStringValue(field(json, "run"))};
+                     .axes = dele_json_get(json, "for"),
+                     .name = dele_json_string(json, "name"),
+                     .command = dele_json_string(json, "run")};
     if (!e->name)
         return dele_fail(err, DELE_ERR_DATA, "%s: stage %zu: an object with a \"name\" is wanted",
                          plan->path, index + 1);

@@ -26,15 +26,6 @@ const char *const study_state_words[] = {
     [STUDY_NEW] = "not begun", [STUDY_BROKEN] = "interrupted", [STUDY_DONE] = "done",
     [STUDY_FAILED] = "failed", [STUDY_CHANGED] = "changed",    [STUDY_WAITING] = "waiting"};
 
-static cJSON *field(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-static const char *text_field(const cJSON *object, const char *name)
-{
-    return cJSON_GetStringValue(field(object, name));
-}
-
 static void put(cJSON *object, const char *name, cJSON *value)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(object, name);
@@ -43,7 +34,7 @@ static void put(cJSON *object, const char *name, cJSON *value)
 
 static cJSON *part_of(cJSON *object, const char *name)
 {
-    cJSON *part = field(object, name);
+    cJSON *part = dele_json_get(object, name);
     return part ? part : cJSON_AddObjectToObject(object, name);
 }
 
@@ -53,12 +44,12 @@ static cJSON *part_of(cJSON *object, const char *name)
 static dele_status hash_file(const study *s, char hex[65], const char *path, const struct stat *st,
                              dele_err *err)
 {
-    cJSON *inputs = part_of(s->record, "inputs"), *old = field(inputs, path);
+    cJSON *inputs = part_of(s->record, "inputs"), *old = dele_json_get(inputs, path);
     char stamp[64];
     snprintf(stamp, sizeof stamp, "%lld.%09ld", (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
-    const char *was = text_field(old, "changed"), *sha = text_field(old, "sha256");
+    const char *was = dele_json_string(old, "changed"), *sha = dele_json_string(old, "sha256");
     if (was && sha && strlen(sha) == 64 && !strcmp(was, stamp) &&
-        cJSON_GetNumberValue(field(old, "size")) == (double)st->st_size) {
+        cJSON_GetNumberValue(dele_json_get(old, "size")) == (double)st->st_size) {
         memcpy(hex, sha, 65);
         return DELE_OK;
     }
@@ -80,11 +71,10 @@ static dele_status hash_input(const study *s, char hex[65], const char *path, in
     struct stat st;
     struct dirent **entry = NULL;
     const char *list = "";
-    if (stat(path, &st))
-        return dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
+    if (stat(path, &st)) return dele_fail_file(err, "read", path);
     if (!S_ISDIR(st.st_mode)) return hash_file(s, hex, path, &st, err);
     int n = scandir(path, &entry, no_dots, alphasort);
-    if (n < 0) return dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
+    if (n < 0) return dele_fail_file(err, "read", path);
     if (n > 10000 || depth > 8)
         dele_fail(err, DELE_ERR_DATA, "%s holds too much to be data for a study", path);
     for (int i = 0; i < n; i++) {
@@ -199,13 +189,15 @@ static const char *difference(const cJSON *was, const cJSON *is, dele_arena *are
 {
     static const char *const parts[] = {"options", "arguments", "run", "deleatur"};
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
-        const cJSON *a = field(was, parts[p]), *b = field(is, parts[p]), *x = NULL, *y = NULL;
+        const cJSON *a = dele_json_get(was, parts[p]), *b = dele_json_get(is, parts[p]), *x = NULL,
+                    *y = NULL;
         const char *name = parts[p];
         if (cJSON_Compare(a, b, true)) continue;
         if (cJSON_IsObject(b)) {
-            for (y = b->child; y && same_value(field(a, y->string), y);) y = y->next;
-            if (y) x = field(a, y->string);
-            for (x = y ? x : a ? a->child : NULL; !y && x && field(b, x->string);) x = x->next;
+            for (y = b->child; y && same_value(dele_json_get(a, y->string), y);) y = y->next;
+            if (y) x = dele_json_get(a, y->string);
+            for (x = y ? x : a ? a->child : NULL; !y && x && dele_json_get(b, x->string);)
+                x = x->next;
             if (!x && !y) continue;
             name = y ? y->string : x ? x->string : name;
         } else if (!cJSON_IsArray(b)) {
@@ -230,8 +222,8 @@ static const char *part_path(const study *s, size_t i, dele_err *err)
 static dele_status judge(study *s, size_t i, dele_err *err)
 {
     study_stage *stage = &s->stage[i];
-    const cJSON *old = field(field(s->record, "stages"), s->plan.stage[i].name);
-    const char *word = text_field(old, "state"), *key = text_field(old, "key"),
+    const cJSON *old = dele_json_get(dele_json_get(s->record, "stages"), s->plan.stage[i].name);
+    const char *word = dele_json_string(old, "state"), *key = dele_json_string(old, "key"),
                *part = part_path(s, i, err);
     bool there = dele_path_exists(stage->result), same = key && !strcmp(key, stage->key);
     if (!part) return DELE_ERR_MEMORY;
@@ -247,15 +239,16 @@ static dele_status judge(study *s, size_t i, dele_err *err)
     bool done = word && !strcmp(word, "done"), begun = word && !strcmp(word, "running");
     if (!same && (done ? there : begun && dele_path_exists(part))) {
         stage->state = STUDY_CHANGED;
-        stage->sentence = dele_printf(s->arena, err, "%s exists with other settings: %s",
-                                      done ? "a result" : "an unfinished result",
-                                      difference(field(old, "asked"), stage->asked, s->arena, err));
+        stage->sentence =
+            dele_printf(s->arena, err, "%s exists with other settings: %s",
+                        done ? "a result" : "an unfinished result",
+                        difference(dele_json_get(old, "asked"), stage->asked, s->arena, err));
         return err->code;
     }
     if (!same) return DELE_OK;
-    const cJSON *seconds = field(old, "seconds");
+    const cJSON *seconds = dele_json_get(old, "seconds");
     if (cJSON_IsNumber(seconds)) stage->seconds = seconds->valuedouble;
-    stage->dropped = cJSON_IsTrue(field(old, "dropped"));
+    stage->dropped = cJSON_IsTrue(dele_json_get(old, "dropped"));
     if (begun)
         stage->state = STUDY_BROKEN;
     else if (done && there)
@@ -263,7 +256,7 @@ static dele_status judge(study *s, size_t i, dele_err *err)
     else if (!done && there)
         stage->state =
             STUDY_FAILED; /* a result that is known to be bad: it would come out so again */
-    if (stage->state == STUDY_FAILED) stage->sentence = text_field(old, "sentence");
+    if (stage->state == STUDY_FAILED) stage->sentence = dele_json_string(old, "sentence");
     return DELE_OK;
 }
 
@@ -360,10 +353,9 @@ static dele_status take_lock(study *s, dele_err *err)
     const char *path = dele_printf(s->arena, err, "%s/.lock", s->out);
     if (!path || may_take(s, err) || dele_path_make_dirs(s->out, err)) return err->code;
     s->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
-    if (s->lock < 0)
-        return dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
+    if (s->lock < 0) return dele_fail_file(err, "write", path);
     if (dele_lock(s->lock, &busy)) return DELE_OK;
-    if (!busy) return dele_fail(err, DELE_ERR_FILE, "cannot lock %s: %s", path, strerror(errno));
+    if (!busy) return dele_fail_file(err, "lock", path);
     return dele_fail(err, DELE_ERR_FILE,
                      "another deleatur run is at work in %s; wait for it, or choose another --out",
                      s->out);
@@ -406,8 +398,9 @@ dele_status study_forget(study *s, const bool *which, dele_err *err)
         for (size_t k = 0; k < s->plan.stage[i].n_needs; k++)
             gone[i] |= gone[s->plan.stage[i].needs[k]];
         if (!gone[i]) continue;
-        cJSON *stages = field(s->record, "stages");
-        if (!field(stages, s->plan.stage[i].name) && dele_path_free(s->stage[i].result, err))
+        cJSON *stages = dele_json_get(s->record, "stages");
+        if (!dele_json_get(stages, s->plan.stage[i].name) &&
+            dele_path_free(s->stage[i].result, err))
             return err->code; /* not this study's, as far as its record goes */
         cJSON_DeleteItemFromObjectCaseSensitive(stages, s->plan.stage[i].name);
         if (dele_path_remove(s->stage[i].result, err) || dele_part_remove(s->stage[i].result, err))
@@ -422,15 +415,6 @@ dele_status study_forget(study *s, const bool *which, dele_err *err)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-static cJSON *utc_now(void)
-{
-    char text[32] = "";
-    time_t now = time(NULL);
-    struct tm tm;
-    if (gmtime_r(&now, &tm)) strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return cJSON_CreateString(text);
-}
-
 static dele_status note(study *s, size_t i, const char *state, dele_err *err)
 {
     study_stage *stage = &s->stage[i];
@@ -439,7 +423,7 @@ static dele_status note(study *s, size_t i, const char *state, dele_err *err)
     put(own, "key", cJSON_CreateString(stage->key));
     put(own, "asked", cJSON_Duplicate(stage->asked, true));
     put(own, "program", cJSON_CreateString(s->program));
-    if (!strcmp(state, "running")) put(own, "began", utc_now());
+    if (!strcmp(state, "running")) put(own, "began", dele_json_utc_now());
     put(own, "seconds", dele_json_number(stage->seconds));
     put(own, "sentence",
         stage->sentence ? cJSON_CreateString(stage->sentence) : cJSON_CreateNull());

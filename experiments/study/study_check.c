@@ -4,21 +4,12 @@
 
 #include <string.h>
 
-static const cJSON *field(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-static const char *text_field(const cJSON *object, const char *name)
-{
-    return cJSON_GetStringValue(field(object, name));
-}
-
 static dele_status is_column(const study_table *table, const recipe_plan *plan, const cJSON *title,
                              const char *where, dele_err *err)
 {
     const char *text = cJSON_GetStringValue(title);
     if (text && (study_column_find(table, text) < table->n_columns ||
-                 field(field(field(plan->json, "table"), "columns"), text)))
+                 dele_json_get(dele_json_get(dele_json_get(plan->json, "table"), "columns"), text)))
         return DELE_OK;
     return dele_fail(err, DELE_ERR_DATA, "%s: \"%s\" is no column of the table", where,
                      text ? text : "");
@@ -31,11 +22,11 @@ static dele_status check_pareto(const study_table *table, const cJSON *json,
                                         "y_better", "colour", "label"};
     static const char *const better[] = {"x_better", "y_better"};
     if (recipe_check_keys(json, known, sizeof known / sizeof *known, "pareto", arena, err) ||
-        is_column(table, plan, field(json, "x"), "pareto", err) ||
-        is_column(table, plan, field(json, "y"), "pareto", err))
+        is_column(table, plan, dele_json_get(json, "x"), "pareto", err) ||
+        is_column(table, plan, dele_json_get(json, "y"), "pareto", err))
         return err->code;
     for (int i = 0; i < 2; i++) {
-        const char *text = text_field(json, better[i]);
+        const char *text = dele_json_string(json, better[i]);
         if (!text || (strcmp(text, "low") && strcmp(text, "high")))
             return dele_fail(err, DELE_ERR_DATA, "pareto: \"%s\" is \"low\" or \"high\"",
                              better[i]);
@@ -48,14 +39,14 @@ static dele_status check_correlate(const study_table *table, const cJSON *json,
 {
     static const char *const known[] = {"about", "trace", "chart", "tokens",
                                         "axis",  "width", "by",    "scores"};
-    const cJSON *scores = field(json, "scores"), *width = field(json, "width"),
-                *tokens = field(json, "tokens"), *item;
+    const cJSON *scores = dele_json_get(json, "scores"), *width = dele_json_get(json, "width"),
+                *tokens = dele_json_get(json, "tokens"), *item;
     recipe_ref ref;
     bool any;
     if (recipe_check_keys(json, known, sizeof known / sizeof *known, "correlate", arena, err))
         return err->code;
-    if (!text_field(json, "trace") || !text_field(json, "axis") || !cJSON_IsArray(scores) ||
-        !scores->child)
+    if (!dele_json_string(json, "trace") || !dele_json_string(json, "axis") ||
+        !cJSON_IsArray(scores) || !scores->child)
         return dele_fail(err, DELE_ERR_DATA,
                          "correlate: \"trace\" (a stage), \"axis\" (of layers) and \"scores\" "
                          "(columns) are wanted");
@@ -74,7 +65,7 @@ static dele_status check_correlate(const study_table *table, const cJSON *json,
                                                  "of these with +");
     cJSON_ArrayForEach(item,
                        scores) if (is_column(table, plan, item, "correlate", err)) return err->code;
-    return study_check_ref(&any, &ref, text_field(json, "trace"), plan, arena, err);
+    return study_check_ref(&any, &ref, dele_json_string(json, "trace"), plan, arena, err);
 }
 
 static dele_status check_compare(const cJSON *json, const recipe_plan *plan, dele_arena *arena,
@@ -83,7 +74,7 @@ static dele_status check_compare(const cJSON *json, const recipe_plan *plan, del
     static const char *const known[] = {"about", "before", "after", "items"};
     static const char *const sides[] = {"before", "after"};
     for (; json; json = json->next) {
-        const cJSON *items = field(json, "items");
+        const cJSON *items = dele_json_get(json, "items");
         if (recipe_check_keys(json, known, sizeof known / sizeof *known, "compare", arena, err))
             return err->code;
         if (items && (!cJSON_IsNumber(items) || items->valuedouble < 0))
@@ -92,7 +83,7 @@ static dele_status check_compare(const cJSON *json, const recipe_plan *plan, del
             recipe_ref ref;
             bool any;
             dele_err inner = {0};
-            const char *text = text_field(json, sides[i]);
+            const char *text = dele_json_string(json, sides[i]);
             if (!text)
                 return dele_fail(err, DELE_ERR_DATA, "compare: \"%s\" names a stage of eval",
                                  sides[i]);
@@ -107,8 +98,9 @@ dele_status study_check_scores(const recipe_plan *plan, dele_arena *arena, dele_
 {
     study_table table;
     dele_err inner = {0};
-    const cJSON *pareto = field(plan->json, "pareto"), *correlate = field(plan->json, "correlate");
-    const cJSON *compare = field(plan->json, "compare");
+    const cJSON *pareto = dele_json_get(plan->json, "pareto"),
+                *correlate = dele_json_get(plan->json, "correlate");
+    const cJSON *compare = dele_json_get(plan->json, "compare");
     if (!study_read_columns(&table, plan, arena, &inner) && pareto)
         check_pareto(&table, pareto, plan, arena, &inner);
     if (!inner.code && correlate) check_correlate(&table, correlate, plan, arena, &inner);

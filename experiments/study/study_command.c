@@ -248,7 +248,7 @@ dele_status study_child(study_end *end, const char *const *command, const char *
     if (child == 0) become(command, parent, fileno(out), words[1]);
     close(words[1]);
     if (child < 0)
-        dele_fail(err, DELE_ERR_FILE, "cannot begin %s: %s", command[1], strerror(errno));
+        dele_fail_file(err, "begin", command[1]);
     else
         pass_through(end, words[0], notes);
     close(words[0]);
@@ -261,8 +261,7 @@ dele_status study_child(study_end *end, const char *const *command, const char *
     else if (end->status && !*end->sentence)
         snprintf(end->sentence, sizeof end->sentence, "ended with status %d and without a word",
                  end->status);
-    if (fclose(out))
-        dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", stdout_path, strerror(errno));
+    if (fclose(out)) dele_fail_file(err, "write", stdout_path);
     if (notes) fclose(notes);
     return err->code;
 }

@@ -10,15 +10,6 @@
 #include "base/file_out.h"
 #include "base/text_out.h"
 
-static const cJSON *field(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-static const char *text_field(const cJSON *object, const char *name)
-{
-    return cJSON_GetStringValue(field(object, name));
-}
-
 int study_layers(bool *chosen, int n_layers, const char *text)
 {
     int n = 0;
@@ -278,12 +269,13 @@ static dele_status correlate_lines(study_correlations *c, const correlating *how
 dele_status study_correlate(study_correlations *c, const study_table *table, const study *s,
                             dele_err *err)
 {
-    const cJSON *json = field(s->plan.json, "correlate"), *scores = field(json, "scores"), *title;
-    const cJSON *tokens = field(json, "tokens");
-    *c =
-        (study_correlations){.chart = text_field(json, "chart") ? text_field(json, "chart") : "mlp",
-                             .axis = text_field(json, "axis")};
-    if (!json || !(c->trace = trace_of(s, text_field(json, "trace"), err))) return err->code;
+    const cJSON *json = dele_json_get(s->plan.json, "correlate"),
+                *scores = dele_json_get(json, "scores"), *title;
+    const cJSON *tokens = dele_json_get(json, "tokens");
+    *c = (study_correlations){
+        .chart = dele_json_string(json, "chart") ? dele_json_string(json, "chart") : "mlp",
+        .axis = dele_json_string(json, "axis")};
+    if (!json || !(c->trace = trace_of(s, dele_json_string(json, "trace"), err))) return err->code;
     traced *effects = DELE_NEW(s->arena, traced, 1, err);
     double *effect = DELE_NEW(s->arena, double, MOST_LAYERS, err);
     const char **values = DELE_NEW(s->arena, const char *, table->n_rows + 1, err);
@@ -294,14 +286,15 @@ dele_status study_correlate(study_correlations *c, const study_table *table, con
     if (!effects->n_layers)
         return dele_fail(err, DELE_ERR_DATA, "%s has no chart \"%s\" for \"correlate\"", path,
                          c->chart);
-    correlating how = {.table = table,
-                       .s = s,
-                       .effect = effect,
-                       .n_layers = effects->n_layers,
-                       .width = field(json, "width") ? field(json, "width")->valueint : 0,
-                       .axis = study_axis_find(table, c->axis),
-                       .by = study_axis_find(table, text_field(json, "by")),
-                       .values = values};
+    correlating how = {
+        .table = table,
+        .s = s,
+        .effect = effect,
+        .n_layers = effects->n_layers,
+        .width = dele_json_get(json, "width") ? dele_json_get(json, "width")->valueint : 0,
+        .axis = study_axis_find(table, c->axis),
+        .by = study_axis_find(table, dele_json_string(json, "by")),
+        .values = values};
     if (how.axis == table->n_axes) return DELE_OK;
     how.n_values = study_values_on(values, table, how.by);
     const size_t n_tokens = tokens ? (size_t)cJSON_GetArraySize(tokens) : 1;
@@ -355,7 +348,7 @@ static dele_status save_windows(const study *s, const study_correlations *c, con
           out.stream);
     dele_text_put(out.stream, c->chart, DELE_TEXT_LINE);
     fputc('\n', out.stream);
-    const char *by = text_field(field(s->plan.json, "correlate"), "by");
+    const char *by = dele_json_string(dele_json_get(s->plan.json, "correlate"), "by");
     int panel = 0, traced_line = 0;
     for (size_t i = 0; i < c->n; i++)
         if (is_new_score(c, i)) {

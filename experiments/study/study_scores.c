@@ -9,15 +9,6 @@
 #include "base/file_out.h"
 #include "base/text_out.h"
 
-static const cJSON *field(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-static const char *text_field(const cJSON *object, const char *name)
-{
-    return cJSON_GetStringValue(field(object, name));
-}
-
 /* ---- a number in a file ---------------------------------------------------------------------- */
 
 /* Whether an object has the fields of "type=qa,task=Task2". */
@@ -31,7 +22,7 @@ static bool matches(const cJSON *object, const char *wanted, size_t n)
         if (!equals) return false;
         snprintf(name, sizeof name, "%.*s", (int)(equals - wanted), wanted);
         snprintf(value, sizeof value, "%.*s", (int)(wanted + whole - equals - 1), equals + 1);
-        const cJSON *item = field(object, name);
+        const cJSON *item = dele_json_get(object, name);
         if (cJSON_IsString(item)
                 ? strcmp(item->valuestring, value) != 0
                 : !cJSON_IsNumber(item) || item->valuedouble != strtod(value, NULL))
@@ -49,7 +40,7 @@ static const cJSON *step(const cJSON *json, const char *text, size_t n)
     const char *open = memchr(text, '[', n);
     size_t n_name = open ? (size_t)(open - text) : n;
     snprintf(name, sizeof name, "%.*s", (int)n_name, text);
-    const cJSON *item = field(json, name), *element = NULL;
+    const cJSON *item = dele_json_get(json, name), *element = NULL;
     if (!open || !item) return item;
     size_t inside = n - n_name - 2;
     if (n < n_name + 2 || text[n - 1] != ']') return NULL;
@@ -61,7 +52,7 @@ static double beside(const cJSON *object, const char *name, const char *suffix)
 {
     char whole[160];
     snprintf(whole, sizeof whole, "%s%s", name, suffix);
-    const cJSON *item = field(object, whole);
+    const cJSON *item = dele_json_get(object, whole);
     return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
 }
 
@@ -117,14 +108,14 @@ static const char *read_placed(study_column *column, const cJSON *item, dele_are
     static const char *const known[] = {"from", "at"};
     const cJSON *one;
     if (recipe_check_keys(item, known, 2, item->string, arena, err)) return NULL;
-    column->at = field(item, "at");
-    bool good = text_field(item, "from") && (!column->at || cJSON_IsObject(column->at));
+    column->at = dele_json_get(item, "at");
+    bool good = dele_json_string(item, "from") && (!column->at || cJSON_IsObject(column->at));
     cJSON_ArrayForEach(one, column->at) good = good && cJSON_IsString(one);
     if (!good)
         dele_fail(err, DELE_ERR_DATA,
                   "\"%s\" wants {\"from\": \"stage:number\", \"at\": {\"axis\": \"name\"}}",
                   item->string);
-    return good ? text_field(item, "from") : NULL;
+    return good ? dele_json_string(item, "from") : NULL;
 }
 
 static dele_status read_column(study_column *column, bool *any, const cJSON *item,
@@ -156,7 +147,8 @@ dele_status study_read_columns(study_table *table, const recipe_plan *plan, dele
                                dele_err *err)
 {
     static const char *const known[] = {"about", "columns"};
-    const cJSON *json = field(plan->json, "table"), *columns = field(json, "columns"), *item;
+    const cJSON *json = dele_json_get(plan->json, "table"),
+                *columns = dele_json_get(json, "columns"), *item;
     *table = (study_table){0};
     if (!json) return DELE_OK;
     if (recipe_check_keys(json, known, 2, "table", arena, err)) return err->code;
@@ -232,7 +224,7 @@ static study_row *row_of(study_table *table, const study_column *column, const r
     const char **at = DELE_NEW(arena, const char *, table->n_axes, err);
     if (!at) return NULL;
     for (size_t a = 0; a < table->n_axes; a++) {
-        const char *own = text_field(column->at, table->axis[a]);
+        const char *own = dele_json_string(column->at, table->axis[a]);
         at[a] = own                                         ? own
                 : is_fixed(&column->stages, table->axis[a]) ? NULL
                                                             : recipe_coordinate(r, table->axis[a]);

@@ -9,15 +9,6 @@
 #include "base/file_out.h"
 #include "base/text_out.h"
 
-static const cJSON *field(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-static const char *text_field(const cJSON *object, const char *name)
-{
-    return cJSON_GetStringValue(field(object, name));
-}
-
 void study_front(bool *front, const double *x, const double *y, size_t n, bool x_low, bool y_low)
 {
     const double sx = x_low ? -1 : 1, sy = y_low ? -1 : 1; /* now more is better */
@@ -234,13 +225,13 @@ static void put_head(FILE *to, const picture *p, const study *s, const cJSON *js
     const study_column *column = p->table->column;
     fputs("# plot pareto.gp\n# title Trade-off between two scores; bars are one standard error\n# xlabel ", to);
     dele_text_put(to, column[p->x].title, DELE_TEXT_LINE);
-    fprintf(to, " (%s is better)\n# ylabel ", text_field(json, "x_better"));
+    fprintf(to, " (%s is better)\n# ylabel ", dele_json_string(json, "x_better"));
     dele_text_put(to, column[p->y].title, DELE_TEXT_LINE);
     fprintf(to, " (%s is better)\n# xmin %.9g\n# xmax %.9g\n# ymin %.9g\n# ymax %.9g\n# hues",
-            text_field(json, "y_better"), p->low[0], p->high[0], p->low[1], p->high[1]);
+            dele_json_string(json, "y_better"), p->low[0], p->high[0], p->low[1], p->high[1]);
     for (size_t i = 0; i < n_colours; i++)
         if (is_drawn(p, colour[i]))
-            fprintf(to, " %zu", study_place_on(s, text_field(json, "colour"), colour[i]));
+            fprintf(to, " %zu", study_place_on(s, dele_json_string(json, "colour"), colour[i]));
     fputs(is_drawn(p, NULL) ? " 6\n" : "\n", to); /* black */
 }
 
@@ -249,13 +240,13 @@ static void put_head(FILE *to, const picture *p, const study *s, const cJSON *js
 dele_status study_save_pareto(const study *s, const study_table *table, const char *dir,
                               dele_err *err)
 {
-    const cJSON *json = field(s->plan.json, "pareto");
+    const cJSON *json = dele_json_get(s->plan.json, "pareto");
     if (!json) return DELE_OK;
     picture p = {.table = table,
-                 .x = study_column_find(table, text_field(json, "x")),
-                 .y = study_column_find(table, text_field(json, "y")),
-                 .colour = study_axis_find(table, text_field(json, "colour")),
-                 .label = study_axis_find(table, text_field(json, "label"))};
+                 .x = study_column_find(table, dele_json_string(json, "x")),
+                 .y = study_column_find(table, dele_json_string(json, "y")),
+                 .colour = study_axis_find(table, dele_json_string(json, "colour")),
+                 .label = study_axis_find(table, dele_json_string(json, "label"))};
     const size_t n = table->n_rows;
     double *x = DELE_NEW(s->arena, double, n, err), *y = DELE_NEW(s->arena, double, n, err);
     bool *front = DELE_NEW(s->arena, bool, n, err);
@@ -270,8 +261,8 @@ dele_status study_save_pareto(const study *s, const study_table *table, const ch
         x[i] = table->row[i].number[p.x].value;
         y[i] = table->row[i].number[p.y].value;
     }
-    study_front(front, x, y, n, !strcmp(text_field(json, "x_better"), "low"),
-                !strcmp(text_field(json, "y_better"), "low"));
+    study_front(front, x, y, n, !strcmp(dele_json_string(json, "x_better"), "low"),
+                !strcmp(dele_json_string(json, "y_better"), "low"));
     p.front = front;
     if (collect(&p, x, y, s->arena, err)) return err->code;
     if (!p.n) return DELE_OK;

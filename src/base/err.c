@@ -1,6 +1,8 @@
 #include "base/err.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/text_out.h"
 
@@ -25,6 +27,12 @@ dele_status dele_fail(dele_err *err, dele_status code, const char *format, ...)
     return code;
 }
 
+dele_status dele_fail_file(dele_err *err, const char *doing, const char *path)
+{
+    const int why = errno;
+    return dele_fail(err, DELE_ERR_FILE, "cannot %s %s: %s", doing, path, strerror(why));
+}
+
 void dele_remark(const char *format, ...)
 {
     char text[768];
@@ -35,7 +43,7 @@ void dele_remark(const char *format, ...)
     fprintf(stderr, "deleatur: %s\n", text);
 }
 
-const char *dele_status_text(dele_status code)
+static const char *status_text(dele_status code)
 {
     static const char *const text[] = {
 #define X(name, words) [name] = words,
@@ -48,6 +56,6 @@ const char *dele_status_text(dele_status code)
 int dele_complain(const dele_err *err)
 {
     if (err->code == DELE_OK) return 0;
-    fprintf(stderr, "deleatur: %s\n", err->msg[0] ? err->msg : dele_status_text(err->code));
+    fprintf(stderr, "deleatur: %s\n", err->msg[0] ? err->msg : status_text(err->code));
     return err->code == DELE_ERR_USAGE ? 2 : 1;
 }

@@ -37,10 +37,11 @@ typedef struct {
 dele_status dele_fail(dele_err *err, dele_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same of a file, from errno: "cannot DOING PATH: why". */
+dele_status dele_fail_file(dele_err *err, const char *doing, const char *path);
+
 /* Prints a remark, one line on stderr. */
 void dele_remark(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-const char *dele_status_text(dele_status code);
 
 /* Prints the error on stderr, if there is one.  Returns the exit status: 0, 1 (run-time error), 2
  * (wrong command line). */

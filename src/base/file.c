@@ -29,12 +29,6 @@
 enum { CHUNK = 1 << 16, TIMEOUT = 10 };
 #define STREAM_LIMIT ((size_t)1 << 30) /* the limit for streams, which have no size */
 
-static dele_status fail_file(dele_err *err, const char *doing, const char *path)
-{
-    int why = errno;
-    return dele_fail(err, DELE_ERR_FILE, "cannot %s %s: %s", doing, path, strerror(why));
-}
-
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static const char *kind_of(mode_t mode)
@@ -62,11 +56,11 @@ static int open_input(struct stat *st, const char *path, bool streams, dele_err 
 {
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), flags;
     if (fd < 0) {
-        fail_file(err, "open", path);
+        dele_fail_file(err, "open", path);
         return -1;
     }
     bool ok = !fstat(fd, st);
-    if (!ok) fail_file(err, "read", path);
+    if (!ok) dele_fail_file(err, "read", path);
     const bool stream = ok && (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) ||
                                (S_ISCHR(st->st_mode) && isatty(fd)));
     if (ok && !S_ISREG(st->st_mode) && !(streams && stream)) {
@@ -79,7 +73,7 @@ static int open_input(struct stat *st, const char *path, bool streams, dele_err 
         ok = false;
     }
     if (ok && ((flags = fcntl(fd, F_GETFL)) < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)) {
-        fail_file(err, "read", path);
+        dele_fail_file(err, "read", path);
         ok = false;
     }
     if (ok) return fd;
@@ -128,13 +122,13 @@ static bool is_cached(const char *path)
 dele_status dele_path_is_shipped(const char *path, dele_err *err)
 {
     struct stat st;
-    if (lstat(path, &st)) return fail_file(err, "read", path);
+    if (lstat(path, &st)) return dele_fail_file(err, "read", path);
     if (S_ISLNK(st.st_mode) && !is_cached(path))
         return dele_fail(
             err, DELE_ERR_FILE,
             "%s is a link to a file outside the model's directory; replace the link by the file",
             path);
-    if (stat(path, &st)) return fail_file(err, "read", path);
+    if (stat(path, &st)) return dele_fail_file(err, "read", path);
     if (!S_ISREG(st.st_mode))
         return dele_fail(err, DELE_ERR_FILE, "%s is %s, not a regular file", path,
                          kind_of(st.st_mode));
@@ -208,7 +202,7 @@ dele_status dele_map_open(dele_map *map, const char *path, dele_err *err)
     if (st.st_size > 0) {
         void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED)
-            status = fail_file(err, "map", path);
+            status = dele_fail_file(err, "map", path);
         else
             *map = (dele_map){.data = data, .size = (size_t)st.st_size};
     }
@@ -237,7 +231,7 @@ static char *read_all(int fd, const struct stat *st, const char *path, dele_aren
         ssize_t got = read_some(
             fd, text + n, cap + 1 - n); /* one byte more: is the file longer than stat said? */
         if (got < 0) {
-            fail_file(err, "read", path);
+            dele_fail_file(err, "read", path);
             return NULL;
         }
         n += (size_t)got;
@@ -310,7 +304,7 @@ dele_status dele_file_sha256(char hex[65], const char *path, dele_err *err)
     uint8_t chunk[CHUNK];
     ssize_t n;
     while ((n = read_some(fd, chunk, sizeof chunk)) > 0) dele_hash_add(&hash, chunk, (size_t)n);
-    dele_status status = n < 0 ? fail_file(err, "read", path) : DELE_OK;
+    dele_status status = n < 0 ? dele_fail_file(err, "read", path) : DELE_OK;
     close(fd);
     if (!status) end_hash(hex, &hash);
     return status;

@@ -35,12 +35,6 @@
 
 #define MARK "deleatur.unfinished"
 
-static dele_status fail_file(dele_err *err, const char *doing, const char *path)
-{
-    int why = errno;
-    return dele_fail(err, DELE_ERR_FILE, "cannot %s %s: %s", doing, path, strerror(why));
-}
-
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static const char *last_name(const char *path)
@@ -116,11 +110,12 @@ static dele_status make_dirs(const char *path, bool with_last, dele_err *err)
     for (char *c = step + 1; *c; c++) {
         if (*c != '/') continue;
         *c = '\0';
-        if (mkdir(step, 0777) && errno != EEXIST) return fail_file(err, "make the directory", step);
+        if (mkdir(step, 0777) && errno != EEXIST)
+            return dele_fail_file(err, "make the directory", step);
         *c = '/';
     }
     if (with_last && mkdir(step, 0777) && errno != EEXIST)
-        return fail_file(err, "make the directory", step);
+        return dele_fail_file(err, "make the directory", step);
     return DELE_OK;
 }
 
@@ -140,7 +135,7 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 dele_status dele_path_remove(const char *path, dele_err *err)
 {
     return dele_path_exists(path) && nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS)
-               ? fail_file(err, "remove", path)
+               ? dele_fail_file(err, "remove", path)
                : DELE_OK;
 }
 
@@ -272,7 +267,7 @@ typedef enum { TAKEN, AGAIN, FAILED } attempt;
 /* Releases a claim; an empty path.part is removed. */
 static attempt fail_new(const dele_claim *c, const char *part, const char *doing, dele_err *err)
 {
-    fail_file(err, doing, part);
+    dele_fail_file(err, doing, part);
     unlinkat(c->above, last_name(part), AT_REMOVEDIR);
     return FAILED;
 }
@@ -286,11 +281,11 @@ static attempt try_claim(dele_claim *c, const char *part, bool *fresh, dele_err 
     bool busy;
     *fresh = false;
     if (mkdirat(c->above, name, 0777) && errno != EEXIST)
-        return fail_file(err, "make the directory", part), FAILED;
+        return dele_fail_file(err, "make the directory", part), FAILED;
     c->part = openat(c->above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (c->part < 0 && errno == ENOENT) return AGAIN;
     if (c->part < 0 && (errno == ENOTDIR || errno == ELOOP)) return fail_foreign(err, part), FAILED;
-    if (c->part < 0) return fail_file(err, "open", part), FAILED;
+    if (c->part < 0) return dele_fail_file(err, "open", part), FAILED;
     c->mark = openat(c->part, MARK, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (c->mark < 0 && errno == ENOENT) {
         const contents there = contents_of(c->part);
@@ -309,7 +304,7 @@ static attempt try_claim(dele_claim *c, const char *part, bool *fresh, dele_err 
         if (busy)
             fail_busy(err, part);
         else
-            fail_file(err, "lock", part);
+            dele_fail_file(err, "lock", part);
         return FAILED;
     }
     if (!is_in_place(c->part, MARK, c->mark) || !is_in_place(c->above, name, c->part)) return AGAIN;
@@ -322,7 +317,7 @@ static dele_status claim(dele_claim *c, const char *path, const char *part, bool
 {
     attempt result = AGAIN;
     *c = (dele_claim){.above = open_above(path)};
-    if (c->above < 0) return fail_file(err, "write", path);
+    if (c->above < 0) return dele_fail_file(err, "write", path);
     for (int i = 0; i < 100 && result == AGAIN; i++) {
         c->part = c->mark = -1;
         result = try_claim(c, part, fresh, err);
@@ -345,10 +340,10 @@ static dele_status move_into_place(int from, const char *name, int above, const 
 #ifdef RENAME_NOREPLACE
     if (!over && !renameat2(from, name, above, to, RENAME_NOREPLACE)) return DELE_OK;
     if (!over && errno != EINVAL && errno != ENOSYS)
-        return fail_file(err, "move the result to", path);
+        return dele_fail_file(err, "move the result to", path);
 #endif
     if (!over && dele_path_free(path, err)) return DELE_ERR_FILE;
-    return renameat(from, name, above, to) ? fail_file(err, "write", path) : DELE_OK;
+    return renameat(from, name, above, to) ? dele_fail_file(err, "write", path) : DELE_OK;
 }
 
 /* ---- one file, written aside ----------------------------------------------------------------- */
@@ -374,7 +369,7 @@ static dele_status open_writer(dele_writer *out, const char *path, bool over, de
     int fd = ftruncate(out->claim.mark, 0) ? -1 : fcntl(out->claim.mark, F_DUPFD_CLOEXEC, 3);
     out->stream = fd < 0 ? NULL : fdopen(fd, "wb");
     if (out->stream) return DELE_OK;
-    fail_file(err, "write", out->path);
+    dele_fail_file(err, "write", out->path);
     if (fd >= 0) close(fd);
     remove_part(&out->claim, out->part);
     return DELE_ERR_FILE;
@@ -439,7 +434,7 @@ FILE *dele_file_append(const char *path, bool anew, dele_err *err)
     }
     FILE *stream = fd < 0 || (anew && ftruncate(fd, 0)) ? NULL : fdopen(fd, "a");
     if (stream) return stream;
-    fail_file(err, "write", path);
+    dele_fail_file(err, "write", path);
     if (fd >= 0) close(fd);
     return NULL;
 }
@@ -489,7 +484,7 @@ static dele_status take_over(dele_outdir *out, const char *key, bool *resumed, d
             out->part);
     dele_arena_release(&scratch);
     if (!status && !remove_entries(out->claim.part, *resumed ? HALF_WRITTEN : ALL_BUT_MARK))
-        status = fail_file(err, "remove", out->part);
+        status = dele_fail_file(err, "remove", out->part);
     return status;
 }
 
@@ -509,7 +504,7 @@ dele_status dele_outdir_resume(dele_outdir *out, const char *path, const char *k
     status = dele_path_free(new.path, err); /* another process may have finished meanwhile */
     if (!status && !fresh) status = take_over(&new, key, resumed, err);
     if (!status && !*resumed && *key && !write_key(new.claim.mark, key))
-        status = fail_file(err, "write", new.part);
+        status = dele_fail_file(err, "write", new.part);
     if (!status)
         *out = new;
     else if (fresh)
@@ -595,7 +590,7 @@ dele_status dele_file_copy(const char *from, const char *to, dele_err *err)
     if (!status) status = dele_map_open(&map, from, err);
     if (!status) status = dele_writer_open(&out, to, err);
     if (!status && map.size && fwrite(map.data, 1, map.size, out.stream) != map.size)
-        status = fail_file(err, "write", to);
+        status = dele_fail_file(err, "write", to);
     if (!status) status = dele_writer_commit(&out, err);
     dele_writer_abandon(&out);
     dele_map_close(&map);

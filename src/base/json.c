@@ -288,6 +288,28 @@ cJSON *dele_json_parse_result(const char *path, int line, const char *text, size
     return json;
 }
 
+cJSON *dele_json_get(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+const char *dele_json_string(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(dele_json_get(object, name));
+}
+
+const cJSON *dele_json_given(const cJSON *object, const char *name)
+{
+    const cJSON *item = dele_json_get(object, name);
+    return cJSON_IsNull(item) ? NULL : item;
+}
+
+bool dele_json_flag(const cJSON *object, const char *name, bool otherwise)
+{
+    const cJSON *item = dele_json_given(object, name);
+    return item ? cJSON_IsTrue(item) : otherwise;
+}
+
 bool dele_json_int(int *x, const cJSON *item)
 {
     const double value = cJSON_IsNumber(item) ? item->valuedouble : NAN;

@@ -66,6 +66,14 @@ const char *dele_json_key_twice(const cJSON *json, bool *failed);
 /* Whether the bytes are valid UTF-8 (no surrogates, no overlong forms). */
 bool dele_utf8_valid(const char *text, size_t n);
 
+/* A field of an object: NULL where it is missing; of dele_json_string, where it is no text. */
+cJSON *dele_json_get(const cJSON *object, const char *name);
+const char *dele_json_string(const cJSON *object, const char *name);
+
+/* NULL where the field is missing or null; a flag is then `otherwise`. */
+const cJSON *dele_json_given(const cJSON *object, const char *name);
+bool dele_json_flag(const cJSON *object, const char *name, bool otherwise);
+
 /* An integer in the range of int; false: it is not. */
 bool dele_json_int(int *x, const cJSON *item);
 

@@ -36,5 +36,3 @@ dele_status dele_json_memory(dele_err *err)
 }
 
 void dele_json_memory_failed(void) { atomic_store(&failed, true); }
-
-void dele_json_memory_again(void) { atomic_store(&failed, false); }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/file_out.h"
 #include "base/json_memory.h"
@@ -76,4 +77,13 @@ cJSON *dele_json_number(double x)
         if (strtod(text, NULL) == x) break;
     }
     return cJSON_CreateRaw(text);
+}
+
+cJSON *dele_json_utc_now(void)
+{
+    char text[32] = "";
+    time_t now = time(NULL);
+    struct tm tm;
+    if (gmtime_r(&now, &tm)) strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return cJSON_CreateString(text);
 }

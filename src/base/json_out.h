@@ -23,4 +23,7 @@ dele_status dele_json_show(const cJSON *json, dele_err *err);
  * where it is not finite. */
 cJSON *dele_json_number(double x);
 
+/* The time as "2026-01-31T23:59:59Z"; NULL: no memory. */
+cJSON *dele_json_utc_now(void);
+
 #endif

@@ -231,8 +231,7 @@ static dele_status move_into_place(const dele_npz *npz, dele_err *err)
     int fd = open(npz->part, O_RDONLY | O_CLOEXEC);
     bool bad = fd < 0 || fsync(fd) || rename(npz->part, npz->path);
     dele_status status = DELE_OK;
-    if (bad)
-        status = dele_fail(err, DELE_ERR_FILE, "cannot write %s: %s", npz->path, strerror(errno));
+    if (bad) status = dele_fail_file(err, "write", npz->path);
     if (fd >= 0) close(fd);
     if (bad) unlink(npz->part);
     return status;

@@ -26,7 +26,6 @@ typedef struct {
 } dele_numpy_rng;
 
 void dele_numpy_seed(dele_numpy_rng *rng, uint32_t seed);
-double dele_numpy_double(dele_numpy_rng *rng);                           /* random_sample */
 double dele_numpy_randn(dele_numpy_rng *rng);                            /* randn */
 double dele_numpy_uniform(dele_numpy_rng *rng, double low, double high); /* uniform */
 double dele_numpy_chisquare(dele_numpy_rng *rng, double df);             /* chisquare */

@@ -43,7 +43,7 @@ static uint32_t next32(dele_numpy_rng *rng)
     return y ^ (y >> 18);
 }
 
-double dele_numpy_double(dele_numpy_rng *rng)
+static double random_sample(dele_numpy_rng *rng)
 {
     uint32_t a = next32(rng) >> 5, b = next32(rng) >> 6;
     return (a * 67108864.0 + b) / 9007199254740992.0;
@@ -57,8 +57,8 @@ double dele_numpy_randn(dele_numpy_rng *rng)
     }
     double x1, x2, r2;
     do {
-        x1 = 2.0 * dele_numpy_double(rng) - 1.0;
-        x2 = 2.0 * dele_numpy_double(rng) - 1.0;
+        x1 = 2.0 * random_sample(rng) - 1.0;
+        x2 = 2.0 * random_sample(rng) - 1.0;
         r2 = x1 * x1 + x2 * x2;
     } while (r2 >= 1.0 || r2 == 0.0);
     double f = sqrt(-2.0 * log(r2) / r2);
@@ -70,19 +70,16 @@ double dele_numpy_randn(dele_numpy_rng *rng)
 double dele_numpy_uniform(dele_numpy_rng *rng, double low, double high)
 {
     double range = high - low;
-    return low + range * dele_numpy_double(rng);
+    return low + range * random_sample(rng);
 }
 
-static double standard_exponential(dele_numpy_rng *rng)
-{
-    return -log(1.0 - dele_numpy_double(rng));
-}
+static double standard_exponential(dele_numpy_rng *rng) { return -log(1.0 - random_sample(rng)); }
 
 /* shape < 1: Ahrens & Dieter's rejection, as numpy does it */
 static double standard_gamma_small(dele_numpy_rng *rng, double shape)
 {
     for (;;) {
-        double u = dele_numpy_double(rng), v = standard_exponential(rng);
+        double u = random_sample(rng), v = standard_exponential(rng);
         if (u <= 1.0 - shape) {
             double x = pow(u, 1. / shape);
             if (x <= v) return x;
@@ -106,7 +103,7 @@ static double standard_gamma(dele_numpy_rng *rng, double shape)
             v = 1.0 + c * x;
         } while (v <= 0.0);
         v = v * v * v;
-        double u = dele_numpy_double(rng);
+        double u = random_sample(rng);
         if (u < 1.0 - 0.0331 * (x * x) * (x * x)) return b * v;
         if (log(u) < 0.5 * x * x + b * (1. - v + log(v))) return b * v;
     }

@@ -1,5 +1,7 @@
 #include "model/generate.h"
 
+#include "tensor/ops.h"
+
 enum { MAX_SLOTS = 32, PROMPT_ROWS = 1024 };
 
 typedef struct {
@@ -111,13 +113,8 @@ static dele_status step(job *j, dele_err *err)
     dele_logits(j->logits, j->model, j->run->final, j->n_active);
     if ((status = dele_logits_check(j->logits, j->n_active, j->model, err))) return status;
     size_t vocab = (size_t)j->model->config.vocab;
-    for (size_t i = 0; i < j->n_active; i++) {
-        const float *row = j->logits + i * vocab;
-        size_t best = 0;
-        for (size_t v = 1; v < vocab; v++)
-            if (row[v] > row[best]) best = v;
-        j->slots[i].last = (int)best;
-    }
+    for (size_t i = 0; i < j->n_active; i++)
+        j->slots[i].last = (int)argmax(j->logits + i * vocab, vocab);
     return DELE_OK;
 }
 

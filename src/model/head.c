@@ -33,11 +33,7 @@ dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_m
         for (size_t i = 0; i < m; i++) {
             const float *row = logits + i * vocab;
             logp[at + i] = (double)row[targets[at + i]] - log_sum_exp(row, vocab);
-            if (!greedy) continue;
-            size_t best = 0;
-            for (size_t j = 1; j < vocab; j++)
-                if (row[j] > row[best]) best = j;
-            greedy[at + i] = best == (size_t)targets[at + i];
+            if (greedy) greedy[at + i] = argmax(row, vocab) == (size_t)targets[at + i];
         }
     }
     return DELE_OK;

@@ -42,15 +42,6 @@ static cJSON *processor(void)
     return cJSON_CreateString(name);
 }
 
-static cJSON *utc_now(void)
-{
-    char text[32] = "";
-    time_t now = time(NULL);
-    struct tm tm;
-    if (gmtime_r(&now, &tm)) strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return cJSON_CreateString(text);
-}
-
 void dele_manifest_set(dele_manifest *m, const char *key, cJSON *value)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(m->json, key);
@@ -75,7 +66,7 @@ void dele_manifest_begin(dele_manifest *m, const dele_usage *usage, int argc, ch
     dele_manifest_set(m, "versions", versions());
     dele_manifest_set(m, "inputs", cJSON_CreateArray());
     cJSON *when = cJSON_CreateObject();
-    cJSON_AddItemToObject(when, "began", utc_now());
+    cJSON_AddItemToObject(when, "began", dele_json_utc_now());
     dele_manifest_set(m, "when", when);
 }
 
@@ -97,14 +88,13 @@ static dele_status add_file(dele_manifest *m, const char *path, double size, del
 dele_status dele_manifest_input(dele_manifest *m, const char *path, dele_err *err)
 {
     struct stat st;
-    if (stat(path, &st))
-        return dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
+    if (stat(path, &st)) return dele_fail_file(err, "read", path);
     if (!S_ISDIR(st.st_mode))
         return S_ISREG(st.st_mode) ? add_file(m, path, (double)st.st_size, err) : DELE_OK;
 
     struct dirent **entries = NULL;
     int n = scandir(path, &entries, NULL, alphasort);
-    if (n < 0) return dele_fail(err, DELE_ERR_FILE, "cannot read %s: %s", path, strerror(errno));
+    if (n < 0) return dele_fail_file(err, "read", path);
     dele_status status = DELE_OK;
     for (int i = 0; i < n; i++) {
         dele_arena arena = {0};
@@ -148,7 +138,7 @@ dele_status dele_manifest_save(dele_manifest *m, const char *path, dele_err *err
     if (!when) return dele_fail(err, DELE_ERR_MEMORY, "out of memory while writing %s", path);
     cJSON_DeleteItemFromObjectCaseSensitive(when, "ended");
     cJSON_DeleteItemFromObjectCaseSensitive(when, "seconds");
-    cJSON_AddItemToObject(when, "ended", utc_now());
+    cJSON_AddItemToObject(when, "ended", dele_json_utc_now());
     cJSON_AddNumberToObject(when, "seconds",
                             (double)(long)(1000 * (dele_now() - m->started)) / 1000);
     return dele_json_save(path, m->json, err);

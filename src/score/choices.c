@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "score/pytext.h"
+#include "tensor/ops.h"
 #include "text/behind.h"
 
 enum { MAX_ROWS = 1024, MIN_ROWS = 128, LOGIT_ROWS = 64 };
@@ -161,11 +162,11 @@ static void read_ask(const ask *a, const float *logits, double log_sum, int top,
     a->choice->first_top = top;
 }
 
-static double log_sum_exp(const float *x, size_t n, int *top)
+/* log Σ exp x with the library's exp, which log_sum_exp of tensor/ops.h replaces by a polynomial:
+ * scores keep their last digits. */
+static double log_partition(const float *x, size_t n, int *top)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (x[i] > x[best]) best = i;
+    const size_t best = argmax(x, n);
     double sum = 0;
     for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - (double)x[best]);
     *top = (int)best;
@@ -192,7 +193,8 @@ static dele_status run_pass(pass *p, job *j, dele_err *err)
         dele_logits(logits, j->model, j->run->final + begin * d_model, n);
         if ((status = dele_logits_check(logits, n, j->model, err))) return status;
 #pragma omp parallel for
-        for (size_t i = 0; i < n; i++) log_sum[i] = log_sum_exp(logits + i * vocab, vocab, &top[i]);
+        for (size_t i = 0; i < n; i++)
+            log_sum[i] = log_partition(logits + i * vocab, vocab, &top[i]);
         for (size_t i = 0; i < p->n_asks; i++) {
             const ask *a = &p->asks[i];
             if (a->output_rows < begin || a->output_rows >= begin + n) continue;

@@ -58,7 +58,8 @@ static utf8proc_int32_t character_at(const char *text, size_t n, size_t *used)
     return step > 0 ? c : -1;
 }
 
-bool dele_is_word(int32_t c)
+/* Part of a word as re's \w: a letter or a number of any script, or "_". */
+static bool is_word(int32_t c)
 {
     switch (c < 0 ? UTF8PROC_CATEGORY_CN : utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:
@@ -78,7 +79,7 @@ bool dele_is_word(int32_t c)
 bool dele_word_at(const char *text)
 {
     size_t used;
-    return dele_is_word(character_at(text, strnlen(text, 4), &used));
+    return is_word(character_at(text, strnlen(text, 4), &used));
 }
 
 bool dele_word_before(const char *text, const char *at)
@@ -86,7 +87,7 @@ bool dele_word_before(const char *text, const char *at)
     const char *from = at;
     while (from > text && at - from < 4 && ((unsigned char)*--from & 0xc0) == 0x80) {}
     size_t used;
-    return from < at && dele_is_word(character_at(from, (size_t)(at - from), &used));
+    return from < at && is_word(character_at(from, (size_t)(at - from), &used));
 }
 
 /* ---- str.lower ------------------------------------------------------------------------------- */

@@ -18,10 +18,8 @@ char *dele_strip(const char *text, dele_arena *arena, dele_err *err);
  * characters. */
 char *dele_lower(const char *text, dele_arena *arena, dele_err *err);
 
-/* Part of a word as re's \w: a letter or a number of any script, or "_". */
-bool dele_is_word(int32_t c);
-/* The same of the character at `at`, and of the one that ends before it; false where the text
- * ends. */
+/* Whether the character at `at`, or the one that ends before it, is part of a word as re's \w: a
+ * letter or a number of any script, or "_"; false where the text ends. */
 bool dele_word_at(const char *at);
 bool dele_word_before(const char *text, const char *at);
 

@@ -12,6 +12,11 @@
 
 #include "score/porter.h"
 
+typedef struct {
+    char **word;
+    size_t n;
+} word_list;
+
 /* Copies text with its words' letters lower-cased and every other byte a NUL; returns the length of
  * the copy. */
 static size_t clean(char *out, const char *text)
@@ -37,8 +42,9 @@ static size_t clean(char *out, const char *text)
     return n;
 }
 
-dele_status dele_rouge_words(dele_words *words, const char *text, bool stem, dele_arena *arena,
-                             dele_err *err)
+/* Lower-cased words of [a-z0-9]; on request, words of more than three letters are stemmed. */
+static dele_status words_of(word_list *words, const char *text, bool stem, dele_arena *arena,
+                            dele_err *err)
 {
     size_t length = strlen(text);
     char *copy = DELE_NEW(arena, char, length + 1, err);
@@ -53,7 +59,7 @@ dele_status dele_rouge_words(dele_words *words, const char *text, bool stem, del
     return DELE_OK;
 }
 
-static dele_status common_subsequence(int *length, const dele_words *a, const dele_words *b,
+static dele_status common_subsequence(int *length, const word_list *a, const word_list *b,
                                       dele_arena *arena, dele_err *err)
 {
     int *row = DELE_NEW(arena, int, b->n + 1, err);
@@ -76,11 +82,11 @@ static dele_status common_subsequence(int *length, const dele_words *a, const de
 dele_status dele_rouge_l(dele_rouge *out, const char *target, const char *prediction, bool stem,
                          dele_arena *arena, dele_err *err)
 {
-    dele_words t, p;
+    word_list t, p;
     int lcs = 0;
     *out = (dele_rouge){0};
-    dele_status status = dele_rouge_words(&t, target, stem, arena, err);
-    if (!status) status = dele_rouge_words(&p, prediction, stem, arena, err);
+    dele_status status = words_of(&t, target, stem, arena, err);
+    if (!status) status = words_of(&p, prediction, stem, arena, err);
     if (!status) status = common_subsequence(&lcs, &t, &p, arena, err);
     if (status || lcs == 0) return status;
     out->precision = (double)lcs / (double)p.n;

@@ -3,14 +3,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "tensor/ops.h"
+
 enum { MAX_ROWS = 1024, LOGIT_ROWS = 64 };
 
 /* One row of logits: all scores of the next token. */
 static void read_row(dele_scored_text *text, int at, const float *logits, size_t vocab)
 {
-    size_t best = 0;
-    for (size_t v = 1; v < vocab; v++)
-        if (logits[v] > logits[best]) best = v;
+    const size_t best = argmax(logits, vocab);
     double top = logits[best], sum = 0, first = 0, second = 0;
     for (size_t v = 0; v < vocab; v++) {
         double x = (double)logits[v] - top, p = exp(x);

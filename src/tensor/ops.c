@@ -214,6 +214,14 @@ FOR_EACH_CPU double log_sum_exp(const float *x, size_t n)
     return top + log(sum);
 }
 
+size_t argmax(const float *x, size_t n)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++)
+        if (x[i] > x[best]) best = i;
+    return best;
+}
+
 /* Both have an exponent of all ones.  The test is on the bits, so that the loop is vectorised. */
 FOR_EACH_CPU bool all_finite(const float *x, size_t n)
 {

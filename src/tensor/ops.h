@@ -43,6 +43,9 @@ void softmax(float *x, size_t n, float scale);
 /* log Σ exp x, in double. */
 double log_sum_exp(const float *x, size_t n);
 
+/* The index of the largest; the first of equals. */
+size_t argmax(const float *x, size_t n);
+
 /* Whether no x is NaN or infinite. */
 bool all_finite(const float *x, size_t n);
 

@@ -139,11 +139,6 @@ int dele_token_id(const dele_tokenizer *t, const char *token)
     return dele_vocab_find(&t->vocab, t->token, token, n);
 }
 
-const char *dele_token_text(const dele_tokenizer *t, int id)
-{
-    return id >= 0 && id < t->size ? t->token[id].text : NULL;
-}
-
 int dele_tokenizer_eos(const dele_tokenizer *t) { return t->eos; }
 int dele_tokenizer_bos(const dele_tokenizer *t) { return t->bos; }
 

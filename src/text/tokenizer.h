@@ -63,8 +63,7 @@ void dele_tokenizer_limit(dele_tokenizer *t, int n);
 int dele_tokenizer_size(const dele_tokenizer *t); /* number of ids, added tokens included */
 int dele_token_id(const dele_tokenizer *t,
                   const char *token); /* exact vocabulary entry or added token; -1: none */
-const char *dele_token_text(const dele_tokenizer *t, int id); /* vocabulary form ("Ġthe") */
-int dele_tokenizer_eos(const dele_tokenizer *t);              /* -1: unknown */
+int dele_tokenizer_eos(const dele_tokenizer *t); /* -1: unknown */
 int dele_tokenizer_bos(const dele_tokenizer *t);
 void dele_tokenizer_set_ids(dele_tokenizer *t, int bos,
                             int eos); /* from config.json, where tokenizer.json lacks them */

@@ -43,22 +43,16 @@ static const char *const named[] = {"bos_token", "eos_token", "unk_token", "sep_
                                     "pad_token", "cls_token", "mask_token"};
 enum { N_NAMED = sizeof named / sizeof *named };
 
-static const cJSON *get(const cJSON *object, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsNull(item) ? NULL : item;
-}
-
 /* "</s>" or {"content": "</s>", ...}. */
 static const char *content_of(const cJSON *token)
 {
-    return cJSON_GetStringValue(cJSON_IsObject(token) ? get(token, "content") : token);
+    return cJSON_GetStringValue(cJSON_IsObject(token) ? dele_json_given(token, "content") : token);
 }
 
 static const cJSON *named_token(const beside *b, const char *name)
 {
-    const cJSON *token = get(b->map, name);
-    return token ? token : get(b->config, name);
+    const cJSON *token = dele_json_given(b->map, name);
+    return token ? token : dele_json_given(b->config, name);
 }
 
 static const cJSON *extra_tokens(const beside *b)
@@ -102,12 +96,6 @@ static dele_status read_words(beside *b)
     return DELE_OK;
 }
 
-static bool flag(const cJSON *object, const char *name, bool otherwise)
-{
-    const cJSON *item = get(object, name);
-    return item ? cJSON_IsTrue(item) : otherwise;
-}
-
 /* Appends one token with the flags of its object (NULL: none), unless it exists. */
 static dele_status add(beside *b, const char *content, const cJSON *flags, bool special,
                        bool normalized)
@@ -119,21 +107,23 @@ static dele_status add(beside *b, const char *content, const cJSON *flags, bool 
                    : b->top >= (int)b->n_words ? b->top + 1
                                                : (int)b->n_words;
     cJSON *token = cJSON_CreateObject();
-    bool good = token && cJSON_AddNumberToObject(token, "id", id) &&
-                cJSON_AddStringToObject(token, "content", content) &&
-                cJSON_AddBoolToObject(token, "single_word", flag(flags, "single_word", false)) &&
-                cJSON_AddBoolToObject(token, "lstrip", flag(flags, "lstrip", false)) &&
-                cJSON_AddBoolToObject(token, "rstrip", flag(flags, "rstrip", false)) &&
-                cJSON_AddBoolToObject(token, "normalized", flag(flags, "normalized", normalized)) &&
-                cJSON_AddBoolToObject(token, "special", special) &&
-                cJSON_AddTrueToObject(token, "beside") && cJSON_AddItemToArray(b->list, token);
+    bool good =
+        token && cJSON_AddNumberToObject(token, "id", id) &&
+        cJSON_AddStringToObject(token, "content", content) &&
+        cJSON_AddBoolToObject(token, "single_word", dele_json_flag(flags, "single_word", false)) &&
+        cJSON_AddBoolToObject(token, "lstrip", dele_json_flag(flags, "lstrip", false)) &&
+        cJSON_AddBoolToObject(token, "rstrip", dele_json_flag(flags, "rstrip", false)) &&
+        cJSON_AddBoolToObject(token, "normalized",
+                              dele_json_flag(flags, "normalized", normalized)) &&
+        cJSON_AddBoolToObject(token, "special", special) &&
+        cJSON_AddTrueToObject(token, "beside") && cJSON_AddItemToArray(b->list, token);
     if (!good) {
         cJSON_Delete(token);
         return dele_fail(b->err, DELE_ERR_MEMORY,
                          "no memory left for the tokenizer's added tokens");
     }
     if (id > b->top) b->top = id;
-    learn(b, get(token, "content")->valuestring);
+    learn(b, dele_json_given(token, "content")->valuestring);
     return DELE_OK;
 }
 
@@ -189,7 +179,8 @@ static dele_status add_numbered(beside *b, const cJSON *object, bool decoder)
     for (size_t i = 0; i < used && !status; i++) {
         const cJSON *token = order[i].token;
         const char *content = decoder ? content_of(token) : token->string;
-        const bool special = decoder ? flag(token, "special", false) : is_special(b, content);
+        const bool special =
+            decoder ? dele_json_flag(token, "special", false) : is_special(b, content);
         status = add(b, content, decoder ? token : NULL, special, !special);
     }
     return status;
@@ -237,14 +228,14 @@ static cJSON *first_step(cJSON *part, const char *list)
 
 static bool is_step(const cJSON *step, const char *type)
 {
-    const char *theirs = cJSON_GetStringValue(get(step, "type"));
+    const char *theirs = cJSON_GetStringValue(dele_json_given(step, "type"));
     return theirs && !strcmp(theirs, type);
 }
 
 static dele_status set_prefix_space(const beside *b, cJSON *json)
 {
-    const cJSON *space = get(b->config, "add_prefix_space");
-    const char *class = cJSON_GetStringValue(get(b->config, "tokenizer_class"));
+    const cJSON *space = dele_json_given(b->config, "add_prefix_space");
+    const char *class = cJSON_GetStringValue(dele_json_given(b->config, "tokenizer_class"));
     if (!cJSON_IsBool(space) || !class) return DELE_OK;
     if (!strncmp(class, "GPT2Tokenizer", 13)) {
         for (cJSON *s = first_step(cJSON_GetObjectItemCaseSensitive(json, "pre_tokenizer"),
@@ -290,7 +281,7 @@ static dele_status load(cJSON **json, const char *path, const char *name, dele_a
 static dele_status add_all(beside *b, cJSON *json)
 {
     cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "added_tokens");
-    const cJSON *decoder = get(b->config, "added_tokens_decoder"), *item;
+    const cJSON *decoder = dele_json_given(b->config, "added_tokens_decoder"), *item;
     if (!cJSON_IsObject(json) || (list && !cJSON_IsArray(list) && !cJSON_IsNull(list)))
         return DELE_OK; /* refused later */
     if (cJSON_IsNull(list))
@@ -300,7 +291,7 @@ static dele_status add_all(beside *b, cJSON *json)
                          "no memory left for the tokenizer's added tokens");
     if (decoder) b->map = b->added = NULL; /* then the config has all tokens */
     b->list = list;
-    b->vocab = get(get(json, "model"), "vocab");
+    b->vocab = dele_json_given(dele_json_given(json, "model"), "vocab");
     b->cap_known = (size_t)(cJSON_GetArraySize(list) + cJSON_GetArraySize(decoder) +
                             cJSON_GetArraySize(b->added) + cJSON_GetArraySize(b->config) +
                             cJSON_GetArraySize(extra_tokens(b))) +
@@ -310,7 +301,7 @@ static dele_status add_all(beside *b, cJSON *json)
         return DELE_ERR_MEMORY;
     cJSON_ArrayForEach(item, list)
     {
-        const cJSON *id = get(item, "id");
+        const cJSON *id = dele_json_given(item, "id");
         if (content_of(item)) learn(b, content_of(item));
         if (cJSON_IsNumber(id) && id->valueint > b->top && id->valueint < INT_MAX / 4)
             b->top = id->valueint;

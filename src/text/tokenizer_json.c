@@ -26,21 +26,9 @@ typedef struct {
 
 /* ---- JSON, by type --------------------------------------------------------------------------- */
 
-static const cJSON *get(const cJSON *object, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsNull(item) ? NULL : item;
-}
-
-static bool flag(const cJSON *object, const char *name, bool otherwise)
-{
-    const cJSON *item = get(object, name);
-    return item ? cJSON_IsTrue(item) : otherwise;
-}
-
 static const char *string(const cJSON *object, const char *name)
 {
-    return cJSON_GetStringValue(get(object, name));
+    return cJSON_GetStringValue(dele_json_given(object, name));
 }
 
 static bool is_id(const cJSON *item)
@@ -82,7 +70,7 @@ static dele_status walk(reader *r, const cJSON *part, const char *list, step_rea
     if (strcmp(type, "Sequence")) return read(r, part, type);
     const cJSON *item;
     dele_status status = DELE_OK;
-    cJSON_ArrayForEach(item, get(part, list)) if (!status) status =
+    cJSON_ArrayForEach(item, dele_json_given(part, list)) if (!status) status =
         walk(r, item, list, read, depth + 1);
     return status;
 }
@@ -94,7 +82,7 @@ static bool room(int n) { return n < DELE_MAX_STEPS; }
 /* Replace's pattern, if it is plain text. */
 static const char *plain_pattern(const cJSON *step)
 {
-    const char *text = string(get(step, "pattern"), "String");
+    const char *text = string(dele_json_given(step, "pattern"), "String");
     return text && *text ? text : NULL;
 }
 
@@ -124,7 +112,7 @@ static dele_status read_normalizer(reader *r, const cJSON *json, const char *typ
 /* The pattern as a regular expression: unchanged, or plain text with everything quoted. */
 static char *split_pattern(reader *r, const cJSON *json)
 {
-    const cJSON *pattern = get(json, "pattern");
+    const cJSON *pattern = dele_json_given(json, "pattern");
     const char *regex = string(pattern, "Regex"), *text = string(pattern, "String");
     if (regex) return dele_strdup(r->arena, regex, r->err);
     if (!text) return NULL;
@@ -147,7 +135,7 @@ static dele_status read_split(reader *r, dele_pre_step *step, const cJSON *json)
     if (found < 0 || !pattern)
         return broken(r, "its Split pre-tokenizer lacks a pattern or a supported behavior");
     step->behavior = (dele_split_behavior)found;
-    step->invert = flag(json, "invert", false);
+    step->invert = dele_json_flag(json, "invert", false);
     step->pattern = pattern;
     return dele_pre_regex(step, pattern, r->where, r->err);
 }
@@ -164,12 +152,12 @@ static dele_status read_pretokenizer(reader *r, const cJSON *json, const char *t
     step->behavior = DELE_SPLIT_BEHAVIOR_ISOLATED;
     if (!strcmp(type, "ByteLevel")) {
         t->byte_level = true;
-        step->prefix_space = flag(json, "add_prefix_space", true);
-        step->pattern = flag(json, "use_regex", true) ? GPT2_PATTERN : NULL;
+        step->prefix_space = dele_json_flag(json, "add_prefix_space", true);
+        step->pattern = dele_json_flag(json, "use_regex", true) ? GPT2_PATTERN : NULL;
         return step->pattern ? dele_pre_regex(step, step->pattern, r->where, r->err) : DELE_OK;
     }
     if (!strcmp(type, "Digits")) {
-        if (!flag(json, "individual_digits", false))
+        if (!dele_json_flag(json, "individual_digits", false))
             step->behavior = DELE_SPLIT_BEHAVIOR_CONTIGUOUS;
         step->pattern = DELE_DIGITS_PATTERN;
         return dele_pre_regex(step, step->pattern, r->where, r->err);
@@ -185,13 +173,14 @@ static dele_status read_template(reader *r, const cJSON *json)
     dele_tokenizer *t = r->t;
     bool after = false;
     const cJSON *item, *id;
-    cJSON_ArrayForEach(item, get(json, "single"))
+    cJSON_ArrayForEach(item, dele_json_given(json, "single"))
     {
-        const char *special = string(get(item, "SpecialToken"), "id");
-        if (get(item, "Sequence")) after = true;
+        const char *special = string(dele_json_given(item, "SpecialToken"), "id");
+        if (dele_json_given(item, "Sequence")) after = true;
         if (!special) continue;
-        const cJSON *ids =
-            get(cJSON_GetObjectItemCaseSensitive(get(json, "special_tokens"), special), "ids");
+        const cJSON *ids = dele_json_given(
+            cJSON_GetObjectItemCaseSensitive(dele_json_given(json, "special_tokens"), special),
+            "ids");
         if (!ids) return broken(r, "its post-processor names a special token without ids");
         cJSON_ArrayForEach(id, ids)
         {
@@ -227,7 +216,7 @@ static dele_status read_decoder(reader *r, const cJSON *json, const char *type)
         dele_status status = copy(r, &step->from, plain_pattern(json));
         return status ? status : copy(r, &step->to, string(json, "content"));
     } else if (!strcmp(type, "Strip") && string(json, "content") && *string(json, "content")) {
-        const cJSON *start = get(json, "start"), *stop = get(json, "stop");
+        const cJSON *start = dele_json_given(json, "start"), *stop = dele_json_given(json, "stop");
         step->kind = DELE_DEC_STRIP;
         step->start = is_id(start) ? start->valueint : 0;
         step->stop = is_id(stop) ? stop->valueint : 0;
@@ -255,7 +244,7 @@ static dele_status read_vocab(reader *r, const cJSON *vocab, const cJSON *added)
     }
     cJSON_ArrayForEach(item, added)
     {
-        const cJSON *id = get(item, "id");
+        const cJSON *id = dele_json_given(item, "id");
         if (!is_id(id) || !string(item, "content"))
             return broken(r, "an added token lacks its id or content");
         if (id->valueint > top) top = id->valueint;
@@ -334,24 +323,28 @@ static dele_status read_merges(reader *r, const cJSON *merges)
 static dele_status read_model(reader *r, const cJSON *json)
 {
     dele_tokenizer *t = r->t;
-    const cJSON *model = get(json, "model"), *dropout = get(model, "dropout");
+    const cJSON *model = dele_json_given(json, "model"),
+                *dropout = dele_json_given(model, "dropout");
     const char *type = string(model, "type"), *unk = string(model, "unk_token");
     const char *before = string(model, "continuing_subword_prefix"),
                *after = string(model, "end_of_word_suffix");
     if (!cJSON_IsObject(model)) return broken(r, "it has no model");
-    if (type ? strcmp(type, "BPE") : !get(model, "merges")) return refuse(r, "model type", model);
-    if (!cJSON_IsObject(get(model, "vocab")) || !cJSON_IsArray(get(model, "merges")))
+    if (type ? strcmp(type, "BPE") : !dele_json_given(model, "merges"))
+        return refuse(r, "model type", model);
+    if (!cJSON_IsObject(dele_json_given(model, "vocab")) ||
+        !cJSON_IsArray(dele_json_given(model, "merges")))
         return broken(r, "its model has no vocabulary or no merges");
     if ((before && *before) || (after && *after) || (dropout && dropout->valuedouble != 0))
         return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
                          "%s: a BPE model with continuing_subword_prefix, end_of_word_suffix "
                          "or dropout is not supported",
                          r->where);
-    t->byte_fallback = flag(model, "byte_fallback", false);
-    t->fuse_unk = flag(model, "fuse_unk", false);
-    t->ignore_merges = flag(model, "ignore_merges", false);
-    dele_status status = read_vocab(r, get(model, "vocab"), get(json, "added_tokens"));
-    if (!status) status = read_merges(r, get(model, "merges"));
+    t->byte_fallback = dele_json_flag(model, "byte_fallback", false);
+    t->fuse_unk = dele_json_flag(model, "fuse_unk", false);
+    t->ignore_merges = dele_json_flag(model, "ignore_merges", false);
+    dele_status status =
+        read_vocab(r, dele_json_given(model, "vocab"), dele_json_given(json, "added_tokens"));
+    if (!status) status = read_merges(r, dele_json_given(model, "merges"));
     t->unk = -1;
     if (!status && unk) t->unk = dele_vocab_find(&t->vocab, t->token, unk, strlen(unk));
     return status;
@@ -409,12 +402,12 @@ static dele_status read_added(reader *r, const cJSON *list, int n_vocab)
         dele_added *a = &t->added[i++];
         dele_status status = copy(r, &a->content, string(item, "content"));
         if (status) return status;
-        a->single_word = flag(item, "single_word", false);
-        a->lstrip = flag(item, "lstrip", false);
-        a->rstrip = flag(item, "rstrip", false);
-        a->special = flag(item, "special", false);
-        a->beside = flag(item, "beside", false);
-        a->normalized = flag(item, "normalized", !a->special);
+        a->single_word = dele_json_flag(item, "single_word", false);
+        a->lstrip = dele_json_flag(item, "lstrip", false);
+        a->rstrip = dele_json_flag(item, "rstrip", false);
+        a->special = dele_json_flag(item, "special", false);
+        a->beside = dele_json_flag(item, "beside", false);
+        a->normalized = dele_json_flag(item, "normalized", !a->special);
         status = added_id(r, a, n_vocab, &top);
         if (status) return status;
         a->pattern = a->content;
@@ -449,21 +442,25 @@ dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const
     reader r = {.t = t, .where = where, .arena = arena, .err = err};
     t->bos = t->eos = -1;
     if (!cJSON_IsObject(json)) return broken(&r, "it is not a JSON object");
-    const cJSON *decoder = get(json, "decoder");
+    const cJSON *decoder = dele_json_given(json, "decoder");
     t->has_decoder = decoder;
     dele_status status = read_model(&r, json);
-    if (!status) status = walk(&r, get(json, "normalizer"), "normalizers", read_normalizer, 0);
     if (!status)
-        status = walk(&r, get(json, "pre_tokenizer"), "pretokenizers", read_pretokenizer, 0);
+        status = walk(&r, dele_json_given(json, "normalizer"), "normalizers", read_normalizer, 0);
     if (!status)
-        status = walk(&r, get(json, "post_processor"), "processors", read_postprocessor, 0);
+        status =
+            walk(&r, dele_json_given(json, "pre_tokenizer"), "pretokenizers", read_pretokenizer, 0);
+    if (!status)
+        status =
+            walk(&r, dele_json_given(json, "post_processor"), "processors", read_postprocessor, 0);
     if (!status) status = walk(&r, decoder, "decoders", read_decoder, 0);
     if (status) return status;
     find_byte_tokens(t);
-    if (check_unknown(&r, string(get(json, "model"), "unk_token")))
+    if (check_unknown(&r, string(dele_json_given(json, "model"), "unk_token")))
         return err ? err->code : DELE_ERR_FORMAT;
-    status = read_added(&r, get(json, "added_tokens"),
-                        cJSON_GetArraySize(get(get(json, "model"), "vocab")));
+    status =
+        read_added(&r, dele_json_given(json, "added_tokens"),
+                   cJSON_GetArraySize(dele_json_given(dele_json_given(json, "model"), "vocab")));
     return status ? status : check_template(&r);
 }
 
@@ -472,7 +469,7 @@ dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const
 /* {"eos_token": "</s>"} or {"eos_token": {"content": "</s>"}}. */
 static int named_token(const dele_tokenizer *t, const cJSON *json, const char *name)
 {
-    const cJSON *item = get(json, name);
+    const cJSON *item = dele_json_given(json, name);
     const char *text = cJSON_IsObject(item) ? string(item, "content") : cJSON_GetStringValue(item);
     return text ? dele_token_id(t, text) : -1;
 }

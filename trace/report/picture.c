@@ -63,7 +63,9 @@ static void corruption(FILE *to, const dele_trace *trace, const dele_traced *onl
     }
 }
 
-void dele_picture_how(FILE *to, const dele_trace *trace, const dele_traced *only)
+/* How the values came about: "denoising, noise s3 (sigma 0.137), 10 draws a fact, n = 25 facts"; of
+ * one fact alone where `only` is not NULL, with the subject that was put in its own's place. */
+static void put_how(FILE *to, const dele_trace *trace, const dele_traced *only)
 {
     int fewest = 0, most = 0;
     for (size_t i = 0; i < trace->n; i++) {
@@ -106,7 +108,7 @@ void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *
     fprintf(to, "# colour %s\n# xlabel ", colour[chart->kind]);
     put_columns(to, trace, chart);
     fputs("\n# note ", to);
-    dele_picture_how(to, trace, only);
+    put_how(to, trace, only);
     put_model(to, "\n# model ", trace);
     if (after) put_model(to, " and ", after);
     fputc('\n', to);
@@ -241,7 +243,7 @@ static dele_status save_windows(const saving *to, dele_kind kind)
             kind == DELE_MLP ? "MLPs" : "attention",
             dele_interval_words(words, trace->n_traced, "facts"),
             trace->noising ? "corrupted" : "restored");
-    dele_picture_how(out.stream, trace, NULL);
+    put_how(out.stream, trace, NULL);
     put_model(out.stream, "\n# model ", trace);
     fputc('\n', out.stream);
     for (int i = 0; i < trace->n_charts; i++) {

@@ -15,10 +15,6 @@ void dele_picture_answer(FILE *to, const char *answer);
 /* A tab and a number; "nan", which gnuplot is told to leave out, for all that are not numbers. */
 void dele_picture_number(FILE *to, double x);
 
-/* How the values came about: "denoising, noise s3 (sigma 0.137), 10 draws a fact, n = 25 facts"; of
- * one fact alone where `only` is not NULL, with the subject that was put in its own's place. */
-void dele_picture_how(FILE *to, const dele_trace *trace, const dele_traced *only);
-
 /* The lines "# colour", "# xlabel", "# note" and "# model" of a chart's table; the model by the
  * last part of its path, and the second one too where `after` is not NULL. */
 void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *after,

@@ -5,9 +5,10 @@
 
 /* ---- averages with intervals ----------------------------------------------------------------- */
 
-dele_status dele_effects_of_rows(dele_effect *out, const dele_trace *trace,
-                                 const dele_fact_rows *rows, const dele_draws *draws,
-                                 dele_metric metric, dele_err *err)
+/* What the rows say, column by column, filled in as effects. */
+static dele_status effects_of_rows(dele_effect *out, const dele_trace *trace,
+                                   const dele_fact_rows *rows, const dele_draws *draws,
+                                   dele_metric metric, dele_err *err)
 {
     dele_row_stat *stat = calloc(rows->cols, sizeof *stat);
     double low = 0, high = 0, n = (double)rows->n;
@@ -50,11 +51,11 @@ static dele_status average(dele_trace_stats *stats, const dele_trace *trace, int
         dele_arena_reset(scratch);
         if (dele_fact_rows_category(&rows, trace, &stats->draws, chart, metric, (dele_category)c,
                                     scratch, err) ||
-            dele_effects_of_rows(out, trace, &rows, &stats->draws, metric, err))
+            effects_of_rows(out, trace, &rows, &stats->draws, metric, err))
             return err->code;
         if (c != DELE_LAST_SUBJECT) continue;
         if (dele_fact_rows_random_column(&drawn, trace, &stats->draws, &rows, scratch, err) ||
-            dele_effects_of_rows(controls->layer + m, trace, &drawn, &stats->draws, metric, err))
+            effects_of_rows(controls->layer + m, trace, &drawn, &stats->draws, metric, err))
             return err->code;
         if (metric == DELE_PROB && dele_over_layers(&trace->charts[chart]) &&
             dele_rank_layers(&stats->rankings[chart], &rows, arena, err))
@@ -63,7 +64,7 @@ static dele_status average(dele_trace_stats *stats, const dele_trace *trace, int
     dele_arena_reset(scratch);
     if (dele_fact_rows_random_token(&rows, trace, &stats->draws, chart, metric, scratch, err))
         return err->code;
-    return dele_effects_of_rows(controls->token + m * C, trace, &rows, &stats->draws, metric, err);
+    return effects_of_rows(controls->token + m * C, trace, &rows, &stats->draws, metric, err);
 }
 
 /* ---- the mask -------------------------------------------------------------------------------- */

@@ -68,9 +68,4 @@ static inline bool dele_over_layers(const dele_chart *chart)
     return chart->kind != DELE_HEAD && chart->kind != DELE_EMBEDDING;
 }
 
-/* What the rows say, column by column, filled in as effects. */
-dele_status dele_effects_of_rows(dele_effect *out, const dele_trace *trace,
-                                 const dele_fact_rows *rows, const dele_draws *draws,
-                                 dele_metric metric, dele_err *err);
-
 #endif

@@ -12,15 +12,14 @@
  * Published: λ 100, η 5, ε 0.3 for TOFU (taken here), 50, 1, 1.5 and 0.1 for MUSE. */
 #include "unlearn/objectives/objective.h"
 
+#include "tensor/ops.h"
+
 /* One row; returns its loss. */
 static double flatten(float *z, size_t width, double slope)
 {
-    size_t best = 0;
+    const size_t best = argmax(z, width);
     double mean = 0;
-    for (size_t j = 0; j < width; j++) {
-        mean += z[j];
-        if (z[j] > z[best]) best = j;
-    }
+    for (size_t j = 0; j < width; j++) mean += z[j];
     mean /= (double)width;
     const double height = z[best] - mean;
     for (size_t j = 0; j < width; j++) z[j] = (float)(-2 * slope * height / (double)width);
