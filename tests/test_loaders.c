@@ -549,6 +549,27 @@ static void an_empty_gguf_is_no_gguf(void **state)
     expect_refusal(in(p, "m.gguf"), "not a GGUF file");
 }
 
+static void a_gguf_may_say_that_it_has_no_tokenizer(void **state)
+{
+    place *p = *state;
+    static const char *const kinds[] = {"none", "no_vocab"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *f = open_memstream(&text, &size);
+        assert_non_null(f);
+        put_string(f, "tokenizer.ggml.model", kinds[i]);
+        assert_int_equal(fclose(f), 0);
+        dele_model m, back;
+        tiny_model(&m, &dele_family_llama, true, &p->arena);
+        write_gguf_with(in(p, "m.gguf"), &m, text, size, 1);
+        free(text);
+        load(p, &back, in(p, "m.gguf"));
+        assert_null(back.tokenizer);
+        dele_model_release(&back);
+    }
+}
+
 /* ---- long inputs: linear or n log n.  The bounds are CPU time, ten times what is needed and a
  * tenth of what it was. -- */
 
@@ -952,6 +973,7 @@ int main(void)
         IN_PLACE(a_gguf_without_the_key_adds_the_bos_that_llama_cpp_adds),
         IN_PLACE(eot_and_eom_of_a_gguf_end_a_text),
         IN_PLACE(an_empty_gguf_is_no_gguf),
+        IN_PLACE(a_gguf_may_say_that_it_has_no_tokenizer),
         IN_PLACE(sixty_thousand_keys_of_a_gguf_take_no_time),
         IN_PLACE(a_token_of_200_kilobytes_takes_no_time),
         IN_PLACE(a_hundred_thousand_keys_of_a_config_take_no_time),

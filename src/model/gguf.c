@@ -577,6 +577,7 @@ dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g,
     dele_err mine = {0};
     dele_tokenizer_parts p = {0};
     p.kind = get_string(g, "tokenizer.ggml.model", arena, &mine);
+    if (p.kind && (!strcmp(p.kind, "none") || !strcmp(p.kind, "no_vocab"))) p.kind = NULL;
     if (p.kind) {
         bool spm = strcmp(p.kind, "llama") == 0;
         p.pre = get_string(g, "tokenizer.ggml.pre", arena, &mine);

@@ -48,7 +48,8 @@ void dele_gguf_close(dele_gguf *g); /* accepts a zeroed one */
  * names the key. */
 dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *err);
 
-/* parts->kind is NULL when the file holds no tokenizer.  Everything is copied into the arena. */
+/* parts->kind is NULL when the file holds no tokenizer (no tokenizer.ggml.model, or one of
+ * llama.cpp's two words for none).  Everything is copied into the arena. */
 dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g, dele_arena *arena,
                                 dele_err *err);
 
