@@ -41,13 +41,13 @@ typedef struct {
     dele_patch *reads, *slope_reads; /* [DELE_N_ATTRIBUTED or N_SLOPES, together, L, R] */
     dele_segment *segments;          /* [together] */
     int *output_rows;                /* [together] the last row of each */
-} work;
+} attribution_work;
 
 /* ---- laying out ------------------------------------------------------------------------------ */
 
 /* Samples that fit into the memory given: each brings its states, its gradients and what the
  * backward pass needs. */
-static dele_status count_together(work *w, int memory, dele_err *err)
+static dele_status count_together(attribution_work *w, int memory, dele_err *err)
 {
     const dele_config *c = &w->model->config;
     size_t d_ff = (size_t)c->intermediate_size, q = dele_q_dim(c), qkv = q + 2 * dele_kv_dim(c),
@@ -72,7 +72,8 @@ static dele_status count_together(work *w, int memory, dele_err *err)
 
 /* The site of all rows from the subject on, of every layer and of n segments of T rows: [n, L, R,
  * d_model] at seen. */
-static void read_site(dele_patch *reads, const work *w, dele_site site, float *seen, size_t n)
+static void read_site(dele_patch *reads, const attribution_work *w, dele_site site, float *seen,
+                      size_t n)
 {
     size_t begin = (size_t)w->attribution->begin;
     for (size_t i = 0; i < n * w->L * w->R; i++)
@@ -83,7 +84,7 @@ static void read_site(dele_patch *reads, const work *w, dele_site site, float *s
                                 .seen = seen + i * w->d_model};
 }
 
-static dele_status lay_out(work *w, dele_arena *scratch, dele_err *err)
+static dele_status lay_out(attribution_work *w, dele_arena *scratch, dele_err *err)
 {
     size_t cells = w->L * w->R, n = w->together * cells;
     w->embed = dele_alloc_raw(scratch, w->S * w->T * w->d_model, sizeof(float), err);
@@ -105,7 +106,7 @@ static dele_status lay_out(work *w, dele_arena *scratch, dele_err *err)
                : DELE_ERR_MEMORY;
 }
 
-static dele_status lay_estimates(dele_attribution *s, const work *w, dele_arena *arena,
+static dele_status lay_estimates(dele_attribution *s, const attribution_work *w, dele_arena *arena,
                                  dele_err *err)
 {
     s->n_layers = (int)w->L;
@@ -119,7 +120,7 @@ static dele_status lay_estimates(dele_attribution *s, const work *w, dele_arena 
     return DELE_OK;
 }
 
-static dele_status corrupted_embeddings(work *w, const dele_attribution_opts *o,
+static dele_status corrupted_embeddings(attribution_work *w, const dele_attribution_opts *o,
                                         dele_arena *scratch, dele_err *err)
 {
     const dele_attribution *s = w->attribution;
@@ -142,7 +143,7 @@ static dele_status corrupted_embeddings(work *w, const dele_attribution_opts *o,
 
 /* ---- the runs -------------------------------------------------------------------------------- */
 
-static dele_status clean_run(work *w, dele_err *err)
+static dele_status clean_run(attribution_work *w, dele_err *err)
 {
     dele_attribution *s = w->attribution;
     size_t cells = w->L * w->R;
@@ -175,7 +176,8 @@ static double answer_slope(float *logits, size_t vocab, int answer)
 }
 
 /* Samples from..from + n through the model and back. */
-static dele_status corrupted_runs(double *logp, work *w, size_t from, size_t n, dele_err *err)
+static dele_status corrupted_runs(double *logp, attribution_work *w, size_t from, size_t n,
+                                  dele_err *err)
 {
     size_t cells = n * w->L * w->R;
     for (size_t i = 0; i < n; i++) {
@@ -204,7 +206,7 @@ static dele_status corrupted_runs(double *logp, work *w, size_t from, size_t n, 
 }
 
 /* Adds sample i of the pass to the estimates. */
-static void accumulate(work *w, size_t i, double logp)
+static void accumulate(attribution_work *w, size_t i, double logp)
 {
     dele_attribution *s = w->attribution;
     double p = exp(logp), share = 1.0 / (double)w->S;
@@ -225,8 +227,8 @@ static void accumulate(work *w, size_t i, double logp)
             }
 }
 
-static dele_status attribute_all(work *w, const dele_attribution_opts *o, dele_arena *arena,
-                                 dele_arena *scratch, dele_err *err)
+static dele_status attribute(attribution_work *w, const dele_attribution_opts *o, dele_arena *arena,
+                             dele_arena *scratch, dele_err *err)
 {
     double *logp = DELE_NEW(scratch, double, w->S, err);
     if (!logp || count_together(w, o->memory, err) || lay_out(w, scratch, err) ||
@@ -265,17 +267,17 @@ dele_status dele_attribution_run(dele_attribution *attribution, dele_run *run,
         return dele_fail(err, DELE_ERR_DATA,
                          "the answer, token id %d, is outside the model's vocabulary of %d",
                          attribution->answer, model->config.vocab);
-    work w = {.model = model,
-              .run = run,
-              .attribution = attribution,
-              .T = (size_t)attribution->n_tokens,
-              .R = (size_t)(attribution->n_tokens - attribution->begin),
-              .L = (size_t)model->config.n_layers,
-              .d_model = (size_t)model->config.hidden_size,
-              .S = (size_t)opts->samples,
-              .vocab = (size_t)model->config.vocab};
+    attribution_work w = {.model = model,
+                          .run = run,
+                          .attribution = attribution,
+                          .T = (size_t)attribution->n_tokens,
+                          .R = (size_t)(attribution->n_tokens - attribution->begin),
+                          .L = (size_t)model->config.n_layers,
+                          .d_model = (size_t)model->config.hidden_size,
+                          .S = (size_t)opts->samples,
+                          .vocab = (size_t)model->config.vocab};
     dele_arena scratch = {0};
-    dele_status status = attribute_all(&w, opts, arena, &scratch, err);
+    dele_status status = attribute(&w, opts, arena, &scratch, err);
     dele_arena_release(&scratch);
     return status;
 }

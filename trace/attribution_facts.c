@@ -69,9 +69,9 @@ static dele_status compare(dele_attribution_check *out, const dele_attribution_f
     return dele_attribution_agreement(&out->agreement, s, estimate, exact, chart->window, err);
 }
 
-static dele_status check_fact(dele_attribution_facts *all, const dele_traced *fact,
-                              const dele_attribution *s, dele_run *run, const dele_model *model,
-                              dele_err *err)
+static dele_status compare_with_patching(dele_attribution_facts *all, const dele_traced *fact,
+                                         const dele_attribution *s, dele_run *run,
+                                         const dele_model *model, dele_err *err)
 {
     dele_arena scratch = {0};
     dele_grid g = {.ids = s->ids,
@@ -94,9 +94,9 @@ static dele_status check_fact(dele_attribution_facts *all, const dele_traced *fa
     return status;
 }
 
-static dele_status attribute_all(dele_attribution_facts *all, const dele_model *model, int check,
-                                 dele_run *run, dele_progress *progress, dele_arena *arena,
-                                 dele_err *err)
+static dele_status attribute_facts(dele_attribution_facts *all, const dele_model *model, int check,
+                                   dele_run *run, dele_progress *progress, dele_arena *arena,
+                                   dele_err *err)
 {
     const dele_trace *trace = all->trace;
     dele_attribution_opts opts = {
@@ -113,7 +113,8 @@ static dele_status attribute_all(dele_attribution_facts *all, const dele_model *
                                 .answer = g->answer[0]};
         opts.seed = g->seed;
         if (dele_attribution_run(s, run, model, &opts, arena, err)) return err->code;
-        if (all->n_checked < (size_t)check && check_fact(all, &trace->facts[i], s, run, model, err))
+        if (all->n_checked < (size_t)check &&
+            compare_with_patching(all, &trace->facts[i], s, run, model, err))
             return err->code;
         dele_progress_set(progress, ++done, NULL);
     }
@@ -135,7 +136,7 @@ dele_status dele_attribution_facts_run(dele_attribution_facts *attribution, cons
                                    most * (size_t)attribution->plan.n_charts * N_METRICS + 1, err);
     if (!attribution->checks) return err->code;
     dele_run run = {0};
-    dele_status status = attribute_all(attribution, model, check, &run, progress, arena, err);
+    dele_status status = attribute_facts(attribution, model, check, &run, progress, arena, err);
     dele_run_release(&run);
     return status;
 }
@@ -154,7 +155,7 @@ static void put_text(FILE *to, const char *text)
     for (; *text; text++) fputc((unsigned char)*text < ' ' ? ' ' : *text, to);
 }
 
-static bool output_rows(const dele_attribution_facts *all, dele_kind kind)
+static bool has_kind(const dele_attribution_facts *all, dele_kind kind)
 {
     for (int i = 0; i < all->plan.n_charts; i++)
         if (all->plan.charts[i].kind == kind) return true;
@@ -173,8 +174,8 @@ static dele_status save_cells(const dele_attribution_facts *all, const char *dir
     for (size_t i = 0; i < all->trace->n; i++) {
         const dele_attribution *s = &all->estimates[i];
         for (int kind = 0; kind < DELE_N_ATTRIBUTED && s->n_layers; kind++)
-            for (int cell = 0;
-                 cell < s->n_tokens * s->n_layers && output_rows(all, (dele_kind)kind); cell++) {
+            for (int cell = 0; cell < s->n_tokens * s->n_layers && has_kind(all, (dele_kind)kind);
+                 cell++) {
                 int t = cell / s->n_layers, l = cell % s->n_layers;
                 fprintf(out.stream, "%d\t%s\t%d\t", all->trace->facts[i].fact->id,
                         dele_kind_name[kind], t);

@@ -84,7 +84,7 @@ typedef struct {
     cell *branches; /* of the batch just run */
     size_t n_branches, max_branches;
     dele_arena scratch;
-} work;
+} cell_work;
 
 static int rows_of(const dele_prompt_cache *c, int t) { return c->n_rows - t; }
 
@@ -139,7 +139,7 @@ static void first_row(float *x, const cell *k, size_t d_model)
 
 /* Attention's cells, and ablated mid-states, join behind an MLP that reads their first row alone:
  * those rows are gathered, run through it together, and put back. */
-static dele_status add_mlps(work *w, stack *k, dele_err *err)
+static dele_status add_mlps(cell_work *w, stack *k, dele_err *err)
 {
     for (size_t i = 0; i < k->n;) {
         const dele_restoration *r = k->cells[i].what;
@@ -167,8 +167,8 @@ static dele_status add_mlps(work *w, stack *k, dele_err *err)
 
 /* A layer's patch at row is left out where nobody reads it: in the last layer before the answer's
  * rows. */
-static void add_patch(stack *k, const work *w, const cell *it, int layer, dele_site site, int head,
-                      const float *value)
+static void add_patch(stack *k, const cell_work *w, const cell *it, int layer, dele_site site,
+                      int head, const float *value)
 {
     if (layer == w->config->n_layers - 1 && it->t < it->of->grid->n_tokens - 1) return;
     k->patches[k->n_patches++] = (dele_patch){.layer = layer,
@@ -179,7 +179,7 @@ static void add_patch(stack *k, const work *w, const cell *it, int layer, dele_s
                                               .value = value};
 }
 
-static void add_patches(stack *k, const work *w, const cell *it, int join)
+static void add_patches(stack *k, const cell_work *w, const cell *it, int join)
 {
     const dele_restoration *r = it->what;
     const dele_prompt_cache *c = it->of;
@@ -203,7 +203,7 @@ static void add_patches(stack *k, const work *w, const cell *it, int join)
 }
 
 /* A trunk's states at the layers where its branches leave it. */
-static void add_reads(work *w, stack *k, const cell *it)
+static void add_reads(cell_work *w, stack *k, const cell *it)
 {
     const dele_plan *plan = w->group->plan;
     int rows = rows_of(it->of, it->t);
@@ -231,11 +231,11 @@ static int by_end(const void *a, const void *b)
     return x->states < y->states ? -1 : x->states > y->states;
 }
 
-static dele_status flush(work *w, stack *k, dele_err *err);
+static dele_status flush(cell_work *w, stack *k, dele_err *err);
 
-static dele_status flush_branches(work *w, dele_err *err);
+static dele_status flush_branches(cell_work *w, dele_err *err);
 
-static bool fits(const work *w, const stack *k, const cell *it)
+static bool fits(const cell_work *w, const stack *k, const cell *it)
 {
     size_t rows = (size_t)rows_of(it->of, it->t);
     return k->n_rows + rows <= k->max_rows &&
@@ -244,7 +244,7 @@ static bool fits(const work *w, const stack *k, const cell *it)
            k->n_trunk_rows + rows * (size_t)it->what->n_branches <= k->max_trunk_rows;
 }
 
-static dele_status push(work *w, stack *k, const cell *it, dele_err *err)
+static dele_status push(cell_work *w, stack *k, const cell *it, dele_err *err)
 {
     if (!fits(w, k, it) && flush(w, k, err)) return err->code;
     const dele_prompt_cache *c = it->of;
@@ -277,7 +277,7 @@ static dele_status push(work *w, stack *k, const cell *it, dele_err *err)
 }
 
 /* The metrics of all cells that have ended. */
-static dele_status measure(work *w, dele_err *err)
+static dele_status measure(cell_work *w, dele_err *err)
 {
     ended *e = &w->ended;
     if (dele_measure(e->metrics, e->states, e->cases, e->n, w->run, err)) return err->code;
@@ -289,7 +289,7 @@ static dele_status measure(work *w, dele_err *err)
 }
 
 /* Takes over the cells of the batch just run. */
-static dele_status end_cells(work *w, const stack *k, dele_err *err)
+static dele_status end_cells(cell_work *w, const stack *k, dele_err *err)
 {
     ended *e = &w->ended;
     const float *x = w->run->final;
@@ -305,7 +305,7 @@ static dele_status end_cells(work *w, const stack *k, dele_err *err)
     return DELE_OK;
 }
 
-static dele_status flush(work *w, stack *k, dele_err *err)
+static dele_status flush(cell_work *w, stack *k, dele_err *err)
 {
     if (!k->n) return DELE_OK;
     dele_run *run = w->run;
@@ -330,7 +330,7 @@ static dele_status flush(work *w, stack *k, dele_err *err)
 }
 
 /* The branches of the batch just run, in order of where they join. */
-static dele_status flush_branches(work *w, dele_err *err)
+static dele_status flush_branches(cell_work *w, dele_err *err)
 {
     qsort(w->branches, w->n_branches, sizeof *w->branches, by_end);
     for (size_t i = 0; i < w->n_branches; i++)
@@ -359,7 +359,7 @@ static size_t most_answers(const dele_trace_group *group)
     return (size_t)most;
 }
 
-static dele_status ended_init(ended *e, const work *w, dele_arena *arena, dele_err *err)
+static dele_status ended_init(ended *e, const cell_work *w, dele_arena *arena, dele_err *err)
 {
     size_t answers = most_answers(w->group), rows = answers > HEAD_ROWS ? answers : HEAD_ROWS;
     *e = (ended){.max_rows = rows};
@@ -370,8 +370,8 @@ static dele_status ended_init(ended *e, const work *w, dele_arena *arena, dele_e
     return e->cells && e->cases && e->states && e->metrics ? DELE_OK : err->code;
 }
 
-static dele_status stack_init(stack *k, work *w, size_t rows, size_t branches, dele_arena *arena,
-                              dele_err *err)
+static dele_status stack_init(stack *k, cell_work *w, size_t rows, size_t branches,
+                              dele_arena *arena, dele_err *err)
 {
     size_t L = (size_t)w->config->n_layers;
     *k = (stack){.max_rows = rows,
@@ -428,8 +428,8 @@ static const double *base_metrics(const dele_prompt_cache *c, int s)
 }
 
 /* index: the restoration's. */
-static dele_status push_cells(work *w, dele_prompt_cache *c, const dele_restoration *r, int index,
-                              dele_err *err)
+static dele_status push_cells(cell_work *w, dele_prompt_cache *c, const dele_restoration *r,
+                              int index, dele_err *err)
 {
     int from, to, first = dele_plan_first(c->plan, c->grid);
     dele_plan_tokens(&from, &to, c->plan, c->grid);
@@ -451,7 +451,7 @@ static dele_status push_cells(work *w, dele_prompt_cache *c, const dele_restorat
 }
 
 /* One thread's cells of a group. */
-static dele_status compute(work *w, size_t rows, size_t branches, dele_err *err)
+static dele_status compute(cell_work *w, size_t rows, size_t branches, dele_err *err)
 {
     const dele_plan *plan = w->group->plan;
     dele_arena arena = {0};
@@ -477,11 +477,11 @@ static dele_status compute_all(const dele_trace_group *group, dele_err *err)
     {
         dele_run own = {0};
         dele_err trouble = {0};
-        work w = {.group = group,
-                  .config = &group->model->config,
-                  .d_model = (size_t)group->model->config.hidden_size,
-                  .turn = omp_get_thread_num(),
-                  .n_turns = omp_get_num_threads()};
+        cell_work w = {.group = group,
+                       .config = &group->model->config,
+                       .d_model = (size_t)group->model->config.hidden_size,
+                       .turn = omp_get_thread_num(),
+                       .n_turns = omp_get_num_threads()};
         w.run = w.turn ? &own : group->run;
         compute(&w, rows, branches, &trouble);
 #pragma omp critical(cells_end)

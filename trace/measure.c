@@ -22,19 +22,19 @@ static void measure_row(double *out, const float *logits, const dele_prompt_cach
 {
     size_t vocab = (size_t)c->model->config.vocab;
     const dele_grid *g = c->grid;
-    float output_rows = logits[g->answer[k]];
+    float answer = logits[g->answer[k]];
     double lse = log_sum_exp(logits, vocab);
-    out[DELE_LOGP] += (double)output_rows - lse;
+    out[DELE_LOGP] += (double)answer - lse;
     if (k) return;
     size_t rank = 1;
     double cross = 0;
     for (size_t v = 0; v < vocab; v++) {
-        rank += logits[v] > output_rows;
+        rank += logits[v] > answer;
         cross += (double)c->clean_p[v] * (double)logits[v];
     }
     out[DELE_RANK] = (double)rank;
     out[DELE_KL] = lse - cross - c->clean_entropy;
-    out[DELE_LOGIT_DIFF] = g->foil >= 0 ? (double)output_rows - (double)logits[g->foil] : NAN;
+    out[DELE_LOGIT_DIFF] = g->foil >= 0 ? (double)answer - (double)logits[g->foil] : NAN;
 }
 
 dele_status dele_measure(double *out, const float *states, const dele_prompt_cache *const *cases,

@@ -12,7 +12,7 @@ static size_t site_width(const dele_config *config, dele_site site)
 }
 
 /* Sites that some chart of the plan puts in, or starts from. */
-static bool output_rows(const dele_plan *plan, dele_site site)
+static bool site_is_kept(const dele_plan *plan, dele_site site)
 {
     bool head = false;
     for (int i = 0; i < plan->n_charts; i++) head |= plan->charts[i].kind == DELE_HEAD;
@@ -74,7 +74,7 @@ static dele_status reserve(dele_states *states, const dele_prompt_cache *c, int 
     states->kv = DELE_NEW(arena, dele_kv, (size_t)n, err);
     if (!states->embed || !states->kv) return err->code;
     for (int site = 0; site < DELE_N_SITES; site++) {
-        if (!output_rows(c->plan, (dele_site)site)) continue;
+        if (!site_is_kept(c->plan, (dele_site)site)) continue;
         states->site[site] =
             dele_alloc_raw(arena, rows * (size_t)config->n_layers,
                            site_width(config, (dele_site)site) * sizeof(float), err);
@@ -390,7 +390,7 @@ double dele_prompt_cache_bytes(const dele_plan *plan, const dele_grid *grid, int
            width = 2 * (double)dele_kv_dim(config);
     double reads = 0;
     for (int site = 0; site < DELE_N_SITES; site++) {
-        if (!output_rows(plan, (dele_site)site)) continue;
+        if (!site_is_kept(plan, (dele_site)site)) continue;
         width += (double)site_width(config, (dele_site)site);
         reads += site == DELE_HEAD_OUT ? config->n_heads : 1;
     }
@@ -408,7 +408,7 @@ dele_status dele_ablation_init(dele_ablation *a, const dele_plan *plan, dele_are
 {
     *a = (dele_ablation){.embed = DELE_NEW(arena, float, (size_t)plan->config->hidden_size, err)};
     for (int site = 0; site < DELE_N_SITES; site++)
-        if (output_rows(plan, (dele_site)site))
+        if (site_is_kept(plan, (dele_site)site))
             a->site[site] = DELE_NEW(
                 arena, float,
                 (size_t)plan->config->n_layers *site_width(plan->config, (dele_site)site), err);

@@ -604,8 +604,8 @@ static dele_status check_cell(dele_trace_checked *out, const dele_traced *fact,
 }
 
 /* A fact's first draws again: those that any fact has, however many --until added. */
-static dele_status check_fact(dele_trace_checked *out, running *x, const dele_traced *fact, int n,
-                              dele_rng *rng, dele_err *err)
+static dele_status check_by_reference(dele_trace_checked *out, running *x, const dele_traced *fact,
+                                      int n, dele_rng *rng, dele_err *err)
 {
     dele_traced again = *fact;
     member m;
@@ -639,7 +639,7 @@ static dele_status check_facts(dele_trace_checked *out, running *x, const dele_t
     for (size_t i = 0; i < m && i < (size_t)n;
          i++) { /* as many facts as cells, or all of them in turn */
         int cells = n / (int)m + (i < (size_t)n % m);
-        if (check_fact(out, x, &trace->facts[order[i]], cells, &rng, err)) return err->code;
+        if (check_by_reference(out, x, &trace->facts[order[i]], cells, &rng, err)) return err->code;
     }
     return DELE_OK;
 }

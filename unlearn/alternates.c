@@ -145,8 +145,8 @@ static double likeness(const asked *a, const asked *b, const int *df)
 
 /* A row of keep to take the answer of; NULL where all have the row's own answer.  like: room for
  * [keep->n]. */
-static const asked *choose(const asked *row, const questions *keep, double *like, const int *df,
-                           dele_rng *rng)
+static const asked *choose_alternate(const asked *row, const questions *keep, double *like,
+                                     const int *df, dele_rng *rng)
 {
     double most = -1;
     size_t n = 0;
@@ -178,7 +178,7 @@ dele_status dele_alternates_from_retain(dele_refusals *r, const char *forget, co
         return err->code;
     dele_rng_seed(&rng, seed ^ 0x626f72726f77); /* a stream of its own */
     for (; r->n < own.n; r->n++) {
-        const asked *lent = choose(&own.row[r->n], &theirs, like, df, &rng);
+        const asked *lent = choose_alternate(&own.row[r->n], &theirs, like, df, &rng);
         if (!lent)
             return dele_fail(
                 err, DELE_ERR_DATA,

@@ -106,8 +106,8 @@ static dele_status add_row(dele_dataset *set, const cJSON *row, const dele_recor
     return append_stream(set, ids, all.n, r->line, o->max_tokens, arena, err);
 }
 
-static dele_status check_options(const dele_tokenizer *t, const dele_dataset_options *o,
-                                 dele_err *err)
+static dele_status check_dataset_options(const dele_tokenizer *t, const dele_dataset_options *o,
+                                         dele_err *err)
 {
     if (o->max_tokens < 2)
         return dele_fail(err, DELE_ERR_USAGE, "rows of fewer than 2 tokens predict nothing");
@@ -125,7 +125,7 @@ dele_status dele_dataset_add(dele_dataset *set, const char *path, const dele_tok
     const cJSON *row;
     dele_err own = {0}; /* a caller may pass NULL */
     dele_err *e = err ? err : &own;
-    if (check_options(t, o, e)) return e->code;
+    if (check_dataset_options(t, o, e)) return e->code;
     if (!dele_records_open(&r, path, e))
         while ((row = dele_records_next(&r, e)))
             if (add_row(set, row, &r, t, o, arena, e)) break;
@@ -151,7 +151,7 @@ dele_status dele_dataset_add_text(dele_dataset *set, const char *path, const del
     dele_ids ids;
     dele_err own = {0};
     dele_err *e = err ? err : &own;
-    if (check_options(t, o, e)) return e->code;
+    if (check_dataset_options(t, o, e)) return e->code;
     const char *text = dele_text_read(path, arena, &size, e);
     if (!text) return e->code;
     if (dele_encode(&ids, t, text, size, true, arena, e)) return e->code;

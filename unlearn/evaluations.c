@@ -17,7 +17,7 @@ typedef struct {
     size_t n, n_rows, n_labels;         /* of the present pass: sequences, positions, labels */
 } scorer;
 
-static dele_status reserve(scorer *l, size_t rows, dele_arena *arena, dele_err *err)
+static dele_status reserve_scorer(scorer *l, size_t rows, dele_arena *arena, dele_err *err)
 {
     bool ok = (l->segments = DELE_NEW(arena, dele_segment, rows, err)) &&
               (l->output_rows = DELE_NEW(arena, int, rows, err)) &&
@@ -80,7 +80,7 @@ dele_status dele_evaluate_set(double *nll, double *exact, const dele_model *mode
 {
     scorer l = {.model = model, .batch_tokens = batch_tokens};
     dele_arena arena = {0};
-    if (!reserve(&l, batch_tokens > set->longest ? batch_tokens : set->longest, &arena, err))
+    if (!reserve_scorer(&l, batch_tokens > set->longest ? batch_tokens : set->longest, &arena, err))
         evaluate(&l, nll, exact, set, err);
     dele_run_release(&l.run);
     dele_arena_release(&arena);

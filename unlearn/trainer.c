@@ -73,7 +73,7 @@ static dele_status reserve_buffers(trainer *t, dele_err *err)
     return ok ? DELE_OK : err->code;
 }
 
-static dele_status reserve(trainer *t, dele_err *err)
+static dele_status reserve_training(trainer *t, dele_err *err)
 {
     const dele_packed_batch_options packed = {.objective = t->o->objective,
                                               .settings = t->settings,
@@ -392,7 +392,7 @@ static dele_status begin(trainer *t, dele_err *err)
 
 /* Updates until the last one, or until an evaluation stops training.  The divergence guard sees an
  * update before its step, so that the weights it keeps are ones whose loss was finite. */
-static dele_status train(trainer *t, dele_err *err)
+static dele_status run_updates(trainer *t, dele_err *err)
 {
     dele_train_report *r = t->report;
     for (size_t update = r->done; update < r->updates && !t->evaluations.stop; update++) {
@@ -415,7 +415,7 @@ static dele_status train(trainer *t, dele_err *err)
 
 /* Checkpoint selection: restores the selected weights and copies the evaluations into the
  * report. */
-static void choose(trainer *t)
+static void select_checkpoint(trainer *t)
 {
     dele_train_report *r = t->report;
     r->start = t->evaluations.start;
@@ -430,7 +430,7 @@ static void choose(trainer *t)
  * from them. */
 static void finish(trainer *t)
 {
-    if (t->o->evaluations.eval_every) choose(t);
+    if (t->o->evaluations.eval_every) select_checkpoint(t);
     follow(t); /* the tensors of the selected or restored adapters */
     if (t->o->objective->negates) negate(t);
 }
@@ -455,7 +455,7 @@ dele_status dele_train(dele_train_report *report, const dele_trainable *trainabl
                  .alpha = o->alpha,
                  .params = dele_trainable_tensors(trainable)};
     dele_train_settings(t.settings, o);
-    if (!reserve(&t, e) && !begin(&t, e)) train(&t, e);
+    if (!reserve_training(&t, e) && !begin(&t, e)) run_updates(&t, e);
     if (!e->code || e->code == DELE_ERR_DIVERGED) finish(&t);
     report->seconds = dele_now() - started;
     dele_packed_batch_release(&t.packed_batch);

@@ -56,8 +56,8 @@ static dele_status add_row(comparison *c, const char *path, const cJSON *a, cons
     return row->score ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-static dele_status walk(comparison *c, const char *path, const cJSON *a, const cJSON *b,
-                        dele_err *err);
+static dele_status compare_values(comparison *c, const char *path, const cJSON *a, const cJSON *b,
+                                  dele_err *err);
 
 /* Elements of arrays are told by these texts of theirs, in the selectors of a recipe's table:
  * scores[split=forget,task=Task1,type=sc]. */
@@ -102,13 +102,13 @@ static dele_status walk_array(comparison *c, const char *path, const cJSON *a, c
         }
         if (!any || n + 1 >= (int)sizeof name) continue; /* nothing names it */
         strcpy(name + n, "]");
-        if (walk(c, name, x, y, err)) return err->code;
+        if (compare_values(c, name, x, y, err)) return err->code;
     }
     return DELE_OK;
 }
 
-static dele_status walk(comparison *c, const char *path, const cJSON *a, const cJSON *b,
-                        dele_err *err)
+static dele_status compare_values(comparison *c, const char *path, const cJSON *a, const cJSON *b,
+                                  dele_err *err)
 {
     double n = suffixed_number(a, "n", ""), m = suffixed_number(b, "n", "");
     if (!isnan(n) && !isnan(m) && n != m)
@@ -127,7 +127,8 @@ static dele_status walk(comparison *c, const char *path, const cJSON *a, const c
         snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", x->string);
         if (cJSON_IsNumber(x) && cJSON_IsNumber(y) && add_row(c, name, a, b, x->string, err))
             return err->code;
-        if (cJSON_IsObject(x) && cJSON_IsObject(y) && walk(c, name, x, y, err)) return err->code;
+        if (cJSON_IsObject(x) && cJSON_IsObject(y) && compare_values(c, name, x, y, err))
+            return err->code;
         if (cJSON_IsArray(x) && cJSON_IsArray(y) && walk_array(c, name, x, y, err))
             return err->code;
     }
@@ -149,7 +150,7 @@ static dele_status compare(comparison *c, const cJSON *a, const cJSON *b, const 
         return dele_fail(
             err, DELE_ERR_DATA, "%s is a result of suite %s and %s of %s; compare two of one suite",
             c->path[0], first ? first : "unknown", c->path[1], second ? second : "unknown");
-    if (walk(c, "", a, b, err)) return err->code;
+    if (compare_values(c, "", a, b, err)) return err->code;
     return paired_read(&c->result->items, first, c->path[0], c->path[1], flips, c->arena, err);
 }
 

@@ -92,7 +92,7 @@ static void put_task(const writer *w, const char *name, const cJSON *object)
 }
 
 /* Every object and element with scores, itself first.  eval.json is ours, and few levels deep. */
-static void walk(const writer *w, const char *name, const cJSON *object, int depth)
+static void put_tasks(const writer *w, const char *name, const cJSON *object, int depth)
 {
     static const char *const holders[] = {"sets",    "subjects", "groups", "scores",
                                           "attacks", "micro",    NULL},
@@ -113,7 +113,7 @@ static void walk(const writer *w, const char *name, const cJSON *object, int dep
             if (word && used >= 0 && (size_t)used < sizeof inner)
                 used += snprintf(inner + used, sizeof inner - (size_t)used, "_%.60s", word);
         }
-        walk(w, inner, item, depth + 1);
+        put_tasks(w, inner, item, depth + 1);
     }
 }
 
@@ -141,6 +141,6 @@ cJSON *lm_eval_results(const cJSON *eval)
         cJSON_AddNumberToObject(config, "limit", limit->valuedouble);
     else
         cJSON_AddNullToObject(config, "limit");
-    walk(&w, suite ? suite : "eval", eval, 0);
+    put_tasks(&w, suite ? suite : "eval", eval, 0);
     return json;
 }

@@ -103,7 +103,7 @@ static bool is_ready(const ordering *o, const recipe_stage *stage)
     return true;
 }
 
-static bool depends_on(const recipe_stage *later, size_t earlier)
+bool recipe_depends_on(const recipe_stage *later, size_t earlier)
 {
     for (size_t k = 0; k < later->n_needs; k++)
         if (later->needs[k] == earlier) return true;
@@ -118,8 +118,8 @@ static size_t next_in_order(const ordering *o, size_t i)
     size_t best = n;
     for (size_t j = i < n ? i + 1 : 0; j < n; j++) {
         const recipe_stage *later = &o->plan->stage[j];
-        if (o->place[j] == SIZE_MAX && (i == n || depends_on(later, i)) && is_ready(o, later) &&
-            (best == n || o->weight[j] < o->weight[best]))
+        if (o->place[j] == SIZE_MAX && (i == n || recipe_depends_on(later, i)) &&
+            is_ready(o, later) && (best == n || o->weight[j] < o->weight[best]))
             best = j;
     }
     return best;
@@ -143,7 +143,7 @@ static void put_partners(ordering *o, size_t i)
 {
     for (size_t j = i + 1; j < o->plan->n_stages; j++) {
         const recipe_stage *later = &o->plan->stage[j];
-        if (!depends_on(later, i)) continue;
+        if (!recipe_depends_on(later, i)) continue;
         for (size_t k = 0; k < later->n_needs; k++)
             if (o->place[later->needs[k]] == SIZE_MAX && o->weight[later->needs[k]] > o->weight[i])
                 put_with_needs(o, later->needs[k]);

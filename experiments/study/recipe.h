@@ -96,6 +96,9 @@ const char *recipe_coordinate(const recipe_stage *stage, const char *axis);
 const char *recipe_render(const char *text, const char *(*what)(const char *name, void *context),
                           void *context, dele_arena *arena, dele_err *err);
 
+/* Whether a stage needs the stage with this index. */
+bool recipe_depends_on(const recipe_stage *later, size_t earlier);
+
 /* The stages that a shell pattern matches (several with spaces between), by whole name or as the
  * recipe calls them; with needs also what they depend on.  wanted[n_stages]. */
 dele_status recipe_select(bool *wanted, const recipe_plan *plan, const char *patterns,

@@ -86,8 +86,8 @@ const char *recipe_text_of(const cJSON *value, dele_arena *arena, dele_err *err)
 
 /* ---- variables ------------------------------------------------------------------------------- */
 
-static const char *fill(const char *text, const recipe_scope *scope, int depth, dele_arena *arena,
-                        dele_err *err);
+static const char *fill_variables(const char *text, const recipe_scope *scope, int depth,
+                                  dele_arena *arena, dele_err *err);
 
 static size_t name_length(const char *text)
 {
@@ -144,12 +144,12 @@ static const char *value_of(const char *name, size_t n, const recipe_scope *scop
         if (same(name, n_name, scope->at[i].axis)) {
             text = dot ? field_of(&scope->at[i], dot + 1, n - n_name - 1, arena, err)
                        : scope->at[i].value;
-            return text ? fill(text, scope, depth + 1, arena, err) : NULL;
+            return text ? fill_variables(text, scope, depth + 1, arena, err) : NULL;
         }
     for (size_t i = 0; i < scope->plan->n_vars && !dot; i++) {
         const recipe_var *var = &scope->plan->var[i];
         if (!same(name, n, var->name)) continue;
-        if (var->text) return fill(var->text, scope, depth + 1, arena, err);
+        if (var->text) return fill_variables(var->text, scope, depth + 1, arena, err);
         dele_fail(err, DELE_ERR_DATA,
                   "the variable $%s has no value; give it one with --set %s=...", var->name,
                   var->name);
@@ -172,8 +172,8 @@ static size_t variable_at(const char *text, const char **name, size_t *n)
     return *n + 2 * (size_t)braces;
 }
 
-static const char *fill(const char *text, const recipe_scope *scope, int depth, dele_arena *arena,
-                        dele_err *err)
+static const char *fill_variables(const char *text, const recipe_scope *scope, int depth,
+                                  dele_arena *arena, dele_err *err)
 {
     const char *done = "";
     while (*text && done) {
@@ -207,7 +207,7 @@ static const char *fill(const char *text, const recipe_scope *scope, int depth, 
 const char *recipe_fill(const char *text, const recipe_scope *scope, dele_arena *arena,
                         dele_err *err)
 {
-    return fill(text, scope, 0, arena, err);
+    return fill_variables(text, scope, 0, arena, err);
 }
 
 /* ---- references ------------------------------------------------------------------------------ */

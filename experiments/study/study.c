@@ -260,21 +260,13 @@ static dele_status judge(study *s, size_t i, dele_err *err)
     return DELE_OK;
 }
 
-static bool depends_on(const study *s, size_t later, size_t earlier)
-{
-    const recipe_stage *r = &s->plan.stage[later];
-    for (size_t k = 0; k < r->n_needs; k++)
-        if (r->needs[k] == earlier) return true;
-    return false;
-}
-
 /* What was dropped is needed again where something that stands on it has to run. */
 static void ask_back(study *s)
 {
     for (size_t i = s->plan.n_stages; i-- > 0;)
         for (size_t k = i + 1;
              k < s->plan.n_stages && s->stage[i].state == STUDY_DONE && s->stage[i].dropped; k++)
-            if (depends_on(s, k, i) && s->stage[k].selected &&
+            if (recipe_depends_on(&s->plan.stage[k], i) && s->stage[k].selected &&
                 (s->stage[k].state == STUDY_NEW || s->stage[k].state == STUDY_BROKEN))
                 s->stage[i].state = STUDY_NEW;
 }
@@ -520,7 +512,7 @@ static dele_status drop_weights(study *s, dele_err *err)
         size_t users = 0, done = 0;
         if (stage->recipe->keep || stage->state != STUDY_DONE || stage->dropped) continue;
         for (size_t k = i + 1; k < s->plan.n_stages; k++) {
-            if (!depends_on(s, k, i)) continue;
+            if (!recipe_depends_on(&s->plan.stage[k], i)) continue;
             users++;
             done += s->stage[k].state == STUDY_DONE;
         }

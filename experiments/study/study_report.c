@@ -501,7 +501,7 @@ static void put_reproduce(FILE *to, const study_page *p)
 
 /* ---- the page -------------------------------------------------------------------------------- */
 
-static dele_status fill(FILE *to, void *context, dele_err *err)
+static dele_status put_page(FILE *to, void *context, dele_err *err)
 {
     const study_page *p = context;
     put_top(to, p);
@@ -538,5 +538,5 @@ dele_status study_report(const study *s, dele_err *err)
     dele_err drawing = {0};
     if (dele_plots_draw(dir, NULL, &drawing)) dele_note("%s", drawing.msg);
     study_page p = {.s = s, .table = &table, .correlations = &correlations, .dir = dir};
-    return dele_page_write(path, "plots/report.html", "@STUDY@", fill, &p, err);
+    return dele_page_write(path, "plots/report.html", "@STUDY@", put_page, &p, err);
 }

@@ -226,7 +226,7 @@ dele_status dele_npz_string(dele_npz *npz, const char *name, const char *text, d
 /* ---- into place ------------------------------------------------------------------------------ */
 
 /* libzip has written and closed part; sync it to the disk, and rename it. */
-static dele_status move_into_place(const dele_npz *npz, dele_err *err)
+static dele_status rename_part(const dele_npz *npz, dele_err *err)
 {
     int fd = open(npz->part, O_RDONLY | O_CLOEXEC);
     bool bad = fd < 0 || fsync(fd) || rename(npz->part, npz->path);
@@ -248,7 +248,7 @@ dele_status dele_npz_close(dele_npz *npz, dele_err *err)
     if (npz->zip) zip_discard(npz->zip);
     for (size_t i = 0; i < npz->n_members; i++) free(npz->member[i]);
     free(npz->member);
-    if (!status) status = move_into_place(npz, err);
+    if (!status) status = rename_part(npz, err);
     free(npz);
     return status;
 }

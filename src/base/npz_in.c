@@ -101,7 +101,7 @@ static zip_file_t *open_member(uint64_t *size, dele_npz_in *npz, const char *nam
     return in;
 }
 
-static bool read_all(zip_file_t *in, void *to, size_t n)
+static bool read_entry(zip_file_t *in, void *to, size_t n)
 {
     for (size_t done = 0; done < n;) {
         const zip_int64_t got = zip_fread(in, (char *)to + done, n - done);
@@ -147,9 +147,9 @@ static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const c
     unsigned char begin[10];
     char header[MAX_HEADER], beyond;
     size_t count = 1, need = 0;
-    bool fits = read_all(in, begin, sizeof begin) && !memcmp(begin, "\x93NUMPY\x01\x00", 8);
+    bool fits = read_entry(in, begin, sizeof begin) && !memcmp(begin, "\x93NUMPY\x01\x00", 8);
     const size_t length = fits ? begin[8] | (size_t)begin[9] << 8 : 0;
-    fits = fits && length < sizeof header && read_all(in, header, length);
+    fits = fits && length < sizeof header && read_entry(in, header, length);
     header[fits ? length : 0] = '\0';
     fits = fits && parse_header(dims, n_dims, header, descr);
     for (int i = 0; i < n_dims && fits; i++) fits = !__builtin_mul_overflow(count, dims[i], &count);
@@ -162,7 +162,7 @@ static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const c
         return NULL;
     }
     void *out = dele_alloc_raw(arena, count ? count : 1, item, err);
-    if (!out || (read_all(in, out, need) && zip_fread(in, &beyond, 1) == 0))
+    if (!out || (read_entry(in, out, need) && zip_fread(in, &beyond, 1) == 0))
         return out; /* the checksum is verified at the end */
     dele_fail(err, DELE_ERR_DATA, "the array \"%s\" of %s cannot be read: is the file cut short?",
               name, npz->path);

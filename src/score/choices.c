@@ -17,7 +17,7 @@ enum { MAX_ROWS = 1024, MIN_ROWS = 128, LOGIT_ROWS = 64 };
 /* One log-probability to be computed from an output row. */
 typedef struct {
     dele_choice *choice;
-    size_t output_rows;
+    size_t output_row;
     int target;
     bool first;
 } ask;
@@ -141,12 +141,12 @@ static size_t want(pass *p, int begin, int first, int end)
 
 /* The log-probabilities of choice c from rows from .. end - 1, of which row `from` is output row
  * number `wanted`. */
-static void add_asks(pass *p, dele_choice *c, size_t output_rows, int from, int end)
+static void add_asks(pass *p, dele_choice *c, size_t output_row, int from, int end)
 {
     int start = first_output_row(c);
     for (int r = start > from ? start : from; r < end; r++)
         p->asks[p->n_asks++] =
-            (ask){c, output_rows + (size_t)(r - from), c->ids[r + 1], r == start + c->n_blank};
+            (ask){c, output_row + (size_t)(r - from), c->ids[r + 1], r == start + c->n_blank};
 }
 
 static void read_ask(const ask *a, const float *logits, double log_sum, int top, size_t vocab)
@@ -197,8 +197,8 @@ static dele_status run_pass(pass *p, job *j, dele_err *err)
             log_sum[i] = log_partition(logits + i * vocab, vocab, &top[i]);
         for (size_t i = 0; i < p->n_asks; i++) {
             const ask *a = &p->asks[i];
-            if (a->output_rows < begin || a->output_rows >= begin + n) continue;
-            size_t row = a->output_rows - begin;
+            if (a->output_row < begin || a->output_row >= begin + n) continue;
+            size_t row = a->output_row - begin;
             read_ask(a, logits + row * vocab, log_sum[row], top[row], vocab);
         }
     }
@@ -225,8 +225,8 @@ static dele_status add_question(pass *p, job *j, const dele_question *q, const d
     }
     add_segment(p, q->choice[0].ids, base, common, parent, own);
     if (first >= common) return DELE_OK;
-    size_t output_rows = want(p, base, first, common);
-    for (int i = 0; i < q->n_choices; i++) add_asks(p, &q->choice[i], output_rows, first, common);
+    size_t output_row = want(p, base, first, common);
+    for (int i = 0; i < q->n_choices; i++) add_asks(p, &q->choice[i], output_row, first, common);
     return DELE_OK;
 }
 

@@ -100,7 +100,7 @@ static dele_status byte_level(pieces *p)
     return DELE_OK;
 }
 
-static dele_status replace(pieces *p, const dele_dec_step *step)
+static dele_status replace_pieces(pieces *p, const dele_dec_step *step)
 {
     for (size_t i = 0; i < p->n; i++) {
         dele_text_span *s = &p->piece[i];
@@ -193,7 +193,7 @@ static dele_status apply(pieces *p, const dele_dec_step *step)
     case DELE_DEC_BYTELEVEL:
         return byte_level(p);
     case DELE_DEC_REPLACE:
-        return replace(p, step);
+        return replace_pieces(p, step);
     case DELE_DEC_BYTE_FALLBACK:
         return byte_fallback(p);
     case DELE_DEC_FUSE:

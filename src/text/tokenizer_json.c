@@ -44,7 +44,7 @@ static dele_status copy(reader *r, dele_text_span *out, const char *text)
     return out->text ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-static dele_status refuse(reader *r, const char *part, const cJSON *what)
+static dele_status refuse_part(reader *r, const char *part, const cJSON *what)
 {
     const char *type = string(what, "type");
     return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
@@ -89,7 +89,7 @@ static const char *plain_pattern(const cJSON *step)
 static dele_status read_normalizer(reader *r, const cJSON *json, const char *type)
 {
     static const char *const forms[] = {"NFC", "NFD", "NFKC", "NFKD"};
-    if (!room(r->t->n_norm)) return refuse(r, "normalizer with too many steps:", json);
+    if (!room(r->t->n_norm)) return refuse_part(r, "normalizer with too many steps:", json);
     dele_normalizer_step *step = &r->t->norm[r->t->n_norm++];
     for (int i = 0; i < 4; i++)
         if (!strcmp(type, forms[i])) {
@@ -106,7 +106,7 @@ static dele_status read_normalizer(reader *r, const cJSON *json, const char *typ
         return status ? status : copy(r, &step->to, string(json, "content"));
     }
     r->t->n_norm--;
-    return refuse(r, "normalizer", json);
+    return refuse_part(r, "normalizer", json);
 }
 
 /* The pattern as a regular expression: unchanged, or plain text with everything quoted. */
@@ -143,7 +143,7 @@ static dele_status read_split(reader *r, dele_pre_step *step, const cJSON *json)
 static dele_status read_pretokenizer(reader *r, const cJSON *json, const char *type)
 {
     dele_tokenizer *t = r->t;
-    if (!room(t->n_pre)) return refuse(r, "pre-tokenizer with too many steps:", json);
+    if (!room(t->n_pre)) return refuse_part(r, "pre-tokenizer with too many steps:", json);
     if (t->byte_level)
         return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
                          "%s: a pre-tokenizer \"%s\" after ByteLevel is not supported", r->where,
@@ -164,7 +164,7 @@ static dele_status read_pretokenizer(reader *r, const cJSON *json, const char *t
     }
     if (!strcmp(type, "Split")) return read_split(r, step, json);
     t->n_pre--;
-    return refuse(r, "pre-tokenizer", json);
+    return refuse_part(r, "pre-tokenizer", json);
 }
 
 /* TemplateProcessing for one text: special tokens before and after the sequence A. */
@@ -197,13 +197,13 @@ static dele_status read_postprocessor(reader *r, const cJSON *json, const char *
 {
     if (!strcmp(type, "ByteLevel")) return DELE_OK; /* it changes offsets, not ids */
     if (!strcmp(type, "TemplateProcessing")) return read_template(r, json);
-    return refuse(r, "post-processor", json);
+    return refuse_part(r, "post-processor", json);
 }
 
 static dele_status read_decoder(reader *r, const cJSON *json, const char *type)
 {
     dele_tokenizer *t = r->t;
-    if (!room(t->n_dec)) return refuse(r, "decoder with too many steps:", json);
+    if (!room(t->n_dec)) return refuse_part(r, "decoder with too many steps:", json);
     dele_dec_step *step = &t->dec[t->n_dec++];
     if (!strcmp(type, "ByteLevel"))
         step->kind = DELE_DEC_BYTELEVEL;
@@ -223,7 +223,7 @@ static dele_status read_decoder(reader *r, const cJSON *json, const char *type)
         return copy(r, &step->from, string(json, "content"));
     } else {
         t->n_dec--;
-        return refuse(r, "decoder", json);
+        return refuse_part(r, "decoder", json);
     }
     return DELE_OK;
 }
@@ -330,7 +330,7 @@ static dele_status read_model(reader *r, const cJSON *json)
                *after = string(model, "end_of_word_suffix");
     if (!cJSON_IsObject(model)) return broken(r, "it has no model");
     if (type ? strcmp(type, "BPE") : !dele_json_given(model, "merges"))
-        return refuse(r, "model type", model);
+        return refuse_part(r, "model type", model);
     if (!cJSON_IsObject(dele_json_given(model, "vocab")) ||
         !cJSON_IsArray(dele_json_given(model, "merges")))
         return broken(r, "its model has no vocabulary or no merges");
@@ -467,7 +467,7 @@ dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const
 /* ---- the file and the files beside it -------------------------------------------------------- */
 
 /* {"eos_token": "</s>"} or {"eos_token": {"content": "</s>"}}. */
-static int named_token(const dele_tokenizer *t, const cJSON *json, const char *name)
+static int id_of_named(const dele_tokenizer *t, const cJSON *json, const char *name)
 {
     const cJSON *item = dele_json_given(json, name);
     const char *text = cJSON_IsObject(item) ? string(item, "content") : cJSON_GetStringValue(item);
@@ -485,8 +485,8 @@ static dele_status read_neighbour(dele_tokenizer *t, const char *path, const cha
     dele_err own = {0};
     cJSON *json = dele_json_load(beside, &own);
     if (!json) return dele_fail(err, own.code, "%s", own.msg);
-    if (t->bos < 0) t->bos = named_token(t, json, "bos_token");
-    if (t->eos < 0) t->eos = named_token(t, json, "eos_token");
+    if (t->bos < 0) t->bos = id_of_named(t, json, "bos_token");
+    if (t->eos < 0) t->eos = id_of_named(t, json, "eos_token");
     cJSON_Delete(json);
     return DELE_OK;
 }

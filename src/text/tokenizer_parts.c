@@ -217,7 +217,7 @@ static const char *pre_name_of(const dele_tokenizer *t)
     return dele_pre_name(digits, nfc, t->ignore_merges, pattern);
 }
 
-static dele_status refuse(const dele_tokenizer *t, const char *what, dele_err *err)
+static dele_status refuse_in_gguf(const dele_tokenizer *t, const char *what, dele_err *err)
 {
     return dele_fail(err, DELE_ERR_UNSUPPORTED,
                      "%s: the %s of this tokenizer cannot be expressed in a GGUF; leave the "
@@ -238,8 +238,9 @@ static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, d
     p->add_eos =
         t->n_suffix > 0; /* dele_tokenizer_build must give the same added tokens, such as a BOS */
     p->add_space_prefix = !bpe && t->n_norm > 0 && t->norm[0].kind == DELE_NORMALIZER_PREPEND;
-    if (bpe && !(p->pre = pre_name_of(t))) return refuse(t, "pre-tokenizer", err);
-    if (!bpe && (p->bos < 0 || p->eos < 0)) return refuse(t, "lack of a begin or end token", err);
+    if (bpe && !(p->pre = pre_name_of(t))) return refuse_in_gguf(t, "pre-tokenizer", err);
+    if (!bpe && (p->bos < 0 || p->eos < 0))
+        return refuse_in_gguf(t, "lack of a begin or end token", err);
     dele_status status = fill_tokens(p, t, arena, err);
     if (!status) status = bpe ? fill_merges(p, t, arena, err) : fill_scores(p, t, arena, err);
     bool some;
@@ -292,7 +293,7 @@ static dele_status check(const dele_tokenizer_parts *p, const dele_tokenizer *t,
     const char *what = again ? difference(t, again) : NULL;
     dele_tokenizer_close(again);
     dele_arena_release(&scratch);
-    return !again ? DELE_ERR_UNSUPPORTED : what ? refuse(t, what, err) : DELE_OK;
+    return !again ? DELE_ERR_UNSUPPORTED : what ? refuse_in_gguf(t, what, err) : DELE_OK;
 }
 
 dele_status dele_tokenizer_parts_of(dele_tokenizer_parts *parts, const char **note,

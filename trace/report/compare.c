@@ -349,8 +349,8 @@ static dele_status save_changes(const dele_saving *to, const dele_comparison *c)
     return dele_writer_commit(&out, to->err);
 }
 
-static void put_peak(FILE *out, const dele_saving *to, const dele_chart *chart,
-                     const dele_peak *peak)
+static void put_peak_cells(FILE *out, const dele_saving *to, const dele_chart *chart,
+                           const dele_peak *peak)
 {
     fputc('\t', out);
     if (peak->col >= 0) dele_table_column(out, to->trace, chart, peak->col);
@@ -378,8 +378,8 @@ static dele_status save_facts(const dele_saving *to, const dele_comparison *c)
             dele_table_number(out.stream, b->grid.high[DELE_PROB]);
             dele_table_number(out.stream, dele_low_mean(&a->grid, DELE_PROB));
             dele_table_number(out.stream, dele_low_mean(&b->grid, DELE_PROB));
-            put_peak(out.stream, to, chart, &before);
-            put_peak(out.stream, to, chart, &after);
+            put_peak_cells(out.stream, to, chart, &before);
+            put_peak_cells(out.stream, to, chart, &after);
             fputc('\n', out.stream);
         }
     return dele_writer_commit(&out, to->err);

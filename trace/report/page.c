@@ -71,7 +71,7 @@ static void put_number(FILE *to, double x)
         fputs("null", to);
 }
 
-static void put_numbers(FILE *to, const char *name, const double *x, int n)
+static void put_number_array(FILE *to, const char *name, const double *x, int n)
 {
     fprintf(to, ",\"%s\":[", name);
     for (int i = 0; i < n; i++) {
@@ -285,8 +285,8 @@ static dele_status put_fact(FILE *to, const dele_trace *trace, const dele_traced
     put_named(to, "partner", traced->partner);
     put_named(to, "split", traced->fact->split);
     put_names(to, "tokens", traced->tokens, g->n_tokens);
-    put_numbers(to, "high", g->high, DELE_N_METRICS);
-    put_numbers(to, "low", low, DELE_N_METRICS);
+    put_number_array(to, "high", g->high, DELE_N_METRICS);
+    put_number_array(to, "low", low, DELE_N_METRICS);
     for (int i = 0; i < trace->n_charts && cells; i++) {
         fputs(i ? "\",\n\"" : ",\"cells\":[\"", to);
         if (put_cells(to, trace, traced, i, arena, err)) return err->code;
@@ -355,8 +355,8 @@ static dele_status put_trace(FILE *to, const dele_trace *trace, const dele_trace
     put_named(to, "edges", dele_edges_name[trace->paper_edges]);
     put_names(to, "metrics", dele_metric_name, DELE_N_METRICS);
     put_names(to, "groups", dele_category_name, DELE_N_CATEGORIES);
-    put_numbers(to, "high", stats->high, DELE_N_METRICS);
-    put_numbers(to, "low", stats->low, DELE_N_METRICS);
+    put_number_array(to, "high", stats->high, DELE_N_METRICS);
+    put_number_array(to, "low", stats->low, DELE_N_METRICS);
     put_mask(to, trace, stats);
     return put_charts(to, trace, stats, err) ? err->code : put_facts(to, trace, n_maps, err);
 }

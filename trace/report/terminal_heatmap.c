@@ -24,7 +24,7 @@ static const char *shade(double value, double top)
     return (value < 0 ? other_way : steps)[i > 4 ? 4 : i];
 }
 
-static void widen(double *top, double effect)
+static void raise_top(double *top, double effect)
 {
     if (fabs(effect) > *top) *top = fabs(effect); /* false for NaN */
 }
@@ -120,7 +120,7 @@ void dele_trace_print_heatmap(FILE *to, const dele_trace *trace, const dele_trac
     size_t width = label_width(chart);
     for (int t = 0; t < g->n_tokens; t++) {
         for (int col = 0; col < chart->n_cols; col++)
-            widen(&top, dele_cell_effect(trace, traced, which, t, col));
+            raise_top(&top, dele_cell_effect(trace, traced, which, t, col));
         char text[160];
         const size_t own = name_token(text, t, traced->tokens[t], true) + 2;
         if (own > width) width = own;
@@ -151,8 +151,9 @@ void dele_trace_print_average(FILE *to, const dele_trace *trace, const dele_trac
     double top = 0, effect[MAX_SKETCH_LAYERS];
     for (int c = 0; c < DELE_N_CATEGORIES; c++)
         for (int col = 0; col < chart->n_cols; col++)
-            widen(&top,
-                  dele_effect_at(stats, trace, which, DELE_PROB, (dele_category)c, col)->effect);
+            raise_top(
+                &top,
+                dele_effect_at(stats, trace, which, DELE_PROB, (dele_category)c, col)->effect);
     header(to, corner(chart, true), label_width(chart), chart->n_cols,
            columns_a_layer(trace, chart));
     fprintf(to, "   %s: mean indirect effect on p(answer), %zu facts, up to %.3f\n", chart->name,
@@ -182,7 +183,7 @@ void dele_comparison_print_heatmaps(FILE *to, const dele_comparison *c, size_t p
     if (!fits(to, &c->before.charts[which[0]])) return;
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < T * C; i++)
-            widen(&top, dele_cell_effect(trace[k], fact[k], which[k], i / C, i % C));
+            raise_top(&top, dele_cell_effect(trace[k], fact[k], which[k], i / C, i % C));
     dele_text_line(
         to, "%s: indirect effect on p(%s) of fact %d before | after, up to %.3f; clean %.3f | %.3f",
         c->before.charts[which[0]].name, fact[0]->answer, fact[0]->fact->id, top,
