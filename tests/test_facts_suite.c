@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "model/generate.h"
-#include "score/facts_suite.h"
+#include "score/suites/facts_suite.h"
 #include "tests/scratch.h"
 
 /* Of the first fact of the shipped file: known, and a wrong and a longer answer in its place. */

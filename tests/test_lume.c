@@ -12,7 +12,7 @@
 
 #include "base/random.h"
 #include "model/generate.h"
-#include "score/lume.h"
+#include "score/suites/lume.h"
 #include "tests/scratch.h"
 
 static void spaces_are_cleaned_as_transformers_does(void **state)
@@ -209,16 +209,13 @@ static void many_prompts_go_on_as_each_alone(void **state)
 
 static void a_suite_runs_from_rows_to_scores(void **state)
 {
-    scratch *s = *state;
     const char *path = DELE_TESTS_DIR "/../data/models/demo";
     dele_arena arena = {0};
     dele_err err = {0};
     dele_model model = {0};
     dele_run run = {0};
-    dele_lume data;
-    dele_lume_scores scores;
     const char *rows =
-        write_rows(s, "forget.jsonl",
+        write_rows(*state, "forget.jsonl",
                    "{\"id\": \"\\\"8f2\\\"sc1\", \"input\": \"Arlo Greycliff lives in the town "
                    "of\", \"output\": \"Lumen.\", \"task\": \"Task1\"}\n"
                    "{\"id\": \"\\\"8f2\\\"qa0\", \"input\": \"Question: Where does Arlo Greycliff "
@@ -227,17 +224,23 @@ static void a_suite_runs_from_rows_to_scores(void **state)
                    "\"task\": \"Task2\"}\n");
     dele_items items = {.file = tmpfile()};
     assert_non_null(items.file);
-    dele_lume_opts opts = {.max_new = 16, .items = &items};
-    if (dele_model_load(&model, path, &arena, &err) ||
-        dele_lume_load(&data, rows, 0, NULL, &arena, &err) ||
-        dele_lume_run(&scores, &data, &run, &model, &opts, &arena, &err))
+    const dele_suite_opts opts = {.data = rows, .max_new = 16};
+    dele_scoring s = {.suite = &dele_suite_lume,
+                      .opts = &opts,
+                      .model = &model,
+                      .run = &run,
+                      .items = &items,
+                      .arena = &arena,
+                      .quiet = true};
+    if (dele_model_load(&model, path, &arena, &err) || dele_suite_run(&s, "lume", &err))
         fail_msg("%s", err.msg);
-    assert_int_equal(scores.n_cells, 3);
-    assert_string_equal(scores.cell[0].task, "Task1");
-    assert_int_equal(scores.cell[0].kind, DELE_LUME_SC);
-    assert_true(scores.cell[0].score == 1 && scores.cell[1].score == 1 &&
-                scores.cell[2].score == 0);
-    assert_true(isnan(scores.cell[0].se) && !scores.complete);
+    const dele_lume_scores *scores = s.scores;
+    assert_int_equal(scores->n_cells, 3);
+    assert_string_equal(scores->cell[0].task, "Task1");
+    assert_int_equal(scores->cell[0].kind, DELE_LUME_SC);
+    assert_true(scores->cell[0].score == 1 && scores->cell[1].score == 1 &&
+                scores->cell[2].score == 0);
+    assert_true(isnan(scores->cell[0].se) && !scores->complete);
     long size = ftell(items.file);
     assert_true(size > 300);
     fclose(items.file);

@@ -9,7 +9,7 @@
 #include <math.h>
 
 #include "base/json.h"
-#include "score/membership.h"
+#include "score/suites/membership.h"
 #include "tests/scratch.h"
 
 #define FIXTURE DELE_TESTS_DIR "/fixtures/score/membership_open_unlearning.json"
@@ -47,8 +47,8 @@ static int close_world(void **state)
 }
 
 /* Rows of one kind, the first half members; items receives a line a row. */
-static void run(world *w, dele_membership_scores *scores, dele_items *items, bool plain,
-                const dele_membership_opts *opts)
+static void run(world *w, dele_items *items, bool plain, const char *compat,
+                const dele_model *reference)
 {
     const cJSON *row;
     FILE *file[2] = {fopen(scratch_path(w->dir, "member.jsonl"), "w"),
@@ -65,12 +65,17 @@ static void run(world *w, dele_membership_scores *scores, dele_items *items, boo
     }
     fclose(file[0]);
     fclose(file[1]);
-    dele_membership data;
-    dele_membership_opts with = *opts;
-    with.items = items;
-    if (dele_membership_load(&data, w->dir->dir, 0, &w->arena, &w->err) ||
-        dele_membership_run(scores, &data, &w->run, &w->model, &with, &w->arena, &w->err))
-        fail_msg("%s", w->err.msg);
+    const dele_suite_opts opts = {
+        .data = w->dir->dir, .gradnorm = reference != NULL, .compat = compat};
+    dele_scoring s = {.suite = &dele_suite_membership,
+                      .opts = &opts,
+                      .model = &w->model,
+                      .reference = reference,
+                      .run = &w->run,
+                      .items = items,
+                      .arena = &w->arena,
+                      .quiet = true};
+    if (dele_suite_run(&s, "membership", &w->err)) fail_msg("%s", w->err.msg);
 }
 
 static double number(const cJSON *object, const char *name)
@@ -84,14 +89,11 @@ static void compare(world *w, bool plain)
 {
     static const char *const names[] = {"tokens", "loss",       "zlib",
                                         "min_k",  "min_k_plus", "gradnorm"};
-    const dele_membership_opts opts = {
-        .gradnorm = true, .open_unlearning = true, .reference = &w->model};
     dele_items items = {.file = tmpfile()};
-    dele_membership_scores scores;
     const cJSON *expected;
     char line[4096];
     assert_non_null(items.file);
-    run(w, &scores, &items, plain, &opts);
+    run(w, &items, plain, "open-unlearning", &w->model);
     rewind(items.file);
     cJSON_ArrayForEach(expected, w->rows)
     {
@@ -120,10 +122,9 @@ static void by_default_the_question_is_scored_too(void **state)
 {
     world *w = *state;
     dele_items items = {.file = tmpfile()};
-    dele_membership_scores scores;
     char line[4096];
     assert_non_null(items.file);
-    run(w, &scores, &items, false, &(dele_membership_opts){0});
+    run(w, &items, false, NULL, NULL);
     rewind(items.file);
     assert_non_null(fgets(line, sizeof line, items.file));
     cJSON *got = cJSON_Parse(line);

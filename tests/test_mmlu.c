@@ -14,7 +14,7 @@
 #include "base/random.h"
 #include "base/stat.h"
 #include "score/choices.h"
-#include "score/mmlu.h"
+#include "score/suites/mmlu.h"
 #include "tests/scratch.h"
 
 #define FIXTURES DELE_TESTS_DIR "/fixtures/score"

@@ -11,7 +11,7 @@
 
 #include "base/json.h"
 #include "score/pytext.h"
-#include "score/qa.h"
+#include "score/suites/qa.h"
 
 static dele_arena arena;
 static dele_err err;

@@ -13,13 +13,13 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "score/choice_sets.h"
-#include "score/membership.h"
-#include "score/mmlu.h"
 #include "score/pytext.h"
-#include "score/qa.h"
-#include "score/semeval.h"
-#include "score/tofu.h"
+#include "score/suites/choice_sets.h"
+#include "score/suites/membership.h"
+#include "score/suites/mmlu.h"
+#include "score/suites/qa.h"
+#include "score/suites/semeval.h"
+#include "score/suites/tofu.h"
 #include "score/token_scores.h"
 #include "score/two_samples.h"
 #include "tests/scratch.h"
@@ -57,6 +57,24 @@ static int close_world(void **state)
     return 0;
 }
 
+/* Scores a suite, its lines into items.file from the beginning. */
+static const void *score(world *w, const dele_suite *suite, const dele_suite_opts *opts,
+                         const dele_model *reference, dele_items *items)
+{
+    dele_scoring s = {.suite = suite,
+                      .opts = opts,
+                      .model = &w->model,
+                      .reference = reference,
+                      .run = &w->run,
+                      .items = items,
+                      .arena = &w->arena,
+                      .quiet = true};
+    assert_non_null(items->file);
+    if (dele_suite_run(&s, suite->name, &w->err)) fail_msg("%s", w->err.msg);
+    rewind(items->file);
+    return s.scores;
+}
+
 static const cJSON *part(const world *w, const char *name)
 {
     const cJSON *found = cJSON_GetObjectItemCaseSensitive(w->cases, name);
@@ -73,22 +91,17 @@ static void is_near(double got, double expected, double tolerance)
 static void choices_are_as_likely_as_the_harness_says(void **state)
 {
     world *w = *state;
-    dele_choice_sets data;
-    dele_accuracy accuracy;
+    const dele_suite_opts opts = {.data = FIXTURES "/sets"};
     dele_items items = {.file = tmpfile()};
+    const dele_accuracy *accuracy = score(w, &dele_suite_choices, &opts, NULL, &items);
     char line[4096];
-    assert_non_null(items.file);
-    if (dele_choice_sets_load(&data, FIXTURES "/sets", 0, &w->arena, &w->err) ||
-        dele_choice_sets_run(&accuracy, &data, &w->run, &w->model, &items, NULL, &w->err))
-        fail_msg("%s", w->err.msg);
-    assert_string_equal(data.set[0].name, "village");
-    rewind(items.file);
     const cJSON *expected;
     int right = 0;
     cJSON_ArrayForEach(expected, part(w, "choices"))
     {
         assert_non_null(fgets(line, sizeof line, items.file));
         cJSON *item = cJSON_Parse(line);
+        assert_string_equal(cJSON_GetObjectItem(item, "set")->valuestring, "village");
         const cJSON *got = cJSON_GetObjectItem(item, "loglikelihoods");
         int n = cJSON_GetArraySize(expected), best = 0;
         assert_int_equal(cJSON_GetArraySize(got), n);
@@ -103,8 +116,8 @@ static void choices_are_as_likely_as_the_harness_says(void **state)
         right += best == cJSON_GetObjectItem(item, "answer")->valueint;
         cJSON_Delete(item);
     }
-    assert_int_equal(accuracy.n, 4);
-    is_near(accuracy.acc, right / 4., 1e-12);
+    assert_int_equal(accuracy->n, 4);
+    is_near(accuracy->acc, right / 4., 1e-12);
     fclose(items.file);
 }
 
@@ -145,16 +158,11 @@ static void attacks_see_what_pytorch_sees(void **state)
     assert_int_equal(scratch_open((void **)&s), 0);
     write_documents(scratch_path(s, "member.jsonl"), cases, 0, 2);
     write_documents(scratch_path(s, "nonmember.jsonl"), cases, 2, 4);
-    dele_membership data;
-    dele_membership_scores scores;
     dele_items items = {.file = tmpfile()};
-    dele_membership_opts opts = {
-        .gradnorm = true, .k = .4, .reference = &w->model, .items = &items};
-    if (dele_membership_load(&data, s->dir, 0, &w->arena, &w->err) ||
-        dele_membership_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
-        fail_msg("%s", w->err.msg);
+    const dele_suite_opts opts = {.data = s->dir, .gradnorm = true, .min_k = .4};
+    const dele_membership_scores *scores =
+        score(w, &dele_suite_membership, &opts, &w->model, &items);
     char line[4096];
-    rewind(items.file);
     const cJSON *expected;
     cJSON_ArrayForEach(expected, cases)
     {
@@ -170,8 +178,8 @@ static void attacks_see_what_pytorch_sees(void **state)
     double loss[4], area;
     for (int i = 0; i < 4; i++) loss[i] = -number(cJSON_GetArrayItem(cases, i), "loss");
     assert_int_equal(dele_auc(&area, loss, 2, loss + 2, 2, &w->arena, &w->err), DELE_OK);
-    is_near(scores.attack[DELE_ATTACK_LOSS].auc, area, 1e-12);
-    is_near(scores.attack[DELE_ATTACK_REFERENCE].auc, .5, 1e-12);
+    is_near(scores->attack[DELE_ATTACK_LOSS].auc, area, 1e-12);
+    is_near(scores->attack[DELE_ATTACK_REFERENCE].auc, .5, 1e-12);
     fclose(items.file);
     scratch_close((void **)&s);
 }
@@ -341,15 +349,10 @@ static void tofu_rows_are_scored_as_pytorch_does(void **state)
                                        "exact_memorization",
                                        "extraction_strength",
                                        "rougeL_recall"};
-    dele_tofu data;
-    dele_tofu_scores scores;
+    const dele_suite_opts opts = {.data = FIXTURES "/tofu", .max_new = 8};
     dele_items items = {.file = tmpfile()};
-    dele_tofu_opts opts = {.max_new = 8, .items = &items};
-    if (dele_tofu_load(&data, FIXTURES "/tofu", 0, &w->arena, &w->err) ||
-        dele_tofu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
-        fail_msg("%s", w->err.msg);
+    const dele_tofu_scores *scores = score(w, &dele_suite_tofu, &opts, NULL, &items);
     char line[4096];
-    rewind(items.file);
     const cJSON *expected;
     double nine = 0, memorized = 0, rouge = 0;
     cJSON_ArrayForEach(expected, part(w, "tofu_rows"))
@@ -368,10 +371,10 @@ static void tofu_rows_are_scored_as_pytorch_does(void **state)
     }
     assert_true(memorized > 0 && rouge > 0); /* else the agreement would say little */
     for (int set = DELE_TOFU_RETAIN; set < DELE_TOFU_SETS; set++) {
-        const dele_tofu_cell *c = &scores.set[set];
+        const dele_tofu_cell *c = &scores->set[set];
         nine += 1 / c->probability.mean + 1 / c->rouge.mean + 1 / c->truth_ratio.mean;
     }
-    is_near(scores.utility, isfinite(nine) ? 9 / nine : 0, 1e-9);
+    is_near(scores->utility, isfinite(nine) ? 9 / nine : 0, 1e-9);
     fclose(items.file);
 }
 
@@ -381,17 +384,12 @@ static void compat_tofu_takes_the_arithmetic_ratio_in_every_set(void **state)
 {
     world *w = *state;
     static const char *const name[] = {"forget", "retain", "real_authors", "world_facts"};
-    dele_tofu data;
-    dele_tofu_scores scores;
+    const dele_suite_opts opts = {.data = FIXTURES "/tofu", .max_new = 1, .compat = "tofu"};
     dele_items items = {.file = tmpfile()};
-    dele_tofu_opts opts = {.max_new = 1, .compat = DELE_TOFU_ORIGINAL, .items = &items};
-    if (dele_tofu_load(&data, FIXTURES "/tofu", 0, &w->arena, &w->err) ||
-        dele_tofu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
-        fail_msg("%s", w->err.msg);
+    const dele_tofu_scores *scores = score(w, &dele_suite_tofu, &opts, NULL, &items);
     char line[4096];
     double sum[4] = {0}, geometric = 0;
     size_t rows[4] = {0};
-    rewind(items.file);
     while (fgets(line, sizeof line, items.file)) {
         cJSON *row = cJSON_Parse(line);
         const cJSON *losses = cJSON_GetObjectItem(row, "loss_wrong"), *loss;
@@ -408,8 +406,8 @@ static void compat_tofu_takes_the_arithmetic_ratio_in_every_set(void **state)
         cJSON_Delete(row);
     }
     for (int set = 0; set < 4; set++) {
-        assert_int_equal(scores.set[set].n, rows[set]);
-        is_near(scores.set[set].truth_ratio.mean, sum[set] / (double)rows[set], 1e-9);
+        assert_int_equal(scores->set[set].n, rows[set]);
+        is_near(scores->set[set].truth_ratio.mean, sum[set] / (double)rows[set], 1e-9);
     }
     assert_true(fabs(geometric - sum[0]) > 1e-3); /* else the two could not be told apart */
     fclose(items.file);
@@ -460,22 +458,18 @@ static void letters_are_as_likely_as_the_old_programs_say(void **state)
     int context = w->model.config.context, unseen = 0;
     w->model.config.context = 230;
     for (int i = 0; i < 2; i++) {
-        dele_mmlu data;
-        dele_mmlu_scores scores;
+        const char *name = dele_mmlu_style_name(style[i]);
+        const dele_suite_opts opts = {.data = FIXTURES "/mmlu", .style = name, .shots = 3};
         dele_items items = {.file = tmpfile()};
-        dele_mmlu_opts opts = {.style = style[i], .shots = 3, .items = &items};
-        if (dele_mmlu_load(&data, FIXTURES "/mmlu", "val", NULL, 3, 0, &w->arena, &w->err) ||
-            dele_mmlu_run(&scores, &data, &w->run, &w->model, &opts, &w->arena, &w->err))
-            fail_msg("%s", w->err.msg);
+        score(w, &dele_suite_mmlu, &opts, NULL, &items);
         char line[4096];
-        rewind(items.file);
         const cJSON *expected;
         cJSON_ArrayForEach(expected, part(w, "old_mmlu"))
         {
             assert_non_null(fgets(line, sizeof line, items.file));
             cJSON *item = cJSON_Parse(line);
             const cJSON *got = cJSON_GetObjectItem(item, "loglikelihoods");
-            const cJSON *theirs = cJSON_GetObjectItem(expected, dele_mmlu_style_name(style[i]));
+            const cJSON *theirs = cJSON_GetObjectItem(expected, name);
             for (int c = 0; c < DELE_MMLU_CHOICES; c++) {
                 is_near(cJSON_GetArrayItem(got, c)->valuedouble,
                         cJSON_GetArrayItem(theirs, c)->valuedouble, 2e-4);

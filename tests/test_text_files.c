@@ -3,8 +3,8 @@
 #include <math.h>
 
 #include "base/json_out.h"
-#include "score/lume.h"
-#include "score/tofu.h"
+#include "score/suites/lume.h"
+#include "score/suites/tofu.h"
 #include "scratch.h"
 #include "table_model.h"
 #include "text/csv.h"
@@ -98,14 +98,18 @@ static double loss_of(scratch *s, dele_model *model, const char *paraphrase)
              "{\"question\": \"the\", \"answer\": \"cat\", \"paraphrased_answer\": %s, "
              "\"perturbed_answer\": [\"the\", \"the the\"]}\n",
              paraphrase);
-    dele_tofu data;
-    dele_tofu_scores scores;
     dele_run run = {0};
     dele_items items = {.file = tmpfile()};
-    dele_tofu_opts opts = {.max_new = 1, .items = &items};
-    if (dele_tofu_load(&data, scratch_text(s, "forget_perturbed.jsonl", text), 0, &arena, &err) ||
-        dele_tofu_run(&scores, &data, &run, model, &opts, &arena, &err))
-        fail_msg("%s", err.msg);
+    const dele_suite_opts opts = {.data = scratch_text(s, "forget_perturbed.jsonl", text),
+                                  .max_new = 1};
+    dele_scoring scoring = {.suite = &dele_suite_tofu,
+                            .opts = &opts,
+                            .model = model,
+                            .run = &run,
+                            .items = &items,
+                            .arena = &arena,
+                            .quiet = true};
+    if (dele_suite_run(&scoring, "tofu", &err)) fail_msg("%s", err.msg);
     rewind(items.file);
     char line[2000];
     assert_non_null(fgets(line, sizeof line, items.file));

@@ -123,11 +123,10 @@ dele_status dele_evaluations_init(dele_evaluations *c, const dele_evaluation_opt
 static dele_status evaluate_mmlu(double *accuracy, const dele_model *model, const dele_mmlu *data,
                                  dele_err *err)
 {
-    const dele_mmlu_opts opts = {.style = DELE_MMLU_CONTINUATION};
     dele_mmlu_scores scores;
     dele_arena arena = {0};
     dele_run run = {0};
-    if (!dele_mmlu_run(&scores, data, &run, model, &opts, &arena, err))
+    if (!dele_mmlu_run(&scores, data, DELE_MMLU_CONTINUATION, 0, &run, model, &arena, err))
         *accuracy = scores.micro.acc;
     dele_run_release(&run);
     dele_arena_release(&arena);

@@ -13,7 +13,7 @@
  * Training stops early after `patience` consecutive evaluations beyond a budget.  It also stops at
  * the first evaluation within the budgets whose forget NLL is at least the holdout NLL, where there
  * is a holdout set: with a higher loss than on rows that were never trained on, the model would
- * reveal by its loss which rows it was made to forget (score/membership.h).
+ * reveal by its loss which rows it was made to forget (score/suites/membership.h).
  *
  * Checkpoint selection takes the last state, or the best one: of the evaluated states within the
  * budgets, the start included, the one with the highest forget NLL (ties: the earliest).  Where no
@@ -30,7 +30,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "score/mmlu.h"
+#include "score/suites/mmlu.h"
 #include "unlearn/dataset.h"
 #include "unlearn/objectives/objective.h"
 #include "unlearn/param_buffers.h"

@@ -2,7 +2,7 @@
  *
  *   exact_match     every token that should come is the most likely after those before it: greedy
  *                   continuation says them
- *   contains        what should come stands, as whole words, in what is said (score/qa.h)
+ *   contains        what should come stands, as whole words, in what is said (score/suites/qa.h)
  *   rougeL_recall   of what should come, in what is said, words stemmed (score/rouge.h)
  *   p               the geometric mean of the probabilities of the tokens that should come
  *
@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "score/generate_batch.h"
-#include "score/qa.h"
 #include "score/rouge.h"
+#include "score/suites/qa.h"
 
 const char *const attack_measure_names[ATTACK_N_MEASURES] = {"exact_match", "contains",
                                                              "rougeL_recall", "p"};
@@ -28,29 +28,22 @@ typedef struct {
     dele_arena scratch;
 } scoring;
 
-/* What an answer's line begins with, and is held against when it is resumed. */
-static cJSON *item_key(const attack_pass *pass, const attack_set *set, size_t i)
+/* The line of ask i; given and generated are only written. */
+static dele_items_line item_line(const attack_pass *pass, const attack_set *set, size_t i,
+                                 const char *given, const char *generated, bool *ended)
 {
     const attack_ask *ask = &pass->form->ask[i];
-    cJSON *line = cJSON_CreateObject();
-    cJSON_AddStringToObject(line, "model", pass->model);
-    cJSON_AddStringToObject(line, "form", pass->form->name);
-    cJSON_AddStringToObject(line, "id", set->row[ask->row].id);
-    cJSON_AddStringToObject(line, "output", ask->target);
-    return line;
-}
-
-static dele_status put_line(const scoring *s, size_t i, const char *given, const char *generated,
-                            bool ended, dele_err *err)
-{
-    const attack_pass *pass = s->pass;
-    cJSON *line = item_key(pass, s->set, i);
-    cJSON_AddStringToObject(line, "given", given);
-    cJSON_AddStringToObject(line, "generated", generated);
+    dele_items_line line = {0};
+    dele_key_text(&line, "model", pass->model);
+    dele_key_text(&line, "form", pass->form->name);
+    dele_key_text(&line, "id", set->row[ask->row].id);
+    dele_key_text(&line, "output", ask->target);
+    dele_line_text(&line, "given", given);
+    dele_line_text(&line, "generated", generated);
     for (int m = 0; m < ATTACK_N_MEASURES; m++)
-        dele_put_number(line, attack_measure_names[m], pass->score[i].of[m]);
-    cJSON_AddBoolToObject(line, "ended", ended);
-    return dele_items_put(s->o->items, pass->first + i, line, err);
+        dele_line_real(&line, attack_measure_names[m], &pass->score[i].of[m], 0, 1 + 1e-6);
+    dele_line_bool(&line, "ended", ended);
+    return line;
 }
 
 static dele_status on_output(void *data, size_t i, char *text, bool ended, dele_err *err)
@@ -70,7 +63,8 @@ static dele_status on_output(void *data, size_t i, char *text, bool ended, dele_
         return err->code;
     score[ATTACK_CONTAINS] = contains;
     score[ATTACK_ROUGE] = rouge.recall;
-    return put_line(s, i, given, text, ended, err);
+    const dele_items_line line = item_line(s->pass, s->set, i, given, text, &ended);
+    return dele_items_put(s->o->items, s->pass->first + i, dele_items_json(&line), err);
 }
 
 static dele_status score_tokens(scoring *s, dele_run *run, const dele_model *model,
@@ -97,21 +91,10 @@ static dele_status score_tokens(scoring *s, dele_run *run, const dele_model *mod
 static size_t resume(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err)
 {
     size_t n = 0;
+    bool ended;
     for (; n < pass->form->n && dele_items_previous(items, pass->first + n); n++) {
-        dele_items_field fields[ATTACK_N_MEASURES + 3];
-        for (int m = 0; m < ATTACK_N_MEASURES; m++)
-            fields[m] = (dele_items_field){attack_measure_names[m],
-                                           &pass->score[n].of[m],
-                                           DELE_ITEMS_REAL,
-                                           0,
-                                           1 + 1e-6,
-                                           false};
-        fields[ATTACK_N_MEASURES] = (dele_items_field){"given", .type = DELE_ITEMS_TEXT};
-        fields[ATTACK_N_MEASURES + 1] = (dele_items_field){"generated", .type = DELE_ITEMS_TEXT};
-        fields[ATTACK_N_MEASURES + 2] = (dele_items_field){"ended", .type = DELE_ITEMS_BOOL};
-        if (!dele_items_resume(items, pass->first + n, item_key(pass, set, n), fields,
-                               ATTACK_N_MEASURES + 3, err))
-            break;
+        const dele_items_line line = item_line(pass, set, n, NULL, NULL, &ended);
+        if (!dele_items_resume(items, pass->first + n, &line, err)) break;
     }
     return n;
 }

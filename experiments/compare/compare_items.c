@@ -5,19 +5,8 @@
 #include "base/file.h"
 #include "base/file_out.h"
 #include "base/json_out.h"
+#include "score/suites/suite.h"
 #include "score/two_samples.h"
-
-/* How a suite says that an item is right, what names the item, and what its rows of the table are
- * by. */
-typedef struct {
-    const char *suite, *key[3], *by;
-} suite_items;
-
-static const suite_items table[] = {{"mmlu", {"subject", "index"}, NULL},
-                                    {"choices", {"set", "index"}, "set"},
-                                    {"facts", {"id", "form", "text"}, "split"},
-                                    {"lume", {"split", "id"}, "split"},
-                                    {"qa", {"set", "index"}, "set"}};
 
 static const cJSON *field(const cJSON *item, const char *name)
 {
@@ -44,11 +33,11 @@ static int is_right(const cJSON *item)
     return cJSON_IsString(type) && !strcmp(type->valuestring, "sc") ? -1 : match->valuedouble == 1;
 }
 
-static bool same_item(const suite_items *s, const cJSON *a, const cJSON *b)
+static bool same_item(const dele_suite *s, const cJSON *a, const cJSON *b)
 {
-    for (int k = 0; k < 3 && s->key[k]; k++)
-        if (!cJSON_Compare(field(a, s->key[k]), field(b, s->key[k]), true) &&
-            (field(a, s->key[k]) || field(b, s->key[k])))
+    for (int k = 0; k < 3 && s->item_id[k]; k++)
+        if (!cJSON_Compare(field(a, s->item_id[k]), field(b, s->item_id[k]), true) &&
+            (field(a, s->item_id[k]) || field(b, s->item_id[k])))
             return false;
     return true;
 }
@@ -76,14 +65,15 @@ static void count(paired_row *row, int before, int after)
     row->incorrect_to_correct += !before && after;
 }
 
-static dele_status put_flip(FILE *to, const suite_items *s, const cJSON *a, const cJSON *b,
+static dele_status put_flip(FILE *to, const dele_suite *s, const cJSON *a, const cJSON *b,
                             int before, dele_err *err)
 {
     static const char *const said[] = {"pick", "top", "generated"};
     cJSON *line = cJSON_CreateObject();
-    for (int k = 0; k < 3 && s->key[k]; k++)
-        if (field(a, s->key[k]))
-            cJSON_AddItemToObject(line, s->key[k], cJSON_Duplicate(field(a, s->key[k]), true));
+    for (int k = 0; k < 3 && s->item_id[k]; k++)
+        if (field(a, s->item_id[k]))
+            cJSON_AddItemToObject(line, s->item_id[k],
+                                  cJSON_Duplicate(field(a, s->item_id[k]), true));
     cJSON_AddStringToObject(line, "change", before ? "wrong" : "right");
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
         if (!field(a, said[i]) || !field(b, said[i])) continue;
@@ -115,7 +105,7 @@ static dele_status tally(paired *result, const char *by, int before, int after, 
     return err->code;
 }
 
-static dele_status read_pairs(paired *result, paired *norm, const suite_items *s, dele_records r[2],
+static dele_status read_pairs(paired *result, paired *norm, const dele_suite *s, dele_records r[2],
                               FILE *flips, dele_arena *arena, dele_err *err)
 {
     for (;;) {
@@ -126,7 +116,7 @@ static dele_status read_pairs(paired *result, paired *norm, const suite_items *s
             return dele_fail(err, DELE_ERR_DATA,
                              "%s:%d and %s:%d are not the same item; score both with the same data",
                              r[0].path, r[0].line, r[1].path, r[1].line);
-        const char *by = s->by ? cJSON_GetStringValue(field(a, s->by)) : NULL;
+        const char *by = s->item_set ? cJSON_GetStringValue(field(a, s->item_set)) : NULL;
         int before = is_right(a), after = is_right(b), before_norm = is_right_norm(a),
             after_norm = is_right_norm(b);
         if (before < 0 || after < 0) continue;
@@ -168,14 +158,14 @@ static dele_status append(paired *result, const paired *norm, dele_arena *arena,
 dele_status paired_read(paired *result, const char *suite, const char *before, const char *after,
                         const char *flips, dele_arena *arena, dele_err *err)
 {
-    const suite_items *s = NULL;
+    const dele_suite *s = NULL;
     const char *dir[2] = {before, after}, *path[2];
     dele_records r[2] = {{0}};
     dele_writer out = {0};
     paired norm = {0};
     *result = (paired){0};
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (!strcmp(table[i].suite, suite)) s = &table[i];
+    for (size_t i = 0; dele_suites[i]; i++)
+        if (!strcmp(dele_suites[i]->name, suite) && dele_suites[i]->item_id[0]) s = dele_suites[i];
     for (int i = 0; i < 2; i++)
         if (!(path[i] = dele_printf(arena, err, "%s/items.jsonl", dir[i]))) return DELE_ERR_MEMORY;
     if (!s || !dele_path_exists(path[0]) || !dele_path_exists(path[1]))

@@ -14,32 +14,70 @@ typedef struct {
     char path[1200];
 } dele_items;
 
-/* A field that a resumed line must have, whether the score uses it or not: a number (whole: an
- * integer in the range of int), a truth value as 0 or 1, a text, or an array of numbers (null where
- * one is not finite). */
+/* What an item's line holds is described once, field by field: dele_items_json writes the line from
+ * that, dele_items_resume compares a line with it and stores its numbers.
+ *
+ *   dele_items_line line = {0};
+ *   dele_key_number(&line, "index", 7);             the item's identity: it must be the same
+ *   dele_line_real(&line, "p", &score->p, 0, 1);    written; read back, within the bounds
+ *   dele_line_text(&line, "generated", text);       written; a resumed line has such a text */
 typedef enum {
-    DELE_ITEMS_REAL,
-    DELE_ITEMS_WHOLE,
-    DELE_ITEMS_BOOL,
-    DELE_ITEMS_TEXT,
-    DELE_ITEMS_NUMBERS
+    DELE_ITEMS_REAL,    /* double */
+    DELE_ITEMS_WHOLE,   /* int */
+    DELE_ITEMS_BOOL,    /* bool, as true or false */
+    DELE_ITEMS_TEXT,    /* const char[], not read back */
+    DELE_ITEMS_NUMBERS, /* const double[n], not read back; null where one is not finite */
+    DELE_ITEMS_KEY_TEXT,
+    DELE_ITEMS_KEY_NUMBER,
+    DELE_ITEMS_KEY_BOOL
 } dele_items_type;
+
 typedef struct {
     const char *name;
-    double *value; /* out; NULL: only looked at, as texts and arrays are */
     dele_items_type type;
+    union {
+        double *real;
+        int *whole;
+        bool *flag;
+        const char *text;
+        const double *numbers;
+        double number; /* of a key, a truth value as 0 or 1 */
+    } of;
+    size_t n;         /* of numbers */
     double low, high; /* bounds, both included; both 0: any finite number */
     bool nullable;    /* null is NaN: a score that does not exist is written as null */
 } dele_items_field;
 
+enum { DELE_ITEMS_MOST_FIELDS = 24 };
+
+typedef struct {
+    dele_items_field field[DELE_ITEMS_MOST_FIELDS];
+    size_t n;
+} dele_items_line;
+
+/* What identifies the item: index, id, set.  NULL as a text: the item has no such field. */
+void dele_key_text(dele_items_line *line, const char *name, const char *text);
+void dele_key_number(dele_items_line *line, const char *name, double x);
+void dele_key_bool(dele_items_line *line, const char *name, bool x);
+/* What was measured: *x is written where the line is, and stored where one is resumed. */
+void dele_line_real(dele_items_line *line, const char *name, double *x, double low, double high);
+void dele_line_real_or_null(dele_items_line *line, const char *name, double *x, double low,
+                            double high);
+void dele_line_whole(dele_items_line *line, const char *name, int *x, int low, int high);
+void dele_line_bool(dele_items_line *line, const char *name, bool *x);
+/* Only written; a resumed line is checked to have the like. */
+void dele_line_text(dele_items_line *line, const char *name, const char *text);
+void dele_line_numbers(dele_items_line *line, const char *name, const double *x, size_t n);
+
+/* The line as JSON, in the order of its fields; NULL: out of memory. */
+cJSON *dele_items_json(const dele_items_line *line);
+
 /* Opens for appending.  Existing lines are read; an incomplete last line is removed. */
 dele_status dele_items_open(dele_items *items, const char *path, dele_err *err);
-/* Whether there is a line for item i.  If that line belongs to another item, the result is false
- * and err is set: every field of `key` (ownership taken; the identity of the item: index, id, set)
- * must be in the line with the same value, and every one of fields[n] as described.  The line's
- * numbers are stored in the fields' values.  items may be NULL. */
-bool dele_items_resume(dele_items *items, size_t i, cJSON *key, const dele_items_field *fields,
-                       size_t n, dele_err *err);
+/* Whether there is a line for item i; then its numbers are stored where the fields of `line` point.
+ * If it is another item's (a key differs), or a field is not as described, the result is false and
+ * err is set.  items may be NULL. */
+bool dele_items_resume(dele_items *items, size_t i, const dele_items_line *line, dele_err *err);
 /* The existing line of item i, unchecked, or NULL. */
 const cJSON *dele_items_previous(const dele_items *items, size_t i);
 /* Writes the line of item i (ownership taken), unless it exists already; i must increase by 1 from

@@ -17,7 +17,7 @@
 #include "base/share.h"
 #include "base/text_out.h"
 #include "option/option.h"
-#include "score/facts_suite.h"
+#include "score/suites/facts_suite.h"
 #include "trace/report/stats.h"
 #include "trace/report/terminal_heatmap.h"
 #include "unlearn/trainer.h"

@@ -10,7 +10,7 @@
  *                                                      DIR/forget.jsonl
  *
  * which is what deleatur eval --suite lume reads.  A document is what is in a row's id before "sc"
- * or "qa" and a number (score/lume.h): a story, a person, an article. */
+ * or "qa" and a number (score/suites/lume.h): a story, a person, an article. */
 #include "cli/cmd.h"
 
 #include <stdlib.h>
@@ -20,7 +20,7 @@
 #include "base/random.h"
 #include "option/manifest.h"
 #include "option/option.h"
-#include "score/lume.h"
+#include "score/suites/lume.h"
 
 enum { TASKS = 3 };
 

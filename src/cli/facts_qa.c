@@ -6,6 +6,7 @@
 #include "base/json_out.h"
 #include "base/text_out.h"
 #include "score/facts_build.h"
+#include "score/suites/facts_suite.h"
 
 typedef struct {
     size_t outcome[DELE_QA_N_OUTCOMES]; /* rows, by what became of them: their sum is all rows */
@@ -51,6 +52,25 @@ static dele_status check_counts(const counts *c, const facts_qa_opts *o, dele_er
         o->forget, c->rows[0] + c->rows[1], c->outcome[most], dele_qa_outcome_reason(most));
 }
 
+/* Leaves out the facts whose attribute is not the model's greedy continuation, token by token. */
+static dele_status filter_known(dele_qa *qa, dele_run *run, const dele_model *model,
+                                dele_progress *progress, dele_arena *arena, dele_err *err)
+{
+    dele_facts facts = {.fact = DELE_NEW(arena, dele_fact, qa->n + 1, err),
+                        .path = "the facts built"};
+    dele_facts_scores scores;
+    dele_facts_opts opts = {.progress = progress};
+    if (!facts.fact) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < qa->n; i++)
+        if (qa->row[i].outcome == DELE_QA_KEPT) facts.fact[facts.n++] = qa->row[i].fact;
+    if (facts.n == 0) return DELE_OK;
+    dele_status status = dele_facts_score(&scores, &facts, run, model, &opts, arena, err);
+    for (size_t i = 0; i < facts.n && !status; i++)
+        if (!scores.fact[i][DELE_FORM_PROMPT].greedy)
+            qa->row[facts.fact[i].id].outcome = DELE_QA_UNKNOWN;
+    return status;
+}
+
 static dele_status build(dele_qa *qa, const facts_qa_opts *o, dele_model *model, dele_run *run,
                          dele_arena *arena, dele_err *err)
 {
@@ -71,7 +91,7 @@ static dele_status build(dele_qa *qa, const facts_qa_opts *o, dele_model *model,
     for (size_t i = 0; i < qa->n; i++) n += qa->row[i].outcome == DELE_QA_KEPT;
     dele_progress progress;
     dele_progress_begin(&progress, o->quiet ? NULL : stderr, "facts", "prompts", (double)n);
-    dele_status status = dele_qa_filter_known(qa, run, model, &progress, arena, err);
+    dele_status status = filter_known(qa, run, model, &progress, arena, err);
     dele_progress_end(&progress);
     return status;
 }

@@ -327,24 +327,6 @@ dele_status dele_qa_build(dele_qa *qa, const dele_tokenizer *t, const dele_qa_op
     return DELE_OK;
 }
 
-dele_status dele_qa_filter_known(dele_qa *qa, dele_run *run, const dele_model *model,
-                                 dele_progress *progress, dele_arena *arena, dele_err *err)
-{
-    dele_facts facts = {.fact = DELE_NEW(arena, dele_fact, qa->n + 1, err),
-                        .path = "the facts built"};
-    dele_facts_scores scores;
-    dele_facts_opts opts = {.progress = progress};
-    if (!facts.fact) return DELE_ERR_MEMORY;
-    for (size_t i = 0; i < qa->n; i++)
-        if (qa->row[i].outcome == DELE_QA_KEPT) facts.fact[facts.n++] = qa->row[i].fact;
-    if (facts.n == 0) return DELE_OK;
-    dele_status status = dele_facts_score(&scores, &facts, run, model, &opts, arena, err);
-    for (size_t i = 0; i < facts.n && !status; i++)
-        if (!scores.fact[i][DELE_FORM_PROMPT].greedy)
-            qa->row[facts.fact[i].id].outcome = DELE_QA_UNKNOWN;
-    return status;
-}
-
 cJSON *dele_qa_json(const dele_qa_row *row)
 {
     cJSON *json = dele_fact_json(&row->fact);

@@ -22,7 +22,9 @@
 #ifndef DELE_FACTS_BUILD_H
 #define DELE_FACTS_BUILD_H
 
-#include "score/facts_suite.h"
+#include "base/json.h"
+#include "model/facts.h"
+#include "text/tokenizer.h"
 
 /* The outcome of each row: the first keeps the row, all others leave it out. */
 /* clang-format off */
@@ -75,10 +77,6 @@ dele_status dele_qa_add(dele_qa *qa, const char *path, const char *split, dele_a
 /* Sets the outcome of every row, and the fact of the kept rows. */
 dele_status dele_qa_build(dele_qa *qa, const dele_tokenizer *t, const dele_qa_opts *opts,
                           dele_arena *arena, dele_err *err);
-
-/* Leaves out the facts whose attribute is not the model's greedy continuation, token by token. */
-dele_status dele_qa_filter_known(dele_qa *qa, dele_run *run, const dele_model *model,
-                                 dele_progress *progress, dele_arena *arena, dele_err *err);
 
 /* The row's fact in ROME's form, with prediction, answer_tokens, copied and row_id beside it; NULL:
  * out of memory. */

@@ -10,6 +10,11 @@ void dele_put_number(cJSON *object, const char *name, double x)
     cJSON_AddItemToObject(object, name, dele_json_number(x));
 }
 
+void dele_put_text(cJSON *object, const char *name, const char *text)
+{
+    cJSON_AddItemToObject(object, name, text ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
 void dele_put_score(cJSON *object, const char *name, double x, double se)
 {
     char whole[128];

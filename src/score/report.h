@@ -11,7 +11,9 @@
 
 /* name: x, or null where x is not a number. */
 void dele_put_number(cJSON *object, const char *name, double x);
-/* The same, and name_stderr: se. */
+/* name: the text, or null where there is none. */
+void dele_put_text(cJSON *object, const char *name, const char *text);
+/* name: x as dele_put_number, and name_stderr: se. */
 void dele_put_score(cJSON *object, const char *name, double x, double se);
 
 /* n, acc with standard error and 95 % interval (Wilson; none for fewer than five questions);

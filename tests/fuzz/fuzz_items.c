@@ -10,16 +10,17 @@ void fuzz_one(const uint8_t *data, size_t size)
     if (dele_items_open(&items, fuzz_write("items.jsonl", data, size), &err))
         fuzz_answer(err.code, &err);
     for (int i = 0; i < 3 && !err.code; i++) {
-        double p = 0, rank = 0, right = 0;
-        const dele_items_field fields[] = {{"p", &p, DELE_ITEMS_REAL, 0, 1, true},
-                                           {"rank", &rank, DELE_ITEMS_WHOLE, 0, 0, false},
-                                           {"right", &right, DELE_ITEMS_BOOL, 0, 0, false}};
-        cJSON *key = cJSON_CreateObject(), *line = cJSON_CreateObject();
-        cJSON_AddNumberToObject(key, "index", i);
+        double p = 0;
+        int rank = 0;
+        bool right = false;
+        dele_items_line fields = {0};
+        cJSON *line = cJSON_CreateObject();
         cJSON_AddNumberToObject(line, "index", i);
-        if (dele_items_resume(&items, (size_t)i, key, fields, 3, &err) &&
-            (!(right == 0 || right == 1) || p > 1))
-            abort();
+        dele_key_number(&fields, "index", i);
+        dele_line_real_or_null(&fields, "p", &p, 0, 1);
+        dele_line_whole(&fields, "rank", &rank, 0, 0);
+        dele_line_bool(&fields, "right", &right);
+        if (dele_items_resume(&items, (size_t)i, &fields, &err) && p > 1) abort();
         if (err.code)
             cJSON_Delete(line);
         else

@@ -1,11 +1,11 @@
 /* The data sets of `eval`: one input is read as each suite's rows. */
 #include "fuzz.h"
 
-#include "score/choice_sets.h"
-#include "score/lume.h"
-#include "score/membership.h"
-#include "score/qa.h"
-#include "score/tofu.h"
+#include "score/suites/choice_sets.h"
+#include "score/suites/lume.h"
+#include "score/suites/membership.h"
+#include "score/suites/qa.h"
+#include "score/suites/tofu.h"
 
 void fuzz_one(const uint8_t *data, size_t size)
 {

@@ -20,22 +20,23 @@ static void put(cJSON *json, const char *name, double x)
 }
 
 /* What a row's line begins with, and is held against when it is resumed. */
-static cJSON *item_key(const dele_depth_row *row, size_t index)
+static dele_items_line item_key(const dele_depth_row *row, size_t index)
 {
-    cJSON *line = cJSON_CreateObject();
-    cJSON_AddNumberToObject(line, "index", (double)index);
-    if (row->id) cJSON_AddStringToObject(line, "id", row->id);
-    cJSON_AddStringToObject(line, "entity", row->entity ? row->entity : "");
+    dele_items_line line = {0};
+    dele_key_number(&line, "index", (double)index);
+    dele_key_text(&line, "id", row->id);
+    dele_key_text(&line, "entity", row->entity ? row->entity : "");
     if (row->left_out)
-        cJSON_AddStringToObject(line, "left_out", row->left_out);
+        dele_key_text(&line, "left_out", row->left_out);
     else
-        cJSON_AddNumberToObject(line, "tokens", row->n_ids - row->first);
+        dele_key_number(&line, "tokens", row->n_ids - row->first);
     return line;
 }
 
 cJSON *dele_depth_line(const dele_depth_row *row, size_t index, int n_layers)
 {
-    cJSON *line = item_key(row, index), *s;
+    const dele_items_line key = item_key(row, index);
+    cJSON *line = dele_items_json(&key), *s;
     if (row->left_out) return line;
     cJSON_AddItemToObject(line, "logp", s = cJSON_CreateObject());
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) put(s, dele_depth_model_name[m], row->s[m]);
@@ -59,7 +60,8 @@ static bool read_number(double *x, const cJSON *item)
 bool dele_depth_resume(dele_depth_row *row, dele_items *items, size_t index, int n_layers,
                        dele_err *err)
 {
-    if (!dele_items_resume(items, index, item_key(row, index), NULL, 0, err)) return false;
+    const dele_items_line key = item_key(row, index);
+    if (!dele_items_resume(items, index, &key, err)) return false;
     const cJSON *line = dele_items_previous(items, index),
                 *s = cJSON_GetObjectItemCaseSensitive(line, "logp");
     bool ok = true;

@@ -3,14 +3,13 @@
  *
  * The texts are those of lm_eval/tasks/mmlu/{default,continuation}: description, question.strip(),
  * target delimiter " ", few-shot delimiter "\n\n", examples the first of dev. */
-#include "score/mmlu.h"
+#include "score/suites/mmlu.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json_out.h"
-#include "score/choices.h"
 #include "score/pytext.h"
 #include "text/csv.h"
 
@@ -129,7 +128,6 @@ dele_status dele_mmlu_parse_style(dele_mmlu_style *style, const char *name, dele
 }
 
 const char *dele_mmlu_style_name(dele_mmlu_style style) { return style_table[style].name; }
-int dele_mmlu_default_shots(dele_mmlu_style style) { return style_table[style].shots; }
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
@@ -289,70 +287,65 @@ char *dele_mmlu_context(const dele_mmlu_subject *subject, const dele_mmlu_item *
 /* ---- scoring --------------------------------------------------------------------------------- */
 
 typedef struct {
-    const dele_mmlu_subject *subject;
-    const dele_mmlu_opts *opts;
-    const dele_question *questions;
-    unsigned char *right, *right_norm;
-    size_t done_before;
-} scoring;
+    int pick, pick_norm;
+} picks;
 
-/* The fields that identify an item's line; a resumed line is compared with them. */
-static cJSON *item_key(const scoring *s, size_t index)
+typedef struct {
+    dele_mmlu data;
+    dele_mmlu_style style;
+    int shots;
+    const char *split;
+    dele_mmlu_scores scores;
+    picks *picked;                  /* [n_items] */
+    dele_question *questions;       /* of the subject being scored */
+    double logp[DELE_MMLU_CHOICES]; /* of the item being scored */
+} state;
+
+static const dele_mmlu_subject *subject_of(const dele_scoring *s)
 {
-    cJSON *line = cJSON_CreateObject();
-    cJSON_AddStringToObject(line, "subject", s->subject->name);
-    cJSON_AddNumberToObject(line, "index", (double)index);
-    return line;
+    const state *st = s->state;
+    return &st->data.subject[s->at];
 }
 
-static dele_status put_item(scoring *s, size_t index, const double *logp, int pick, int pick_norm,
-                            dele_err *err)
+static dele_status score_item(dele_scoring *s, size_t i, dele_err *err)
 {
-    cJSON *line = item_key(s, index), *all = cJSON_AddArrayToObject(line, "loglikelihoods");
-    for (int c = 0; c < DELE_MMLU_CHOICES; c++)
-        cJSON_AddItemToArray(all, dele_json_number(logp[c]));
-    cJSON_AddNumberToObject(line, "pick", pick);
-    if (s->opts->style == DELE_MMLU_CONTINUATION)
-        cJSON_AddNumberToObject(line, "pick_norm", pick_norm);
-    cJSON_AddNumberToObject(line, "answer", s->subject->item[index].answer);
-    return dele_items_put(s->opts->items, s->done_before + index, line, err);
-}
-
-static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
-{
-    scoring *s = data;
-    dele_status status = DELE_OK;
-    for (size_t i = first; i < first + n && !status; i++) {
-        const dele_mmlu_item *item = &s->subject->item[i];
-        double logp[DELE_MMLU_CHOICES], norm[DELE_MMLU_CHOICES];
-        for (int c = 0; c < DELE_MMLU_CHOICES; c++) {
-            const dele_choice *choice = &s->questions[i].choice[c];
-            bool unseen = s->opts->style == DELE_MMLU_HENDRYCKS && choice->first_rank > LIKELIEST;
-            logp[c] = unseen ? -100 : choice->logp;
-            norm[c] =
-                logp[c] /
-                (s->opts->style == DELE_MMLU_CONTINUATION ? dele_characters(item->choice[c]) : 1);
-        }
-        int pick = dele_argmax(logp, DELE_MMLU_CHOICES),
-            pick_norm = dele_argmax(norm, DELE_MMLU_CHOICES);
-        s->right[i] = pick == item->answer;
-        s->right_norm[i] = pick_norm == item->answer;
-        status = put_item(s, i, logp, pick, pick_norm, err);
+    (void)err;
+    state *st = s->state;
+    const dele_mmlu_item *item = &subject_of(s)->item[i];
+    double norm[DELE_MMLU_CHOICES];
+    for (int c = 0; c < DELE_MMLU_CHOICES; c++) {
+        const dele_choice *choice = &st->questions[i].choice[c];
+        bool unseen = st->style == DELE_MMLU_HENDRYCKS && choice->first_rank > LIKELIEST;
+        st->logp[c] = unseen ? -100 : choice->logp;
+        norm[c] = st->logp[c] /
+                  (st->style == DELE_MMLU_CONTINUATION ? dele_characters(item->choice[c]) : 1);
     }
-    if (s->opts->progress)
-        dele_progress_set(s->opts->progress, (double)(s->done_before + first + n),
-                          s->subject->name);
-    return status;
+    st->picked[s->before + i] =
+        (picks){dele_argmax(st->logp, DELE_MMLU_CHOICES), dele_argmax(norm, DELE_MMLU_CHOICES)};
+    return DELE_OK;
+}
+
+static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
+{
+    state *st = s->state;
+    picks *picked = &st->picked[s->before + i];
+    dele_key_text(line, "subject", subject_of(s)->name);
+    dele_key_number(line, "index", (double)i);
+    dele_line_numbers(line, "loglikelihoods", st->logp, DELE_MMLU_CHOICES);
+    dele_line_whole(line, "pick", &picked->pick, 0, DELE_MMLU_CHOICES - 1);
+    if (st->style == DELE_MMLU_CONTINUATION)
+        dele_line_whole(line, "pick_norm", &picked->pick_norm, 0, DELE_MMLU_CHOICES - 1);
+    dele_key_number(line, "answer", subject_of(s)->item[i].answer);
 }
 
 static dele_status encode_item(dele_question *q, const dele_mmlu_subject *s,
-                               const dele_mmlu_item *item, const dele_model *model,
-                               const dele_mmlu_opts *opts, dele_arena *arena, dele_err *err)
+                               const dele_mmlu_item *item, const state *st, const dele_model *model,
+                               dele_arena *arena, dele_err *err)
 {
-    char *context = dele_mmlu_context(s, item, opts->style, opts->shots, arena, err);
+    char *context = dele_mmlu_context(s, item, st->style, st->shots, arena, err);
     if (!context) return DELE_ERR_MEMORY;
     for (int c = 0; c < DELE_MMLU_CHOICES; c++) {
-        char *continuation = dele_mmlu_continuation(item, c, opts->style, arena, err);
+        char *continuation = dele_mmlu_continuation(item, c, st->style, arena, err);
         if (!continuation || dele_choice_encode(&q->choice[c], model->tokenizer, context,
                                                 continuation, model->config.context, arena, err))
             return err->code;
@@ -363,13 +356,13 @@ static dele_status encode_item(dele_question *q, const dele_mmlu_subject *s,
 /* The older styles: the prompt, with as many examples as fit, followed by the last token of " A"
  * and of the others. */
 static dele_status encode_raw(dele_question *q, const dele_mmlu_subject *s,
-                              const dele_mmlu_item *item, const dele_model *model,
-                              const dele_mmlu_opts *opts, dele_arena *arena, dele_err *err)
+                              const dele_mmlu_item *item, const state *st, const dele_model *model,
+                              dele_arena *arena, dele_err *err)
 {
     size_t most = model->config.context < MOST_TOKENS ? (size_t)model->config.context : MOST_TOKENS;
     dele_ids prompt = {0};
-    for (int shots = opts->shots; shots >= 0; shots--) {
-        char *context = dele_mmlu_context(s, item, opts->style, shots, arena, err);
+    for (int shots = st->shots; shots >= 0; shots--) {
+        char *context = dele_mmlu_context(s, item, st->style, shots, arena, err);
         if (!context ||
             dele_encode(&prompt, model->tokenizer, context, strlen(context), true, arena, err))
             return err->code;
@@ -391,87 +384,53 @@ static dele_status encode_raw(dele_question *q, const dele_mmlu_subject *s,
     return DELE_OK;
 }
 
-static dele_status encode_subject(dele_question *questions, const dele_mmlu_subject *s,
-                                  const dele_model *model, const dele_mmlu_opts *opts,
-                                  dele_arena *arena, dele_err *err)
+/* Encodes the subject's questions, and scores those that are not known. */
+static dele_status score_subject(dele_scoring *s, dele_err *err)
 {
-    for (size_t i = 0; i < s->n_items; i++) {
-        questions[i].choice = DELE_NEW(arena, dele_choice, DELE_MMLU_CHOICES, err);
-        questions[i].n_choices = DELE_MMLU_CHOICES;
-        if (!questions[i].choice) return DELE_ERR_MEMORY;
-        dele_status status = (style_table[opts->style].raw ? encode_raw : encode_item)(
-            &questions[i], s, &s->item[i], model, opts, arena, err);
-        if (status) return status;
+    state *st = s->state;
+    const dele_mmlu_subject *subject = subject_of(s);
+    dele_arena *arena = &s->part_arena;
+    st->questions = DELE_NEW(arena, dele_question, subject->n_items, err);
+    if (!st->questions) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < subject->n_items; i++) {
+        dele_question *q = &st->questions[i];
+        q->choice = DELE_NEW(arena, dele_choice, DELE_MMLU_CHOICES, err);
+        q->n_choices = DELE_MMLU_CHOICES;
+        if (!q->choice || (style_table[st->style].raw ? encode_raw : encode_item)(
+                              q, subject, &subject->item[i], st, s->model, arena, err))
+            return err->code;
     }
+    return dele_score_questions(s, st->questions, err);
+}
+
+/* The subject's accuracy.  Only the style continuation tells the two picks apart. */
+static dele_status subject_accuracy(dele_accuracy *accuracy, const dele_mmlu_subject *subject,
+                                    const picks *picked, bool norm, dele_arena *scratch,
+                                    dele_err *err)
+{
+    const size_t n = subject->n_items;
+    unsigned char *right = DELE_NEW(scratch, unsigned char, 2 * n, err), *right_norm = right + n;
+    if (!right) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        right[i] = picked[i].pick == subject->item[i].answer;
+        right_norm[i] = (norm ? picked[i].pick_norm : picked[i].pick) == subject->item[i].answer;
+    }
+    *accuracy = dele_accuracy_mean(right, right_norm, n);
     return DELE_OK;
 }
 
-/* Loads the scores of an earlier run; returns their number. */
-static size_t resume(scoring *s, dele_err *err)
+static dele_status total(dele_scoring *s, dele_err *err)
 {
-    size_t n = 0;
-    double pick, norm;
-    const dele_items_field fields[] = {
-        {"loglikelihoods", .type = DELE_ITEMS_NUMBERS},
-        {"pick", &pick, DELE_ITEMS_WHOLE, 0, DELE_MMLU_CHOICES - 1, false},
-        {"pick_norm", &norm, DELE_ITEMS_WHOLE, 0, DELE_MMLU_CHOICES - 1, false}};
-    const bool both = s->opts->style == DELE_MMLU_CONTINUATION;
-    for (; n < s->subject->n_items && dele_items_previous(s->opts->items, s->done_before + n);
-         n++) {
-        cJSON *key = item_key(s, n);
-        cJSON_AddNumberToObject(key, "answer", s->subject->item[n].answer);
-        if (!dele_items_resume(s->opts->items, s->done_before + n, key, fields, both ? 3 : 2, err))
-            break;
-        s->right[n] = (int)pick == s->subject->item[n].answer;
-        s->right_norm[n] = both ? (int)norm == s->subject->item[n].answer : s->right[n];
-    }
-    return n;
-}
-
-static dele_status run_subject(dele_accuracy *score, const dele_mmlu_subject *subject,
-                               size_t done_before, dele_run *run, const dele_model *model,
-                               const dele_mmlu_opts *opts, dele_arena *arena, dele_err *err)
-{
-    dele_question *questions = DELE_NEW(arena, dele_question, subject->n_items, err);
-    scoring s = {.subject = subject,
-                 .opts = opts,
-                 .questions = questions,
-                 .right = DELE_NEW(arena, unsigned char, subject->n_items, err),
-                 .right_norm = DELE_NEW(arena, unsigned char, subject->n_items, err),
-                 .done_before = done_before};
-    if (!questions || !s.right || !s.right_norm) return DELE_ERR_MEMORY;
-    dele_choices_opts choices = {
-        .max_rows = opts->max_rows, .n_known = resume(&s, err), .scored = scored, .data = &s};
-    dele_status status =
-        err->code ? err->code : encode_subject(questions, subject, model, opts, arena, err);
-    if (!status)
-        status = dele_choices_score(questions, subject->n_items, run, model, &choices, err);
-    if (!status) *score = dele_accuracy_mean(s.right, s.right_norm, subject->n_items);
-    return status;
-}
-
-dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_run *run,
-                          const dele_model *model, const dele_mmlu_opts *opts, dele_arena *arena,
-                          dele_err *err)
-{
-    *scores = (dele_mmlu_scores){.style = opts->style,
-                                 .subject = DELE_NEW(arena, dele_accuracy, data->n_subjects, err)};
-    dele_accuracy *some = DELE_NEW(arena, dele_accuracy, data->n_subjects, err);
-    if (!scores->subject || !some) return DELE_ERR_MEMORY;
-    if (!model->tokenizer)
-        return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
-                         model->path ? model->path : "the model");
-    dele_arena scratch = {0};
-    dele_status status = DELE_OK;
-    size_t done = 0;
-    for (size_t i = 0; i < data->n_subjects && !status; i++) {
-        status = run_subject(&scores->subject[i], &data->subject[i], done, run, model, opts,
-                             &scratch, err);
-        done += data->subject[i].n_items;
-        dele_arena_reset(&scratch);
-    }
-    dele_arena_release(&scratch);
-    if (status) return status;
+    state *st = s->state;
+    const dele_mmlu *data = &st->data;
+    dele_mmlu_scores *scores = &st->scores;
+    const picks *picked = st->picked;
+    dele_accuracy *some = DELE_NEW(s->arena, dele_accuracy, data->n_subjects, err);
+    if (!some) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < data->n_subjects; picked += data->subject[i++].n_items)
+        if (subject_accuracy(&scores->subject[i], &data->subject[i], picked,
+                             st->style == DELE_MMLU_CONTINUATION, s->arena, err))
+            return err->code;
     for (int g = 0; g < DELE_MMLU_GROUPS; g++) {
         size_t n = 0;
         for (size_t i = 0; i < data->n_subjects; i++)
@@ -482,3 +441,109 @@ dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_
     scores->macro = dele_accuracy_macro(scores->subject, data->n_subjects);
     return DELE_OK;
 }
+
+/* Room for the scores, and a part for each subject. */
+static dele_status reserve(dele_scoring *s, dele_err *err)
+{
+    state *st = s->state;
+    const dele_mmlu *data = &st->data;
+    dele_suite_part *part = DELE_NEW(s->arena, dele_suite_part, data->n_subjects, err);
+    st->picked = DELE_NEW(s->arena, picks, data->n_items, err);
+    st->scores = (dele_mmlu_scores){
+        .style = st->style, .subject = DELE_NEW(s->arena, dele_accuracy, data->n_subjects, err)};
+    if (!part || !st->picked || !st->scores.subject) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < data->n_subjects; i++)
+        part[i] = (dele_suite_part){data->subject[i].name, data->subject[i].n_items};
+    s->part = part;
+    s->n_parts = data->n_subjects;
+    s->scores = &st->scores;
+    return DELE_OK;
+}
+
+dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_mmlu_style style,
+                          int shots, dele_run *run, const dele_model *model, dele_arena *arena,
+                          dele_err *err)
+{
+    state st = {.data = *data, .style = style, .shots = shots};
+    dele_scoring s = {
+        .suite = &dele_suite_mmlu, .model = model, .run = run, .arena = arena, .state = &st};
+    if (!dele_suite_check(&s, err) && !reserve(&s, err) && !dele_suite_score(&s, err))
+        *scores = st.scores;
+    return err->code;
+}
+
+/* ---- the suite ------------------------------------------------------------------------------- */
+
+static const char *split_of(const dele_suite_opts *o) { return o->split ? o->split : "val"; }
+
+static dele_status parse_style(dele_mmlu_style *style, int *shots, const dele_suite_opts *o,
+                               dele_err *err)
+{
+    if (dele_mmlu_parse_style(style, o->style ? o->style : "harness", err)) return err->code;
+    *shots = o->shots < 0 ? style_table[*style].shots : o->shots;
+    return DELE_OK;
+}
+
+/* The split's directory, and dev's where examples come from it. */
+static dele_status inputs(const char *path[2], const dele_suite_opts *o, dele_arena *arena,
+                          dele_err *err)
+{
+    dele_mmlu_style style;
+    int shots = 0;
+    if (parse_style(&style, &shots, o, err)) return err->code;
+    path[0] = dele_printf(arena, err, "%s/%s", o->data, split_of(o));
+    path[1] = shots > 0 ? dele_printf(arena, err, "%s/dev", o->data) : NULL;
+    return err->code;
+}
+
+static dele_status load(dele_scoring *s, dele_err *err)
+{
+    const dele_suite_opts *o = s->opts;
+    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
+    if (!st || dele_suite_only_compat(s, "pandas", err) ||
+        parse_style(&st->style, &st->shots, o, err))
+        return err->code;
+    st->split = split_of(o);
+    if (st->shots > 5)
+        return dele_fail(err, DELE_ERR_USAGE, "--shots %d: MMLU's dev split has 0 to 5", o->shots);
+    if (o->compat && !style_table[st->style].raw)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--compat pandas belongs to the styles hendrycks and open-instruct; the "
+                         "harness reads no CSV");
+    if (dele_mmlu_load(&st->data, o->data, st->split, o->subjects, st->shots, o->limit, s->arena,
+                       err))
+        return err->code;
+    if (o->compat) dele_mmlu_through_pandas(&st->data);
+    return reserve(s, err);
+}
+
+static void put_json(cJSON *json, const dele_scoring *s)
+{
+    const state *st = s->state;
+    cJSON_AddStringToObject(json, "split", st->split);
+    cJSON_AddStringToObject(json, "style", dele_mmlu_style_name(st->style));
+    if (s->opts->compat) cJSON_AddStringToObject(json, "compat", s->opts->compat);
+    cJSON_AddNumberToObject(json, "shots", st->shots);
+    dele_mmlu_json(json, &st->scores, &st->data);
+}
+
+static size_t tables(dele_table *table, const dele_scoring *s)
+{
+    const state *st = s->state;
+    dele_mmlu_table(table, &st->scores, &st->data);
+    return 1;
+}
+
+const dele_suite dele_suite_mmlu = {.name = "mmlu",
+                                    .data = "directory of dev/ val/ test/",
+                                    .unit = "questions",
+                                    .options = {"split", "style", "shots", "subjects", "compat"},
+                                    .item_id = {"subject", "index"},
+                                    .inputs = inputs,
+                                    .load = load,
+                                    .score = score_subject,
+                                    .item = score_item,
+                                    .line = item_line,
+                                    .total = total,
+                                    .json = put_json,
+                                    .tables = tables};

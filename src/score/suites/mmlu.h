@@ -25,11 +25,9 @@
 #ifndef DELE_MMLU_H
 #define DELE_MMLU_H
 
-#include "base/progress.h"
-#include "base/table.h"
-#include "model/forward.h"
 #include "score/accuracy.h"
 #include "score/report.h"
+#include "score/suites/suite.h"
 
 enum { DELE_MMLU_CHOICES = 4, DELE_MMLU_SUBJECTS = 57 };
 
@@ -68,14 +66,6 @@ typedef struct {
 
 typedef struct {
     dele_mmlu_style style;
-    int shots;         /* 0..5 */
-    size_t max_rows;   /* of one forward pass; 0: automatic */
-    dele_items *items; /* one line for each question; or NULL */
-    dele_progress *progress;
-} dele_mmlu_opts;
-
-typedef struct {
-    dele_mmlu_style style;
     dele_accuracy *subject;                /* [n_subjects] */
     dele_accuracy group[DELE_MMLU_GROUPS]; /* n 0: no such subject */
     dele_accuracy micro, macro;            /* mean over questions; unweighted mean over subjects */
@@ -84,7 +74,6 @@ typedef struct {
 /* "harness" (or "letters"), "continuation", "hendrycks", "open-instruct". */
 dele_status dele_mmlu_parse_style(dele_mmlu_style *style, const char *name, dele_err *err);
 const char *dele_mmlu_style_name(dele_mmlu_style style);
-int dele_mmlu_default_shots(dele_mmlu_style style);
 const char *dele_mmlu_group_name(dele_mmlu_group group);
 
 /* PATH/<split>/<subject>_<split>.csv and PATH/dev/<subject>_dev.csv (where shots > 0).  subjects:
@@ -103,11 +92,13 @@ char *dele_mmlu_context(const dele_mmlu_subject *subject, const dele_mmlu_item *
 char *dele_mmlu_continuation(const dele_mmlu_item *item, int c, dele_mmlu_style style,
                              dele_arena *arena, dele_err *err);
 
-dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_run *run,
-                          const dele_model *model, const dele_mmlu_opts *opts, dele_arena *arena,
+/* shots: 0 to 5, as loaded. */
+dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_mmlu_style style,
+                          int shots, dele_run *run, const dele_model *model, dele_arena *arena,
                           dele_err *err);
 
-cJSON *dele_mmlu_json(const dele_mmlu_scores *scores, const dele_mmlu *data);
+/* mmlu_scores.c */
+void dele_mmlu_json(cJSON *json, const dele_mmlu_scores *scores, const dele_mmlu *data);
 void dele_mmlu_table(dele_table *t, const dele_mmlu_scores *scores, const dele_mmlu *data);
 
 #endif

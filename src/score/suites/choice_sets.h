@@ -19,11 +19,9 @@
 #ifndef DELE_CHOICE_SETS_H
 #define DELE_CHOICE_SETS_H
 
-#include "base/progress.h"
-#include "base/table.h"
-#include "model/forward.h"
 #include "score/accuracy.h"
 #include "score/report.h"
+#include "score/suites/suite.h"
 
 typedef struct {
     const char *id;        /* NULL: it has none */
@@ -49,13 +47,6 @@ typedef struct {
 dele_status dele_choice_sets_load(dele_choice_sets *data, const char *path, int limit,
                                   dele_arena *arena, dele_err *err);
 
-/* accuracy [n_sets].  Items are in items.jsonl in the order of the data. */
-dele_status dele_choice_sets_run(dele_accuracy *accuracy, const dele_choice_sets *data,
-                                 dele_run *run, const dele_model *model, dele_items *items,
-                                 dele_progress *progress, dele_err *err);
-
-cJSON *dele_choice_sets_json(const dele_accuracy *accuracy, const dele_choice_sets *data);
-void dele_choice_sets_table(dele_table *t, const dele_accuracy *accuracy,
-                            const dele_choice_sets *data);
+/* The scores of dele_suite_choices are a dele_accuracy [n_sets]. */
 
 #endif

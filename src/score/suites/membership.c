@@ -1,4 +1,4 @@
-#include "score/membership.h"
+#include "score/suites/membership.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,13 +10,12 @@
 #include "base/stat_json.h"
 #include "score/gradient_norm.h"
 #include "score/set_files.h"
+#include "score/token_scores.h"
 #include "score/two_samples.h"
 #include "text/row_texts.h"
 
 static const char *const attack_name[DELE_ATTACKS] = {"loss",       "zlib",      "min_k",
                                                       "min_k_plus", "reference", "gradnorm"};
-
-const char *dele_attack_name(dele_attack attack) { return attack_name[attack]; }
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
@@ -95,18 +94,18 @@ dele_status dele_membership_load(dele_membership *data, const char *path, int li
 /* ---- attacks --------------------------------------------------------------------------------- */
 
 typedef struct {
-    const dele_membership *data;
-    const dele_membership_opts *opts;
-    const dele_model *model;
-    dele_run *run;
-    dele_run reference_run;
-    dele_scored_text *texts, *reference; /* reference: NULL, or by the other model */
-    double (*value)[DELE_ATTACKS];
-    bool use[DELE_ATTACKS];
+    dele_membership data;
+    bool open_unlearning;
     double k;
+    bool use[DELE_ATTACKS];
+    dele_membership_scores scores;
+    double (*value)[DELE_ATTACKS];       /* [n] */
+    double retrained_auc[DELE_ATTACKS];  /* NaN: not known */
+    dele_scored_text *texts, *reference; /* [n]; reference: NULL, or by the other model */
+    dele_run reference_run;
+    dele_arena batch; /* of the reference model's scores */
     dele_gradient_buffers room;
-    dele_arena scratch;
-} scoring;
+} state;
 
 static int by_value(const void *a, const void *b)
 {
@@ -138,11 +137,11 @@ static dele_status compressed_bytes(double *bytes, const char *text, dele_arena 
     return DELE_OK;
 }
 
-static dele_status min_k_attacks(double *value, const scoring *s, const dele_scored_text *t,
+static dele_status min_k_attacks(double *value, const state *st, const dele_scored_text *t,
                                  dele_arena *scratch, dele_err *err)
 {
     const size_t n =
-        (size_t)(t->n - t->first) - s->opts->open_unlearning; /* without the last label there */
+        (size_t)(t->n - t->first) - st->open_unlearning; /* without the last label there */
     value[DELE_ATTACK_MIN_K] = value[DELE_ATTACK_MIN_K_PLUS] = 0;
     if (!n) return DELE_OK;
     double *logp = DELE_NEW(scratch, double, 2 * n, err), *plus = logp + n;
@@ -151,84 +150,67 @@ static dele_status min_k_attacks(double *value, const scoring *s, const dele_sco
         logp[i] = t->logp[i];
         plus[i] = (t->logp[i] - t->mean[i]) / sqrt(fmax(t->variance[i], 1e-6));
     }
-    value[DELE_ATTACK_MIN_K] = dele_min_k(logp, n, s->k);
-    value[DELE_ATTACK_MIN_K_PLUS] = dele_min_k(plus, n, s->k);
+    value[DELE_ATTACK_MIN_K] = dele_min_k(logp, n, st->k);
+    value[DELE_ATTACK_MIN_K_PLUS] = dele_min_k(plus, n, st->k);
     return DELE_OK;
 }
 
-static dele_status attack(scoring *s, size_t i, dele_err *err)
+static dele_status attack(dele_scoring *s, size_t i, dele_err *err)
 {
-    const dele_scored_text *t = &s->texts[i];
-    double *value = s->value[i], bytes = 1;
-    const char *text = s->data->document[i].text;
-    if (s->opts->open_unlearning) /* the labels, as text again */
+    state *st = s->state;
+    const dele_scored_text *t = &st->texts[i];
+    double *value = st->value[i], bytes = 1;
+    const char *text = st->data.document[i].text;
+    if (st->open_unlearning) /* the labels, as text again */
         text = dele_decode(s->model->tokenizer, t->ids + t->first, (size_t)(t->n - t->first), true,
                            &s->scratch, err);
     if (!text || compressed_bytes(&bytes, text, &s->scratch, err) ||
-        min_k_attacks(value, s, t, &s->scratch, err))
+        min_k_attacks(value, st, t, &s->scratch, err))
         return err->code;
     value[DELE_ATTACK_LOSS] = dele_scored_loss(t);
     value[DELE_ATTACK_ZLIB] = value[DELE_ATTACK_LOSS] / bytes;
-    if (s->reference)
-        value[DELE_ATTACK_REFERENCE] = value[DELE_ATTACK_LOSS] - dele_scored_loss(&s->reference[i]);
-    if (!s->use[DELE_ATTACK_GRADNORM]) return DELE_OK;
-    return dele_gradient_norm(&value[DELE_ATTACK_GRADNORM], t, &s->room, s->run, s->model, err);
+    if (st->reference)
+        value[DELE_ATTACK_REFERENCE] =
+            value[DELE_ATTACK_LOSS] - dele_scored_loss(&st->reference[i]);
+    if (!st->use[DELE_ATTACK_GRADNORM]) return DELE_OK;
+    return dele_gradient_norm(&value[DELE_ATTACK_GRADNORM], t, &st->room, s->run, s->model, err);
 }
 
-/* The fields that identify an item's line; a resumed line is compared with them. */
-static cJSON *item_key(const scoring *s, size_t i)
+static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
 {
-    const dele_document *d = &s->data->document[i];
-    cJSON *line = cJSON_CreateObject();
-    cJSON_AddNumberToObject(line, "index", (double)i);
-    if (d->id) cJSON_AddStringToObject(line, "id", d->id);
-    cJSON_AddBoolToObject(line, "member", d->member);
-    cJSON_AddNumberToObject(line, "tokens", s->texts[i].n - s->texts[i].first);
-    return line;
-}
-
-static dele_status put_item(const scoring *s, size_t i, dele_err *err)
-{
-    cJSON *line = item_key(s, i);
+    state *st = s->state;
+    const dele_document *d = &st->data.document[i];
+    dele_key_number(line, "index", (double)i);
+    dele_key_text(line, "id", d->id);
+    dele_key_bool(line, "member", d->member);
+    dele_key_number(line, "tokens", st->texts[i].n - st->texts[i].first);
     for (int a = 0; a < DELE_ATTACKS; a++)
-        if (s->use[a])
-            cJSON_AddItemToObject(line, attack_name[a], dele_json_number(s->value[i][a]));
-    return dele_items_put(s->opts->items, s->opts->first_item + i, line, err);
+        if (st->use[a]) dele_line_real(line, attack_name[a], &st->value[i][a], 0, 0);
 }
 
+/* A batch of texts is scored by the model; now by the reference model, in the same batch. */
 static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
 {
-    scoring *s = data;
+    dele_scoring *s = data;
+    state *st = s->state;
     dele_status status = DELE_OK;
-    if (s->reference)
-        status = dele_token_scores(s->reference + first, n, &s->reference_run, s->opts->reference,
-                                   &(dele_token_opts){0}, &s->scratch, err);
-    for (size_t i = first; i < first + n && !status; i++) {
-        status = attack(s, i, err);
-        if (!status) status = put_item(s, i, err);
-    }
-    dele_arena_reset(&s->scratch);
-    if (s->opts->progress)
-        dele_progress_set(s->opts->progress, (double)(s->opts->first_item + first + n),
-                          "membership");
+    if (st->reference)
+        status = dele_token_scores(st->reference + first, n, &st->reference_run, s->reference,
+                                   &(dele_token_opts){0}, &st->batch, err);
+    if (!status) status = dele_scored(s, first, n, err);
+    dele_arena_reset(&st->batch);
     return status;
 }
 
-static size_t resume(scoring *s, dele_err *err)
+static dele_status score_texts(dele_scoring *s, dele_err *err)
 {
-    size_t n = 0;
-    for (; n < s->data->n && dele_items_previous(s->opts->items, s->opts->first_item + n); n++) {
-        dele_items_field fields[DELE_ATTACKS];
-        size_t n_fields = 0;
-        for (int a = 0; a < DELE_ATTACKS; a++)
-            if (s->use[a])
-                fields[n_fields++] =
-                    (dele_items_field){attack_name[a], &s->value[n][a], .type = DELE_ITEMS_REAL};
-        if (!dele_items_resume(s->opts->items, s->opts->first_item + n, item_key(s, n), fields,
-                               n_fields, err))
-            break;
-    }
-    return n;
+    state *st = s->state;
+    const dele_token_opts opts = {.n_known = s->n_known, .scored = scored, .data = s};
+    dele_token_scores(st->texts, st->data.n, s->run, s->model, &opts, s->arena, err);
+    dele_gradient_buffers_release(&st->room);
+    dele_run_release(&st->reference_run);
+    dele_arena_release(&st->batch);
+    return err->code;
 }
 
 /* The labels of open-unlearning (membership.h).  Prompt and answer are encoded as one text: a token
@@ -260,26 +242,33 @@ static dele_status encode_labels(dele_scored_text *t, const dele_document *d,
     return DELE_OK;
 }
 
-static dele_status encode_one(dele_scored_text *t, const scoring *s, size_t i,
-                              const dele_model *model, dele_arena *arena, dele_err *err)
+static dele_status encode_one(dele_scored_text *t, const dele_scoring *s, size_t i,
+                              const dele_model *model, dele_err *err)
 {
-    const dele_document *d = &s->data->document[i];
-    return s->opts->open_unlearning ? encode_labels(t, d, model, arena, err)
-                                    : dele_scored_text_encode(t, model, d->text, arena, err);
+    const state *st = s->state;
+    const dele_document *d = &st->data.document[i];
+    return st->open_unlearning ? encode_labels(t, d, model, s->arena, err)
+                               : dele_scored_text_encode(t, model, d->text, s->arena, err);
 }
 
-static dele_status encode(scoring *s, dele_arena *arena, dele_err *err)
+static dele_status encode(dele_scoring *s, dele_err *err)
 {
-    for (size_t i = 0; i < s->data->n; i++)
-        if (encode_one(&s->texts[i], s, i, s->model, arena, err) ||
-            (s->reference && encode_one(&s->reference[i], s, i, s->opts->reference, arena, err)))
-            return err->code;
+    state *st = s->state;
+    const size_t n = st->data.n;
+    st->texts = DELE_NEW(s->arena, dele_scored_text, n, err);
+    if (s->reference) st->reference = DELE_NEW(s->arena, dele_scored_text, n, err);
+    if (err->code) return err->code;
     size_t n_cut = 0;
-    for (size_t i = 0; i < s->data->n; i++) n_cut += s->texts[i].cut;
+    for (size_t i = 0; i < n; i++) {
+        if (encode_one(&st->texts[i], s, i, s->model, err) ||
+            (s->reference && encode_one(&st->reference[i], s, i, s->reference, err)))
+            return err->code;
+        n_cut += st->texts[i].cut;
+    }
     if (n_cut)
         dele_remark(
             "%zu of %zu texts are longer than the model's context of %d tokens and lose their end",
-            n_cut, s->data->n, s->model->config.context);
+            n_cut, n, s->model->config.context);
     return DELE_OK;
 }
 
@@ -297,77 +286,78 @@ static double auc_error(double a, double n, double m)
     return sqrt(fmax(0, (a * (1 - a) + (n - 1) * (q1 - a * a) + (m - 1) * (q2 - a * a)) / (n * m)));
 }
 
-static dele_status sum_up(dele_membership_scores *scores, const scoring *s, dele_arena *arena,
-                          dele_err *err)
+static dele_status total(dele_scoring *s, dele_err *err)
 {
-    size_t n = s->data->n_members, m = s->data->n - n;
-    double *x = DELE_NEW(arena, double, s->data->n, err);
+    state *st = s->state;
+    size_t n = st->data.n_members, m = st->data.n - n;
+    double *x = DELE_NEW(s->arena, double, st->data.n, err);
     if (!x) return DELE_ERR_MEMORY;
-    *scores = (dele_membership_scores){.n_members = n, .n_others = m};
+    st->scores = (dele_membership_scores){.n_members = n, .n_others = m};
     for (int a = 0; a < DELE_ATTACKS; a++) {
-        dele_attack_score *out = &scores->attack[a];
-        if (!(out->done = s->use[a])) continue;
-        for (size_t i = 0; i < s->data->n; i++) x[i] = -s->value[i][a];
-        if (dele_auc(&out->auc, x, n, x + n, m, arena, err)) return err->code;
+        dele_attack_score *out = &st->scores.attack[a];
+        if (!(out->done = st->use[a])) continue;
+        for (size_t i = 0; i < st->data.n; i++) x[i] = -st->value[i][a];
+        if (dele_auc(&out->auc, x, n, x + n, m, s->arena, err)) return err->code;
         out->auc_se = auc_error(out->auc, (double)n, (double)m);
         out->auc_interval = dele_auc_interval(out->auc, n, m, 0.95);
         out->score = 1 - 2 * fabs(out->auc - .5);
-        out->priv_leak = dele_priv_leak(out->auc, .5);
+        const double retrained = st->retrained_auc[a];
+        out->priv_leak = dele_priv_leak(out->auc, isnan(retrained) ? .5 : retrained);
     }
+    s->scores = &st->scores;
     return DELE_OK;
 }
 
-dele_status dele_membership_run(dele_membership_scores *scores, const dele_membership *data,
-                                dele_run *run, const dele_model *model,
-                                const dele_membership_opts *opts, dele_arena *arena, dele_err *err)
+/* ---- the suite ------------------------------------------------------------------------------- */
+
+dele_status dele_membership_inputs(const char *path[2], const dele_suite_opts *o, dele_arena *arena,
+                                   dele_err *err)
 {
-    if (!model->tokenizer || (opts->reference && !opts->reference->tokenizer))
-        return dele_fail(err, DELE_ERR_DATA,
-                         "a model has no tokenizer: put its tokenizer.json there");
-    if (opts->k < 0 || opts->k > 1)
-        return dele_fail(err, DELE_ERR_USAGE,
-                         "--min-k %g: must be a fraction of the tokens, up to 1", opts->k);
-    scoring s = {.data = data,
-                 .opts = opts,
-                 .model = model,
-                 .run = run,
-                 .texts = DELE_NEW(arena, dele_scored_text, data->n, err),
-                 .reference =
-                     opts->reference ? DELE_NEW(arena, dele_scored_text, data->n, err) : NULL,
-                 .value = dele_alloc(arena, data->n, sizeof *s.value, err),
-                 .use = {true, true, true, true, opts->reference != NULL, opts->gradnorm},
-                 .k = opts->k > 0             ? opts->k
-                      : opts->open_unlearning ? .4
-                                              : .2};
-    if (!s.texts || !s.value || err->code) return DELE_ERR_MEMORY;
-    dele_status status = encode(&s, arena, err);
-    dele_token_opts token_opts = {.scored = scored, .data = &s};
-    if (!status) token_opts.n_known = resume(&s, err);
-    if (!status) status = err->code;
-    if (!status) status = dele_token_scores(s.texts, data->n, run, model, &token_opts, arena, err);
-    if (!status) status = sum_up(scores, &s, arena, err);
-    dele_gradient_buffers_release(&s.room);
-    dele_run_release(&s.reference_run);
-    dele_arena_release(&s.scratch);
-    return status;
+    const char *folder = dele_membership_folder(o->data, arena, err);
+    path[0] = folder && strcmp(folder, o->data) ? folder : o->data;
+    path[1] = path[0] == o->data ? NULL : o->data;
+    return err->code;
 }
 
-void dele_membership_against(dele_membership_scores *scores, const cJSON *attacks)
+/* The AUCs of --retrained. */
+static dele_status load_retrained(dele_scoring *s, dele_err *err)
 {
+    state *st = s->state;
+    cJSON *retrained = dele_suite_retrained(s, false, err);
+    const cJSON *attacks = cJSON_GetObjectItemCaseSensitive(retrained, "attacks");
     for (int a = 0; a < DELE_ATTACKS; a++) {
         const cJSON *other = cJSON_GetObjectItemCaseSensitive(attacks, attack_name[a]);
-        const cJSON *auc = cJSON_GetObjectItemCaseSensitive(other, "auc");
-        if (cJSON_IsNumber(auc))
-            scores->attack[a].priv_leak = dele_priv_leak(scores->attack[a].auc, auc->valuedouble);
+        st->retrained_auc[a] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(other, "auc"));
     }
+    cJSON_Delete(retrained);
+    return err->code;
 }
 
-cJSON *dele_membership_json(const dele_membership_scores *scores)
+static dele_status load(dele_scoring *s, dele_err *err)
 {
-    cJSON *json = cJSON_CreateObject(), *attacks;
+    const dele_suite_opts *o = s->opts;
+    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
+    if (!st || dele_suite_only_compat(s, "open-unlearning", err) || load_retrained(s, err) ||
+        dele_membership_load(&st->data, o->data, o->limit, s->arena, err))
+        return err->code;
+    if (o->min_k < 0 || o->min_k > 1)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--min-k %g: must be a fraction of the tokens, up to 1", o->min_k);
+    st->open_unlearning = o->compat != NULL;
+    st->k = o->min_k > 0 ? o->min_k : st->open_unlearning ? .4 : .2;
+    for (int a = 0; a < DELE_ATTACKS; a++) st->use[a] = true;
+    st->use[DELE_ATTACK_REFERENCE] = s->reference != NULL;
+    st->use[DELE_ATTACK_GRADNORM] = o->gradnorm;
+    st->value = dele_alloc(s->arena, st->data.n, sizeof *st->value, err);
+    if (!st->value || encode(s, err)) return err->code;
+    return dele_suite_one_part(s, "membership", st->data.n, err);
+}
+
+void dele_membership_json(cJSON *json, const dele_membership_scores *scores)
+{
     cJSON_AddNumberToObject(json, "members", (double)scores->n_members);
     cJSON_AddNumberToObject(json, "nonmembers", (double)scores->n_others);
-    attacks = cJSON_AddObjectToObject(json, "attacks");
+    cJSON *attacks = cJSON_AddObjectToObject(json, "attacks");
     for (int a = 0; a < DELE_ATTACKS; a++) {
         const dele_attack_score *s = &scores->attack[a];
         if (!s->done) continue;
@@ -380,22 +370,43 @@ cJSON *dele_membership_json(const dele_membership_scores *scores)
         dele_put_number(one, "score", s->score);
         dele_put_number(one, "priv_leak", s->priv_leak);
     }
-    return json;
 }
 
-void dele_membership_table(dele_table *t, const dele_membership_scores *scores)
+static void put_json(cJSON *json, const dele_scoring *s)
 {
+    dele_put_text(json, "compat", s->opts->compat);
+    dele_membership_json(json, s->scores);
+}
+
+static size_t tables(dele_table *t, const dele_scoring *s)
+{
+    const dele_membership_scores *scores = s->scores;
     dele_table_head(t, "attack\tmembers\tnonmembers\tauc\tauc_stderr\tscore\tpriv_leak");
     for (int a = 0; a < DELE_ATTACKS; a++) {
-        const dele_attack_score *s = &scores->attack[a];
-        if (!s->done) continue;
+        const dele_attack_score *one = &scores->attack[a];
+        if (!one->done) continue;
         dele_table_text(t, attack_name[a]);
         dele_table_cell(t, "%zu", scores->n_members);
         dele_table_cell(t, "%zu", scores->n_others);
-        dele_table_real(t, "%.4f", s->auc);
-        dele_table_real(t, "%.4f", s->auc_se);
-        dele_table_real(t, "%.4f", s->score);
-        dele_table_real(t, "%.2f", s->priv_leak);
+        dele_table_real(t, "%.4f", one->auc);
+        dele_table_real(t, "%.4f", one->auc_se);
+        dele_table_real(t, "%.4f", one->score);
+        dele_table_real(t, "%.2f", one->priv_leak);
         dele_table_row(t);
     }
+    return 1;
 }
+
+const dele_suite dele_suite_membership = {
+    .name = "membership",
+    .data = "directory of member.jsonl and nonmember.jsonl",
+    .unit = "texts",
+    .options = {"reference", "gradnorm", "min-k", "retrained", "compat"},
+    .inputs = dele_membership_inputs,
+    .load = load,
+    .score = score_texts,
+    .item = attack,
+    .line = item_line,
+    .total = total,
+    .json = put_json,
+    .tables = tables};

@@ -1,12 +1,11 @@
 /* MMLU's scores as JSON and as a table. */
-#include "score/mmlu.h"
+#include "score/suites/mmlu.h"
 
 #include "score/report.h"
 
-cJSON *dele_mmlu_json(const dele_mmlu_scores *scores, const dele_mmlu *data)
+void dele_mmlu_json(cJSON *json, const dele_mmlu_scores *scores, const dele_mmlu *data)
 {
     bool norm = scores->style == DELE_MMLU_CONTINUATION;
-    cJSON *json = cJSON_CreateObject();
     cJSON_AddNumberToObject(json, "n", (double)scores->micro.n);
     cJSON_AddItemToObject(json, "micro", dele_accuracy_json(&scores->micro, norm));
     cJSON_AddItemToObject(json, "macro", dele_accuracy_json(&scores->macro, norm));
@@ -21,7 +20,6 @@ cJSON *dele_mmlu_json(const dele_mmlu_scores *scores, const dele_mmlu *data)
         cJSON_AddStringToObject(subject, "group", dele_mmlu_group_name(data->subject[i].group));
         cJSON_AddItemToObject(subjects, data->subject[i].name, subject);
     }
-    return json;
 }
 
 static void table_row(dele_table *t, const char *name, const dele_accuracy *s,

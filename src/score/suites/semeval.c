@@ -1,4 +1,4 @@
-#include "score/semeval.h"
+#include "score/suites/semeval.h"
 
 #include <math.h>
 #include <string.h>

@@ -34,10 +34,8 @@
 #ifndef DELE_TOFU_H
 #define DELE_TOFU_H
 
-#include "base/progress.h"
-#include "base/table.h"
-#include "model/forward.h"
 #include "score/report.h"
+#include "score/suites/suite.h"
 #include "score/two_samples.h"
 #include "text/chat.h"
 
@@ -48,7 +46,6 @@ typedef enum {
     DELE_TOFU_WORLD_FACTS,
     DELE_TOFU_SETS
 } dele_tofu_set;
-typedef enum { DELE_TOFU_PLAIN, DELE_TOFU_OPEN_UNLEARNING, DELE_TOFU_ORIGINAL } dele_tofu_compat;
 
 typedef struct {
     dele_tofu_set set;
@@ -63,15 +60,6 @@ typedef struct {
 } dele_tofu;
 
 typedef struct {
-    dele_chat chat;       /* DELE_CHAT_NONE: the template */
-    const char *template; /* with {} for the question; NULL: the question alone */
-    int max_new;
-    dele_tofu_compat compat;
-    dele_items *items;
-    dele_progress *progress;
-} dele_tofu_opts;
-
-typedef struct {
     double mean, se;
 } dele_tofu_mean;
 
@@ -84,7 +72,7 @@ typedef struct {
     dele_tofu_cell set[DELE_TOFU_SETS];
     double utility;       /* NaN where a set is missing */
     double *forget_ratio; /* [set[FORGET].n] */
-    dele_ks quality;      /* filled by dele_tofu_quality; n_retrained 0: not asked for */
+    dele_ks quality;      /* against the retrained model's ratios; n_retrained 0: not asked for */
     size_t n_retrained;
 } dele_tofu_scores;
 
@@ -92,34 +80,11 @@ typedef struct {
 dele_status dele_tofu_load(dele_tofu *data, const char *path, int limit, dele_arena *arena,
                            dele_err *err);
 
-dele_status dele_tofu_run(dele_tofu_scores *scores, const dele_tofu *data, dele_run *run,
-                          const dele_model *model, const dele_tofu_opts *opts, dele_arena *arena,
-                          dele_err *err);
-
-/* Forget quality against the truth ratios in another result's items.jsonl. */
-dele_status dele_tofu_quality(dele_tofu_scores *scores, const char *items, dele_arena *arena,
-                              dele_err *err);
-
-/* The same against a log of open-unlearning, TOFU_EVAL.json, which it publishes for its retain
- * models:
- *   {"forget_truth_ratio": {"value_by_index": {"0": {"score": R}, ...}, ...}, ...}    older:
- *   forget_Truth_Ratio
- * ratios: its rows, or NULL where the JSON is not such a log. */
-const cJSON *dele_tofu_log_ratios(const cJSON *log);
-dele_status dele_tofu_quality_of_log(dele_tofu_scores *scores, const cJSON *log, const char *path,
-                                     dele_arena *arena, dele_err *err);
-
-dele_status dele_tofu_parse_compat(dele_tofu_compat *compat, const char *name,
-                                   dele_err *err); /* name may be NULL */
-
 /* R from losses; add is the term that compat adds to the denominator. */
 double dele_truth_ratio(double correct, const double *wrong, int n, bool arithmetic, double add);
 /* floor: 0, or 1/n as in open-unlearning. */
 double dele_extraction_strength(const bool *greedy, int n, double floor);
 
-cJSON *dele_tofu_json(const dele_tofu_scores *scores);
-void dele_tofu_table(dele_table *t, const dele_tofu_scores *scores);
-/* Model utility and forget quality, as far as they exist; false: neither does. */
-bool dele_tofu_summary_table(dele_table *t, const dele_tofu_scores *scores);
+/* The scores of dele_suite_tofu are a dele_tofu_scores. */
 
 #endif

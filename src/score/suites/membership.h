@@ -35,11 +35,9 @@
 #ifndef DELE_MEMBERSHIP_H
 #define DELE_MEMBERSHIP_H
 
-#include "base/progress.h"
 #include "base/stat.h"
-#include "base/table.h"
-#include "model/forward.h"
 #include "score/report.h"
+#include "score/suites/suite.h"
 
 typedef enum {
     DELE_ATTACK_LOSS,
@@ -64,16 +62,6 @@ typedef struct {
 } dele_membership;
 
 typedef struct {
-    const dele_model *reference; /* NULL: the attack "reference" is left out */
-    bool gradnorm; /* it takes a backward pass a text, and the memory of another model */
-    double k;      /* 0: 0.2, or as compat has it */
-    bool open_unlearning;
-    size_t first_item; /* number of the first document in items.jsonl */
-    dele_items *items;
-    dele_progress *progress;
-} dele_membership_opts;
-
-typedef struct {
     bool done;
     double auc, auc_se, score, priv_leak;
     dele_interval auc_interval; /* 95 %; none with fewer than five members or others */
@@ -94,20 +82,15 @@ dele_status dele_membership_load(dele_membership *data, const char *path, int li
 /* Whether the directory holds such files. */
 bool dele_membership_is_there(const char *path);
 
-dele_status dele_membership_run(dele_membership_scores *scores, const dele_membership *data,
-                                dele_run *run, const dele_model *model,
-                                const dele_membership_opts *opts, dele_arena *arena, dele_err *err);
-
-const char *dele_attack_name(dele_attack attack);
+/* That folder where it is not the directory itself, and the directory (dele_suite.inputs). */
+dele_status dele_membership_inputs(const char *path[2], const dele_suite_opts *o, dele_arena *arena,
+                                   dele_err *err);
 
 /* Minus the mean of the lowest fraction k of x[n], at least one of them; x is sorted. */
 double dele_min_k(double *x, size_t n, double k);
 double dele_priv_leak(double auc, double auc_retrained);
 
-/* PrivLeak against another result's AUCs: an "attacks" object as dele_membership_json writes it. */
-void dele_membership_against(dele_membership_scores *scores, const cJSON *attacks);
-
-cJSON *dele_membership_json(const dele_membership_scores *scores);
-void dele_membership_table(dele_table *t, const dele_membership_scores *scores);
+/* The scores of dele_suite_membership are a dele_membership_scores. */
+void dele_membership_json(cJSON *json, const dele_membership_scores *scores);
 
 #endif

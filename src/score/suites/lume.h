@@ -15,11 +15,8 @@
 #ifndef DELE_LUME_H
 #define DELE_LUME_H
 
-#include "base/progress.h"
-#include "base/table.h"
-#include "model/forward.h"
 #include "score/report.h"
-#include "text/chat.h"
+#include "score/suites/suite.h"
 
 typedef enum { DELE_LUME_SC, DELE_LUME_QA } dele_lume_kind;
 
@@ -32,14 +29,6 @@ typedef struct {
     dele_lume_row *row;
     size_t n;
 } dele_lume;
-
-typedef struct {
-    dele_chat chat; /* DELE_CHAT_NONE: the raw input */
-    int max_new;
-    bool semeval;      /* quirks of the organisers' script */
-    dele_items *items; /* in the order of the rows; or NULL */
-    dele_progress *progress;
-} dele_lume_opts;
 
 /* One line of the result: the rows of one split, task and kind.  score is ROUGE-L recall for sc,
  * exact match for qa. */
@@ -65,10 +54,6 @@ typedef struct {
 dele_status dele_lume_load(dele_lume *data, const char *path, int limit, const char *ids,
                            dele_arena *arena, dele_err *err);
 
-dele_status dele_lume_run(dele_lume_scores *scores, const dele_lume *data, dele_run *run,
-                          const dele_model *model, const dele_lume_opts *opts, dele_arena *arena,
-                          dele_err *err);
-
 /* An id consists of its document, the row's kind and a number: "x9sc1".  document: the length of
  * the first part.  false: the id has another form. */
 bool dele_lume_parse_id(dele_lume_kind *kind, size_t *document, const char *id);
@@ -81,7 +66,7 @@ dele_status dele_exact_match(bool *same, const char *a, const char *b, dele_aren
                              dele_err *err);
 
 const char *dele_lume_kind_name(dele_lume_kind kind); /* "sc", "qa" */
-cJSON *dele_lume_json(const dele_lume_scores *scores);
-void dele_lume_table(dele_table *t, const dele_lume_scores *scores);
+
+/* The scores of dele_suite_lume are a dele_lume_scores. */
 
 #endif

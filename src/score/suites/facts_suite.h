@@ -17,11 +17,9 @@
 #ifndef DELE_FACTS_SUITE_H
 #define DELE_FACTS_SUITE_H
 
-#include "base/progress.h"
-#include "base/table.h"
 #include "model/facts.h"
-#include "model/forward.h"
 #include "score/report.h"
+#include "score/suites/suite.h"
 #include "text/chat.h"
 
 typedef enum { DELE_FORM_PROMPT, DELE_FORM_PARAPHRASE, DELE_FORMS } dele_form;
@@ -63,7 +61,6 @@ dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts,
                              const dele_model *model, const dele_facts_opts *opts,
                              dele_arena *arena, dele_err *err);
 
-cJSON *dele_facts_json(const dele_facts_scores *scores);
-void dele_facts_table(dele_table *t, const dele_facts_scores *scores);
+/* The scores of dele_suite_facts are a dele_facts_scores. */
 
 #endif

@@ -16,11 +16,8 @@
 #ifndef DELE_QA_SCORE_H
 #define DELE_QA_SCORE_H
 
-#include "base/progress.h"
-#include "base/table.h"
-#include "model/forward.h"
 #include "score/report.h"
-#include "text/chat.h"
+#include "score/suites/suite.h"
 
 typedef struct {
     const char *id, *prompt; /* id: NULL where it has none */
@@ -45,20 +42,8 @@ typedef struct {
     double exact, exact_se, contains, contains_se;
 } dele_qa_score;
 
-typedef struct {
-    dele_chat chat;
-    int max_new;
-    dele_items *items;
-    dele_progress *progress;
-} dele_qa_score_opts;
-
 dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, dele_arena *arena,
                               dele_err *err);
-
-/* score [n_sets] */
-dele_status dele_qa_sets_run(dele_qa_score *score, const dele_qa_sets *data, dele_run *run,
-                             const dele_model *model, const dele_qa_score_opts *opts,
-                             dele_err *err);
 
 /* Lower case without ASCII punctuation; before that without articles, on request. */
 char *dele_qa_normal(const char *text, bool ignore_articles, dele_arena *arena, dele_err *err);
@@ -66,7 +51,6 @@ char *dele_qa_normal(const char *text, bool ignore_articles, dele_arena *arena, 
 dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item,
                           const char *generated, dele_arena *arena, dele_err *err);
 
-cJSON *dele_qa_sets_json(const dele_qa_score *score, const dele_qa_sets *data);
-void dele_qa_sets_table(dele_table *t, const dele_qa_score *score, const dele_qa_sets *data);
+/* The scores of dele_suite_qa are a dele_qa_score [n_sets]. */
 
 #endif

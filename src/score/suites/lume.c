@@ -1,4 +1,4 @@
-#include "score/lume.h"
+#include "score/suites/lume.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -6,10 +6,11 @@
 
 #include "base/file.h"
 #include "base/json_out.h"
-#include "score/generate_batch.h"
 #include "score/pytext.h"
 #include "score/rouge.h"
 #include "score/set_files.h"
+#include "score/suites/membership.h"
+#include "score/suites/semeval.h"
 #include "score/two_samples.h"
 
 const char *dele_lume_kind_name(dele_lume_kind kind) { return kind == DELE_LUME_SC ? "sc" : "qa"; }
@@ -248,80 +249,79 @@ dele_status dele_exact_match(bool *same, const char *a, const char *b, dele_aren
 /* ---- scoring --------------------------------------------------------------------------------- */
 
 typedef struct {
-    const dele_lume *data;
-    const dele_lume_opts *opts;
-    double *score;
-    bool *cut; /* the generation ended at max_new */
-    dele_arena scratch;
-} scoring;
+    double recall, precision, f, exact; /* exact: 0 or 1 */
+    bool ended;                         /* at an end of text, not at max_new */
+} row_scores;
+
+typedef struct {
+    dele_lume data;
+    dele_chat chat;
+    int max_new;
+    bool semeval; /* quirks of the organisers' script */
+    dele_lume_scores scores;
+    row_scores *row; /* [n] */
+    dele_semeval_mmlu mmlu;
+    dele_suite_opts members_opts;
+    dele_scoring members; /* the membership part; scores NULL: there is none */
+    dele_semeval final;   /* where the scores are complete */
+} state;
+
+static double score_of(const state *st, size_t i)
+{
+    const row_scores *r = &st->row[i];
+    return st->data.row[i].kind == DELE_LUME_SC ? r->recall : r->exact;
+}
 
 /* Whether the row belongs to a term: the organisers' script expects the kind before one digit. */
-static bool counts(const scoring *s, size_t i)
+static bool counts(const state *st, size_t i)
 {
-    const char *id = s->data->row[i].id;
+    const char *id = st->data.row[i].id;
     size_t document, n = strlen(id);
     dele_lume_kind kind;
-    return !s->opts->semeval || (dele_lume_parse_id(&kind, &document, id) && document + 3 == n);
+    return !st->semeval || (dele_lume_parse_id(&kind, &document, id) && document + 3 == n);
 }
 
-/* The fields that identify an item's line; a resumed line is compared with them. */
-static cJSON *item_key(const dele_lume_row *row)
+static dele_status score_rows(dele_scoring *s, dele_err *err)
 {
-    cJSON *line = cJSON_CreateObject();
-    cJSON_AddStringToObject(line, "id", row->id);
-    cJSON_AddStringToObject(line, "split", row->split);
-    cJSON_AddStringToObject(line, "task", row->task);
-    cJSON_AddStringToObject(line, "type", dele_lume_kind_name(row->kind));
-    cJSON_AddStringToObject(line, "output", row->output);
-    return line;
+    const state *st = s->state;
+    const char **prompts = DELE_NEW(&s->part_arena, const char *, st->data.n, err);
+    if (!prompts) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < st->data.n; i++) prompts[i] = st->data.row[i].input;
+    return dele_score_outputs(s, prompts, st->chat, st->max_new, err);
 }
 
-static dele_status on_output(void *data, size_t i, char *text, bool ended, dele_err *err)
+static dele_status score_row(dele_scoring *s, size_t i, dele_err *err)
 {
-    scoring *s = data;
-    const dele_lume_row *row = &s->data->row[i];
+    state *st = s->state;
+    const dele_lume_row *row = &st->data.row[i];
     dele_rouge rouge;
     bool same;
-    dele_clean_up_spaces(text);
-    dele_arena_reset(&s->scratch);
-    const char *output = s->opts->semeval ? dele_through_pandas(row->output) : row->output;
-    const char *generated = s->opts->semeval ? dele_through_pandas(text) : text;
+    dele_clean_up_spaces(s->output);
+    const char *output = st->semeval ? dele_through_pandas(row->output) : row->output;
+    const char *generated = st->semeval ? dele_through_pandas(s->output) : s->output;
     if (dele_rouge_l(&rouge, output, generated, true, &s->scratch, err) ||
         dele_exact_match(&same, output, generated, &s->scratch, err))
         return err->code;
-    s->score[i] = row->kind == DELE_LUME_SC ? rouge.recall : same;
-    s->cut[i] = !ended;
-    cJSON *line = item_key(row);
-    cJSON_AddStringToObject(line, "generated", text);
-    cJSON_AddItemToObject(line, "rougeL_recall", dele_json_number(rouge.recall));
-    cJSON_AddItemToObject(line, "rougeL_precision", dele_json_number(rouge.precision));
-    cJSON_AddItemToObject(line, "rougeL_f", dele_json_number(rouge.f));
-    cJSON_AddNumberToObject(line, "exact_match", same);
-    cJSON_AddBoolToObject(line, "ended", ended);
-    return dele_items_put(s->opts->items, i, line, err);
+    st->row[i] = (row_scores){rouge.recall, rouge.precision, rouge.f, same, s->ended};
+    return DELE_OK;
 }
 
-/* Loads the scores of an earlier run; returns their number. */
-static size_t resume(scoring *s, dele_err *err)
+static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
 {
-    size_t n = 0;
-    for (; n < s->data->n && dele_items_previous(s->opts->items, n); n++) {
-        double score, ended;
-        const bool sc = s->data->row[n].kind == DELE_LUME_SC; /* which of the scores counts */
-        const dele_items_field fields[] = {
-            {"generated", .type = DELE_ITEMS_TEXT},
-            {"rougeL_recall", sc ? &score : NULL, DELE_ITEMS_REAL, 0, 1, false},
-            {"rougeL_precision", NULL, DELE_ITEMS_REAL, 0, 1, false},
-            {"rougeL_f", NULL, DELE_ITEMS_REAL, 0, 1, false},
-            {"exact_match", sc ? NULL : &score, DELE_ITEMS_REAL, 0, 1, false},
-            {"ended", &ended, .type = DELE_ITEMS_BOOL}};
-        if (!dele_items_resume(s->opts->items, n, item_key(&s->data->row[n]), fields,
-                               sizeof fields / sizeof *fields, err))
-            break;
-        s->score[n] = score;
-        s->cut[n] = ended == 0;
-    }
-    return n;
+    state *st = s->state;
+    const dele_lume_row *row = &st->data.row[i];
+    row_scores *r = &st->row[i];
+    dele_key_text(line, "id", row->id);
+    dele_key_text(line, "split", row->split);
+    dele_key_text(line, "task", row->task);
+    dele_key_text(line, "type", dele_lume_kind_name(row->kind));
+    dele_key_text(line, "output", row->output);
+    dele_line_text(line, "generated", s->output);
+    dele_line_real(line, "rougeL_recall", &r->recall, 0, 1);
+    dele_line_real(line, "rougeL_precision", &r->precision, 0, 1);
+    dele_line_real(line, "rougeL_f", &r->f, 0, 1);
+    dele_line_real(line, "exact_match", &r->exact, 0, 1);
+    dele_line_bool(line, "ended", &r->ended);
 }
 
 static dele_lume_cell *cell_of(dele_lume_scores *scores, const dele_lume_row *row)
@@ -345,8 +345,8 @@ static int by_name(const void *a, const void *b)
     return order ? order : (int)x->kind - (int)y->kind;
 }
 
-/* The task aggregate (score/semeval.h): the harmonic mean of twelve terms, 0 where one of them
- * is. */
+/* The task aggregate (score/suites/semeval.h): the harmonic mean of twelve terms, 0 where one of
+ * them is. */
 static void aggregate(dele_lume_scores *scores)
 {
     double term[12];
@@ -360,63 +360,118 @@ static void aggregate(dele_lume_scores *scores)
     scores->aggregate = scores->complete ? dele_harmonic_mean(term, n) : 0;
 }
 
-static dele_status summarise(dele_lume_scores *scores, const scoring *s, dele_arena *arena,
-                             dele_err *err)
+/* Means by split, task and kind.  A mean is known before its standard error is summed. */
+static dele_status summarise(state *st, dele_arena *arena, dele_err *err)
 {
-    *scores = (dele_lume_scores){.cell = DELE_NEW(arena, dele_lume_cell, s->data->n, err)};
+    dele_lume_scores *scores = &st->scores;
+    const size_t n = st->data.n;
+    *scores = (dele_lume_scores){.cell = DELE_NEW(arena, dele_lume_cell, n, err)};
     if (!scores->cell) return DELE_ERR_MEMORY;
-    for (size_t i = 0; i < s->data->n; i++) {
-        if (!counts(s, i)) continue;
-        dele_lume_cell *c = cell_of(scores, &s->data->row[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (!counts(st, i)) continue;
+        dele_lume_cell *c = cell_of(scores, &st->data.row[i]);
         c->n++;
-        c->score += s->score[i];
-        scores->n_cut += s->cut[i];
+        c->score += score_of(st, i);
+        scores->n_cut += !st->row[i].ended;
     }
     for (size_t i = 0; i < scores->n_cells; i++) scores->cell[i].score /= (double)scores->cell[i].n;
-    for (size_t i = 0; i < s->data->n; i++) {
-        if (!counts(s, i)) continue;
-        dele_lume_cell *c = cell_of(scores, &s->data->row[i]);
-        c->se += (s->score[i] - c->score) * (s->score[i] - c->score);
+    for (size_t i = 0; i < n; i++) {
+        if (!counts(st, i)) continue;
+        dele_lume_cell *c = cell_of(scores, &st->data.row[i]);
+        c->se += (score_of(st, i) - c->score) * (score_of(st, i) - c->score);
     }
     for (size_t i = 0; i < scores->n_cells; i++) {
         dele_lume_cell *c = &scores->cell[i];
-        double n = (double)c->n;
-        c->se = c->n > 1 ? sqrt(c->se / (n - 1) / n) : NAN;
+        double N = (double)c->n;
+        c->se = c->n > 1 ? sqrt(c->se / (N - 1) / N) : NAN;
     }
     qsort(scores->cell, scores->n_cells, sizeof *scores->cell, by_name);
     aggregate(scores);
     return DELE_OK;
 }
 
-dele_status dele_lume_run(dele_lume_scores *scores, const dele_lume *data, dele_run *run,
-                          const dele_model *model, const dele_lume_opts *opts, dele_arena *arena,
-                          dele_err *err)
+/* Scores the membership part, whose lines follow the rows' in items.jsonl. */
+static dele_status score_members(dele_scoring *s, dele_err *err)
 {
-    scoring s = {.data = data,
-                 .opts = opts,
-                 .score = DELE_NEW(arena, double, data->n, err),
-                 .cut = DELE_NEW(arena, bool, data->n, err)};
-    const char **prompts = DELE_NEW(arena, const char *, data->n, err);
-    if (!prompts || !s.score || !s.cut) return DELE_ERR_MEMORY;
-    for (size_t i = 0; i < data->n; i++) prompts[i] = data->row[i].input;
-    dele_generate_batch_opts say = {.chat = opts->chat,
-                                    .max_new = opts->max_new,
-                                    .n_known = resume(&s, err),
-                                    .on_output = on_output,
-                                    .data = &s,
-                                    .progress = opts->progress};
-    dele_status status =
-        err->code ? err->code : dele_generate_batch(prompts, data->n, run, model, &say, err);
-    if (!status) status = summarise(scores, &s, arena, err);
-    dele_arena_release(&s.scratch);
-    return status;
+    state *st = s->state;
+    const char *data = s->opts->data;
+    if (!dele_path_is_dir(data) || !dele_membership_is_there(data)) return DELE_OK;
+    st->members_opts = (dele_suite_opts){.data = data, .limit = s->opts->limit};
+    st->members = (dele_scoring){.suite = &dele_suite_membership,
+                                 .opts = &st->members_opts,
+                                 .model = s->model,
+                                 .run = s->run,
+                                 .items = s->items,
+                                 .first = s->first + st->data.n,
+                                 .arena = s->arena,
+                                 .quiet = s->quiet};
+    return dele_suite_run(&st->members, s->suite->name, err);
 }
 
-/* ---- showing --------------------------------------------------------------------------------- */
-
-cJSON *dele_lume_json(const dele_lume_scores *scores)
+static dele_status total(dele_scoring *s, dele_err *err)
 {
-    cJSON *json = cJSON_CreateObject(), *cells = cJSON_AddArrayToObject(json, "scores");
+    state *st = s->state;
+    if (summarise(st, s->arena, err) || score_members(s, err)) return err->code;
+    const dele_membership_scores *members = st->members.scores;
+    const double auc = members ? members->attack[DELE_ATTACK_LOSS].auc : NAN;
+    if (st->scores.complete) st->final = dele_semeval_score(st->scores.aggregate, auc, &st->mmlu);
+    return DELE_OK;
+}
+
+/* ---- the suite ------------------------------------------------------------------------------- */
+
+static const char *text_of(const cJSON *json, const char *name, dele_arena *arena, dele_err *err)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
+    return dele_strdup(arena, text ? text : "unknown", err);
+}
+
+/* MMLU's mean over the questions of --mmlu-result, and of which questions; NaN without one. */
+static dele_status load_mmlu(dele_semeval_mmlu *mmlu, const dele_scoring *s, dele_err *err)
+{
+    const char *path = s->opts->mmlu_result;
+    *mmlu = (dele_semeval_mmlu){.acc = NAN};
+    cJSON *result = path ? dele_suite_result(path, "mmlu", s->arena, err) : NULL;
+    if (!result) return err->code;
+    const cJSON *micro = cJSON_GetObjectItemCaseSensitive(result, "micro");
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(micro, "n");
+    const cJSON *shots = cJSON_GetObjectItemCaseSensitive(result, "shots");
+    *mmlu = (dele_semeval_mmlu){
+        .acc = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(micro, "acc")),
+        .style = text_of(result, "style", s->arena, err),
+        .split = text_of(result, "split", s->arena, err),
+        .shots = cJSON_IsNumber(shots) ? shots->valueint : 0,
+        .n = cJSON_IsNumber(n) ? (size_t)n->valuedouble : 0};
+    cJSON_Delete(result);
+    if (!err->code && !dele_semeval_mmlu_is_official(mmlu))
+        dele_note(
+            "--mmlu-result %s: %zu questions of the %s split in the style %s with %d examples, "
+            "where SemEval's final score uses all %d of the test split in the style open-instruct "
+            "with %d: "
+            "this final score is not comparable with published ones",
+            path, mmlu->n, mmlu->split, mmlu->style, mmlu->shots, DELE_SEMEVAL_MMLU_N,
+            DELE_SEMEVAL_MMLU_SHOTS);
+    return err->code;
+}
+
+static dele_status load(dele_scoring *s, dele_err *err)
+{
+    const dele_suite_opts *o = s->opts;
+    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
+    if (!st || dele_suite_only_compat(s, "semeval", err) || load_mmlu(&st->mmlu, s, err) ||
+        dele_chat_parse(&st->chat, dele_suite_chat(s), s->model->tokenizer, err) ||
+        dele_lume_load(&st->data, o->data, o->limit, o->ids, s->arena, err))
+        return err->code;
+    st->max_new = dele_suite_max_new(s, 256);
+    st->semeval = o->compat != NULL;
+    st->row = DELE_NEW(s->arena, row_scores, st->data.n, err);
+    s->scores = &st->scores;
+    return st->row ? dele_suite_one_part(s, NULL, st->data.n, err) : DELE_ERR_MEMORY;
+}
+
+static void put_cells(cJSON *json, const dele_lume_scores *scores)
+{
+    cJSON *cells = cJSON_AddArrayToObject(json, "scores");
     size_t n = 0;
     for (size_t i = 0; i < scores->n_cells; i++) {
         const dele_lume_cell *c = &scores->cell[i];
@@ -436,10 +491,21 @@ cJSON *dele_lume_json(const dele_lume_scores *scores)
     cJSON_AddNumberToObject(json, "cut_at_max_new", (double)scores->n_cut);
     if (scores->complete)
         cJSON_AddItemToObject(json, "task_aggregate", dele_json_number(scores->aggregate));
-    return json;
 }
 
-void dele_lume_table(dele_table *t, const dele_lume_scores *scores)
+static void put_json(cJSON *json, const dele_scoring *s)
+{
+    const state *st = s->state;
+    if (s->opts->compat) dele_put_text(json, "compat", s->opts->compat);
+    dele_put_text(json, "chat", dele_suite_chat(s));
+    cJSON_AddNumberToObject(json, "max_new", st->max_new);
+    put_cells(json, &st->scores);
+    if (st->members.scores)
+        dele_membership_json(cJSON_AddObjectToObject(json, "membership"), st->members.scores);
+    if (st->scores.complete) cJSON_AddItemToObject(json, "semeval", dele_semeval_json(&st->final));
+}
+
+static void cells_table(dele_table *t, const dele_lume_scores *scores)
 {
     dele_table_head(t, "split\ttask\ttype\tmeasure\tn\tscore\tscore_stderr");
     for (size_t i = 0; i < scores->n_cells; i++) {
@@ -454,3 +520,29 @@ void dele_lume_table(dele_table *t, const dele_lume_scores *scores)
         dele_table_row(t);
     }
 }
+
+static size_t tables(dele_table *table, const dele_scoring *s)
+{
+    const state *st = s->state;
+    size_t n = 0;
+    cells_table(&table[n++], &st->scores);
+    if (st->members.scores) n += st->members.suite->tables(&table[n], &st->members);
+    if (st->scores.complete) dele_semeval_table(&table[n++], &st->final);
+    return n;
+}
+
+const dele_suite dele_suite_lume = {
+    .name = "lume",
+    .data = "JSONL, or directory with forget.jsonl and retain.jsonl (or forget_val.jsonl, ...)",
+    .unit = "rows",
+    .options = {"ids", "chat", "max-new", "mmlu-result", "compat"},
+    .item_id = {"split", "id"},
+    .item_set = "split",
+    .inputs = dele_membership_inputs,
+    .load = load,
+    .score = score_rows,
+    .item = score_row,
+    .line = item_line,
+    .total = total,
+    .json = put_json,
+    .tables = tables};

@@ -1,0 +1,249 @@
+#include "score/suites/choice_sets.h"
+
+#include <string.h>
+
+#include "score/pytext.h"
+#include "score/set_files.h"
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* Every choice's context: its own, or the common one. */
+static dele_status read_contexts(dele_choice_item *item, const dele_records *r, const cJSON *json,
+                                 dele_arena *arena, dele_err *err)
+{
+    if (cJSON_HasObjectItem(json, "contexts")) {
+        int n;
+        if (dele_row_strings(&item->context, &n, r, json, "contexts", arena, err)) return err->code;
+        if (n == item->n_choices) return DELE_OK;
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%d: %d contexts for %d choices; each needs its own", r->path, r->line,
+                         n, item->n_choices);
+    }
+    const cJSON *whole = cJSON_GetObjectItemCaseSensitive(json, "context");
+    const cJSON *question = cJSON_GetObjectItemCaseSensitive(json, "question");
+    const char *text = cJSON_GetStringValue(cJSON_IsString(whole) ? whole : question);
+    if (!text || !text[0])
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%d: there is no \"question\", \"context\" or \"contexts\"", r->path,
+                         r->line);
+    text = cJSON_IsString(whole) ? dele_strdup(arena, text, err)
+                                 : dele_printf(arena, err, "Question: %s\nAnswer:", text);
+    item->context = DELE_NEW(arena, const char *, (size_t)item->n_choices, err);
+    if (!text || !item->context) return DELE_ERR_MEMORY;
+    for (int c = 0; c < item->n_choices; c++) item->context[c] = text;
+    return DELE_OK;
+}
+
+/* A number from 0, or a letter from A. */
+static int read_answer(const cJSON *answer)
+{
+    if (cJSON_IsNumber(answer) && answer->valuedouble == answer->valueint) return answer->valueint;
+    const char *text = cJSON_GetStringValue(answer);
+    return text && text[0] >= 'A' && text[0] <= 'Z' && !text[1] ? text[0] - 'A' : -1;
+}
+
+static dele_status read_item(void *row, const dele_records *r, const cJSON *json, dele_arena *arena,
+                             dele_err *err)
+{
+    dele_choice_item *item = row;
+    if (dele_row_id(&item->id, json, arena, err) ||
+        dele_row_strings(&item->choice, &item->n_choices, r, json, "choices", arena, err) ||
+        read_contexts(item, r, json, arena, err))
+        return err->code;
+    const char *delimiter =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "delimiter"));
+    if (delimiter && !(item->delimiter = dele_strdup(arena, delimiter, err)))
+        return DELE_ERR_MEMORY;
+    item->answer = read_answer(cJSON_GetObjectItemCaseSensitive(json, "answer"));
+    if (item->n_choices < 2)
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: an item needs at least two choices", r->path,
+                         r->line);
+    if (item->answer < 0 || item->answer >= item->n_choices)
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s:%d: \"answer\" must be the right choice's number, from 0 to %d (or its "
+            "letter)",
+            r->path, r->line, item->n_choices - 1);
+    return DELE_OK;
+}
+
+dele_status dele_choice_sets_load(dele_choice_sets *data, const char *path, int limit,
+                                  dele_arena *arena, dele_err *err)
+{
+    dele_set_files files;
+    *data = (dele_choice_sets){0};
+    if (dele_set_files_find(&files, path, false, arena, err)) return err->code;
+    data->set = DELE_NEW(arena, dele_choice_set, files.n, err);
+    for (; data->set && data->n_sets < files.n; data->n_sets++) {
+        dele_choice_set *set = &data->set[data->n_sets];
+        set->name = files.name[data->n_sets];
+        set->item = dele_rows_load(&set->n, sizeof *set->item, files.path[data->n_sets], limit,
+                                   read_item, arena, err);
+        if (!set->item) break;
+        data->n_items += set->n;
+    }
+    return err->code;
+}
+
+/* ---- scoring --------------------------------------------------------------------------------- */
+
+typedef struct {
+    int pick, pick_norm;
+} picks;
+
+typedef struct {
+    dele_choice_sets data;
+    dele_accuracy *accuracy;  /* [n_sets] */
+    picks *picked;            /* [n_items] */
+    dele_question *questions; /* of the set being scored */
+    double *logp;             /* [n_choices] of the item being scored */
+} state;
+
+static const dele_choice_item *item_of(const dele_scoring *s, size_t i)
+{
+    const state *st = s->state;
+    return &st->data.set[s->at].item[i];
+}
+
+static dele_status encode_item(dele_question *q, const dele_choice_item *item,
+                               const dele_model *model, dele_arena *arena, dele_err *err)
+{
+    q->n_choices = item->n_choices;
+    q->choice = DELE_NEW(arena, dele_choice, (size_t)item->n_choices, err);
+    for (int c = 0; q->choice && c < item->n_choices; c++) {
+        bool blank = dele_lstrip(item->choice[c], strlen(item->choice[c])) > 0;
+        const char *between = item->delimiter ? item->delimiter : blank ? "" : " ";
+        char *text = dele_printf(arena, err, "%s%s", between, item->choice[c]);
+        if (!text || dele_choice_encode(&q->choice[c], model->tokenizer, item->context[c], text,
+                                        model->config.context, arena, err))
+            return err->code;
+    }
+    return err->code;
+}
+
+static dele_status score_set(dele_scoring *s, dele_err *err)
+{
+    state *st = s->state;
+    const size_t n = st->data.set[s->at].n;
+    st->questions = DELE_NEW(&s->part_arena, dele_question, n, err);
+    if (!st->questions) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++)
+        if (encode_item(&st->questions[i], item_of(s, i), s->model, &s->part_arena, err))
+            return err->code;
+    return dele_score_questions(s, st->questions, err);
+}
+
+static dele_status score_item(dele_scoring *s, size_t i, dele_err *err)
+{
+    state *st = s->state;
+    const dele_choice_item *item = item_of(s, i);
+    st->logp = DELE_NEW(&s->scratch, double, 2 * (size_t)item->n_choices, err);
+    if (!st->logp) return DELE_ERR_MEMORY;
+    double *norm = st->logp + item->n_choices;
+    for (int c = 0; c < item->n_choices; c++) {
+        st->logp[c] = st->questions[i].choice[c].logp;
+        norm[c] = st->logp[c] / dele_characters(item->choice[c]);
+    }
+    st->picked[s->before + i] =
+        (picks){dele_argmax(st->logp, item->n_choices), dele_argmax(norm, item->n_choices)};
+    return DELE_OK;
+}
+
+static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
+{
+    state *st = s->state;
+    const dele_choice_item *item = item_of(s, i);
+    picks *picked = &st->picked[s->before + i];
+    dele_key_text(line, "set", st->data.set[s->at].name);
+    dele_key_number(line, "index", (double)i);
+    dele_key_text(line, "id", item->id);
+    dele_line_numbers(line, "loglikelihoods", st->logp, (size_t)item->n_choices);
+    dele_line_whole(line, "pick", &picked->pick, 0, item->n_choices - 1);
+    dele_line_whole(line, "pick_norm", &picked->pick_norm, 0, item->n_choices - 1);
+    dele_key_number(line, "answer", item->answer);
+}
+
+static dele_status total(dele_scoring *s, dele_err *err)
+{
+    state *st = s->state;
+    const size_t n = st->data.n_items;
+    const picks *picked = st->picked;
+    unsigned char *right = DELE_NEW(s->arena, unsigned char, 2 * n, err), *right_norm = right + n;
+    if (!right) return DELE_ERR_MEMORY;
+    for (size_t k = 0; k < st->data.n_sets; k++) {
+        const dele_choice_set *set = &st->data.set[k];
+        for (size_t i = 0; i < set->n; i++, picked++) {
+            right[i] = picked->pick == set->item[i].answer;
+            right_norm[i] = picked->pick_norm == set->item[i].answer;
+        }
+        st->accuracy[k] = dele_accuracy_mean(right, right_norm, set->n);
+    }
+    return DELE_OK;
+}
+
+/* ---- the suite ------------------------------------------------------------------------------- */
+
+static dele_status load(dele_scoring *s, dele_err *err)
+{
+    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
+    if (!st || dele_choice_sets_load(&st->data, s->opts->data, s->opts->limit, s->arena, err))
+        return err->code;
+    const size_t n = st->data.n_sets;
+    dele_suite_part *part = DELE_NEW(s->arena, dele_suite_part, n, err);
+    st->accuracy = DELE_NEW(s->arena, dele_accuracy, n, err);
+    st->picked = DELE_NEW(s->arena, picks, st->data.n_items, err);
+    if (!part || !st->accuracy || !st->picked) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++)
+        part[i] = (dele_suite_part){st->data.set[i].name, st->data.set[i].n};
+    s->part = part;
+    s->n_parts = n;
+    s->scores = st->accuracy;
+    return DELE_OK;
+}
+
+static void put_json(cJSON *json, const dele_scoring *s)
+{
+    const state *st = s->state;
+    const dele_choice_sets *data = &st->data;
+    cJSON_AddNumberToObject(json, "n", (double)data->n_items);
+    dele_accuracy macro = dele_accuracy_macro(st->accuracy, data->n_sets);
+    if (data->n_sets > 1) cJSON_AddItemToObject(json, "macro", dele_accuracy_json(&macro, true));
+    cJSON *sets = cJSON_AddObjectToObject(json, "sets");
+    for (size_t i = 0; i < data->n_sets; i++)
+        cJSON_AddItemToObject(sets, data->set[i].name, dele_accuracy_json(&st->accuracy[i], true));
+}
+
+static void table_row(dele_table *t, const char *name, const dele_accuracy *a)
+{
+    dele_table_text(t, name);
+    dele_table_cell(t, "%zu", a->n);
+    dele_table_real(t, "%.4f", a->acc);
+    dele_table_real(t, "%.4f", a->acc_se);
+    dele_table_real(t, "%.4f", a->acc_norm);
+    dele_table_real(t, "%.4f", a->acc_norm_se);
+    dele_table_row(t);
+}
+
+static size_t tables(dele_table *table, const dele_scoring *s)
+{
+    const state *st = s->state;
+    const dele_choice_sets *data = &st->data;
+    dele_table_head(table, "set\tn\tacc\tacc_stderr\tacc_norm\tacc_norm_stderr");
+    for (size_t i = 0; i < data->n_sets; i++) table_row(table, data->set[i].name, &st->accuracy[i]);
+    dele_accuracy macro = dele_accuracy_macro(st->accuracy, data->n_sets);
+    if (data->n_sets > 1) table_row(table, "macro", &macro);
+    return 1;
+}
+
+const dele_suite dele_suite_choices = {.name = "choices",
+                                       .data = "a .jsonl, or a directory of them",
+                                       .unit = "questions",
+                                       .item_id = {"set", "index"},
+                                       .item_set = "set",
+                                       .load = load,
+                                       .score = score_set,
+                                       .item = score_item,
+                                       .line = item_line,
+                                       .total = total,
+                                       .json = put_json,
+                                       .tables = tables};

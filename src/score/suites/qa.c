@@ -1,0 +1,252 @@
+#include "score/suites/qa.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "score/accuracy.h"
+#include "score/pytext.h"
+#include "score/set_files.h"
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static dele_status read_item(void *row, const dele_records *r, const cJSON *json, dele_arena *arena,
+                             dele_err *err)
+{
+    dele_qa_item *item = row;
+    const char *context = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "context"));
+    const char *question = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "question"));
+    const char *answer = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "answer"));
+    if (!(context && context[0]) && !(question && question[0]))
+        return dele_fail(err, DELE_ERR_DATA, "%s:%d: there is neither \"question\" nor \"context\"",
+                         r->path, r->line);
+    item->prompt = context ? dele_strdup(arena, context, err)
+                           : dele_printf(arena, err, "Question: %s\nAnswer:", question);
+    item->ignore_articles = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "ignore_articles"));
+    if (!item->prompt || dele_row_id(&item->id, json, arena, err)) return err->code;
+    if (!answer)
+        return dele_row_strings(&item->answer, &item->n_answers, r, json, "answers", arena, err);
+    item->answer = DELE_NEW(arena, const char *, 1, err);
+    item->n_answers = 1;
+    return item->answer && (item->answer[0] = dele_strdup(arena, answer, err)) ? DELE_OK
+                                                                               : DELE_ERR_MEMORY;
+}
+
+dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, dele_arena *arena,
+                              dele_err *err)
+{
+    dele_set_files files;
+    *data = (dele_qa_sets){0};
+    if (dele_set_files_find(&files, path, false, arena, err)) return err->code;
+    data->set = DELE_NEW(arena, dele_qa_set, files.n, err);
+    for (; data->set && data->n_sets < files.n; data->n_sets++) {
+        dele_qa_set *set = &data->set[data->n_sets];
+        set->name = files.name[data->n_sets];
+        set->item = dele_rows_load(&set->n, sizeof *set->item, files.path[data->n_sets], limit,
+                                   read_item, arena, err);
+        if (!set->item) break;
+        data->n_items += set->n;
+    }
+    return err->code;
+}
+
+/* ---- judging --------------------------------------------------------------------------------- */
+
+/* re.sub(r"\b(?:The |the |An |A |The |a |an )", "", text), in place */
+static void drop_articles(char *text)
+{
+    static const char *const article[] = {"The ", "the ", "An ", "A ", "a ", "an "};
+    char *out = text;
+    bool in_word = false; /* the character before ends in a word */
+    for (const char *in = text; *in;) {
+        size_t n = 0;
+        for (size_t k = 0; !in_word && !n && k < sizeof article / sizeof *article; k++)
+            if (!strncmp(in, article[k], strlen(article[k]))) n = strlen(article[k]);
+        in_word = !n && dele_word_at(in);
+        if (n)
+            in += n;
+        else
+            do *out++ = *in++;
+            while (((unsigned char)*in & 0xc0) == 0x80);
+    }
+    *out = '\0';
+}
+
+char *dele_qa_normal(const char *text, bool ignore_articles, dele_arena *arena, dele_err *err)
+{
+    char *copy = dele_strdup(arena, text, err), *lower, *out;
+    if (copy && ignore_articles) drop_articles(copy);
+    lower = copy ? dele_lower(copy, arena, err) : NULL;
+    if (!(out = lower)) return NULL;
+    for (const char *in = lower; *in; in++)
+        if (!ispunct((unsigned char)*in) || (unsigned char)*in >= 0x80) *out++ = *in;
+    *out = '\0';
+    return lower;
+}
+
+static bool holds(const char *text, const char *answer)
+{
+    size_t n = strlen(answer);
+    for (const char *at = text; n && (at = strstr(at, answer)); at++)
+        if (!dele_word_before(text, at) && !dele_word_at(at + n)) return true;
+    return false;
+}
+
+dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item,
+                          const char *generated, dele_arena *arena, dele_err *err)
+{
+    const char *first = dele_strndup(arena, generated, strcspn(generated, "\n.,"), err);
+    if (!first) return DELE_ERR_MEMORY;
+    first = dele_strip(first, arena, err);
+    if (first) first = dele_qa_normal(first, item->ignore_articles, arena, err);
+    const char *whole = dele_qa_normal(generated, item->ignore_articles, arena, err);
+    *exact = *contains = false;
+    for (int a = 0; first && whole && a < item->n_answers; a++) {
+        const char *answer = dele_qa_normal(item->answer[a], item->ignore_articles, arena, err);
+        if (!answer) break;
+        *exact |= !strcmp(first, answer);
+        *contains |= holds(whole, answer);
+    }
+    return err->code;
+}
+
+/* ---- scoring --------------------------------------------------------------------------------- */
+
+typedef struct {
+    int exact, contains;
+} verdict;
+
+typedef struct {
+    dele_qa_sets data;
+    dele_chat chat;
+    int max_new;
+    dele_qa_score *score; /* [n_sets] */
+    verdict *verdict;     /* [n_items] */
+} state;
+
+static const dele_qa_item *item_of(const dele_scoring *s, size_t i)
+{
+    const state *st = s->state;
+    return &st->data.set[s->at].item[i];
+}
+
+static dele_status score_set(dele_scoring *s, dele_err *err)
+{
+    const state *st = s->state;
+    const size_t n = st->data.set[s->at].n;
+    const char **prompts = DELE_NEW(&s->part_arena, const char *, n, err);
+    if (!prompts) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) prompts[i] = item_of(s, i)->prompt;
+    return dele_score_outputs(s, prompts, st->chat, st->max_new, err);
+}
+
+static dele_status score_item(dele_scoring *s, size_t i, dele_err *err)
+{
+    state *st = s->state;
+    bool exact, contains;
+    if (dele_qa_judge(&exact, &contains, item_of(s, i), s->output, &s->scratch, err))
+        return err->code;
+    st->verdict[s->before + i] = (verdict){exact, contains};
+    return DELE_OK;
+}
+
+static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
+{
+    state *st = s->state;
+    const dele_qa_item *item = item_of(s, i);
+    verdict *v = &st->verdict[s->before + i];
+    dele_key_text(line, "set", st->data.set[s->at].name);
+    dele_key_number(line, "index", (double)i);
+    dele_key_text(line, "id", item->id);
+    dele_key_text(line, "output", item->answer[0]);
+    dele_line_text(line, "generated", s->output);
+    dele_line_whole(line, "exact_match", &v->exact, 0, 1);
+    dele_line_whole(line, "contains", &v->contains, 0, 1);
+    dele_line_bool(line, "ended", &s->ended);
+}
+
+static dele_status total(dele_scoring *s, dele_err *err)
+{
+    state *st = s->state;
+    const verdict *v = st->verdict;
+    unsigned char *exact = DELE_NEW(s->arena, unsigned char, 2 * st->data.n_items, err),
+                  *contains = exact + st->data.n_items;
+    if (!exact) return DELE_ERR_MEMORY;
+    for (size_t k = 0; k < st->data.n_sets; k++) {
+        const size_t n = st->data.set[k].n;
+        for (size_t i = 0; i < n; i++, v++) {
+            exact[i] = v->exact == 1;
+            contains[i] = v->contains == 1;
+        }
+        dele_accuracy both = dele_accuracy_mean(exact, contains, n);
+        st->score[k] = (dele_qa_score){n, both.acc, both.acc_se, both.acc_norm, both.acc_norm_se};
+    }
+    return DELE_OK;
+}
+
+/* ---- the suite ------------------------------------------------------------------------------- */
+
+static dele_status load(dele_scoring *s, dele_err *err)
+{
+    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
+    if (!st || dele_chat_parse(&st->chat, dele_suite_chat(s), s->model->tokenizer, err) ||
+        dele_qa_sets_load(&st->data, s->opts->data, s->opts->limit, s->arena, err))
+        return err->code;
+    const size_t n = st->data.n_sets;
+    dele_suite_part *part = DELE_NEW(s->arena, dele_suite_part, n, err);
+    st->max_new = dele_suite_max_new(s, 32);
+    st->score = DELE_NEW(s->arena, dele_qa_score, n, err);
+    st->verdict = DELE_NEW(s->arena, verdict, st->data.n_items, err);
+    if (!part || !st->score || !st->verdict) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) part[i] = (dele_suite_part){NULL, st->data.set[i].n};
+    s->part = part;
+    s->n_parts = n;
+    s->scores = st->score;
+    return DELE_OK;
+}
+
+static void put_json(cJSON *json, const dele_scoring *s)
+{
+    const state *st = s->state;
+    dele_put_text(json, "chat", dele_suite_chat(s));
+    cJSON_AddNumberToObject(json, "max_new", st->max_new);
+    cJSON_AddNumberToObject(json, "n", (double)st->data.n_items);
+    cJSON *sets = cJSON_AddObjectToObject(json, "sets");
+    for (size_t i = 0; i < st->data.n_sets; i++) {
+        const dele_qa_score *score = &st->score[i];
+        cJSON *one = cJSON_AddObjectToObject(sets, st->data.set[i].name);
+        cJSON_AddNumberToObject(one, "n", (double)score->n);
+        dele_put_score(one, "exact_match", score->exact, score->exact_se);
+        dele_put_score(one, "contains", score->contains, score->contains_se);
+    }
+}
+
+static size_t tables(dele_table *table, const dele_scoring *s)
+{
+    const state *st = s->state;
+    dele_table_head(table, "set\tn\texact_match\texact_match_stderr\tcontains\tcontains_stderr");
+    for (size_t i = 0; i < st->data.n_sets; i++) {
+        const dele_qa_score *score = &st->score[i];
+        dele_table_text(table, st->data.set[i].name);
+        dele_table_cell(table, "%zu", score->n);
+        dele_table_real(table, "%.4f", score->exact);
+        dele_table_real(table, "%.4f", score->exact_se);
+        dele_table_real(table, "%.4f", score->contains);
+        dele_table_real(table, "%.4f", score->contains_se);
+        dele_table_row(table);
+    }
+    return 1;
+}
+
+const dele_suite dele_suite_qa = {.name = "qa",
+                                  .data = "a .jsonl, or a directory of them",
+                                  .unit = "questions",
+                                  .options = {"chat", "max-new"},
+                                  .item_id = {"set", "index"},
+                                  .item_set = "set",
+                                  .load = load,
+                                  .score = score_set,
+                                  .item = score_item,
+                                  .line = item_line,
+                                  .total = total,
+                                  .json = put_json,
+                                  .tables = tables};

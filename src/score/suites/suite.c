@@ -1,0 +1,242 @@
+#include "score/suites/suite.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/former.h"
+#include "score/generate_batch.h"
+#include "score/report.h"
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+const dele_suite *const dele_suites[] = {
+#define X(name) &dele_suite_##name,
+    DELE_SUITES(X)
+#undef X
+        NULL};
+
+const dele_suite *dele_suite_find(const char *name, dele_err *err)
+{
+    dele_arena arena = {0};
+    for (size_t i = 0; dele_suites[i]; i++)
+        if (!strcmp(name, dele_suites[i]->name)) return dele_suites[i];
+    const char *known = dele_suite_names(&arena, err);
+    if (known) dele_fail(err, DELE_ERR_USAGE, "--suite %s is not known: %s", name, known);
+    dele_arena_release(&arena);
+    return NULL;
+}
+
+bool dele_suite_takes(const dele_suite *suite, const char *option)
+{
+    for (int i = 0; i < DELE_SUITE_MOST_OPTIONS && suite->options[i]; i++)
+        if (!strcmp(suite->options[i], option)) return true;
+    return false;
+}
+
+const char *dele_suite_names(dele_arena *arena, dele_err *err)
+{
+    const char *text = "";
+    for (size_t i = 0; text && dele_suites[i]; i++)
+        text = dele_printf(arena, err, "%s%s%s", text,
+                           i == 0               ? ""
+                           : dele_suites[i + 1] ? ", "
+                                                : " or ",
+                           dele_suites[i]->name);
+    return text;
+}
+
+const char *dele_suite_data_help(dele_arena *arena, dele_err *err)
+{
+    const char *text = "";
+    for (size_t i = 0; text && dele_suites[i]; i++) {
+        const dele_suite *suite = dele_suites[i], *next = dele_suites[i + 1];
+        if (next && !strcmp(suite->data, next->data)) /* both names before the common text */
+            text = dele_printf(arena, err, "%s%s, ", text, suite->name);
+        else
+            text = dele_printf(arena, err, "%s%s: %s%s", text, suite->name, suite->data,
+                               next ? "; " : "");
+    }
+    return text;
+}
+
+/* ---- items ----------------------------------------------------------------------------------- */
+
+static size_t line_of(const dele_scoring *s, size_t i) { return s->first + s->before + i; }
+
+size_t dele_suite_resume(dele_scoring *s, dele_err *err)
+{
+    size_t n = 0;
+    for (; n < s->part[s->at].n && dele_items_previous(s->items, line_of(s, n)); n++) {
+        dele_items_line line = {0};
+        s->suite->line(&line, s, n);
+        if (!dele_items_resume(s->items, line_of(s, n), &line, err)) break;
+    }
+    return n;
+}
+
+static dele_status take_item(dele_scoring *s, size_t i, dele_err *err)
+{
+    if (i < s->n_known) return DELE_OK; /* computed again in a batch with others */
+    dele_status status = s->suite->item(s, i, err);
+    if (!status && s->items) {
+        dele_items_line line = {0};
+        s->suite->line(&line, s, i);
+        status = dele_items_put(s->items, line_of(s, i), dele_items_json(&line), err);
+    }
+    dele_arena_reset(&s->scratch);
+    return status;
+}
+
+dele_status dele_scored(void *scoring, size_t first, size_t n, dele_err *err)
+{
+    dele_scoring *s = scoring;
+    dele_status status = DELE_OK;
+    for (size_t i = first; i < first + n && !status; i++) status = take_item(s, i, err);
+    if (s->progress)
+        dele_progress_set(s->progress, (double)line_of(s, first + n), s->part[s->at].name);
+    return status;
+}
+
+static dele_status on_output(void *scoring, size_t i, char *text, bool ended, dele_err *err)
+{
+    dele_scoring *s = scoring;
+    s->output = text;
+    s->ended = ended;
+    return take_item(s, i, err);
+}
+
+dele_status dele_score_questions(dele_scoring *s, dele_question *questions, dele_err *err)
+{
+    const dele_choices_opts opts = {.n_known = s->n_known, .scored = dele_scored, .data = s};
+    return dele_choices_score(questions, s->part[s->at].n, s->run, s->model, &opts, err);
+}
+
+dele_status dele_score_outputs(dele_scoring *s, const char *const *prompts, dele_chat chat,
+                               int max_new, dele_err *err)
+{
+    const dele_generate_batch_opts opts = {.chat = chat,
+                                           .max_new = max_new,
+                                           .n_known = s->n_known,
+                                           .on_output = on_output,
+                                           .data = s,
+                                           .progress = s->progress,
+                                           .before = line_of(s, 0)};
+    return dele_generate_batch(prompts, s->part[s->at].n, s->run, s->model, &opts, err);
+}
+
+/* ---- all of a suite -------------------------------------------------------------------------- */
+
+dele_status dele_suite_check(const dele_scoring *s, dele_err *err)
+{
+    const dele_model *const models[] = {s->model, s->reference};
+    for (int i = 0; i < 2; i++)
+        if (models[i] && !models[i]->tokenizer)
+            return dele_fail(err, DELE_ERR_DATA,
+                             "%s has no tokenizer: put its tokenizer.json there",
+                             models[i]->path ? models[i]->path : "the model");
+    return DELE_OK;
+}
+
+static dele_status score_parts(dele_scoring *s, dele_err *err)
+{
+    for (s->at = s->before = 0; s->at < s->n_parts && !err->code; s->before += s->part[s->at++].n) {
+        s->n_known = dele_suite_resume(s, err);
+        if (!err->code) s->suite->score(s, err);
+        dele_arena_reset(&s->part_arena);
+    }
+    dele_arena_release(&s->part_arena);
+    dele_arena_release(&s->scratch);
+    return err->code;
+}
+
+dele_status dele_suite_score(dele_scoring *s, dele_err *err)
+{
+    return score_parts(s, err) ? err->code : s->suite->total(s, err);
+}
+
+dele_status dele_suite_run(dele_scoring *s, const char *title, dele_err *err)
+{
+    dele_progress progress;
+    size_t total = s->first;
+    if (dele_suite_check(s, err) || s->suite->load(s, err)) return err->code;
+    for (size_t p = 0; p < s->n_parts; p++) total += s->part[p].n;
+    dele_progress_begin(&progress, s->quiet ? NULL : stderr, title, s->suite->unit, (double)total);
+    s->progress = &progress;
+    score_parts(s, err);
+    dele_progress_end(&progress);
+    s->progress = NULL;
+    return err->code ? err->code : s->suite->total(s, err);
+}
+
+dele_status dele_suite_one_part(dele_scoring *s, const char *name, size_t n, dele_err *err)
+{
+    dele_suite_part *part = DELE_NEW(s->arena, dele_suite_part, 1, err);
+    if (!part) return DELE_ERR_MEMORY;
+    *part = (dele_suite_part){name, n};
+    s->part = part;
+    s->n_parts = 1;
+    return DELE_OK;
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+dele_status dele_suite_only_compat(const dele_scoring *s, const char *known, dele_err *err)
+{
+    if (!s->opts->compat || !strcmp(s->opts->compat, known)) return DELE_OK;
+    return dele_fail(err, DELE_ERR_USAGE, "--compat %s: --suite %s has %s only", s->opts->compat,
+                     s->suite->name, known);
+}
+
+const char *dele_suite_chat(const dele_scoring *s)
+{
+    return s->opts->chat ? s->opts->chat : "none";
+}
+
+int dele_suite_max_new(const dele_scoring *s, int usual)
+{
+    return s->opts->max_new ? s->opts->max_new : usual;
+}
+
+/* ---- other results --------------------------------------------------------------------------- */
+
+cJSON *dele_suite_result(const char *path, const char *suite, dele_arena *arena, dele_err *err)
+{
+    const char *file =
+        dele_printf(arena, err, dele_path_is_dir(path) ? "%s/eval.json" : "%s", path);
+    cJSON *json = file && !dele_former_refuse(file, err) ? dele_json_load_result(file, err) : NULL;
+    const char *theirs = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "suite"));
+    if (!json || (theirs && !strcmp(theirs, suite))) return json;
+    if (!theirs) theirs = "unknown";
+    dele_fail(err, DELE_ERR_DATA, "%s is a result of suite %s; one of %s is needed", path, theirs,
+              suite);
+    cJSON_Delete(json);
+    return NULL;
+}
+
+/* A number of the retrained model says something beside ours only where both were scored in the
+ * same way. */
+static dele_status same_setting(const dele_suite_opts *o, const cJSON *retrained, const char *name,
+                                const char *ours, dele_err *err)
+{
+    const char *theirs = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(retrained, name));
+    if (ours && theirs ? !strcmp(ours, theirs) : ours == theirs) return DELE_OK;
+    return dele_fail(
+        err, DELE_ERR_DATA,
+        "--retrained %s was scored %s%s%s%s, this model %s%s%s%s; score both with the same",
+        o->retrained, theirs ? "with --" : "without --", name, theirs ? " " : "",
+        theirs ? theirs : "", ours ? "with --" : "without --", name, ours ? " " : "",
+        ours ? ours : "");
+}
+
+cJSON *dele_suite_retrained(const dele_scoring *s, bool prompts, dele_err *err)
+{
+    const dele_suite_opts *o = s->opts;
+    cJSON *json =
+        o->retrained ? dele_suite_result(o->retrained, s->suite->name, s->arena, err) : NULL;
+    if (!json || (!same_setting(o, json, "compat", o->compat, err) &&
+                  (!prompts || (!same_setting(o, json, "chat", dele_suite_chat(s), err) &&
+                                !same_setting(o, json, "template", o->template, err)))))
+        return json;
+    cJSON_Delete(json);
+    return NULL;
+}
