@@ -59,7 +59,7 @@ static dele_status parse_types(attack_settings *s, dele_arena *arena, dele_err *
     return err->code;
 }
 
-static dele_status resolve(attack_settings *s, dele_arena *arena, dele_err *err)
+static dele_status resolve_attack(attack_settings *s, dele_arena *arena, dele_err *err)
 {
     if (!s->forget || !s->out)
         return dele_fail(err, DELE_ERR_USAGE,
@@ -92,7 +92,7 @@ static void say_undefined(const attack_job *j)
         dele_note("%zu of %zu recovery fractions are undefined (-): %s", n, of, why);
 }
 
-static dele_status note_inputs(dele_manifest *m, const attack_settings *s, dele_err *err)
+static dele_status note_attack_inputs(dele_manifest *m, const attack_settings *s, dele_err *err)
 {
     const char *const paths[] = {
         s->model,      s->before, s->never, s->forget, s->template ? s->templates : NULL,
@@ -108,8 +108,8 @@ static dele_status save_manifest(attack_job *j, dele_manifest *manifest, dele_er
     return path ? dele_manifest_save(manifest, path, err) : DELE_ERR_MEMORY;
 }
 
-static dele_status work(attack_settings *s, const dele_usage *usage, int argc, char **argv,
-                        dele_err *err)
+static dele_status run_attacks(attack_settings *s, const dele_usage *usage, int argc, char **argv,
+                               dele_err *err)
 {
     dele_outdir dir = {0};
     attack_job j = {.s = s, .dir = &dir};
@@ -117,7 +117,7 @@ static dele_status work(attack_settings *s, const dele_usage *usage, int argc, c
     bool resumed;
     char *key;
     dele_manifest_begin(&manifest, usage, argc, argv);
-    if (!resolve(s, &j.arena, err) && !note_inputs(&manifest, s, err) &&
+    if (!resolve_attack(s, &j.arena, err) && !note_attack_inputs(&manifest, s, err) &&
         (key = dele_manifest_key(&manifest, "out", &j.arena, err)) &&
         !dele_outdir_resume(&dir, s->out, key, &resumed, err) && !attack_run(&j, s, err) &&
         !attack_make_outcomes(&j, err) && !attack_save(&j, err) &&
@@ -197,7 +197,7 @@ int cmd_attack(int argc, char **argv)
         s.quiet = common.quiet;
         s.json = common.json;
         s.csv = common.csv;
-        work(&s, &usage, argc, argv, &err);
+        run_attacks(&s, &usage, argc, argv, &err);
     }
     dele_arena_release(&arena);
     return dele_complain(&err);

@@ -59,7 +59,7 @@ static void print_tables(const compared *result, dele_table_form form, dele_err 
     dele_table_print(&pairs, stdout, form, err);
 }
 
-static void print_json(const compared *result, dele_err *err)
+static void print_scores_json(const compared *result, dele_err *err)
 {
     cJSON *rows = cJSON_CreateArray();
     for (size_t i = 0; i < result->n; i++) {
@@ -115,7 +115,7 @@ int cmd_compare(int argc, char **argv)
         !(flips && dele_path_free(flips, &err)) &&
         !compare_results(&result, paths[0], paths[1], subjects, flips, &arena, &err)) {
         if (common.json)
-            print_json(&result, &err);
+            print_scores_json(&result, &err);
         else
             print_tables(&result, dele_table_form_of(common.csv), &err);
     }

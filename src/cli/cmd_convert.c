@@ -17,7 +17,7 @@
 typedef struct {
     const char *out, *dtype, *type;
     bool tokenizer;
-} settings;
+} convert_settings;
 
 static dele_status write_manifest(const dele_outdir *dir, const char *path, const dele_usage *usage,
                                   int argc, char **argv, dele_arena *arena, dele_err *err)
@@ -32,8 +32,9 @@ static dele_status write_manifest(const dele_outdir *dir, const char *path, cons
     return status;
 }
 
-static dele_status to_directory(const char *path, const settings *s, const dele_usage *usage,
-                                int argc, char **argv, dele_arena *arena, dele_err *err)
+static dele_status to_directory(const char *path, const convert_settings *s,
+                                const dele_usage *usage, int argc, char **argv, dele_arena *arena,
+                                dele_err *err)
 {
     if (strcmp(s->dtype, "f32") && strcmp(s->dtype, "bf16") && strcmp(s->dtype, "f16"))
         return dele_fail(err, DELE_ERR_USAGE,
@@ -62,7 +63,7 @@ static dele_status to_directory(const char *path, const settings *s, const dele_
 
 /* ---- GGUF ------------------------------------------------------------------------------------ */
 
-static dele_status parse_type(dele_dtype *type, const settings *s, dele_err *err)
+static dele_status parse_type(dele_dtype *type, const convert_settings *s, dele_err *err)
 {
     *type = s->type ? dele_dtype_by_name(s->type) : DELE_DTYPE_F32;
     if (strcmp(s->dtype, "f32"))
@@ -86,8 +87,8 @@ static dele_status note_gguf(const char *path, const char *file, const dele_usag
     return status;
 }
 
-static void show_gguf(const dele_gguf_saved *saved, const dele_model *model, const settings *s,
-                      bool quiet)
+static void show_gguf(const dele_gguf_saved *saved, const dele_model *model,
+                      const convert_settings *s, bool quiet)
 {
     dele_text_put(stdout, s->out, DELE_TEXT_LINE);
     printf(": %zu parameters in %zu tensors:", dele_model_parameters(model), model->n_tensors);
@@ -102,7 +103,7 @@ static void show_gguf(const dele_gguf_saved *saved, const dele_model *model, con
     if (saved->note[0]) dele_note("%s", saved->note);
 }
 
-static dele_status to_gguf(const char *path, const settings *s, const dele_usage *usage,
+static dele_status to_gguf(const char *path, const convert_settings *s, const dele_usage *usage,
                            const dele_common *common, int argc, char **argv, dele_arena *arena,
                            dele_err *err)
 {
@@ -130,7 +131,7 @@ static bool names_a_gguf(const char *path)
     return n > 5 && !strcmp(path + n - 5, ".gguf");
 }
 
-static dele_status convert(const char *path, const settings *s, const dele_usage *usage,
+static dele_status convert(const char *path, const convert_settings *s, const dele_usage *usage,
                            const dele_common *common, int argc, char **argv, dele_arena *arena,
                            dele_err *err)
 {
@@ -142,7 +143,7 @@ static dele_status convert(const char *path, const settings *s, const dele_usage
 
 int cmd_convert(int argc, char **argv)
 {
-    settings s = {.dtype = "f32", .tokenizer = true};
+    convert_settings s = {.dtype = "f32", .tokenizer = true};
     const char *path = NULL;
     const dele_option options[] = {
         DELE_GROUP("options"),

@@ -143,7 +143,7 @@ static void print_summary(const change *list, size_t n, int n_layers)
     }
 }
 
-static dele_status print_json(const change *list, size_t n, dele_err *err)
+static dele_status print_diff_json(const change *list, size_t n, dele_err *err)
 {
     cJSON *object = cJSON_CreateObject(), *tensors = cJSON_AddArrayToObject(object, "tensors");
     size_t n_equal = 0;
@@ -183,7 +183,7 @@ static dele_status diff(const char *const path[2], const dele_common *common, de
     if (!status && !list) status = DELE_ERR_MEMORY;
     for (size_t i = 0; i < n && !status; i++)
         status = measure(&list[i], &model[0].tensors[i], &model[1].tensors[i], &scratch, err);
-    if (!status && common->json) status = print_json(list, n, err);
+    if (!status && common->json) status = print_diff_json(list, n, err);
     if (!status && !common->json) print_table(list, n, dele_table_form_of(common->csv), err);
     if (!status && !common->json && !common->csv) print_summary(list, n, model[0].config.n_layers);
     dele_model_release(&model[0]);

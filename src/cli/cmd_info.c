@@ -118,7 +118,7 @@ static void print_text(const dele_model *m, const need needs[N_NEEDS])
                         : "");
 }
 
-static dele_status print_json(const dele_model *m, const need needs[N_NEEDS], dele_err *err)
+static dele_status print_info_json(const dele_model *m, const need needs[N_NEEDS], dele_err *err)
 {
     cJSON *o = cJSON_CreateObject(), *parts, *memory, *tokenizer, *missing;
     cJSON_AddStringToObject(o, "model", m->path);
@@ -155,7 +155,7 @@ static dele_status info(const char *path, bool json, dele_arena *arena, dele_err
     need needs[N_NEEDS];
     dele_status status = dele_model_load(&model, path, arena, err);
     if (!status) status = estimate(needs, &model, arena, err);
-    if (!status && json) status = print_json(&model, needs, err);
+    if (!status && json) status = print_info_json(&model, needs, err);
     if (!status && !json) print_text(&model, needs);
     dele_model_release(&model);
     return status;

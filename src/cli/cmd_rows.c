@@ -22,7 +22,7 @@ typedef struct {
     const char *file, *behind, *out, *where[CONDITIONS];
     bool not ;
     int limit;
-} command;
+} rows_command;
 
 /* FIELD=REGEX, POSIX extended, anywhere in the field's text. */
 typedef struct {
@@ -99,8 +99,8 @@ static dele_status fail_unknown(const condition *c, const char *path, dele_err *
     return err->code;
 }
 
-static dele_status copy_rows(FILE *to, const command *o, const char *path, condition *c, size_t *n,
-                             dele_err *err)
+static dele_status copy_rows(FILE *to, const rows_command *o, const char *path, condition *c,
+                             size_t *n, dele_err *err)
 {
     const size_t limit = (size_t)o->limit;
     dele_records r = {.pass_on = true};
@@ -122,7 +122,7 @@ static dele_status copy_rows(FILE *to, const command *o, const char *path, condi
     return err->code;
 }
 
-static dele_status work(const command *o, size_t *n, dele_arena *arena, dele_err *err)
+static dele_status filter_rows(const rows_command *o, size_t *n, dele_arena *arena, dele_err *err)
 {
     condition c[CONDITIONS] = {{0}};
     dele_writer out = {0};
@@ -150,7 +150,7 @@ static dele_status work(const command *o, size_t *n, dele_arena *arena, dele_err
 
 int cmd_rows(int argc, char **argv)
 {
-    command o = {0};
+    rows_command o = {0};
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("options"),
@@ -178,7 +178,7 @@ int cmd_rows(int argc, char **argv)
     dele_common common = {0};
     size_t n = 0;
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help &&
-        !work(&o, &n, &arena, &err))
+        !filter_rows(&o, &n, &arena, &err))
         printf(common.json ? "{\"rows\": %zu}\n" : "rows\t%zu\n", n);
     dele_arena_release(&arena);
     return dele_complain(&err);

@@ -21,7 +21,7 @@
 typedef struct {
     const char *recipe, *out, *only, *again, *set; /* set: for the help alone */
     bool changed, dry_run, report_only;
-} command;
+} run_command;
 
 /* ---- the recipe ------------------------------------------------------------------------------ */
 
@@ -105,7 +105,7 @@ static dele_status print_plan(const study *s, dele_err *err)
     return DELE_OK;
 }
 
-static dele_status choose_stages(study *s, const command *c, bool *again, dele_err *err)
+static dele_status choose_stages(study *s, const run_command *c, bool *again, dele_err *err)
 {
     if (c->only) {
         bool *wanted = DELE_NEW(s->arena, bool, s->plan.n_stages, err);
@@ -120,7 +120,7 @@ static dele_status choose_stages(study *s, const command *c, bool *again, dele_e
     return DELE_OK;
 }
 
-static dele_status dry_run(study *s, const command *c, dele_err *err)
+static dele_status dry_run(study *s, const run_command *c, dele_err *err)
 {
     bool *again = DELE_NEW(s->arena, bool, s->plan.n_stages, err);
     s->stage = DELE_NEW(s->arena, study_stage, s->plan.n_stages, err);
@@ -132,7 +132,7 @@ static dele_status dry_run(study *s, const command *c, dele_err *err)
 }
 
 /* The report is written whatever came of the stages; their failure is what is said. */
-static dele_status run(study *s, const command *c, dele_err *err)
+static dele_status run(study *s, const run_command *c, dele_err *err)
 {
     dele_err report = {0};
     bool *again = DELE_NEW(s->arena, bool, s->plan.n_stages, err);
@@ -155,8 +155,9 @@ static dele_status run(study *s, const command *c, dele_err *err)
     return err->code;
 }
 
-static dele_status work(const command *c, const dele_common *common, const char *const *set,
-                        size_t n_set, dele_arena *arena, dele_err *err)
+static dele_status run_stages(const run_command *c, const dele_common *common,
+                              const char *const *set, size_t n_set, dele_arena *arena,
+                              dele_err *err)
 {
     study s = {.out = c->out ? c->out : "OUT", .quiet = common->quiet, .arena = arena, .lock = -1};
     const char *path = find_recipe(c->recipe, arena, err);
@@ -178,7 +179,7 @@ static dele_status work(const command *c, const dele_common *common, const char 
 
 int cmd_run(int argc, char **argv)
 {
-    command c = {0};
+    run_command c = {0};
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("study"),
@@ -213,7 +214,7 @@ int cmd_run(int argc, char **argv)
         if (!c.out && !c.dry_run)
             dele_fail(&err, DELE_ERR_USAGE, "--out DIR is missing: the directory of the study");
         else
-            work(&c, &common, set, n_set, &arena, &err);
+            run_stages(&c, &common, set, n_set, &arena, &err);
     }
     dele_arena_release(&arena);
     return dele_complain(&err);

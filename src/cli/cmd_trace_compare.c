@@ -45,7 +45,7 @@ static void add_change(cJSON *row, const dele_change *x)
     cJSON_AddItemToObject(row, "ci_high", dele_json_number(x->ci.high));
 }
 
-static dele_status print_json(const dele_comparison *c, dele_err *err)
+static dele_status print_changes_json(const dele_comparison *c, dele_err *err)
 {
     cJSON *json = cJSON_CreateObject(), *effects, *clean, *corrupted, *warnings;
     cJSON_AddNumberToObject(json, "facts", (double)c->before.n);
@@ -78,8 +78,9 @@ static dele_status print_json(const dele_comparison *c, dele_err *err)
     return err->code;
 }
 
-static dele_status save(const dele_comparison *c, size_t pair, const char *const paths[2],
-                        const char *dir, dele_manifest *manifest, dele_outdir *out, dele_err *err)
+static dele_status save_comparison(const dele_comparison *c, size_t pair,
+                                   const char *const paths[2], const char *dir,
+                                   dele_manifest *manifest, dele_outdir *out, dele_err *err)
 {
     char plots[1100], path[1100];
     if (dele_outdir_open(out, dir, err) || dele_outdir_sub(out, "plots", err)) return err->code;
@@ -98,9 +99,9 @@ static dele_status save(const dele_comparison *c, size_t pair, const char *const
     return dele_outdir_commit(out, err);
 }
 
-static dele_status work(const char *const paths[2], const char *fact, const char *dir,
-                        const dele_common *common, dele_manifest *manifest, dele_outdir *out,
-                        dele_arena *arena, dele_err *err)
+static dele_status compare_traces(const char *const paths[2], const char *fact, const char *dir,
+                                  const dele_common *common, dele_manifest *manifest,
+                                  dele_outdir *out, dele_arena *arena, dele_err *err)
 {
     dele_trace before, after;
     dele_comparison c;
@@ -108,9 +109,9 @@ static dele_status work(const char *const paths[2], const char *fact, const char
     if (dele_trace_load(&before, paths[0], arena, err) ||
         dele_trace_load(&after, paths[1], arena, err) ||
         dele_trace_compare(&c, &before, &after, arena, err) || find_pair(&pair, &c, fact, err) ||
-        (*dir && save(&c, pair, paths, dir, manifest, out, err)))
+        (*dir && save_comparison(&c, pair, paths, dir, manifest, out, err)))
         return err->code;
-    if (common->json) return print_json(&c, err);
+    if (common->json) return print_changes_json(&c, err);
     dele_comparison_print(stdout, &c);
     for (int i = 0; i < c.n_charts; i++) {
         if (c.before.charts[c.charts[i][0]].kind == DELE_HEAD)
@@ -151,7 +152,7 @@ int cmd_trace_compare(int argc, char **argv)
     dele_manifest manifest = {0};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         dele_manifest_begin(&manifest, &usage, argc, argv);
-        work(paths, fact, dir, &common, &manifest, &out, &arena, &err);
+        compare_traces(paths, fact, dir, &common, &manifest, &out, &arena, &err);
     }
     if (err.code) dele_outdir_abandon(&out);
     dele_manifest_release(&manifest);
