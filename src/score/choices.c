@@ -314,9 +314,9 @@ dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run
 
 /* The context is the first n_context bytes of `context`; the bytes after them belong to the
  * continuation. */
-static dele_status encode(dele_choice *choice, const dele_tokenizer *t, const char *context,
-                          size_t n_context, const char *continuation, dele_straddle straddle,
-                          int max_length, dele_arena *arena, dele_err *err)
+static dele_status encode_choice(dele_choice *choice, const dele_tokenizer *t, const char *context,
+                                 size_t n_context, const char *continuation, dele_straddle straddle,
+                                 int max_length, dele_arena *arena, dele_err *err)
 {
     char *whole = dele_printf(arena, err, "%s%s", context, continuation);
     dele_ids_behind all;
@@ -340,14 +340,14 @@ dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, con
                                const char *continuation, int max_length, dele_arena *arena,
                                dele_err *err)
 {
-    return encode(choice, t, context, dele_rstrip(context, strlen(context)), continuation,
-                  DELE_STRADDLE_LM_EVAL, max_length, arena, err);
+    return encode_choice(choice, t, context, dele_rstrip(context, strlen(context)), continuation,
+                         DELE_STRADDLE_LM_EVAL, max_length, arena, err);
 }
 
 dele_status dele_choice_encode_joined(dele_choice *choice, const dele_tokenizer *t,
                                       const char *context, const char *continuation, int max_length,
                                       dele_arena *arena, dele_err *err)
 {
-    return encode(choice, t, context, strlen(context), continuation, DELE_STRADDLE_SPLIT,
-                  max_length, arena, err);
+    return encode_choice(choice, t, context, strlen(context), continuation, DELE_STRADDLE_SPLIT,
+                         max_length, arena, err);
 }

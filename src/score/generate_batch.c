@@ -18,7 +18,7 @@ typedef struct {
     dele_arena arena, scratch;
 } group;
 
-static dele_status encode(dele_continuation *c, size_t i, group *g, dele_err *err)
+static dele_status encode_prompt(dele_continuation *c, size_t i, group *g, dele_err *err)
 {
     size_t max_new = (size_t)g->opts->max_new, room = (size_t)g->model->config.context - max_new;
     dele_ids ids = {0};
@@ -69,7 +69,7 @@ static dele_status say_group(group *g, dele_run *run, dele_err *err)
     memset(g->done, 0, sizeof g->done);
     dele_status status = DELE_OK;
     for (size_t i = 0; i < g->n && !status; i++)
-        status = encode(&g->items[i], g->first + i, g, err);
+        status = encode_prompt(&g->items[i], g->first + i, g, err);
     if (!status) status = dele_generate_many(g->items, g->n, run, g->model, &many, err);
     dele_arena_reset(&g->arena);
     return status;

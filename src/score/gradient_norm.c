@@ -3,7 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-static dele_status reserve(dele_gradient_buffers *buffers, const dele_model *model, dele_err *err)
+static dele_status reserve_gradients(dele_gradient_buffers *buffers, const dele_model *model,
+                                     dele_err *err)
 {
     if (!buffers->g) buffers->g = DELE_NEW(&buffers->arena, float *, model->n_tensors, err);
     for (size_t i = 0; buffers->g && i < model->n_tensors; i++) {
@@ -53,7 +54,7 @@ dele_status dele_gradient_norm(double *norm, const dele_scored_text *text,
     dele_arena_reset(&buffers->scratch);
     int *output_rows = DELE_NEW(&buffers->scratch, int, n, err);
     float *logits = dele_alloc_raw(&buffers->scratch, n, vocab * sizeof *logits, err);
-    if (!output_rows || !logits || reserve(buffers, model, err)) return DELE_ERR_MEMORY;
+    if (!output_rows || !logits || reserve_gradients(buffers, model, err)) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) output_rows[i] = text->first - 1 + (int)i;
     dele_segment segment = {.tokens = text->ids, .n_rows = text->n - 1};
     dele_batch batch = {.segments = &segment,

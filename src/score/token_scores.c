@@ -8,7 +8,7 @@
 enum { MAX_ROWS = 1024, LOGIT_ROWS = 64 };
 
 /* One row of logits: all scores of the next token. */
-static void read_row(dele_scored_text *text, int at, const float *logits, size_t vocab)
+static void read_logits(dele_scored_text *text, int at, const float *logits, size_t vocab)
 {
     const size_t best = argmax(logits, vocab);
     double top = logits[best], sum = 0, first = 0, second = 0;
@@ -59,8 +59,8 @@ static dele_status plan(batch_plan *b, const dele_scored_text *texts, size_t n, 
     return DELE_OK;
 }
 
-static dele_status score_batch(dele_scored_text *texts, size_t n, dele_run *run,
-                               const dele_model *model, dele_arena *scratch, dele_err *err)
+static dele_status score_packed_texts(dele_scored_text *texts, size_t n, dele_run *run,
+                                      const dele_model *model, dele_arena *scratch, dele_err *err)
 {
     batch_plan b;
     size_t vocab = (size_t)model->config.vocab, d_model = (size_t)model->config.hidden_size;
@@ -78,13 +78,13 @@ static dele_status score_batch(dele_scored_text *texts, size_t n, dele_run *run,
 #pragma omp parallel for
         for (size_t i = 0; i < rows; i++) {
             const place *at = &b.places[begin + i];
-            read_row(&texts[at->text], at->at, logits + i * vocab, vocab);
+            read_logits(&texts[at->text], at->at, logits + i * vocab, vocab);
         }
     }
     return status;
 }
 
-static dele_status reserve(dele_scored_text *t, dele_arena *arena, dele_err *err)
+static dele_status reserve_scores(dele_scored_text *t, dele_arena *arena, dele_err *err)
 {
     size_t n = (size_t)(t->n - t->first);
     t->logp = DELE_NEW(arena, double, 3 * n, err);
@@ -101,13 +101,13 @@ dele_status dele_token_scores(dele_scored_text *texts, size_t n, dele_run *run,
 {
     dele_arena scratch = {0};
     dele_status status = DELE_OK;
-    for (size_t i = 0; i < n && !status; i++) status = reserve(&texts[i], arena, err);
+    for (size_t i = 0; i < n && !status; i++) status = reserve_scores(&texts[i], arena, err);
     for (size_t begin = 0, end; begin < n && !status; begin = end) {
         int rows = texts[begin].n - 1;
         for (end = begin + 1; end < n && rows + texts[end].n - 1 <= MAX_ROWS; end++)
             rows += texts[end].n - 1;
         if (end <= opts->n_known) continue; /* the batches are the same wherever a run resumes */
-        status = score_batch(texts + begin, end - begin, run, model, &scratch, err);
+        status = score_packed_texts(texts + begin, end - begin, run, model, &scratch, err);
         dele_arena_reset(&scratch);
         if (!status && opts->scored) status = opts->scored(opts->data, begin, end - begin, err);
     }
