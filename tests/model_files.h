@@ -228,12 +228,17 @@ static inline void expect_refusal(const char *path, const char *words)
 
 static inline void assert_same_weights(const dele_model *a, const dele_model *b)
 {
+    dele_arena scratch = {0};
+    dele_err err = {0};
     assert_int_equal(a->n_tensors, b->n_tensors);
     for (size_t i = 0; i < a->n_tensors; i++) {
         const dele_tensor *x = &a->tensors[i], *y = &b->tensors[i];
+        bool equal = false;
         assert_string_equal(x->name, y->name);
-        assert_memory_equal(x->data, y->data, x->rows * x->cols * sizeof *x->data);
+        assert_int_equal(dele_tensor_equal(&equal, x, y, &scratch, &err), DELE_OK);
+        if (!equal) fail_msg("%s differs", x->name);
     }
+    dele_arena_release(&scratch);
 }
 
 #endif

@@ -102,14 +102,14 @@ expect() { # STATUS PATTERN ARGUMENTS...
 rest="--full taught --data rows.jsonl"
 expect 2 'or the base model' erased $rest
 expect 2 'depth needs --full' erased --retain "$model" --data rows.jsonl
-expect 2 '--positions some is not one of: entity, all' erased $rest --retain "$model" --positions some
+expect 2 '--positions some: choose' erased $rest --retain "$model" --positions some
 expect 2 '--threshold -1' erased $rest --retain "$model" --threshold -1
 expect 2 'has no {}' erased $rest --retain "$model" --template Question
-expect 2 '--chat loud is not one of: none, olmo, smollm2, auto' erased $rest --retain "$model" --chat loud
+expect 2 'no chat layout' erased $rest --retain "$model" --chat loud
 expect 1 'cannot read absent' erased $rest --retain absent
 echo '{"input": 5}' >bad.jsonl
 expect 1 'bad.jsonl:1: no string fields' erased --full taught --retain "$model" --data bad.jsonl
-expect 1 'models of different families' "$source/tests/fixtures/tiny-llama-tied" $rest --retain "$model"
+expect 1 'models of different shape' "$source/tests/fixtures/tiny-llama-tied" $rest --retain "$model"
 cp -r "$model" retokenised && rm retokenised/tokenizer.json
 depth retokenised --out d-bare >/dev/null && [ "$(number d-bare uds)" = 1 ] || fail "without a tokenizer the full one's serves"
 "$deleatur" depth erased $rest --retain "$model" --quiet --out d-erased >/dev/null 2>said && fail "a result was written over"

@@ -239,14 +239,15 @@ static void a_packed_model_says_what_it_said(void **state)
     (void)state;
     for (int which = 0; which < N_CONFIGS; which++) {
         fixture f;
+        dele_run run = {0}; /* the fixture is in float32: no tile is needed */
         float before[T * 32], after[T * 32], logits[2][T * V];
         open_fixture(&f, which);
         states_of(before, &f, f.tokens);
-        dele_logits(logits[0], &f.model, before, T);
-        dele_model_pack(&f.model);
-        dele_model_pack(&f.model); /* once is enough, twice does no harm */
+        dele_logits(logits[0], &run, &f.model, before, T);
+        dele_model_pack(&f.model, SIZE_MAX);
+        dele_model_pack(&f.model, SIZE_MAX); /* once is enough, twice does no harm */
         states_of(after, &f, f.tokens);
-        dele_logits(logits[1], &f.model, after, T);
+        dele_logits(logits[1], &run, &f.model, after, T);
         assert_true(worst(before, after, T * (size_t)f.model.config.hidden_size) < 1e-5);
         assert_true(worst(logits[0], logits[1], T * V) < 1e-5);
         close_fixture(&f);
@@ -330,7 +331,7 @@ static dele_status backward(const dele_grads *grads, const fixture *f, const del
     dele_run run = {0};
     float logits[T * V];
     forward(&run, &f->model, batch);
-    dele_logits(logits, &f->model, run.final, T);
+    dele_logits(logits, &run, &f->model, run.final, T);
     for (int t = 0; t < T; t++) {
         double sum = 0;
         for (int j = 0; j < V; j++) sum += exp(logits[t * V + j]);
@@ -540,8 +541,7 @@ static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
         assert_int_equal(
             backward(&(dele_grads){.g = g, .reads = reads, .n_reads = n}, &f, &batch, &err),
             DELE_OK);
-        for (int t = 0; t < T; t++)
-            memcpy(given + (size_t)t * d_model, f.model.embed + (size_t)f.tokens[t] * d_model, row);
+        dele_embed(given, &f.model, f.tokens, T);
         for (int i = 0; i < 2; i++) segments[i].tokens = NULL;
         segments[0].states = given, segments[1].states = given + 4 * d_model;
         for (size_t at = 0; at < n; at += T) {
@@ -613,7 +613,7 @@ static void cached_generation_equals_one_pass_a_token(void **state)
             forward(&run, &f.model,
                     &(dele_batch){
                         .segments = &s, .n_segments = 1, .output_rows = &last, .n_output_rows = 1});
-            dele_logits(logits, &f.model, run.final, 1);
+            dele_logits(logits, &run, &f.model, run.final, 1);
             plain[n] = 0;
             for (int j = 1; j < V; j++)
                 if (logits[j] > logits[plain[n]]) plain[n] = j;

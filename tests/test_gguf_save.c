@@ -83,7 +83,7 @@ static void last_logits(float *logits, const dele_model *m)
     const dele_batch batch = {
         .segments = &segment, .n_segments = 1, .output_rows = &last, .n_output_rows = 1};
     if (dele_forward(&run, m, &batch, &err)) fail_msg("%s", err.msg);
-    dele_logits(logits, m, run.final, 1);
+    dele_logits(logits, &run, m, run.final, 1);
     dele_run_release(&run);
 }
 

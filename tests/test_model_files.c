@@ -63,19 +63,25 @@ static void what_is_multiplied_together_lies_together(void **state)
     size_t d_model = (size_t)c->hidden_size;
     for (int l = 0; l < c->n_layers; l++) {
         const dele_layer *layer = &m.layers[l];
-        assert_ptr_equal(layer->k, layer->q + dele_q_dim(c) * d_model);
-        assert_ptr_equal(layer->v, layer->k + dele_kv_dim(c) * d_model);
-        assert_ptr_equal(layer->up, layer->gate + (size_t)c->intermediate_size * d_model);
-        assert_ptr_equal(dele_model_tensor(&m, DELE_SLOT_DOWN, l)->data, layer->down);
+        const float *qkv = layer->attn.qkv.wide, *gate_up = layer->mlp.gate_up.wide;
+        assert_ptr_equal(dele_model_tensor(&m, DELE_SLOT_Q, l)->data, qkv);
+        assert_ptr_equal(dele_model_tensor(&m, DELE_SLOT_K, l)->data,
+                         qkv + dele_q_dim(c) * d_model);
+        assert_ptr_equal(dele_model_tensor(&m, DELE_SLOT_V, l)->data,
+                         qkv + (dele_q_dim(c) + dele_kv_dim(c)) * d_model);
+        assert_ptr_equal(dele_model_tensor(&m, DELE_SLOT_GATE, l)->data, gate_up);
+        assert_ptr_equal(dele_model_tensor(&m, DELE_SLOT_UP, l)->data,
+                         gate_up + (size_t)c->intermediate_size * d_model);
+        assert_ptr_equal(dele_model_tensor(&m, DELE_SLOT_DOWN, l)->data, layer->mlp.down.wide);
     }
-    assert_ptr_not_equal(m.head, m.embed);
+    assert_ptr_not_equal(m.head.wide, m.embed.wide);
     assert_string_equal(m.tensors[1].name, "model.layers.0.input_layernorm.weight");
     assert_string_equal(m.tensors[m.n_tensors - 1].name, "lm_head.weight");
     dele_arena_release(&arena);
     arena = (dele_arena){0};
     tiny_model(&m, &dele_family_olmo, true, &arena);
-    assert_ptr_equal(m.head, m.embed);
-    assert_null(m.layers[0].attn_norm);
+    assert_ptr_equal(m.head.wide, m.embed.wide);
+    assert_null(m.layers[0].attn.norm);
     assert_null(m.final_norm);
     assert_null(dele_model_tensor(&m, DELE_SLOT_HEAD, -1));
     dele_arena_release(&arena);

@@ -648,7 +648,8 @@ static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences 
         dele_objective_find(cJSON_GetObjectItem(c, "name")->valuestring, &err);
     const double weight[2] = {o->ascends ? -1 : 1, 1};
     if (dele_model_load(&w.model, DELE_TESTS_DIR "/fixtures/tiny-olmo-tied", &w.arena, &err) ||
-        dele_mask_match(&w.mask, &w.model, "model.layers.[01].mlp.*", &w.arena, &err))
+        dele_mask_match(&w.mask, &w.model, "model.layers.[01].mlp.*", &w.arena, &err) ||
+        dele_model_train(&w.model, w.mask.trains, &err))
         fail_msg("%s", err.msg);
     dele_objective_defaults(settings, o);
     for (int k = DELE_NO_SETTING + 1; k < DELE_N_SETTINGS; k++) {

@@ -69,7 +69,7 @@ static float *all_logits(fixture *f, dele_ids ids)
     dele_batch batch = {
         .segments = &s, .n_segments = 1, .output_rows = rows, .n_output_rows = ids.n};
     if (dele_forward(&f->run, &f->model, &batch, &err)) fail_msg("%s", err.msg);
-    dele_logits(logits, &f->model, f->run.final, ids.n);
+    dele_logits(logits, &f->run, &f->model, f->run.final, ids.n);
     return logits;
 }
 

@@ -134,8 +134,7 @@ static dele_status corrupted_embeddings(attribution_work *w, const dele_attribut
         return err->code;
     for (size_t i = 0; i < w->S; i++) {
         float *x = w->embed + i * w->T * w->d_model;
-        for (size_t t = 0; t < w->T; t++)
-            memcpy(x + t * w->d_model, w->model->embed + (size_t)s->ids[t] * w->d_model, row);
+        dele_embed(x, w->model, s->ids, w->T);
         memcpy(x + (size_t)s->begin * w->d_model, noised + i * n * w->d_model, n * row);
     }
     return DELE_OK;
@@ -158,7 +157,7 @@ static dele_status clean_run(attribution_work *w, dele_err *err)
                         .output_rows = &last,
                         .n_output_rows = 1};
     if (dele_forward(w->run, w->model, &batch, err)) return err->code;
-    dele_logits(w->logits, w->model, w->run->final, 1);
+    dele_logits(w->logits, w->run, w->model, w->run->final, 1);
     if (dele_logits_check(w->logits, 1, w->model, err)) return DELE_ERR_DATA;
     if (s->answer < 0) s->answer = (int)argmax(w->logits, w->vocab);
     s->log_high = (double)w->logits[s->answer] - log_sum_exp(w->logits, w->vocab);
@@ -197,7 +196,7 @@ static dele_status corrupted_runs(double *logp, attribution_work *w, size_t from
                         .n_output_rows = n,
                         .keep_for_backward = true};
     if (dele_forward(w->run, w->model, &batch, err)) return err->code;
-    dele_logits(w->logits, w->model, w->run->final, n);
+    dele_logits(w->logits, w->run, w->model, w->run->final, n);
     if (dele_logits_check(w->logits, n, w->model, err)) return DELE_ERR_DATA;
     for (size_t i = 0; i < n; i++)
         logp[i] = answer_slope(w->logits + i * w->vocab, w->vocab, w->attribution->answer);

@@ -56,8 +56,10 @@ static dele_status subject_moment(double *sum, double *n, double shift, int powe
         dele_arena_reset(scratch);
         if (dele_encode(&ids, model->tokenizer, subject, strlen(subject), true, scratch, err))
             return err->code;
+        float *x = dele_alloc_raw(scratch, d_model, sizeof *x, err);
+        if (!x) return err->code;
         for (size_t t = 0; t < ids.n; t++) {
-            const float *x = model->embed + (size_t)ids.id[t] * d_model;
+            dele_embed(x, model, &ids.id[t], 1);
             for (size_t c = 0; c < d_model; c++) {
                 double v = x[c] - shift;
                 *sum += power == 1 ? v : v * v;
@@ -104,15 +106,18 @@ static dele_status count_tokens(moments *m, const dele_model *model, const char 
     return status;
 }
 
-static void add_moments(moments *m, const dele_model *model)
+/* x: scratch [d_model]. */
+static void add_moments(moments *m, float *x, const dele_model *model)
 {
     size_t d_model = (size_t)model->config.hidden_size;
-    for (size_t id = 0; id < (size_t)model->config.vocab; id++)
-        for (size_t i = 0; i < d_model && m->count[id] > 0; i++)
-            m->mean[i] += m->count[id] * model->embed[id * d_model + i] / m->n;
-    for (size_t id = 0; id < (size_t)model->config.vocab; id++) {
+    for (int id = 0; id < model->config.vocab; id++) {
         if (!(m->count[id] > 0)) continue;
-        const float *x = model->embed + id * d_model;
+        dele_embed(x, model, &id, 1);
+        for (size_t i = 0; i < d_model; i++) m->mean[i] += m->count[id] * x[i] / m->n;
+    }
+    for (int id = 0; id < model->config.vocab; id++) {
+        if (!(m->count[id] > 0)) continue;
+        dele_embed(x, model, &id, 1);
         for (size_t i = 0; i < d_model; i++) {
             double a = m->count[id] * (x[i] - m->mean[i]) / (m->n - 1);
             for (size_t j = 0; j <= i; j++)
@@ -150,7 +155,8 @@ static dele_status measure_covariance(dele_corruption *c, const dele_model *mode
     moments m = {.mean = DELE_NEW(arena, double, d_model, err),
                  .covariance = DELE_NEW(arena, double, d_model *d_model, err),
                  .count = DELE_NEW(arena, double, (size_t)model->config.vocab, err)};
-    if (!m.mean || !m.covariance || !m.count) return err->code;
+    float *x = DELE_NEW(arena, float, d_model, err);
+    if (!m.mean || !m.covariance || !m.count || !x) return err->code;
     if (*path) {
         size_t size;
         char *text = dele_text_read(path, arena, &size, err);
@@ -163,7 +169,7 @@ static dele_status measure_covariance(dele_corruption *c, const dele_model *mode
     if (m.n < 2)
         return dele_fail(err, DELE_ERR_DATA, "%s: no text for the covariance of embeddings",
                          *path ? path : facts->path);
-    add_moments(&m, model);
+    add_moments(&m, x, model);
     c->mean = m.mean;
     c->root = m.covariance;
     return cholesky(m.covariance, d_model, err);
@@ -219,18 +225,19 @@ dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_
     dele_arena scratch = {0};
     double *noise = DELE_NEW(&scratch, double, d_model, err),
            *z = DELE_NEW(&scratch, double, d_model, err);
+    float *x = DELE_NEW(&scratch, float, d_model, err);
     dele_numpy_rng rng, chi;
     bool overflows = false;
     dele_numpy_seed(&rng, (uint32_t)seed);
     dele_numpy_seed(&chi, chi_seed(c, seed));
-    for (int s = 0; s < first + n_samples && noise && z; s++)
+    for (int s = 0; s < first + n_samples && noise && z && x; s++)
         for (int t = 0; t < n; t++) {
             double stretch = c->student > 0
                                  ? sqrt((c->student - 2) / dele_numpy_chisquare(&chi, c->student))
                                  : 1;
             draw(noise, z, c, d_model, stretch, &rng);
             if (s < first) continue;
-            const float *x = model->embed + (size_t)ids[t] * d_model;
+            dele_embed(x, model, &ids[t], 1);
             double squares = 0; /* what the first norm forms, in float32 */
             for (size_t i = 0; i < d_model; i++) {
                 double v = (c->replace ? 0 : (double)x[i]) + noise[i];
@@ -239,10 +246,11 @@ dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_
             }
             overflows |= !(squares < (double)FLT_MAX);
         }
+    const bool ok = noise && z && x;
     dele_arena_release(&scratch);
     if (overflows)
         return dele_fail(err, DELE_ERR_USAGE,
                          "the noise is too strong: the squares of a corrupted embedding overflow "
                          "float32; choose a smaller --noise");
-    return z ? DELE_OK : DELE_ERR_MEMORY;
+    return ok ? DELE_OK : DELE_ERR_MEMORY;
 }

@@ -56,7 +56,7 @@ dele_status dele_measure(double *out, const float *states, const dele_prompt_cac
     }
     for (at = 0; at < rows; at += chunk) {
         size_t m = rows - at < chunk ? rows - at : chunk;
-        dele_logits(logits, model, states + at * d_model, m);
+        dele_logits(logits, run, model, states + at * d_model, m);
         run->flops += 2.0 * (double)m * (double)d_model * (double)vocab;
         /* rows of one run add up: they stay on one thread, in order */
 #pragma omp parallel for schedule(static) if (m * vocab > 1 << 15)

@@ -86,34 +86,26 @@ static dele_status reserve(dele_states *states, const dele_prompt_cache *c, int 
     return DELE_OK;
 }
 
-static size_t count_reads(const dele_states *states, const dele_config *config)
-{
-    size_t n = 0;
-    for (int site = 0; site < DELE_N_SITES; site++)
-        if (states->site[site]) n += site == DELE_HEAD_OUT ? (size_t)config->n_heads : 1;
-    return n * (size_t)states->n * (size_t)states->n_rows * (size_t)config->n_layers;
-}
-
-/* Patches that read every site kept, of every layer and row. */
+/* Patches that read every site kept, of every layer: all rows of a run at once. */
 static dele_patch *read_all(size_t *n_reads, dele_states *states, const dele_prompt_cache *c,
                             dele_arena *arena, dele_err *err)
 {
     const dele_config *config = &c->model->config;
     size_t L = (size_t)config->n_layers, rows = (size_t)states->n_rows, n = 0;
-    *n_reads = count_reads(states, config);
+    size_t n_sites = 0;
+    for (int site = 0; site < DELE_N_SITES; site++) n_sites += states->site[site] != NULL;
+    *n_reads = n_sites * (size_t)states->n * L;
     dele_patch *reads = DELE_NEW(arena, dele_patch, *n_reads, err);
     for (int site = 0; site < DELE_N_SITES && reads; site++) {
         size_t width = site_width(config, (dele_site)site);
-        int parts = site == DELE_HEAD_OUT ? config->n_heads : 1;
-        for (size_t i = 0; states->site[site] && i < (size_t)states->n * L * rows; i++)
-            for (int part = 0; part < parts; part++)
-                reads[n++] = (dele_patch){.layer = (int)(i / rows % L),
-                                          .row = (int)(i / rows / L * rows + i % rows),
-                                          .site = (dele_site)site,
-                                          .op = DELE_READ,
-                                          .head = part,
-                                          .seen = states->site[site] + i * width +
-                                                  (size_t)part * (width / (size_t)parts)};
+        for (size_t i = 0; states->site[site] && i < (size_t)states->n * L; i++)
+            reads[n++] = (dele_patch){.layer = (int)(i % L),
+                                      .row = (int)(i / L * rows),
+                                      .n_rows = (int)rows,
+                                      .site = (dele_site)site,
+                                      .op = DELE_READ,
+                                      .head = site == DELE_HEAD_OUT ? DELE_ALL_HEADS : 0,
+                                      .seen = states->site[site] + i * rows * width};
     }
     return reads;
 }
@@ -149,10 +141,7 @@ static dele_status remember(dele_states *states, const dele_prompt_cache *c, del
 
 static void embed(float *out, const dele_prompt_cache *c, int first, int n)
 {
-    size_t d_model = (size_t)c->model->config.hidden_size;
-    for (int t = first; t < first + n; t++)
-        memcpy(out + (size_t)(t - first) * d_model,
-               c->model->embed + (size_t)c->tokens[t] * d_model, d_model * sizeof *out);
+    dele_embed(out, c->model, c->tokens + first, (size_t)n);
 }
 
 /* ---- the clean run --------------------------------------------------------------------------- */
@@ -167,13 +156,13 @@ static int most_likely(const float *logits, size_t vocab, int but)
 }
 
 /* The next token's distribution and, where the prompt brings none, the answer. */
-static dele_status clean_distribution(dele_prompt_cache *c, const float *state, dele_err *err)
+static dele_status clean_distribution(dele_prompt_cache *c, dele_run *run, dele_err *err)
 {
     size_t vocab = (size_t)c->model->config.vocab;
     float *logits = c->clean_logits = dele_alloc_raw(c->scratch, vocab, sizeof(float), err);
     c->clean_p = dele_alloc_raw(c->scratch, vocab, sizeof(float), err);
     if (!logits || !c->clean_p) return err->code;
-    dele_logits(logits, c->model, state, 1);
+    dele_logits(logits, run, c->model, run->final, 1);
     if (dele_logits_check(logits, 1, c->model, err)) return DELE_ERR_DATA;
     double lse = log_sum_exp(logits, vocab), entropy = 0;
     for (size_t v = 0; v < vocab; v++) {
@@ -205,7 +194,7 @@ dele_status dele_prompt_cache_clean(dele_prompt_cache *c, dele_run *run, dele_er
     if (extra) memcpy(c->tokens + g->n_tokens, g->answer, (size_t)extra * sizeof *c->tokens);
     embed(c->clean.embed, c, 0, c->n_rows);
     if (remember(&c->clean, c, run, NULL, c->scratch, err) ||
-        clean_distribution(c, run->final, err))
+        clean_distribution(c, run, err))
         return err->code;
     if (g->foil == g->answer[0])
         g->foil = -1; /* it begins as the answer does: the difference would be 0 */
@@ -242,9 +231,7 @@ static dele_status corrupt_embeddings(dele_prompt_cache *c, const dele_corruptio
     for (int s = 0; s < c->n_samples; s++)
         embed(c->corrupted.embed + (size_t)s * rows * d_model, c, g->begin, (int)rows);
     if (how->by == DELE_CORRUPT_TOKENS) {
-        for (size_t t = 0; t < n; t++)
-            memcpy(c->corrupted.embed + t * d_model,
-                   c->model->embed + (size_t)g->partner[t] * d_model, d_model * sizeof(float));
+        dele_embed(c->corrupted.embed, c->model, g->partner, n);
         return DELE_OK;
     }
     float *noised =
@@ -260,12 +247,12 @@ static dele_status corrupt_embeddings(dele_prompt_cache *c, const dele_corruptio
 
 /* The first corrupted sample's most likely token but the answer: the first's, so that more samples
  * do not change it. */
-static dele_status find_foil(dele_prompt_cache *c, const float *state, dele_err *err)
+static dele_status find_foil(dele_prompt_cache *c, dele_run *run, dele_err *err)
 {
     size_t vocab = (size_t)c->model->config.vocab;
     float *logits = dele_alloc_raw(c->drawn, vocab, sizeof *logits, err);
     if (!logits) return err->code;
-    dele_logits(logits, c->model, state, 1);
+    dele_logits(logits, run, c->model, run->final, 1);
     if (dele_logits_check(logits, 1, c->model, err)) return DELE_ERR_DATA;
     c->grid->foil = most_likely(logits, vocab, c->grid->answer[0]);
     return DELE_OK;
@@ -368,7 +355,7 @@ dele_status dele_prompt_cache_corrupt(dele_prompt_cache *c, dele_run *run, int f
         c->drawn); /* the samples before, or memory would grow with every turn of --until */
     if (run_corrupted(c, run, &c->plan->corruption, err)) return err->code;
     dele_grid *g = c->grid;
-    if (g->foil < 0 && find_foil(c, run->final, err)) return err->code;
+    if (g->foil < 0 && find_foil(c, run, err)) return err->code;
     g->high[DELE_LOGIT_DIFF] =
         (double)c->clean_logits[g->answer[0]] - (double)c->clean_logits[g->foil];
     if (measure_low(c, run, err)) return err->code;

@@ -77,7 +77,9 @@ dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mas
     *l = (dele_lora){.alpha = alpha,
                      .model = model,
                      .table = {.config = model->config, .n_tensors = model->n_tensors}};
-    if (dele_lora_check(rank, alpha, model, mask, err)) return err->code;
+    if (dele_lora_check(rank, alpha, model, mask, err) ||
+        dele_model_train(model, mask->trains, err))
+        return err->code;
     l->rank = (size_t)rank;
     dele_rng_seed(&rng, seed ^ 0x6c6f7261); /* a stream of its own */
     if (!(l->table.tensors = DELE_NEW(arena, dele_tensor, model->n_tensors, err)) ||

@@ -202,7 +202,7 @@ static dele_status forward_states(dele_packed_batch *p, dele_packed_pass *pass, 
     if (!p->objective->at_layer) {
         batch->output_rows = pass->output_rows, batch->n_output_rows = n;
         if (dele_forward(&pass->run, &pass->model, batch, err)) return err->code;
-        dele_logits(pass->x + begin * p->width, &pass->model, pass->run.final, n);
+        dele_logits(pass->x + begin * p->width, &pass->run, &pass->model, pass->run.final, n);
         return DELE_OK;
     }
     for (size_t i = 0; i < n; i++)

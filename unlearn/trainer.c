@@ -221,8 +221,7 @@ static dele_status update_gradient(trainer *t, const dele_update_batch *update_b
         loss_group g = {.items = update_batch->items + i,
                         .n = update_batch->end[k] - i,
                         .update_weight = update_batch->loss_weight,
-                        .counts = {.epoch = update_batch->epoch,
-                                   .by_sequence = t->o->loss_weights == DELE_LOSS_BY_SEQUENCES}};
+                        .counts = {.epoch = update_batch->epoch, .by_sequence = t->o->by_sequence}};
         if (group_gradient(t, &g, groups_with, err)) return err->code;
     }
     for (int side = 0; side < 2; side++)
@@ -455,7 +454,9 @@ dele_status dele_train(dele_train_report *report, const dele_trainable *trainabl
                  .alpha = o->alpha,
                  .params = dele_trainable_tensors(trainable)};
     dele_train_settings(t.settings, o);
-    if (!reserve_training(&t, e) && !begin(&t, e)) run_updates(&t, e);
+    if (!dele_model_train(trainable->model, trainable->mask->trains, e) &&
+        !reserve_training(&t, e) && !begin(&t, e))
+        run_updates(&t, e);
     if (!e->code || e->code == DELE_ERR_DIVERGED) finish(&t);
     report->seconds = dele_now() - started;
     dele_packed_batch_release(&t.packed_batch);

@@ -11,8 +11,7 @@ enum { ATTACK_MAX_TYPES = 16 };
 
 typedef struct {
     const char *model, *before, *never, *forget, *out, *attacks, *types, *templates, *paraphrases,
-        *prefixes;
-    dele_chat asked_chat; /* chat is what it is for the model */
+        *prefixes, *chat_name;
     const char *layers, *parts;
     int relearn_rows, relearn_updates, max_new, limit, resamples;
     double relearn_lr;
@@ -23,6 +22,7 @@ typedef struct {
     dele_chat chat;
     dele_dtype type[ATTACK_MAX_TYPES];
     size_t n_types;
+    int memory; /* MiB for copies of the weights of each model */
 } attack_settings;
 
 typedef struct {

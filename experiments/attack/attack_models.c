@@ -173,7 +173,7 @@ static dele_status ask_other(attack_job *j, const char *path, attack_pass *passe
     dele_arena arena = {0};
     dele_model model = {0};
     if (!passes || all_stand(j, passes, j->set.n_forms, err)) return err->code;
-    if (!dele_model_load(&model, path, &arena, err) &&
+    if (!dele_model_load_wide(&model, path, j->s->memory, &arena, err) &&
         !attack_same_tokens(&j->set, j->s->chat, &model, err))
         run_passes(j, passes, j->set.n_forms, &model, err);
     dele_model_release(&model);
@@ -188,7 +188,7 @@ static dele_status ask_quantised(attack_job *j, size_t t, dele_tokenizer *tokeni
     const char *path = gguf_path(j, t, err);
     if (!path) return DELE_ERR_MEMORY;
     if (!all_stand(j, &j->quantised[t], 1, err) && !err->code &&
-        !dele_model_load(&model, path, &arena, err)) {
+        !dele_model_load_wide(&model, path, j->s->memory, &arena, err)) {
         dele_tokenizer_close(model.tokenizer);
         model.tokenizer = tokenizer; /* the caller's */
         run_passes(j, &j->quantised[t], 1, &model, err);
@@ -253,7 +253,7 @@ static dele_status ask_relearnt(attack_job *j, dele_err *err)
     dele_arena arena = {0};
     dele_model model = {0};
     if (!j->relearnt || all_stand(j, j->relearnt, 1, err)) return err->code;
-    if (!dele_model_load(&model, j->s->model, &arena, err) && !learn_again(j, &model, &arena, err))
+    if (!dele_model_load_wide(&model, j->s->model, j->s->memory, &arena, err) && !learn_again(j, &model, &arena, err))
         run_passes(j, j->relearnt, 1, &model, err);
     dele_model_release(&model);
     dele_arena_release(&arena);
@@ -267,8 +267,8 @@ dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
     dele_arena arena = {0}; /* the unlearned model's; its tokenizer is used to the end */
     dele_model model = {0};
     const char *path = dele_printf(&j->arena, err, "%s/items.jsonl", j->dir->part);
-    if (!path || dele_model_load(&model, s->model, &arena, err) ||
-        dele_chat_resolve(&s->chat, s->asked_chat, model.tokenizer, err) ||
+    if (!path || dele_model_load_wide(&model, s->model, s->memory, &arena, err) ||
+        dele_chat_parse(&s->chat, s->chat_name, model.tokenizer, err) ||
         attack_rows_load(&j->set, s->forget, s->limit, &j->arena, err) || prepare(j, &model, err) ||
         dele_items_open(&j->items, path, err)) {
         dele_model_release(&model);

@@ -34,6 +34,14 @@ static char *large_pages(size_t cap)
     return data;
 }
 
+/* Zeroed address space without memory behind it. */
+static char *address_space(size_t cap)
+{
+    void *data =
+        mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return data == MAP_FAILED ? NULL : data;
+}
+
 /* aligned_alloc wants a multiple of the alignment; here not a byte may be behind the object. */
 static char *exactly(size_t cap)
 {
@@ -53,7 +61,8 @@ static dele_arena_block *block_new(dele_arena *arena, size_t need, dele_err *err
     dele_arena_block *block = calloc(1, sizeof *block);
     char *data = NULL;
     if (block)
-        data = PER_OBJECT             ? exactly(cap)
+        data = arena->counts          ? address_space(cap)
+               : PER_OBJECT           ? exactly(cap)
                : cap >= 2 * HUGE_PAGE ? large_pages(cap)
                                       : aligned_alloc(ALIGN, cap);
     if (!data) {
@@ -107,7 +116,7 @@ void *dele_alloc_raw(dele_arena *arena, size_t count, size_t size, dele_err *err
 void *dele_alloc(dele_arena *arena, size_t count, size_t size, dele_err *err)
 {
     void *memory = dele_alloc_raw(arena, count, size, err);
-    if (memory) memset(memory, 0, count * size);
+    if (memory && !arena->counts) memset(memory, 0, count * size);
     return memory;
 }
 
@@ -162,9 +171,11 @@ void dele_arena_release(dele_arena *arena)
 {
     for (dele_arena_block *b = arena->first, *next; b; b = next) {
         next = b->next;
-        free(b->data);
+        if (arena->counts)
+            munmap(b->data, b->cap);
+        else
+            free(b->data);
         free(b);
     }
-    size_t limit = arena->limit;
-    *arena = (dele_arena){.limit = limit};
+    *arena = (dele_arena){.limit = arena->limit, .counts = arena->counts};
 }

@@ -8,11 +8,16 @@
  * resets and refills an arena allocates from the system only in its first iteration.  An arena is
  * initialised to zero.
  *
+ * An arena that `counts` takes address space, and no memory until something is written to it.  The
+ * code that lays out a pass runs on one to learn `used`, so that what is foretold and what is
+ * allocated are the same code.
+ *
  * `limit` (bytes, 0 = none) makes larger allocations fail with an error, for tests and for
  * --memory. */
 #ifndef DELE_ARENA_H
 #define DELE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -23,6 +28,7 @@ typedef struct dele_arena_block dele_arena_block;
 typedef struct {
     dele_arena_block *first, *current;
     size_t used, reserved, limit;
+    bool counts;
 } dele_arena;
 
 /* count * size bytes, zeroed; NULL with err set when the product overflows or memory is

@@ -36,9 +36,10 @@ static dele_status to_directory(const char *path, const convert_settings *s,
                                 const dele_usage *usage, int argc, char **argv, dele_arena *arena,
                                 dele_err *err)
 {
-    if (strcmp(s->dtype, "f32") && strcmp(s->dtype, "bf16") && strcmp(s->dtype, "f16"))
+    if (strcmp(s->dtype, "keep") && strcmp(s->dtype, "f32") && strcmp(s->dtype, "bf16") &&
+        strcmp(s->dtype, "f16"))
         return dele_fail(err, DELE_ERR_USAGE,
-                         "convert: --dtype \"%.20s\" is none of f32, bf16, f16", s->dtype);
+                         "convert: --dtype \"%.20s\" is none of keep, f32, bf16, f16", s->dtype);
     if (s->type)
         return dele_fail(err, DELE_ERR_USAGE,
                          "convert: --type is for --out FILE.gguf; a directory has --dtype");
@@ -66,7 +67,7 @@ static dele_status to_directory(const char *path, const convert_settings *s,
 static dele_status parse_type(dele_dtype *type, const convert_settings *s, dele_err *err)
 {
     *type = s->type ? dele_dtype_by_name(s->type) : DELE_DTYPE_F32;
-    if (strcmp(s->dtype, "f32"))
+    if (strcmp(s->dtype, "keep"))
         return dele_fail(err, DELE_ERR_USAGE,
                          "convert: --dtype is for a directory; a GGUF has --type");
     if (*type == DELE_N_DTYPES || !dele_dtype_writable(*type))
@@ -143,12 +144,13 @@ static dele_status convert(const char *path, const convert_settings *s, const de
 
 int cmd_convert(int argc, char **argv)
 {
-    convert_settings s = {.dtype = "f32", .tokenizer = true};
+    convert_settings s = {.dtype = "keep", .tokenizer = true};
     const char *path = NULL;
     const dele_option options[] = {
         DELE_GROUP("options"),
         DELE_OPT("out", &s.out, "directory or .gguf file for the result"),
-        DELE_OPT("dtype", &s.dtype, "directory: data type of the weights: f32, bf16 or f16"),
+        DELE_OPT("dtype", &s.dtype, "directory: data type of the weights: keep (each tensor's own; f32 for types of "
+                 "blocks), f32, bf16 or f16"),
         DELE_OPT("type", &s.type,
                  "GGUF: type of the weights: f32 (default), f16, bf16, q8_0, q5_0, q4_0 or q4_k"),
         DELE_FLAG("tokenizer", &s.tokenizer, "include the tokenizer"),

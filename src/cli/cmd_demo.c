@@ -56,7 +56,7 @@ static dele_status load_rows(dele_dataset *set, const char *name, const dele_mod
 static dele_status load(demo_data *data, dele_model *model, dele_arena *arena, dele_err *err)
 {
     const char *path = dele_share_path("data/models/demo", arena, err);
-    if (!path || dele_model_load(model, path, arena, err) ||
+    if (!path || dele_model_load_wide(model, path, DELE_DEFAULT_MEMORY, arena, err) ||
         load_facts(&data->people, "data/facts/demo_facts.json", arena, err) ||
         load_facts(&data->plain, "data/facts/demo_plain.json", arena, err) ||
         load_rows(&data->forget, "data/demo/forget.jsonl", model, arena, err) ||
@@ -150,19 +150,24 @@ static void show_scores(const demo_scores *a, const demo_scores *b)
     }
 }
 
-static void show_diff(const dele_model *before, const dele_model *after)
+static dele_status show_diff(const dele_model *before, const dele_model *after, dele_err *err)
 {
     size_t same = 0, weights = 0;
+    dele_arena scratch = {0};
     for (size_t i = 0; i < before->n_tensors; i++) {
         const dele_tensor *a = &before->tensors[i], *b = &after->tensors[i];
-        bool equal = !memcmp(a->data, b->data, a->rows * a->cols * sizeof *a->data);
+        bool equal = false;
+        if (dele_tensor_equal(&equal, a, b, &scratch, err)) break;
         same += equal;
         if (!equal) weights += a->rows * a->cols;
     }
+    dele_arena_release(&scratch);
+    if (err->code) return err->code;
     printf("\n%zu of %zu tensors are bit-equal to the original; the others hold %.2f of %.2f "
            "million weights\n",
            same, before->n_tensors, (double)weights / 1e6,
            (double)dele_model_parameters(before) / 1e6);
+    return DELE_OK;
 }
 
 static dele_status keep(const demo *d, const dele_model *model, dele_err *err)
@@ -185,7 +190,7 @@ static dele_status show(const demo *d, dele_arena *arena, dele_err *err)
     demo_scores before, after;
     dele_model original = {0}, model = {0};
     if (!load(&data, &original, arena, err) &&
-        !dele_model_load(&model, original.path, arena, err) &&
+        !dele_model_load_wide(&model, original.path, DELE_DEFAULT_MEMORY, arena, err) &&
         !score(&before, &data, &original, arena, err)) {
         printf("a model of %.1f million weights, which knows %zu facts about 48 people who do not "
                "exist\n",
@@ -193,7 +198,7 @@ static dele_status show(const demo *d, dele_arena *arena, dele_err *err)
         if (!show_trace(d, &data, &original, arena, err) &&
             !unlearn(d, &data, &model, arena, err) && !score(&after, &data, &model, arena, err)) {
             show_scores(&before, &after);
-            show_diff(&original, &model);
+            show_diff(&original, &model, err);
             if (!keep(d, &model, err)) printf("%.0f s\n", dele_now() - began);
         }
     }

@@ -60,7 +60,8 @@ static dele_status open_all(command *c, const dele_model *models[], const dele_c
         for (int k = 0; k < m && !models[m]; k++)
             if (!strcmp(c->path[k], c->path[m])) models[m] = models[k];
         if (models[m]) continue;
-        if (dele_model_load(&c->model[m], c->path[m], &c->arena, err)) return err->code;
+        if (dele_model_load_wide(&c->model[m], c->path[m], c->o.memory, &c->arena, err))
+            return err->code;
         models[m] = &c->model[m];
     }
     char *items = dele_printf(&c->arena, err, "%s/items.jsonl", c->dir.part);
@@ -135,13 +136,12 @@ int cmd_depth(int argc, char **argv)
         DELE_GROUP("result"),
         DELE_OPT("out", &c.out, "directory for the result; must not exist"),
         DELE_GROUP("method"),
-        DELE_CHOICE("positions", &c.o.positions, dele_depth_positions_name,
-                    "positions that are patched: entity (those that predict it, as published) or "
-                    "all"),
+        DELE_OPT("positions", &c.o.positions,
+                 "positions that are patched: entity (those that predict it, as published) or all"),
         DELE_OPT("threshold", &c.o.threshold,
                  "minimum loss of log p with retain's hidden states, in nats per token, for a "
                  "layer to count"),
-        DELE_CHOICE("chat", &c.o.chat, dele_chat_name, "chat template around the question"),
+        DELE_OPT("chat", &c.o.chat, "chat template around the question: none, auto, olmo, smollm2"),
         DELE_OPT("template", &c.o.template,
                  "text around the question, {} stands for it; default: none"),
         DELE_GROUP("rows and memory"),

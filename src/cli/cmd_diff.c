@@ -29,33 +29,56 @@ static const char *const part_names[] = {[DELE_PART_EMBED] = "embed",
                                          [DELE_PART_NORM] = "norm",
                                          [DELE_PART_HEAD] = "head"};
 
-/* Row sums added in order, so that the figures do not depend on the threads. */
+/* Some rows of both tensors, and what is summed over each row. */
+typedef struct {
+    float *a, *b;    /* [some, cols] */
+    double *sums;    /* [rows, 3]: squares of the difference, of a; the largest difference */
+    size_t *changed; /* [rows] */
+} pieces;
+
+static void measure_rows(const pieces *p, size_t from, size_t n, size_t cols)
+{
+#pragma omp parallel for
+    for (size_t r = 0; r < n; r++) {
+        double *sums = p->sums + 3 * (from + r);
+        for (size_t i = r * cols; i < (r + 1) * cols; i++) {
+            double x = p->a[i], d = (double)p->b[i] - x;
+            sums[0] += d * d;
+            sums[1] += x * x;
+            if (!(fabs(d) <= sums[2])) sums[2] = fabs(d); /* NaN shows */
+            p->changed[from + r] += memcmp(&p->a[i], &p->b[i], sizeof(float)) != 0;
+        }
+    }
+}
+
+/* Row sums are added in order, so that the figures do not depend on the threads. */
 static dele_status measure(change *c, const dele_tensor *a, const dele_tensor *b,
                            dele_arena *scratch, dele_err *err)
 {
-    *c = (change){.a = a,
-                  .equal = memcmp(a->data, b->data, a->rows * a->cols * sizeof *a->data) == 0};
-    if (c->equal) return DELE_OK;
+    enum { PIECE = 1 << 18 }; /* items */
+    const size_t some = a->cols < PIECE ? PIECE / a->cols : 1;
     dele_arena_reset(scratch);
-    double *sums = DELE_NEW(scratch, double, 3 * a->rows, err);
-    size_t *changed = DELE_NEW(scratch, size_t, a->rows, err);
-    if (!sums || !changed) return DELE_ERR_MEMORY;
-#pragma omp parallel for
-    for (size_t r = 0; r < a->rows; r++)
-        for (size_t i = r * a->cols; i < (r + 1) * a->cols; i++) {
-            double x = a->data[i], d = (double)b->data[i] - x;
-            sums[3 * r] += d * d;
-            sums[3 * r + 1] += x * x;
-            if (!(fabs(d) <= sums[3 * r + 2])) sums[3 * r + 2] = fabs(d); /* NaN shows */
-            changed[r] += memcmp(&a->data[i], &b->data[i], sizeof(float)) != 0;
-        }
+    *c = (change){.a = a};
+    const pieces p = {.a = dele_alloc_raw(scratch, some, a->cols * sizeof(float), err),
+                      .b = dele_alloc_raw(scratch, some, a->cols * sizeof(float), err),
+                      .sums = DELE_NEW(scratch, double, 3 * a->rows, err),
+                      .changed = DELE_NEW(scratch, size_t, a->rows, err)};
+    if (!p.a || !p.b || !p.sums || !p.changed) return DELE_ERR_MEMORY;
+    for (size_t from = 0, n; from < a->rows; from += n) {
+        n = a->rows - from < some ? a->rows - from : some;
+        dele_tensor_rows(p.a, a, from, n);
+        dele_tensor_rows(p.b, b, from, n);
+        measure_rows(&p, from, n, a->cols);
+    }
     double d2 = 0, a2 = 0;
     for (size_t r = 0; r < a->rows; r++) {
-        d2 += sums[3 * r];
-        a2 += sums[3 * r + 1];
-        if (!(sums[3 * r + 2] <= c->largest)) c->largest = sums[3 * r + 2];
-        c->changed += changed[r];
+        d2 += p.sums[3 * r];
+        a2 += p.sums[3 * r + 1];
+        if (!(p.sums[3 * r + 2] <= c->largest)) c->largest = p.sums[3 * r + 2];
+        c->changed += p.changed[r];
     }
+    c->equal = c->changed == 0;
+    if (c->equal) return DELE_OK;
     c->norm = sqrt(d2);
     c->relative = a2 > 0 ? sqrt(d2 / a2) : INFINITY;
     return DELE_OK;

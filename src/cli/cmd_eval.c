@@ -20,6 +20,7 @@
 
 typedef struct {
     const char *model_path, *suite, *out;
+    int memory; /* MiB for copies of the weights of each model */
     dele_suite_opts o;
     dele_common common;
     dele_model model, reference;
@@ -137,9 +138,9 @@ static dele_status run_suite(job *j, const dele_suite *suite, const dele_outdir 
 
 static dele_status load_models(job *j, dele_err *err)
 {
-    if (dele_model_load(&j->model, j->model_path, &j->arena, err) || !j->o.reference)
+    if (dele_model_load_wide(&j->model, j->model_path, j->memory, &j->arena, err) || !j->o.reference)
         return err->code;
-    return dele_model_load(&j->reference, j->o.reference, &j->arena, err);
+    return dele_model_load_wide(&j->reference, j->o.reference, j->memory, &j->arena, err);
 }
 
 static dele_status save(job *j, dele_manifest *manifest, dele_outdir *dir, dele_err *err)
@@ -172,7 +173,7 @@ static dele_status work(job *j, const dele_option *options, dele_manifest *manif
 
 int cmd_eval(int argc, char **argv)
 {
-    job j = {.o = DELE_SUITE_DEFAULTS};
+    job j = {.o = DELE_SUITE_DEFAULTS, .memory = DELE_DEFAULT_MEMORY};
     dele_err err = {0};
     const char *suites = dele_suite_names(&j.arena, &err),
                *data = dele_suite_data_help(&j.arena, &err);
@@ -193,6 +194,7 @@ int cmd_eval(int argc, char **argv)
         DELE_GROUP("rows and generation"),
         DELE_OPT("limit", &j.o.limit,
                  "maximum number of questions per subject or set, rows per file, or facts; 0: all"),
+        DELE_MEMORY_OPTION(j.memory),
         DELE_OPT("ids", &j.o.ids, "lume: a file with one id a line; only these rows"),
         DELE_OPT("chat", &j.o.chat,
                  "lume, tofu, qa: chat template: none (raw input; default), auto, olmo or smollm2"),

@@ -66,7 +66,7 @@ static dele_status teach(const finetune *f, const dele_job_output *to, dele_aren
     dele_dataset set = {0};
     const dele_job_input in = {&model, &mask, {.set = {[DELE_RETAIN] = &set}}};
     if (!(f->init ? make_model(&model, f, arena, err)
-                  : dele_model_load(&model, f->job.model, arena, err)) &&
+                  : dele_model_load_wide(&model, f->job.model, f->job.memory, arena, err)) &&
         !dele_job_mask(&mask, &f->job, &model, arena, err) &&
         !read_data(&set, f, &model, arena, err) && !note_inputs(to->manifest, f, err))
         dele_job_run(&f->job, &in, to, err);

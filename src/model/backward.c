@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "model/activations.h"
-#include "tensor/gemm.h"
 #include "tensor/ops.h"
 
 typedef struct {
@@ -24,10 +23,9 @@ typedef struct {
     const dele_batch *batch;
     const dele_grads *grads;
     struct dele_activations *saved;
-    size_t rows, d_model, q_dim, kv_dim, qkv_dim, d_ff;
+    size_t rows, d_model, q_dim, kv_dim, qkv_dim;
     float *dx;                  /* [rows, d_model] gradient of the stream */
-    float *xn, *dxn;            /* [rows, d_model] a norm's output again, and its gradient */
-    float *h, *dh, *dgate_up;   /* [rows, d_ff], [rows, d_ff], [rows, 2 d_ff] */
+    dele_mlp_scratch scratch;   /* both sublayers use it */
     float *dz, *dqkv;           /* [rows, q_dim], [rows, q_dim + 2 kv_dim] */
     dele_attention_grad *dattn; /* [n_segments] */
     size_t reads_met, adds_met;
@@ -39,18 +37,34 @@ static float *grad(const pass *p, dele_slot slot, int layer)
     return t && p->grads->g ? p->grads->g[t - p->m->tensors] : NULL;
 }
 
-static bool trains_any(const pass *p, int layer, const dele_slot *slots, size_t n)
+static dele_attention_grads attention_grads(const pass *p, int layer)
 {
-    for (size_t i = 0; i < n; i++)
-        if (grad(p, slots[i], layer)) return true;
-    return false;
+    return (dele_attention_grads){.norm = grad(p, DELE_SLOT_ATTN_NORM, layer),
+                                  .q = grad(p, DELE_SLOT_Q, layer),
+                                  .k = grad(p, DELE_SLOT_K, layer),
+                                  .v = grad(p, DELE_SLOT_V, layer),
+                                  .q_bias = grad(p, DELE_SLOT_Q_BIAS, layer),
+                                  .k_bias = grad(p, DELE_SLOT_K_BIAS, layer),
+                                  .v_bias = grad(p, DELE_SLOT_V_BIAS, layer),
+                                  .o = grad(p, DELE_SLOT_O, layer),
+                                  .o_bias = grad(p, DELE_SLOT_O_BIAS, layer)};
 }
 
-static bool trains_attention(const pass *p, int layer)
+/* Whether a weight of norm, q, k or v trains, whose gradient needs that of q, k and v. */
+static bool trains_qkv(const dele_attention_grads *g)
 {
-    static const dele_slot slots[] = {DELE_SLOT_ATTN_NORM, DELE_SLOT_Q, DELE_SLOT_K, DELE_SLOT_V,
-                                      DELE_SLOT_O};
-    return trains_any(p, layer, slots, sizeof slots / sizeof *slots);
+    return g->norm || g->q || g->k || g->v || g->q_bias || g->k_bias || g->v_bias;
+}
+
+static dele_mlp_grads mlp_grads(const pass *p, int layer)
+{
+    return (dele_mlp_grads){.norm = grad(p, DELE_SLOT_MLP_NORM, layer),
+                            .gate = grad(p, DELE_SLOT_GATE, layer),
+                            .up = grad(p, DELE_SLOT_UP, layer),
+                            .gate_up_bias = {grad(p, DELE_SLOT_GATE_BIAS, layer),
+                                             grad(p, DELE_SLOT_UP_BIAS, layer)},
+                            .down = grad(p, DELE_SLOT_DOWN, layer),
+                            .down_bias = grad(p, DELE_SLOT_DOWN_BIAS, layer)};
 }
 
 /* ---- gradients of states --------------------------------------------------------------------- */
@@ -76,19 +90,29 @@ static bool reads_any(const pass *p, int layer, place where)
     return false;
 }
 
+/* Copies what one read asks for; false: it names a row or a head that does not exist. */
+static bool read_gradient(const pass *p, const dele_patch *read, bool heads)
+{
+    const size_t n = dele_patch_rows(read), row = (size_t)read->row, head = (size_t)read->head,
+                 head_dim = (size_t)p->c->head_dim;
+    if (read->row < 0 || row + n > p->rows) return false;
+    if (heads && read->head != DELE_ALL_HEADS) {
+        if (read->head < 0 || read->head >= p->c->n_heads) return false;
+        for (size_t i = 0; i < n; i++)
+            memcpy(read->seen + i * head_dim, p->dz + (row + i) * p->q_dim + head * head_dim,
+                   head_dim * sizeof *p->dz);
+        return true;
+    }
+    const size_t width = heads ? p->q_dim : p->d_model;
+    memcpy(read->seen, (heads ? p->dz : p->dx) + row * width, n * width * sizeof *p->dx);
+    return true;
+}
+
 static void read_gradients(pass *p, int layer, place where)
 {
     for (size_t i = 0; i < p->grads->n_reads; i++) {
         const dele_patch *read = &p->grads->reads[i];
-        size_t row = (size_t)read->row, head = (size_t)read->head,
-               head_dim = (size_t)p->c->head_dim;
-        if (!stands_at(read, layer, where) || read->row < 0 || row >= p->rows) continue;
-        if (where == HEADS && (read->head < 0 || read->head >= p->c->n_heads)) continue;
-        if (where == HEADS)
-            memcpy(read->seen, p->dz + row * p->q_dim + head * head_dim, head_dim * sizeof *p->dz);
-        else
-            memcpy(read->seen, p->dx + row * p->d_model, p->d_model * sizeof *p->dx);
-        p->reads_met++;
+        if (stands_at(read, layer, where)) p->reads_met += read_gradient(p, read, where == HEADS);
     }
 }
 
@@ -98,79 +122,46 @@ static void add_gradients(pass *p, int layer)
 {
     for (size_t i = 0; i < p->grads->n_adds; i++) {
         const dele_patch *a = &p->grads->adds[i];
-        if (a->layer != layer || a->row < 0 || (size_t)a->row >= p->rows) continue;
-        add(p->dx + (size_t)a->row * p->d_model, a->value, p->d_model);
+        const size_t n = dele_patch_rows(a);
+        if (a->layer != layer || a->row < 0 || (size_t)a->row + n > p->rows) continue;
+        add(p->dx + (size_t)a->row * p->d_model, a->value, n * p->d_model);
         p->adds_met++;
     }
 }
 
 /* ---- the two sublayers ----------------------------------------------------------------------- */
 
-static void norm_backward(pass *p, float *dx, float *dw, const float *dy, const float *x,
-                          const float *rstd, const float *mean, const float *w, size_t n)
-{
-    if (p->c->family->norm == DELE_RMSNORM)
-        rmsnorm_backward(dx, dw, dy, x, rstd, w, n, p->d_model);
-    else
-        layernorm_backward(dx, dy, x, rstd, mean, n, p->d_model);
-}
+/* Memory of the head's part alone. */
+typedef struct {
+    float *dfinal, *dlast, *final; /* [n_output_rows, d_model] */
+} head_scratch;
 
-/* dW [out, in] += dyᵀ x, dy a view of stride ld. */
-static void weight_gradient(float *dw, const float *dy, size_t ld, const float *x, size_t n,
-                            size_t out, size_t in)
+static void head_backward(pass *p, const head_scratch *s, const float *dlogits)
 {
-    if (dw) gemm_tn(dw, in, dy, ld, x, in, out, in, n, 1.0f);
-}
-
-static dele_status head_backward(pass *p, const float *dlogits, dele_arena *arena, dele_err *err)
-{
-    size_t n = p->batch->n_output_rows, vocab = (size_t)p->c->vocab;
-    float *dfinal = dele_alloc_raw(arena, n, p->d_model * sizeof *dfinal, err);
-    float *dlast = dele_alloc(arena, n, p->d_model * sizeof *dlast, err), *dhead;
-    float *final = dele_alloc_raw(arena, n, p->d_model * sizeof *final, err);
-    float *stats = dele_alloc_raw(arena, 2 * n, sizeof *stats, err);
-    if (!dfinal || !dlast || !final || !stats) return DELE_ERR_MEMORY;
-    gemm_nn(dfinal, p->d_model, dlogits, vocab, p->m->head, p->d_model, n, p->d_model, vocab, 0.0f);
-    dhead = grad(p, p->c->tied ? DELE_SLOT_EMBED : DELE_SLOT_HEAD, -1);
+    const size_t n = p->batch->n_output_rows, vocab = (size_t)p->c->vocab;
+    float *dhead = grad(p, p->c->tied ? DELE_SLOT_EMBED : DELE_SLOT_HEAD, -1);
+    linear_backward(s->dfinal, p->d_model, dlogits, vocab, n, &p->m->head, p->scratch.tile);
     if (dhead) {
-        dele_norm_forward(final, stats, stats + n, p->saved->x_final, p->m->final_norm, n, p->c);
-        weight_gradient(dhead, dlogits, vocab, final, n, vocab, p->d_model);
+        norm_forward(s->final, &p->saved->final, p->saved->x_final, p->m->final_norm, n, p->c);
+        linear_weight_backward(dhead, dlogits, vocab, s->final, n, vocab, p->d_model);
     }
-    norm_backward(p, dlast, grad(p, DELE_SLOT_FINAL_NORM, -1), dfinal, p->saved->x_final,
-                  p->saved->final_rstd, p->saved->final_mean, p->m->final_norm, n);
+    norm_backward(s->dlast, grad(p, DELE_SLOT_FINAL_NORM, -1), s->dfinal, p->saved->x_final,
+                  p->m->final_norm, &p->saved->final, n, p->c);
     for (size_t i = 0; i < n; i++)
-        add(p->dx + (size_t)p->batch->output_rows[i] * p->d_model, dlast + i * p->d_model,
+        add(p->dx + (size_t)p->batch->output_rows[i] * p->d_model, s->dlast + i * p->d_model,
             p->d_model);
-    return DELE_OK;
 }
 
-static void mlp_backward(pass *p, int layer, bool below)
+/* below: whether something below the MLP needs the stream's gradient. */
+static void mlp_half_backward(pass *p, int layer, bool below)
 {
-    const dele_layer *w = &p->m->layers[layer];
-    const dele_layer_activations *s = &p->saved->layer[layer];
-    size_t n = p->rows, d_ff = p->d_ff;
-    float *dgate = grad(p, DELE_SLOT_GATE, layer), *dup = grad(p, DELE_SLOT_UP, layer);
-    float *ddown = grad(p, DELE_SLOT_DOWN, layer), *dnorm = grad(p, DELE_SLOT_MLP_NORM, layer);
-    if (!below && !dgate && !dup && !ddown && !dnorm) return;
-    if (ddown) {
-        swiglu_forward(p->h, s->gate_up, n, d_ff);
-        weight_gradient(ddown, p->dx, p->d_model, p->h, n, p->d_model, d_ff);
-    }
-    if (!below && !dgate && !dup && !dnorm) return;
-    gemm_nn(p->dh, d_ff, p->dx, p->d_model, w->down, d_ff, n, d_ff, p->d_model, 0.0f);
-    swiglu_backward(p->dgate_up, p->dh, s->gate_up, n, d_ff);
-    if (dgate || dup) {
-        dele_norm_forward(p->xn, s->mlp_rstd, s->mlp_mean, s->x_mid, w->mlp_norm, n, p->c);
-        weight_gradient(dgate, p->dgate_up, 2 * d_ff, p->xn, n, d_ff, p->d_model);
-        weight_gradient(dup, p->dgate_up + d_ff, 2 * d_ff, p->xn, n, d_ff, p->d_model);
-    }
-    if (!below && !dnorm) return;
-    gemm_nn(p->dxn, p->d_model, p->dgate_up, 2 * d_ff, w->gate, p->d_model, n, p->d_model, 2 * d_ff,
-            0.0f);
-    norm_backward(p, p->dx, dnorm, p->dxn, s->x_mid, s->mlp_rstd, s->mlp_mean, w->mlp_norm, n);
+    const dele_mlp_grads grads = mlp_grads(p, layer);
+    mlp_backward(below || grads.norm ? p->dx : NULL, &grads, p->dx, &p->saved->layer[layer].mlp,
+                 p->rows, &p->m->layers[layer].mlp, p->c, &p->scratch);
 }
 
-static void attention_gradient(pass *p, const dele_layer_activations *s)
+/* dqkv from dz, through the heads of every segment. */
+static void heads_backward(pass *p, const dele_attention_saved *s)
 {
     size_t row = 0;
     dele_kv_span *own = NULL;
@@ -190,39 +181,24 @@ static void attention_gradient(pass *p, const dele_layer_activations *s)
     }
     dele_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
     attention_backward(p->dattn, p->saved->items, p->batch->n_segments, heads, p->saved->scratch);
-    rope(p->dqkv, p->qkv_dim, p->saved->pos, p->rows, (size_t)(p->c->n_heads + p->c->n_kv_heads),
-         (size_t)p->c->head_dim, p->saved->inv_freq, -1.0f);
-    if (s->clipped)
-        for (size_t i = 0; i < p->rows * p->qkv_dim; i++)
-            if (s->clipped[i]) p->dqkv[i] = 0;
 }
 
+/* below: whether something below the attention needs the stream's gradient. */
 static void attention_half_backward(pass *p, int layer, bool below)
 {
-    const dele_layer *w = &p->m->layers[layer];
-    const dele_layer_activations *s = &p->saved->layer[layer];
-    size_t n = p->rows;
-    float *dq = grad(p, DELE_SLOT_Q, layer), *dk = grad(p, DELE_SLOT_K, layer),
-          *dv = grad(p, DELE_SLOT_V, layer);
-    float *dnorm = grad(p, DELE_SLOT_ATTN_NORM, layer);
-    weight_gradient(grad(p, DELE_SLOT_O, layer), p->dx, p->d_model, s->z, n, p->d_model, p->q_dim);
-    bool deeper = below || dq || dk || dv || dnorm;
-    if (!deeper && !reads_any(p, layer, HEADS)) return;
-    gemm_nn(p->dz, p->q_dim, p->dx, p->d_model, w->o, p->q_dim, n, p->q_dim, p->d_model, 0.0f);
-    read_gradients(p, layer, HEADS);
+    const dele_attention_weights *w = &p->m->layers[layer].attn;
+    const dele_attention_saved *s = &p->saved->layer[layer].attn;
+    const dele_attention_grads grads = attention_grads(p, layer);
+    const dele_qkv_scratch scratch = {p->scratch.xn, NULL, p->scratch.tile};
+    const dele_rotation rotation = {p->saved->pos, p->saved->inv_freq};
+    const bool deeper = below || trains_qkv(&grads), heads = reads_any(p, layer, HEADS);
+    attention_out_backward(deeper || heads ? p->dz : NULL, &grads, p->dx, s, p->rows, w,
+                           p->scratch.tile);
+    if (heads) read_gradients(p, layer, HEADS);
     if (!deeper) return;
-    attention_gradient(p, s);
-    if (dq || dk || dv) {
-        dele_norm_forward(p->xn, s->attn_rstd, s->attn_mean, s->x_pre, w->attn_norm, n, p->c);
-        weight_gradient(dq, p->dqkv, p->qkv_dim, p->xn, n, p->q_dim, p->d_model);
-        weight_gradient(dk, p->dqkv + p->q_dim, p->qkv_dim, p->xn, n, p->kv_dim, p->d_model);
-        weight_gradient(dv, p->dqkv + p->q_dim + p->kv_dim, p->qkv_dim, p->xn, n, p->kv_dim,
-                        p->d_model);
-    }
-    if (!below && !dnorm) return;
-    gemm_nn(p->dxn, p->d_model, p->dqkv, p->qkv_dim, w->q, p->d_model, n, p->d_model, p->qkv_dim,
-            0.0f);
-    norm_backward(p, p->dx, dnorm, p->dxn, s->x_pre, s->attn_rstd, s->attn_mean, w->attn_norm, n);
+    heads_backward(p, s);
+    attention_qkv_backward(below || grads.norm ? p->dx : NULL, &grads, p->dqkv, p->scratch.dxn, s,
+                           p->rows, w, rotation, p->c, &scratch);
 }
 
 static void embedding_backward(pass *p, float *dembed)
@@ -234,21 +210,53 @@ static void embedding_backward(pass *p, float *dembed)
                 p->dx + row * p->d_model, p->d_model);
 }
 
-static dele_status lay_out(pass *p, dele_arena *arena, dele_err *err)
+static dele_status lay_out(pass *p, size_t n_segments, dele_arena *arena, dele_err *err)
 {
-    size_t n = p->rows;
+    const size_t n = p->rows, d_ff = (size_t)p->c->intermediate_size;
+    dele_mlp_scratch *s = &p->scratch;
     p->dx = dele_alloc(arena, n, p->d_model * sizeof(float), err);
-    p->xn = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
-    p->dxn = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
-    p->h = dele_alloc_raw(arena, n, p->d_ff * sizeof(float), err);
-    p->dh = dele_alloc_raw(arena, n, p->d_ff * sizeof(float), err);
-    p->dgate_up = dele_alloc_raw(arena, n, 2 * p->d_ff * sizeof(float), err);
+    s->xn = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
+    s->dxn = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
+    s->h = dele_alloc_raw(arena, n, d_ff * sizeof(float), err);
+    s->dh = dele_alloc_raw(arena, n, d_ff * sizeof(float), err);
+    s->dgate_up = dele_alloc_raw(arena, n, 2 * d_ff * sizeof(float), err);
     p->dz = dele_alloc_raw(arena, n, p->q_dim * sizeof(float), err);
     p->dqkv = dele_alloc_raw(arena, n, p->qkv_dim * sizeof(float), err);
-    p->dattn = DELE_NEW(arena, dele_attention_grad, p->batch->n_segments, err);
-    return p->dx && p->xn && p->dxn && p->h && p->dh && p->dgate_up && p->dz && p->dqkv && p->dattn
+    p->dattn = DELE_NEW(arena, dele_attention_grad, n_segments, err);
+    return p->dx && s->xn && s->dxn && s->h && s->dh && s->dgate_up && p->dz && p->dqkv && p->dattn
                ? DELE_OK
                : DELE_ERR_MEMORY;
+}
+
+static dele_status lay_out_head(head_scratch *s, const pass *p, size_t n, dele_arena *arena,
+                                dele_err *err)
+{
+    s->dfinal = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
+    s->dlast = dele_alloc(arena, n, p->d_model * sizeof(float), err);
+    s->final = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
+    return s->dfinal && s->dlast && s->final ? DELE_OK : DELE_ERR_MEMORY;
+}
+
+static pass begin(const dele_config *c, size_t rows)
+{
+    return (pass){.c = c,
+                  .rows = rows,
+                  .d_model = (size_t)c->hidden_size,
+                  .q_dim = dele_q_dim(c),
+                  .kv_dim = dele_kv_dim(c),
+                  .qkv_dim = dele_q_dim(c) + 2 * dele_kv_dim(c)};
+}
+
+size_t dele_backward_bytes(const dele_config *config, const dele_pass_size *size)
+{
+    dele_arena counted = {.counts = true};
+    head_scratch head;
+    pass p = begin(config, size->n_rows);
+    dele_status status = lay_out(&p, size->n_segments, &counted, NULL);
+    if (!status) status = lay_out_head(&head, &p, size->n_output_rows, &counted, NULL);
+    const size_t bytes = counted.used;
+    dele_arena_release(&counted);
+    return status ? SIZE_MAX : bytes;
 }
 
 static dele_status check(const pass *p, dele_err *err)
@@ -280,30 +288,27 @@ dele_status dele_backward(dele_run *run, const dele_model *model, const dele_bat
                           const float *dlogits, const dele_grads *grads, dele_err *err)
 {
     const dele_config *c = &model->config;
-    pass p = {.m = model,
-              .c = c,
-              .batch = batch,
-              .grads = grads,
-              .saved = run->saved,
-              .rows = run->n_rows,
-              .d_model = (size_t)c->hidden_size,
-              .q_dim = dele_q_dim(c),
-              .kv_dim = dele_kv_dim(c),
-              .d_ff = (size_t)c->intermediate_size};
-    p.qkv_dim = p.q_dim + 2 * p.kv_dim;
+    head_scratch head;
     dele_err local = {0}; /* so that a caller without err still learns the code */
     if (!err) err = &local;
-    if (check(&p, err) || lay_out(&p, &run->arena, err) ||
-        head_backward(&p, dlogits, &run->arena, err))
+    pass p = begin(c, run->n_rows);
+    p.m = model, p.batch = batch, p.grads = grads, p.saved = run->saved;
+    if (check(&p, err) || lay_out(&p, batch->n_segments, &run->arena, err) ||
+        lay_out_head(&head, &p, batch->n_output_rows, &run->arena, err) ||
+        dele_run_tile(run, model, err))
         return err->code;
+    p.scratch.tile = run->tile;
+    head_backward(&p, &head, dlogits);
 
     float *dembed = grad(&p, DELE_SLOT_EMBED, -1);
     for (int layer = c->n_layers - 1; layer >= batch->lowest; layer--) {
         bool below = layer > batch->lowest || dembed || reads_any(&p, layer, ENTERS);
-        bool attention = below || trains_attention(&p, layer) || reads_any(&p, layer, HEADS);
+        const dele_attention_grads attn = attention_grads(&p, layer);
+        bool attention = below || attn.o || attn.o_bias || trains_qkv(&attn) ||
+                         reads_any(&p, layer, HEADS);
         add_gradients(&p, layer);
         read_gradients(&p, layer, LEAVES);
-        mlp_backward(&p, layer, attention || reads_any(&p, layer, BETWEEN));
+        mlp_half_backward(&p, layer, attention || reads_any(&p, layer, BETWEEN));
         read_gradients(&p, layer, BETWEEN);
         if (attention) attention_half_backward(&p, layer, below);
         read_gradients(&p, layer, ENTERS);

@@ -22,12 +22,12 @@
 #include <string.h>
 
 #include "model/activations.h"
-#include "tensor/gemm.h"
 #include "tensor/ops.h"
 
 void dele_run_release(dele_run *run)
 {
     dele_arena_release(&run->arena);
+    dele_arena_release(&run->tile_arena);
     *run = (dele_run){0};
 }
 
@@ -42,13 +42,22 @@ dele_status dele_kv_init(dele_kv *kv, const dele_config *config, const dele_kv *
     return kv->v ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-void dele_norm_forward(float *y, float *rstd, float *mean, const float *x, const float *w, size_t n,
-                       const dele_config *config)
+dele_status dele_run_tile(dele_run *run, const dele_model *model, dele_err *err)
 {
-    if (config->family->norm == DELE_RMSNORM)
-        rmsnorm_forward(y, rstd, x, w, n, (size_t)config->hidden_size, config->norm_eps);
-    else
-        layernorm_forward(y, rstd, mean, x, n, (size_t)config->hidden_size, config->norm_eps);
+    size_t most = linear_tile(&model->head);
+    for (int l = 0; l < model->config.n_layers; l++) {
+        const dele_layer *w = &model->layers[l];
+        const dele_matrix *const all[] = {&w->attn.qkv, &w->attn.o, &w->mlp.gate_up, &w->mlp.down};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            if (linear_tile(all[i]) > most) most = linear_tile(all[i]);
+    }
+    if (most <= run->n_tile) return DELE_OK;
+    dele_arena_release(&run->tile_arena);
+    run->n_tile = 0;
+    run->tile = dele_alloc_raw(&run->tile_arena, most, sizeof *run->tile, err);
+    if (!run->tile) return DELE_ERR_MEMORY;
+    run->n_tile = most;
+    return DELE_OK;
 }
 
 /* ---- patches --------------------------------------------------------------------------------- */
@@ -61,20 +70,20 @@ static int patch_order(const void *a, const void *b)
     return p < q ? -1 : p > q; /* as the caller listed them */
 }
 
-static void patch_apply(const dele_patch *p, float *row, size_t d_model)
+static void patch_apply(const dele_patch *p, size_t i, float *row, size_t width)
 {
-    switch (p->op) { /* row has d_model values: a head's or the stream's */
+    switch (p->op) { /* row i of the patch's rows; it has `width` values */
     case DELE_REPLACE:
-        memcpy(row, p->value, d_model * sizeof *row);
+        memcpy(row, p->value + i * width, width * sizeof *row);
         break;
     case DELE_ADD:
-        for (size_t i = 0; i < d_model; i++) row[i] += p->value[i];
+        for (size_t j = 0; j < width; j++) row[j] += p->value[i * width + j];
         break;
     case DELE_SCALE:
-        for (size_t i = 0; i < d_model; i++) row[i] *= p->value[0];
+        for (size_t j = 0; j < width; j++) row[j] *= p->value[0];
         break;
     case DELE_READ:
-        memcpy(p->seen, row, d_model * sizeof *row);
+        memcpy(p->seen + i * width, row, width * sizeof *row);
         break;
     }
 }
@@ -87,39 +96,49 @@ typedef struct {
     const dele_config *c;
     const dele_batch *batch;
     dele_run *run;
-    size_t n_rows, d_model, q_dim, kv_dim, qkv_dim, d_ff;
+    size_t n_rows, d_model, q_dim, kv_dim, qkv_dim;
     size_t *first;            /* [n_segments + 1] first row of each segment */
     const dele_patch **patch; /* [n_patches] in order of layer and site */
     size_t next_patch;
     row_use *skip_mask;  /* [rows] of this layer's MLP: PRUNED where a patch replaces its output */
     float *x, *xn, *out; /* [rows, d_model] the stream, its norm, a sublayer's output */
-    float *qkv, *z, *gate_up, *h; /* shared by all layers, unless they are kept */
-    bool pruned;                  /* in the last layer: the stream holds the tails alone */
-    size_t *tail; /* [n_segments] rows that compacting drops from each segment's start; or NULL */
+    float *h;            /* [rows, d_ff] */
+    dele_layer_activations shared; /* of all layers that are not kept for the backward pass */
+    bool pruned;   /* in the last layer: the stream holds the tails alone */
+    size_t *tail;  /* [n_segments] rows that compacting drops from each segment's start; or NULL */
     int *compact_index; /* [rows] a row's index after compacting, -1: dropped */
-    float *rstd, *mean;
     dele_kv_span *spans;     /* of all segments, parents first */
     size_t *first_span;      /* [n_segments + 1] */
     const dele_kv **span_kv; /* the KV cache of each parent span, NULL for a segment's own rows */
     struct dele_activations *saved;
 } pass;
 
-/* Applies the patches of (layer, site) to the live rows of data [.., width]; counts them. */
+/* A row of the batch in the stream as it is now; -1: it is not computed here. */
+static int live_row(const pass *p, size_t row, size_t live)
+{
+    const int at = p->pruned ? p->compact_index[row] : (int)row;
+    return at >= 0 && (size_t)at < live ? at : -1;
+}
+
+/* Applies the patches of (layer, site) to the live rows of data [.., width]; counts those of which
+ * every row was live. */
 static void patches_at(pass *p, int layer, dele_site site, float *data, size_t width, size_t live)
 {
     for (; p->next_patch < p->batch->n_patches; p->next_patch++) {
         const dele_patch *patch = p->patch[p->next_patch];
         if (patch->layer > layer || (patch->layer == layer && patch->site > site)) return;
         if (patch->layer < layer || patch->site < site) continue;
-        int row = p->pruned ? p->compact_index[patch->row] : patch->row;
-        if (row < 0 || (size_t)row >= live) continue;
-        float *at = data + (size_t)row * width;
-        if (site == DELE_HEAD_OUT)
-            patch_apply(patch, at + (size_t)patch->head * (size_t)p->c->head_dim,
-                        (size_t)p->c->head_dim);
-        else
-            patch_apply(patch, at, width);
-        p->run->patches_applied++;
+        const bool one_head = site == DELE_HEAD_OUT && patch->head != DELE_ALL_HEADS;
+        const size_t head_dim = (size_t)p->c->head_dim, n = dele_patch_rows(patch),
+                     at = one_head ? (size_t)patch->head * head_dim : 0;
+        size_t met = 0;
+        for (size_t i = 0; i < n; i++) {
+            const int row = live_row(p, (size_t)patch->row + i, live);
+            if (row < 0) continue;
+            patch_apply(patch, i, data + (size_t)row * width + at, one_head ? head_dim : width);
+            met++;
+        }
+        p->run->patches_applied += met == n;
     }
 }
 
@@ -132,10 +151,12 @@ static size_t skip_replaced(pass *p, int layer, size_t live)
     for (size_t i = p->next_patch; i < p->batch->n_patches; i++) {
         const dele_patch *patch = p->patch[i];
         if (patch->layer != layer || patch->site != DELE_MLP_OUT) break;
-        int row = p->pruned ? p->compact_index[patch->row] : patch->row;
-        if (row < 0 || (size_t)row >= live || p->skip_mask[row]) continue;
-        p->skip_mask[row] = patch->op == DELE_REPLACE ? PRUNED : REQUIRED;
-        left -= p->skip_mask[row] == PRUNED;
+        for (size_t j = 0; j < dele_patch_rows(patch); j++) {
+            const int row = live_row(p, (size_t)patch->row + j, live);
+            if (row < 0 || p->skip_mask[row]) continue;
+            p->skip_mask[row] = patch->op == DELE_REPLACE ? PRUNED : REQUIRED;
+            left -= p->skip_mask[row] == PRUNED;
+        }
     }
     return left;
 }
@@ -192,13 +213,17 @@ static dele_status check(pass *p, dele_err *err)
     }
     p->n_rows = p->first[b->n_segments];
     for (size_t i = 0; i < b->n_patches; i++) {
-        p->patch[i] = &b->patches[i];
-        if (b->patches[i].row < 0 || (size_t)b->patches[i].row >= p->n_rows)
+        const dele_patch *patch = p->patch[i] = &b->patches[i];
+        if (patch->row < 0 || (size_t)patch->row + dele_patch_rows(patch) > p->n_rows)
             return dele_fail(err, DELE_ERR_DATA, "a patch names row %d of a batch of %zu",
-                             b->patches[i].row, p->n_rows);
-        if (b->patches[i].site == DELE_HEAD_OUT &&
-            (b->patches[i].head < 0 || b->patches[i].head >= p->c->n_heads))
-            return dele_fail(err, DELE_ERR_DATA, "a patch names head %d of %d", b->patches[i].head,
+                             patch->row + (int)dele_patch_rows(patch) - 1, p->n_rows);
+        if (!p->c->family->site[patch->site])
+            return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                             "a patch names a site that models of family %s do not have",
+                             p->c->family->hf);
+        if (patch->site == DELE_HEAD_OUT &&
+            (patch->head < 0 || patch->head >= p->c->n_heads) && patch->head != DELE_ALL_HEADS)
+            return dele_fail(err, DELE_ERR_DATA, "a patch names head %d of %d", patch->head,
                              p->c->n_heads);
     }
     qsort(p->patch, b->n_patches, sizeof *p->patch, patch_order);
@@ -248,23 +273,11 @@ static float *floats(pass *p, size_t rows, size_t cols, dele_err *err)
     return dele_alloc_raw(&p->run->arena, rows, cols * sizeof(float), err);
 }
 
-static dele_status lay_layer(pass *p, dele_layer_activations *s, dele_err *err)
+static dele_status lay_layer(dele_layer_activations *s, const dele_config *c, size_t n,
+                             bool for_backward, dele_arena *arena, dele_err *err)
 {
-    size_t n = p->n_rows;
-    s->x_pre = floats(p, n, p->d_model, err);
-    s->x_mid = floats(p, n, p->d_model, err);
-    s->attn_rstd = floats(p, 4 * n, 1, err);
-    s->qkv = floats(p, n, p->qkv_dim, err);
-    s->z = floats(p, n, p->q_dim, err);
-    s->gate_up = floats(p, n, 2 * p->d_ff, err);
-    if (p->c->clip_qkv > 0) s->clipped = dele_alloc(&p->run->arena, n, p->qkv_dim, err);
-    if (!s->x_pre || !s->x_mid || !s->attn_rstd || !s->qkv || !s->z || !s->gate_up ||
-        (p->c->clip_qkv > 0 && !s->clipped))
-        return DELE_ERR_MEMORY;
-    s->attn_mean = s->attn_rstd + n;
-    s->mlp_rstd = s->attn_mean + n;
-    s->mlp_mean = s->mlp_rstd + n;
-    return DELE_OK;
+    dele_status status = dele_attention_lay_saved(&s->attn, c, n, for_backward, arena, err);
+    return status ? status : dele_mlp_lay_saved(&s->mlp, c, n, for_backward, arena, err);
 }
 
 /* In the last layer the rows before a segment's first output row are dropped, unless the backward
@@ -285,10 +298,12 @@ static dele_status find_tails(pass *p, dele_err *err)
         if (row - p->first[of] < tail[of]) tail[of] = row - p->first[of];
     }
     for (size_t i = 0; i < b->n_patches; i++) {
-        size_t row = (size_t)b->patches[i].row, of = segment[row];
-        bool late =
-            b->patches[i].layer == p->c->n_layers - 1 && b->patches[i].site > DELE_RESID_PRE;
-        if (late && row - p->first[of] < tail[of]) return DELE_OK;
+        if (b->patches[i].layer != p->c->n_layers - 1 || b->patches[i].site <= DELE_RESID_PRE)
+            continue;
+        for (size_t j = 0; j < dele_patch_rows(&b->patches[i]); j++) {
+            size_t row = (size_t)b->patches[i].row + j, of = segment[row];
+            if (row - p->first[of] < tail[of]) return DELE_OK;
+        }
     }
     int n = 0;
     for (size_t row = 0; row < p->n_rows; row++)
@@ -297,51 +312,86 @@ static dele_status find_tails(pass *p, dele_err *err)
     return DELE_OK;
 }
 
-static dele_status lay_out(pass *p, dele_err *err)
+/* The pass's memory, which depends on the size alone: dele_forward_bytes runs this to count. */
+static dele_status lay_out(pass *p, const dele_pass_size *size, dele_err *err)
 {
-    const dele_batch *b = p->batch;
     dele_arena *arena = &p->run->arena;
-    size_t n = p->n_rows, longest = 0, half = (size_t)p->c->head_dim / 2;
+    const size_t n = size->n_rows, n_out = size->n_output_rows;
     p->x = floats(p, n, p->d_model, err);
     p->xn = floats(p, n, p->d_model, err);
     p->out = floats(p, n, p->d_model, err);
-    p->rstd = floats(p, 2 * n, 1, err);
-    p->h = floats(p, n, p->d_ff, err);
-    p->qkv = floats(p, n, p->qkv_dim, err);
-    p->z = floats(p, n, p->q_dim, err);
-    p->gate_up = floats(p, n, 2 * p->d_ff, err);
+    p->h = floats(p, n, (size_t)p->c->intermediate_size, err);
     p->skip_mask = dele_alloc_raw(arena, n, sizeof *p->skip_mask, err);
     struct dele_activations *s = p->saved = p->run->saved =
         DELE_NEW(arena, struct dele_activations, 1, err);
-    if (!p->x || !p->xn || !p->out || !p->rstd || !p->h || !p->qkv || !p->z || !p->gate_up ||
-        !p->skip_mask || !s)
+    if (!p->x || !p->xn || !p->out || !p->h || !p->skip_mask || !s) return DELE_ERR_MEMORY;
+    s->pos = DELE_NEW(arena, int, n, err);
+    s->inv_freq = floats(p, (size_t)p->c->head_dim / 2, 1, err);
+    s->items = DELE_NEW(arena, dele_attention, size->n_segments, err);
+    s->scratch = floats(p, dele_attention_scratch(size->longest), 1, err);
+    s->layer = DELE_NEW(arena, dele_layer_activations, (size_t)p->c->n_layers, err);
+    s->x_final = floats(p, n_out, p->d_model, err);
+    p->run->final = floats(p, n_out, p->d_model, err);
+    if (!s->pos || !s->inv_freq || !s->items || !s->scratch || !s->layer || !s->x_final ||
+        !p->run->final || dele_norm_lay_saved(&s->final, n_out, arena, err))
         return DELE_ERR_MEMORY;
-    p->mean = p->rstd + n;
+    const bool all_kept = size->keep_for_backward && size->lowest == 0;
+    if (!all_kept && lay_layer(&p->shared, p->c, n, false, arena, err)) return DELE_ERR_MEMORY;
+    for (int l = size->lowest; size->keep_for_backward && l < p->c->n_layers; l++)
+        if (lay_layer(&s->layer[l], p->c, n, true, arena, err)) return DELE_ERR_MEMORY;
+    return DELE_OK;
+}
+
+static dele_pass_size size_of(const pass *p)
+{
+    const dele_batch *b = p->batch;
+    dele_pass_size size = {.n_rows = p->n_rows,
+                           .n_segments = b->n_segments,
+                           .n_output_rows = b->n_output_rows,
+                           .keep_for_backward = b->keep_for_backward,
+                           .lowest = b->lowest};
     for (size_t i = 0; i < b->n_segments; i++) {
         size_t keys = (size_t)b->segments[i].first_pos + (size_t)b->segments[i].n_rows;
-        if (keys > longest) longest = keys;
+        if (keys > size.longest) size.longest = keys;
     }
-    s->pos = DELE_NEW(arena, int, n, err);
-    s->inv_freq = floats(p, half, 1, err);
-    s->items = DELE_NEW(arena, dele_attention, b->n_segments, err);
-    s->scratch = floats(p, dele_attention_scratch(longest), 1, err);
-    s->layer = DELE_NEW(arena, dele_layer_activations, (size_t)p->c->n_layers, err);
-    s->x_final = floats(p, b->n_output_rows, p->d_model, err);
-    s->final_rstd = floats(p, 2 * b->n_output_rows, 1, err);
-    p->run->final = floats(p, b->n_output_rows, p->d_model, err);
-    if (!s->pos || !s->inv_freq || !s->items || !s->scratch || !s->layer || !s->x_final ||
-        !s->final_rstd || !p->run->final)
-        return DELE_ERR_MEMORY;
-    s->final_mean = s->final_rstd + b->n_output_rows;
+    return size;
+}
+
+/* Positions, the angles of the rotation, the tails and the spans of the segments. */
+static dele_status prepare(pass *p, dele_err *err)
+{
+    const dele_batch *b = p->batch;
+    struct dele_activations *s = p->saved;
     for (size_t i = 0; i < b->n_segments; i++)
         for (int t = 0; t < b->segments[i].n_rows; t++)
             s->pos[p->first[i] + (size_t)t] = b->segments[i].first_pos + t;
-    for (size_t i = 0; i < half; i++)
+    for (size_t i = 0; i < (size_t)p->c->head_dim / 2; i++)
         s->inv_freq[i] = 1.0f / powf(p->c->rope_theta, (float)(2 * i) / (float)p->c->head_dim);
-    for (int l = b->lowest; b->keep_for_backward && l < p->c->n_layers; l++)
-        if (lay_layer(p, &s->layer[l], err)) return DELE_ERR_MEMORY;
     if (!b->keep_for_backward && find_tails(p, err)) return DELE_ERR_MEMORY;
     return lay_spans(p, err);
+}
+
+static pass begin(dele_run *run, const dele_config *c)
+{
+    dele_arena_reset(&run->arena);
+    run->patches_applied = 0;
+    run->saved = NULL;
+    return (pass){.c = c,
+                  .run = run,
+                  .d_model = (size_t)c->hidden_size,
+                  .q_dim = dele_q_dim(c),
+                  .kv_dim = dele_kv_dim(c),
+                  .qkv_dim = dele_q_dim(c) + 2 * dele_kv_dim(c)};
+}
+
+size_t dele_forward_bytes(const dele_config *config, const dele_pass_size *size)
+{
+    dele_run counted = {.arena = {.counts = true}};
+    pass p = begin(&counted, config);
+    dele_status status = lay_out(&p, size, NULL);
+    const size_t bytes = counted.arena.used;
+    dele_run_release(&counted);
+    return status ? SIZE_MAX : bytes;
 }
 
 /* ---- the layers ------------------------------------------------------------------------------ */
@@ -359,22 +409,14 @@ static size_t join(pass *p, int layer)
             size_t row = p->first[i] + t;
             if (p->pruned && p->compact_index[row] < 0)
                 continue; /* compacted already: this segment starts after all layers */
-            memcpy(p->x + (p->pruned ? (size_t)p->compact_index[row] : row) * p->d_model,
-                   s->states ? s->states + t * p->d_model
-                             : p->m->embed + (size_t)s->tokens[t] * p->d_model,
-                   p->d_model * sizeof *p->x);
+            float *x = p->x + (p->pruned ? (size_t)p->compact_index[row] : row) * p->d_model;
+            if (s->states)
+                memcpy(x, s->states + t * p->d_model, p->d_model * sizeof *x);
+            else
+                dele_embed(x, p->m, &s->tokens[t], 1);
         }
     }
     return live;
-}
-
-static void clip(float *qkv, unsigned char *clipped, size_t n, float limit)
-{
-    for (size_t i = 0; i < n; i++) {
-        float x = qkv[i];
-        if (clipped) clipped[i] = x < -limit || x > limit;
-        qkv[i] = x < -limit ? -limit : x > limit ? limit : x;
-    }
 }
 
 /* Points every segment's spans at this layer's keys and values, and copies the new ones into the KV
@@ -402,8 +444,8 @@ static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
                                               .spans = p->spans + from,
                                               .n_spans = own - from + 1};
         z_row += n;
-        p->run->flops +=
-            2.0 * (double)n * (2 * s->first_pos + 2 * s->n_rows - (double)n + 1) * (double)p->q_dim;
+        const double keys = (double)s->first_pos + (double)s->n_rows - ((double)n - 1) / 2; /* mean */
+        p->run->flops += (double)n * dele_heads_flops(p->c, keys);
         if (!s->keep) continue;
         dele_kv *kv = s->keep;
         size_t at =
@@ -415,14 +457,6 @@ static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
         }
     }
     return i;
-}
-
-/* y [m, n] = x [m, k] wᵀ + beta y; packed: w's copy, or NULL. */
-static void linear(pass *p, float *y, float beta, const float *x, const float *w,
-                   const gemm_packed *packed, size_t m, size_t n, size_t k)
-{
-    if (!gemm_nt_packed(y, n, x, k, packed, m, beta)) gemm_nt(y, n, x, k, w, k, m, n, k, beta);
-    p->run->flops += 2.0 * (double)m * (double)n * (double)k;
 }
 
 /* Whether a patch applies at (layer, site), the next site.  Where none does, the matrix product of
@@ -448,72 +482,43 @@ static size_t compact_to_tails(pass *p, size_t live)
     return n;
 }
 
-/* In the layer where the stream is compacted: keys and values of all live rows, queries of the
- * tails alone.  The other rows' queries are not read and are set to 0. */
-static void project_tails(pass *p, float *qkv, const float *w, size_t live)
-{
-    size_t n = 0, kv = 2 * p->kv_dim;
-    gemm_nt(qkv + p->q_dim, p->qkv_dim, p->xn, p->d_model, w + p->q_dim * p->d_model, p->d_model,
-            live, kv, p->d_model, 0.0f);
-    p->run->flops += 2.0 * (double)live * (double)kv * (double)p->d_model;
-    for (size_t row = 0; row < live; row++)
-        if (p->compact_index[row] >= 0)
-            memcpy(p->out + n++ * p->d_model, p->xn + row * p->d_model, p->d_model * sizeof *p->xn);
-    linear(p, p->z, 0, p->out, w, NULL, n, p->q_dim, p->d_model);
-    for (size_t row = 0; row < live; row++) {
-        float *q = qkv + row * p->qkv_dim;
-        if (p->compact_index[row] < 0)
-            memset(q, 0, p->q_dim * sizeof *q);
-        else
-            memcpy(q, p->z + (size_t)p->compact_index[row] * p->q_dim, p->q_dim * sizeof *q);
-    }
-}
-
 /* Attention and its output projection.  Returns the number of rows left: fewer only in the last
- * layer. */
+ * layer, where only the tails have queries. */
 static size_t attention_half(pass *p, int layer, size_t live, dele_layer_activations *keep)
 {
-    const dele_layer *w = &p->m->layers[layer];
-    float *qkv = keep ? keep->qkv : p->qkv, *z = keep ? keep->z : p->z;
-    bool cut = p->tail && layer == p->c->n_layers - 1;
-    if (keep) memcpy(keep->x_pre, p->x, live * p->d_model * sizeof *p->x);
-    dele_norm_forward(p->xn, keep ? keep->attn_rstd : p->rstd, keep ? keep->attn_mean : p->mean,
-                      p->x, w->attn_norm, live, p->c);
-    if (cut)
-        project_tails(p, qkv, w->q, live);
-    else
-        linear(p, qkv, 0, p->xn, w->q, w->packed_qkv, live, p->qkv_dim, p->d_model);
-    if (p->c->clip_qkv > 0)
-        clip(qkv, keep ? keep->clipped : NULL, live * p->qkv_dim, p->c->clip_qkv);
-    rope(qkv, p->qkv_dim, p->saved->pos, live, (size_t)(p->c->n_heads + p->c->n_kv_heads),
-         (size_t)p->c->head_dim, p->saved->inv_freq, 1.0f);
-    size_t left = cut ? compact_to_tails(p, live) : live;
-    size_t n_items = aim_spans(p, layer, qkv, z, live);
-    dele_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
+    const dele_attention_weights *w = &p->m->layers[layer].attn;
+    dele_attention_saved *s = keep ? &keep->attn : &p->shared.attn;
+    const dele_qkv_scratch scratch = {p->xn, p->out, p->run->tile};
+    const dele_rotation rotation = {p->saved->pos, p->saved->inv_freq};
+    const dele_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads,
+                              (size_t)p->c->head_dim};
+    const bool cut = p->tail && layer == p->c->n_layers - 1;
+    attention_qkv_forward(s, p->x, cut ? p->compact_index : NULL, live, w, rotation, p->c,
+                          &scratch);
+    const size_t left = cut ? compact_to_tails(p, live) : live;
+    const size_t n_items = aim_spans(p, layer, s->qkv, s->z, live);
     attention_forward(p->saved->items, n_items, heads, p->saved->scratch);
-    patches_at(p, layer, DELE_HEAD_OUT, z, p->q_dim, left);
+    p->run->flops += dele_attention_flops(p->c, (double)live, (double)left);
+    patches_at(p, layer, DELE_HEAD_OUT, s->z, p->q_dim, left);
     if (patched(p, layer, DELE_ATTN_OUT)) {
-        linear(p, p->out, 0, z, w->o, w->packed_o, left, p->d_model, p->q_dim);
+        attention_out_forward(p->out, 0, s->z, left, w, p->run->tile);
         patches_at(p, layer, DELE_ATTN_OUT, p->out, p->d_model, left);
         add(p->x, p->out, left * p->d_model);
     } else {
-        linear(p, p->x, 1, z, w->o, w->packed_o, left, p->d_model, p->q_dim);
+        attention_out_forward(p->x, 1, s->z, left, w, p->run->tile);
     }
     patches_at(p, layer, DELE_RESID_MID, p->x, p->d_model, left);
     return left;
 }
 
-/* y = MLP(norm(x)) + beta y, for n rows of x; y may be x. */
-static void mlp(pass *p, int layer, float *y, float beta, const float *x, size_t n,
+/* out = beta out + MLP(x) of a layer, for n rows of x; out may be x. */
+static void mlp(pass *p, int layer, float *out, float beta, const float *x, size_t n,
                 dele_layer_activations *keep)
 {
-    const dele_layer *w = &p->m->layers[layer];
-    float *gate_up = keep ? keep->gate_up : p->gate_up;
-    dele_norm_forward(p->xn, keep ? keep->mlp_rstd : p->rstd, keep ? keep->mlp_mean : p->mean, x,
-                      w->mlp_norm, n, p->c);
-    linear(p, gate_up, 0, p->xn, w->gate, w->packed_gate_up, n, 2 * p->d_ff, p->d_model);
-    swiglu_forward(p->h, gate_up, n, p->d_ff);
-    linear(p, y, beta, p->h, w->down, w->packed_down, n, p->d_model, p->d_ff);
+    const dele_mlp_scratch scratch = {.xn = p->xn, .h = p->h, .tile = p->run->tile};
+    mlp_forward(out, beta, keep ? &keep->mlp : &p->shared.mlp, x, n, &p->m->layers[layer].mlp,
+                p->c, &scratch);
+    p->run->flops += dele_mlp_flops(p->c, (double)n);
 }
 
 /* The same for the rows whose MLP output is not replaced: they are gathered, and their results are
@@ -532,7 +537,6 @@ static void mlp_of_some(pass *p, int layer, size_t live, size_t left)
 
 static void mlp_half(pass *p, int layer, size_t live, dele_layer_activations *keep)
 {
-    if (keep) memcpy(keep->x_mid, p->x, live * p->d_model * sizeof *p->x);
     if (patched(p, layer, DELE_MLP_OUT)) {
         size_t left = keep ? live : skip_replaced(p, layer, live);
         if (left < live)
@@ -556,29 +560,22 @@ static void last_norm(pass *p)
             p->pruned ? (size_t)p->compact_index[b->output_rows[i]] : (size_t)b->output_rows[i];
         memcpy(s->x_final + i * p->d_model, p->x + row * p->d_model, p->d_model * sizeof *p->x);
     }
-    dele_norm_forward(p->run->final, s->final_rstd, s->final_mean, s->x_final, p->m->final_norm,
-                      b->n_output_rows, p->c);
+    norm_forward(p->run->final, &s->final, s->x_final, p->m->final_norm, b->n_output_rows, p->c);
 }
 
 dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch,
                          dele_err *err)
 {
     const dele_config *c = &model->config;
-    dele_arena_reset(&run->arena);
-    run->patches_applied = 0;
-    run->saved = NULL;
-    pass p = {.m = model,
-              .c = c,
-              .batch = batch,
-              .run = run,
-              .d_model = (size_t)c->hidden_size,
-              .q_dim = dele_q_dim(c),
-              .kv_dim = dele_kv_dim(c),
-              .d_ff = (size_t)c->intermediate_size};
-    p.qkv_dim = p.q_dim + 2 * p.kv_dim;
     dele_err local = {0}; /* so that a caller without err still learns the code */
     if (!err) err = &local;
-    if (check(&p, err) || lay_out(&p, err)) return err->code;
+    pass p = begin(run, c);
+    p.m = model;
+    p.batch = batch;
+    if (check(&p, err)) return err->code;
+    const dele_pass_size size = size_of(&p);
+    if (lay_out(&p, &size, err) || prepare(&p, err) || dele_run_tile(run, model, err))
+        return err->code;
     run->n_rows = p.n_rows;
 
     for (int layer = 0; layer < c->n_layers; layer++) {
@@ -610,21 +607,13 @@ dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, i
                              dele_err *err)
 {
     const dele_config *c = &model->config;
-    dele_arena_reset(&run->arena);
-    run->saved = NULL;
-    pass p = {.m = model,
-              .c = c,
-              .run = run,
-              .n_rows = n,
-              .d_model = (size_t)c->hidden_size,
-              .d_ff = (size_t)c->intermediate_size,
-              .x = x};
+    pass p = begin(run, c);
+    p.m = model;
     p.xn = floats(&p, n, p.d_model, err);
-    p.rstd = floats(&p, 2 * n, 1, err);
-    p.gate_up = floats(&p, n, 2 * p.d_ff, err);
-    p.h = floats(&p, n, p.d_ff, err);
-    if (!p.xn || !p.rstd || !p.gate_up || !p.h) return DELE_ERR_MEMORY;
-    p.mean = p.rstd + n;
+    p.h = floats(&p, n, (size_t)c->intermediate_size, err);
+    if (!p.xn || !p.h || dele_run_tile(run, model, err) ||
+        dele_mlp_lay_saved(&p.shared.mlp, c, n, false, &run->arena, err))
+        return DELE_ERR_MEMORY;
     mlp(&p, layer, x, 1, x, n, NULL);
     return DELE_OK;
 }

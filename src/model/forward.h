@@ -10,6 +10,8 @@
 #ifndef DELE_FORWARD_H
 #define DELE_FORWARD_H
 
+#include <stdint.h>
+
 #include "model/model.h"
 
 /* A KV cache: keys (rotated) and values of positions first_pos .. first_pos + n_rows - 1; earlier
@@ -38,19 +40,28 @@ typedef struct {
 
 typedef enum { DELE_REPLACE, DELE_ADD, DELE_SCALE, DELE_READ } dele_patch_op;
 
+enum { DELE_ALL_HEADS = 1 << 30 }; /* in the place of a head */
+
+/* An operation on a site of a layer, at a run of rows: row .. row + n_rows - 1. */
 typedef struct {
-    int layer, row;
+    int layer, row, n_rows; /* n_rows 0: one row */
     dele_site site;
     dele_patch_op op;
-    int head;           /* HEAD_OUT only; its values are [head_dim] instead of [d_model] */
-    const float *value; /* [d_model] in: REPLACE, ADD; SCALE reads value[0] */
-    float *seen;        /* [d_model] out: READ */
+    int head;           /* HEAD_OUT only: one head, or DELE_ALL_HEADS */
+    const float *value; /* [n_rows, width] in: REPLACE, ADD; SCALE reads value[0] */
+    float *seen;        /* [n_rows, width] out: READ.  width: head_dim for one head, q_dim for all
+                         * heads, else d_model */
 } dele_patch;
+
+static inline size_t dele_patch_rows(const dele_patch *p)
+{
+    return p->n_rows > 1 ? (size_t)p->n_rows : 1;
+}
 
 typedef struct {
     const dele_segment *segments;
     size_t n_segments;
-    const dele_patch *patches; /* in any order; a patch that applies to no row is an error */
+    const dele_patch *patches; /* in any order; a patch of which a row is not computed is an error */
     size_t n_patches;
     const int *output_rows; /* rows whose final state (after the last norm) is returned */
     size_t n_output_rows;
@@ -62,6 +73,9 @@ typedef struct {
 /* A run owns its memory and reuses it: results are valid until its next forward pass. */
 typedef struct dele_run {
     dele_arena arena;
+    dele_arena tile_arena; /* of `tile` alone */
+    float *tile;           /* [n_tile] for matrices that are not wide (tensor/matrix.h) */
+    size_t n_tile;
     float *final; /* [n_output_rows, d_model] */
     size_t n_rows;
     size_t patches_applied;
@@ -72,6 +86,16 @@ typedef struct dele_run {
 
 void dele_run_release(dele_run *run); /* accepts a zeroed run, which is also how one begins */
 
+/* What the memory of a pass depends on. */
+typedef struct {
+    size_t n_rows, n_segments, n_output_rows, longest; /* longest: keys of the longest segment */
+    bool keep_for_backward;
+    int lowest;
+} dele_pass_size;
+
+/* Bytes of a run's arena for a forward pass of this size, counted by the code that lays it out. */
+size_t dele_forward_bytes(const dele_config *config, const dele_pass_size *size);
+
 /* In the last layer, beyond keys and values, only each segment's rows from its first output row on
  * are computed. */
 dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch,
@@ -81,8 +105,12 @@ dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batc
 dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, int layer, size_t n,
                              dele_err *err);
 
-/* logits [n, vocab] = states [n, d_model] headᵀ */
-void dele_logits(float *logits, const dele_model *model, const float *states, size_t n);
+/* run->tile for all matrices of the model.  The passes call it. */
+dele_status dele_run_tile(dele_run *run, const dele_model *model, dele_err *err);
+
+/* logits [n, vocab] = states [n, d_model] headᵀ, after a forward pass of the same run and model. */
+void dele_logits(float *logits, dele_run *run, const dele_model *model, const float *states,
+                 size_t n);
 
 /* An error if one of the logits [n, vocab] is NaN or infinite: the model is broken. */
 dele_status dele_logits_check(const float *logits, size_t n, const dele_model *model,
@@ -99,12 +127,15 @@ dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_m
 typedef struct {
     float **g; /* [n_tensors]; NULL: everything is frozen */
     const dele_patch *
-        reads; /* op READ: d loss / d the site's value at (layer, row, head) is written to `seen` */
+        reads; /* op READ: d loss / d the site's value at (layer, rows, head) is written to `seen` */
     size_t n_reads;         /* a read that applies to no row is an error, as for patches */
     const dele_patch *adds; /* op ADD at RESID_POST: d loss / d the state there, of a loss on
                              * states: `value` is added to the stream's gradient */
     size_t n_adds;          /* an addition that applies to no row is an error */
 } dele_grads;
+
+/* Bytes that the backward pass adds to the run's arena. */
+size_t dele_backward_bytes(const dele_config *config, const dele_pass_size *size);
 
 /* Adds d loss / d tensor into grads, and writes the gradients to be read, from dlogits
  * [n_output_rows, vocab] of the preceding forward pass (with keep_for_backward).  Sites that are

@@ -110,7 +110,7 @@ static dele_status step(job *j, dele_err *err)
                         .n_output_rows = j->n_active};
     dele_status status = dele_forward(j->run, j->model, &batch, err);
     if (status) return status;
-    dele_logits(j->logits, j->model, j->run->final, j->n_active);
+    dele_logits(j->logits, j->run, j->model, j->run->final, j->n_active);
     if ((status = dele_logits_check(j->logits, j->n_active, j->model, err))) return status;
     size_t vocab = (size_t)j->model->config.vocab;
     for (size_t i = 0; i < j->n_active; i++)

@@ -281,27 +281,42 @@ static void put_padding(FILE *to, size_t n)
     for (; n % ALIGN; n++) fputc(0, to);
 }
 
-/* The tensor's rows in the file's order: unchanged, or for Q and K interleaved, in the arena. */
-static const float *rows_of(const dele_tensor *t, const dele_config *c, dele_arena *arena,
-                            dele_err *err)
+/* Rows from .. from + n - 1 of a tensor in the order of the file: as they are, or interleaved by
+ * pairs within each head, `head` being a head's rows for the purpose; n and from are then multiples
+ * of the head. */
+static void rows_in_file(float *out, float *plain, const dele_tensor *t, const dele_config *c,
+                         size_t from, size_t n)
 {
-    if (t->row->gguf_form != DELE_FORM_PAIRED) return t->data;
-    dele_arena_reset(arena);
-    float *pairs_of = dele_alloc_raw(arena, t->rows * t->cols, sizeof *pairs_of, err);
-    size_t n_heads = (size_t)(t->slot == DELE_SLOT_Q ? c->n_heads : c->n_kv_heads);
-    if (pairs_of) dele_gguf_permute(pairs_of, t->data, n_heads, (size_t)c->head_dim, t->cols);
-    return pairs_of;
+    const bool paired = t->row->gguf_form == DELE_FORM_PAIRED;
+    const size_t head = (size_t)c->head_dim;
+    dele_tensor_rows(paired ? plain : out, t, from, n);
+    if (!paired) return;
+    if (t->vector)
+        dele_gguf_permute(out, plain, t->cols / head, head, 1);
+    else
+        dele_gguf_permute(out, plain, n / head, head, t->cols);
 }
 
-static dele_status put_tensor(FILE *to, const dele_tensor *t, const float *rows, dele_dtype type,
-                              uint8_t *buffer, size_t piece, const char *path, dele_err *err)
+static dele_status put_tensor(FILE *to, const dele_tensor *t, const dele_config *c,
+                              dele_dtype type, const char *path, dele_arena *scratch,
+                              dele_err *err)
 {
+    enum { PIECE = 1 << 18 }; /* items */
     const dele_dtype_info *info = dele_dtype_of(type);
-    const size_t total = t->rows * t->cols;
-    for (size_t first = 0, n; first < total; first += n) {
-        n = total - first < piece ? total - first : piece;
-        const size_t bytes = n / info->items * info->bytes;
-        if (!dele_dtype_write(buffer, rows + first, type, n))
+    const size_t unit = t->row->gguf_form == DELE_FORM_PAIRED && !t->vector ? (size_t)c->head_dim : 1;
+    size_t some = PIECE / t->cols / unit * unit;
+    if (some < unit) some = unit;
+    if (some > t->rows) some = t->rows;
+    dele_arena_reset(scratch);
+    float *rows = dele_alloc_raw(scratch, some, t->cols * sizeof *rows, err);
+    float *plain = rows ? dele_alloc_raw(scratch, some, t->cols * sizeof *plain, err) : NULL;
+    uint8_t *buffer = plain ? dele_alloc_raw(scratch, some, t->cols * sizeof(float), err) : NULL;
+    if (!buffer) return DELE_ERR_MEMORY;
+    for (size_t from = 0, n; from < t->rows; from += n) {
+        n = t->rows - from < some ? t->rows - from : some;
+        const size_t bytes = n * t->cols / info->items * info->bytes;
+        rows_in_file(rows, plain, t, c, from, n);
+        if (!dele_dtype_write(buffer, rows, type, n * t->cols))
             return dele_fail(
                 err, DELE_ERR_DATA,
                 "%s: %s holds a weight that %s cannot express (too large, or not finite); "
@@ -317,18 +332,13 @@ static dele_status put_tensor(FILE *to, const dele_tensor *t, const float *rows,
 static dele_status put_data(FILE *to, const dele_model *model, dele_dtype requested,
                             const char *path, dele_err *err)
 {
-    enum { PIECE = 1 << 18 }; /* items: a multiple of every block, and of what a task takes */
-    dele_arena scratch = {0}, rotated = {0};
-    uint8_t *buffer = dele_alloc_raw(&scratch, PIECE, sizeof(float), err);
-    dele_status status = buffer ? DELE_OK : DELE_ERR_MEMORY;
+    dele_arena scratch = {0};
+    dele_status status = DELE_OK;
     for (size_t i = 0; i < model->n_tensors && !status; i++) {
         const dele_tensor *t = &model->tensors[i];
-        const float *rows = rows_of(t, &model->config, &rotated, err);
-        status =
-            rows ? put_tensor(to, t, rows, dele_gguf_dtype(t, requested), buffer, PIECE, path, err)
-                 : DELE_ERR_MEMORY;
+        status = put_tensor(to, t, &model->config, dele_gguf_dtype(t, requested), path, &scratch,
+                            err);
     }
-    dele_arena_release(&rotated);
     dele_arena_release(&scratch);
     return status;
 }

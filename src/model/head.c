@@ -1,13 +1,12 @@
 /* The head: from final states to logits and log-probabilities. */
 #include "model/forward.h"
-#include "tensor/gemm.h"
 #include "tensor/ops.h"
 
-void dele_logits(float *logits, const dele_model *model, const float *states, size_t n)
+void dele_logits(float *logits, dele_run *run, const dele_model *model, const float *states,
+                 size_t n)
 {
-    size_t d_model = (size_t)model->config.hidden_size, vocab = (size_t)model->config.vocab;
-    if (!gemm_nt_packed(logits, vocab, states, d_model, model->packed_head, n, 0.0f))
-        gemm_nt(logits, vocab, states, d_model, model->head, d_model, n, vocab, d_model, 0.0f);
+    linear_forward(logits, model->head.rows, 0, states, model->head.cols, n, &model->head,
+                   run->tile);
 }
 
 dele_status dele_logits_check(const float *logits, size_t n, const dele_model *model, dele_err *err)
@@ -27,7 +26,7 @@ dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_m
     if (!logits) return DELE_ERR_MEMORY;
     for (size_t at = 0; at < n; at += chunk) {
         size_t m = n - at < chunk ? n - at : chunk;
-        dele_logits(logits, model, states + at * d_model, m);
+        dele_logits(logits, run, model, states + at * d_model, m);
         run->flops += 2.0 * (double)m * (double)d_model * (double)vocab;
 #pragma omp parallel for if (m * vocab > 1 << 15)
         for (size_t i = 0; i < m; i++) {

@@ -1,6 +1,6 @@
-/* dele_model_layout in two steps, for the loaders: they compare the table with the file before they
- * allocate memory.  A config with wrong sizes then fails with a tensor's name, and not for lack of
- * memory. */
+/* dele_model_layout in steps, for the loaders: they compare the table with the file before any
+ * memory is allocated.  A config with wrong sizes then fails with a tensor's name, and not for lack
+ * of memory. */
 #ifndef DELE_LAYOUT_H
 #define DELE_LAYOUT_H
 
@@ -9,8 +9,16 @@
 /* Names and shapes, data still NULL. */
 dele_status dele_model_table(dele_model *model, const dele_config *config, dele_arena *arena,
                              dele_err *err);
-/* The memory behind the table, and the pointers of layers, embed, head. */
-dele_status dele_model_memory(dele_model *model, bool zeroed, dele_arena *arena, dele_err *err);
+/* How many tensors from i on share a product, and so their memory: q, k and v, gate and up. */
+size_t dele_model_group(const dele_model *model, size_t i);
+
+/* One allocation for a group of tensors; their data point into it.  zeroed, or not written. */
+dele_status dele_group_memory(dele_tensor *group, size_t n, bool zeroed, dele_arena *arena,
+                              dele_err *err);
+
+/* The matrices and vectors of layers, embed and head, from the tensors' memory.  Keeps packed
+ * copies. */
+void dele_model_point(dele_model *model);
 
 /* Refuses a model's directory that contains a link to a file outside it, a device, a pipe, or a
  * text file larger than any model's.  Files that a copy of the model would contain are checked

@@ -1,12 +1,10 @@
 /* The table of tensors and the layout of their memory.
  *
- *   tensors   [ embed | layer 0: norm q k v o norm gate up down | layer 1: ... | final norm | head
- *             ]
+ *   tensors   [ embed | layer 0: norm q k v o norm gate up down | layer 1: ... | final norm | head ]
  *
- * Matrices with the same input share an allocation: q, k and v are one, and so are gate and up,
- * without padding between them, so that each group is one matrix product of [rows of all, d_model].
- * A family without norm parameters has no norms in the table.  A tied model has no head in the
- * table: model->head is then the embedding. */
+ * Matrices with the same input are one product: q, k and v, and gate and up.  In float32 memory they
+ * lie one below the other.  A family without norm parameters has no norms in the table.  A tied
+ * model has no head in the table: model->head is then the embedding. */
 #include "model/model.h"
 
 #include <math.h>
@@ -106,87 +104,180 @@ dele_status dele_model_table(dele_model *model, const dele_config *config, dele_
     return DELE_OK;
 }
 
-/* How many tensors from i on share one allocation. */
-static size_t group_size(const dele_model *model, size_t i)
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+size_t dele_model_group(const dele_model *model, size_t i)
 {
-    return model->tensors[i].slot == DELE_SLOT_Q      ? 3
-           : model->tensors[i].slot == DELE_SLOT_GATE ? 2
-                                                      : 1;
+    switch (model->tensors[i].slot) {
+    case DELE_SLOT_Q:
+    case DELE_SLOT_Q_BIAS:
+        return 3;
+    case DELE_SLOT_GATE:
+    case DELE_SLOT_GATE_BIAS:
+        return 2;
+    default:
+        return 1;
+    }
 }
 
-static void point_layers(dele_model *model)
+static size_t group_floats(const dele_tensor *group, size_t n)
 {
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        const dele_tensor *t = &model->tensors[i];
-        dele_layer *layer = t->layer >= 0 ? &model->layers[t->layer] : NULL;
-        switch (t->slot) {
-        case DELE_SLOT_EMBED:
-            model->embed = t->data;
-            break;
-        case DELE_SLOT_ATTN_NORM:
-            layer->attn_norm = t->data;
-            break;
-        case DELE_SLOT_Q:
-            layer->q = t->data;
-            break;
-        case DELE_SLOT_K:
-            layer->k = t->data;
-            break;
-        case DELE_SLOT_V:
-            layer->v = t->data;
-            break;
-        case DELE_SLOT_O:
-            layer->o = t->data;
-            break;
-        case DELE_SLOT_MLP_NORM:
-            layer->mlp_norm = t->data;
-            break;
-        case DELE_SLOT_GATE:
-            layer->gate = t->data;
-            break;
-        case DELE_SLOT_UP:
-            layer->up = t->data;
-            break;
-        case DELE_SLOT_DOWN:
-            layer->down = t->data;
-            break;
-        case DELE_SLOT_FINAL_NORM:
-            model->final_norm = t->data;
-            break;
-        case DELE_SLOT_HEAD:
-            model->head = t->data;
-            break;
-        default:
-            break;
-        }
-    }
-    if (model->config.tied) model->head = model->embed;
+    size_t floats = 0;
+    for (size_t j = 0; j < n; j++) floats += group[j].rows * group[j].cols;
+    return floats;
 }
 
-dele_status dele_model_memory(dele_model *model, bool zeroed, dele_arena *arena, dele_err *err)
+dele_status dele_group_memory(dele_tensor *group, size_t n, bool zeroed, dele_arena *arena,
+                              dele_err *err)
 {
-    for (size_t i = 0, n; i < model->n_tensors; i += n) {
-        size_t floats = 0;
-        n = group_size(model, i);
-        for (size_t j = i; j < i + n; j++)
-            floats += model->tensors[j].rows * model->tensors[j].cols;
-        float *data = zeroed ? dele_alloc(arena, floats, sizeof *data, err)
-                             : dele_alloc_raw(arena, floats, sizeof *data, err);
-        if (!data) return DELE_ERR_MEMORY;
-        for (size_t j = i; j < i + n; j++) {
-            model->tensors[j].data = data;
-            data += model->tensors[j].rows * model->tensors[j].cols;
-        }
+    const size_t floats = group_floats(group, n);
+    float *data = zeroed ? dele_alloc(arena, floats, sizeof *data, err)
+                         : dele_alloc_raw(arena, floats, sizeof *data, err);
+    if (!data) return DELE_ERR_MEMORY;
+    for (size_t j = 0; j < n; j++) {
+        group[j].data = data;
+        data += group[j].rows * group[j].cols;
     }
-    point_layers(model);
     return DELE_OK;
+}
+
+/* The part of a matrix that a tensor is: its float32 memory where it has some. */
+static dele_matrix_part part_of(const dele_tensor *t)
+{
+    if (!t->data) return t->stored;
+    return (dele_matrix_part){.data = t->data, .type = DELE_DTYPE_F32, .rows = t->rows};
+}
+
+/* Writes the matrix that n tensors make, one below the other; its packed copy stays. */
+static void point_matrix(dele_matrix *w, const dele_tensor *group, size_t n)
+{
+    gemm_packed *packed = w->packed;
+    *w = (dele_matrix){.cols = group[0].cols, .n_parts = n, .packed = packed};
+    for (size_t j = 0; j < n; j++) {
+        w->part[j] = part_of(&group[j]);
+        w->rows += group[j].rows;
+    }
+    w->wide = dele_matrix_plain(w);
+}
+
+static void point_group(dele_model *model, const dele_tensor *group, size_t n)
+{
+    dele_layer *layer = group->layer >= 0 ? &model->layers[group->layer] : NULL;
+    switch (group->slot) {
+    case DELE_SLOT_EMBED:
+        point_matrix(&model->embed, group, n);
+        break;
+    case DELE_SLOT_ATTN_NORM:
+        layer->attn.norm = group->data;
+        break;
+    case DELE_SLOT_Q:
+        point_matrix(&layer->attn.qkv, group, n);
+        break;
+    case DELE_SLOT_Q_BIAS:
+        layer->attn.qkv_bias = group->data;
+        break;
+    case DELE_SLOT_O:
+        point_matrix(&layer->attn.o, group, n);
+        break;
+    case DELE_SLOT_O_BIAS:
+        layer->attn.o_bias = group->data;
+        break;
+    case DELE_SLOT_MLP_NORM:
+        layer->mlp.norm = group->data;
+        break;
+    case DELE_SLOT_GATE:
+        point_matrix(&layer->mlp.gate_up, group, n);
+        break;
+    case DELE_SLOT_GATE_BIAS:
+        layer->mlp.gate_up_bias = group->data;
+        break;
+    case DELE_SLOT_DOWN:
+        point_matrix(&layer->mlp.down, group, n);
+        break;
+    case DELE_SLOT_DOWN_BIAS:
+        layer->mlp.down_bias = group->data;
+        break;
+    case DELE_SLOT_FINAL_NORM:
+        model->final_norm = group->data;
+        break;
+    case DELE_SLOT_HEAD:
+        point_matrix(&model->head, group, n);
+        break;
+    default: /* K, V, UP and their biases belong to the group of the tensor before them */
+        break;
+    }
+}
+
+void dele_model_point(dele_model *model)
+{
+    gemm_packed *packed_head = model->head.packed;
+    for (size_t i = 0, n; i < model->n_tensors; i += n) {
+        n = dele_model_group(model, i);
+        point_group(model, &model->tensors[i], n);
+    }
+    if (!model->config.tied) return;
+    model->head = model->embed;
+    model->head.packed = packed_head;
 }
 
 dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena,
                               dele_err *err)
 {
     dele_status status = dele_model_table(model, config, arena, err);
-    return status ? status : dele_model_memory(model, true, arena, err);
+    for (size_t i = 0, n; !status && i < model->n_tensors; i += n) {
+        n = dele_model_group(model, i);
+        status = dele_group_memory(&model->tensors[i], n, true, arena, err);
+    }
+    if (!status) dele_model_point(model);
+    return status;
+}
+
+void dele_embed(float *out, const dele_model *model, const int *ids, size_t n)
+{
+    const size_t d_model = model->embed.cols;
+    for (size_t i = 0; i < n; i++)
+        matrix_rows(out + i * d_model, &model->embed, (size_t)ids[i], 1);
+}
+
+void dele_tensor_rows(float *out, const dele_tensor *t, size_t from, size_t n)
+{
+    if (t->data)
+        memcpy(out, t->data + from * t->cols, n * t->cols * sizeof *out);
+    else
+        dele_part_rows(out, &t->stored, t->cols, from, n);
+}
+
+dele_status dele_tensor_equal(bool *equal, const dele_tensor *a, const dele_tensor *b,
+                              dele_arena *scratch, dele_err *err)
+{
+    enum { PIECE = 1 << 18 }; /* items */
+    const size_t some = a->cols < PIECE ? PIECE / a->cols : 1;
+    dele_arena_reset(scratch);
+    float *x = dele_alloc_raw(scratch, some, a->cols * sizeof *x, err);
+    float *y = x ? dele_alloc_raw(scratch, some, a->cols * sizeof *y, err) : NULL;
+    if (!y) return DELE_ERR_MEMORY;
+    *equal = true;
+    for (size_t from = 0, n; from < a->rows && *equal; from += n) {
+        n = a->rows - from < some ? a->rows - from : some;
+        dele_tensor_rows(x, a, from, n);
+        dele_tensor_rows(y, b, from, n);
+        *equal = !memcmp(x, y, n * a->cols * sizeof *x);
+    }
+    return DELE_OK;
+}
+
+/* Float32 memory for a group that has none, with the weights of the file. */
+static dele_status widen_group(dele_tensor *group, size_t n, dele_arena *arena, dele_err *err)
+{
+    if (group->data) return DELE_OK;
+    dele_tensor wide[DELE_MATRIX_PARTS];
+    memcpy(wide, group, n * sizeof *group);
+    if (dele_group_memory(wide, n, false, arena, err)) return DELE_ERR_MEMORY;
+    for (size_t j = 0; j < n; j++) {
+        dele_tensor_rows(wide[j].data, &group[j], 0, group[j].rows);
+        group[j].data = wide[j].data;
+    }
+    return DELE_OK;
 }
 
 static bool any_of(const bool *trains, size_t i, size_t n)
@@ -196,27 +287,50 @@ static bool any_of(const bool *trains, size_t i, size_t n)
     return false;
 }
 
+dele_status dele_model_train(dele_model *model, const bool *trains, dele_err *err)
+{
+    for (size_t i = 0, n; i < model->n_tensors; i += n) {
+        dele_tensor *group = &model->tensors[i];
+        n = dele_model_group(model, i);
+        if (!any_of(trains, i, n)) continue;
+        if (widen_group(group, n, &model->copies, err)) return DELE_ERR_MEMORY;
+        for (size_t j = 0; j < n; j++) group[j].trained |= trains[i + j];
+    }
+    dele_model_point(model);
+    return DELE_OK;
+}
+
+size_t dele_model_widen(dele_model *model, size_t bytes)
+{
+    for (size_t i = 0, n; i < model->n_tensors; i += n) {
+        dele_tensor *group = &model->tensors[i];
+        n = dele_model_group(model, i);
+        dele_matrix now = {0};
+        point_matrix(&now, group, n);
+        const size_t need = group_floats(group, n) * sizeof(float);
+        if (now.wide || need > bytes || widen_group(group, n, &model->copies, NULL)) continue;
+        bytes -= need;
+    }
+    dele_model_point(model);
+    return bytes;
+}
+
 dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const bool *trains,
                               dele_arena *arena, dele_err *err)
 {
     dele_status status = dele_model_table(frozen, &model->config, arena, err);
     if (status) return status;
     for (size_t i = 0, n; i < model->n_tensors; i += n) {
-        size_t floats = 0;
-        n = group_size(model, i);
-        for (size_t j = i; j < i + n; j++)
-            floats += model->tensors[j].rows * model->tensors[j].cols;
-        float *data = model->tensors[i].data;
-        if (any_of(trains, i, n)) {
-            if (!(data = dele_alloc_raw(arena, floats, sizeof *data, err))) return DELE_ERR_MEMORY;
-            memcpy(data, model->tensors[i].data, floats * sizeof *data);
-        }
-        for (size_t j = i; j < i + n; j++) {
-            frozen->tensors[j].data = data;
-            data += model->tensors[j].rows * model->tensors[j].cols;
-        }
+        dele_tensor *group = &frozen->tensors[i];
+        n = dele_model_group(model, i);
+        memcpy(group, &model->tensors[i], n * sizeof *group);
+        if (!any_of(trains, i, n) || !group->data) continue;
+        if (dele_group_memory(group, n, false, arena, err)) return DELE_ERR_MEMORY;
+        for (size_t j = 0; j < n; j++)
+            memcpy(group[j].data, model->tensors[i + j].data,
+                   group[j].rows * group[j].cols * sizeof *group[j].data);
     }
-    point_layers(frozen);
+    dele_model_point(frozen);
     frozen->path = model->path;
     return DELE_OK;
 }
@@ -255,6 +369,5 @@ dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot, int laye
 
 double dele_layer_flops(const dele_config *c, double keys)
 {
-    const double d_model = c->hidden_size, q = (double)dele_q_dim(c), kv = (double)dele_kv_dim(c);
-    return 2 * (d_model * (2 * q + 2 * kv) + 3 * d_model * c->intermediate_size + 2 * q * keys);
+    return dele_attention_flops(c, 1, 1) + dele_heads_flops(c, keys) + dele_mlp_flops(c, 1);
 }

@@ -6,8 +6,10 @@
 #include <stdint.h>
 
 #include "model/config.h"
+#include "base/file.h"
 #include "model/families/families.h"
-#include "tensor/gemm.h"
+#include "model/sublayers/attention.h"
+#include "model/sublayers/mlp.h"
 #include "text/tokenizer.h"
 
 typedef struct {
@@ -18,16 +20,14 @@ typedef struct {
     int layer;         /* -1: not in a layer */
     bool vector;       /* one dimension in files: a norm, a bias */
     size_t rows, cols; /* 1-d tensors have rows == 1 */
-    float *data;       /* [rows, cols]; only training writes to it */
+    dele_matrix_part stored; /* in the mapped file; data NULL: the model was made, not loaded */
+    float *data;  /* [rows, cols] in float32; NULL: in the file alone.  Only training writes to it */
+    bool trained; /* data may differ from the file: dele_model_train */
 } dele_tensor;
 
 typedef struct {
-    const float *attn_norm, *mlp_norm; /* [d_model], NULL where the family has none */
-    const float *q, *k, *v,
-        *o; /* q, k, v are side by side: [q_dim + 2 kv_dim, d_model] from q on */
-    const float *gate, *up, *down; /* gate and up likewise: [2 d_ff, d_model] from gate on */
-    gemm_packed *packed_qkv, *packed_o, *packed_gate_up,
-        *packed_down; /* NULL unless dele_model_pack made it */
+    dele_attention_weights attn;
+    dele_mlp_weights mlp;
 } dele_layer;
 
 typedef struct {
@@ -35,12 +35,14 @@ typedef struct {
     dele_tensor *tensors; /* [n_tensors] in the order embedding, layers, final norm, head */
     size_t n_tensors;
     dele_layer *layers;        /* [n_layers] */
-    const float *embed, *head; /* [vocab, d_model]; the same when tied */
+    dele_matrix embed, head;   /* [vocab, d_model]; the same when tied */
     const float *final_norm;   /* [d_model] or NULL */
-    gemm_packed *packed_head;  /* NULL unless dele_model_pack made it */
     dele_tokenizer *tokenizer; /* NULL when the directory holds none */
     const char *path;          /* the path it was loaded from */
     char *config_text;         /* config.json as read, unknown keys and all; NULL from a GGUF */
+    dele_map *map;             /* [n_maps] the mapped files */
+    size_t n_maps;
+    dele_arena copies; /* float32 masters and copies */
 } dele_model;
 
 /* Floating-point operations, two for each multiplication, of one row's matrix products and
@@ -51,36 +53,70 @@ double dele_layer_flops(const dele_config *c, double keys);
 dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena,
                               dele_err *err);
 
+/* Float32 masters of the marked tensors [n_tensors]: their weights may be written from then on.
+ * Tensors that share a product with one of them (q, k and v; gate and up) become float32 too. */
+dele_status dele_model_train(dele_model *model, const bool *trains, dele_err *err);
+
 /* A reference model, unchanged while tensors of the first model train.  The marked tensors (and
- * those that share their allocation) are copied, all others are shared with the first model.  The
- * first model owns the tokenizer; nothing has to be released. */
+ * those that share a product) are copied, all others are shared with the first model.  The first
+ * model owns the tokenizer and the mapped files; nothing has to be released. */
 dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const bool *trains,
                               dele_arena *arena, dele_err *err);
 
-/* A Hugging Face directory or a .gguf file, as float32.  Release closes the tokenizer and frees
- * packed copies; all other memory is the arena's. */
+/* A Hugging Face directory or a .gguf file.  Matrices stay in the mapped file, in its number type;
+ * vectors are read.  Every weight is finite, or the load fails.  Release unmaps the files, closes
+ * the tokenizer and frees masters and copies; all other memory is the arena's. */
 dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err);
 void dele_model_release(dele_model *model);
+
+/* The same without reading the weights: for what looks at names, shapes and the config. */
+dele_status dele_model_open(dele_model *model, const char *path, dele_arena *arena, dele_err *err);
+
+/* Float32 copies of the matrices that have none, in the order of the layers, as many as `bytes`
+ * hold: products are faster with them, and agree to rounding without.  Returns the bytes left. */
+size_t dele_model_widen(dele_model *model, size_t bytes);
+
+/* Load and widen, with `memory` MiB for the copies: how a command loads a model to compute with. */
+dele_status dele_model_load_wide(dele_model *model, const char *path, int memory,
+                                 dele_arena *arena, dele_err *err);
+
+/* A command's option for it.  clang-format off */
+enum { DELE_DEFAULT_MEMORY = 4096 };
+#define DELE_MEMORY_OPTION(variable)                                                            \
+    DELE_OPT("memory", &(variable),                                                             \
+             "MiB for float32 copies of the weights, which make products faster; 0: none")
+/* clang-format on */
 
 /* Gives the tokenizer the config's ids of begin and end, and checks that the embedding has a row
  * for each of the tokenizer's ids.  The model must have a tokenizer.  where: the model's or
  * tokenizer's path, for messages. */
 dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, dele_err *err);
 
-/* Makes packed copies of the matrices for faster products, if the backend of gemm.h has them and
- * there is memory: as much again as the weights.  Only for a model that is not trained: the copies
- * do not follow changes. */
-void dele_model_pack(dele_model *model);
+/* Copies of the matrices in the order of the matrix library (gemm.h), if it has one, as many as
+ * `bytes` hold.  Only for a model that is not trained: the copies do not follow changes. */
+void dele_model_pack(dele_model *model, size_t bytes);
 
 /* Weights N(0, std) but norms 1; the output projections O and DOWN by std / sqrt(2 n_layers). */
 void dele_model_randomise(dele_model *model, double std, uint64_t seed);
 
-/* Writes config.json, model.safetensors (dtype "f32", "bf16" or "f16") and the tokenizer into an
- * existing directory. */
+/* Writes config.json, model.safetensors and the tokenizer into an existing directory.  dtype "f32",
+ * "bf16" or "f16" (rounded to nearest, ties to even), or "keep": every tensor has the type of its
+ * file, and one that was not trained has its bytes; float32 where the file's type is one of blocks
+ * or there was no file. */
 dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype,
                             dele_err *err);
 
 size_t dele_model_parameters(const dele_model *model);
+
+/* out [n, d_model]: the embeddings of ids [n], each a row of the embedding. */
+void dele_embed(float *out, const dele_model *model, const int *ids, size_t n);
+
+/* out [n, cols]: rows from .. from + n - 1 of a tensor in float32 (a vector is one row). */
+void dele_tensor_rows(float *out, const dele_tensor *t, size_t from, size_t n);
+
+/* Whether two tensors of one shape have the same float32 bits.  The scratch arena is reset. */
+dele_status dele_tensor_equal(bool *equal, const dele_tensor *a, const dele_tensor *b,
+                              dele_arena *scratch, dele_err *err);
 dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot,
                                int layer); /* NULL: the family has none */
 

@@ -1,8 +1,8 @@
-/* Loading a model into float32.
+/* Loading a model: its tensors are found in the mapped files.
  *
- * The tensors that the config requires and those of the file are
- * compared first, by name and shape: every expected tensor exactly once, and no other.  Memory is
- * allocated afterwards, so that a damaged file fails without allocating. */
+ * The tensors that the config requires and those of the file are compared first, by name and shape:
+ * every expected tensor exactly once, and no other.  Memory is allocated afterwards, so that a
+ * damaged file fails without allocating. */
 #include <stdio.h>
 #include <string.h>
 
@@ -103,29 +103,61 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
     return DELE_OK;
 }
 
-/* A NaN or infinite weight makes every result of the model meaningless, and some results look
- * valid: the argmax of NaN is id 0.  Every command loads its model here, so such a file is refused
- * here. */
-static dele_status read_finite(float *out, const dele_stored *stored, size_t n, dele_err *err)
+/* ---- where the weights are ------------------------------------------------------------------- */
+
+/* The tensor in the file, as products read it. */
+static dele_matrix_part part_in(const dele_stored *stored, const dele_tensor *t,
+                                const dele_config *c, bool gguf)
 {
-    if (dele_dtype_read(out, stored->data, stored->dtype, n)) return DELE_OK;
-    return dele_fail(
-        err, DELE_ERR_DATA,
-        "%s: %.100s holds a weight that is not finite (NaN or infinite): the model is broken",
-        stored->file, stored->name);
+    const dele_stored_form form = gguf ? t->row->gguf_form : t->row->hf_form;
+    dele_matrix_part part = {.data = stored->data, .type = stored->dtype, .rows = t->rows};
+    if (form == DELE_FORM_PAIRED)
+        part.order = DELE_ROWS_PAIRED, part.step = (size_t)c->head_dim;
+    return part;
 }
 
-static dele_status read_tensor(dele_tensor *t, const dele_stored *stored, const dele_config *c,
-                               bool gguf, dele_arena *scratch, dele_err *err)
+/* A vector is read at once: products need it whole, and it is small.  The rows of a file's order
+ * are its items. */
+static dele_status read_vectors(dele_tensor *group, size_t n, dele_arena *arena, dele_err *err)
 {
-    size_t n = t->rows * t->cols;
-    if (!gguf || t->row->gguf_form != DELE_FORM_PAIRED) return read_finite(t->data, stored, n, err);
-    dele_arena_reset(scratch);
-    float *pairs = dele_alloc_raw(scratch, n, sizeof *pairs, err);
-    if (!pairs) return DELE_ERR_MEMORY;
-    if (read_finite(pairs, stored, n, err)) return DELE_ERR_DATA;
-    size_t n_heads = (size_t)(t->slot == DELE_SLOT_Q ? c->n_heads : c->n_kv_heads);
-    dele_gguf_unpermute(t->data, pairs, n_heads, (size_t)c->head_dim, t->cols);
+    if (dele_group_memory(group, n, false, arena, err)) return DELE_ERR_MEMORY;
+    for (size_t j = 0; j < n; j++) {
+        dele_matrix_part items = group[j].stored;
+        items.rows = group[j].cols;
+        dele_part_rows(group[j].data, &items, 1, 0, items.rows);
+    }
+    return DELE_OK;
+}
+
+static dele_status place(dele_model *model, const dele_stored *const *stored, bool gguf,
+                         dele_arena *arena, dele_err *err)
+{
+    dele_status status = DELE_OK;
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        dele_tensor *t = &model->tensors[i];
+        t->stored = part_in(stored[i], t, &model->config, gguf);
+    }
+    for (size_t i = 0, n; i < model->n_tensors && !status; i += n) {
+        n = dele_model_group(model, i);
+        if (model->tensors[i].vector) status = read_vectors(&model->tensors[i], n, arena, err);
+    }
+    if (!status) dele_model_point(model);
+    return status;
+}
+
+/* A NaN or infinite weight makes every result of the model meaningless, and some results look
+ * valid: the argmax of NaN is id 0.  Every command that computes loads its model here, so such a
+ * file is refused here. */
+static dele_status check_finite(const dele_model *model, dele_err *err)
+{
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        const dele_tensor *t = &model->tensors[i];
+        if (!dele_dtype_finite(t->stored.data, t->stored.type, t->rows * t->cols))
+            return dele_fail(err, DELE_ERR_DATA,
+                             "%s: %.100s holds a weight that is not finite (NaN or infinite): the "
+                             "model is broken",
+                             model->path, model->config_text ? t->name : t->gguf_name);
+    }
     return DELE_OK;
 }
 
@@ -138,11 +170,7 @@ static dele_status read_model(dele_model *model, source *s, const dele_config *c
         status ? NULL : DELE_NEW(&scratch, const dele_stored *, model->n_tensors, err);
     if (!status && !stored) status = DELE_ERR_MEMORY;
     if (!status) status = match(stored, model, s, err);
-    if (!status) status = dele_model_memory(model, false, arena, err);
-    dele_arena pairs = {0};
-    for (size_t i = 0; i < model->n_tensors && !status; i++)
-        status = read_tensor(&model->tensors[i], stored[i], config, s->gguf, &pairs, err);
-    dele_arena_release(&pairs);
+    if (!status) status = place(model, stored, s->gguf, arena, err);
     dele_arena_release(&scratch);
     return status;
 }
@@ -169,6 +197,11 @@ static dele_status load_gguf(dele_model *model, const char *path, dele_arena *ar
         source s = {g.tensor, g.n, true, path};
         status = read_model(model, &s, &config, arena, err);
     }
+    if (!status && (model->map = DELE_NEW(arena, dele_map, 1, err))) {
+        model->map[model->n_maps++] = g.map;
+        g.map = (dele_map){0};
+    }
+    if (!status && !model->map) status = DELE_ERR_MEMORY;
     if (!status && parts.kind) {
         model->tokenizer = dele_tokenizer_build(&parts, arena, err);
         if (!model->tokenizer) status = err ? err->code : DELE_ERR_FORMAT;
@@ -223,8 +256,9 @@ static dele_status load_directory(dele_model *model, const char *dir, dele_arena
         source s = {st.tensor, st.n, false, dir};
         status = read_model(model, &s, &config, arena, err);
         model->config_text = text;
+        model->map = st.map;
+        model->n_maps = st.n_maps;
     }
-    dele_safetensors_close(&st);
     const char *tokenizer = status ? NULL : dele_printf(arena, err, "%s/tokenizer.json", dir);
     if (!status && !tokenizer) status = DELE_ERR_MEMORY;
     if (!status && dele_path_exists(tokenizer)) {
@@ -247,7 +281,7 @@ dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, de
                      dele_tokenizer_size(t), c->vocab);
 }
 
-dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
+dele_status dele_model_open(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
 {
     dele_err mine = {0};
     *model = (dele_model){0};
@@ -274,35 +308,65 @@ dele_status dele_model_load(dele_model *model, const char *path, dele_arena *are
     return DELE_OK;
 }
 
-void dele_model_release(dele_model *model)
+dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
 {
-    dele_tokenizer_close(model->tokenizer);
-    model->tokenizer = NULL;
-    for (int l = 0; model->layers && l < model->config.n_layers; l++) {
-        dele_layer *layer = &model->layers[l];
-        gemm_packed **packed[] = {&layer->packed_qkv, &layer->packed_o, &layer->packed_gate_up,
-                                  &layer->packed_down};
-        for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) {
-            gemm_packed_free(*packed[i]);
-            *packed[i] = NULL;
-        }
+    dele_status status = dele_model_open(model, path, arena, err);
+    if (!status && (status = check_finite(model, err))) {
+        dele_model_release(model);
+        *model = (dele_model){0};
     }
-    gemm_packed_free(model->packed_head);
-    model->packed_head = NULL;
+    return status;
 }
 
-void dele_model_pack(dele_model *model)
+dele_status dele_model_load_wide(dele_model *model, const char *path, int memory,
+                                 dele_arena *arena, dele_err *err)
 {
-    const dele_config *c = &model->config;
-    size_t d_model = (size_t)c->hidden_size, d_ff = (size_t)c->intermediate_size,
-           q_dim = dele_q_dim(c), qkv_dim = q_dim + 2 * dele_kv_dim(c);
-    for (int l = 0; l < c->n_layers; l++) {
-        dele_layer *layer = &model->layers[l];
-        if (!layer->packed_qkv) layer->packed_qkv = gemm_pack(layer->q, qkv_dim, d_model);
-        if (!layer->packed_o) layer->packed_o = gemm_pack(layer->o, d_model, q_dim);
-        if (!layer->packed_gate_up)
-            layer->packed_gate_up = gemm_pack(layer->gate, 2 * d_ff, d_model);
-        if (!layer->packed_down) layer->packed_down = gemm_pack(layer->down, d_model, d_ff);
+    if (memory < 0)
+        return dele_fail(err, DELE_ERR_USAGE, "--memory %d: give MiB, at least 0", memory);
+    dele_status status = dele_model_load(model, path, arena, err);
+    if (!status) dele_model_widen(model, (size_t)memory << 20);
+    return status;
+}
+
+/* Every matrix of the model once: those of the layers, and the head.  The embedding is only read by
+ * rows. */
+static dele_matrix *matrix_at(dele_model *model, size_t i)
+{
+    enum { IN_LAYER = 4 };
+    const size_t layer = i / IN_LAYER;
+    if (layer == (size_t)model->config.n_layers) return i % IN_LAYER ? NULL : &model->head;
+    dele_layer *l = &model->layers[layer];
+    dele_matrix *const in_layer[IN_LAYER] = {&l->attn.qkv, &l->attn.o, &l->mlp.gate_up,
+                                             &l->mlp.down};
+    return in_layer[i % IN_LAYER];
+}
+
+void dele_model_release(dele_model *model)
+{
+    dele_matrix *w;
+    dele_tokenizer_close(model->tokenizer);
+    model->tokenizer = NULL;
+    for (size_t i = 0; model->layers && (w = matrix_at(model, i)); i++) {
+        gemm_packed_free(w->packed);
+        w->packed = NULL;
     }
-    if (!model->packed_head) model->packed_head = gemm_pack(model->head, (size_t)c->vocab, d_model);
+    for (size_t i = 0; i < model->n_maps; i++) dele_map_close(&model->map[i]);
+    model->n_maps = 0;
+    dele_arena_release(&model->copies);
+}
+
+void dele_model_pack(dele_model *model, size_t bytes)
+{
+    dele_arena scratch = {0};
+    dele_matrix *w;
+    for (size_t i = 0; (w = matrix_at(model, i)); i++) {
+        const size_t need = w->rows * w->cols * sizeof(float);
+        if (w->packed || need > bytes) continue;
+        float *rows = w->wide ? NULL : dele_alloc_raw(&scratch, w->rows, w->cols * sizeof *rows, NULL);
+        if (rows) matrix_rows(rows, w, 0, w->rows);
+        if (w->wide || rows) w->packed = gemm_pack(w->wide ? w->wide : rows, w->rows, w->cols);
+        if (w->packed) bytes -= need;
+        dele_arena_reset(&scratch);
+    }
+    dele_arena_release(&scratch);
 }

@@ -82,6 +82,14 @@ static dele_status write_text(const char *path, const char *text, dele_err *err)
     return dele_writer_commit(&out, err);
 }
 
+/* The type that config.json names where every tensor keeps its own: that of the first matrix. */
+static dele_dtype type_of_most(const dele_model *model)
+{
+    const dele_matrix_part *first = &model->tensors[0].stored;
+    return first->data && first->type <= DELE_DTYPE_BF16 ? first->type : DELE_DTYPE_F32;
+}
+
+/* dtype DELE_N_DTYPES: the text that came with the model stays as it is. */
 static dele_status save_config(const dele_model *model, const char *path, dele_dtype dtype,
                                dele_arena *arena, dele_err *err)
 {
@@ -94,9 +102,12 @@ static dele_status save_config(const dele_model *model, const char *path, dele_d
     }
     if (!text)
         return dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory while it was written", path);
-    const char *edited = with_dtype(text, dtype, arena, err);
+    const bool keep = dtype == DELE_N_DTYPES;
+    const char *edited =
+        keep && !made ? text : with_dtype(text, keep ? type_of_most(model) : dtype, arena, err);
+    dele_status status = edited ? write_text(path, edited, err) : DELE_ERR_MEMORY;
     cJSON_free(made);
-    return edited ? write_text(path, edited, err) : DELE_ERR_MEMORY;
+    return status;
 }
 
 /* Copies a file that deleatur does not read but other programs do. */
@@ -126,10 +137,12 @@ static dele_status save_generation(const dele_model *model, const char *dir, del
 dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype_name,
                             dele_err *err)
 {
+    const bool keep = !strcmp(dtype_name, "keep");
     dele_dtype dtype = dele_dtype_by_name(dtype_name);
-    if (dtype > DELE_DTYPE_BF16)
+    if (dtype > DELE_DTYPE_BF16 && !keep)
         return dele_fail(err, DELE_ERR_USAGE,
-                         "weights cannot be saved as \"%.20s\"; f32, bf16 and f16 are possible",
+                         "weights cannot be saved as \"%.20s\"; keep (the type that each tensor "
+                         "had), f32, bf16 and f16 are possible",
                          dtype_name);
     if (!dele_path_is_dir(dir))
         return dele_fail(err, DELE_ERR_FILE, "%s: not a directory; make it first", dir);

@@ -310,18 +310,34 @@ static const char *header_dtype(dele_dtype dtype)
     return dtype == DELE_DTYPE_F32 ? "F32" : dtype == DELE_DTYPE_F16 ? "F16" : "BF16";
 }
 
+/* The type that a tensor is saved in.  DELE_N_DTYPES keeps the type that its file had, or float32
+ * where safetensors has no such type. */
+static dele_dtype saved_type(const dele_tensor *t, dele_dtype dtype)
+{
+    if (dtype != DELE_N_DTYPES) return dtype;
+    return t->stored.data && t->stored.type <= DELE_DTYPE_BF16 ? t->stored.type : DELE_DTYPE_F32;
+}
+
+/* Whether the file's bytes of a tensor are what is saved. */
+static bool saved_as_stored(const dele_tensor *t, dele_dtype type)
+{
+    return t->stored.data && !t->trained && t->stored.type == type &&
+           t->stored.order == DELE_ROWS_PLAIN;
+}
+
 /* The names are the program's own and need no escapes.  The header is padded with blanks so that
  * the data is aligned. */
 static void write_header(FILE *out, const dele_model *model, dele_dtype dtype, size_t *length)
 {
-    size_t size = dele_dtype_of(dtype)->bytes, begin = 0, n = 0;
+    size_t begin = 0, n = 0;
     char line[256];
     const char *open = "{\"__metadata__\":{\"format\":\"pt\"}";
     n += strlen(open);
     if (out) fputs(open, out);
     for (size_t i = 0; i < model->n_tensors; i++) {
         const dele_tensor *t = &model->tensors[i];
-        size_t end = begin + t->rows * t->cols * size;
+        const dele_dtype type = saved_type(t, dtype);
+        size_t end = begin + t->rows * t->cols * dele_dtype_of(type)->bytes;
         char shape[64];
         if (t->vector)
             snprintf(shape, sizeof shape, "%zu", t->cols);
@@ -330,7 +346,7 @@ static void write_header(FILE *out, const dele_model *model, dele_dtype dtype, s
         n +=
             (size_t)snprintf(line, sizeof line,
                              ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
-                             t->name, header_dtype(dtype), shape, begin, end);
+                             t->name, header_dtype(type), shape, begin, end);
         if (out) fputs(line, out);
         begin = end;
     }
@@ -341,27 +357,47 @@ static void write_header(FILE *out, const dele_model *model, dele_dtype dtype, s
     *length = n;
 }
 
+static dele_status no_room(const char *path, dele_err *err)
+{
+    return dele_fail(err, DELE_ERR_FILE, "%s: writing failed: %s", path, strerror(errno));
+}
+
+/* A tensor's weights, some rows at a time, in another type than they have or from float32. */
+static dele_status write_rows(FILE *out, const dele_tensor *t, dele_dtype type, const char *path,
+                              dele_arena *scratch, dele_err *err)
+{
+    enum { PIECE = 1 << 18 }; /* items */
+    const size_t some = t->cols < PIECE ? PIECE / t->cols : 1, n_rows = t->rows < some ? t->rows : some,
+                 size = dele_dtype_of(type)->bytes;
+    dele_arena_reset(scratch);
+    float *rows = dele_alloc_raw(scratch, n_rows, t->cols * sizeof *rows, err);
+    uint8_t *bytes = rows ? dele_alloc_raw(scratch, n_rows, t->cols * size, err) : NULL;
+    if (!bytes) return DELE_ERR_MEMORY;
+    for (size_t from = 0, n; from < t->rows; from += n) {
+        n = t->rows - from < n_rows ? t->rows - from : n_rows;
+        dele_tensor_rows(rows, t, from, n);
+        if (!dele_dtype_write(bytes, rows, type, n * t->cols))
+            return dele_fail(err, DELE_ERR_DATA,
+                             "%s: a weight of %s is too large for %s; save as bf16 or f32", path,
+                             t->name, header_dtype(type));
+        if (fwrite(bytes, t->cols * size, n, out) != n) return no_room(path, err);
+    }
+    return DELE_OK;
+}
+
 static dele_status write_data(FILE *out, const dele_model *model, dele_dtype dtype,
                               const char *path, dele_err *err)
 {
-    enum { PIECE = 1 << 18 };
     dele_arena scratch = {0};
-    size_t size = dele_dtype_of(dtype)->bytes;
-    uint8_t *buffer = dele_alloc_raw(&scratch, PIECE, size, err);
-    dele_status status = buffer ? DELE_OK : DELE_ERR_MEMORY;
+    dele_status status = DELE_OK;
     for (size_t i = 0; i < model->n_tensors && !status; i++) {
         const dele_tensor *t = &model->tensors[i];
-        size_t total = t->rows * t->cols;
-        for (size_t first = 0, n; first < total && !status; first += n) {
-            n = total - first < PIECE ? total - first : PIECE;
-            if (!dele_dtype_write(buffer, t->data + first, dtype, n))
-                status = dele_fail(err, DELE_ERR_DATA,
-                                   "%s: a weight of %s is too large for %s; save as bf16 or f32",
-                                   path, t->name, header_dtype(dtype));
-            else if (fwrite(buffer, size, n, out) != n)
-                status =
-                    dele_fail(err, DELE_ERR_FILE, "%s: writing failed: %s", path, strerror(errno));
-        }
+        const dele_dtype type = saved_type(t, dtype);
+        const size_t bytes = t->rows * t->cols * dele_dtype_of(type)->bytes;
+        if (!saved_as_stored(t, type))
+            status = write_rows(out, t, type, path, &scratch, err);
+        else if (fwrite(t->stored.data, 1, bytes, out) != bytes)
+            status = no_room(path, err);
     }
     dele_arena_release(&scratch);
     return status;
@@ -370,7 +406,7 @@ static dele_status write_data(FILE *out, const dele_model *model, dele_dtype dty
 dele_status dele_safetensors_save(const dele_model *model, const char *path, dele_dtype dtype,
                                   dele_err *err)
 {
-    if (dtype > DELE_DTYPE_BF16)
+    if (dtype > DELE_DTYPE_BF16 && dtype != DELE_N_DTYPES)
         return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: weights are saved as f32, bf16 or f16",
                          path);
     dele_writer out = {0};

@@ -8,20 +8,13 @@
 
 enum { WIDTH = 80, TEXT_COLUMN = 26 };
 
-enum { MOST_ARGUMENT = 400 };
-
-/* What is written behind an option's name: the kind of its value, or of a choice its words. */
-static void argument_of(char text[MOST_ARGUMENT], const dele_option *o)
+static const char *argument(dele_option_type type)
 {
-    static const char *const kinds[] = {
+    static const char *const words[] = {
         [DELE_OPT_STRING] = "TEXT", [DELE_OPT_INT] = "N", [DELE_OPT_U64] = "N",
-        [DELE_OPT_DOUBLE] = "X",    [DELE_OPT_BOOL] = "", [DELE_OPT_CHOICE] = "",
-        [DELE_OPT_GROUP] = "",
+        [DELE_OPT_DOUBLE] = "X",    [DELE_OPT_BOOL] = "", [DELE_OPT_GROUP] = "",
     };
-    if (o->type == DELE_OPT_CHOICE)
-        dele_option_words(text, MOST_ARGUMENT, o, "|");
-    else
-        snprintf(text, MOST_ARGUMENT, "%s", kinds[o->type]);
+    return words[type];
 }
 
 /* Columns of the first n bytes: one for each character. */
@@ -86,9 +79,6 @@ static void default_text(char *text, size_t size, const dele_option *o)
     case DELE_OPT_BOOL:
         if (*(bool *)o->value) snprintf(text, size, " [on; --no-%s]", o->name);
         break;
-    case DELE_OPT_CHOICE:
-        if (*dele_option_word(o)) snprintf(text, size, " [%s]", dele_option_word(o));
-        break;
     case DELE_OPT_GROUP:
         break;
     }
@@ -109,12 +99,12 @@ static void print_entry(const char *term, const char *text)
 static void print_options(const dele_option *options)
 {
     for (const dele_option *o = options; o && o->name; o++) {
-        char term[MOST_ARGUMENT + 80], arg[MOST_ARGUMENT], value[200], text[1200];
+        char term[80], value[200], text[1200];
         if (o->type == DELE_OPT_GROUP) {
             printf("\n%s\n", o->help);
             continue;
         }
-        argument_of(arg, o);
+        const char *arg = argument(o->type);
         snprintf(term, sizeof term, "--%s%s%s", o->name, *arg ? " " : "", arg);
         default_text(value, sizeof value, o);
         snprintf(text, sizeof text, "%s%s", o->help, value);
@@ -141,17 +131,11 @@ void dele_options_help(const dele_usage *u, const dele_option *common)
 
 static cJSON *option_json(const dele_option *o)
 {
-    cJSON *json = cJSON_CreateObject(), *choices;
-    char arg[MOST_ARGUMENT];
-    argument_of(arg, o);
+    cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "name", o->name);
-    cJSON_AddStringToObject(json, "argument", arg);
+    cJSON_AddStringToObject(json, "argument", argument(o->type));
     cJSON_AddItemToObject(json, "default", dele_option_value_json(o));
     cJSON_AddStringToObject(json, "help", o->help);
-    if (o->type != DELE_OPT_CHOICE) return json;
-    cJSON_AddItemToObject(json, "choices", choices = cJSON_CreateArray());
-    for (const char *const *word = o->choices; *word; word++)
-        if (**word) cJSON_AddItemToArray(choices, cJSON_CreateString(*word));
     return json;
 }
 

@@ -190,7 +190,7 @@ static dele_status run_pass(pass *p, job *j, dele_err *err)
         size_t n = p->n_output_rows - begin < LOGIT_ROWS ? p->n_output_rows - begin : LOGIT_ROWS;
         double log_sum[LOGIT_ROWS];
         int top[LOGIT_ROWS];
-        dele_logits(logits, j->model, j->run->final + begin * d_model, n);
+        dele_logits(logits, j->run, j->model, j->run->final + begin * d_model, n);
         if ((status = dele_logits_check(logits, n, j->model, err))) return status;
 #pragma omp parallel for
         for (size_t i = 0; i < n; i++)

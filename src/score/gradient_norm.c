@@ -64,7 +64,7 @@ dele_status dele_gradient_norm(double *norm, const dele_scored_text *text,
                         .keep_for_backward = true};
     dele_status status = dele_forward(run, model, &batch, err);
     if (status) return status;
-    dele_logits(logits, model, run->final, n);
+    dele_logits(logits, run, model, run->final, n);
     if ((status = dele_logits_check(logits, n, model, err))) return status;
     loss_gradient(logits, text->ids + text->first, n, vocab);
     dele_grads grads = {.g = buffers->g};

@@ -73,7 +73,7 @@ static dele_status score_packed_texts(dele_scored_text *texts, size_t n, dele_ru
     dele_status status = dele_forward(run, model, &batch, err);
     for (size_t begin = 0; begin < b.n_output_rows && !status; begin += LOGIT_ROWS) {
         size_t rows = b.n_output_rows - begin < LOGIT_ROWS ? b.n_output_rows - begin : LOGIT_ROWS;
-        dele_logits(logits, model, run->final + begin * d_model, rows);
+        dele_logits(logits, run, model, run->final + begin * d_model, rows);
         if ((status = dele_logits_check(logits, rows, model, err))) break;
 #pragma omp parallel for
         for (size_t i = 0; i < rows; i++) {

@@ -48,6 +48,8 @@ dele_dtype dele_dtype_by_ggml(unsigned ggml_type); /* likewise */
  * read is NaN or infinite (a block with a scale that is not finite has such numbers); all of out is
  * written in either case. */
 bool dele_dtype_read(float *out, const void *stored, dele_dtype type, size_t n);
+/* Whether all of n stored numbers are finite.  n is a multiple of the block's items. */
+bool dele_dtype_finite(const void *stored, dele_dtype type, size_t n);
 /* The reverse, for the types of dele_dtype_writable.  False when a finite number became infinite,
  * or when a number for a block type is not finite.  n is a multiple of the block's items. */
 bool dele_dtype_write(void *stored, const float *in, dele_dtype type, size_t n);

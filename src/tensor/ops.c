@@ -188,6 +188,25 @@ void add(float *y, const float *x, size_t n)
     for (size_t i = 0; i < n; i++) y[i] += x[i];
 }
 
+void bias_forward(float *y, size_t ld, const float *b, size_t n, size_t cols)
+{
+    if (!b) return;
+#pragma omp parallel for if (n * cols > PARALLEL_FROM)
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < cols; i++) y[t * ld + i] += b[i];
+}
+
+void bias_backward(float *db, const float *dy, size_t ld, size_t n, size_t cols)
+{
+    if (!db) return;
+#pragma omp parallel for if (n * cols > PARALLEL_FROM)
+    for (size_t i = 0; i < cols; i++) {
+        double sum = 0;
+        for (size_t t = 0; t < n; t++) sum += (double)dy[t * ld + i];
+        db[i] += (float)sum;
+    }
+}
+
 FOR_EACH_CPU void softmax(float *x, size_t n, float scale)
 {
     float top = -INFINITY;

@@ -37,6 +37,11 @@ void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads, size_t 
 
 void add(float *y, const float *x, size_t n); /* y += x */
 
+/* A bias b [cols] on every row of y [n, cols]; b NULL: none.  Backward: db += Σ dy over the rows,
+ * db NULL: frozen.  ld: floats from one row to the next. */
+void bias_forward(float *y, size_t ld, const float *b, size_t n, size_t cols);
+void bias_backward(float *db, const float *dy, size_t ld, size_t n, size_t cols);
+
 /* In place: softmax of n values times scale, exp(x·scale - max) / sum. */
 void softmax(float *x, size_t n, float scale);
 

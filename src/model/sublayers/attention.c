@@ -1,0 +1,151 @@
+/* Forward and backward of the attention sublayer but for the heads.
+ *
+ *   forward    x̂ = norm(x)          q k v = rotate(clip(x̂ Wqkvᵀ + b))        out = z Woᵀ + bo
+ *   backward   dz = dout Wo          dWo += doutᵀ z                           dbo += Σ dout
+ *              d(q k v) is rotated back and is 0 where clip cut
+ *              dW += d(q k v)ᵀ x̂    db += Σ d(q k v)    dx̂ = d(q k v) Wqkv
+ *
+ * x̂ is computed again from x: it would be as large as what is saved. */
+#include "model/sublayers/attention.h"
+
+#include <string.h>
+
+#include "tensor/ops.h"
+
+static size_t qkv_dim(const dele_config *c) { return dele_q_dim(c) + 2 * dele_kv_dim(c); }
+
+static size_t n_rotated_heads(const dele_config *c)
+{
+    return (size_t)c->n_heads + (size_t)c->n_kv_heads;
+}
+
+dele_status dele_attention_lay_saved(dele_attention_saved *s, const dele_config *c, size_t n,
+                                     bool for_backward, dele_arena *arena, dele_err *err)
+{
+    const bool clips = for_backward && c->clip_qkv > 0;
+    *s = (dele_attention_saved){0};
+    if (for_backward)
+        s->x = dele_alloc_raw(arena, n, (size_t)c->hidden_size * sizeof *s->x, err);
+    if (clips) s->clipped = dele_alloc(arena, n, qkv_dim(c), err);
+    s->qkv = dele_alloc_raw(arena, n, qkv_dim(c) * sizeof *s->qkv, err);
+    s->z = dele_alloc_raw(arena, n, dele_q_dim(c) * sizeof *s->z, err);
+    if (!s->qkv || !s->z || (for_backward && !s->x) || (clips && !s->clipped))
+        return DELE_ERR_MEMORY;
+    return dele_norm_lay_saved(&s->norm, n, arena, err);
+}
+
+/* ---- q k v ----------------------------------------------------------------------------------- */
+
+static void clip(float *qkv, unsigned char *clipped, size_t n, float limit)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = qkv[i];
+        if (clipped) clipped[i] = x < -limit || x > limit;
+        qkv[i] = x < -limit ? -limit : x > limit ? limit : x;
+    }
+}
+
+/* Keys and values of all rows, queries of those that need one: they are gathered for one product,
+ * and its results scattered. */
+static void project_some(dele_attention_saved *s, const int *query, size_t n,
+                         const dele_attention_weights *w, const dele_config *c,
+                         const dele_qkv_scratch *scratch)
+{
+    const size_t d_model = (size_t)c->hidden_size, q_dim = dele_q_dim(c), ld = qkv_dim(c);
+    size_t m = 0;
+    linear_rows_forward(s->qkv + q_dim, ld, 0, scratch->xn, d_model, n, &w->qkv, q_dim, ld - q_dim,
+                        scratch->tile);
+    for (size_t row = 0; row < n; row++)
+        if (query[row] >= 0)
+            memcpy(scratch->some + m++ * d_model, scratch->xn + row * d_model,
+                   d_model * sizeof *scratch->xn);
+    linear_rows_forward(s->z, q_dim, 0, scratch->some, d_model, m, &w->qkv, 0, q_dim,
+                        scratch->tile);
+    m = 0;
+    for (size_t row = 0; row < n; row++) {
+        float *q = s->qkv + row * ld;
+        if (query[row] < 0)
+            memset(q, 0, q_dim * sizeof *q);
+        else
+            memcpy(q, s->z + m++ * q_dim, q_dim * sizeof *q);
+    }
+}
+
+void attention_qkv_forward(dele_attention_saved *s, const float *x, const int *query, size_t n,
+                           const dele_attention_weights *w, dele_rotation rotation,
+                           const dele_config *c, const dele_qkv_scratch *scratch)
+{
+    const size_t d_model = (size_t)c->hidden_size, ld = qkv_dim(c);
+    if (s->x) memcpy(s->x, x, n * d_model * sizeof *x);
+    norm_forward(scratch->xn, &s->norm, x, w->norm, n, c);
+    if (query)
+        project_some(s, query, n, w, c, scratch);
+    else
+        linear_forward(s->qkv, ld, 0, scratch->xn, d_model, n, &w->qkv, scratch->tile);
+    bias_forward(s->qkv, ld, w->qkv_bias, n, ld);
+    if (c->clip_qkv > 0) clip(s->qkv, s->clipped, n * ld, c->clip_qkv);
+    rope(s->qkv, ld, rotation.pos, n, n_rotated_heads(c), (size_t)c->head_dim, rotation.inv_freq,
+         1.0f);
+}
+
+/* What a q, k or v projection gets: `at` is its first channel in dqkv. */
+static void projection_gradient(float *dw, float *db, const float *dqkv, size_t at, size_t ld,
+                                const float *xn, size_t n, size_t rows, size_t cols)
+{
+    linear_weight_backward(dw, dqkv + at, ld, xn, n, rows, cols);
+    bias_backward(db, dqkv + at, ld, n, rows);
+}
+
+void attention_qkv_backward(float *dx, const dele_attention_grads *grads, float *dqkv, float *dxn,
+                            const dele_attention_saved *s, size_t n,
+                            const dele_attention_weights *w, dele_rotation rotation,
+                            const dele_config *c, const dele_qkv_scratch *scratch)
+{
+    const size_t d_model = (size_t)c->hidden_size, q_dim = dele_q_dim(c), kv_dim = dele_kv_dim(c),
+                 ld = qkv_dim(c);
+    rope(dqkv, ld, rotation.pos, n, n_rotated_heads(c), (size_t)c->head_dim, rotation.inv_freq,
+         -1.0f);
+    for (size_t i = 0; s->clipped && i < n * ld; i++)
+        if (s->clipped[i]) dqkv[i] = 0;
+    if (grads->q || grads->k || grads->v)
+        norm_forward(scratch->xn, &s->norm, s->x, w->norm, n, c);
+    projection_gradient(grads->q, grads->q_bias, dqkv, 0, ld, scratch->xn, n, q_dim, d_model);
+    projection_gradient(grads->k, grads->k_bias, dqkv, q_dim, ld, scratch->xn, n, kv_dim, d_model);
+    projection_gradient(grads->v, grads->v_bias, dqkv, q_dim + kv_dim, ld, scratch->xn, n, kv_dim,
+                        d_model);
+    if (!dx) return;
+    linear_backward(dxn, d_model, dqkv, ld, n, &w->qkv, scratch->tile);
+    norm_backward(dx, grads->norm, dxn, s->x, w->norm, &s->norm, n, c);
+}
+
+/* ---- the output projection ------------------------------------------------------------------- */
+
+void attention_out_forward(float *out, float beta, const float *z, size_t n,
+                           const dele_attention_weights *w, float *tile)
+{
+    linear_forward(out, w->o.rows, beta, z, w->o.cols, n, &w->o, tile);
+    bias_forward(out, w->o.rows, w->o_bias, n, w->o.rows);
+}
+
+void attention_out_backward(float *dz, const dele_attention_grads *grads, const float *dout,
+                            const dele_attention_saved *s, size_t n,
+                            const dele_attention_weights *w, float *tile)
+{
+    const size_t d_model = w->o.rows, q_dim = w->o.cols;
+    linear_weight_backward(grads->o, dout, d_model, s->z, n, d_model, q_dim);
+    bias_backward(grads->o_bias, dout, d_model, n, d_model);
+    if (dz) linear_backward(dz, q_dim, dout, d_model, n, &w->o, tile);
+}
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+double dele_attention_flops(const dele_config *c, double rows, double queries)
+{
+    const double q = (double)dele_q_dim(c), kv = (double)dele_kv_dim(c);
+    return 2 * c->hidden_size * (2 * queries * q + 2 * rows * kv);
+}
+
+double dele_heads_flops(const dele_config *c, double keys)
+{
+    return 4 * (double)dele_q_dim(c) * keys;
+}

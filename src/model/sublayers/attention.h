@@ -1,0 +1,78 @@
+/* The attention sublayer, in three pairs:
+ *
+ *   x ── norm ── q k v (+ bias) ── clip ── rotate ──│── heads ──│── o (+ bias) ── out
+ *        attention_qkv                                attention   attention_out
+ *                                                    (tensor/attention.h)
+ *
+ * Between the pairs are the caller's segments and KV caches, and the site HEAD_OUT. */
+#ifndef DELE_SUBLAYER_ATTENTION_H
+#define DELE_SUBLAYER_ATTENTION_H
+
+#include "model/sublayers/norm.h"
+#include "tensor/matrix.h"
+
+typedef struct {
+    const float *norm;     /* [d_model], NULL where the family has none */
+    dele_matrix qkv;       /* [q_dim + 2 kv_dim, d_model] */
+    const float *qkv_bias; /* [q_dim + 2 kv_dim] or NULL */
+    dele_matrix o;         /* [d_model, q_dim] */
+    const float *o_bias;   /* [d_model] or NULL */
+} dele_attention_weights;
+
+/* What the backward pass needs of n rows.  A forward pass without one uses a single struct for all
+ * layers, whose x is NULL. */
+typedef struct {
+    float *x; /* [n, d_model] the input */
+    dele_norm_saved norm;
+    float *qkv; /* [n, q_dim + 2 kv_dim] after clipping and rotation */
+    unsigned char *clipped; /* [n, q_dim + 2 kv_dim] 1 where clip_qkv cut; NULL without clipping */
+    float *z; /* [n, q_dim] the heads' outputs */
+} dele_attention_saved;
+
+dele_status dele_attention_lay_saved(dele_attention_saved *s, const dele_config *config, size_t n,
+                                     bool for_backward, dele_arena *arena, dele_err *err);
+
+/* Gradients of the weights, NULL where frozen. */
+typedef struct {
+    float *norm, *q, *k, *v, *q_bias, *k_bias, *v_bias, *o, *o_bias;
+} dele_attention_grads;
+
+/* The positions of rows and the angles of the rotation. */
+typedef struct {
+    const int *pos;        /* [n] */
+    const float *inv_freq; /* [head_dim / 2] */
+} dele_rotation;
+
+/* Scratch of a pass: xn and some [n, d_model], tile for matrices that are not wide. */
+typedef struct {
+    float *xn, *some, *tile;
+} dele_qkv_scratch;
+
+/* s->qkv from x [n, d_model].  query (NULL: all): [n], -1 for rows whose query is not needed; it
+ * becomes 0.  s->z is used as scratch. */
+void attention_qkv_forward(dele_attention_saved *s, const float *x, const int *query, size_t n,
+                           const dele_attention_weights *w, dele_rotation rotation,
+                           const dele_config *config, const dele_qkv_scratch *scratch);
+
+/* dx += d loss / d x, unless dx is NULL, from dqkv [n, q_dim + 2 kv_dim], which is overwritten;
+ * dxn: scratch [n, d_model]. */
+void attention_qkv_backward(float *dx, const dele_attention_grads *grads, float *dqkv, float *dxn,
+                            const dele_attention_saved *s, size_t n,
+                            const dele_attention_weights *w, dele_rotation rotation,
+                            const dele_config *config, const dele_qkv_scratch *scratch);
+
+/* out [n, d_model] = beta out + z Woᵀ + bias. */
+void attention_out_forward(float *out, float beta, const float *z, size_t n,
+                           const dele_attention_weights *w, float *tile);
+
+/* dz [n, q_dim] = d loss / d z, unless dz is NULL. */
+void attention_out_backward(float *dz, const dele_attention_grads *grads, const float *dout,
+                            const dele_attention_saved *s, size_t n,
+                            const dele_attention_weights *w, float *tile);
+
+/* Floating-point operations, two for each multiplication, of rows of which `queries` have a query,
+ * and of one query over `keys` keys. */
+double dele_attention_flops(const dele_config *config, double rows, double queries);
+double dele_heads_flops(const dele_config *config, double keys);
+
+#endif
