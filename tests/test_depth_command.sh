@@ -109,7 +109,7 @@ expect 2 'no chat layout' erased $rest --retain "$model" --chat loud
 expect 1 'cannot read absent' erased $rest --retain absent
 echo '{"input": 5}' >bad.jsonl
 expect 1 'bad.jsonl:1: no string fields' erased --full taught --retain "$model" --data bad.jsonl
-expect 1 'models of different shape' "$source/tests/fixtures/tiny-llama-tied" $rest --retain "$model"
+expect 1 'models of different families' "$source/tests/fixtures/tiny-llama-tied" $rest --retain "$model"
 cp -r "$model" retokenised && rm retokenised/tokenizer.json
 depth retokenised --out d-bare >/dev/null && [ "$(number d-bare uds)" = 1 ] || fail "without a tokenizer the full one's serves"
 "$deleatur" depth erased $rest --retain "$model" --quiet --out d-erased >/dev/null 2>said && fail "a result was written over"

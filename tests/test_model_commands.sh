@@ -24,7 +24,7 @@ refused() { # refused WHAT STATUS WORDS COMMAND...: fails with this status and o
 
 claim "info counts the parameters" sh -c "'$deleatur' info '$model' | grep -q '2262656 in 57 tensors'"
 claim "info --json says the same" sh -c "'$deleatur' info '$model' --json | grep -q '\"parameters\":.2262656'"
-claim "convert makes a directory" "$deleatur" convert "$model" --out f32
+claim "convert makes a directory" "$deleatur" convert "$model" --dtype f32 --out f32
 claim "what was converted is bit-equal" sh -c "'$deleatur' diff '$model' f32 | grep -q '^57 of 57 tensors bit-equal'"
 claim "the tokenizer came along" test -s f32/tokenizer.json
 claim "and a manifest" test -s f32/deleatur/manifest.json
@@ -39,7 +39,7 @@ refused "no --out" 2 "--out" "$deleatur" convert "$model"
 refused "no model" 1 "no such file" "$deleatur" info nowhere
 claim "convert makes a GGUF" "$deleatur" convert "$model" --out m.gguf --no-tokenizer
 claim "whose weights are bit-equal" sh -c "'$deleatur' diff '$model' m.gguf | grep -q '^57 of 57 tensors bit-equal'"
-claim "and a directory made of it has the same bytes" "$deleatur" convert m.gguf --out from_gguf
+claim "and a directory made of it has the same bytes" "$deleatur" convert m.gguf --dtype f32 --out from_gguf
 claim "as one made without the detour" cmp f32/model.safetensors from_gguf/model.safetensors
 claim "a GGUF in four bits says what fell back" sh -c \
     "'$deleatur' convert '$model' --out q.gguf --type q4_k --no-tokenizer 2>&1 | grep -q 'do not fill blocks of q4_K'"

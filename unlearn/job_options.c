@@ -34,9 +34,8 @@ dele_status dele_job_resolve(dele_job *job, dele_err *err)
         return dele_fail(err, DELE_ERR_USAGE, "--max-length %d: give at least 0", job->max_length);
     if (job->limit < 0)
         return dele_fail(err, DELE_ERR_USAGE, "--limit %d: give at least 0", job->limit);
-    if (strcmp(job->dtype, "f32") && strcmp(job->dtype, "bf16") && strcmp(job->dtype, "f16"))
-        return dele_fail(err, DELE_ERR_USAGE, "--dtype %s is not one of: f32, bf16, f16",
-                         job->dtype);
+    dele_dtype dtype;
+    if (dele_saved_dtype(&dtype, job->dtype, err)) return err->code;
     if (dele_schedule_parse(&job->train.schedule, job->schedule, err)) return err->code;
     job->train.by_sequence = !strcmp(job->loss_weights, "sequences");
     if (!job->train.by_sequence && strcmp(job->loss_weights, "tokens"))

@@ -36,10 +36,8 @@ static dele_status to_directory(const char *path, const convert_settings *s,
                                 const dele_usage *usage, int argc, char **argv, dele_arena *arena,
                                 dele_err *err)
 {
-    if (strcmp(s->dtype, "keep") && strcmp(s->dtype, "f32") && strcmp(s->dtype, "bf16") &&
-        strcmp(s->dtype, "f16"))
-        return dele_fail(err, DELE_ERR_USAGE,
-                         "convert: --dtype \"%.20s\" is none of keep, f32, bf16, f16", s->dtype);
+    dele_dtype dtype;
+    if (dele_saved_dtype(&dtype, s->dtype, err)) return err->code;
     if (s->type)
         return dele_fail(err, DELE_ERR_USAGE,
                          "convert: --type is for --out FILE.gguf; a directory has --dtype");

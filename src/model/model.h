@@ -106,6 +106,9 @@ void dele_model_randomise(dele_model *model, double std, uint64_t seed);
 dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype,
                             dele_err *err);
 
+/* The word of --dtype: f32, bf16 or f16; or keep, which is DELE_N_DTYPES. */
+dele_status dele_saved_dtype(dele_dtype *type, const char *word, dele_err *err);
+
 size_t dele_model_parameters(const dele_model *model);
 
 /* out [n, d_model]: the embeddings of ids [n], each a row of the embedding. */

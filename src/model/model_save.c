@@ -134,16 +134,22 @@ static dele_status save_generation(const dele_model *model, const char *dir, del
     return status;
 }
 
+dele_status dele_saved_dtype(dele_dtype *type, const char *word, dele_err *err)
+{
+    const bool keep = !strcmp(word, "keep");
+    *type = keep ? DELE_N_DTYPES : dele_dtype_by_name(word);
+    if (keep || *type <= DELE_DTYPE_BF16) return DELE_OK;
+    return dele_fail(err, DELE_ERR_USAGE,
+                     "--dtype %.20s is not one of: keep (the type that each tensor has), f32, bf16, "
+                     "f16",
+                     word);
+}
+
 dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype_name,
                             dele_err *err)
 {
-    const bool keep = !strcmp(dtype_name, "keep");
-    dele_dtype dtype = dele_dtype_by_name(dtype_name);
-    if (dtype > DELE_DTYPE_BF16 && !keep)
-        return dele_fail(err, DELE_ERR_USAGE,
-                         "weights cannot be saved as \"%.20s\"; keep (the type that each tensor "
-                         "had), f32, bf16 and f16 are possible",
-                         dtype_name);
+    dele_dtype dtype;
+    if (dele_saved_dtype(&dtype, dtype_name, err)) return DELE_ERR_USAGE;
     if (!dele_path_is_dir(dir))
         return dele_fail(err, DELE_ERR_FILE, "%s: not a directory; make it first", dir);
     dele_arena arena = {0};
