@@ -242,6 +242,8 @@ static dele_status attribute(attribution_work *w, const dele_attribution_opts *o
     return DELE_OK;
 }
 
+/* Checks what the estimates take for granted: ids are looked up in the embedding before any
+ * forward pass would check them. */
 dele_status dele_attribution_run(dele_attribution *attribution, dele_run *run,
                                  const dele_model *model, const dele_attribution_opts *opts,
                                  dele_arena *arena, dele_err *err)

@@ -94,6 +94,8 @@ static dele_status compare_with_patching(dele_attribution_facts *all, const dele
     return status;
 }
 
+/* Estimates for every traced fact, with the noise of its trace; the first `check` facts are traced
+ * exactly too, so that the estimates can be compared. */
 static dele_status attribute_facts(dele_attribution_facts *all, const dele_model *model, int check,
                                    dele_run *run, dele_progress *progress, dele_arena *arena,
                                    dele_err *err)
@@ -162,6 +164,8 @@ static bool has_kind(const dele_attribution_facts *all, dele_kind kind)
     return false;
 }
 
+/* attribution.tsv: a line for each fact, kind, token and layer.  Kinds that no chart asks for are
+ * left out. */
 static dele_status save_cells(const dele_attribution_facts *all, const char *dir, dele_err *err)
 {
     dele_writer out = {0};
@@ -208,6 +212,8 @@ static size_t category_values(double *value, const dele_attribution_facts *all,
     return n;
 }
 
+/* attribution_summary.tsv: for each chart, metric, layer and group of tokens the mean over facts.
+ * A mean of no fact, and a standard error of one, are empty. */
 static dele_status save_summary(const dele_attribution_facts *all, const char *dir,
                                 dele_arena *scratch, dele_err *err)
 {
@@ -235,6 +241,8 @@ static dele_status save_summary(const dele_attribution_facts *all, const char *d
     return dele_writer_commit(&out, err);
 }
 
+/* attribution_agreement.tsv: the estimates of the facts that were traced exactly too, against their
+ * exact effects.  A number that is not defined is empty. */
 static dele_status save_agreement(const dele_attribution_facts *all, const char *dir, dele_err *err)
 {
     dele_writer out = {0};

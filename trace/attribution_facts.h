@@ -1,5 +1,5 @@
-/* Attribution patching over a file's facts: estimates for each, their averages, and how well they
- * agree with what is exact.  See attribution.h for what an estimate is worth. */
+/* Attribution patching over the facts of a file: estimates for each fact, their averages, and their
+ * agreement with exact effects.  attribution.h describes the estimate. */
 #ifndef DELE_ATTRIBUTION_FACTS_H
 #define DELE_ATTRIBUTION_FACTS_H
 
@@ -15,28 +15,29 @@ typedef struct {
 } dele_attribution_check;
 
 typedef struct {
-    const dele_trace *trace;     /* its facts, read and judged; no cells */
+    const dele_trace *trace;     /* its facts, traced or left out; without cells */
     dele_plan plan;              /* its charts: hidden, and mlp and attn by window */
     dele_attribution *estimates; /* [trace->n]; n_layers is 0 where the fact was left out */
     dele_attribution_check *checks;
     size_t n_checks, n_checked; /* n_checked facts */
 } dele_attribution_facts;
 
-/* Whether the options are ones that attribution patching can estimate: Gaussian noise added,
- * denoising, hidden, mlp and attn. */
+/* Refuses options that attribution patching does not cover.  It covers denoising with added
+ * Gaussian noise, and the kinds hidden, mlp and attn. */
 dele_status dele_attribution_facts_check(const dele_trace_opts *opts, dele_err *err);
 
-/* trace: what dele_trace_run made with opts.attribution.  The first `check` of its facts are traced
- * exactly as well. */
+/* trace: made by dele_trace_run with opts.attribution.  The first `check` of its facts are traced
+ * exactly, too. */
 dele_status dele_attribution_facts_run(dele_attribution_facts *attribution, const dele_trace *trace,
                                        const dele_model *model, int check, dele_progress *progress,
                                        dele_arena *arena, dele_err *err);
 
-/* attribution.tsv, attribution_summary.tsv and, where facts were checked,
+/* Writes attribution.tsv, attribution_summary.tsv and, where facts were traced exactly,
  * attribution_agreement.tsv. */
 dele_status dele_attribution_facts_save(const dele_attribution_facts *attribution, const char *dir,
                                         dele_err *err);
 
+/* The averages and the agreement, as text. */
 void dele_attribution_facts_report(FILE *to, const dele_attribution_facts *attribution);
 
 #endif

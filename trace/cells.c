@@ -1,30 +1,31 @@
-/* The quick way through the cells.
+/* Cells computed from the run's own states and KV cache, each from the first layer and token that
+ * its patch changes.
  *
  *            b     t              T
  *   layer 3  · · · · + * * * * * *      *  computed for this cell alone
  *   layer 2  · · · · + * * * * * *      +  computed for this cell, at the patched token
- *   layer 1  . . . . C = = = = = =      C  the value put in; =  the base run's, remembered
- *   layer 0  . . . . . . . . . . .      .  never touched: positions < t are read as keys and values
+ *   layer 1  . . . . C = = = = = =      C  the patched value; =  the base run's, cached
+ *   layer 0  . . . . . . . . . . .      .  not computed: positions < t are read from the KV cache
  *
  * A patch at token t from layer a on changes nothing at positions < t in any layer, and nothing at
  * positions > t up to and including layer a (they see t's change only through layer a + 1's keys).
  * So with x = source, the run that values come from, and the base, the run that cells start from:
  *
- *   hidden (t, l)        joins at l + 1:  [x.post(l) at t | base.post(l) after it]
- *   mlp  window [a, z)   joins at a + 1:  [base.mid(a) + x.mlp(a) at t | base.post(a) after it],
+ *   hidden (t, l)        starts at l + 1:  [x.post(l) at t | base.post(l) after it]
+ *   mlp  window [a, z)   starts at a + 1: [base.mid(a) + x.mlp(a) at t | base.post(a) after it],
  *                        MLP outputs at t replaced by x's in layers a + 1 .. z - 1
- *   attn window [a, z)   joins at a + 1:  [m + MLP_a(m) at t, m = base.post(a - 1) + x.attn(a) |
+ *   attn window [a, z)   starts at a + 1: [m + MLP_a(m) at t, m = base.post(a - 1) + x.attn(a) |
  *                        base.post(a) after it], attention outputs at t replaced in a + 1 .. z - 1
- *   head (t, a, h)       joins at a:      [base.post(a - 1) from t on], one head's output at t
+ *   head (t, a, h)       starts at a:     [base.post(a - 1) from t on], one head's output at t
  *                                         replaced
- *   embed (t)            joins at 0
+ *   embed (t)            starts at 0
  *
  * Rows times layers of the three kinds, with R = T - b and D = R (R + 1) / 2:
  *   T L + S R L + S D [L (L - 1) / 2 + 2 W],   W the sum over centres of L - 1 - a,
  * less what windows that begin at the same layer share, against (T L + 2)(S + 1) T L a kind when
- * each cell is a run of its own.  Cells of all samples, kinds and prompts are stacked until the
- * memory given is filled, so that a weight matrix is read once for a thousand rows.  Each thread
- * has a stack and a run of its own and takes every n-th cell: threads never wait for one another
+ * each cell is a run of its own.  Cells of all samples, kinds and prompts share batches as large as
+ * the memory allows, so that a weight matrix is read once for a thousand rows.  Each thread has a
+ * batch and a run of its own and takes every n-th cell, so that threads do not wait for one another
  * inside a layer.
  *
  * Cells before the subject are the base run's.  So are those whose patch reaches no row that the
@@ -137,7 +138,7 @@ static void first_row(float *x, const cell *k, size_t d_model)
     for (size_t i = 0; i < d_model; i++) x[i] = base[i] + value[i];
 }
 
-/* Attention's cells, and ablated mid-states, join behind an MLP that reads their first row alone:
+/* Attention's cells, and ablated mid-states, start behind an MLP that reads their first row alone:
  * those rows are gathered, run through it together, and put back. */
 static dele_status add_mlps(cell_work *w, stack *k, dele_err *err)
 {
@@ -179,14 +180,14 @@ static void add_patch(stack *k, const cell_work *w, const cell *it, int layer, d
                                               .value = value};
 }
 
-static void add_patches(stack *k, const cell_work *w, const cell *it, int join)
+static void add_patches(stack *k, const cell_work *w, const cell *it, int start_layer)
 {
     const dele_restoration *r = it->what;
     const dele_prompt_cache *c = it->of;
     dele_site site =
         r->kind == DELE_MLP || r->sever == DELE_SEVER_MLP ? DELE_MLP_OUT : DELE_ATTN_OUT;
     if (r->kind == DELE_MLP || r->kind == DELE_ATTN)
-        for (int l = join; l < r->to; l++)
+        for (int l = start_layer; l < r->to; l++)
             add_patch(k, w, it, l, site, 0, dele_source(c, site, it->s, l, it->t));
     if (r->kind == DELE_HEAD) {
         size_t hd = (size_t)w->config->head_dim;
@@ -194,7 +195,7 @@ static void add_patches(stack *k, const cell_work *w, const cell *it, int join)
                   dele_source(c, DELE_HEAD_OUT, it->s, r->from, it->t) + (size_t)r->head * hd);
     }
     if (r->sever != DELE_SEVER_NOTHING)
-        for (int l = join; l < w->config->n_layers; l++)
+        for (int l = start_layer; l < w->config->n_layers; l++)
             add_patch(k, w, it, l, site, 0,
                       dele_base(c->severed ? c->severed : c, site, it->s, l, it->t));
     if (c->severed)
@@ -244,12 +245,16 @@ static bool fits(const cell_work *w, const stack *k, const cell *it)
            k->n_trunk_rows + rows * (size_t)it->what->n_branches <= k->max_trunk_rows;
 }
 
+/* Adds a cell's segment to the batch, which is computed first where the cell does not fit.  The
+ * segment starts from the states that its trunk left at the layer where the cell's window ends;
+ * without a trunk, from the base run's states with the restored row in front.  The tokens before it
+ * are the base run's KV cache. */
 static dele_status push(cell_work *w, stack *k, const cell *it, dele_err *err)
 {
     if (!fits(w, k, it) && flush(w, k, err)) return err->code;
     const dele_prompt_cache *c = it->of;
     const dele_restoration *r = it->what;
-    int join = it->states ? r->to : r->join;
+    int start_layer = it->states ? r->to : r->start_layer;
     size_t rows = (size_t)rows_of(c, it->t);
     float *x = k->states + k->n_rows * w->d_model;
     if (it->states) {
@@ -259,9 +264,9 @@ static dele_status push(cell_work *w, stack *k, const cell *it, dele_err *err)
         if (rows > 1)
             for (size_t i = 1; i < rows; i++)
                 memcpy(x + i * w->d_model,
-                       dele_base(c, DELE_RESID_POST, it->s, join - 1, it->t + (int)i),
+                       dele_base(c, DELE_RESID_POST, it->s, start_layer - 1, it->t + (int)i),
                        w->d_model * sizeof *x);
-        add_patches(k, w, it, join);
+        add_patches(k, w, it, start_layer);
         if (r->n_branches) add_reads(w, k, it);
     }
     for (int i = 0; i < c->grid->n_answer; i++)
@@ -269,7 +274,7 @@ static dele_status push(cell_work *w, stack *k, const cell *it, dele_err *err)
     k->cells[k->n] = *it;
     k->segments[k->n++] = (dele_segment){.n_rows = (int)rows,
                                          .first_pos = it->t,
-                                         .start_layer = join,
+                                         .start_layer = start_layer,
                                          .states = x,
                                          .parent = dele_base_kv(c, it->s, it->t)};
     k->n_rows += rows;
@@ -305,6 +310,8 @@ static dele_status end_cells(cell_work *w, const stack *k, dele_err *err)
     return DELE_OK;
 }
 
+/* Computes the batch and empties it.  Branches of the trunks in it are computed at once, for the
+ * states that they start from are overwritten by the next batch. */
 static dele_status flush(cell_work *w, stack *k, dele_err *err)
 {
     if (!k->n) return DELE_OK;
@@ -329,7 +336,7 @@ static dele_status flush(cell_work *w, stack *k, dele_err *err)
     return DELE_OK;
 }
 
-/* The branches of the batch just run, in order of where they join. */
+/* The branches of the batch just run, in order of the layer they start at. */
 static dele_status flush_branches(cell_work *w, dele_err *err)
 {
     qsort(w->branches, w->n_branches, sizeof *w->branches, by_end);
@@ -436,7 +443,7 @@ static dele_status push_cells(cell_work *w, dele_prompt_cache *c, const dele_res
     if (r->sever != DELE_SEVER_NOTHING && c->again) c = c->again;
     for (int t = from; t < to; t++)
         for (int s = c->first_sample; s < c->first_sample + c->n_samples; s++) {
-            bool unread = r->join == w->config->n_layers && t < c->grid->n_tokens - 1;
+            bool unread = r->start_layer == w->config->n_layers && t < c->grid->n_tokens - 1;
             if ((index + t + s) % w->n_turns != w->turn) continue;
             if (t < first || unread) {
                 store_cell(c, r, t, s, base_metrics(c, s));
@@ -468,6 +475,9 @@ static dele_status compute(cell_work *w, size_t rows, size_t branches, dele_err 
     return err->code;
 }
 
+/* Threads take cells in turn, each with buffers and a batch of its own; the first thread has the
+ * caller's run.  Which cells share a batch follows from the number of threads and never from their
+ * timing, so that the same number gives the same bytes. */
 static dele_status compute_all(const dele_trace_group *group, dele_err *err)
 {
     size_t rows, branches = most_branches(group->plan);
@@ -499,6 +509,10 @@ dele_status dele_cells_compute(const dele_trace_group *group, dele_err *err)
     return group->plan->reference ? dele_cells_reference(group, err) : compute_all(group, err);
 }
 
+/* The check that the caches are right: the middle layer's MLP output at the last subject token is
+ * replaced by the base run's own, in a segment that starts at that layer.  p must come out as in
+ * the whole run.  In the last layer nothing reads the state of a token before the last, so there
+ * the patch would meet no row and is left out. */
 dele_status dele_noop(double *change, const dele_prompt_cache *c, dele_run *run, dele_err *err)
 {
     int t = c->grid->end - 1, s = c->first_sample, l = c->model->config.n_layers / 2;

@@ -1,11 +1,11 @@
-/* Every cell of some prompts. */
+/* Computes every cell of a group of prompts. */
 #ifndef DELE_TRACE_CELLS_H
 #define DELE_TRACE_CELLS_H
 
 #include "trace/prompt_cache.h"
 
-/* Cases of one plan, each with its corrupted runs; cells of all of them are stacked into the same
- * batches.  `progress` moves by the price of what is computed. */
+/* Prompts of one plan, each with its corrupted runs.  Cells of all of them share batches.  The
+ * group only points. */
 typedef struct {
     const dele_plan *plan;
     const dele_model *model;
@@ -13,25 +13,26 @@ typedef struct {
     dele_prompt_cache **cases;
     int n_cases;
     dele_progress *progress;
-    double progress_price; /* what moves it by one */
+    double progress_price; /* the cost (dele_plan_price) of one fact of progress */
 } dele_trace_group;
 
+/* Fills the grids of all prompts for the samples that they have. */
 dele_status dele_cells_compute(const dele_trace_group *group, dele_err *err);
 
-/* The same by full-length runs from the tokens up, one cell at a time. */
+/* The same by full forward passes from the embedding, one cell at a time. */
 dele_status dele_cells_reference(const dele_trace_group *group, dele_err *err);
 
-/* One cell of a case, and the runs that cells lie between, by the plain way: all [c->n_samples,
- * DELE_N_METRICS], of the samples that the case holds.  Ablation leaves `corrupted` alone; under
- * --compat rome --replace it is not low. */
+/* One cell of a prompt, and its clean and corrupted runs, by full forward passes: each
+ * [c->n_samples, DELE_N_METRICS], of the samples that c has.  Under ablation `corrupted` is not
+ * written; under --compat rome --replace it is not the grid's low. */
 dele_status dele_cell_reference(double *metrics, const dele_prompt_cache *c,
                                 const dele_trace_group *group, int chart, int t, int col,
                                 dele_err *err);
 dele_status dele_runs_reference(double *clean, double *corrupted, const dele_prompt_cache *c,
                                 const dele_trace_group *group, dele_err *err);
 
-/* One cell by hand: what putting `site`'s own base value back changes of p, which is 0 but for
- * rounding. */
+/* A check of the caches: the change of p when one state is replaced by the run's own value, which
+ * is 0 but for rounding. */
 dele_status dele_noop(double *change, const dele_prompt_cache *c, dele_run *run, dele_err *err);
 
 #endif

@@ -147,6 +147,8 @@ static dele_status cholesky(double *a, size_t d_model, dele_err *err)
                   : DELE_OK;
 }
 
+/* Mean and covariance of the embeddings of a text's tokens, with the covariance as its Cholesky
+ * factor, which draws are multiplied by.  Both belong to the arena. */
 static dele_status measure_covariance(dele_corruption *c, const dele_model *model,
                                       const dele_facts *facts, const char *path, dele_arena *arena,
                                       dele_err *err)

@@ -1,7 +1,6 @@
-/* Corruption: what is done to the subject, how strongly, and the very numbers.
+/* Corruption of the subject: its kinds, its strength, and how the random numbers are drawn.
  *
- *   --noise    what is added to (with --replace: put in the place of) each of the subject's
- *              embeddings
+ *   --noise    added to each of the subject's embeddings (with --replace: replaces them)
  *   sF         F sigma z, sigma the unbiased standard deviation of all entries of all the file's
  *              subjects' embeddings, each subject encoded alone; z ~ N(0, 1)
  *   0.1        0.1 z
@@ -15,12 +14,12 @@
  * z and u come from numpy's RandomState(seed), in C order of [sample, token, channel], so that
  * fewer samples are a prefix of more.  Sums are made in double and rounded once: x =
  * (float)((double)x + sigma z), as torch's in-place add of a float64 array does; with that the
- * published programs' corrupted embeddings come out bit for bit.
+ * published programs' corrupted embeddings are reproduced bit for bit.
  *
- * --compat rome --sever: severed cells start from noise drawn again (the generator goes on: sample
- * S + s), and keep the path's outputs of the first draw, as ROME's trace_with_repatch does.
- * Otherwise both are one draw, so that what the severed path keeps belongs to the run that it is
- * put into, and a cell differs from the whole one by the cut alone.
+ * --compat rome --sever: severed cells start from new noise (the generator continues: sample S +
+ * s), and keep the path's outputs of the first draw, as ROME's trace_with_repatch does.  Otherwise
+ * there is one draw, so that the outputs that the severed path keeps are those of the run that they
+ * are patched into, and a severed cell differs from the plain one only by the severed path.
  *
  * --compat rome: m and tN add the mean as well, low is measured with added noise even under
  * --replace, and all facts share one seed.  (m and tN draw through a Cholesky factor where ROME
@@ -47,11 +46,11 @@ typedef struct {
     dele_noise_distribution distribution;
     bool relative;  /* factor counts standard deviations of the subjects' embeddings */
     double factor;  /* as given */
-    double sigma;   /* what is multiplied; for DELE_NOISE_COVARIANCE 1 */
+    double sigma;   /* factor of the noise; for DELE_NOISE_COVARIANCE 1 */
     double student; /* degrees of freedom, 0: Gaussian */
     bool replace, rome;
-    bool shared; /* all facts have one seed: chi2 has ROME's then, 2; else one that follows from the
-                    fact's */
+    bool shared; /* all facts have one seed; then chi2 has ROME's seed, 2, else one that is derived
+                    from the fact's */
     const double *mean, *root; /* [d_model], [dim, d_model] lower: covariance = root rootᵀ */
 } dele_corruption;
 
@@ -60,11 +59,11 @@ static inline bool dele_ablates(const dele_corruption *c)
     return c->by == DELE_CORRUPT_ZERO || c->by == DELE_CORRUPT_MEAN;
 }
 
-/* "s3" and its kin; the numbers that need a model come from dele_corruption_measure. */
+/* Parses --noise.  What depends on the model is measured by dele_corruption_measure. */
 dele_status dele_noise_parse(dele_corruption *c, const char *noise, dele_err *err);
 
-/* sigma from the facts' subjects, the covariance from `text` (a file) or, where it is "", from the
- * facts' prompts. */
+/* Measures sigma on the facts' subjects, and the covariance on `text` (a file) or, where it is "",
+ * on the facts' prompts.  The arena owns mean and root. */
 dele_status dele_corruption_measure(dele_corruption *c, const dele_model *model,
                                     const dele_facts *facts, const char *text, dele_arena *arena,
                                     dele_err *err);

@@ -87,6 +87,9 @@ static dele_chart *add_chart(dele_plan *plan, dele_kind kind, int n_cols)
     return chart;
 }
 
+/* One chart for each kind, in the order of the kinds; for mlp and attn one for each window; for
+ * hidden states one more for each severed path.  A chart's name has the window only where there are
+ * several. */
 static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, dele_arena *arena,
                                dele_err *err)
 {
@@ -132,7 +135,7 @@ static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, del
 
 /* ---- restorations ---------------------------------------------------------------------------- */
 
-/* What a chart's column patches, and where its cells join. */
+/* What a chart's column patches, and the layer its cells start at. */
 static dele_restoration restoration_of(const dele_plan *plan, const dele_chart *chart, int col)
 {
     int L = plan->config->n_layers;
@@ -140,23 +143,24 @@ static dele_restoration restoration_of(const dele_plan *plan, const dele_chart *
         .kind = chart->kind, .sever = chart->sever, .from = col, .to = col + 1, .trunk = -1};
     switch (chart->kind) {
     case DELE_EMBEDDING:
-        r.from = 0, r.to = 1, r.join = 0;
+        r.from = 0, r.to = 1, r.start_layer = 0;
         break;
     case DELE_HEAD:
         r.from = col / plan->config->n_heads, r.to = r.from + 1,
         r.head = col % plan->config->n_heads;
-        r.join = r.from; /* the layer runs once more, with one head exchanged */
+        r.start_layer = r.from; /* the layer runs once more, with one head exchanged */
         break;
     case DELE_MLP:
     case DELE_ATTN:
         dele_window(&r.from, &r.to, col, chart->window, L, plan->paper_edges);
-        r.join = r.from + 1; /* its first layer is an addition, and for attention one row's MLP */
+        r.start_layer = r.from + 1; /* its first layer is an addition; for attention also one row's
+                                       MLP */
         break;
     default:
-        r.join = col + 1;
+        r.start_layer = col + 1;
     }
     if (r.sever && plan->severs_anew)
-        r.join = 0; /* the first draw's outputs change the token's keys below the patch too */
+        r.start_layer = 0; /* the first draw's outputs also change the token's keys below it */
     /* The MLP reads its own row alone, so putting back the stream before it puts back the stream
      * after it. */
     if (r.kind == DELE_MID && !dele_ablates(&plan->corruption)) r.kind = DELE_HIDDEN;
@@ -169,11 +173,11 @@ static bool same(const dele_restoration *a, const dele_restoration *b)
            a->head == b->head;
 }
 
-/* In order of join; among those that may share a trunk the widest first. */
-static int by_join(const void *a, const void *b)
+/* In order of the start layer; among those that may share a trunk the widest first. */
+static int by_start(const void *a, const void *b)
 {
     const dele_restoration *x = a, *y = b;
-    const int keys[][2] = {{x->join, y->join},
+    const int keys[][2] = {{x->start_layer, y->start_layer},
                            {(int)x->kind, (int)y->kind},
                            {(int)x->sever, (int)y->sever},
                            {x->from, y->from},
@@ -189,7 +193,7 @@ static int by_join(const void *a, const void *b)
 static bool shares(const dele_restoration *r, const dele_restoration *trunk)
 {
     return (r->kind == DELE_MLP || r->kind == DELE_ATTN) && r->kind == trunk->kind &&
-           r->from == trunk->from && r->to > r->join && r->to < trunk->to;
+           r->from == trunk->from && r->to > r->start_layer && r->to < trunk->to;
 }
 
 static dele_status find_trunks(dele_plan *plan, dele_arena *arena, dele_err *err)
@@ -212,6 +216,9 @@ static dele_status find_trunks(dele_plan *plan, dele_arena *arena, dele_err *err
     return DELE_OK;
 }
 
+/* The distinct restorations of all charts' columns, sorted by the layer their cells start at,
+ * each with the columns that show it.  Quadratic in the number of columns, which is small beside
+ * the cells' cost. */
 static dele_status make_restorations(dele_plan *plan, dele_arena *arena, dele_err *err)
 {
     int most = 0, n = 0;
@@ -228,7 +235,7 @@ static dele_status make_restorations(dele_plan *plan, dele_arena *arena, dele_er
             n += !known;
         }
     plan->n_restorations = n;
-    qsort(all, (size_t)n, sizeof *all, by_join);
+    qsort(all, (size_t)n, sizeof *all, by_start);
     for (int k = 0; k < n; k++) {
         all[k].first_target = plan->n_targets;
         for (int i = 0; i < plan->n_charts; i++)
@@ -344,7 +351,7 @@ double dele_plan_price(const dele_plan *plan, const dele_grid *prompt, int n_sam
     for (int k = 0; k < plan->n_restorations; k++) {
         const dele_restoration *r = &plan->restorations[k];
         for (int t = from > first ? from : first; t < to && !plan->reference; t++) {
-            double layers = L - (r->trunk < 0 ? r->join : r->to);
+            double layers = L - (r->trunk < 0 ? r->start_layer : r->to);
             price += layers * S * (T - t);
         }
         if (plan->reference) price += (double)r->n_targets * (to - from) * S * T * L;

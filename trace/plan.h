@@ -1,12 +1,13 @@
-/* What a run of the tracer will do, parsed and checked once: charts, and the distinct things that
- * fill their cells.
+/* The plan of a trace, from options that are checked once: charts, and the distinct restorations
+ * that fill their cells.
  *
- * Two charts often ask for the same thing: clipped windows of different widths, or mid and hidden,
- * whose cells are equal where each half of a layer reads only its own row.  A *restoration* is one
- * distinct thing; its targets are the columns that show it.
+ * Columns of several charts are often the same computation: clipped windows of different widths, or
+ * mid and hidden, whose cells are equal where each half of a layer reads only its own row.  A
+ * *restoration* is one distinct computation; its targets are the columns that show it.
  *
  * Windows [a, z) of one kind that begin at the same layer share a trunk: the widest is computed,
- * and the narrower ones leave its states at the layer where they end. */
+ * and a narrower one is a branch that continues from the trunk's states at the layer where it
+ * ends. */
 #ifndef DELE_TRACE_PLAN_H
 #define DELE_TRACE_PLAN_H
 
@@ -22,10 +23,11 @@ typedef struct {
     dele_sever sever;
     int from, to; /* layers [from, to) patched at the cell's token */
     int head;
-    int join;  /* the layer its cells join at; n_layers: only the last norm and the head are left */
-    int trunk; /* the restoration whose states it takes over at `to`, or -1 */
-    int n_branches; /* restorations whose trunk this is; they follow in plan->branch from
-                       first_branch on */
+    int start_layer; /* the first layer that its cells compute; n_layers: only the last norm and the
+                        head */
+    int trunk;       /* the restoration from whose states it continues at `to`, or -1 */
+    int n_branches;  /* restorations whose trunk this is: n_branches of plan->branch, from
+                        first_branch on */
     int first_branch;
     int first_target, n_targets; /* in plan->targets */
 } dele_restoration;
@@ -40,7 +42,7 @@ typedef enum {
 typedef struct {
     dele_chart *charts;
     int n_charts;
-    dele_restoration *restorations; /* in order of join */
+    dele_restoration *restorations; /* in order of start_layer */
     int n_restorations;
     int *branch; /* restorations, grouped by trunk, ascending in `to` */
     dele_target *targets;
@@ -54,25 +56,27 @@ typedef struct {
     const dele_config *config;
 } dele_plan;
 
+/* Checks the options and makes the plan.  The arena owns its tables; opts' texts and config must
+ * exist as long as the plan. */
 dele_status dele_plan_make(dele_plan *plan, const dele_trace_opts *opts, const dele_config *config,
                            dele_arena *arena, dele_err *err);
 
-/* Whether the options are ones that can be, before any model is loaded. */
+/* Checks the options before a model is loaded. */
 dele_status dele_plan_check(const dele_trace_opts *opts, dele_err *err);
 
 /* The tokens [*from, *to) of a prompt whose cells are computed; cells before the subject are the
  * base run's. */
 void dele_plan_tokens(int *from, int *to, const dele_plan *plan, const dele_grid *prompt);
 
-/* The first of them that a patch can change anything at. */
+/* The first of these tokens at which a patch can change anything. */
 int dele_plan_first(const dele_plan *plan, const dele_grid *prompt);
 
-/* Rows times layers that n_samples samples of a prompt take: the price, known beforehand. */
+/* The cost of n_samples samples of a prompt, in rows times layers, for the progress. */
 double dele_plan_price(const dele_plan *plan, const dele_grid *prompt, int n_samples);
 
-/* One prompt by hand: fills a grid whose ids, n_tokens, begin and end are given, n_answer 0 for the
- * greedy answer and foil -1 for the one that is found.  (Mean ablation needs dele_trace_run: it is
- * a mean over facts.) */
+/* Traces one prompt: fills a grid whose ids, n_tokens, begin and end are given, with n_answer 0 for
+ * the greedy answer and foil -1 for the most likely other token.  Mean ablation, a mean over facts,
+ * needs dele_trace_run. */
 dele_status dele_trace_grid(dele_grid *grid, const dele_plan *plan, dele_run *run,
                             const dele_model *model, dele_arena *arena, dele_err *err);
 

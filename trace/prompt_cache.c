@@ -182,6 +182,8 @@ static dele_status clean_distribution(dele_prompt_cache *c, dele_run *run, dele_
     return DELE_OK;
 }
 
+/* One forward pass over prompt and answer gives the clean KV cache, the distribution after the
+ * prompt, and whether the model itself would generate each of the answer's tokens. */
 dele_status dele_prompt_cache_clean(dele_prompt_cache *c, dele_run *run, dele_err *err)
 {
     dele_grid *g = c->grid;
@@ -222,6 +224,9 @@ dele_status dele_grid_keep_answer(dele_grid *grid, dele_arena *arena, dele_err *
 
 /* ---- the corrupted runs ---------------------------------------------------------------------- */
 
+/* Embeddings of the rows from the subject on, for each sample: the subject's are replaced by
+ * another subject's (which is one sample) or corrupted by noise; those after it are the prompt's
+ * own. */
 static dele_status corrupt_embeddings(dele_prompt_cache *c, const dele_corruption *how,
                                       dele_err *err)
 {
@@ -340,6 +345,8 @@ static dele_status corrupt_again(dele_prompt_cache *c, dele_run *run, dele_err *
     return dele_measure(again->base, run->final, cases, (size_t)c->n_samples, run, err);
 }
 
+/* The samples before these are released first: otherwise memory would grow with every turn of
+ * --until. */
 dele_status dele_prompt_cache_corrupt(dele_prompt_cache *c, dele_run *run, int first, int n,
                                       dele_arena *arena, dele_err *err)
 {

@@ -1,5 +1,5 @@
-/* A prompt at work: its clean and its corrupted runs, remembered.  What the quick way (cells.c) and
- * the plain one (reference.c) both start from. */
+/* The cached runs of a prompt, clean and corrupted: states at every site that is patched, and the
+ * KV cache.  cells.c and reference.c both start from them. */
 #ifndef DELE_PROMPT_CACHE_H
 #define DELE_PROMPT_CACHE_H
 
@@ -16,8 +16,8 @@ typedef struct {
     dele_kv *kv;               /* [n] */
 } dele_states;
 
-/* What each site holds on average over the facts' prompts, for mean ablation; or zeros.  Made once
- * for all prompts. */
+/* The mean of each site over the facts' prompts, for mean ablation; or zeros.  One for all
+ * prompts. */
 typedef struct {
     float *embed;              /* [d_model] */
     float *site[DELE_N_SITES]; /* [n_layers, width] */
@@ -28,57 +28,59 @@ typedef struct dele_prompt_cache {
     const dele_model *model;
     const dele_ablation *ablation; /* NULL unless the plan ablates */
     dele_grid *grid;
-    int *tokens, n_rows;         /* the prompt and its answer but the last token */
-    int first_sample, n_samples; /* those that are being added to the grid */
-    dele_states clean,
-        corrupted; /* corrupted: from the subject on, reading the clean run's keys before it */
-    float *clean_logits, *clean_p; /* [vocab] the clean run's, for the next token */
+    int *tokens, n_rows;         /* the prompt and its answer without the last token */
+    int first_sample, n_samples; /* the samples that are being added to the grid */
+    dele_states clean;
+    dele_states corrupted; /* from the subject on; the tokens before it are the clean KV cache */
+    float *clean_logits, *clean_p; /* [vocab] of the next token in the clean run */
     double clean_entropy;          /* nats */
-    int clean_second;              /* the most likely token but the answer */
+    int clean_second;              /* the most likely token other than the answer */
     double *base; /* [n_samples, DELE_N_METRICS] of the runs that cells start from */
-    struct dele_prompt_cache *again; /* --compat rome --sever: what severed cells start from, its
-                                        noise drawn again; or NULL */
+    struct dele_prompt_cache *again; /* --compat rome --sever: the runs with new noise, from which
+                                        severed cells start; else NULL */
     const struct dele_prompt_cache
-        *severed;        /* of such a one: the case whose outputs the severed path keeps; or NULL */
-    dele_arena *scratch; /* the caller's: holds all of this but what the corrupted runs bring */
-    dele_arena *drawn;   /* the caller's too: their states, and base; emptied for other samples */
+        *severed;        /* in `again`: the cache whose outputs the severed path keeps; else NULL */
+    dele_arena *scratch; /* the caller's; owns everything but the corrupted runs */
+    dele_arena *drawn;   /* the caller's; owns the corrupted runs and base, released for other
+                            samples */
 } dele_prompt_cache;
 
-/* A remembered row: of run i, leaving `site` of layer l, at position t.  Layer -1 of RESID_POST is
- * the embedding. */
+/* A cached row [width]: output of `site` of layer l in run i, at position t.  Layer -1 of
+ * RESID_POST is the embedding. */
 const float *dele_state(const dele_prompt_cache *c, const dele_states *states, dele_site site,
                         int i, int l, int t);
 
-/* The run that cells of sample s start from, and the value that is put in. */
+/* The same in the run that cells of sample s start from, and in the run whose values are patched
+ * in. */
 const float *dele_base(const dele_prompt_cache *c, dele_site site, int s, int l, int t);
 const float *dele_source(const dele_prompt_cache *c, dele_site site, int s, int l, int t);
-const dele_kv *dele_base_kv(const dele_prompt_cache *c, int s,
-                            int t); /* what a segment from position t continues, or NULL */
 
-/* Prepares a case: the clean run, the answer where the grid has none, high, greedy, and what
- * measuring needs. */
+/* The KV cache that a segment from position t continues, or NULL. */
+const dele_kv *dele_base_kv(const dele_prompt_cache *c, int s, int t);
+
+/* Computes the clean run; fills the grid's high and greedy, and its answer where it has none. */
 dele_status dele_prompt_cache_clean(dele_prompt_cache *c, dele_run *run, dele_err *err);
 
-/* Copies the answer, which may be the case's, to where the grid lives. */
+/* Copies the answer, which may be in the cache's arena, into the grid's. */
 dele_status dele_grid_keep_answer(dele_grid *grid, dele_arena *arena, dele_err *err);
 
-/* The corrupted runs of samples [first, first + n), in place of those before them: grows the grid
- * to hold them, fills low and, once, the foil. */
+/* Computes the corrupted runs of samples [first, first + n), which replace those of other samples.
+ * Grows the grid (in arena) for these samples, fills its low and, the first time, its foil. */
 dele_status dele_prompt_cache_corrupt(dele_prompt_cache *c, dele_run *run, int first, int n,
                                       dele_arena *arena, dele_err *err);
 
-/* Bytes that a case of so many tokens and samples keeps; n_samples 0: no corrupted runs. */
+/* Bytes that the cache of a prompt takes with n_samples corrupted runs. */
 double dele_prompt_cache_bytes(const dele_plan *plan, const dele_grid *grid, int n_samples);
 
-/* Adds a clean run's rows to what `a` holds, which begins as zeros; returns how many.  Zeros are
- * zero ablation; divided by the rows of all facts' prompts they are mean ablation. */
+/* Ablation values: init gives zeros (zero ablation).  For mean ablation, add sums a clean run's
+ * rows and returns how many there are, and scale divides by the rows of all prompts. */
 dele_status dele_ablation_init(dele_ablation *a, const dele_plan *plan, dele_arena *arena,
                                dele_err *err);
 int dele_ablation_add(dele_ablation *a, const dele_prompt_cache *c);
 void dele_ablation_scale(dele_ablation *a, const dele_plan *plan, double factor);
 
-/* The metrics of n runs of cases from the final states of their answer's rows, in order: out [n,
- * DELE_N_METRICS]. */
+/* The metrics of n runs, out [n, DELE_N_METRICS], from the final states of their answers' rows, in
+ * order. */
 dele_status dele_measure(double *out, const float *states, const dele_prompt_cache *const *cases,
                          size_t n, dele_run *run, dele_err *err);
 

@@ -50,6 +50,8 @@ static float *metric_values(const dele_grid *g, const dele_chart *chart, int whi
     return out;
 }
 
+/* The arrays that ROME's notebooks read from a case file, under its names: means over samples,
+ * float32 where its are. */
 static dele_status put_rome(dele_npz *npz, const dele_traced *traced, const dele_chart *chart,
                             int which, dele_arena *scratch, dele_err *err)
 {
@@ -244,6 +246,8 @@ static void add_text(cJSON *row, const char *name, const char *text)
     if (text) cJSON_AddStringToObject(row, name, text);
 }
 
+/* A line of facts.jsonl.  A fact that was left out has its reason and no result; one whose prompt
+ * was not read has no tokens either. */
 static cJSON *fact_json(const dele_traced *traced)
 {
     const dele_grid *g = &traced->grid;
@@ -391,6 +395,8 @@ static bool read_chart(dele_chart *chart, const cJSON *row, const dele_trace *tr
     return chart->n_cols == columns && (!strcmp(name, plain) || (windowed && !strcmp(name, wide)));
 }
 
+/* The charts of trace.json, held against what deleatur writes: the sizes of all later tables follow
+ * from them. */
 static dele_status load_charts(dele_trace *trace, const cJSON *json, const char *path,
                                dele_arena *arena, dele_err *err)
 {
@@ -483,6 +489,8 @@ static const char *load_prompt(dele_traced *traced, dele_fact *fact, const cJSON
     return n_names == traced->grid.n_tokens ? NULL : "tokens";
 }
 
+/* A line of facts.jsonl and, where the fact was traced, its record.  Token positions are checked
+ * here, because every table indexes by them. */
 static dele_status load_fact(dele_trace *trace, const dele_records *r, const cJSON *row,
                              const char *dir, dele_arena *arena, dele_err *err)
 {

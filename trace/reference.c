@@ -1,7 +1,6 @@
-/* The plain way: each cell is a run of its own, from the tokens up, over the whole prompt, with the
- * subject's embeddings replaced by corrupted ones (denoising) and the cell's values put in as they
- * come by.  Nothing is joined late, shared or left out; it is what the quick way is measured
- * against. */
+/* The reference for cells.c: each cell is a run of its own, from the embedding up, over the whole
+ * prompt, with the subject's embeddings replaced by corrupted ones (denoising) and the cell's
+ * values patched in.  No segment starts late, nothing is cached or shared. */
 #include "trace/cells.h"
 
 #include <string.h>

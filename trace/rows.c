@@ -285,6 +285,9 @@ static void take_column(resampled *r, const float *sum, size_t n, size_t C, size
     }
 }
 
+/* Confidence intervals over facts: the bootstrap's resampled means are one matrix product of the
+ * resampling counts with the facts' values.  Columns hold values and squares, from which the
+ * studentised interval follows; where all facts are equal there is nothing to resample. */
 static dele_status fact_intervals(dele_row_stat *out, const dele_fact_rows *rows,
                                   dele_arena *scratch, dele_err *err)
 {

@@ -322,6 +322,8 @@ static dele_status finish_member(running *x, member *m, dele_err *err)
     return say_foil(x, traced, err);
 }
 
+/* The cells of a group of facts, whose corrupted runs are made first.  With --until, members that
+ * are not yet certain get more samples, and the group is computed again for these samples alone. */
 static dele_status compute_cells(running *x, dele_err *err)
 {
     double price = 0;
@@ -452,6 +454,8 @@ bool dele_trace_wants(const dele_trace_opts *o, const dele_fact *fact)
     return !o->ids || !*o->ids || listed(o->ids, fact->id);
 }
 
+/* Facts in the file's order, or in a shuffled one.  A fact that is left out costs its prompt's
+ * tokens only, and counts neither for --limit nor in the progress that --limit defines. */
 static dele_status trace_all(running *x, dele_err *err)
 {
     dele_trace *trace = x->trace;
@@ -502,6 +506,8 @@ static dele_status measure_means(running *x, dele_ablation *ablation, dele_err *
     return DELE_OK;
 }
 
+/* What all facts share: the plan, the noise level (measured on all facts of the file, selected or
+ * not), the chat template, and the values for ablation. */
 static dele_status prepare(running *x, dele_plan *plan, dele_ablation *ablation, dele_err *err)
 {
     dele_trace *trace = x->trace;

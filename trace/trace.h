@@ -1,26 +1,26 @@
 /* Causal tracing (activation patching): where in a model is a fact stored?  (Meng et al. 2022,
  * arXiv 2202.05262; ROME's code as it is.)
  *
- * A prompt is run clean; high = p(answer).  Then the subject's tokens are corrupted, S times over,
- * and p(answer) falls to low.  Now one thing at a time is put back to its clean value, at one token
- * t, and everything after it runs on freely: a cell's score is p(answer) then, and what it gained
- * over low is the cell's indirect effect.
+ * In the clean run, p(answer) is high.  In S corrupted runs, which corrupt the subject's tokens,
+ * p(answer) is low.  A cell restores one activation of the corrupted run to its clean value, at one
+ * token t, and computes everything after it: p(answer) is then the cell's score, and score − low is
+ * its indirect effect.
  *
- *   hidden (t, l)    the stream as it leaves layer l
- *   mid    (t, l)    the stream between layer l's attention and its MLP
- *   mlp    (t, l)    what the MLPs of a window of layers around l add to the stream
- *   attn   (t, l)    what the attention of those layers adds
- *   head   (t, l, h) what one head of layer l mixes together
+ *   hidden (t, l)    the residual stream after layer l
+ *   mid    (t, l)    the residual stream between layer l's attention and its MLP
+ *   mlp    (t, l)    the MLP outputs of a window of layers around l
+ *   attn   (t, l)    the attention outputs of these layers
+ *   head   (t, l, h) the output of one attention head of layer l
  *   embed  (t)       the embedding
  *
- * That is *denoising*: it shows what suffices.  *Noising* puts the corrupted values into the clean
- * run instead, and shows what is needed (Heimersheim & Nanda 2024, arXiv 2404.15255).  Zero and
- * mean ablation are noising with values of their own.
+ * This is *denoising*: it shows which activations suffice.  *Noising* patches corrupted values into
+ * the clean run, and shows which are necessary (Heimersheim & Nanda 2024, arXiv 2404.15255).  Zero
+ * and mean ablation are noising with other values.
  *
  * A patch at token t whose first layer is a changes nothing before t and nothing below a, so a cell
- * is only ever computed from there on: a segment that joins late, reading the run's own keys and
- * values of what came before (see cells.c).  --reference computes every cell from the tokens up
- * instead; the two agree to rounding, which --reference-check shows on some. */
+ * is computed from there on: its segment starts late and reads the run's KV cache of the tokens
+ * before (see cells.c).  --reference computes every cell from the embedding instead; the two agree
+ * to rounding, which --reference-check shows on some cells. */
 #ifndef DELE_TRACE_H
 #define DELE_TRACE_H
 
@@ -30,7 +30,7 @@
 #include "model/facts.h"
 #include "model/forward.h"
 
-/* ---- what is traced -------------------------------------------------------------------------- */
+/* ---- what is patched and measured ------------------------------------------------------------ */
 
 typedef enum {
     DELE_HIDDEN,
@@ -44,11 +44,11 @@ typedef enum {
 extern const char
     *const dele_kind_name[DELE_N_KINDS]; /* "hidden", "mlp", "attn", "mid", "head", "embed" */
 
-/* All of them from the same pass.  The answer's first token decides logit difference, rank and
- * KL. */
+/* All are measured in the same pass.  Logit difference, rank and KL are those of the answer's first
+ * token. */
 typedef enum {
-    DELE_PROB, /* p(answer): the product over its tokens, each after the right ones before it */
-    DELE_LOGP, /* its logarithm */
+    DELE_PROB,       /* p(answer): the product over its tokens, each given the ones before it */
+    DELE_LOGP,       /* its logarithm */
     DELE_LOGIT_DIFF, /* logit(answer) - logit(foil) */
     DELE_RANK,       /* 1: the most likely of all tokens */
     DELE_KL,         /* KL(clean || this run) of the next token, nats */
@@ -57,8 +57,8 @@ typedef enum {
 extern const char
     *const dele_metric_name[DELE_N_METRICS]; /* "p", "logp", "logit_diff", "rank", "kl" */
 
-/* Severed paths (ROME section 2.2): while a hidden state is restored, these outputs stay corrupted
- * at its token. */
+/* Severed paths (ROME, section 2.2): a hidden state is restored, and these outputs are kept
+ * corrupted at its token. */
 typedef enum { DELE_SEVER_NOTHING, DELE_SEVER_MLP, DELE_SEVER_ATTN, DELE_N_SEVERS } dele_sever;
 
 /* One map of cells: tokens by columns.  A column is a layer; for heads layer * n_heads + head; for
@@ -142,16 +142,15 @@ typedef struct {
 
 /* ---- one prompt's cells ---------------------------------------------------------------------- */
 
-/* What the heart of the tracer works on, and its result. */
+/* A prompt, and the cells of its maps. */
 typedef struct {
     const int *ids;           /* [n_tokens] */
     int n_tokens, begin, end; /* the subject is [begin, end) */
     const int *answer;        /* [n_answer] ids; n_answer 0: the greedy next token will be taken */
     int n_answer;
-    int foil; /* the other answer's first token; -1, or the answer's own: the corrupted run's most
-               * likely token but the answer is taken */
-    const int
-        *partner; /* [end - begin] tokens to put in the subject's place; corrupted by tokens only */
+    int foil; /* the other answer's first token; -1, or the answer's own: replaced by the corrupted
+                 run's most likely token other than the answer */
+    const int *partner; /* [end - begin] tokens that replace the subject, with --corrupt tokens */
     uint64_t seed; /* of this prompt's noise */
 
     int n_samples;
@@ -179,13 +178,13 @@ double dele_low_mean(const dele_grid *g, dele_metric metric);
 
 typedef struct {
     const dele_fact *fact;
-    const char *left_out; /* why it was not traced, or NULL */
-    const char *why;      /* the same without this fact's own words, to count by: "no partner" */
+    const char *left_out; /* the reason why it was not traced; NULL: it was */
+    const char *why;      /* the kind of reason, to count by: "no partner" */
     const char **tokens;  /* [grid.n_tokens] each decoded alone */
     const char *answer, *foil; /* decoded */
-    const char *partner;       /* the subject put in its place, or NULL */
-    double noop; /* the largest change of p when a run's own value is put back: 0 but for rounding;
-                  * NaN: not measured, under ablation */
+    const char *partner;       /* the subject that replaced it in the corrupted run, or NULL */
+    double noop; /* the largest change of p when a state is replaced by the run's own value: 0 but
+                    for rounding; NaN: not measured, under ablation */
     dele_grid grid;
 } dele_traced;
 
@@ -196,46 +195,48 @@ typedef struct {
     int n_charts, n_layers, n_heads;
     bool noising, paper_edges;
     double sigma;       /* of the noise; 0 when there is none */
-    dele_traced *facts; /* [n] those looked at, in the file's order or, under --shuffle, in the
-                           order drawn */
+    dele_traced *facts; /* [n] traced or left out, in the file's order or, with --shuffle, in the
+                           shuffled order */
     size_t n, n_traced;
     double row_layers, flops, seconds;
 } dele_trace;
 
-/* How much a value says that the patched thing matters: towards high when denoising, away from it
- * when noising. */
+/* The effect of a patch on a metric, positive where the patched activation matters: value − low
+ * when denoising, high − value when noising; rank and KL, which fall as p rises, have the other
+ * sign. */
 double dele_effect_of(const dele_trace *trace, dele_metric metric, double value, double high,
                       double low);
 
-/* Whether the options' split and ids take the fact in. */
+/* Whether the options' split and ids select the fact. */
 bool dele_trace_wants(const dele_trace_opts *o, const dele_fact *fact);
 
-/* Traces the facts.  dir (may be NULL) is where each fact's record is written as soon as it is
- * there (traces/ must exist), and where those of an earlier run are found. */
+/* Traces the facts.  Each fact's record is written into dir (may be NULL; dir/traces must exist)
+ * when it is computed; records of an earlier run that are there already are read instead.  The
+ * arena owns the trace; model and facts must exist as long. */
 dele_status dele_trace_run(dele_trace *trace, const char *dir, const dele_model *model,
                            const dele_facts *facts, const dele_trace_opts *opts,
                            dele_progress *progress, dele_arena *arena, dele_err *err);
 
-/* Some cells of a trace again, each by itself from the tokens up, and their facts' clean and
- * corrupted runs. */
+/* A comparison of some cells of a trace with the same cells computed from the embedding, each in a
+ * run of its own, and of their facts' clean and corrupted runs. */
 typedef struct {
     int n_cells;
     size_t n_facts;
-    double difference; /* the largest in p, of a single sample */
-    const dele_traced
-        *fact; /* where it is, and at which cell; chart -1: in a run that nothing was patched in */
+    double difference;       /* the largest difference of p, in a single sample */
+    const dele_traced *fact; /* of the fact and cell that has it; chart -1: a run without patches */
     int chart, token, col;
 } dele_trace_checked;
 
-/* n cells of the traced facts, drawn.  model, facts: those of the trace. */
+/* Compares n cells, drawn at random.  model, facts: those of the trace. */
 dele_status dele_trace_check(dele_trace_checked *out, const dele_trace *trace,
                              const dele_model *model, const dele_facts *facts, int n,
                              dele_arena *arena, dele_err *err);
 
 /* ---- groups of tokens ------------------------------------------------------------------------ */
 
-/* What facts are averaged over.  A one-token subject is both its first and its last token; a single
- * token after the subject is both the first after it and the last of the prompt. */
+/* Groups of tokens over which facts are averaged.  The token of a one-token subject is its first
+ * and its last; a single token after the subject is the first after it and the last of the
+ * prompt. */
 typedef enum {
     DELE_FIRST_SUBJECT,
     DELE_MIDDLE_SUBJECT,
@@ -251,11 +252,11 @@ extern const char *const dele_category_name[DELE_N_CATEGORIES];
  * empty. */
 void dele_category_range(int *from, int *to, dele_category category, int T, int b, int e);
 
-/* A cell's mean effect on p over its fact's draws. */
+/* A cell's mean effect on p over its fact's noise samples. */
 double dele_cell_effect(const dele_trace *trace, const dele_traced *fact, int chart, int t,
                         int col);
 
-/* A fact's mean over a category's tokens; NaN where it has none, or they were not asked for. */
+/* A fact's mean over a category's tokens; NaN where it has none, or they were not patched. */
 double dele_category_value(const dele_trace *trace, const dele_traced *fact, int chart,
                            dele_metric metric, dele_category category, int col);
 

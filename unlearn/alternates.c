@@ -99,7 +99,7 @@ static dele_status read_questions(questions *all, const char *path, bool all_of_
     return err->code;
 }
 
-/* ---- likeness -------------------------------------------------------------------------------- */
+/* ---- similarity ------------------------------------------------------------------------------ */
 
 /* Numbers the words of both files; df[id]: in how many questions. */
 static int *make_dictionary(questions *both[2], dele_arena *arena, dele_err *err)
@@ -127,7 +127,9 @@ static int *make_dictionary(questions *both[2], dele_arena *arena, dele_err *err
     return df;
 }
 
-static double likeness(const asked *a, const asked *b, const int *df)
+/* The similarity of two questions (alternates.h).  Both have their words in the dictionary's order,
+ * so that one pass over the two lists finds those in both. */
+static double similarity(const asked *a, const asked *b, const int *df)
 {
     double common = 0, either = 0;
     size_t i = 0, j = 0;
@@ -143,24 +145,28 @@ static double likeness(const asked *a, const asked *b, const int *df)
     return either > 0 ? common / either : 0;
 }
 
-/* A row of keep to take the answer of; NULL where all have the row's own answer.  like: room for
- * [keep->n]. */
-static const asked *choose_alternate(const asked *row, const questions *keep, double *like,
+/* A row of keep whose answer is taken; NULL where all have the row's own answer.  score:
+ * scratch [keep->n]. */
+static const asked *choose_alternate(const asked *row, const questions *keep, double *score,
                                      const int *df, dele_rng *rng)
 {
     double most = -1;
     size_t n = 0;
     for (size_t k = 0; k < keep->n; k++) {
-        like[k] = strcmp(keep->row[k].output, row->output) ? likeness(row, &keep->row[k], df) : -1;
-        if (like[k] > most) most = like[k];
+        score[k] =
+            strcmp(keep->row[k].output, row->output) ? similarity(row, &keep->row[k], df) : -1;
+        if (score[k] > most) most = score[k];
     }
     if (most < 0) return NULL;
-    for (size_t k = 0; k < keep->n; k++) n += like[k] >= 0.9 * most;
+    for (size_t k = 0; k < keep->n; k++) n += score[k] >= 0.9 * most;
     size_t which = (size_t)dele_rng_below(rng, n), k = 0;
-    while (like[k] < 0.9 * most || which--) k++;
+    while (score[k] < 0.9 * most || which--) k++;
     return &keep->row[k];
 }
 
+/* The output of a retain row is chosen for each forget row in turn; r then holds one text per
+ * forget row, in their order.  The generator is a stream of its own, so that another use of the
+ * seed does not change the choice. */
 dele_status dele_alternates_from_retain(dele_refusals *r, const char *forget, const char *keep,
                                         uint64_t seed, dele_arena *arena, dele_err *err)
 {
@@ -171,14 +177,14 @@ dele_status dele_alternates_from_retain(dele_refusals *r, const char *forget, co
         read_questions(&theirs, keep, false, arena, err))
         return err->code;
     const int *df = make_dictionary(both, arena, err);
-    double *like = df ? DELE_NEW(arena, double, theirs.n + 1, err) : NULL;
-    if (!like || !(r->text = DELE_NEW(arena, const char *, own.n + 1, err)) ||
+    double *score = df ? DELE_NEW(arena, double, theirs.n + 1, err) : NULL;
+    if (!score || !(r->text = DELE_NEW(arena, const char *, own.n + 1, err)) ||
         !(r->line = DELE_NEW(arena, int, own.n + 1, err)) ||
         !(r->joined = DELE_NEW(arena, bool, own.n + 1, err)))
         return err->code;
     dele_rng_seed(&rng, seed ^ 0x626f72726f77); /* a stream of its own */
     for (; r->n < own.n; r->n++) {
-        const asked *lent = choose_alternate(&own.row[r->n], &theirs, like, df, &rng);
+        const asked *lent = choose_alternate(&own.row[r->n], &theirs, score, df, &rng);
         if (!lent)
             return dele_fail(
                 err, DELE_ERR_DATA,

@@ -70,6 +70,9 @@ dele_status dele_dataset_add_texts(dele_dataset *set, const dele_row_texts *text
                        err);
 }
 
+/* A row of a JSONL file: a prompt and its output, or text alone, which has no prompt and is one
+ * stream of labels.  Where refusals are given, the next one replaces the output.  The ids are
+ * copied to have room for the end of text. */
 static dele_status add_row(dele_dataset *set, const cJSON *row, const dele_records *r,
                            const dele_tokenizer *t, const dele_dataset_options *o,
                            dele_arena *arena, dele_err *err)

@@ -52,6 +52,9 @@ static double retain_loss_mean(dele_divergence_guard *h, const dele_train_report
     return mean_of(h->window, DELE_DIVERGENCE_WINDOW);
 }
 
+/* The weights that are stored are those before the update's step, whose loss has just been seen to
+ * be finite.  Before the first update there is nothing to return to, so a loss that is not finite
+ * is the model's or the options' fault. */
 dele_status dele_divergence_guard_check(dele_divergence_guard *h, dele_train_report *r,
                                         dele_err *err)
 {

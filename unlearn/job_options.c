@@ -19,6 +19,8 @@ static dele_status resolve_tensors(dele_job *job, dele_err *err)
     return DELE_OK;
 }
 
+/* Everything that can be wrong before a file is read.  That --out is free is checked here too, so
+ * that nothing is loaded in vain; the directory is opened when the job runs. */
 dele_status dele_job_resolve(dele_job *job, dele_err *err)
 {
     if (!job->out)

@@ -266,6 +266,8 @@ cJSON *dele_job_training_json(const dele_job_result *result)
     return training;
 }
 
+/* The result for --json.  A run with two sides names its losses by side; finetune and an objective
+ * that learns its one set name it the loss. */
 static void print_json(const dele_job_result *result)
 {
     const dele_train_report *r = result->report;

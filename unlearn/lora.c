@@ -142,6 +142,8 @@ static int module_length(const dele_tensor *t)
     return (int)(n > end && !strcmp(t->name + n - end, ".weight") ? n - end : n);
 }
 
+/* adapter_config.json as PEFT reads it.  target_modules lists full module names, because a mask may
+ * train a module in some layers only. */
 static dele_status save_config(const dele_lora *l, const char *base, const char *path,
                                dele_err *err)
 {

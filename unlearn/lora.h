@@ -3,12 +3,13 @@
  *   W = W0 + s B A        W [rows, cols]   A [rank, cols]   B [rows, rank]   s = alpha / rank
  *   dA = s Bᵀ G           dB = s G Aᵀ      G = dL/dW
  *
- * The model's tensor holds W, so that the forward and the backward pass know nothing of adapters: G
- * comes as for any tensor, is turned into dA and dB, the optimizer moves A and B, and W is written
- * again from W0.  Exact; the price is W0 and G beside W, where adapters kept apart need neither.
+ * The model's tensor holds W, so that the forward and the backward pass are those without adapters.
+ * G, the gradient of W, is computed as for any tensor and turned into dA and dB; the optimizer
+ * updates A and B; W is computed again from W0.  The result is exact.  It costs memory for W0 and
+ * G, which adapters that are applied in the forward pass do not need.
  *
- * A begins uniform within ±1/√cols (PEFT's kaiming_uniform with a = √5), B at zero, so that W
- * begins as W0.  Only linear layers can have adapters: no embedding, no norm. */
+ * A begins uniform within ±1/√cols (PEFT's kaiming_uniform with a = √5) and B at zero, so that W
+ * begins as W0.  Only linear layers can have adapters; embeddings and norms cannot. */
 #ifndef DELE_LORA_H
 #define DELE_LORA_H
 
@@ -18,34 +19,36 @@ typedef struct {
     size_t rank;
     double alpha;
     dele_model *model;
-    dele_model table; /* its tensors are beside the model's: [1, rank · (cols + rows)], A and behind
-                       * it B; NULL data where the model's is frozen.  To the optimizer it is a
-                       * model like any other */
-    float **w0;       /* [n_tensors] as the tensors that train were */
-    float *scaled;    /* room for s B */
+    dele_model table; /* one tensor for each of the model's, [1, rank · (cols + rows)]: A and behind
+                         it B; NULL data where the model's tensor is frozen.  To the optimizer it is
+                         a model */
+    float **w0;       /* [n_tensors] W0 of the trained tensors; else NULL */
+    float *scaled;    /* scratch for s B */
 } dele_lora;
 
-/* rank of at least 1, alpha above 0, and a mask of linear layers alone; else a sentence. */
+/* Checks that the rank is at least 1, alpha above 0, and that the mask has linear layers only. */
 dele_status dele_lora_check(int rank, double alpha, const dele_model *model, const dele_mask *mask,
                             dele_err *err);
 
-/* Beside the model as it is now.  Everything is the arena's. */
+/* Adapters for the model's present weights, which become W0.  The model must exist as long as l;
+ * the arena owns everything else. */
 dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mask, int rank,
                            double alpha, uint64_t seed, dele_arena *arena, dele_err *err);
 
+/* Number of weights of all adapters. */
 size_t dele_lora_parameters(const dele_lora *l);
 
-/* to [tensor's size in the table]: dA and dB of tensor k, from its G. */
+/* dA and dB of tensor k from its G.  to [cols of the table's tensor k] */
 void dele_lora_gradient(float *to, const dele_lora *l, size_t k, const float *g);
 
-/* W from W0, A and B, of all. */
+/* Computes every trained W from W0, A and B. */
 void dele_lora_write(const dele_lora *l);
 
-/* W − W0 becomes `factor` times what it is, in B; W follows. */
+/* Multiplies every W − W0 by `factor`, in B, and computes W again. */
 void dele_lora_scale(const dele_lora *l, double factor);
 
-/* adapter_config.json and adapter_model.safetensors (float32) into an existing directory, as PEFT
- * reads them.  base: where the model before training is. */
+/* Writes adapter_config.json and adapter_model.safetensors (float32) into an existing directory, as
+ * PEFT reads them.  base: path of the model before training. */
 dele_status dele_lora_save(const dele_lora *l, const char *base, const char *dir, dele_err *err);
 
 #endif

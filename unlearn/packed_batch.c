@@ -244,6 +244,8 @@ static void fill_loss_weights(dele_packed_batch *p, const dele_loss_group *group
     }
 }
 
+/* The passes fill x and, where the objective compares, before.x; the objective then replaces x by
+ * its gradient, from which dele_packed_batch_backward starts. */
 dele_status dele_packed_batch_forward(dele_packed_batch *p, double loss[2], const dele_item *items,
                                       size_t n, const dele_loss_group *group, dele_err *err)
 {

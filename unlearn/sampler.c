@@ -100,6 +100,8 @@ static dele_status check_pairing(const dele_train_options *o, size_t n_main, siz
     return DELE_OK;
 }
 
+/* Numbers that no run can have, whatever its data are.  The first one that is wrong is named by its
+ * option. */
 static dele_status check_options(const dele_train_options *o, dele_err *err)
 {
     if (!(o->adamw.lr > 0) || !isfinite(o->adamw.lr))
@@ -288,6 +290,9 @@ static dele_update_batch sample_sides(dele_sampler *d)
                                .steps = at.per_epoch * (size_t)d->o->epochs};
 }
 
+/* An update of --alpha code: the next micro-batches of a permutation of both sets together.  The
+ * permutation is shuffled where an epoch's first micro-batch begins, which may be in the middle of
+ * an update.  An index below f is a forget row. */
 static dele_update_batch sample_joint(dele_sampler *d)
 {
     const size_t f = rows_of(d, DELE_FORGET), rows = f + rows_of(d, DELE_RETAIN),

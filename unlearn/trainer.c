@@ -434,6 +434,9 @@ static void finish(trainer *t)
     if (t->o->objective->negates) negate(t);
 }
 
+/* Everything that training allocates is the trainer's own and is released here, whatever happened.
+ * After divergence the run is finished as after success: the guard has restored the last good
+ * weights. */
 dele_status dele_train(dele_train_report *report, const dele_trainable *trainable,
                        const dele_train_data *data, const dele_train_options *o,
                        const dele_train_output *output, dele_err *err)

@@ -8,7 +8,7 @@
 dele_status dele_save_fact_effects(const dele_saving *to);
 dele_status dele_save_peaks(const dele_saving *to);
 
-/* Where the effect on p is largest. */
+/* The cells of a fact's map with the largest effect on p. */
 typedef struct {
     int col; /* at the last subject token; -1: it was not patched */
     double effect;

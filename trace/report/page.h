@@ -1,9 +1,9 @@
-/* A trace as one HTML file that needs no network: page.html, made of plots/page.html and the
+/* A trace as one HTML file that needs no network: page.html, the template plots/page.html with the
  * result's numbers.
  *
- * The page holds every average of summary.tsv and, of as many facts as fit into DELE_PAGE_BYTES,
- * every cell: its mean score over the noise draws as a float32, and the half-width of its effect's
- * 95 % interval over them (Student's t) as the upper half of one.  The facts behind those are
+ * The page has every average of summary.tsv and, for as many facts as fit into DELE_PAGE_BYTES,
+ * every cell: its mean score over the noise samples as a float32, and the half-width of its
+ * effect's 95 % interval over them (Student's t) as the upper half of a float32.  Further facts are
  * listed without maps, and the page says so. */
 #ifndef DELE_TRACE_PAGE_H
 #define DELE_TRACE_PAGE_H

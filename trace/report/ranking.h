@@ -1,8 +1,7 @@
-/* Layers in order of effect, and which of them differ significantly.
+/* Layers in order of their effect, and which of them differ significantly.
  *
- * Layer b has the largest mean effect at the last subject token.  Layer l is *tied* with it unless
- * its paired difference to b is too large for l to be the best in truth, all other layers
- * considered at once:
+ * Layer b has the largest mean effect at the last subject token.  Layer l is *tied* with b unless
+ * its paired difference to b is significant, in a test over all pairs of layers at once:
  *
  *   t(k, l) = mean(x_k - x_l) / se(x_k - x_l)                  over the facts
  *   t*(k, l) the same of a resample of facts, about the sample's mean difference and with its own
@@ -10,10 +9,10 @@
  *   l differs significantly when t(b, l) exceeds the 95 % point of max over k of |t*(k, l)|
  *   (max-t bootstrap)
  *
- * The maximum over all k, not over b alone, pays for b having been chosen by looking.  So of many
- * facts sets in at least 95 of 100 the truly best layer is among those tied (Hsu's comparisons with
- * the best).  With fewer than five facts nothing is told, as no interval is given (base/stat.h),
- * and all layers are tied. */
+ * The maximum is over all k, not b alone, because b was selected from the same data.  In at least
+ * 95 of 100 samples of facts the truly best layer is then among the tied ones (Hsu's multiple
+ * comparisons with the best).  With fewer than five facts there is no test, as there is no interval
+ * (base/stat.h), and all layers are tied. */
 #ifndef DELE_TRACE_RANKING_H
 #define DELE_TRACE_RANKING_H
 
@@ -23,12 +22,12 @@ typedef struct {
     size_t n;     /* facts */
     int n_layers; /* 0: not a chart over layers */
     int best;     /* -1: no facts */
-    int *rank;    /* [n_layers] from 1; the lower layer first among equals */
-    bool *tied;   /* [n_layers] with the best, which is tied with itself */
+    int *rank;    /* [n_layers] from 1; ties in rank: the lower layer first */
+    bool *tied;   /* [n_layers] with the best layer, which is tied with itself */
     int n_tied;
 } dele_ranking;
 
-/* rows: effects with a column a layer. */
+/* rows: effects, one column for each layer.  The arena owns rank and tied. */
 dele_status dele_rank_layers(dele_ranking *ranking, const dele_fact_rows *rows, dele_arena *arena,
                              dele_err *err);
 

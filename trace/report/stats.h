@@ -1,9 +1,9 @@
-/* From cells to statements: averages over facts with intervals, and the layers to change.
+/* Averages of a trace over facts, with intervals, and the layers to train.
  *
- * Per fact, layer and metric a category's value is the mean of its tokens' scores, less the fact's
- * own low; only then is the mean over facts taken, each counting once.  (ROME's notebook pools
- * tokens over facts, subtracts the low of other facts and clips at zero.)  Effects are positive
- * where the patched thing matters: see dele_effect_of. */
+ * For each fact, layer and metric, a category's value is the mean of its tokens' scores − the
+ * fact's own low; the mean over facts has equal weights.  (ROME's notebook pools tokens over facts,
+ * subtracts the low of other facts and clips at zero.)  Effects are positive where the patched
+ * activation matters: see dele_effect_of. */
 #ifndef DELE_TRACE_STATS_H
 #define DELE_TRACE_STATS_H
 
@@ -15,13 +15,13 @@ typedef struct {
     size_t n;
     double score, low, high, effect, se, ci_low,
         ci_high; /* of the same n facts; interval: bootstrap over facts, 95 % */
-    double noise_ci_low, noise_ci_high; /* facts fixed, bootstrap over noise draws; NaN where no
+    double noise_ci_low, noise_ci_high; /* facts fixed, bootstrap over noise samples; NaN where no
                                            fact has two samples */
     double normalised; /* effect over the mean total effect, |high - low| of the means; NaN under
                           ablation */
 } dele_effect;
 
-/* What a patch does where nothing is to be expected.  On the same facts, metric by metric. */
+/* Controls: the effects at random tokens and layers, on the same facts, for each metric. */
 typedef struct {
     dele_effect
         *token; /* [DELE_N_METRICS, n_cols] at a token drawn for each fact and column, see rows.h */
@@ -29,13 +29,13 @@ typedef struct {
         *layer; /* [DELE_N_METRICS] at the last subject token, at a column drawn for each fact */
 } dele_controls;
 
-/* The shortest run of neighbouring layers with at least half of the effect. */
+/* The suggested mask: the shortest range of layers with at least half of the effect. */
 typedef struct {
     int chart;      /* index, or -1: no chart over layers */
-    int from, to;   /* layers [from, to); empty when nothing gained anything */
+    int from, to;   /* layers [from, to); empty where no effect is positive */
     double share;   /* of the positive effect */
-    double *weight; /* [n_layers] each layer's part of it: cells spread over the layers that they
-                       restored */
+    double *weight; /* [n_layers] each layer's share of it: a cell's effect is divided among the
+                       layers that it restores */
 } dele_suggestion;
 
 typedef struct {
@@ -44,8 +44,7 @@ typedef struct {
     dele_controls *controls; /* [n_charts] */
     dele_ranking *rankings;  /* [n_charts] by effect on p at the last subject token; n_layers 0 for
                                 heads and embedding */
-    double noop; /* the largest change of p when a run's own value is put back; NaN: nowhere
-                    measured */
+    double noop; /* the largest noop of a traced fact (dele_traced); NaN: not measured */
     dele_draws draws;
     dele_suggestion suggestion;
 } dele_trace_stats;

@@ -1,6 +1,5 @@
-/* What the files that write a trace's tables share.  Tables are tab-separated, begin with lines "#
- * ..." that say in words what they hold, then name their columns; what is not a number is left
- * empty. */
+/* Parts of all tables of a trace.  Tables are tab-separated.  Lines that begin with # describe the
+ * table, the next line has the names of columns, and a field that is not a number is empty. */
 #ifndef DELE_TRACE_TABLE_PARTS_H
 #define DELE_TRACE_TABLE_PARTS_H
 
@@ -17,11 +16,11 @@ typedef struct {
 
 dele_status dele_table_open(dele_writer *out, const dele_saving *to, const char *name);
 
-/* A tab, and the number if it is one. */
+/* A tab, and the number if it is finite; the two bounds of an interval likewise. */
 void dele_table_number(FILE *to, double x);
-void dele_table_interval(FILE *to, dele_interval interval); /* two of them */
+void dele_table_interval(FILE *to, dele_interval interval);
 
-/* A column by name: a layer, or layer.head. */
+/* The name of a column: its layer, or layer.head. */
 void dele_table_column(FILE *to, const dele_trace *trace, const dele_chart *chart, int col);
 
 #endif

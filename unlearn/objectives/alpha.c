@@ -41,6 +41,10 @@ double dele_alpha_code(double rise)
     return clip(strtod(text, NULL), 1.2, 2.3);
 }
 
+/* PAPER compares the loss with the mean of the groups before it.  CODE compares it with the mean
+ * collected in epoch 0, during which the weight is 1.2; dividing by sequences is the published
+ * program's (see the header).  DUAL returns the multiplier as it was and updates it for the next
+ * group. */
 double dele_alpha_next(dele_alpha *alpha, double retain_loss, size_t n_sequences, int epoch)
 {
     double mean = alpha->count > 0 ? alpha->sum / alpha->count : retain_loss;

@@ -118,6 +118,9 @@ static dele_status resolve_alpha(dele_alpha *alpha, const char **text, const del
     return DELE_OK;
 }
 
+/* A setting that the objective does not have is refused by name, since it would be without effect.
+ * Half of beta is resolved after beta itself, which may be given, the variant's or the
+ * objective's. */
 dele_status dele_objective_resolve(double settings[DELE_N_SETTINGS], dele_alpha *alpha,
                                    const char **alpha_text, const dele_objective *objective,
                                    const char *variant, dele_err *err)

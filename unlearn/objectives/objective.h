@@ -2,27 +2,29 @@
  *
  *   L = s γ · L_forget + α · L_retain          s = −1 for objectives that ascend; γ, α: weights
  *
- * Rows come in loss groups.  The rows of a group share one loss.  A group is a whole update, or
- * with
+ * Rows come in loss groups: the rows of a group share one loss.  A group is a whole update, or with
  * --alpha code one micro-batch.  A group may exceed one forward pass; then the objective gets it in
  * several packed batches (packed_batch.h).  `tokens` and `sequences` count the whole group before
  * the first packed batch, so the result does not depend on the division.  A sequence is not
  * divided.
  *
  *   rows     turns logits into gradients of L_forget or L_retain, by the side of each row, each
- * with weight 1, and adds to the two losses; α        is a number, or a function of the group's
- * retain loss (alpha.h): then the retain rows run first.
+ *            with weight 1, and adds to the two losses
+ *   α        is a number, or a function of the group's retain loss (alpha.h): then the retain rows
+ *            run first
  *
  * What an objective may also use, with its cost:
  *   reference_nll    −log p of every forget sequence, and of its alternate, under the model before
- *                    training: one forward pass over them, once; a double per sequence is stored;
+ *                    training: one forward pass over them, once; a double per sequence is stored
  *   reference_rows   all logits (or hidden states) of the model before training for the rows of
  *                    these sides.  They are too large to store, so they are computed again for
- * every packed batch: half of the forward pass's time again, a second table of logits, and a second
- * copy of the trained tensors; alternates       another answer to each forget row: instead of its
- * own, or as a second sequence of a pair.  Where none are given, an objective that refuses gets
- * refusals sampled from a list; at_layer         hidden states of the residual stream after a layer
- * instead of logits: no layer above is computed.
+ *                    every packed batch: half of the forward pass's time again, a second table of
+ *                    logits, and a second copy of the trained tensors
+ *   alternates       another answer to each forget row: instead of its own, or as a second sequence
+ *                    of a pair.  Where none are given, an objective that refuses gets refusals
+ *                    sampled from a list
+ *   at_layer         hidden states of the residual stream after a layer instead of logits: no layer
+ *                    above is computed
  *
  * A new objective is one file and one row of the table in objective.c.  docs/objectives.md has all
  * formulas. */
@@ -49,7 +51,7 @@ enum { DELE_ON_FORGET = 1, DELE_ON_RETAIN = 2 }; /* bits of a set of sides */
     X(SKIP,            "skip",            "labels skipped at the start of each forget output")     \
     X(TRAIN_ON_PROMPT, "train-on-prompt", "1: loss on prompt tokens too, where the objective "     \
                                           "needs no label; 0: on outputs only")                    \
-    X(SHIFT_LABELS,    "shift-labels",    "rmu, adaptive-rmu, pdu: 1: positions that predict "      \
+    X(SHIFT_LABELS,    "shift-labels",    "rmu, adaptive-rmu, pdu: 1: positions that predict "     \
                                           "the labels; 0: the labels' own positions")              \
     X(BROADCAST,       "broadcast",       "rmu: 1: weight of a token: mean of 1/length over the "  \
                                           "sequences, as open-unlearning's division broadcasts; "  \
@@ -58,7 +60,8 @@ enum { DELE_ON_FORGET = 1, DELE_ON_RETAIN = 2 }; /* bits of a set of sides */
                                           "labels are token V-100, the mask's -100 as an index; "  \
                                           "0: its tokens")                                         \
     X(RETAIN_KL,       "retain-kl",       "retain term; 0: the objective's own; 1: KL to the "     \
-                                          "model before training; 2: KL at every position of a row")\
+                                          "model before training; 2: KL at every position of a "   \
+                                          "row")                                                   \
     X(LAYER,           "at-layer",        "rmu, adaptive-rmu: layer whose output is steered; "     \
                                           "default: 7/32 or 7/8 of the depth; by default, it "     \
                                           "and the two layers below are trained")                  \
