@@ -115,7 +115,10 @@ static void from_a_directory_to_a_gguf_and_back_no_byte_of_a_weight_changes(void
     for (size_t f = 0; f < dele_n_families; f++) {
         dele_model m, back;
         dele_gguf_saved saved;
-        const char *dirs[] = {scratch_path(s, f ? "a1" : "a0"), scratch_path(s, f ? "b1" : "b0")};
+        char names[2][24];
+        snprintf(names[0], sizeof names[0], "a%zu", f);
+        snprintf(names[1], sizeof names[1], "b%zu", f);
+        const char *dirs[] = {scratch_path(s, names[0]), scratch_path(s, names[1])};
         char before[65], after[65];
         wide_model(&m, dele_families[f], false);
         save_and_load(&back, &saved, &m, scratch_path(s, "m.gguf"), DELE_DTYPE_F32);

@@ -644,30 +644,3 @@ dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g,
                 status = dele_config_add_end(config, (int)i, g->file, err);
     return status;
 }
-
-/* ---- row order ------------------------------------------------------------------------------- */
-
-/* Both directions: row 2 i + s of a head in the file is row s hd/2 + i in Hugging Face's order. */
-static void reorder(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols,
-                    bool to_pairs)
-{
-    const size_t half = head_dim / 2;
-#pragma omp parallel for
-    for (size_t h = 0; h < n_heads; h++)
-        for (size_t s = 0; s < 2; s++)
-            for (size_t i = 0; i < half; i++) {
-                size_t paired = h * head_dim + 2 * i + s, halved = h * head_dim + s * half + i;
-                memcpy(out + (to_pairs ? paired : halved) * cols,
-                       in + (to_pairs ? halved : paired) * cols, cols * sizeof *out);
-            }
-}
-
-void dele_gguf_unpermute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols)
-{
-    reorder(out, in, n_heads, head_dim, cols, false);
-}
-
-void dele_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols)
-{
-    reorder(out, in, n_heads, head_dim, cols, true);
-}

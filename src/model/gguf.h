@@ -58,13 +58,6 @@ dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g,
 dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g,
                                  const dele_tokenizer_parts *parts, dele_err *err);
 
-/* GGUF's llama files hold the rows of Q and K in pairs for interleaved rotation; this restores the
- * halves of Hugging Face:
- *   out[h, s hd/2 + i] = in[h, 2 i + s]      s in {0, 1}, i < hd/2,  rows of `cols` floats */
-void dele_gguf_unpermute(float *out, const float *in, size_t n_heads, size_t head_dim, size_t cols);
-void dele_gguf_permute(float *out, const float *in, size_t n_heads, size_t head_dim,
-                       size_t cols); /* the other way */
-
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* A key of deleatur: every id at which generation stops, where a GGUF's eos, eot and eom would give

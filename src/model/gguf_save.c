@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/file_out.h"
+#include "model/form.h"
 #include "model/gguf.h"
 
 enum { ALIGN = 32 };
@@ -111,7 +112,9 @@ static void put_key(pairs *p, const dele_config *c, const dele_key_row *row)
     const void *field = (const char *)c + row->field;
     const bool is_size = place_of(row) < 2;
     const int size = is_size ? *(const int *)field : 0;
-    const float number = is_size ? 0 : *(const float *)field;
+    const float number = is_size                            ? 0
+                         : row->kind == DELE_HOLDS_CONSTANT ? (float)row->value
+                                                            : *(const float *)field;
     char key[96];
     snprintf(key, sizeof key, "%s.%s", c->family->gguf, row->gguf);
     if (is_size)
@@ -225,34 +228,45 @@ static dele_dtype aimed_at(const dele_tensor *t, dele_dtype requested)
 
 dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype requested)
 {
+    const dele_stored_form form = t->row->gguf_form;
+    const bool transposed = form == DELE_FORM_TRANSPOSED || form == DELE_FORM_FUSED_TRANSPOSED;
     dele_dtype type = aimed_at(t, requested);
+    if (transposed && dele_dtype_of(type)->items > 1) return DELE_DTYPE_F16;
     if (type == DELE_DTYPE_Q4_K && t->cols % dele_dtype_of(type)->items) type = DELE_DTYPE_Q5_0;
     return t->cols % dele_dtype_of(type)->items ? DELE_DTYPE_F16 : type;
+}
+
+static size_t count_tensors(const dele_model *model)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < model->n_tensors; n++) i += dele_file_tensor_at(model, i, true).n;
+    return n;
 }
 
 static void count_types(dele_gguf_saved *saved, const dele_model *model, dele_dtype requested)
 {
     size_t fallen_to[DELE_N_DTYPES] = {0}, used = 0;
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        dele_dtype type = dele_gguf_dtype(&model->tensors[i], requested),
-                   aim = aimed_at(&model->tensors[i], requested);
+    dele_file_tensor f;
+    for (size_t i = 0; i < model->n_tensors; i += f.n) {
+        f = dele_file_tensor_at(model, i, true);
+        dele_dtype type = dele_gguf_dtype(f.tensor, requested), aim = aimed_at(f.tensor, requested);
         saved->n_of[type]++;
         if (type != aim) saved->n_fallen++, fallen_to[type]++;
     }
     for (int type = 0; type < DELE_N_DTYPES; type++)
         if (fallen_to[type])
-            used += (size_t)snprintf(saved->fallback + used, sizeof saved->fallback - used,
-                                     "%s%zu of %zu tensors as %s", used ? ", " : "",
-                                     fallen_to[type], model->n_tensors, dele_dtype_of(type)->name);
+            used += (size_t)snprintf(
+                saved->fallback + used, sizeof saved->fallback - used, "%s%zu of %zu tensors as %s",
+                used ? ", " : "", fallen_to[type], count_tensors(model), dele_dtype_of(type)->name);
     if (used)
         snprintf(saved->fallback + used, sizeof saved->fallback - used,
                  ": their rows do not fill blocks of %s", dele_dtype_of(requested)->name);
 }
 
-static size_t stored_bytes(const dele_tensor *t, dele_dtype type)
+static size_t stored_bytes(const dele_file_tensor *f, dele_dtype type)
 {
     const dele_dtype_info *info = dele_dtype_of(type);
-    return t->rows * t->cols / info->items * info->bytes;
+    return f->rows * f->cols / info->items * info->bytes;
 }
 
 static size_t padded(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
@@ -262,17 +276,16 @@ static size_t padded(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 static void put_infos(FILE *to, const dele_model *model, dele_dtype requested)
 {
     size_t offset = 0;
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        const dele_tensor *t = &model->tensors[i];
-        const dele_dtype type = dele_gguf_dtype(t, requested);
-        const bool flat = t->vector;
-        put_string(to, t->gguf_name);
-        put_u32(to, flat ? 1 : 2);
-        put_u64(to, t->cols);
-        if (!flat) put_u64(to, t->rows);
+    dele_file_tensor f;
+    for (size_t i = 0; i < model->n_tensors; i += f.n) {
+        f = dele_file_tensor_at(model, i, true);
+        const dele_dtype type = dele_gguf_dtype(f.tensor, requested);
+        put_string(to, f.name);
+        put_u32(to, (uint32_t)f.n_dims);
+        for (int d = f.n_dims - 1; d >= 0; d--) put_u64(to, f.dims[d]);
         put_u32(to, dele_dtype_of(type)->ggml);
         put_u64(to, offset);
-        offset += padded(stored_bytes(t, type));
+        offset += padded(stored_bytes(&f, type));
     }
 }
 
@@ -281,51 +294,30 @@ static void put_padding(FILE *to, size_t n)
     for (; n % ALIGN; n++) fputc(0, to);
 }
 
-/* Rows from .. from + n - 1 of a tensor in the order of the file: as they are, or interleaved by
- * pairs within each head, `head` being a head's rows for the purpose; n and from are then multiples
- * of the head. */
-static void rows_in_file(float *out, float *plain, const dele_tensor *t, const dele_config *c,
-                         size_t from, size_t n)
+static dele_status put_tensor(FILE *to, const dele_file_tensor *f, dele_dtype type,
+                              const char *path, dele_arena *scratch, dele_err *err)
 {
-    const bool paired = t->row->gguf_form == DELE_FORM_PAIRED;
-    const size_t head = (size_t)c->head_dim;
-    dele_tensor_rows(paired ? plain : out, t, from, n);
-    if (!paired) return;
-    if (t->vector)
-        dele_gguf_permute(out, plain, t->cols / head, head, 1);
-    else
-        dele_gguf_permute(out, plain, n / head, head, t->cols);
-}
-
-static dele_status put_tensor(FILE *to, const dele_tensor *t, const dele_config *c,
-                              dele_dtype type, const char *path, dele_arena *scratch,
-                              dele_err *err)
-{
-    enum { PIECE = 1 << 18 }; /* items */
     const dele_dtype_info *info = dele_dtype_of(type);
-    const size_t unit = t->row->gguf_form == DELE_FORM_PAIRED && !t->vector ? (size_t)c->head_dim : 1;
-    size_t some = PIECE / t->cols / unit * unit;
-    if (some < unit) some = unit;
-    if (some > t->rows) some = t->rows;
+    const size_t width = f->dims[1], piece = dele_file_piece(f);
     dele_arena_reset(scratch);
-    float *rows = dele_alloc_raw(scratch, some, t->cols * sizeof *rows, err);
-    float *plain = rows ? dele_alloc_raw(scratch, some, t->cols * sizeof *plain, err) : NULL;
-    uint8_t *buffer = plain ? dele_alloc_raw(scratch, some, t->cols * sizeof(float), err) : NULL;
+    float *rows = dele_alloc_raw(scratch, piece, width * sizeof *rows, err),
+          *row = rows ? dele_alloc_raw(scratch, f->cols, sizeof *row, err) : NULL;
+    uint8_t *buffer = row ? dele_alloc_raw(scratch, piece, width * sizeof(float), err) : NULL;
     if (!buffer) return DELE_ERR_MEMORY;
-    for (size_t from = 0, n; from < t->rows; from += n) {
-        n = t->rows - from < some ? t->rows - from : some;
-        const size_t bytes = n * t->cols / info->items * info->bytes;
-        rows_in_file(rows, plain, t, c, from, n);
-        if (!dele_dtype_write(buffer, rows, type, n * t->cols))
+    for (size_t from = 0, n; from < f->dims[0]; from += n) {
+        n = f->dims[0] - from < piece ? f->dims[0] - from : piece;
+        const size_t bytes = n * width / info->items * info->bytes;
+        dele_file_rows(rows, f, from, n, row);
+        if (!dele_dtype_write(buffer, rows, type, n * width))
             return dele_fail(
                 err, DELE_ERR_DATA,
                 "%s: %s holds a weight that %s cannot express (too large, or not finite); "
                 "try bf16 or f32",
-                path, t->name, info->name);
+                path, f->tensor->name, info->name);
         if (fwrite(buffer, 1, bytes, to) != bytes)
             return dele_fail(err, DELE_ERR_FILE, "%s: writing failed; is the disk full?", path);
     }
-    put_padding(to, stored_bytes(t, type));
+    put_padding(to, stored_bytes(f, type));
     return DELE_OK;
 }
 
@@ -334,10 +326,10 @@ static dele_status put_data(FILE *to, const dele_model *model, dele_dtype reques
 {
     dele_arena scratch = {0};
     dele_status status = DELE_OK;
-    for (size_t i = 0; i < model->n_tensors && !status; i++) {
-        const dele_tensor *t = &model->tensors[i];
-        status = put_tensor(to, t, &model->config, dele_gguf_dtype(t, requested), path, &scratch,
-                            err);
+    dele_file_tensor f;
+    for (size_t i = 0; i < model->n_tensors && !status; i += f.n) {
+        f = dele_file_tensor_at(model, i, true);
+        status = put_tensor(to, &f, dele_gguf_dtype(f.tensor, requested), path, &scratch, err);
     }
     dele_arena_release(&scratch);
     return status;
@@ -359,7 +351,7 @@ static dele_status put_file(dele_gguf_saved *saved, FILE *to, const dele_model *
     if (ok) {
         fwrite("GGUF", 1, 4, to); /* the writer's commit looks at the stream's errors */
         put_u32(to, 3);
-        put_u64(to, model->n_tensors);
+        put_u64(to, count_tensors(model));
         put_u64(to, p.n);
         fwrite(text, 1, n, to);
         put_infos(to, model, type);

@@ -8,6 +8,7 @@
 
 #include "base/former.h"
 #include "base/json.h"
+#include "model/form.h"
 #include "model/gguf.h"
 #include "model/layout.h"
 #include "model/safetensors.h"
@@ -18,11 +19,6 @@ typedef struct {
     bool gguf;
     const char *path;
 } source;
-
-static const char *name_in(const source *s, const dele_tensor *t)
-{
-    return s->gguf ? t->gguf_name : t->name;
-}
 
 static bool ignored(const source *s, const char *name)
 {
@@ -42,58 +38,40 @@ static bool same_bytes(const dele_stored *a, const dele_stored *b)
 static dele_status settle_tie(dele_stored **embed, const source *s, const dele_config *c,
                               dele_err *err)
 {
+    const dele_tensor_row *row = dele_family_tensor(c->family, DELE_SLOT_HEAD);
     dele_stored *head =
-        c->tied && !s->gguf ? dele_stored_find(s->list, s->n, "lm_head.weight") : NULL;
+        row && c->tied && !s->gguf ? dele_stored_find(s->list, s->n, row->hf) : NULL;
     if (!head) return DELE_OK;
     head->taken = true;
     if (*embed && !same_bytes(*embed, head))
         return dele_fail(err, DELE_ERR_FORMAT,
-                         "%s: tie_word_embeddings is true, but lm_head.weight differs from the "
-                         "embedding; set it to false",
-                         s->path);
+                         "%s: tie_word_embeddings is true, but %s differs from the embedding; set "
+                         "it to false",
+                         s->path, row->hf);
     if (!*embed) *embed = head;
     return DELE_OK;
-}
-
-static dele_status check_shape(const dele_stored *stored, const dele_tensor *t, const char *name,
-                               dele_err *err)
-{
-    bool flat = t->vector;
-    const size_t want[2] = {flat ? t->cols : t->rows, flat ? 1 : t->cols};
-    bool fits = stored->n_dims == (flat ? 1 : 2) && stored->dims[0] == want[0] &&
-                (flat || stored->dims[1] == want[1]);
-    if (fits) return DELE_OK;
-    char is[100] = "";
-    for (int i = 0, at = 0; i < stored->n_dims; i++)
-        at += snprintf(is + at, sizeof is - (size_t)at, "%s%zu", i ? ", " : "", stored->dims[i]);
-    if (flat)
-        return dele_fail(err, DELE_ERR_FORMAT,
-                         "%s: %s has the shape [%s], but the config requires [%zu]", stored->file,
-                         name, is, want[0]);
-    return dele_fail(err, DELE_ERR_FORMAT,
-                     "%s: %s has the shape [%s], but the config requires [%zu, %zu]", stored->file,
-                     name, is, want[0], want[1]);
 }
 
 /* stored[i] is where tensor i is in the file. */
 static dele_status match(const dele_stored **stored, const dele_model *model, source *s,
                          dele_err *err)
 {
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        const dele_tensor *t = &model->tensors[i];
-        const char *name = name_in(s, t);
-        dele_stored *found = dele_stored_find(s->list, s->n, name);
-        if (t->slot == DELE_SLOT_EMBED) {
+    dele_file_tensor f;
+    for (size_t i = 0; i < model->n_tensors; i += f.n) {
+        f = dele_file_tensor_at(model, i, s->gguf);
+        dele_stored *found = dele_stored_find(s->list, s->n, f.name);
+        if (f.tensor->slot == DELE_SLOT_EMBED) {
             dele_status status = settle_tie(&found, s, &model->config, err);
             if (status) return status;
         }
         if (!found)
             return dele_fail(err, DELE_ERR_FORMAT,
-                             "%s: the tensor %s is missing; the config requires it", s->path, name);
-        dele_status status = check_shape(found, t, name, err);
+                             "%s: the tensor %s is missing; the config requires it", s->path,
+                             f.name);
+        dele_status status = dele_file_check(&f, found, err);
         if (status) return status;
         found->taken = true;
-        stored[i] = found;
+        for (size_t j = 0; j < f.n; j++) stored[i + j] = found;
     }
     for (size_t i = 0; i < s->n; i++)
         if (!s->list[i].taken && !ignored(s, s->list[i].name))
@@ -105,26 +83,12 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
 
 /* ---- where the weights are ------------------------------------------------------------------- */
 
-/* The tensor in the file, as products read it. */
-static dele_matrix_part part_in(const dele_stored *stored, const dele_tensor *t,
-                                const dele_config *c, bool gguf)
-{
-    const dele_stored_form form = gguf ? t->row->gguf_form : t->row->hf_form;
-    dele_matrix_part part = {.data = stored->data, .type = stored->dtype, .rows = t->rows};
-    if (form == DELE_FORM_PAIRED)
-        part.order = DELE_ROWS_PAIRED, part.step = (size_t)c->head_dim;
-    return part;
-}
-
-/* A vector is read at once: products need it whole, and it is small.  The rows of a file's order
- * are its items. */
+/* A vector is read at once: products need it whole, and it is small. */
 static dele_status read_vectors(dele_tensor *group, size_t n, dele_arena *arena, dele_err *err)
 {
     if (dele_group_memory(group, n, false, arena, err)) return DELE_ERR_MEMORY;
     for (size_t j = 0; j < n; j++) {
-        dele_matrix_part items = group[j].stored;
-        items.rows = group[j].cols;
-        dele_part_rows(group[j].data, &items, 1, 0, items.rows);
+        dele_part_rows(group[j].data, &group[j].stored, 1, 0, group[j].cols);
     }
     return DELE_OK;
 }
@@ -133,9 +97,11 @@ static dele_status place(dele_model *model, const dele_stored *const *stored, bo
                          dele_arena *arena, dele_err *err)
 {
     dele_status status = DELE_OK;
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        dele_tensor *t = &model->tensors[i];
-        t->stored = part_in(stored[i], t, &model->config, gguf);
+    dele_file_tensor f;
+    for (size_t i = 0; i < model->n_tensors; i += f.n) {
+        f = dele_file_tensor_at(model, i, gguf);
+        for (size_t j = 0; j < f.n; j++)
+            model->tensors[i + j].stored = dele_file_part(&f, j, stored[i]->data, stored[i]->dtype);
     }
     for (size_t i = 0, n; i < model->n_tensors && !status; i += n) {
         n = dele_model_group(model, i);
@@ -152,7 +118,7 @@ static dele_status check_finite(const dele_model *model, dele_err *err)
 {
     for (size_t i = 0; i < model->n_tensors; i++) {
         const dele_tensor *t = &model->tensors[i];
-        if (!dele_dtype_finite(t->stored.data, t->stored.type, t->rows * t->cols))
+        if (!dele_part_finite(&t->stored, t->vector ? 1 : t->cols))
             return dele_fail(err, DELE_ERR_DATA,
                              "%s: %.100s holds a weight that is not finite (NaN or infinite): the "
                              "model is broken",

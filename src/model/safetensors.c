@@ -16,6 +16,7 @@
 
 #include "base/file_out.h"
 #include "base/json.h"
+#include "model/form.h"
 
 enum { HEADER_LIMIT = 100 << 20 }; /* the reference reader's limit as well */
 
@@ -311,18 +312,17 @@ static const char *header_dtype(dele_dtype dtype)
 }
 
 /* The type that a tensor is saved in.  DELE_N_DTYPES keeps the type that its file had, or float32
- * where safetensors has no such type. */
-static dele_dtype saved_type(const dele_tensor *t, dele_dtype dtype)
+ * where safetensors has no such type, or the tensors that are one in this file had several. */
+static dele_dtype saved_type(const dele_file_tensor *f, dele_dtype dtype)
 {
     if (dtype != DELE_N_DTYPES) return dtype;
-    return t->stored.data && t->stored.type <= DELE_DTYPE_BF16 ? t->stored.type : DELE_DTYPE_F32;
-}
-
-/* Whether the file's bytes of a tensor are what is saved. */
-static bool saved_as_stored(const dele_tensor *t, dele_dtype type)
-{
-    return t->stored.data && !t->trained && t->stored.type == type &&
-           t->stored.order == DELE_ROWS_PLAIN;
+    const dele_dtype first = f->tensor->stored.type;
+    for (size_t i = 0; i < f->n; i++) {
+        const dele_matrix_part *stored = &f->tensor[i].stored;
+        if (!stored->data || stored->type > DELE_DTYPE_BF16 || stored->type != first)
+            return DELE_DTYPE_F32;
+    }
+    return first;
 }
 
 /* The names are the program's own and need no escapes.  The header is padded with blanks so that
@@ -334,19 +334,17 @@ static void write_header(FILE *out, const dele_model *model, dele_dtype dtype, s
     const char *open = "{\"__metadata__\":{\"format\":\"pt\"}";
     n += strlen(open);
     if (out) fputs(open, out);
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        const dele_tensor *t = &model->tensors[i];
-        const dele_dtype type = saved_type(t, dtype);
-        size_t end = begin + t->rows * t->cols * dele_dtype_of(type)->bytes;
+    dele_file_tensor f;
+    for (size_t i = 0; i < model->n_tensors; i += f.n) {
+        f = dele_file_tensor_at(model, i, false);
+        const dele_dtype type = saved_type(&f, dtype);
+        size_t end = begin + f.rows * f.cols * dele_dtype_of(type)->bytes;
         char shape[64];
-        if (t->vector)
-            snprintf(shape, sizeof shape, "%zu", t->cols);
-        else
-            snprintf(shape, sizeof shape, "%zu,%zu", t->rows, t->cols);
+        snprintf(shape, sizeof shape, f.n_dims == 1 ? "%zu" : "%zu,%zu", f.dims[0], f.dims[1]);
         n +=
             (size_t)snprintf(line, sizeof line,
                              ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
-                             t->name, header_dtype(type), shape, begin, end);
+                             f.name, header_dtype(type), shape, begin, end);
         if (out) fputs(line, out);
         begin = end;
     }
@@ -363,24 +361,23 @@ static dele_status no_room(const char *path, dele_err *err)
 }
 
 /* A tensor's weights, some rows at a time, in another type than they have or from float32. */
-static dele_status write_rows(FILE *out, const dele_tensor *t, dele_dtype type, const char *path,
-                              dele_arena *scratch, dele_err *err)
+static dele_status write_rows(FILE *out, const dele_file_tensor *f, dele_dtype type,
+                              const char *path, dele_arena *scratch, dele_err *err)
 {
-    enum { PIECE = 1 << 18 }; /* items */
-    const size_t some = t->cols < PIECE ? PIECE / t->cols : 1, n_rows = t->rows < some ? t->rows : some,
-                 size = dele_dtype_of(type)->bytes;
+    const size_t width = f->dims[1], piece = dele_file_piece(f), size = dele_dtype_of(type)->bytes;
     dele_arena_reset(scratch);
-    float *rows = dele_alloc_raw(scratch, n_rows, t->cols * sizeof *rows, err);
-    uint8_t *bytes = rows ? dele_alloc_raw(scratch, n_rows, t->cols * size, err) : NULL;
+    float *rows = dele_alloc_raw(scratch, piece, width * sizeof *rows, err),
+          *row = rows ? dele_alloc_raw(scratch, f->cols, sizeof *row, err) : NULL;
+    uint8_t *bytes = row ? dele_alloc_raw(scratch, piece, width * size, err) : NULL;
     if (!bytes) return DELE_ERR_MEMORY;
-    for (size_t from = 0, n; from < t->rows; from += n) {
-        n = t->rows - from < n_rows ? t->rows - from : n_rows;
-        dele_tensor_rows(rows, t, from, n);
-        if (!dele_dtype_write(bytes, rows, type, n * t->cols))
+    for (size_t from = 0, n; from < f->dims[0]; from += n) {
+        n = f->dims[0] - from < piece ? f->dims[0] - from : piece;
+        dele_file_rows(rows, f, from, n, row);
+        if (!dele_dtype_write(bytes, rows, type, n * width))
             return dele_fail(err, DELE_ERR_DATA,
                              "%s: a weight of %s is too large for %s; save as bf16 or f32", path,
-                             t->name, header_dtype(type));
-        if (fwrite(bytes, t->cols * size, n, out) != n) return no_room(path, err);
+                             f->name, header_dtype(type));
+        if (fwrite(bytes, width * size, n, out) != n) return no_room(path, err);
     }
     return DELE_OK;
 }
@@ -390,13 +387,15 @@ static dele_status write_data(FILE *out, const dele_model *model, dele_dtype dty
 {
     dele_arena scratch = {0};
     dele_status status = DELE_OK;
-    for (size_t i = 0; i < model->n_tensors && !status; i++) {
-        const dele_tensor *t = &model->tensors[i];
-        const dele_dtype type = saved_type(t, dtype);
-        const size_t bytes = t->rows * t->cols * dele_dtype_of(type)->bytes;
-        if (!saved_as_stored(t, type))
-            status = write_rows(out, t, type, path, &scratch, err);
-        else if (fwrite(t->stored.data, 1, bytes, out) != bytes)
+    dele_file_tensor f;
+    for (size_t i = 0; i < model->n_tensors && !status; i += f.n) {
+        f = dele_file_tensor_at(model, i, false);
+        const dele_dtype type = saved_type(&f, dtype);
+        const size_t bytes = f.rows * f.cols * dele_dtype_of(type)->bytes;
+        const void *stored = dele_file_bytes(&f, type);
+        if (!stored)
+            status = write_rows(out, &f, type, path, &scratch, err);
+        else if (fwrite(stored, 1, bytes, out) != bytes)
             status = no_room(path, err);
     }
     dele_arena_release(&scratch);

@@ -58,6 +58,15 @@ void dele_part_rows(float *out, const dele_matrix_part *part, size_t cols, size_
     }
 }
 
+bool dele_part_finite(const dele_matrix_part *part, size_t cols)
+{
+    if (part->order != DELE_ROWS_TRANSPOSED)
+        return dele_dtype_finite(part->data, part->type, part->rows * cols);
+    for (size_t c = 0; c < cols; c++)
+        if (!dele_dtype_finite(item_at(part, c * part->step), part->type, part->rows)) return false;
+    return true;
+}
+
 void matrix_rows(float *out, const dele_matrix *w, size_t from, size_t n)
 {
     if (w->wide) {

@@ -93,8 +93,9 @@ typedef enum {
     DELE_FORM_TRANSPOSED, /* [cols, rows] (GPT-2's Conv1D) */
     DELE_FORM_FUSED,      /* rows of a larger tensor: tensors with the same name follow one another
                            * in it, in the order of the table (Phi-3's qkv_proj) */
-    DELE_FORM_PAIRED      /* the rows of a head interleaved for the other form of the rotation:
-                           * row 2 i + s is row s hd/2 + i here (GGUF's llama) */
+    DELE_FORM_FUSED_TRANSPOSED, /* both: columns of a larger tensor (GPT-2's c_attn) */
+    DELE_FORM_PAIRED /* the rows of a head interleaved for the other form of the rotation:
+                      * row 2 i + s is row s hd/2 + i here (GGUF's llama) */
 } dele_stored_form;
 
 typedef struct {

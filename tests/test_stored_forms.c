@@ -1,0 +1,377 @@
+/* Families whose files hold tensors transposed, fused or in pairs: what is saved loads as it was,
+ * the files have the shapes that the rows say, and other shapes are refused.  The table of families
+ * is this file's own: `odd` has every form, `plain` the same tensors one by one. */
+#include "model_files.h"
+
+#include "base/random.h"
+#include "model/families/keys.h"
+#include "model/families/rows.h"
+#include "model/forward.h"
+#include "model/gguf.h"
+#include "model/safetensors.h"
+#include "scratch.h"
+
+#define A "model.layers.%d.self_attn."
+#define M "model.layers.%d.mlp."
+#define ROW(slot, hf, gguf, rows, cols, part, hf_form, gguf_form)                                  \
+    {                                                                                              \
+        DELE_SLOT_##slot, hf, gguf, DELE_DIM_##rows, DELE_DIM_##cols, DELE_PART_##part,            \
+            DELE_INIT_NORMAL, DELE_ALWAYS, DELE_FORM_##hf_form, DELE_FORM_##gguf_form              \
+    }
+
+static const dele_key_row keys[] = {
+    DELE_KEYS_SIZES,   DELE_KEYS_HEAD_DIM(DELE_JSON_ALWAYS), DELE_KEY_VOCAB, DELE_KEY_CONTEXT(64),
+    DELE_KEY_ROTATION, DELE_KEY_RMS_NORM_EPS(1e-6),          DELE_KEY_TIED,  DELE_KEYS_IDS,
+};
+
+/* Of a family that shares its architecture of GGUF with another. */
+static const dele_key_row sharer_keys[] = {
+    DELE_KEYS_SIZES(DELE_AS_OTHER),
+    DELE_KEYS_HEAD_DIM(DELE_JSON_ALWAYS),
+    DELE_KEY_VOCAB,
+    DELE_KEY_CONTEXT(64),
+    DELE_KEY_ROTATION,
+    DELE_KEY_RMS_NORM_EPS(1e-6),
+    DELE_KEY_TIED,
+    DELE_KEYS_IDS,
+    {.gguf = "shares", .kind = DELE_HOLDS_CONSTANT, .value = 0.5, .why = "is not 0.5"},
+};
+
+/* clang-format off */
+static const dele_tensor_row odd_tensors[] = {
+    DELE_ROW_EMBED,
+    DELE_ROW_ATTN_NORM,
+    ROW(Q, A "qkv.weight", "blk.%d.attn_q.weight", Q, MODEL, ATTN, FUSED, PAIRED),
+    ROW(K, A "qkv.weight", "blk.%d.attn_k.weight", KV, MODEL, ATTN, FUSED, PAIRED),
+    ROW(V, A "qkv.weight", "blk.%d.attn_v.weight", KV, MODEL, ATTN, FUSED, PLAIN),
+    ROW(Q_BIAS, A "qkv.bias", "blk.%d.attn_q.bias", ONE, Q, ATTN, FUSED, PAIRED),
+    ROW(K_BIAS, A "qkv.bias", "blk.%d.attn_k.bias", ONE, KV, ATTN, FUSED, PAIRED),
+    ROW(V_BIAS, A "qkv.bias", "blk.%d.attn_v.bias", ONE, KV, ATTN, FUSED, PLAIN),
+    ROW(O, A "o.weight", "blk.%d.attn_output.weight", MODEL, Q, ATTN, TRANSPOSED, PLAIN),
+    DELE_ROW_MLP_NORM,
+    ROW(GATE, M "gate_up.weight", "blk.%d.ffn_up.weight", FF, MODEL, MLP, FUSED_TRANSPOSED, FUSED),
+    ROW(UP, M "gate_up.weight", "blk.%d.ffn_up.weight", FF, MODEL, MLP, FUSED_TRANSPOSED, FUSED),
+    ROW(DOWN, M "down.weight", "blk.%d.ffn_down.weight", MODEL, FF, MLP, PLAIN, TRANSPOSED),
+    DELE_ROW_FINAL_NORM,
+    ROW(HEAD, "out.weight", "output.weight", VOCAB, MODEL, HEAD, TRANSPOSED, PLAIN),
+};
+
+static const dele_tensor_row plain_tensors[] = {
+    DELE_ROW_EMBED,
+    DELE_ROW_ATTN_NORM,
+    DELE_ROWS_QKV(DELE_FORM_PLAIN),
+    DELE_ROWS_QKV_BIAS(DELE_ALWAYS, DELE_FORM_PLAIN),
+    DELE_ROW_O,
+    DELE_ROW_MLP_NORM,
+    DELE_ROWS_GATE_UP,
+    DELE_ROW_DOWN,
+    DELE_ROW_FINAL_NORM,
+    DELE_ROW_HEAD,
+};
+/* clang-format on */
+
+#define FAMILY(name, rows, key_rows, ...)                                                          \
+    static const dele_family name = {.hf = #name,                                                  \
+                                     .architecture = "None",                                       \
+                                     .source = "",                                                 \
+                                     .norm = DELE_RMSNORM,                                         \
+                                     .norm_text = "RMSNorm",                                       \
+                                     .site = DELE_SITES_SEQUENTIAL,                                \
+                                     .tensors = rows,                                              \
+                                     .n_tensors = sizeof rows / sizeof *rows,                      \
+                                     .keys = key_rows,                                             \
+                                     .n_keys = sizeof key_rows / sizeof *key_rows,                 \
+                                     __VA_ARGS__}
+FAMILY(odd, odd_tensors, keys, .gguf = "odd");
+FAMILY(sharer, plain_tensors, sharer_keys, .gguf = "plain", .gguf_key = "shares");
+FAMILY(plain, plain_tensors, keys, .gguf = "plain");
+
+const dele_family *const dele_families[] = {&odd, &sharer, &plain};
+const size_t dele_n_families = 3;
+
+enum { V = 37, T = 6 };
+
+static dele_arena arena;
+static dele_err err;
+
+/* Every size differs, so that no wrong order fits by chance.  No weight is 0. */
+static void make(dele_model *m, const dele_family *family)
+{
+    dele_config c = tiny_config(family, false);
+    c.hidden_size = 24, c.intermediate_size = 40, c.n_heads = 4, c.n_kv_heads = 2, c.head_dim = 8,
+    c.vocab = V;
+    if (dele_model_layout(m, &c, &arena, &err)) fail_msg("%s", err.msg);
+    dele_rng rng;
+    dele_rng_seed(&rng, 5);
+    for (size_t i = 0; i < m->n_tensors; i++)
+        for (size_t j = 0; j < m->tensors[i].rows * m->tensors[i].cols; j++)
+            m->tensors[i].data[j] = (float)(1 + (int)dele_rng_below(&rng, 200)) / 256;
+}
+
+static void load(dele_model *m, const char *path)
+{
+    if (dele_model_load(m, path, &arena, &err)) fail_msg("%s", err.msg);
+}
+
+static const char *save_dir(scratch *s, const char *name, const dele_model *m, const char *dtype)
+{
+    const char *dir = dele_strdup(&arena, scratch_path(s, name), &err);
+    mkdir(dir, 0777);
+    if (dele_model_save(m, dir, dtype, &err)) fail_msg("%s", err.msg);
+    return dir;
+}
+
+static const char *save_gguf(scratch *s, const char *name, const dele_model *m, dele_dtype type)
+{
+    dele_gguf_saved saved;
+    const char *path = dele_strdup(&arena, scratch_path(s, name), &err);
+    if (dele_gguf_save(&saved, m, path, type, false, &err)) fail_msg("%s", err.msg);
+    return path;
+}
+
+/* Tensor by tensor of the table, whatever the names in the files. */
+static void assert_equal_weights(const dele_model *a, const dele_model *b)
+{
+    assert_int_equal(a->n_tensors, b->n_tensors);
+    for (size_t i = 0; i < a->n_tensors; i++) {
+        const dele_tensor *x = &a->tensors[i], *y = &b->tensors[i];
+        const size_t n = x->rows * x->cols;
+        float p[4096], q[4096];
+        assert_int_equal(x->slot, y->slot);
+        assert_true(x->rows == y->rows && x->cols == y->cols && n <= 4096);
+        dele_tensor_rows(p, x, 0, x->rows);
+        dele_tensor_rows(q, y, 0, y->rows);
+        if (memcmp(p, q, n * sizeof *p)) fail_msg("%s differs", x->name);
+    }
+}
+
+static void logits_of(float *out, const dele_model *m)
+{
+    static const int ids[T] = {3, 17, 36, 5, 29, 0}, rows[T] = {0, 1, 2, 3, 4, 5};
+    dele_run run = {0};
+    const dele_segment segment = {.tokens = ids, .n_rows = T};
+    const dele_batch batch = {
+        .segments = &segment, .n_segments = 1, .output_rows = rows, .n_output_rows = T};
+    if (dele_forward(&run, m, &batch, &err)) fail_msg("%s", err.msg);
+    dele_logits(out, &run, m, run.final, T);
+    dele_run_release(&run);
+}
+
+static void what_is_saved_in_any_form_loads_as_it_was(void **state)
+{
+    scratch *s = *state;
+    dele_model m, from_dir, from_half, from_gguf;
+    make(&m, &odd);
+    load(&from_dir, save_dir(s, "a", &m, "f32"));
+    load(&from_half, save_dir(s, "b", &m, "bf16")); /* the weights are multiples of 1/256 */
+    load(&from_gguf, save_gguf(s, "m.gguf", &m, DELE_DTYPE_F16));
+    assert_equal_weights(&m, &from_dir);
+    assert_equal_weights(&m, &from_half);
+    assert_equal_weights(&m, &from_gguf);
+    dele_model from_both[2]; /* across the formats, whose forms differ */
+    load(&from_both[0], save_gguf(s, "again.gguf", &from_half, DELE_DTYPE_F32));
+    load(&from_both[1], save_dir(s, "c", &from_gguf, "f32"));
+    for (int i = 0; i < 2; i++) {
+        assert_equal_weights(&m, &from_both[i]);
+        dele_model_release(&from_both[i]);
+    }
+    dele_model_release(&from_dir);
+    dele_model_release(&from_half);
+    dele_model_release(&from_gguf);
+}
+
+static void the_form_does_not_change_a_logit(void **state)
+{
+    scratch *s = *state;
+    dele_model m[2], loaded[3];
+    float want[T * V], got[T * V];
+    make(&m[0], &plain);
+    make(&m[1], &odd);
+    load(&loaded[0], save_dir(s, "plain", &m[0], "f32"));
+    load(&loaded[1], save_dir(s, "odd", &m[1], "f32"));
+    load(&loaded[2], save_gguf(s, "odd.gguf", &m[1], DELE_DTYPE_F32));
+    logits_of(want, &m[0]);
+    for (int i = 0; i < 3; i++) {
+        logits_of(got, &loaded[i]);
+        for (size_t k = 0; k < T * V; k++) assert_float_equal(want[k], got[k], 1e-4);
+        dele_model_release(&loaded[i]);
+    }
+}
+
+static void expect_dims(const dele_stored *list, size_t n, const char *name, int n_dims,
+                        size_t rows, size_t cols)
+{
+    const dele_stored *t = dele_stored_find((dele_stored *)list, n, name);
+    if (!t) fail_msg("%s is not in the file", name);
+    if (t->n_dims != n_dims || t->dims[0] != rows || t->dims[1] != cols)
+        fail_msg("%s has %d dimensions: %zu, %zu", name, t->n_dims, t->dims[0], t->dims[1]);
+}
+
+static float value_at(const dele_stored *list, size_t n, const char *name, size_t item)
+{
+    const dele_stored *t = dele_stored_find((dele_stored *)list, n, name);
+    float x;
+    memcpy(&x, t->data + item * sizeof x, sizeof x);
+    return x;
+}
+
+static void the_files_have_the_shapes_and_the_order_of_the_forms(void **state)
+{
+    scratch *s = *state;
+    dele_model m;
+    dele_safetensors st;
+    dele_gguf g;
+    make(&m, &odd);
+    if (dele_safetensors_open(&st, save_dir(s, "a", &m, "f32"), &arena, &err) ||
+        dele_gguf_open(&g, save_gguf(s, "m.gguf", &m, DELE_DTYPE_F32), &arena, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(st.n, 3 + 2 * 7);
+    expect_dims(st.tensor, st.n, "model.layers.1.self_attn.qkv.weight", 2, 32 + 16 + 16, 24);
+    expect_dims(st.tensor, st.n, "model.layers.1.self_attn.qkv.bias", 1, 64, 1);
+    expect_dims(st.tensor, st.n, "model.layers.1.self_attn.o.weight", 2, 32, 24);
+    expect_dims(st.tensor, st.n, "model.layers.1.mlp.gate_up.weight", 2, 24, 80);
+    expect_dims(st.tensor, st.n, "out.weight", 2, 24, V);
+    const float *k = dele_model_tensor(&m, DELE_SLOT_K, 1)->data,
+                *up = dele_model_tensor(&m, DELE_SLOT_UP, 1)->data,
+                *v_bias = dele_model_tensor(&m, DELE_SLOT_V_BIAS, 1)->data,
+                *down = dele_model_tensor(&m, DELE_SLOT_DOWN, 1)->data;
+    assert_true(value_at(st.tensor, st.n, "model.layers.1.self_attn.qkv.weight",
+                         (32 + 5) * 24 + 7) == k[5 * 24 + 7]);
+    assert_true(value_at(st.tensor, st.n, "model.layers.1.self_attn.qkv.bias", 48 + 3) ==
+                v_bias[3]);
+    assert_true(value_at(st.tensor, st.n, "model.layers.1.mlp.gate_up.weight", 7 * 80 + 40 + 5) ==
+                up[5 * 24 + 7]);
+    expect_dims(g.tensor, g.n, "blk.1.ffn_up.weight", 2, 80, 24);
+    expect_dims(g.tensor, g.n, "blk.1.ffn_down.weight", 2, 40, 24);
+    assert_true(value_at(g.tensor, g.n, "blk.1.ffn_up.weight", (40 + 5) * 24 + 7) ==
+                up[5 * 24 + 7]);
+    assert_true(value_at(g.tensor, g.n, "blk.1.ffn_down.weight", 5 * 24 + 7) == down[7 * 40 + 5]);
+    assert_true(value_at(g.tensor, g.n, "blk.1.attn_k.weight", (8 + 2 * 3 + 1) * 24 + 7) ==
+                k[(8 + 4 + 3) * 24 + 7]);
+    dele_safetensors_close(&st);
+    dele_gguf_close(&g);
+}
+
+static void what_is_kept_has_the_bytes_of_its_file(void **state)
+{
+    scratch *s = *state;
+    dele_model m, loaded;
+    char sum[2][65];
+    make(&m, &odd);
+    const char *first = save_dir(s, "a", &m, "bf16");
+    load(&loaded, first);
+    const char *second = save_dir(s, "b", &loaded, "keep");
+    const char *dirs[] = {first, second};
+    for (int i = 0; i < 2; i++)
+        dele_file_sha256(sum[i], dele_printf(&arena, &err, "%s/model.safetensors", dirs[i]), &err);
+    assert_string_equal(sum[0], sum[1]);
+    dele_model_release(&loaded);
+}
+
+static void a_tensor_that_is_not_in_its_form_is_refused(void **state)
+{
+    scratch *s = *state;
+    dele_model m;
+    make(&m, &odd);
+    const char *dir = save_dir(s, "a", &m, "f32"),
+               *file = dele_printf(&arena, &err, "%s/model.safetensors", dir);
+    static const char *const lies[][3] = {
+        {"[32,24]", "[24,32]", "o.weight has the shape [24, 32], but the config requires [32, 24]"},
+        {"[24,80]", "[80,24]", "gate_up.weight has the shape [80, 24], but the config requires"},
+        {"[64,24]", "[24,64]", "qkv.weight has the shape [24, 64], but the config requires"},
+        {"[64]", "[8,8]", "qkv.bias has the shape [8, 8], but the config requires [64]"},
+        {"qkv.weight", "q_v.weight", "self_attn.qkv.weight is missing"},
+    };
+    size_t size;
+    uint8_t *bytes = read_bytes(file, &size);
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        uint8_t *copy = malloc(size), *at;
+        assert_non_null(copy);
+        memcpy(copy, bytes, size);
+        assert_non_null(at = memmem(copy, size, lies[i][0], strlen(lies[i][0])));
+        if (strlen(lies[i][0]) == strlen(lies[i][1])) {
+            memcpy(at, lies[i][1], strlen(lies[i][1]));
+        } else { /* one blank of the header's padding makes room */
+            uint64_t n;
+            memcpy(&n, copy, 8);
+            assert_true(copy[8 + n - 1] == ' ');
+            memmove(at + 1, at, (size_t)(copy + 8 + n - 1 - at));
+            memcpy(at, lies[i][1], strlen(lies[i][1]));
+        }
+        write_bytes(file, copy, size);
+        expect_refusal(dir, lies[i][2]);
+        free(copy);
+    }
+    free(bytes);
+}
+
+static void a_key_tells_families_of_one_architecture_apart(void **state)
+{
+    scratch *s = *state;
+    const dele_family *const families[] = {&sharer, &plain};
+    for (int i = 0; i < 2; i++) {
+        dele_model m, loaded;
+        make(&m, families[i]);
+        load(&loaded, save_gguf(s, "m.gguf", &m, DELE_DTYPE_F32));
+        assert_ptr_equal(loaded.config.family, families[i]);
+        assert_equal_weights(&m, &loaded);
+        dele_model_release(&loaded);
+    }
+    expect_refusal(scratch_write(s, "n.gguf", "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24),
+                   "architecture \"odd\" or \"plain\" are supported");
+}
+
+static void columns_are_not_kept_in_blocks(void **state)
+{
+    scratch *s = *state;
+    dele_model m, loaded;
+    dele_config c = tiny_config(&odd, false);
+    c.hidden_size = 64, c.intermediate_size = 96, c.n_heads = 4, c.n_kv_heads = 2, c.head_dim = 16,
+    c.vocab = 32;
+    if (dele_model_layout(&m, &c, &arena, &err)) fail_msg("%s", err.msg);
+    dele_model_randomise(&m, 0.1, 3);
+    const char *path = save_gguf(s, "m.gguf", &m, DELE_DTYPE_Q8_0);
+    dele_gguf g;
+    if (dele_gguf_open(&g, path, &arena, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(dele_stored_find(g.tensor, g.n, "blk.0.ffn_down.weight")->dtype,
+                     DELE_DTYPE_F16);
+    assert_int_equal(dele_stored_find(g.tensor, g.n, "blk.0.ffn_up.weight")->dtype,
+                     DELE_DTYPE_Q8_0);
+    dele_gguf_close(&g);
+    load(&loaded, path);
+    float up[64], gate_up[64]; /* the second tensor of a fused one, in blocks */
+    const dele_tensor *want = dele_model_tensor(&m, DELE_SLOT_UP, 1),
+                      *got = dele_model_tensor(&loaded, DELE_SLOT_UP, 1);
+    dele_tensor_rows(up, want, 90, 1);
+    dele_tensor_rows(gate_up, got, 90, 1);
+    for (int i = 0; i < 64; i++) assert_float_equal(up[i], gate_up[i], 2e-3);
+    dele_model_release(&loaded);
+}
+
+static int fresh(void **state)
+{
+    err = (dele_err){0};
+    return scratch_open(state);
+}
+
+static int done(void **state)
+{
+    dele_arena_release(&arena);
+    arena = (dele_arena){0};
+    return scratch_close(state);
+}
+
+int main(void)
+{
+#define TEST(test) cmocka_unit_test_setup_teardown(test, fresh, done)
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_saved_in_any_form_loads_as_it_was),
+        TEST(the_form_does_not_change_a_logit),
+        TEST(the_files_have_the_shapes_and_the_order_of_the_forms),
+        TEST(what_is_kept_has_the_bytes_of_its_file),
+        TEST(a_tensor_that_is_not_in_its_form_is_refused),
+        TEST(a_key_tells_families_of_one_architecture_apart),
+        TEST(columns_are_not_kept_in_blocks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
