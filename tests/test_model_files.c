@@ -156,8 +156,8 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
         {LLAMA_BASE ",\"rope_parameters\":{\"rope_type\":\"default\",\"factor\":4}",
          "rope_parameters.factor"},
         {LLAMA_BASE ",\"hidden_act\":\"gelu\"", "hidden_act"},
-        {LLAMA_BASE ",\"attention_bias\":true", "attention_bias"},
-        {LLAMA_BASE ",\"mlp_bias\":true", "mlp_bias"},
+        {OLMO_BASE ",\"attention_bias\":true", "attention_bias"},
+        {OLMO_BASE ",\"mlp_bias\":true", "mlp_bias"},
         {LLAMA_BASE ",\"attention_dropout\":0.1", "attention_dropout"},
         {LLAMA_BASE ",\"clip_qkv\":8", "clip_qkv"},
         {LLAMA_BASE ",\"sliding_window\":4096", "sliding_window"},
@@ -300,6 +300,38 @@ static void what_is_saved_loads_and_saves_to_the_same_bytes(void **state)
             assert_same_file(first, second, "config.json");
             dele_model_release(&again);
         }
+}
+
+static void llamas_biases_are_read_and_written_in_both_formats(void **state)
+{
+    place *p = *state;
+    for (int kind = 0; kind < 4; kind++) {
+        dele_config c = tiny_config(&dele_family_llama, true);
+        dele_model m, from_dir, from_gguf;
+        dele_gguf_saved saved;
+        c.attention_bias = kind & 1, c.mlp_bias = kind & 2;
+        assert_int_equal(dele_model_layout(&m, &c, &p->arena, &p->err), DELE_OK);
+        for (size_t i = 0; i < m.n_tensors; i++)
+            for (size_t j = 0; j < m.tensors[i].rows * m.tensors[i].cols; j++)
+                m.tensors[i].data[j] = (float)(i + j) / 64;
+        assert_int_equal(m.n_tensors,
+                         2 + 2 * (size_t)(9 + (kind & 1 ? 4 : 0) + (kind & 2 ? 3 : 0)));
+        char *dir = sub(p, "d");
+        save(p, &m, dir, "f32");
+        load(p, &from_dir, dir);
+        assert_int_equal(
+            dele_gguf_save(&saved, &from_dir, in(p, "m.gguf"), DELE_DTYPE_F32, false, &p->err),
+            DELE_OK);
+        load(p, &from_gguf, in(p, "m.gguf"));
+        const dele_model *loaded[] = {&from_dir, &from_gguf};
+        for (int i = 0; i < 2; i++) {
+            assert_same_weights(&m, loaded[i]);
+            assert_true(loaded[i]->config.attention_bias == c.attention_bias &&
+                        loaded[i]->config.mlp_bias == c.mlp_bias);
+        }
+        dele_model_release(&from_dir);
+        dele_model_release(&from_gguf);
+    }
 }
 
 static void unknown_keys_survive_a_save_and_dtype_follows(void **state)
@@ -796,6 +828,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(inert_and_foreign_keys_are_let_be),
         cmocka_unit_test(a_written_config_reads_back_the_same),
         IN_PLACE(what_is_saved_loads_and_saves_to_the_same_bytes),
+        IN_PLACE(llamas_biases_are_read_and_written_in_both_formats),
         IN_PLACE(unknown_keys_survive_a_save_and_dtype_follows),
         cmocka_unit_test(paired_rows_are_read_in_the_order_of_halves),
         IN_PLACE(a_gguf_and_a_directory_hold_the_same_model),

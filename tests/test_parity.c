@@ -1,5 +1,5 @@
 /* The engine gives the numbers that independent programs give: transformers on tiny random models
- * of both families and on SmolLM2-135M, a NumPy float64 forward pass on TinyStories-656K.
+ * of every family and on SmolLM2-135M, a NumPy float64 forward pass on TinyStories-656K.
  * Fixtures: tests/reference/make_engine_fixtures.py. */
 #include <math.h>
 #include <setjmp.h>
@@ -79,14 +79,17 @@ static void near(double ours, double theirs, double scale, const char *what)
         fail_msg("%s: %.7g, reference %.7g", what, ours, theirs);
 }
 
+static const char *const tiny[] = {"llama-tied", "llama-untied", "olmo-tied", "olmo-clip",
+                                   "llama-bias"};
+enum { N_TINY = sizeof tiny / sizeof *tiny };
+
 static void tiny_random_models_agree_with_transformers(void **state)
 {
     (void)state;
-    static const char *const names[] = {"llama-tied", "llama-untied", "olmo-tied", "olmo-clip"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < N_TINY; i++) {
         fixture f;
         char path[512];
-        snprintf(path, sizeof path, "%s/fixtures/tiny-%s", DELE_TESTS_DIR, names[i]);
+        snprintf(path, sizeof path, "%s/fixtures/tiny-%s", DELE_TESTS_DIR, tiny[i]);
         if (!try_open(&f, path)) fail_msg("%s is missing", path);
         strcat(path, "/logits.json");
         cJSON *json = load_json(path);
@@ -96,11 +99,85 @@ static void tiny_random_models_agree_with_transformers(void **state)
         {
             double scale = 0;
             cJSON_ArrayForEach(x, row) scale = fmax(scale, fabs(x->valuedouble));
-            cJSON_ArrayForEach(x, row) near(*logits++, x->valuedouble, scale, names[i]);
+            cJSON_ArrayForEach(x, row) near(*logits++, x->valuedouble, scale, tiny[i]);
         }
         cJSON_Delete(json);
         close_fixture(&f);
     }
+}
+
+/* The gradients g [n_tensors] of the mean cross-entropy of ids 1, 2, ... behind those before. */
+static void gradients(float **g, fixture *f, dele_ids ids)
+{
+    dele_err err = {0};
+    const size_t vocab = (size_t)f->model.config.vocab, n = ids.n - 1;
+    const dele_segment s = {.tokens = ids.id, .n_rows = (int)ids.n};
+    int *rows = DELE_NEW(&f->arena, int, n, &err);
+    float *logits = dele_alloc(&f->arena, n, vocab * sizeof *logits, &err);
+    for (size_t i = 0; i < n; i++) rows[i] = (int)i;
+    const dele_batch batch = {.segments = &s,
+                              .n_segments = 1,
+                              .output_rows = rows,
+                              .n_output_rows = n,
+                              .keep_for_backward = true};
+    if (dele_forward(&f->run, &f->model, &batch, &err)) fail_msg("%s", err.msg);
+    dele_logits(logits, &f->run, &f->model, f->run.final, n);
+    for (size_t i = 0; i < n; i++) {
+        float *row = logits + i * vocab;
+        double sum = 0;
+        for (size_t j = 0; j < vocab; j++) sum += exp((double)row[j]);
+        for (size_t j = 0; j < vocab; j++)
+            row[j] = (float)((exp((double)row[j]) / sum - ((int)j == ids.id[i + 1])) / (double)n);
+    }
+    if (dele_backward(&f->run, &f->model, &batch, logits, &(dele_grads){.g = g}, &err))
+        fail_msg("%s", err.msg);
+}
+
+static float **new_gradients(fixture *f)
+{
+    dele_err err = {0};
+    float **g = DELE_NEW(&f->arena, float *, f->model.n_tensors, &err);
+    for (size_t k = 0; k < f->model.n_tensors; k++)
+        g[k] = dele_alloc(&f->arena, f->model.tensors[k].rows * f->model.tensors[k].cols,
+                          sizeof(float), &err);
+    return g;
+}
+
+/* Where a fixture has them: they are the tensors of another model of the same form. */
+static void gradients_of_every_tensor_agree_with_torch(void **state)
+{
+    (void)state;
+    int n_compared = 0;
+    for (size_t i = 0; i < N_TINY; i++) {
+        fixture f, theirs;
+        char path[512], logits[540], gradient[540];
+        snprintf(path, sizeof path, "%s/fixtures/tiny-%s", DELE_TESTS_DIR, tiny[i]);
+        snprintf(logits, sizeof logits, "%s/logits.json", path);
+        snprintf(gradient, sizeof gradient, "%s/gradient", path);
+        if (!try_open(&theirs, gradient)) continue;
+        assert_true(try_open(&f, path));
+        cJSON *json = load_json(logits);
+        float **g = new_gradients(&f);
+        gradients(g, &f, ids_of(&f, cJSON_GetObjectItem(json, "ids")));
+        for (size_t k = 0; k < f.model.n_tensors; k++) {
+            const dele_tensor *t = &theirs.model.tensors[k];
+            const size_t n = t->rows * t->cols;
+            float *want = dele_alloc(&f.arena, n, sizeof *want, NULL);
+            double scale = 0;
+            dele_tensor_rows(want, t, 0, t->rows);
+            for (size_t j = 0; j < n; j++) scale = fmax(scale, fabs((double)want[j]));
+            assert_true(scale > 0);
+            for (size_t j = 0; j < n; j++)
+                if (!(fabs((double)g[k][j] - want[j]) <= TOLERANCE * scale))
+                    fail_msg("%s, %s: %g, torch %g", tiny[i], t->name, (double)g[k][j],
+                             (double)want[j]);
+        }
+        cJSON_Delete(json);
+        close_fixture(&f);
+        close_fixture(&theirs);
+        n_compared++;
+    }
+    assert_true(n_compared > 0);
 }
 
 static void golden_case(fixture *f, const cJSON *c)
@@ -222,6 +299,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiny_random_models_agree_with_transformers),
+        cmocka_unit_test(gradients_of_every_tensor_agree_with_torch),
         cmocka_unit_test(the_embedded_model_gives_transformers_numbers_and_continuations),
     };
     const struct CMUnitTest shared[] = {

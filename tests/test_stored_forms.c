@@ -20,8 +20,14 @@
     }
 
 static const dele_key_row keys[] = {
-    DELE_KEYS_SIZES,   DELE_KEYS_HEAD_DIM(DELE_JSON_ALWAYS), DELE_KEY_VOCAB, DELE_KEY_CONTEXT(64),
-    DELE_KEY_ROTATION, DELE_KEY_RMS_NORM_EPS(1e-6),          DELE_KEY_TIED,  DELE_KEYS_IDS,
+    DELE_KEYS_SIZES(DELE_AS_OTHER),
+    DELE_KEYS_HEAD_DIM(DELE_JSON_ALWAYS),
+    DELE_KEY_VOCAB,
+    DELE_KEY_CONTEXT(64),
+    DELE_KEY_ROTATION,
+    DELE_KEY_RMS_NORM_EPS(1e-6),
+    DELE_KEY_TIED,
+    DELE_KEYS_IDS,
 };
 
 /* Of a family that shares its architecture of GGUF with another. */

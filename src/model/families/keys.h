@@ -7,7 +7,8 @@
 #include "model/families/family.h"
 
 /* clang-format off */
-#define DELE_KEYS_SIZES                                                                     \
+/* kv_absent: without num_key_value_heads */
+#define DELE_KEYS_SIZES(kv_absent)                                                          \
     {.hf = "hidden_size", .gguf = "embedding_length", .field = DELE_FIELD(hidden_size)},    \
     {.hf = "intermediate_size", .gguf = "feed_forward_length",                              \
      .field = DELE_FIELD(intermediate_size)},                                               \
@@ -16,7 +17,7 @@
     {.hf = "num_attention_heads", .gguf = "attention.head_count",                           \
      .field = DELE_FIELD(n_heads)},                                                         \
     {.hf = "num_key_value_heads", .gguf = "attention.head_count_kv",                        \
-     .field = DELE_FIELD(n_kv_heads), .hf_absent = DELE_AS_OTHER,                           \
+     .field = DELE_FIELD(n_kv_heads), .hf_absent = kv_absent,                               \
      .gguf_absent = DELE_AS_OTHER, .other = DELE_FIELD(n_heads)}
 
 /* One size for queries, keys and values, all of it rotated. */
@@ -51,11 +52,19 @@
     {.hf = "hidden_act", .kind = DELE_HOLDS_WORD, .text = "silu",                           \
      .why = "is not \"silu\", the only activation supported", .told = true}
 
+/* A GGUF has no key for them: it has the tensors, or not. */
+#define DELE_KEY_ATTENTION_BIAS                                                             \
+    {.hf = "attention_bias", .kind = DELE_HOLDS_FLAG, .field = DELE_FIELD(attention_bias),  \
+     .hf_absent = DELE_DEFAULT, .tensor = DELE_TENSOR_PRESENT, .slot = DELE_SLOT_Q_BIAS}
+#define DELE_KEY_MLP_BIAS                                                                   \
+    {.hf = "mlp_bias", .kind = DELE_HOLDS_FLAG, .field = DELE_FIELD(mlp_bias),              \
+     .hf_absent = DELE_DEFAULT, .tensor = DELE_TENSOR_PRESENT, .slot = DELE_SLOT_GATE_BIAS}
+
 #define DELE_KEY_NO_ATTENTION_BIAS                                                          \
     {.hf = "attention_bias", .kind = DELE_HOLDS_FALSE, .why = "is not supported"}
-#define DELE_KEY_NO_MLP_BIAS(in_json_)                                                      \
+#define DELE_KEY_NO_MLP_BIAS                                                                \
     {.hf = "mlp_bias", .kind = DELE_HOLDS_FALSE, .why = "is not supported",                 \
-     .in_json = in_json_}
+     .in_json = DELE_JSON_NEVER}
 
 #define DELE_KEY_NO_ATTENTION_DROPOUT                                                       \
     {.hf = "attention_dropout", .kind = DELE_HOLDS_CONSTANT, .value = 0,                    \

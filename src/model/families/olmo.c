@@ -6,7 +6,7 @@
 /* transformers has the epsilon in its code; a GGUF states it.  Some published config.json have an
  * rms_norm_eps, which transformers does not read for this family. */
 static const dele_key_row keys[] = {
-    DELE_KEYS_SIZES,
+    DELE_KEYS_SIZES(DELE_AS_OTHER),
     DELE_KEYS_HEAD_DIM(DELE_JSON_IF_NEEDED),
     DELE_KEY_VOCAB,
     DELE_KEY_CONTEXT(2048),
@@ -28,7 +28,7 @@ static const dele_key_row keys[] = {
     DELE_KEY_TIED,
     DELE_KEYS_IDS,
     DELE_KEY_FULL_ATTENTION,
-    DELE_KEY_NO_MLP_BIAS(DELE_JSON_NEVER),
+    DELE_KEY_NO_MLP_BIAS,
     DELE_KEY_WITHOUT_EFFECT("rms_norm_eps"),
 };
 
