@@ -147,6 +147,8 @@ static void batch_push(batch *b, const member *m, dele_segment segment)
     }
 }
 
+/* One forward pass over the members in the batch, and for each the mean log-probability of its
+ * entity's tokens. */
 static dele_status batch_run(batch *b, work *w, const dele_model *model, dele_err *err)
 {
     dele_batch pass = {.segments = b->segments,
@@ -246,6 +248,10 @@ static bool known(const work *w, const member *m, int source, int l)
     return source == DELE_DEPTH_UNLEARNED && same_states(w, m, source, DELE_DEPTH_RETAIN, l);
 }
 
+/* D1 and D2 of a group's rows.  Runs of all layers, both source models and all rows share batches,
+ * in order of layers.  States that equal the full model's change nothing, and those that equal the
+ * other source's change as much: these are not run, and their differences are filled in at the
+ * end. */
 static dele_status patch_group(work *w, dele_err *err)
 {
     batch b;

@@ -34,6 +34,9 @@ dele_status dele_depth_check(const dele_depth_opts *o, dele_err *err)
 
 /* ---- do the models belong together? ---------------------------------------------------------- */
 
+/* What two models must share so that states of one can be patched into the other.  Sizes alone are
+ * not enough: the family, the norm's epsilon and the rotary base change what a state means to the
+ * layers above. */
 static dele_status check_shape(const dele_model *full, const dele_model *other, dele_err *err)
 {
     const dele_config *a = &full->config, *b = &other->config;

@@ -57,6 +57,8 @@ static bool read_number(double *x, const cJSON *item)
     return isfinite(*x);
 }
 
+/* Of the line only numbers are taken; the rest must be equal to what the row would write, which
+ * dele_items_resume checks. */
 bool dele_depth_resume(dele_depth_row *row, dele_items *items, size_t index, int n_layers,
                        dele_err *err)
 {

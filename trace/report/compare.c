@@ -106,6 +106,8 @@ static dele_status warn(dele_comparison *c, dele_arena *arena, dele_err *err)
 
 /* ---- what belongs together ------------------------------------------------------------------- */
 
+/* Pairs the charts of both traces by name.  Charts of one trace only are left out; charts of one
+ * name that patch different things are an error. */
 static dele_status match_charts(dele_comparison *c, dele_arena *arena, dele_err *err)
 {
     c->charts = dele_alloc(arena, (size_t)c->before.n_charts, sizeof *c->charts, err);
@@ -213,6 +215,8 @@ static dele_status pair_rows(dele_fact_rows *minus, double *before, double *afte
     return DELE_OK;
 }
 
+/* The changes of one chart, metric and group of tokens, for each column and for the mean over
+ * columns (the last one).  before and after are means over the same facts, those in both traces. */
 static dele_status change(dele_change *out, const dele_comparison *c, const dele_draws draws[2],
                           int chart, dele_metric metric, dele_category category,
                           dele_arena *scratch, dele_err *err)
@@ -325,6 +329,8 @@ static void put_change(FILE *out, const dele_change *x)
     fputc('\n', out);
 }
 
+/* compare.tsv: a line for each chart, metric, group of tokens and column, and one with layer "all"
+ * for each fact's mean over columns. */
 static dele_status save_changes(const dele_saving *to, const dele_comparison *c)
 {
     dele_writer out = {0};
@@ -360,6 +366,8 @@ static void put_peak_cells(FILE *out, const dele_saving *to, const dele_chart *c
     dele_table_number(out, peak->effect);
 }
 
+/* compare_facts.tsv: for each pair and chart p(answer) before and after, and the layers with the
+ * largest effect. */
 static dele_status save_facts(const dele_saving *to, const dele_comparison *c)
 {
     dele_writer out = {0};
@@ -476,6 +484,7 @@ static void print_peak(FILE *to, const dele_trace *trace, const dele_traced *fac
         dele_table_column(to, trace, &trace->charts[chart], peak.col);
 }
 
+/* The first facts for the terminal; compare_facts.tsv has all of them. */
 static void print_facts(FILE *to, const dele_comparison *c)
 {
     enum { MOST = 20 };

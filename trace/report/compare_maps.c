@@ -84,6 +84,8 @@ static void put_title(FILE *to, const maps *m)
     fputc('\n', to);
 }
 
+/* plots/compare_..._<chart>.tsv: one heatmap table with twice the columns, those of the trace
+ * before and then those of the trace after, so that gnuplot draws both on one scale. */
 static dele_status save_chart(const dele_saving *to, const maps *m, int chart)
 {
     const dele_chart *own = chart_of(m, chart);

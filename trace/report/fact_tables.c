@@ -61,6 +61,8 @@ static void put_numbers(FILE *out, const dele_saving *to, const dele_traced *fac
     fputc('\n', out);
 }
 
+/* The lines of one chart and group of tokens.  rows has the metrics' tables, from which different
+ * facts may be left out; next is each table's next row, at its row of this fact or -1. */
 static dele_status put_fact_effects(FILE *out, const dele_saving *to, int which,
                                     dele_category category, const dele_fact_rows rows[SHOWN],
                                     dele_arena *scratch)
@@ -89,6 +91,8 @@ static dele_status put_fact_effects(FILE *out, const dele_saving *to, int which,
     return noise ? DELE_OK : to->err->code;
 }
 
+/* Tables of facts are made one chart and group at a time, so that the scratch memory is that of one
+ * group. */
 dele_status dele_save_fact_effects(const dele_saving *to)
 {
     dele_writer out = {0};

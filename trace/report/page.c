@@ -270,6 +270,8 @@ static dele_status put_cells(FILE *to, const dele_trace *trace, const dele_trace
     return DELE_OK;
 }
 
+/* A traced fact as JSON. Its cells follow, one text for each chart, where they still fit into the
+ * page. */
 static dele_status put_fact(FILE *to, const dele_trace *trace, const dele_traced *traced,
                             bool cells, dele_arena *arena, dele_err *err)
 {
@@ -309,6 +311,8 @@ static size_t facts_that_fit(const dele_trace *trace, size_t room)
     return n;
 }
 
+/* The traced facts, of which the first n_maps have cells, and the facts that were left out with
+ * their reasons. */
 static dele_status put_facts(FILE *to, const dele_trace *trace, size_t n_maps, dele_err *err)
 {
     dele_arena scratch = {0};

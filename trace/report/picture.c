@@ -274,6 +274,8 @@ static void put_heads(FILE *out, const saving *to, int which, const dele_traced 
         }
 }
 
+/* A map of layers by heads at one group of tokens: of one fact, or of the average where traced is
+ * NULL. Without such tokens there is no table. */
 static dele_status save_heads(const saving *to, int which, const dele_traced *traced,
                               dele_category tokens)
 {

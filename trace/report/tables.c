@@ -21,6 +21,8 @@
 
 /* ---- summary.tsv, controls.tsv --------------------------------------------------------------- */
 
+/* summary.tsv: every average, one line for each chart, metric, column and group of tokens.  A group
+ * that no fact has is a line with empty fields. */
 static dele_status save_summary(const dele_saving *to)
 {
     const dele_trace *trace = to->trace;
@@ -66,6 +68,8 @@ static void put_control(FILE *out, const dele_saving *to, int chart, dele_metric
     fputc('\n', out);
 }
 
+/* controls.tsv: effects at random tokens and layers, beside which those of summary.tsv are to be
+ * read, and the no-op check. */
 static dele_status save_controls(const dele_saving *to)
 {
     const dele_trace *trace = to->trace;
@@ -113,6 +117,9 @@ static dele_status say_ties(FILE *out, const dele_saving *to)
     return DELE_OK;
 }
 
+/* layers.tsv: one line for each layer of the charts over layers, with its rank, its ties with the
+ * best layer and its share of the suggested mask.  The mask is made from one chart, so only that
+ * chart's lines have a weight. */
 static dele_status save_layers(const dele_saving *to)
 {
     const dele_trace *trace = to->trace;
@@ -179,6 +186,8 @@ static dele_status save_mask(const dele_saving *to)
 
 /* ---- tables for pictures --------------------------------------------------------------------- */
 
+/* plots/<id>_<chart>.tsv: the heatmap of one fact's scores, with the range and the centre of the
+ * colours in the head. */
 static dele_status save_fact_table(const dele_saving *to, const dele_traced *traced, int which)
 {
     const dele_grid *g = &traced->grid;
@@ -210,6 +219,8 @@ static dele_status save_fact_table(const dele_saving *to, const dele_traced *tra
     return dele_writer_commit(&out, to->err);
 }
 
+/* plots/average_<chart>.tsv: the heatmap of the mean effects.  All charts share one range of
+ * colours. */
 static dele_status save_average_table(const dele_saving *to, int which)
 {
     const dele_trace *trace = to->trace;
@@ -266,6 +277,8 @@ static void put_control_lines(FILE *out, const dele_saving *to, int which)
     }
 }
 
+/* plots/lines_<chart>.tsv: effects by layer with their intervals, one block for each group of
+ * tokens that the facts have, and then the controls. */
 static dele_status save_line_table(const dele_saving *to, int which)
 {
     const dele_trace *trace = to->trace;
