@@ -1,11 +1,12 @@
-# usage: awk -f includes.awk ARCHITECTURE.md CMakeLists.txt FILE.c FILE.h ...   (in the root of the source)
+# usage: awk -f includes.awk ARCHITECTURE.md CMakeLists.txt SYMBOLS FILE.c FILE.h ...   (in the root of the source)
 #
 # Prints one line for each fault and ends with 1 if there is one (test_includes.sh says which faults).  A module is a
 # row of the table in ARCHITECTURE.md: `FOLDER/`, its contents, and the modules whose headers its files may include.
 # A module's name is its folder without src/.
 #
 # A unit is a header with the .c file of its name, and with the .c files of its folder that have no header of their own
-# name and include this one first: they define what it declares.
+# name and include this one first: they define what it declares.  SYMBOLS is empty, or what `nm -A -P` prints of the
+# modules' libraries: a unit also uses another when it calls it.
 
 function fault(text) { print text; faults++ }
 
@@ -40,13 +41,16 @@ function resolved(path)
 
 # ---- the table, and the libraries --------------------------------------------------------------
 
-function read_row(line,    cell, folder, n, used, i)
+function read_row(line,    cell, folder, library, n, used, i)
 {
     split(line, cell, "|")
     folder = trimmed(cell[2])
     gsub(/`/, "", folder)
     sub(/\/$/, "", folder)
     modules[++n_modules] = name_of(folder)
+    library = name_of(folder)
+    gsub(/\//, "_", library)
+    folder_with[library] = folder
     uses[name_of(folder)] = trimmed(cell[4])
     n = split(uses[name_of(folder)], used, ", *")
     for (i = 1; i <= n; i++) allowed[name_of(folder), used[i]] = 1
@@ -60,7 +64,7 @@ function read_library(line,    word, n, i, name, list)
     name = name_of(word[1])
     for (i = 2; i <= n && word[i] != "LIBRARIES"; i++)
         if (word[i] != "USES") list = list (list == "" ? "" : ", ") word[i]
-    library[name] = 1
+    has_library[name] = 1
     if (!(name in uses)) fault("CMakeLists.txt has a module " name ", ARCHITECTURE.md has none")
     else if (list != uses[name])
         fault("CMakeLists.txt: " name " uses " list "; ARCHITECTURE.md allows " (uses[name] == "" ? "nothing" : uses[name]))
@@ -141,6 +145,32 @@ function read_definition(line,    word)
     }
 }
 
+# ---- symbols -----------------------------------------------------------------------------------
+
+# DIR/libdele_MODULE.a[FILE.c.o]: NAME TYPE ...; the folder of a library's module is known from the table.
+function read_symbol(line,    library, file, field)
+{
+    if (!match(line, /libdele_[a-z_]+[.]a\[[^\]]+[.]o\]: /)) return
+    library = file = substr(line, RSTART + 8, RLENGTH - 8)
+    sub(/[.]a.*/, "", library)
+    sub(/.*\[/, "", file)
+    sub(/[.]o\].*/, "", file)
+    if (!(library in folder_with)) return
+    file = folder_with[library] "/" file
+    split(substr(line, RSTART + RLENGTH), field, " ")
+    if (!(file in is_file)) return
+    if (field[2] == "U") needs[++n_needs] = file " " field[1]
+    else if (field[2] ~ /[A-Z]/) definer[field[1]] = file
+}
+
+function read_calls(    i, pair)
+{
+    for (i = 1; i <= n_needs; i++) {
+        split(needs[i], pair, " ")
+        if (pair[2] in definer) add_edge("units", unit[pair[1]], unit[definer[pair[2]]])
+    }
+}
+
 # ---- circles -----------------------------------------------------------------------------------
 
 function add_edge(graph, from, to)
@@ -197,11 +227,12 @@ function find_circles(graph,    key, part, changed, node, path, seen)
 
 BEGIN {
     program["src"] = program["data"] = program["experiments/bench"] = 1 # no libraries
-    for (i = 3; i < ARGC; i++) is_file[ARGV[i]] = 1
+    for (i = 4; i < ARGC; i++) is_file[ARGV[i]] = 1
 }
 
 FILENAME == ARGV[1] { if (/^\| `[a-z_\/]+\/` \|/) read_row($0); next }
 FILENAME == ARGV[2] { if (/^dele_module\(/) read_library($0); next }
+FILENAME == ARGV[3] { read_symbol($0); next }
 
 FNR == 1 { begin_file() }
 
@@ -217,13 +248,14 @@ END {
     read_uses()
     for (i = 1; i <= n_modules; i++) {
         name = modules[i]
-        if (!(name in library) && !(name in program)) fault("ARCHITECTURE.md has a module " name ", CMakeLists.txt has none")
+        if (!(name in has_library) && !(name in program)) fault("ARCHITECTURE.md has a module " name ", CMakeLists.txt has none")
     }
     for (i = 1; i <= n_includes; i++) {
         split(includes[i], pair, " ")
         if (pair[1] ~ /^src\/model\// && pair[2] ~ /^src\/model\//) continue # two circles are left there
         add_edge("units", unit[pair[1]], unit[pair[2]])
     }
+    read_calls()
     find_circles("modules")
     find_circles("headers")
     find_circles("units")

@@ -2,20 +2,22 @@
 # usage: test_includes.sh DELEATUR SOURCE_DIR
 # label: short
 #
-# The table of modules in ARCHITECTURE.md is a law: no file includes what it does not allow, no header that does not
-# exist, or a header that includes it back; CMakeLists.txt links what the table says; no two headers define one type.
+# The table of modules in ARCHITECTURE.md is a law: no file includes what it does not allow, or a header that does not
+# exist; no units include or call each other in a circle (calls are looked for in the libraries beside DELEATUR, where
+# there is nm); CMakeLists.txt links what the table says; no two headers define one type.
 # A small tree that breaks each of these rules once shows that each is seen.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 
-check() { # in the root of a source tree
+check() { # SYMBOLS, in the root of a source tree
     local files
     mapfile -t files < <(find src trace unlearn experiments plots data -name '*.[ch]' 2>/dev/null | LC_ALL=C sort)
-    awk -f "$here/includes.awk" ARCHITECTURE.md CMakeLists.txt "${files[@]}"
+    awk -f "$here/includes.awk" ARCHITECTURE.md CMakeLists.txt "$1" "${files[@]}"
 }
 
+build=$(cd "$(dirname "$1")" && pwd)
 cd "$2" || exit 1
-check || { echo "FAILED: the includes and ARCHITECTURE.md differ"; exit 1; }
+check <(command -v nm >/dev/null && nm -A -P "$build"/libdele_*.a 2>/dev/null) || { echo "FAILED: the includes and ARCHITECTURE.md differ"; exit 1; }
 
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
@@ -40,6 +42,14 @@ printf '%s\n' '#include "high/f.h"' '#include "high/g.h"' >src/high/f.c
 printf '%s\n' '#include "high/g.h"' '#include "high/f.h"' >src/high/g.c
 printf '%s\n' 'int f(void);' | tee src/high/f.h >src/high/g.h
 printf '%s\n' 'int x;' >src/odd/e.c
+cat >symbols <<'END'
+build/libdele_low.a[a.c.o]: calls_h U         
+build/libdele_high.a[h.c.o]: calls_h T 0000000000000000 0000000000000010
+build/libdele_high.a[h.c.o]: called_back U         
+build/libdele_low.a[a.c.o]: called_back T 0000000000000000 0000000000000010
+build/libdele_gone.a[a.c.o]: calls_h T 0000000000000000 0000000000000010
+END
+printf '%s\n' 'int y;' >src/high/h.c
 cat >expected <<'END'
 CMakeLists.txt: low uses high; ARCHITECTURE.md allows nothing
 CMakeLists.txt has a module new, ARCHITECTURE.md has none
@@ -54,6 +64,7 @@ ARCHITECTURE.md has a module idle, CMakeLists.txt has none
 headers in a circle: src/low/d.h -> src/low/c.h -> src/low/d.h
 units in a circle: src/low/d -> src/low/c -> src/low/d
 units in a circle: src/high/f -> src/high/g -> src/high/f
+units in a circle: src/high/h -> src/low/a -> src/high/h
 END
-check >told && { echo "FAILED: a tree with faults passes"; exit 1; }
+check symbols >told && { echo "FAILED: a tree with faults passes"; exit 1; }
 diff -u expected told || { echo "FAILED: these faults were to be told"; exit 1; }

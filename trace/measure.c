@@ -6,10 +6,11 @@
  *                           clean_v logit_v + lse
  *
  * Logits are formed a few hundred rows at a time and never kept. */
+#include "trace/prompt_cache.h"
+
 #include <math.h>
 
 #include "tensor/ops.h"
-#include "trace/prompt_cache.h"
 
 enum { CHUNK = 512 }; /* the head is read once for so many rows */
 

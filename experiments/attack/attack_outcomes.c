@@ -1,10 +1,11 @@
 /* The passes of a run side by side, and its files: attack.json, attack.tsv and the picture of
  * it. */
+#include "experiments/attack/attack_job.h"
+
 #include <string.h>
 
 #include "base/json_out.h"
 #include "base/text_out.h"
-#include "experiments/attack/attack_job.h"
 #include "plots/gnuplot.h"
 
 /* ---- outcomes -------------------------------------------------------------------------------- */

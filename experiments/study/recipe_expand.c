@@ -10,10 +10,11 @@
  * The join is a natural one: a stage takes over the axes of what it refers to, and two references
  * (or an axis of its own) that share an axis must agree on it.  A coordinate that a reference
  * fixes, @score[set=forget], is not taken over. */
+#include "experiments/study/recipe.h"
+
 #include <string.h>
 
 #include "base/nearest.h"
-#include "experiments/study/recipe.h"
 
 enum { MAX_AXES = 16, MAX_REFS = 64, MAX_OPTIONS = 128 };
 

@@ -5,12 +5,13 @@
  *   @stage  @stage[axis=name]/file     a stage's result, or a file in it;  @@ is an at sign
  *
  * Fields want braces: a file called $set.jsonl is the more likely thing to mean. */
+#include "experiments/study/recipe.h"
+
 #include <ctype.h>
 #include <string.h>
 
 #include "base/json_out.h"
 #include "base/nearest.h"
-#include "experiments/study/recipe.h"
 
 enum { MAX_DEPTH = 16 }; /* of variables that stand for variables */
 

@@ -1,4 +1,6 @@
 /* A stage's command line, and the process that it becomes. */
+#include "experiments/study/study.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -13,7 +15,6 @@
 #include "base/file_out.h"
 #include "base/nearest.h"
 #include "base/text_out.h"
-#include "experiments/study/study.h"
 
 static const struct {
     const char *command,

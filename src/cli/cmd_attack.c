@@ -11,11 +11,12 @@
  *            losses), manifest.json; TYPE.gguf with --keep.  DIR.part until all is there; the same
  *            command resumes an interrupted one, attack by attack
  *   prints   the table; with --json, attack.json */
+#include "cli/cmd.h"
+
 #include <string.h>
 
 #include "base/share.h"
 #include "base/text_out.h"
-#include "cli/cmd.h"
 #include "experiments/attack/attack_job.h"
 
 /* ---- the command line ------------------------------------------------------------------------ */

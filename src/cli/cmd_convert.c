@@ -3,13 +3,14 @@
  *   --out DIR         a Hugging Face directory that transformers loads, weights as --dtype says
  *   --out FILE.gguf   a GGUF that llama.cpp loads, weights as --type says (model/gguf.h: what falls
  *                     back to what); beside it FILE.gguf.manifest.json */
+#include "cli/cmd.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file_out.h"
 #include "base/text_out.h"
-#include "cli/cmd.h"
 #include "model/gguf.h"
 #include "model/model.h"
 #include "option/manifest.h"

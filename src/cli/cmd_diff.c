@@ -6,13 +6,14 @@
  *                                                     that differ
  *
  * This is how "only these layers moved" is shown rather than claimed. */
+#include "cli/cmd.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json_out.h"
 #include "base/table.h"
-#include "cli/cmd.h"
 #include "model/model.h"
 #include "option/option.h"
 

@@ -1,10 +1,11 @@
 /* deleatur generate -- what does the model say?  Greedy, so that the answer is always the same. */
+#include "cli/cmd.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/json_out.h"
-#include "cli/cmd.h"
 #include "model/generate.h"
 #include "option/option.h"
 #include "text/behind.h"

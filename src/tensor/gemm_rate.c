@@ -1,6 +1,7 @@
+#include "tensor/gemm.h"
+
 #include "base/arena.h"
 #include "base/progress.h"
-#include "tensor/gemm.h"
 
 enum { TURNS = 8 };
 

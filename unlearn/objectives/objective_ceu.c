@@ -7,10 +7,11 @@
  *
  * No entry of the gradient exceeds 1, so ascent cannot run away.  The first label of each row
  * carries no loss (--skip 1, the paper's footnote). */
+#include "unlearn/objectives/objective.h"
+
 #include <math.h>
 
 #include "tensor/ops.h"
-#include "unlearn/objectives/objective.h"
 
 /* One row; returns its loss. */
 static double without_the_label(float *z, size_t width, int target, double slope)

@@ -6,10 +6,11 @@
  *
  * Rows run in parallel, each written by one thread; sums over rows are made afterwards in order, so
  * that the number of threads changes nothing. */
+#include "unlearn/objectives/objective.h"
+
 #include <math.h>
 
 #include "tensor/ops.h"
-#include "unlearn/objectives/objective.h"
 
 double dele_loss_weight(const dele_loss_batch *rows, size_t i)
 {
