@@ -13,6 +13,7 @@
 #include "trace/plan.h"
 
 #include "tiny_models.h" /* its T, V and L come after the headers that use these names */
+#include "trace/run.h"
 
 enum { CELLS = T * L };
 

@@ -11,6 +11,7 @@
 #include "table_model.h"
 #include "text/behind.h"
 #include "trace/depth/depth.h"
+#include "trace/run.h"
 #include "trace/trace.h"
 #include "unlearn/dataset.h"
 

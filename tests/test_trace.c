@@ -13,6 +13,7 @@
 #include "trace/prompt_cache.h"
 
 #include "tiny_models.h" /* its T, V and L come after the headers that use these names */
+#include "trace/run.h"
 
 static void open_fixture(fixture *f, int which) { open_tiny(f, which, 0.3); }
 

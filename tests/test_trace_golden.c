@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "trace/plan.h"
+#include "trace/run.h"
 
 static double number(const cJSON *row, const char *name)
 {

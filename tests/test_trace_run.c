@@ -15,6 +15,7 @@
 #include "trace/corrupt.h"
 #include "trace/partners.h"
 #include "trace/report/stats.h"
+#include "trace/run.h"
 
 typedef struct {
     dele_arena arena;

@@ -12,6 +12,7 @@
 
 #include "base/file_out.h"
 #include "base/stat.h"
+#include "trace/run.h"
 
 static const char NOTE[] = "first-order estimate, not exact";
 static const dele_metric METRICS[] = {DELE_PROB, DELE_LOGP};

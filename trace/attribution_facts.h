@@ -3,6 +3,7 @@
 #ifndef DELE_ATTRIBUTION_FACTS_H
 #define DELE_ATTRIBUTION_FACTS_H
 
+#include "base/progress.h"
 #include "trace/attribution.h"
 #include "trace/plan.h"
 

@@ -2,6 +2,7 @@
 #ifndef DELE_TRACE_CELLS_H
 #define DELE_TRACE_CELLS_H
 
+#include "base/progress.h"
 #include "trace/prompt_cache.h"
 
 /* Prompts of one plan, each with its corrupted runs.  Cells of all of them share batches.  The

@@ -6,6 +6,7 @@
  *                           clean_v logit_v + lse
  *
  * Logits are formed a few hundred rows at a time and never kept. */
+
 #include "trace/prompt_cache.h"
 
 #include <math.h>

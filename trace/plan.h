@@ -74,10 +74,4 @@ int dele_plan_first(const dele_plan *plan, const dele_grid *prompt);
 /* The cost of n_samples samples of a prompt, in rows times layers, for the progress. */
 double dele_plan_price(const dele_plan *plan, const dele_grid *prompt, int n_samples);
 
-/* Traces one prompt: fills a grid whose ids, n_tokens, begin and end are given, with n_answer 0 for
- * the greedy answer and foil -1 for the most likely other token.  Mean ablation, a mean over facts,
- * needs dele_trace_run. */
-dele_status dele_trace_grid(dele_grid *grid, const dele_plan *plan, dele_run *run,
-                            const dele_model *model, dele_arena *arena, dele_err *err);
-
 #endif

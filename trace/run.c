@@ -9,6 +9,8 @@
  * Facts whose cells are few go through the engine together.  A fact's record is written as soon as
  * it is computed, and read back: a run that finds records of its own (the directory's key says so)
  * resumes after them. */
+#include "trace/run.h"
+
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <stdlib.h>

@@ -26,7 +26,6 @@
 
 #include <stdio.h>
 
-#include "base/progress.h"
 #include "model/facts.h"
 #include "model/forward.h"
 
@@ -206,31 +205,6 @@ typedef struct {
  * sign. */
 double dele_effect_of(const dele_trace *trace, dele_metric metric, double value, double high,
                       double low);
-
-/* Whether the options' split and ids select the fact. */
-bool dele_trace_wants(const dele_trace_opts *o, const dele_fact *fact);
-
-/* Traces the facts.  Each fact's record is written into dir (may be NULL; dir/traces must exist)
- * when it is computed; records of an earlier run that are there already are read instead.  The
- * arena owns the trace; model and facts must exist as long. */
-dele_status dele_trace_run(dele_trace *trace, const char *dir, const dele_model *model,
-                           const dele_facts *facts, const dele_trace_opts *opts,
-                           dele_progress *progress, dele_arena *arena, dele_err *err);
-
-/* A comparison of some cells of a trace with the same cells computed from the embedding, each in a
- * run of its own, and of their facts' clean and corrupted runs. */
-typedef struct {
-    int n_cells;
-    size_t n_facts;
-    double difference;       /* the largest difference of p, in a single sample */
-    const dele_traced *fact; /* of the fact and cell that has it; chart -1: a run without patches */
-    int chart, token, col;
-} dele_trace_checked;
-
-/* Compares n cells, drawn at random.  model, facts: those of the trace. */
-dele_status dele_trace_check(dele_trace_checked *out, const dele_trace *trace,
-                             const dele_model *model, const dele_facts *facts, int n,
-                             dele_arena *arena, dele_err *err);
 
 /* ---- groups of tokens ------------------------------------------------------------------------ */
 

@@ -5,6 +5,7 @@
  * GGUFs), the original, the one that never saw the rows, each GGUF, and the unlearned one again, to
  * be trained.  A pass whose lines all are in items.jsonl is not asked again, nor is a model loaded
  * for it. */
+
 #include "experiments/attack/attack_job.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
 /* The passes of a run side by side, and its files: attack.json, attack.tsv and the picture of
  * it. */
+
 #include "experiments/attack/attack_job.h"
 
 #include <string.h>

@@ -10,6 +10,7 @@
  * The join is a natural one: a stage takes over the axes of what it refers to, and two references
  * (or an axis of its own) that share an axis must agree on it.  A coordinate that a reference
  * fixes, @score[set=forget], is not taken over. */
+
 #include "experiments/study/recipe.h"
 
 #include <string.h>

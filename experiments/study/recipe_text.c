@@ -5,6 +5,7 @@
  *   @stage  @stage[axis=name]/file     a stage's result, or a file in it;  @@ is an at sign
  *
  * Fields want braces: a file called $set.jsonl is the more likely thing to mean. */
+
 #include "experiments/study/recipe.h"
 
 #include <ctype.h>

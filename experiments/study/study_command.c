@@ -1,4 +1,5 @@
 /* A stage's command line, and the process that it becomes. */
+
 #include "experiments/study/study.h"
 
 #include <errno.h>

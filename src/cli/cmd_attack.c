@@ -11,6 +11,7 @@
  *            losses), manifest.json; TYPE.gguf with --keep.  DIR.part until all is there; the same
  *            command resumes an interrupted one, attack by attack
  *   prints   the table; with --json, attack.json */
+
 #include "cli/cmd.h"
 
 #include <string.h>

@@ -3,6 +3,7 @@
  *   --out DIR         a Hugging Face directory that transformers loads, weights as --dtype says
  *   --out FILE.gguf   a GGUF that llama.cpp loads, weights as --type says (model/gguf.h: what falls
  *                     back to what); beside it FILE.gguf.manifest.json */
+
 #include "cli/cmd.h"
 
 #include <stdio.h>

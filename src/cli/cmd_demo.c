@@ -20,6 +20,7 @@
 #include "score/suites/facts_suite.h"
 #include "trace/report/stats.h"
 #include "trace/report/terminal_heatmap.h"
+#include "trace/run.h"
 #include "unlearn/trainer.h"
 
 typedef struct {

@@ -6,6 +6,7 @@
  *                                                     that differ
  *
  * This is how "only these layers moved" is shown rather than claimed. */
+
 #include "cli/cmd.h"
 
 #include <math.h>

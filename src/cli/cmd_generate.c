@@ -1,4 +1,5 @@
 /* deleatur generate -- what does the model say?  Greedy, so that the answer is always the same. */
+
 #include "cli/cmd.h"
 
 #include <stdio.h>

@@ -6,6 +6,7 @@
  *   a pass           rows x (3 dim + 3 hidden + 2 q_dim + 2 kv_dim) floats
  *   keys and values  2 kv_dim floats a layer and position
  *   training         unlearn/cost.h */
+
 #include "cli/cmd.h"
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* deleatur plot DIR -- draw a result's pictures again: the tables in DIR/plots, DIR/deleatur/plots
  * or DIR itself through gnuplot, and of a trace its page, from trace.json, facts.jsonl and traces/.
  * No model is needed. */
+
 #include "cli/cmd.h"
 
 #include "base/file.h"

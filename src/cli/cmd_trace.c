@@ -31,6 +31,7 @@
 #include "trace/report/stats.h"
 #include "trace/report/tables.h"
 #include "trace/report/terminal_heatmap.h"
+#include "trace/run.h"
 
 typedef struct {
     dele_trace_opts o;

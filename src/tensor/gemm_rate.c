@@ -1,3 +1,4 @@
+
 #include "tensor/gemm.h"
 
 #include "base/arena.h"

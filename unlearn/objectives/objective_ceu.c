@@ -7,6 +7,7 @@
  *
  * No entry of the gradient exceeds 1, so ascent cannot run away.  The first label of each row
  * carries no loss (--skip 1, the paper's footnote). */
+
 #include "unlearn/objectives/objective.h"
 
 #include <math.h>

@@ -6,6 +6,7 @@
  *
  * Rows run in parallel, each written by one thread; sums over rows are made afterwards in order, so
  * that the number of threads changes nothing. */
+
 #include "unlearn/objectives/objective.h"
 
 #include <math.h>
