@@ -217,12 +217,16 @@ static void the_first_failure_wins(void **state)
 
 /* ---- options --------------------------------------------------------------------------------- */
 
+typedef enum { NOWHERE, UP, DOWN } direction;
+static const char *const direction_names[] = {"", "up", "down", NULL};
+
 typedef struct {
     const char *out, *model;
     int window;
     uint64_t seed;
     double lr;
     bool reference, chat;
+    direction to;
 } settings;
 
 /* Parses a command line written as one string, words parted by single spaces. */
@@ -237,6 +241,7 @@ static dele_status parse(settings *s, dele_common *common, const char *line, del
                  "layers together"),
         DELE_GROUP("method"),
         DELE_OPT("seed", &s->seed, "where chance begins"), DELE_OPT("lr", &s->lr, "step size"),
+        DELE_CHOICE("direction", &s->to, direction_names, "where to"),
         DELE_FLAG("reference", &s->reference, "slowly"),   DELE_FLAG("chat", &s->chat,
                   "as a conversation"),
         {0},
@@ -264,7 +269,29 @@ static void options_are_read_in_both_spellings(void **state)
     assert_true(s.seed == UINT64_MAX && s.lr == 2e-5 && s.reference && !s.chat && c.quiet && !c.json);
     assert_int_equal(parse(&s, &c, "test --json -- --odd-name", &arena, &err), DELE_OK);
     assert_string_equal(s.model, "--odd-name");
-    assert_true(c.json && s.window == 10 && s.chat);
+    assert_true(c.json && s.window == 10 && s.chat && s.to == NOWHERE);
+    dele_arena_release(&arena);
+}
+
+static void a_choice_is_read_and_written_as_its_word(void **state)
+{
+    dele_arena arena = {0};
+    settings s;
+    dele_common c;
+    dele_err err = {0};
+    char line[600];
+    assert_int_equal(parse(&s, &c, "test m --direction down", &arena, &err), DELE_OK);
+    assert_int_equal(s.to, DOWN);
+    snprintf(line, sizeof line, "test m --config %s", scratch_text(*state, "w.json", "{\"direction\": \"up\"}"));
+    assert_int_equal(parse(&s, &c, line, &arena, &err), DELE_OK);
+    assert_int_equal(s.to, UP);
+    const dele_option options[] = {DELE_CHOICE("direction", &s.to, direction_names, "where to"), {0}};
+    const dele_usage usage = {.options = options};
+    for (s.to = NOWHERE; s.to <= DOWN; s.to++) {
+        cJSON *json = dele_options_json(&usage);
+        assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(json, "direction")), direction_names[s.to]);
+        cJSON_Delete(json);
+    }
     dele_arena_release(&arena);
 }
 
@@ -287,6 +314,9 @@ static void a_wrong_command_line_says_what_is_wrong(void **state)
         {"test m --out --reference", "--out wants text after it"},
         {"test m --reference=perhaps", "true or false"},
         {"test m --no-window", "no option --no-window"},
+        {"test m --direction dwn", "--direction dwn is not one of: up, down; did you mean down?"},
+        {"test m --direction sideways", "--direction sideways is not one of: up, down"},
+        {"test m --direction", "--direction wants a word after it"},
         {"test m extra", "\"extra\" is one argument too many"},
         {"test", "MODEL is missing: deleatur test MODEL --out DIR"},
         {"test m --learning-rate 3", "no option --learning-rate: say --lr"},
@@ -338,6 +368,7 @@ static void an_unknown_key_in_the_config_file_is_an_error(void **state)
         {"{\"windwo\": 5}", "did you mean window?"},
         {"{\"window\": 5.5}", "\"window\" wants a whole number"},
         {"{\"window\": {}}", "\"window\" wants"},
+        {"{\"direction\": \"dwn\"}", "\"direction\" dwn is not one of: up, down; did you mean down?"},
         {"[1]", "JSON object"},
         {"{\"window\": ", "ends before it is complete"},
     };
@@ -432,6 +463,7 @@ int main(void)
         cmocka_unit_test(arena_memory_is_zeroed_aligned_and_reused_after_a_reset),
         cmocka_unit_test(the_first_failure_wins),
         cmocka_unit_test(options_are_read_in_both_spellings),
+        SCRATCH(a_choice_is_read_and_written_as_its_word),
         cmocka_unit_test(a_wrong_command_line_says_what_is_wrong),
         SCRATCH(the_command_line_overrules_the_config_file),
         SCRATCH(an_unknown_key_in_the_config_file_is_an_error),

@@ -116,7 +116,7 @@ static void trace_and_the_facts_suite_take_the_same_answer(void **state)
     dele_facts_scores scores;
     dele_facts_opts opts = {0};
     dele_trace_opts o = DELE_TRACE_DEFAULTS;
-    o.kinds = "hidden", o.samples = 1, o.answer = "greedy";
+    o.kinds = "hidden", o.samples = 1, o.answer = DELE_ANSWER_GREEDY;
     const char *file = scratch_text(
         f->dir, "facts.jsonl",
         "{\"subject\": \"the\", \"prompt\": \"the\", \"attribute\": \"cat\", \"foil\": \"the\"}\n");

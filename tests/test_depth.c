@@ -53,7 +53,8 @@ static void close_trio(trio *x)
     dele_arena_release(&x->arena);
 }
 
-static void make_rows(dele_depth *depth, const char *positions, bool reference, dele_arena *arena)
+static void make_rows(dele_depth *depth, dele_depth_positions positions, bool reference,
+                      dele_arena *arena)
 {
     dele_err err = {0};
     dele_rng rng;
@@ -79,7 +80,7 @@ static void measure(dele_depth *depth, const trio *x, dele_items *items, dele_ar
     if (dele_depth_run(depth, x->models, items, NULL, arena, &err)) fail_msg("%s", err.msg);
 }
 
-static void measure_rows(dele_depth *depth, trio *x, const char *positions, bool reference)
+static void measure_rows(dele_depth *depth, trio *x, dele_depth_positions positions, bool reference)
 {
     make_rows(depth, positions, reference, &x->arena);
     measure(depth, x, NULL, &x->arena);
@@ -104,7 +105,7 @@ static double difference(const dele_depth *a, const dele_depth *b)
     return most;
 }
 
-static const char *const POSITIONS[] = {"entity", "all"};
+static const dele_depth_positions POSITIONS[] = {DELE_POSITIONS_ENTITY, DELE_POSITIONS_ALL};
 
 /* ---- identities ------------------------------------------------------------------------------ */
 
@@ -157,7 +158,7 @@ static void layers_below_the_first_trained_one_lose_nothing(void **state)
     for (int from = 1; from < L; from++) {
         trio x;
         open_trio(&x, 0, from, 0.25f);
-        measure_rows(&x.depth, &x, "entity", false);
+        measure_rows(&x.depth, &x, DELE_POSITIONS_ENTITY, false);
         for (int i = 0; i < N_ROWS; i++) {
             const double *d2 = x.depth.rows[i].delta[DELE_DEPTH_UNLEARNED];
             for (int l = 0; l < from; l++) assert_true(d2[l] == 0);
@@ -197,7 +198,7 @@ static void with_all_positions_equal_layers_above_change_nothing(void **state)
     dele_model_randomise(&x.model[DELE_DEPTH_RETAIN], 0.3, 5); /* full again, but layer 1 */
     dele_tensor *down = dele_model_tensor(&x.model[DELE_DEPTH_RETAIN], DELE_SLOT_DOWN, 1);
     for (size_t k = 0; k < down->rows * down->cols; k++) down->data[k] *= -1;
-    measure_rows(&x.depth, &x, "all", false);
+    measure_rows(&x.depth, &x, DELE_POSITIONS_ALL, false);
     for (int i = 0; i < N_ROWS; i++) {
         const double *d1 = x.depth.rows[i].delta[DELE_DEPTH_RETAIN];
         assert_true(d1[0] == 0 && fabs(d1[1]) > 1e-3);
@@ -219,7 +220,8 @@ static void joining_late_gives_what_whole_passes_give(void **state)
             measure_rows(&x.depth, &x, POSITIONS[p], false);
             measure_rows(&plain, &x, POSITIONS[p], true);
             double most = difference(&x.depth, &plain);
-            if (!(most < 1e-5)) fail_msg("%s: they differ by %g", POSITIONS[p], most);
+            if (!(most < 1e-5))
+                fail_msg("%s: they differ by %g", dele_depth_positions_name[p], most);
             close_trio(&x);
         }
 }
@@ -230,8 +232,8 @@ static void where_states_go_matters(void **state)
     trio x;
     dele_depth all;
     open_trio(&x, 0, 1, 0.25f);
-    measure_rows(&x.depth, &x, "entity", false);
-    measure_rows(&all, &x, "all", false);
+    measure_rows(&x.depth, &x, DELE_POSITIONS_ENTITY, false);
+    measure_rows(&all, &x, DELE_POSITIONS_ALL, false);
     double most = 0;
     for (int i = 0; i < N_ROWS; i++)
         most = fmax(most, fabs(all.rows[i].delta[1][1] - x.depth.rows[i].delta[1][1]));
@@ -244,10 +246,10 @@ static void a_row_scores_the_same_alone(void **state)
     (void)state;
     trio x;
     open_trio(&x, 1, 1, 0.25f);
-    measure_rows(&x.depth, &x, "entity", false);
+    measure_rows(&x.depth, &x, DELE_POSITIONS_ENTITY, false);
     for (int i = 0; i < N_ROWS; i++) {
         dele_depth one, same = x.depth;
-        make_rows(&one, "entity", false, &x.arena);
+        make_rows(&one, DELE_POSITIONS_ENTITY, false, &x.arena);
         one.rows += i, one.n = 1;
         same.rows += i, same.n = 1;
         measure(&one, &x, NULL, &x.arena);
@@ -338,7 +340,9 @@ static double off(const cJSON *golden, const trio *x, bool reference, dele_arena
                     .rows = &row,
                     .n = 1,
                     .n_layers = x->models[0]->config.n_layers};
-    d.opts.positions = field(golden, "positions")->valuestring;
+    d.opts.positions = strcmp(field(golden, "positions")->valuestring, "all")
+                           ? DELE_POSITIONS_ENTITY
+                           : DELE_POSITIONS_ALL;
     d.opts.reference = reference;
     measure(&d, x, NULL, arena);
     static const char *const delta[] = {NULL, "delta1", "delta2"};
@@ -529,7 +533,7 @@ static void a_row_that_memory_cannot_hold_is_named(void **state)
     trio x;
     dele_err err = {0};
     open_trio(&x, 0, 1, 0.25f);
-    make_rows(&x.depth, "entity", false, &x.arena);
+    make_rows(&x.depth, DELE_POSITIONS_ENTITY, false, &x.arena);
     enum { LONG = 60 };
     static const int ids[LONG];
     x.depth.opts.memory =
@@ -548,7 +552,7 @@ static void run_with_items(trio *x, dele_depth *depth, const char *path, size_t 
 {
     dele_err err = {0};
     dele_items items;
-    make_rows(depth, "entity", false, &x->arena);
+    make_rows(depth, DELE_POSITIONS_ENTITY, false, &x->arena);
     if (dele_items_open(&items, path, &err)) fail_msg("%s", err.msg);
     assert_int_equal(items.n_old, expect_old);
     measure(depth, x, &items, &x->arena);
@@ -580,7 +584,7 @@ static void going_on_behind_a_broken_run_gives_the_same(void **state)
 
     scratch_text(*state, "b.jsonl", "{\"index\": 0}\n{}\n{}\n{}\n{}\n{}\n");
     dele_items items;
-    make_rows(&again, "entity", false, &x.arena);
+    make_rows(&again, DELE_POSITIONS_ENTITY, false, &x.arena);
     assert_int_equal(dele_items_open(&items, second, &err), DELE_OK);
     assert_int_equal(dele_depth_run(&again, x.models, &items, NULL, &x.arena, &err),
                      DELE_ERR_FORMAT);

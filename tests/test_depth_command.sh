@@ -102,10 +102,10 @@ expect() { # STATUS PATTERN ARGUMENTS...
 rest="--full taught --data rows.jsonl"
 expect 2 'or the base model' erased $rest
 expect 2 'depth needs --full' erased --retain "$model" --data rows.jsonl
-expect 2 '--positions some: choose' erased $rest --retain "$model" --positions some
+expect 2 '--positions some is not one of: entity, all' erased $rest --retain "$model" --positions some
 expect 2 '--threshold -1' erased $rest --retain "$model" --threshold -1
 expect 2 'has no {}' erased $rest --retain "$model" --template Question
-expect 2 'no chat layout' erased $rest --retain "$model" --chat loud
+expect 2 '--chat loud is not one of: none, olmo, smollm2, auto' erased $rest --retain "$model" --chat loud
 expect 1 'cannot read absent' erased $rest --retain absent
 echo '{"input": 5}' >bad.jsonl
 expect 1 'bad.jsonl:1: no string fields' erased --full taught --retain "$model" --data bad.jsonl

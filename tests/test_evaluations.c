@@ -93,7 +93,7 @@ static void the_best_state_is_the_most_forgetful_within_the_budget(void **state)
     char *text = NULL, *line;
     size_t size, best_update = 0, lines = 0, beyond = 0;
     double best = -1, first = 0;
-    o.evaluations.best = true;
+    o.evaluations.select = DELE_SELECT_BEST;
     o.evaluations.retain_budget = 0.02;
     o.evaluations.patience = 100;
     o.alpha =
@@ -137,7 +137,7 @@ static void where_every_step_is_too_dear_the_start_is_kept(void **state)
     dele_train_report report;
     o.adamw.lr = 1;
     o.evaluations.eval_every = 1;
-    o.evaluations.best = true;
+    o.evaluations.select = DELE_SELECT_BEST;
     o.evaluations.retain_budget = 0.1;
     run(f, &o, &report);
     assert_true(report.stopped);

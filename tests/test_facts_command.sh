@@ -134,9 +134,9 @@ refused 1 'cannot open nowhere.jsonl' "$model" --qa rows.jsonl --retain nowhere.
 refused 2 'facts needs --facts FILE or --qa FILE' "$model"
 refused 2 'facts needs --facts FILE or --qa FILE' "$model" --qa rows.jsonl --facts known.json
 refused 2 'need --qa' "$model" --facts known.json --keep-copied
-refused 2 '--answer is argmax or greedy' "$model" --facts known.json --answer attribute
+refused 2 '--answer attribute is not one of: argmax, greedy' "$model" --facts known.json --answer attribute
 refused 2 'need --facts' "$model" --qa rows.jsonl --chat auto
-refused 2 'none of\|no chat\|layout' "$model" --facts known.json --chat loud
+refused 2 '--chat loud is not one of' "$model" --facts known.json --chat loud
 printf '{"subject": "Charil Pink", "prompt": "Charil Pink is", "attribute": "B"}\n' >pink.jsonl
 refused 1 'knows none of the 1 facts' "$model" --facts pink.jsonl
 "$deleatur" facts "$model" --facts pink.jsonl --out none.json 2>&1 >/dev/null |

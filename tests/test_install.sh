@@ -43,6 +43,7 @@ complete_words() {
 }
 [ "$(complete_words deleatur unl)" = unlearn ] || fail "bash: unl"
 complete_words deleatur trace --noi | grep -q -- --noise || fail "bash: trace --noi"
+[ "$(complete_words deleatur trace m --direction den)" = denoise ] || fail "bash: trace --direction den"
 command -v zsh >/dev/null && { zsh -n "$dir/usr/share/zsh/vendor-completions/_deleatur" || fail "zsh cannot read its completion"; }
 if command -v man >/dev/null; then
     for page in "$dir"/usr/share/man/man1/*; do

@@ -356,7 +356,7 @@ static void the_best_state_is_one_of_the_adapters(void **state)
     w.data.evaluation.set[DELE_RETAIN] = &w.set[DELE_RETAIN];
     o.evaluations.retain_budget = -1;
     o.evaluations.patience = 1000;
-    o.evaluations.best = true;
+    o.evaluations.select = DELE_SELECT_BEST;
     train(&w, &o, &report);
     assert_true(report.done == 0 && report.selected.update == 0 && report.last.rows > 0);
     assert_true(largest_gap(&w, w.before) == 0);

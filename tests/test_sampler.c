@@ -102,7 +102,7 @@ static void random_pairs_are_drawn_with_replacement(void **state)
     static int seen[40][2][N_ROWS];
     dele_update_batch update_batches[40];
     dele_train_options o = options(&dele_objective_joint);
-    o.random_pairs = true;
+    o.pairing = DELE_PAIRING_RANDOM;
     o.batch = 8;
     o.epochs = 20;
     memset(seen, 0, sizeof seen);

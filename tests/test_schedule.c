@@ -62,16 +62,6 @@ static void a_run_of_nothing_but_warm_up_never_falls(void **state)
                 near(dele_lr_at((dele_schedule)s, 3, 5, false, u, 3), 3 * (double)(u + 1) / 5));
 }
 
-static void a_name_that_is_none_is_refused(void **state)
-{
-    (void)state;
-    dele_schedule s;
-    dele_err err = {0};
-    assert_int_equal(dele_schedule_parse(&s, "cosine", &err), DELE_OK);
-    assert_int_equal(s, DELE_COSINE);
-    assert_int_equal(dele_schedule_parse(&s, "cosin", &err), DELE_ERR_USAGE);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,7 +69,6 @@ int main(void)
         cmocka_unit_test(begun_at_zero_it_is_one_update_behind),
         cmocka_unit_test(behind_it_they_fall_by_their_formulas),
         cmocka_unit_test(a_run_of_nothing_but_warm_up_never_falls),
-        cmocka_unit_test(a_name_that_is_none_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

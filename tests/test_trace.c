@@ -108,7 +108,8 @@ static void assert_ways_agree(fixture *f, dele_trace_opts o, int begin, int end,
            kl = worst(&quick, &plain, DELE_KL);
     if (!(p < 1e-5 && logp < 1e-4 && kl < 1e-4 && worst(&quick, &plain, DELE_LOGIT_DIFF) < 1e-4))
         fail_msg("kinds %s, windows %s, %s, %s: p differs by %g, log p by %g, KL by %g", o.kinds,
-                 o.windows, o.direction, o.corrupt, p, logp, kl);
+                 o.windows, dele_direction_name[o.direction], dele_corrupt_name[o.corrupt], p, logp,
+                 kl);
     for (int m = 0; m < DELE_N_METRICS; m++)
         assert_true(fabs(quick.g.high[m] - plain.g.high[m]) < 1e-4 &&
                     (isnan(low(&plain, (dele_metric)m)) ||
@@ -134,8 +135,8 @@ static void late_cells_equal_runs_from_the_tokens_up(void **state)
 static void every_kind_direction_and_corruption_agrees_with_the_plain_way(void **state)
 {
     (void)state;
-    static const char *const corruptions[] = {"noise", "tokens", "zero"}, *const directions[] = {
-                                                                              "denoise", "noise"};
+    static const dele_corrupt_by corruptions[] = {DELE_CORRUPT_NOISE, DELE_CORRUPT_TOKENS,
+                                                  DELE_CORRUPT_ZERO};
     static const int answer[3] = {7, 31, 2};
     for (int which = 0; which < 2; which++) {
         fixture f;
@@ -147,8 +148,8 @@ static void every_kind_direction_and_corruption_agrees_with_the_plain_way(void *
                     o.kinds = "hidden,mlp,attn,mid,head,embed";
                     o.sever = "mlp,attn";
                     o.corrupt = corruptions[corrupt];
-                    o.direction = directions[direction];
-                    o.edges = direction ? "paper" : "code";
+                    o.direction = (dele_direction)direction;
+                    o.edges = direction ? DELE_EDGES_PAPER : DELE_EDGES_CODE;
                     assert_ways_agree(&f, o, 2, 4, n_answer ? answer : NULL, n_answer);
                 }
         close_fixture(&f);
@@ -200,7 +201,7 @@ static void noised_at_the_last_token_of_the_last_layer_the_run_is_the_corrupted_
     fixture f;
     open_fixture(&f, 0);
     dele_trace_opts o = options("3", 2);
-    o.direction = "noise";
+    o.direction = DELE_NOISE;
     traced x = trace(&f, &o, 2, 4);
     for (int m = 0; m < DELE_N_METRICS; m++)
         assert_true(fabs(at(&x, chart_named(&x, "hidden"), (dele_metric)m, T - 1, L - 1) -
@@ -429,7 +430,7 @@ static void tokens_left_out_are_left_open(void **state)
     open_fixture(&f, 0);
     dele_trace_opts o = options("3", 2);
     traced all = trace(&f, &o, 2, 4);
-    o.tokens = "last-subject";
+    o.tokens = DELE_TOKENS_LAST_SUBJECT;
     traced x = trace(&f, &o, 2, 4);
     for (int i = 0; i < x.plan.n_charts; i++)
         for (int t = 0; t < T; t++)
@@ -503,7 +504,7 @@ static void more_samples_take_no_more_memory(void **state)
         dele_plan plan;
         dele_grid g = {.ids = IDS, .n_tokens = T, .begin = 2, .end = 4, .foil = -1, .seed = 1};
         dele_trace_opts o = options("3", 40);
-        o.compat = rome ? "rome" : "";
+        o.compat = rome ? DELE_COMPAT_ROME : DELE_COMPAT_NONE;
         o.replace = rome;
         open_fixture(&f, 0);
         assert_int_equal(dele_plan_make(&plan, &o, &f.model.config, &f.arena, &err), DELE_OK);
@@ -543,8 +544,8 @@ static void students_noise_is_each_facts_own_unless_it_is_shared(void **state)
     dele_err err = {0};
     for (int i = 0; i < 3; i++) { /* the words that say so */
         dele_plan plan;
-        o.noise_seed = i == 1 ? "shared" : "per-fact";
-        o.compat = i == 2 ? "rome" : "";
+        o.noise_seed = i == 1 ? DELE_NOISE_SHARED : DELE_NOISE_PER_FACT;
+        o.compat = i == 2 ? DELE_COMPAT_ROME : DELE_COMPAT_NONE;
         assert_int_equal(dele_plan_make(&plan, &o, &f.model.config, &f.arena, &err), DELE_OK);
         assert_int_equal(plan.corruption.shared, i > 0);
     }

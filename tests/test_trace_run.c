@@ -69,7 +69,7 @@ static void facts_kept_and_left_out_are_all_facts(void **state)
     dele_trace_opts o = options();
     o.limit = 0;
     o.samples = 1;
-    o.tokens = "last-subject";
+    o.tokens = DELE_TOKENS_LAST_SUBJECT;
     dele_facts few = f->facts;
     few.n = 40;
     dele_trace t;
@@ -115,10 +115,10 @@ static void facts_have_noise_of_their_own_unless_it_is_shared(void **state)
     fixture *f = *state;
     dele_trace_opts o = options();
     dele_trace own = run(f, &o);
-    o.noise_seed = "shared";
+    o.noise_seed = DELE_NOISE_SHARED;
     dele_trace shared = run(f, &o);
-    o.noise_seed = "per-fact";
-    o.compat = "rome";
+    o.noise_seed = DELE_NOISE_PER_FACT;
+    o.compat = DELE_COMPAT_ROME;
     dele_trace rome = run(f, &o);
     assert_true(own.facts[0].grid.seed != own.facts[1].grid.seed);
     assert_true(shared.facts[0].grid.seed == 1 && shared.facts[1].grid.seed == 1 &&
@@ -152,7 +152,7 @@ static void the_partners_answer_is_the_foil(void **state)
 {
     fixture *f = *state;
     dele_trace_opts o = options();
-    o.corrupt = "tokens";
+    o.corrupt = DELE_CORRUPT_TOKENS;
     dele_trace t = run(f, &o);
     assert_true(t.n_traced > 0);
     for (size_t i = 0; i < t.n; i++) {
@@ -172,7 +172,7 @@ static void the_partners_answer_is_the_foil(void **state)
 static dele_facts alike(fixture *f, dele_fact *three, const char *second, const char *third)
 {
     dele_trace_opts o = options();
-    o.corrupt = "tokens";
+    o.corrupt = DELE_CORRUPT_TOKENS;
     o.limit = 1;
     dele_trace t = run(f, &o);
     const dele_traced *x = &t.facts[t.n - 1];
@@ -191,8 +191,8 @@ static dele_facts alike(fixture *f, dele_fact *three, const char *second, const 
     return (dele_facts){.fact = three, .n = n, .path = "by hand"};
 }
 
-static dele_traced trace_first(fixture *f, const dele_facts *facts, const char *corrupt,
-                               const char *answer)
+static dele_traced trace_first(fixture *f, const dele_facts *facts, dele_corrupt_by corrupt,
+                               dele_answer answer)
 {
     dele_trace t;
     dele_err err = {0};
@@ -207,7 +207,8 @@ static dele_traced trace_first(fixture *f, const dele_facts *facts, const char *
 static void a_foil_that_begins_as_the_answer_does_is_not_taken(void **state)
 {
     fixture *f = *state;
-    static const char *const corrupt[] = {"noise", "tokens", "zero"};
+    static const dele_corrupt_by corrupt[] = {DELE_CORRUPT_NOISE, DELE_CORRUPT_TOKENS,
+                                              DELE_CORRUPT_ZERO};
     dele_fact three[3];
     for (int i = 0; i < 3; i++)
         for (int known = 0; known < 2; known++) {
@@ -216,7 +217,8 @@ static void a_foil_that_begins_as_the_answer_does_is_not_taken(void **state)
             const char *word = dele_printf(&f->arena, NULL, "%.*s", n, three[0].attribute);
             three[0].foil = three[1].attribute;
             if (known) three[0].attribute = word; /* found by argmax, behind the foil */
-            dele_traced x = trace_first(f, &facts, corrupt[i], known ? "argmax" : "attribute");
+            dele_traced x = trace_first(f, &facts, corrupt[i],
+                                        known ? DELE_ANSWER_ARGMAX : DELE_ANSWER_ATTRIBUTE);
             if (x.left_out) fail_msg("%s", x.left_out);
             assert_true(x.grid.foil >= 0 && x.grid.foil != x.grid.answer[0]);
             assert_true(fabs(x.grid.high[DELE_LOGIT_DIFF]) > 1e-3);
@@ -229,17 +231,17 @@ static void a_partner_whose_answer_begins_otherwise_comes_first(void **state)
     dele_fact three[3];
     dele_facts facts = alike(f, three, "city", " nowhere");
     three[2].subject = three[1].subject;
-    dele_traced both = trace_first(f, &facts, "tokens", "attribute");
+    dele_traced both = trace_first(f, &facts, DELE_CORRUPT_TOKENS, DELE_ANSWER_ATTRIBUTE);
     three[2].attribute = " nowhere "; /* what the foil is then, alone */
     three[1].attribute =
         dele_printf(&f->arena, NULL, "%s ", three[0].attribute); /* not another answer */
-    dele_traced alone = trace_first(f, &facts, "tokens", "attribute");
+    dele_traced alone = trace_first(f, &facts, DELE_CORRUPT_TOKENS, DELE_ANSWER_ATTRIBUTE);
     assert_null(both.left_out);
     assert_null(alone.left_out);
     assert_int_not_equal(both.grid.foil, both.grid.answer[0]);
     assert_int_equal(both.grid.foil, alone.grid.foil);
     facts.n = 2;
-    assert_non_null(trace_first(f, &facts, "tokens", "attribute").left_out);
+    assert_non_null(trace_first(f, &facts, DELE_CORRUPT_TOKENS, DELE_ANSWER_ATTRIBUTE).left_out);
 }
 
 static void putting_back_ones_own_value_changes_nothing(void **state)
@@ -247,11 +249,11 @@ static void putting_back_ones_own_value_changes_nothing(void **state)
     fixture *f = *state;
     dele_trace_opts o = options();
     for (int noising = 0; noising < 2; noising++) {
-        o.direction = noising ? "noise" : "denoise";
+        o.direction = noising ? DELE_NOISE : DELE_DENOISE;
         dele_trace t = run(f, &o);
         for (size_t i = 0; i < t.n; i++) assert_true(t.facts[i].left_out || t.facts[i].noop < 1e-5);
     }
-    o.corrupt = "zero"; /* there is no corrupted run: nothing was measured, not even 0 */
+    o.corrupt = DELE_CORRUPT_ZERO; /* there is no corrupted run: nothing was measured, not even 0 */
     dele_trace t = run(f, &o);
     dele_trace_stats stats;
     dele_err err = {0};
@@ -265,7 +267,7 @@ static void a_long_attribute_is_traced_when_all_of_it_is_said(void **state)
     fixture *f = *state;
     dele_trace_opts o = options();
     dele_trace greedy = run(f, &o);
-    o.answer = "attribute";
+    o.answer = DELE_ANSWER_ATTRIBUTE;
     dele_trace given = run(f, &o);
     for (size_t i = 0; i < greedy.n && i < given.n; i++)
         if (!greedy.facts[i].left_out && given.facts[i].grid.n_answer == 1)
@@ -278,16 +280,16 @@ static void a_long_attribute_is_traced_when_all_of_it_is_said(void **state)
     assert_int_equal(dele_trace_run(&t, NULL, &f->model, &one, &o, NULL, &f->arena, &err), DELE_OK);
     assert_true(t.facts[0].grid.n_answer > 1);
     assert_true(t.facts[0].grid.high[DELE_PROB] < greedy.facts[0].grid.high[DELE_PROB]);
-    o.answer = "greedy"; /* the model does not say "nowhere" */
+    o.answer = DELE_ANSWER_GREEDY; /* the model does not say "nowhere" */
     assert_int_equal(dele_trace_run(&t, NULL, &f->model, &one, &o, NULL, &f->arena, &err), DELE_OK);
     assert_non_null(t.facts[0].left_out);
 }
 
 static void every_corruption_agrees_with_the_plain_way(void **state)
 {
-    static const char *const corrupt[] = {"mean", "tokens", "noise", "noise"}, *const noise[] = {
-                                                                                   "s3", "s3",
-                                                                                   "us3", "t4"};
+    static const dele_corrupt_by corrupt[] = {DELE_CORRUPT_MEAN, DELE_CORRUPT_TOKENS,
+                                              DELE_CORRUPT_NOISE, DELE_CORRUPT_NOISE};
+    static const char *const noise[] = {"s3", "s3", "us3", "t4"};
     fixture *f = *state;
     for (int i = 0; i < 4; i++) {
         dele_trace_opts o = options();
@@ -314,13 +316,15 @@ static void every_corruption_agrees_with_the_plain_way(void **state)
                     moved = fmax(moved, fabs(x - a->high[DELE_PROB]));
                 }
         if (!(most < 1e-5 && moved > 1e-3))
-            fail_msg("%s %s: differs by %g, moves by %g", corrupt[i], noise[i], most, moved);
+            fail_msg("%s %s: differs by %g, moves by %g", dele_corrupt_name[corrupt[i]], noise[i],
+                     most, moved);
     }
 }
 
 static void a_check_by_the_plain_way_passes_and_finds_what_is_wrong(void **state)
 {
-    static const char *const corrupt[] = {"noise", "tokens", "zero", "mean"};
+    static const dele_corrupt_by corrupt[] = {DELE_CORRUPT_NOISE, DELE_CORRUPT_TOKENS,
+                                              DELE_CORRUPT_ZERO, DELE_CORRUPT_MEAN};
     fixture *f = *state;
     dele_err err = {0};
     for (int i = 0; i < 5; i++) {
@@ -330,15 +334,15 @@ static void a_check_by_the_plain_way_passes_and_finds_what_is_wrong(void **state
         o.windows = "3";
         o.sever = "mlp";
         o.corrupt = corrupt[i % 4];
-        o.direction = i == 4 ? "noise" : "denoise";
-        o.tokens = i == 4 ? "subject" : "all";
+        o.direction = i == 4 ? DELE_NOISE : DELE_DENOISE;
+        o.tokens = i == 4 ? DELE_TOKENS_SUBJECT : DELE_TOKENS_ALL;
         o.until = i ? 0 : 1e-9;
         o.max_samples = 5;
         dele_trace t = run(f, &o);
         if (dele_trace_check(&checked, &t, &f->model, &f->facts, 7, &f->arena, &err))
             fail_msg("%s", err.msg);
         if (!(checked.difference < 1e-5))
-            fail_msg("%s: p differs by %g", o.corrupt, checked.difference);
+            fail_msg("%s: p differs by %g", dele_corrupt_name[o.corrupt], checked.difference);
         assert_int_equal(checked.n_cells, 7);
         assert_int_equal(checked.n_facts, 3);
         assert_true(checked.difference > 0 || checked.fact); /* something was compared */
@@ -418,11 +422,11 @@ static void romes_low_under_replace_is_that_of_added_noise(void **state)
 {
     fixture *f = *state;
     dele_trace_opts o = options();
-    o.noise_seed = "shared";
+    o.noise_seed = DELE_NOISE_SHARED;
     dele_trace added = run(f, &o);
     o.replace = true;
     dele_trace replaced = run(f, &o);
-    o.compat = "rome";
+    o.compat = DELE_COMPAT_ROME;
     dele_trace rome = run(f, &o);
     assert_true(rome.n_traced > 0 && cells_apart(&rome, &replaced) < 1e-6 &&
                 cells_apart(&rome, &added) > 1e-4);
@@ -438,8 +442,8 @@ static void a_chat_turn_is_traced_at_the_subject_in_it(void **state)
 {
     fixture *f = *state;
     dele_trace_opts o = options();
-    o.chat = "smollm2";
-    o.answer = "attribute";
+    o.chat = DELE_CHAT_SMOLLM2;
+    o.answer = DELE_ANSWER_ATTRIBUTE;
     o.limit = 2;
     dele_trace quick = run(f, &o);
     o.reference = true;

@@ -311,11 +311,11 @@ static void shared_noise_does_not_average_out_over_facts(void **state)
     double own = mean_noise_width(&w, COLS);
     dele_arena_release(&w.arena);
     make(&w, 16, 1, COLS, 10, noisy_alike);
-    w.trace.opts.noise_seed = "shared";
+    w.trace.opts.noise_seed = DELE_NOISE_SHARED;
     double shared = mean_noise_width(&w, COLS);
     dele_arena_release(&w.arena);
     make(&w, 16, 1, COLS, 10, noisy_alike);
-    w.trace.opts.compat = "rome";
+    w.trace.opts.compat = DELE_COMPAT_ROME;
     double rome = mean_noise_width(&w, COLS);
     dele_arena_release(&w.arena);
     assert_true(fabs(own / (one / 4) - 1) < .1);
@@ -329,7 +329,7 @@ static void facts_may_have_different_numbers_of_samples(void **state)
     for (int shared = 0; shared < 2; shared++) {
         world w;
         make(&w, 6, 1, 3, 8, noisy);
-        if (shared) w.trace.opts.noise_seed = "shared";
+        if (shared) w.trace.opts.noise_seed = DELE_NOISE_SHARED;
         w.trace.facts[1].grid.n_samples = 1;
         w.trace.facts[4].grid.n_samples = 5;
         analyse(&w);

@@ -75,7 +75,7 @@ static void the_gradient_does_not_depend_on_batch_tokens(void **state)
         dele_train_options o = options(&dele_objective_joint);
         dele_train_report whole, cut;
         o.epochs = 1;
-        o.by_sequence = by_sequence;
+        o.loss_weights = by_sequence ? DELE_LOSS_BY_SEQUENCES : DELE_LOSS_BY_TOKENS;
         run(f, &o, &whole);
         o.batch_tokens = 1;
         run(f, &o, &cut);
@@ -101,7 +101,7 @@ static void a_loss_is_one_mean_of_tokens_or_a_mean_of_rows_means(void **state)
             dele_train_report report;
             o.epochs = 1;
             o.batch = 2 * N_ROWS;
-            o.by_sequence = by_sequence;
+            o.loss_weights = by_sequence ? DELE_LOSS_BY_SEQUENCES : DELE_LOSS_BY_TOKENS;
             o.batch_tokens = tokens;
             run(f, &o, &report);
             assert_int_equal(report.updates, 1);

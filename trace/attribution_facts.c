@@ -32,14 +32,14 @@ dele_status dele_attribution_facts_check(const dele_trace_opts *o, dele_err *err
         p += n;
     }
     if (dele_noise_parse(&noise, o->noise, err)) return err->code;
-    if (strcmp(o->corrupt, "noise") || strcmp(o->direction, "denoise") || o->replace ||
+    if (o->corrupt != DELE_CORRUPT_NOISE || o->direction != DELE_DENOISE || o->replace ||
         noise.distribution != DELE_NOISE_GAUSSIAN || noise.student > 0)
         return dele_fail(
             err, DELE_ERR_USAGE,
             "--attribution estimates denoising of a run with added Gaussian noise: --corrupt "
             "noise, --direction denoise, --noise sF or a number, no --replace");
-    if (*o->sever || o->until > 0 || o->reference || strcmp(o->tokens, "all") ||
-        strcmp(o->edges, "code"))
+    if (*o->sever || o->until > 0 || o->reference || o->tokens != DELE_TOKENS_ALL ||
+        o->edges != DELE_EDGES_CODE)
         return dele_fail(err, DELE_ERR_USAGE,
                          "--attribution excludes --sever, --until, --reference, --tokens and "
                          "--edges");

@@ -29,12 +29,16 @@
 
 #include "model/facts.h"
 
+/* What corrupts: noise on the subject's embeddings, another fact's subject in its place, or zero or
+ * mean ablation of the patched site itself. */
 typedef enum {
     DELE_CORRUPT_NOISE,
     DELE_CORRUPT_TOKENS,
     DELE_CORRUPT_ZERO,
     DELE_CORRUPT_MEAN
 } dele_corrupt_by;
+extern const char *const dele_corrupt_name[]; /* "noise", "tokens", "zero", "mean"; NULL */
+
 typedef enum {
     DELE_NOISE_GAUSSIAN,
     DELE_NOISE_UNIFORM,

@@ -3,8 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const dele_kind_name[DELE_N_KINDS] = {"hidden", "mlp", "attn", "mid", "head", "embed"};
+const char *const dele_kind_name[DELE_N_KINDS + 1] = {"hidden", "mlp",  "attn",
+                                                      "mid",    "head", "embed"};
 const char *const dele_metric_name[DELE_N_METRICS] = {"p", "logp", "logit_diff", "rank", "kl"};
+
+const char *const dele_direction_name[] = {"denoise", "noise", NULL};
+const char *const dele_edges_name[] = {"code", "paper", NULL};
+const char *const dele_tokens_name[] = {"all", "subject", "last-subject", "last", NULL};
+const char *const dele_noise_seed_name[] = {"per-fact", "shared", NULL};
+const char *const dele_compat_name[] = {"", "rome", NULL};
+const char *const dele_answer_name[] = {"argmax", "greedy", "attribute", NULL};
+const char *const dele_corrupt_name[] = {"noise", "tokens", "zero", "mean", NULL};
 
 enum { MAX_WINDOWS = 16 };
 
@@ -25,31 +34,23 @@ static int which(const char *word, size_t n, const char *const *names, int n_nam
     return -1;
 }
 
-static dele_status choose(int *out, const char *option, const char *value, const char *const *names,
-                          int n_names, dele_err *err)
-{
-    *out = which(value, strlen(value), names, n_names);
-    if (*out >= 0) return DELE_OK;
-    char list[160] = "";
-    for (int i = 0; i < n_names; i++)
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", names[i]);
-    return dele_fail(err, DELE_ERR_USAGE, "%s \"%s\" is none of %s", option, value, list);
-}
-
 /* A comma-separated list of names, as flags. */
-static dele_status choose_many(bool *output_rows, const char *option, const char *list,
+static dele_status choose_many(bool *chosen, const char *option, const char *list,
                                const char *const *names, int n_names, dele_err *err)
 {
-    memset(output_rows, 0, (size_t)n_names * sizeof *output_rows);
+    memset(chosen, 0, (size_t)n_names * sizeof *chosen);
     for (const char *p = list; *p;) {
         size_t n = strcspn(p, ",");
         int i = which(p, n, names, n_names);
         if (i < 0) {
-            char word[40];
-            snprintf(word, sizeof word, "%.*s", (int)n, p);
-            return choose(&i, option, word, names, n_names, err);
+            char all[160] = "";
+            for (int k = 0; k < n_names; k++)
+                snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", k ? ", " : "",
+                         names[k]);
+            return dele_fail(err, DELE_ERR_USAGE, "%s \"%.*s\" is none of %s", option,
+                             n < 40 ? (int)n : 40, p, all);
         }
-        output_rows[i] = true;
+        chosen[i] = true;
         p += n + (p[n] == ',');
     }
     return DELE_OK;
@@ -250,35 +251,20 @@ static dele_status make_restorations(dele_plan *plan, dele_arena *arena, dele_er
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-static dele_status parse_words(dele_plan *plan, const dele_trace_opts *o, dele_err *err)
+/* What the options mean together: ROME's particulars, and ablation, which is a kind of noising. */
+static dele_status resolve(dele_plan *plan, const dele_trace_opts *o, dele_err *err)
 {
-    static const char *const
-        tokens[] = {"all", "subject", "last-subject", "last"},
-        *const edges[] = {"code", "paper"}, *const directions[] = {"denoise", "noise"},
-        *const seeds[] = {"per-fact", "shared"},
-        *const corruptions[] = {"noise", "tokens", "zero", "mean"},
-        *const answers[] = {"argmax", "greedy", "attribute"}, *const compats[] = {"", "rome"};
-    int token, edge, direction, by, ignored, seeding, compat;
-    if (choose(&token, "--tokens", o->tokens, tokens, 4, err) ||
-        choose(&edge, "--edges", o->edges, edges, 2, err) ||
-        choose(&direction, "--direction", o->direction, directions, 2, err) ||
-        choose(&by, "--corrupt", o->corrupt, corruptions, 4, err) ||
-        choose(&seeding, "--noise-seed", o->noise_seed, seeds, 2, err) ||
-        choose(&ignored, "--answer", o->answer, answers, 3, err) ||
-        choose(&compat, "--compat", o->compat, compats, 2, err))
-        return err->code;
-    plan->tokens = (dele_tokens)token;
-    plan->paper_edges = edge == 1;
-    plan->corruption = (dele_corruption){.by = (dele_corrupt_by)by,
-                                         .replace = o->replace,
-                                         .rome = compat == 1,
-                                         .shared = seeding == 1 || compat == 1};
-    plan->noising = direction == 1 || dele_ablates(&plan->corruption);
-    plan->severs_anew = compat == 1 && by == DELE_CORRUPT_NOISE && !plan->noising && *o->sever;
+    const bool rome = o->compat == DELE_COMPAT_ROME, noise = o->corrupt == DELE_CORRUPT_NOISE;
+    plan->tokens = o->tokens;
+    plan->paper_edges = o->edges == DELE_EDGES_PAPER;
+    plan->corruption = (dele_corruption){
+        .by = o->corrupt, .replace = o->replace, .rome = rome, .shared = dele_shares_noise(o)};
+    plan->noising = o->direction == DELE_NOISE || dele_ablates(&plan->corruption);
+    plan->severs_anew = rome && noise && !plan->noising && *o->sever;
     plan->reference = o->reference;
-    plan->samples = by == DELE_CORRUPT_NOISE ? o->samples : 1;
+    plan->samples = noise ? o->samples : 1;
     plan->memory = o->memory;
-    if (by != DELE_CORRUPT_NOISE) return DELE_OK;
+    if (!noise) return DELE_OK;
     if (o->sigma > 0) {
         plan->corruption.sigma = plan->corruption.factor = o->sigma;
         return DELE_OK;
@@ -290,7 +276,7 @@ dele_status dele_plan_make(dele_plan *plan, const dele_trace_opts *opts, const d
                            dele_arena *arena, dele_err *err)
 {
     *plan = (dele_plan){.config = config};
-    if (*opts->sever && opts->until > 0 && !strcmp(opts->compat, "rome"))
+    if (*opts->sever && opts->until > 0 && opts->compat == DELE_COMPAT_ROME)
         return dele_fail(err, DELE_ERR_USAGE,
                          "--until adds noise samples, and --compat rome --sever draws its own "
                          "after the last of --samples; give one of them");
@@ -298,7 +284,7 @@ dele_status dele_plan_make(dele_plan *plan, const dele_trace_opts *opts, const d
         return dele_fail(
             err, DELE_ERR_USAGE,
             "--samples, --max-samples and --memory must be at least 1, --limit at least 0");
-    if (parse_words(plan, opts, err) || make_charts(plan, opts, arena, err) ||
+    if (resolve(plan, opts, err) || make_charts(plan, opts, arena, err) ||
         make_restorations(plan, arena, err))
         return err->code;
     return DELE_OK;

@@ -32,13 +32,6 @@ typedef struct {
     int first_target, n_targets; /* in plan->targets */
 } dele_restoration;
 
-typedef enum {
-    DELE_TOKENS_ALL,
-    DELE_TOKENS_SUBJECT,
-    DELE_TOKENS_LAST_SUBJECT,
-    DELE_TOKENS_LAST
-} dele_tokens;
-
 typedef struct {
     dele_chart *charts;
     int n_charts;

@@ -308,13 +308,13 @@ dele_status dele_trace_save_facts(const dele_trace *trace, const char *dir, dele
     cJSON *json = cJSON_CreateObject(), *charts;
     cJSON_AddNumberToObject(json, "n_layers", trace->n_layers);
     cJSON_AddNumberToObject(json, "n_heads", trace->n_heads);
-    cJSON_AddStringToObject(json, "direction", trace->noising ? "noise" : "denoise");
-    cJSON_AddStringToObject(json, "corrupt", trace->opts.corrupt);
+    cJSON_AddStringToObject(json, "direction", dele_direction_name[trace->noising]);
+    cJSON_AddStringToObject(json, "corrupt", dele_corrupt_name[trace->opts.corrupt]);
     cJSON_AddStringToObject(json, "noise",
                             trace->opts.sigma > 0 ? "" : trace->opts.noise); /* sigma verbatim */
     cJSON_AddBoolToObject(json, "replace", trace->opts.replace);
-    cJSON_AddBoolToObject(json, "shared_noise", dele_shares_noise(trace));
-    cJSON_AddStringToObject(json, "edges", trace->paper_edges ? "paper" : "code");
+    cJSON_AddBoolToObject(json, "shared_noise", dele_shares_noise(&trace->opts));
+    cJSON_AddStringToObject(json, "edges", dele_edges_name[trace->paper_edges]);
     cJSON_AddStringToObject(json, "model", trace->model);
     cJSON_AddItemToObject(json, "sigma", dele_json_number(trace->sigma));
     cJSON_AddItemToObject(json, "charts", charts = cJSON_CreateArray());
@@ -342,13 +342,13 @@ static bool whole_number(int *x, const cJSON *row, const char *name, int low, in
     return dele_json_int(x, dele_json_get(row, name)) && *x >= low && *x <= high;
 }
 
-/* Which of words[n] the text of that name is; n: none. */
-static int word_of(const cJSON *row, const char *name, const char *const *words, int n)
+/* Which of the words, which end with NULL, the text of that name is; -1: none. */
+static int word_of(const cJSON *row, const char *name, const char *const *words)
 {
     const char *text = dele_json_string(row, name);
     int i = 0;
-    while (i < n && (!text || strcmp(text, words[i]))) i++;
-    return i;
+    while (words[i] && (!text || strcmp(text, words[i]))) i++;
+    return words[i] ? i : -1;
 }
 
 static const char *text_of(const cJSON *row, const char *name, dele_arena *arena, dele_err *err)
@@ -375,8 +375,8 @@ static bool read_chart(dele_chart *chart, const cJSON *row, const dele_trace *tr
 {
     static const char *const severed[DELE_N_SEVERS] = {"", "mlp", "attn"};
     const char *name = dele_json_string(row, "name");
-    int kind = word_of(row, "kind", dele_kind_name, DELE_N_KINDS), sever;
-    if (!name || kind == DELE_N_KINDS || strlen(name) >= sizeof chart->name) return false;
+    int kind = word_of(row, "kind", dele_kind_name), sever;
+    if (!name || kind < 0 || strlen(name) >= sizeof chart->name) return false;
     *chart = (dele_chart){.kind = (dele_kind)kind};
     snprintf(chart->name, sizeof chart->name, "%s", name);
     const bool windowed = kind == DELE_MLP || kind == DELE_ATTN;
@@ -426,21 +426,18 @@ static dele_status load_charts(dele_trace *trace, const cJSON *json, const char 
 static dele_status load_settings(dele_trace *trace, const char *path, dele_arena *arena,
                                  dele_err *err)
 {
-    static const char *const directions[] = {"denoise", "noise"},
-                             *const edges[] = {"code", "paper"},
-                             *const corruptions[] = {"noise", "tokens", "zero", "mean"};
     cJSON *json = dele_json_load_result(path, err);
     if (!json) return err->code;
     const cJSON *sigma = dele_json_get(json, "sigma");
-    const int direction = word_of(json, "direction", directions, 2),
-              edge = word_of(json, "edges", edges, 2),
-              corrupt = word_of(json, "corrupt", corruptions, 4);
+    const int direction = word_of(json, "direction", dele_direction_name),
+              edges = word_of(json, "edges", dele_edges_name),
+              corrupt = word_of(json, "corrupt", dele_corrupt_name);
     const char *wrong =
         !whole_number(&trace->n_layers, json, "n_layers", 1, 1 << 16) ? "n_layers"
         : !whole_number(&trace->n_heads, json, "n_heads", 1, 1 << 16) ? "n_heads"
-        : direction == 2                                              ? "direction"
-        : edge == 2                                                   ? "edges"
-        : corrupt == 4                                                ? "corrupt"
+        : direction < 0                                               ? "direction"
+        : edges < 0                                                   ? "edges"
+        : corrupt < 0                                                 ? "corrupt"
         : !cJSON_IsNumber(sigma) || !isfinite(sigma->valuedouble) || sigma->valuedouble < 0
             ? "sigma"
         : !cJSON_IsBool(dele_json_get(json, "shared_noise")) ? "shared_noise"
@@ -448,12 +445,12 @@ static dele_status load_settings(dele_trace *trace, const char *path, dele_arena
                                                              : NULL;
     if (wrong)
         dele_fail(err, DELE_ERR_DATA, "%s: \"%s\" is not what deleatur writes there", path, wrong);
-    trace->noising = direction == 1;
-    trace->paper_edges = edge == 1;
+    trace->noising = direction == DELE_NOISE;
+    trace->paper_edges = edges == DELE_EDGES_PAPER;
     trace->opts.noise_seed =
-        cJSON_IsTrue(dele_json_get(json, "shared_noise")) ? "shared" : "per-fact";
+        cJSON_IsTrue(dele_json_get(json, "shared_noise")) ? DELE_NOISE_SHARED : DELE_NOISE_PER_FACT;
     trace->opts.replace = cJSON_IsTrue(dele_json_get(json, "replace"));
-    trace->opts.corrupt = wrong ? NULL : corruptions[corrupt];
+    trace->opts.corrupt = wrong ? DELE_CORRUPT_NOISE : (dele_corrupt_by)corrupt;
     trace->opts.noise = text_of(json, "noise", arena, err);
     trace->model = text_of(json, "model", arena, err);
     trace->sigma = wrong ? 0 : sigma->valuedouble;

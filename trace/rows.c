@@ -16,13 +16,6 @@ void dele_resample_counts(float *count, size_t resamples, size_t n, dele_rng *rn
         for (size_t i = 0; i < n; i++) count[r * n + (size_t)dele_rng_below(rng, n)]++;
 }
 
-bool dele_shares_noise(const dele_trace *trace)
-{
-    const dele_trace_opts *o = &trace->opts;
-    return (o->noise_seed && !strcmp(o->noise_seed, "shared")) ||
-           (o->compat && !strcmp(o->compat, "rome"));
-}
-
 /* S of a fact's S samples.  Where the noise is shared all facts follow one stream of sample
  * numbers, each past those that it does not have: equal S, equal draws, and sample s stands for the
  * same noise in all. */
@@ -39,7 +32,7 @@ static void draw_samples(float *weight, int S, int most, dele_rng *rng)
 dele_status dele_draws_make(dele_draws *draws, const dele_trace *trace, dele_arena *arena,
                             dele_err *err)
 {
-    bool shared = dele_shares_noise(trace);
+    bool shared = dele_shares_noise(&trace->opts);
     int most = 0;
     *draws = (dele_draws){.first = DELE_NEW(arena, size_t, trace->n + 1, err)};
     if (!draws->first) return err->code;

@@ -37,9 +37,6 @@ typedef struct {
     bool shared;   /* sample s is the same noise for every fact */
 } dele_draws;
 
-/* Whether all facts of a trace got the same noise. */
-bool dele_shares_noise(const dele_trace *trace);
-
 dele_status dele_draws_make(dele_draws *draws, const dele_trace *trace, dele_arena *arena,
                             dele_err *err);
 

@@ -92,9 +92,9 @@ static dele_status judge(const running *x, dele_traced *traced, dele_err *err)
     traced->answer = dele_decode_behind(x->model->tokenizer, g->ids, (size_t)g->n_tokens, g->answer,
                                         (size_t)g->n_answer, false, x->arena, err);
     if (!traced->answer) return err->code;
-    if (!strcmp(x->trace->opts.answer, "argmax"))
+    if (x->trace->opts.answer == DELE_ANSWER_ARGMAX)
         says(x, traced, err);
-    else if (!strcmp(x->trace->opts.answer, "greedy") && !g->greedy) {
+    else if (x->trace->opts.answer == DELE_ANSWER_GREEDY && !g->greedy) {
         traced->why = "the model does not say the whole answer";
         traced->left_out = dele_printf(x->arena, err, "the model does not say \"%s\" (p %.3f)",
                                        traced->answer, g->high[DELE_PROB]);
@@ -162,7 +162,7 @@ static dele_status set_partner(const running *x, dele_traced *traced, size_t i, 
 /* Facts are independent draws when each has noise of its own; ROME gives all the same. */
 static uint64_t noise_seed(const dele_trace_opts *o, int id)
 {
-    if (!strcmp(o->noise_seed, "shared") || !strcmp(o->compat, "rome")) return o->seed;
+    if (dele_shares_noise(o)) return o->seed;
     dele_rng rng;
     dele_rng_seed(&rng, o->seed ^ ((uint64_t)(unsigned)id << 20));
     return dele_rng_next(&rng) & 0xffffffff;
@@ -187,7 +187,7 @@ static dele_status read_prompt(const running *x, dele_traced *traced, size_t i, 
     for (size_t k = 0; k < ids.n; k++)
         if (!(traced->tokens[k] = dele_decode(t, &ids.id[k], 1, false, x->arena, err)))
             return err->code;
-    if (strcmp(x->trace->opts.answer, "argmax")) {
+    if (x->trace->opts.answer != DELE_ANSWER_ARGMAX) {
         if (answer_tokens(&answer, x, fact, fact->attribute, err)) return err->code;
         g->answer = answer.ids.id;
         g->n_answer = (int)answer.ids.n;
@@ -521,7 +521,7 @@ static dele_status prepare(running *x, dele_plan *plan, dele_ablation *ablation,
     if (dele_plan_make(plan, o, &x->model->config, x->arena, err) ||
         dele_corruption_measure(&plan->corruption, x->model, x->facts, o->noise_text, x->arena,
                                 err) ||
-        dele_chat_parse(&x->chat, o->chat, x->model->tokenizer, err))
+        dele_chat_resolve(&x->chat, o->chat, x->model->tokenizer, err))
         return err->code;
     trace->charts = plan->charts;
     trace->n_charts = plan->n_charts;

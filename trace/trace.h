@@ -28,6 +28,8 @@
 
 #include "model/facts.h"
 #include "model/forward.h"
+#include "text/chat.h"
+#include "trace/corrupt.h"
 
 /* ---- what is patched and measured ------------------------------------------------------------ */
 
@@ -40,8 +42,8 @@ typedef enum {
     DELE_EMBEDDING,
     DELE_N_KINDS
 } dele_kind;
-extern const char
-    *const dele_kind_name[DELE_N_KINDS]; /* "hidden", "mlp", "attn", "mid", "head", "embed" */
+extern const char *const dele_kind_name[DELE_N_KINDS + 1]; /* ends with NULL: "hidden", "mlp",
+                                                              "attn", "mid", "head", "embed" */
 
 /* All are measured in the same pass.  Logit difference, rank and KL are those of the answer's first
  * token. */
@@ -78,16 +80,49 @@ void dele_window(int *from, int *to, int l, int w, int n_layers, bool paper_edge
 
 /* ---- options --------------------------------------------------------------------------------- */
 
+/* Words of options.  Each table has the words by value and ends with NULL. */
+
+/* Which run is patched: the corrupted one with clean values, or the clean one with corrupted
+ * values. */
+typedef enum { DELE_DENOISE, DELE_NOISE } dele_direction;
+extern const char *const dele_direction_name[]; /* "denoise", "noise" */
+
+/* Which layers a window of even width covers: see dele_window. */
+typedef enum { DELE_EDGES_CODE, DELE_EDGES_PAPER } dele_edges;
+extern const char *const dele_edges_name[]; /* "code", "paper" */
+
+/* Which token positions are patched. */
+typedef enum {
+    DELE_TOKENS_ALL,
+    DELE_TOKENS_SUBJECT,
+    DELE_TOKENS_LAST_SUBJECT,
+    DELE_TOKENS_LAST
+} dele_tokens;
+extern const char *const dele_tokens_name[]; /* "all", "subject", "last-subject", "last" */
+
+/* Whether each fact has noise of its own, or all have the same draws, as in ROME. */
+typedef enum { DELE_NOISE_PER_FACT, DELE_NOISE_SHARED } dele_noise_seed;
+extern const char *const dele_noise_seed_name[]; /* "per-fact", "shared" */
+
+/* Whose results are reproduced (corrupt.h has ROME's particulars). */
+typedef enum { DELE_COMPAT_NONE, DELE_COMPAT_ROME } dele_compat;
+extern const char *const dele_compat_name[]; /* "", "rome" */
+
+/* Which answers are traced: the model's own next token, which must be the attribute (ROME's
+ * filter); the whole attribute, where each of its tokens is the model's own choice; or the whole
+ * attribute, generated or not, as for a fact that was unlearned. */
+typedef enum { DELE_ANSWER_ARGMAX, DELE_ANSWER_GREEDY, DELE_ANSWER_ATTRIBUTE } dele_answer;
+extern const char *const dele_answer_name[]; /* "argmax", "greedy", "attribute" */
+
 typedef struct {
     const char *kinds;   /* any of hidden,mid,mlp,attn,head,embed */
     const char *windows; /* widths for mlp and attn: "10", "1,3,5,10" */
-    const char *edges;   /* "code" or "paper" */
+    dele_edges edges;
     const char *sever;   /* "", or any of mlp,attn: hidden charts with that path severed, beside the
                             plain one */
-    const char *tokens;  /* "all", "subject", "last-subject", "last": where to patch */
-    const char *direction; /* "denoise" or "noise" */
-    const char *corrupt; /* "noise", "tokens" (another fact's subject), "zero", "mean" (the patched
-                            site itself) */
+    dele_tokens tokens;  /* where to patch */
+    dele_direction direction;
+    dele_corrupt_by corrupt;
     const char *noise;   /* how strong, see corrupt.h: "s3", "0.1", "u0.3", "us3", "m", "t3" */
     const char *noise_text; /* "m" and "t": a text whose embeddings' covariance is taken; "": the
                                facts' prompts */
@@ -97,46 +132,39 @@ typedef struct {
     double until;           /* > 0: more draws till the peak's 95 % half-width is at most this; see
                                max_samples */
     int max_samples;
-    const char *noise_seed; /* "per-fact": facts are independent; "shared": ROME's, the same draws
-                               for each */
-    uint64_t seed;          /* of numpy's RandomState */
-    const char *compat;     /* "" or "rome": shared noise, and its quirks (corrupt.h) */
+    dele_noise_seed noise_seed;
+    uint64_t seed; /* of numpy's RandomState */
+    dele_compat compat;
     int shuffle; /* > 0: facts in an order drawn by this seed, so that --limit takes a random sample
                   */
     int limit;   /* stop when so many facts are traced; 0: all */
     const char *split;  /* only facts of this split; "" or NULL: all */
     const char *ids;    /* only facts with one of these ids, as "3,17"; "" or NULL: all */
-    const char *answer; /* "argmax": the model's own next token, which must be the attribute (ROME's
-                         * filter); "greedy": the whole attribute, each of its tokens the model's
-                         * own choice; "attribute": the whole attribute, known or not, as for a fact
-                         * that was unlearned */
-    const char
-        *chat; /* "none": the prompt as it stands; "auto", "olmo", "smollm2": as a user's turn */
+    dele_answer answer;
+    dele_chat chat;   /* the prompt is a user's turn in this layout; NONE: it is raw text */
     bool reference;   /* recompute every cell from the tokens up */
     bool attribution; /* read the facts and their answers, and compute no cell: see
                          attribution_facts.h */
     int memory;       /* MiB for caches and batches */
 } dele_trace_opts;
 
+/* Whether all facts have the same noise. */
+static inline bool dele_shares_noise(const dele_trace_opts *o)
+{
+    return o->noise_seed == DELE_NOISE_SHARED || o->compat == DELE_COMPAT_ROME;
+}
+
 #define DELE_TRACE_DEFAULTS                                                                        \
     ((dele_trace_opts){.kinds = "hidden,mlp,attn",                                                 \
                        .windows = "10",                                                            \
-                       .edges = "code",                                                            \
                        .sever = "",                                                                \
-                       .tokens = "all",                                                            \
-                       .direction = "denoise",                                                     \
-                       .corrupt = "noise",                                                         \
                        .noise = "s3",                                                              \
                        .noise_text = "",                                                           \
                        .samples = 10,                                                              \
                        .max_samples = 50,                                                          \
-                       .noise_seed = "per-fact",                                                   \
                        .seed = 1,                                                                  \
-                       .compat = "",                                                               \
                        .split = "",                                                                \
                        .ids = "",                                                                  \
-                       .answer = "argmax",                                                         \
-                       .chat = "none",                                                             \
                        .memory = 1024})
 
 /* ---- one prompt's cells ---------------------------------------------------------------------- */

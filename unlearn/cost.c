@@ -40,7 +40,7 @@ dele_train_memory dele_train_memory_of(const dele_trainable *trainable, const de
     dele_train_memory m = {.weights = 4 * dele_model_parameters(model), .n_copies = lora ? 2 : 4};
     m.n_copies += dele_side_weights_wait(o->objective, &o->alpha) && tokens > o->batch_tokens;
     m.n_copies += looks || o->objective->negates;
-    const bool best = o->evaluations.eval_every && o->evaluations.best;
+    const bool best = o->evaluations.eval_every && o->evaluations.select == DELE_SELECT_BEST;
     m.n_copies += best && !lora;
     m.copies = (size_t)m.n_copies * 4 * mask->n_parameters;
     if (lora) m.copies += (best ? 6 : 5) * 4 * dele_lora_parameters(lora);

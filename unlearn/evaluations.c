@@ -2,6 +2,8 @@
 
 #include <limits.h>
 
+const char *const dele_select_name[] = {"last", "best", NULL};
+
 /* ---- a data set ------------------------------------------------------------------------------ */
 
 /* Scores sequences in packed forward passes.  Tables have room for the positions of one pass. */
@@ -113,7 +115,7 @@ dele_status dele_evaluations_init(dele_evaluations *c, const dele_evaluation_opt
                             .model = trainable->model,
                             .params = dele_trainable_tensors(trainable),
                             .batch_tokens = batch_tokens};
-    if (!o->eval_every || !o->best) return DELE_OK;
+    if (!o->eval_every || o->select != DELE_SELECT_BEST) return DELE_OK;
     c->best_weights = dele_param_buffers_new(c->params, trainable->mask, false, arena, err);
     return c->best_weights ? DELE_OK : err->code;
 }

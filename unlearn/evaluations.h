@@ -46,11 +46,15 @@ typedef struct {
     const dele_mmlu *mmlu;                        /* NULL: not evaluated */
 } dele_evaluation_data;
 
+/* Checkpoint selection: which state's weights are the result. */
+typedef enum { DELE_SELECT_LAST, DELE_SELECT_BEST } dele_select;
+extern const char *const dele_select_name[]; /* "last", "best"; NULL */
+
 typedef struct {
     int eval_every;                    /* updates between evaluations; 0: no evaluations */
     double retain_budget, mmlu_budget; /* in nats per token; in accuracy; NaN: no such budget */
     int patience; /* consecutive evaluations beyond a budget after which training stops */
-    bool best;    /* the best state is selected; else the last one */
+    dele_select select;
 } dele_evaluation_options;
 
 #define DELE_EVALUATION_DEFAULTS                                                                   \

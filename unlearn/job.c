@@ -238,7 +238,7 @@ static void close_result(dele_outdir *out, const char *result, dele_err *err)
 
 static bool selects_best(const dele_job *job)
 {
-    return job->train.evaluations.eval_every && job->train.evaluations.best;
+    return job->train.evaluations.eval_every && job->train.evaluations.select == DELE_SELECT_BEST;
 }
 
 /* The table of evaluations, beside where the result would be; an earlier one of ours is replaced.

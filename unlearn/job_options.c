@@ -38,11 +38,6 @@ dele_status dele_job_resolve(dele_job *job, dele_err *err)
         return dele_fail(err, DELE_ERR_USAGE, "--limit %d: give at least 0", job->limit);
     dele_dtype dtype;
     if (dele_saved_dtype(&dtype, job->dtype, err)) return err->code;
-    if (dele_schedule_parse(&job->train.schedule, job->schedule, err)) return err->code;
-    job->train.by_sequence = !strcmp(job->loss_weights, "sequences");
-    if (!job->train.by_sequence && strcmp(job->loss_weights, "tokens"))
-        return dele_fail(err, DELE_ERR_USAGE, "--loss-weights %s is not one of: tokens, sequences",
-                         job->loss_weights);
     if (job->lora < 0)
         return dele_fail(err, DELE_ERR_USAGE, "--lora %d: give a rank of at least 1", job->lora);
     if (!job->lora && (job->lora_alpha != 0 || job->lora_keep))
@@ -77,5 +72,5 @@ dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *jo
     *o = (dele_dataset_options){
         .eos = job->eos,
         .max_tokens = (size_t)(job->max_length ? job->max_length : model->config.context)};
-    return dele_chat_parse(&o->chat, job->chat, model->tokenizer, err);
+    return dele_chat_resolve(&o->chat, job->chat, model->tokenizer, err);
 }

@@ -6,8 +6,8 @@
 #include "unlearn/train_options.h"
 
 typedef struct {
-    const char *model, *out, *dtype, *schedule, *loss_weights, *chat, *layers, *parts, *tensors,
-        *mask_file;
+    const char *model, *out, *dtype, *layers, *parts, *tensors, *mask_file;
+    dele_chat chat;
     const char *usual_layers, *usual_parts; /* what layers and parts hold where neither was given */
     const char *answers; /* for the plan: where other answers come from; NULL: there are none, or
                             they were given */
@@ -21,8 +21,8 @@ typedef struct {
 
 /* Defaults that both have, for a designated initialiser. */
 #define DELE_JOB_DEFAULTS                                                                          \
-    .dtype = "keep", .schedule = "linear", .loss_weights = "tokens", .chat = "none", .eos = true,   \
-    .train = DELE_TRAIN_DEFAULTS, .batch_tokens = 1024, .memory = DELE_DEFAULT_MEMORY
+    .dtype = "keep", .eos = true, .train = DELE_TRAIN_DEFAULTS, .batch_tokens = 1024,              \
+    .memory = DELE_DEFAULT_MEMORY
 
 /* What may change unless the line says otherwise; two static arrays, known again by where they
  * lie. */
@@ -46,10 +46,11 @@ typedef struct {
     DELE_GROUP("training"),                                                                      \
     DELE_OPT("epochs", &(job).train.epochs, "number of epochs"),                                 \
     DELE_OPT("lr", &(job).train.adamw.lr, "peak learning rate"),                                 \
-    DELE_OPT("schedule", &(job).schedule, "linear or cosine (fall to 0), or constant"),          \
-    DELE_OPT("loss-weights", &(job).loss_weights,                                                \
-             "tokens: loss is the mean over tokens; sequences: mean over sequences of token "    \
-             "means"),                                                                           \
+    DELE_CHOICE("schedule", &(job).train.schedule, dele_schedule_name,                           \
+                "linear or cosine (fall to 0), or constant"),                                    \
+    DELE_CHOICE("loss-weights", &(job).train.loss_weights, dele_loss_weights_name,               \
+                "tokens: loss is the mean over tokens; sequences: mean over sequences of "       \
+                "token means"),                                                                  \
     DELE_OPT("warmup", &(job).train.warmup, "number of warm-up updates"),                        \
     DELE_FLAG("warmup-from-zero", &(job).train.warmup_from_zero,                                 \
               "warm-up begins at rate 0, as in transformers"),                                   \
@@ -70,8 +71,8 @@ typedef struct {
     DELE_OPT("max-length", &(job).max_length,                                                    \
              "maximum tokens per example, the rest is truncated; 0: the model's context"),       \
     DELE_OPT("limit", &(job).limit, "use the first N examples of each file; 0: all"),            \
-    DELE_OPT("chat", &(job).chat,                                                                \
-             "chat template of the prompt: none (raw text), olmo, smollm2, auto"),               \
+    DELE_CHOICE("chat", &(job).chat, dele_chat_name,                                             \
+                "chat template of the prompt; none: raw text"),                                  \
     DELE_FLAG("eos", &(job).eos, "append end of text to each output, with loss"),                \
     DELE_GROUP("result"),                                                                        \
     DELE_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),             \

@@ -81,12 +81,13 @@ void dele_job_print_plan(const dele_job *job, const dele_trainable *trainable,
 static void say_rule(char *text, size_t size, const dele_job_result *result)
 {
     const dele_evaluation_options *o = &result->job->train.evaluations;
-    size_t n = (size_t)snprintf(
-        text, size,
-        o->best ? "highest forget NLL of the checkpoints evaluated every %d updates"
-                : "last checkpoint, evaluated every %d updates",
-        o->eval_every);
-    const char *word = o->best ? ", with" : "; stopped beyond";
+    const bool best = o->select == DELE_SELECT_BEST;
+    size_t n =
+        (size_t)snprintf(text, size,
+                         best ? "highest forget NLL of the checkpoints evaluated every %d updates"
+                              : "last checkpoint, evaluated every %d updates",
+                         o->eval_every);
+    const char *word = best ? ", with" : "; stopped beyond";
     if (!isnan(o->retain_budget) && n < size) {
         n += (size_t)snprintf(text + n, size - n, "%s retain NLL at most %g above the start's",
                               word, o->retain_budget);
@@ -98,7 +99,7 @@ static void say_rule(char *text, size_t size, const dele_job_result *result)
     if (result->data->evaluation.set[DELE_HOLDOUT] && n < size)
         n += (size_t)snprintf(text + n, size - n,
                               "; training ends once forget NLL reaches holdout NLL");
-    if (o->best && n < size) snprintf(text + n, size - n, "; ties: the earliest");
+    if (best && n < size) snprintf(text + n, size - n, "; ties: the earliest");
 }
 
 static cJSON *evaluation_json(const dele_evaluation *k)
@@ -236,7 +237,7 @@ static const char *kept_state(const dele_job_result *result)
 {
     const dele_train_report *r = result->report;
     const dele_evaluation_options *o = &result->job->train.evaluations;
-    if (o->eval_every && o->best) return "best of the evaluated checkpoints";
+    if (o->eval_every && o->select == DELE_SELECT_BEST) return "best of the evaluated checkpoints";
     return result->trouble->code ? "last good weights"
            : r->enough           ? "where forget NLL reached holdout NLL"
            : r->stopped          ? "where a budget stopped it"

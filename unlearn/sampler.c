@@ -2,6 +2,9 @@
 
 #include <math.h>
 
+const char *const dele_pairing_name[] = {"permutation", "random", NULL};
+const char *const dele_loss_weights_name[] = {"tokens", "sequences", NULL};
+
 /* ---- the plan -------------------------------------------------------------------------------- */
 
 static bool is_joint(const dele_train_options *o)
@@ -47,7 +50,7 @@ static size_t main_rows(const dele_train_options *o, size_t n_retain)
 static size_t retain_rows_of(const dele_train_options *o, size_t n_retain)
 {
     const size_t n = (size_t)o->batch - main_rows(o, n_retain);
-    return n < n_retain || o->random_pairs ? n : n_retain;
+    return n < n_retain || o->pairing == DELE_PAIRING_RANDOM ? n : n_retain;
 }
 
 /* Where an update stands: rows begin .. begin + rows − 1 of its chunk, updates an epoch there. */
@@ -93,7 +96,7 @@ static dele_status check_pairing(const dele_train_options *o, size_t n_main, siz
     if (o->chunks < 1 || (size_t)o->chunks > n_main)
         return dele_fail(err, DELE_ERR_USAGE, "--chunks %d of %zu rows: give 1 to %zu", o->chunks,
                          n_main, n_main);
-    if (is_joint(o) && (o->chunks > 1 || o->retain_ratio > 1 || o->random_pairs))
+    if (is_joint(o) && (o->chunks > 1 || o->retain_ratio > 1 || o->pairing == DELE_PAIRING_RANDOM))
         return dele_fail(err, DELE_ERR_USAGE,
                          "--alpha code shuffles both sets together; --chunks, --retain-ratio and "
                          "--pairing do not apply to it");
@@ -260,7 +263,7 @@ static dele_item item_of(const dele_sampler *d, dele_side side, size_t row)
 static size_t next_retain(dele_sampler *d)
 {
     const size_t n = rows_of(d, DELE_RETAIN), at = d->drawn++ % n;
-    if (d->o->random_pairs) return (size_t)dele_rng_below(&d->rng, n);
+    if (d->o->pairing == DELE_PAIRING_RANDOM) return (size_t)dele_rng_below(&d->rng, n);
     if (at == 0) dele_rng_shuffle(&d->rng, d->permutation[DELE_RETAIN], n);
     return d->permutation[DELE_RETAIN][at];
 }

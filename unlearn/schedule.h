@@ -16,11 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/err.h"
-
 typedef enum { DELE_LINEAR, DELE_COSINE, DELE_CONSTANT } dele_schedule;
-
-dele_status dele_schedule_parse(dele_schedule *schedule, const char *name, dele_err *err);
+extern const char *const dele_schedule_name[]; /* "linear", "cosine", "constant"; NULL */
 
 double dele_lr_at(dele_schedule schedule, double lr, size_t warmup, bool from_zero, size_t update,
                   size_t updates);

@@ -34,14 +34,21 @@ typedef struct {
     dele_progress *progress; /* counts rows; or NULL */
 } dele_train_output;
 
+/* The mean that a loss is: over all tokens, or over sequences of their token means. */
+typedef enum { DELE_LOSS_BY_TOKENS, DELE_LOSS_BY_SEQUENCES } dele_loss_weights;
+extern const char *const dele_loss_weights_name[]; /* "tokens", "sequences"; NULL */
+
+/* How retain rows are chosen: in turn from a shuffled permutation, or drawn with replacement. */
+typedef enum { DELE_PAIRING_PERMUTATION, DELE_PAIRING_RANDOM } dele_pairing;
+extern const char *const dele_pairing_name[]; /* "permutation", "random"; NULL */
+
 typedef struct {
     const dele_objective *objective;
     const double *settings; /* [DELE_N_SETTINGS] resolved; NULL: the objective's defaults */
     dele_alpha alpha;       /* weight of the retain loss */
     dele_adamw_rule adamw;  /* its lr is the peak learning rate */
     dele_schedule schedule; /* of the learning rate over the run */
-    bool by_sequence; /* a loss is the mean over sequences of their token means; else the mean over
-                         all tokens */
+    dele_loss_weights loss_weights;
     int warmup;       /* updates in which the learning rate rises */
     bool warmup_from_zero; /* the first of these updates has rate 0, as in transformers */
     bool decay_all;        /* weight decay includes norms; transformers' Trainer excludes them */
@@ -49,8 +56,7 @@ typedef struct {
     int chunks;            /* parts of the forget set, in file order, trained one after the other */
     int batch;             /* rows per update */
     int retain_ratio;      /* retain rows per forget row */
-    bool random_pairs;     /* retain rows are drawn with replacement; else taken in turn from a
-                              shuffled permutation */
+    dele_pairing pairing;
     int micro_batch;       /* with --alpha code: rows per micro-batch */
     size_t batch_tokens;   /* token positions per forward pass */
     double clip;           /* maximum norm of the gradient; 0: no clipping */

@@ -221,7 +221,8 @@ static dele_status update_gradient(trainer *t, const dele_update_batch *update_b
         loss_group g = {.items = update_batch->items + i,
                         .n = update_batch->end[k] - i,
                         .update_weight = update_batch->loss_weight,
-                        .counts = {.epoch = update_batch->epoch, .by_sequence = t->o->by_sequence}};
+                        .counts = {.epoch = update_batch->epoch,
+                                   .by_sequence = t->o->loss_weights == DELE_LOSS_BY_SEQUENCES}};
         if (group_gradient(t, &g, groups_with, err)) return err->code;
     }
     for (int side = 0; side < 2; side++)

@@ -66,7 +66,20 @@ function(default_of out json name)
   set(${out} "${text}" PARENT_SCOPE)
 endfunction()
 
-# One command: its page, and what the completions need of it: NAMES (all options), ZSH (lines for _arguments).
+# The words that an option takes, separated by blanks; "" where it takes any text.
+function(choices_of out json)
+  json_length(n "${json}" choices)
+  set(words "")
+  foreach(k RANGE ${n})
+    json_text(word "${json}" choices ${k})
+    list(APPEND words ${word})
+  endforeach()
+  list(JOIN words " " words)
+  set(${out} "${words}" PARENT_SCOPE)
+endfunction()
+
+# One command: its page, and what the completions need of it: NAMES (all options), ZSH (lines for _arguments) and CHOICES
+# (cases of bash: the words of options that take one of a few).
 function(page_of command summary)
   ask(json ${command} --help --json)
   json_text(synopsis "${json}" synopsis)
@@ -79,6 +92,7 @@ function(page_of command summary)
   string(APPEND page ".SH SYNOPSIS\n.B deleatur ${command}\n${roff_synopsis}\n")
   set(names "")
   set(zsh "")
+  set(choices "")
   json_length(n_groups "${json}" groups)
   foreach(g RANGE 1 ${n_groups})
     math(EXPR g "${g} - 1")
@@ -105,7 +119,13 @@ function(page_of command summary)
         string(APPEND zsh "      '--${name}[${zsh_help}]'\n")
       else()
         string(APPEND page ".TP\n\\fB${roff_name}\\fR \\fI${argument}\\fR\n${help}\n")
-        string(APPEND zsh "      '--${name}[${zsh_help}]:${argument}:_files'\n")
+        choices_of(words "${option}")
+        if(words STREQUAL "")
+          string(APPEND zsh "      '--${name}[${zsh_help}]:${argument}:_files'\n")
+        else()
+          string(APPEND zsh "      '--${name}[${zsh_help}]:${name}:(${words})'\n")
+          string(APPEND choices "        ${command}:--${name}) words='${words}' ;;\n")
+        endif()
       endif()
       list(APPEND names "--${name}")
     endforeach()
@@ -135,6 +155,7 @@ function(page_of command summary)
   list(JOIN names " " names)
   set(NAMES "${names}" PARENT_SCOPE)
   set(ZSH "${zsh}" PARENT_SCOPE)
+  set(CHOICES "${choices}" PARENT_SCOPE)
 endfunction()
 
 ask(VERSION --version)
@@ -148,6 +169,7 @@ roff(purpose "${purpose}")
 set(main ".TH DELEATUR 1 \"\" \"deleatur ${VERSION}\" \"User Commands\"\n.SH NAME\ndeleatur \\- ${purpose}\n.SH SYNOPSIS\n.B deleatur\n\\fICOMMAND\\fR ...\n.SH COMMANDS\n")
 set(commands "")
 set(bash_cases "")
+set(bash_choices "")
 set(zsh_commands "")
 set(zsh_cases "")
 set(also "")
@@ -163,6 +185,7 @@ foreach(row IN LISTS rows)
   string(APPEND main ".TP\n\\fB${command}\\fR\n${roff_summary}\n")
   list(APPEND also ".BR deleatur\\-${command} (1)")
   string(APPEND bash_cases "        ${command}) options='${NAMES}' ;;\n")
+  string(APPEND bash_choices "${CHOICES}")
   zsh_quoted(zsh_summary "${summary}")
   string(APPEND zsh_commands "    '${command}:${zsh_summary}'\n")
   string(APPEND zsh_cases "    ${command}) _arguments \\\n")
@@ -179,10 +202,16 @@ file(WRITE "${OUT}/man1/deleatur.1" "${main}")
 list(JOIN commands " " words)
 file(WRITE "${OUT}/deleatur.bash" "# bash completion for deleatur
 _deleatur() {
-    local current=\${COMP_WORDS[COMP_CWORD]} options=
+    local current=\${COMP_WORDS[COMP_CWORD]} options= words=
     COMPREPLY=()
     if [ \"$COMP_CWORD\" -eq 1 ]; then
         COMPREPLY=(\$(compgen -W '${words} help --help --version' -- \"$current\"))
+        return
+    fi
+    case \${COMP_WORDS[1]}:\${COMP_WORDS[COMP_CWORD - 1]} in
+${bash_choices}    esac
+    if [ -n \"$words\" ]; then
+        COMPREPLY=(\$(compgen -W \"$words\" -- \"$current\"))
         return
     fi
     case \${COMP_WORDS[1]} in

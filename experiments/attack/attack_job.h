@@ -11,7 +11,8 @@ enum { ATTACK_MAX_TYPES = 16 };
 
 typedef struct {
     const char *model, *before, *never, *forget, *out, *attacks, *types, *templates, *paraphrases,
-        *prefixes, *chat_name;
+        *prefixes;
+    dele_chat asked_chat; /* chat is what it is for the model */
     const char *layers, *parts;
     int relearn_rows, relearn_updates, max_new, limit, resamples;
     double relearn_lr;

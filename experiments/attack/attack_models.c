@@ -270,7 +270,7 @@ dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
     dele_model model = {0};
     const char *path = dele_printf(&j->arena, err, "%s/items.jsonl", j->dir->part);
     if (!path || dele_model_load_wide(&model, s->model, s->memory, &arena, err) ||
-        dele_chat_parse(&s->chat, s->chat_name, model.tokenizer, err) ||
+        dele_chat_resolve(&s->chat, s->asked_chat, model.tokenizer, err) ||
         attack_rows_load(&j->set, s->forget, s->limit, &j->arena, err) || prepare(j, &model, err) ||
         dele_items_open(&j->items, path, err)) {
         dele_model_release(&model);

@@ -150,7 +150,7 @@ static cJSON *result_json(const attack_job *j)
                           s->never ? cJSON_CreateString(s->never) : cJSON_CreateNull());
     cJSON_AddStringToObject(json, "forget", s->forget);
     cJSON_AddNumberToObject(json, "n", (double)j->set.n);
-    cJSON_AddStringToObject(json, "chat", s->chat_name);
+    cJSON_AddStringToObject(json, "chat", dele_chat_name[s->asked_chat]);
     cJSON_AddNumberToObject(json, "max_new", j->how.max_new);
     cJSON_AddNumberToObject(json, "resamples", s->resamples);
     if (s->quantise) cJSON_AddItemToObject(json, "quantise", stored_json(j));

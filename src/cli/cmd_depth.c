@@ -136,12 +136,13 @@ int cmd_depth(int argc, char **argv)
         DELE_GROUP("result"),
         DELE_OPT("out", &c.out, "directory for the result; must not exist"),
         DELE_GROUP("method"),
-        DELE_OPT("positions", &c.o.positions,
-                 "positions that are patched: entity (those that predict it, as published) or all"),
+        DELE_CHOICE("positions", &c.o.positions, dele_depth_positions_name,
+                    "positions that are patched: entity (those that predict it, as published) or "
+                    "all"),
         DELE_OPT("threshold", &c.o.threshold,
                  "minimum loss of log p with retain's hidden states, in nats per token, for a "
                  "layer to count"),
-        DELE_OPT("chat", &c.o.chat, "chat template around the question: none, auto, olmo, smollm2"),
+        DELE_CHOICE("chat", &c.o.chat, dele_chat_name, "chat template around the question"),
         DELE_OPT("template", &c.o.template,
                  "text around the question, {} stands for it; default: none"),
         DELE_GROUP("rows and memory"),

@@ -28,8 +28,14 @@
 #include "score/pytext.h"
 #include "score/suites/facts_suite.h"
 
+/* Which answers count as known: top-1 ones of one token, or any that greedy decoding gives. */
+typedef enum { ANSWER_ARGMAX, ANSWER_GREEDY } answer;
+static const char *const answer_name[] = {"argmax", "greedy", NULL};
+
 typedef struct {
-    const char *model, *facts, *out, *forget_out, *retain_out, *answer, *chat;
+    const char *model, *facts, *out, *forget_out, *retain_out;
+    answer answer;
+    dele_chat chat;
     double forget_fraction;
     uint64_t seed;
     int memory;
@@ -47,7 +53,7 @@ typedef struct {
 static bool knows(const dele_fact_score *s, const dele_fact *fact, const dele_model *model,
                   const dele_facts_opts *opts, const command *o, dele_arena *arena, dele_err *err)
 {
-    if (!strcmp(o->answer, "greedy")) return s->greedy;
+    if (o->answer == ANSWER_GREEDY) return s->greedy;
     if (opts->chat == DELE_CHAT_NONE) return s->n_tokens - s->n_blank == 1 && s->rank == 1;
     const char *top = dele_decode(model->tokenizer, &s->top, 1, false, arena, err);
     const char *said = top ? dele_strip(top, arena, err) : NULL,
@@ -70,7 +76,7 @@ static dele_status find_known(choice *c, const command *o, dele_arena *arena, de
     for (size_t i = 0; i < c->facts.n; i++) n += c->facts.fact[i].paraphrase != NULL;
     dele_progress_begin(&progress, o->quiet ? NULL : stderr, "facts", "prompts", (double)n);
     if (!dele_model_load_wide(&model, o->model, o->memory, arena, err) &&
-        (!model.tokenizer || !dele_chat_parse(&opts.chat, o->chat, model.tokenizer, err)))
+        (!model.tokenizer || !dele_chat_resolve(&opts.chat, o->chat, model.tokenizer, err)))
         dele_facts_score(&scores, &c->facts, &run, &model, &opts, arena, err);
     dele_progress_end(&progress);
     for (size_t i = 0; i < c->facts.n && !err->code; i++) {
@@ -205,19 +211,17 @@ static dele_status build_from_rows(facts_qa_opts *qa, const command *o, dele_are
 
 int cmd_facts(int argc, char **argv)
 {
-    command o = {.forget_fraction = 0.2, .seed = 1, .answer = "argmax", .chat = "none",
-                 .memory = DELE_DEFAULT_MEMORY};
+    command o = {.forget_fraction = 0.2, .seed = 1, .memory = DELE_DEFAULT_MEMORY};
     facts_qa_opts qa = {0};
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("from a fact file"),
         DELE_OPT("facts", &o.facts, "facts in the format of ROME or CounterFact, JSON or JSONL"),
-        DELE_OPT("answer", &o.answer,
-                 "with --facts: argmax: answers of one token that are top-1; greedy: answers of "
-                 "several tokens too"),
-        DELE_OPT("chat", &o.chat,
-                 "with --facts: chat template of the prompts, as in trace: none, auto, olmo, "
-                 "smollm2"),
+        DELE_CHOICE("answer", &o.answer, answer_name,
+                    "with --facts: argmax: answers of one token that are top-1; greedy: answers of "
+                    "several tokens too"),
+        DELE_CHOICE("chat", &o.chat, dele_chat_name,
+                    "with --facts: chat template of the prompts, as in trace"),
         DELE_GROUP("from questions and answers"),
         DELE_OPT("qa", &qa.forget,
                  "build facts from forget rows: input and output, or question and answer"),
@@ -270,10 +274,7 @@ int cmd_facts(int argc, char **argv)
         else if (only_with_qa && !qa.forget)
             dele_fail(&err, DELE_ERR_USAGE,
                       "--retain, --first-token and --keep-... need --qa FILE");
-        else if (strcmp(o.answer, "argmax") && strcmp(o.answer, "greedy"))
-            dele_fail(&err, DELE_ERR_USAGE, "--answer is argmax or greedy, not \"%.40s\"",
-                      o.answer);
-        else if (qa.forget && (strcmp(o.answer, "argmax") || strcmp(o.chat, "none")))
+        else if (qa.forget && (o.answer != ANSWER_ARGMAX || o.chat != DELE_CHAT_NONE))
             dele_fail(
                 &err, DELE_ERR_USAGE,
                 "--answer and --chat need --facts FILE; with --qa the whole answer is tested");

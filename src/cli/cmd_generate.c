@@ -12,7 +12,8 @@
 #include "text/behind.h"
 
 typedef struct {
-    const char *prompt, *chat;
+    const char *prompt;
+    dele_chat chat;
     int max_new, memory;
 } settings;
 
@@ -22,7 +23,7 @@ static void speak(const settings *s, bool json, const dele_ids *prompt, const in
                   const char *text)
 {
     if (!json) {
-        const bool plain = !s->chat || !strcmp(s->chat, "none"), terminal = isatty(STDOUT_FILENO);
+        const bool plain = s->chat == DELE_CHAT_NONE, terminal = isatty(STDOUT_FILENO);
         for (int part = plain ? 0 : 1; part < 2;
              part++) { /* what the model says is shown to a terminal, raw to a pipe */
             const char *own = part ? text : s->prompt;
@@ -55,7 +56,7 @@ static dele_status generate(const char *path, const settings *s, bool json, dele
         return dele_fail(err, DELE_ERR_DATA, "%s holds no tokenizer.json, so text cannot be read",
                          path);
     dele_chat chat = DELE_CHAT_NONE;
-    if (dele_chat_parse(&chat, s->chat, model->tokenizer, err)) return err->code;
+    if (dele_chat_resolve(&chat, s->chat, model->tokenizer, err)) return err->code;
     dele_ids ids;
     if (dele_encode_prompt(&ids, model->tokenizer, chat, s->prompt, arena, err)) return err->code;
     int *out = DELE_NEW(arena, int, (size_t)s->max_new, err);
@@ -72,12 +73,12 @@ static dele_status generate(const char *path, const settings *s, bool json, dele
 
 int cmd_generate(int argc, char **argv)
 {
-    settings s = {.chat = "none", .max_new = 32, .memory = DELE_DEFAULT_MEMORY};
+    settings s = {.max_new = 32, .memory = DELE_DEFAULT_MEMORY};
     const char *path = NULL;
     const dele_option options[] = {
         DELE_GROUP("options"),
         DELE_OPT("prompt", &s.prompt, "prompt text"),
-        DELE_OPT("chat", &s.chat, "chat template around the prompt: none, auto, olmo, smollm2"),
+        DELE_CHOICE("chat", &s.chat, dele_chat_name, "chat template around the prompt"),
         DELE_OPT("max-new", &s.max_new, "maximum number of new tokens"),
         DELE_MEMORY_OPTION(s.memory),
         {0},

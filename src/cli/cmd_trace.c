@@ -85,7 +85,7 @@ static void suggest_answer(const dele_trace *trace)
     bool other = false, part = false;
     for (size_t i = 0; i < trace->n; i++)
         if (trace->facts[i].why && !strncmp(trace->facts[i].why, "the model", 9)) other = true;
-    part = other && !strcmp(trace->opts.answer, "argmax");
+    part = other && trace->opts.answer == DELE_ANSWER_ARGMAX;
     if (part)
         puts("  try --answer greedy, for answers of several tokens (argmax needs an attribute of "
              "one token)");
@@ -249,7 +249,7 @@ static dele_status own_answer(dele_fact *fact, const command *c, const dele_mode
     dele_chat chat;
     dele_ids ids;
     dele_run run = {0};
-    if (dele_chat_parse(&chat, c->o.chat, model->tokenizer, err) ||
+    if (dele_chat_resolve(&chat, c->o.chat, model->tokenizer, err) ||
         dele_prompt_encode(&ids, fact, model->tokenizer, chat, arena, err))
         return err->code;
     if (!ids.n) return dele_fail(err, DELE_ERR_DATA, "--prompt: the prompt has no tokens");
@@ -485,20 +485,20 @@ int cmd_trace(int argc, char **argv)
                  "activations to patch: any of hidden,mid,mlp,attn,head,embed"),
         DELE_OPT("window", &c.o.windows,
                  "window of layers patched together for mlp and attn; several as 1,3,5,10"),
-        DELE_OPT("edges", &c.o.edges,
-                 "extent of a window of 10: code (l - 5 to l + 4) or paper (l - 4 to l + 5)"),
+        DELE_CHOICE("edges", &c.o.edges, dele_edges_name,
+                    "extent of a window of 10: code (l - 5 to l + 4) or paper (l - 4 to l + 5)"),
         DELE_OPT("sever", &c.o.sever,
                  "severed paths: restore hidden states but keep these outputs corrupted at their "
                  "token: any of mlp,attn"),
-        DELE_OPT("tokens", &c.o.tokens,
-                 "token positions to patch: all, subject, last-subject or last"),
-        DELE_OPT("direction", &c.o.direction,
-                 "denoise: clean activations into the corrupted run; noise: corrupted ones into "
-                 "the clean run"),
+        DELE_CHOICE("tokens", &c.o.tokens, dele_tokens_name,
+                    "token positions to patch"),
+        DELE_CHOICE("direction", &c.o.direction, dele_direction_name,
+                    "denoise: clean activations into the corrupted run; noise: corrupted ones into "
+                    "the clean run"),
         DELE_GROUP("corruption"),
-        DELE_OPT("corrupt", &c.o.corrupt,
-                 "noise; tokens: another fact's subject; zero, mean: ablation of the patched "
-                 "activation"),
+        DELE_CHOICE("corrupt", &c.o.corrupt, dele_corrupt_name,
+                    "noise; tokens: another fact's subject; zero, mean: ablation of the patched "
+                    "activation"),
         DELE_OPT("noise", &c.o.noise,
                  "noise level: s3 (3 standard deviations of the subjects' embeddings), 0.1; "
                  "uniform: u0.3, us3; a text's covariance: m, t3"),
@@ -513,11 +513,12 @@ int cmd_trace(int argc, char **argv)
                  "add samples until the 95 % half-width of the peak effect is at most this; 0: "
                  "off"),
         DELE_OPT("max-samples", &c.o.max_samples, "maximum number of samples with --until"),
-        DELE_OPT("noise-seed", &c.o.noise_seed,
-                 "per-fact: independent draws; shared: the same draws for all facts, as in ROME"),
+        DELE_CHOICE("noise-seed", &c.o.noise_seed, dele_noise_seed_name,
+                    "per-fact: independent draws; shared: the same draws for all facts, as in "
+                    "ROME"),
         DELE_OPT("seed", &c.o.seed, "random seed of the noise (numpy's RandomState)"),
-        DELE_OPT("compat", &c.o.compat,
-                 "rome: ROME's shared noise, low score under --replace, mean under m and t"),
+        DELE_CHOICE("compat", &c.o.compat, dele_compat_name,
+                    "rome: ROME's shared noise, low score under --replace, mean under m and t"),
         DELE_GROUP("selection of facts"),
         DELE_OPT("shuffle", &c.o.shuffle,
                  "shuffle the facts with this seed, so that --limit takes a random sample; 0: "
@@ -528,10 +529,10 @@ int cmd_trace(int argc, char **argv)
         DELE_OPT("split", &c.o.split,
                  "only facts of this split, for example forget; sigma is measured on all facts"),
         DELE_GROUP("answers"),
-        DELE_OPT("answer", &c.o.answer,
-                 "argmax: the attribute must be the top-1 next token; greedy: greedy decoding must "
-                 "give all of the attribute; attribute: generated or not"),
-        DELE_OPT("chat", &c.o.chat, "chat template around the prompt: none, auto, olmo, smollm2"),
+        DELE_CHOICE("answer", &c.o.answer, dele_answer_name,
+                    "argmax: the attribute must be the top-1 next token; greedy: greedy decoding "
+                    "must give all of the attribute; attribute: generated or not"),
+        DELE_CHOICE("chat", &c.o.chat, dele_chat_name, "chat template around the prompt"),
         DELE_GROUP("result and memory"),
         DELE_OPT("pictures", &c.pictures,
                  "number of facts with plots of their own, besides the averages"),

@@ -19,8 +19,7 @@
 typedef struct {
     dele_job job;
     const char *forget, *retain, *alternates, *refusals, *objective, *alpha, *variant;
-    const char *mmlu, *holdout, *select; /* of checks */
-    const char *pairing;
+    const char *mmlu, *holdout; /* what is evaluated besides both sets */
     int mmlu_limit;
     double settings[DELE_N_SETTINGS];
 } task;
@@ -246,11 +245,8 @@ static dele_status check_checks(task *t, dele_err *err)
 {
     dele_evaluation_options *o = &t->job.train.evaluations;
     const bool retain = !isnan(o->retain_budget), mmlu = !isnan(o->mmlu_budget),
-               enough = t->holdout;
-    o->best = !strcmp(t->select, "best");
-    if (!o->best && strcmp(t->select, "last"))
-        return dele_fail(err, DELE_ERR_USAGE, "--select %s is not one of: last, best", t->select);
-    if (!o->eval_every && (retain || mmlu || enough || t->mmlu || o->best))
+               enough = t->holdout, best = o->select == DELE_SELECT_BEST;
+    if (!o->eval_every && (retain || mmlu || enough || t->mmlu || best))
         return dele_fail(err, DELE_ERR_USAGE,
                          "--%s: give --eval-every N, the updates between evaluations",
                          t->mmlu || mmlu ? "mmlu"
@@ -271,7 +267,7 @@ static dele_status check_checks(task *t, dele_err *err)
         return dele_fail(err, DELE_ERR_USAGE, "--mmlu-budget: there is no --mmlu to measure");
     if (t->mmlu_limit < 0)
         return dele_fail(err, DELE_ERR_USAGE, "--mmlu-limit %d: give at least 0", t->mmlu_limit);
-    if (o->best && !retain && !mmlu)
+    if (best && !retain && !mmlu)
         return dele_fail(err, DELE_ERR_USAGE,
                          "--select best: give --retain-budget or --mmlu-budget; without a budget "
                          "it selects the most damaged checkpoint");
@@ -292,20 +288,13 @@ static dele_status resolve(task *t, dele_err *err)
         check_files(t, err) || check_checks(t, err))
         return err->code;
     train->settings = t->settings;
-    train->random_pairs = !strcmp(t->pairing, "random");
-    if (!train->random_pairs && strcmp(t->pairing, "permutation"))
-        return dele_fail(err, DELE_ERR_USAGE, "--pairing %s is not one of: permutation, random",
-                         t->pairing);
     return dele_job_resolve(&t->job, err);
 }
 
 int cmd_unlearn(int argc, char **argv)
 {
     static const char layers[] = "0-5", parts[] = "mlp";
-    task t = {.objective = "joint",
-              .select = "last",
-              .pairing = "permutation",
-              .job = {DELE_JOB_DEFAULTS, DELE_JOB_CHANGES(layers, parts)}};
+    task t = {.objective = "joint", .job = {DELE_JOB_DEFAULTS, DELE_JOB_CHANGES(layers, parts)}};
     for (int k = 0; k < DELE_N_SETTINGS; k++) t.settings[k] = (double)NAN; /* not given */
     /* clang-format off */
     const dele_option options[] = {
@@ -335,8 +324,8 @@ int cmd_unlearn(int argc, char **argv)
                  "SUGD: parts of the forget set, trained in order, each for --epochs"),
         DELE_OPT("retain-ratio", &t.job.train.retain_ratio,
                  "retain examples per forget example, within --batch"),
-        DELE_OPT("pairing", &t.pairing,
-                 "retain examples: permutation (shuffled epochs) or random (with replacement)"),
+        DELE_CHOICE("pairing", &t.job.train.pairing, dele_pairing_name,
+                    "retain examples: permutation (shuffled epochs) or random (with replacement)"),
         DELE_GROUP("evaluation during training"),
         DELE_OPT("eval-every", &t.job.train.evaluations.eval_every,
                  "updates between evaluations of both sets; 0: none"),
@@ -352,8 +341,9 @@ int cmd_unlearn(int argc, char **argv)
                  "NLL within the budgets"),
         DELE_OPT("patience", &t.job.train.evaluations.patience,
                  "early stopping: consecutive evaluations beyond a budget before training ends"),
-        DELE_OPT("select", &t.select,
-                 "checkpoint selection: last; or best, the highest forget NLL within the budgets"),
+        DELE_CHOICE("select", &t.job.train.evaluations.select, dele_select_name,
+                    "checkpoint selection: last; or best, the highest forget NLL within the "
+                    "budgets"),
         DELE_JOB_OPTIONS(t.job),
         {0}};
     /* clang-format on */

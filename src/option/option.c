@@ -116,6 +116,16 @@ static bool parse_bool(const char *text, bool *value)
     return *value || !strcmp(text, "false") || !strcmp(text, "no") || !strcmp(text, "0");
 }
 
+static bool set_choice(const dele_option *o, const char *text)
+{
+    for (unsigned i = 0; o->choices[i]; i++) {
+        if (strcmp(o->choices[i], text)) continue;
+        memcpy(o->value, &i, sizeof i);
+        return true;
+    }
+    return false;
+}
+
 /* Sets an option from its text; false when the text is not of its type.  The text must outlive the
  * option. */
 static bool set_text(const dele_option *o, const char *text)
@@ -146,6 +156,8 @@ static bool set_text(const dele_option *o, const char *text)
         *(double *)o->value = x;
         return true;
     }
+    case DELE_OPT_CHOICE:
+        return set_choice(o, text);
     case DELE_OPT_GROUP:
         break; /* find() gives none */
     }
@@ -160,9 +172,28 @@ static const char *wants(dele_option_type type)
         [DELE_OPT_U64] = "a whole number, 0 or more",
         [DELE_OPT_DOUBLE] = "a number",
         [DELE_OPT_BOOL] = "true or false",
+        [DELE_OPT_CHOICE] = "a word",
         [DELE_OPT_GROUP] = "nothing",
     };
     return words[type];
+}
+
+/* The error for a value that is not of the option's type.  shown: the option as it is written in
+ * the place that is wrong; text: NULL where a file has no scalar there. */
+static dele_status fail_value(const char *shown, const dele_option *o, const char *text,
+                              dele_err *err)
+{
+    char words[400];
+    size_t n = 0;
+    if (!text) return dele_fail(err, DELE_ERR_USAGE, "%s wants %s", shown, wants(o->type));
+    if (o->type != DELE_OPT_CHOICE)
+        return dele_fail(err, DELE_ERR_USAGE, "%s wants %s, not \"%s\"", shown, wants(o->type),
+                         text);
+    while (o->choices[n]) n++;
+    const char *near = dele_nearest(text, o->choices, n);
+    dele_option_words(words, sizeof words, o, ", ");
+    return dele_fail(err, DELE_ERR_USAGE, "%s %s is not one of: %s%s%s%s", shown, text, words,
+                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 /* ---- the config file ------------------------------------------------------------------------- */
@@ -201,8 +232,8 @@ static dele_status set_config_item(table *t, const cJSON *item, const char *path
     const char *text = scalar_text(item, arena, err);
     if (text && set_text(o, text)) return DELE_OK;
     if (err && err->code) return err->code;
-    return dele_fail(err, DELE_ERR_USAGE, "%s: \"%s\" wants %s", path, item->string,
-                     wants(o->type));
+    const char *shown = dele_printf(arena, err, "%s: \"%s\"", path, item->string);
+    return shown ? fail_value(shown, o, text, err) : DELE_ERR_MEMORY;
 }
 
 static dele_status read_config(table *t, const char *path, dele_arena *arena, dele_err *err)
@@ -245,7 +276,8 @@ static dele_status take_option(table *t, int argc, char **argv, int *i, bool dry
     }
     if (dry != (o->value == &t->config)) return DELE_OK;
     if (set_text(o, text)) return DELE_OK;
-    return dele_fail(err, DELE_ERR_USAGE, "--%s wants %s, not \"%s\"", name, wants(o->type), text);
+    const char *shown = dele_printf(arena, err, "--%s", name);
+    return shown ? fail_value(shown, o, text, err) : DELE_ERR_MEMORY;
 }
 
 static dele_status walk(table *t, int argc, char **argv, bool dry, int *n_positional,

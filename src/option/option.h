@@ -5,13 +5,16 @@
  *       DELE_GROUP("data"),
  *       DELE_OPT("facts", &facts, "facts in ROME's format, JSON or JSONL"),
  *       DELE_OPT("window", &window, "layers restored together for mlp and attn"),
+ *       DELE_CHOICE("direction", &direction, direction_names, "into which run"),
  *       DELE_FLAG("reference", &reference, "recompute every cell from scratch"),
  *       {0}};
  *
  * The variable's type is the option's type, and its initial value is the default, which --help
  * prints.  A group is a heading over the options that follow it; groups are optional.  A flag needs
- * no argument (--no-NAME clears it).  --config FILE (JSON object, same names) is read before the
- * command line's other options.  Every command also has --help, --threads N, --quiet and --json
+ * no argument (--no-NAME clears it).  A choice is an enum with a table of its words: help, man page
+ * and completion list them, and an unknown word is an error that suggests the nearest.  --config
+ * FILE (JSON object, same names) is read before the command line's other options.  Every command
+ * also has --help, --threads N, --quiet and --json
  * (--help --json: the table for programs).  The error for a misspelt name suggests the nearest
  * name; the error for another program's name (--learning-rate) suggests deleatur's. */
 #ifndef DELE_OPTION_H

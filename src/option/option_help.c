@@ -8,13 +8,20 @@
 
 enum { WIDTH = 80, TEXT_COLUMN = 26 };
 
-static const char *argument(dele_option_type type)
+enum { MOST_ARGUMENT = 400 };
+
+/* What is written behind an option's name: the kind of its value, or of a choice its words. */
+static void argument_of(char text[MOST_ARGUMENT], const dele_option *o)
 {
-    static const char *const words[] = {
+    static const char *const kinds[] = {
         [DELE_OPT_STRING] = "TEXT", [DELE_OPT_INT] = "N", [DELE_OPT_U64] = "N",
-        [DELE_OPT_DOUBLE] = "X",    [DELE_OPT_BOOL] = "", [DELE_OPT_GROUP] = "",
+        [DELE_OPT_DOUBLE] = "X",    [DELE_OPT_BOOL] = "", [DELE_OPT_CHOICE] = "",
+        [DELE_OPT_GROUP] = "",
     };
-    return words[type];
+    if (o->type == DELE_OPT_CHOICE)
+        dele_option_words(text, MOST_ARGUMENT, o, "|");
+    else
+        snprintf(text, MOST_ARGUMENT, "%s", kinds[o->type]);
 }
 
 /* Columns of the first n bytes: one for each character. */
@@ -79,6 +86,9 @@ static void default_text(char *text, size_t size, const dele_option *o)
     case DELE_OPT_BOOL:
         if (*(bool *)o->value) snprintf(text, size, " [on; --no-%s]", o->name);
         break;
+    case DELE_OPT_CHOICE:
+        if (*dele_option_word(o)) snprintf(text, size, " [%s]", dele_option_word(o));
+        break;
     case DELE_OPT_GROUP:
         break;
     }
@@ -99,12 +109,12 @@ static void print_entry(const char *term, const char *text)
 static void print_options(const dele_option *options)
 {
     for (const dele_option *o = options; o && o->name; o++) {
-        char term[80], value[200], text[1200];
+        char term[MOST_ARGUMENT + 80], arg[MOST_ARGUMENT], value[200], text[1200];
         if (o->type == DELE_OPT_GROUP) {
             printf("\n%s\n", o->help);
             continue;
         }
-        const char *arg = argument(o->type);
+        argument_of(arg, o);
         snprintf(term, sizeof term, "--%s%s%s", o->name, *arg ? " " : "", arg);
         default_text(value, sizeof value, o);
         snprintf(text, sizeof text, "%s%s", o->help, value);
@@ -131,11 +141,17 @@ void dele_options_help(const dele_usage *u, const dele_option *common)
 
 static cJSON *option_json(const dele_option *o)
 {
-    cJSON *json = cJSON_CreateObject();
+    cJSON *json = cJSON_CreateObject(), *choices;
+    char arg[MOST_ARGUMENT];
+    argument_of(arg, o);
     cJSON_AddStringToObject(json, "name", o->name);
-    cJSON_AddStringToObject(json, "argument", argument(o->type));
+    cJSON_AddStringToObject(json, "argument", arg);
     cJSON_AddItemToObject(json, "default", dele_option_value_json(o));
     cJSON_AddStringToObject(json, "help", o->help);
+    if (o->type != DELE_OPT_CHOICE) return json;
+    cJSON_AddItemToObject(json, "choices", choices = cJSON_CreateArray());
+    for (const char *const *word = o->choices; *word; word++)
+        if (**word) cJSON_AddItemToArray(choices, cJSON_CreateString(*word));
     return json;
 }
 

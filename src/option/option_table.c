@@ -1,6 +1,7 @@
 #include "option/option_table.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/json_out.h"
 
@@ -11,6 +12,22 @@ const dele_option *dele_option_first(const dele_option *o)
 }
 
 const dele_option *dele_option_next(const dele_option *o) { return dele_option_first(o + 1); }
+
+const char *dele_option_word(const dele_option *o)
+{
+    unsigned index;
+    memcpy(&index, o->value, sizeof index);
+    return o->choices[index];
+}
+
+void dele_option_words(char *text, size_t size, const dele_option *o, const char *between)
+{
+    size_t n = 0;
+    *text = 0;
+    for (const char *const *word = o->choices; *word; word++)
+        if (**word && n < size)
+            n += (size_t)snprintf(text + n, size - n, "%s%s", n ? between : "", *word);
+}
 
 cJSON *dele_option_value_json(const dele_option *o)
 {
@@ -30,6 +47,8 @@ cJSON *dele_option_value_json(const dele_option *o)
         return dele_json_number(*(double *)o->value);
     case DELE_OPT_BOOL:
         return cJSON_CreateBool(*(bool *)o->value);
+    case DELE_OPT_CHOICE:
+        return cJSON_CreateString(dele_option_word(o));
     case DELE_OPT_GROUP:
         break;
     }

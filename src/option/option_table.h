@@ -12,6 +12,7 @@ typedef enum {
     DELE_OPT_U64,
     DELE_OPT_DOUBLE,
     DELE_OPT_BOOL,
+    DELE_OPT_CHOICE,
     DELE_OPT_GROUP
 } dele_option_type;
 
@@ -21,6 +22,7 @@ typedef struct {
     dele_option_type type;
     void *value;
     const char *help;
+    const char *const *choices; /* of a choice: its words, ends with NULL */
 } dele_option;
 
 #define DELE_OPT_TYPE(p)                                                                           \
@@ -28,15 +30,25 @@ typedef struct {
              uint64_t *: DELE_OPT_U64, double *: DELE_OPT_DOUBLE, bool *: DELE_OPT_BOOL)
 #define DELE_OPT(name, p, help)                                                                    \
     {                                                                                              \
-        (name), DELE_OPT_TYPE(p), (p), (help)                                                      \
+        (name), DELE_OPT_TYPE(p), (p), (help), NULL                                                \
     }
 #define DELE_FLAG(name, p, help)                                                                   \
     {                                                                                              \
-        (name), DELE_OPT_BOOL, (p), (help)                                                         \
+        (name), DELE_OPT_BOOL, (p), (help), NULL                                                   \
     }
 #define DELE_GROUP(title)                                                                          \
     {                                                                                              \
-        "", DELE_OPT_GROUP, NULL, (title)                                                          \
+        "", DELE_OPT_GROUP, NULL, (title), NULL                                                    \
+    }
+
+/* An option that takes one of a few words.  p points to an enum whose values are the indices of the
+ * words in `choices`, which ends with NULL; an empty word stands for "not given" and is not shown.
+ * The array type in sizeof is an error where the enum is not as wide as an unsigned int, which is
+ * what the parser writes. */
+#define DELE_CHOICE(name, p, choices, help)                                                        \
+    {                                                                                              \
+        (name), DELE_OPT_CHOICE, (p) + 0 * sizeof(char[sizeof *(p) == sizeof(unsigned) ? 1 : -1]), \
+            (help), (choices)                                                                      \
     }
 
 /* A line of the list that a command's help may end with, as the objectives of unlearn. */
@@ -61,6 +73,12 @@ typedef struct {
 /* The option after o (first: of the table), over the groups' titles; NULL at the end. */
 const dele_option *dele_option_next(const dele_option *o);
 const dele_option *dele_option_first(const dele_option *table);
+
+/* The word in force of a choice. */
+const char *dele_option_word(const dele_option *o);
+
+/* The words of a choice, those that are not empty, separated by `between`. */
+void dele_option_words(char *text, size_t size, const dele_option *o, const char *between);
 
 /* The value in force; the caller owns it.  NULL: no memory. */
 cJSON *dele_option_value_json(const dele_option *o);

@@ -13,6 +13,8 @@
 #include "base/json.h"
 #include "text/tokenizer_data.h"
 
+const char *const dele_chat_name[] = {"none", "olmo", "smollm2", "auto", NULL};
+
 /* The templates of these layouts, by the SHA-256 of their text: a template that differs in one byte
  * may have another layout.  Sources: tokenizer_config.json of allenai/OLMo-7B-Instruct, and of
  * HuggingFaceTB/SmolLM2-135M-Instruct (its GGUFs hold the same text). */
@@ -73,7 +75,7 @@ dele_status dele_chat_template(const char **template, bool *some, const dele_tok
 /* The layout of the model's own template.  An unknown template and a missing template are errors,
  * since a guess would give silently wrong numbers.  transformers refuses a tokenizer without a
  * template too. */
-static dele_status parse_auto(dele_chat *chat, const dele_tokenizer *t, dele_err *err)
+static dele_status find_own(dele_chat *chat, const dele_tokenizer *t, dele_err *err)
 {
     dele_arena scratch = {0};
     const char *template;
@@ -93,22 +95,21 @@ static dele_status parse_auto(dele_chat *chat, const dele_tokenizer *t, dele_err
              : "--chat auto: the model has no chat template; " WAY_OUT);
 }
 
+dele_status dele_chat_resolve(dele_chat *chat, dele_chat asked, const dele_tokenizer *t,
+                              dele_err *err)
+{
+    *chat = asked;
+    return asked == DELE_CHAT_AUTO ? find_own(chat, t, err) : DELE_OK;
+}
+
 dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t,
                             dele_err *err)
 {
-    if (!strcmp(name, "none"))
-        *chat = DELE_CHAT_NONE;
-    else if (!strcmp(name, "olmo"))
-        *chat = DELE_CHAT_OLMO;
-    else if (!strcmp(name, "smollm2"))
-        *chat = DELE_CHAT_SMOLLM2;
-    else if (!strcmp(name, "auto")) {
-        *chat = DELE_CHAT_NONE;
-        return t ? parse_auto(chat, t, err) : DELE_OK;
-    } else
-        return dele_fail(err, DELE_ERR_USAGE,
-                         "no chat layout \"%s\"; choose none, auto, olmo or smollm2", name);
-    return DELE_OK;
+    int k = DELE_CHAT_NONE;
+    while (dele_chat_name[k] && strcmp(dele_chat_name[k], name)) k++;
+    if (dele_chat_name[k]) return dele_chat_resolve(chat, (dele_chat)k, t, err);
+    return dele_fail(err, DELE_ERR_USAGE,
+                     "no chat layout \"%s\"; choose none, auto, olmo or smollm2", name);
 }
 
 const char *dele_chat_head(dele_chat chat)

@@ -5,11 +5,17 @@
 #include "base/arena.h"
 #include "text/tokenizer_types.h"
 
-typedef enum { DELE_CHAT_NONE, DELE_CHAT_OLMO, DELE_CHAT_SMOLLM2 } dele_chat;
+/* AUTO asks for the layout of the model's own chat template; dele_chat_resolve turns it into one of
+ * the others. */
+typedef enum { DELE_CHAT_NONE, DELE_CHAT_OLMO, DELE_CHAT_SMOLLM2, DELE_CHAT_AUTO } dele_chat;
+extern const char *const dele_chat_name[]; /* "none", "olmo", "smollm2", "auto"; NULL */
 
-/* By name: "none", "olmo", "smollm2", or "auto": the layout of the model's own chat template.  The
- * template must equal a known one byte for byte, else the error is DELE_ERR_UNSUPPORTED.  t NULL:
- * only the name is checked. */
+/* The layout that is asked for.  For AUTO, the model's template must equal a known one byte for
+ * byte; an unknown one and a missing one are DELE_ERR_UNSUPPORTED. */
+dele_status dele_chat_resolve(dele_chat *chat, dele_chat asked, const dele_tokenizer *t,
+                              dele_err *err);
+
+/* The same by name. */
 dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t,
                             dele_err *err);
 

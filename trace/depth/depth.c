@@ -82,7 +82,7 @@ static bool same_states(const work *w, const member *m, int a, int b, int l)
 
 static member member_of(const work *w, dele_depth_row *row)
 {
-    bool all = !strcmp(w->depth->opts.positions, "all");
+    bool all = w->depth->opts.positions == DELE_POSITIONS_ALL;
     member m = {.row = row, .n_rows = row->n_ids - 1, .n_entity = row->n_ids - row->first};
     m.from = all ? 0 : row->first - 1;
     m.n = m.n_rows - m.from;

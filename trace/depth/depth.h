@@ -53,24 +53,28 @@
 #include "base/progress.h"
 #include "base/stat.h"
 #include "model/forward.h"
+#include "text/chat.h"
 
 enum { DELE_DEPTH_FULL, DELE_DEPTH_RETAIN, DELE_DEPTH_UNLEARNED, DELE_N_DEPTH_MODELS };
 extern const char
     *const dele_depth_model_name[DELE_N_DEPTH_MODELS]; /* "full", "retain", "unlearned" */
 
+/* Which rows get another model's states: those that predict the entity's tokens, as published, or
+ * all. */
+typedef enum { DELE_POSITIONS_ENTITY, DELE_POSITIONS_ALL } dele_depth_positions;
+extern const char *const dele_depth_positions_name[]; /* "entity", "all"; NULL */
+
 typedef struct {
-    const char *positions; /* "entity" or "all" */
+    dele_depth_positions positions;
     double threshold;      /* a layer counts where D1 is above it, nats a token */
-    const char *chat;      /* "none", "auto", "olmo", "smollm2" */
+    dele_chat chat;
     const char *template;  /* what is around the prompt, {} in its place; "": nothing */
     int limit;             /* rows read; 0: all */
     int memory;            /* MiB for states and batches, beside the three models */
     bool reference;
 } dele_depth_opts;
 
-#define DELE_DEPTH_DEFAULTS                                                                        \
-    ((dele_depth_opts){                                                                            \
-        .positions = "entity", .threshold = 0.05, .chat = "none", .template = "", .memory = 1024})
+#define DELE_DEPTH_DEFAULTS ((dele_depth_opts){.threshold = 0.05, .template = "", .memory = 1024})
 
 typedef struct {
     int line;             /* in the file */

@@ -10,15 +10,12 @@
 #include "text/row_texts.h"
 
 const char *const dele_depth_model_name[DELE_N_DEPTH_MODELS] = {"full", "retain", "unlearned"};
+const char *const dele_depth_positions_name[] = {"entity", "all", NULL};
 
 static const char *const blanks = " \t\r\n\v\f";
 
 dele_status dele_depth_check(const dele_depth_opts *o, dele_err *err)
 {
-    dele_chat chat;
-    if (strcmp(o->positions, "entity") && strcmp(o->positions, "all"))
-        return dele_fail(err, DELE_ERR_USAGE, "--positions %s: choose entity (as published) or all",
-                         o->positions);
     if (!(o->threshold >= 0))
         return dele_fail(err, DELE_ERR_USAGE, "--threshold %g: it is in nats a token, 0 or more",
                          o->threshold);
@@ -29,7 +26,7 @@ dele_status dele_depth_check(const dele_depth_opts *o, dele_err *err)
     if (*o->template && !strstr(o->template, "{}"))
         return dele_fail(err, DELE_ERR_USAGE, "--template \"%s\" has no {} where the question goes",
                          o->template);
-    return dele_chat_parse(&chat, o->chat, NULL, err);
+    return DELE_OK;
 }
 
 /* ---- do the models belong together? ---------------------------------------------------------- */
@@ -221,7 +218,7 @@ dele_status dele_depth_read(dele_depth *depth, const char *path,
         if (models[m]->config.context < x.context) x.context = models[m]->config.context;
     dele_records r = {0};
     const cJSON *json;
-    if (!dele_chat_parse(&x.chat, opts->chat, full->tokenizer, err) &&
+    if (!dele_chat_resolve(&x.chat, opts->chat, full->tokenizer, err) &&
         !dele_records_open(&r, path, err))
         while ((!opts->limit || depth->n < (size_t)opts->limit) &&
                (json = dele_records_next(&r, err)))

@@ -188,7 +188,7 @@ cJSON *dele_depth_json(const dele_depth *d, const dele_depth_stats *stats)
     cJSON_AddItemToObject(json, "logp", s = cJSON_CreateObject());
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++)
         put_mean(s, dele_depth_model_name[m], &stats->s[m]);
-    cJSON_AddStringToObject(json, "positions", d->opts.positions);
+    cJSON_AddStringToObject(json, "positions", dele_depth_positions_name[d->opts.positions]);
     put(json, "threshold", d->opts.threshold);
     cJSON_AddNumberToObject(json, "layers", d->n_layers);
     return json;

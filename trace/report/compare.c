@@ -12,11 +12,6 @@ const dele_metric dele_compared_metric[DELE_N_COMPARED] = {DELE_PROB, DELE_LOGP}
 
 /* ---- the same experiment --------------------------------------------------------------------- */
 
-static const char *corruption_of(const dele_trace *trace)
-{
-    return trace->opts.corrupt ? trace->opts.corrupt : "noise";
-}
-
 /* What the noise is drawn from: its distribution's first letter, as --noise spells it; "" is a
  * sigma given verbatim. */
 static char distribution_of(const dele_trace *trace)
@@ -60,9 +55,10 @@ static bool edges_matter(const dele_comparison *c)
 static dele_status same_experiment(const dele_comparison *c, dele_err *err)
 {
     const dele_trace *a = &c->before, *b = &c->after;
-    bool noise = !strcmp(corruption_of(a), "noise");
-    if (strcmp(corruption_of(a), corruption_of(b)))
-        return refuse("--corrupt", corruption_of(a), corruption_of(b), err);
+    bool noise = a->opts.corrupt == DELE_CORRUPT_NOISE;
+    if (a->opts.corrupt != b->opts.corrupt)
+        return refuse("--corrupt", dele_corrupt_name[a->opts.corrupt],
+                      dele_corrupt_name[b->opts.corrupt], err);
     if (a->noising != b->noising)
         return refuse("--direction", a->noising ? "noising" : "denoising",
                       b->noising ? "noising" : "denoising", err);
@@ -86,7 +82,7 @@ static dele_status warn(dele_comparison *c, dele_arena *arena, dele_err *err)
 {
     const dele_trace *a = &c->before, *b = &c->after;
     const char *x = a->opts.noise ? a->opts.noise : "", *y = b->opts.noise ? b->opts.noise : "";
-    if (strcmp(corruption_of(a), "noise")) return DELE_OK;
+    if (a->opts.corrupt != DELE_CORRUPT_NOISE) return DELE_OK;
     const char **next = c->warnings;
     if (a->sigma != b->sigma)
         *next++ = dele_printf(arena, err,
@@ -96,10 +92,11 @@ static dele_status warn(dele_comparison *c, dele_arena *arena, dele_err *err)
     else if (distribution_of(a) == 't' && strcmp(x, y))
         *next++ =
             dele_printf(arena, err, "the noise levels differ: --noise %s before, %s after", x, y);
-    if (dele_shares_noise(a) != dele_shares_noise(b))
-        *next++ = dele_printf(arena, err, "the noise was %s before, %s after (--noise-seed)",
-                              dele_shares_noise(a) ? "shared by all facts" : "drawn for each fact",
-                              dele_shares_noise(b) ? "shared by all facts" : "drawn for each fact");
+    if (dele_shares_noise(&a->opts) != dele_shares_noise(&b->opts))
+        *next++ = dele_printf(
+            arena, err, "the noise was %s before, %s after (--noise-seed)",
+            dele_shares_noise(&a->opts) ? "shared by all facts" : "drawn for each fact",
+            dele_shares_noise(&b->opts) ? "shared by all facts" : "drawn for each fact");
     c->n_warnings = (int)(next - c->warnings);
     return err->code;
 }

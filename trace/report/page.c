@@ -352,11 +352,11 @@ static dele_status put_trace(FILE *to, const dele_trace *trace, const dele_trace
     fputs(",\"sigma\":", to);
     put_number(to, trace->sigma);
     put_named(to, "model", trace->model);
-    put_named(to, "direction", trace->noising ? "noise" : "denoise");
-    put_named(to, "corrupt", trace->opts.corrupt);
+    put_named(to, "direction", dele_direction_name[trace->noising]);
+    put_named(to, "corrupt", dele_corrupt_name[trace->opts.corrupt]);
     put_named(to, "noise", trace->opts.sigma > 0 ? "" : trace->opts.noise); /* sigma verbatim */
     fprintf(to, ",\"replace\":%s", trace->opts.replace ? "true" : "false");
-    put_named(to, "edges", trace->paper_edges ? "paper" : "code");
+    put_named(to, "edges", dele_edges_name[trace->paper_edges]);
     put_names(to, "metrics", dele_metric_name, DELE_N_METRICS);
     put_names(to, "groups", dele_category_name, DELE_N_CATEGORIES);
     put_number_array(to, "high", stats->high, DELE_N_METRICS);

@@ -42,16 +42,16 @@ void dele_picture_number(FILE *to, double x)
 /* only: the one fact of the picture, or NULL. */
 static void corruption(FILE *to, const dele_trace *trace, const dele_traced *only)
 {
-    const char *by = trace->opts.corrupt ? trace->opts.corrupt : "noise",
-               *noise = trace->opts.noise;
-    if (!strcmp(by, "tokens")) {
+    const dele_corrupt_by by = trace->opts.corrupt;
+    const char *noise = trace->opts.noise;
+    if (by == DELE_CORRUPT_TOKENS) {
         fputs("another subject's tokens", to);
         if (!only || !only->partner) return;
         fputs(" (", to);
         dele_picture_text(to, only->partner);
         fputc(')', to);
-    } else if (strcmp(by, "noise")) {
-        fprintf(to, "%s ablation", by);
+    } else if (by != DELE_CORRUPT_NOISE) {
+        fprintf(to, "%s ablation", dele_corrupt_name[by]);
     } else {
         if (trace->opts.sigma > 0 || !noise || !*noise)
             fprintf(to, "noise of sigma %.3g", trace->sigma);
