@@ -83,25 +83,36 @@ static const char *const tiny[] = {"llama-tied", "llama-untied", "olmo-tied", "o
                                    "llama-bias"};
 enum { N_TINY = sizeof tiny / sizeof *tiny };
 
+/* A model against the logits of its fixture. */
+static void agrees(fixture *f, const char *logits_path, const char *name)
+{
+    cJSON *json = load_json(logits_path);
+    const cJSON *rows = cJSON_GetObjectItem(json, "logits"), *row, *x;
+    const float *logits = all_logits(f, ids_of(f, cJSON_GetObjectItem(json, "ids")));
+    cJSON_ArrayForEach(row, rows)
+    {
+        double scale = 0;
+        cJSON_ArrayForEach(x, row) scale = fmax(scale, fabs(x->valuedouble));
+        cJSON_ArrayForEach(x, row) near(*logits++, x->valuedouble, scale, name);
+    }
+    cJSON_Delete(json);
+}
+
+/* As a directory, and as a GGUF by llama.cpp's names where there is one. */
 static void tiny_random_models_agree_with_transformers(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_TINY; i++) {
         fixture f;
-        char path[512];
+        char path[512], logits[540], gguf[540];
         snprintf(path, sizeof path, "%s/fixtures/tiny-%s", DELE_TESTS_DIR, tiny[i]);
+        snprintf(logits, sizeof logits, "%s/logits.json", path);
+        snprintf(gguf, sizeof gguf, "%s.gguf", path);
         if (!try_open(&f, path)) fail_msg("%s is missing", path);
-        strcat(path, "/logits.json");
-        cJSON *json = load_json(path);
-        const cJSON *rows = cJSON_GetObjectItem(json, "logits"), *row, *x;
-        const float *logits = all_logits(&f, ids_of(&f, cJSON_GetObjectItem(json, "ids")));
-        cJSON_ArrayForEach(row, rows)
-        {
-            double scale = 0;
-            cJSON_ArrayForEach(x, row) scale = fmax(scale, fabs(x->valuedouble));
-            cJSON_ArrayForEach(x, row) near(*logits++, x->valuedouble, scale, tiny[i]);
-        }
-        cJSON_Delete(json);
+        agrees(&f, logits, tiny[i]);
+        close_fixture(&f);
+        if (!try_open(&f, gguf)) continue;
+        agrees(&f, logits, gguf);
         close_fixture(&f);
     }
 }

@@ -30,12 +30,16 @@ static double number(const cJSON *object, const char *name)
     return x->valuedouble;
 }
 
-static void open_world(world *w)
+#define FIXTURES DELE_TESTS_DIR "/fixtures/"
+static const struct {
+    const char *updates, *model;
+} OF[] = {{FIXTURES "trainer_updates.json", FIXTURES "tiny-llama-tied"}};
+
+static void open_world(world *w, size_t which)
 {
     dele_err err = {0};
-    *w = (world){.file = dele_json_load(DELE_TESTS_DIR "/fixtures/trainer_updates.json", &err)};
-    if (!w->file ||
-        dele_model_load(&w->model, DELE_TESTS_DIR "/fixtures/tiny-llama-tied", &w->arena, &err) ||
+    *w = (world){.file = dele_json_load(OF[which].updates, &err)};
+    if (!w->file || dele_model_load(&w->model, OF[which].model, &w->arena, &err) ||
         dele_mask_parse(&w->mask, &w->model, "all", "all", &w->arena, &err))
         fail_msg("%s", err.msg);
     const cJSON *row, *id;
@@ -96,12 +100,11 @@ static void gaps(double gap[2], const world *w, const cJSON *run)
     }
 }
 
-static void ten_updates_are_the_trainers(void **state)
+static void updates_are_the_trainers(size_t which)
 {
-    (void)state;
     world w;
     for (int i = 0; i < 3; i++) {
-        open_world(&w);
+        open_world(&w, which);
         const cJSON *run = cJSON_GetArrayItem(cJSON_GetObjectItem(w.file, "runs"), i);
         FILE *steps = tmpfile();
         char line[512];
@@ -124,9 +127,15 @@ static void ten_updates_are_the_trainers(void **state)
         fclose(steps);
         gaps(gap, &w, run);
         if (gap[0] > 1e-4 || gap[1] > 1e-4)
-            fail_msg("weights differ by %g, norms by %g", gap[0], gap[1]);
+            fail_msg("%s: weights differ by %g, norms by %g", OF[which].model, gap[0], gap[1]);
         close_world(&w);
     }
+}
+
+static void ten_updates_are_the_trainers(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < sizeof OF / sizeof *OF; which++) updates_are_the_trainers(which);
 }
 
 /* What the tolerance can see: either habit of before is far outside of it. */
@@ -136,7 +145,7 @@ static void decayed_norms_and_a_first_rate_above_zero_are_another_run(void **sta
     for (int old = 0; old < 2; old++) {
         world w;
         double gap[2];
-        open_world(&w);
+        open_world(&w, 0);
         const cJSON *run = cJSON_GetArrayItem(cJSON_GetObjectItem(w.file, "runs"), 0);
         dele_train_options o = DELE_TRAIN_DEFAULTS;
         if (old)
