@@ -34,6 +34,7 @@ static const dele_config CONFIGS[] = {
     CONFIG(olmo,  3, 32, 48, 4, 4, .tied = true, .clip_qkv = 1.3f),
     CONFIG(olmo,  2, 32, 48, 4, 4, .tied = false),
     CONFIG(llama, 2, 32, 48, 4, 2, .tied = true, .attention_bias = true, .mlp_bias = true),
+    CONFIG(qwen2, 2, 32, 48, 4, 2, .tied = false),
 };
 /* clang-format on */
 enum { N_CONFIGS = sizeof CONFIGS / sizeof *CONFIGS };

@@ -14,7 +14,8 @@
 static void parameter_counts_are_the_published_ones(void **state)
 {
     (void)state;
-    const dele_family *const olmo = &dele_family_olmo, *const llama = &dele_family_llama;
+    const dele_family *const olmo = &dele_family_olmo, *const llama = &dele_family_llama,
+                             *const qwen2 = &dele_family_qwen2;
     const struct {
         const dele_family *family;
         int n_layers, hidden_size, n_heads, n_kv_heads, head_dim, intermediate_size, vocab;
@@ -29,7 +30,11 @@ static void parameter_counts_are_the_published_ones(void **state)
         {llama, 24, 2048, 32, 32, 64, 8192, 49152, true, 1711376384},    /* SmolLM2-1.7B */
         {llama, 32, 4096, 32, 32, 128, 11008, 32000, false, 6738415616}, /* Llama-2-7b */
         {llama, 22, 2048, 32, 4, 64, 5632, 32000, false, 1100048384},    /* TinyLlama-1.1B */
-        {llama, 32, 4096, 32, 8, 128, 14336, 128256, false, 8030261248}  /* Llama-3-8B */
+        {llama, 32, 4096, 32, 8, 128, 14336, 128256, false, 8030261248}, /* Llama-3-8B */
+        {qwen2, 24, 896, 14, 2, 64, 4864, 151936, true, 494032768},      /* Qwen2.5-0.5B */
+        {qwen2, 28, 1536, 12, 2, 128, 8960, 151936, true, 1543714304},   /* Qwen2.5-1.5B */
+        {qwen2, 36, 2048, 16, 2, 128, 11008, 151936, true, 3085938688},  /* Qwen2.5-3B */
+        {qwen2, 28, 3584, 28, 4, 128, 18944, 152064, false, 7615616512}  /* Qwen2.5-7B */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dele_arena arena = {0};
@@ -94,6 +99,10 @@ static void what_is_multiplied_together_lies_together(void **state)
     "\"num_attention_heads\":2,\"vocab_size\":10,\"rms_norm_eps\":1e-5"
 #define OLMO_BASE                                                                                  \
     "\"model_type\":\"olmo\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2,"  \
+    "\"num_attention_heads\":2,\"vocab_size\":10"
+
+#define QWEN2_BASE                                                                                 \
+    "\"model_type\":\"qwen2\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_layers\":2," \
     "\"num_attention_heads\":2,\"vocab_size\":10"
 
 static dele_status parse(dele_config *c, const char *text, dele_err *err)
@@ -170,6 +179,9 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
         {LLAMA_BASE ",\"head_dim\":5", "odd"},
         {LLAMA_BASE ",\"num_key_value_heads\":3", "key/value"},
         {LLAMA_BASE ",\"vocab_size\":11", "vocab_size"}, /* twice */
+        {QWEN2_BASE ",\"num_key_value_heads\":2,\"use_sliding_window\":true", "use_sliding_window"},
+        {QWEN2_BASE, "num_key_value_heads"}, /* not the number of heads, as it is for others */
+        {LLAMA_BASE ",\"use_sliding_window\":true", "use_sliding_window"},
         {"\"model_type\":\"gpt2\"", "gpt2"},
         {"\"hidden_size\":8", "model_type"},
         {"\"num_hidden_layers\":2,\"model_type\":\"llama\",\"hidden_size\":-8", "hidden_size"},
@@ -201,6 +213,10 @@ static void inert_and_foreign_keys_are_let_be(void **state)
         "\"layer_types\":[\"full_attention\",\"full_attention\"],\"head_dim\":6}";
     if (parse(&c, text, &err)) fail_msg("%s", err.msg);
     assert_int_equal(c.head_dim, 6);
+    const char *window = "{" QWEN2_BASE ",\"num_key_value_heads\":1,\"use_sliding_window\":false,"
+                         "\"sliding_window\":4096,\"max_window_layers\":1}";
+    if (parse(&c, window, &err)) fail_msg("%s", err.msg);
+    assert_true(c.norm_eps == 1e-6f && c.context == 32768 && c.rope_theta == 10000);
 }
 
 static void a_written_config_reads_back_the_same(void **state)

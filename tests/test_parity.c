@@ -79,8 +79,8 @@ static void near(double ours, double theirs, double scale, const char *what)
         fail_msg("%s: %.7g, reference %.7g", what, ours, theirs);
 }
 
-static const char *const tiny[] = {"llama-tied", "llama-untied", "olmo-tied", "olmo-clip",
-                                   "llama-bias"};
+static const char *const tiny[] = {"llama-tied", "llama-untied", "olmo-tied",
+                                   "olmo-clip",  "llama-bias",   "qwen2"};
 enum { N_TINY = sizeof tiny / sizeof *tiny };
 
 /* A model against the logits of its fixture. */

@@ -33,7 +33,8 @@ static double number(const cJSON *object, const char *name)
 #define FIXTURES DELE_TESTS_DIR "/fixtures/"
 static const struct {
     const char *updates, *model;
-} OF[] = {{FIXTURES "trainer_updates.json", FIXTURES "tiny-llama-tied"}};
+} OF[] = {{FIXTURES "trainer_updates.json", FIXTURES "tiny-llama-tied"},
+          {FIXTURES "trainer_updates_qwen2.json", FIXTURES "tiny-qwen2"}};
 
 static void open_world(world *w, size_t which)
 {

@@ -77,6 +77,8 @@ def configs():
                          ("v4", {"rope_parameters": None, "rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2.0},
                                  "torch_dtype": "bfloat16", "eos_token_id": [2, 3]})):
         put("config", f"{name}.json", json.dumps({k: v for k, v in {**base, **change}.items() if v is not None}))
+    fixtures = pathlib.Path(__file__).parents[1] / "fixtures"
+    put("config", "qwen2.json", (fixtures / "tiny-qwen2/config.json").read_bytes())
 
 
 def data():

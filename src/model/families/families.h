@@ -7,7 +7,8 @@
 
 #define DELE_FAMILIES(X)                                                                           \
     X(llama)                                                                                       \
-    X(olmo)
+    X(olmo)                                                                                        \
+    X(qwen2)
 
 #define X(name) extern const dele_family dele_family_##name;
 DELE_FAMILIES(X)
