@@ -223,6 +223,121 @@ static void a_packed_model_says_what_it_said(void **state)
     }
 }
 
+/* Every row of a site, read in one patch of a run of rows: what one patch a row reads. */
+static void a_run_of_rows_reads_what_its_rows_read(void **state)
+{
+    (void)state;
+    static const dele_site sites[] = {DELE_EMBED,    DELE_RESID_PRE, DELE_HEAD_OUT,  DELE_ATTN_OUT,
+                                      DELE_RESID_MID, DELE_MLP_OUT,   DELE_RESID_POST};
+    for (int which = 0; which < N_CONFIGS; which++)
+        for (size_t k = 0; k < sizeof sites / sizeof *sites; k++) {
+            fixture f;
+            dele_run run = {0};
+            float at_once[T * 32], by_row[T * 32];
+            dele_patch run_of_rows, rows[T * 4];
+            open_fixture(&f, which);
+            const size_t heads = sites[k] == DELE_HEAD_OUT ? (size_t)f.model.config.n_heads : 1,
+                         width = (size_t)f.model.config.hidden_size, each = width / heads;
+            run_of_rows = (dele_patch){.n_rows = T, .site = sites[k], .op = DELE_READ,
+                                       .head = DELE_ALL_HEADS, .seen = at_once};
+            for (size_t i = 0; i < T * heads; i++)
+                rows[i] = (dele_patch){.row = (int)(i / heads), .site = sites[k], .op = DELE_READ,
+                                       .head = (int)(i % heads), .seen = by_row + i * each};
+            dele_segment s = {.tokens = f.tokens, .n_rows = T};
+            dele_batch batch = {.segments = &s, .n_segments = 1, .output_rows = f.rows,
+                                .n_output_rows = T, .patches = &run_of_rows, .n_patches = 1};
+            forward(&run, &f.model, &batch);
+            assert_int_equal(run.patches_applied, 1);
+            batch.patches = rows, batch.n_patches = T * heads;
+            forward(&run, &f.model, &batch);
+            assert_memory_equal(at_once, by_row, T * width * sizeof *by_row);
+            dele_run_release(&run);
+            close_fixture(&f);
+        }
+}
+
+/* Replacing, adding and scaling over a run of rows does what one patch a row does. */
+static void a_run_of_rows_is_patched_as_its_rows_are(void **state)
+{
+    (void)state;
+    static const dele_patch_op ops[] = {DELE_REPLACE, DELE_ADD, DELE_SCALE};
+    enum { FROM = 2, N = 4 };
+    for (int site = DELE_RESID_PRE; site <= DELE_RESID_POST; site++)
+        for (size_t k = 0; k < sizeof ops / sizeof *ops; k++) {
+            fixture f;
+            dele_run run = {0};
+            float value[N * 32], at_once[T * 32];
+            dele_patch rows[N * 4];
+            open_fixture(&f, 0);
+            const size_t heads = site == DELE_HEAD_OUT ? (size_t)f.model.config.n_heads : 1,
+                         width = (size_t)f.model.config.hidden_size, each = width / heads;
+            for (size_t i = 0; i < N * width; i++) value[i] = (float)sin((double)i);
+            for (size_t i = 0; i < N * heads; i++)
+                rows[i] = (dele_patch){.layer = 1, .row = FROM + (int)(i / heads),
+                                       .site = (dele_site)site, .op = ops[k],
+                                       .head = (int)(i % heads),
+                                       .value = ops[k] == DELE_SCALE ? value + 1 : value + i * each};
+            dele_patch run_of_rows = rows[0];
+            run_of_rows.n_rows = N, run_of_rows.head = DELE_ALL_HEADS;
+            dele_segment s = {.tokens = f.tokens, .n_rows = T};
+            dele_batch batch = {.segments = &s, .n_segments = 1, .output_rows = f.rows,
+                                .n_output_rows = T, .patches = &run_of_rows, .n_patches = 1};
+            forward(&run, &f.model, &batch);
+            memcpy(at_once, run.final, T * width * sizeof *at_once);
+            batch.patches = rows, batch.n_patches = N * heads;
+            forward(&run, &f.model, &batch);
+            assert_memory_equal(at_once, run.final, T * width * sizeof *at_once);
+            dele_run_release(&run);
+            close_fixture(&f);
+        }
+}
+
+/* Rows 0 .. 3 start at layer 0, rows 4 .. 8 at layer 1: a run over both meets only some at layer 0. */
+static void a_run_of_rows_of_which_some_are_not_computed_is_an_error(void **state)
+{
+    (void)state;
+    fixture f;
+    dele_run run = {0};
+    dele_err err = {0};
+    float seen[T * 32];
+    open_fixture(&f, 0);
+    float *states = dele_alloc(&f.arena, 5, 32 * sizeof *states, &err);
+    dele_segment s[] = {{.tokens = f.tokens, .n_rows = 4},
+                        {.states = states, .n_rows = 5, .start_layer = 1}};
+    dele_patch patch = {.n_rows = T, .site = DELE_RESID_POST, .op = DELE_READ, .seen = seen};
+    dele_batch batch = {.segments = s, .n_segments = 2, .patches = &patch, .n_patches = 1};
+    assert_int_equal(dele_forward(&run, &f.model, &batch, &err), DELE_ERR_DATA);
+    patch.layer = 1;
+    err = (dele_err){0};
+    assert_int_equal(dele_forward(&run, &f.model, &batch, &err), DELE_OK);
+    patch.n_rows = T + 1;
+    assert_int_equal(dele_forward(&run, &f.model, &batch, &err), DELE_ERR_DATA);
+    dele_run_release(&run);
+    close_fixture(&f);
+}
+
+/* What a pass is said to take is what it takes. */
+static void the_memory_of_a_pass_is_counted_by_the_code_that_allocates_it(void **state)
+{
+    (void)state;
+    for (int which = 0; which < N_CONFIGS; which++)
+        for (int keep = 0; keep < 2; keep++) {
+            fixture f;
+            dele_run run = {0};
+            open_fixture(&f, which);
+            dele_segment s = {.tokens = f.tokens, .n_rows = T};
+            dele_batch batch = {.segments = &s, .n_segments = 1, .output_rows = f.rows,
+                                .n_output_rows = T, .keep_for_backward = keep};
+            const dele_pass_size size = {.n_rows = T, .n_segments = 1, .n_output_rows = T,
+                                         .longest = T, .keep_for_backward = keep};
+            forward(&run, &f.model, &batch);
+            const size_t said = dele_forward_bytes(&f.model.config, &size);
+            assert_true(said <= run.arena.used && run.arena.used <= said + 4096);
+            dele_run_release(&run);
+            close_fixture(&f);
+        }
+}
+
 static void a_patch_that_meets_no_row_is_an_error(void **state)
 {
     (void)state;
@@ -608,6 +723,10 @@ int main(void)
         cmocka_unit_test(late_joiners_and_neighbours_change_nothing),
         cmocka_unit_test(packed_matrices_give_the_same_products),
         cmocka_unit_test(a_packed_model_says_what_it_said),
+        cmocka_unit_test(a_run_of_rows_reads_what_its_rows_read),
+        cmocka_unit_test(a_run_of_rows_is_patched_as_its_rows_are),
+        cmocka_unit_test(a_run_of_rows_of_which_some_are_not_computed_is_an_error),
+        cmocka_unit_test(the_memory_of_a_pass_is_counted_by_the_code_that_allocates_it),
         cmocka_unit_test(a_patch_that_meets_no_row_is_an_error),
         cmocka_unit_test(a_model_with_too_little_memory_fails_politely),
         cmocka_unit_test(every_gradient_predicts_the_loss),

@@ -1,5 +1,8 @@
 /* What is true of model files: sizes, both generations of config.json, every way there and back,
  * every lie refused. */
+#include <math.h>
+
+#include "model/forward.h"
 #include "model_files.h"
 
 #include "base/file_out.h"
@@ -787,6 +790,65 @@ static void the_embedded_model_comes_back_as_it_was_in_its_dtype_and_in_a_wider_
     dele_model_release(&m);
 }
 
+/* Trains one tensor of a bf16 model (its weights become others), saves with "keep": the file's type
+ * and size stay, frozen tensors have their bytes, the trained one its weights rounded to bf16. */
+static void a_checkpoint_keeps_its_type_and_the_bytes_of_what_is_frozen(void **state)
+{
+    place *p = *state;
+    dele_model m, before, after;
+    load(p, &m, DELE_TESTS_DIR "/../data/models/demo");
+    load(p, &before, DELE_TESTS_DIR "/../data/models/demo");
+    dele_tensor *t = dele_model_tensor(&m, DELE_SLOT_UP, 3); /* shares a product with GATE */
+    bool *trains = DELE_NEW(&p->arena, bool, m.n_tensors, &p->err);
+    trains[t - m.tensors] = true;
+    assert_int_equal(dele_model_train(&m, trains, &p->err), DELE_OK);
+    for (size_t i = 0; i < t->rows * t->cols; i++) t->data[i] *= 1.37f;
+    char *out = sub(p, "kept");
+    save(p, &m, out, "keep");
+    load(p, &after, out);
+    assert_int_equal(after.map[0].size, before.map[0].size);
+    for (size_t i = 0; i < m.n_tensors; i++) {
+        const dele_matrix_part *a = &before.tensors[i].stored, *b = &after.tensors[i].stored;
+        const size_t n = m.tensors[i].rows * m.tensors[i].cols;
+        assert_int_equal(b->type, DELE_DTYPE_BF16);
+        if (!trains[i]) {
+            assert_memory_equal(a->data, b->data, 2 * n);
+            continue;
+        }
+        uint16_t *rounded = dele_alloc(&p->arena, n, sizeof *rounded, &p->err);
+        assert_true(dele_dtype_write(rounded, t->data, DELE_DTYPE_BF16, n));
+        assert_memory_equal(rounded, b->data, 2 * n);
+    }
+    dele_model_release(&after);
+    dele_model_release(&before);
+    dele_model_release(&m);
+}
+
+static void weights_that_stay_in_the_file_give_the_states_of_a_float32_copy(void **state)
+{
+    place *p = *state;
+    enum { ROWS = 6 };
+    static const int ids[ROWS] = {3, 17, 40, 5, 29, 11}, rows[ROWS] = {0, 1, 2, 3, 4, 5};
+    dele_model mapped, wide;
+    dele_run run[2] = {{.n_rows = 0}, {.n_rows = 0}};
+    load(p, &mapped, DELE_TESTS_DIR "/../data/models/demo");
+    assert_int_equal(dele_model_load_wide(&wide, DELE_TESTS_DIR "/../data/models/demo", 64,
+                                          &p->arena, &p->err),
+                     DELE_OK);
+    assert_null(mapped.layers[0].attn.qkv.wide);
+    assert_non_null(wide.layers[0].attn.qkv.wide);
+    const dele_segment s = {.tokens = ids, .n_rows = ROWS};
+    const dele_batch batch = {
+        .segments = &s, .n_segments = 1, .output_rows = rows, .n_output_rows = ROWS};
+    assert_int_equal(dele_forward(&run[0], &mapped, &batch, &p->err), DELE_OK);
+    assert_int_equal(dele_forward(&run[1], &wide, &batch, &p->err), DELE_OK);
+    for (size_t i = 0; i < ROWS * (size_t)wide.config.hidden_size; i++)
+        assert_true(fabsf(run[0].final[i] - run[1].final[i]) < 1e-4f);
+    for (int i = 0; i < 2; i++) dele_run_release(&run[i]);
+    dele_model_release(&wide);
+    dele_model_release(&mapped);
+}
+
 static void tinystories_comes_back_as_it_was(void **state)
 {
     place *p = *state;
@@ -857,6 +919,8 @@ int main(int argc, char **argv)
         IN_PLACE(a_config_that_claims_too_much_costs_no_memory),
         IN_PLACE(a_tokenizer_larger_than_the_embedding_is_refused),
         IN_PLACE(the_embedded_model_comes_back_as_it_was_in_its_dtype_and_in_a_wider_one),
+        IN_PLACE(a_checkpoint_keeps_its_type_and_the_bytes_of_what_is_frozen),
+        IN_PLACE(weights_that_stay_in_the_file_give_the_states_of_a_float32_copy),
     };
     const struct CMUnitTest shared[] = {
         IN_PLACE(tinystories_comes_back_as_it_was),
