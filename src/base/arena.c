@@ -52,6 +52,8 @@ static char *exactly(size_t cap)
 static dele_arena_block *block_new(dele_arena *arena, size_t need, dele_err *err)
 {
     size_t cap = PER_OBJECT || need > BLOCK ? need : BLOCK;
+    if (cap < arena->ahead) cap = arena->ahead;
+    arena->ahead = 0;
     if (arena->limit && arena->reserved + cap > arena->limit) {
         dele_fail(err, DELE_ERR_MEMORY,
                   "out of memory: %zu MiB more were needed beyond a limit of %zu MiB", cap >> 20,
@@ -156,10 +158,24 @@ char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, 
     return out;
 }
 
+/* One block for all that was used, and a quarter more, so that an arena that grows a little with
+ * every reset is not allocated anew each time.  The quarter is address space until it is used. */
+static size_t one_block(const dele_arena *arena)
+{
+    const size_t cap = arena->used + arena->used / 4;
+    return arena->limit && cap > arena->limit ? arena->limit : cap;
+}
+
 void dele_arena_reset(dele_arena *arena)
 {
     if (PER_OBJECT) {
         dele_arena_release(arena); /* so that what is used behind a reset is seen */
+        return;
+    }
+    if (arena->first && arena->first->next) {
+        const size_t ahead = one_block(arena);
+        dele_arena_release(arena);
+        arena->ahead = ahead;
         return;
     }
     for (dele_arena_block *b = arena->first; b; b = b->next) b->used = 0;

@@ -4,9 +4,10 @@
  *   [ a | b | ····· ]  [ a large one, of its own ]    [ c | d | e |·········· ]   <- bump here
  *
  * An arena is a chain of blocks.  Allocations are zeroed, 64-byte aligned, and live until the arena
- * is released or reset; nothing is freed alone.  A reset keeps the blocks, so that a loop which
- * resets and refills an arena allocates from the system only in its first iteration.  An arena is
- * initialised to zero.
+ * is released or reset; nothing is freed alone.  A reset keeps the memory: one block, or in place of
+ * several one that is as large as what was used.  A loop which resets and refills an arena thus
+ * allocates from the system only in its first iterations, and iterations of different sizes leave no
+ * unused blocks behind.  An arena is initialised to zero.
  *
  * An arena that `counts` takes address space, and no memory until something is written to it.  The
  * code that lays out a pass runs on one to learn `used`, so that what is foretold and what is
@@ -28,6 +29,7 @@ typedef struct dele_arena_block dele_arena_block;
 typedef struct {
     dele_arena_block *first, *current;
     size_t used, reserved, limit;
+    size_t ahead; /* the least size of the next block */
     bool counts;
 } dele_arena;
 
@@ -50,7 +52,7 @@ char *dele_printf(dele_arena *arena, dele_err *err, const char *format, ...)
 /* Text from outside, escaped as dele_text_show does it. */
 char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, dele_err *err);
 
-void dele_arena_reset(dele_arena *arena);   /* frees all allocations, keeps the blocks */
+void dele_arena_reset(dele_arena *arena);   /* frees all allocations, keeps the memory */
 void dele_arena_release(dele_arena *arena); /* accepts a zeroed arena */
 
 #endif

@@ -211,6 +211,17 @@ dele_status dele_map_open(dele_map *map, const char *path, dele_err *err)
     return status;
 }
 
+void dele_map_drop(const dele_map *map, const void *data, size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)data,
+                    map_from = (uintptr_t)map->data;
+    if (!map->data || from < map_from || from - map_from > map->size ||
+        bytes > map->size - (from - map_from))
+        return;
+    const uintptr_t first = (from + page - 1) / page * page, end = (from + bytes) / page * page;
+    if (first < end) (void)madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 void dele_map_close(dele_map *map)
 {
     if (map->data) unwatch(map);

@@ -42,6 +42,16 @@ dele_status dele_kv_init(dele_kv *kv, const dele_config *config, const dele_kv *
     return kv->v ? DELE_OK : DELE_ERR_MEMORY;
 }
 
+size_t dele_kv_bytes(const dele_config *config, int capacity)
+{
+    dele_arena counted = {.counts = true};
+    dele_kv kv;
+    dele_status status = dele_kv_init(&kv, config, NULL, 0, capacity, &counted, NULL);
+    const size_t bytes = counted.used;
+    dele_arena_release(&counted);
+    return status ? SIZE_MAX : bytes;
+}
+
 dele_status dele_run_tile(dele_run *run, const dele_model *model, dele_err *err)
 {
     size_t most = linear_tile(&model->head);
@@ -58,6 +68,15 @@ dele_status dele_run_tile(dele_run *run, const dele_model *model, dele_err *err)
     if (!run->tile) return DELE_ERR_MEMORY;
     run->n_tile = most;
     return DELE_OK;
+}
+
+size_t dele_tile_bytes(const dele_model *model)
+{
+    dele_run counted = {.tile_arena = {.counts = true}};
+    dele_status status = dele_run_tile(&counted, model, NULL);
+    const size_t bytes = counted.tile_arena.used;
+    dele_run_release(&counted);
+    return status ? SIZE_MAX : bytes;
 }
 
 /* ---- patches --------------------------------------------------------------------------------- */
@@ -105,7 +124,8 @@ typedef struct {
     float *h;            /* [rows, d_ff] */
     dele_layer_activations shared; /* of all layers that are not kept for the backward pass */
     bool pruned;   /* in the last layer: the stream holds the tails alone */
-    size_t *tail;  /* [n_segments] rows that compacting drops from each segment's start; or NULL */
+    size_t *tail; /* [n_segments] rows that compacting drops from each segment's start; or NULL */
+    size_t *dropped, *segment; /* [n_segments] memory of tail; [rows] the segment of each row */
     int *compact_index; /* [rows] a row's index after compacting, -1: dropped */
     dele_kv_span *spans;     /* of all segments, parents first */
     size_t *first_span;      /* [n_segments + 1] */
@@ -204,16 +224,12 @@ static dele_status check_segment(const pass *p, size_t i, dele_err *err)
 static dele_status check(pass *p, dele_err *err)
 {
     const dele_batch *b = p->batch;
-    p->first = DELE_NEW(&p->run->arena, size_t, b->n_segments + 1, err);
-    p->patch = DELE_NEW(&p->run->arena, const dele_patch *, b->n_patches, err);
-    if (!p->first || !p->patch) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < b->n_segments; i++) {
         if (check_segment(p, i, err)) return err ? err->code : DELE_ERR_DATA;
-        p->first[i + 1] = p->first[i] + (size_t)b->segments[i].n_rows;
+        p->n_rows += (size_t)b->segments[i].n_rows;
     }
-    p->n_rows = p->first[b->n_segments];
     for (size_t i = 0; i < b->n_patches; i++) {
-        const dele_patch *patch = p->patch[i] = &b->patches[i];
+        const dele_patch *patch = &b->patches[i];
         if (patch->row < 0 || (size_t)patch->row + dele_patch_rows(patch) > p->n_rows)
             return dele_fail(err, DELE_ERR_DATA, "a patch names row %d of a batch of %zu",
                              patch->row + (int)dele_patch_rows(patch) - 1, p->n_rows);
@@ -226,7 +242,6 @@ static dele_status check(pass *p, dele_err *err)
             return dele_fail(err, DELE_ERR_DATA, "a patch names head %d of %d", patch->head,
                              p->c->n_heads);
     }
-    qsort(p->patch, b->n_patches, sizeof *p->patch, patch_order);
     for (size_t i = 0; i < b->n_output_rows; i++)
         if (b->output_rows[i] < 0 || (size_t)b->output_rows[i] >= p->n_rows)
             return dele_fail(err, DELE_ERR_DATA, "an output row is %d in a batch of %zu rows",
@@ -234,18 +249,19 @@ static dele_status check(pass *p, dele_err *err)
     return DELE_OK;
 }
 
+static size_t count_spans(const dele_batch *b)
+{
+    size_t n = b->n_segments;
+    for (size_t i = 0; i < b->n_segments; i++)
+        for (const dele_kv *kv = b->segments[i].parent; kv; kv = kv->parent) n++;
+    return n;
+}
+
 /* Spans of every segment: the parents' KV caches from the oldest on, then the segment's own
  * rows. */
-static dele_status lay_spans(pass *p, dele_err *err)
+static void fill_spans(pass *p)
 {
     const dele_batch *b = p->batch;
-    size_t total = 0;
-    for (size_t i = 0; i < b->n_segments; i++, total++)
-        for (const dele_kv *kv = b->segments[i].parent; kv; kv = kv->parent) total++;
-    p->spans = DELE_NEW(&p->run->arena, dele_kv_span, total, err);
-    p->span_kv = DELE_NEW(&p->run->arena, const dele_kv *, total, err);
-    p->first_span = DELE_NEW(&p->run->arena, size_t, b->n_segments + 1, err);
-    if (!p->spans || !p->span_kv || !p->first_span) return DELE_ERR_MEMORY;
     size_t at = 0;
     for (size_t i = 0; i < b->n_segments; i++) {
         const dele_segment *s = &b->segments[i];
@@ -265,7 +281,6 @@ static dele_status lay_spans(pass *p, dele_err *err)
         at += n + 1;
         p->first_span[i + 1] = at;
     }
-    return DELE_OK;
 }
 
 static float *floats(pass *p, size_t rows, size_t cols, dele_err *err)
@@ -282,13 +297,10 @@ static dele_status lay_layer(dele_layer_activations *s, const dele_config *c, si
 
 /* In the last layer the rows before a segment's first output row are dropped, unless the backward
  * pass or a patch there needs one of them. */
-static dele_status find_tails(pass *p, dele_err *err)
+static void find_tails(pass *p)
 {
     const dele_batch *b = p->batch;
-    size_t *tail = DELE_NEW(&p->run->arena, size_t, b->n_segments, err);
-    size_t *segment = DELE_NEW(&p->run->arena, size_t, p->n_rows, err);
-    p->compact_index = DELE_NEW(&p->run->arena, int, p->n_rows, err);
-    if (!tail || !segment || !p->compact_index) return DELE_ERR_MEMORY;
+    size_t *tail = p->dropped, *segment = p->segment;
     for (size_t i = 0; i < b->n_segments; i++) {
         tail[i] = (size_t)b->segments[i].n_rows;
         for (size_t row = p->first[i]; row < p->first[i + 1]; row++) segment[row] = i;
@@ -302,14 +314,29 @@ static dele_status find_tails(pass *p, dele_err *err)
             continue;
         for (size_t j = 0; j < dele_patch_rows(&b->patches[i]); j++) {
             size_t row = (size_t)b->patches[i].row + j, of = segment[row];
-            if (row - p->first[of] < tail[of]) return DELE_OK;
+            if (row - p->first[of] < tail[of]) return;
         }
     }
     int n = 0;
     for (size_t row = 0; row < p->n_rows; row++)
         p->compact_index[row] = row - p->first[segment[row]] >= tail[segment[row]] ? n++ : -1;
     p->tail = tail;
-    return DELE_OK;
+}
+
+static dele_status lay_tables(pass *p, const dele_pass_size *size, dele_arena *arena, dele_err *err)
+{
+    p->first = DELE_NEW(arena, size_t, size->n_segments + 1, err);
+    p->patch = DELE_NEW(arena, const dele_patch *, size->n_patches, err);
+    p->spans = DELE_NEW(arena, dele_kv_span, size->n_spans, err);
+    p->span_kv = DELE_NEW(arena, const dele_kv *, size->n_spans, err);
+    p->first_span = DELE_NEW(arena, size_t, size->n_segments + 1, err);
+    if (!p->first || !p->patch || !p->spans || !p->span_kv || !p->first_span)
+        return DELE_ERR_MEMORY;
+    if (size->keep_for_backward) return DELE_OK;
+    p->dropped = DELE_NEW(arena, size_t, size->n_segments, err);
+    p->segment = DELE_NEW(arena, size_t, size->n_rows, err);
+    p->compact_index = DELE_NEW(arena, int, size->n_rows, err);
+    return p->dropped && p->segment && p->compact_index ? DELE_OK : DELE_ERR_MEMORY;
 }
 
 /* The pass's memory, which depends on the size alone: dele_forward_bytes runs this to count. */
@@ -317,6 +344,7 @@ static dele_status lay_out(pass *p, const dele_pass_size *size, dele_err *err)
 {
     dele_arena *arena = &p->run->arena;
     const size_t n = size->n_rows, n_out = size->n_output_rows;
+    if (lay_tables(p, size, arena, err)) return DELE_ERR_MEMORY;
     p->x = floats(p, n, p->d_model, err);
     p->xn = floats(p, n, p->d_model, err);
     p->out = floats(p, n, p->d_model, err);
@@ -347,6 +375,8 @@ static dele_pass_size size_of(const pass *p)
     const dele_batch *b = p->batch;
     dele_pass_size size = {.n_rows = p->n_rows,
                            .n_segments = b->n_segments,
+                           .n_spans = count_spans(b),
+                           .n_patches = b->n_patches,
                            .n_output_rows = b->n_output_rows,
                            .keep_for_backward = b->keep_for_backward,
                            .lowest = b->lowest};
@@ -357,18 +387,23 @@ static dele_pass_size size_of(const pass *p)
     return size;
 }
 
-/* Positions, the angles of the rotation, the tails and the spans of the segments. */
-static dele_status prepare(pass *p, dele_err *err)
+/* Patches in order, positions, the angles of the rotation, the tails and the spans of the
+ * segments. */
+static void prepare(pass *p)
 {
     const dele_batch *b = p->batch;
     struct dele_activations *s = p->saved;
+    for (size_t i = 0; i < b->n_segments; i++)
+        p->first[i + 1] = p->first[i] + (size_t)b->segments[i].n_rows;
+    for (size_t i = 0; i < b->n_patches; i++) p->patch[i] = &b->patches[i];
+    qsort(p->patch, b->n_patches, sizeof *p->patch, patch_order);
     for (size_t i = 0; i < b->n_segments; i++)
         for (int t = 0; t < b->segments[i].n_rows; t++)
             s->pos[p->first[i] + (size_t)t] = b->segments[i].first_pos + t;
     for (size_t i = 0; i < (size_t)p->c->head_dim / 2; i++)
         s->inv_freq[i] = 1.0f / powf(p->c->rope_theta, (float)(2 * i) / (float)p->c->head_dim);
-    if (!b->keep_for_backward && find_tails(p, err)) return DELE_ERR_MEMORY;
-    return lay_spans(p, err);
+    if (!b->keep_for_backward) find_tails(p);
+    fill_spans(p);
 }
 
 static pass begin(dele_run *run, const dele_config *c)
@@ -574,8 +609,8 @@ dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batc
     p.batch = batch;
     if (check(&p, err)) return err->code;
     const dele_pass_size size = size_of(&p);
-    if (lay_out(&p, &size, err) || prepare(&p, err) || dele_run_tile(run, model, err))
-        return err->code;
+    if (lay_out(&p, &size, err) || dele_run_tile(run, model, err)) return err->code;
+    prepare(&p);
     run->n_rows = p.n_rows;
 
     for (int layer = 0; layer < c->n_layers; layer++) {

@@ -26,6 +26,9 @@ typedef struct dele_kv {
 dele_status dele_kv_init(dele_kv *kv, const dele_config *config, const dele_kv *parent,
                          int first_pos, int capacity, dele_arena *arena, dele_err *err);
 
+/* Bytes of an arena for a KV cache, counted by dele_kv_init. */
+size_t dele_kv_bytes(const dele_config *config, int capacity);
+
 typedef struct {
     const int *tokens; /* [n_rows] ids, or NULL where states are given */
     int n_rows, first_pos;
@@ -86,15 +89,20 @@ typedef struct dele_run {
 
 void dele_run_release(dele_run *run); /* accepts a zeroed run, which is also how one begins */
 
-/* What the memory of a pass depends on. */
+/* What the memory of a pass depends on, beside the config. */
 typedef struct {
-    size_t n_rows, n_segments, n_output_rows, longest; /* longest: keys of the longest segment */
+    size_t n_rows, n_segments, n_output_rows, n_patches;
+    size_t n_spans; /* of all segments: their own rows, and each parent and parent's parent */
+    size_t longest; /* keys of the longest segment */
     bool keep_for_backward;
     int lowest;
 } dele_pass_size;
 
-/* Bytes of a run's arena for a forward pass of this size, counted by the code that lays it out. */
+/* Bytes of a run's arena for a forward pass of this size, and for dele_logprobs of n rows behind
+ * it; of its tile_arena.  Counted by the code that lays them out. */
 size_t dele_forward_bytes(const dele_config *config, const dele_pass_size *size);
+size_t dele_logprobs_bytes(const dele_config *config, size_t n);
+size_t dele_tile_bytes(const dele_model *model);
 
 /* In the last layer, beyond keys and values, only each segment's rows from its first output row on
  * are computed. */

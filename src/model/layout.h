@@ -20,6 +20,9 @@ dele_status dele_group_memory(dele_tensor *group, size_t n, bool zeroed, dele_ar
  * copies. */
 void dele_model_point(dele_model *model);
 
+/* The file's pages of a tensor that has been copied are not needed for now (dele_map_drop). */
+void dele_model_drop(const dele_model *model, const dele_matrix_part *stored, size_t cols);
+
 /* Refuses a model's directory that contains a link to a file outside it, a device, a pipe, or a
  * text file larger than any model's.  Files that a copy of the model would contain are checked
  * too. */

@@ -266,15 +266,27 @@ dele_status dele_tensor_equal(bool *equal, const dele_tensor *a, const dele_tens
     return DELE_OK;
 }
 
-/* Float32 memory for a group that has none, with the weights of the file. */
-static dele_status widen_group(dele_tensor *group, size_t n, dele_arena *arena, dele_err *err)
+void dele_model_drop(const dele_model *model, const dele_matrix_part *stored, size_t cols)
+{
+    const dele_dtype_info *info = dele_dtype_of(stored->type);
+    for (size_t i = 0; i < model->n_maps; i++)
+        dele_map_drop(&model->map[i], stored->data,
+                      stored->rows * cols / info->items * info->bytes);
+}
+
+/* Float32 memory for a group that has none, with the weights of the file, whose pages are not
+ * needed from then on. */
+static dele_status widen_group(dele_model *model, dele_tensor *group, size_t n, dele_err *err)
 {
     if (group->data) return DELE_OK;
     dele_tensor wide[DELE_MATRIX_PARTS];
     memcpy(wide, group, n * sizeof *group);
-    if (dele_group_memory(wide, n, false, arena, err)) return DELE_ERR_MEMORY;
+    if (dele_group_memory(wide, n, false, &model->copies, err)) return DELE_ERR_MEMORY;
     for (size_t j = 0; j < n; j++) {
-        dele_tensor_rows(wide[j].data, &group[j], 0, group[j].rows);
+        if (!model->copies.counts) {
+            dele_tensor_rows(wide[j].data, &group[j], 0, group[j].rows);
+            dele_model_drop(model, &group[j].stored, group[j].cols);
+        }
         group[j].data = wide[j].data;
     }
     return DELE_OK;
@@ -282,7 +294,7 @@ static dele_status widen_group(dele_tensor *group, size_t n, dele_arena *arena, 
 
 static bool any_of(const bool *trains, size_t i, size_t n)
 {
-    for (size_t j = i; j < i + n; j++)
+    for (size_t j = i; trains && j < i + n; j++)
         if (trains[j]) return true;
     return false;
 }
@@ -293,7 +305,7 @@ dele_status dele_model_train(dele_model *model, const bool *trains, dele_err *er
         dele_tensor *group = &model->tensors[i];
         n = dele_model_group(model, i);
         if (!any_of(trains, i, n)) continue;
-        if (widen_group(group, n, &model->copies, err)) return DELE_ERR_MEMORY;
+        if (widen_group(model, group, n, err)) return DELE_ERR_MEMORY;
         for (size_t j = 0; j < n; j++) group[j].trained |= trains[i + j];
     }
     dele_model_point(model);
@@ -308,7 +320,7 @@ size_t dele_model_widen(dele_model *model, size_t bytes)
         dele_matrix now = {0};
         point_matrix(&now, group, n);
         const size_t need = group_floats(group, n) * sizeof(float);
-        if (now.wide || need > bytes || widen_group(group, n, &model->copies, NULL)) continue;
+        if (now.wide || need > bytes || widen_group(model, group, n, NULL)) continue;
         bytes -= need;
     }
     dele_model_point(model);
@@ -326,13 +338,32 @@ dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const
         memcpy(group, &model->tensors[i], n * sizeof *group);
         if (!any_of(trains, i, n) || !group->data) continue;
         if (dele_group_memory(group, n, false, arena, err)) return DELE_ERR_MEMORY;
-        for (size_t j = 0; j < n; j++)
+        for (size_t j = 0; j < n && !arena->counts; j++)
             memcpy(group[j].data, model->tensors[i + j].data,
                    group[j].rows * group[j].cols * sizeof *group[j].data);
     }
     dele_model_point(frozen);
     frozen->path = model->path;
     return DELE_OK;
+}
+
+dele_status dele_model_counted(dele_model *counted, const dele_model *model, dele_arena *arena,
+                               dele_err *err)
+{
+    dele_status status = dele_model_freeze(counted, model, NULL, arena, err);
+    counted->copies.counts = true;
+    return status;
+}
+
+size_t dele_model_file_bytes(const dele_model *model)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        const dele_tensor *t = &model->tensors[i];
+        const dele_dtype_info *info = dele_dtype_of(t->stored.type);
+        if (!t->data && t->stored.data) bytes += t->rows * t->cols / info->items * info->bytes;
+    }
+    return bytes;
 }
 
 void dele_model_randomise(dele_model *model, double std, uint64_t seed)

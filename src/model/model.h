@@ -58,8 +58,9 @@ dele_status dele_model_layout(dele_model *model, const dele_config *config, dele
 dele_status dele_model_train(dele_model *model, const bool *trains, dele_err *err);
 
 /* A reference model, unchanged while tensors of the first model train.  The marked tensors (and
- * those that share a product) are copied, all others are shared with the first model.  The first
- * model owns the tokenizer and the mapped files; nothing has to be released. */
+ * those that share a product) are copied, all others are shared with the first model; trains NULL:
+ * none is marked.  The first model owns the tokenizer and the mapped files; nothing has to be
+ * released. */
 dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const bool *trains,
                               dele_arena *arena, dele_err *err);
 
@@ -80,6 +81,15 @@ size_t dele_model_widen(dele_model *model, size_t bytes);
 dele_status dele_model_load_wide(dele_model *model, const char *path, int memory,
                                  dele_arena *arena, dele_err *err);
 
+/* A model of the same tensors whose copies and masters are laid out and not filled: what
+ * dele_model_widen, _train and _pack would take is in counted->copies.used and their results.  It
+ * computes nothing.  Release it before the model. */
+dele_status dele_model_counted(dele_model *counted, const dele_model *model, dele_arena *arena,
+                               dele_err *err);
+
+/* Bytes in the mapped file of the tensors that are read from there: those without float32 memory. */
+size_t dele_model_file_bytes(const dele_model *model);
+
 /* A command's option for it.  clang-format off */
 enum { DELE_DEFAULT_MEMORY = 4096 };
 #define DELE_MEMORY_OPTION(variable)                                                            \
@@ -93,8 +103,9 @@ enum { DELE_DEFAULT_MEMORY = 4096 };
 dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, dele_err *err);
 
 /* Copies of the matrices in the order of the matrix library (gemm.h), if it has one, as many as
- * `bytes` hold.  Only for a model that is not trained: the copies do not follow changes. */
-void dele_model_pack(dele_model *model, size_t bytes);
+ * `bytes` hold.  Only for a model that is not trained: the copies do not follow changes.  Returns
+ * the bytes of the copies made. */
+size_t dele_model_pack(dele_model *model, size_t bytes);
 
 /* Weights N(0, std) but norms 1; the output projections O and DOWN by std / sqrt(2 n_layers). */
 void dele_model_randomise(dele_model *model, double std, uint64_t seed);

@@ -128,22 +128,37 @@ static bool gains(dnnl_primitive_desc_t product)
            !strncmp(kernel, "brg", 3);
 }
 
-gemm_packed *gemm_pack(const float *w, size_t n, size_t k)
+/* The order that oneDNN chooses for w [n, k]. */
+static dnnl_status_t choose_order(gemm_packed *p, size_t n, size_t k)
 {
-    gemm_packed *p = calloc(1, sizeof *p);
     dnnl_primitive_desc_t product = NULL;
-    if (!p) return NULL;
-    p->n = n, p->k = k;
+    *p = (gemm_packed){.n = n, .k = k};
     dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
     if (!status) status = describe(&product, p->engine, TYPICAL_ROWS, n, k, k, n, NULL, 0);
     if (!status && !gains(product)) status = dnnl_unimplemented;
     if (!status) p->desc = *dnnl_primitive_desc_query_md(product, dnnl_query_weights_md, 0);
+    if (product) dnnl_primitive_desc_destroy(product);
+    return status;
+}
+
+gemm_packed *gemm_pack(const float *w, size_t n, size_t k)
+{
+    gemm_packed *p = calloc(1, sizeof *p);
+    if (!p) return NULL;
+    dnnl_status_t status = choose_order(p, n, k);
     if (!status) status = dnnl_memory_create(&p->memory, &p->desc, p->engine, DNNL_MEMORY_ALLOCATE);
     if (!status) status = rearrange(p, w);
-    if (product) dnnl_primitive_desc_destroy(product);
     if (!status) return p;
     gemm_packed_free(p);
     return NULL;
+}
+
+size_t gemm_packed_bytes(size_t n, size_t k)
+{
+    gemm_packed p;
+    const dnnl_status_t status = choose_order(&p, n, k);
+    if (p.engine) dnnl_engine_destroy(p.engine);
+    return status ? 0 : dnnl_memory_desc_get_size(&p.desc);
 }
 
 void gemm_packed_free(gemm_packed *p)

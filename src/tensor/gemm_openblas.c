@@ -35,6 +35,12 @@ gemm_packed *gemm_pack(const float *w, size_t n, size_t k)
     return NULL;
 }
 
+size_t gemm_packed_bytes(size_t n, size_t k)
+{
+    (void)n, (void)k;
+    return 0;
+}
+
 void gemm_packed_free(gemm_packed *w) { (void)w; }
 
 bool gemm_nt_packed(float *y, size_t ldy, const float *x, size_t ldx, const gemm_packed *w,
