@@ -653,9 +653,32 @@ static void a_small_memory_changes_nothing_but_the_batches(void **state)
     close_fixture(&f);
 }
 
+/* A family whose sublayers run side by side has no state between them. */
+static void a_kind_that_a_family_has_no_site_for_is_refused_by_name(void **state)
+{
+    (void)state;
+    dele_family parallel = dele_family_llama;
+    dele_config config = CONFIGS[0];
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_plan plan;
+    dele_trace_opts o = DELE_TRACE_DEFAULTS;
+    parallel.hf = "side-by-side";
+    parallel.site[DELE_RESID_MID] = false;
+    config.family = &parallel;
+    o.kinds = "hidden,mlp,attn,head,embed";
+    assert_int_equal(dele_plan_make(&plan, &o, &config, &arena, &err), DELE_OK);
+    o.kinds = "hidden,mid";
+    assert_int_equal(dele_plan_make(&plan, &o, &config, &arena, &err), DELE_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "mid"));
+    assert_non_null(strstr(err.msg, "side-by-side"));
+    dele_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kind_that_a_family_has_no_site_for_is_refused_by_name),
         cmocka_unit_test(late_cells_equal_runs_from_the_tokens_up),
         cmocka_unit_test(every_kind_direction_and_corruption_agrees_with_the_plain_way),
         cmocka_unit_test(the_plain_way_moves_when_something_is_restored),

@@ -23,8 +23,6 @@
 
 enum { N_SLOPES = 2 };
 
-static const dele_site site_of[DELE_N_ATTRIBUTED] = {
-    [DELE_HIDDEN] = DELE_RESID_POST, [DELE_MLP] = DELE_MLP_OUT, [DELE_ATTN] = DELE_ATTN_OUT};
 static const int slope_of[DELE_N_ATTRIBUTED] = {[DELE_HIDDEN] = 0, [DELE_MLP] = 0, [DELE_ATTN] = 1};
 static const dele_site slope_site[N_SLOPES] = {DELE_RESID_POST, DELE_ATTN_OUT};
 
@@ -76,12 +74,13 @@ static void read_site(dele_patch *reads, const attribution_work *w, dele_site si
                       size_t n)
 {
     size_t begin = (size_t)w->attribution->begin;
-    for (size_t i = 0; i < n * w->L * w->R; i++)
-        reads[i] = (dele_patch){.layer = (int)(i / w->R % w->L),
-                                .row = (int)(i / w->R / w->L * w->T + begin + i % w->R),
+    for (size_t i = 0; i < n * w->L; i++)
+        reads[i] = (dele_patch){.layer = (int)(i % w->L),
+                                .row = (int)(i / w->L * w->T + begin),
+                                .n_rows = (int)w->R,
                                 .site = site,
                                 .op = DELE_READ,
-                                .seen = seen + i * w->d_model};
+                                .seen = seen + i * w->R * w->d_model};
 }
 
 static dele_status lay_out(attribution_work *w, dele_arena *scratch, dele_err *err)
@@ -89,8 +88,8 @@ static dele_status lay_out(attribution_work *w, dele_arena *scratch, dele_err *e
     size_t cells = w->L * w->R, n = w->together * cells;
     w->embed = dele_alloc_raw(scratch, w->S * w->T * w->d_model, sizeof(float), err);
     w->logits = dele_alloc_raw(scratch, w->together * w->vocab, sizeof(float), err);
-    w->reads = DELE_NEW(scratch, dele_patch, DELE_N_ATTRIBUTED * n, err);
-    w->slope_reads = DELE_NEW(scratch, dele_patch, N_SLOPES * n, err);
+    w->reads = DELE_NEW(scratch, dele_patch, DELE_N_ATTRIBUTED * w->together * w->L, err);
+    w->slope_reads = DELE_NEW(scratch, dele_patch, N_SLOPES * w->together * w->L, err);
     w->segments = DELE_NEW(scratch, dele_segment, w->together, err);
     w->output_rows = DELE_NEW(scratch, int, w->together, err);
     for (int kind = 0; kind < DELE_N_ATTRIBUTED; kind++) {
@@ -145,15 +144,14 @@ static dele_status corrupted_embeddings(attribution_work *w, const dele_attribut
 static dele_status clean_run(attribution_work *w, dele_err *err)
 {
     dele_attribution *s = w->attribution;
-    size_t cells = w->L * w->R;
     for (int kind = 0; kind < DELE_N_ATTRIBUTED; kind++)
-        read_site(w->reads + (size_t)kind * cells, w, site_of[kind], w->clean[kind], 1);
+        read_site(w->reads + (size_t)kind * w->L, w, dele_kind_site[kind], w->clean[kind], 1);
     int last = s->n_tokens - 1;
     dele_segment segment = {.tokens = s->ids, .n_rows = s->n_tokens};
     dele_batch batch = {.segments = &segment,
                         .n_segments = 1,
                         .patches = w->reads,
-                        .n_patches = DELE_N_ATTRIBUTED * cells,
+                        .n_patches = DELE_N_ATTRIBUTED * w->L,
                         .output_rows = &last,
                         .n_output_rows = 1};
     if (dele_forward(w->run, w->model, &batch, err)) return err->code;
@@ -178,20 +176,20 @@ static double answer_slope(float *logits, size_t vocab, int answer)
 static dele_status corrupted_runs(double *logp, attribution_work *w, size_t from, size_t n,
                                   dele_err *err)
 {
-    size_t cells = n * w->L * w->R;
+    const size_t sites = n * w->L; /* of one kind */
     for (size_t i = 0; i < n; i++) {
         w->segments[i] = (dele_segment){.states = w->embed + (from + i) * w->T * w->d_model,
                                         .n_rows = (int)w->T};
         w->output_rows[i] = (int)((i + 1) * w->T) - 1;
     }
     for (int kind = 0; kind < DELE_N_ATTRIBUTED; kind++)
-        read_site(w->reads + (size_t)kind * cells, w, site_of[kind], w->corrupted[kind], n);
+        read_site(w->reads + (size_t)kind * sites, w, dele_kind_site[kind], w->corrupted[kind], n);
     for (int i = 0; i < N_SLOPES; i++)
-        read_site(w->slope_reads + (size_t)i * cells, w, slope_site[i], w->slope[i], n);
+        read_site(w->slope_reads + (size_t)i * sites, w, slope_site[i], w->slope[i], n);
     dele_batch batch = {.segments = w->segments,
                         .n_segments = n,
                         .patches = w->reads,
-                        .n_patches = DELE_N_ATTRIBUTED * cells,
+                        .n_patches = DELE_N_ATTRIBUTED * sites,
                         .output_rows = w->output_rows,
                         .n_output_rows = n,
                         .keep_for_backward = true};
@@ -200,7 +198,7 @@ static dele_status corrupted_runs(double *logp, attribution_work *w, size_t from
     if (dele_logits_check(w->logits, n, w->model, err)) return DELE_ERR_DATA;
     for (size_t i = 0; i < n; i++)
         logp[i] = answer_slope(w->logits + i * w->vocab, w->vocab, w->attribution->answer);
-    dele_grads grads = {.reads = w->slope_reads, .n_reads = N_SLOPES * cells};
+    dele_grads grads = {.reads = w->slope_reads, .n_reads = N_SLOPES * sites};
     return dele_backward(w->run, w->model, &batch, w->logits, &grads, err);
 }
 

@@ -212,12 +212,12 @@ static void add_reads(cell_work *w, stack *k, const cell *it)
         const dele_restoration *branch =
             &plan->restorations[plan->branch[it->what->first_branch + b]];
         float *left = k->trunks + k->n_trunk_rows * w->d_model;
-        for (int i = 0; i < rows; i++)
-            k->patches[k->n_patches++] = (dele_patch){.layer = branch->to - 1,
-                                                      .row = (int)k->n_rows + i,
-                                                      .op = DELE_READ,
-                                                      .site = DELE_RESID_POST,
-                                                      .seen = left + (size_t)i * w->d_model};
+        k->patches[k->n_patches++] = (dele_patch){.layer = branch->to - 1,
+                                                  .row = (int)k->n_rows,
+                                                  .n_rows = rows,
+                                                  .op = DELE_READ,
+                                                  .site = DELE_RESID_POST,
+                                                  .seen = left};
         k->n_trunk_rows += (size_t)rows;
         w->branches[w->n_branches++] = (cell){it->of, branch, it->t, it->s, left};
     }

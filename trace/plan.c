@@ -5,6 +5,9 @@
 
 const char *const dele_kind_name[DELE_N_KINDS + 1] = {"hidden", "mlp",  "attn",
                                                       "mid",    "head", "embed"};
+const dele_site dele_kind_site[DELE_N_KINDS] = {
+    [DELE_HIDDEN] = DELE_RESID_POST, [DELE_MLP] = DELE_MLP_OUT,   [DELE_ATTN] = DELE_ATTN_OUT,
+    [DELE_MID] = DELE_RESID_MID,     [DELE_HEAD] = DELE_HEAD_OUT, [DELE_EMBEDDING] = DELE_EMBED};
 const char *const dele_metric_name[DELE_N_METRICS] = {"p", "logp", "logit_diff", "rank", "kl"};
 
 const char *const dele_direction_name[] = {"denoise", "noise", NULL};
@@ -101,7 +104,13 @@ static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, del
         choose_many(severs, "--sever", opts->sever, paths, 2, err) ||
         parse_windows(windows, &n_windows, opts->windows, err))
         return err->code;
-    for (int kind = 0; kind < DELE_N_KINDS; kind++) n_kinds += kinds[kind];
+    for (int kind = 0; kind < DELE_N_KINDS; kind++) {
+        n_kinds += kinds[kind];
+        if (kinds[kind] && !plan->config->family->site[dele_kind_site[kind]])
+            return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                             "--kinds %s: the layers of a model of family %s have no such state",
+                             dele_kind_name[kind], plan->config->family->hf);
+    }
     if (!n_kinds)
         return dele_fail(err, DELE_ERR_USAGE,
                          "--kinds is empty; give any of hidden,mid,mlp,attn,head,embed");

@@ -52,10 +52,8 @@ static size_t corrupt(dele_patch *patches, const dele_prompt_cache *c)
 static size_t put_in(dele_patch *patches, const dele_prompt_cache *c, const dele_chart *chart,
                      int t, int col)
 {
-    static const dele_site site[DELE_N_KINDS] = {DELE_RESID_POST, DELE_MLP_OUT,  DELE_ATTN_OUT,
-                                                 DELE_RESID_MID,  DELE_HEAD_OUT, DELE_EMBED};
     const dele_config *config = &c->model->config;
-    dele_site at = site[chart->kind];
+    dele_site at = dele_kind_site[chart->kind];
     int from = col, to = col + 1, head = 0;
     if (chart->kind == DELE_MLP || chart->kind == DELE_ATTN)
         dele_window(&from, &to, col, chart->window, config->n_layers, c->plan->paper_edges);

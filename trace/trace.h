@@ -44,6 +44,7 @@ typedef enum {
 } dele_kind;
 extern const char *const dele_kind_name[DELE_N_KINDS + 1]; /* ends with NULL: "hidden", "mlp",
                                                               "attn", "mid", "head", "embed" */
+extern const dele_site dele_kind_site[DELE_N_KINDS]; /* the site that is patched */
 
 /* All are measured in the same pass.  Logit difference, rank and KL are those of the answer's first
  * token. */

@@ -179,13 +179,16 @@ static void batch_clear(batch *b) { b->n = b->n_rows = b->n_output_rows = b->n_p
 
 static void push_reads(batch *b, const work *w, const member *m, int model, size_t first_row)
 {
-    for (int l = 0; l < w->L; l++)
-        for (int i = first_needed(w, m, l); i < m->n; i++)
+    for (int l = 0; l < w->L; l++) {
+        const int i = first_needed(w, m, l);
+        if (i < m->n)
             b->patches[b->n_patches++] = (dele_patch){.layer = l,
                                                       .row = (int)first_row + m->from + i,
+                                                      .n_rows = m->n - i,
                                                       .site = DELE_RESID_POST,
                                                       .op = DELE_READ,
                                                       .seen = state(w, m, model, l, i)};
+    }
 }
 
 /* One model reads all rows of the group: its states, s, and of the full one the keys and values. */
@@ -195,7 +198,7 @@ static dele_status read_group(work *w, int model, dele_err *err)
     size_t output_rows = 0, reads = 0;
     for (size_t i = 0; i < w->n; i++) {
         output_rows += (size_t)w->members[i].n_entity;
-        reads += (size_t)w->L * (size_t)w->members[i].n;
+        reads += (size_t)w->L;
     }
     if (batch_init(&b, w->n, output_rows, reads, &w->scratch, err)) return err->code;
     for (size_t i = 0; i < w->n; i++) {
