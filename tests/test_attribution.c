@@ -103,7 +103,7 @@ static void with_little_noise_attribution_patching_equals_the_trace(void **state
 {
     (void)state;
     static const int subjects[][2] = {{2, 4}, {0, 3}, {1, 2}, {5, 7}};
-    for (int which = 0; which < 2; which++) {
+    for (int which = 0; which < N_CONFIGS; which++) {
         fixture f;
         open_fixture(&f, which);
         for (int i = 0; i < 4; i++) {
@@ -119,7 +119,7 @@ static void with_little_noise_attribution_patching_equals_the_trace(void **state
 static void the_attribution_error_falls_with_the_noise(void **state)
 {
     (void)state;
-    for (int which = 0; which < 2; which++) {
+    for (int which = 0; which < N_CONFIGS; which++) {
         fixture f;
         open_fixture(&f, which);
         double large = worst_gap(&f, 3e-3, 2, 4, 1), small = worst_gap(&f, 3e-4, 2, 4, 1);

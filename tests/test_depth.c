@@ -30,6 +30,7 @@ static void open_changed(dele_model *model, int which, int from, float factor, d
     dele_err err = {0};
     if (dele_model_layout(model, &CONFIGS[which], arena, &err)) fail_msg("%s", err.msg);
     dele_model_randomise(model, 0.3, 5);
+    fill_biases(model);
     for (size_t i = 0; i < model->n_tensors; i++) {
         dele_tensor *t = &model->tensors[i];
         if (t->layer < from || (t->slot != DELE_SLOT_DOWN && t->slot != DELE_SLOT_O)) continue;
@@ -112,7 +113,7 @@ static const dele_depth_positions POSITIONS[] = {DELE_POSITIONS_ENTITY, DELE_POS
 static void a_model_that_never_knew_scores_one_exactly(void **state)
 {
     (void)state;
-    for (int which = 0; which < 2; which++)
+    for (int which = 0; which < N_CONFIGS; which++)
         for (int p = 0; p < 2; p++) {
             trio x;
             size_t scored = 0;
@@ -134,7 +135,7 @@ static void a_model_that_never_knew_scores_one_exactly(void **state)
 static void a_model_that_was_not_unlearned_scores_zero_exactly(void **state)
 {
     (void)state;
-    for (int which = 0; which < 2; which++)
+    for (int which = 0; which < N_CONFIGS; which++)
         for (int p = 0; p < 2; p++) {
             trio x;
             size_t scored = 0;
@@ -172,7 +173,7 @@ static void layers_below_the_first_trained_one_lose_nothing(void **state)
 static void behind_the_last_layer_the_difference_is_the_models_own(void **state)
 {
     (void)state;
-    for (int which = 0; which < 2; which++)
+    for (int which = 0; which < N_CONFIGS; which++)
         for (int p = 0; p < 2; p++) {
             trio x;
             open_trio(&x, which, 2, 0.25f);
@@ -212,7 +213,7 @@ static void with_all_positions_equal_layers_above_change_nothing(void **state)
 static void joining_late_gives_what_whole_passes_give(void **state)
 {
     (void)state;
-    for (int which = 0; which < 2; which++)
+    for (int which = 0; which < N_CONFIGS; which++)
         for (int p = 0; p < 2; p++) {
             trio x;
             dele_depth plain;

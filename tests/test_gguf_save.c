@@ -216,6 +216,28 @@ static void the_embedded_models_tokenizer_goes_through_a_gguf(void **state)
     dele_model_release(&again);
 }
 
+/* A tokenizer.json, its parts for a GGUF with this pre-tokenizer, and the tokenizer of the parts.
+ */
+static void goes_through_parts(const char *path, const char *pre)
+{
+    const char *note;
+    dele_tokenizer_parts parts;
+    dele_tokenizer *t = dele_tokenizer_load(path, &arena, &err);
+    if (!t || dele_tokenizer_parts_of(&parts, &note, t, 0, &arena, &err)) fail_msg("%s", err.msg);
+    assert_string_equal(parts.pre, pre);
+    dele_tokenizer *again = dele_tokenizer_build(&parts, &arena, &err);
+    if (!again) fail_msg("%s", err.msg);
+    assert_same_tokens(t, again);
+    dele_tokenizer_close(again);
+    dele_tokenizer_close(t);
+}
+
+static void a_tokenizer_like_qwen2s_becomes_parts_and_the_same_tokenizer_again(void **state)
+{
+    (void)state;
+    goes_through_parts(DELE_TESTS_DIR "/fixtures/text/qwen2_tokenizer.json", "qwen2");
+}
+
 static void known_tokenizers_become_parts_and_the_same_tokenizer_again(void **state)
 {
     (void)state;
@@ -225,20 +247,10 @@ static void known_tokenizers_become_parts_and_the_same_tokenizer_again(void **st
                  {"allenai_gpt-neox-olmo-dolma-v1_5.json", "olmo"},
                  {"allenai_eleuther-ai-gpt-neox-20b-pii-special.json", "olmo"},
                  {"allenai_dolma2.json", "dbrx"}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        const char *note, *path = dele_printf(&arena, &err, "%s/%s", shared_path("data/tokenizers"),
-                                              known[i].file);
-        dele_tokenizer_parts parts;
-        dele_tokenizer *t = dele_tokenizer_load(path, &arena, &err);
-        if (!t || dele_tokenizer_parts_of(&parts, &note, t, 0, &arena, &err))
-            fail_msg("%s", err.msg);
-        assert_string_equal(parts.pre, known[i].pre);
-        dele_tokenizer *again = dele_tokenizer_build(&parts, &arena, &err);
-        if (!again) fail_msg("%s", err.msg);
-        assert_same_tokens(t, again);
-        dele_tokenizer_close(again);
-        dele_tokenizer_close(t);
-    }
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        goes_through_parts(
+            dele_printf(&arena, &err, "%s/%s", shared_path("data/tokenizers"), known[i].file),
+            known[i].pre);
 }
 
 /* "ab" comes of a + b alone, though SentencePiece would also make "abc" of a + "bc": the list has
@@ -323,6 +335,7 @@ int main(int argc, char **argv)
         IN_SCRATCH(what_does_not_fill_the_blocks_falls_back_and_it_is_said),
         IN_SCRATCH(a_weight_that_is_no_number_leaves_no_file),
         IN_SCRATCH(the_embedded_models_tokenizer_goes_through_a_gguf),
+        IN_SCRATCH(a_tokenizer_like_qwen2s_becomes_parts_and_the_same_tokenizer_again),
         IN_SCRATCH(a_tokenizer_that_a_gguf_cannot_express_is_refused_and_can_be_left_out),
         IN_SCRATCH(a_sentencepiece_vocabulary_goes_through_a_gguf_with_unused_ids_behind_it),
     };

@@ -121,7 +121,7 @@ static void late_cells_equal_runs_from_the_tokens_up(void **state)
     (void)state;
     static const char *const windows[] = {"1", "4", "10", "1,2,3,5,10"};
     static const int subjects[][2] = {{2, 4}, {0, 3}, {1, 2}, {5, 7}};
-    for (int which = 0; which < 2; which++) {
+    for (int which = 0; which < N_CONFIGS; which++) {
         fixture f;
         open_fixture(&f, which);
         for (int i = 0; i < 4; i++)
@@ -138,7 +138,7 @@ static void every_kind_direction_and_corruption_agrees_with_the_plain_way(void *
     static const dele_corrupt_by corruptions[] = {DELE_CORRUPT_NOISE, DELE_CORRUPT_TOKENS,
                                                   DELE_CORRUPT_ZERO};
     static const int answer[3] = {7, 31, 2};
-    for (int which = 0; which < 2; which++) {
+    for (int which = 0; which < N_CONFIGS; which++) {
         fixture f;
         open_fixture(&f, which);
         for (int corrupt = 0; corrupt < 3; corrupt++)
