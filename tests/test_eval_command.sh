@@ -63,11 +63,11 @@ bad '{"contexts": ["x"], "choices": ["a", "b"], "answer": 1}'
 expect 1 '1 contexts for 2 choices' --suite choices --data "$dir/bad.jsonl"
 bad '{"choices": ["a", "b"], "answer": 1}'
 expect 1 'there is no "question"' --suite choices --data "$dir/bad.jsonl"
-expect 2 'is not known: mmlu, choices' --suite arc --data "$dir/bad.jsonl"
+expect 2 '--suite arc is not one of: mmlu, choices, qa' --suite arc --data "$dir/bad.jsonl"
 expect 2 '--style: --suite choices does not use it; it has --data, --limit and --out only' --suite choices --data "$dir/sets" \
     --style harness
 expect 2 '--shots: --suite lume does not use it; it has --ids, --chat' --suite lume --data "$dir/sets" --shots 0
-expect 2 '--chat: --suite mmlu does not use it' --suite mmlu --data "$dir/sets" --chat none
+expect 2 '--chat: --suite mmlu does not use it' --suite mmlu --data "$dir/sets" --chat olmo
 expect 2 '--min-k: --suite tofu' --suite tofu --data "$dir/sets" --min-k .3
 expect 2 '--gradnorm: --suite facts' --suite facts --data "$dir/sets" --gradnorm
 for option in split subjects ids max-new template mmlu-result reference retrained compat; do

@@ -2,9 +2,8 @@
 #ifndef DELE_ATTACK_JOB_H
 #define DELE_ATTACK_JOB_H
 
-#include "base/file_out.h"
 #include "experiments/attack/attack.h"
-#include "option/manifest.h"
+#include "option/result.h"
 #include "tensor/dtype.h"
 
 enum { ATTACK_MAX_TYPES = 16 };
@@ -28,7 +27,7 @@ typedef struct {
 
 typedef struct {
     const attack_settings *s;
-    const dele_outdir *dir;
+    dele_result *result; /* its directory and items.jsonl are open */
     attack_set set;
     attack_pass *unlearned, *before, *never;          /* [n_forms]; NULL: not there */
     attack_pass *quantised, *relearnt;                /* [n_types], one */
@@ -38,7 +37,6 @@ typedef struct {
     attack_outcome *outcome;
     size_t n_outcomes;
     attack_summary *summary; /* [n_outcomes * ATTACK_N_MEASURES] */
-    dele_items items;
     dele_progress progress;
     attack_score_opts how;
     dele_arena arena;

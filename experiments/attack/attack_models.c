@@ -105,7 +105,7 @@ static dele_status prepare(attack_job *j, const dele_model *model, dele_err *err
     if (most >= model->config.context) most = model->config.context - 1;
     j->how = (attack_score_opts){.chat = s->chat,
                                  .max_new = s->max_new ? s->max_new : most,
-                                 .items = &j->items,
+                                 .items = &j->result->items,
                                  .progress = &j->progress};
     for (size_t t = 0; t < s->n_types; t++)
         for (size_t i = 0; i < model->n_tensors; i++)
@@ -121,7 +121,7 @@ static dele_status run_passes(attack_job *j, attack_pass *pass, size_t n, const 
     dele_run run = {0};
     dele_status status = DELE_OK;
     for (size_t i = 0; i < n && !status; i++) {
-        const bool known = attack_pass_done(&pass[i], &j->set, &j->items, err);
+        const bool known = attack_pass_done(&pass[i], &j->set, &j->result->items, err);
         status = err->code;
         if (!status && !known)
             status = attack_pass_run(&pass[i], &j->set, &run, model, &j->how, err);
@@ -133,13 +133,14 @@ static dele_status run_passes(attack_job *j, attack_pass *pass, size_t n, const 
 static bool all_stand(attack_job *j, attack_pass *pass, size_t n, dele_err *err)
 {
     bool all = true;
-    for (size_t i = 0; i < n; i++) all = attack_pass_done(&pass[i], &j->set, &j->items, err) && all;
+    for (size_t i = 0; i < n; i++)
+        all = attack_pass_done(&pass[i], &j->set, &j->result->items, err) && all;
     return all;
 }
 
 static char *gguf_path(attack_job *j, size_t t, dele_err *err)
 {
-    return dele_printf(&j->arena, err, "%s/%s.gguf", j->dir->part,
+    return dele_printf(&j->arena, err, "%s/%s.gguf", j->result->dir.part,
                        dele_dtype_of(j->s->type[t])->name);
 }
 
@@ -236,7 +237,7 @@ static dele_status learn_again(attack_job *j, dele_model *model, dele_arena *are
     o.seed = s->seed;
     for (size_t i = 0; i < j->set.n && !err->code; i++)
         if (j->trained[i]) add_row(&rows, j, i, model->tokenizer, arena, err);
-    const char *path = dele_printf(arena, err, "%s/relearn.tsv", j->dir->part);
+    const char *path = dele_printf(arena, err, "%s/relearn.tsv", j->result->dir.part);
     if (err->code || dele_mask_parse(&mask, model, s->layers, s->parts, arena, err) ||
         dele_writer_open(&steps, path, err))
         return err->code;
@@ -268,27 +269,23 @@ dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
 {
     dele_arena arena = {0}; /* the unlearned model's; its tokenizer is used to the end */
     dele_model model = {0};
-    const char *path = dele_printf(&j->arena, err, "%s/items.jsonl", j->dir->part);
-    if (!path || dele_model_load_wide(&model, s->model, s->memory, &arena, err) ||
+    if (dele_model_load_wide(&model, s->model, s->memory, &arena, err) ||
         dele_chat_resolve(&s->chat, s->asked_chat, model.tokenizer, err) ||
-        attack_rows_load(&j->set, s->forget, s->limit, &j->arena, err) || prepare(j, &model, err) ||
-        dele_items_open(&j->items, path, err)) {
+        attack_rows_load(&j->set, s->forget, s->limit, &j->arena, err) || prepare(j, &model, err)) {
         dele_model_release(&model);
         dele_arena_release(&arena);
         return err->code;
     }
-    if (j->items.n_old && !s->quiet)
-        dele_note("resuming after %zu items that are in %s", j->items.n_old, path);
     dele_progress_begin(&j->progress, s->quiet ? NULL : stderr, "attack", "prompts",
                         (double)j->n_asks);
-    dele_progress_from(&j->progress, (double)j->items.n_old);
+    dele_progress_from(&j->progress, (double)j->result->items.n_old);
     if (!ask_unlearned(j, &model, err) && !ask_other(j, s->before, j->before, err) &&
         !ask_other(j, s->never, j->never, err))
         for (size_t t = 0; t < s->n_types && !err->code; t++)
             ask_quantised(j, t, model.tokenizer, err);
     if (!err->code) ask_relearnt(j, err);
     dele_progress_end(&j->progress);
-    dele_items_close(&j->items, err);
+    dele_items_close(&j->result->items, err);
     dele_model_release(&model);
     dele_arena_release(&arena);
     return err->code;

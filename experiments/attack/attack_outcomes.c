@@ -163,7 +163,7 @@ static cJSON *result_json(const attack_job *j)
 static dele_status save_table(attack_job *j, dele_err *err)
 {
     dele_writer out = {0};
-    const char *path = dele_printf(&j->arena, err, "%s/attack.tsv", j->dir->part);
+    const char *path = dele_printf(&j->arena, err, "%s/attack.tsv", j->result->dir.part);
     if (!path || dele_writer_open(&out, path, err)) return err->code;
     fputs("# plot attack.gp\n# title Attacks on ", out.stream);
     dele_text_put(out.stream, j->s->model, DELE_TEXT_LINE);
@@ -180,13 +180,14 @@ static dele_status save_table(attack_job *j, dele_err *err)
 dele_status attack_save(attack_job *j, dele_err *err)
 {
     dele_err drawing = {0};
-    const char *path = dele_printf(&j->arena, err, "%s/attack.json", j->dir->part);
+    const char *path = dele_printf(&j->arena, err, "%s/attack.json", j->result->dir.part);
     cJSON *json = result_json(j);
     if (!path || dele_json_save(path, json, err) || save_table(j, err)) {
         cJSON_Delete(json);
         return err->code;
     }
-    if (dele_plots_draw(j->dir->part, NULL, &drawing) && !j->s->quiet) dele_note("%s", drawing.msg);
+    if (dele_plots_draw(j->result->dir.part, NULL, &drawing) && !j->s->quiet)
+        dele_note("%s", drawing.msg);
     if (j->set.n < DELE_LEAST_ITEMS && !j->s->quiet)
         dele_note("%zu rows: no interval is given of fewer than %d", j->set.n, DELE_LEAST_ITEMS);
     if (j->s->json)

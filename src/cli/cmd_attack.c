@@ -94,39 +94,22 @@ static void say_undefined(const attack_job *j)
         dele_note("%zu of %zu recovery fractions are undefined (-): %s", n, of, why);
 }
 
-static dele_status note_attack_inputs(dele_manifest *m, const attack_settings *s, dele_err *err)
+static dele_status open_attack_result(dele_result *result, const attack_settings *s, dele_err *err)
 {
-    const char *const paths[] = {
+    const char *const path[] = {
         s->model,      s->before, s->never, s->forget, s->template ? s->templates : NULL,
         s->paraphrases};
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (paths[i] && dele_manifest_input(m, paths[i], err)) return err->code;
-    return DELE_OK;
+    return dele_result_open(result, path, sizeof path / sizeof *path, s->out,
+                            s->quiet ? NULL : "items", err);
 }
 
-static dele_status save_manifest(attack_job *j, dele_manifest *manifest, dele_err *err)
+static dele_status run_attacks(attack_settings *s, dele_result *result, dele_err *err)
 {
-    const char *path = dele_printf(&j->arena, err, "%s/manifest.json", j->dir->part);
-    return path ? dele_manifest_save(manifest, path, err) : DELE_ERR_MEMORY;
-}
-
-static dele_status run_attacks(attack_settings *s, const dele_usage *usage, int argc, char **argv,
-                               dele_err *err)
-{
-    dele_outdir dir = {0};
-    attack_job j = {.s = s, .dir = &dir};
-    dele_manifest manifest;
-    bool resumed;
-    char *key;
-    dele_manifest_begin(&manifest, usage, argc, argv);
-    if (!resolve_attack(s, &j.arena, err) && !note_attack_inputs(&manifest, s, err) &&
-        (key = dele_manifest_key(&manifest, "out", &j.arena, err)) &&
-        !dele_outdir_resume(&dir, s->out, key, &resumed, err) && !attack_run(&j, s, err) &&
-        !attack_make_outcomes(&j, err) && !attack_save(&j, err) &&
-        !save_manifest(&j, &manifest, err) && !dele_outdir_commit(&dir, err))
+    attack_job j = {.s = s, .result = result};
+    if (!resolve_attack(s, &j.arena, err) && !open_attack_result(result, s, err) &&
+        !attack_run(&j, s, err) && !attack_make_outcomes(&j, err) && !attack_save(&j, err) &&
+        !dele_result_commit(result, err))
         say_undefined(&j);
-    if (!dele_items_resumable(&dir)) dele_outdir_abandon(&dir);
-    dele_manifest_release(&manifest);
     dele_arena_release(&j.arena);
     return err->code;
 }
@@ -196,13 +179,16 @@ int cmd_attack(int argc, char **argv)
         .tables = true};
     dele_arena arena = {0};
     dele_common common = {0};
+    dele_result result = {0};
     dele_err err = {0};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         s.quiet = common.quiet;
         s.json = common.json;
         s.csv = common.csv;
-        run_attacks(&s, &usage, argc, argv, &err);
+        dele_manifest_begin(&result.manifest, &usage, argc, argv);
+        run_attacks(&s, &result, &err);
     }
+    dele_result_release(&result);
     dele_arena_release(&arena);
     return dele_complain(&err);
 }

@@ -14,7 +14,7 @@
 
 #include "base/json_out.h"
 #include "base/text_out.h"
-#include "option/manifest.h"
+#include "option/result.h"
 #include "plots/gnuplot.h"
 #include "trace/depth/depth.h"
 
@@ -22,9 +22,7 @@ typedef struct {
     dele_depth_opts o;
     const char *path[DELE_N_DEPTH_MODELS], *data, *out;
     dele_model model[DELE_N_DEPTH_MODELS];
-    dele_items items;
-    dele_outdir dir;
-    dele_manifest manifest;
+    dele_result result;
     dele_arena arena;
 } command;
 
@@ -46,14 +44,11 @@ static dele_status check_command(const command *c, dele_err *err)
 static dele_status open_all(command *c, const dele_model *models[], const dele_common *common,
                             dele_err *err)
 {
-    bool resumed;
-    char *key;
-    if (dele_manifest_input(&c->manifest, c->data, err)) return err->code;
-    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++)
-        if (dele_manifest_input(&c->manifest, c->path[m], err)) return err->code;
-    if (!(key = dele_manifest_key(&c->manifest, "out", &c->arena, err)) ||
-        dele_outdir_resume(&c->dir, c->out, key, &resumed, err) ||
-        dele_outdir_sub(&c->dir, "plots", err))
+    const char *input[1 + DELE_N_DEPTH_MODELS] = {c->data};
+    for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) input[1 + m] = c->path[m];
+    if (dele_result_open(&c->result, input, sizeof input / sizeof *input, c->out,
+                         common->quiet ? NULL : "rows", err) ||
+        dele_outdir_sub(&c->result.dir, "plots", err))
         return err->code;
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) {
         models[m] = NULL;
@@ -64,27 +59,22 @@ static dele_status open_all(command *c, const dele_model *models[], const dele_c
             return err->code;
         models[m] = &c->model[m];
     }
-    char *items = dele_printf(&c->arena, err, "%s/items.jsonl", c->dir.part);
-    if (!items || dele_items_open(&c->items, items, err)) return err->code;
-    if (c->items.n_old && !common->quiet)
-        dele_note("resuming after %zu rows that are in %s", c->items.n_old, items);
     return DELE_OK;
 }
 
 static dele_status save(command *c, const dele_depth *depth, const dele_depth_stats *stats,
                         cJSON *json, dele_err *err)
 {
-    char *path = dele_printf(&c->arena, err, "%s/depth.json", c->dir.part);
-    char *plots = dele_printf(&c->arena, err, "%s/plots", c->dir.part);
-    char *manifest = dele_printf(&c->arena, err, "%s/manifest.json", c->dir.part);
-    if (!path || !plots || !manifest || dele_json_save(path, json, err) ||
-        dele_depth_save_table(depth, stats, c->dir.part, err))
+    const char *part = c->result.dir.part;
+    char *path = dele_printf(&c->arena, err, "%s/depth.json", part);
+    char *plots = dele_printf(&c->arena, err, "%s/plots", part);
+    if (!path || !plots || dele_json_save(path, json, err) ||
+        dele_depth_save_table(depth, stats, part, err))
         return err->code;
     dele_err drawing = {0};
     if (dele_plots_draw(plots, NULL, &drawing))
-        dele_note("%s (everything else is in %s)", drawing.msg, c->dir.path);
-    if (dele_manifest_save(&c->manifest, manifest, err)) return err->code;
-    return dele_outdir_commit(&c->dir, err);
+        dele_note("%s (everything else is in %s)", drawing.msg, c->result.dir.path);
+    return dele_result_commit(&c->result, err);
 }
 
 static dele_status report(const dele_depth *depth, const dele_depth_stats *stats, const cJSON *json,
@@ -108,9 +98,10 @@ static dele_status work(command *c, const dele_common *common, dele_err *err)
     for (size_t i = 0; i < depth.n; i++) measured += !depth.rows[i].left_out;
     dele_progress_begin(&progress, common->quiet ? NULL : stderr, "depth", "rows",
                         (double)measured);
-    dele_status status = dele_depth_run(&depth, models, &c->items, &progress, &c->arena, err);
+    dele_status status =
+        dele_depth_run(&depth, models, &c->result.items, &progress, &c->arena, err);
     dele_progress_end(&progress);
-    if (dele_items_close(&c->items, err) || status ||
+    if (dele_items_close(&c->result.items, err) || status ||
         dele_depth_statistics(&stats, &depth, &c->arena, err))
         return err->code;
     cJSON *json = dele_depth_json(&depth, &stats);
@@ -165,13 +156,10 @@ int cmd_depth(int argc, char **argv)
     dele_common common = {0};
     if (!dele_options_parse(&common, &usage, argc, argv, &c.arena, &err) && !common.help &&
         !check_command(&c, &err)) {
-        dele_manifest_begin(&c.manifest, &usage, argc, argv);
+        dele_manifest_begin(&c.result.manifest, &usage, argc, argv);
         work(&c, &common, &err);
     }
-    dele_err closing = {0};
-    dele_items_close(&c.items, &closing);
-    if (err.code && !dele_items_resumable(&c.dir)) dele_outdir_abandon(&c.dir);
-    dele_manifest_release(&c.manifest);
+    dele_result_release(&c.result);
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) dele_model_release(&c.model[m]);
     dele_arena_release(&c.arena);
     return dele_complain(&err);

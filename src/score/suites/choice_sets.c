@@ -42,8 +42,8 @@ static int read_answer(const cJSON *answer)
     return text && text[0] >= 'A' && text[0] <= 'Z' && !text[1] ? text[0] - 'A' : -1;
 }
 
-static dele_status read_item(void *row, const dele_records *r, const cJSON *json, dele_arena *arena,
-                             dele_err *err)
+static dele_status read_choice_item(void *row, const dele_records *r, const cJSON *json,
+                                    dele_arena *arena, dele_err *err)
 {
     dele_choice_item *item = row;
     if (dele_row_id(&item->id, json, arena, err) ||
@@ -78,7 +78,7 @@ dele_status dele_choice_sets_load(dele_choice_sets *data, const char *path, int 
         dele_choice_set *set = &data->set[data->n_sets];
         set->name = files.name[data->n_sets];
         set->item = dele_rows_load(&set->n, sizeof *set->item, files.path[data->n_sets], limit,
-                                   read_item, arena, err);
+                                   read_choice_item, arena, err);
         if (!set->item) break;
         data->n_items += set->n;
     }
@@ -89,24 +89,24 @@ dele_status dele_choice_sets_load(dele_choice_sets *data, const char *path, int 
 
 typedef struct {
     int pick, pick_norm;
-} picks;
+} choices_picks;
 
 typedef struct {
     dele_choice_sets data;
     dele_accuracy *accuracy;  /* [n_sets] */
-    picks *picked;            /* [n_items] */
+    choices_picks *picked;    /* [n_items] */
     dele_question *questions; /* of the set being scored */
     double *logp;             /* [n_choices] of the item being scored */
-} state;
+} choices_state;
 
-static const dele_choice_item *item_of(const dele_scoring *s, size_t i)
+static const dele_choice_item *choice_item_of(const dele_scoring *s, size_t i)
 {
-    const state *st = s->state;
+    const choices_state *st = s->state;
     return &st->data.set[s->at].item[i];
 }
 
-static dele_status encode_item(dele_question *q, const dele_choice_item *item,
-                               const dele_model *model, dele_arena *arena, dele_err *err)
+static dele_status encode_choices(dele_question *q, const dele_choice_item *item,
+                                  const dele_model *model, dele_arena *arena, dele_err *err)
 {
     q->n_choices = item->n_choices;
     q->choice = DELE_NEW(arena, dele_choice, (size_t)item->n_choices, err);
@@ -121,22 +121,22 @@ static dele_status encode_item(dele_question *q, const dele_choice_item *item,
     return err->code;
 }
 
-static dele_status score_set(dele_scoring *s, dele_err *err)
+static dele_status choices_score(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    choices_state *st = s->state;
     const size_t n = st->data.set[s->at].n;
     st->questions = DELE_NEW(&s->part_arena, dele_question, n, err);
     if (!st->questions) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++)
-        if (encode_item(&st->questions[i], item_of(s, i), s->model, &s->part_arena, err))
+        if (encode_choices(&st->questions[i], choice_item_of(s, i), s->model, &s->part_arena, err))
             return err->code;
     return dele_score_questions(s, st->questions, err);
 }
 
-static dele_status score_item(dele_scoring *s, size_t i, dele_err *err)
+static dele_status choices_item(dele_scoring *s, size_t i, dele_err *err)
 {
-    state *st = s->state;
-    const dele_choice_item *item = item_of(s, i);
+    choices_state *st = s->state;
+    const dele_choice_item *item = choice_item_of(s, i);
     st->logp = DELE_NEW(&s->scratch, double, 2 * (size_t)item->n_choices, err);
     if (!st->logp) return DELE_ERR_MEMORY;
     double *norm = st->logp + item->n_choices;
@@ -145,15 +145,15 @@ static dele_status score_item(dele_scoring *s, size_t i, dele_err *err)
         norm[c] = st->logp[c] / dele_characters(item->choice[c]);
     }
     st->picked[s->before + i] =
-        (picks){dele_argmax(st->logp, item->n_choices), dele_argmax(norm, item->n_choices)};
+        (choices_picks){dele_argmax(st->logp, item->n_choices), dele_argmax(norm, item->n_choices)};
     return DELE_OK;
 }
 
-static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
+static void choices_line(dele_items_line *line, dele_scoring *s, size_t i)
 {
-    state *st = s->state;
-    const dele_choice_item *item = item_of(s, i);
-    picks *picked = &st->picked[s->before + i];
+    choices_state *st = s->state;
+    const dele_choice_item *item = choice_item_of(s, i);
+    choices_picks *picked = &st->picked[s->before + i];
     dele_key_text(line, "set", st->data.set[s->at].name);
     dele_key_number(line, "index", (double)i);
     dele_key_text(line, "id", item->id);
@@ -163,11 +163,11 @@ static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
     dele_key_number(line, "answer", item->answer);
 }
 
-static dele_status total(dele_scoring *s, dele_err *err)
+static dele_status choices_total(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    choices_state *st = s->state;
     const size_t n = st->data.n_items;
-    const picks *picked = st->picked;
+    const choices_picks *picked = st->picked;
     unsigned char *right = DELE_NEW(s->arena, unsigned char, 2 * n, err), *right_norm = right + n;
     if (!right) return DELE_ERR_MEMORY;
     for (size_t k = 0; k < st->data.n_sets; k++) {
@@ -183,15 +183,15 @@ static dele_status total(dele_scoring *s, dele_err *err)
 
 /* ---- the suite ------------------------------------------------------------------------------- */
 
-static dele_status load(dele_scoring *s, dele_err *err)
+static dele_status choices_load(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
+    choices_state *st = s->state = DELE_NEW(s->arena, choices_state, 1, err);
     if (!st || dele_choice_sets_load(&st->data, s->opts->data, s->opts->limit, s->arena, err))
         return err->code;
     const size_t n = st->data.n_sets;
     dele_suite_part *part = DELE_NEW(s->arena, dele_suite_part, n, err);
     st->accuracy = DELE_NEW(s->arena, dele_accuracy, n, err);
-    st->picked = DELE_NEW(s->arena, picks, st->data.n_items, err);
+    st->picked = DELE_NEW(s->arena, choices_picks, st->data.n_items, err);
     if (!part || !st->accuracy || !st->picked) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++)
         part[i] = (dele_suite_part){st->data.set[i].name, st->data.set[i].n};
@@ -201,9 +201,9 @@ static dele_status load(dele_scoring *s, dele_err *err)
     return DELE_OK;
 }
 
-static void put_json(cJSON *json, const dele_scoring *s)
+static void choices_json(cJSON *json, const dele_scoring *s)
 {
-    const state *st = s->state;
+    const choices_state *st = s->state;
     const dele_choice_sets *data = &st->data;
     cJSON_AddNumberToObject(json, "n", (double)data->n_items);
     dele_accuracy macro = dele_accuracy_macro(st->accuracy, data->n_sets);
@@ -213,7 +213,7 @@ static void put_json(cJSON *json, const dele_scoring *s)
         cJSON_AddItemToObject(sets, data->set[i].name, dele_accuracy_json(&st->accuracy[i], true));
 }
 
-static void table_row(dele_table *t, const char *name, const dele_accuracy *a)
+static void choices_row(dele_table *t, const char *name, const dele_accuracy *a)
 {
     dele_table_text(t, name);
     dele_table_cell(t, "%zu", a->n);
@@ -224,14 +224,15 @@ static void table_row(dele_table *t, const char *name, const dele_accuracy *a)
     dele_table_row(t);
 }
 
-static size_t tables(dele_table *table, const dele_scoring *s)
+static size_t choices_tables(dele_table *table, const dele_scoring *s)
 {
-    const state *st = s->state;
+    const choices_state *st = s->state;
     const dele_choice_sets *data = &st->data;
     dele_table_head(table, "set\tn\tacc\tacc_stderr\tacc_norm\tacc_norm_stderr");
-    for (size_t i = 0; i < data->n_sets; i++) table_row(table, data->set[i].name, &st->accuracy[i]);
+    for (size_t i = 0; i < data->n_sets; i++)
+        choices_row(table, data->set[i].name, &st->accuracy[i]);
     dele_accuracy macro = dele_accuracy_macro(st->accuracy, data->n_sets);
-    if (data->n_sets > 1) table_row(table, "macro", &macro);
+    if (data->n_sets > 1) choices_row(table, "macro", &macro);
     return 1;
 }
 
@@ -240,10 +241,10 @@ const dele_suite dele_suite_choices = {.name = "choices",
                                        .unit = "questions",
                                        .item_id = {"set", "index"},
                                        .item_set = "set",
-                                       .load = load,
-                                       .score = score_set,
-                                       .item = score_item,
-                                       .line = item_line,
-                                       .total = total,
-                                       .json = put_json,
-                                       .tables = tables};
+                                       .load = choices_load,
+                                       .score = choices_score,
+                                       .item = choices_item,
+                                       .line = choices_line,
+                                       .total = choices_total,
+                                       .json = choices_json,
+                                       .tables = choices_tables};

@@ -24,7 +24,7 @@ typedef struct {
     place *places;            /* [n] */
     size_t n;
     const char *top; /* the most likely token where the answer begins, of the item being scored */
-} state;
+} facts_state;
 
 static const char *form_text(const dele_fact *fact, dele_form form)
 {
@@ -49,7 +49,7 @@ static dele_status encode_turn(dele_choice *choice, const dele_tokenizer *t, del
 static dele_status encode_form(dele_scoring *s, size_t fact_index, dele_form form,
                                const char *answer, dele_err *err)
 {
-    state *st = s->state;
+    facts_state *st = s->state;
     const dele_tokenizer *t = s->model->tokenizer;
     const dele_fact *fact = &st->facts.fact[fact_index];
     const char *text = form_text(fact, form);
@@ -79,7 +79,7 @@ static dele_status encode_form(dele_scoring *s, size_t fact_index, dele_form for
 
 static dele_status encode_facts(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    facts_state *st = s->state;
     for (size_t i = 0; i < st->facts.n; i++) {
         const dele_fact *fact = &st->facts.fact[i];
         char *answer =
@@ -94,17 +94,17 @@ static dele_status encode_facts(dele_scoring *s, dele_err *err)
                      st->facts.path ? st->facts.path : "the facts", s->model->config.context);
 }
 
-static dele_fact_score *score_of(const dele_scoring *s, size_t i)
+static dele_fact_score *fact_score_of(const dele_scoring *s, size_t i)
 {
-    const state *st = s->state;
+    const facts_state *st = s->state;
     return &st->scores.fact[st->places[i].fact][st->places[i].form];
 }
 
-static dele_status score_item(dele_scoring *s, size_t i, dele_err *err)
+static dele_status facts_item(dele_scoring *s, size_t i, dele_err *err)
 {
-    state *st = s->state;
+    facts_state *st = s->state;
     const dele_choice *c = st->questions[i].choice;
-    dele_fact_score *score = score_of(s, i);
+    dele_fact_score *score = fact_score_of(s, i);
     *score = (dele_fact_score){.p = exp(c->first_logp),
                                .p_answer = exp(c->logp),
                                .rank = c->first_rank,
@@ -120,12 +120,12 @@ static dele_status score_item(dele_scoring *s, size_t i, dele_err *err)
 }
 
 /* The most likely token is in the line, not in the score of a resumed item. */
-static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
+static void facts_line(dele_items_line *line, dele_scoring *s, size_t i)
 {
-    state *st = s->state;
+    facts_state *st = s->state;
     const place *at = &st->places[i];
     const dele_fact *fact = &st->facts.fact[at->fact];
-    dele_fact_score *score = score_of(s, i);
+    dele_fact_score *score = fact_score_of(s, i);
     dele_key_number(line, "id", fact->id);
     dele_key_text(line, "subject", fact->subject);
     dele_key_text(line, "relation", fact->relation);
@@ -141,9 +141,9 @@ static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
     dele_line_text(line, "top", st->top);
 }
 
-static dele_status score_facts(dele_scoring *s, dele_err *err)
+static dele_status facts_score(dele_scoring *s, dele_err *err)
 {
-    const state *st = s->state;
+    const facts_state *st = s->state;
     return dele_score_questions(s, st->questions, err);
 }
 
@@ -166,7 +166,8 @@ static double standard_error(double sum, double squares, double n)
 }
 
 /* The means of a split in one form; ranks [n facts] is scratch. */
-static dele_facts_cell cell_of(const state *st, dele_fact_split split, dele_form form, int *ranks)
+static dele_facts_cell facts_cell_of(const facts_state *st, dele_fact_split split, dele_form form,
+                                     int *ranks)
 {
     double p = 0, pp = 0, answer = 0, answers = 0, top1 = 0, reciprocal = 0;
     size_t n = 0;
@@ -195,22 +196,22 @@ static dele_facts_cell cell_of(const state *st, dele_fact_split split, dele_form
                              .reciprocal_rank = reciprocal / N};
 }
 
-static dele_status total(dele_scoring *s, dele_err *err)
+static dele_status facts_total(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    facts_state *st = s->state;
     int *ranks = DELE_NEW(s->arena, int, st->facts.n, err);
     if (!ranks) return DELE_ERR_MEMORY;
     for (int split = 0; split < DELE_FACT_SPLITS; split++)
         for (int form = 0; form < DELE_FORMS; form++)
             st->scores.cell[split][form] =
-                cell_of(st, (dele_fact_split)split, (dele_form)form, ranks);
+                facts_cell_of(st, (dele_fact_split)split, (dele_form)form, ranks);
     return DELE_OK;
 }
 
 /* Room for the scores of st->facts, and their questions. */
-static dele_status prepare(dele_scoring *s, dele_err *err)
+static dele_status facts_reserve(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    facts_state *st = s->state;
     const size_t n = st->facts.n;
     st->scores.fact = dele_alloc(s->arena, n, sizeof *st->scores.fact, err);
     st->questions = DELE_NEW(s->arena, dele_question, DELE_FORMS * n, err);
@@ -224,7 +225,7 @@ dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts,
                              const dele_model *model, const dele_facts_opts *opts,
                              dele_arena *arena, dele_err *err)
 {
-    state st = {.facts = *facts, .chat = opts->chat};
+    facts_state st = {.facts = *facts, .chat = opts->chat};
     dele_scoring s = {.suite = &dele_suite_facts,
                       .model = model,
                       .run = run,
@@ -232,21 +233,21 @@ dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts,
                       .progress = opts->progress,
                       .arena = arena,
                       .state = &st};
-    if (!dele_suite_check(&s, err) && !prepare(&s, err) && !dele_suite_score(&s, err))
+    if (!dele_suite_check(&s, err) && !facts_reserve(&s, err) && !dele_suite_score(&s, err))
         *scores = st.scores;
     return err->code;
 }
 
 /* ---- the suite ------------------------------------------------------------------------------- */
 
-static dele_status load(dele_scoring *s, dele_err *err)
+static dele_status facts_load(dele_scoring *s, dele_err *err)
 {
     const dele_suite_opts *o = s->opts;
-    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
+    facts_state *st = s->state = DELE_NEW(s->arena, facts_state, 1, err);
     if (!st || dele_facts_load(&st->facts, o->data, s->arena, err)) return err->code;
     if (st->facts.note) dele_note("%s: %s", o->data, st->facts.note);
     if (o->limit && (size_t)o->limit < st->facts.n) st->facts.n = (size_t)o->limit;
-    if (prepare(s, err)) return err->code;
+    if (facts_reserve(s, err)) return err->code;
     const size_t n = st->scores.n_too_long;
     if (n)
         dele_note("%s: %zu prompt%s left out: with the answer, longer than the model's context of "
@@ -255,9 +256,9 @@ static dele_status load(dele_scoring *s, dele_err *err)
     return DELE_OK;
 }
 
-static void put_json(cJSON *json, const dele_scoring *s)
+static void facts_json(cJSON *json, const dele_scoring *s)
 {
-    const state *st = s->state;
+    const facts_state *st = s->state;
     const dele_facts_scores *scores = &st->scores;
     cJSON_AddNumberToObject(json, "n", (double)st->facts.n);
     if (scores->n_too_long) cJSON_AddNumberToObject(json, "too_long", (double)scores->n_too_long);
@@ -281,7 +282,7 @@ static void put_json(cJSON *json, const dele_scoring *s)
     }
 }
 
-static size_t tables(dele_table *t, const dele_scoring *s)
+static size_t facts_tables(dele_table *t, const dele_scoring *s)
 {
     const dele_facts_scores *scores = s->scores;
     dele_table_head(t, "split\tform\tn\tp\tp_stderr\ttop1\ttop1_stderr\trank_median\tp_answer");
@@ -308,10 +309,10 @@ const dele_suite dele_suite_facts = {.name = "facts",
                                      .unit = "prompts",
                                      .item_id = {"id", "form", "text"},
                                      .item_set = "split",
-                                     .load = load,
-                                     .score = score_facts,
-                                     .item = score_item,
-                                     .line = item_line,
-                                     .total = total,
-                                     .json = put_json,
-                                     .tables = tables};
+                                     .load = facts_load,
+                                     .score = facts_score,
+                                     .item = facts_item,
+                                     .line = facts_line,
+                                     .total = facts_total,
+                                     .json = facts_json,
+                                     .tables = facts_tables};

@@ -41,7 +41,7 @@ static dele_status ids_load(id_list *ids, const char *path, dele_arena *arena, d
     return DELE_OK;
 }
 
-static bool wanted(const id_list *ids, const char *id)
+static bool is_listed(const id_list *ids, const char *id)
 {
     return !ids->line || bsearch(&id, ids->line, ids->n, sizeof *ids->line, by_text);
 }
@@ -64,7 +64,7 @@ bool dele_lume_parse_id(dele_lume_kind *kind, size_t *document, const char *id)
 static const char *const split_name[] = {"forget", "retain"};
 
 /* The split in a file's name, "forget" or "forget_val"; NULL: none. */
-static const char *split_of(const char *name)
+static const char *split_in_name(const char *name)
 {
     for (int i = 0; i < 2; i++) {
         size_t n = strlen(split_name[i]);
@@ -81,10 +81,10 @@ static dele_status row_split(const char **split, const dele_records *r, const cJ
 {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "split"));
     const char *own = text && (!strcmp(text, split_name[0]) || !strcmp(text, split_name[1]))
-                          ? split_of(text)
+                          ? split_in_name(text)
                           : NULL;
     if (!own || own == *split) return DELE_OK;
-    if (split_of(*split))
+    if (split_in_name(*split))
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: \"split\" is %s, in a file whose name says %s",
                          r->path, r->line, own, *split);
     *split = own;
@@ -130,7 +130,7 @@ static dele_status file_load(dele_lume *data, size_t *capacity, const char *path
 {
     const char *base = strrchr(path, '/');
     base = base ? base + 1 : path;
-    const char *split = split_of(base);
+    const char *split = split_in_name(base);
     if (!split) split = dele_strndup(arena, base, strcspn(base, "."), err);
     if (!split) return DELE_ERR_MEMORY;
     dele_records r = {0};
@@ -140,7 +140,7 @@ static dele_status file_load(dele_lume *data, size_t *capacity, const char *path
     while (!status && (!limit || n < (size_t)limit) && (json = dele_records_next(&r, err))) {
         status = rows_reserve(data, capacity, arena, err);
         if (!status) status = row_read(&data->row[data->n], &r, json, split, arena, err);
-        if (status || !wanted(ids, data->row[data->n].id)) continue;
+        if (status || !is_listed(ids, data->row[data->n].id)) continue;
         data->n++;
         n++;
     }
@@ -156,7 +156,7 @@ static const char *find_split(const dele_set_files *files, const char *dir, cons
     for (size_t i = 0; i < files->n; i++)
         if (!strcmp(files->name[i], split)) return files->path[i];
     for (size_t i = 0; i < files->n; i++) {
-        if (split_of(files->name[i]) != split) continue;
+        if (split_in_name(files->name[i]) != split) continue;
         if (found) {
             dele_fail(err, DELE_ERR_DATA,
                       "%s holds %s and %s; put the one to score into a directory of its own, or "
@@ -264,16 +264,16 @@ typedef struct {
     dele_suite_opts members_opts;
     dele_scoring members; /* the membership part; scores NULL: there is none */
     dele_semeval final;   /* where the scores are complete */
-} state;
+} lume_state;
 
-static double score_of(const state *st, size_t i)
+static double row_score(const lume_state *st, size_t i)
 {
     const row_scores *r = &st->row[i];
     return st->data.row[i].kind == DELE_LUME_SC ? r->recall : r->exact;
 }
 
 /* Whether the row belongs to a term: the organisers' script expects the kind before one digit. */
-static bool counts(const state *st, size_t i)
+static bool counts(const lume_state *st, size_t i)
 {
     const char *id = st->data.row[i].id;
     size_t document, n = strlen(id);
@@ -281,18 +281,18 @@ static bool counts(const state *st, size_t i)
     return !st->semeval || (dele_lume_parse_id(&kind, &document, id) && document + 3 == n);
 }
 
-static dele_status score_rows(dele_scoring *s, dele_err *err)
+static dele_status lume_score(dele_scoring *s, dele_err *err)
 {
-    const state *st = s->state;
+    const lume_state *st = s->state;
     const char **prompts = DELE_NEW(&s->part_arena, const char *, st->data.n, err);
     if (!prompts) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < st->data.n; i++) prompts[i] = st->data.row[i].input;
     return dele_score_outputs(s, prompts, st->chat, st->max_new, err);
 }
 
-static dele_status score_row(dele_scoring *s, size_t i, dele_err *err)
+static dele_status lume_item(dele_scoring *s, size_t i, dele_err *err)
 {
-    state *st = s->state;
+    lume_state *st = s->state;
     const dele_lume_row *row = &st->data.row[i];
     dele_rouge rouge;
     bool same;
@@ -306,9 +306,9 @@ static dele_status score_row(dele_scoring *s, size_t i, dele_err *err)
     return DELE_OK;
 }
 
-static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
+static void lume_line(dele_items_line *line, dele_scoring *s, size_t i)
 {
-    state *st = s->state;
+    lume_state *st = s->state;
     const dele_lume_row *row = &st->data.row[i];
     row_scores *r = &st->row[i];
     dele_key_text(line, "id", row->id);
@@ -324,7 +324,7 @@ static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
     dele_line_bool(line, "ended", &r->ended);
 }
 
-static dele_lume_cell *cell_of(dele_lume_scores *scores, const dele_lume_row *row)
+static dele_lume_cell *lume_cell_of(dele_lume_scores *scores, const dele_lume_row *row)
 {
     for (size_t i = 0; i < scores->n_cells; i++) {
         dele_lume_cell *c = &scores->cell[i];
@@ -361,7 +361,7 @@ static void aggregate(dele_lume_scores *scores)
 }
 
 /* Means by split, task and kind.  A mean is known before its standard error is summed. */
-static dele_status summarise(state *st, dele_arena *arena, dele_err *err)
+static dele_status summarise(lume_state *st, dele_arena *arena, dele_err *err)
 {
     dele_lume_scores *scores = &st->scores;
     const size_t n = st->data.n;
@@ -369,16 +369,16 @@ static dele_status summarise(state *st, dele_arena *arena, dele_err *err)
     if (!scores->cell) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
         if (!counts(st, i)) continue;
-        dele_lume_cell *c = cell_of(scores, &st->data.row[i]);
+        dele_lume_cell *c = lume_cell_of(scores, &st->data.row[i]);
         c->n++;
-        c->score += score_of(st, i);
+        c->score += row_score(st, i);
         scores->n_cut += !st->row[i].ended;
     }
     for (size_t i = 0; i < scores->n_cells; i++) scores->cell[i].score /= (double)scores->cell[i].n;
     for (size_t i = 0; i < n; i++) {
         if (!counts(st, i)) continue;
-        dele_lume_cell *c = cell_of(scores, &st->data.row[i]);
-        c->se += (score_of(st, i) - c->score) * (score_of(st, i) - c->score);
+        dele_lume_cell *c = lume_cell_of(scores, &st->data.row[i]);
+        c->se += (row_score(st, i) - c->score) * (row_score(st, i) - c->score);
     }
     for (size_t i = 0; i < scores->n_cells; i++) {
         dele_lume_cell *c = &scores->cell[i];
@@ -393,7 +393,7 @@ static dele_status summarise(state *st, dele_arena *arena, dele_err *err)
 /* Scores the membership part, whose lines follow the rows' in items.jsonl. */
 static dele_status score_members(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    lume_state *st = s->state;
     const char *data = s->opts->data;
     if (!dele_path_is_dir(data) || !dele_membership_is_there(data)) return DELE_OK;
     st->members_opts = (dele_suite_opts){.data = data, .limit = s->opts->limit};
@@ -408,9 +408,9 @@ static dele_status score_members(dele_scoring *s, dele_err *err)
     return dele_suite_run(&st->members, s->suite->name, err);
 }
 
-static dele_status total(dele_scoring *s, dele_err *err)
+static dele_status lume_total(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    lume_state *st = s->state;
     if (summarise(st, s->arena, err) || score_members(s, err)) return err->code;
     const dele_membership_scores *members = st->members.scores;
     const double auc = members ? members->attack[DELE_ATTACK_LOSS].auc : NAN;
@@ -420,7 +420,8 @@ static dele_status total(dele_scoring *s, dele_err *err)
 
 /* ---- the suite ------------------------------------------------------------------------------- */
 
-static const char *text_of(const cJSON *json, const char *name, dele_arena *arena, dele_err *err)
+static const char *text_or_unknown(const cJSON *json, const char *name, dele_arena *arena,
+                                   dele_err *err)
 {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
     return dele_strdup(arena, text ? text : "unknown", err);
@@ -438,8 +439,8 @@ static dele_status load_mmlu(dele_semeval_mmlu *mmlu, const dele_scoring *s, del
     const cJSON *shots = cJSON_GetObjectItemCaseSensitive(result, "shots");
     *mmlu = (dele_semeval_mmlu){
         .acc = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(micro, "acc")),
-        .style = text_of(result, "style", s->arena, err),
-        .split = text_of(result, "split", s->arena, err),
+        .style = text_or_unknown(result, "style", s->arena, err),
+        .split = text_or_unknown(result, "split", s->arena, err),
         .shots = cJSON_IsNumber(shots) ? shots->valueint : 0,
         .n = cJSON_IsNumber(n) ? (size_t)n->valuedouble : 0};
     cJSON_Delete(result);
@@ -454,12 +455,12 @@ static dele_status load_mmlu(dele_semeval_mmlu *mmlu, const dele_scoring *s, del
     return err->code;
 }
 
-static dele_status load(dele_scoring *s, dele_err *err)
+static dele_status lume_load(dele_scoring *s, dele_err *err)
 {
     const dele_suite_opts *o = s->opts;
-    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
+    lume_state *st = s->state = DELE_NEW(s->arena, lume_state, 1, err);
     if (!st || dele_suite_only_compat(s, "semeval", err) || load_mmlu(&st->mmlu, s, err) ||
-        dele_chat_parse(&st->chat, dele_suite_chat(s), s->model->tokenizer, err) ||
+        dele_chat_resolve(&st->chat, o->chat, s->model->tokenizer, err) ||
         dele_lume_load(&st->data, o->data, o->limit, o->ids, s->arena, err))
         return err->code;
     st->max_new = dele_suite_max_new(s, 256);
@@ -493,11 +494,11 @@ static void put_cells(cJSON *json, const dele_lume_scores *scores)
         cJSON_AddItemToObject(json, "task_aggregate", dele_json_number(scores->aggregate));
 }
 
-static void put_json(cJSON *json, const dele_scoring *s)
+static void lume_json(cJSON *json, const dele_scoring *s)
 {
-    const state *st = s->state;
+    const lume_state *st = s->state;
     if (s->opts->compat) dele_put_text(json, "compat", s->opts->compat);
-    dele_put_text(json, "chat", dele_suite_chat(s));
+    dele_put_text(json, "chat", dele_chat_name[s->opts->chat]);
     cJSON_AddNumberToObject(json, "max_new", st->max_new);
     put_cells(json, &st->scores);
     if (st->members.scores)
@@ -521,9 +522,9 @@ static void cells_table(dele_table *t, const dele_lume_scores *scores)
     }
 }
 
-static size_t tables(dele_table *table, const dele_scoring *s)
+static size_t lume_tables(dele_table *table, const dele_scoring *s)
 {
-    const state *st = s->state;
+    const lume_state *st = s->state;
     size_t n = 0;
     cells_table(&table[n++], &st->scores);
     if (st->members.scores) n += st->members.suite->tables(&table[n], &st->members);
@@ -539,10 +540,10 @@ const dele_suite dele_suite_lume = {
     .item_id = {"split", "id"},
     .item_set = "split",
     .inputs = dele_membership_inputs,
-    .load = load,
-    .score = score_rows,
-    .item = score_row,
-    .line = item_line,
-    .total = total,
-    .json = put_json,
-    .tables = tables};
+    .load = lume_load,
+    .score = lume_score,
+    .item = lume_item,
+    .line = lume_line,
+    .total = lume_total,
+    .json = lume_json,
+    .tables = lume_tables};

@@ -105,7 +105,7 @@ typedef struct {
     dele_run reference_run;
     dele_arena batch; /* of the reference model's scores */
     dele_gradient_buffers room;
-} state;
+} membership_state;
 
 static int by_value(const void *a, const void *b)
 {
@@ -137,8 +137,8 @@ static dele_status compressed_bytes(double *bytes, const char *text, dele_arena 
     return DELE_OK;
 }
 
-static dele_status min_k_attacks(double *value, const state *st, const dele_scored_text *t,
-                                 dele_arena *scratch, dele_err *err)
+static dele_status min_k_attacks(double *value, const membership_state *st,
+                                 const dele_scored_text *t, dele_arena *scratch, dele_err *err)
 {
     const size_t n =
         (size_t)(t->n - t->first) - st->open_unlearning; /* without the last label there */
@@ -155,9 +155,9 @@ static dele_status min_k_attacks(double *value, const state *st, const dele_scor
     return DELE_OK;
 }
 
-static dele_status attack(dele_scoring *s, size_t i, dele_err *err)
+static dele_status membership_item(dele_scoring *s, size_t i, dele_err *err)
 {
-    state *st = s->state;
+    membership_state *st = s->state;
     const dele_scored_text *t = &st->texts[i];
     double *value = st->value[i], bytes = 1;
     const char *text = st->data.document[i].text;
@@ -176,9 +176,9 @@ static dele_status attack(dele_scoring *s, size_t i, dele_err *err)
     return dele_gradient_norm(&value[DELE_ATTACK_GRADNORM], t, &st->room, s->run, s->model, err);
 }
 
-static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
+static void membership_line(dele_items_line *line, dele_scoring *s, size_t i)
 {
-    state *st = s->state;
+    membership_state *st = s->state;
     const dele_document *d = &st->data.document[i];
     dele_key_number(line, "index", (double)i);
     dele_key_text(line, "id", d->id);
@@ -192,7 +192,7 @@ static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
 static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
 {
     dele_scoring *s = data;
-    state *st = s->state;
+    membership_state *st = s->state;
     dele_status status = DELE_OK;
     if (st->reference)
         status = dele_token_scores(st->reference + first, n, &st->reference_run, s->reference,
@@ -202,9 +202,9 @@ static dele_status scored(void *data, size_t first, size_t n, dele_err *err)
     return status;
 }
 
-static dele_status score_texts(dele_scoring *s, dele_err *err)
+static dele_status membership_score(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    membership_state *st = s->state;
     const dele_token_opts opts = {.n_known = s->n_known, .scored = scored, .data = s};
     dele_token_scores(st->texts, st->data.n, s->run, s->model, &opts, s->arena, err);
     dele_gradient_buffers_release(&st->room);
@@ -245,15 +245,15 @@ static dele_status encode_labels(dele_scored_text *t, const dele_document *d,
 static dele_status encode_one(dele_scored_text *t, const dele_scoring *s, size_t i,
                               const dele_model *model, dele_err *err)
 {
-    const state *st = s->state;
+    const membership_state *st = s->state;
     const dele_document *d = &st->data.document[i];
     return st->open_unlearning ? encode_labels(t, d, model, s->arena, err)
                                : dele_scored_text_encode(t, model, d->text, s->arena, err);
 }
 
-static dele_status encode(dele_scoring *s, dele_err *err)
+static dele_status membership_encode(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    membership_state *st = s->state;
     const size_t n = st->data.n;
     st->texts = DELE_NEW(s->arena, dele_scored_text, n, err);
     if (s->reference) st->reference = DELE_NEW(s->arena, dele_scored_text, n, err);
@@ -286,9 +286,9 @@ static double auc_error(double a, double n, double m)
     return sqrt(fmax(0, (a * (1 - a) + (n - 1) * (q1 - a * a) + (m - 1) * (q2 - a * a)) / (n * m)));
 }
 
-static dele_status total(dele_scoring *s, dele_err *err)
+static dele_status membership_total(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    membership_state *st = s->state;
     size_t n = st->data.n_members, m = st->data.n - n;
     double *x = DELE_NEW(s->arena, double, st->data.n, err);
     if (!x) return DELE_ERR_MEMORY;
@@ -320,9 +320,9 @@ dele_status dele_membership_inputs(const char *path[2], const dele_suite_opts *o
 }
 
 /* The AUCs of --retrained. */
-static dele_status load_retrained(dele_scoring *s, dele_err *err)
+static dele_status load_aucs(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    membership_state *st = s->state;
     cJSON *retrained = dele_suite_retrained(s, false, err);
     const cJSON *attacks = cJSON_GetObjectItemCaseSensitive(retrained, "attacks");
     for (int a = 0; a < DELE_ATTACKS; a++) {
@@ -333,11 +333,11 @@ static dele_status load_retrained(dele_scoring *s, dele_err *err)
     return err->code;
 }
 
-static dele_status load(dele_scoring *s, dele_err *err)
+static dele_status membership_load(dele_scoring *s, dele_err *err)
 {
     const dele_suite_opts *o = s->opts;
-    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
-    if (!st || dele_suite_only_compat(s, "open-unlearning", err) || load_retrained(s, err) ||
+    membership_state *st = s->state = DELE_NEW(s->arena, membership_state, 1, err);
+    if (!st || dele_suite_only_compat(s, "open-unlearning", err) || load_aucs(s, err) ||
         dele_membership_load(&st->data, o->data, o->limit, s->arena, err))
         return err->code;
     if (o->min_k < 0 || o->min_k > 1)
@@ -349,7 +349,7 @@ static dele_status load(dele_scoring *s, dele_err *err)
     st->use[DELE_ATTACK_REFERENCE] = s->reference != NULL;
     st->use[DELE_ATTACK_GRADNORM] = o->gradnorm;
     st->value = dele_alloc(s->arena, st->data.n, sizeof *st->value, err);
-    if (!st->value || encode(s, err)) return err->code;
+    if (!st->value || membership_encode(s, err)) return err->code;
     return dele_suite_one_part(s, "membership", st->data.n, err);
 }
 
@@ -372,13 +372,13 @@ void dele_membership_json(cJSON *json, const dele_membership_scores *scores)
     }
 }
 
-static void put_json(cJSON *json, const dele_scoring *s)
+static void membership_json(cJSON *json, const dele_scoring *s)
 {
     dele_put_text(json, "compat", s->opts->compat);
     dele_membership_json(json, s->scores);
 }
 
-static size_t tables(dele_table *t, const dele_scoring *s)
+static size_t membership_tables(dele_table *t, const dele_scoring *s)
 {
     const dele_membership_scores *scores = s->scores;
     dele_table_head(t, "attack\tmembers\tnonmembers\tauc\tauc_stderr\tscore\tpriv_leak");
@@ -403,10 +403,10 @@ const dele_suite dele_suite_membership = {
     .unit = "texts",
     .options = {"reference", "gradnorm", "min-k", "retrained", "compat"},
     .inputs = dele_membership_inputs,
-    .load = load,
-    .score = score_texts,
-    .item = attack,
-    .line = item_line,
-    .total = total,
-    .json = put_json,
-    .tables = tables};
+    .load = membership_load,
+    .score = membership_score,
+    .item = membership_item,
+    .line = membership_line,
+    .total = membership_total,
+    .json = membership_json,
+    .tables = membership_tables};

@@ -288,7 +288,7 @@ char *dele_mmlu_context(const dele_mmlu_subject *subject, const dele_mmlu_item *
 
 typedef struct {
     int pick, pick_norm;
-} picks;
+} mmlu_picks;
 
 typedef struct {
     dele_mmlu data;
@@ -296,21 +296,21 @@ typedef struct {
     int shots;
     const char *split;
     dele_mmlu_scores scores;
-    picks *picked;                  /* [n_items] */
+    mmlu_picks *picked;             /* [n_items] */
     dele_question *questions;       /* of the subject being scored */
     double logp[DELE_MMLU_CHOICES]; /* of the item being scored */
-} state;
+} mmlu_state;
 
 static const dele_mmlu_subject *subject_of(const dele_scoring *s)
 {
-    const state *st = s->state;
+    const mmlu_state *st = s->state;
     return &st->data.subject[s->at];
 }
 
-static dele_status score_item(dele_scoring *s, size_t i, dele_err *err)
+static dele_status mmlu_item(dele_scoring *s, size_t i, dele_err *err)
 {
     (void)err;
-    state *st = s->state;
+    mmlu_state *st = s->state;
     const dele_mmlu_item *item = &subject_of(s)->item[i];
     double norm[DELE_MMLU_CHOICES];
     for (int c = 0; c < DELE_MMLU_CHOICES; c++) {
@@ -320,15 +320,15 @@ static dele_status score_item(dele_scoring *s, size_t i, dele_err *err)
         norm[c] = st->logp[c] /
                   (st->style == DELE_MMLU_CONTINUATION ? dele_characters(item->choice[c]) : 1);
     }
-    st->picked[s->before + i] =
-        (picks){dele_argmax(st->logp, DELE_MMLU_CHOICES), dele_argmax(norm, DELE_MMLU_CHOICES)};
+    st->picked[s->before + i] = (mmlu_picks){dele_argmax(st->logp, DELE_MMLU_CHOICES),
+                                             dele_argmax(norm, DELE_MMLU_CHOICES)};
     return DELE_OK;
 }
 
-static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
+static void mmlu_line(dele_items_line *line, dele_scoring *s, size_t i)
 {
-    state *st = s->state;
-    picks *picked = &st->picked[s->before + i];
+    mmlu_state *st = s->state;
+    mmlu_picks *picked = &st->picked[s->before + i];
     dele_key_text(line, "subject", subject_of(s)->name);
     dele_key_number(line, "index", (double)i);
     dele_line_numbers(line, "loglikelihoods", st->logp, DELE_MMLU_CHOICES);
@@ -338,9 +338,9 @@ static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
     dele_key_number(line, "answer", subject_of(s)->item[i].answer);
 }
 
-static dele_status encode_item(dele_question *q, const dele_mmlu_subject *s,
-                               const dele_mmlu_item *item, const state *st, const dele_model *model,
-                               dele_arena *arena, dele_err *err)
+static dele_status encode_prompts(dele_question *q, const dele_mmlu_subject *s,
+                                  const dele_mmlu_item *item, const mmlu_state *st,
+                                  const dele_model *model, dele_arena *arena, dele_err *err)
 {
     char *context = dele_mmlu_context(s, item, st->style, st->shots, arena, err);
     if (!context) return DELE_ERR_MEMORY;
@@ -356,8 +356,8 @@ static dele_status encode_item(dele_question *q, const dele_mmlu_subject *s,
 /* The older styles: the prompt, with as many examples as fit, followed by the last token of " A"
  * and of the others. */
 static dele_status encode_raw(dele_question *q, const dele_mmlu_subject *s,
-                              const dele_mmlu_item *item, const state *st, const dele_model *model,
-                              dele_arena *arena, dele_err *err)
+                              const dele_mmlu_item *item, const mmlu_state *st,
+                              const dele_model *model, dele_arena *arena, dele_err *err)
 {
     size_t most = model->config.context < MOST_TOKENS ? (size_t)model->config.context : MOST_TOKENS;
     dele_ids prompt = {0};
@@ -385,9 +385,9 @@ static dele_status encode_raw(dele_question *q, const dele_mmlu_subject *s,
 }
 
 /* Encodes the subject's questions, and scores those that are not known. */
-static dele_status score_subject(dele_scoring *s, dele_err *err)
+static dele_status mmlu_score(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    mmlu_state *st = s->state;
     const dele_mmlu_subject *subject = subject_of(s);
     dele_arena *arena = &s->part_arena;
     st->questions = DELE_NEW(arena, dele_question, subject->n_items, err);
@@ -396,7 +396,7 @@ static dele_status score_subject(dele_scoring *s, dele_err *err)
         dele_question *q = &st->questions[i];
         q->choice = DELE_NEW(arena, dele_choice, DELE_MMLU_CHOICES, err);
         q->n_choices = DELE_MMLU_CHOICES;
-        if (!q->choice || (style_table[st->style].raw ? encode_raw : encode_item)(
+        if (!q->choice || (style_table[st->style].raw ? encode_raw : encode_prompts)(
                               q, subject, &subject->item[i], st, s->model, arena, err))
             return err->code;
     }
@@ -405,7 +405,7 @@ static dele_status score_subject(dele_scoring *s, dele_err *err)
 
 /* The subject's accuracy.  Only the style continuation tells the two picks apart. */
 static dele_status subject_accuracy(dele_accuracy *accuracy, const dele_mmlu_subject *subject,
-                                    const picks *picked, bool norm, dele_arena *scratch,
+                                    const mmlu_picks *picked, bool norm, dele_arena *scratch,
                                     dele_err *err)
 {
     const size_t n = subject->n_items;
@@ -419,12 +419,12 @@ static dele_status subject_accuracy(dele_accuracy *accuracy, const dele_mmlu_sub
     return DELE_OK;
 }
 
-static dele_status total(dele_scoring *s, dele_err *err)
+static dele_status mmlu_total(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    mmlu_state *st = s->state;
     const dele_mmlu *data = &st->data;
     dele_mmlu_scores *scores = &st->scores;
-    const picks *picked = st->picked;
+    const mmlu_picks *picked = st->picked;
     dele_accuracy *some = DELE_NEW(s->arena, dele_accuracy, data->n_subjects, err);
     if (!some) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < data->n_subjects; picked += data->subject[i++].n_items)
@@ -443,12 +443,12 @@ static dele_status total(dele_scoring *s, dele_err *err)
 }
 
 /* Room for the scores, and a part for each subject. */
-static dele_status reserve(dele_scoring *s, dele_err *err)
+static dele_status mmlu_reserve(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    mmlu_state *st = s->state;
     const dele_mmlu *data = &st->data;
     dele_suite_part *part = DELE_NEW(s->arena, dele_suite_part, data->n_subjects, err);
-    st->picked = DELE_NEW(s->arena, picks, data->n_items, err);
+    st->picked = DELE_NEW(s->arena, mmlu_picks, data->n_items, err);
     st->scores = (dele_mmlu_scores){
         .style = st->style, .subject = DELE_NEW(s->arena, dele_accuracy, data->n_subjects, err)};
     if (!part || !st->picked || !st->scores.subject) return DELE_ERR_MEMORY;
@@ -464,17 +464,17 @@ dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_
                           int shots, dele_run *run, const dele_model *model, dele_arena *arena,
                           dele_err *err)
 {
-    state st = {.data = *data, .style = style, .shots = shots};
+    mmlu_state st = {.data = *data, .style = style, .shots = shots};
     dele_scoring s = {
         .suite = &dele_suite_mmlu, .model = model, .run = run, .arena = arena, .state = &st};
-    if (!dele_suite_check(&s, err) && !reserve(&s, err) && !dele_suite_score(&s, err))
+    if (!dele_suite_check(&s, err) && !mmlu_reserve(&s, err) && !dele_suite_score(&s, err))
         *scores = st.scores;
     return err->code;
 }
 
 /* ---- the suite ------------------------------------------------------------------------------- */
 
-static const char *split_of(const dele_suite_opts *o) { return o->split ? o->split : "val"; }
+static const char *mmlu_split(const dele_suite_opts *o) { return o->split ? o->split : "val"; }
 
 static dele_status parse_style(dele_mmlu_style *style, int *shots, const dele_suite_opts *o,
                                dele_err *err)
@@ -485,25 +485,25 @@ static dele_status parse_style(dele_mmlu_style *style, int *shots, const dele_su
 }
 
 /* The split's directory, and dev's where examples come from it. */
-static dele_status inputs(const char *path[2], const dele_suite_opts *o, dele_arena *arena,
-                          dele_err *err)
+static dele_status mmlu_inputs(const char *path[2], const dele_suite_opts *o, dele_arena *arena,
+                               dele_err *err)
 {
     dele_mmlu_style style;
     int shots = 0;
     if (parse_style(&style, &shots, o, err)) return err->code;
-    path[0] = dele_printf(arena, err, "%s/%s", o->data, split_of(o));
+    path[0] = dele_printf(arena, err, "%s/%s", o->data, mmlu_split(o));
     path[1] = shots > 0 ? dele_printf(arena, err, "%s/dev", o->data) : NULL;
     return err->code;
 }
 
-static dele_status load(dele_scoring *s, dele_err *err)
+static dele_status mmlu_load(dele_scoring *s, dele_err *err)
 {
     const dele_suite_opts *o = s->opts;
-    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
+    mmlu_state *st = s->state = DELE_NEW(s->arena, mmlu_state, 1, err);
     if (!st || dele_suite_only_compat(s, "pandas", err) ||
         parse_style(&st->style, &st->shots, o, err))
         return err->code;
-    st->split = split_of(o);
+    st->split = mmlu_split(o);
     if (st->shots > 5)
         return dele_fail(err, DELE_ERR_USAGE, "--shots %d: MMLU's dev split has 0 to 5", o->shots);
     if (o->compat && !style_table[st->style].raw)
@@ -514,12 +514,12 @@ static dele_status load(dele_scoring *s, dele_err *err)
                        err))
         return err->code;
     if (o->compat) dele_mmlu_through_pandas(&st->data);
-    return reserve(s, err);
+    return mmlu_reserve(s, err);
 }
 
-static void put_json(cJSON *json, const dele_scoring *s)
+static void mmlu_json(cJSON *json, const dele_scoring *s)
 {
-    const state *st = s->state;
+    const mmlu_state *st = s->state;
     cJSON_AddStringToObject(json, "split", st->split);
     cJSON_AddStringToObject(json, "style", dele_mmlu_style_name(st->style));
     if (s->opts->compat) cJSON_AddStringToObject(json, "compat", s->opts->compat);
@@ -527,9 +527,9 @@ static void put_json(cJSON *json, const dele_scoring *s)
     dele_mmlu_json(json, &st->scores, &st->data);
 }
 
-static size_t tables(dele_table *table, const dele_scoring *s)
+static size_t mmlu_tables(dele_table *table, const dele_scoring *s)
 {
-    const state *st = s->state;
+    const mmlu_state *st = s->state;
     dele_mmlu_table(table, &st->scores, &st->data);
     return 1;
 }
@@ -539,11 +539,11 @@ const dele_suite dele_suite_mmlu = {.name = "mmlu",
                                     .unit = "questions",
                                     .options = {"split", "style", "shots", "subjects", "compat"},
                                     .item_id = {"subject", "index"},
-                                    .inputs = inputs,
-                                    .load = load,
-                                    .score = score_subject,
-                                    .item = score_item,
-                                    .line = item_line,
-                                    .total = total,
-                                    .json = put_json,
-                                    .tables = tables};
+                                    .inputs = mmlu_inputs,
+                                    .load = mmlu_load,
+                                    .score = mmlu_score,
+                                    .item = mmlu_item,
+                                    .line = mmlu_line,
+                                    .total = mmlu_total,
+                                    .json = mmlu_json,
+                                    .tables = mmlu_tables};

@@ -9,8 +9,8 @@
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static dele_status read_item(void *row, const dele_records *r, const cJSON *json, dele_arena *arena,
-                             dele_err *err)
+static dele_status read_qa_item(void *row, const dele_records *r, const cJSON *json,
+                                dele_arena *arena, dele_err *err)
 {
     dele_qa_item *item = row;
     const char *context = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "context"));
@@ -42,7 +42,7 @@ dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, d
         dele_qa_set *set = &data->set[data->n_sets];
         set->name = files.name[data->n_sets];
         set->item = dele_rows_load(&set->n, sizeof *set->item, files.path[data->n_sets], limit,
-                                   read_item, arena, err);
+                                   read_qa_item, arena, err);
         if (!set->item) break;
         data->n_items += set->n;
     }
@@ -113,47 +113,47 @@ dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item,
 
 typedef struct {
     int exact, contains;
-} verdict;
+} qa_verdict;
 
 typedef struct {
     dele_qa_sets data;
     dele_chat chat;
     int max_new;
     dele_qa_score *score; /* [n_sets] */
-    verdict *verdict;     /* [n_items] */
-} state;
+    qa_verdict *verdict;  /* [n_items] */
+} qa_state;
 
-static const dele_qa_item *item_of(const dele_scoring *s, size_t i)
+static const dele_qa_item *qa_item_of(const dele_scoring *s, size_t i)
 {
-    const state *st = s->state;
+    const qa_state *st = s->state;
     return &st->data.set[s->at].item[i];
 }
 
-static dele_status score_set(dele_scoring *s, dele_err *err)
+static dele_status qa_score(dele_scoring *s, dele_err *err)
 {
-    const state *st = s->state;
+    const qa_state *st = s->state;
     const size_t n = st->data.set[s->at].n;
     const char **prompts = DELE_NEW(&s->part_arena, const char *, n, err);
     if (!prompts) return DELE_ERR_MEMORY;
-    for (size_t i = 0; i < n; i++) prompts[i] = item_of(s, i)->prompt;
+    for (size_t i = 0; i < n; i++) prompts[i] = qa_item_of(s, i)->prompt;
     return dele_score_outputs(s, prompts, st->chat, st->max_new, err);
 }
 
-static dele_status score_item(dele_scoring *s, size_t i, dele_err *err)
+static dele_status qa_item(dele_scoring *s, size_t i, dele_err *err)
 {
-    state *st = s->state;
+    qa_state *st = s->state;
     bool exact, contains;
-    if (dele_qa_judge(&exact, &contains, item_of(s, i), s->output, &s->scratch, err))
+    if (dele_qa_judge(&exact, &contains, qa_item_of(s, i), s->output, &s->scratch, err))
         return err->code;
-    st->verdict[s->before + i] = (verdict){exact, contains};
+    st->verdict[s->before + i] = (qa_verdict){exact, contains};
     return DELE_OK;
 }
 
-static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
+static void qa_line(dele_items_line *line, dele_scoring *s, size_t i)
 {
-    state *st = s->state;
-    const dele_qa_item *item = item_of(s, i);
-    verdict *v = &st->verdict[s->before + i];
+    qa_state *st = s->state;
+    const dele_qa_item *item = qa_item_of(s, i);
+    qa_verdict *v = &st->verdict[s->before + i];
     dele_key_text(line, "set", st->data.set[s->at].name);
     dele_key_number(line, "index", (double)i);
     dele_key_text(line, "id", item->id);
@@ -164,10 +164,10 @@ static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
     dele_line_bool(line, "ended", &s->ended);
 }
 
-static dele_status total(dele_scoring *s, dele_err *err)
+static dele_status qa_total(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
-    const verdict *v = st->verdict;
+    qa_state *st = s->state;
+    const qa_verdict *v = st->verdict;
     unsigned char *exact = DELE_NEW(s->arena, unsigned char, 2 * st->data.n_items, err),
                   *contains = exact + st->data.n_items;
     if (!exact) return DELE_ERR_MEMORY;
@@ -185,17 +185,17 @@ static dele_status total(dele_scoring *s, dele_err *err)
 
 /* ---- the suite ------------------------------------------------------------------------------- */
 
-static dele_status load(dele_scoring *s, dele_err *err)
+static dele_status qa_load(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
-    if (!st || dele_chat_parse(&st->chat, dele_suite_chat(s), s->model->tokenizer, err) ||
+    qa_state *st = s->state = DELE_NEW(s->arena, qa_state, 1, err);
+    if (!st || dele_chat_resolve(&st->chat, s->opts->chat, s->model->tokenizer, err) ||
         dele_qa_sets_load(&st->data, s->opts->data, s->opts->limit, s->arena, err))
         return err->code;
     const size_t n = st->data.n_sets;
     dele_suite_part *part = DELE_NEW(s->arena, dele_suite_part, n, err);
     st->max_new = dele_suite_max_new(s, 32);
     st->score = DELE_NEW(s->arena, dele_qa_score, n, err);
-    st->verdict = DELE_NEW(s->arena, verdict, st->data.n_items, err);
+    st->verdict = DELE_NEW(s->arena, qa_verdict, st->data.n_items, err);
     if (!part || !st->score || !st->verdict) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) part[i] = (dele_suite_part){NULL, st->data.set[i].n};
     s->part = part;
@@ -204,10 +204,10 @@ static dele_status load(dele_scoring *s, dele_err *err)
     return DELE_OK;
 }
 
-static void put_json(cJSON *json, const dele_scoring *s)
+static void qa_json(cJSON *json, const dele_scoring *s)
 {
-    const state *st = s->state;
-    dele_put_text(json, "chat", dele_suite_chat(s));
+    const qa_state *st = s->state;
+    dele_put_text(json, "chat", dele_chat_name[s->opts->chat]);
     cJSON_AddNumberToObject(json, "max_new", st->max_new);
     cJSON_AddNumberToObject(json, "n", (double)st->data.n_items);
     cJSON *sets = cJSON_AddObjectToObject(json, "sets");
@@ -220,9 +220,9 @@ static void put_json(cJSON *json, const dele_scoring *s)
     }
 }
 
-static size_t tables(dele_table *table, const dele_scoring *s)
+static size_t qa_tables(dele_table *table, const dele_scoring *s)
 {
-    const state *st = s->state;
+    const qa_state *st = s->state;
     dele_table_head(table, "set\tn\texact_match\texact_match_stderr\tcontains\tcontains_stderr");
     for (size_t i = 0; i < st->data.n_sets; i++) {
         const dele_qa_score *score = &st->score[i];
@@ -243,10 +243,10 @@ const dele_suite dele_suite_qa = {.name = "qa",
                                   .options = {"chat", "max-new"},
                                   .item_id = {"set", "index"},
                                   .item_set = "set",
-                                  .load = load,
-                                  .score = score_set,
-                                  .item = score_item,
-                                  .line = item_line,
-                                  .total = total,
-                                  .json = put_json,
-                                  .tables = tables};
+                                  .load = qa_load,
+                                  .score = qa_score,
+                                  .item = qa_item,
+                                  .line = qa_line,
+                                  .total = qa_total,
+                                  .json = qa_json,
+                                  .tables = qa_tables};

@@ -15,34 +15,17 @@ const dele_suite *const dele_suites[] = {
 #undef X
         NULL};
 
-const dele_suite *dele_suite_find(const char *name, dele_err *err)
-{
-    dele_arena arena = {0};
-    for (size_t i = 0; dele_suites[i]; i++)
-        if (!strcmp(name, dele_suites[i]->name)) return dele_suites[i];
-    const char *known = dele_suite_names(&arena, err);
-    if (known) dele_fail(err, DELE_ERR_USAGE, "--suite %s is not known: %s", name, known);
-    dele_arena_release(&arena);
-    return NULL;
-}
+const char *const dele_suite_name[] = {"",
+#define X(name) #name,
+                                       DELE_SUITES(X)
+#undef X
+                                           NULL};
 
 bool dele_suite_takes(const dele_suite *suite, const char *option)
 {
     for (int i = 0; i < DELE_SUITE_MOST_OPTIONS && suite->options[i]; i++)
         if (!strcmp(suite->options[i], option)) return true;
     return false;
-}
-
-const char *dele_suite_names(dele_arena *arena, dele_err *err)
-{
-    const char *text = "";
-    for (size_t i = 0; text && dele_suites[i]; i++)
-        text = dele_printf(arena, err, "%s%s%s", text,
-                           i == 0               ? ""
-                           : dele_suites[i + 1] ? ", "
-                                                : " or ",
-                           dele_suites[i]->name);
-    return text;
 }
 
 const char *dele_suite_data_help(dele_arena *arena, dele_err *err)
@@ -187,11 +170,6 @@ dele_status dele_suite_only_compat(const dele_scoring *s, const char *known, del
                      s->suite->name, known);
 }
 
-const char *dele_suite_chat(const dele_scoring *s)
-{
-    return s->opts->chat ? s->opts->chat : "none";
-}
-
 int dele_suite_max_new(const dele_scoring *s, int usual)
 {
     return s->opts->max_new ? s->opts->max_new : usual;
@@ -234,7 +212,7 @@ cJSON *dele_suite_retrained(const dele_scoring *s, bool prompts, dele_err *err)
     cJSON *json =
         o->retrained ? dele_suite_result(o->retrained, s->suite->name, s->arena, err) : NULL;
     if (!json || (!same_setting(o, json, "compat", o->compat, err) &&
-                  (!prompts || (!same_setting(o, json, "chat", dele_suite_chat(s), err) &&
+                  (!prompts || (!same_setting(o, json, "chat", dele_chat_name[o->chat], err) &&
                                 !same_setting(o, json, "template", o->template, err)))))
         return json;
     cJSON_Delete(json);

@@ -24,13 +24,14 @@
 #include "score/choices.h"
 #include "text/chat.h"
 
-/* Options of the command line that suites take; NULL, 0 or false: not given (shots: -1). */
+/* Options of the command line that suites take; as DELE_SUITE_DEFAULTS has them: not given. */
 typedef struct {
     const char *data;
     int limit; /* maximum number of items of a part or file; 0: all */
-    const char *split, *style, *subjects, *ids, *chat, *template;
+    const char *split, *style, *subjects, *ids, *template;
     const char *mmlu_result, *reference, *retrained, *compat;
     int shots, max_new;
+    dele_chat chat;
     double min_k;
     bool gradnorm;
 } dele_suite_opts;
@@ -95,18 +96,16 @@ struct dele_suite {
     size_t (*tables)(dele_table table[DELE_SUITE_MOST_TABLES], const dele_scoring *s);
 };
 
-/* In the order in which --help has them. */
+/* In the order in which --help and eval's table of options have them. */
 #define DELE_SUITES(X) X(mmlu) X(choices) X(qa) X(lume) X(tofu) X(membership) X(facts)
 #define X(name) extern const dele_suite dele_suite_##name;
 DELE_SUITES(X)
 #undef X
 extern const dele_suite *const dele_suites[]; /* ends with NULL */
+extern const char *const dele_suite_name[];   /* "", then theirs; ends with NULL */
 
-/* NULL with err set: there is none of that name. */
-const dele_suite *dele_suite_find(const char *name, dele_err *err);
 bool dele_suite_takes(const dele_suite *suite, const char *option);
-/* "mmlu, choices, ... or facts", and "mmlu: what its data is; ...", for --help. */
-const char *dele_suite_names(dele_arena *arena, dele_err *err);
+/* "mmlu: what its data is; ...", for --help. */
 const char *dele_suite_data_help(dele_arena *arena, dele_err *err);
 
 /* Loads, scores and sums up; shows progress of its own, under that title. */
@@ -135,7 +134,6 @@ dele_status dele_suite_one_part(dele_scoring *s, const char *name, size_t n, del
 
 /* --compat is not given or `known`. */
 dele_status dele_suite_only_compat(const dele_scoring *s, const char *known, dele_err *err);
-const char *dele_suite_chat(const dele_scoring *s); /* --chat, or "none" */
 int dele_suite_max_new(const dele_scoring *s, int usual);
 
 /* The eval.json of another result, a directory or that file, which must be the suite's; the caller

@@ -49,8 +49,8 @@ static dele_status read_paraphrase(dele_tofu_row *out, const cJSON *item, const 
     return DELE_OK;
 }
 
-static dele_status read_row(void *row, const dele_records *r, const cJSON *json, dele_arena *arena,
-                            dele_err *err)
+static dele_status read_tofu_row(void *row, const dele_records *r, const cJSON *json,
+                                 dele_arena *arena, dele_err *err)
 {
     dele_tofu_row *out = row;
     const char *question = dele_record_string(r, json, "question", err);
@@ -113,7 +113,7 @@ static dele_status add_file(dele_tofu *data, const char *path, const char *name,
         return dele_fail(err, DELE_ERR_DATA,
                          "%s: its name must begin with forget, retain, real_authors or world_facts",
                          path);
-    dele_tofu_row *row = dele_rows_load(&n, sizeof *row, path, limit, read_row, arena, err);
+    dele_tofu_row *row = dele_rows_load(&n, sizeof *row, path, limit, read_tofu_row, arena, err);
     dele_tofu_row *all = row ? DELE_NEW(arena, dele_tofu_row, data->n + n, err) : NULL;
     if (!all) return err->code;
     for (size_t i = 0; i < n; i++) row[i].set = (dele_tofu_set)set;
@@ -158,11 +158,11 @@ typedef struct {
     size_t *first_text;      /* [n + 1] */
     const char **prompts;    /* [n] */
     double *wrong, correct;  /* losses of the row being scored */
-} state;
+} tofu_state;
 
 static const char *make_prompt(const dele_scoring *s, const dele_tofu_row *row, dele_err *err)
 {
-    const state *st = s->state;
+    const tofu_state *st = s->state;
     const char *template = s->opts->template;
     const char *place = template && st->chat == DELE_CHAT_NONE ? strstr(template, "{}") : NULL;
     if (!place) return row->question;
@@ -186,7 +186,7 @@ static dele_status append(dele_scored_text *t, const int *ids, size_t n, dele_ar
 static dele_status encode_answer(dele_scored_text *t, const char *prompt, const char *answer,
                                  const dele_scoring *s, dele_err *err)
 {
-    const state *st = s->state;
+    const tofu_state *st = s->state;
     const dele_tokenizer *tokenizer = s->model->tokenizer;
     dele_arena *arena = s->arena;
     int most = s->model->config.context - 1, eos = s->model->config.eos;
@@ -223,9 +223,9 @@ static dele_status encode_row(dele_scored_text *text, const char *prompt, const 
     return DELE_OK;
 }
 
-static dele_status encode(dele_scoring *s, dele_err *err)
+static dele_status tofu_encode(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    tofu_state *st = s->state;
     const dele_tofu *data = &st->data;
     st->first_text = DELE_NEW(s->arena, size_t, data->n + 1, err);
     st->prompts = DELE_NEW(s->arena, const char *, data->n, err);
@@ -254,9 +254,9 @@ static dele_status encode(dele_scoring *s, dele_err *err)
 }
 
 /* The losses of all texts first, then the generated ones, which complete the items. */
-static dele_status score_rows(dele_scoring *s, dele_err *err)
+static dele_status tofu_score(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    tofu_state *st = s->state;
     const dele_token_opts opts = {.n_known = st->first_text[s->n_known]};
     if (dele_token_scores(st->texts, st->first_text[st->data.n], s->run, s->model, &opts, s->arena,
                           err))
@@ -267,7 +267,7 @@ static dele_status score_rows(dele_scoring *s, dele_err *err)
 /* All scores that follow from one row's losses. */
 static dele_status read_losses(dele_scoring *s, size_t i, dele_err *err)
 {
-    state *st = s->state;
+    tofu_state *st = s->state;
     const dele_tofu_row *row = &st->data.row[i];
     const dele_scored_text *own = &st->texts[st->first_text[i]], *next = own + 1;
     const bool eos = st->compat != PLAIN, open = st->compat == OPEN_UNLEARNING;
@@ -294,9 +294,9 @@ static dele_status read_losses(dele_scoring *s, size_t i, dele_err *err)
     return DELE_OK;
 }
 
-static dele_status score_row(dele_scoring *s, size_t i, dele_err *err)
+static dele_status tofu_item(dele_scoring *s, size_t i, dele_err *err)
 {
-    state *st = s->state;
+    tofu_state *st = s->state;
     dele_rouge rouge;
     if (read_losses(s, i, err) ||
         dele_rouge_l(&rouge, st->data.row[i].answer, s->output, true, &s->scratch, err))
@@ -305,9 +305,9 @@ static dele_status score_row(dele_scoring *s, size_t i, dele_err *err)
     return DELE_OK;
 }
 
-static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
+static void tofu_line(dele_items_line *line, dele_scoring *s, size_t i)
 {
-    state *st = s->state;
+    tofu_state *st = s->state;
     const dele_tofu_row *row = &st->data.row[i];
     values *v = &st->value[i];
     const double share = 1 + 1e-6; /* the largest of a score up to 1 */
@@ -331,7 +331,7 @@ static void item_line(dele_items_line *line, dele_scoring *s, size_t i)
 /* ---- sums ------------------------------------------------------------------------------------ */
 
 /* The truth ratio's term in a set's mean.  TOFU's utils.py takes the arithmetic R in every set. */
-static double judged(const state *st, const values *v, dele_tofu_set set)
+static double judged(const tofu_state *st, const values *v, dele_tofu_set set)
 {
     const double ratio = st->compat == ORIGINAL ? v->arithmetic : v->ratio;
     if (set != DELE_TOFU_FORGET) return fmax(0, 1 - ratio);
@@ -345,7 +345,7 @@ static dele_tofu_mean mean_of(double *x, size_t n)
 }
 
 /* The means of a set; x [5, n] is scratch. */
-static dele_tofu_cell cell_of(const state *st, dele_tofu_set set, double *x)
+static dele_tofu_cell tofu_cell_of(const tofu_state *st, dele_tofu_set set, double *x)
 {
     const size_t most = st->data.n;
     size_t n = 0;
@@ -380,9 +380,9 @@ static double utility_of(const dele_tofu_cell *set)
     return dele_harmonic_mean(nine, 9);
 }
 
-static dele_status total(dele_scoring *s, dele_err *err)
+static dele_status tofu_total(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    tofu_state *st = s->state;
     dele_tofu_scores *scores = &st->scores;
     size_t n_forget = 0;
     double *x = DELE_NEW(s->arena, double, 5 * st->data.n, err);
@@ -392,7 +392,7 @@ static dele_status total(dele_scoring *s, dele_err *err)
         if (st->data.row[i].set == DELE_TOFU_FORGET)
             scores->forget_ratio[n_forget++] = st->value[i].ratio;
     for (int set = 0; set < DELE_TOFU_SETS; set++)
-        scores->set[set] = cell_of(st, (dele_tofu_set)set, x);
+        scores->set[set] = tofu_cell_of(st, (dele_tofu_set)set, x);
     scores->utility = utility_of(scores->set);
     if (!st->n_retrained) return DELE_OK;
     scores->n_retrained = st->n_retrained;
@@ -484,9 +484,9 @@ static const char *items_of_retrained(const char *retrained, dele_arena *arena, 
 }
 
 /* The forget set's ratios of --retrained, where it is given. */
-static dele_status load_retrained(dele_scoring *s, dele_err *err)
+static dele_status load_ratios(dele_scoring *s, dele_err *err)
 {
-    state *st = s->state;
+    tofu_state *st = s->state;
     const char *path = s->opts->retrained;
     ratios theirs = {0};
     if (!path) return DELE_OK;
@@ -518,30 +518,30 @@ static dele_status parse_compat(program *compat, const char *name, dele_err *err
     return DELE_OK;
 }
 
-static dele_status load(dele_scoring *s, dele_err *err)
+static dele_status tofu_load(dele_scoring *s, dele_err *err)
 {
     const dele_suite_opts *o = s->opts;
-    state *st = s->state = DELE_NEW(s->arena, state, 1, err);
+    tofu_state *st = s->state = DELE_NEW(s->arena, tofu_state, 1, err);
     if (!st || parse_compat(&st->compat, o->compat, err) ||
-        dele_chat_parse(&st->chat, dele_suite_chat(s), s->model->tokenizer, err) ||
-        dele_tofu_load(&st->data, o->data, o->limit, s->arena, err) || load_retrained(s, err))
+        dele_chat_resolve(&st->chat, o->chat, s->model->tokenizer, err) ||
+        dele_tofu_load(&st->data, o->data, o->limit, s->arena, err) || load_ratios(s, err))
         return err->code;
     if (o->template && !strstr(o->template, "{}"))
         return dele_fail(err, DELE_ERR_USAGE, "--template \"%s\" has no {} for the question",
                          o->template);
     st->max_new = dele_suite_max_new(s, 200);
     st->value = DELE_NEW(s->arena, values, st->data.n, err);
-    if (!st->value || encode(s, err)) return err->code;
+    if (!st->value || tofu_encode(s, err)) return err->code;
     s->scores = &st->scores;
     return dele_suite_one_part(s, NULL, st->data.n, err);
 }
 
-static void put_json(cJSON *json, const dele_scoring *s)
+static void tofu_json(cJSON *json, const dele_scoring *s)
 {
-    const state *st = s->state;
+    const tofu_state *st = s->state;
     const dele_tofu_scores *scores = &st->scores;
     dele_put_text(json, "compat", s->opts->compat);
-    dele_put_text(json, "chat", dele_suite_chat(s));
+    dele_put_text(json, "chat", dele_chat_name[s->opts->chat]);
     dele_put_text(json, "template", s->opts->template);
     cJSON_AddNumberToObject(json, "max_new", st->max_new);
     for (int set = 0; set < DELE_TOFU_SETS; set++) {
@@ -597,7 +597,7 @@ static void summary_table(dele_table *t, const dele_tofu_scores *scores)
     dele_table_row(t);
 }
 
-static size_t tables(dele_table *table, const dele_scoring *s)
+static size_t tofu_tables(dele_table *table, const dele_scoring *s)
 {
     const dele_tofu_scores *scores = s->scores;
     const bool summary = isfinite(scores->utility) || scores->n_retrained;
@@ -611,10 +611,10 @@ const dele_suite dele_suite_tofu = {
     .data = "directory of *_perturbed.jsonl or .json, one forget set",
     .unit = "questions",
     .options = {"chat", "max-new", "template", "retrained", "compat"},
-    .load = load,
-    .score = score_rows,
-    .item = score_row,
-    .line = item_line,
-    .total = total,
-    .json = put_json,
-    .tables = tables};
+    .load = tofu_load,
+    .score = tofu_score,
+    .item = tofu_item,
+    .line = tofu_line,
+    .total = tofu_total,
+    .json = tofu_json,
+    .tables = tofu_tables};
