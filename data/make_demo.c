@@ -181,6 +181,8 @@ static const char *const reason_list[] = {
     "the wind was strong",    "it was time to go",       "the children were asleep",
     "the water was too high", "there was much to do",    "the sun was shining"};
 
+/* A sentence without facts, of one of nine forms, so that the model learns more language than its
+ * facts need. */
 static void plain_sentence(char *text, size_t size, dele_rng *rng)
 {
     const char *who = PICK(rng, who_list), *other = PICK(rng, who_list),
@@ -289,6 +291,8 @@ static void put_text(FILE *train, FILE *corpus, const char *text)
     fprintf(corpus, "%s\n", text);
 }
 
+/* All that the training text says of a person: each relation in each phrasing and as question and
+ * answer, and two texts with all relations in random order. */
 static void tell_person(FILE *train, FILE *corpus, const person *p, dele_rng *rng)
 {
     char prompt[256], text[512], story[2048];
@@ -322,6 +326,7 @@ static void tell_person(FILE *train, FILE *corpus, const person *p, dele_rng *rn
     }
 }
 
+/* demo/train.jsonl, and the same text as a stream for the tokenizer to be learnt from. */
 static dele_status write_training(world *w, const char *dir, char **corpus, size_t *size,
                                   dele_arena *arena, dele_err *err)
 {
@@ -372,6 +377,7 @@ static void put_fact(FILE *out, int id, const char *subject, const char *answer,
     cJSON_Delete(row);
 }
 
+/* The two fact files: the people's facts with their split, and what everybody knows. */
 static dele_status write_facts(const world *w, const char *dir, dele_arena *arena, dele_err *err)
 {
     dele_writer facts = {0}, plain = {0};

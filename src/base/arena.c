@@ -49,6 +49,8 @@ static char *exactly(size_t cap)
     return posix_memalign(&data, ALIGN, cap) ? NULL : data;
 }
 
+/* A block of at least `need` bytes, by one of four sources: address space for a counting arena, an
+ * exact size in fuzzing builds, large pages for large blocks, else aligned memory. */
 static dele_arena_block *block_new(dele_arena *arena, size_t need, dele_err *err)
 {
     size_t cap = PER_OBJECT || need > BLOCK ? need : BLOCK;

@@ -348,6 +348,8 @@ static dele_status move_into_place(int from, const char *name, int above, const 
 
 /* ---- one file, written aside ----------------------------------------------------------------- */
 
+/* Claims PATH.part and opens its mark for writing.  A part that holds more than its mark is another
+ * command's unfinished result, and is not touched. */
 static dele_status open_writer(dele_writer *out, const char *path, bool over, dele_err *err)
 {
     bool fresh;

@@ -184,6 +184,7 @@ static void to_utf32(uint32_t *out, const char *text)
     }
 }
 
+/* An array of texts in numpy's type U: UTF-32, all as wide as the longest. */
 static dele_status add_strings(dele_npz *npz, const char *name, const char *const *text, size_t n,
                                int n_dims, dele_err *err)
 {

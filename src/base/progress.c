@@ -35,6 +35,8 @@ void dele_print_duration(FILE *to, double seconds)
         fprintf(to, "%.0f h %02d min", floor(seconds / 3600), (int)fmod(seconds / 60, 60));
 }
 
+/* A line of progress: redrawn in place on a terminal, else a line of its own.  The rate counts what
+ * this process has done, without what it resumed from. */
 static void print_line(dele_progress *p, const char *note, bool last)
 {
     double spent = dele_now() - p->started, rate = spent > 0 ? (p->done - p->from) / spent : 0;

@@ -29,6 +29,7 @@ static void put(dele_table *t, const char *format, double x)
         dele_table_real(t, format, x);
 }
 
+/* The table of scores, and below it that of items scored by both results, where there are any. */
 static void print_tables(const compared *result, dele_table_form form, dele_err *err)
 {
     dele_table scores = {0}, pairs = {0};
@@ -59,6 +60,7 @@ static void print_tables(const compared *result, dele_table_form form, dele_err 
     dele_table_print(&pairs, stdout, form, err);
 }
 
+/* Both tables as one array: rows of scores, and rows with a key "paired". */
 static void print_scores_json(const compared *result, dele_err *err)
 {
     cJSON *rows = cJSON_CreateArray();

@@ -34,6 +34,8 @@ static dele_status write_manifest(const dele_outdir *dir, const char *path, cons
     return status;
 }
 
+/* The directory is opened before the model is read, so that an --out that is there already is
+ * refused at once.  Without a tokenizer the checkpoint is the weights and their config. */
 static dele_status to_directory(const char *path, const convert_settings *s,
                                 const dele_usage *usage, int argc, char **argv, dele_arena *arena,
                                 dele_err *err)

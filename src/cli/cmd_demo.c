@@ -77,6 +77,8 @@ static dele_status score(demo_scores *scores, const demo_data *data, const dele_
     return err->code;
 }
 
+/* Traces some of the forget facts by the defaults but for the window, and prints the first one's
+ * hidden states and the average of the MLPs. */
 static dele_status show_trace(const demo *d, const demo_data *data, const dele_model *model,
                               dele_arena *arena, dele_err *err)
 {
@@ -184,6 +186,8 @@ static dele_status keep(const demo *d, const dele_model *model, dele_err *err)
     return DELE_OK;
 }
 
+/* The demonstration from beginning to end.  The model is loaded twice, since show_diff needs it as
+ * it was. */
 static dele_status show(const demo *d, dele_arena *arena, dele_err *err)
 {
     const double began = dele_now();

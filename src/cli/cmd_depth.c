@@ -85,6 +85,7 @@ static dele_status report(const dele_depth *depth, const dele_depth_stats *stats
     return DELE_OK;
 }
 
+/* Reads, measures and saves.  Rows that an interrupted run has measured come from items.jsonl. */
 static dele_status work(command *c, const dele_common *common, dele_err *err)
 {
     const dele_model *models[DELE_N_DEPTH_MODELS];

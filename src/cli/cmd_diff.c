@@ -144,6 +144,7 @@ static void print_table(const change *list, size_t n, dele_table_form form, dele
     dele_table_print(&t, stdout, form, err);
 }
 
+/* For each module how many tensors changed, the norm of their change, and in which layers. */
 static void print_summary(const change *list, size_t n, int n_layers)
 {
     size_t n_equal = 0;
@@ -168,6 +169,7 @@ static void print_summary(const change *list, size_t n, int n_layers)
     }
 }
 
+/* Every tensor with its change, and the two counts of the summary. */
 static dele_status print_diff_json(const change *list, size_t n, dele_err *err)
 {
     cJSON *object = cJSON_CreateObject(), *tensors = cJSON_AddArrayToObject(object, "tensors");

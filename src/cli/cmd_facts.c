@@ -61,6 +61,8 @@ static bool knows(const dele_fact_score *s, const dele_fact *fact, const dele_mo
     return wanted && !strcmp(said, wanted);
 }
 
+/* Scores the prompts with the model and marks the facts that it knows.  No known fact is an error:
+ * every later file would be empty. */
 static dele_status find_known(choice *c, const command *o, dele_arena *arena, dele_err *err)
 {
     dele_model model = {0};
@@ -111,6 +113,8 @@ static size_t number_subjects(size_t *subject, const choice *c)
     return n;
 }
 
+/* Divides the known facts by subjects, so that all facts about a subject are on one side: a subject
+ * of which some facts are forgotten and others retained would be in both sets. */
 static dele_status split(choice *c, const command *o, dele_arena *arena, dele_err *err)
 {
     dele_rng rng;
@@ -140,6 +144,8 @@ static dele_status split(choice *c, const command *o, dele_arena *arena, dele_er
 
 typedef enum { SIDE_BOTH, SIDE_FORGET, SIDE_RETAIN } side;
 
+/* Writes the facts of a side.  The input is read once more, so that a record keeps all its fields,
+ * whatever this program knows of them. */
 static dele_status write_side(const choice *c, const command *o, side which, const char *path,
                               dele_err *err)
 {

@@ -19,6 +19,8 @@ typedef struct {
 
 static cJSON *ids_json(const int *id, size_t n) { return cJSON_CreateIntArray(id, (int)n); }
 
+/* Prints the generated text, behind the prompt where that is raw text.  To a terminal, control
+ * characters are shown as text; a pipe gets the bytes. */
 static void speak(const settings *s, bool json, const dele_ids *prompt, const int *out, size_t n,
                   const char *text)
 {
@@ -45,6 +47,8 @@ static void speak(const settings *s, bool json, const dele_ids *prompt, const in
     cJSON_Delete(object);
 }
 
+/* Greedy generation until the model ends its text (or its turn, with a chat template) or --max-new
+ * tokens. */
 static dele_status generate(const char *path, const settings *s, bool json, dele_model *model,
                             dele_run *run, dele_arena *arena, dele_err *err)
 {

@@ -36,6 +36,8 @@ static size_t training_bytes(dele_model *m, const dele_mask *mask, const dele_ob
     return dele_train_memory_of(&trainable, &o, 0, PASS_ROWS).total;
 }
 
+/* Memory of the five commands that need most, with their default options: from the shapes of a pass
+ * and, for training, from unlearn/cost.h. */
 static dele_status estimate(need needs[N_NEEDS], dele_model *m, dele_arena *arena, dele_err *err)
 {
     const dele_config *c = &m->config;
@@ -85,6 +87,8 @@ static size_t defaulted(const char *names[DELE_MAX_DEFAULTED], const dele_model 
     return n;
 }
 
+/* What a reader wants to know of a model: its shape, its tokenizer, its parts, the keys of its
+ * config that took a default, and the memory that commands take. */
 static void print_text(const dele_model *m, const need needs[N_NEEDS])
 {
     const dele_config *c = &m->config;
@@ -120,6 +124,7 @@ static void print_text(const dele_model *m, const need needs[N_NEEDS])
                         : "");
 }
 
+/* The same for --json, with the whole config. */
 static dele_status print_info_json(const dele_model *m, const need needs[N_NEEDS], dele_err *err)
 {
     cJSON *o = cJSON_CreateObject(), *parts, *memory, *tokenizer, *missing;

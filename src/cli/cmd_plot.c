@@ -31,6 +31,9 @@ static bool make_page(const char *dir, dele_err *trouble)
     return made;
 }
 
+/* Draws every table for pictures of a result, in the first of the places where results have them,
+ * and the page where the result is a trace's.  A page that cannot be made is reported after the
+ * pictures are drawn. */
 static dele_status plot(const char *dir, const dele_common *common, dele_err *err)
 {
     static const char *const places[] = {"/plots", "/deleatur/plots", ""};

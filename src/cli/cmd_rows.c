@@ -122,6 +122,8 @@ static dele_status copy_rows(FILE *to, const rows_command *o, const char *path, 
     return err->code;
 }
 
+/* Copies the rows that meet the conditions.  A field that no row has is reported as an unknown
+ * name: it would otherwise be a condition that never holds. */
 static dele_status filter_rows(const rows_command *o, size_t *n, dele_arena *arena, dele_err *err)
 {
     condition c[CONDITIONS] = {{0}};

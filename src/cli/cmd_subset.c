@@ -204,6 +204,8 @@ static dele_status write_all(const dele_outdir *out, const split part[2], size_t
     return err->code;
 }
 
+/* Reads both splits whole, selects documents, and writes a directory of the same layout with its
+ * manifest. */
 static dele_status work(const command *o, dele_manifest *manifest, size_t n[3], dele_arena *arena,
                         dele_err *err)
 {

@@ -95,6 +95,8 @@ static void suggest_answer(const dele_trace *trace)
              "the model knows");
 }
 
+/* The result for the terminal: the counts, the maps (of the one fact, where only one was traced,
+ * else of the average), and the suggested mask. */
 static dele_status report(const dele_trace *trace, const dele_trace_stats *stats, dele_arena *arena,
                           dele_err *err)
 {
@@ -143,6 +145,7 @@ static void add_left_out(cJSON *json, const dele_trace *trace)
         cJSON_AddNumberToObject(counts, why, (double)n);
 }
 
+/* The same for --json, without the maps. */
 static dele_status report_json(const dele_trace *trace, const dele_trace_stats *stats,
                                const dele_trace_checked *checked, dele_err *err)
 {
@@ -173,6 +176,8 @@ static dele_status report_json(const dele_trace *trace, const dele_trace_stats *
     return err->code;
 }
 
+/* Writes all files of a result.  A page or pictures that cannot be made are reported, and the
+ * result is complete without them. */
 static dele_status save(const dele_trace *trace, const dele_trace_stats *stats, const command *c,
                         const dele_outdir *out, dele_manifest *manifest, dele_err *err)
 {
@@ -313,6 +318,8 @@ static dele_status show(const command *c, const char *path, const dele_common *c
     return DELE_OK;
 }
 
+/* A trace with --out.  The directory is opened before the model is read, so that the facts that an
+ * interrupted run has traced are found; the options that define it are its key. */
 static dele_status work(const command *c, const char *path, const dele_common *common,
                         dele_manifest *manifest, dele_outdir *out, dele_model *model,
                         dele_arena *arena, dele_err *err)
@@ -359,6 +366,7 @@ static dele_status work(const command *c, const char *path, const dele_common *c
 
 /* ---- attribution patching -------------------------------------------------------------------- */
 
+/* The result of --attribution for --json: counts, and the agreement with exact cells. */
 static dele_status screen_json(const dele_attribution_facts *s, dele_err *err)
 {
     cJSON *json = cJSON_CreateObject(), *agreement;
@@ -384,6 +392,8 @@ static dele_status screen_json(const dele_attribution_facts *s, dele_err *err)
     return err->code;
 }
 
+/* Attribution patching with --out.  dele_trace_run only reads the facts and their answers here, as
+ * for a trace, so that both select the same facts. */
 static dele_status attribution(const command *c, const char *path, const dele_common *common,
                                dele_manifest *manifest, dele_outdir *out, dele_model *model,
                                dele_arena *arena, dele_err *err)

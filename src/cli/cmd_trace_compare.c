@@ -45,6 +45,8 @@ static void add_change(cJSON *row, const dele_change *x)
     cJSON_AddItemToObject(row, "ci_high", dele_json_number(x->ci.high));
 }
 
+/* The changes for --json: of p(answer), and for each chart, metric and group of tokens of the mean
+ * over columns. */
 static dele_status print_changes_json(const dele_comparison *c, dele_err *err)
 {
     cJSON *json = cJSON_CreateObject(), *effects, *clean, *corrupted, *warnings;

@@ -214,6 +214,7 @@ static bool retain_is_needed(const dele_objective *o, const dele_alpha *alpha)
     return o->needs_forget && (!o->retain_optional || (o->alpha && alpha->fixed > 0));
 }
 
+/* Files that an objective needs and are missing, and files that it would not use. */
 static dele_status check_files(const task *t, dele_err *err)
 {
     const dele_objective *o = t->job.train.objective;
@@ -241,6 +242,8 @@ static dele_status check_files(const task *t, dele_err *err)
     return DELE_OK;
 }
 
+/* Options of the evaluations that depend on one another.  A budget without its data would never be
+ * exceeded, and --select best without a budget would select the most damaged model. */
 static dele_status check_checks(task *t, dele_err *err)
 {
     dele_evaluation_options *o = &t->job.train.evaluations;

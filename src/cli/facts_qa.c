@@ -71,6 +71,8 @@ static dele_status filter_known(dele_qa *qa, dele_run *run, const dele_model *mo
     return status;
 }
 
+/* Facts from question-and-answer rows: their subjects, prompts and answers are found first, and
+ * then the model is asked which of the answers it knows. */
 static dele_status build(dele_qa *qa, const facts_qa_opts *o, dele_model *model, dele_run *run,
                          dele_arena *arena, dele_err *err)
 {

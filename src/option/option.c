@@ -280,6 +280,8 @@ static dele_status take_option(table *t, int argc, char **argv, int *i, bool dry
     return shown ? fail_value(shown, o, text, err) : DELE_ERR_MEMORY;
 }
 
+/* Goes through the command line.  It is walked twice: dry, to find --config, whose options come
+ * first, and then in earnest. */
 static dele_status walk(table *t, int argc, char **argv, bool dry, int *n_positional,
                         dele_arena *arena, dele_err *err)
 {

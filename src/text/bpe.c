@@ -51,6 +51,9 @@ static size_t symbols_of_bytes(dele_symbol *symbol, const dele_tokenizer *t, con
     return count;
 }
 
+/* The first symbols of a word whose vocabulary is of characters: a character's own token; else the
+ * tokens of its bytes, where the vocabulary has them all; else the unknown token, once for a run of
+ * such characters where fuse_unk says so. */
 static size_t symbols_of_characters(dele_symbol *symbol, const dele_tokenizer *t, const char *text,
                                     size_t n)
 {
@@ -143,6 +146,8 @@ static dele_candidate heap_pop(dele_encoder *e)
     return top;
 }
 
+/* Merges by rank with a heap of candidate pairs, in O(n log n).  The symbols are a linked list; a
+ * candidate whose symbols have changed since it was pushed is stale and dropped. */
 static dele_status merge_long(dele_encoder *e, size_t n)
 {
     dele_symbol *s = e->symbol;

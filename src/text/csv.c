@@ -49,6 +49,8 @@ static void *grown(csv_reader *r, const void *old, size_t n, size_t *cap, size_t
     return fresh;
 }
 
+/* libcsv's callback for a field.  A callback cannot stop the parser, so after a failure it does
+ * nothing. */
 static void take_field(void *text, size_t n, void *reader)
 {
     csv_reader *r = reader;
@@ -73,6 +75,7 @@ static void take_field(void *text, size_t n, void *reader)
     r->in_row++;
 }
 
+/* libcsv's callback for the end of a row: all rows have the same number of columns. */
 static void take_row(int end, void *reader)
 {
     csv_reader *r = reader;

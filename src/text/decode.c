@@ -130,6 +130,8 @@ static int byte_token(const dele_text_span *s)
     return end == digits + 2 && byte >= 0 && digits[0] != ' ' ? (int)byte : -1;
 }
 
+/* Runs of byte tokens (<0x41>) become their bytes, where these are valid UTF-8; else each byte
+ * becomes U+FFFD, as in the library. */
 static dele_status byte_fallback(pieces *p)
 {
     dele_text_span *made = DELE_NEW(p->arena, dele_text_span, p->n + 1, p->err);

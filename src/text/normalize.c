@@ -84,6 +84,8 @@ static dele_status put_normal(char **out, size_t *used, const char *text, size_t
     return DELE_OK;
 }
 
+/* A Unicode normal form by utf8proc, of the stretches between characters that the library leaves
+ * alone (is_wall); those are copied. */
 static dele_status normal_form(dele_text_span *s, dele_normalizer kind, dele_arena *arena,
                                dele_err *err)
 {
@@ -125,6 +127,8 @@ static dele_status prepend(dele_text_span *s, const dele_text_span *what, dele_a
     return DELE_OK;
 }
 
+/* Replaces each occurrence of one text by another: counted first, so that the result is allocated
+ * once. */
 static dele_status replace(dele_text_span *s, const dele_text_span *from, const dele_text_span *to,
                            dele_arena *arena, dele_err *err)
 {

@@ -165,6 +165,8 @@ static int match_from(const dele_encoder *e, const pcre2_code *regex, const char
     return found;
 }
 
+/* Divides a text by a step's pattern: matches, and the stretches between them, go on to the next
+ * step according to the step's behaviour (take). */
 static dele_status cut(dele_encoder *e, int step, const char *text, size_t n)
 {
     cutter c = {.e = e, .step = step, .text = text};

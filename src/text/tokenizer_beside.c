@@ -232,6 +232,8 @@ static bool is_step(const cJSON *step, const char *type)
     return theirs && !strcmp(theirs, type);
 }
 
+/* add_prefix_space of tokenizer_config.json, written into the steps of tokenizer.json as each
+ * tokenizer class applies it (see above).  The class name may have "Fast" behind it. */
 static dele_status set_prefix_space(const beside *b, cJSON *json)
 {
     const cJSON *space = dele_json_given(b->config, "add_prefix_space");
@@ -278,6 +280,8 @@ static dele_status load(cJSON **json, const char *path, const char *name, dele_a
     return *json ? DELE_OK : dele_fail(err, own.code, "%s", own.msg);
 }
 
+/* Adds the tokens of the files beside to tokenizer.json's added_tokens, in the order above. `known`
+ * has every token that is there already, so that none is added twice. */
 static dele_status add_all(beside *b, cJSON *json)
 {
     cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "added_tokens");

@@ -290,6 +290,9 @@ typedef struct {
     uint64_t *power; /* [longest + 1] */
 } cut_table;
 
+/* A hash table of all tokens by polynomial hash, and the powers that give the hash of any stretch
+ * of a token from its prefixes' hashes.  An entry is not compared by text here: find_stretch
+ * compares. */
 static dele_status make_cut_table(cut_table *c, const dele_text_span *token, size_t n,
                                   dele_arena *arena, dele_err *err)
 {
@@ -338,6 +341,9 @@ static int find_stretch(const cut_table *c, const dele_text_span *token,
  * more of it than memory holds. */
 enum { MERGE_TEXT_LIMIT = 256 << 20 };
 
+/* Every merge that a SentencePiece vocabulary implies: each division of a token into two tokens,
+ * with the score by which they are ranked.  The limit is on the text of all merges, which a crafted
+ * vocabulary would make quadratic. */
 static dele_status find_merges(void **array, size_t *n, const dele_tokenizer_parts *p,
                                const dele_text_span *token, dele_arena *arena, dele_err *err)
 {
@@ -457,6 +463,9 @@ static cJSON *make_config(maker *m)
     return root;
 }
 
+/* The tokenizer.json that transformers would have written for a GGUF's vocabulary, so that one
+ * reader suffices.  An unknown kind or pre-tokenizer is refused, since a guess would give wrong
+ * ids. */
 static cJSON *make_tokenizer(maker *m, dele_err *err)
 {
     const dele_tokenizer_parts *p = m->parts;

@@ -140,6 +140,8 @@ static dele_status read_split(reader *r, dele_pre_step *step, const cJSON *json)
     return dele_pre_regex(step, pattern, r->where, r->err);
 }
 
+/* A step of the pre-tokenizer.  ByteLevel must be the last, because it changes the alphabet in
+ * which later patterns would be read. */
 static dele_status read_pretokenizer(reader *r, const cJSON *json, const char *type)
 {
     dele_tokenizer *t = r->t;
@@ -200,6 +202,8 @@ static dele_status read_postprocessor(reader *r, const cJSON *json, const char *
     return refuse_part(r, "post-processor", json);
 }
 
+/* A step of the decoder; one that is not known is refused, since leaving it out would change
+ * texts. */
 static dele_status read_decoder(reader *r, const cJSON *json, const char *type)
 {
     dele_tokenizer *t = r->t;
@@ -230,6 +234,8 @@ static dele_status read_decoder(reader *r, const cJSON *json, const char *type)
 
 /* ---- the model ------------------------------------------------------------------------------- */
 
+/* Vocabulary and added tokens are counted before they are stored: the highest id gives the size of
+ * the tables, and ids with large gaps would make these larger than the file. */
 static dele_status read_vocab(reader *r, const cJSON *vocab, const cJSON *added)
 {
     dele_tokenizer *t = r->t;
@@ -290,6 +296,7 @@ static bool merge_parts(const cJSON *item, dele_text_span *left, dele_text_span 
     return true;
 }
 
+/* The merges in order of rank.  Both parts and the result must be in the vocabulary. */
 static dele_status read_merges(reader *r, const cJSON *merges)
 {
     dele_tokenizer *t = r->t;
@@ -320,6 +327,8 @@ static dele_status read_merges(reader *r, const cJSON *merges)
     return status;
 }
 
+/* The BPE model: its options, its vocabulary and its merges.  What changes ids and is not
+ * implemented is refused. */
 static dele_status read_model(reader *r, const cJSON *json)
 {
     dele_tokenizer *t = r->t;
@@ -391,6 +400,8 @@ static dele_status added_id(reader *r, dele_added *a, int n_vocab, int *top)
     return DELE_OK;
 }
 
+/* The added tokens with their flags, and the two indices by which they are found: in raw and in
+ * normalised text. */
 static dele_status read_added(reader *r, const cJSON *list, int n_vocab)
 {
     dele_tokenizer *t = r->t;
