@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/file_out.h"
 #include "base/share.h"
+#include "base/texts.h"
 #include "plots/shown.h"
 
 enum { SECONDS_A_TABLE = 60, MOST_COLUMNS = 32 };
@@ -363,8 +364,7 @@ static dele_status place_all(drawing *d, dele_drawn *drawn)
 
 static int is_table(const struct dirent *entry)
 {
-    size_t n = strlen(entry->d_name);
-    return n > 4 && entry->d_name[0] != '.' && !strcmp(entry->d_name + n - 4, ".tsv");
+    return entry->d_name[0] != '.' && dele_ends_with(entry->d_name, ".tsv");
 }
 
 static char *make_work(dele_arena *arena, dele_err *err)

@@ -19,6 +19,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/stat.h"
 #include "tensor/ops.h"
 
 enum { N_SLOPES = 2 };
@@ -295,13 +296,6 @@ void dele_attribution_window(double *windowed, const double *single, int n_token
 
 /* ---- agreement with what is exact ------------------------------------------------------------ */
 
-static bool constant(const double *x, size_t n)
-{
-    for (size_t i = 1; i < n; i++)
-        if (x[i] != x[0]) return false;
-    return true;
-}
-
 static double share_of_top(const size_t *a, const size_t *b, size_t k)
 {
     size_t both = 0;
@@ -322,7 +316,7 @@ dele_status dele_agreement_of(dele_agreement *out, const double *estimate, const
     for (size_t i = 0; i < n; i++)
         if (!isfinite(estimate[i]) || !isfinite(exact[i]))
             return dele_fail(err, DELE_ERR_DATA, "an effect is not a number");
-    if (n < 2 || constant(estimate, n) || constant(exact, n)) return DELE_OK;
+    if (n < 2 || dele_is_constant(estimate, n) || dele_is_constant(exact, n)) return DELE_OK;
     dele_arena arena = {0};
     size_t *top = DELE_NEW(&arena, size_t, 2 * out->n_top, err);
     double *ranks = DELE_NEW(&arena, double, 2 * n, err), squares = 0, products = 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/texts.h"
 #include "text/row_texts.h"
 
 typedef struct {
@@ -22,15 +23,10 @@ typedef struct {
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static size_t sort_unique(char **word, size_t n)
 {
     size_t kept = 0;
-    if (n) qsort(word, n, sizeof *word, by_text);
+    if (n) qsort(word, n, sizeof *word, dele_by_text);
     for (size_t i = 0; i < n; i++)
         if (!kept || strcmp(word[kept - 1], word[i])) word[kept++] = word[i];
     return kept;
@@ -120,7 +116,7 @@ static int *make_dictionary(questions *both[2], dele_arena *arena, dele_err *err
             asked *q = &both[f]->row[i];
             if (!(q->id = DELE_NEW(arena, int, q->n_words + 1, err))) return NULL;
             for (size_t w = 0; w < q->n_words; w++) {
-                char **at = bsearch(&q->word[w], word, n, sizeof *word, by_text);
+                char **at = bsearch(&q->word[w], word, n, sizeof *word, dele_by_text);
                 df[q->id[w] = (int)(at - word)]++;
             }
         }

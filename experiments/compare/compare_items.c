@@ -4,19 +4,15 @@
 
 #include "base/file.h"
 #include "base/file_out.h"
+#include "base/json.h"
 #include "base/json_out.h"
 #include "score/suites/suite.h"
 #include "score/two_samples.h"
 
-static const cJSON *field(const cJSON *item, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(item, name);
-}
-
 /* By acc_norm; 1 or 0; -1: the item has no such pick. */
 static int is_right_norm(const cJSON *item)
 {
-    const cJSON *pick = field(item, "pick_norm"), *answer = field(item, "answer");
+    const cJSON *pick = dele_json_get(item, "pick_norm"), *answer = dele_json_get(item, "answer");
     return cJSON_IsNumber(pick) && cJSON_IsNumber(answer) ? pick->valueint == answer->valueint : -1;
 }
 
@@ -24,9 +20,9 @@ static int is_right_norm(const cJSON *item)
  * part). */
 static int is_right(const cJSON *item)
 {
-    const cJSON *pick = field(item, "pick"), *answer = field(item, "answer"),
-                *rank = field(item, "rank");
-    const cJSON *match = field(item, "exact_match"), *type = field(item, "type");
+    const cJSON *pick = dele_json_get(item, "pick"), *answer = dele_json_get(item, "answer"),
+                *rank = dele_json_get(item, "rank");
+    const cJSON *match = dele_json_get(item, "exact_match"), *type = dele_json_get(item, "type");
     if (cJSON_IsNumber(pick) && cJSON_IsNumber(answer)) return pick->valueint == answer->valueint;
     if (cJSON_IsNumber(rank)) return rank->valueint == 1;
     if (!cJSON_IsNumber(match)) return -1;
@@ -36,8 +32,9 @@ static int is_right(const cJSON *item)
 static bool same_item(const dele_suite *s, const cJSON *a, const cJSON *b)
 {
     for (int k = 0; k < 3 && s->item_id[k]; k++)
-        if (!cJSON_Compare(field(a, s->item_id[k]), field(b, s->item_id[k]), true) &&
-            (field(a, s->item_id[k]) || field(b, s->item_id[k])))
+        if (!cJSON_Compare(dele_json_get(a, s->item_id[k]), dele_json_get(b, s->item_id[k]),
+                           true) &&
+            (dele_json_get(a, s->item_id[k]) || dele_json_get(b, s->item_id[k])))
             return false;
     return true;
 }
@@ -71,18 +68,18 @@ static dele_status put_flip(FILE *to, const dele_suite *s, const cJSON *a, const
     static const char *const said[] = {"pick", "top", "generated"};
     cJSON *line = cJSON_CreateObject();
     for (int k = 0; k < 3 && s->item_id[k]; k++)
-        if (field(a, s->item_id[k]))
+        if (dele_json_get(a, s->item_id[k]))
             cJSON_AddItemToObject(line, s->item_id[k],
-                                  cJSON_Duplicate(field(a, s->item_id[k]), true));
+                                  cJSON_Duplicate(dele_json_get(a, s->item_id[k]), true));
     cJSON_AddStringToObject(line, "change", before ? "wrong" : "right");
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
-        if (!field(a, said[i]) || !field(b, said[i])) continue;
-        cJSON_AddItemToObject(line, "before", cJSON_Duplicate(field(a, said[i]), true));
-        cJSON_AddItemToObject(line, "after", cJSON_Duplicate(field(b, said[i]), true));
+        if (!dele_json_get(a, said[i]) || !dele_json_get(b, said[i])) continue;
+        cJSON_AddItemToObject(line, "before", cJSON_Duplicate(dele_json_get(a, said[i]), true));
+        cJSON_AddItemToObject(line, "after", cJSON_Duplicate(dele_json_get(b, said[i]), true));
     }
-    const cJSON *answer = field(a, "answer")
-                              ? field(a, "answer")
-                              : field(a, "output"); /* generated text has the latter */
+    const cJSON *answer = dele_json_get(a, "answer")
+                              ? dele_json_get(a, "answer")
+                              : dele_json_get(a, "output"); /* generated text has the latter */
     if (answer) cJSON_AddItemToObject(line, "answer", cJSON_Duplicate(answer, true));
     char *text = dele_json_text(line, false);
     bool ok = text && fprintf(to, "%s\n", text) > 0;
@@ -116,7 +113,7 @@ static dele_status read_pairs(paired *result, paired *norm, const dele_suite *s,
             return dele_fail(err, DELE_ERR_DATA,
                              "%s:%d and %s:%d are not the same item; score both with the same data",
                              r[0].path, r[0].line, r[1].path, r[1].line);
-        const char *by = s->item_set ? cJSON_GetStringValue(field(a, s->item_set)) : NULL;
+        const char *by = s->item_set ? cJSON_GetStringValue(dele_json_get(a, s->item_set)) : NULL;
         int before = is_right(a), after = is_right(b), before_norm = is_right_norm(a),
             after_norm = is_right_norm(b);
         if (before < 0 || after < 0) continue;

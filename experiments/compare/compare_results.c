@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/former.h"
+#include "base/texts.h"
 
 enum { MOST_ROWS = 4096 };
 
@@ -21,8 +22,7 @@ static bool is_setting(const char *name)
                                         "members", "nonmembers", "cut_at_max_new", "stderr"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i])) return true;
-    size_t n = strlen(name);
-    return n > 7 && !strcmp(name + n - 7, "_stderr");
+    return dele_ends_with(name, "_stderr");
 }
 
 static double suffixed_number(const cJSON *object, const char *name, const char *suffix)

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "base/texts.h"
+
 static bool is_one_of(const char *name, const char *const *list)
 {
     for (; *list; list++)
@@ -19,12 +21,10 @@ static bool is_score(const cJSON *item)
     static const char *const others[] = {"n",           "limit",      "shots",          "max_new",
                                          "members",     "nonmembers", "cut_at_max_new", "left_out",
                                          "n_retrained", NULL};
-    const size_t n = item->string ? strlen(item->string) : 0;
     const bool number =
         cJSON_IsNumber(item) || (cJSON_IsRaw(item) && strcmp(item->valuestring, "null") != 0);
-    return n && number && strcmp(item->string, "stderr") != 0 &&
-           !(n > 7 && !strcmp(item->string + n - 7, "_stderr")) &&
-           !is_one_of(item->string, others);
+    return item->string && *item->string && number && strcmp(item->string, "stderr") != 0 &&
+           !dele_ends_with(item->string, "_stderr") && !is_one_of(item->string, others);
 }
 
 typedef struct {

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "base/texts.h"
 
 enum { MAX_AXES = 16, MAX_REFS = 64, MAX_OPTIONS = 128 };
 
@@ -427,10 +428,9 @@ static dele_status check_stage(const expansion *e)
                                         "model", "arguments", "options", "keep"};
     const cJSON *keep = dele_json_get(e->json, "keep"),
                 *arguments = dele_json_get(e->json, "arguments");
-    size_t n = strlen(e->name);
     if (recipe_check_keys(e->json, known, sizeof known / sizeof *known, "it", e->arena, e->err))
         return e->err->code;
-    if (!recipe_is_plain(e->name, "_.-") || (n > 5 && !strcmp(e->name + n - 5, ".part")))
+    if (!recipe_is_plain(e->name, "_.-") || dele_ends_with(e->name, ".part"))
         return dele_fail(
             e->err, DELE_ERR_DATA,
             "a stage's name is made of letters, digits and _.- and does not end in .part");

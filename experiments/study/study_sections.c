@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/texts.h"
 #include "experiments/study/study_page.h"
 #include "plots/page.h"
 
@@ -15,8 +16,7 @@ enum { MOST_TRACES = 6, MOST_CURVES = 400, SAID_BYTES = 20000 };
 static int is_average(const struct dirent *entry)
 {
     const char *name = entry->d_name;
-    size_t n = strlen(name);
-    return n > 4 && !strcmp(name + n - 4, ".svg") &&
+    return dele_ends_with(name, ".svg") &&
            (!strncmp(name, "average_", 8) || !strncmp(name, "lines_", 6));
 }
 

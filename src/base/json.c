@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/foreign.h"
 #include "base/json_memory.h"
+#include "base/texts.h"
 
 /* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
@@ -157,11 +158,6 @@ static const char *prepare_strings(char *text, reading how, const char **at)
     return NULL;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* A key that an object (with n members) has twice, or NULL; n log n.  *failed: out of memory. */
 static const char *key_twice(const cJSON *object, size_t n, bool *failed)
 {
@@ -170,7 +166,7 @@ static const char *key_twice(const cJSON *object, size_t n, bool *failed)
     if (!name) return NULL;
     size_t k = 0;
     for (const cJSON *item = object->child; item; item = item->next) name[k++] = item->string;
-    qsort(name, n, sizeof *name, by_name);
+    qsort(name, n, sizeof *name, dele_by_text);
     for (size_t i = 1; i < n && !twice; i++)
         if (!strcmp(name[i - 1], name[i])) twice = name[i];
     free(name);

@@ -19,6 +19,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/texts.h"
 
 enum { HEADER = 512, DOS_DAY_ONE = 1 << 5 | 1 };
 
@@ -165,13 +166,6 @@ dele_status dele_npz_bool(dele_npz *npz, const char *name, bool value, dele_err 
 
 /* ---- text: UTF-32, every string as wide as the widest ---------------------------------------- */
 
-static size_t code_points(const char *text)
-{
-    size_t n = 0;
-    for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
-
 /* text is valid UTF-8 */
 static void to_utf32(uint32_t *out, const char *text)
 {
@@ -196,7 +190,7 @@ static dele_status add_strings(dele_npz *npz, const char *name, const char *cons
             return dele_fail(err, DELE_ERR_DATA, "%s: a text in the array %s is not UTF-8",
                              npz->path, name);
         }
-        size_t length = code_points(text[i]);
+        size_t length = dele_utf8_count(text[i], strlen(text[i]));
         if (length > width) width = length;
     }
     uint32_t *cells = calloc(n ? n : 1, width * sizeof *cells);

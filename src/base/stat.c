@@ -19,7 +19,7 @@ dele_stat dele_stat_of(const double *x, size_t n)
     return s;
 }
 
-static bool is_constant(const double *x, size_t n)
+bool dele_is_constant(const double *x, size_t n)
 {
     for (size_t i = 1; i < n; i++)
         if (x[i] != x[0]) return false;
@@ -28,7 +28,7 @@ static bool is_constant(const double *x, size_t n)
 
 double dele_spearman(const double *x, const double *y, size_t n, double *work)
 {
-    if (n < 2 || is_constant(x, n) || is_constant(y, n)) return NAN;
+    if (n < 2 || dele_is_constant(x, n) || dele_is_constant(y, n)) return NAN;
     return gsl_stats_spearman(x, 1, y, 1, n, work);
 }
 
@@ -240,7 +240,7 @@ dele_status dele_bootstrap_mean(dele_interval *out, const double *x, size_t n, d
     *out = unknown;
     if (n < DELE_LEAST_ITEMS || resamples < 1) return DELE_OK;
     *out = (dele_interval){x[0], x[0]};
-    if (is_constant(x, n)) return DELE_OK;
+    if (dele_is_constant(x, n)) return DELE_OK;
     const dele_stat s = dele_stat_of(x, n);
     const size_t R = (size_t)resamples;
     dele_arena arena = {0};

@@ -37,6 +37,9 @@ typedef struct {
 
 dele_stat dele_stat_of(const double *x, size_t n);
 
+/* Whether all x[n] are equal. */
+bool dele_is_constant(const double *x, size_t n);
+
 /* Spearman's rank correlation, ties by their mean rank; NaN where either side is constant or n < 2.
  * work: [2 n]. */
 double dele_spearman(const double *x, const double *y, size_t n, double *work);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/text_out.h"
+#include "base/texts.h"
 
 static void put(dele_table *t, char *text, bool number)
 {
@@ -88,14 +89,9 @@ static void put_csv(FILE *to, const char *text)
     fputc('"', to);
 }
 
-/* Columns of a terminal: one for each code point, which is right except for wide and combining
- * characters. */
-static size_t width_of(const char *text)
-{
-    size_t n = 0;
-    for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
+/* Columns of a terminal: one for each character, which is right except for wide and combining
+ * ones. */
+static size_t width_of(const char *text) { return dele_utf8_count(text, strlen(text)); }
 
 static void print_aligned(dele_table *t, FILE *to)
 {

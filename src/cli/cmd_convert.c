@@ -12,6 +12,7 @@
 
 #include "base/file_out.h"
 #include "base/text_out.h"
+#include "base/texts.h"
 #include "model/gguf.h"
 #include "model/model.h"
 #include "option/manifest.h"
@@ -128,20 +129,14 @@ static dele_status to_gguf(const char *path, const convert_settings *s, const de
     return status;
 }
 
-static bool names_a_gguf(const char *path)
-{
-    size_t n = strlen(path);
-    return n > 5 && !strcmp(path + n - 5, ".gguf");
-}
-
 static dele_status convert(const char *path, const convert_settings *s, const dele_usage *usage,
                            const dele_common *common, int argc, char **argv, dele_arena *arena,
                            dele_err *err)
 {
     if (!s->out)
         return dele_fail(err, DELE_ERR_USAGE, "convert: --out DIR or --out FILE.gguf is needed");
-    return names_a_gguf(s->out) ? to_gguf(path, s, usage, common, argc, argv, arena, err)
-                                : to_directory(path, s, usage, argc, argv, arena, err);
+    return dele_ends_with(s->out, ".gguf") ? to_gguf(path, s, usage, common, argc, argv, arena, err)
+                                           : to_directory(path, s, usage, argc, argv, arena, err);
 }
 
 int cmd_convert(int argc, char **argv)
@@ -151,7 +146,8 @@ int cmd_convert(int argc, char **argv)
     const dele_option options[] = {
         DELE_GROUP("options"),
         DELE_OPT("out", &s.out, "directory or .gguf file for the result"),
-        DELE_OPT("dtype", &s.dtype, "directory: data type of the weights: keep (each tensor's own; f32 for types of "
+        DELE_OPT("dtype", &s.dtype,
+                 "directory: data type of the weights: keep (each tensor's own; f32 for types of "
                  "blocks), f32, bf16 or f16"),
         DELE_OPT("type", &s.type,
                  "GGUF: type of the weights: f32 (default), f16, bf16, q8_0, q5_0, q4_0 or q4_k"),

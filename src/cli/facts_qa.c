@@ -5,6 +5,7 @@
 
 #include "base/json_out.h"
 #include "base/text_out.h"
+#include "base/texts.h"
 #include "score/facts_build.h"
 #include "score/suites/facts_suite.h"
 
@@ -16,11 +17,6 @@ typedef struct {
 } counts;
 
 static bool is_retained(const dele_qa_row *row) { return !strcmp(row->split, "retain"); }
-
-static int by_subject(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
 
 static dele_status count(counts *c, const dele_qa *qa, dele_arena *arena, dele_err *err)
 {
@@ -36,7 +32,7 @@ static dele_status count(counts *c, const dele_qa *qa, dele_arena *arena, dele_e
         c->kept[is_retained(row)]++;
         subject[n++] = row->fact.subject;
     }
-    qsort(subject, n, sizeof *subject, by_subject);
+    qsort(subject, n, sizeof *subject, dele_by_text);
     for (size_t i = 0; i < n; i++) c->people += i == 0 || strcmp(subject[i], subject[i - 1]);
     return DELE_OK;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/texts.h"
+
 enum { WIDTH = 80, TEXT_COLUMN = 26 };
 
 enum { MOST_ARGUMENT = 400 };
@@ -24,14 +26,6 @@ static void argument_of(char text[MOST_ARGUMENT], const dele_option *o)
         snprintf(text, MOST_ARGUMENT, "%s", kinds[o->type]);
 }
 
-/* Columns of the first n bytes: one for each character. */
-static int columns(const char *text, size_t n)
-{
-    int wide = 0;
-    for (size_t i = 0; i < n; i++) wide += (text[i] & 0xc0) != 0x80;
-    return wide;
-}
-
 /* Bytes of the next word; of a command line, with the values behind an option. */
 static size_t word_length(const char *word, bool command)
 {
@@ -47,7 +41,7 @@ static void print_wrapped(const char *text, int at, int indent, const char *tail
     bool first = true;
     for (const char *word = text + strspn(text, " "); *word; word += strspn(word, " ")) {
         const size_t n = word_length(word, *tail);
-        const int wide = columns(word, n), room = WIDTH - 1 - (int)strlen(tail);
+        const int wide = (int)dele_utf8_count(word, n), room = WIDTH - 1 - (int)strlen(tail);
         if (!first && at + 1 + wide > room) {
             printf("%s\n%*s", tail, indent, "");
             at = indent;

@@ -5,11 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+#include "base/texts.h"
 
 /* The length of the name without its ending; 0 for another ending. */
 static size_t stem_of(const char *name, bool json)
@@ -53,7 +49,7 @@ static dele_status list(dele_set_files *files, const char *path, bool json, dele
     if (!files->n)
         return dele_fail(err, DELE_ERR_FILE, "%s holds no .jsonl%s file", path,
                          json ? " or .json" : "");
-    qsort(files->path, files->n, sizeof *files->path, by_text);
+    qsort(files->path, files->n, sizeof *files->path, dele_by_text);
     return DELE_OK;
 }
 

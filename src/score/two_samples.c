@@ -4,18 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
+#include "base/texts.h"
 
 static double *sorted(const double *x, size_t n, dele_arena *scratch, dele_err *err)
 {
     double *copy = DELE_NEW(scratch, double, n, err);
     if (!copy) return NULL;
     memcpy(copy, x, n * sizeof *copy);
-    qsort(copy, n, sizeof *copy, by_value);
+    qsort(copy, n, sizeof *copy, dele_by_value);
     return copy;
 }
 

@@ -23,6 +23,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/texts.h"
 #include "text/vocab.h"
 
 typedef struct {
@@ -195,10 +196,11 @@ static bool is_named(const char *name)
     return false;
 }
 
-static bool ends_in_token(const char *name)
+/* A key "..._token" of the config, beside the named ones, whose value is a text. */
+static bool is_other_token(const cJSON *item)
 {
-    const size_t n = strlen(name);
-    return n > 6 && !strcmp(name + n - 6, "_token");
+    return item->string && cJSON_IsString(item) && dele_ends_with(item->string, "_token") &&
+           !is_named(item->string);
 }
 
 static dele_status add_named(beside *b)
@@ -209,11 +211,16 @@ static dele_status add_named(beside *b)
         const cJSON *token = named_token(b, named[i]);
         status = add(b, content_of(token), cJSON_IsObject(token) ? token : NULL, true, false);
     }
-    cJSON_ArrayForEach(item, b->config) if (!status && item->string && cJSON_IsString(item) &&
-                                            ends_in_token(item->string) && !is_named(item->string))
+    cJSON_ArrayForEach(item, b->config)
+    {
+        if (status || !is_other_token(item)) continue;
         status = add(b, item->valuestring, NULL, true, false);
-    cJSON_ArrayForEach(item, extra_tokens(b)) if (!status) status =
-        add(b, content_of(item), cJSON_IsObject(item) ? item : NULL, true, false);
+    }
+    cJSON_ArrayForEach(item, extra_tokens(b))
+    {
+        if (status) break;
+        status = add(b, content_of(item), cJSON_IsObject(item) ? item : NULL, true, false);
+    }
     return status;
 }
 

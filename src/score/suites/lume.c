@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json_out.h"
+#include "base/texts.h"
 #include "score/pytext.h"
 #include "score/rouge.h"
 #include "score/set_files.h"
@@ -22,11 +23,6 @@ typedef struct {
     size_t n;
 } id_list;
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static dele_status ids_load(id_list *ids, const char *path, dele_arena *arena, dele_err *err)
 {
     size_t size = 0;
@@ -37,13 +33,13 @@ static dele_status ids_load(id_list *ids, const char *path, dele_arena *arena, d
         ids->line[ids->n++] = at;
     if (ids->n == 0)
         return dele_fail(err, DELE_ERR_DATA, "%s lists no id; it must have one id a line", path);
-    qsort(ids->line, ids->n, sizeof *ids->line, by_text);
+    qsort(ids->line, ids->n, sizeof *ids->line, dele_by_text);
     return DELE_OK;
 }
 
 static bool is_listed(const id_list *ids, const char *id)
 {
-    return !ids->line || bsearch(&id, ids->line, ids->n, sizeof *ids->line, by_text);
+    return !ids->line || bsearch(&id, ids->line, ids->n, sizeof *ids->line, dele_by_text);
 }
 
 bool dele_lume_parse_id(dele_lume_kind *kind, size_t *document, const char *id)

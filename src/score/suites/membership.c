@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json_out.h"
 #include "base/stat_json.h"
+#include "base/texts.h"
 #include "score/gradient_norm.h"
 #include "score/set_files.h"
 #include "score/token_scores.h"
@@ -107,19 +108,13 @@ typedef struct {
     dele_gradient_buffers room;
 } membership_state;
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double dele_min_k(double *x, size_t n, double k)
 {
     size_t lowest = (size_t)((double)n * k);
     double sum = 0;
     if (lowest < 1) lowest = 1;
     if (lowest > n) lowest = n;
-    qsort(x, n, sizeof *x, by_value);
+    qsort(x, n, sizeof *x, dele_by_value);
     for (size_t i = 0; i < lowest; i++) sum += x[i];
     return -sum / (double)lowest;
 }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/stat.h"
+#include "base/texts.h"
 #include "score/pytext.h"
 #include "score/rouge.h"
 #include "score/set_files.h"
@@ -66,12 +67,6 @@ static dele_status read_tofu_row(void *row, const dele_records *r, const cJSON *
     return dele_row_strings(&out->wrong, &out->n_wrong, r, json, "perturbed_answer", arena, err);
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && !strcmp(text + n - m, end);
-}
-
 static int set_of(const char *name)
 {
     int set = 0;
@@ -86,7 +81,7 @@ static dele_status choose_files(dele_set_files *files, const char *path, dele_er
     const char *first[DELE_TOFU_SETS + 1] = {NULL};
     size_t n = 0;
     for (size_t i = 0; i < files->n; i++) {
-        if (!ends_with(files->name[i], "_perturbed")) continue;
+        if (!dele_ends_with(files->name[i], "_perturbed")) continue;
         int set = set_of(files->name[i]);
         if (first[set] && set < DELE_TOFU_SETS)
             return dele_fail(
