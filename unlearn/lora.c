@@ -183,14 +183,17 @@ static dele_status name_half(dele_tensor *half, const dele_tensor *t, char lette
 static dele_status halves_of(dele_model *halves, const dele_lora *l, dele_arena *arena,
                              dele_err *err)
 {
+    static const dele_tensor_row plain = {.hf_form = DELE_FORM_PLAIN}; /* no family's */
     *halves = (dele_model){.tensors = DELE_NEW(arena, dele_tensor, 2 * l->model->n_tensors, err)};
     if (!halves->tensors) return err->code;
     for (size_t k = 0; k < l->model->n_tensors; k++) {
         const adapter d = adapter_of(l, k);
         dele_tensor *to = &halves->tensors[halves->n_tensors];
         if (!d.a) continue;
-        to[0] = (dele_tensor){.part = d.t->part, .rows = d.rank, .cols = d.cols, .data = d.a};
-        to[1] = (dele_tensor){.part = d.t->part, .rows = d.rows, .cols = d.rank, .data = d.b};
+        to[0] = (dele_tensor){
+            .row = &plain, .part = d.t->part, .rows = d.rank, .cols = d.cols, .data = d.a};
+        to[1] = (dele_tensor){
+            .row = &plain, .part = d.t->part, .rows = d.rows, .cols = d.rank, .data = d.b};
         if (name_half(&to[0], d.t, 'A', err) || name_half(&to[1], d.t, 'B', err)) return err->code;
         halves->n_tensors += 2;
     }
