@@ -100,16 +100,17 @@ static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, del
     static const char *const paths[] = {"mlp", "attn"};
     bool kinds[DELE_N_KINDS], severs[2];
     int windows[MAX_WINDOWS], n_windows, L = plan->config->n_layers, n_kinds = 0;
+    const dele_family *family = plan->config->family; /* NULL before a model is read */
     if (choose_many(kinds, "--kinds", opts->kinds, dele_kind_name, DELE_N_KINDS, err) ||
         choose_many(severs, "--sever", opts->sever, paths, 2, err) ||
         parse_windows(windows, &n_windows, opts->windows, err))
         return err->code;
     for (int kind = 0; kind < DELE_N_KINDS; kind++) {
         n_kinds += kinds[kind];
-        if (kinds[kind] && !plan->config->family->site[dele_kind_site[kind]])
+        if (kinds[kind] && family && !family->site[dele_kind_site[kind]])
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "--kinds %s: the layers of a model of family %s have no such state",
-                             dele_kind_name[kind], plan->config->family->hf);
+                             dele_kind_name[kind], family->hf);
     }
     if (!n_kinds)
         return dele_fail(err, DELE_ERR_USAGE,
