@@ -167,7 +167,7 @@ function read_calls(    i, pair)
 {
     for (i = 1; i <= n_needs; i++) {
         split(needs[i], pair, " ")
-        if (pair[1] ~ /^src\/(model|score\/suites)\//) continue # one circle is left in suites
+        if (pair[1] ~ /^src\/score\/suites\//) continue # one circle is left in suites
         if (pair[2] in definer) add_edge("units", unit[pair[1]], unit[definer[pair[2]]])
     }
 }
@@ -253,7 +253,6 @@ END {
     }
     for (i = 1; i <= n_includes; i++) {
         split(includes[i], pair, " ")
-        if (pair[1] ~ /^src\/model\// && pair[2] ~ /^src\/model\//) continue # two circles are left there
         add_edge("units", unit[pair[1]], unit[pair[2]])
     }
     read_calls()

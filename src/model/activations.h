@@ -3,7 +3,8 @@
 #ifndef DELE_ACTIVATIONS_H
 #define DELE_ACTIVATIONS_H
 
-#include "model/forward.h"
+#include "model/sublayers/attention.h"
+#include "model/sublayers/mlp.h"
 #include "tensor/attention.h"
 
 typedef struct {

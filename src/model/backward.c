@@ -12,6 +12,8 @@
  * layer at the lowest sublayer that does.
  *
  * The gradient of a sublayer's output equals the gradient of the stream to which it is added. */
+#include "model/forward.h"
+
 #include <string.h>
 
 #include "model/activations.h"

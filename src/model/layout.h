@@ -16,6 +16,11 @@ size_t dele_model_group(const dele_model *model, size_t i);
 dele_status dele_group_memory(dele_tensor *group, size_t n, bool zeroed, dele_arena *arena,
                               dele_err *err);
 
+size_t dele_group_floats(const dele_tensor *group, size_t n);
+
+/* Whether the group's matrix is plain float32 memory (tensor/matrix.h). */
+bool dele_group_is_wide(const dele_tensor *group, size_t n);
+
 /* The matrices and vectors of layers, embed and head, from the tensors' memory.  Keeps packed
  * copies. */
 void dele_model_point(dele_model *model);

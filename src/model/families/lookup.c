@@ -1,9 +1,9 @@
 /* Questions to the table of families and to a family's own tables. */
+#include "model/families/families.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "model/families/families.h"
 
 const dele_family *dele_family_by_hf(const char *model_type)
 {

@@ -1,0 +1,245 @@
+/* The table of tensors and the layout of their memory.
+ *
+ *   tensors   [ embed | layer 0: norm q k v o norm gate up down | layer 1: ... | final norm | head
+ * ]
+ *
+ * Matrices with the same input are one product: q, k and v, and gate and up.  In float32 memory
+ * they lie one below the other.  A family without norm parameters has no norms in the table.  A
+ * tied model has no head in the table: model->head is then the embedding. */
+#include "model/layout.h"
+
+#include <string.h>
+
+static size_t dim_of(const dele_config *c, dele_dim dim)
+{
+    switch (dim) {
+    case DELE_DIM_ONE:
+        break;
+    case DELE_DIM_VOCAB:
+        return (size_t)c->vocab;
+    case DELE_DIM_MODEL:
+        return (size_t)c->hidden_size;
+    case DELE_DIM_Q:
+        return dele_q_dim(c);
+    case DELE_DIM_KV:
+        return dele_kv_dim(c);
+    case DELE_DIM_FF:
+        return (size_t)c->intermediate_size;
+    }
+    return 1;
+}
+
+static bool config_has(const dele_config *c, const dele_tensor_row *row)
+{
+    switch (row->when) {
+    case DELE_ALWAYS:
+        break;
+    case DELE_IF_UNTIED:
+        return !c->tied;
+    case DELE_IF_ATTENTION_BIAS:
+        return c->attention_bias;
+    case DELE_IF_MLP_BIAS:
+        return c->mlp_bias;
+    }
+    return true;
+}
+
+static bool in_layer(const dele_tensor_row *row) { return strstr(row->hf, "%d") != NULL; }
+
+static void describe(dele_tensor *t, const dele_config *c, const dele_tensor_row *row, int layer)
+{
+    *t = (dele_tensor){.row = row,
+                       .slot = row->slot,
+                       .part = row->part,
+                       .layer = layer,
+                       .vector = row->rows == DELE_DIM_ONE,
+                       .rows = dim_of(c, row->rows),
+                       .cols = dim_of(c, row->cols)};
+    dele_tensor_name(t->name, sizeof t->name, row->hf, layer);
+    dele_tensor_name(t->gguf_name, sizeof t->gguf_name, row->gguf, layer);
+}
+
+/* The rows [*from, end) that are in the layers, or outside: the run of the family's table that
+ * begins at `from`.  A family lists what is before the layers, the layer, what is after. */
+static size_t run_end(const dele_family *f, size_t from)
+{
+    size_t end = from;
+    while (end < f->n_tensors && in_layer(&f->tensors[end]) == in_layer(&f->tensors[from])) end++;
+    return end;
+}
+
+static size_t count_tensors(const dele_config *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->family->n_tensors; i++) {
+        const dele_tensor_row *row = &c->family->tensors[i];
+        if (config_has(c, row)) n += in_layer(row) ? (size_t)c->n_layers : 1;
+    }
+    return n;
+}
+
+dele_status dele_model_table(dele_model *model, const dele_config *config, dele_arena *arena,
+                             dele_err *err)
+{
+    if (dele_config_check(config, "config", err)) return err ? err->code : DELE_ERR_DATA;
+    const dele_family *f = config->family;
+    *model = (dele_model){.config = *config};
+    model->tensors = DELE_NEW(arena, dele_tensor, count_tensors(config), err);
+    model->layers = DELE_NEW(arena, dele_layer, (size_t)config->n_layers, err);
+    if (!model->tensors || !model->layers) return DELE_ERR_MEMORY;
+
+    dele_tensor *t = model->tensors;
+    for (size_t from = 0, end; from < f->n_tensors; from = end) {
+        end = run_end(f, from);
+        const bool layers = in_layer(&f->tensors[from]);
+        for (int l = 0; l < (layers ? config->n_layers : 1); l++)
+            for (size_t i = from; i < end; i++)
+                if (config_has(config, &f->tensors[i]))
+                    describe(t++, config, &f->tensors[i], layers ? l : -1);
+    }
+    model->n_tensors = (size_t)(t - model->tensors);
+    return DELE_OK;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+size_t dele_model_group(const dele_model *model, size_t i)
+{
+    switch (model->tensors[i].slot) {
+    case DELE_SLOT_Q:
+    case DELE_SLOT_Q_BIAS:
+        return 3;
+    case DELE_SLOT_GATE:
+    case DELE_SLOT_GATE_BIAS:
+        return 2;
+    default:
+        return 1;
+    }
+}
+
+size_t dele_group_floats(const dele_tensor *group, size_t n)
+{
+    size_t floats = 0;
+    for (size_t j = 0; j < n; j++) floats += group[j].rows * group[j].cols;
+    return floats;
+}
+
+dele_status dele_group_memory(dele_tensor *group, size_t n, bool zeroed, dele_arena *arena,
+                              dele_err *err)
+{
+    const size_t floats = dele_group_floats(group, n);
+    float *data = zeroed ? dele_alloc(arena, floats, sizeof *data, err)
+                         : dele_alloc_raw(arena, floats, sizeof *data, err);
+    if (!data) return DELE_ERR_MEMORY;
+    for (size_t j = 0; j < n; j++) {
+        group[j].data = data;
+        data += group[j].rows * group[j].cols;
+    }
+    return DELE_OK;
+}
+
+/* The part of a matrix that a tensor is: its float32 memory where it has some. */
+static dele_matrix_part part_of(const dele_tensor *t)
+{
+    if (!t->data) return t->stored;
+    return (dele_matrix_part){.data = t->data, .type = DELE_DTYPE_F32, .rows = t->rows};
+}
+
+/* Writes the matrix that n tensors make, one below the other; its packed copy stays. */
+static void point_matrix(dele_matrix *w, const dele_tensor *group, size_t n)
+{
+    gemm_packed *packed = w->packed;
+    *w = (dele_matrix){.cols = group[0].cols, .n_parts = n, .packed = packed};
+    for (size_t j = 0; j < n; j++) {
+        w->part[j] = part_of(&group[j]);
+        w->rows += group[j].rows;
+    }
+    w->wide = dele_matrix_plain(w);
+}
+
+bool dele_group_is_wide(const dele_tensor *group, size_t n)
+{
+    dele_matrix w = {0};
+    point_matrix(&w, group, n);
+    return w.wide != NULL;
+}
+
+static void point_group(dele_model *model, const dele_tensor *group, size_t n)
+{
+    dele_layer *layer = group->layer >= 0 ? &model->layers[group->layer] : NULL;
+    switch (group->slot) {
+    case DELE_SLOT_EMBED:
+        point_matrix(&model->embed, group, n);
+        break;
+    case DELE_SLOT_ATTN_NORM:
+        layer->attn.norm = group->data;
+        break;
+    case DELE_SLOT_Q:
+        point_matrix(&layer->attn.qkv, group, n);
+        break;
+    case DELE_SLOT_Q_BIAS:
+        layer->attn.qkv_bias = group->data;
+        break;
+    case DELE_SLOT_O:
+        point_matrix(&layer->attn.o, group, n);
+        break;
+    case DELE_SLOT_O_BIAS:
+        layer->attn.o_bias = group->data;
+        break;
+    case DELE_SLOT_MLP_NORM:
+        layer->mlp.norm = group->data;
+        break;
+    case DELE_SLOT_GATE:
+        point_matrix(&layer->mlp.gate_up, group, n);
+        break;
+    case DELE_SLOT_GATE_BIAS:
+        layer->mlp.gate_up_bias = group->data;
+        break;
+    case DELE_SLOT_DOWN:
+        point_matrix(&layer->mlp.down, group, n);
+        break;
+    case DELE_SLOT_DOWN_BIAS:
+        layer->mlp.down_bias = group->data;
+        break;
+    case DELE_SLOT_FINAL_NORM:
+        model->final_norm = group->data;
+        break;
+    case DELE_SLOT_HEAD:
+        point_matrix(&model->head, group, n);
+        break;
+    default: /* K, V, UP and their biases belong to the group of the tensor before them */
+        break;
+    }
+}
+
+void dele_model_point(dele_model *model)
+{
+    gemm_packed *packed_head = model->head.packed;
+    for (size_t i = 0, n; i < model->n_tensors; i += n) {
+        n = dele_model_group(model, i);
+        point_group(model, &model->tensors[i], n);
+    }
+    if (!model->config.tied) return;
+    model->head = model->embed;
+    model->head.packed = packed_head;
+}
+
+dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena,
+                              dele_err *err)
+{
+    dele_status status = dele_model_table(model, config, arena, err);
+    for (size_t i = 0, n; !status && i < model->n_tensors; i += n) {
+        n = dele_model_group(model, i);
+        status = dele_group_memory(&model->tensors[i], n, true, arena, err);
+    }
+    if (!status) dele_model_point(model);
+    return status;
+}
+
+void dele_model_drop(const dele_model *model, const dele_matrix_part *stored, size_t cols)
+{
+    const dele_dtype_info *info = dele_dtype_of(stored->type);
+    for (size_t i = 0; i < model->n_maps; i++)
+        dele_map_drop(&model->map[i], stored->data,
+                      stored->rows * cols / info->items * info->bytes);
+}
