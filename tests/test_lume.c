@@ -12,6 +12,7 @@
 
 #include "base/random.h"
 #include "model/generate.h"
+#include "score/answer_match.h"
 #include "score/suites/lume.h"
 #include "tests/scratch.h"
 

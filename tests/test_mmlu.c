@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "base/stat.h"
 #include "score/choices.h"
+#include "score/report.h"
 #include "score/suites/mmlu.h"
 #include "tests/scratch.h"
 

@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "score/answer_match.h"
 #include "score/pytext.h"
-#include "score/suites/qa.h"
 
 static dele_arena arena;
 static dele_err err;
@@ -39,7 +39,7 @@ static void check(const cJSON *row)
     const char *text = field(row, "text"), *word = field(row, "word"), *at = text;
     assert_string_equal(dele_lower(text, &arena, &err), field(row, "lower"));
     assert_string_equal(dele_strip(text, &arena, &err), field(row, "strip"));
-    assert_string_equal(dele_qa_normal(text, true, &arena, &err),
+    assert_string_equal(dele_answer_normal(text, true, &arena, &err),
                         without_punctuation(field(row, "bare")));
     for (bool before = false; *at; word++) {
         if (dele_word_at(at) != (*word == '1'))
@@ -71,8 +71,8 @@ static void texts_are_what_python_makes_of_them(void **state)
 static bool holds(const char *said, const char *answer)
 {
     bool exact, contains;
-    const dele_qa_item item = {.answer = &answer, .n_answers = 1};
-    if (dele_qa_judge(&exact, &contains, &item, said, &arena, &err)) fail_msg("%s", err.msg);
+    const dele_answers answers = {.text = &answer, .n = 1};
+    if (dele_answer_match(&exact, &contains, &answers, said, &arena, &err)) fail_msg("%s", err.msg);
     return contains;
 }
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "score/answer_match.h"
 #include "score/pytext.h"
 #include "score/suites/choice_sets.h"
 #include "score/suites/membership.h"
@@ -422,13 +423,13 @@ static void short_answers_match_as_in_the_harness(void **state)
     {
         const cJSON *answers = cJSON_GetObjectItem(c, "answers"), *answer;
         const char *text[4];
-        dele_qa_item item = {.answer = text,
+        dele_answers item = {.text = text,
                              .ignore_articles =
                                  cJSON_IsTrue(cJSON_GetObjectItem(c, "ignore_articles"))};
-        cJSON_ArrayForEach(answer, answers) text[item.n_answers++] = answer->valuestring;
+        cJSON_ArrayForEach(answer, answers) text[item.n++] = answer->valuestring;
         bool exact, contains;
         const char *said = cJSON_GetObjectItem(c, "said")->valuestring;
-        if (dele_qa_judge(&exact, &contains, &item, said, &w->arena, &w->err))
+        if (dele_answer_match(&exact, &contains, &item, said, &w->arena, &w->err))
             fail_msg("%s", w->err.msg);
         if (exact != cJSON_IsTrue(cJSON_GetObjectItem(c, "exact")))
             fail_msg("\"%s\" was judged %d", said, exact);
@@ -439,13 +440,13 @@ static void short_answers_match_as_in_the_harness(void **state)
     /* Whole words only, and beyond the first stop. */
     const char *an[] = {"an"}, *paris[] = {"Paris"};
     bool exact, contains;
-    dele_qa_item item = {.answer = an, .n_answers = 1};
-    assert_int_equal(dele_qa_judge(&exact, &contains, &item, " Japan", &w->arena, &w->err),
+    dele_answers item = {.text = an, .n = 1};
+    assert_int_equal(dele_answer_match(&exact, &contains, &item, " Japan", &w->arena, &w->err),
                      DELE_OK);
     assert_true(!exact && !contains);
-    item.answer = paris;
+    item.text = paris;
     assert_int_equal(
-        dele_qa_judge(&exact, &contains, &item, "\nIt is paris, France", &w->arena, &w->err),
+        dele_answer_match(&exact, &contains, &item, "\nIt is paris, France", &w->arena, &w->err),
         DELE_OK);
     assert_true(!exact && contains);
 }

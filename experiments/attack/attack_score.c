@@ -2,7 +2,7 @@
  *
  *   exact_match     every token that should come is the most likely after those before it: greedy
  *                   continuation says them
- *   contains        what should come stands, as whole words, in what is said (score/suites/qa.h)
+ *   contains        what should come stands, as whole words, in what is said (score/answer_match.h)
  *   rougeL_recall   of what should come, in what is said, words stemmed (score/rouge.h)
  *   p               the geometric mean of the probabilities of the tokens that should come
  *
@@ -13,9 +13,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "score/answer_match.h"
 #include "score/generate_batch.h"
 #include "score/rouge.h"
-#include "score/suites/qa.h"
 
 const char *const attack_measure_names[ATTACK_N_MEASURES] = {"exact_match", "contains",
                                                              "rougeL_recall", "p"};
@@ -52,13 +52,13 @@ static dele_status on_output(void *data, size_t i, char *text, bool ended, dele_
     const attack_ask *ask = &s->pass->form->ask[i];
     double *score = s->pass->score[i].of;
     const char *target = ask->target;
-    const dele_qa_item item = {.answer = &target, .n_answers = 1};
+    const dele_answers answers = {.text = &target, .n = 1};
     dele_rouge rouge;
     bool exact, contains;
     dele_arena_reset(&s->scratch);
     const char *given =
         dele_decode(s->tokenizer, ask->ids, (size_t)ask->first, false, &s->scratch, err);
-    if (!given || dele_qa_judge(&exact, &contains, &item, text, &s->scratch, err) ||
+    if (!given || dele_answer_match(&exact, &contains, &answers, text, &s->scratch, err) ||
         dele_rouge_l(&rouge, target, text, true, &s->scratch, err))
         return err->code;
     score[ATTACK_CONTAINS] = contains;

@@ -10,17 +10,18 @@
  *                                                      DIR/forget.jsonl
  *
  * which is what deleatur eval --suite lume reads.  A document is what is in a row's id before "sc"
- * or "qa" and a number (score/suites/lume.h): a story, a person, an article. */
+ * or "qa" and a number (score/suites/lume_rows.h): a story, a person, an article. */
 #include "cli/cmd.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file_out.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "option/manifest.h"
 #include "option/option.h"
-#include "score/suites/lume.h"
+#include "score/suites/lume_rows.h"
 
 enum { TASKS = 3 };
 

@@ -1,5 +1,4 @@
-/* MMLU's questions: files, prompts, and the log-probabilities of their choices.  Means are in
- * mmlu_scores.c.
+/* MMLU's prompts, the log-probabilities of their choices, and their means.
  *
  * The texts are those of lm_eval/tasks/mmlu/{default,continuation}: description, question.strip(),
  * target delimiter " ", few-shot delimiter "\n\n", examples the first of dev. */
@@ -8,89 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/json_out.h"
-#include "score/pytext.h"
-#include "text/csv.h"
-
-typedef struct {
-    const char *name;
-    dele_mmlu_group group;
-} subject_row;
-
-#define S DELE_MMLU_STEM
-#define O DELE_MMLU_OTHER
-#define C DELE_MMLU_SOCIAL_SCIENCES
-#define H DELE_MMLU_HUMANITIES
-
-static const subject_row subject_table[DELE_MMLU_SUBJECTS] = {
-    {"abstract_algebra", S},
-    {"anatomy", S},
-    {"astronomy", S},
-    {"business_ethics", O},
-    {"clinical_knowledge", O},
-    {"college_biology", S},
-    {"college_chemistry", S},
-    {"college_computer_science", S},
-    {"college_mathematics", S},
-    {"college_medicine", O},
-    {"college_physics", S},
-    {"computer_security", S},
-    {"conceptual_physics", S},
-    {"econometrics", C},
-    {"electrical_engineering", S},
-    {"elementary_mathematics", S},
-    {"formal_logic", H},
-    {"global_facts", O},
-    {"high_school_biology", S},
-    {"high_school_chemistry", S},
-    {"high_school_computer_science", S},
-    {"high_school_european_history", H},
-    {"high_school_geography", C},
-    {"high_school_government_and_politics", C},
-    {"high_school_macroeconomics", C},
-    {"high_school_mathematics", S},
-    {"high_school_microeconomics", C},
-    {"high_school_physics", S},
-    {"high_school_psychology", C},
-    {"high_school_statistics", S},
-    {"high_school_us_history", H},
-    {"high_school_world_history", H},
-    {"human_aging", O},
-    {"human_sexuality", C},
-    {"international_law", H},
-    {"jurisprudence", H},
-    {"logical_fallacies", H},
-    {"machine_learning", S},
-    {"management", O},
-    {"marketing", O},
-    {"medical_genetics", O},
-    {"miscellaneous", O},
-    {"moral_disputes", H},
-    {"moral_scenarios", H},
-    {"nutrition", O},
-    {"philosophy", H},
-    {"prehistory", H},
-    {"professional_accounting", O},
-    {"professional_law", H},
-    {"professional_medicine", O},
-    {"professional_psychology", C},
-    {"public_relations", C},
-    {"security_studies", C},
-    {"sociology", C},
-    {"us_foreign_policy", C},
-    {"virology", O},
-    {"world_religions", H}};
-#undef S
-#undef O
-#undef C
-#undef H
-
-const char *dele_mmlu_group_name(dele_mmlu_group group)
-{
-    static const char *const name[] = {"stem", "other", "social_sciences", "humanities"};
-    return name[group];
-}
+#include "score/report.h"
 
 typedef struct {
     const char *name, *head; /* head: %s is the subject, its words apart */
@@ -128,116 +45,6 @@ dele_status dele_mmlu_parse_style(dele_mmlu_style *style, const char *name, dele
 }
 
 const char *dele_mmlu_style_name(dele_mmlu_style style) { return style_table[style].name; }
-
-/* ---- reading --------------------------------------------------------------------------------- */
-
-static dele_status items_load(dele_mmlu_item **items, size_t *n, const char *path, size_t limit,
-                              dele_arena *arena, dele_err *err)
-{
-    dele_csv csv;
-    dele_status status = dele_csv_load(&csv, path, 2 + DELE_MMLU_CHOICES, arena, err);
-    if (status) return status;
-    *n = limit && limit < csv.n_rows ? limit : csv.n_rows;
-    *items = DELE_NEW(arena, dele_mmlu_item, *n, err);
-    if (!*items) return DELE_ERR_MEMORY;
-    for (size_t i = 0; i < *n; i++) {
-        dele_mmlu_item *item = &(*items)[i];
-        const char *answer = dele_csv_field(&csv, i, 5);
-        item->raw_question = dele_csv_field(&csv, i, 0);
-        item->question = dele_strip(dele_csv_field(&csv, i, 0), arena, err);
-        if (!item->question) return DELE_ERR_MEMORY;
-        for (size_t c = 0; c < DELE_MMLU_CHOICES; c++)
-            item->choice[c] = dele_csv_field(&csv, i, 1 + c);
-        if (answer[0] < 'A' || answer[0] > 'D' || answer[1])
-            return dele_fail(err, DELE_ERR_FORMAT,
-                             "%s:%d: the answer is \"%.20s\"; the sixth field must be A, B, C or D",
-                             path, csv.line[i], answer);
-        item->answer = answer[0] - 'A';
-    }
-    return *n ? DELE_OK : dele_fail(err, DELE_ERR_DATA, "%s holds no question", path);
-}
-
-/* Is name among the comma-separated names? */
-static bool listed(const char *names, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *at = names; (at = strstr(at, name)); at += n)
-        if ((at == names || at[-1] == ',') && (at[n] == ',' || at[n] == '\0')) return true;
-    return false;
-}
-
-static dele_status check_names(const char *names, dele_err *err)
-{
-    for (const char *at = names; *at;) {
-        size_t n = strcspn(at, ",");
-        bool known = false;
-        for (int s = 0; s < DELE_MMLU_SUBJECTS; s++)
-            known |=
-                strlen(subject_table[s].name) == n && memcmp(subject_table[s].name, at, n) == 0;
-        if (!known)
-            return dele_fail(err, DELE_ERR_USAGE,
-                             "--subjects: MMLU has no subject \"%.*s\"; names are as in its files, "
-                             "like college_biology,virology",
-                             (int)n, at);
-        at += n + (at[n] == ',');
-    }
-    return DELE_OK;
-}
-
-static dele_status subject_load(dele_mmlu_subject *s, const char *path, const char *split,
-                                int shots, int limit, dele_arena *arena, dele_err *err)
-{
-    char *file = dele_printf(arena, err, "%s/%s/%s_%s.csv", path, split, s->name, split);
-    char *dev = dele_printf(arena, err, "%s/dev/%s_dev.csv", path, s->name);
-    if (!file || !dev) return DELE_ERR_MEMORY;
-    dele_status status = items_load(&s->item, &s->n_items, file, (size_t)limit, arena, err);
-    if (!status && shots)
-        status = items_load(&s->shot, &s->n_shots, dev, (size_t)shots, arena, err);
-    if (!status && s->n_shots < (size_t)shots)
-        status = dele_fail(err, DELE_ERR_DATA, "%s has %zu examples, not %d: set fewer --shots",
-                           dev, s->n_shots, shots);
-    return status;
-}
-
-dele_status dele_mmlu_load(dele_mmlu *data, const char *path, const char *split,
-                           const char *subjects, int shots, int limit, dele_arena *arena,
-                           dele_err *err)
-{
-    *data = (dele_mmlu){.subject = DELE_NEW(arena, dele_mmlu_subject, DELE_MMLU_SUBJECTS, err)};
-    if (!data->subject) return DELE_ERR_MEMORY;
-    dele_status status = subjects ? check_names(subjects, err) : DELE_OK;
-    for (int i = 0; i < DELE_MMLU_SUBJECTS && !status; i++) {
-        const char *name = subject_table[i].name;
-        char *file = dele_printf(arena, err, "%s/%s/%s_%s.csv", path, split, name, split);
-        if (!file) return DELE_ERR_MEMORY;
-        if (subjects ? !listed(subjects, name) : !dele_path_exists(file)) continue;
-        dele_mmlu_subject *s = &data->subject[data->n_subjects++];
-        *s = (dele_mmlu_subject){.name = name, .group = subject_table[i].group};
-        status = subject_load(s, path, split, shots, limit, arena, err);
-        data->n_items += s->n_items;
-    }
-    if (!status && data->n_subjects == 0)
-        status =
-            dele_fail(err, DELE_ERR_FILE,
-                      "%s holds no MMLU split \"%s\": a file is named like %s/%s/anatomy_%s.csv",
-                      path, split, path, split, split);
-    return status;
-}
-
-void dele_mmlu_through_pandas(dele_mmlu *data)
-{
-    for (size_t k = 0; k < data->n_subjects; k++)
-        for (int part = 0; part < 2; part++) {
-            const dele_mmlu_subject *s = &data->subject[k];
-            dele_mmlu_item *item = part ? s->shot : s->item;
-            for (size_t i = 0; i < (part ? s->n_shots : s->n_items); i++) {
-                item[i].raw_question = dele_through_pandas(item[i].raw_question);
-                item[i].question = dele_through_pandas(item[i].question);
-                for (int c = 0; c < DELE_MMLU_CHOICES; c++)
-                    item[i].choice[c] = dele_through_pandas(item[i].choice[c]);
-            }
-        }
-}
 
 /* ---- prompts --------------------------------------------------------------------------------- */
 
@@ -517,6 +324,52 @@ static dele_status mmlu_load(dele_scoring *s, dele_err *err)
     return mmlu_reserve(s, err);
 }
 
+static void put_mmlu_scores(cJSON *json, const dele_mmlu_scores *scores, const dele_mmlu *data)
+{
+    bool norm = scores->style == DELE_MMLU_CONTINUATION;
+    cJSON_AddNumberToObject(json, "n", (double)scores->micro.n);
+    cJSON_AddItemToObject(json, "micro", dele_accuracy_json(&scores->micro, norm));
+    cJSON_AddItemToObject(json, "macro", dele_accuracy_json(&scores->macro, norm));
+    cJSON *groups = cJSON_AddObjectToObject(json, "groups");
+    for (int g = 0; g < DELE_MMLU_GROUPS; g++)
+        if (scores->group[g].n)
+            cJSON_AddItemToObject(groups, dele_mmlu_group_name((dele_mmlu_group)g),
+                                  dele_accuracy_json(&scores->group[g], norm));
+    cJSON *subjects = cJSON_AddObjectToObject(json, "subjects");
+    for (size_t i = 0; i < data->n_subjects; i++) {
+        cJSON *subject = dele_accuracy_json(&scores->subject[i], norm);
+        cJSON_AddStringToObject(subject, "group", dele_mmlu_group_name(data->subject[i].group));
+        cJSON_AddItemToObject(subjects, data->subject[i].name, subject);
+    }
+}
+
+static void mmlu_row(dele_table *t, const char *name, const dele_accuracy *s, dele_mmlu_style style)
+{
+    dele_table_text(t, name);
+    dele_table_cell(t, "%zu", s->n);
+    dele_table_real(t, "%.4f", s->acc);
+    dele_table_real(t, "%.4f", s->acc_se);
+    if (style == DELE_MMLU_CONTINUATION) {
+        dele_table_real(t, "%.4f", s->acc_norm);
+        dele_table_real(t, "%.4f", s->acc_norm_se);
+    }
+    dele_table_row(t);
+}
+
+static void mmlu_table(dele_table *t, const dele_mmlu_scores *scores, const dele_mmlu *data)
+{
+    dele_table_head(t, scores->style == DELE_MMLU_CONTINUATION
+                           ? "subject\tn\tacc\tacc_stderr\tacc_norm\tacc_norm_stderr"
+                           : "subject\tn\tacc\tacc_stderr");
+    for (size_t i = 0; i < data->n_subjects; i++)
+        mmlu_row(t, data->subject[i].name, &scores->subject[i], scores->style);
+    for (int g = 0; g < DELE_MMLU_GROUPS; g++)
+        if (scores->group[g].n)
+            mmlu_row(t, dele_mmlu_group_name((dele_mmlu_group)g), &scores->group[g], scores->style);
+    mmlu_row(t, "macro", &scores->macro, scores->style);
+    mmlu_row(t, "micro", &scores->micro, scores->style);
+}
+
 static void mmlu_json(cJSON *json, const dele_scoring *s)
 {
     const mmlu_state *st = s->state;
@@ -524,13 +377,13 @@ static void mmlu_json(cJSON *json, const dele_scoring *s)
     cJSON_AddStringToObject(json, "style", dele_mmlu_style_name(st->style));
     if (s->opts->compat) cJSON_AddStringToObject(json, "compat", s->opts->compat);
     cJSON_AddNumberToObject(json, "shots", st->shots);
-    dele_mmlu_json(json, &st->scores, &st->data);
+    put_mmlu_scores(json, &st->scores, &st->data);
 }
 
 static size_t mmlu_tables(dele_table *table, const dele_scoring *s)
 {
     const mmlu_state *st = s->state;
-    dele_mmlu_table(table, &st->scores, &st->data);
+    mmlu_table(table, &st->scores, &st->data);
     return 1;
 }
 

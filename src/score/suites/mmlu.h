@@ -26,10 +26,8 @@
 #define DELE_MMLU_H
 
 #include "score/accuracy.h"
-#include "score/report.h"
+#include "score/suites/mmlu_data.h"
 #include "score/suites/suite.h"
-
-enum { DELE_MMLU_CHOICES = 4, DELE_MMLU_SUBJECTS = 57 };
 
 typedef enum {
     DELE_MMLU_LETTERS,
@@ -38,32 +36,6 @@ typedef enum {
     DELE_MMLU_OPEN_INSTRUCT,
     DELE_MMLU_STYLES
 } dele_mmlu_style;
-typedef enum {
-    DELE_MMLU_STEM,
-    DELE_MMLU_OTHER,
-    DELE_MMLU_SOCIAL_SCIENCES,
-    DELE_MMLU_HUMANITIES,
-    DELE_MMLU_GROUPS
-} dele_mmlu_group;
-
-typedef struct {
-    const char *question, *raw_question; /* stripped; as in the file */
-    const char *choice[DELE_MMLU_CHOICES];
-    int answer; /* 0..3 */
-} dele_mmlu_item;
-
-typedef struct {
-    const char *name; /* "college_biology" */
-    dele_mmlu_group group;
-    dele_mmlu_item *item, *shot; /* the split's questions; dev's, in order */
-    size_t n_items, n_shots;
-} dele_mmlu_subject;
-
-typedef struct {
-    dele_mmlu_subject *subject;
-    size_t n_subjects, n_items;
-} dele_mmlu;
-
 typedef struct {
     dele_mmlu_style style;
     dele_accuracy *subject;                /* [n_subjects] */
@@ -74,16 +46,6 @@ typedef struct {
 /* "harness" (or "letters"), "continuation", "hendrycks", "open-instruct". */
 dele_status dele_mmlu_parse_style(dele_mmlu_style *style, const char *name, dele_err *err);
 const char *dele_mmlu_style_name(dele_mmlu_style style);
-const char *dele_mmlu_group_name(dele_mmlu_group group);
-
-/* PATH/<split>/<subject>_<split>.csv and PATH/dev/<subject>_dev.csv (where shots > 0).  subjects:
- * "a,b", or NULL for all that exist.  limit: maximum number of questions per subject, 0 for all. */
-dele_status dele_mmlu_load(dele_mmlu *data, const char *path, const char *split,
-                           const char *subjects, int shots, int limit, dele_arena *arena,
-                           dele_err *err);
-
-/* Changes questions and choices to what pandas reads (score/pytext.h). */
-void dele_mmlu_through_pandas(dele_mmlu *data);
 
 /* The prompt up to and including "Answer:". */
 char *dele_mmlu_context(const dele_mmlu_subject *subject, const dele_mmlu_item *item,
@@ -97,8 +59,6 @@ dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_
                           int shots, dele_run *run, const dele_model *model, dele_arena *arena,
                           dele_err *err);
 
-/* mmlu_scores.c */
-void dele_mmlu_json(cJSON *json, const dele_mmlu_scores *scores, const dele_mmlu *data);
-void dele_mmlu_table(dele_table *t, const dele_mmlu_scores *scores, const dele_mmlu *data);
+/* The scores of dele_suite_mmlu are a dele_mmlu_scores. */
 
 #endif

@@ -1,6 +1,5 @@
 #include "score/suites/qa.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "score/accuracy.h"
@@ -21,14 +20,17 @@ static dele_status read_qa_item(void *row, const dele_records *r, const cJSON *j
                          r->path, r->line);
     item->prompt = context ? dele_strdup(arena, context, err)
                            : dele_printf(arena, err, "Question: %s\nAnswer:", question);
-    item->ignore_articles = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "ignore_articles"));
+    item->answers.ignore_articles =
+        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "ignore_articles"));
     if (!item->prompt || dele_row_id(&item->id, json, arena, err)) return err->code;
     if (!answer)
-        return dele_row_strings(&item->answer, &item->n_answers, r, json, "answers", arena, err);
-    item->answer = DELE_NEW(arena, const char *, 1, err);
-    item->n_answers = 1;
-    return item->answer && (item->answer[0] = dele_strdup(arena, answer, err)) ? DELE_OK
-                                                                               : DELE_ERR_MEMORY;
+        return dele_row_strings(&item->answers.text, &item->answers.n, r, json, "answers", arena,
+                                err);
+    item->answers.text = DELE_NEW(arena, const char *, 1, err);
+    item->answers.n = 1;
+    return item->answers.text && (item->answers.text[0] = dele_strdup(arena, answer, err))
+               ? DELE_OK
+               : DELE_ERR_MEMORY;
 }
 
 dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, dele_arena *arena,
@@ -45,66 +47,6 @@ dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, d
                                    read_qa_item, arena, err);
         if (!set->item) break;
         data->n_items += set->n;
-    }
-    return err->code;
-}
-
-/* ---- judging --------------------------------------------------------------------------------- */
-
-/* re.sub(r"\b(?:The |the |An |A |The |a |an )", "", text), in place */
-static void drop_articles(char *text)
-{
-    static const char *const article[] = {"The ", "the ", "An ", "A ", "a ", "an "};
-    char *out = text;
-    bool in_word = false; /* the character before ends in a word */
-    for (const char *in = text; *in;) {
-        size_t n = 0;
-        for (size_t k = 0; !in_word && !n && k < sizeof article / sizeof *article; k++)
-            if (!strncmp(in, article[k], strlen(article[k]))) n = strlen(article[k]);
-        in_word = !n && dele_word_at(in);
-        if (n)
-            in += n;
-        else
-            do *out++ = *in++;
-            while (((unsigned char)*in & 0xc0) == 0x80);
-    }
-    *out = '\0';
-}
-
-char *dele_qa_normal(const char *text, bool ignore_articles, dele_arena *arena, dele_err *err)
-{
-    char *copy = dele_strdup(arena, text, err), *lower, *out;
-    if (copy && ignore_articles) drop_articles(copy);
-    lower = copy ? dele_lower(copy, arena, err) : NULL;
-    if (!(out = lower)) return NULL;
-    for (const char *in = lower; *in; in++)
-        if (!ispunct((unsigned char)*in) || (unsigned char)*in >= 0x80) *out++ = *in;
-    *out = '\0';
-    return lower;
-}
-
-static bool holds(const char *text, const char *answer)
-{
-    size_t n = strlen(answer);
-    for (const char *at = text; n && (at = strstr(at, answer)); at++)
-        if (!dele_word_before(text, at) && !dele_word_at(at + n)) return true;
-    return false;
-}
-
-dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item,
-                          const char *generated, dele_arena *arena, dele_err *err)
-{
-    const char *first = dele_strndup(arena, generated, strcspn(generated, "\n.,"), err);
-    if (!first) return DELE_ERR_MEMORY;
-    first = dele_strip(first, arena, err);
-    if (first) first = dele_qa_normal(first, item->ignore_articles, arena, err);
-    const char *whole = dele_qa_normal(generated, item->ignore_articles, arena, err);
-    *exact = *contains = false;
-    for (int a = 0; first && whole && a < item->n_answers; a++) {
-        const char *answer = dele_qa_normal(item->answer[a], item->ignore_articles, arena, err);
-        if (!answer) break;
-        *exact |= !strcmp(first, answer);
-        *contains |= holds(whole, answer);
     }
     return err->code;
 }
@@ -143,7 +85,8 @@ static dele_status qa_item(dele_scoring *s, size_t i, dele_err *err)
 {
     qa_state *st = s->state;
     bool exact, contains;
-    if (dele_qa_judge(&exact, &contains, qa_item_of(s, i), s->output, &s->scratch, err))
+    if (dele_answer_match(&exact, &contains, &qa_item_of(s, i)->answers, s->output, &s->scratch,
+                          err))
         return err->code;
     st->verdict[s->before + i] = (qa_verdict){exact, contains};
     return DELE_OK;
@@ -157,7 +100,7 @@ static void qa_line(dele_items_line *line, dele_scoring *s, size_t i)
     dele_key_text(line, "set", st->data.set[s->at].name);
     dele_key_number(line, "index", (double)i);
     dele_key_text(line, "id", item->id);
-    dele_key_text(line, "output", item->answer[0]);
+    dele_key_text(line, "output", item->answers.text[0]);
     dele_line_text(line, "generated", s->output);
     dele_line_whole(line, "exact_match", &v->exact, 0, 1);
     dele_line_whole(line, "contains", &v->contains, 0, 1);

@@ -5,25 +5,18 @@
  *   {"context": "Q: who wrote it?\nA:", "answers": ["Ann Lee"], "ignore_articles": true}
  *
  * The prompt of a question is "Question: <question>\nAnswer:", the prompt of a context is the
- * context unchanged.  The continuation is decoded greedily.
- *
- *   exact_match   the text up to the first line break, full stop or comma, without blanks around
- *                 it, equals one of the answers, ignoring case and ASCII punctuation (and with
- *                 ignore_articles "the ", "a ", "an " at the beginning of a word):
- *                 lm-evaluation-harness 0.4.13's triviaqa and nq_open
- *   contains      the text contains one of the answers as whole words, compared in the same way
- */
+ * context unchanged.  The continuation is decoded greedily, and scored by exact_match and contains
+ * (score/answer_match.h). */
 #ifndef DELE_QA_SCORE_H
 #define DELE_QA_SCORE_H
 
+#include "score/answer_match.h"
 #include "score/report.h"
 #include "score/suites/suite.h"
 
 typedef struct {
     const char *id, *prompt; /* id: NULL where it has none */
-    const char **answer;
-    int n_answers;
-    bool ignore_articles;
+    dele_answers answers;
 } dele_qa_item;
 
 typedef struct {
@@ -44,12 +37,6 @@ typedef struct {
 
 dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, dele_arena *arena,
                               dele_err *err);
-
-/* Lower case without ASCII punctuation; before that without articles, on request. */
-char *dele_qa_normal(const char *text, bool ignore_articles, dele_arena *arena, dele_err *err);
-/* Whether the generated text equals one of the answers, and whether it contains one. */
-dele_status dele_qa_judge(bool *exact, bool *contains, const dele_qa_item *item,
-                          const char *generated, dele_arena *arena, dele_err *err);
 
 /* The scores of dele_suite_qa are a dele_qa_score [n_sets]. */
 

@@ -6,15 +6,10 @@
 
 #include "base/file.h"
 #include "base/stat.h"
-#include "base/texts.h"
-#include "score/pytext.h"
+#include "score/report.h"
 #include "score/rouge.h"
-#include "score/set_files.h"
 #include "score/token_scores.h"
 #include "text/behind.h"
-
-static const char *const set_name[DELE_TOFU_SETS] = {"forget", "retain", "real_authors",
-                                                     "world_facts"};
 
 /* ---- formulas -------------------------------------------------------------------------------- */
 
@@ -30,105 +25,6 @@ double dele_extraction_strength(const bool *greedy, int n, double floor)
     int k = n;
     while (k > 0 && greedy[k - 1]) k--;
     return k < n ? 1 - (double)k / n : floor;
-}
-
-/* ---- reading --------------------------------------------------------------------------------- */
-
-/* A text, a list of texts, or none: null or "". */
-static dele_status read_paraphrase(dele_tofu_row *out, const cJSON *item, const dele_records *r,
-                                   const cJSON *json, dele_arena *arena, dele_err *err)
-{
-    const char *text = cJSON_GetStringValue(item);
-    if (!item || cJSON_IsNull(item) || (text && !text[0])) return DELE_OK;
-    if (!text)
-        return dele_row_strings(&out->paraphrase, &out->n_paraphrases, r, json, item->string, arena,
-                                err);
-    out->paraphrase = DELE_NEW(arena, const char *, 1, err);
-    if (!out->paraphrase || !(out->paraphrase[0] = dele_strdup(arena, text, err)))
-        return DELE_ERR_MEMORY;
-    out->n_paraphrases = 1;
-    return DELE_OK;
-}
-
-static dele_status read_tofu_row(void *row, const dele_records *r, const cJSON *json,
-                                 dele_arena *arena, dele_err *err)
-{
-    dele_tofu_row *out = row;
-    const char *question = dele_record_string(r, json, "question", err);
-    const char *answer = question ? dele_record_string(r, json, "answer", err) : NULL;
-    const cJSON *paraphrase = cJSON_GetObjectItemCaseSensitive(json, "paraphrased_answer");
-    if (!answer) return err->code;
-    if (!question[0] || !answer[0])
-        return dele_fail(err, DELE_ERR_DATA, "%s:%d: the question or the answer is empty", r->path,
-                         r->line);
-    out->question = dele_strdup(arena, question, err);
-    out->answer = dele_strdup(arena, answer, err);
-    if (err->code || read_paraphrase(out, paraphrase, r, json, arena, err)) return err->code;
-    return dele_row_strings(&out->wrong, &out->n_wrong, r, json, "perturbed_answer", arena, err);
-}
-
-static int set_of(const char *name)
-{
-    int set = 0;
-    while (set < DELE_TOFU_SETS && strncmp(name, set_name[set], strlen(set_name[set]))) set++;
-    return set;
-}
-
-/* In a directory only the files with wrong answers are read, at most one for each set: forget01 is
- * a part of forget05, so both together are no valid set. */
-static dele_status choose_files(dele_set_files *files, const char *path, dele_err *err)
-{
-    const char *first[DELE_TOFU_SETS + 1] = {NULL};
-    size_t n = 0;
-    for (size_t i = 0; i < files->n; i++) {
-        if (!dele_ends_with(files->name[i], "_perturbed")) continue;
-        int set = set_of(files->name[i]);
-        if (first[set] && set < DELE_TOFU_SETS)
-            return dele_fail(
-                err, DELE_ERR_DATA,
-                "%s holds two sets named %s*: %s and %s, which would be counted as one; "
-                "put the one to score and the sets of other names into a directory of their own",
-                path, set_name[set], first[set], strrchr(files->path[i], '/') + 1);
-        first[set] = strrchr(files->path[i], '/') + 1;
-        files->path[n] = files->path[i];
-        files->name[n++] = files->name[i];
-    }
-    files->n = n;
-    if (n) return DELE_OK;
-    return dele_fail(err, DELE_ERR_FILE,
-                     "%s holds no file named *_perturbed.jsonl (with the wrong answers)", path);
-}
-
-static dele_status add_file(dele_tofu *data, const char *path, const char *name, int limit,
-                            dele_arena *arena, dele_err *err)
-{
-    int set = set_of(name);
-    size_t n;
-    if (set == DELE_TOFU_SETS)
-        return dele_fail(err, DELE_ERR_DATA,
-                         "%s: its name must begin with forget, retain, real_authors or world_facts",
-                         path);
-    dele_tofu_row *row = dele_rows_load(&n, sizeof *row, path, limit, read_tofu_row, arena, err);
-    dele_tofu_row *all = row ? DELE_NEW(arena, dele_tofu_row, data->n + n, err) : NULL;
-    if (!all) return err->code;
-    for (size_t i = 0; i < n; i++) row[i].set = (dele_tofu_set)set;
-    if (data->n) memcpy(all, data->row, data->n * sizeof *all);
-    memcpy(all + data->n, row, n * sizeof *row);
-    data->row = all;
-    data->n += n;
-    return DELE_OK;
-}
-
-dele_status dele_tofu_load(dele_tofu *data, const char *path, int limit, dele_arena *arena,
-                           dele_err *err)
-{
-    dele_set_files files;
-    *data = (dele_tofu){0};
-    if (dele_set_files_find(&files, path, true, arena, err)) return err->code;
-    if (dele_path_is_dir(path) && choose_files(&files, path, err)) return err->code;
-    for (size_t i = 0; i < files.n && !err->code; i++)
-        add_file(data, files.path[i], files.name[i], limit, arena, err);
-    return err->code;
 }
 
 /* ---- scoring --------------------------------------------------------------------------------- */
@@ -306,7 +202,7 @@ static void tofu_line(dele_items_line *line, dele_scoring *s, size_t i)
     const dele_tofu_row *row = &st->data.row[i];
     values *v = &st->value[i];
     const double share = 1 + 1e-6; /* the largest of a score up to 1 */
-    dele_key_text(line, "set", set_name[row->set]);
+    dele_key_text(line, "set", dele_tofu_set_name[row->set]);
     dele_key_number(line, "index", (double)i);
     dele_key_text(line, "question", row->question);
     dele_key_text(line, "output", row->answer);
@@ -542,7 +438,7 @@ static void tofu_json(cJSON *json, const dele_scoring *s)
     for (int set = 0; set < DELE_TOFU_SETS; set++) {
         const dele_tofu_cell *c = &scores->set[set];
         if (!c->n) continue;
-        cJSON *cell = cJSON_AddObjectToObject(json, set_name[set]);
+        cJSON *cell = cJSON_AddObjectToObject(json, dele_tofu_set_name[set]);
         cJSON_AddNumberToObject(cell, "n", (double)c->n);
         dele_put_score(cell, "probability", c->probability.mean, c->probability.se);
         dele_put_score(cell, "rougeL_recall", c->rouge.mean, c->rouge.se);
@@ -569,7 +465,7 @@ static void sets_table(dele_table *t, const dele_tofu_scores *scores)
         const double x[] = {c->probability.mean, c->rouge.mean, c->truth_ratio.mean,
                             c->memorization.mean, c->extraction.mean};
         if (!c->n) continue;
-        dele_table_text(t, set_name[set]);
+        dele_table_text(t, dele_tofu_set_name[set]);
         dele_table_cell(t, "%zu", c->n);
         for (size_t k = 0; k < sizeof x / sizeof *x; k++) dele_table_real(t, "%.4f", x[k]);
         dele_table_row(t);

@@ -34,30 +34,9 @@
 #ifndef DELE_TOFU_H
 #define DELE_TOFU_H
 
-#include "score/report.h"
 #include "score/suites/suite.h"
+#include "score/suites/tofu_rows.h"
 #include "score/two_samples.h"
-#include "text/chat.h"
-
-typedef enum {
-    DELE_TOFU_FORGET,
-    DELE_TOFU_RETAIN,
-    DELE_TOFU_REAL_AUTHORS,
-    DELE_TOFU_WORLD_FACTS,
-    DELE_TOFU_SETS
-} dele_tofu_set;
-
-typedef struct {
-    dele_tofu_set set;
-    const char *question, *answer;
-    const char **paraphrase, **wrong; /* one paraphrase, a list of them, or none */
-    int n_paraphrases, n_wrong;
-} dele_tofu_row;
-
-typedef struct {
-    dele_tofu_row *row;
-    size_t n;
-} dele_tofu;
 
 typedef struct {
     double mean, se;
@@ -75,10 +54,6 @@ typedef struct {
     dele_ks quality;      /* against the retrained model's ratios; n_retrained 0: not asked for */
     size_t n_retrained;
 } dele_tofu_scores;
-
-/* A directory, or one file.  limit: maximum number of rows per set, 0 for all. */
-dele_status dele_tofu_load(dele_tofu *data, const char *path, int limit, dele_arena *arena,
-                           dele_err *err);
 
 /* R from losses; add is the term that compat adds to the denominator. */
 double dele_truth_ratio(double correct, const double *wrong, int n, bool arithmetic, double add);
