@@ -166,7 +166,7 @@ static inline bool dele_shares_noise(const dele_trace_opts *o)
                        .seed = 1,                                                                  \
                        .split = "",                                                                \
                        .ids = "",                                                                  \
-                       .memory = 1024})
+                       .memory = DELE_DEFAULT_MEMORY})
 
 /* ---- one prompt's cells ---------------------------------------------------------------------- */
 

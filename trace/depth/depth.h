@@ -74,7 +74,7 @@ typedef struct {
     bool reference;
 } dele_depth_opts;
 
-#define DELE_DEPTH_DEFAULTS ((dele_depth_opts){.threshold = 0.05, .template = "", .memory = 1024})
+#define DELE_DEPTH_DEFAULTS ((dele_depth_opts){.threshold = 0.05, .template = "", .memory = DELE_DEFAULT_MEMORY})
 
 typedef struct {
     int line;             /* in the file */
