@@ -107,8 +107,8 @@ static dele_status show_trace(const demo *d, const demo_data *data, const dele_m
     return DELE_OK;
 }
 
-static dele_status unlearn(const demo *d, demo_data *data, dele_model *model, dele_arena *arena,
-                           dele_err *err)
+static dele_status unlearn_facts(const demo *d, demo_data *data, dele_model *model,
+                                 dele_arena *arena, dele_err *err)
 {
     dele_mask mask;
     dele_train_report report;
@@ -188,7 +188,7 @@ static dele_status keep(const demo *d, const dele_model *model, dele_err *err)
 
 /* The demonstration from beginning to end.  The model is loaded twice, since show_diff needs it as
  * it was. */
-static dele_status show(const demo *d, dele_arena *arena, dele_err *err)
+static dele_status demonstrate(const demo *d, dele_arena *arena, dele_err *err)
 {
     const double began = dele_now();
     demo_data data = {0};
@@ -201,7 +201,8 @@ static dele_status show(const demo *d, dele_arena *arena, dele_err *err)
                "exist\n",
                (double)dele_model_parameters(&original) / 1e6, data.people.n);
         if (!show_trace(d, &data, &original, arena, err) &&
-            !unlearn(d, &data, &model, arena, err) && !score(&after, &data, &model, arena, err)) {
+            !unlearn_facts(d, &data, &model, arena, err) &&
+            !score(&after, &data, &model, arena, err)) {
             show_scores(&before, &after);
             show_diff(&original, &model, err);
             if (!keep(d, &model, err)) printf("%.0f s\n", dele_now() - began);
@@ -238,7 +239,7 @@ int cmd_demo(int argc, char **argv)
     dele_common common = {0};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         d.talk = common.quiet ? NULL : stderr;
-        show(&d, &arena, &err);
+        demonstrate(&d, &arena, &err);
     }
     dele_arena_release(&arena);
     return dele_complain(&err);

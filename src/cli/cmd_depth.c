@@ -24,9 +24,9 @@ typedef struct {
     dele_model model[DELE_N_DEPTH_MODELS];
     dele_result result;
     dele_arena arena;
-} command;
+} depth_command;
 
-static dele_status check_command(const command *c, dele_err *err)
+static dele_status check_command(const depth_command *c, dele_err *err)
 {
     if (!*c->path[DELE_DEPTH_FULL] || !*c->data || !*c->out)
         return dele_fail(err, DELE_ERR_USAGE,
@@ -41,7 +41,7 @@ static dele_status check_command(const command *c, dele_err *err)
 
 /* Notes the inputs, opens the directory, loads what is needed; a model named twice is loaded
  * once. */
-static dele_status open_all(command *c, const dele_model *models[], const dele_common *common,
+static dele_status open_all(depth_command *c, const dele_model *models[], const dele_common *common,
                             dele_err *err)
 {
     const char *input[1 + DELE_N_DEPTH_MODELS] = {c->data};
@@ -62,8 +62,8 @@ static dele_status open_all(command *c, const dele_model *models[], const dele_c
     return DELE_OK;
 }
 
-static dele_status save(command *c, const dele_depth *depth, const dele_depth_stats *stats,
-                        cJSON *json, dele_err *err)
+static dele_status save_depth(depth_command *c, const dele_depth *depth,
+                              const dele_depth_stats *stats, cJSON *json, dele_err *err)
 {
     const char *part = c->result.dir.part;
     char *path = dele_printf(&c->arena, err, "%s/depth.json", part);
@@ -77,8 +77,8 @@ static dele_status save(command *c, const dele_depth *depth, const dele_depth_st
     return dele_result_commit(&c->result, err);
 }
 
-static dele_status report(const dele_depth *depth, const dele_depth_stats *stats, const cJSON *json,
-                          bool as_json, dele_err *err)
+static dele_status report_depth(const dele_depth *depth, const dele_depth_stats *stats,
+                                const cJSON *json, bool as_json, dele_err *err)
 {
     if (as_json) return dele_json_show(json, err);
     dele_depth_print(stdout, depth, stats);
@@ -86,7 +86,7 @@ static dele_status report(const dele_depth *depth, const dele_depth_stats *stats
 }
 
 /* Reads, measures and saves.  Rows that an interrupted run has measured come from items.jsonl. */
-static dele_status work(command *c, const dele_common *common, dele_err *err)
+static dele_status measure_depth(depth_command *c, const dele_common *common, dele_err *err)
 {
     const dele_model *models[DELE_N_DEPTH_MODELS];
     dele_depth depth;
@@ -107,14 +107,15 @@ static dele_status work(command *c, const dele_common *common, dele_err *err)
         return err->code;
     cJSON *json = dele_depth_json(&depth, &stats);
     if (!json) return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the result");
-    if (!save(c, &depth, &stats, json, err)) report(&depth, &stats, json, common->json, err);
+    if (!save_depth(c, &depth, &stats, json, err))
+        report_depth(&depth, &stats, json, common->json, err);
     cJSON_Delete(json);
     return err->code;
 }
 
 int cmd_depth(int argc, char **argv)
 {
-    command c = {.o = DELE_DEPTH_DEFAULTS, .path = {"", "", NULL}, .data = "", .out = ""};
+    depth_command c = {.o = DELE_DEPTH_DEFAULTS, .path = {"", "", NULL}, .data = "", .out = ""};
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("models and data"),
@@ -158,7 +159,7 @@ int cmd_depth(int argc, char **argv)
     if (!dele_options_parse(&common, &usage, argc, argv, &c.arena, &err) && !common.help &&
         !check_command(&c, &err)) {
         dele_manifest_begin(&c.result.manifest, &usage, argc, argv);
-        work(&c, &common, &err);
+        measure_depth(&c, &common, &err);
     }
     dele_result_release(&c.result);
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) dele_model_release(&c.model[m]);

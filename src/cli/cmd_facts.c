@@ -40,7 +40,7 @@ typedef struct {
     uint64_t seed;
     int memory;
     bool quiet, json;
-} command;
+} facts_command;
 
 typedef struct {
     dele_facts facts;
@@ -51,7 +51,8 @@ typedef struct {
 /* A reply may begin with a blank or not, so in a chat layout one token is held against the answer
  * as trace holds it: decoded, white space at its ends aside. */
 static bool knows(const dele_fact_score *s, const dele_fact *fact, const dele_model *model,
-                  const dele_facts_opts *opts, const command *o, dele_arena *arena, dele_err *err)
+                  const dele_facts_opts *opts, const facts_command *o, dele_arena *arena,
+                  dele_err *err)
 {
     if (o->answer == ANSWER_GREEDY) return s->greedy;
     if (opts->chat == DELE_CHAT_NONE) return s->n_tokens - s->n_blank == 1 && s->rank == 1;
@@ -63,7 +64,7 @@ static bool knows(const dele_fact_score *s, const dele_fact *fact, const dele_mo
 
 /* Scores the prompts with the model and marks the facts that it knows.  No known fact is an error:
  * every later file would be empty. */
-static dele_status find_known(choice *c, const command *o, dele_arena *arena, dele_err *err)
+static dele_status find_known(choice *c, const facts_command *o, dele_arena *arena, dele_err *err)
 {
     dele_model model = {0};
     dele_run run = {0};
@@ -115,7 +116,7 @@ static size_t number_subjects(size_t *subject, const choice *c)
 
 /* Divides the known facts by subjects, so that all facts about a subject are on one side: a subject
  * of which some facts are forgotten and others retained would be in both sets. */
-static dele_status split(choice *c, const command *o, dele_arena *arena, dele_err *err)
+static dele_status split(choice *c, const facts_command *o, dele_arena *arena, dele_err *err)
 {
     dele_rng rng;
     size_t *subject = DELE_NEW(arena, size_t, c->facts.n, err),
@@ -146,7 +147,7 @@ typedef enum { SIDE_BOTH, SIDE_FORGET, SIDE_RETAIN } side;
 
 /* Writes the facts of a side.  The input is read once more, so that a record keeps all its fields,
  * whatever this program knows of them. */
-static dele_status write_side(const choice *c, const command *o, side which, const char *path,
+static dele_status write_side(const choice *c, const facts_command *o, side which, const char *path,
                               dele_err *err)
 {
     dele_writer out = {0};
@@ -184,7 +185,7 @@ static dele_status write_side(const choice *c, const command *o, side which, con
     return err->code ? err->code : dele_writer_commit(&out, err);
 }
 
-static void report(const choice *c, const command *o)
+static void report_choice(const choice *c, const facts_command *o)
 {
     if (o->json) {
         printf(
@@ -202,7 +203,7 @@ static void report(const choice *c, const command *o)
     printf("retain     %zu facts\n", c->n_known - c->n_forget);
 }
 
-static dele_status build_from_rows(facts_qa_opts *qa, const command *o, dele_arena *arena,
+static dele_status build_from_rows(facts_qa_opts *qa, const facts_command *o, dele_arena *arena,
                                    dele_err *err)
 {
     qa->model = o->model;
@@ -217,7 +218,7 @@ static dele_status build_from_rows(facts_qa_opts *qa, const command *o, dele_are
 
 int cmd_facts(int argc, char **argv)
 {
-    command o = {.forget_fraction = 0.2, .seed = 1, .memory = DELE_DEFAULT_MEMORY};
+    facts_command o = {.forget_fraction = 0.2, .seed = 1, .memory = DELE_DEFAULT_MEMORY};
     facts_qa_opts qa = {0};
     /* clang-format off */
     const dele_option options[] = {
@@ -300,7 +301,7 @@ int cmd_facts(int argc, char **argv)
                  !write_side(&c, &o, SIDE_FORGET, o.forget_out, &err) &&
                  !write_side(&c, &o, SIDE_RETAIN, o.retain_out, &err) &&
                  !write_side(&c, &o, SIDE_BOTH, o.out, &err)) /* last: where it stands, all stand */
-            report(&c, &o);
+            report_choice(&c, &o);
     }
     dele_arena_release(&arena);
     return dele_complain(&err);

@@ -49,7 +49,7 @@ static dele_status read_data(dele_dataset *set, const finetune *f, const dele_mo
     return dele_dataset_add_text(set, f->text, model->tokenizer, &o, arena, err);
 }
 
-static dele_status note_inputs(dele_manifest *m, const finetune *f, dele_err *err)
+static dele_status note_finetune_inputs(dele_manifest *m, const finetune *f, dele_err *err)
 {
     const char *const paths[] = {f->init ? f->init : f->job.model, f->init ? f->tokenizer : NULL,
                                  f->data, f->text, f->job.mask_file};
@@ -68,13 +68,13 @@ static dele_status teach(const finetune *f, const dele_job_output *to, dele_aren
     if (!(f->init ? make_model(&model, f, arena, err)
                   : dele_model_load_wide(&model, f->job.model, f->job.memory, arena, err)) &&
         !dele_job_mask(&mask, &f->job, &model, arena, err) &&
-        !read_data(&set, f, &model, arena, err) && !note_inputs(to->manifest, f, err))
+        !read_data(&set, f, &model, arena, err) && !note_finetune_inputs(to->manifest, f, err))
         dele_job_run(&f->job, &in, to, err);
     dele_model_release(&model);
     return err->code;
 }
 
-static dele_status check(const finetune *f, dele_err *err)
+static dele_status check_finetune(const finetune *f, dele_err *err)
 {
     if (!f->data && !f->text)
         return dele_fail(err, DELE_ERR_USAGE,
@@ -139,7 +139,7 @@ int cmd_finetune(int argc, char **argv)
     dele_manifest manifest = {0};
     const dele_job_output to = {&common, &manifest, "finetune"};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help &&
-        !check(&f, &err) && !dele_job_resolve(&f.job, &err)) {
+        !check_finetune(&f, &err) && !dele_job_resolve(&f.job, &err)) {
         dele_manifest_begin(&manifest, &usage, argc, argv);
         teach(&f, &to, &arena, &err);
     }

@@ -39,7 +39,7 @@ typedef struct {
     const char *prompt, *subject,
         *attribute; /* one fact without a file; attribute "": what the model says */
     int pictures, attribution_check, reference_check;
-} command;
+} trace_command;
 
 /* In p.  Sums in another order differ by a tenth of it. */
 static const double MOST_DIFFERENCE = 1e-5;
@@ -97,8 +97,8 @@ static void suggest_answer(const dele_trace *trace)
 
 /* The result for the terminal: the counts, the maps (of the one fact, where only one was traced,
  * else of the average), and the suggested mask. */
-static dele_status report(const dele_trace *trace, const dele_trace_stats *stats, dele_arena *arena,
-                          dele_err *err)
+static dele_status report_trace(const dele_trace *trace, const dele_trace_stats *stats,
+                                dele_arena *arena, dele_err *err)
 {
     const dele_suggestion *s = &stats->suggestion;
     printf("traced %zu of %zu facts", trace->n_traced, trace->n);
@@ -146,8 +146,8 @@ static void add_left_out(cJSON *json, const dele_trace *trace)
 }
 
 /* The same for --json, without the maps. */
-static dele_status report_json(const dele_trace *trace, const dele_trace_stats *stats,
-                               const dele_trace_checked *checked, dele_err *err)
+static dele_status report_trace_json(const dele_trace *trace, const dele_trace_stats *stats,
+                                     const dele_trace_checked *checked, dele_err *err)
 {
     const dele_suggestion *s = &stats->suggestion;
     cJSON *json = cJSON_CreateObject(), *layers;
@@ -178,8 +178,9 @@ static dele_status report_json(const dele_trace *trace, const dele_trace_stats *
 
 /* Writes all files of a result.  A page or pictures that cannot be made are reported, and the
  * result is complete without them. */
-static dele_status save(const dele_trace *trace, const dele_trace_stats *stats, const command *c,
-                        const dele_outdir *out, dele_manifest *manifest, dele_err *err)
+static dele_status save_trace(const dele_trace *trace, const dele_trace_stats *stats,
+                              const trace_command *c, const dele_outdir *out,
+                              dele_manifest *manifest, dele_err *err)
 {
     char path[1100], plots[1100];
     snprintf(path, sizeof path, "%s/manifest.json", out->part);
@@ -207,9 +208,9 @@ static dele_status save(const dele_trace *trace, const dele_trace_stats *stats, 
     return dele_manifest_save(manifest, path, err);
 }
 
-static dele_status check(dele_trace_checked *checked, const command *c, const dele_trace *trace,
-                         const dele_model *model, const dele_facts *facts, dele_arena *arena,
-                         dele_err *err)
+static dele_status check_by_reference(dele_trace_checked *checked, const trace_command *c,
+                                      const dele_trace *trace, const dele_model *model,
+                                      const dele_facts *facts, dele_arena *arena, dele_err *err)
 {
     *checked = (dele_trace_checked){.chart = -1};
     if (!c->reference_check) return DELE_OK;
@@ -234,8 +235,8 @@ static double facts_to_trace(const dele_facts *facts, const dele_trace_opts *o)
     return (double)(o->limit && n > (size_t)o->limit ? (size_t)o->limit : n);
 }
 
-static dele_status note_inputs(dele_manifest *manifest, const command *c, const char *model,
-                               dele_err *err)
+static dele_status note_trace_inputs(dele_manifest *manifest, const trace_command *c,
+                                     const char *model, dele_err *err)
 {
     if (dele_manifest_input(manifest, model, err) ||
         (*c->facts && dele_manifest_input(manifest, c->facts, err)))
@@ -245,7 +246,7 @@ static dele_status note_inputs(dele_manifest *manifest, const command *c, const 
 
 /* What the model says behind the fact's prompt, up to the first token with text: ROME's notebook
  * traces that. */
-static dele_status own_answer(dele_fact *fact, const command *c, const dele_model *model,
+static dele_status own_answer(dele_fact *fact, const trace_command *c, const dele_model *model,
                               dele_arena *arena, dele_err *err)
 {
     enum { MOST = 8 }; /* lone blanks and parts of a character come first at times */
@@ -276,7 +277,7 @@ static dele_status own_answer(dele_fact *fact, const command *c, const dele_mode
 }
 
 /* The one fact that the line gives. */
-static dele_status prompt_fact(dele_facts *facts, const command *c, const dele_model *model,
+static dele_status prompt_fact(dele_facts *facts, const trace_command *c, const dele_model *model,
                                dele_arena *arena, dele_err *err)
 {
     dele_fact *fact = DELE_NEW(arena, dele_fact, 1, err);
@@ -292,7 +293,7 @@ static dele_status prompt_fact(dele_facts *facts, const command *c, const dele_m
 }
 
 /* The file's facts before the model, which takes longer; or the one of the line, which asks it. */
-static dele_status read_both(dele_facts *facts, dele_model *model, const command *c,
+static dele_status read_both(dele_facts *facts, dele_model *model, const trace_command *c,
                              const char *path, dele_arena *arena, dele_err *err)
 {
     if ((*c->facts && dele_facts_load(facts, c->facts, arena, err)) ||
@@ -302,8 +303,8 @@ static dele_status read_both(dele_facts *facts, dele_model *model, const command
 }
 
 /* One prompt without --out: the maps are shown, and nothing is written. */
-static dele_status show(const command *c, const char *path, const dele_common *common,
-                        dele_model *model, dele_arena *arena, dele_err *err)
+static dele_status trace_prompt(const trace_command *c, const char *path, const dele_common *common,
+                                dele_model *model, dele_arena *arena, dele_err *err)
 {
     dele_facts facts;
     dele_trace trace;
@@ -312,17 +313,17 @@ static dele_status show(const command *c, const char *path, const dele_common *c
         dele_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err) ||
         dele_trace_statistics(&stats, &trace, arena, err))
         return err->code;
-    if (common->json) return report_json(&trace, &stats, NULL, err);
-    if (report(&trace, &stats, arena, err)) return err->code;
+    if (common->json) return report_trace_json(&trace, &stats, NULL, err);
+    if (report_trace(&trace, &stats, arena, err)) return err->code;
     puts("nothing is written without --out DIR");
     return DELE_OK;
 }
 
 /* A trace with --out.  The directory is opened before the model is read, so that the facts that an
  * interrupted run has traced are found; the options that define it are its key. */
-static dele_status work(const command *c, const char *path, const dele_common *common,
-                        dele_manifest *manifest, dele_outdir *out, dele_model *model,
-                        dele_arena *arena, dele_err *err)
+static dele_status trace_facts(const trace_command *c, const char *path, const dele_common *common,
+                               dele_manifest *manifest, dele_outdir *out, dele_model *model,
+                               dele_arena *arena, dele_err *err)
 {
     dele_facts facts;
     dele_trace trace;
@@ -331,7 +332,7 @@ static dele_status work(const command *c, const char *path, const dele_common *c
     dele_progress progress = {0};
     bool resumed;
     char *key = NULL;
-    if (dele_plan_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
+    if (dele_plan_check(&c->o, err) || note_trace_inputs(manifest, c, path, err) ||
         !(key = dele_manifest_key(manifest, "out,pictures,reference-check", arena, err)) ||
         dele_outdir_resume(out, c->out, key, &resumed, err) ||
         dele_outdir_sub(out, "traces", err) || dele_outdir_sub(out, "plots", err) ||
@@ -345,12 +346,13 @@ static dele_status work(const command *c, const char *path, const dele_common *c
     dele_status status =
         dele_trace_run(&trace, out->part, model, &facts, &c->o, &progress, arena, err);
     dele_progress_end(&progress);
-    if (status || check(&checked, c, &trace, model, &facts, arena, err) ||
+    if (status || check_by_reference(&checked, c, &trace, model, &facts, arena, err) ||
         dele_trace_statistics(&stats, &trace, arena, err) ||
-        save(&trace, &stats, c, out, manifest, err) || dele_outdir_commit(out, err))
+        save_trace(&trace, &stats, c, out, manifest, err) || dele_outdir_commit(out, err))
         return err->code;
-    if (common->json) return report_json(&trace, &stats, c->reference_check ? &checked : NULL, err);
-    if (report(&trace, &stats, arena, err)) return err->code;
+    if (common->json)
+        return report_trace_json(&trace, &stats, c->reference_check ? &checked : NULL, err);
+    if (report_trace(&trace, &stats, arena, err)) return err->code;
     if (c->reference_check)
         printf("\nreference check: %d cells of %zu facts, and these facts' clean and corrupted "
                "runs, recomputed from the embeddings: p differs by at most %.2g\n",
@@ -394,7 +396,7 @@ static dele_status screen_json(const dele_attribution_facts *s, dele_err *err)
 
 /* Attribution patching with --out.  dele_trace_run only reads the facts and their answers here, as
  * for a trace, so that both select the same facts. */
-static dele_status attribution(const command *c, const char *path, const dele_common *common,
+static dele_status attribution(const trace_command *c, const char *path, const dele_common *common,
                                dele_manifest *manifest, dele_outdir *out, dele_model *model,
                                dele_arena *arena, dele_err *err)
 {
@@ -405,7 +407,7 @@ static dele_status attribution(const command *c, const char *path, const dele_co
     bool resumed; /* nothing is kept of an interrupted attribution; but an interrupted trace is not
                      to be lost */
     char file[1100], *key = NULL;
-    if (dele_attribution_facts_check(&c->o, err) || note_inputs(manifest, c, path, err) ||
+    if (dele_attribution_facts_check(&c->o, err) || note_trace_inputs(manifest, c, path, err) ||
         !(key = dele_manifest_key(manifest, "out,pictures", arena, err)) ||
         dele_outdir_resume(out, c->out, key, &resumed, err) ||
         read_both(&facts, model, c, path, arena, err) ||
@@ -451,7 +453,7 @@ static bool asks_to_compare(int argc, char **argv)
 }
 
 /* A file of facts, or one prompt. */
-static dele_status check_source(const command *c, dele_err *err)
+static dele_status check_source(const trace_command *c, dele_err *err)
 {
     if (*c->prompt && *c->facts)
         return dele_fail(err, DELE_ERR_USAGE,
@@ -473,13 +475,13 @@ static dele_status check_source(const command *c, dele_err *err)
 int cmd_trace(int argc, char **argv)
 {
     if (asks_to_compare(argc, argv)) return cmd_trace_compare(argc, argv);
-    command c = {.o = DELE_TRACE_DEFAULTS,
-                 .facts = "",
-                 .out = "",
-                 .prompt = "",
-                 .subject = "",
-                 .attribute = "",
-                 .pictures = 20};
+    trace_command c = {.o = DELE_TRACE_DEFAULTS,
+                       .facts = "",
+                       .out = "",
+                       .prompt = "",
+                       .subject = "",
+                       .attribute = "",
+                       .pictures = 20};
     const char *model_path = NULL;
     /* clang-format off */
     const dele_option options[] = {
@@ -588,10 +590,10 @@ int cmd_trace(int argc, char **argv)
         else {
             dele_manifest_begin(&manifest, &usage, argc, argv);
             if (!*c.out)
-                show(&c, model_path, &common, &model, &arena, &err);
+                trace_prompt(&c, model_path, &common, &model, &arena, &err);
             else
-                (c.o.attribution ? attribution : work)(&c, model_path, &common, &manifest, &out,
-                                                       &model, &arena, &err);
+                (c.o.attribution ? attribution : trace_facts)(&c, model_path, &common, &manifest,
+                                                              &out, &model, &arena, &err);
         }
     }
     if (err.code && !anything_traced(&out)) dele_outdir_abandon(&out);

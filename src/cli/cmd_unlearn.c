@@ -166,7 +166,7 @@ static cJSON *answers_json(const dele_refusals *r, size_t n_rows)
     return json;
 }
 
-static dele_status note_inputs(dele_manifest *manifest, const inputs *in, dele_err *err)
+static dele_status note_unlearn_inputs(dele_manifest *manifest, const inputs *in, dele_err *err)
 {
     const task *t = in->t;
     const dele_refusals *r = &in->refusals;
@@ -202,7 +202,7 @@ static dele_status unlearn(inputs *in, const dele_usage *usage, const dele_job_o
                            dele_err *err)
 {
     const task *t = in->t;
-    if (read_all(in, err) || note_inputs(to->manifest, in, err)) return err->code;
+    if (read_all(in, err) || note_unlearn_inputs(to->manifest, in, err)) return err->code;
     dele_manifest_set(to->manifest, "options", dele_options_json(usage));
     if (!to->common->quiet) say_idle_multiplier(t);
     const dele_job_input job = {&in->model, &in->mask, train_data(in)};

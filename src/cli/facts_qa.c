@@ -120,7 +120,7 @@ static dele_status write_facts(const dele_qa *qa, const char *split, const char 
     return err->code ? err->code : dele_writer_commit(&out, err);
 }
 
-static void report(const counts *c)
+static void report_counts(const counts *c)
 {
     printf("rows read  %6zu  %zu forget, %zu retain\n", c->rows[0] + c->rows[1], c->rows[0],
            c->rows[1]);
@@ -133,7 +133,7 @@ static void report(const counts *c)
                            c->example[f]->line);
 }
 
-static void report_json(const counts *c)
+static void report_counts_json(const counts *c)
 {
     printf("{\"rows\": %zu, \"kept\": %zu, \"forget\": %zu, \"retain\": %zu, \"subjects\": %zu, "
            "\"left_out\": {",
@@ -167,7 +167,7 @@ dele_status facts_qa(const facts_qa_opts *o, dele_arena *arena, dele_err *err)
         !check_counts(&c, o, err) && !warn(&qa, o, arena, err) &&
         !write_facts(&qa, "forget", o->forget_out, err) &&
         !write_facts(&qa, "retain", o->retain_out, err) && !write_facts(&qa, NULL, o->out, err))
-        (o->json ? report_json : report)(&c);
+        (o->json ? report_counts_json : report_counts)(&c);
     dele_run_release(&run);
     dele_model_release(&model);
     return err->code;

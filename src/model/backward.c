@@ -31,15 +31,15 @@ typedef struct {
     float *dz, *dqkv;           /* [rows, q_dim], [rows, q_dim + 2 kv_dim] */
     dele_attention_grad *dattn; /* [n_segments] */
     size_t reads_met, adds_met;
-} pass;
+} backward_pass;
 
-static float *grad(const pass *p, dele_slot slot, int layer)
+static float *grad(const backward_pass *p, dele_slot slot, int layer)
 {
     const dele_tensor *t = dele_model_tensor(p->m, slot, layer);
     return t && p->grads->g ? p->grads->g[t - p->m->tensors] : NULL;
 }
 
-static dele_attention_grads attention_grads(const pass *p, int layer)
+static dele_attention_grads attention_grads(const backward_pass *p, int layer)
 {
     return (dele_attention_grads){.norm = grad(p, DELE_SLOT_ATTN_NORM, layer),
                                   .q = grad(p, DELE_SLOT_Q, layer),
@@ -58,7 +58,7 @@ static bool trains_qkv(const dele_attention_grads *g)
     return g->norm || g->q || g->k || g->v || g->q_bias || g->k_bias || g->v_bias;
 }
 
-static dele_mlp_grads mlp_grads(const pass *p, int layer)
+static dele_mlp_grads mlp_grads(const backward_pass *p, int layer)
 {
     return (dele_mlp_grads){.norm = grad(p, DELE_SLOT_MLP_NORM, layer),
                             .gate = grad(p, DELE_SLOT_GATE, layer),
@@ -85,7 +85,7 @@ static bool stands_at(const dele_patch *read, int layer, place where)
            (read->site != DELE_EMBED || layer == 0);
 }
 
-static bool reads_any(const pass *p, int layer, place where)
+static bool reads_any(const backward_pass *p, int layer, place where)
 {
     for (size_t i = 0; i < p->grads->n_reads; i++)
         if (stands_at(&p->grads->reads[i], layer, where)) return true;
@@ -93,7 +93,7 @@ static bool reads_any(const pass *p, int layer, place where)
 }
 
 /* Copies what one read asks for; false: it names a row or a head that does not exist. */
-static bool read_gradient(const pass *p, const dele_patch *read, bool heads)
+static bool read_gradient(const backward_pass *p, const dele_patch *read, bool heads)
 {
     const size_t n = dele_patch_rows(read), row = (size_t)read->row, head = (size_t)read->head,
                  head_dim = (size_t)p->c->head_dim;
@@ -110,7 +110,7 @@ static bool read_gradient(const pass *p, const dele_patch *read, bool heads)
     return true;
 }
 
-static void read_gradients(pass *p, int layer, place where)
+static void read_gradients(backward_pass *p, int layer, place where)
 {
     for (size_t i = 0; i < p->grads->n_reads; i++) {
         const dele_patch *read = &p->grads->reads[i];
@@ -120,7 +120,7 @@ static void read_gradients(pass *p, int layer, place where)
 
 /* Adds the gradients that a loss has for states directly to the gradient of the stream after the
  * layer. */
-static void add_gradients(pass *p, int layer)
+static void add_gradients(backward_pass *p, int layer)
 {
     for (size_t i = 0; i < p->grads->n_adds; i++) {
         const dele_patch *a = &p->grads->adds[i];
@@ -138,7 +138,7 @@ typedef struct {
     float *dfinal, *dlast, *final; /* [n_output_rows, d_model] */
 } head_scratch;
 
-static void head_backward(pass *p, const head_scratch *s, const float *dlogits)
+static void head_backward(backward_pass *p, const head_scratch *s, const float *dlogits)
 {
     const size_t n = p->batch->n_output_rows, vocab = (size_t)p->c->vocab;
     float *dhead = grad(p, p->c->tied ? DELE_SLOT_EMBED : DELE_SLOT_HEAD, -1);
@@ -155,7 +155,7 @@ static void head_backward(pass *p, const head_scratch *s, const float *dlogits)
 }
 
 /* below: whether something below the MLP needs the stream's gradient. */
-static void mlp_half_backward(pass *p, int layer, bool below)
+static void mlp_half_backward(backward_pass *p, int layer, bool below)
 {
     const dele_mlp_grads grads = mlp_grads(p, layer);
     mlp_backward(below || grads.norm ? p->dx : NULL, &grads, p->dx, &p->saved->layer[layer].mlp,
@@ -163,7 +163,7 @@ static void mlp_half_backward(pass *p, int layer, bool below)
 }
 
 /* dqkv from dz, through the heads of every segment. */
-static void heads_backward(pass *p, const dele_attention_saved *s)
+static void heads_backward(backward_pass *p, const dele_attention_saved *s)
 {
     size_t row = 0;
     dele_kv_span *own = NULL;
@@ -186,7 +186,7 @@ static void heads_backward(pass *p, const dele_attention_saved *s)
 }
 
 /* below: whether something below the attention needs the stream's gradient. */
-static void attention_half_backward(pass *p, int layer, bool below)
+static void attention_half_backward(backward_pass *p, int layer, bool below)
 {
     const dele_attention_weights *w = &p->m->layers[layer].attn;
     const dele_attention_saved *s = &p->saved->layer[layer].attn;
@@ -203,7 +203,7 @@ static void attention_half_backward(pass *p, int layer, bool below)
                            p->rows, w, rotation, p->c, &scratch);
 }
 
-static void embedding_backward(pass *p, float *dembed)
+static void embedding_backward(backward_pass *p, float *dembed)
 {
     size_t row = 0;
     for (size_t i = 0; i < p->batch->n_segments; i++)
@@ -212,7 +212,8 @@ static void embedding_backward(pass *p, float *dembed)
                 p->dx + row * p->d_model, p->d_model);
 }
 
-static dele_status lay_out(pass *p, size_t n_segments, dele_arena *arena, dele_err *err)
+static dele_status lay_out_backward(backward_pass *p, size_t n_segments, dele_arena *arena,
+                                    dele_err *err)
 {
     const size_t n = p->rows, d_ff = (size_t)p->c->intermediate_size;
     dele_mlp_scratch *s = &p->scratch;
@@ -230,8 +231,8 @@ static dele_status lay_out(pass *p, size_t n_segments, dele_arena *arena, dele_e
                : DELE_ERR_MEMORY;
 }
 
-static dele_status lay_out_head(head_scratch *s, const pass *p, size_t n, dele_arena *arena,
-                                dele_err *err)
+static dele_status lay_out_head(head_scratch *s, const backward_pass *p, size_t n,
+                                dele_arena *arena, dele_err *err)
 {
     s->dfinal = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
     s->dlast = dele_alloc(arena, n, p->d_model * sizeof(float), err);
@@ -239,29 +240,29 @@ static dele_status lay_out_head(head_scratch *s, const pass *p, size_t n, dele_a
     return s->dfinal && s->dlast && s->final ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-static pass begin(const dele_config *c, size_t rows)
+static backward_pass begin_backward(const dele_config *c, size_t rows)
 {
-    return (pass){.c = c,
-                  .rows = rows,
-                  .d_model = (size_t)c->hidden_size,
-                  .q_dim = dele_q_dim(c),
-                  .kv_dim = dele_kv_dim(c),
-                  .qkv_dim = dele_q_dim(c) + 2 * dele_kv_dim(c)};
+    return (backward_pass){.c = c,
+                           .rows = rows,
+                           .d_model = (size_t)c->hidden_size,
+                           .q_dim = dele_q_dim(c),
+                           .kv_dim = dele_kv_dim(c),
+                           .qkv_dim = dele_q_dim(c) + 2 * dele_kv_dim(c)};
 }
 
 size_t dele_backward_bytes(const dele_config *config, const dele_pass_size *size)
 {
     dele_arena counted = {.counts = true};
     head_scratch head;
-    pass p = begin(config, size->n_rows);
-    dele_status status = lay_out(&p, size->n_segments, &counted, NULL);
+    backward_pass p = begin_backward(config, size->n_rows);
+    dele_status status = lay_out_backward(&p, size->n_segments, &counted, NULL);
     if (!status) status = lay_out_head(&head, &p, size->n_output_rows, &counted, NULL);
     const size_t bytes = counted.used;
     dele_arena_release(&counted);
     return status ? SIZE_MAX : bytes;
 }
 
-static dele_status check(const pass *p, dele_err *err)
+static dele_status check_saved(const backward_pass *p, dele_err *err)
 {
     const dele_batch *b = p->batch;
     if (!p->saved || !b->keep_for_backward)
@@ -293,9 +294,9 @@ dele_status dele_backward(dele_run *run, const dele_model *model, const dele_bat
     head_scratch head;
     dele_err local = {0}; /* so that a caller without err still learns the code */
     if (!err) err = &local;
-    pass p = begin(c, run->n_rows);
+    backward_pass p = begin_backward(c, run->n_rows);
     p.m = model, p.batch = batch, p.grads = grads, p.saved = run->saved;
-    if (check(&p, err) || lay_out(&p, batch->n_segments, &run->arena, err) ||
+    if (check_saved(&p, err) || lay_out_backward(&p, batch->n_segments, &run->arena, err) ||
         lay_out_head(&head, &p, batch->n_output_rows, &run->arena, err) ||
         dele_run_tile(run, model, err))
         return err->code;

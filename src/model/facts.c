@@ -16,15 +16,11 @@ static const char *optional(const cJSON *item, dele_arena *arena, dele_err *err)
                                                         : NULL;
 }
 
-static const cJSON *field(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
 static dele_facts_form form_of(const cJSON *row)
 {
-    if (field(row, "requested_rewrite")) return DELE_FACTS_COUNTERFACT;
-    if (field(row, "ground_truth") && field(row, "target_new") && !field(row, "attribute"))
+    if (dele_json_get(row, "requested_rewrite")) return DELE_FACTS_COUNTERFACT;
+    if (dele_json_get(row, "ground_truth") && dele_json_get(row, "target_new") &&
+        !dele_json_get(row, "attribute"))
         return DELE_FACTS_EASYEDIT;
     return DELE_FACTS_ROME;
 }
@@ -57,12 +53,12 @@ typedef struct {
 
 static dele_status read_rome(texts *x, const dele_records *r, const cJSON *row, dele_err *err)
 {
-    *x = (texts){.id = field(row, "known_id"),
-                 .paraphrase = field(row, "paraphrase"),
-                 .relation = field(row, "relation_id"),
-                 .template = field(row, "template"),
-                 .foil = field(row, "foil"),
-                 .joined = cJSON_IsTrue(field(row, "joined"))};
+    *x = (texts){.id = dele_json_get(row, "known_id"),
+                 .paraphrase = dele_json_get(row, "paraphrase"),
+                 .relation = dele_json_get(row, "relation_id"),
+                 .template = dele_json_get(row, "template"),
+                 .foil = dele_json_get(row, "foil"),
+                 .joined = cJSON_IsTrue(dele_json_get(row, "joined"))};
     x->prompt = dele_record_string(r, row, "prompt", err);
     x->subject = x->prompt ? dele_record_string(r, row, "subject", err) : NULL;
     x->attribute = x->subject ? dele_record_string(r, row, "attribute", err) : NULL;
@@ -72,22 +68,22 @@ static dele_status read_rome(texts *x, const dele_records *r, const cJSON *row, 
 static dele_status read_counterfact(texts *x, const dele_records *r, const cJSON *row,
                                     dele_arena *arena, dele_err *err)
 {
-    const cJSON *rewrite = field(row, "requested_rewrite");
+    const cJSON *rewrite = dele_json_get(row, "requested_rewrite");
     if (!cJSON_IsObject(rewrite))
         return dele_fail(err, DELE_ERR_DATA,
                          "%s:%d: no object \"requested_rewrite\" (the file's first record has "
                          "CounterFact's form, so all must)",
                          r->path, r->line);
-    const cJSON *target = field(rewrite, "target_true");
-    *x = (texts){.id = field(row, "case_id"),
-                 .relation = field(rewrite, "relation_id"),
-                 .template = field(rewrite, "prompt"),
-                 .foil = field(field(rewrite, "target_new"), "str"),
-                 .paraphrase = cJSON_GetArrayItem(field(row, "paraphrase_prompts"), 0)};
+    const cJSON *target = dele_json_get(rewrite, "target_true");
+    *x = (texts){.id = dele_json_get(row, "case_id"),
+                 .relation = dele_json_get(rewrite, "relation_id"),
+                 .template = dele_json_get(rewrite, "prompt"),
+                 .foil = dele_json_get(dele_json_get(rewrite, "target_new"), "str"),
+                 .paraphrase = cJSON_GetArrayItem(dele_json_get(row, "paraphrase_prompts"), 0)};
     const char *template = dele_record_string(r, rewrite, "prompt", err);
     x->subject = template ? dele_record_string(r, rewrite, "subject", err) : NULL;
     if (!x->subject) return DELE_ERR_DATA;
-    x->attribute = cJSON_GetStringValue(field(target, "str"));
+    x->attribute = dele_json_string(target, "str");
     if (!x->attribute)
         return dele_fail(
             err, DELE_ERR_DATA,
@@ -104,10 +100,10 @@ static dele_status read_counterfact(texts *x, const dele_records *r, const cJSON
 
 static dele_status read_easyedit(texts *x, const dele_records *r, const cJSON *row, dele_err *err)
 {
-    *x = (texts){.id = field(row, "case_id"),
-                 .foil = field(row, "target_new"),
-                 .paraphrase = field(row, "rephrase_prompt"),
-                 .relation = field(row, "relation_id")};
+    *x = (texts){.id = dele_json_get(row, "case_id"),
+                 .foil = dele_json_get(row, "target_new"),
+                 .paraphrase = dele_json_get(row, "rephrase_prompt"),
+                 .relation = dele_json_get(row, "relation_id")};
     x->prompt = dele_record_string(r, row, "prompt", err);
     x->subject = x->prompt ? dele_record_string(r, row, "subject", err) : NULL;
     x->attribute = x->subject ? dele_record_string(r, row, "ground_truth", err) : NULL;
@@ -142,7 +138,7 @@ static dele_status read_fact(dele_fact *fact, dele_facts_form form, const dele_r
     fact->relation = optional(x.relation, arena, err);
     fact->template = optional(x.template, arena, err);
     fact->foil = optional(x.foil, arena, err);
-    fact->split = optional(field(row, "split"), arena, err);
+    fact->split = optional(dele_json_get(row, "split"), arena, err);
     if (err->code) return err->code;
     if (fact->split && strcmp(fact->split, "forget") != 0 && strcmp(fact->split, "retain") != 0)
         return dele_fail(err, DELE_ERR_DATA,
@@ -156,8 +152,8 @@ static dele_status fail_rows(const dele_records *r, const cJSON *row, dele_err *
 {
     static const char *const pairs[][2] = {{"input", "output"}, {"question", "answer"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if (!field(row, "prompt") && !field(row, "subject") && field(row, pairs[i][0]) &&
-            field(row, pairs[i][1]))
+        if (!dele_json_get(row, "prompt") && !dele_json_get(row, "subject") &&
+            dele_json_get(row, pairs[i][0]) && dele_json_get(row, pairs[i][1]))
             return dele_fail(err, DELE_ERR_DATA,
                              "%s:%d: a row with \"%s\" and \"%s\" is not a fact with a subject; "
                              "make facts of such "

@@ -131,10 +131,10 @@ typedef struct {
     size_t *first_span;      /* [n_segments + 1] */
     const dele_kv **span_kv; /* the KV cache of each parent span, NULL for a segment's own rows */
     struct dele_activations *saved;
-} pass;
+} forward_pass;
 
 /* A row of the batch in the stream as it is now; -1: it is not computed here. */
-static int live_row(const pass *p, size_t row, size_t live)
+static int live_row(const forward_pass *p, size_t row, size_t live)
 {
     const int at = p->pruned ? p->compact_index[row] : (int)row;
     return at >= 0 && (size_t)at < live ? at : -1;
@@ -142,7 +142,8 @@ static int live_row(const pass *p, size_t row, size_t live)
 
 /* Applies the patches of (layer, site) to the live rows of data [.., width]; counts those of which
  * every row was live. */
-static void patches_at(pass *p, int layer, dele_site site, float *data, size_t width, size_t live)
+static void patches_at(forward_pass *p, int layer, dele_site site, float *data, size_t width,
+                       size_t live)
 {
     for (; p->next_patch < p->batch->n_patches; p->next_patch++) {
         const dele_patch *patch = p->patch[p->next_patch];
@@ -164,7 +165,7 @@ static void patches_at(pass *p, int layer, dele_site site, float *data, size_t w
 
 /* Excludes from the MLP the rows whose first patch at this layer's MLP_OUT, the next site, replaces
  * the value.  Returns the number of rows left to compute. */
-static size_t skip_replaced(pass *p, int layer, size_t live)
+static size_t skip_replaced(forward_pass *p, int layer, size_t live)
 {
     size_t left = live;
     memset(p->skip_mask, 0, live * sizeof *p->skip_mask);
@@ -183,7 +184,7 @@ static size_t skip_replaced(pass *p, int layer, size_t live)
 
 /* ---- checking and laying out ----------------------------------------------------------------- */
 
-static dele_status check_segment(const pass *p, size_t i, dele_err *err)
+static dele_status check_segment(const forward_pass *p, size_t i, dele_err *err)
 {
     const dele_segment *s = &p->batch->segments[i];
     if (s->n_rows <= 0 || s->first_pos < 0 || s->first_pos + s->n_rows > p->c->context)
@@ -221,7 +222,7 @@ static dele_status check_segment(const pass *p, size_t i, dele_err *err)
     return DELE_OK;
 }
 
-static dele_status check(pass *p, dele_err *err)
+static dele_status check_batch(forward_pass *p, dele_err *err)
 {
     const dele_batch *b = p->batch;
     for (size_t i = 0; i < b->n_segments; i++) {
@@ -259,7 +260,7 @@ static size_t count_spans(const dele_batch *b)
 
 /* Spans of every segment: the parents' KV caches from the oldest on, then the segment's own
  * rows. */
-static void fill_spans(pass *p)
+static void fill_spans(forward_pass *p)
 {
     const dele_batch *b = p->batch;
     size_t at = 0;
@@ -283,7 +284,7 @@ static void fill_spans(pass *p)
     }
 }
 
-static float *floats(pass *p, size_t rows, size_t cols, dele_err *err)
+static float *floats(forward_pass *p, size_t rows, size_t cols, dele_err *err)
 {
     return dele_alloc_raw(&p->run->arena, rows, cols * sizeof(float), err);
 }
@@ -297,7 +298,7 @@ static dele_status lay_layer(dele_layer_activations *s, const dele_config *c, si
 
 /* In the last layer the rows before a segment's first output row are dropped, unless the backward
  * pass or a patch there needs one of them. */
-static void find_tails(pass *p)
+static void find_tails(forward_pass *p)
 {
     const dele_batch *b = p->batch;
     size_t *tail = p->dropped, *segment = p->segment;
@@ -323,7 +324,8 @@ static void find_tails(pass *p)
     p->tail = tail;
 }
 
-static dele_status lay_tables(pass *p, const dele_pass_size *size, dele_arena *arena, dele_err *err)
+static dele_status lay_tables(forward_pass *p, const dele_pass_size *size, dele_arena *arena,
+                              dele_err *err)
 {
     p->first = DELE_NEW(arena, size_t, size->n_segments + 1, err);
     p->patch = DELE_NEW(arena, const dele_patch *, size->n_patches, err);
@@ -340,7 +342,7 @@ static dele_status lay_tables(pass *p, const dele_pass_size *size, dele_arena *a
 }
 
 /* The pass's memory, which depends on the size alone: dele_forward_bytes runs this to count. */
-static dele_status lay_out(pass *p, const dele_pass_size *size, dele_err *err)
+static dele_status lay_out_forward(forward_pass *p, const dele_pass_size *size, dele_err *err)
 {
     dele_arena *arena = &p->run->arena;
     const size_t n = size->n_rows, n_out = size->n_output_rows;
@@ -370,7 +372,7 @@ static dele_status lay_out(pass *p, const dele_pass_size *size, dele_err *err)
     return DELE_OK;
 }
 
-static dele_pass_size size_of(const pass *p)
+static dele_pass_size size_of(const forward_pass *p)
 {
     const dele_batch *b = p->batch;
     dele_pass_size size = {.n_rows = p->n_rows,
@@ -389,7 +391,7 @@ static dele_pass_size size_of(const pass *p)
 
 /* Patches in order, positions, the angles of the rotation, the tails and the spans of the
  * segments. */
-static void prepare(pass *p)
+static void prepare(forward_pass *p)
 {
     const dele_batch *b = p->batch;
     struct dele_activations *s = p->saved;
@@ -406,24 +408,24 @@ static void prepare(pass *p)
     fill_spans(p);
 }
 
-static pass begin(dele_run *run, const dele_config *c)
+static forward_pass begin_forward(dele_run *run, const dele_config *c)
 {
     dele_arena_reset(&run->arena);
     run->patches_applied = 0;
     run->saved = NULL;
-    return (pass){.c = c,
-                  .run = run,
-                  .d_model = (size_t)c->hidden_size,
-                  .q_dim = dele_q_dim(c),
-                  .kv_dim = dele_kv_dim(c),
-                  .qkv_dim = dele_q_dim(c) + 2 * dele_kv_dim(c)};
+    return (forward_pass){.c = c,
+                          .run = run,
+                          .d_model = (size_t)c->hidden_size,
+                          .q_dim = dele_q_dim(c),
+                          .kv_dim = dele_kv_dim(c),
+                          .qkv_dim = dele_q_dim(c) + 2 * dele_kv_dim(c)};
 }
 
 size_t dele_forward_bytes(const dele_config *config, const dele_pass_size *size)
 {
     dele_run counted = {.arena = {.counts = true}};
-    pass p = begin(&counted, config);
-    dele_status status = lay_out(&p, size, NULL);
+    forward_pass p = begin_forward(&counted, config);
+    dele_status status = lay_out_forward(&p, size, NULL);
     const size_t bytes = counted.arena.used;
     dele_run_release(&counted);
     return status ? SIZE_MAX : bytes;
@@ -433,7 +435,7 @@ size_t dele_forward_bytes(const dele_config *config, const dele_pass_size *size)
 
 /* Rows that start at this layer: their embeddings, or their given states.  Returns the number of
  * live rows. */
-static size_t join(pass *p, int layer)
+static size_t join(forward_pass *p, int layer)
 {
     const dele_batch *b = p->batch;
     size_t live = 0;
@@ -456,7 +458,7 @@ static size_t join(pass *p, int layer)
 
 /* Points every segment's spans at this layer's keys and values, and copies the new ones into the KV
  * caches that store them. */
-static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
+static size_t aim_spans(forward_pass *p, int layer, float *qkv, float *z, size_t live)
 {
     const dele_batch *b = p->batch;
     size_t i = 0, z_row = 0;
@@ -496,7 +498,7 @@ static size_t aim_spans(pass *p, int layer, float *qkv, float *z, size_t live)
 
 /* Whether a patch applies at (layer, site), the next site.  Where none does, the matrix product of
  * a sublayer adds its output to the stream directly. */
-static bool patched(const pass *p, int layer, dele_site site)
+static bool patched(const forward_pass *p, int layer, dele_site site)
 {
     if (p->next_patch == p->batch->n_patches) return false;
     const dele_patch *next = p->patch[p->next_patch];
@@ -504,7 +506,7 @@ static bool patched(const pass *p, int layer, dele_site site)
 }
 
 /* Compacts the stream: of each segment only the tail remains.  Returns the number of rows left. */
-static size_t compact_to_tails(pass *p, size_t live)
+static size_t compact_to_tails(forward_pass *p, size_t live)
 {
     size_t n = 0;
     for (size_t row = 0; row < live; row++) {
@@ -519,7 +521,7 @@ static size_t compact_to_tails(pass *p, size_t live)
 
 /* Attention and its output projection.  Returns the number of rows left: fewer only in the last
  * layer, where only the tails have queries. */
-static size_t attention_half(pass *p, int layer, size_t live, dele_layer_activations *keep)
+static size_t attention_half(forward_pass *p, int layer, size_t live, dele_layer_activations *keep)
 {
     const dele_attention_weights *w = &p->m->layers[layer].attn;
     dele_attention_saved *s = keep ? &keep->attn : &p->shared.attn;
@@ -547,7 +549,7 @@ static size_t attention_half(pass *p, int layer, size_t live, dele_layer_activat
 }
 
 /* out = beta out + MLP(x) of a layer, for n rows of x; out may be x. */
-static void mlp(pass *p, int layer, float *out, float beta, const float *x, size_t n,
+static void mlp(forward_pass *p, int layer, float *out, float beta, const float *x, size_t n,
                 dele_layer_activations *keep)
 {
     const dele_mlp_scratch scratch = {.xn = p->xn, .h = p->h, .tile = p->run->tile};
@@ -558,7 +560,7 @@ static void mlp(pass *p, int layer, float *out, float beta, const float *x, size
 
 /* The same for the rows whose MLP output is not replaced: they are gathered, and their results are
  * scattered back. */
-static void mlp_of_some(pass *p, int layer, size_t live, size_t left)
+static void mlp_of_some(forward_pass *p, int layer, size_t live, size_t left)
 {
     size_t n = 0;
     for (size_t row = 0; row < live; row++)
@@ -570,7 +572,7 @@ static void mlp_of_some(pass *p, int layer, size_t live, size_t left)
             memcpy(p->out + row * p->d_model, p->out + n * p->d_model, p->d_model * sizeof *p->x);
 }
 
-static void mlp_half(pass *p, int layer, size_t live, dele_layer_activations *keep)
+static void mlp_half(forward_pass *p, int layer, size_t live, dele_layer_activations *keep)
 {
     if (patched(p, layer, DELE_MLP_OUT)) {
         size_t left = keep ? live : skip_replaced(p, layer, live);
@@ -586,7 +588,7 @@ static void mlp_half(pass *p, int layer, size_t live, dele_layer_activations *ke
     patches_at(p, layer, DELE_RESID_POST, p->x, p->d_model, live);
 }
 
-static void last_norm(pass *p)
+static void last_norm(forward_pass *p)
 {
     const dele_batch *b = p->batch;
     struct dele_activations *s = p->saved;
@@ -604,12 +606,12 @@ dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batc
     const dele_config *c = &model->config;
     dele_err local = {0}; /* so that a caller without err still learns the code */
     if (!err) err = &local;
-    pass p = begin(run, c);
+    forward_pass p = begin_forward(run, c);
     p.m = model;
     p.batch = batch;
-    if (check(&p, err)) return err->code;
+    if (check_batch(&p, err)) return err->code;
     const dele_pass_size size = size_of(&p);
-    if (lay_out(&p, &size, err) || dele_run_tile(run, model, err)) return err->code;
+    if (lay_out_forward(&p, &size, err) || dele_run_tile(run, model, err)) return err->code;
     prepare(&p);
     run->n_rows = p.n_rows;
 
@@ -642,7 +644,7 @@ dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, i
                              dele_err *err)
 {
     const dele_config *c = &model->config;
-    pass p = begin(run, c);
+    forward_pass p = begin_forward(run, c);
     p.m = model;
     p.xn = floats(&p, n, p.d_model, err);
     p.h = floats(&p, n, (size_t)c->intermediate_size, err);

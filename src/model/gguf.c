@@ -351,7 +351,7 @@ static arch_key key_of(const dele_family *family, const char *name)
     return key;
 }
 
-static void refuse(const dele_gguf *g, const char *key, const char *why, dele_err *err)
+static void refuse_key(const dele_gguf *g, const char *key, const char *why, dele_err *err)
 {
     dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %s %s", g->file, key, why);
 }
@@ -379,7 +379,7 @@ static bool is_known(const dele_family *family, const char *name)
     return !strcmp(name, "rope.scaling.type") || !strcmp(name, "tensor_data_layout");
 }
 
-static dele_status check_keys(const dele_family *family, const dele_gguf *g, dele_err *err)
+static dele_status check_names(const dele_family *family, const dele_gguf *g, dele_err *err)
 {
     const arch_key scaling = key_of(family, "rope.scaling.type");
     const size_t n_arch = strlen(family->gguf);
@@ -427,7 +427,8 @@ static int vocab_rows(const dele_gguf *g, const dele_family *family, dele_err *e
 
 /* Stores or checks one key.  A field without a key in GGUF follows from the file's tensors, or is
  * the row's value; the ids are read with those of the tokenizer (get_ids). */
-static void read_key(dele_config *c, const dele_key_row *row, const dele_gguf *g, dele_err *err)
+static void read_key_value(dele_config *c, const dele_key_row *row, const dele_gguf *g,
+                           dele_err *err)
 {
     void *out = dele_key_field(c, row);
     const arch_key key = key_of(c->family, row->gguf ? row->gguf : "");
@@ -452,12 +453,12 @@ static void read_key(dele_config *c, const dele_key_row *row, const dele_gguf *g
         break;
     case DELE_HOLDS_CONSTANT:
         if (row->gguf && (float)get_number(g, key.text, absent, err) != (float)row->value)
-            refuse(g, key.text, row->why, err);
+            refuse_key(g, key.text, row->why, err);
         if (row->field) *(float *)out = (float)row->value;
         break;
     case DELE_HOLDS_FIELD:
         if (get_int(g, key.text, 1, *(int *)out, err) != *(int *)out)
-            refuse(g, key.text, row->why, err);
+            refuse_key(g, key.text, row->why, err);
         break;
     case DELE_HOLDS_ID:
     case DELE_HOLDS_ENDS:
@@ -521,8 +522,9 @@ dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *
 {
     dele_err mine = {0};
     dele_config c = {.family = find_family(g, &mine)};
-    if (c.family && !check_keys(c.family, g, &mine)) {
-        for (size_t i = 0; i < c.family->n_keys; i++) read_key(&c, &c.family->keys[i], g, &mine);
+    if (c.family && !check_names(c.family, g, &mine)) {
+        for (size_t i = 0; i < c.family->n_keys; i++)
+            read_key_value(&c, &c.family->keys[i], g, &mine);
         get_ids(&c, g, &mine);
         if (!mine.code) dele_config_check(&c, g->file, &mine);
     }

@@ -236,7 +236,7 @@ dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype requested)
     return t->cols % dele_dtype_of(type)->items ? DELE_DTYPE_F16 : type;
 }
 
-static size_t count_tensors(const dele_model *model)
+static size_t count_file_tensors(const dele_model *model)
 {
     size_t n = 0;
     for (size_t i = 0; i < model->n_tensors; n++) i += dele_file_tensor_at(model, i, true).n;
@@ -255,9 +255,10 @@ static void count_types(dele_gguf_saved *saved, const dele_model *model, dele_dt
     }
     for (int type = 0; type < DELE_N_DTYPES; type++)
         if (fallen_to[type])
-            used += (size_t)snprintf(
-                saved->fallback + used, sizeof saved->fallback - used, "%s%zu of %zu tensors as %s",
-                used ? ", " : "", fallen_to[type], count_tensors(model), dele_dtype_of(type)->name);
+            used +=
+                (size_t)snprintf(saved->fallback + used, sizeof saved->fallback - used,
+                                 "%s%zu of %zu tensors as %s", used ? ", " : "", fallen_to[type],
+                                 count_file_tensors(model), dele_dtype_of(type)->name);
     if (used)
         snprintf(saved->fallback + used, sizeof saved->fallback - used,
                  ": their rows do not fill blocks of %s", dele_dtype_of(requested)->name);
@@ -351,7 +352,7 @@ static dele_status put_file(dele_gguf_saved *saved, FILE *to, const dele_model *
     if (ok) {
         fwrite("GGUF", 1, 4, to); /* the writer's commit looks at the stream's errors */
         put_u32(to, 3);
-        put_u64(to, count_tensors(model));
+        put_u64(to, count_file_tensors(model));
         put_u64(to, p.n);
         fwrite(text, 1, n, to);
         put_infos(to, model, type);

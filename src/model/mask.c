@@ -19,8 +19,8 @@ typedef struct {
     bool part[N_PARTS];
 } selection;
 
-static dele_status begin(dele_mask *mask, selection *s, const dele_model *model, dele_arena *arena,
-                         dele_err *err)
+static dele_status begin_mask(dele_mask *mask, selection *s, const dele_model *model,
+                              dele_arena *arena, dele_err *err)
 {
     *mask = (dele_mask){.n_tensors = model->n_tensors};
     *s = (selection){0};
@@ -121,7 +121,7 @@ dele_status dele_mask_parse(dele_mask *mask, const dele_model *model, const char
                             const char *parts, dele_arena *arena, dele_err *err)
 {
     selection s;
-    dele_status status = begin(mask, &s, model, arena, err);
+    dele_status status = begin_mask(mask, &s, model, arena, err);
     if (!status) status = parse_layers(&s, model->config.n_layers, layers, err);
     if (!status) status = parse_parts(&s, parts, err);
     if (status) return status;
@@ -151,7 +151,7 @@ dele_status dele_mask_match(dele_mask *mask, const dele_model *model, const char
                             dele_arena *arena, dele_err *err)
 {
     selection s;
-    dele_status status = begin(mask, &s, model, arena, err);
+    dele_status status = begin_mask(mask, &s, model, arena, err);
     char *rest = status ? NULL : dele_strdup(arena, patterns, err);
     if (!rest) return DELE_ERR_MEMORY;
     for (const char *pattern; !status && (pattern = strsep(&rest, ","));)
@@ -196,7 +196,7 @@ dele_status dele_mask_load(dele_mask *mask, const dele_model *model, const char 
                            dele_arena *arena, dele_err *err)
 {
     selection s;
-    dele_status status = begin(mask, &s, model, arena, err);
+    dele_status status = begin_mask(mask, &s, model, arena, err);
     cJSON *json = status ? NULL : dele_json_load(path, err);
     if (!json) return status ? status : err ? err->code : DELE_ERR_FORMAT;
     const cJSON *tensors = cJSON_GetObjectItemCaseSensitive(json, "tensors");
