@@ -210,6 +210,7 @@ stage() { echo "{\"stages\": [{\"name\": \"a\", \"run\": \"$1\", $2}]${3-}}"; }
 refused 1 'bad.json: no key "stage"; did you mean stages' '{"stage": []}'
 refused 1 'did you mean unlearn' "$(stage unlern '"model": "m"')"
 refused 1 'no option "epoch"; did you mean "epochs"' "$(stage unlearn '"model": "m", "options": {"epoch": 1}')"
+refused 1 'option "select": bst is not one of: last, best; did you mean best?' "$(stage unlearn '"model": "m", "options": {"select": "bst"}')"
 refused 1 'takes 1 words' "$(stage info '"arguments": []')"
 refused 1 'results go to none/a' "$(stage eval '"model": "m", "options": {"out": "x"}')"
 refused 1 '"b:x" means no stage' "$(stage info '"model": "m"' ', "table": {"columns": {"x": "b:x"}}')"

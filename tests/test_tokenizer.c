@@ -537,18 +537,13 @@ static void a_tokenizer_from_a_file_is_saved_byte_for_byte(void **state)
 static void chat_layouts_are_those_of_the_models(void **state)
 {
     (void)state;
-    dele_chat chat;
-    assert_int_equal(dele_chat_parse(&chat, "olmo", NULL, &err), DELE_OK);
-    assert_string_equal(dele_chat_prompt(chat, "Hi", &arena, &err),
+    assert_string_equal(dele_chat_prompt(DELE_CHAT_OLMO, "Hi", &arena, &err),
                         "<|endoftext|><|user|>\nHi\n<|assistant|>\n");
-    assert_int_equal(dele_chat_parse(&chat, "smollm2", NULL, &err), DELE_OK);
-    assert_string_equal(dele_chat_prompt(chat, "Hi", &arena, &err),
+    assert_string_equal(dele_chat_prompt(DELE_CHAT_SMOLLM2, "Hi", &arena, &err),
                         "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained "
                         "by Hugging Face<|im_end|>\n"
                         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
-    assert_int_equal(dele_chat_parse(&chat, "none", NULL, &err), DELE_OK);
-    assert_string_equal(dele_chat_prompt(chat, "Hi", &arena, &err), "Hi");
-    assert_int_equal(dele_chat_parse(&chat, "llama", NULL, &err), DELE_ERR_USAGE);
+    assert_string_equal(dele_chat_prompt(DELE_CHAT_NONE, "Hi", &arena, &err), "Hi");
 }
 
 /* Every loss of memory on the way is one error, not a crash. */

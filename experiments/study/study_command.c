@@ -23,6 +23,7 @@ static const struct {
 } others[] = {{"facts", "facts.json"}, {"rows", "rows.jsonl"}, {"compare", NULL}, {"diff", NULL},
               {"info", NULL},          {"generate", NULL},     {"plot", NULL}};
 
+enum { MOST_CHOICES = 40 }; /* words of an option */
 enum { N_OTHERS = sizeof others / sizeof *others };
 
 /* Options whose value is a path that the command writes to; the others name what is read. */
@@ -370,20 +371,65 @@ static bool same_shape(const recipe_stage *a, const recipe_stage *b)
     return true;
 }
 
-dele_status study_check_commands(const study *s, dele_err *err)
+/* The words that an option takes, from the command's table; NULL: it takes any text. */
+static const cJSON *choices_of(const cJSON *known, const char *name)
+{
+    const cJSON *group, *option;
+    cJSON_ArrayForEach(group, dele_json_get(known, "groups")) cJSON_ArrayForEach(
+        option, dele_json_get(group, "options")) if (!strcmp(dele_json_string(option, "name"),
+                                                             name)) return dele_json_get(option,
+                                                                                         "choices");
+    return NULL;
+}
+
+/* Whether options that take one of a few words have one.  Empty texts and references to results are
+ * left to the command. */
+static dele_status check_choices(const recipe_stage *r, const cJSON *known, dele_err *err)
+{
+    for (size_t i = 0; i < r->n_options; i++) {
+        const char *text = r->option[i].text, *words[MOST_CHOICES + 1];
+        const cJSON *choices = choices_of(known, r->option[i].name), *word;
+        size_t n = 0;
+        bool is_one = false;
+        if (!choices || !text || !*text || strchr(text, '\1')) continue;
+        cJSON_ArrayForEach(word, choices)
+        {
+            is_one |= !strcmp(word->valuestring, text);
+            if (n < MOST_CHOICES) words[n++] = word->valuestring;
+        }
+        words[n] = NULL;
+        char shown[80];
+        snprintf(shown, sizeof shown, "option \"%.60s\":", r->option[i].name);
+        if (!is_one) return dele_fail_choice(err, DELE_ERR_DATA, shown, text, words);
+    }
+    return DELE_OK;
+}
+
+/* Options and their words are checked before hours of work.  known[i]: the command's own table, for
+ * the first stage of each shape. */
+static dele_status check_stages(const study *s, cJSON **known, dele_err *err)
 {
     for (size_t i = 0; i < s->plan.n_stages; i++) {
         const recipe_stage *r = &s->plan.stage[i];
         dele_err inner = {0};
-        bool asked = false;
-        for (size_t k = 0; k < i && !asked; k++) asked = same_shape(&s->plan.stage[k], r);
-        cJSON *known = asked || check_written(s, r, &inner) ? NULL : ask_for_options(s, i, &inner);
-        if (known) check_options(r, known, &inner);
-        if (asked) check_written(s, r, &inner);
-        cJSON_Delete(known);
+        size_t first = 0;
+        while (first < i && !same_shape(&s->plan.stage[first], r)) first++;
+        if (!check_written(s, r, &inner) && first == i) known[i] = ask_for_options(s, i, &inner);
+        if (!inner.code && first == i) check_options(r, known[i], &inner);
+        if (!inner.code) check_choices(r, known[first], &inner);
         if (inner.code)
             return dele_fail(err, inner.code, "%s: stage \"%s\": %s", s->plan.path, r->name,
                              inner.msg);
     }
     return DELE_OK;
+}
+
+dele_status study_check_commands(const study *s, dele_err *err)
+{
+    dele_arena arena = {0};
+    cJSON **known = DELE_NEW(&arena, cJSON *, s->plan.n_stages + 1, err);
+    dele_status status = known ? check_stages(s, known, err) : DELE_ERR_MEMORY;
+    for (size_t i = 0; known && i < s->plan.n_stages; i++) cJSON_Delete(known[i]);
+    dele_arena_release(&arena);
+    return status;
 }

@@ -1,5 +1,6 @@
 #include "base/nearest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Letters to insert, delete or change to get from a to b (Levenshtein); at most 40 letters of b are
@@ -34,4 +35,18 @@ const char *dele_nearest(const char *word, const char *const *names, size_t n)
         }
     }
     return best;
+}
+
+dele_status dele_fail_choice(dele_err *err, dele_status code, const char *shown, const char *text,
+                             const char *const *words)
+{
+    char list[400] = "";
+    size_t n = 0, used = 0;
+    for (; words[n]; n++)
+        if (*words[n] && used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
+                                     words[n]);
+    const char *near = dele_nearest(text, words, n);
+    return dele_fail(err, code, "%s %s is not one of: %s%s%s%s", shown, text, list,
+                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }

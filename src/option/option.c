@@ -183,17 +183,11 @@ static const char *wants(dele_option_type type)
 static dele_status fail_value(const char *shown, const dele_option *o, const char *text,
                               dele_err *err)
 {
-    char words[400];
-    size_t n = 0;
     if (!text) return dele_fail(err, DELE_ERR_USAGE, "%s wants %s", shown, wants(o->type));
     if (o->type != DELE_OPT_CHOICE)
         return dele_fail(err, DELE_ERR_USAGE, "%s wants %s, not \"%s\"", shown, wants(o->type),
                          text);
-    while (o->choices[n]) n++;
-    const char *near = dele_nearest(text, o->choices, n);
-    dele_option_words(words, sizeof words, o, ", ");
-    return dele_fail(err, DELE_ERR_USAGE, "%s %s is not one of: %s%s%s%s", shown, text, words,
-                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return dele_fail_choice(err, DELE_ERR_USAGE, shown, text, o->choices);
 }
 
 /* ---- the config file ------------------------------------------------------------------------- */

@@ -102,16 +102,6 @@ dele_status dele_chat_resolve(dele_chat *chat, dele_chat asked, const dele_token
     return asked == DELE_CHAT_AUTO ? find_own(chat, t, err) : DELE_OK;
 }
 
-dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t,
-                            dele_err *err)
-{
-    int k = DELE_CHAT_NONE;
-    while (dele_chat_name[k] && strcmp(dele_chat_name[k], name)) k++;
-    if (dele_chat_name[k]) return dele_chat_resolve(chat, (dele_chat)k, t, err);
-    return dele_fail(err, DELE_ERR_USAGE,
-                     "no chat layout \"%s\"; choose none, auto, olmo or smollm2", name);
-}
-
 const char *dele_chat_head(dele_chat chat)
 {
     switch (chat) {

@@ -15,10 +15,6 @@ extern const char *const dele_chat_name[]; /* "none", "olmo", "smollm2", "auto";
 dele_status dele_chat_resolve(dele_chat *chat, dele_chat asked, const dele_tokenizer *t,
                               dele_err *err);
 
-/* The same by name. */
-dele_status dele_chat_parse(dele_chat *chat, const char *name, const dele_tokenizer *t,
-                            dele_err *err);
-
 /* The layout's own text before the user's text; "" for none. */
 const char *dele_chat_head(dele_chat chat);
 
