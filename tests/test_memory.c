@@ -120,15 +120,15 @@ static void copies_take_the_bytes_foretold(void **state)
         bool trains[128] = {[3] = true, [9] = true};
         open_tiny(&f, 1, 0.1);
         store_elsewhere(&f);
-        const size_t in_file = dele_model_file_bytes(&f.model);
+        const size_t in_file = dele_model_bytes(&f.model);
         if (dele_model_counted(&counted, &f.model, &f.arena, &err)) fail_msg("%s", err.msg);
         const size_t left = dele_model_widen(&counted, bytes);
         if (dele_model_train(&counted, trains, &err)) fail_msg("%s", err.msg);
-        assert_int_equal(dele_model_file_bytes(&f.model), in_file); /* the model is as it was */
+        assert_int_equal(dele_model_bytes(&f.model), in_file); /* the model is as it was */
         assert_int_equal(dele_model_widen(&f.model, bytes), left);
         if (dele_model_train(&f.model, trains, &err)) fail_msg("%s", err.msg);
         assert_int_equal(f.model.copies.used, counted.copies.used);
-        assert_int_equal(dele_model_file_bytes(&f.model), dele_model_file_bytes(&counted));
+        assert_int_equal(dele_model_bytes(&f.model), dele_model_bytes(&counted));
         if (dele_run_tile(&f.run, &f.model, &err)) fail_msg("%s", err.msg);
         assert_int_equal(f.run.tile_arena.used, dele_tile_bytes(&counted));
         assert_int_equal(dele_model_pack(&counted, bytes), dele_model_pack(&f.model, bytes));

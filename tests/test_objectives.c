@@ -480,7 +480,7 @@ static void slope_equals_difference(const dele_objective *o, const dele_family *
     if (!isnan(settings[DELE_LAYER])) settings[DELE_LAYER] = 0;
     if (retain_kl == 1) settings[DELE_RETAIN_KL] = 1;
     if (whole == 1) settings[DELE_TRAIN_ON_PROMPT] = 1;
-    const dele_packed_batch_options packed = {o, settings, 1000, LENGTH};
+    const dele_packed_batch_options packed = {o, settings, 1000, LENGTH, 0};
     if (dele_packed_batch_init(&p, &w.model, &w.mask, &packed, &w.arena, &err))
         fail_msg("%s", err.msg);
     for (int k = 0; k < 2 && o->reference_nll; k++)
@@ -657,7 +657,7 @@ static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences 
         if (!isnan(x)) settings[k] = x;
     }
     if (o->at_layer) settings[DELE_LAYER] = number(file, "at_layer");
-    const dele_packed_batch_options packed = {o, settings, 1000, MOST_IDS};
+    const dele_packed_batch_options packed = {o, settings, 1000, MOST_IDS, 0};
     if (dele_packed_batch_init(&p, &w.model, &w.mask, &packed, &w.arena, &err))
         fail_msg("%s", err.msg);
     const size_t n = make_items(items, &group, &p, all);
@@ -844,7 +844,7 @@ static void steer_by(const dele_objective *o, double length, size_t batch_tokens
     dele_objective_defaults(settings, o);
     settings[DELE_LAYER] = 0;
     settings[DELE_STEERING_COEFF] = length;
-    const dele_packed_batch_options packed = {o, settings, batch_tokens, LENGTH};
+    const dele_packed_batch_options packed = {o, settings, batch_tokens, LENGTH, 0};
     if (dele_packed_batch_init(&p, &w.model, &w.mask, &packed, &w.arena, &err))
         fail_msg("%s", err.msg);
     for (int i = 0; i < N_ROWS; i++)
@@ -992,7 +992,7 @@ static void rmu_refuses_what_lies_above_its_layer(void **state)
     dele_packed_batch p;
     dele_err err = {0};
     double settings[DELE_N_SETTINGS];
-    const dele_packed_batch_options packed = {&dele_objective_rmu, settings, 100, LENGTH};
+    const dele_packed_batch_options packed = {&dele_objective_rmu, settings, 100, LENGTH, 0};
     make_world(&w);
     dele_objective_defaults(settings, &dele_objective_rmu);
     settings[DELE_LAYER] = 7;

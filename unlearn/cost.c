@@ -1,7 +1,5 @@
 #include "unlearn/cost.h"
 
-/* ---- memory ---------------------------------------------------------------------------------- */
-
 /* Layers of a forward pass: none above the one that is steered. */
 static size_t n_layers_run(const dele_config *c, const dele_objective *o, const double *settings)
 {
@@ -9,45 +7,35 @@ static size_t n_layers_run(const dele_config *c, const dele_objective *o, const 
                                 : c->n_layers);
 }
 
-/* Floats a row: see lay_out in forward.c and backward.c. */
-static size_t floats_a_row(const dele_config *c, size_t layers, bool at_layer)
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* Labels a token position, of both sets. */
+static double label_share(const dele_train_data *data)
 {
-    const size_t d_model = (size_t)c->hidden_size, d_ff = (size_t)c->intermediate_size,
-                 q = dele_q_dim(c), qkv = q + 2 * dele_kv_dim(c);
-    const size_t pass = 5 * d_model + 3 * d_ff + q + qkv + 4,
-                 kept = 2 * d_model + 2 * d_ff + q + qkv + 4;
-    const size_t back = 6 * d_model + 4 * d_ff + q + qkv + 2;
-    return pass + back + layers * kept + (at_layer ? d_model : (size_t)c->vocab);
+    double labels = 0, rows = 0;
+    for (int side = 0; side < 2; side++) {
+        const dele_dataset *set = data->set[side];
+        if (!set) continue;
+        labels += (double)set->labels;
+        rows += (double)(set->tokens - set->n);
+    }
+    return rows > 0 && labels < rows ? labels / rows : 1;
 }
 
-/* Follows the allocations of trainer.c: what it keeps per trained tensor is one of n_copies, and
- * what a packed batch keeps per row is a number of floats. */
-dele_train_memory dele_train_memory_of(const dele_trainable *trainable, const dele_train_options *o,
-                                       size_t longest, size_t tokens)
+dele_train_size dele_train_size_of(const dele_train_data *data, const dele_train_options *o,
+                                   const dele_train_report *plan)
 {
-    const dele_model *model = trainable->model;
-    const dele_mask *mask = trainable->mask;
-    const dele_lora *lora = trainable->lora;
     double settings[DELE_N_SETTINGS];
     dele_train_settings(settings, o);
-    const bool at_layer = o->objective->at_layer,
-               looks = o->objective->reference_rows || settings[DELE_RETAIN_KL] >= 1;
-    const size_t most = tokens < o->batch_tokens ? tokens : o->batch_tokens,
-                 rows = most > longest ? most : longest;
-    const size_t top = n_layers_run(&model->config, o->objective, settings);
-    const size_t lowest = (size_t)mask->lowest, layers = top > lowest ? top - lowest : 0;
-    const size_t width = at_layer ? (size_t)model->config.hidden_size : (size_t)model->config.vocab;
-    dele_train_memory m = {.weights = 4 * dele_model_parameters(model), .n_copies = lora ? 2 : 4};
-    m.n_copies += dele_side_weights_wait(o->objective, &o->alpha) && tokens > o->batch_tokens;
-    m.n_copies += looks || o->objective->negates;
-    const bool best = o->evaluations.eval_every && o->evaluations.select == DELE_SELECT_BEST;
-    m.n_copies += best && !lora;
-    m.copies = (size_t)m.n_copies * 4 * mask->n_parameters;
-    if (lora) m.copies += (best ? 6 : 5) * 4 * dele_lora_parameters(lora);
-    m.activations = 4 * rows * floats_a_row(&model->config, layers, at_layer);
-    if (looks) m.activations += 4 * rows * (width + floats_a_row(&model->config, 0, true));
-    m.total = m.weights + m.copies + m.activations;
-    return m;
+    dele_train_size size = {.longest = dele_longest_item(data),
+                            .tokens = plan->tokens_in_all / plan->updates};
+    const size_t most = size.tokens < o->batch_tokens ? size.tokens : o->batch_tokens;
+    size.rows = most > size.longest ? most : size.longest;
+    const double sequences = (double)plan->rows_in_all / (double)plan->tokens_in_all;
+    size.sequences = 1 + (size_t)(sequences * (double)size.rows);
+    const bool every = settings[DELE_TRAIN_ON_PROMPT] == 1 || settings[DELE_RETAIN_KL] == 2;
+    size.labels = every ? size.rows : (size_t)(label_share(data) * (double)size.rows) + 1;
+    return size;
 }
 
 /* ---- operations ------------------------------------------------------------------------------ */

@@ -1,28 +1,14 @@
-/* The cost of training, estimated from the shapes before anything is allocated: memory and
- * floating-point operations.
- *
- *   weights      4 bytes each, trained or not
- *   copies       per trained tensor: gradient, two moments, the last good weights.  One more copy
- *                each for a loss group in several packed batches whose α needs its retain loss, for
- *                the model before training where the objective uses it, and for the best
- *                checkpoint.  With adapters: two instead of the four (the gradient, and W0), and
- *                five or six (with the best checkpoint) of the adapters' size
- *   activations  of the largest packed batch: buffers of the forward and the backward pass at one
- *                layer, the stored activations of every layer from the lowest trained one up, and
- *                logits (or hidden states) of every row, twice with reference_rows */
+/* The cost of training, before anything is allocated: what its memory depends on (trainer.h counts
+ * it), and floating-point operations. */
 #ifndef DELE_COST_H
 #define DELE_COST_H
 
-#include "unlearn/train_options.h"
+#include "unlearn/trainer.h"
 
-typedef struct {
-    size_t weights, copies, activations, total; /* bytes */
-    int n_copies;
-} dele_train_memory;
-
-/* longest: ids of the longest item (a row and its alternate); tokens: mean per update. */
-dele_train_memory dele_train_memory_of(const dele_trainable *trainable, const dele_train_options *o,
-                                       size_t longest, size_t tokens);
+/* Of a planned run: packed batches of mean rows, as full as batch_tokens and an update's tokens make
+ * them. */
+dele_train_size dele_train_size_of(const dele_train_data *data, const dele_train_options *o,
+                                   const dele_train_report *plan);
 
 /* Floating-point operations of a planned run, two per multiplication: forward, backward down to the
  * lowest trained layer, gradients of trained tensors, the head on labelled rows, the model before

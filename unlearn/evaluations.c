@@ -87,6 +87,19 @@ dele_status dele_evaluate_set(double *nll, double *exact, const dele_model *mode
     return err->code;
 }
 
+size_t dele_evaluate_bytes(const dele_model *model, const dele_pass_size *size)
+{
+    scorer l = {0};
+    dele_arena counted = {.counts = true};
+    dele_err err = {0};
+    dele_status status = reserve_scorer(&l, size->n_rows, &counted, &err);
+    const size_t tables = counted.used;
+    dele_arena_release(&counted);
+    if (status) return SIZE_MAX;
+    return tables + dele_forward_bytes(&model->config, size) + dele_tile_bytes(model) +
+           dele_logprobs_bytes(&model->config, size->n_output_rows);
+}
+
 dele_evaluation dele_evaluation_none(size_t update)
 {
     const double none = (double)NAN;

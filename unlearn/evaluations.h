@@ -113,6 +113,9 @@ double dele_mmlu_excess(const dele_evaluation *check, const dele_evaluation *sta
 dele_status dele_evaluate_set(double *nll, double *exact, const dele_model *model,
                               const dele_dataset *set, size_t batch_tokens, dele_err *err);
 
+/* Bytes that it takes with passes of this size. */
+size_t dele_evaluate_bytes(const dele_model *model, const dele_pass_size *size);
+
 /* Scores the sets [0, n_sets) of data, those that are not NULL. */
 dele_status dele_evaluate_sets(dele_evaluation *score, const dele_evaluation_data *data, int n_sets,
                                const dele_model *model, size_t batch_tokens, dele_err *err);

@@ -23,12 +23,13 @@ static void say_set(const char *name, const dele_dataset *set)
 static void say_memory(const dele_job *job, const dele_trainable *trainable,
                        const dele_train_data *data, const dele_train_report *plan)
 {
-    const dele_train_memory m = dele_train_memory_of(
-        trainable, &job->train, dele_longest_item(data), plan->tokens_in_all / plan->updates);
+    const dele_train_size size = dele_train_size_of(data, &job->train, plan);
+    dele_train_memory m;
+    if (dele_train_count(&m, trainable, &job->train, &size, NULL)) return;
     fprintf(stderr,
-            "  memory    about %zu MiB: weights %zu, %d copies of trained weights %zu, activations "
+            "  memory    about %zu MiB: weights %zu, gradients, moments and copies %zu, activations "
             "%zu\n",
-            m.total >> 20, m.weights >> 20, m.n_copies, m.copies >> 20, m.activations >> 20);
+            m.total >> 20, m.weights >> 20, m.buffers >> 20, m.activations >> 20);
 }
 
 /* At nine tenths of the rate of a matrix product of an update's size: what the rest of a training

@@ -51,29 +51,58 @@ dele_status dele_lora_check(int rank, double alpha, const dele_model *model, con
     return DELE_OK;
 }
 
-static dele_status init_adapter(dele_lora *l, size_t k, dele_rng *rng, dele_arena *arena,
-                                dele_err *err)
+static dele_status lay_adapter(dele_lora *l, size_t k, dele_arena *arena, dele_err *err)
 {
     const dele_tensor *t = &l->model->tensors[k];
     dele_tensor *to = &l->table.tensors[k];
-    const double bound = 1 / sqrt((double)t->cols);
     *to = *t;
     to->rows = 1;
     to->cols = l->rank * (t->cols + t->rows);
-    if (!(l->w0[k] = dele_alloc_raw(arena, t->rows * t->cols, sizeof(float), err)) ||
-        !(to->data = DELE_NEW(arena, float, to->cols, err)))
-        return err->code;
+    l->w0[k] = dele_alloc_raw(arena, t->rows * t->cols, sizeof(float), err);
+    to->data = DELE_NEW(arena, float, to->cols, err);
+    return l->w0[k] && to->data ? DELE_OK : DELE_ERR_MEMORY;
+}
+
+/* The table of adapters and its memory. */
+static dele_status lay_out(dele_lora *l, const dele_mask *mask, dele_arena *arena, dele_err *err)
+{
+    const dele_model *model = l->model;
+    size_t most_rows = 1;
+    l->table.tensors = DELE_NEW(arena, dele_tensor, model->n_tensors, err);
+    l->w0 = DELE_NEW(arena, float *, model->n_tensors, err);
+    if (!l->table.tensors || !l->w0) return DELE_ERR_MEMORY;
+    for (size_t k = 0; k < model->n_tensors; k++) {
+        if (!mask->trains[k]) continue;
+        if (lay_adapter(l, k, arena, err)) return DELE_ERR_MEMORY;
+        if (model->tensors[k].rows > most_rows) most_rows = model->tensors[k].rows;
+    }
+    l->scaled = dele_alloc_raw(arena, most_rows * l->rank, sizeof *l->scaled, err);
+    return l->scaled ? DELE_OK : DELE_ERR_MEMORY;
+}
+
+size_t dele_lora_bytes(const dele_lora *l, const dele_mask *mask)
+{
+    dele_arena counted = {.counts = true};
+    dele_lora own = *l;
+    dele_status status = lay_out(&own, mask, &counted, NULL);
+    const size_t bytes = counted.used;
+    dele_arena_release(&counted);
+    return status ? SIZE_MAX : bytes;
+}
+
+static void fill_adapter(dele_lora *l, size_t k, dele_rng *rng)
+{
+    const dele_tensor *t = &l->model->tensors[k];
+    const double bound = 1 / sqrt((double)t->cols);
     memcpy(l->w0[k], t->data, t->rows * t->cols * sizeof(float));
     for (size_t i = 0; i < l->rank * t->cols; i++)
-        to->data[i] = (float)(bound * (2 * dele_rng_uniform(rng) - 1));
-    return DELE_OK;
+        l->table.tensors[k].data[i] = (float)(bound * (2 * dele_rng_uniform(rng) - 1));
 }
 
 dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mask, int rank,
                            double alpha, uint64_t seed, dele_arena *arena, dele_err *err)
 {
     dele_rng rng;
-    size_t most_rows = 1;
     *l = (dele_lora){.alpha = alpha,
                      .model = model,
                      .table = {.config = model->config, .n_tensors = model->n_tensors}};
@@ -82,16 +111,10 @@ dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mas
         return err->code;
     l->rank = (size_t)rank;
     dele_rng_seed(&rng, seed ^ 0x6c6f7261); /* a stream of its own */
-    if (!(l->table.tensors = DELE_NEW(arena, dele_tensor, model->n_tensors, err)) ||
-        !(l->w0 = DELE_NEW(arena, float *, model->n_tensors, err)))
-        return err->code;
-    for (size_t k = 0; k < model->n_tensors; k++) {
-        if (!mask->trains[k]) continue;
-        if (init_adapter(l, k, &rng, arena, err)) return err->code;
-        if (model->tensors[k].rows > most_rows) most_rows = model->tensors[k].rows;
-    }
-    l->scaled = dele_alloc_raw(arena, most_rows * l->rank, sizeof *l->scaled, err);
-    return l->scaled ? DELE_OK : err->code;
+    if (lay_out(l, mask, arena, err)) return DELE_ERR_MEMORY;
+    for (size_t k = 0; k < model->n_tensors; k++)
+        if (mask->trains[k]) fill_adapter(l, k, &rng);
+    return DELE_OK;
 }
 
 size_t dele_lora_parameters(const dele_lora *l)

@@ -38,6 +38,9 @@ dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mas
 /* Number of weights of all adapters. */
 size_t dele_lora_parameters(const dele_lora *l);
 
+/* Bytes of the arena that dele_lora_init takes with this mask. */
+size_t dele_lora_bytes(const dele_lora *l, const dele_mask *mask);
+
 /* dA and dB of tensor k from its G.  to [cols of the table's tensor k] */
 void dele_lora_gradient(float *to, const dele_lora *l, size_t k, const float *g);
 

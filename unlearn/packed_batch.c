@@ -43,15 +43,16 @@ static dele_status keep_before(dele_packed_batch *p, const dele_mask *mask, dele
     return dele_model_freeze(&p->before.model, &p->now.model, mask->trains, arena, err);
 }
 
-static dele_status reserve_pass(dele_packed_pass *pass, size_t rows, size_t width,
+static dele_status reserve_pass(dele_packed_pass *pass, size_t labels, size_t width,
                                 dele_arena *arena, dele_err *err)
 {
-    bool ok = (pass->output_rows = DELE_NEW(arena, int, rows, err)) &&
-              (pass->x = dele_alloc_raw(arena, rows, width * sizeof *pass->x, err));
+    bool ok = (pass->output_rows = DELE_NEW(arena, int, labels, err)) &&
+              (pass->x = dele_alloc_raw(arena, labels, width * sizeof *pass->x, err));
     return ok ? DELE_OK : err->code;
 }
 
-static dele_status reserve(dele_packed_batch *p, size_t rows, dele_arena *arena, dele_err *err)
+static dele_status reserve(dele_packed_batch *p, size_t rows, size_t labels, dele_arena *arena,
+                           dele_err *err)
 {
     bool ok = (p->segments = DELE_NEW(arena, dele_segment, rows, err)) &&
               (p->sequences = DELE_NEW(arena, dele_loss_sequence, rows, err)) &&
@@ -60,8 +61,8 @@ static dele_status reserve(dele_packed_batch *p, size_t rows, dele_arena *arena,
               (p->side = DELE_NEW(arena, uint8_t, rows, err)) &&
               (p->nll = DELE_NEW(arena, double, rows, err)) &&
               (p->loss_weight = DELE_NEW(arena, double, rows, err)) &&
-              !reserve_pass(&p->now, rows, p->width, arena, err);
-    if (ok && p->reference_rows) ok = !reserve_pass(&p->before, rows, p->width, arena, err);
+              !reserve_pass(&p->now, labels, p->width, arena, err);
+    if (ok && p->reference_rows) ok = !reserve_pass(&p->before, labels, p->width, arena, err);
     if (ok && p->objective->at_layer)
         ok = (p->patches = DELE_NEW(arena, dele_patch, rows, err)) &&
              (p->steer = DELE_NEW(arena, float, p->width, err));
@@ -85,7 +86,25 @@ dele_status dele_packed_batch_init(dele_packed_batch *p, const dele_model *model
         return dele_fail(err, DELE_ERR_USAGE,
                          "--mask-as-label 1: the model has %d tokens, and V - 100 is none of them",
                          model->config.vocab);
-    return reserve(p, o->batch_tokens > o->longest ? o->batch_tokens : o->longest, arena, err);
+    const size_t rows = o->batch_tokens > o->longest ? o->batch_tokens : o->longest;
+    return reserve(p, rows, o->labels ? o->labels : rows, arena, err);
+}
+
+static size_t pass_bytes(const dele_packed_pass *pass, const dele_pass_size *size)
+{
+    const dele_config *c = &pass->model.config;
+    return dele_forward_bytes(c, size) + dele_tile_bytes(&pass->model) +
+           (size->keep_for_backward ? dele_backward_bytes(c, size) : 0);
+}
+
+size_t dele_packed_batch_bytes(const dele_packed_batch *p, dele_pass_size size)
+{
+    if (p->objective->at_layer) size.n_patches = size.n_output_rows, size.n_output_rows = 0;
+    size.keep_for_backward = true;
+    size.lowest = p->lowest;
+    const size_t now = pass_bytes(&p->now, &size);
+    size.keep_for_backward = false;
+    return now + (p->reference_rows ? pass_bytes(&p->before, &size) : 0);
 }
 
 void dele_packed_batch_release(dele_packed_batch *p)

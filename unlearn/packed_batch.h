@@ -30,6 +30,7 @@ typedef struct {
     const double *settings; /* [DELE_N_SETTINGS] resolved */
     size_t batch_tokens;    /* token positions of a forward pass */
     size_t longest;         /* ids of the longest item: a row and its alternate */
+    size_t labels;          /* the most labels of a pass; 0: as many as positions */
 } dele_packed_batch_options;
 
 /* A model's forward pass over the sequences of a packed batch. */
@@ -68,6 +69,10 @@ dele_status dele_packed_batch_init(dele_packed_batch *p, const dele_model *model
                                    const dele_mask *mask, const dele_packed_batch_options *o,
                                    dele_arena *arena, dele_err *err);
 void dele_packed_batch_release(dele_packed_batch *p);
+
+/* Bytes that the forward and backward passes of such a batch take beside the arena: n_output_rows
+ * are the labels, all else is as of the pass. */
+size_t dele_packed_batch_bytes(const dele_packed_batch *p, dele_pass_size size);
 
 /* RMU's control vector: uniform in [0, 1)^d, scaled to norm STEERING_COEFF; for adaptive RMU
  * times the mean norm of these items' hidden states. Call it before training. */

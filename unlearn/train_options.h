@@ -107,7 +107,8 @@ typedef struct {
                               by a budget */
     dele_step first, last; /* the first update and the latest one */
     dele_step before;      /* the update from which this process resumed; zeros: none */
-    double seconds;        /* of this process */
+    size_t buffers; /* bytes beside the weights, before activations: as dele_train_count counts */
+    double seconds; /* of this process */
 } dele_train_report;
 
 #endif

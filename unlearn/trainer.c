@@ -58,6 +58,14 @@ static dele_status make_steer(trainer *t, dele_err *err)
                                    first.n - n_retain, err);
 }
 
+/* The second gradient of a group in several packed batches (retain_side). */
+static dele_status reserve_part(trainer *t, dele_err *err)
+{
+    t->part.g = dele_param_buffers_new(t->trainable->model, t->trainable->mask, true, &t->arena,
+                                       err);
+    return t->part.g ? DELE_OK : err->code;
+}
+
 /* Gradients of the model's tensors; gradients and moments of what the optimizer updates. */
 static dele_status reserve_buffers(trainer *t, dele_err *err)
 {
@@ -73,20 +81,31 @@ static dele_status reserve_buffers(trainer *t, dele_err *err)
     return ok ? DELE_OK : err->code;
 }
 
-static dele_status reserve_training(trainer *t, dele_err *err)
+/* All memory that depends on the model, the mask and the options: dele_train_count runs this to
+ * count. */
+static dele_status reserve(trainer *t, size_t batch_tokens, size_t longest, size_t labels,
+                           dele_err *err)
 {
     const dele_packed_batch_options packed = {.objective = t->o->objective,
                                               .settings = t->settings,
-                                              .batch_tokens = t->o->batch_tokens,
-                                              .longest = dele_longest_item(t->data)};
+                                              .batch_tokens = batch_tokens,
+                                              .longest = longest,
+                                              .labels = labels};
     dele_arena *arena = &t->arena;
-    if (reserve_buffers(t, err) ||
-        dele_divergence_guard_init(&t->divergence_guard, t->trainable, t->o, arena, err) ||
-        dele_evaluations_init(&t->evaluations, &t->o->evaluations, &t->data->evaluation,
-                              t->trainable, t->o->batch_tokens, arena, err) ||
-        dele_sampler_init(&t->sampler, t->data, t->o, arena, err) ||
-        dele_packed_batch_init(&t->packed_batch, t->trainable->model, t->trainable->mask, &packed,
-                               arena, err) ||
+    bool ok = !reserve_buffers(t, err) &&
+              !dele_divergence_guard_init(&t->divergence_guard, t->trainable, t->o, arena, err) &&
+              !dele_evaluations_init(&t->evaluations, &t->o->evaluations, &t->data->evaluation,
+                                     t->trainable, t->o->batch_tokens, arena, err) &&
+              !dele_packed_batch_init(&t->packed_batch, t->trainable->model, t->trainable->mask,
+                                      &packed, arena, err);
+    return ok ? DELE_OK : err->code;
+}
+
+static dele_status reserve_training(trainer *t, dele_err *err)
+{
+    if (reserve(t, t->o->batch_tokens, dele_longest_item(t->data), 0, err)) return err->code;
+    t->report->buffers = t->arena.used;
+    if (dele_sampler_init(&t->sampler, t->data, t->o, &t->arena, err) ||
         compute_reference_nll(t, err))
         return err->code;
     t->evaluations.table = t->output->evaluations;
@@ -143,9 +162,7 @@ static dele_status retain_side(trainer *t, loss_group *g, dele_err *err)
 {
     const dele_model *model = t->trainable->model;
     const double one[2] = {1, 1};
-    if (!t->part.g &&
-        !(t->part.g = dele_param_buffers_new(model, t->trainable->mask, true, &t->arena, err)))
-        return err->code;
+    if (!t->part.g && reserve_part(t, err)) return err->code;
     if (one_side(t, g, 0, g->n_retain, one, &t->part, err)) return err->code;
     set_weights(t, g);
     for (size_t k = 0; k < model->n_tensors; k++)
@@ -465,5 +482,61 @@ dele_status dele_train(dele_train_report *report, const dele_trainable *trainabl
     report->seconds = dele_now() - started;
     dele_packed_batch_release(&t.packed_batch);
     dele_arena_release(&t.arena);
+    return e->code;
+}
+
+/* ---- counting -------------------------------------------------------------------------------- */
+
+/* A trainer whose arena and whose model's copies only count lays out what dele_train would. */
+static dele_status count(dele_train_memory *m, trainer *t, const dele_train_size *size,
+                         dele_err *err)
+{
+    const dele_train_options *o = t->o;
+    const dele_pass_size pass = {.n_rows = size->rows,
+                                 .n_segments = size->sequences,
+                                 .n_spans = size->sequences,
+                                 .n_output_rows = size->labels,
+                                 .longest = size->longest};
+    const bool twice = size->tokens > size->rows && dele_side_weights_wait(o->objective, &o->alpha);
+    dele_train_settings(t->settings, o);
+    if (dele_model_train(t->trainable->model, t->trainable->mask->trains, err) ||
+        reserve(t, size->rows, size->longest, size->labels, err) || (twice && reserve_part(t, err)))
+        return err->code;
+    m->weights = dele_model_bytes(t->trainable->model);
+    m->buffers = t->arena.used;
+    m->activations = dele_packed_batch_bytes(&t->packed_batch, pass);
+    if (t->trainable->lora)
+        m->buffers += dele_lora_bytes(t->trainable->lora, t->trainable->mask);
+    if (o->evaluations.eval_every)
+        m->activations += dele_evaluate_bytes(t->trainable->model, &pass);
+    m->total = m->weights + m->buffers + m->activations;
+    return DELE_OK;
+}
+
+dele_status dele_train_count(dele_train_memory *memory, const dele_trainable *trainable,
+                             const dele_train_options *o, const dele_train_size *size,
+                             dele_err *err)
+{
+    static const dele_train_data none = {0};
+    dele_arena scratch = {0};
+    dele_model model = {0};
+    dele_err own = {0};
+    dele_err *e = err ? err : &own;
+    dele_trainable counted = *trainable;
+    counted.model = &model;
+    trainer t = {.trainable = &counted,
+                 .data = &none,
+                 .o = o,
+                 .alpha = o->alpha,
+                 .arena = {.counts = true}};
+    *memory = (dele_train_memory){0};
+    if (!dele_model_counted(&model, trainable->model, &scratch, e)) {
+        t.params = dele_trainable_tensors(&counted);
+        count(memory, &t, size, e);
+    }
+    dele_packed_batch_release(&t.packed_batch);
+    dele_arena_release(&t.arena);
+    dele_model_release(&model);
+    dele_arena_release(&scratch);
     return e->code;
 }

@@ -40,4 +40,29 @@ dele_status dele_train(dele_train_report *report, const dele_trainable *trainabl
                        const dele_train_data *data, const dele_train_options *o,
                        const dele_train_output *output, dele_err *err);
 
+/* What a run's memory depends on beside the trainable parameters and the options: its largest packed
+ * batch, and the mean tokens of an update. */
+typedef struct {
+    size_t rows, sequences, labels;
+    size_t longest; /* ids of the longest item: a row and its alternate */
+    size_t tokens;
+} dele_train_size;
+
+/* Bytes of training, counted by the code that lays it out.
+ *
+ *   weights       as they are read: float32 masters of what trains, and of all others the file or
+ *                 their copies
+ *   buffers       beside what trains: gradient, two moments, the last good weights, copies for the
+ *                 objective, for alpha and for the best checkpoint, adapters; tables and logits of
+ *                 the packed batch
+ *   activations   of the forward and backward pass of the largest packed batch, of the model before
+ *                 training where the objective uses it, and of an evaluation */
+typedef struct {
+    size_t weights, buffers, activations, total;
+} dele_train_memory;
+
+dele_status dele_train_count(dele_train_memory *memory, const dele_trainable *trainable,
+                             const dele_train_options *o, const dele_train_size *size,
+                             dele_err *err);
+
 #endif

@@ -5,7 +5,7 @@
  *   weights          4 bytes a parameter, always
  *   a pass           rows x (3 dim + 3 hidden + 2 q_dim + 2 kv_dim) floats
  *   keys and values  2 kv_dim floats a layer and position
- *   training         unlearn/cost.h */
+ *   training         unlearn/trainer.h */
 
 #include "cli/cmd.h"
 
@@ -15,7 +15,7 @@
 #include "base/json_out.h"
 #include "base/text_out.h"
 #include "option/option.h"
-#include "unlearn/cost.h"
+#include "unlearn/trainer.h"
 
 enum { PASS_ROWS = 1024, TRACE_MIB = 1024, LOGIT_ROWS = 256 };
 
@@ -26,14 +26,19 @@ typedef struct {
 
 enum { N_NEEDS = 5 };
 
-/* With an update that fills a pass. */
+/* With an update that fills a pass, every position a label. */
 static size_t training_bytes(dele_model *m, const dele_mask *mask, const dele_objective *objective)
 {
     const dele_trainable trainable = {.model = m, .mask = mask};
+    const dele_train_size size = {.rows = PASS_ROWS,
+                                  .sequences = PASS_ROWS / 64,
+                                  .labels = PASS_ROWS,
+                                  .longest = 64,
+                                  .tokens = PASS_ROWS};
     dele_train_options o = DELE_TRAIN_DEFAULTS;
+    dele_train_memory memory;
     o.objective = objective;
-    o.batch_tokens = PASS_ROWS;
-    return dele_train_memory_of(&trainable, &o, 0, PASS_ROWS).total;
+    return dele_train_count(&memory, &trainable, &o, &size, NULL) ? SIZE_MAX : memory.total;
 }
 
 /* Memory of the five commands that need most, with their default options: from the shapes of a pass

@@ -87,8 +87,9 @@ dele_status dele_model_load_wide(dele_model *model, const char *path, int memory
 dele_status dele_model_counted(dele_model *counted, const dele_model *model, dele_arena *arena,
                                dele_err *err);
 
-/* Bytes in the mapped file of the tensors that are read from there: those without float32 memory. */
-size_t dele_model_file_bytes(const dele_model *model);
+/* Bytes of the weights as they are read: of each tensor its float32 memory, or where it has none
+ * its part of the file. */
+size_t dele_model_bytes(const dele_model *model);
 
 /* A command's option for it.  clang-format off */
 enum { DELE_DEFAULT_MEMORY = 4096 };
