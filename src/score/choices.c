@@ -173,6 +173,9 @@ static double log_partition(const float *x, size_t n, int *top)
     return (double)x[best] + log(sum);
 }
 
+/* One forward pass over the planned segments, then the log-probabilities that are asked of its
+ * rows.  Logits are computed for LOGIT_ROWS rows at a time, because those of all rows would need
+ * more memory than the pass itself; each ask finds its row by output_row. */
 static dele_status run_pass(pass *p, job *j, dele_err *err)
 {
     if (p->n_segments == 0) return DELE_OK;

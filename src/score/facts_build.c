@@ -33,6 +33,8 @@ static dele_status add_row(dele_qa *qa, dele_qa_row row, dele_arena *arena, dele
     return DELE_OK;
 }
 
+/* Adds the row, or is an error that names its file and line.  Blanks and the answer's full stop are
+ * removed here once, so that everything after compares equal texts. */
 static dele_status read_row(dele_qa *qa, const dele_records *r, const cJSON *json,
                             const char *split, dele_arena *arena, dele_err *err)
 {
@@ -84,6 +86,9 @@ static const char *replace(const char *text, const char *what, const char *with,
     return out;
 }
 
+/* Finds the person that each question is about, and the relation: the question with {} in the place
+ * of the name.  All questions are read at once, because names are found by their recurrence in
+ * other questions (text/people.h).  A row without a person has no relation and no fact. */
 static dele_status find_relations(dele_qa *qa, dele_arena *arena, dele_err *err)
 {
     dele_person *person = DELE_NEW(arena, dele_person, qa->n, err);
@@ -262,6 +267,9 @@ static const char *next_word(const char **at, bool *capital, dele_arena *arena, 
     return text ? dele_lower(text, arena, err) : NULL;
 }
 
+/* Sets `copied` where the model could take the attribute's first word from the question (the rules
+ * are in facts_build.h).  The subject's words are also compared as one word, as in e-mail
+ * addresses; the room for that word is twice the name, because lower case may be longer. */
 static dele_status find_copy(const building *b, dele_qa_row *row)
 {
     bool capital;

@@ -36,6 +36,9 @@ static dele_status encode_prompt(dele_continuation *c, size_t i, group *g, dele_
     return DELE_OK;
 }
 
+/* A continuation of the group is complete.  Texts are reported in the order of the prompts, not in
+ * the order in which they end: a line of items.jsonl is written only when all lines before it are,
+ * so that an interrupted run leaves a beginning. */
 static dele_status finished(void *data, size_t i, dele_err *err)
 {
     group *g = data;

@@ -27,6 +27,8 @@ static const char *set_name(const char *path, bool json, dele_arena *arena, dele
     return dele_strndup(arena, base, stem ? stem : strlen(base), err);
 }
 
+/* The files of the directory with a known ending, sorted by path, so that sets have the same order
+ * on every file system. */
 static dele_status list(dele_set_files *files, const char *path, bool json, dele_arena *arena,
                         dele_err *err)
 {

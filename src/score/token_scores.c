@@ -38,6 +38,9 @@ typedef struct {
     size_t n_output_rows;
 } batch_plan;
 
+/* Packs n texts into one batch: a segment for each, without its last token, which predicts nothing.
+ * Row r of a segment predicts token r + 1; the rows before `first` - 1 are computed for the KV
+ * cache only and are no output rows. */
 static dele_status plan(batch_plan *b, const dele_scored_text *texts, size_t n, dele_arena *arena,
                         dele_err *err)
 {
@@ -59,6 +62,8 @@ static dele_status plan(batch_plan *b, const dele_scored_text *texts, size_t n, 
     return DELE_OK;
 }
 
+/* Scores n texts in one forward pass.  Logits are computed for LOGIT_ROWS rows at a time, because
+ * those of all rows would need more memory than the pass itself. */
 static dele_status score_packed_texts(dele_scored_text *texts, size_t n, dele_run *run,
                                       const dele_model *model, dele_arena *scratch, dele_err *err)
 {

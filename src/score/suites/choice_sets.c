@@ -42,6 +42,8 @@ static int read_answer(const cJSON *answer)
     return text && text[0] >= 'A' && text[0] <= 'Z' && !text[1] ? text[0] - 'A' : -1;
 }
 
+/* One line of a set.  Everything that scoring relies on is checked here: two choices or more, a
+ * context for each, and an answer that is one of them. */
 static dele_status read_choice_item(void *row, const dele_records *r, const cJSON *json,
                                     dele_arena *arena, dele_err *err)
 {

@@ -256,6 +256,7 @@ static dele_status facts_load(dele_scoring *s, dele_err *err)
     return DELE_OK;
 }
 
+/* Means by split and form; a split without facts is left out. */
 static void facts_json(cJSON *json, const dele_scoring *s)
 {
     const facts_state *st = s->state;
@@ -282,6 +283,7 @@ static void facts_json(cJSON *json, const dele_scoring *s)
     }
 }
 
+/* One table: a row for each split and form that has facts. */
 static size_t facts_tables(dele_table *t, const dele_scoring *s)
 {
     const dele_facts_scores *scores = s->scores;

@@ -264,6 +264,8 @@ static dele_status lume_load(dele_scoring *s, dele_err *err)
     return st->row ? dele_suite_one_part(s, NULL, st->data.n, err) : DELE_ERR_MEMORY;
 }
 
+/* The rows of the result, with the counts and, where all twelve terms exist, their harmonic mean.
+ */
 static void put_cells(cJSON *json, const dele_lume_scores *scores)
 {
     cJSON *cells = cJSON_AddArrayToObject(json, "scores");

@@ -79,6 +79,9 @@ static dele_status row_split(const char **split, const dele_records *r, const cJ
     return DELE_OK;
 }
 
+/* Reads one row.  Its kind follows from its id, and its split from the file's name or from its own
+ * column; a row that contradicts its file is an error, because it would be counted in the wrong
+ * term. */
 static dele_status row_read(dele_lume_row *row, const dele_records *r, const cJSON *json,
                             const char *split, dele_arena *arena, dele_err *err)
 {
@@ -113,6 +116,8 @@ static dele_status rows_reserve(dele_lume *data, size_t *capacity, dele_arena *a
     return DELE_OK;
 }
 
+/* Appends a file's rows, at most `limit` of those whose ids are asked for.  A file whose name has
+ * no split is a split of its own, named after the file. */
 static dele_status file_load(dele_lume *data, size_t *capacity, const char *path, int limit,
                              const id_list *ids, dele_arena *arena, dele_err *err)
 {
@@ -157,6 +162,8 @@ static const char *find_split(const dele_set_files *files, const char *dir, cons
     return found;
 }
 
+/* Loads the forget and retain files of a directory; one of them may be missing.  A directory that
+ * cannot be listed is treated as one without files: the error then says which files are needed. */
 static dele_status dir_load(dele_lume *data, const char *dir, int limit, const id_list *ids,
                             dele_arena *arena, dele_err *err)
 {

@@ -20,6 +20,8 @@ static const char *const attack_name[DELE_ATTACKS] = {"loss",       "zlib",     
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* One text: a document, or a question and an answer with a space between.  The question is kept
+ * apart, since open-unlearning scores the answer alone. */
 static dele_status read_document(void *row, const dele_records *r, const cJSON *json,
                                  dele_arena *arena, dele_err *err)
 {
@@ -150,6 +152,8 @@ static dele_status min_k_attacks(double *value, const membership_state *st,
     return DELE_OK;
 }
 
+/* All attacks on one text from the log-probabilities of its tokens.  The lower a value, the more
+ * likely the text is a member. */
 static dele_status membership_item(dele_scoring *s, size_t i, dele_err *err)
 {
     membership_state *st = s->state;
@@ -246,6 +250,8 @@ static dele_status encode_one(dele_scored_text *t, const dele_scoring *s, size_t
                                : dele_scored_text_encode(t, model, d->text, s->arena, err);
 }
 
+/* Encodes every text for the model and for the reference model, whose tokenizer may be another.
+ * This comes before items are resumed, because a line is compared by its number of tokens. */
 static dele_status membership_encode(dele_scoring *s, dele_err *err)
 {
     membership_state *st = s->state;
@@ -281,6 +287,9 @@ static double auc_error(double a, double n, double m)
     return sqrt(fmax(0, (a * (1 - a) + (n - 1) * (q1 - a * a) + (m - 1) * (q2 - a * a)) / (n * m)));
 }
 
+/* The quality of each attack over all texts.  Values are negated for the AUC, which is the
+ * probability that a member's is larger.  PrivLeak compares with the retrained model's AUC, or with
+ * chance. */
 static dele_status membership_total(dele_scoring *s, dele_err *err)
 {
     membership_state *st = s->state;

@@ -226,6 +226,7 @@ static dele_status subject_accuracy(dele_accuracy *accuracy, const dele_mmlu_sub
     return DELE_OK;
 }
 
+/* Accuracies by subject and group, over all questions (micro) and over subjects (macro). */
 static dele_status mmlu_total(dele_scoring *s, dele_err *err)
 {
     mmlu_state *st = s->state;
@@ -303,6 +304,8 @@ static dele_status mmlu_inputs(const char *path[2], const dele_suite_opts *o, de
     return err->code;
 }
 
+/* Checks the options against each other before it reads the files, so that a wrong command line
+ * costs no time. */
 static dele_status mmlu_load(dele_scoring *s, dele_err *err)
 {
     const dele_suite_opts *o = s->opts;

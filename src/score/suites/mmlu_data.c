@@ -87,6 +87,9 @@ const char *dele_mmlu_group_name(dele_mmlu_group group)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* Reads the first `limit` questions of a CSV file (0: all).  Columns are the question, four choices
+ * and the answer's letter; the question is kept as it is and stripped, since styles differ in that.
+ */
 static dele_status items_load(dele_mmlu_item **items, size_t *n, const char *path, size_t limit,
                               dele_arena *arena, dele_err *err)
 {

@@ -8,6 +8,7 @@
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* One line of a set: a question or a context, with one answer or a list of them. */
 static dele_status read_qa_item(void *row, const dele_records *r, const cJSON *json,
                                 dele_arena *arena, dele_err *err)
 {

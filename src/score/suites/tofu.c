@@ -114,6 +114,9 @@ static dele_status encode_row(dele_scored_text *text, const char *prompt, const 
     return DELE_OK;
 }
 
+/* Encodes the answers of every row after its prompt; the texts of row i are first_text[i] to
+ * first_text[i + 1] - 1.  They are all encoded before anything is scored, so that a text that does
+ * not fit is an error at once. */
 static dele_status tofu_encode(dele_scoring *s, dele_err *err)
 {
     tofu_state *st = s->state;
@@ -196,6 +199,8 @@ static dele_status tofu_item(dele_scoring *s, size_t i, dele_err *err)
     return DELE_OK;
 }
 
+/* A row without wrong answers has no truth ratio, hence the nulls.  The bounds of shares leave room
+ * for rounding. */
 static void tofu_line(dele_items_line *line, dele_scoring *s, size_t i)
 {
     tofu_state *st = s->state;
@@ -427,6 +432,7 @@ static dele_status tofu_load(dele_scoring *s, dele_err *err)
     return dele_suite_one_part(s, NULL, st->data.n, err);
 }
 
+/* Means by set, and model utility and forget quality where they exist. */
 static void tofu_json(cJSON *json, const dele_scoring *s)
 {
     const tofu_state *st = s->state;
