@@ -88,6 +88,10 @@ static dele_status check_prefixes(attack_job *j, dele_err *err)
     return DELE_OK;
 }
 
+/* Makes the forms, the rows to relearn, the passes and the limits of generation from the unlearned
+ * model, which is the first to be loaded.  Errors of options and data must come before the first
+ * pass, since passes take hours.  By default as many tokens may be generated as the longest answer
+ * has, and 8 more. */
 static dele_status prepare(attack_job *j, const dele_model *model, dele_err *err)
 {
     const attack_settings *s = j->s;
@@ -256,7 +260,8 @@ static dele_status ask_relearnt(attack_job *j, dele_err *err)
     dele_arena arena = {0};
     dele_model model = {0};
     if (!j->relearnt || all_stand(j, j->relearnt, 1, err)) return err->code;
-    if (!dele_model_load_wide(&model, j->s->model, j->s->memory, &arena, err) && !learn_again(j, &model, &arena, err))
+    if (!dele_model_load_wide(&model, j->s->model, j->s->memory, &arena, err) &&
+        !learn_again(j, &model, &arena, err))
         run_passes(j, j->relearnt, 1, &model, err);
     dele_model_release(&model);
     dele_arena_release(&arena);

@@ -139,6 +139,7 @@ static cJSON *relearn_json(const attack_job *j)
     return json;
 }
 
+/* attack.json: the settings that decide the numbers, what each attack did, and the outcomes. */
 static cJSON *result_json(const attack_job *j)
 {
     const attack_settings *s = j->s;

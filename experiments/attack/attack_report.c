@@ -115,6 +115,10 @@ static double standard_error(const attack_score *score, size_t n, attack_measure
     return n > 1 ? sqrt(squares / ((double)n - 1) / (double)n) : NAN;
 }
 
+/* The attacked model's score as a fraction of the way from the floor (the unlearned or the
+ * never-trained model) to the top (the original), with its interval; or why there is none.  The
+ * distance must be at least ATTACK_LEAST_FORGOTTEN and, with enough rows, significantly above 0: a
+ * ratio to a distance of about 0 would be noise. */
 static dele_status take_share(attack_share *out, const sample *s, const char *if_flat,
                               int resamples, uint64_t seed, dele_err *err)
 {

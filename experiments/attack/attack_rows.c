@@ -9,6 +9,8 @@
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
+/* Reads one row.  Its id is "id", else "known_id", else the number of its line, since lines of
+ * items.jsonl and paraphrases are assigned to rows by id. */
 static dele_status read_row(void *data, const dele_records *r, const cJSON *json, dele_arena *arena,
                             dele_err *err)
 {
@@ -149,6 +151,9 @@ static bool is_known(const attack_set *set, const char *name)
     return false;
 }
 
+/* Makes a form of each template in the file.  A name must be new and must fit a table, because
+ * forms are told apart by name in items.jsonl and in attack.tsv; "best" is the name of the row that
+ * takes the best form of each fact. */
 static dele_status make_templates(maker *k, const char *path, dele_err *err)
 {
     dele_records r = {0};

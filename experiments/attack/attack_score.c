@@ -46,6 +46,8 @@ static dele_items_line item_line(const attack_pass *pass, const attack_set *set,
     return line;
 }
 
+/* The generated text completes the scores of ask i, whose token scores score_tokens has set before;
+ * its line is written at once, so that an interrupted run resumes after it. */
 static dele_status on_output(void *data, size_t i, char *text, bool ended, dele_err *err)
 {
     scoring *s = data;

@@ -62,6 +62,9 @@ static void count(paired_row *row, int before, int after)
     row->incorrect_to_correct += !before && after;
 }
 
+/* Writes the line of an item whose prediction changed: what identifies it, the direction of the
+ * change, both predictions and the right answer.  A suite predicts a choice, a most likely token or
+ * a text; the field that both lines have is shown. */
 static dele_status put_flip(FILE *to, const dele_suite *s, const cJSON *a, const cJSON *b,
                             int before, dele_err *err)
 {
@@ -102,6 +105,8 @@ static dele_status tally(paired *result, const char *by, int before, int after, 
     return err->code;
 }
 
+/* Reads both files line by line.  Line k of both must be the same item, so that the counts are
+ * paired; items that are not right or wrong (is_right) are passed over in both. */
 static dele_status read_pairs(paired *result, paired *norm, const dele_suite *s, dele_records r[2],
                               FILE *flips, dele_arena *arena, dele_err *err)
 {

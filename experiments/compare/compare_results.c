@@ -84,6 +84,9 @@ static const cJSON *same_element(const cJSON *array, const cJSON *wanted)
     return NULL;
 }
 
+/* Compares the elements of two arrays that have the same texts under told_by, whatever their order;
+ * the texts become part of the path.  An element without such a text, or without a partner, has no
+ * row. */
 static dele_status walk_array(comparison *c, const char *path, const cJSON *a, const cJSON *b,
                               dele_err *err)
 {
@@ -107,6 +110,9 @@ static dele_status walk_array(comparison *c, const char *path, const cJSON *a, c
     return DELE_OK;
 }
 
+/* Adds a row for every number that both objects have at the same place, and goes down into objects
+ * and arrays.  Both sides must have the same n: with other items a difference of scores would say
+ * nothing about the models. */
 static dele_status compare_values(comparison *c, const char *path, const cJSON *a, const cJSON *b,
                                   dele_err *err)
 {

@@ -38,6 +38,8 @@ static cJSON *copy_number(const cJSON *item)
     return item ? cJSON_Duplicate(item, false) : cJSON_CreateString("N/A");
 }
 
+/* Adds a metric and its standard error as "METRIC,none" and "METRIC_stderr,none".  The harness also
+ * records whether higher is better; that is left out for metrics whose direction is not known. */
 static void put_metric(cJSON *task, cJSON *better, const char *metric, const cJSON *value,
                        const cJSON *error)
 {
@@ -59,6 +61,8 @@ static void put_metric(cJSON *task, cJSON *better, const char *metric, const cJS
         cJSON_AddBoolToObject(better, metric, false);
 }
 
+/* Adds one task: its metrics under results, and the entries under configs, versions, n-shot,
+ * higher_is_better and n-samples that the harness's readers expect for each task. */
 static void put_task(const writer *w, const char *name, const cJSON *object)
 {
     cJSON *task = cJSON_CreateObject(), *better = cJSON_CreateObject();

@@ -30,6 +30,9 @@ static recipe_var *find_var(recipe_var *var, size_t n, const char *name, size_t 
     return NULL;
 }
 
+/* Sets a variable by --set NAME=VALUE. A $ or @ of the command line is meant as it is, hence
+ * `literal`. For a name that the recipe lacks, the error suggests the nearest one or lists them
+ * all. */
 static dele_status set_var(recipe_var *var, size_t n, const char *set, dele_arena *arena,
                            dele_err *err)
 {
@@ -54,6 +57,8 @@ static dele_status set_var(recipe_var *var, size_t n, const char *set, dele_aren
                              : "none");
 }
 
+/* Reads "vars" and applies --set to it. null declares a variable that must be given on the command
+ * line; all values become texts, as a command line has them. */
 static dele_status read_vars(recipe_plan *plan, const cJSON *vars, const char *const *set,
                              size_t n_set, dele_arena *arena, dele_err *err)
 {

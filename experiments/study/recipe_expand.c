@@ -175,6 +175,8 @@ static dele_status fill_arguments(recipe_stage *stage, const recipe_scope *scope
     return e->err->code;
 }
 
+/* The options of one point, variables and references filled in. null leaves an option out, and
+ * false is --no-NAME. */
 static dele_status fill_options(recipe_stage *stage, const recipe_scope *scope, const expansion *e,
                                 bool *needs)
 {
@@ -201,6 +203,9 @@ static dele_status fill_options(recipe_stage *stage, const recipe_scope *scope, 
     return DELE_OK;
 }
 
+/* Adds the stage's point at e->at[n_at] to the plan, unless its "if" is a no.  Everything that
+ * depends on the point is filled in here: name, arguments, options, and which earlier points it
+ * needs, from the references that were met. */
 static dele_status emit(expansion *e, size_t n_at)
 {
     recipe_plan *plan = e->plan;
@@ -248,6 +253,10 @@ static dele_status emit(expansion *e, size_t n_at)
 
 /* ---- the join -------------------------------------------------------------------------------- */
 
+/* Joins the points of the first k references with those of the next one, as tables are joined: a
+ * point of the referenced stage fits if it agrees on all axes that are already at e->at; its other
+ * axes are added.  After the last reference the combination is emitted.  Called with k 0 and the
+ * stage's own axes. */
 static dele_status join(expansion *e, size_t k, size_t n_at)
 {
     if (k == e->n_refs) return emit(e, n_at);
@@ -382,6 +391,9 @@ static dele_status read_value(recipe_at *at, const cJSON *axis, const cJSON *val
         axis->string, at->name ? ": " : "", at->name ? at->name : "");
 }
 
+/* Walks through the stage's own axes ("for"): each value of this axis with each combination of the
+ * following ones; at the end, one point.  An axis must not have a variable's name, because ${name}
+ * would then mean two things. */
 static dele_status expand_own(expansion *e, const cJSON *axis)
 {
     if (!axis) return expand_point(e);
@@ -422,6 +434,8 @@ static bool is_taken(const recipe_plan *plan, const char *name)
     return false;
 }
 
+/* Checks a stage's keys and their types, before anything of it is expanded.  Its name becomes the
+ * name of a directory, hence its letters. */
 static dele_status check_stage(const expansion *e)
 {
     static const char *const known[] = {"about", "name",      "run",     "for", "if",

@@ -174,6 +174,9 @@ static size_t variable_at(const char *text, const char **name, size_t *n)
     return *n + 2 * (size_t)braces;
 }
 
+/* The text with its variables filled in; $$ is a dollar.  In a lenient scope an unknown variable is
+ * left as it stands. depth: the number of variables within whose values this text lies; value_of
+ * ends a circle by it. */
 static const char *fill_variables(const char *text, const recipe_scope *scope, int depth,
                                   dele_arena *arena, dele_err *err)
 {
@@ -216,6 +219,8 @@ const char *recipe_fill(const char *text, const recipe_scope *scope, dele_arena 
 
 static bool in_name(char c) { return isalnum((unsigned char)c) || (c && strchr("_.-", c)); }
 
+/* Reads "[axis=value,axis=value]" into ref->fixed and moves *text behind it.  An empty axis or
+ * value is an error: left out, it would select all points. */
 static dele_status parse_fixed(recipe_ref *ref, const char **text, dele_arena *arena, dele_err *err)
 {
     const char *end = strchr(*text, ']'), *whole = *text;

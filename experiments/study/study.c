@@ -219,6 +219,10 @@ static const char *part_path(const study *s, size_t i, dele_err *err)
     return dele_printf(s->arena, err, "%s.part", s->stage[i].result);
 }
 
+/* Compares a stage with the record and the directory, and sets its state.  A result is kept only if
+ * its key is the recorded one.  If a result with another key exists, the state is CHANGED and the
+ * sentence names the setting that differs; it is never overwritten without --changed or --again.  A
+ * stage that was running when the study ended is BROKEN, and is resumed from its own .part. */
 static dele_status judge(study *s, size_t i, dele_err *err)
 {
     study_stage *stage = &s->stage[i];
@@ -296,6 +300,8 @@ static dele_status save(const study *s, dele_err *err)
     return !path || dele_json_save(path, s->record, err) ? err->code : save_times(s, err);
 }
 
+/* Loads study.json, or begins a new record, and replaces what describes this run: version, program,
+ * recipe and variables.  The stages' entries remain, for judge to compare with. */
 static dele_status load_record(study *s, dele_err *err)
 {
     const char *path = dele_printf(s->arena, err, "%s/study.json", s->out);
@@ -463,6 +469,10 @@ static dele_status conclude(study *s, size_t i, const study_end *end, dele_outdi
     return note(s, i, stage->state == STUDY_DONE ? "done" : "failed", err);
 }
 
+/* Runs one stage as a process of its own, and records how it ended.  The state "running" is
+ * recorded before the process starts: if this process dies as well, the next run knows that the
+ * .part is the stage's.  Standard output is the result of a command that only prints; of others it
+ * goes to the logs. */
 static dele_status run_stage(study *s, size_t i, dele_err *err)
 {
     study_stage *stage = &s->stage[i];
@@ -540,6 +550,8 @@ static void say_stage(const study *s, size_t i, size_t place, size_t n)
             s->stage[i].state == STUDY_BROKEN ? " (it was interrupted)" : "", s->stage[i].line);
 }
 
+/* An error that counts the stages that are not done and says why the first of them is not, with the
+ * option that runs it again; the exit status of a study with a failed stage is therefore not 0. */
 static dele_status sum_up(const study *s, dele_err *err)
 {
     size_t wanted = 0, done = 0, first = s->plan.n_stages;

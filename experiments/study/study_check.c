@@ -34,6 +34,8 @@ static dele_status check_pareto(const study_table *table, const cJSON *json,
     return DELE_OK;
 }
 
+/* Checks a recipe's "correlate" against the plan before anything runs: a misspelt column would
+ * otherwise be found after hours of work. */
 static dele_status check_correlate(const study_table *table, const cJSON *json,
                                    const recipe_plan *plan, dele_arena *arena, dele_err *err)
 {
@@ -68,6 +70,8 @@ static dele_status check_correlate(const study_table *table, const cJSON *json,
     return study_check_ref(&any, &ref, dele_json_string(json, "trace"), plan, arena, err);
 }
 
+/* Checks each entry of "compare": both sides must refer to a stage of the plan, which the error
+ * names by what the recipe says. */
 static dele_status check_compare(const cJSON *json, const recipe_plan *plan, dele_arena *arena,
                                  dele_err *err)
 {

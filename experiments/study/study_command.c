@@ -331,6 +331,9 @@ static dele_status check_written(const study *s, const recipe_stage *r, dele_err
     return DELE_OK;
 }
 
+/* Checks the names of a stage's options and the number of its arguments against the command's own
+ * table (`known`, its --help --json), before hours of work.  The options that every command has are
+ * not in that table; --json and --help are no options of a stage. */
 static dele_status check_options(const recipe_stage *r, const cJSON *known, dele_err *err)
 {
     static const char *const everyones[] = {"config", "threads", "quiet"};

@@ -198,6 +198,11 @@ typedef struct {
     size_t n_values;
 } correlating;
 
+/* The rank correlation between the traced effect of a window of layers and the score of the row
+ * that trained this window.  A row counts if it has the score, belongs to the curve c->by (if there
+ * is one), and its window has the demanded width; the effect of a window is the mean over its
+ * layers.  Windows are sorted by their first layer, which the intervals need, since neighbouring
+ * windows share layers. */
 static dele_status correlate_rows(study_correlation *c, const correlating *how, size_t column,
                                   dele_err *err)
 {

@@ -29,6 +29,8 @@ static void put_about(FILE *to, const cJSON *about)
         page_element(to, "p", "", line->valuestring);
 }
 
+/* The page's head: the recipe's name and text, how many stages are done or have failed, and the
+ * time they took together. */
 static void put_top(FILE *to, const study_page *p)
 {
     const study *s = p->s;
@@ -73,6 +75,8 @@ static double common_n(const study_table *table, size_t column)
     return n;
 }
 
+/* The table of scores, one line for each row of the study's table.  If all numbers of a column are
+ * means over the same number of items, n is given once, in the head; else beside each number. */
 static void put_table(FILE *to, const study_page *p)
 {
     const study_table *table = p->table;
@@ -122,6 +126,8 @@ static void put_pareto(FILE *to, const study_page *p)
     fputs("</section>\n", to);
 }
 
+/* The table of rank correlations and the picture of the windows.  The text says why the intervals
+ * are rough: windows share layers, so that few are independent. */
 static void put_correlations(FILE *to, const study_page *p)
 {
     const study_correlations *c = p->correlations;
@@ -166,6 +172,8 @@ static void put_correlations(FILE *to, const study_page *p)
 
 /* ---- before and after ------------------------------------------------------------------------ */
 
+/* All scores of two results side by side, folded away, and the counts of changed predictions with
+ * McNemar's test. */
 static void put_compared(FILE *to, const compared *result)
 {
     fputs(
@@ -234,6 +242,8 @@ static void put_item_name(FILE *to, const cJSON *line)
     fputs("</td>", to);
 }
 
+/* The first `most` changed predictions of a file of them.  A file that cannot be read shows none:
+ * the page is written from what exists. */
 static void put_flips(FILE *to, const char *path, size_t most)
 {
     dele_err ignored = {0};
@@ -267,6 +277,9 @@ typedef struct {
     size_t n, shown; /* pairs so far */
 } pairs;
 
+/* One pair of results: scores, counts and changed predictions.  Beyond MOST_PAIRS pairs are only
+ * counted, so that the page stays readable.  A suite whose items are not right or wrong is compared
+ * by its scores alone. */
 static void put_pair(FILE *to, const study_page *p, pairs *so_far, size_t before, size_t after,
                      size_t items)
 {
@@ -320,6 +333,8 @@ static bool belong_together(const recipe_ref ref[2], const recipe_stage *before,
     return true;
 }
 
+/* For each entry of "compare", all pairs of points that are done, fit the two references, and agree
+ * on the axes they share. */
 static dele_status put_compare(FILE *to, const study_page *p, dele_err *err)
 {
     const study *s = p->s;
@@ -351,6 +366,7 @@ static dele_status put_compare(FILE *to, const study_page *p, dele_err *err)
 
 /* ---- what was run ---------------------------------------------------------------------------- */
 
+/* The table of stages: state, time, the sentence of a failure, and the command, folded away. */
 static void put_stages(FILE *to, const study_page *p)
 {
     const study *s = p->s;
@@ -383,6 +399,7 @@ static void put_stages(FILE *to, const study_page *p)
     fputs("</table></div></section>\n", to);
 }
 
+/* The input files with their sizes and hashes, from the record; unfolded if they are few. */
 static void put_inputs(FILE *to, const study_page *p)
 {
     const cJSON *inputs = page_field(p->s->record, "inputs"), *input;
@@ -467,6 +484,8 @@ static void put_word(FILE *to, const char *word)
     free(quoted);
 }
 
+/* How to repeat the study: the command line with the variables that were set, the program's hash,
+ * where the results were made, the input files and the recipe itself. */
 static void put_reproduce(FILE *to, const study_page *p)
 {
     const study *s = p->s;

@@ -118,6 +118,9 @@ static const char *read_placed(study_column *column, const cJSON *item, dele_are
     return good ? dele_json_string(item, "from") : NULL;
 }
 
+/* Reads a column of the table: "stage:number", or "stage/file:number" for a number outside
+ * eval.json, or an object that places it (read_placed). *any: whether the reference means a stage
+ * that is in the plan. */
 static dele_status read_column(study_column *column, bool *any, const cJSON *item,
                                const recipe_plan *plan, dele_arena *arena, dele_err *err)
 {

@@ -137,6 +137,8 @@ static void put_line(FILE *to, const step *list, size_t n, int which, const char
     fputs("\"/>", to);
 }
 
+/* Draws the losses of one training stage as a small figure, both curves on one scale. false: there
+ * are fewer than two updates, or no finite loss, and nothing is drawn. */
 static bool put_curves(FILE *to, const study_page *p, size_t stage)
 {
     step list[201];

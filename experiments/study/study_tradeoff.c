@@ -223,7 +223,9 @@ static void put_head(FILE *to, const picture *p, const study *s, const cJSON *js
                      const char **colour, size_t n_colours)
 {
     const study_column *column = p->table->column;
-    fputs("# plot pareto.gp\n# title Trade-off between two scores; bars are one standard error\n# xlabel ", to);
+    fputs("# plot pareto.gp\n"
+          "# title Trade-off between two scores; bars are one standard error\n# xlabel ",
+          to);
     dele_text_put(to, column[p->x].title, DELE_TEXT_LINE);
     fprintf(to, " (%s is better)\n# ylabel ", dele_json_string(json, "x_better"));
     dele_text_put(to, column[p->y].title, DELE_TEXT_LINE);
