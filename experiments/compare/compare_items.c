@@ -6,7 +6,7 @@
 #include "base/file_out.h"
 #include "base/json.h"
 #include "base/json_out.h"
-#include "score/suites/suite.h"
+#include "score/suites/suites.h"
 #include "score/two_samples.h"
 
 /* By acc_norm; 1 or 0; -1: the item has no such pick. */

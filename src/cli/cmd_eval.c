@@ -16,7 +16,7 @@
 #include "experiments/compare/lm_eval_results.h"
 #include "option/result.h"
 #include "score/report.h"
-#include "score/suites/suite.h"
+#include "score/suites/suites.h"
 
 typedef struct {
     const char *model_path, *out;

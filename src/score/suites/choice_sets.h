@@ -48,5 +48,6 @@ dele_status dele_choice_sets_load(dele_choice_sets *data, const char *path, int 
                                   dele_arena *arena, dele_err *err);
 
 /* The scores of dele_suite_choices are a dele_accuracy [n_sets]. */
+extern const dele_suite dele_suite_choices;
 
 #endif

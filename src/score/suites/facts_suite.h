@@ -62,5 +62,6 @@ dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts,
                              dele_arena *arena, dele_err *err);
 
 /* The scores of dele_suite_facts are a dele_facts_scores. */
+extern const dele_suite dele_suite_facts;
 
 #endif

@@ -39,5 +39,6 @@ typedef struct {
 void dele_clean_up_spaces(char *text);
 
 /* The scores of dele_suite_lume are a dele_lume_scores. */
+extern const dele_suite dele_suite_lume;
 
 #endif

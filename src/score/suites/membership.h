@@ -91,6 +91,7 @@ double dele_min_k(double *x, size_t n, double k);
 double dele_priv_leak(double auc, double auc_retrained);
 
 /* The scores of dele_suite_membership are a dele_membership_scores. */
+extern const dele_suite dele_suite_membership;
 void dele_membership_json(cJSON *json, const dele_membership_scores *scores);
 
 #endif

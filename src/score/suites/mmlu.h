@@ -60,5 +60,6 @@ dele_status dele_mmlu_run(dele_mmlu_scores *scores, const dele_mmlu *data, dele_
                           dele_err *err);
 
 /* The scores of dele_suite_mmlu are a dele_mmlu_scores. */
+extern const dele_suite dele_suite_mmlu;
 
 #endif

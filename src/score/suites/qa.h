@@ -39,5 +39,6 @@ dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, d
                               dele_err *err);
 
 /* The scores of dele_suite_qa are a dele_qa_score [n_sets]. */
+extern const dele_suite dele_suite_qa;
 
 #endif

@@ -7,39 +7,11 @@
 #include "score/generate_batch.h"
 #include "score/report.h"
 
-/* ---- the table ------------------------------------------------------------------------------- */
-
-const dele_suite *const dele_suites[] = {
-#define X(name) &dele_suite_##name,
-    DELE_SUITES(X)
-#undef X
-        NULL};
-
-const char *const dele_suite_name[] = {"",
-#define X(name) #name,
-                                       DELE_SUITES(X)
-#undef X
-                                           NULL};
-
 bool dele_suite_takes(const dele_suite *suite, const char *option)
 {
     for (int i = 0; i < DELE_SUITE_MOST_OPTIONS && suite->options[i]; i++)
         if (!strcmp(suite->options[i], option)) return true;
     return false;
-}
-
-const char *dele_suite_data_help(dele_arena *arena, dele_err *err)
-{
-    const char *text = "";
-    for (size_t i = 0; text && dele_suites[i]; i++) {
-        const dele_suite *suite = dele_suites[i], *next = dele_suites[i + 1];
-        if (next && !strcmp(suite->data, next->data)) /* both names before the common text */
-            text = dele_printf(arena, err, "%s%s, ", text, suite->name);
-        else
-            text = dele_printf(arena, err, "%s%s: %s%s", text, suite->name, suite->data,
-                               next ? "; " : "");
-    }
-    return text;
 }
 
 /* ---- items ----------------------------------------------------------------------------------- */

@@ -1,9 +1,9 @@
 /* Suites of `deleatur eval`: data, and how a model's answers to it are scored.
  *
- * A suite is one file with a dele_suite, and its name in DELE_SUITES.  What all suites have in
- * common is done here: items are resumed after the lines of an interrupted run, each gets its line
- * in items.jsonl as soon as it is scored, progress is shown, options that a suite does not take are
- * refused, tables are printed and scores saved (src/cli/cmd_eval.c).
+ * A suite is one file with a dele_suite, and its name in DELE_SUITES (suites.h).  What all suites
+ * have in common is done here: items are resumed after the lines of an interrupted run, each gets
+ * its line in items.jsonl as soon as it is scored, progress is shown, options that a suite does not
+ * take are refused, tables are printed and scores saved (src/cli/cmd_eval.c).
  *
  *   load      options and data; sets state, scores and parts
  *   for each part (a subject, a set, or all items)
@@ -96,17 +96,7 @@ struct dele_suite {
     size_t (*tables)(dele_table table[DELE_SUITE_MOST_TABLES], const dele_scoring *s);
 };
 
-/* In the order in which --help and eval's table of options have them. */
-#define DELE_SUITES(X) X(mmlu) X(choices) X(qa) X(lume) X(tofu) X(membership) X(facts)
-#define X(name) extern const dele_suite dele_suite_##name;
-DELE_SUITES(X)
-#undef X
-extern const dele_suite *const dele_suites[]; /* ends with NULL */
-extern const char *const dele_suite_name[];   /* "", then theirs; ends with NULL */
-
 bool dele_suite_takes(const dele_suite *suite, const char *option);
-/* "mmlu: what its data is; ...", for --help. */
-const char *dele_suite_data_help(dele_arena *arena, dele_err *err);
 
 /* Loads, scores and sums up; shows progress of its own, under that title. */
 dele_status dele_suite_run(dele_scoring *s, const char *title, dele_err *err);

@@ -61,5 +61,6 @@ double dele_truth_ratio(double correct, const double *wrong, int n, bool arithme
 double dele_extraction_strength(const bool *greedy, int n, double floor);
 
 /* The scores of dele_suite_tofu are a dele_tofu_scores. */
+extern const dele_suite dele_suite_tofu;
 
 #endif
